@@ -1,0 +1,53 @@
+/** Event types about a call or a watch; each belongs to one watch and has a sequence. */
+export const watchEventTypes = [
+  "call.queued",
+  "call.calling",
+  "call.success",
+  "call.failure",
+  "call.other",
+  "watch.not_found",
+  "watch.lost",
+  "watch.rejected",
+  "watch.expired",
+] as const;
+export const operationalEventTypes = ["endpoint.disabled", "delivery.exhausted", "source.suspended", "source.resumed"] as const;
+export const eventGroups = ["call.*", "watch.*", "terminal"] as const;
+
+export type WatchEventType = (typeof watchEventTypes)[number];
+export type OperationalEventType = (typeof operationalEventTypes)[number];
+export type EventType = WatchEventType | OperationalEventType | "endpoint.test";
+
+/** `data` of every event about a watch, and (all null, metadata {}) of `endpoint.test`. Keys are always there. Times are epoch ms here, ISO on the wire. */
+export type WatchEventData = {
+  readonly watchId: string | null;
+  readonly callSid: string | null;
+  readonly source: string | null;
+  readonly status: string | null;
+  readonly previousStatus: string | null;
+  readonly reason: string | null;
+  readonly terminal: boolean | null;
+  readonly sequence: number | null;
+  readonly observedAtMs: number | null;
+  readonly observedAfterMs: number | null;
+  readonly metadata: Readonly<Record<string, string>>;
+};
+
+/** `data` of the operational events; null where not meant. */
+export type OperationalEventData = {
+  readonly endpointId: string | null;
+  readonly deliveryId: string | null;
+  readonly source: string | null;
+  readonly state: string | null;
+  readonly reason: string | null;
+  readonly observedAtMs: number;
+};
+
+/** An immutable fact. `id` is the `webhook-id` on every attempt and to every endpoint. */
+export type RingbackEvent = {
+  readonly id: string;
+  readonly accountId: string;
+  readonly timestampMs: number;
+} & (
+  | { readonly type: WatchEventType | "endpoint.test"; readonly data: WatchEventData }
+  | { readonly type: OperationalEventType; readonly data: OperationalEventData }
+);

@@ -1,0 +1,104 @@
+import type { Attempt } from "../domain/attempt.ts";
+import type { CallProblem } from "../domain/call.ts";
+import type { PayloadFormat, SignatureScheme, LatePolicy } from "../domain/endpoint.ts";
+import type { SourceHealth } from "../domain/source.ts";
+import type { Account } from "./account-store.ts";
+import type { DeliveryView, EndpointView, HookView, WatchView } from "./read-store.ts";
+
+/** One thing wrong with a request; `pointer` is a JSON pointer into the body (the item, in a batch). */
+export type FieldError = { readonly pointer: string; readonly detail: string };
+
+/** What a client asks for; syntax is checked already, addresses, sources and quotas are not. */
+export type WatchRequest = {
+  readonly callSid: string;
+  readonly callbackUrl: string | null;
+  readonly events: readonly string[] | null;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly format: PayloadFormat | null;
+  readonly headers: Readonly<Record<string, string>> | null;
+  readonly signingSecret: string | null;
+  readonly sourceName: string;
+  readonly expiresAtMs: number | null;
+};
+
+/** `slug` completes `urn:ringback:problem:`. */
+export type Refusal =
+  | { readonly kind: "invalid"; readonly slug: "invalid-request" | "no-source" | "blocked-address"; readonly errors: readonly FieldError[] }
+  | { readonly kind: "conflict"; readonly slug: "watch-differs" | "endpoint-differs"; readonly detail: string; readonly watchId: string | null; readonly endpointId: string | null }
+  | { readonly kind: "forbidden"; readonly slug: "quota-exceeded"; readonly detail: string }
+  | { readonly kind: "later"; readonly slug: "source-saturated"; readonly detail: string; readonly retryAfterMs: number };
+
+export type WatchOutcome =
+  | { readonly kind: "created" | "existing"; readonly view: WatchView; /** Made for this answer, to be shown once. */ readonly signingSecret: string | null }
+  | Refusal;
+
+export type HookRequest = {
+  readonly url: string;
+  /** Where the URL stood in the body, for pointers: `url`, `target_url`, `targetUrl` or `hookUrl`. */
+  readonly urlKey: string;
+  readonly events: readonly string[] | null;
+  readonly format: PayloadFormat | null;
+  readonly headers: Readonly<Record<string, string>> | null;
+  readonly signingSecret: string | null;
+};
+export type HookOutcome = { readonly kind: "created" | "existing"; readonly view: HookView; readonly secret: string | null } | Refusal;
+
+/** Registrations; resolved means on disk. Rejects with `StoreUnavailable` or `StoreOverloaded`, then nothing was accepted. */
+export interface Registration {
+  registerWatch(account: Account, request: WatchRequest): Promise<WatchOutcome>;
+  /** 1 to 1,000; all accepted ones are committed together; answers in the order asked. */
+  registerBatch(account: Account, requests: readonly WatchRequest[]): Promise<readonly WatchOutcome[]>;
+  /** False for an unknown id. */
+  removeWatch(account: Account, watchId: string, purge: boolean): Promise<boolean>;
+  registerHook(account: Account, request: HookRequest): Promise<HookOutcome>;
+  removeHook(account: Account, hookId: string): Promise<void>;
+}
+
+export type EndpointChange = {
+  readonly format?: PayloadFormat;
+  /** Replaces all of them; an empty object removes them. */
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly maxInFlight?: number;
+  readonly maxPerSecond?: number | null;
+  readonly signatures?: readonly SignatureScheme[];
+  readonly late?: LatePolicy;
+  readonly state?: "enabled" | "paused" | "disabled";
+};
+
+/** Endpoint administration; null for an unknown endpoint. */
+export interface EndpointAdministration {
+  patch(account: Account, endpointId: string, change: EndpointChange): Promise<EndpointView | null>;
+  /** `signingSecret` null: one is made. */
+  rotateSecret(account: Account, endpointId: string, request: { readonly graceSeconds: number; readonly signingSecret: string | null }): Promise<{ readonly signingSecret: string; readonly previousValidUntilMs: number } | null>;
+  setDefaultSecret(account: Account, signingSecret: string): Promise<void>;
+}
+
+export type ManualRefusal = { readonly kind: "unknown" } | { readonly kind: "endpoint_disabled" } | { readonly kind: "watch_deleted" } | { readonly kind: "in_flight" } | { readonly kind: "rate_limited"; readonly retryAfterMs: number };
+
+/** Deliveries by hand. */
+export interface ManualDelivery {
+  /** Resolves when the attempt is accepted (leased), not when it is over. */
+  retry(account: Account, deliveryId: string): Promise<{ readonly kind: "accepted"; readonly view: DeliveryView } | ManualRefusal>;
+  /** Resolves with the recorded attempt. */
+  test(account: Account, endpointId: string): Promise<{ readonly kind: "attempted"; readonly attempt: Attempt } | ManualRefusal>;
+  recover(account: Account, endpointId: string, span: { readonly sinceMs: number; readonly untilMs: number }): Promise<{ readonly kind: "recovered"; readonly count: number } | { readonly kind: "unknown" } | { readonly kind: "endpoint_disabled" }>;
+}
+
+/** What only memory knows. */
+export interface LiveState {
+  /** null when the call is not polled by this process. */
+  callProgress(callId: string): { readonly polledAtMs: number | null; readonly nextPollAtMs: number | null; readonly problem: CallProblem | null } | null;
+  /** The sources the account may use. */
+  sources(account: Account): readonly SourceHealth[];
+  /** Resolves true at the watch's next transition past `sequence` (or its end), false after `timeoutMs` or when the service stops. Subscribe before reading. */
+  watchChanged(watchId: string, timeoutMs: number, signal: AbortSignal): Promise<boolean>;
+  /** The same for any event of the account. */
+  feedChanged(accountId: string, timeoutMs: number, signal: AbortSignal): Promise<boolean>;
+  /** `notReady`: why no registration can be accepted, null when they can; `degraded`: upstream trouble, for people. */
+  readiness(): Promise<{ readonly notReady: string | null; readonly degraded: readonly string[] }>;
+}
+
+/** Who asks. `findByKey` resolves null for an unknown or revoked key; it is on the path of every request and caches for at most 5 s. */
+export interface Authentication {
+  findByKey(key: string): Promise<Account | null>;
+}

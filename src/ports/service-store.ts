@@ -1,0 +1,48 @@
+import type { OperationalEventType } from "../domain/event.ts";
+import type { AccountStore } from "./account-store.ts";
+import type { CallStore } from "./call-store.ts";
+import type { DeliveryStore } from "./delivery-store.ts";
+import type { EndpointStore } from "./endpoint-store.ts";
+import type { ReadStore } from "./read-store.ts";
+import type { RegistrationStore } from "./registration-store.ts";
+import type { SendJob } from "./send-job.ts";
+
+/** Retention, in small batches: each call deletes at most `limit` watches, calls or endpoints and says whether more is to do. */
+export interface RetentionStore {
+  /** Deletes what ended before `beforeMs` and owes nothing; settles as `expired` what a disabled endpoint was owed since before then. */
+  deleteExpired(request: { readonly beforeMs: number; readonly nowMs: number; readonly limit: number }): Promise<{ readonly deleted: number; readonly more: boolean }>;
+}
+
+/** Events about the service itself, for hooks that name them. */
+export interface OperationalStore {
+  /** One event for every account that may use the source and has a hook that names the type. */
+  publishSourceEvent(event: {
+    readonly type: Extract<OperationalEventType, "source.suspended" | "source.resumed">;
+    readonly sourceName: string;
+    readonly state: string;
+    readonly reason: string | null;
+    readonly nowMs: number;
+  }): Promise<{ readonly jobs: readonly SendJob[] }>;
+}
+
+/** Gauges read when metrics are scraped. */
+export type StoreFigures = {
+  readonly watchesByStatus: Readonly<Record<string, number>>;
+  readonly deliveriesByStatus: Readonly<Record<string, number>>;
+  readonly oldestDueDeliveryAtMs: number | null;
+  readonly storeBytes: number;
+};
+
+export interface StoreLifecycle {
+  /** Rejects with `StoreUnavailable` while nothing can be committed. */
+  checkWritable(): Promise<void>;
+  readFigures(): Promise<StoreFigures>;
+  /** Resolves with the error once the store can never be used again in this process (I/O error, disk full): the process must end (exit 70). */
+  readonly fatal: Promise<Error>;
+  /** Finishes what was accepted, then closes. May be called twice. */
+  close(): Promise<void>;
+}
+
+/** Everything a store adapter gives; consumers take the part they need. */
+export interface ServiceStore
+  extends CallStore, RegistrationStore, DeliveryStore, ReadStore, AccountStore, EndpointStore, RetentionStore, OperationalStore, StoreLifecycle {}

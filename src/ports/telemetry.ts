@@ -1,0 +1,25 @@
+/** Structured log lines; fields never hold a key, secret, header value, metadata, body, query string or callback path. */
+export interface Logger {
+  debug(fields: Readonly<Record<string, unknown>>, message: string): void;
+  info(fields: Readonly<Record<string, unknown>>, message: string): void;
+  warn(fields: Readonly<Record<string, unknown>>, message: string): void;
+  error(fields: Readonly<Record<string, unknown>>, message: string): void;
+}
+
+/** What the engine counts; labels are closed sets (no SID, URL, id or account). Durations in milliseconds. */
+export interface Metrics {
+  /** `lagMs`: due to sent. `outcome`: `unchanged`, `transition`, `not_found`, `rejected`, `unauthorized`, `rate_limited` or a failure code. */
+  pollFinished(outcome: string, lagMs: number): void;
+  pollInterval(source: string, intervalMs: number): void;
+  sourceState(source: string, state: string): void;
+  eventCommitted(type: string): void;
+  attemptFinished(outcome: string): void;
+  /** Observed to 2xx. */
+  delivered(latencyMs: number): void;
+  endpointDisabled(reason: string): void;
+  addressBlocked(): void;
+  committed(durationMs: number): void;
+  clockSkew(skewMs: number): void;
+  wallClockStepped(): void;
+  httpAnswered(route: string, status: number, durationMs: number): void;
+}

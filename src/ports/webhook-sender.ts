@@ -1,0 +1,30 @@
+import type { AttemptOutcome } from "../domain/attempt.ts";
+
+export type WebhookRequest = {
+  /** As the WHATWG parser wrote it, without fragment. */
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Uint8Array;
+  /** For the whole exchange: connect, TLS, head and body. */
+  readonly timeoutMs: number;
+};
+
+export type WebhookExchange = {
+  readonly outcome: AttemptOutcome;
+  readonly durationMs: number;
+};
+
+/** Sends one webhook. Never throws for what a receiver or the network does, never follows a redirect, reads at most 64 KiB of the answer. */
+export interface WebhookSender {
+  send(request: WebhookRequest): Promise<WebhookExchange>;
+  /** Aborts what is on the wire and releases every socket and timer. */
+  close(): Promise<void>;
+}
+
+/** The place where the address guard sits: what may be dialled, at registration and at connect time. */
+export interface AddressGuard {
+  /** Syntax, port, name and literal address; no network. null: fine. */
+  checkUrl(url: URL): { readonly reason: string } | null;
+  /** Resolves a name that is new to the process within 1 s and refuses only a forbidden answer. null: fine, or no answer. */
+  checkName(url: URL): Promise<{ readonly reason: string } | null>;
+}

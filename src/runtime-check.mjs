@@ -1,0 +1,9 @@
+// Preloaded before every entry point. An older Node cannot load a `.ts` file at all, so only a plain module can say why.
+const required = 24;
+const running = Number(process.versions.node.split(".")[0]);
+if (running < required) {
+  process.stderr.write(
+    `ringback needs Node ${required} or newer, this is ${process.versions.node}: run it through "npm run" after "npm ci", or install Node ${required}\n`,
+  );
+  process.exit(78);
+}

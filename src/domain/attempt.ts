@@ -1,5 +1,15 @@
 /** Classes of a failed attempt; the closed set of `error.code`. */
-export type AttemptErrorCode = "status" | "timeout" | "connect" | "reset" | "tls" | "dns" | "protocol" | "redirect" | "blocked_address" | "gone";
+export type AttemptErrorCode =
+  | "status"
+  | "timeout"
+  | "connect"
+  | "reset"
+  | "tls"
+  | "dns"
+  | "protocol"
+  | "redirect"
+  | "blocked_address"
+  | "gone";
 
 export type AttemptDecision = "delivered" | "retry" | "deferred" | "exhausted" | "failed" | "gone";
 

@@ -19,7 +19,17 @@ export type Observation =
   /** 5xx, timeout, reset, redirect, not JSON, any other status. */
   | { readonly kind: "failed"; readonly code: PollFailureCode; readonly detail: string };
 
-export type PollFailureCode = "server_error" | "timeout" | "connect" | "reset" | "tls" | "dns" | "redirect" | "not_json" | "too_large" | "unexpected_status";
+export type PollFailureCode =
+  | "server_error"
+  | "timeout"
+  | "connect"
+  | "reset"
+  | "tls"
+  | "dns"
+  | "redirect"
+  | "not_json"
+  | "too_large"
+  | "unexpected_status";
 
 /** Why every watch of a call ended without a terminal status. */
 export type CallEndReason = "not_found" | "lost" | "rejected";
@@ -46,7 +56,13 @@ export type CallStatus = {
  * - `expire`: the watches whose `expires_at` is not after the commit's time end with `watch.expired`.
  */
 export type CallChange =
-  | { readonly kind: "status"; readonly status: string; readonly reason: string; readonly terminal: boolean; readonly observedAfterMs: number | null }
+  | {
+      readonly kind: "status";
+      readonly status: string;
+      readonly reason: string;
+      readonly terminal: boolean;
+      readonly observedAfterMs: number | null;
+    }
   | { readonly kind: "reason"; readonly reason: string }
   | { readonly kind: "end"; readonly endReason: CallEndReason }
   | { readonly kind: "expire" };

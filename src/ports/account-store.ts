@@ -19,7 +19,13 @@ export interface AccountStore {
   /** The account of a key that is not revoked, by the key's fingerprints; null when there is none. */
   findAccountByKey(fingerprints: readonly string[]): Promise<{ readonly account: Account; readonly keyId: string } | null>;
   /** Keeps the key of the environment in step: known, and the only one of its name. */
-  ensureKey(draft: { readonly id: string; readonly accountId: string; readonly name: string; readonly fingerprints: readonly string[]; readonly nowMs: number }): Promise<void>;
+  ensureKey(draft: {
+    readonly id: string;
+    readonly accountId: string;
+    readonly name: string;
+    readonly fingerprints: readonly string[];
+    readonly nowMs: number;
+  }): Promise<void>;
   countAccounts(): Promise<number>;
   /** The default secret of endpoints made from now on. */
   setDefaultSecret(request: { readonly accountId: string; readonly secret: SecretDraft; readonly nowMs: number }): Promise<void>;

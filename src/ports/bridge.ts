@@ -24,12 +24,22 @@ export type WatchRequest = {
 /** `slug` completes `urn:ringback:problem:`. */
 export type Refusal =
   | { readonly kind: "invalid"; readonly slug: "invalid-request" | "no-source" | "blocked-address"; readonly errors: readonly FieldError[] }
-  | { readonly kind: "conflict"; readonly slug: "watch-differs" | "endpoint-differs"; readonly detail: string; readonly watchId: string | null; readonly endpointId: string | null }
+  | {
+      readonly kind: "conflict";
+      readonly slug: "watch-differs" | "endpoint-differs";
+      readonly detail: string;
+      readonly watchId: string | null;
+      readonly endpointId: string | null;
+    }
   | { readonly kind: "forbidden"; readonly slug: "quota-exceeded"; readonly detail: string }
   | { readonly kind: "later"; readonly slug: "source-saturated"; readonly detail: string; readonly retryAfterMs: number };
 
 export type WatchOutcome =
-  | { readonly kind: "created" | "existing"; readonly view: WatchView; /** Made for this answer, to be shown once. */ readonly signingSecret: string | null }
+  | {
+      readonly kind: "created" | "existing";
+      readonly view: WatchView;
+      /** Made for this answer, to be shown once. */ readonly signingSecret: string | null;
+    }
   | Refusal;
 
 export type HookRequest = {
@@ -69,11 +79,20 @@ export type EndpointChange = {
 export interface EndpointAdministration {
   patch(account: Account, endpointId: string, change: EndpointChange): Promise<EndpointView | null>;
   /** `signingSecret` null: one is made. */
-  rotateSecret(account: Account, endpointId: string, request: { readonly graceSeconds: number; readonly signingSecret: string | null }): Promise<{ readonly signingSecret: string; readonly previousValidUntilMs: number } | null>;
+  rotateSecret(
+    account: Account,
+    endpointId: string,
+    request: { readonly graceSeconds: number; readonly signingSecret: string | null },
+  ): Promise<{ readonly signingSecret: string; readonly previousValidUntilMs: number } | null>;
   setDefaultSecret(account: Account, signingSecret: string): Promise<void>;
 }
 
-export type ManualRefusal = { readonly kind: "unknown" } | { readonly kind: "endpoint_disabled" } | { readonly kind: "watch_deleted" } | { readonly kind: "in_flight" } | { readonly kind: "rate_limited"; readonly retryAfterMs: number };
+export type ManualRefusal =
+  | { readonly kind: "unknown" }
+  | { readonly kind: "endpoint_disabled" }
+  | { readonly kind: "watch_deleted" }
+  | { readonly kind: "in_flight" }
+  | { readonly kind: "rate_limited"; readonly retryAfterMs: number };
 
 /** Deliveries by hand. */
 export interface ManualDelivery {
@@ -81,13 +100,21 @@ export interface ManualDelivery {
   retry(account: Account, deliveryId: string): Promise<{ readonly kind: "accepted"; readonly view: DeliveryView } | ManualRefusal>;
   /** Resolves with the recorded attempt. */
   test(account: Account, endpointId: string): Promise<{ readonly kind: "attempted"; readonly attempt: Attempt } | ManualRefusal>;
-  recover(account: Account, endpointId: string, span: { readonly sinceMs: number; readonly untilMs: number }): Promise<{ readonly kind: "recovered"; readonly count: number } | { readonly kind: "unknown" } | { readonly kind: "endpoint_disabled" }>;
+  recover(
+    account: Account,
+    endpointId: string,
+    span: { readonly sinceMs: number; readonly untilMs: number },
+  ): Promise<
+    { readonly kind: "recovered"; readonly count: number } | { readonly kind: "unknown" } | { readonly kind: "endpoint_disabled" }
+  >;
 }
 
 /** What only memory knows. */
 export interface LiveState {
   /** null when the call is not polled by this process. */
-  callProgress(callId: string): { readonly polledAtMs: number | null; readonly nextPollAtMs: number | null; readonly problem: CallProblem | null } | null;
+  callProgress(
+    callId: string,
+  ): { readonly polledAtMs: number | null; readonly nextPollAtMs: number | null; readonly problem: CallProblem | null } | null;
   /** The sources the account may use. */
   sources(account: Account): readonly SourceHealth[];
   /** Resolves true at the watch's next transition past `sequence` (or its end), false after `timeoutMs` or when the service stops. Subscribe before reading. */

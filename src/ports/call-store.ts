@@ -36,7 +36,12 @@ export type Notice = { readonly accountId: string; readonly watchId: string; rea
 
 export type CallCommitResult =
   /** On disk. `jobs` are the new heads of their lanes, leased; `call` is null when nobody watches any more (or it ended). */
-  | { readonly kind: "committed"; readonly call: WatchedCall | null; readonly notices: readonly Notice[]; readonly jobs: readonly SendJob[] }
+  | {
+      readonly kind: "committed";
+      readonly call: WatchedCall | null;
+      readonly notices: readonly Notice[];
+      readonly jobs: readonly SendJob[];
+    }
   /** Somebody else changed it (or owns it): nothing was written. `call` is what stands now, null when not ours to poll. */
   | { readonly kind: "stale"; readonly call: WatchedCall | null };
 

@@ -66,7 +66,13 @@ export interface DeliveryStore {
   /** Makes an `endpoint.test` event with its delivery, leased. */
   createTest(request: { readonly accountId: string; readonly endpointId: string; readonly nowMs: number }): Promise<ClaimOneResult>;
   /** Owes again what was `exhausted`, `failed` or `expired` of events recorded in the span. */
-  recover(request: { readonly accountId: string; readonly endpointId: string; readonly sinceMs: number; readonly untilMs: number; readonly nowMs: number }): Promise<
+  recover(request: {
+    readonly accountId: string;
+    readonly endpointId: string;
+    readonly sinceMs: number;
+    readonly untilMs: number;
+    readonly nowMs: number;
+  }): Promise<
     { readonly kind: "recovered"; readonly count: number } | { readonly kind: "unknown" } | { readonly kind: "endpoint_disabled" }
   >;
   /** The wall clock was set back by `deltaMs`: what was due then is due so much earlier now. */

@@ -16,7 +16,18 @@ export type EndpointPatch = {
 
 export interface EndpointStore {
   /** null for an unknown one. Enabling makes what is owed due again and forgets the failures. */
-  patchEndpoint(request: { readonly accountId: string; readonly endpointId: string; readonly patch: EndpointPatch; readonly nowMs: number }): Promise<EndpointView | null>;
+  patchEndpoint(request: {
+    readonly accountId: string;
+    readonly endpointId: string;
+    readonly patch: EndpointPatch;
+    readonly nowMs: number;
+  }): Promise<EndpointView | null>;
   /** The new secret signs from now on, the ones before it until `previousValidUntilMs`. False for an unknown endpoint. */
-  rotateSecret(request: { readonly accountId: string; readonly endpointId: string; readonly secret: SecretDraft; readonly previousValidUntilMs: number; readonly nowMs: number }): Promise<boolean>;
+  rotateSecret(request: {
+    readonly accountId: string;
+    readonly endpointId: string;
+    readonly secret: SecretDraft;
+    readonly previousValidUntilMs: number;
+    readonly nowMs: number;
+  }): Promise<boolean>;
 }

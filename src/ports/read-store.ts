@@ -68,20 +68,39 @@ export type FeedQuery = {
 export interface ReadStore {
   getWatch(accountId: string, watchId: string): Promise<WatchView | null>;
   /** Newest first. */
-  listWatches(query: PageRequest & { readonly accountId: string; readonly status: WatchStatus | null; readonly callSid: string | null }): Promise<Page<WatchView>>;
+  listWatches(
+    query: PageRequest & { readonly accountId: string; readonly status: WatchStatus | null; readonly callSid: string | null },
+  ): Promise<Page<WatchView>>;
   /** By sequence; null for an unknown watch. */
   listWatchEvents(query: PageRequest & { readonly accountId: string; readonly watchId: string }): Promise<Page<EventView> | null>;
   getEvent(accountId: string, eventId: string): Promise<EventView | null>;
   /** Oldest first, in commit order: an event appears only when no earlier one can still appear before it. `nextCursor` is never null. */
   readFeed(query: FeedQuery): Promise<{ readonly data: readonly EventView[]; readonly nextCursor: string }>;
   /** The newest events of the account whose type is in `types`; for a hook's sample. */
-  listRecentEvents(query: { readonly accountId: string; readonly types: readonly string[] | null; readonly terminalOnly: boolean; readonly limit: number }): Promise<readonly RingbackEvent[]>;
+  listRecentEvents(query: {
+    readonly accountId: string;
+    readonly types: readonly string[] | null;
+    readonly terminalOnly: boolean;
+    readonly limit: number;
+  }): Promise<readonly RingbackEvent[]>;
   /** null unless the account has or had a watch on it. */
-  getCall(query: { readonly accountId: string; readonly sourceName: string; readonly callSid: string }): Promise<{ readonly callSid: string; readonly sourceName: string; readonly status: CallStatus } | null>;
+  getCall(query: {
+    readonly accountId: string;
+    readonly sourceName: string;
+    readonly callSid: string;
+  }): Promise<{ readonly callSid: string; readonly sourceName: string; readonly status: CallStatus } | null>;
   listDeliveries(
-    query: PageRequest & { readonly accountId: string; readonly endpointId: string | null; readonly watchId: string | null; readonly status: DeliveryStatus | null },
+    query: PageRequest & {
+      readonly accountId: string;
+      readonly endpointId: string | null;
+      readonly watchId: string | null;
+      readonly status: DeliveryStatus | null;
+    },
   ): Promise<Page<DeliveryView>>;
-  getDelivery(accountId: string, deliveryId: string): Promise<{ readonly view: DeliveryView; readonly attempts: readonly Attempt[] } | null>;
+  getDelivery(
+    accountId: string,
+    deliveryId: string,
+  ): Promise<{ readonly view: DeliveryView; readonly attempts: readonly Attempt[] } | null>;
   getEndpoint(accountId: string, endpointId: string): Promise<EndpointView | null>;
   listEndpoints(query: PageRequest & { readonly accountId: string }): Promise<Page<EndpointView>>;
   getHook(accountId: string, hookId: string): Promise<HookView | null>;

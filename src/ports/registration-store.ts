@@ -44,8 +44,16 @@ export type WatchDraft = {
   readonly quotas: Quotas;
 };
 
-export type EndpointConflict = { readonly kind: "endpoint_differs"; readonly endpointId: string; readonly fields: readonly ("format" | "headers" | "signing_secret")[] };
-export type QuotaExceeded = { readonly kind: "quota_exceeded"; readonly quota: "active_watches" | "endpoints" | "hooks"; readonly limit: number };
+export type EndpointConflict = {
+  readonly kind: "endpoint_differs";
+  readonly endpointId: string;
+  readonly fields: readonly ("format" | "headers" | "signing_secret")[];
+};
+export type QuotaExceeded = {
+  readonly kind: "quota_exceeded";
+  readonly quota: "active_watches" | "endpoints" | "hooks";
+  readonly limit: number;
+};
 
 export type RegisterWatchResult =
   | {
@@ -80,7 +88,9 @@ export type RegisterHookResult =
   | EndpointConflict
   | QuotaExceeded;
 
-export type RemoveWatchResult = { readonly kind: "removed"; readonly callId: string; readonly call: WatchedCall | null; readonly notices: readonly Notice[] } | { readonly kind: "unknown" };
+export type RemoveWatchResult =
+  | { readonly kind: "removed"; readonly callId: string; readonly call: WatchedCall | null; readonly notices: readonly Notice[] }
+  | { readonly kind: "unknown" };
 
 /** What the registrar needs of the store. Each call is one transaction; resolved means on disk. */
 export interface RegistrationStore {
@@ -88,7 +98,12 @@ export interface RegistrationStore {
   registerWatches(drafts: readonly WatchDraft[]): Promise<readonly RegisterWatchResult[]>;
   registerHook(draft: HookDraft): Promise<RegisterHookResult>;
   /** Cancels an active watch and what is owed to it (`purge`: erases it with its events); ended ones stay as they are. */
-  removeWatch(request: { readonly accountId: string; readonly watchId: string; readonly purge: boolean; readonly nowMs: number }): Promise<RemoveWatchResult>;
+  removeWatch(request: {
+    readonly accountId: string;
+    readonly watchId: string;
+    readonly purge: boolean;
+    readonly nowMs: number;
+  }): Promise<RemoveWatchResult>;
   /** Removes a hook and cancels what is owed to it alone. Unknown ids are fine. */
   removeHook(request: { readonly accountId: string; readonly hookId: string; readonly nowMs: number }): Promise<void>;
 }

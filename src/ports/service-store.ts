@@ -10,7 +10,11 @@ import type { SendJob } from "./send-job.ts";
 /** Retention, in small batches: each call deletes at most `limit` watches, calls or endpoints and says whether more is to do. */
 export interface RetentionStore {
   /** Deletes what ended before `beforeMs` and owes nothing; settles as `expired` what a disabled endpoint was owed since before then. */
-  deleteExpired(request: { readonly beforeMs: number; readonly nowMs: number; readonly limit: number }): Promise<{ readonly deleted: number; readonly more: boolean }>;
+  deleteExpired(request: {
+    readonly beforeMs: number;
+    readonly nowMs: number;
+    readonly limit: number;
+  }): Promise<{ readonly deleted: number; readonly more: boolean }>;
 }
 
 /** Events about the service itself, for hooks that name them. */
@@ -45,4 +49,13 @@ export interface StoreLifecycle {
 
 /** Everything a store adapter gives; consumers take the part they need. */
 export interface ServiceStore
-  extends CallStore, RegistrationStore, DeliveryStore, ReadStore, AccountStore, EndpointStore, RetentionStore, OperationalStore, StoreLifecycle {}
+  extends
+    CallStore,
+    RegistrationStore,
+    DeliveryStore,
+    ReadStore,
+    AccountStore,
+    EndpointStore,
+    RetentionStore,
+    OperationalStore,
+    StoreLifecycle {}

@@ -1,0 +1,83 @@
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { StoreFigures } from "../../ports/service-store.ts";
+import type { Metrics } from "../../ports/telemetry.ts";
+
+export type PrometheusMetrics = Metrics & {
+  /** The exposition text; reads the store's figures anew each time. */
+  render(): Promise<{ readonly contentType: string; readonly body: string }>;
+};
+
+/** What is read at each scrape rather than counted as it happens. */
+export type ScrapedFigures = { readonly store: StoreFigures; readonly oldestDuePollMs: number; readonly nowMs: number };
+
+const fastBuckets = [0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+const slowBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 36_000, 86_400, 345_600];
+
+/** Metric names follow the Prometheus naming practice: base units, `_total` on counters, labels from closed sets. */
+export function createMetrics(version: string, scrape: () => Promise<ScrapedFigures>): PrometheusMetrics {
+  const registers = [new Registry()];
+  const [registry] = registers as [Registry];
+  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
+    new Counter<L>({ name, help, labelNames, registers });
+  const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
+    new Gauge<L>({ name, help, labelNames, registers });
+  const histogram = <L extends string>(name: string, help: string, buckets: number[], labelNames: readonly L[] = []) =>
+    new Histogram<L>({ name, help, buckets, labelNames, registers });
+
+  const watches = gauge("ringback_watches", "Watches by status.", ["status"]);
+  const deliveries = gauge("ringback_deliveries", "Deliveries by status.", ["status"]);
+  const oldestDueDelivery = gauge(
+    "ringback_oldest_due_delivery_seconds",
+    "How long the oldest due delivery of an enabled endpoint has been due; page on this.",
+  );
+  const oldestDuePoll = gauge("ringback_oldest_due_poll_seconds", "How long the oldest due poll has been due.");
+  const storeBytes = gauge("ringback_store_bytes", "Size of the database.");
+  const instances = gauge("ringback_instances", "Instances sharing the database.");
+  const buildInfo = gauge("ringback_build_info", "Always 1; the version is a label.", ["version"]);
+  const pollInterval = gauge("ringback_poll_interval_seconds", "The poll interval in force.", ["source"]);
+  const sourceState = gauge("ringback_source_state", "1 for the state a source is in, 0 for the others.", ["source", "state"]);
+  const clockSkew = gauge("ringback_clock_skew_seconds", "Our clock less the upstream's, by its Date header.");
+  const polls = counter("ringback_polls_total", "Polls by outcome.", ["outcome"]);
+  const pollLag = histogram("ringback_poll_lag_seconds", "From a poll's due time to its sending.", fastBuckets);
+  const events = counter("ringback_events_total", "Events committed, by type.", ["type"]);
+  const attempts = counter("ringback_delivery_attempts_total", "Delivery attempts by outcome.", ["outcome"]);
+  const latency = histogram("ringback_delivery_latency_seconds", "From a transition's observation to its 2xx.", slowBuckets);
+  const disabled = counter("ringback_endpoints_disabled_total", "Endpoints disabled, by reason.", ["reason"]);
+  const blocked = counter("ringback_blocked_addresses_total", "Connections refused by the address guard.");
+  const commits = histogram("ringback_commit_seconds", "Duration of a group commit.", fastBuckets);
+  const clockSteps = counter("ringback_wall_clock_steps_total", "Steps of the wall clock over 30 s.");
+  const requests = histogram("ringback_http_request_seconds", "API requests by route and status.", fastBuckets, ["route", "status"]);
+
+  buildInfo.set({ version }, 1);
+  instances.set(1);
+  return {
+    pollFinished(outcome, lagMs) {
+      polls.inc({ outcome });
+      pollLag.observe(Math.max(0, lagMs) / 1000);
+    },
+    pollInterval: (source, intervalMs) => pollInterval.set({ source }, intervalMs / 1000),
+    sourceState(source, state) {
+      for (const name of ["ok", "unproven", "slowed", "suspended", "circuit_open"])
+        sourceState.set({ source, state: name }, name === state ? 1 : 0);
+    },
+    eventCommitted: (type) => events.inc({ type }),
+    attemptFinished: (outcome) => attempts.inc({ outcome }),
+    delivered: (latencyMs) => latency.observe(Math.max(0, latencyMs) / 1000),
+    endpointDisabled: (reason) => disabled.inc({ reason }),
+    addressBlocked: () => blocked.inc(),
+    committed: (durationMs) => commits.observe(durationMs / 1000),
+    clockSkew: (skewMs) => clockSkew.set(skewMs / 1000),
+    wallClockStepped: () => clockSteps.inc(),
+    httpAnswered: (route, status, durationMs) => requests.observe({ route, status: String(status) }, durationMs / 1000),
+    async render() {
+      const { store, oldestDuePollMs, nowMs } = await scrape();
+      for (const status of ["active", "completed", "ended", "canceled"]) watches.set({ status }, store.watchesByStatus[status] ?? 0);
+      for (const status of ["pending", "delivered", "exhausted", "failed", "canceled", "superseded", "expired"])
+        deliveries.set({ status }, store.deliveriesByStatus[status] ?? 0);
+      oldestDueDelivery.set(store.oldestDueDeliveryAtMs === null ? 0 : Math.max(0, nowMs - store.oldestDueDeliveryAtMs) / 1000);
+      oldestDuePoll.set(oldestDuePollMs / 1000);
+      storeBytes.set(store.storeBytes);
+      return { contentType: registry.contentType, body: await registry.metrics() };
+    },
+  };
+}

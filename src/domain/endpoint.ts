@@ -13,7 +13,7 @@ export type EndpointHealth = {
   readonly failingSinceMs: number | null;
   readonly lastSuccessAtMs: number | null;
   readonly pausedUntilMs: number | null;
-  /** Pauses without a `Retry-After` in a row, for their doubling. 0 after a 2xx. */
+  /** Pauses in a row; they double those without a `Retry-After`, and while above 0 one delivery at a time goes. 0 after a 2xx. */
   readonly consecutivePauses: number;
   readonly pauseReason: "rate_limited" | "unavailable" | null;
 };

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { monotonicFactory } from "ulid";
 
-/** The prefixes of every id the API shows; what follows is a ULID (sortable by time) or, for events, a hash. */
-export type IdPrefix = "acc" | "key" | "src" | "wch" | "hk" | "ep" | "dlv" | "att" | "sec" | "call";
+/** The prefixes of every id the API shows; what follows is a ULID (sortable by time) or, for events about a watch, a hash. */
+export type IdPrefix = "acc" | "key" | "src" | "wch" | "hk" | "ep" | "dlv" | "att" | "evt" | "sec" | "call";
 
 const nextUlid = monotonicFactory();
 

@@ -1,6 +1,7 @@
 import type { Attempt, AttemptOutcome } from "../domain/attempt.ts";
 import type { DeliveryState } from "../domain/delivery.ts";
 import type { EndpointHealth, EndpointState } from "../domain/endpoint.ts";
+import type { Notice } from "./call-store.ts";
 import type { SendJob } from "./send-job.ts";
 
 /** What may be claimed. Rooms leave out endpoints and hosts the process knows nothing of: they have the default. */
@@ -49,6 +50,8 @@ export type AttemptRecorded =
       readonly endpointNextDueAtMs: number | null;
       /** Calls nobody watches any more (410 cancels watches). */
       readonly unwatchedCallIds: readonly string[];
+      /** Watches that ended by it. */
+      readonly notices: readonly Notice[];
     }
   /** The lease was lost or the delivery is gone: nothing but, where possible, the attempt was written. */
   | { readonly kind: "fenced" };

@@ -58,9 +58,9 @@ export type FeedQuery = {
   readonly cursor: string | null;
   /** Events recorded at or after it. */
   readonly sinceMs: number | null;
-  /** Type names; null is all. Groups are resolved by the caller, `terminal` is `terminalOnly`. */
+  /** Type names (groups are resolved by the caller); null is all. */
   readonly types: readonly string[] | null;
-  readonly terminalOnly: boolean;
+  readonly orTerminal: boolean;
   readonly callSid: string | null;
 };
 
@@ -80,7 +80,7 @@ export interface ReadStore {
   listRecentEvents(query: {
     readonly accountId: string;
     readonly types: readonly string[] | null;
-    readonly terminalOnly: boolean;
+    readonly orTerminal: boolean;
     readonly limit: number;
   }): Promise<readonly RingbackEvent[]>;
   /** null unless the account has or had a watch on it. */

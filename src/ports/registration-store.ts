@@ -104,6 +104,10 @@ export interface RegistrationStore {
     readonly purge: boolean;
     readonly nowMs: number;
   }): Promise<RemoveWatchResult>;
-  /** Removes a hook and cancels what is owed to it alone. Unknown ids are fine. */
-  removeHook(request: { readonly accountId: string; readonly hookId: string; readonly nowMs: number }): Promise<void>;
+  /** Removes a hook and cancels what is owed to it alone. Unknown ids are fine: then `endpointId` is null. */
+  removeHook(request: {
+    readonly accountId: string;
+    readonly hookId: string;
+    readonly nowMs: number;
+  }): Promise<{ readonly endpointId: string | null }>;
 }

@@ -1,0 +1,200 @@
+create table accounts (
+  id text primary key,
+  name text not null unique,
+  uses_default_source integer not null,
+  sealed_signing_key blob not null,
+  public_key text not null,
+  default_secret_id text references secrets (id),
+  created_at integer not null
+) strict;
+
+create table api_keys (
+  id text primary key,
+  account_id text not null references accounts (id),
+  name text not null,
+  fingerprint text not null unique,
+  created_at integer not null,
+  revoked_at integer
+) strict;
+
+-- A secret is a row of its own, so that an account's default may serve many endpoints.
+create table secrets (
+  id text primary key,
+  account_id text not null references accounts (id),
+  sealed blob not null,
+  fingerprint text not null,
+  created_at integer not null
+) strict;
+
+create table calls (
+  id text primary key,
+  source_name text not null,
+  scope text not null,
+  call_sid text not null,
+  status text,
+  reason text not null default '',
+  terminal integer not null default 0,
+  observed_at integer,
+  last_good_poll_at integer,
+  -- Grows with every committed change; what a writer expects to find.
+  version integer not null default 1,
+  -- Counts what hooks are told once.
+  transitions integer not null default 0,
+  created_at integer not null,
+  unique (source_name, scope, call_sid)
+) strict;
+
+-- One row for all of an account's endpoints on one scheme, host and port: they pause together.
+-- next_due_at is never later than the earliest due delivery of its endpoints that could be claimed (a lower bound).
+create table hosts (
+  id integer primary key,
+  account_id text not null references accounts (id),
+  origin text not null,
+  paused_until integer,
+  consecutive_pauses integer not null default 0,
+  next_due_at integer,
+  unique (account_id, origin)
+) strict;
+create index hosts_due on hosts (next_due_at) where next_due_at is not null;
+create index hosts_paused on hosts (paused_until) where paused_until is not null and next_due_at is not null;
+
+create table endpoints (
+  id text primary key,
+  account_id text not null references accounts (id),
+  url text not null,
+  host_id integer not null references hosts (id),
+  format text not null,
+  header_names text not null,
+  sealed_headers blob,
+  headers_fingerprint text,
+  signatures text not null,
+  late text not null,
+  max_in_flight integer,
+  max_per_second real,
+  state text not null,
+  reason text,
+  since integer,
+  consecutive_failures integer not null default 0,
+  failing_since integer,
+  last_success_at integer,
+  paused_until integer,
+  consecutive_pauses integer not null default 0,
+  pause_reason text,
+  next_due_at integer,
+  created_at integer not null,
+  unique (account_id, url)
+) strict;
+create index endpoints_due on endpoints (host_id, next_due_at) where next_due_at is not null;
+create index endpoints_by_account on endpoints (account_id, id);
+
+-- The current secret has no valid_until; the one before it signs until then.
+create table endpoint_secrets (
+  position integer primary key,
+  endpoint_id text not null references endpoints (id) on delete cascade,
+  secret_id text not null references secrets (id),
+  valid_until integer
+) strict;
+create index endpoint_secrets_by_endpoint on endpoint_secrets (endpoint_id);
+create index endpoint_secrets_by_secret on endpoint_secrets (secret_id);
+
+create table watches (
+  id text primary key,
+  account_id text not null references accounts (id),
+  call_id text not null references calls (id),
+  endpoint_id text references endpoints (id),
+  events text,
+  metadata text not null,
+  status text not null,
+  end_reason text,
+  sequence integer not null default 0,
+  created_at integer not null,
+  expires_at integer not null,
+  ended_at integer
+) strict;
+create index watches_active on watches (call_id, id) where status = 'active';
+create index watches_active_by_account on watches (account_id) where status = 'active';
+create index watches_by_account on watches (account_id, id);
+create index watches_by_call on watches (call_id, account_id, endpoint_id, id);
+create index watches_by_endpoint on watches (endpoint_id) where endpoint_id is not null;
+create index watches_ended on watches (ended_at) where ended_at is not null;
+
+create table hooks (
+  id text primary key,
+  account_id text not null references accounts (id),
+  endpoint_id text not null references endpoints (id),
+  events text,
+  created_at integer not null
+) strict;
+create index hooks_by_account on hooks (account_id, id);
+create index hooks_by_endpoint on hooks (endpoint_id);
+
+-- The last transition of a call that a hook was sent, whichever watch it came through.
+create table hook_progress (
+  call_id text not null references calls (id) on delete cascade,
+  hook_id text not null references hooks (id) on delete cascade,
+  transition integer not null,
+  primary key (call_id, hook_id)
+) strict, without rowid;
+create index hook_progress_by_hook on hook_progress (hook_id);
+
+-- position is the order of commits: there is one writer, and autoincrement never gives a number twice.
+create table events (
+  position integer primary key autoincrement,
+  id text not null unique,
+  account_id text not null references accounts (id),
+  watch_id text references watches (id) on delete cascade,
+  call_sid text,
+  type text not null,
+  terminal integer not null,
+  sequence integer,
+  timestamp integer not null,
+  data text not null,
+  created_at integer not null,
+  unique (watch_id, sequence)
+) strict;
+create index events_by_account on events (account_id, position);
+create index events_by_sid on events (account_id, call_sid, position);
+create index events_unwatched on events (created_at) where watch_id is null;
+
+create table deliveries (
+  id text primary key,
+  account_id text not null references accounts (id),
+  event_position integer not null references events (position) on delete cascade,
+  endpoint_id text not null references endpoints (id),
+  watch_id text,
+  -- Its place in the lane (watch, endpoint); null: it belongs to none and waits for nobody.
+  sequence integer,
+  terminal integer not null,
+  status text not null,
+  attempt_count integer not null default 0,
+  steps_spent integer not null default 0,
+  next_attempt_at integer,
+  -- When it may be claimed; null while it waits for an earlier one of its lane.
+  due_at integer,
+  first_attempt_at integer,
+  first_failed_at integer,
+  settled_at integer,
+  lease_token integer,
+  created_at integer not null
+) strict;
+create index deliveries_due on deliveries (endpoint_id, due_at) where status = 'pending' and lease_token is null and due_at is not null;
+create index deliveries_lane on deliveries (watch_id, endpoint_id, sequence) where status = 'pending';
+create index deliveries_pending on deliveries (endpoint_id, created_at) where status = 'pending';
+create index deliveries_leased on deliveries (endpoint_id) where lease_token is not null;
+create index deliveries_by_event on deliveries (event_position);
+create index deliveries_by_account on deliveries (account_id, id);
+create index deliveries_by_endpoint on deliveries (endpoint_id, id);
+create index deliveries_by_watch on deliveries (watch_id, id) where watch_id is not null;
+
+create table attempts (
+  delivery_id text not null references deliveries (id) on delete cascade,
+  number integer not null,
+  started_at integer not null,
+  duration_ms integer not null,
+  status_code integer,
+  error_code text,
+  error_detail text,
+  response_excerpt text,
+  decision text not null,
+  primary key (delivery_id, number)
+) strict, without rowid;

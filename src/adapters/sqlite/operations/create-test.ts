@@ -1,0 +1,35 @@
+import { newId } from "../../../domain/ids.ts";
+import type { RingbackEvent } from "../../../domain/event.ts";
+import type { ClaimOneResult, DeliveryStore } from "../../../ports/delivery-store.ts";
+import type { Database } from "../database.ts";
+import { insertEvent } from "../tables/deliveries.ts";
+import { leaseJob } from "../tables/jobs.ts";
+import { text } from "../tables/rows.ts";
+
+const nothing = {
+  watchId: null,
+  callSid: null,
+  source: null,
+  status: null,
+  previousStatus: null,
+  reason: null,
+  terminal: null,
+  sequence: null,
+  observedAtMs: null,
+  observedAfterMs: null,
+  metadata: {},
+};
+
+export function createTest(db: Database, request: Parameters<DeliveryStore["createTest"]>[0]): ClaimOneResult {
+  const { accountId, endpointId, nowMs } = request;
+  const row = db.get("select state from endpoints where id = ? and account_id = ?", endpointId, accountId);
+  if (row === undefined) return { kind: "unknown" };
+  if (row["state"] === "disabled") return { kind: "endpoint_disabled" };
+  const event: RingbackEvent = { id: newId("evt", nowMs), accountId, timestampMs: nowMs, type: "endpoint.test", data: nothing };
+  insertEvent(db, { event, watchId: null, callSid: null, sequence: null, terminal: false }, [endpointId], nowMs);
+  const delivery = db.get("select d.id from deliveries d join events e on e.position = d.event_position where e.id = ?", event.id);
+  if (delivery === undefined) throw new Error("a test event has one delivery");
+  // One attempt and no schedule behind it: a test says how things stand now.
+  db.run("update deliveries set due_at = null, next_attempt_at = null where id = ?", text(delivery, "id"));
+  return { kind: "claimed", job: leaseJob(db, text(delivery, "id"), "manual", nowMs) };
+}

@@ -1,0 +1,186 @@
+import type { Attempt } from "../../../domain/attempt.ts";
+import { decideAfterAttempt } from "../../../domain/delivery-decision.ts";
+import type { AttemptResult } from "../../../domain/delivery-decision.ts";
+import type { AttemptRecord, AttemptRecorded } from "../../../ports/delivery-store.ts";
+import type { SendJob } from "../../../ports/send-job.ts";
+import type { Database, Row } from "../database.ts";
+import { raiseEndpointDue } from "../tables/due.ts";
+import { retireEndpoint } from "../tables/retire-endpoint.ts";
+import type { Retired } from "../tables/retire-endpoint.ts";
+import { replaceLane, supersede } from "../tables/lanes.ts";
+import { publishOperational } from "../tables/operational-events.ts";
+import { deliveryOf, endpointOf, integer, integerOrNull, text, textOrNull } from "../tables/rows.ts";
+
+/** Attempt, delivery, lane, endpoint and host in one transaction, by what `decideAfterAttempt` says of the rows as they stand. */
+export function recordAttempt(db: Database, record: AttemptRecord): AttemptRecorded {
+  const row = db.get(
+    `select d.*, e.id as event_id, e.type as event_type, e.call_sid from deliveries d join events e on e.position = d.event_position where d.id = ?`,
+    record.deliveryId,
+  );
+  if (row === undefined || row["lease_token"] !== record.leaseToken) return { kind: "fenced" };
+  const endpointRow = readEndpoint(db, text(row, "endpoint_id"));
+  const result = decide(db, record, row, endpointRow);
+  writeAttempt(db, record.deliveryId, result.attempt);
+  writeDelivery(db, row, result);
+  writeEndpoint(db, endpointRow, result);
+  writeHost(db, endpointRow, result);
+  settleLane(db, row, result, endpointOf(endpointRow).late, record.nowMs);
+  const retired: Retired =
+    result.endpointChange === "disabled_gone"
+      ? retireEndpoint(db, text(row, "endpoint_id"), record.nowMs)
+      : { unwatchedCallIds: [], notices: [] };
+  return {
+    kind: "recorded",
+    attempt: result.attempt,
+    delivery: result.delivery,
+    endpoint: { state: result.endpoint.state, health: result.endpoint.health, hostPausedUntilMs: result.host.pausedUntilMs },
+    jobs: publishConsequences(db, row, result, record.nowMs),
+    endpointNextDueAtMs: raiseBounds(db, endpointRow),
+    ...retired,
+  };
+}
+
+function readEndpoint(db: Database, endpointId: string): Row {
+  const row = db.get(
+    `select p.*, h.origin, h.paused_until as host_paused_until, h.consecutive_pauses as host_consecutive_pauses, h.next_due_at as host_next_due_at
+     from endpoints p join hosts h on h.id = p.host_id where p.id = ?`,
+    endpointId,
+  );
+  if (row === undefined) throw new Error(`no endpoint ${endpointId}`);
+  return row;
+}
+
+function decide(db: Database, record: AttemptRecord, row: Row, endpointRow: Row): AttemptResult {
+  const { outcome, startedAtMs, durationMs, mode, nowMs, jitter } = record;
+  const { state, reason, sinceMs, health } = endpointOf(endpointRow);
+  return decideAfterAttempt(
+    {
+      delivery: deliveryOf(row),
+      attempt: { number: integer(row, "attempt_count") + 1, startedAtMs, durationMs, outcome, mode },
+      endpoint: { state, reason, sinceMs, health },
+      host: {
+        pausedUntilMs: integerOrNull(endpointRow, "host_paused_until"),
+        consecutivePauses: integer(endpointRow, "host_consecutive_pauses"),
+      },
+      isTest: row["event_type"] === "endpoint.test",
+    },
+    db.policy,
+    { nowMs, jitter },
+  );
+}
+
+function writeAttempt(db: Database, deliveryId: string, attempt: Attempt): void {
+  db.run(
+    `insert into attempts (delivery_id, number, started_at, duration_ms, status_code, error_code, error_detail, response_excerpt, decision)
+     values (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    deliveryId,
+    attempt.number,
+    attempt.startedAtMs,
+    Math.round(attempt.durationMs),
+    attempt.statusCode,
+    attempt.error?.code ?? null,
+    attempt.error?.detail ?? null,
+    attempt.responseExcerpt,
+    attempt.decision,
+  );
+}
+
+function writeDelivery(db: Database, row: Row, { delivery }: AttemptResult): void {
+  const stays = delivery.status === "pending" && row["sequence"] === null;
+  db.run(
+    `update deliveries set status = ?, attempt_count = ?, steps_spent = ?, next_attempt_at = ?, due_at = ?, first_attempt_at = ?, first_failed_at = ?,
+       settled_at = ?, lease_token = null where id = ?`,
+    delivery.status,
+    delivery.attemptCount,
+    delivery.stepsSpent,
+    delivery.nextAttemptAtMs,
+    // In a lane its place is decided with the others'.
+    stays ? delivery.nextAttemptAtMs : delivery.status === "pending" ? integerOrNull(row, "due_at") : null,
+    delivery.firstAttemptAtMs,
+    delivery.firstFailedAtMs,
+    delivery.settledAtMs,
+    delivery.id,
+  );
+}
+
+function writeEndpoint(db: Database, before: Row, { endpoint }: AttemptResult): void {
+  const { health } = endpoint;
+  db.run(
+    `update endpoints set state = ?, reason = ?, since = ?, consecutive_failures = ?, failing_since = ?, last_success_at = ?, paused_until = ?,
+       consecutive_pauses = ?, pause_reason = ? where id = ?`,
+    endpoint.state,
+    endpoint.reason,
+    endpoint.sinceMs,
+    health.consecutiveFailures,
+    health.failingSinceMs,
+    health.lastSuccessAtMs,
+    health.pausedUntilMs,
+    health.consecutivePauses,
+    health.pauseReason,
+    text(before, "id"),
+  );
+}
+
+function writeHost(db: Database, before: Row, { host }: AttemptResult): void {
+  if (host.pausedUntilMs === before["host_paused_until"] && host.consecutivePauses === before["host_consecutive_pauses"]) return;
+  db.run(
+    "update hosts set paused_until = ?, consecutive_pauses = ? where id = ?",
+    host.pausedUntilMs,
+    host.consecutivePauses,
+    integer(before, "host_id"),
+  );
+}
+
+function settleLane(db: Database, row: Row, { delivery, attempt }: AttemptResult, late: "send" | "drop", nowMs: number): void {
+  const watchId = textOrNull(row, "watch_id");
+  const sequence = integerOrNull(row, "sequence");
+  if (watchId === null || sequence === null) return;
+  const endpointId = text(row, "endpoint_id");
+  if (attempt.decision === "delivered" && delivery.status === "delivered") supersede(db, { watchId, endpointId, late }, sequence, nowMs);
+  replaceLane(db, watchId, endpointId);
+}
+
+/** The endpoint's bound, exact again, and its host's where this made it earlier. */
+function raiseBounds(db: Database, endpointRow: Row): number | null {
+  const nextDueAtMs = raiseEndpointDue(db, text(endpointRow, "id"));
+  if (nextDueAtMs !== null)
+    db.run(
+      "update hosts set next_due_at = ?1 where id = ?2 and (next_due_at is null or next_due_at > ?1)",
+      nextDueAtMs,
+      integer(endpointRow, "host_id"),
+    );
+  return nextDueAtMs;
+}
+
+/** Events about an operational event's own delivery would never end, so it makes none. */
+function publishConsequences(db: Database, row: Row, result: AttemptResult, nowMs: number): readonly SendJob[] {
+  const type = text(row, "event_type");
+  if (!type.startsWith("call.") && !type.startsWith("watch.")) return [];
+  const endpointId = text(row, "endpoint_id");
+  const accountId = text(row, "account_id");
+  const about = { accountId, exceptEndpointId: endpointId, nowMs };
+  const jobs: SendJob[] = [];
+  if (result.attempt.decision === "exhausted")
+    jobs.push(
+      ...publishOperational(db, "delivery.exhausted", about, {
+        endpointId,
+        deliveryId: result.delivery.id,
+        source: null,
+        state: "exhausted",
+        reason: result.attempt.error?.code ?? null,
+        observedAtMs: nowMs,
+      }),
+    );
+  if (result.endpointChange !== "none")
+    jobs.push(
+      ...publishOperational(db, "endpoint.disabled", about, {
+        endpointId,
+        deliveryId: null,
+        source: null,
+        state: "disabled",
+        reason: result.endpoint.reason,
+        observedAtMs: nowMs,
+      }),
+    );
+  return jobs;
+}

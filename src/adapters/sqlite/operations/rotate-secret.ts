@@ -1,0 +1,13 @@
+import type { EndpointStore } from "../../../ports/endpoint-store.ts";
+import type { Database } from "../database.ts";
+import { insertSecret } from "../tables/endpoints.ts";
+
+export function rotateSecret(db: Database, request: Parameters<EndpointStore["rotateSecret"]>[0]): boolean {
+  const { accountId, endpointId, secret, previousValidUntilMs, nowMs } = request;
+  if (db.get("select 1 from endpoints where id = ? and account_id = ?", endpointId, accountId) === undefined) return false;
+  db.run("delete from endpoint_secrets where endpoint_id = ? and valid_until <= ?", endpointId, nowMs);
+  db.run("update endpoint_secrets set valid_until = ? where endpoint_id = ? and valid_until is null", previousValidUntilMs, endpointId);
+  insertSecret(db, accountId, secret, nowMs);
+  db.run("insert into endpoint_secrets (endpoint_id, secret_id) values (?, ?)", endpointId, secret.id);
+  return true;
+}

@@ -1,0 +1,162 @@
+import { statSync } from "node:fs";
+import { Worker } from "node:worker_threads";
+import { CursorInvalid, RingbackError, StartRefused, StoreOverloaded, StoreUnavailable } from "../../domain/errors.ts";
+import type { DeliveryPolicy } from "../../domain/retry-policy.ts";
+import type { ServiceStore } from "../../ports/service-store.ts";
+import { operations } from "./operations.ts";
+import type { OperationName } from "./operations.ts";
+import type { Answer, FromWorker, Request, ToWorker, WorkerOptions } from "./worker.ts";
+
+export type SqliteStoreOptions = {
+  /** A file, or `:memory:`. */
+  readonly path: string;
+  readonly policy: DeliveryPolicy;
+  /** How long the commit of each group took. */
+  readonly onCommitted?: (durationMs: number) => void;
+  /** Operations waiting at most; beyond it they are refused with `StoreOverloaded`. */
+  readonly queueLimit?: number;
+};
+
+const defaultQueueLimit = 10_000;
+const groupLimit = 1000;
+const closeTimeoutMs = 10_000;
+
+type Waiting = { readonly request: Request; readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void };
+
+/**
+ * Opens the embedded store: a worker thread owns the only connection, so that a slow disk never stalls the loop. Rejects
+ * with `StartRefused` (one line) for a database that cannot be used.
+ */
+export async function openSqliteStore(options: SqliteStoreOptions): Promise<ServiceStore> {
+  const queue = new GroupQueue(options);
+  await queue.opened;
+  const methods = Object.fromEntries(
+    (Object.keys(operations) as OperationName[]).map((name) => [name, (...args: readonly unknown[]) => queue.run({ name, args })]),
+  ) as unknown as Pick<ServiceStore, Exclude<OperationName, "probeWrite">>;
+  return {
+    ...methods,
+    checkWritable: () => queue.run({ name: "probeWrite", args: [] }) as Promise<void>,
+    readFigures: async () => ({ ...(await methods.readFigures()), storeBytes: storeBytes(options.path) }),
+    fatal: queue.fatal,
+    close: () => queue.close(),
+  };
+}
+
+/**
+ * Group commit: while the worker is busy with one group the next one gathers; its answers arrive after its commit. The
+ * order of calls is the order of execution.
+ */
+class GroupQueue {
+  readonly opened: Promise<void>;
+  readonly fatal: Promise<Error>;
+  readonly #worker: Worker;
+  readonly #queueLimit: number;
+  readonly #onCommitted: (durationMs: number) => void;
+  readonly #closed = Promise.withResolvers<void>();
+  readonly #fatal = Promise.withResolvers<Error>();
+  readonly #opened = Promise.withResolvers<void>();
+  #waiting: Waiting[] = [];
+  #running: readonly Waiting[] = [];
+  #state: "open" | "closing" | "closed" | "broken" = "open";
+
+  constructor(options: SqliteStoreOptions) {
+    const workerData: WorkerOptions = { path: options.path, policy: options.policy };
+    this.#queueLimit = options.queueLimit ?? defaultQueueLimit;
+    this.#onCommitted = options.onCommitted ?? (() => undefined);
+    this.opened = this.#opened.promise;
+    this.fatal = this.#fatal.promise;
+    this.#worker = new Worker(new URL("./worker.ts", import.meta.url), { workerData, execArgv: [] });
+    this.#worker.on("message", (message: FromWorker) => this.#receive(message));
+    this.#worker.on("error", (error) => this.#break(error));
+    this.#worker.on("exit", () => {
+      if (this.#state !== "closed") this.#break(new Error("the database thread ended"));
+      this.#closed.resolve();
+    });
+  }
+
+  run(request: Request): Promise<unknown> {
+    if (this.#state !== "open") return Promise.reject(new StoreUnavailable("the store is closed"));
+    if (this.#waiting.length >= this.#queueLimit) return Promise.reject(new StoreOverloaded());
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ request, resolve, reject });
+      // The rest of this turn of the loop joins the group.
+      if (this.#running.length === 0 && this.#waiting.length === 1) setImmediate(() => this.#post());
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.#state === "open") {
+      this.#state = "closing";
+      if (this.#running.length === 0 && this.#waiting.length === 0) this.#send({ kind: "close" });
+      setTimeout(() => void this.#worker.terminate(), closeTimeoutMs).unref();
+    }
+    await this.#closed.promise;
+  }
+
+  #post(): void {
+    if (this.#running.length > 0 || this.#state === "broken" || this.#state === "closed") return;
+    if (this.#waiting.length === 0) {
+      if (this.#state === "closing") this.#send({ kind: "close" });
+      return;
+    }
+    this.#running = this.#waiting.splice(0, groupLimit);
+    this.#send({ kind: "group", requests: this.#running.map((waiting) => waiting.request) });
+  }
+
+  #send(message: ToWorker): void {
+    this.#worker.postMessage(message);
+  }
+
+  #receive(message: FromWorker): void {
+    switch (message.kind) {
+      case "ready":
+        this.#opened.resolve();
+        return;
+      case "refused":
+        this.#state = "closed";
+        this.#opened.reject(new StartRefused(message.message));
+        return;
+      case "answers": {
+        const running = this.#running;
+        this.#running = [];
+        // The next group is on its way before this one's owners go on.
+        this.#post();
+        this.#onCommitted(message.commitMs);
+        for (const [index, waiting] of running.entries()) settle(waiting, message.answers[index]);
+        return;
+      }
+      case "fatal":
+        this.#break(new Error(message.message));
+        return;
+      case "closed":
+        this.#state = "closed";
+        this.#closed.resolve();
+        return;
+    }
+  }
+
+  #break(error: Error): void {
+    if (this.#state === "broken" || this.#state === "closed") return;
+    this.#state = "broken";
+    const unavailable = new StoreUnavailable(`the database failed: ${error.message}`, { cause: error });
+    for (const waiting of [...this.#running, ...this.#waiting]) waiting.reject(unavailable);
+    this.#running = [];
+    this.#waiting = [];
+    this.#opened.reject(new StartRefused(`the database cannot be used: ${error.message}`));
+    this.#fatal.resolve(unavailable);
+    void this.#worker.terminate();
+  }
+}
+
+function settle(waiting: Waiting, answer: Answer | undefined): void {
+  if (answer === undefined) waiting.reject(new Error("the database thread answered less than it was asked"));
+  else if (answer.ok) waiting.resolve(answer.value);
+  else if (answer.code === "cursor-invalid") waiting.reject(new CursorInvalid());
+  else if (answer.code === "store-unavailable") waiting.reject(new StoreUnavailable(answer.message));
+  else waiting.reject(answer.code === "bug" ? new Error(answer.message) : new RingbackError(answer.code, answer.message));
+}
+
+function storeBytes(path: string): number {
+  if (path === ":memory:") return 0;
+  return ["", "-wal"].reduce((sum, suffix) => sum + (statSync(path + suffix, { throwIfNoEntry: false })?.size ?? 0), 0);
+}

@@ -1,0 +1,94 @@
+import type { EndpointConflict, EndpointDraft, QuotaExceeded, SecretDraft } from "../../../ports/registration-store.ts";
+import type { Database, Row } from "../database.ts";
+import { refreshDue } from "./due.ts";
+import { text, textOrNull } from "./rows.ts";
+
+export type NamedEndpoint =
+  | { readonly kind: "endpoint"; readonly id: string; readonly url: string; readonly made: boolean; readonly showsGeneratedSecret: boolean }
+  | EndpointConflict
+  | QuotaExceeded;
+
+/** The endpoint of a draft's URL: the one there if nothing given disagrees with it, else a new one. Nothing is written for a conflict. */
+export function nameEndpoint(db: Database, accountId: string, draft: EndpointDraft, maxEndpoints: number, nowMs: number): NamedEndpoint {
+  const existing = db.get("select * from endpoints where account_id = ? and url = ?", accountId, draft.url);
+  if (existing !== undefined) {
+    const fields = differences(db, existing, draft);
+    if (fields.length > 0) return { kind: "endpoint_differs", endpointId: text(existing, "id"), fields };
+    return { kind: "endpoint", id: text(existing, "id"), url: draft.url, made: false, showsGeneratedSecret: false };
+  }
+  if (maxEndpoints > 0) {
+    const count = db.get("select count(*) as n from endpoints where account_id = ?", accountId)?.["n"] as number;
+    if (count >= maxEndpoints) return { kind: "quota_exceeded", quota: "endpoints", limit: maxEndpoints };
+  }
+  const showsGeneratedSecret = makeEndpoint(db, accountId, draft, nowMs);
+  return { kind: "endpoint", id: draft.id, url: draft.url, made: true, showsGeneratedSecret };
+}
+
+/** A new registration for a disabled endpoint enables it: its owner has named it again. */
+export function enableIfDisabled(db: Database, endpointId: string): void {
+  const changed = db.run(
+    `update endpoints set state = 'enabled', reason = null, since = null, consecutive_failures = 0, failing_since = null,
+       paused_until = null, consecutive_pauses = 0, pause_reason = null
+     where id = ? and state = 'disabled'`,
+    endpointId,
+  );
+  if (changed > 0) refreshDue(db, endpointId);
+}
+
+export function insertSecret(db: Database, accountId: string, secret: SecretDraft, nowMs: number): void {
+  db.run(
+    "insert into secrets (id, account_id, sealed, fingerprint, created_at) values (?, ?, ?, ?, ?)",
+    secret.id,
+    accountId,
+    secret.sealed,
+    secret.fingerprints[0] ?? "",
+    nowMs,
+  );
+}
+
+function differences(db: Database, existing: Row, draft: EndpointDraft): EndpointConflict["fields"] {
+  const fields: EndpointConflict["fields"][number][] = [];
+  if (draft.format !== null && draft.format !== existing["format"]) fields.push("format");
+  if (draft.headers !== null) {
+    const fingerprint = textOrNull(existing, "headers_fingerprint");
+    const same = fingerprint === null ? draft.headers.names.length === 0 : draft.headers.fingerprints.includes(fingerprint);
+    if (!same) fields.push("headers");
+  }
+  if (draft.givenSecret !== null) {
+    const current = db.get(
+      "select s.fingerprint from endpoint_secrets x join secrets s on s.id = x.secret_id where x.endpoint_id = ? and x.valid_until is null",
+      text(existing, "id"),
+    );
+    if (current === undefined || !draft.givenSecret.fingerprints.includes(text(current, "fingerprint"))) fields.push("signing_secret");
+  }
+  return fields;
+}
+
+/** Whether its secret is the one made for this answer: not the client's own, not the account's default. */
+function makeEndpoint(db: Database, accountId: string, draft: EndpointDraft, nowMs: number): boolean {
+  db.run("insert into hosts (account_id, origin) values (?, ?) on conflict (account_id, origin) do nothing", accountId, draft.origin);
+  const headers = draft.headers?.names.length ? draft.headers : null;
+  db.run(
+    `insert into endpoints (id, account_id, url, host_id, format, header_names, sealed_headers, headers_fingerprint, signatures, late, state, created_at)
+     values (?, ?, ?, (select id from hosts where account_id = ? and origin = ?), ?, ?, ?, ?, '["v1"]', ?, 'enabled', ?)`,
+    draft.id,
+    accountId,
+    draft.url,
+    accountId,
+    draft.origin,
+    draft.format ?? draft.defaultFormat,
+    JSON.stringify(headers?.names ?? []),
+    headers?.sealed ?? null,
+    headers?.fingerprints[0] ?? null,
+    draft.late,
+    nowMs,
+  );
+  const defaultSecretId = textOrNull(
+    db.get("select default_secret_id from accounts where id = ?", accountId) ?? { default_secret_id: null },
+    "default_secret_id",
+  );
+  const made = draft.givenSecret ?? (defaultSecretId === null ? draft.generatedSecret : null);
+  if (made !== null) insertSecret(db, accountId, made, nowMs);
+  db.run("insert into endpoint_secrets (endpoint_id, secret_id) values (?, ?)", draft.id, made?.id ?? defaultSecretId);
+  return made === draft.generatedSecret;
+}

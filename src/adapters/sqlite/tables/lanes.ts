@@ -1,0 +1,53 @@
+import { decideLane, supersededBy } from "../../../domain/lane.ts";
+import type { LaneEntry } from "../../../domain/lane.ts";
+import type { LatePolicy } from "../../../domain/endpoint.ts";
+import type { Database } from "../database.ts";
+import { lowerDue } from "./due.ts";
+import { integer, integerOrNull, text } from "./rows.ts";
+
+type PendingEntry = LaneEntry & { readonly dueAtMs: number | null; readonly leased: boolean };
+
+/** Writes down who of a lane may go when. Called by every transaction that adds to a lane, settles in it or notes a first failure. */
+export function replaceLane(db: Database, watchId: string, endpointId: string): void {
+  const entries = readLane(db, watchId, endpointId);
+  for (const [index, place] of decideLane(entries, db.policy.orderHoldMs).entries()) {
+    const entry = entries[index];
+    if (entry === undefined || entry.dueAtMs === place.dueAtMs) continue;
+    db.run("update deliveries set due_at = ? where id = ?", place.dueAtMs, place.deliveryId);
+    if (place.dueAtMs !== null && !entry.leased) lowerDue(db, endpointId, place.dueAtMs);
+  }
+}
+
+/** Settles what a delivered event made pointless. An attempt of it on the wire keeps its lease until it is recorded. */
+export function supersede(
+  db: Database,
+  lane: { watchId: string; endpointId: string; late: LatePolicy },
+  deliveredSequence: number,
+  nowMs: number,
+): void {
+  for (const deliveryId of supersededBy(readLane(db, lane.watchId, lane.endpointId), deliveredSequence, lane.late))
+    db.run(
+      "update deliveries set status = 'superseded', settled_at = ?, next_attempt_at = null, due_at = null where id = ?",
+      nowMs,
+      deliveryId,
+    );
+}
+
+function readLane(db: Database, watchId: string, endpointId: string): readonly PendingEntry[] {
+  return db
+    .all(
+      `select id, sequence, terminal, next_attempt_at, first_failed_at, due_at, lease_token from deliveries
+       where watch_id = ? and endpoint_id = ? and status = 'pending' and sequence is not null order by sequence`,
+      watchId,
+      endpointId,
+    )
+    .map((row) => ({
+      deliveryId: text(row, "id"),
+      sequence: integer(row, "sequence"),
+      terminal: row["terminal"] === 1,
+      nextAttemptAtMs: integerOrNull(row, "next_attempt_at") ?? 0,
+      firstFailedAtMs: integerOrNull(row, "first_failed_at"),
+      dueAtMs: integerOrNull(row, "due_at"),
+      leased: row["lease_token"] !== null,
+    }));
+}

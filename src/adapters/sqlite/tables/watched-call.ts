@@ -1,0 +1,45 @@
+import type { WatchedCall } from "../../../ports/call-store.ts";
+import type { Database, Row } from "../database.ts";
+import { callStatusOf, integer, text } from "./rows.ts";
+
+// min(w.id) picks the row of the oldest watch (ids sort by time), and with it its account.
+const columns = `
+  c.id, c.source_name, c.scope, c.call_sid, c.status, c.reason, c.terminal, c.observed_at, c.last_good_poll_at, c.version, c.created_at,
+  min(w.id), w.account_id, max(w.created_at) as youngest_watch_at, min(w.expires_at) as earliest_deadline_at, min(w.sequence) as least_sequence`;
+
+/** A call with its active watches gathered; null when nobody watches it. */
+export function readWatchedCall(db: Database, callId: string): WatchedCall | null {
+  const row = db.get(
+    `select ${columns} from watches w join calls c on c.id = w.call_id where w.call_id = ? and w.status = 'active' group by w.call_id`,
+    callId,
+  );
+  return row === undefined ? null : watchedCallOf(row);
+}
+
+export function listWatchedCalls(db: Database, afterCallId: string | null, limit: number): readonly WatchedCall[] {
+  return db
+    .all(
+      `select ${columns} from watches w join calls c on c.id = w.call_id
+       where w.status = 'active' and w.call_id > ? group by w.call_id order by w.call_id limit ?`,
+      afterCallId ?? "",
+      limit,
+    )
+    .map(watchedCallOf);
+}
+
+function watchedCallOf(row: Row): WatchedCall {
+  const status = callStatusOf(row);
+  return {
+    callId: text(row, "id"),
+    sourceName: text(row, "source_name"),
+    callSid: text(row, "call_sid"),
+    scope: text(row, "scope"),
+    accountId: text(row, "account_id"),
+    status,
+    version: integer(row, "version"),
+    createdAtMs: integer(row, "created_at"),
+    youngestWatchAtMs: integer(row, "youngest_watch_at"),
+    earliestDeadlineAtMs: integer(row, "earliest_deadline_at"),
+    untold: status.status !== null && integer(row, "least_sequence") === 0,
+  };
+}

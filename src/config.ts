@@ -1,0 +1,201 @@
+import { readFileSync } from "node:fs";
+import { parseAllowList } from "./domain/address.ts";
+import { parseSchedule } from "./domain/retry-policy.ts";
+import { EnvironmentReader } from "./environment-reader.ts";
+
+export type SourceConfig = {
+  readonly kind: "polyai-legacy" | "polyai-agents";
+  readonly baseUrl: string;
+  readonly agentId: string | null;
+  readonly environment: string | null;
+  readonly maxPollsPerSecond: number;
+};
+
+/** What the operator set, checked and typed. Secrets are apart, so that a config can be logged. */
+export type Config = {
+  readonly version: string;
+  readonly database: { readonly kind: "sqlite"; readonly path: string };
+  readonly api: { readonly port: number; readonly host: string; readonly publicUrl: string | null };
+  readonly metrics: { readonly port: number; readonly host: string };
+  /** The source `default`; null: none was given. */
+  readonly source: SourceConfig | null;
+  readonly polling: {
+    readonly intervalMinMs: number;
+    readonly intervalMaxMs: number;
+    readonly notFoundGraceMs: number;
+    readonly lostAfterMs: number;
+    readonly watchDeadlineMs: number;
+  };
+  readonly delivery: {
+    readonly scheduleMs: readonly number[];
+    readonly timeoutMs: number;
+    readonly maxInFlight: number;
+    readonly endpointMaxInFlight: number;
+    readonly hostMaxInFlight: number;
+    /** Host name to webhooks a second, over all accounts. */
+    readonly hostRateLimits: ReadonlyMap<string, number>;
+    readonly orderHoldMs: number;
+    readonly disableAfterMs: number;
+  };
+  readonly callbacks: {
+    readonly allow: readonly string[];
+    readonly allowHttp: boolean;
+    readonly ports: readonly number[];
+    readonly dnsServers: readonly string[];
+  };
+  /** Per account; 0 is no limit. */
+  readonly limits: {
+    readonly apiMaxPerSecond: number;
+    readonly maxActiveWatches: number;
+    readonly maxEndpoints: number;
+    readonly maxHooks: number;
+  };
+  readonly retentionDays: number;
+  readonly logLevel: string;
+  readonly shutdownGraceMs: number;
+};
+
+/** Never logged, never part of an error. */
+export type Secrets = {
+  readonly apiKey: string | null;
+  /** As given: base64 keys, comma-separated; null: one is made in the data folder. */
+  readonly encryptionKeys: string | null;
+  readonly upstreamCredential: string | null;
+};
+
+export type ConfigResult =
+  | { readonly kind: "config"; readonly config: Config; readonly secrets: Secrets }
+  /** One line each, naming the variable and what to do; never its value where it may be a secret. */
+  | { readonly kind: "invalid"; readonly faults: readonly string[] };
+
+const dayMs = 24 * 60 * 60 * 1000;
+const apiKeyMinLength = 24;
+const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+
+/** Reads and checks the environment; an empty variable counts as unset. */
+export function readConfig(environment: Readonly<Record<string, string | undefined>> = process.env): ConfigResult {
+  const env = new EnvironmentReader(environment);
+  const { source, credential } = readSource(env);
+  const allowHttp = env.flag("CALLBACK_ALLOW_HTTP", false);
+  const host = env.text("HOST") ?? "0.0.0.0";
+  const intervalMinMs = env.integer("POLL_INTERVAL_MIN_MS", 2000, 10, dayMs);
+  const intervalMaxMs = env.integer("POLL_INTERVAL_MAX_MS", Math.max(5000, intervalMinMs), 10, dayMs);
+  if (intervalMaxMs < intervalMinMs) env.fault("POLL_INTERVAL_MAX_MS", `must not be below POLL_INTERVAL_MIN_MS (${intervalMinMs})`);
+  const config: Config = {
+    version: readVersion(),
+    database: readDatabase(env),
+    api: { port: env.integer("PORT", 8080, 0, 65535), host, publicUrl: env.httpUrl("PUBLIC_URL") },
+    metrics: { port: env.integer("METRICS_PORT", 9091, 0, 65535), host: env.text("METRICS_HOST") ?? host },
+    source,
+    polling: {
+      intervalMinMs,
+      intervalMaxMs,
+      notFoundGraceMs: env.integer("NOT_FOUND_GRACE_MS", 30_000, 0, dayMs),
+      lostAfterMs: env.integer("LOST_AFTER_MS", 300_000, 0, dayMs),
+      watchDeadlineMs: env.integer("WATCH_DEADLINE_MS", dayMs, 1000, 7 * dayMs),
+    },
+    delivery: {
+      scheduleMs: readSchedule(env),
+      timeoutMs: env.integer("DELIVERY_TIMEOUT_MS", 15_000, 100, 600_000),
+      maxInFlight: env.integer("DELIVERY_MAX_IN_FLIGHT", 512, 2, 10_000),
+      endpointMaxInFlight: env.integer("ENDPOINT_MAX_IN_FLIGHT", 32, 1, 1000),
+      hostMaxInFlight: env.integer("HOST_MAX_IN_FLIGHT", 64, 1, 10_000),
+      hostRateLimits: readHostRateLimits(env),
+      orderHoldMs: env.integer("ORDER_HOLD_MS", 60_000, 0, dayMs),
+      disableAfterMs: env.integer("ENDPOINT_DISABLE_AFTER_MS", 5 * dayMs, 0, 365 * dayMs),
+    },
+    callbacks: {
+      allow: readAllowList(env),
+      allowHttp,
+      ports: readPorts(env, allowHttp ? [443, 80] : [443]),
+      dnsServers: readDnsServers(env),
+    },
+    limits: {
+      apiMaxPerSecond: env.integer("API_MAX_PER_SECOND", 1000, 0, 1_000_000),
+      maxActiveWatches: env.integer("ACCOUNT_MAX_ACTIVE_WATCHES", 200_000, 0, 100_000_000),
+      maxEndpoints: env.integer("ACCOUNT_MAX_ENDPOINTS", 50_000, 0, 100_000_000),
+      maxHooks: env.integer("ACCOUNT_MAX_HOOKS", 100, 0, 1_000_000),
+    },
+    retentionDays: env.number("RETENTION_DAYS", 30, 0, 3650),
+    logLevel: env.choice("LOG_LEVEL", logLevels, "info"),
+    shutdownGraceMs: env.integer("SHUTDOWN_GRACE_MS", 20_000, 0, 600_000),
+  };
+  const apiKey = env.text("RINGBACK_API_KEY");
+  if (apiKey !== null && (apiKey.length < apiKeyMinLength || !/^[\x21-\x7e]+$/.test(apiKey)))
+    env.fault("RINGBACK_API_KEY", `must be at least ${apiKeyMinLength} visible ASCII characters`);
+  const secrets = { apiKey, encryptionKeys: env.text("RINGBACK_ENCRYPTION_KEY"), upstreamCredential: credential };
+  return env.faults.length > 0 ? { kind: "invalid", faults: env.faults } : { kind: "config", config, secrets };
+}
+
+function readVersion(): string {
+  const manifest = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string };
+  return manifest.version;
+}
+
+function readDatabase(env: EnvironmentReader): Config["database"] {
+  const url = env.text("DATABASE_URL") ?? "sqlite:./data/ringback.db";
+  const path = /^sqlite:(?:\/\/(?=\/))?(.+)$/.exec(url)?.[1];
+  if (path === undefined) env.fault("DATABASE_URL", "must be sqlite:<path of the database file>");
+  return { kind: "sqlite", path: path ?? "" };
+}
+
+/** All of a kind's variables or none of them: half a source would start and never poll. */
+function readSource(env: EnvironmentReader): { source: SourceConfig | null; credential: string | null } {
+  const kind = env.choice("POLYAI_KIND", ["polyai-legacy", "polyai-agents"] as const, "polyai-legacy");
+  const maxPollsPerSecond = env.number("POLYAI_MAX_POLLS_PER_SECOND", 200, 0.01, 100_000);
+  const names = ["POLYAI_BASE_URL", "POLYAI_AUTH_TOKEN", "POLYAI_API_KEY", "POLYAI_AGENT_ID", "POLYAI_ENVIRONMENT"];
+  if (names.every((name) => env.text(name) === null)) return { source: null, credential: null };
+  const credentialName = kind === "polyai-legacy" ? "POLYAI_AUTH_TOKEN" : "POLYAI_API_KEY";
+  const required = kind === "polyai-legacy" ? ["POLYAI_BASE_URL", credentialName] : names.filter((name) => name !== "POLYAI_AUTH_TOKEN");
+  for (const name of required)
+    if (env.text(name) === null)
+      env.fault(name, `is missing: ${kind} needs ${required.join(", ")} (or none of them, for no default source)`);
+  const credential = env.text(credentialName);
+  if (credential !== null && !/^[\x21-\x7e]+$/.test(credential))
+    env.fault(credentialName, "must be visible ASCII characters without spaces");
+  const baseUrl = env.httpUrl("POLYAI_BASE_URL") ?? "";
+  const agentId = env.text("POLYAI_AGENT_ID");
+  return { source: { kind, baseUrl, agentId, environment: env.text("POLYAI_ENVIRONMENT"), maxPollsPerSecond }, credential };
+}
+
+function readSchedule(env: EnvironmentReader): readonly number[] {
+  const parsed = parseSchedule(env.text("RETRY_SCHEDULE") ?? "0s,5s,5m,30m,2h,5h,10h,14h,20h,24h");
+  if (parsed.kind === "schedule") return parsed.scheduleMs;
+  env.fault("RETRY_SCHEDULE", parsed.detail);
+  return [];
+}
+
+function readHostRateLimits(env: EnvironmentReader): ReadonlyMap<string, number> {
+  const limits = new Map<string, number>();
+  for (const entry of env.list("HOST_RATE_LIMITS") ?? ["hooks.zapier.com=25"]) {
+    const match = /^([a-z0-9.-]+)=(\d+(?:\.\d+)?)$/i.exec(entry);
+    const rate = Number(match?.[2]);
+    if (match?.[1] === undefined || !(rate > 0))
+      env.fault("HOST_RATE_LIMITS", "must be host=webhooks per second, comma-separated, as in hooks.zapier.com=25");
+    else limits.set(match[1].toLowerCase(), rate);
+  }
+  return limits;
+}
+
+function readAllowList(env: EnvironmentReader): readonly string[] {
+  const entries = env.list("CALLBACK_ALLOW") ?? [];
+  const parsed = parseAllowList(entries);
+  if (parsed.kind === "invalid") env.fault("CALLBACK_ALLOW", `${JSON.stringify(parsed.entry)}: ${parsed.detail}`);
+  return entries;
+}
+
+function readPorts(env: EnvironmentReader, fallback: readonly number[]): readonly number[] {
+  const entries = env.list("CALLBACK_PORTS");
+  if (entries === null) return fallback;
+  const ports = entries.map((entry) => (/^\d{1,5}$/.test(entry) ? Number(entry) : Number.NaN));
+  if (!ports.every((port) => port >= 1 && port <= 65535)) env.fault("CALLBACK_PORTS", "must be ports from 1 to 65535, comma-separated");
+  return ports;
+}
+
+function readDnsServers(env: EnvironmentReader): readonly string[] {
+  const entries = env.list("DNS_SERVERS") ?? [];
+  const valid = /^(?:\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?|\[[0-9a-f:.]+\](?::\d{1,5})?|[0-9a-f:.]+)$/i;
+  if (!entries.every((entry) => valid.test(entry)))
+    env.fault("DNS_SERVERS", "must be addresses with an optional port, comma-separated, as in 127.0.0.1:5353");
+  return entries;
+}

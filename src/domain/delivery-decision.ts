@@ -1,0 +1,185 @@
+import type { Attempt, AttemptDecision, AttemptOutcome } from "./attempt.ts";
+import type { DeliveryState } from "./delivery.ts";
+import type { EndpointHealth, EndpointReason, EndpointState } from "./endpoint.ts";
+import { parseRetryAfter } from "./retry-after.ts";
+import { delayBeforeStep, scheduleSpanMs } from "./retry-policy.ts";
+import type { DeliveryPolicy } from "./retry-policy.ts";
+
+/** The pause that holds for everything an account sends to one origin. */
+export type HostHealth = { readonly pausedUntilMs: number | null; readonly consecutivePauses: number };
+
+export type EndpointStanding = {
+  readonly state: EndpointState;
+  readonly reason: EndpointReason | null;
+  readonly sinceMs: number | null;
+  readonly health: EndpointHealth;
+};
+
+export type AttemptInput = {
+  /** As it stands now: it may have been settled while the attempt was on the wire. */
+  readonly delivery: DeliveryState;
+  readonly attempt: {
+    readonly number: number;
+    readonly startedAtMs: number;
+    readonly durationMs: number;
+    readonly outcome: AttemptOutcome;
+    readonly mode: "scheduled" | "manual";
+  };
+  readonly endpoint: EndpointStanding;
+  readonly host: HostHealth;
+  /** `endpoint.test`: counts neither for nor against disabling. */
+  readonly isTest: boolean;
+};
+
+export type AttemptResult = {
+  readonly attempt: Attempt;
+  readonly delivery: DeliveryState;
+  readonly endpoint: EndpointStanding;
+  readonly host: HostHealth;
+  readonly endpointChange: "none" | "disabled_gone" | "disabled_failing";
+};
+
+/** What an outcome means before it meets the delivery's schedule. */
+type Verdict = {
+  readonly kind: "delivered" | "gone" | "deferred" | "failed" | "refused";
+  readonly error: Attempt["error"];
+  /** Whether endpoint and host pause, and for how long if the receiver said so. */
+  readonly pause: { readonly retryAfterMs: number | null; readonly reason: "rate_limited" | "unavailable" } | null;
+};
+
+/**
+ * What follows from one attempt: the delivery's next state, the endpoint's and its host's health. By the Standard
+ * Webhooks specification 1.0.0 (2xx only, 410, 429, 502/504, Retry-After, no redirects).
+ */
+export function decideAfterAttempt(
+  input: AttemptInput,
+  policy: DeliveryPolicy,
+  moment: { readonly nowMs: number; readonly jitter: number },
+): AttemptResult {
+  const { nowMs } = moment;
+  const verdict = judge(input.attempt.outcome, nowMs);
+  const host = { ...input.host, ...pausedAfter(input.host, verdict, policy, nowMs) };
+  const endpoint = endpointAfter(input, verdict, policy, nowMs);
+  const pauseEndsAtMs = verdict.pause === null ? 0 : Math.max(host.pausedUntilMs ?? 0, endpoint.health.pausedUntilMs ?? 0);
+  const { delivery, decision } = deliveryAfter(input, verdict, policy, moment, pauseEndsAtMs);
+  const change = endpoint.state === "disabled" && input.endpoint.state !== "disabled";
+  return {
+    attempt: {
+      number: input.attempt.number,
+      startedAtMs: input.attempt.startedAtMs,
+      durationMs: input.attempt.durationMs,
+      statusCode: input.attempt.outcome.statusCode,
+      error: verdict.error,
+      responseExcerpt: input.attempt.outcome.kind === "answered" ? input.attempt.outcome.excerpt : null,
+      decision,
+    },
+    delivery,
+    endpoint,
+    host,
+    endpointChange: !change ? "none" : endpoint.reason === "gone" ? "disabled_gone" : "disabled_failing",
+  };
+}
+
+function judge(outcome: AttemptOutcome, nowMs: number): Verdict {
+  if (outcome.kind === "failed")
+    return { kind: outcome.permanent ? "refused" : "failed", error: { code: outcome.code, detail: outcome.detail }, pause: null };
+  const { statusCode } = outcome;
+  const retryAfterMs = parseRetryAfter(outcome.retryAfter, nowMs);
+  const asks = retryAfterMs === null ? "" : ` and asks to wait ${Math.ceil(retryAfterMs / 1000)} s`;
+  const error = { code: "status", detail: `answered ${statusCode}${asks}` } as const;
+  if (statusCode >= 200 && statusCode <= 299) return { kind: "delivered", error: null, pause: null };
+  if (statusCode === 410) return { kind: "gone", error: { code: "gone", detail: "answered 410: wants no more webhooks" }, pause: null };
+  if (statusCode === 429) return { kind: "deferred", error, pause: { retryAfterMs, reason: "rate_limited" } };
+  if (statusCode === 503 && retryAfterMs !== null) return { kind: "deferred", error, pause: { retryAfterMs, reason: "unavailable" } };
+  if (statusCode >= 502 && statusCode <= 504) return { kind: "failed", error, pause: { retryAfterMs, reason: "unavailable" } };
+  if (statusCode >= 300 && statusCode <= 399)
+    return {
+      kind: "failed",
+      error: { code: "redirect", detail: `answered ${statusCode}: redirects are never followed; register the final URL` },
+      pause: null,
+    };
+  return { kind: "failed", error, pause: null };
+}
+
+/**
+ * A pause that runs was met by attempts that were on the wire when it began: they may make it longer, but neither
+ * double it nor end it.
+ */
+function pausedAfter(before: HostHealth, verdict: Verdict, policy: DeliveryPolicy, nowMs: number): HostHealth {
+  const running = before.pausedUntilMs !== null && before.pausedUntilMs > nowMs;
+  if (verdict.pause === null) {
+    if (verdict.kind !== "delivered" || running) return before;
+    return { pausedUntilMs: null, consecutivePauses: 0 };
+  }
+  const { retryAfterMs } = verdict.pause;
+  if (running)
+    return { pausedUntilMs: Math.max(before.pausedUntilMs ?? 0, nowMs + (retryAfterMs ?? 0)), consecutivePauses: before.consecutivePauses };
+  const pauseMs = retryAfterMs ?? Math.min(policy.pauseMinMs * 2 ** Math.min(before.consecutivePauses, 30), policy.pauseMaxMs);
+  return { pausedUntilMs: nowMs + pauseMs, consecutivePauses: before.consecutivePauses + 1 };
+}
+
+function endpointAfter(input: AttemptInput, verdict: Verdict, policy: DeliveryPolicy, nowMs: number): EndpointStanding {
+  const { endpoint, isTest } = input;
+  const paused = pausedAfter(endpoint.health, verdict, policy, nowMs);
+  const pauseReason = paused.pausedUntilMs === null ? null : (verdict.pause?.reason ?? endpoint.health.pauseReason);
+  const health: EndpointHealth = { ...endpoint.health, ...paused, pauseReason };
+  if (isTest) return { ...endpoint, health };
+  switch (verdict.kind) {
+    case "delivered":
+      return { ...endpoint, health: { ...health, consecutiveFailures: 0, failingSinceMs: null, lastSuccessAtMs: nowMs } };
+    case "deferred":
+      return { ...endpoint, health };
+    case "gone":
+      return { state: "disabled", reason: "gone", sinceMs: nowMs, health };
+    case "failed":
+    case "refused": {
+      const failingSinceMs = health.failingSinceMs ?? nowMs;
+      const failing = { ...health, consecutiveFailures: health.consecutiveFailures + 1, failingSinceMs };
+      const lastsLong = failing.consecutiveFailures >= policy.disableMinAttempts && nowMs - failingSinceMs >= policy.disableAfterMs;
+      if (!lastsLong || endpoint.state === "disabled") return { ...endpoint, health: failing };
+      return { state: "disabled", reason: "failing", sinceMs: nowMs, health: failing };
+    }
+  }
+}
+
+function deliveryAfter(
+  input: AttemptInput,
+  verdict: Verdict,
+  policy: DeliveryPolicy,
+  moment: { readonly nowMs: number; readonly jitter: number },
+  pauseEndsAtMs: number,
+): { delivery: DeliveryState; decision: AttemptDecision } {
+  const { nowMs } = moment;
+  const manual = input.attempt.mode === "manual";
+  const counted: DeliveryState = { ...input.delivery, attemptCount: input.delivery.attemptCount + 1 };
+  const settle = (status: DeliveryState["status"]): DeliveryState => ({ ...counted, status, nextAttemptAtMs: null, settledAtMs: nowMs });
+  const pending = counted.status === "pending";
+
+  if (input.isTest) {
+    const delivered = verdict.kind === "delivered";
+    return { delivery: settle(delivered ? "delivered" : "failed"), decision: delivered ? "delivered" : "failed" };
+  }
+  if (verdict.kind === "delivered") {
+    // A success by hand settles what the schedule had given up; what was canceled or superseded stays so.
+    const settles = pending || (manual && ["exhausted", "failed", "expired"].includes(counted.status));
+    return { delivery: settles ? settle("delivered") : counted, decision: "delivered" };
+  }
+  if (verdict.kind === "gone") return { delivery: pending ? settle("failed") : counted, decision: "gone" };
+  if (manual || !pending)
+    return { delivery: counted, decision: verdict.kind === "deferred" ? "deferred" : verdict.kind === "refused" ? "failed" : "retry" };
+
+  const started = { ...counted, firstAttemptAtMs: counted.firstAttemptAtMs ?? input.attempt.startedAtMs };
+  if (verdict.kind === "refused") return { delivery: settle("failed"), decision: "failed" };
+  if (verdict.kind === "deferred") {
+    // A pause may end after the schedule's span: the attempt that follows it is the last.
+    const late = nowMs - started.firstAttemptAtMs > scheduleSpanMs(policy);
+    if (late) return { delivery: settle("exhausted"), decision: "exhausted" };
+    return { delivery: { ...started, nextAttemptAtMs: pauseEndsAtMs }, decision: "deferred" };
+  }
+  const stepsSpent = started.stepsSpent + 1;
+  const failed = { ...started, stepsSpent, firstFailedAtMs: started.firstFailedAtMs ?? nowMs };
+  const delayMs = delayBeforeStep(policy, stepsSpent, moment.jitter);
+  if (delayMs === null)
+    return { delivery: { ...settle("exhausted"), stepsSpent, firstFailedAtMs: failed.firstFailedAtMs }, decision: "exhausted" };
+  return { delivery: { ...failed, nextAttemptAtMs: Math.max(nowMs + delayMs, pauseEndsAtMs) }, decision: "retry" };
+}

@@ -1,0 +1,95 @@
+import type { PayloadFormat } from "./endpoint.ts";
+import type { RingbackEvent } from "./event.ts";
+
+/** A JSON object as it goes over the wire: snake_case keys, times as ISO 8601 UTC with milliseconds. */
+export type WireObject = Readonly<Record<string, string | number | boolean | null | Readonly<Record<string, string>>>>;
+
+export type Payload = { readonly body: string; readonly headers: Readonly<Record<string, string>> };
+
+/** ISO 8601 in UTC with milliseconds; null stays null. */
+export function isoTime(atMs: number): string;
+export function isoTime(atMs: number | null): string | null;
+export function isoTime(atMs: number | null): string | null {
+  return atMs === null ? null : new Date(atMs).toISOString();
+}
+
+/** An event's `data`. All keys are always there; those of the operational events are others. */
+export function eventData(event: RingbackEvent): WireObject {
+  if ("watchId" in event.data) {
+    const { data } = event;
+    return {
+      watch_id: data.watchId,
+      call_sid: data.callSid,
+      source: data.source,
+      status: data.status,
+      previous_status: data.previousStatus,
+      reason: data.reason,
+      terminal: data.terminal,
+      sequence: data.sequence,
+      observed_at: isoTime(data.observedAtMs),
+      observed_after: isoTime(data.observedAfterMs),
+      metadata: data.metadata,
+    };
+  }
+  const { data } = event;
+  return {
+    endpoint_id: data.endpointId,
+    delivery_id: data.deliveryId,
+    source: data.source,
+    state: data.state,
+    reason: data.reason,
+    observed_at: isoTime(data.observedAtMs),
+  };
+}
+
+/** The body of the `standard` format. */
+export function standardPayload(event: RingbackEvent): { readonly type: string; readonly timestamp: string; readonly data: WireObject } {
+  return { type: event.type, timestamp: isoTime(event.timestampMs), data: eventData(event) };
+}
+
+/** The `flat` format: one object without nesting, metadata as `metadata_<key>`. */
+export function flatPayload(event: RingbackEvent): Readonly<Record<string, string | number | boolean | null>> {
+  const { metadata, ...data } = eventData(event);
+  const entries = Object.entries((metadata ?? {}) as Readonly<Record<string, string>>);
+  return {
+    id: event.id,
+    type: event.type,
+    timestamp: isoTime(event.timestampMs),
+    ...(data as Readonly<Record<string, string | number | boolean | null>>),
+    ...Object.fromEntries(entries.map(([key, value]) => [`metadata_${key}`, value])),
+  };
+}
+
+/** Body and content headers of one event in an endpoint's format. `publicUrl` is where CloudEvents say they come from. */
+export function renderPayload(event: RingbackEvent, format: PayloadFormat, publicUrl: string | null): Payload {
+  switch (format) {
+    case "standard":
+      return { body: JSON.stringify(standardPayload(event)), headers: { "content-type": "application/json" } };
+    case "flat":
+      return { body: JSON.stringify(flatPayload(event)), headers: { "content-type": "application/json" } };
+    case "form": {
+      const fields = Object.entries(flatPayload(event)).map(([key, value]): [string, string] => [key, value === null ? "" : String(value)]);
+      return { body: new URLSearchParams(fields).toString(), headers: { "content-type": "application/x-www-form-urlencoded" } };
+    }
+    case "cloudevents":
+      return {
+        body: JSON.stringify(eventData(event)),
+        headers: { "content-type": "application/json", ...cloudEventHeaders(event, publicUrl) },
+      };
+  }
+}
+
+/** CloudEvents 1.0, HTTP binding, binary mode (§3.1): the context goes into `ce-` headers, percent-encoded where it must be (§3.1.3.2). */
+function cloudEventHeaders(event: RingbackEvent, publicUrl: string | null): Record<string, string> {
+  const source = event.data.source ?? "ringback";
+  const headers: Record<string, string> = {
+    "ce-specversion": "1.0",
+    "ce-id": event.id,
+    "ce-type": `ai.ringback.${event.type}`,
+    "ce-source": `${publicUrl?.replace(/\/+$/, "") ?? ""}/sources/${encodeURIComponent(source)}`,
+    "ce-time": isoTime(event.timestampMs),
+  };
+  const subject = "callSid" in event.data ? event.data.callSid : event.data.endpointId;
+  if (subject !== null) headers["ce-subject"] = subject;
+  return headers;
+}

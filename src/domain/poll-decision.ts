@@ -1,0 +1,182 @@
+import type { CallChange, CallEndReason, CallStatus, Observation } from "./call.ts";
+import { goesBackwards, isTerminalStatus } from "./event-type.ts";
+
+/** The waits of one source's polling. The sandbox has its own, everything else the operator's. */
+export type PollPolicy = {
+  readonly notFoundGraceMs: number;
+  readonly lostAfterMs: number;
+  /** How long the upstream keeps a status after the call ended. */
+  readonly statusRetentionMs: number;
+  readonly backoffMinMs: number;
+  readonly backoffMaxMs: number;
+  /** How long a parsed 200 of the source vouches for its 400s and 404s. */
+  readonly witnessMs: number;
+  /** How long an ending without a witness is polled on. */
+  readonly unwitnessedEndMs: number;
+};
+
+/**
+ * What is remembered between polls, in memory alone: a restart begins the streaks anew, which can only make an ending
+ * later. One exists for every watched call, so it is shared (`freshPollMemory`) while nothing is out of the ordinary.
+ */
+export type PollMemory = {
+  /** Failures in a row, for the backoff. */
+  readonly failures: number;
+  /** 400s or 404s in a row. An answer that says nothing about the call (5xx, timeout, 401, 429) neither adds nor ends it. */
+  readonly denial: { readonly kind: "not_found" | "rejected"; readonly count: number; readonly sinceMs: number } | null;
+  /** Since when the call would have ended but for the missing witness. */
+  readonly unwitnessedSinceMs: number | null;
+  /** A status that would go backwards, seen once. */
+  readonly backwards: string | null;
+};
+
+export const freshPollMemory: PollMemory = { failures: 0, denial: null, unwitnessedSinceMs: null, backwards: null };
+
+export type PollInput = {
+  readonly status: CallStatus;
+  readonly memory: PollMemory;
+  readonly youngestWatchAtMs: number;
+  readonly earliestDeadlineAtMs: number;
+};
+
+export type PollContext = {
+  readonly nowMs: number;
+  /** The last parsed 200 of the same source; null when there was none. */
+  readonly witnessAtMs: number | null;
+  /** 0 to 1. */
+  readonly jitter: number;
+};
+
+export type PollDecision = {
+  readonly memory: PollMemory;
+  readonly lastGoodPollAtMs: number | null;
+  /** A parsed 200: what was told nothing yet may be told the status. */
+  readonly confirmed: boolean;
+  /** Empty: nothing to write. */
+  readonly changes: readonly CallChange[];
+  /** `none`: nobody polls this call again. */
+  readonly next: { readonly kind: "interval" } | { readonly kind: "delay"; readonly delayMs: number } | { readonly kind: "none" };
+  /** It would have ended by 400 or 404 but for the missing witness. */
+  readonly endingUnwitnessed: boolean;
+  /** A status went backwards and was believed. */
+  readonly anomaly: boolean;
+};
+
+type Step = Pick<PollDecision, "memory" | "changes" | "next"> & Partial<PollDecision>;
+
+/** Below this a backoff with full jitter would be no backoff. */
+const minDelayMs = 250;
+const halfHourMs = 30 * 60 * 1000;
+
+/**
+ * What follows from one answer of the upstream. Answers about the source rather than the call (401, 403, 429) change
+ * nothing here: the source gate acts on them. Past the deadline any other answer is the last, and the due watches expire.
+ */
+export function decideAfterPoll(input: PollInput, observation: Observation, context: PollContext, policy: PollPolicy): PollDecision {
+  const step = decideStep(input, observation, context, policy);
+  const decision: PollDecision = {
+    lastGoodPollAtMs: observation.kind === "status" ? context.nowMs : input.status.lastGoodPollAtMs,
+    confirmed: observation.kind === "status",
+    endingUnwitnessed: false,
+    anomaly: false,
+    ...step,
+  };
+  const aboutTheSource = observation.kind === "unauthorized" || observation.kind === "rate_limited";
+  if (decision.next.kind === "none" || aboutTheSource || context.nowMs < input.earliestDeadlineAtMs) return decision;
+  return { ...decision, changes: [...decision.changes, { kind: "expire" }] };
+}
+
+/** The streaks of 400 and 404 count for nothing any more: the source was misconfigured and now answers. */
+export function forgetDenials(memory: PollMemory): PollMemory {
+  return { ...memory, denial: null, unwitnessedSinceMs: null, failures: 0 };
+}
+
+/** A call unchanged for an hour is polled every 30 s, for six every 2 minutes; 0 is the source's own interval. */
+export function minIntervalForAge(unchangedMs: number): number {
+  if (unchangedMs >= 12 * halfHourMs) return 120_000;
+  return unchangedMs >= 2 * halfHourMs ? 30_000 : 0;
+}
+
+function decideStep(input: PollInput, observation: Observation, context: PollContext, policy: PollPolicy): Step {
+  switch (observation.kind) {
+    case "status":
+      return afterStatus(input, observation.status, observation.reason);
+    case "not_found":
+    case "rejected":
+      return afterDenial(input, observation.kind, context, policy);
+    case "failed": {
+      const memory = { ...input.memory, failures: input.memory.failures + 1 };
+      return { memory, changes: [], next: backoff(memory.failures, context, policy) };
+    }
+    case "unauthorized":
+    case "rate_limited":
+      return { memory: input.memory, changes: [], next: { kind: "interval" } };
+  }
+}
+
+function afterStatus({ status: known, memory }: PollInput, status: string, reason: string): Step {
+  if (known.status === status) {
+    const changes: CallChange[] = reason === known.reason ? [] : [{ kind: "reason", reason }];
+    return { memory: freshPollMemory, changes, next: { kind: "interval" } };
+  }
+  const backwards = known.status !== null && goesBackwards(known.status, status);
+  if (backwards && memory.backwards !== status)
+    return { memory: { ...freshPollMemory, backwards: status }, changes: [], next: { kind: "interval" } };
+  const terminal = isTerminalStatus(status);
+  const observedAfterMs = known.status === null ? null : known.lastGoodPollAtMs;
+  return {
+    memory: freshPollMemory,
+    changes: [{ kind: "status", status, reason, terminal, observedAfterMs }],
+    next: terminal ? { kind: "none" } : { kind: "interval" },
+    anomaly: backwards,
+  };
+}
+
+function afterDenial(input: PollInput, kind: "not_found" | "rejected", context: PollContext, policy: PollPolicy): Step {
+  const { status: known, memory: before, youngestWatchAtMs } = input;
+  const { nowMs } = context;
+  const seen = known.status !== null;
+  // Once a status was seen, 400 and 404 say the same; before, only the same answer twice in a row is a streak.
+  const continues = before.denial !== null && (seen || before.denial.kind === kind);
+  const denial = {
+    kind,
+    count: continues ? (before.denial?.count ?? 0) + 1 : 1,
+    sinceMs: continues ? (before.denial?.sinceMs ?? nowMs) : nowMs,
+  };
+  const memory: PollMemory = { ...before, denial, backwards: null };
+  const endReason = endReasonOf(input, denial, nowMs, policy);
+  if (endReason === null) {
+    // A call not triggered yet is looked for at the usual pace; one that vanished is given time.
+    if (!seen && (kind === "rejected" || nowMs - youngestWatchAtMs < policy.notFoundGraceMs))
+      return { memory: { ...memory, failures: 0 }, changes: [], next: { kind: "interval" } };
+    return { memory: { ...memory, failures: before.failures + 1 }, changes: [], next: backoff(before.failures + 1, context, policy) };
+  }
+  const witnessed = context.witnessAtMs !== null && nowMs - context.witnessAtMs <= policy.witnessMs;
+  const unwitnessedSinceMs = before.unwitnessedSinceMs ?? nowMs;
+  if (witnessed || nowMs - unwitnessedSinceMs >= policy.unwitnessedEndMs)
+    return { memory, changes: [{ kind: "end", endReason }], next: { kind: "none" }, endingUnwitnessed: !witnessed };
+  const failures = before.failures + 1;
+  return {
+    memory: { ...memory, failures, unwitnessedSinceMs },
+    changes: [],
+    next: backoff(failures, context, policy),
+    endingUnwitnessed: true,
+  };
+}
+
+function endReasonOf(input: PollInput, denial: NonNullable<PollMemory["denial"]>, nowMs: number, policy: PollPolicy): CallEndReason | null {
+  const { status: known, youngestWatchAtMs } = input;
+  if (known.status !== null) {
+    const longGone = known.lastGoodPollAtMs !== null && nowMs - known.lastGoodPollAtMs > policy.statusRetentionMs;
+    const lost = (denial.count >= 3 && nowMs - denial.sinceMs >= policy.lostAfterMs) || (denial.count >= 2 && longGone);
+    return lost ? "lost" : null;
+  }
+  if (denial.kind === "rejected") return denial.count >= 2 ? "rejected" : null;
+  return nowMs - youngestWatchAtMs >= policy.notFoundGraceMs ? "not_found" : null;
+}
+
+/** Full jitter: anything up to the cap, which doubles from the minimum. */
+function backoff(failures: number, context: PollContext, policy: PollPolicy): PollDecision["next"] {
+  const capMs = Math.min(policy.backoffMinMs * 2 ** Math.min(failures - 1, 20), policy.backoffMaxMs);
+  return { kind: "delay", delayMs: Math.max(Math.min(minDelayMs, capMs), Math.round(context.jitter * capMs)) };
+}

@@ -1,0 +1,47 @@
+import type { CallStatus } from "./call.ts";
+import { completedReuseMs } from "./watch.ts";
+import type { Watch } from "./watch.ts";
+
+/** How long a poll's answer counts as known: within it a new watch is told without another poll. */
+export const knownForMs = 60_000;
+
+type Existing = Pick<Watch, "id" | "status" | "events" | "metadata" | "endedAtMs">;
+type Wanted = Pick<Watch, "events" | "metadata">;
+
+export type RepeatDecision =
+  | { readonly kind: "new" }
+  | { readonly kind: "existing"; readonly watchId: string }
+  | { readonly kind: "differs"; readonly watchId: string; readonly fields: readonly ("events" | "metadata")[] };
+
+/**
+ * Whether a registration repeats one that is there: the newest watch of the same call and URL, if it is active or was
+ * completed within 24 h. After any other end a repeat makes a new watch.
+ */
+export function decideRepeat(existing: Existing | null, wanted: Wanted, nowMs: number): RepeatDecision {
+  if (existing === null) return { kind: "new" };
+  const reusable =
+    existing.status === "active" || (existing.status === "completed" && nowMs - (existing.endedAtMs ?? 0) < completedReuseMs);
+  if (!reusable) return { kind: "new" };
+  const fields: ("events" | "metadata")[] = [];
+  if (!sameFilter(existing.events, wanted.events)) fields.push("events");
+  if (!sameMetadata(existing.metadata, wanted.metadata)) fields.push("metadata");
+  return fields.length === 0 ? { kind: "existing", watchId: existing.id } : { kind: "differs", watchId: existing.id, fields };
+}
+
+/** Whether a new watch is told the call's status in the very transaction that makes it. */
+export function isKnown(call: CallStatus, polledAtMs: number | null, nowMs: number): boolean {
+  if (call.status === null) return false;
+  return call.terminal || (polledAtMs !== null && nowMs - polledAtMs <= knownForMs);
+}
+
+/** A filter is a set: order and repetition say nothing. */
+export function sameFilter(a: readonly string[] | null, b: readonly string[] | null): boolean {
+  if (a === null || b === null) return a === b;
+  const [left, right] = [new Set(a), new Set(b)];
+  return left.size === right.size && [...left].every((name) => right.has(name));
+}
+
+function sameMetadata(a: Readonly<Record<string, string>>, b: Readonly<Record<string, string>>): boolean {
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && a[key] === b[key]);
+}

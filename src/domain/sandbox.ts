@@ -1,0 +1,18 @@
+export const sandboxScenarios = ["success", "failure", "lost", "slow", "not-found"] as const;
+export type SandboxScenario = (typeof sandboxScenarios)[number];
+
+/** The name of the source that is always there. */
+export const sandboxSourceName = "sandbox";
+
+const pattern = /^OUT-sandbox-(.+)$/;
+
+/** Whether a SID belongs to the sandbox at all, whatever its scenario. */
+export function isSandboxSid(callSid: string): boolean {
+  return pattern.test(callSid);
+}
+
+/** The scenario a sandbox SID names (`OUT-sandbox-<scenario>[-<anything>]`); null for an unknown one or another SID. */
+export function sandboxScenarioOf(callSid: string): SandboxScenario | null {
+  const rest = pattern.exec(callSid)?.[1];
+  return sandboxScenarios.find((scenario) => rest === scenario || rest?.startsWith(`${scenario}-`)) ?? null;
+}

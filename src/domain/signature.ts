@@ -1,0 +1,55 @@
+import { createHmac, createPrivateKey, createSecretKey, generateKeyPairSync, randomBytes, sign } from "node:crypto";
+import type { KeyObject } from "node:crypto";
+
+const prefix = "whsec_";
+const generatedBytes = 24;
+const minBytes = 24;
+const maxBytes = 64;
+const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/;
+
+/** A new signing secret: `whsec_` and base64 of 24 random bytes. */
+export function generateSecret(): string {
+  return prefix + randomBytes(generatedBytes).toString("base64");
+}
+
+/** Whether a client's own secret can be used: `whsec_` and base64 of 24 to 64 bytes. */
+export function isSigningSecret(text: string): boolean {
+  if (!text.startsWith(prefix)) return false;
+  const encoded = text.slice(prefix.length);
+  const { length } = Buffer.from(encoded, "base64");
+  return base64.test(encoded) && length >= minBytes && length <= maxBytes;
+}
+
+/** The HMAC key behind a secret. A key object costs a sixth of a raw buffer at each use, so callers keep it. */
+export function hmacKeyOf(secret: string): KeyObject {
+  return createSecretKey(Buffer.from(secret.slice(prefix.length), "base64"));
+}
+
+/** An ed25519 pair for `v1a`: the private key as PKCS #8 PEM, the public one as `whpk_` and base64 of its 32 bytes. */
+export function generateSigningKeyPair(): { readonly privateKeyPem: string; readonly publicKey: string } {
+  const { privateKey, publicKey } = generateKeyPairSync("ed25519");
+  const { x } = publicKey.export({ format: "jwk" });
+  return {
+    privateKeyPem: privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
+    publicKey: `whpk_${Buffer.from(x ?? "", "base64url").toString("base64")}`,
+  };
+}
+
+/** Reads what `generateSigningKeyPair` wrote. */
+export function signingKeyOf(privateKeyPem: string): KeyObject {
+  return createPrivateKey(privateKeyPem);
+}
+
+/**
+ * The value of `webhook-signature`: one `v1` for every secret that is valid, then `v1a` if there is an ed25519 key.
+ * Standard Webhooks 1.0.0, "Signature scheme": what is signed is `id.timestamp.body`, the body byte for byte.
+ */
+export function signWebhook(
+  webhook: { readonly id: string; readonly timestampSeconds: number; readonly body: string },
+  keys: { readonly hmac: readonly KeyObject[]; readonly ed25519: KeyObject | null },
+): string {
+  const signed = `${webhook.id}.${webhook.timestampSeconds}.${webhook.body}`;
+  const signatures = keys.hmac.map((key) => `v1,${createHmac("sha256", key).update(signed).digest("base64")}`);
+  if (keys.ed25519 !== null) signatures.push(`v1a,${sign(null, Buffer.from(signed), keys.ed25519).toString("base64")}`);
+  return signatures.join(" ");
+}

@@ -1,0 +1,186 @@
+import type { CallChange, CallStatus } from "./call.ts";
+import type { RingbackEvent, WatchEventType } from "./event.ts";
+import { hookWants, watchWants } from "./event-filter.ts";
+import { eventTypeOf } from "./event-type.ts";
+import { eventId } from "./ids.ts";
+import type { Watch } from "./watch.ts";
+
+/** A watch that went back and forth this often is told only how its call ends. */
+export const maxEventsPerWatch = 50;
+
+/** What a watch must know of itself to take an event. */
+export type TellableWatch = Pick<
+  Watch,
+  "id" | "accountId" | "callSid" | "sourceName" | "endpointId" | "events" | "metadata" | "sequence" | "expiresAtMs"
+>;
+
+/** A hook of an account that has a watch on the call. `toldTransition`: the last transition of this call it was sent. */
+export type TellableHook = {
+  readonly id: string;
+  readonly accountId: string;
+  readonly endpointId: string;
+  readonly events: readonly string[] | null;
+  readonly toldTransition: number;
+};
+
+/** One event for one watch, where it goes, and how the watch stands after it. */
+export type PlannedEvent = {
+  readonly watchId: string;
+  readonly event: Extract<RingbackEvent, { type: WatchEventType | "endpoint.test" }>;
+  readonly terminal: boolean;
+  readonly sequence: number;
+  readonly watchStatus: Watch["status"];
+  readonly endReason: Watch["endReason"];
+  /** One delivery each. */
+  readonly endpointIds: readonly string[];
+  /** Hooks that are told this transition through it. */
+  readonly hookIds: readonly string[];
+};
+
+/** The facts an event tells; `previousStatus` and `observedAfterMs` are null in a watch's first. */
+type Facts = Pick<PlannedEvent, "watchStatus" | "endReason"> & {
+  readonly type: WatchEventType;
+  readonly status: string | null;
+  readonly previousStatus: string | null;
+  readonly reason: string;
+  readonly terminal: boolean;
+  readonly observedAtMs: number;
+  readonly observedAfterMs: number | null;
+};
+
+export type TransitionInput = {
+  /** The call before the change. */
+  readonly call: CallStatus;
+  /** The number of this transition of the call, from 1; what hooks are told once. */
+  readonly transition: number;
+  /** Active, oldest first. */
+  readonly watches: readonly TellableWatch[];
+  readonly hooks: readonly TellableHook[];
+  readonly nowMs: number;
+};
+
+/** The events of one change of a call: who is told what, in which sequence, and where it goes. */
+export function planChange(change: CallChange, input: TransitionInput): readonly PlannedEvent[] {
+  const { call, watches, nowMs } = input;
+  switch (change.kind) {
+    case "reason":
+      return [];
+    case "status":
+      return planAll(watches, input, (watch) => ({
+        type: eventTypeOf(change.status),
+        status: change.status,
+        previousStatus: watch.sequence === 0 ? null : call.status,
+        reason: change.reason,
+        terminal: change.terminal,
+        observedAtMs: nowMs,
+        observedAfterMs: watch.sequence === 0 ? null : change.observedAfterMs,
+        watchStatus: change.terminal ? "completed" : "active",
+        endReason: null,
+      }));
+    case "end":
+      return planAll(watches, input, () => endingFacts(`watch.${change.endReason}`, change.endReason, call, nowMs));
+    case "expire": {
+      const due = watches.filter((watch) => watch.expiresAtMs <= nowMs);
+      // A hook hears of an expiry only when nothing of the account looks at the call any more: it would hear the rest otherwise.
+      const stillWatching = new Set(watches.filter((watch) => watch.expiresAtMs > nowMs).map((watch) => watch.accountId));
+      const hooks = input.hooks.filter((hook) => !stillWatching.has(hook.accountId)).map((hook) => ({ ...hook, toldTransition: -1 }));
+      return planAll(due, { ...input, hooks }, () => endingFacts("watch.expired", "expired", call, nowMs));
+    }
+  }
+}
+
+/** The first event of watches that were told nothing yet, from the status that is known. */
+export function planFirstTelling(input: TransitionInput): readonly PlannedEvent[] {
+  const { call } = input;
+  const { status, observedAtMs } = call;
+  if (status === null || observedAtMs === null) return [];
+  const untold = new Set(input.watches.filter((watch) => watch.sequence === 0));
+  return planAll(
+    input.watches,
+    input,
+    () => ({
+      type: eventTypeOf(status),
+      status,
+      previousStatus: null,
+      reason: call.reason,
+      terminal: call.terminal,
+      observedAtMs,
+      observedAfterMs: null,
+      watchStatus: call.terminal ? "completed" : "active",
+      endReason: null,
+    }),
+    (watch) => untold.has(watch),
+  );
+}
+
+function endingFacts(type: WatchEventType, endReason: NonNullable<Watch["endReason"]>, call: CallStatus, nowMs: number): Facts {
+  const { status, reason, lastGoodPollAtMs } = call;
+  return {
+    type,
+    status,
+    previousStatus: status,
+    reason,
+    terminal: true,
+    observedAtMs: nowMs,
+    observedAfterMs: status === null ? null : lastGoodPollAtMs,
+    watchStatus: "ended",
+    endReason,
+  };
+}
+
+function planAll(
+  watches: readonly TellableWatch[],
+  input: TransitionInput,
+  factsOf: (watch: TellableWatch) => Facts,
+  isTold: (watch: TellableWatch) => boolean = () => true,
+): readonly PlannedEvent[] {
+  const accountsSeen = new Set<string>();
+  const planned: PlannedEvent[] = [];
+  for (const watch of watches) {
+    const oldest = !accountsSeen.has(watch.accountId);
+    accountsSeen.add(watch.accountId);
+    const facts = factsOf(watch);
+    if (!isTold(watch) || (!facts.terminal && watch.sequence >= maxEventsPerWatch)) continue;
+    const hooks = oldest
+      ? input.hooks.filter(
+          (hook) => hook.accountId === watch.accountId && hook.toldTransition < input.transition && hookWants(hook.events, facts),
+        )
+      : [];
+    const own = watch.endpointId !== null && watchWants(watch.events, facts) ? [watch.endpointId] : [];
+    const event = eventOf(watch, facts);
+    planned.push({
+      watchId: watch.id,
+      event,
+      terminal: facts.terminal,
+      sequence: watch.sequence + 1,
+      watchStatus: facts.watchStatus,
+      endReason: facts.endReason,
+      endpointIds: [...new Set([...own, ...hooks.map((hook) => hook.endpointId)])],
+      hookIds: hooks.map((hook) => hook.id),
+    });
+  }
+  return planned;
+}
+
+function eventOf(watch: TellableWatch, facts: Facts): PlannedEvent["event"] {
+  const sequence = watch.sequence + 1;
+  return {
+    id: eventId(watch.id, sequence, facts.type, facts.status, facts.reason),
+    accountId: watch.accountId,
+    timestampMs: facts.observedAtMs,
+    type: facts.type,
+    data: {
+      watchId: watch.id,
+      callSid: watch.callSid,
+      source: watch.sourceName,
+      status: facts.status,
+      previousStatus: facts.previousStatus,
+      reason: facts.reason,
+      terminal: facts.terminal,
+      sequence,
+      observedAtMs: facts.observedAtMs,
+      observedAfterMs: facts.observedAfterMs,
+      metadata: watch.metadata,
+    },
+  };
+}

@@ -1,0 +1,68 @@
+/** Typed reads of environment variables; faults are collected, one line each, and never hold a value. */
+export class EnvironmentReader {
+  readonly faults: string[] = [];
+  readonly #environment: Readonly<Record<string, string | undefined>>;
+
+  constructor(environment: Readonly<Record<string, string | undefined>>) {
+    this.#environment = environment;
+  }
+
+  fault(name: string, detail: string): void {
+    this.faults.push(`${name}: ${detail}`);
+  }
+
+  /** Trimmed; null when unset or empty. */
+  text(name: string): string | null {
+    const value = this.#environment[name]?.trim();
+    return value === undefined || value === "" ? null : value;
+  }
+
+  /** Comma-separated, trimmed, without empty entries. */
+  list(name: string): readonly string[] | null {
+    const entries = this.text(name)
+      ?.split(",")
+      .map((entry) => entry.trim())
+      .filter((entry) => entry !== "");
+    return entries ?? null;
+  }
+
+  integer(name: string, fallback: number, min: number, max: number): number {
+    return this.#parse(name, fallback, /^-?\d{1,15}$/, `must be a whole number from ${min} to ${max}`, min, max);
+  }
+
+  number(name: string, fallback: number, min: number, max: number): number {
+    return this.#parse(name, fallback, /^-?\d{1,15}(?:\.\d{1,6})?$/, `must be a number from ${min} to ${max}`, min, max);
+  }
+
+  flag(name: string, fallback: boolean): boolean {
+    return this.choice(name, ["true", "false", "1", "0"] as const, fallback ? "true" : "false").replace("1", "true") === "true";
+  }
+
+  choice<const T extends string>(name: string, choices: readonly T[], fallback: T): T {
+    const value = this.text(name);
+    if (value === null) return fallback;
+    const choice = choices.find((candidate) => candidate === value.toLowerCase());
+    if (choice === undefined) this.fault(name, `must be one of ${choices.join(", ")}`);
+    return choice ?? fallback;
+  }
+
+  /** An absolute http or https URL without credentials, query or fragment. */
+  httpUrl(name: string): string | null {
+    const value = this.text(name);
+    if (value === null) return null;
+    const url = URL.parse(value);
+    if (url === null || !["http:", "https:"].includes(url.protocol)) this.fault(name, "must be an absolute http or https URL");
+    else if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "")
+      this.fault(name, "must have no credentials, query or fragment");
+    return value;
+  }
+
+  #parse(name: string, fallback: number, syntax: RegExp, rule: string, min: number, max: number): number {
+    const value = this.text(name);
+    if (value === null) return fallback;
+    const parsed = syntax.test(value) ? Number(value) : Number.NaN;
+    if (parsed >= min && parsed <= max) return parsed;
+    this.fault(name, rule);
+    return fallback;
+  }
+}

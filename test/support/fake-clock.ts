@@ -1,0 +1,72 @@
+import { setImmediate } from "node:timers/promises";
+import type { Clock, Timer } from "../../src/ports/clock.ts";
+
+type Pending = { readonly atMs: number; readonly order: number; readonly fire: () => void };
+
+/** A clock that stands still until it is told to go on. `settleTurns` turns of the loop run after every timer. */
+export class FakeClock implements Clock {
+  #wallMs: number;
+  #monotonicMs = 0;
+  #order = 0;
+  readonly #timers = new Set<Pending>();
+  readonly settleTurns: number;
+
+  constructor(wallMs = Date.UTC(2026, 10, 24, 12), settleTurns = 3) {
+    this.#wallMs = wallMs;
+    this.settleTurns = settleTurns;
+  }
+
+  nowMs(): number {
+    return this.#wallMs;
+  }
+
+  monotonicMs(): number {
+    return this.#monotonicMs;
+  }
+
+  setTimer(delayMs: number, fire: () => void): Timer {
+    const pending = { atMs: this.#monotonicMs + Math.max(0, delayMs), order: this.#order++, fire };
+    this.#timers.add(pending);
+    return { cancel: () => void this.#timers.delete(pending) };
+  }
+
+  get timerCount(): number {
+    return this.#timers.size;
+  }
+
+  /** Somebody sets the wall clock; monotonic time does not notice. */
+  setWall(wallMs: number): void {
+    this.#wallMs = wallMs;
+  }
+
+  /** Lets `ms` pass, firing what falls due in order, with time for promises to settle after each. */
+  async advance(ms: number): Promise<void> {
+    const untilMs = this.#monotonicMs + ms;
+    await this.settle();
+    for (let next = this.#nextBefore(untilMs); next !== null; next = this.#nextBefore(untilMs)) {
+      this.#timers.delete(next);
+      this.#passTo(next.atMs);
+      next.fire();
+      await this.settle();
+    }
+    this.#passTo(untilMs);
+    await this.settle();
+  }
+
+  async settle(): Promise<void> {
+    for (let turn = 0; turn < this.settleTurns; turn++) await setImmediate();
+  }
+
+  #nextBefore(untilMs: number): Pending | null {
+    let next: Pending | null = null;
+    for (const timer of this.#timers)
+      if (timer.atMs <= untilMs && (next === null || timer.atMs < next.atMs || (timer.atMs === next.atMs && timer.order < next.order))) next = timer;
+    return next;
+  }
+
+  #passTo(atMs: number): void {
+    const passedMs = Math.max(0, atMs - this.#monotonicMs);
+    this.#monotonicMs += passedMs;
+    this.#wallMs += passedMs;
+  }
+}

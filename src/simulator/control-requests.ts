@@ -1,0 +1,95 @@
+import { z } from "zod";
+import { callSidPattern } from "../domain/call.ts";
+import type { Fault } from "./fault.ts";
+import { isScenarioName } from "./scenarios.ts";
+import type { CallScript } from "./scripted-calls.ts";
+
+const durationMs = z
+  .number()
+  .min(0)
+  .max(24 * 60 * 60 * 1000);
+
+const faultFields = { delay_ms: durationMs.optional(), times: z.number().int().min(1).optional() };
+const fault = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("slow"), ...faultFields }),
+  z.strictObject({
+    kind: z.literal("status"),
+    status_code: z.number().int().min(200).max(599),
+    retry_after: z.string().max(64).optional(),
+    retry_after_date_ms: z.number().optional(),
+    body: z.string().optional(),
+    ...faultFields,
+  }),
+  z.strictObject({ kind: z.literal("redirect"), location: z.string(), ...faultFields }),
+  z.strictObject({ kind: z.literal("reset"), ...faultFields }),
+  z.strictObject({ kind: z.literal("hang"), ...faultFields }),
+  z.strictObject({ kind: z.literal("not_json"), body: z.string().optional(), ...faultFields }),
+  z.strictObject({ kind: z.literal("huge"), bytes: z.number().int().min(0).max(16_777_216), ...faultFields }),
+  z.strictObject({ kind: z.literal("drip"), every_ms: durationMs, ...faultFields }),
+  z.strictObject({ kind: z.literal("truncate"), ...faultFields }),
+]);
+
+const phase = z.strictObject({ at_ms: durationMs, status: z.string().nullable(), reason: z.string().nullable().optional() });
+const sid = z.string().regex(callSidPattern);
+const scenarioName = z.string().refine(isScenarioName, "no such scenario");
+
+const call = z
+  .strictObject({
+    call_sid: sid.optional(),
+    scenario: scenarioName.optional(),
+    timeline: z.array(phase).max(100).optional(),
+    faults: z.array(fault).max(100).optional(),
+    verbatim: z.boolean().optional(),
+  })
+  .refine(({ scenario, timeline }) => scenario === undefined || timeline === undefined, "either scenario or timeline");
+
+// Left open: what the real triggers take besides is of no interest here.
+const trigger = z.object({
+  to_number: z.string().optional(),
+  toNumber: z.string().optional(),
+  metadata: z.object({ scenario: scenarioName.optional() }).optional(),
+});
+
+export type Parsed<T> = { readonly kind: "parsed"; readonly value: T } | { readonly kind: "invalid"; readonly detail: string };
+
+/** `POST /simulator/calls`. */
+export function parseCallRequest(body: unknown): Parsed<{ readonly callSid: string | null; readonly script: CallScript }> {
+  return parse(call, body, ({ call_sid, scenario, timeline, faults, verbatim }) => {
+    const phases = timeline?.map(({ at_ms, status, reason }) => ({ atMs: at_ms, status, ...(reason === undefined ? {} : { reason }) }));
+    const life = phases?.toSorted((a, b) => a.atMs - b.atMs) ?? scenario ?? "success";
+    return { callSid: call_sid ?? null, script: { scenario: life, faults: faults?.map(faultOf) ?? [], verbatim: verbatim ?? false } };
+  });
+}
+
+/** `POST /simulator/faults`: one fault of the whole upstream. */
+export function parseFaultRequest(body: unknown): Parsed<Fault> {
+  return parse(fault, body, faultOf);
+}
+
+/** `PUT /simulator/rate`. */
+export function parseRateRequest(body: unknown): Parsed<number | null> {
+  return parse(z.strictObject({ per_second: z.number().positive().nullable() }), body, ({ per_second }) => per_second);
+}
+
+/** Either API's own trigger. `metadata.scenario` names the life of the call. */
+export function parseTriggerRequest(body: unknown): Parsed<CallScript> {
+  return parse(
+    trigger.refine(({ to_number, toNumber }) => /^\+?[\d ()-]{3,32}$/.test(to_number ?? toNumber ?? ""), "no phone number"),
+    body,
+    ({ metadata }) => ({ scenario: metadata?.scenario ?? "success" }),
+  );
+}
+
+function parse<I, T>(schema: z.ZodType<I>, body: unknown, convert: (value: I) => T): Parsed<T> {
+  const result = schema.safeParse(body);
+  return result.success ? { kind: "parsed", value: convert(result.data) } : { kind: "invalid", detail: z.prettifyError(result.error) };
+}
+
+function faultOf(wire: z.infer<typeof fault>): Fault {
+  const fields = Object.entries(wire).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(fields.map(([key, value]) => [camelCase(key), value])) as Fault;
+}
+
+function camelCase(key: string): string {
+  return key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}

@@ -1,0 +1,19 @@
+/** At most `perSecond` in any one second window, windows end to end. */
+export class RateWindow {
+  readonly #perSecond: number;
+  #startedAtMs = Number.NEGATIVE_INFINITY;
+  #count = 0;
+
+  constructor(perSecond: number) {
+    this.#perSecond = perSecond;
+  }
+
+  /** Whether one more is within the limit. `nowMs` is monotonic. */
+  admits(nowMs: number): boolean {
+    if (nowMs - this.#startedAtMs >= 1000) {
+      this.#startedAtMs = nowMs;
+      this.#count = 0;
+    }
+    return ++this.#count <= this.#perSecond;
+  }
+}

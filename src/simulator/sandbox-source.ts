@@ -1,0 +1,85 @@
+import type { Observation } from "../domain/call.ts";
+import type { PollPolicy } from "../domain/poll-decision.ts";
+import { parseSandboxSid } from "../domain/sandbox.ts";
+import type { CallSource, PollAnswer, PollTarget } from "../ports/call-source.ts";
+import type { Clock } from "../ports/clock.ts";
+import { scenarios, statusAt } from "./scenarios.ts";
+
+/**
+ * The sandbox's own waits, short enough for `lost` and `not-found` to end within about 10 s. An ending needs no witness:
+ * the scripts cannot be misconfigured (`unwitnessedEndMs` 0).
+ */
+export const sandboxPolling = {
+  intervalMinMs: 500,
+  intervalMaxMs: 1_000,
+  maxPollsPerSecond: 2_000,
+  notFoundGraceMs: 8_000,
+  lostAfterMs: 4_000,
+  statusRetentionMs: 2 * 60 * 60 * 1000,
+  backoffMinMs: 500,
+  backoffMaxMs: 1_000,
+  witnessMs: 10 * 60 * 1000,
+  unwitnessedEndMs: 0,
+} as const satisfies PollPolicy & Readonly<Record<string, number>>;
+
+/** After this a life is over whatever its scenario, and may make room for others. */
+const forgottenAfterMs = 10 * 60 * 1000;
+const defaultMaxLives = 100_000;
+
+/**
+ * The source that needs neither a phone call nor a PolyAI account. A call's life begins with the first poll and is known
+ * to this process alone: after a restart of the process it begins anew.
+ */
+export class SandboxSource implements CallSource {
+  readonly #clock: Clock;
+  readonly #maxLives: number;
+  /** Start by scope and SID; by the order of starting, so the first is the oldest. */
+  readonly #startedAtMs = new Map<string, number>();
+
+  constructor(options: { readonly clock: Clock; readonly maxLives?: number }) {
+    this.#clock = options.clock;
+    this.#maxLives = options.maxLives ?? defaultMaxLives;
+  }
+
+  /** The call's next poll is the first of a new life. */
+  restart(scope: string, callSid: string): void {
+    this.#startedAtMs.delete(keyOf(scope, callSid));
+  }
+
+  poll(target: PollTarget): Promise<PollAnswer> {
+    return Promise.resolve({ observation: this.#observe(target), upstreamDateMs: null, durationMs: 0 });
+  }
+
+  close(): Promise<void> {
+    this.#startedAtMs.clear();
+    return Promise.resolve();
+  }
+
+  #observe({ scope, callSid }: PollTarget): Observation {
+    const parsed = parseSandboxSid(callSid);
+    if (parsed === null) return { kind: "rejected" };
+    const elapsedMs = this.#clock.monotonicMs() - this.#startOf(keyOf(scope, callSid));
+    const status = statusAt(scenarios[parsed.scenario], elapsedMs);
+    return status === null ? { kind: "not_found" } : { kind: "status", ...status };
+  }
+
+  #startOf(key: string): number {
+    const known = this.#startedAtMs.get(key);
+    if (known !== undefined) return known;
+    const nowMs = this.#clock.monotonicMs();
+    this.#makeRoom(nowMs - forgottenAfterMs);
+    this.#startedAtMs.set(key, nowMs);
+    return nowMs;
+  }
+
+  #makeRoom(beforeMs: number): void {
+    for (const [key, startedAtMs] of this.#startedAtMs) {
+      if (startedAtMs > beforeMs && this.#startedAtMs.size < this.#maxLives) return;
+      this.#startedAtMs.delete(key);
+    }
+  }
+}
+
+function keyOf(scope: string, callSid: string): string {
+  return `${scope}\n${callSid}`;
+}

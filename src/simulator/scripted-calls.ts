@@ -1,0 +1,61 @@
+import { FaultQueue } from "./fault.ts";
+import type { Fault } from "./fault.ts";
+import { endOf, isScenarioName, phaseAt, scenarios } from "./scenarios.ts";
+import type { Phase, Scenario, ScenarioName } from "./scenarios.ts";
+
+/** How one call lives. `verbatim`: statuses are sent as written instead of in the API's own case. */
+export type CallScript = {
+  readonly scenario?: Scenario | ScenarioName;
+  readonly faults?: readonly Fault[];
+  readonly verbatim?: boolean;
+};
+
+export type ScriptedCall = {
+  readonly scenario: Scenario;
+  readonly startedAtMs: number;
+  readonly faults: FaultQueue | null;
+  readonly verbatim: boolean;
+};
+
+/** The calls the simulated upstream knows. Past `maxCalls` the oldest is forgotten. Times are monotonic milliseconds. */
+export class ScriptedCalls {
+  readonly #calls = new Map<string, ScriptedCall>();
+  readonly #retentionMs: number;
+  readonly #maxCalls: number;
+
+  constructor(options: { readonly retentionMs: number; readonly maxCalls: number }) {
+    this.#retentionMs = options.retentionMs;
+    this.#maxCalls = options.maxCalls;
+  }
+
+  /** The call begins (again) now. */
+  start(callSid: string, script: CallScript, nowMs: number): void {
+    const { scenario = "success", faults = [], verbatim = false } = script;
+    const queue = faults.length === 0 ? null : new FaultQueue();
+    for (const fault of faults) queue?.add(fault);
+    this.#calls.delete(callSid);
+    this.#calls.set(callSid, { scenario: scenarioOf(scenario), startedAtMs: nowMs, faults: queue, verbatim });
+    if (this.#calls.size <= this.#maxCalls) return;
+    const [oldest] = this.#calls.keys();
+    if (oldest !== undefined) this.#calls.delete(oldest);
+  }
+
+  get(callSid: string): ScriptedCall | null {
+    return this.#calls.get(callSid) ?? null;
+  }
+
+  /** The phase a call is in; null when it is unknown (yet, or past the retention of its status). */
+  phaseOf(call: ScriptedCall, nowMs: number): Phase | null {
+    const elapsedMs = nowMs - call.startedAtMs;
+    const endMs = endOf(call.scenario);
+    if (endMs !== null && elapsedMs > endMs + this.#retentionMs) return null;
+    const phase = phaseAt(call.scenario, elapsedMs);
+    return phase === null || phase.status === null ? null : phase;
+  }
+}
+
+function scenarioOf(scenario: Scenario | ScenarioName): Scenario {
+  if (typeof scenario !== "string") return scenario;
+  if (!isScenarioName(scenario)) throw new Error(`no scenario is called ${JSON.stringify(scenario)}`);
+  return scenarios[scenario];
+}

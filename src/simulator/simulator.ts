@@ -1,0 +1,214 @@
+import { randomUUID } from "node:crypto";
+import { createServer } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { callSidPattern } from "../domain/call.ts";
+import type { Clock } from "../ports/clock.ts";
+import { answerControl, readJson } from "./control-api.ts";
+import { parseTriggerRequest } from "./control-requests.ts";
+import { FaultQueue, sendAnswer, sendSpoiled, spoiledStatus } from "./fault.ts";
+import type { Answer, Fault } from "./fault.ts";
+import { PollLog } from "./poll-log.ts";
+import type { PollRecord } from "./poll-log.ts";
+import { RateWindow } from "./rate-window.ts";
+import type { Scenario, ScenarioName } from "./scenarios.ts";
+import { ScriptedCalls } from "./scripted-calls.ts";
+import type { CallScript } from "./scripted-calls.ts";
+import { matchUpstream } from "./upstream-api.ts";
+import type { UpstreamApi, UpstreamKind, UpstreamRequest } from "./upstream-api.ts";
+
+export type SimulatorOptions = {
+  /** 0 (the default): any free one. */
+  readonly port?: number;
+  readonly host?: string;
+  /** Lives, delays and the times of polls; the machine's own without one. */
+  readonly clock?: Clock;
+  /** What `X-PolyAi-Auth-Token` must be; null takes anything. */
+  readonly authToken?: string | null;
+  /** What `X-API-KEY` must be; null takes anything. */
+  readonly apiKey?: string | null;
+  /** The life that begins with the first poll of a SID nobody triggered; null (the default): 404. */
+  readonly adopt?: Scenario | ScenarioName | null;
+  /** How long a status is kept after the call ended; 2 h as documented. */
+  readonly retentionMs?: number;
+  /** How many polls `polls` remembers. */
+  readonly pollLogSize?: number;
+  readonly maxCalls?: number;
+};
+
+type StatusRequest = Extract<UpstreamRequest, { kind: "status" }>;
+
+const machineClock: Clock = {
+  nowMs: () => Date.now(),
+  monotonicMs: () => performance.now(),
+  setTimer(delayMs, fire) {
+    const timer = setTimeout(fire, delayMs);
+    return { cancel: () => clearTimeout(timer) };
+  },
+};
+
+/** Starts the upstream: the status and trigger routes of both APIs, and its controls under `/simulator`. */
+export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
+  const simulator = new Simulator(options);
+  await simulator.listen();
+  return simulator;
+}
+
+/** A simulated upstream. Both APIs see the same calls. */
+export class Simulator implements AsyncDisposable {
+  readonly #options: SimulatorOptions;
+  readonly #clock: Clock;
+  readonly #calls: ScriptedCalls;
+  readonly #log: PollLog;
+  readonly #faults = new FaultQueue();
+  readonly #server: Server;
+  #rate: { readonly window: RateWindow; readonly retryAfter: string | null } | null = null;
+
+  constructor(options: SimulatorOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? machineClock;
+    const maxCalls = options.maxCalls ?? 1_000_000;
+    this.#log = new PollLog({ capacity: options.pollLogSize ?? 10_000, maxCalls });
+    this.#calls = new ScriptedCalls({ retentionMs: options.retentionMs ?? 7_200_000, maxCalls });
+    // Longer than any poll interval: who polls decides when an idle connection ends.
+    this.#server = createServer({ keepAliveTimeout: 75_000 }, (request, response) => this.#answer(request, response));
+  }
+
+  listen(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen(this.#options.port ?? 0, this.#options.host ?? "127.0.0.1", 4096, () => {
+        this.#server.off("error", reject);
+        resolve();
+      });
+    });
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  get url(): string {
+    const { address, family, port } = this.#server.address() as AddressInfo;
+    return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;
+  }
+
+  /** What a call does from now on; its life starts (anew) with this. */
+  script(callSid: string, script: CallScript): void {
+    this.#calls.start(callSid, script, this.#clock.monotonicMs());
+  }
+
+  /** Makes a call and returns its SID. */
+  trigger(script: CallScript = {}, callSid = `OUT-${randomUUID()}`): string {
+    this.script(callSid, script);
+    return callSid;
+  }
+
+  /** Spoils polls of every call, before the calls' own faults. */
+  fault(fault: Fault): void {
+    this.#faults.add(fault);
+  }
+
+  /** Ends the faults of the whole upstream; those of single calls stay. */
+  clearFaults(): void {
+    this.#faults.clear();
+  }
+
+  /** More than this many polls within a second are answered 429; null: no limit. */
+  limitRate(perSecond: number | null, retryAfter: string | null = null): void {
+    this.#rate = perSecond === null ? null : { window: new RateWindow(perSecond), retryAfter };
+  }
+
+  /** The last polls, oldest first. */
+  get polls(): readonly PollRecord[] {
+    return this.#log.list();
+  }
+
+  get totalPolls(): number {
+    return this.#log.total;
+  }
+
+  pollCount(callSid: string): number {
+    return this.#log.countOf(callSid);
+  }
+
+  /** Resolves once the call was polled `count` times in all. */
+  polled(callSid: string, count = 1): Promise<void> {
+    return this.#log.reached(callSid, count);
+  }
+
+  /** What a poll would be told now, faults aside; null: 404. */
+  statusOf(callSid: string): { readonly status: string; readonly reason: string | null; readonly verbatim: boolean } | null {
+    const call = this.#calls.get(callSid);
+    const phase = call === null ? null : this.#calls.phaseOf(call, this.#clock.monotonicMs());
+    if (call === null || phase === null || phase.status === null) return null;
+    return { status: phase.status, reason: phase.reason === undefined ? "" : phase.reason, verbatim: call.verbatim };
+  }
+
+  /** The environment variables that point a service at this upstream. */
+  environment(kind: UpstreamKind): Readonly<Record<string, string>> {
+    const common = { POLYAI_KIND: kind, POLYAI_BASE_URL: this.url };
+    if (kind === "polyai-legacy") return { ...common, POLYAI_AUTH_TOKEN: this.#options.authToken ?? "any" };
+    const agent = { POLYAI_AGENT_ID: "agent-simulated", POLYAI_ENVIRONMENT: "live" };
+    return { ...common, ...agent, POLYAI_API_KEY: this.#options.apiKey ?? "any" };
+  }
+
+  /** Breaks every connection off. */
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+    });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse): void {
+    const matched = matchUpstream(request.method ?? "", request.url ?? "");
+    if (matched?.kind === "status") this.#answerStatus(matched, request, response);
+    else if (matched?.kind === "trigger") void this.#answerTrigger(matched.api, request, response).catch(() => response.destroy());
+    else void answerControl(this, request, response).catch(() => response.destroy());
+  }
+
+  #answerStatus(matched: StatusRequest, request: IncomingMessage, response: ServerResponse): void {
+    const { api, callSid } = matched;
+    const usual = this.#statusAnswer(matched, request);
+    const fault = this.#faults.take() ?? this.#calls.get(callSid)?.faults?.take() ?? null;
+    const statusCode = fault === null ? usual.statusCode : spoiledStatus(fault, usual);
+    if (fault === null) sendAnswer(response, usual);
+    else sendSpoiled(response, fault, usual, (code) => api.errorAnswer(code), this.#clock);
+    this.#log.record({ callSid, kind: api.kind, atMs: this.#clock.nowMs(), statusCode });
+  }
+
+  /** In the order of the real thing: who asks, how often, whether it can be a call at all, which call. */
+  #statusAnswer({ api, callSid, wellFormed }: StatusRequest, request: IncomingMessage): Answer {
+    if (!this.#authorized(api, request)) return api.errorAnswer(401);
+    const limited = this.#limited(api);
+    if (limited !== null) return limited;
+    if (!wellFormed || !callSidPattern.test(callSid)) return api.errorAnswer(400);
+    const { adopt } = this.#options;
+    if (adopt && this.#calls.get(callSid) === null) this.script(callSid, { scenario: adopt });
+    const said = this.statusOf(callSid);
+    return said === null ? api.errorAnswer(404) : api.statusAnswer(callSid, said.status, said.reason, said.verbatim);
+  }
+
+  async #answerTrigger(api: UpstreamApi, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (!this.#authorized(api, request)) return sendAnswer(response, api.errorAnswer(401));
+    const parsed = parseTriggerRequest(await readJson(request));
+    sendAnswer(response, parsed.kind === "invalid" ? api.errorAnswer(400) : api.triggerAnswer(this.trigger(parsed.value)));
+  }
+
+  #authorized(api: UpstreamApi, request: IncomingMessage): boolean {
+    const expected = api.kind === "polyai-legacy" ? this.#options.authToken : this.#options.apiKey;
+    return expected === undefined || expected === null || request.headers[api.credentialHeader] === expected;
+  }
+
+  #limited(api: UpstreamApi): Answer | null {
+    if (this.#rate === null || this.#rate.window.admits(this.#clock.monotonicMs())) return null;
+    const answer = api.errorAnswer(429);
+    const { retryAfter } = this.#rate;
+    return retryAfter === null ? answer : { ...answer, headers: { ...answer.headers, "retry-after": retryAfter } };
+  }
+}

@@ -66,7 +66,13 @@ export class PolledCall implements WheelEntry, Queued {
   }
 
   get callStatus(): CallStatus {
-    return { status: this.status, reason: this.reason, terminal: false, observedAtMs: this.observedAtMs, lastGoodPollAtMs: this.lastGoodPollAtMs };
+    return {
+      status: this.status,
+      reason: this.reason,
+      terminal: false,
+      observedAtMs: this.observedAtMs,
+      lastGoodPollAtMs: this.lastGoodPollAtMs,
+    };
   }
 
   /** The least interval its age asks for; 0: the source's own. */

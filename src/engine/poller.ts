@@ -95,7 +95,8 @@ export class Poller {
     if (call.untold || call.status.status === null) {
       this.#schedule.remove(known);
       this.#enqueue([known]);
-    } else if (!known.isQueued) this.#scheduleNext(known, Math.min(known.dueAtMonotonicMs - this.#options.clock.monotonicMs(), this.#intervalOf(known)));
+    } else if (!known.isQueued)
+      this.#scheduleNext(known, Math.min(known.dueAtMonotonicMs - this.#options.clock.monotonicMs(), this.#intervalOf(known)));
   }
 
   /** What is left to watch of a call; null: nothing. */
@@ -114,7 +115,9 @@ export class Poller {
     return this.#sources.get(sourceName)?.gate.isSaturatedBy(additional) ?? false;
   }
 
-  progress(callId: string): { readonly polledAtMs: number | null; readonly nextPollAtMs: number | null; readonly problem: CallProblem | null } | null {
+  progress(
+    callId: string,
+  ): { readonly polledAtMs: number | null; readonly nextPollAtMs: number | null; readonly problem: CallProblem | null } | null {
     const call = this.#calls.get(callId);
     if (call === undefined) return null;
     const { clock } = this.#options;
@@ -128,7 +131,9 @@ export class Poller {
 
   /** Our clock less each upstream's, where known. */
   clockSkews(): readonly { readonly source: string; readonly skewMs: number }[] {
-    return [...this.#sources.values()].flatMap((source) => (source.clockSkewMs === null ? [] : [{ source: source.name, skewMs: source.clockSkewMs }]));
+    return [...this.#sources.values()].flatMap((source) =>
+      source.clockSkewMs === null ? [] : [{ source: source.name, skewMs: source.clockSkewMs }],
+    );
   }
 
   /** How long the poll that is due longest has been due. */
@@ -172,7 +177,8 @@ export class Poller {
       deadline.cancel();
     }
     const calls = [...this.#calls.values()].map(({ callId, lastGoodPollAtMs }) => ({ callId, lastGoodPollAtMs }));
-    for (let index = 0; index < calls.length; index += loadPageSize) await this.#options.store.releaseCalls(calls.slice(index, index + loadPageSize));
+    for (let index = 0; index < calls.length; index += loadPageSize)
+      await this.#options.store.releaseCalls(calls.slice(index, index + loadPageSize));
   }
 
   #takeUp(call: WatchedCall): void {
@@ -294,7 +300,12 @@ export class Poller {
     this.#scheduleNext(call, this.#delayAfter(call, decision));
   }
 
-  async #commit(call: PolledCall, decision: Pick<PollDecision, "lastGoodPollAtMs" | "confirmed">, changes: readonly CallChange[], nowMs: number): Promise<void> {
+  async #commit(
+    call: PolledCall,
+    decision: Pick<PollDecision, "lastGoodPollAtMs" | "confirmed">,
+    changes: readonly CallChange[],
+    nowMs: number,
+  ): Promise<void> {
     const { store, dispatch, notify, metrics } = this.#options;
     this.#commitsInFlight += 1;
     let result: CallCommitResult;

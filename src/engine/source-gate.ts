@@ -19,7 +19,11 @@ export type SourceGateOptions = {
 /** What an answer did to the source. */
 export type SourceChange = "none" | "suspended" | "resumed";
 
-type Suspension = { readonly reason: "unauthorized" | "forbidden" | "misconfigured" | "upstream_errors"; probeInMs: number; probeAtMonotonicMs: number };
+type Suspension = {
+  readonly reason: "unauthorized" | "forbidden" | "misconfigured" | "upstream_errors";
+  probeInMs: number;
+  probeAtMonotonicMs: number;
+};
 
 const maxInFlightDefault = 128;
 const probeMinMs = 5000;
@@ -120,7 +124,8 @@ export class SourceGate<Entry extends Queued> {
   /** How long until `take` may give something; null: not before something finishes or is added. */
   get waitMs(): number | null {
     const nowMs = this.#options.clock.monotonicMs();
-    if (this.queue.firstCount + this.queue.repeatCount === 0 || this.#inFlight >= (this.#options.maxInFlight ?? maxInFlightDefault)) return null;
+    if (this.queue.firstCount + this.queue.repeatCount === 0 || this.#inFlight >= (this.#options.maxInFlight ?? maxInFlightDefault))
+      return null;
     if (this.#suspension !== null) return this.#probing ? null : Math.max(1, this.#suspension.probeAtMonotonicMs - nowMs);
     const tokenMs = this.queue.repeatCount > 0 ? this.#bucket.waitMs(nowMs) : Math.max(this.#bucket.waitMs(nowMs), 0);
     return Math.max(1, tokenMs, this.#throttledUntilMonotonicMs - nowMs);
@@ -188,7 +193,15 @@ export class SourceGate<Entry extends Queued> {
       this.#stateSinceMs = clock.nowMs();
     }
     const intervalMs = Math.round(this.intervalMs);
-    return { name: source.name, kind: source.kind, state, reason, sinceMs: this.#stateSinceMs, lastGoodPollAtMs: this.#lastGoodPollAtMs, intervalMs };
+    return {
+      name: source.name,
+      kind: source.kind,
+      state,
+      reason,
+      sinceMs: this.#stateSinceMs,
+      lastGoodPollAtMs: this.#lastGoodPollAtMs,
+      intervalMs,
+    };
   }
 
   #state(): { state: SourceStateName; reason: string | null } {
@@ -197,7 +210,9 @@ export class SourceGate<Entry extends Queued> {
     if (this.#suspension !== null) return { state: "suspended", reason: this.#suspension.reason };
     if (this.#rateFactor < 1 || nowMs < this.#throttledUntilMonotonicMs) return { state: "slowed", reason: "rate_limited" };
     if (this.intervalMs > this.#options.intervalMaxMs) return { state: "slowed", reason: "interval" };
-    return nowMs - this.#lastGoodMonotonicMs > this.#options.witnessMs ? { state: "unproven", reason: null } : { state: "ok", reason: null };
+    return nowMs - this.#lastGoodMonotonicMs > this.#options.witnessMs
+      ? { state: "unproven", reason: null }
+      : { state: "ok", reason: null };
   }
 
   #takeOpen(nowMs: number): Entry | null {

@@ -4,7 +4,8 @@ export type WebhookRequest = {
   /** As the WHATWG parser wrote it, without fragment. */
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: Uint8Array;
+  /** Sent byte for byte as UTF-8: the signature covers it. */
+  readonly body: string;
   /** For the whole exchange: connect, TLS, head and body. */
   readonly timeoutMs: number;
 };

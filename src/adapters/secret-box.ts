@@ -1,0 +1,86 @@
+import { createCipheriv, createDecipheriv, createHash, createHmac, createSecretKey, hkdfSync, randomBytes } from "node:crypto";
+import type { KeyObject } from "node:crypto";
+import { RingbackError } from "../domain/errors.ts";
+import type { SecretBox } from "../ports/secret-box.ts";
+
+const keyBytes = 32;
+const nonceBytes = 12;
+const tagBytes = 16;
+const keyIdBytes = 8;
+const cipher = "aes-256-gcm";
+
+type BoxKey = { readonly id: string; readonly idBytes: Buffer; readonly cipherKey: KeyObject; readonly fingerprintKey: KeyObject };
+
+export type ParsedKeys =
+  | { readonly kind: "keys"; readonly keys: readonly Buffer[] }
+  | { readonly kind: "invalid"; readonly detail: string };
+
+/** Reads base64 keys of 32 bytes, comma-separated. The fault says which one is wrong by its place, never by its value. */
+export function parseEncryptionKeys(text: string): ParsedKeys {
+  const keys = text.split(",").map((part) => Buffer.from(part.trim(), "base64"));
+  const wrong = keys.findIndex((key) => key.length !== keyBytes);
+  if (wrong >= 0)
+    return { kind: "invalid", detail: `key ${wrong + 1} of ${keys.length} is not base64 of 32 bytes (openssl rand -base64 32 makes one)` };
+  return { kind: "keys", keys };
+}
+
+/** A new key as it goes into a file or a variable. */
+export function generateEncryptionKey(): string {
+  return randomBytes(keyBytes).toString("base64");
+}
+
+/** Names a key without telling anything about it. */
+export function encryptionKeyId(key: Buffer): string {
+  return createHash("sha256")
+    .update("ringback key id")
+    .update(key)
+    .digest("hex")
+    .slice(0, keyIdBytes * 2);
+}
+
+/**
+ * AES-256-GCM. A sealed value is key id (8 bytes), nonce (12), tag (16), ciphertext; the row's identity is associated
+ * data, so that a value copied to another row does not open. The first key seals, all of them open.
+ */
+export function createSecretBox(keys: readonly Buffer[]): SecretBox {
+  const boxKeys = keys.map(boxKeyOf);
+  const [current] = boxKeys;
+  if (current === undefined) throw new Error("a secret box needs a key");
+  const keyById = new Map(boxKeys.map((key) => [key.id, key]));
+  return {
+    seal(plaintext, identity) {
+      const nonce = randomBytes(nonceBytes);
+      const sealing = createCipheriv(cipher, current.cipherKey, nonce).setAAD(Buffer.from(identity));
+      const ciphertext = Buffer.concat([sealing.update(plaintext, "utf8"), sealing.final()]);
+      return Buffer.concat([current.idBytes, nonce, sealing.getAuthTag(), ciphertext]);
+    },
+    open(sealed, identity) {
+      const bytes = Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength);
+      const id = bytes.subarray(0, keyIdBytes).toString("hex");
+      const key = keyById.get(id);
+      if (key === undefined) throw new RingbackError("secret-unreadable", `sealed with the key ${id}, which is not among those configured`);
+      const nonce = bytes.subarray(keyIdBytes, keyIdBytes + nonceBytes);
+      const tag = bytes.subarray(keyIdBytes + nonceBytes, keyIdBytes + nonceBytes + tagBytes);
+      try {
+        const opening = createDecipheriv(cipher, key.cipherKey, nonce, { authTagLength: tagBytes })
+          .setAAD(Buffer.from(identity))
+          .setAuthTag(tag);
+        return Buffer.concat([opening.update(bytes.subarray(keyIdBytes + nonceBytes + tagBytes)), opening.final()]).toString("utf8");
+      } catch (error) {
+        throw new RingbackError("secret-unreadable", `does not open with the key ${id}: it was changed or belongs to another row`, {
+          cause: error,
+        });
+      }
+    },
+    fingerprints(plaintext) {
+      return boxKeys.map((key) => `${key.id}:${createHmac("sha256", key.fingerprintKey).update(plaintext).digest("base64url")}`);
+    },
+  };
+}
+
+function boxKeyOf(key: Buffer): BoxKey {
+  const id = encryptionKeyId(key);
+  // Keys for different uses are derived, so that neither use tells anything about the other.
+  const derive = (use: string) => createSecretKey(Buffer.from(hkdfSync("sha256", key, "", `ringback ${use}`, keyBytes)));
+  return { id, idBytes: Buffer.from(id, "hex"), cipherKey: derive("seal"), fingerprintKey: derive("fingerprint") };
+}

@@ -1,0 +1,39 @@
+import type { AttemptOutcome } from "../../domain/attempt.ts";
+import { BlockedAddress } from "./address-guard.ts";
+import { DnsFailure } from "./resolver.ts";
+
+type Failure = Extract<AttemptOutcome, { kind: "failed" }>;
+
+const timeouts = new Set(["UND_ERR_CONNECT_TIMEOUT", "UND_ERR_HEADERS_TIMEOUT", "UND_ERR_BODY_TIMEOUT", "ETIMEDOUT"]);
+const resets = new Set(["ECONNRESET", "EPIPE", "UND_ERR_SOCKET", "ECONNABORTED", "UND_ERR_DESTROYED", "UND_ERR_CLOSED"]);
+const connects = new Set(["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "EADDRNOTAVAIL", "EHOSTDOWN", "ENETDOWN", "EACCES", "EPERM"]);
+const tlsCode =
+  /^(?:ERR_TLS|ERR_SSL|CERT_|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED|EPROTO|HOSTNAME_MISMATCH|INVALID_CA|PATH_LENGTH|CRL_|ERROR_IN_)/;
+
+/** Which of the closed set of classes an error of the network belongs to. The detail names the error's code and never what was sent. */
+export function failureOf(error: unknown, statusCode: number | null): Failure {
+  if (error instanceof BlockedAddress) return failure("blocked_address", error.message, statusCode, error.permanent);
+  if (error instanceof DnsFailure) return failure("dns", error.message, statusCode);
+  const code = codeOf(error);
+  if (timeouts.has(code)) return failure("timeout", `no answer in time (${code})`, statusCode);
+  if (connects.has(code)) return failure("connect", `no connection (${code})`, statusCode);
+  if (tlsCode.test(code)) return failure("tls", `no trusted TLS connection (${code})`, statusCode);
+  if (resets.has(code)) return failure("reset", `the connection broke off (${code})`, statusCode);
+  return failure("protocol", `the answer is not HTTP as it should be (${code})`, statusCode);
+}
+
+export function timeoutFailure(timeoutMs: number, statusCode: number | null): Failure {
+  return failure("timeout", `no complete answer within ${timeoutMs} ms`, statusCode);
+}
+
+function failure(code: Failure["code"], detail: string, statusCode: number | null, permanent = false): Failure {
+  return { kind: "failed", code, detail, statusCode, permanent };
+}
+
+/** An attempt at several addresses fails with all their errors: the first speaks for them. */
+function codeOf(error: unknown): string {
+  if (error instanceof AggregateError && error.errors.length > 0) return codeOf(error.errors[0]);
+  const { code, cause } = error as { code?: unknown; cause?: unknown };
+  if (typeof code === "string") return code;
+  return cause === undefined ? "unknown" : codeOf(cause);
+}

@@ -1,0 +1,40 @@
+import type { Attempt } from "../domain/attempt.ts";
+import type { DeliveryState } from "../domain/delivery.ts";
+import { isoTime } from "../domain/payload.ts";
+import type { SendJob } from "../ports/send-job.ts";
+import type { Logger } from "../ports/telemetry.ts";
+
+/** One wide line per attempt: everything an operator asks for, and neither path nor query nor anything a receiver sent. */
+export function logAttempt(
+  logger: Logger,
+  {
+    job,
+    attempt,
+    delivery,
+    host,
+    maxAttempts,
+  }: { job: SendJob; attempt: Attempt; delivery: DeliveryState; host: string; maxAttempts: number },
+): void {
+  const { event, target } = job;
+  logger.info(
+    {
+      delivery_id: job.deliveryId,
+      event_id: event.id,
+      event_type: event.type,
+      watch_id: "watchId" in event.data ? event.data.watchId : null,
+      account_id: event.accountId,
+      endpoint_id: target.id,
+      host,
+      attempt: attempt.number,
+      of: maxAttempts,
+      mode: job.mode,
+      status_code: attempt.statusCode,
+      error_code: attempt.error?.code ?? null,
+      duration_ms: Math.round(attempt.durationMs),
+      decision: attempt.decision,
+      delivery_status: delivery.status,
+      next_attempt_at: isoTime(delivery.nextAttemptAtMs),
+    },
+    "delivery.attempted",
+  );
+}

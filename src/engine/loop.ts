@@ -1,0 +1,81 @@
+import type { Clock, Timer } from "../ports/clock.ts";
+import type { Logger } from "../ports/telemetry.ts";
+
+export type LoopOptions = {
+  readonly name: string;
+  readonly everyMs: number;
+  /** One round; the next begins `everyMs` after it ended. Throwing is a bug: it is logged here, once, and backed off from. */
+  readonly tick: () => void | Promise<void>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+};
+
+const maxBackoffMs = 30_000;
+
+/**
+ * The one skeleton of every background loop: start, tick, stop. `stop` may be called twice and resolves when no round
+ * is running; a round that hangs is the supervisor's to notice.
+ */
+export class Loop {
+  readonly #options: LoopOptions;
+  #timer: Timer | null = null;
+  #running: Promise<void> | null = null;
+  #failures = 0;
+  #stopped = false;
+  #lastTickMonotonicMs: number;
+
+  constructor(options: LoopOptions) {
+    this.#options = options;
+    this.#lastTickMonotonicMs = options.clock.monotonicMs();
+  }
+
+  get name(): string {
+    return this.#options.name;
+  }
+
+  /** When a round last ended well. */
+  get lastTickMonotonicMs(): number {
+    return this.#lastTickMonotonicMs;
+  }
+
+  start(): void {
+    this.#lastTickMonotonicMs = this.#options.clock.monotonicMs();
+    this.#wait(0);
+  }
+
+  /** One round now; joins the one that runs. */
+  tick(): Promise<void> {
+    this.#running ??= this.#round().finally(() => {
+      this.#running = null;
+    });
+    return this.#running;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    await this.#running;
+  }
+
+  async #round(): Promise<void> {
+    const { tick, clock, logger, name } = this.#options;
+    try {
+      await tick();
+      this.#failures = 0;
+      this.#lastTickMonotonicMs = clock.monotonicMs();
+    } catch (error) {
+      this.#failures += 1;
+      logger.error({ loop: name, error: error instanceof Error ? error.stack : String(error) }, "loop.failed");
+    }
+  }
+
+  #wait(delayMs: number): void {
+    if (this.#stopped) return;
+    this.#timer = this.#options.clock.setTimer(delayMs, () => {
+      void this.tick().then(() => {
+        const backoffMs = this.#failures === 0 ? 0 : Math.min(this.#options.everyMs * 2 ** Math.min(this.#failures, 10), maxBackoffMs);
+        this.#wait(Math.max(this.#options.everyMs, backoffMs));
+      });
+    });
+  }
+}

@@ -1,0 +1,82 @@
+import type { KeyObject } from "node:crypto";
+import { renderPayload } from "../domain/payload.ts";
+import { hmacKeyOf, signWebhook, signingKeyOf } from "../domain/signature.ts";
+import type { AccountStore } from "../ports/account-store.ts";
+import type { SecretBox } from "../ports/secret-box.ts";
+import type { SendJob, SendTarget } from "../ports/send-job.ts";
+
+/** What goes over the wire, its deadline apart. */
+export type ComposedWebhook = { readonly url: string; readonly headers: Readonly<Record<string, string>>; readonly body: string };
+
+export type WebhookComposerOptions = {
+  readonly secretBox: SecretBox;
+  readonly accounts: Pick<AccountStore, "getAccount">;
+  readonly publicUrl: string | null;
+  readonly version: string;
+};
+
+const cacheEntries = 10_000;
+
+/** From a job to a signed request. Opened secrets are kept as key objects, bounded, by the id they are sealed with. */
+export class WebhookComposer {
+  readonly #options: WebhookComposerOptions;
+  readonly #userAgent: string;
+  readonly #hmacKeys = new Map<string, KeyObject>();
+  readonly #signingKeys = new Map<string, KeyObject>();
+
+  constructor(options: WebhookComposerOptions) {
+    this.#options = options;
+    this.#userAgent = `Ringback/${options.version}`;
+  }
+
+  /** Throws `secret-unreadable` when the configured keys do not open the endpoint's secrets or headers. `nowMs`: wall time. */
+  async compose(job: SendJob, nowMs: number): Promise<ComposedWebhook> {
+    const { event, target } = job;
+    const ed25519 = target.signatures.includes("v1a") ? await this.#signingKey(target.accountId) : null;
+    const { body, headers } = renderPayload(event, target.format, this.#options.publicUrl);
+    const timestampSeconds = Math.floor(nowMs / 1000);
+    const signature = signWebhook({ id: event.id, timestampSeconds, body }, { hmac: this.#hmacKeysOf(target, nowMs), ed25519 });
+    return {
+      url: target.url,
+      headers: {
+        ...this.#customHeaders(target),
+        ...headers,
+        "user-agent": this.#userAgent,
+        "webhook-id": event.id,
+        "webhook-timestamp": String(timestampSeconds),
+        "webhook-signature": signature,
+      },
+      body,
+    };
+  }
+
+  #hmacKeysOf(target: SendTarget, nowMs: number): readonly KeyObject[] {
+    const valid = target.secrets.filter((secret) => secret.validUntilMs === null || secret.validUntilMs > nowMs);
+    return valid.map(({ id, sealed }) => remember(this.#hmacKeys, id, () => hmacKeyOf(this.#options.secretBox.open(sealed, id))));
+  }
+
+  async #signingKey(accountId: string): Promise<KeyObject> {
+    const known = this.#signingKeys.get(accountId);
+    if (known !== undefined) return known;
+    const account = await this.#options.accounts.getAccount(accountId);
+    if (account === null) throw new Error(`no account ${accountId}`);
+    const pem = this.#options.secretBox.open(account.sealedSigningKey, `${accountId}:ed25519`);
+    return remember(this.#signingKeys, accountId, () => signingKeyOf(pem));
+  }
+
+  #customHeaders(target: SendTarget): Readonly<Record<string, string>> {
+    if (target.sealedHeaders === null) return {};
+    return JSON.parse(this.#options.secretBox.open(target.sealedHeaders, `${target.id}:headers`)) as Record<string, string>;
+  }
+}
+
+function remember(cache: Map<string, KeyObject>, id: string, make: () => KeyObject): KeyObject {
+  let key = cache.get(id);
+  if (key === undefined) {
+    key = make();
+    const oldest = cache.size >= cacheEntries ? cache.keys().next() : null;
+    if (oldest !== null && oldest.done !== true) cache.delete(oldest.value);
+    cache.set(id, key);
+  }
+  return key;
+}

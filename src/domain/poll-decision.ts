@@ -11,7 +11,7 @@ export type PollPolicy = {
   readonly backoffMaxMs: number;
   /** How long a parsed 200 of the source vouches for its 400s and 404s. */
   readonly witnessMs: number;
-  /** How long an ending without a witness is polled on. */
+  /** How long an ending without a witness is polled on; 0: endings need none. */
   readonly unwitnessedEndMs: number;
 };
 
@@ -151,7 +151,7 @@ function afterDenial(input: PollInput, kind: "not_found" | "rejected", context: 
       return { memory: { ...memory, failures: 0 }, changes: [], next: { kind: "interval" } };
     return { memory: { ...memory, failures: before.failures + 1 }, changes: [], next: backoff(before.failures + 1, context, policy) };
   }
-  const witnessed = context.witnessAtMs !== null && nowMs - context.witnessAtMs <= policy.witnessMs;
+  const witnessed = policy.unwitnessedEndMs === 0 || (context.witnessAtMs !== null && nowMs - context.witnessAtMs <= policy.witnessMs);
   const unwitnessedSinceMs = before.unwitnessedSinceMs ?? nowMs;
   if (witnessed || nowMs - unwitnessedSinceMs >= policy.unwitnessedEndMs)
     return { memory, changes: [{ kind: "end", endReason }], next: { kind: "none" }, endingUnwitnessed: !witnessed };

@@ -1,0 +1,114 @@
+import type { Scenario } from "../simulator/scenarios.ts";
+import type { UpstreamKind } from "../simulator/upstream-api.ts";
+import { readWebhook } from "./received-webhook.ts";
+import type { Delivery } from "./receiver.ts";
+
+/** One call of the demo and exactly what its receiver must have been told in the end. */
+export type DemoCall = {
+  /** Also the path of its callback URL. */
+  readonly name: string;
+  readonly story: string;
+  readonly upstream: UpstreamKind;
+  readonly scenario: Scenario;
+  /** Event types by sequence. */
+  readonly expected: readonly string[];
+  readonly reason: string;
+};
+
+const reason = "call queueing: max timeout limit exceeded";
+
+function life(callingMs: number, endMs: number, end: "success" | "failure"): Scenario {
+  return [
+    { atMs: 0, status: "queued" },
+    { atMs: callingMs, status: "calling" },
+    { atMs: endMs, status: end, ...(end === "failure" ? { reason } : {}) },
+  ];
+}
+
+const toSuccess = ["call.queued", "call.calling", "call.success"];
+const toFailure = ["call.queued", "call.calling", "call.failure"];
+
+/** Every phase lasts 2 s or more, several polls, so that which transitions are seen does not depend on the machine. */
+export const demoCalls: readonly DemoCall[] = [
+  {
+    name: "success",
+    story: "a call that succeeds",
+    upstream: "polyai-legacy",
+    scenario: life(2_000, 4_500, "success"),
+    expected: toSuccess,
+    reason: "",
+  },
+  {
+    name: "failure",
+    story: "a call that fails, with its reason",
+    upstream: "polyai-legacy",
+    scenario: life(2_000, 4_000, "failure"),
+    expected: toFailure,
+    reason,
+  },
+  {
+    name: "flaky",
+    story: "a call whose receiver answers 500 twice before it takes the first webhook",
+    upstream: "polyai-legacy",
+    scenario: life(2_000, 5_000, "success"),
+    expected: toSuccess,
+    reason: "",
+  },
+  {
+    name: "agents",
+    story: "a call of the other PolyAI API, by a second service",
+    upstream: "polyai-agents",
+    scenario: life(2_000, 4_500, "success"),
+    expected: toSuccess,
+    reason: "",
+  },
+  {
+    name: "crash",
+    story: "a call whose service is killed (SIGKILL) with a webhook owed, and started again",
+    upstream: "polyai-legacy",
+    scenario: life(3_000, 11_000, "success"),
+    expected: toSuccess,
+    reason: "",
+  },
+];
+
+/** What arrived, and what that means against the plan. */
+export class DemoRecord {
+  /** What was taken (answered 2xx), by call and webhook id. */
+  readonly #takenByCall = new Map<string, Map<string, Delivery>>();
+  readonly #faults: string[] = [];
+  attempts = 0;
+
+  add(delivery: Delivery, taken: boolean): void {
+    this.attempts++;
+    const name = delivery.path.slice(1);
+    if (!demoCalls.some((call) => call.name === name)) this.#faults.push(`a webhook came to ${delivery.path}, which nobody registered`);
+    if (delivery.verification.kind !== "verified") this.#faults.push(`${name}: a webhook whose signature does not hold`);
+    if (!taken) return;
+    const webhooks = this.#takenByCall.get(name) ?? new Map<string, Delivery>();
+    this.#takenByCall.set(name, webhooks.set(delivery.webhookId, delivery));
+  }
+
+  /** Whether as many webhooks as expected were taken for each of these calls. */
+  isComplete(calls: readonly DemoCall[] = demoCalls): boolean {
+    return calls.every((call) => (this.#takenByCall.get(call.name)?.size ?? 0) >= call.expected.length);
+  }
+
+  get taken(): number {
+    return [...this.#takenByCall.values()].reduce((sum, webhooks) => sum + webhooks.size, 0);
+  }
+
+  /** Everything that differs from the plan; empty when the demo kept its promise. */
+  faults(): readonly string[] {
+    return [...this.#faults, ...demoCalls.flatMap((call) => this.#faultsOf(call))];
+  }
+
+  #faultsOf(call: DemoCall): readonly string[] {
+    const webhooks = [...(this.#takenByCall.get(call.name)?.values() ?? [])].map((delivery) => readWebhook(delivery));
+    const told = webhooks.map((webhook) => `#${webhook?.sequence ?? "?"} ${webhook?.type ?? "?"}`).toSorted();
+    const expected = call.expected.map((type, index) => `#${index + 1} ${type}`);
+    const faults = told.join() === expected.join() ? [] : [`${call.name}: expected ${expected.join(", ")}; was told ${told.join(", ") || "nothing"}`];
+    const end = webhooks.find((webhook) => webhook?.terminal === true);
+    return end && end.reason !== (call.reason || null) ? [...faults, `${call.name}: the reason of its end is ${JSON.stringify(end.reason)}`] : faults;
+  }
+}

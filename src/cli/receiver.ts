@@ -1,0 +1,184 @@
+import { EventEmitter, on } from "node:events";
+import { createServer } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Webhook } from "standardwebhooks";
+
+/** What the receiver does with one webhook; a number is that status with an empty body. */
+export type ScriptedAnswer =
+  | number
+  | { readonly statusCode: number; readonly headers?: Readonly<Record<string, string>>; readonly body?: string; readonly delayMs?: number }
+  /** The connection is reset instead of an answer. */
+  | "reset"
+  /** No answer, ever. */
+  | "hang";
+
+export type Verification =
+  | { readonly kind: "verified" }
+  /** `detail` is what the official library says. */
+  | { readonly kind: "refused"; readonly detail: string }
+  /** The receiver knows no secret. */
+  | { readonly kind: "unchecked" };
+
+export type Delivery = {
+  /** Wall time, epoch milliseconds. */
+  readonly receivedAtMs: number;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** As it came, byte for byte. */
+  readonly body: Buffer;
+  /** `webhook-id`; "" without one. */
+  readonly webhookId: string;
+  /** How often this webhook came to this path so far, this time included. */
+  readonly attempt: number;
+  readonly verification: Verification;
+};
+
+export type ReceiverOptions = {
+  /** 0 (the default): any free one. */
+  readonly port?: number;
+  readonly host?: string;
+  /** `whsec_…`; one of them must fit. */
+  readonly secrets?: readonly string[];
+  /** Answers in the order of arrival, or one for each delivery; null, or when they are used up: 204 if verified or unchecked, else 401. */
+  readonly answers?: readonly ScriptedAnswer[] | ((delivery: Delivery) => ScriptedAnswer | null);
+  /** Called before the answer is sent. */
+  readonly onDelivery?: (delivery: Delivery) => void;
+};
+
+const maxBodyBytes = 1_048_576;
+const maxRememberedIds = 100_000;
+
+/** Listens for webhooks and verifies them with the official Standard Webhooks library. */
+export async function startReceiver(options: ReceiverOptions = {}): Promise<Receiver> {
+  const receiver = new Receiver(options);
+  await receiver.listen();
+  return receiver;
+}
+
+export class Receiver implements AsyncDisposable {
+  readonly #options: ReceiverOptions;
+  readonly #webhooks: readonly Webhook[];
+  readonly #server: Server;
+  readonly #arrivals = new EventEmitter();
+  readonly #attemptsById = new Map<string, number>();
+  #scripted = 0;
+
+  /** Throws when a secret is none. */
+  constructor(options: ReceiverOptions) {
+    this.#options = options;
+    this.#webhooks = (options.secrets ?? []).map((secret) => new Webhook(secret));
+    this.#server = createServer({ keepAliveTimeout: 75_000 }, (request, response) => {
+      void this.#receive(request, response).catch(() => response.destroy());
+    });
+  }
+
+  listen(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen(this.#options.port ?? 0, this.#options.host ?? "127.0.0.1", 4096, () => {
+        this.#server.off("error", reject);
+        resolve();
+      });
+    });
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  get url(): string {
+    const { address, family, port } = this.#server.address() as AddressInfo;
+    return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;
+  }
+
+  /** The deliveries from this call on, until the receiver is closed. What is not read is kept: leave the loop to stop. */
+  deliveries(): AsyncGenerator<Delivery, void, undefined> {
+    const arrivals = on(this.#arrivals, "delivery", { close: ["close"] }) as AsyncIterable<[Delivery]>;
+    return (async function* () {
+      for await (const [delivery] of arrivals) yield delivery;
+    })();
+  }
+
+  /** Breaks every connection off and ends the iterators. */
+  close(): Promise<void> {
+    this.#arrivals.emit("close");
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+    });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #receive(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const receivedAtMs = Date.now();
+    const body = await readBody(request);
+    if (body === null || request.method !== "POST") {
+      response.writeHead(body === null ? 413 : 405, { connection: "close" }).end();
+      return;
+    }
+    const path = request.url ?? "/";
+    const headers = request.headers as Readonly<Record<string, string>>;
+    const webhookId = headers["webhook-id"] ?? "";
+    const attempt = this.#countAttempt(`${path}\n${webhookId}`);
+    const delivery = { receivedAtMs, path, headers, body, webhookId, attempt, verification: this.#verify(body, headers) };
+    this.#options.onDelivery?.(delivery);
+    this.#arrivals.emit("delivery", delivery);
+    answer(response, this.#answerTo(delivery));
+  }
+
+  #verify(body: Buffer, headers: Readonly<Record<string, string>>): Verification {
+    let detail: string | null = null;
+    for (const webhook of this.#webhooks) {
+      try {
+        // Not every format is JSON, so the library is kept from parsing.
+        webhook.verify(body, headers, { jsonParse: false });
+        return { kind: "verified" };
+      } catch (error) {
+        detail = error instanceof Error ? error.message : String(error);
+      }
+    }
+    return detail === null ? { kind: "unchecked" } : { kind: "refused", detail };
+  }
+
+  #answerTo(delivery: Delivery): ScriptedAnswer {
+    const { answers } = this.#options;
+    const scripted = typeof answers === "function" ? answers(delivery) : (answers?.[this.#scripted++] ?? null);
+    return scripted ?? (delivery.verification.kind === "refused" ? 401 : 204);
+  }
+
+  #countAttempt(key: string): number {
+    const attempt = (this.#attemptsById.get(key) ?? 0) + 1;
+    this.#attemptsById.set(key, attempt);
+    if (this.#attemptsById.size > maxRememberedIds) this.#attemptsById.delete(this.#attemptsById.keys().next().value ?? "");
+    return attempt;
+  }
+}
+
+function answer(response: ServerResponse, scripted: ScriptedAnswer): void {
+  if (scripted === "hang") return;
+  if (scripted === "reset") {
+    response.socket?.resetAndDestroy();
+    return;
+  }
+  const { statusCode, headers = {}, body = "", delayMs = 0 } = typeof scripted === "number" ? { statusCode: scripted } : scripted;
+  const send = () => response.writeHead(statusCode, headers).end(body);
+  if (delayMs <= 0) return void send();
+  const timer = setTimeout(send, delayMs);
+  response.once("close", () => clearTimeout(timer));
+}
+
+/** null when it is longer than any webhook. */
+async function readBody(request: IncomingMessage): Promise<Buffer | null> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > maxBodyBytes) return null;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}

@@ -1,0 +1,95 @@
+import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
+import { setTimeout } from "node:timers/promises";
+import { ServiceClient } from "./service-client.ts";
+
+const root = new URL("../..", import.meta.url);
+const startDeadlineMs = 20_000;
+const stopDeadlineMs = 5_000;
+const keptLogBytes = 8_192;
+
+/** A port that is free at the moment. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** The service as a process of its own, so that it can be killed as processes are. */
+export class ServiceProcess implements AsyncDisposable {
+  readonly name: string;
+  readonly url: string;
+  readonly client: ServiceClient;
+  readonly #environment: Readonly<Record<string, string>>;
+  #child: ChildProcess | null = null;
+  #log = "";
+
+  /** The environment is all the process gets: nothing is inherited. */
+  constructor(name: string, options: { readonly port: number; readonly key: string; readonly environment: Readonly<Record<string, string>> }) {
+    this.name = name;
+    this.url = `http://127.0.0.1:${options.port}`;
+    this.client = new ServiceClient(new URL(this.url), options.key);
+    this.#environment = { ...options.environment, PORT: String(options.port), HOST: "127.0.0.1", RINGBACK_API_KEY: options.key };
+  }
+
+  /** Starts it and resolves when it is ready. Rejects, with the end of its log, when it ends or is not ready in time. */
+  async start(signal: AbortSignal): Promise<void> {
+    const child = spawn(process.execPath, ["--import", "./src/runtime-check.mjs", "src/main.ts"], {
+      cwd: root,
+      env: { ...this.#environment },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.#child = child;
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => this.#keep(String(chunk)));
+    const deadlineMs = performance.now() + startDeadlineMs;
+    while (!(await this.#isReady())) {
+      if (child.exitCode !== null || child.signalCode !== null || performance.now() > deadlineMs)
+        throw new Error(`the service ${this.name} did not start:\n${this.#log}`);
+      await setTimeout(50, null, { signal });
+    }
+  }
+
+  /** SIGKILL, as the kernel or a power cut would: nothing is finished or handed back. Resolves when the process is gone. */
+  async kill(): Promise<void> {
+    const gone = this.#exited();
+    this.killNow();
+    await gone;
+  }
+
+  /** The same without waiting, for the last moment of the parent. */
+  killNow(): void {
+    this.#child?.kill("SIGKILL");
+  }
+
+  /** SIGTERM, and SIGKILL when that takes too long. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const gone = this.#exited();
+    this.#child?.kill("SIGTERM");
+    const abort = new AbortController();
+    await Promise.race([gone, setTimeout(stopDeadlineMs, null, { signal: abort.signal }).catch(() => null)]);
+    abort.abort();
+    await this.kill();
+    await this.client[Symbol.asyncDispose]();
+  }
+
+  async #isReady(): Promise<boolean> {
+    const answer = await this.client.get("/readyz").catch(() => null);
+    return answer?.statusCode === 200;
+  }
+
+  async #exited(): Promise<void> {
+    const child = this.#child;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+    await once(child, "exit");
+  }
+
+  #keep(text: string): void {
+    this.#log = (this.#log + text).slice(-keptLogBytes);
+  }
+}

@@ -1,0 +1,44 @@
+import { readFile } from "node:fs/promises";
+import { readArguments, UsageError } from "./command.ts";
+import type { Command } from "./command.ts";
+import { findSignatureFault } from "./signature-fault.ts";
+
+/** `verify`: which fault a signature has. */
+export const verifyCommand: Command = {
+  summary: "say why a webhook's signature does not hold",
+  usage: `  --secret <whsec_…>   the endpoint's signing secret
+  --id <text>          header webhook-id
+  --timestamp <text>   header webhook-timestamp
+  --signature <text>   header webhook-signature, whole
+  --body-file <path>   the body as it arrived; - reads standard input
+  --now <seconds>      judge the clock as of this unix time instead of now
+Exit code 0 when the signature holds, 1 when it does not.`,
+  async run(args, terminal) {
+    const { values, json } = readArguments(args, {
+      secret: { type: "string" },
+      id: { type: "string" },
+      timestamp: { type: "string" },
+      signature: { type: "string" },
+      "body-file": { type: "string" },
+      now: { type: "string" },
+    });
+    const { secret, id, timestamp, signature, now } = values;
+    const path = values["body-file"];
+    if (secret === undefined || path === undefined) throw new UsageError("--secret and --body-file are needed");
+    if (now !== undefined && !/^\d{1,10}$/.test(now)) throw new UsageError("--now must be unix seconds");
+    const body = await readBody(path);
+    const webhook = { secret, id: id ?? "", timestamp: timestamp ?? "", signature: signature ?? "", body };
+    const { fault, detail } = findSignatureFault(webhook, now === undefined ? Date.now() : Number(now) * 1000);
+    terminal.out(
+      json ? JSON.stringify({ fault: fault === "none" ? null : fault, detail }) : fault === "none" ? detail : `${fault}: ${detail}`,
+    );
+    return fault === "none" ? 0 : 1;
+  },
+};
+
+async function readBody(path: string): Promise<Buffer> {
+  if (path !== "-") return readFile(path);
+  const chunks: Buffer[] = [];
+  for await (const chunk of process.stdin as AsyncIterable<Buffer>) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}

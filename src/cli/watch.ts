@@ -1,0 +1,79 @@
+import { readConfig } from "../config.ts";
+import { readArguments, UsageError } from "./command.ts";
+import type { Command } from "./command.ts";
+import { ServiceClient } from "./service-client.ts";
+import type { JsonObject } from "./service-client.ts";
+
+/** `watch`: registers a watch with a running service. */
+export const watchCommand: Command = {
+  summary: "watch a call: have a running service tell a URL what becomes of it",
+  usage: `  <sid>                the call, OUT-…
+  --to <url>           where the webhooks go; left out, the account's hooks alone
+  --url <url>          the service; http://127.0.0.1:<PORT> unless given
+  --key <key>          API key; RINGBACK_API_KEY unless given
+  --source <name>      default unless given; sandbox for a scripted call
+  --event <type>       only this type or group; may be given several times
+  --metadata <k=v>     echoed in every webhook; may be given several times`,
+  async run(args, terminal) {
+    const { values, json, positionals } = readArguments(
+      args,
+      {
+        to: { type: "string" },
+        url: { type: "string" },
+        key: { type: "string" },
+        source: { type: "string" },
+        event: { type: "string", multiple: true },
+        metadata: { type: "string", multiple: true },
+      },
+      ["<sid>"],
+    );
+    const { url, key } = readService(values.url, values.key);
+    await using service = new ServiceClient(url, key);
+    const answer = await service.post("/v1/watches", {
+      call_sid: positionals[0],
+      ...(values.to === undefined ? {} : { callback_url: values.to }),
+      ...(values.source === undefined ? {} : { source: values.source }),
+      ...(values.event === undefined ? {} : { events: values.event }),
+      ...(values.metadata === undefined ? {} : { metadata: readMetadata(values.metadata) }),
+    });
+    const done = answer.statusCode === 200 || answer.statusCode === 201;
+    const print = done ? terminal.out : terminal.error;
+    print(json ? JSON.stringify(answer.body) : done ? describeWatch(answer.body) : describeProblem(answer.statusCode, answer.body));
+    return done ? 0 : 1;
+  },
+};
+
+function readService(urlFlag: string | undefined, keyFlag: string | undefined): { readonly url: URL; readonly key: string } {
+  const environment = readConfig();
+  const known = environment.kind === "config" ? environment : null;
+  const key = keyFlag ?? known?.secrets.apiKey ?? null;
+  if (key === null) throw new UsageError("--key or RINGBACK_API_KEY is needed");
+  const url = URL.parse(urlFlag ?? `http://127.0.0.1:${known?.config.api.port ?? 8080}`);
+  if (url === null || !/^https?:$/.test(url.protocol)) throw new UsageError("--url must be an http or https URL");
+  return { url, key };
+}
+
+function readMetadata(pairs: readonly string[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const at = pair.indexOf("=");
+      if (at < 1) throw new UsageError("--metadata must be key=value");
+      return [pair.slice(0, at), pair.slice(at + 1)];
+    }),
+  );
+}
+
+function describeWatch(watch: JsonObject): string {
+  const secret = watch["signing_secret"];
+  const shown = typeof secret === "string" ? `\nsigning secret, shown once: ${secret}` : "";
+  return `${String(watch["id"])}  ${String(watch["call_sid"])}  ${String(watch["status"])}: ${String(watch["explain"])}${shown}`;
+}
+
+function describeProblem(statusCode: number, problem: JsonObject): string {
+  const errors = Array.isArray(problem["errors"]) ? (problem["errors"] as readonly JsonObject[]) : [];
+  const lines = errors.map((error) => `  ${String(error["pointer"] ?? error["parameter"])}: ${String(error["detail"])}`);
+  return [
+    `${statusCode} ${String(problem["title"] ?? "")}: ${String(problem["detail"] ?? "no answer of a ringback service")}`,
+    ...lines,
+  ].join("\n");
+}

@@ -1,0 +1,68 @@
+import type { SourceHealth } from "../domain/source.ts";
+import type { Account } from "../ports/account-store.ts";
+import type { LiveState as LiveStatePort } from "../ports/bridge.ts";
+import type { StoreLifecycle } from "../ports/service-store.ts";
+import type { Notifier } from "./notifier.ts";
+import type { Poller } from "./poller.ts";
+import type { RegistrableSource } from "./registrar.ts";
+import type { Supervisor } from "./supervisor.ts";
+
+export type LiveStateOptions = {
+  readonly poller: Poller;
+  readonly notifier: Notifier;
+  readonly supervisor: Supervisor;
+  readonly store: Pick<StoreLifecycle, "checkWritable">;
+  readonly sources: ReadonlyMap<string, RegistrableSource>;
+  readonly isStopping: () => boolean;
+};
+
+const degradedIntervalMs = 60_000;
+const degradedSkewMs = 60_000;
+
+/** What only memory knows, for the API. */
+export class LiveState implements LiveStatePort {
+  readonly #options: LiveStateOptions;
+
+  constructor(options: LiveStateOptions) {
+    this.#options = options;
+  }
+
+  callProgress(callId: string): ReturnType<LiveStatePort["callProgress"]> {
+    return this.#options.poller.progress(callId);
+  }
+
+  sources(account: Account): readonly SourceHealth[] {
+    return this.#options.poller.sources().filter((health) => this.#options.sources.get(health.name)?.mayUse(account) === true);
+  }
+
+  watchChanged(watchId: string, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
+    return this.#options.notifier.wait(watchId, timeoutMs, signal);
+  }
+
+  feedChanged(accountId: string, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
+    return this.#options.notifier.wait(accountId, timeoutMs, signal);
+  }
+
+  async readiness(): Promise<{ readonly notReady: string | null; readonly degraded: readonly string[] }> {
+    const degraded = this.#degraded();
+    if (this.#options.isStopping()) return { notReady: "the service is stopping", degraded };
+    const silent = this.#options.supervisor.silentLoops();
+    if (silent.length > 0) return { notReady: `not ticking: ${silent.join(", ")}`, degraded };
+    try {
+      await this.#options.store.checkWritable();
+      return { notReady: null, degraded };
+    } catch {
+      return { notReady: "the store cannot be written", degraded };
+    }
+  }
+
+  #degraded(): readonly string[] {
+    const { poller } = this.#options;
+    const sources = poller.sources();
+    return [
+      ...sources.filter(({ state }) => state === "suspended" || state === "circuit_open").map(({ name, state }) => `source ${name}: ${state}`),
+      ...sources.filter(({ intervalMs }) => intervalMs > degradedIntervalMs).map(({ name }) => `source ${name}: interval over 60 s`),
+      ...poller.clockSkews().filter(({ skewMs }) => Math.abs(skewMs) > degradedSkewMs).map(({ source }) => `clock: over 60 s from that of source ${source}`),
+    ];
+  }
+}

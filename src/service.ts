@@ -1,0 +1,200 @@
+import { createLogger } from "./adapters/telemetry/logger.ts";
+import { createMetrics } from "./adapters/telemetry/metrics.ts";
+import { createSecretBox } from "./adapters/secret-box.ts";
+import { openSqliteStore } from "./adapters/sqlite/store.ts";
+import { systemClock } from "./adapters/clock.ts";
+import { WebhookAddressGuard } from "./adapters/webhook/address-guard.ts";
+import { createWebhookSender } from "./adapters/webhook/sender.ts";
+import type { Config, Secrets } from "./config.ts";
+import { StartRefused } from "./domain/errors.ts";
+import type { DeliveryPolicy } from "./domain/retry-policy.ts";
+import { generateSigningKeyPair } from "./domain/signature.ts";
+import { Authentication } from "./engine/authentication.ts";
+import { Cleaner } from "./engine/cleaner.ts";
+import { DeliveryGates } from "./engine/delivery-gates.ts";
+import { Dispatcher } from "./engine/dispatcher.ts";
+import { EndpointAdministration, ensureDefaultAccount } from "./engine/endpoint-administration.ts";
+import { LiveState } from "./engine/live-state.ts";
+import { ManualDelivery } from "./engine/manual-delivery.ts";
+import { Notifier } from "./engine/notifier.ts";
+import { Poller } from "./engine/poller.ts";
+import { Registrar } from "./engine/registrar.ts";
+import { Supervisor } from "./engine/supervisor.ts";
+import { WebhookComposer } from "./engine/webhook-composer.ts";
+import { loadEncryptionKeys } from "./encryption-keys.ts";
+import { createApp } from "./http/app.ts";
+import { createMetricsApp } from "./http/metrics.ts";
+import { listen } from "./http/server.ts";
+import type { Listening } from "./http/server.ts";
+import type { Clock } from "./ports/clock.ts";
+import { createSources } from "./sources.ts";
+
+/** A running service. */
+export type Service = AsyncDisposable & {
+  readonly apiPort: number;
+  /** null when it is turned off. */
+  readonly metricsPort: number | null;
+  /** Resolves when the process must end: the store is broken, or a loop is dead. */
+  readonly fatal: Promise<Error>;
+  /** Drains within the grace, gives leases back, closes. May be called twice. */
+  stop(): Promise<void>;
+};
+
+/** What tests put in place of the machine's. */
+export type ServiceOverrides = { readonly clock?: Clock; readonly random?: () => number };
+
+/** Of the grace: answers under way, then polls and webhooks on the wire, then the store. */
+const httpShareOfGrace = 0.2;
+const pollShareOfGrace = 0.3;
+const deliveryShareOfGrace = 0.4;
+const saturatedRetryMs = 60_000;
+
+/** Puts the parts together and starts them; rejects with `StartRefused` when something must be changed first. */
+export async function createService(config: Config, secrets: Secrets, overrides: ServiceOverrides = {}): Promise<Service> {
+  await using stack = new AsyncDisposableStack();
+  const clock = overrides.clock ?? systemClock;
+  const random = overrides.random ?? Math.random;
+  const logger = createLogger(config.logLevel);
+  let oldestDuePollMs = () => 0;
+  const policy = deliveryPolicyOf(config);
+  const store = await openSqliteStore({ path: config.database.path, policy, onCommitted: (durationMs) => metrics.committed(durationMs) });
+  stack.defer(() => store.close());
+  const metrics = createMetrics(config.version, async () => ({
+    store: await store.readFigures(),
+    oldestDuePollMs: oldestDuePollMs(),
+    nowMs: clock.nowMs(),
+  }));
+  const secretBox = createSecretBox(loadEncryptionKeys(secrets.encryptionKeys, config.database.path));
+  if (secrets.apiKey !== null) await ensureDefaultAccount({ store, secretBox, clock, apiKey: secrets.apiKey, makeSigningKey: generateSigningKeyPair });
+  else if ((await store.countAccounts()) === 0)
+    throw new StartRefused("there is no account: set RINGBACK_API_KEY, or make one with `npm run ringback -- account create <name>`");
+
+  const ownPorts: number[] = [];
+  const guard = new WebhookAddressGuard({ ...config.callbacks, publicUrl: config.api.publicUrl, ownPorts: () => ownPorts });
+  const sender = createWebhookSender(guard, { connectTimeoutMs: config.delivery.timeoutMs });
+  stack.defer(() => sender.close());
+  const sources = createSources(config, secrets, clock);
+  for (const { callSource } of sources.setups) stack.defer(() => callSource.close());
+  const notifier = new Notifier(clock);
+  stack.defer(() => notifier.stop());
+  const { delivery } = config;
+  const gates = new DeliveryGates({ clock, ...delivery });
+  const composer = new WebhookComposer({ secretBox, accounts: store, publicUrl: config.api.publicUrl, version: config.version });
+  const dispatcher: Dispatcher = new Dispatcher({
+    store,
+    sender,
+    composer,
+    gates,
+    clock,
+    logger,
+    metrics,
+    timeoutMs: delivery.timeoutMs,
+    maxAttempts: delivery.scheduleMs.length,
+    onUnwatched: (callIds) => {
+      for (const callId of callIds) poller.rewatch(callId, null);
+    },
+    notify: (notices) => notifier.publish(notices),
+    random,
+  });
+  const poller: Poller = new Poller({
+    sources: sources.setups,
+    store,
+    clock,
+    logger,
+    metrics,
+    random,
+    dispatch: (jobs) => dispatcher.accept(jobs),
+    notify: (notices) => notifier.publish(notices),
+    onSourceChange: ({ name, state, reason }, change) => {
+      const event = { type: `source.${change}` as const, sourceName: name, state, reason, nowMs: clock.nowMs() };
+      store.publishSourceEvent(event).then(
+        ({ jobs }) => dispatcher.accept(jobs),
+        (error: unknown) => logger.warn({ source: name, error: String(error) }, "source.event_failed"),
+      );
+    },
+  });
+  oldestDuePollMs = () => poller.oldestDueMs();
+
+  const supervisor = new Supervisor({ clock, logger, metrics, onClockSetBack: (deltaMs) => store.shiftSchedule(deltaMs) });
+  const cleaner = new Cleaner({ store, clock, retentionDays: config.retentionDays });
+  supervisor.add({ name: "poller", everyMs: poller.tickEveryMs, tick: () => poller.tick() });
+  supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.tick() });
+  supervisor.add({ name: "cleaner", everyMs: cleaner.tickEveryMs, tick: () => cleaner.tick() });
+
+  let stopping = false;
+  const live = new LiveState({ poller, notifier, supervisor, store, sources: sources.registrable, isStopping: () => stopping });
+  const registration = new Registrar({
+    store,
+    secretBox,
+    guard,
+    allowHttp: config.callbacks.allowHttp,
+    clock,
+    sources: sources.registrable,
+    quotas: config.limits,
+    watchDeadlineMs: config.polling.watchDeadlineMs,
+    consumers: {
+      watch: (call) => poller.watch(call),
+      rewatch: (callId, call) => poller.rewatch(callId, call),
+      lastGoodPollAtMs: (name, scope, callSid) => poller.lastGoodPollAtMs(name, scope, callSid),
+      saturation: (name, additional) => (poller.isSaturated(name, additional) ? saturatedRetryMs : null),
+      dispatch: (jobs) => dispatcher.accept(jobs),
+      notify: (notices) => notifier.publish(notices),
+      cancelWatch: (watchId) => dispatcher.cancelWatch(watchId),
+      cancelEndpoint: (endpointId) => dispatcher.cancelEndpoint(endpointId),
+    },
+  });
+  await poller.start();
+  const wake = () => dispatcher.wake();
+  const app = createApp({
+    registration,
+    endpointAdministration: new EndpointAdministration({ store, secretBox, clock, wake }),
+    manualDelivery: new ManualDelivery({ store, clock, sendNow: (job) => dispatcher.sendNow(job), wake }),
+    live,
+    authentication: new Authentication(store, secretBox, clock),
+    store,
+    clock,
+    logger,
+    metrics,
+    limits: config.limits,
+    version: config.version,
+  });
+  const api = await listen(app, config.api);
+  stack.defer(() => api.close(0));
+  const metricsServer = config.metrics.port === 0 ? null : await listen(createMetricsApp(() => metrics.render()), config.metrics);
+  stack.defer(() => metricsServer?.close(0));
+  ownPorts.push(...[api, metricsServer].filter((server): server is Listening => server !== null).map((server) => server.port));
+  supervisor.start();
+  logger.info({ version: config.version, port: api.port, metrics_port: metricsServer?.port ?? null, watched_calls: poller.watchedCount }, "service.started");
+
+  const resources = stack.move();
+  let stopped: Promise<void> | null = null;
+  const stop = async (): Promise<void> => {
+    stopping = true;
+    const graceMs = config.shutdownGraceMs;
+    notifier.stop();
+    await api.close(graceMs * httpShareOfGrace);
+    await supervisor.stop();
+    await Promise.all([poller.stop(graceMs * pollShareOfGrace), dispatcher.stop(graceMs * deliveryShareOfGrace)]);
+    await resources.disposeAsync();
+    logger.info({}, "service.stopped");
+  };
+  return {
+    apiPort: api.port,
+    metricsPort: metricsServer?.port ?? null,
+    fatal: Promise.race([store.fatal, supervisor.fatal]),
+    stop: () => (stopped ??= stop()),
+    [Symbol.asyncDispose]: () => (stopped ??= stop()),
+  };
+}
+
+function deliveryPolicyOf({ delivery }: Config): DeliveryPolicy {
+  return {
+    scheduleMs: delivery.scheduleMs,
+    jitterRatio: 0.2,
+    orderHoldMs: delivery.orderHoldMs,
+    disableAfterMs: delivery.disableAfterMs,
+    disableMinAttempts: 10,
+    pauseMinMs: 5000,
+    pauseMaxMs: 300_000,
+  };
+}

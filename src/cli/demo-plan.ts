@@ -107,8 +107,11 @@ export class DemoRecord {
     const webhooks = [...(this.#takenByCall.get(call.name)?.values() ?? [])].map((delivery) => readWebhook(delivery));
     const told = webhooks.map((webhook) => `#${webhook?.sequence ?? "?"} ${webhook?.type ?? "?"}`).toSorted();
     const expected = call.expected.map((type, index) => `#${index + 1} ${type}`);
-    const faults = told.join() === expected.join() ? [] : [`${call.name}: expected ${expected.join(", ")}; was told ${told.join(", ") || "nothing"}`];
+    const faults =
+      told.join() === expected.join() ? [] : [`${call.name}: expected ${expected.join(", ")}; was told ${told.join(", ") || "nothing"}`];
     const end = webhooks.find((webhook) => webhook?.terminal === true);
-    return end && end.reason !== (call.reason || null) ? [...faults, `${call.name}: the reason of its end is ${JSON.stringify(end.reason)}`] : faults;
+    return end && end.reason !== (call.reason || null)
+      ? [...faults, `${call.name}: the reason of its end is ${JSON.stringify(end.reason)}`]
+      : faults;
   }
 }

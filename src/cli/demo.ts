@@ -1,154 +1,46 @@
-import { randomBytes } from "node:crypto";
-import { once } from "node:events";
-import { rmSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { setTimeout } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { generateSecret } from "../domain/signature.ts";
-import { startSimulator } from "../simulator/simulator.ts";
-import type { Simulator } from "../simulator/simulator.ts";
-import type { UpstreamKind } from "../simulator/upstream-api.ts";
 import { untilAborted } from "./command.ts";
-import { DemoRecord, demoCalls } from "./demo-plan.ts";
-import { describeDelivery, readWebhook } from "./received-webhook.ts";
-import { startReceiver } from "./receiver.ts";
-import type { Delivery, Receiver, ScriptedAnswer } from "./receiver.ts";
-import { freePort, ServiceProcess } from "./service-process.ts";
+import { Demo } from "./demo-run.ts";
 
-/** The whole demo, both services and the crash included. */
+const usage = `usage: npm run demo [-- --keep]
+Runs a simulated upstream, two services and a verifying receiver, and shows every webhook as it arrives.
+  --keep   stay up afterwards, with lines to try`;
+/** The whole demo, the crash included. */
 const deadlineMs = 38_000;
-/** How long it listens on for what should not come. */
-const afterwardsMs = 500;
-const refusals = 2;
+const exitCodes = { done: 0, failed: 1, usage: 2, interrupted: 130 };
 
 const out = (line: string) => void process.stdout.write(`${line}\n`);
 
-/** Simulated upstream, service and verifying receiver, with everything they hold released on every way out. */
-class Demo implements AsyncDisposable {
-  readonly key = randomBytes(24).toString("base64url");
-  readonly secret = generateSecret();
-  readonly #record = new DemoRecord();
-  readonly #arrivals = new EventTarget();
-  readonly #services = new Map<UpstreamKind, ServiceProcess>();
-  readonly #held = new AsyncDisposableStack();
-  readonly #folder: string;
-  #killed = false;
-
-  private constructor(folder: string) {
-    this.#folder = folder;
-    this.#held.defer(() => rm(folder, { recursive: true, force: true }));
+async function runDemo(keep: boolean): Promise<number> {
+  const ending = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => ending.abort());
+  await using demo = await Demo.create(out);
+  process.once("exit", () => demo.killNow());
+  try {
+    const faults = await demo.run(AbortSignal.any([ending.signal, AbortSignal.timeout(deadlineMs)]));
+    for (const fault of faults) out(`  ${fault}`);
+    if (faults.length > 0) return exitCodes.failed;
+  } catch (error) {
+    if (ending.signal.aborted) return exitCodes.interrupted;
+    const late = error instanceof Error && error.name === "AbortError";
+    out(late ? `\nnot done after ${deadlineMs / 1000} s:` : `\n${error instanceof Error ? error.message : String(error)}`);
+    if (late) for (const fault of demo.faults()) out(`  ${fault}`);
+    return exitCodes.failed;
   }
+  if (!keep) return exitCodes.done;
+  out(demo.instructions());
+  await untilAborted(ending.signal);
+  return exitCodes.done;
+}
 
-  static async create(): Promise<Demo> {
-    return new Demo(await mkdtemp(join(tmpdir(), "ringback-demo-")));
-  }
-
-  /** Resolves with what went wrong; nothing when every webhook came as planned. */
-  async run(signal: AbortSignal): Promise<readonly string[]> {
-    const startedAtMs = performance.now();
-    const simulator = this.#held.use(await startSimulator({ authToken: "demo-token", apiKey: "demo-key" }));
-    const receiver = this.#held.use(
-      await startReceiver({ secrets: [this.secret], answers: (delivery) => this.#answer(delivery), onDelivery: (delivery) => out(describeDelivery(delivery)) }),
-    );
-    await Promise.all((["polyai-legacy", "polyai-agents"] as const).map((kind) => this.#startService(kind, simulator, signal)));
-    out(`simulated upstream  ${simulator.url}`);
-    for (const service of this.#services.values()) out(`service             ${service.url}  (${service.name})`);
-    out(`receiver            ${receiver.url}\n`);
-    await this.#triggerCalls(simulator, receiver);
-    await this.#crash(signal);
-    await this.#until(() => this.#record.isComplete(), signal);
-    await setTimeout(afterwardsMs, null, { signal });
-    const seconds = ((performance.now() - startedAtMs) / 1000).toFixed(1);
-    const faults = this.#record.faults();
-    const outcome = faults.length === 0 ? "all verified, every sequence without a gap" : `${faults.length} faults`;
-    out(`\n${this.#record.taken} webhooks of ${demoCalls.length} calls in ${this.#record.attempts} attempts, ${outcome}; ${seconds} s`);
-    return faults;
-  }
-
-  /** What is missing so far; for a demo that ran out of time. */
-  faults(): readonly string[] {
-    return this.#record.faults();
-  }
-
-  /** The last resort when the process ends without unwinding. */
-  killNow(): void {
-    for (const service of this.#services.values()) service.killNow();
-    rmSync(this.#folder, { recursive: true, force: true });
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#held.disposeAsync();
-  }
-
-  async #startService(kind: UpstreamKind, simulator: Simulator, signal: AbortSignal): Promise<void> {
-    const service = new ServiceProcess(kind, {
-      port: await freePort(),
-      key: this.key,
-      environment: {
-        DATABASE_URL: `sqlite:${join(this.#folder, `${kind}.db`)}`,
-        METRICS_PORT: "0",
-        LOG_LEVEL: "warn",
-        CALLBACK_ALLOW: "127.0.0.1/32",
-        CALLBACK_ALLOW_HTTP: "true",
-        POLL_INTERVAL_MIN_MS: "200",
-        POLL_INTERVAL_MAX_MS: "400",
-        RETRY_SCHEDULE: "0s,1s,1s,1s,2s,2s,3s,3s,5s,5s",
-        DELIVERY_TIMEOUT_MS: "2000",
-        ...simulator.environment(kind),
-      },
-    });
-    this.#services.set(kind, this.#held.use(service));
-    await service.start(signal);
-  }
-
-  async #triggerCalls(simulator: Simulator, receiver: Receiver): Promise<void> {
-    for (const call of demoCalls) {
-      const callSid = simulator.trigger({ scenario: call.scenario }, `OUT-demo-${call.name}`);
-      const answer = await this.#service(call.upstream).client.post("/v1/watches", {
-        call_sid: callSid,
-        callback_url: `${receiver.url}/${call.name}`,
-        signing_secret: this.secret,
-      });
-      if (answer.statusCode !== 201) throw new Error(`registering ${callSid} was answered ${answer.statusCode} ${JSON.stringify(answer.body)}`);
-      out(`watching ${callSid.padEnd(17)} ${call.story}`);
-    }
-    out("");
-  }
-
-  /** Kills the service when the crash call's second webhook was refused, so is owed, and the other calls are through. */
-  async #crash(signal: AbortSignal): Promise<void> {
-    const others = demoCalls.filter((call) => call.name !== "crash");
-    await this.#until(() => this.#owed && this.#record.isComplete(others), signal);
-    const service = this.#service("polyai-legacy");
-    await service.kill();
-    this.#killed = true;
-    out("              --- service killed with SIGKILL, a webhook is owed; starting it again ---");
-    await service.start(signal);
-  }
-
-  #owed = false;
-
-  #answer(delivery: Delivery): ScriptedAnswer {
-    const type = readWebhook(delivery)?.type;
-    const refusedForFlaky = delivery.path === "/flaky" && type === "call.queued" && delivery.attempt <= refusals;
-    const refusedForCrash = delivery.path === "/crash" && type === "call.calling" && !this.#killed;
-    const taken = delivery.verification.kind === "verified" && !refusedForFlaky && !refusedForCrash;
-    if (refusedForCrash) this.#owed = true;
-    this.#record.add(delivery, taken);
-    if (!taken) out("              (answered 500)");
-    this.#arrivals.dispatchEvent(new Event("delivery"));
-    return taken ? 204 : 500;
-  }
-
-  async #until(isMet: () => boolean, signal: AbortSignal): Promise<void> {
-    while (!isMet()) await once(this.#arrivals, "delivery", { signal });
-  }
-
-  #service(kind: UpstreamKind): ServiceProcess {
-    const service = this.#services.get(kind);
-    if (service === undefined) throw new Error(`no service for ${kind}`);
-    return service;
+function readKeep(): boolean | null {
+  try {
+    return parseArgs({ options: { keep: { type: "boolean" } } }).values.keep === true;
+  } catch {
+    return null;
   }
 }
+
+const keep = readKeep();
+if (keep === null) out(usage);
+process.exitCode = keep === null ? exitCodes.usage : await runDemo(keep);

@@ -1,11 +1,13 @@
 import { UsageError } from "./command.ts";
 import type { Command, Terminal } from "./command.ts";
 import { listenCommand } from "./listen.ts";
+import { serveCommand } from "./serve.ts";
 import { simulateCommand } from "./simulate.ts";
 import { verifyCommand } from "./verify.ts";
 import { watchCommand } from "./watch.ts";
 
 const commands: Readonly<Record<string, Command>> = {
+  serve: serveCommand,
   watch: watchCommand,
   listen: listenCommand,
   verify: verifyCommand,

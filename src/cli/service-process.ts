@@ -31,7 +31,10 @@ export class ServiceProcess implements AsyncDisposable {
   #log = "";
 
   /** The environment is all the process gets: nothing is inherited. */
-  constructor(name: string, options: { readonly port: number; readonly key: string; readonly environment: Readonly<Record<string, string>> }) {
+  constructor(
+    name: string,
+    options: { readonly port: number; readonly key: string; readonly environment: Readonly<Record<string, string>> },
+  ) {
     this.name = name;
     this.url = `http://127.0.0.1:${options.port}`;
     this.client = new ServiceClient(new URL(this.url), options.key);

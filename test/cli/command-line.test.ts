@@ -1,0 +1,159 @@
+import { spawn } from "node:child_process";
+import type { ChildProcessByStdio } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { createInterface } from "node:readline";
+import type { Readable, Writable } from "node:stream";
+import { Webhook } from "standardwebhooks";
+import { request } from "undici";
+import { expect, onTestFinished, test } from "vitest";
+import { generateSecret } from "../../src/domain/signature.ts";
+
+const root = new URL("../..", import.meta.url);
+type Child = ChildProcessByStdio<Writable, Readable, Readable>;
+
+function start(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Child {
+  const child = spawn(process.execPath, ["--import", "./src/runtime-check.mjs", "src/cli/ringback.ts", ...args], {
+    cwd: root,
+    env: { ...environment },
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  return child;
+}
+
+async function run(args: readonly string[], options: { input?: string; environment?: Record<string, string> } = {}) {
+  const child = start(args, options.environment);
+  let [out, error] = ["", ""];
+  child.stdout.on("data", (chunk) => (out += String(chunk)));
+  child.stderr.on("data", (chunk) => (error += String(chunk)));
+  child.stdin.end(options.input ?? "");
+  const [code] = (await once(child, "close")) as [number | null];
+  return { code, out, error };
+}
+
+/** A command that stays: its output line by line. */
+function lines(child: Child): AsyncIterator<string> {
+  return createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+}
+
+test("help names the commands there are, and each has its own", async () => {
+  const { code, out } = await run(["--help"]);
+  expect(code).toBe(0);
+  const names = [...out.matchAll(/^ {2}(\S+) /gm)].map((match) => match[1] ?? "");
+  expect(names).toEqual(expect.arrayContaining(["watch", "listen", "verify", "simulate"]));
+  const helps = await Promise.all(names.map((name) => run([name, "--help"])));
+  for (const [index, help] of helps.entries())
+    expect(help).toMatchObject({ code: 0, out: expect.stringContaining(`ringback ${names[index]}`) });
+});
+
+test.each([
+  [[]],
+  [["unheard-of"]],
+  [["constructor"]],
+  [["listen"]],
+  [["listen", "--port", "70000"]],
+  [["listen", "--port", "0", "--secret", "nonsense"]],
+  [["simulate", "--port", "0", "--adopt", "unheard-of"]],
+  [["verify", "--bogus"]],
+  [["verify"]],
+  [["watch"]],
+  [["watch", "OUT-1", "extra", "--key", "k"]],
+  [["watch", "OUT-1"]],
+])("%j is called wrongly: one line on stderr and exit code 2", async (args) => {
+  const { code, out, error } = await run(args);
+  expect({ code, out }).toEqual({ code: 2, out: "" });
+  expect(error).not.toContain("    at ");
+});
+
+test("verify says which fault a signature has, for people and for programs", async () => {
+  const secret = generateSecret();
+  const timestamp = String(Math.floor(Date.now() / 1000));
+  const signature = new Webhook(secret).sign("evt_1", new Date(Number(timestamp) * 1000), '{"a":1}');
+  const args = ["verify", "--secret", secret, "--id", "evt_1", "--timestamp", timestamp, "--signature", signature, "--body-file", "-"];
+  const [good, bad, missing] = await Promise.all([
+    run(args, { input: '{"a":1}' }),
+    run([...args, "--json"], { input: '{ "a": 1 }' }),
+    run([...args.slice(0, -1), "/nonexistent"]),
+  ]);
+  expect(good).toMatchObject({ code: 0, out: expect.stringContaining("the signature holds") });
+  expect(bad.code).toBe(1);
+  expect(JSON.parse(bad.out)).toMatchObject({ fault: "body_reserialised" });
+  expect(missing).toMatchObject({ code: 1, error: expect.stringContaining("/nonexistent") });
+});
+
+test("listen prints what arrives, and SIGINT ends it with 0", async () => {
+  const secret = generateSecret();
+  const child = start(["listen", "--port", "0", "--secret", secret, "--json"]);
+  const output = lines(child);
+  const { listening } = JSON.parse((await output.next()).value) as { listening: string };
+  const body = JSON.stringify({ type: "call.queued", data: {} });
+  const headers = {
+    "webhook-id": "evt_1",
+    "webhook-timestamp": String(Math.floor(Date.now() / 1000)),
+    "webhook-signature": new Webhook(secret).sign("evt_1", new Date(), body),
+  };
+  const answer = await request(`${listening}/hook?token=x`, { method: "POST", headers, body });
+  expect(answer.statusCode).toBe(204);
+  expect(JSON.parse((await output.next()).value)).toMatchObject({ verified: true, type: "call.queued", webhook_id: "evt_1", body });
+  child.kill("SIGINT");
+  expect(await once(child, "exit")).toEqual([0, null]);
+});
+
+test("simulate serves both APIs until SIGTERM", async () => {
+  const child = start(["simulate", "--port", "0", "--adopt", "instant", "--json"]);
+  const { listening } = JSON.parse((await lines(child).next()).value) as { listening: string };
+  const answer = await request(`${listening}/v1/outbound-calling/OUT-1/status`);
+  expect(await answer.body.json()).toEqual({ status: "success", reason: "" });
+  child.kill("SIGTERM");
+  expect(await once(child, "exit")).toEqual([0, null]);
+});
+
+// Setup: a server that answers as a service would. What this proves: what goes out, and what is made of the answers.
+test("watch registers with a running service", async () => {
+  const requests: { authorization: string | undefined; body: unknown }[] = [];
+  const answers = [
+    { status: 201, body: { id: "wch_1", call_sid: "OUT-1", status: "active", explain: "waiting", signing_secret: "whsec_x" } },
+    {
+      status: 422,
+      body: { title: "Invalid request", detail: "no", errors: [{ pointer: "/callback_url", detail: "must begin with https://" }] },
+    },
+  ];
+  const server = createServer((incoming, response) => {
+    let text = "";
+    incoming.on("data", (chunk) => (text += String(chunk)));
+    incoming.on("end", () => {
+      requests.push({ authorization: incoming.headers.authorization, body: JSON.parse(text) });
+      const answer = answers[requests.length - 1];
+      response.writeHead(answer?.status ?? 500, { "content-type": "application/json" }).end(JSON.stringify(answer?.body));
+    });
+  }).listen(0, "127.0.0.1");
+  onTestFinished(() => void server.close());
+  await once(server, "listening");
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const flags = ["--to", "https://example.com/h", "--event", "terminal", "--metadata", "lead=7=8", "--source", "sandbox"];
+  const done = await run(["watch", "OUT-1", "--url", url, ...flags], { environment: { RINGBACK_API_KEY: "k".repeat(24) } });
+  expect(done).toMatchObject({ code: 0, out: expect.stringContaining("signing secret, shown once: whsec_x") });
+  const refused = await run(["watch", "OUT-1", "--url", url, "--key", "flag"]);
+  expect(refused).toMatchObject({ code: 1, error: expect.stringContaining("/callback_url: must begin with https://") });
+  expect(requests).toEqual([
+    {
+      authorization: `Bearer ${"k".repeat(24)}`,
+      body: {
+        call_sid: "OUT-1",
+        callback_url: "https://example.com/h",
+        source: "sandbox",
+        events: ["terminal"],
+        metadata: { lead: "7=8" },
+      },
+    },
+    { authorization: "Bearer flag", body: { call_sid: "OUT-1" } },
+  ]);
+});
+
+test("watch without a service there fails with one line", async () => {
+  const { code, error } = await run(["watch", "OUT-1", "--url", "http://127.0.0.1:1", "--key", "k"]);
+  expect(code).toBe(1);
+  expect(error.trim().split("\n")).toHaveLength(1);
+});

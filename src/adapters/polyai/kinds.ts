@@ -1,34 +1,53 @@
+import { StartRefused } from "../../domain/errors.ts";
+
 /** Where and as whom one PolyAI source is asked. */
 export type PolyaiConfig = {
   readonly kind: "polyai-legacy" | "polyai-agents";
-  /** Free text: it is given per project. May have a path. */
+  /** Free text: it is given per project. http or https; may have a path, and a slash at its end. */
   readonly baseUrl: string;
   readonly credential: string;
   /** `polyai-agents` alone. */
-  readonly agentId: string | null;
-  readonly environment: string | null;
+  readonly agentId?: string | null;
+  readonly environment?: string | null;
+  /** Sockets, each with one request at a time; 128. */
+  readonly maxConnections?: number;
 };
 
-export type StatusRequest = { readonly origin: string; readonly headers: Readonly<Record<string, string>>; pathOf(callSid: string): string };
+export type StatusRequest = {
+  readonly origin: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** With the query, if there is one. */
+  pathOf(callSid: string): string;
+};
 
-/** The request for a call's status, by kind; a further kind is a further case here. */
+// RFC 9110 §5.5 without obs-text, which no credential has.
+const headerValue = /^[\x20-\x7e]+$/;
+
+/**
+ * The request for a call's status, by kind; a further kind is a further case here. Throws `StartRefused` for a base URL
+ * or a credential no request can be made of, and repeats neither.
+ */
 export function statusRequestOf(config: PolyaiConfig): StatusRequest {
-  const base = new URL(config.baseUrl);
+  const base = URL.parse(config.baseUrl.trim());
+  if (base === null || !["http:", "https:"].includes(base.protocol)) throw new StartRefused("the source's base URL is not an http(s) URL");
+  if (!headerValue.test(config.credential)) throw new StartRefused("the source's credential is empty or does not fit into a header");
+  const { origin } = base;
   const prefix = base.pathname.replace(/\/+$/, "");
+  const accept = { accept: "application/json", "user-agent": "Ringback" };
   switch (config.kind) {
     case "polyai-legacy":
       return {
-        origin: base.origin,
-        headers: { accept: "application/json", "x-polyai-auth-token": config.credential },
+        origin,
+        headers: { ...accept, "x-polyai-auth-token": config.credential },
         pathOf: (callSid) => `${prefix}/v1/outbound-calling/${encodeURIComponent(callSid)}/status`,
       };
     case "polyai-agents": {
-      const agent = encodeURIComponent(config.agentId ?? "");
+      const calls = `${prefix}/v1/agents/${encodeURIComponent(config.agentId ?? "")}/telephony/outbound-calls`;
       const query = `environment=${encodeURIComponent(config.environment ?? "")}`;
       return {
-        origin: base.origin,
-        headers: { accept: "application/json", "x-api-key": config.credential },
-        pathOf: (callSid) => `${prefix}/v1/agents/${agent}/telephony/outbound-calls/${encodeURIComponent(callSid)}/status?${query}`,
+        origin,
+        headers: { ...accept, "x-api-key": config.credential },
+        pathOf: (callSid) => `${calls}/${encodeURIComponent(callSid)}/status?${query}`,
       };
     }
   }

@@ -1,27 +1,35 @@
 import { z } from "zod";
 import { reasonMaxBytes } from "../../domain/call.ts";
-import type { Observation } from "../../domain/call.ts";
-import { parseRetryAfter } from "../../domain/retry-after.ts";
+import type { Observation, PollFailureCode } from "../../domain/call.ts";
+import { parseHttpDate, parseRetryAfter } from "../../domain/retry-after.ts";
 
-/** The most of an answer that is read. */
+/** The most of an answer's body that is read. */
 export const answerMaxBytes = 64 * 1024;
 
-// Both kinds answer alike but for the case of the status; unknown keys are none of our business.
-const statusAnswer = z.looseObject({ status: z.string().trim().min(1).max(200), reason: z.string().nullish() });
+/** A longer status is none: it is no word any API has for a call, and would not fit into a webhook. */
+const statusMaxLength = 128;
 
-export type UpstreamAnswer = {
-  readonly statusCode: number;
-  readonly retryAfter: string | null;
-  /** As UTF-8; null when it was longer than `answerMaxBytes`. */
-  readonly body: string | null;
-};
+/** Header names in lower case; a header sent more than once has all its values. */
+export type AnswerHeaders = Readonly<Record<string, string | readonly string[] | undefined>>;
 
-/** What an answer of the status API says of the call. Nothing an upstream sends makes it throw. */
-export function parseAnswer(answer: UpstreamAnswer, nowMs: number): Observation {
-  const { statusCode } = answer;
+export type AnswerHead = { readonly statusCode: number; readonly headers: AnswerHeaders };
+
+/**
+ * Both kinds answer alike but for the case of the status. Unknown keys are none of our business, and a reason that is no
+ * text must not hide a status that ends the call.
+ */
+const statusBody = z.looseObject({ status: z.string(), reason: z.string().catch("") });
+
+/** What an answer says of the call, whatever its kind, head and body are. Nothing an upstream sends makes it throw. */
+export function observeAnswer(head: AnswerHead, body: string, nowMs: number): Observation {
+  return observeHead(head, nowMs) ?? observeBody(body);
+}
+
+/** What the head alone says: everything, unless it is a 200 (null), whatever becomes of the body. */
+export function observeHead({ statusCode, headers }: AnswerHead, nowMs: number): Observation | null {
   switch (statusCode) {
     case 200:
-      return parseStatus(answer.body);
+      return null;
     case 400:
       return { kind: "rejected" };
     case 401:
@@ -30,33 +38,61 @@ export function parseAnswer(answer: UpstreamAnswer, nowMs: number): Observation 
     case 404:
       return { kind: "not_found" };
     case 429:
-      return { kind: "rate_limited", retryAfterMs: parseRetryAfter(answer.retryAfter, nowMs) };
+      return { kind: "rate_limited", retryAfterMs: parseRetryAfter(headerOf(headers, "retry-after"), nowMs) };
     default:
-      return { kind: "failed", code: failureCodeOf(statusCode), detail: `answered ${statusCode}` };
+      return failed(failureCodeOf(statusCode), `answered ${statusCode}`);
   }
 }
 
-function parseStatus(body: string | null): Observation {
-  if (body === null) return { kind: "failed", code: "too_large", detail: `answered more than ${answerMaxBytes} bytes` };
-  const parsed = statusAnswer.safeParse(parseJson(body));
-  if (!parsed.success) return { kind: "failed", code: "not_json", detail: "answered 200 without a status in JSON" };
-  return { kind: "status", status: parsed.data.status.toLowerCase(), reason: cutReason(parsed.data.reason ?? "") };
+/** What the body of a 200 says. */
+export function observeBody(body: string): Observation {
+  const parsed = statusBody.safeParse(parseJson(body));
+  if (!parsed.success) return failed("not_json", "answered 200 without a status in JSON");
+  const status = storable(parsed.data.status).trim().toLowerCase();
+  if (status === "" || status.length > statusMaxLength) return failed("not_json", "answered 200 with a status that is none");
+  return { kind: "status", status, reason: cutReason(storable(parsed.data.reason)) };
 }
 
-function failureCodeOf(statusCode: number): Extract<Observation, { kind: "failed" }>["code"] {
+/** The upstream's `Date`, epoch ms; null without a readable one. */
+export function upstreamDateOf(headers: AnswerHeaders, nowMs: number): number | null {
+  const date = headerOf(headers, "date");
+  return date === null ? null : parseHttpDate(date, nowMs);
+}
+
+function headerOf(headers: AnswerHeaders, name: string): string | null {
+  const value = headers[name];
+  return (typeof value === "object" ? value[0] : value) ?? null;
+}
+
+function failureCodeOf(statusCode: number): PollFailureCode {
   if (statusCode >= 500) return "server_error";
   return statusCode >= 300 && statusCode < 400 ? "redirect" : "unexpected_status";
 }
 
+function failed(code: PollFailureCode, detail: string): Observation {
+  return { kind: "failed", code, detail };
+}
+
+/** No text column holds half a surrogate pair or NUL; what comes back from the store must equal what the next poll says. */
+function storable(text: string): string {
+  return text.toWellFormed().replaceAll("\u0000", "\ufffd");
+}
+
 /** At most 2 KiB of UTF-8, whole characters only. */
 function cutReason(reason: string): string {
-  const bytes = Buffer.from(reason.toWellFormed());
-  return bytes.length <= reasonMaxBytes ? reason.toWellFormed() : new TextDecoder().decode(bytes.subarray(0, reasonMaxBytes), { stream: true });
+  // A UTF-16 unit is three bytes at most.
+  if (reason.length * 3 <= reasonMaxBytes) return reason;
+  const bytes = Buffer.from(reason);
+  if (bytes.length <= reasonMaxBytes) return reason;
+  let end = reasonMaxBytes;
+  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
+  return bytes.toString("utf8", 0, end);
 }
 
 function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text);
+    // A byte order mark is not JSON, but not worth losing a call over (RFC 8259 §8.1).
+    return JSON.parse(text.startsWith("\ufeff") ? text.slice(1) : text);
   } catch {
     return undefined;
   }

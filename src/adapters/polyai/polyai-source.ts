@@ -1,95 +1,101 @@
 import pRetry from "p-retry";
 import { Pool } from "undici";
+import type { Observation } from "../../domain/call.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { CallSource, PollAnswer, PollTarget } from "../../ports/call-source.ts";
+import { DeadlineQueue } from "./deadline-queue.ts";
+import type { Deadline } from "./deadline-queue.ts";
 import { statusRequestOf } from "./kinds.ts";
-import type { PolyaiConfig } from "./kinds.ts";
-import { parseAnswer } from "./parse.ts";
-import { StatusExchange, failureOf } from "./status-exchange.ts";
-import type { StatusEnd } from "./status-exchange.ts";
+import type { PolyaiConfig, StatusRequest } from "./kinds.ts";
+import { observeBody, observeHead, upstreamDateOf } from "./parse.ts";
+import { ReuseAwareClient } from "./reuse-aware-client.ts";
+import { StatusExchange } from "./status-exchange.ts";
+import type { ExchangeEnd } from "./status-exchange.ts";
 
 const pollTimeoutMs = 10_000;
-const sweepMs = 100;
-const connections = 64;
+/** Less than a poll has, so that a host that swallows packets does not keep its sockets busy for polls long over. */
+const connectTimeoutMs = 5000;
+/** Longer than the interval of a lone call, shorter than the idle time of the usual load balancers. */
+const keepAliveTimeoutMs = 30_000;
 
-type Running = { readonly exchange: StatusExchange; readonly deadlineMonotonicMs: number };
-
-/** The request may go out a second time: the connection was closed under it before anything was answered. */
-class ConnectionReset extends Error {
-  readonly end: StatusEnd;
-  constructor(end: StatusEnd) {
-    super("reset before an answer");
+/** Carries the end of a request that may be asked once more through p-retry. */
+class StaleConnection extends Error {
+  readonly end: ExchangeEnd;
+  constructor(end: ExchangeEnd) {
+    super("the connection had been closed");
     this.end = end;
   }
 }
 
-/** One PolyAI source over one pool of HTTP/1.1 connections; a sweep enforces the 10 s of every poll. */
+/** One PolyAI source over one pool of HTTP/1.1 connections. A poll, its second try included, takes at most 10 s. */
 export class PolyaiSource implements CallSource {
   readonly #clock: Clock;
-  readonly #request: ReturnType<typeof statusRequestOf>;
+  readonly #request: StatusRequest;
   readonly #pool: Pool;
-  readonly #running = new Set<Running>();
-  #sweep: NodeJS.Timeout | null = null;
+  readonly #deadlines: DeadlineQueue;
 
+  /** Throws `StartRefused` for a config no request can be made of. */
   constructor(config: PolyaiConfig, clock: Clock) {
     this.#clock = clock;
     this.#request = statusRequestOf(config);
+    this.#deadlines = new DeadlineQueue(clock, pollTimeoutMs);
     this.#pool = new Pool(this.#request.origin, {
-      connections,
+      connections: config.maxConnections ?? 128,
       pipelining: 1,
       allowH2: false,
-      connectTimeout: pollTimeoutMs,
-      // The sweep has one deadline for head and body.
+      connectTimeout: connectTimeoutMs,
+      keepAliveTimeout: keepAliveTimeoutMs,
+      // The deadline covers head and body.
       headersTimeout: 0,
       bodyTimeout: 0,
+      factory: (origin, options) => new ReuseAwareClient(origin, options),
     });
   }
 
   async poll(target: PollTarget, takeToken: () => boolean): Promise<PollAnswer> {
-    const startedMs = this.#clock.monotonicMs();
-    const end = await this.#askTwiceAtMost(this.#request.pathOf(target.callSid), startedMs + pollTimeoutMs, takeToken);
-    const durationMs = this.#clock.monotonicMs() - startedMs;
-    if (end.kind === "failed") return { observation: { kind: "failed", code: end.code, detail: end.detail }, upstreamDateMs: null, durationMs };
-    return { observation: parseAnswer(end.answer, this.#clock.nowMs()), upstreamDateMs: end.upstreamDateMs, durationMs };
+    const startedMonotonicMs = this.#clock.monotonicMs();
+    const deadline = this.#deadlines.start();
+    const asked = this.#askTwiceAtMost(this.#request.pathOf(target.callSid), deadline, takeToken);
+    const end = await asked.finally(() => this.#deadlines.finish(deadline));
+    const nowMs = this.#clock.nowMs();
+    return {
+      observation: observationOf(end, nowMs),
+      upstreamDateMs: end.head === null ? null : upstreamDateOf(end.head.headers, nowMs),
+      durationMs: this.#clock.monotonicMs() - startedMonotonicMs,
+    };
   }
 
   async close(): Promise<void> {
     await this.#pool.destroy();
   }
 
-  async #askTwiceAtMost(path: string, deadlineMonotonicMs: number, takeToken: () => boolean): Promise<StatusEnd> {
+  async #askTwiceAtMost(path: string, deadline: Deadline, takeToken: () => boolean): Promise<ExchangeEnd> {
     const ask = async () => {
-      const end = await this.#ask(path, deadlineMonotonicMs);
-      if (end.kind === "failed" && end.code === "reset" && end.beforeAnswer) throw new ConnectionReset(end);
+      const end = await this.#ask(path, deadline);
+      if (end.isStaleConnection) throw new StaleConnection(end);
       return end;
     };
     try {
-      return await pRetry(ask, { retries: 1, minTimeout: 0, maxTimeout: 0, shouldRetry: ({ error }) => error instanceof ConnectionReset && takeToken() });
+      return await pRetry(ask, {
+        retries: 1,
+        minTimeout: 0,
+        shouldRetry: ({ error }) => error instanceof StaleConnection && !this.#pool.destroyed && !deadline.isOver && takeToken(),
+      });
     } catch (error) {
-      if (error instanceof ConnectionReset) return error.end;
-      return { kind: "failed", ...failureOf(error), beforeAnswer: true };
+      if (error instanceof StaleConnection) return error.end;
+      throw error;
     }
   }
 
-  async #ask(path: string, deadlineMonotonicMs: number): Promise<StatusEnd> {
+  #ask(path: string, deadline: Deadline): Promise<ExchangeEnd> {
     const exchange = new StatusExchange();
-    const running = { exchange, deadlineMonotonicMs };
-    this.#running.add(running);
-    this.#sweep ??= setInterval(() => this.#timeOutOverdue(), sweepMs);
-    try {
-      this.#pool.dispatch({ path, method: "GET", headers: this.#request.headers }, exchange);
-      return await exchange.ended;
-    } finally {
-      this.#running.delete(running);
-      if (this.#running.size === 0 && this.#sweep !== null) {
-        clearInterval(this.#sweep);
-        this.#sweep = null;
-      }
-    }
+    deadline.onOver = () => exchange.cut({ kind: "failed", code: "timeout", detail: `no complete answer within ${pollTimeoutMs} ms` });
+    this.#pool.dispatch({ path, method: "GET", headers: this.#request.headers }, exchange);
+    return exchange.ended;
   }
+}
 
-  #timeOutOverdue(): void {
-    const nowMs = this.#clock.monotonicMs();
-    for (const { exchange, deadlineMonotonicMs } of this.#running) if (deadlineMonotonicMs <= nowMs) exchange.timeOut();
-  }
+/** A head that is no 200 has said it all, however the rest ended. */
+function observationOf({ head, body, failure }: ExchangeEnd, nowMs: number): Observation {
+  return (head === null ? null : observeHead(head, nowMs)) ?? failure ?? observeBody(body);
 }

@@ -1,106 +1,89 @@
 import type { Dispatcher } from "undici";
-import type { PollFailureCode } from "../../domain/call.ts";
+import { connectionFailureOf } from "./connection-failure.ts";
+import type { PollFailure } from "./connection-failure.ts";
 import { answerMaxBytes } from "./parse.ts";
-import type { UpstreamAnswer } from "./parse.ts";
+import type { AnswerHead } from "./parse.ts";
+import { ReuseAwareHandler } from "./reuse-aware-client.ts";
 
-export type StatusEnd =
-  | { readonly kind: "answer"; readonly answer: UpstreamAnswer; readonly upstreamDateMs: number | null }
-  | { readonly kind: "failed"; readonly code: PollFailureCode; readonly detail: string; readonly beforeAnswer: boolean };
+/** How a request ended: a whole answer (`failure` null), or as much of one as came before the failure. */
+export type ExchangeEnd = {
+  readonly head: AnswerHead | null;
+  /** "" unless the answer was a 200: nobody reads another. */
+  readonly body: string;
+  readonly failure: PollFailure | null;
+  /** A connection that had served before broke without a byte of an answer: most likely it had been closed while idle. */
+  readonly isStaleConnection: boolean;
+};
 
-const over = new Error("the poll is over");
-const dnsCodes = new Set(["ENOTFOUND", "EAI_AGAIN", "EAI_FAIL", "ENODATA"]);
-const resetCodes = new Set(["ECONNRESET", "EPIPE", "UND_ERR_SOCKET"]);
-const timeoutCodes = new Set(["UND_ERR_CONNECT_TIMEOUT", "UND_ERR_HEADERS_TIMEOUT", "UND_ERR_BODY_TIMEOUT", "ETIMEDOUT"]);
+const over = new Error("the exchange is over");
 
-/** One status request: the answer, at most 64 KiB of it, or how it failed. Ends exactly once. */
-export class StatusExchange implements Dispatcher.DispatchHandler {
-  readonly ended: Promise<StatusEnd>;
-  readonly #end: (end: StatusEnd) => void;
+/** One status request on its way through undici. Ends exactly once, and at most 64 KiB of its answer are read. */
+export class StatusExchange extends ReuseAwareHandler implements Dispatcher.DispatchHandler {
+  readonly ended: Promise<ExchangeEnd>;
+  readonly #end: (end: ExchangeEnd) => void;
   #controller: Dispatcher.DispatchController | null = null;
-  #statusCode: number | null = null;
-  #headers: Readonly<Record<string, string | string[] | undefined>> = {};
+  #isReused = false;
+  #hasAnswerBegun = false;
+  #head: AnswerHead | null = null;
   #chunks: Buffer[] = [];
   #bytes = 0;
   #isOver = false;
 
   constructor() {
-    const { promise, resolve } = Promise.withResolvers<StatusEnd>();
+    super();
+    const { promise, resolve } = Promise.withResolvers<ExchangeEnd>();
     this.ended = promise;
     this.#end = resolve;
   }
 
-  timeOut(): void {
-    this.#finish({ kind: "failed", code: "timeout", detail: "no complete answer in time", beforeAnswer: this.#statusCode === null });
+  /** Ends it now and lets go of its connection; without effect once it has ended. */
+  cut(failure: PollFailure): void {
+    this.#finish(failure);
     this.#controller?.abort(over);
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
+    // Its time ran out while it waited for a connection.
     if (this.#isOver) controller.abort(over);
+    else this.#isReused = this.claimConnection().isReused;
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, statusCode: number, headers: Record<string, string | string[] | undefined>): void {
-    if (statusCode < 200) return;
-    this.#statusCode = statusCode;
-    this.#headers = headers;
+  onResponseStarted(): void {
+    this.#hasAnswerBegun = true;
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  onResponseStart(_controller: Dispatcher.DispatchController, statusCode: number, headers: AnswerHead["headers"]): void {
+    // 1xx are interim: the answer is still to come (RFC 9110 §15.2).
+    if (statusCode >= 200) this.#head = { statusCode, headers };
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#bytes += chunk.length;
-    if (this.#bytes <= answerMaxBytes) {
-      this.#chunks.push(chunk);
-      return;
-    }
-    this.#answer(null);
-    controller.abort(over);
+    if (this.#bytes > answerMaxBytes) this.cut({ kind: "failed", code: "too_large", detail: `answered more than ${answerMaxBytes} bytes` });
+    else if (this.#head?.statusCode === 200) this.#chunks.push(chunk);
   }
 
   onResponseEnd(): void {
-    const [first] = this.#chunks;
-    const body = first === undefined ? "" : this.#chunks.length === 1 ? first : Buffer.concat(this.#chunks);
-    this.#answer(body.toString("utf8"));
+    this.#finish(null);
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
-    this.#finish({ kind: "failed", ...failureOf(error), beforeAnswer: this.#statusCode === null });
+    this.#finish(connectionFailureOf(error));
   }
 
-  #answer(body: string | null): void {
-    const statusCode = this.#statusCode ?? 0;
-    this.#finish({ kind: "answer", answer: { statusCode, retryAfter: this.#header("retry-after"), body }, upstreamDateMs: this.#dateMs() });
-  }
-
-  #dateMs(): number | null {
-    const date = this.#header("date");
-    const atMs = date === null ? Number.NaN : Date.parse(date);
-    return Number.isNaN(atMs) ? null : atMs;
-  }
-
-  #header(name: string): string | null {
-    const value = this.#headers[name];
-    return (Array.isArray(value) ? value[0] : value) ?? null;
-  }
-
-  #finish(end: StatusEnd): void {
+  #finish(failure: PollFailure | null): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    const [first] = this.#chunks;
+    const body =
+      first === undefined || failure !== null ? "" : (this.#chunks.length === 1 ? first : Buffer.concat(this.#chunks)).toString();
     this.#chunks = [];
-    this.#end(end);
+    this.#end({
+      head: this.#head,
+      body,
+      failure,
+      isStaleConnection: failure?.code === "reset" && this.#isReused && !this.#hasAnswerBegun,
+    });
   }
-}
-
-/** The class of a network failure; the detail names its code and never the request. */
-export function failureOf(error: unknown): { readonly code: PollFailureCode; readonly detail: string } {
-  const code = errorCodeOf(error);
-  if (timeoutCodes.has(code)) return { code: "timeout", detail: code };
-  if (resetCodes.has(code)) return { code: "reset", detail: code };
-  if (dnsCodes.has(code)) return { code: "dns", detail: code };
-  if (/^(?:ERR_TLS|ERR_SSL|CERT_|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED|EPROTO)/.test(code)) return { code: "tls", detail: code };
-  return { code: code.startsWith("HPE_") || code.startsWith("UND_ERR") ? "not_json" : "connect", detail: code };
-}
-
-function errorCodeOf(error: unknown): string {
-  if (error instanceof AggregateError && error.errors.length > 0) return errorCodeOf(error.errors[0]);
-  const { code } = error as { code?: unknown };
-  return typeof code === "string" ? code : "unknown";
 }

@@ -2,8 +2,8 @@ const maxHeaders = 20;
 const maxBytes = 4096;
 /** RFC 9110 §5.6.2: token. */
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-// RFC 9110 §5.5 without obs-text: what every receiver reads alike.
-const visibleValue = /^[\t\x20-\x7e]*$/;
+// RFC 9110 §5.5 without tabs and obs-text: what every receiver reads alike.
+const visibleValue = /^[\x20-\x7e]*$/;
 const refusedNames = new Set([
   "host",
   "transfer-encoding",

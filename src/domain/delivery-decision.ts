@@ -62,7 +62,6 @@ export function decideAfterAttempt(
   const endpoint = endpointAfter(input, verdict, policy, nowMs);
   const pauseEndsAtMs = verdict.pause === null ? 0 : Math.max(host.pausedUntilMs ?? 0, endpoint.health.pausedUntilMs ?? 0);
   const { delivery, decision } = deliveryAfter(input, verdict, policy, moment, pauseEndsAtMs);
-  const change = endpoint.state === "disabled" && input.endpoint.state !== "disabled";
   return {
     attempt: {
       number: input.attempt.number,
@@ -76,8 +75,14 @@ export function decideAfterAttempt(
     delivery,
     endpoint,
     host,
-    endpointChange: !change ? "none" : endpoint.reason === "gone" ? "disabled_gone" : "disabled_failing",
+    endpointChange: changeOf(input.endpoint, endpoint),
   };
+}
+
+/** A 410 met by an endpoint that is disabled for another reason still ends its watches and hooks. */
+function changeOf(before: EndpointStanding, after: EndpointStanding): AttemptResult["endpointChange"] {
+  if (after.state !== "disabled" || (before.state === "disabled" && before.reason === after.reason)) return "none";
+  return after.reason === "gone" ? "disabled_gone" : "disabled_failing";
 }
 
 function judge(outcome: AttemptOutcome, nowMs: number): Verdict {
@@ -130,6 +135,7 @@ function endpointAfter(input: AttemptInput, verdict: Verdict, policy: DeliveryPo
     case "deferred":
       return { ...endpoint, health };
     case "gone":
+      if (endpoint.state === "disabled" && endpoint.reason === "gone") return { ...endpoint, health };
       return { state: "disabled", reason: "gone", sinceMs: nowMs, health };
     case "failed":
     case "refused": {
@@ -150,14 +156,16 @@ function deliveryAfter(
   pauseEndsAtMs: number,
 ): { delivery: DeliveryState; decision: AttemptDecision } {
   const { nowMs } = moment;
+  const { startedAtMs } = input.attempt;
   const manual = input.attempt.mode === "manual";
-  const counted: DeliveryState = { ...input.delivery, attemptCount: input.delivery.attemptCount + 1 };
+  const pending = input.delivery.status === "pending";
+  const firstAttemptAtMs = input.delivery.firstAttemptAtMs ?? (pending && !manual ? startedAtMs : null);
+  const counted: DeliveryState = { ...input.delivery, attemptCount: input.delivery.attemptCount + 1, firstAttemptAtMs };
   const settle = (status: DeliveryState["status"]): DeliveryState => ({ ...counted, status, nextAttemptAtMs: null, settledAtMs: nowMs });
-  const pending = counted.status === "pending";
 
   if (input.isTest) {
-    const delivered = verdict.kind === "delivered";
-    return { delivery: settle(delivered ? "delivered" : "failed"), decision: delivered ? "delivered" : "failed" };
+    const decision = verdict.kind === "delivered" ? "delivered" : "failed";
+    return { delivery: pending ? settle(decision) : counted, decision };
   }
   if (verdict.kind === "delivered") {
     // A success by hand settles what the schedule had given up; what was canceled or superseded stays so.
@@ -165,19 +173,18 @@ function deliveryAfter(
     return { delivery: settles ? settle("delivered") : counted, decision: "delivered" };
   }
   if (verdict.kind === "gone") return { delivery: pending ? settle("failed") : counted, decision: "gone" };
-  if (manual || !pending)
-    return { delivery: counted, decision: verdict.kind === "deferred" ? "deferred" : verdict.kind === "refused" ? "failed" : "retry" };
-
-  const started = { ...counted, firstAttemptAtMs: counted.firstAttemptAtMs ?? input.attempt.startedAtMs };
+  // Nothing follows for what is settled; a failure by hand leaves the schedule as it was.
+  if (!pending) return { delivery: counted, decision: "failed" };
+  if (manual) return { delivery: counted, decision: verdict.kind === "deferred" ? "deferred" : "retry" };
   if (verdict.kind === "refused") return { delivery: settle("failed"), decision: "failed" };
   if (verdict.kind === "deferred") {
-    // A pause may end after the schedule's span: the attempt that follows it is the last.
-    const late = nowMs - started.firstAttemptAtMs > scheduleSpanMs(policy);
+    // Judged by when the attempt was made: a pause may end after the schedule's span, and one attempt still follows it.
+    const late = startedAtMs - (firstAttemptAtMs ?? startedAtMs) > scheduleSpanMs(policy);
     if (late) return { delivery: settle("exhausted"), decision: "exhausted" };
-    return { delivery: { ...started, nextAttemptAtMs: pauseEndsAtMs }, decision: "deferred" };
+    return { delivery: { ...counted, nextAttemptAtMs: pauseEndsAtMs }, decision: "deferred" };
   }
-  const stepsSpent = started.stepsSpent + 1;
-  const failed = { ...started, stepsSpent, firstFailedAtMs: started.firstFailedAtMs ?? nowMs };
+  const stepsSpent = counted.stepsSpent + 1;
+  const failed = { ...counted, stepsSpent, firstFailedAtMs: counted.firstFailedAtMs ?? nowMs };
   const delayMs = delayBeforeStep(policy, stepsSpent, moment.jitter);
   if (delayMs === null)
     return { delivery: { ...settle("exhausted"), stepsSpent, firstFailedAtMs: failed.firstFailedAtMs }, decision: "exhausted" };

@@ -21,7 +21,7 @@ export function hookWants(filter: readonly string[] | null, event: Filtered): bo
   return filter.some((name) => names(name, event));
 }
 
-/** What a list of names asks a query for. `types` null: any type (then `terminalOnly` may narrow it). */
+/** What a list of names asks a query for: events of one of `types` (null: of any), or with `orTerminal` any terminal one. */
 export type TypeSelection = { readonly types: readonly string[] | null; readonly orTerminal: boolean };
 
 /** Groups become their members; `terminal` is a property of the event, not a set of types. */

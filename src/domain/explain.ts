@@ -21,11 +21,11 @@ export type WatchExplainInput = {
 
 /** One sentence: what a watch waits for, and until when. */
 export function explainWatch(input: WatchExplainInput): string {
-  const { watch } = input;
-  if (watch.status === "active") return explainPolling(input);
-  const ending = endingOf(watch);
-  if (input.pendingDeliveries === 0) return ending;
-  return `${ending}; ${input.pendingDeliveries} ${input.pendingDeliveries === 1 ? "webhook is" : "webhooks are"} still owed${whyHeld(input.endpoint, input.nowMs)}`;
+  const { watch, pendingDeliveries } = input;
+  const about = watch.status === "active" ? explainPolling(input) : endingOf(watch);
+  if (pendingDeliveries === 0) return about;
+  const held = whyHeld(input.endpoint, input.nowMs);
+  return `${about}; ${count(pendingDeliveries, "webhook is", "webhooks are")} still owed${held === null ? "" : `, ${held}`}`;
 }
 
 export type DeliveryExplainInput = {
@@ -40,7 +40,7 @@ export type DeliveryExplainInput = {
 /** One sentence: what a delivery waits for, and until when; or how it ended. */
 export function explainDelivery(input: DeliveryExplainInput): string {
   const { delivery, endpoint, dueAtMs, nowMs } = input;
-  const attempts = `${delivery.attemptCount} ${delivery.attemptCount === 1 ? "attempt" : "attempts"}`;
+  const attempts = count(delivery.attemptCount, "attempt", "attempts");
   switch (delivery.status) {
     case "delivered":
       return `delivered after ${attempts}`;
@@ -58,9 +58,13 @@ export function explainDelivery(input: DeliveryExplainInput): string {
       break;
   }
   if (input.leased) return `attempt ${delivery.attemptCount + 1} is being made`;
-  if (endpoint.state !== "enabled") return `waits${whyHeld(endpoint, nowMs).replace(",", "")}`;
-  if (dueAtMs === null) return `waits for event ${input.blockedBySequence ?? "before it"} of the same watch, which goes first`;
-  if (endpoint.pausedUntilMs !== null && endpoint.pausedUntilMs > nowMs) return `waits${whyHeld(endpoint, nowMs).replace(",", "")}`;
+  const held = whyHeld(endpoint, nowMs);
+  if (held !== null && (dueAtMs !== null || endpoint.state !== "enabled")) return `waits ${held}`;
+  const earlier = `event ${input.blockedBySequence ?? "before it"} of the same watch, which goes first`;
+  if (dueAtMs === null) return `waits for ${earlier}`;
+  // Later than its own next attempt: an earlier event is failing and holds it up a while longer.
+  if (dueAtMs > nowMs && dueAtMs > (delivery.nextAttemptAtMs ?? 0))
+    return `waits for ${earlier}, but no longer than until ${isoTime(dueAtMs)}`;
   if (dueAtMs > nowMs) return `waits for attempt ${delivery.attemptCount + 1} at ${isoTime(dueAtMs)}`;
   return "is due now and waits for a free place at its endpoint";
 }
@@ -76,21 +80,22 @@ export type EndpointExplainInput = {
 /** One sentence: how an endpoint is doing and what it waits for. */
 export function explainEndpoint(input: EndpointExplainInput): string {
   const { endpoint, backlog, nowMs } = input;
-  const owed = backlog === 0 ? "nothing is owed" : `${backlog} ${backlog === 1 ? "webhook is" : "webhooks are"} owed`;
+  const owed = backlog === 0 ? "nothing is owed" : `${count(backlog, "webhook is", "webhooks are")} owed`;
   const pausedUntilMs = Math.max(endpoint.health.pausedUntilMs ?? 0, input.hostPausedUntilMs ?? 0);
-  if (endpoint.state !== "enabled" || pausedUntilMs > nowMs)
-    return `${owed}${whyHeld({ state: endpoint.state, reason: endpoint.reason, pausedUntilMs }, nowMs)}`;
+  const held = whyHeld({ state: endpoint.state, reason: endpoint.reason, pausedUntilMs }, nowMs);
+  if (held !== null) return `${owed}, ${held}`;
+  const next = input.oldestDueAtMs !== null && input.oldestDueAtMs > nowMs ? `, the next at ${isoTime(input.oldestDueAtMs)}` : "";
   const { consecutiveFailures, failingSinceMs } = endpoint.health;
-  if (consecutiveFailures > 0 && failingSinceMs !== null)
-    return `${owed}; the last ${consecutiveFailures} ${consecutiveFailures === 1 ? "attempt" : "attempts"} failed, since ${isoTime(failingSinceMs)}`;
-  return input.oldestDueAtMs !== null && input.oldestDueAtMs > nowMs ? `${owed}, the next at ${isoTime(input.oldestDueAtMs)}` : owed;
+  if (consecutiveFailures === 0 || failingSinceMs === null) return `${owed}${next}`;
+  const failed = consecutiveFailures === 1 ? "the last attempt" : `the last ${consecutiveFailures} attempts`;
+  return `${owed}${next}; ${failed} failed, since ${isoTime(failingSinceMs)}`;
 }
 
 function explainPolling({ watch, call, progress, nowMs }: WatchExplainInput): string {
   const until = `until ${isoTime(watch.expiresAtMs)}`;
   switch (progress?.problem) {
     case "source_suspended":
-      return `waiting for the source to accept its credential again, then for the call to go on, ${until}`;
+      return `waiting for the source, which is suspended, to answer again, then for the call to go on, ${until}`;
     case "upstream_errors":
       return `waiting for the upstream to answer again (polled on with backoff), ${until}`;
     case "not_found_yet":
@@ -125,14 +130,26 @@ function endingOf(watch: WatchExplainInput["watch"]): string {
   }
 }
 
-function whyHeld(endpoint: Pausable | null, nowMs: number): string {
-  if (endpoint === null) return "";
-  if (endpoint.state === "disabled") {
-    const why = endpoint.reason === "gone" ? "after a 410" : endpoint.reason === "failing" ? "after nothing but failures" : "by its owner";
-    return `, until the endpoint is enabled again (disabled ${why})`;
+/** What keeps an endpoint from being sent anything, and until when; null: nothing does. */
+function whyHeld(endpoint: Pausable | null, nowMs: number): string | null {
+  switch (endpoint?.state) {
+    case "disabled":
+      return `until the endpoint is enabled again (disabled ${whyDisabled(endpoint.reason)})`;
+    case "paused":
+      return "until the endpoint's owner ends the pause";
+    case "enabled":
+      if (endpoint.pausedUntilMs === null || endpoint.pausedUntilMs <= nowMs) return null;
+      return `until the endpoint's pause ends at ${isoTime(endpoint.pausedUntilMs)}`;
+    case undefined:
+      return null;
   }
-  if (endpoint.state === "paused") return ", until the endpoint's owner ends the pause";
-  if (endpoint.pausedUntilMs !== null && endpoint.pausedUntilMs > nowMs)
-    return `, until the endpoint's pause ends at ${isoTime(endpoint.pausedUntilMs)}`;
-  return "";
+}
+
+function whyDisabled(reason: EndpointReason | null): string {
+  if (reason === "gone") return "after a 410";
+  return reason === "failing" ? "after nothing but failures" : "by its owner";
+}
+
+function count(n: number, one: string, many: string): string {
+  return `${n} ${n === 1 ? one : many}`;
 }

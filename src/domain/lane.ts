@@ -16,7 +16,7 @@ export type LanePlace = {
   readonly deliveryId: string;
   /** When it may be attempted; null while an earlier one has neither been settled nor failed. */
   readonly dueAtMs: number | null;
-  /** The earlier one it waits for, if any. */
+  /** The earliest one before it that is still owed, if any; it need not be what holds it up any more. */
   readonly blockedBySequence: number | null;
 };
 

@@ -6,6 +6,9 @@ export type WireObject = Readonly<Record<string, string | number | boolean | nul
 
 export type Payload = { readonly body: string; readonly headers: Readonly<Record<string, string>> };
 
+// JSON writes most control characters in six bytes; a reason or status full of them would make a body of more than 20 kB.
+const costlyControls = /(?![\b\t\n\f\r])\p{Cc}/gu;
+
 /** ISO 8601 in UTC with milliseconds; null stays null. */
 export function isoTime(atMs: number): string;
 export function isoTime(atMs: number | null): string | null;
@@ -21,9 +24,9 @@ export function eventData(event: RingbackEvent): WireObject {
       watch_id: data.watchId,
       call_sid: data.callSid,
       source: data.source,
-      status: data.status,
-      previous_status: data.previousStatus,
-      reason: data.reason,
+      status: spaced(data.status),
+      previous_status: spaced(data.previousStatus),
+      reason: spaced(data.reason),
       terminal: data.terminal,
       sequence: data.sequence,
       observed_at: isoTime(data.observedAtMs),
@@ -79,17 +82,33 @@ export function renderPayload(event: RingbackEvent, format: PayloadFormat, publi
   }
 }
 
-/** CloudEvents 1.0, HTTP binding, binary mode (§3.1): the context goes into `ce-` headers, percent-encoded where it must be (§3.1.3.2). */
+/** What an upstream says, with a space for every costly control character; nothing else is changed. */
+function spaced(text: string | null): string | null {
+  return text === null ? null : text.replaceAll(costlyControls, " ");
+}
+
+/**
+ * CloudEvents 1.0, HTTP binding, binary mode (§3.1): the context goes into `ce-` headers. Without a public URL the
+ * source is a relative reference, `/sources/<name>`; events about no source come from `ringback`.
+ */
 function cloudEventHeaders(event: RingbackEvent, publicUrl: string | null): Record<string, string> {
   const source = event.data.source ?? "ringback";
   const headers: Record<string, string> = {
     "ce-specversion": "1.0",
     "ce-id": event.id,
     "ce-type": `ai.ringback.${event.type}`,
-    "ce-source": `${publicUrl?.replace(/\/+$/, "") ?? ""}/sources/${encodeURIComponent(source)}`,
+    "ce-source": `${publicUrl?.replace(/\/+$/, "") ?? ""}/sources/${encodeURIComponent(source.toWellFormed())}`,
     "ce-time": isoTime(event.timestampMs),
   };
   const subject = "callSid" in event.data ? event.data.callSid : event.data.endpointId;
   if (subject !== null) headers["ce-subject"] = subject;
-  return headers;
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, ceHeaderValue(value)]));
+}
+
+/** §3.1.3.2 of the binding: space, `"`, `%` and whatever is not printable ASCII is percent-encoded, a `%` that encodes included. */
+function ceHeaderValue(value: string): string {
+  return value.toWellFormed().replaceAll(/[^\u0021-\u007e]|["%]/gu, (character) => {
+    const bytes = [...Buffer.from(character)];
+    return bytes.map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join("");
+  });
 }

@@ -13,7 +13,7 @@ const asctimeDate = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) ([A-Z][a-z]{2}) ([ \d]\d) 
  */
 export function parseRetryAfter(value: string | null | undefined, nowMs: number): number | null {
   if (value === null || value === undefined || value.length > 64) return null;
-  const text = value.trim();
+  const text = value.replaceAll(/^[ \t]+|[ \t]+$/g, "");
   if (/^\d{1,10}$/.test(text)) return capped(Number(text) * 1000);
   const atMs = parseHttpDate(text, nowMs);
   return atMs === null ? null : capped(atMs - nowMs);
@@ -27,18 +27,23 @@ export function parseHttpDate(text: string, nowMs: number): number | null {
   if (asctime !== null) return utc(asctime[6], asctime[1], asctime[2]?.trim(), asctime[3], asctime[4], asctime[5]);
   const rfc850 = rfc850Date.exec(text);
   if (rfc850 === null) return null;
-  const thisYear = new Date(nowMs).getUTCFullYear();
-  const century = thisYear - (thisYear % 100);
-  const year = century + Number(rfc850[3]);
-  return utc(String(year > thisYear + 50 ? year - 100 : year), rfc850[2], rfc850[1], rfc850[4], rfc850[5], rfc850[6]);
+  // Two digits that look more than 50 years ahead mean the most recent year in the past that ends in them.
+  const horizon = new Date(nowMs);
+  const lastYear = horizon.getUTCFullYear() + 50;
+  horizon.setUTCFullYear(lastYear);
+  const year = lastYear - ((lastYear - Number(rfc850[3])) % 100);
+  const atMs = utc(String(year), rfc850[2], rfc850[1], rfc850[4], rfc850[5], rfc850[6]);
+  if (atMs === null || atMs <= horizon.getTime()) return atMs;
+  return utc(String(year - 100), rfc850[2], rfc850[1], rfc850[4], rfc850[5], rfc850[6]);
 }
 
 function utc(...[year, month, day, hour, minute, second]: readonly (string | undefined)[]): number | null {
   const monthIndex = months.indexOf(month ?? "");
   const [d, h, m, s] = [Number(day), Number(hour), Number(minute), Number(second)];
-  if (monthIndex < 0 || !(d >= 1 && d <= 31 && h <= 23 && m <= 59 && s <= 60)) return null;
-  const atMs = Date.UTC(Number(year), monthIndex, d, h, m, s);
-  return new Date(atMs).getUTCMonth() === monthIndex || s === 60 ? atMs : null;
+  if (!(d >= 1 && d <= 31 && h <= 23 && m <= 59 && s <= 60)) return null;
+  const dayMs = Date.UTC(Number(year), monthIndex, d);
+  // A month nobody knows or a day it has not ends up in another month; a leap second is the next minute's first.
+  return new Date(dayMs).getUTCMonth() === monthIndex ? dayMs + ((h * 60 + m) * 60 + s) * 1000 : null;
 }
 
 function capped(ms: number): number | null {

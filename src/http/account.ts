@@ -1,0 +1,86 @@
+import { z } from "@hono/zod-openapi";
+import type { OpenAPIHono } from "@hono/zod-openapi";
+import type { Env, HttpDependencies } from "./dependencies.ts";
+import { addOperation } from "./operation.ts";
+import { signingSecretField } from "./schemas/fields.ts";
+import { sourceJson, sourceSchema } from "./schemas/views.ts";
+
+const tag = "Account";
+
+const meSchema = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    public_key: z.string().openapi({ description: "ed25519, for `v1a` signatures.", example: "whpk_5vJ3u0o4rJ7hYb6v8Ez1m2cT9qXw0aLk3nPdRfGsHiI=" }),
+    limits: z.object({
+      api_max_per_second: z.number().int(),
+      max_active_watches: z.number().int(),
+      max_endpoints: z.number().int(),
+      max_hooks: z.number().int(),
+    }),
+  })
+  .openapi("Me", { description: "0 is no limit." });
+
+const defaultSecretSchema = z.strictObject({ signing_secret: signingSecretField }, "must be an object").openapi("DefaultSecret");
+
+/** Who asks, and where calls may be polled for them. */
+export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointAdministration, live, limits }: HttpDependencies): void {
+  addOperation(
+    app,
+    {
+      method: "get",
+      path: "/v1/me",
+      operationId: "getMe",
+      tag,
+      summary: "Who am I",
+      description: "The account of the key: a connection test for no-code tools.",
+      answers: { 200: { description: "The account.", schema: meSchema } },
+    },
+    (c) => {
+      const { id, name, publicKey } = c.get("account");
+      return c.json({
+        id,
+        name,
+        public_key: publicKey,
+        limits: {
+          api_max_per_second: limits.apiMaxPerSecond,
+          max_active_watches: limits.maxActiveWatches,
+          max_endpoints: limits.maxEndpoints,
+          max_hooks: limits.maxHooks,
+        },
+      });
+    },
+  );
+
+  addOperation(
+    app,
+    {
+      method: "put",
+      path: "/v1/me/signing-secret",
+      operationId: "setDefaultSecret",
+      tag,
+      summary: "Set the default signing secret",
+      description: "Endpoints made from now on sign with it unless they are given their own.",
+      body: defaultSecretSchema,
+      answers: { 204: { description: "Set." } },
+    },
+    async (c, { body }) => {
+      await endpointAdministration.setDefaultSecret(c.get("account"), body.signing_secret);
+      return c.body(null, 204);
+    },
+  );
+
+  addOperation(
+    app,
+    {
+      method: "get",
+      path: "/v1/sources",
+      operationId: "listSources",
+      tag,
+      summary: "List sources",
+      description: "Those the account may use, and how they are doing; never a credential.",
+      answers: { 200: { description: "The sources.", schema: z.object({ data: z.array(sourceSchema), next_cursor: z.null() }) } },
+    },
+    (c) => c.json({ data: live.sources(c.get("account")).map(sourceJson), next_cursor: null }),
+  );
+}

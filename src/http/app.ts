@@ -1,0 +1,78 @@
+import { OpenAPIHono } from "@hono/zod-openapi";
+import type { Context } from "hono";
+import { addAccountRoutes } from "./account.ts";
+import { addCallRoutes } from "./calls.ts";
+import { addDeliveryRoutes } from "./deliveries.ts";
+import type { Env, HttpDependencies } from "./dependencies.ts";
+import { addDocsPage } from "./docs.ts";
+import { addEndpointRoutes } from "./endpoints.ts";
+import { addEventRoutes } from "./events.ts";
+import { addHealthRoutes } from "./health.ts";
+import { addHookRoutes } from "./hooks.ts";
+import { addOpenApiRoute } from "./openapi.ts";
+import { problemOf, problemResponse } from "./problem.ts";
+import { authenticate, limitRate, requestId } from "./request-guards.ts";
+import { addWatchRoutes } from "./watches.ts";
+
+/** The whole API. Errors are rendered here, once. */
+export function createApp(dependencies: HttpDependencies): OpenAPIHono<Env> {
+  const { clock, logger, metrics } = dependencies;
+  const app = new OpenAPIHono<Env>({ strict: true });
+
+  app.use(requestId);
+  app.use(async (c, next) => {
+    const startedMs = clock.monotonicMs();
+    await next();
+    const durationMs = clock.monotonicMs() - startedMs;
+    const route = templateOf(app, c) ?? "unknown";
+    metrics.httpAnswered(route, c.res.status, durationMs);
+    c.res.headers.set("x-content-type-options", "nosniff");
+    logger.debug({ method: c.req.method, route, status: c.res.status, duration_ms: Math.round(durationMs), request_id: c.get("requestId") }, "http.answered");
+  });
+  app.use("/v1/*", authenticate(dependencies), limitRate(dependencies));
+
+  addWatchRoutes(app, dependencies);
+  addEventRoutes(app, dependencies);
+  addCallRoutes(app, dependencies);
+  addHookRoutes(app, dependencies);
+  addEndpointRoutes(app, dependencies);
+  addDeliveryRoutes(app, dependencies);
+  addAccountRoutes(app, dependencies);
+  addHealthRoutes(app, dependencies);
+  addOpenApiRoute(app, dependencies.version);
+  addDocsPage(app, dependencies.version);
+
+  app.notFound((c) => {
+    const allowed = allowedMethods(app, c.req.path);
+    const detail = `${c.req.method} is not allowed here; ${allowed.join(", ")} is`;
+    if (allowed.length > 0)
+      return problemResponse(c, { status: 405, slug: "method-not-allowed", title: "Method not allowed", detail, headers: { allow: allowed.join(", ") } });
+    return problemResponse(c, { status: 404, slug: "not-found", title: "Not found", detail: "there is nothing at this path; GET /openapi.json lists what there is" });
+  });
+  app.onError((error, c) => {
+    const problem = problemOf(error);
+    if (problem !== null) return problemResponse(c, problem);
+    logger.error({ request_id: c.get("requestId"), route: templateOf(app, c) ?? "unknown", error: error.stack ?? String(error) }, "http.failed");
+    return problemResponse(c, { status: 500, slug: "internal", title: "Internal error", detail: "this is our fault; the request id says where to look" });
+  });
+  return app;
+}
+
+/** The path of the route that answers, without anything of the request's own. */
+function templateOf(app: OpenAPIHono<Env>, c: Context): string | null {
+  return routesAt(app, c.req.path).find((route) => route.method === c.req.method)?.path ?? null;
+}
+
+function allowedMethods(app: OpenAPIHono<Env>, path: string): readonly string[] {
+  const methods = routesAt(app, path).map((route) => route.method);
+  return [...new Set(methods.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method])))];
+}
+
+function routesAt(app: OpenAPIHono<Env>, path: string) {
+  const segments = path.split("/");
+  return app.routes.filter(({ method, path: template }) => {
+    const parts = template.split("/");
+    if (method === "ALL" || parts.length !== segments.length || template.includes("*")) return false;
+    return parts.every((part, index) => part === segments[index] || (part.startsWith(":") && segments[index] !== ""));
+  });
+}

@@ -1,0 +1,85 @@
+import { z } from "@hono/zod-openapi";
+import type { OpenAPIHono } from "@hono/zod-openapi";
+import type { Env, HttpDependencies } from "./dependencies.ts";
+import { manualError } from "./manual-error.ts";
+import { addOperation } from "./operation.ts";
+import { notFound } from "./problem.ts";
+import { idParam, pageQuery } from "./schemas/fields.ts";
+import { attemptJson, deliveryJson, deliverySchema, deliveryWithAttemptsSchema, pageSchema } from "./schemas/views.ts";
+
+const tag = "Deliveries";
+const deliveryId = idParam("dlv", "01KAZB2Y8RZ5QX8V4N6T0M3C7D");
+const statuses = ["pending", "delivered", "exhausted", "failed", "canceled", "superseded", "expired"] as const;
+
+/** What is owed to whom, and what became of it. */
+export function addDeliveryRoutes(app: OpenAPIHono<Env>, { store, manualDelivery, clock }: HttpDependencies): void {
+  addOperation(
+    app,
+    {
+      method: "get",
+      path: "/v1/deliveries",
+      operationId: "listDeliveries",
+      tag,
+      summary: "List deliveries",
+      description: "Newest first.",
+      query: z.strictObject({
+        ...pageQuery,
+        endpoint_id: z.string().max(64).optional(),
+        watch_id: z.string().max(64).optional(),
+        status: z.enum(statuses, `must be one of ${statuses.join(", ")}`).optional(),
+      }),
+      answers: { 200: { description: "A page of deliveries.", schema: pageSchema(deliverySchema) } },
+    },
+    async (c, { query }) => {
+      const page = await store.listDeliveries({
+        accountId: c.get("account").id,
+        limit: query.limit,
+        cursor: query.cursor ?? null,
+        endpointId: query.endpoint_id ?? null,
+        watchId: query.watch_id ?? null,
+        status: query.status ?? null,
+      });
+      const nowMs = clock.nowMs();
+      return c.json({ data: page.data.map((view) => deliveryJson(view, nowMs)), next_cursor: page.nextCursor });
+    },
+  );
+
+  addOperation(
+    app,
+    {
+      method: "get",
+      path: "/v1/deliveries/{id}",
+      operationId: "getDelivery",
+      tag,
+      summary: "Read a delivery with its attempts",
+      params: deliveryId,
+      answers: { 200: { description: "The delivery.", schema: deliveryWithAttemptsSchema } },
+      problems: [404],
+    },
+    async (c, { params }) => {
+      const found = await store.getDelivery(c.get("account").id, params.id);
+      if (found === null) throw notFound("delivery");
+      return c.json({ ...deliveryJson(found.view, clock.nowMs()), attempts: found.attempts.map(attemptJson) });
+    },
+  );
+
+  addOperation(
+    app,
+    {
+      method: "post",
+      path: "/v1/deliveries/{id}/retry",
+      operationId: "retryDelivery",
+      tag,
+      summary: "Try once more, now",
+      description: "One attempt ahead of schedule, pause and order. A success settles the delivery, a failure leaves its schedule as it was.",
+      params: deliveryId,
+      answers: { 202: { description: "The attempt is being made.", schema: deliverySchema } },
+      problems: [404, 409],
+    },
+    async (c, { params }) => {
+      const result = await manualDelivery.retry(c.get("account"), params.id);
+      if (result.kind !== "accepted") throw manualError(result, "delivery");
+      return c.json(deliveryJson(result.view, clock.nowMs()), 202);
+    },
+  );
+}

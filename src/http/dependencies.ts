@@ -1,0 +1,30 @@
+import type { Account } from "../ports/account-store.ts";
+import type { Authentication, EndpointAdministration, LiveState, ManualDelivery, Registration } from "../ports/bridge.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { ReadStore } from "../ports/read-store.ts";
+import type { Logger, Metrics } from "../ports/telemetry.ts";
+
+/** Per account; 0 is no limit. */
+export type ApiLimits = {
+  readonly apiMaxPerSecond: number;
+  readonly maxActiveWatches: number;
+  readonly maxEndpoints: number;
+  readonly maxHooks: number;
+};
+
+/** All the API stands on. */
+export type HttpDependencies = {
+  readonly registration: Registration;
+  readonly endpointAdministration: EndpointAdministration;
+  readonly manualDelivery: ManualDelivery;
+  readonly live: LiveState;
+  readonly authentication: Authentication;
+  readonly store: ReadStore;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly limits: ApiLimits;
+  readonly version: string;
+};
+
+export type Env = { Variables: { requestId: string; account: Account } };

@@ -1,0 +1,193 @@
+import { z } from "@hono/zod-openapi";
+import type { OpenAPIHono } from "@hono/zod-openapi";
+import { isoTime } from "../domain/payload.ts";
+import type { EndpointChange } from "../ports/bridge.ts";
+import type { Env, HttpDependencies } from "./dependencies.ts";
+import { manualError } from "./manual-error.ts";
+import { addOperation, invalidBody } from "./operation.ts";
+import { conflict, notFound } from "./problem.ts";
+import { formatField, headersField, idParam, pageQuery, signingSecretField, timeField } from "./schemas/fields.ts";
+import { attemptJson, attemptSchema, endpointJson, endpointSchema, pageSchema } from "./schemas/views.ts";
+
+const tag = "Endpoints";
+const endpointId = idParam("ep", "01KAZB2Y8RZ5QX8V4N6T0M3C7D");
+const maxGraceSeconds = 604_800;
+
+const patchSchema = z
+  .strictObject(
+    {
+      format: formatField.optional(),
+      headers: headersField.optional(),
+      max_in_flight: z.number("must be a number").int("must be a whole number").min(1).max(1000).optional(),
+      max_per_second: z.number("must be a number or null").min(0.1).max(10_000).nullable().optional(),
+      signatures: z
+        .array(z.enum(["v1", "v1a"], "must be v1 or v1a"), "must be a list")
+        .refine((list) => list.includes("v1") && new Set(list).size === list.length, 'must be ["v1"] or ["v1", "v1a"]')
+        .optional(),
+      late: z.enum(["send", "drop"], "must be send or drop").optional(),
+      state: z.enum(["enabled", "paused", "disabled"], "must be enabled, paused or disabled").optional(),
+    },
+    "must be an object",
+  )
+  .openapi("EndpointPatch", { example: { max_in_flight: 8, late: "drop" } });
+
+const rotateSchema = z
+  .strictObject(
+    {
+      grace_seconds: z.number("must be a number").int("must be a whole number").min(0).max(maxGraceSeconds).default(86_400),
+      signing_secret: signingSecretField.optional(),
+    },
+    "must be an object",
+  )
+  .openapi("SecretRotation", { example: { grace_seconds: 86_400 } });
+
+const rotatedSchema = z.object({ signing_secret: z.string(), previous_valid_until: z.string() }).openapi("RotatedSecret");
+
+const recoverSchema = z
+  .strictObject({ since: timeField, until: timeField.optional() }, "must be an object")
+  .openapi("Recovery", { example: { since: "2026-11-24T00:00:00.000Z" } });
+
+/** Where webhooks go: read, changed, tested, recovered. */
+export function addEndpointRoutes(app: OpenAPIHono<Env>, { store, endpointAdministration, manualDelivery, clock }: HttpDependencies): void {
+  addOperation(
+    app,
+    {
+      method: "get",
+      path: "/v1/endpoints",
+      operationId: "listEndpoints",
+      tag,
+      summary: "List endpoints",
+      description: "Newest first.",
+      query: z.strictObject(pageQuery),
+      answers: { 200: { description: "A page of endpoints.", schema: pageSchema(endpointSchema) } },
+    },
+    async (c, { query }) => {
+      const page = await store.listEndpoints({ accountId: c.get("account").id, limit: query.limit, cursor: query.cursor ?? null });
+      const nowMs = clock.nowMs();
+      return c.json({ data: page.data.map((view) => endpointJson(view, nowMs)), next_cursor: page.nextCursor });
+    },
+  );
+
+  addOperation(
+    app,
+    {
+      method: "get",
+      path: "/v1/endpoints/{id}",
+      operationId: "getEndpoint",
+      tag,
+      summary: "Read an endpoint",
+      description: "Its state, why and since when, its health and what it is owed; never a secret.",
+      params: endpointId,
+      answers: { 200: { description: "The endpoint.", schema: endpointSchema } },
+      problems: [404],
+    },
+    async (c, { params }) => {
+      const view = await store.getEndpoint(c.get("account").id, params.id);
+      if (view === null) throw notFound("endpoint");
+      return c.json(endpointJson(view, clock.nowMs()));
+    },
+  );
+
+  addOperation(
+    app,
+    {
+      method: "patch",
+      path: "/v1/endpoints/{id}",
+      operationId: "patchEndpoint",
+      tag,
+      summary: "Change an endpoint",
+      description: "What is left out stays. `headers` replaces all of them. Enabling sends what is owed, in order.",
+      params: endpointId,
+      body: patchSchema,
+      answers: { 200: { description: "The endpoint as it is now.", schema: endpointSchema } },
+      problems: [404],
+    },
+    async (c, { params, body }) => {
+      const view = await endpointAdministration.patch(c.get("account"), params.id, changeOf(body));
+      if (view === null) throw notFound("endpoint");
+      return c.json(endpointJson(view, clock.nowMs()));
+    },
+  );
+
+  addOperation(
+    app,
+    {
+      method: "post",
+      path: "/v1/endpoints/{id}/rotate-secret",
+      operationId: "rotateSecret",
+      tag,
+      summary: "Rotate the signing secret",
+      description: "The new secret signs from now on; the one before it signs too until the grace ends. Shown once.",
+      params: endpointId,
+      body: rotateSchema,
+      bodyKind: "optional",
+      answers: { 200: { description: "The new secret.", schema: rotatedSchema } },
+      problems: [404],
+    },
+    async (c, { params, body }) => {
+      const rotated = await endpointAdministration.rotateSecret(c.get("account"), params.id, {
+        graceSeconds: body.grace_seconds,
+        signingSecret: body.signing_secret ?? null,
+      });
+      if (rotated === null) throw notFound("endpoint");
+      return c.json({ signing_secret: rotated.signingSecret, previous_valid_until: isoTime(rotated.previousValidUntilMs) });
+    },
+  );
+
+  addOperation(
+    app,
+    {
+      method: "post",
+      path: "/v1/endpoints/{id}/test",
+      operationId: "testEndpoint",
+      tag,
+      summary: "Send a test event",
+      description: "Sends `endpoint.test` now, by the same road as any delivery. Counts neither for nor against disabling.",
+      params: endpointId,
+      answers: { 200: { description: "The attempt.", schema: attemptSchema } },
+      problems: [404, 409],
+    },
+    async (c, { params }) => {
+      const result = await manualDelivery.test(c.get("account"), params.id);
+      if (result.kind !== "attempted") throw manualError(result, "endpoint");
+      return c.json(attemptJson(result.attempt));
+    },
+  );
+
+  addOperation(
+    app,
+    {
+      method: "post",
+      path: "/v1/endpoints/{id}/recover",
+      operationId: "recoverEndpoint",
+      tag,
+      summary: "Owe again what was given up",
+      description: "Every event recorded in the span whose delivery is `exhausted`, `failed` or `expired` is owed again, with a fresh schedule.",
+      params: endpointId,
+      body: recoverSchema,
+      answers: { 202: { description: "How many are owed again.", schema: z.object({ recovered: z.number().int() }) } },
+      problems: [404, 409],
+    },
+    async (c, { params, body }) => {
+      const untilMs = body.until ?? clock.nowMs();
+      if (untilMs < body.since) throw invalidBody("/until", "must not be before since");
+      const result = await manualDelivery.recover(c.get("account"), params.id, { sinceMs: body.since, untilMs });
+      if (result.kind === "unknown") throw notFound("endpoint");
+      if (result.kind === "endpoint_disabled") throw conflict("endpoint-disabled", "the endpoint is disabled: enable it first (PATCH state)");
+      return c.json({ recovered: result.count }, 202);
+    },
+  );
+}
+
+function changeOf(body: z.infer<typeof patchSchema>): EndpointChange {
+  const { max_in_flight: maxInFlight, max_per_second: maxPerSecond, headers, format, signatures, late, state } = body;
+  return {
+    ...(format === undefined ? {} : { format }),
+    ...(headers === undefined ? {} : { headers: headers as Readonly<Record<string, string>> }),
+    ...(maxInFlight === undefined ? {} : { maxInFlight }),
+    ...(maxPerSecond === undefined ? {} : { maxPerSecond }),
+    ...(signatures === undefined ? {} : { signatures }),
+    ...(late === undefined ? {} : { late }),
+    ...(state === undefined ? {} : { state }),
+  };
+}

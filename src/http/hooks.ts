@@ -1,0 +1,150 @@
+import { z } from "@hono/zod-openapi";
+import type { OpenAPIHono } from "@hono/zod-openapi";
+import { selectTypes } from "../domain/event-filter.ts";
+import { flatPayload } from "../domain/payload.ts";
+import type { Env, HttpDependencies } from "./dependencies.ts";
+import { addOperation, check, invalidBody, pointerErrors } from "./operation.ts";
+import { notFound } from "./problem.ts";
+import { refusalError } from "./refusal.ts";
+import { sampleEvents } from "./sample-events.ts";
+import { formatField, headersField, hookEventsField, idParam, pageQuery, signingSecretField, typesQuery, urlField } from "./schemas/fields.ts";
+import { hookJson, hookSchema, pageSchema } from "./schemas/views.ts";
+
+const tag = "Hooks";
+const urlKeys = ["url", "target_url", "targetUrl", "hookUrl"] as const;
+const hookId = idParam("hk", "01KAZB2Y8RZ5QX8V4N6T0M3C7D");
+
+// Automation tools send what they like along: unknown keys are named in the answer, not refused.
+const hookRequestSchema = z
+  .looseObject(
+    {
+      url: urlField.optional(),
+      target_url: urlField.optional(),
+      targetUrl: urlField.optional(),
+      hookUrl: urlField.optional(),
+      events: hookEventsField.optional(),
+      event: z.unknown().optional().openapi({ description: "Read as `events`: one type or a list." }),
+      format: formatField.optional(),
+      headers: headersField.optional(),
+      signing_secret: signingSecretField.optional(),
+    },
+    "must be an object",
+  )
+  .openapi("HookRequest", { example: { url: "https://hooks.zapier.com/hooks/standard/1/abc/", events: ["terminal"] } });
+
+const knownKeys: ReadonlySet<string> = new Set([...urlKeys, "events", "event", "format", "headers", "signing_secret"]);
+
+/** REST hooks: told of every call of the account. */
+export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, clock }: HttpDependencies): void {
+  addOperation(
+    app,
+    {
+      method: "post",
+      path: "/v1/hooks",
+      operationId: "createHook",
+      tag,
+      summary: "Subscribe to every call",
+      description: "A REST hook: told each transition once per call, however many watches look at it. The same URL and events again are answered 200 with the same id.",
+      body: hookRequestSchema,
+      answers: { 200: { description: "It was there; the same hook.", schema: hookSchema }, 201: { description: "Subscribed.", schema: hookSchema } },
+      problems: [403, 409],
+    },
+    async (c, { body }) => {
+      const urlKey = urlKeys.find((key) => body[key] !== undefined);
+      if (urlKey === undefined) throw invalidBody("/url", "is required (also read as target_url, targetUrl or hookUrl)");
+      const outcome = await registration.registerHook(c.get("account"), {
+        url: body[urlKey] ?? "",
+        urlKey,
+        events: body.events === undefined ? eventsOf(body.event) : body.events,
+        format: body.format ?? null,
+        headers: (body.headers ?? null) as Readonly<Record<string, string>> | null,
+        signingSecret: body.signing_secret ?? null,
+      });
+      if (!("view" in outcome)) throw refusalError(outcome);
+      const ignored = Object.keys(body).filter((key) => !knownKeys.has(key));
+      return c.json(hookJson(outcome.view, clock.nowMs(), { secret: outcome.secret, ignored }), outcome.kind === "created" ? 201 : 200);
+    },
+  );
+
+  addOperation(
+    app,
+    {
+      method: "get",
+      path: "/v1/hooks/sample",
+      operationId: "sampleHook",
+      tag,
+      summary: "Sample events",
+      description: "A bare array in the live (flat) schema, newest first: recent events of the account, or made-up ones where there are none.",
+      query: z.strictObject({ event: typesQuery, limit: pageQuery.limit.default(3) }),
+      answers: { 200: { description: "Events.", schema: z.array(z.record(z.string(), z.unknown())) } },
+    },
+    async (c, { query }) => {
+      const { types, orTerminal } = selectTypes(query.event ?? null);
+      const recent = await store.listRecentEvents({ accountId: c.get("account").id, types, orTerminal, limit: query.limit });
+      const events = recent.length > 0 ? recent : sampleEvents(query.event ?? null, clock.nowMs()).slice(0, query.limit);
+      return c.json(events.map(flatPayload));
+    },
+  );
+
+  addOperation(
+    app,
+    {
+      method: "get",
+      path: "/v1/hooks",
+      operationId: "listHooks",
+      tag,
+      summary: "List hooks",
+      description: "Newest first.",
+      query: z.strictObject(pageQuery),
+      answers: { 200: { description: "A page of hooks.", schema: pageSchema(hookSchema) } },
+    },
+    async (c, { query }) => {
+      const page = await store.listHooks({ accountId: c.get("account").id, limit: query.limit, cursor: query.cursor ?? null });
+      const nowMs = clock.nowMs();
+      return c.json({ data: page.data.map((view) => hookJson(view, nowMs, { secret: null, ignored: [] })), next_cursor: page.nextCursor });
+    },
+  );
+
+  addOperation(
+    app,
+    {
+      method: "get",
+      path: "/v1/hooks/{id}",
+      operationId: "getHook",
+      tag,
+      summary: "Read a hook",
+      params: hookId,
+      answers: { 200: { description: "The hook.", schema: hookSchema } },
+      problems: [404],
+    },
+    async (c, { params }) => {
+      const view = await store.getHook(c.get("account").id, params.id);
+      if (view === null) throw notFound("hook");
+      return c.json(hookJson(view, clock.nowMs(), { secret: null, ignored: [] }));
+    },
+  );
+
+  addOperation(
+    app,
+    {
+      method: "delete",
+      path: "/v1/hooks/{id}",
+      operationId: "deleteHook",
+      tag,
+      summary: "Unsubscribe",
+      description: "Also when it is gone already. What was owed to it alone is canceled.",
+      params: hookId,
+      answers: { 204: { description: "Gone." } },
+    },
+    async (c, { params }) => {
+      await registration.removeHook(c.get("account"), params.id);
+      return c.body(null, 204);
+    },
+  );
+}
+
+function eventsOf(event: unknown): readonly string[] | null {
+  if (event === undefined || event === null) return null;
+  const names = typeof event === "string" ? [event] : event;
+  return check(z.object({ event: hookEventsField }), { event: names }, pointerErrors).event;
+}

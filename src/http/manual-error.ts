@@ -1,0 +1,19 @@
+import type { ManualRefusal } from "../ports/bridge.ts";
+import { conflict, notFound, tooMany } from "./problem.ts";
+import type { ProblemError } from "./problem.ts";
+
+/** Why a test or retry by hand was not made. */
+export function manualError(refusal: ManualRefusal, what: "endpoint" | "delivery"): ProblemError {
+  switch (refusal.kind) {
+    case "unknown":
+      return notFound(what);
+    case "endpoint_disabled":
+      return conflict("endpoint-disabled", "the endpoint is disabled: enable it first (PATCH state)");
+    case "watch_deleted":
+      return conflict("watch-deleted", "the watch was deleted: nothing of it is sent any more");
+    case "in_flight":
+      return conflict("in-flight", "an attempt of it is on the wire at this moment");
+    case "rate_limited":
+      return tooMany("rate-limited", "one test or retry a second and endpoint", refusal.retryAfterMs);
+  }
+}

@@ -1,0 +1,85 @@
+import type { Context } from "hono";
+import { CursorInvalid, StoreOverloaded, StoreUnavailable } from "../domain/errors.ts";
+
+export type PointerError = { readonly pointer: string; readonly detail: string };
+export type ParameterError = { readonly parameter: string; readonly detail: string };
+
+/** RFC 9457 problem details; `slug` completes `urn:ringback:problem:`. */
+export type Problem = {
+  readonly status: number;
+  readonly slug: string;
+  readonly title: string;
+  readonly detail: string;
+  readonly errors?: readonly (PointerError | ParameterError)[];
+  readonly extensions?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>>;
+};
+
+/** Thrown by handlers and middleware, rendered once by the app. */
+export class ProblemError extends Error {
+  readonly problem: Problem;
+  constructor(problem: Problem) {
+    super(problem.slug);
+    this.name = "ProblemError";
+    this.problem = problem;
+  }
+}
+
+const maxErrors = 100;
+
+export const notFound = (what: string) =>
+  new ProblemError({ status: 404, slug: "not-found", title: "Not found", detail: `there is no such ${what} in this account` });
+
+export const unprocessable = (errors: readonly (PointerError | ParameterError)[], slug = "invalid-request") =>
+  new ProblemError({
+    status: 422,
+    slug,
+    title: "Invalid request",
+    detail: errors.map((error) => `${"pointer" in error ? error.pointer || "the body" : error.parameter}: ${error.detail}`).slice(0, 3).join("; "),
+    errors: errors.slice(0, maxErrors),
+  });
+
+export const tooMany = (slug: string, detail: string, retryAfterMs: number, headers: Readonly<Record<string, string>> = {}) =>
+  new ProblemError({
+    status: 429,
+    slug,
+    title: "Too many requests",
+    detail,
+    headers: { "retry-after": String(Math.max(1, Math.ceil(retryAfterMs / 1000))), ...headers },
+  });
+
+export const conflict = (slug: string, detail: string, extensions: Readonly<Record<string, string>> = {}) =>
+  new ProblemError({ status: 409, slug, title: "Conflict", detail, extensions });
+
+/** What an error means to the client; null: it is a bug of ours. */
+export function problemOf(error: unknown): Problem | null {
+  if (error instanceof ProblemError) return error.problem;
+  if (error instanceof CursorInvalid) return unprocessable([{ parameter: "cursor", detail: error.message }]).problem;
+  if (error instanceof StoreUnavailable || error instanceof StoreOverloaded)
+    return {
+      status: 503,
+      slug: error.code,
+      title: "Not available",
+      detail: "nothing was accepted or changed; try again in a moment",
+      headers: { "retry-after": "1" },
+    };
+  return null;
+}
+
+/** The body of a problem, as it stands in an answer or in a batch's result. */
+export function problemBody(problem: Problem, requestId: string): Record<string, unknown> {
+  return {
+    type: `urn:ringback:problem:${problem.slug}`,
+    title: problem.title,
+    status: problem.status,
+    detail: problem.detail,
+    request_id: requestId,
+    ...problem.extensions,
+    ...(problem.errors === undefined ? {} : { errors: problem.errors }),
+  };
+}
+
+export function problemResponse(c: Context, problem: Problem): Response {
+  const headers = { "content-type": "application/problem+json", ...problem.headers };
+  return c.body(JSON.stringify(problemBody(problem, c.get("requestId") as string)), problem.status as 400, headers);
+}

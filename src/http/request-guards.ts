@@ -1,0 +1,97 @@
+import { randomUUID } from "node:crypto";
+import type { Context, MiddlewareHandler } from "hono";
+import type { Env, HttpDependencies } from "./dependencies.ts";
+import { ProblemError, tooMany } from "./problem.ts";
+
+const saneRequestId = /^[A-Za-z0-9_.-]{1,128}$/;
+const maxBodyBytes = 1024 * 1024;
+const maxBatchBytes = 4 * 1024 * 1024;
+
+/** Every answer carries `x-request-id`: the client's own if it is sane. */
+export const requestId: MiddlewareHandler<Env> = async (c, next) => {
+  const given = c.req.header("x-request-id") ?? "";
+  const id = saneRequestId.test(given) ? given : randomUUID();
+  c.set("requestId", id);
+  await next();
+  c.res.headers.set("x-request-id", id);
+};
+
+/** Bearer key or `X-API-Key`. A missing, unknown and revoked key are answered alike. */
+export function authenticate({ authentication }: HttpDependencies): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    const bearer = /^Bearer +([\x21-\x7e]{1,512})$/i.exec(c.req.header("authorization") ?? "")?.[1];
+    const key = bearer ?? c.req.header("x-api-key");
+    const account = key === undefined || key === "" || key.length > 512 ? null : await authentication.findByKey(key);
+    if (account === null)
+      throw new ProblemError({
+        status: 401,
+        slug: "unauthorized",
+        title: "Unauthorized",
+        detail: "send an API key as `Authorization: Bearer <key>` or `X-API-Key: <key>`",
+        headers: { "www-authenticate": 'Bearer realm="ringback"' },
+      });
+    c.set("account", account);
+    await next();
+  };
+}
+
+/** A token bucket per account, with the fields of the ratelimit-headers draft. */
+export function limitRate({ clock, limits }: HttpDependencies): MiddlewareHandler<Env> {
+  const perSecond = limits.apiMaxPerSecond;
+  const buckets = new Map<string, { tokens: number; filledAtMs: number }>();
+  return async (c, next) => {
+    if (perSecond === 0) return next();
+    const { id } = c.get("account");
+    const nowMs = clock.monotonicMs();
+    const bucket = buckets.get(id) ?? { tokens: perSecond, filledAtMs: nowMs };
+    buckets.set(id, bucket);
+    bucket.tokens = Math.min(perSecond, bucket.tokens + ((nowMs - bucket.filledAtMs) / 1000) * perSecond);
+    bucket.filledAtMs = nowMs;
+    const policy = { "ratelimit-policy": `"default";q=${perSecond};w=1`, ratelimit: `"default";r=${Math.max(0, Math.floor(bucket.tokens - 1))};t=1` };
+    if (bucket.tokens < 1) throw tooMany("rate-limited", `the account may ask ${perSecond} times a second`, 1000, policy);
+    bucket.tokens -= 1;
+    await next();
+    for (const [name, value] of Object.entries(policy)) c.res.headers.set(name, value);
+    return undefined;
+  };
+}
+
+/** The body as JSON, refused before it is parsed when it is too large, of another type or not UTF-8. */
+export async function readJson(c: Context<Env>, options: { readonly batch?: boolean; readonly optional?: boolean } = {}): Promise<unknown> {
+  const maxBytes = options.batch === true ? maxBatchBytes : maxBodyBytes;
+  const declared = Number(c.req.header("content-length") ?? 0);
+  if (declared > maxBytes) throw tooLarge(maxBytes);
+  const bytes = await readBytes(c.req.raw.body, maxBytes);
+  if (bytes.length === 0 && options.optional === true) return {};
+  const type = (c.req.header("content-type") ?? "").split(";", 1)[0]?.trim().toLowerCase();
+  if (type !== "application/json")
+    throw new ProblemError({ status: 415, slug: "unsupported-media-type", title: "Unsupported media type", detail: "send content-type: application/json" });
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes)) as unknown;
+  } catch {
+    throw new ProblemError({ status: 400, slug: "malformed-json", title: "Malformed JSON", detail: "the body is not JSON in UTF-8" });
+  }
+}
+
+async function readBytes(body: ReadableStream<Uint8Array> | null, maxBytes: number): Promise<Uint8Array> {
+  if (body === null) return new Uint8Array();
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of body) {
+    size += chunk.length;
+    if (size > maxBytes) throw tooLarge(maxBytes);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+function tooLarge(maxBytes: number): ProblemError {
+  return new ProblemError({
+    status: 413,
+    slug: "payload-too-large",
+    title: "Payload too large",
+    detail: `the body may have ${maxBytes} bytes at most`,
+    // What is left of the body is not read, so the connection cannot be used again.
+    headers: { connection: "close" },
+  });
+}

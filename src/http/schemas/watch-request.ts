@@ -1,0 +1,53 @@
+import { z } from "@hono/zod-openapi";
+import { isSandboxSid, sandboxScenarioOf, sandboxScenarios, sandboxSourceName } from "../../domain/sandbox.ts";
+import type { WatchRequest } from "../../ports/bridge.ts";
+import { callSidField, formatField, headersField, metadataField, signingSecretField, timeField, urlField, watchEventsField } from "./fields.ts";
+
+const endpointKeys = ["format", "headers", "signing_secret"] as const;
+
+export const watchRequestSchema = z
+  .strictObject(
+    {
+      call_sid: callSidField,
+      callback_url: urlField.nullish(),
+      events: watchEventsField.optional(),
+      metadata: metadataField.optional(),
+      format: formatField.optional(),
+      headers: headersField.optional(),
+      signing_secret: signingSecretField.optional(),
+      source: z.string("must be a string").min(1).max(100).default("default"),
+      expires_at: timeField.nullish(),
+    },
+    "must be an object",
+  )
+  .superRefine((request, context) => {
+    const fault = (key: string, message: string) => context.addIssue({ code: "custom", path: [key], message });
+    for (const key of endpointKeys)
+      if (request[key] !== undefined && typeof request.callback_url !== "string") fault(key, "describes the endpoint of a callback_url, which is missing");
+    const inSandbox = request.source === sandboxSourceName;
+    if (inSandbox && sandboxScenarioOf(request.call_sid) === null)
+      fault("call_sid", `must be OUT-sandbox-<scenario> with the scenario ${sandboxScenarios.join(", ")}, optionally followed by -<anything>`);
+    if (!inSandbox && isSandboxSid(request.call_sid)) fault("source", 'must be "sandbox" for a sandbox SID');
+  })
+  .openapi("WatchRequest", {
+    example: {
+      call_sid: "OUT-550e8400-e29b-41d4-a716-446655440000",
+      callback_url: "https://crm.example.com/hooks/calls",
+      events: ["terminal"],
+      metadata: { lead_id: "00Q5g000" },
+    },
+  });
+
+export function watchRequestOf(body: z.infer<typeof watchRequestSchema>): WatchRequest {
+  return {
+    callSid: body.call_sid,
+    callbackUrl: body.callback_url ?? null,
+    events: body.events ?? null,
+    metadata: (body.metadata ?? {}) as Readonly<Record<string, string>>,
+    format: body.format ?? null,
+    headers: (body.headers ?? null) as Readonly<Record<string, string>> | null,
+    signingSecret: body.signing_secret ?? null,
+    sourceName: body.source,
+    expiresAtMs: body.expires_at ?? null,
+  };
+}

@@ -58,7 +58,8 @@ export class SandboxSource implements CallSource {
   #observe({ scope, callSid }: PollTarget): Observation {
     const parsed = parseSandboxSid(callSid);
     if (parsed === null) return { kind: "rejected" };
-    const elapsedMs = this.#clock.monotonicMs() - this.#startOf(keyOf(scope, callSid));
+    const startedAtMs = this.#startOf(keyOf(scope, callSid));
+    const elapsedMs = this.#clock.monotonicMs() - startedAtMs;
     const status = statusAt(scenarios[parsed.scenario], elapsedMs);
     return status === null ? { kind: "not_found" } : { kind: "status", ...status };
   }

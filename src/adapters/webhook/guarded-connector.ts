@@ -34,9 +34,9 @@ export function createGuardedConnector(guard: WebhookAddressGuard, timeoutMs: nu
         (error: Error) => done(error, "", 0),
       );
     };
-    connectorOf(lookup)(options, (error, socket) => {
-      if (socket === null) {
-        callback(error ?? new Error("no socket"), null);
+    connectorOf(lookup)(options, (...[error, socket]) => {
+      if (error !== null) {
+        callback(error, null);
         return;
       }
       const peer = refusalOfPeer(guard, options.hostname, port, socket);

@@ -15,7 +15,7 @@ const slots = 4096;
 /**
  * A hashed timing wheel with one timer: a million waiting entries cost as much as they are entries that fall due. An
  * entry further away than one turn (65 s) waits in its slot for more turns. Nothing fires early; what is due fires within
- * one slot's width (16 ms) of its time.
+ * one slot's width (16 ms) of its time; what is due together comes in order.
  */
 export class PollSchedule<Entry extends WheelEntry> {
   readonly #clock: Clock;
@@ -73,7 +73,8 @@ export class PollSchedule<Entry extends WheelEntry> {
     for (let turn = 0; turn < turns; turn++) this.#collect((this.#nextTick + turn) % slots, nowTick, due);
     this.#nextTick = Math.max(this.#nextTick, nowTick + 1);
     this.#wait();
-    if (due.length > 0) this.#onDue(due);
+    if (due.length === 0) return;
+    this.#onDue(due.toSorted((a, b) => a.dueAtMonotonicMs - b.dueAtMonotonicMs));
   }
 
   #collect(slotIndex: number, nowTick: number, due: Entry[]): void {

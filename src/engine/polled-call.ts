@@ -53,13 +53,14 @@ export class PolledCall implements WheelEntry, Queued {
     this.untold = call.untold;
   }
 
-  /** Takes over what a commit says. The store answers in the order of its commits, so the last answer is how things stand. */
+  /** Takes over how things stand in the store. */
   merge(call: WatchedCall): void {
     this.accountId = call.accountId;
     this.version = call.version;
+    // Kept while it is the same status: it may have followed the wall clock.
+    if (call.status.status !== this.status) this.observedAtMs = call.status.observedAtMs;
     this.status = call.status.status;
     this.reason = call.status.reason;
-    this.observedAtMs = call.status.observedAtMs;
     this.youngestWatchAtMs = call.youngestWatchAtMs;
     this.earliestDeadlineAtMs = call.earliestDeadlineAtMs;
     this.untold = call.untold;
@@ -73,6 +74,31 @@ export class PolledCall implements WheelEntry, Queued {
       observedAtMs: this.observedAtMs,
       lastGoodPollAtMs: this.lastGoodPollAtMs,
     };
+  }
+
+  /** What a registration read may arrive after what a later commit said. */
+  mergeNewer(call: WatchedCall): void {
+    if (call.version >= this.version) this.merge(call);
+  }
+
+  /** The wall clock was set: what has lasted so long has still lasted so long. Deadlines are wall times and stay. */
+  shiftTimes(steppedMs: number): void {
+    const { denial, unwitnessedSinceMs } = this.memory;
+    if (this.observedAtMs !== null) this.observedAtMs += steppedMs;
+    if (this.lastGoodPollAtMs !== null) this.lastGoodPollAtMs += steppedMs;
+    this.createdAtMs += steppedMs;
+    this.youngestWatchAtMs += steppedMs;
+    if (denial === null && unwitnessedSinceMs === null) return;
+    this.memory = {
+      ...this.memory,
+      denial: denial === null ? null : { ...denial, sinceMs: denial.sinceMs + steppedMs },
+      unwitnessedSinceMs: unwitnessedSinceMs === null ? null : unwitnessedSinceMs + steppedMs,
+    };
+  }
+
+  /** How long to wait between polls when nothing is out of the ordinary. */
+  get intervalMs(): number {
+    return Math.max(this.source.gate.intervalMs, this.minIntervalMs);
   }
 
   /** The least interval its age asks for; 0: the source's own. */

@@ -1,27 +1,18 @@
-import { decideAfterPoll, forgetDenials } from "../domain/poll-decision.ts";
-import type { PollDecision } from "../domain/poll-decision.ts";
-import type { CallChange, CallProblem, Observation } from "../domain/call.ts";
+import { forgetDenials } from "../domain/poll-decision.ts";
 import type { SourceHealth } from "../domain/source.ts";
-import type { CallCommitResult, CallStore, Notice, WatchedCall } from "../ports/call-store.ts";
-import type { PollAnswer } from "../ports/call-source.ts";
-import type { Clock } from "../ports/clock.ts";
-import type { SendJob } from "../ports/send-job.ts";
-import type { Logger, Metrics } from "../ports/telemetry.ts";
-import { PolledCall } from "./polled-call.ts";
+import type { LiveState } from "../ports/bridge.ts";
+import type { WatchedCall } from "../ports/call-store.ts";
+import type { PolledCall } from "./polled-call.ts";
+import { PolledCalls } from "./polled-calls.ts";
 import { PolledSource } from "./polled-source.ts";
 import type { SourceSetup } from "./polled-source.ts";
 import { PollSchedule } from "./poll-schedule.ts";
+import { PollVerdicts } from "./poll-verdicts.ts";
+import type { PollVerdictsOptions } from "./poll-verdicts.ts";
 import type { SourceChange } from "./source-gate.ts";
 
-export type PollerOptions = {
+export type PollerOptions = PollVerdictsOptions & {
   readonly sources: readonly SourceSetup[];
-  readonly store: CallStore;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly metrics: Metrics;
-  /** Webhooks of a commit, leased. */
-  readonly dispatch: (jobs: readonly SendJob[]) => void;
-  readonly notify: (notices: readonly Notice[]) => void;
   /** A source was suspended or goes on. */
   readonly onSourceChange: (health: SourceHealth, change: "suspended" | "resumed") => void;
   /** 0 to 1. */
@@ -29,11 +20,8 @@ export type PollerOptions = {
 };
 
 const loadPageSize = 1000;
-const maxCommitsInFlight = 1000;
-const commitRetryMs = 1000;
 /** An ending by deadline waits so long for a source that cannot be polled. */
 const maxDeadlineWaitMs = 2 * 60 * 60 * 1000;
-const idleTickMs = 1000;
 
 /**
  * Polls every watched call once, however many watches look at it. Polling is memory, transitions are disk: a poll that
@@ -47,24 +35,27 @@ export class Poller {
   readonly #options: PollerOptions;
   readonly #random: () => number;
   readonly #sources = new Map<string, PolledSource>();
-  readonly #calls = new Map<string, PolledCall>();
-  /** By source, scope and SID: what a registration asks for. */
-  readonly #callsBySid = new Map<string, PolledCall>();
+  readonly #calls: PolledCalls;
   readonly #schedule: PollSchedule<PolledCall>;
-  #commitsInFlight = 0;
+  readonly #verdicts: PollVerdicts;
+  /** Polls and commits under way. */
   #busy = 0;
-  #stopping = false;
+  #waitsForCommits = false;
   #idle: (() => void) | null = null;
+  #stopped: Promise<void> | null = null;
 
   constructor(options: PollerOptions) {
+    const { clock, sources, random = Math.random } = options;
     this.#options = options;
-    this.#random = options.random ?? Math.random;
-    for (const setup of options.sources) this.#sources.set(setup.source.name, new PolledSource(setup, options.clock));
-    this.#schedule = new PollSchedule(options.clock, (calls) => this.#enqueue(calls));
+    this.#random = random;
+    for (const setup of sources) this.#sources.set(setup.source.name, new PolledSource(setup, options));
+    this.#calls = new PolledCalls(clock);
+    this.#schedule = new PollSchedule(clock, (calls) => this.#enqueue(calls));
+    this.#verdicts = new PollVerdicts(options, this.#calls, random, (source, change) => this.#announce(source, change));
   }
 
   /** How often `tick` wants to be called at least. */
-  readonly tickEveryMs = idleTickMs;
+  readonly tickEveryMs = 1000;
 
   get watchedCount(): number {
     return this.#calls.size;
@@ -72,52 +63,61 @@ export class Poller {
 
   /** Takes up every watched call of the store; each is polled within its interval. */
   async start(): Promise<void> {
+    const added: PolledCall[] = [];
     let afterCallId: string | null = null;
     for (;;) {
       const page: readonly WatchedCall[] = await this.#options.store.loadWatchedCalls({ afterCallId, limit: loadPageSize });
-      for (const call of page) this.#takeUp(call);
+      for (const call of page) {
+        const taken = this.#calls.get(call.callId) === undefined ? this.#add(call) : null;
+        if (taken !== null) added.push(taken);
+      }
       const last = page.at(-1);
-      if (last === undefined || page.length < loadPageSize) return;
+      if (last === undefined || page.length < loadPageSize) break;
       afterCallId = last.callId;
+    }
+    // Only now is the load known, and with it the interval to spread them over.
+    for (const call of added) {
+      call.isFirstPoll = false;
+      this.#scheduleNext(call, this.#random() * call.intervalMs);
     }
   }
 
   /** After a registration's commit: a call not polled so far is polled at once, as is one whose new watch is to be told. */
   watch(call: WatchedCall): void {
+    this.#calls.followWallClock();
     const known = this.#calls.get(call.callId);
     if (known === undefined) {
       const added = this.#add(call);
-      if (added !== null) this.#enqueue([added]);
+      if (added !== null) this.#pollNow(added);
       return;
     }
-    known.merge(call);
-    if (known.isBusy) return;
-    if (call.untold || call.status.status === null) {
-      this.#schedule.remove(known);
-      this.#enqueue([known]);
-    } else if (!known.isQueued)
-      this.#scheduleNext(known, Math.min(known.dueAtMonotonicMs - this.#options.clock.monotonicMs(), this.#intervalOf(known)));
+    known.mergeNewer(call);
+    if (known.isBusy || known.isQueued) return;
+    if (known.untold || known.status === null) this.#pollNow(known);
+    else this.#scheduleNext(known, known.dueAtMonotonicMs - this.#options.clock.monotonicMs());
   }
 
   /** What is left to watch of a call; null: nothing. */
   rewatch(callId: string, call: WatchedCall | null): void {
     const known = this.#calls.get(callId);
     if (known === undefined) return;
-    if (call === null) this.#drop(known);
-    else known.merge(call);
+    if (call !== null) known.mergeNewer(call);
+    else {
+      this.#schedule.remove(known);
+      this.#calls.remove(known);
+    }
   }
 
   lastGoodPollAtMs(sourceName: string, scope: string, callSid: string): number | null {
-    return this.#callsBySid.get(sidKey(sourceName, scope, callSid))?.lastGoodPollAtMs ?? null;
+    return this.#calls.find(sourceName, scope, callSid)?.lastGoodPollAtMs ?? null;
   }
 
   isSaturated(sourceName: string, additional: number): boolean {
     return this.#sources.get(sourceName)?.gate.isSaturatedBy(additional) ?? false;
   }
 
-  progress(
-    callId: string,
-  ): { readonly polledAtMs: number | null; readonly nextPollAtMs: number | null; readonly problem: CallProblem | null } | null {
+  /** null when the call is not polled by this process. */
+  progress(callId: string): ReturnType<LiveState["callProgress"]> {
     const call = this.#calls.get(callId);
     if (call === undefined) return null;
     const { clock } = this.#options;
@@ -140,18 +140,16 @@ export class Poller {
   oldestDueMs(): number {
     const nowMs = this.#options.clock.monotonicMs();
     let oldestMs = 0;
-    for (const source of this.#sources.values())
-      for (const call of source.gate.queue.entries()) {
-        oldestMs = Math.max(oldestMs, nowMs - call.dueAtMonotonicMs);
-        break;
-      }
+    for (const { gate } of this.#sources.values())
+      for (const call of gate.queue.heads()) oldestMs = Math.max(oldestMs, nowMs - call.dueAtMonotonicMs);
     return oldestMs;
   }
 
   /** Once a second: recovery of rates, deadlines of calls that cannot be polled, gauges; and whatever a timer missed. */
   tick(): void {
-    if (this.#stopping) return;
+    if (this.#stopped !== null) return;
     const { metrics } = this.#options;
+    this.#calls.followWallClock();
     this.#schedule.tick();
     for (const source of this.#sources.values()) {
       source.gate.tick();
@@ -163,61 +161,48 @@ export class Poller {
     }
   }
 
-  /** No poll starts any more; those on the wire have `graceMs`. Then the calls are given back. */
-  async stop(graceMs: number): Promise<void> {
-    if (this.#stopping) return;
-    this.#stopping = true;
+  /** No poll starts any more; those on the wire have `graceMs`. Then the calls are given back. Never rejects. */
+  stop(graceMs: number): Promise<void> {
+    this.#stopped ??= this.#stop(graceMs);
+    return this.#stopped;
+  }
+
+  async #stop(graceMs: number): Promise<void> {
+    const { clock, logger, store } = this.#options;
     this.#schedule.stop();
     for (const source of this.#sources.values()) source.wakeTimer?.cancel();
     if (this.#busy > 0) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#idle = resolve;
-      const deadline = this.#options.clock.setTimer(graceMs, resolve);
+      const deadline = clock.setTimer(graceMs, resolve);
       await promise;
       deadline.cancel();
     }
-    const calls = [...this.#calls.values()].map(({ callId, lastGoodPollAtMs }) => ({ callId, lastGoodPollAtMs }));
-    for (let index = 0; index < calls.length; index += loadPageSize)
-      await this.#options.store.releaseCalls(calls.slice(index, index + loadPageSize));
-  }
-
-  #takeUp(call: WatchedCall): void {
-    const added = this.#add(call);
-    if (added === null) return;
-    added.isFirstPoll = false;
-    this.#scheduleNext(added, this.#random() * this.#intervalOf(added));
+    const calls = [...this.#calls.all()].map(({ callId, lastGoodPollAtMs }) => ({ callId, lastGoodPollAtMs }));
+    try {
+      for (let index = 0; index < calls.length; index += loadPageSize) await store.releaseCalls(calls.slice(index, index + loadPageSize));
+    } catch (error) {
+      // Whoever takes them up next knows their last good poll from their last transition.
+      logger.warn({ error: String(error) }, "poll.release_failed");
+    }
   }
 
   #add(call: WatchedCall): PolledCall | null {
     const source = this.#sources.get(call.sourceName);
-    if (source === undefined) {
-      this.#options.logger.warn({ source: call.sourceName, call_id: call.callId }, "poll.source_unknown");
-      return null;
-    }
-    const added = new PolledCall(source, call);
-    this.#calls.set(call.callId, added);
-    this.#callsBySid.set(sidKey(call.sourceName, call.scope, call.callSid), added);
-    source.gate.changeLoad(0, 1);
-    return added;
+    if (source !== undefined) return this.#calls.add(source, call);
+    this.#options.logger.warn({ source: call.sourceName, call_id: call.callId }, "poll.source_unknown");
+    return null;
   }
 
-  #drop(call: PolledCall): void {
-    if (call.isDropped) return;
-    call.isDropped = true;
+  #pollNow(call: PolledCall): void {
     this.#schedule.remove(call);
-    const { gate } = call.source;
-    gate.queue.remove(call);
-    gate.forgetUnwitnessed(call);
-    gate.changeLoad(call.minIntervalMs, -1);
-    this.#calls.delete(call.callId);
-    this.#callsBySid.delete(sidKey(call.source.name, call.scope, call.callSid));
+    call.dueAtMonotonicMs = this.#options.clock.monotonicMs();
+    this.#enqueue([call]);
   }
 
   #enqueue(calls: readonly PolledCall[]): void {
     const touched = new Set<PolledSource>();
     for (const call of calls) {
-      if (call.isDropped || call.isBusy || call.isQueued) continue;
-      call.dueAtMonotonicMs = Math.min(call.dueAtMonotonicMs || Infinity, this.#options.clock.monotonicMs());
       call.source.gate.queue.add(call);
       touched.add(call.source);
     }
@@ -226,129 +211,56 @@ export class Poller {
 
   /** Sends what may be sent now, and wakes when more may be. */
   #pump(source: PolledSource): void {
-    if (this.#stopping) return;
-    while (this.#commitsInFlight < maxCommitsInFlight) {
-      const call = source.gate.take();
-      if (call === null) break;
-      void this.#poll(source, call);
-    }
+    if (this.#stopped !== null) return;
     source.wakeTimer?.cancel();
-    const { waitMs } = source.gate;
-    source.wakeTimer = waitMs === null ? null : this.#options.clock.setTimer(waitMs, () => this.#pump(source));
+    source.wakeTimer = null;
+    while (this.#verdicts.hasRoom) {
+      const call = source.gate.take();
+      if (call !== null) void this.#poll(source, call);
+      else {
+        const { waitMs } = source.gate;
+        if (waitMs !== null) source.wakeTimer = this.#options.clock.setTimer(waitMs, () => this.#pump(source));
+        return;
+      }
+    }
+    this.#waitsForCommits = true;
   }
 
   async #poll(source: PolledSource, call: PolledCall): Promise<void> {
-    const { clock, logger, metrics } = this.#options;
+    this.#begin(call);
+    let delayMs = source.setup.policy.backoffMaxMs;
+    try {
+      const observation = await source.ask(call);
+      this.#announce(source, source.gate.finished(call, observation));
+      call.isFirstPoll = false;
+      // What is to be committed is on its way to the store before the next ones are asked for.
+      const concluded = this.#verdicts.conclude(call, observation);
+      this.#pump(source);
+      delayMs = await concluded;
+    } catch (error) {
+      this.#options.logger.error({ source: source.name, call_id: call.callId, error: String(error) }, "poll.failed_unexpectedly");
+    }
+    this.#end(call, delayMs);
+  }
+
+  #begin(call: PolledCall): void {
     call.isBusy = true;
     this.#busy += 1;
-    const lagMs = clock.monotonicMs() - call.dueAtMonotonicMs;
-    let observation: Observation = { kind: "failed", code: "connect", detail: "not asked" };
-    try {
-      const answer = await source.setup.callSource.poll(call, source.takeToken);
-      observation = answer.observation;
-      this.#noteClock(source, answer);
-      metrics.pollFinished(outcomeOf(observation, call), lagMs);
-    } catch (error) {
-      logger.error({ source: source.name, call_id: call.callId, error: String(error) }, "poll.failed_unexpectedly");
-    }
-    const change = source.gate.finished(observation);
-    this.#announce(source, change);
-    call.isFirstPoll = false;
-    try {
-      await this.#conclude(call, observation);
-    } catch (error) {
-      // The store refused or is away: nothing was written, and the next poll sees the same again.
-      logger.warn({ source: source.name, call_id: call.callId, error: String(error) }, "poll.commit_failed");
-      call.isBusy = false;
-      if (!call.isDropped) this.#scheduleNext(call, commitRetryMs * (1 + this.#random()));
-    }
+  }
+
+  #end(call: PolledCall, delayMs: number): void {
     call.isBusy = false;
     this.#busy -= 1;
+    this.#scheduleNext(call, delayMs);
     if (this.#busy === 0) this.#idle?.();
-    this.#pump(source);
-  }
-
-  /** Decides what the answer means, commits what must be, and lets the call wait for its next poll. */
-  async #conclude(call: PolledCall, observation: Observation): Promise<void> {
-    if (call.isDropped) return;
-    const { clock, logger } = this.#options;
-    const { gate, setup } = call.source;
-    const nowMs = clock.nowMs();
-    const decision = decideAfterPoll(
-      {
-        status: call.callStatus,
-        memory: call.memory,
-        youngestWatchAtMs: call.youngestWatchAtMs,
-        earliestDeadlineAtMs: call.earliestDeadlineAtMs,
-      },
-      observation,
-      { nowMs, witnessAtMs: gate.lastGoodPollAtMs, jitter: this.#random() },
-      setup.policy,
-    );
-    if (decision.endingUnwitnessed) this.#announce(call.source, gate.noteUnwitnessed(call));
-    else gate.forgetUnwitnessed(call);
-    if (decision.anomaly) logger.warn({ source: call.source.name, call_id: call.callId, from: call.status }, "call.status_went_backwards");
-    const held = decision.endingUnwitnessed && gate.isMisconfigured;
-    const changes = held ? decision.changes.filter((change) => change.kind !== "end") : decision.changes;
-    if (changes.length > 0 || (decision.confirmed && call.untold)) {
-      await this.#commit(call, decision, changes, nowMs);
-      if (call.isDropped) return;
-    }
-    call.memory = decision.memory;
-    call.lastGoodPollAtMs = decision.lastGoodPollAtMs;
-    call.isBusy = false;
-    this.#scheduleNext(call, this.#delayAfter(call, decision));
-  }
-
-  async #commit(
-    call: PolledCall,
-    decision: Pick<PollDecision, "lastGoodPollAtMs" | "confirmed">,
-    changes: readonly CallChange[],
-    nowMs: number,
-  ): Promise<void> {
-    const { store, dispatch, notify, metrics } = this.#options;
-    this.#commitsInFlight += 1;
-    let result: CallCommitResult;
-    try {
-      result = await store.commitCall({
-        callId: call.callId,
-        expectedVersion: call.version,
-        nowMs,
-        lastGoodPollAtMs: decision.lastGoodPollAtMs,
-        confirmed: decision.confirmed,
-        changes,
-      });
-    } finally {
-      this.#commitsInFlight -= 1;
-    }
-    if (result.kind === "committed") {
-      dispatch(result.jobs);
-      notify(result.notices);
-      for (const notice of result.notices) metrics.eventCommitted(notice.eventType);
-    }
-    if (result.call === null) this.#drop(call);
-    else call.merge(result.call);
-  }
-
-  #delayAfter(call: PolledCall, decision: PollDecision): number {
-    if (decision.next.kind === "delay") return decision.next.delayMs;
-    const minIntervalMs = call.ageIntervalMs(this.#options.clock.nowMs());
-    if (minIntervalMs !== call.minIntervalMs) {
-      call.source.gate.changeLoad(call.minIntervalMs, -1);
-      call.source.gate.changeLoad(minIntervalMs, 1);
-      call.minIntervalMs = minIntervalMs;
-    }
-    // Calls registered together drift apart; the mean stays the interval.
-    return this.#intervalOf(call) * (0.9 + 0.2 * this.#random());
-  }
-
-  #intervalOf(call: PolledCall): number {
-    return Math.max(call.source.gate.intervalMs, call.minIntervalMs);
+    if (!this.#waitsForCommits || !this.#verdicts.hasRoom) return;
+    this.#waitsForCommits = false;
+    for (const source of this.#sources.values()) this.#pump(source);
   }
 
   /** Never later than the deadline, which wants one more poll. */
   #scheduleNext(call: PolledCall, delayMs: number): void {
-    if (this.#stopping || call.isDropped) return;
+    if (this.#stopped !== null || call.isDropped) return;
     const { clock } = this.#options;
     const toDeadlineMs = call.earliestDeadlineAtMs - clock.nowMs();
     const waitMs = toDeadlineMs > 0 ? Math.min(delayMs, toDeadlineMs) : delayMs;
@@ -357,18 +269,19 @@ export class Poller {
 
   #announce(source: PolledSource, change: SourceChange): void {
     if (change === "none") return;
+    if (change === "vindicated") this.#judgeAnew(source);
+    const event = change === "suspended" ? "suspended" : "resumed";
     const health = source.gate.health();
-    if (change === "resumed") this.#judgeAnew(source);
-    this.#options.logger.warn({ source: source.name, state: health.state, reason: health.reason }, `source.${change}`);
-    this.#options.onSourceChange(health, change);
+    this.#options.logger.warn({ source: source.name, state: health.state, reason: health.reason }, `source.${event}`);
+    this.#options.onSourceChange(health, event);
   }
 
-  /** What the source denied while it was suspended says nothing about the calls. */
+  /** What a misconfigured source denied says nothing about the calls. */
   #judgeAnew(source: PolledSource): void {
-    for (const call of this.#calls.values()) {
+    for (const call of this.#calls.all()) {
       if (call.source !== source || call.memory.denial === null) continue;
       call.memory = forgetDenials(call.memory);
-      if (!call.isBusy && !call.isQueued) this.#scheduleNext(call, this.#random() * this.#intervalOf(call));
+      if (!call.isBusy && !call.isQueued) this.#scheduleNext(call, this.#random() * call.intervalMs);
     }
   }
 
@@ -376,34 +289,15 @@ export class Poller {
   #expireUnpolled(source: PolledSource): void {
     const nowMs = this.#options.clock.nowMs();
     for (const call of source.gate.queue.entries()) {
-      if (nowMs - call.earliestDeadlineAtMs < maxDeadlineWaitMs || call.isBusy) continue;
-      void this.#expire(call, nowMs);
+      if (!this.#verdicts.hasRoom) return;
+      if (nowMs - call.earliestDeadlineAtMs >= maxDeadlineWaitMs) void this.#expire(call, nowMs);
     }
   }
 
   async #expire(call: PolledCall, nowMs: number): Promise<void> {
-    call.isBusy = true;
-    try {
-      await this.#commit(call, { lastGoodPollAtMs: call.lastGoodPollAtMs, confirmed: false }, [{ kind: "expire" }], nowMs);
-    } catch (error) {
-      this.#options.logger.warn({ call_id: call.callId, error: String(error) }, "poll.commit_failed");
-    }
-    call.isBusy = false;
+    call.source.gate.queue.remove(call);
+    this.#begin(call);
+    await this.#verdicts.expire(call, nowMs);
+    this.#end(call, call.intervalMs);
   }
-
-  #noteClock(source: PolledSource, { upstreamDateMs }: PollAnswer): void {
-    if (upstreamDateMs === null) return;
-    // The header has whole seconds: half of one is the best guess.
-    source.clockSkewMs = this.#options.clock.nowMs() - upstreamDateMs - 500;
-    this.#options.metrics.clockSkew(source.clockSkewMs);
-  }
-}
-
-function sidKey(sourceName: string, scope: string, callSid: string): string {
-  return `${sourceName} ${scope} ${callSid}`;
-}
-
-function outcomeOf(observation: Observation, call: PolledCall): string {
-  if (observation.kind === "status") return observation.status === call.status ? "unchanged" : "transition";
-  return observation.kind === "failed" ? observation.code : observation.kind;
 }

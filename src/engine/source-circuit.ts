@@ -3,8 +3,8 @@ const minPolls = 10;
 
 /** Counts the failures of the last 10 s, second by second: more than half of at least 10 polls opens the circuit. */
 export class SourceCircuit {
-  readonly #polls = new Array<number>(windowSeconds).fill(0);
-  readonly #failures = new Array<number>(windowSeconds).fill(0);
+  readonly #polls = Array.from({ length: windowSeconds }, () => 0);
+  readonly #failures = Array.from({ length: windowSeconds }, () => 0);
   #second = 0;
 
   /** Whether this outcome makes it trip. */

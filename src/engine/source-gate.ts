@@ -2,9 +2,10 @@ import type { Observation } from "../domain/call.ts";
 import type { Source, SourceHealth, SourceStateName } from "../domain/source.ts";
 import type { Clock } from "../ports/clock.ts";
 import { SourceCircuit } from "./source-circuit.ts";
+import { SourceLoad } from "./source-load.ts";
 import { SourceQueue } from "./source-queue.ts";
 import type { Queued } from "./source-queue.ts";
-import { TokenBucket } from "./token-bucket.ts";
+import { SourceRate } from "./source-rate.ts";
 
 export type SourceGateOptions = {
   readonly source: Source;
@@ -16,8 +17,8 @@ export type SourceGateOptions = {
   readonly maxInFlight?: number;
 };
 
-/** What an answer did to the source. */
-export type SourceChange = "none" | "suspended" | "resumed";
+/** What an answer did to the source. `vindicated`: it goes on, and what it denied before says nothing about the calls. */
+export type SourceChange = "none" | "suspended" | "resumed" | "vindicated";
 
 type Suspension = {
   readonly reason: "unauthorized" | "forbidden" | "misconfigured" | "upstream_errors";
@@ -39,49 +40,54 @@ const misconfiguredCalls = 10;
 /**
  * Who may be polled at one source, and when.
  *
- * open          -> tokens of the rate; first polls ahead of repeats, on half of the rate while repeats are due
+ * open          -> within the rate; first polls ahead of repeats, on half of the rate while repeats are due
  * throttled     -> after a 429: nothing until `Retry-After` (or a backoff), then a lower rate that recovers
  * suspended     -> 401/403, or ten calls that only 400/404 without a witness (`misconfigured`): one probe at a time
  * circuit open  -> too many failures: one probe at a time
  *
  * A probe's answer that is none of 401, 403, 429 and a failure ends the suspension; `misconfigured` takes a parsed 200.
+ * Answers to polls that were on the wire when it began are no probes.
  * All of it is memory: after a restart the source is `unproven` until it answers.
  */
 export class SourceGate<Entry extends Queued> {
   readonly queue = new SourceQueue<Entry>();
   readonly #options: SourceGateOptions;
-  readonly #bucket: TokenBucket;
-  readonly #firstBucket: TokenBucket;
+  readonly #maxInFlight: number;
+  readonly #rate: SourceRate;
+  readonly #firstsRate: SourceRate;
+  readonly #load = new SourceLoad();
   readonly #circuit = new SourceCircuit();
   readonly #unwitnessed = new Set<Entry>();
   #suspension: Suspension | null = null;
-  #probing = false;
+  #probe: Entry | null = null;
   #inFlight = 0;
+  #intervalMs: number;
   #rateFactor = 1;
   #rateChangedAtMonotonicMs = 0;
-  #throttledUntilMonotonicMs = 0;
+  #throttledUntilMonotonicMs = -Infinity;
   #throttles = 0;
-  #lastGoodPollAtMs: number | null = null;
   #lastGoodMonotonicMs = -Infinity;
   #stateSinceMs: number | null = null;
   #lastState: SourceStateName = "unproven";
-  /** Calls at the source's own interval, and polls a second of the slower ones. */
-  #load = { calls: 0, slowPollsPerSecond: 0 };
 
   constructor(options: SourceGateOptions) {
-    const nowMs = options.clock.monotonicMs();
     this.#options = options;
-    this.#bucket = new TokenBucket(options.source.maxPollsPerSecond, nowMs);
-    this.#firstBucket = new TokenBucket(options.source.maxPollsPerSecond / 2, nowMs);
+    this.#maxInFlight = options.maxInFlight ?? maxInFlightDefault;
+    this.#rate = new SourceRate(options.source.maxPollsPerSecond);
+    this.#firstsRate = new SourceRate(options.source.maxPollsPerSecond / 2);
+    this.#intervalMs = options.intervalMinMs;
   }
 
+  /** As the wall clock stands now: setting it makes a witness neither older nor younger. */
   get lastGoodPollAtMs(): number | null {
-    return this.#lastGoodPollAtMs;
+    const { clock } = this.#options;
+    if (this.#lastGoodMonotonicMs === -Infinity) return null;
+    return Math.round(clock.nowMs() - (clock.monotonicMs() - this.#lastGoodMonotonicMs));
   }
 
-  /** Nothing but probes goes out. */
+  /** Nothing but probes goes out, or nothing at all. */
   get isClosed(): boolean {
-    return this.#suspension !== null;
+    return this.#suspension !== null || this.#options.clock.monotonicMs() < this.#throttledUntilMonotonicMs;
   }
 
   get isMisconfigured(): boolean {
@@ -90,79 +96,79 @@ export class SourceGate<Entry extends Queued> {
 
   /** The poll interval in force: the least one, stretched evenly when the rate does not allow it. */
   get intervalMs(): number {
-    const { source, intervalMinMs } = this.#options;
-    const rate = source.maxPollsPerSecond * this.#rateFactor;
-    const left = Math.max(rate - this.#load.slowPollsPerSecond, rate / 10);
-    return Math.max(intervalMinMs, (this.#load.calls / left) * 1000);
+    return this.#intervalMs;
   }
 
   /** Whether so many more calls would stretch the interval past half an hour. */
   isSaturatedBy(additional: number): boolean {
+    // Past the longest interval that an age asks for, all calls weigh the same.
     return ((this.#load.calls + additional) / this.#options.source.maxPollsPerSecond) * 1000 > saturatedIntervalMs;
   }
 
   /** Counts a call in or out of the load; `minIntervalMs` 0: it is polled at the source's own interval. */
   changeLoad(minIntervalMs: number, delta: 1 | -1): void {
-    if (minIntervalMs === 0) this.#load.calls += delta;
-    else this.#load.slowPollsPerSecond += (delta * 1000) / minIntervalMs;
+    this.#load.change(minIntervalMs, delta);
+    this.#stretch();
   }
 
   /** The next one to poll now; null: nobody, or not yet. Every entry taken must come back through `finished`. */
   take(): Entry | null {
     const nowMs = this.#options.clock.monotonicMs();
-    if (this.#inFlight >= (this.#options.maxInFlight ?? maxInFlightDefault)) return null;
+    if (this.#inFlight >= this.#maxInFlight || nowMs < this.#throttledUntilMonotonicMs || this.#rate.waitMs(nowMs) > 0) return null;
     const entry = this.#suspension === null ? this.#takeOpen(nowMs) : this.#takeProbe(this.#suspension, nowMs);
-    if (entry !== null) this.#inFlight += 1;
+    if (entry === null) return null;
+    this.#inFlight += 1;
+    this.#rate.note(nowMs);
+    if (entry.isFirstPoll) this.#firstsRate.note(nowMs);
     return entry;
   }
 
   /** For the immediate second try inside a poll. */
   takeToken(): boolean {
-    return this.#suspension === null && this.#bucket.take(this.#options.clock.monotonicMs());
+    const nowMs = this.#options.clock.monotonicMs();
+    if (this.isClosed || this.#rate.waitMs(nowMs) > 0) return false;
+    this.#rate.note(nowMs);
+    return true;
   }
 
   /** How long until `take` may give something; null: not before something finishes or is added. */
   get waitMs(): number | null {
+    if (this.queue.size === 0 || this.#inFlight >= this.#maxInFlight || this.#probe !== null) return null;
     const nowMs = this.#options.clock.monotonicMs();
-    if (this.queue.firstCount + this.queue.repeatCount === 0 || this.#inFlight >= (this.#options.maxInFlight ?? maxInFlightDefault))
-      return null;
-    if (this.#suspension !== null) return this.#probing ? null : Math.max(1, this.#suspension.probeAtMonotonicMs - nowMs);
-    const tokenMs = this.queue.repeatCount > 0 ? this.#bucket.waitMs(nowMs) : Math.max(this.#bucket.waitMs(nowMs), 0);
-    return Math.max(1, tokenMs, this.#throttledUntilMonotonicMs - nowMs);
+    const probeMs = (this.#suspension?.probeAtMonotonicMs ?? 0) - nowMs;
+    return Math.max(1, probeMs, this.#rate.waitMs(nowMs), this.#throttledUntilMonotonicMs - nowMs);
   }
 
   /** Takes the answer of a poll into account; once for every entry taken. */
-  finished(observation: Observation): SourceChange {
+  finished(entry: Entry, observation: Observation): SourceChange {
     const nowMs = this.#options.clock.monotonicMs();
+    const wasProbe = this.#probe === entry;
     this.#inFlight -= 1;
-    const wasProbe = this.#probing;
-    this.#probing = false;
+    if (wasProbe) this.#probe = null;
     switch (observation.kind) {
       case "unauthorized":
+        if (wasProbe) this.#postponeProbe(nowMs);
         return this.#suspend(observation.statusCode === 401 ? "unauthorized" : "forbidden", nowMs);
       case "rate_limited":
+        if (wasProbe) this.#postponeProbe(nowMs);
         this.#throttle(observation.retryAfterMs, nowMs);
-        if (this.#suspension !== null && wasProbe) this.#postponeProbe(this.#suspension, nowMs);
         return "none";
       case "failed":
-        if (this.#suspension !== null) {
-          if (wasProbe) this.#postponeProbe(this.#suspension, nowMs);
-          return "none";
-        }
-        if (this.#circuit.record(true, nowMs)) this.#suspend("upstream_errors", nowMs);
+        if (wasProbe) this.#postponeProbe(nowMs);
+        if (this.#suspension === null && this.#circuit.record(true, nowMs)) this.#suspend("upstream_errors", nowMs);
         return "none";
       case "status":
-        this.#lastGoodPollAtMs = this.#options.clock.nowMs();
         this.#lastGoodMonotonicMs = nowMs;
         this.#throttles = 0;
         this.#unwitnessed.clear();
         this.#circuit.record(false, nowMs);
-        return this.#resume();
+        return wasProbe || this.isMisconfigured ? this.#resume() : "none";
       case "not_found":
       case "rejected":
         this.#circuit.record(false, nowMs);
-        if (this.#suspension?.reason !== "misconfigured") return this.#resume();
-        if (wasProbe) this.#postponeProbe(this.#suspension, nowMs);
+        if (!wasProbe) return "none";
+        if (!this.isMisconfigured) return this.#resume();
+        this.#postponeProbe(nowMs);
         return "none";
     }
   }
@@ -199,7 +205,7 @@ export class SourceGate<Entry extends Queued> {
       state,
       reason,
       sinceMs: this.#stateSinceMs,
-      lastGoodPollAtMs: this.#lastGoodPollAtMs,
+      lastGoodPollAtMs: this.lastGoodPollAtMs,
       intervalMs,
     };
   }
@@ -209,54 +215,47 @@ export class SourceGate<Entry extends Queued> {
     if (this.#suspension?.reason === "upstream_errors") return { state: "circuit_open", reason: "upstream_errors" };
     if (this.#suspension !== null) return { state: "suspended", reason: this.#suspension.reason };
     if (this.#rateFactor < 1 || nowMs < this.#throttledUntilMonotonicMs) return { state: "slowed", reason: "rate_limited" };
-    if (this.intervalMs > this.#options.intervalMaxMs) return { state: "slowed", reason: "interval" };
+    if (this.#intervalMs > this.#options.intervalMaxMs) return { state: "slowed", reason: "interval" };
     return nowMs - this.#lastGoodMonotonicMs > this.#options.witnessMs
       ? { state: "unproven", reason: null }
       : { state: "ok", reason: null };
   }
 
   #takeOpen(nowMs: number): Entry | null {
-    if (nowMs < this.#throttledUntilMonotonicMs || this.#bucket.waitMs(nowMs) > 0) return null;
-    const firstsMayGo = this.queue.firstCount > 0 && (this.queue.repeatCount === 0 || this.#firstBucket.waitMs(nowMs) === 0);
-    let entry: Entry | null = null;
-    if (firstsMayGo) {
-      entry = this.queue.takeFirst();
-      this.#firstBucket.take(nowMs);
-    }
-    entry ??= this.queue.takeRepeat() ?? this.queue.takeFirst();
-    if (entry !== null) this.#bucket.take(nowMs);
-    return entry;
+    const { queue } = this;
+    const firstsMayGo = queue.repeatCount === 0 || this.#firstsRate.waitMs(nowMs) === 0;
+    return (firstsMayGo ? queue.takeFirst() : null) ?? queue.takeRepeat();
   }
 
   #takeProbe(suspension: Suspension, nowMs: number): Entry | null {
-    if (this.#probing || nowMs < suspension.probeAtMonotonicMs || nowMs < this.#throttledUntilMonotonicMs) return null;
-    const entry = this.queue.takeFirst() ?? this.queue.takeRepeat();
-    this.#probing = entry !== null;
-    return entry;
+    if (this.#probe !== null || nowMs < suspension.probeAtMonotonicMs) return null;
+    this.#probe = this.queue.takeFirst() ?? this.queue.takeRepeat();
+    return this.#probe;
   }
 
   #suspend(reason: Suspension["reason"], nowMs: number): SourceChange {
-    const before = this.#suspension;
-    const wasSuspended = before !== null && before.reason !== "upstream_errors";
-    if (before !== null && (before.reason === reason || wasSuspended)) {
-      if (nowMs >= before.probeAtMonotonicMs) this.#postponeProbe(before, nowMs);
-      return "none";
-    }
+    const before = this.#suspension?.reason ?? null;
+    // An open circuit is no suspension that anybody was told of; every other one stands as it is.
+    if (before !== null && (before !== "upstream_errors" || reason === "upstream_errors")) return "none";
     this.#suspension = { reason, probeInMs: probeMinMs, probeAtMonotonicMs: nowMs + probeMinMs };
     return reason === "upstream_errors" ? "none" : "suspended";
   }
 
-  #postponeProbe(suspension: Suspension, nowMs: number): void {
+  #postponeProbe(nowMs: number): void {
+    const suspension = this.#suspension;
+    if (suspension === null) return;
     suspension.probeInMs = Math.min(suspension.probeInMs * 2, probeMaxMs);
     suspension.probeAtMonotonicMs = nowMs + suspension.probeInMs;
   }
 
   #resume(): SourceChange {
-    const before = this.#suspension;
-    if (before === null) return "none";
+    const reason = this.#suspension?.reason ?? null;
     this.#suspension = null;
+    this.#probe = null;
+    if (reason === null) return "none";
     this.#circuit.reset();
-    return before.reason === "upstream_errors" ? "none" : "resumed";
+    if (reason === "misconfigured") return "vindicated";
+    return reason === "upstream_errors" ? "none" : "resumed";
   }
 
   #throttle(retryAfterMs: number | null, nowMs: number): void {
@@ -272,10 +271,16 @@ export class SourceGate<Entry extends Queued> {
   }
 
   #setRateFactor(factor: number, nowMs: number): void {
+    const rate = this.#options.source.maxPollsPerSecond * factor;
     this.#rateFactor = factor;
     this.#rateChangedAtMonotonicMs = nowMs;
-    const rate = this.#options.source.maxPollsPerSecond * factor;
-    this.#bucket.setRate(rate, nowMs);
-    this.#firstBucket.setRate(rate / 2, nowMs);
+    this.#rate.set(rate);
+    this.#firstsRate.set(rate / 2);
+    this.#stretch();
+  }
+
+  #stretch(): void {
+    const { source, intervalMinMs } = this.#options;
+    this.#intervalMs = Math.max(intervalMinMs, this.#load.intervalMs(source.maxPollsPerSecond * this.#rateFactor));
   }
 }

@@ -17,12 +17,12 @@ export class SourceQueue<Entry extends Queued> {
   #repeatCount = 0;
   #firstCount = 0;
 
-  get repeatCount(): number {
-    return this.#repeatCount;
+  get size(): number {
+    return this.#firstCount + this.#repeatCount;
   }
 
-  get firstCount(): number {
-    return this.#firstCount;
+  get repeatCount(): number {
+    return this.#repeatCount;
   }
 
   add(entry: Entry): void {
@@ -69,6 +69,16 @@ export class SourceQueue<Entry extends Queued> {
     for (const fifo of [this.#firsts, ...this.#repeats.values()]) for (const entry of fifo.entries()) if (entry.isQueued) yield entry;
   }
 
+  /** Who waits longest of the first polls and of each account. */
+  *heads(): Generator<Entry> {
+    for (const fifo of [this.#firsts, ...this.#repeats.values()])
+      for (const entry of fifo.entries())
+        if (entry.isQueued) {
+          yield entry;
+          break;
+        }
+  }
+
   #next(fifo: Fifo<Entry>): Entry | null {
     for (let entry = fifo.shift(); entry !== null; entry = fifo.shift())
       if (entry.isQueued) {
@@ -96,11 +106,17 @@ class Fifo<T> {
     if (this.size === 0) return null;
     const item = this.#items[this.#head] as T;
     this.#head += 1;
-    if (this.#head > 1024 && this.#head * 2 > this.#items.length) {
+    if (this.size === 0) this.#clear();
+    else if (this.#head > 1024 && this.#head * 2 > this.#items.length) {
       this.#items = this.#items.slice(this.#head);
       this.#head = 0;
     }
     return item;
+  }
+
+  #clear(): void {
+    this.#items = [];
+    this.#head = 0;
   }
 
   *entries(): Generator<T> {

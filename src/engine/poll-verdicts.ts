@@ -1,0 +1,119 @@
+import { decideAfterPoll } from "../domain/poll-decision.ts";
+import type { PollDecision } from "../domain/poll-decision.ts";
+import type { Observation } from "../domain/call.ts";
+import type { CallCommit, CallStore, Notice } from "../ports/call-store.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { SendJob } from "../ports/send-job.ts";
+import type { Logger, Metrics } from "../ports/telemetry.ts";
+import type { PolledCall } from "./polled-call.ts";
+import type { PolledCalls } from "./polled-calls.ts";
+import type { PolledSource } from "./polled-source.ts";
+import type { SourceChange } from "./source-gate.ts";
+
+export type PollVerdictsOptions = {
+  readonly store: CallStore;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Webhooks of a commit, leased. */
+  readonly dispatch: (jobs: readonly SendJob[]) => void;
+  readonly notify: (notices: readonly Notice[]) => void;
+};
+
+type Finding = Omit<CallCommit, "callId" | "expectedVersion">;
+
+const maxCommitsInFlight = 1000;
+
+/**
+ * What an answer means for a call, and its commit. Memory changes after the commit, never before, and nothing leaves the
+ * process until then; the commits in flight are bounded, so that polls wait for a slow store.
+ */
+export class PollVerdicts {
+  readonly #options: PollVerdictsOptions;
+  readonly #calls: PolledCalls;
+  readonly #random: () => number;
+  readonly #announce: (source: PolledSource, change: SourceChange) => void;
+  #commitsInFlight = 0;
+
+  constructor(
+    options: PollVerdictsOptions,
+    calls: PolledCalls,
+    random: () => number,
+    announce: (source: PolledSource, change: SourceChange) => void,
+  ) {
+    this.#options = options;
+    this.#calls = calls;
+    this.#random = random;
+    this.#announce = announce;
+  }
+
+  get hasRoom(): boolean {
+    return this.#commitsInFlight < maxCommitsInFlight;
+  }
+
+  /** Resolves with the wait until the call's next poll, in milliseconds. */
+  async conclude(call: PolledCall, observation: Observation): Promise<number> {
+    if (call.isDropped) return 0;
+    this.#calls.followWallClock();
+    const nowMs = this.#options.clock.nowMs();
+    const decision = this.#decide(call, observation, nowMs);
+    const { lastGoodPollAtMs, confirmed } = decision;
+    const isHeld = decision.endingUnwitnessed && call.source.gate.isMisconfigured;
+    const changes = isHeld ? decision.changes.filter((change) => change.kind !== "end") : decision.changes;
+    if (changes.length > 0 || (confirmed && call.untold)) {
+      const isCommitted = await this.#commit(call, { nowMs, lastGoodPollAtMs, confirmed, changes });
+      // Nothing was written, so nothing is remembered: the next poll sees the same again.
+      if (!isCommitted) return call.intervalMs * (1 + this.#random());
+    }
+    call.memory = decision.memory;
+    call.lastGoodPollAtMs = lastGoodPollAtMs;
+    return this.#delayAfter(call, decision);
+  }
+
+  /** The watches whose deadline has passed end without another poll. Never rejects. */
+  async expire(call: PolledCall, nowMs: number): Promise<void> {
+    await this.#commit(call, { nowMs, lastGoodPollAtMs: call.lastGoodPollAtMs, confirmed: false, changes: [{ kind: "expire" }] });
+  }
+
+  #decide(call: PolledCall, observation: Observation, nowMs: number): PollDecision {
+    const { gate, setup, name } = call.source;
+    const { callStatus: status, memory, youngestWatchAtMs, earliestDeadlineAtMs } = call;
+    const context = { nowMs, witnessAtMs: gate.lastGoodPollAtMs, jitter: this.#random() };
+    const decision = decideAfterPoll({ status, memory, youngestWatchAtMs, earliestDeadlineAtMs }, observation, context, setup.policy);
+    if (decision.endingUnwitnessed) this.#announce(call.source, gate.noteUnwitnessed(call));
+    else gate.forgetUnwitnessed(call);
+    if (decision.anomaly)
+      this.#options.logger.warn({ source: name, call_id: call.callId, from: call.status }, "call.status_went_backwards");
+    return decision;
+  }
+
+  /** False: the store refused or is away, and nothing has changed. */
+  async #commit(call: PolledCall, finding: Finding): Promise<boolean> {
+    const { store, metrics, logger, dispatch, notify } = this.#options;
+    this.#commitsInFlight += 1;
+    try {
+      const result = await store.commitCall({ callId: call.callId, expectedVersion: call.version, ...finding });
+      if (result.call === null) this.#calls.remove(call);
+      else call.merge(result.call);
+      if (result.kind === "stale") return true;
+      dispatch(result.jobs);
+      notify(result.notices);
+      for (const notice of result.notices) metrics.eventCommitted(notice.eventType);
+      return true;
+    } catch (error) {
+      logger.warn({ source: call.source.name, call_id: call.callId, error: String(error) }, "poll.commit_failed");
+      return false;
+    } finally {
+      this.#commitsInFlight -= 1;
+    }
+  }
+
+  #delayAfter(call: PolledCall, { next }: PollDecision): number {
+    this.#calls.noteAge(call);
+    const { gate, setup } = call.source;
+    // Calls registered together drift apart; the mean stays the interval.
+    if (next.kind !== "delay") return call.intervalMs * (0.9 + 0.2 * this.#random());
+    // Where everybody waits longer than usual, trouble is no way to be asked more often.
+    return gate.intervalMs > setup.intervalMinMs ? Math.max(next.delayMs, gate.intervalMs) : next.delayMs;
+  }
+}

@@ -1,0 +1,84 @@
+import type { WatchedCall } from "../ports/call-store.ts";
+import type { Clock } from "../ports/clock.ts";
+import { PolledCall } from "./polled-call.ts";
+import type { PolledSource } from "./polled-source.ts";
+
+/** A wall clock that differs by more than this was set. */
+const wallStepMs = 1000;
+
+/** Every watched call of this process, found by its id and by what a registration knows of it. Each counts in its source's load. */
+export class PolledCalls {
+  readonly #clock: Clock;
+  readonly #byId = new Map<string, PolledCall>();
+  readonly #bySid = new Map<string, PolledCall>();
+  /** One string an account, however many rows named it. */
+  readonly #accountIds = new Map<string, string>();
+
+  /** Wall less monotonic time. */
+  #wallOffsetMs: number;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#wallOffsetMs = clock.nowMs() - clock.monotonicMs();
+  }
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  get(callId: string): PolledCall | undefined {
+    return this.#byId.get(callId);
+  }
+
+  find(sourceName: string, scope: string, callSid: string): PolledCall | undefined {
+    return this.#bySid.get(sidKey(sourceName, scope, callSid));
+  }
+
+  all(): IterableIterator<PolledCall> {
+    return this.#byId.values();
+  }
+
+  add(source: PolledSource, call: WatchedCall): PolledCall {
+    const accountId = this.#accountIds.get(call.accountId) ?? call.accountId;
+    this.#accountIds.set(accountId, accountId);
+    const added = new PolledCall(source, { ...call, accountId });
+    this.#byId.set(call.callId, added);
+    this.#bySid.set(sidKey(source.name, call.scope, call.callSid), added);
+    added.minIntervalMs = added.ageIntervalMs(this.#clock.nowMs());
+    source.gate.changeLoad(added.minIntervalMs, 1);
+    return added;
+  }
+
+  /** An older call asks for a longer interval. */
+  noteAge(call: PolledCall): void {
+    const minIntervalMs = call.ageIntervalMs(this.#clock.nowMs());
+    if (minIntervalMs === call.minIntervalMs) return;
+    call.source.gate.changeLoad(call.minIntervalMs, -1);
+    call.source.gate.changeLoad(minIntervalMs, 1);
+    call.minIntervalMs = minIntervalMs;
+  }
+
+  remove(call: PolledCall): void {
+    if (call.isDropped) return;
+    const { gate, name } = call.source;
+    call.isDropped = true;
+    gate.queue.remove(call);
+    gate.forgetUnwitnessed(call);
+    gate.changeLoad(call.minIntervalMs, -1);
+    this.#byId.delete(call.callId);
+    this.#bySid.delete(sidKey(name, call.scope, call.callSid));
+  }
+
+  /** Where somebody set the wall clock, what is counted from a wall time goes on from where it was. */
+  followWallClock(): void {
+    const offsetMs = this.#clock.nowMs() - this.#clock.monotonicMs();
+    const steppedMs = Math.round(offsetMs - this.#wallOffsetMs);
+    if (Math.abs(steppedMs) < wallStepMs) return;
+    this.#wallOffsetMs = offsetMs;
+    for (const call of this.#byId.values()) call.shiftTimes(steppedMs);
+  }
+}
+
+function sidKey(sourceName: string, scope: string, callSid: string): string {
+  return `${sourceName} ${scope} ${callSid}`;
+}

@@ -1,0 +1,39 @@
+/** Longer than the rate asks for, so that what the network bunches together is still within it where it arrives. */
+const slackRatio = 1.01;
+
+/**
+ * No second ever sees more than the rate (rounded up), however quiet the one before was: a poll may go when the one a
+ * second's worth before it is a second old. A bucket of one second's worth would let two of them through in one second.
+ * A rate below one is one poll in that many seconds. Time is monotonic milliseconds.
+ */
+export class SourceRate {
+  /** When the latest ones were granted; as many as one second may hold. */
+  readonly #grantedAtMs: Float64Array;
+  #next = 0;
+  #burst = 1;
+  #spanMs = 1000;
+
+  constructor(ratePerSecond: number) {
+    this.#grantedAtMs = new Float64Array(Math.max(1, Math.ceil(ratePerSecond))).fill(-Infinity);
+    this.set(ratePerSecond);
+  }
+
+  /** At most the rate it was made with. */
+  set(ratePerSecond: number): void {
+    this.#burst = Math.min(Math.max(1, Math.ceil(ratePerSecond)), this.#grantedAtMs.length);
+    this.#spanMs = (this.#burst / ratePerSecond) * 1000 * slackRatio;
+  }
+
+  /** How long until the next may be granted; 0: now. */
+  waitMs(nowMs: number): number {
+    const size = this.#grantedAtMs.length;
+    const earlierMs = this.#grantedAtMs[(this.#next - this.#burst + size) % size] ?? -Infinity;
+    return Math.max(0, earlierMs + this.#spanMs - nowMs);
+  }
+
+  /** Notes one, whether or not there was room. */
+  note(nowMs: number): void {
+    this.#grantedAtMs[this.#next] = nowMs;
+    this.#next = (this.#next + 1) % this.#grantedAtMs.length;
+  }
+}

@@ -1,0 +1,81 @@
+import { describe, expect, test } from "vitest";
+import { SourceQueue } from "../../src/engine/source-queue.ts";
+import type { Queued } from "../../src/engine/source-queue.ts";
+
+type Entry = Queued & { readonly name: string };
+
+function repeat(accountId: string, name: string): Entry {
+  return { accountId, name, isFirstPoll: false, isQueued: false };
+}
+
+function first(name: string): Entry {
+  return { accountId: "a", name, isFirstPoll: true, isQueued: false };
+}
+
+function queueOf(...entries: readonly Entry[]) {
+  const queue = new SourceQueue<Entry>();
+  for (const entry of entries) queue.add(entry);
+  const repeats = () => Array.from({ length: queue.repeatCount }, () => queue.takeRepeat()?.name);
+  return { queue, repeats };
+}
+
+describe("who is polled next", () => {
+  test("accounts take turns, each with its oldest first", () => {
+    const { repeats } = queueOf(
+      repeat("a", "a1"),
+      repeat("a", "a2"),
+      repeat("a", "a3"),
+      repeat("b", "b1"),
+      repeat("b", "b2"),
+      repeat("c", "c1"),
+    );
+    expect(repeats()).toEqual(["a1", "b1", "c1", "a2", "b2", "a3"]);
+  });
+
+  test("an account that comes back waits for those that are there", () => {
+    const { queue, repeats } = queueOf(repeat("a", "a1"), repeat("b", "b1"), repeat("b", "b2"));
+    expect(queue.takeRepeat()?.name).toBe("a1");
+    queue.add(repeat("a", "a2"));
+    expect(repeats()).toEqual(["b1", "a2", "b2"]);
+  });
+
+  test("what is queued is queued once, and what was taken out is passed over", () => {
+    const [a1, a2, a3] = [repeat("a", "a1"), repeat("a", "a2"), repeat("a", "a3")];
+    const { queue, repeats } = queueOf(a1, a2, a3, a1);
+    queue.remove(a2);
+    queue.remove(a2);
+    expect(queue.size).toBe(2);
+    expect([...queue.entries()].map(({ name }) => name)).toEqual(["a1", "a3"]);
+    expect(repeats()).toEqual(["a1", "a3"]);
+    expect(queue.size).toBe(0);
+    expect(queue.takeRepeat()).toBeNull();
+  });
+
+  test("an account of which everything was taken out does not end the others' turns", () => {
+    const a1 = repeat("a", "a1");
+    const { queue, repeats } = queueOf(a1, repeat("b", "b1"));
+    queue.remove(a1);
+    expect(repeats()).toEqual(["b1"]);
+  });
+
+  test("first polls are a queue of their own", () => {
+    const { queue } = queueOf(repeat("a", "a1"), first("f1"), first("f2"));
+    expect([queue.takeFirst()?.name, queue.takeFirst()?.name, queue.takeFirst()]).toEqual(["f1", "f2", null]);
+    expect(queue.size).toBe(1);
+  });
+
+  test("the heads are who waits longest of the first polls and of each account", () => {
+    const a1 = repeat("a", "a1");
+    const { queue } = queueOf(a1, repeat("a", "a2"), repeat("b", "b1"), repeat("b", "b2"), first("f1"), first("f2"));
+    queue.remove(a1);
+    expect([...queue.heads()].map(({ name }) => name)).toEqual(["f1", "a2", "b1"]);
+  });
+
+  test("thousands pass through in the order they came", () => {
+    const names = Array.from({ length: 5000 }, (_, index) => `a${index}`);
+    const { queue, repeats } = queueOf(...names.slice(0, 3000).map((name) => repeat("a", name)));
+    const taken = Array.from({ length: 2000 }, () => queue.takeRepeat()?.name);
+    for (const name of names.slice(3000)) queue.add(repeat("a", name));
+    expect([...taken, ...repeats()]).toEqual(names);
+  });
+});

@@ -55,13 +55,12 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   const clock = overrides.clock ?? systemClock;
   const random = overrides.random ?? Math.random;
   const logger = createLogger(config.logLevel);
-  let oldestDuePollMs = () => 0;
   const policy = deliveryPolicyOf(config);
   const store = await openSqliteStore({ path: config.database.path, policy, onCommitted: (durationMs) => metrics.committed(durationMs) });
   stack.defer(() => store.close());
   const metrics = createMetrics(config.version, async () => ({
     store: await store.readFigures(),
-    oldestDuePollMs: oldestDuePollMs(),
+    oldestDuePollMs: poller.oldestDueMs(),
     nowMs: clock.nowMs(),
   }));
   const secretBox = createSecretBox(loadEncryptionKeys(secrets.encryptionKeys, config.database.path));
@@ -113,7 +112,6 @@ export async function createService(config: Config, secrets: Secrets, overrides:
       );
     },
   });
-  oldestDuePollMs = () => poller.oldestDueMs();
 
   const supervisor = new Supervisor({ clock, logger, metrics, onClockSetBack: (deltaMs) => store.shiftSchedule(deltaMs) });
   const cleaner = new Cleaner({ store, clock, retentionDays: config.retentionDays });

@@ -51,7 +51,6 @@ export class Demo implements AsyncDisposable {
       await startReceiver({
         secrets: [this.#secret],
         answers: (delivery) => this.#answer(delivery),
-        onDelivery: (delivery) => this.#out(describeDelivery(delivery)),
       }),
     );
     await Promise.all((["polyai-legacy", "polyai-agents"] as const).map((kind) => this.#startService(kind, simulator, signal)));
@@ -150,7 +149,7 @@ export class Demo implements AsyncDisposable {
     const service = this.#service("polyai-legacy");
     await service.kill();
     this.#killed = true;
-    this.#out("              --- service killed with SIGKILL, a webhook is owed; starting it again ---");
+    this.#out("              --- service killed with SIGKILL while it owes a webhook; starting it again ---");
     await service.start(signal);
   }
 
@@ -161,9 +160,10 @@ export class Demo implements AsyncDisposable {
     const taken = delivery.verification.kind === "verified" && !refusedForFlaky && !refusedForCrash;
     if (refusedForCrash) this.#owed = true;
     this.#record.add(delivery, taken);
-    if (!taken) this.#out("              (refused)");
+    const statusCode = taken ? 204 : delivery.verification.kind === "verified" ? 500 : 401;
+    this.#out(`${describeDelivery(delivery)}${taken ? "" : `  <- answered ${statusCode}`}`);
     this.#arrivals.emit("delivery");
-    return taken ? 204 : delivery.verification.kind === "verified" ? 500 : 401;
+    return statusCode;
   }
 
   async #until(isMet: () => boolean, signal: AbortSignal): Promise<void> {

@@ -1,6 +1,7 @@
 import { UsageError } from "./command.ts";
 import type { Command, Terminal } from "./command.ts";
 import { listenCommand } from "./listen.ts";
+import { openApiCommand } from "./openapi.ts";
 import { serveCommand } from "./serve.ts";
 import { simulateCommand } from "./simulate.ts";
 import { verifyCommand } from "./verify.ts";
@@ -12,6 +13,7 @@ const commands: Readonly<Record<string, Command>> = {
   listen: listenCommand,
   verify: verifyCommand,
   simulate: simulateCommand,
+  openapi: openApiCommand,
 };
 
 const exitCodes = { failed: 1, usage: 2 };

@@ -165,7 +165,7 @@ export class DeliveryGates {
   }
 }
 
-export function hostKeyOf(target: Pick<SendTarget, "accountId" | "origin">): string {
+function hostKeyOf(target: Pick<SendTarget, "accountId" | "origin">): string {
   return `${target.accountId} ${target.origin}`;
 }
 

@@ -48,10 +48,10 @@ export class Notifier {
 
   stop(): void {
     this.#stopped = true;
-    for (const waiters of [...this.#waiters.values()]) for (const settle of [...waiters]) settle(false);
+    for (const waiters of this.#waiters.values()) for (const settle of waiters) settle(false);
   }
 
   #wake(key: string): void {
-    for (const settle of [...(this.#waiters.get(key) ?? [])]) settle(true);
+    for (const settle of this.#waiters.get(key) ?? []) settle(true);
   }
 }

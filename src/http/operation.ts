@@ -2,8 +2,8 @@ import type { OpenAPIHono, RouteConfig } from "@hono/zod-openapi";
 import { z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { Env } from "./dependencies.ts";
-import { ProblemError, unprocessable } from "./problem.ts";
-import type { ParameterError, PointerError } from "./problem.ts";
+import { unprocessable } from "./problem.ts";
+import type { ParameterError, PointerError, ProblemError } from "./problem.ts";
 import { readJson } from "./request-guards.ts";
 import { problemSchema } from "./schemas/problem.ts";
 
@@ -86,7 +86,7 @@ export function pointerErrors(error: z.core.$ZodError): readonly PointerError[] 
   });
 }
 
-export function parameterErrors(error: z.core.$ZodError): readonly ParameterError[] {
+function parameterErrors(error: z.core.$ZodError): readonly ParameterError[] {
   return error.issues.flatMap((issue) => {
     if (issue.code === "unrecognized_keys") return issue.keys.map((key) => ({ parameter: key, detail: "is not a known parameter" }));
     return [{ parameter: issue.path.join("."), detail: issue.message }];

@@ -83,7 +83,7 @@ export function explainEndpoint(input: EndpointExplainInput): string {
   const owed = backlog === 0 ? "nothing is owed" : `${count(backlog, "webhook is", "webhooks are")} owed`;
   const pausedUntilMs = Math.max(endpoint.health.pausedUntilMs ?? 0, input.hostPausedUntilMs ?? 0);
   const held = whyHeld({ state: endpoint.state, reason: endpoint.reason, pausedUntilMs }, nowMs);
-  if (held !== null) return `${owed}, ${held}`;
+  if (held !== null) return `${owed}; nothing is sent ${held}`;
   const next = input.oldestDueAtMs !== null && input.oldestDueAtMs > nowMs ? `, the next at ${isoTime(input.oldestDueAtMs)}` : "";
   const { consecutiveFailures, failingSinceMs } = endpoint.health;
   if (consecutiveFailures === 0 || failingSinceMs === null) return `${owed}${next}`;

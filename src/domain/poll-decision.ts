@@ -49,8 +49,9 @@ export type PollContext = {
 
 export type PollDecision = {
   readonly memory: PollMemory;
+  /** When the status was last confirmed. A status not believed confirms nothing: the next event's `observed_after` is before it. */
   readonly lastGoodPollAtMs: number | null;
-  /** A parsed 200: what was told nothing yet may be told the status. */
+  /** A parsed 200 said that the call has the status this leaves it with: what was told nothing yet may be told it. */
   readonly confirmed: boolean;
   /** Empty: nothing to write. */
   readonly changes: readonly CallChange[];
@@ -62,21 +63,24 @@ export type PollDecision = {
   readonly anomaly: boolean;
 };
 
-type Step = Pick<PollDecision, "memory" | "changes" | "next"> & Partial<PollDecision>;
+type Step = Pick<PollDecision, "memory" | "changes" | "next"> & Partial<Pick<PollDecision, "confirmed" | "endingUnwitnessed" | "anomaly">>;
+
+const afterTheEnd: Step = { memory: freshPollMemory, changes: [], next: { kind: "none" } };
 
 /** Below this a backoff with full jitter would be no backoff. */
 const minDelayMs = 250;
-const halfHourMs = 30 * 60 * 1000;
+const hourMs = 60 * 60 * 1000;
 
 /**
  * What follows from one answer of the upstream. Answers about the source rather than the call (401, 403, 429) change
- * nothing here: the source gate acts on them. Past the deadline any other answer is the last, and the due watches expire.
+ * nothing here: the source gate acts on them. Past the deadline any other answer is the last, and the due watches
+ * expire. A call that ended stays as it is, whatever is said of it.
  */
 export function decideAfterPoll(input: PollInput, observation: Observation, context: PollContext, policy: PollPolicy): PollDecision {
-  const step = decideStep(input, observation, context, policy);
+  const step = input.status.terminal ? afterTheEnd : decideStep(input, observation, context, policy);
   const decision: PollDecision = {
-    lastGoodPollAtMs: observation.kind === "status" ? context.nowMs : input.status.lastGoodPollAtMs,
-    confirmed: observation.kind === "status",
+    lastGoodPollAtMs: step.confirmed === true ? context.nowMs : input.status.lastGoodPollAtMs,
+    confirmed: false,
     endingUnwitnessed: false,
     anomaly: false,
     ...step,
@@ -93,8 +97,8 @@ export function forgetDenials(memory: PollMemory): PollMemory {
 
 /** A call unchanged for an hour is polled every 30 s, for six every 2 minutes; 0 is the source's own interval. */
 export function minIntervalForAge(unchangedMs: number): number {
-  if (unchangedMs >= 12 * halfHourMs) return 120_000;
-  return unchangedMs >= 2 * halfHourMs ? 30_000 : 0;
+  if (unchangedMs >= 6 * hourMs) return 120_000;
+  return unchangedMs >= hourMs ? 30_000 : 0;
 }
 
 function decideStep(input: PollInput, observation: Observation, context: PollContext, policy: PollPolicy): Step {
@@ -117,7 +121,7 @@ function decideStep(input: PollInput, observation: Observation, context: PollCon
 function afterStatus({ status: known, memory }: PollInput, status: string, reason: string): Step {
   if (known.status === status) {
     const changes: CallChange[] = reason === known.reason ? [] : [{ kind: "reason", reason }];
-    return { memory: freshPollMemory, changes, next: { kind: "interval" } };
+    return { memory: freshPollMemory, changes, next: { kind: "interval" }, confirmed: true };
   }
   const backwards = known.status !== null && goesBackwards(known.status, status);
   if (backwards && memory.backwards !== status)
@@ -128,34 +132,30 @@ function afterStatus({ status: known, memory }: PollInput, status: string, reaso
     memory: freshPollMemory,
     changes: [{ kind: "status", status, reason, terminal, observedAfterMs }],
     next: terminal ? { kind: "none" } : { kind: "interval" },
+    confirmed: true,
     anomaly: backwards,
   };
 }
 
 function afterDenial(input: PollInput, kind: "not_found" | "rejected", context: PollContext, policy: PollPolicy): Step {
-  const { status: known, memory: before, youngestWatchAtMs } = input;
+  const { status: known, memory: before } = input;
   const { nowMs } = context;
   const seen = known.status !== null;
   // Once a status was seen, 400 and 404 say the same; before, only the same answer twice in a row is a streak.
-  const continues = before.denial !== null && (seen || before.denial.kind === kind);
-  const denial = {
-    kind,
-    count: continues ? (before.denial?.count ?? 0) + 1 : 1,
-    sinceMs: continues ? (before.denial?.sinceMs ?? nowMs) : nowMs,
-  };
+  const streak = before.denial !== null && (seen || before.denial.kind === kind) ? before.denial : null;
+  const denial = streak !== null ? { kind, count: streak.count + 1, sinceMs: streak.sinceMs } : { kind, count: 1, sinceMs: nowMs };
   const memory: PollMemory = { ...before, denial, backwards: null };
+  const failures = before.failures + 1;
   const endReason = endReasonOf(input, denial, nowMs, policy);
   if (endReason === null) {
     // A call not triggered yet is looked for at the usual pace; one that vanished is given time.
-    if (!seen && (kind === "rejected" || nowMs - youngestWatchAtMs < policy.notFoundGraceMs))
-      return { memory: { ...memory, failures: 0 }, changes: [], next: { kind: "interval" } };
-    return { memory: { ...memory, failures: before.failures + 1 }, changes: [], next: backoff(before.failures + 1, context, policy) };
+    if (!seen) return { memory: { ...memory, failures: 0 }, changes: [], next: { kind: "interval" } };
+    return { memory: { ...memory, failures }, changes: [], next: backoff(failures, context, policy) };
   }
   const witnessed = policy.unwitnessedEndMs === 0 || (context.witnessAtMs !== null && nowMs - context.witnessAtMs <= policy.witnessMs);
   const unwitnessedSinceMs = before.unwitnessedSinceMs ?? nowMs;
   if (witnessed || nowMs - unwitnessedSinceMs >= policy.unwitnessedEndMs)
     return { memory, changes: [{ kind: "end", endReason }], next: { kind: "none" }, endingUnwitnessed: !witnessed };
-  const failures = before.failures + 1;
   return {
     memory: { ...memory, failures, unwitnessedSinceMs },
     changes: [],
@@ -167,7 +167,8 @@ function afterDenial(input: PollInput, kind: "not_found" | "rejected", context: 
 function endReasonOf(input: PollInput, denial: NonNullable<PollMemory["denial"]>, nowMs: number, policy: PollPolicy): CallEndReason | null {
   const { status: known, youngestWatchAtMs } = input;
   if (known.status !== null) {
-    const longGone = known.lastGoodPollAtMs !== null && nowMs - known.lastGoodPollAtMs > policy.statusRetentionMs;
+    const lastSeenAtMs = known.lastGoodPollAtMs ?? known.observedAtMs;
+    const longGone = lastSeenAtMs !== null && nowMs - lastSeenAtMs > policy.statusRetentionMs;
     const lost = (denial.count >= 3 && nowMs - denial.sinceMs >= policy.lostAfterMs) || (denial.count >= 2 && longGone);
     return lost ? "lost" : null;
   }

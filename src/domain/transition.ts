@@ -84,7 +84,11 @@ export function planChange(change: CallChange, input: TransitionInput): readonly
       // A hook hears of an expiry only when nothing of the account looks at the call any more: it would hear the rest otherwise.
       const stillWatching = new Set(watches.filter((watch) => watch.expiresAtMs > nowMs).map((watch) => watch.accountId));
       const hooks = input.hooks.filter((hook) => !stillWatching.has(hook.accountId)).map((hook) => ({ ...hook, toldTransition: -1 }));
-      return planAll(due, { ...input, hooks }, () => endingFacts("watch.expired", "expired", call, nowMs));
+      // An expiry is no transition of the call: what hooks were told of those stays as it is.
+      return planAll(due, { ...input, hooks }, () => endingFacts("watch.expired", "expired", call, nowMs)).map((planned) => ({
+        ...planned,
+        hookIds: [],
+      }));
     }
   }
 }

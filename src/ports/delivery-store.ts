@@ -46,7 +46,7 @@ export type AttemptRecorded =
       readonly endpoint: { readonly state: EndpointState; readonly health: EndpointHealth; readonly hostPausedUntilMs: number | null };
       /** Operational events that came of it, leased. */
       readonly jobs: readonly SendJob[];
-      /** Another delivery of this endpoint is due now or at this time. */
+      /** Another delivery of this endpoint or its host is due now or at this time (those without room included). */
       readonly endpointNextDueAtMs: number | null;
       /** Calls nobody watches any more (410 cancels watches). */
       readonly unwatchedCallIds: readonly string[];

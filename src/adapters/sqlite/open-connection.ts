@@ -4,6 +4,9 @@ import { DatabaseSync } from "node:sqlite";
 import { StartRefused } from "../../domain/errors.ts";
 import { migrate } from "./migrate.ts";
 
+/** SQLITE_BUSY. */
+const busyCode = 5;
+
 export type OpenConnection = { readonly connection: DatabaseSync; readonly lock: DatabaseSync | null };
 
 /**
@@ -39,13 +42,18 @@ function takeLock(path: string): DatabaseSync {
     throw new StartRefused(`the data folder ${folder} cannot be written: ${messageOf(error)}`, { cause: error });
   }
   const name = basename(path) === "ringback.db" ? "ringback.lock" : `${basename(path)}.lock`;
-  const lock = new DatabaseSync(join(folder, name), { timeout: 0 });
+  let lock: DatabaseSync | null = null;
   try {
+    lock = new DatabaseSync(join(folder, name), { timeout: 0 });
     lock.exec("begin exclusive");
     return lock;
   } catch (error) {
-    lock.close();
-    throw new StartRefused(`another server is using the database ${path}: stop it first`, { cause: error });
+    lock?.close();
+    const held = (error as { errcode?: unknown }).errcode === busyCode;
+    const line = held
+      ? `another server is using the database ${path}: stop it first`
+      : `the lock ${join(folder, name)} cannot be taken: ${messageOf(error)}`;
+    throw new StartRefused(line, { cause: error });
   }
 }
 

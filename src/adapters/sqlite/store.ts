@@ -11,7 +11,7 @@ export type SqliteStoreOptions = {
   /** A file, or `:memory:`. */
   readonly path: string;
   readonly policy: DeliveryPolicy;
-  /** How long the commit of each group took. */
+  /** How long the commit of each group that wrote took. */
   readonly onCommitted?: (durationMs: number) => void;
   /** Operations waiting at most; beyond it they are refused with `StoreOverloaded`. */
   readonly queueLimit?: number;
@@ -99,8 +99,19 @@ class GroupQueue {
       if (this.#state === "closing") this.#send({ kind: "close" });
       return;
     }
-    this.#running = this.#waiting.splice(0, groupLimit);
+    this.#running = this.#waiting.splice(0, this.#nextGroupSize());
     this.#send({ kind: "group", requests: this.#running.map((waiting) => waiting.request) });
+  }
+
+  /** A batch of a thousand registrations is a group of its own: others wait for one at most, not for all that came before. */
+  #nextGroupSize(): number {
+    let weight = 0;
+    const full = this.#waiting.findIndex(({ request }) => {
+      const [first] = request.args;
+      weight += Array.isArray(first) ? first.length : 1;
+      return weight > groupLimit;
+    });
+    return full === -1 ? this.#waiting.length : Math.max(1, full);
   }
 
   #send(message: ToWorker): void {
@@ -121,7 +132,7 @@ class GroupQueue {
         this.#running = [];
         // The next group is on its way before this one's owners go on.
         this.#post();
-        this.#onCommitted(message.commitMs);
+        if (message.commitMs !== null) this.#onCommitted(message.commitMs);
         for (const [index, waiting] of running.entries()) settle(waiting, message.answers[index]);
         return;
       }

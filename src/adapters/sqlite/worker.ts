@@ -17,7 +17,7 @@ export type ToWorker = { readonly kind: "group"; readonly requests: readonly Req
 export type FromWorker =
   | { readonly kind: "ready" }
   | { readonly kind: "refused"; readonly message: string }
-  | { readonly kind: "answers"; readonly answers: readonly Answer[]; readonly commitMs: number }
+  | { readonly kind: "answers"; readonly answers: readonly Answer[]; /** null: nothing was written. */ readonly commitMs: number | null }
   /** Nothing can be trusted any more; what was in the group is not on disk as far as anybody may say. */
   | { readonly kind: "fatal"; readonly message: string }
   | { readonly kind: "closed" };
@@ -61,14 +61,15 @@ function serve(port: NonNullable<typeof parentPort>, options: WorkerOptions): vo
 function runGroup(db: Database, requests: readonly Request[]): FromWorker {
   const { connection } = db;
   try {
-    connection.exec(requests.every((request) => isRead(request.name)) ? "begin" : "begin immediate");
+    const writes = !requests.every((request) => isRead(request.name));
+    connection.exec(writes ? "begin immediate" : "begin");
     const answers = requests.map((request) => runOne(db, request));
     const startedMs = performance.now();
     connection.exec("commit");
-    return { kind: "answers", answers, commitMs: performance.now() - startedMs };
+    return { kind: "answers", answers, commitMs: writes ? performance.now() - startedMs : null };
   } catch (error) {
     if (connection.isTransaction) rollback(connection);
-    if (resultCodeOf(error) === busyCode) return { kind: "answers", answers: requests.map(() => busy), commitMs: 0 };
+    if (resultCodeOf(error) === busyCode) return { kind: "answers", answers: requests.map(() => busy), commitMs: null };
     return { kind: "fatal", message: error instanceof Error ? error.message : String(error) };
   }
 }

@@ -7,6 +7,14 @@ create table accounts (
   default_secret_id text references secrets (id),
   created_at integer not null
 ) strict;
+create index accounts_by_default_secret on accounts (default_secret_id) where default_secret_id is not null;
+
+-- What quotas ask about, kept by the triggers at the end: counting rows would cost the more the fuller an account is.
+create table account_usage (
+  account_id text primary key references accounts (id) on delete cascade,
+  active_watches integer not null default 0,
+  endpoints integer not null default 0
+) strict, without rowid;
 
 create table api_keys (
   id text primary key,
@@ -41,11 +49,12 @@ create table calls (
   -- Counts what hooks are told once.
   transitions integer not null default 0,
   created_at integer not null,
-  unique (source_name, scope, call_sid)
+  unique (call_sid, source_name, scope)
 ) strict;
 
--- One row for all of an account's endpoints on one scheme, host and port: they pause together.
--- next_due_at is never later than the earliest due delivery of its endpoints that could be claimed (a lower bound).
+-- One row for all of an account's endpoints on one scheme, host and port: they pause together. Endpoints with failures
+-- behind them have a bound of their own, so that a claim without room for them passes them all in one step.
+-- Both are lower bounds; what holds of them is written in tables/due.ts.
 create table hosts (
   id integer primary key,
   account_id text not null references accounts (id),
@@ -53,10 +62,11 @@ create table hosts (
   paused_until integer,
   consecutive_pauses integer not null default 0,
   next_due_at integer,
+  failing_due_at integer,
   unique (account_id, origin)
 ) strict;
 create index hosts_due on hosts (next_due_at) where next_due_at is not null;
-create index hosts_paused on hosts (paused_until) where paused_until is not null and next_due_at is not null;
+create index hosts_failing_due on hosts (failing_due_at) where failing_due_at is not null;
 
 create table endpoints (
   id text primary key,
@@ -75,6 +85,7 @@ create table endpoints (
   reason text,
   since integer,
   consecutive_failures integer not null default 0,
+  failing integer not null generated always as (consecutive_failures > 0) virtual,
   failing_since integer,
   last_success_at integer,
   paused_until integer,
@@ -84,7 +95,9 @@ create table endpoints (
   created_at integer not null,
   unique (account_id, url)
 ) strict;
-create index endpoints_due on endpoints (host_id, next_due_at) where next_due_at is not null;
+create index endpoints_due on endpoints (host_id, failing, next_due_at) where state = 'enabled' and next_due_at is not null;
+create index endpoints_by_host on endpoints (host_id);
+create index endpoints_by_age on endpoints (created_at);
 create index endpoints_by_account on endpoints (account_id, id);
 
 -- The current secret has no valid_until; the one before it signs until then.
@@ -109,10 +122,11 @@ create table watches (
   sequence integer not null default 0,
   created_at integer not null,
   expires_at integer not null,
-  ended_at integer
+  ended_at integer,
+  -- The client wants nothing more of it, whatever its status was.
+  deleted_at integer
 ) strict;
 create index watches_active on watches (call_id, id) where status = 'active';
-create index watches_active_by_account on watches (account_id) where status = 'active';
 create index watches_by_account on watches (account_id, id);
 create index watches_by_call on watches (call_id, account_id, endpoint_id, id);
 create index watches_by_endpoint on watches (endpoint_id) where endpoint_id is not null;
@@ -179,7 +193,8 @@ create table deliveries (
 ) strict;
 create index deliveries_due on deliveries (endpoint_id, due_at) where status = 'pending' and lease_token is null and due_at is not null;
 create index deliveries_lane on deliveries (watch_id, endpoint_id, sequence) where status = 'pending';
-create index deliveries_pending on deliveries (endpoint_id, created_at) where status = 'pending';
+create index deliveries_pending on deliveries (endpoint_id) where status = 'pending';
+create index deliveries_old on deliveries (created_at) where status = 'pending';
 create index deliveries_leased on deliveries (endpoint_id) where lease_token is not null;
 create index deliveries_by_event on deliveries (event_position);
 create index deliveries_by_account on deliveries (account_id, id);
@@ -198,3 +213,46 @@ create table attempts (
   decision text not null,
   primary key (delivery_id, number)
 ) strict, without rowid;
+
+-- Gauges, kept by triggers: metrics are scraped while the writer has better to do than count.
+create table row_counts (
+  kind text not null,
+  status text not null,
+  n integer not null default 0,
+  primary key (kind, status)
+) strict, without rowid;
+insert into row_counts (kind, status) values
+  ('watch', 'active'), ('watch', 'completed'), ('watch', 'ended'), ('watch', 'canceled'),
+  ('delivery', 'pending'), ('delivery', 'delivered'), ('delivery', 'exhausted'), ('delivery', 'failed'),
+  ('delivery', 'canceled'), ('delivery', 'superseded'), ('delivery', 'expired');
+
+create trigger account_made after insert on accounts begin
+  insert into account_usage (account_id) values (new.id);
+end;
+create trigger endpoint_made after insert on endpoints begin
+  update account_usage set endpoints = endpoints + 1 where account_id = new.account_id;
+end;
+create trigger endpoint_deleted after delete on endpoints begin
+  update account_usage set endpoints = endpoints - 1 where account_id = old.account_id;
+end;
+create trigger watch_made after insert on watches begin
+  update row_counts set n = n + 1 where kind = 'watch' and status = new.status;
+  update account_usage set active_watches = active_watches + (new.status = 'active') where account_id = new.account_id;
+end;
+create trigger watch_changed after update of status on watches when old.status <> new.status begin
+  update row_counts set n = n + iif(status = new.status, 1, -1) where kind = 'watch' and status in (old.status, new.status);
+  update account_usage set active_watches = active_watches + (new.status = 'active') - (old.status = 'active') where account_id = new.account_id;
+end;
+create trigger watch_deleted after delete on watches begin
+  update row_counts set n = n - 1 where kind = 'watch' and status = old.status;
+  update account_usage set active_watches = active_watches - (old.status = 'active') where account_id = old.account_id;
+end;
+create trigger delivery_made after insert on deliveries begin
+  update row_counts set n = n + 1 where kind = 'delivery' and status = new.status;
+end;
+create trigger delivery_changed after update of status on deliveries when old.status <> new.status begin
+  update row_counts set n = n + iif(status = new.status, 1, -1) where kind = 'delivery' and status in (old.status, new.status);
+end;
+create trigger delivery_deleted after delete on deliveries begin
+  update row_counts set n = n - 1 where kind = 'delivery' and status = old.status;
+end;

@@ -5,13 +5,13 @@ import { leaseJob } from "../tables/jobs.ts";
 /** Ahead of schedule, pause and order; never of one that is on the wire. */
 export function claimOne(db: Database, request: Parameters<DeliveryStore["claimOne"]>[0]): ClaimOneResult {
   const row = db.get(
-    `select d.lease_token, p.state as endpoint_state, w.end_reason from deliveries d join endpoints p on p.id = d.endpoint_id
+    `select d.lease_token, p.state as endpoint_state, w.deleted_at from deliveries d join endpoints p on p.id = d.endpoint_id
      left join watches w on w.id = d.watch_id where d.id = ? and d.account_id = ?`,
     request.deliveryId,
     request.accountId,
   );
   if (row === undefined) return { kind: "unknown" };
-  if (row["end_reason"] === "deleted") return { kind: "watch_deleted" };
+  if (typeof row["deleted_at"] === "number") return { kind: "watch_deleted" };
   if (row["endpoint_state"] === "disabled") return { kind: "endpoint_disabled" };
   if (row["lease_token"] !== null) return { kind: "in_flight" };
   return { kind: "claimed", job: leaseJob(db, request.deliveryId, "manual", request.nowMs) };

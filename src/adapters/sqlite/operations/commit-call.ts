@@ -24,6 +24,8 @@ export function commitCall(db: Database, commit: CallCommit): CallCommitResult {
     notices.push(...written.notices);
   };
   for (const change of commit.changes) {
+    // Who expires with the poll that would have told it the status is told first.
+    if (change.kind === "expire" && commit.confirmed) tell(planFirstTelling);
     if (change.kind === "status" || change.kind === "end") transition += 1;
     tell((input) => planChange(change, input));
     call = after(call, change, nowMs);

@@ -3,14 +3,17 @@ import type { Database } from "../database.ts";
 import { integer, integerOrNull, text } from "../tables/rows.ts";
 
 export function readFigures(db: Database): StoreFigures {
-  const count = (table: "watches" | "deliveries") =>
+  const count = (kind: "watch" | "delivery") =>
     Object.fromEntries(
-      db.all(`select status, count(*) as n from ${table} group by status`).map((row) => [text(row, "status"), integer(row, "n")]),
+      db.all("select status, n from row_counts where kind = ?", kind).map((row) => [text(row, "status"), integer(row, "n")]),
     );
-  const oldest = db.get("select min(next_due_at) as due from endpoints where state = 'enabled' and next_due_at is not null");
+  const oldest = db.get(
+    `select min(due_at) as due from (
+       select min(next_due_at) as due_at from hosts union all select min(failing_due_at) from hosts)`,
+  );
   return {
-    watchesByStatus: count("watches"),
-    deliveriesByStatus: count("deliveries"),
+    watchesByStatus: count("watch"),
+    deliveriesByStatus: count("delivery"),
     oldestDueDeliveryAtMs: oldest === undefined ? null : integerOrNull(oldest, "due"),
     storeBytes: 0,
   };

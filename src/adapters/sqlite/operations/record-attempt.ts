@@ -4,7 +4,7 @@ import type { AttemptResult } from "../../../domain/delivery-decision.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/delivery-store.ts";
 import type { SendJob } from "../../../ports/send-job.ts";
 import type { Database, Row } from "../database.ts";
-import { raiseEndpointDue } from "../tables/due.ts";
+import { raiseHostDue, refreshDue } from "../tables/due.ts";
 import { retireEndpoint } from "../tables/retire-endpoint.ts";
 import type { Retired } from "../tables/retire-endpoint.ts";
 import { replaceLane, supersede } from "../tables/lanes.ts";
@@ -35,7 +35,7 @@ export function recordAttempt(db: Database, record: AttemptRecord): AttemptRecor
     delivery: result.delivery,
     endpoint: { state: result.endpoint.state, health: result.endpoint.health, hostPausedUntilMs: result.host.pausedUntilMs },
     jobs: publishConsequences(db, row, result, record.nowMs),
-    endpointNextDueAtMs: raiseBounds(db, endpointRow),
+    endpointNextDueAtMs: nextDueAt(db, endpointRow),
     ...retired,
   };
 }
@@ -123,8 +123,10 @@ function writeEndpoint(db: Database, before: Row, { endpoint }: AttemptResult): 
 
 function writeHost(db: Database, before: Row, { host }: AttemptResult): void {
   if (host.pausedUntilMs === before["host_paused_until"] && host.consecutivePauses === before["host_consecutive_pauses"]) return;
+  // Nothing of it is due before the pause ends: the bounds say so, or claims would look at it in vain.
   db.run(
-    "update hosts set paused_until = ?, consecutive_pauses = ? where id = ?",
+    `update hosts set paused_until = ?1, consecutive_pauses = ?2, next_due_at = max(next_due_at, coalesce(?1, 0)),
+       failing_due_at = max(failing_due_at, coalesce(?1, 0)) where id = ?3`,
     host.pausedUntilMs,
     host.consecutivePauses,
     integer(before, "host_id"),
@@ -140,16 +142,14 @@ function settleLane(db: Database, row: Row, { delivery, attempt }: AttemptResult
   replaceLane(db, watchId, endpointId);
 }
 
-/** The endpoint's bound, exact again, and its host's where this made it earlier. */
-function raiseBounds(db: Database, endpointRow: Row): number | null {
-  const nextDueAtMs = raiseEndpointDue(db, text(endpointRow, "id"));
-  if (nextDueAtMs !== null)
-    db.run(
-      "update hosts set next_due_at = ?1 where id = ?2 and (next_due_at is null or next_due_at > ?1)",
-      nextDueAtMs,
-      integer(endpointRow, "host_id"),
-    );
-  return nextDueAtMs;
+/** The bounds of endpoint and host, exact again; the answer is the host's, for a success may be what the others there waited for. */
+function nextDueAt(db: Database, endpointRow: Row): number | null {
+  const hostId = integer(endpointRow, "host_id");
+  refreshDue(db, text(endpointRow, "id"));
+  for (const failing of [false, true]) raiseHostDue(db, hostId, failing);
+  const host = db.get("select next_due_at, failing_due_at from hosts where id = ?", hostId);
+  const bounds = [host?.["next_due_at"], host?.["failing_due_at"]].filter((bound) => typeof bound === "number");
+  return bounds.length === 0 ? null : Math.min(...bounds);
 }
 
 /** Events about an operational event's own delivery would never end, so it makes none. */

@@ -6,16 +6,16 @@ import { enableIfDisabled, nameEndpoint } from "../tables/endpoints.ts";
 import type { NamedEndpoint } from "../tables/endpoints.ts";
 import { callStatusOf, integer, text, watchOf } from "../tables/rows.ts";
 import { activeWatches, hooksOf, writePlanned } from "../tables/telling.ts";
+import { usageOf } from "../tables/usage.ts";
 import { watchSelect, watchViewOf } from "../tables/views.ts";
 import { readWatchedCall } from "../tables/watched-call.ts";
 
 /** Each draft by itself, in order, all in the one transaction. A draft that is refused has written nothing. */
 export function registerWatches(db: Database, drafts: readonly WatchDraft[]): readonly RegisterWatchResult[] {
-  const active = new Map<string, number>();
-  return drafts.map((draft) => registerWatch(db, draft, active));
+  return drafts.map((draft) => registerWatch(db, draft));
 }
 
-function registerWatch(db: Database, draft: WatchDraft, active: Map<string, number>): RegisterWatchResult {
+function registerWatch(db: Database, draft: WatchDraft): RegisterWatchResult {
   const { accountId, nowMs } = draft;
   if (draft.endpoint === null && db.get("select 1 from hooks where account_id = ? limit 1", accountId) === undefined)
     return { kind: "callback_required" };
@@ -28,13 +28,12 @@ function registerWatch(db: Database, draft: WatchDraft, active: Map<string, numb
   const repeat = decideRepeat(known === undefined ? null : newestLike(db, text(known, "id"), draft), draft, nowMs);
   if (repeat.kind === "differs") return { kind: "watch_differs", watchId: repeat.watchId, fields: repeat.fields };
   const { maxActiveWatches, maxEndpoints } = draft.quotas;
-  const activeCount = repeat.kind === "new" && maxActiveWatches > 0 ? countActive(db, accountId, active) : 0;
-  if (maxActiveWatches > 0 && activeCount >= maxActiveWatches)
+  if (repeat.kind === "new" && maxActiveWatches > 0 && usageOf(db, accountId).activeWatches >= maxActiveWatches)
     return { kind: "quota_exceeded", quota: "active_watches", limit: maxActiveWatches };
   const named: NamedEndpoint | null = draft.endpoint === null ? null : nameEndpoint(db, accountId, draft.endpoint, maxEndpoints, nowMs);
   if (named !== null && named.kind !== "endpoint") return named;
   if (repeat.kind === "existing") return { kind: "existing", view: readView(db, repeat.watchId) };
-  if (named !== null) enableIfDisabled(db, named.id);
+  if (named !== null) enableIfDisabled(db, named.id, nowMs);
 
   const callId = known === undefined ? makeCall(db, draft) : reviveCall(db, known, draft);
   db.run(
@@ -48,7 +47,6 @@ function registerWatch(db: Database, draft: WatchDraft, active: Map<string, numb
     nowMs,
     draft.expiresAtMs,
   );
-  active.set(accountId, activeCount + 1);
   const told = tellIfKnown(db, callId, draft);
   const call = readWatchedCall(db, callId);
   return { kind: "created", view: readView(db, draft.id), showsGeneratedSecret: named?.showsGeneratedSecret ?? false, call, ...told };
@@ -61,13 +59,6 @@ function newestLike(db: Database, callId: string, draft: WatchDraft) {
     where w.call_id = ? and w.account_id = ? and p.url is ? order by w.id desc limit 1`;
   const row = db.get(sql, callId, draft.accountId, draft.endpoint?.url ?? null);
   return row === undefined ? null : watchOf(row);
-}
-
-function countActive(db: Database, accountId: string, active: ReadonlyMap<string, number>): number {
-  return (
-    active.get(accountId) ??
-    (db.get("select count(*) as n from watches where account_id = ? and status = 'active'", accountId)?.["n"] as number)
-  );
 }
 
 function makeCall(db: Database, draft: WatchDraft): string {

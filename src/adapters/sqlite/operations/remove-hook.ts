@@ -1,20 +1,37 @@
+import { hookWants, watchWants } from "../../../domain/event-filter.ts";
+import type { EventType } from "../../../domain/event.ts";
 import type { RegistrationStore } from "../../../ports/registration-store.ts";
 import type { Database } from "../database.ts";
-import { text } from "../tables/rows.ts";
+import { replaceLane } from "../tables/lanes.ts";
+import { filterOf, text, textOrNull } from "../tables/rows.ts";
 
-/** What is owed to the hook alone: not through a watch with the same URL, nor through another hook with it. */
+/** What the hook alone asked for is canceled; what a watch or another hook with its URL asked for too is still owed. */
 export function removeHook(db: Database, request: Parameters<RegistrationStore["removeHook"]>[0]): { readonly endpointId: string | null } {
-  const row = db.get("select endpoint_id from hooks where id = ? and account_id = ?", request.hookId, request.accountId);
+  const row = db.get("delete from hooks where id = ? and account_id = ? returning endpoint_id", request.hookId, request.accountId);
   if (row === undefined) return { endpointId: null };
   const endpointId = text(row, "endpoint_id");
-  db.run("delete from hooks where id = ?", request.hookId);
-  if (db.get("select 1 from hooks where endpoint_id = ? limit 1", endpointId) === undefined)
+  const otherFilters = db.all("select events from hooks where endpoint_id = ?", endpointId).map(filterOf);
+  const owed = db.all(
+    `select d.id, d.watch_id, e.type, e.terminal, w.endpoint_id = d.endpoint_id as to_watch, w.events
+     from deliveries d join events e on e.position = d.event_position left join watches w on w.id = d.watch_id
+     where d.endpoint_id = ? and d.status = 'pending' and e.type <> 'endpoint.test'`,
+    endpointId,
+  );
+  const lanes = new Set<string>();
+  for (const delivery of owed) {
+    const event = { type: text(delivery, "type") as EventType, terminal: delivery["terminal"] === 1 };
+    const wanted =
+      (delivery["to_watch"] === 1 && watchWants(filterOf(delivery), event)) || otherFilters.some((filter) => hookWants(filter, event));
+    if (wanted) continue;
     db.run(
-      `update deliveries set status = 'canceled', settled_at = ?1, next_attempt_at = null, due_at = null
-       where endpoint_id = ?2 and status = 'pending'
-         and (watch_id is null or not exists (select 1 from watches w where w.id = deliveries.watch_id and w.endpoint_id = ?2))`,
+      "update deliveries set status = 'canceled', settled_at = ?, next_attempt_at = null, due_at = null where id = ?",
       request.nowMs,
-      endpointId,
+      text(delivery, "id"),
     );
+    const watchId = textOrNull(delivery, "watch_id");
+    if (watchId !== null) lanes.add(watchId);
+  }
+  // What waited behind a canceled one waits no more.
+  for (const watchId of lanes) replaceLane(db, watchId, endpointId);
   return { endpointId };
 }

@@ -1,7 +1,9 @@
-import type { EndpointConflict, EndpointDraft, QuotaExceeded, SecretDraft } from "../../../ports/registration-store.ts";
+import type { EndpointConflict, EndpointDraft, QuotaExceeded } from "../../../ports/registration-store.ts";
 import type { Database, Row } from "../database.ts";
-import { refreshDue } from "./due.ts";
+import { oweAnew } from "./lanes.ts";
 import { text, textOrNull } from "./rows.ts";
+import { insertSecret } from "./secrets.ts";
+import { usageOf } from "./usage.ts";
 
 export type NamedEndpoint =
   | { readonly kind: "endpoint"; readonly id: string; readonly url: string; readonly made: boolean; readonly showsGeneratedSecret: boolean }
@@ -17,33 +19,29 @@ export function nameEndpoint(db: Database, accountId: string, draft: EndpointDra
     return { kind: "endpoint", id: text(existing, "id"), url: draft.url, made: false, showsGeneratedSecret: false };
   }
   if (maxEndpoints > 0) {
-    const count = db.get("select count(*) as n from endpoints where account_id = ?", accountId)?.["n"] as number;
-    if (count >= maxEndpoints) return { kind: "quota_exceeded", quota: "endpoints", limit: maxEndpoints };
+    if (usageOf(db, accountId).endpoints >= maxEndpoints) return { kind: "quota_exceeded", quota: "endpoints", limit: maxEndpoints };
   }
   const showsGeneratedSecret = makeEndpoint(db, accountId, draft, nowMs);
   return { kind: "endpoint", id: draft.id, url: draft.url, made: true, showsGeneratedSecret };
 }
 
-/** A new registration for a disabled endpoint enables it: its owner has named it again. */
-export function enableIfDisabled(db: Database, endpointId: string): void {
+/**
+ * A new registration for a disabled endpoint enables it: its owner has named it again. What it is owed begins anew, so
+ * that it goes out now, in order, and with the whole schedule before it.
+ */
+export function enableIfDisabled(db: Database, endpointId: string, nowMs: number): void {
   const changed = db.run(
     `update endpoints set state = 'enabled', reason = null, since = null, consecutive_failures = 0, failing_since = null,
        paused_until = null, consecutive_pauses = 0, pause_reason = null
      where id = ? and state = 'disabled'`,
     endpointId,
   );
-  if (changed > 0) refreshDue(db, endpointId);
-}
-
-export function insertSecret(db: Database, accountId: string, secret: SecretDraft, nowMs: number): void {
-  db.run(
-    "insert into secrets (id, account_id, sealed, fingerprint, created_at) values (?, ?, ?, ?, ?)",
-    secret.id,
-    accountId,
-    secret.sealed,
-    secret.fingerprints[0] ?? "",
-    nowMs,
+  if (changed === 0) return;
+  const owed = db.all(
+    "select id, watch_id from deliveries where endpoint_id = ? and status = 'pending' and next_attempt_at is not null",
+    endpointId,
   );
+  oweAnew(db, endpointId, owed, nowMs);
 }
 
 function differences(db: Database, existing: Row, draft: EndpointDraft): EndpointConflict["fields"] {

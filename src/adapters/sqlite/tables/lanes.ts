@@ -1,9 +1,9 @@
 import { decideLane, supersededBy } from "../../../domain/lane.ts";
 import type { LaneEntry } from "../../../domain/lane.ts";
 import type { LatePolicy } from "../../../domain/endpoint.ts";
-import type { Database } from "../database.ts";
-import { lowerDue } from "./due.ts";
-import { integer, integerOrNull, text } from "./rows.ts";
+import type { Database, Row } from "../database.ts";
+import { lowerDue, refreshDue } from "./due.ts";
+import { integer, integerOrNull, text, textOrNull } from "./rows.ts";
 
 type PendingEntry = LaneEntry & { readonly dueAtMs: number | null; readonly leased: boolean };
 
@@ -16,6 +16,20 @@ export function replaceLane(db: Database, watchId: string, endpointId: string): 
     db.run("update deliveries set due_at = ? where id = ?", place.dueAtMs, place.deliveryId);
     if (place.dueAtMs !== null && !entry.leased) lowerDue(db, endpointId, place.dueAtMs);
   }
+}
+
+/** Owes these deliveries of one endpoint from now on, with a fresh schedule each and in the order of their lanes. */
+export function oweAnew(db: Database, endpointId: string, deliveries: readonly Row[], nowMs: number): void {
+  for (const row of deliveries)
+    db.run(
+      `update deliveries set status = 'pending', steps_spent = 0, next_attempt_at = ?1, due_at = ?1, first_attempt_at = null, first_failed_at = null,
+         settled_at = null where id = ?2`,
+      nowMs,
+      text(row, "id"),
+    );
+  for (const watchId of new Set(deliveries.map((row) => textOrNull(row, "watch_id"))))
+    if (watchId !== null) replaceLane(db, watchId, endpointId);
+  refreshDue(db, endpointId);
 }
 
 /** Settles what a delivered event made pointless. An attempt of it on the wire keeps its lease until it is recorded. */

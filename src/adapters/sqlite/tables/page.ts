@@ -1,5 +1,6 @@
 import { CursorInvalid } from "../../../domain/errors.ts";
 import type { Page, PageRequest } from "../../../ports/read-store.ts";
+import type { Value } from "../database.ts";
 
 const integerCursor = /^\d{1,15}$/;
 const idCursor = /^[a-z]{2,5}_[A-Za-z0-9]{1,40}$/;
@@ -28,4 +29,13 @@ function decode(cursor: string, syntax: RegExp): string {
   const key = Buffer.from(cursor, "base64url").toString("latin1");
   if (!syntax.test(key) || encodeCursor(key) !== cursor) throw new CursorInvalid();
   return key;
+}
+
+/** A condition of a list with its value; left out of the statement where nothing was asked, so that indexes serve what was. */
+export type Condition = readonly [sql: string, value: Value | null];
+
+/** The conditions that are set, as `where` clause and values. */
+export function whereOf(conditions: readonly Condition[]): { readonly where: string; readonly values: readonly Value[] } {
+  const set = conditions.filter((condition): condition is readonly [string, Value] => condition[1] !== null);
+  return { where: set.map(([sql]) => sql).join(" and "), values: set.map(([, value]) => value) };
 }

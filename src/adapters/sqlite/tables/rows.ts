@@ -70,7 +70,7 @@ export function endpointOf(row: Row): Endpoint {
   };
 }
 
-export function healthOf(row: Row): EndpointHealth {
+function healthOf(row: Row): EndpointHealth {
   return {
     consecutiveFailures: integer(row, "consecutive_failures"),
     failingSinceMs: integerOrNull(row, "failing_since"),

@@ -2,10 +2,10 @@ import type { WatchedCall } from "../../../ports/call-store.ts";
 import type { Database, Row } from "../database.ts";
 import { callStatusOf, integer, text } from "./rows.ts";
 
-// min(w.id) picks the row of the oldest watch (ids sort by time), and with it its account.
+// Ids sort by time: the first is the oldest watch.
 const columns = `
   c.id, c.source_name, c.scope, c.call_sid, c.status, c.reason, c.terminal, c.observed_at, c.last_good_poll_at, c.version, c.created_at,
-  min(w.id), w.account_id, max(w.created_at) as youngest_watch_at, min(w.expires_at) as earliest_deadline_at, min(w.sequence) as least_sequence`;
+  (select o.account_id from watches o where o.call_id = c.id and o.status = 'active' order by o.id limit 1) as account_id, max(w.created_at) as youngest_watch_at, min(w.expires_at) as earliest_deadline_at, min(w.sequence) as least_sequence`;
 
 /** A call with its active watches gathered; null when nobody watches it. */
 export function readWatchedCall(db: Database, callId: string): WatchedCall | null {
@@ -42,4 +42,9 @@ function watchedCallOf(row: Row): WatchedCall {
     earliestDeadlineAtMs: integer(row, "earliest_deadline_at"),
     untold: status.status !== null && integer(row, "least_sequence") === 0,
   };
+}
+
+/** A call is kept as long as a watch on it is. */
+export function deleteUnwatchedCall(db: Database, callId: string): number {
+  return db.run("delete from calls where id = ?1 and not exists (select 1 from watches w where w.call_id = ?1)", callId);
 }

@@ -1,0 +1,335 @@
+import { describe, expect, it } from "vitest";
+import { answered, day, expectKind, hour, minute, ok, only, second, startMs, testPolicy, typesOf } from "../support/store-drafts.ts";
+import type { OpenWorld } from "./store-backend.ts";
+import { worlds } from "./store-backend.ts";
+import type { StoreBackend } from "./store-backend.ts";
+
+const receiver = "https://receiver.example/hook";
+const broken = { kind: "failed", code: "connect", detail: "refused", statusCode: null, permanent: false } as const;
+
+let owedCalls = 0;
+
+/** One watch on each URL, all told at once, all given back: so many deliveries are due. */
+async function owe(world: OpenWorld, urls: readonly string[]) {
+  const jobs = [];
+  for (const url of urls) {
+    const callSid = `OUT-owed-${++owedCalls}`;
+    await world.watch(callSid, { url });
+    jobs.push(...(await world.see(callSid, "queued")).jobs);
+  }
+  await world.store.releaseDeliveries(jobs);
+  return jobs;
+}
+
+export function deliveriesSuite(backend: StoreBackend): void {
+  describe("deliveries", () => {
+    const open = worlds(backend);
+
+    it("are leased by the commit that makes them", async () => {
+      const world = await open();
+      await world.watch("OUT-1");
+      const job = only((await world.see("OUT-1", "queued")).jobs);
+      expect(job).toMatchObject({
+        attemptNumber: 1,
+        stepsSpent: 0,
+        mode: "scheduled",
+        createdAtMs: startMs,
+        target: { url: receiver, origin: "https://receiver.example:443", format: "standard", sealedHeaders: null, hostPausedUntilMs: null },
+      });
+      expect((await world.claim()).jobs).toEqual([]);
+      expect((await world.deliveryOf(job)).view).toMatchObject({
+        leased: true,
+        dueAtMs: startMs,
+        blockedBySequence: null,
+        delivery: { status: "pending", attemptCount: 0 },
+      });
+    });
+
+    it("given back are due as they were; a lease is good once", async () => {
+      const world = await open();
+      const job = only(await owe(world, [receiver]));
+      const again = only((await world.claim()).jobs);
+      expect(again).toMatchObject({ deliveryId: job.deliveryId, attemptNumber: 1 });
+      expect(again.leaseToken).not.toBe(job.leaseToken);
+      expect(await world.attempt(job)).toEqual({ kind: "fenced" });
+      await world.store.releaseDeliveries([job]);
+      expect((await world.claim()).jobs).toEqual([]);
+      await world.record(again);
+      expect(await world.attempt(again)).toEqual({ kind: "fenced" });
+    });
+
+    it("are claimed by one of two who ask at the same moment", async () => {
+      const world = await open();
+      await owe(
+        world,
+        Array.from({ length: 6 }, (_, n) => `https://r${n}.example/`),
+      );
+      const [one, two] = await Promise.all([world.claim({ limit: 4 }), world.claim({ limit: 4 })]);
+      const ids = [...one.jobs, ...two.jobs].map((job) => job.deliveryId);
+      expect([one.jobs.length, two.jobs.length, new Set(ids).size]).toEqual([4, 2, 6]);
+    });
+
+    it("that succeed are settled with their attempt", async () => {
+      const world = await open();
+      const [job] = await owe(world, [receiver])
+        .then(() => world.claim())
+        .then(({ jobs }) => jobs);
+      if (job === undefined) throw new Error("nothing is due");
+      const recorded = await world.record(job, ok);
+      expect(recorded).toMatchObject({
+        delivery: { status: "delivered", settledAtMs: startMs, nextAttemptAtMs: null },
+        endpoint: { state: "enabled", health: { lastSuccessAtMs: startMs } },
+        jobs: [],
+        endpointNextDueAtMs: null,
+      });
+      const { attempts, view } = await world.deliveryOf(job);
+      expect(attempts).toMatchObject([
+        { number: 1, startedAtMs: startMs, statusCode: 200, error: null, responseExcerpt: "fine", decision: "delivered" },
+      ]);
+      expect(view).toMatchObject({ leased: false, dueAtMs: null });
+    });
+
+    it("that fail come back on the schedule, and are exhausted at its end", async () => {
+      const world = await open();
+      const job = only(await owe(world, [receiver]));
+      for (const [step, delayMs] of testPolicy.scheduleMs.entries()) {
+        world.pass(delayMs - 1);
+        if (step > 0) expect((await world.claim()).jobs).toEqual([]);
+        world.pass(1);
+        const next = only((await world.claim()).jobs);
+        expect(next).toMatchObject({ attemptNumber: step + 1, stepsSpent: step });
+        const recorded = await world.record(next, broken);
+        const last = step === testPolicy.scheduleMs.length - 1;
+        expect(recorded.delivery.status).toBe(last ? "exhausted" : "pending");
+        expect(recorded.endpointNextDueAtMs).toBe(recorded.delivery.nextAttemptAtMs);
+        expect((await world.claim()).nextDueAtMs).toBe(recorded.delivery.nextAttemptAtMs);
+      }
+      expect((await world.deliveryOf(job)).attempts.map((attempt) => attempt.decision)).toEqual(["retry", "retry", "retry", "exhausted"]);
+    });
+
+    describe("claims", () => {
+      it("keep to the room of endpoint, host and all", async () => {
+        const world = await open();
+        await owe(world, [
+          ...Array.from({ length: 9 }, () => receiver),
+          ...Array.from({ length: 5 }, (_, n) => `https://once.example/${n}`),
+          "https://other.example/",
+        ]);
+        const { id: accountId } = await world.account();
+        const endpoints = (await world.store.listEndpoints({ accountId, limit: 50, cursor: null })).data;
+        const receiverId = endpoints.find(({ endpoint }) => endpoint.url === receiver)?.endpoint.id ?? "";
+        const counts = (jobs: readonly { readonly target: { readonly origin: string } }[]) =>
+          ["https://receiver.example:443", "https://once.example:443", "https://other.example:443"].map(
+            (origin) => jobs.filter((job) => job.target.origin === origin).length,
+          );
+        expect((await world.claim({ limit: 2 })).jobs).toHaveLength(2);
+        expect((await world.claim({ limit: 0 })).jobs).toEqual([]);
+        const roomByHost = [[`${accountId} https://receiver.example:443`, 6]] as const;
+        const { jobs } = await world.claim({ roomByEndpoint: [[receiverId, 5]], roomByHost });
+        expect(counts(jobs)).toEqual([5, 4, 1]);
+        expect(
+          counts(
+            (await world.claim({ roomByEndpoint: [[receiverId, 0]], roomByHost: [[`${accountId} https://once.example:443`, 0]] })).jobs,
+          ),
+        ).toEqual([0, 0, 0]);
+        expect(counts((await world.claim()).jobs)).toEqual([2, 1, 0]);
+      });
+
+      it("take the oldest due first", async () => {
+        const world = await open();
+        await owe(world, ["https://a.example/"]);
+        world.pass(second);
+        await world.watch("OUT-b", { url: "https://b.example/" });
+        await world.store.releaseDeliveries((await world.see("OUT-b", "queued")).jobs);
+        expect(only((await world.claim({ limit: 1 })).jobs).target.url).toBe("https://a.example/");
+      });
+
+      it("take so many of failing endpoints at most, and those never hide the others", async () => {
+        const world = await open();
+        const dead = Array.from({ length: 12 }, (_, n) => `https://dead${n % 6}.example/${n}`);
+        await owe(world, dead);
+        for (const job of (await world.claim()).jobs) await world.record(job, answered(500));
+        world.pass(minute);
+        await owe(world, ["https://alive.example/", "https://dead0.example/alive"]);
+        const none = await world.claim({ limit: 3, failingLimit: 0 });
+        expect(none.jobs.map((job) => job.target.url).toSorted()).toEqual(["https://alive.example/", "https://dead0.example/alive"]);
+        const some = await world.claim({ limit: 50, failingLimit: 5 });
+        expect(some.jobs).toHaveLength(5);
+        expect((await world.claim()).jobs).toHaveLength(7);
+      });
+    });
+
+    describe("pauses", () => {
+      it("hold for every endpoint of the account's host, one delivery goes first, a 2xx opens the rest", async () => {
+        const world = await open();
+        const other = await world.account("other");
+        await owe(world, ["https://once.example/1", "https://once.example/2", "https://once.example/3", "https://else.example/"]);
+        await world.watch("OUT-theirs", { accountId: other.id, url: "https://once.example/theirs" });
+        const first = only((await world.claim({ limit: 1 })).jobs);
+        const recorded = await world.record(first, answered(429, "10"));
+        expect(recorded).toMatchObject({
+          delivery: { status: "pending", stepsSpent: 0, nextAttemptAtMs: startMs + 10 * second },
+          endpoint: { hostPausedUntilMs: startMs + 10 * second },
+        });
+        const meanwhile = await world.claim();
+        expect(meanwhile).toMatchObject({ nextDueAtMs: startMs + 10 * second });
+        expect(meanwhile.jobs.map((job) => job.target.url)).toEqual(["https://else.example/"]);
+        // Another account's traffic to the host is not touched, and this account's waits in the store.
+        expect((await world.see("OUT-theirs", "queued")).jobs).toHaveLength(1);
+        await world.watch("OUT-4", { url: "https://once.example/4" });
+        expect((await world.see("OUT-4", "queued")).jobs).toEqual([]);
+        world.pass(10 * second);
+        const probe = only((await world.claim()).jobs);
+        expect((await world.claim()).jobs).toEqual([]);
+        const opened = await world.record(probe, ok);
+        expect(opened.endpointNextDueAtMs).toBeLessThanOrEqual(world.nowMs);
+        expect((await world.claim()).jobs).toHaveLength(3);
+      });
+
+      it("double while they continue without a Retry-After", async () => {
+        const world = await open();
+        await owe(world, [receiver]);
+        for (const pauseMs of [5 * second, 10 * second, 20 * second]) {
+          const { endpoint } = await world.record(only((await world.claim()).jobs), answered(429));
+          expect(endpoint.hostPausedUntilMs).toBe(world.nowMs + pauseMs);
+          world.pass(pauseMs);
+        }
+      });
+
+      it("survive a restart", async () => {
+        if (!backend.durable) return;
+        const world = await open();
+        await owe(world, [receiver]);
+        await world.record(only((await world.claim()).jobs), answered(429, "60"));
+        await world.restart();
+        expect(await world.claim()).toEqual({ jobs: [], nextDueAtMs: startMs + minute });
+      });
+    });
+
+    describe("by hand", () => {
+      it("one attempt now, ahead of schedule, pause and order; failure leaves the schedule", async () => {
+        const world = await open();
+        const job = only(await owe(world, [receiver]));
+        const { id: accountId } = await world.account();
+        await world.record(only((await world.claim()).jobs), answered(503, "600"));
+        const claimed = await world.store.claimOne({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs });
+        const manual = expectKind(claimed, "claimed").job;
+        expect(manual).toMatchObject({ mode: "manual", attemptNumber: 2 });
+        expect(await world.store.claimOne({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs })).toEqual({ kind: "in_flight" });
+        const failed = await world.record(manual, broken);
+        expect(failed.delivery).toMatchObject({
+          status: "pending",
+          stepsSpent: 0,
+          attemptCount: 2,
+          nextAttemptAtMs: startMs + 10 * minute,
+        });
+        world.pass(10 * minute);
+        expect((await world.claim()).jobs).toHaveLength(1);
+      });
+
+      it("settles what was given up", async () => {
+        const world = await open({ scheduleMs: [0] });
+        const job = only(await owe(world, [receiver]));
+        const { id: accountId } = await world.account();
+        expect((await world.record(only((await world.claim()).jobs), broken)).delivery.status).toBe("exhausted");
+        const manual = expectKind(await world.store.claimOne({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs }), "claimed").job;
+        expect((await world.record(manual)).delivery.status).toBe("delivered");
+        expect(await world.store.claimOne({ accountId, deliveryId: "dlv_unknown", nowMs: world.nowMs })).toEqual({ kind: "unknown" });
+        const other = await world.account("other");
+        expect(await world.store.claimOne({ accountId: other.id, deliveryId: job.deliveryId, nowMs: world.nowMs })).toEqual({
+          kind: "unknown",
+        });
+      });
+
+      it("a test is one delivery for one moment", async () => {
+        const world = await open();
+        const { view } = await world.watch("OUT-1");
+        const { accountId } = view.watch;
+        const endpointId = view.endpoint?.id ?? "";
+        const { job } = expectKind(await world.store.createTest({ accountId, endpointId, nowMs: world.nowMs }), "claimed");
+        expect(job).toMatchObject({
+          mode: "manual",
+          event: { type: "endpoint.test", timestampMs: startMs, data: { watchId: null, sequence: null, metadata: {} } },
+        });
+        expect(await world.record(job, answered(500))).toMatchObject({
+          delivery: { status: "failed" },
+          jobs: [],
+          endpoint: { health: { consecutiveFailures: 0 } },
+        });
+        const dropped = expectKind(await world.store.createTest({ accountId, endpointId, nowMs: world.nowMs }), "claimed").job;
+        await world.store.releaseDeliveries([dropped]);
+        expect((await world.deliveryOf(dropped)).view.delivery.status).toBe("canceled");
+        expect((await world.claim()).jobs).toEqual([]);
+        expect(await world.store.createTest({ accountId, endpointId: "ep_unknown", nowMs: world.nowMs })).toEqual({ kind: "unknown" });
+      });
+
+      it("recovers what was given up in the span, once, with a fresh schedule", async () => {
+        const world = await open({ scheduleMs: [0, minute] });
+        const { view } = await world.watch("OUT-1", { url: receiver });
+        const { accountId } = view.watch;
+        const endpointId = view.endpoint?.id ?? "";
+        await world.watch("OUT-2", { url: receiver });
+        const early = only((await world.see("OUT-1", "queued")).jobs);
+        await world.record(early, broken);
+        world.pass(hour);
+        await world.record(only((await world.claim()).jobs), broken);
+        const gone = only((await world.see("OUT-2", "queued")).jobs);
+        await world.record(gone, { ...broken, permanent: true });
+        expect((await world.deliveryOf(gone)).view.delivery.status).toBe("failed");
+        const recover = (sinceMs: number, untilMs: number) =>
+          world.store.recover({ accountId, endpointId, sinceMs, untilMs, nowMs: world.nowMs });
+        expect(await recover(startMs + 1, startMs + hour - 1)).toEqual({ kind: "recovered", count: 0 });
+        expect(await recover(startMs, startMs + hour)).toEqual({ kind: "recovered", count: 2 });
+        expect(await recover(startMs, startMs + hour)).toEqual({ kind: "recovered", count: 0 });
+        const { jobs } = await world.claim();
+        expect(jobs.map((job) => [job.attemptNumber, job.stepsSpent])).toEqual([
+          [3, 0],
+          [2, 0],
+        ]);
+        expect(await world.store.recover({ accountId, endpointId: "ep_unknown", sinceMs: 0, untilMs: 1, nowMs: world.nowMs })).toEqual({
+          kind: "unknown",
+        });
+      });
+
+      it("recovers nothing of a deleted watch", async () => {
+        const world = await open({ scheduleMs: [0] });
+        const { view } = await world.watch("OUT-1");
+        await world.record(only((await world.see("OUT-1", "success")).jobs), broken);
+        const { accountId, id: watchId } = view.watch;
+        await world.store.removeWatch({ accountId, watchId, purge: false, nowMs: world.nowMs });
+        expect(
+          await world.store.recover({
+            accountId,
+            endpointId: view.endpoint?.id ?? "",
+            sinceMs: 0,
+            untilMs: world.nowMs,
+            nowMs: world.nowMs,
+          }),
+        ).toEqual({ kind: "recovered", count: 0 });
+      });
+    });
+
+    it("are due so much earlier when the clock was set back", async () => {
+      const world = await open();
+      const job = only(await owe(world, [receiver]));
+      await world.record(only((await world.claim()).jobs), answered(503, "3600"));
+      await world.store.shiftSchedule(day);
+      world.nowMs = startMs + hour - day - 1;
+      expect(await world.claim()).toEqual({ jobs: [], nextDueAtMs: startMs + hour - day });
+      world.pass(1);
+      expect(only((await world.claim()).jobs).deliveryId).toBe(job.deliveryId);
+    });
+
+    it("whose lease was held by a server that is gone are due again at the start", async () => {
+      if (!backend.durable) return;
+      const world = await open();
+      await world.watch("OUT-1");
+      const job = only((await world.see("OUT-1", "queued")).jobs);
+      const { accountId } = job.event;
+      const test = expectKind(await world.store.createTest({ accountId, endpointId: job.target.id, nowMs: world.nowMs }), "claimed").job;
+      await world.restart();
+      expect(typesOf((await world.claim()).jobs)).toEqual(["call.queued"]);
+      expect((await world.deliveryOf(test)).view.delivery.status).toBe("canceled");
+    });
+  });
+}

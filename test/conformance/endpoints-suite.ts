@@ -1,0 +1,207 @@
+import { describe, expect, it } from "vitest";
+import { answered, day, expectKind, hour, minute, ok, only, secretDraft, startMs, typesOf } from "../support/store-drafts.ts";
+import type { OpenWorld } from "./store-backend.ts";
+import { worlds } from "./store-backend.ts";
+import type { StoreBackend } from "./store-backend.ts";
+
+const receiver = "https://receiver.example/hook";
+const broken = answered(500);
+
+/** Fails one delivery until the endpoint is given up. */
+async function disable(world: OpenWorld, callSid: string) {
+  const { jobs: made } = await world.see(callSid, "queued");
+  await world.record(only(made), broken);
+  world.pass(6 * day);
+  return world.record(only((await world.claim()).jobs), broken);
+}
+
+export function endpointsSuite(backend: StoreBackend): void {
+  describe("endpoints", () => {
+    const open = worlds(backend);
+    const impatient = { disableMinAttempts: 2, scheduleMs: [0, hour, hour, hour] };
+
+    it("are changed by what a patch names, and nothing else", async () => {
+      const world = await open();
+      const { view } = await world.watch("OUT-1");
+      const { accountId } = view.watch;
+      const endpointId = view.endpoint?.id ?? "";
+      const headers = { names: ["x-key"], sealed: new Uint8Array([7]), fingerprints: ["f"] };
+      const patch = { format: "form", headers, maxInFlight: 3, maxPerSecond: 0.5, signatures: ["v1", "v1a"], late: "drop" } as const;
+      const patched = await world.store.patchEndpoint({ accountId, endpointId, patch, nowMs: world.nowMs });
+      expect(patched?.endpoint).toMatchObject({
+        format: "form",
+        headerNames: ["x-key"],
+        maxInFlight: 3,
+        maxPerSecond: 0.5,
+        signatures: ["v1", "v1a"],
+        late: "drop",
+        state: "enabled",
+      });
+      // A retry uses what holds at that moment.
+      const job = only((await world.see("OUT-1", "queued")).jobs);
+      expect(job.target).toMatchObject({ format: "form", sealedHeaders: headers.sealed });
+      const bare = await world.store.patchEndpoint({
+        accountId,
+        endpointId,
+        patch: { headers: null, maxPerSecond: null },
+        nowMs: world.nowMs,
+      });
+      expect(bare?.endpoint).toMatchObject({ headerNames: [], maxPerSecond: null, format: "form" });
+      expect(
+        await world.store.patchEndpoint({ accountId: (await world.account("other")).id, endpointId, patch, nowMs: world.nowMs }),
+      ).toBeNull();
+    });
+
+    it("sign with both secrets until the grace ends", async () => {
+      const world = await open();
+      const first = secretDraft("one");
+      const { view } = await world.watch("OUT-1", { endpoint: { givenSecret: first } });
+      const { accountId } = view.watch;
+      const endpointId = view.endpoint?.id ?? "";
+      const rotate = (secret: typeof first, graceMs: number) =>
+        world.store.rotateSecret({ accountId, endpointId, secret, previousValidUntilMs: world.nowMs + graceMs, nowMs: world.nowMs });
+      const [second, third] = [secretDraft("two"), secretDraft("three")];
+      expect(await rotate(second, hour)).toBe(true);
+      const job = only((await world.see("OUT-1", "queued")).jobs);
+      expect(job.target.secrets).toMatchObject([
+        { id: second.id, validUntilMs: null },
+        { id: first.id, validUntilMs: startMs + hour },
+      ]);
+      await world.store.releaseDeliveries([job]);
+      world.pass(hour);
+      expect(await rotate(third, 0)).toBe(true);
+      expect(only((await world.claim()).jobs).target.secrets.map(({ id }) => id)).toEqual([third.id]);
+      expect(
+        await world.store.rotateSecret({
+          accountId,
+          endpointId: "ep_unknown",
+          secret: secretDraft("x"),
+          previousValidUntilMs: 0,
+          nowMs: 0,
+        }),
+      ).toBe(false);
+      expect(await world.register("OUT-2", { endpoint: { givenSecret: secretDraft("one") } })).toMatchObject({ kind: "endpoint_differs" });
+      expect(await world.register("OUT-2", { endpoint: { givenSecret: secretDraft("three") } })).toMatchObject({ kind: "created" });
+    });
+
+    it("paused by the client are sent nothing until enabled", async () => {
+      const world = await open();
+      const { view } = await world.watch("OUT-1");
+      const { accountId } = view.watch;
+      const endpointId = view.endpoint?.id ?? "";
+      const set = (state: "enabled" | "paused" | "disabled") =>
+        world.store.patchEndpoint({ accountId, endpointId, patch: { state }, nowMs: world.nowMs });
+      expect((await set("paused"))?.endpoint).toMatchObject({ state: "paused", reason: "client", sinceMs: startMs });
+      expect((await world.see("OUT-1", "queued")).jobs).toEqual([]);
+      expect(await world.claim()).toEqual({ jobs: [], nextDueAtMs: null });
+      expect((await set("enabled"))?.endpoint).toMatchObject({ state: "enabled", reason: null, sinceMs: null });
+      expect(typesOf((await world.claim()).jobs)).toEqual(["call.queued"]);
+      expect((await set("disabled"))?.endpoint).toMatchObject({ state: "disabled", reason: "client" });
+      expect(await world.store.createTest({ accountId, endpointId, nowMs: world.nowMs })).toEqual({ kind: "endpoint_disabled" });
+      expect(await world.store.recover({ accountId, endpointId, sinceMs: 0, untilMs: 1, nowMs: 1 })).toEqual({ kind: "endpoint_disabled" });
+    });
+
+    it("given up keep what they are owed, and send it in order when enabled again", async () => {
+      const world = await open(impatient);
+      const { view } = await world.watch("OUT-1");
+      await world.hook("https://ops.example/", { events: ["endpoint.disabled"] });
+      const endpointId = view.endpoint?.id ?? "";
+      const { accountId } = view.watch;
+      const given = await disable(world, "OUT-1");
+      expect(given.endpoint).toMatchObject({ state: "disabled" });
+      expect(only(given.jobs)).toMatchObject({
+        target: { url: "https://ops.example/" },
+        event: { type: "endpoint.disabled", data: { endpointId, state: "disabled", reason: "failing" } },
+      });
+      expect((await world.see("OUT-1", "calling")).jobs).toEqual([]);
+      expect((await world.claim()).jobs).toEqual([]);
+      expect(await world.store.getEndpoint(accountId, endpointId)).toMatchObject({
+        backlog: 2,
+        endpoint: { state: "disabled", reason: "failing" },
+      });
+      world.pass(7 * day);
+      const enabled = await world.store.patchEndpoint({ accountId, endpointId, patch: { state: "enabled" }, nowMs: world.nowMs });
+      expect(enabled?.endpoint).toMatchObject({ state: "enabled", health: { consecutiveFailures: 0, failingSinceMs: null } });
+      const head = only((await world.claim()).jobs);
+      expect(head).toMatchObject({ event: { type: "call.queued" }, attemptNumber: 3, stepsSpent: 0 });
+      await world.record(head);
+      expect(typesOf(await world.drain())).toEqual(["call.calling"]);
+    });
+
+    it("disabled are enabled when a new registration names them, not by a repeat", async () => {
+      const world = await open(impatient);
+      await world.watch("OUT-1");
+      await disable(world, "OUT-1");
+      expect(expectKind(await world.register("OUT-1"), "existing").view.endpoint?.state).toBe("disabled");
+      expect((await world.watch("OUT-2")).view.endpoint?.state).toBe("enabled");
+      await world.store.patchEndpoint({
+        accountId: (await world.account()).id,
+        endpointId: (await world.watch("OUT-3")).view.endpoint?.id ?? "",
+        patch: { state: "disabled" },
+        nowMs: world.nowMs,
+      });
+      expect((await world.hook(receiver, {})).view.endpoint.state).toBe("enabled");
+    });
+
+    it("that answer 410 are disabled, their watches canceled, their hooks removed, nothing is owed", async () => {
+      const world = await open();
+      await world.hook("https://ops.example/", { events: ["endpoint.disabled"] });
+      const hook = await world.hook(receiver);
+      const mine = await world.watch("OUT-1", { url: receiver });
+      const shared = await world.watch("OUT-2", { url: receiver });
+      await world.watch("OUT-2", { url: "https://other.example/" });
+      const first = only((await world.see("OUT-1", "queued")).jobs);
+      await world.see("OUT-1", "calling");
+      const second = (await world.see("OUT-2", "queued")).jobs.find((job) => job.target.url === receiver);
+      if (second === undefined) throw new Error("two are on the wire");
+      const gone = await world.record(first, answered(410));
+      expect(gone).toMatchObject({ attempt: { decision: "gone" }, delivery: { status: "failed" }, endpoint: { state: "disabled" } });
+      expect(gone.unwatchedCallIds).toEqual([mine.call?.callId]);
+      expect(gone.notices.map((notice) => notice.watchId).toSorted()).toEqual([mine.view.watch.id, shared.view.watch.id].toSorted());
+      expect(typesOf(gone.jobs)).toEqual(["endpoint.disabled"]);
+      expect(await world.store.getHook(hook.view.accountId, hook.view.id)).toBeNull();
+      expect((await world.store.getWatch(mine.view.watch.accountId, mine.view.watch.id))?.watch).toMatchObject({
+        status: "canceled",
+        endReason: "gone",
+      });
+      expect(await world.store.getEndpoint(mine.view.watch.accountId, first.target.id)).toMatchObject({
+        backlog: 0,
+        endpoint: { state: "disabled", reason: "gone" },
+      });
+      expect((await world.record(second, ok)).delivery.status).toBe("canceled");
+      expect(typesOf((await world.see("OUT-2", "calling")).jobs)).toEqual([]);
+    });
+
+    it("make no operational events about operational events, nor to themselves", async () => {
+      const world = await open({ scheduleMs: [0] });
+      await world.hook("https://ops.example/", { events: ["delivery.exhausted", "endpoint.disabled"] });
+      await world.hook(receiver, { events: ["delivery.exhausted", "endpoint.disabled"] });
+      await world.watch("OUT-1", { url: receiver });
+      const exhausted = await world.record(only((await world.see("OUT-1", "queued")).jobs), broken);
+      const told = only(exhausted.jobs);
+      expect(told).toMatchObject({
+        target: { url: "https://ops.example/" },
+        event: { type: "delivery.exhausted", data: { state: "exhausted", reason: "status" } },
+      });
+      expect(await world.record(told, broken)).toMatchObject({ delivery: { status: "exhausted" }, jobs: [] });
+      expect(await world.record(only((await world.see("OUT-1", "calling")).jobs), answered(410))).toMatchObject({
+        jobs: [{ event: { type: "endpoint.disabled" } }],
+      });
+    });
+
+    it("of a host that was paused are free when enabled after it", async () => {
+      const world = await open();
+      const { view } = await world.watch("OUT-1");
+      const job = only((await world.see("OUT-1", "queued")).jobs);
+      await world.record(job, answered(503, "3600"));
+      const { accountId } = view.watch;
+      const endpointId = view.endpoint?.id ?? "";
+      for (const state of ["disabled", "enabled"] as const)
+        await world.store.patchEndpoint({ accountId, endpointId, patch: { state }, nowMs: world.nowMs });
+      // The host's own pause holds.
+      expect(await world.claim()).toEqual({ jobs: [], nextDueAtMs: startMs + hour });
+      world.pass(hour + minute);
+      expect((await world.claim()).jobs).toHaveLength(1);
+    });
+  });
+}

@@ -1,0 +1,106 @@
+import { describe, expect, it } from "vitest";
+import { StoreUnavailable } from "../../src/domain/errors.ts";
+import { minute, startMs } from "../support/store-drafts.ts";
+import { worlds } from "./store-backend.ts";
+import type { StoreBackend } from "./store-backend.ts";
+
+export function lifecycleSuite(backend: StoreBackend): void {
+  describe("accounts", () => {
+    const open = worlds(backend);
+
+    it("are made once by their name", async () => {
+      const world = await open();
+      const first = await world.account("one");
+      expect(first).toMatchObject({
+        name: "one",
+        usesDefaultSource: true,
+        sealedSigningKey: new Uint8Array([1, 2, 3]),
+        createdAtMs: startMs,
+      });
+      expect((await world.account("one")).id).toBe(first.id);
+      expect(await world.store.countAccounts()).toBe(1);
+      expect(await world.store.getAccount(first.id)).toEqual(first);
+      expect(await world.store.getAccount("acc_unknown")).toBeNull();
+    });
+
+    it("are found by a key under any of its fingerprints, until it is replaced", async () => {
+      const world = await open();
+      const account = await world.account();
+      const ensure = (id: string, fingerprints: readonly string[]) =>
+        world.store.ensureKey({ id, accountId: account.id, name: "environment", fingerprints, nowMs: world.nowMs });
+      await ensure("key_1", ["one"]);
+      expect(await world.store.findAccountByKey(["new one", "one"])).toEqual({ account, keyId: "key_1" });
+      await ensure("key_2", ["one again", "one"]);
+      expect(await world.store.findAccountByKey(["one"])).toMatchObject({ keyId: "key_1" });
+      await ensure("key_3", ["three"]);
+      expect(await world.store.findAccountByKey(["one"])).toBeNull();
+      expect(await world.store.findAccountByKey(["three"])).toMatchObject({ keyId: "key_3" });
+      await ensure("key_4", ["one"]);
+      expect(await world.store.findAccountByKey(["one"])).toMatchObject({ keyId: "key_1" });
+    });
+  });
+
+  describe("life", () => {
+    const open = worlds(backend);
+
+    it("pages the calls that are watched, with their deadlines", async () => {
+      const world = await open();
+      for (let n = 0; n < 5; n++) await world.watch(`OUT-${n}`, { expiresAtMs: startMs + minute + n });
+      world.pass(1000);
+      await world.watch("OUT-0", { url: "https://second.example/", expiresAtMs: startMs + 2 * minute });
+      const first = await world.store.loadWatchedCalls({ afterCallId: null, limit: 3 });
+      const rest = await world.store.loadWatchedCalls({ afterCallId: first[2]?.callId ?? null, limit: 3 });
+      expect([...first, ...rest].map((call) => call.callSid)).toEqual(["OUT-0", "OUT-1", "OUT-2", "OUT-3", "OUT-4"]);
+      expect(first[0]).toMatchObject({ youngestWatchAtMs: startMs + 1000, earliestDeadlineAtMs: startMs + minute, createdAtMs: startMs });
+    });
+
+    it("notes the last good poll when calls are given back", async () => {
+      const world = await open();
+      const { call } = await world.watch("OUT-1");
+      await world.store.releaseCalls([{ callId: call?.callId ?? "", lastGoodPollAtMs: startMs + minute }]);
+      expect((await world.store.loadWatchedCalls({ afterCallId: null, limit: 1 }))[0]).toMatchObject({
+        version: 1,
+        status: { lastGoodPollAtMs: startMs + minute },
+      });
+    });
+
+    it("counts for the metrics", async () => {
+      const world = await open();
+      await world.watch("OUT-1");
+      await world.watch("OUT-2");
+      await world.store.releaseDeliveries((await world.see("OUT-1", "success")).jobs);
+      expect(await world.store.readFigures()).toMatchObject({
+        watchesByStatus: { active: 1, completed: 1 },
+        deliveriesByStatus: { pending: 1, delivered: 0 },
+        oldestDueDeliveryAtMs: startMs,
+      });
+      await world.drain();
+      expect(await world.store.readFigures()).toMatchObject({
+        deliveriesByStatus: { pending: 0, delivered: 1 },
+        oldestDueDeliveryAtMs: null,
+      });
+    });
+
+    it("can be asked whether it takes writes, and refuses everything once closed", async () => {
+      const world = await open();
+      await world.store.checkWritable();
+      await world.store.close();
+      await world.store.close();
+      await expect(world.store.checkWritable()).rejects.toThrow(StoreUnavailable);
+    });
+
+    it("has at the next start what was committed before", async () => {
+      if (!backend.durable) return;
+      const world = await open();
+      const { view } = await world.watch("OUT-1");
+      await world.see("OUT-1", "queued");
+      await world.restart();
+      expect((await world.store.loadWatchedCalls({ afterCallId: null, limit: 5 }))[0]).toMatchObject({
+        callSid: "OUT-1",
+        status: { status: "queued" },
+      });
+      expect((await world.store.getWatch(view.watch.accountId, view.watch.id))?.watch.sequence).toBe(1);
+      expect((await world.see("OUT-1", "calling")).notices).toMatchObject([{ sequence: 2 }]);
+    });
+  });
+}

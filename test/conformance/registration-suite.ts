@@ -1,0 +1,313 @@
+import { describe, expect, it } from "vitest";
+import { completedReuseMs } from "../../src/domain/watch.ts";
+import { day, expectKind, minute, noQuotas, only, secretDraft, startMs, typesOf } from "../support/store-drafts.ts";
+import { worlds } from "./store-backend.ts";
+import type { StoreBackend } from "./store-backend.ts";
+
+const url = "https://receiver.example/hook";
+
+export function registrationSuite(backend: StoreBackend): void {
+  describe("registrations", () => {
+    const open = worlds(backend);
+
+    it("makes a watch, its call and its endpoint", async () => {
+      const world = await open();
+      const created = await world.watch("OUT-1", { metadata: { lead: "7" }, events: ["terminal"] });
+      expect(created.showsGeneratedSecret).toBe(true);
+      expect(created.view).toMatchObject({
+        watch: {
+          callSid: "OUT-1",
+          callbackUrl: url,
+          status: "active",
+          endReason: null,
+          sequence: 0,
+          metadata: { lead: "7" },
+          events: ["terminal"],
+        },
+        call: { status: null, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs: null },
+        endpoint: { state: "enabled", format: "standard", pausedUntilMs: null },
+        pendingDeliveries: 0,
+      });
+      expect(created.call).toMatchObject({ callSid: "OUT-1", sourceName: "default", version: 1, untold: false, createdAtMs: startMs });
+      expect([...created.jobs, ...created.notices]).toEqual([]);
+    });
+
+    it("finds an active watch of the same call and URL again", async () => {
+      const world = await open();
+      const first = await world.watch("OUT-1");
+      const again = expectKind(await world.register("OUT-1"), "existing");
+      expect(again.view.watch.id).toBe(first.view.watch.id);
+    });
+
+    it("finds a completed watch again for 24 hours", async () => {
+      const world = await open();
+      const first = await world.watch("OUT-1");
+      await world.see("OUT-1", "success");
+      world.pass(completedReuseMs - 1);
+      expect(expectKind(await world.register("OUT-1"), "existing").view.watch.id).toBe(first.view.watch.id);
+      world.pass(1);
+      const second = await world.watch("OUT-1");
+      expect(second.view.watch).toMatchObject({ status: "completed", sequence: 1 });
+      expect(second.call).toBeNull();
+    });
+
+    it("makes a new watch after any other end", async () => {
+      const world = await open();
+      const first = await world.watch("OUT-1");
+      await world.commit("OUT-1", [{ kind: "end", endReason: "lost" }], { confirmed: false });
+      expect((await world.watch("OUT-1")).view.watch.id).not.toBe(first.view.watch.id);
+    });
+
+    it("names the watch that differs, and in what", async () => {
+      const world = await open();
+      const { view } = await world.watch("OUT-1", { events: ["terminal", "call.queued"], metadata: { a: "1" } });
+      expect(await world.register("OUT-1", { events: ["call.queued", "terminal"], metadata: { a: "1" } })).toMatchObject({
+        kind: "existing",
+      });
+      expect(await world.register("OUT-1", { metadata: { a: "2" } })).toEqual({
+        kind: "watch_differs",
+        watchId: view.watch.id,
+        fields: ["events", "metadata"],
+      });
+    });
+
+    it("refuses what was given and differs from the endpoint, and takes what was left out", async () => {
+      const world = await open();
+      const headers = { names: ["x-key"], sealed: new Uint8Array([9]), fingerprints: ["new key", "old key"] };
+      const made = await world.watch("OUT-1", { endpoint: { format: "flat", headers, givenSecret: secretDraft("mine") } });
+      expect(made.showsGeneratedSecret).toBe(false);
+      const same = { format: "flat", headers: { ...headers, fingerprints: ["new key"] }, givenSecret: secretDraft("mine") } as const;
+      expect(await world.register("OUT-2", { endpoint: same })).toMatchObject({ kind: "created", showsGeneratedSecret: false });
+      expect(await world.register("OUT-3")).toMatchObject({ kind: "created" });
+      const other = { format: "form", headers: { ...headers, fingerprints: ["another"] }, givenSecret: secretDraft("yours") } as const;
+      expect(await world.register("OUT-4", { endpoint: other })).toEqual({
+        kind: "endpoint_differs",
+        endpointId: made.view.endpoint?.id,
+        fields: ["format", "headers", "signing_secret"],
+      });
+      expect(
+        (await world.store.listWatches({ accountId: (await world.account()).id, status: null, callSid: "OUT-4", limit: 5, cursor: null }))
+          .data,
+      ).toEqual([]);
+    });
+
+    it("signs new endpoints with the account's default secret", async () => {
+      const world = await open();
+      const { id: accountId } = await world.account();
+      const secret = secretDraft("default");
+      await world.store.setDefaultSecret({ accountId, secret, nowMs: world.nowMs });
+      for (const sid of ["OUT-1", "OUT-2"]) {
+        expect((await world.watch(sid, { url: `${url}/${sid}` })).showsGeneratedSecret).toBe(false);
+        const job = only((await world.see(sid, "queued")).jobs);
+        expect(job.target.secrets.map(({ id }) => id)).toEqual([secret.id]);
+        await world.record(job);
+      }
+      // The one before serves those that were made with it.
+      await world.store.setDefaultSecret({ accountId, secret: secretDraft("newer"), nowMs: world.nowMs });
+      expect(only((await world.see("OUT-1", "success")).jobs.map((job) => job.target.secrets.length))).toBe(1);
+    });
+
+    it("wants a callback URL unless the account has a hook", async () => {
+      const world = await open();
+      expect(await world.register("OUT-1", { url: null })).toEqual({ kind: "callback_required" });
+      await world.hook("https://hooks.example/a");
+      const { view } = await world.watch("OUT-1", { url: null });
+      expect(view).toMatchObject({ endpoint: null, watch: { callbackUrl: null, endpointId: null } });
+    });
+
+    it("keeps to the quotas, within a batch too, and lets repeats and freed places through", async () => {
+      const world = await open();
+      const quotas = { maxActiveWatches: 2, maxEndpoints: 2, maxHooks: 1 };
+      const drafts = [];
+      for (const sid of ["OUT-1", "OUT-2", "OUT-1", "OUT-3"]) drafts.push(await world.watchDraft(sid, { quotas }));
+      const results = await world.store.registerWatches(drafts);
+      expect(results.map(({ kind }) => kind)).toEqual(["created", "created", "existing", "quota_exceeded"]);
+      expect(results[3]).toEqual({ kind: "quota_exceeded", quota: "active_watches", limit: 2 });
+      const first = expectKind(results[0] ?? { kind: "callback_required" }, "created");
+      await world.store.removeWatch({
+        accountId: (await world.account()).id,
+        watchId: first.view.watch.id,
+        purge: false,
+        nowMs: world.nowMs,
+      });
+      await world.watch("OUT-3", { quotas });
+      const free = { ...noQuotas, maxEndpoints: 2 };
+      await world.watch("OUT-4", { quotas: free, url: "https://other.example/" });
+      expect(await world.register("OUT-5", { quotas: free, url: "https://third.example/" })).toMatchObject({
+        kind: "quota_exceeded",
+        quota: "endpoints",
+      });
+      await world.watch("OUT-5", { quotas: free });
+      await world.hook("https://other.example/", { quotas });
+      expect(await world.registerHook("https://other.example/", { quotas, events: ["terminal"] })).toMatchObject({
+        kind: "quota_exceeded",
+        quota: "hooks",
+        limit: 1,
+      });
+      expect(await world.registerHook("https://other.example/", { quotas })).toMatchObject({ kind: "existing" });
+    });
+
+    it("keeps accounts apart", async () => {
+      const world = await open();
+      const other = await world.account("other");
+      const mine = await world.watch("OUT-1");
+      const theirs = await world.watch("OUT-1", { accountId: other.id });
+      expect(theirs.view.endpoint?.id).not.toBe(mine.view.endpoint?.id);
+      expect(await world.store.getWatch(other.id, mine.view.watch.id)).toBeNull();
+      expect(await world.store.removeWatch({ accountId: other.id, watchId: mine.view.watch.id, purge: true, nowMs: world.nowMs })).toEqual({
+        kind: "unknown",
+      });
+      // One call, polled for both; the oldest watch says whose turn it is.
+      expect(theirs.call).toMatchObject({ callId: mine.call?.callId, accountId: mine.view.watch.accountId });
+      const removed = await world.store.removeWatch({
+        accountId: (await world.account()).id,
+        watchId: mine.view.watch.id,
+        purge: false,
+        nowMs: world.nowMs,
+      });
+      expect(removed).toMatchObject({ kind: "removed", call: { accountId: other.id } });
+    });
+
+    describe("a call that is known", () => {
+      it("tells the end at once and completes the watch", async () => {
+        const world = await open();
+        await world.watch("OUT-1");
+        await world.see("OUT-1", "success", "answered");
+        const observedAtMs = world.nowMs;
+        world.pass(day - minute);
+        const late = await world.watch("OUT-1", { url: "https://late.example/" });
+        expect(late.call).toBeNull();
+        expect(late.view.watch).toMatchObject({ status: "completed", sequence: 1, endedAtMs: world.nowMs });
+        expect(only(late.jobs).event).toMatchObject({
+          type: "call.success",
+          timestampMs: observedAtMs,
+          data: {
+            status: "success",
+            previousStatus: null,
+            reason: "answered",
+            terminal: true,
+            sequence: 1,
+            observedAtMs,
+            observedAfterMs: null,
+          },
+        });
+        expect(late.notices).toMatchObject([{ watchId: late.view.watch.id, sequence: 1, eventType: "call.success" }]);
+      });
+
+      it("tells a status polled within the last minute at once", async () => {
+        const world = await open();
+        await world.watch("OUT-1");
+        await world.see("OUT-1", "calling");
+        world.pass(minute);
+        const told = await world.watch("OUT-1", { url: "https://late.example/", polledAtMs: world.nowMs - minute });
+        expect(typesOf(told.jobs)).toEqual(["call.calling"]);
+        expect(told.call).toMatchObject({ untold: false });
+      });
+
+      it("leaves an older status to the next good poll", async () => {
+        const world = await open();
+        await world.watch("OUT-1");
+        await world.see("OUT-1", "calling");
+        world.pass(minute + 1);
+        const untold = await world.watch("OUT-1", { url: "https://late.example/", polledAtMs: startMs });
+        expect(untold).toMatchObject({ jobs: [], call: { untold: true } });
+        const confirmed = await world.commit("OUT-1", []);
+        expect(only(confirmed.jobs).event).toMatchObject({
+          type: "call.calling",
+          timestampMs: startMs,
+          data: { sequence: 1, previousStatus: null },
+        });
+        expect(confirmed.call).toMatchObject({ untold: false });
+        expect(await world.commit("OUT-1", [])).toMatchObject({ jobs: [] });
+      });
+
+      it("polls on where every watch had ended without a terminal status", async () => {
+        const world = await open();
+        await world.watch("OUT-1");
+        await world.see("OUT-1", "calling");
+        expect((await world.commit("OUT-1", [{ kind: "end", endReason: "lost" }], { confirmed: false })).call).toBeNull();
+        world.pass(hour3);
+        const again = await world.watch("OUT-1");
+        expect(again.call).toMatchObject({ untold: true, status: { status: "calling" } });
+        expect(typesOf((await world.see("OUT-1", "success")).jobs)).toEqual(["call.success"]);
+      });
+
+      it("begins a scripted call's life anew with the first watch after its end", async () => {
+        const world = await open();
+        const { id: scope } = await world.account();
+        const wish = { sourceName: "sandbox", scope, restartsEndedCall: true };
+        await world.watch("OUT-sandbox-success", wish);
+        const { call } = await world.see("OUT-sandbox-success", "success");
+        expect(call).toBeNull();
+        world.pass(completedReuseMs);
+        const again = await world.watch("OUT-sandbox-success", wish);
+        expect(again).toMatchObject({ jobs: [], call: { untold: false, status: { status: null, terminal: false } } });
+        expect(typesOf((await world.see("OUT-sandbox-success", "queued")).jobs)).toEqual(["call.queued"]);
+      });
+    });
+
+    describe("removal", () => {
+      it("cancels an active watch and what it is owed, and keeps its events", async () => {
+        const world = await open();
+        const { view } = await world.watch("OUT-1");
+        const job = only((await world.see("OUT-1", "queued")).jobs);
+        const { accountId, id: watchId } = view.watch;
+        await world.store.releaseDeliveries([job]);
+        const removed = await world.store.removeWatch({ accountId, watchId, purge: false, nowMs: world.nowMs });
+        expect(removed).toMatchObject({ kind: "removed", call: null, notices: [{ watchId, sequence: 1 }] });
+        expect((await world.store.getWatch(accountId, watchId))?.watch).toMatchObject({ status: "canceled", endReason: "deleted" });
+        expect((await world.deliveryOf(job)).view.delivery.status).toBe("canceled");
+        expect((await world.claim()).jobs).toEqual([]);
+        expect(await world.store.claimOne({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs })).toEqual({
+          kind: "watch_deleted",
+        });
+        expect((await world.store.listWatchEvents({ accountId, watchId, limit: 5, cursor: null }))?.data).toHaveLength(1);
+      });
+
+      it("leaves an ended watch its status, and sends nothing more for it", async () => {
+        const world = await open();
+        const { view } = await world.watch("OUT-1");
+        const job = only((await world.see("OUT-1", "success")).jobs);
+        await world.record(job, { kind: "failed", code: "reset", detail: "", statusCode: null, permanent: false });
+        const { accountId, id: watchId } = view.watch;
+        expect(await world.store.removeWatch({ accountId, watchId, purge: false, nowMs: world.nowMs })).toMatchObject({
+          kind: "removed",
+          notices: [],
+        });
+        expect((await world.store.getWatch(accountId, watchId))?.watch).toMatchObject({ status: "completed", endReason: null });
+        world.pass(day);
+        expect((await world.claim()).jobs).toEqual([]);
+        expect(await world.store.claimOne({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs })).toEqual({
+          kind: "watch_deleted",
+        });
+      });
+
+      it("erases a purged watch with everything told for it; an attempt on the wire is forgotten", async () => {
+        const world = await open();
+        const { view } = await world.watch("OUT-1");
+        const job = only((await world.see("OUT-1", "queued")).jobs);
+        const { accountId, id: watchId } = view.watch;
+        await world.store.removeWatch({ accountId, watchId, purge: true, nowMs: world.nowMs });
+        expect(await world.attempt(job)).toEqual({ kind: "fenced" });
+        expect(await world.store.getWatch(accountId, watchId)).toBeNull();
+        expect(await world.store.getEvent(accountId, job.event.id)).toBeNull();
+        expect(await world.store.getDelivery(accountId, job.deliveryId)).toBeNull();
+        expect(await world.store.getCall({ accountId, sourceName: "default", callSid: "OUT-1" })).toBeNull();
+        expect((await world.store.readFigures()).watchesByStatus["active"]).toBe(0);
+        expect((await world.store.readFigures()).deliveriesByStatus["pending"]).toBe(0);
+        await world.watch("OUT-1");
+      });
+
+      it("records an attempt that was on the wire, and leaves the delivery canceled", async () => {
+        const world = await open();
+        const { view } = await world.watch("OUT-1");
+        const job = only((await world.see("OUT-1", "queued")).jobs);
+        await world.store.removeWatch({ accountId: view.watch.accountId, watchId: view.watch.id, purge: false, nowMs: world.nowMs });
+        expect((await world.record(job)).delivery.status).toBe("canceled");
+        expect((await world.deliveryOf(job)).attempts).toHaveLength(1);
+      });
+    });
+  });
+}
+
+const hour3 = 3 * 60 * minute;

@@ -1,0 +1,94 @@
+import { describe, expect, it } from "vitest";
+import { answered, day, hour, minute, only } from "../support/store-drafts.ts";
+import type { OpenWorld } from "./store-backend.ts";
+import { worlds } from "./store-backend.ts";
+import type { StoreBackend } from "./store-backend.ts";
+
+/** Runs until nothing is left to delete; how much was. */
+async function clean(world: OpenWorld, limit = 100): Promise<number> {
+  let total = 0;
+  for (;;) {
+    const { deleted, more } = await world.store.deleteExpired({ beforeMs: world.nowMs - 30 * day, nowMs: world.nowMs, limit });
+    total += deleted;
+    if (!more) return total;
+  }
+}
+
+export function retentionSuite(backend: StoreBackend): void {
+  describe("retention", () => {
+    const open = worlds(backend);
+
+    it("deletes an ended watch with all that was told, its call and what only they used", async () => {
+      const world = await open();
+      const { view } = await world.watch("OUT-1");
+      const { accountId, id: watchId, endpointId } = view.watch;
+      const job = only((await world.see("OUT-1", "success")).jobs);
+      await world.record(job);
+      world.pass(30 * day);
+      expect(await clean(world)).toBe(0);
+      world.pass(1);
+      expect(await clean(world)).toBeGreaterThan(0);
+      expect(await world.store.getWatch(accountId, watchId)).toBeNull();
+      expect(await world.store.getEvent(accountId, job.event.id)).toBeNull();
+      expect(await world.store.getCall({ accountId, sourceName: "default", callSid: "OUT-1" })).toBeNull();
+      expect(await world.store.getEndpoint(accountId, endpointId ?? "")).toBeNull();
+      expect(await world.store.readFigures()).toMatchObject({ watchesByStatus: { completed: 0 }, deliveriesByStatus: { delivered: 0 } });
+      expect(await clean(world)).toBe(0);
+    });
+
+    it("keeps what is active, due, or still referred to", async () => {
+      const world = await open({ scheduleMs: [0, 40 * day] });
+      const { view } = await world.watch("OUT-1", { expiresAtMs: world.nowMs + 60 * day });
+      await world.watch("OUT-1", { url: "https://due.example/", expiresAtMs: world.nowMs + 1 });
+      const hook = await world.hook("https://hooks.example/", { events: ["watch.lost"] });
+      world.pass(minute);
+      const owed = only((await world.commit("OUT-1", [{ kind: "expire" }], { confirmed: false })).jobs);
+      await world.record(owed, answered(500));
+      world.pass(31 * day);
+      expect(await clean(world)).toBe(0);
+      expect(await world.store.getWatch(view.watch.accountId, view.watch.id)).not.toBeNull();
+      expect(await world.store.getEndpoint(hook.view.accountId, hook.view.endpoint.id)).not.toBeNull();
+      expect((await world.deliveryOf(owed)).view.delivery.status).toBe("pending");
+    });
+
+    it("gives up what a disabled endpoint was owed for the whole time; recovering owes it again", async () => {
+      const world = await open();
+      const { view } = await world.watch("OUT-1", { expiresAtMs: world.nowMs + 90 * day });
+      const { accountId } = view.watch;
+      const endpointId = view.endpoint?.id ?? "";
+      await world.store.patchEndpoint({ accountId, endpointId, patch: { state: "disabled" }, nowMs: world.nowMs });
+      await world.see("OUT-1", "queued");
+      world.pass(10 * day);
+      await world.see("OUT-1", "calling");
+      world.pass(20 * day + hour);
+      expect(await clean(world)).toBe(1);
+      const { data } = await world.store.listDeliveries({ accountId, endpointId, watchId: null, status: null, limit: 10, cursor: null });
+      expect(data.map(({ delivery }) => [delivery.eventType, delivery.status])).toEqual([
+        ["call.calling", "pending"],
+        ["call.queued", "expired"],
+      ]);
+      await world.store.patchEndpoint({ accountId, endpointId, patch: { state: "enabled" }, nowMs: world.nowMs });
+      expect(await world.store.recover({ accountId, endpointId, sinceMs: 0, untilMs: world.nowMs, nowMs: world.nowMs })).toEqual({
+        kind: "recovered",
+        count: 1,
+      });
+      expect((await world.drain()).map((job) => job.event.type)).toEqual(["call.queued", "call.calling"]);
+    });
+
+    it("goes in batches", async () => {
+      const world = await open();
+      for (let n = 0; n < 7; n++) {
+        await world.watch(`OUT-${n}`, { url: `https://once.example/${n}` });
+        for (const job of (await world.see(`OUT-${n}`, "success")).jobs) await world.record(job);
+      }
+      world.pass(31 * day);
+      expect(await world.store.deleteExpired({ beforeMs: world.nowMs - 30 * day, nowMs: world.nowMs, limit: 3 })).toMatchObject({
+        more: true,
+      });
+      await clean(world, 3);
+      const { id: accountId } = await world.account();
+      expect((await world.store.listWatches({ accountId, status: null, callSid: null, limit: 10, cursor: null })).data).toEqual([]);
+      expect((await world.store.listEndpoints({ accountId, limit: 10, cursor: null })).data).toEqual([]);
+    });
+  });
+}

@@ -1,0 +1,26 @@
+import { describe } from "vitest";
+import { deliveriesSuite } from "./deliveries-suite.ts";
+import { endpointsSuite } from "./endpoints-suite.ts";
+import { hooksSuite } from "./hooks-suite.ts";
+import { lanesSuite } from "./lanes-suite.ts";
+import { lifecycleSuite } from "./lifecycle-suite.ts";
+import { readingSuite } from "./reading-suite.ts";
+import { registrationSuite } from "./registration-suite.ts";
+import { retentionSuite } from "./retention-suite.ts";
+import type { StoreBackend } from "./store-backend.ts";
+import { transitionsSuite } from "./transitions-suite.ts";
+
+/** What every store must do, races included. Change a store, extend the suite. */
+export function storeSuite(backend: StoreBackend): void {
+  describe(`store: ${backend.name}`, () => {
+    registrationSuite(backend);
+    transitionsSuite(backend);
+    hooksSuite(backend);
+    deliveriesSuite(backend);
+    lanesSuite(backend);
+    endpointsSuite(backend);
+    readingSuite(backend);
+    retentionSuite(backend);
+    lifecycleSuite(backend);
+  });
+}

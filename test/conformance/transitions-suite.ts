@@ -1,0 +1,210 @@
+import { describe, expect, it } from "vitest";
+import { maxEventsPerWatch } from "../../src/domain/transition.ts";
+import { day, minute, only, second, startMs, statusChange, typesOf } from "../support/store-drafts.ts";
+import { worlds } from "./store-backend.ts";
+import type { StoreBackend } from "./store-backend.ts";
+
+export function transitionsSuite(backend: StoreBackend): void {
+  describe("transitions", () => {
+    const open = worlds(backend);
+
+    it("tells every active watch, each in its own sequence", async () => {
+      const world = await open();
+      const first = await world.watch("OUT-1", { metadata: { lead: "7" } });
+      await world.see("OUT-1", "queued", "waiting");
+      const second = await world.watch("OUT-1", { url: "https://second.example/" });
+      world.pass(2000);
+      const { jobs, notices, call } = await world.commit("OUT-1", [statusChange("calling", "ringing", world.nowMs - 1000)]);
+      expect(call).toMatchObject({ version: 3, status: { status: "calling", reason: "ringing", observedAtMs: world.nowMs } });
+      expect(notices).toMatchObject([
+        { watchId: first.view.watch.id, sequence: 2, eventType: "call.calling" },
+        { watchId: second.view.watch.id, sequence: 1, eventType: "call.calling" },
+      ]);
+      expect(jobs.map((job) => job.event.data)).toMatchObject([
+        { watchId: second.view.watch.id, sequence: 1, previousStatus: null, observedAfterMs: null },
+      ]);
+      const [one] = await world
+        .drain()
+        .then(() =>
+          world.store.listWatchEvents({ accountId: first.view.watch.accountId, watchId: first.view.watch.id, limit: 5, cursor: null }),
+        )
+        .then((page) => page?.data.slice(1) ?? []);
+      expect(one?.event.data).toEqual({
+        watchId: first.view.watch.id,
+        callSid: "OUT-1",
+        source: "default",
+        status: "calling",
+        previousStatus: "queued",
+        reason: "ringing",
+        terminal: false,
+        sequence: 2,
+        observedAtMs: world.nowMs,
+        observedAfterMs: world.nowMs - 1000,
+        metadata: { lead: "7" },
+      });
+    });
+
+    it("completes every watch at the end and polls no more", async () => {
+      const world = await open();
+      const { view } = await world.watch("OUT-1");
+      const { call, jobs } = await world.see("OUT-1", "failure", "busy");
+      expect(call).toBeNull();
+      expect(only(jobs).event).toMatchObject({ type: "call.failure", data: { terminal: true } });
+      expect((await world.store.getWatch(view.watch.accountId, view.watch.id))?.watch).toMatchObject({
+        status: "completed",
+        endReason: null,
+        endedAtMs: world.nowMs,
+      });
+      expect(await world.store.loadWatchedCalls({ afterCallId: null, limit: 10 })).toEqual([]);
+    });
+
+    it("refuses a writer that knows an older version, and changes nothing", async () => {
+      const world = await open();
+      await world.watch("OUT-1");
+      const stale = world.commitOf("OUT-1", [statusChange("success")]);
+      await world.see("OUT-1", "queued");
+      const refused = await world.store.commitCall(stale);
+      expect(refused).toMatchObject({ kind: "stale", call: { version: 2, status: { status: "queued" } } });
+      expect(await world.store.commitCall({ ...stale, callId: "call_unknown" })).toEqual({ kind: "stale", call: null });
+    });
+
+    it("commits several changes of one poll in their order", async () => {
+      const world = await open();
+      await world.watch("OUT-1");
+      await world.see("OUT-1", "calling");
+      const { jobs, notices } = await world.commit("OUT-1", [statusChange("queued"), statusChange("success")]);
+      expect(jobs).toEqual([]);
+      expect(notices.map((notice) => notice.sequence)).toEqual([2, 3]);
+      expect(typesOf(await world.drain())).toEqual([]);
+    });
+
+    it("notes another reason without an event", async () => {
+      const world = await open();
+      await world.watch("OUT-1");
+      await world.see("OUT-1", "queued", "one");
+      const { call, notices } = await world.commit("OUT-1", [{ kind: "reason", reason: "two" }]);
+      expect(notices).toEqual([]);
+      expect(call?.status).toMatchObject({ status: "queued", reason: "two", observedAtMs: startMs });
+    });
+
+    it.each(["not_found", "lost", "rejected"] as const)("ends every watch as %s", async (endReason) => {
+      const world = await open();
+      const { view } = await world.watch("OUT-1", { events: ["call.queued"] });
+      if (endReason === "lost") await world.drain().then(() => world.see("OUT-1", "calling"));
+      const lastGoodPollAtMs = endReason === "lost" ? world.nowMs : null;
+      world.pass(minute);
+      const { jobs, call } = await world.commit("OUT-1", [{ kind: "end", endReason }], { confirmed: false, lastGoodPollAtMs });
+      const status = endReason === "lost" ? "calling" : null;
+      expect(call).toBeNull();
+      expect(only(jobs).event).toMatchObject({
+        type: `watch.${endReason}`,
+        data: { status, previousStatus: status, terminal: true, observedAfterMs: lastGoodPollAtMs },
+      });
+      expect((await world.store.getWatch(view.watch.accountId, view.watch.id))?.watch).toMatchObject({ status: "ended", endReason });
+    });
+
+    it("expires the watches whose time is over, and only those", async () => {
+      const world = await open();
+      const short = await world.watch("OUT-1", { expiresAtMs: startMs + second });
+      await world.watch("OUT-1", { url: "https://long.example/" });
+      world.pass(second);
+      const { jobs, call } = await world.commit("OUT-1", [{ kind: "expire" }], { confirmed: false });
+      expect(typesOf(jobs)).toEqual(["watch.expired"]);
+      expect(call).toMatchObject({ earliestDeadlineAtMs: startMs + day, version: 2 });
+      expect((await world.store.getWatch(short.view.watch.accountId, short.view.watch.id))?.watch.endReason).toBe("expired");
+    });
+
+    it("tells who expires the status of the last poll first", async () => {
+      const world = await open();
+      await world.watch("OUT-1");
+      await world.see("OUT-1", "calling");
+      world.pass(10 * minute);
+      const late = await world.watch("OUT-1", { url: "https://late.example/", expiresAtMs: world.nowMs + 1 });
+      world.pass(1);
+      const { notices } = await world.commit("OUT-1", [{ kind: "expire" }]);
+      expect(notices.filter((notice) => notice.watchId === late.view.watch.id).map((notice) => notice.eventType)).toEqual([
+        "call.calling",
+        "watch.expired",
+      ]);
+    });
+
+    it("filters deliveries, never sequences", async () => {
+      const world = await open();
+      const { view } = await world.watch("OUT-1", { events: ["terminal"] });
+      expect((await world.see("OUT-1", "queued")).jobs).toEqual([]);
+      expect((await world.see("OUT-1", "calling")).jobs).toEqual([]);
+      expect(only((await world.see("OUT-1", "success")).jobs).event.data).toMatchObject({ sequence: 3 });
+      const events = await world.store.listWatchEvents({
+        accountId: view.watch.accountId,
+        watchId: view.watch.id,
+        limit: 10,
+        cursor: null,
+      });
+      expect(events?.data.map(({ deliveries }) => deliveries.length)).toEqual([0, 0, 1]);
+    });
+
+    it("tells a watch that went back and forth only the end", async () => {
+      const world = await open();
+      const { view } = await world.watch("OUT-1");
+      for (let n = 0; n < maxEventsPerWatch + 3; n++) await world.see("OUT-1", n % 2 === 0 ? "calling" : "queued");
+      const { notices } = await world.see("OUT-1", "success");
+      expect(notices).toMatchObject([{ watchId: view.watch.id, sequence: maxEventsPerWatch + 1 }]);
+    });
+
+    it("makes the same id for the same facts", async () => {
+      const [one, two] = [await open(), await open()];
+      const id = "wch_01HZZZZZZZZZZZZZZZZZZZZZZZ";
+      for (const world of [one, two]) await world.watch("OUT-1", { id });
+      const ids = await Promise.all([one, two].map(async (world) => only((await world.see("OUT-1", "queued")).jobs).event.id));
+      expect(ids[0]).toBe(ids[1]);
+    });
+
+    describe("and registrations of the same call at the same moment", () => {
+      it("registration first: the end is told by the commit", async () => {
+        const world = await open();
+        await world.watch("OUT-1");
+        const draft = await world.watchDraft("OUT-1", { url: "https://racer.example/" });
+        const commit = world.commitOf("OUT-1", [statusChange("success")]);
+        const [[registered], committed] = await Promise.all([world.store.registerWatches([draft]), world.store.commitCall(commit)]);
+        expect(registered).toMatchObject({ kind: "created", jobs: [], view: { watch: { status: "active" } } });
+        expect(committed).toMatchObject({ kind: "committed", call: null });
+        expect((await world.store.getWatch(draft.accountId, draft.id))?.watch).toMatchObject({ status: "completed", sequence: 1 });
+      });
+
+      it("commit first: the end is told by the registration", async () => {
+        const world = await open();
+        await world.watch("OUT-1");
+        const draft = await world.watchDraft("OUT-1", { url: "https://racer.example/" });
+        const commit = world.commitOf("OUT-1", [statusChange("success")]);
+        const [committed, [registered]] = await Promise.all([world.store.commitCall(commit), world.store.registerWatches([draft])]);
+        expect(committed).toMatchObject({ kind: "committed", call: null });
+        expect(registered).toMatchObject({ kind: "created", call: null, view: { watch: { status: "completed", sequence: 1 } } });
+      });
+
+      it("of many at once none is forgotten", async () => {
+        const world = await open();
+        await world.watch("OUT-1");
+        const drafts = await Promise.all(
+          Array.from({ length: 40 }, (_, n) => world.watchDraft("OUT-1", { url: `https://racer.example/${n}` })),
+        );
+        const commit = world.commitOf("OUT-1", [statusChange("failure")]);
+        const register = (from: number, to: number) => drafts.slice(from, to).map((draft) => world.store.registerWatches([draft]));
+        await Promise.all([...register(0, 20), world.store.commitCall(commit), ...register(20, 40)]);
+        for (const draft of drafts)
+          expect((await world.store.getWatch(draft.accountId, draft.id))?.watch).toMatchObject({ status: "completed", sequence: 1 });
+      });
+
+      it("a removal and a transition: no attempt for what was removed before", async () => {
+        const world = await open();
+        const { view } = await world.watch("OUT-1");
+        await world.watch("OUT-1", { url: "https://stays.example/" });
+        const removal = { accountId: view.watch.accountId, watchId: view.watch.id, purge: false, nowMs: world.nowMs };
+        const [, committed] = await Promise.all([
+          world.store.removeWatch(removal),
+          world.store.commitCall(world.commitOf("OUT-1", [statusChange("queued")])),
+        ]);
+        expect(committed.kind === "committed" && committed.jobs.map((job) => job.target.url)).toEqual(["https://stays.example/"]);
+      });
+    });
+  });
+}

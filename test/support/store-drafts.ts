@@ -1,0 +1,246 @@
+import { newId } from "../../src/domain/ids.ts";
+import type { AttemptOutcome } from "../../src/domain/attempt.ts";
+import type { CallChange } from "../../src/domain/call.ts";
+import type { DeliveryPolicy } from "../../src/domain/retry-policy.ts";
+import { isTerminalStatus } from "../../src/domain/event-type.ts";
+import type { Account } from "../../src/ports/account-store.ts";
+import type { CallCommit, CallCommitResult, WatchedCall } from "../../src/ports/call-store.ts";
+import type { AttemptRecorded, ClaimRequest, ClaimResult } from "../../src/ports/delivery-store.ts";
+import type {
+  EndpointDraft,
+  HookDraft,
+  RegisterHookResult,
+  RegisterWatchResult,
+  SecretDraft,
+  WatchDraft,
+} from "../../src/ports/registration-store.ts";
+import type { SendJob } from "../../src/ports/send-job.ts";
+import type { ServiceStore } from "../../src/ports/service-store.ts";
+
+export const startMs = Date.UTC(2026, 10, 24, 12);
+export const second = 1000;
+export const minute = 60 * second;
+export const hour = 60 * minute;
+export const day = 24 * hour;
+
+export const testPolicy: DeliveryPolicy = {
+  scheduleMs: [0, 5 * second, 5 * minute, 30 * minute],
+  jitterRatio: 0.2,
+  orderHoldMs: minute,
+  disableAfterMs: 5 * day,
+  disableMinAttempts: 10,
+  pauseMinMs: 5 * second,
+  pauseMaxMs: 5 * minute,
+};
+
+export const noQuotas = { maxActiveWatches: 0, maxEndpoints: 0, maxHooks: 0 };
+export const ok: AttemptOutcome = { kind: "answered", statusCode: 200, retryAfter: null, excerpt: "fine" };
+export const answered = (statusCode: number, retryAfter: string | null = null): AttemptOutcome => ({
+  kind: "answered",
+  statusCode,
+  retryAfter,
+  excerpt: "",
+});
+
+export function statusChange(status: string, reason = "", observedAfterMs: number | null = null): CallChange {
+  return { kind: "status", status, reason, terminal: isTerminalStatus(status), observedAfterMs };
+}
+
+/** Sealing is not what is tested here: the fingerprint is the value. */
+export function secretDraft(value: string, nowMs = startMs): SecretDraft {
+  return { id: newId("sec", nowMs), sealed: new TextEncoder().encode(value), fingerprints: [`fingerprint of ${value}`] };
+}
+
+export function endpointDraft(url: string, given: Partial<EndpointDraft> = {}): EndpointDraft {
+  const parsed = new URL(url);
+  return {
+    id: newId("ep", startMs),
+    url: parsed.href,
+    origin: `${parsed.protocol}//${parsed.hostname}:${parsed.port || 443}`,
+    format: null,
+    defaultFormat: "standard",
+    late: "send",
+    headers: null,
+    givenSecret: null,
+    generatedSecret: secretDraft(`generated for ${url} ${Math.random()}`),
+    ...given,
+  };
+}
+
+type Created = Extract<RegisterWatchResult, { kind: "created" }>;
+type CreatedHook = Extract<RegisterHookResult, { kind: "created" }>;
+type Committed = Extract<CallCommitResult, { kind: "committed" }>;
+type Recorded = Extract<AttemptRecorded, { kind: "recorded" }>;
+export type WatchWish = Partial<Omit<WatchDraft, "endpoint">> & {
+  readonly url?: string | null;
+  readonly endpoint?: Partial<EndpointDraft>;
+};
+
+/** A store with a clock that the test moves, and short ways to say what happens to it. */
+export class StoreWorld {
+  store: ServiceStore;
+  nowMs = startMs;
+  readonly #calls = new Map<string, WatchedCall>();
+  #account: Account | null = null;
+
+  constructor(store: ServiceStore) {
+    this.store = store;
+  }
+
+  pass(ms: number): number {
+    this.nowMs += ms;
+    return this.nowMs;
+  }
+
+  async account(name = "default"): Promise<Account> {
+    if (name === "default" && this.#account !== null) return this.#account;
+    const account = await this.store.ensureAccount({
+      id: newId("acc", this.nowMs),
+      name,
+      usesDefaultSource: true,
+      sealedSigningKey: new Uint8Array([1, 2, 3]),
+      publicKey: `whpk_${name}`,
+      createdAtMs: this.nowMs,
+    });
+    if (name === "default") this.#account = account;
+    return account;
+  }
+
+  async watchDraft(callSid: string, wish: WatchWish = {}): Promise<WatchDraft> {
+    const { url = "https://receiver.example/hook", endpoint, ...rest } = wish;
+    return {
+      id: newId("wch", this.nowMs),
+      accountId: (await this.account()).id,
+      sourceName: "default",
+      scope: "",
+      callSid,
+      callId: newId("call", this.nowMs),
+      endpoint: url === null ? null : endpointDraft(url, endpoint),
+      events: null,
+      metadata: {},
+      expiresAtMs: this.nowMs + day,
+      nowMs: this.nowMs,
+      polledAtMs: null,
+      restartsEndedCall: false,
+      quotas: noQuotas,
+      ...rest,
+    };
+  }
+
+  async register(callSid: string, wish: WatchWish = {}): Promise<RegisterWatchResult> {
+    const [result] = await this.store.registerWatches([await this.watchDraft(callSid, wish)]);
+    if (result === undefined) throw new Error("one draft has one result");
+    if (result.kind === "created" && result.call !== null) this.#calls.set(callSid, result.call);
+    return result;
+  }
+
+  async watch(callSid: string, wish: WatchWish = {}): Promise<Created> {
+    return expectKind(await this.register(callSid, wish), "created");
+  }
+
+  async hook(
+    url: string,
+    wish: Partial<Omit<HookDraft, "endpoint">> & { readonly endpoint?: Partial<EndpointDraft> } = {},
+  ): Promise<CreatedHook> {
+    return expectKind(await this.registerHook(url, wish), "created");
+  }
+
+  async registerHook(
+    url: string,
+    { endpoint, ...wish }: Partial<Omit<HookDraft, "endpoint">> & { readonly endpoint?: Partial<EndpointDraft> } = {},
+  ): Promise<RegisterHookResult> {
+    return this.store.registerHook({
+      id: newId("hk", this.nowMs),
+      accountId: (await this.account()).id,
+      endpoint: endpointDraft(url, { defaultFormat: "flat", late: "drop", ...endpoint }),
+      events: null,
+      nowMs: this.nowMs,
+      quotas: noQuotas,
+      ...wish,
+    });
+  }
+
+  /** The call as the last registration or commit told it. */
+  call(callSid: string): WatchedCall {
+    const call = this.#calls.get(callSid);
+    if (call === undefined) throw new Error(`nobody watches ${callSid}`);
+    return call;
+  }
+
+  commitOf(callSid: string, changes: readonly CallChange[], given: Partial<CallCommit> = {}): CallCommit {
+    const { callId, version } = this.call(callSid);
+    return { callId, expectedVersion: version, nowMs: this.nowMs, lastGoodPollAtMs: this.nowMs, confirmed: true, changes, ...given };
+  }
+
+  async commit(callSid: string, changes: readonly CallChange[], given: Partial<CallCommit> = {}): Promise<Committed> {
+    const committed = expectKind(await this.store.commitCall(this.commitOf(callSid, changes, given)), "committed");
+    if (committed.call !== null) this.#calls.set(callSid, committed.call);
+    return committed;
+  }
+
+  /** A poll saw another status. */
+  async see(callSid: string, status: string, reason = ""): Promise<Committed> {
+    return this.commit(callSid, [statusChange(status, reason)]);
+  }
+
+  async claim(given: Partial<ClaimRequest> = {}): Promise<ClaimResult> {
+    return this.store.claimDue({
+      nowMs: this.nowMs,
+      limit: 100,
+      failingLimit: 50,
+      defaultRoom: 4,
+      roomByEndpoint: [],
+      roomByHost: [],
+      ...given,
+    });
+  }
+
+  async attempt(job: SendJob, outcome: AttemptOutcome = ok): Promise<AttemptRecorded> {
+    return this.store.recordAttempt({
+      deliveryId: job.deliveryId,
+      leaseToken: job.leaseToken,
+      attemptNumber: job.attemptNumber,
+      mode: job.mode,
+      startedAtMs: this.nowMs,
+      durationMs: 12.5,
+      outcome,
+      nowMs: this.nowMs,
+      jitter: 0,
+    });
+  }
+
+  async record(job: SendJob, outcome: AttemptOutcome = ok): Promise<Recorded> {
+    return expectKind(await this.attempt(job, outcome), "recorded");
+  }
+
+  /** Sends until nothing is due; the jobs in the order they were sent. */
+  async drain(outcome: AttemptOutcome = ok): Promise<readonly SendJob[]> {
+    const sent: SendJob[] = [];
+    for (;;) {
+      const { jobs } = await this.claim({ limit: 1 });
+      const [job] = jobs;
+      if (job === undefined) return sent;
+      await this.record(job, outcome);
+      sent.push(job);
+    }
+  }
+
+  async deliveryOf(job: Pick<SendJob, "deliveryId">) {
+    const found = await this.store.getDelivery((await this.account()).id, job.deliveryId);
+    if (found === null) throw new Error(`no delivery ${job.deliveryId}`);
+    return found;
+  }
+}
+
+export function only<T>(items: readonly T[]): T {
+  const [item] = items;
+  if (item === undefined || items.length !== 1) throw new Error(`expected one, got ${items.length}`);
+  return item;
+}
+
+export function expectKind<T extends { readonly kind: string }, K extends T["kind"]>(value: T, kind: K): Extract<T, { readonly kind: K }> {
+  if (value.kind !== kind) throw new Error(`expected ${kind}, got ${JSON.stringify(value)}`);
+  return value as Extract<T, { readonly kind: K }>;
+}
+
+export const typesOf = (jobs: readonly SendJob[]): readonly string[] => jobs.map((job) => job.event.type);

@@ -8,6 +8,7 @@ import type { Readable, Writable } from "node:stream";
 import { Webhook } from "standardwebhooks";
 import { request } from "undici";
 import { expect, onTestFinished, test } from "vitest";
+import { runCommandLine } from "../../src/cli/command-line.ts";
 import { generateSecret } from "../../src/domain/signature.ts";
 
 const root = new URL("../..", import.meta.url);
@@ -38,33 +39,45 @@ function lines(child: Child): AsyncIterator<string> {
   return createInterface({ input: child.stdout })[Symbol.asyncIterator]();
 }
 
+/** Without a process: what does not depend on one. */
+async function runHere(...args: readonly string[]) {
+  const [out, error]: [string[], string[]] = [[], []];
+  const terminal = { out: (line: string) => out.push(line), error: (line: string) => error.push(line), signal: AbortSignal.abort() };
+  return { code: await runCommandLine(args, terminal), out: out.join("\n"), error: error.join("\n") };
+}
+
 test("help names the commands there are, and each has its own", async () => {
-  const { code, out } = await run(["--help"]);
+  const { code, out } = await runHere("--help");
   expect(code).toBe(0);
   const names = [...out.matchAll(/^ {2}(\S+) /gm)].map((match) => match[1] ?? "");
-  expect(names).toEqual(expect.arrayContaining(["watch", "listen", "verify", "simulate"]));
-  const helps = await Promise.all(names.map((name) => run([name, "--help"])));
-  for (const [index, help] of helps.entries())
-    expect(help).toMatchObject({ code: 0, out: expect.stringContaining(`ringback ${names[index]}`) });
+  expect(names).toEqual(["serve", "watch", "listen", "verify", "simulate", "openapi"]);
+  for (const name of names)
+    expect(await runHere(name, "--help")).toMatchObject({ code: 0, out: expect.stringContaining(`ringback ${name}: `) });
 });
 
-test.each([
-  [[]],
-  [["unheard-of"]],
-  [["constructor"]],
-  [["listen"]],
-  [["listen", "--port", "70000"]],
-  [["listen", "--port", "0", "--secret", "nonsense"]],
-  [["simulate", "--port", "0", "--adopt", "unheard-of"]],
-  [["verify", "--bogus"]],
-  [["verify"]],
-  [["watch"]],
-  [["watch", "OUT-1", "extra", "--key", "k"]],
-  [["watch", "OUT-1"]],
-])("%j is called wrongly: one line on stderr and exit code 2", async (args) => {
-  const { code, out, error } = await run(args);
+const calledWrongly = [
+  [],
+  ["unheard-of"],
+  ["constructor"],
+  ["listen"],
+  ["listen", "--port", "70000"],
+  ["listen", "--port", "0", "--secret", "nonsense"],
+  ["simulate", "--port", "0", "--adopt", "unheard-of"],
+  ["verify", "--bogus"],
+  ["verify"],
+  ["watch"],
+  ["watch", "OUT-1", "extra", "--key", "k"],
+  ["openapi", "extra"],
+].map((args) => ({ args }));
+
+test.each(calledWrongly)("$args is called wrongly: nothing on stdout, exit code 2", async ({ args }) => {
+  expect(await runHere(...args)).toMatchObject({ code: 2, out: "", error: expect.stringMatching(/\S/) });
+});
+
+test("a process called wrongly says so in one line and exits with 2", async () => {
+  const { code, out, error } = await run(["watch", "OUT-1"]);
   expect({ code, out }).toEqual({ code: 2, out: "" });
-  expect(error).not.toContain("    at ");
+  expect(error.trim()).toBe("ringback watch: --key or RINGBACK_API_KEY is needed");
 });
 
 test("verify says which fault a signature has, for people and for programs", async () => {
@@ -150,6 +163,18 @@ test("watch registers with a running service", async () => {
     },
     { authorization: "Bearer flag", body: { call_sid: "OUT-1" } },
   ]);
+});
+
+test("openapi prints the document", async () => {
+  const { code, out } = await run(["openapi"]);
+  expect(code).toBe(0);
+  expect(JSON.parse(out)).toMatchObject({ openapi: "3.1.0", webhooks: {} });
+});
+
+test("serve refuses a bad environment in one line that names it", async () => {
+  const { code, error } = await run(["serve"], { environment: { PORT: "none" } });
+  expect(code).toBe(78);
+  expect(error).toMatch(/PORT/);
 });
 
 test("watch without a service there fails with one line", async () => {

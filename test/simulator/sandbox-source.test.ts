@@ -24,6 +24,14 @@ test("a life begins with the first poll and ends by its script", async () => {
   expect(await poll("OUT-sandbox-success-1")).toBe("success");
 });
 
+// Setup: a clock that goes on between two reads, as the real one does. What this proves: the first poll is never before the start.
+test("the first poll finds the call, however fine the clock", async () => {
+  let nowMs = 0;
+  const clock = Object.assign(new FakeClock(), { monotonicMs: () => (nowMs += 0.001) });
+  const { observation } = await new SandboxSource({ clock }).poll({ callSid: "OUT-sandbox-success", scope: "acc_1" });
+  expect(observation).toEqual({ kind: "status", status: "queued", reason: "" });
+});
+
 test("the same SID of two accounts is two calls", async () => {
   const { clock, poll } = sandbox();
   await poll("OUT-sandbox-success", "acc_1");

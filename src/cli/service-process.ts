@@ -41,6 +41,11 @@ export class ServiceProcess implements AsyncDisposable {
     this.#environment = { ...options.environment, PORT: String(options.port), HOST: "127.0.0.1", RINGBACK_API_KEY: options.key };
   }
 
+  /** 0 while none runs. */
+  get pid(): number {
+    return this.#child?.pid ?? 0;
+  }
+
   /** Starts it and resolves when it is ready. Rejects, with the end of its log, when it ends or is not ready in time. */
   async start(signal: AbortSignal): Promise<void> {
     const child = spawn(process.execPath, ["--import", "./src/runtime-check.mjs", "src/main.ts"], {

@@ -51,6 +51,8 @@ export class Dispatcher {
   readonly #canceledWatches = new Map<string, number>();
   #claiming = false;
   #claimAgain = false;
+  /** Something due was given back for want of room: whoever makes room looks for it. */
+  #owesInStore = false;
   #timer: Timer | null = null;
   #state: "running" | "draining" | "stopped" = "running";
   #idle: (() => void) | null = null;
@@ -75,7 +77,9 @@ export class Dispatcher {
   accept(jobs: readonly SendJob[]): void {
     const back: SendJob[] = [];
     for (const job of jobs) if (!this.#admit(job)) back.push(job);
-    if (back.length > 0) this.#release(back);
+    if (back.length === 0) return;
+    this.#owesInStore = true;
+    this.#release(back);
   }
 
   /** Sends one whatever the gates say and resolves with the attempt as recorded; null when the lease was lost or the service stops. */
@@ -151,7 +155,11 @@ export class Dispatcher {
   async #claim(): Promise<void> {
     const { store, gates, clock } = this.#options;
     const rooms = gates.rooms();
-    if (rooms.total === 0) return;
+    if (rooms.total === 0) {
+      this.#owesInStore = true;
+      return;
+    }
+    this.#owesInStore = false;
     const { jobs, nextDueAtMs } = await store.claimDue({
       nowMs: clock.nowMs(),
       limit: rooms.total,
@@ -288,7 +296,7 @@ export class Dispatcher {
       started = true;
       void this.#send(job, pass);
     }
-    if (started) this.wake();
+    if (started || this.#owesInStore) this.wake();
   }
 
   #wakeBy(dueAtMs: number | null): void {

@@ -1,0 +1,24 @@
+import { fork } from "node:child_process";
+import { once } from "node:events";
+
+/** A helper process of the benchmark with a port to talk to; it ends with `stop`. */
+export type Child = { readonly port: number; ask(question: string): Promise<unknown>; stop(): Promise<void> };
+
+/** Starts a module as a process of its own, so that its work is not counted as ours. */
+export async function startChild(module: string): Promise<Child> {
+  const child = fork(new URL(module, import.meta.url), [], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+  const [{ port }] = (await once(child, "message")) as [{ port: number }];
+  return {
+    port,
+    async ask(question) {
+      child.send(question);
+      const [answer] = (await once(child, "message")) as [unknown];
+      return answer;
+    },
+    async stop() {
+      const gone = once(child, "exit");
+      child.kill("SIGTERM");
+      await gone;
+    },
+  };
+}

@@ -1,0 +1,92 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { request } from "undici";
+import { ServiceProcess, freePort } from "../../../src/cli/service-process.ts";
+import { startChild } from "../child.ts";
+import { percentile } from "../figure.ts";
+import type { Figure } from "../figure.ts";
+
+const key = "bench-key-bench-key-bench-key";
+const pollsPerSecond = 3000;
+const batchSize = 1000;
+/** Linux counts processor time in hundredths of a second. */
+const ticksPerSecond = 100;
+
+/** The running service with so many calls polled every 2 to 5 s, a tenth of the polls a transition with one webhook. */
+export async function measureWatchedCalls(calls: number, warmUpMs: number, measureMs: number): Promise<readonly Figure[]> {
+  const folder = await mkdtemp(join(tmpdir(), "ringback-bench-"));
+  const [upstream, sink] = await Promise.all([startChild("./upstream.ts"), startChild("./sink.ts")]);
+  const service = new ServiceProcess("bench", {
+    port: await freePort(),
+    key,
+    environment: {
+      DATABASE_URL: `sqlite:${join(folder, "ringback.db")}`,
+      METRICS_PORT: "0",
+      POLYAI_BASE_URL: `http://127.0.0.1:${upstream.port}/moving`,
+      POLYAI_AUTH_TOKEN: "bench",
+      POLYAI_MAX_POLLS_PER_SECOND: String(pollsPerSecond),
+      CALLBACK_ALLOW: "127.0.0.1/32",
+      CALLBACK_ALLOW_HTTP: "true",
+      LOG_LEVEL: "warn",
+    },
+  });
+  try {
+    await service.start(AbortSignal.timeout(30_000));
+    for (let from = 0; from < calls; from += batchSize) await register(service.url, from, sink.port);
+    await setTimeout(warmUpMs);
+    await sink.ask("forget");
+    const before = await cpuSeconds(service.pid);
+    await setTimeout(measureMs);
+    const cpuShare = ((await cpuSeconds(service.pid)) - before) / (measureMs / 1000);
+    const latenciesMs = (await sink.ask("latencies")) as number[];
+    return figuresOf(calls, cpuShare, latenciesMs, measureMs);
+  } finally {
+    await service[Symbol.asyncDispose]();
+    await Promise.all([upstream.stop(), sink.stop()]);
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function figuresOf(calls: number, cpuShare: number, latenciesMs: readonly number[], measureMs: number): readonly Figure[] {
+  const [p50, p99] = [percentile(latenciesMs, 0.5), percentile(latenciesMs, 0.99)];
+  const perSecond = Math.round(latenciesMs.length / (measureMs / 1000));
+  return [
+    {
+      name: `CPU of the service at ${calls} calls, ${perSecond} webhooks/s`,
+      value: cpuShare,
+      shown: `${(cpuShare * 100).toFixed(1)} % of one core`,
+      bar: "<= 25 %",
+      met: cpuShare <= 0.25,
+    },
+    {
+      name: "transition seen to first byte at the receiver, at that load",
+      value: p50,
+      shown: `p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms (${latenciesMs.length} webhooks)`,
+      bar: "p50 <= 3 ms, p99 <= 20 ms",
+      met: p50 <= 3 && p99 <= 20,
+    },
+  ];
+}
+
+async function register(url: string, from: number, sinkPort: number): Promise<void> {
+  const watches = Array.from({ length: batchSize }, (_, index) => ({
+    call_sid: `OUT-bench-${from + index}`,
+    callback_url: `http://127.0.0.1:${sinkPort}/hooks/${(from + index) % 100}`,
+  }));
+  const { statusCode, body } = await request(`${url}/v1/watches/batch`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+    body: JSON.stringify({ watches }),
+  });
+  await body.dump();
+  if (statusCode !== 200) throw new Error(`the batch was answered ${statusCode}`);
+}
+
+/** User and system time of a process and its threads, from Linux. */
+async function cpuSeconds(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, "utf8");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+}

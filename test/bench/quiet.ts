@@ -1,0 +1,42 @@
+import type { PollPolicy } from "../../src/domain/poll-decision.ts";
+import type { DeliveryPolicy } from "../../src/domain/retry-policy.ts";
+import type { Logger, Metrics } from "../../src/ports/telemetry.ts";
+
+const nothing = () => undefined;
+
+export const silentLogger: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing };
+
+export const silentMetrics: Metrics = {
+  pollFinished: nothing,
+  pollInterval: nothing,
+  sourceState: nothing,
+  eventCommitted: nothing,
+  attemptFinished: nothing,
+  delivered: nothing,
+  endpointDisabled: nothing,
+  addressBlocked: nothing,
+  committed: nothing,
+  clockSkew: nothing,
+  wallClockStepped: nothing,
+  httpAnswered: nothing,
+};
+
+export const pollPolicy: PollPolicy = {
+  notFoundGraceMs: 30_000,
+  lostAfterMs: 300_000,
+  statusRetentionMs: 7_200_000,
+  backoffMinMs: 2000,
+  backoffMaxMs: 60_000,
+  witnessMs: 600_000,
+  unwitnessedEndMs: 600_000,
+};
+
+export const deliveryPolicy: DeliveryPolicy = {
+  scheduleMs: [0, 5000, 300_000],
+  jitterRatio: 0.2,
+  orderHoldMs: 60_000,
+  disableAfterMs: 432_000_000,
+  disableMinAttempts: 10,
+  pauseMinMs: 5000,
+  pauseMaxMs: 300_000,
+};

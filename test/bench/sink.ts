@@ -1,0 +1,22 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+
+// Takes every webhook and notes how long after its observation it arrived.
+
+const latenciesMs: number[] = [];
+
+const server = createServer((request, response) => {
+  const arrivedMs = performance.timeOrigin + performance.now();
+  const chunks: Buffer[] = [];
+  request.on("data", (chunk: Buffer) => chunks.push(chunk));
+  request.on("end", () => {
+    response.writeHead(200).end();
+    const { timestamp } = JSON.parse(Buffer.concat(chunks).toString()) as { timestamp: string };
+    latenciesMs.push(arrivedMs - Date.parse(timestamp));
+  });
+});
+server.keepAliveTimeout = 60_000;
+server.listen(0, "127.0.0.1", () => process.send?.({ port: (server.address() as AddressInfo).port }));
+process.on("message", () => process.send?.(latenciesMs.splice(0)));
+process.on("SIGTERM", () => process.exit(0));
+process.on("disconnect", () => process.exit(0));

@@ -22,6 +22,7 @@ export type PollVerdictsOptions = {
 
 type Finding = Omit<CallCommit, "callId" | "expectedVersion">;
 
+/** Beyond it no poll starts; those on the wire then may still add theirs. */
 const maxCommitsInFlight = 1000;
 
 /**

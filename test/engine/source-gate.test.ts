@@ -54,6 +54,11 @@ class GateWorld {
     return this.gate.finished(entry, observation);
   }
 
+  pollAll(good: number, bad: number): void {
+    for (let count = 0; count < good; count++) this.poll(fine);
+    for (let count = 0; count < bad; count++) this.poll(broken);
+  }
+
   /** Waits for the next probe: how long it took, and what its answer did. */
   async probe(observation: Observation): Promise<readonly [waitedMs: number, change: string]> {
     const startMs = this.clock.monotonicMs();
@@ -261,17 +266,12 @@ describe("429", () => {
 });
 
 describe("the circuit", () => {
-  async function failing(world: GateWorld, good: number, bad: number): Promise<void> {
-    for (let count = 0; count < good; count++) world.poll(fine);
-    for (let count = 0; count < bad; count++) world.poll(broken);
-  }
-
-  test("opens when more than half of at least 10 polls in 10 s failed", async () => {
+  test("opens when more than half of at least 10 polls in 10 s failed", () => {
     const few = new GateWorld();
-    await failing(few, 0, 9);
+    few.pollAll(0, 9);
     expect(few.state).toBe("unproven");
     const half = new GateWorld();
-    await failing(half, 10, 10);
+    half.pollAll(10, 10);
     expect(half.state).toBe("ok");
     half.poll(broken);
     expect(half.state).toBe("circuit_open: upstream_errors");
@@ -279,15 +279,15 @@ describe("the circuit", () => {
 
   test("failures of longer ago do not count", async () => {
     const world = new GateWorld();
-    await failing(world, 0, 9);
+    world.pollAll(0, 9);
     await world.clock.advance(11_000);
-    await failing(world, 0, 9);
+    world.pollAll(0, 9);
     expect(world.state).toBe("unproven");
   });
 
   test("lets one probe through at a time, and closes with the first good answer, without an announcement", async () => {
     const world = new GateWorld();
-    await failing(world, 0, 10);
+    world.pollAll(0, 10);
     world.queue(...Array.from({ length: 5 }, () => repeat()));
     expect(await world.probe(broken)).toEqual([5000, "none"]);
     expect(await world.probe(missing)).toEqual([10_000, "none"]);
@@ -297,7 +297,7 @@ describe("the circuit", () => {
 
   test("a 401 from behind an open circuit is a suspension", async () => {
     const world = new GateWorld();
-    await failing(world, 0, 10);
+    world.pollAll(0, 10);
     expect(await world.probe(unauthorized)).toEqual([5000, "suspended"]);
     expect(world.state).toBe("suspended: unauthorized");
   });

@@ -1,0 +1,215 @@
+import { setImmediate } from "node:timers/promises";
+import type { Observation } from "../../src/domain/call.ts";
+import type { SourceHealth } from "../../src/domain/source.ts";
+import { Poller } from "../../src/engine/poller.ts";
+import type { SourceSetup } from "../../src/engine/polled-source.ts";
+import type { CallSource, PollAnswer, PollTarget } from "../../src/ports/call-source.ts";
+import type { CallCommit, CallStore, Notice } from "../../src/ports/call-store.ts";
+import type { SendJob } from "../../src/ports/send-job.ts";
+import type { Logger, Metrics } from "../../src/ports/telemetry.ts";
+import type { ServiceStore } from "../../src/ports/service-store.ts";
+import { FakeClock } from "./fake-clock.ts";
+import { StoreWorld } from "./store-drafts.ts";
+import type { WatchWish } from "./store-drafts.ts";
+
+export const fine = (status: string, reason = ""): Observation => ({ kind: "status", status, reason });
+export const missing: Observation = { kind: "not_found" };
+export const broken: Observation = { kind: "failed", code: "server_error", detail: "HTTP 500" };
+export const unauthorized: Observation = { kind: "unauthorized", statusCode: 401 };
+
+type Script = (callSid: string) => Observation | Promise<Observation>;
+
+/** The upstream, scripted: what it answers, and what it was asked when. */
+class ScriptedSource implements CallSource {
+  answer: Script = () => fine("queued");
+  polls: { readonly callSid: string; readonly atMs: number }[] = [];
+  inFlight = 0;
+  mostInFlight = 0;
+  readonly #clock: FakeClock;
+
+  constructor(clock: FakeClock) {
+    this.#clock = clock;
+  }
+
+  async poll({ callSid }: PollTarget): Promise<PollAnswer> {
+    this.polls.push({ callSid, atMs: this.#clock.monotonicMs() });
+    this.inFlight += 1;
+    this.mostInFlight = Math.max(this.mostInFlight, this.inFlight);
+    try {
+      return { observation: await this.answer(callSid), upstreamDateMs: null, durationMs: 1 };
+    } finally {
+      this.inFlight -= 1;
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.resolve();
+  }
+}
+
+const silentLogger: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing };
+
+/** The poller on a fake clock, a scripted upstream and a real store that can be made to fail. */
+export class PollingWorld {
+  readonly clock = new FakeClock();
+  readonly upstream = new ScriptedSource(this.clock);
+  readonly commits: CallCommit[] = [];
+  readonly notices: Notice[] = [];
+  readonly jobs: SendJob[] = [];
+  readonly sourceChanges: string[] = [];
+  readonly errors: string[] = [];
+  /** Every commit is refused with it. */
+  storeFailure: Error | null = null;
+  /** Every commit waits for it before it reaches the store. */
+  storeAnswersAfter: Promise<void> | null = null;
+  poller: Poller;
+  readonly #store: ServiceStore;
+  readonly #registrations: StoreWorld;
+  readonly #setup: SourceSetup;
+  #storeCalls = 0;
+
+  constructor(store: ServiceStore, { maxPollsPerSecond = 200, sourceName = "default" } = {}) {
+    this.#store = store;
+    this.#registrations = new StoreWorld(store);
+    this.#setup = {
+      source: { id: "src_1", name: sourceName, kind: "polyai-legacy", maxPollsPerSecond },
+      callSource: this.upstream,
+      intervalMinMs: 2000,
+      intervalMaxMs: 5000,
+      policy: {
+        notFoundGraceMs: 30_000,
+        lostAfterMs: 300_000,
+        statusRetentionMs: 7_200_000,
+        backoffMinMs: 2000,
+        backoffMaxMs: 60_000,
+        witnessMs: 600_000,
+        unwitnessedEndMs: 600_000,
+      },
+    };
+    this.poller = this.#createPoller();
+    this.#tickEachSecond();
+  }
+
+  get source(): SourceHealth {
+    const [health] = this.poller.sources();
+    if (health === undefined) throw new Error("there is one source");
+    return health;
+  }
+
+  get told(): readonly string[] {
+    return this.notices.map(({ eventType, sequence }) => `${sequence} ${eventType}`);
+  }
+
+  pollsOf(callSid: string): readonly number[] {
+    return this.upstream.polls.filter((poll) => poll.callSid === callSid).map(({ atMs }) => atMs);
+  }
+
+  /** Registers as the registrar would: the commit first, then the poller. */
+  async watch(callSid: string, { accountName = "default", ...wish }: WatchWish & { readonly accountName?: string } = {}): Promise<string> {
+    const { source } = this.#setup;
+    const account = await this.#registrations.account(accountName);
+    this.#registrations.nowMs = this.clock.nowMs();
+    const polledAtMs = this.poller.lastGoodPollAtMs(source.name, "", callSid);
+    const created = await this.#registrations.watch(callSid, { accountId: account.id, sourceName: source.name, polledAtMs, ...wish });
+    this.notices.push(...created.notices);
+    if (created.call !== null) this.poller.watch(created.call);
+    await this.settle();
+    return created.view.watch.id;
+  }
+
+  async removeWatch(watchId: string): Promise<void> {
+    const account = await this.#registrations.account();
+    const removed = await this.#store.removeWatch({ accountId: account.id, watchId, purge: false, nowMs: this.clock.nowMs() });
+    if (removed.kind === "removed") this.poller.rewatch(removed.callId, removed.call);
+  }
+
+  async storedCall(callId: string) {
+    const calls = await this.#store.loadWatchedCalls({ afterCallId: null, limit: 10_000 });
+    return calls.find((call) => call.callId === callId) ?? null;
+  }
+
+  /** As another instance or a registration would: behind the poller's back. */
+  async commitBehind(commit: CallCommit): Promise<void> {
+    await this.#store.commitCall(commit);
+  }
+
+  /** What a restart does to memory. */
+  async restart(): Promise<void> {
+    await this.poller.stop(0);
+    this.poller = this.#createPoller();
+    await this.poller.start();
+  }
+
+  async advance(ms: number): Promise<void> {
+    const stepMs = 500;
+    for (let passedMs = 0; passedMs < ms; passedMs += stepMs) {
+      await this.clock.advance(Math.min(stepMs, ms - passedMs));
+      await this.settle();
+    }
+  }
+
+  /** Until the store has answered everything and the poller has gone on. */
+  async settle(): Promise<void> {
+    await this.clock.settle();
+    while (this.#storeCalls > 0) await setImmediate();
+    await this.clock.settle();
+  }
+
+  #createPoller(): Poller {
+    return new Poller({
+      sources: [this.#setup],
+      store: this.#observedStore(),
+      clock: this.clock,
+      logger: { ...silentLogger, error: (fields) => this.errors.push(JSON.stringify(fields)) },
+      metrics: silentMetrics,
+      dispatch: (jobs) => this.jobs.push(...jobs),
+      notify: (notices) => this.notices.push(...notices),
+      onSourceChange: ({ reason }, change) => this.sourceChanges.push(reason === null ? change : `${change}: ${reason}`),
+    });
+  }
+
+  #observedStore(): CallStore {
+    const store = this.#store;
+    return {
+      loadWatchedCalls: (page) => store.loadWatchedCalls(page),
+      releaseCalls: (calls) => store.releaseCalls(calls),
+      commitCall: async (commit) => {
+        this.#storeCalls += 1;
+        try {
+          if (this.storeFailure !== null) throw this.storeFailure;
+          this.commits.push(commit);
+          await this.storeAnswersAfter;
+          return await store.commitCall(commit);
+        } finally {
+          this.#storeCalls -= 1;
+        }
+      },
+    };
+  }
+
+  #tickEachSecond(): void {
+    this.clock.setTimer(this.poller.tickEveryMs, () => {
+      this.poller.tick();
+      this.#tickEachSecond();
+    });
+  }
+}
+
+const silentMetrics: Metrics = {
+  pollFinished: nothing,
+  pollInterval: nothing,
+  sourceState: nothing,
+  eventCommitted: nothing,
+  attemptFinished: nothing,
+  delivered: nothing,
+  endpointDisabled: nothing,
+  addressBlocked: nothing,
+  committed: nothing,
+  clockSkew: nothing,
+  wallClockStepped: nothing,
+  httpAnswered: nothing,
+};
+
+function nothing(): void {
+  // Not what these tests look at.
+}

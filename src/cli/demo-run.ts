@@ -87,7 +87,7 @@ export class Demo implements AsyncDisposable {
       `  and watch it      ${watch("OUT-<from the line above>", "default")}`,
       `  what is watched   curl -s ${url}/v1/watches ${auth}`,
       `  upstream trouble  curl -s ${simulator}/simulator/faults -d '{"kind":"status","status_code":503,"times":20}'`,
-      `  in a browser      ${url}/docs and ${url}/dashboard (key: ${this.#key})`,
+      `  in a browser      ${url}/docs`,
     ].join("\n");
   }
 

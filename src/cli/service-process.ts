@@ -41,7 +41,7 @@ export class ServiceProcess implements AsyncDisposable {
     this.#environment = { ...options.environment, PORT: String(options.port), HOST: "127.0.0.1", RINGBACK_API_KEY: options.key };
   }
 
-  /** 0 while none runs. */
+  /** Of the process started last; 0 before the first. */
   get pid(): number {
     return this.#child?.pid ?? 0;
   }
@@ -73,6 +73,14 @@ export class ServiceProcess implements AsyncDisposable {
   /** The same without waiting, for the last moment of the parent. */
   killNow(): void {
     this.#child?.kill("SIGKILL");
+  }
+
+  /** SIGTERM; resolves with the exit code once it has ended by itself. */
+  async terminate(): Promise<number | null> {
+    const gone = this.#exited();
+    this.#child?.kill("SIGTERM");
+    await gone;
+    return this.#child?.exitCode ?? null;
   }
 
   /** SIGTERM, and SIGKILL when that takes too long. */

@@ -111,6 +111,7 @@ describe("what the receiver answers", () => {
     [302, "redirect"],
     [308, "redirect"],
     [304, "redirect"],
+    [399, "redirect"],
     [101, "status"],
     [400, "status"],
     [401, "status"],
@@ -153,6 +154,16 @@ describe("what the receiver answers", () => {
     expect(result.delivery).toMatchObject({ status: "failed", settledAtMs: nowMs, nextAttemptAtMs: null });
     expect(result.attempt).toMatchObject({ decision: "failed", error: { code: "blocked_address" } });
     expect(result.endpoint.health.consecutiveFailures).toBe(1);
+  });
+
+  test.each<[statusCode: number, retryAfter: string | null, detail: string]>([
+    [429, "90", "answered 429 and asks to wait 90 s"],
+    [503, null, "answered 503"],
+    [500, "soon", "answered 500"],
+    [302, null, "answered 302: redirects are never followed; register the final URL"],
+    [410, null, "answered 410: wants no more webhooks"],
+  ])("%i with Retry-After %j says: %s", (statusCode, retryAfter, detail) => {
+    expect(decide(attemptInput(answered(statusCode, retryAfter))).attempt.error?.detail).toBe(detail);
   });
 
   test("the head of an answer that broke off is kept", () => {
@@ -284,6 +295,8 @@ describe("pauses", () => {
     const result = decide(attemptInput(answered(429, "60"), { host }));
     expect(result.endpoint.health.pausedUntilMs).toBe(nowMs + 60_000);
     expect(result.delivery.nextAttemptAtMs).toBe(nowMs + 900_000);
+    const health = { pausedUntilMs: nowMs + 800_000, consecutivePauses: 1 };
+    expect(decide(attemptInput(answered(429, "60"), { health })).delivery.nextAttemptAtMs).toBe(nowMs + 800_000);
   });
 });
 

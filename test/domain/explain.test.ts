@@ -92,6 +92,10 @@ describe("explainDelivery", () => {
       { dueAtMs: soonMs, blockedBySequence: 4 },
     ],
     ["is due now and waits for a free place at its endpoint", { dueAtMs: nowMs, blockedBySequence: 4 }],
+    [
+      "is due now and waits for a free place at its endpoint",
+      { delivery: { ...pending, nextAttemptAtMs: nowMs - 1 }, dueAtMs: nowMs, blockedBySequence: 4 },
+    ],
     ["waits until the endpoint's pause ends at 2026-11-24T12:01:00.000Z", { endpoint: paused }],
     ["is due now and waits for a free place at its endpoint", { endpoint: { ...open, pausedUntilMs: nowMs } }],
     ["waits until the endpoint is enabled again (disabled after nothing but failures)", { endpoint: disabled, dueAtMs: null }],

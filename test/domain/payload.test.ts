@@ -144,6 +144,16 @@ function cutTo(bytes: number, text: string): string {
   return cut;
 }
 
+/** Everything an event can hold, each at its maximum. */
+function largest(reason: string, status: string, value: string) {
+  const keys = Array.from({ length: 16 }, (_, n) => `k${n}`.padEnd(40, "_"));
+  const [first = "", ...rest] = keys;
+  const metadata = { [first]: cutTo(2048 - 16 * 40, value), ...Object.fromEntries(rest.map((key) => [key, ""])) };
+  const callSid = `OUT-${"x".repeat(128)}`;
+  const known = { status: status.slice(0, 200), previousStatus: status.slice(0, 200), reason: cutTo(reasonMaxBytes, reason) };
+  return callEvent({ ...known, callSid, metadata, source: "s".repeat(64) }, { id: `evt_${"x".repeat(32)}` });
+}
+
 describe("the size of a body", () => {
   const formats: readonly PayloadFormat[] = ["standard", "flat", "form", "cloudevents"];
   /** Of what a service is given, what costs most: in JSON a control character, in a form anything beyond ASCII. */
@@ -151,15 +161,6 @@ describe("the size of a body", () => {
     unit: fc.constantFrom("\u0001", '"', "\\", "\u007f", "\u2028", "€", "\ud83d\ude00", "a", "\ud800"),
     maxLength: 2100,
   });
-
-  function largest(reason: string, status: string, value: string) {
-    const keys = Array.from({ length: 16 }, (_, n) => `k${n}`.padEnd(40, "_"));
-    const [first = "", ...rest] = keys;
-    const metadata = { [first]: cutTo(2048 - 16 * 40, value), ...Object.fromEntries(rest.map((key) => [key, ""])) };
-    const callSid = `OUT-${"x".repeat(128)}`;
-    const known = { status: status.slice(0, 200), previousStatus: status.slice(0, 200), reason: cutTo(reasonMaxBytes, reason) };
-    return callEvent({ ...known, callSid, metadata, source: "s".repeat(64) }, { id: `evt_${"x".repeat(32)}` });
-  }
 
   test("stays under 20 kB at every maximum at once", () => {
     fc.assert(

@@ -107,6 +107,15 @@ describe("secrets", () => {
     expect(generateSecret()).not.toBe(secret);
   });
 
+  test.each([
+    [23, false],
+    [24, true],
+    [64, true],
+    [65, false],
+  ])("a client's own of %i bytes: %s", (length, usable) => {
+    expect(isSigningSecret(secretOf(Buffer.alloc(length, 0xfe)))).toBe(usable);
+  });
+
   test("a client's own has 24 to 64 bytes", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {

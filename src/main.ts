@@ -13,14 +13,19 @@ function refuse(lines: readonly string[]): never {
 const result = readConfig();
 if (result.kind === "invalid") refuse(result.faults);
 
+// From the first moment: a signal during the start is obeyed when the start is over.
+const stopRequested = Promise.withResolvers<null>();
+process.on("SIGTERM", () => stopRequested.resolve(null)).on("SIGINT", () => stopRequested.resolve(null));
+
 try {
   const service = await createService(result.config, result.secrets);
-  const stopped = Promise.withResolvers<null>();
-  const stop = () => void service.stop().then(() => stopped.resolve(null), () => stopped.resolve(null));
-  process.on("SIGTERM", stop).on("SIGINT", stop);
-  const broken = await Promise.race([stopped.promise, service.fatal]);
-  if (broken !== null) process.stderr.write(`ringback: ${broken.message}\n`);
-  process.exit(broken === null ? 0 : exitBroken);
+  const broken = await Promise.race([stopRequested.promise, service.fatal]);
+  if (broken !== null) {
+    process.stderr.write(`ringback: ${broken.message}\n`);
+    process.exit(exitBroken);
+  }
+  await service.stop();
+  process.exit(0);
 } catch (error) {
   if (error instanceof StartRefused) refuse([error.message]);
   throw error;

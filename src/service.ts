@@ -13,7 +13,7 @@ import { Authentication } from "./engine/authentication.ts";
 import { Cleaner } from "./engine/cleaner.ts";
 import { DeliveryGates } from "./engine/delivery-gates.ts";
 import { Dispatcher } from "./engine/dispatcher.ts";
-import { EndpointAdministration, ensureDefaultAccount } from "./engine/endpoint-administration.ts";
+import { EndpointAdministration, ensureDefaultAccount, signingKeyIdentity } from "./engine/endpoint-administration.ts";
 import { LiveState } from "./engine/live-state.ts";
 import { ManualDelivery } from "./engine/manual-delivery.ts";
 import { Notifier } from "./engine/notifier.ts";
@@ -26,7 +26,9 @@ import { createApp } from "./http/app.ts";
 import { createMetricsApp } from "./http/metrics.ts";
 import { listen } from "./http/server.ts";
 import type { Listening } from "./http/server.ts";
+import type { AccountStore } from "./ports/account-store.ts";
 import type { Clock } from "./ports/clock.ts";
+import type { SecretBox } from "./ports/secret-box.ts";
 import { createSources } from "./sources.ts";
 
 /** A running service. */
@@ -64,9 +66,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     nowMs: clock.nowMs(),
   }));
   const secretBox = createSecretBox(loadEncryptionKeys(secrets.encryptionKeys, config.database.path));
-  if (secrets.apiKey !== null) await ensureDefaultAccount({ store, secretBox, clock, apiKey: secrets.apiKey, makeSigningKey: generateSigningKeyPair });
-  else if ((await store.countAccounts()) === 0)
-    throw new StartRefused("there is no account: set RINGBACK_API_KEY, or make one with `npm run ringback -- account create <name>`");
+  await prepareAccounts(store, secretBox, clock, secrets.apiKey);
 
   const ownPorts: number[] = [];
   const guard = new WebhookAddressGuard({ ...config.callbacks, publicUrl: config.api.publicUrl, ownPorts: () => ownPorts });
@@ -158,11 +158,20 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   });
   const api = await listen(app, config.api);
   stack.defer(() => api.close(0));
-  const metricsServer = config.metrics.port === 0 ? null : await listen(createMetricsApp(() => metrics.render()), config.metrics);
+  const metricsServer =
+    config.metrics.port === 0
+      ? null
+      : await listen(
+          createMetricsApp(() => metrics.render()),
+          config.metrics,
+        );
   stack.defer(() => metricsServer?.close(0));
   ownPorts.push(...[api, metricsServer].filter((server): server is Listening => server !== null).map((server) => server.port));
   supervisor.start();
-  logger.info({ version: config.version, port: api.port, metrics_port: metricsServer?.port ?? null, watched_calls: poller.watchedCount }, "service.started");
+  logger.info(
+    { version: config.version, port: api.port, metrics_port: metricsServer?.port ?? null, watched_calls: poller.watchedCount },
+    "service.started",
+  );
 
   const resources = stack.move();
   let stopped: Promise<void> | null = null;
@@ -183,6 +192,21 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     stop: () => (stopped ??= stop()),
     [Symbol.asyncDispose]: () => (stopped ??= stop()),
   };
+}
+
+/** Refuses a start without an account, or with keys that do not open what lies in the database: nothing could be signed. */
+async function prepareAccounts(store: AccountStore, secretBox: SecretBox, clock: Clock, apiKey: string | null): Promise<void> {
+  const known = await store.findOldestAccount();
+  if (known === null && apiKey === null)
+    throw new StartRefused("there is no account: set RINGBACK_API_KEY, or make one with `npm run ringback -- account create <name>`");
+  try {
+    if (known !== null) secretBox.open(known.sealedSigningKey, signingKeyIdentity(known.id));
+  } catch (error) {
+    throw new StartRefused(`the encryption key does not fit the database: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
+  }
+  if (apiKey !== null) await ensureDefaultAccount({ store, secretBox, clock, apiKey, makeSigningKey: generateSigningKeyPair });
 }
 
 function deliveryPolicyOf({ delivery }: Config): DeliveryPolicy {

@@ -55,6 +55,11 @@ export class EndpointAdministration implements EndpointAdministrationPort {
   }
 }
 
+/** What an account's ed25519 key is sealed as. */
+export function signingKeyIdentity(accountId: string): string {
+  return `${accountId}:ed25519`;
+}
+
 /** The account `default` with a signing key of its own, made at the first start. */
 export async function ensureDefaultAccount(options: {
   readonly store: AccountStore;
@@ -71,7 +76,7 @@ export async function ensureDefaultAccount(options: {
     id,
     name: "default",
     usesDefaultSource: true,
-    sealedSigningKey: secretBox.seal(privateKeyPem, `${id}:ed25519`),
+    sealedSigningKey: secretBox.seal(privateKeyPem, signingKeyIdentity(id)),
     publicKey,
     createdAtMs: nowMs,
   });

@@ -60,9 +60,14 @@ export class LiveState implements LiveStatePort {
     const { poller } = this.#options;
     const sources = poller.sources();
     return [
-      ...sources.filter(({ state }) => state === "suspended" || state === "circuit_open").map(({ name, state }) => `source ${name}: ${state}`),
+      ...sources
+        .filter(({ state }) => state === "suspended" || state === "circuit_open")
+        .map(({ name, state }) => `source ${name}: ${state}`),
       ...sources.filter(({ intervalMs }) => intervalMs > degradedIntervalMs).map(({ name }) => `source ${name}: interval over 60 s`),
-      ...poller.clockSkews().filter(({ skewMs }) => Math.abs(skewMs) > degradedSkewMs).map(({ source }) => `clock: over 60 s from that of source ${source}`),
+      ...poller
+        .clockSkews()
+        .filter(({ skewMs }) => Math.abs(skewMs) > degradedSkewMs)
+        .map(({ source }) => `clock: over 60 s from that of source ${source}`),
     ];
   }
 }

@@ -4,6 +4,7 @@ import { hmacKeyOf, signWebhook, signingKeyOf } from "../domain/signature.ts";
 import type { AccountStore } from "../ports/account-store.ts";
 import type { SecretBox } from "../ports/secret-box.ts";
 import type { SendJob, SendTarget } from "../ports/send-job.ts";
+import { signingKeyIdentity } from "./endpoint-administration.ts";
 
 /** What goes over the wire, its deadline apart. */
 export type ComposedWebhook = { readonly url: string; readonly headers: Readonly<Record<string, string>>; readonly body: string };
@@ -60,7 +61,7 @@ export class WebhookComposer {
     if (known !== undefined) return known;
     const account = await this.#options.accounts.getAccount(accountId);
     if (account === null) throw new Error(`no account ${accountId}`);
-    const pem = this.#options.secretBox.open(account.sealedSigningKey, `${accountId}:ed25519`);
+    const pem = this.#options.secretBox.open(account.sealedSigningKey, signingKeyIdentity(accountId));
     return remember(this.#signingKeys, accountId, () => signingKeyOf(pem));
   }
 

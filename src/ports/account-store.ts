@@ -26,7 +26,8 @@ export interface AccountStore {
     readonly fingerprints: readonly string[];
     readonly nowMs: number;
   }): Promise<void>;
-  countAccounts(): Promise<number>;
+  /** null: there is none yet. */
+  findOldestAccount(): Promise<Account | null>;
   /** The default secret of endpoints made from now on. */
   setDefaultSecret(request: { readonly accountId: string; readonly secret: SecretDraft; readonly nowMs: number }): Promise<void>;
 }

@@ -8,6 +8,8 @@ export type WebhookRequest = {
   readonly body: string;
   /** For the whole exchange: connect, TLS, head and body. */
   readonly timeoutMs: number;
+  /** On whose behalf: one account's slow name servers hold up nobody else. */
+  readonly accountId?: string;
 };
 
 export type WebhookExchange = {

@@ -3,12 +3,12 @@ import type { Database } from "./database.ts";
 import { claimDue } from "./operations/claim-due.ts";
 import { claimOne } from "./operations/claim-one.ts";
 import { commitCall } from "./operations/commit-call.ts";
-import { countAccounts } from "./operations/count-accounts.ts";
 import { createTest } from "./operations/create-test.ts";
 import { deleteExpired } from "./operations/delete-expired.ts";
 import { ensureAccount } from "./operations/ensure-account.ts";
 import { ensureKey } from "./operations/ensure-key.ts";
 import { findAccountByKey } from "./operations/find-account-by-key.ts";
+import { findOldestAccount } from "./operations/find-oldest-account.ts";
 import { getAccount } from "./operations/get-account.ts";
 import { getCall } from "./operations/get-call.ts";
 import { getDelivery } from "./operations/get-delivery.ts";
@@ -51,12 +51,12 @@ export const operations: { [Name in PortOperation]: Inside<Name> } & { probeWrit
   claimDue,
   claimOne,
   commitCall,
-  countAccounts,
   createTest,
   deleteExpired,
   ensureAccount,
   ensureKey,
   findAccountByKey,
+  findOldestAccount,
   getAccount,
   getCall,
   getDelivery,
@@ -92,7 +92,7 @@ export const operations: { [Name in PortOperation]: Inside<Name> } & { probeWrit
 export type OperationName = keyof typeof operations;
 
 const reads: ReadonlySet<OperationName> = new Set<OperationName>([
-  "countAccounts",
+  "findOldestAccount",
   "findAccountByKey",
   "getAccount",
   "getCall",

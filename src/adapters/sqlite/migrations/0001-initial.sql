@@ -128,6 +128,7 @@ create table watches (
 ) strict;
 create index watches_active on watches (call_id, id) where status = 'active';
 create index watches_by_account on watches (account_id, id);
+create index watches_by_status on watches (account_id, status, id);
 create index watches_by_call on watches (call_id, account_id, endpoint_id, id);
 create index watches_by_endpoint on watches (endpoint_id) where endpoint_id is not null;
 create index watches_ended on watches (ended_at) where ended_at is not null;
@@ -167,7 +168,7 @@ create table events (
   unique (watch_id, sequence)
 ) strict;
 create index events_by_account on events (account_id, position);
-create index events_by_sid on events (account_id, call_sid, position);
+create index events_by_type on events (account_id, type, position);
 create index events_unwatched on events (created_at) where watch_id is null;
 
 create table deliveries (
@@ -191,15 +192,15 @@ create table deliveries (
   lease_token integer,
   created_at integer not null
 ) strict;
-create index deliveries_due on deliveries (endpoint_id, due_at) where status = 'pending' and lease_token is null and due_at is not null;
-create index deliveries_lane on deliveries (watch_id, endpoint_id, sequence) where status = 'pending';
-create index deliveries_pending on deliveries (endpoint_id) where status = 'pending';
+-- What may be claimed (lease_token is null, by due_at) and, by its first column, what is owed.
+create index deliveries_due on deliveries (endpoint_id, lease_token, due_at) where status = 'pending';
+create index deliveries_by_watch on deliveries (watch_id, endpoint_id, sequence);
 create index deliveries_old on deliveries (created_at) where status = 'pending';
 create index deliveries_leased on deliveries (endpoint_id) where lease_token is not null;
 create index deliveries_by_event on deliveries (event_position);
 create index deliveries_by_account on deliveries (account_id, id);
+create index deliveries_by_status on deliveries (account_id, status, id);
 create index deliveries_by_endpoint on deliveries (endpoint_id, id);
-create index deliveries_by_watch on deliveries (watch_id, id) where watch_id is not null;
 
 create table attempts (
   delivery_id text not null references deliveries (id) on delete cascade,

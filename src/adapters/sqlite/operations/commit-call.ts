@@ -30,7 +30,8 @@ export function commitCall(db: Database, commit: CallCommit): CallCommitResult {
     tell((input) => planChange(change, input));
     call = after(call, change, nowMs);
   }
-  if (commit.confirmed) tell(planFirstTelling);
+  // Another status was told to everybody already.
+  if (commit.confirmed && !commit.changes.some((change) => change.kind === "status")) tell(planFirstTelling);
   db.run(
     "update calls set status = ?, reason = ?, terminal = ?, observed_at = ?, last_good_poll_at = ?, transitions = ?, version = version + 1 where id = ?",
     call.status,

@@ -9,7 +9,7 @@ export function listWatches(db: Database, query: Parameters<ReadStore["listWatch
     ["w.account_id = ?", query.accountId],
     ["w.id < ?", query.cursor === null ? null : decodeIdCursor(query.cursor)],
     ["w.status = ?", query.status],
-    ["c.call_sid = ?", query.callSid],
+    ["w.call_id in (select id from calls where call_sid = ?)", query.callSid],
   ]);
   const rows = db.all(`${watchSelect} where ${where} order by w.id desc limit ?`, ...values, query.limit + 1);
   return pageOf(rows, query, (row) => text(row, "id"), watchViewOf);

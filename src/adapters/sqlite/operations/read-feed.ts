@@ -1,29 +1,30 @@
 import type { EventView, FeedQuery } from "../../../ports/read-store.ts";
 import type { Database } from "../database.ts";
-import { firstPositionAt } from "../tables/event-positions.ts";
-import { decodeNumberCursor, encodeCursor, whereOf } from "../tables/page.ts";
+import { findPositions, firstPositionAt } from "../tables/event-positions.ts";
+import { decodeNumberCursor, encodeCursor } from "../tables/page.ts";
 import { integer } from "../tables/rows.ts";
-import { eventSelect, eventViewOf } from "../tables/views.ts";
+import { eventAt, eventViewOf } from "../tables/views.ts";
 
 /** In commit order. With one writer a position that can be read has no smaller one still to come. */
 export function readFeed(db: Database, query: FeedQuery): { readonly data: readonly EventView[]; readonly nextCursor: string } {
+  const { accountId, sinceMs, callSid, types, orTerminal, limit } = query;
   const cursor = query.cursor === null ? 0 : decodeNumberCursor(query.cursor);
-  const afterPosition = query.sinceMs === null ? cursor : Math.max(cursor, firstPositionAt(db, query.sinceMs) - 1);
-  const { where, values } = whereOf([
-    ["e.account_id = ?", query.accountId],
-    ["e.position > ?", afterPosition],
-    ["e.created_at >= ?", query.sinceMs],
-    ["e.call_sid = ?", query.callSid],
-    [
-      query.orTerminal ? "(e.terminal = 1 or e.type in (select value from json_each(?)))" : "e.type in (select value from json_each(?))",
-      query.types === null ? null : JSON.stringify(query.types),
+  const positions = findPositions(db, {
+    conditions: [
+      ["e.account_id = ?", accountId],
+      ["e.position > ?", sinceMs === null ? cursor : Math.max(cursor, firstPositionAt(db, sinceMs) - 1)],
+      ["e.created_at >= ?", sinceMs],
+      ["e.watch_id in (select w.id from calls c join watches w on w.call_id = c.id where c.call_sid = ?)", callSid],
     ],
-  ]);
-  const rows = db.all(`${eventSelect} where ${where} order by e.position limit ?`, ...values, query.limit);
-  const last = rows.at(-1);
+    types,
+    orTerminal,
+    order: "asc",
+    limit,
+  });
+  const last = positions.at(-1);
+  const full = positions.length === limit && last !== undefined;
   // A page that is not full has seen everything there is, other accounts' events included.
-  const newest = db.get("select coalesce(max(position), 0) as position from events");
-  const full = rows.length === query.limit && last !== undefined;
-  const nextPosition = full ? integer(last, "position") : Math.max(cursor, newest === undefined ? 0 : integer(newest, "position"));
-  return { data: rows.map((row) => eventViewOf(db, row)), nextCursor: encodeCursor(nextPosition) };
+  const newest = db.get("select position from events order by position desc limit 1");
+  const nextPosition = full ? last : Math.max(cursor, newest === undefined ? 0 : integer(newest, "position"));
+  return { data: positions.map((position) => eventViewOf(db, eventAt(db, position))), nextCursor: encodeCursor(nextPosition) };
 }

@@ -21,7 +21,7 @@ export function registerHook(db: Database, draft: HookDraft): RegisterHookResult
   const named = nameEndpoint(db, accountId, draft.endpoint, quotas.maxEndpoints, nowMs);
   if (named.kind !== "endpoint") return named;
   if (same !== undefined) return { kind: "existing", view: readHook(db, text(same, "id")) };
-  enableIfDisabled(db, named.id, nowMs);
+  if (named.disabled) enableIfDisabled(db, named.id, nowMs);
   db.run(
     "insert into hooks (id, account_id, endpoint_id, events, created_at) values (?, ?, ?, ?, ?)",
     draft.id,

@@ -1,5 +1,6 @@
 import { decideRepeat, isKnown } from "../../../domain/registration.ts";
 import { planFirstTelling } from "../../../domain/transition.ts";
+import type { WatchedCall } from "../../../ports/call-store.ts";
 import type { RegisterWatchResult, WatchDraft } from "../../../ports/registration-store.ts";
 import type { Database, Row } from "../database.ts";
 import { enableIfDisabled, nameEndpoint } from "../tables/endpoints.ts";
@@ -33,7 +34,7 @@ function registerWatch(db: Database, draft: WatchDraft): RegisterWatchResult {
   const named: NamedEndpoint | null = draft.endpoint === null ? null : nameEndpoint(db, accountId, draft.endpoint, maxEndpoints, nowMs);
   if (named !== null && named.kind !== "endpoint") return named;
   if (repeat.kind === "existing") return { kind: "existing", view: readView(db, repeat.watchId) };
-  if (named !== null) enableIfDisabled(db, named.id, nowMs);
+  if (named?.disabled === true) enableIfDisabled(db, named.id, nowMs);
 
   const callId = known === undefined ? makeCall(db, draft) : reviveCall(db, known, draft);
   db.run(
@@ -47,8 +48,8 @@ function registerWatch(db: Database, draft: WatchDraft): RegisterWatchResult {
     nowMs,
     draft.expiresAtMs,
   );
-  const told = tellIfKnown(db, callId, draft);
-  const call = readWatchedCall(db, callId);
+  const told = known === undefined ? { notices: [], jobs: [] } : tellIfKnown(db, callId, draft);
+  const call = known === undefined ? newCallOf(draft) : readWatchedCall(db, callId);
   return { kind: "created", view: readView(db, draft.id), showsGeneratedSecret: named?.showsGeneratedSecret ?? false, call, ...told };
 }
 
@@ -71,6 +72,23 @@ function makeCall(db: Database, draft: WatchDraft): string {
     draft.nowMs,
   );
   return draft.callId;
+}
+
+/** What `readWatchedCall` would say of a call just made: batches are mostly those, and each read counts. */
+function newCallOf(draft: WatchDraft): WatchedCall {
+  return {
+    callId: draft.callId,
+    sourceName: draft.sourceName,
+    callSid: draft.callSid,
+    scope: draft.scope,
+    accountId: draft.accountId,
+    status: { status: null, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs: null },
+    version: 1,
+    createdAtMs: draft.nowMs,
+    youngestWatchAtMs: draft.nowMs,
+    earliestDeadlineAtMs: draft.expiresAtMs,
+    untold: false,
+  };
 }
 
 /** A call whose life begins anew forgets its status; hooks are told its transitions again, for their numbers go on. */

@@ -1,9 +1,9 @@
 import { newId } from "../../../domain/ids.ts";
 import type { RingbackEvent } from "../../../domain/event.ts";
-import type { SendJob } from "../../../ports/send-job.ts";
+import type { SendJob, SendTarget } from "../../../ports/send-job.ts";
 import type { Database } from "../database.ts";
 import { lowerDue } from "./due.ts";
-import { leaseJob } from "./jobs.ts";
+import { readTarget } from "./jobs.ts";
 import { replaceLane } from "./lanes.ts";
 
 export type NewEvent = {
@@ -39,9 +39,12 @@ export function insertEvent(
     const deliveryId = newId("dlv", nowMs);
     const nextAttemptAtMs = nowMs + (db.policy.scheduleMs[0] ?? 0);
     const head = watchId === null || !waitsInLane(db, watchId, endpointId);
+    const target = head && nextAttemptAtMs <= nowMs ? openTarget(db, endpointId, nowMs) : null;
+    const leaseToken = target === null ? null : db.nextLeaseToken();
     db.run(
-      `insert into deliveries (id, account_id, event_position, endpoint_id, watch_id, sequence, terminal, status, next_attempt_at, due_at, created_at)
-       values (?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?)`,
+      `insert into deliveries (id, account_id, event_position, endpoint_id, watch_id, sequence, terminal, status, next_attempt_at, due_at, lease_token,
+         created_at)
+       values (?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?)`,
       deliveryId,
       event.accountId,
       position,
@@ -51,10 +54,12 @@ export function insertEvent(
       terminal,
       nextAttemptAtMs,
       head ? nextAttemptAtMs : null,
+      leaseToken,
       nowMs,
     );
+    if (target !== null && leaseToken !== null)
+      return [{ deliveryId, leaseToken, attemptNumber: 1, stepsSpent: 0, event, target, createdAtMs: nowMs, mode: "scheduled" }];
     if (!head) replaceLane(db, watchId, endpointId);
-    else if (nextAttemptAtMs <= nowMs && isOpen(db, endpointId)) return [leaseJob(db, deliveryId, "scheduled", nowMs)];
     else lowerDue(db, endpointId, nextAttemptAtMs);
     return [];
   });
@@ -67,11 +72,10 @@ function waitsInLane(db: Database, watchId: string, endpointId: string): boolean
   );
 }
 
-/** Takes webhooks without a pause behind it: after one, a single delivery goes first, and claims see to that. */
-function isOpen(db: Database, endpointId: string): boolean {
-  const sql = `select 1 from endpoints p join hosts h on h.id = p.host_id
-               where p.id = ? and p.state = 'enabled' and p.consecutive_pauses = 0 and h.consecutive_pauses = 0`;
-  return db.get(sql, endpointId) !== undefined;
+/** The endpoint, if it takes webhooks without a pause behind it: after one a single delivery goes first, and claims see to that. */
+function openTarget(db: Database, endpointId: string, nowMs: number): SendTarget | null {
+  const target = readTarget(db, endpointId, nowMs);
+  return target.state === "enabled" && target.health.consecutivePauses === 0 && target.hostConsecutivePauses === 0 ? target : null;
 }
 
 /** Cancels what an endpoint or a watch is owed. What is on the wire keeps its lease until it is recorded. */

@@ -6,23 +6,25 @@ import { insertSecret } from "./secrets.ts";
 import { usageOf } from "./usage.ts";
 
 export type NamedEndpoint =
-  | { readonly kind: "endpoint"; readonly id: string; readonly url: string; readonly made: boolean; readonly showsGeneratedSecret: boolean }
+  | { readonly kind: "endpoint"; readonly id: string; readonly disabled: boolean; readonly showsGeneratedSecret: boolean }
   | EndpointConflict
   | QuotaExceeded;
 
 /** The endpoint of a draft's URL: the one there if nothing given disagrees with it, else a new one. Nothing is written for a conflict. */
 export function nameEndpoint(db: Database, accountId: string, draft: EndpointDraft, maxEndpoints: number, nowMs: number): NamedEndpoint {
-  const existing = db.get("select * from endpoints where account_id = ? and url = ?", accountId, draft.url);
+  const existing = db.get(
+    "select id, format, headers_fingerprint, state from endpoints where account_id = ? and url = ?",
+    accountId,
+    draft.url,
+  );
   if (existing !== undefined) {
     const fields = differences(db, existing, draft);
     if (fields.length > 0) return { kind: "endpoint_differs", endpointId: text(existing, "id"), fields };
-    return { kind: "endpoint", id: text(existing, "id"), url: draft.url, made: false, showsGeneratedSecret: false };
+    return { kind: "endpoint", id: text(existing, "id"), disabled: existing["state"] === "disabled", showsGeneratedSecret: false };
   }
-  if (maxEndpoints > 0) {
-    if (usageOf(db, accountId).endpoints >= maxEndpoints) return { kind: "quota_exceeded", quota: "endpoints", limit: maxEndpoints };
-  }
-  const showsGeneratedSecret = makeEndpoint(db, accountId, draft, nowMs);
-  return { kind: "endpoint", id: draft.id, url: draft.url, made: true, showsGeneratedSecret };
+  if (maxEndpoints > 0 && usageOf(db, accountId).endpoints >= maxEndpoints)
+    return { kind: "quota_exceeded", quota: "endpoints", limit: maxEndpoints };
+  return { kind: "endpoint", id: draft.id, disabled: false, showsGeneratedSecret: makeEndpoint(db, accountId, draft, nowMs) };
 }
 
 /**

@@ -19,13 +19,14 @@ export function leaseJob(db: Database, deliveryId: string, mode: SendJob["mode"]
     attemptNumber: integer(row, "attempt_count") + 1,
     stepsSpent: integer(row, "steps_spent"),
     event: eventOf(row),
-    target: targetOf(db, text(row, "endpoint_id"), nowMs),
+    target: readTarget(db, text(row, "endpoint_id"), nowMs),
     createdAtMs: integer(row, "created_at"),
     mode,
   };
 }
 
-function targetOf(db: Database, endpointId: string, nowMs: number): SendTarget {
+/** Where a job goes: format, headers, secrets and health as they stand. */
+export function readTarget(db: Database, endpointId: string, nowMs: number): SendTarget {
   const row = db.get(
     `select p.*, h.origin, h.paused_until as host_paused_until, h.consecutive_pauses as host_consecutive_pauses
      from endpoints p join hosts h on h.id = p.host_id where p.id = ?`,

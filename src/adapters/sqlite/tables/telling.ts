@@ -47,14 +47,16 @@ export function writePlanned(
   const notices: Notice[] = [];
   for (const plan of planned) {
     const { event, watchId, sequence, watchStatus } = plan;
-    db.run(
-      "update watches set sequence = ?, status = ?, end_reason = ?, ended_at = ? where id = ?",
-      sequence,
-      watchStatus,
-      plan.endReason,
-      watchStatus === "active" ? null : moment.nowMs,
-      watchId,
-    );
+    if (watchStatus === "active") db.run("update watches set sequence = ? where id = ?", sequence, watchId);
+    else
+      db.run(
+        "update watches set sequence = ?, status = ?, end_reason = ?, ended_at = ? where id = ?",
+        sequence,
+        watchStatus,
+        plan.endReason,
+        moment.nowMs,
+        watchId,
+      );
     jobs.push(
       ...insertEvent(
         db,

@@ -77,6 +77,13 @@ export function hookViewOf(row: Row): HookView {
 export const eventSelect =
   "select e.position, e.id as event_id, e.account_id, e.type as event_type, e.timestamp, e.data, e.sequence from events e";
 
+/** The event at a position that was just read. */
+export function eventAt(db: Database, position: number): Row {
+  const row = db.get(`${eventSelect} where e.position = ?`, position);
+  if (row === undefined) throw new Error(`no event at ${position}`);
+  return row;
+}
+
 export function eventViewOf(db: Database, row: Row): EventView {
   const deliveries = db.all(
     "select id, endpoint_id, status, attempt_count, next_attempt_at from deliveries where event_position = ? order by id",

@@ -1,0 +1,129 @@
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmod, mkdir, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+const run = promisify(execFile);
+const root = new URL("../..", import.meta.url).pathname;
+const preload = ["--import", "./src/runtime-check.mjs"];
+const key = "start-key-start-key-start-key";
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "ringback-start-"));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+type Ended = { readonly code: number | null; readonly stderr: string; readonly stdout: string };
+
+async function start(
+  environment: Readonly<Record<string, string>>,
+  onOutput?: (text: string, stop: (signal: NodeJS.Signals) => void) => void,
+): Promise<Ended> {
+  const child = spawn(process.execPath, [...preload, "src/main.ts"], {
+    cwd: root,
+    env: { PORT: "0", METRICS_PORT: "0", HOST: "127.0.0.1", ...environment },
+  });
+  let [stdout, stderr] = ["", ""];
+  child.stdout.on("data", (chunk) => {
+    stdout += String(chunk);
+    onOutput?.(stdout, (signal) => child.kill(signal));
+  });
+  child.stderr.on("data", (chunk) => (stderr += String(chunk)));
+  const [code] = (await once(child, "exit")) as [number | null];
+  return { code, stdout, stderr };
+}
+
+const oneLine = /^ringback: [^\n]+\n$/;
+
+test("a wrong variable is one line on stderr and exit code 78", async () => {
+  const { code, stderr } = await start({ PORT: "many", RINGBACK_API_KEY: key });
+  expect({ code, stderr }).toEqual({ code: 78, stderr: "ringback: PORT: must be a whole number from 0 to 65535\n" });
+});
+
+test("neither a key nor an account: 78, naming both ways out", async () => {
+  const { code, stderr } = await start({ DATABASE_URL: "sqlite::memory:" });
+  expect(code).toBe(78);
+  expect(stderr).toMatch(oneLine);
+  expect(stderr).toContain("RINGBACK_API_KEY");
+  expect(stderr).toContain("account create");
+});
+
+test.each([
+  ["a corrupt database", async (path: string) => writeFile(path, "this is not a database, however one looks at it".repeat(100))],
+  ["a database that is a folder", async (path: string) => void (await mkdir(path))],
+])("%s is one line and exit code 78", async (name, prepare) => {
+  const path = join(folder, `${name.replaceAll(" ", "-")}.db`);
+  await prepare(path);
+  const { code, stderr } = await start({ DATABASE_URL: `sqlite:${path}`, RINGBACK_API_KEY: key });
+  expect(stderr).toMatch(oneLine);
+  expect(code).toBe(78);
+});
+
+test("a wrong encryption key for the database is one line and exit code 78, naming the key's id", async () => {
+  const path = join(folder, "keyed", "ringback.db");
+  const environment = { DATABASE_URL: `sqlite:${path}`, RINGBACK_API_KEY: key };
+  const first = await start(environment, (text, stop) => text.includes("service.started") && stop("SIGTERM"));
+  expect(first.code).toBe(0);
+  expect((await stat(join(folder, "keyed", "encryption.key"))).mode & 0o777).toBe(0o600);
+  const other = Buffer.alloc(32, 7).toString("base64");
+  const { code, stderr } = await start({ ...environment, RINGBACK_ENCRYPTION_KEY: other });
+  expect(stderr).toMatch(oneLine);
+  expect(stderr).toMatch(/key [0-9a-f]{16}/);
+  expect(stderr).not.toContain(other);
+  expect(code).toBe(78);
+});
+
+test("SIGTERM ends it with exit code 0, a second one changes nothing", async () => {
+  const { code, stderr } = await start({ DATABASE_URL: "sqlite::memory:", RINGBACK_API_KEY: key }, (text, stop) => {
+    if (!text.includes("service.started") || text.includes("service.stopped")) return;
+    stop("SIGTERM");
+    stop("SIGTERM");
+  });
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+});
+
+test("a second server on the same database file is refused", async () => {
+  const environment = { DATABASE_URL: `sqlite:${join(folder, "shared", "ringback.db")}`, RINGBACK_API_KEY: key };
+  let second: Promise<Ended> | null = null;
+  const first = await start(environment, (text, stop) => {
+    if (!text.includes("service.started")) return;
+    second ??= start(environment).finally(() => stop("SIGTERM"));
+  });
+  expect(first.code).toBe(0);
+  const refused = await (second as Promise<Ended> | null);
+  expect(refused?.code).toBe(78);
+  expect(refused?.stderr).toMatch(/another server/);
+});
+
+test("an older Node refuses in one line and exit code 78", async () => {
+  const script = join(folder, "older.mjs");
+  const check = new URL("../../src/runtime-check.mjs", import.meta.url);
+  await writeFile(
+    script,
+    `Object.defineProperty(process.versions, "node", { value: "20.20.2" });\nawait import(${JSON.stringify(check.href)});\n`,
+  );
+  await chmod(script, 0o600);
+  const failed = await run(process.execPath, [script]).catch((error: unknown) => error as { code: number; stderr: string });
+  expect(failed).toMatchObject({
+    code: 78,
+    stderr: expect.stringMatching(/^ringback needs Node 24 or newer, this is 20\.20\.2[^\n]*\n$/) as string,
+  });
+});
+
+test("every file of src loads under plain node, without a transform", async () => {
+  const files = (await readdir(join(root, "src"), { recursive: true })).filter((file) => file.endsWith(".ts"));
+  // What runs when it is loaded: entry points.
+  const entries = new Set(["main.ts", "cli/ringback.ts", "cli/demo.ts"]);
+  const imports = files
+    .filter((file) => !entries.has(file))
+    .map((file) => `await import(${JSON.stringify(new URL(`../../src/${file}`, import.meta.url).href)});`);
+  expect(imports.length).toBeGreaterThan(100);
+  const script = join(folder, "load-all.mjs");
+  await writeFile(script, `${imports.join("\n")}\nprocess.exit(0);\n`);
+  const { stderr } = await run(process.execPath, [script], { cwd: root });
+  expect(stderr).toBe("");
+});

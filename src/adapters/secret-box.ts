@@ -15,13 +15,19 @@ export type ParsedKeys =
   | { readonly kind: "keys"; readonly keys: readonly Buffer[] }
   | { readonly kind: "invalid"; readonly detail: string };
 
-/** Reads base64 keys of 32 bytes, comma-separated. The fault says which one is wrong by its place, never by its value. */
+// 32 bytes of standard base64; Node's own decoder takes anything and leaves out what it does not know.
+const base64Key = /^[A-Za-z0-9+/]{43}=?$/;
+
+/**
+ * Reads base64 keys of 32 bytes, comma-separated: the first seals, all open. The fault says which one is wrong by its
+ * place, never by its value.
+ */
 export function parseEncryptionKeys(text: string): ParsedKeys {
-  const keys = text.split(",").map((part) => Buffer.from(part.trim(), "base64"));
-  const wrong = keys.findIndex((key) => key.length !== keyBytes);
+  const parts = text.split(",").map((part) => part.trim());
+  const wrong = parts.findIndex((part) => !base64Key.test(part));
   if (wrong >= 0)
-    return { kind: "invalid", detail: `key ${wrong + 1} of ${keys.length} is not base64 of 32 bytes (openssl rand -base64 32 makes one)` };
-  return { kind: "keys", keys };
+    return { kind: "invalid", detail: `key ${wrong + 1} of ${parts.length} is not base64 of 32 bytes (openssl rand -base64 32 makes one)` };
+  return { kind: "keys", keys: parts.map((part) => Buffer.from(part, "base64")) };
 }
 
 /** A new key as it goes into a file or a variable. */

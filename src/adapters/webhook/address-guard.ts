@@ -1,16 +1,20 @@
 import { isIP } from "node:net";
 import { networkInterfaces } from "node:os";
-import { isPublicAddress, parseAllowList } from "../../domain/address.ts";
+import { isHostName, isPublicAddress, parseAllowList } from "../../domain/address.ts";
 import type { AllowList } from "../../domain/address.ts";
 import type { AddressGuard } from "../../ports/webhook-sender.ts";
 import { NameResolver } from "./resolver.ts";
 import type { ResolvedAddress } from "./resolver.ts";
 
 export type AddressGuardConfig = {
+  /** Exact host names, addresses and CIDRs. */
   readonly allow: readonly string[];
+  readonly allowHttp: boolean;
   /** Ports of hosts and addresses that are not themselves allowed. */
   readonly ports: readonly number[];
+  /** Addresses with an optional port; none: the system's. */
   readonly dnsServers: readonly string[];
+  /** Where the service is reached from outside; refused. */
   readonly publicUrl: string | null;
   /** Where this process itself listens; asked at each check, for a port may be chosen at the start. */
   readonly ownPorts: () => readonly number[];
@@ -27,6 +31,7 @@ export class BlockedAddress extends Error {
 }
 
 const internalName = /(?:^|\.)(?:localhost|local|internal|flycast)$/;
+const ownAddress = "is this service's own address";
 const registrationBudgetMs = 1000;
 const knownNames = 10_000;
 
@@ -39,7 +44,7 @@ export class WebhookAddressGuard implements AddressGuard {
   readonly resolver: NameResolver;
   readonly #config: AddressGuardConfig;
   readonly #allowList: AllowList;
-  readonly #ownHost: string | null;
+  readonly #publicUrl: { readonly host: string; readonly port: number } | null;
   readonly #checkedNames = new Set<string>();
 
   constructor(config: AddressGuardConfig) {
@@ -47,12 +52,13 @@ export class WebhookAddressGuard implements AddressGuard {
     if (parsed.kind === "invalid") throw new Error(`CALLBACK_ALLOW: ${parsed.entry} ${parsed.detail}`);
     this.#config = config;
     this.#allowList = parsed.allowList;
-    this.#ownHost = config.publicUrl === null ? null : hostOf(new URL(config.publicUrl).hostname);
+    const publicUrl = config.publicUrl === null ? null : new URL(config.publicUrl);
+    this.#publicUrl = publicUrl === null ? null : { host: hostOf(publicUrl.hostname), port: portOf(publicUrl) };
     this.resolver = new NameResolver(config.dnsServers);
   }
 
   checkUrl(url: URL): { readonly reason: string } | null {
-    const reason = this.refusalOfHost(url.hostname, portOf(url));
+    const reason = this.refusalOfProtocol(url.protocol) ?? this.refusalOfHost(url.hostname, portOf(url));
     return reason === null ? null : { reason };
   }
 
@@ -62,35 +68,39 @@ export class WebhookAddressGuard implements AddressGuard {
     const deadline = Promise.withResolvers<null>();
     const timer = setTimeout(() => deadline.resolve(null), registrationBudgetMs);
     try {
-      const addresses = await Promise.race([this.resolve(host), deadline.promise]);
-      if (addresses === null) return null;
-      const reason = this.refusalOfAddresses(host, portOf(url), addresses);
+      // No answer says nothing, and nobody waits for it twice: delivery asks again.
+      const addresses = await Promise.race([this.resolve(host).catch(() => null), deadline.promise]);
+      const reason = addresses === null ? null : this.refusalOfAddresses(host, portOf(url), addresses);
       if (reason !== null) return { reason };
       if (this.#checkedNames.size >= knownNames) this.#checkedNames.clear();
       this.#checkedNames.add(host);
-      return null;
-    } catch {
-      // No answer says nothing: delivery asks again.
       return null;
     } finally {
       clearTimeout(timer);
     }
   }
 
+  refusalOfProtocol(protocol: string): string | null {
+    return protocol === "https:" || (protocol === "http:" && this.#config.allowHttp) ? null : "is not https";
+  }
+
   /** Why a host as it is written may not be dialled; null: it may, as far as can be said without its addresses. */
   refusalOfHost(hostname: string, port: number): string | null {
     const host = hostOf(hostname);
-    if (isIP(host) !== 0) return this.refusalOfAddress(host, port, false);
-    if (host === this.#ownHost) return "is this service's own address";
-    if (this.#allowList.hasHost(host)) return null;
+    if (isIP(host) !== 0)
+      return this.#refusalOfPublicUrl(host, port, this.#allowList.hasAddress(host)) ?? this.refusalOfAddress(host, port, false);
+    const allowed = this.#allowList.hasHost(host);
+    const own = this.#refusalOfPublicUrl(host, port, allowed);
+    if (own !== null || allowed) return own;
     if (!host.includes(".")) return "has a host name without a dot";
+    if (!isHostName(host)) return "has a host that is no host name";
     if (internalName.test(host)) return "has a host name of an internal kind";
     return this.#refusalOfPort(port);
   }
 
   /** `named`: the address came from a name, which an allowed address does not free from the port rule. */
   refusalOfAddress(address: string, port: number, named: boolean): string | null {
-    if (this.#config.ownPorts().includes(port) && isOwnAddress(address)) return "is this service's own address";
+    if (this.#isOwnSocket(address, port)) return ownAddress;
     const allowed = this.#allowList.hasAddress(address);
     if (!allowed && !isPublicAddress(address)) return "has an address that is not public";
     return allowed && !named ? null : this.#refusalOfPort(port);
@@ -100,21 +110,29 @@ export class WebhookAddressGuard implements AddressGuard {
   refusalOfAddresses(hostname: string, port: number, addresses: readonly ResolvedAddress[]): string | null {
     const byName = this.#allowList.hasHost(hostOf(hostname));
     for (const { address } of addresses) {
-      const own = this.#config.ownPorts().includes(port) && isOwnAddress(address);
-      if (own) return "is this service's own address";
-      const reason = byName ? null : this.refusalOfAddress(address, port, true);
-      if (reason !== null) return "has a host name that resolves to an address that is not public";
+      if (this.#isOwnSocket(address, port)) return ownAddress;
+      if (!byName && this.refusalOfAddress(address, port, true) !== null)
+        return "has a host name that resolves to an address that is not public";
     }
     return null;
   }
 
-  /** The addresses of a name; rejects with `DnsFailure`. */
-  resolve(hostname: string): Promise<readonly ResolvedAddress[]> {
-    return this.#allowList.hasHost(hostOf(hostname)) ? this.resolver.resolveBySystem(hostname) : this.resolver.resolve(hostname);
+  /** The addresses of a name; rejects with `DnsFailure`. `group`: on whose behalf. */
+  resolve(hostname: string, group: string = hostname): Promise<readonly ResolvedAddress[]> {
+    const host = hostOf(hostname);
+    return this.#allowList.hasHost(host) ? this.resolver.resolveBySystem(host) : this.resolver.resolve(host, group);
   }
 
-  isAllowedByName(hostname: string): boolean {
-    return this.#allowList.hasHost(hostOf(hostname));
+  /** An allowed host may be this service's as well: then only the port that the service answers on is refused. */
+  #refusalOfPublicUrl(host: string, port: number, allowed: boolean): string | null {
+    const own = this.#publicUrl;
+    return own !== null && own.host === host && (!allowed || own.port === port || this.#config.ownPorts().includes(port))
+      ? ownAddress
+      : null;
+  }
+
+  #isOwnSocket(address: string, port: number): boolean {
+    return this.#config.ownPorts().includes(port) && isOwnAddress(address);
   }
 
   #refusalOfPort(port: number): string | null {
@@ -122,7 +140,7 @@ export class WebhookAddressGuard implements AddressGuard {
   }
 }
 
-/** Without brackets, trailing dot or capitals. */
+/** Without brackets, one trailing dot or capitals. */
 function hostOf(hostname: string): string {
   return hostname
     .replace(/^\[|\]$/g, "")
@@ -134,7 +152,8 @@ function portOf(url: URL): number {
   return url.port === "" ? (url.protocol === "https:" ? 443 : 80) : Number(url.port);
 }
 
+/** Loopback, the unspecified addresses (which reach it too) and those of this machine's interfaces. */
 function isOwnAddress(address: string): boolean {
-  if (address.startsWith("127.") || address === "::1") return true;
+  if (address.startsWith("127.") || address === "0.0.0.0" || address === "::1" || address === "::") return true;
   return Object.values(networkInterfaces()).some((entries) => entries?.some((entry) => entry.address === address) === true);
 }

@@ -1,26 +1,29 @@
 import type { Dispatcher } from "undici";
 import type { AttemptOutcome } from "../../domain/attempt.ts";
+import { ReuseAwareHandler } from "../polyai/reuse-aware-client.ts";
 import { failureOf } from "./failure-class.ts";
-import { hadAnsweredBefore } from "./guarded-connector.ts";
 
 const maxAnswerBytes = 64 * 1024;
 const excerptBytes = 1024;
 
 export type ExchangeEnd = {
   readonly outcome: AttemptOutcome;
-  /** A reused connection broke before an answer began. */ readonly staleConnection: boolean;
+  /** A connection that had served before broke without a byte of an answer: most likely it had been closed while idle. */
+  readonly isStaleConnection: boolean;
 };
 
-const aborted = new Error("the exchange is over");
+const over = new Error("the exchange is over");
 
 /**
- * One request and its answer. Reads at most 64 KiB: a complete head and so much of a body is an answer. Ends exactly
- * once, whatever comes later; ending it early releases the socket.
+ * One request and its answer. A complete answer, or its head and 64 KiB of its body, is an answer; nothing more is read.
+ * Ends exactly once, whatever comes later; ending it early releases the socket.
  */
-export class Exchange implements Dispatcher.DispatchHandler {
+export class Exchange extends ReuseAwareHandler implements Dispatcher.DispatchHandler {
   readonly ended: Promise<ExchangeEnd>;
   readonly #end: (end: ExchangeEnd) => void;
   #controller: Dispatcher.DispatchController | null = null;
+  #isReused = false;
+  #hasAnswerBegun = false;
   #statusCode: number | null = null;
   #retryAfter: string | null = null;
   #bytes = 0;
@@ -28,25 +31,32 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #isOver = false;
 
   constructor() {
+    super();
     const { promise, resolve } = Promise.withResolvers<ExchangeEnd>();
     this.ended = promise;
     this.#end = resolve;
   }
 
+  /** Of the answer whose body is still to come. */
   get statusCode(): number | null {
     return this.#statusCode;
   }
 
-  /** Ends it with this outcome and lets go of the connection. */
-  abort(outcome: AttemptOutcome): void {
-    this.#finish({ outcome, staleConnection: false });
-    this.#controller?.abort(aborted);
+  /** Ends it with this outcome and lets go of the connection; without effect once it has ended. */
+  cut(outcome: AttemptOutcome): void {
+    this.#finish(outcome);
+    this.#controller?.abort(over);
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
     // Its time ran out while it waited for a connection.
-    if (this.#isOver) controller.abort(aborted);
+    if (this.#isOver) controller.abort(over);
+    else this.#isReused = this.claimConnection().isReused;
+  }
+
+  onResponseStarted(): void {
+    this.#hasAnswerBegun = true;
   }
 
   onResponseStart(
@@ -61,36 +71,37 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#retryAfter = (Array.isArray(retryAfter) ? retryAfter[0] : retryAfter) ?? null;
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#bytes < excerptBytes) this.#excerpt.push(chunk.subarray(0, excerptBytes - this.#bytes));
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#bytes < excerptBytes) this.#excerpt.push(Buffer.from(chunk.subarray(0, excerptBytes - this.#bytes)));
     this.#bytes += chunk.length;
-    if (this.#bytes <= maxAnswerBytes) return;
-    this.#finishAnswered();
-    controller.abort(aborted);
+    if (this.#bytes > maxAnswerBytes) this.cut(this.#answer());
   }
 
   onResponseEnd(): void {
-    this.#finishAnswered();
+    this.#finish(this.#answer());
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
-    const staleConnection = this.#statusCode === null && hadAnsweredBefore(error);
-    this.#finish({ outcome: failureOf(error, this.#statusCode), staleConnection });
+    this.#finish(failureOf(error, this.#statusCode));
   }
 
-  #finishAnswered(): void {
-    // What was cut inside a character is left out.
-    const excerpt = new TextDecoder().decode(Buffer.concat(this.#excerpt), { stream: true }).replaceAll("\u0000", "");
-    const outcome: AttemptOutcome =
-      this.#statusCode === null
-        ? { kind: "failed", code: "protocol", detail: "the answer has no status", statusCode: null, permanent: false }
-        : { kind: "answered", statusCode: this.#statusCode, retryAfter: this.#retryAfter, excerpt };
-    this.#finish({ outcome, staleConnection: false });
+  #answer(): AttemptOutcome {
+    if (this.#statusCode === null) throw new Error("an answer has a head");
+    return { kind: "answered", statusCode: this.#statusCode, retryAfter: this.#retryAfter, excerpt: textOf(Buffer.concat(this.#excerpt)) };
   }
 
-  #finish(end: ExchangeEnd): void {
+  #finish(outcome: AttemptOutcome): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#end(end);
+    const broke = outcome.kind === "failed" && outcome.code === "reset";
+    this.#end({ outcome, isStaleConnection: broke && this.#isReused && !this.#hasAnswerBegun });
   }
+}
+
+/** Text that any store takes. A character cut at the end is left out; bytes that are no UTF-8 show as U+FFFD. */
+function textOf(bytes: Buffer): string {
+  const text = new TextDecoder().decode(bytes, { stream: true }).replaceAll("\u0000", "\ufffd");
+  return Buffer.byteLength(text) <= excerptBytes
+    ? text
+    : new TextDecoder().decode(Buffer.from(text).subarray(0, excerptBytes), { stream: true });
 }

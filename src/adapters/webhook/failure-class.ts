@@ -1,3 +1,4 @@
+import { errors } from "undici";
 import type { AttemptOutcome } from "../../domain/attempt.ts";
 import { BlockedAddress } from "./address-guard.ts";
 import { DnsFailure } from "./resolver.ts";
@@ -5,12 +6,32 @@ import { DnsFailure } from "./resolver.ts";
 type Failure = Extract<AttemptOutcome, { kind: "failed" }>;
 
 const timeouts = new Set(["UND_ERR_CONNECT_TIMEOUT", "UND_ERR_HEADERS_TIMEOUT", "UND_ERR_BODY_TIMEOUT", "ETIMEDOUT"]);
-const resets = new Set(["ECONNRESET", "EPIPE", "UND_ERR_SOCKET", "ECONNABORTED", "UND_ERR_DESTROYED", "UND_ERR_CLOSED"]);
-const connects = new Set(["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "EADDRNOTAVAIL", "EHOSTDOWN", "ENETDOWN", "EACCES", "EPERM"]);
+const resets = new Set([
+  "ECONNRESET",
+  "ECONNABORTED",
+  "EPIPE",
+  "UND_ERR_SOCKET",
+  "UND_ERR_DESTROYED",
+  "UND_ERR_CLOSED",
+  // The connection ended inside a body of known length, a chunked one or a head.
+  "UND_ERR_RES_CONTENT_LENGTH_MISMATCH",
+  "HPE_INVALID_EOF_STATE",
+]);
+const connects = new Set([
+  "ECONNREFUSED",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "EADDRNOTAVAIL",
+  "EHOSTDOWN",
+  "ENETDOWN",
+  "EACCES",
+  "EPERM",
+  "EINVAL",
+]);
 const tlsCode =
-  /^(?:ERR_TLS|ERR_SSL|CERT_|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED|EPROTO|HOSTNAME_MISMATCH|INVALID_CA|PATH_LENGTH|CRL_|ERROR_IN_)/;
+  /^(?:ERR_TLS|ERR_SSL|ERR_OSSL|CERT_|CRL_|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED|EPROTO|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH|ERROR_IN_|OUT_OF_MEM)/;
 
-/** Which of the closed set of classes an error of the network belongs to. The detail names the error's code and never what was sent. */
+/** Which of the closed set of classes an error of the network belongs to. The detail names the error's code and never what was sent or came. */
 export function failureOf(error: unknown, statusCode: number | null): Failure {
   if (error instanceof BlockedAddress) return failure("blocked_address", error.message, statusCode, error.permanent);
   if (error instanceof DnsFailure) return failure("dns", error.message, statusCode);
@@ -18,12 +39,21 @@ export function failureOf(error: unknown, statusCode: number | null): Failure {
   if (timeouts.has(code)) return failure("timeout", `no answer in time (${code})`, statusCode);
   if (connects.has(code)) return failure("connect", `no connection (${code})`, statusCode);
   if (tlsCode.test(code)) return failure("tls", `no trusted TLS connection (${code})`, statusCode);
+  const isHeadWrong = code === "UND_ERR_RES_CONTENT_LENGTH_MISMATCH" && statusCode === null;
+  // "bad response", "bad upgrade": something came that answers no request of ours.
+  if (isHeadWrong || (error instanceof errors.SocketError && error.message.startsWith("bad ")))
+    return failure("protocol", `the answer is not HTTP as it should be (${code})`, statusCode);
   if (resets.has(code)) return failure("reset", `the connection broke off (${code})`, statusCode);
   return failure("protocol", `the answer is not HTTP as it should be (${code})`, statusCode);
 }
 
 export function timeoutFailure(timeoutMs: number, statusCode: number | null): Failure {
   return failure("timeout", `no complete answer within ${timeoutMs} ms`, statusCode);
+}
+
+/** A shutdown is nobody's fault; what it cut off is sent again. */
+export function closedFailure(): Failure {
+  return failure("reset", "the sender is closed", null);
 }
 
 function failure(code: Failure["code"], detail: string, statusCode: number | null, permanent = false): Failure {

@@ -1,51 +1,58 @@
-import { Client, Pool } from "undici";
-import type { Dispatcher, buildConnector } from "undici";
+import { Pool } from "undici";
+import type { buildConnector, Dispatcher } from "undici";
+import { ReuseAwareClient } from "../polyai/reuse-aware-client.ts";
 
-const maxOrigins = 1000;
 const connectionsPerOrigin = 32;
 const idleMs = 60_000;
 
-type Entry = { readonly pool: Pool; running: number; usedAtMonotonicMs: number };
+type Entry = { readonly pool: Pool; readonly connect: buildConnector.connector; running: number; usedAtMonotonicMs: number };
 
 /** Somewhere to dispatch to, until `release`. */
 export type Lease = { readonly dispatcher: Dispatcher; release(): void };
 
 /**
- * One pool for each origin, at most a thousand however many hosts strangers name: the one idle longest makes room, and
- * while none is idle an exchange gets a connection of its own. Closed after a minute without use.
+ * One pool for each origin, a bounded number however many hosts strangers name: the one idle longest makes room. While none
+ * is idle, or all connections of an origin are taken, an exchange gets a connection of its own: its time is the receiver's,
+ * so it never waits in a queue of ours. The caller bounds how many are on the wire.
  */
 export class OriginPools {
-  readonly #connect: buildConnector.connector;
+  readonly #connectorFor: (origin: URL) => buildConnector.connector;
+  readonly #maxOrigins: number;
+  /** The one used last is at the end. */
   readonly #entries = new Map<string, Entry>();
-  readonly #single = new Set<Client>();
+  readonly #single = new Set<Dispatcher>();
 
-  constructor(connect: buildConnector.connector) {
-    this.#connect = connect;
+  constructor(connectorFor: (origin: URL) => buildConnector.connector, maxOrigins: number) {
+    this.#connectorFor = connectorFor;
+    this.#maxOrigins = maxOrigins;
+  }
+
+  get originCount(): number {
+    return this.#entries.size;
   }
 
   lease(origin: string): Lease {
-    let entry = this.#entries.get(origin);
-    if (entry === undefined) {
-      if (this.#entries.size >= maxOrigins && !this.#evictOldestIdle()) return this.leaseFresh(origin);
-      entry = { pool: new Pool(origin, { connections: connectionsPerOrigin, ...this.#options }), running: 0, usedAtMonotonicMs: 0 };
-    }
-    const leased = entry;
-    leased.running += 1;
-    // Used last, so at the end of the map's order.
+    const entry = this.#entries.get(origin) ?? this.#open(origin);
+    if (entry === null || entry.running >= connectionsPerOrigin) return this.leaseFresh(origin);
+    entry.running += 1;
     this.#entries.delete(origin);
-    this.#entries.set(origin, leased);
+    this.#entries.set(origin, entry);
     return {
-      dispatcher: leased.pool,
+      dispatcher: entry.pool,
       release: () => {
-        leased.running -= 1;
-        leased.usedAtMonotonicMs = performance.now();
+        entry.running -= 1;
+        entry.usedAtMonotonicMs = performance.now();
       },
     };
   }
 
-  /** A connection that nobody used before. */
+  /** A connection that nobody used before, closed at its release. */
   leaseFresh(origin: string): Lease {
-    const client = new Client(origin, this.#options);
+    const url = new URL(origin);
+    const client = new ReuseAwareClient(url, {
+      connect: this.#entries.get(origin)?.connect ?? this.#connectorFor(url),
+      ...connectionOptions,
+    });
     this.#single.add(client);
     return {
       dispatcher: client,
@@ -56,10 +63,10 @@ export class OriginPools {
     };
   }
 
-  closeIdle(): void {
-    const nowMs = performance.now();
+  /** Closes the pools that nobody used for a minute. */
+  closeIdle(nowMonotonicMs = performance.now()): void {
     for (const [origin, entry] of this.#entries)
-      if (entry.running === 0 && nowMs - entry.usedAtMonotonicMs > idleMs) this.#close(origin, entry);
+      if (entry.running === 0 && nowMonotonicMs - entry.usedAtMonotonicMs > idleMs) this.#close(origin, entry);
   }
 
   async destroy(): Promise<void> {
@@ -69,21 +76,21 @@ export class OriginPools {
     await Promise.all(dispatchers.map((dispatcher) => dispatcher.destroy()));
   }
 
-  get #options() {
-    return {
-      connect: this.#connect,
-      allowH2: false,
-      pipelining: 1,
-      keepAliveTimeout: 4000,
-      keepAliveMaxTimeout: 30_000,
-      // The sender has one deadline for the whole exchange.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      maxHeaderSize: 16_384,
-    };
+  /** null: there are as many as may be, and all are in use. */
+  #open(origin: string): Entry | null {
+    if (this.#entries.size >= this.#maxOrigins && !this.#evictIdleLongest()) return null;
+    const url = new URL(origin);
+    const connect = this.#connectorFor(url);
+    const pool = new Pool(url, {
+      connections: connectionsPerOrigin,
+      factory: (poolOrigin, options) => new ReuseAwareClient(poolOrigin, { ...(options as typeof connectionOptions), connect }),
+      connect,
+      ...connectionOptions,
+    });
+    return { pool, connect, running: 0, usedAtMonotonicMs: 0 };
   }
 
-  #evictOldestIdle(): boolean {
+  #evictIdleLongest(): boolean {
     for (const [origin, entry] of this.#entries)
       if (entry.running === 0) {
         this.#close(origin, entry);
@@ -97,3 +104,14 @@ export class OriginPools {
     void entry.pool.destroy();
   }
 }
+
+const connectionOptions = {
+  allowH2: false,
+  pipelining: 1,
+  keepAliveTimeout: 4000,
+  keepAliveMaxTimeout: 30_000,
+  // The sender has one deadline for the whole exchange.
+  headersTimeout: 0,
+  bodyTimeout: 0,
+  maxHeaderSize: 16_384,
+};

@@ -1,27 +1,26 @@
-import { Resolver } from "node:dns/promises";
-import { lookup } from "node:dns/promises";
+import { lookup, Resolver } from "node:dns/promises";
+import { FairSlots, SlotsFull } from "./fair-slots.ts";
 
 export type ResolvedAddress = { readonly address: string; readonly family: 4 | 6 };
 
 /** A name that has no address, or whose servers do not say. `code` is the name server's (`ENOTFOUND`, `ETIMEOUT`, …). */
 export class DnsFailure extends Error {
   readonly code: string;
-  constructor(code: string) {
-    super(`the name does not resolve (${code})`);
+  constructor(code: string, options?: ErrorOptions) {
+    super(`the name does not resolve (${code})`, options);
     this.name = "DnsFailure";
     this.code = code;
   }
 }
 
-const queryTimeoutMs = 2000;
-const queryTries = 2;
-const maxQueries = 64;
-const maxWaiting = 10_000;
+const queryLimits = { timeout: 2000, tries: 2 };
+const slotLimits = { total: 64, perGroup: 4, waiting: 10_000 };
 const minTtlSeconds = 5;
 const maxTtlSeconds = 60;
 const cacheEntries = 10_000;
 
 type Cached = { readonly addresses: readonly ResolvedAddress[]; readonly untilMonotonicMs: number };
+type Answer = { readonly addresses: readonly ResolvedAddress[]; readonly ttlSeconds: number };
 
 /**
  * Asks the name servers itself (c-ares, A and AAAA together, never the hosts file): `dns.lookup` serves two names at a
@@ -29,25 +28,27 @@ type Cached = { readonly addresses: readonly ResolvedAddress[]; readonly untilMo
  * one question for a name at a time.
  */
 export class NameResolver {
-  readonly #resolver = new Resolver({ timeout: queryTimeoutMs, tries: queryTries });
+  readonly #resolver = new Resolver(queryLimits);
   readonly #cache = new Map<string, Cached>();
   readonly #asking = new Map<string, Promise<readonly ResolvedAddress[]>>();
-  readonly #waiting: (() => void)[] = [];
-  #running = 0;
+  readonly #slots = new FairSlots(slotLimits);
+  readonly #monotonicMs: () => number;
+  #isClosed = false;
 
   /** `servers`: addresses with an optional port; none: the system's. */
-  constructor(servers: readonly string[]) {
+  constructor(servers: readonly string[], monotonicMs: () => number = () => performance.now()) {
     if (servers.length > 0) this.#resolver.setServers(servers);
+    this.#monotonicMs = monotonicMs;
   }
 
-  /** Every address of the name; rejects with `DnsFailure`. */
-  resolve(hostname: string): Promise<readonly ResolvedAddress[]> {
+  /** Every address of the name; rejects with `DnsFailure`. `group`: on whose behalf; at most 4 of its questions run at once. */
+  resolve(hostname: string, group: string = hostname): Promise<readonly ResolvedAddress[]> {
     const name = hostname.toLowerCase().replace(/\.$/, "");
     const cached = this.#cache.get(name);
-    if (cached !== undefined && cached.untilMonotonicMs > performance.now()) return Promise.resolve(cached.addresses);
+    if (cached !== undefined && cached.untilMonotonicMs > this.#monotonicMs()) return Promise.resolve(cached.addresses);
     let asking = this.#asking.get(name);
     if (asking === undefined) {
-      asking = this.#ask(name).finally(() => this.#asking.delete(name));
+      asking = this.#askInTurn(name, group).finally(() => this.#asking.delete(name));
       this.#asking.set(name, asking);
     }
     return asking;
@@ -59,51 +60,38 @@ export class NameResolver {
       const found = await lookup(hostname, { all: true });
       return found.map(({ address, family }) => ({ address, family: family === 6 ? 6 : 4 }));
     } catch (error) {
-      throw new DnsFailure(codeOf(error));
+      throw new DnsFailure(codeOf(error), { cause: error });
     }
   }
 
+  /** Fails what is being asked and what waits. */
   close(): void {
+    this.#isClosed = true;
     this.#resolver.cancel();
   }
 
-  async #ask(name: string): Promise<readonly ResolvedAddress[]> {
-    await this.#enter();
+  async #askInTurn(name: string, group: string): Promise<readonly ResolvedAddress[]> {
     try {
-      const [v4, v6] = await Promise.allSettled([
-        this.#resolver.resolve4(name, { ttl: true }),
-        this.#resolver.resolve6(name, { ttl: true }),
-      ]);
-      const records = [
-        ...(v4.status === "fulfilled" ? v4.value.map((record) => ({ ...record, family: 4 as const })) : []),
-        ...(v6.status === "fulfilled" ? v6.value.map((record) => ({ ...record, family: 6 as const })) : []),
-      ];
-      if (records.length === 0) throw new DnsFailure(v4.status === "rejected" ? codeOf(v4.reason) : "ENODATA");
-      const addresses = records.map(({ address, family }) => ({ address, family }));
-      const ttlSeconds = Math.min(Math.max(Math.min(...records.map((record) => record.ttl)), minTtlSeconds), maxTtlSeconds);
-      this.#remember(name, { addresses, untilMonotonicMs: performance.now() + ttlSeconds * 1000 });
+      const { addresses, ttlSeconds } = await this.#slots.run(group, () => this.#ask(name));
+      this.#remember(name, { addresses, untilMonotonicMs: this.#monotonicMs() + ttlSeconds * 1000 });
       return addresses;
-    } finally {
-      this.#leave();
+    } catch (error) {
+      if (error instanceof SlotsFull) throw new DnsFailure("EBUSY", { cause: error });
+      throw error;
     }
   }
 
-  async #enter(): Promise<void> {
-    if (this.#running < maxQueries) {
-      this.#running += 1;
-      return;
-    }
-    if (this.#waiting.length >= maxWaiting) throw new DnsFailure("EBUSY");
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiting.push(resolve);
-    await promise;
-  }
-
-  /** The place goes to whoever waits longest, so the count stays. */
-  #leave(): void {
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#running -= 1;
-    else next();
+  async #ask(name: string): Promise<Answer> {
+    if (this.#isClosed) throw new DnsFailure("ECANCELLED");
+    const [v4, v6] = await Promise.allSettled([this.#resolver.resolve4(name, { ttl: true }), this.#resolver.resolve6(name, { ttl: true })]);
+    const records = [
+      ...(v4.status === "fulfilled" ? v4.value.map((record) => ({ ...record, family: 4 as const })) : []),
+      ...(v6.status === "fulfilled" ? v6.value.map((record) => ({ ...record, family: 6 as const })) : []),
+    ];
+    if (records.length === 0) throw new DnsFailure(v4.status === "rejected" ? codeOf(v4.reason) : "ENODATA");
+    const addresses = records.map(({ address, family }) => ({ address, family }));
+    const ttlSeconds = Math.min(Math.max(Math.min(...records.map((record) => record.ttl)), minTtlSeconds), maxTtlSeconds);
+    return { addresses, ttlSeconds };
   }
 
   #remember(name: string, cached: Cached): void {

@@ -1,48 +1,55 @@
+import type { AttemptOutcome } from "../../domain/attempt.ts";
 import type { WebhookExchange, WebhookRequest, WebhookSender } from "../../ports/webhook-sender.ts";
 import type { WebhookAddressGuard } from "./address-guard.ts";
 import { Exchange } from "./exchange.ts";
 import type { ExchangeEnd } from "./exchange.ts";
-import { failureOf, timeoutFailure } from "./failure-class.ts";
-import { createGuardedConnector } from "./guarded-connector.ts";
+import { closedFailure, failureOf, timeoutFailure } from "./failure-class.ts";
+import { GuardedDialler } from "./guarded-connector.ts";
 import { OriginPools } from "./origin-pools.ts";
 import type { Lease } from "./origin-pools.ts";
 
 const sweepMs = 50;
 const closeIdleEveryMs = 5000;
+const defaultMaxOrigins = 1000;
 
 type Running = { readonly exchange: Exchange; readonly deadlineMonotonicMs: number; readonly timeoutMs: number };
+
+export type WebhookSenderOptions = {
+  /** The longest that connecting and TLS may take; no exchange's timeout should be shorter, or a socket outlives it. */
+  readonly connectTimeoutMs: number;
+  readonly maxOrigins?: number;
+};
 
 /**
  * Sends webhooks over HTTP/1.1 through undici's `dispatch`. One sweep enforces every deadline (a signal per request
  * costs a third of the throughput); it runs while anything is on the wire.
  */
-export function createWebhookSender(guard: WebhookAddressGuard, options: { readonly connectTimeoutMs: number }): WebhookSender {
-  const pools = new OriginPools(createGuardedConnector(guard, options.connectTimeoutMs));
+export function createWebhookSender(guard: WebhookAddressGuard, options: WebhookSenderOptions): WebhookSender {
+  const dialler = new GuardedDialler(guard, options.connectTimeoutMs);
+  const pools = new OriginPools((origin) => dialler.connectorFor(origin), options.maxOrigins ?? defaultMaxOrigins);
   const running = new Set<Running>();
   let sweep: NodeJS.Timeout | null = null;
   let closed = false;
   const idle = setInterval(() => pools.closeIdle(), closeIdleEveryMs).unref();
 
-  const abortOverdue = () => {
+  const cutOverdue = () => {
     const nowMs = performance.now();
     for (const { exchange, deadlineMonotonicMs, timeoutMs } of running)
-      if (deadlineMonotonicMs <= nowMs) exchange.abort(timeoutFailure(timeoutMs, exchange.statusCode));
+      if (deadlineMonotonicMs <= nowMs) exchange.cut(timeoutFailure(timeoutMs, exchange.statusCode));
   };
 
-  const run = async (lease: Lease, request: WebhookRequest, deadlineMonotonicMs: number): Promise<ExchangeEnd> => {
+  const run = async (lease: Lease, url: URL, request: WebhookRequest, deadlineMonotonicMs: number): Promise<ExchangeEnd> => {
     const exchange = new Exchange();
     const entry = { exchange, deadlineMonotonicMs, timeoutMs: request.timeoutMs };
     running.add(entry);
-    sweep ??= setInterval(abortOverdue, sweepMs);
+    sweep ??= setInterval(cutOverdue, sweepMs);
     try {
-      const url = new URL(request.url);
-      lease.dispatcher.dispatch(
-        { path: url.pathname + url.search, method: "POST", headers: request.headers, body: request.body },
-        exchange,
-      );
+      const { headers, body } = request;
+      const path = url.pathname + url.search;
+      dialler.onBehalfOf(request.accountId, () => lease.dispatcher.dispatch({ path, method: "POST", headers, body }, exchange));
       return await exchange.ended;
     } catch (error) {
-      return { outcome: failureOf(error, null), staleConnection: false };
+      return { outcome: failureOf(error, null), isStaleConnection: false };
     } finally {
       running.delete(entry);
       lease.release();
@@ -53,20 +60,26 @@ export function createWebhookSender(guard: WebhookAddressGuard, options: { reado
     }
   };
 
+  const exchangeOnce = async (request: WebhookRequest, startedMs: number): Promise<AttemptOutcome> => {
+    const deadlineMonotonicMs = startedMs + request.timeoutMs;
+    const url = new URL(request.url);
+    const first = await run(pools.lease(url.origin), url, request, deadlineMonotonicMs);
+    if (!first.isStaleConnection || closed || performance.now() >= deadlineMonotonicMs) return first.outcome;
+    // The receiver closed an idle connection at the moment it was used again: it has seen nothing of this request.
+    return (await run(pools.leaseFresh(url.origin), url, request, deadlineMonotonicMs)).outcome;
+  };
+
   return {
     async send(request): Promise<WebhookExchange> {
       const startedMs = performance.now();
-      const deadlineMonotonicMs = startedMs + request.timeoutMs;
-      const { origin } = new URL(request.url);
-      let end = await run(pools.lease(origin), request, deadlineMonotonicMs);
-      // The receiver closed an idle connection at the moment it was used again: it has seen nothing of this request.
-      if (end.staleConnection && !closed && performance.now() < deadlineMonotonicMs)
-        end = await run(pools.leaseFresh(origin), request, deadlineMonotonicMs);
-      return { outcome: end.outcome, durationMs: performance.now() - startedMs };
+      const outcome = closed ? closedFailure() : await exchangeOnce(request, startedMs);
+      return { outcome, durationMs: performance.now() - startedMs };
     },
     async close() {
       closed = true;
       clearInterval(idle);
+      for (const { exchange } of running) exchange.cut(closedFailure());
+      dialler.close();
       await pools.destroy();
       guard.resolver.close();
     },

@@ -1,0 +1,69 @@
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { isIPv4 } from "node:net";
+import { onTestFinished } from "vitest";
+
+/** The addresses of a name at its n-th question (A and AAAA count apart, from 1); null: no such name; "silence": no answer. */
+export type Zone = (name: string, questionNumber: number) => readonly string[] | null | "silence";
+
+export type NameServer = {
+  /** As `DNS_SERVERS` takes it. */
+  readonly address: string;
+  /** The names asked for A records, in order. */
+  readonly asked: readonly string[];
+};
+
+const typeA = 1;
+const typeAaaa = 28;
+
+/** A name server on loopback (RFC 1035) that says what the test says. Ends with the test. */
+export async function startNameServer(zone: Zone, ttlSeconds = 0): Promise<NameServer> {
+  const socket = createSocket("udp4");
+  const asked: string[] = [];
+  const counts = new Map<string, number>();
+  socket.on("message", (query, peer) => {
+    const labels: string[] = [];
+    let at = 12;
+    for (let length = query[at] ?? 0; length > 0; length = query[at] ?? 0) {
+      labels.push(query.toString("latin1", at + 1, at + 1 + length));
+      at += 1 + length;
+    }
+    const name = labels.join(".").toLowerCase();
+    const type = query.readUInt16BE(at + 1);
+    const question = query.subarray(12, at + 5);
+    const number = (counts.get(`${name} ${type}`) ?? 0) + 1;
+    counts.set(`${name} ${type}`, number);
+    if (type === typeA) asked.push(name);
+    const found = zone(name, number);
+    if (found === "silence") return;
+    const records = (found ?? []).filter((address) => isIPv4(address) === (type === typeA) && (type === typeA || type === typeAaaa));
+    const head = Buffer.alloc(12);
+    query.copy(head, 0, 0, 2);
+    head.writeUInt16BE(found === null ? 0x8183 : 0x8180, 2);
+    head.writeUInt16BE(1, 4);
+    head.writeUInt16BE(records.length, 6);
+    socket.send(Buffer.concat([head, question, ...records.map((address) => record(address, type, ttlSeconds))]), peer.port, peer.address);
+  });
+  socket.bind(0, "127.0.0.1");
+  await once(socket, "listening");
+  onTestFinished(() => void socket.close());
+  return { address: `127.0.0.1:${socket.address().port}`, asked };
+}
+
+function record(address: string, type: number, ttlSeconds: number): Buffer {
+  const data = isIPv4(address) ? Buffer.from(address.split(".").map(Number)) : ipv6Bytes(address);
+  const head = Buffer.from([0xc0, 12, 0, type, 0, 1, 0, 0, 0, 0, 0, data.length]);
+  head.writeUInt32BE(ttlSeconds, 6);
+  return Buffer.concat([head, data]);
+}
+
+function ipv6Bytes(address: string): Buffer {
+  const [head = "", tail] = new URL(`http://[${address}]`).hostname.slice(1, -1).split("::");
+  const [front, back] = [groupsOf(head), groupsOf(tail ?? "")];
+  const groups = [...front, ...Array<string>(8 - front.length - back.length).fill("0"), ...back];
+  return Buffer.from(groups.map((group) => group.padStart(4, "0")).join(""), "hex");
+}
+
+function groupsOf(text: string): readonly string[] {
+  return text === "" ? [] : text.split(":");
+}

@@ -51,7 +51,7 @@ function deleteWatches(db: Database, { beforeMs, limit }: Retention): number {
 function deleteUnwatchedEvents(db: Database, { beforeMs, limit }: Retention): number {
   return db.run(
     `delete from events where position in (
-       select e.position from events e where e.watch_id is null and e.created_at < ?1
+       select e.position from events e indexed by events_unwatched where e.watch_id is null and e.created_at < ?1
          and not exists (select 1 from deliveries d where d.event_position = e.position and (d.status = 'pending' or d.lease_token is not null))
        limit ?2)`,
     beforeMs,

@@ -9,10 +9,12 @@ import { eventAt, eventViewOf } from "../tables/views.ts";
 export function readFeed(db: Database, query: FeedQuery): { readonly data: readonly EventView[]; readonly nextCursor: string } {
   const { accountId, sinceMs, callSid, types, orTerminal, limit } = query;
   const cursor = query.cursor === null ? 0 : decodeNumberCursor(query.cursor);
+  // A call has few events: the + keeps the planner from walking through all of the account's.
+  const broad = callSid === null ? "" : "+";
   const positions = findPositions(db, {
     conditions: [
-      ["e.account_id = ?", accountId],
-      ["e.position > ?", sinceMs === null ? cursor : Math.max(cursor, firstPositionAt(db, sinceMs) - 1)],
+      [`${broad}e.account_id = ?`, accountId],
+      [`${broad}e.position > ?`, sinceMs === null ? cursor : Math.max(cursor, firstPositionAt(db, sinceMs) - 1)],
       ["e.created_at >= ?", sinceMs],
       ["e.watch_id in (select w.id from calls c join watches w on w.call_id = c.id where c.call_sid = ?)", callSid],
     ],

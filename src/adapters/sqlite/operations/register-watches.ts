@@ -55,7 +55,8 @@ function registerWatch(db: Database, draft: WatchDraft): RegisterWatchResult {
 
 /** The newest watch of the account on the same call for the same URL. */
 function newestLike(db: Database, callId: string, draft: WatchDraft) {
-  const sql = `select w.*, c.source_name, c.call_sid, p.url as callback_url from watches w join calls c on c.id = w.call_id
+  // The index is named: an account may have more watches than the planner expects, a call has few.
+  const sql = `select w.*, c.source_name, c.call_sid, p.url as callback_url from watches w indexed by watches_by_call join calls c on c.id = w.call_id
     left join endpoints p on p.id = w.endpoint_id
     where w.call_id = ? and w.account_id = ? and p.url is ? order by w.id desc limit 1`;
   const row = db.get(sql, callId, draft.accountId, draft.endpoint?.url ?? null);

@@ -2,16 +2,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
-import type { StoreBackend } from "./store-backend.ts";
 import { storeSuite } from "./store-suite.ts";
 
-const memory: StoreBackend = {
-  name: "sqlite in memory",
-  durable: false,
-  createDatabase: async () => ({ open: (policy) => openSqliteStore({ path: ":memory:", policy }), dispose: async () => undefined }),
-};
-
-const file: StoreBackend = {
+storeSuite({
   name: "sqlite file",
   durable: true,
   createDatabase: async () => {
@@ -21,7 +14,4 @@ const file: StoreBackend = {
       dispose: () => rm(folder, { recursive: true }),
     };
   },
-};
-
-storeSuite(memory);
-storeSuite(file);
+});

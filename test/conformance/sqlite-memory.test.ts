@@ -1,0 +1,8 @@
+import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
+import { storeSuite } from "./store-suite.ts";
+
+storeSuite({
+  name: "sqlite in memory",
+  durable: false,
+  createDatabase: async () => ({ open: (policy) => openSqliteStore({ path: ":memory:", policy }), dispose: async () => undefined }),
+});

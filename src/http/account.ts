@@ -1,9 +1,11 @@
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
+import { CursorInvalid } from "../domain/errors.ts";
 import type { Env, HttpDependencies } from "./dependencies.ts";
 import { addOperation } from "./operation.ts";
-import { signingSecretField } from "./schemas/fields.ts";
-import { sourceJson, sourceSchema } from "./schemas/views.ts";
+import { pageQuery, signingSecretField } from "./schemas/fields.ts";
+import { pageSchema, sourceSchema } from "./schemas/answers.ts";
+import { sourceJson } from "./schemas/views.ts";
 
 const tag = "Account";
 
@@ -11,7 +13,9 @@ const meSchema = z
   .object({
     id: z.string(),
     name: z.string(),
-    public_key: z.string().openapi({ description: "ed25519, for `v1a` signatures.", example: "whpk_5vJ3u0o4rJ7hYb6v8Ez1m2cT9qXw0aLk3nPdRfGsHiI=" }),
+    public_key: z
+      .string()
+      .openapi({ description: "ed25519, for `v1a` signatures.", example: "whpk_5vJ3u0o4rJ7hYb6v8Ez1m2cT9qXw0aLk3nPdRfGsHiI=" }),
     limits: z.object({
       api_max_per_second: z.number().int(),
       max_active_watches: z.number().int(),
@@ -21,7 +25,9 @@ const meSchema = z
   })
   .openapi("Me", { description: "0 is no limit." });
 
-const defaultSecretSchema = z.strictObject({ signing_secret: signingSecretField }, "must be an object").openapi("DefaultSecret");
+const defaultSecretSchema = z
+  .strictObject({ signing_secret: signingSecretField }, "must be an object")
+  .openapi("DefaultSecret", { example: { signing_secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" } });
 
 /** Who asks, and where calls may be polled for them. */
 export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointAdministration, live, limits }: HttpDependencies): void {
@@ -79,8 +85,21 @@ export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointAdministration
       tag,
       summary: "List sources",
       description: "Those the account may use, and how they are doing; never a credential.",
-      answers: { 200: { description: "The sources.", schema: z.object({ data: z.array(sourceSchema), next_cursor: z.null() }) } },
+      query: z.strictObject(pageQuery),
+      answers: { 200: { description: "The sources.", schema: pageSchema(sourceSchema) } },
     },
-    (c) => c.json({ data: live.sources(c.get("account")).map(sourceJson), next_cursor: null }),
+    (c, { query }) => {
+      const sources = live.sources(c.get("account"));
+      const start = query.cursor === undefined ? 0 : sources.findIndex(({ name }) => cursorOf(name) === query.cursor) + 1;
+      if (query.cursor !== undefined && start === 0) throw new CursorInvalid();
+      const page = sources.slice(start, start + query.limit);
+      const last = page.at(-1);
+      const next = last === undefined || start + page.length >= sources.length ? null : cursorOf(last.name);
+      return c.json({ data: page.map(sourceJson), next_cursor: next });
+    },
   );
+}
+
+function cursorOf(sourceName: string): string {
+  return Buffer.from(sourceName).toString("base64url");
 }

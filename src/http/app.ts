@@ -1,5 +1,6 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
+import { routePath } from "hono/route";
 import { addAccountRoutes } from "./account.ts";
 import { addCallRoutes } from "./calls.ts";
 import { addDeliveryRoutes } from "./deliveries.ts";
@@ -11,7 +12,7 @@ import { addHealthRoutes } from "./health.ts";
 import { addHookRoutes } from "./hooks.ts";
 import { addOpenApiRoute } from "./openapi.ts";
 import { problemOf, problemResponse } from "./problem.ts";
-import { authenticate, limitRate, requestId } from "./request-guards.ts";
+import { authenticate, limitRate, notCached, requestId } from "./request-guards.ts";
 import { addWatchRoutes } from "./watches.ts";
 
 /** The whole API. Errors are rendered here, once. */
@@ -24,12 +25,15 @@ export function createApp(dependencies: HttpDependencies): OpenAPIHono<Env> {
     const startedMs = clock.monotonicMs();
     await next();
     const durationMs = clock.monotonicMs() - startedMs;
-    const route = templateOf(app, c) ?? "unknown";
+    const route = templateOf(c);
     metrics.httpAnswered(route, c.res.status, durationMs);
     c.res.headers.set("x-content-type-options", "nosniff");
-    logger.debug({ method: c.req.method, route, status: c.res.status, duration_ms: Math.round(durationMs), request_id: c.get("requestId") }, "http.answered");
+    logger.debug(
+      { method: c.req.method, route, status: c.res.status, duration_ms: Math.round(durationMs), request_id: c.get("requestId") },
+      "http.answered",
+    );
   });
-  app.use("/v1/*", authenticate(dependencies), limitRate(dependencies));
+  app.use("/v1/*", notCached, authenticate(dependencies), limitRate(dependencies));
 
   addWatchRoutes(app, dependencies);
   addEventRoutes(app, dependencies);
@@ -46,21 +50,39 @@ export function createApp(dependencies: HttpDependencies): OpenAPIHono<Env> {
     const allowed = allowedMethods(app, c.req.path);
     const detail = `${c.req.method} is not allowed here; ${allowed.join(", ")} is`;
     if (allowed.length > 0)
-      return problemResponse(c, { status: 405, slug: "method-not-allowed", title: "Method not allowed", detail, headers: { allow: allowed.join(", ") } });
-    return problemResponse(c, { status: 404, slug: "not-found", title: "Not found", detail: "there is nothing at this path; GET /openapi.json lists what there is" });
+      return problemResponse(c, {
+        status: 405,
+        slug: "method-not-allowed",
+        title: "Method not allowed",
+        detail,
+        headers: { allow: allowed.join(", ") },
+      });
+    return problemResponse(c, {
+      status: 404,
+      slug: "not-found",
+      title: "Not found",
+      detail: "there is nothing at this path; GET /openapi.json lists what there is",
+    });
   });
   app.onError((error, c) => {
     const problem = problemOf(error);
     if (problem !== null) return problemResponse(c, problem);
-    logger.error({ request_id: c.get("requestId"), route: templateOf(app, c) ?? "unknown", error: error.stack ?? String(error) }, "http.failed");
-    return problemResponse(c, { status: 500, slug: "internal", title: "Internal error", detail: "this is our fault; the request id says where to look" });
+    logger.error({ request_id: c.get("requestId"), route: templateOf(c), error: error.stack ?? String(error) }, "http.failed");
+    return problemResponse(c, {
+      status: 500,
+      slug: "internal",
+      title: "Internal error",
+      detail: "this is our fault; the request id says where to look",
+    });
   });
   return app;
 }
 
 /** The path of the route that answers, without anything of the request's own. */
-function templateOf(app: OpenAPIHono<Env>, c: Context): string | null {
-  return routesAt(app, c.req.path).find((route) => route.method === c.req.method)?.path ?? null;
+function templateOf(c: Context): string {
+  // The handler is added after the middleware, so it is the last that matched.
+  const template = routePath(c, -1);
+  return template.endsWith("*") ? "unknown" : template;
 }
 
 function allowedMethods(app: OpenAPIHono<Env>, path: string): readonly string[] {

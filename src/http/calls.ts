@@ -5,7 +5,7 @@ import type { Env, HttpDependencies } from "./dependencies.ts";
 import { addOperation } from "./operation.ts";
 import { notFound } from "./problem.ts";
 import { callSidField } from "./schemas/fields.ts";
-import { callSchema } from "./schemas/views.ts";
+import { callSchema } from "./schemas/answers.ts";
 
 /** The last known status of a call, long past the upstream's two hours. */
 export function addCallRoutes(app: OpenAPIHono<Env>, { store }: HttpDependencies): void {

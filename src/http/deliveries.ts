@@ -5,7 +5,8 @@ import { manualError } from "./manual-error.ts";
 import { addOperation } from "./operation.ts";
 import { notFound } from "./problem.ts";
 import { idParam, pageQuery } from "./schemas/fields.ts";
-import { attemptJson, deliveryJson, deliverySchema, deliveryWithAttemptsSchema, pageSchema } from "./schemas/views.ts";
+import { deliverySchema, deliveryWithAttemptsSchema, pageSchema } from "./schemas/answers.ts";
+import { attemptJson, deliveryJson } from "./schemas/views.ts";
 
 const tag = "Deliveries";
 const deliveryId = idParam("dlv", "01KAZB2Y8RZ5QX8V4N6T0M3C7D");
@@ -71,7 +72,8 @@ export function addDeliveryRoutes(app: OpenAPIHono<Env>, { store, manualDelivery
       operationId: "retryDelivery",
       tag,
       summary: "Try once more, now",
-      description: "One attempt ahead of schedule, pause and order. A success settles the delivery, a failure leaves its schedule as it was.",
+      description:
+        "One attempt ahead of schedule, pause and order. A success settles the delivery, a failure leaves its schedule as it was.",
       params: deliveryId,
       answers: { 202: { description: "The attempt is being made.", schema: deliverySchema } },
       problems: [404, 409],

@@ -6,8 +6,10 @@ import type { Env, HttpDependencies } from "./dependencies.ts";
 import { manualError } from "./manual-error.ts";
 import { addOperation, invalidBody } from "./operation.ts";
 import { conflict, notFound } from "./problem.ts";
-import { formatField, headersField, idParam, pageQuery, signingSecretField, timeField } from "./schemas/fields.ts";
-import { attemptJson, attemptSchema, endpointJson, endpointSchema, pageSchema } from "./schemas/views.ts";
+import { formatField, headersField, idParam, pageQuery, signingSecretField, timeField, wholeField } from "./schemas/fields.ts";
+import { attemptSchema, endpointSchema, pageSchema } from "./schemas/answers.ts";
+import { timeSchema } from "./schemas/parts.ts";
+import { attemptJson, endpointJson } from "./schemas/views.ts";
 
 const tag = "Endpoints";
 const endpointId = idParam("ep", "01KAZB2Y8RZ5QX8V4N6T0M3C7D");
@@ -18,8 +20,13 @@ const patchSchema = z
     {
       format: formatField.optional(),
       headers: headersField.optional(),
-      max_in_flight: z.number("must be a number").int("must be a whole number").min(1).max(1000).optional(),
-      max_per_second: z.number("must be a number or null").min(0.1).max(10_000).nullable().optional(),
+      max_in_flight: wholeField(1, 1000).optional(),
+      max_per_second: z
+        .number("must be a number or null")
+        .min(0.1, "must be at least 0.1")
+        .max(10_000, "must be at most 10000")
+        .nullable()
+        .optional(),
       signatures: z
         .array(z.enum(["v1", "v1a"], "must be v1 or v1a"), "must be a list")
         .refine((list) => list.includes("v1") && new Set(list).size === list.length, 'must be ["v1"] or ["v1", "v1a"]')
@@ -34,18 +41,22 @@ const patchSchema = z
 const rotateSchema = z
   .strictObject(
     {
-      grace_seconds: z.number("must be a number").int("must be a whole number").min(0).max(maxGraceSeconds).default(86_400),
+      grace_seconds: wholeField(0, maxGraceSeconds).default(86_400),
       signing_secret: signingSecretField.optional(),
     },
     "must be an object",
   )
   .openapi("SecretRotation", { example: { grace_seconds: 86_400 } });
 
-const rotatedSchema = z.object({ signing_secret: z.string(), previous_valid_until: z.string() }).openapi("RotatedSecret");
+const rotatedSchema = z.object({ signing_secret: z.string(), previous_valid_until: timeSchema }).openapi("RotatedSecret", {
+  example: { signing_secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", previous_valid_until: "2026-11-25T12:00:00.000Z" },
+});
 
 const recoverSchema = z
   .strictObject({ since: timeField, until: timeField.optional() }, "must be an object")
   .openapi("Recovery", { example: { since: "2026-11-24T00:00:00.000Z" } });
+
+const recoveredSchema = z.object({ recovered: z.number().int() }).openapi("Recovered", { example: { recovered: 12 } });
 
 /** Where webhooks go: read, changed, tested, recovered. */
 export function addEndpointRoutes(app: OpenAPIHono<Env>, { store, endpointAdministration, manualDelivery, clock }: HttpDependencies): void {
@@ -162,10 +173,11 @@ export function addEndpointRoutes(app: OpenAPIHono<Env>, { store, endpointAdmini
       operationId: "recoverEndpoint",
       tag,
       summary: "Owe again what was given up",
-      description: "Every event recorded in the span whose delivery is `exhausted`, `failed` or `expired` is owed again, with a fresh schedule.",
+      description:
+        "Every event recorded in the span whose delivery is `exhausted`, `failed` or `expired` is owed again, with a fresh schedule.",
       params: endpointId,
       body: recoverSchema,
-      answers: { 202: { description: "How many are owed again.", schema: z.object({ recovered: z.number().int() }) } },
+      answers: { 202: { description: "How many are owed again.", schema: recoveredSchema } },
       problems: [404, 409],
     },
     async (c, { params, body }) => {
@@ -173,7 +185,8 @@ export function addEndpointRoutes(app: OpenAPIHono<Env>, { store, endpointAdmini
       if (untilMs < body.since) throw invalidBody("/until", "must not be before since");
       const result = await manualDelivery.recover(c.get("account"), params.id, { sinceMs: body.since, untilMs });
       if (result.kind === "unknown") throw notFound("endpoint");
-      if (result.kind === "endpoint_disabled") throw conflict("endpoint-disabled", "the endpoint is disabled: enable it first (PATCH state)");
+      if (result.kind === "endpoint_disabled")
+        throw conflict("endpoint-disabled", "the endpoint is disabled: enable it first (PATCH state)");
       return c.json({ recovered: result.count }, 202);
     },
   );

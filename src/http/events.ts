@@ -3,10 +3,11 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import { selectTypes } from "../domain/event-filter.ts";
 import type { Env, HttpDependencies } from "./dependencies.ts";
 import { addOperation } from "./operation.ts";
-import { ProblemError, notFound, unprocessable } from "./problem.ts";
+import { notFound, unprocessable } from "./problem.ts";
 import { CursorInvalid } from "../domain/errors.ts";
-import { callSidField, cursorQuery, idParam, limitQuery, timeField, typesQuery, waitQuery } from "./schemas/fields.ts";
-import { eventJson, eventSchema } from "./schemas/views.ts";
+import { callSidField, cursorQuery, feedTypesQuery, idParam, limitQuery, timeField, waitQuery } from "./schemas/fields.ts";
+import { eventSchema } from "./schemas/answers.ts";
+import { eventJson } from "./schemas/views.ts";
 
 const tag = "Events";
 
@@ -16,7 +17,7 @@ const feedSchema = z.object({
 });
 
 /** Events one by one, and all of an account's as a feed. */
-export function addEventRoutes(app: OpenAPIHono<Env>, { store, live }: HttpDependencies): void {
+export function addEventRoutes(app: OpenAPIHono<Env>, { store, live, clock }: HttpDependencies): void {
   addOperation(
     app,
     {
@@ -31,7 +32,7 @@ export function addEventRoutes(app: OpenAPIHono<Env>, { store, live }: HttpDepen
         limit: limitQuery,
         after: cursorQuery,
         since: timeField.optional(),
-        type: typesQuery,
+        type: feedTypesQuery,
         call_sid: callSidField.optional(),
         wait: waitQuery,
       }),
@@ -42,19 +43,28 @@ export function addEventRoutes(app: OpenAPIHono<Env>, { store, live }: HttpDepen
       const abort = new AbortController();
       const { types, orTerminal } = selectTypes(query.type ?? null);
       const read = (cursor: string | null) =>
-        store.readFeed({ accountId, limit: query.limit, cursor, sinceMs: query.since ?? null, types, orTerminal, callSid: query.call_sid ?? null });
-      const deadlineMs = performance.now() + query.wait * 1000;
+        store.readFeed({
+          accountId,
+          limit: query.limit,
+          cursor,
+          sinceMs: query.since ?? null,
+          types,
+          orTerminal,
+          callSid: query.call_sid ?? null,
+        });
+      const deadlineMs = clock.monotonicMs() + query.wait * 1000;
       try {
-        for (let cursor = query.after ?? null; ; ) {
-          const leftMs = deadlineMs - performance.now();
+        for (let cursor = query.after ?? null; ;) {
+          const leftMs = deadlineMs - clock.monotonicMs();
           const changed = leftMs <= 0 ? null : live.feedChanged(accountId, leftMs, AbortSignal.any([c.req.raw.signal, abort.signal]));
           const page = await read(cursor);
-          if (page.data.length > 0 || changed === null || !(await changed)) return c.json({ data: page.data.map(eventJson), next_cursor: page.nextCursor });
+          if (page.data.length > 0 || changed === null || !(await changed))
+            return c.json({ data: page.data.map(eventJson), next_cursor: page.nextCursor });
           // What came may not have been asked for: go on from here.
           cursor = page.nextCursor;
         }
       } catch (error) {
-        throw error instanceof CursorInvalid ? new ProblemError(unprocessable([{ parameter: "after", detail: error.message }]).problem) : error;
+        throw error instanceof CursorInvalid ? unprocessable([{ parameter: "after", detail: error.message }]) : error;
       } finally {
         abort.abort();
       }

@@ -2,9 +2,12 @@ import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Env, HttpDependencies } from "./dependencies.ts";
 import { addOperation } from "./operation.ts";
+import { ProblemError } from "./problem.ts";
 
 const tag = "Operation";
-const readySchema = z.object({ ready: z.boolean(), reason: z.string().nullable(), degraded: z.array(z.string()) }).openapi("Readiness");
+const readySchema = z
+  .object({ ready: z.literal(true), degraded: z.array(z.string()).openapi({ example: ["source default: suspended"] }) })
+  .openapi("Readiness");
 
 /** For load balancers and people on call; no key. */
 export function addHealthRoutes(app: OpenAPIHono<Env>, { live }: HttpDependencies): void {
@@ -30,13 +33,22 @@ export function addHealthRoutes(app: OpenAPIHono<Env>, { live }: HttpDependencie
       operationId: "getReadiness",
       tag,
       summary: "Registrations can be accepted",
-      description: "503 only when this process cannot accept registrations. Trouble upstream is 200 with `degraded`.",
-      answers: { 200: { description: "They can.", schema: readySchema }, 503: { description: "They cannot; `reason` says why.", schema: readySchema } },
+      description: "503 only when this process cannot accept registrations; `detail` says why. Trouble upstream is 200 with `degraded`.",
+      answers: { 200: { description: "They can.", schema: readySchema } },
+      problems: [503],
       isPublic: true,
     },
     async (c) => {
       const { notReady, degraded } = await live.readiness();
-      return c.json({ ready: notReady === null, reason: notReady, degraded }, notReady === null ? 200 : 503);
+      if (notReady === null) return c.json({ ready: true, degraded });
+      throw new ProblemError({
+        status: 503,
+        slug: "not-ready",
+        title: "Not ready",
+        detail: notReady,
+        extensions: { ready: false, degraded },
+        headers: { "retry-after": "1" },
+      });
     },
   );
 }

@@ -3,12 +3,23 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import { selectTypes } from "../domain/event-filter.ts";
 import { flatPayload } from "../domain/payload.ts";
 import type { Env, HttpDependencies } from "./dependencies.ts";
-import { addOperation, check, invalidBody, pointerErrors } from "./operation.ts";
+import { addOperation, invalidBody } from "./operation.ts";
 import { notFound } from "./problem.ts";
 import { refusalError } from "./refusal.ts";
 import { sampleEvents } from "./sample-events.ts";
-import { formatField, headersField, hookEventsField, idParam, pageQuery, signingSecretField, typesQuery, urlField } from "./schemas/fields.ts";
-import { hookJson, hookSchema, pageSchema } from "./schemas/views.ts";
+import {
+  formatField,
+  headersField,
+  hookEventField,
+  hookEventsField,
+  hookTypesQuery,
+  idParam,
+  pageQuery,
+  signingSecretField,
+  urlField,
+} from "./schemas/fields.ts";
+import { hookSchema, pageSchema } from "./schemas/answers.ts";
+import { hookJson } from "./schemas/views.ts";
 
 const tag = "Hooks";
 const urlKeys = ["url", "target_url", "targetUrl", "hookUrl"] as const;
@@ -23,16 +34,21 @@ const hookRequestSchema = z
       targetUrl: urlField.optional(),
       hookUrl: urlField.optional(),
       events: hookEventsField.optional(),
-      event: z.unknown().optional().openapi({ description: "Read as `events`: one type or a list." }),
+      event: hookEventField.optional(),
       format: formatField.optional(),
       headers: headersField.optional(),
       signing_secret: signingSecretField.optional(),
     },
     "must be an object",
   )
-  .openapi("HookRequest", { example: { url: "https://hooks.zapier.com/hooks/standard/1/abc/", events: ["terminal"] } });
+  .openapi("HookRequest", {
+    anyOf: urlKeys.map((key) => ({ required: [key] })),
+    example: { url: "https://hooks.zapier.com/hooks/standard/1/abc/", events: ["terminal"] },
+  });
 
-const knownKeys: ReadonlySet<string> = new Set([...urlKeys, "events", "event", "format", "headers", "signing_secret"]);
+const sampleSchema = z
+  .array(z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])))
+  .openapi("FlatEvents", { example: sampleEvents(["call.failure"], Date.UTC(2026, 10, 24, 12)).map(flatPayload) });
 
 /** REST hooks: told of every call of the account. */
 export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, clock }: HttpDependencies): void {
@@ -44,9 +60,13 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, cloc
       operationId: "createHook",
       tag,
       summary: "Subscribe to every call",
-      description: "A REST hook: told each transition once per call, however many watches look at it. The same URL and events again are answered 200 with the same id.",
+      description:
+        "A REST hook: told each transition once per call, however many watches look at it. The same URL and events again are answered 200 with the same id.",
       body: hookRequestSchema,
-      answers: { 200: { description: "It was there; the same hook.", schema: hookSchema }, 201: { description: "Subscribed.", schema: hookSchema } },
+      answers: {
+        200: { description: "It was there; the same hook.", schema: hookSchema },
+        201: { description: "Subscribed.", schema: hookSchema },
+      },
       problems: [403, 409],
     },
     async (c, { body }) => {
@@ -55,13 +75,14 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, cloc
       const outcome = await registration.registerHook(c.get("account"), {
         url: body[urlKey] ?? "",
         urlKey,
-        events: body.events === undefined ? eventsOf(body.event) : body.events,
+        events: (body.events === undefined ? body.event : body.events) ?? null,
         format: body.format ?? null,
         headers: (body.headers ?? null) as Readonly<Record<string, string>> | null,
         signingSecret: body.signing_secret ?? null,
       });
       if (!("view" in outcome)) throw refusalError(outcome);
-      const ignored = Object.keys(body).filter((key) => !knownKeys.has(key));
+      const read = new Set([urlKey, body.events === undefined ? "event" : "events", "format", "headers", "signing_secret"]);
+      const ignored = Object.keys(body).filter((key) => !read.has(key));
       return c.json(hookJson(outcome.view, clock.nowMs(), { secret: outcome.secret, ignored }), outcome.kind === "created" ? 201 : 200);
     },
   );
@@ -74,9 +95,10 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, cloc
       operationId: "sampleHook",
       tag,
       summary: "Sample events",
-      description: "A bare array in the live (flat) schema, newest first: recent events of the account, or made-up ones where there are none.",
-      query: z.strictObject({ event: typesQuery, limit: pageQuery.limit.default(3) }),
-      answers: { 200: { description: "Events.", schema: z.array(z.record(z.string(), z.unknown())) } },
+      description:
+        "A bare array in the live (flat) schema, newest first: recent events of the account, or made-up ones where there are none.",
+      query: z.strictObject({ event: hookTypesQuery, limit: pageQuery.limit.default(3) }),
+      answers: { 200: { description: "Events.", schema: sampleSchema } },
     },
     async (c, { query }) => {
       const { types, orTerminal } = selectTypes(query.event ?? null);
@@ -141,10 +163,4 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, cloc
       return c.body(null, 204);
     },
   );
-}
-
-function eventsOf(event: unknown): readonly string[] | null {
-  if (event === undefined || event === null) return null;
-  const names = typeof event === "string" ? [event] : event;
-  return check(z.object({ event: hookEventsField }), { event: names }, pointerErrors).event;
 }

@@ -1,7 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Env } from "./dependencies.ts";
-import { webhookSchema } from "./schemas/webhook.ts";
+import { operationalWebhookSchema, webhookSchema } from "./schemas/webhook.ts";
 
 const tags = [
   { name: "Watches", description: "One call each: registered, read, removed." },
@@ -17,8 +17,25 @@ const tags = [
 const webhookHeaders = z.object({
   "webhook-id": z.string().openapi({ description: "One per event: the same on every attempt and to every endpoint. Deduplicate by it." }),
   "webhook-timestamp": z.string().openapi({ description: "Unix seconds of this attempt." }),
-  "webhook-signature": z.string().openapi({ description: "Standard Webhooks: `v1,<base64>` of HMAC-SHA256 over `id.timestamp.body`, one per valid secret; `v1a` where asked for." }),
+  "webhook-signature": z.string().openapi({
+    description: "Standard Webhooks: `v1,<base64>` of HMAC-SHA256 over `id.timestamp.body`, one per valid secret; `v1a` where asked for.",
+  }),
 });
+
+const howToAnswer =
+  "Check the signature over the body as it came, answer 2xx within 15 s, and do the work afterwards. It may come more than once: `webhook-id` tells.";
+const webhook = {
+  method: "post" as const,
+  tags: ["Events"],
+  security: [],
+  responses: {
+    "2XX": { description: "Delivered." },
+    "4XX": {
+      description: "410: the endpoint is disabled. 429: nothing is sent until `Retry-After`. Any other: tried again by the schedule.",
+    },
+    "5XX": { description: "Tried again by the schedule; after 502, 503 and 504 the endpoint is given a pause." },
+  },
+};
 
 /** OpenAPI 3.1 of everything that was added to the app, the webhooks we send included. */
 export function openApiDocument(app: OpenAPIHono<Env>, version: string) {
@@ -27,7 +44,8 @@ export function openApiDocument(app: OpenAPIHono<Env>, version: string) {
     info: {
       title: "Ringback",
       version,
-      description: "Tells you how PolyAI outbound calls end: register a call SID and a callback URL, receive a signed webhook on every transition.",
+      description:
+        "Tells you how PolyAI outbound calls end: register a call SID and a callback URL, receive a signed webhook on every transition.",
       license: { name: "MIT", url: "https://spdx.org/licenses/MIT.html" },
     },
     servers: [{ url: "/", description: "This service." }],
@@ -36,24 +54,30 @@ export function openApiDocument(app: OpenAPIHono<Env>, version: string) {
   });
 }
 
-/** What the document needs besides the operations. */
+/** What the document needs besides the operations, and the route that serves it. */
 export function addOpenApiRoute(app: OpenAPIHono<Env>, version: string): void {
   const registry = app.openAPIRegistry;
   registry.registerComponent("securitySchemes", "bearer", { type: "http", scheme: "bearer" });
   registry.registerComponent("securitySchemes", "apiKey", { type: "apiKey", in: "header", name: "X-API-Key" });
   registry.registerWebhook({
-    method: "post",
+    ...webhook,
     path: "event",
     operationId: "receiveEvent",
-    tags: ["Events"],
     summary: "An event",
-    description: "Sent by us to your endpoint (format `standard`). Answer 2xx within 15 s.",
-    security: [],
-    request: { headers: webhookHeaders, body: { content: { "application/json": { schema: webhookSchema } } } },
-    responses: {
-      "2XX": { description: "Delivered." },
-      "4XX": { description: "410: the endpoint is disabled. 429: we wait for `Retry-After`. Any other: retried." },
-    },
+    description: `Sent by us to your endpoint, here in the format \`standard\`. ${howToAnswer}`,
+    request: { headers: webhookHeaders, body: { required: true, content: { "application/json": { schema: webhookSchema } } } },
   });
-  app.get("/openapi.json", (c) => c.json(openApiDocument(app, version)));
+  registry.registerWebhook({
+    ...webhook,
+    path: "operational-event",
+    operationId: "receiveOperationalEvent",
+    summary: "An operational event",
+    description: `Only for hooks that name its type; here in the format \`standard\`. ${howToAnswer}`,
+    request: { headers: webhookHeaders, body: { required: true, content: { "application/json": { schema: operationalWebhookSchema } } } },
+  });
+  // Made when it is first asked for: every operation has been added by then, and none is added later.
+  let text: string | null = null;
+  app.get("/openapi.json", (c) =>
+    c.body((text ??= JSON.stringify(openApiDocument(app, version))), 200, { "content-type": "application/json" }),
+  );
 }

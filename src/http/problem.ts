@@ -11,7 +11,8 @@ export type Problem = {
   readonly title: string;
   readonly detail: string;
   readonly errors?: readonly (PointerError | ParameterError)[];
-  readonly extensions?: Readonly<Record<string, string>>;
+  /** Members besides those of the RFC and `errors`. */
+  readonly extensions?: Readonly<Record<string, unknown>>;
   readonly headers?: Readonly<Record<string, string>>;
 };
 
@@ -26,6 +27,7 @@ export class ProblemError extends Error {
 }
 
 const maxErrors = 100;
+const maxDetailLength = 500;
 
 export const notFound = (what: string) =>
   new ProblemError({ status: 404, slug: "not-found", title: "Not found", detail: `there is no such ${what} in this account` });
@@ -35,7 +37,7 @@ export const unprocessable = (errors: readonly (PointerError | ParameterError)[]
     status: 422,
     slug,
     title: "Invalid request",
-    detail: errors.map((error) => `${"pointer" in error ? error.pointer || "the body" : error.parameter}: ${error.detail}`).slice(0, 3).join("; "),
+    detail: summaryOf(errors),
     errors: errors.slice(0, maxErrors),
   });
 
@@ -50,6 +52,13 @@ export const tooMany = (slug: string, detail: string, retryAfterMs: number, head
 
 export const conflict = (slug: string, detail: string, extensions: Readonly<Record<string, string>> = {}) =>
   new ProblemError({ status: 409, slug, title: "Conflict", detail, extensions });
+
+function summaryOf(errors: readonly (PointerError | ParameterError)[]): string {
+  const texts = errors.slice(0, 3).map((error) => `${"pointer" in error ? error.pointer || "the body" : error.parameter}: ${error.detail}`);
+  const summary = texts.join("; ");
+  // A name in it may be as long as the client liked; `errors` has it in full.
+  return summary.length <= maxDetailLength ? summary : `${summary.slice(0, maxDetailLength).toWellFormed()}…`;
+}
 
 /** What an error means to the client; null: it is a bug of ours. */
 export function problemOf(error: unknown): Problem | null {

@@ -1,11 +1,9 @@
 import { randomUUID } from "node:crypto";
-import type { Context, MiddlewareHandler } from "hono";
+import type { MiddlewareHandler } from "hono";
 import type { Env, HttpDependencies } from "./dependencies.ts";
 import { ProblemError, tooMany } from "./problem.ts";
 
 const saneRequestId = /^[A-Za-z0-9_.-]{1,128}$/;
-const maxBodyBytes = 1024 * 1024;
-const maxBatchBytes = 4 * 1024 * 1024;
 
 /** Every answer carries `x-request-id`: the client's own if it is sane. */
 export const requestId: MiddlewareHandler<Env> = async (c, next) => {
@@ -47,7 +45,10 @@ export function limitRate({ clock, limits }: HttpDependencies): MiddlewareHandle
     buckets.set(id, bucket);
     bucket.tokens = Math.min(perSecond, bucket.tokens + ((nowMs - bucket.filledAtMs) / 1000) * perSecond);
     bucket.filledAtMs = nowMs;
-    const policy = { "ratelimit-policy": `"default";q=${perSecond};w=1`, ratelimit: `"default";r=${Math.max(0, Math.floor(bucket.tokens - 1))};t=1` };
+    const policy = {
+      "ratelimit-policy": `"default";q=${perSecond};w=1`,
+      ratelimit: `"default";r=${Math.max(0, Math.floor(bucket.tokens - 1))};t=1`,
+    };
     if (bucket.tokens < 1) throw tooMany("rate-limited", `the account may ask ${perSecond} times a second`, 1000, policy);
     bucket.tokens -= 1;
     await next();
@@ -56,42 +57,8 @@ export function limitRate({ clock, limits }: HttpDependencies): MiddlewareHandle
   };
 }
 
-/** The body as JSON, refused before it is parsed when it is too large, of another type or not UTF-8. */
-export async function readJson(c: Context<Env>, options: { readonly batch?: boolean; readonly optional?: boolean } = {}): Promise<unknown> {
-  const maxBytes = options.batch === true ? maxBatchBytes : maxBodyBytes;
-  const declared = Number(c.req.header("content-length") ?? 0);
-  if (declared > maxBytes) throw tooLarge(maxBytes);
-  const bytes = await readBytes(c.req.raw.body, maxBytes);
-  if (bytes.length === 0 && options.optional === true) return {};
-  const type = (c.req.header("content-type") ?? "").split(";", 1)[0]?.trim().toLowerCase();
-  if (type !== "application/json")
-    throw new ProblemError({ status: 415, slug: "unsupported-media-type", title: "Unsupported media type", detail: "send content-type: application/json" });
-  try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes)) as unknown;
-  } catch {
-    throw new ProblemError({ status: 400, slug: "malformed-json", title: "Malformed JSON", detail: "the body is not JSON in UTF-8" });
-  }
-}
-
-async function readBytes(body: ReadableStream<Uint8Array> | null, maxBytes: number): Promise<Uint8Array> {
-  if (body === null) return new Uint8Array();
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of body) {
-    size += chunk.length;
-    if (size > maxBytes) throw tooLarge(maxBytes);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}
-
-function tooLarge(maxBytes: number): ProblemError {
-  return new ProblemError({
-    status: 413,
-    slug: "payload-too-large",
-    title: "Payload too large",
-    detail: `the body may have ${maxBytes} bytes at most`,
-    // What is left of the body is not read, so the connection cannot be used again.
-    headers: { connection: "close" },
-  });
-}
+/** Answers hold secrets and what changes by the second: nobody between us and the client may keep one. */
+export const notCached: MiddlewareHandler<Env> = async (c, next) => {
+  await next();
+  c.res.headers.set("cache-control", "no-store");
+};

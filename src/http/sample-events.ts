@@ -1,5 +1,5 @@
-import type { RingbackEvent, WatchEventType } from "../domain/event.ts";
-import { watchEventTypes } from "../domain/event.ts";
+import { operationalEventTypes, watchEventTypes } from "../domain/event.ts";
+import type { OperationalEventData, OperationalEventType, RingbackEvent, WatchEventType } from "../domain/event.ts";
 import { hookWants } from "../domain/event-filter.ts";
 import { eventId } from "../domain/ids.ts";
 
@@ -11,21 +11,44 @@ const statuses: Readonly<Record<string, string>> = {
   "call.queued": "queued",
   "call.other": "ringing",
 };
+const endpointId = "ep_01SAMPLE000000000000000000";
+const operationalFacts: Readonly<Record<OperationalEventType, Partial<OperationalEventData> & { state: string; reason: string | null }>> = {
+  "endpoint.disabled": { endpointId, state: "disabled", reason: "failing" },
+  "delivery.exhausted": { endpointId, deliveryId: "dlv_01SAMPLE000000000000000000", state: "exhausted", reason: "status" },
+  "source.suspended": { source: "default", state: "suspended", reason: "unauthorized" },
+  "source.resumed": { source: "default", state: "ok", reason: null },
+};
+const accountId = "acc_sample";
+const watchId = "wch_01SAMPLE000000000000000000";
 
-/** Made-up events with exactly the live keys, for an account that has none yet. */
+/** Made-up events with exactly the live keys, newest first, for an account that has none of those a hook asks for. */
 export function sampleEvents(filter: readonly string[] | null, nowMs: number): readonly RingbackEvent[] {
-  const types = [...preferred, ...watchEventTypes.filter((type) => !preferred.includes(type))];
-  const wanted = types.filter((type) => hookWants(filter, { type, terminal: isEnding(type) }));
+  const ofWatches = [...preferred, ...watchEventTypes.filter((type) => !preferred.includes(type))];
+  const wanted = [
+    ...ofWatches.filter((type) => hookWants(filter, { type, terminal: isEnding(type) })),
+    ...operationalEventTypes.filter((type) => hookWants(filter, { type, terminal: null })),
+  ];
   return wanted.map((type, index) => sampleEvent(type, nowMs - index * 60_000));
 }
 
-function sampleEvent(type: WatchEventType, atMs: number): RingbackEvent {
+function sampleEvent(type: WatchEventType | OperationalEventType, atMs: number): RingbackEvent {
+  switch (type) {
+    case "endpoint.disabled":
+    case "delivery.exhausted":
+    case "source.suspended":
+    case "source.resumed":
+      return operationalSample(type, atMs);
+    default:
+      return watchSample(type, atMs);
+  }
+}
+
+function watchSample(type: WatchEventType, atMs: number): RingbackEvent {
   const status = statuses[type] ?? "calling";
-  const watchId = "wch_01SAMPLE000000000000000000";
   const reason = type === "call.failure" ? "call queueing: max timeout limit exceeded" : "";
   return {
     id: eventId(watchId, 2, type, status, reason),
-    accountId: "acc_sample",
+    accountId,
     timestampMs: atMs,
     type,
     data: {
@@ -42,6 +65,11 @@ function sampleEvent(type: WatchEventType, atMs: number): RingbackEvent {
       metadata: { lead_id: "00Q5g000" },
     },
   };
+}
+
+function operationalSample(type: OperationalEventType, atMs: number): RingbackEvent {
+  const data: OperationalEventData = { endpointId: null, deliveryId: null, source: null, ...operationalFacts[type], observedAtMs: atMs };
+  return { id: eventId(watchId, 0, type, data.state, ""), accountId, timestampMs: atMs, type, data };
 }
 
 function isEnding(type: WatchEventType): boolean {

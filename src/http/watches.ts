@@ -7,8 +7,9 @@ import { notFound, problemBody, unprocessable } from "./problem.ts";
 import type { Problem } from "./problem.ts";
 import { refusalError } from "./refusal.ts";
 import { callSidField, idParam, pageQuery, sequenceQuery, waitQuery } from "./schemas/fields.ts";
+import { eventSchema, pageSchema, watchSchema } from "./schemas/answers.ts";
+import { eventJson, watchJson } from "./schemas/views.ts";
 import { problemSchema } from "./schemas/problem.ts";
-import { eventJson, eventSchema, pageSchema, watchJson, watchSchema } from "./schemas/views.ts";
 import { watchRequestOf, watchRequestSchema } from "./schemas/watch-request.ts";
 
 const tag = "Watches";
@@ -17,13 +18,27 @@ const watchId = idParam("wch", "01KAZB2Y8RZ5QX8V4N6T0M3C7D");
 
 const batchSchema = z
   .strictObject(
-    { watches: z.array(z.unknown(), "must be a list").min(1, "must have at least one watch").max(maxBatch, `must have at most ${maxBatch} watches`) },
+    {
+      watches: z
+        .array(z.unknown(), "must be a list")
+        .min(1, "must have at least one watch")
+        .max(maxBatch, `must have at most ${maxBatch} watches`)
+        // Each item is checked by itself, so that a bad one is its own answer.
+        .openapi({ type: "array", items: { $ref: "#/components/schemas/WatchRequest" } }),
+    },
     "must be an object",
   )
   .openapi("WatchBatch", { example: { watches: [{ call_sid: "OUT-1", callback_url: "https://crm.example.com/hooks/calls" }] } });
 
 const batchAnswerSchema = z
-  .object({ results: z.array(z.object({ status: z.number().int(), watch: watchSchema.optional(), problem: problemSchema.optional() })) })
+  .object({
+    results: z.array(
+      z.union([
+        z.object({ status: z.literal([200, 201]), watch: watchSchema }),
+        z.object({ status: z.number().int(), problem: problemSchema }),
+      ]),
+    ),
+  })
   .openapi("WatchBatchAnswer");
 
 /** Registrations: one, many, read, removed. */
@@ -66,7 +81,8 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
       operationId: "createWatches",
       tag,
       summary: "Watch many calls",
-      description: "1 to 1,000 registrations. Each is judged by itself; the accepted ones are committed together. The results stand in the order sent.",
+      description:
+        "1 to 1,000 registrations. Each is judged by itself; the accepted ones are committed together. The results stand in the order sent.",
       body: batchSchema,
       bodyKind: "batch",
       answers: { 200: { description: "A result for each.", schema: batchAnswerSchema } },
@@ -135,7 +151,8 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
       const accountId = c.get("account").id;
       const abort = new AbortController();
       // Subscribed before it is read, so that no transition falls between.
-      const changed = query.wait === 0 ? null : live.watchChanged(params.id, query.wait * 1000, AbortSignal.any([c.req.raw.signal, abort.signal]));
+      const changed =
+        query.wait === 0 ? null : live.watchChanged(params.id, query.wait * 1000, AbortSignal.any([c.req.raw.signal, abort.signal]));
       try {
         let view = await store.getWatch(accountId, params.id);
         const past = view !== null && query.sequence !== undefined && view.watch.sequence > query.sequence;
@@ -187,7 +204,12 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
       problems: [404],
     },
     async (c, { params, query }) => {
-      const page = await store.listWatchEvents({ accountId: c.get("account").id, watchId: params.id, limit: query.limit, cursor: query.cursor ?? null });
+      const page = await store.listWatchEvents({
+        accountId: c.get("account").id,
+        watchId: params.id,
+        limit: query.limit,
+        cursor: query.cursor ?? null,
+      });
       if (page === null) throw notFound("watch");
       return c.json({ data: page.data.map(eventJson), next_cursor: page.nextCursor });
     },

@@ -6,22 +6,36 @@ import { isSigningSecret } from "../../domain/signature.ts";
 
 const maxMetadataPairs = 16;
 const maxMetadataBytes = 2048;
+const maxHeaders = 20;
 const metadataKey = /^[A-Za-z0-9_]{1,40}$/;
-const isoTime = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:\d{2})$/;
+const isoTime = /^(\d{4}-\d{2}-\d{2})T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:\d{2})$/;
 
-export const callSidField = z
-  .string("must be a string")
+// Of JSON Schema 2020-12, which the types of the document's generator do not know.
+const metadataNames = { propertyNames: { type: "string", pattern: metadataKey.source } };
+const headerNames = { propertyNames: { type: "string", pattern: "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$" } };
+
+/** Where a key is left out that must be there, that is what is wrong with it. */
+const text = () => z.string({ error: (issue) => (issue.input === undefined ? "is required" : "must be a string") });
+
+export const callSidField = text()
   .regex(callSidPattern, "must be OUT- and 1 to 128 letters, digits, _ or -")
   .openapi({ example: "OUT-550e8400-e29b-41d4-a716-446655440000" });
 
-export const urlField = z.string("must be a string").openapi({ example: "https://crm.example.com/hooks/calls", maxLength: 2048 });
+export const urlField = z
+  .string("must be a string")
+  .openapi({ example: "https://crm.example.com/hooks/calls", format: "uri", maxLength: 2048 });
 
 /** A point in time as epoch milliseconds. */
-export const timeField = z
-  .string("must be a string")
-  .refine((text) => isoTime.test(text) && !Number.isNaN(Date.parse(text)), "must be an ISO 8601 time with a time zone, as in 2026-11-24T12:00:00.000Z")
-  .transform((text) => Date.parse(text))
+export const timeField = text()
+  .refine(isTime, "must be an ISO 8601 time with a time zone, as in 2026-11-24T12:00:00.000Z")
+  .transform((time) => Date.parse(time))
   .openapi({ type: "string", format: "date-time", example: "2026-11-24T12:00:00.000Z" });
+
+function isTime(time: string): boolean {
+  const day = isoTime.exec(time)?.[1];
+  // `Date.parse` takes the 30th of February for the 2nd of March.
+  return day !== undefined && !Number.isNaN(Date.parse(time)) && new Date(day).toISOString().startsWith(day);
+}
 
 // A JSON object may have an own key `__proto__`, which a copy would lose without a word.
 const withoutProto = z.unknown().superRefine((value, context) => {
@@ -29,20 +43,26 @@ const withoutProto = z.unknown().superRefine((value, context) => {
     context.addIssue({ code: "custom", path: ["__proto__"], message: "cannot be a key" });
 });
 
-const metadataRecord = z.record(z.string(), z.string("must be a string"), "must be an object of strings").superRefine((metadata, context) => {
-  const entries = Object.entries(metadata);
-  if (entries.length > maxMetadataPairs) context.addIssue({ code: "custom", message: `must have at most ${maxMetadataPairs} pairs` });
-  const bytes = entries.reduce((sum, [key, value]) => sum + Buffer.byteLength(key) + Buffer.byteLength(value), 0);
-  if (bytes > maxMetadataBytes) context.addIssue({ code: "custom", message: `must have at most ${maxMetadataBytes} bytes of keys and values together` });
-  for (const [key, value] of entries) {
-    if (!metadataKey.test(key)) context.addIssue({ code: "custom", path: [key], message: "must be a key of 1 to 40 letters, digits or _" });
-    if (!value.isWellFormed()) context.addIssue({ code: "custom", path: [key], message: "must be well-formed Unicode" });
-  }
-});
+const metadataRecord = z
+  .record(z.string(), z.string("must be a string"), "must be an object of strings")
+  .superRefine((metadata, context) => {
+    const entries = Object.entries(metadata);
+    if (entries.length > maxMetadataPairs) context.addIssue({ code: "custom", message: `must have at most ${maxMetadataPairs} pairs` });
+    const bytes = entries.reduce((sum, [key, value]) => sum + Buffer.byteLength(key) + Buffer.byteLength(value), 0);
+    if (bytes > maxMetadataBytes)
+      context.addIssue({ code: "custom", message: `must have at most ${maxMetadataBytes} bytes of keys and values together` });
+    for (const [key, value] of entries) {
+      if (!metadataKey.test(key))
+        context.addIssue({ code: "custom", path: [key], message: "must be a key of 1 to 40 letters, digits or _" });
+      if (!value.isWellFormed()) context.addIssue({ code: "custom", path: [key], message: "must be well-formed Unicode" });
+    }
+  });
 
 export const metadataField = withoutProto.pipe(metadataRecord).openapi({
   type: "object",
   additionalProperties: { type: "string" },
+  ...metadataNames,
+  maxProperties: maxMetadataPairs,
   description: "Up to 16 pairs of strings, 2 KiB of UTF-8 together; echoed in every event.",
   example: { lead_id: "00Q5g000" },
 });
@@ -56,54 +76,101 @@ export const headersField = withoutProto
   )
   .openapi({
     type: "object",
-    additionalProperties: { type: "string" },
-    description: "Sent with every webhook; up to 20, 4 KiB together. Write-only: answers show the names.",
+    additionalProperties: { type: "string", pattern: "^[ -~]*$" },
+    ...headerNames,
+    maxProperties: maxHeaders,
+    writeOnly: true,
+    description:
+      "Sent with every webhook; up to 20, 4 KiB together, visible ASCII. Not those that are set by the service or the connection. Answers show the names alone.",
     example: { "x-api-key": "s3cret" },
   });
 
+const nameOf = (names: readonly string[]) => z.enum(names as readonly [string, ...string[]], `must be one of ${names.join(", ")}`);
+
 const filterOf = (names: readonly string[]) =>
   z
-    .array(z.enum(names as readonly [string, ...string[]], `must be one of ${names.join(", ")}`), "must be a list of event types or groups")
+    .array(nameOf(names), "must be a list of event types or groups")
     .min(1, "must name at least one type, or be null for all")
     .max(100, "must name at most 100 types");
 
 export const watchEventsField = filterOf(watchFilterNames)
   .nullable()
-  .openapi({ description: "Types or groups (`call.*`, `watch.*`, `terminal`); null is all. The four `watch.*` endings pass every filter.", example: ["terminal"] });
+  .openapi({
+    description: "Types or groups (`call.*`, `watch.*`, `terminal`); null is all. The four `watch.*` endings pass every filter.",
+    example: ["terminal"],
+  });
 
 export const hookEventsField = filterOf(hookFilterNames)
   .nullable()
-  .openapi({ description: "Types or groups; null is every event about a call or watch. Operational types must be named.", example: ["terminal"] });
+  .openapi({
+    description: "Types or groups; null is every event about a call or watch. Operational types must be named.",
+    example: ["terminal"],
+  });
+
+/** `hookEventsField` as automation tools spell it: one name, or a list. */
+export const hookEventField = z
+  .unknown()
+  .transform((value, context): readonly string[] | null => {
+    const result = typeof value === "string" ? nameOf(hookFilterNames).safeParse(value) : hookEventsField.safeParse(value);
+    if (result.success) return typeof result.data === "string" ? [result.data] : result.data;
+    for (const { path, message } of result.error.issues) context.addIssue({ code: "custom", path: [...path], message });
+    return z.NEVER;
+  })
+  .openapi({ type: ["string", "array", "null"], items: { type: "string" }, description: "Read as `events`: one type or a list." });
 
 export const formatField = z.enum(["standard", "flat", "form", "cloudevents"], "must be standard, flat, form or cloudevents");
 
-export const signingSecretField = z
-  .string("must be a string")
-  .refine(isSigningSecret, "must be whsec_ and base64 of 24 to 64 bytes")
-  .openapi({ example: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", description: "Your own secret; send the same everywhere and one secret verifies all." });
+export const signingSecretField = text().refine(isSigningSecret, "must be whsec_ and base64 of 24 to 64 bytes").openapi({
+  example: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+  pattern: "^whsec_[A-Za-z0-9+/]{32,86}={0,2}$",
+  writeOnly: true,
+  description: "Your own secret; send the same everywhere and one secret verifies all.",
+});
 
-export const idParam = (prefix: string, example: string) => z.object({ id: z.string().openapi({ param: { name: "id", in: "path" }, example: `${prefix}_${example}` }) });
+export const idParam = (prefix: string, example: string) =>
+  z.object({ id: z.string().openapi({ param: { name: "id", in: "path" }, example: `${prefix}_${example}` }) });
 
+/** A whole number in a body. */
+export const wholeField = (min: number, max: number) =>
+  z.number("must be a number").int("must be a whole number").min(min, `must be at least ${min}`).max(max, `must be at most ${max}`);
+
+/** A whole number in a query. */
 const wholeNumber = (min: number, max: number) =>
   z
     .string()
-    .refine((text) => /^\d{1,9}$/.test(text) && Number(text) >= min && Number(text) <= max, `must be a whole number from ${min} to ${max}`)
+    .refine(
+      (digits) => /^\d{1,9}$/.test(digits) && Number(digits) >= min && Number(digits) <= max,
+      `must be a whole number from ${min} to ${max}`,
+    )
     .transform(Number);
 
 export const limitQuery = wholeNumber(1, 200)
   .default(50)
   .openapi({ type: "integer", minimum: 1, maximum: 200, default: 50, description: "How many at most." });
-export const cursorQuery = z.string().min(1, "must be the next_cursor of a page before").max(200, "must be the next_cursor of a page before").optional();
-export const waitQuery = wholeNumber(0, 30)
-  .default(0)
-  .openapi({ type: "integer", minimum: 0, maximum: 30, default: 0, description: "Seconds to hold the answer until something new happens." });
+export const cursorQuery = z
+  .string()
+  .min(1, "must be the next_cursor of a page before")
+  .max(200, "must be the next_cursor of a page before")
+  .optional();
+export const waitQuery = wholeNumber(0, 30).default(0).openapi({
+  type: "integer",
+  minimum: 0,
+  maximum: 30,
+  default: 0,
+  description: "Seconds to hold the answer until something new happens.",
+});
 export const sequenceQuery = wholeNumber(0, 999_999_999).optional().openapi({ type: "integer", minimum: 0 });
 export const pageQuery = { limit: limitQuery, cursor: cursorQuery };
 
 /** A list of names as one parameter, comma-separated. */
-export const typesQuery = z
-  .string()
-  .transform((text) => text.split(","))
-  .pipe(filterOf(hookFilterNames))
-  .optional()
-  .openapi({ type: "string", description: "Types or groups, comma-separated.", example: "terminal" });
+const namesQuery = (names: readonly string[]) =>
+  z
+    .string()
+    .transform((list) => list.split(","))
+    .pipe(filterOf(names))
+    .optional()
+    .openapi({ type: "string", description: "Types or groups, comma-separated.", example: "terminal" });
+
+export const hookTypesQuery = namesQuery(hookFilterNames);
+/** The feed has test events too, which no filter of a hook can name. */
+export const feedTypesQuery = namesQuery([...hookFilterNames, "endpoint.test"]);

@@ -1,49 +1,19 @@
-import { z } from "@hono/zod-openapi";
+import type { z } from "@hono/zod-openapi";
 import type { Attempt } from "../../domain/attempt.ts";
+import type { EventType } from "../../domain/event.ts";
 import { explainDelivery, explainEndpoint, explainWatch } from "../../domain/explain.ts";
 import { isoTime, standardPayload } from "../../domain/payload.ts";
 import type { SourceHealth } from "../../domain/source.ts";
 import type { LiveState } from "../../ports/bridge.ts";
 import type { DeliveryView, EndpointSummary, EndpointView, EventView, HookView, WatchView } from "../../ports/read-store.ts";
+import type { attemptSchema, deliverySchema, endpointSchema, hookSchema, sourceSchema, watchSchema } from "./answers.ts";
 
-const time = z.string().openapi({ format: "date-time", example: "2026-11-24T12:00:03.120Z" });
-const timeOrNull = time.nullable();
-const endpointState = z.enum(["enabled", "paused", "disabled"]);
-const format = z.enum(["standard", "flat", "form", "cloudevents"]);
-const deliveryStatus = z.enum(["pending", "delivered", "exhausted", "failed", "canceled", "superseded", "expired"]);
-
-export const watchSchema = z
-  .object({
-    id: z.string(),
-    call_sid: z.string(),
-    callback_url: z.string().nullable(),
-    endpoint_id: z.string().nullable(),
-    endpoint_state: endpointState.nullable(),
-    source: z.string(),
-    status: z.enum(["active", "completed", "ended", "canceled"]),
-    end_reason: z.enum(["not_found", "lost", "rejected", "expired", "deleted", "gone"]).nullable(),
-    call: z.object({
-      status: z.string().nullable(),
-      reason: z.string(),
-      terminal: z.boolean(),
-      observed_at: timeOrNull,
-      polled_at: timeOrNull,
-      next_poll_at: timeOrNull,
-      problem: z.enum(["source_suspended", "source_slowed", "upstream_errors", "not_found_yet"]).nullable(),
-    }),
-    events: z.array(z.string()).nullable(),
-    metadata: z.record(z.string(), z.string()),
-    format: format.nullable(),
-    sequence: z.number().int(),
-    explain: z.string(),
-    created_at: time,
-    expires_at: time,
-    ended_at: timeOrNull,
-    signing_secret: z.string().nullable().openapi({ description: "Made for this answer and shown once; null otherwise." }),
-  })
-  .openapi("Watch");
-
-export function watchJson(view: WatchView, live: LiveState, nowMs: number, signingSecret: string | null = null): z.infer<typeof watchSchema> {
+export function watchJson(
+  view: WatchView,
+  live: LiveState,
+  nowMs: number,
+  signingSecret: string | null = null,
+): z.infer<typeof watchSchema> {
   const { watch, call, endpoint, pendingDeliveries } = view;
   const progress = watch.status === "active" ? live.callProgress(watch.callId) : null;
   return {
@@ -76,19 +46,7 @@ export function watchJson(view: WatchView, live: LiveState, nowMs: number, signi
   };
 }
 
-export const eventSchema = z
-  .object({
-    id: z.string(),
-    type: z.string(),
-    timestamp: time,
-    data: z.record(z.string(), z.unknown()),
-    deliveries: z.array(
-      z.object({ id: z.string(), endpoint_id: z.string(), status: deliveryStatus, attempt_count: z.number().int(), next_attempt_at: timeOrNull }),
-    ),
-  })
-  .openapi("Event");
-
-export function eventJson({ event, deliveries }: EventView): z.infer<typeof eventSchema> {
+export function eventJson({ event, deliveries }: EventView) {
   return {
     id: event.id,
     ...standardPayload(event),
@@ -102,23 +60,6 @@ export function eventJson({ event, deliveries }: EventView): z.infer<typeof even
   };
 }
 
-export const attemptSchema = z
-  .object({
-    number: z.number().int(),
-    started_at: time,
-    duration_ms: z.number().int(),
-    status_code: z.number().int().nullable(),
-    error: z
-      .object({
-        code: z.enum(["status", "timeout", "connect", "reset", "tls", "dns", "protocol", "redirect", "blocked_address", "gone"]),
-        detail: z.string(),
-      })
-      .nullable(),
-    response_excerpt: z.string().nullable(),
-    decision: z.enum(["delivered", "retry", "deferred", "exhausted", "failed", "gone"]),
-  })
-  .openapi("Attempt");
-
 export function attemptJson(attempt: Attempt): z.infer<typeof attemptSchema> {
   return {
     number: attempt.number,
@@ -131,31 +72,12 @@ export function attemptJson(attempt: Attempt): z.infer<typeof attemptSchema> {
   };
 }
 
-export const deliverySchema = z
-  .object({
-    id: z.string(),
-    event_id: z.string(),
-    event_type: z.string(),
-    watch_id: z.string().nullable(),
-    call_sid: z.string().nullable(),
-    endpoint_id: z.string(),
-    status: deliveryStatus,
-    attempt_count: z.number().int(),
-    next_attempt_at: timeOrNull,
-    created_at: time,
-    settled_at: timeOrNull,
-    explain: z.string(),
-  })
-  .openapi("Delivery");
-
-export const deliveryWithAttemptsSchema = deliverySchema.extend({ attempts: z.array(attemptSchema) }).openapi("DeliveryWithAttempts");
-
 export function deliveryJson(view: DeliveryView, nowMs: number): z.infer<typeof deliverySchema> {
   const { delivery } = view;
   return {
     id: delivery.id,
     event_id: delivery.eventId,
-    event_type: delivery.eventType,
+    event_type: delivery.eventType as EventType,
     watch_id: delivery.watchId,
     call_sid: delivery.callSid,
     endpoint_id: delivery.endpointId,
@@ -168,32 +90,13 @@ export function deliveryJson(view: DeliveryView, nowMs: number): z.infer<typeof 
   };
 }
 
-export const endpointSchema = z
-  .object({
-    id: z.string(),
-    url: z.string(),
-    format,
-    headers: z.array(z.string()),
-    signatures: z.array(z.enum(["v1", "v1a"])),
-    late: z.enum(["send", "drop"]),
-    max_in_flight: z.number().int().nullable(),
-    max_per_second: z.number().nullable(),
-    state: endpointState,
-    reason: z.string().nullable(),
-    since: timeOrNull,
-    paused_until: timeOrNull,
-    last_success_at: timeOrNull,
-    backlog: z.number().int(),
-    oldest_due_at: timeOrNull,
-    explain: z.string(),
-    created_at: time,
-  })
-  .openapi("Endpoint");
-
 export function endpointJson(view: EndpointView, nowMs: number): z.infer<typeof endpointSchema> {
   const { endpoint, backlog, oldestDueAtMs } = view;
-  const pausedUntilMs = Math.max(endpoint.health.pausedUntilMs ?? 0, view.hostPausedUntilMs ?? 0);
+  const ownPauseMs = endpoint.health.pausedUntilMs ?? 0;
+  const pausedUntilMs = Math.max(ownPauseMs, view.hostPausedUntilMs ?? 0);
   const pauses = endpoint.state === "enabled" && pausedUntilMs > nowMs;
+  // What an earlier pause was for is remembered after its end; the host's may be all that is left.
+  const pauseReason = ownPauseMs > nowMs ? endpoint.health.pauseReason : "host_paused";
   return {
     id: endpoint.id,
     url: endpoint.url,
@@ -204,7 +107,7 @@ export function endpointJson(view: EndpointView, nowMs: number): z.infer<typeof 
     max_in_flight: endpoint.maxInFlight,
     max_per_second: endpoint.maxPerSecond,
     state: pauses ? "paused" : endpoint.state,
-    reason: pauses ? (endpoint.health.pauseReason ?? "host_paused") : endpoint.reason,
+    reason: pauses ? pauseReason : endpoint.reason,
     since: isoTime(endpoint.sinceMs),
     paused_until: pauses ? isoTime(pausedUntilMs) : null,
     last_success_at: isoTime(endpoint.health.lastSuccessAtMs),
@@ -215,21 +118,11 @@ export function endpointJson(view: EndpointView, nowMs: number): z.infer<typeof 
   };
 }
 
-export const hookSchema = z
-  .object({
-    id: z.string(),
-    secret: z.string().nullable().openapi({ description: "Made for this answer and shown once; null when the endpoint was there before." }),
-    url: z.string(),
-    events: z.array(z.string()).nullable(),
-    format,
-    endpoint_id: z.string(),
-    endpoint_state: endpointState,
-    created_at: time,
-    ignored: z.array(z.string()).openapi({ description: "Keys of the request that say nothing to us." }),
-  })
-  .openapi("Hook");
-
-export function hookJson(view: HookView, nowMs: number, shown: { secret: string | null; ignored: readonly string[] }): z.infer<typeof hookSchema> {
+export function hookJson(
+  view: HookView,
+  nowMs: number,
+  shown: { secret: string | null; ignored: readonly string[] },
+): z.infer<typeof hookSchema> {
   return {
     id: view.id,
     secret: shown.secret,
@@ -243,18 +136,6 @@ export function hookJson(view: HookView, nowMs: number, shown: { secret: string 
   };
 }
 
-export const sourceSchema = z
-  .object({
-    name: z.string(),
-    kind: z.enum(["polyai-legacy", "polyai-agents", "sandbox"]),
-    state: z.enum(["ok", "unproven", "slowed", "suspended", "circuit_open"]),
-    reason: z.string().nullable(),
-    since: timeOrNull,
-    last_good_poll_at: timeOrNull,
-    interval_ms: z.number().int(),
-  })
-  .openapi("Source");
-
 export function sourceJson(health: SourceHealth): z.infer<typeof sourceSchema> {
   return {
     name: health.name,
@@ -266,20 +147,6 @@ export function sourceJson(health: SourceHealth): z.infer<typeof sourceSchema> {
     interval_ms: health.intervalMs,
   };
 }
-
-export const callSchema = z
-  .object({
-    call_sid: z.string(),
-    source: z.string(),
-    status: z.string().nullable(),
-    reason: z.string(),
-    terminal: z.boolean(),
-    observed_at: timeOrNull,
-  })
-  .openapi("Call");
-
-/** A page of anything. */
-export const pageSchema = <Item extends z.ZodType>(item: Item) => z.object({ data: z.array(item), next_cursor: z.string().nullable() });
 
 /** Paused also while a pause by 429 or 5xx runs. */
 function effectiveState(endpoint: EndpointSummary, nowMs: number): "enabled" | "paused" | "disabled" {

@@ -1,7 +1,16 @@
 import { z } from "@hono/zod-openapi";
 import { isSandboxSid, sandboxScenarioOf, sandboxScenarios, sandboxSourceName } from "../../domain/sandbox.ts";
 import type { WatchRequest } from "../../ports/bridge.ts";
-import { callSidField, formatField, headersField, metadataField, signingSecretField, timeField, urlField, watchEventsField } from "./fields.ts";
+import {
+  callSidField,
+  formatField,
+  headersField,
+  metadataField,
+  signingSecretField,
+  timeField,
+  urlField,
+  watchEventsField,
+} from "./fields.ts";
 
 const endpointKeys = ["format", "headers", "signing_secret"] as const;
 
@@ -23,10 +32,14 @@ export const watchRequestSchema = z
   .superRefine((request, context) => {
     const fault = (key: string, message: string) => context.addIssue({ code: "custom", path: [key], message });
     for (const key of endpointKeys)
-      if (request[key] !== undefined && typeof request.callback_url !== "string") fault(key, "describes the endpoint of a callback_url, which is missing");
+      if (request[key] !== undefined && typeof request.callback_url !== "string")
+        fault(key, "describes the endpoint of a callback_url, which is missing");
     const inSandbox = request.source === sandboxSourceName;
     if (inSandbox && sandboxScenarioOf(request.call_sid) === null)
-      fault("call_sid", `must be OUT-sandbox-<scenario> with the scenario ${sandboxScenarios.join(", ")}, optionally followed by -<anything>`);
+      fault(
+        "call_sid",
+        `must be OUT-sandbox-<scenario> with the scenario ${sandboxScenarios.join(", ")}, optionally followed by -<anything>`,
+      );
     if (!inSandbox && isSandboxSid(request.call_sid)) fault("source", 'must be "sandbox" for a sandbox SID');
   })
   .openapi("WatchRequest", {

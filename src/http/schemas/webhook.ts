@@ -1,42 +1,65 @@
 import { z } from "@hono/zod-openapi";
+import { operationalEventTypes, watchEventTypes } from "../../domain/event.ts";
+import { timeOrNull, timeSchema } from "./parts.ts";
 
-const timeOrNull = z.string().nullable();
+export const eventDataExample = {
+  watch_id: "wch_01KAZB2Y8RZ5QX8V4N6T0M3C7D",
+  call_sid: "OUT-550e8400-e29b-41d4-a716-446655440000",
+  source: "default",
+  status: "failure",
+  previous_status: "calling",
+  reason: "call queueing: max timeout limit exceeded",
+  terminal: true,
+  sequence: 3,
+  observed_at: "2026-11-24T12:00:03.120Z",
+  observed_after: "2026-11-24T12:00:01.100Z",
+  metadata: { lead_id: "00Q5g000" },
+};
+
+/** `data` of every event about a watch. All keys are always there; of `endpoint.test` they are null. */
+export const eventDataSchema = z
+  .object({
+    watch_id: z.string().nullable(),
+    call_sid: z.string().nullable(),
+    source: z.string().nullable(),
+    status: z.string().nullable().openapi({ description: "In lower case; of a `watch.*` ending the last known one." }),
+    previous_status: z.string().nullable().openapi({ description: "null in a watch's first event." }),
+    reason: z.string().nullable(),
+    terminal: z.boolean().nullable().openapi({ description: "Nothing comes after it." }),
+    sequence: z.number().int().nullable().openapi({ description: "Counts the watch's events from 1, before its filter: order by it." }),
+    observed_at: timeOrNull,
+    observed_after: timeOrNull.openapi({ description: "The status before it was last confirmed then: it changed between the two times." }),
+    metadata: z.record(z.string(), z.string()),
+  })
+  .openapi("EventData", { example: eventDataExample });
+
+/** `data` of the operational events; null where not meant. */
+export const operationalDataSchema = z
+  .object({
+    endpoint_id: z.string().nullable(),
+    delivery_id: z.string().nullable(),
+    source: z.string().nullable(),
+    state: z.string().nullable(),
+    reason: z.string().nullable(),
+    observed_at: timeSchema,
+  })
+  .openapi("OperationalData", {
+    example: {
+      endpoint_id: null,
+      delivery_id: null,
+      source: "default",
+      state: "suspended",
+      reason: "unauthorized",
+      observed_at: "2026-11-24T12:00:03.120Z",
+    },
+  });
 
 /** The body of the `standard` format. */
 export const webhookSchema = z
-  .object({
-    type: z.string(),
-    timestamp: z.string(),
-    data: z.object({
-      watch_id: z.string().nullable(),
-      call_sid: z.string().nullable(),
-      source: z.string().nullable(),
-      status: z.string().nullable(),
-      previous_status: z.string().nullable(),
-      reason: z.string().nullable(),
-      terminal: z.boolean().nullable(),
-      sequence: z.number().int().nullable(),
-      observed_at: timeOrNull,
-      observed_after: timeOrNull,
-      metadata: z.record(z.string(), z.string()),
-    }),
-  })
-  .openapi("Webhook", {
-    example: {
-      type: "call.failure",
-      timestamp: "2026-11-24T12:00:03.120Z",
-      data: {
-        watch_id: "wch_01KAZB2Y8RZ5QX8V4N6T0M3C7D",
-        call_sid: "OUT-550e8400-e29b-41d4-a716-446655440000",
-        source: "default",
-        status: "failure",
-        previous_status: "calling",
-        reason: "call queueing: max timeout limit exceeded",
-        terminal: true,
-        sequence: 3,
-        observed_at: "2026-11-24T12:00:03.120Z",
-        observed_after: "2026-11-24T12:00:01.100Z",
-        metadata: { lead_id: "00Q5g000" },
-      },
-    },
-  });
+  .object({ type: z.enum([...watchEventTypes, "endpoint.test"]), timestamp: timeSchema, data: eventDataSchema })
+  .openapi("Webhook", { example: { type: "call.failure", timestamp: eventDataExample.observed_at, data: eventDataExample } });
+
+/** The same for hooks that name an operational type. */
+export const operationalWebhookSchema = z
+  .object({ type: z.enum(operationalEventTypes), timestamp: timeSchema, data: operationalDataSchema })
+  .openapi("OperationalWebhook");

@@ -1,0 +1,83 @@
+import type { Context } from "hono";
+import type { Env } from "./dependencies.ts";
+import { ProblemError } from "./problem.ts";
+
+const maxBodyBytes = 1024 * 1024;
+const maxBatchBytes = 4 * 1024 * 1024;
+
+/** `optional`: no body is the same as `{}`. `batch` may be larger. */
+export type BodyKind = "json" | "batch" | "optional";
+
+/** The body as JSON; refused before it is parsed when it is too large, of another type or not UTF-8. */
+export async function readJson(c: Context<Env>, kind: BodyKind): Promise<unknown> {
+  const bytes = await readBytes(c, kind === "batch" ? maxBatchBytes : maxBodyBytes);
+  if (bytes.length === 0 && kind === "optional") return {};
+  const type = mediaType(c);
+  if (bytes.length === 0 && (type === null || type === "application/json")) throw malformed("the body is empty, JSON is needed");
+  if (type !== "application/json" || isEncoded(c))
+    throw new ProblemError({
+      status: 415,
+      slug: "unsupported-media-type",
+      title: "Unsupported media type",
+      detail: "send content-type: application/json, without a content-encoding",
+    });
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)) as unknown;
+  } catch {
+    throw malformed("the body is not JSON in UTF-8");
+  }
+}
+
+/** For operations that read no body: one that announces too much is refused all the same. */
+export function refuseLargeBody(c: Context<Env>): void {
+  if (declaredBytes(c) > maxBodyBytes) throw tooLarge(maxBodyBytes);
+}
+
+async function readBytes(c: Context<Env>, maxBytes: number): Promise<Uint8Array> {
+  if (declaredBytes(c) > maxBytes) throw tooLarge(maxBytes);
+  try {
+    // The parser of HTTP lets no body be longer than announced; only one that announces nothing must be counted.
+    if (c.req.header("content-length") !== undefined) return new Uint8Array(await c.req.arrayBuffer());
+    return await readCounted(c.req.raw.body, maxBytes);
+  } catch (error) {
+    if (error instanceof ProblemError) throw error;
+    throw malformed("the body ended before it was complete");
+  }
+}
+
+async function readCounted(body: ReadableStream<Uint8Array> | null, maxBytes: number): Promise<Uint8Array> {
+  if (body === null) return new Uint8Array();
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of body) {
+    size += chunk.length;
+    if (size > maxBytes) throw tooLarge(maxBytes);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+function declaredBytes(c: Context<Env>): number {
+  return Number(c.req.header("content-length") ?? 0);
+}
+
+function mediaType(c: Context<Env>): string | null {
+  return c.req.header("content-type")?.split(";", 1)[0]?.trim().toLowerCase() ?? null;
+}
+
+function isEncoded(c: Context<Env>): boolean {
+  return (c.req.header("content-encoding") ?? "identity").toLowerCase() !== "identity";
+}
+
+function malformed(detail: string): ProblemError {
+  return new ProblemError({ status: 400, slug: "malformed-json", title: "Malformed JSON", detail });
+}
+
+function tooLarge(maxBytes: number): ProblemError {
+  return new ProblemError({
+    status: 413,
+    slug: "payload-too-large",
+    title: "Payload too large",
+    detail: `the body may have ${maxBytes} bytes at most`,
+  });
+}

@@ -1,0 +1,279 @@
+import { z } from "@hono/zod-openapi";
+import { eventTypes, timeOrNull, timeSchema } from "./parts.ts";
+import { eventDataExample, eventDataSchema, operationalDataSchema } from "./webhook.ts";
+
+const endpointState = z.enum(["enabled", "paused", "disabled"]);
+const format = z.enum(["standard", "flat", "form", "cloudevents"]);
+const deliveryStatus = z.enum(["pending", "delivered", "exhausted", "failed", "canceled", "superseded", "expired"]);
+const explain = z.string().openapi({ description: "One sentence for people: what it waits for, and until when." });
+const shownOnce = "Made for this answer and shown once; null otherwise.";
+
+const atTime = "2026-11-24T12:00:03.120Z";
+const ids = {
+  watch: "wch_01KAZB2Y8RZ5QX8V4N6T0M3C7D",
+  hook: "hk_01KAZB2Y8RZ5QX8V4N6T0M3C7D",
+  endpoint: "ep_01KAZB2Y8RZ5QX8V4N6T0M3C7D",
+  event: "evt_5uVb0nCqHkq1Xw3Zt8Yd2Jr7Ls4Mf6Pg",
+  delivery: "dlv_01KAZB2Y8RZ5QX8V4N6T0M3C7D",
+};
+
+export const watchSchema = z
+  .object({
+    id: z.string(),
+    call_sid: z.string(),
+    callback_url: z.string().nullable(),
+    endpoint_id: z.string().nullable(),
+    endpoint_state: endpointState.nullable(),
+    source: z.string(),
+    status: z.enum(["active", "completed", "ended", "canceled"]),
+    end_reason: z.enum(["not_found", "lost", "rejected", "expired", "deleted", "gone"]).nullable(),
+    call: z.object({
+      status: z.string().nullable().openapi({ description: "As the upstream says it, in lower case; null: never seen." }),
+      reason: z.string(),
+      terminal: z.boolean(),
+      observed_at: timeOrNull,
+      polled_at: timeOrNull,
+      next_poll_at: timeOrNull,
+      problem: z.enum(["source_suspended", "source_slowed", "upstream_errors", "not_found_yet"]).nullable(),
+    }),
+    events: z.array(z.string()).nullable(),
+    metadata: z.record(z.string(), z.string()),
+    format: format.nullable(),
+    sequence: z.number().int().openapi({ description: "Of its last event; 0 before the first." }),
+    explain,
+    created_at: timeSchema,
+    expires_at: timeSchema,
+    ended_at: timeOrNull,
+    signing_secret: z.string().nullable().openapi({ description: shownOnce }),
+  })
+  .openapi("Watch", {
+    example: {
+      id: ids.watch,
+      call_sid: "OUT-550e8400-e29b-41d4-a716-446655440000",
+      callback_url: "https://crm.example.com/hooks/calls",
+      endpoint_id: ids.endpoint,
+      endpoint_state: "enabled",
+      source: "default",
+      status: "active",
+      end_reason: null,
+      call: { status: null, reason: "", terminal: false, observed_at: null, polled_at: null, next_poll_at: null, problem: null },
+      events: ["terminal"],
+      metadata: { lead_id: "00Q5g000" },
+      format: "standard",
+      sequence: 0,
+      explain: "waiting for the first poll of the call",
+      created_at: "2026-11-24T12:00:00.000Z",
+      expires_at: "2026-11-25T12:00:00.000Z",
+      ended_at: null,
+      signing_secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    },
+  });
+
+export const eventSchema = z
+  .object({
+    id: z.string(),
+    type: eventTypes,
+    timestamp: timeSchema,
+    data: z.union([eventDataSchema, operationalDataSchema]),
+    deliveries: z.array(
+      z.object({
+        id: z.string(),
+        endpoint_id: z.string(),
+        status: deliveryStatus,
+        attempt_count: z.number().int(),
+        next_attempt_at: timeOrNull,
+      }),
+    ),
+  })
+  .openapi("Event", {
+    example: {
+      id: ids.event,
+      type: "call.failure",
+      timestamp: atTime,
+      data: eventDataExample,
+      deliveries: [{ id: ids.delivery, endpoint_id: ids.endpoint, status: "delivered", attempt_count: 1, next_attempt_at: null }],
+    },
+  });
+
+const attemptExample = {
+  number: 1,
+  started_at: atTime,
+  duration_ms: 48,
+  status_code: 503,
+  error: { code: "status" as const, detail: "the receiver answered 503" },
+  response_excerpt: "upstream connect error",
+  decision: "retry" as const,
+};
+
+export const attemptSchema = z
+  .object({
+    number: z.number().int(),
+    started_at: timeSchema,
+    duration_ms: z.number().int(),
+    status_code: z.number().int().nullable(),
+    error: z
+      .object({
+        code: z.enum(["status", "timeout", "connect", "reset", "tls", "dns", "protocol", "redirect", "blocked_address", "gone"]),
+        detail: z.string(),
+      })
+      .nullable(),
+    response_excerpt: z.string().nullable().openapi({ description: "The first KiB of the answer's body." }),
+    decision: z.enum(["delivered", "retry", "deferred", "exhausted", "failed", "gone"]),
+  })
+  .openapi("Attempt", { example: attemptExample });
+
+const deliveryExample = {
+  id: ids.delivery,
+  event_id: ids.event,
+  event_type: "call.failure" as const,
+  watch_id: ids.watch,
+  call_sid: "OUT-550e8400-e29b-41d4-a716-446655440000",
+  endpoint_id: ids.endpoint,
+  status: "pending" as const,
+  attempt_count: 1,
+  next_attempt_at: "2026-11-24T12:00:08.180Z",
+  created_at: atTime,
+  settled_at: null,
+  explain: "waits for attempt 2 at 2026-11-24T12:00:08.180Z",
+};
+
+export const deliverySchema = z
+  .object({
+    id: z.string(),
+    event_id: z.string(),
+    event_type: eventTypes,
+    watch_id: z.string().nullable(),
+    call_sid: z.string().nullable(),
+    endpoint_id: z.string(),
+    status: deliveryStatus,
+    attempt_count: z.number().int(),
+    next_attempt_at: timeOrNull,
+    created_at: timeSchema,
+    settled_at: timeOrNull,
+    explain,
+  })
+  .openapi("Delivery", { example: deliveryExample });
+
+export const deliveryWithAttemptsSchema = deliverySchema
+  .extend({ attempts: z.array(attemptSchema) })
+  .openapi("DeliveryWithAttempts", { example: { ...deliveryExample, attempts: [attemptExample] } });
+
+export const endpointSchema = z
+  .object({
+    id: z.string(),
+    url: z.string(),
+    format,
+    headers: z.array(z.string()).openapi({ description: "Names; the values are never shown." }),
+    signatures: z.array(z.enum(["v1", "v1a"])),
+    late: z.enum(["send", "drop"]),
+    max_in_flight: z.number().int().nullable().openapi({ description: "null: the service's own limit." }),
+    max_per_second: z.number().nullable(),
+    state: endpointState.openapi({ description: "`paused` also while a pause after 429 or 5xx runs, its own or its host's." }),
+    reason: z.string().nullable(),
+    since: timeOrNull,
+    paused_until: timeOrNull,
+    last_success_at: timeOrNull,
+    backlog: z.number().int().openapi({ description: "Deliveries owed." }),
+    oldest_due_at: timeOrNull,
+    explain,
+    created_at: timeSchema,
+  })
+  .openapi("Endpoint", {
+    example: {
+      id: ids.endpoint,
+      url: "https://crm.example.com/hooks/calls",
+      format: "standard",
+      headers: ["x-api-key"],
+      signatures: ["v1"],
+      late: "send",
+      max_in_flight: null,
+      max_per_second: null,
+      state: "enabled",
+      reason: null,
+      since: null,
+      paused_until: null,
+      last_success_at: atTime,
+      backlog: 0,
+      oldest_due_at: null,
+      explain: "nothing is owed",
+      created_at: "2026-11-24T12:00:00.000Z",
+    },
+  });
+
+export const hookSchema = z
+  .object({
+    id: z.string(),
+    secret: z.string().nullable().openapi({ description: shownOnce }),
+    url: z.string(),
+    events: z.array(z.string()).nullable(),
+    format,
+    endpoint_id: z.string(),
+    endpoint_state: endpointState,
+    created_at: timeSchema,
+    ignored: z.array(z.string()).openapi({ description: "Keys of the request that were not read." }),
+  })
+  .openapi("Hook", {
+    example: {
+      id: ids.hook,
+      secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+      url: "https://hooks.zapier.com/hooks/standard/1/abc/",
+      events: ["terminal"],
+      format: "flat",
+      endpoint_id: ids.endpoint,
+      endpoint_state: "enabled",
+      created_at: "2026-11-24T12:00:00.000Z",
+      ignored: ["zap_id"],
+    },
+  });
+
+export const sourceSchema = z
+  .object({
+    name: z.string(),
+    kind: z.enum(["polyai-legacy", "polyai-agents", "sandbox"]),
+    state: z.enum(["ok", "unproven", "slowed", "suspended", "circuit_open"]),
+    reason: z.string().nullable(),
+    since: timeOrNull,
+    last_good_poll_at: timeOrNull,
+    interval_ms: z.number().int(),
+  })
+  .openapi("Source", {
+    example: {
+      name: "default",
+      kind: "polyai-legacy",
+      state: "ok",
+      reason: null,
+      since: null,
+      last_good_poll_at: atTime,
+      interval_ms: 2000,
+    },
+  });
+
+export const callSchema = z
+  .object({
+    call_sid: z.string(),
+    source: z.string(),
+    status: z.string().nullable(),
+    reason: z.string(),
+    terminal: z.boolean(),
+    observed_at: timeOrNull,
+  })
+  .openapi("Call", {
+    example: {
+      call_sid: "OUT-550e8400-e29b-41d4-a716-446655440000",
+      source: "default",
+      status: "success",
+      reason: "",
+      terminal: true,
+      observed_at: atTime,
+    },
+  });
+
+/** A page of anything. */
+export const pageSchema = <Item extends z.ZodType>(item: Item) =>
+  z.object({
+    data: z.array(item),
+    next_cursor: z
+      .string()
+      .nullable()
+      .openapi({ description: "Goes into `cursor` of the next request; null: that was all.", example: null }),
+  });

@@ -1,0 +1,342 @@
+import { describe, expect, test } from "vitest";
+import { CursorInvalid, StoreOverloaded, StoreUnavailable } from "../../src/domain/errors.ts";
+import { apiKey, createTestApi, faultsOf, problemOf } from "./test-api.ts";
+
+const watch = { call_sid: "OUT-1", callback_url: "https://crm.example.com/hooks/calls" };
+
+describe("who asks", () => {
+  test.each([
+    ["Authorization", { authorization: `Bearer ${apiKey}` }],
+    ["authorization in lower case", { authorization: `bearer ${apiKey}` }],
+    ["X-API-Key", { "x-api-key": apiKey }],
+    ["X-API-Key beside a gateway's own scheme", { authorization: "Basic Zm9vOmJhcg==", "x-api-key": apiKey }],
+  ])("a key is read from %s", async (_name, headers) => {
+    const { app } = createTestApi();
+    expect((await app.request("/v1/me", { headers })).status).toBe(200);
+  });
+
+  test.each([
+    ["no key", {}],
+    ["an unknown one", { authorization: "Bearer rb_unknown" }],
+    ["an empty one", { "x-api-key": "" }],
+    ["one too long to be one", { "x-api-key": "x".repeat(513) }],
+  ])("%s is 401 and says how to send one", async (_name, headers: Record<string, string>) => {
+    const { app } = createTestApi();
+    const response = await app.request("/v1/watches/wch_1", { headers });
+    expect(response.status).toBe(401);
+    expect(response.headers.get("www-authenticate")).toMatch(/^Bearer/);
+    expect(await problemOf(response)).toMatchObject({ type: "urn:ringback:problem:unauthorized", status: 401 });
+  });
+
+  test.each(["/healthz", "/readyz", "/openapi.json", "/docs"])("%s needs no key", async (path) => {
+    const { app } = createTestApi();
+    expect((await app.request(path)).status).toBe(200);
+  });
+});
+
+describe("request ids", () => {
+  test("a sane one of the client's is answered, in the problem too", async () => {
+    const { send } = createTestApi();
+    const response = await send("GET", "/v1/watches/wch_2", undefined, { "x-request-id": "job-7_a.b" });
+    expect(response.headers.get("x-request-id")).toBe("job-7_a.b");
+    expect((await problemOf(response)).request_id).toBe("job-7_a.b");
+  });
+
+  test.each(["", "x".repeat(129), "a b", "é", "a,b"])("instead of %j one is made", async (id) => {
+    const { send } = createTestApi();
+    const response = await send("GET", "/v1/me", undefined, { "x-request-id": id });
+    expect(response.headers.get("x-request-id")).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
+  test.each([
+    ["GET", "/v1/me"],
+    ["GET", "/nowhere"],
+    ["PUT", "/v1/watches"],
+    ["DELETE", "/v1/watches/wch_1"],
+    ["GET", "/docs"],
+  ])("%s %s carries one", async (method, path) => {
+    const { send } = createTestApi();
+    expect((await send(method, path)).headers.get("x-request-id")).toMatch(/./);
+  });
+});
+
+describe("what is not there", () => {
+  test("an unknown path is 404", async () => {
+    const { send } = createTestApi();
+    const response = await send("GET", "/v1/nothing");
+    expect(response.status).toBe(404);
+    expect(response.headers.get("content-type")).toBe("application/problem+json");
+  });
+
+  test.each([
+    ["PUT", "/v1/watches", "GET, HEAD, POST"],
+    ["POST", "/v1/watches/wch_1", "GET, HEAD, DELETE"],
+    ["OPTIONS", "/v1/endpoints/ep_1", "GET, HEAD, PATCH"],
+    ["DELETE", "/v1/me/signing-secret", "PUT"],
+    ["POST", "/healthz", "GET, HEAD"],
+  ])("%s %s is 405 and says what is allowed", async (method, path, allowed) => {
+    const { send } = createTestApi();
+    const response = await send(method, path);
+    expect(response.status).toBe(405);
+    expect(response.headers.get("allow")?.split(", ").toSorted()).toEqual(allowed.split(", ").toSorted());
+  });
+
+  test("HEAD is GET without a body", async () => {
+    const { send, answered } = createTestApi();
+    const response = await send("HEAD", "/v1/watches/wch_1");
+    expect(response.status).toBe(200);
+    expect(await response.text()).toBe("");
+    expect(answered).toEqual([{ route: "/v1/watches/:id", status: 200 }]);
+  });
+
+  test.each([
+    ["GET", "/v1/watches/wch_2"],
+    ["DELETE", "/v1/watches/wch_2"],
+    ["GET", "/v1/watches/wch_2/events"],
+    ["GET", "/v1/events/evt_2"],
+    ["GET", "/v1/calls/OUT-2"],
+    ["GET", "/v1/calls/OUT-1?source=sandbox"],
+    ["GET", "/v1/hooks/hk_2"],
+    ["GET", "/v1/endpoints/ep_2"],
+    ["POST", "/v1/endpoints/ep_2/test"],
+    ["POST", "/v1/endpoints/ep_2/rotate-secret"],
+    ["GET", "/v1/deliveries/dlv_2"],
+    ["POST", "/v1/deliveries/dlv_2/retry"],
+    ["GET", "/v1/watches/%00%zz"],
+  ])("%s %s is 404", async (method, path) => {
+    const { send } = createTestApi();
+    const response = await send(method, path);
+    expect(response.status).toBe(404);
+    expect(await problemOf(response)).toMatchObject({ type: "urn:ringback:problem:not-found", status: 404 });
+  });
+});
+
+describe("bodies", () => {
+  test.each([
+    ["nothing", "", 400],
+    ["half of an object", '{"call_sid":', 400],
+    ["two values", "{} {}", 400],
+    ["no object", "[]", 422],
+    ["null", "null", 422],
+    ["depth", "[".repeat(400_000), 400],
+    ["balanced depth", "[".repeat(400_000) + "]".repeat(400_000), 422],
+    ["depth inside a field", `{"call_sid":"OUT-1","metadata":${"[".repeat(400_000)}${"]".repeat(400_000)}}`, 422],
+  ])("%s is refused", async (_name, body, status) => {
+    const { send, logged } = createTestApi();
+    const response = await send("POST", "/v1/watches", body);
+    expect(response.status).toBe(status);
+    expect(logged.filter(({ level }) => level === "error")).toEqual([]);
+  });
+
+  test("what is not UTF-8 is 400", async () => {
+    const { app } = createTestApi();
+    const body = Buffer.from('{"call_sid":"OUT-1","metadata":{"name":"J\xf6rg"}}', "latin1");
+    const headers = { "x-api-key": apiKey, "content-type": "application/json" };
+    expect((await app.request("/v1/watches", { method: "POST", headers, body })).status).toBe(400);
+  });
+
+  test.each([
+    ["another type", { "content-type": "application/x-www-form-urlencoded" }],
+    ["a compressed one", { "content-type": "application/json", "content-encoding": "gzip" }],
+  ])("%s is 415 and says what to send", async (_name, headers) => {
+    const { send } = createTestApi();
+    const response = await send("POST", "/v1/watches", watch, headers);
+    expect(response.status).toBe(415);
+    expect((await problemOf(response)).detail).toContain("content-type: application/json");
+  });
+
+  test("a charset and capitals do no harm", async () => {
+    const { send } = createTestApi();
+    expect((await send("POST", "/v1/watches", watch, { "content-type": "Application/JSON; charset=utf-8" })).status).toBe(201);
+  });
+
+  test("no type with no body is a missing body, not a wrong type", async () => {
+    const { send } = createTestApi();
+    expect((await send("POST", "/v1/watches")).status).toBe(400);
+  });
+
+  test.each([
+    ["/v1/watches", 1],
+    ["/v1/watches/batch", 4],
+  ])("over the limit of %s is 413, with and without a length announced", async (path, mebibytes) => {
+    const { app, send } = createTestApi();
+    const body = "[".repeat(mebibytes * 1024 * 1024 + 1);
+    const announced = await send("POST", path, "[", { "content-length": String(body.length) });
+    const headers = { "x-api-key": apiKey, "content-type": "application/json" };
+    const chunked = await app.request(path, { method: "POST", headers, body: new Blob([body]).stream(), duplex: "half" } as RequestInit);
+    expect([announced.status, chunked.status]).toEqual([413, 413]);
+    const within = await send("POST", path, " ".repeat(mebibytes * 1024 * 1024 - 2) + "{}");
+    expect(within.status).toBe(422);
+  });
+
+  test("an operation that reads none refuses a large one all the same", async () => {
+    const { send } = createTestApi();
+    expect((await send("POST", "/v1/endpoints/ep_1/test", "{}", { "content-length": "1048577" })).status).toBe(413);
+  });
+
+  test("a body that breaks off is the client's fault", async () => {
+    const { app, logged } = createTestApi();
+    const body = new ReadableStream({ pull: (controller) => controller.error(new Error("reset")) });
+    const headers = { "x-api-key": apiKey, "content-type": "application/json" };
+    const response = await app.request("/v1/watches", { method: "POST", headers, body, duplex: "half" } as RequestInit);
+    expect(response.status).toBe(400);
+    expect(logged.filter(({ level }) => level === "error")).toEqual([]);
+  });
+
+  test.each([
+    ['{"call_sid":"OUT-1","callback_url":"https://a.example/","__proto__":{"events":null}}', "/__proto__"],
+    ['{"call_sid":"OUT-1","callback_url":"https://a.example/","constructor":1}', "/constructor"],
+    ['{"call_sid":"OUT-1","callback_url":"https://a.example/","a/b~c":1}', "/a~1b~0c"],
+    ['{"call_sid":"OUT-1","callback_url":"https://a.example/","metadata":{"__proto__":"x"}}', "/metadata/__proto__"],
+    ['{"call_sid":"OUT-1","callback_url":"https://a.example/","headers":{"__proto__":"x"}}', "/headers/__proto__"],
+  ])("an unknown key is named: %s", async (body, pointer) => {
+    const { send } = createTestApi();
+    const response = await send("POST", "/v1/watches", body);
+    expect(response.status).toBe(422);
+    expect(await faultsOf(response)).toEqual([pointer]);
+  });
+
+  test("of a key given twice the last counts", async () => {
+    const { send, watchRequests } = createTestApi();
+    await send("POST", "/v1/watches", '{"call_sid":"OUT-1","call_sid":"OUT-2","callback_url":"https://a.example/"}');
+    expect(watchRequests[0]?.[0]?.callSid).toBe("OUT-2");
+  });
+
+  test("at most 100 faults are listed", async () => {
+    const { send } = createTestApi();
+    const body = Object.fromEntries(Array.from({ length: 5000 }, (_, index) => [`key_${index}_${"x".repeat(100)}`, 1]));
+    const problem = await problemOf(await send("POST", "/v1/watches", { ...watch, ...body }));
+    expect(problem.errors).toHaveLength(100);
+    expect(problem.detail.length).toBeLessThan(600);
+  });
+});
+
+describe("query parameters", () => {
+  test.each([
+    ["/v1/watches?foo=1", "foo"],
+    ["/v1/watches?__proto__=1", "__proto__"],
+    ["/v1/me?x", "x"],
+    ["/v1/watches?limit=0", "limit"],
+    ["/v1/watches?limit=201", "limit"],
+    ["/v1/watches?limit=1e1", "limit"],
+    ["/v1/watches?limit=", "limit"],
+    ["/v1/watches?limit=1&limit=2", "limit"],
+    ["/v1/watches?status=gone", "status"],
+    ["/v1/watches?call_sid=nope", "call_sid"],
+    ["/v1/watches/wch_1?wait=31", "wait"],
+    ["/v1/watches/wch_1?wait=-1", "wait"],
+    ["/v1/watches/wch_1?sequence=x", "sequence"],
+    ["/v1/events?type=call.nothing", "type"],
+    ["/v1/events?type=", "type"],
+    ["/v1/events?since=yesterday", "since"],
+    ["/v1/events?since=2026-02-30T00:00:00Z", "since"],
+    ["/v1/events?after=", "after"],
+    ["/v1/deliveries?status=lost", "status"],
+    ["/v1/hooks/sample?limit=0", "limit"],
+    ["/v1/calls/nope", "call_sid"],
+  ])("%s is 422 and names the parameter", async (path, parameter) => {
+    const { send } = createTestApi();
+    const response = await send("GET", path);
+    expect(response.status).toBe(422);
+    expect(await faultsOf(response)).toEqual([parameter]);
+  });
+
+  test("a cursor nobody made is the parameter's fault", async () => {
+    const refuse = () => Promise.reject(new CursorInvalid());
+    const { send } = createTestApi({ store: { listWatches: refuse, readFeed: refuse } });
+    expect(await faultsOf(await send("GET", "/v1/watches?cursor=x"))).toEqual(["cursor"]);
+    expect(await faultsOf(await send("GET", "/v1/events?after=x"))).toEqual(["after"]);
+    expect(await faultsOf(await send("GET", "/v1/sources?cursor=x"))).toEqual(["cursor"]);
+  });
+});
+
+describe("our own trouble", () => {
+  test.each([
+    ["store-unavailable", new StoreUnavailable("disk I/O error at /data/secret.db")],
+    ["store-overloaded", new StoreOverloaded()],
+  ])("%s is 503 with Retry-After", async (slug, error) => {
+    const { send } = createTestApi({ registration: { registerWatch: () => Promise.reject(error) } });
+    const response = await send("POST", "/v1/watches", watch);
+    expect(response.status).toBe(503);
+    expect(response.headers.get("retry-after")).toBe("1");
+    const problem = await problemOf(response);
+    expect(problem.type).toBe(`urn:ringback:problem:${slug}`);
+    expect(JSON.stringify(problem)).not.toContain("secret.db");
+  });
+
+  test("a key that cannot be looked up is 503, not 401", async () => {
+    const { send } = createTestApi({ authentication: { findByKey: () => Promise.reject(new StoreUnavailable("gone")) } });
+    expect((await send("GET", "/v1/me")).status).toBe(503);
+  });
+
+  test("a bug is 500, says nothing of itself, and is logged under the request's id", async () => {
+    const { send, logged } = createTestApi({ store: { getWatch: () => Promise.reject(new TypeError("x of undefined, key hunter2")) } });
+    const response = await send("GET", "/v1/watches/wch_1?wait=0", undefined, { "x-request-id": "bug-1" });
+    expect(response.status).toBe(500);
+    expect(await response.text()).not.toContain("hunter2");
+    expect(logged.find(({ level }) => level === "error")?.fields).toMatchObject({ request_id: "bug-1", route: "/v1/watches/:id" });
+  });
+
+  test("not ready is 503 with why and what else is wrong", async () => {
+    const { app } = createTestApi({
+      live: { readiness: async () => ({ notReady: "the store cannot be written", degraded: ["source default: suspended"] }) },
+    });
+    const response = await app.request("/readyz");
+    expect(response.status).toBe(503);
+    expect(response.headers.get("retry-after")).toBe("1");
+    expect(await problemOf(response)).toMatchObject({ detail: "the store cannot be written", degraded: ["source default: suspended"] });
+  });
+
+  test("trouble upstream is 200", async () => {
+    const { app } = createTestApi({ live: { readiness: async () => ({ notReady: null, degraded: ["source default: suspended"] }) } });
+    const response = await app.request("/readyz");
+    expect(response.status).toBe(200);
+    expect(await response.json()).toEqual({ ready: true, degraded: ["source default: suspended"] });
+  });
+});
+
+describe("the rate of an account", () => {
+  test("over it is 429 with Retry-After, and a second later all is well", async () => {
+    const { send, clock } = createTestApi({ limits: { apiMaxPerSecond: 2 } });
+    const statuses = [];
+    for (let index = 0; index < 3; index++) statuses.push((await send("GET", "/v1/me")).status);
+    expect(statuses).toEqual([200, 200, 429]);
+    const refused = await send("GET", "/v1/me");
+    expect(refused.headers.get("retry-after")).toBe("1");
+    expect(refused.headers.get("ratelimit-policy")).toBe('"default";q=2;w=1');
+    expect(refused.headers.get("ratelimit")).toBe('"default";r=0;t=1');
+    await clock.advance(1000);
+    const again = await send("GET", "/v1/me");
+    expect(again.status).toBe(200);
+    expect(again.headers.get("ratelimit")).toBe('"default";r=1;t=1');
+  });
+
+  test("0 is no limit", async () => {
+    const { send } = createTestApi({ limits: { apiMaxPerSecond: 0 } });
+    const statuses = await Promise.all(Array.from({ length: 50 }, async () => (await send("GET", "/v1/me")).status));
+    expect(new Set(statuses)).toEqual(new Set([200]));
+  });
+});
+
+test("one line and one figure per request, without a query string, an id or a key", async () => {
+  const { send, logged, answered } = createTestApi();
+  await send("GET", "/v1/watches?call_sid=OUT-secret-sid");
+  await send("GET", "/somewhere/secret-path?token=secret");
+  expect(logged.map(({ message, fields }) => [message, fields["route"], fields["status"]])).toEqual([
+    ["http.answered", "/v1/watches", 200],
+    ["http.answered", "unknown", 404],
+  ]);
+  expect(answered).toEqual([
+    { route: "/v1/watches", status: 200 },
+    { route: "unknown", status: 404 },
+  ]);
+  expect(JSON.stringify(logged)).not.toMatch(/secret|rb_/);
+});
+
+test("answers are not cached, not sniffed, and carry nothing for other origins", async () => {
+  const { send } = createTestApi();
+  const response = await send("GET", "/v1/me", undefined, { origin: "https://elsewhere.example" });
+  expect(response.headers.get("cache-control")).toBe("no-store");
+  expect(response.headers.get("x-content-type-options")).toBe("nosniff");
+  expect([...response.headers.keys()].filter((name) => name.startsWith("access-control"))).toEqual([]);
+});

@@ -1,0 +1,143 @@
+import { FakeClock } from "../support/fake-clock.ts";
+import { createApp } from "../../src/http/app.ts";
+import type { HttpDependencies } from "../../src/http/dependencies.ts";
+import type { HookRequest, WatchRequest } from "../../src/ports/bridge.ts";
+import { account, attempt, deliveryView, endpointView, eventView, hookView, watchView } from "./views.ts";
+
+export const apiKey = "rb_0123456789abcdef01234567";
+
+type Parts = { readonly [Part in keyof HttpDependencies]?: Partial<HttpDependencies[Part]> };
+export type Logged = { readonly level: string; readonly message: string; readonly fields: Readonly<Record<string, unknown>> };
+
+/**
+ * The API on ports that know one of everything (`wch_1`, `ep_1`, …), all of one account, and remember what they were
+ * asked. `parts` replaces single methods of theirs.
+ */
+export function createTestApi(parts: Parts = {}) {
+  const clock = new FakeClock();
+  const watchRequests: WatchRequest[][] = [];
+  const hookRequests: HookRequest[] = [];
+  const logged: Logged[] = [];
+  const answered: { readonly route: string; readonly status: number }[] = [];
+  const created = (request: WatchRequest) => ({
+    kind: "created" as const,
+    view: watchView({ callSid: request.callSid, callbackUrl: request.callbackUrl, events: request.events, metadata: request.metadata }),
+    signingSecret: null,
+  });
+  const log = (level: string) => (fields: Readonly<Record<string, unknown>>, message: string) =>
+    void logged.push({ level, message, fields });
+  const one =
+    <T>(knownId: string, value: T) =>
+    (_accountId: string, id: string) =>
+      Promise.resolve(id === knownId ? value : null);
+  const page =
+    <T>(value: T) =>
+    () =>
+      Promise.resolve({ data: [value], nextCursor: null });
+
+  const defaults = {
+    registration: {
+      async registerWatch(_account: unknown, request: WatchRequest) {
+        watchRequests.push([request]);
+        return created(request);
+      },
+      async registerBatch(_account: unknown, requests: readonly WatchRequest[]) {
+        watchRequests.push([...requests]);
+        return requests.map(created);
+      },
+      removeWatch: async (_account: unknown, watchId: string) => watchId === "wch_1",
+      async registerHook(_account: unknown, request: HookRequest) {
+        hookRequests.push(request);
+        return { kind: "created" as const, view: hookView({ url: request.url, events: request.events }), secret: null };
+      },
+      removeHook: async () => {},
+    },
+    endpointAdministration: {
+      patch: async (_account: unknown, id: string) => (id === "ep_1" ? endpointView() : null),
+      rotateSecret: async (_account: unknown, id: string) =>
+        id === "ep_1" ? { signingSecret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", previousValidUntilMs: clock.nowMs() } : null,
+      setDefaultSecret: async () => {},
+    },
+    manualDelivery: {
+      retry: async (_account: unknown, id: string) =>
+        id === "dlv_1" ? { kind: "accepted" as const, view: deliveryView() } : { kind: "unknown" as const },
+      test: async (_account: unknown, id: string) =>
+        id === "ep_1" ? { kind: "attempted" as const, attempt } : { kind: "unknown" as const },
+      recover: async (_account: unknown, id: string) =>
+        id === "ep_1" ? { kind: "recovered" as const, count: 3 } : { kind: "unknown" as const },
+    },
+    live: {
+      callProgress: () => null,
+      sources: () =>
+        (["default", "sandbox"] as const).map((name) => ({
+          name,
+          kind: name === "sandbox" ? ("sandbox" as const) : ("polyai-legacy" as const),
+          state: "ok" as const,
+          reason: null,
+          sinceMs: null,
+          lastGoodPollAtMs: null,
+          intervalMs: 2000,
+        })),
+      watchChanged: async () => false,
+      feedChanged: async () => false,
+      readiness: async () => ({ notReady: null, degraded: [] }),
+    },
+    authentication: { findByKey: async (key: string) => (key === apiKey ? account : null) },
+    store: {
+      getWatch: one("wch_1", watchView()),
+      listWatches: page(watchView()),
+      listWatchEvents: async ({ watchId }: { watchId: string }) => (watchId === "wch_1" ? { data: [eventView], nextCursor: null } : null),
+      getEvent: one("evt_1", eventView),
+      readFeed: async () => ({ data: [eventView], nextCursor: "1" }),
+      listRecentEvents: async () => [],
+      getCall: async ({ callSid, sourceName }: { callSid: string; sourceName: string }) =>
+        callSid === "OUT-1" && sourceName === "default" ? { callSid, sourceName, status: watchView().call } : null,
+      listDeliveries: page(deliveryView()),
+      getDelivery: one("dlv_1", { view: deliveryView(), attempts: [attempt] }),
+      getEndpoint: one("ep_1", endpointView()),
+      listEndpoints: page(endpointView()),
+      getHook: one("hk_1", hookView()),
+      listHooks: page(hookView()),
+    },
+    clock,
+    logger: { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") },
+    metrics: { httpAnswered: (route: string, status: number) => void answered.push({ route, status }) },
+    limits: { apiMaxPerSecond: 0, maxActiveWatches: 200_000, maxEndpoints: 50_000, maxHooks: 100 },
+    version: "0.1.0",
+  };
+  const dependencies = Object.fromEntries(
+    Object.entries(defaults).map(([name, part]) => {
+      const over = parts[name as keyof Parts];
+      return [name, typeof part === "string" || name === "clock" ? part : { ...part, ...(over as object | undefined) }];
+    }),
+  ) as unknown as HttpDependencies;
+  const app = createApp(dependencies);
+
+  /** With the key; a `body` that is no string is sent as JSON. */
+  const send = async (method: string, path: string, body?: unknown, headers: Readonly<Record<string, string>> = {}): Promise<Response> =>
+    app.request(path, {
+      method,
+      headers: { authorization: `Bearer ${apiKey}`, ...(body === undefined ? {} : { "content-type": "application/json" }), ...headers },
+      ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
+    });
+  return { app, clock, send, watchRequests, hookRequests, logged, answered };
+}
+
+export type ProblemBody = {
+  readonly type: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly request_id: string;
+  readonly errors?: readonly { readonly pointer?: string; readonly parameter?: string; readonly detail: string }[];
+  readonly [extension: string]: unknown;
+};
+
+export async function problemOf(response: Response): Promise<ProblemBody> {
+  return (await response.json()) as ProblemBody;
+}
+
+/** Where the faults of a 422 are: pointers into the body, or names of parameters. */
+export async function faultsOf(response: Response): Promise<readonly (string | undefined)[]> {
+  const { errors = [] } = await problemOf(response);
+  return errors.map(({ pointer, parameter }) => pointer ?? parameter);
+}

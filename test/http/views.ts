@@ -1,0 +1,127 @@
+import { callEvent } from "../support/events.ts";
+import { healthy, startMs } from "../support/deliveries.ts";
+import type { Attempt } from "../../src/domain/attempt.ts";
+import type { Delivery } from "../../src/domain/delivery.ts";
+import type { Endpoint } from "../../src/domain/endpoint.ts";
+import type { Watch } from "../../src/domain/watch.ts";
+import type { Account } from "../../src/ports/account-store.ts";
+import type { DeliveryView, EndpointSummary, EndpointView, EventView, HookView, WatchView } from "../../src/ports/read-store.ts";
+
+export const account: Account = {
+  id: "acc_1",
+  name: "default",
+  usesDefaultSource: true,
+  sealedSigningKey: new Uint8Array(),
+  publicKey: "whpk_5vJ3u0o4rJ7hYb6v8Ez1m2cT9qXw0aLk3nPdRfGsHiI=",
+  createdAtMs: startMs,
+};
+
+export const endpointSummary: EndpointSummary = { id: "ep_1", state: "enabled", reason: null, format: "standard", pausedUntilMs: null };
+
+export function watchView(watch: Partial<Watch> = {}, over: Partial<Omit<WatchView, "watch">> = {}): WatchView {
+  return {
+    call: { status: null, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs: null },
+    endpoint: endpointSummary,
+    pendingDeliveries: 0,
+    ...over,
+    watch: {
+      id: "wch_1",
+      accountId: account.id,
+      sourceName: "default",
+      callId: "call_1",
+      callSid: "OUT-1",
+      endpointId: "ep_1",
+      callbackUrl: "https://crm.example.com/hooks/calls",
+      status: "active",
+      endReason: null,
+      events: null,
+      metadata: {},
+      sequence: 0,
+      createdAtMs: startMs,
+      expiresAtMs: startMs + 86_400_000,
+      endedAtMs: null,
+      ...watch,
+    },
+  };
+}
+
+export const eventView: EventView = {
+  event: callEvent(),
+  deliveries: [{ id: "dlv_1", endpointId: "ep_1", status: "pending", attemptCount: 1, nextAttemptAtMs: startMs + 5000 }],
+};
+
+export function deliveryView(delivery: Partial<Delivery> = {}): DeliveryView {
+  return {
+    endpoint: endpointSummary,
+    dueAtMs: startMs + 5000,
+    blockedBySequence: null,
+    leased: false,
+    delivery: {
+      id: "dlv_1",
+      accountId: account.id,
+      eventId: "evt_1",
+      eventType: "call.failure",
+      watchId: "wch_1",
+      callSid: "OUT-1",
+      endpointId: "ep_1",
+      status: "pending",
+      attemptCount: 1,
+      stepsSpent: 1,
+      nextAttemptAtMs: startMs + 5000,
+      firstAttemptAtMs: startMs,
+      firstFailedAtMs: startMs,
+      settledAtMs: null,
+      createdAtMs: startMs,
+      ...delivery,
+    },
+  };
+}
+
+export const attempt: Attempt = {
+  number: 1,
+  startedAtMs: startMs,
+  durationMs: 48.3,
+  statusCode: 500,
+  error: { code: "status", detail: "the receiver answered 500" },
+  responseExcerpt: "oops",
+  decision: "retry",
+};
+
+export function endpointView(endpoint: Partial<Endpoint> = {}, over: Partial<Omit<EndpointView, "endpoint">> = {}): EndpointView {
+  return {
+    hostPausedUntilMs: null,
+    backlog: 0,
+    oldestDueAtMs: null,
+    ...over,
+    endpoint: {
+      id: "ep_1",
+      accountId: account.id,
+      url: "https://crm.example.com/hooks/calls",
+      origin: "https://crm.example.com:443",
+      format: "standard",
+      headerNames: ["x-api-key"],
+      signatures: ["v1"],
+      late: "send",
+      maxInFlight: null,
+      maxPerSecond: null,
+      state: "enabled",
+      reason: null,
+      sinceMs: null,
+      health: healthy,
+      createdAtMs: startMs,
+      ...endpoint,
+    },
+  };
+}
+
+export function hookView(hook: Partial<HookView> = {}): HookView {
+  return {
+    id: "hk_1",
+    accountId: account.id,
+    url: "https://hooks.zapier.com/hooks/standard/1/abc/",
+    events: null,
+    endpoint: { ...endpointSummary, format: "flat" },
+    createdAtMs: startMs,
+    ...hook,
+  };
+}

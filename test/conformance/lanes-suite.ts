@@ -53,9 +53,9 @@ export function lanesSuite(backend: StoreBackend): void {
       const overtakesAtMs = startMs + 10 * second + testPolicy.orderHoldMs;
       expect(await world.claim()).toEqual({ jobs: [], nextDueAtMs: overtakesAtMs });
       world.nowMs = overtakesAtMs;
-      const second_ = only((await world.claim()).jobs);
-      expect(second_.event.type).toBe("call.calling");
-      await world.record(second_, ok);
+      const overtaking = only((await world.claim()).jobs);
+      expect(overtaking.event.type).toBe("call.calling");
+      await world.record(overtaking, ok);
       world.pass(10 * minute);
       expect(typesOf((await world.claim()).jobs)).toEqual(["call.queued"]);
     });

@@ -18,7 +18,8 @@ export function lifecycleSuite(backend: StoreBackend): void {
         createdAtMs: startMs,
       });
       expect((await world.account("one")).id).toBe(first.id);
-      expect(await world.store.findOldestAccount()).not.toBeNull();
+      await world.account("two");
+      expect(await world.store.findOldestAccount()).toEqual(first);
       expect(await world.store.getAccount(first.id)).toEqual(first);
       expect(await world.store.getAccount("acc_unknown")).toBeNull();
     });

@@ -245,68 +245,6 @@ export function registrationSuite(backend: StoreBackend): void {
         expect(typesOf((await world.see("OUT-sandbox-success", "queued")).jobs)).toEqual(["call.queued"]);
       });
     });
-
-    describe("removal", () => {
-      it("cancels an active watch and what it is owed, and keeps its events", async () => {
-        const world = await open();
-        const { view } = await world.watch("OUT-1");
-        const job = only((await world.see("OUT-1", "queued")).jobs);
-        const { accountId, id: watchId } = view.watch;
-        await world.store.releaseDeliveries([job]);
-        const removed = await world.store.removeWatch({ accountId, watchId, purge: false, nowMs: world.nowMs });
-        expect(removed).toMatchObject({ kind: "removed", call: null, notices: [{ watchId, sequence: 1 }] });
-        expect((await world.store.getWatch(accountId, watchId))?.watch).toMatchObject({ status: "canceled", endReason: "deleted" });
-        expect((await world.deliveryOf(job)).view.delivery.status).toBe("canceled");
-        expect((await world.claim()).jobs).toEqual([]);
-        expect(await world.store.claimOne({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs })).toEqual({
-          kind: "watch_deleted",
-        });
-        expect((await world.store.listWatchEvents({ accountId, watchId, limit: 5, cursor: null }))?.data).toHaveLength(1);
-      });
-
-      it("leaves an ended watch its status, and sends nothing more for it", async () => {
-        const world = await open();
-        const { view } = await world.watch("OUT-1");
-        const job = only((await world.see("OUT-1", "success")).jobs);
-        await world.record(job, { kind: "failed", code: "reset", detail: "", statusCode: null, permanent: false });
-        const { accountId, id: watchId } = view.watch;
-        expect(await world.store.removeWatch({ accountId, watchId, purge: false, nowMs: world.nowMs })).toMatchObject({
-          kind: "removed",
-          notices: [],
-        });
-        expect((await world.store.getWatch(accountId, watchId))?.watch).toMatchObject({ status: "completed", endReason: null });
-        world.pass(day);
-        expect((await world.claim()).jobs).toEqual([]);
-        expect(await world.store.claimOne({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs })).toEqual({
-          kind: "watch_deleted",
-        });
-      });
-
-      it("erases a purged watch with everything told for it; an attempt on the wire is forgotten", async () => {
-        const world = await open();
-        const { view } = await world.watch("OUT-1");
-        const job = only((await world.see("OUT-1", "queued")).jobs);
-        const { accountId, id: watchId } = view.watch;
-        await world.store.removeWatch({ accountId, watchId, purge: true, nowMs: world.nowMs });
-        expect(await world.attempt(job)).toEqual({ kind: "fenced" });
-        expect(await world.store.getWatch(accountId, watchId)).toBeNull();
-        expect(await world.store.getEvent(accountId, job.event.id)).toBeNull();
-        expect(await world.store.getDelivery(accountId, job.deliveryId)).toBeNull();
-        expect(await world.store.getCall({ accountId, sourceName: "default", callSid: "OUT-1" })).toBeNull();
-        expect((await world.store.readFigures()).watchesByStatus["active"]).toBe(0);
-        expect((await world.store.readFigures()).deliveriesByStatus["pending"]).toBe(0);
-        await world.watch("OUT-1");
-      });
-
-      it("records an attempt that was on the wire, and leaves the delivery canceled", async () => {
-        const world = await open();
-        const { view } = await world.watch("OUT-1");
-        const job = only((await world.see("OUT-1", "queued")).jobs);
-        await world.store.removeWatch({ accountId: view.watch.accountId, watchId: view.watch.id, purge: false, nowMs: world.nowMs });
-        expect((await world.record(job)).delivery.status).toBe("canceled");
-        expect((await world.deliveryOf(job)).attempts).toHaveLength(1);
-      });
-    });
   });
 }
 

@@ -4,8 +4,10 @@ import { endpointsSuite } from "./endpoints-suite.ts";
 import { hooksSuite } from "./hooks-suite.ts";
 import { lanesSuite } from "./lanes-suite.ts";
 import { lifecycleSuite } from "./lifecycle-suite.ts";
+import { manualSuite } from "./manual-suite.ts";
 import { readingSuite } from "./reading-suite.ts";
 import { registrationSuite } from "./registration-suite.ts";
+import { removalSuite } from "./removal-suite.ts";
 import { retentionSuite } from "./retention-suite.ts";
 import type { StoreBackend } from "./store-backend.ts";
 import { transitionsSuite } from "./transitions-suite.ts";
@@ -14,9 +16,11 @@ import { transitionsSuite } from "./transitions-suite.ts";
 export function storeSuite(backend: StoreBackend): void {
   describe(`store: ${backend.name}`, () => {
     registrationSuite(backend);
+    removalSuite(backend);
     transitionsSuite(backend);
     hooksSuite(backend);
     deliveriesSuite(backend);
+    manualSuite(backend);
     lanesSuite(backend);
     endpointsSuite(backend);
     readingSuite(backend);

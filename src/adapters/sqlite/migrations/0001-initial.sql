@@ -9,11 +9,14 @@ create table accounts (
 ) strict;
 create index accounts_by_default_secret on accounts (default_secret_id) where default_secret_id is not null;
 
--- What quotas ask about, kept by the triggers at the end: counting rows would cost the more the fuller an account is.
+-- What quotas and gauges ask about, kept by the triggers at the end: counting rows would cost the more the fuller an account is.
 create table account_usage (
   account_id text primary key references accounts (id) on delete cascade,
-  active_watches integer not null default 0,
-  endpoints integer not null default 0
+  endpoints integer not null default 0,
+  active integer not null default 0,
+  completed integer not null default 0,
+  ended integer not null default 0,
+  canceled integer not null default 0
 ) strict, without rowid;
 
 create table api_keys (
@@ -215,17 +218,13 @@ create table attempts (
   primary key (delivery_id, number)
 ) strict, without rowid;
 
--- Gauges, kept by triggers: metrics are scraped while the writer has better to do than count.
-create table row_counts (
-  kind text not null,
-  status text not null,
-  n integer not null default 0,
-  primary key (kind, status)
+-- Deliveries by status: metrics are scraped while the writer has better to do than count.
+create table delivery_counts (
+  status text primary key,
+  n integer not null default 0
 ) strict, without rowid;
-insert into row_counts (kind, status) values
-  ('watch', 'active'), ('watch', 'completed'), ('watch', 'ended'), ('watch', 'canceled'),
-  ('delivery', 'pending'), ('delivery', 'delivered'), ('delivery', 'exhausted'), ('delivery', 'failed'),
-  ('delivery', 'canceled'), ('delivery', 'superseded'), ('delivery', 'expired');
+insert into delivery_counts (status) values
+  ('pending'), ('delivered'), ('exhausted'), ('failed'), ('canceled'), ('superseded'), ('expired');
 
 create trigger account_made after insert on accounts begin
   insert into account_usage (account_id) values (new.id);
@@ -237,23 +236,31 @@ create trigger endpoint_deleted after delete on endpoints begin
   update account_usage set endpoints = endpoints - 1 where account_id = old.account_id;
 end;
 create trigger watch_made after insert on watches begin
-  update row_counts set n = n + 1 where kind = 'watch' and status = new.status;
-  update account_usage set active_watches = active_watches + (new.status = 'active') where account_id = new.account_id;
+  update account_usage set
+    active = active + (new.status = 'active'), completed = completed + (new.status = 'completed'),
+    ended = ended + (new.status = 'ended'), canceled = canceled + (new.status = 'canceled')
+  where account_id = new.account_id;
 end;
 create trigger watch_changed after update of status on watches when old.status <> new.status begin
-  update row_counts set n = n + iif(status = new.status, 1, -1) where kind = 'watch' and status in (old.status, new.status);
-  update account_usage set active_watches = active_watches + (new.status = 'active') - (old.status = 'active') where account_id = new.account_id;
+  update account_usage set
+    active = active + (new.status = 'active') - (old.status = 'active'),
+    completed = completed + (new.status = 'completed') - (old.status = 'completed'),
+    ended = ended + (new.status = 'ended') - (old.status = 'ended'),
+    canceled = canceled + (new.status = 'canceled') - (old.status = 'canceled')
+  where account_id = new.account_id;
 end;
 create trigger watch_deleted after delete on watches begin
-  update row_counts set n = n - 1 where kind = 'watch' and status = old.status;
-  update account_usage set active_watches = active_watches - (old.status = 'active') where account_id = old.account_id;
+  update account_usage set
+    active = active - (old.status = 'active'), completed = completed - (old.status = 'completed'),
+    ended = ended - (old.status = 'ended'), canceled = canceled - (old.status = 'canceled')
+  where account_id = old.account_id;
 end;
 create trigger delivery_made after insert on deliveries begin
-  update row_counts set n = n + 1 where kind = 'delivery' and status = new.status;
+  update delivery_counts set n = n + 1 where status = new.status;
 end;
 create trigger delivery_changed after update of status on deliveries when old.status <> new.status begin
-  update row_counts set n = n + iif(status = new.status, 1, -1) where kind = 'delivery' and status in (old.status, new.status);
+  update delivery_counts set n = n + iif(status = new.status, 1, -1) where status in (old.status, new.status);
 end;
 create trigger delivery_deleted after delete on deliveries begin
-  update row_counts set n = n - 1 where kind = 'delivery' and status = old.status;
+  update delivery_counts set n = n - 1 where status = old.status;
 end;

@@ -9,8 +9,8 @@ import { integer, integerOrNull, text } from "../tables/rows.ts";
  * Leases what is due, the hosts waiting longest first, each within its room. While an endpoint or host has a pause
  * behind it (consecutive_pauses > 0) one delivery of it is out at a time, until a 2xx.
  *
- * The cost is that of what is claimed, not of what is owed: 0.2 ms with 10,000 owed to a dead endpoint, 1 ms for 64 of
- * 100,000 endpoints that came due together.
+ * The cost is that of what is claimed, not of what is owed: with 10,000 owed to an endpoint without room 0.5 ms, the way
+ * to the thread and back included; 64 of 100,000 endpoints of a host that came due together 6 ms, 0.1 ms a job.
  */
 export function claimDue(db: Database, request: ClaimRequest): ClaimResult {
   const claim = new Claim(db, request);

@@ -21,12 +21,12 @@ export function registerHook(db: Database, draft: HookDraft): RegisterHookResult
   const named = nameEndpoint(db, accountId, draft.endpoint, quotas.maxEndpoints, nowMs);
   if (named.kind !== "endpoint") return named;
   if (same !== undefined) return { kind: "existing", view: readHook(db, text(same, "id")) };
-  if (named.disabled) enableIfDisabled(db, named.id, nowMs);
+  if (named.summary.state === "disabled") enableIfDisabled(db, named.summary.id, nowMs);
   db.run(
     "insert into hooks (id, account_id, endpoint_id, events, created_at) values (?, ?, ?, ?, ?)",
     draft.id,
     accountId,
-    named.id,
+    named.summary.id,
     draft.events === null ? null : JSON.stringify(draft.events),
     nowMs,
   );

@@ -1,6 +1,9 @@
+import type { CallStatus } from "../../../domain/call.ts";
 import { decideRepeat, isKnown } from "../../../domain/registration.ts";
 import { planFirstTelling } from "../../../domain/transition.ts";
+import type { Watch } from "../../../domain/watch.ts";
 import type { WatchedCall } from "../../../ports/call-store.ts";
+import type { EndpointSummary } from "../../../ports/read-store.ts";
 import type { RegisterWatchResult, WatchDraft } from "../../../ports/registration-store.ts";
 import type { Database, Row } from "../database.ts";
 import { enableIfDisabled, nameEndpoint } from "../tables/endpoints.ts";
@@ -10,6 +13,8 @@ import { activeWatches, hooksOf, writePlanned } from "../tables/telling.ts";
 import { usageOf } from "../tables/usage.ts";
 import { watchSelect, watchViewOf } from "../tables/views.ts";
 import { readWatchedCall } from "../tables/watched-call.ts";
+
+type Created = Extract<RegisterWatchResult, { kind: "created" }>;
 
 /** Each draft by itself, in order, all in the one transaction. A draft that is refused has written nothing. */
 export function registerWatches(db: Database, drafts: readonly WatchDraft[]): readonly RegisterWatchResult[] {
@@ -34,7 +39,8 @@ function registerWatch(db: Database, draft: WatchDraft): RegisterWatchResult {
   const named: NamedEndpoint | null = draft.endpoint === null ? null : nameEndpoint(db, accountId, draft.endpoint, maxEndpoints, nowMs);
   if (named !== null && named.kind !== "endpoint") return named;
   if (repeat.kind === "existing") return { kind: "existing", view: readView(db, repeat.watchId) };
-  if (named?.disabled === true) enableIfDisabled(db, named.id, nowMs);
+  const endpoint = named?.summary ?? null;
+  if (endpoint?.state === "disabled") enableIfDisabled(db, endpoint.id, nowMs);
 
   const callId = known === undefined ? makeCall(db, draft) : reviveCall(db, known, draft);
   db.run(
@@ -42,15 +48,16 @@ function registerWatch(db: Database, draft: WatchDraft): RegisterWatchResult {
     draft.id,
     accountId,
     callId,
-    named?.id ?? null,
+    endpoint?.id ?? null,
     draft.events === null ? null : JSON.stringify(draft.events),
     JSON.stringify(draft.metadata),
     nowMs,
     draft.expiresAtMs,
   );
-  const told = known === undefined ? { notices: [], jobs: [] } : tellIfKnown(db, callId, draft);
-  const call = known === undefined ? newCallOf(draft) : readWatchedCall(db, callId);
-  return { kind: "created", view: readView(db, draft.id), showsGeneratedSecret: named?.showsGeneratedSecret ?? false, call, ...told };
+  const showsGeneratedSecret = named?.showsGeneratedSecret ?? false;
+  if (known === undefined && endpoint?.state !== "disabled") return { kind: "created", showsGeneratedSecret, ...firstOf(draft, endpoint) };
+  const told = tellIfKnown(db, callId, draft);
+  return { kind: "created", view: readView(db, draft.id), showsGeneratedSecret, call: readWatchedCall(db, callId), ...told };
 }
 
 /** The newest watch of the account on the same call for the same URL. */
@@ -75,21 +82,41 @@ function makeCall(db: Database, draft: WatchDraft): string {
   return draft.callId;
 }
 
-/** What `readWatchedCall` would say of a call just made: batches are mostly those, and each read counts. */
-function newCallOf(draft: WatchDraft): WatchedCall {
-  return {
-    callId: draft.callId,
-    sourceName: draft.sourceName,
-    callSid: draft.callSid,
-    scope: draft.scope,
-    accountId: draft.accountId,
-    status: { status: null, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs: null },
+/** The first watch of a call just made, as the rows would say it: batches are mostly those, and reading each back costs a third of them. */
+function firstOf(draft: WatchDraft, endpoint: EndpointSummary | null): Pick<Created, "view" | "call" | "notices" | "jobs"> {
+  const { id, accountId, sourceName, scope, callSid, callId, events, metadata, expiresAtMs, nowMs } = draft;
+  const status: CallStatus = { status: null, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs: null };
+  const watch: Watch = {
+    id,
+    accountId,
+    sourceName,
+    callId,
+    callSid,
+    endpointId: endpoint?.id ?? null,
+    callbackUrl: draft.endpoint?.url ?? null,
+    status: "active",
+    endReason: null,
+    events,
+    metadata,
+    sequence: 0,
+    createdAtMs: nowMs,
+    expiresAtMs,
+    endedAtMs: null,
+  };
+  const call: WatchedCall = {
+    callId,
+    sourceName,
+    callSid,
+    scope,
+    accountId,
+    status,
     version: 1,
-    createdAtMs: draft.nowMs,
-    youngestWatchAtMs: draft.nowMs,
-    earliestDeadlineAtMs: draft.expiresAtMs,
+    createdAtMs: nowMs,
+    youngestWatchAtMs: nowMs,
+    earliestDeadlineAtMs: expiresAtMs,
     untold: false,
   };
+  return { view: { watch, call: status, endpoint, pendingDeliveries: 0 }, call, notices: [], jobs: [] };
 }
 
 /** A call whose life begins anew forgets its status; hooks are told its transitions again, for their numbers go on. */

@@ -1,30 +1,36 @@
+import type { EndpointSummary } from "../../../ports/read-store.ts";
 import type { EndpointConflict, EndpointDraft, QuotaExceeded } from "../../../ports/registration-store.ts";
 import type { Database, Row } from "../database.ts";
 import { oweAnew } from "./lanes.ts";
 import { text, textOrNull } from "./rows.ts";
 import { insertSecret } from "./secrets.ts";
 import { usageOf } from "./usage.ts";
+import { summaryColumns, summaryOf } from "./views.ts";
 
 export type NamedEndpoint =
-  | { readonly kind: "endpoint"; readonly id: string; readonly disabled: boolean; readonly showsGeneratedSecret: boolean }
+  | { readonly kind: "endpoint"; readonly summary: EndpointSummary; readonly showsGeneratedSecret: boolean }
   | EndpointConflict
   | QuotaExceeded;
 
 /** The endpoint of a draft's URL: the one there if nothing given disagrees with it, else a new one. Nothing is written for a conflict. */
 export function nameEndpoint(db: Database, accountId: string, draft: EndpointDraft, maxEndpoints: number, nowMs: number): NamedEndpoint {
-  const existing = db.get(
-    "select id, format, headers_fingerprint, state from endpoints where account_id = ? and url = ?",
-    accountId,
-    draft.url,
-  );
+  const existing = readNamed(db, accountId, draft.url);
   if (existing !== undefined) {
     const fields = differences(db, existing, draft);
     if (fields.length > 0) return { kind: "endpoint_differs", endpointId: text(existing, "id"), fields };
-    return { kind: "endpoint", id: text(existing, "id"), disabled: existing["state"] === "disabled", showsGeneratedSecret: false };
+    return { kind: "endpoint", summary: summaryOf(existing, text(existing, "id")), showsGeneratedSecret: false };
   }
   if (maxEndpoints > 0 && usageOf(db, accountId).endpoints >= maxEndpoints)
     return { kind: "quota_exceeded", quota: "endpoints", limit: maxEndpoints };
-  return { kind: "endpoint", id: draft.id, disabled: false, showsGeneratedSecret: makeEndpoint(db, accountId, draft, nowMs) };
+  const showsGeneratedSecret = makeEndpoint(db, accountId, draft, nowMs);
+  const made = readNamed(db, accountId, draft.url);
+  if (made === undefined) throw new Error(`no endpoint ${draft.id}`);
+  return { kind: "endpoint", summary: summaryOf(made, draft.id), showsGeneratedSecret };
+}
+
+function readNamed(db: Database, accountId: string, url: string): Row | undefined {
+  const sql = `select p.id, p.headers_fingerprint, ${summaryColumns} from endpoints p join hosts h on h.id = p.host_id where p.account_id = ? and p.url = ?`;
+  return db.get(sql, accountId, url);
 }
 
 /**
@@ -48,7 +54,7 @@ export function enableIfDisabled(db: Database, endpointId: string, nowMs: number
 
 function differences(db: Database, existing: Row, draft: EndpointDraft): EndpointConflict["fields"] {
   const fields: EndpointConflict["fields"][number][] = [];
-  if (draft.format !== null && draft.format !== existing["format"]) fields.push("format");
+  if (draft.format !== null && draft.format !== existing["p_format"]) fields.push("format");
   if (draft.headers !== null) {
     const fingerprint = textOrNull(existing, "headers_fingerprint");
     const same = fingerprint === null ? draft.headers.names.length === 0 : draft.headers.fingerprints.includes(fingerprint);

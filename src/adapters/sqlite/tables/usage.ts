@@ -2,6 +2,6 @@ import type { Database } from "../database.ts";
 
 /** How much of its quotas an account uses; triggers keep it. */
 export function usageOf(db: Database, accountId: string): { readonly activeWatches: number; readonly endpoints: number } {
-  const row = db.get("select active_watches, endpoints from account_usage where account_id = ?", accountId);
-  return { activeWatches: Number(row?.["active_watches"] ?? 0), endpoints: Number(row?.["endpoints"] ?? 0) };
+  const row = db.get("select active, endpoints from account_usage where account_id = ?", accountId);
+  return { activeWatches: Number(row?.["active"] ?? 0), endpoints: Number(row?.["endpoints"] ?? 0) };
 }

@@ -2,7 +2,8 @@ import type { DeliveryView, EndpointSummary, EndpointView, EventView, HookView, 
 import type { Database, Row } from "../database.ts";
 import { callStatusOf, deliveryOf, endpointOf, eventOf, filterOf, integer, integerOrNull, text, textOrNull, watchOf } from "./rows.ts";
 
-const summaryColumns = `p.url as callback_url, p.state as p_state, p.reason as p_reason, p.format as p_format,
+/** What `summaryOf` reads; `p` is the endpoint, `h` its host. */
+export const summaryColumns = `p.url as callback_url, p.state as p_state, p.reason as p_reason, p.format as p_format,
   max(coalesce(p.paused_until, 0), coalesce(h.paused_until, 0)) as p_paused_until`;
 
 export const watchSelect = `
@@ -101,7 +102,7 @@ export function eventViewOf(db: Database, row: Row): EventView {
   };
 }
 
-function summaryOf(row: Row, id: string): EndpointSummary {
+export function summaryOf(row: Row, id: string): EndpointSummary {
   const pausedUntilMs = integer(row, "p_paused_until");
   return {
     id,

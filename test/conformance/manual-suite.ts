@@ -1,0 +1,115 @@
+import { describe, expect, it } from "vitest";
+import { answered, expectKind, hour, minute, only, startMs } from "../support/store-drafts.ts";
+import { owe } from "./deliveries-suite.ts";
+import { worlds } from "./store-backend.ts";
+import type { StoreBackend } from "./store-backend.ts";
+
+const receiver = "https://receiver.example/hook";
+const broken = { kind: "failed", code: "connect", detail: "refused", statusCode: null, permanent: false } as const;
+
+export function manualSuite(backend: StoreBackend): void {
+  describe("deliveries by hand", () => {
+    const open = worlds(backend);
+
+    it("one attempt now, ahead of schedule, pause and order; failure leaves the schedule", async () => {
+      const world = await open();
+      const job = only(await owe(world, [receiver]));
+      const { id: accountId } = await world.account();
+      await world.record(only((await world.claim()).jobs), answered(503, "600"));
+      const claimed = await world.store.claimOne({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs });
+      const manual = expectKind(claimed, "claimed").job;
+      expect(manual).toMatchObject({ mode: "manual", attemptNumber: 2 });
+      expect(await world.store.claimOne({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs })).toEqual({ kind: "in_flight" });
+      const failed = await world.record(manual, broken);
+      expect(failed.delivery).toMatchObject({
+        status: "pending",
+        stepsSpent: 0,
+        attemptCount: 2,
+        nextAttemptAtMs: startMs + 10 * minute,
+      });
+      world.pass(10 * minute);
+      expect((await world.claim()).jobs).toHaveLength(1);
+    });
+
+    it("settles what was given up", async () => {
+      const world = await open({ scheduleMs: [0] });
+      const job = only(await owe(world, [receiver]));
+      const { id: accountId } = await world.account();
+      expect((await world.record(only((await world.claim()).jobs), broken)).delivery.status).toBe("exhausted");
+      const manual = expectKind(await world.store.claimOne({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs }), "claimed").job;
+      expect((await world.record(manual)).delivery.status).toBe("delivered");
+      expect(await world.store.claimOne({ accountId, deliveryId: "dlv_unknown", nowMs: world.nowMs })).toEqual({ kind: "unknown" });
+      const other = await world.account("other");
+      expect(await world.store.claimOne({ accountId: other.id, deliveryId: job.deliveryId, nowMs: world.nowMs })).toEqual({
+        kind: "unknown",
+      });
+    });
+
+    it("a test is one delivery for one moment", async () => {
+      const world = await open();
+      const { view } = await world.watch("OUT-1");
+      const { accountId } = view.watch;
+      const endpointId = view.endpoint?.id ?? "";
+      const { job } = expectKind(await world.store.createTest({ accountId, endpointId, nowMs: world.nowMs }), "claimed");
+      expect(job).toMatchObject({
+        mode: "manual",
+        event: { type: "endpoint.test", timestampMs: startMs, data: { watchId: null, sequence: null, metadata: {} } },
+      });
+      expect(await world.record(job, answered(500))).toMatchObject({
+        delivery: { status: "failed" },
+        jobs: [],
+        endpoint: { health: { consecutiveFailures: 0 } },
+      });
+      const dropped = expectKind(await world.store.createTest({ accountId, endpointId, nowMs: world.nowMs }), "claimed").job;
+      await world.store.releaseDeliveries([dropped]);
+      expect((await world.deliveryOf(dropped)).view.delivery.status).toBe("canceled");
+      expect((await world.claim()).jobs).toEqual([]);
+      expect(await world.store.createTest({ accountId, endpointId: "ep_unknown", nowMs: world.nowMs })).toEqual({ kind: "unknown" });
+    });
+
+    it("recovers what was given up in the span, once, with a fresh schedule", async () => {
+      const world = await open({ scheduleMs: [0, minute] });
+      const { view } = await world.watch("OUT-1", { url: receiver });
+      const { accountId } = view.watch;
+      const endpointId = view.endpoint?.id ?? "";
+      await world.watch("OUT-2", { url: receiver });
+      const early = only((await world.see("OUT-1", "queued")).jobs);
+      await world.record(early, broken);
+      world.pass(hour);
+      await world.record(only((await world.claim()).jobs), broken);
+      const gone = only((await world.see("OUT-2", "queued")).jobs);
+      await world.record(gone, { ...broken, permanent: true });
+      expect((await world.deliveryOf(gone)).view.delivery.status).toBe("failed");
+      const recover = (sinceMs: number, untilMs: number) =>
+        world.store.recover({ accountId, endpointId, sinceMs, untilMs, nowMs: world.nowMs });
+      expect(await recover(startMs + 1, startMs + hour - 1)).toEqual({ kind: "recovered", count: 0 });
+      expect(await recover(startMs, startMs + hour)).toEqual({ kind: "recovered", count: 2 });
+      expect(await recover(startMs, startMs + hour)).toEqual({ kind: "recovered", count: 0 });
+      const { jobs } = await world.claim();
+      expect(jobs.map((job) => [job.attemptNumber, job.stepsSpent])).toEqual([
+        [3, 0],
+        [2, 0],
+      ]);
+      expect(await world.store.recover({ accountId, endpointId: "ep_unknown", sinceMs: 0, untilMs: 1, nowMs: world.nowMs })).toEqual({
+        kind: "unknown",
+      });
+    });
+
+    it("recovers nothing of a deleted watch", async () => {
+      const world = await open({ scheduleMs: [0] });
+      const { view } = await world.watch("OUT-1");
+      await world.record(only((await world.see("OUT-1", "success")).jobs), broken);
+      const { accountId, id: watchId } = view.watch;
+      await world.store.removeWatch({ accountId, watchId, purge: false, nowMs: world.nowMs });
+      expect(
+        await world.store.recover({
+          accountId,
+          endpointId: view.endpoint?.id ?? "",
+          sinceMs: 0,
+          untilMs: world.nowMs,
+          nowMs: world.nowMs,
+        }),
+      ).toEqual({ kind: "recovered", count: 0 });
+    });
+  });
+}

@@ -44,8 +44,6 @@ export function listen(app: Fetchable, { host, port }: { readonly host: string; 
     maxHeaderSize: maxHeaderBytes,
     connectionsCheckingInterval: 5000,
   };
-  // An app answers its own errors: this is only for what never reaches it, such as a Host that is no host.
-  const errorHandler = (error: unknown) => new Response(...unreadableAnswer(error instanceof RequestError ? badRequest : internalError));
   const server = createServer(
     options,
     getRequestListener((request) => app.fetch(request), { errorHandler }),
@@ -86,6 +84,11 @@ export function listen(app: Fetchable, { host, port }: { readonly host: string; 
       resolve({ port: typeof address === "object" && address !== null ? address.port : port, close });
     });
   });
+}
+
+/** An app answers its own errors: this is only for what never reaches it, such as a Host that is no host. */
+function errorHandler(error: unknown): Response {
+  return new Response(...unreadableAnswer(error instanceof RequestError ? badRequest : internalError));
 }
 
 function unreadableAnswer(fault: Unreadable): [string, { status: number; headers: Record<string, string> }] {

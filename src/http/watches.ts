@@ -34,7 +34,7 @@ const batchAnswerSchema = z
   .object({
     results: z.array(
       z.union([
-        z.object({ status: z.literal([200, 201]), watch: watchSchema }),
+        z.object({ status: z.union([z.literal(200), z.literal(201)]), watch: watchSchema }),
         z.object({ status: z.number().int(), problem: problemSchema }),
       ]),
     ),

@@ -4,6 +4,8 @@ import { apiKey, createTestApi, faultsOf, problemOf } from "./test-api.ts";
 
 const watch = { call_sid: "OUT-1", callback_url: "https://crm.example.com/hooks/calls" };
 
+const refuse = () => Promise.reject(new CursorInvalid());
+
 describe("who asks", () => {
   test.each([
     ["Authorization", { authorization: `Bearer ${apiKey}` }],
@@ -242,7 +244,6 @@ describe("query parameters", () => {
   });
 
   test("a cursor nobody made is the parameter's fault", async () => {
-    const refuse = () => Promise.reject(new CursorInvalid());
     const { send } = createTestApi({ store: { listWatches: refuse, readFeed: refuse } });
     expect(await faultsOf(await send("GET", "/v1/watches?cursor=x"))).toEqual(["cursor"]);
     expect(await faultsOf(await send("GET", "/v1/events?after=x"))).toEqual(["after"]);

@@ -9,6 +9,20 @@ export const apiKey = "rb_0123456789abcdef01234567";
 type Parts = { readonly [Part in keyof HttpDependencies]?: Partial<HttpDependencies[Part]> };
 export type Logged = { readonly level: string; readonly message: string; readonly fields: Readonly<Record<string, unknown>> };
 
+const created = (request: WatchRequest) => ({
+  kind: "created" as const,
+  view: watchView({ callSid: request.callSid, callbackUrl: request.callbackUrl, events: request.events, metadata: request.metadata }),
+  signingSecret: null,
+});
+const one =
+  <T>(knownId: string, value: T) =>
+  (_accountId: string, id: string) =>
+    Promise.resolve(id === knownId ? value : null);
+const page =
+  <T>(value: T) =>
+  () =>
+    Promise.resolve({ data: [value], nextCursor: null });
+
 /**
  * The API on ports that know one of everything (`wch_1`, `ep_1`, …), all of one account, and remember what they were
  * asked. `parts` replaces single methods of theirs.
@@ -19,21 +33,8 @@ export function createTestApi(parts: Parts = {}) {
   const hookRequests: HookRequest[] = [];
   const logged: Logged[] = [];
   const answered: { readonly route: string; readonly status: number }[] = [];
-  const created = (request: WatchRequest) => ({
-    kind: "created" as const,
-    view: watchView({ callSid: request.callSid, callbackUrl: request.callbackUrl, events: request.events, metadata: request.metadata }),
-    signingSecret: null,
-  });
   const log = (level: string) => (fields: Readonly<Record<string, unknown>>, message: string) =>
     void logged.push({ level, message, fields });
-  const one =
-    <T>(knownId: string, value: T) =>
-    (_accountId: string, id: string) =>
-      Promise.resolve(id === knownId ? value : null);
-  const page =
-    <T>(value: T) =>
-    () =>
-      Promise.resolve({ data: [value], nextCursor: null });
 
   const defaults = {
     registration: {

@@ -1,0 +1,294 @@
+import { describe, expect, test } from "vitest";
+import type { EndpointChange, ManualRefusal } from "../../src/ports/bridge.ts";
+import { healthy, startMs } from "../support/deliveries.ts";
+import { createTestApi, faultsOf, problemOf } from "./test-api.ts";
+import { deliveryView, endpointView } from "./views.ts";
+
+const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+const stateOf = async (view: ReturnType<typeof endpointView>) => {
+  const { send } = createTestApi({ store: { getEndpoint: async () => view } });
+  const { state, reason, paused_until } = (await (await send("GET", "/v1/endpoints/ep_1")).json()) as Record<string, unknown>;
+  return [state, reason, paused_until];
+};
+const pausedTo = (pausedUntilMs: number) => ({ ...healthy, pausedUntilMs, pauseReason: "rate_limited" as const });
+
+describe("an endpoint's state", () => {
+  test.each([
+    ["nothing is wrong", endpointView(), ["enabled", null, null]],
+    ["its own pause runs", endpointView({ health: pausedTo(startMs + 1) }), ["paused", "rate_limited", "2026-11-24T12:00:00.001Z"]],
+    ["its own pause is over", endpointView({ health: pausedTo(startMs) }), ["enabled", null, null]],
+    ["its host's pause runs", endpointView({}, { hostPausedUntilMs: startMs + 5 }), ["paused", "host_paused", "2026-11-24T12:00:00.005Z"]],
+    [
+      "its own is over, its host's runs",
+      endpointView({ health: pausedTo(startMs) }, { hostPausedUntilMs: startMs + 5 }),
+      ["paused", "host_paused", "2026-11-24T12:00:00.005Z"],
+    ],
+    ["its owner paused it", endpointView({ state: "paused", reason: "client" }), ["paused", "client", null]],
+    [
+      "it is disabled while a pause runs",
+      endpointView({ state: "disabled", reason: "gone", health: pausedTo(startMs + 1) }),
+      ["disabled", "gone", null],
+    ],
+  ])("%s", async (_name, view, state) => {
+    expect(await stateOf(view)).toEqual(state);
+  });
+
+  test("all keys are there and no secret", async () => {
+    const { send } = createTestApi();
+    expect(await (await send("GET", "/v1/endpoints/ep_1")).json()).toEqual({
+      id: "ep_1",
+      url: "https://crm.example.com/hooks/calls",
+      format: "standard",
+      headers: ["x-api-key"],
+      signatures: ["v1"],
+      late: "send",
+      max_in_flight: null,
+      max_per_second: null,
+      state: "enabled",
+      reason: null,
+      since: null,
+      paused_until: null,
+      last_success_at: null,
+      backlog: 0,
+      oldest_due_at: null,
+      explain: "nothing is owed",
+      created_at: "2026-11-24T12:00:00.000Z",
+    });
+  });
+});
+
+describe("PATCH /v1/endpoints/{id}", () => {
+  test.each<[object, EndpointChange]>([
+    [{}, {}],
+    [
+      { format: "form", late: "drop", state: "paused" },
+      { format: "form", late: "drop", state: "paused" },
+    ],
+    [{ headers: {} }, { headers: {} }],
+    [
+      { max_in_flight: 1000, max_per_second: 0.1 },
+      { maxInFlight: 1000, maxPerSecond: 0.1 },
+    ],
+    [
+      { max_per_second: null, signatures: ["v1", "v1a"] },
+      { maxPerSecond: null, signatures: ["v1", "v1a"] },
+    ],
+  ])("%j is a change", async (body, change) => {
+    const changes: EndpointChange[] = [];
+    const { send } = createTestApi({
+      endpointAdministration: {
+        patch: async (_account, _id, given) => {
+          changes.push(given);
+          return endpointView();
+        },
+      },
+    });
+    expect((await send("PATCH", "/v1/endpoints/ep_1", body)).status).toBe(200);
+    expect(changes).toEqual([change]);
+  });
+
+  test.each<[object, readonly string[]]>([
+    [{ max_in_flight: 0 }, ["/max_in_flight"]],
+    [{ max_in_flight: 1001 }, ["/max_in_flight"]],
+    [{ max_in_flight: 1.5 }, ["/max_in_flight"]],
+    [{ max_per_second: 0 }, ["/max_per_second"]],
+    [{ max_per_second: 10_001 }, ["/max_per_second"]],
+    [{ max_per_second: "5" }, ["/max_per_second"]],
+    [{ signatures: [] }, ["/signatures"]],
+    [{ signatures: ["v1a"] }, ["/signatures"]],
+    [{ signatures: ["v2"] }, ["/signatures/0"]],
+    [{ late: "never" }, ["/late"]],
+    [{ state: "gone" }, ["/state"]],
+    [{ headers: { "content-type": "text/plain" } }, ["/headers/content-type"]],
+    [{ url: "https://other.example/" }, ["/url"]],
+    [{ signing_secret: secret }, ["/signing_secret"]],
+  ])("%j is 422", async (body, pointers) => {
+    const { send } = createTestApi();
+    const response = await send("PATCH", "/v1/endpoints/ep_1", body);
+    expect(response.status).toBe(422);
+    expect(await faultsOf(response)).toEqual(pointers);
+  });
+
+  test("of an unknown one is 404", async () => {
+    const { send } = createTestApi();
+    expect((await send("PATCH", "/v1/endpoints/ep_2", {})).status).toBe(404);
+  });
+
+  test("infinity is no rate", async () => {
+    const { send } = createTestApi();
+    expect(await faultsOf(await send("PATCH", "/v1/endpoints/ep_1", '{"max_per_second":1e400}'))).toEqual(["/max_per_second"]);
+  });
+});
+
+describe("POST …/rotate-secret", () => {
+  test.each([
+    [undefined, { graceSeconds: 86_400, signingSecret: null }],
+    [{}, { graceSeconds: 86_400, signingSecret: null }],
+    [
+      { grace_seconds: 0, signing_secret: secret },
+      { graceSeconds: 0, signingSecret: secret },
+    ],
+    [{ grace_seconds: 604_800 }, { graceSeconds: 604_800, signingSecret: null }],
+  ])("%j", async (body, request) => {
+    const asked: object[] = [];
+    const { send } = createTestApi({
+      endpointAdministration: {
+        rotateSecret: async (_account, _id, given) => {
+          asked.push(given);
+          return { signingSecret: secret, previousValidUntilMs: startMs + 86_400_000 };
+        },
+      },
+    });
+    const response = await send("POST", "/v1/endpoints/ep_1/rotate-secret", body);
+    expect(response.status).toBe(200);
+    expect(await response.json()).toEqual({ signing_secret: secret, previous_valid_until: "2026-11-25T12:00:00.000Z" });
+    expect(asked).toEqual([request]);
+  });
+
+  test.each([
+    [{ grace_seconds: -1 }, "/grace_seconds"],
+    [{ grace_seconds: 604_801 }, "/grace_seconds"],
+    [{ grace_seconds: "60" }, "/grace_seconds"],
+    [{ signing_secret: "hunter2" }, "/signing_secret"],
+    [{ grace: 5 }, "/grace"],
+  ])("%j is 422", async (body, pointer) => {
+    const { send } = createTestApi();
+    expect(await faultsOf(await send("POST", "/v1/endpoints/ep_1/rotate-secret", body))).toEqual([pointer]);
+  });
+});
+
+describe("by hand", () => {
+  const retries = { "POST /v1/deliveries/dlv_1/retry": "retry", "POST /v1/endpoints/ep_1/test": "test" } as const;
+  test.each<[ManualRefusal, number, string]>([
+    [{ kind: "unknown" }, 404, "not-found"],
+    [{ kind: "endpoint_disabled" }, 409, "endpoint-disabled"],
+    [{ kind: "watch_deleted" }, 409, "watch-deleted"],
+    [{ kind: "in_flight" }, 409, "in-flight"],
+    [{ kind: "rate_limited", retryAfterMs: 400 }, 429, "rate-limited"],
+  ])("%o is %i", async (refusal, status, slug) => {
+    for (const [operation, method] of Object.entries(retries)) {
+      const { send } = createTestApi({ manualDelivery: { [method]: async () => refusal } });
+      const response = await send("POST", operation.split(" ")[1] ?? "");
+      expect(response.status).toBe(status);
+      expect(response.headers.get("retry-after")).toBe(status === 429 ? "1" : null);
+      expect(await problemOf(response)).toMatchObject({ type: `urn:ringback:problem:${slug}` });
+    }
+  });
+
+  test("a retry is 202 with the delivery", async () => {
+    const { send } = createTestApi();
+    const response = await send("POST", "/v1/deliveries/dlv_1/retry");
+    expect(response.status).toBe(202);
+    expect(await response.json()).toEqual({
+      id: "dlv_1",
+      event_id: "evt_1",
+      event_type: "call.failure",
+      watch_id: "wch_1",
+      call_sid: "OUT-1",
+      endpoint_id: "ep_1",
+      status: "pending",
+      attempt_count: 1,
+      next_attempt_at: "2026-11-24T12:00:05.000Z",
+      created_at: "2026-11-24T12:00:00.000Z",
+      settled_at: null,
+      explain: "waits for attempt 2 at 2026-11-24T12:00:05.000Z",
+    });
+  });
+
+  test("a test is 200 with the attempt", async () => {
+    const { send } = createTestApi();
+    const response = await send("POST", "/v1/endpoints/ep_1/test");
+    expect(response.status).toBe(200);
+    expect(await response.json()).toEqual({
+      number: 1,
+      started_at: "2026-11-24T12:00:00.000Z",
+      duration_ms: 48,
+      status_code: 500,
+      error: { code: "status", detail: "the receiver answered 500" },
+      response_excerpt: "oops",
+      decision: "retry",
+    });
+  });
+
+  test("a delivery asked for alone has its attempts", async () => {
+    const { send } = createTestApi();
+    expect(await (await send("GET", "/v1/deliveries/dlv_1")).json()).toMatchObject({ id: "dlv_1", attempts: [{ number: 1 }] });
+    const { data } = (await (await send("GET", "/v1/deliveries")).json()) as { data: object[] };
+    expect(data.map((delivery) => "attempts" in delivery)).toEqual([false]);
+  });
+
+  test("deliveries are asked for by endpoint, watch and status", async () => {
+    const asked: object[] = [];
+    const { send } = createTestApi({
+      store: {
+        listDeliveries: async (query) => {
+          asked.push(query);
+          return { data: [deliveryView({ watchId: null, callSid: null })], nextCursor: null };
+        },
+      },
+    });
+    await send("GET", "/v1/deliveries?endpoint_id=ep_1&watch_id=wch_1&status=exhausted&limit=200");
+    expect(asked).toEqual([{ accountId: "acc_1", limit: 200, cursor: null, endpointId: "ep_1", watchId: "wch_1", status: "exhausted" }]);
+  });
+});
+
+describe("POST …/recover", () => {
+  test("until is now where it is left out", async () => {
+    const spans: object[] = [];
+    const { send } = createTestApi({
+      manualDelivery: {
+        recover: async (_account, _id, span) => {
+          spans.push(span);
+          return { kind: "recovered", count: 3 };
+        },
+      },
+    });
+    const response = await send("POST", "/v1/endpoints/ep_1/recover", { since: "2026-11-24T11:00:00Z" });
+    expect([response.status, await response.json()]).toEqual([202, { recovered: 3 }]);
+    expect(spans).toEqual([{ sinceMs: startMs - 3_600_000, untilMs: startMs }]);
+  });
+
+  test.each([
+    [{}, "/since"],
+    [{ since: "soon" }, "/since"],
+    [{ since: "2026-11-24T11:00:00Z", until: "2026-11-24T10:00:00Z" }, "/until"],
+    [{ since: "2026-11-24T11:00:00Z", status: "failed" }, "/status"],
+  ])("%j is 422", async (body, pointer) => {
+    const { send } = createTestApi();
+    expect(await faultsOf(await send("POST", "/v1/endpoints/ep_1/recover", body))).toEqual([pointer]);
+  });
+
+  test("a disabled endpoint is 409", async () => {
+    const { send } = createTestApi({ manualDelivery: { recover: async () => ({ kind: "endpoint_disabled" }) } });
+    expect((await send("POST", "/v1/endpoints/ep_1/recover", { since: "2026-11-24T11:00:00Z" })).status).toBe(409);
+  });
+});
+
+describe("the account", () => {
+  test("is who the key belongs to, with its limits", async () => {
+    const { send } = createTestApi();
+    expect(await (await send("GET", "/v1/me")).json()).toEqual({
+      id: "acc_1",
+      name: "default",
+      public_key: "whpk_5vJ3u0o4rJ7hYb6v8Ez1m2cT9qXw0aLk3nPdRfGsHiI=",
+      limits: { api_max_per_second: 0, max_active_watches: 200_000, max_endpoints: 50_000, max_hooks: 100 },
+    });
+  });
+
+  test("its default secret is set with 204", async () => {
+    const { send } = createTestApi();
+    expect((await send("PUT", "/v1/me/signing-secret", { signing_secret: secret })).status).toBe(204);
+    expect(await faultsOf(await send("PUT", "/v1/me/signing-secret", {}))).toEqual(["/signing_secret"]);
+  });
+
+  test("its sources come in pages like everything", async () => {
+    const { send } = createTestApi();
+    const first = (await (await send("GET", "/v1/sources?limit=1")).json()) as { data: object[]; next_cursor: string };
+    expect(first.data).toEqual([
+      { name: "default", kind: "polyai-legacy", state: "ok", reason: null, since: null, last_good_poll_at: null, interval_ms: 2000 },
+    ]);
+    const rest = await send("GET", `/v1/sources?cursor=${first.next_cursor}`);
+    expect(await rest.json()).toMatchObject({ data: [{ name: "sandbox" }], next_cursor: null });
+  });
+});

@@ -1,0 +1,141 @@
+import { describe, expect, test } from "vitest";
+import { callEvent } from "../support/events.ts";
+import { createTestApi, faultsOf, problemOf } from "./test-api.ts";
+import { hookView } from "./views.ts";
+
+const url = "https://hooks.zapier.com/hooks/standard/1/abc/";
+
+describe("POST /v1/hooks", () => {
+  test.each(["url", "target_url", "targetUrl", "hookUrl"])("the URL may be spelled %s", async (urlKey) => {
+    const { send, hookRequests } = createTestApi();
+    const response = await send("POST", "/v1/hooks", { [urlKey]: url });
+    expect(response.status).toBe(201);
+    expect(hookRequests).toEqual([{ url, urlKey, events: null, format: null, headers: null, signingSecret: null }]);
+  });
+
+  test("the hook has every key", async () => {
+    const { send } = createTestApi({
+      registration: { registerHook: async () => ({ kind: "created", view: hookView(), secret: "whsec_x" }) },
+    });
+    expect(await (await send("POST", "/v1/hooks", { url, zap_id: 7, subscription: {} })).json()).toEqual({
+      id: "hk_1",
+      secret: "whsec_x",
+      url,
+      events: null,
+      format: "flat",
+      endpoint_id: "ep_1",
+      endpoint_state: "enabled",
+      created_at: "2026-11-24T12:00:00.000Z",
+      ignored: ["zap_id", "subscription"],
+    });
+  });
+
+  test("the same again is 200", async () => {
+    const { send } = createTestApi({ registration: { registerHook: async () => ({ kind: "existing", view: hookView(), secret: null }) } });
+    const response = await send("POST", "/v1/hooks", { url });
+    expect([response.status, ((await response.json()) as { secret: unknown }).secret]).toEqual([200, null]);
+  });
+
+  test.each([
+    [{ event: "call.success" }, ["call.success"], []],
+    [{ event: ["terminal", "endpoint.disabled"] }, ["terminal", "endpoint.disabled"], []],
+    [{ event: null }, null, []],
+    [{ events: ["terminal"], event: "call.success" }, ["terminal"], ["event"]],
+    [{ events: null }, null, []],
+    [{ target_url: "https://other.example/" }, null, ["target_url"]],
+  ])("%j is read as %j", async (over, events, ignored) => {
+    const { send, hookRequests } = createTestApi();
+    const response = await send("POST", "/v1/hooks", { url, ...over });
+    expect(((await response.json()) as { ignored: unknown }).ignored).toEqual(ignored);
+    expect(hookRequests[0]).toMatchObject({ url, events });
+  });
+
+  test.each<[object, readonly string[]]>([
+    [{ url: undefined }, ["/url"]],
+    [{ url: undefined, targetUrl: 5 }, ["/targetUrl"]],
+    [{ event: "call.ringing" }, ["/event"]],
+    [{ event: ["call.ringing"] }, ["/event/0"]],
+    [{ event: [] }, ["/event"]],
+    [{ event: 1 }, ["/event"]],
+    [{ events: ["nothing"] }, ["/events/0"]],
+    [{ events: [] }, ["/events"]],
+    [{ format: "xml" }, ["/format"]],
+    [{ headers: { cookie: "a=b" } }, ["/headers/cookie"]],
+    [{ signing_secret: "x" }, ["/signing_secret"]],
+  ])("%j is 422", async (over, pointers) => {
+    const { send, hookRequests } = createTestApi();
+    const response = await send("POST", "/v1/hooks", { url, ...over });
+    expect(response.status).toBe(422);
+    expect(await faultsOf(response)).toEqual(pointers);
+    expect(hookRequests).toEqual([]);
+  });
+
+  test("a refused address is shown where it was written", async () => {
+    const { send } = createTestApi({
+      registration: {
+        registerHook: async (_account, { urlKey }) => ({
+          kind: "invalid",
+          slug: "blocked-address",
+          errors: [{ pointer: `/${urlKey}`, detail: "not public" }],
+        }),
+      },
+    });
+    const response = await send("POST", "/v1/hooks", { hookUrl: "https://127.0.0.1/" });
+    expect(await problemOf(response)).toMatchObject({
+      status: 422,
+      type: "urn:ringback:problem:blocked-address",
+      errors: [{ pointer: "/hookUrl" }],
+    });
+  });
+});
+
+test("DELETE is 204 for any id", async () => {
+  const { send } = createTestApi();
+  expect((await send("DELETE", "/v1/hooks/hk_1")).status).toBe(204);
+  expect((await send("DELETE", "/v1/hooks/hk_never")).status).toBe(204);
+});
+
+test("what is listed shows no secret", async () => {
+  const { send } = createTestApi();
+  expect(await (await send("GET", "/v1/hooks")).json()).toMatchObject({
+    data: [{ id: "hk_1", secret: null, ignored: [] }],
+    next_cursor: null,
+  });
+  expect(await (await send("GET", "/v1/hooks/hk_1")).json()).toMatchObject({ id: "hk_1", secret: null });
+});
+
+const typesOf = async (response: Response) => ((await response.json()) as { type: string }[]).map(({ type }) => type);
+
+describe("GET /v1/hooks/sample", () => {
+  const liveKeys =
+    "id type timestamp watch_id call_sid source status previous_status reason terminal sequence observed_at observed_after metadata_lead_id".split(
+      " ",
+    );
+
+  test("the account's own events come first, flat", async () => {
+    const { send } = createTestApi({ store: { listRecentEvents: async () => [callEvent()] } });
+    const sample = (await (await send("GET", "/v1/hooks/sample")).json()) as object[];
+    expect(sample).toHaveLength(1);
+    expect(Object.keys(sample[0] ?? {})).toEqual(liveKeys);
+  });
+
+  test("made-up ones have the same keys", async () => {
+    const { send } = createTestApi();
+    const sample = (await (await send("GET", "/v1/hooks/sample")).json()) as object[];
+    expect(sample).toHaveLength(3);
+    for (const event of sample) expect(Object.keys(event)).toEqual(liveKeys);
+  });
+
+  test.each([
+    ["?event=call.failure&limit=3", ["call.failure"]],
+    ["?event=terminal&limit=2", ["call.success", "call.failure"]],
+    ["?event=watch.*&limit=200", ["watch.not_found", "watch.lost", "watch.rejected", "watch.expired"]],
+    ["?event=source.suspended,call.queued", ["call.queued", "source.suspended"]],
+    ["?event=endpoint.disabled", ["endpoint.disabled"]],
+    ["?event=delivery.exhausted", ["delivery.exhausted"]],
+    ["?limit=1", ["call.success"]],
+  ])("%s is %j", async (query, types) => {
+    const { send } = createTestApi();
+    expect(await typesOf(await send("GET", `/v1/hooks/sample${query}`))).toEqual(types);
+  });
+});

@@ -1,0 +1,188 @@
+import { once } from "node:events";
+import { connect } from "node:net";
+import type { Socket } from "node:net";
+import { Readable } from "node:stream";
+import { afterEach, describe, expect, test } from "vitest";
+import { Agent, request } from "undici";
+import { StartRefused } from "../../src/domain/errors.ts";
+import { createMetricsApp } from "../../src/http/metrics.ts";
+import { listen } from "../../src/http/server.ts";
+import type { Listening } from "../../src/http/server.ts";
+import { apiKey, createTestApi } from "./test-api.ts";
+import { watchView } from "./views.ts";
+
+const host = "127.0.0.1";
+const open: Listening[] = [];
+
+async function start(app: Parameters<typeof listen>[0]): Promise<Listening> {
+  const listening = await listen(app, { host, port: 0 });
+  open.push(listening);
+  return listening;
+}
+
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((listening) => listening.close(0)));
+});
+
+/** A watch that is waited for until `change`; `signals` are those of the waiters. */
+function waitingApi() {
+  const changed = Promise.withResolvers<boolean>();
+  const signals: AbortSignal[] = [];
+  const subscribed = Promise.withResolvers<AbortSignal>();
+  const api = createTestApi({
+    store: { getWatch: async () => watchView() },
+    live: {
+      watchChanged: (_watchId, _timeoutMs, signal) => {
+        signals.push(signal);
+        subscribed.resolve(signal);
+        signal.addEventListener("abort", () => changed.resolve(false));
+        return changed.promise;
+      },
+    },
+  });
+  return { ...api, signals, subscribed: subscribed.promise, change: () => changed.resolve(true) };
+}
+
+async function connectTo({ port }: Listening): Promise<Socket> {
+  const socket = connect(port, host);
+  await once(socket, "connect");
+  return socket;
+}
+
+async function readAll(socket: Socket): Promise<string> {
+  let text = "";
+  for await (const chunk of socket) text += String(chunk);
+  return text;
+}
+
+const waitRequest = `GET /v1/watches/wch_1?wait=30 HTTP/1.1\r\nHost: a\r\nX-API-Key: ${apiKey}\r\n\r\n`;
+
+describe("what cannot be read", () => {
+  test.each([
+    ["no HTTP", "hello\r\n\r\n", 400],
+    ["a Host that is no host", "GET /healthz HTTP/1.1\r\nHost: a b\r\n\r\n", 400],
+    ["headers without end", `GET /healthz HTTP/1.1\r\nHost: a\r\nx: ${"y".repeat(20_000)}\r\n\r\n`, 431],
+    ["a URL without end", `GET /healthz?${"y".repeat(20_000)} HTTP/1.1\r\nHost: a\r\n\r\n`, 431],
+    ["two lengths", "POST /v1/watches HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", 400],
+  ])("%s is a problem with a request id", async (_name, text, status) => {
+    const socket = await connectTo(await start(createTestApi().app));
+    socket.end(text);
+    const answer = await readAll(socket);
+    expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+    expect(answer).toMatch(/\r\nx-request-id: \S+\r\n/i);
+    const body = JSON.parse(answer.slice(answer.indexOf("\r\n\r\n") + 4)) as { status: number };
+    expect(body.status).toBe(status);
+  });
+});
+
+describe("large bodies", () => {
+  const headers = { "x-api-key": apiKey, "content-type": "application/json" };
+  const large = Buffer.alloc(8 * 1024 * 1024, "[");
+
+  test.each([
+    ["announced", large],
+    [
+      "in chunks",
+      async function* () {
+        for (let sent = 0; sent < large.length; sent += 65_536) yield large.subarray(sent, sent + 65_536);
+      },
+    ],
+  ])("%s: the answer arrives although the body was not read", async (_name, body) => {
+    const { port } = await start(createTestApi().app);
+    for (const path of ["/v1/watches", "/v1/watches/batch"])
+      for (let round = 0; round < 5; round++) {
+        const options = { method: "POST" as const, headers, body: typeof body === "function" ? Readable.from(body()) : body };
+        const response = await request(`http://${host}:${port}${path}`, options);
+        expect(response.statusCode).toBe(413);
+        await response.body.dump();
+      }
+  });
+
+  test("where nothing would be read at all either", async () => {
+    const { port } = await start(createTestApi().app);
+    for (const [path, status] of [
+      ["/nowhere", 404],
+      ["/v1/me", 405],
+    ] as const) {
+      const response = await request(`http://${host}:${port}${path}`, { method: "POST", headers, body: large });
+      expect(response.statusCode).toBe(status);
+      await response.body.dump();
+    }
+  });
+
+  test("one that breaks off leaves nothing behind", async () => {
+    const api = createTestApi();
+    const socket = await connectTo(await start(api.app));
+    socket.write(
+      `POST /v1/watches HTTP/1.1\r\nHost: a\r\nX-API-Key: ${apiKey}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{`,
+    );
+    socket.destroy();
+    await expect.poll(() => api.answered).toEqual([{ route: "/v1/watches", status: 400 }]);
+    expect(api.logged.filter(({ level }) => level === "error")).toEqual([]);
+  });
+});
+
+describe("a client that goes away", () => {
+  test("releases its waiter", async () => {
+    const { app, subscribed } = waitingApi();
+    const socket = await connectTo(await start(app));
+    socket.write(waitRequest);
+    const signal = await subscribed;
+    const aborted = signal.aborted ? Promise.resolve() : once(signal, "abort");
+    socket.destroy();
+    await aborted;
+  });
+});
+
+describe("close", () => {
+  test("lets what runs finish, then ends at once although the client would keep the connection", async () => {
+    const { app, subscribed, change } = waitingApi();
+    const listening = await start(app);
+    const socket = await connectTo(listening);
+    const answer = readAll(socket);
+    socket.write(waitRequest);
+    await subscribed;
+    const closed = listening.close(60_000);
+    await expect(connectTo(listening)).rejects.toThrow("ECONNREFUSED");
+    change();
+    expect(await answer).toMatch(/^HTTP\/1.1 200 [^]*\r\nconnection: close\r\n/i);
+    await closed;
+  });
+
+  test("ends idle connections at once", async () => {
+    const listening = await start(createTestApi().app);
+    const agent = new Agent({ connections: 1 });
+    const response = await request(`http://${host}:${listening.port}/healthz`, { dispatcher: agent });
+    await response.body.dump();
+    await listening.close(60_000);
+    await agent.close();
+  });
+
+  test("cuts off what is not done when the grace is over, and may be called again", async () => {
+    const { app, subscribed } = waitingApi();
+    const listening = await start(app);
+    const socket = await connectTo(listening);
+    socket.on("error", () => {});
+    const ended = once(socket, "close");
+    socket.resume();
+    socket.write(waitRequest);
+    await subscribed;
+    await Promise.all([listening.close(10), listening.close(60_000)]);
+    await ended;
+  });
+});
+
+test("a port that is taken refuses the start in one line", async () => {
+  const { port } = await start(createTestApi().app);
+  const second = listen(createTestApi().app, { host, port });
+  await expect(second).rejects.toThrow(StartRefused);
+  await expect(second).rejects.toThrow(new RegExp(`^cannot listen on ${host}:${port}: EADDRINUSE$`));
+});
+
+test("metrics are served as they are rendered, and nothing else is", async () => {
+  const app = createMetricsApp(async () => ({ contentType: "text/plain; version=0.0.4", body: "ringback_watches 1\n" }));
+  const response = await app.request("/metrics");
+  expect(response.headers.get("content-type")).toBe("text/plain; version=0.0.4");
+  expect(await response.text()).toBe("ringback_watches 1\n");
+  expect((await app.request("/v1/watches")).status).toBe(404);
+});

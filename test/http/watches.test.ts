@@ -1,0 +1,362 @@
+import { describe, expect, test } from "vitest";
+import type { WatchOutcome, WatchRequest } from "../../src/ports/bridge.ts";
+import { startMs } from "../support/deliveries.ts";
+import { createTestApi, faultsOf, problemOf } from "./test-api.ts";
+import { watchView } from "./views.ts";
+
+const callbackUrl = "https://crm.example.com/hooks/calls";
+const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const minimal = { call_sid: "OUT-1", callback_url: callbackUrl };
+const pairs = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, index) => [`key_${index}`, "x"]));
+
+describe("POST /v1/watches", () => {
+  test("what is left out is the default", async () => {
+    const { send, watchRequests } = createTestApi();
+    const response = await send("POST", "/v1/watches", minimal);
+    expect(response.status).toBe(201);
+    expect(watchRequests).toEqual([
+      [
+        {
+          callSid: "OUT-1",
+          callbackUrl,
+          events: null,
+          metadata: {},
+          format: null,
+          headers: null,
+          signingSecret: null,
+          sourceName: "default",
+          expiresAtMs: null,
+        },
+      ],
+    ]);
+  });
+
+  test("everything is handed on", async () => {
+    const { send, watchRequests } = createTestApi();
+    const response = await send("POST", "/v1/watches", {
+      ...minimal,
+      call_sid: "OUT-sandbox-success-1",
+      source: "sandbox",
+      events: ["terminal", "call.queued"],
+      metadata: { lead_id: "00Q5g000" },
+      format: "cloudevents",
+      headers: { Authorization: "Bearer x" },
+      signing_secret: secret,
+      expires_at: "2026-11-24T13:00:00+01:00",
+    });
+    expect(response.status).toBe(201);
+    expect(watchRequests[0]?.[0]).toEqual({
+      callSid: "OUT-sandbox-success-1",
+      callbackUrl,
+      events: ["terminal", "call.queued"],
+      metadata: { lead_id: "00Q5g000" },
+      format: "cloudevents",
+      headers: { Authorization: "Bearer x" },
+      signingSecret: secret,
+      sourceName: "sandbox",
+      expiresAtMs: startMs,
+    });
+  });
+
+  test("the watch has every key, times in milliseconds, and the secret that was made", async () => {
+    const view = watchView({ events: ["terminal"], metadata: { lead_id: "1" }, expiresAtMs: startMs + 1 });
+    const { send } = createTestApi({ registration: { registerWatch: async () => ({ kind: "created", view, signingSecret: secret }) } });
+    expect(await (await send("POST", "/v1/watches", minimal)).json()).toEqual({
+      id: "wch_1",
+      call_sid: "OUT-1",
+      callback_url: callbackUrl,
+      endpoint_id: "ep_1",
+      endpoint_state: "enabled",
+      source: "default",
+      status: "active",
+      end_reason: null,
+      call: { status: null, reason: "", terminal: false, observed_at: null, polled_at: null, next_poll_at: null, problem: null },
+      events: ["terminal"],
+      metadata: { lead_id: "1" },
+      format: "standard",
+      sequence: 0,
+      explain: "waiting for the first poll of the call",
+      created_at: "2026-11-24T12:00:00.000Z",
+      expires_at: "2026-11-24T12:00:00.001Z",
+      ended_at: null,
+      signing_secret: secret,
+    });
+  });
+
+  test("one that is there already is 200", async () => {
+    const existing = { kind: "existing" as const, view: watchView(), signingSecret: null };
+    const { send } = createTestApi({ registration: { registerWatch: async () => existing } });
+    const response = await send("POST", "/v1/watches", minimal);
+    expect(response.status).toBe(200);
+    expect(await response.json()).toMatchObject({ id: "wch_1", signing_secret: null });
+  });
+
+  test.each<[string, object, readonly string[]]>([
+    ["no SID", { call_sid: undefined }, ["/call_sid"]],
+    ["a SID without its prefix", { call_sid: "550e8400" }, ["/call_sid"]],
+    ["an empty rest", { call_sid: "OUT-" }, ["/call_sid"]],
+    ["a SID of 129", { call_sid: `OUT-${"x".repeat(129)}` }, ["/call_sid"]],
+    ["a line end after the SID", { call_sid: "OUT-1\n" }, ["/call_sid"]],
+    ["a number for a URL", { callback_url: 5 }, ["/callback_url"]],
+    ["no events at all", { events: [] }, ["/events"]],
+    ["one event as text", { events: "terminal" }, ["/events"]],
+    ["an unknown event", { events: ["terminal", "call.ringing"] }, ["/events/1"]],
+    ["an operational event", { events: ["endpoint.disabled"] }, ["/events/0"]],
+    ["a test event", { events: ["endpoint.test"] }, ["/events/0"]],
+    ["17 metadata pairs", { metadata: pairs(17) }, ["/metadata"]],
+    ["over 2 KiB of metadata", { metadata: { a: "é".repeat(1024) } }, ["/metadata"]],
+    ["a metadata key with a dash", { metadata: { "lead-id": "1" } }, ["/metadata/lead-id"]],
+    ["a metadata key of 41", { metadata: { ["k".repeat(41)]: "1" } }, [`/metadata/${"k".repeat(41)}`]],
+    ["a number in metadata", { metadata: { lead_id: 1 } }, ["/metadata/lead_id"]],
+    ["half a character in metadata", { metadata: { lead_id: "\ud83d" } }, ["/metadata/lead_id"]],
+    ["a list for metadata", { metadata: ["a"] }, ["/metadata"]],
+    ["an unknown format", { format: "xml" }, ["/format"]],
+    ["a header of ours", { headers: { "Webhook-Id": "1" } }, ["/headers/Webhook-Id"]],
+    ["a line end in a header", { headers: { "x-a": "1\r\nx-b: 2" } }, ["/headers/x-a"]],
+    ["21 headers", { headers: Object.fromEntries(Array.from({ length: 21 }, (_, index) => [`x-${index}`, "1"])) }, ["/headers"]],
+    ["a short secret", { signing_secret: "whsec_c2hvcnQ=" }, ["/signing_secret"]],
+    ["a secret without its prefix", { signing_secret: "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" }, ["/signing_secret"]],
+    ["a time without a zone", { expires_at: "2026-11-24T13:00:00" }, ["/expires_at"]],
+    ["a day that is none", { expires_at: "2026-11-31T13:00:00Z" }, ["/expires_at"]],
+    ["seconds for a time", { expires_at: 1764000000 }, ["/expires_at"]],
+    ["an unknown key", { callbackUrl: "https://a.example/" }, ["/callbackUrl"]],
+    ["a sandbox SID elsewhere", { call_sid: "OUT-sandbox-success" }, ["/source"]],
+    ["a real SID in the sandbox", { source: "sandbox" }, ["/call_sid"]],
+    ["an unknown scenario", { source: "sandbox", call_sid: "OUT-sandbox-busy" }, ["/call_sid"]],
+    ["a scenario with more behind it", { source: "sandbox", call_sid: "OUT-sandbox-successful" }, ["/call_sid"]],
+    ["format without a URL", { callback_url: undefined, format: "flat" }, ["/format"]],
+    ["headers without a URL", { callback_url: null, headers: {} }, ["/headers"]],
+    ["a secret without a URL", { callback_url: undefined, signing_secret: secret }, ["/signing_secret"]],
+    ["two faults", { call_sid: "1", format: "xml" }, ["/call_sid", "/format"]],
+  ])("%s is 422 where it is", async (_name, over, pointers) => {
+    const { send, watchRequests } = createTestApi();
+    const response = await send("POST", "/v1/watches", { ...minimal, ...over });
+    expect(response.status).toBe(422);
+    expect(await faultsOf(response)).toEqual(pointers);
+    expect(watchRequests).toEqual([]);
+  });
+
+  test.each(["OUT-sandbox-success", "OUT-sandbox-not-found", "OUT-sandbox-slow-2"])("%s is a sandbox call", async (callSid) => {
+    const { send } = createTestApi();
+    expect((await send("POST", "/v1/watches", { ...minimal, call_sid: callSid, source: "sandbox" })).status).toBe(201);
+  });
+
+  test("what is missing is said to be missing", async () => {
+    const { send } = createTestApi();
+    const { errors } = await problemOf(await send("POST", "/v1/watches", {}));
+    expect(errors).toEqual([{ pointer: "/call_sid", detail: "is required" }]);
+  });
+
+  test("no fault repeats a secret", async () => {
+    const { send } = createTestApi();
+    const over = { signing_secret: "whsec_hunter2", headers: { "x-key": "hunter2\n" }, metadata: { a: 1, b: "hunter2" } };
+    expect(await (await send("POST", "/v1/watches", { ...minimal, ...over })).text()).not.toContain("hunter2");
+  });
+
+  const conflict = { kind: "conflict", detail: "it differs", watchId: null, endpointId: null } as const;
+  test.each<[Exclude<WatchOutcome, { view: unknown }>, number, object]>([
+    [
+      { kind: "invalid", slug: "blocked-address", errors: [{ pointer: "/callback_url", detail: "127.0.0.1 is not public" }] },
+      422,
+      { errors: [{ pointer: "/callback_url", detail: "127.0.0.1 is not public" }] },
+    ],
+    [{ kind: "invalid", slug: "no-source", errors: [{ pointer: "/source", detail: "there is none" }] }, 422, {}],
+    [{ ...conflict, slug: "watch-differs", watchId: "wch_9" }, 409, { watch_id: "wch_9" }],
+    [{ ...conflict, slug: "endpoint-differs", endpointId: "ep_9" }, 409, { endpoint_id: "ep_9" }],
+    [{ kind: "forbidden", slug: "quota-exceeded", detail: "100 hooks" }, 403, { detail: "100 hooks" }],
+    [{ kind: "later", slug: "source-saturated", detail: "too many calls", retryAfterMs: 60_000 }, 429, {}],
+  ])("a refusal %o is %i", async (refusal, status, body) => {
+    const { send } = createTestApi({ registration: { registerWatch: async () => refusal } });
+    const response = await send("POST", "/v1/watches", minimal);
+    expect(response.status).toBe(status);
+    expect(response.headers.get("retry-after")).toBe(refusal.kind === "later" ? "60" : null);
+    expect(await problemOf(response)).toMatchObject({ type: `urn:ringback:problem:${refusal.slug}`, status, ...body });
+  });
+});
+
+const outcomes = (requests: readonly WatchRequest[]): readonly WatchOutcome[] =>
+  requests.map(({ callSid }) => {
+    if (callSid === "OUT-2") return { kind: "forbidden", slug: "quota-exceeded", detail: "full" };
+    return { kind: callSid === "OUT-3" ? "existing" : "created", view: watchView({ callSid }), signingSecret: null };
+  });
+
+describe("POST /v1/watches/batch", () => {
+  test("each item has its answer in its place, and the good ones go in one call", async () => {
+    const { send, watchRequests } = createTestApi();
+    const watches = [
+      minimal,
+      null,
+      { ...minimal, call_sid: "OUT-2" },
+      [],
+      "x",
+      { ...minimal, format: "xml", extra: 1 },
+      { call_sid: "OUT-3" },
+    ];
+    const response = await send("POST", "/v1/watches/batch", { watches });
+    expect(response.status).toBe(200);
+    const { results } = (await response.json()) as {
+      results: { status: number; watch?: { call_sid: string }; problem?: { errors: object[] } }[];
+    };
+    expect(results.map(({ status }) => status)).toEqual([201, 422, 201, 422, 422, 422, 201]);
+    expect(results.map(({ watch }) => watch?.call_sid)).toEqual(["OUT-1", undefined, "OUT-2", undefined, undefined, undefined, "OUT-3"]);
+    expect(results[1]?.problem?.errors).toEqual([{ pointer: "", detail: "must be an object" }]);
+    expect(results[5]?.problem?.errors).toMatchObject([{ pointer: "/format" }, { pointer: "/extra" }]);
+    expect(watchRequests.map((requests) => requests.map(({ callSid }) => callSid))).toEqual([["OUT-1", "OUT-2", "OUT-3"]]);
+  });
+
+  test("refusals and what was there before are told apart", async () => {
+    const { send } = createTestApi({ registration: { registerBatch: async (_account, requests) => outcomes(requests) } });
+    const watches = ["OUT-1", "OUT-2", "OUT-3"].map((callSid) => ({ ...minimal, call_sid: callSid }));
+    const { results } = (await (await send("POST", "/v1/watches/batch", { watches })).json()) as { results: { status: number }[] };
+    expect(results).toMatchObject([
+      { status: 201 },
+      { status: 403, problem: { type: "urn:ringback:problem:quota-exceeded" } },
+      { status: 200 },
+    ]);
+  });
+
+  test.each<[string, unknown, readonly string[]]>([
+    ["none", { watches: [] }, ["/watches"]],
+    ["1,001", { watches: Array.from({ length: 1001 }, () => minimal) }, ["/watches"]],
+    ["no list", { watches: {} }, ["/watches"]],
+    ["nothing", {}, ["/watches"]],
+    ["an unknown key", { watches: [minimal], dry_run: true }, ["/dry_run"]],
+    ["a bare list", [minimal], [""]],
+  ])("%s is 422", async (_name, body, pointers) => {
+    const { send } = createTestApi();
+    const response = await send("POST", "/v1/watches/batch", body);
+    expect(response.status).toBe(422);
+    expect(await faultsOf(response)).toEqual(pointers);
+  });
+
+  test("only bad ones need no commit", async () => {
+    const { send, watchRequests } = createTestApi();
+    expect((await send("POST", "/v1/watches/batch", { watches: [1, 2] })).status).toBe(200);
+    expect(watchRequests).toEqual([]);
+  });
+});
+
+/** A watch that goes on by one when `change` is called. */
+function waiting(first: Parameters<typeof watchView>[0] = {}) {
+  let sequence = first.sequence ?? 0;
+  const changed = Promise.withResolvers<boolean>();
+  const waits: { timeoutMs: number; signal: AbortSignal }[] = [];
+  const api = createTestApi({
+    store: { getWatch: async (_accountId, id) => (id === "wch_1" ? watchView({ ...first, sequence }) : null) },
+    live: {
+      watchChanged: (_watchId, timeoutMs, signal) => {
+        waits.push({ timeoutMs, signal });
+        signal.addEventListener("abort", () => changed.resolve(false));
+        return changed.promise;
+      },
+    },
+  });
+  const change = () => {
+    sequence += 1;
+    changed.resolve(true);
+  };
+  return { ...api, change, waits };
+}
+const sequenceOf = async (response: Response) => ((await response.json()) as { sequence: number }).sequence;
+
+describe("GET /v1/watches/{id}?wait=", () => {
+  test("holds the answer until the next transition", async () => {
+    const { send, change, waits } = waiting({ sequence: 2 });
+    const answer = send("GET", "/v1/watches/wch_1?wait=30&sequence=2");
+    await Promise.race([answer, new Promise((resolve) => setImmediate(resolve))]);
+    change();
+    expect(await sequenceOf(await answer)).toBe(3);
+    expect(waits.map(({ timeoutMs }) => timeoutMs)).toEqual([30_000]);
+  });
+
+  test.each([
+    ["the watch is past the sequence", { sequence: 3 }, "wait=30&sequence=2"],
+    ["the watch has ended", { sequence: 3, status: "completed" as const }, "wait=30"],
+    ["nobody wants to wait", { sequence: 3 }, "wait=0"],
+  ])("is answered at once when %s, and leaves no waiter", async (_name, first, query) => {
+    const { send, waits } = waiting(first);
+    expect(await sequenceOf(await send("GET", `/v1/watches/wch_1?${query}`))).toBe(3);
+    expect(waits.every(({ signal }) => signal.aborted)).toBe(true);
+  });
+
+  test("an unknown watch is 404 at once and leaves no waiter", async () => {
+    const { send, waits } = waiting();
+    expect((await send("GET", "/v1/watches/wch_2?wait=30")).status).toBe(404);
+    expect(waits.map(({ signal }) => signal.aborted)).toEqual([true]);
+  });
+
+  test("a client that goes away releases its waiter", async () => {
+    const { app, waits } = waiting();
+    const client = new AbortController();
+    const headers = { "x-api-key": "rb_0123456789abcdef01234567" };
+    const answer = app.request("/v1/watches/wch_1?wait=30", { headers, signal: client.signal });
+    await expect.poll(() => waits.length).toBe(1);
+    client.abort();
+    await answer;
+    expect(waits.map(({ signal }) => signal.aborted)).toEqual([true]);
+  });
+
+  test("a watch purged meanwhile is 404", async () => {
+    let reads = 0;
+    const { send } = createTestApi({
+      store: { getWatch: async () => (reads++ === 0 ? watchView() : null) },
+      live: { watchChanged: async () => true },
+    });
+    expect((await send("GET", "/v1/watches/wch_1?wait=5")).status).toBe(404);
+  });
+});
+
+describe("the rest", () => {
+  test("lists ask for what the query says", async () => {
+    const asked: object[] = [];
+    const { send } = createTestApi({
+      store: {
+        listWatches: async (query) => {
+          asked.push(query);
+          return { data: [watchView()], nextCursor: "more" };
+        },
+      },
+    });
+    const response = await send("GET", "/v1/watches?limit=7&cursor=abc&status=ended&call_sid=OUT-1");
+    expect(await response.json()).toMatchObject({ data: [{ id: "wch_1" }], next_cursor: "more" });
+    await send("GET", "/v1/watches");
+    expect(asked).toEqual([
+      { accountId: "acc_1", limit: 7, cursor: "abc", status: "ended", callSid: "OUT-1" },
+      { accountId: "acc_1", limit: 50, cursor: null, status: null, callSid: null },
+    ]);
+  });
+
+  test.each([
+    ["", false],
+    ["?purge=true", true],
+    ["?purge=false", false],
+  ])("DELETE%s is 204 without a body", async (query, purge) => {
+    const purged: boolean[] = [];
+    const { send } = createTestApi({ registration: { removeWatch: async (_account, _id, value) => purged.push(value) > 0 } });
+    const response = await send("DELETE", `/v1/watches/wch_1${query}`);
+    expect([response.status, await response.text()]).toEqual([204, ""]);
+    expect(purged).toEqual([purge]);
+  });
+
+  test("a watch without a callback has no endpoint", async () => {
+    const view = watchView({ callbackUrl: null, endpointId: null }, { endpoint: null });
+    const { send } = createTestApi({ store: { getWatch: async () => view } });
+    expect(await (await send("GET", "/v1/watches/wch_1")).json()).toMatchObject({
+      callback_url: null,
+      endpoint_id: null,
+      endpoint_state: null,
+      format: null,
+    });
+  });
+
+  test("what is known of the polling is told while the watch is active", async () => {
+    const progress = { polledAtMs: startMs + 1, nextPollAtMs: startMs + 2000, problem: "source_slowed" as const };
+    const told = { polled_at: "2026-11-24T12:00:00.001Z", next_poll_at: "2026-11-24T12:00:02.000Z", problem: "source_slowed" };
+    const of = async (status: "active" | "completed") => {
+      const { send } = createTestApi({ store: { getWatch: async () => watchView({ status }) }, live: { callProgress: () => progress } });
+      return ((await (await send("GET", "/v1/watches/wch_1")).json()) as { call: object }).call;
+    };
+    expect(await of("active")).toMatchObject(told);
+    expect(await of("completed")).toMatchObject({ next_poll_at: null, problem: null });
+  });
+});

@@ -58,7 +58,7 @@ export function addOperation<
 }
 
 /** The value as the schema reads it; throws 422 with every fault. */
-export function check<Schema extends z.ZodType>(
+function check<Schema extends z.ZodType>(
   schema: Schema,
   value: unknown,
   errorsOf: (error: z.core.$ZodError) => readonly (PointerError | ParameterError)[],

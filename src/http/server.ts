@@ -70,9 +70,8 @@ export function listen(app: Fetchable, { host, port }: { readonly host: string; 
         clearTimeout(timer);
         resolve();
       });
-      // A connection that was kept open after its answer would hold the close up until the grace is over.
+      // Idle connections are closed by now; one that were kept open after its answer would hold the close up until the grace is over.
       for (const response of answering.values()) if (!response.headersSent) response.setHeader("connection", "close");
-      server.closeIdleConnections();
     }));
 
   return new Promise((resolve, reject) => {

@@ -16,7 +16,7 @@ export const account: Account = {
   createdAtMs: startMs,
 };
 
-export const endpointSummary: EndpointSummary = { id: "ep_1", state: "enabled", reason: null, format: "standard", pausedUntilMs: null };
+const endpointSummary: EndpointSummary = { id: "ep_1", state: "enabled", reason: null, format: "standard", pausedUntilMs: null };
 
 export function watchView(watch: Partial<Watch> = {}, over: Partial<Omit<WatchView, "watch">> = {}): WatchView {
   return {

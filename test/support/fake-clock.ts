@@ -60,7 +60,8 @@ export class FakeClock implements Clock {
   #nextBefore(untilMs: number): Pending | null {
     let next: Pending | null = null;
     for (const timer of this.#timers)
-      if (timer.atMs <= untilMs && (next === null || timer.atMs < next.atMs || (timer.atMs === next.atMs && timer.order < next.order))) next = timer;
+      if (timer.atMs <= untilMs && (next === null || timer.atMs < next.atMs || (timer.atMs === next.atMs && timer.order < next.order)))
+        next = timer;
     return next;
   }
 

@@ -36,7 +36,7 @@ export function generateEncryptionKey(): string {
 }
 
 /** Names a key without telling anything about it. */
-export function encryptionKeyId(key: Buffer): string {
+function encryptionKeyId(key: Buffer): string {
   return createHash("sha256")
     .update("ringback key id")
     .update(key)

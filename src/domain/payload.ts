@@ -17,7 +17,7 @@ export function isoTime(atMs: number | null): string | null {
 }
 
 /** An event's `data`. All keys are always there; those of the operational events are others. */
-export function eventData(event: RingbackEvent): WireObject {
+function eventData(event: RingbackEvent): WireObject {
   if ("watchId" in event.data) {
     const { data } = event;
     return {

@@ -3,7 +3,7 @@ import { completedReuseMs } from "./watch.ts";
 import type { Watch } from "./watch.ts";
 
 /** How long a poll's answer counts as known: within it a new watch is told without another poll. */
-export const knownForMs = 60_000;
+const knownForMs = 60_000;
 
 type Existing = Pick<Watch, "id" | "status" | "events" | "metadata" | "endedAtMs">;
 type Wanted = Pick<Watch, "events" | "metadata">;

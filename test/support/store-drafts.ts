@@ -51,7 +51,7 @@ export function secretDraft(value: string, nowMs = startMs): SecretDraft {
   return { id: newId("sec", nowMs), sealed: new TextEncoder().encode(value), fingerprints: [`fingerprint of ${value}`] };
 }
 
-export function endpointDraft(url: string, given: Partial<EndpointDraft> = {}): EndpointDraft {
+function endpointDraft(url: string, given: Partial<EndpointDraft> = {}): EndpointDraft {
   const parsed = new URL(url);
   return {
     id: newId("ep", startMs),

@@ -11,6 +11,8 @@ import { replaceLane, supersede } from "../tables/lanes.ts";
 import { publishOperational } from "../tables/operational-events.ts";
 import { deliveryOf, endpointOf, integer, integerOrNull, text, textOrNull } from "../tables/rows.ts";
 
+const lastSuccessPrecisionMs = 1000;
+
 /** Attempt, delivery, lane, endpoint and host in one transaction, by what `decideAfterAttempt` says of the rows as they stand. */
 export function recordAttempt(db: Database, record: AttemptRecord): AttemptRecorded {
   const row = db.get(
@@ -24,7 +26,7 @@ export function recordAttempt(db: Database, record: AttemptRecord): AttemptRecor
   writeDelivery(db, row, result);
   writeEndpoint(db, endpointRow, result);
   writeHost(db, endpointRow, result);
-  settleLane(db, row, result, endpointOf(endpointRow).late, record.nowMs);
+  const laneGoesOn = settleLane(db, row, result, endpointOf(endpointRow).late, record.nowMs);
   const retired: Retired =
     result.endpointChange === "disabled_gone"
       ? retireEndpoint(db, text(row, "endpoint_id"), record.nowMs)
@@ -35,14 +37,15 @@ export function recordAttempt(db: Database, record: AttemptRecord): AttemptRecor
     delivery: result.delivery,
     endpoint: { state: result.endpoint.state, health: result.endpoint.health, hostPausedUntilMs: result.host.pausedUntilMs },
     jobs: publishConsequences(db, row, result, record.nowMs),
-    endpointNextDueAtMs: nextDueAt(db, endpointRow),
+    endpointNextDueAtMs: !laneGoesOn && owesNothing(endpointRow, result) ? null : nextDueAt(db, endpointRow),
     ...retired,
   };
 }
 
 function readEndpoint(db: Database, endpointId: string): Row {
   const row = db.get(
-    `select p.*, h.origin, h.paused_until as host_paused_until, h.consecutive_pauses as host_consecutive_pauses, h.next_due_at as host_next_due_at
+    `select p.*, h.origin, h.paused_until as host_paused_until, h.consecutive_pauses as host_consecutive_pauses,
+       h.next_due_at as host_next_due_at, h.failing_due_at as host_failing_due_at
      from endpoints p join hosts h on h.id = p.host_id where p.id = ?`,
     endpointId,
   );
@@ -103,8 +106,16 @@ function writeDelivery(db: Database, row: Row, { delivery }: AttemptResult): voi
   );
 }
 
+/** An endpoint that goes on doing well is written once a second: what it last did well is known to the second. */
 function writeEndpoint(db: Database, before: Row, { endpoint }: AttemptResult): void {
   const { health } = endpoint;
+  const known = endpointOf(before);
+  const sinceNotedMs = (health.lastSuccessAtMs ?? 0) - (known.health.lastSuccessAtMs ?? 0);
+  const isAsBefore =
+    endpoint.state === known.state &&
+    endpoint.reason === known.reason &&
+    (Object.keys(health) as (keyof typeof health)[]).every((key) => key === "lastSuccessAtMs" || health[key] === known.health[key]);
+  if (isAsBefore && sinceNotedMs >= 0 && sinceNotedMs < lastSuccessPrecisionMs) return;
   db.run(
     `update endpoints set state = ?, reason = ?, since = ?, consecutive_failures = ?, failing_since = ?, last_success_at = ?, paused_until = ?,
        consecutive_pauses = ?, pause_reason = ? where id = ?`,
@@ -133,13 +144,24 @@ function writeHost(db: Database, before: Row, { host }: AttemptResult): void {
   );
 }
 
-function settleLane(db: Database, row: Row, { delivery, attempt }: AttemptResult, late: "send" | "drop", nowMs: number): void {
+/** Whether anything is left in the delivery's lane, itself included. */
+function settleLane(db: Database, row: Row, { delivery, attempt }: AttemptResult, late: "send" | "drop", nowMs: number): boolean {
   const watchId = textOrNull(row, "watch_id");
   const sequence = integerOrNull(row, "sequence");
-  if (watchId === null || sequence === null) return;
+  if (watchId === null || sequence === null) return false;
   const endpointId = text(row, "endpoint_id");
-  if (attempt.decision === "delivered" && delivery.status === "delivered") supersede(db, { watchId, endpointId, late }, sequence, nowMs);
-  replaceLane(db, watchId, endpointId);
+  if (late === "drop" && attempt.decision === "delivered" && delivery.status === "delivered")
+    supersede(db, { watchId, endpointId, late }, sequence, nowMs);
+  return replaceLane(db, watchId, endpointId);
+}
+
+/**
+ * Settled, and neither its endpoint nor its host had anything else due: the bounds stand as they are. It is what happens
+ * to most deliveries, and spares them four statements.
+ */
+function owesNothing(endpointRow: Row, { delivery, endpointChange }: AttemptResult): boolean {
+  const bounds = [endpointRow["next_due_at"], endpointRow["host_next_due_at"], endpointRow["host_failing_due_at"]];
+  return delivery.status === "delivered" && endpointChange === "none" && bounds.every((bound) => bound === null);
 }
 
 /** The bounds of endpoint and host, exact again; the answer is the host's, for a success may be what the others there waited for. */

@@ -7,8 +7,11 @@ import { integer, integerOrNull, text, textOrNull } from "./rows.ts";
 
 type PendingEntry = LaneEntry & { readonly dueAtMs: number | null; readonly leased: boolean };
 
-/** Writes down who of a lane may go when. Called by every transaction that adds to a lane, settles in it or notes a first failure. */
-export function replaceLane(db: Database, watchId: string, endpointId: string): void {
+/**
+ * Writes down who of a lane may go when. Called by every transaction that adds to a lane, settles in it or notes a first
+ * failure. False: nothing is left in it.
+ */
+export function replaceLane(db: Database, watchId: string, endpointId: string): boolean {
   const entries = readLane(db, watchId, endpointId);
   for (const [index, place] of decideLane(entries, db.policy.orderHoldMs).entries()) {
     const entry = entries[index];
@@ -16,6 +19,7 @@ export function replaceLane(db: Database, watchId: string, endpointId: string): 
     db.run("update deliveries set due_at = ? where id = ?", place.dueAtMs, place.deliveryId);
     if (place.dueAtMs !== null && !entry.leased) lowerDue(db, endpointId, place.dueAtMs);
   }
+  return entries.length > 0;
 }
 
 /** Owes these deliveries of one endpoint from now on, with a fresh schedule each and in the order of their lanes. */

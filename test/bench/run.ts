@@ -1,7 +1,12 @@
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import type { Figure } from "./figure.ts";
+import { measureDeadEndpoint } from "./figures/dead-endpoint.ts";
+import { measureDeliveries } from "./figures/deliveries-against-loop.ts";
+import { measureHeapPerCall } from "./figures/heap-per-call.ts";
 import { measurePollerAgainstLoop } from "./figures/poller-against-loop.ts";
+import { measureRecovery } from "./figures/recovery.ts";
+import { measureRegistrations } from "./figures/registrations.ts";
 import { measureWatchedCalls } from "./figures/watched-calls.ts";
 
 // `npm run bench` measures; `-- --short` only shows that every figure can still be measured, in a few seconds.
@@ -10,7 +15,12 @@ const { values } = parseArgs({ options: { short: { type: "boolean", default: fal
 
 console.log(`Node ${process.versions.node}, ${cpus().length} x ${cpus()[0]?.model ?? "unknown"}`);
 const figures: Figure[] = [];
+figures.push(await measureHeapPerCall(values.short ? 10_000 : 100_000));
 figures.push(await measurePollerAgainstLoop(values.short ? 500 : 5000));
 figures.push(...(values.short ? await measureWatchedCalls(1000, 5000, 3000) : await measureWatchedCalls(10_000, 10_000, 30_000)));
+figures.push(await measureDeliveries(values.short ? 500 : 5000));
+figures.push(...(await measureRegistrations(values.short ? 500 : 5000)));
+figures.push(await (values.short ? measureDeadEndpoint(1000, 1000) : measureDeadEndpoint(10_000, 10_000)));
+figures.push(await measureRecovery(values.short ? 2000 : 100_000));
 for (const { name, shown, bar, met } of figures) console.log(`${met ? "met " : "MISS"}  ${name}: ${shown}; bar ${bar}`);
 process.exit(figures.every(({ value }) => Number.isFinite(value)) ? 0 : 1);

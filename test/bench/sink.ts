@@ -16,7 +16,7 @@ const server = createServer((request, response) => {
   });
 });
 server.keepAliveTimeout = 60_000;
-server.listen(0, "127.0.0.1", () => process.send?.({ port: (server.address() as AddressInfo).port }));
+server.listen(0, "0.0.0.0", () => process.send?.({ port: (server.address() as AddressInfo).port }));
 process.on("message", () => process.send?.(latenciesMs.splice(0)));
 process.on("SIGTERM", () => process.exit(0));
 process.on("disconnect", () => process.exit(0));

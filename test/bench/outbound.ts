@@ -1,0 +1,158 @@
+import { systemClock } from "../../src/adapters/clock.ts";
+import { createSecretBox } from "../../src/adapters/secret-box.ts";
+import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
+import { WebhookAddressGuard } from "../../src/adapters/webhook/address-guard.ts";
+import { createWebhookSender } from "../../src/adapters/webhook/sender.ts";
+import { loadEncryptionKeys } from "../../src/encryption-keys.ts";
+import { newId } from "../../src/domain/ids.ts";
+import { generateSecret, generateSigningKeyPair } from "../../src/domain/signature.ts";
+import { DeliveryGates } from "../../src/engine/delivery-gates.ts";
+import { Dispatcher } from "../../src/engine/dispatcher.ts";
+import { ensureDefaultAccount } from "../../src/engine/endpoint-administration.ts";
+import { draftSecret } from "../../src/engine/registrar.ts";
+import { WebhookComposer } from "../../src/engine/webhook-composer.ts";
+import type { Account } from "../../src/ports/account-store.ts";
+import type { WatchedCall } from "../../src/ports/call-store.ts";
+import type { AttemptRecord, AttemptRecorded } from "../../src/ports/delivery-store.ts";
+import type { SecretBox } from "../../src/ports/secret-box.ts";
+import type { ServiceStore } from "../../src/ports/service-store.ts";
+import { deliveryPolicy, silentLogger, silentMetrics } from "./quiet.ts";
+
+const batchSize = 1000;
+const dayMs = 86_400_000;
+
+/** Everything between a transition and its receiver, put together as the service does: store, signature, guard, sender, record. */
+export class Outbound implements AsyncDisposable {
+  readonly store: ServiceStore;
+  readonly dispatcher: Dispatcher;
+  readonly #account: Account;
+  readonly #secretBox: SecretBox;
+  readonly #sends: boolean;
+  readonly #callSidByDelivery = new Map<string, string>();
+  /** Called for every 2xx, after its record is on disk. */
+  onDelivered: (callSid: string) => void = () => undefined;
+
+  private constructor(store: ServiceStore, secretBox: SecretBox, account: Account, sends: boolean) {
+    this.store = store;
+    this.#sends = sends;
+    this.#secretBox = secretBox;
+    this.#account = account;
+    const guard = new WebhookAddressGuard({
+      allow: ["127.0.0.0/8"],
+      allowHttp: true,
+      ports: [443],
+      dnsServers: [],
+      publicUrl: null,
+      ownPorts: () => [],
+    });
+    this.dispatcher = new Dispatcher({
+      store: { ...store, recordAttempt: (record) => this.#record(record) },
+      sender: createWebhookSender(guard, { connectTimeoutMs: 15_000 }),
+      composer: new WebhookComposer({ secretBox, accounts: store, publicUrl: null, version: "bench" }),
+      gates: new DeliveryGates({
+        clock: systemClock,
+        maxInFlight: 512,
+        endpointMaxInFlight: 32,
+        hostMaxInFlight: 64,
+        hostRateLimits: new Map(),
+      }),
+      clock: systemClock,
+      logger: silentLogger,
+      metrics: silentMetrics,
+      timeoutMs: 15_000,
+      maxAttempts: deliveryPolicy.scheduleMs.length,
+      onUnwatched: () => undefined,
+      notify: () => undefined,
+    });
+  }
+
+  /** `path`: a file, so that a commit waits for the disk as it does in the service. Without `sends` everything stays owed. */
+  static async open(path: string, options: { readonly sends?: boolean; readonly apiKey?: string } = {}): Promise<Outbound> {
+    const store = await openSqliteStore({ path, policy: deliveryPolicy });
+    const secretBox = createSecretBox(loadEncryptionKeys(null, path));
+    const account = await ensureDefaultAccount({
+      store,
+      secretBox,
+      clock: systemClock,
+      apiKey: options.apiKey ?? "bench-key-bench-key-bench-key",
+      makeSigningKey: generateSigningKeyPair,
+    });
+    return new Outbound(store, secretBox, account, options.sends ?? true);
+  }
+
+  /** Watches on new calls; `urlOf` names the endpoint of each. */
+  async watch(count: number, prefix: string, urlOf: (index: number) => string): Promise<readonly WatchedCall[]> {
+    const calls: WatchedCall[] = [];
+    for (let from = 0; from < count; from += batchSize) {
+      const size = Math.min(batchSize, count - from);
+      const results = await this.store.registerWatches(
+        Array.from({ length: size }, (_, offset) => this.#draft(`OUT-${prefix}-${from + offset}`, urlOf(from + offset))),
+      );
+      for (const result of results) if (result.kind === "created" && result.call !== null) calls.push(result.call);
+    }
+    return calls;
+  }
+
+  /** One transition: committed, then sent. Resolves with the call after it. */
+  async see(call: WatchedCall, status: string): Promise<WatchedCall> {
+    const nowMs = Date.now();
+    const result = await this.store.commitCall({
+      callId: call.callId,
+      expectedVersion: call.version,
+      nowMs,
+      lastGoodPollAtMs: nowMs,
+      confirmed: true,
+      changes: [{ kind: "status", status, reason: "", terminal: false, observedAfterMs: null }],
+    });
+    if (result.kind !== "committed" || result.call === null) throw new Error(`the transition was not taken: ${result.kind}`);
+    for (const job of result.jobs) this.#callSidByDelivery.set(job.deliveryId, call.callSid);
+    if (this.#sends) this.dispatcher.accept(result.jobs);
+    return result.call;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dispatcher.stop(1000);
+    await this.store.close();
+  }
+
+  async #record(record: AttemptRecord): Promise<AttemptRecorded> {
+    const recorded = await this.store.recordAttempt(record);
+    const callSid = this.#callSidByDelivery.get(record.deliveryId);
+    if (recorded.kind === "recorded" && recorded.delivery.status === "delivered" && callSid !== undefined) {
+      this.#callSidByDelivery.delete(record.deliveryId);
+      this.onDelivered(callSid);
+    }
+    return recorded;
+  }
+
+  #draft(callSid: string, callbackUrl: string) {
+    const nowMs = Date.now();
+    const url = new URL(callbackUrl);
+    return {
+      id: newId("wch", nowMs),
+      accountId: this.#account.id,
+      sourceName: "default",
+      scope: "",
+      callSid,
+      callId: newId("call", nowMs),
+      endpoint: {
+        id: newId("ep", nowMs),
+        url: url.href,
+        origin: `${url.protocol}//${url.hostname}:${url.port}`,
+        format: null,
+        defaultFormat: "standard" as const,
+        late: "send" as const,
+        headers: null,
+        givenSecret: null,
+        generatedSecret: draftSecret(this.#secretBox, generateSecret(), nowMs),
+      },
+      events: null,
+      metadata: {},
+      expiresAtMs: nowMs + dayMs,
+      nowMs,
+      polledAtMs: null,
+      restartsEndedCall: false,
+      quotas: { maxActiveWatches: 0, maxEndpoints: 0, maxHooks: 0 },
+    };
+  }
+}

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Claim, IdempotencyKeys, IdempotentRequest, KeyTaken, StorableAnswer } from "../ports/bridge.ts";
+import type { Claim, HeldKey, IdempotencyKeys, IdempotentRequest, KeyTaken, StorableAnswer } from "../ports/bridge.ts";
 import type { Clock } from "../ports/clock.ts";
 import type {
   AnswerDraft,
@@ -41,17 +41,28 @@ const countsForMs = 24 * 60 * 60 * 1000;
  */
 export class Idempotency implements IdempotencyKeys {
   readonly #options: IdempotencyOptions;
+  /** Claim to body hash, of the requests this process is carrying out: a courtesy to those that come twice, for what counts is the transaction. */
+  readonly #held = new Map<string, string>();
 
   constructor(options: IdempotencyOptions) {
     this.#options = options;
   }
 
-  async find(request: IdempotentRequest): Promise<KeyTaken | null> {
+  async take(request: IdempotentRequest): Promise<HeldKey | KeyTaken> {
     const claim = this.#claimOf(request);
-    const stored = await this.#options.store.findStoredAnswer(claim);
-    if (stored === null) return null;
-    const before = this.#read(claim, request, stored);
-    return before.kind === "key_taken" ? before : null;
+    const holder = this.#held.get(claim.id);
+    if (holder !== undefined) return { kind: "key_taken", by: holder === request.bodyHash ? "running" : "other_request" };
+    this.#held.set(claim.id, request.bodyHash);
+    let before: KeyTaken | null = null;
+    try {
+      before = await this.#findBefore(claim, request);
+    } catch (error) {
+      this.#held.delete(claim.id);
+      throw error;
+    }
+    if (before === null) return { kind: "held", request, [Symbol.dispose]: () => void this.#held.delete(claim.id) };
+    this.#held.delete(claim.id);
+    return before;
   }
 
   /** One operation of the store, under the claim if there is one. `outcomeOf` does nothing but compute: see `Claim`. */
@@ -99,6 +110,12 @@ export class Idempotency implements IdempotencyKeys {
     const storeClaim = this.#claimOf(claim.request);
     const draft = this.#draft(storeClaim, claim, { kind: "answered", outcome });
     if (draft !== null) await this.#options.store.completeAnswer({ id: storeClaim.id, sealed: draft.sealed });
+  }
+
+  async #findBefore(claim: IdempotencyClaim, request: IdempotentRequest): Promise<KeyTaken | null> {
+    const stored = await this.#options.store.findStoredAnswer(claim);
+    const before = stored === null ? null : this.#read(claim, request, stored);
+    return before?.kind === "key_taken" ? before : null;
   }
 
   #claimOf({ accountId, method, path, key }: IdempotentRequest): IdempotencyClaim {

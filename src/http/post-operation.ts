@@ -35,16 +35,17 @@ export function addPostOperation<
     const bytes = await readBody(c, bodyKind);
     const request = idempotentRequestOf(c, bytes);
     // Before anything is judged: what was right when it was asked for the first time may not be any more.
-    const taken = request === null ? null : await idempotency.find(request);
-    if (taken !== null) return answerOfTaken(c, taken);
+    const taken = request === null ? null : await idempotency.take(request);
+    if (taken?.kind === "key_taken") return answerOfTaken(c, taken);
+    using held = taken;
     const body = checkBody(operation.body, parseJson(c, bytes, bodyKind));
     const { act, answer } = handle(c, { ...parameters, body } as Input<z.infer<Params>, z.infer<Query>, z.infer<Body>>);
     const answerOf = (outcome: Outcome): Answered => answeredOf(c, () => answer(outcome));
-    if (request === null) return send(c, answerOf((await act(null)) as Outcome));
+    if (held === null) return send(c, answerOf((await act(null)) as Outcome));
     // What is stored is what is sent: asked again, it might say something else.
     let stored: Answered | null = null;
     const outcome = await act({
-      request,
+      request: held.request,
       answerOf: (result) => {
         stored = answerOf(result);
         return isStorable(stored.status) ? { status: stored.status, contentType: stored.contentType, body: stored.body } : null;

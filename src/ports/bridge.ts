@@ -82,9 +82,12 @@ export type KeyTaken = { readonly kind: "key_taken" } & (
   | { readonly by: "same_request"; readonly answer: StorableAnswer }
 );
 
-/** What is known of a key before anything is looked at; null: the request is to be carried out. */
+/** The key belongs to this request until it is disposed of; others of this process are told that it is running. */
+export type HeldKey = Disposable & { readonly kind: "held"; readonly request: IdempotentRequest };
+
 export interface IdempotencyKeys {
-  find(request: IdempotentRequest): Promise<KeyTaken | null>;
+  /** Before anything of the request is judged: takes the key, or says by whom it is taken. */
+  take(request: IdempotentRequest): Promise<HeldKey | KeyTaken>;
 }
 
 /** Registrations; resolved means on disk. Rejects with `StoreUnavailable` or `StoreOverloaded`, then nothing was accepted. */

@@ -1,7 +1,7 @@
 import { FakeClock } from "../support/fake-clock.ts";
 import { createApp } from "../../src/http/app.ts";
 import type { HttpDependencies } from "../../src/http/dependencies.ts";
-import type { HookRequest, WatchRequest } from "../../src/ports/bridge.ts";
+import type { HookRequest, IdempotentRequest, WatchRequest } from "../../src/ports/bridge.ts";
 import { account, attempt, deliveryView, endpointView, eventView, hookView, watchView } from "./views.ts";
 
 export const apiKey = "rb_0123456789abcdef01234567";
@@ -85,7 +85,7 @@ export function createTestApi(parts: Parts = {}) {
       feedChanged: async () => false,
       readiness: async () => ({ notReady: null, degraded: [] }),
     },
-    idempotency: { find: async () => null },
+    idempotency: { take: async (request: IdempotentRequest) => ({ kind: "held" as const, request, [Symbol.dispose]: () => {} }) },
     authentication: { findByKey: async (key: string) => (key === apiKey ? account : null) },
     store: {
       getWatch: one("wch_1", watchView()),

@@ -57,6 +57,13 @@ function expectReplay(replay: WireAnswer, first: WireAnswer): void {
 
 const listed = async (send: Send, path: string) => jsonOf(await send("GET", path))["data"] as readonly Record<string, unknown>[];
 
+/** Asked until the rate lets it through. */
+const onceAllowed = async (post: () => Promise<WireAnswer>): Promise<WireAnswer> => {
+  let answer = await post();
+  await expect.poll(async () => (answer.status === 429 ? (answer = await post()) : answer).status, { timeout: 10_000 }).not.toBe(429);
+  return answer;
+};
+
 test("every POST is done once and answered with the same bytes, secrets included", async () => {
   const webhookIds: string[] = [];
   const url = await receiverUrl({ onDelivery: ({ webhookId }) => void webhookIds.push(webhookId) });
@@ -98,11 +105,6 @@ test("every POST is done once and answered with the same bytes, secrets included
 
   const [delivery] = await listed(send, `/v1/deliveries?endpoint_id=${endpointId}`);
   // One test or retry a second and endpoint: a 429 is no answer to keep.
-  const onceAllowed = async (post: () => Promise<WireAnswer>): Promise<WireAnswer> => {
-    let answer = await post();
-    await expect.poll(async () => (answer.status === 429 ? (answer = await post()) : answer).status, { timeout: 10_000 }).not.toBe(429);
-    return answer;
-  };
   expect((await onceAllowed(() => send("POST", `/v1/endpoints/${endpointId}/test`))).status).toBe(200);
   const path = `/v1/deliveries/${String(delivery?.["id"])}/retry`;
   const retry = await onceAllowed(() => keyed(path));

@@ -14,6 +14,7 @@ import { Cleaner } from "./engine/cleaner.ts";
 import { DeliveryGates } from "./engine/delivery-gates.ts";
 import { Dispatcher } from "./engine/dispatcher.ts";
 import { EndpointAdministration, ensureDefaultAccount, signingKeyIdentity } from "./engine/endpoint-administration.ts";
+import { Idempotency } from "./engine/idempotency.ts";
 import { LiveState } from "./engine/live-state.ts";
 import { ManualDelivery } from "./engine/manual-delivery.ts";
 import { Notifier } from "./engine/notifier.ts";
@@ -121,8 +122,10 @@ export async function createService(config: Config, secrets: Secrets, overrides:
 
   let stopping = false;
   const live = new LiveState({ poller, notifier, supervisor, store, sources: sources.registrable, isStopping: () => stopping });
+  const idempotency = new Idempotency({ store, secretBox, clock });
   const registration = new Registrar({
     store,
+    idempotency,
     secretBox,
     guard,
     allowHttp: config.callbacks.allowHttp,
@@ -145,10 +148,11 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   const wake = () => dispatcher.wake();
   const app = createApp({
     registration,
-    endpointAdministration: new EndpointAdministration({ store, secretBox, clock, wake }),
-    manualDelivery: new ManualDelivery({ store, clock, sendNow: (job) => dispatcher.sendNow(job), wake }),
+    endpointAdministration: new EndpointAdministration({ store, idempotency, secretBox, clock, wake }),
+    manualDelivery: new ManualDelivery({ store, idempotency, clock, sendNow: (job) => dispatcher.sendNow(job), wake }),
     live,
     authentication: new Authentication(store, secretBox, clock),
+    idempotency,
     store,
     clock,
     logger,

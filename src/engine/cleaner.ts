@@ -9,8 +9,13 @@ export type CleanerOptions = {
 };
 
 const dayMs = 24 * 60 * 60 * 1000;
+/** With 200 of a kind each, 2,000 a second: more than a busy service makes. */
+const batchesPerTick = 50;
 
-/** Deletes what retention is over for. One small batch a round, so that no commit ever waits long for it. */
+/**
+ * Deletes what retention is over for, in small batches: each is an operation of its own, so that no commit ever waits
+ * long for it. What a round leaves is the next one's.
+ */
 export class Cleaner {
   readonly #options: CleanerOptions;
   readonly tickEveryMs = 5000;
@@ -22,6 +27,9 @@ export class Cleaner {
   async tick(): Promise<void> {
     const { store, clock, retentionDays, batchSize = 200 } = this.#options;
     const nowMs = clock.nowMs();
-    await store.deleteExpired({ beforeMs: nowMs - retentionDays * dayMs, nowMs, limit: batchSize });
+    for (let batch = 0; batch < batchesPerTick; batch++) {
+      const { more } = await store.deleteExpired({ beforeMs: nowMs - retentionDays * dayMs, nowMs, limit: batchSize });
+      if (!more) return;
+    }
   }
 }

@@ -1,15 +1,23 @@
 import { newId } from "../domain/ids.ts";
 import { generateSecret } from "../domain/signature.ts";
 import type { Account, AccountStore } from "../ports/account-store.ts";
-import type { EndpointAdministration as EndpointAdministrationPort, EndpointChange } from "../ports/bridge.ts";
+import type {
+  Claim,
+  EndpointAdministration as EndpointAdministrationPort,
+  EndpointChange,
+  KeyTaken,
+  RotationOutcome,
+} from "../ports/bridge.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { EndpointStore } from "../ports/endpoint-store.ts";
 import type { EndpointView } from "../ports/read-store.ts";
 import type { SecretBox } from "../ports/secret-box.ts";
+import type { Idempotency } from "./idempotency.ts";
 import { draftSecret, sealHeaders } from "./registrar.ts";
 
 export type EndpointAdministrationOptions = {
-  readonly store: EndpointStore & Pick<AccountStore, "setDefaultSecret">;
+  readonly store: Pick<EndpointStore, "patchEndpoint"> & Pick<AccountStore, "setDefaultSecret">;
+  readonly idempotency: Pick<Idempotency, "run">;
   readonly secretBox: SecretBox;
   readonly clock: Clock;
   /** The endpoint may owe something that is due now. */
@@ -38,14 +46,18 @@ export class EndpointAdministration implements EndpointAdministrationPort {
     account: Account,
     endpointId: string,
     request: { readonly graceSeconds: number; readonly signingSecret: string | null },
-  ): Promise<{ readonly signingSecret: string; readonly previousValidUntilMs: number } | null> {
-    const { store, secretBox, clock } = this.#options;
+    claim: Claim<RotationOutcome> | null,
+  ): Promise<RotationOutcome | KeyTaken> {
+    const { idempotency, secretBox, clock } = this.#options;
     const nowMs = clock.nowMs();
     const signingSecret = request.signingSecret ?? generateSecret();
     const previousValidUntilMs = nowMs + request.graceSeconds * 1000;
     const secret = draftSecret(secretBox, signingSecret, nowMs);
-    const known = await store.rotateSecret({ accountId: account.id, endpointId, secret, previousValidUntilMs, nowMs });
-    return known ? { signingSecret, previousValidUntilMs } : null;
+    const rotation = { accountId: account.id, endpointId, secret, previousValidUntilMs, nowMs };
+    const run = await idempotency.run(claim, "rotateSecret", rotation, (known): RotationOutcome =>
+      known ? { kind: "rotated", signingSecret, previousValidUntilMs } : { kind: "unknown" },
+    );
+    return run.kind === "key_taken" ? run : run.outcome;
   }
 
   async setDefaultSecret(account: Account, signingSecret: string): Promise<void> {

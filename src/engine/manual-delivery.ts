@@ -1,13 +1,23 @@
 import type { Attempt } from "../domain/attempt.ts";
 import type { Account } from "../ports/account-store.ts";
-import type { ManualDelivery as ManualDeliveryPort, ManualRefusal } from "../ports/bridge.ts";
+import type {
+  Claim,
+  KeyTaken,
+  ManualDelivery as ManualDeliveryPort,
+  ManualRefusal,
+  RecoverOutcome,
+  RetryOutcome,
+  TestOutcome,
+} from "../ports/bridge.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { ClaimOneResult, DeliveryStore } from "../ports/delivery-store.ts";
-import type { DeliveryView, ReadStore } from "../ports/read-store.ts";
+import type { DeliveryStore } from "../ports/delivery-store.ts";
+import type { ReadStore } from "../ports/read-store.ts";
 import type { SendJob } from "../ports/send-job.ts";
+import type { Idempotency } from "./idempotency.ts";
 
 export type ManualDeliveryOptions = {
-  readonly store: Pick<DeliveryStore, "claimOne" | "createTest" | "recover"> & Pick<ReadStore, "getDelivery" | "getEndpoint">;
+  readonly store: Pick<DeliveryStore, "claimOne"> & Pick<ReadStore, "getDelivery" | "getEndpoint">;
+  readonly idempotency: Pick<Idempotency, "run" | "accept" | "complete">;
   readonly clock: Clock;
   /** Resolves with the attempt as recorded. */
   readonly sendNow: (job: SendJob) => Promise<Attempt | null>;
@@ -26,35 +36,79 @@ export class ManualDelivery implements ManualDeliveryPort {
     this.#options = options;
   }
 
-  async retry(account: Account, deliveryId: string): Promise<{ readonly kind: "accepted"; readonly view: DeliveryView } | ManualRefusal> {
-    const { store, clock, sendNow } = this.#options;
+  async retry(account: Account, deliveryId: string, claim: Claim<RetryOutcome> | null): Promise<RetryOutcome | KeyTaken> {
+    const { store, idempotency, clock, sendNow } = this.#options;
     const found = await store.getDelivery(account.id, deliveryId);
     if (found === null) return { kind: "unknown" };
     const limited = this.#limit(found.view.delivery.endpointId);
     if (limited !== null) return limited;
-    const claimed = await store.claimOne({ accountId: account.id, deliveryId, nowMs: clock.nowMs() });
-    if (claimed.kind !== "claimed") return refusalOf(claimed);
-    void sendNow(claimed.job);
-    const accepted = await store.getDelivery(account.id, deliveryId);
-    return accepted === null ? { kind: "unknown" } : { kind: "accepted", view: accepted.view };
+    const request = { accountId: account.id, deliveryId, nowMs: clock.nowMs() };
+    const run = await idempotency.run(claim, "claimOne", request, (result): RetryOutcome =>
+      result.kind === "claimed" ? { kind: "accepted", view: result.view } : { kind: result.kind },
+    );
+    if (run.kind === "key_taken") return run;
+    if (run.result.kind === "claimed") void sendNow(run.result.job);
+    return run.outcome;
   }
 
-  async test(account: Account, endpointId: string): Promise<{ readonly kind: "attempted"; readonly attempt: Attempt } | ManualRefusal> {
-    const { store, clock, sendNow } = this.#options;
+  async test(account: Account, endpointId: string, claim: Claim<TestOutcome> | null): Promise<TestOutcome | KeyTaken> {
+    const { store, idempotency, clock, sendNow } = this.#options;
     if ((await store.getEndpoint(account.id, endpointId)) === null) return { kind: "unknown" };
     const limited = this.#limit(endpointId);
     if (limited !== null) return limited;
-    const claimed = await store.createTest({ accountId: account.id, endpointId, nowMs: clock.nowMs() });
-    if (claimed.kind !== "claimed") return refusalOf(claimed);
-    const attempt = await sendNow(claimed.job);
-    return attempt === null ? { kind: "unknown" } : { kind: "attempted", attempt };
+    const request = { accountId: account.id, endpointId, nowMs: clock.nowMs() };
+    const accepted = await idempotency.accept<"createTest", TestOutcome>(claim, "createTest", request, (result) =>
+      result.kind === "claimed"
+        ? { kind: "accepted", deliveryId: result.job.deliveryId }
+        : { kind: "answered", outcome: { kind: result.kind } },
+    );
+    let outcome: TestOutcome | KeyTaken;
+    switch (accepted.kind) {
+      case "key_taken":
+        return accepted;
+      case "accepted_before":
+        outcome = await this.#resumeTest(account, accepted.deliveryId);
+        break;
+      case "ran":
+        if (accepted.result.kind !== "claimed") return { kind: accepted.result.kind };
+        outcome = attemptedOf(await sendNow(accepted.result.job));
+    }
+    if (claim !== null && outcome.kind !== "key_taken") await idempotency.complete(claim, outcome);
+    return outcome;
   }
 
-  async recover(account: Account, endpointId: string, span: { readonly sinceMs: number; readonly untilMs: number }) {
-    const { store, clock, wake } = this.#options;
-    const result = await store.recover({ accountId: account.id, endpointId, nowMs: clock.nowMs(), ...span });
-    if (result.kind === "recovered") wake();
-    return result;
+  async recover(
+    account: Account,
+    endpointId: string,
+    span: { readonly sinceMs: number; readonly untilMs: number },
+    claim: Claim<RecoverOutcome> | null,
+  ): Promise<RecoverOutcome | KeyTaken> {
+    const { idempotency, clock, wake } = this.#options;
+    const request = { accountId: account.id, endpointId, nowMs: clock.nowMs(), ...span };
+    const run = await idempotency.run(claim, "recover", request, (result): RecoverOutcome => result);
+    if (run.kind === "key_taken") return run;
+    if (run.outcome.kind === "recovered") wake();
+    return run.outcome;
+  }
+
+  /** The test that a key was given for, after a crash: its recorded attempt, else that attempt is made now, under the same id. */
+  async #resumeTest(account: Account, deliveryId: string): Promise<TestOutcome | KeyTaken> {
+    const { store, clock, sendNow } = this.#options;
+    const found = await store.getDelivery(account.id, deliveryId);
+    const [recorded] = found?.attempts ?? [];
+    if (recorded !== undefined) return { kind: "attempted", attempt: recorded };
+    const claimed = await store.claimOne({ accountId: account.id, deliveryId, nowMs: clock.nowMs() });
+    switch (claimed.kind) {
+      case "claimed":
+        return attemptedOf(await sendNow(claimed.job));
+      case "in_flight":
+        return { kind: "key_taken", by: "running" };
+      case "endpoint_disabled":
+        return { kind: "endpoint_disabled" };
+      case "unknown":
+      case "watch_deleted":
+        return { kind: "interrupted" };
+    }
   }
 
   #limit(endpointId: string): ManualRefusal | null {
@@ -70,6 +124,6 @@ export class ManualDelivery implements ManualDeliveryPort {
   }
 }
 
-function refusalOf(result: Exclude<ClaimOneResult, { kind: "claimed" }>): ManualRefusal {
-  return { kind: result.kind };
+function attemptedOf(attempt: Attempt | null): TestOutcome {
+  return attempt === null ? { kind: "interrupted" } : { kind: "attempted", attempt };
 }

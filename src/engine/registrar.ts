@@ -4,13 +4,21 @@ import { generateSecret } from "../domain/signature.ts";
 import { maxDeadlineMs } from "../domain/watch.ts";
 import type { PayloadFormat } from "../domain/endpoint.ts";
 import type { Account } from "../ports/account-store.ts";
-import type { FieldError, HookOutcome, HookRequest, Refusal, Registration, WatchOutcome, WatchRequest } from "../ports/bridge.ts";
+import type {
+  BatchOutcome,
+  Claim,
+  HookOutcome,
+  HookRequest,
+  KeyTaken,
+  Refusal,
+  Registration,
+  WatchOutcome,
+  WatchRequest,
+} from "../ports/bridge.ts";
 import type { Notice, WatchedCall } from "../ports/call-store.ts";
 import type { Clock } from "../ports/clock.ts";
 import type {
-  EndpointConflict,
   EndpointDraft,
-  QuotaExceeded,
   Quotas,
   RegisterWatchResult,
   RegistrationStore,
@@ -20,6 +28,8 @@ import type {
 import type { SecretBox } from "../ports/secret-box.ts";
 import type { SendJob } from "../ports/send-job.ts";
 import type { AddressGuard } from "../ports/webhook-sender.ts";
+import type { Idempotency } from "./idempotency.ts";
+import { hookOutcomeOf, invalid, onlyOf, resultAt, watchOutcomeOf } from "./registration-outcome.ts";
 
 /** How a source treats registrations; `scope` is what makes a call one call within it. */
 export type RegistrableSource = {
@@ -51,7 +61,8 @@ export type RegistrarConsumers = {
 };
 
 export type RegistrarOptions = {
-  readonly store: RegistrationStore;
+  readonly store: Pick<RegistrationStore, "removeWatch" | "removeHook">;
+  readonly idempotency: Pick<Idempotency, "run">;
   readonly secretBox: SecretBox;
   readonly guard: AddressGuard;
   readonly allowHttp: boolean;
@@ -84,15 +95,19 @@ export class Registrar implements Registration {
     this.#options = options;
   }
 
-  async registerWatch(account: Account, request: WatchRequest): Promise<WatchOutcome> {
+  async registerWatch(account: Account, request: WatchRequest, claim: Claim<WatchOutcome> | null): Promise<WatchOutcome | KeyTaken> {
     const refusal = await this.#checkName(request.callbackUrl, "/callback_url");
     if (refusal !== null) return refusal;
-    const [outcome] = await this.registerBatch(account, [request]);
-    if (outcome === undefined) throw new Error("a batch of one has one outcome");
-    return outcome;
+    const batchClaim = claim === null ? null : { ...claim, answerOf: (batch: BatchOutcome) => claim.answerOf(onlyOf(batch)) };
+    const batch = await this.registerBatch(account, [request], batchClaim);
+    return batch.kind === "key_taken" ? batch : onlyOf(batch);
   }
 
-  async registerBatch(account: Account, requests: readonly WatchRequest[]): Promise<readonly WatchOutcome[]> {
+  async registerBatch(
+    account: Account,
+    requests: readonly WatchRequest[],
+    claim: Claim<BatchOutcome> | null,
+  ): Promise<BatchOutcome | KeyTaken> {
     const nowMs = this.#options.clock.nowMs();
     const additionalBySource = new Map<string, number>();
     const drafted = requests.map((request) => {
@@ -101,14 +116,21 @@ export class Registrar implements Registration {
       return this.#draftWatch(account, request, additional, nowMs);
     });
     const drafts = drafted.flatMap((item) => (item.kind === "draft" ? [item.draft] : []));
-    const results = drafts.length === 0 ? [] : await this.#options.store.registerWatches(drafts.map((draft) => draft.watch));
-    let next = 0;
-    return drafted.map((item) => {
-      if (item.kind !== "draft") return item;
-      const result = results[next++];
-      if (result === undefined) throw new Error("the store answers every draft");
-      return this.#settleWatch(item.draft, result);
-    });
+    const batchOf = (results: readonly RegisterWatchResult[]): BatchOutcome => {
+      const outcomes = drafts.map((draft, index) => watchOutcomeOf(draft.generatedSecret, resultAt(results, index))).values();
+      return { kind: "batch", outcomes: drafted.map((item) => (item.kind === "draft" ? (outcomes.next().value as WatchOutcome) : item)) };
+    };
+    if (drafts.length === 0 && claim === null) return batchOf([]);
+    const { idempotency } = this.#options;
+    const run = await idempotency.run(
+      claim,
+      "registerWatches",
+      drafts.map(({ watch }) => watch),
+      batchOf,
+    );
+    if (run.kind === "key_taken") return run;
+    for (const [index, { watch }] of drafts.entries()) this.#tell(watch, resultAt(run.result, index));
+    return run.outcome;
   }
 
   async removeWatch(account: Account, watchId: string, purge: boolean): Promise<boolean> {
@@ -121,8 +143,8 @@ export class Registrar implements Registration {
     return true;
   }
 
-  async registerHook(account: Account, request: HookRequest): Promise<HookOutcome> {
-    const { store, clock, quotas } = this.#options;
+  async registerHook(account: Account, request: HookRequest, claim: Claim<HookOutcome> | null): Promise<HookOutcome | KeyTaken> {
+    const { idempotency, clock, quotas } = this.#options;
     const pointer = `/${request.urlKey}`;
     const refusal = await this.#checkName(request.url, pointer);
     if (refusal !== null) return refusal;
@@ -131,15 +153,8 @@ export class Registrar implements Registration {
     if (drafted.kind !== "draft") return drafted;
     const { endpoint, generatedSecret } = drafted.draft;
     const draft = { id: newId("hk", nowMs), accountId: account.id, endpoint, events: request.events, nowMs, quotas };
-    const result = await store.registerHook(draft);
-    switch (result.kind) {
-      case "created":
-        return { kind: "created", view: result.view, secret: result.showsGeneratedSecret ? generatedSecret : null };
-      case "existing":
-        return { kind: "existing", view: result.view, secret: null };
-      default:
-        return refusalOf(result);
-    }
+    const run = await idempotency.run(claim, "registerHook", draft, (result) => hookOutcomeOf(generatedSecret, result));
+    return run.kind === "key_taken" ? run : run.outcome;
   }
 
   async removeHook(account: Account, hookId: string): Promise<void> {
@@ -215,34 +230,16 @@ export class Registrar implements Registration {
     return { kind: "draft", draft: { endpoint, generatedSecret } };
   }
 
-  #settleWatch(drafted: DraftedWatch, result: RegisterWatchResult): WatchOutcome {
+  /** After the commit: the poller polls a call from now on, the dispatcher sends what the watch is told already. */
+  #tell(watch: WatchDraft, result: RegisterWatchResult): void {
+    if (result.kind !== "created") return;
     const { consumers, sources } = this.#options;
-    switch (result.kind) {
-      case "created": {
-        const { watch } = drafted;
-        if (result.call !== null) {
-          if (result.call.status.status === null) sources.get(watch.sourceName)?.restarted(watch.scope, watch.callSid);
-          consumers.watch(result.call);
-        }
-        consumers.dispatch(result.jobs);
-        consumers.notify(result.notices);
-        return { kind: "created", view: result.view, signingSecret: result.showsGeneratedSecret ? drafted.generatedSecret : null };
-      }
-      case "existing":
-        return { kind: "existing", view: result.view, signingSecret: null };
-      case "watch_differs":
-        return {
-          kind: "conflict",
-          slug: "watch-differs",
-          detail: `watch ${result.watchId} looks at this call for this URL with other ${result.fields.join(" and ")}; delete it first or leave them out`,
-          watchId: result.watchId,
-          endpointId: null,
-        };
-      case "callback_required":
-        return invalid("invalid-request", "/callback_url", "is required: the account has no hook that would be told instead");
-      default:
-        return refusalOf(result);
+    if (result.call !== null) {
+      if (result.call.status.status === null) sources.get(watch.sourceName)?.restarted(watch.scope, watch.callSid);
+      consumers.watch(result.call);
     }
+    consumers.dispatch(result.jobs);
+    consumers.notify(result.notices);
   }
 
   /** Asks the name servers about a host that is new, once, before anything is written. */
@@ -279,21 +276,4 @@ export function sealHeaders(
 export function draftSecret(secretBox: SecretBox, secret: string, nowMs: number): SecretDraft {
   const id = newId("sec", nowMs);
   return { id, sealed: secretBox.seal(secret, id), fingerprints: secretBox.fingerprints(secret) };
-}
-
-function invalid(slug: Extract<Refusal, { kind: "invalid" }>["slug"], pointer: string, detail: string): Refusal {
-  const errors: readonly FieldError[] = [{ pointer, detail }];
-  return { kind: "invalid", slug, errors };
-}
-
-function refusalOf(result: EndpointConflict | QuotaExceeded): Refusal {
-  if (result.kind === "quota_exceeded")
-    return { kind: "forbidden", slug: "quota-exceeded", detail: `the account may have ${result.limit} ${result.quota.replace("_", " ")}` };
-  return {
-    kind: "conflict",
-    slug: "endpoint-differs",
-    detail: `endpoint ${result.endpointId} exists with other ${result.fields.join(", ")}; leave them out to use it as it is, or PATCH it`,
-    watchId: null,
-    endpointId: result.endpointId,
-  };
 }

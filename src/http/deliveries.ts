@@ -1,10 +1,13 @@
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Env, HttpDependencies } from "./dependencies.ts";
+import type { RetryOutcome } from "../ports/bridge.ts";
 import { manualError } from "./manual-error.ts";
 import { addOperation } from "./operation.ts";
+import { addPostOperation } from "./post-operation.ts";
+import type { Post } from "./post-operation.ts";
 import { notFound } from "./problem.ts";
-import { idParam, pageQuery } from "./schemas/fields.ts";
+import { idParam, noBodySchema, pageQuery } from "./schemas/fields.ts";
 import { deliverySchema, deliveryWithAttemptsSchema, pageSchema } from "./schemas/answers.ts";
 import { attemptJson, deliveryJson } from "./schemas/views.ts";
 
@@ -13,7 +16,7 @@ const deliveryId = idParam("dlv", "01KAZB2Y8RZ5QX8V4N6T0M3C7D");
 const statuses = ["pending", "delivered", "exhausted", "failed", "canceled", "superseded", "expired"] as const;
 
 /** What is owed to whom, and what became of it. */
-export function addDeliveryRoutes(app: OpenAPIHono<Env>, { store, manualDelivery, clock }: HttpDependencies): void {
+export function addDeliveryRoutes(app: OpenAPIHono<Env>, { store, manualDelivery, idempotency, clock }: HttpDependencies): void {
   addOperation(
     app,
     {
@@ -64,10 +67,10 @@ export function addDeliveryRoutes(app: OpenAPIHono<Env>, { store, manualDelivery
     },
   );
 
-  addOperation(
+  addPostOperation(
     app,
+    idempotency,
     {
-      method: "post",
       path: "/v1/deliveries/{id}/retry",
       operationId: "retryDelivery",
       tag,
@@ -75,13 +78,17 @@ export function addDeliveryRoutes(app: OpenAPIHono<Env>, { store, manualDelivery
       description:
         "One attempt ahead of schedule, pause and order. A success settles the delivery, a failure leaves its schedule as it was.",
       params: deliveryId,
+      body: noBodySchema,
+      bodyKind: "optional",
       answers: { 202: { description: "The attempt is being made.", schema: deliverySchema } },
       problems: [404, 409],
     },
-    async (c, { params }) => {
-      const result = await manualDelivery.retry(c.get("account"), params.id);
-      if (result.kind !== "accepted") throw manualError(result, "delivery");
-      return c.json(deliveryJson(result.view, clock.nowMs()), 202);
-    },
+    (c, { params }): Post<RetryOutcome> => ({
+      act: (claim) => manualDelivery.retry(c.get("account"), params.id, claim),
+      answer: (outcome) => {
+        if (outcome.kind !== "accepted") throw manualError(outcome, "delivery");
+        return { status: 202, body: deliveryJson(outcome.view, clock.nowMs()) };
+      },
+    }),
   );
 }

@@ -1,5 +1,5 @@
 import type { Account } from "../ports/account-store.ts";
-import type { Authentication, EndpointAdministration, LiveState, ManualDelivery, Registration } from "../ports/bridge.ts";
+import type { Authentication, EndpointAdministration, IdempotencyKeys, LiveState, ManualDelivery, Registration } from "../ports/bridge.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { ReadStore } from "../ports/read-store.ts";
 import type { Logger, Metrics } from "../ports/telemetry.ts";
@@ -19,6 +19,7 @@ export type HttpDependencies = {
   readonly manualDelivery: ManualDelivery;
   readonly live: LiveState;
   readonly authentication: Authentication;
+  readonly idempotency: IdempotencyKeys;
   readonly store: ReadStore;
   readonly clock: Clock;
   readonly logger: Logger;

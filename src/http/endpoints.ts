@@ -1,12 +1,23 @@
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { isoTime } from "../domain/payload.ts";
-import type { EndpointChange } from "../ports/bridge.ts";
+import type { EndpointChange, RecoverOutcome, RotationOutcome, TestOutcome } from "../ports/bridge.ts";
 import type { Env, HttpDependencies } from "./dependencies.ts";
 import { manualError } from "./manual-error.ts";
 import { addOperation, invalidBody } from "./operation.ts";
-import { conflict, notFound } from "./problem.ts";
-import { formatField, headersField, idParam, pageQuery, signingSecretField, timeField, wholeField } from "./schemas/fields.ts";
+import { addPostOperation } from "./post-operation.ts";
+import type { Post } from "./post-operation.ts";
+import { notFound } from "./problem.ts";
+import {
+  formatField,
+  headersField,
+  idParam,
+  noBodySchema,
+  pageQuery,
+  signingSecretField,
+  timeField,
+  wholeField,
+} from "./schemas/fields.ts";
 import { attemptSchema, endpointSchema, pageSchema } from "./schemas/answers.ts";
 import { timeSchema } from "./schemas/parts.ts";
 import { attemptJson, endpointJson } from "./schemas/views.ts";
@@ -59,7 +70,10 @@ const recoverSchema = z
 const recoveredSchema = z.object({ recovered: z.number().int() }).openapi("Recovered", { example: { recovered: 12 } });
 
 /** Where webhooks go: read, changed, tested, recovered. */
-export function addEndpointRoutes(app: OpenAPIHono<Env>, { store, endpointAdministration, manualDelivery, clock }: HttpDependencies): void {
+export function addEndpointRoutes(
+  app: OpenAPIHono<Env>,
+  { store, endpointAdministration, manualDelivery, idempotency, clock }: HttpDependencies,
+): void {
   addOperation(
     app,
     {
@@ -120,10 +134,10 @@ export function addEndpointRoutes(app: OpenAPIHono<Env>, { store, endpointAdmini
     },
   );
 
-  addOperation(
+  addPostOperation(
     app,
+    idempotency,
     {
-      method: "post",
       path: "/v1/endpoints/{id}/rotate-secret",
       operationId: "rotateSecret",
       tag,
@@ -135,40 +149,48 @@ export function addEndpointRoutes(app: OpenAPIHono<Env>, { store, endpointAdmini
       answers: { 200: { description: "The new secret.", schema: rotatedSchema } },
       problems: [404],
     },
-    async (c, { params, body }) => {
-      const rotated = await endpointAdministration.rotateSecret(c.get("account"), params.id, {
-        graceSeconds: body.grace_seconds,
-        signingSecret: body.signing_secret ?? null,
-      });
-      if (rotated === null) throw notFound("endpoint");
-      return c.json({ signing_secret: rotated.signingSecret, previous_valid_until: isoTime(rotated.previousValidUntilMs) });
-    },
+    (c, { params, body }): Post<RotationOutcome> => ({
+      act: (claim) => {
+        const request = { graceSeconds: body.grace_seconds, signingSecret: body.signing_secret ?? null };
+        return endpointAdministration.rotateSecret(c.get("account"), params.id, request, claim);
+      },
+      answer: (outcome) => {
+        if (outcome.kind === "unknown") throw notFound("endpoint");
+        const { signingSecret, previousValidUntilMs } = outcome;
+        return { status: 200, body: { signing_secret: signingSecret, previous_valid_until: isoTime(previousValidUntilMs) } };
+      },
+    }),
   );
 
-  addOperation(
+  addPostOperation(
     app,
+    idempotency,
     {
-      method: "post",
       path: "/v1/endpoints/{id}/test",
       operationId: "testEndpoint",
       tag,
       summary: "Send a test event",
-      description: "Sends `endpoint.test` now, by the same road as any delivery. Counts neither for nor against disabling.",
+      description:
+        "Sends `endpoint.test` now, by the same road as any delivery. Counts neither for nor against disabling. An `Idempotency-Key` covers the acceptance: the same key again sends no second test.",
       params: endpointId,
+      body: noBodySchema,
+      bodyKind: "optional",
       answers: { 200: { description: "The attempt.", schema: attemptSchema } },
       problems: [404, 409],
     },
-    async (c, { params }) => {
-      const result = await manualDelivery.test(c.get("account"), params.id);
-      if (result.kind !== "attempted") throw manualError(result, "endpoint");
-      return c.json(attemptJson(result.attempt));
-    },
+    (c, { params }): Post<TestOutcome> => ({
+      act: (claim) => manualDelivery.test(c.get("account"), params.id, claim),
+      answer: (outcome) => {
+        if (outcome.kind !== "attempted") throw manualError(outcome, "endpoint");
+        return { status: 200, body: attemptJson(outcome.attempt) };
+      },
+    }),
   );
 
-  addOperation(
+  addPostOperation(
     app,
+    idempotency,
     {
-      method: "post",
       path: "/v1/endpoints/{id}/recover",
       operationId: "recoverEndpoint",
       tag,
@@ -180,14 +202,16 @@ export function addEndpointRoutes(app: OpenAPIHono<Env>, { store, endpointAdmini
       answers: { 202: { description: "How many are owed again.", schema: recoveredSchema } },
       problems: [404, 409],
     },
-    async (c, { params, body }) => {
+    (c, { params, body }): Post<RecoverOutcome> => {
       const untilMs = body.until ?? clock.nowMs();
       if (untilMs < body.since) throw invalidBody("/until", "must not be before since");
-      const result = await manualDelivery.recover(c.get("account"), params.id, { sinceMs: body.since, untilMs });
-      if (result.kind === "unknown") throw notFound("endpoint");
-      if (result.kind === "endpoint_disabled")
-        throw conflict("endpoint-disabled", "the endpoint is disabled: enable it first (PATCH state)");
-      return c.json({ recovered: result.count }, 202);
+      return {
+        act: (claim) => manualDelivery.recover(c.get("account"), params.id, { sinceMs: body.since, untilMs }, claim),
+        answer: (outcome) => {
+          if (outcome.kind !== "recovered") throw manualError(outcome, "endpoint");
+          return { status: 202, body: { recovered: outcome.count } };
+        },
+      };
     },
   );
 }

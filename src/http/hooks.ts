@@ -3,7 +3,10 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import { selectTypes } from "../domain/event-filter.ts";
 import { flatPayload } from "../domain/payload.ts";
 import type { Env, HttpDependencies } from "./dependencies.ts";
+import type { HookOutcome } from "../ports/bridge.ts";
 import { addOperation, invalidBody } from "./operation.ts";
+import { addPostOperation } from "./post-operation.ts";
+import type { Post } from "./post-operation.ts";
 import { notFound } from "./problem.ts";
 import { refusalError } from "./refusal.ts";
 import { sampleEvents } from "./sample-events.ts";
@@ -51,11 +54,11 @@ const sampleSchema = z
   .openapi("FlatEvents", { example: sampleEvents(["call.failure"], Date.UTC(2026, 10, 24, 12)).map(flatPayload) });
 
 /** REST hooks: told of every call of the account. */
-export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, clock }: HttpDependencies): void {
-  addOperation(
+export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idempotency, clock }: HttpDependencies): void {
+  addPostOperation(
     app,
+    idempotency,
     {
-      method: "post",
       path: "/v1/hooks",
       operationId: "createHook",
       tag,
@@ -69,21 +72,27 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, cloc
       },
       problems: [403, 409],
     },
-    async (c, { body }) => {
+    (c, { body }): Post<HookOutcome> => {
       const urlKey = urlKeys.find((key) => body[key] !== undefined);
       if (urlKey === undefined) throw invalidBody("/url", "is required (also read as target_url, targetUrl or hookUrl)");
-      const outcome = await registration.registerHook(c.get("account"), {
+      const request = {
         url: body[urlKey] ?? "",
         urlKey,
         events: (body.events === undefined ? body.event : body.events) ?? null,
         format: body.format ?? null,
         headers: (body.headers ?? null) as Readonly<Record<string, string>> | null,
         signingSecret: body.signing_secret ?? null,
-      });
-      if (!("view" in outcome)) throw refusalError(outcome);
+      };
       const read = new Set([urlKey, body.events === undefined ? "event" : "events", "format", "headers", "signing_secret"]);
       const ignored = Object.keys(body).filter((key) => !read.has(key));
-      return c.json(hookJson(outcome.view, clock.nowMs(), { secret: outcome.secret, ignored }), outcome.kind === "created" ? 201 : 200);
+      return {
+        act: (claim) => registration.registerHook(c.get("account"), request, claim),
+        answer: (outcome) => {
+          if (!("view" in outcome)) throw refusalError(outcome);
+          const hook = hookJson(outcome.view, clock.nowMs(), { secret: outcome.secret, ignored });
+          return { status: outcome.kind === "created" ? 201 : 200, body: hook };
+        },
+      };
     },
   );
 

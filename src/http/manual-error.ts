@@ -1,6 +1,5 @@
 import type { ManualRefusal } from "../ports/bridge.ts";
-import { conflict, notFound, tooMany } from "./problem.ts";
-import type { ProblemError } from "./problem.ts";
+import { ProblemError, conflict, notFound, tooMany } from "./problem.ts";
 
 /** Why a test or retry by hand was not made. */
 export function manualError(refusal: ManualRefusal, what: "endpoint" | "delivery"): ProblemError {
@@ -15,5 +14,13 @@ export function manualError(refusal: ManualRefusal, what: "endpoint" | "delivery
       return conflict("in-flight", "an attempt of it is on the wire at this moment");
     case "rate_limited":
       return tooMany("rate-limited", "one test or retry a second and endpoint", refusal.retryAfterMs);
+    case "interrupted":
+      return new ProblemError({
+        status: 503,
+        slug: "interrupted",
+        title: "Not available",
+        detail: "the attempt was accepted, but what came of it could not be recorded; GET /v1/deliveries tells",
+        headers: { "retry-after": "1" },
+      });
   }
 }

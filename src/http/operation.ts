@@ -5,7 +5,7 @@ import type { Env } from "./dependencies.ts";
 import { documentOf } from "./operation-document.ts";
 import { unprocessable } from "./problem.ts";
 import type { ParameterError, PointerError, ProblemError } from "./problem.ts";
-import { readJson, refuseLargeBody } from "./request-body.ts";
+import { parseJson, readBody, refuseLargeBody } from "./request-body.ts";
 import type { BodyKind } from "./request-body.ts";
 
 export type Answer = { readonly description: string; readonly schema: z.ZodType } | { readonly description: string };
@@ -45,16 +45,38 @@ export function addOperation<
   operation: Operation<Params, Query, Body>,
   handle: (c: Context<Env>, input: Input<z.infer<Params>, z.infer<Query>, z.infer<Body>>) => Promise<Response> | Response,
 ): void {
-  app.openAPIRegistry.registerPath(documentOf(operation as unknown as Operation<z.ZodType, z.ZodType, z.ZodType>));
-  app.on(operation.method.toUpperCase(), operation.path.replaceAll(/\{(\w+)\}/g, ":$1"), async (c) => {
-    const params = operation.params === undefined ? {} : check(operation.params, c.req.param(), parameterErrors);
-    const query = check(operation.query ?? noQuery, readQuery(c), parameterErrors);
+  const { bodyKind = "json" } = operation;
+  registerOperation(app, operation, async (c) => {
+    const parameters = checkParameters(c, operation);
     const body =
-      operation.body === undefined
-        ? refuseLargeBody(c)
-        : check(operation.body, await readJson(c, operation.bodyKind ?? "json"), pointerErrors);
-    return handle(c, { params, query, body } as Input<z.infer<Params>, z.infer<Query>, z.infer<Body>>);
+      operation.body === undefined ? refuseLargeBody(c) : checkBody(operation.body, parseJson(c, await readBody(c, bodyKind), bodyKind));
+    return handle(c, { ...parameters, body } as Input<z.infer<Params>, z.infer<Query>, z.infer<Body>>);
   });
+}
+
+/** Route and document at once, so that neither is without the other. */
+export function registerOperation<Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodType>(
+  app: OpenAPIHono<Env>,
+  operation: Operation<Params, Query, Body>,
+  handler: (c: Context<Env>) => Promise<Response>,
+): void {
+  app.openAPIRegistry.registerPath(documentOf(operation as unknown as Operation<z.ZodType, z.ZodType, z.ZodType>));
+  app.on(operation.method.toUpperCase(), operation.path.replaceAll(/\{(\w+)\}/g, ":$1"), handler);
+}
+
+/** Those of path and query as the operation's schemas read them. */
+export function checkParameters(
+  c: Context<Env>,
+  operation: { readonly params?: z.ZodType; readonly query?: z.ZodType },
+): { readonly params: unknown; readonly query: unknown } {
+  return {
+    params: operation.params === undefined ? {} : check(operation.params, c.req.param(), parameterErrors),
+    query: check(operation.query ?? noQuery, readQuery(c), parameterErrors),
+  };
+}
+
+export function checkBody<Schema extends z.ZodType>(schema: Schema, value: unknown): z.infer<Schema> {
+  return check(schema, value, pointerErrors);
 }
 
 /** The value as the schema reads it; throws 422 with every fault. */

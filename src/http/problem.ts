@@ -88,7 +88,13 @@ export function problemBody(problem: Problem, requestId: string): Record<string,
   };
 }
 
+/** A problem as it is sent. */
+export function problemAnswer(problem: Problem, requestId: string) {
+  const body = JSON.stringify(problemBody(problem, requestId));
+  return { status: problem.status, contentType: "application/problem+json", body, headers: problem.headers ?? {} };
+}
+
 export function problemResponse(c: Context, problem: Problem): Response {
-  const headers = { "content-type": "application/problem+json", ...problem.headers };
-  return c.body(JSON.stringify(problemBody(problem, c.get("requestId") as string)), problem.status as 400, headers);
+  const { status, contentType, body, headers } = problemAnswer(problem, c.get("requestId") as string);
+  return c.body(body, status as 400, { ...headers, "content-type": contentType });
 }

@@ -8,9 +8,22 @@ const maxBatchBytes = 4 * 1024 * 1024;
 /** `optional`: no body is the same as `{}`. `batch` may be larger. */
 export type BodyKind = "json" | "batch" | "optional";
 
-/** The body as JSON; refused before it is parsed when it is too large, of another type or not UTF-8. */
-export async function readJson(c: Context<Env>, kind: BodyKind): Promise<unknown> {
-  const bytes = await readBytes(c, kind === "batch" ? maxBatchBytes : maxBodyBytes);
+/** The bytes as sent; more than the limit is refused before anything is made of them. */
+export async function readBody(c: Context<Env>, kind: BodyKind): Promise<Uint8Array> {
+  const maxBytes = kind === "batch" ? maxBatchBytes : maxBodyBytes;
+  if (declaredBytes(c) > maxBytes) throw tooLarge(maxBytes);
+  try {
+    // The parser of HTTP lets no body be longer than announced; only one that announces nothing must be counted.
+    if (c.req.header("content-length") !== undefined) return new Uint8Array(await c.req.arrayBuffer());
+    return await readCounted(c.req.raw.body, maxBytes);
+  } catch (error) {
+    if (error instanceof ProblemError) throw error;
+    throw malformed("the body ended before it was complete");
+  }
+}
+
+/** The bytes as JSON; refused when they are of another type or not UTF-8. */
+export function parseJson(c: Context<Env>, bytes: Uint8Array, kind: BodyKind): unknown {
   if (bytes.length === 0 && kind === "optional") return {};
   const type = mediaType(c);
   if (bytes.length === 0 && (type === null || type === "application/json")) throw malformed("the body is empty, JSON is needed");
@@ -31,18 +44,6 @@ export async function readJson(c: Context<Env>, kind: BodyKind): Promise<unknown
 /** For operations that read no body: one that announces too much is refused all the same. */
 export function refuseLargeBody(c: Context<Env>): void {
   if (declaredBytes(c) > maxBodyBytes) throw tooLarge(maxBodyBytes);
-}
-
-async function readBytes(c: Context<Env>, maxBytes: number): Promise<Uint8Array> {
-  if (declaredBytes(c) > maxBytes) throw tooLarge(maxBytes);
-  try {
-    // The parser of HTTP lets no body be longer than announced; only one that announces nothing must be counted.
-    if (c.req.header("content-length") !== undefined) return new Uint8Array(await c.req.arrayBuffer());
-    return await readCounted(c.req.raw.body, maxBytes);
-  } catch (error) {
-    if (error instanceof ProblemError) throw error;
-    throw malformed("the body ended before it was complete");
-  }
 }
 
 async function readCounted(body: ReadableStream<Uint8Array> | null, maxBytes: number): Promise<Uint8Array> {

@@ -1,8 +1,10 @@
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
-import type { WatchOutcome } from "../ports/bridge.ts";
+import type { BatchOutcome, WatchOutcome } from "../ports/bridge.ts";
 import type { Env, HttpDependencies } from "./dependencies.ts";
 import { addOperation, pointerErrors } from "./operation.ts";
+import { addPostOperation } from "./post-operation.ts";
+import type { Post } from "./post-operation.ts";
 import { notFound, problemBody, unprocessable } from "./problem.ts";
 import type { Problem } from "./problem.ts";
 import { refusalError } from "./refusal.ts";
@@ -42,16 +44,16 @@ const batchAnswerSchema = z
   .openapi("WatchBatchAnswer");
 
 /** Registrations: one, many, read, removed. */
-export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, live, clock }: HttpDependencies): void {
+export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, live, idempotency, clock }: HttpDependencies): void {
   const accepted = (outcome: Extract<WatchOutcome, { view: unknown }>) => ({
     status: outcome.kind === "created" ? (201 as const) : (200 as const),
     watch: watchJson(outcome.view, live, clock.nowMs(), outcome.signingSecret),
   });
 
-  addOperation(
+  addPostOperation(
     app,
+    idempotency,
     {
-      method: "post",
       path: "/v1/watches",
       operationId: "createWatch",
       tag,
@@ -65,18 +67,20 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
       },
       problems: [403, 409],
     },
-    async (c, { body }) => {
-      const outcome = await registration.registerWatch(c.get("account"), watchRequestOf(body));
-      if (!("view" in outcome)) throw refusalError(outcome);
-      const { status, watch } = accepted(outcome);
-      return c.json(watch, status);
-    },
+    (c, { body }): Post<WatchOutcome> => ({
+      act: (claim) => registration.registerWatch(c.get("account"), watchRequestOf(body), claim),
+      answer: (outcome) => {
+        if (!("view" in outcome)) throw refusalError(outcome);
+        const { status, watch } = accepted(outcome);
+        return { status, body: watch };
+      },
+    }),
   );
 
-  addOperation(
+  addPostOperation(
     app,
+    idempotency,
     {
-      method: "post",
       path: "/v1/watches/batch",
       operationId: "createWatches",
       tag,
@@ -87,19 +91,23 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
       bodyKind: "batch",
       answers: { 200: { description: "A result for each.", schema: batchAnswerSchema } },
     },
-    async (c, { body }) => {
+    (c, { body }): Post<BatchOutcome> => {
       const problemResult = (problem: Problem) => ({ status: problem.status, problem: problemBody(problem, c.get("requestId")) });
       const parsed = body.watches.map((item) => watchRequestSchema.safeParse(item));
       const requests = parsed.flatMap((item) => (item.success ? [watchRequestOf(item.data)] : []));
-      const outcomes = requests.length === 0 ? [] : await registration.registerBatch(c.get("account"), requests);
-      let next = 0;
-      const results = parsed.map((item) => {
-        if (!item.success) return problemResult(unprocessable(pointerErrors(item.error)).problem);
-        const outcome = outcomes[next++];
-        if (outcome === undefined) throw new Error("every request has an outcome");
-        return "view" in outcome ? accepted(outcome) : problemResult(refusalError(outcome).problem);
-      });
-      return c.json({ results });
+      return {
+        act: (claim) => registration.registerBatch(c.get("account"), requests, claim),
+        answer: ({ outcomes }) => {
+          let next = 0;
+          const results = parsed.map((item) => {
+            if (!item.success) return problemResult(unprocessable(pointerErrors(item.error)).problem);
+            const outcome = outcomes[next++];
+            if (outcome === undefined) throw new Error("every request has an outcome");
+            return "view" in outcome ? accepted(outcome) : problemResult(refusalError(outcome).problem);
+          });
+          return { status: 200, body: { results } };
+        },
+      };
     },
   );
 

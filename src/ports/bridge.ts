@@ -42,6 +42,8 @@ export type WatchOutcome =
     }
   | Refusal;
 
+export type BatchOutcome = { readonly kind: "batch"; readonly outcomes: readonly WatchOutcome[] };
+
 export type HookRequest = {
   readonly url: string;
   /** Where the URL stood in the body, for pointers: `url`, `target_url`, `targetUrl` or `hookUrl`. */
@@ -53,14 +55,49 @@ export type HookRequest = {
 };
 export type HookOutcome = { readonly kind: "created" | "existing"; readonly view: HookView; readonly secret: string | null } | Refusal;
 
+/** A request that named an `Idempotency-Key`. */
+export type IdempotentRequest = {
+  readonly accountId: string;
+  readonly method: string;
+  readonly path: string;
+  readonly key: string;
+  /** Of the bytes as sent. */
+  readonly bodyHash: string;
+};
+
+/** What is sent again, byte for byte. */
+export type StorableAnswer = { readonly status: number; readonly contentType: string; readonly body: string };
+
+/**
+ * A request under a key, and what its outcome is answered. `answerOf` is called before the work is committed and perhaps
+ * again if that has to be done over: it does nothing but compute. null: this outcome is not stored.
+ */
+export type Claim<Outcome> = { readonly request: IdempotentRequest; readonly answerOf: (outcome: Outcome) => StorableAnswer | null };
+
+/** The key was used before: nothing was done. */
+export type KeyTaken = { readonly kind: "key_taken" } & (
+  | { readonly by: "running" }
+  /** A request with another body. */
+  | { readonly by: "other_request" }
+  | { readonly by: "same_request"; readonly answer: StorableAnswer }
+);
+
+/** The key belongs to this request until it is disposed of; others of this process are told that it is running. */
+export type HeldKey = Disposable & { readonly kind: "held"; readonly request: IdempotentRequest };
+
+export interface IdempotencyKeys {
+  /** Before anything of the request is judged: takes the key, or says by whom it is taken. */
+  take(request: IdempotentRequest): Promise<HeldKey | KeyTaken>;
+}
+
 /** Registrations; resolved means on disk. Rejects with `StoreUnavailable` or `StoreOverloaded`, then nothing was accepted. */
 export interface Registration {
-  registerWatch(account: Account, request: WatchRequest): Promise<WatchOutcome>;
+  registerWatch(account: Account, request: WatchRequest, claim: Claim<WatchOutcome> | null): Promise<WatchOutcome | KeyTaken>;
   /** 1 to 1,000; all accepted ones are committed together; answers in the order asked. */
-  registerBatch(account: Account, requests: readonly WatchRequest[]): Promise<readonly WatchOutcome[]>;
+  registerBatch(account: Account, requests: readonly WatchRequest[], claim: Claim<BatchOutcome> | null): Promise<BatchOutcome | KeyTaken>;
   /** False for an unknown id. */
   removeWatch(account: Account, watchId: string, purge: boolean): Promise<boolean>;
-  registerHook(account: Account, request: HookRequest): Promise<HookOutcome>;
+  registerHook(account: Account, request: HookRequest, claim: Claim<HookOutcome> | null): Promise<HookOutcome | KeyTaken>;
   removeHook(account: Account, hookId: string): Promise<void>;
 }
 
@@ -75,15 +112,20 @@ export type EndpointChange = {
   readonly state?: "enabled" | "paused" | "disabled";
 };
 
-/** Endpoint administration; null for an unknown endpoint. */
+export type RotationOutcome =
+  | { readonly kind: "rotated"; readonly signingSecret: string; readonly previousValidUntilMs: number }
+  | { readonly kind: "unknown" };
+
 export interface EndpointAdministration {
+  /** null for an unknown endpoint. */
   patch(account: Account, endpointId: string, change: EndpointChange): Promise<EndpointView | null>;
   /** `signingSecret` null: one is made. */
   rotateSecret(
     account: Account,
     endpointId: string,
     request: { readonly graceSeconds: number; readonly signingSecret: string | null },
-  ): Promise<{ readonly signingSecret: string; readonly previousValidUntilMs: number } | null>;
+    claim: Claim<RotationOutcome> | null,
+  ): Promise<RotationOutcome | KeyTaken>;
   setDefaultSecret(account: Account, signingSecret: string): Promise<void>;
 }
 
@@ -92,21 +134,31 @@ export type ManualRefusal =
   | { readonly kind: "endpoint_disabled" }
   | { readonly kind: "watch_deleted" }
   | { readonly kind: "in_flight" }
-  | { readonly kind: "rate_limited"; readonly retryAfterMs: number };
+  | { readonly kind: "rate_limited"; readonly retryAfterMs: number }
+  /** Accepted, but the service stopped or lost the delivery before the attempt was recorded. */
+  | { readonly kind: "interrupted" };
+export type RetryOutcome = { readonly kind: "accepted"; readonly view: DeliveryView } | ManualRefusal;
+export type TestOutcome = { readonly kind: "attempted"; readonly attempt: Attempt } | ManualRefusal;
+export type RecoverOutcome =
+  | { readonly kind: "recovered"; readonly count: number }
+  | { readonly kind: "unknown" }
+  | { readonly kind: "endpoint_disabled" };
 
 /** Deliveries by hand. */
 export interface ManualDelivery {
   /** Resolves when the attempt is accepted (leased), not when it is over. */
-  retry(account: Account, deliveryId: string): Promise<{ readonly kind: "accepted"; readonly view: DeliveryView } | ManualRefusal>;
-  /** Resolves with the recorded attempt. */
-  test(account: Account, endpointId: string): Promise<{ readonly kind: "attempted"; readonly attempt: Attempt } | ManualRefusal>;
+  retry(account: Account, deliveryId: string, claim: Claim<RetryOutcome> | null): Promise<RetryOutcome | KeyTaken>;
+  /**
+   * Resolves with the recorded attempt. A key covers the acceptance: the same key again sends no second test, and makes
+   * the attempt of the first one if a crash came before it was recorded.
+   */
+  test(account: Account, endpointId: string, claim: Claim<TestOutcome> | null): Promise<TestOutcome | KeyTaken>;
   recover(
     account: Account,
     endpointId: string,
     span: { readonly sinceMs: number; readonly untilMs: number },
-  ): Promise<
-    { readonly kind: "recovered"; readonly count: number } | { readonly kind: "unknown" } | { readonly kind: "endpoint_disabled" }
-  >;
+    claim: Claim<RecoverOutcome> | null,
+  ): Promise<RecoverOutcome | KeyTaken>;
 }
 
 /** What only memory knows. */

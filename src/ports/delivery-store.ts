@@ -2,6 +2,7 @@ import type { Attempt, AttemptOutcome } from "../domain/attempt.ts";
 import type { DeliveryState } from "../domain/delivery.ts";
 import type { EndpointHealth, EndpointState } from "../domain/endpoint.ts";
 import type { Notice } from "./call-store.ts";
+import type { DeliveryView } from "./read-store.ts";
 import type { SendJob } from "./send-job.ts";
 
 /** What may be claimed. Rooms leave out endpoints and hosts the process knows nothing of: they have the default. */
@@ -64,8 +65,12 @@ export interface DeliveryStore {
   recordAttempt(record: AttemptRecord): Promise<AttemptRecorded>;
   /** Gives leases back unspent: the deliveries are due as they were. */
   releaseDeliveries(leases: readonly { readonly deliveryId: string; readonly leaseToken: number }[]): Promise<void>;
-  /** Leases one for a manual attempt ahead of schedule, pause and order. */
-  claimOne(request: { readonly accountId: string; readonly deliveryId: string; readonly nowMs: number }): Promise<ClaimOneResult>;
+  /** Leases one for a manual attempt ahead of schedule, pause and order; `view` is the delivery as it is then. */
+  claimOne(request: {
+    readonly accountId: string;
+    readonly deliveryId: string;
+    readonly nowMs: number;
+  }): Promise<ClaimOneResult<{ readonly view: DeliveryView }>>;
   /** Makes an `endpoint.test` event with its delivery, leased. */
   createTest(request: { readonly accountId: string; readonly endpointId: string; readonly nowMs: number }): Promise<ClaimOneResult>;
   /** Owes again what was `exhausted`, `failed` or `expired` of events recorded in the span. */
@@ -82,8 +87,8 @@ export interface DeliveryStore {
   shiftSchedule(deltaMs: number): Promise<void>;
 }
 
-export type ClaimOneResult =
-  | { readonly kind: "claimed"; readonly job: SendJob }
+export type ClaimOneResult<Claimed = unknown> =
+  | ({ readonly kind: "claimed"; readonly job: SendJob } & Claimed)
   | { readonly kind: "unknown" }
   | { readonly kind: "endpoint_disabled" }
   | { readonly kind: "watch_deleted" }

@@ -3,13 +3,14 @@ import type { AccountStore } from "./account-store.ts";
 import type { CallStore } from "./call-store.ts";
 import type { DeliveryStore } from "./delivery-store.ts";
 import type { EndpointStore } from "./endpoint-store.ts";
+import type { IdempotencyStore } from "./idempotency-store.ts";
 import type { ReadStore } from "./read-store.ts";
 import type { RegistrationStore } from "./registration-store.ts";
 import type { SendJob } from "./send-job.ts";
 
-/** Retention, in small batches: each call deletes at most `limit` watches, calls or endpoints and says whether more is to do. */
+/** Retention, in small batches: each call deletes at most `limit` of a kind and says whether more is to do. */
 export interface RetentionStore {
-  /** Deletes what ended before `beforeMs` and owes nothing; settles as `expired` what a disabled endpoint was owed since before then. */
+  /** Deletes what ended before `beforeMs` and owes nothing, and stored answers that count no more; settles as `expired` what a disabled endpoint was owed since before then. */
   deleteExpired(request: {
     readonly beforeMs: number;
     readonly nowMs: number;
@@ -56,6 +57,7 @@ export interface ServiceStore
     ReadStore,
     AccountStore,
     EndpointStore,
+    IdempotencyStore,
     RetentionStore,
     OperationalStore,
     StoreLifecycle {}

@@ -91,3 +91,42 @@ describe("group commit", () => {
     await closed;
   });
 });
+
+const draft = (text: string) => () => ({ sealed: new TextEncoder().encode(text), deliveryId: null });
+
+describe("claimed operations", () => {
+  it("share the group's one commit, and a second use of a key in it is running", async () => {
+    const commits: number[] = [];
+    const world = await openWorld({ onCommitted: (durationMs) => commits.push(durationMs) });
+    const { id: accountId } = await world.account();
+    const drafts = await Promise.all(Array.from({ length: 12 }, (_, n) => world.watchDraft(`OUT-${n}`)));
+    commits.length = 0;
+    const runs = await Promise.all(
+      drafts.map((watch, n) => {
+        const claim = { id: `key ${n % 10}`, accountId, nowMs: world.nowMs, expiresAtMs: world.nowMs + 1 };
+        return world.store.runClaimed(claim, "registerWatches", [watch], draft(watch.id));
+      }),
+    );
+    expect(commits).toHaveLength(1);
+    expect(runs.map(({ kind }) => kind)).toEqual([...Array.from({ length: 10 }, () => "ran"), "running", "running"]);
+  });
+
+  it("of a group that is run again are drafted from what is committed", async () => {
+    const world = await openWorld();
+    const { id: accountId } = await world.account();
+    const claim = (id: string) => ({ id, accountId, nowMs: world.nowMs, expiresAtMs: world.nowMs + 1 });
+    const given = await world.watchDraft("OUT-1");
+    const secret = await world.watchDraft("OUT-1");
+    // The second names the watch that the first made, until that is undone.
+    const [undone, made] = await Promise.allSettled([
+      world.store.runClaimed(claim("a"), "registerWatches", [given], () => {
+        throw new Error("no words for it");
+      }),
+      world.store.runClaimed(claim("b"), "registerWatches", [secret], draft("b")),
+    ]);
+    expect(undone.status).toBe("rejected");
+    expect(made).toMatchObject({ value: { kind: "ran", result: [{ kind: "created", view: { watch: { id: secret.id } } }] } });
+    expect((await world.store.getWatch(accountId, secret.id))?.watch.callSid).toBe("OUT-1");
+    expect(await world.store.getWatch(accountId, given.id)).toBeNull();
+  });
+});

@@ -84,6 +84,8 @@ async function live(world: StoreWorld): Promise<void> {
   await store.getEvent(accountId, jobs[0]?.event.id ?? "");
   await store.getDelivery(accountId, jobs[0]?.deliveryId ?? "");
   await store.claimOne({ accountId, deliveryId: jobs[0]?.deliveryId ?? "", nowMs: world.nowMs });
+  await store.findStoredAnswer({ id: "key", accountId, nowMs: world.nowMs, expiresAtMs: world.nowMs });
+  await store.completeAnswer({ id: "key", sealed: new Uint8Array() });
   await store.loadWatchedCalls({ afterCallId: null, limit: 3 });
   await store.readFigures();
   await world.watch("OUT-2", { url: "https://gone.example/" });

@@ -2,6 +2,7 @@ import { describe } from "vitest";
 import { deliveriesSuite } from "./deliveries-suite.ts";
 import { endpointsSuite } from "./endpoints-suite.ts";
 import { hooksSuite } from "./hooks-suite.ts";
+import { idempotencySuite } from "./idempotency-suite.ts";
 import { lanesSuite } from "./lanes-suite.ts";
 import { lifecycleSuite } from "./lifecycle-suite.ts";
 import { manualSuite } from "./manual-suite.ts";
@@ -24,6 +25,7 @@ export function storeSuite(backend: StoreBackend): void {
     lanesSuite(backend);
     endpointsSuite(backend);
     readingSuite(backend);
+    idempotencySuite(backend);
     retentionSuite(backend);
     lifecycleSuite(backend);
   });

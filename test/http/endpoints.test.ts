@@ -136,7 +136,7 @@ describe("POST …/rotate-secret", () => {
       endpointAdministration: {
         rotateSecret: async (_account, _id, given) => {
           asked.push(given);
-          return { signingSecret: secret, previousValidUntilMs: startMs + 86_400_000 };
+          return { kind: "rotated", signingSecret: secret, previousValidUntilMs: startMs + 86_400_000 };
         },
       },
     });
@@ -166,12 +166,13 @@ describe("by hand", () => {
     [{ kind: "watch_deleted" }, 409, "watch-deleted"],
     [{ kind: "in_flight" }, 409, "in-flight"],
     [{ kind: "rate_limited", retryAfterMs: 400 }, 429, "rate-limited"],
+    [{ kind: "interrupted" }, 503, "interrupted"],
   ])("%o is %i", async (refusal, status, slug) => {
     for (const [operation, method] of Object.entries(retries)) {
       const { send } = createTestApi({ manualDelivery: { [method]: async () => refusal } });
       const response = await send("POST", operation.split(" ")[1] ?? "");
       expect(response.status).toBe(status);
-      expect(response.headers.get("retry-after")).toBe(status === 429 ? "1" : null);
+      expect(response.headers.get("retry-after")).toBe(status === 429 || status === 503 ? "1" : null);
       expect(await problemOf(response)).toMatchObject({ type: `urn:ringback:problem:${slug}` });
     }
   });

@@ -1,7 +1,7 @@
 import { FakeClock } from "../support/fake-clock.ts";
 import { createApp } from "../../src/http/app.ts";
 import type { HttpDependencies } from "../../src/http/dependencies.ts";
-import type { HookRequest, WatchRequest } from "../../src/ports/bridge.ts";
+import type { HookRequest, IdempotentRequest, WatchRequest } from "../../src/ports/bridge.ts";
 import { account, attempt, deliveryView, endpointView, eventView, hookView, watchView } from "./views.ts";
 
 export const apiKey = "rb_0123456789abcdef01234567";
@@ -44,7 +44,7 @@ export function createTestApi(parts: Parts = {}) {
       },
       async registerBatch(_account: unknown, requests: readonly WatchRequest[]) {
         watchRequests.push([...requests]);
-        return requests.map(created);
+        return { kind: "batch" as const, outcomes: requests.map(created) };
       },
       removeWatch: async (_account: unknown, watchId: string) => watchId === "wch_1",
       async registerHook(_account: unknown, request: HookRequest) {
@@ -56,7 +56,9 @@ export function createTestApi(parts: Parts = {}) {
     endpointAdministration: {
       patch: async (_account: unknown, id: string) => (id === "ep_1" ? endpointView() : null),
       rotateSecret: async (_account: unknown, id: string) =>
-        id === "ep_1" ? { signingSecret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", previousValidUntilMs: clock.nowMs() } : null,
+        id === "ep_1"
+          ? { kind: "rotated" as const, signingSecret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", previousValidUntilMs: clock.nowMs() }
+          : { kind: "unknown" as const },
       setDefaultSecret: async () => {},
     },
     manualDelivery: {
@@ -83,6 +85,7 @@ export function createTestApi(parts: Parts = {}) {
       feedChanged: async () => false,
       readiness: async () => ({ notReady: null, degraded: [] }),
     },
+    idempotency: { take: async (request: IdempotentRequest) => ({ kind: "held" as const, request, [Symbol.dispose]: () => {} }) },
     authentication: { findByKey: async (key: string) => (key === apiKey ? account : null) },
     store: {
       getWatch: one("wch_1", watchView()),

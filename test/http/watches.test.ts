@@ -205,7 +205,9 @@ describe("POST /v1/watches/batch", () => {
   });
 
   test("refusals and what was there before are told apart", async () => {
-    const { send } = createTestApi({ registration: { registerBatch: async (_account, requests) => outcomes(requests) } });
+    const { send } = createTestApi({
+      registration: { registerBatch: async (_account, requests) => ({ kind: "batch", outcomes: outcomes(requests) }) },
+    });
     const watches = ["OUT-1", "OUT-2", "OUT-3"].map((callSid) => ({ ...minimal, call_sid: callSid }));
     const { results } = (await (await send("POST", "/v1/watches/batch", { watches })).json()) as { results: { status: number }[] };
     expect(results).toMatchObject([
@@ -229,10 +231,12 @@ describe("POST /v1/watches/batch", () => {
     expect(await faultsOf(response)).toEqual(pointers);
   });
 
-  test("only bad ones need no commit", async () => {
+  test("only bad ones register nothing and are 200 all the same", async () => {
     const { send, watchRequests } = createTestApi();
-    expect((await send("POST", "/v1/watches/batch", { watches: [1, 2] })).status).toBe(200);
-    expect(watchRequests).toEqual([]);
+    const response = await send("POST", "/v1/watches/batch", { watches: [1, 2] });
+    expect(response.status).toBe(200);
+    expect(await response.json()).toMatchObject({ results: [{ status: 422 }, { status: 422 }] });
+    expect(watchRequests.flat()).toEqual([]);
   });
 });
 

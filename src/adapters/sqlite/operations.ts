@@ -3,12 +3,14 @@ import type { Database } from "./database.ts";
 import { claimDue } from "./operations/claim-due.ts";
 import { claimOne } from "./operations/claim-one.ts";
 import { commitCall } from "./operations/commit-call.ts";
+import { completeAnswer } from "./operations/complete-answer.ts";
 import { createTest } from "./operations/create-test.ts";
 import { deleteExpired } from "./operations/delete-expired.ts";
 import { ensureAccount } from "./operations/ensure-account.ts";
 import { ensureKey } from "./operations/ensure-key.ts";
 import { findAccountByKey } from "./operations/find-account-by-key.ts";
 import { findOldestAccount } from "./operations/find-oldest-account.ts";
+import { findStoredAnswer } from "./operations/find-stored-answer.ts";
 import { getAccount } from "./operations/get-account.ts";
 import { getCall } from "./operations/get-call.ts";
 import { getDelivery } from "./operations/get-delivery.ts";
@@ -44,19 +46,21 @@ import { shiftSchedule } from "./operations/shift-schedule.ts";
 type Inside<Name extends keyof ServiceStore> = ServiceStore[Name] extends (...args: infer Args) => infer Result
   ? (db: Database, ...args: Args) => Awaited<Result>
   : never;
-type PortOperation = Exclude<keyof ServiceStore, "checkWritable" | "fatal" | "close">;
+type PortOperation = Exclude<keyof ServiceStore, "checkWritable" | "fatal" | "close" | "runClaimed">;
 
 /** Every operation, one file each. */
 export const operations: { [Name in PortOperation]: Inside<Name> } & { probeWrite: (db: Database) => void } = {
   claimDue,
   claimOne,
   commitCall,
+  completeAnswer,
   createTest,
   deleteExpired,
   ensureAccount,
   ensureKey,
   findAccountByKey,
   findOldestAccount,
+  findStoredAnswer,
   getAccount,
   getCall,
   getDelivery,
@@ -94,6 +98,7 @@ export type OperationName = keyof typeof operations;
 const reads: ReadonlySet<OperationName> = new Set<OperationName>([
   "findOldestAccount",
   "findAccountByKey",
+  "findStoredAnswer",
   "getAccount",
   "getCall",
   "getDelivery",

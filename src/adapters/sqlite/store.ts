@@ -2,10 +2,12 @@ import { statSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import { CursorInvalid, RingbackError, StartRefused, StoreOverloaded, StoreUnavailable } from "../../domain/errors.ts";
 import type { DeliveryPolicy } from "../../domain/retry-policy.ts";
+import type { AnswerDraft, ClaimedRun, IdempotencyStore } from "../../ports/idempotency-store.ts";
 import type { ServiceStore } from "../../ports/service-store.ts";
+import type { Answer, ClaimedResult, ClaimedValue, Drafted, Request } from "./group.ts";
 import { operations } from "./operations.ts";
 import type { OperationName } from "./operations.ts";
-import type { Answer, FromWorker, Request, ToWorker, WorkerOptions } from "./worker.ts";
+import type { FromWorker, ToWorker, WorkerOptions } from "./worker.ts";
 
 export type SqliteStoreOptions = {
   /** A file, or `:memory:`. */
@@ -21,7 +23,14 @@ const defaultQueueLimit = 10_000;
 const groupLimit = 1000;
 const closeTimeoutMs = 10_000;
 
-type Waiting = { readonly request: Request; readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void };
+type DraftAnswer = (result: unknown) => AnswerDraft | null;
+type Waiting = {
+  readonly request: Request;
+  /** Of a claimed request. */
+  readonly draftAnswer: DraftAnswer | null;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: Error) => void;
+};
 
 /**
  * Opens the embedded store: a worker thread owns the only connection, so that a slow disk never stalls the loop. Rejects
@@ -35,10 +44,30 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Serv
   ) as unknown as Pick<ServiceStore, Exclude<OperationName, "probeWrite">>;
   return {
     ...methods,
+    runClaimed: runClaimedOn(queue),
     checkWritable: () => queue.run({ name: "probeWrite", args: [] }) as Promise<void>,
     readFigures: async () => ({ ...(await methods.readFigures()), storeBytes: storeBytes(options.path) }),
     fatal: queue.fatal,
     close: () => queue.close(),
+  };
+}
+
+/** The result is the one the draft was made of, so that it crosses to this thread once. */
+function runClaimedOn(queue: GroupQueue): IdempotencyStore["runClaimed"] {
+  return async <Result>(
+    claim: NonNullable<Request["claim"]>,
+    name: OperationName,
+    request: unknown,
+    draftAnswer: (result: Result) => AnswerDraft | null,
+  ): Promise<ClaimedRun<Result>> => {
+    let drafted: { readonly result: Result } | null = null;
+    const value = (await queue.run({ name, args: [request], claim }, (result) => {
+      drafted = { result: result as Result };
+      return draftAnswer(result as Result);
+    })) as ClaimedValue;
+    if (value.kind !== "ran") return value;
+    if (drafted === null) throw new Error("what ran was drafted");
+    return { kind: "ran", ...(drafted as { readonly result: Result }) };
   };
 }
 
@@ -74,11 +103,11 @@ class GroupQueue {
     });
   }
 
-  run(request: Request): Promise<unknown> {
+  run(request: Request, draftAnswer: DraftAnswer | null = null): Promise<unknown> {
     if (this.#state !== "open") return Promise.reject(new StoreUnavailable("the store is closed"));
     if (this.#waiting.length >= this.#queueLimit) return Promise.reject(new StoreOverloaded());
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ request, resolve, reject });
+      this.#waiting.push({ request, draftAnswer, resolve, reject });
       // The rest of this turn of the loop joins the group.
       if (this.#running.length === 0 && this.#waiting.length === 1) setImmediate(() => this.#post());
     });
@@ -127,6 +156,9 @@ class GroupQueue {
         this.#state = "closed";
         this.#opened.reject(new StartRefused(message.message));
         return;
+      case "draft":
+        this.#send({ kind: "drafted", drafted: message.results.map((result) => this.#draft(result)) });
+        return;
       case "answers": {
         const running = this.#running;
         this.#running = [];
@@ -143,6 +175,14 @@ class GroupQueue {
         this.#state = "closed";
         this.#closed.resolve();
         return;
+    }
+  }
+
+  #draft({ index, value }: ClaimedResult): Drafted {
+    try {
+      return { kind: "draft", draft: this.#running[index]?.draftAnswer?.(value) ?? null };
+    } catch (error) {
+      return { kind: "failed", message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
     }
   }
 

@@ -130,6 +130,9 @@ export const signingSecretField = text().refine(isSigningSecret, "must be whsec_
 export const idParam = (prefix: string, example: string) =>
   z.object({ id: z.string().openapi({ param: { name: "id", in: "path" }, example: `${prefix}_${example}` }) });
 
+/** For what is asked for by its path alone. */
+export const noBodySchema = z.strictObject({}, "must be an object");
+
 /** A whole number in a body. */
 export const wholeField = (min: number, max: number) =>
   z.number("must be a number").int("must be a whole number").min(min, `must be at least ${min}`).max(max, `must be at most ${max}`);

@@ -1,9 +1,10 @@
-import type { ClaimOneResult, DeliveryStore } from "../../../ports/delivery-store.ts";
+import type { DeliveryStore } from "../../../ports/delivery-store.ts";
 import type { Database } from "../database.ts";
 import { leaseJob } from "../tables/jobs.ts";
+import { readDeliveryView } from "../tables/views.ts";
 
 /** Ahead of schedule, pause and order; never of one that is on the wire. */
-export function claimOne(db: Database, request: Parameters<DeliveryStore["claimOne"]>[0]): ClaimOneResult {
+export function claimOne(db: Database, request: Parameters<DeliveryStore["claimOne"]>[0]): Awaited<ReturnType<DeliveryStore["claimOne"]>> {
   const row = db.get(
     `select d.lease_token, p.state as endpoint_state, w.deleted_at from deliveries d join endpoints p on p.id = d.endpoint_id
      left join watches w on w.id = d.watch_id where d.id = ? and d.account_id = ?`,
@@ -14,5 +15,7 @@ export function claimOne(db: Database, request: Parameters<DeliveryStore["claimO
   if (typeof row["deleted_at"] === "number") return { kind: "watch_deleted" };
   if (row["endpoint_state"] === "disabled") return { kind: "endpoint_disabled" };
   if (row["lease_token"] !== null) return { kind: "in_flight" };
-  return { kind: "claimed", job: leaseJob(db, request.deliveryId, "manual", request.nowMs) };
+  const job = leaseJob(db, request.deliveryId, "manual", request.nowMs);
+  const view = readDeliveryView(db, request.accountId, request.deliveryId);
+  return view === null ? { kind: "unknown" } : { kind: "claimed", job, view };
 }

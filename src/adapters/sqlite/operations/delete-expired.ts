@@ -16,6 +16,7 @@ export function deleteExpired(db: Database, request: Retention): { readonly dele
     deleteWatches(db, request),
     deleteUnwatchedEvents(db, request),
     deleteEndpoints(db, request),
+    deleteStoredAnswers(db, request),
   ];
   return { deleted: counts.reduce((sum, count) => sum + count, 0), more: counts.includes(request.limit) };
 }
@@ -79,4 +80,8 @@ function deleteEndpoints(db: Database, { beforeMs, limit }: Retention): number {
     db.run("delete from hosts where id = ?1 and not exists (select 1 from endpoints p where p.host_id = ?1)", integer(row, "host_id"));
   }
   return endpoints.length;
+}
+
+function deleteStoredAnswers(db: Database, { nowMs, limit }: Retention): number {
+  return db.run("delete from stored_answers where rowid in (select rowid from stored_answers where expires_at <= ? limit ?)", nowMs, limit);
 }

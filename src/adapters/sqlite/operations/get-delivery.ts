@@ -2,17 +2,17 @@ import type { Attempt } from "../../../domain/attempt.ts";
 import type { DeliveryView } from "../../../ports/read-store.ts";
 import type { Database, Row } from "../database.ts";
 import { integer, integerOrNull, text, textOrNull } from "../tables/rows.ts";
-import { deliverySelect, deliveryViewOf } from "../tables/views.ts";
+import { readDeliveryView } from "../tables/views.ts";
 
 export function getDelivery(
   db: Database,
   accountId: string,
   deliveryId: string,
 ): { readonly view: DeliveryView; readonly attempts: readonly Attempt[] } | null {
-  const row = db.get(`${deliverySelect} where d.id = ? and d.account_id = ?`, deliveryId, accountId);
-  if (row === undefined) return null;
+  const view = readDeliveryView(db, accountId, deliveryId);
+  if (view === null) return null;
   return {
-    view: deliveryViewOf(row),
+    view,
     attempts: db.all("select * from attempts where delivery_id = ? order by number", deliveryId).map(attemptOf),
   };
 }

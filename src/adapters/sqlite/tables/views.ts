@@ -45,6 +45,11 @@ export function deliveryViewOf(row: Row): DeliveryView {
   };
 }
 
+export function readDeliveryView(db: Database, accountId: string, deliveryId: string): DeliveryView | null {
+  const row = db.get(`${deliverySelect} where d.id = ? and d.account_id = ?`, deliveryId, accountId);
+  return row === undefined ? null : deliveryViewOf(row);
+}
+
 export const endpointSelect = `
   select p.*, h.origin, h.paused_until as host_paused_until,
     (select count(*) from deliveries d where d.endpoint_id = p.id and d.status = 'pending') as backlog,

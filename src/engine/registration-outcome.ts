@@ -1,0 +1,65 @@
+import type { BatchOutcome, FieldError, HookOutcome, Refusal, WatchOutcome } from "../ports/bridge.ts";
+import type { EndpointConflict, QuotaExceeded, RegisterHookResult, RegisterWatchResult } from "../ports/registration-store.ts";
+
+/** What became of a watch, in the words of the API. `generatedSecret` is shown only where its endpoint was made with it. */
+export function watchOutcomeOf(generatedSecret: string | null, result: RegisterWatchResult): WatchOutcome {
+  switch (result.kind) {
+    case "created":
+      return { kind: "created", view: result.view, signingSecret: result.showsGeneratedSecret ? generatedSecret : null };
+    case "existing":
+      return { kind: "existing", view: result.view, signingSecret: null };
+    case "watch_differs":
+      return {
+        kind: "conflict",
+        slug: "watch-differs",
+        detail: `watch ${result.watchId} looks at this call for this URL with other ${result.fields.join(" and ")}; delete it first or leave them out`,
+        watchId: result.watchId,
+        endpointId: null,
+      };
+    case "callback_required":
+      return invalid("invalid-request", "/callback_url", "is required: the account has no hook that would be told instead");
+    default:
+      return refusalOf(result);
+  }
+}
+
+export function hookOutcomeOf(generatedSecret: string, result: RegisterHookResult): HookOutcome {
+  switch (result.kind) {
+    case "created":
+      return { kind: "created", view: result.view, secret: result.showsGeneratedSecret ? generatedSecret : null };
+    case "existing":
+      return { kind: "existing", view: result.view, secret: null };
+    default:
+      return refusalOf(result);
+  }
+}
+
+/** The store answers every draft, in order. */
+export function resultAt(results: readonly RegisterWatchResult[], index: number): RegisterWatchResult {
+  const result = results[index];
+  if (result === undefined) throw new Error("the store answers every draft");
+  return result;
+}
+
+export function onlyOf({ outcomes }: BatchOutcome): WatchOutcome {
+  const [outcome] = outcomes;
+  if (outcome === undefined) throw new Error("a batch of one has one outcome");
+  return outcome;
+}
+
+export function invalid(slug: Extract<Refusal, { kind: "invalid" }>["slug"], pointer: string, detail: string): Refusal {
+  const errors: readonly FieldError[] = [{ pointer, detail }];
+  return { kind: "invalid", slug, errors };
+}
+
+function refusalOf(result: EndpointConflict | QuotaExceeded): Refusal {
+  if (result.kind === "quota_exceeded")
+    return { kind: "forbidden", slug: "quota-exceeded", detail: `the account may have ${result.limit} ${result.quota.replace("_", " ")}` };
+  return {
+    kind: "conflict",
+    slug: "endpoint-differs",
+    detail: `endpoint ${result.endpointId} exists with other ${result.fields.join(", ")}; leave them out to use it as it is, or PATCH it`,
+    watchId: null,
+    endpointId: result.endpointId,
+  };
+}

@@ -1,0 +1,123 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { systemClock } from "../../src/adapters/clock.ts";
+import { createSecretBox, generateEncryptionKey, parseEncryptionKeys } from "../../src/adapters/secret-box.ts";
+import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
+import { startReceiver } from "../../src/cli/receiver.ts";
+import type { ScriptedAnswer } from "../../src/cli/receiver.ts";
+import { Idempotency } from "../../src/engine/idempotency.ts";
+import { clientOf, jsonOf } from "../support/running-service.ts";
+import { serviceProcess } from "../support/service-process.ts";
+import { testPolicy } from "../support/store-drafts.ts";
+
+const alive = () => AbortSignal.timeout(20_000);
+const apiKey = "test-key-test-key-test-key";
+const noUpstream = { upstreamUrl: "http://127.0.0.1:9" };
+const sandboxWatch = (callbackUrl: string, name: string) => ({
+  call_sid: `OUT-sandbox-slow-${name}`,
+  source: "sandbox",
+  callback_url: callbackUrl,
+  events: ["terminal"],
+});
+
+test("killed between the commit and the answer: the same key is answered what was about to be", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "ringback-crash-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const [path, key] = [join(folder, "ringback.db"), generateEncryptionKey()];
+  const victim = spawn(process.execPath, [new URL("../support/idempotency-victim.ts", import.meta.url).pathname, path, key]);
+  let said = "";
+  victim.stdout.on("data", (chunk: Buffer) => (said += chunk.toString()));
+  const [, signal] = (await once(victim, "close")) as [number | null, NodeJS.Signals | null];
+  expect(signal).toBe("SIGKILL");
+  const { id, accountId } = JSON.parse(said) as { id: string; accountId: string };
+
+  const store = await openSqliteStore({ path, policy: testPolicy });
+  onTestFinished(() => store.close());
+  const parsed = parseEncryptionKeys(key);
+  const secretBox = createSecretBox(parsed.kind === "keys" ? parsed.keys : []);
+  const idempotency = new Idempotency({ store, secretBox, clock: systemClock });
+  expect(await store.getWatch(accountId, id)).not.toBeNull();
+  const request = { accountId, method: "POST", path: "/v1/watches", key: "a", bodyHash: "hash" };
+  expect(await idempotency.take(request)).toEqual({
+    kind: "key_taken",
+    by: "same_request",
+    answer: { status: 201, contentType: "application/json", body: said },
+  });
+});
+
+test("killed under load: every key is one watch, and what was answered is answered again", async () => {
+  const receiver = await startReceiver();
+  onTestFinished(() => receiver.close());
+  const service = await serviceProcess(noUpstream);
+  await service.start(alive());
+  const send = clientOf(service.url, apiKey);
+  const ask = (n: number) => send("POST", "/v1/watches", sandboxWatch(receiver.url, String(n)), { "idempotency-key": `key-${n}` });
+
+  const numbers = Array.from({ length: 300 }, (_, n) => n);
+  const answered = new Map<number, string>();
+  let killed: Promise<void> | null = null;
+  const wave = numbers.map(async (n) => {
+    const answer = await ask(n).catch(() => null);
+    if (answer?.status === 201) answered.set(n, answer.text);
+    if (answered.size === 100) killed ??= service.kill();
+  });
+  await Promise.all(wave);
+  await killed;
+  expect(answered.size).toBeGreaterThanOrEqual(100);
+  await service.start(alive());
+
+  for (const n of numbers) {
+    const again = await ask(n);
+    expect(again.status).toBe(201);
+    if (!answered.has(n)) continue;
+    expect(again.headers["idempotency-replayed"]).toBe("true");
+    expect(again.text).toBe(answered.get(n));
+  }
+  const sids: unknown[] = [];
+  for (let cursor: unknown = ""; cursor !== null;) {
+    const page = jsonOf(await send("GET", `/v1/watches?limit=200${cursor === "" ? "" : `&cursor=${String(cursor)}`}`));
+    sids.push(...(page["data"] as { call_sid: string }[]).map(({ call_sid }) => call_sid));
+    cursor = page["next_cursor"];
+  }
+  expect(sids).toHaveLength(numbers.length);
+  expect(new Set(sids).size).toBe(numbers.length);
+});
+
+test("killed between the acceptance of a test and its answer: the key makes that attempt, once, and is then answered", async () => {
+  const webhookIds: string[] = [];
+  const arrived = Promise.withResolvers<null>();
+  let answer: ScriptedAnswer = "hang";
+  const receiver = await startReceiver({
+    answers: () => answer,
+    onDelivery: ({ webhookId }) => {
+      webhookIds.push(webhookId);
+      arrived.resolve(null);
+    },
+  });
+  onTestFinished(() => receiver.close());
+  const service = await serviceProcess(noUpstream);
+  await service.start(alive());
+  const send = clientOf(service.url, apiKey);
+  const watch = jsonOf(await send("POST", "/v1/watches", sandboxWatch(receiver.url, "a")));
+  const path = `/v1/endpoints/${String(watch["endpoint_id"])}/test`;
+  const ask = () => send("POST", path, undefined, { "idempotency-key": "a" });
+  const lost = ask().catch(() => null);
+  await arrived.promise;
+  await service.kill();
+  expect(await lost).toBeNull();
+
+  answer = 204;
+  await service.start(alive());
+  const first = await ask();
+  expect([first.status, jsonOf(first)]).toMatchObject([200, { number: 1, decision: "delivered", status_code: 204 }]);
+  const again = await ask();
+  expect([again.status, again.text, again.headers["idempotency-replayed"]]).toEqual([200, first.text, "true"]);
+  expect(webhookIds).toHaveLength(2);
+  expect(new Set(webhookIds).size).toBe(1);
+  const deliveries = jsonOf(await send("GET", "/v1/deliveries"))["data"] as { event_type: string }[];
+  expect(deliveries.filter(({ event_type }) => event_type === "endpoint.test")).toHaveLength(1);
+});

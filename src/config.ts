@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { parseAllowList } from "./domain/address.ts";
 import { parseSchedule } from "./domain/retry-policy.ts";
 import { EnvironmentReader } from "./environment-reader.ts";
@@ -134,7 +135,8 @@ function readVersion(): string {
 
 function readDatabase(env: EnvironmentReader): Config["database"] {
   const url = env.text("DATABASE_URL") ?? "sqlite:./data/ringback.db";
-  const path = /^sqlite:(?:\/\/(?=\/))?(.+)$/.exec(url)?.[1];
+  // `sqlite://data/x.db` would be a host to some and a path to others.
+  const path = /^sqlite:(?:\/\/(?=\/(?!\/)))?((?!\/\/).+)$/.exec(url)?.[1];
   if (path === undefined) env.fault("DATABASE_URL", "must be sqlite:<path of the database file>");
   return { kind: "sqlite", path: path ?? "" };
 }
@@ -194,8 +196,14 @@ function readPorts(env: EnvironmentReader, fallback: readonly number[]): readonl
 
 function readDnsServers(env: EnvironmentReader): readonly string[] {
   const entries = env.list("DNS_SERVERS") ?? [];
-  const valid = /^(?:\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?|\[[0-9a-f:.]+\](?::\d{1,5})?|[0-9a-f:.]+)$/i;
-  if (!entries.every((entry) => valid.test(entry)))
+  if (!entries.every(isNameServer))
     env.fault("DNS_SERVERS", "must be addresses with an optional port, comma-separated, as in 127.0.0.1:5353");
   return entries;
+}
+
+function isNameServer(entry: string): boolean {
+  if (isIP(entry) !== 0) return true;
+  const match = /^(?:\[(?<v6>[^\]]+)\]|(?<v4>[^:]+))(?::(?<port>\d{1,5}))?$/.exec(entry);
+  const { v6 = "", v4 = "", port = "53" } = match?.groups ?? {};
+  return (isIP(v6) === 6 || isIP(v4) === 4) && Number(port) >= 1 && Number(port) <= 65535;
 }

@@ -1,17 +1,17 @@
 import { readConfig } from "./config.ts";
-import { StartRefused } from "./domain/errors.ts";
+import { StartRefused, StoreUnavailable } from "./domain/errors.ts";
 import { createService } from "./service.ts";
 
 const exitRefused = 78;
 const exitBroken = 70;
 
-function refuse(lines: readonly string[]): never {
+function end(exitCode: number, lines: readonly string[]): never {
   process.stderr.write(lines.map((line) => `ringback: ${line}\n`).join(""));
-  process.exit(exitRefused);
+  process.exit(exitCode);
 }
 
 const result = readConfig();
-if (result.kind === "invalid") refuse(result.faults);
+if (result.kind === "invalid") end(exitRefused, result.faults);
 
 // From the first moment: a signal during the start is obeyed when the start is over.
 const stopRequested = Promise.withResolvers<null>();
@@ -20,13 +20,12 @@ process.on("SIGTERM", () => stopRequested.resolve(null)).on("SIGINT", () => stop
 try {
   const service = await createService(result.config, result.secrets);
   const broken = await Promise.race([stopRequested.promise, service.fatal]);
-  if (broken !== null) {
-    process.stderr.write(`ringback: ${broken.message}\n`);
-    process.exit(exitBroken);
-  }
+  if (broken !== null) end(exitBroken, [broken.message]);
   await service.stop();
   process.exit(0);
 } catch (error) {
-  if (error instanceof StartRefused) refuse([error.message]);
+  if (error instanceof StartRefused) end(exitRefused, [error.message]);
+  // The database broke while the service started.
+  if (error instanceof StoreUnavailable) end(exitBroken, [error.message]);
   throw error;
 }

@@ -59,7 +59,8 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   const random = overrides.random ?? Math.random;
   const logger = createLogger(config.logLevel);
   const policy = deliveryPolicyOf(config);
-  const store = await openSqliteStore({ path: config.database.path, policy, onCommitted: (durationMs) => metrics.committed(durationMs) });
+  const storeOptions = { path: config.database.path, policy, onCommitted: (durationMs: number) => metrics.committed(durationMs) };
+  const store = await setBy("DATABASE_URL", openSqliteStore(storeOptions));
   stack.defer(() => store.close());
   const metrics = createMetrics(config.version, async () => ({
     store: await store.readFigures(),
@@ -160,14 +161,17 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     limits: config.limits,
     version: config.version,
   });
-  const api = await listen(app, config.api);
+  const api = await setBy("PORT, HOST", listen(app, config.api));
   stack.defer(() => api.close(0));
   const metricsServer =
     config.metrics.port === 0
       ? null
-      : await listen(
-          createMetricsApp(() => metrics.render()),
-          config.metrics,
+      : await setBy(
+          "METRICS_PORT, METRICS_HOST",
+          listen(
+            createMetricsApp(() => metrics.render()),
+            config.metrics,
+          ),
         );
   stack.defer(() => metricsServer?.close(0));
   ownPorts.push(...[api, metricsServer].filter((server): server is Listening => server !== null).map((server) => server.port));
@@ -196,6 +200,13 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     stop: () => (stopped ??= stop()),
     [Symbol.asyncDispose]: () => (stopped ??= stop()),
   };
+}
+
+/** A refusal names the variables that can be set to something else. */
+function setBy<T>(names: string, starting: Promise<T>): Promise<T> {
+  return starting.catch((error: unknown) => {
+    throw error instanceof StartRefused ? new StartRefused(`${names}: ${error.message}`, { cause: error }) : error;
+  });
 }
 
 /** Refuses a start without an account, or with keys that do not open what lies in the database: nothing could be signed. */

@@ -1,3 +1,4 @@
+import { Resolver } from "node:dns";
 import { expect, test } from "vitest";
 import { readConfig } from "../src/config.ts";
 
@@ -44,6 +45,9 @@ test.each([
   ["PUBLIC_URL", "ftp://example.com"],
   ["PUBLIC_URL", "https://user:hunter2@example.com"],
   ["DATABASE_URL", "mysql://x"],
+  ["DATABASE_URL", "sqlite:"],
+  ["DATABASE_URL", "sqlite://data/ringback.db"],
+  ["DATABASE_URL", "sqlite:////data/ringback.db"],
   ["RINGBACK_API_KEY", "too-short"],
   ["RINGBACK_API_KEY", "with a space inside of the key"],
   ["POLYAI_KIND", "twilio"],
@@ -59,6 +63,12 @@ test.each([
   ["CALLBACK_ALLOW_HTTP", "maybe"],
   ["CALLBACK_PORTS", "443,0"],
   ["DNS_SERVERS", "dns.example.com"],
+  ["DNS_SERVERS", "999.1.1.1"],
+  ["DNS_SERVERS", "127.0.0.1:99999"],
+  ["DNS_SERVERS", "127.0.0.1:0"],
+  ["DNS_SERVERS", "[::1]:"],
+  ["DNS_SERVERS", "[127.0.0.1]:53"],
+  ["DNS_SERVERS", "[:::1]"],
   ["WATCH_DEADLINE_MS", "604800001"],
   ["RETENTION_DAYS", "soon"],
   ["LOG_LEVEL", "loud"],
@@ -102,6 +112,24 @@ test("a whole source of each kind is taken, its credential apart", () => {
     secrets: { upstreamCredential: "key" },
   });
   expect(JSON.stringify(agents.kind === "config" ? agents.config : null)).not.toContain('"key"');
+});
+
+test.each(["1.1.1.1", "127.0.0.1:5353", "::1", "[::1]", "[2001:db8::1]:5353", "1.1.1.1, ::1"])(
+  "name servers may be given as %s",
+  (servers) => {
+    const result = readConfig({ DNS_SERVERS: servers });
+    expect(result.kind).toBe("config");
+    if (result.kind === "config") expect(() => new Resolver().setServers(result.config.callbacks.dnsServers)).not.toThrow();
+  },
+);
+
+test.each([
+  ["sqlite::memory:", ":memory:"],
+  ["sqlite:./data/ringback.db", "./data/ringback.db"],
+  ["sqlite:/data/ringback.db", "/data/ringback.db"],
+  ["sqlite:///data/ringback.db", "/data/ringback.db"],
+])("DATABASE_URL=%s is the file %s", (url, path) => {
+  expect(readConfig({ DATABASE_URL: url })).toMatchObject({ config: { database: { kind: "sqlite", path } } });
 });
 
 test("plain http opens port 80 too, unless the ports are given", () => {

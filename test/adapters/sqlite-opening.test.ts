@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -99,6 +99,17 @@ describe("opening an SQLite database", () => {
   it("refuses a file in place of the folder", async () => {
     await writeFile(join(folder, "file"), "");
     expect(await refusalOf(join(folder, "file", "ringback.db"))).toContain("cannot be written");
+  });
+
+  // Root may write to everything.
+  it.runIf(process.getuid?.() !== 0)("refuses a file that can only be read", async () => {
+    await (await openAt(path)).close();
+    await chmod(path, 0o400);
+    expect(await refusalOf(path)).toContain("attempt to write a readonly database");
+  });
+
+  it.runIf(process.platform === "linux")("refuses a folder that can never be made", async () => {
+    expect(await refusalOf("/proc/ringback/data/ringback.db")).toContain("cannot be written: ENOENT");
   });
 
   it("refuses a lock that is none", async () => {

@@ -1,6 +1,8 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmod, mkdir, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -60,7 +62,20 @@ test.each([
   await prepare(path);
   const { code, stderr } = await start({ DATABASE_URL: `sqlite:${path}`, RINGBACK_API_KEY: key });
   expect(stderr).toMatch(oneLine);
+  expect(stderr).toMatch(/^ringback: DATABASE_URL: /);
   expect(code).toBe(78);
+});
+
+test.each([
+  ["PORT", "PORT, HOST"],
+  ["METRICS_PORT", "METRICS_PORT, METRICS_HOST"],
+])("a %s somebody else listens on is one line that names it, and exit code 78", async (name, named) => {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const { code, stderr } = await start({ DATABASE_URL: "sqlite::memory:", RINGBACK_API_KEY: key, [name]: String(port) });
+  server.close();
+  expect({ code, stderr }).toEqual({ code: 78, stderr: `ringback: ${named}: cannot listen on 127.0.0.1:${port}: EADDRINUSE\n` });
 });
 
 test("a wrong encryption key for the database is one line and exit code 78, naming the key's id", async () => {

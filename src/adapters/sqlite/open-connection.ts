@@ -1,4 +1,4 @@
-import { accessSync, constants, mkdirSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { StartRefused } from "../../domain/errors.ts";
@@ -20,6 +20,8 @@ export function openConnection(path: string): OpenConnection {
     const connection = new DatabaseSync(path, { timeout: 5000 });
     configure(connection, inMemory);
     migrate(connection);
+    // A file that can only be read opens without a word.
+    connection.exec("delete from schema_migrations where number < 0");
     return { connection, lock };
   } catch (error) {
     lock?.close();
@@ -36,7 +38,7 @@ export function openConnection(path: string): OpenConnection {
 function takeLock(path: string): DatabaseSync {
   const folder = dirname(resolve(path));
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder);
     accessSync(folder, constants.W_OK | constants.X_OK);
   } catch (error) {
     throw new StartRefused(`the data folder ${folder} cannot be written: ${messageOf(error)}`, { cause: error });
@@ -55,6 +57,13 @@ function takeLock(path: string): DatabaseSync {
       : `the lock ${join(folder, name)} cannot be taken: ${messageOf(error)}`;
     throw new StartRefused(line, { cause: error });
   }
+}
+
+/** With its parents. Node's own `recursive` never returns where the file system answers ENOENT for good, as in /proc. */
+function makeFolder(folder: string): void {
+  const parent = dirname(folder);
+  if (!existsSync(parent) && parent !== folder) makeFolder(parent);
+  if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 });
 }
 
 function configure(connection: DatabaseSync, inMemory: boolean): void {

@@ -158,6 +158,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     logger,
     metrics,
     limits: config.limits,
+    endpointMaxInFlight: config.delivery.endpointMaxInFlight,
     version: config.version,
   });
   const api = await listen(app, config.api);

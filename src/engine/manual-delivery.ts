@@ -67,11 +67,11 @@ export class ManualDelivery implements ManualDeliveryPort {
       case "key_taken":
         return accepted;
       case "accepted_before":
-        outcome = await this.#resumeTest(account, accepted.deliveryId);
+        outcome = await this.#resumeTest(account, endpointId, accepted.deliveryId);
         break;
       case "ran":
         if (accepted.result.kind !== "claimed") return { kind: accepted.result.kind };
-        outcome = attemptedOf(await sendNow(accepted.result.job));
+        outcome = await this.#attempted(account, endpointId, await sendNow(accepted.result.job));
     }
     if (claim !== null && outcome.kind !== "key_taken") await idempotency.complete(claim, outcome);
     return outcome;
@@ -92,7 +92,7 @@ export class ManualDelivery implements ManualDeliveryPort {
   }
 
   /** The test that a key was given for, after a crash: its recorded attempt, else that attempt is made now, under the same id. */
-  async #resumeTest(account: Account, deliveryId: string): Promise<TestOutcome | KeyTaken> {
+  async #resumeTest(account: Account, endpointId: string, deliveryId: string): Promise<TestOutcome | KeyTaken> {
     const { store, clock, sendNow } = this.#options;
     const found = await store.getDelivery(account.id, deliveryId);
     const [recorded] = found?.attempts ?? [];
@@ -100,7 +100,7 @@ export class ManualDelivery implements ManualDeliveryPort {
     const claimed = await store.claimOne({ accountId: account.id, deliveryId, nowMs: clock.nowMs() });
     switch (claimed.kind) {
       case "claimed":
-        return attemptedOf(await sendNow(claimed.job));
+        return this.#attempted(account, endpointId, await sendNow(claimed.job));
       case "in_flight":
         return { kind: "key_taken", by: "running" };
       case "endpoint_disabled":
@@ -109,6 +109,13 @@ export class ManualDelivery implements ManualDeliveryPort {
       case "watch_deleted":
         return { kind: "interrupted" };
     }
+  }
+
+  /** No attempt: the endpoint was disabled in this moment, or the service is stopping. */
+  async #attempted(account: Account, endpointId: string, attempt: Attempt | null): Promise<TestOutcome> {
+    if (attempt !== null) return { kind: "attempted", attempt };
+    const view = await this.#options.store.getEndpoint(account.id, endpointId);
+    return { kind: view?.endpoint.state === "disabled" ? "endpoint_disabled" : "interrupted" };
   }
 
   #limit(endpointId: string): ManualRefusal | null {
@@ -122,8 +129,4 @@ export class ManualDelivery implements ManualDeliveryPort {
     this.#lastAtMonotonicMs.set(endpointId, nowMs);
     return null;
   }
-}
-
-function attemptedOf(attempt: Attempt | null): TestOutcome {
-  return attempt === null ? { kind: "interrupted" } : { kind: "attempted", attempt };
 }

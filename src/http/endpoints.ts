@@ -2,6 +2,7 @@ import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { isoTime } from "../domain/payload.ts";
 import type { EndpointChange, RecoverOutcome, RotationOutcome, TestOutcome } from "../ports/bridge.ts";
+import type { EndpointView } from "../ports/read-store.ts";
 import type { Env, HttpDependencies } from "./dependencies.ts";
 import { manualError } from "./manual-error.ts";
 import { addOperation, invalidBody } from "./operation.ts";
@@ -72,8 +73,10 @@ const recoveredSchema = z.object({ recovered: z.number().int() }).openapi("Recov
 /** Where webhooks go: read, changed, tested, recovered. */
 export function addEndpointRoutes(
   app: OpenAPIHono<Env>,
-  { store, endpointAdministration, manualDelivery, idempotency, clock }: HttpDependencies,
+  { store, endpointAdministration, manualDelivery, idempotency, clock, endpointMaxInFlight }: HttpDependencies,
 ): void {
+  const shown = (view: EndpointView) => endpointJson(view, clock.nowMs(), endpointMaxInFlight);
+
   addOperation(
     app,
     {
@@ -88,8 +91,7 @@ export function addEndpointRoutes(
     },
     async (c, { query }) => {
       const page = await store.listEndpoints({ accountId: c.get("account").id, limit: query.limit, cursor: query.cursor ?? null });
-      const nowMs = clock.nowMs();
-      return c.json({ data: page.data.map((view) => endpointJson(view, nowMs)), next_cursor: page.nextCursor });
+      return c.json({ data: page.data.map(shown), next_cursor: page.nextCursor });
     },
   );
 
@@ -109,7 +111,7 @@ export function addEndpointRoutes(
     async (c, { params }) => {
       const view = await store.getEndpoint(c.get("account").id, params.id);
       if (view === null) throw notFound("endpoint");
-      return c.json(endpointJson(view, clock.nowMs()));
+      return c.json(shown(view));
     },
   );
 
@@ -130,7 +132,7 @@ export function addEndpointRoutes(
     async (c, { params, body }) => {
       const view = await endpointAdministration.patch(c.get("account"), params.id, changeOf(body));
       if (view === null) throw notFound("endpoint");
-      return c.json(endpointJson(view, clock.nowMs()));
+      return c.json(shown(view));
     },
   );
 

@@ -107,12 +107,13 @@ export function createTestApi(parts: Parts = {}) {
     logger: { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") },
     metrics: { httpAnswered: (route: string, status: number) => void answered.push({ route, status }) },
     limits: { apiMaxPerSecond: 0, maxActiveWatches: 200_000, maxEndpoints: 50_000, maxHooks: 100 },
+    endpointMaxInFlight: 32,
     version: "0.1.0",
   };
   const dependencies = Object.fromEntries(
     Object.entries(defaults).map(([name, part]) => {
       const over = parts[name as keyof Parts];
-      return [name, typeof part === "string" || name === "clock" ? part : { ...part, ...(over as object | undefined) }];
+      return [name, typeof part !== "object" || name === "clock" ? part : { ...part, ...(over as object | undefined) }];
     }),
   ) as unknown as HttpDependencies;
   const app = createApp(dependencies);

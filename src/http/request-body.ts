@@ -4,6 +4,8 @@ import { ProblemError } from "./problem.ts";
 
 const maxBodyBytes = 1024 * 1024;
 const maxBatchBytes = 4 * 1024 * 1024;
+/** Of a body too large, read and thrown away: a connection closed over what was not read resets, and takes the answer along. */
+const maxDiscardedBytes = 16 * 1024 * 1024;
 
 /** `optional`: no body is the same as `{}`. `batch` may be larger. */
 export type BodyKind = "json" | "batch" | "optional";
@@ -48,13 +50,15 @@ export function refuseLargeBody(c: Context<Env>): void {
 
 async function readCounted(body: ReadableStream<Uint8Array> | null, maxBytes: number): Promise<Uint8Array> {
   if (body === null) return new Uint8Array();
-  const chunks: Uint8Array[] = [];
+  let chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of body) {
     size += chunk.length;
-    if (size > maxBytes) throw tooLarge(maxBytes);
-    chunks.push(chunk);
+    if (size <= maxBytes) chunks.push(chunk);
+    else chunks = [];
+    if (size > maxBytes + maxDiscardedBytes) break;
   }
+  if (size > maxBytes) throw tooLarge(maxBytes);
   return Buffer.concat(chunks);
 }
 

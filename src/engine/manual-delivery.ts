@@ -1,4 +1,5 @@
 import type { Attempt } from "../domain/attempt.ts";
+import type { Endpoint } from "../domain/endpoint.ts";
 import type { Account } from "../ports/account-store.ts";
 import type {
   Claim,
@@ -40,7 +41,8 @@ export class ManualDelivery implements ManualDeliveryPort {
     const { store, idempotency, clock, sendNow } = this.#options;
     const found = await store.getDelivery(account.id, deliveryId);
     if (found === null) return { kind: "unknown" };
-    const limited = this.#limit(found.view.delivery.endpointId);
+    const { endpoint } = found.view;
+    const limited = this.#limit(endpoint);
     if (limited !== null) return limited;
     const request = { accountId: account.id, deliveryId, nowMs: clock.nowMs() };
     const run = await idempotency.run(claim, "claimOne", request, (result): RetryOutcome =>
@@ -48,13 +50,15 @@ export class ManualDelivery implements ManualDeliveryPort {
     );
     if (run.kind === "key_taken") return run;
     if (run.result.kind === "claimed") void sendNow(run.result.job);
+    else this.#lastAtMonotonicMs.delete(endpoint.id);
     return run.outcome;
   }
 
   async test(account: Account, endpointId: string, claim: Claim<TestOutcome> | null): Promise<TestOutcome | KeyTaken> {
     const { store, idempotency, clock, sendNow } = this.#options;
-    if ((await store.getEndpoint(account.id, endpointId)) === null) return { kind: "unknown" };
-    const limited = this.#limit(endpointId);
+    const view = await store.getEndpoint(account.id, endpointId);
+    if (view === null) return { kind: "unknown" };
+    const limited = this.#limit(view.endpoint);
     if (limited !== null) return limited;
     const request = { accountId: account.id, endpointId, nowMs: clock.nowMs() };
     const accepted = await idempotency.accept<"createTest", TestOutcome>(claim, "createTest", request, (result) =>
@@ -118,7 +122,9 @@ export class ManualDelivery implements ManualDeliveryPort {
     return { kind: view?.endpoint.state === "disabled" ? "endpoint_disabled" : "interrupted" };
   }
 
-  #limit(endpointId: string): ManualRefusal | null {
+  /** A disabled endpoint is sent nothing, which is said at once and as often as it is asked. */
+  #limit({ id: endpointId, state }: Pick<Endpoint, "id" | "state">): ManualRefusal | null {
+    if (state === "disabled") return null;
     const nowMs = this.#options.clock.monotonicMs();
     const lastMs = this.#lastAtMonotonicMs.get(endpointId);
     if (lastMs !== undefined && nowMs - lastMs < onePerMs)

@@ -7,12 +7,12 @@ import { addOperation } from "./operation.ts";
 import { addPostOperation } from "./post-operation.ts";
 import type { Post } from "./post-operation.ts";
 import { notFound } from "./problem.ts";
-import { idParam, noBodySchema, pageQuery } from "./schemas/fields.ts";
+import { idParam, idQuery, noBodySchema, pageQuery } from "./schemas/fields.ts";
 import { deliverySchema, deliveryWithAttemptsSchema, pageSchema } from "./schemas/answers.ts";
 import { attemptJson, deliveryJson } from "./schemas/views.ts";
 
 const tag = "Deliveries";
-const deliveryId = idParam("dlv", "01KAZB2Y8RZ5QX8V4N6T0M3C7D");
+const deliveryId = idParam("dlv", "01KAZB2Y8RZ5QX8V4N6T0M3C7D", "delivery");
 const statuses = ["pending", "delivered", "exhausted", "failed", "canceled", "superseded", "expired"] as const;
 
 /** What is owed to whom, and what became of it. */
@@ -28,8 +28,8 @@ export function addDeliveryRoutes(app: OpenAPIHono<Env>, { store, manualDelivery
       description: "Newest first.",
       query: z.strictObject({
         ...pageQuery,
-        endpoint_id: z.string().max(64).optional(),
-        watch_id: z.string().max(64).optional(),
+        endpoint_id: idQuery("ep", "an endpoint"),
+        watch_id: idQuery("wch", "a watch"),
         status: z.enum(statuses, `must be one of ${statuses.join(", ")}`).optional(),
       }),
       answers: { 200: { description: "A page of deliveries.", schema: pageSchema(deliverySchema) } },

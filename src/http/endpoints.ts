@@ -24,7 +24,7 @@ import { timeSchema } from "./schemas/parts.ts";
 import { attemptJson, endpointJson } from "./schemas/views.ts";
 
 const tag = "Endpoints";
-const endpointId = idParam("ep", "01KAZB2Y8RZ5QX8V4N6T0M3C7D");
+const endpointId = idParam("ep", "01KAZB2Y8RZ5QX8V4N6T0M3C7D", "endpoint");
 const maxGraceSeconds = 604_800;
 
 const patchSchema = z

@@ -80,7 +80,7 @@ export function addEventRoutes(app: OpenAPIHono<Env>, { store, live, clock }: Ht
       tag,
       summary: "Read an event",
       description: "As it was sent, with the states of its deliveries.",
-      params: idParam("evt", "5uVb0nCqHkq1Xw3Zt8Yd2Jr7Ls4Mf6Pg"),
+      params: idParam("evt", "5uVb0nCqHkq1Xw3Zt8Yd2Jr7Ls4Mf6Pg", "event"),
       answers: { 200: { description: "The event.", schema: eventSchema } },
       problems: [404],
     },

@@ -26,7 +26,9 @@ import { hookJson } from "./schemas/views.ts";
 
 const tag = "Hooks";
 const urlKeys = ["url", "target_url", "targetUrl", "hookUrl"] as const;
-const hookId = idParam("hk", "01KAZB2Y8RZ5QX8V4N6T0M3C7D");
+const hookId = idParam("hk", "01KAZB2Y8RZ5QX8V4N6T0M3C7D", "hook");
+// Unsubscribing is answered alike whatever is named: tools repeat it until it is.
+const anyId = z.object({ id: z.string().openapi({ param: { name: "id", in: "path" }, example: "hk_01KAZB2Y8RZ5QX8V4N6T0M3C7D" }) });
 
 // Automation tools send what they like along: unknown keys are named in the answer, not refused.
 const hookRequestSchema = z
@@ -164,11 +166,11 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idem
       tag,
       summary: "Unsubscribe",
       description: "Also when it is gone already. What was owed to it alone is canceled.",
-      params: hookId,
+      params: anyId,
       answers: { 204: { description: "Gone." } },
     },
     async (c, { params }) => {
-      await registration.removeHook(c.get("account"), params.id);
+      if (hookId.safeParse(params).success) await registration.removeHook(c.get("account"), params.id);
       return c.body(null, 204);
     },
   );

@@ -3,7 +3,7 @@ import { z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { Env } from "./dependencies.ts";
 import { documentOf } from "./operation-document.ts";
-import { unprocessable } from "./problem.ts";
+import { notFoundProblem, unprocessable } from "./problem.ts";
 import type { ParameterError, PointerError, ProblemError } from "./problem.ts";
 import { parseJson, readBody, refuseLargeBody } from "./request-body.ts";
 import type { BodyKind } from "./request-body.ts";
@@ -64,15 +64,21 @@ export function registerOperation<Params extends z.ZodType, Query extends z.ZodT
   app.on(operation.method.toUpperCase(), operation.path.replaceAll(/\{(\w+)\}/g, ":$1"), handler);
 }
 
-/** Those of path and query as the operation's schemas read them. */
+/** Those of path and query as the operation's schemas read them. What the path cannot name is 404. */
 export function checkParameters(
   c: Context<Env>,
   operation: { readonly params?: z.ZodType; readonly query?: z.ZodType },
 ): { readonly params: unknown; readonly query: unknown } {
   return {
-    params: operation.params === undefined ? {} : check(operation.params, c.req.param(), parameterErrors),
+    params: operation.params === undefined ? {} : checkPath(operation.params, c.req.param()),
     query: check(operation.query ?? noQuery, readQuery(c), parameterErrors),
   };
+}
+
+function checkPath<Schema extends z.ZodType>(schema: Schema, value: unknown): z.infer<Schema> {
+  const result = schema.safeParse(value);
+  if (!result.success) throw notFoundProblem(result.error.issues[0]?.message ?? "");
+  return result.data;
 }
 
 export function checkBody<Schema extends z.ZodType>(schema: Schema, value: unknown): z.infer<Schema> {

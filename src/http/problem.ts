@@ -29,8 +29,11 @@ export class ProblemError extends Error {
 const maxErrors = 100;
 const maxDetailLength = 500;
 
-export const notFound = (what: string) =>
-  new ProblemError({ status: 404, slug: "not-found", title: "Not found", detail: `there is no such ${what} in this account` });
+export const unknownDetail = (what: string) => `there is no such ${what} in this account`;
+
+/** `detail` as `unknownDetail` says it. */
+export const notFoundProblem = (detail: string) => new ProblemError({ status: 404, slug: "not-found", title: "Not found", detail });
+export const notFound = (what: string) => notFoundProblem(unknownDetail(what));
 
 export const unprocessable = (errors: readonly (PointerError | ParameterError)[], slug = "invalid-request") =>
   new ProblemError({

@@ -123,7 +123,7 @@ export class ManualDelivery implements ManualDeliveryPort {
   }
 
   /** A disabled endpoint is sent nothing, which is said at once and as often as it is asked. */
-  #limit({ id: endpointId, state }: Pick<Endpoint, "id" | "state">): ManualRefusal | null {
+  #limit({ id: endpointId, state }: Pick<Endpoint, "id" | "state">): Extract<ManualRefusal, { kind: "rate_limited" }> | null {
     if (state === "disabled") return null;
     const nowMs = this.#options.clock.monotonicMs();
     const lastMs = this.#lastAtMonotonicMs.get(endpointId);

@@ -5,7 +5,7 @@ import type { Env, HttpDependencies } from "./dependencies.ts";
 import { addOperation } from "./operation.ts";
 import { notFound } from "./problem.ts";
 import { callSidParam, sourceNameField } from "./schemas/fields.ts";
-import { callSchema } from "./schemas/answers.ts";
+import { callExample, callSchema } from "./schemas/answers.ts";
 
 /** The last known status of a call, long past the upstream's two hours. */
 export function addCallRoutes(app: OpenAPIHono<Env>, { store }: HttpDependencies): void {
@@ -19,8 +19,8 @@ export function addCallRoutes(app: OpenAPIHono<Env>, { store }: HttpDependencies
       summary: "Read a call's last known status",
       params: callSidParam,
       query: z.strictObject({ source: sourceNameField.default("default") }),
-      answers: { 200: { description: "The call.", schema: callSchema } },
-      problems: [404],
+      answers: { 200: { description: "The call.", schema: callSchema, example: callExample } },
+      problems: ["not-found"],
     },
     async (c, { params, query }) => {
       const call = await store.getCall({ accountId: c.get("account").id, sourceName: query.source, callSid: params.call_sid });

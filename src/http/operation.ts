@@ -5,10 +5,14 @@ import type { Env } from "./dependencies.ts";
 import { documentOf } from "./operation-document.ts";
 import { notFoundProblem, unprocessable } from "./problem.ts";
 import type { ParameterError, PointerError, ProblemError } from "./problem.ts";
+import type { ProblemSlug } from "./problem-catalogue.ts";
 import { parseJson, readBody, refuseLargeBody } from "./request-body.ts";
 import type { BodyKind } from "./request-body.ts";
 
-export type Answer = { readonly description: string; readonly schema: z.ZodType } | { readonly description: string };
+export type Answer =
+  /** JSON where nothing else is said. */
+  | { readonly description: string; readonly schema: z.ZodType; readonly example: unknown; readonly contentType?: string }
+  | { readonly description: string };
 
 /** One operation: the schemas that validate are the ones that document. */
 export type Operation<Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodType> = {
@@ -24,8 +28,8 @@ export type Operation<Params extends z.ZodType, Query extends z.ZodType, Body ex
   readonly body?: Body;
   readonly bodyKind?: BodyKind;
   readonly answers: Readonly<Record<number, Answer>>;
-  /** Statuses answered with a problem besides those every operation has. */
-  readonly problems?: readonly number[];
+  /** Besides those every operation of its kind has. */
+  readonly problems?: readonly ProblemSlug[];
   /** True: no API key is asked for. */
   readonly isPublic?: boolean;
 };

@@ -31,9 +31,7 @@ export function parseJson(c: Context<Env>, bytes: Uint8Array, kind: BodyKind): u
   if (bytes.length === 0 && (type === null || type === "application/json")) throw malformed("the body is empty, JSON is needed");
   if (type !== "application/json" || isEncoded(c))
     throw new ProblemError({
-      status: 415,
       slug: "unsupported-media-type",
-      title: "Unsupported media type",
       detail: "send content-type: application/json, without a content-encoding",
     });
   try {
@@ -75,14 +73,12 @@ function isEncoded(c: Context<Env>): boolean {
 }
 
 function malformed(detail: string): ProblemError {
-  return new ProblemError({ status: 400, slug: "malformed-json", title: "Malformed JSON", detail });
+  return new ProblemError({ slug: "malformed-json", detail });
 }
 
 function tooLarge(maxBytes: number): ProblemError {
   return new ProblemError({
-    status: 413,
     slug: "payload-too-large",
-    title: "Payload too large",
     detail: `the body may have ${maxBytes} bytes at most`,
   });
 }

@@ -5,7 +5,8 @@ import type { Duplex } from "node:stream";
 import { promisify } from "node:util";
 import { RequestError, getRequestListener } from "@hono/node-server";
 import { StartRefused } from "../domain/errors.ts";
-import { problemBody } from "./problem.ts";
+import { problemAnswer } from "./problem.ts";
+import type { Problem } from "./problem.ts";
 
 type Fetchable = { fetch(request: Request): Response | Promise<Response> };
 
@@ -43,33 +44,21 @@ const defaultLimits: ServerLimits = {
 };
 const maxHeaderBytes = 16 * 1024;
 
-type Unreadable = {
-  readonly status: number;
-  readonly slug: string;
-  readonly detail: string;
-  readonly headers?: Readonly<Record<string, string>>;
-};
-const badRequest: Unreadable = { status: 400, slug: "bad-request", detail: "this is not a request that can be read" };
-const expectationFailed: Unreadable = {
-  status: 417,
-  slug: "expectation-failed",
-  detail: "the only expectation that can be met is 100-continue",
-};
-const noTunnel: Unreadable = {
-  status: 405,
+const badRequest: Problem = { slug: "bad-request", detail: "this is not a request that can be read" };
+const expectationFailed: Problem = { slug: "expectation-failed", detail: "the only expectation that can be met is 100-continue" };
+const noTunnel: Problem = {
   slug: "method-not-allowed",
   detail: "this is no proxy",
   headers: { allow: "GET, HEAD, POST, PUT, PATCH, DELETE" },
 };
-const internalError: Unreadable = { status: 500, slug: "internal", detail: "this is our fault" };
+const internalError: Problem = { slug: "internal", detail: "this is our fault" };
 /** Other faults the parser of HTTP finds are bad requests. */
-const unreadable: Readonly<Record<string, Unreadable>> = {
+const unreadable: Readonly<Record<string, Problem>> = {
   HPE_HEADER_OVERFLOW: {
-    status: 431,
     slug: "headers-too-large",
     detail: `the request line and headers may have ${maxHeaderBytes} bytes at most`,
   },
-  ERR_HTTP_REQUEST_TIMEOUT: { status: 408, slug: "request-timeout", detail: "the request did not arrive in time" },
+  ERR_HTTP_REQUEST_TIMEOUT: { slug: "request-timeout", detail: "the request did not arrive in time" },
 };
 
 /** Serves an app over HTTP/1.1. Rejects with `StartRefused` when the port cannot be had. */
@@ -138,33 +127,30 @@ export function listen(
 
 /** An app answers its own errors: this is only for what never reaches it, such as a Host that is no host. */
 function errorHandler(error: unknown): Response {
-  return new Response(...unreadableAnswer(error instanceof RequestError ? badRequest : internalError));
+  const { status, headers, body } = answerOf(error instanceof RequestError ? badRequest : internalError);
+  return new Response(body, { status, headers });
 }
 
-function unreadableAnswer(fault: Unreadable): [string, { status: number; headers: Record<string, string> }] {
+function answerOf(problem: Problem) {
   const requestId = randomUUID();
-  const body = JSON.stringify(problemBody({ ...fault, title: titleOf(fault) }, requestId));
+  const { status, contentType, body, headers: given } = problemAnswer(problem, requestId);
   const headers = {
-    "content-type": "application/problem+json",
+    "content-type": contentType,
     "content-length": String(Buffer.byteLength(body)),
     "x-request-id": requestId,
-    ...fault.headers,
+    ...given,
   };
-  return [body, { status: fault.status, headers }];
+  return { status, headers, body };
 }
 
-function refuse(response: ServerResponse, fault: Unreadable): void {
-  const [body, { status, headers }] = unreadableAnswer(fault);
+function refuse(response: ServerResponse, problem: Problem): void {
+  const { status, headers, body } = answerOf(problem);
   response.writeHead(status, headers).end(body);
 }
 
 /** The same for a socket that has no response yet. */
-function rawAnswer(fault: Unreadable): string {
-  const [body, { headers }] = unreadableAnswer(fault);
+function rawAnswer(problem: Problem): string {
+  const { status, headers, body } = answerOf(problem);
   const lines = Object.entries({ ...headers, connection: "close" }).map(([name, value]) => `${name}: ${value}`);
-  return `HTTP/1.1 ${fault.status} ${titleOf(fault)}\r\n${lines.join("\r\n")}\r\n\r\n${body}`;
-}
-
-function titleOf({ status }: Unreadable): string {
-  return STATUS_CODES[status] ?? "Error";
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines.join("\r\n")}\r\n\r\n${body}`;
 }

@@ -176,18 +176,18 @@ describe("POST …/rotate-secret", () => {
 });
 
 describe("by hand", () => {
-  const retries = { "POST /v1/deliveries/dlv_1/retry": "retry", "POST /v1/endpoints/ep_1/test": "test" } as const;
-  test.each<[ManualRefusal, number, string]>([
-    [{ kind: "unknown" }, 404, "not-found"],
-    [{ kind: "endpoint_disabled" }, 409, "endpoint-disabled"],
-    [{ kind: "watch_deleted" }, 409, "watch-deleted"],
-    [{ kind: "in_flight" }, 409, "in-flight"],
-    [{ kind: "rate_limited", retryAfterMs: 400 }, 429, "rate-limited"],
-    [{ kind: "interrupted" }, 503, "interrupted"],
-  ])("%o is %i", async (refusal, status, slug) => {
-    for (const [operation, method] of Object.entries(retries)) {
+  const both = ["retry", "test"] as const;
+  test.each<[ManualRefusal, number, string, readonly ("retry" | "test")[]]>([
+    [{ kind: "unknown" }, 404, "not-found", both],
+    [{ kind: "endpoint_disabled" }, 409, "endpoint-disabled", both],
+    [{ kind: "watch_deleted" }, 409, "watch-deleted", ["retry"]],
+    [{ kind: "in_flight" }, 409, "in-flight", ["retry"]],
+    [{ kind: "rate_limited", retryAfterMs: 400 }, 429, "rate-limited", both],
+    [{ kind: "interrupted" }, 503, "interrupted", ["test"]],
+  ])("%o is %i", async (refusal, status, slug, methods) => {
+    for (const method of methods) {
       const { send } = createTestApi({ manualDelivery: { [method]: async () => refusal } });
-      const response = await send("POST", operation.split(" ")[1] ?? "");
+      const response = await send("POST", method === "test" ? "/v1/endpoints/ep_1/test" : "/v1/deliveries/dlv_1/retry");
       expect(response.status).toBe(status);
       expect(response.headers.get("retry-after")).toBe(status === 429 || status === 503 ? "1" : null);
       expect(await problemOf(response)).toMatchObject({ type: `urn:ringback:problem:${slug}` });

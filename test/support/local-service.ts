@@ -4,7 +4,7 @@ import { readConfig } from "../../src/config.ts";
 import { createService } from "../../src/service.ts";
 import type { Service, ServiceOverrides } from "../../src/service.ts";
 
-export const serviceKey = "test-key-test-key-test-key";
+const serviceKey = "test-key-test-key-test-key";
 
 /** An answer as it came over the wire. */
 export type WireAnswer = {

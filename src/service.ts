@@ -159,6 +159,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     logger,
     metrics,
     limits: config.limits,
+    endpointMaxInFlight: config.delivery.endpointMaxInFlight,
     version: config.version,
   });
   const api = await setBy("PORT, HOST", listen(app, config.api));

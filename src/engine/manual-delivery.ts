@@ -1,4 +1,5 @@
 import type { Attempt } from "../domain/attempt.ts";
+import type { Endpoint } from "../domain/endpoint.ts";
 import type { Account } from "../ports/account-store.ts";
 import type {
   Claim,
@@ -40,7 +41,8 @@ export class ManualDelivery implements ManualDeliveryPort {
     const { store, idempotency, clock, sendNow } = this.#options;
     const found = await store.getDelivery(account.id, deliveryId);
     if (found === null) return { kind: "unknown" };
-    const limited = this.#limit(found.view.delivery.endpointId);
+    const { endpoint } = found.view;
+    const limited = this.#limit(endpoint);
     if (limited !== null) return limited;
     const request = { accountId: account.id, deliveryId, nowMs: clock.nowMs() };
     const run = await idempotency.run(claim, "claimOne", request, (result): RetryOutcome =>
@@ -48,13 +50,15 @@ export class ManualDelivery implements ManualDeliveryPort {
     );
     if (run.kind === "key_taken") return run;
     if (run.result.kind === "claimed") void sendNow(run.result.job);
+    else this.#lastAtMonotonicMs.delete(endpoint.id);
     return run.outcome;
   }
 
   async test(account: Account, endpointId: string, claim: Claim<TestOutcome> | null): Promise<TestOutcome | KeyTaken> {
     const { store, idempotency, clock, sendNow } = this.#options;
-    if ((await store.getEndpoint(account.id, endpointId)) === null) return { kind: "unknown" };
-    const limited = this.#limit(endpointId);
+    const view = await store.getEndpoint(account.id, endpointId);
+    if (view === null) return { kind: "unknown" };
+    const limited = this.#limit(view.endpoint);
     if (limited !== null) return limited;
     const request = { accountId: account.id, endpointId, nowMs: clock.nowMs() };
     const accepted = await idempotency.accept<"createTest", TestOutcome>(claim, "createTest", request, (result) =>
@@ -67,11 +71,11 @@ export class ManualDelivery implements ManualDeliveryPort {
       case "key_taken":
         return accepted;
       case "accepted_before":
-        outcome = await this.#resumeTest(account, accepted.deliveryId);
+        outcome = await this.#resumeTest(account, endpointId, accepted.deliveryId);
         break;
       case "ran":
         if (accepted.result.kind !== "claimed") return { kind: accepted.result.kind };
-        outcome = attemptedOf(await sendNow(accepted.result.job));
+        outcome = await this.#attempted(account, endpointId, await sendNow(accepted.result.job));
     }
     if (claim !== null && outcome.kind !== "key_taken") await idempotency.complete(claim, outcome);
     return outcome;
@@ -92,7 +96,7 @@ export class ManualDelivery implements ManualDeliveryPort {
   }
 
   /** The test that a key was given for, after a crash: its recorded attempt, else that attempt is made now, under the same id. */
-  async #resumeTest(account: Account, deliveryId: string): Promise<TestOutcome | KeyTaken> {
+  async #resumeTest(account: Account, endpointId: string, deliveryId: string): Promise<TestOutcome | KeyTaken> {
     const { store, clock, sendNow } = this.#options;
     const found = await store.getDelivery(account.id, deliveryId);
     const [recorded] = found?.attempts ?? [];
@@ -100,7 +104,7 @@ export class ManualDelivery implements ManualDeliveryPort {
     const claimed = await store.claimOne({ accountId: account.id, deliveryId, nowMs: clock.nowMs() });
     switch (claimed.kind) {
       case "claimed":
-        return attemptedOf(await sendNow(claimed.job));
+        return this.#attempted(account, endpointId, await sendNow(claimed.job));
       case "in_flight":
         return { kind: "key_taken", by: "running" };
       case "endpoint_disabled":
@@ -111,7 +115,16 @@ export class ManualDelivery implements ManualDeliveryPort {
     }
   }
 
-  #limit(endpointId: string): ManualRefusal | null {
+  /** No attempt: the endpoint was disabled in this moment, or the service is stopping. */
+  async #attempted(account: Account, endpointId: string, attempt: Attempt | null): Promise<TestOutcome> {
+    if (attempt !== null) return { kind: "attempted", attempt };
+    const view = await this.#options.store.getEndpoint(account.id, endpointId);
+    return { kind: view?.endpoint.state === "disabled" ? "endpoint_disabled" : "interrupted" };
+  }
+
+  /** A disabled endpoint is sent nothing, which is said at once and as often as it is asked. */
+  #limit({ id: endpointId, state }: Pick<Endpoint, "id" | "state">): Extract<ManualRefusal, { kind: "rate_limited" }> | null {
+    if (state === "disabled") return null;
     const nowMs = this.#options.clock.monotonicMs();
     const lastMs = this.#lastAtMonotonicMs.get(endpointId);
     if (lastMs !== undefined && nowMs - lastMs < onePerMs)
@@ -122,8 +135,4 @@ export class ManualDelivery implements ManualDeliveryPort {
     this.#lastAtMonotonicMs.set(endpointId, nowMs);
     return null;
   }
-}
-
-function attemptedOf(attempt: Attempt | null): TestOutcome {
-  return attempt === null ? { kind: "interrupted" } : { kind: "attempted", attempt };
 }

@@ -25,6 +25,8 @@ export type HttpDependencies = {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly limits: ApiLimits;
+  /** Of an endpoint that was given no limit of its own. */
+  readonly endpointMaxInFlight: number;
   readonly version: string;
 };
 

@@ -4,6 +4,8 @@ import { ProblemError } from "./problem.ts";
 
 const maxBodyBytes = 1024 * 1024;
 const maxBatchBytes = 4 * 1024 * 1024;
+/** Of a body too large, read and thrown away: a connection closed over what was not read resets, and takes the answer along. */
+const maxDiscardedBytes = 16 * 1024 * 1024;
 
 /** `optional`: no body is the same as `{}`. `batch` may be larger. */
 export type BodyKind = "json" | "batch" | "optional";
@@ -29,9 +31,7 @@ export function parseJson(c: Context<Env>, bytes: Uint8Array, kind: BodyKind): u
   if (bytes.length === 0 && (type === null || type === "application/json")) throw malformed("the body is empty, JSON is needed");
   if (type !== "application/json" || isEncoded(c))
     throw new ProblemError({
-      status: 415,
       slug: "unsupported-media-type",
-      title: "Unsupported media type",
       detail: "send content-type: application/json, without a content-encoding",
     });
   try {
@@ -48,13 +48,15 @@ export function refuseLargeBody(c: Context<Env>): void {
 
 async function readCounted(body: ReadableStream<Uint8Array> | null, maxBytes: number): Promise<Uint8Array> {
   if (body === null) return new Uint8Array();
-  const chunks: Uint8Array[] = [];
+  let chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of body) {
     size += chunk.length;
-    if (size > maxBytes) throw tooLarge(maxBytes);
-    chunks.push(chunk);
+    if (size <= maxBytes) chunks.push(chunk);
+    else chunks = [];
+    if (size > maxBytes + maxDiscardedBytes) break;
   }
+  if (size > maxBytes) throw tooLarge(maxBytes);
   return Buffer.concat(chunks);
 }
 
@@ -71,14 +73,12 @@ function isEncoded(c: Context<Env>): boolean {
 }
 
 function malformed(detail: string): ProblemError {
-  return new ProblemError({ status: 400, slug: "malformed-json", title: "Malformed JSON", detail });
+  return new ProblemError({ slug: "malformed-json", detail });
 }
 
 function tooLarge(maxBytes: number): ProblemError {
   return new ProblemError({
-    status: 413,
     slug: "payload-too-large",
-    title: "Payload too large",
     detail: `the body may have ${maxBytes} bytes at most`,
   });
 }

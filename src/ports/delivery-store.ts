@@ -66,13 +66,9 @@ export interface DeliveryStore {
   /** Gives leases back unspent: the deliveries are due as they were. */
   releaseDeliveries(leases: readonly { readonly deliveryId: string; readonly leaseToken: number }[]): Promise<void>;
   /** Leases one for a manual attempt ahead of schedule, pause and order; `view` is the delivery as it is then. */
-  claimOne(request: {
-    readonly accountId: string;
-    readonly deliveryId: string;
-    readonly nowMs: number;
-  }): Promise<ClaimOneResult<{ readonly view: DeliveryView }>>;
+  claimOne(request: { readonly accountId: string; readonly deliveryId: string; readonly nowMs: number }): Promise<ClaimOneResult>;
   /** Makes an `endpoint.test` event with its delivery, leased. */
-  createTest(request: { readonly accountId: string; readonly endpointId: string; readonly nowMs: number }): Promise<ClaimOneResult>;
+  createTest(request: { readonly accountId: string; readonly endpointId: string; readonly nowMs: number }): Promise<CreateTestResult>;
   /** Owes again what was `exhausted`, `failed` or `expired` of events recorded in the span. */
   recover(request: {
     readonly accountId: string;
@@ -87,8 +83,13 @@ export interface DeliveryStore {
   shiftSchedule(deltaMs: number): Promise<void>;
 }
 
-export type ClaimOneResult<Claimed = unknown> =
-  | ({ readonly kind: "claimed"; readonly job: SendJob } & Claimed)
+export type CreateTestResult =
+  | { readonly kind: "claimed"; readonly job: SendJob }
+  | { readonly kind: "unknown" }
+  | { readonly kind: "endpoint_disabled" };
+
+export type ClaimOneResult =
+  | { readonly kind: "claimed"; readonly job: SendJob; readonly view: DeliveryView }
   | { readonly kind: "unknown" }
   | { readonly kind: "endpoint_disabled" }
   | { readonly kind: "watch_deleted" }

@@ -7,15 +7,16 @@ import { Agent, request } from "undici";
 import { StartRefused } from "../../src/domain/errors.ts";
 import { createMetricsApp } from "../../src/http/metrics.ts";
 import { listen } from "../../src/http/server.ts";
-import type { Listening } from "../../src/http/server.ts";
+import type { Listening, ServerLimits } from "../../src/http/server.ts";
 import { apiKey, createTestApi } from "./test-api.ts";
+import type { ProblemBody } from "./test-api.ts";
 import { watchView } from "./views.ts";
 
 const host = "127.0.0.1";
 const open: Listening[] = [];
 
-async function start(app: Parameters<typeof listen>[0]): Promise<Listening> {
-  const listening = await listen(app, { host, port: 0 });
+async function start(app: Parameters<typeof listen>[0], limits: Partial<ServerLimits> = {}): Promise<Listening> {
+  const listening = await listen(app, { host, port: 0 }, limits);
   open.push(listening);
   return listening;
 }
@@ -63,6 +64,13 @@ describe("what cannot be read", () => {
     ["a Host that is no host", "GET /healthz HTTP/1.1\r\nHost: a b\r\n\r\n", 400],
     ["headers without end", `GET /healthz HTTP/1.1\r\nHost: a\r\nx: ${"y".repeat(20_000)}\r\n\r\n`, 431],
     ["a URL without end", `GET /healthz?${"y".repeat(20_000)} HTTP/1.1\r\nHost: a\r\n\r\n`, 431],
+    ["no Host", "GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n", 400],
+    ["an unknown method", "FOO /healthz HTTP/1.1\r\nHost: a\r\n\r\n", 400],
+    ["HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400],
+    ["no resource", "OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 400],
+    ["an expectation", "GET /healthz HTTP/1.1\r\nHost: a\r\nExpect: miracles\r\nConnection: close\r\n\r\n", 417],
+    ["a tunnel", "CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n", 405],
+    ["chunks that are none", "POST /v1/watches HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400],
     ["two lengths", "POST /v1/watches HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", 400],
   ])("%s is a problem with a request id", async (_name, text, status) => {
     const socket = await connectTo(await start(createTestApi().app));
@@ -70,9 +78,67 @@ describe("what cannot be read", () => {
     const answer = await readAll(socket);
     expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
     expect(answer).toMatch(/\r\nx-request-id: \S+\r\n/i);
-    const body = JSON.parse(answer.slice(answer.indexOf("\r\n\r\n") + 4)) as { status: number };
-    expect(body.status).toBe(status);
+    const body = JSON.parse(answer.slice(answer.indexOf("\r\n\r\n") + 4)) as ProblemBody;
+    expect(answer).toContain(`\r\nx-request-id: ${body.request_id}\r\n`);
+    expect(answer).toMatch(/\r\ncontent-type: application\/problem\+json\r\n/);
+    expect(body).toMatchObject({ status, type: expect.stringMatching(/^urn:ringback:problem:[a-z-]+$/) });
+    expect(/\r\nallow: /.test(answer)).toBe(status === 405);
   });
+
+  test("HTTP/1.0 needs no Host", async () => {
+    const socket = await connectTo(await start(createTestApi().app));
+    socket.end("GET /healthz HTTP/1.0\r\n\r\n");
+    expect(await readAll(socket)).toMatch(/^HTTP\/1.1 200 /);
+  });
+});
+
+describe("clients that take their time", () => {
+  const soon = { headersTimeoutMs: 100, requestTimeoutMs: 200, checkEveryMs: 20 };
+
+  test.each([
+    ["headers", "GET /healthz HTTP/1.1\r\nHost: a\r\n"],
+    [
+      "a body",
+      `POST /v1/watches HTTP/1.1\r\nHost: a\r\nX-API-Key: ${apiKey}\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{`,
+    ],
+  ])("%s that never end are 408, and the connection is closed", async (_name, text) => {
+    const socket = await connectTo(await start(createTestApi().app, soon));
+    socket.write(text);
+    const answer = await readAll(socket);
+    expect(answer).toMatch(/^HTTP\/1.1 408 [^]*\r\nconnection: close\r\n[^]*"urn:ringback:problem:request-timeout"/);
+  });
+
+  test("nothing at all is closed without a word", async () => {
+    const socket = await connectTo(await start(createTestApi().app, { ...soon, stallTimeoutMs: 200 }));
+    await readAll(socket);
+  });
+
+  test("an answer that is not read ends the connection, and what was held for it", async () => {
+    const page = { data: Array.from({ length: 200 }, () => watchView({ metadata: { a: "x".repeat(2000) } })), nextCursor: null };
+    const api = createTestApi({ store: { listWatches: async () => page } });
+    const listening = await start(api.app, { stallTimeoutMs: 200 });
+    const socket = await connectTo(listening);
+    socket.pause();
+    socket.on("error", () => {});
+    const request = `GET /v1/watches HTTP/1.1\r\nHost: a\r\nX-API-Key: ${apiKey}\r\n\r\n`;
+    for (let n = 0; n < 50; n++) socket.write(request);
+    await expect.poll(() => listening.connections(), { timeout: 10_000 }).toBe(0);
+    expect(api.answered.length).toBeLessThan(51);
+  });
+});
+
+test("more connections than the limit are closed, and room is made again", async () => {
+  const listening = await start(createTestApi().app, { maxConnections: 2 });
+  const kept = [await connectTo(listening), await connectTo(listening)];
+  await expect.poll(() => listening.connections()).toBe(2);
+  const tooMany = await connectTo(listening);
+  expect(await readAll(tooMany)).toBe("");
+  kept[0]?.destroy();
+  await expect.poll(() => listening.connections()).toBe(1);
+  const next = await connectTo(listening);
+  next.end("GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  expect(await readAll(next)).toMatch(/^HTTP\/1.1 200 /);
+  kept[1]?.destroy();
 });
 
 describe("large bodies", () => {

@@ -1,3 +1,7 @@
+-- When the pause that ends at paused_until began.
+alter table endpoints add column paused_since integer;
+alter table hosts add column paused_since integer;
+
 -- What requests with an Idempotency-Key were answered, for as long as the key counts. The id is a hash of account,
 -- method, path and key; what was sent and answered is inside `sealed`.
 create table stored_answers (

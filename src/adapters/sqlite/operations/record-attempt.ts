@@ -44,8 +44,8 @@ export function recordAttempt(db: Database, record: AttemptRecord): AttemptRecor
 
 function readEndpoint(db: Database, endpointId: string): Row {
   const row = db.get(
-    `select p.*, h.origin, h.paused_until as host_paused_until, h.consecutive_pauses as host_consecutive_pauses,
-       h.next_due_at as host_next_due_at, h.failing_due_at as host_failing_due_at
+    `select p.*, h.origin, h.paused_until as host_paused_until, h.paused_since as host_paused_since,
+       h.consecutive_pauses as host_consecutive_pauses, h.next_due_at as host_next_due_at, h.failing_due_at as host_failing_due_at
      from endpoints p join hosts h on h.id = p.host_id where p.id = ?`,
     endpointId,
   );
@@ -63,6 +63,7 @@ function decide(db: Database, record: AttemptRecord, row: Row, endpointRow: Row)
       endpoint: { state, reason, sinceMs, health },
       host: {
         pausedUntilMs: integerOrNull(endpointRow, "host_paused_until"),
+        pausedSinceMs: integerOrNull(endpointRow, "host_paused_since"),
         consecutivePauses: integer(endpointRow, "host_consecutive_pauses"),
       },
       isTest: row["event_type"] === "endpoint.test",
@@ -118,7 +119,7 @@ function writeEndpoint(db: Database, before: Row, { endpoint }: AttemptResult): 
   if (isAsBefore && sinceNotedMs >= 0 && sinceNotedMs < lastSuccessPrecisionMs) return;
   db.run(
     `update endpoints set state = ?, reason = ?, since = ?, consecutive_failures = ?, failing_since = ?, last_success_at = ?, paused_until = ?,
-       consecutive_pauses = ?, pause_reason = ? where id = ?`,
+       paused_since = ?, consecutive_pauses = ?, pause_reason = ? where id = ?`,
     endpoint.state,
     endpoint.reason,
     endpoint.sinceMs,
@@ -126,6 +127,7 @@ function writeEndpoint(db: Database, before: Row, { endpoint }: AttemptResult): 
     health.failingSinceMs,
     health.lastSuccessAtMs,
     health.pausedUntilMs,
+    health.pausedSinceMs,
     health.consecutivePauses,
     health.pauseReason,
     text(before, "id"),
@@ -136,11 +138,12 @@ function writeHost(db: Database, before: Row, { host }: AttemptResult): void {
   if (host.pausedUntilMs === before["host_paused_until"] && host.consecutivePauses === before["host_consecutive_pauses"]) return;
   // Nothing of it is due before the pause ends: the bounds say so, or claims would look at it in vain.
   db.run(
-    `update hosts set paused_until = ?1, consecutive_pauses = ?2, next_due_at = max(next_due_at, coalesce(?1, 0)),
+    `update hosts set paused_until = ?1, paused_since = ?4, consecutive_pauses = ?2, next_due_at = max(next_due_at, coalesce(?1, 0)),
        failing_due_at = max(failing_due_at, coalesce(?1, 0)) where id = ?3`,
     host.pausedUntilMs,
     host.consecutivePauses,
     integer(before, "host_id"),
+    host.pausedSinceMs,
   );
 }
 

@@ -4,7 +4,7 @@ import { readConfig } from "../../src/config.ts";
 import { createService } from "../../src/service.ts";
 import type { Service, ServiceOverrides } from "../../src/service.ts";
 
-export const serviceKey = "test-key-test-key-test-key";
+const serviceKey = "test-key-test-key-test-key";
 
 /** An answer as it came over the wire. */
 export type WireAnswer = {
@@ -39,13 +39,13 @@ export function clientOf(url: string, key = serviceKey): Send {
   };
 }
 
-export type RunningService = { readonly send: Send; readonly url: string; readonly service: Service; readonly stop: () => Promise<void> };
+export type LocalService = { readonly send: Send; readonly url: string; readonly service: Service; readonly stop: () => Promise<void> };
 
 /** The whole service in this process, on a database in memory unless the environment says otherwise; stopped with the test. */
-export async function runningService(
+export async function localService(
   environment: Readonly<Record<string, string>> = {},
   overrides: ServiceOverrides = {},
-): Promise<RunningService> {
+): Promise<LocalService> {
   const result = readConfig({
     DATABASE_URL: "sqlite::memory:",
     RINGBACK_API_KEY: serviceKey,

@@ -45,10 +45,9 @@ export type Service = AsyncDisposable & {
 /** What tests put in place of the machine's. */
 export type ServiceOverrides = { readonly clock?: Clock; readonly random?: () => number };
 
-/** Of the grace: answers under way, then polls and webhooks on the wire, then the store. */
-const httpShareOfGrace = 0.2;
-const pollShareOfGrace = 0.3;
-const deliveryShareOfGrace = 0.4;
+/** Of the grace, kept for what comes after the last answer: giving leases back and closing the store. */
+const closingShareOfGrace = 0.1;
+const maxClosingMs = 1000;
 const saturatedRetryMs = 60_000;
 
 /** Puts the parts together and starts them; rejects with `StartRefused` when something must be changed first. */
@@ -179,13 +178,12 @@ export async function createService(config: Config, secrets: Secrets, overrides:
 
   const resources = stack.move();
   let stopped: Promise<void> | null = null;
+  // Requests, rounds, polls and webhooks finish side by side: each has the whole grace.
   const stop = async (): Promise<void> => {
     stopping = true;
-    const graceMs = config.shutdownGraceMs;
+    const graceMs = config.shutdownGraceMs - Math.min(config.shutdownGraceMs * closingShareOfGrace, maxClosingMs);
     notifier.stop();
-    await api.close(graceMs * httpShareOfGrace);
-    await supervisor.stop();
-    await Promise.all([poller.stop(graceMs * pollShareOfGrace), dispatcher.stop(graceMs * deliveryShareOfGrace)]);
+    await Promise.all([api.close(graceMs), supervisor.stop(graceMs), poller.stop(graceMs), dispatcher.stop(graceMs)]);
     await resources.disposeAsync();
     logger.info({}, "service.stopped");
   };

@@ -60,8 +60,13 @@ export class Supervisor {
     for (const loop of [...this.#loops, this.#watch]) loop.start();
   }
 
-  async stop(): Promise<void> {
-    await Promise.all([...this.#loops, this.#watch].map((loop) => loop.stop()));
+  /** No round begins any more; those that run have `graceMs`, for one that hangs must not hold up the end. */
+  async stop(graceMs: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    void Promise.all([...this.#loops, this.#watch].map((loop) => loop.stop())).then(() => resolve());
+    const deadline = this.#options.clock.setTimer(graceMs, resolve);
+    await promise;
+    deadline.cancel();
   }
 
   /** Loops that have not ticked for half a minute. */

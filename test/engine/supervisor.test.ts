@@ -104,10 +104,21 @@ test("after a stop no round begins", async () => {
   let rounds = 0;
   const { clock, supervisor } = supervised(() => void (rounds += 1));
   await clock.advance(6000);
-  await supervisor.stop();
-  await supervisor.stop();
+  await supervisor.stop(1000);
+  await supervisor.stop(1000);
   const before = rounds;
   await clock.advance(60_000);
   expect(rounds).toBe(before);
   expect(clock.timerCount).toBe(0);
+});
+
+test("a stop does not wait for a round that hangs longer than it has", async () => {
+  const { clock, supervisor } = supervised(neverEnding);
+  await clock.advance(6000);
+  let stopped = false;
+  void supervisor.stop(1000).then(() => (stopped = true));
+  await clock.advance(999);
+  expect(stopped).toBe(false);
+  await clock.advance(1);
+  expect(stopped).toBe(true);
 });

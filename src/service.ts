@@ -114,7 +114,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   });
 
   const supervisor = new Supervisor({ clock, logger, metrics, onClockSetBack: (deltaMs) => store.shiftSchedule(deltaMs) });
-  const cleaner = new Cleaner({ store, clock, retentionDays: config.retentionDays });
+  const cleaner = new Cleaner({ store, clock, logger, retentionDays: config.retentionDays });
   supervisor.add({ name: "poller", everyMs: poller.tickEveryMs, tick: () => poller.tick() });
   supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.tick() });
   supervisor.add({ name: "cleaner", everyMs: cleaner.tickEveryMs, tick: () => cleaner.tick() });
@@ -183,6 +183,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     stopping = true;
     const graceMs = config.shutdownGraceMs - Math.min(config.shutdownGraceMs * closingShareOfGrace, maxClosingMs);
     notifier.stop();
+    cleaner.stop();
     await Promise.all([api.close(graceMs), supervisor.stop(graceMs), poller.stop(graceMs), dispatcher.stop(graceMs)]);
     await resources.disposeAsync();
     logger.info({}, "service.stopped");

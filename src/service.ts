@@ -134,6 +134,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
       watch: (call) => poller.watch(call),
       rewatch: (callId, call) => poller.rewatch(callId, call),
       lastGoodPollAtMs: (name, scope, callSid) => poller.lastGoodPollAtMs(name, scope, callSid),
+      isPolled: (name, scope, callSid) => poller.isPolled(name, scope, callSid),
       saturation: (name, additional) => (poller.isSaturated(name, additional) ? saturatedRetryMs : null),
       dispatch: (jobs) => dispatcher.accept(jobs),
       notify: (notices) => notifier.publish(notices),

@@ -4,17 +4,18 @@ import { simulatedUpstream } from "../support/simulated-upstream.ts";
 
 const forEver = (status: string) => [{ atMs: 0, status }];
 
+const draft = (callSid: string, path: string) => ({ call_sid: callSid, callback_url: `http://127.0.0.1:9${path}` });
+
 /** A service with a simulated upstream on its clock; nobody listens where its webhooks go. */
 async function watching(environment: Readonly<Record<string, string>> = {}) {
   const simulator = await simulatedUpstream({ adopt: forEver("queued") });
   const running = await runningService({ ...simulator.environment("polyai-legacy"), ...environment });
-  const draft = (callSid: string, path: string) => ({ call_sid: callSid, callback_url: `http://127.0.0.1:9${path}` });
   const watch = (callSid: string, path = "/") => running.client.post("/v1/watches", draft(callSid, path));
   const batch = async (...drafts: readonly object[]) => {
     const { body } = await running.client.post("/v1/watches/batch", { watches: drafts });
     return (body["results"] as readonly { status: number }[]).map(({ status }) => status);
   };
-  return { ...running, simulator, draft, watch, batch };
+  return { ...running, simulator, watch, batch };
 }
 
 test("a watch on a call polled within the last minute is told its status in its own answer, also after all others were deleted", async () => {
@@ -33,7 +34,7 @@ test("a watch on a call polled within the last minute is told its status in its 
 
 test("a source whose interval would pass half an hour takes no new call, but every watch on a call it polls", async () => {
   // Setup: a poll every 100 s, so that 18 calls take half an hour.
-  const { watch, batch, draft } = await watching({ POLYAI_MAX_POLLS_PER_SECOND: "0.01" });
+  const { watch, batch } = await watching({ POLYAI_MAX_POLLS_PER_SECOND: "0.01" });
   const drafts = Array.from({ length: 17 }, (_, n) => draft(`OUT-${n}`, "/"));
   expect(new Set(await batch(...drafts))).toEqual(new Set([201]));
   expect(await batch(draft("OUT-17", "/"), draft("OUT-17", "/2"), draft("OUT-18", "/"), draft("OUT-18", "/2"))).toEqual([

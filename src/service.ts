@@ -46,10 +46,9 @@ export type Service = AsyncDisposable & {
 /** What tests put in place of the machine's. */
 export type ServiceOverrides = { readonly clock?: Clock; readonly random?: () => number };
 
-/** Of the grace: answers under way, then polls and webhooks on the wire, then the store. */
-const httpShareOfGrace = 0.2;
-const pollShareOfGrace = 0.3;
-const deliveryShareOfGrace = 0.4;
+/** Of the grace, kept for what comes after the last answer: giving leases back and closing the store. */
+const closingShareOfGrace = 0.1;
+const maxClosingMs = 1000;
 const saturatedRetryMs = 60_000;
 
 /** Puts the parts together and starts them; rejects with `StartRefused` when something must be changed first. */
@@ -116,7 +115,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   });
 
   const supervisor = new Supervisor({ clock, logger, metrics, onClockSetBack: (deltaMs) => store.shiftSchedule(deltaMs) });
-  const cleaner = new Cleaner({ store, clock, retentionDays: config.retentionDays });
+  const cleaner = new Cleaner({ store, clock, logger, retentionDays: config.retentionDays });
   supervisor.add({ name: "poller", everyMs: poller.tickEveryMs, tick: () => poller.tick() });
   supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.tick() });
   supervisor.add({ name: "cleaner", everyMs: cleaner.tickEveryMs, tick: () => cleaner.tick() });
@@ -138,6 +137,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
       watch: (call) => poller.watch(call),
       rewatch: (callId, call) => poller.rewatch(callId, call),
       lastGoodPollAtMs: (name, scope, callSid) => poller.lastGoodPollAtMs(name, scope, callSid),
+      isPolled: (name, scope, callSid) => poller.isPolled(name, scope, callSid),
       saturation: (name, additional) => (poller.isSaturated(name, additional) ? saturatedRetryMs : null),
       dispatch: (jobs) => dispatcher.accept(jobs),
       notify: (notices) => notifier.publish(notices),
@@ -184,13 +184,13 @@ export async function createService(config: Config, secrets: Secrets, overrides:
 
   const resources = stack.move();
   let stopped: Promise<void> | null = null;
+  // Requests, rounds, polls and webhooks finish side by side: each has the whole grace.
   const stop = async (): Promise<void> => {
     stopping = true;
-    const graceMs = config.shutdownGraceMs;
+    const graceMs = config.shutdownGraceMs - Math.min(config.shutdownGraceMs * closingShareOfGrace, maxClosingMs);
     notifier.stop();
-    await api.close(graceMs * httpShareOfGrace);
-    await supervisor.stop();
-    await Promise.all([poller.stop(graceMs * pollShareOfGrace), dispatcher.stop(graceMs * deliveryShareOfGrace)]);
+    cleaner.stop();
+    await Promise.all([api.close(graceMs), supervisor.stop(graceMs), poller.stop(graceMs), dispatcher.stop(graceMs)]);
     await resources.disposeAsync();
     logger.info({}, "service.stopped");
   };

@@ -22,7 +22,7 @@ export function createSources(config: Config, secrets: Secrets, clock: Clock): S
       name: sandboxSourceName,
       scopeOf: (account) => account.id,
       mayUse: () => true,
-      restartsEndedCalls: true,
+      startsAnew: (scope, callSid) => sandbox.isOver(scope, callSid),
       restarted: (scope, callSid) => sandbox.restart(scope, callSid),
     },
   ];
@@ -32,7 +32,7 @@ export function createSources(config: Config, secrets: Secrets, clock: Clock): S
       name: "default",
       scopeOf: () => "",
       mayUse: (account) => account.usesDefaultSource,
-      restartsEndedCalls: false,
+      startsAnew: () => false,
       restarted: () => undefined,
     });
   }

@@ -59,7 +59,7 @@ export class PolledSource {
   #noteClock(upstreamDateMs: number): void {
     // The header has whole seconds: half of one is the best guess.
     this.clockSkewMs = this.#surroundings.clock.nowMs() - upstreamDateMs - 500;
-    this.#surroundings.metrics.clockSkew(this.clockSkewMs);
+    this.#surroundings.metrics.clockSkew(this.name, this.clockSkewMs);
   }
 }
 

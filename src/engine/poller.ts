@@ -112,6 +112,10 @@ export class Poller {
     return this.#calls.find(sourceName, scope, callSid)?.lastGoodPollAtMs ?? null;
   }
 
+  isPolled(sourceName: string, scope: string, callSid: string): boolean {
+    return this.#calls.find(sourceName, scope, callSid) !== undefined;
+  }
+
   isSaturated(sourceName: string, additional: number): boolean {
     return this.#sources.get(sourceName)?.gate.isSaturatedBy(additional) ?? false;
   }

@@ -1,4 +1,4 @@
-import type { Observation } from "../domain/call.ts";
+import type { Observation, PollFailureCode } from "../domain/call.ts";
 import type { Source, SourceHealth, SourceStateName } from "../domain/source.ts";
 import type { Clock } from "../ports/clock.ts";
 import { SourceCircuit } from "./source-circuit.ts";
@@ -36,6 +36,8 @@ const minRateFactor = 1 / 32;
 const recoveryStepMs = 2000;
 const saturatedIntervalMs = 30 * 60 * 1000;
 const misconfiguredCalls = 10;
+/** Answers that are no status, but none that says who may ask either. */
+const answeredCodes: ReadonlySet<PollFailureCode> = new Set<PollFailureCode>(["redirect", "not_json", "too_large", "unexpected_status"]);
 
 /**
  * Who may be polled at one source, and when.
@@ -45,7 +47,8 @@ const misconfiguredCalls = 10;
  * suspended     -> 401/403, or ten calls that only 400/404 without a witness (`misconfigured`): one probe at a time
  * circuit open  -> too many failures: one probe at a time
  *
- * A probe's answer that is none of 401, 403, 429 and a failure ends the suspension; `misconfigured` takes a parsed 200.
+ * A probe's answer that is none of 401, 403, 429 and 5xx ends a suspension by 401 or 403; an open circuit takes one that
+ * is no failure at all, `misconfigured` a parsed 200.
  * Answers to polls that were on the wire when it began are no probes.
  * All of it is memory: after a restart the source is `unproven` until it answers.
  */
@@ -92,6 +95,11 @@ export class SourceGate<Entry extends Queued> {
 
   get isMisconfigured(): boolean {
     return this.#suspension?.reason === "misconfigured";
+  }
+
+  /** Suspended by 401 or 403. */
+  get #isRefusal(): boolean {
+    return this.#suspension?.reason === "unauthorized" || this.#suspension?.reason === "forbidden";
   }
 
   /** The poll interval in force: the least one, stretched evenly when the rate does not allow it. */
@@ -154,6 +162,7 @@ export class SourceGate<Entry extends Queued> {
         this.#throttle(observation.retryAfterMs, nowMs);
         return "none";
       case "failed":
+        if (wasProbe && this.#isRefusal && answeredCodes.has(observation.code)) return this.#resume();
         if (wasProbe) this.#postponeProbe(nowMs);
         if (this.#suspension === null && this.#circuit.record(true, nowMs)) this.#suspend("upstream_errors", nowMs);
         return "none";

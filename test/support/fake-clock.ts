@@ -53,6 +53,11 @@ export class FakeClock implements Clock {
     await this.settle();
   }
 
+  /** The whole process stands still: time passes, and no timer fires before it goes on. */
+  standStill(ms: number): void {
+    this.#passTo(this.#monotonicMs + ms);
+  }
+
   async settle(): Promise<void> {
     for (let turn = 0; turn < this.settleTurns; turn++) await setImmediate();
   }

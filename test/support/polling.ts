@@ -6,9 +6,9 @@ import type { SourceSetup } from "../../src/engine/polled-source.ts";
 import type { CallSource, PollAnswer, PollTarget } from "../../src/ports/call-source.ts";
 import type { CallCommit, CallStore, Notice } from "../../src/ports/call-store.ts";
 import type { SendJob } from "../../src/ports/send-job.ts";
-import type { Logger, Metrics } from "../../src/ports/telemetry.ts";
 import type { ServiceStore } from "../../src/ports/service-store.ts";
 import { FakeClock } from "./fake-clock.ts";
+import { silentLogger, silentMetrics } from "./silent-telemetry.ts";
 import { StoreWorld } from "./store-drafts.ts";
 import type { WatchWish } from "./store-drafts.ts";
 
@@ -46,8 +46,6 @@ class ScriptedSource implements CallSource {
     await Promise.resolve();
   }
 }
-
-const silentLogger: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing };
 
 /** The poller on a fake clock, a scripted upstream and a real store that can be made to fail. */
 export class PollingWorld {
@@ -193,23 +191,4 @@ export class PollingWorld {
       this.#tickEachSecond();
     });
   }
-}
-
-const silentMetrics: Metrics = {
-  pollFinished: nothing,
-  pollInterval: nothing,
-  sourceState: nothing,
-  eventCommitted: nothing,
-  attemptFinished: nothing,
-  delivered: nothing,
-  endpointDisabled: nothing,
-  addressBlocked: nothing,
-  committed: nothing,
-  clockSkew: nothing,
-  wallClockStepped: nothing,
-  httpAnswered: nothing,
-};
-
-function nothing(): void {
-  // Not what these tests look at.
 }

@@ -8,7 +8,8 @@ import type { WatchedCall } from "../../../src/ports/call-store.ts";
 import type { Metrics } from "../../../src/ports/telemetry.ts";
 import { startChild } from "../child.ts";
 import type { Figure } from "../figure.ts";
-import { deliveryPolicy, pollPolicy, silentLogger, silentMetrics } from "../quiet.ts";
+import { silentLogger, silentMetrics } from "../../support/silent-telemetry.ts";
+import { deliveryPolicy, pollPolicy } from "../quiet.ts";
 
 const concurrency = 64;
 const rounds = 3;

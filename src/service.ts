@@ -142,11 +142,10 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     },
   });
   await poller.start();
-  const wake = () => dispatcher.wake();
   const app = createApp({
     registration,
-    endpointAdministration: new EndpointAdministration({ store, secretBox, clock, wake }),
-    manualDelivery: new ManualDelivery({ store, clock, sendNow: (job) => dispatcher.sendNow(job), wake }),
+    endpointAdministration: new EndpointAdministration({ store, secretBox, clock, consumers: dispatcher }),
+    manualDelivery: new ManualDelivery({ store, clock, dispatcher }),
     live,
     authentication: new Authentication(store, secretBox, clock),
     store,

@@ -1,3 +1,4 @@
+import { StoreUnavailable } from "../domain/errors.ts";
 import type { Attempt } from "../domain/attempt.ts";
 import type { Account } from "../ports/account-store.ts";
 import type { ManualDelivery as ManualDeliveryPort, ManualRefusal } from "../ports/bridge.ts";
@@ -9,9 +10,13 @@ import type { SendJob } from "../ports/send-job.ts";
 export type ManualDeliveryOptions = {
   readonly store: Pick<DeliveryStore, "claimOne" | "createTest" | "recover"> & Pick<ReadStore, "getDelivery" | "getEndpoint">;
   readonly clock: Clock;
-  /** Resolves with the attempt as recorded. */
-  readonly sendNow: (job: SendJob) => Promise<Attempt | null>;
-  readonly wake: () => void;
+  readonly dispatcher: {
+    /** Resolves with the attempt as recorded; null: none was made. */
+    sendNow(job: SendJob): Promise<Attempt | null>;
+    /** The same for a delivery whose job waits in memory for room; false: none does. */
+    sendHeldNow(deliveryId: string): boolean;
+    wake(): void;
+  };
 };
 
 const onePerMs = 1000;
@@ -27,33 +32,37 @@ export class ManualDelivery implements ManualDeliveryPort {
   }
 
   async retry(account: Account, deliveryId: string): Promise<{ readonly kind: "accepted"; readonly view: DeliveryView } | ManualRefusal> {
-    const { store, clock, sendNow } = this.#options;
+    const { store, clock, dispatcher } = this.#options;
     const found = await store.getDelivery(account.id, deliveryId);
     if (found === null) return { kind: "unknown" };
     const limited = this.#limit(found.view.delivery.endpointId);
     if (limited !== null) return limited;
     const claimed = await store.claimOne({ accountId: account.id, deliveryId, nowMs: clock.nowMs() });
-    if (claimed.kind !== "claimed") return refusalOf(claimed);
-    void sendNow(claimed.job);
+    if (claimed.kind === "claimed") void dispatcher.sendNow(claimed.job);
+    else if (claimed.kind !== "in_flight" || !dispatcher.sendHeldNow(deliveryId)) return refusalOf(claimed);
     const accepted = await store.getDelivery(account.id, deliveryId);
     return accepted === null ? { kind: "unknown" } : { kind: "accepted", view: accepted.view };
   }
 
   async test(account: Account, endpointId: string): Promise<{ readonly kind: "attempted"; readonly attempt: Attempt } | ManualRefusal> {
-    const { store, clock, sendNow } = this.#options;
+    const { store, clock, dispatcher } = this.#options;
     if ((await store.getEndpoint(account.id, endpointId)) === null) return { kind: "unknown" };
     const limited = this.#limit(endpointId);
     if (limited !== null) return limited;
     const claimed = await store.createTest({ accountId: account.id, endpointId, nowMs: clock.nowMs() });
     if (claimed.kind !== "claimed") return refusalOf(claimed);
-    const attempt = await sendNow(claimed.job);
-    return attempt === null ? { kind: "unknown" } : { kind: "attempted", attempt };
+    const attempt = await dispatcher.sendNow(claimed.job);
+    if (attempt !== null) return { kind: "attempted", attempt };
+    // It was disabled in this moment, or the service is stopping.
+    const endpoint = await store.getEndpoint(account.id, endpointId);
+    if (endpoint?.endpoint.state === "disabled") return { kind: "endpoint_disabled" };
+    throw new StoreUnavailable("no attempt could be made");
   }
 
   async recover(account: Account, endpointId: string, span: { readonly sinceMs: number; readonly untilMs: number }) {
-    const { store, clock, wake } = this.#options;
+    const { store, clock, dispatcher } = this.#options;
     const result = await store.recover({ accountId: account.id, endpointId, nowMs: clock.nowMs(), ...span });
-    if (result.kind === "recovered") wake();
+    if (result.kind === "recovered") dispatcher.wake();
     return result;
   }
 

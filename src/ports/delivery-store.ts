@@ -1,4 +1,5 @@
 import type { Attempt, AttemptOutcome } from "../domain/attempt.ts";
+import type { AttemptResult } from "../domain/delivery-decision.ts";
 import type { DeliveryState } from "../domain/delivery.ts";
 import type { EndpointHealth, EndpointState } from "../domain/endpoint.ts";
 import type { Notice } from "./call-store.ts";
@@ -44,6 +45,8 @@ export type AttemptRecorded =
       readonly delivery: DeliveryState;
       /** The endpoint after it. */
       readonly endpoint: { readonly state: EndpointState; readonly health: EndpointHealth; readonly hostPausedUntilMs: number | null };
+      /** Whether this attempt is what disabled the endpoint. */
+      readonly endpointChange: AttemptResult["endpointChange"];
       /** Operational events that came of it, leased. */
       readonly jobs: readonly SendJob[];
       /** Another delivery of this endpoint or its host is due now or at this time (those without room included). */

@@ -34,6 +34,7 @@ export function recordAttempt(db: Database, record: AttemptRecord): AttemptRecor
     attempt: result.attempt,
     delivery: result.delivery,
     endpoint: { state: result.endpoint.state, health: result.endpoint.health, hostPausedUntilMs: result.host.pausedUntilMs },
+    endpointChange: result.endpointChange,
     jobs: publishConsequences(db, row, result, record.nowMs),
     endpointNextDueAtMs: nextDueAt(db, endpointRow),
     ...retired,

@@ -29,6 +29,7 @@ import type { Listening } from "./http/server.ts";
 import type { AccountStore } from "./ports/account-store.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { SecretBox } from "./ports/secret-box.ts";
+import type { Logger } from "./ports/telemetry.ts";
 import { createSources } from "./sources.ts";
 
 /** A running service. */
@@ -43,7 +44,7 @@ export type Service = AsyncDisposable & {
 };
 
 /** What tests put in place of the machine's. */
-export type ServiceOverrides = { readonly clock?: Clock; readonly random?: () => number };
+export type ServiceOverrides = { readonly clock?: Clock; readonly random?: () => number; readonly logger?: Logger };
 
 /** Of the grace: answers under way, then polls and webhooks on the wire, then the store. */
 const httpShareOfGrace = 0.2;
@@ -56,7 +57,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   await using stack = new AsyncDisposableStack();
   const clock = overrides.clock ?? systemClock;
   const random = overrides.random ?? Math.random;
-  const logger = createLogger(config.logLevel);
+  const logger = overrides.logger ?? createLogger(config.logLevel);
   const policy = deliveryPolicyOf(config);
   const store = await openSqliteStore({ path: config.database.path, policy, onCommitted: (durationMs) => metrics.committed(durationMs) });
   stack.defer(() => store.close());

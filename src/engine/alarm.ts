@@ -1,6 +1,6 @@
 import type { Clock, Timer } from "../ports/clock.ts";
 
-const minDelayMs = 5;
+const minDelayMs = 1;
 /** Far below what a timer can hold (24.8 days); who is woken too early sets it again. */
 const maxDelayMs = 60 * 60 * 1000;
 

@@ -180,6 +180,7 @@ export class RunningService {
 
   /** Second by second, as a running machine sees it. */
   async pass(ms: number): Promise<void> {
+    await this.quiet();
     for (let leftMs = ms; leftMs > 0; leftMs -= 1000) {
       await this.clock.advance(Math.min(1000, leftMs));
       await this.quiet();
@@ -188,6 +189,7 @@ export class RunningService {
 
   /** At once, as a machine that was asleep sees it. */
   async leap(ms: number): Promise<void> {
+    await this.quiet();
     await this.clock.leap(ms);
     await this.quiet();
   }

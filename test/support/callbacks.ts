@@ -13,11 +13,12 @@ export type Callback = {
   readonly connection: number;
 };
 
-/** A status, a status with headers and body, or the connection reset instead of an answer. */
+/** A status, a status with headers and body, or the connection reset instead of an answer or within its head. */
 export type CallbackAnswer =
   | number
   | { readonly status: number; readonly headers?: Readonly<Record<string, string>>; readonly body?: string }
-  | "reset";
+  | "reset"
+  | "broken head";
 
 export type Callbacks = {
   readonly port: number;
@@ -51,6 +52,7 @@ export async function startCallbacks(
       void Promise.resolve(answer(callback)).then((answered) => {
         unanswered -= 1;
         if (answered === "reset") socket.resetAndDestroy();
+        else if (answered === "broken head") socket.write("HTTP/1.1 2", () => socket.resetAndDestroy());
         else if (!socket.destroyed) socket.write(textOf(answered));
       });
     },
@@ -83,7 +85,7 @@ function parseHead(head: string): Pick<Callback, "path" | "headers"> {
   return { path: requestLine.split(" ")[1] ?? "", headers: Object.fromEntries(headers) };
 }
 
-function textOf(answer: Exclude<CallbackAnswer, "reset">): string {
+function textOf(answer: Exclude<CallbackAnswer, string>): string {
   const { status, headers = {}, body = "" } = typeof answer === "number" ? { status: answer } : answer;
   const lines = Object.entries({ ...headers, "content-length": String(Buffer.byteLength(body)) }).map(
     ([name, value]) => `${name}: ${value}`,

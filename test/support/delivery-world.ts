@@ -192,6 +192,12 @@ export class DeliveryWorld {
     }
   }
 
+  /** Until nothing is on the wire, however long that takes. */
+  async idle(): Promise<void> {
+    while (this.dispatcher.inFlight > 0) await setImmediate();
+    await this.settle();
+  }
+
   #close: () => Promise<void> = async () => undefined;
 
   #registrationsNow(): number {

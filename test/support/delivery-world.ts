@@ -37,6 +37,14 @@ export type DeliverySetup = {
 
 export type LogLine = { readonly level: string; readonly message: string; readonly fields: Readonly<Record<string, unknown>> };
 
+/** What ends with a crash. */
+type Process = {
+  storeCalls: number;
+  /** Nothing it asks of the store gets there any more. */
+  isGone: boolean;
+  readonly close: () => Promise<void>;
+};
+
 /** After every timer all that it set off has come to an end: answers of the store, exchanges, records. */
 class SettlingClock extends FakeClock {
   settled: () => Promise<void> = () => super.settle();
@@ -73,12 +81,12 @@ export class DeliveryWorld {
   readonly #setup: DeliverySetup;
   readonly #secretBox = createSecretBox([Buffer.alloc(32, 7)]);
   readonly #callbacks: Callbacks[] = [];
-  #storeCalls = 0;
+  #process: Process;
 
   private constructor(store: ServiceStore, setup: DeliverySetup) {
     this.#setup = setup;
     this.clock.settled = () => this.settle();
-    this.store = this.#observed(store);
+    [this.#process, this.store] = this.#observe(store);
     this.registrations = new StoreWorld(this.store);
     [this.gates, this.dispatcher] = this.#createDispatcher();
   }
@@ -92,10 +100,7 @@ export class DeliveryWorld {
       apiKey: "a-key-of-the-default-account",
       makeSigningKey: generateSigningKeyPair,
     });
-    onTestFinished(async () => {
-      await world.dispatcher.stop(0);
-      await world.store.close();
-    });
+    onTestFinished(() => world.close());
     return world;
   }
 
@@ -170,17 +175,29 @@ export class DeliveryWorld {
 
   /** The process is gone at this moment: nothing is handed back, nothing that runs is recorded. Another one starts on the same file. */
   async crash(): Promise<void> {
-    const gone = this.dispatcher;
-    this.beforeStore = () => Promise.withResolvers<void>().promise;
-    await gone.stop(0);
-    const path = this.#setup.path;
-    if (path === undefined) throw new Error("only a file outlives its process");
-    await this.#close();
-    this.beforeStore = () => undefined;
-    this.#storeCalls = 0;
-    this.store = this.#observed(await openStore(this.#setup));
+    this.#process.isGone = true;
+    void this.dispatcher.stop(0);
+    await this.#start();
+  }
+
+  /** A stop as by SIGTERM, with no time for what is on the wire, and another start on the same file. */
+  async restart(): Promise<void> {
+    await this.dispatcher.stop(0);
+    await this.#start();
+  }
+
+  async close(): Promise<void> {
+    await this.dispatcher.stop(0);
+    await this.#process.close();
+  }
+
+  async #start(): Promise<void> {
+    if (this.#setup.path === undefined) throw new Error("only a file outlives its process");
+    await this.#process.close();
+    [this.#process, this.store] = this.#observe(await openStore(this.#setup));
     this.registrations.store = this.store;
     [this.gates, this.dispatcher] = this.#createDispatcher();
+    this.dispatcher.wake();
   }
 
   /** Until the store has answered everything and nothing is on the wire but what callback servers have not answered. */
@@ -188,7 +205,7 @@ export class DeliveryWorld {
     for (let quietTurns = 0; quietTurns < 3;) {
       await setImmediate();
       const open = this.#callbacks.reduce((sum, callbacks) => sum + callbacks.unanswered, 0);
-      quietTurns = this.#storeCalls === 0 && this.dispatcher.inFlight <= open ? quietTurns + 1 : 0;
+      quietTurns = this.#process.storeCalls === 0 && this.dispatcher.inFlight <= open ? quietTurns + 1 : 0;
     }
   }
 
@@ -197,8 +214,6 @@ export class DeliveryWorld {
     while (this.dispatcher.inFlight > 0) await setImmediate();
     await this.settle();
   }
-
-  #close: () => Promise<void> = async () => undefined;
 
   #registrationsNow(): number {
     this.registrations.nowMs = this.clock.nowMs();
@@ -253,23 +268,25 @@ export class DeliveryWorld {
     };
   }
 
-  #observed(store: ServiceStore): ServiceStore {
-    this.#close = () => store.close();
-    return new Proxy(store, {
+  #observe(store: ServiceStore): [Process, ServiceStore] {
+    const process: Process = { storeCalls: 0, isGone: false, close: () => store.close() };
+    const observed = new Proxy(store, {
       get: (target, name: keyof ServiceStore) => {
         const member = target[name];
         if (typeof member !== "function" || name === "close") return member;
         return async (...args: readonly unknown[]) => {
-          this.#storeCalls += 1;
+          process.storeCalls += 1;
           try {
             await this.beforeStore(name);
+            if (process.isGone) await new Promise(() => undefined);
             return await (member as (...args: readonly unknown[]) => Promise<unknown>)(...args);
           } finally {
-            this.#storeCalls -= 1;
+            process.storeCalls -= 1;
           }
         };
       },
     });
+    return [process, observed];
   }
 }
 

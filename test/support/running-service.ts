@@ -9,6 +9,7 @@ import type { Logger } from "../../src/ports/telemetry.ts";
 import { startCallbacks } from "./callbacks.ts";
 import type { Callback, CallbackAnswer, Callbacks } from "./callbacks.ts";
 import { FakeClock } from "./fake-clock.ts";
+import { startMs } from "./store-drafts.ts";
 
 export type Json = Readonly<Record<string, unknown>>;
 export type ApiAnswer = { readonly status: number; readonly headers: Readonly<Record<string, unknown>>; readonly body: Json };
@@ -45,7 +46,7 @@ export const webhookSecret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
  * sandbox's: `queued` at once, `calling` after 3 s (`slow`: 7 s), the end after 9 s (12 s). Ends with the test.
  */
 export class RunningService {
-  readonly clock = new FakeClock();
+  readonly clock: FakeClock;
   readonly attempts: AttemptLine[] = [];
   readonly lines: { readonly level: string; readonly message: string; readonly fields: Json }[] = [];
   readonly #arrivals = new EventEmitter();
@@ -54,11 +55,16 @@ export class RunningService {
   #service: Service | null = null;
   #calls = 0;
 
+  private constructor(wallMs: number) {
+    this.clock = new FakeClock(wallMs);
+  }
+
+  /** `wallMs`: what the clock says at the start; the time of day for what compares it with its own. */
   static async start(
     environment: Readonly<Record<string, string>> = {},
-    { random = () => 0 }: { readonly random?: () => number } = {},
+    { random = () => 0, wallMs = startMs }: { readonly random?: () => number; readonly wallMs?: number } = {},
   ): Promise<RunningService> {
-    const running = new RunningService();
+    const running = new RunningService(wallMs);
     const read = readConfig({
       DATABASE_URL: "sqlite::memory:",
       HOST: "127.0.0.1",

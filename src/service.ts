@@ -108,7 +108,10 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     onSourceChange: ({ name, state, reason }, change) => {
       const event = { type: `source.${change}` as const, sourceName: name, state, reason, nowMs: clock.nowMs() };
       store.publishSourceEvent(event).then(
-        ({ jobs }) => dispatcher.accept(jobs),
+        ({ jobs, notices }) => {
+          dispatcher.accept(jobs);
+          notifier.publish(notices);
+        },
         (error: unknown) => logger.warn({ source: name, error: String(error) }, "source.event_failed"),
       );
     },
@@ -146,7 +149,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   const app = createApp({
     registration,
     endpointAdministration: new EndpointAdministration({ store, secretBox, clock, consumers: dispatcher }),
-    manualDelivery: new ManualDelivery({ store, clock, dispatcher }),
+    manualDelivery: new ManualDelivery({ store, clock, dispatcher, notify: (notices) => notifier.publish(notices) }),
     live,
     authentication: new Authentication(store, secretBox, clock),
     store,

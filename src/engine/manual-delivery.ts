@@ -1,7 +1,8 @@
-import { StoreUnavailable } from "../domain/errors.ts";
 import type { Attempt } from "../domain/attempt.ts";
+import { StoreUnavailable } from "../domain/errors.ts";
 import type { Account } from "../ports/account-store.ts";
 import type { ManualDelivery as ManualDeliveryPort, ManualRefusal } from "../ports/bridge.ts";
+import type { Notice } from "../ports/call-store.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { ClaimOneResult, DeliveryStore } from "../ports/delivery-store.ts";
 import type { DeliveryView, ReadStore } from "../ports/read-store.ts";
@@ -17,6 +18,7 @@ export type ManualDeliveryOptions = {
     sendHeldNow(deliveryId: string): boolean;
     wake(): void;
   };
+  readonly notify: (notices: readonly Notice[]) => void;
 };
 
 const onePerMs = 1000;
@@ -51,6 +53,7 @@ export class ManualDelivery implements ManualDeliveryPort {
     if (limited !== null) return limited;
     const claimed = await store.createTest({ accountId: account.id, endpointId, nowMs: clock.nowMs() });
     if (claimed.kind !== "claimed") return refusalOf(claimed);
+    this.#options.notify([{ accountId: account.id, watchId: null, sequence: null, eventType: claimed.job.event.type }]);
     const attempt = await dispatcher.sendNow(claimed.job);
     if (attempt !== null) return { kind: "attempted", attempt };
     // It was disabled in this moment, or the service is stopping.

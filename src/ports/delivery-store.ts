@@ -53,7 +53,7 @@ export type AttemptRecorded =
       readonly endpointNextDueAtMs: number | null;
       /** Calls nobody watches any more (410 cancels watches). */
       readonly unwatchedCallIds: readonly string[];
-      /** Watches that ended by it. */
+      /** Watches that ended by it, and the operational events that came of it. */
       readonly notices: readonly Notice[];
     }
   /** The lease was lost or the delivery is gone: nothing but, where possible, the attempt was written. */

@@ -30,6 +30,7 @@ import type { Listening } from "./http/server.ts";
 import type { AccountStore } from "./ports/account-store.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { SecretBox } from "./ports/secret-box.ts";
+import type { Logger } from "./ports/telemetry.ts";
 import { createSources } from "./sources.ts";
 
 /** A running service. */
@@ -44,7 +45,7 @@ export type Service = AsyncDisposable & {
 };
 
 /** What tests put in place of the machine's. */
-export type ServiceOverrides = { readonly clock?: Clock; readonly random?: () => number };
+export type ServiceOverrides = { readonly clock?: Clock; readonly random?: () => number; readonly logger?: Logger };
 
 /** Of the grace, kept for what comes after the last answer: giving leases back and closing the store. */
 const closingShareOfGrace = 0.1;
@@ -56,7 +57,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   await using stack = new AsyncDisposableStack();
   const clock = overrides.clock ?? systemClock;
   const random = overrides.random ?? Math.random;
-  const logger = createLogger(config.logLevel);
+  const logger = overrides.logger ?? createLogger(config.logLevel);
   const policy = deliveryPolicyOf(config);
   const storeOptions = { path: config.database.path, policy, onCommitted: (durationMs: number) => metrics.committed(durationMs) };
   const store = await setBy("DATABASE_URL", openSqliteStore(storeOptions));
@@ -108,7 +109,10 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     onSourceChange: ({ name, state, reason }, change) => {
       const event = { type: `source.${change}` as const, sourceName: name, state, reason, nowMs: clock.nowMs() };
       store.publishSourceEvent(event).then(
-        ({ jobs }) => dispatcher.accept(jobs),
+        ({ jobs, notices }) => {
+          dispatcher.accept(jobs);
+          notifier.publish(notices);
+        },
         (error: unknown) => logger.warn({ source: name, error: String(error) }, "source.event_failed"),
       );
     },
@@ -146,11 +150,10 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     },
   });
   await poller.start();
-  const wake = () => dispatcher.wake();
   const app = createApp({
     registration,
-    endpointAdministration: new EndpointAdministration({ store, idempotency, secretBox, clock, wake }),
-    manualDelivery: new ManualDelivery({ store, idempotency, clock, sendNow: (job) => dispatcher.sendNow(job), wake }),
+    endpointAdministration: new EndpointAdministration({ store, idempotency, secretBox, clock, consumers: dispatcher }),
+    manualDelivery: new ManualDelivery({ store, idempotency, clock, dispatcher, notify: (notices) => notifier.publish(notices) }),
     live,
     authentication: new Authentication(store, secretBox, clock),
     idempotency,

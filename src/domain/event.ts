@@ -51,3 +51,8 @@ export type RingbackEvent = {
   | { readonly type: WatchEventType | "endpoint.test"; readonly data: WatchEventData }
   | { readonly type: OperationalEventType; readonly data: OperationalEventData }
 );
+
+/** The watch an event is about; null for operational events and tests. */
+export function watchIdOf({ data }: RingbackEvent): string | null {
+  return "watchId" in data ? data.watchId : null;
+}

@@ -20,8 +20,15 @@ export type EndpointAdministrationOptions = {
   readonly idempotency: Pick<Idempotency, "run">;
   readonly secretBox: SecretBox;
   readonly clock: Clock;
-  /** The endpoint may owe something that is due now. */
-  readonly wake: () => void;
+  /** Told after the commit. */
+  readonly consumers: {
+    /** No attempt for the endpoint may start once it returns, but by hand to a paused one. */
+    closeEndpoint(endpointId: string, state: "paused" | "disabled"): void;
+    /** The endpoint is enabled: what it is owed may be due. */
+    openEndpoint(endpointId: string): void;
+    /** Another rate or limit may let something go now. */
+    wake(): void;
+  };
 };
 
 /** Changes to endpoints by their owner. Secrets are sealed here, so that the store never sees one. */
@@ -33,12 +40,15 @@ export class EndpointAdministration implements EndpointAdministrationPort {
   }
 
   async patch(account: Account, endpointId: string, change: EndpointChange): Promise<EndpointView | null> {
-    const { store, secretBox, clock, wake } = this.#options;
+    const { store, secretBox, clock, consumers } = this.#options;
     const { headers, ...rest } = change;
     const sealed =
       headers === undefined ? {} : { headers: Object.keys(headers).length === 0 ? null : sealHeaders(secretBox, endpointId, headers) };
     const view = await store.patchEndpoint({ accountId: account.id, endpointId, patch: { ...rest, ...sealed }, nowMs: clock.nowMs() });
-    wake();
+    if (view === null) return null;
+    if (change.state === undefined) consumers.wake();
+    else if (change.state === "enabled") consumers.openEndpoint(endpointId);
+    else consumers.closeEndpoint(endpointId, change.state);
     return view;
   }
 

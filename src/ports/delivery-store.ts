@@ -1,4 +1,5 @@
 import type { Attempt, AttemptOutcome } from "../domain/attempt.ts";
+import type { AttemptResult } from "../domain/delivery-decision.ts";
 import type { DeliveryState } from "../domain/delivery.ts";
 import type { EndpointHealth, EndpointState } from "../domain/endpoint.ts";
 import type { Notice } from "./call-store.ts";
@@ -45,13 +46,15 @@ export type AttemptRecorded =
       readonly delivery: DeliveryState;
       /** The endpoint after it. */
       readonly endpoint: { readonly state: EndpointState; readonly health: EndpointHealth; readonly hostPausedUntilMs: number | null };
+      /** Whether this attempt is what disabled the endpoint. */
+      readonly endpointChange: AttemptResult["endpointChange"];
       /** Operational events that came of it, leased. */
       readonly jobs: readonly SendJob[];
       /** Another delivery of this endpoint or its host is due now or at this time (those without room included). */
       readonly endpointNextDueAtMs: number | null;
       /** Calls nobody watches any more (410 cancels watches). */
       readonly unwatchedCallIds: readonly string[];
-      /** Watches that ended by it. */
+      /** Watches that ended by it, and the operational events that came of it. */
       readonly notices: readonly Notice[];
     }
   /** The lease was lost or the delivery is gone: nothing but, where possible, the attempt was written. */

@@ -1,6 +1,6 @@
 import type { OperationalEventType } from "../domain/event.ts";
 import type { AccountStore } from "./account-store.ts";
-import type { CallStore } from "./call-store.ts";
+import type { CallStore, Notice } from "./call-store.ts";
 import type { DeliveryStore } from "./delivery-store.ts";
 import type { EndpointStore } from "./endpoint-store.ts";
 import type { IdempotencyStore } from "./idempotency-store.ts";
@@ -27,7 +27,7 @@ export interface OperationalStore {
     readonly state: string;
     readonly reason: string | null;
     readonly nowMs: number;
-  }): Promise<{ readonly jobs: readonly SendJob[] }>;
+  }): Promise<{ readonly jobs: readonly SendJob[]; readonly notices: readonly Notice[] }>;
 }
 
 /** Gauges read when metrics are scraped. */

@@ -16,7 +16,8 @@ import type { WatchedCall } from "../../src/ports/call-store.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../src/ports/delivery-store.ts";
 import type { SecretBox } from "../../src/ports/secret-box.ts";
 import type { ServiceStore } from "../../src/ports/service-store.ts";
-import { deliveryPolicy, silentLogger, silentMetrics } from "./quiet.ts";
+import { silentLogger, silentMetrics } from "../support/silent-telemetry.ts";
+import { deliveryPolicy } from "./quiet.ts";
 
 const batchSize = 1000;
 const dayMs = 86_400_000;

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { runningService } from "../support/running-service.ts";
+import { runningService } from "../support/clocked-service.ts";
 import { simulatedUpstream } from "../support/simulated-upstream.ts";
 
 const forEver = (status: string) => [{ atMs: 0, status }];

@@ -2,7 +2,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { readWebhook } from "../../src/cli/received-webhook.ts";
 import { startReceiver } from "../../src/cli/receiver.ts";
 import type { Delivery } from "../../src/cli/receiver.ts";
-import { runningService } from "../support/running-service.ts";
+import { runningService } from "../support/clocked-service.ts";
 import { signingSecret } from "../support/service-process.ts";
 
 /** A service without any upstream, and what its webhooks say, by path. */

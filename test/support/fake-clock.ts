@@ -62,6 +62,19 @@ export class FakeClock implements Clock {
     for (let turn = 0; turn < this.settleTurns; turn++) await setImmediate();
   }
 
+  /** Lets `ms` pass at once, as for a machine that was asleep: what fell due meanwhile fires after it, in order and once. */
+  async leap(ms: number): Promise<void> {
+    await this.settle();
+    const due = [...this.#timers].filter(({ atMs }) => atMs <= this.#monotonicMs + ms);
+    this.#passTo(this.#monotonicMs + ms);
+    for (const pending of due.toSorted((a, b) => a.atMs - b.atMs || a.order - b.order)) {
+      if (!this.#timers.delete(pending)) continue;
+      pending.fire();
+      await this.settle();
+    }
+    await this.settle();
+  }
+
   #nextBefore(untilMs: number): Pending | null {
     let next: Pending | null = null;
     for (const timer of this.#timers)

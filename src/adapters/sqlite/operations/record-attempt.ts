@@ -2,13 +2,13 @@ import type { Attempt } from "../../../domain/attempt.ts";
 import { decideAfterAttempt } from "../../../domain/delivery-decision.ts";
 import type { AttemptResult } from "../../../domain/delivery-decision.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/delivery-store.ts";
-import type { SendJob } from "../../../ports/send-job.ts";
 import type { Database, Row } from "../database.ts";
 import { raiseHostDue, refreshDue } from "../tables/due.ts";
 import { retireEndpoint } from "../tables/retire-endpoint.ts";
 import type { Retired } from "../tables/retire-endpoint.ts";
 import { replaceLane, supersede } from "../tables/lanes.ts";
 import { publishOperational } from "../tables/operational-events.ts";
+import type { Published } from "../tables/operational-events.ts";
 import { deliveryOf, endpointOf, integer, integerOrNull, text, textOrNull } from "../tables/rows.ts";
 
 const lastSuccessPrecisionMs = 1000;
@@ -31,14 +31,17 @@ export function recordAttempt(db: Database, record: AttemptRecord): AttemptRecor
     result.endpointChange === "disabled_gone"
       ? retireEndpoint(db, text(row, "endpoint_id"), record.nowMs)
       : { unwatchedCallIds: [], notices: [] };
+  const published = publishConsequences(db, row, result, record.nowMs);
   return {
     kind: "recorded",
     attempt: result.attempt,
     delivery: result.delivery,
     endpoint: { state: result.endpoint.state, health: result.endpoint.health, hostPausedUntilMs: result.host.pausedUntilMs },
-    jobs: publishConsequences(db, row, result, record.nowMs),
+    endpointChange: result.endpointChange,
+    jobs: published.flatMap(({ jobs }) => jobs),
     endpointNextDueAtMs: !laneGoesOn && owesNothing(endpointRow, result) ? null : nextDueAt(db, endpointRow),
-    ...retired,
+    unwatchedCallIds: retired.unwatchedCallIds,
+    notices: [...retired.notices, ...published.flatMap(({ notices }) => notices)],
   };
 }
 
@@ -178,16 +181,16 @@ function nextDueAt(db: Database, endpointRow: Row): number | null {
 }
 
 /** Events about an operational event's own delivery would never end, so it makes none. */
-function publishConsequences(db: Database, row: Row, result: AttemptResult, nowMs: number): readonly SendJob[] {
+function publishConsequences(db: Database, row: Row, result: AttemptResult, nowMs: number): readonly Published[] {
   const type = text(row, "event_type");
   if (!type.startsWith("call.") && !type.startsWith("watch.")) return [];
   const endpointId = text(row, "endpoint_id");
   const accountId = text(row, "account_id");
   const about = { accountId, exceptEndpointId: endpointId, nowMs };
-  const jobs: SendJob[] = [];
+  const published: Published[] = [];
   if (result.attempt.decision === "exhausted")
-    jobs.push(
-      ...publishOperational(db, "delivery.exhausted", about, {
+    published.push(
+      publishOperational(db, "delivery.exhausted", about, {
         endpointId,
         deliveryId: result.delivery.id,
         source: null,
@@ -197,8 +200,8 @@ function publishConsequences(db: Database, row: Row, result: AttemptResult, nowM
       }),
     );
   if (result.endpointChange !== "none")
-    jobs.push(
-      ...publishOperational(db, "endpoint.disabled", about, {
+    published.push(
+      publishOperational(db, "endpoint.disabled", about, {
         endpointId,
         deliveryId: null,
         source: null,
@@ -207,5 +210,5 @@ function publishConsequences(db: Database, row: Row, result: AttemptResult, nowM
         observedAtMs: nowMs,
       }),
     );
-  return jobs;
+  return published;
 }

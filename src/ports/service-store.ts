@@ -5,7 +5,9 @@ import type { DeliveryStore } from "./delivery-store.ts";
 import type { EndpointStore } from "./endpoint-store.ts";
 import type { ReadStore } from "./read-store.ts";
 import type { RegistrationStore } from "./registration-store.ts";
+import type { SealedStore } from "./sealed-store.ts";
 import type { SendJob } from "./send-job.ts";
+import type { SourceStore } from "./source-store.ts";
 
 /** Retention, in small batches: each call deletes at most `limit` watches, calls or endpoints and says whether more is to do. */
 export interface RetentionStore {
@@ -19,7 +21,10 @@ export interface RetentionStore {
 
 /** Events about the service itself, for hooks that name them. */
 export interface OperationalStore {
-  /** One event for every account that may use the source and has a hook that names the type. */
+  /**
+   * One event for every account that may use the source and has a hook that names the type: of `default` those made for
+   * it, of `sandbox` all, of a source that was set its account or, when it is shared, all.
+   */
   publishSourceEvent(event: {
     readonly type: Extract<OperationalEventType, "source.suspended" | "source.resumed">;
     readonly sourceName: string;
@@ -56,6 +61,11 @@ export interface ServiceStore
     ReadStore,
     AccountStore,
     EndpointStore,
+    SourceStore,
+    SealedStore,
     RetentionStore,
     OperationalStore,
     StoreLifecycle {}
+
+/** What the command line needs, on the database of a service that may be running meanwhile. */
+export interface AdministrationStore extends AccountStore, SourceStore, SealedStore, Pick<StoreLifecycle, "close"> {}

@@ -4,18 +4,20 @@ import { RingbackError } from "../../domain/errors.ts";
 import type { DeliveryPolicy } from "../../domain/retry-policy.ts";
 import { Database } from "./database.ts";
 import { openConnection } from "./open-connection.ts";
+import type { ConnectionRole } from "./open-connection.ts";
 import { isRead, operations } from "./operations.ts";
+import { noteServerKeys } from "./operations/note-server-keys.ts";
 import type { OperationName } from "./operations.ts";
 import { clearLeases } from "./tables/due.ts";
 
-export type WorkerOptions = { readonly path: string; readonly policy: DeliveryPolicy };
+export type WorkerOptions = { readonly path: string; readonly policy: DeliveryPolicy | null; readonly role: ConnectionRole };
 export type Request = { readonly name: OperationName; readonly args: readonly unknown[] };
 export type Answer =
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly code: string; readonly message: string };
 export type ToWorker = { readonly kind: "group"; readonly requests: readonly Request[] } | { readonly kind: "close" };
 export type FromWorker =
-  | { readonly kind: "ready" }
+  | { readonly kind: "ready"; readonly migrations: number }
   | { readonly kind: "refused"; readonly message: string }
   | { readonly kind: "answers"; readonly answers: readonly Answer[]; /** null: nothing was written. */ readonly commitMs: number | null }
   /** Nothing can be trusted any more; what was in the group is not on disk as far as anybody may say. */
@@ -34,9 +36,9 @@ if (parentPort !== null) serve(parentPort, workerData as WorkerOptions);
 function serve(port: NonNullable<typeof parentPort>, options: WorkerOptions): void {
   const post = (message: FromWorker) => port.postMessage(message);
   try {
-    const { connection, lock } = openConnection(options.path);
+    const { connection, lock, migrations } = openConnection(options.path, options.role);
     const db = new Database(connection, options.policy);
-    clearLeases(db);
+    if (options.role === "server") clearLastServer(db);
     port.on("message", (message: ToWorker) => {
       if (message.kind === "group") {
         post(runGroup(db, message.requests));
@@ -47,11 +49,17 @@ function serve(port: NonNullable<typeof parentPort>, options: WorkerOptions): vo
       post({ kind: "closed" });
       port.close();
     });
-    post({ kind: "ready" });
+    post({ kind: "ready", migrations });
   } catch (error) {
     post({ kind: "refused", message: error instanceof Error ? error.message : String(error) });
     port.close();
   }
+}
+
+/** What the server before held ends with it; which keys this one has is not known yet. */
+function clearLastServer(db: Database): void {
+  clearLeases(db);
+  noteServerKeys(db, []);
 }
 
 /**

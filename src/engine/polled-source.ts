@@ -50,7 +50,8 @@ export class PolledSource {
 
   /**
    * Another upstream, or another way into it, from the next poll on: nothing that was learnt about the one before holds.
-   * Its calls (all of them in `calls`) go over with their places in the queue. What was on the wire ends as failed.
+   * Its calls (all of them in `calls`) go over; those that were in the queue are to be scheduled anew. What was on the
+   * wire ends as failed.
    */
   replaceUpstream(setup: SourceSetup, calls: readonly PolledCall[]): void {
     const before = this.#gate;
@@ -58,10 +59,10 @@ export class PolledSource {
     this.#setup = setup;
     this.#gate = this.#createGate(setup);
     this.clockSkewMs = null;
-    const queued = [...before.queue.entries()];
-    for (const call of queued) before.queue.remove(call);
-    for (const call of queued) this.#gate.queue.add(call);
-    for (const call of calls) this.#gate.changeLoad(call.minIntervalMs, 1);
+    for (const call of calls) {
+      before.queue.remove(call);
+      this.#gate.changeLoad(call.minIntervalMs, 1);
+    }
     replaced.close().catch((error: unknown) => {
       this.#surroundings.logger.warn({ source: this.name, error: String(error) }, "source.close_failed");
     });

@@ -94,9 +94,8 @@ export class Poller {
     if (state === "suspended") this.#announce(source, "resumed");
     for (const call of calls) {
       call.memory = freshPollMemory;
-      if (!call.isBusy && !call.isQueued) this.#scheduleNext(call, this.#random() * call.intervalMs);
+      if (!call.isBusy) this.#scheduleNext(call, this.#random() * call.intervalMs);
     }
-    this.#pump(source);
   }
 
   setSourceRate(sourceName: string, maxPollsPerSecond: number): void {

@@ -22,7 +22,7 @@ export type EncryptionKeys = {
 export function loadEncryptionKeys(given: string | null, databasePath: string, keyIdsInUse: readonly string[]): EncryptionKeys {
   if (given !== null) return parsed(variable, given);
   if (databasePath === ":memory:") return parsed("a key in memory", generateEncryptionKey());
-  const path = join(dirname(resolve(databasePath)), fileName);
+  const path = keyPathOf(databasePath);
   const [keyId] = keyIdsInUse;
   const text = read(path);
   if (text !== null) return parsed(path, text);
@@ -32,6 +32,15 @@ export function loadEncryptionKeys(given: string | null, databasePath: string, k
       `the encryption key ${keyId}, which the database was sealed with, is absent: put it into ${variable} or ${path}`,
     );
   return parsed(path, make(path));
+}
+
+/** Where the keys of a database come from, for people: the variable or the file. */
+export function encryptionKeyOrigin(given: string | null, databasePath: string): string {
+  return given === null ? keyPathOf(databasePath) : variable;
+}
+
+function keyPathOf(databasePath: string): string {
+  return join(dirname(resolve(databasePath)), fileName);
 }
 
 function parsed(origin: string, text: string): EncryptionKeys {

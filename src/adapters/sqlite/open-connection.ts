@@ -1,7 +1,9 @@
+import { accessSync, closeSync, constants, mkdirSync, openSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { StartRefused } from "../../domain/errors.ts";
 import { migrate, pendingMigrations } from "./migrate.ts";
-import { isServerRunning, makeFolder, takeServerLock } from "./server-lock.ts";
+import { isServerRunning, takeServerLock } from "./server-lock.ts";
 
 /**
  * `server`: the only one that leases calls and deliveries. `beside`: for administration, also while a server runs on the
@@ -25,9 +27,10 @@ const busyTimeoutMs = { server: 5000, beside: 30_000 };
  */
 export function openConnection(path: string, role: ConnectionRole = "server"): OpenConnection {
   const inMemory = path === ":memory:";
+  if (!inMemory) makeFolder(path);
   const lock = inMemory || role === "beside" ? null : takeServerLock(path);
   try {
-    if (!inMemory) makeFolder(path);
+    if (!inMemory) makeFile(path);
     const connection = new DatabaseSync(path, { timeout: busyTimeoutMs[role] });
     configure(connection, inMemory);
     if (role === "beside") refuseUnderOlderServer(connection, path);
@@ -37,6 +40,29 @@ export function openConnection(path: string, role: ConnectionRole = "server"): O
     throw error instanceof StartRefused
       ? error
       : new StartRefused(`the database ${path} cannot be used: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** The folder of the database, readable by nobody else, if it is not there yet. */
+function makeFolder(path: string): void {
+  const folder = dirname(resolve(path));
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    accessSync(folder, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw new StartRefused(`the data folder ${folder} cannot be written: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/**
+ * Where there is none; SQLite gives its companions the same mode. Metadata and addresses lie in it as they are. One that
+ * is there is not touched: closing it would take the locks of a connection of this process with it (POSIX).
+ */
+function makeFile(path: string): void {
+  try {
+    closeSync(openSync(path, "wx", 0o600));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
 }
 

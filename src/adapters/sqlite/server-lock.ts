@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, mkdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { StartRefused } from "../../domain/errors.ts";
@@ -13,7 +13,6 @@ const lockTimeoutMs = 250;
  * whoever only reads, administers or backs up the real database is not kept out.
  */
 export function takeServerLock(path: string): DatabaseSync {
-  makeFolder(path);
   const lockPath = lockPathOf(path);
   let lock: DatabaseSync | null = null;
   try {
@@ -42,17 +41,6 @@ export function isServerRunning(path: string): boolean {
     throw error;
   } finally {
     lock.close();
-  }
-}
-
-/** The folder of the database, readable by nobody else, if it is not there yet. */
-export function makeFolder(path: string): void {
-  const folder = dirname(resolve(path));
-  try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    accessSync(folder, constants.W_OK | constants.X_OK);
-  } catch (error) {
-    throw new StartRefused(`the data folder ${folder} cannot be written: ${messageOf(error)}`, { cause: error });
   }
 }
 

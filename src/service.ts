@@ -1,6 +1,5 @@
 import { createLogger } from "./adapters/telemetry/logger.ts";
 import { createMetrics } from "./adapters/telemetry/metrics.ts";
-import { createSecretBox } from "./adapters/secret-box.ts";
 import { openSqliteStore } from "./adapters/sqlite/store.ts";
 import { systemClock } from "./adapters/clock.ts";
 import { WebhookAddressGuard } from "./adapters/webhook/address-guard.ts";
@@ -8,28 +7,29 @@ import { createWebhookSender } from "./adapters/webhook/sender.ts";
 import type { Config, Secrets } from "./config.ts";
 import { StartRefused } from "./domain/errors.ts";
 import type { DeliveryPolicy } from "./domain/retry-policy.ts";
-import { generateSigningKeyPair } from "./domain/signature.ts";
+import { AccountAdministration } from "./engine/account-administration.ts";
 import { Authentication } from "./engine/authentication.ts";
 import { Cleaner } from "./engine/cleaner.ts";
 import { DeliveryGates } from "./engine/delivery-gates.ts";
 import { Dispatcher } from "./engine/dispatcher.ts";
-import { EndpointAdministration, ensureDefaultAccount, signingKeyIdentity } from "./engine/endpoint-administration.ts";
+import { EndpointAdministration } from "./engine/endpoint-administration.ts";
 import { Idempotency } from "./engine/idempotency.ts";
 import { LiveState } from "./engine/live-state.ts";
 import { ManualDelivery } from "./engine/manual-delivery.ts";
 import { Notifier } from "./engine/notifier.ts";
 import { Poller } from "./engine/poller.ts";
 import { Registrar } from "./engine/registrar.ts";
+import { SourceDirectory } from "./engine/source-directory.ts";
 import { Supervisor } from "./engine/supervisor.ts";
 import { WebhookComposer } from "./engine/webhook-composer.ts";
-import { loadEncryptionKeys } from "./encryption-keys.ts";
 import { createApp } from "./http/app.ts";
 import { createMetricsApp } from "./http/metrics.ts";
 import { listen } from "./http/server.ts";
 import type { Listening } from "./http/server.ts";
-import type { AccountStore } from "./ports/account-store.ts";
+import { openKeyring } from "./keyring.ts";
+import type { Keyring } from "./keyring.ts";
 import type { Clock } from "./ports/clock.ts";
-import type { SecretBox } from "./ports/secret-box.ts";
+import type { ServiceStore } from "./ports/service-store.ts";
 import type { Logger } from "./ports/telemetry.ts";
 import { createSources } from "./sources.ts";
 
@@ -67,15 +67,13 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     oldestDuePollMs: poller.oldestDueMs(),
     nowMs: clock.nowMs(),
   }));
-  const secretBox = createSecretBox(loadEncryptionKeys(secrets.encryptionKeys, config.database.path));
-  await prepareAccounts(store, secretBox, clock, secrets.apiKey);
+  const { secretBox, hashApiKey } = await prepareAccounts(store, config, secrets, clock);
 
   const ownPorts: number[] = [];
   const guard = new WebhookAddressGuard({ ...config.callbacks, publicUrl: config.api.publicUrl, ownPorts: () => ownPorts });
   const sender = createWebhookSender(guard, { connectTimeoutMs: config.delivery.timeoutMs });
   stack.defer(() => sender.close());
   const sources = createSources(config, secrets, clock);
-  for (const { callSource } of sources.setups) stack.defer(() => callSource.close());
   const notifier = new Notifier(clock);
   stack.defer(() => notifier.stop());
   const { delivery } = config;
@@ -118,10 +116,14 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     },
   });
 
+  stack.defer(() => poller.closeSources());
+  const directory = new SourceDirectory({ store, secretBox, logger, poller, ...sources });
+
   const supervisor = new Supervisor({ clock, logger, metrics, onClockSetBack: (deltaMs) => store.shiftSchedule(deltaMs) });
   const cleaner = new Cleaner({ store, clock, logger, retentionDays: config.retentionDays });
   supervisor.add({ name: "poller", everyMs: poller.tickEveryMs, tick: () => poller.tick() });
   supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.tick() });
+  supervisor.add({ name: "sources", everyMs: directory.tickEveryMs, tick: () => directory.tick() });
   supervisor.add({ name: "cleaner", everyMs: cleaner.tickEveryMs, tick: () => cleaner.tick() });
 
   let stopping = false;
@@ -149,13 +151,14 @@ export async function createService(config: Config, secrets: Secrets, overrides:
       cancelEndpoint: (endpointId) => dispatcher.cancelEndpoint(endpointId),
     },
   });
+  await directory.refresh();
   await poller.start();
   const app = createApp({
     registration,
     endpointAdministration: new EndpointAdministration({ store, idempotency, secretBox, clock, consumers: dispatcher }),
     manualDelivery: new ManualDelivery({ store, idempotency, clock, dispatcher, notify: (notices) => notifier.publish(notices) }),
     live,
-    authentication: new Authentication(store, secretBox, clock),
+    authentication: new Authentication({ store, hashApiKey, clock }),
     idempotency,
     store,
     clock,
@@ -213,19 +216,14 @@ function setBy<T>(names: string, starting: Promise<T>): Promise<T> {
   });
 }
 
-/** Refuses a start without an account, or with keys that do not open what lies in the database: nothing could be signed. */
-async function prepareAccounts(store: AccountStore, secretBox: SecretBox, clock: Clock, apiKey: string | null): Promise<void> {
-  const known = await store.findOldestAccount();
-  if (known === null && apiKey === null)
+/** The keys, checked against the database, and the account of the environment's API key; refuses a start without any account. */
+async function prepareAccounts(store: ServiceStore, config: Config, secrets: Secrets, clock: Clock): Promise<Keyring> {
+  if (secrets.apiKey === null && (await store.findOldestAccount()) === null)
     throw new StartRefused("there is no account: set RINGBACK_API_KEY, or make one with `npm run ringback -- account create <name>`");
-  try {
-    if (known !== null) secretBox.open(known.sealedSigningKey, signingKeyIdentity(known.id));
-  } catch (error) {
-    throw new StartRefused(`the encryption key does not fit the database: ${error instanceof Error ? error.message : String(error)}`, {
-      cause: error,
-    });
-  }
-  if (apiKey !== null) await ensureDefaultAccount({ store, secretBox, clock, apiKey, makeSigningKey: generateSigningKeyPair });
+  const keyring = await openKeyring(store, { given: secrets.encryptionKeys, databasePath: config.database.path });
+  await store.noteServerKeys(keyring.secretBox.keyIds);
+  if (secrets.apiKey !== null) await new AccountAdministration({ store, clock, ...keyring }).ensureDefaultAccount(secrets.apiKey);
+  return keyring;
 }
 
 function deliveryPolicyOf({ delivery }: Config): DeliveryPolicy {

@@ -1,4 +1,3 @@
-import { newId } from "../domain/ids.ts";
 import { generateSecret } from "../domain/signature.ts";
 import type { Account, AccountStore } from "../ports/account-store.ts";
 import type {
@@ -75,39 +74,4 @@ export class EndpointAdministration implements EndpointAdministrationPort {
     const nowMs = clock.nowMs();
     await store.setDefaultSecret({ accountId: account.id, secret: draftSecret(secretBox, signingSecret, nowMs), nowMs });
   }
-}
-
-/** What an account's ed25519 key is sealed as. */
-export function signingKeyIdentity(accountId: string): string {
-  return `${accountId}:ed25519`;
-}
-
-/** The account `default` with a signing key of its own, made at the first start. */
-export async function ensureDefaultAccount(options: {
-  readonly store: AccountStore;
-  readonly secretBox: SecretBox;
-  readonly clock: Clock;
-  readonly apiKey: string;
-  readonly makeSigningKey: () => { readonly privateKeyPem: string; readonly publicKey: string };
-}): Promise<Account> {
-  const { store, secretBox, clock, apiKey, makeSigningKey } = options;
-  const nowMs = clock.nowMs();
-  const id = newId("acc", nowMs);
-  const { privateKeyPem, publicKey } = makeSigningKey();
-  const account = await store.ensureAccount({
-    id,
-    name: "default",
-    usesDefaultSource: true,
-    sealedSigningKey: secretBox.seal(privateKeyPem, signingKeyIdentity(id)),
-    publicKey,
-    createdAtMs: nowMs,
-  });
-  await store.ensureKey({
-    id: newId("key", nowMs),
-    accountId: account.id,
-    name: "environment",
-    fingerprints: secretBox.fingerprints(apiKey),
-    nowMs,
-  });
-  return account;
 }

@@ -1,5 +1,6 @@
 import { parseCallbackUrl } from "../domain/callback-url.ts";
 import { newId } from "../domain/ids.ts";
+import { sealedIdentity } from "../domain/sealed-identity.ts";
 import { generateSecret } from "../domain/signature.ts";
 import { maxDeadlineMs } from "../domain/watch.ts";
 import type { PayloadFormat } from "../domain/endpoint.ts";
@@ -277,7 +278,7 @@ export function sealHeaders(
   const plaintext = JSON.stringify(Object.fromEntries(sorted));
   return {
     names: sorted.map(([name]) => name),
-    sealed: secretBox.seal(plaintext, `${endpointId}:headers`),
+    sealed: secretBox.seal(plaintext, sealedIdentity("headers", endpointId)),
     fingerprints: secretBox.fingerprints(plaintext),
   };
 }
@@ -285,5 +286,5 @@ export function sealHeaders(
 /** A signing secret with an identity of its own, so that one row may serve many endpoints. */
 export function draftSecret(secretBox: SecretBox, secret: string, nowMs: number): SecretDraft {
   const id = newId("sec", nowMs);
-  return { id, sealed: secretBox.seal(secret, id), fingerprints: secretBox.fingerprints(secret) };
+  return { id, sealed: secretBox.seal(secret, sealedIdentity("secret", id)), fingerprints: secretBox.fingerprints(secret) };
 }

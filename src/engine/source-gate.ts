@@ -63,6 +63,7 @@ export class SourceGate<Entry extends Queued> {
   readonly #unwitnessed = new Set<Entry>();
   #suspension: Suspension | null = null;
   #probe: Entry | null = null;
+  #maxPollsPerSecond: number;
   #inFlight = 0;
   #intervalMs: number;
   #rateFactor = 1;
@@ -76,8 +77,9 @@ export class SourceGate<Entry extends Queued> {
   constructor(options: SourceGateOptions) {
     this.#options = options;
     this.#maxInFlight = options.maxInFlight ?? maxInFlightDefault;
-    this.#rate = new SourceRate(options.source.maxPollsPerSecond);
-    this.#firstsRate = new SourceRate(options.source.maxPollsPerSecond / 2);
+    this.#maxPollsPerSecond = options.source.maxPollsPerSecond;
+    this.#rate = new SourceRate(this.#maxPollsPerSecond);
+    this.#firstsRate = new SourceRate(this.#maxPollsPerSecond / 2);
     this.#intervalMs = options.intervalMinMs;
   }
 
@@ -110,7 +112,13 @@ export class SourceGate<Entry extends Queued> {
   /** Whether so many more calls would stretch the interval past half an hour. */
   isSaturatedBy(additional: number): boolean {
     // Past the longest interval that an age asks for, all calls weigh the same.
-    return ((this.#load.calls + additional) / this.#options.source.maxPollsPerSecond) * 1000 > saturatedIntervalMs;
+    return ((this.#load.calls + additional) / this.#maxPollsPerSecond) * 1000 > saturatedIntervalMs;
+  }
+
+  /** Another rate from now on; what is known of the source stays. */
+  setMaxPollsPerSecond(maxPollsPerSecond: number): void {
+    this.#maxPollsPerSecond = maxPollsPerSecond;
+    this.#applyRate();
   }
 
   /** Counts a call in or out of the load; `minIntervalMs` 0: it is polled at the source's own interval. */
@@ -280,16 +288,19 @@ export class SourceGate<Entry extends Queued> {
   }
 
   #setRateFactor(factor: number, nowMs: number): void {
-    const rate = this.#options.source.maxPollsPerSecond * factor;
     this.#rateFactor = factor;
     this.#rateChangedAtMonotonicMs = nowMs;
+    this.#applyRate();
+  }
+
+  #applyRate(): void {
+    const rate = this.#maxPollsPerSecond * this.#rateFactor;
     this.#rate.set(rate);
     this.#firstsRate.set(rate / 2);
     this.#stretch();
   }
 
   #stretch(): void {
-    const { source, intervalMinMs } = this.#options;
-    this.#intervalMs = Math.max(intervalMinMs, this.#load.intervalMs(source.maxPollsPerSecond * this.#rateFactor));
+    this.#intervalMs = Math.max(this.#options.intervalMinMs, this.#load.intervalMs(this.#maxPollsPerSecond * this.#rateFactor));
   }
 }

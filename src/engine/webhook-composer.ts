@@ -1,11 +1,11 @@
 import type { KeyObject } from "node:crypto";
 import { RingbackError } from "../domain/errors.ts";
 import { renderPayload } from "../domain/payload.ts";
+import { sealedIdentity } from "../domain/sealed-identity.ts";
 import { hmacKeyOf, signWebhook, signingKeyOf } from "../domain/signature.ts";
 import type { AccountStore } from "../ports/account-store.ts";
 import type { SecretBox } from "../ports/secret-box.ts";
 import type { SendJob, SendTarget } from "../ports/send-job.ts";
-import { signingKeyIdentity } from "./endpoint-administration.ts";
 
 /** What goes over the wire, its deadline apart. */
 export type ComposedWebhook =
@@ -67,7 +67,9 @@ export class WebhookComposer {
 
   #hmacKeysOf(target: SendTarget, nowMs: number): readonly KeyObject[] {
     const valid = target.secrets.filter((secret) => secret.validUntilMs === null || secret.validUntilMs > nowMs);
-    return valid.map(({ id, sealed }) => remember(this.#hmacKeys, id, () => hmacKeyOf(this.#options.secretBox.open(sealed, id))));
+    return valid.map(({ id, sealed }) =>
+      remember(this.#hmacKeys, id, () => hmacKeyOf(this.#options.secretBox.open(sealed, sealedIdentity("secret", id)))),
+    );
   }
 
   async #signingKey(accountId: string): Promise<KeyObject> {
@@ -75,13 +77,13 @@ export class WebhookComposer {
     if (known !== undefined) return known;
     const account = await this.#options.accounts.getAccount(accountId);
     if (account === null) throw new Error(`no account ${accountId}`);
-    const pem = this.#options.secretBox.open(account.sealedSigningKey, signingKeyIdentity(accountId));
+    const pem = this.#options.secretBox.open(account.sealedSigningKey, sealedIdentity("signing_key", accountId));
     return remember(this.#signingKeys, accountId, () => signingKeyOf(pem));
   }
 
   #customHeaders(target: SendTarget): Readonly<Record<string, string>> {
     if (target.sealedHeaders === null) return {};
-    return JSON.parse(this.#options.secretBox.open(target.sealedHeaders, `${target.id}:headers`)) as Record<string, string>;
+    return JSON.parse(this.#options.secretBox.open(target.sealedHeaders, sealedIdentity("headers", target.id))) as Record<string, string>;
   }
 }
 

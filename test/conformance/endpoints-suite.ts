@@ -157,7 +157,9 @@ export function endpointsSuite(backend: StoreBackend): void {
       const gone = await world.record(first, answered(410));
       expect(gone).toMatchObject({ attempt: { decision: "gone" }, delivery: { status: "failed" }, endpoint: { state: "disabled" } });
       expect(gone.unwatchedCallIds).toEqual([mine.call?.callId]);
-      expect(gone.notices.flatMap((notice) => notice.watchId ?? []).toSorted()).toEqual([mine.view.watch.id, shared.view.watch.id].toSorted());
+      expect(gone.notices.flatMap((notice) => notice.watchId ?? []).toSorted()).toEqual(
+        [mine.view.watch.id, shared.view.watch.id].toSorted(),
+      );
       expect(typesOf(gone.jobs)).toEqual(["endpoint.disabled"]);
       expect(await world.store.getHook(hook.view.accountId, hook.view.id)).toBeNull();
       expect((await world.store.getWatch(mine.view.watch.accountId, mine.view.watch.id))?.watch).toMatchObject({

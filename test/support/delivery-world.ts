@@ -5,11 +5,10 @@ import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
 import { WebhookAddressGuard } from "../../src/adapters/webhook/address-guard.ts";
 import { createWebhookSender } from "../../src/adapters/webhook/sender.ts";
 import type { DeliveryPolicy } from "../../src/domain/retry-policy.ts";
-import { generateSigningKeyPair } from "../../src/domain/signature.ts";
 import { DeliveryGates } from "../../src/engine/delivery-gates.ts";
 import type { DeliveryGatesOptions } from "../../src/engine/delivery-gates.ts";
 import { Dispatcher } from "../../src/engine/dispatcher.ts";
-import { ensureDefaultAccount } from "../../src/engine/endpoint-administration.ts";
+import { AccountAdministration } from "../../src/engine/account-administration.ts";
 import { draftSecret } from "../../src/engine/registrar.ts";
 import { WebhookComposer } from "../../src/engine/webhook-composer.ts";
 import type { Notice } from "../../src/ports/call-store.ts";
@@ -93,13 +92,12 @@ export class DeliveryWorld {
 
   static async open(setup: DeliverySetup = {}): Promise<DeliveryWorld> {
     const world = new DeliveryWorld(await openStore(setup), setup);
-    await ensureDefaultAccount({
+    await new AccountAdministration({
       store: world.store,
       secretBox: world.#secretBox,
+      hashApiKey: (apiKey) => `hash of ${apiKey}`,
       clock: world.clock,
-      apiKey: "a-key-of-the-default-account",
-      makeSigningKey: generateSigningKeyPair,
-    });
+    }).ensureDefaultAccount("a-key-of-the-default-account");
     onTestFinished(() => world.close());
     return world;
   }

@@ -20,11 +20,12 @@ export const unauthorized: Observation = { kind: "unauthorized", statusCode: 401
 type Script = (callSid: string) => Observation | Promise<Observation>;
 
 /** The upstream, scripted: what it answers, and what it was asked when. */
-class ScriptedSource implements CallSource {
+export class ScriptedSource implements CallSource {
   answer: Script = () => fine("queued");
   polls: { readonly callSid: string; readonly atMs: number }[] = [];
   inFlight = 0;
   mostInFlight = 0;
+  isClosed = false;
   readonly #clock: FakeClock;
 
   constructor(clock: FakeClock) {
@@ -43,6 +44,7 @@ class ScriptedSource implements CallSource {
   }
 
   async close(): Promise<void> {
+    this.isClosed = true;
     await Promise.resolve();
   }
 }
@@ -86,6 +88,11 @@ export class PollingWorld {
     };
     this.poller = this.#createPoller();
     this.#tickEachSecond();
+  }
+
+  /** Of the source that is there from the beginning. */
+  get setup(): SourceSetup {
+    return this.#setup;
   }
 
   get source(): SourceHealth {

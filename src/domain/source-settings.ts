@@ -28,7 +28,7 @@ const namePattern = /^[A-Za-z0-9_-]{1,64}$/;
 const visibleAscii = /^[\x21-\x7e]+$/;
 
 /** A name stands in URLs (`ce-source`), metrics and events, so it is plain; those of the sources that are no rows are taken. */
-export function sourceNameFault(name: string): string | null {
+function sourceNameFault(name: string): string | null {
   if (!namePattern.test(name)) return "must be 1 to 64 letters, digits, - or _";
   if (name === defaultSourceName) return "is the source of the environment (POLYAI_BASE_URL and its companions); choose another name";
   return name === sandboxSourceName ? "is the built-in source; choose another name" : null;

@@ -12,7 +12,8 @@ const headers = {
   "WWW-Authenticate": "`Bearer`.",
   RateLimit: "What is left of the account's requests a second (draft-ietf-httpapi-ratelimit-headers); absent without a limit.",
   "RateLimit-Policy": "The account's limit of requests a second; absent without one.",
-  "Idempotency-Replayed": "`true`: this is the stored answer of the first request with this `Idempotency-Key`; nothing was done.",
+  "Idempotency-Replayed":
+    "`true`: this is the stored answer of the first request with this `Idempotency-Key`; nothing was done. A problem among them names the first request.",
 } as const;
 type Header = keyof typeof headers;
 

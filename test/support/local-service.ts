@@ -1,8 +1,9 @@
-import { onTestFinished } from "vitest";
+import { expect, onTestFinished } from "vitest";
 import { Agent, request } from "undici";
 import { readConfig } from "../../src/config.ts";
 import { createService } from "../../src/service.ts";
 import type { Service, ServiceOverrides } from "../../src/service.ts";
+import { AnswerCheck } from "./answer-check.ts";
 
 const serviceKey = "test-key-test-key-test-key";
 
@@ -20,7 +21,12 @@ export type Send = (
   headers?: Readonly<Record<string, string | readonly string[]>>,
 ) => Promise<WireAnswer>;
 
-/** Sends with the key; a `body` that is no string or buffer is sent as JSON. Its connections go with the test. */
+let check: AnswerCheck | null = null;
+
+/**
+ * Sends with the key; a `body` that is no string or buffer is sent as JSON. Every answer is held to the service's own
+ * document. Its connections go with the test.
+ */
 export function clientOf(url: string, key = serviceKey): Send {
   const agent = new Agent({ pipelining: 1 });
   onTestFinished(() => agent.destroy());
@@ -35,7 +41,10 @@ export function clientOf(url: string, key = serviceKey): Send {
       body: raw as string | Buffer | null,
       dispatcher: agent,
     });
-    return { status: answer.statusCode, headers: answer.headers, text: await answer.body.text() };
+    const seen = { status: answer.statusCode, headers: answer.headers, text: await answer.body.text() };
+    check ??= new AnswerCheck(await (await request(`${url}/openapi.json`, { dispatcher: agent })).body.json());
+    expect(check.faultsOf({ method, target: path, ...seen })).toEqual([]);
+    return seen;
   };
 }
 

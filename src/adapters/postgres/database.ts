@@ -1,0 +1,325 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import pg from "pg";
+import { RingbackError, StoreOverloaded, StoreUnavailable } from "../../domain/errors.ts";
+import type { DeliveryPolicy } from "../../domain/retry-policy.ts";
+
+/** A row as `pg` gives it; bigint columns come as numbers (none of ours leaves the safe integers). */
+export type Row = Record<string, unknown>;
+export type Value = string | number | boolean | Uint8Array | null | readonly (string | number | boolean | Uint8Array | null)[];
+
+/** Who this process is to the other instances; set by whoever keeps the instance's lease. */
+export type Owner = {
+  /** The fencing token; null before it joined and after it left: then nothing that needs ownership is written. */
+  token: number | null;
+  /** Another instance is alive, as of the last heartbeat: then limits are counted over all of them. */
+  hasPeers: boolean;
+  /** Called when a write was refused because the lease is over; resolves once there is a new token. */
+  rejoin?: () => Promise<void>;
+};
+
+/** What a committed transaction changed that other instances may wait for. */
+export type ChangeKind = "events" | "deliveries" | "calls" | "watches" | "accounts";
+
+export type DatabaseOptions = {
+  /** `postgres://…`, everything `pg` understands. */
+  readonly connectionString: string;
+  readonly policy: DeliveryPolicy;
+  readonly owner: Owner;
+  /** Connections at most. */
+  readonly poolSize?: number;
+  /** After the commit of a transaction that changed something of these kinds. */
+  readonly onChanged?: (kinds: ReadonlySet<ChangeKind>) => void;
+};
+
+/** Statements, on one connection or on any. Named by their text, so that each connection parses each once. */
+export interface Queries {
+  readonly policy: DeliveryPolicy;
+  all(sql: string, ...values: readonly Value[]): Promise<Row[]>;
+  get(sql: string, ...values: readonly Value[]): Promise<Row | undefined>;
+  /** The number of rows changed. */
+  run(sql: string, ...values: readonly Value[]): Promise<number>;
+}
+
+/** The lease of this instance is over: somebody else may own what it owned. Nothing was written. */
+export class InstanceFenced extends StoreUnavailable {
+  constructor() {
+    super("this instance's lease is over");
+  }
+}
+
+/** Thrown inside a transaction: what it read was overtaken by another one; it is rolled back and run again. */
+export class TransactionOvertaken extends RingbackError {
+  constructor() {
+    super("transaction-overtaken", "another transaction was faster too often");
+  }
+}
+
+/** Everything the store is asked is answered, one way or the other, before a request's 10 s are over. */
+const answerWithinMs = 9000;
+const connectTimeoutMs = 4000;
+const statementTimeoutMs = 5000;
+const lockTimeoutMs = 4000;
+const idleInTransactionTimeoutMs = 10_000;
+const maxTries = 5;
+const retryMinMs = 5;
+/** Requests that wait for a connection, at most. */
+const waitingLimit = 10_000;
+
+/** Deadlock, serialization failure, and a unique value somebody else committed a moment ago: the next try sees it. */
+const transientCodes = new Set(["40P01", "40001", "23505"]);
+
+/** Statements get their names here, process-wide: a connection may have been prepared by any transaction. */
+const statementNames = new Map<string, string>();
+
+function statementOf(sql: string, values: readonly Value[]): pg.QueryConfig {
+  let name = statementNames.get(sql);
+  if (name === undefined) {
+    name = `s${statementNames.size}`;
+    statementNames.set(sql, name);
+  }
+  return { name, text: sql, values: values.map(toSql) };
+}
+
+/** Postgres has no text with a NUL; what comes from outside may. */
+function toSql(value: Value): unknown {
+  if (typeof value === "string") return value.includes("\0") ? value.replaceAll("\0", "\uFFFD") : value;
+  return Array.isArray(value) ? value.map(toSql) : value;
+}
+
+/** The pool: bounded, every wait with a deadline, every connection durable. */
+export class Database implements Queries {
+  readonly policy: DeliveryPolicy;
+  readonly owner: Owner;
+  readonly #pool: pg.Pool;
+  readonly #onChanged: (kinds: ReadonlySet<ChangeKind>) => void;
+  #closed: Promise<void> | null = null;
+
+  constructor(options: DatabaseOptions) {
+    this.policy = options.policy;
+    this.owner = options.owner;
+    this.#onChanged = options.onChanged ?? (() => undefined);
+    this.#pool = createPool(options.connectionString, options.poolSize ?? 10);
+  }
+
+  async all(sql: string, ...values: readonly Value[]): Promise<Row[]> {
+    return (await this.#single(sql, values)).rows;
+  }
+
+  async get(sql: string, ...values: readonly Value[]): Promise<Row | undefined> {
+    return (await this.#single(sql, values)).rows[0];
+  }
+
+  async run(sql: string, ...values: readonly Value[]): Promise<number> {
+    return (await this.#single(sql, values)).rowCount ?? 0;
+  }
+
+  /**
+   * One transaction (read committed). What fails for a passing reason is run again, so `work` must change nothing but
+   * the database. Rejects with `StoreUnavailable` when the server cannot be reached or did not answer in time; whether a
+   * commit whose answer was lost took place is then unknown, as with every database.
+   */
+  async transaction<T>(work: (tx: Transaction) => Promise<T>, deadlineMs = performance.now() + answerWithinMs): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#transactOnce(work, deadlineMs);
+      } catch (error) {
+        const delayMs = retryMinMs * 2 ** tries * (0.5 + Math.random() / 2);
+        if (!isTransient(error)) throw error;
+        if (tries >= maxTries || performance.now() + delayMs >= deadlineMs) throw new StoreUnavailable(messageOf(error), { cause: error });
+        await sleep(delayMs);
+      }
+    }
+  }
+
+  /** A transaction of this instance: rejects with `InstanceFenced` and writes nothing when its lease is over. */
+  async ownerTransaction<T>(work: (tx: Transaction, token: number) => Promise<T>, deadlineMs?: number): Promise<T> {
+    return this.transaction(async (tx) => work(tx, await tx.fence()), deadlineMs);
+  }
+
+  /** Lets what runs finish, then closes every connection. May be called twice. */
+  close(): Promise<void> {
+    return (this.#closed ??= this.#pool.end());
+  }
+
+  async #single(sql: string, values: readonly Value[]): Promise<pg.QueryResult<Row>> {
+    const client = await this.#connect();
+    try {
+      const result = await client.query<Row>({ ...statementOf(sql, values), ...timeoutBy(performance.now() + answerWithinMs) });
+      client.release();
+      return result;
+    } catch (error) {
+      client.release(isConnectionError(error));
+      throw toStoreError(error);
+    }
+  }
+
+  async #transactOnce<T>(work: (tx: Transaction) => Promise<T>, deadlineMs: number): Promise<T> {
+    const client = await this.#connect();
+    const tx = new Transaction(client, this.policy, this.owner, deadlineMs);
+    try {
+      await tx.begin();
+      const value = await work(tx);
+      await tx.commit();
+      client.release();
+      if (tx.changed.size > 0) this.#onChanged(tx.changed);
+      return value;
+    } catch (error) {
+      const broken = isConnectionError(error) || !(await tx.rollback());
+      client.release(broken);
+      throw toStoreError(error);
+    }
+  }
+
+  async #connect(): Promise<pg.PoolClient> {
+    if (this.#closed !== null) throw new StoreUnavailable("the store is closed");
+    if (this.#pool.waitingCount >= waitingLimit) throw new StoreOverloaded();
+    try {
+      return await this.#pool.connect();
+    } catch (error) {
+      throw new StoreUnavailable(`the database cannot be reached: ${messageOf(error)}`, { cause: error });
+    }
+  }
+}
+
+/** One transaction on one connection. Statements that do not need each other's answers may be sent together. */
+export class Transaction implements Queries {
+  readonly policy: DeliveryPolicy;
+  /** Kinds of changes, announced once committed. */
+  readonly changed = new Set<ChangeKind>();
+  readonly #client: pg.PoolClient;
+  readonly #owner: Owner;
+  readonly #deadlineMs: number;
+
+  constructor(client: pg.PoolClient, policy: DeliveryPolicy, owner: Owner, deadlineMs: number) {
+    this.#client = client;
+    this.policy = policy;
+    this.#owner = owner;
+    this.#deadlineMs = deadlineMs;
+  }
+
+  get hasPeers(): boolean {
+    return this.#owner.hasPeers;
+  }
+
+  async all(sql: string, ...values: readonly Value[]): Promise<Row[]> {
+    return (await this.#query(statementOf(sql, values))).rows;
+  }
+
+  async get(sql: string, ...values: readonly Value[]): Promise<Row | undefined> {
+    return (await this.#query(statementOf(sql, values))).rows[0];
+  }
+
+  async run(sql: string, ...values: readonly Value[]): Promise<number> {
+    return (await this.#query(statementOf(sql, values))).rowCount ?? 0;
+  }
+
+  /**
+   * The token of this instance, whose lease is running and whose row stays until the transaction ends: whoever takes
+   * over waits for it. Throws `InstanceFenced`.
+   */
+  async fence(): Promise<number> {
+    const { token } = this.#owner;
+    if (token === null) throw new InstanceFenced();
+    const row = await this.get("select 1 from instances where token = $1 and lease_until > clock_timestamp() for key share", token);
+    if (row === undefined) throw new InstanceFenced();
+    return token;
+  }
+
+  async begin(): Promise<void> {
+    await this.#query({ text: "begin" });
+  }
+
+  async commit(): Promise<void> {
+    await this.#query({ text: "commit" });
+  }
+
+  /** False: the connection is of no use any more. */
+  async rollback(): Promise<boolean> {
+    try {
+      await this.#query({ text: "rollback" });
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #query(statement: pg.QueryConfig): Promise<pg.QueryResult<Row>> {
+    return this.#client.query<Row>({ ...statement, ...timeoutBy(this.#deadlineMs) });
+  }
+}
+
+function createPool(connectionString: string, max: number): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString,
+    max,
+    application_name: "ringback",
+    connectionTimeoutMillis: connectTimeoutMs,
+    idleTimeoutMillis: 30_000,
+    keepAlive: true,
+    pipeline: true,
+    statement_timeout: statementTimeoutMs,
+    lock_timeout: lockTimeoutMs,
+    idle_in_transaction_session_timeout: idleInTransactionTimeoutMs,
+    types: { getTypeParser: typeParserOf },
+    onConnect: assertDurable,
+  });
+  // A connection that breaks while nobody uses it is dropped by the pool; whoever uses it hears of it by its statement.
+  pool.on("error", () => undefined);
+  pool.on("connect", (client) => client.on("error", () => undefined));
+  return pool;
+}
+
+/** Whatever the server's default is: an answer means that it is on disk there. */
+async function assertDurable(client: pg.ClientBase): Promise<void> {
+  const { rows } = await client.query<Row>("select current_setting('synchronous_commit') as value");
+  if (rows[0]?.["value"] === "off") await client.query("set synchronous_commit = on");
+}
+
+/** int8, numeric and xid8 as numbers. */
+const numberOids = new Set([20, 1700, 5069]);
+
+function typeParserOf(oid: number, format?: "text" | "binary"): (value: string) => unknown {
+  return numberOids.has(oid) ? Number : (pg.types.getTypeParser(oid, format as "text") as (value: string) => unknown);
+}
+
+/** A statement that is not answered by then ends with its connection: in a pipeline nothing behind it could be. */
+function timeoutBy(deadlineMs: number): { readonly query_timeout: number } {
+  return { query_timeout: Math.max(1, Math.ceil(deadlineMs - performance.now())) };
+}
+
+/** Five letters or digits: what the server answers. */
+function sqlStateOf(error: unknown): string | null {
+  const code = (error as { code?: unknown } | null)?.code;
+  return error instanceof pg.DatabaseError && typeof code === "string" ? code : null;
+}
+
+function isTransient(error: unknown): boolean {
+  return error instanceof TransactionOvertaken || transientCodes.has(sqlStateOf(error) ?? "");
+}
+
+/** No answer of the server, or one of class 57P: it is going away. */
+function isConnectionError(error: unknown): boolean {
+  if (error instanceof RingbackError) return false;
+  const state = sqlStateOf(error);
+  return state === null ? isPgClientError(error) : state.startsWith("57P") || state.startsWith("08");
+}
+
+/** Errors of sockets and of `pg` itself, told from our own bugs. */
+function isPgClientError(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return typeof (error as NodeJS.ErrnoException).syscall === "string" || /connection|read timeout|not queryable/i.test(error.message);
+}
+
+/** Passing trouble of the server: cannot connect now, timeouts, shutting down, out of disk, memory or connections. */
+const unavailableStates = /^(?:08|53|57|58|55P03|25P0[123]|F0|XX)/;
+
+function toStoreError(error: unknown): unknown {
+  if (error instanceof RingbackError || isTransient(error)) return error;
+  const state = sqlStateOf(error);
+  const passing = state === null ? isPgClientError(error) : unavailableStates.test(state);
+  return passing ? new StoreUnavailable(`the database failed: ${messageOf(error)}`, { cause: error }) : error;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
-import { RingbackError, StoreOverloaded, StoreUnavailable } from "../../domain/errors.ts";
+import { InstanceFenced, RingbackError, StoreOverloaded, StoreUnavailable } from "../../domain/errors.ts";
 import type { DeliveryPolicy } from "../../domain/retry-policy.ts";
 
 /** A row as `pg` gives it; bigint columns come as numbers (none of ours leaves the safe integers). */
@@ -13,7 +13,7 @@ export type Owner = {
   token: number | null;
   /** Another instance is alive, as of the last heartbeat: then limits are counted over all of them. */
   hasPeers: boolean;
-  /** Called when a write was refused because the lease is over; resolves once there is a new token. */
+  /** Called when a write was refused because the instance was evicted; resolves once there is a new token. */
   rejoin?: () => Promise<void>;
 };
 
@@ -38,13 +38,6 @@ export interface Queries {
   get(sql: string, ...values: readonly Value[]): Promise<Row | undefined>;
   /** The number of rows changed. */
   run(sql: string, ...values: readonly Value[]): Promise<number>;
-}
-
-/** The lease of this instance is over: somebody else may own what it owned. Nothing was written. */
-export class InstanceFenced extends StoreUnavailable {
-  constructor() {
-    super("this instance's lease is over");
-  }
 }
 
 /** Thrown inside a transaction: what it read was overtaken by another one; it is rolled back and run again. */
@@ -131,7 +124,7 @@ export class Database implements Queries {
     }
   }
 
-  /** A transaction of this instance: rejects with `InstanceFenced` and writes nothing when its lease is over. */
+  /** A transaction of this instance: rejects with `InstanceFenced` and writes nothing when it was evicted. */
   async ownerTransaction<T>(work: (tx: Transaction, token: number) => Promise<T>, deadlineMs?: number): Promise<T> {
     return this.transaction(async (tx) => work(tx, await tx.fence()), deadlineMs);
   }
@@ -214,14 +207,13 @@ export class Transaction implements Queries {
   }
 
   /**
-   * The token of this instance, whose lease is running and whose row stays until the transaction ends: whoever takes
-   * over waits for it. Throws `InstanceFenced`.
+   * The token of this instance, whose row stays until the transaction ends: whoever evicts it waits for that. Throws
+   * `InstanceFenced` when the row is gone, for then somebody else may own what this instance owned.
    */
   async fence(): Promise<number> {
     const { token } = this.#owner;
-    if (token === null) throw new InstanceFenced();
-    const row = await this.get("select 1 from instances where token = $1 and lease_until > clock_timestamp() for key share", token);
-    if (row === undefined) throw new InstanceFenced();
+    if (token === null || (await this.get("select 1 from instances where token = $1 for key share", token)) === undefined)
+      throw new InstanceFenced();
     return token;
   }
 

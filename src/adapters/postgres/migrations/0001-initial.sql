@@ -5,17 +5,15 @@
 -- A call's row serialises its transitions with registrations, a watch's row its lanes, an endpoint's row everything that
 -- changes a delivery owed to it. Accounts are never deleted, so hot tables spare themselves the foreign key to them.
 
+-- A process of the service; deleting its row frees whatever it owned.
 create table instances (
-  id text primary key,
   -- The fencing token: never given twice.
-  token bigint generated always as identity unique,
+  token bigint generated always as identity primary key,
   lease_until timestamptz not null,
   started_at timestamptz not null default clock_timestamp(),
   version text not null,
-  -- By source: calls owned, polls a second in effect, calls whose ending waits for a witness.
-  calls jsonb not null default '{}',
-  grants jsonb not null default '{}',
-  unwitnessed jsonb not null default '{}'
+  -- What it has of each source, as of its last heartbeat.
+  shares jsonb not null default '{}'
 );
 
 create table accounts (

@@ -8,7 +8,7 @@ import type { Logger, Metrics } from "../ports/telemetry.ts";
 import type { PolledCall } from "./polled-call.ts";
 import type { PolledCalls } from "./polled-calls.ts";
 import type { PolledSource } from "./polled-source.ts";
-import type { SourceChange } from "./source-gate.ts";
+import type { SourceChange } from "./source-suspension.ts";
 
 export type PollVerdictsOptions = {
   readonly store: CallStore;

@@ -9,7 +9,7 @@ import type { SourceSetup } from "./polled-source.ts";
 import { PollSchedule } from "./poll-schedule.ts";
 import { PollVerdicts } from "./poll-verdicts.ts";
 import type { PollVerdictsOptions } from "./poll-verdicts.ts";
-import type { SourceChange } from "./source-gate.ts";
+import type { SourceChange } from "./source-suspension.ts";
 
 export type PollerOptions = PollVerdictsOptions & {
   readonly sources: readonly SourceSetup[];

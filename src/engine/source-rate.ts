@@ -18,14 +18,15 @@ export class SourceRate {
     this.set(ratePerSecond);
   }
 
-  /** At most the rate it was made with. */
+  /** At most the rate it was made with; 0: nothing is granted. */
   set(ratePerSecond: number): void {
-    this.#burst = Math.min(Math.max(1, Math.ceil(ratePerSecond)), this.#grantedAtMs.length);
+    this.#burst = ratePerSecond > 0 ? Math.min(Math.max(1, Math.ceil(ratePerSecond)), this.#grantedAtMs.length) : 0;
     this.#spanMs = (this.#burst / ratePerSecond) * 1000 * slackRatio;
   }
 
-  /** How long until the next may be granted; 0: now. */
+  /** How long until the next may be granted; 0: now; infinite while the rate is 0. */
   waitMs(nowMs: number): number {
+    if (this.#burst === 0) return Infinity;
     const size = this.#grantedAtMs.length;
     const earlierMs = this.#grantedAtMs[(this.#next - this.#burst + size) % size] ?? -Infinity;
     return Math.max(0, earlierMs + this.#spanMs - nowMs);

@@ -44,6 +44,7 @@ export class DeliveryGates {
   #inFlight = 0;
   #failing = 0;
   #held = 0;
+  #instances = 1;
 
   constructor(options: DeliveryGatesOptions) {
     this.#options = options;
@@ -53,6 +54,14 @@ export class DeliveryGates {
 
   get inFlight(): number {
     return this.#inFlight;
+  }
+
+  /** So many instances send: each may have its part of every rate. */
+  setInstances(count: number): void {
+    if (count === this.#instances) return;
+    this.#instances = count;
+    const nowMs = this.#options.clock.monotonicMs();
+    for (const [host, rate] of this.#hostRates) rate.setRate((this.#options.hostRateLimits.get(host) ?? Infinity) / count, nowMs);
   }
 
   /** Lets an exchange start if every limit allows it. `manual` ones are counted but never refused. */
@@ -124,7 +133,7 @@ export class DeliveryGates {
   #endpointOf(target: SendTarget): EndpointGate {
     const nowMs = this.#options.clock.monotonicMs();
     const maxInFlight = Math.min(target.maxInFlight ?? this.#options.endpointMaxInFlight, this.#options.maxInFlight);
-    const ratePerSecond = target.maxPerSecond;
+    const ratePerSecond = target.maxPerSecond === null ? null : target.maxPerSecond / this.#instances;
     let gate = this.#endpoints.get(target.id);
     if (gate === undefined || gate.maxInFlight !== maxInFlight) {
       const limit = new InFlightLimit(maxInFlight);

@@ -26,6 +26,8 @@ export type DispatcherOptions = {
   /** Calls nobody watches any more, after a 410. */
   readonly onUnwatched: (callIds: readonly string[]) => void;
   readonly notify: (notices: readonly Notice[]) => void;
+  /** Whether this instance may begin work now; `resume` says when it may again. */
+  readonly mayStart?: () => boolean;
   readonly random?: () => number;
 };
 
@@ -109,6 +111,28 @@ export class Dispatcher {
     this.#drop(this.#held.takeWhere((job) => job.target.id === endpointId));
   }
 
+  /** They were settled behind our back: no attempt of theirs starts any more. */
+  dropSettled(deliveryIds: ReadonlySet<string>): void {
+    this.#drop(this.#held.takeWhere((job) => deliveryIds.has(job.deliveryId)));
+  }
+
+  /** Our leases are nobody's any more: what waits in memory is somebody else's to send. What is on the wire is recorded if it can be. */
+  forgetHeld(): void {
+    for (const job of this.#held.takeWhere(() => true)) this.#options.gates.hold(job.target.id, -1);
+  }
+
+  /** Starts what waited until this instance may begin work again. */
+  resume(): void {
+    const waiting = this.#held.takeWhere(() => true);
+    for (const job of waiting) this.#options.gates.hold(job.target.id, -1);
+    this.accept(waiting);
+  }
+
+  /** The leases that are in this process's hands. */
+  leaseTokens(): ReadonlySet<number> {
+    return new Set([...this.#onWire.keys(), ...this.#held.all()].map((job) => job.leaseToken));
+  }
+
   /** Something may be due: look now. */
   wake(): void {
     if (this.#claiming) this.#claimAgain = true;
@@ -117,7 +141,7 @@ export class Dispatcher {
 
   /** Claims and sends what is due, until nothing more is or there is no room. */
   async tick(): Promise<void> {
-    if (this.#claiming || this.#state !== "running") return;
+    if (this.#claiming || this.#state !== "running" || !this.#mayStart()) return;
     this.#claiming = true;
     try {
       do {
@@ -180,7 +204,8 @@ export class Dispatcher {
   #admit(job: SendJob): boolean {
     if (this.#state !== "running" || this.#canceledWatches.has(watchIdOf(job) ?? "")) return false;
     const { gates } = this.#options;
-    const pass = this.#held.countFor(job.target.id) > 0 ? null : gates.enter(job.target, job.mode);
+    const waits = this.#held.countFor(job.target.id) > 0 || !this.#mayStart();
+    const pass = waits ? null : gates.enter(job.target, job.mode);
     if (pass !== null) {
       void this.#send(job, pass);
       return true;
@@ -189,6 +214,10 @@ export class Dispatcher {
     gates.hold(job.target.id, 1);
     this.#held.add(job);
     return true;
+  }
+
+  #mayStart(): boolean {
+    return this.#options.mayStart?.() ?? true;
   }
 
   async #send(job: SendJob, pass: Pass): Promise<Attempt | null> {
@@ -285,7 +314,7 @@ export class Dispatcher {
 
   /** Whoever waits for this endpoint, then whoever waits at all: room may have come at its host or in total. */
   #sendHeld(endpointId: string): void {
-    if (this.#state !== "running") return;
+    if (this.#state !== "running" || !this.#mayStart()) return;
     const { gates } = this.#options;
     let started = false;
     for (const job of this.#held.candidates(endpointId)) {

@@ -38,6 +38,10 @@ export class HeldJobs {
     return [...own, ...others];
   }
 
+  *all(): Generator<SendJob> {
+    for (const jobs of this.#byEndpoint.values()) yield* jobs;
+  }
+
   /** Takes out every job that matches. */
   takeWhere(matches: (job: SendJob) => boolean): readonly SendJob[] {
     const taken = [...this.#byEndpoint.values()].flatMap((jobs) => [...jobs].filter(matches));

@@ -17,6 +17,10 @@ export class Notifier {
     this.#clock = clock;
   }
 
+  get hasWaiters(): boolean {
+    return this.#count > 0;
+  }
+
   publish(notices: readonly Notice[]): void {
     for (const { watchId, accountId } of notices) {
       this.#wake(watchId);

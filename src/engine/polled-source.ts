@@ -16,7 +16,12 @@ export type SourceSetup = {
   readonly intervalMaxMs: number;
 };
 
-type Surroundings = { readonly clock: Clock; readonly logger: Logger; readonly metrics: Metrics };
+type Surroundings = {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly onShared?: (sourceName: string, part: "suspension" | "throttle") => void;
+};
 
 /** One source as the poller runs it. */
 export class PolledSource {
@@ -32,7 +37,10 @@ export class PolledSource {
   constructor(setup: SourceSetup, surroundings: Surroundings) {
     const { source, intervalMinMs, intervalMaxMs, policy } = setup;
     this.setup = setup;
-    this.gate = new SourceGate({ source, clock: surroundings.clock, intervalMinMs, intervalMaxMs, witnessMs: policy.witnessMs });
+    const { clock } = surroundings;
+    const { witnessMs } = policy;
+    const onShared = (part: "suspension" | "throttle") => surroundings.onShared?.(source.name, part);
+    this.gate = new SourceGate({ source, clock, intervalMinMs, intervalMaxMs, witnessMs, onShared });
     this.#surroundings = surroundings;
     this.#takeToken = () => this.gate.takeToken();
   }

@@ -2,6 +2,7 @@ import { forgetDenials } from "../domain/poll-decision.ts";
 import type { SourceHealth } from "../domain/source.ts";
 import type { LiveState } from "../ports/bridge.ts";
 import type { WatchedCall } from "../ports/call-store.ts";
+import { CallRoster } from "./call-roster.ts";
 import type { PolledCall } from "./polled-call.ts";
 import { PolledCalls } from "./polled-calls.ts";
 import { PolledSource } from "./polled-source.ts";
@@ -9,17 +10,21 @@ import type { SourceSetup } from "./polled-source.ts";
 import { PollSchedule } from "./poll-schedule.ts";
 import { PollVerdicts } from "./poll-verdicts.ts";
 import type { PollVerdictsOptions } from "./poll-verdicts.ts";
+import type { SharedGate } from "./source-gate.ts";
 import type { SourceChange } from "./source-suspension.ts";
 
 export type PollerOptions = PollVerdictsOptions & {
   readonly sources: readonly SourceSetup[];
   /** A source was suspended or goes on. */
   readonly onSourceChange: (health: SourceHealth, change: "suspended" | "resumed") => void;
+  /** A gate learnt what holds for all instances. */
+  readonly onShared?: (sourceName: string, part: "suspension" | "throttle") => void;
+  /** Whether this instance may begin work now; what waits is looked at again with the next tick. */
+  readonly mayStart?: () => boolean;
   /** 0 to 1. */
   readonly random?: () => number;
 };
 
-const loadPageSize = 1000;
 /** An ending by deadline waits so long for a source that cannot be polled. */
 const maxDeadlineWaitMs = 2 * 60 * 60 * 1000;
 
@@ -38,6 +43,7 @@ export class Poller {
   readonly #calls: PolledCalls;
   readonly #schedule: PollSchedule<PolledCall>;
   readonly #verdicts: PollVerdicts;
+  readonly #roster: CallRoster;
   /** Polls and commits under way. */
   #busy = 0;
   #waitsForCommits = false;
@@ -52,6 +58,18 @@ export class Poller {
     this.#calls = new PolledCalls(clock);
     this.#schedule = new PollSchedule(clock, (calls) => this.#enqueue(calls));
     this.#verdicts = new PollVerdicts(options, this.#calls, random, (source, change) => this.#announce(source, change));
+    this.#roster = new CallRoster({
+      ...options,
+      calls: this.#calls,
+      sources: this.#sources,
+      random,
+      pollNow: (call) => this.#pollNow(call),
+      schedule: (call, delayMs) => this.#scheduleNext(call, delayMs),
+      unschedule: (call) => {
+        this.#schedule.remove(call);
+        call.source.gate.queue.remove(call);
+      },
+    });
   }
 
   /** How often `tick` wants to be called at least. */
@@ -61,51 +79,41 @@ export class Poller {
     return this.#calls.size;
   }
 
-  /** Takes up every watched call of the store; each is polled within its interval. */
-  async start(): Promise<void> {
-    const added: PolledCall[] = [];
-    let afterCallId: string | null = null;
-    for (;;) {
-      const page: readonly WatchedCall[] = await this.#options.store.loadWatchedCalls({ afterCallId, limit: loadPageSize });
-      for (const call of page) {
-        const taken = this.#calls.get(call.callId) === undefined ? this.#add(call) : null;
-        if (taken !== null) added.push(taken);
-      }
-      const last = page.at(-1);
-      if (last === undefined || page.length < loadPageSize) break;
-      afterCallId = last.callId;
-    }
-    // Only now is the load known, and with it the interval to spread them over.
-    for (const call of added) {
-      call.isFirstPoll = false;
-      this.#scheduleNext(call, this.#random() * call.intervalMs);
-    }
+  /** Takes up every watched call of the store that is this process's; each is polled within its interval. */
+  start(): Promise<void> {
+    return this.#roster.start();
   }
 
   /** After a registration's commit: a call not polled so far is polled at once, as is one whose new watch is to be told. */
   watch(call: WatchedCall): void {
     this.#calls.followWallClock();
-    const known = this.#calls.get(call.callId);
-    if (known === undefined) {
-      const added = this.#add(call);
-      if (added !== null) this.#pollNow(added);
-      return;
-    }
-    known.mergeNewer(call);
-    if (known.isBusy || known.isQueued) return;
+    const known = this.#roster.watch(call);
+    if (known === null || known.isBusy || known.isQueued) return;
     if (known.untold || known.status === null) this.#pollNow(known);
     else this.#scheduleNext(known, known.dueAtMonotonicMs - this.#options.clock.monotonicMs());
   }
 
   /** What is left to watch of a call; null: nothing. */
   rewatch(callId: string, call: WatchedCall | null): void {
-    const known = this.#calls.get(callId);
-    if (known === undefined) return;
-    if (call !== null) known.mergeNewer(call);
-    else {
-      this.#schedule.remove(known);
-      this.#calls.remove(known);
-    }
+    this.#roster.rewatch(callId, call);
+  }
+
+  /** For calls that change hands between instances. */
+  get roster(): Pick<CallRoster, "take" | "takeUpMissing" | "giveBack" | "drop"> {
+    return this.#roster;
+  }
+
+  /** For sources that are shared with other instances. */
+  get gates(): ReadonlyMap<string, SharedGate> {
+    return new Map([...this.#sources].map(([name, { gate }]) => [name, gate]));
+  }
+
+  /** Another instance's finding was adopted, or there is more room: whoever waits may go. */
+  resume(sourceName: string, change: SourceChange = "none"): void {
+    const source = this.#sources.get(sourceName);
+    if (source === undefined) return;
+    if (change === "vindicated") this.#judgeAnew(source);
+    this.#pump(source);
   }
 
   lastGoodPollAtMs(sourceName: string, scope: string, callSid: string): number | null {
@@ -168,30 +176,19 @@ export class Poller {
   }
 
   async #stop(graceMs: number): Promise<void> {
-    const { clock, logger, store } = this.#options;
+    const { clock } = this.#options;
     this.#schedule.stop();
     for (const source of this.#sources.values()) source.wakeTimer?.cancel();
     if (this.#busy > 0) {
+      await this.#roster.release("idle");
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#idle = resolve;
       const deadline = clock.setTimer(graceMs, resolve);
       await promise;
       deadline.cancel();
     }
-    const calls = [...this.#calls.all()].map(({ callId, lastGoodPollAtMs }) => ({ callId, lastGoodPollAtMs }));
-    try {
-      for (let index = 0; index < calls.length; index += loadPageSize) await store.releaseCalls(calls.slice(index, index + loadPageSize));
-    } catch (error) {
-      // Whoever takes them up next knows their last good poll from their last transition.
-      logger.warn({ error: String(error) }, "poll.release_failed");
-    }
-  }
-
-  #add(call: WatchedCall): PolledCall | null {
-    const source = this.#sources.get(call.sourceName);
-    if (source !== undefined) return this.#calls.add(source, call);
-    this.#options.logger.warn({ source: call.sourceName, call_id: call.callId }, "poll.source_unknown");
-    return null;
+    this.#verdicts.stop();
+    await this.#roster.release("all");
   }
 
   #pollNow(call: PolledCall): void {
@@ -214,6 +211,7 @@ export class Poller {
     if (this.#stopped !== null) return;
     source.wakeTimer?.cancel();
     source.wakeTimer = null;
+    if (this.#options.mayStart?.() === false) return;
     while (this.#verdicts.hasRoom) {
       const call = source.gate.take();
       if (call !== null) void this.#poll(source, call);

@@ -285,3 +285,9 @@ export class SourceGate<Entry extends Queued> {
     return change;
   }
 }
+
+/** The part of it that other instances have a part in. */
+export type SharedGate = Pick<
+  SourceGate<Queued>,
+  "setGrant" | "share" | "noteOthers" | "setMayProbe" | "suspension" | "throttle" | "adoptSuspension" | "adoptThrottle"
+>;

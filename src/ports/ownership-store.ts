@@ -74,6 +74,8 @@ export interface OwnershipStore {
   countFreeCalls(): Promise<Readonly<Record<string, number>>>;
   /** Takes at most `limit` free calls of the source, in one batch; what another instance is taking at the moment is left to it. */
   claimCalls(request: { readonly sourceName: string; readonly limit: number }): Promise<readonly WatchedCall[]>;
+  /** Deliveries that the store has leased to this instance. */
+  listLeases(): Promise<readonly { readonly deliveryId: string; readonly leaseToken: number }[]>;
   /** Deletes those whose lease has ended: what they had is free. Resolves with how many it was. */
   evict(tokens: readonly number[]): Promise<number>;
   /** Deletes the own row. What was not given back before is free from then on. */

@@ -2,6 +2,7 @@ import type { Notice } from "../ports/call-store.ts";
 import type { Clock } from "../ports/clock.ts";
 
 const maxWaiters = 20_000;
+const maxAsked = 5000;
 
 /**
  * Wakes requests that wait for a watch's next transition or an account's next event. Bounded: a waiter too many is
@@ -19,6 +20,11 @@ export class Notifier {
 
   get hasWaiters(): boolean {
     return this.#count > 0;
+  }
+
+  /** What somebody waits for, of one kind of id; no more than a statement takes. */
+  waitedFor(prefix: string): readonly string[] {
+    return [...this.#waiters.keys()].filter((key) => key.startsWith(prefix)).slice(0, maxAsked);
   }
 
   publish(notices: readonly Notice[]): void {

@@ -79,8 +79,7 @@ export class Ownership {
     this.#sweeper = new Sweeper({
       store,
       watch,
-      hasWaiters: () => notifier.hasWaiters,
-      notify: (notices) => notifier.publish(notices),
+      waiting: notifier,
       onDeliveryDue: () => dispatcher.wake(),
       onSettled: (deliveryIds) => dispatcher.dropSettled(deliveryIds),
       unwatch: (callId) => poller.rewatch(callId, null),
@@ -160,6 +159,7 @@ export class Ownership {
 
   /** Word from another instance. */
   hear(what: ReadonlySet<Announcement>): void {
+    if (what.has("watches")) this.#sweeper.noteDeletion();
     if (what.has("calls") || what.has("instances")) this.#balance.lookAgain();
     void this.#sweeper.tick();
     if (what.has("instances")) void this.#membership.beat();

@@ -1,13 +1,12 @@
 import { StoreUnavailable } from "../domain/errors.ts";
-import type { Notice, WatchedCall } from "../ports/call-store.ts";
+import type { WatchedCall } from "../ports/call-store.ts";
 import type { OwnershipStore, Sweep } from "../ports/ownership-store.ts";
 import type { SharedGate } from "../ports/shared-source-store.ts";
+import type { Notifier } from "./notifier.ts";
 
 export type SweeperOptions = {
-  readonly store: Pick<OwnershipStore, "sweep" | "listNotices" | "loadOwnedCalls" | "evict">;
-  /** Somebody waits for an event. */
-  readonly hasWaiters: () => boolean;
-  readonly notify: (notices: readonly Notice[]) => void;
+  readonly store: Pick<OwnershipStore, "sweep" | "listNotices" | "listEnded" | "loadOwnedCalls" | "evict">;
+  readonly waiting: Pick<Notifier, "hasWaiters" | "waitedFor" | "publish">;
   readonly onDeliveryDue: () => void;
   readonly onSettled: (deliveryIds: ReadonlySet<string>) => void;
   readonly watch: (call: WatchedCall) => void;
@@ -19,6 +18,7 @@ export type SweeperOptions = {
 };
 
 const noticePage = 1000;
+const sweepsBetweenEnds = 6;
 
 /**
  * Looks once a second, and at once when told to, at what other instances did that concerns this one. One statement when
@@ -29,6 +29,7 @@ export class Sweeper {
   #sweeping: Promise<void> | null = null;
   #sweepAgain = false;
   #feedPosition: string | null = null;
+  #sweepsUntilEnds = 0;
   /** Taken from the store, not acted on yet. */
   readonly #touched = new Set<string>();
 
@@ -48,6 +49,11 @@ export class Sweeper {
     return this.#sweeping;
   }
 
+  /** Somebody deleted a watch. */
+  noteDeletion(): void {
+    this.#sweepsUntilEnds = 0;
+  }
+
   /** Everything taken before is somebody else's to act on. */
   reset(): void {
     this.#touched.clear();
@@ -57,7 +63,8 @@ export class Sweeper {
     try {
       do {
         this.#sweepAgain = false;
-        await this.#act(await this.#options.store.sweep());
+        const wantsFeed = this.#options.waiting.hasWaiters;
+        await this.#act(await this.#options.store.sweep({ wantsFeed }));
       } while (this.#sweepAgain);
     } catch (error) {
       // The next tick looks again.
@@ -90,15 +97,29 @@ export class Sweeper {
     }
   }
 
-  async #passOnNotices(feedPosition: string): Promise<void> {
-    const { store, hasWaiters, notify } = this.#options;
+  /** Requests that wait here for what other instances commit. */
+  async #passOnNotices(feedPosition: string | null): Promise<void> {
+    const { store, waiting } = this.#options;
     let position = this.#feedPosition ?? feedPosition;
-    let more = hasWaiters() && position !== feedPosition;
-    while (more) {
+    this.#feedPosition = feedPosition;
+    if (feedPosition === null || position === null) return;
+    for (let more = position !== feedPosition; more;) {
       const page = await store.listNotices({ position, limit: noticePage });
-      notify(page.notices);
+      waiting.publish(page.notices);
       ({ position, more } = page);
     }
-    this.#feedPosition = hasWaiters() ? position : feedPosition;
+    this.#feedPosition = position;
+    await this.#passOnEnds();
+  }
+
+  /** A watch that was deleted tells no event; looked at when somebody deleted one, and now and then. */
+  async #passOnEnds(): Promise<void> {
+    const { store, waiting } = this.#options;
+    this.#sweepsUntilEnds -= 1;
+    if (this.#sweepsUntilEnds > 0) return;
+    this.#sweepsUntilEnds = sweepsBetweenEnds;
+    const watchIds = waiting.waitedFor("wch_");
+    if (watchIds.length === 0) return;
+    for (const watchId of await store.listEnded(watchIds)) waiting.publish([{ watchId, accountId: "", sequence: 0, eventType: "" }]);
   }
 }

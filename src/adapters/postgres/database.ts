@@ -20,15 +20,21 @@ export type Owner = {
 /** What a committed transaction changed that other instances may wait for. */
 export type ChangeKind = "events" | "deliveries" | "calls" | "watches" | "accounts";
 
+export type InFlightLimits = { readonly endpointMaxInFlight: number; readonly hostMaxInFlight: number };
+
 export type DatabaseOptions = {
   /** `postgres://…`, everything `pg` understands. */
   readonly connectionString: string;
   readonly policy: DeliveryPolicy;
   readonly owner: Owner;
+  /** Places in flight over all instances, where an endpoint has no limit of its own. */
+  readonly limits?: InFlightLimits;
   /** Connections at most. */
   readonly poolSize?: number;
   /** After the commit of a transaction that changed something of these kinds. */
   readonly onChanged?: (kinds: ReadonlySet<ChangeKind>) => void;
+  /** How long the commit of each transaction took. */
+  readonly onCommitted?: (durationMs: number) => void;
 };
 
 /** Statements, on one connection or on any. Named by their text, so that each connection parses each once. */
@@ -59,7 +65,8 @@ const retryMinMs = 5;
 const waitingLimit = 10_000;
 
 /** Deadlock, serialization failure, and a unique value somebody else committed a moment ago: the next try sees it. */
-const transientCodes = new Set(["40P01", "40001", "23505"]);
+const uniqueViolation = "23505";
+const transientCodes = new Set(["40P01", "40001", uniqueViolation]);
 
 /** Statements get their names here, process-wide: a connection may have been prepared by any transaction. */
 const statementNames = new Map<string, string>();
@@ -83,14 +90,18 @@ function toSql(value: Value): unknown {
 export class Database implements Queries {
   readonly policy: DeliveryPolicy;
   readonly owner: Owner;
+  readonly limits: InFlightLimits;
   readonly #pool: pg.Pool;
   readonly #onChanged: (kinds: ReadonlySet<ChangeKind>) => void;
+  readonly #onCommitted: (durationMs: number) => void;
   #closed: Promise<void> | null = null;
 
   constructor(options: DatabaseOptions) {
     this.policy = options.policy;
     this.owner = options.owner;
+    this.limits = options.limits ?? { endpointMaxInFlight: 32, hostMaxInFlight: 64 };
     this.#onChanged = options.onChanged ?? (() => undefined);
+    this.#onCommitted = options.onCommitted ?? (() => undefined);
     this.#pool = createPool(options.connectionString, options.poolSize ?? 10);
   }
 
@@ -118,7 +129,9 @@ export class Database implements Queries {
       } catch (error) {
         const delayMs = retryMinMs * 2 ** tries * (0.5 + Math.random() / 2);
         if (!isTransient(error)) throw error;
-        if (tries >= maxTries || performance.now() + delayMs >= deadlineMs) throw new StoreUnavailable(messageOf(error), { cause: error });
+        if (tries >= maxTries || performance.now() + delayMs >= deadlineMs)
+          // A value that stays taken is nobody's race but a bug.
+          throw sqlStateOf(error) === uniqueViolation ? error : new StoreUnavailable(messageOf(error), { cause: error });
         await sleep(delayMs);
       }
     }
@@ -148,12 +161,13 @@ export class Database implements Queries {
 
   async #transactOnce<T>(work: (tx: Transaction) => Promise<T>, deadlineMs: number): Promise<T> {
     const client = await this.#connect();
-    const tx = new Transaction(client, this.policy, this.owner, deadlineMs);
+    const tx = new Transaction(client, this, deadlineMs);
     try {
       await tx.begin();
       const value = await work(tx);
       await tx.commit();
       client.release();
+      this.#onCommitted(tx.commitMs);
       if (tx.changed.size > 0) this.#onChanged(tx.changed);
       return value;
     } catch (error) {
@@ -177,21 +191,31 @@ export class Database implements Queries {
 /** One transaction on one connection. Statements that do not need each other's answers may be sent together. */
 export class Transaction implements Queries {
   readonly policy: DeliveryPolicy;
+  readonly limits: InFlightLimits;
   /** Kinds of changes, announced once committed. */
   readonly changed = new Set<ChangeKind>();
+  /** How long the commit took. */
+  commitMs = 0;
+  #over = false;
   readonly #client: pg.PoolClient;
   readonly #owner: Owner;
   readonly #deadlineMs: number;
 
-  constructor(client: pg.PoolClient, policy: DeliveryPolicy, owner: Owner, deadlineMs: number) {
-    this.#client = client;
+  constructor(client: pg.PoolClient, { policy, limits, owner }: Pick<Database, "policy" | "limits" | "owner">, deadlineMs: number) {
     this.policy = policy;
+    this.limits = limits;
+    this.#client = client;
     this.#owner = owner;
     this.#deadlineMs = deadlineMs;
   }
 
   get hasPeers(): boolean {
     return this.#owner.hasPeers;
+  }
+
+  /** This instance's, without a look whether it is still there: for what is written at its own risk. */
+  get token(): number | null {
+    return this.#owner.token;
   }
 
   async all(sql: string, ...values: readonly Value[]): Promise<Row[]> {
@@ -222,20 +246,27 @@ export class Transaction implements Queries {
   }
 
   async commit(): Promise<void> {
-    await this.#query({ text: "commit" });
+    const startedMs = performance.now();
+    const committed = this.#query({ text: "commit" });
+    this.#over = true;
+    await committed;
+    this.commitMs = performance.now() - startedMs;
   }
 
   /** False: the connection is of no use any more. */
   async rollback(): Promise<boolean> {
+    // What goes on beside the part that failed must not reach whoever has the connection next.
+    this.#over = true;
     try {
-      await this.#query({ text: "rollback" });
+      await this.#client.query({ text: "rollback", ...timeoutBy(this.#deadlineMs) });
       return true;
     } catch {
       return false;
     }
   }
 
-  #query(statement: pg.QueryConfig): Promise<pg.QueryResult<Row>> {
+  async #query(statement: pg.QueryConfig): Promise<pg.QueryResult<Row>> {
+    if (this.#over) throw new StoreUnavailable("the transaction is over");
     return this.#client.query<Row>({ ...statement, ...timeoutBy(this.#deadlineMs) });
   }
 }

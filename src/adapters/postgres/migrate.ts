@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
 import pg from "pg";
 import { StartRefused } from "../../domain/errors.ts";
+import { alignFeed } from "./tables/feed.ts";
 
 const folder = new URL("./migrations/", import.meta.url);
 /** Any number of ours: who holds it migrates. */
@@ -37,7 +38,8 @@ async function applyNext(client: pg.Client, known: readonly string[]): Promise<b
     const applied = (await client.query<Applied>("select name, checksum from schema_migrations order by number")).rows;
     const number = nextOf(applied, known);
     const name = known[number];
-    if (name !== undefined) {
+    if (name === undefined) await client.query(alignFeed);
+    else {
       const { sql, checksum } = read(name);
       await client.query(sql);
       await client.query("insert into schema_migrations (number, name, checksum) values ($1, $2, $3)", [number + 1, name, checksum]);

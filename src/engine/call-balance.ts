@@ -6,8 +6,7 @@ import type { Alive, Instance, OwnershipStore } from "../ports/ownership-store.t
 import type { CallRoster } from "./call-roster.ts";
 import type { SharedGate } from "./source-gate.ts";
 
-/** A source whose calls are shared. */
-export type BalancedSource = { readonly gate: Pick<SharedGate, "share">; readonly limitPerSecond: number };
+type Gate = Pick<SharedGate, "maxPollsPerSecond" | "share">;
 
 export type CallBalanceOptions = {
   readonly store: Pick<OwnershipStore, "countFreeCalls" | "claimCalls" | "loadOwnedCalls">;
@@ -15,7 +14,8 @@ export type CallBalanceOptions = {
   readonly roster: Pick<CallRoster, "take" | "giveBack">;
   /** As after a registration. */
   readonly watch: (call: WatchedCall) => void;
-  readonly sources: ReadonlyMap<string, BalancedSource>;
+  /** By source, as they are now. */
+  readonly gates: () => ReadonlyMap<string, Gate>;
 };
 
 const claimBatch = 1000;
@@ -37,10 +37,10 @@ export class CallBalance {
 
   /** After a heartbeat: surplus goes. */
   async shed(alive: Alive): Promise<void> {
-    const { roster, sources, store, watch } = this.#options;
+    const { roster, gates, store, watch } = this.#options;
     this.#alive = alive;
-    for (const [name, source] of sources) {
-      const { own, others, isPoller } = this.#standing(name, source, alive);
+    for (const [name, gate] of gates()) {
+      const { own, others, isPoller } = standingOf(name, gate, alive);
       const count = isPoller ? callsToGiveBack({ own, others }) : own;
       if (count === 0) continue;
       const ids = await roster.giveBack(name, count);
@@ -51,14 +51,14 @@ export class CallBalance {
 
   /** The sweep saw calls that nobody owns. Resolves with how many were taken. */
   async claim(): Promise<number> {
-    const { store, sources, clock } = this.#options;
+    const { store, gates, clock } = this.#options;
     const alive = this.#alive;
     if (alive === null || clock.monotonicMs() < this.#lookAgainAtMonotonicMs) return 0;
     let claimed = 0;
     for (const [name, free] of Object.entries(await store.countFreeCalls())) {
-      const source = sources.get(name);
-      if (source === undefined) continue;
-      const { own, others, isPoller } = this.#standing(name, source, alive);
+      const gate = gates().get(name);
+      if (gate === undefined) continue;
+      const { own, others, isPoller } = standingOf(name, gate, alive);
       if (!isPoller) continue;
       const fair = callsToClaim({ own, others, free });
       claimed += await this.#take(name, fair > 0 || !this.#sawFree ? fair : Math.min(free, leftoverBatch));
@@ -84,13 +84,13 @@ export class CallBalance {
     }
     return taken;
   }
+}
 
-  #standing(name: string, { gate, limitPerSecond }: BalancedSource, { token, instances }: Alive) {
-    const tokens = instances.map((instance) => instance.token);
-    const pollers = new Set(pollersOf(limitPerSecond, tokens));
-    const others = instances.filter((instance) => instance.token !== token && pollers.has(instance.token));
-    return { own: gate.share().calls, others: others.map((instance) => callsOf(instance, name)), isPoller: pollers.has(token) };
-  }
+function standingOf(name: string, gate: Gate, { token, instances }: Alive) {
+  const tokens = instances.map((instance) => instance.token);
+  const pollers = new Set(pollersOf(gate.maxPollsPerSecond, tokens));
+  const others = instances.filter((instance) => instance.token !== token && pollers.has(instance.token));
+  return { own: gate.share().calls, others: others.map((instance) => callsOf(instance, name)), isPoller: pollers.has(token) };
 }
 
 function callsOf({ shares }: Instance, sourceName: string): number {

@@ -26,8 +26,6 @@ export type OwnershipOptions = {
   readonly onInstances: (count: number) => void;
   readonly version: string;
   readonly times?: LeaseTimes;
-  /** Polls a second of each source, over all instances. */
-  readonly limits: ReadonlyMap<string, number>;
   readonly poller: Poller;
   readonly dispatcher: Dispatcher;
   readonly gates: DeliveryGates;
@@ -55,14 +53,13 @@ export class Ownership {
   readonly heartbeatEveryMs: number;
 
   constructor(options: OwnershipOptions) {
-    const { store, clock, logger, version, times = leaseTimes, limits, poller, dispatcher, notifier } = options;
+    const { store, clock, logger, version, times = leaseTimes, poller, dispatcher, notifier } = options;
     this.#options = options;
     this.heartbeatEveryMs = times.heartbeatMs;
-    const gates = poller.gates;
-    const sources = new Map([...gates].map(([name, gate]) => [name, { gate, limitPerSecond: limits.get(name) ?? 1 }]));
+    const gates = () => poller.gates;
     const watch = (call: Parameters<Poller["watch"]>[0]) => poller.watch(call);
-    this.#division = new RateDivision({ store, clock, sources, onRaised: (name) => poller.resume(name) });
-    this.#balance = new CallBalance({ store, clock, roster: poller.roster, watch, sources });
+    this.#division = new RateDivision({ store, clock, gates, onRaised: (name) => poller.resume(name) });
+    this.#balance = new CallBalance({ store, clock, roster: poller.roster, watch, gates });
     this.#shared = new SharedSources({
       store,
       gates,

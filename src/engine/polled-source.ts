@@ -16,11 +16,14 @@ export type SourceSetup = {
   readonly intervalMaxMs: number;
 };
 
+/** What of a source holds for all instances. */
+export type SharedPart = "suspension" | "throttle";
+
 type Surroundings = {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  readonly onShared?: (sourceName: string, part: "suspension" | "throttle") => void;
+  readonly onShared?: (sourceName: string, part: SharedPart) => void;
 };
 
 /** One source as the poller runs it. */
@@ -39,8 +42,10 @@ export class PolledSource {
     this.setup = setup;
     const { clock } = surroundings;
     const { witnessMs } = policy;
-    const onShared = (part: "suspension" | "throttle") => surroundings.onShared?.(source.name, part);
-    this.gate = new SourceGate({ source, clock, intervalMinMs, intervalMaxMs, witnessMs, onShared });
+    const { onShared } = surroundings;
+    // A source that others poll too is polled when its rate has been divided.
+    const sharing = onShared === undefined ? {} : { grantPerSecond: 0, onShared: (part: SharedPart) => onShared(source.name, part) };
+    this.gate = new SourceGate({ source, clock, intervalMinMs, intervalMaxMs, witnessMs, ...sharing });
     this.#surroundings = surroundings;
     this.#takeToken = () => this.gate.takeToken();
   }

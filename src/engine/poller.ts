@@ -6,7 +6,7 @@ import { CallRoster } from "./call-roster.ts";
 import type { PolledCall } from "./polled-call.ts";
 import { PolledCalls } from "./polled-calls.ts";
 import { PolledSource } from "./polled-source.ts";
-import type { SourceSetup } from "./polled-source.ts";
+import type { SharedPart, SourceSetup } from "./polled-source.ts";
 import { PollSchedule } from "./poll-schedule.ts";
 import { PollVerdicts } from "./poll-verdicts.ts";
 import type { PollVerdictsOptions } from "./poll-verdicts.ts";
@@ -17,8 +17,8 @@ export type PollerOptions = PollVerdictsOptions & {
   readonly sources: readonly SourceSetup[];
   /** A source was suspended or goes on. */
   readonly onSourceChange: (health: SourceHealth, change: "suspended" | "resumed") => void;
-  /** A gate learnt what holds for all instances. */
-  readonly onShared?: (sourceName: string, part: "suspension" | "throttle") => void;
+  /** A gate learnt what holds for all instances. Set: each source is polled within a grant, which is nothing at first. */
+  readonly onShared?: (sourceName: string, part: SharedPart) => void;
   /** Whether this instance may begin work now; what waits is looked at again with the next tick. */
   readonly mayStart?: () => boolean;
   /** 0 to 1. */

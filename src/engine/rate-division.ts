@@ -3,13 +3,11 @@ import type { Alive, OwnershipStore } from "../ports/ownership-store.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { SharedGate } from "./source-gate.ts";
 
-/** A source whose rate is divided. */
-export type DividedSource = { readonly gate: Pick<SharedGate, "setGrant">; readonly limitPerSecond: number };
-
 export type RateDivisionOptions = {
   readonly store: Pick<OwnershipStore, "raiseRates">;
   readonly clock: Clock;
-  readonly sources: ReadonlyMap<string, DividedSource>;
+  /** By source, as they are now. */
+  readonly gates: () => ReadonlyMap<string, Pick<SharedGate, "maxPollsPerSecond" | "setGrant">>;
   /** There is more of the source's rate than before. */
   readonly onRaised: (sourceName: string) => void;
 };
@@ -31,16 +29,13 @@ export class RateDivision {
 
   constructor(options: RateDivisionOptions) {
     this.#options = options;
-    this.reset();
   }
 
   /** Nothing is granted: the instance has just joined, or others may have taken it for dead. */
   reset(): void {
     this.#hasGrants = false;
-    for (const [name, { gate }] of this.#options.sources) {
-      gate.setGrant(0);
-      this.#grants.set(name, { effective: 0, published: 0, loweredAtMonotonicMs: 0 });
-    }
+    this.#grants.clear();
+    for (const gate of this.#options.gates().values()) gate.setGrant(0);
   }
 
   /** Every source may be polled here, or is polled by others alone. */
@@ -60,27 +55,22 @@ export class RateDivision {
    * others are to lower first; null: all is as it should be.
    */
   async divide({ token, instances }: Alive): Promise<number | null> {
-    const { store, sources, clock, onRaised } = this.#options;
+    const { store, clock } = this.#options;
     const wanted: Record<string, { wantedPerSecond: number; limitPerSecond: number }> = {};
-    for (const [name, { gate, limitPerSecond }] of sources) {
+    for (const [name, { maxPollsPerSecond }] of this.#options.gates()) {
       const grant = this.#grantOf(name);
       const claimants = instances.map((instance) => ({ token: instance.token, calls: instance.shares[name]?.calls ?? 0 }));
-      const wantedPerSecond = shareRate(limitPerSecond, claimants).get(token) ?? 0;
-      if (wantedPerSecond > grant.published) wanted[name] = { wantedPerSecond, limitPerSecond };
-      else if (wantedPerSecond !== grant.effective) {
+      const wantedPerSecond = shareRate(maxPollsPerSecond, claimants).get(token) ?? 0;
+      if (wantedPerSecond > grant.published) wanted[name] = { wantedPerSecond, limitPerSecond: maxPollsPerSecond };
+      else {
         if (wantedPerSecond < grant.effective) grant.loweredAtMonotonicMs = clock.monotonicMs();
-        grant.effective = wantedPerSecond;
-        gate.setGrant(wantedPerSecond);
-        onRaised(name);
+        this.#apply(name, wantedPerSecond);
       }
     }
     const granted = Object.keys(wanted).length === 0 ? {} : await store.raiseRates(wanted);
     for (const [name, rate] of Object.entries(granted)) {
-      const grant = this.#grantOf(name);
-      grant.effective = rate;
-      grant.published = rate;
-      sources.get(name)?.gate.setGrant(rate);
-      onRaised(name);
+      this.#grantOf(name).published = rate;
+      this.#apply(name, rate);
     }
     this.#hasGrants = Object.keys(wanted).every((name) => this.#grantOf(name).effective > 0);
     const waits = Object.entries(wanted).some(([name, { wantedPerSecond }]) => this.#grantOf(name).effective < wantedPerSecond);
@@ -88,9 +78,19 @@ export class RateDivision {
     return waits || isLowered ? settleMs : null;
   }
 
+  #apply(name: string, rate: number): void {
+    const grant = this.#grantOf(name);
+    this.#options.gates().get(name)?.setGrant(rate);
+    if (rate > grant.effective) this.#options.onRaised(name);
+    grant.effective = rate;
+  }
+
   #grantOf(name: string): Grant {
-    const grant = this.#grants.get(name);
-    if (grant === undefined) throw new Error(`the rate of ${name} is not divided`);
+    let grant = this.#grants.get(name);
+    if (grant === undefined) {
+      grant = { effective: 0, published: 0, loweredAtMonotonicMs: 0 };
+      this.#grants.set(name, grant);
+    }
     return grant;
   }
 }

@@ -7,7 +7,8 @@ import type { SourceChange } from "./source-suspension.ts";
 
 export type SharedSourcesOptions = {
   readonly store: SharedSourceStore;
-  readonly gates: ReadonlyMap<string, SharedGate>;
+  /** By source, as they are now. */
+  readonly gates: () => ReadonlyMap<string, SharedGate>;
   /** What another instance found was adopted: whoever waits may go, or is judged anew. */
   readonly onAdopted: (sourceName: string, change: SourceChange) => void;
   /** This instance was the first to see it: it tells the hooks. */
@@ -33,12 +34,11 @@ const nobody: GateShare = { calls: 0, unwitnessed: 0, recentPolls: 0, recentFail
  */
 export class SharedSources {
   readonly #options: SharedSourcesOptions;
-  readonly #states: ReadonlyMap<string, State>;
+  readonly #states = new Map<string, State>();
   #telling: Promise<void> | null = null;
 
   constructor(options: SharedSourcesOptions) {
     this.#options = options;
-    this.#states = new Map([...options.gates.keys()].map((name) => [name, freshState()]));
   }
 
   /** The gate learnt something. */
@@ -63,12 +63,12 @@ export class SharedSources {
 
   /** Gates as others wrote them. */
   adopt(rows: readonly GateRow[]): void {
-    for (const row of rows) if (this.#options.gates.has(row.sourceName)) this.#adopt(row);
+    for (const row of rows) this.#adopt(row);
   }
 
   /** After a heartbeat: what the others have of each source, and who probes it. */
   note({ token, instances }: Alive): void {
-    for (const [name, gate] of this.#options.gates) {
+    for (const [name, gate] of this.#options.gates()) {
       gate.noteOthers(together(instances.filter((other) => other.token !== token).map(({ shares }) => shares[name])));
       const state = this.#stateOf(name);
       const first = instances.find(({ shares }) => (shares[name]?.calls ?? 0) > 0);
@@ -91,7 +91,7 @@ export class SharedSources {
 
   async #tell(sourceName: string, state: State): Promise<void> {
     const { store, gates, onSourceChange } = this.#options;
-    const gate = gates.get(sourceName);
+    const gate = gates().get(sourceName);
     if (gate === undefined) return;
     if (state.untold.has("suspension")) {
       const { suspension } = gate;
@@ -115,9 +115,9 @@ export class SharedSources {
 
   #adopt(row: GateRow): void {
     const { gates, onAdopted } = this.#options;
-    const gate = gates.get(row.sourceName);
-    const state = this.#stateOf(row.sourceName);
+    const gate = gates().get(row.sourceName);
     if (gate === undefined) return;
+    const state = this.#stateOf(row.sourceName);
     if (row.throttleVersion > state.throttleVersion) {
       state.throttleVersion = row.throttleVersion;
       if (row.throttledUntilMs !== null) gate.adoptThrottle({ untilMs: row.throttledUntilMs, factor: row.rateFactor });
@@ -131,14 +131,13 @@ export class SharedSources {
   }
 
   #stateOf(sourceName: string): State {
-    const state = this.#states.get(sourceName);
-    if (state === undefined) throw new Error(`the source ${sourceName} is not shared`);
+    let state = this.#states.get(sourceName);
+    if (state === undefined) {
+      state = { untold: new Set(), event: null, suspensionVersion: 0, throttleVersion: 0, wasFirst: false };
+      this.#states.set(sourceName, state);
+    }
     return state;
   }
-}
-
-function freshState(): State {
-  return { untold: new Set(), event: null, suspensionVersion: 0, throttleVersion: 0, wasFirst: false };
 }
 
 function together(shares: readonly (SourceShare | undefined)[]): GateShare {

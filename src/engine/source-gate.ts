@@ -18,6 +18,8 @@ export type SourceGateOptions = {
   /** How long a parsed 200 counts as proof that the source is the right one. */
   readonly witnessMs: number;
   readonly maxInFlight?: number;
+  /** Polls a second of this instance to begin with; left out: all that the source allows. */
+  readonly grantPerSecond?: number;
   /** Something changed here that holds for all instances. */
   readonly onShared?: (part: "suspension" | "throttle") => void;
 };
@@ -59,6 +61,12 @@ export class SourceGate<Entry extends Queued> {
     this.#options = options;
     this.#maxInFlight = options.maxInFlight ?? maxInFlightDefault;
     this.#pace = new SourcePace({ maxPollsPerSecond: options.source.maxPollsPerSecond, intervalMinMs: options.intervalMinMs });
+    if (options.grantPerSecond !== undefined) this.#pace.setGrant(options.grantPerSecond);
+  }
+
+  /** Of the source, over all instances. */
+  get maxPollsPerSecond(): number {
+    return this.#options.source.maxPollsPerSecond;
   }
 
   /** As the wall clock stands now: setting it makes a witness neither older nor younger. */
@@ -289,5 +297,13 @@ export class SourceGate<Entry extends Queued> {
 /** The part of it that other instances have a part in. */
 export type SharedGate = Pick<
   SourceGate<Queued>,
-  "setGrant" | "share" | "noteOthers" | "setMayProbe" | "suspension" | "throttle" | "adoptSuspension" | "adoptThrottle"
+  | "maxPollsPerSecond"
+  | "setGrant"
+  | "share"
+  | "noteOthers"
+  | "setMayProbe"
+  | "suspension"
+  | "throttle"
+  | "adoptSuspension"
+  | "adoptThrottle"
 >;

@@ -13,12 +13,17 @@ function refuse(lines: readonly string[]): never {
 const result = readConfig();
 if (result.kind === "invalid") refuse(result.faults);
 
-// From the first moment: a signal during the start is obeyed when the start is over.
+// From the first moment: a signal during the start is obeyed when the start is over, or while it waits for the database.
 const stopRequested = Promise.withResolvers<null>();
-process.on("SIGTERM", () => stopRequested.resolve(null)).on("SIGINT", () => stopRequested.resolve(null));
+const stopping = new AbortController();
+const requestStop = (): void => {
+  stopRequested.resolve(null);
+  stopping.abort();
+};
+process.on("SIGTERM", requestStop).on("SIGINT", requestStop);
 
 try {
-  const service = await createService(result.config, result.secrets);
+  const service = await createService(result.config, result.secrets, { signal: stopping.signal });
   const broken = await Promise.race([stopRequested.promise, service.fatal]);
   if (broken !== null) {
     process.stderr.write(`ringback: ${broken.message}\n`);
@@ -27,6 +32,7 @@ try {
   await service.stop();
   process.exit(0);
 } catch (error) {
+  if (error === stopping.signal.reason) process.exit(0);
   if (error instanceof StartRefused) refuse([error.message]);
   throw error;
 }

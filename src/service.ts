@@ -1,12 +1,11 @@
 import { createLogger } from "./adapters/telemetry/logger.ts";
 import { createMetrics } from "./adapters/telemetry/metrics.ts";
 import { createSecretBox } from "./adapters/secret-box.ts";
-import { openSqliteStore } from "./adapters/sqlite/store.ts";
-import { systemClock } from "./adapters/clock.ts";
 import { WebhookAddressGuard } from "./adapters/webhook/address-guard.ts";
 import { createWebhookSender } from "./adapters/webhook/sender.ts";
 import type { Config, Secrets } from "./config.ts";
 import { StartRefused } from "./domain/errors.ts";
+import type { SourceHealth } from "./domain/source.ts";
 import type { DeliveryPolicy } from "./domain/retry-policy.ts";
 import { generateSigningKeyPair } from "./domain/signature.ts";
 import { Authentication } from "./engine/authentication.ts";
@@ -14,9 +13,12 @@ import { Cleaner } from "./engine/cleaner.ts";
 import { DeliveryGates } from "./engine/delivery-gates.ts";
 import { Dispatcher } from "./engine/dispatcher.ts";
 import { EndpointAdministration, ensureDefaultAccount, signingKeyIdentity } from "./engine/endpoint-administration.ts";
+import { leaseTimes } from "./engine/lease.ts";
+import type { LeaseTimes } from "./engine/lease.ts";
 import { LiveState } from "./engine/live-state.ts";
 import { ManualDelivery } from "./engine/manual-delivery.ts";
 import { Notifier } from "./engine/notifier.ts";
+import { Ownership } from "./engine/ownership.ts";
 import { Poller } from "./engine/poller.ts";
 import { Registrar } from "./engine/registrar.ts";
 import { Supervisor } from "./engine/supervisor.ts";
@@ -26,6 +28,8 @@ import { createApp } from "./http/app.ts";
 import { createMetricsApp } from "./http/metrics.ts";
 import { listen } from "./http/server.ts";
 import type { Listening } from "./http/server.ts";
+import { answerWaiting } from "./http/waiting.ts";
+import { LastFigures, openStore, untilReachable } from "./open-store.ts";
 import type { AccountStore } from "./ports/account-store.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { SecretBox } from "./ports/secret-box.ts";
@@ -43,30 +47,51 @@ export type Service = AsyncDisposable & {
 };
 
 /** What tests put in place of the machine's. */
-export type ServiceOverrides = { readonly clock?: Clock; readonly random?: () => number };
+export type ServiceOverrides = {
+  readonly clock?: Clock;
+  readonly random?: () => number;
+  readonly leaseTimes?: LeaseTimes;
+  /** Ends the wait for a database that is away; then `createService` rejects with its reason. */
+  readonly signal?: AbortSignal;
+};
 
 /** Of the grace: answers under way, then polls and webhooks on the wire, then the store. */
 const httpShareOfGrace = 0.2;
 const pollShareOfGrace = 0.3;
 const deliveryShareOfGrace = 0.4;
 const saturatedRetryMs = 60_000;
+/** A lease outlasts an attempt by so much, or a delivery would be somebody else's while it is on the wire. */
+const leaseBeyondAttemptMs = 10_000;
 
 /** Puts the parts together and starts them; rejects with `StartRefused` when something must be changed first. */
 export async function createService(config: Config, secrets: Secrets, overrides: ServiceOverrides = {}): Promise<Service> {
   await using stack = new AsyncDisposableStack();
-  const clock = overrides.clock ?? systemClock;
   const random = overrides.random ?? Math.random;
   const logger = createLogger(config.logLevel);
   const policy = deliveryPolicyOf(config);
-  const store = await openSqliteStore({ path: config.database.path, policy, onCommitted: (durationMs) => metrics.committed(durationMs) });
-  stack.defer(() => store.close());
+  const signal = overrides.signal ?? new AbortController().signal;
+  const times = overrides.leaseTimes ?? leaseTimes;
+  const isShared = config.database.kind === "postgres";
+  if (isShared && config.delivery.timeoutMs + leaseBeyondAttemptMs > times.leaseMs)
+    throw new StartRefused(`DELIVERY_TIMEOUT_MS: must be at most ${times.leaseMs - leaseBeyondAttemptMs} with Postgres`);
+  // A database that others share is waited for; meanwhile the process says that it lives.
+  let answer: (request: Request) => Response | Promise<Response> = answerWaiting;
+  const waiting = isShared ? await listen({ fetch: (request) => answer(request) }, config.api) : null;
+  stack.defer(() => waiting?.close(0));
+  const onCommitted = (durationMs: number) => metrics.committed(durationMs);
+  const opened = await openStore({ config, secrets, policy, logger, clock: overrides.clock ?? null, signal, onCommitted });
+  const { store, shared, clock } = opened;
+  stack.defer(() => opened.close());
+  const figures = new LastFigures(store);
   const metrics = createMetrics(config.version, async () => ({
-    store: await store.readFigures(),
+    store: await figures.read(),
     oldestDuePollMs: poller.oldestDueMs(),
     nowMs: clock.nowMs(),
   }));
-  const secretBox = createSecretBox(loadEncryptionKeys(secrets.encryptionKeys, config.database.path));
-  await prepareAccounts(store, secretBox, clock, secrets.apiKey);
+  const databasePath = config.database.kind === "sqlite" ? config.database.path : ":memory:";
+  const secretBox = createSecretBox(loadEncryptionKeys(secrets.encryptionKeys, databasePath));
+  const prepare = () => prepareAccounts(store, secretBox, clock, secrets.apiKey);
+  await (shared === null ? prepare() : untilReachable(prepare, signal));
 
   const ownPorts: number[] = [];
   const guard = new WebhookAddressGuard({ ...config.callbacks, publicUrl: config.api.publicUrl, ownPorts: () => ownPorts });
@@ -79,6 +104,8 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   const { delivery } = config;
   const gates = new DeliveryGates({ clock, ...delivery });
   const composer = new WebhookComposer({ secretBox, accounts: store, publicUrl: config.api.publicUrl, version: config.version });
+  const mayStart = () => ownership?.mayStart() ?? true;
+  const sharing = shared === null ? {} : { mayStart };
   const dispatcher: Dispatcher = new Dispatcher({
     store,
     sender,
@@ -93,6 +120,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
       for (const callId of callIds) poller.rewatch(callId, null);
     },
     notify: (notices) => notifier.publish(notices),
+    ...sharing,
     random,
   });
   const poller: Poller = new Poller({
@@ -104,23 +132,63 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     random,
     dispatch: (jobs) => dispatcher.accept(jobs),
     notify: (notices) => notifier.publish(notices),
-    onSourceChange: ({ name, state, reason }, change) => {
-      const event = { type: `source.${change}` as const, sourceName: name, state, reason, nowMs: clock.nowMs() };
-      store.publishSourceEvent(event).then(
-        ({ jobs }) => dispatcher.accept(jobs),
-        (error: unknown) => logger.warn({ source: name, error: String(error) }, "source.event_failed"),
-      );
-    },
+    onSourceChange: (health, change) => (ownership === null ? tellHooks(health, change) : ownership.announce(health, change)),
+    ...sharing,
+    ...(shared === null ? {} : { outlivesStore: true, onShared: (name, part) => ownership?.shared(name, part) }),
   });
+  const tellHooks = ({ name, state, reason }: SourceHealth, change: "suspended" | "resumed"): void => {
+    const event = { type: `source.${change}` as const, sourceName: name, state, reason, nowMs: clock.nowMs() };
+    store.publishSourceEvent(event).then(
+      ({ jobs }) => dispatcher.accept(jobs),
+      (error: unknown) => logger.warn({ source: name, error: String(error) }, "source.event_failed"),
+    );
+  };
+  const ownership: Ownership | null =
+    shared === null
+      ? null
+      : new Ownership({
+          store: shared.ownership,
+          releaseDeliveries: (leases) => store.releaseDeliveries(leases),
+          clock,
+          logger,
+          version: config.version,
+          times,
+          poller,
+          dispatcher,
+          gates,
+          notifier,
+          onInstances: (count) => metrics.instances(count),
+          onSourceChange: tellHooks,
+        });
 
-  const supervisor = new Supervisor({ clock, logger, metrics, onClockSetBack: (deltaMs) => store.shiftSchedule(deltaMs) });
+  const supervisor = new Supervisor({
+    clock,
+    logger,
+    metrics,
+    // It is the database's clock where several see it: one of them acts.
+    onClockSetBack: async (deltaMs) => (ownership?.isEldest === false ? undefined : store.shiftSchedule(deltaMs)),
+  });
   const cleaner = new Cleaner({ store, clock, retentionDays: config.retentionDays });
   supervisor.add({ name: "poller", everyMs: poller.tickEveryMs, tick: () => poller.tick() });
-  supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.tick() });
+  if (ownership === null) supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.tick() });
+  else {
+    // The sweep says when a delivery is due.
+    supervisor.add({ name: "heartbeat", everyMs: ownership.heartbeatEveryMs, tick: () => ownership.heartbeat() });
+    supervisor.add({ name: "sweep", everyMs: ownership.sweepEveryMs, tick: () => ownership.sweep() });
+  }
   supervisor.add({ name: "cleaner", everyMs: cleaner.tickEveryMs, tick: () => cleaner.tick() });
 
   let stopping = false;
-  const live = new LiveState({ poller, notifier, supervisor, store, sources: sources.registrable, isStopping: () => stopping });
+  const isStoreReachable = () => ownership?.isStoreReachable ?? true;
+  const live = new LiveState({
+    poller,
+    notifier,
+    supervisor,
+    store,
+    sources: sources.registrable,
+    isStopping: () => stopping,
+    isStoreReachable,
+  });
   const registration = new Registrar({
     store,
     secretBox,
@@ -141,7 +209,13 @@ export async function createService(config: Config, secrets: Secrets, overrides:
       cancelEndpoint: (endpointId) => dispatcher.cancelEndpoint(endpointId),
     },
   });
-  await poller.start();
+  if (ownership === null || shared === null) await poller.start();
+  else {
+    opened.onTrouble = () => ownership.noteTrouble();
+    shared.onFenced(() => ownership.rejoin());
+    shared.listen((what) => ownership.hear(what));
+    await ownership.start();
+  }
   const wake = () => dispatcher.wake();
   const app = createApp({
     registration,
@@ -156,7 +230,8 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     limits: config.limits,
     version: config.version,
   });
-  const api = await listen(app, config.api);
+  answer = (request) => app.fetch(request);
+  const api = waiting ?? (await listen(app, config.api));
   stack.defer(() => api.close(0));
   const metricsServer =
     config.metrics.port === 0
@@ -179,9 +254,11 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     stopping = true;
     const graceMs = config.shutdownGraceMs;
     notifier.stop();
+    ownership?.drain();
     await api.close(graceMs * httpShareOfGrace);
     await supervisor.stop();
     await Promise.all([poller.stop(graceMs * pollShareOfGrace), dispatcher.stop(graceMs * deliveryShareOfGrace)]);
+    await ownership?.stop();
     await resources.disposeAsync();
     logger.info({}, "service.stopped");
   };

@@ -52,6 +52,10 @@ export class Membership {
     return this.#alive;
   }
 
+  get isReachable(): boolean {
+    return this.#isReachable;
+  }
+
   mayStart(): boolean {
     return this.#lease.mayStart(this.#options.clock.monotonicMs());
   }

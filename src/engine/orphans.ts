@@ -4,7 +4,8 @@ import type { OwnershipStore } from "../ports/ownership-store.ts";
 import type { Logger } from "../ports/telemetry.ts";
 
 export type OrphansOptions = {
-  readonly store: Pick<OwnershipStore, "listLeases"> & Pick<DeliveryStore, "releaseDeliveries">;
+  readonly store: Pick<OwnershipStore, "listLeases">;
+  readonly releaseDeliveries: DeliveryStore["releaseDeliveries"];
   readonly clock: Clock;
   readonly logger: Logger;
   /** Takes up owned calls that are not in memory; resolves with how many. */
@@ -38,7 +39,7 @@ export class Orphans {
 
   /** After a heartbeat: looks once at once, and once when everything that was under way is settled. */
   async look(): Promise<void> {
-    const { clock, logger, store, takeUpMissing } = this.#options;
+    const { clock, logger, releaseDeliveries, takeUpMissing } = this.#options;
     const troubledAtMs = this.#troubledAtMonotonicMs;
     if (troubledAtMs === null) return;
     const isSettled = clock.monotonicMs() - troubledAtMs >= settledAfterMs;
@@ -47,7 +48,7 @@ export class Orphans {
     const unknown = await this.#listUnknown();
     const orphans = unknown.filter(({ leaseToken }) => this.#unknownLeases?.has(leaseToken) === true);
     this.#unknownLeases = new Set(unknown.map(({ leaseToken }) => leaseToken));
-    if (orphans.length > 0) await store.releaseDeliveries(orphans);
+    if (orphans.length > 0) await releaseDeliveries(orphans);
     if (calls + orphans.length > 0) logger.warn({ calls, deliveries: orphans.length }, "instance.orphans_taken_up");
     // Trouble in the meantime is another look's.
     if (isSettled && this.#troubledAtMonotonicMs === troubledAtMs) this.#troubledAtMonotonicMs = null;

@@ -19,7 +19,8 @@ import { SharedSources } from "./shared-sources.ts";
 import { Sweeper } from "./sweeper.ts";
 
 export type OwnershipOptions = {
-  readonly store: OwnershipStore & SharedSourceStore & Pick<DeliveryStore, "releaseDeliveries">;
+  readonly store: OwnershipStore & SharedSourceStore;
+  readonly releaseDeliveries: DeliveryStore["releaseDeliveries"];
   readonly clock: Clock;
   readonly logger: Logger;
   /** So many are alive, this one with them. */
@@ -51,9 +52,10 @@ export class Ownership {
   readonly #sweeper: Sweeper;
   readonly #orphans: Orphans;
   readonly heartbeatEveryMs: number;
+  #isDraining = false;
 
   constructor(options: OwnershipOptions) {
-    const { store, clock, logger, version, times = leaseTimes, poller, dispatcher, notifier } = options;
+    const { store, releaseDeliveries, clock, logger, version, times = leaseTimes, poller, dispatcher, notifier } = options;
     this.#options = options;
     this.heartbeatEveryMs = times.heartbeatMs;
     const gates = () => poller.gates;
@@ -68,6 +70,7 @@ export class Ownership {
     });
     this.#orphans = new Orphans({
       store,
+      releaseDeliveries,
       clock,
       logger,
       takeUpMissing: () => poller.roster.takeUpMissing(),
@@ -115,6 +118,11 @@ export class Ownership {
     return this.#membership.mayStart();
   }
 
+  /** False from a failed heartbeat until the next good one. */
+  get isStoreReachable(): boolean {
+    return this.#membership.isReachable;
+  }
+
   /** The one that has been there longest does what is to be done once. */
   get isEldest(): boolean {
     const alive = this.#membership.alive;
@@ -156,10 +164,17 @@ export class Ownership {
 
   /** Word from another instance. */
   hear(what: ReadonlySet<Announcement>): void {
+    if (this.#isDraining) return;
     if (what.has("watches")) this.#sweeper.noteDeletion();
     if (what.has("calls") || what.has("instances")) this.#balance.lookAgain();
     void this.#sweeper.tick();
     if (what.has("instances")) void this.#membership.beat();
+  }
+
+  /** The process is about to stop: nothing more is taken, and the lease is kept until `stop`. */
+  drain(): void {
+    this.#isDraining = true;
+    void this.#membership.beat();
   }
 
   /** Gives up whatever is left, after poller and dispatcher have stopped. Never rejects. */
@@ -177,6 +192,8 @@ export class Ownership {
     const { gates, onInstances } = this.#options;
     onInstances(alive.instances.length);
     gates.setInstances(alive.instances.length);
+    // The loop of the heartbeats has stopped by now or is about to.
+    if (this.#isDraining) return this.heartbeatEveryMs;
     this.#shared.note(alive);
     const nextMs = await this.#division.divide(alive);
     await this.#balance.shed(alive);

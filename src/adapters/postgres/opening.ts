@@ -79,7 +79,7 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenPostgr
 function assemble(options: PostgresOptions): OpenPostgres {
   const { connectionString, policy, limits, logger, machineClock, onCommitted } = options;
   const owner = { token: null as number | null, hasPeers: false, rejoin: undefined as (() => Promise<void>) | undefined };
-  let onHeard: (what: ReadonlySet<Announcement>) => void = () => undefined;
+  let onHeard: ((what: ReadonlySet<Announcement>) => void) | null = null;
   const db = new Database({
     connectionString,
     policy,
@@ -93,7 +93,7 @@ function assemble(options: PostgresOptions): OpenPostgres {
       }
     },
   });
-  const announcer = new Notifications({ connectionString, db, logger, onHeard: (what) => onHeard(what) });
+  const announcer = new Notifications({ connectionString, db, logger, onHeard: (what) => onHeard?.(what) });
   const clock = new DatabaseClock(machineClock);
   const instances = new Instances({ db, clock, announce: (what) => announcer.announce(what) });
   const gates = createSharedSourceStore(db, () => announcer.announce("sources"));

@@ -139,7 +139,13 @@ export class Database implements Queries {
 
   /** A transaction of this instance: rejects with `InstanceFenced` and writes nothing when it was evicted. */
   async ownerTransaction<T>(work: (tx: Transaction, token: number) => Promise<T>, deadlineMs?: number): Promise<T> {
-    return this.transaction(async (tx) => work(tx, await tx.fence()), deadlineMs);
+    return this.transaction(async (tx) => {
+      const { token } = this.owner;
+      if (token === null) throw new InstanceFenced();
+      // Sent together: what was written without a lease is rolled back.
+      const [, value] = await Promise.all([tx.fence(token), work(tx, token)]);
+      return value;
+    }, deadlineMs);
   }
 
   /** Lets what runs finish, then closes every connection. May be called twice. */
@@ -163,8 +169,7 @@ export class Database implements Queries {
     const client = await this.#connect();
     const tx = new Transaction(client, this, deadlineMs);
     try {
-      await tx.begin();
-      const value = await work(tx);
+      const [, value] = await Promise.all([tx.begin(), work(tx)]);
       await tx.commit();
       client.release();
       this.#onCommitted(tx.commitMs);
@@ -231,14 +236,11 @@ export class Transaction implements Queries {
   }
 
   /**
-   * The token of this instance, whose row stays until the transaction ends: whoever evicts it waits for that. Throws
-   * `InstanceFenced` when the row is gone, for then somebody else may own what this instance owned.
+   * The row of this instance stays until the transaction ends: whoever evicts it waits for that. Throws `InstanceFenced`
+   * when the row is gone, for then somebody else may own what this instance owned.
    */
-  async fence(): Promise<number> {
-    const { token } = this.#owner;
-    if (token === null || (await this.get("select 1 from instances where token = $1 for key share", token)) === undefined)
-      throw new InstanceFenced();
-    return token;
+  async fence(token: number): Promise<void> {
+    if ((await this.get("select 1 from instances where token = $1 for key share", token)) === undefined) throw new InstanceFenced();
   }
 
   async begin(): Promise<void> {
@@ -280,11 +282,8 @@ function createPool(connectionString: string, max: number): pg.Pool {
     idleTimeoutMillis: 30_000,
     keepAlive: true,
     pipeline: true,
-    statement_timeout: statementTimeoutMs,
-    lock_timeout: lockTimeoutMs,
-    idle_in_transaction_session_timeout: idleInTransactionTimeoutMs,
     types: { getTypeParser: typeParserOf },
-    onConnect: assertDurable,
+    onConnect: prepareSession,
   });
   // A connection that breaks while nobody uses it is dropped by the pool; whoever uses it hears of it by its statement.
   pool.on("error", () => undefined);
@@ -292,10 +291,28 @@ function createPool(connectionString: string, max: number): pg.Pool {
   return pool;
 }
 
+/**
+ * Set by a statement, not in the startup packet: poolers refuse what they do not know there. Every statement of ours is
+ * meant to go by an index, whatever the tables held when it was planned: the plan made for an empty table is kept and must
+ * do for a full one.
+ */
+const sessionSettings = `
+  set statement_timeout = ${statementTimeoutMs};
+  set lock_timeout = ${lockTimeoutMs};
+  set idle_in_transaction_session_timeout = ${idleInTransactionTimeoutMs};
+  set plan_cache_mode = force_generic_plan;
+  set enable_seqscan = off;
+  set enable_hashjoin = off;
+  set enable_mergejoin = off;
+  set jit = off;
+  select current_setting('synchronous_commit') as value`;
+
 /** Whatever the server's default is: an answer means that it is on disk there. */
-async function assertDurable(client: pg.ClientBase): Promise<void> {
-  const { rows } = await client.query<Row>("select current_setting('synchronous_commit') as value");
-  if (rows[0]?.["value"] === "off") await client.query("set synchronous_commit = on");
+async function prepareSession(client: pg.ClientBase): Promise<void> {
+  const bounded = { query_timeout: connectTimeoutMs };
+  // Of several statements there are several results.
+  const results = (await client.query<Row>({ text: sessionSettings, ...bounded })) as unknown as readonly pg.QueryResult<Row>[];
+  if (results.at(-1)?.rows[0]?.["value"] === "off") await client.query({ text: "set synchronous_commit = on", ...bounded });
 }
 
 /** int8, numeric and xid8 as numbers. */

@@ -1,4 +1,5 @@
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/delivery-store.ts";
+import type { SendJob } from "../../../ports/send-job.ts";
 import type { Transaction } from "../database.ts";
 import { Attempted } from "../tables/attempted.ts";
 import type { Decided } from "../tables/attempted.ts";
@@ -24,20 +25,20 @@ export async function recordAttempts(tx: Transaction, records: readonly AttemptR
   const attempted = await Attempted.load(tx, deliveryIds);
   const decided = records.map((record) => attempted.decide(record));
   const news = records.map((record, index) => consequencesOf(decided[index] ?? null, record.nowMs));
-  await attempted.write(tx);
-  const retired = await retire(tx, records, decided);
-  const events = await operationalEvents(tx, news.flat());
-  const jobs = await insertEvents(
-    tx,
-    events.every((event) => event === null) ? null : await tokenOrNull(tx),
-    events.filter((event) => event !== null),
-  );
-  const [, bounds] = await Promise.all([refreshEndpoints(tx, attempted.endpointIds), raiseHosts(tx, attempted.hostIds)]);
+  const writing = Promise.all([attempted.write(tx), retire(tx, records, decided)]);
+  const consequences = news.flat();
+  // What is told may go to the same host, so its bound is taken after it; mostly there is nothing to tell, and all goes at once.
+  const told = consequences.length === 0 ? nothingTold : await writing.then(() => tell(tx, consequences));
+  const [[, retired], , bounds] = await Promise.all([
+    writing,
+    refreshEndpoints(tx, attempted.endpointIds),
+    raiseHosts(tx, attempted.hostIds),
+  ]);
   tx.changed.add("deliveries");
   let made = 0;
   return records.map((_, index) => {
     const one = decided[index] ?? null;
-    const own = events.slice(made, (made += news[index]?.length ?? 0));
+    const own = told.events.slice(made, (made += news[index]?.length ?? 0));
     if (one === null) return { kind: "fenced" };
     const { result, hostId } = one;
     return {
@@ -45,11 +46,20 @@ export async function recordAttempts(tx: Transaction, records: readonly AttemptR
       attempt: result.attempt,
       delivery: result.delivery,
       endpoint: { state: result.endpoint.state, health: result.endpoint.health, hostPausedUntilMs: result.host.pausedUntilMs },
-      jobs: own.flatMap((event: NewEvent | null) => (event === null ? [] : (jobs.get(event) ?? []))),
+      jobs: own.flatMap((event: NewEvent | null) => (event === null ? [] : (told.jobs.get(event) ?? []))),
       endpointNextDueAtMs: bounds.get(hostId) ?? null,
       ...(result.endpointChange === "disabled_gone" ? (retired.get(text(one.row, "endpoint_id")) ?? nothingRetired) : nothingRetired),
     };
   });
+}
+
+type Told = { readonly events: readonly (NewEvent | null)[]; readonly jobs: ReadonlyMap<NewEvent, readonly SendJob[]> };
+const nothingTold: Told = { events: [], jobs: new Map() };
+
+async function tell(tx: Transaction, news: readonly OperationalNews[]): Promise<Told> {
+  const events = await operationalEvents(tx, news);
+  const wanted = events.filter((event) => event !== null);
+  return { events, jobs: await insertEvents(tx, wanted.length === 0 ? null : await tokenOrNull(tx), wanted) };
 }
 
 /** What a 410 ends is locked before the endpoints are. */

@@ -6,7 +6,7 @@ import type { LatePolicy } from "../../../domain/endpoint.ts";
 import type { DeliveryPolicy } from "../../../domain/retry-policy.ts";
 import type { AttemptRecord } from "../../../ports/delivery-store.ts";
 import type { Row, Transaction } from "../database.ts";
-import { dueTimes, laneKey, supersededIn } from "./lanes.ts";
+import { dueTimes, isPending, laneKey, supersededIn } from "./lanes.ts";
 import { deliveryOf, endpointOf, flag, integer, integerOrNull, text, textOrNull } from "./rows.ts";
 
 type DeliveryWork = {
@@ -47,8 +47,12 @@ export class Attempted {
         deliveryIds,
       ),
       tx.all(
-        `select d.*, e.id as event_id, e.type as event_type, e.call_sid from deliveries d join events e on e.position = d.event_position
-         where d.id = any($1) or (d.watch_id in (${of("watch_id")}) and d.status = 'pending')`,
+        `select d.*, e.id as event_id, e.type as event_type, e.call_sid from (
+           select * from deliveries where id = any($1)
+           union all
+           select * from deliveries
+           where watch_id = any(array(${of("watch_id")})) and ${isPending} and id <> all($1)) d
+         join events e on e.position = d.event_position`,
         deliveryIds,
       ),
     ]);

@@ -60,8 +60,6 @@ const httpShareOfGrace = 0.2;
 const pollShareOfGrace = 0.3;
 const deliveryShareOfGrace = 0.4;
 const saturatedRetryMs = 60_000;
-/** A lease outlasts an attempt by so much, or a delivery would be somebody else's while it is on the wire. */
-const leaseBeyondAttemptMs = 10_000;
 
 /** Puts the parts together and starts them; rejects with `StartRefused` when something must be changed first. */
 export async function createService(config: Config, secrets: Secrets, overrides: ServiceOverrides = {}): Promise<Service> {
@@ -72,8 +70,9 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   const signal = overrides.signal ?? new AbortController().signal;
   const times = overrides.leaseTimes ?? leaseTimes;
   const isShared = config.database.kind === "postgres";
-  if (isShared && config.delivery.timeoutMs + leaseBeyondAttemptMs > times.leaseMs)
-    throw new StartRefused(`DELIVERY_TIMEOUT_MS: must be at most ${times.leaseMs - leaseBeyondAttemptMs} with Postgres`);
+  const attemptMaxMs = times.leaseMs - times.beyondAttemptMs;
+  if (isShared && config.delivery.timeoutMs > attemptMaxMs)
+    throw new StartRefused(`DELIVERY_TIMEOUT_MS: must be at most ${attemptMaxMs} with Postgres, within the lease of an instance`);
   // A database that others share is waited for; meanwhile the process says that it lives.
   let answer: (request: Request) => Response | Promise<Response> = answerWaiting;
   const waiting = isShared ? await listen({ fetch: (request) => answer(request) }, config.api) : null;

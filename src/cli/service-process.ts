@@ -27,17 +27,25 @@ export class ServiceProcess implements AsyncDisposable {
   readonly url: string;
   readonly client: ServiceClient;
   readonly #environment: Readonly<Record<string, string>>;
+  readonly #program: readonly string[];
   #child: ChildProcess | null = null;
   #log = "";
 
   /** The environment is all the process gets: nothing is inherited. */
   constructor(
     name: string,
-    options: { readonly port: number; readonly key: string; readonly environment: Readonly<Record<string, string>> },
+    options: {
+      readonly port: number;
+      readonly key: string;
+      readonly environment: Readonly<Record<string, string>>;
+      /** In place of `src/main.ts`: a program that ends up as the same service, and its arguments. */
+      readonly program?: readonly string[];
+    },
   ) {
     this.name = name;
     this.url = `http://127.0.0.1:${options.port}`;
     this.client = new ServiceClient(new URL(this.url), options.key);
+    this.#program = options.program ?? ["src/main.ts"];
     this.#environment = { ...options.environment, PORT: String(options.port), HOST: "127.0.0.1", RINGBACK_API_KEY: options.key };
   }
 
@@ -46,9 +54,14 @@ export class ServiceProcess implements AsyncDisposable {
     return this.#child?.pid ?? 0;
   }
 
+  /** The end of what it wrote. */
+  get log(): string {
+    return this.#log;
+  }
+
   /** Starts it and resolves when it is ready. Rejects, with the end of its log, when it ends or is not ready in time. */
   async start(signal: AbortSignal): Promise<void> {
-    const child = spawn(process.execPath, ["--import", "./src/runtime-check.mjs", "src/main.ts"], {
+    const child = spawn(process.execPath, ["--import", "./src/runtime-check.mjs", ...this.#program], {
       cwd: root,
       env: { ...this.#environment },
       stdio: ["ignore", "pipe", "pipe"],

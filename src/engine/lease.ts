@@ -4,9 +4,11 @@ export type LeaseTimes = {
   readonly heartbeatMs: number;
   /** No work is begun in the last part of a lease. */
   readonly marginMs: number;
+  /** A lease covers an attempt and so much more: a delivery must not be somebody else's while it is on the wire. */
+  readonly beyondAttemptMs: number;
 };
 
-export const leaseTimes: LeaseTimes = { leaseMs: 25_000, heartbeatMs: 5000, marginMs: 5000 };
+export const leaseTimes: LeaseTimes = { leaseMs: 25_000, heartbeatMs: 5000, marginMs: 5000, beyondAttemptMs: 10_000 };
 
 /** This instance's lease as it knows it, counted from before each renewal was sent. Time is monotonic milliseconds. */
 export class Lease {

@@ -124,7 +124,7 @@ export class Membership {
         this.#lease.renew(sentAtMs);
         return answer;
       }
-      logger.error({ token: this.#alive.token }, "instance.fenced");
+      logger.error({ instance: this.#alive.token }, "instance.fenced");
       this.#lease.end();
       this.#alive = null;
       onFenced();
@@ -137,7 +137,7 @@ export class Membership {
     const sentAtMs = clock.monotonicMs();
     const alive = await store.join({ version, leaseMs: times.leaseMs, shares: shares() });
     this.#lease.renew(sentAtMs);
-    logger.info({ token: alive.token, instances: alive.instances.length }, "instance.joined");
+    logger.info({ instance: alive.token, instances: alive.instances.length }, "instance.joined");
     return alive;
   }
 }

@@ -5,6 +5,7 @@ import { hooksSuite } from "./hooks-suite.ts";
 import { lanesSuite } from "./lanes-suite.ts";
 import { lifecycleSuite } from "./lifecycle-suite.ts";
 import { manualSuite } from "./manual-suite.ts";
+import { racesSuite } from "./races-suite.ts";
 import { readingSuite } from "./reading-suite.ts";
 import { registrationSuite } from "./registration-suite.ts";
 import { removalSuite } from "./removal-suite.ts";
@@ -26,5 +27,6 @@ export function storeSuite(backend: StoreBackend): void {
     readingSuite(backend);
     retentionSuite(backend);
     lifecycleSuite(backend);
+    racesSuite(backend);
   });
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { inject } from "vitest";
 import { Database } from "../../src/adapters/postgres/database.ts";
-import type { DatabaseOptions } from "../../src/adapters/postgres/database.ts";
+import type { DatabaseOptions, Owner } from "../../src/adapters/postgres/database.ts";
 import { createPostgresStore } from "../../src/adapters/postgres/store.ts";
 import { freeLeasesOf } from "../../src/adapters/postgres/tables/due.ts";
 import type { DeliveryPolicy } from "../../src/domain/retry-policy.ts";
@@ -14,6 +14,7 @@ export class TestPostgres {
   readonly url: string;
   readonly #serverUrl: string;
   readonly #name: string;
+  #instances: TestInstance[] = [];
 
   static async create(): Promise<TestPostgres> {
     const serverUrl = inject("postgresUrl");
@@ -33,30 +34,51 @@ export class TestPostgres {
     await asAdministrator(this.#serverUrl, `drop database ${this.#name} with (force)`);
   }
 
-  /** A store as one instance has it; `alone` takes what instances before it had. */
-  async open(policy: DeliveryPolicy, alone: boolean, given: Partial<DatabaseOptions> = {}): Promise<TestInstance> {
-    const owner = { token: null as number | null, hasPeers: !alone };
+  /** The only instance: it takes what those before it had. */
+  async openAlone(policy: DeliveryPolicy, given: Partial<DatabaseOptions> = {}): Promise<TestInstance> {
+    const instance = this.#open(policy, given);
+    const { db, owner } = instance;
+    await evict(db, "true");
+    await join(instance);
+    await db.run("update calls set owner_token = $1 where watched", owner.token);
+    this.#instances = [instance];
+    return instance;
+  }
+
+  /** One more, which has nothing yet. All of them know that they are several. */
+  async openBeside(policy: DeliveryPolicy, given: Partial<DatabaseOptions> = {}): Promise<TestInstance> {
+    const instance = this.#open(policy, given);
+    await join(instance);
+    this.#instances.push(instance);
+    for (const { owner } of this.#instances) owner.hasPeers = true;
+    return instance;
+  }
+
+  /** Takes an instance for dead, from another connection; it keeps its token and does not know. */
+  async evict({ owner, db }: TestInstance): Promise<void> {
+    await evict(db, `token = ${owner.token}`);
+  }
+
+  #open(policy: DeliveryPolicy, given: Partial<DatabaseOptions>): TestInstance {
+    const owner = { token: null as number | null, hasPeers: false };
     const db = new Database({ connectionString: this.url, policy, owner, ...given });
-    if (alone) await evictAll(db);
-    const row = await db.get(
-      "insert into instances (lease_until, version) values (clock_timestamp() + interval '1 hour', 'test') returning token",
-    );
-    owner.token = row?.["token"] as number;
-    if (alone) await db.run("update calls set owner_token = $1 where watched", owner.token);
     return { store: createPostgresStore(db), db, owner };
   }
 }
 
-export type TestInstance = {
-  readonly store: ServiceStore;
-  readonly db: Database;
-  readonly owner: { token: number | null; hasPeers: boolean };
-};
+export type TestInstance = { readonly store: ServiceStore; readonly db: Database; readonly owner: Owner };
+
+async function join({ db, owner }: TestInstance): Promise<void> {
+  const row = await db.get(
+    "insert into instances (lease_until, version) values (clock_timestamp() + interval '1 hour', 'test') returning token",
+  );
+  owner.token = row?.["token"] as number;
+}
 
 /** What becomes of instances that are gone. */
-export async function evictAll(db: Database): Promise<void> {
+async function evict(db: Database, condition: string): Promise<void> {
   await db.transaction(async (tx) => {
-    const gone = await tx.all("delete from instances returning token");
+    const gone = await tx.all(`delete from instances where ${condition} returning token`);
     await freeLeasesOf(
       tx,
       gone.map((row) => row["token"] as number),

@@ -64,9 +64,10 @@ const retryMinMs = 5;
 /** Requests that wait for a connection, at most. */
 const waitingLimit = 10_000;
 
-/** Deadlock, serialization failure, and a unique value somebody else committed a moment ago: the next try sees it. */
-const uniqueViolation = "23505";
-const transientCodes = new Set(["40P01", "40001", uniqueViolation]);
+/** Deadlock and serialization failure. */
+const conflicts = new Set(["40P01", "40001"]);
+/** A unique value that somebody made, a row referred to that somebody deleted a moment ago: the next try sees it. Or a bug. */
+const overtakings = new Set(["23505", "23503"]);
 
 /** Statements get their names here, process-wide: a connection may have been prepared by any transaction. */
 const statementNames = new Map<string, string>();
@@ -130,8 +131,7 @@ export class Database implements Queries {
         const delayMs = retryMinMs * 2 ** tries * (0.5 + Math.random() / 2);
         if (!isTransient(error)) throw error;
         if (tries >= maxTries || performance.now() + delayMs >= deadlineMs)
-          // A value that stays taken is nobody's race but a bug.
-          throw sqlStateOf(error) === uniqueViolation ? error : new StoreUnavailable(messageOf(error), { cause: error });
+          throw overtakings.has(sqlStateOf(error) ?? "") ? error : new StoreUnavailable(messageOf(error), { cause: error });
         await sleep(delayMs);
       }
     }
@@ -334,7 +334,8 @@ function sqlStateOf(error: unknown): string | null {
 }
 
 function isTransient(error: unknown): boolean {
-  return error instanceof TransactionOvertaken || transientCodes.has(sqlStateOf(error) ?? "");
+  const state = sqlStateOf(error) ?? "";
+  return error instanceof TransactionOvertaken || conflicts.has(state) || overtakings.has(state);
 }
 
 /** No answer of the server, or one of class 57P: it is going away. */

@@ -23,7 +23,7 @@ export async function claimDue(db: Database, request: ClaimRequest): Promise<Cla
 }
 
 /** Of this database; any number of ours. */
-const claimLockKey = 7_464_622_226;
+const claimLockKey = 7_464_622_230;
 
 type DueHosts = { readonly hosts: readonly Row[]; readonly nextDueAtMs: number | null };
 

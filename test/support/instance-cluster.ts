@@ -41,6 +41,13 @@ export class InstanceCluster {
   readonly #arrivals: EventEmitter;
 
   static async start(options: ClusterOptions): Promise<InstanceCluster> {
+    const cluster = await InstanceCluster.prepare(options);
+    await Promise.all([...cluster.instances.values()].map((instance) => instance.start(AbortSignal.timeout(60_000))));
+    return cluster;
+  }
+
+  /** Everything but the start of the instances. */
+  static async prepare(options: ClusterOptions): Promise<InstanceCluster> {
     const simulator = await simulatedUpstream({ pollLogSize: 1 });
     const upstream = new ObservedUpstream(simulator);
     const instances = new Map<string, ServiceProcess>();
@@ -81,9 +88,7 @@ export class InstanceCluster {
       },
     });
     onTestFinished(() => receiver.close());
-    const cluster = new InstanceCluster({ simulator, upstream, instances, deliveries, arrivals, receiverUrl: receiver.url });
-    await Promise.all([...instances.values()].map((instance) => instance.start(AbortSignal.timeout(60_000))));
-    return cluster;
+    return new InstanceCluster({ simulator, upstream, instances, deliveries, arrivals, receiverUrl: receiver.url });
   }
 
   private constructor(parts: {

@@ -51,7 +51,9 @@ export class ObservedUpstream {
       const answer = await this.#pool.request({ path, method: "GET", headers: { "x-polyai-auth-token": "any" } });
       const body = await answer.body.text();
       if (answer.statusCode === 200) poll.status = (JSON.parse(body) as { readonly status: string }).status;
-      response.writeHead(answer.statusCode, { "content-type": "application/json", "content-length": Buffer.byteLength(body) });
+      const retryAfter = answer.headers["retry-after"]?.toString();
+      const headers = retryAfter === undefined ? {} : { "retry-after": retryAfter };
+      response.writeHead(answer.statusCode, { ...headers, "content-type": "application/json", "content-length": Buffer.byteLength(body) });
       response.end(body);
       if (!response.destroyed) poll.endedAtMs = Date.now();
     } catch {

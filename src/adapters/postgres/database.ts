@@ -31,6 +31,8 @@ export type DatabaseOptions = {
   readonly limits?: InFlightLimits;
   /** Connections at most. */
   readonly poolSize?: number;
+  /** How long a reader of the feed waits for older transactions to end, so that it sees what was committed before it asked. */
+  readonly feedPatienceMs?: number;
   /** After the commit of a transaction that changed something of these kinds. */
   readonly onChanged?: (kinds: ReadonlySet<ChangeKind>) => void;
   /** How long the commit of each transaction took. */
@@ -39,7 +41,6 @@ export type DatabaseOptions = {
 
 /** Statements, on one connection or on any. Named by their text, so that each connection parses each once. */
 export interface Queries {
-  readonly policy: DeliveryPolicy;
   all(sql: string, ...values: readonly Value[]): Promise<Row[]>;
   get(sql: string, ...values: readonly Value[]): Promise<Row | undefined>;
   /** The number of rows changed. */
@@ -92,6 +93,7 @@ export class Database implements Queries {
   readonly policy: DeliveryPolicy;
   readonly owner: Owner;
   readonly limits: InFlightLimits;
+  readonly feedPatienceMs: number;
   readonly #pool: pg.Pool;
   readonly #onChanged: (kinds: ReadonlySet<ChangeKind>) => void;
   readonly #onCommitted: (durationMs: number) => void;
@@ -101,6 +103,7 @@ export class Database implements Queries {
     this.policy = options.policy;
     this.owner = options.owner;
     this.limits = options.limits ?? { endpointMaxInFlight: 32, hostMaxInFlight: 64 };
+    this.feedPatienceMs = options.feedPatienceMs ?? 1000;
     this.#onChanged = options.onChanged ?? (() => undefined);
     this.#onCommitted = options.onCommitted ?? (() => undefined);
     this.#pool = createPool(options.connectionString, options.poolSize ?? 10);
@@ -154,9 +157,10 @@ export class Database implements Queries {
   }
 
   async #single(sql: string, values: readonly Value[]): Promise<pg.QueryResult<Row>> {
+    const deadlineMs = performance.now() + answerWithinMs;
     const client = await this.#connect();
     try {
-      const result = await client.query<Row>({ ...statementOf(sql, values), ...timeoutBy(performance.now() + answerWithinMs) });
+      const result = await client.query<Row>({ ...statementOf(sql, values), ...timeoutBy(deadlineMs) });
       client.release();
       return result;
     } catch (error) {
@@ -176,9 +180,10 @@ export class Database implements Queries {
       if (tx.changed.size > 0) this.#onChanged(tx.changed);
       return value;
     } catch (error) {
-      const broken = isConnectionError(error) || !(await tx.rollback());
+      const cause = tx.failure ?? error;
+      const broken = isConnectionError(cause) || !(await tx.rollback());
       client.release(broken);
-      throw toStoreError(error);
+      throw toStoreError(cause);
     }
   }
 
@@ -201,6 +206,8 @@ export class Transaction implements Queries {
   readonly changed = new Set<ChangeKind>();
   /** How long the commit took. */
   commitMs = 0;
+  /** Why the first statement that failed did; of those sent behind it, the server only says that they came too late. */
+  failure: unknown;
   #over = false;
   readonly #client: pg.PoolClient;
   readonly #owner: Owner;
@@ -269,7 +276,12 @@ export class Transaction implements Queries {
 
   async #query(statement: pg.QueryConfig): Promise<pg.QueryResult<Row>> {
     if (this.#over) throw new StoreUnavailable("the transaction is over");
-    return this.#client.query<Row>({ ...statement, ...timeoutBy(this.#deadlineMs) });
+    try {
+      return await this.#client.query<Row>({ ...statement, ...timeoutBy(this.#deadlineMs) });
+    } catch (error) {
+      this.failure ??= error;
+      throw error;
+    }
   }
 }
 

@@ -58,7 +58,6 @@ const reads = {
   listRecentEvents,
   listWatchEvents,
   listWatches,
-  readFeed,
   readFigures,
 } satisfies Partial<{ [Name in keyof Port]: (db: Queries, ...args: ArgsOf<Name>) => AnswerOf<Name> }>;
 
@@ -86,8 +85,8 @@ const ownerWrites = {
   releaseCalls,
 } satisfies Partial<{ [Name in keyof Port]: (tx: Transaction, token: number, ...args: ArgsOf<Name>) => AnswerOf<Name> }>;
 
-/** As many transactions as they need. */
-const others = { claimDue, deleteExpired, loadWatchedCalls } satisfies Partial<{
+/** As many statements and transactions as they need. */
+const others = { claimDue, deleteExpired, loadWatchedCalls, readFeed } satisfies Partial<{
   [Name in keyof Port]: (db: Database, ...args: ArgsOf<Name>) => AnswerOf<Name>;
 }>;
 

@@ -1,5 +1,5 @@
 import type { EventView, FeedQuery } from "../../../ports/read-store.ts";
-import type { Queries } from "../database.ts";
+import type { Database } from "../database.ts";
 import { findEvents, firstOrderAt } from "../tables/event-positions.ts";
 import { horizonAfterNewest } from "../tables/feed.ts";
 import { decodePairCursor, encodeCursor } from "../tables/page.ts";
@@ -8,7 +8,7 @@ import { eventViewsOf } from "../tables/views.ts";
 
 /** In the order of the feed, as far as it is complete. The cursor is the last (feed_order, position) that was passed. */
 export async function readFeed(
-  db: Queries,
+  db: Database,
   query: FeedQuery,
 ): Promise<{ readonly data: readonly EventView[]; readonly nextCursor: string }> {
   const { accountId, sinceMs, callSid, types, orTerminal, limit } = query;

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Queries } from "../database.ts";
+import type { Database } from "../database.ts";
 import { integer, integerOrNull } from "./rows.ts";
 
 /*
@@ -27,15 +27,12 @@ export const alignFeed = `
        from (select feed_order from events order by position desc limit 10000) newest) behind
      where behind.n > 0`;
 
-/** How long a reader waits for older transactions to end, so that it sees what was committed before it asked. */
-const patienceMs = 1000;
-
 /**
  * The horizon, above every event of the account that is committed now: the transactions that hide one are nearly over.
  * Where one is not (somebody keeps it open) the horizon as it is; the reader comes again.
  */
-export async function horizonAfterNewest(db: Queries, accountId: string): Promise<number> {
-  const giveUpAtMs = performance.now() + patienceMs;
+export async function horizonAfterNewest(db: Database, accountId: string): Promise<number> {
+  const giveUpAtMs = performance.now() + db.feedPatienceMs;
   const row = await db.get(
     `select ${feedHorizon} as horizon,
        (select e.feed_order from events e where e.account_id = $1 order by e.feed_order desc, e.position desc limit 1) as newest`,

@@ -5,6 +5,7 @@ import { startReceiver } from "../../src/cli/receiver.ts";
 import type { Delivery, ScriptedAnswer } from "../../src/cli/receiver.ts";
 import type { ServiceClient } from "../../src/cli/service-client.ts";
 import type { Simulator } from "../../src/simulator/simulator.ts";
+import { eventually } from "../support/eventually.ts";
 import { bodyOf } from "../support/instance-cluster.ts";
 import { inProcessInstance } from "../support/instance-in-process.ts";
 import { ObservedUpstream } from "../support/observed-upstream.ts";
@@ -55,16 +56,6 @@ async function register(client: ServiceClient, callSid: string, callbackUrl: str
   const answer = await client.post("/v1/watches", { call_sid: callSid, callback_url: callbackUrl });
   expect(answer.statusCode).toBe(201);
   return String(answer.body["id"]);
-}
-
-/** Asks until it is so. */
-async function eventually<T>(ask: () => Promise<T>, isSo: (value: T) => boolean): Promise<T> {
-  for (let tries = 0; ; tries++) {
-    const value = await ask();
-    if (isSo(value)) return value;
-    if (tries >= 150) throw new Error(`still ${JSON.stringify(value).slice(0, 500)}`);
-    await wait(100);
-  }
 }
 
 const sourceOf = async (client: ServiceClient) => {

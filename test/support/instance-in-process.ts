@@ -22,7 +22,7 @@ export async function inProcessInstance({
   databaseUrl,
   upstreamUrl,
   environment = {},
-  overrides,
+  overrides = { leaseTimes: shortLease },
 }: InProcessSetup): Promise<InProcessInstance> {
   const result = readConfig({
     DATABASE_URL: databaseUrl,
@@ -43,7 +43,7 @@ export async function inProcessInstance({
     ...environment,
   });
   if (result.kind === "invalid") throw new Error(result.faults.join("\n"));
-  const service = await createService(result.config, result.secrets, { leaseTimes: shortLease, ...overrides });
+  const service = await createService(result.config, result.secrets, overrides);
   const client = new ServiceClient(new URL(`http://127.0.0.1:${service.apiPort}`), apiKey);
   onTestFinished(async () => {
     await service.stop();

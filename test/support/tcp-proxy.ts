@@ -9,6 +9,8 @@ export class TcpProxy {
   readonly #target: { readonly host: string; readonly port: number };
   readonly #sockets = new Set<Socket>();
   #state: "open" | "stalled" | "cut" = "open";
+  /** Sees what a client sends; called once for each connection. */
+  tap: () => (chunk: Buffer) => void = () => () => undefined;
 
   static async start(target: { readonly host: string; readonly port: number }): Promise<TcpProxy> {
     const proxy = new TcpProxy(target);
@@ -56,6 +58,7 @@ export class TcpProxy {
       return;
     }
     const server = connect(this.#target);
+    client.on("data", this.tap());
     for (const [from, to] of [
       [client, server],
       [server, client],

@@ -9,7 +9,7 @@ import { EnvironmentReader } from "./environment-reader.ts";
 /** What the operator set, checked and typed. Secrets are apart, so that a config can be logged. */
 export type Config = {
   readonly version: string;
-  readonly database: { readonly kind: "sqlite"; readonly path: string };
+  readonly database: { readonly kind: "sqlite"; readonly path: string } | { readonly kind: "postgres" };
   readonly api: { readonly port: number; readonly host: string; readonly publicUrl: string | null };
   readonly metrics: { readonly port: number; readonly host: string };
   /** The source `default`; null: none was given. */
@@ -55,6 +55,8 @@ export type Secrets = {
   readonly apiKey: string | null;
   /** As given: base64 keys, comma-separated; null: one is made in the data folder. */
   readonly encryptionKeys: string | null;
+  /** `postgres://…`, which may hold a password; null with SQLite. */
+  readonly postgresUrl: string | null;
   readonly upstreamCredential: string | null;
 };
 
@@ -76,9 +78,10 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   const intervalMinMs = env.integer("POLL_INTERVAL_MIN_MS", 2000, 10, dayMs);
   const intervalMaxMs = env.integer("POLL_INTERVAL_MAX_MS", Math.max(5000, intervalMinMs), 10, dayMs);
   if (intervalMaxMs < intervalMinMs) env.fault("POLL_INTERVAL_MAX_MS", `must not be below POLL_INTERVAL_MIN_MS (${intervalMinMs})`);
+  const { database, postgresUrl } = readDatabase(env);
   const config: Config = {
     version: readVersion(),
-    database: readDatabase(env),
+    database,
     api: { port: env.integer("PORT", 8080, 0, 65535), host, publicUrl: env.httpUrl("PUBLIC_URL") },
     metrics: { port: env.integer("METRICS_PORT", 9091, 0, 65535), host: env.text("METRICS_HOST") ?? host },
     source,
@@ -118,19 +121,26 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   const apiKey = env.text("RINGBACK_API_KEY");
   if (apiKey !== null && (apiKey.length < apiKeyMinLength || !/^[\x21-\x7e]+$/.test(apiKey)))
     env.fault("RINGBACK_API_KEY", `must be at least ${apiKeyMinLength} visible ASCII characters`);
-  const secrets = { apiKey, encryptionKeys: env.text("RINGBACK_ENCRYPTION_KEY"), upstreamCredential: credential };
+  const encryptionKeys = env.text("RINGBACK_ENCRYPTION_KEY");
+  if (database.kind === "postgres" && encryptionKeys === null)
+    env.fault("RINGBACK_ENCRYPTION_KEY", "is required with Postgres, the same for every instance: 32 bytes in base64");
+  const secrets = { apiKey, encryptionKeys, postgresUrl, upstreamCredential: credential };
   return env.faults.length > 0 ? { kind: "invalid", faults: env.faults } : { kind: "config", config, secrets };
 }
 
 /** Where the data is and what opens it: all that administration needs of the environment. */
-export type StoreConfig = { readonly database: Config["database"]; readonly encryptionKeys: string | null };
+export type StoreConfig = {
+  readonly database: Config["database"];
+  readonly postgresUrl: string | null;
+  readonly encryptionKeys: string | null;
+};
 
 /** Reads these alone, so that a command works in an environment that no service would start in. */
 export function readStoreConfig(
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): { readonly kind: "config"; readonly config: StoreConfig } | { readonly kind: "invalid"; readonly faults: readonly string[] } {
   const env = new EnvironmentReader(environment);
-  const config = { database: readDatabase(env), encryptionKeys: env.text("RINGBACK_ENCRYPTION_KEY") };
+  const config = { ...readDatabase(env), encryptionKeys: env.text("RINGBACK_ENCRYPTION_KEY") };
   return env.faults.length > 0 ? { kind: "invalid", faults: env.faults } : { kind: "config", config };
 }
 
@@ -144,12 +154,14 @@ function readVersion(): string {
   return manifest.version;
 }
 
-function readDatabase(env: EnvironmentReader): Config["database"] {
+function readDatabase(env: EnvironmentReader): { readonly database: Config["database"]; readonly postgresUrl: string | null } {
   const url = env.text("DATABASE_URL") ?? "sqlite:./data/ringback.db";
   // `sqlite://data/x.db` would be a host to some and a path to others.
   const path = /^sqlite:(?:\/\/(?=\/(?!\/)))?((?!\/\/).+)$/.exec(url)?.[1];
-  if (path === undefined) env.fault("DATABASE_URL", "must be sqlite:<path of the database file>");
-  return { kind: "sqlite", path: path ?? "" };
+  if (path !== undefined) return { database: { kind: "sqlite", path }, postgresUrl: null };
+  if (/^postgres(?:ql)?:\/\/./.test(url) && URL.canParse(url)) return { database: { kind: "postgres" }, postgresUrl: url };
+  env.fault("DATABASE_URL", "must be sqlite:<path of the database file> or postgres://<user>:<password>@<host>/<database>");
+  return { database: { kind: "sqlite", path: "" }, postgresUrl: null };
 }
 
 /** All of a kind's variables or none of them: half a source would start and never poll. */

@@ -17,10 +17,11 @@ export type EncryptionKeys = {
 /**
  * The operator's keys, or the one of the data folder, made where there is none and nothing was sealed yet (mode 600, on
  * disk before anything is sealed with it). A database in memory has a key in memory. `keyIdsInUse`: what the database
- * was sealed with.
+ * was sealed with. `databasePath` null: no file, so only given keys count.
  */
-export function loadEncryptionKeys(given: string | null, databasePath: string, keyIdsInUse: readonly string[]): EncryptionKeys {
+export function loadEncryptionKeys(given: string | null, databasePath: string | null, keyIdsInUse: readonly string[]): EncryptionKeys {
   if (given !== null) return parsed(variable, given);
+  if (databasePath === null) throw new StartRefused(`${variable}: is required with Postgres (openssl rand -base64 32 makes one)`);
   if (databasePath === ":memory:") return parsed("a key in memory", generateEncryptionKey());
   const path = keyPathOf(databasePath);
   const [keyId] = keyIdsInUse;

@@ -25,7 +25,7 @@ export type Keyring = {
  */
 export async function openKeyring(
   store: Pick<SealedStore, "readKeyIds" | "ensureHashKey">,
-  { given, databasePath }: { readonly given: string | null; readonly databasePath: string },
+  { given, databasePath }: { readonly given: string | null; readonly databasePath: string | null },
 ): Promise<Keyring> {
   const keyIdsInUse = await store.readKeyIds();
   const { keys, origin } = loadEncryptionKeys(given, databasePath, keyIdsInUse);

@@ -13,17 +13,23 @@ function end(exitCode: number, lines: readonly string[]): never {
 const result = readConfig();
 if (result.kind === "invalid") end(exitRefused, result.faults);
 
-// From the first moment: a signal during the start is obeyed when the start is over.
+// From the first moment: a signal during the start is obeyed when the start is over, or while it waits for the database.
 const stopRequested = Promise.withResolvers<null>();
-process.on("SIGTERM", () => stopRequested.resolve(null)).on("SIGINT", () => stopRequested.resolve(null));
+const stopping = new AbortController();
+const requestStop = (): void => {
+  stopRequested.resolve(null);
+  stopping.abort();
+};
+process.on("SIGTERM", requestStop).on("SIGINT", requestStop);
 
 try {
-  const service = await createService(result.config, result.secrets);
+  const service = await createService(result.config, result.secrets, { signal: stopping.signal });
   const broken = await Promise.race([stopRequested.promise, service.fatal]);
   if (broken !== null) end(exitBroken, [broken.message]);
   await service.stop();
   process.exit(0);
 } catch (error) {
+  if (error === stopping.signal.reason) process.exit(0);
   if (error instanceof StartRefused) end(exitRefused, [error.message]);
   // The database broke while the service started.
   if (error instanceof StoreUnavailable) end(exitBroken, [error.message]);

@@ -1,11 +1,10 @@
 import { createLogger } from "./adapters/telemetry/logger.ts";
 import { createMetrics } from "./adapters/telemetry/metrics.ts";
-import { openSqliteStore } from "./adapters/sqlite/store.ts";
-import { systemClock } from "./adapters/clock.ts";
 import { WebhookAddressGuard } from "./adapters/webhook/address-guard.ts";
 import { createWebhookSender } from "./adapters/webhook/sender.ts";
 import type { Config, Secrets } from "./config.ts";
 import { StartRefused } from "./domain/errors.ts";
+import type { SourceHealth } from "./domain/source.ts";
 import type { DeliveryPolicy } from "./domain/retry-policy.ts";
 import { AccountAdministration } from "./engine/account-administration.ts";
 import { Authentication } from "./engine/authentication.ts";
@@ -14,9 +13,12 @@ import { DeliveryGates } from "./engine/delivery-gates.ts";
 import { Dispatcher } from "./engine/dispatcher.ts";
 import { EndpointAdministration } from "./engine/endpoint-administration.ts";
 import { Idempotency } from "./engine/idempotency.ts";
+import { leaseTimes } from "./engine/lease.ts";
+import type { LeaseTimes } from "./engine/lease.ts";
 import { LiveState } from "./engine/live-state.ts";
 import { ManualDelivery } from "./engine/manual-delivery.ts";
 import { Notifier } from "./engine/notifier.ts";
+import { Ownership } from "./engine/ownership.ts";
 import { Poller } from "./engine/poller.ts";
 import { Registrar } from "./engine/registrar.ts";
 import { SourceDirectory } from "./engine/source-directory.ts";
@@ -26,8 +28,10 @@ import { createApp } from "./http/app.ts";
 import { createMetricsApp } from "./http/metrics.ts";
 import { listen } from "./http/server.ts";
 import type { Listening } from "./http/server.ts";
+import { answerWaiting } from "./http/waiting.ts";
 import { openKeyring } from "./keyring.ts";
 import type { Keyring } from "./keyring.ts";
+import { LastFigures, openStore, untilReachable } from "./open-store.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { ServiceStore } from "./ports/service-store.ts";
 import type { Logger } from "./ports/telemetry.ts";
@@ -45,7 +49,14 @@ export type Service = AsyncDisposable & {
 };
 
 /** What tests put in place of the machine's. */
-export type ServiceOverrides = { readonly clock?: Clock; readonly random?: () => number; readonly logger?: Logger };
+export type ServiceOverrides = {
+  readonly clock?: Clock;
+  readonly random?: () => number;
+  readonly logger?: Logger;
+  readonly leaseTimes?: LeaseTimes;
+  /** Ends the wait for a database that is away; then `createService` rejects with its reason. */
+  readonly signal?: AbortSignal;
+};
 
 /** Of the grace, kept for what comes after the last answer: giving leases back and closing the store. */
 const closingShareOfGrace = 0.1;
@@ -55,19 +66,32 @@ const saturatedRetryMs = 60_000;
 /** Puts the parts together and starts them; rejects with `StartRefused` when something must be changed first. */
 export async function createService(config: Config, secrets: Secrets, overrides: ServiceOverrides = {}): Promise<Service> {
   await using stack = new AsyncDisposableStack();
-  const clock = overrides.clock ?? systemClock;
   const random = overrides.random ?? Math.random;
   const logger = overrides.logger ?? createLogger(config.logLevel);
   const policy = deliveryPolicyOf(config);
-  const storeOptions = { path: config.database.path, policy, onCommitted: (durationMs: number) => metrics.committed(durationMs) };
-  const store = await setBy("DATABASE_URL", openSqliteStore(storeOptions));
-  stack.defer(() => store.close());
+  const signal = overrides.signal ?? new AbortController().signal;
+  const times = overrides.leaseTimes ?? leaseTimes;
+  const isShared = config.database.kind === "postgres";
+  const attemptMaxMs = times.leaseMs - times.beyondAttemptMs;
+  if (isShared && config.delivery.timeoutMs > attemptMaxMs)
+    throw new StartRefused(`DELIVERY_TIMEOUT_MS: must be at most ${attemptMaxMs} with Postgres, within the lease of an instance`);
+  // A database that others share is waited for; meanwhile the process says that it lives.
+  let answer: (request: Request) => Response | Promise<Response> = answerWaiting;
+  const waiting = isShared ? await setBy("PORT, HOST", listen({ fetch: (request) => answer(request) }, config.api)) : null;
+  stack.defer(() => waiting?.close(0));
+  const onCommitted = (durationMs: number) => metrics.committed(durationMs);
+  const opening = openStore({ config, secrets, policy, logger, clock: overrides.clock ?? null, signal, onCommitted });
+  const opened = await setBy("DATABASE_URL", opening);
+  const { store, shared, clock } = opened;
+  stack.defer(() => opened.close());
+  const figures = new LastFigures(store);
   const metrics = createMetrics(config.version, async () => ({
-    store: await store.readFigures(),
+    store: await figures.read(),
     oldestDuePollMs: poller.oldestDueMs(),
     nowMs: clock.nowMs(),
   }));
-  const { secretBox, hashApiKey } = await prepareAccounts(store, config, secrets, clock);
+  const prepare = () => prepareAccounts(store, config, secrets, clock);
+  const { secretBox, hashApiKey } = await (shared === null ? prepare() : untilReachable(prepare, signal));
 
   const ownPorts: number[] = [];
   const guard = new WebhookAddressGuard({ ...config.callbacks, publicUrl: config.api.publicUrl, ownPorts: () => ownPorts });
@@ -79,6 +103,8 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   const { delivery } = config;
   const gates = new DeliveryGates({ clock, ...delivery });
   const composer = new WebhookComposer({ secretBox, accounts: store, publicUrl: config.api.publicUrl, version: config.version });
+  const mayStart = () => ownership?.mayStart() ?? true;
+  const sharing = shared === null ? {} : { mayStart };
   const dispatcher: Dispatcher = new Dispatcher({
     store,
     sender,
@@ -93,6 +119,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
       for (const callId of callIds) poller.rewatch(callId, null);
     },
     notify: (notices) => notifier.publish(notices),
+    ...sharing,
     random,
   });
   const poller: Poller = new Poller({
@@ -104,30 +131,70 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     random,
     dispatch: (jobs) => dispatcher.accept(jobs),
     notify: (notices) => notifier.publish(notices),
-    onSourceChange: ({ name, state, reason }, change) => {
-      const event = { type: `source.${change}` as const, sourceName: name, state, reason, nowMs: clock.nowMs() };
-      store.publishSourceEvent(event).then(
-        ({ jobs, notices }) => {
-          dispatcher.accept(jobs);
-          notifier.publish(notices);
-        },
-        (error: unknown) => logger.warn({ source: name, error: String(error) }, "source.event_failed"),
-      );
-    },
+    onSourceChange: (health, change) => (ownership === null ? tellHooks(health, change) : ownership.announce(health, change)),
+    ...sharing,
+    ...(shared === null ? {} : { outlivesStore: true, onShared: (name, part) => ownership?.shared(name, part) }),
   });
+  const tellHooks = ({ name, state, reason }: SourceHealth, change: "suspended" | "resumed"): void => {
+    const event = { type: `source.${change}` as const, sourceName: name, state, reason, nowMs: clock.nowMs() };
+    store.publishSourceEvent(event).then(
+      ({ jobs, notices }) => {
+        dispatcher.accept(jobs);
+        notifier.publish(notices);
+      },
+      (error: unknown) => logger.warn({ source: name, error: String(error) }, "source.event_failed"),
+    );
+  };
+  const ownership: Ownership | null =
+    shared === null
+      ? null
+      : new Ownership({
+          store: shared.ownership,
+          releaseDeliveries: (leases) => store.releaseDeliveries(leases),
+          clock,
+          logger,
+          version: config.version,
+          times,
+          poller,
+          dispatcher,
+          gates,
+          notifier,
+          onInstances: (count) => metrics.instances(count),
+          onSourceChange: tellHooks,
+        });
 
   stack.defer(() => poller.closeSources());
   const directory = new SourceDirectory({ store, secretBox, logger, poller, ...sources });
 
-  const supervisor = new Supervisor({ clock, logger, metrics, onClockSetBack: (deltaMs) => store.shiftSchedule(deltaMs) });
+  const supervisor = new Supervisor({
+    clock,
+    logger,
+    metrics,
+    // It is the database's clock where several see it: one of them acts.
+    onClockSetBack: async (deltaMs) => (ownership?.isEldest === false ? undefined : store.shiftSchedule(deltaMs)),
+  });
   const cleaner = new Cleaner({ store, clock, logger, retentionDays: config.retentionDays });
   supervisor.add({ name: "poller", everyMs: poller.tickEveryMs, tick: () => poller.tick() });
-  supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.tick() });
+  if (ownership === null) supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.tick() });
+  else {
+    // The sweep says when a delivery is due.
+    supervisor.add({ name: "heartbeat", everyMs: ownership.heartbeatEveryMs, tick: () => ownership.heartbeat() });
+    supervisor.add({ name: "sweep", everyMs: ownership.sweepEveryMs, tick: () => ownership.sweep() });
+  }
   supervisor.add({ name: "sources", everyMs: directory.tickEveryMs, tick: () => directory.tick() });
   supervisor.add({ name: "cleaner", everyMs: cleaner.tickEveryMs, tick: () => cleaner.tick() });
 
   let stopping = false;
-  const live = new LiveState({ poller, notifier, supervisor, store, sources: sources.registrable, isStopping: () => stopping });
+  const isStoreReachable = () => ownership?.isStoreReachable ?? true;
+  const live = new LiveState({
+    poller,
+    notifier,
+    supervisor,
+    store,
+    sources: sources.registrable,
+    isStopping: () => stopping,
+    isStoreReachable,
+  });
   const idempotency = new Idempotency({ store, secretBox, clock });
   const registration = new Registrar({
     store,
@@ -151,8 +218,14 @@ export async function createService(config: Config, secrets: Secrets, overrides:
       cancelEndpoint: (endpointId) => dispatcher.cancelEndpoint(endpointId),
     },
   });
-  await directory.refresh();
-  await poller.start();
+  await (shared === null ? directory.refresh() : untilReachable(() => directory.refresh(), signal));
+  if (ownership === null || shared === null) await poller.start();
+  else {
+    opened.onTrouble = () => ownership.noteTrouble();
+    shared.onFenced(() => ownership.rejoin());
+    shared.listen((what) => ownership.hear(what));
+    await ownership.start();
+  }
   const app = createApp({
     registration,
     endpointAdministration: new EndpointAdministration({ store, idempotency, secretBox, clock, consumers: dispatcher }),
@@ -168,7 +241,8 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     endpointMaxInFlight: config.delivery.endpointMaxInFlight,
     version: config.version,
   });
-  const api = await setBy("PORT, HOST", listen(app, config.api));
+  answer = (request) => app.fetch(request);
+  const api = waiting ?? (await setBy("PORT, HOST", listen(app, config.api)));
   stack.defer(() => api.close(0));
   const metricsServer =
     config.metrics.port === 0
@@ -196,7 +270,9 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     const graceMs = config.shutdownGraceMs - Math.min(config.shutdownGraceMs * closingShareOfGrace, maxClosingMs);
     notifier.stop();
     cleaner.stop();
+    ownership?.drain();
     await Promise.all([api.close(graceMs), supervisor.stop(graceMs), poller.stop(graceMs), dispatcher.stop(graceMs)]);
+    await ownership?.stop();
     await resources.disposeAsync();
     logger.info({}, "service.stopped");
   };
@@ -220,7 +296,8 @@ function setBy<T>(names: string, starting: Promise<T>): Promise<T> {
 async function prepareAccounts(store: ServiceStore, config: Config, secrets: Secrets, clock: Clock): Promise<Keyring> {
   if (secrets.apiKey === null && (await store.findOldestAccount()) === null)
     throw new StartRefused("there is no account: set RINGBACK_API_KEY, or make one with `npm run ringback -- account create <name>`");
-  const keyring = await openKeyring(store, { given: secrets.encryptionKeys, databasePath: config.database.path });
+  const databasePath = config.database.kind === "sqlite" ? config.database.path : null;
+  const keyring = await openKeyring(store, { given: secrets.encryptionKeys, databasePath });
   await store.noteServerKeys(keyring.secretBox.keyIds);
   if (secrets.apiKey !== null) await new AccountAdministration({ store, clock, ...keyring }).ensureDefaultAccount(secrets.apiKey);
   return keyring;

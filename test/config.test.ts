@@ -31,11 +31,28 @@ test("an empty environment gives the documented defaults", () => {
       logLevel: "info",
       shutdownGraceMs: 20_000,
     },
-    secrets: { apiKey: null, encryptionKeys: null, upstreamCredential: null },
+    secrets: { apiKey: null, encryptionKeys: null, postgresUrl: null, upstreamCredential: null },
   });
   if (result.kind !== "config") return;
   expect(result.config.delivery.scheduleMs).toEqual([0, 5e3, 3e5, 18e5, 72e5, 18e6, 36e6, 504e5, 72e6, 864e5]);
   expect([...result.config.delivery.hostRateLimits]).toEqual([["hooks.zapier.com", 25]]);
+});
+
+const encryptionKey = Buffer.alloc(32, 1).toString("base64");
+
+test.each(["postgres://ringback:hunter2@db.internal:5433/ringback?sslmode=require", "postgresql:///ringback"])(
+  "Postgres is asked for by its URL, which is a secret (%s)",
+  (postgresUrl) => {
+    const result = readConfig({ DATABASE_URL: postgresUrl, RINGBACK_ENCRYPTION_KEY: encryptionKey });
+    expect(result).toMatchObject({ kind: "config", config: { database: { kind: "postgres" } }, secrets: { postgresUrl } });
+    expect(JSON.stringify(result.kind === "config" ? result.config : null)).not.toContain("hunter2");
+  },
+);
+
+test("Postgres needs an encryption key: no instance can make one for the others", () => {
+  expect(faultsOf({ DATABASE_URL: "postgres://localhost/ringback" })).toEqual([
+    "RINGBACK_ENCRYPTION_KEY: is required with Postgres, the same for every instance: 32 bytes in base64",
+  ]);
 });
 
 test.each([
@@ -48,6 +65,8 @@ test.each([
   ["DATABASE_URL", "sqlite:"],
   ["DATABASE_URL", "sqlite://data/ringback.db"],
   ["DATABASE_URL", "sqlite:////data/ringback.db"],
+  ["DATABASE_URL", "postgres://"],
+  ["DATABASE_URL", "postgres:ringback"],
   ["RINGBACK_API_KEY", "too-short"],
   ["RINGBACK_API_KEY", "with a space inside of the key"],
   ["POLYAI_KIND", "twilio"],

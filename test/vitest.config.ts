@@ -7,6 +7,7 @@ export default defineConfig({
     testTimeout: 20_000,
     hookTimeout: 30_000,
     pool: "forks",
+    globalSetup: ["test/support/postgres-server.ts"],
     // Every SQLite store starts a thread that loads its modules: half the time with what the one before compiled.
     env: { NODE_COMPILE_CACHE: new URL("../node_modules/.cache/node-compile", import.meta.url).pathname },
     // A test that hides a timer or a socket keeps its worker alive: say so instead of killing it.

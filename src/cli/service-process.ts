@@ -28,6 +28,7 @@ export class ServiceProcess implements AsyncDisposable {
   readonly client: ServiceClient;
   readonly #environment: Readonly<Record<string, string>>;
   readonly #onOutput: (text: string) => void;
+  readonly #program: readonly string[];
   #child: ChildProcess | null = null;
   #log = "";
 
@@ -40,6 +41,8 @@ export class ServiceProcess implements AsyncDisposable {
       readonly environment: Readonly<Record<string, string>>;
       /** Sees everything it writes. */
       readonly onOutput?: (text: string) => void;
+      /** In place of `src/main.ts`: a program that ends up as the same service, and its arguments. */
+      readonly program?: readonly string[];
     },
   ) {
     this.name = name;
@@ -47,6 +50,7 @@ export class ServiceProcess implements AsyncDisposable {
     this.client = new ServiceClient(new URL(this.url), options.key);
     this.#environment = { RINGBACK_API_KEY: options.key, ...options.environment, PORT: String(options.port), HOST: "127.0.0.1" };
     this.#onOutput = options.onOutput ?? (() => undefined);
+    this.#program = options.program ?? ["src/main.ts"];
   }
 
   /** Of the process started last; 0 before the first. */
@@ -54,9 +58,14 @@ export class ServiceProcess implements AsyncDisposable {
     return this.#child?.pid ?? 0;
   }
 
+  /** The end of what it wrote. */
+  get log(): string {
+    return this.#log;
+  }
+
   /** Starts it and resolves when it is ready. Rejects, with the end of its log, when it ends or is not ready in time. */
   async start(signal: AbortSignal): Promise<void> {
-    const child = spawn(process.execPath, ["--import", "./src/runtime-check.mjs", "src/main.ts"], {
+    const child = spawn(process.execPath, ["--import", "./src/runtime-check.mjs", ...this.#program], {
       cwd: root,
       env: { ...this.#environment },
       stdio: ["ignore", "pipe", "pipe"],

@@ -16,6 +16,17 @@ export class StoreUnavailable extends RingbackError {
   }
 }
 
+/**
+ * This instance was taken for dead and others go on with what it held. Nothing was written; after it has joined anew the
+ * same may be asked again.
+ */
+export class InstanceFenced extends StoreUnavailable {
+  constructor() {
+    super("this instance was taken for dead: others go on with what it held");
+    this.name = "InstanceFenced";
+  }
+}
+
 /** The queue to the store is full: try again in a second; nothing has changed. */
 export class StoreOverloaded extends RingbackError {
   constructor() {

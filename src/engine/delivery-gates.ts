@@ -46,6 +46,7 @@ export class DeliveryGates {
   #inFlight = 0;
   #failing = 0;
   #held = 0;
+  #instances = 1;
 
   constructor(options: DeliveryGatesOptions) {
     this.#options = options;
@@ -60,6 +61,14 @@ export class DeliveryGates {
   /** No exchange with anybody may start; for failing endpoints: none with any of those. */
   isFull(failing: boolean): boolean {
     return this.#inFlight >= this.#options.maxInFlight || (failing && this.#failing >= this.#maxFailing);
+  }
+
+  /** So many instances send: each may have its part of every rate. */
+  setInstances(count: number): void {
+    if (count === this.#instances) return;
+    this.#instances = count;
+    const nowMs = this.#options.clock.monotonicMs();
+    for (const [host, rate] of this.#hostRates) rate.setRate((this.#options.hostRateLimits.get(host) ?? Infinity) / count, nowMs);
   }
 
   /** Lets an exchange start if every limit allows it. `manual` ones are counted but never refused. */
@@ -147,7 +156,7 @@ export class DeliveryGates {
     gate.usedAtMonotonicMs = nowMs;
     gate.failing = isFailing(target);
     gate.limit.setMax(maxInFlight);
-    const ratePerSecond = target.maxPerSecond;
+    const ratePerSecond = target.maxPerSecond === null ? null : target.maxPerSecond / this.#instances;
     if (ratePerSecond === null) gate.rate = null;
     else if (gate.rate === null) gate.rate = new TokenBucket(ratePerSecond, nowMs);
     else if (gate.rate.ratePerSecond !== ratePerSecond) gate.rate.setRate(ratePerSecond, nowMs);

@@ -31,6 +31,8 @@ export type DispatcherOptions = {
   /** Calls nobody watches any more, after a 410. */
   readonly onUnwatched: (callIds: readonly string[]) => void;
   readonly notify: (notices: readonly Notice[]) => void;
+  /** Whether this instance may begin work now; `resume` says when it may again. */
+  readonly mayStart?: () => boolean;
   readonly random?: () => number;
 };
 
@@ -133,6 +135,26 @@ export class Dispatcher {
     this.wake();
   }
 
+  /** They were settled behind our back: no attempt of theirs starts any more. */
+  dropSettled(deliveryIds: ReadonlySet<string>): void {
+    this.#drop((job) => deliveryIds.has(job.deliveryId));
+  }
+
+  /** Our leases are nobody's any more: what waits in memory is somebody else's to send. What is on the wire is recorded if it can be. */
+  forgetHeld(): void {
+    this.#held.takeWhere(() => true);
+  }
+
+  /** Starts what waited until this instance may begin work again. */
+  resume(): void {
+    this.accept(this.#held.takeWhere(() => true));
+  }
+
+  /** The leases that are in this process's hands. */
+  leaseTokens(): ReadonlySet<number> {
+    return new Set([...this.#running, ...this.#held.all()].map((job) => job.leaseToken));
+  }
+
   /** Something may be due: look now. */
   wake(): void {
     if (this.#state !== "running") return;
@@ -145,7 +167,7 @@ export class Dispatcher {
 
   /** Sends what waits and may go, then claims and sends what is due, until nothing more is or there is no room. */
   async tick(): Promise<void> {
-    if (this.#isClaiming || this.#state !== "running") return;
+    if (this.#isClaiming || this.#state !== "running" || !this.#mayBegin()) return;
     this.#isClaiming = true;
     this.#claims = this.#claimAll();
     await this.#claims;
@@ -226,7 +248,7 @@ export class Dispatcher {
   #admit(job: SendJob): boolean {
     if (!this.#mayStart(job)) return false;
     // Nobody overtakes who waits for the same endpoint.
-    return (this.#held.countFor(job.target.id) === 0 && this.#start(job)) || this.#held.add(job);
+    return (this.#held.countFor(job.target.id) === 0 && this.#mayBegin() && this.#start(job)) || this.#held.add(job);
   }
 
   /** Sends it if the gates let it in. If it is a rate that keeps it out, its next token wakes us. */
@@ -239,6 +261,10 @@ export class Dispatcher {
       if (tokenInMs > 0) this.#wakeWithin(tokenInMs);
     }
     return pass !== null;
+  }
+
+  #mayBegin(): boolean {
+    return this.#options.mayStart?.() ?? true;
   }
 
   async #send(job: SendJob, pass: Pass): Promise<Attempt | null> {
@@ -308,7 +334,7 @@ export class Dispatcher {
   }
 
   #sendHeld(hostKey: string | null, failing: boolean): boolean {
-    const isFull = () => this.#state !== "running" || this.#options.gates.isFull(failing);
+    const isFull = () => this.#state !== "running" || !this.#mayBegin() || this.#options.gates.isFull(failing);
     return this.#held.start(hostKey, isFull, (job) => this.#start(job));
   }
 

@@ -48,6 +48,10 @@ export class HeldJobs {
     return startedAny;
   }
 
+  *all(): Generator<SendJob> {
+    for (const jobs of this.#byEndpoint.values()) yield* jobs;
+  }
+
   /** Takes out every job that matches; with an `endpointId`, of those of this endpoint. */
   takeWhere(matches: (job: SendJob) => boolean, endpointId: string | null = null): readonly SendJob[] {
     const sets = endpointId === null ? [...this.#byEndpoint.values()] : [this.#byEndpoint.get(endpointId) ?? new Set<SendJob>()];

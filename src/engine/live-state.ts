@@ -14,6 +14,8 @@ export type LiveStateOptions = {
   readonly store: Pick<StoreLifecycle, "checkWritable">;
   readonly sources: ReadonlyMap<string, RegistrableSource>;
   readonly isStopping: () => boolean;
+  /** False while a database that others share cannot be reached: nobody need ask it to know. */
+  readonly isStoreReachable?: () => boolean;
 };
 
 const degradedIntervalMs = 60_000;
@@ -48,6 +50,7 @@ export class LiveState implements LiveStatePort {
     if (this.#options.isStopping()) return { notReady: "the service is stopping", degraded };
     const silent = this.#options.supervisor.silentLoops();
     if (silent.length > 0) return { notReady: `not ticking: ${silent.join(", ")}`, degraded };
+    if (this.#options.isStoreReachable?.() === false) return { notReady: "the store cannot be reached", degraded };
     try {
       await this.#options.store.checkWritable();
       return { notReady: null, degraded };

@@ -2,6 +2,7 @@ import type { Notice } from "../ports/call-store.ts";
 import type { Clock } from "../ports/clock.ts";
 
 const maxWaiters = 20_000;
+const maxAsked = 5000;
 
 /**
  * Wakes requests that wait for a watch's next transition or an account's next event. Bounded: a waiter too many is
@@ -15,6 +16,15 @@ export class Notifier {
 
   constructor(clock: Clock) {
     this.#clock = clock;
+  }
+
+  get hasWaiters(): boolean {
+    return this.#count > 0;
+  }
+
+  /** What somebody waits for, of one kind of id; no more than a statement takes. */
+  waitedFor(prefix: string): readonly string[] {
+    return [...this.#waiters.keys()].filter((key) => key.startsWith(prefix)).slice(0, maxAsked);
   }
 
   publish(notices: readonly Notice[]): void {

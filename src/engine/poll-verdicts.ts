@@ -1,14 +1,15 @@
 import { decideAfterPoll } from "../domain/poll-decision.ts";
 import type { PollDecision } from "../domain/poll-decision.ts";
 import type { Observation } from "../domain/call.ts";
-import type { CallCommit, CallStore, Notice } from "../ports/call-store.ts";
+import { StoreOverloaded, StoreUnavailable } from "../domain/errors.ts";
+import type { CallCommit, CallCommitResult, CallStore, Notice } from "../ports/call-store.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { SendJob } from "../ports/send-job.ts";
 import type { Logger, Metrics } from "../ports/telemetry.ts";
 import type { PolledCall } from "./polled-call.ts";
 import type { PolledCalls } from "./polled-calls.ts";
 import type { PolledSource } from "./polled-source.ts";
-import type { SourceChange } from "./source-gate.ts";
+import type { SourceChange } from "./source-suspension.ts";
 
 export type PollVerdictsOptions = {
   readonly store: CallStore;
@@ -18,12 +19,19 @@ export type PollVerdictsOptions = {
   /** Webhooks of a commit, leased. */
   readonly dispatch: (jobs: readonly SendJob[]) => void;
   readonly notify: (notices: readonly Notice[]) => void;
+  /**
+   * The store may go away and come back while the process lives: what was observed is kept until it is written, and the
+   * call is polled again only then. Without it the process does not outlive its store.
+   */
+  readonly outlivesStore?: boolean;
 };
 
 type Finding = Omit<CallCommit, "callId" | "expectedVersion">;
 
 /** Beyond it no poll starts; those on the wire then may still add theirs. */
 const maxCommitsInFlight = 1000;
+const commitRetryMinMs = 100;
+const commitRetryMaxMs = 2000;
 
 /**
  * What an answer means for a call, and its commit. Memory changes after the commit, never before, and nothing leaves the
@@ -35,6 +43,7 @@ export class PollVerdicts {
   readonly #random: () => number;
   readonly #announce: (source: PolledSource, change: SourceChange) => void;
   #commitsInFlight = 0;
+  #isStopped = false;
 
   constructor(
     options: PollVerdictsOptions,
@@ -46,6 +55,11 @@ export class PollVerdicts {
     this.#calls = calls;
     this.#random = random;
     this.#announce = announce;
+  }
+
+  /** What is not written by then is forgotten: the next owner of the call sees it again. */
+  stop(): void {
+    this.#isStopped = true;
   }
 
   get hasRoom(): boolean {
@@ -90,10 +104,10 @@ export class PollVerdicts {
 
   /** False: the store refused or is away, and nothing has changed. */
   async #commit(call: PolledCall, finding: Finding): Promise<boolean> {
-    const { store, metrics, logger, dispatch, notify } = this.#options;
+    const { metrics, logger, dispatch, notify } = this.#options;
     this.#commitsInFlight += 1;
     try {
-      const result = await store.commitCall({ callId: call.callId, expectedVersion: call.version, ...finding });
+      const result = await this.#commitUntilItSticks(call, { callId: call.callId, expectedVersion: call.version, ...finding });
       if (result.call === null) this.#calls.remove(call);
       else call.merge(result.call);
       if (result.kind === "stale") return true;
@@ -106,6 +120,21 @@ export class PollVerdicts {
       return false;
     } finally {
       this.#commitsInFlight -= 1;
+    }
+  }
+
+  async #commitUntilItSticks(call: PolledCall, commit: CallCommit): Promise<CallCommitResult> {
+    const { store, clock, outlivesStore = false } = this.#options;
+    for (let retryMs = commitRetryMinMs; ; retryMs = Math.min(retryMs * 2, commitRetryMaxMs)) {
+      try {
+        return await store.commitCall(commit);
+      } catch (error) {
+        const isPassing = error instanceof StoreUnavailable || error instanceof StoreOverloaded;
+        if (!outlivesStore || !isPassing || call.isDropped || this.#isStopped) throw error;
+        const { promise, resolve } = Promise.withResolvers<void>();
+        clock.setTimer(retryMs, resolve);
+        await promise;
+      }
     }
   }
 

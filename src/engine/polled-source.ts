@@ -16,7 +16,15 @@ export type SourceSetup = {
   readonly intervalMaxMs: number;
 };
 
-type Surroundings = { readonly clock: Clock; readonly logger: Logger; readonly metrics: Metrics };
+/** What of a source holds for all instances. */
+export type SharedPart = "suspension" | "throttle";
+
+type Surroundings = {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly onShared?: (sourceName: string, part: SharedPart) => void;
+};
 
 /** One source as the poller runs it. */
 export class PolledSource {
@@ -57,7 +65,7 @@ export class PolledSource {
     const before = this.#gate;
     const replaced = this.#setup.callSource;
     this.#setup = setup;
-    this.#gate = this.#createGate(setup);
+    this.#gate = this.#createGate(setup, before.grantPerSecond);
     this.clockSkewMs = null;
     for (const call of calls) {
       before.queue.remove(call);
@@ -89,8 +97,12 @@ export class PolledSource {
     await this.#setup.callSource.close();
   }
 
-  #createGate({ source, intervalMinMs, intervalMaxMs, policy }: SourceSetup): SourceGate<PolledCall> {
-    return new SourceGate({ source, clock: this.#surroundings.clock, intervalMinMs, intervalMaxMs, witnessMs: policy.witnessMs });
+  /** A source that others poll too is polled when its rate has been divided. */
+  #createGate({ source, intervalMinMs, intervalMaxMs, policy }: SourceSetup, grantPerSecond = 0): SourceGate<PolledCall> {
+    const { clock, onShared } = this.#surroundings;
+    const { witnessMs } = policy;
+    const sharing = onShared === undefined ? {} : { grantPerSecond, onShared: (part: SharedPart) => onShared(source.name, part) };
+    return new SourceGate({ source, clock, intervalMinMs, intervalMaxMs, witnessMs, ...sharing });
   }
 
   #noteClock(upstreamDateMs: number): void {

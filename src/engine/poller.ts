@@ -2,25 +2,30 @@ import { forgetDenials, freshPollMemory } from "../domain/poll-decision.ts";
 import type { SourceHealth } from "../domain/source.ts";
 import type { LiveState } from "../ports/bridge.ts";
 import type { WatchedCall } from "../ports/call-store.ts";
+import { CallRoster } from "./call-roster.ts";
 import type { PolledCall } from "./polled-call.ts";
 import { PolledCalls } from "./polled-calls.ts";
 import { PolledSource } from "./polled-source.ts";
-import type { SourceSetup } from "./polled-source.ts";
+import type { SharedPart, SourceSetup } from "./polled-source.ts";
 import { PolledSources } from "./polled-sources.ts";
 import { PollSchedule } from "./poll-schedule.ts";
 import { PollVerdicts } from "./poll-verdicts.ts";
 import type { PollVerdictsOptions } from "./poll-verdicts.ts";
-import type { SourceChange } from "./source-gate.ts";
+import type { SharedGate } from "./source-gate.ts";
+import type { SourceChange } from "./source-suspension.ts";
 
 export type PollerOptions = PollVerdictsOptions & {
   readonly sources: readonly SourceSetup[];
   /** A source was suspended or goes on. */
   readonly onSourceChange: (health: SourceHealth, change: "suspended" | "resumed") => void;
+  /** A gate learnt what holds for all instances. Set: each source is polled within a grant, which is nothing at first. */
+  readonly onShared?: (sourceName: string, part: SharedPart) => void;
+  /** Whether this instance may begin work now; what waits is looked at again with the next tick. */
+  readonly mayStart?: () => boolean;
   /** 0 to 1. */
   readonly random?: () => number;
 };
 
-const loadPageSize = 1000;
 /** An ending by deadline waits so long for a source that cannot be polled. */
 const maxDeadlineWaitMs = 2 * 60 * 60 * 1000;
 
@@ -39,6 +44,7 @@ export class Poller {
   readonly #calls: PolledCalls;
   readonly #schedule: PollSchedule<PolledCall>;
   readonly #verdicts: PollVerdicts;
+  readonly #roster: CallRoster;
   /** Polls and commits under way. */
   #busy = 0;
   #waitsForCommits = false;
@@ -54,6 +60,18 @@ export class Poller {
     this.#calls = new PolledCalls(clock);
     this.#schedule = new PollSchedule(clock, (calls) => this.#enqueue(calls));
     this.#verdicts = new PollVerdicts(options, this.#calls, random, (source, change) => this.#announce(source, change));
+    this.#roster = new CallRoster({
+      ...options,
+      calls: this.#calls,
+      sourceOf: (call) => this.#sources.of(call),
+      random,
+      pollNow: (call) => this.#pollNow(call),
+      schedule: (call, delayMs) => this.#scheduleNext(call, delayMs),
+      unschedule: (call) => {
+        this.#schedule.remove(call);
+        call.source.gate.queue.remove(call);
+      },
+    });
   }
 
   /** How often `tick` wants to be called at least. */
@@ -63,9 +81,9 @@ export class Poller {
     return this.#calls.size;
   }
 
-  /** Takes up every watched call of the store; each is polled within its interval. */
-  async start(): Promise<void> {
-    await this.#takeUp(() => true);
+  /** Takes up every watched call of the store that is this process's; each is polled within its interval. */
+  start(): Promise<void> {
+    return this.#roster.takeUp(() => true);
   }
 
   /** One more source; calls that were registered before this process knew it are polled after `takeUpAwaiting`. */
@@ -77,7 +95,7 @@ export class Poller {
   async takeUpAwaiting(): Promise<void> {
     const names = this.#sources.awaitedAndKnown();
     if (names.size === 0) return;
-    await this.#takeUp((call) => names.has(call.sourceName));
+    await this.#roster.takeUp((call) => names.has(call.sourceName));
     this.#sources.takenUp(names);
   }
 
@@ -108,27 +126,33 @@ export class Poller {
   /** After a registration's commit: a call not polled so far is polled at once, as is one whose new watch is to be told. */
   watch(call: WatchedCall): void {
     this.#calls.followWallClock();
-    const known = this.#calls.get(call.callId);
-    if (known === undefined) {
-      const added = this.#add(call);
-      if (added !== null) this.#pollNow(added);
-      return;
-    }
-    known.mergeNewer(call);
-    if (known.isBusy || known.isQueued) return;
+    const known = this.#roster.watch(call);
+    if (known === null || known.isBusy || known.isQueued) return;
     if (known.untold || known.status === null) this.#pollNow(known);
     else this.#scheduleNext(known, known.dueAtMonotonicMs - this.#options.clock.monotonicMs());
   }
 
   /** What is left to watch of a call; null: nothing. */
   rewatch(callId: string, call: WatchedCall | null): void {
-    const known = this.#calls.get(callId);
-    if (known === undefined) return;
-    if (call !== null) known.mergeNewer(call);
-    else {
-      this.#schedule.remove(known);
-      this.#calls.remove(known);
-    }
+    this.#roster.rewatch(callId, call);
+  }
+
+  /** For calls that change hands between instances. */
+  get roster(): Pick<CallRoster, "take" | "takeUpMissing" | "giveBack" | "drop"> {
+    return this.#roster;
+  }
+
+  /** For sources that are shared with other instances. */
+  get gates(): ReadonlyMap<string, SharedGate> {
+    return new Map([...this.#sources.all()].map(({ name, gate }) => [name, gate]));
+  }
+
+  /** Another instance's finding was adopted, or there is more room: whoever waits may go. */
+  resume(sourceName: string, change: SourceChange = "none"): void {
+    const source = this.#sources.get(sourceName);
+    if (source === undefined) return;
+    if (change === "vindicated") this.#judgeAnew(source);
+    this.#pump(source);
   }
 
   lastGoodPollAtMs(sourceName: string, scope: string, callSid: string): number | null {
@@ -197,48 +221,19 @@ export class Poller {
   }
 
   async #stop(graceMs: number): Promise<void> {
-    const { clock, logger, store } = this.#options;
+    const { clock } = this.#options;
     this.#schedule.stop();
     for (const source of this.#sources.all()) source.wakeTimer?.cancel();
     if (this.#busy > 0) {
+      await this.#roster.release("idle");
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#idle = resolve;
       const deadline = clock.setTimer(graceMs, resolve);
       await promise;
       deadline.cancel();
     }
-    const calls = [...this.#calls.all()].map(({ callId, lastGoodPollAtMs }) => ({ callId, lastGoodPollAtMs }));
-    try {
-      for (let index = 0; index < calls.length; index += loadPageSize) await store.releaseCalls(calls.slice(index, index + loadPageSize));
-    } catch (error) {
-      // Whoever takes them up next knows their last good poll from their last transition.
-      logger.warn({ error: String(error) }, "poll.release_failed");
-    }
-  }
-
-  async #takeUp(isMeant: (call: WatchedCall) => boolean): Promise<void> {
-    const added: PolledCall[] = [];
-    let afterCallId: string | null = null;
-    for (;;) {
-      const page: readonly WatchedCall[] = await this.#options.store.loadWatchedCalls({ afterCallId, limit: loadPageSize });
-      for (const call of page) {
-        const taken = isMeant(call) && this.#calls.get(call.callId) === undefined ? this.#add(call) : null;
-        if (taken !== null) added.push(taken);
-      }
-      const last = page.at(-1);
-      if (last === undefined || page.length < loadPageSize) break;
-      afterCallId = last.callId;
-    }
-    // Only now is the load known, and with it the interval to spread them over.
-    for (const call of added) {
-      call.isFirstPoll = false;
-      this.#scheduleNext(call, this.#random() * call.intervalMs);
-    }
-  }
-
-  #add(call: WatchedCall): PolledCall | null {
-    const source = this.#sources.of(call);
-    return source === null ? null : this.#calls.add(source, call);
+    this.#verdicts.stop();
+    await this.#roster.release("all");
   }
 
   #pollNow(call: PolledCall): void {
@@ -261,6 +256,7 @@ export class Poller {
     if (this.#stopped !== null) return;
     source.wakeTimer?.cancel();
     source.wakeTimer = null;
+    if (this.#options.mayStart?.() === false) return;
     while (this.#verdicts.hasRoom) {
       const call = source.gate.take();
       if (call !== null) void this.#poll(source, call);

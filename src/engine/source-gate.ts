@@ -1,11 +1,14 @@
 import type { Observation, PollFailureCode } from "../domain/call.ts";
 import type { Source, SourceHealth, SourceStateName } from "../domain/source.ts";
 import type { Clock } from "../ports/clock.ts";
+import type { SourceShare } from "../ports/ownership-store.ts";
+import type { SharedSuspension } from "../ports/shared-source-store.ts";
 import { SourceCircuit } from "./source-circuit.ts";
-import { SourceLoad } from "./source-load.ts";
+import { SourcePace } from "./source-pace.ts";
 import { SourceQueue } from "./source-queue.ts";
 import type { Queued } from "./source-queue.ts";
-import { SourceRate } from "./source-rate.ts";
+import { SourceSuspension } from "./source-suspension.ts";
+import type { SourceChange } from "./source-suspension.ts";
 
 export type SourceGateOptions = {
   readonly source: Source;
@@ -15,26 +18,16 @@ export type SourceGateOptions = {
   /** How long a parsed 200 counts as proof that the source is the right one. */
   readonly witnessMs: number;
   readonly maxInFlight?: number;
+  /** Polls a second of this instance to begin with; left out: all that the source allows. */
+  readonly grantPerSecond?: number;
+  /** Something changed here that holds for all instances. */
+  readonly onShared?: (part: "suspension" | "throttle") => void;
 };
 
-/** What an answer did to the source. `vindicated`: it goes on, and what it denied before says nothing about the calls. */
-export type SourceChange = "none" | "suspended" | "resumed" | "vindicated";
-
-type Suspension = {
-  readonly reason: "unauthorized" | "forbidden" | "misconfigured" | "upstream_errors";
-  probeInMs: number;
-  probeAtMonotonicMs: number;
-};
+/** What one instance, or all others together, have of a source. */
+export type GateShare = Omit<SourceShare, "ratePerSecond">;
 
 const maxInFlightDefault = 128;
-const probeMinMs = 5000;
-const probeMaxMs = 60_000;
-const throttleMinMs = 1000;
-const throttleMaxMs = 60_000;
-const minRateFactor = 1 / 32;
-/** A source that answered 429 gets a sixteenth of its rate back in this time. */
-const recoveryStepMs = 2000;
-const saturatedIntervalMs = 30 * 60 * 1000;
 const misconfiguredCalls = 10;
 /** Answers that are no status, but none that says who may ask either. */
 const answeredCodes: ReadonlySet<PollFailureCode> = new Set<PollFailureCode>(["redirect", "not_json", "too_large", "unexpected_status"]);
@@ -50,26 +43,19 @@ const answeredCodes: ReadonlySet<PollFailureCode> = new Set<PollFailureCode>(["r
  * A probe's answer that is none of 401, 403, 429 and 5xx ends a suspension by 401 or 403; an open circuit takes one that
  * is no failure at all, `misconfigured` a parsed 200.
  * Answers to polls that were on the wire when it began are no probes.
- * All of it is memory: after a restart the source is `unproven` until it answers.
+ * All of it is memory: after a restart the source is `unproven` until it answers. Where several instances poll a source,
+ * each has a grant of its rate, one of them probes, and what one learns the others adopt.
  */
 export class SourceGate<Entry extends Queued> {
   readonly queue = new SourceQueue<Entry>();
   readonly #options: SourceGateOptions;
   readonly #maxInFlight: number;
-  readonly #rate: SourceRate;
-  readonly #firstsRate: SourceRate;
-  readonly #load = new SourceLoad();
+  readonly #pace: SourcePace;
   readonly #circuit = new SourceCircuit();
+  readonly #suspension = new SourceSuspension<Entry>();
   readonly #unwitnessed = new Set<Entry>();
-  #suspension: Suspension | null = null;
-  #probe: Entry | null = null;
-  #maxPollsPerSecond: number;
+  #othersUnwitnessed = 0;
   #inFlight = 0;
-  #intervalMs: number;
-  #rateFactor = 1;
-  #rateChangedAtMonotonicMs = 0;
-  #throttledUntilMonotonicMs = -Infinity;
-  #throttles = 0;
   #lastGoodMonotonicMs = -Infinity;
   #stateSinceMs: number | null = null;
   #lastState: SourceStateName = "unproven";
@@ -77,10 +63,17 @@ export class SourceGate<Entry extends Queued> {
   constructor(options: SourceGateOptions) {
     this.#options = options;
     this.#maxInFlight = options.maxInFlight ?? maxInFlightDefault;
-    this.#maxPollsPerSecond = options.source.maxPollsPerSecond;
-    this.#rate = new SourceRate(this.#maxPollsPerSecond);
-    this.#firstsRate = new SourceRate(this.#maxPollsPerSecond / 2);
-    this.#intervalMs = options.intervalMinMs;
+    this.#pace = new SourcePace({ maxPollsPerSecond: options.source.maxPollsPerSecond, intervalMinMs: options.intervalMinMs });
+    if (options.grantPerSecond !== undefined) this.#pace.setGrant(options.grantPerSecond);
+  }
+
+  /** Of the source, over all instances. */
+  get maxPollsPerSecond(): number {
+    return this.#pace.maxPollsPerSecond;
+  }
+
+  get grantPerSecond(): number {
+    return this.#pace.grantPerSecond;
   }
 
   /** As the wall clock stands now: setting it makes a witness neither older nor younger. */
@@ -92,100 +85,96 @@ export class SourceGate<Entry extends Queued> {
 
   /** Nothing but probes goes out, or nothing at all. */
   get isClosed(): boolean {
-    return this.#suspension !== null || this.#options.clock.monotonicMs() < this.#throttledUntilMonotonicMs;
+    return this.#suspension.reason !== null || this.#pace.isThrottled(this.#options.clock.monotonicMs());
   }
 
   get isMisconfigured(): boolean {
-    return this.#suspension?.reason === "misconfigured";
+    return this.#suspension.reason === "misconfigured";
   }
 
   /** Suspended by 401 or 403. */
   get #isRefusal(): boolean {
-    return this.#suspension?.reason === "unauthorized" || this.#suspension?.reason === "forbidden";
+    return this.#suspension.reason === "unauthorized" || this.#suspension.reason === "forbidden";
   }
 
   /** The poll interval in force: the least one, stretched evenly when the rate does not allow it. */
   get intervalMs(): number {
-    return this.#intervalMs;
+    return this.#pace.intervalMs;
   }
 
   /** Whether so many more calls would stretch the interval past half an hour. */
   isSaturatedBy(additional: number): boolean {
-    // Past the longest interval that an age asks for, all calls weigh the same.
-    return ((this.#load.calls + additional) / this.#maxPollsPerSecond) * 1000 > saturatedIntervalMs;
+    return this.#pace.isSaturatedBy(additional);
   }
 
   /** Another rate from now on; what is known of the source stays. */
   setMaxPollsPerSecond(maxPollsPerSecond: number): void {
-    this.#maxPollsPerSecond = maxPollsPerSecond;
-    this.#applyRate();
+    this.#pace.setMaxPollsPerSecond(maxPollsPerSecond);
   }
 
   /** Counts a call in or out of the load; `minIntervalMs` 0: it is polled at the source's own interval. */
   changeLoad(minIntervalMs: number, delta: 1 | -1): void {
-    this.#load.change(minIntervalMs, delta);
-    this.#stretch();
+    this.#pace.changeLoad(minIntervalMs, delta);
   }
 
   /** The next one to poll now; null: nobody, or not yet. Every entry taken must come back through `finished`. */
   take(): Entry | null {
     const nowMs = this.#options.clock.monotonicMs();
-    if (this.#inFlight >= this.#maxInFlight || nowMs < this.#throttledUntilMonotonicMs || this.#rate.waitMs(nowMs) > 0) return null;
-    const entry = this.#suspension === null ? this.#takeOpen(nowMs) : this.#takeProbe(this.#suspension, nowMs);
+    if (this.#inFlight >= this.#maxInFlight || this.#pace.waitMs(nowMs) > 0) return null;
+    const entry = this.#suspension.reason === null ? this.#takeOpen(nowMs) : this.#takeProbe(nowMs);
     if (entry === null) return null;
     this.#inFlight += 1;
-    this.#rate.note(nowMs);
-    if (entry.isFirstPoll) this.#firstsRate.note(nowMs);
+    this.#pace.note(nowMs, entry.isFirstPoll);
     return entry;
   }
 
   /** For the immediate second try inside a poll. */
   takeToken(): boolean {
     const nowMs = this.#options.clock.monotonicMs();
-    if (this.isClosed || this.#rate.waitMs(nowMs) > 0) return false;
-    this.#rate.note(nowMs);
+    if (this.isClosed || this.#pace.waitMs(nowMs) > 0) return false;
+    this.#pace.note(nowMs, false);
     return true;
   }
 
   /** How long until `take` may give something; null: not before something finishes or is added. */
   get waitMs(): number | null {
-    if (this.queue.size === 0 || this.#inFlight >= this.#maxInFlight || this.#probe !== null) return null;
+    if (this.queue.size === 0 || this.#inFlight >= this.#maxInFlight || this.#pace.grantPerSecond === 0) return null;
+    if (this.#suspension.isProbing || (this.#suspension.reason !== null && !this.#suspension.mayProbe)) return null;
     const nowMs = this.#options.clock.monotonicMs();
-    const probeMs = (this.#suspension?.probeAtMonotonicMs ?? 0) - nowMs;
-    return Math.max(1, probeMs, this.#rate.waitMs(nowMs), this.#throttledUntilMonotonicMs - nowMs);
+    return Math.max(1, this.#suspension.probeWaitMs(nowMs), this.#pace.waitMs(nowMs));
   }
 
   /** Takes the answer of a poll into account; once for every entry taken. */
   finished(entry: Entry, observation: Observation): SourceChange {
     const nowMs = this.#options.clock.monotonicMs();
-    const wasProbe = this.#probe === entry;
+    const wasProbe = this.#suspension.finished(entry);
     this.#inFlight -= 1;
-    if (wasProbe) this.#probe = null;
     switch (observation.kind) {
       case "unauthorized":
-        if (wasProbe) this.#postponeProbe(nowMs);
+        if (wasProbe) this.#suspension.postponeProbe(nowMs);
         return this.#suspend(observation.statusCode === 401 ? "unauthorized" : "forbidden", nowMs);
       case "rate_limited":
-        if (wasProbe) this.#postponeProbe(nowMs);
-        this.#throttle(observation.retryAfterMs, nowMs);
+        if (wasProbe) this.#suspension.postponeProbe(nowMs);
+        this.#pace.limit(observation.retryAfterMs, nowMs);
+        this.#options.onShared?.("throttle");
         return "none";
       case "failed":
-        if (wasProbe && this.#isRefusal && answeredCodes.has(observation.code)) return this.#resume();
-        if (wasProbe) this.#postponeProbe(nowMs);
-        if (this.#suspension === null && this.#circuit.record(true, nowMs)) this.#suspend("upstream_errors", nowMs);
+        if (wasProbe && this.#isRefusal && answeredCodes.has(observation.code)) return this.#resume(nowMs);
+        if (wasProbe) this.#suspension.postponeProbe(nowMs);
+        if (this.#suspension.reason === null && this.#circuit.record(true, nowMs)) this.#suspend("upstream_errors", nowMs);
         return "none";
       case "status":
         this.#lastGoodMonotonicMs = nowMs;
-        this.#throttles = 0;
+        this.#pace.noteGood();
         this.#unwitnessed.clear();
         this.#circuit.record(false, nowMs);
-        return wasProbe || this.isMisconfigured ? this.#resume() : "none";
+        return wasProbe || this.isMisconfigured ? this.#resume(nowMs) : "none";
       case "not_found":
       case "rejected":
         this.#circuit.record(false, nowMs);
         if (!wasProbe) return "none";
-        if (!this.isMisconfigured) return this.#resume();
-        this.#postponeProbe(nowMs);
+        if (!this.isMisconfigured) return this.#resume(nowMs);
+        this.#suspension.postponeProbe(nowMs);
         return "none";
     }
   }
@@ -193,7 +182,7 @@ export class SourceGate<Entry extends Queued> {
   /** A call would end by 400 or 404 with nobody to vouch for the source. Ten such calls say that the source is wrong, not they. */
   noteUnwitnessed(entry: Entry): SourceChange {
     this.#unwitnessed.add(entry);
-    if (this.#unwitnessed.size < misconfiguredCalls) return "none";
+    if (this.#unwitnessed.size + this.#othersUnwitnessed < misconfiguredCalls) return "none";
     return this.#suspend("misconfigured", this.#options.clock.monotonicMs());
   }
 
@@ -203,9 +192,69 @@ export class SourceGate<Entry extends Queued> {
 
   /** The rate recovers a little with every call of this, about once a second. */
   tick(): void {
+    this.#pace.tick(this.#options.clock.monotonicMs());
+  }
+
+  /** What this instance may poll a second; 0: nothing. At most the source's rate. */
+  setGrant(ratePerSecond: number): void {
+    this.#pace.setGrant(ratePerSecond);
+  }
+
+  /** What this instance tells the others of the source. */
+  share(): GateShare {
+    const { polls, failures } = this.#circuit.counts(this.#options.clock.monotonicMs());
+    const { lastGoodPollAtMs } = this;
+    const unwitnessed = this.#unwitnessed.size;
+    return { calls: this.#pace.calls, unwitnessed, recentPolls: polls, recentFailures: failures, lastGoodPollAtMs };
+  }
+
+  /** What the others have of it, told at a heartbeat. */
+  noteOthers(others: GateShare): SourceChange {
     const nowMs = this.#options.clock.monotonicMs();
-    if (this.#rateFactor >= 1 || nowMs < this.#throttledUntilMonotonicMs || nowMs - this.#rateChangedAtMonotonicMs < recoveryStepMs) return;
-    this.#setRateFactor(Math.min(1, this.#rateFactor + 1 / 16), nowMs);
+    this.#pace.noteOthersCalls(others.calls);
+    this.#othersUnwitnessed = others.unwitnessed;
+    if (others.lastGoodPollAtMs !== null) {
+      const goodMonotonicMs = nowMs - (this.#options.clock.nowMs() - others.lastGoodPollAtMs);
+      // A witness anywhere is one everywhere.
+      if (goodMonotonicMs > this.#lastGoodMonotonicMs) {
+        this.#lastGoodMonotonicMs = goodMonotonicMs;
+        this.#unwitnessed.clear();
+      }
+    }
+    const tripped = this.#circuit.noteOthers({ polls: others.recentPolls, failures: others.recentFailures }, nowMs);
+    return tripped && this.#suspension.reason === null ? this.#suspend("upstream_errors", nowMs) : "none";
+  }
+
+  /** False while another instance probes a source that nobody polls. */
+  setMayProbe(mayProbe: boolean): void {
+    this.#suspension.mayProbe = mayProbe;
+  }
+
+  get suspension(): SharedSuspension | null {
+    return this.#suspension.current;
+  }
+
+  /** Until when (wall time, may be past) nothing goes out after a 429, and the part of the rate that is left then. */
+  get throttle(): { readonly untilMs: number; readonly factor: number } {
+    const { clock } = this.#options;
+    const { untilMs, factor } = this.#pace.throttle;
+    return { untilMs: Math.round(clock.nowMs() + untilMs - clock.monotonicMs()), factor };
+  }
+
+  /** Another instance suspended or resumed the source: so it is here. */
+  adoptSuspension(suspension: SharedSuspension | null): SourceChange {
+    const nowMs = this.#options.clock.monotonicMs();
+    const ended = suspension?.reason === this.#suspension.reason ? null : this.#suspension.end();
+    if (ended !== null) this.#circuit.reset(nowMs);
+    const begun = suspension === null ? null : this.#suspension.begin(suspension, nowMs);
+    return ended === "vindicated" ? ended : (begun ?? ended ?? "none");
+  }
+
+  /** Another instance got a 429. */
+  adoptThrottle({ untilMs, factor }: { readonly untilMs: number; readonly factor: number }): void {
+    const { clock } = this.#options;
+    const nowMs = clock.monotonicMs();
+    this.#pace.adoptThrottle(nowMs + untilMs - clock.nowMs(), factor, nowMs);
   }
 
   health(): SourceHealth {
@@ -215,13 +264,13 @@ export class SourceGate<Entry extends Queued> {
       this.#lastState = state;
       this.#stateSinceMs = clock.nowMs();
     }
-    const intervalMs = Math.round(this.intervalMs);
+    const intervalMs = Math.round(this.#pace.shownIntervalMs);
     return {
       name: source.name,
       kind: source.kind,
       state,
       reason,
-      sinceMs: this.#stateSinceMs,
+      sinceMs: this.#suspension.current?.sinceMs ?? this.#stateSinceMs,
       lastGoodPollAtMs: this.lastGoodPollAtMs,
       intervalMs,
     };
@@ -229,10 +278,10 @@ export class SourceGate<Entry extends Queued> {
 
   #state(): { state: SourceStateName; reason: string | null } {
     const nowMs = this.#options.clock.monotonicMs();
-    if (this.#suspension?.reason === "upstream_errors") return { state: "circuit_open", reason: "upstream_errors" };
-    if (this.#suspension !== null) return { state: "suspended", reason: this.#suspension.reason };
-    if (this.#rateFactor < 1 || nowMs < this.#throttledUntilMonotonicMs) return { state: "slowed", reason: "rate_limited" };
-    if (this.#intervalMs > this.#options.intervalMaxMs) return { state: "slowed", reason: "interval" };
+    const { reason } = this.#suspension;
+    if (reason !== null) return { state: reason === "upstream_errors" ? "circuit_open" : "suspended", reason };
+    if (this.#pace.throttle.factor < 1 || this.#pace.isThrottled(nowMs)) return { state: "slowed", reason: "rate_limited" };
+    if (this.#pace.shownIntervalMs > this.#options.intervalMaxMs) return { state: "slowed", reason: "interval" };
     return nowMs - this.#lastGoodMonotonicMs > this.#options.witnessMs
       ? { state: "unproven", reason: null }
       : { state: "ok", reason: null };
@@ -240,67 +289,39 @@ export class SourceGate<Entry extends Queued> {
 
   #takeOpen(nowMs: number): Entry | null {
     const { queue } = this;
-    const firstsMayGo = queue.repeatCount === 0 || this.#firstsRate.waitMs(nowMs) === 0;
+    const firstsMayGo = queue.repeatCount === 0 || this.#pace.firstMayGo(nowMs);
     return (firstsMayGo ? queue.takeFirst() : null) ?? queue.takeRepeat();
   }
 
-  #takeProbe(suspension: Suspension, nowMs: number): Entry | null {
-    if (this.#probe !== null || nowMs < suspension.probeAtMonotonicMs) return null;
-    this.#probe = this.queue.takeFirst() ?? this.queue.takeRepeat();
-    return this.#probe;
+  #takeProbe(nowMs: number): Entry | null {
+    return this.#suspension.takeProbe(nowMs, () => this.queue.takeFirst() ?? this.queue.takeRepeat());
   }
 
-  #suspend(reason: Suspension["reason"], nowMs: number): SourceChange {
-    const before = this.#suspension?.reason ?? null;
-    // An open circuit is no suspension that anybody was told of; every other one stands as it is.
-    if (before !== null && (before !== "upstream_errors" || reason === "upstream_errors")) return "none";
-    this.#suspension = { reason, probeInMs: probeMinMs, probeAtMonotonicMs: nowMs + probeMinMs };
-    return reason === "upstream_errors" ? "none" : "suspended";
+  #suspend(reason: SharedSuspension["reason"], nowMs: number): SourceChange {
+    const change = this.#suspension.begin({ reason, sinceMs: this.#options.clock.nowMs() }, nowMs);
+    if (change !== null) this.#options.onShared?.("suspension");
+    return change ?? "none";
   }
 
-  #postponeProbe(nowMs: number): void {
-    const suspension = this.#suspension;
-    if (suspension === null) return;
-    suspension.probeInMs = Math.min(suspension.probeInMs * 2, probeMaxMs);
-    suspension.probeAtMonotonicMs = nowMs + suspension.probeInMs;
-  }
-
-  #resume(): SourceChange {
-    const reason = this.#suspension?.reason ?? null;
-    this.#suspension = null;
-    this.#probe = null;
-    if (reason === null) return "none";
-    this.#circuit.reset();
-    if (reason === "misconfigured") return "vindicated";
-    return reason === "upstream_errors" ? "none" : "resumed";
-  }
-
-  #throttle(retryAfterMs: number | null, nowMs: number): void {
-    // Answers to polls that were on the wire when the first 429 came say nothing new.
-    if (nowMs < this.#throttledUntilMonotonicMs) {
-      this.#throttledUntilMonotonicMs = Math.max(this.#throttledUntilMonotonicMs, nowMs + (retryAfterMs ?? 0));
-      return;
-    }
-    const backoffMs = Math.min(throttleMinMs * 2 ** Math.min(this.#throttles, 10), throttleMaxMs);
-    this.#throttles += 1;
-    this.#throttledUntilMonotonicMs = nowMs + (retryAfterMs ?? backoffMs);
-    this.#setRateFactor(Math.max(this.#rateFactor / 2, minRateFactor), nowMs);
-  }
-
-  #setRateFactor(factor: number, nowMs: number): void {
-    this.#rateFactor = factor;
-    this.#rateChangedAtMonotonicMs = nowMs;
-    this.#applyRate();
-  }
-
-  #applyRate(): void {
-    const rate = this.#maxPollsPerSecond * this.#rateFactor;
-    this.#rate.set(rate);
-    this.#firstsRate.set(rate / 2);
-    this.#stretch();
-  }
-
-  #stretch(): void {
-    this.#intervalMs = Math.max(this.#options.intervalMinMs, this.#load.intervalMs(this.#maxPollsPerSecond * this.#rateFactor));
+  #resume(nowMs: number): SourceChange {
+    const change = this.#suspension.end();
+    if (change === null) return "none";
+    this.#circuit.reset(nowMs);
+    this.#options.onShared?.("suspension");
+    return change;
   }
 }
+
+/** The part of it that other instances have a part in. */
+export type SharedGate = Pick<
+  SourceGate<Queued>,
+  | "maxPollsPerSecond"
+  | "setGrant"
+  | "share"
+  | "noteOthers"
+  | "setMayProbe"
+  | "suspension"
+  | "throttle"
+  | "adoptSuspension"
+  | "adoptThrottle"
+>;

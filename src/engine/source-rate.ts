@@ -18,15 +18,16 @@ export class SourceRate {
     this.set(ratePerSecond);
   }
 
-  /** From now on; what was granted before counts as it did. */
+  /** From now on; what was granted before counts as it did. 0: nothing is granted. */
   set(ratePerSecond: number): void {
-    this.#burst = Math.max(1, Math.ceil(ratePerSecond));
+    this.#burst = ratePerSecond > 0 ? Math.max(1, Math.ceil(ratePerSecond)) : 0;
     this.#remember(this.#burst);
     this.#spanMs = (this.#burst / ratePerSecond) * 1000 * slackRatio;
   }
 
-  /** How long until the next may be granted; 0: now. */
+  /** How long until the next may be granted; 0: now; infinite while the rate is 0. */
   waitMs(nowMs: number): number {
+    if (this.#burst === 0) return Infinity;
     const size = this.#grantedAtMs.length;
     const earlierMs = this.#grantedAtMs[(this.#next - this.#burst + size) % size] ?? -Infinity;
     return Math.max(0, earlierMs + this.#spanMs - nowMs);

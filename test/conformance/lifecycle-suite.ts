@@ -21,10 +21,10 @@ export function lifecycleSuite(backend: StoreBackend): void {
 
     it("notes the last good poll when calls are given back", async () => {
       const world = await open();
-      const { call } = await world.watch("OUT-1");
+      const { call, view } = await world.watch("OUT-1");
       await world.store.releaseCalls([{ callId: call?.callId ?? "", lastGoodPollAtMs: startMs + minute }]);
-      expect((await world.store.loadWatchedCalls({ afterCallId: null, limit: 1 }))[0]).toMatchObject({
-        version: 1,
+      const { accountId } = view.watch;
+      expect(await world.store.getCall({ accountId, sourceName: "default", callSid: "OUT-1" })).toMatchObject({
         status: { lastGoodPollAtMs: startMs + minute },
       });
     });

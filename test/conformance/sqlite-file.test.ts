@@ -7,10 +7,12 @@ import { storeSuite } from "./store-suite.ts";
 storeSuite({
   name: "sqlite file",
   durable: true,
+  shared: false,
   createDatabase: async () => {
     const folder = await mkdtemp(join(tmpdir(), "ringback-store-"));
     return {
       open: (policy) => openSqliteStore({ path: join(folder, "ringback.db"), policy }),
+      openSecond: null,
       dispose: () => rm(folder, { recursive: true }),
     };
   },

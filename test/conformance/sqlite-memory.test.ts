@@ -4,5 +4,10 @@ import { storeSuite } from "./store-suite.ts";
 storeSuite({
   name: "sqlite in memory",
   durable: false,
-  createDatabase: async () => ({ open: (policy) => openSqliteStore({ path: ":memory:", policy }), dispose: async () => undefined }),
+  shared: false,
+  createDatabase: async () => ({
+    open: (policy) => openSqliteStore({ path: ":memory:", policy }),
+    openSecond: null,
+    dispose: async () => undefined,
+  }),
 });

@@ -7,7 +7,15 @@ import { StoreWorld, testPolicy } from "../support/store-drafts.ts";
 export type TestDatabase = {
   /** A server on it; the one before must be closed. */
   open(policy: DeliveryPolicy): Promise<ServiceStore>;
+  /** Another server beside the one that is open, on the same database; null where there can be one only. */
+  readonly openSecond: ((policy: DeliveryPolicy) => Promise<SecondServer>) | null;
   dispose(): Promise<void>;
+};
+
+export type SecondServer = {
+  readonly store: ServiceStore;
+  /** The others take it for dead and go on with what it held; it does not know. */
+  evict(): Promise<void>;
 };
 
 /** What a store adapter gives to be run through the suite. */
@@ -15,16 +23,25 @@ export type StoreBackend = {
   readonly name: string;
   /** Whether what was committed is there when the database is opened again. */
   readonly durable: boolean;
+  /** Whether several servers may share a database. */
+  readonly shared: boolean;
   createDatabase(): Promise<TestDatabase>;
 };
 
-export type OpenWorld = StoreWorld & { /** The server ends and another one starts. */ restart(): Promise<void> };
+export type OpenWorld = StoreWorld & {
+  /** The server ends and another one starts. */
+  restart(): Promise<void>;
+  /** Another server on the same database; where there can be none, the same once more: its callers race all the same. */
+  beside(): Promise<Beside>;
+};
+
+export type Beside = StoreWorld & Pick<SecondServer, "evict">;
 
 /** For a `describe`: a fresh world for each test, closed and erased after it. */
 export function worlds(backend: StoreBackend): (policy?: Partial<DeliveryPolicy>) => Promise<OpenWorld> {
   const cleanups: (() => Promise<void>)[] = [];
   afterEach(async () => {
-    for (const cleanup of cleanups.splice(0)) await cleanup();
+    for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
   });
   return async (given = {}) => {
     const policy = { ...testPolicy, ...given };
@@ -38,6 +55,13 @@ export function worlds(backend: StoreBackend): (policy?: Partial<DeliveryPolicy>
       await world.store.close();
       world.store = await database.open(policy);
     };
-    return Object.assign(world, { restart });
+    const beside = async (): Promise<Beside> => {
+      if (database.openSecond === null)
+        return Object.assign(new StoreWorld(world.store), { evict: () => Promise.reject(new Error("there is one server only")) });
+      const { store, evict } = await database.openSecond(policy);
+      cleanups.push(() => store.close());
+      return Object.assign(new StoreWorld(store), { evict });
+    };
+    return Object.assign(world, { restart, beside });
   };
 }

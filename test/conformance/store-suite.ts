@@ -7,6 +7,7 @@ import { idempotencySuite } from "./idempotency-suite.ts";
 import { lanesSuite } from "./lanes-suite.ts";
 import { lifecycleSuite } from "./lifecycle-suite.ts";
 import { manualSuite } from "./manual-suite.ts";
+import { racesSuite } from "./races-suite.ts";
 import { readingSuite } from "./reading-suite.ts";
 import { registrationSuite } from "./registration-suite.ts";
 import { removalSuite } from "./removal-suite.ts";
@@ -34,5 +35,6 @@ export function storeSuite(backend: StoreBackend): void {
     sourcesSuite(backend);
     sealedSuite(backend);
     lifecycleSuite(backend);
+    racesSuite(backend);
   });
 }

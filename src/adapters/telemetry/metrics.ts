@@ -3,6 +3,8 @@ import type { StoreFigures } from "../../ports/service-store.ts";
 import type { Metrics } from "../../ports/telemetry.ts";
 
 export type PrometheusMetrics = Metrics & {
+  /** So many share the database, this one with them. */
+  instances(count: number): void;
   /** The exposition text; reads the store's figures anew each time. */
   render(): Promise<{ readonly contentType: string; readonly body: string }>;
 };
@@ -68,6 +70,7 @@ export function createMetrics(version: string, scrape: () => Promise<ScrapedFigu
     committed: (durationMs) => commits.observe(durationMs / 1000),
     clockSkew: (source, skewMs) => clockSkew.set({ source }, skewMs / 1000),
     wallClockStepped: () => clockSteps.inc(),
+    instances: (count) => instances.set(count),
     httpAnswered: (route, status, durationMs) => requests.observe({ route, status: String(status) }, durationMs / 1000),
     async render() {
       const { store, oldestDuePollMs, nowMs } = await scrape();

@@ -1,0 +1,134 @@
+import pRetry, { AbortError } from "p-retry";
+import pg from "pg";
+import { StartRefused, StoreUnavailable } from "../../domain/errors.ts";
+import type { DeliveryPolicy } from "../../domain/retry-policy.ts";
+import type { Announcement, Announcer } from "../../ports/announcer.ts";
+import type { Clock } from "../../ports/clock.ts";
+import type { OwnershipStore } from "../../ports/ownership-store.ts";
+import type { ServiceStore } from "../../ports/service-store.ts";
+import type { SharedSourceStore } from "../../ports/shared-source-store.ts";
+import type { Logger } from "../../ports/telemetry.ts";
+import { DatabaseClock } from "./database-clock.ts";
+import { Database } from "./database.ts";
+import type { ChangeKind, InFlightLimits } from "./database.ts";
+import { Instances } from "./instances.ts";
+import { migrate } from "./migrate.ts";
+import { Notifications } from "./notifications.ts";
+import { createSharedSourceStore } from "./source-gates.ts";
+import { createPostgresStore } from "./store.ts";
+
+export type PostgresOptions = {
+  readonly connectionString: string;
+  readonly policy: DeliveryPolicy;
+  readonly limits: InFlightLimits;
+  readonly logger: Logger;
+  readonly machineClock: Clock;
+  /** Ends the wait for a database that is away. */
+  readonly signal: AbortSignal;
+  readonly onCommitted: (durationMs: number) => void;
+};
+
+/** What a process has of a database that several share. */
+export type OpenPostgres = {
+  readonly store: ServiceStore;
+  readonly ownership: OwnershipStore & SharedSourceStore;
+  /** Its wall clock is the database's. */
+  readonly clock: Clock;
+  readonly announcer: Announcer;
+  /** Listens for other instances from now on. */
+  listen(onHeard: (what: ReadonlySet<Announcement>) => void): void;
+  /** How an evicted instance joins anew. */
+  onFenced(rejoin: () => Promise<void>): void;
+  /** Sends what was announced, and lets go of the database. */
+  close(): Promise<void>;
+};
+
+const retry = { retries: Infinity, minTimeout: 500, maxTimeout: 10_000, randomize: true } as const;
+/** No password, no such role or database, no right to it, or not a database that the schema fits into: waiting does not help. */
+const refusedStates = /^(?:28|3D|42|22|0A)/;
+
+const announced: Readonly<Record<ChangeKind, Announcement | null>> = {
+  events: "events",
+  deliveries: "deliveries",
+  calls: "calls",
+  watches: "watches",
+  accounts: null,
+};
+
+/**
+ * Migrates and opens. A server that cannot be reached is waited for; rejects with `StartRefused` for what somebody must
+ * change first, with the signal's reason when that ends the wait.
+ */
+export async function openPostgres(options: PostgresOptions): Promise<OpenPostgres> {
+  const { connectionString, logger, signal } = options;
+  let isWaiting = false;
+  const prepare = async (): Promise<void> => {
+    try {
+      await migrate(connectionString);
+    } catch (error) {
+      if (isRefusal(error)) throw new AbortError(refusalOf(error));
+      if (!isWaiting) logger.warn({ error: messageOf(error) }, "store.unreachable");
+      isWaiting = true;
+      throw new StoreUnavailable(messageOf(error), { cause: error });
+    }
+  };
+  await pRetry(prepare, { ...retry, signal });
+  return assemble(options);
+}
+
+function assemble(options: PostgresOptions): OpenPostgres {
+  const { connectionString, policy, limits, logger, machineClock, onCommitted } = options;
+  const owner = { token: null as number | null, hasPeers: false, rejoin: undefined as (() => Promise<void>) | undefined };
+  let onHeard: ((what: ReadonlySet<Announcement>) => void) | null = null;
+  const db = new Database({
+    connectionString,
+    policy,
+    owner: owner as Database["owner"],
+    limits,
+    onCommitted,
+    onChanged: (kinds) => {
+      for (const kind of kinds) {
+        const what = announced[kind];
+        if (what !== null) announcer.announce(what);
+      }
+    },
+  });
+  const announcer = new Notifications({ connectionString, db, logger, onHeard: (what) => onHeard?.(what) });
+  const clock = new DatabaseClock(machineClock);
+  const instances = new Instances({ db, clock, announce: (what) => announcer.announce(what) });
+  const gates = createSharedSourceStore(db, () => announcer.announce("sources"));
+  const store = createPostgresStore(db);
+  return {
+    store,
+    ownership: Object.assign(instances, gates),
+    clock,
+    announcer,
+    listen(hear) {
+      onHeard = hear;
+      announcer.start();
+    },
+    onFenced(rejoin) {
+      owner.rejoin = rejoin;
+    },
+    async close() {
+      await announcer.close();
+      await store.close();
+    },
+  };
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof StartRefused || (error instanceof pg.DatabaseError && refusedStates.test(error.code ?? ""));
+}
+
+function refusalOf(error: unknown): StartRefused {
+  return error instanceof StartRefused
+    ? error
+    : new StartRefused(`the database of DATABASE_URL cannot be used: ${messageOf(error)}`, { cause: error });
+}
+
+/** Of several addresses tried in vain, the last one's reason. */
+function messageOf(error: unknown): string {
+  if (error instanceof AggregateError && error.errors.length > 0) return messageOf(error.errors.at(-1));
+  return error instanceof Error ? error.message : String(error);
+}

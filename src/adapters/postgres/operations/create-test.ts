@@ -1,0 +1,48 @@
+import { newId } from "../../../domain/ids.ts";
+import type { RingbackEvent } from "../../../domain/event.ts";
+import type { ClaimOneResult, DeliveryStore } from "../../../ports/delivery-store.ts";
+import type { Transaction } from "../database.ts";
+import { insertEvents } from "../tables/deliveries.ts";
+import { refreshDue } from "../tables/due.ts";
+import { leaseJobs } from "../tables/jobs.ts";
+import { text } from "../tables/rows.ts";
+
+const nothing = {
+  watchId: null,
+  callSid: null,
+  source: null,
+  status: null,
+  previousStatus: null,
+  reason: null,
+  terminal: null,
+  sequence: null,
+  observedAtMs: null,
+  observedAfterMs: null,
+  metadata: {},
+};
+
+export async function createTest(
+  tx: Transaction,
+  token: number,
+  request: Parameters<DeliveryStore["createTest"]>[0],
+): Promise<ClaimOneResult> {
+  const { accountId, endpointId, nowMs } = request;
+  const row = await tx.get("select state from endpoints where id = $1 and account_id = $2 for no key update", endpointId, accountId);
+  if (row === undefined) return { kind: "unknown" };
+  if (row["state"] === "disabled") return { kind: "endpoint_disabled" };
+  const event: RingbackEvent = { id: newId("evt", nowMs), accountId, timestampMs: nowMs, type: "endpoint.test", data: nothing };
+  await insertEvents(tx, null, [
+    { event, watchId: null, callSid: null, sequence: null, terminal: false, endpointIds: [endpointId], nowMs },
+  ]);
+  // One attempt and no schedule behind it: a test says how things stand now.
+  const delivery = await tx.get(
+    `update deliveries set due_at = null, next_attempt_at = null
+     where event_position = (select position from events where id = $1) returning id`,
+    event.id,
+  );
+  if (delivery === undefined) throw new Error("a test event has one delivery");
+  const [job] = await leaseJobs(tx, token, [text(delivery, "id")], "manual", nowMs);
+  if (job === undefined) throw new Error("a delivery just made can be leased");
+  await refreshDue(tx, [endpointId]);
+  return { kind: "claimed", job };
+}

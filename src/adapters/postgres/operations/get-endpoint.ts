@@ -1,0 +1,8 @@
+import type { EndpointView } from "../../../ports/read-store.ts";
+import type { Queries } from "../database.ts";
+import { endpointSelect, endpointViewOf } from "../tables/views.ts";
+
+export async function getEndpoint(db: Queries, accountId: string, endpointId: string): Promise<EndpointView | null> {
+  const row = await db.get(`${endpointSelect} where p.id = $1 and p.account_id = $2`, endpointId, accountId);
+  return row === undefined ? null : endpointViewOf(row);
+}

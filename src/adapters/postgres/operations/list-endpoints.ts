@@ -1,0 +1,14 @@
+import type { EndpointView, Page, ReadStore } from "../../../ports/read-store.ts";
+import type { Queries } from "../database.ts";
+import { decodeIdCursor, pageOf, whereOf } from "../tables/page.ts";
+import { text } from "../tables/rows.ts";
+import { endpointSelect, endpointViewOf } from "../tables/views.ts";
+
+export async function listEndpoints(db: Queries, query: Parameters<ReadStore["listEndpoints"]>[0]): Promise<Page<EndpointView>> {
+  const { where, values, next } = whereOf([
+    ["p.account_id = ?", query.accountId],
+    ["p.id < ?", query.cursor === null ? null : decodeIdCursor(query.cursor)],
+  ]);
+  const rows = await db.all(`${endpointSelect} where ${where} order by p.id desc limit $${next}`, ...values, query.limit + 1);
+  return pageOf(rows, query, (row) => text(row, "id"), endpointViewOf);
+}

@@ -1,0 +1,14 @@
+import type { HookView, Page, ReadStore } from "../../../ports/read-store.ts";
+import type { Queries } from "../database.ts";
+import { decodeIdCursor, pageOf, whereOf } from "../tables/page.ts";
+import { text } from "../tables/rows.ts";
+import { hookSelect, hookViewOf } from "../tables/views.ts";
+
+export async function listHooks(db: Queries, query: Parameters<ReadStore["listHooks"]>[0]): Promise<Page<HookView>> {
+  const { where, values, next } = whereOf([
+    ["k.account_id = ?", query.accountId],
+    ["k.id < ?", query.cursor === null ? null : decodeIdCursor(query.cursor)],
+  ]);
+  const rows = await db.all(`${hookSelect} where ${where} order by k.id desc limit $${next}`, ...values, query.limit + 1);
+  return pageOf(rows, query, (row) => text(row, "id"), hookViewOf);
+}

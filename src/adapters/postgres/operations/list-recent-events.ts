@@ -1,0 +1,24 @@
+import type { RingbackEvent } from "../../../domain/event.ts";
+import type { ReadStore } from "../../../ports/read-store.ts";
+import type { Queries } from "../database.ts";
+import { findEvents } from "../tables/event-positions.ts";
+import { eventOf } from "../tables/rows.ts";
+
+/** Events about calls and watches, newest first. */
+export async function listRecentEvents(
+  db: Queries,
+  query: Parameters<ReadStore["listRecentEvents"]>[0],
+): Promise<readonly RingbackEvent[]> {
+  const { accountId, types, orTerminal, limit } = query;
+  const rows = await findEvents(db, {
+    conditions: [
+      ["e.account_id = ?", accountId],
+      ["e.watch_id > ?", ""],
+    ],
+    types,
+    orTerminal,
+    order: "desc",
+    limit,
+  });
+  return rows.map(eventOf);
+}

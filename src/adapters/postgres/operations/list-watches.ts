@@ -1,0 +1,16 @@
+import type { Page, ReadStore, WatchView } from "../../../ports/read-store.ts";
+import type { Queries } from "../database.ts";
+import { decodeIdCursor, pageOf, whereOf } from "../tables/page.ts";
+import { text } from "../tables/rows.ts";
+import { watchSelect, watchViewOf } from "../tables/views.ts";
+
+export async function listWatches(db: Queries, query: Parameters<ReadStore["listWatches"]>[0]): Promise<Page<WatchView>> {
+  const { where, values, next } = whereOf([
+    ["w.account_id = ?", query.accountId],
+    ["w.id < ?", query.cursor === null ? null : decodeIdCursor(query.cursor)],
+    ["w.status = ?", query.status],
+    ["w.call_id = any(array(select id from calls where call_sid = ?))", query.callSid],
+  ]);
+  const rows = await db.all(`${watchSelect} where ${where} order by w.id desc limit $${next}`, ...values, query.limit + 1);
+  return pageOf(rows, query, (row) => text(row, "id"), watchViewOf);
+}

@@ -1,0 +1,45 @@
+import type { EventView, FeedQuery } from "../../../ports/read-store.ts";
+import type { Database } from "../database.ts";
+import { findEvents, firstOrderAt } from "../tables/event-positions.ts";
+import { horizonAfterNewest } from "../tables/feed.ts";
+import { decodePairCursor, encodeCursor } from "../tables/page.ts";
+import { integer } from "../tables/rows.ts";
+import { eventViewsOf } from "../tables/views.ts";
+
+/** In the order of the feed, as far as it is complete. The cursor is the last (feed_order, position) that was passed. */
+export async function readFeed(
+  db: Database,
+  query: FeedQuery,
+): Promise<{ readonly data: readonly EventView[]; readonly nextCursor: string }> {
+  const { accountId, sinceMs, callSid, types, orTerminal, limit } = query;
+  const [cursorOrder, cursorPosition] = query.cursor === null ? [0, 0] : decodePairCursor(query.cursor);
+  // Read first: what lies below it stays complete, whatever is committed until the events are read.
+  const horizon = await horizonAfterNewest(db, accountId);
+  const rows = await findEvents(db, {
+    conditions: [
+      ["e.account_id = ?", accountId],
+      ["(e.feed_order, e.position) > (?, ?)", cursorOrder, cursorPosition],
+      ["e.feed_order < ?", horizon],
+      ["e.feed_order >= ?", sinceMs === null ? null : await firstOrderAt(db, sinceMs)],
+      ["e.created_at >= ?", sinceMs],
+      ["e.watch_id = any(array(select w.id from calls c join watches w on w.call_id = c.id where c.call_sid = ?))", callSid],
+    ],
+    types,
+    orTerminal,
+    order: "asc",
+    limit,
+  });
+  const last = rows.at(-1);
+  const full = rows.length === limit && last !== undefined;
+  // A page that is not full has seen everything below the horizon, other accounts' events included.
+  const next = full
+    ? ([integer(last, "feed_order"), integer(last, "position")] as const)
+    : laterOf([cursorOrder, cursorPosition], [horizon, 0]);
+  return { data: await eventViewsOf(db, rows), nextCursor: encodeCursor(next.join(".")) };
+}
+
+type Key = readonly [order: number, position: number];
+
+function laterOf(a: Key, b: Key): Key {
+  return a[0] > b[0] || (a[0] === b[0] && a[1] > b[1]) ? a : b;
+}

@@ -1,0 +1,52 @@
+import { hookWants, watchWants } from "../../../domain/event-filter.ts";
+import type { EventType } from "../../../domain/event.ts";
+import type { RegistrationStore } from "../../../ports/registration-store.ts";
+import type { Row, Transaction } from "../database.ts";
+import { cancelPending } from "../tables/deliveries.ts";
+import { lockEndpoints } from "../tables/due.ts";
+import { replaceLanes } from "../tables/lanes.ts";
+import { filterOf, flag, text, textOrNull } from "../tables/rows.ts";
+
+const owedTo = `from deliveries d join events e on e.position = d.event_position
+  where d.endpoint_id = $1 and d.status = 'pending' and e.type <> 'endpoint.test'`;
+
+/** What the hook alone asked for is canceled; what a watch or another hook with its URL asked for too is still owed. */
+export async function removeHook(
+  tx: Transaction,
+  request: Parameters<RegistrationStore["removeHook"]>[0],
+): Promise<{ readonly endpointId: string | null }> {
+  const { hookId, accountId, nowMs } = request;
+  const known = await tx.get("select endpoint_id from hooks where id = $1 and account_id = $2", hookId, accountId);
+  if (known === undefined) return { endpointId: null };
+  const endpointId = text(known, "endpoint_id");
+  const [, deleted, , others, owed] = await Promise.all([
+    tx.run(`select 1 from watches where id in (select d.watch_id ${owedTo}) order by id for no key update`, endpointId),
+    tx.run("delete from hooks where id = $1", hookId),
+    lockEndpoints(tx, [endpointId]),
+    tx.all("select events from hooks where endpoint_id = $1", endpointId),
+    tx.all(
+      `select d.id, d.watch_id, e.type, e.terminal, w.endpoint_id = d.endpoint_id as to_watch, w.events
+       from deliveries d join events e on e.position = d.event_position left join watches w on w.id = d.watch_id
+       where d.endpoint_id = $1 and d.status = 'pending' and e.type <> 'endpoint.test'`,
+      endpointId,
+    ),
+  ]);
+  if (deleted === 0) return { endpointId: null };
+  const otherFilters = others.map(filterOf);
+  const unwanted = owed.filter((delivery) => !isWanted(delivery, otherFilters));
+  await cancelPending(
+    tx,
+    "id",
+    unwanted.map((row) => text(row, "id")),
+    nowMs,
+  );
+  // What waited behind a canceled one waits no more.
+  const watchIds = new Set(unwanted.map((row) => textOrNull(row, "watch_id")).filter((id) => id !== null));
+  await replaceLanes(tx, [...watchIds], [endpointId]);
+  return { endpointId };
+}
+
+function isWanted(delivery: Row, otherFilters: readonly (readonly string[] | null)[]): boolean {
+  const event = { type: text(delivery, "type") as EventType, terminal: flag(delivery, "terminal") };
+  return (flag(delivery, "to_watch") && watchWants(filterOf(delivery), event)) || otherFilters.some((filter) => hookWants(filter, event));
+}

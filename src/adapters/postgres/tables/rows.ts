@@ -1,0 +1,116 @@
+import type { CallStatus } from "../../../domain/call.ts";
+import type { Delivery, DeliveryStatus } from "../../../domain/delivery.ts";
+import type { Endpoint, EndpointHealth } from "../../../domain/endpoint.ts";
+import type { RingbackEvent } from "../../../domain/event.ts";
+import type { Watch } from "../../../domain/watch.ts";
+import type { Row } from "../database.ts";
+
+// These read columns as what the schema says they are.
+export const text = (row: Row, column: string) => row[column] as string;
+export const textOrNull = (row: Row, column: string) => row[column] as string | null;
+export const integer = (row: Row, column: string) => row[column] as number;
+export const integerOrNull = (row: Row, column: string) => row[column] as number | null;
+export const flag = (row: Row, column: string) => row[column] === true;
+// A copy: `pg` hands out windows on what it received.
+export const blob = (row: Row, column: string) => new Uint8Array(row[column] as Uint8Array);
+const json = <T>(row: Row, column: string) => JSON.parse(text(row, column)) as T;
+const jsonOrNull = <T>(row: Row, column: string) => (row[column] === null ? null : json<T>(row, column));
+
+export function callStatusOf(row: Row): CallStatus {
+  return {
+    status: textOrNull(row, "status"),
+    reason: text(row, "reason"),
+    terminal: flag(row, "terminal"),
+    observedAtMs: integerOrNull(row, "observed_at"),
+    lastGoodPollAtMs: integerOrNull(row, "last_good_poll_at"),
+  };
+}
+
+/** Needs the columns of watches and `source_name`, `call_sid`, `callback_url`. */
+export function watchOf(row: Row): Watch {
+  return {
+    id: text(row, "id"),
+    accountId: text(row, "account_id"),
+    sourceName: text(row, "source_name"),
+    callId: text(row, "call_id"),
+    callSid: text(row, "call_sid"),
+    endpointId: textOrNull(row, "endpoint_id"),
+    callbackUrl: textOrNull(row, "callback_url"),
+    status: text(row, "status") as Watch["status"],
+    endReason: textOrNull(row, "end_reason") as Watch["endReason"],
+    events: jsonOrNull(row, "events"),
+    metadata: json(row, "metadata"),
+    sequence: integer(row, "sequence"),
+    createdAtMs: integer(row, "created_at"),
+    expiresAtMs: integer(row, "expires_at"),
+    endedAtMs: integerOrNull(row, "ended_at"),
+  };
+}
+
+export function filterOf(row: Row): readonly string[] | null {
+  return jsonOrNull(row, "events");
+}
+
+/** Needs the columns of endpoints and `origin`. */
+export function endpointOf(row: Row): Endpoint {
+  return {
+    id: text(row, "id"),
+    accountId: text(row, "account_id"),
+    url: text(row, "url"),
+    origin: text(row, "origin"),
+    format: text(row, "format") as Endpoint["format"],
+    headerNames: json(row, "header_names"),
+    signatures: json(row, "signatures"),
+    late: text(row, "late") as Endpoint["late"],
+    maxInFlight: integerOrNull(row, "max_in_flight"),
+    maxPerSecond: integerOrNull(row, "max_per_second"),
+    state: text(row, "state") as Endpoint["state"],
+    reason: textOrNull(row, "reason") as Endpoint["reason"],
+    sinceMs: integerOrNull(row, "since"),
+    health: healthOf(row),
+    createdAtMs: integer(row, "created_at"),
+  };
+}
+
+function healthOf(row: Row): EndpointHealth {
+  return {
+    consecutiveFailures: integer(row, "consecutive_failures"),
+    failingSinceMs: integerOrNull(row, "failing_since"),
+    lastSuccessAtMs: integerOrNull(row, "last_success_at"),
+    pausedUntilMs: integerOrNull(row, "paused_until"),
+    consecutivePauses: integer(row, "consecutive_pauses"),
+    pauseReason: textOrNull(row, "pause_reason") as EndpointHealth["pauseReason"],
+  };
+}
+
+/** Needs the columns of events, under these aliases where they meet another table's. */
+export function eventOf(row: Row): RingbackEvent {
+  return {
+    id: text(row, "event_id"),
+    accountId: text(row, "account_id"),
+    timestampMs: integer(row, "timestamp"),
+    type: text(row, "event_type"),
+    data: json(row, "data"),
+  } as RingbackEvent;
+}
+
+/** Needs the columns of deliveries and `event_id`, `event_type`, `call_sid`. */
+export function deliveryOf(row: Row): Delivery {
+  return {
+    id: text(row, "id"),
+    accountId: text(row, "account_id"),
+    eventId: text(row, "event_id"),
+    eventType: text(row, "event_type"),
+    watchId: textOrNull(row, "watch_id"),
+    callSid: textOrNull(row, "call_sid"),
+    endpointId: text(row, "endpoint_id"),
+    status: text(row, "status") as DeliveryStatus,
+    attemptCount: integer(row, "attempt_count"),
+    stepsSpent: integer(row, "steps_spent"),
+    nextAttemptAtMs: integerOrNull(row, "next_attempt_at"),
+    firstAttemptAtMs: integerOrNull(row, "first_attempt_at"),
+    firstFailedAtMs: integerOrNull(row, "first_failed_at"),
+    settledAtMs: integerOrNull(row, "settled_at"),
+    createdAtMs: integer(row, "created_at"),
+  };
+}

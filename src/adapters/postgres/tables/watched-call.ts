@@ -1,0 +1,96 @@
+import type { CallStatus } from "../../../domain/call.ts";
+import type { Watch } from "../../../domain/watch.ts";
+import type { WatchedCall } from "../../../ports/call-store.ts";
+import type { Queries, Row } from "../database.ts";
+import { callStatusOf, integer, text } from "./rows.ts";
+
+// Ids sort by time: the first is the oldest watch.
+const select = `
+  select c.id, c.source_name, c.scope, c.call_sid, c.status, c.reason, c.terminal, c.observed_at, c.last_good_poll_at, c.version, c.created_at,
+    (array_agg(w.account_id order by w.id))[1] as account_id, max(w.created_at) as youngest_watch_at, min(w.expires_at) as earliest_deadline_at,
+    min(w.sequence) as least_sequence
+  from calls c join watches w on w.call_id = c.id and w.status = 'active'`;
+
+/** Calls with their active watches gathered; those that nobody watches are left out. In the order of their ids. */
+export async function readWatchedCalls(db: Queries, callIds: readonly string[]): Promise<readonly WatchedCall[]> {
+  const rows = await db.all(`${select} where c.id = any($1) group by c.id order by c.id`, callIds);
+  return rows.map(watchedCallOf);
+}
+
+/** Those that an instance owns. */
+export async function listOwnedCalls(
+  db: Queries,
+  token: number,
+  page: { readonly afterCallId: string | null; readonly limit: number },
+): Promise<readonly WatchedCall[]> {
+  const rows = await db.all(
+    `${select} where c.id in (select id from calls where watched and owner_token = $1 and id > $2 order by id limit $3) group by c.id order by c.id`,
+    token,
+    page.afterCallId ?? "",
+    page.limit,
+  );
+  return rows.map(watchedCallOf);
+}
+
+function watchedCallOf(row: Row): WatchedCall {
+  const status = callStatusOf(row);
+  return {
+    callId: text(row, "id"),
+    sourceName: text(row, "source_name"),
+    callSid: text(row, "call_sid"),
+    scope: text(row, "scope"),
+    accountId: text(row, "account_id"),
+    status,
+    version: integer(row, "version"),
+    createdAtMs: integer(row, "created_at"),
+    youngestWatchAtMs: integer(row, "youngest_watch_at"),
+    earliestDeadlineAtMs: integer(row, "earliest_deadline_at"),
+    untold: status.status !== null && integer(row, "least_sequence") === 0,
+  };
+}
+
+/** The same from rows at hand: a locked call, its status and version after a change, and its active watches, oldest first. */
+export function gatherWatchedCall(
+  call: Pick<WatchedCall, "callId" | "sourceName" | "callSid" | "scope" | "version" | "createdAtMs"> & { readonly status: CallStatus },
+  watches: readonly Pick<Watch, "accountId" | "createdAtMs" | "expiresAtMs" | "sequence">[],
+): WatchedCall | null {
+  const [oldest] = watches;
+  if (oldest === undefined) return null;
+  return {
+    callId: call.callId,
+    sourceName: call.sourceName,
+    callSid: call.callSid,
+    scope: call.scope,
+    accountId: oldest.accountId,
+    status: call.status,
+    version: call.version,
+    createdAtMs: call.createdAtMs,
+    youngestWatchAtMs: watches.reduce((youngest, watch) => Math.max(youngest, watch.createdAtMs), 0),
+    earliestDeadlineAtMs: watches.reduce((earliest, watch) => Math.min(earliest, watch.expiresAtMs), Infinity),
+    untold: call.status.status !== null && watches.some((watch) => watch.sequence === 0),
+  };
+}
+
+/** Calls are kept as long as a watch on them is. */
+export async function deleteUnwatchedCalls(db: Queries, callIds: readonly string[]): Promise<void> {
+  await db.run("delete from calls c where c.id = any($1) and not exists (select 1 from watches w where w.call_id = c.id)", callIds);
+}
+
+/**
+ * After watches of these (locked) calls went: who is left without any is polled no more. The owner notes its own; another
+ * instance's is told to look, and lets go by itself.
+ */
+export async function settleWatching(db: Queries, token: number | null, callIds: readonly string[]): Promise<void> {
+  await db.run(
+    `update calls c set
+       watched = c.watched and left_over.any_active,
+       owner_token = case when not left_over.any_active and (c.owner_token = $2 or i.token is null) then null else c.owner_token end,
+       touched_at = case when i.token is not null and c.owner_token is distinct from $2 then (extract(epoch from clock_timestamp()) * 1000)::bigint end
+     from unnest($1::text[]) as changed(id)
+     cross join lateral (select exists (select 1 from watches w where w.call_id = changed.id and w.status = 'active') as any_active) left_over
+     left join calls o on o.id = changed.id left join instances i on i.token = o.owner_token
+     where c.id = changed.id`,
+    callIds,
+    token,
+  );
+}

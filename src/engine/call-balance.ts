@@ -1,0 +1,98 @@
+import { callsToClaim, callsToGiveBack } from "../domain/fair-share.ts";
+import { pollersOf } from "../domain/rate-grants.ts";
+import type { WatchedCall } from "../ports/call-store.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Alive, Instance, OwnershipStore } from "../ports/ownership-store.ts";
+import type { CallRoster } from "./call-roster.ts";
+import type { SharedGate } from "./source-gate.ts";
+
+type Gate = Pick<SharedGate, "maxPollsPerSecond" | "share">;
+
+export type CallBalanceOptions = {
+  readonly store: Pick<OwnershipStore, "countFreeCalls" | "claimCalls" | "loadOwnedCalls">;
+  readonly clock: Clock;
+  readonly roster: Pick<CallRoster, "take" | "giveBack">;
+  /** As after a registration. */
+  readonly watch: (call: WatchedCall) => void;
+  /** By source, as they are now. */
+  readonly gates: () => ReadonlyMap<string, Gate>;
+};
+
+const claimBatch = 1000;
+/** Of what is still free at the second look nobody takes its share: whoever sees it takes so many. */
+const leftoverBatch = 100;
+/** Free calls that are not for this instance (another one is about to take them, or their source is unknown here) are not counted again before. */
+const lookAgainMs = 5000;
+
+/** Each instance polls its fair share of each source's calls: it gives back what it has beyond, and takes what is free. */
+export class CallBalance {
+  readonly #options: CallBalanceOptions;
+  #alive: Alive | null = null;
+  #sawFree = false;
+  #lookAgainAtMonotonicMs = -Infinity;
+
+  constructor(options: CallBalanceOptions) {
+    this.#options = options;
+  }
+
+  /** After a heartbeat: surplus goes. */
+  async shed(alive: Alive): Promise<void> {
+    const { roster, gates, store, watch } = this.#options;
+    this.#alive = alive;
+    for (const [name, gate] of gates()) {
+      const { own, others, isPoller } = standingOf(name, gate, alive);
+      const count = isPoller ? callsToGiveBack({ own, others }) : own;
+      if (count === 0) continue;
+      const ids = await roster.giveBack(name, count);
+      // Registered here while they were on their way: whoever of us the store names goes on.
+      if (ids.length > 0) for (const call of await store.loadOwnedCalls(ids)) watch(call);
+    }
+  }
+
+  /** The sweep saw calls that nobody owns. Resolves with how many were taken. */
+  async claim(): Promise<number> {
+    const { store, gates, clock } = this.#options;
+    const alive = this.#alive;
+    if (alive === null || clock.monotonicMs() < this.#lookAgainAtMonotonicMs) return 0;
+    let claimed = 0;
+    for (const [name, free] of Object.entries(await store.countFreeCalls())) {
+      const gate = gates().get(name);
+      if (gate === undefined) continue;
+      const { own, others, isPoller } = standingOf(name, gate, alive);
+      if (!isPoller) continue;
+      const fair = callsToClaim({ own, others, free });
+      claimed += await this.#take(name, fair > 0 || !this.#sawFree ? fair : Math.min(free, leftoverBatch));
+    }
+    if (claimed === 0 && this.#sawFree) this.#lookAgainAtMonotonicMs = clock.monotonicMs() + lookAgainMs;
+    this.#sawFree = claimed === 0;
+    return claimed;
+  }
+
+  /** Something was given back or somebody was evicted: look at once. */
+  lookAgain(): void {
+    this.#lookAgainAtMonotonicMs = -Infinity;
+  }
+
+  async #take(sourceName: string, count: number): Promise<number> {
+    const { store, roster } = this.#options;
+    let taken = 0;
+    while (taken < count) {
+      const calls = await store.claimCalls({ sourceName, limit: Math.min(claimBatch, count - taken) });
+      if (calls.length === 0) break;
+      roster.take(calls);
+      taken += calls.length;
+    }
+    return taken;
+  }
+}
+
+function standingOf(name: string, gate: Gate, { token, instances }: Alive) {
+  const tokens = instances.map((instance) => instance.token);
+  const pollers = new Set(pollersOf(gate.maxPollsPerSecond, tokens));
+  const others = instances.filter((instance) => instance.token !== token && pollers.has(instance.token));
+  return { own: gate.share().calls, others: others.map((instance) => callsOf(instance, name)), isPoller: pollers.has(token) };
+}
+
+function callsOf({ shares }: Instance, sourceName: string): number {
+  return shares[sourceName]?.calls ?? 0;
+}

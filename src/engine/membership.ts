@@ -1,0 +1,143 @@
+import { StoreUnavailable } from "../domain/errors.ts";
+import type { Clock, Timer } from "../ports/clock.ts";
+import type { Alive, OwnershipStore, Shares } from "../ports/ownership-store.ts";
+import type { Logger } from "../ports/telemetry.ts";
+import { Lease } from "./lease.ts";
+import type { LeaseTimes } from "./lease.ts";
+
+export type MembershipOptions = {
+  readonly store: Pick<OwnershipStore, "join" | "heartbeat" | "leave">;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly version: string;
+  readonly times: LeaseTimes;
+  /** What to tell the others. */
+  readonly shares: () => Shares;
+  /** The lease has run out: what was granted may be somebody else's. What is owned is kept until it is known to be lost. */
+  readonly onLapsed: () => void;
+  /** Others have taken over everything: nothing held here is ours. */
+  readonly onFenced: () => void;
+  /** After each heartbeat. Resolves with how soon the next one is wanted; null: at its usual time. */
+  readonly onAlive: (alive: Alive) => Promise<number | null>;
+  /** Work may begin again after it might not. */
+  readonly onResumed: () => void;
+};
+
+const retryMs = 1000;
+
+/**
+ * This instance among the others.
+ *
+ * joined  -> renewed by every heartbeat; work may begin until the lease's last seconds
+ * lapsed  -> the database cannot be reached for a lease: nothing begins, everything is kept. Reached again before anybody
+ *            evicted us: joined, as if nothing had been
+ * fenced  -> evicted: everything is dropped, and a new token is joined with at once
+ */
+export class Membership {
+  readonly #options: MembershipOptions;
+  readonly #lease: Lease;
+  #alive: Alive | null = null;
+  #beating: Promise<void> | null = null;
+  #timer: Timer | null = null;
+  #isReachable = true;
+  #isStopped = false;
+
+  constructor(options: MembershipOptions) {
+    this.#options = options;
+    this.#lease = new Lease(options.times);
+  }
+
+  /** As of the last heartbeat; null before the first. */
+  get alive(): Alive | null {
+    return this.#alive;
+  }
+
+  get isReachable(): boolean {
+    return this.#isReachable;
+  }
+
+  mayStart(): boolean {
+    return this.#lease.mayStart(this.#options.clock.monotonicMs());
+  }
+
+  /** Whether somebody who is silent may be taken for dead. */
+  mayEvict(): boolean {
+    return this.#lease.isSteady(this.#options.clock.monotonicMs());
+  }
+
+  /** One heartbeat now; joins the one that is under way. Rejects for bugs only. */
+  beat(): Promise<void> {
+    if (this.#isStopped) return Promise.resolve();
+    this.#beating ??= this.#beat().finally(() => {
+      this.#beating = null;
+    });
+    return this.#beating;
+  }
+
+  /** A heartbeat sooner than usual. */
+  beatIn(delayMs: number): void {
+    this.#timer?.cancel();
+    this.#timer = this.#options.clock.setTimer(delayMs, () => void this.beat());
+  }
+
+  /** No heartbeat follows; what is not given back yet is free. Never rejects. */
+  async leave(): Promise<void> {
+    this.#isStopped = true;
+    this.#timer?.cancel();
+    await this.#beating;
+    if (this.#alive === null) return;
+    this.#lease.end();
+    try {
+      await this.#options.store.leave();
+    } catch (error) {
+      // Then the lease runs out.
+      this.#options.logger.warn({ error: String(error) }, "instance.leave_failed");
+    }
+  }
+
+  async #beat(): Promise<void> {
+    const { clock, logger, onAlive, onLapsed, onResumed } = this.#options;
+    this.#timer?.cancel();
+    if (this.#alive !== null && this.#lease.isOver(clock.monotonicMs())) onLapsed();
+    try {
+      const mightStart = this.mayStart();
+      this.#alive = await this.#renew();
+      if (!this.#isReachable) logger.info({}, "store.reachable");
+      this.#isReachable = true;
+      const nextMs = await onAlive(this.#alive);
+      if (!mightStart) onResumed();
+      if (nextMs !== null && !this.#isStopped) this.beatIn(nextMs);
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable)) throw error;
+      if (this.#isReachable) logger.warn({ error: error.message }, "store.unreachable");
+      this.#isReachable = false;
+      if (!this.#isStopped) this.beatIn(retryMs);
+    }
+  }
+
+  async #renew(): Promise<Alive> {
+    const { store, clock, logger, times, shares, onFenced } = this.#options;
+    if (this.#alive !== null) {
+      const sentAtMs = clock.monotonicMs();
+      const answer = await store.heartbeat({ leaseMs: times.leaseMs, shares: shares() });
+      if (answer.kind === "alive") {
+        this.#lease.renew(sentAtMs);
+        return answer;
+      }
+      logger.error({ instance: this.#alive.token }, "instance.fenced");
+      this.#lease.end();
+      this.#alive = null;
+      onFenced();
+    }
+    return this.#join();
+  }
+
+  async #join(): Promise<Alive> {
+    const { store, clock, logger, times, version, shares } = this.#options;
+    const sentAtMs = clock.monotonicMs();
+    const alive = await store.join({ version, leaseMs: times.leaseMs, shares: shares() });
+    this.#lease.renew(sentAtMs);
+    logger.info({ instance: alive.token, instances: alive.instances.length }, "instance.joined");
+    return alive;
+  }
+}

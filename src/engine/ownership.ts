@@ -1,0 +1,221 @@
+import type { SourceHealth } from "../domain/source.ts";
+import type { Announcement } from "../ports/announcer.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { DeliveryStore } from "../ports/delivery-store.ts";
+import type { Alive, OwnershipStore, Shares } from "../ports/ownership-store.ts";
+import type { SharedSourceStore } from "../ports/shared-source-store.ts";
+import type { Logger } from "../ports/telemetry.ts";
+import { CallBalance } from "./call-balance.ts";
+import type { DeliveryGates } from "./delivery-gates.ts";
+import type { Dispatcher } from "./dispatcher.ts";
+import { leaseTimes } from "./lease.ts";
+import type { LeaseTimes } from "./lease.ts";
+import { Membership } from "./membership.ts";
+import type { Notifier } from "./notifier.ts";
+import { Orphans } from "./orphans.ts";
+import type { Poller } from "./poller.ts";
+import { RateDivision } from "./rate-division.ts";
+import { SharedSources } from "./shared-sources.ts";
+import { Sweeper } from "./sweeper.ts";
+
+export type OwnershipOptions = {
+  readonly store: OwnershipStore & SharedSourceStore;
+  readonly releaseDeliveries: DeliveryStore["releaseDeliveries"];
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** So many are alive, this one with them. */
+  readonly onInstances: (count: number) => void;
+  readonly version: string;
+  readonly times?: LeaseTimes;
+  readonly poller: Poller;
+  readonly dispatcher: Dispatcher;
+  readonly gates: DeliveryGates;
+  readonly notifier: Notifier;
+  /** To the hooks, from the first instance that saw it. */
+  readonly onSourceChange: (health: SourceHealth, change: "suspended" | "resumed") => void;
+};
+
+/** Longer than others need to give up their part of a rate for a newcomer. */
+const firstGrantWaitMs = 4000;
+
+/**
+ * What this instance has among several: which calls are polled here, how fast, and what the others must know of it. Calls
+ * are owned by a lease that heartbeats renew; sweeps find what others did. Where there is one process for ever (SQLite),
+ * there is no such thing, and the poller and the dispatcher have everything.
+ */
+export class Ownership {
+  readonly #options: OwnershipOptions;
+  readonly #membership: Membership;
+  readonly #division: RateDivision;
+  readonly #balance: CallBalance;
+  readonly #shared: SharedSources;
+  readonly #sweeper: Sweeper;
+  readonly #orphans: Orphans;
+  readonly heartbeatEveryMs: number;
+  #isDraining = false;
+
+  constructor(options: OwnershipOptions) {
+    const { store, releaseDeliveries, clock, logger, version, times = leaseTimes, poller, dispatcher, notifier } = options;
+    this.#options = options;
+    this.heartbeatEveryMs = times.heartbeatMs;
+    const gates = () => poller.gates;
+    const watch = (call: Parameters<Poller["watch"]>[0]) => poller.watch(call);
+    this.#division = new RateDivision({ store, clock, gates, onRaised: (name) => poller.resume(name) });
+    this.#balance = new CallBalance({ store, clock, roster: poller.roster, watch, gates });
+    this.#shared = new SharedSources({
+      store,
+      gates,
+      onAdopted: (name, change) => poller.resume(name, change),
+      onSourceChange: options.onSourceChange,
+    });
+    this.#orphans = new Orphans({
+      store,
+      releaseDeliveries,
+      clock,
+      logger,
+      takeUpMissing: () => poller.roster.takeUpMissing(),
+      heldLeases: () => dispatcher.leaseTokens(),
+    });
+    this.#sweeper = new Sweeper({
+      store,
+      watch,
+      waiting: notifier,
+      onDeliveryDue: () => dispatcher.wake(),
+      onSettled: (deliveryIds) => dispatcher.dropSettled(deliveryIds),
+      unwatch: (callId) => poller.rewatch(callId, null),
+      adopt: (rows) => this.#shared.adopt(rows),
+      mayEvict: () => this.#membership.mayEvict(),
+      onEvicted: () => this.#balance.lookAgain(),
+      claimFree: () => (this.mayStart() ? this.#balance.claim() : Promise.resolve(0)),
+    });
+    this.#membership = new Membership({
+      store,
+      clock,
+      logger,
+      version,
+      times,
+      shares: () => this.#shares(),
+      onLapsed: () => this.#division.reset(),
+      onFenced: () => this.#loseEverything(),
+      onAlive: (alive) => this.#act(alive),
+      onResumed: () => this.#resume(),
+    });
+  }
+
+  /** Joins, and waits a little for a part of the sources' rates. Rejects with `StoreUnavailable`. */
+  async start(): Promise<void> {
+    await this.#membership.beat();
+    const deadlineMs = this.#options.clock.monotonicMs() + firstGrantWaitMs;
+    while (!this.#division.hasGrants && this.#options.clock.monotonicMs() < deadlineMs) {
+      await this.#pause(200);
+      await this.#membership.beat();
+    }
+    await this.#sweeper.tick();
+  }
+
+  /** Whether work may begin: the lease runs long enough. */
+  mayStart(): boolean {
+    return this.#membership.mayStart();
+  }
+
+  /** False from a failed heartbeat until the next good one. */
+  get isStoreReachable(): boolean {
+    return this.#membership.isReachable;
+  }
+
+  /** The one that has been there longest does what is to be done once. */
+  get isEldest(): boolean {
+    const alive = this.#membership.alive;
+    return alive !== null && alive.instances[0]?.token === alive.token;
+  }
+
+  heartbeat(): Promise<void> {
+    return this.#membership.beat();
+  }
+
+  get sweepEveryMs(): number {
+    return this.#sweeper.tickEveryMs;
+  }
+
+  async sweep(): Promise<void> {
+    await this.#sweeper.tick();
+    await this.#shared.tell();
+  }
+
+  /** A write was refused because this instance was evicted: resolves when it has joined anew. */
+  rejoin(): Promise<void> {
+    return this.#membership.beat();
+  }
+
+  /** The store did not answer something. */
+  noteTrouble(): void {
+    this.#orphans.noteTrouble();
+  }
+
+  /** A gate learnt what holds for all. */
+  shared(sourceName: string, part: "suspension" | "throttle"): void {
+    this.#shared.changed(sourceName, part);
+  }
+
+  /** Told to the hooks by whichever instance was first. */
+  announce(health: SourceHealth, change: "suspended" | "resumed"): void {
+    this.#shared.announce(health, change);
+  }
+
+  /** Word from another instance. */
+  hear(what: ReadonlySet<Announcement>): void {
+    if (this.#isDraining) return;
+    if (what.has("watches")) this.#sweeper.noteDeletion();
+    if (what.has("calls") || what.has("instances")) this.#balance.lookAgain();
+    void this.#sweeper.tick();
+    if (what.has("instances")) void this.#membership.beat();
+  }
+
+  /** The process is about to stop: nothing more is taken, and the lease is kept until `stop`. */
+  drain(): void {
+    this.#isDraining = true;
+    void this.#membership.beat();
+  }
+
+  /** Gives up whatever is left, after poller and dispatcher have stopped. Never rejects. */
+  stop(): Promise<void> {
+    return this.#membership.leave();
+  }
+
+  #shares(): Shares {
+    const rates = this.#division.publish();
+    const shares = [...this.#options.poller.gates].map(([name, gate]) => [name, { ...gate.share(), ratePerSecond: rates.get(name) ?? 0 }]);
+    return Object.fromEntries(shares) as Shares;
+  }
+
+  async #act(alive: Alive): Promise<number | null> {
+    const { gates, onInstances } = this.#options;
+    onInstances(alive.instances.length);
+    gates.setInstances(alive.instances.length);
+    // The loop of the heartbeats has stopped by now or is about to.
+    if (this.#isDraining) return this.heartbeatEveryMs;
+    this.#shared.note(alive);
+    const nextMs = await this.#division.divide(alive);
+    await this.#balance.shed(alive);
+    await this.#orphans.look();
+    return nextMs;
+  }
+
+  #loseEverything(): void {
+    const { poller, dispatcher } = this.#options;
+    poller.roster.drop();
+    dispatcher.forgetHeld();
+    this.#division.reset();
+    this.#sweeper.reset();
+  }
+
+  #resume(): void {
+    const { poller, dispatcher } = this.#options;
+    for (const name of poller.gates.keys()) poller.resume(name);
+    dispatcher.resume();
+  }
+
+  #pause(delayMs: number): Promise<void> {
+    return new Promise((resolve) => this.#options.clock.setTimer(delayMs, resolve));
+  }
+}

@@ -1,0 +1,158 @@
+import { StoreUnavailable } from "../domain/errors.ts";
+import type { SourceHealth } from "../domain/source.ts";
+import type { Alive, SourceShare } from "../ports/ownership-store.ts";
+import type { SharedGate as GateRow, SharedSourceStore } from "../ports/shared-source-store.ts";
+import type { GateShare, SharedGate } from "./source-gate.ts";
+import type { SourceChange } from "./source-suspension.ts";
+
+export type SharedSourcesOptions = {
+  readonly store: SharedSourceStore;
+  /** By source, as they are now. */
+  readonly gates: () => ReadonlyMap<string, SharedGate>;
+  /** What another instance found was adopted: whoever waits may go, or is judged anew. */
+  readonly onAdopted: (sourceName: string, change: SourceChange) => void;
+  /** This instance was the first to see it: it tells the hooks. */
+  readonly onSourceChange: (health: SourceHealth, change: "suspended" | "resumed") => void;
+};
+
+type Part = "suspension" | "throttle";
+type State = {
+  readonly untold: Set<Part>;
+  /** To be told once the suspension is written. */
+  event: { readonly health: SourceHealth; readonly change: "suspended" | "resumed" } | null;
+  suspensionVersion: number;
+  throttleVersion: number;
+  /** Whether this instance was first in line for probes at the heartbeat before. */
+  wasFirst: boolean;
+};
+
+const nobody: GateShare = { calls: 0, unwitnessed: 0, recentPolls: 0, recentFailures: 0, lastGoodPollAtMs: null };
+
+/**
+ * Suspension, circuit and throttle of a source hold for all instances. Whoever sees one first writes it; who comes too
+ * late adopts what stands there instead. What cannot be written now (the store is away) is written with a later sweep.
+ */
+export class SharedSources {
+  readonly #options: SharedSourcesOptions;
+  readonly #states = new Map<string, State>();
+  #telling: Promise<void> | null = null;
+
+  constructor(options: SharedSourcesOptions) {
+    this.#options = options;
+  }
+
+  /** The gate learnt something. */
+  changed(sourceName: string, part: Part): void {
+    this.#stateOf(sourceName).untold.add(part);
+    // What the same answer brought besides is part of it.
+    queueMicrotask(() => void this.tell());
+  }
+
+  /** The hooks are to hear of it if nobody was faster. */
+  announce(health: SourceHealth, change: "suspended" | "resumed"): void {
+    this.#stateOf(health.name).event = { health, change };
+  }
+
+  /** Writes what is not written yet. Never rejects. */
+  tell(): Promise<void> {
+    this.#telling ??= this.#tellAll().finally(() => {
+      this.#telling = null;
+    });
+    return this.#telling;
+  }
+
+  /** Gates as others wrote them. */
+  adopt(rows: readonly GateRow[]): void {
+    for (const row of rows) this.#adopt(row);
+  }
+
+  /** After a heartbeat: what the others have of each source, and who probes it. */
+  note({ token, instances }: Alive): void {
+    for (const [name, gate] of this.#options.gates()) {
+      gate.noteOthers(together(instances.filter((other) => other.token !== token).map(({ shares }) => shares[name])));
+      const state = this.#stateOf(name);
+      const first = instances.find(({ shares }) => (shares[name]?.calls ?? 0) > 0);
+      const isFirst = instances.length === 1 || first?.token === token;
+      // At the second heartbeat in a row the one that probed before has heard of it.
+      gate.setMayProbe(instances.length === 1 || (isFirst && state.wasFirst));
+      state.wasFirst = isFirst;
+    }
+  }
+
+  async #tellAll(): Promise<void> {
+    for (const [name, state] of this.#states) {
+      try {
+        while (state.untold.size > 0) await this.#tell(name, state);
+      } catch (error) {
+        if (!(error instanceof StoreUnavailable)) throw error;
+      }
+    }
+  }
+
+  async #tell(sourceName: string, state: State): Promise<void> {
+    const { store, gates, onSourceChange } = this.#options;
+    const gate = gates().get(sourceName);
+    if (gate === undefined) return;
+    if (state.untold.has("suspension")) {
+      const { suspension } = gate;
+      const written = await store.changeSuspension({ sourceName, suspension, expectedVersion: state.suspensionVersion });
+      if (written.kind === "superseded") return this.#adopt(written.gate);
+      state.suspensionVersion = written.gate.suspensionVersion;
+      const { event } = state;
+      state.event = null;
+      // It may have changed again while this was written.
+      if (gate.suspension === suspension) state.untold.delete("suspension");
+      if (event !== null) onSourceChange(event.health, event.change);
+    }
+    if (!state.untold.delete("throttle")) return;
+    const { untilMs, factor } = gate.throttle;
+    const row = await store.throttle({ sourceName, throttledUntilMs: untilMs, rateFactor: factor }).catch((error: unknown) => {
+      state.untold.add("throttle");
+      throw error;
+    });
+    state.throttleVersion = Math.max(state.throttleVersion, row.throttleVersion);
+  }
+
+  #adopt(row: GateRow): void {
+    const { gates, onAdopted } = this.#options;
+    const gate = gates().get(row.sourceName);
+    if (gate === undefined) return;
+    const state = this.#stateOf(row.sourceName);
+    if (row.throttleVersion > state.throttleVersion) {
+      state.throttleVersion = row.throttleVersion;
+      if (row.throttledUntilMs !== null) gate.adoptThrottle({ untilMs: row.throttledUntilMs, factor: row.rateFactor });
+    }
+    if (row.suspensionVersion <= state.suspensionVersion) return;
+    state.suspensionVersion = row.suspensionVersion;
+    // Somebody was faster: what was found here is not told.
+    state.untold.delete("suspension");
+    state.event = null;
+    onAdopted(row.sourceName, gate.adoptSuspension(row.suspension));
+  }
+
+  #stateOf(sourceName: string): State {
+    let state = this.#states.get(sourceName);
+    if (state === undefined) {
+      state = { untold: new Set(), event: null, suspensionVersion: 0, throttleVersion: 0, wasFirst: false };
+      this.#states.set(sourceName, state);
+    }
+    return state;
+  }
+}
+
+function together(shares: readonly (SourceShare | undefined)[]): GateShare {
+  return shares.reduce<GateShare>(
+    (sum, share) =>
+      share === undefined
+        ? sum
+        : {
+            calls: sum.calls + share.calls,
+            unwitnessed: sum.unwitnessed + share.unwitnessed,
+            recentPolls: sum.recentPolls + share.recentPolls,
+            recentFailures: sum.recentFailures + share.recentFailures,
+            lastGoodPollAtMs:
+              share.lastGoodPollAtMs === null ? sum.lastGoodPollAtMs : Math.max(share.lastGoodPollAtMs, sum.lastGoodPollAtMs ?? 0),
+          },
+    nobody,
+  );
+}

@@ -1,0 +1,145 @@
+import { SourceLoad } from "./source-load.ts";
+import { SourceRate } from "./source-rate.ts";
+import { SourceThrottle } from "./source-throttle.ts";
+
+const saturatedIntervalMs = 30 * 60 * 1000;
+
+/**
+ * How fast one source is polled here: within this instance's grant of its rate, less after a 429, first polls on half of
+ * it while repeats are due; and the interval that follows from it. Time is monotonic milliseconds.
+ */
+export class SourcePace {
+  #maxPollsPerSecond: number;
+  readonly #intervalMinMs: number;
+  readonly #rate: SourceRate;
+  readonly #firstsRate: SourceRate;
+  readonly #load = new SourceLoad();
+  readonly #throttle = new SourceThrottle();
+  #grantPerSecond: number;
+  /** No other instance has a part of the rate. */
+  #isWhole = true;
+  #othersCalls = 0;
+  #intervalMs: number;
+
+  constructor({ maxPollsPerSecond, intervalMinMs }: { readonly maxPollsPerSecond: number; readonly intervalMinMs: number }) {
+    this.#maxPollsPerSecond = maxPollsPerSecond;
+    this.#intervalMinMs = intervalMinMs;
+    this.#rate = new SourceRate(maxPollsPerSecond);
+    this.#firstsRate = new SourceRate(maxPollsPerSecond / 2);
+    this.#grantPerSecond = maxPollsPerSecond;
+    this.#intervalMs = intervalMinMs;
+  }
+
+  /** Owned here. */
+  get calls(): number {
+    return this.#load.calls;
+  }
+
+  /** Of the source, over all instances. */
+  get maxPollsPerSecond(): number {
+    return this.#maxPollsPerSecond;
+  }
+
+  get grantPerSecond(): number {
+    return this.#grantPerSecond;
+  }
+
+  /** The poll interval in force: the least one, stretched evenly when the rate does not allow it. */
+  get intervalMs(): number {
+    return this.#intervalMs;
+  }
+
+  /** Who polls no call of the source shows how those are polled that do. */
+  get shownIntervalMs(): number {
+    if (this.calls > 0 || this.#othersCalls === 0) return this.#intervalMs;
+    return Math.max(this.#intervalMinMs, (this.#othersCalls / (this.#maxPollsPerSecond * this.#throttle.factor)) * 1000);
+  }
+
+  /** After a 429: held back until then (not later than now: no more), and this part of the rate. */
+  get throttle(): { readonly untilMs: number; readonly factor: number } {
+    return this.#throttle;
+  }
+
+  /** Whether so many more calls, over all instances, would stretch the interval past half an hour. */
+  isSaturatedBy(additional: number): boolean {
+    // Past the longest interval that an age asks for, all calls weigh the same.
+    return ((this.calls + this.#othersCalls + additional) / this.#maxPollsPerSecond) * 1000 > saturatedIntervalMs;
+  }
+
+  /** Counts a call in or out; `minIntervalMs` 0: it is polled at the source's own interval. */
+  changeLoad(minIntervalMs: number, delta: 1 | -1): void {
+    this.#load.change(minIntervalMs, delta);
+    this.#stretch();
+  }
+
+  noteOthersCalls(calls: number): void {
+    this.#othersCalls = calls;
+  }
+
+  /** What this instance may poll a second; 0: nothing. At most the source's rate. */
+  setGrant(ratePerSecond: number): void {
+    this.#isWhole = false;
+    this.#grantPerSecond = ratePerSecond;
+    this.#apply();
+  }
+
+  /** Another rate of the source from now on. A grant can only be less for it; more is for a division to say. */
+  setMaxPollsPerSecond(maxPollsPerSecond: number): void {
+    this.#maxPollsPerSecond = maxPollsPerSecond;
+    this.#grantPerSecond = this.#isWhole ? maxPollsPerSecond : Math.min(this.#grantPerSecond, maxPollsPerSecond);
+    this.#apply();
+  }
+
+  /** How long until the next poll may go; 0: now; infinite without a grant. */
+  waitMs(nowMs: number): number {
+    return Math.max(0, this.#throttle.untilMs - nowMs, this.#rate.waitMs(nowMs));
+  }
+
+  firstMayGo(nowMs: number): boolean {
+    return this.#firstsRate.waitMs(nowMs) === 0;
+  }
+
+  note(nowMs: number, isFirstPoll: boolean): void {
+    this.#rate.note(nowMs);
+    if (isFirstPoll) this.#firstsRate.note(nowMs);
+  }
+
+  isThrottled(nowMs: number): boolean {
+    return nowMs < this.#throttle.untilMs;
+  }
+
+  /** A 429; null without a usable `Retry-After`. */
+  limit(retryAfterMs: number | null, nowMs: number): void {
+    this.#throttle.limit(retryAfterMs, nowMs);
+    this.#apply();
+  }
+
+  adoptThrottle(untilMs: number, factor: number, nowMs: number): void {
+    this.#throttle.adopt(untilMs, factor, nowMs);
+    this.#apply();
+  }
+
+  noteGood(): void {
+    this.#throttle.endStreak();
+  }
+
+  /** The rate recovers a little with every call of this, about once a second. */
+  tick(nowMs: number): void {
+    const { factor } = this.#throttle;
+    this.#throttle.recover(nowMs);
+    if (this.#throttle.factor !== factor) this.#apply();
+  }
+
+  #apply(): void {
+    const rate = this.#grantPerSecond * this.#throttle.factor;
+    this.#rate.set(rate);
+    this.#firstsRate.set(rate / 2);
+    this.#stretch();
+  }
+
+  #stretch(): void {
+    // Without a grant (there will be one) as if it had the whole rate.
+    const rate = (this.#grantPerSecond || this.#maxPollsPerSecond) * this.#throttle.factor;
+    this.#intervalMs = Math.max(this.#intervalMinMs, this.#load.intervalMs(rate));
+  }
+}

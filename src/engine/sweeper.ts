@@ -1,0 +1,125 @@
+import { StoreUnavailable } from "../domain/errors.ts";
+import type { WatchedCall } from "../ports/call-store.ts";
+import type { OwnershipStore, Sweep } from "../ports/ownership-store.ts";
+import type { SharedGate } from "../ports/shared-source-store.ts";
+import type { Notifier } from "./notifier.ts";
+
+export type SweeperOptions = {
+  readonly store: Pick<OwnershipStore, "sweep" | "listNotices" | "listEnded" | "loadOwnedCalls" | "evict">;
+  readonly waiting: Pick<Notifier, "hasWaiters" | "waitedFor" | "publish">;
+  readonly onDeliveryDue: () => void;
+  readonly onSettled: (deliveryIds: ReadonlySet<string>) => void;
+  readonly watch: (call: WatchedCall) => void;
+  readonly unwatch: (callId: string) => void;
+  readonly adopt: (gates: readonly SharedGate[]) => void;
+  readonly mayEvict: () => boolean;
+  readonly onEvicted: () => void;
+  readonly claimFree: () => Promise<number>;
+};
+
+const noticePage = 1000;
+const sweepsBetweenEnds = 6;
+
+/**
+ * Looks once a second, and at once when told to, at what other instances did that concerns this one. One statement when
+ * nothing did.
+ */
+export class Sweeper {
+  readonly #options: SweeperOptions;
+  #sweeping: Promise<void> | null = null;
+  #sweepAgain = false;
+  #feedPosition: string | null = null;
+  #sweepsUntilEnds = 0;
+  /** Taken from the store, not acted on yet. */
+  readonly #touched = new Set<string>();
+
+  /** A watch deleted elsewhere starts no attempt here after a second: the look itself takes its time. */
+  readonly tickEveryMs = 800;
+
+  constructor(options: SweeperOptions) {
+    this.#options = options;
+  }
+
+  /** One look now; during one it is followed by another. Rejects for bugs only. */
+  tick(): Promise<void> {
+    if (this.#sweeping !== null) this.#sweepAgain = true;
+    this.#sweeping ??= this.#run().finally(() => {
+      this.#sweeping = null;
+    });
+    return this.#sweeping;
+  }
+
+  /** Somebody deleted a watch. */
+  noteDeletion(): void {
+    this.#sweepsUntilEnds = 0;
+  }
+
+  /** Everything taken before is somebody else's to act on. */
+  reset(): void {
+    this.#touched.clear();
+  }
+
+  async #run(): Promise<void> {
+    try {
+      do {
+        this.#sweepAgain = false;
+        const wantsFeed = this.#options.waiting.hasWaiters;
+        await this.#act(await this.#options.store.sweep({ wantsFeed }));
+      } while (this.#sweepAgain);
+    } catch (error) {
+      // The next tick looks again.
+      if (!(error instanceof StoreUnavailable)) throw error;
+    }
+  }
+
+  async #act(sweep: Sweep): Promise<void> {
+    const { onDeliveryDue, onSettled, adopt, store, mayEvict, onEvicted, claimFree } = this.#options;
+    if (sweep.settledDeliveryIds.length > 0) onSettled(new Set(sweep.settledDeliveryIds));
+    if (sweep.gates.length > 0) adopt(sweep.gates);
+    if (sweep.isDeliveryDue) onDeliveryDue();
+    for (const callId of sweep.touchedCallIds) this.#touched.add(callId);
+    if (this.#touched.size > 0) await this.#lookAtTouched();
+    await this.#passOnNotices(sweep.feedPosition);
+    const evicted = sweep.expiredTokens.length > 0 && mayEvict() ? await store.evict(sweep.expiredTokens) : 0;
+    if (evicted > 0) onEvicted();
+    if (sweep.hasFreeCalls || evicted > 0) await claimFree();
+  }
+
+  async #lookAtTouched(): Promise<void> {
+    const { store, watch, unwatch } = this.#options;
+    const callIds = [...this.#touched];
+    const owned = new Map((await store.loadOwnedCalls(callIds)).map((call) => [call.callId, call]));
+    for (const callId of callIds) {
+      this.#touched.delete(callId);
+      const call = owned.get(callId);
+      if (call === undefined) unwatch(callId);
+      else watch(call);
+    }
+  }
+
+  /** Requests that wait here for what other instances commit. */
+  async #passOnNotices(feedPosition: string | null): Promise<void> {
+    const { store, waiting } = this.#options;
+    let position = this.#feedPosition ?? feedPosition;
+    this.#feedPosition = feedPosition;
+    if (feedPosition === null || position === null) return;
+    for (let more = position !== feedPosition; more;) {
+      const page = await store.listNotices({ position, limit: noticePage });
+      waiting.publish(page.notices);
+      ({ position, more } = page);
+    }
+    this.#feedPosition = position;
+    await this.#passOnEnds();
+  }
+
+  /** A watch that was deleted tells no event; looked at when somebody deleted one, and now and then. */
+  async #passOnEnds(): Promise<void> {
+    const { store, waiting } = this.#options;
+    this.#sweepsUntilEnds -= 1;
+    if (this.#sweepsUntilEnds > 0) return;
+    this.#sweepsUntilEnds = sweepsBetweenEnds;
+    const watchIds = waiting.waitedFor("wch_");
+    if (watchIds.length === 0) return;
+    for (const watchId of await store.listEnded(watchIds)) waiting.publish([{ watchId, accountId: "", sequence: 0, eventType: "" }]);
+  }
+}

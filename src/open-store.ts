@@ -1,0 +1,102 @@
+import pRetry from "p-retry";
+import { systemClock } from "./adapters/clock.ts";
+import { openPostgres } from "./adapters/postgres/opening.ts";
+import type { OpenPostgres } from "./adapters/postgres/opening.ts";
+import { openSqliteStore } from "./adapters/sqlite/store.ts";
+import type { Config, Secrets } from "./config.ts";
+import { InstanceFenced, StoreUnavailable } from "./domain/errors.ts";
+import type { DeliveryPolicy } from "./domain/retry-policy.ts";
+import type { Clock } from "./ports/clock.ts";
+import type { ServiceStore, StoreFigures, StoreLifecycle } from "./ports/service-store.ts";
+import type { Logger } from "./ports/telemetry.ts";
+
+export type OpenStoreOptions = {
+  readonly config: Config;
+  readonly secrets: Secrets;
+  readonly policy: DeliveryPolicy;
+  readonly logger: Logger;
+  /** In place of the machine's. */
+  readonly clock: Clock | null;
+  /** Ends the wait for a database that is away. */
+  readonly signal: AbortSignal;
+  readonly onCommitted: (durationMs: number) => void;
+};
+
+export type OpenStore = {
+  readonly store: ServiceStore;
+  /** Where several instances share it, what else there is; null: this process has it alone. */
+  readonly shared: OpenPostgres | null;
+  /** Everybody's who shares it. */
+  readonly clock: Clock;
+  /** What the store was asked and did not answer may have been done. Not for an instance that was evicted. */
+  onTrouble: () => void;
+  close(): Promise<void>;
+};
+
+/** The database of `DATABASE_URL`. Rejects with `StartRefused`, or with the signal's reason. */
+export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
+  const { config, secrets, policy, logger, signal, onCommitted } = options;
+  const machineClock = options.clock ?? systemClock;
+  if (config.database.kind === "sqlite") {
+    const store = await openSqliteStore({ path: config.database.path, policy, onCommitted });
+    return { store, shared: null, clock: machineClock, onTrouble: () => undefined, close: () => store.close() };
+  }
+  const { delivery } = config;
+  const limits = { endpointMaxInFlight: delivery.endpointMaxInFlight, hostMaxInFlight: delivery.hostMaxInFlight };
+  const connectionString = secrets.postgresUrl ?? "";
+  const shared = await openPostgres({ connectionString, policy, limits, logger, machineClock, signal, onCommitted });
+  const opened: OpenStore = {
+    store: observed(shared.store, () => opened.onTrouble()),
+    shared: { ...shared, ownership: observed(shared.ownership, () => opened.onTrouble()) },
+    clock: shared.clock,
+    onTrouble: () => undefined,
+    close: () => shared.close(),
+  };
+  return opened;
+}
+
+/** Asks until there is an answer; rejects with the signal's reason when that ends the wait. */
+export function untilReachable<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  return pRetry(work, { retries: Infinity, minTimeout: 500, maxTimeout: 5000, randomize: true, signal, shouldRetry: isUnreachable });
+}
+
+function isUnreachable({ error }: { readonly error: Error }): boolean {
+  return error instanceof StoreUnavailable;
+}
+
+/** What a scrape reads; while the store cannot be reached, what it said last. */
+export class LastFigures {
+  readonly #store: Pick<StoreLifecycle, "readFigures">;
+  #last: StoreFigures = { watchesByStatus: {}, deliveriesByStatus: {}, oldestDueDeliveryAtMs: null, storeBytes: 0 };
+
+  constructor(store: Pick<StoreLifecycle, "readFigures">) {
+    this.#store = store;
+  }
+
+  async read(): Promise<StoreFigures> {
+    try {
+      this.#last = await this.#store.readFigures();
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable)) throw error;
+    }
+    return this.#last;
+  }
+}
+
+/** The same methods; whenever one of them is not answered somebody is told. */
+function observed<T extends object>(target: T, onTrouble: () => void): T {
+  return new Proxy(target, {
+    get(_, name) {
+      const member: unknown = Reflect.get(target, name);
+      if (typeof member !== "function") return member;
+      return (...args: readonly unknown[]) => {
+        const answer: unknown = Reflect.apply(member, target, args);
+        if (answer instanceof Promise)
+          answer.catch((error: unknown) => {
+            if (error instanceof StoreUnavailable && !(error instanceof InstanceFenced)) onTrouble();
+          });
+        return answer;
+      };
+    },
+  });
+}

@@ -1,0 +1,110 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Database } from "../../../src/adapters/postgres/database.ts";
+import { migrate } from "../../../src/adapters/postgres/migrate.ts";
+import { createPostgresStore } from "../../../src/adapters/postgres/store.ts";
+import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
+import type { WatchedCall } from "../../../src/ports/call-store.ts";
+import type { ServiceStore } from "../../../src/ports/service-store.ts";
+import { startEmbedded } from "../../support/postgres-server.ts";
+import { StoreWorld, ok, startMs, statusChange, testPolicy } from "../../support/store-drafts.ts";
+import type { Figure } from "../figure.ts";
+
+const inFlight = 64;
+const statuses = ["queued", "calling", "success"];
+
+/** What the store alone makes of a transition and its webhook: commitCall, then recordAttempt, with 64 under way at any time. */
+export async function measureStoresRoundTrip(calls: number): Promise<Figure> {
+  const sqlite = await measureSqlite(calls);
+  const postgres = await measurePostgres(calls);
+  const ratio = postgres / sqlite;
+  return {
+    name: "transition and attempt through Postgres against SQLite",
+    value: ratio,
+    shown: `${ratio.toFixed(2)} (${Math.round(postgres)}/s against ${Math.round(sqlite)}/s)`,
+    bar: ">= 0.5",
+    met: ratio >= 0.5,
+  };
+}
+
+async function measureSqlite(calls: number): Promise<number> {
+  const folder = await mkdtemp(join(tmpdir(), "ringback-bench-"));
+  const store = await openSqliteStore({ path: join(folder, "ringback.db"), policy: testPolicy });
+  try {
+    return await roundTripsPerSecond(store, calls);
+  } finally {
+    await store.close();
+    await rm(folder, { recursive: true });
+  }
+}
+
+async function measurePostgres(calls: number): Promise<number> {
+  const server = await startEmbedded();
+  try {
+    await migrate(server.url);
+    const owner = { token: null as number | null, hasPeers: false };
+    const db = new Database({ connectionString: server.url, policy: testPolicy, owner });
+    const row = await db.get(
+      "insert into instances (lease_until, version) values (clock_timestamp() + interval '1 hour', 'bench') returning token",
+    );
+    owner.token = row?.["token"] as number;
+    const store = createPostgresStore(db);
+    try {
+      return await roundTripsPerSecond(store, calls);
+    } finally {
+      await store.close();
+    }
+  } finally {
+    await server.stop();
+  }
+}
+
+export async function roundTripsPerSecond(store: ServiceStore, calls: number): Promise<number> {
+  const world = new StoreWorld(store);
+  const watched: WatchedCall[] = [];
+  for (let from = 0; from < calls; from += 500) {
+    const drafts = await Promise.all(
+      Array.from({ length: Math.min(500, calls - from) }, (_, n) =>
+        world.watchDraft(`OUT-${from + n}`, { url: `https://r.example/${(from + n) % 100}` }),
+      ),
+    );
+    for (const result of await store.registerWatches(drafts))
+      if (result.kind === "created" && result.call !== null) watched.push(result.call);
+  }
+  const startedMs = performance.now();
+  const worker = async () => {
+    for (let call = watched.pop(); call !== undefined; call = watched.pop()) await live(store, call);
+  };
+  await Promise.all(Array.from({ length: inFlight }, worker));
+  return (calls * statuses.length) / ((performance.now() - startedMs) / 1000);
+}
+
+async function live(store: ServiceStore, { callId }: WatchedCall): Promise<void> {
+  for (const [index, status] of statuses.entries()) {
+    const committed = await store.commitCall({
+      callId,
+      expectedVersion: index + 1,
+      nowMs: startMs,
+      lastGoodPollAtMs: startMs,
+      confirmed: true,
+      changes: [statusChange(status)],
+    });
+    const [job] = committed.kind === "committed" ? committed.jobs : [];
+    if (job === undefined) throw new Error(`no job of ${status}: ${JSON.stringify(committed)}`);
+    const { deliveryId, leaseToken, attemptNumber, mode } = job;
+    const attempt = {
+      deliveryId,
+      leaseToken,
+      attemptNumber,
+      mode,
+      startedAtMs: startMs,
+      durationMs: 1,
+      outcome: ok,
+      nowMs: startMs,
+      jitter: 0,
+    };
+    const recorded = await store.recordAttempt(attempt);
+    if (recorded.kind !== "recorded") throw new Error("the lease was lost");
+  }
+}

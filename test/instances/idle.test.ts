@@ -1,0 +1,39 @@
+import { setTimeout as wait } from "node:timers/promises";
+import { expect, onTestFinished, test } from "vitest";
+import { inProcessInstance } from "../support/instance-in-process.ts";
+import { TestPostgres } from "../support/postgres-database.ts";
+import { simulatedUpstream } from "../support/simulated-upstream.ts";
+import { StatementCount } from "../support/statement-count.ts";
+import { TcpProxy } from "../support/tcp-proxy.ts";
+
+test("an idle instance asks Postgres less than twice a second, with calls that do not change and others beside it", async () => {
+  const database = await TestPostgres.create();
+  onTestFinished(() => database.dispose());
+  const simulator = await simulatedUpstream();
+  const { hostname, port, pathname, username, password } = new URL(database.url);
+  const counts: StatementCount[] = [];
+  const instances = [];
+  for (let index = 0; index < 3; index++) {
+    const count = new StatementCount();
+    const wire = await TcpProxy.start({ host: hostname, port: Number(port) });
+    wire.tap = count.tap;
+    counts.push(count);
+    const databaseUrl = `postgres://${username}:${password}@127.0.0.1:${wire.port}${pathname}`;
+    // The lease of every day: it is what the heartbeats cost.
+    instances.push(await inProcessInstance({ databaseUrl, upstreamUrl: simulator.url, overrides: {} }));
+  }
+  const [first] = instances;
+  await first?.client.post("/v1/hooks", { url: "http://127.0.0.1:9/none", events: ["call.failure"] });
+  const watches = Array.from({ length: 30 }, () => ({ call_sid: simulator.trigger({ scenario: [{ atMs: 0, status: "queued" }] }) }));
+  await first?.client.post("/v1/watches/batch", { watches });
+  // Until they are shared out and at rest.
+  await wait(8000);
+  const before = counts.map(({ total }) => total);
+  const spanMs = 12_000;
+  await wait(spanMs);
+  for (const [index, { total }] of counts.entries()) {
+    const perSecond = (total - (before[index] ?? 0)) / (spanMs / 1000);
+    expect(perSecond).toBeLessThan(2);
+    expect(perSecond).toBeGreaterThan(0.5);
+  }
+}, 60_000);

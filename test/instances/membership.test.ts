@@ -1,0 +1,97 @@
+import { EventEmitter, once } from "node:events";
+import { request } from "undici";
+import { expect, onTestFinished, test } from "vitest";
+import { systemClock } from "../../src/adapters/clock.ts";
+import { startReceiver } from "../../src/cli/receiver.ts";
+import { freePort } from "../../src/cli/service-process.ts";
+import { inProcessInstance, shortLease } from "../support/instance-in-process.ts";
+import { ObservedUpstream } from "../support/observed-upstream.ts";
+import { TestPostgres } from "../support/postgres-database.ts";
+import { simulatedUpstream } from "../support/simulated-upstream.ts";
+import { eventually } from "../support/eventually.ts";
+
+const queued = [{ atMs: 0, status: "queued" }];
+const hourMs = 3_600_000;
+
+async function instancesOf(port: number): Promise<number> {
+  const { body } = await request(`http://127.0.0.1:${port}/metrics`);
+  return Number(/^ringback_instances (\d+)$/m.exec(await body.text())?.[1]);
+}
+
+test("a newcomer is given its share of the calls and of the rate, and what it had goes on at once when it stops", async () => {
+  const database = await TestPostgres.create();
+  onTestFinished(() => database.dispose());
+  const simulator = await simulatedUpstream();
+  const upstream = new ObservedUpstream(simulator);
+  const metricsPort = await freePort();
+  const environment = { POLYAI_MAX_POLLS_PER_SECOND: "64", METRICS_PORT: String(metricsPort) };
+  const a = await inProcessInstance({ databaseUrl: database.url, upstreamUrl: await upstream.urlFor("a"), environment });
+  await a.client.post("/v1/hooks", { url: "http://127.0.0.1:9/none", events: ["call.failure"] });
+  const sids = Array.from({ length: 60 }, () => simulator.trigger({ scenario: queued }));
+  await a.client.post("/v1/watches/batch", { watches: sids.map((callSid) => ({ call_sid: callSid })) });
+  await eventually(
+    async () => upstream.polls.length,
+    (polls) => polls > 120,
+  );
+  expect(await instancesOf(metricsPort)).toBe(1);
+
+  const b = await inProcessInstance({
+    databaseUrl: database.url,
+    upstreamUrl: await upstream.urlFor("b"),
+    environment: { POLYAI_MAX_POLLS_PER_SECOND: "64" },
+  });
+  const sharesOf = (polls: number) => {
+    const last = new Map(upstream.polls.slice(-polls).map(({ callSid, instance }) => [callSid, instance]));
+    return [...Map.groupBy(last.values(), (instance) => instance)].map(([instance, calls]) => [instance, calls.length] as const).toSorted();
+  };
+  await eventually(
+    async () => sharesOf(150),
+    (shares) => shares.length === 2 && shares.every(([, calls]) => calls >= 28),
+  );
+  expect(await instancesOf(metricsPort)).toBe(2);
+
+  await b.service.stop();
+  const stopped = upstream.polls.length;
+  await eventually(
+    async () => new Set(upstream.polls.slice(stopped).map(({ callSid }) => callSid)).size,
+    (calls) => calls === 60,
+  );
+  expect(new Set(upstream.polls.slice(stopped + 5).map(({ instance }) => instance))).toEqual(new Set(["a"]));
+  await eventually(
+    () => instancesOf(metricsPort),
+    (count) => count === 1,
+  );
+});
+
+test("an instance whose own clock is an hour ahead tells, dates and repeats as the others do", async () => {
+  // Setup: b's machine is an hour ahead. What this proves: due times, dates and leases go by the database's clock.
+  const database = await TestPostgres.create();
+  onTestFinished(() => database.dispose());
+  const simulator = await simulatedUpstream();
+  const arrivals = new EventEmitter();
+  const times: { readonly path: string; readonly timestampMs: number; readonly signedAtMs: number }[] = [];
+  const receiver = await startReceiver({
+    answers: ({ attempt }) => (attempt === 1 ? 500 : null),
+    onDelivery: ({ path, body, headers }) => {
+      const { timestamp } = JSON.parse(body.toString()) as { timestamp: string };
+      times.push({ path, timestampMs: Date.parse(timestamp), signedAtMs: Number(headers["webhook-timestamp"]) * 1000 });
+      arrivals.emit("delivery");
+    },
+  });
+  onTestFinished(() => receiver.close());
+  const setup = { databaseUrl: database.url, upstreamUrl: simulator.url, environment: { RETRY_SCHEDULE: "0s,1s,1s" } };
+  const ahead = { ...systemClock, nowMs: () => Date.now() + hourMs };
+  const b = await inProcessInstance({ ...setup, overrides: { leaseTimes: shortLease, clock: ahead } });
+  const a = await inProcessInstance(setup);
+  for (const [name, { client }] of Object.entries({ a, b })) {
+    const callSid = simulator.trigger({ scenario: queued });
+    const answer = await client.post("/v1/watches", { call_sid: callSid, callback_url: `${receiver.url}/${name}` });
+    expect(Math.abs(Date.parse(String(answer.body["created_at"])) - Date.now())).toBeLessThan(60_000);
+  }
+  while (times.length < 4) await once(arrivals, "delivery", { signal: AbortSignal.timeout(15_000) });
+  expect(times.map(({ path }) => path).toSorted()).toEqual(["/a", "/a", "/b", "/b"]);
+  for (const { timestampMs, signedAtMs } of times) {
+    expect(Math.abs(timestampMs - Date.now())).toBeLessThan(60_000);
+    expect(Math.abs(signedAtMs - Date.now())).toBeLessThan(60_000);
+  }
+});

@@ -1,0 +1,226 @@
+import { EventEmitter, once } from "node:events";
+import { setTimeout as wait } from "node:timers/promises";
+import { expect, onTestFinished, test } from "vitest";
+import { startReceiver } from "../../src/cli/receiver.ts";
+import type { Delivery, ScriptedAnswer } from "../../src/cli/receiver.ts";
+import type { ServiceClient } from "../../src/cli/service-client.ts";
+import type { Simulator } from "../../src/simulator/simulator.ts";
+import { eventually } from "../support/eventually.ts";
+import { bodyOf } from "../support/instance-cluster.ts";
+import { inProcessInstance } from "../support/instance-in-process.ts";
+import { ObservedUpstream } from "../support/observed-upstream.ts";
+import { TestPostgres } from "../support/postgres-database.ts";
+import { asAdministrator } from "../support/postgres-server.ts";
+import { simulatedUpstream } from "../support/simulated-upstream.ts";
+
+const queued = [{ atMs: 0, status: "queued" }];
+
+type World = {
+  readonly simulator: Simulator;
+  readonly upstream: ObservedUpstream;
+  readonly database: TestPostgres;
+  readonly a: ServiceClient;
+  readonly b: ServiceClient;
+};
+
+/** Two instances on one database. */
+async function twoInstances(environment: Readonly<Record<string, string>> = {}): Promise<World> {
+  const database = await TestPostgres.create();
+  onTestFinished(() => database.dispose());
+  const simulator = await simulatedUpstream();
+  const upstream = new ObservedUpstream(simulator);
+  const setup = { databaseUrl: database.url, environment };
+  const a = await inProcessInstance({ ...setup, upstreamUrl: await upstream.urlFor("a") });
+  const b = await inProcessInstance({ ...setup, upstreamUrl: await upstream.urlFor("b") });
+  return { simulator, upstream, database, a: a.client, b: b.client };
+}
+
+async function receiverOf(answers?: (delivery: Delivery) => ScriptedAnswer | null) {
+  const deliveries: Delivery[] = [];
+  const arrivals = new EventEmitter();
+  const receiver = await startReceiver({
+    ...(answers === undefined ? {} : { answers }),
+    onDelivery: (delivery) => {
+      deliveries.push(delivery);
+      arrivals.emit("delivery");
+    },
+  });
+  onTestFinished(() => receiver.close());
+  const until = async (isDone: () => boolean): Promise<void> => {
+    while (!isDone()) await once(arrivals, "delivery", { signal: AbortSignal.timeout(15_000) });
+  };
+  return { url: receiver.url, deliveries, until };
+}
+
+async function register(client: ServiceClient, callSid: string, callbackUrl: string): Promise<string> {
+  const answer = await client.post("/v1/watches", { call_sid: callSid, callback_url: callbackUrl });
+  expect(answer.statusCode).toBe(201);
+  return String(answer.body["id"]);
+}
+
+const sourceOf = async (client: ServiceClient) => {
+  const { body } = await client.get("/v1/sources");
+  const source = (body["data"] as readonly { name: string; state: string; reason: string | null; since: string }[]).find(
+    ({ name }) => name === "default",
+  );
+  return { state: source?.state, reason: source?.reason, since: source?.since };
+};
+
+test("what one accepted all show at once, and a wait on one is answered by what the other commits", async () => {
+  const { simulator, a, b } = await twoInstances();
+  const receiver = await receiverOf();
+  const callSid = simulator.trigger({ scenario: queued });
+  const watchId = await register(a, callSid, `${receiver.url}/x`);
+  expect((await b.get(`/v1/watches/${watchId}`)).statusCode).toBe(200);
+  await receiver.until(() => receiver.deliveries.length === 1);
+  const feed = await b.get("/v1/events");
+  expect((feed.body["data"] as readonly unknown[]).length).toBe(1);
+
+  const waiting = [
+    b.get(`/v1/watches/${watchId}?wait=15&sequence=1`),
+    b.get(`/v1/events?wait=15&after=${String(feed.body["next_cursor"])}`),
+  ];
+  await wait(300);
+  const changedMs = performance.now();
+  simulator.script(callSid, { scenario: [{ atMs: 0, status: "calling" }] });
+  const [watch, events] = await Promise.all(waiting);
+  expect(watch?.body).toMatchObject({ sequence: 2, call: { status: "calling" } });
+  expect(events?.body["data"]).toMatchObject([{ type: "call.calling" }]);
+  // Not by their own time running out.
+  expect(performance.now() - changedMs).toBeLessThan(10_000);
+});
+
+test("where LISTEN cannot be heard the sweep answers a wait, also one whose watch is deleted elsewhere", async () => {
+  const { simulator, database, a, b } = await twoInstances();
+  const receiver = await receiverOf();
+  const deaf = () =>
+    asAdministrator(database.url, "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'ringback listen'");
+  const callSid = simulator.trigger({ scenario: queued });
+  const watchId = await register(a, callSid, `${receiver.url}/x`);
+  await receiver.until(() => receiver.deliveries.length === 1);
+  const waiting = b.get(`/v1/watches/${watchId}?wait=15&sequence=1`);
+  await wait(200);
+  await deaf();
+  simulator.script(callSid, { scenario: [{ atMs: 0, status: "calling" }] });
+  expect((await waiting).body).toMatchObject({ sequence: 2 });
+
+  const startedMs = performance.now();
+  const deleted = b.get(`/v1/watches/${watchId}?wait=15&sequence=2`);
+  await wait(200);
+  await deaf();
+  expect((await a.post(`/v1/watches/${watchId}`, {})).statusCode).toBe(405);
+  const removed = await fetchDelete(a, watchId);
+  expect(removed).toBe(204);
+  expect((await deleted).body).toMatchObject({ status: "canceled" });
+  expect(performance.now() - startedMs).toBeLessThan(12_000);
+});
+
+test("a watch registered where its call is not polled is told by whoever polls it, and its removal there ends the polling", async () => {
+  const { simulator, upstream, a, b } = await twoInstances();
+  const receiver = await receiverOf();
+  const callSid = simulator.trigger({ scenario: queued });
+  const first = await register(a, callSid, `${receiver.url}/first`);
+  await receiver.until(() => receiver.deliveries.length === 1);
+  const second = await register(b, callSid, `${receiver.url}/second`);
+  await receiver.until(() => receiver.deliveries.some(({ path }) => path === "/second"));
+  simulator.script(callSid, { scenario: [{ atMs: 0, status: "calling" }] });
+  await receiver.until(() => receiver.deliveries.length === 4);
+  const told = receiver.deliveries
+    .map((delivery) => `${delivery.path} ${bodyOf(delivery).data.sequence} ${bodyOf(delivery).type}`)
+    .toSorted();
+  expect(told).toEqual(["/first 1 call.queued", "/first 2 call.calling", "/second 1 call.queued", "/second 2 call.calling"]);
+  expect(new Set(upstream.polls.map(({ instance }) => instance))).toEqual(new Set(["a"]));
+
+  expect([await fetchDelete(b, first), await fetchDelete(b, second)]).toEqual([204, 204]);
+  await wait(1500);
+  const polls = upstream.polls.length;
+  await wait(1500);
+  expect(upstream.polls.length).toBe(polls);
+});
+
+test("a watch deleted on one instance starts no attempt on another after a second", async () => {
+  // Setup: the endpoint answers slowly and takes four at a time, so a holds more that are leased to it.
+  const { simulator, a, b } = await twoInstances();
+  const receiver = await receiverOf(() => ({ statusCode: 204, delayMs: 2500 }));
+  const sids = Array.from({ length: 12 }, () => simulator.trigger({ scenario: queued }));
+  const watches = sids.map((callSid) => ({ call_sid: callSid, callback_url: `${receiver.url}/slow` }));
+  const answer = await a.post("/v1/watches/batch", { watches });
+  const ids = (answer.body["results"] as readonly { watch: { id: string } }[]).map(({ watch }) => watch.id);
+  await receiver.until(() => receiver.deliveries.length === 4);
+  for (const id of ids) expect(await fetchDelete(b, id)).toBe(204);
+  await wait(1000);
+  const before = receiver.deliveries.length;
+  await wait(5000);
+  expect(receiver.deliveries.length).toBe(before);
+});
+
+test("a source that refuses one instance is suspended for all, one probes, the hooks hear of it once, and all go on", async () => {
+  const { simulator, upstream, a, b } = await twoInstances();
+  const receiver = await receiverOf();
+  await a.post("/v1/hooks", { url: `${receiver.url}/operations`, events: ["source.suspended", "source.resumed"] });
+  const sids = Array.from({ length: 20 }, () => simulator.trigger({ scenario: queued }));
+  await a.post("/v1/watches/batch", { watches: sids.map((callSid) => ({ call_sid: callSid, callback_url: `${receiver.url}/calls` })) });
+  const ofCalls = () => receiver.deliveries.filter(({ path }) => path === "/calls").length;
+  await receiver.until(() => ofCalls() === 20);
+  await eventually(
+    async () => new Set(upstream.polls.slice(-30).map(({ instance }) => instance)).size,
+    (instances) => instances === 2,
+  );
+
+  simulator.fault({ kind: "status", statusCode: 401 });
+  const suspended = await eventually(
+    () => Promise.all([sourceOf(a), sourceOf(b)]),
+    (both) => both.every(({ state }) => state === "suspended"),
+  );
+  expect(suspended[0]).toEqual(suspended[1]);
+  await wait(500);
+  const polls = upstream.polls.length;
+  await wait(8000);
+  // The first probe after five seconds, the next one ten seconds later.
+  expect(upstream.polls.length - polls).toBe(1);
+
+  simulator.clearFaults();
+  await eventually(
+    () => Promise.all([sourceOf(a), sourceOf(b)]),
+    (both) => both.every(({ state }) => state === "ok"),
+  );
+  await eventually(
+    async () => new Set(upstream.polls.slice(-30).map(({ instance }) => instance)).size,
+    (instances) => instances === 2,
+  );
+  const operational = () =>
+    receiver.deliveries
+      .filter(({ path }) => path === "/operations")
+      .map((delivery) => JSON.parse(delivery.body.toString()) as { type: string });
+  await receiver.until(() => operational().length >= 2).catch(() => undefined);
+  await wait(1000);
+  expect(operational().map(({ type }) => type)).toEqual(["source.suspended", "source.resumed"]);
+}, 60_000);
+
+test("a 429 to one slows all: nobody polls before Retry-After has passed", async () => {
+  const { simulator, upstream, a, b } = await twoInstances();
+  const receiver = await receiverOf();
+  const sids = Array.from({ length: 20 }, () => simulator.trigger({ scenario: queued }));
+  await a.post("/v1/watches/batch", { watches: sids.map((callSid) => ({ call_sid: callSid, callback_url: `${receiver.url}/calls` })) });
+  await eventually(
+    async () => new Set(upstream.polls.slice(-30).map(({ instance }) => instance)).size,
+    (instances) => instances === 2,
+  );
+  simulator.fault({ kind: "status", statusCode: 429, retryAfter: "4", times: 1 });
+  await eventually(
+    () => Promise.all([sourceOf(a), sourceOf(b)]),
+    (both) => both.every(({ state }) => state === "slowed"),
+  );
+  await wait(300);
+  const polls = upstream.polls.length;
+  await wait(2500);
+  expect(upstream.polls.length).toBe(polls);
+  await eventually(
+    async () => upstream.polls.length,
+    (count) => count > polls + 20,
+  );
+});
+
+async function fetchDelete(client: ServiceClient, watchId: string): Promise<number> {
+  return (await client.delete(`/v1/watches/${watchId}`)).statusCode;
+}

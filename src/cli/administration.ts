@@ -1,3 +1,4 @@
+import { openPostgresAdministration } from "../adapters/postgres/opening.ts";
 import { openSqliteAdministration } from "../adapters/sqlite/store.ts";
 import { systemClock } from "../adapters/clock.ts";
 import { readStoreConfig } from "../config.ts";
@@ -25,7 +26,8 @@ export class Administration implements AsyncDisposable {
 
   /** The keys, which fit the database. */
   keyring(): Promise<Keyring> {
-    return openKeyring(this.store, { given: this.config.encryptionKeys, databasePath: this.config.database.path });
+    const { database, encryptionKeys } = this.config;
+    return openKeyring(this.store, { given: encryptionKeys, databasePath: database.kind === "sqlite" ? database.path : null });
   }
 
   /** The same for who is going to seal something: a service that runs must have the key it is sealed with. */
@@ -58,7 +60,9 @@ export class Administration implements AsyncDisposable {
 /** Opens what `DATABASE_URL` names, and makes it where there is none. Throws one line where that cannot work. */
 export async function openAdministration(): Promise<Administration> {
   const config = readDatabaseConfig();
-  return new Administration(config, await openSqliteAdministration(config.database.path));
+  const { database, postgresUrl } = config;
+  const opening = database.kind === "sqlite" ? openSqliteAdministration(database.path) : openPostgresAdministration(postgresUrl ?? "");
+  return new Administration(config, await opening);
 }
 
 /** What the environment says of the database; throws where it says nothing that a command could work on. */
@@ -66,6 +70,7 @@ export function readDatabaseConfig(): StoreConfig {
   const read = readStoreConfig();
   if (read.kind === "invalid") throw new Error(read.faults.join("; "));
   const { config } = read;
-  if (config.database.path === ":memory:") throw new Error("DATABASE_URL: a database in memory belongs to the process that made it");
+  if (config.database.kind === "sqlite" && config.database.path === ":memory:")
+    throw new Error("DATABASE_URL: a database in memory belongs to the process that made it");
   return config;
 }

@@ -10,9 +10,10 @@ export const migrateCommand: Command = {
     const { json } = readArguments(args, {});
     await using administration = await openAdministration();
     const { migrations, config } = administration;
-    const { path } = config.database;
+    // A URL may hold a password.
+    const name = config.database.kind === "sqlite" ? config.database.path : "postgres";
     const said = migrations === 0 ? "is up to date" : `is up to date now, ${migrations} migrations later`;
-    terminal.out(json ? JSON.stringify({ database: path, migrations }) : `${path} ${said}`);
+    terminal.out(json ? JSON.stringify({ database: name, migrations }) : `${name} ${said}`);
     return 0;
   },
 };

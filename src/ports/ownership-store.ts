@@ -41,6 +41,8 @@ export type Sweep = {
   readonly expiredTokens: readonly number[];
   /** There are watched calls that no instance owns. */
   readonly hasFreeCalls: boolean;
+  /** Grows with every change of a source that the operator set. */
+  readonly sourceRevisions: number;
 };
 
 /**

@@ -13,19 +13,22 @@ export type Owner = {
   token: number | null;
   /** Another instance is alive, as of the last heartbeat: then limits are counted over all of them. */
   hasPeers: boolean;
+  /** Of the encryption keys it was started with: they go with its row. */
+  keyIds?: readonly string[];
   /** Called when a write was refused because the instance was evicted; resolves once there is a new token. */
   rejoin?: () => Promise<void>;
 };
 
 /** What a committed transaction changed that other instances may wait for. */
-export type ChangeKind = "events" | "deliveries" | "calls" | "watches" | "accounts";
+export type ChangeKind = "events" | "deliveries" | "calls" | "watches" | "accounts" | "sources";
 
 export type InFlightLimits = { readonly endpointMaxInFlight: number; readonly hostMaxInFlight: number };
 
 export type DatabaseOptions = {
   /** `postgres://…`, everything `pg` understands. */
   readonly connectionString: string;
-  readonly policy: DeliveryPolicy;
+  /** null: for administration, which sends nothing. */
+  readonly policy: DeliveryPolicy | null;
   readonly owner: Owner;
   /** Places in flight over all instances, where an endpoint has no limit of its own. */
   readonly limits?: InFlightLimits;
@@ -90,7 +93,7 @@ function toSql(value: Value): unknown {
 
 /** The pool: bounded, every wait with a deadline, every connection durable. */
 export class Database implements Queries {
-  readonly policy: DeliveryPolicy;
+  readonly #policy: DeliveryPolicy | null;
   readonly owner: Owner;
   readonly limits: InFlightLimits;
   readonly feedPatienceMs: number;
@@ -100,13 +103,18 @@ export class Database implements Queries {
   #closed: Promise<void> | null = null;
 
   constructor(options: DatabaseOptions) {
-    this.policy = options.policy;
+    this.#policy = options.policy;
     this.owner = options.owner;
     this.limits = options.limits ?? { endpointMaxInFlight: 32, hostMaxInFlight: 64 };
     this.feedPatienceMs = options.feedPatienceMs ?? 1000;
     this.#onChanged = options.onChanged ?? (() => undefined);
     this.#onCommitted = options.onCommitted ?? (() => undefined);
     this.#pool = createPool(options.connectionString, options.poolSize ?? 10);
+  }
+
+  get policy(): DeliveryPolicy {
+    if (this.#policy === null) throw new Error("administration delivers nothing");
+    return this.#policy;
   }
 
   async all(sql: string, ...values: readonly Value[]): Promise<Row[]> {
@@ -200,8 +208,6 @@ export class Database implements Queries {
 
 /** One transaction on one connection. Statements that do not need each other's answers may be sent together. */
 export class Transaction implements Queries {
-  readonly policy: DeliveryPolicy;
-  readonly limits: InFlightLimits;
   /** Kinds of changes, announced once committed. */
   readonly changed = new Set<ChangeKind>();
   /** How long the commit took. */
@@ -210,24 +216,30 @@ export class Transaction implements Queries {
   failure: unknown;
   #over = false;
   readonly #client: pg.PoolClient;
-  readonly #owner: Owner;
+  readonly #database: Pick<Database, "policy" | "limits" | "owner">;
   readonly #deadlineMs: number;
 
-  constructor(client: pg.PoolClient, { policy, limits, owner }: Pick<Database, "policy" | "limits" | "owner">, deadlineMs: number) {
-    this.policy = policy;
-    this.limits = limits;
+  constructor(client: pg.PoolClient, database: Pick<Database, "policy" | "limits" | "owner">, deadlineMs: number) {
     this.#client = client;
-    this.#owner = owner;
+    this.#database = database;
     this.#deadlineMs = deadlineMs;
   }
 
+  get policy(): DeliveryPolicy {
+    return this.#database.policy;
+  }
+
+  get limits(): InFlightLimits {
+    return this.#database.limits;
+  }
+
   get hasPeers(): boolean {
-    return this.#owner.hasPeers;
+    return this.#database.owner.hasPeers;
   }
 
   /** This instance's, without a look whether it is still there: for what is written at its own risk. */
   get token(): number | null {
-    return this.#owner.token;
+    return this.#database.owner.token;
   }
 
   async all(sql: string, ...values: readonly Value[]): Promise<Row[]> {

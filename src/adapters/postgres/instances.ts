@@ -7,7 +7,7 @@ import { freeLeasesOf } from "./tables/due.ts";
 import { feedHorizon } from "./tables/feed.ts";
 import { decodeFeedPosition, feedPositionOf, newestInFeed } from "./tables/feed-position.ts";
 import { deadOwners, isFree } from "./tables/free-calls.ts";
-import { flag, integer, text, textOrNull } from "./tables/rows.ts";
+import { flag, integer, integerOrNull, text, textOrNull } from "./tables/rows.ts";
 import { readWatchedCalls } from "./tables/watched-call.ts";
 
 export type InstancesOptions = {
@@ -39,7 +39,8 @@ export class Instances implements OwnershipStore {
       await tx.run("delete from source_gates where not exists (select 1 from instances where lease_until > clock_timestamp())");
       return tx.all(
         `with me as (
-           insert into instances (lease_until, version, shares) values (clock_timestamp() + $1::integer * interval '1 millisecond', $2, $3::jsonb)
+           insert into instances (lease_until, version, shares, key_ids)
+           values (clock_timestamp() + $1::integer * interval '1 millisecond', $2, $3::jsonb, $4)
            returning token, shares)
          select token, shares, ${nowMs} as now_ms from me
          union all
@@ -47,6 +48,7 @@ export class Instances implements OwnershipStore {
         leaseMs,
         version,
         JSON.stringify(shares),
+        db.owner.keyIds ?? [],
       );
     });
     const token = integer(rows.find((row) => row["now_ms"] !== null) ?? {}, "token");
@@ -113,7 +115,8 @@ export class Instances implements OwnershipStore {
          (select array_agg(id) from deliveries where lease_owner = $1 and lease_token is not null and status <> 'pending') as settled,
          ${gatesAfter("$3")} as gates,
          (select array_agg(token) from instances where token <> $1 and lease_until < clock_timestamp()) as expired,
-         exists (select 1 from calls where watched and owner_token is null) or exists (${deadOwners}) as has_free`,
+         exists (select 1 from calls where watched and owner_token is null) or exists (${deadOwners}) as has_free,
+         (select coalesce(sum(revision), 0) from sources) as source_revisions`,
       this.#token,
       clock.nowMs(),
       this.#gateVersion,
@@ -131,6 +134,7 @@ export class Instances implements OwnershipStore {
       gates,
       expiredTokens: (row["expired"] ?? []) as readonly number[],
       hasFreeCalls: flag(row, "has_free"),
+      sourceRevisions: integer(row, "source_revisions"),
     };
   }
 
@@ -143,14 +147,12 @@ export class Instances implements OwnershipStore {
     );
     const last = rows.at(-1);
     return {
-      notices: rows
-        .filter((row) => row["watch_id"] !== null)
-        .map((row) => ({
-          accountId: text(row, "account_id"),
-          watchId: text(row, "watch_id"),
-          sequence: integer(row, "sequence"),
-          eventType: text(row, "type"),
-        })),
+      notices: rows.map((row) => ({
+        accountId: text(row, "account_id"),
+        watchId: textOrNull(row, "watch_id"),
+        sequence: integerOrNull(row, "sequence"),
+        eventType: text(row, "type"),
+      })),
       position: last === undefined ? position : feedPositionOf(last),
       more: rows.length === limit,
     };

@@ -11,9 +11,9 @@ const lockKey = 7_464_622_225;
 /**
  * Brings the schema up to this program's, forward only, each migration in a transaction of its own under a lock, so that
  * several may start at once. A database that was written by a newer program, or by migrations that read differently, is
- * refused rather than guessed at.
+ * refused rather than guessed at. Resolves with how many of them it took.
  */
-export async function migrate(connectionString: string): Promise<void> {
+export async function migrate(connectionString: string): Promise<number> {
   const client = new pg.Client({ connectionString, application_name: "ringback migrate", connectionTimeoutMillis: 5000 });
   client.on("error", () => undefined);
   await client.connect();
@@ -21,7 +21,9 @@ export async function migrate(connectionString: string): Promise<void> {
     const known = readdirSync(folder)
       .filter((name) => name.endsWith(".sql"))
       .toSorted();
-    while (await applyNext(client, known));
+    let applied = 0;
+    while (await applyNext(client, known)) applied += 1;
+    return applied;
   } finally {
     await client.end();
   }

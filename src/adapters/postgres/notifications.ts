@@ -8,7 +8,6 @@ export type NotificationsOptions = {
   readonly connectionString: string;
   /** Sends; its owner says who this instance is, and whether anybody is there to hear it. */
   readonly db: Pick<Database, "run" | "owner">;
-  readonly logger: Logger;
   /** Word from another instance. */
   readonly onHeard: (what: ReadonlySet<Announcement>) => void;
 };
@@ -36,8 +35,8 @@ export class Notifications implements Announcer {
   }
 
   /** Listens until `close`, reconnecting with a growing delay. */
-  start(): void {
-    void this.#listen();
+  start(logger: Logger): void {
+    void this.#listen(logger);
   }
 
   announce(what: Announcement): void {
@@ -70,9 +69,8 @@ export class Notifications implements Announcer {
     );
   }
 
-  async #listen(): Promise<void> {
+  async #listen(logger: Logger): Promise<void> {
     const { signal } = this.#closed;
-    const { logger } = this.#options;
     while (!signal.aborted) {
       try {
         const { ended } = await pRetry(() => this.#connect(), { ...reconnect, signal, unref: true });

@@ -5,7 +5,7 @@ import type { DeliveryPolicy } from "../../domain/retry-policy.ts";
 import type { Announcement, Announcer } from "../../ports/announcer.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { OwnershipStore } from "../../ports/ownership-store.ts";
-import type { ServiceStore } from "../../ports/service-store.ts";
+import type { AdministrationStore, ServiceStore } from "../../ports/service-store.ts";
 import type { SharedSourceStore } from "../../ports/shared-source-store.ts";
 import type { Logger } from "../../ports/telemetry.ts";
 import { DatabaseClock } from "./database-clock.ts";
@@ -14,6 +14,7 @@ import type { ChangeKind, InFlightLimits } from "./database.ts";
 import { Instances } from "./instances.ts";
 import { migrate } from "./migrate.ts";
 import { Notifications } from "./notifications.ts";
+import { bindOperations } from "./operations.ts";
 import { createSharedSourceStore } from "./source-gates.ts";
 import { createPostgresStore } from "./store.ts";
 
@@ -53,6 +54,7 @@ const announced: Readonly<Record<ChangeKind, Announcement | null>> = {
   calls: "calls",
   watches: "watches",
   accounts: null,
+  sources: "sources",
 };
 
 /**
@@ -76,6 +78,37 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenPostgr
   return assemble(options);
 }
 
+/**
+ * The same database for administration, beside instances that may be running on it: no lease, no row of its own. A server
+ * that cannot be reached is not waited for. `migrations`: how many it took to bring the schema up to date.
+ */
+export async function openPostgresAdministration(
+  connectionString: string,
+): Promise<{ readonly store: AdministrationStore; readonly migrations: number }> {
+  const migrations = await migrate(connectionString).catch((error: unknown) => {
+    throw isRefusal(error)
+      ? refusalOf(error)
+      : new StartRefused(`the database of DATABASE_URL cannot be reached: ${messageOf(error)}`, { cause: error });
+  });
+  // It knows nobody, so everybody is told.
+  const owner = { token: null, hasPeers: true };
+  const onChanged = (kinds: ReadonlySet<ChangeKind>) => announceAll(announcer, kinds);
+  const db = new Database({ connectionString, policy: null, owner, poolSize: 2, onChanged });
+  const announcer = new Notifications({ connectionString, db, onHeard: () => undefined });
+  const close = async () => {
+    await announcer.close();
+    await db.close();
+  };
+  return { store: { ...bindOperations(db), close }, migrations };
+}
+
+function announceAll(announcer: Announcer, kinds: ReadonlySet<ChangeKind>): void {
+  for (const kind of kinds) {
+    const what = announced[kind];
+    if (what !== null) announcer.announce(what);
+  }
+}
+
 function assemble(options: PostgresOptions): OpenPostgres {
   const { connectionString, policy, limits, logger, machineClock, onCommitted } = options;
   const owner = { token: null as number | null, hasPeers: false, rejoin: undefined as (() => Promise<void>) | undefined };
@@ -86,14 +119,9 @@ function assemble(options: PostgresOptions): OpenPostgres {
     owner: owner as Database["owner"],
     limits,
     onCommitted,
-    onChanged: (kinds) => {
-      for (const kind of kinds) {
-        const what = announced[kind];
-        if (what !== null) announcer.announce(what);
-      }
-    },
+    onChanged: (kinds) => announceAll(announcer, kinds),
   });
-  const announcer = new Notifications({ connectionString, db, logger, onHeard: (what) => onHeard?.(what) });
+  const announcer = new Notifications({ connectionString, db, onHeard: (what) => onHeard?.(what) });
   const clock = new DatabaseClock(machineClock);
   const instances = new Instances({ db, clock, announce: (what) => announcer.announce(what) });
   const gates = createSharedSourceStore(db, () => announcer.announce("sources"));
@@ -105,7 +133,7 @@ function assemble(options: PostgresOptions): OpenPostgres {
     announcer,
     listen(hear) {
       onHeard = hear;
-      announcer.start();
+      announcer.start(logger);
     },
     onFenced(rejoin) {
       owner.rejoin = rejoin;

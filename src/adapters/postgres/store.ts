@@ -1,10 +1,13 @@
 import { InstanceFenced, StoreUnavailable } from "../../domain/errors.ts";
 import type { CallCommit, CallCommitResult } from "../../ports/call-store.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../ports/delivery-store.ts";
+import type { ClaimableResult, ClaimedRun, IdempotencyStore } from "../../ports/idempotency-store.ts";
 import type { RegisterWatchResult, WatchDraft } from "../../ports/registration-store.ts";
 import type { ServiceStore } from "../../ports/service-store.ts";
 import { BatchQueue } from "./batch-queue.ts";
-import type { Database } from "./database.ts";
+import { runClaimedOperation } from "./claimed-operations.ts";
+import type { Claimed } from "./claimed-operations.ts";
+import type { Database, Transaction } from "./database.ts";
 import { bindOperations } from "./operations.ts";
 import { commitCalls } from "./operations/commit-call.ts";
 import { recordAttempts } from "./operations/record-attempt.ts";
@@ -12,6 +15,8 @@ import { registerWatches } from "./operations/register-watches.ts";
 
 const defaultQueueLimit = 10_000;
 const batchLimit = 500;
+/** Under keys, at a time: those of one account wait for each other, and must leave connections to the rest of the service. */
+const claimedLimit = 4;
 
 /**
  * The store of an instance, on a database that is migrated. `fatal` never resolves: a server that goes away is waited for,
@@ -36,6 +41,11 @@ export function createPostgresStore(db: Database, queueLimit = defaultQueueLimit
     batchLimit: 1000,
     queueLimit,
   });
+  const claimed = new BatchQueue<Claimed, PromiseSettledResult<ClaimedRun<unknown>>>({
+    run: (items, deadlineMs) => Promise.allSettled(items.map((item) => runClaimed(db, item, deadlineMs))),
+    batchLimit: claimedLimit,
+    queueLimit,
+  });
   let closing: Promise<void> | null = null;
   return {
     ...bindOperations(db),
@@ -51,30 +61,48 @@ export function createPostgresStore(db: Database, queueLimit = defaultQueueLimit
     },
     recordAttempt: (record) => attempts.push(record),
     registerWatches: (drafts) => registrations.push(drafts),
+    runClaimed: runClaimedIn(claimed),
     fatal: Promise.withResolvers<Error>().promise,
     close: () =>
       (closing ??= (async () => {
-        await Promise.all([commits.close(), attempts.close(), registrations.close()]);
+        await Promise.all([commits.close(), attempts.close(), registrations.close(), claimed.close()]);
         await db.close();
       })()),
   };
 }
 
-/** A registration needs no more than some instance to own its call: evicted, this one joins anew and goes on. */
 async function registerAll(
   db: Database,
   requests: readonly (readonly WatchDraft[])[],
   deadlineMs: number,
 ): Promise<readonly (readonly RegisterWatchResult[])[]> {
   const drafts = requests.flat();
-  const register = () => db.ownerTransaction((tx, token) => registerWatches(tx, token, drafts), deadlineMs);
-  const results = await register().catch(async (error: unknown) => {
-    if (!(error instanceof InstanceFenced) || db.owner.rejoin === undefined) throw error;
-    await within(db.owner.rejoin(), deadlineMs);
-    return register();
-  });
+  const results = await asSomeInstance(db, deadlineMs, (tx, token) => registerWatches(tx, token, drafts));
   let from = 0;
   return requests.map(({ length }) => results.slice(from, (from += length)));
+}
+
+function runClaimedIn(queue: BatchQueue<Claimed, PromiseSettledResult<ClaimedRun<unknown>>>): IdempotencyStore["runClaimed"] {
+  return async (claim, name, request, draftAnswer) => {
+    const settled = await queue.push({ claim, name, request, draftAnswer } as unknown as Claimed);
+    if (settled.status === "rejected") throw settled.reason;
+    return settled.value as ClaimedRun<ClaimableResult<typeof name>>;
+  };
+}
+
+function runClaimed(db: Database, claimed: Claimed, deadlineMs: number): Promise<ClaimedRun<unknown>> {
+  return asSomeInstance(db, deadlineMs, (tx, token) => runClaimedOperation(tx, token, claimed));
+}
+
+/** For what needs no more than some instance to own what comes of it: evicted, this one joins anew and goes on. */
+async function asSomeInstance<T>(db: Database, deadlineMs: number, work: (tx: Transaction, token: number) => Promise<T>): Promise<T> {
+  try {
+    return await db.ownerTransaction(work, deadlineMs);
+  } catch (error) {
+    if (!(error instanceof InstanceFenced) || db.owner.rejoin === undefined) throw error;
+    await within(db.owner.rejoin(), deadlineMs);
+    return db.ownerTransaction(work, deadlineMs);
+  }
 }
 
 function rejoin(db: Database): void {

@@ -3,6 +3,7 @@ import type { Transaction } from "../database.ts";
 import { lockEndpoints } from "../tables/due.ts";
 import { leaseJobs } from "../tables/jobs.ts";
 import { text } from "../tables/rows.ts";
+import { readDeliveryView } from "../tables/views.ts";
 
 /** Ahead of schedule, pause and order; never of one that is on the wire. */
 export async function claimOne(tx: Transaction, token: number, request: Parameters<DeliveryStore["claimOne"]>[0]): Promise<ClaimOneResult> {
@@ -22,6 +23,6 @@ export async function claimOne(tx: Transaction, token: number, request: Paramete
   if (row["endpoint_state"] === "disabled") return { kind: "endpoint_disabled" };
   if (row["token"] !== null) return { kind: "in_flight" };
   const [job] = await leaseJobs(tx, token, [deliveryId], "manual", nowMs);
-  if (job === undefined) return { kind: "unknown" };
-  return { kind: "claimed", job };
+  const view = await readDeliveryView(tx, accountId, deliveryId);
+  return job === undefined || view === null ? { kind: "unknown" } : { kind: "claimed", job, view };
 }

@@ -1,6 +1,6 @@
 import { newId } from "../../../domain/ids.ts";
 import type { RingbackEvent } from "../../../domain/event.ts";
-import type { ClaimOneResult, DeliveryStore } from "../../../ports/delivery-store.ts";
+import type { CreateTestResult, DeliveryStore } from "../../../ports/delivery-store.ts";
 import type { Transaction } from "../database.ts";
 import { insertEvents } from "../tables/deliveries.ts";
 import { refreshDue } from "../tables/due.ts";
@@ -25,7 +25,7 @@ export async function createTest(
   tx: Transaction,
   token: number,
   request: Parameters<DeliveryStore["createTest"]>[0],
-): Promise<ClaimOneResult> {
+): Promise<CreateTestResult> {
   const { accountId, endpointId, nowMs } = request;
   const row = await tx.get("select state from endpoints where id = $1 and account_id = $2 for no key update", endpointId, accountId);
   if (row === undefined) return { kind: "unknown" };

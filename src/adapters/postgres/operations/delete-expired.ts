@@ -28,13 +28,14 @@ export async function deleteExpired(db: Database, request: Retention): Promise<{
   const due = await db.get(
     `select exists (select 1 from count_changes) as counts,
        exists (select 1 ${abandoned} and exists (select 1 ${owedSince})) or exists (select 1 ${endedWatches})
-         or exists (select 1 ${unwatchedEvents}) or exists (select 1 ${unusedEndpoints}) as rows`,
+         or exists (select 1 ${unwatchedEvents}) or exists (select 1 ${unusedEndpoints}) or exists (select 1 from stored_answers where expires_at <= $2) as rows`,
     request.beforeMs,
+    request.nowMs,
   );
   if (due?.["counts"] === true) await foldCounts(db);
   if (due?.["rows"] !== true) return { deleted: 0, more: false };
   const counts: number[] = [];
-  for (const part of [giveUpDisabled, deleteWatches, deleteUnwatchedEvents, deleteEndpoints])
+  for (const part of [giveUpDisabled, deleteWatches, deleteUnwatchedEvents, deleteEndpoints, deleteStoredAnswers])
     counts.push(await db.transaction((tx) => part(tx, request)));
   return { deleted: counts.reduce((sum, count) => sum + count, 0), more: counts.includes(request.limit) };
 }
@@ -98,4 +99,8 @@ async function deleteEndpoints(tx: Transaction, { beforeMs, limit }: Retention):
   await tx.run("select 1 from hosts where id = any($1) order by id for update", hostIds);
   await tx.run("delete from hosts h where h.id = any($1) and not exists (select 1 from endpoints p where p.host_id = h.id)", hostIds);
   return deleted.length;
+}
+
+async function deleteStoredAnswers(tx: Transaction, { nowMs, limit }: Retention): Promise<number> {
+  return tx.run("delete from stored_answers where id in (select id from stored_answers where expires_at <= $1 limit $2)", nowMs, limit);
 }

@@ -2,17 +2,17 @@ import type { Attempt } from "../../../domain/attempt.ts";
 import type { DeliveryView } from "../../../ports/read-store.ts";
 import type { Queries, Row } from "../database.ts";
 import { integer, integerOrNull, text, textOrNull } from "../tables/rows.ts";
-import { deliverySelect, deliveryViewOf } from "../tables/views.ts";
+import { readDeliveryView } from "../tables/views.ts";
 
 export async function getDelivery(
   db: Queries,
   accountId: string,
   deliveryId: string,
 ): Promise<{ readonly view: DeliveryView; readonly attempts: readonly Attempt[] } | null> {
-  const row = await db.get(`${deliverySelect} where d.id = $1 and d.account_id = $2`, deliveryId, accountId);
-  if (row === undefined) return null;
+  const view = await readDeliveryView(db, accountId, deliveryId);
+  if (view === null) return null;
   const attempts = await db.all("select * from attempts where delivery_id = $1 order by number", deliveryId);
-  return { view: deliveryViewOf(row), attempts: attempts.map(attemptOf) };
+  return { view, attempts: attempts.map(attemptOf) };
 }
 
 function attemptOf(row: Row): Attempt {

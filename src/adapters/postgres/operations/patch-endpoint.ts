@@ -8,7 +8,8 @@ import { endpointSelect, endpointViewOf } from "../tables/views.ts";
 export async function patchEndpoint(tx: Transaction, request: Parameters<EndpointStore["patchEndpoint"]>[0]): Promise<EndpointView | null> {
   const { accountId, endpointId, patch, nowMs } = request;
   if ((await tx.get("select 1 from endpoints where id = $1 and account_id = $2", endpointId, accountId)) === undefined) return null;
-  if (patch.state === "enabled") await enableIfDisabled(tx, endpointId, nowMs);
+  // Whoever leaves `disabled` leaves its failures behind, also for a pause.
+  if (patch.state === "enabled" || patch.state === "paused") await enableIfDisabled(tx, endpointId, nowMs);
   await tx.run("select 1 from endpoints where id = $1 for no key update", endpointId);
   const columns: [column: string, value: Value][] = [];
   if (patch.format !== undefined) columns.push(["format", patch.format]);

@@ -1,21 +1,35 @@
 import { sandboxSourceName } from "../../../domain/sandbox.ts";
+import { defaultSourceName } from "../../../domain/source-settings.ts";
 import type { OperationalStore } from "../../../ports/service-store.ts";
-import type { SendJob } from "../../../ports/send-job.ts";
 import type { Transaction } from "../database.ts";
 import { insertEvents } from "../tables/deliveries.ts";
-import { operationalEvents } from "../tables/operational-events.ts";
+import { noticesOf, operationalEvents } from "../tables/operational-events.ts";
 import { text } from "../tables/rows.ts";
 
 export async function publishSourceEvent(
   tx: Transaction,
   token: number,
   event: Parameters<OperationalStore["publishSourceEvent"]>[0],
-): Promise<{ readonly jobs: readonly SendJob[] }> {
+): Promise<Awaited<ReturnType<OperationalStore["publishSourceEvent"]>>> {
   const { type, sourceName, state, reason, nowMs } = event;
-  const accounts = await tx.all("select id from accounts where uses_default_source or $1", sourceName === sandboxSourceName);
+  const accounts = await tx.all(
+    `select a.id from accounts a where exists (select 1 from hooks h where h.account_id = a.id) and (${mayUse(sourceName)}) order by a.id`,
+    ...(isBuiltIn(sourceName) ? [] : [sourceName]),
+  );
   const data = { endpointId: null, deliveryId: null, source: sourceName, state, reason, observedAtMs: nowMs };
   const news = accounts.map((row) => ({ type, accountId: text(row, "id"), exceptEndpointId: null, nowMs, data }));
   const events = (await operationalEvents(tx, news)).filter((one) => one !== null);
   const jobs = await insertEvents(tx, token, events);
-  return { jobs: events.flatMap((one) => jobs.get(one) ?? []) };
+  return { jobs: events.flatMap((one) => jobs.get(one) ?? []), notices: noticesOf(events) };
+}
+
+function isBuiltIn(sourceName: string): boolean {
+  return sourceName === sandboxSourceName || sourceName === defaultSourceName;
+}
+
+/** Nobody may use a source that is not there (any more). */
+function mayUse(sourceName: string): string {
+  if (sourceName === sandboxSourceName) return "true";
+  if (sourceName === defaultSourceName) return "a.uses_default_source";
+  return "exists (select 1 from sources s where s.name = $1 and (s.account_id is null or s.account_id = a.id))";
 }

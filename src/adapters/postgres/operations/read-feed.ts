@@ -1,5 +1,5 @@
 import type { EventView, FeedQuery } from "../../../ports/read-store.ts";
-import type { Database } from "../database.ts";
+import type { Database, Row } from "../database.ts";
 import { findEvents, firstOrderAt } from "../tables/event-positions.ts";
 import { horizonAfterNewest } from "../tables/feed.ts";
 import { decodePairCursor, encodeCursor } from "../tables/page.ts";
@@ -31,14 +31,24 @@ export async function readFeed(
   });
   const last = rows.at(-1);
   const full = rows.length === limit && last !== undefined;
-  // A page that is not full has seen everything below the horizon, other accounts' events included.
-  const next = full
-    ? ([integer(last, "feed_order"), integer(last, "position")] as const)
-    : laterOf([cursorOrder, cursorPosition], [horizon, 0]);
+  // A page that is not full has seen everything the account has; what others do must not move its cursor.
+  const next = full ? keyOf(last) : laterOf([cursorOrder, cursorPosition], keyOf(await findNewest(db, accountId, horizon)));
   return { data: await eventViewsOf(db, rows), nextCursor: encodeCursor(next.join(".")) };
 }
 
 type Key = readonly [order: number, position: number];
+
+function keyOf(row: Row | undefined): Key {
+  return row === undefined ? [0, 0] : [integer(row, "feed_order"), integer(row, "position")];
+}
+
+async function findNewest(db: Database, accountId: string, horizon: number): Promise<Row | undefined> {
+  return db.get(
+    "select feed_order, position from events where account_id = $1 and feed_order < $2 order by feed_order desc, position desc limit 1",
+    accountId,
+    horizon,
+  );
+}
 
 function laterOf(a: Key, b: Key): Key {
   return a[0] > b[0] || (a[0] === b[0] && a[1] > b[1]) ? a : b;

@@ -6,7 +6,7 @@ import type { Decided } from "../tables/attempted.ts";
 import { insertEvents } from "../tables/deliveries.ts";
 import type { NewEvent } from "../tables/deliveries.ts";
 import { raiseHosts, refreshEndpoints } from "../tables/due.ts";
-import { operationalEvents } from "../tables/operational-events.ts";
+import { noticesOf, operationalEvents } from "../tables/operational-events.ts";
 import type { OperationalNews } from "../tables/operational-events.ts";
 import { lockForRetiring, retireEndpoints } from "../tables/retire-endpoint.ts";
 import type { Retired } from "../tables/retire-endpoint.ts";
@@ -41,14 +41,18 @@ export async function recordAttempts(tx: Transaction, records: readonly AttemptR
     const own = told.events.slice(made, (made += news[index]?.length ?? 0));
     if (one === null) return { kind: "fenced" };
     const { result, hostId } = one;
+    const { unwatchedCallIds, notices } =
+      result.endpointChange === "disabled_gone" ? (retired.get(text(one.row, "endpoint_id")) ?? nothingRetired) : nothingRetired;
     return {
       kind: "recorded",
       attempt: result.attempt,
       delivery: result.delivery,
       endpoint: { state: result.endpoint.state, health: result.endpoint.health, hostPausedUntilMs: result.host.pausedUntilMs },
+      endpointChange: result.endpointChange,
       jobs: own.flatMap((event: NewEvent | null) => (event === null ? [] : (told.jobs.get(event) ?? []))),
       endpointNextDueAtMs: bounds.get(hostId) ?? null,
-      ...(result.endpointChange === "disabled_gone" ? (retired.get(text(one.row, "endpoint_id")) ?? nothingRetired) : nothingRetired),
+      unwatchedCallIds,
+      notices: [...notices, ...noticesOf(own)],
     };
   });
 }

@@ -9,12 +9,14 @@ export async function shiftSchedule(tx: Transaction, deltaMs: number): Promise<v
     deltaMs,
   );
   await tx.run(
-    "update endpoints set next_due_at = next_due_at - $1, paused_until = paused_until - $1, failing_since = failing_since - $1",
+    `update endpoints set next_due_at = next_due_at - $1, paused_until = paused_until - $1, paused_since = paused_since - $1,
+       failing_since = failing_since - $1`,
     deltaMs,
   );
   await tx.run("select 1 from hosts order by id for no key update");
   await tx.run(
-    "update hosts set next_due_at = next_due_at - $1, failing_due_at = failing_due_at - $1, paused_until = paused_until - $1",
+    `update hosts set next_due_at = next_due_at - $1, failing_due_at = failing_due_at - $1, paused_until = paused_until - $1,
+       paused_since = paused_since - $1`,
     deltaMs,
   );
 }

@@ -42,7 +42,7 @@ export class Attempted {
       tx.run(`select 1 from watches where id in (${of("watch_id")}) order by id for no key update`, deliveryIds),
       tx.all(`select p.*, '' as origin from endpoints p where p.id in (${of("endpoint_id")}) order by p.id for no key update`, deliveryIds),
       tx.all(
-        `select id, paused_until, consecutive_pauses from hosts where id in (select host_id from endpoints where id in (${of("endpoint_id")}))
+        `select id, paused_until, paused_since, consecutive_pauses from hosts where id in (select host_id from endpoints where id in (${of("endpoint_id")}))
          order by id for no key update`,
         deliveryIds,
       ),
@@ -89,7 +89,11 @@ export class Attempted {
       hosts.map((row) => [
         integer(row, "id"),
         {
-          health: { pausedUntilMs: integerOrNull(row, "paused_until"), consecutivePauses: integer(row, "consecutive_pauses") },
+          health: {
+            pausedUntilMs: integerOrNull(row, "paused_until"),
+            pausedSinceMs: integerOrNull(row, "paused_since"),
+            consecutivePauses: integer(row, "consecutive_pauses"),
+          },
           changed: false,
         },
       ]),
@@ -185,9 +189,10 @@ export class Attempted {
     await tx.run(
       `update endpoints p set state = u.state, reason = u.reason, since = u.since, consecutive_failures = u.consecutive_failures,
          failing_since = u.failing_since, last_success_at = u.last_success_at, paused_until = u.paused_until,
-         consecutive_pauses = u.consecutive_pauses, pause_reason = u.pause_reason
-       from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::integer[], $6::bigint[], $7::bigint[], $8::bigint[], $9::integer[], $10::text[])
-         as u(id, state, reason, since, consecutive_failures, failing_since, last_success_at, paused_until, consecutive_pauses, pause_reason)
+         paused_since = u.paused_since, consecutive_pauses = u.consecutive_pauses, pause_reason = u.pause_reason
+       from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::integer[], $6::bigint[], $7::bigint[], $8::bigint[], $9::integer[], $10::text[],
+         $11::bigint[]) as u(id, state, reason, since, consecutive_failures, failing_since, last_success_at, paused_until, consecutive_pauses,
+         pause_reason, paused_since)
        where p.id = u.id`,
       endpoints.map(([id]) => id),
       endpoints.map(([, { standing }]) => standing.state),
@@ -199,6 +204,7 @@ export class Attempted {
       endpoints.map(([, { standing }]) => standing.health.pausedUntilMs),
       endpoints.map(([, { standing }]) => standing.health.consecutivePauses),
       endpoints.map(([, { standing }]) => standing.health.pauseReason),
+      endpoints.map(([, { standing }]) => standing.health.pausedSinceMs),
     );
   }
 
@@ -206,10 +212,12 @@ export class Attempted {
     const hosts = [...this.#hosts].filter(([, { changed }]) => changed);
     if (hosts.length === 0) return;
     await tx.run(
-      `update hosts h set paused_until = u.paused_until, consecutive_pauses = u.consecutive_pauses
-       from unnest($1::bigint[], $2::bigint[], $3::integer[]) as u(id, paused_until, consecutive_pauses) where h.id = u.id`,
+      `update hosts h set paused_until = u.paused_until, paused_since = u.paused_since, consecutive_pauses = u.consecutive_pauses
+       from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::integer[]) as u(id, paused_until, paused_since, consecutive_pauses)
+       where h.id = u.id`,
       hosts.map(([id]) => id),
       hosts.map(([, { health }]) => health.pausedUntilMs),
+      hosts.map(([, { health }]) => health.pausedSinceMs),
       hosts.map(([, { health }]) => health.consecutivePauses),
     );
   }

@@ -60,7 +60,7 @@ export async function enableIfDisabled(tx: Transaction, endpointId: string, nowM
   await tx.run(`select 1 from watches where id in (select watch_id ${owedOf}) order by id for no key update`, endpointId);
   const changed = await tx.run(
     `update endpoints set state = 'enabled', reason = null, since = null, consecutive_failures = 0, failing_since = null,
-       paused_until = null, consecutive_pauses = 0, pause_reason = null
+       paused_until = null, paused_since = null, consecutive_pauses = 0, pause_reason = null
      where id = $1 and state = 'disabled'`,
     endpointId,
   );

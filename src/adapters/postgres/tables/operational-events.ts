@@ -1,6 +1,7 @@
 import type { OperationalEventData, OperationalEventType } from "../../../domain/event.ts";
 import { hookWants } from "../../../domain/event-filter.ts";
 import { newId } from "../../../domain/ids.ts";
+import type { Notice } from "../../../ports/call-store.ts";
 import type { Transaction } from "../database.ts";
 import type { NewEvent } from "./deliveries.ts";
 import { filterOf, text } from "./rows.ts";
@@ -31,4 +32,11 @@ export async function operationalEvents(tx: Transaction, news: readonly Operatio
     const event = { id: newId("evt", nowMs), accountId, timestampMs: nowMs, type, data };
     return { event, watchId: null, callSid: null, sequence: null, terminal: false, endpointIds: [...new Set(endpointIds)], nowMs };
   });
+}
+
+/** For whoever waits for an event of its account. */
+export function noticesOf(events: readonly (NewEvent | null)[]): readonly Notice[] {
+  return events
+    .filter((event) => event !== null)
+    .map(({ event: { accountId, type } }) => ({ accountId, watchId: null, sequence: null, eventType: type }));
 }

@@ -1,0 +1,64 @@
+import { createHash } from "node:crypto";
+import type {
+  AnswerDraft,
+  ClaimableOperation,
+  ClaimableRequest,
+  ClaimableResult,
+  ClaimedRun,
+  IdempotencyClaim,
+} from "../../ports/idempotency-store.ts";
+import type { Transaction } from "./database.ts";
+import { claimOne } from "./operations/claim-one.ts";
+import { createTest } from "./operations/create-test.ts";
+import { recover } from "./operations/recover.ts";
+import { registerHook } from "./operations/register-hook.ts";
+import { registerWatches } from "./operations/register-watches.ts";
+import { rotateSecret } from "./operations/rotate-secret.ts";
+import { insertStoredAnswer, readStoredAnswer } from "./tables/stored-answers.ts";
+
+const operations: {
+  readonly [Name in ClaimableOperation]: (
+    tx: Transaction,
+    token: number,
+    request: ClaimableRequest<Name>,
+  ) => Promise<ClaimableResult<Name>>;
+} = {
+  registerWatches,
+  registerHook: (tx, _token, request) => registerHook(tx, request),
+  rotateSecret: (tx, _token, request) => rotateSecret(tx, request),
+  recover: (tx, _token, request) => recover(tx, request),
+  claimOne,
+  createTest,
+};
+
+/** One use of a key: an operation, and what its answer is made by. */
+export type Claimed<Name extends ClaimableOperation = ClaimableOperation> = {
+  readonly claim: IdempotencyClaim;
+  readonly name: Name;
+  readonly request: ClaimableRequest<Name>;
+  readonly draftAnswer: (result: ClaimableResult<Name>) => AnswerDraft | null;
+};
+
+/**
+ * Work and answer in the one transaction. The lock is taken before the answer is looked for, so that a commit just made is
+ * seen; it ends with the transaction, on a lost connection too.
+ */
+export async function runClaimedOperation<Name extends ClaimableOperation>(
+  tx: Transaction,
+  token: number,
+  { claim, name, request, draftAnswer }: Claimed<Name>,
+): Promise<ClaimedRun<ClaimableResult<Name>>> {
+  const lock = await tx.get("select pg_try_advisory_xact_lock($1::bigint) as taken", lockKeyOf(claim));
+  if (lock?.["taken"] !== true) return { kind: "running" };
+  const stored = await readStoredAnswer(tx, claim);
+  if (stored !== null) return stored;
+  const result = await operations[name](tx, token, request);
+  const draft = draftAnswer(result);
+  if (draft !== null) await insertStoredAnswer(tx, claim, draft);
+  return { kind: "ran", result };
+}
+
+/** 64 bits of the claim's id; two that share them are `running` to each other for as long as one of them takes. */
+function lockKeyOf({ id }: IdempotencyClaim): string {
+  return createHash("sha256").update(id).digest().readBigInt64BE().toString();
+}

@@ -1,0 +1,7 @@
+import type { ApiKeyDraft } from "../../../ports/account-store.ts";
+import type { Transaction } from "../database.ts";
+import { insertKey } from "../tables/api-keys.ts";
+
+export async function createKey(tx: Transaction, draft: ApiKeyDraft): Promise<void> {
+  await insertKey(tx, draft);
+}

@@ -155,13 +155,19 @@ function readVersion(): string {
 }
 
 function readDatabase(env: EnvironmentReader): { readonly database: Config["database"]; readonly postgresUrl: string | null } {
-  const url = env.text("DATABASE_URL") ?? "sqlite:./data/ringback.db";
+  const parsed = parseDatabaseUrl(env.text("DATABASE_URL") ?? "sqlite:./data/ringback.db");
+  if (parsed === null)
+    env.fault("DATABASE_URL", "must be sqlite:<path of the database file> or postgres://<user>:<password>@<host>/<database>");
+  return parsed ?? { database: { kind: "sqlite", path: "" }, postgresUrl: null };
+}
+
+/** A database as `DATABASE_URL` names it; null for what is none. */
+export function parseDatabaseUrl(url: string): Pick<StoreConfig, "database" | "postgresUrl"> | null {
   // `sqlite://data/x.db` would be a host to some and a path to others.
   const path = /^sqlite:(?:\/\/(?=\/(?!\/)))?((?!\/\/).+)$/.exec(url)?.[1];
   if (path !== undefined) return { database: { kind: "sqlite", path }, postgresUrl: null };
   if (/^postgres(?:ql)?:\/\/./.test(url) && URL.canParse(url)) return { database: { kind: "postgres" }, postgresUrl: url };
-  env.fault("DATABASE_URL", "must be sqlite:<path of the database file> or postgres://<user>:<password>@<host>/<database>");
-  return { database: { kind: "sqlite", path: "" }, postgresUrl: null };
+  return null;
 }
 
 /** All of a kind's variables or none of them: half a source would start and never poll. */

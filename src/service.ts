@@ -159,6 +159,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
           dispatcher,
           gates,
           notifier,
+          refreshSources: () => directory.refresh(),
           onInstances: (count) => metrics.instances(count),
           onSourceChange: tellHooks,
         });
@@ -175,13 +176,15 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   });
   const cleaner = new Cleaner({ store, clock, logger, retentionDays: config.retentionDays });
   supervisor.add({ name: "poller", everyMs: poller.tickEveryMs, tick: () => poller.tick() });
-  if (ownership === null) supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.tick() });
-  else {
-    // The sweep says when a delivery is due.
+  if (ownership === null) {
+    supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.tick() });
+    supervisor.add({ name: "sources", everyMs: directory.tickEveryMs, tick: () => directory.tick() });
+  } else {
+    // The sweep says when a delivery is due, and when sources were set.
+    supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.tend() });
     supervisor.add({ name: "heartbeat", everyMs: ownership.heartbeatEveryMs, tick: () => ownership.heartbeat() });
     supervisor.add({ name: "sweep", everyMs: ownership.sweepEveryMs, tick: () => ownership.sweep() });
   }
-  supervisor.add({ name: "sources", everyMs: directory.tickEveryMs, tick: () => directory.tick() });
   supervisor.add({ name: "cleaner", everyMs: cleaner.tickEveryMs, tick: () => cleaner.tick() });
 
   let stopping = false;

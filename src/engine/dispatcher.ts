@@ -142,6 +142,7 @@ export class Dispatcher {
 
   /** Our leases are nobody's any more: what waits in memory is somebody else's to send. What is on the wire is recorded if it can be. */
   forgetHeld(): void {
+    this.#signing.clear();
     this.#held.takeWhere(() => true);
   }
 
@@ -171,6 +172,13 @@ export class Dispatcher {
     this.#isClaiming = true;
     this.#claims = this.#claimAll();
     await this.#claims;
+  }
+
+  /** For where somebody else says when something is due: gives back what could not be given, and sends what waits. Asks the store nothing when there is neither. */
+  async tend(): Promise<void> {
+    if (this.#state !== "running" || !this.#mayBegin()) return;
+    this.#sendHeld(null, false);
+    if (await this.#leases.retry()) this.wake();
   }
 
   /** Starts nothing more; what is on the wire has `graceMs`, then it is aborted. Every lease is given back: a shutdown is no attempt. */
@@ -300,7 +308,8 @@ export class Dispatcher {
     const { composer, sender, timeoutMs } = this.#options;
     this.#signing.add(job);
     const webhook = await composer.compose(job, startedAtMs);
-    if (!this.#signing.delete(job)) return null;
+    // A process that was frozen while it signed must not send what others have taken over.
+    if (!this.#signing.delete(job) || !this.#mayBegin()) return null;
     if (webhook.kind === "unreadable") {
       const { detail } = webhook;
       return { outcome: { kind: "failed", code: "protocol", detail, statusCode: null, permanent: false }, durationMs: 0 };

@@ -31,6 +31,8 @@ export type OwnershipOptions = {
   readonly dispatcher: Dispatcher;
   readonly gates: DeliveryGates;
   readonly notifier: Notifier;
+  /** Sources were set or changed by the operator; rejects while they cannot be read. */
+  readonly refreshSources: () => Promise<void>;
   /** To the hooks, from the first instance that saw it. */
   readonly onSourceChange: (health: SourceHealth, change: "suspended" | "resumed") => void;
 };
@@ -82,6 +84,12 @@ export class Ownership {
       waiting: notifier,
       onDeliveryDue: () => dispatcher.wake(),
       onSettled: (deliveryIds) => dispatcher.dropSettled(deliveryIds),
+      onClosed: (endpointId) => dispatcher.cancelEndpoint(endpointId),
+      refreshSources: async () => {
+        await options.refreshSources();
+        // Another rate, or a source that has none yet: it is divided anew.
+        void this.#membership.beat();
+      },
       unwatch: (callId) => poller.rewatch(callId, null),
       adopt: (rows) => this.#shared.adopt(rows),
       mayEvict: () => this.#membership.mayEvict(),

@@ -66,6 +66,7 @@ export class PolledSource {
     const replaced = this.#setup.callSource;
     this.#setup = setup;
     this.#gate = this.#createGate(setup, before.grantPerSecond);
+    this.#gate.setMayProbe(before.mayProbe);
     this.clockSkewMs = null;
     for (const call of calls) {
       before.queue.remove(call);

@@ -107,8 +107,11 @@ export class Poller {
     const source = this.#sources.get(setup.source.name);
     if (source === undefined) return;
     const { state } = source.gate.health();
+    const wasClosed = source.gate.suspension !== null;
     const calls = [...this.#calls.all()].filter((call) => call.source === source);
     source.replaceUpstream(setup, calls);
+    // Others hear that it goes on, and whoever joins later.
+    if (wasClosed) this.#options.onShared?.(source.name, "suspension");
     if (state === "suspended") this.#announce(source, "resumed");
     for (const call of calls) {
       call.memory = freshPollMemory;

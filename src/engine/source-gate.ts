@@ -225,6 +225,10 @@ export class SourceGate<Entry extends Queued> {
     return tripped && this.#suspension.reason === null ? this.#suspend("upstream_errors", nowMs) : "none";
   }
 
+  get mayProbe(): boolean {
+    return this.#suspension.mayProbe;
+  }
+
   /** False while another instance probes a source that nobody polls. */
   setMayProbe(mayProbe: boolean): void {
     this.#suspension.mayProbe = mayProbe;

@@ -1,4 +1,4 @@
-import { StoreUnavailable } from "../domain/errors.ts";
+import { isStoreTrouble } from "../domain/errors.ts";
 import type { WatchedCall } from "../ports/call-store.ts";
 import type { OwnershipStore, Sweep } from "../ports/ownership-store.ts";
 import type { SharedGate } from "../ports/shared-source-store.ts";
@@ -9,6 +9,9 @@ export type SweeperOptions = {
   readonly waiting: Pick<Notifier, "hasWaiters" | "waitedFor" | "publish">;
   readonly onDeliveryDue: () => void;
   readonly onSettled: (deliveryIds: ReadonlySet<string>) => void;
+  readonly onClosed: (endpointId: string) => void;
+  /** Sources were set or changed; rejects while they cannot be read. */
+  readonly refreshSources: () => Promise<void>;
   readonly watch: (call: WatchedCall) => void;
   readonly unwatch: (callId: string) => void;
   readonly adopt: (gates: readonly SharedGate[]) => void;
@@ -30,6 +33,7 @@ export class Sweeper {
   #sweepAgain = false;
   #feedPosition: string | null = null;
   #sweepsUntilEnds = 0;
+  #sourceRevisions: number | null = null;
   /** Taken from the store, not acted on yet. */
   readonly #touched = new Set<string>();
 
@@ -68,13 +72,15 @@ export class Sweeper {
       } while (this.#sweepAgain);
     } catch (error) {
       // The next tick looks again.
-      if (!(error instanceof StoreUnavailable)) throw error;
+      if (!isStoreTrouble(error)) throw error;
     }
   }
 
   async #act(sweep: Sweep): Promise<void> {
-    const { onDeliveryDue, onSettled, adopt, store, mayEvict, onEvicted, claimFree } = this.#options;
+    const { onDeliveryDue, onSettled, onClosed, adopt, store, mayEvict, onEvicted, claimFree } = this.#options;
     if (sweep.settledDeliveryIds.length > 0) onSettled(new Set(sweep.settledDeliveryIds));
+    for (const endpointId of sweep.closedEndpointIds) onClosed(endpointId);
+    await this.#followSources(sweep.sourceRevisions);
     if (sweep.gates.length > 0) adopt(sweep.gates);
     if (sweep.isDeliveryDue) onDeliveryDue();
     for (const callId of sweep.touchedCallIds) this.#touched.add(callId);
@@ -83,6 +89,12 @@ export class Sweeper {
     const evicted = sweep.expiredTokens.length > 0 && mayEvict() ? await store.evict(sweep.expiredTokens) : 0;
     if (evicted > 0) onEvicted();
     if (sweep.hasFreeCalls || evicted > 0) await claimFree();
+  }
+
+  async #followSources(revisions: number): Promise<void> {
+    if (revisions === this.#sourceRevisions) return;
+    await this.#options.refreshSources();
+    this.#sourceRevisions = revisions;
   }
 
   async #lookAtTouched(): Promise<void> {

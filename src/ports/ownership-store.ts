@@ -35,6 +35,8 @@ export type Sweep = {
   readonly touchedCallIds: readonly string[];
   /** Deliveries leased by this instance that are settled meanwhile: no attempt of theirs may start. */
   readonly settledDeliveryIds: readonly string[];
+  /** Endpoints that deliveries are leased for by this instance, and that are paused or disabled meanwhile, or whose host is. */
+  readonly closedEndpointIds: readonly string[];
   /** Gates of sources that changed since the sweep before. */
   readonly gates: readonly SharedGate[];
   /** Instances whose lease has ended; they still own what they have until they are evicted. */

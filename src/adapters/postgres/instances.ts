@@ -113,6 +113,8 @@ export class Instances implements OwnershipStore {
            or exists (select 1 from hosts where failing_due_at <= $2 and (paused_until is null or paused_until <= $2)) as is_due,
          (select array_agg(id) from touched) as touched,
          (select array_agg(id) from deliveries where lease_owner = $1 and lease_token is not null and status <> 'pending') as settled,
+         (select array_agg(distinct d.endpoint_id) from deliveries d join endpoints p on p.id = d.endpoint_id join hosts h on h.id = p.host_id
+          where d.lease_owner = $1 and d.lease_token is not null and (p.state <> 'enabled' or greatest(p.paused_until, h.paused_until) > $2)) as closed,
          ${gatesAfter("$3")} as gates,
          (select array_agg(token) from instances where token <> $1 and lease_until < clock_timestamp()) as expired,
          exists (select 1 from calls where watched and owner_token is null) or exists (${deadOwners}) as has_free,
@@ -131,6 +133,7 @@ export class Instances implements OwnershipStore {
       isDeliveryDue: flag(row, "is_due"),
       touchedCallIds: (row["touched"] ?? []) as readonly string[],
       settledDeliveryIds: (row["settled"] ?? []) as readonly string[],
+      closedEndpointIds: (row["closed"] ?? []) as readonly string[],
       gates,
       expiredTokens: (row["expired"] ?? []) as readonly number[],
       hasFreeCalls: flag(row, "has_free"),

@@ -3,7 +3,7 @@ import type { Page, PageRequest } from "../../../ports/read-store.ts";
 import type { Value } from "../database.ts";
 
 const integerCursor = /^\d{1,15}$/;
-const pairCursor = /^\d{1,15}\.\d{1,15}$/;
+const pairCursor = /^(?:\d{1,15}\.)?\d{1,15}$/;
 const idCursor = /^[a-z]{2,5}_[A-Za-z0-9]{1,40}$/;
 
 /** Cursors are the key of the last row, so that inserts move nothing. Opaque to clients, checked when they come back. */
@@ -19,10 +19,10 @@ export function decodeNumberCursor(cursor: string): number {
   return Number(decode(cursor, integerCursor));
 }
 
-/** Two numbers, the more significant first. */
+/** Two numbers, the more significant first; one alone is the less significant: so the embedded store says it, and what was moved from it has 0 before. */
 export function decodePairCursor(cursor: string): readonly [number, number] {
-  const [major, minor] = decode(cursor, pairCursor).split(".").map(Number);
-  return [major ?? 0, minor ?? 0];
+  const [minor = 0, major = 0] = decode(cursor, pairCursor).split(".").map(Number).toReversed();
+  return [major, minor];
 }
 
 /** A page from one row more than asked for, which says whether there is a next. */

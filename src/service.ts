@@ -167,7 +167,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     config.metrics.port === 0
       ? null
       : await listen(
-          createMetricsApp(() => metrics.render()),
+          createMetricsApp(() => metrics.render(), logger),
           config.metrics,
         );
   stack.defer(() => metricsServer?.close(0));

@@ -176,7 +176,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
       : await setBy(
           "METRICS_PORT, METRICS_HOST",
           listen(
-            createMetricsApp(() => metrics.render()),
+            createMetricsApp(() => metrics.render(), logger),
             config.metrics,
           ),
         );

@@ -24,7 +24,7 @@ import { FakeClock } from "./fake-clock.ts";
 import { StoreWorld, testPolicy } from "./store-drafts.ts";
 import type { WatchWish } from "./store-drafts.ts";
 
-export const deliverySecret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
+const deliverySecret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
 
 export type DeliverySetup = {
   readonly policy?: Partial<DeliveryPolicy>;

@@ -3,7 +3,6 @@ import type { Database } from "./database.ts";
 import { claimDue } from "./operations/claim-due.ts";
 import { claimOne } from "./operations/claim-one.ts";
 import { commitCall } from "./operations/commit-call.ts";
-import { countServersWithoutKey } from "./operations/count-servers-without-key.ts";
 import { createAccount } from "./operations/create-account.ts";
 import { createKey } from "./operations/create-key.ts";
 import { createTest } from "./operations/create-test.ts";
@@ -14,6 +13,7 @@ import { ensureKey } from "./operations/ensure-key.ts";
 import { findAccount } from "./operations/find-account.ts";
 import { findAccountByKey } from "./operations/find-account-by-key.ts";
 import { findOldestAccount } from "./operations/find-oldest-account.ts";
+import { findServersWithoutKey } from "./operations/find-servers-without-key.ts";
 import { getAccount } from "./operations/get-account.ts";
 import { getCall } from "./operations/get-call.ts";
 import { getDelivery } from "./operations/get-delivery.ts";
@@ -64,7 +64,6 @@ export const operations: { [Name in PortOperation]: Inside<Name> } & { probeWrit
   claimDue,
   claimOne,
   commitCall,
-  countServersWithoutKey,
   createAccount,
   createKey,
   createTest,
@@ -75,6 +74,7 @@ export const operations: { [Name in PortOperation]: Inside<Name> } & { probeWrit
   findAccount,
   findAccountByKey,
   findOldestAccount,
+  findServersWithoutKey,
   getAccount,
   getCall,
   getDelivery,
@@ -118,10 +118,10 @@ export const operations: { [Name in PortOperation]: Inside<Name> } & { probeWrit
 export type OperationName = keyof typeof operations;
 
 const reads: ReadonlySet<OperationName> = new Set<OperationName>([
-  "countServersWithoutKey",
   "findAccount",
   "findAccountByKey",
   "findOldestAccount",
+  "findServersWithoutKey",
   "getAccount",
   "getCall",
   "getDelivery",

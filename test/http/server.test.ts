@@ -164,6 +164,20 @@ describe("large bodies", () => {
       }
   });
 
+  test("in chunks without an end: the answer arrives all the same", async () => {
+    const socket = await connectTo(await start(createTestApi().app));
+    const answers: string[] = [];
+    const answered = once(socket, "data").then(([chunk]) => answers.push(String(chunk)));
+    socket.on("error", () => {});
+    socket.write(
+      `POST /v1/watches HTTP/1.1\r\nHost: a\r\nX-API-Key: ${apiKey}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n`,
+    );
+    const chunk = `${(65_536).toString(16)}\r\n${"[".repeat(65_536)}\r\n`;
+    while (answers.length === 0) if (!socket.write(chunk)) await Promise.race([once(socket, "drain"), answered]);
+    expect(answers[0]).toMatch(/^HTTP\/1.1 413 /);
+    socket.destroy();
+  });
+
   test("where nothing would be read at all either", async () => {
     const { port } = await start(createTestApi().app);
     for (const [path, status] of [

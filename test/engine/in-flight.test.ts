@@ -240,4 +240,25 @@ describe("everybody together", () => {
     await world.clock.advance(minute);
     expect(receiver.received).toHaveLength(12);
   });
+
+  test("who is used once is forgotten, and who waits for a token is not", async () => {
+    const world = await openWorld({ maxInFlight: 32 });
+    const receiver = await world.receive();
+    const { view } = await world.watch("OUT-first", { url: receiver.url("/slowly") });
+    await world.store.patchEndpoint({
+      accountId: view.watch.accountId,
+      endpointId: view.watch.endpointId ?? "",
+      patch: { maxPerSecond: 0.1 },
+      nowMs: world.clock.nowMs(),
+    });
+    await world.see("OUT-first", "queued");
+    await world.oweEach(times(500, (n) => receiver.url(`/once/${n}`)));
+    await world.settle();
+    expect(receiver.received).toHaveLength(501);
+    const known = () => new Map(world.gates.rooms().byEndpoint);
+    expect(known().size).toBeLessThanOrEqual(2 * 32 + 1);
+    expect(known().get(view.watch.endpointId ?? "")).toBe(0);
+    await world.clock.advance(61 * second);
+    expect([known().size, world.gates.rooms().byHost.length, world.clock.timerCount]).toEqual([0, 0, 0]);
+  });
 });

@@ -260,9 +260,9 @@ export class Dispatcher {
     if (endpointNextDueAtMs !== null) this.#alarm.setWithin(endpointNextDueAtMs - nowMs);
   }
 
-  /** An exchange has ended: whoever waits for its endpoint or host may go, and if everything was full, whoever waits at all. */
+  /** An exchange has ended: whoever waits for its endpoint or host may go at once; if everything was full, the next round sends whoever waits at all. */
   #useRoom({ hostKey }: Pass, wasFull: boolean): void {
-    const started = this.#sendHeld(hostKey) || (wasFull && this.#sendHeld(null));
+    const started = this.#sendHeld(hostKey);
     if (started || wasFull || this.#owesInStore) this.wake();
   }
 

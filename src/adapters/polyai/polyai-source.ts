@@ -37,6 +37,8 @@ export class PolyaiSource implements CallSource {
       pipelining: 1,
       allowH2: false,
       connectTimeout: connectTimeoutMs,
+      // Node's own default is what an environment variable says.
+      connect: { rejectUnauthorized: true },
       keepAliveTimeout: keepAliveTimeoutMs,
       // The deadline covers head and body.
       headersTimeout: 0,

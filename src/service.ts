@@ -149,6 +149,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
       notify: (notices) => notifier.publish(notices),
       cancelWatch: (watchId) => dispatcher.cancelWatch(watchId),
       cancelEndpoint: (endpointId) => dispatcher.cancelEndpoint(endpointId),
+      reopenEndpoint: (endpointId) => dispatcher.reopenEndpoint(endpointId),
     },
   });
   await directory.refresh();

@@ -122,6 +122,11 @@ export class Dispatcher {
     this.wake();
   }
 
+  /** A new watch or hook named it: had it been disabled, it is enabled now, and what it is owed may be due. */
+  reopenEndpoint(endpointId: string): void {
+    if (this.#bars.reopenEndpoint(endpointId)) this.wake();
+  }
+
   /** Something may be due: look now. */
   wake(): void {
     this.tick().catch((error: unknown) => {

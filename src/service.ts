@@ -219,6 +219,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
       notify: (notices) => notifier.publish(notices),
       cancelWatch: (watchId) => dispatcher.cancelWatch(watchId),
       cancelEndpoint: (endpointId) => dispatcher.cancelEndpoint(endpointId),
+      reopenEndpoint: (endpointId) => dispatcher.reopenEndpoint(endpointId),
     },
   });
   await (shared === null ? directory.refresh() : untilReachable(() => directory.refresh(), signal));
@@ -253,7 +254,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
       : await setBy(
           "METRICS_PORT, METRICS_HOST",
           listen(
-            createMetricsApp(() => metrics.render()),
+            createMetricsApp(() => metrics.render(), logger),
             config.metrics,
           ),
         );

@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import { openPostgresAdministration } from "../adapters/postgres/opening.ts";
 import { openSqliteAdministration } from "../adapters/sqlite/store.ts";
 import { systemClock } from "../adapters/clock.ts";
@@ -9,6 +10,9 @@ import { openKeyring } from "../keyring.ts";
 import type { Keyring } from "../keyring.ts";
 import type { Account } from "../ports/account-store.ts";
 import type { AdministrationStore } from "../ports/service-store.ts";
+
+const startingServerMs = 10_000;
+const askAgainMs = 200;
 
 /** The database of the environment, opened beside a service that may be running on it. */
 export class Administration implements AsyncDisposable {
@@ -34,11 +38,23 @@ export class Administration implements AsyncDisposable {
   async sealingKeyring(): Promise<Keyring> {
     const keyring = await this.keyring();
     const [keyId] = keyring.secretBox.keyIds;
-    if ((await this.store.countServersWithoutKey(keyId)) > 0)
+    if (await this.#isLackedByServer(keyId))
       throw new StartRefused(
         `the running service does not have the key ${keyId}, the first in ${keyring.origin}, and could not open what is sealed with it: start it with that key first`,
       );
     return keyring;
+  }
+
+  /** A service that is just starting is given some time to say which keys it has. */
+  async #isLackedByServer(keyId: string): Promise<boolean> {
+    const deadlineMs = this.clock.monotonicMs() + startingServerMs;
+    for (;;) {
+      const { lacking, starting } = await this.store.findServersWithoutKey(keyId);
+      if (lacking > 0) return true;
+      if (starting === 0) return false;
+      if (this.clock.monotonicMs() >= deadlineMs) return true;
+      await setTimeout(askAgainMs);
+    }
   }
 
   async accounts(): Promise<AccountAdministration> {

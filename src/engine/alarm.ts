@@ -1,6 +1,5 @@
 import type { Clock, Timer } from "../ports/clock.ts";
 
-const minDelayMs = 1;
 /** Far below what a timer can hold (24.8 days); who is woken too early sets it again. */
 const maxDelayMs = 60 * 60 * 1000;
 
@@ -9,18 +8,24 @@ export class Alarm {
   readonly #clock: Clock;
   readonly #ring: () => void;
   #timer: { readonly atMonotonicMs: number; readonly timer: Timer } | null = null;
+  #isClosed = false;
 
   constructor(clock: Clock, ring: () => void) {
     this.#clock = clock;
     this.#ring = ring;
   }
 
-  /** Rings in `delayMs` or before, and once for all that was asked until then. */
+  /** Rings in `delayMs` or before, once for all that was asked until then; 0 or less: now. */
   setWithin(delayMs: number): void {
-    const cappedMs = Math.min(Math.max(minDelayMs, delayMs), maxDelayMs);
+    if (this.#isClosed) return;
+    if (delayMs <= 0) {
+      this.#ring();
+      return;
+    }
+    const cappedMs = Math.min(Math.max(1, delayMs), maxDelayMs);
     const atMonotonicMs = this.#clock.monotonicMs() + cappedMs;
     if (this.#timer !== null && this.#timer.atMonotonicMs <= atMonotonicMs) return;
-    this.cancel();
+    this.#timer?.timer.cancel();
     const timer = this.#clock.setTimer(cappedMs, () => {
       this.#timer = null;
       this.#ring();
@@ -28,7 +33,9 @@ export class Alarm {
     this.#timer = { atMonotonicMs, timer };
   }
 
-  cancel(): void {
+  /** Never rings again. */
+  close(): void {
+    this.#isClosed = true;
     this.#timer?.timer.cancel();
     this.#timer = null;
   }

@@ -18,7 +18,7 @@ export type AttemptRecorderOptions = {
 };
 
 export type FinishedExchange = { readonly startedAtMs: number; readonly durationMs: number; readonly outcome: AttemptOutcome };
-type Recorded = Extract<AttemptRecorded, { kind: "recorded" }>;
+export type Recorded = Extract<AttemptRecorded, { kind: "recorded" }>;
 
 const retryMinMs = 100;
 const retryMaxMs = 5000;

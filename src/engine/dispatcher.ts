@@ -1,42 +1,31 @@
 import type { Attempt, AttemptOutcome } from "../domain/attempt.ts";
 import { isStoreTrouble } from "../domain/errors.ts";
-import { watchIdOf } from "../domain/event.ts";
+import { precedes, watchIdOf } from "../domain/event.ts";
 import type { Notice } from "../ports/call-store.ts";
-import type { Clock } from "../ports/clock.ts";
-import type { AttemptRecorded, DeliveryStore } from "../ports/delivery-store.ts";
+import type { DeliveryStore } from "../ports/delivery-store.ts";
 import type { SendJob } from "../ports/send-job.ts";
-import type { Logger, Metrics } from "../ports/telemetry.ts";
-import type { WebhookExchange, WebhookSender } from "../ports/webhook-sender.ts";
 import { Alarm } from "./alarm.ts";
 import { AttemptRecorder } from "./attempt-recorder.ts";
+import type { AttemptRecorderOptions, Recorded } from "./attempt-recorder.ts";
 import type { DeliveryGates, Pass } from "./delivery-gates.ts";
 import { hostKeyOf } from "./delivery-gates.ts";
 import { HeldJobs } from "./held-jobs.ts";
 import { startLimit } from "./in-flight-limit.ts";
 import { LeaseReturns } from "./lease-returns.ts";
+import { Outgoing } from "./outgoing.ts";
+import type { OutgoingOptions } from "./outgoing.ts";
+import { Rounds } from "./rounds.ts";
 import { StartBars } from "./start-bars.ts";
-import type { WebhookComposer } from "./webhook-composer.ts";
 
-export type DispatcherOptions = {
-  readonly store: DeliveryStore;
-  readonly sender: WebhookSender;
-  readonly composer: WebhookComposer;
-  readonly gates: DeliveryGates;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly metrics: Metrics;
-  readonly timeoutMs: number;
-  /** Attempts of the schedule, for the log. */
-  readonly maxAttempts: number;
-  /** Calls nobody watches any more, after a 410. */
-  readonly onUnwatched: (callIds: readonly string[]) => void;
-  readonly notify: (notices: readonly Notice[]) => void;
-  /** Whether this instance may begin work now; `resume` says when it may again. */
-  readonly mayStart?: () => boolean;
-  readonly random?: () => number;
-};
-
-type Recorded = Extract<AttemptRecorded, { kind: "recorded" }>;
+export type DispatcherOptions = OutgoingOptions &
+  Omit<AttemptRecorderOptions, "store" | "random"> & {
+    readonly store: DeliveryStore;
+    readonly gates: DeliveryGates;
+    /** Calls nobody watches any more, after a 410. */
+    readonly onUnwatched: (callIds: readonly string[]) => void;
+    readonly notify: (notices: readonly Notice[]) => void;
+    readonly random?: () => number;
+  };
 
 /** What the store could not be asked about is not tried again before. */
 const afterTroubleMs = 1000;
@@ -58,13 +47,10 @@ export class Dispatcher {
   readonly #alarm: Alarm;
   readonly #bars: StartBars;
   readonly #held: HeldJobs;
+  readonly #outgoing: Outgoing;
+  readonly #claims = new Rounds(() => this.#claimRound());
   /** From the moment a job was let in to the record of its attempt. */
   readonly #running = new Set<SendJob>();
-  /** Of those, the ones that are being signed: taken out of here they never reach the wire. */
-  readonly #signing = new Set<SendJob>();
-  #isClaiming = false;
-  #claims: Promise<void> = Promise.resolve();
-  #claimAgain = false;
   /** Something due was given back for want of room: whoever makes room looks for it. */
   #owesInStore = false;
   #state: "running" | "draining" | "stopped" = "running";
@@ -78,6 +64,7 @@ export class Dispatcher {
     this.#alarm = new Alarm(options.clock, () => this.wake());
     this.#bars = new StartBars(options.clock);
     this.#held = new HeldJobs(options.gates);
+    this.#outgoing = new Outgoing(options);
   }
 
   /** How often `tick` wants to be called at least: it heals whatever a wake-up missed. */
@@ -135,6 +122,11 @@ export class Dispatcher {
     this.wake();
   }
 
+  /** A new watch or hook named it: had it been disabled, it is enabled now, and what it is owed may be due. */
+  reopenEndpoint(endpointId: string): void {
+    if (this.#bars.reopenEndpoint(endpointId)) this.wake();
+  }
+
   /** They were settled behind our back: no attempt of theirs starts any more. */
   dropSettled(deliveryIds: ReadonlySet<string>): void {
     this.#drop((job) => deliveryIds.has(job.deliveryId));
@@ -142,7 +134,7 @@ export class Dispatcher {
 
   /** Our leases are nobody's any more: what waits in memory is somebody else's to send. What is on the wire is recorded if it can be. */
   forgetHeld(): void {
-    this.#signing.clear();
+    this.#outgoing.drop(() => true);
     this.#held.takeWhere(() => true);
   }
 
@@ -158,8 +150,6 @@ export class Dispatcher {
 
   /** Something may be due: look now. */
   wake(): void {
-    if (this.#state !== "running") return;
-    this.#claimAgain = true;
     this.tick().catch((error: unknown) => {
       // The loop's own tick will meet it too, and back off from it.
       this.#options.logger.error({ error: error instanceof Error ? error.stack : String(error) }, "delivery.wake_failed");
@@ -168,16 +158,13 @@ export class Dispatcher {
 
   /** Sends what waits and may go, then claims and sends what is due, until nothing more is or there is no room. */
   async tick(): Promise<void> {
-    if (this.#isClaiming || this.#state !== "running" || !this.#mayBegin()) return;
-    this.#isClaiming = true;
-    this.#claims = this.#claimAll();
-    await this.#claims;
+    if (this.#state === "running" && this.#mayBegin()) await this.#claims.run();
   }
 
   /** For where somebody else says when something is due: gives back what could not be given, and sends what waits. Asks the store nothing when there is neither. */
   async tend(): Promise<void> {
     if (this.#state !== "running" || !this.#mayBegin()) return;
-    this.#sendHeld(null, false);
+    this.#sendHeld(null);
     if (await this.#leases.retry()) this.wake();
   }
 
@@ -188,7 +175,7 @@ export class Dispatcher {
 
   async #drain(graceMs: number): Promise<void> {
     this.#state = "draining";
-    this.#alarm.cancel();
+    this.#alarm.close();
     this.#drop(() => true);
     if (this.#running.size > 0 && graceMs > 0) {
       const { promise, resolve } = Promise.withResolvers<void>();
@@ -201,26 +188,21 @@ export class Dispatcher {
     this.#recorder.stop();
     const aborted = [...this.#running];
     await this.#options.sender.close();
-    await this.#claims.catch(() => undefined);
+    await this.#claims.ended();
     await this.#leases.give(aborted);
     await this.#leases.retry({ all: true });
   }
 
-  async #claimAll(): Promise<void> {
+  async #claimRound(): Promise<void> {
+    if (this.#state !== "running" || !this.#mayBegin()) return;
     try {
       await this.#leases.retry();
-      do {
-        this.#claimAgain = false;
-        this.#sendHeld(null, false);
-        await this.#claim();
-      } while (this.#claimAgain && this.#state === "running");
+      this.#sendHeld(null);
+      await this.#claim();
     } catch (error) {
       if (!isStoreTrouble(error)) throw error;
       // The next tick asks again.
       this.#options.logger.warn({ error: error.message }, "delivery.claim_failed");
-    } finally {
-      // In the same turn as the last look at `#claimAgain`: a wake-up is never lost between the two.
-      this.#isClaiming = false;
     }
   }
 
@@ -239,13 +221,8 @@ export class Dispatcher {
       roomByEndpoint: rooms.byEndpoint,
       roomByHost: rooms.byHost,
     });
-    if (this.accept(jobs) > 0) this.#claimAgain = true;
-    if (nextDueAtMs !== null) this.#wakeWithin(nextDueAtMs - clock.nowMs());
-  }
-
-  #wakeWithin(delayMs: number): void {
-    if (delayMs <= 0) this.wake();
-    else if (this.#state === "running") this.#alarm.setWithin(delayMs);
+    if (this.accept(jobs) > 0) this.wake();
+    if (nextDueAtMs !== null) this.#alarm.setWithin(nextDueAtMs - clock.nowMs());
   }
 
   #mayStart(job: SendJob): boolean {
@@ -259,6 +236,10 @@ export class Dispatcher {
     return (this.#held.countFor(job.target.id) === 0 && this.#mayBegin() && this.#start(job)) || this.#held.add(job);
   }
 
+  #mayBegin(): boolean {
+    return this.#options.mayStart?.() ?? true;
+  }
+
   /** Sends it if the gates let it in. If it is a rate that keeps it out, its next token wakes us. */
   #start(job: SendJob): boolean {
     const { gates } = this.#options;
@@ -266,13 +247,9 @@ export class Dispatcher {
     if (pass !== null) void this.#send(job, pass);
     else {
       const tokenInMs = gates.tokenInMs(job.target);
-      if (tokenInMs > 0) this.#wakeWithin(tokenInMs);
+      if (tokenInMs > 0) this.#alarm.setWithin(tokenInMs);
     }
     return pass !== null;
-  }
-
-  #mayBegin(): boolean {
-    return this.#options.mayStart?.() ?? true;
   }
 
   async #send(job: SendJob, pass: Pass): Promise<Attempt | null> {
@@ -282,7 +259,7 @@ export class Dispatcher {
     let recorded: Recorded | null = null;
     try {
       const startedAtMs = this.#options.clock.nowMs();
-      const exchange = await this.#exchange(job, startedAtMs);
+      const exchange = await this.#outgoing.send(job, startedAtMs);
       outcome = exchange?.outcome ?? null;
       if (exchange === null) await this.#leases.give([job]);
       else if (this.#state !== "stopped") recorded = await this.#recorder.record(job, { startedAtMs, ...exchange });
@@ -303,21 +280,6 @@ export class Dispatcher {
     return recorded?.attempt ?? null;
   }
 
-  /** null: it was dropped before it reached the wire. */
-  async #exchange(job: SendJob, startedAtMs: number): Promise<WebhookExchange | null> {
-    const { composer, sender, timeoutMs } = this.#options;
-    this.#signing.add(job);
-    const webhook = await composer.compose(job, startedAtMs);
-    // A process that was frozen while it signed must not send what others have taken over.
-    if (!this.#signing.delete(job) || !this.#mayBegin()) return null;
-    if (webhook.kind === "unreadable") {
-      const { detail } = webhook;
-      return { outcome: { kind: "failed", code: "protocol", detail, statusCode: null, permanent: false }, durationMs: 0 };
-    }
-    const { url, headers, body } = webhook;
-    return sender.send({ url, headers, body, timeoutMs, accountId: job.target.accountId });
-  }
-
   /** What an attempt that was recorded means for the others. */
   #follow(job: SendJob, recorded: Recorded): void {
     const { clock, notify, onUnwatched } = this.#options;
@@ -331,25 +293,25 @@ export class Dispatcher {
     if (endpoint.health.consecutivePauses > 0 || (endpoint.hostPausedUntilMs ?? 0) > nowMs)
       this.#drop((other) => hostKeyOf(other.target) === hostKeyOf(job.target) && other.mode === "scheduled");
     // What stands before it in its lane may have become pointless.
-    if (delivery.status === "delivered") this.#drop((other) => standsBefore(other, job), job.target.id);
-    if (endpointNextDueAtMs !== null) this.#wakeWithin(endpointNextDueAtMs - nowMs);
+    if (delivery.status === "delivered") this.#drop((other) => isMadePointless(other, job), job.target.id);
+    if (endpointNextDueAtMs !== null) this.#alarm.setWithin(endpointNextDueAtMs - nowMs);
   }
 
-  /** An exchange has ended: whoever waits for its endpoint or host may go, and if everything was full, whoever waits at all. */
-  #useRoom({ hostKey, failing }: Pass, wasFull: boolean): void {
-    if (this.#state !== "running") return;
-    const started = this.#sendHeld(hostKey, failing) || (wasFull && this.#sendHeld(null, failing));
+  /** An exchange has ended: whoever waits for its endpoint or host may go at once; if everything was full, the next round sends whoever waits at all. */
+  #useRoom({ hostKey }: Pass, wasFull: boolean): void {
+    const started = this.#sendHeld(hostKey);
     if (started || wasFull || this.#owesInStore) this.wake();
   }
 
-  #sendHeld(hostKey: string | null, failing: boolean): boolean {
-    const isFull = () => this.#state !== "running" || !this.#mayBegin() || this.#options.gates.isFull(failing);
+  /** Whether any of those that wait, for this host or (null) for any, could be sent. */
+  #sendHeld(hostKey: string | null): boolean {
+    const isFull = () => this.#state !== "running" || !this.#mayBegin() || this.#options.gates.isFull(false);
     return this.#held.start(hostKey, isFull, (job) => this.#start(job));
   }
 
   /** Of what has not reached the wire, gives back whatever matches, and looks for what of it is still owed. `endpointId`: of this one alone. */
   #drop(matches: (job: SendJob) => boolean, endpointId: string | null = null): void {
-    for (const job of this.#signing) if (matches(job)) this.#signing.delete(job);
+    this.#outgoing.drop(matches);
     const dropped = this.#held.takeWhere(matches, endpointId);
     if (dropped.length === 0) return;
     void this.#leases.give(dropped).then(() => this.wake());
@@ -361,8 +323,7 @@ export class Dispatcher {
   }
 }
 
-/** Whether `other` is an earlier event of the same watch. */
-function standsBefore({ event: other }: SendJob, { event }: SendJob): boolean {
-  if (!("sequence" in event.data) || !("sequence" in other.data) || event.data.watchId === null) return false;
-  return other.data.watchId === event.data.watchId && (other.data.sequence ?? 0) < (event.data.sequence ?? 0);
+/** An earlier event for the same receiver, which may want no late ones. */
+function isMadePointless(other: SendJob, delivered: SendJob): boolean {
+  return other.mode === "scheduled" && other.target.id === delivered.target.id && precedes(other.event, delivered.event);
 }

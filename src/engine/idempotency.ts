@@ -51,19 +51,13 @@ export class Idempotency implements IdempotencyKeys {
 
   async take(request: IdempotentRequest): Promise<HeldKey | KeyTaken> {
     const claim = this.#claimOf(request);
+    // First, for it is answered to any number at once; who is answered between the two is found by the transaction.
+    const before = await this.#findBefore(claim, request);
+    if (before !== null) return before;
     const holder = this.#held.get(claim.id);
     if (holder !== undefined) return { kind: "key_taken", by: holder === request.bodyHash ? "running" : "other_request" };
     this.#held.set(claim.id, request.bodyHash);
-    let before: KeyTaken | null = null;
-    try {
-      before = await this.#findBefore(claim, request);
-    } catch (error) {
-      this.#held.delete(claim.id);
-      throw error;
-    }
-    if (before === null) return { kind: "held", request, [Symbol.dispose]: () => void this.#held.delete(claim.id) };
-    this.#held.delete(claim.id);
-    return before;
+    return { kind: "held", request, [Symbol.dispose]: () => void this.#held.delete(claim.id) };
   }
 
   /** One operation of the store, under the claim if there is one. `outcomeOf` does nothing but compute: see `Claim`. */

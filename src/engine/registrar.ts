@@ -60,6 +60,8 @@ export type RegistrarConsumers = {
   cancelWatch(watchId: string): void;
   /** Drops held deliveries of the endpoint that were owed to a hook alone; they are claimed anew if still owed. */
   cancelEndpoint(endpointId: string): void;
+  /** A new watch or hook named it: had it been disabled, it is enabled now. */
+  reopenEndpoint(endpointId: string): void;
 };
 
 export type RegistrarOptions = {
@@ -154,7 +156,9 @@ export class Registrar implements Registration {
     const { endpoint, generatedSecret } = drafted.draft;
     const draft = { id: newId("hk", nowMs), accountId: account.id, endpoint, events: request.events, nowMs, quotas };
     const run = await idempotency.run(claim, "registerHook", draft, (result) => hookOutcomeOf(generatedSecret, result));
-    return run.kind === "key_taken" ? run : run.outcome;
+    if (run.kind === "key_taken") return run;
+    if (run.result.kind === "created") this.#options.consumers.reopenEndpoint(run.result.view.endpoint.id);
+    return run.outcome;
   }
 
   async removeHook(account: Account, hookId: string): Promise<void> {
@@ -249,6 +253,7 @@ export class Registrar implements Registration {
       if (result.call.status.status === null) sources.get(watch.sourceName)?.restarted(watch.scope, watch.callSid);
       consumers.watch(result.call);
     }
+    if (result.view.endpoint !== null) consumers.reopenEndpoint(result.view.endpoint.id);
     consumers.dispatch(result.jobs);
     consumers.notify(result.notices);
   }

@@ -27,11 +27,18 @@ export class StartBars {
   }
 
   closeEndpoint(endpointId: string, state: "paused" | "disabled"): void {
+    // Disabled and then paused, it takes attempts by hand again.
+    if (state === "paused") this.#disabledEndpoints.lift(endpointId);
     (state === "paused" ? this.#pausedEndpoints : this.#disabledEndpoints).add(endpointId);
   }
 
   openEndpoint(endpointId: string): void {
     for (const bar of [this.#pausedEndpoints, this.#disabledEndpoints]) bar.lift(endpointId);
+  }
+
+  /** It is not disabled any more, but may be paused; whether it was barred. */
+  reopenEndpoint(endpointId: string): boolean {
+    return this.#disabledEndpoints.lift(endpointId);
   }
 
   /** By hand one may go to a paused endpoint. */
@@ -63,8 +70,8 @@ class Bar {
     }
   }
 
-  lift(id: string): void {
-    this.#sinceMonotonicMs.delete(id);
+  lift(id: string): boolean {
+    return this.#sinceMonotonicMs.delete(id);
   }
 
   has(id: string): boolean {

@@ -5,7 +5,7 @@ import { ProblemError } from "./problem.ts";
 const maxBodyBytes = 1024 * 1024;
 const maxBatchBytes = 4 * 1024 * 1024;
 /** Of a body too large, read and thrown away: a connection closed over what was not read resets, and takes the answer along. */
-const maxDiscardedBytes = 16 * 1024 * 1024;
+const maxDiscardedBytes = 64 * 1024 * 1024;
 
 /** `optional`: no body is the same as `{}`. `batch` may be larger. */
 export type BodyKind = "json" | "batch" | "optional";
@@ -50,11 +50,12 @@ async function readCounted(body: ReadableStream<Uint8Array> | null, maxBytes: nu
   if (body === null) return new Uint8Array();
   let chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of body) {
-    size += chunk.length;
-    if (size <= maxBytes) chunks.push(chunk);
+  // Not iterated: to break off would cancel the stream, and with it the connection that the answer goes out on.
+  const reader = body.getReader();
+  for (let part = await reader.read(); !part.done && size <= maxBytes + maxDiscardedBytes; part = await reader.read()) {
+    size += part.value.length;
+    if (size <= maxBytes) chunks.push(part.value);
     else chunks = [];
-    if (size > maxBytes + maxDiscardedBytes) break;
   }
   if (size > maxBytes) throw tooLarge(maxBytes);
   return Buffer.concat(chunks);

@@ -77,7 +77,13 @@ export function listen(
     // Missing ones are answered below, as everything is.
     requireHostHeader: false,
   };
-  const answer = getRequestListener((request) => app.fetch(request), { errorHandler, hostname: "localhost" });
+  const answer = getRequestListener((request) => app.fetch(request), {
+    errorHandler,
+    hostname: "localhost",
+    // It would end the connection after half a second, and reset away the answer of whoever still sends; Node reads what
+    // nobody wanted until the request's time is over.
+    autoCleanupIncoming: false,
+  });
   const server = createServer(options, (request, response) => {
     // RFC 9112 section 3.2: with HTTP/1.1 it must be there; whoever speaks HTTP/1.0 need not know it.
     if (request.headers.host === undefined && request.httpVersion !== "1.0") refuse(response, badRequest);

@@ -16,6 +16,13 @@ export type ResealedValue = SealedValue & {
 /** The name under which the key of API keys' hashes is kept. */
 export type HashKeyName = "api_keys";
 
+export type ServersWithoutKey = {
+  /** Were not given the key. */
+  readonly lacking: number;
+  /** Are just starting: which keys they have they will say. */
+  readonly starting: number;
+};
+
 /**
  * What lies sealed in the database, by the key that sealed it. A key's id is the first 8 bytes of every value it sealed,
  * 16 lower-case hex digits here.
@@ -36,6 +43,6 @@ export interface SealedStore {
   ensureHashKey(name: HashKeyName, sealed: Uint8Array): Promise<Uint8Array>;
   /** Says at a server's start which keys it was given. */
   noteServerKeys(keyIds: readonly string[]): Promise<void>;
-  /** Servers that run at this moment and were not given this key: what is sealed with it they cannot open. */
-  countServersWithoutKey(keyId: string): Promise<number>;
+  /** Servers that run at this moment and cannot open what is sealed with this key, or have not said yet. */
+  findServersWithoutKey(keyId: string): Promise<ServersWithoutKey>;
 }

@@ -286,6 +286,18 @@ describe("a change of encryption keys", () => {
     expect((await run("reencrypt")).code).toBe(0);
   });
 
+  test("waits for a service that is just starting to say which keys it has", async () => {
+    useKeys(newer);
+    await createAccount("acme");
+    const service = await openSqliteStore({ path: databasePath, policy: testPolicy });
+    open.push(service);
+    const created = createAccount("beta");
+    // Whoever asks before has to ask again.
+    const keyring = await openKeyring(service, { given: newer, databasePath });
+    await service.noteServerKeys(keyring.secretBox.keyIds);
+    expect(await accountOf((await created).key)).toBe("beta");
+  });
+
   test("names what does not open, and fails", async () => {
     useKeys(older);
     await createAccount("acme");

@@ -15,6 +15,15 @@ describe("a client that goes on from next_cursor", () => {
     const service = await RunningService.start();
     const receiver = await service.receive();
     await service.api("POST", "/v1/hooks", { url: receiver.url() });
+    // Another client only ever waits: it is woken, for its thirty seconds never pass here.
+    const told: string[] = [];
+    const waiter = (async () => {
+      for (let after = ""; told.length < 12 * 10 * 3;) {
+        const page = await feed(service, `wait=30&limit=200${after}`);
+        told.push(...page.data.map(({ id }) => id));
+        after = `&after=${page.next_cursor}`;
+      }
+    })();
     const seen: string[] = [];
     let cursor = "";
     const readOn = async (limit: number): Promise<number> => {
@@ -40,6 +49,8 @@ describe("a client that goes on from next_cursor", () => {
       after = `&after=${page.next_cursor}`;
     }
     expect(all).toEqual(seen);
+    await waiter;
+    expect(told).toEqual(seen);
     const first = await service.get<Json>(`/v1/events/${seen[0] ?? ""}`);
     expect(first["id"]).toBe(seen[0]);
   });

@@ -153,6 +153,30 @@ describe.each(formats)("the format %s", (format) => {
   });
 });
 
+test.each(formats)("a test event by hand goes the same road, with every key and no facts: %s", async (format) => {
+  const service = await start();
+  const receiver = await service.receive(() => ({ status: 200, body: "heard" }));
+  const { endpoint_id: endpointId } = await service.firstAttempt(receiver.url(), { format, headers: { "x-key": "k" } });
+  const answer = await service.api("POST", `/v1/endpoints/${endpointId}/test`);
+  expect(answer.body).toMatchObject({ number: 1, status_code: 200, error: null, response_excerpt: "heard", decision: "delivered" });
+  const [live, callback] = receiver.received;
+  if (live === undefined || callback === undefined) throw new Error("two came");
+  expect([isSignedWith(webhookSecret, callback), callback.headers["x-key"]]).toEqual([true, "k"]);
+  const fieldsOf = ({ body }: Callback): Json =>
+    format === "form" ? Object.fromEntries(new URLSearchParams(body)) : (JSON.parse(body) as Json);
+  const [ofLive, ofTest] = [fieldsOf(live), fieldsOf(callback)];
+  expect(Object.keys(ofTest)).toEqual(Object.keys(ofLive));
+  const { data = ofTest, type = callback.headers["ce-type"], timestamp = callback.headers["ce-time"] } = ofTest;
+  expect([type, timestamp]).toEqual([
+    format === "cloudevents" ? "ai.ringback.endpoint.test" : "endpoint.test",
+    new Date(service.clock.nowMs()).toISOString(),
+  ]);
+  const facts = Object.entries(data as Json).filter(([key]) => !["id", "type", "timestamp", "metadata"].includes(key));
+  for (const [, value] of facts) expect(value).toBe(format === "form" ? "" : null);
+  expect(callback.headers).not.toHaveProperty("ce-subject");
+  expect(await service.get(`/v1/events/${callback.headers["webhook-id"] ?? ""}`)).toMatchObject({ type: "endpoint.test" });
+});
+
 describe("a secret's rotation", () => {
   test("signs with both until the grace ends, with the new one alone after it", async () => {
     const service = await start();

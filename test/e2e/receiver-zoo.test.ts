@@ -5,6 +5,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { startNameServer } from "../support/name-server.ts";
 import { startReceiver, zoo } from "../support/receiver-zoo.ts";
 import { RunningService } from "../support/running-service.ts";
+import type { Json } from "../support/running-service.ts";
 import { selfSigned } from "../support/self-signed.ts";
 import { startMs } from "../support/store-drafts.ts";
 
@@ -96,6 +97,14 @@ describe("429", () => {
     expect(await service.endpoint(delivery.endpoint_id)).toMatchObject({ state: "paused", reason: "rate_limited", paused_until: at(5000) });
     expect(await sendsAtOnce(service, receiver.url())).toBe(false);
     expect(await sendsAtOnce(service, receiver.url("/same-host"))).toBe(false);
+    const [sameHost] = (await service.get<{ data: readonly Json[] }>("/v1/endpoints")).data;
+    expect(sameHost).toMatchObject({
+      url: receiver.url("/same-host"),
+      state: "paused",
+      reason: "host_paused",
+      paused_until: at(5000),
+      backlog: 1,
+    });
 
     let atMs = 0;
     for (const pauseMs of [5000, 10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000]) {

@@ -99,6 +99,7 @@ describe("isolation", () => {
       );
     await world.settle();
     expect(dead.reduce((sum, { unanswered }) => sum + unanswered, 0)).toBe(4);
+    expect(world.dispatcher.heldCount).toBe(0);
     await world.watch("OUT-live", { url: live.url() });
     await world.see("OUT-live", "queued");
     await world.see("OUT-live", "calling");
@@ -108,7 +109,7 @@ describe("isolation", () => {
   });
 
   test("a slow host with many URLs used once does not take what others need", async () => {
-    const world = await DeliveryWorld.open({ limits: { maxInFlight: 16, hostMaxInFlight: 4 } });
+    const world = await DeliveryWorld.open({ limits: { maxInFlight: 8, hostMaxInFlight: 4 } });
     const slow = await world.receive(never);
     const live = await world.receive();
     await world.oweEach(urls(60, (n) => slow.url(`/${n}`)));
@@ -224,36 +225,58 @@ describe("no attempt starts", () => {
     expect(receiver.received).toHaveLength(1);
   });
 
-  test("for an earlier event that waits here when a later one has made it pointless", async () => {
-    const world = await DeliveryWorld.open({ policy: { scheduleMs: [0, 30 * second, hour], orderHoldMs: 10 * second } });
-    const answers: (() => void)[] = [];
-    const receiver = await world.receive(async ({ number }) => {
-      if (number <= 2) return number === 1 ? 500 : 200;
-      const { promise, resolve } = Promise.withResolvers<void>();
-      answers.push(resolve);
-      await promise;
-      return 200;
-    });
-    const { view } = await world.watch("OUT-1", { url: receiver.url(), endpoint: { late: "drop" } });
-    await patch(world, view.watch.endpointId, { maxInFlight: 1 });
-    await world.see("OUT-1", "queued");
+  test("to an endpoint that has answered 410, for what waits here", async () => {
+    const world = await DeliveryWorld.open();
+    const answers: ((status: number) => void)[] = [];
+    const receiver = await world.receive(() => new Promise<number>((resolve) => void answers.push(resolve)));
+    await world.oweEach(urls(8, () => receiver.url()));
     await world.settle();
-    // Something else was delivered since: it is not the endpoint that fails.
-    await world.oweEach([receiver.url()]);
-    await world.see("OUT-1", "calling");
-    // The later one is on the wire when the earlier one's next attempt is due.
-    await world.clock.advance(30 * second);
-    expect(receiver.received.map(({ body }) => typeOf(body)).slice(2)).toEqual(["call.calling"]);
-    expect([receiver.unanswered, world.dispatcher.heldCount]).toEqual([1, 1]);
-    answers[0]?.();
+    expect([receiver.unanswered, world.dispatcher.heldCount]).toEqual([4, 4]);
+    answers[0]?.(410);
     await world.settle();
-    await world.tick();
-    expect(receiver.received).toHaveLength(3);
-    expect((await world.deliveries("OUT-1")).map(({ delivery, leased }) => [delivery.eventType, delivery.status, leased])).toEqual([
-      ["call.queued", "superseded", false],
-      ["call.calling", "delivered", false],
-    ]);
+    expect([receiver.unanswered, world.dispatcher.heldCount]).toEqual([3, 0]);
+    for (const answer of answers) answer(200);
+    await world.settle();
+    expect(receiver.received).toHaveLength(4);
+    const states = (await world.deliveries()).map(({ delivery }) => delivery.status);
+    expect(states).toEqual(["failed", ...Array<string>(7).fill("canceled")]);
   });
+
+  test.each([
+    ["drop", 3, "superseded"],
+    ["send", 4, "delivered"],
+  ] as const)(
+    "for an earlier event that waits here when a later one was delivered and late ones are to %s: %i are sent",
+    async (late, sent, status) => {
+      const world = await DeliveryWorld.open({ policy: { scheduleMs: [0, 30 * second, hour], orderHoldMs: 10 * second } });
+      const answers: (() => void)[] = [];
+      const receiver = await world.receive(async ({ number }) => {
+        if (number !== 3) return number === 1 ? 500 : 200;
+        const { promise, resolve } = Promise.withResolvers<void>();
+        answers.push(resolve);
+        await promise;
+        return 200;
+      });
+      const { view } = await world.watch("OUT-1", { url: receiver.url(), endpoint: { late } });
+      await patch(world, view.watch.endpointId, { maxInFlight: 1 });
+      await world.see("OUT-1", "queued");
+      await world.settle();
+      // Something else was delivered since: it is not the endpoint that fails.
+      await world.oweEach([receiver.url()]);
+      await world.see("OUT-1", "calling");
+      // The later one is on the wire when the earlier one's next attempt is due.
+      await world.clock.advance(30 * second);
+      expect(receiver.received.map(({ body }) => typeOf(body)).slice(2)).toEqual(["call.calling"]);
+      expect([receiver.unanswered, world.dispatcher.heldCount]).toEqual([1, 1]);
+      answers[0]?.();
+      await world.settle();
+      expect(receiver.received).toHaveLength(sent);
+      expect((await world.deliveries("OUT-1")).map(({ delivery, leased }) => [delivery.eventType, delivery.status, leased])).toEqual([
+        ["call.queued", status, false],
+        ["call.calling", "delivered", false],
+      ]);
+    },
+  );
 });
 
 describe("a retry by hand", () => {

@@ -50,6 +50,35 @@ describe("one endpoint", () => {
     }
   });
 
+  test("with a place free sends what waits here, though nothing else is owed to anybody", async () => {
+    const world = await openWorld();
+    const { receiver, answer } = await openStepper(world);
+    await world.oweEach(times(6, () => receiver.url()));
+    await world.settle();
+    expect([receiver.unanswered, world.dispatcher.heldCount]).toEqual([4, 2]);
+    await answer(200);
+    expect([receiver.unanswered, world.dispatcher.heldCount]).toEqual([5, 0]);
+  });
+
+  test("is sent what came first when a rate gives a token, though something newer comes at the same moment", async () => {
+    const world = await openWorld();
+    const receiver = await world.receive();
+    const { view } = await world.watch("OUT-late", { url: receiver.url() });
+    await world.store.patchEndpoint({
+      accountId: view.watch.accountId,
+      endpointId: view.watch.endpointId ?? "",
+      patch: { maxPerSecond: 1 },
+      nowMs: world.clock.nowMs(),
+    });
+    // Set before the dispatcher's own timer, so that it fires before it.
+    world.clock.setTimer(second, () => void world.see("OUT-late", "queued"));
+    await world.oweEach(times(3, () => receiver.url()));
+    await world.settle();
+    await world.clock.advance(3 * second);
+    const sids = receiver.received.map(({ body }) => (JSON.parse(body) as { data: { call_sid: string } }).data.call_sid);
+    expect(sids).toEqual(["OUT-owed-0", "OUT-owed-1", "OUT-owed-2", "OUT-late"]);
+  });
+
   test("has what its owner sets at most, from now on", async () => {
     const world = await openWorld();
     const { receiver, answer } = await openStepper(world);
@@ -79,6 +108,8 @@ describe("one endpoint", () => {
     await world.oweEach(times(2, () => receiver.url()));
     await world.settle();
     await world.clock.advance(hour / 2);
+    await world.tick();
+    expect(world.gates.rooms().byEndpoint).toEqual([]);
     await world.oweEach(
       times(5, () => receiver.url()),
       "OUT-later",
@@ -205,6 +236,19 @@ describe("everybody together", () => {
     expect([onDead(), world.dispatcher.inFlight]).toEqual([5, 10]);
   });
 
+  test("when everything was taken, the first place that is free goes to whoever waits, at any host", async () => {
+    const world = await openWorld({ maxInFlight: 2 });
+    const first = await openStepper(world);
+    const second = await openStepper(world);
+    await world.oweEach([first.receiver.url(), first.receiver.url("/too")], "OUT-first");
+    await world.settle();
+    await world.oweEach([second.receiver.url()], "OUT-second");
+    await world.settle();
+    expect([first.receiver.unanswered, second.receiver.unanswered]).toEqual([2, 0]);
+    await first.answer(200);
+    expect([first.receiver.unanswered, second.receiver.unanswered]).toEqual([1, 1]);
+  });
+
   test("a host's rate holds over all accounts and endpoints", async () => {
     const world = await openWorld({ hostRateLimits: new Map([["127.0.0.1", 5]]) });
     const receiver = await world.receive();
@@ -240,5 +284,26 @@ describe("everybody together", () => {
     expect(receiver.received).toHaveLength(7);
     await world.clock.advance(minute);
     expect(receiver.received).toHaveLength(12);
+  });
+
+  test("who is used once is forgotten, and who waits for a token is not", async () => {
+    const world = await openWorld({ maxInFlight: 32 });
+    const receiver = await world.receive();
+    const { view } = await world.watch("OUT-first", { url: receiver.url("/slowly") });
+    await world.store.patchEndpoint({
+      accountId: view.watch.accountId,
+      endpointId: view.watch.endpointId ?? "",
+      patch: { maxPerSecond: 0.1 },
+      nowMs: world.clock.nowMs(),
+    });
+    await world.see("OUT-first", "queued");
+    await world.oweEach(times(500, (n) => receiver.url(`/once/${n}`)));
+    await world.settle();
+    expect(receiver.received).toHaveLength(501);
+    const known = () => new Map(world.gates.rooms().byEndpoint);
+    expect(known().size).toBeLessThanOrEqual(2 * 32 + 1);
+    expect(known().get(view.watch.endpointId ?? "")).toBe(0);
+    await world.clock.advance(61 * second);
+    expect([known().size, world.gates.rooms().byHost.length, world.clock.timerCount]).toEqual([0, 0, 0]);
   });
 });

@@ -30,35 +30,39 @@ async function liveThrough(world: DeliveryWorld, live: Callbacks, calls: number)
   }
 }
 
-describe("beside a dead endpoint with thousands owed, events of another are sent at the instant they are committed", () => {
-  test("it never answers", async () => {
-    const world = await DeliveryWorld.open();
-    const dead = await world.receive(never);
-    const live = await world.receive();
-    await world.oweEach(
-      Array.from({ length: 3000 }, () => dead.url()),
-      "OUT-dead",
-    );
-    world.tickEachSecond();
-    await liveThrough(world, live, 30);
-    expect(dead.received).toHaveLength(4);
-    expect(world.dispatcher.heldCount).toBeLessThanOrEqual(4);
-  });
+describe(
+  "beside a dead endpoint with thousands owed, events of another are sent at the instant they are committed",
+  { timeout: 60_000 },
+  () => {
+    test("it never answers", async () => {
+      const world = await DeliveryWorld.open();
+      const dead = await world.receive(never);
+      const live = await world.receive();
+      await world.oweEach(
+        Array.from({ length: 3000 }, () => dead.url()),
+        "OUT-dead",
+      );
+      world.tickEachSecond();
+      await liveThrough(world, live, 30);
+      expect(dead.received).toHaveLength(4);
+      expect(world.dispatcher.heldCount).toBeLessThanOrEqual(4);
+    });
 
-  test("it fails everything at once, again and again", async () => {
-    const world = await DeliveryWorld.open({ policy: { scheduleMs: [0, second, second, minute] } });
-    const dead = await world.receive(() => 500);
-    const live = await world.receive();
-    await world.oweEach(
-      Array.from({ length: 1000 }, () => dead.url()),
-      "OUT-dead",
-    );
-    world.tickEachSecond();
-    await liveThrough(world, live, 30);
-    expect(dead.received.length).toBeGreaterThan(1000);
-    expect(dead.mostUnanswered).toBeLessThanOrEqual(4);
-  });
-});
+    test("it fails everything at once, again and again", async () => {
+      const world = await DeliveryWorld.open({ policy: { scheduleMs: [0, second, second, minute] } });
+      const dead = await world.receive(() => 500);
+      const live = await world.receive();
+      await world.oweEach(
+        Array.from({ length: 1000 }, () => dead.url()),
+        "OUT-dead",
+      );
+      world.tickEachSecond();
+      await liveThrough(world, live, 30);
+      expect(dead.received.length).toBeGreaterThan(1000);
+      expect(dead.mostUnanswered).toBeLessThanOrEqual(4);
+    });
+  },
+);
 
 test("on a host they share a dead endpoint takes the host's places at first, and one of them once it has failed", async () => {
   const world = await DeliveryWorld.open();
@@ -90,7 +94,7 @@ test("on a host they share a dead endpoint takes the host's places at first, and
   expect(host.unanswered).toBe(1);
 });
 
-describe("beside a hundred dead ones", () => {
+describe("beside a hundred dead ones", { timeout: 60_000 }, () => {
   test.each<[string, (number: number) => CallbackAnswer | Promise<CallbackAnswer>]>([
     ["that never answer", never],
     ["that answer 500", () => 500],

@@ -68,6 +68,7 @@ test("order, drops and losses, through random failures, deferrals, crashes and r
   await fc.assert(
     fc.asyncProperty(scenario, async ({ steps, answers }) => {
       const world = await DeliveryWorld.open({ policy, path: join(folder, `${++runs}.db`) });
+      world.tickEachSecond();
       const arrivals: Arrival[] = [];
       const left = [...answers];
       const receiver = await world.receive(({ path, headers, body }) => {

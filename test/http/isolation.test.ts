@@ -2,8 +2,8 @@ import { expect, onTestFinished, test } from "vitest";
 import { startReceiver } from "../../src/cli/receiver.ts";
 import { eventually } from "../support/administered-service.ts";
 import { FakeClock } from "../support/fake-clock.ts";
-import { runningService } from "../support/tenants-service.ts";
-import type { AccountClient, Answer } from "../support/tenants-service.ts";
+import { accountsService } from "../support/accounts-service.ts";
+import type { AccountClient, Answer } from "../support/accounts-service.ts";
 import { simulatedUpstream } from "../support/simulated-upstream.ts";
 
 type Ids = {
@@ -164,7 +164,7 @@ test("no operation tells or changes anything of another account, whoever knows i
   const upstream = await simulatedUpstream();
   const receiver = await startReceiver({ answers: () => 500 });
   onTestFinished(() => receiver.close());
-  const { createAccount } = await runningService(upstream.environment("polyai-legacy"), { clock: new FakeClock() });
+  const { createAccount } = await accountsService(upstream.environment("polyai-legacy"), { clock: new FakeClock() });
   const [first, second] = [await createAccount("first"), await createAccount("second")];
   const trigger = () => upstream.trigger({ scenario: [{ atMs: 0, status: "queued" }] });
   const ids = await fill(first, [trigger(), trigger()], receiver.url);
@@ -197,7 +197,7 @@ test("no operation tells or changes anything of another account, whoever knows i
 });
 
 test("a key that is none sees nothing at all", async () => {
-  const { createAccount } = await runningService({}, { clock: new FakeClock() });
+  const { createAccount } = await accountsService({}, { clock: new FakeClock() });
   const client = await createAccount("first");
   const ids = {
     watch: "x",

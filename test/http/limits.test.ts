@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { FakeClock } from "../support/fake-clock.ts";
-import { runningService } from "../support/tenants-service.ts";
-import type { AccountClient, Answer } from "../support/tenants-service.ts";
+import { accountsService } from "../support/accounts-service.ts";
+import type { AccountClient, Answer } from "../support/accounts-service.ts";
 
 const source = { POLYAI_BASE_URL: "http://127.0.0.1:1", POLYAI_AUTH_TOKEN: "token" };
 const quotaExceeded = { type: "urn:ringback:problem:quota-exceeded", status: 403 };
@@ -21,7 +21,7 @@ async function namesFor(client: AccountClient): Promise<readonly string[]> {
 /** Nothing is polled or sent while the clock stands. */
 async function twoAccounts(environment: Readonly<Record<string, string>>) {
   const clock = new FakeClock();
-  const { createAccount } = await runningService({ ...source, ...environment }, { clock });
+  const { createAccount } = await accountsService({ ...source, ...environment }, { clock });
   return { clock, acme: await createAccount("acme"), beta: await createAccount("beta") };
 }
 
@@ -114,7 +114,7 @@ describe("the quotas of an account", () => {
 
 describe("a source", () => {
   test("is used by whom it is for: default by accounts made for it, sandbox by all", async () => {
-    const { createAccount } = await runningService(source, { clock: new FakeClock() });
+    const { createAccount } = await accountsService(source, { clock: new FakeClock() });
     const [acme, plain] = [await createAccount("acme"), await createAccount("plain", { usesDefaultSource: false })];
     expect([await namesFor(acme), await namesFor(plain)]).toEqual([["default", "sandbox"], ["sandbox"]]);
     expect((await watch(acme, 1, "http://127.0.0.1:9/")).status).toBe(201);

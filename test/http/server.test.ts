@@ -4,7 +4,7 @@ import type { Socket } from "node:net";
 import { Readable } from "node:stream";
 import { afterEach, describe, expect, test } from "vitest";
 import { Agent, request } from "undici";
-import { StartRefused } from "../../src/domain/errors.ts";
+import { StartRefused, StoreUnavailable } from "../../src/domain/errors.ts";
 import { createMetricsApp } from "../../src/http/metrics.ts";
 import { listen } from "../../src/http/server.ts";
 import type { Listening, ServerLimits } from "../../src/http/server.ts";
@@ -164,6 +164,20 @@ describe("large bodies", () => {
       }
   });
 
+  test("in chunks without an end: the answer arrives all the same", async () => {
+    const socket = await connectTo(await start(createTestApi().app));
+    const answers: string[] = [];
+    const answered = once(socket, "data").then(([chunk]) => answers.push(String(chunk)));
+    socket.on("error", () => {});
+    socket.write(
+      `POST /v1/watches HTTP/1.1\r\nHost: a\r\nX-API-Key: ${apiKey}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n`,
+    );
+    const chunk = `${(65_536).toString(16)}\r\n${"[".repeat(65_536)}\r\n`;
+    while (answers.length === 0) if (!socket.write(chunk)) await Promise.race([once(socket, "drain"), answered]);
+    expect(answers[0]).toMatch(/^HTTP\/1.1 413 /);
+    socket.destroy();
+  });
+
   test("where nothing would be read at all either", async () => {
     const { port } = await start(createTestApi().app);
     for (const [path, status] of [
@@ -245,10 +259,38 @@ test("a port that is taken refuses the start in one line", async () => {
   await expect(second).rejects.toThrow(new RegExp(`^cannot listen on ${host}:${port}: EADDRINUSE$`));
 });
 
-test("metrics are served as they are rendered, and nothing else is", async () => {
-  const app = createMetricsApp(async () => ({ contentType: "text/plain; version=0.0.4", body: "ringback_watches 1\n" }));
-  const response = await app.request("/metrics");
-  expect(response.headers.get("content-type")).toBe("text/plain; version=0.0.4");
-  expect(await response.text()).toBe("ringback_watches 1\n");
-  expect((await app.request("/v1/watches")).status).toBe(404);
+describe("metrics", () => {
+  const errors: object[] = [];
+  const logger = { error: (fields: object) => void errors.push(fields) };
+  const app = createMetricsApp(async () => ({ contentType: "text/plain; version=0.0.4", body: "ringback_watches 1\n" }), logger);
+
+  test("are served as they are rendered", async () => {
+    const response = await app.request("/metrics");
+    expect(response.headers.get("content-type")).toBe("text/plain; version=0.0.4");
+    expect(await response.text()).toBe("ringback_watches 1\n");
+  });
+
+  test.each([
+    ["GET", "/v1/watches", 404],
+    ["POST", "/metrics", 405],
+  ])("and nothing else is: %s %s is %i", async (method, path, status) => {
+    const response = await app.request(path, { method });
+    expect(response.status).toBe(status);
+    expect(response.headers.get("allow")).toBe(status === 405 ? "GET, HEAD" : null);
+    expect(await response.json()).toMatchObject({ status, request_id: response.headers.get("x-request-id") });
+  });
+
+  test.each([
+    [new Error("key hunter2"), 500, 1],
+    [new StoreUnavailable("hunter2"), 503, 0],
+  ])("that cannot be read for %o are %i", async (error, status, logged) => {
+    errors.length = 0;
+    const render = async () => {
+      throw error;
+    };
+    const response = await createMetricsApp(render, logger).request("/metrics");
+    expect(response.status).toBe(status);
+    expect(await response.text()).not.toContain("hunter2");
+    expect(errors).toHaveLength(logged);
+  });
 });

@@ -2,7 +2,7 @@ import { onTestFinished } from "vitest";
 import { ServiceClient } from "../../src/cli/service-client.ts";
 import { readConfig } from "../../src/config.ts";
 import { createService } from "../../src/service.ts";
-import type { Service, ServiceOverrides } from "../../src/service.ts";
+import type { Service } from "../../src/service.ts";
 import { FakeClock } from "./fake-clock.ts";
 
 const apiKey = "test-key-test-key-test-key";
@@ -22,10 +22,9 @@ const stepMs = 100;
 /** The whole service in this process, in memory, with a clock that stands still until the test moves it. Ends with the test. */
 export async function runningService(
   environment: Readonly<Record<string, string>> = {},
-  overrides: ServiceOverrides = {},
-): Promise<RunningService> {
   // Near the real time: verifiers refuse signatures that are minutes away from theirs.
-  const clock = new FakeClock(Date.now());
+  clock = new FakeClock(Date.now()),
+): Promise<RunningService> {
   const config = readConfig({
     DATABASE_URL: "sqlite::memory:",
     PORT: "0",
@@ -39,7 +38,7 @@ export async function runningService(
     ...environment,
   });
   if (config.kind === "invalid") throw new Error(config.faults.join("; "));
-  const service = await createService(config.config, config.secrets, { clock, ...overrides });
+  const service = await createService(config.config, config.secrets, { clock });
   const client = new ServiceClient(new URL(`http://127.0.0.1:${service.apiPort}`), apiKey);
   onTestFinished(async () => {
     await client[Symbol.asyncDispose]();

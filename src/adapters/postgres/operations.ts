@@ -3,7 +3,7 @@ import type { Database, Queries, Transaction } from "./database.ts";
 import { claimDue } from "./operations/claim-due.ts";
 import { claimOne } from "./operations/claim-one.ts";
 import { completeAnswer } from "./operations/complete-answer.ts";
-import { countServersWithoutKey } from "./operations/count-servers-without-key.ts";
+import { findServersWithoutKey } from "./operations/find-servers-without-key.ts";
 import { createAccount } from "./operations/create-account.ts";
 import { createKey } from "./operations/create-key.ts";
 import { createTest } from "./operations/create-test.ts";
@@ -58,7 +58,7 @@ type AnswerOf<Name extends keyof Port> = ReturnType<Port[Name]>;
 
 /** Statements on any connection; they see what is committed. */
 const reads = {
-  countServersWithoutKey,
+  findServersWithoutKey,
   findAccount,
   findAccountByKey,
   findOldestAccount,

@@ -4,7 +4,6 @@ import { claimDue } from "./operations/claim-due.ts";
 import { claimOne } from "./operations/claim-one.ts";
 import { commitCall } from "./operations/commit-call.ts";
 import { completeAnswer } from "./operations/complete-answer.ts";
-import { countServersWithoutKey } from "./operations/count-servers-without-key.ts";
 import { createAccount } from "./operations/create-account.ts";
 import { createKey } from "./operations/create-key.ts";
 import { createTest } from "./operations/create-test.ts";
@@ -16,6 +15,7 @@ import { findAccount } from "./operations/find-account.ts";
 import { findAccountByKey } from "./operations/find-account-by-key.ts";
 import { findOldestAccount } from "./operations/find-oldest-account.ts";
 import { findStoredAnswer } from "./operations/find-stored-answer.ts";
+import { findServersWithoutKey } from "./operations/find-servers-without-key.ts";
 import { getAccount } from "./operations/get-account.ts";
 import { getCall } from "./operations/get-call.ts";
 import { getDelivery } from "./operations/get-delivery.ts";
@@ -67,7 +67,6 @@ export const operations: { [Name in PortOperation]: Inside<Name> } & { probeWrit
   claimOne,
   commitCall,
   completeAnswer,
-  countServersWithoutKey,
   createAccount,
   createKey,
   createTest,
@@ -79,6 +78,7 @@ export const operations: { [Name in PortOperation]: Inside<Name> } & { probeWrit
   findAccountByKey,
   findOldestAccount,
   findStoredAnswer,
+  findServersWithoutKey,
   getAccount,
   getCall,
   getDelivery,
@@ -122,11 +122,11 @@ export const operations: { [Name in PortOperation]: Inside<Name> } & { probeWrit
 export type OperationName = keyof typeof operations;
 
 const reads: ReadonlySet<OperationName> = new Set<OperationName>([
-  "countServersWithoutKey",
   "findAccount",
   "findAccountByKey",
   "findStoredAnswer",
   "findOldestAccount",
+  "findServersWithoutKey",
   "getAccount",
   "getCall",
   "getDelivery",

@@ -15,4 +15,5 @@ create table stored_answers (
 create index stored_answers_by_account on stored_answers (account_id);
 create index stored_answers_by_delivery on stored_answers (delivery_id) where delivery_id is not null;
 create index stored_answers_by_expiry on stored_answers (expires_at);
+-- A rotation of encryption keys looks for what a key sealed.
 create index stored_answers_by_key on stored_answers (substr(sealed, 1, 8), id);

@@ -28,8 +28,8 @@ export type AccountClient = {
  * The whole service in this process, on a database file of its own, with as many accounts as are asked for. It ends with
  * the test.
  */
-export async function runningService(environment: Readonly<Record<string, string>> = {}, overrides: ServiceOverrides = {}) {
-  const folder = await mkdtemp(join(tmpdir(), "ringback-running-"));
+export async function accountsService(environment: Readonly<Record<string, string>> = {}, overrides: ServiceOverrides = {}) {
+  const folder = await mkdtemp(join(tmpdir(), "ringback-accounts-"));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   const databasePath = join(folder, "ringback.db");
   const read = readConfig({

@@ -156,6 +156,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
           dispatcher,
           gates,
           notifier,
+          announcer: shared.announcer,
           onInstances: (count) => metrics.instances(count),
           onSourceChange: tellHooks,
         });

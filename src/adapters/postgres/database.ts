@@ -305,18 +305,21 @@ function createPool(connectionString: string, max: number): pg.Pool {
 
 /**
  * Set by a statement, not in the startup packet: poolers refuse what they do not know there. Every statement of ours is
- * meant to go by an index, whatever the tables held when it was planned: the plan made for an empty table is kept and must
- * do for a full one.
+ * meant to go by an index and joins in the order it names its tables, whatever those held when it was planned: the plan made
+ * for an empty table is kept and must do for a full one.
  */
-const sessionSettings = `
-  set statement_timeout = ${statementTimeoutMs};
-  set lock_timeout = ${lockTimeoutMs};
-  set idle_in_transaction_session_timeout = ${idleInTransactionTimeoutMs};
+export const planSettings = `
   set plan_cache_mode = force_generic_plan;
   set enable_seqscan = off;
   set enable_hashjoin = off;
   set enable_mergejoin = off;
-  set jit = off;
+  set join_collapse_limit = 1;
+  set jit = off`;
+const sessionSettings = `
+  set statement_timeout = ${statementTimeoutMs};
+  set lock_timeout = ${lockTimeoutMs};
+  set idle_in_transaction_session_timeout = ${idleInTransactionTimeoutMs};
+  ${planSettings};
   select current_setting('synchronous_commit') as value`;
 
 /** Whatever the server's default is: an answer means that it is on disk there. */

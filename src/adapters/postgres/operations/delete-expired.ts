@@ -2,6 +2,7 @@ import type { RetentionStore } from "../../../ports/service-store.ts";
 import type { Database, Transaction } from "../database.ts";
 import { foldCounts } from "../tables/counts.ts";
 import { lockEndpoints, refreshDue } from "../tables/due.ts";
+import { isStatus } from "../tables/page.ts";
 import { integer, text } from "../tables/rows.ts";
 import { deleteUnusedSecrets } from "../tables/secrets.ts";
 import { deleteUnwatchedCalls } from "../tables/watched-call.ts";
@@ -11,13 +12,13 @@ type Retention = Parameters<RetentionStore["deleteExpired"]>[0];
 const abandoned = `from endpoints p where p.state = 'disabled'`;
 const owedSince = `from deliveries d where d.endpoint_id = p.id and d.status = 'pending' and d.created_at < $1 and d.lease_token is null`;
 const endedWatches = `from watches w where w.ended_at < $1
-  and not exists (select 1 from deliveries d where d.watch_id = w.id and (d.status = 'pending' or d.lease_token is not null))`;
+  and (select 1 from deliveries d where d.watch_id = w.id and (d.status = 'pending' or d.lease_token is not null) limit 1) is null`;
 const unwatchedEvents = `from events e where e.watch_id is null and e.created_at < $1
-  and not exists (select 1 from deliveries d where d.event_position = e.position and (d.status = 'pending' or d.lease_token is not null))`;
+  and (select 1 from deliveries d where d.event_position = e.position and (d.status = 'pending' or d.lease_token is not null) limit 1) is null`;
 const unusedEndpoints = `from endpoints p where p.created_at < $1 and coalesce(p.last_success_at, 0) < $1
-  and not exists (select 1 from watches w where w.endpoint_id = p.id)
-  and not exists (select 1 from hooks k where k.endpoint_id = p.id)
-  and not exists (select 1 from deliveries d where d.endpoint_id = p.id)`;
+  and (select 1 from watches w where w.endpoint_id = p.id limit 1) is null
+  and (select 1 from hooks k where k.endpoint_id = p.id limit 1) is null
+  and (select 1 from deliveries d where d.endpoint_id = p.id limit 1) is null`;
 
 /**
  * One small batch of what retention is over for, in an order that leaves nothing pointing at what is gone. Every part
@@ -49,8 +50,9 @@ async function giveUpDisabled(tx: Transaction, { beforeMs, nowMs, limit }: Reten
   const endpointIds = [...new Set(found.map((row) => text(row, "endpoint_id")))];
   await lockEndpoints(tx, endpointIds);
   const count = await tx.run(
-    `update deliveries d set status = 'expired', settled_at = $1, next_attempt_at = null, due_at = null from endpoints p
-     where d.id = any($2) and p.id = d.endpoint_id and p.state = 'disabled' and d.status = 'pending' and d.lease_token is null`,
+    `update deliveries d set status = 'expired', settled_at = $1, next_attempt_at = null, due_at = null
+     where d.id = any($2) and ${isStatus("d.status", "pending")} and d.lease_token is null
+       and (select p.state from endpoints p where p.id = d.endpoint_id) = 'disabled'`,
     nowMs,
     found.map((row) => text(row, "id")),
   );
@@ -68,13 +70,13 @@ async function deleteWatches(tx: Transaction, { beforeMs, limit }: Retention): P
     tx.run("select 1 from watches where id = any($1) order by id for update", ids),
   ]);
   // What was recovered since it was found is owed again.
-  const deleted = await tx.run(`delete from watches where id in (select w.id ${endedWatches} and w.id = any($2))`, beforeMs, ids);
+  const deleted = await tx.run(`delete from watches where id = any(array(select w.id ${endedWatches} and w.id = any($2)))`, beforeMs, ids);
   await deleteUnwatchedCalls(tx, callIds);
   return deleted;
 }
 
 async function deleteUnwatchedEvents(tx: Transaction, { beforeMs, limit }: Retention): Promise<number> {
-  return tx.run(`delete from events where position in (select e.position ${unwatchedEvents} limit $2)`, beforeMs, limit);
+  return tx.run(`delete from events where position = any(array(select e.position ${unwatchedEvents} limit $2))`, beforeMs, limit);
 }
 
 /** Endpoints nothing refers to, with the secrets and the host that only they used. */
@@ -86,7 +88,7 @@ async function deleteEndpoints(tx: Transaction, { beforeMs, limit }: Retention):
   await tx.run("select 1 from endpoints where id = any($1) order by id for update", ids);
   const secrets = await tx.all("select secret_id from endpoint_secrets where endpoint_id = any($1)", ids);
   const deleted = await tx.all(
-    `delete from endpoints where id in (select p.id ${unusedEndpoints} and p.id = any($2)) returning host_id`,
+    `delete from endpoints where id = any(array(select p.id ${unusedEndpoints} and p.id = any($2))) returning host_id`,
     beforeMs,
     ids,
   );
@@ -96,6 +98,6 @@ async function deleteEndpoints(tx: Transaction, { beforeMs, limit }: Retention):
   );
   const hostIds = deleted.map((row) => integer(row, "host_id"));
   await tx.run("select 1 from hosts where id = any($1) order by id for update", hostIds);
-  await tx.run("delete from hosts h where h.id = any($1) and not exists (select 1 from endpoints p where p.host_id = h.id)", hostIds);
+  await tx.run("delete from hosts h where h.id = any($1) and (select 1 from endpoints p where p.host_id = h.id limit 1) is null", hostIds);
   return deleted.length;
 }

@@ -18,11 +18,11 @@ export class InFlight {
     const ofHosts = "select host_id from endpoints where id = any($1)";
     const [endpoints, , leases] = await Promise.all([
       lockEndpoints(tx, endpointIds),
-      tx.run(`select 1 from hosts where id in (${ofHosts}) order by id for no key update`, endpointIds),
+      tx.run(`select 1 from hosts where id = any(array(${ofHosts})) order by id for no key update`, endpointIds),
       tx.all(
         `select d.endpoint_id, p.host_id, count(*) as n, count(*) filter (where d.lease_owner is distinct from $2) as of_others
          from instances i join deliveries d on d.lease_owner = i.token and d.lease_token is not null join endpoints p on p.id = d.endpoint_id
-         where p.host_id in (${ofHosts}) group by d.endpoint_id, p.host_id`,
+         where p.host_id = any(array(${ofHosts})) group by d.endpoint_id, p.host_id`,
         endpointIds,
         tx.token,
       ),

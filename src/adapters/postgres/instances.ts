@@ -6,7 +6,7 @@ import { gateOf, gatesAfter } from "./source-gates.ts";
 import { freeLeasesOf } from "./tables/due.ts";
 import { feedHorizon } from "./tables/feed.ts";
 import { decodeFeedPosition, feedPositionOf, newestInFeed } from "./tables/feed-position.ts";
-import { deadOwners, isFree } from "./tables/free-calls.ts";
+import { claimFree, countFree, deadOwners } from "./tables/free-calls.ts";
 import { flag, integer, text, textOrNull } from "./tables/rows.ts";
 import { readWatchedCalls } from "./tables/watched-call.ts";
 
@@ -112,7 +112,7 @@ export class Instances implements OwnershipStore {
          (select array_agg(id) from touched) as touched,
          (select array_agg(id) from deliveries where lease_owner = $1 and lease_token is not null and status <> 'pending') as settled,
          ${gatesAfter("$3")} as gates,
-         (select array_agg(token) from instances where token <> $1 and lease_until < clock_timestamp()) as expired,
+         (select json_agg(token) from instances where token <> $1 and lease_until < clock_timestamp()) as expired,
          exists (select 1 from calls where watched and owner_token is null) or exists (${deadOwners}) as has_free`,
       this.#token,
       clock.nowMs(),
@@ -171,26 +171,12 @@ export class Instances implements OwnershipStore {
     });
   }
 
-  async countFreeCalls(): Promise<Readonly<Record<string, number>>> {
-    const rows = await this.#options.db.all(`select source_name, count(*) as n from calls where ${isFree} group by source_name`);
-    return Object.fromEntries(rows.map((row) => [text(row, "source_name"), integer(row, "n")]));
+  countFreeCalls(): Promise<Readonly<Record<string, number>>> {
+    return countFree(this.#options.db);
   }
 
-  async claimCalls({ sourceName, limit }: Parameters<OwnershipStore["claimCalls"]>[0]): ReturnType<OwnershipStore["claimCalls"]> {
-    return this.#options.db.ownerTransaction(async (tx, token) => {
-      const rows = await tx.all(
-        `update calls set owner_token = $1, touched_at = null where id in (
-           select id from calls where ${isFree} and source_name = $2 limit $3 for no key update skip locked)
-         returning id`,
-        token,
-        sourceName,
-        limit,
-      );
-      return readWatchedCalls(
-        tx,
-        rows.map((row) => text(row, "id")),
-      );
-    });
+  claimCalls(request: Parameters<OwnershipStore["claimCalls"]>[0]): ReturnType<OwnershipStore["claimCalls"]> {
+    return this.#options.db.ownerTransaction(async (tx, token) => readWatchedCalls(tx, await claimFree(tx, token, request)));
   }
 
   async listLeases(): ReturnType<OwnershipStore["listLeases"]> {

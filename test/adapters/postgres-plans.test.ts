@@ -68,16 +68,17 @@ async function walksOf(sql: string): Promise<readonly string[]> {
     .filter((node) => {
       const table = node["Relation Name"] ?? "";
       if (small.test(table) || node["Index Name"] === "deliveries_leased") return false;
-      const isScan = /Scan$/.test(node["Node Type"]) && (node["Index Name"] !== undefined || node["Node Type"] === "Seq Scan");
+      const isScan = node["Node Type"].endsWith("Scan") && (node["Index Name"] !== undefined || node["Node Type"] === "Seq Scan");
       if (isScan && node["Index Cond"] === undefined) return true;
       return narrow && /(watches|deliveries|events)_by_account/.test(node["Index Name"] ?? "");
     })
     .map((node) => `${node["Node Type"]} ${node["Index Name"] ?? node["Relation Name"] ?? ""} of ${text}`);
 }
 
+const account = (n: string) => `'acc_' || ${n} % 20`;
+
 /** An account that has much, with statistics that say so. */
 async function fill(): Promise<void> {
-  const account = (n: string) => `'acc_' || ${n} % 20`;
   await client.query(`
     insert into accounts (id, name, uses_default_source, sealed_signing_key, public_key, created_at)
       select 'acc_' || n, 'name ' || n, true, '', '', 1 from generate_series(0, 19) n;

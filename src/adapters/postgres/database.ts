@@ -98,6 +98,7 @@ export class Database implements Queries {
   readonly #onChanged: (kinds: ReadonlySet<ChangeKind>) => void;
   readonly #onCommitted: (durationMs: number) => void;
   #closed: Promise<void> | null = null;
+  #rejoining: Promise<void> | null = null;
 
   constructor(options: DatabaseOptions) {
     this.policy = options.policy;
@@ -148,7 +149,19 @@ export class Database implements Queries {
       // Sent together: what was written without a lease is rolled back.
       const [, value] = await Promise.all([tx.fence(token), work(tx, token)]);
       return value;
-    }, deadlineMs);
+    }, deadlineMs).catch((error: unknown) => {
+      if (error instanceof InstanceFenced) this.rejoin().catch(() => undefined);
+      throw error;
+    });
+  }
+
+  /** Gets this instance a new token; whoever asks meanwhile waits for the same. */
+  rejoin(): Promise<void> {
+    if (this.owner.rejoin === undefined) return Promise.reject(new InstanceFenced());
+    this.#rejoining ??= this.owner.rejoin().finally(() => {
+      this.#rejoining = null;
+    });
+    return this.#rejoining;
   }
 
   /** Lets what runs finish, then closes every connection. May be called twice. */

@@ -45,7 +45,6 @@ export function createPostgresStore(db: Database, queueLimit = defaultQueueLimit
       } catch (error) {
         if (!(error instanceof InstanceFenced)) throw error;
         // Whoever took this instance for dead has its calls.
-        rejoin(db);
         return { kind: "stale", call: null };
       }
     },
@@ -69,16 +68,12 @@ async function registerAll(
   const drafts = requests.flat();
   const register = () => db.ownerTransaction((tx, token) => registerWatches(tx, token, drafts), deadlineMs);
   const results = await register().catch(async (error: unknown) => {
-    if (!(error instanceof InstanceFenced) || db.owner.rejoin === undefined) throw error;
-    await within(db.owner.rejoin(), deadlineMs);
+    if (!(error instanceof InstanceFenced)) throw error;
+    await within(db.rejoin(), deadlineMs);
     return register();
   });
   let from = 0;
   return requests.map(({ length }) => results.slice(from, (from += length)));
-}
-
-function rejoin(db: Database): void {
-  db.owner.rejoin?.().catch(() => undefined);
 }
 
 async function within(promise: Promise<void>, deadlineMs: number): Promise<void> {

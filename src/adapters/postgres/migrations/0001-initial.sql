@@ -227,7 +227,7 @@ create table deliveries (
   created_at bigint not null
 ) with (fillfactor = 80);
 create index deliveries_due on deliveries (endpoint_id, due_at, id) where status = 'pending' and lease_token is null and due_at is not null;
-create index deliveries_owed on deliveries (endpoint_id) where status = 'pending';
+create index deliveries_owed on deliveries (endpoint_id, created_at) where status = 'pending';
 create index deliveries_leased on deliveries (lease_owner, endpoint_id) where lease_token is not null;
 create index deliveries_by_watch on deliveries (watch_id, endpoint_id, sequence);
 create index deliveries_by_event on deliveries (event_position);

@@ -3,7 +3,7 @@ import type { Database, Transaction } from "../database.ts";
 import { foldCounts } from "../tables/counts.ts";
 import { lockEndpoints, refreshDue } from "../tables/due.ts";
 import { isStatus } from "../tables/page.ts";
-import { integer, text } from "../tables/rows.ts";
+import { flag, integer, text } from "../tables/rows.ts";
 import { deleteUnusedSecrets } from "../tables/secrets.ts";
 import { deleteUnwatchedCalls } from "../tables/watched-call.ts";
 
@@ -15,28 +15,32 @@ const endedWatches = `from watches w where w.ended_at < $1
   and (select 1 from deliveries d where d.watch_id = w.id and (d.status = 'pending' or d.lease_token is not null) limit 1) is null`;
 const unwatchedEvents = `from events e where e.watch_id is null and e.created_at < $1
   and (select 1 from deliveries d where d.event_position = e.position and (d.status = 'pending' or d.lease_token is not null) limit 1) is null`;
-const unusedEndpoints = `from endpoints p where p.created_at < $1 and coalesce(p.last_success_at, 0) < $1
+const isUnused = `p.created_at < $1 and coalesce(p.last_success_at, 0) < $1
   and (select 1 from watches w where w.endpoint_id = p.id limit 1) is null
   and (select 1 from hooks k where k.endpoint_id = p.id limit 1) is null
   and (select 1 from deliveries d where d.endpoint_id = p.id limit 1) is null`;
 
+/** Nothing on an endpoint says that it is in use: all are looked at in turn, so many each time, from where this process was. */
+const endpointPage = 500;
+const lookedAt = new WeakMap<Database, string>();
+
 /**
  * One small batch of what retention is over for, in an order that leaves nothing pointing at what is gone. Every part
  * finds its rows by an index on their age: the cost is that of what is deleted, never of what is kept. When nothing is,
- * it is one statement.
+ * it is two statements.
  */
 export async function deleteExpired(db: Database, request: Retention): Promise<{ readonly deleted: number; readonly more: boolean }> {
   const due = await db.get(
     `select exists (select 1 from count_changes) as counts,
        exists (select 1 ${abandoned} and exists (select 1 ${owedSince})) or exists (select 1 ${endedWatches})
-         or exists (select 1 ${unwatchedEvents}) or exists (select 1 ${unusedEndpoints}) as rows`,
+         or exists (select 1 ${unwatchedEvents}) as rows`,
     request.beforeMs,
   );
   if (due?.["counts"] === true) await foldCounts(db);
-  if (due?.["rows"] !== true) return { deleted: 0, more: false };
   const counts: number[] = [];
-  for (const part of [giveUpDisabled, deleteWatches, deleteUnwatchedEvents, deleteEndpoints])
-    counts.push(await db.transaction((tx) => part(tx, request)));
+  if (due?.["rows"] === true)
+    for (const part of [giveUpDisabled, deleteWatches, deleteUnwatchedEvents]) counts.push(await db.transaction((tx) => part(tx, request)));
+  counts.push(await deleteEndpoints(db, request));
   return { deleted: counts.reduce((sum, count) => sum + count, 0), more: counts.includes(request.limit) };
 }
 
@@ -80,18 +84,24 @@ async function deleteUnwatchedEvents(tx: Transaction, { beforeMs, limit }: Reten
 }
 
 /** Endpoints nothing refers to, with the secrets and the host that only they used. */
-async function deleteEndpoints(tx: Transaction, { beforeMs, limit }: Retention): Promise<number> {
-  const found = await tx.all(`select p.id ${unusedEndpoints} limit $2`, beforeMs, limit);
-  if (found.length === 0) return 0;
-  const ids = found.map((row) => text(row, "id"));
+async function deleteEndpoints(db: Database, { beforeMs, limit }: Retention): Promise<number> {
+  const page = await db.all(
+    `select p.id, ${isUnused} as unused from (select * from endpoints where id > $2 order by id limit ${endpointPage}) p order by p.id`,
+    beforeMs,
+    lookedAt.get(db) ?? "",
+  );
+  const unused = page.filter((row) => flag(row, "unused"));
+  const ids = unused.slice(0, limit).map((row) => text(row, "id"));
+  const last = unused.length > limit ? ids.at(-1) : page.length < endpointPage ? undefined : text(page.at(-1) ?? {}, "id");
+  lookedAt.set(db, last ?? "");
+  return ids.length === 0 ? 0 : db.transaction((tx) => deleteUnused(tx, beforeMs, ids));
+}
+
+async function deleteUnused(tx: Transaction, beforeMs: number, ids: readonly string[]): Promise<number> {
   // Whoever is about to refer to one holds it: then it is looked at again.
   await tx.run("select 1 from endpoints where id = any($1) order by id for update", ids);
   const secrets = await tx.all("select secret_id from endpoint_secrets where endpoint_id = any($1)", ids);
-  const deleted = await tx.all(
-    `delete from endpoints where id = any(array(select p.id ${unusedEndpoints} and p.id = any($2))) returning host_id`,
-    beforeMs,
-    ids,
-  );
+  const deleted = await tx.all(`delete from endpoints p where p.id = any($2) and ${isUnused} returning host_id`, beforeMs, ids);
   await deleteUnusedSecrets(
     tx,
     secrets.map((row) => text(row, "secret_id")),

@@ -4,9 +4,10 @@ import { decodeIdCursor, pageOf, unindexed, whereOf } from "../tables/page.ts";
 import { text } from "../tables/rows.ts";
 import { deliverySelect, deliveryViewOf } from "../tables/views.ts";
 
+const plain = (column: string) => column;
+
 export async function listDeliveries(db: Queries, query: Parameters<ReadStore["listDeliveries"]>[0]): Promise<Page<DeliveryView>> {
   // A watch has few, an endpoint fewer than its account: they are found by it alone, whatever else is asked.
-  const plain = (column: string) => column;
   const [ofAccount, ofEndpoint] = [
     query.endpointId === null && query.watchId === null ? plain : unindexed,
     query.watchId === null ? plain : unindexed,

@@ -10,6 +10,7 @@ import { readingSuite } from "./reading-suite.ts";
 import { registrationSuite } from "./registration-suite.ts";
 import { removalSuite } from "./removal-suite.ts";
 import { retentionSuite } from "./retention-suite.ts";
+import { severalServersSuite } from "./several-servers-suite.ts";
 import type { StoreBackend } from "./store-backend.ts";
 import { transitionsSuite } from "./transitions-suite.ts";
 
@@ -28,5 +29,6 @@ export function storeSuite(backend: StoreBackend): void {
     retentionSuite(backend);
     lifecycleSuite(backend);
     racesSuite(backend);
+    severalServersSuite(backend);
   });
 }

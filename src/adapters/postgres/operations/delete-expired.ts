@@ -1,9 +1,9 @@
 import type { RetentionStore } from "../../../ports/service-store.ts";
-import type { Database, Transaction } from "../database.ts";
+import type { Database, Row, Transaction } from "../database.ts";
 import { foldCounts } from "../tables/counts.ts";
 import { lockEndpoints, refreshDue } from "../tables/due.ts";
 import { isStatus } from "../tables/page.ts";
-import { flag, integer, text } from "../tables/rows.ts";
+import { integer, text, textOrNull } from "../tables/rows.ts";
 import { deleteUnusedSecrets } from "../tables/secrets.ts";
 import { deleteUnwatchedCalls } from "../tables/watched-call.ts";
 
@@ -23,25 +23,35 @@ const isUnused = `p.created_at < $1 and coalesce(p.last_success_at, 0) < $1
 /** Nothing on an endpoint says that it is in use: all are looked at in turn, so many each time, from where this process was. */
 const endpointPage = 500;
 const lookedAt = new WeakMap<Database, string>();
+const pageOfEndpoints = `(select array_agg(p.id order by p.id) filter (where ${isUnused}) as unused, max(p.id) as last, count(*) as n
+  from (select * from endpoints where id > $2 order by id limit ${endpointPage}) p) page`;
 
 /**
  * One small batch of what retention is over for, in an order that leaves nothing pointing at what is gone. Every part
  * finds its rows by an index on their age: the cost is that of what is deleted, never of what is kept. When nothing is,
- * it is two statements.
+ * it is one statement.
  */
 export async function deleteExpired(db: Database, request: Retention): Promise<{ readonly deleted: number; readonly more: boolean }> {
+  const after = lookedAt.get(db) ?? "";
   const due = await db.get(
     `select exists (select 1 from count_changes) as counts,
        exists (select 1 ${abandoned} and exists (select 1 ${owedSince})) or exists (select 1 ${endedWatches})
-         or exists (select 1 ${unwatchedEvents}) as rows`,
+         or exists (select 1 ${unwatchedEvents}) as rows, page.*
+     from ${pageOfEndpoints}`,
     request.beforeMs,
+    after,
   );
   if (due?.["counts"] === true) await foldCounts(db);
+  if (due?.["rows"] !== true) return summaryOf([await deleteEndpoints(db, request, due)], request);
   const counts: number[] = [];
-  if (due?.["rows"] === true)
-    for (const part of [giveUpDisabled, deleteWatches, deleteUnwatchedEvents]) counts.push(await db.transaction((tx) => part(tx, request)));
-  counts.push(await deleteEndpoints(db, request));
-  return { deleted: counts.reduce((sum, count) => sum + count, 0), more: counts.includes(request.limit) };
+  for (const part of [giveUpDisabled, deleteWatches, deleteUnwatchedEvents]) counts.push(await db.transaction((tx) => part(tx, request)));
+  // With their watches gone more of them are unused.
+  counts.push(await deleteEndpoints(db, request, await db.get(`select page.* from ${pageOfEndpoints}`, request.beforeMs, after)));
+  return summaryOf(counts, request);
+}
+
+function summaryOf(counts: readonly number[], { limit }: Retention): { readonly deleted: number; readonly more: boolean } {
+  return { deleted: counts.reduce((sum, count) => sum + count, 0), more: counts.includes(limit) };
 }
 
 /** What a disabled endpoint was owed for the whole time is given up, so that its watches can go. */
@@ -83,17 +93,12 @@ async function deleteUnwatchedEvents(tx: Transaction, { beforeMs, limit }: Reten
   return tx.run(`delete from events where position = any(array(select e.position ${unwatchedEvents} limit $2))`, beforeMs, limit);
 }
 
-/** Endpoints nothing refers to, with the secrets and the host that only they used. */
-async function deleteEndpoints(db: Database, { beforeMs, limit }: Retention): Promise<number> {
-  const page = await db.all(
-    `select p.id, ${isUnused} as unused from (select * from endpoints where id > $2 order by id limit ${endpointPage}) p order by p.id`,
-    beforeMs,
-    lookedAt.get(db) ?? "",
-  );
-  const unused = page.filter((row) => flag(row, "unused"));
-  const ids = unused.slice(0, limit).map((row) => text(row, "id"));
-  const last = unused.length > limit ? ids.at(-1) : page.length < endpointPage ? undefined : text(page.at(-1) ?? {}, "id");
-  lookedAt.set(db, last ?? "");
+/** Endpoints of the page that nothing refers to, with the secrets and the host that only they used. */
+async function deleteEndpoints(db: Database, { beforeMs, limit }: Retention, page: Row | undefined): Promise<number> {
+  const unused = (page?.["unused"] ?? []) as readonly string[];
+  const ids = unused.slice(0, limit);
+  const isLastPage = page === undefined || integer(page, "n") < endpointPage;
+  lookedAt.set(db, (unused.length > limit ? ids.at(-1) : isLastPage ? null : textOrNull(page, "last")) ?? "");
   return ids.length === 0 ? 0 : db.transaction((tx) => deleteUnused(tx, beforeMs, ids));
 }
 

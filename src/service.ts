@@ -160,6 +160,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
           gates,
           notifier,
           refreshSources: () => directory.refresh(),
+          announcer: shared.announcer,
           onInstances: (count) => metrics.instances(count),
           onSourceChange: tellHooks,
         });

@@ -11,6 +11,8 @@ type Gate = Pick<SharedGate, "maxPollsPerSecond" | "share">;
 export type CallBalanceOptions = {
   readonly store: Pick<OwnershipStore, "countFreeCalls" | "claimCalls" | "loadOwnedCalls">;
   readonly clock: Clock;
+  /** How often the others tell what they have. */
+  readonly heartbeatMs: number;
   readonly roster: Pick<CallRoster, "take" | "giveBack">;
   /** As after a registration. */
   readonly watch: (call: WatchedCall) => void;
@@ -29,6 +31,7 @@ export class CallBalance {
   readonly #options: CallBalanceOptions;
   #alive: Alive | null = null;
   #sawFree = false;
+  readonly #shedAtMonotonicMs = new Map<string, number>();
   #lookAgainAtMonotonicMs = -Infinity;
 
   constructor(options: CallBalanceOptions) {
@@ -37,12 +40,15 @@ export class CallBalance {
 
   /** After a heartbeat: surplus goes. */
   async shed(alive: Alive): Promise<void> {
-    const { roster, gates, store, watch } = this.#options;
+    const { roster, gates, store, watch, clock, heartbeatMs } = this.#options;
     this.#alive = alive;
     for (const [name, gate] of gates()) {
       const { own, others, isPoller } = standingOf(name, gate, alive);
       const count = isPoller ? callsToGiveBack({ own, others }) : own;
-      if (count === 0) continue;
+      // What was given before is not among what the others have told yet.
+      const isEarly = clock.monotonicMs() < (this.#shedAtMonotonicMs.get(name) ?? -Infinity) + 2 * heartbeatMs;
+      if (count === 0 || isEarly) continue;
+      this.#shedAtMonotonicMs.set(name, clock.monotonicMs());
       const ids = await roster.giveBack(name, count);
       // Registered here while they were on their way: whoever of us the store names goes on.
       if (ids.length > 0) for (const call of await store.loadOwnedCalls(ids)) watch(call);

@@ -1,5 +1,5 @@
 import type { SourceHealth } from "../domain/source.ts";
-import type { Announcement } from "../ports/announcer.ts";
+import type { Announcement, Announcer } from "../ports/announcer.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { DeliveryStore } from "../ports/delivery-store.ts";
 import type { Alive, OwnershipStore, Shares } from "../ports/ownership-store.ts";
@@ -33,6 +33,7 @@ export type OwnershipOptions = {
   readonly notifier: Notifier;
   /** Sources were set or changed by the operator; rejects while they cannot be read. */
   readonly refreshSources: () => Promise<void>;
+  readonly announcer: Announcer;
   /** To the hooks, from the first instance that saw it. */
   readonly onSourceChange: (health: SourceHealth, change: "suspended" | "resumed") => void;
 };
@@ -63,7 +64,7 @@ export class Ownership {
     const gates = () => poller.gates;
     const watch = (call: Parameters<Poller["watch"]>[0]) => poller.watch(call);
     this.#division = new RateDivision({ store, clock, gates, onRaised: (name) => poller.resume(name) });
-    this.#balance = new CallBalance({ store, clock, roster: poller.roster, watch, gates });
+    this.#balance = new CallBalance({ store, clock, heartbeatMs: times.heartbeatMs, roster: poller.roster, watch, gates });
     this.#shared = new SharedSources({
       store,
       gates,
@@ -176,7 +177,7 @@ export class Ownership {
     if (what.has("watches")) this.#sweeper.noteDeletion();
     if (what.has("calls") || what.has("instances")) this.#balance.lookAgain();
     void this.#sweeper.tick();
-    if (what.has("instances")) void this.#membership.beat();
+    if (what.has("instances") || (what.has("rates") && this.#division.isWaiting)) void this.#membership.beat();
   }
 
   /** The process is about to stop: nothing more is taken, and the lease is kept until `stop`. */
@@ -197,12 +198,13 @@ export class Ownership {
   }
 
   async #act(alive: Alive): Promise<number | null> {
-    const { gates, onInstances } = this.#options;
+    const { gates, onInstances, announcer } = this.#options;
     onInstances(alive.instances.length);
     gates.setInstances(alive.instances.length);
     // The loop of the heartbeats has stopped by now or is about to.
     if (this.#isDraining) return this.heartbeatEveryMs;
     this.#shared.note(alive);
+    if (this.#division.hasGivenUp) announcer.announce("rates");
     const nextMs = await this.#division.divide(alive);
     await this.#balance.shed(alive);
     await this.#orphans.look();

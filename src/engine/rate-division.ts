@@ -12,10 +12,15 @@ export type RateDivisionOptions = {
   readonly onRaised: (sourceName: string) => void;
 };
 
-type Grant = { effective: number; published: number; loweredAtMonotonicMs: number };
+type Grant = {
+  effective: number;
+  published: number;
+  /** Lower ones that are in effect since then and not published yet, the latest last. */
+  lowered: { readonly rate: number; readonly atMonotonicMs: number }[];
+};
 
 /** Polls sent just before a rate was lowered still count in their second; only then others may have what was given up. */
-const settleMs = 1200;
+const settleMs = 1100;
 
 /**
  * This instance's part of each source's rate. A lower one is in effect at once and published a second later; a higher one
@@ -26,6 +31,8 @@ export class RateDivision {
   readonly #options: RateDivisionOptions;
   readonly #grants = new Map<string, Grant>();
   #hasGrants = false;
+  #isWaiting = false;
+  #hasGivenUp = false;
 
   constructor(options: RateDivisionOptions) {
     this.#options = options;
@@ -43,10 +50,25 @@ export class RateDivision {
     return this.#hasGrants;
   }
 
+  /** Others are to give something up first. */
+  get isWaiting(): boolean {
+    return this.#isWaiting;
+  }
+
+  /** The last heartbeat told that something was given up. */
+  get hasGivenUp(): boolean {
+    return this.#hasGivenUp;
+  }
+
   /** What the next heartbeat says, by source. */
   publish(): ReadonlyMap<string, number> {
     const nowMs = this.#options.clock.monotonicMs();
-    for (const grant of this.#grants.values()) if (nowMs - grant.loweredAtMonotonicMs >= settleMs) grant.published = grant.effective;
+    this.#hasGivenUp = false;
+    for (const grant of this.#grants.values()) {
+      const settled = grant.lowered.findLastIndex(({ atMonotonicMs }) => nowMs - atMonotonicMs >= settleMs);
+      grant.published = grant.lowered[settled]?.rate ?? grant.published;
+      if (grant.lowered.splice(0, settled + 1).length > 0) this.#hasGivenUp = true;
+    }
     return new Map([...this.#grants].map(([name, { published }]) => [name, published]));
   }
 
@@ -55,17 +77,14 @@ export class RateDivision {
    * others are to lower first; null: all is as it should be.
    */
   async divide({ token, instances }: Alive): Promise<number | null> {
-    const { store, clock } = this.#options;
+    const { store } = this.#options;
     const wanted: Record<string, { wantedPerSecond: number; limitPerSecond: number }> = {};
     for (const [name, { maxPollsPerSecond }] of this.#options.gates()) {
       const grant = this.#grantOf(name);
       const claimants = instances.map((instance) => ({ token: instance.token, calls: instance.shares[name]?.calls ?? 0 }));
       const wantedPerSecond = shareRate(maxPollsPerSecond, claimants).get(token) ?? 0;
       if (wantedPerSecond > grant.published) wanted[name] = { wantedPerSecond, limitPerSecond: maxPollsPerSecond };
-      else {
-        if (wantedPerSecond < grant.effective) grant.loweredAtMonotonicMs = clock.monotonicMs();
-        this.#apply(name, wantedPerSecond);
-      }
+      else this.#apply(name, wantedPerSecond);
     }
     const granted = Object.keys(wanted).length === 0 ? {} : await store.raiseRates(wanted);
     for (const [name, rate] of Object.entries(granted)) {
@@ -73,14 +92,18 @@ export class RateDivision {
       this.#apply(name, rate);
     }
     this.#hasGrants = Object.keys(wanted).every((name) => this.#grantOf(name).effective > 0);
-    const waits = Object.entries(wanted).some(([name, { wantedPerSecond }]) => this.#grantOf(name).effective < wantedPerSecond);
-    const isLowered = [...this.#grants.values()].some(({ effective, published }) => effective < published);
-    return waits || isLowered ? settleMs : null;
+    this.#isWaiting = Object.entries(wanted).some(([name, { wantedPerSecond }]) => this.#grantOf(name).effective < wantedPerSecond);
+    const isLowered = [...this.#grants.values()].some(({ lowered }) => lowered.length > 0);
+    return this.#isWaiting || isLowered ? settleMs : null;
   }
 
   #apply(name: string, rate: number): void {
     const grant = this.#grantOf(name);
     this.#options.gates().get(name)?.setGrant(rate);
+    if (rate === grant.effective) return;
+    // What was to be given up may be used again: then it is not published as given up.
+    if (rate > grant.effective) grant.lowered = [];
+    if (rate < grant.published) grant.lowered.push({ rate, atMonotonicMs: this.#options.clock.monotonicMs() });
     if (rate > grant.effective) this.#options.onRaised(name);
     grant.effective = rate;
   }
@@ -88,7 +111,7 @@ export class RateDivision {
   #grantOf(name: string): Grant {
     let grant = this.#grants.get(name);
     if (grant === undefined) {
-      grant = { effective: 0, published: 0, loweredAtMonotonicMs: 0 };
+      grant = { effective: 0, published: 0, lowered: [] };
       this.#grants.set(name, grant);
     }
     return grant;

@@ -133,4 +133,25 @@ describe("a connection", () => {
     const { accountId } = only(jobs).event;
     expect(await instance.store.getCall({ accountId, sourceName: "def\0ault", callSid: "OUT-1" })).toBeNull();
   });
+
+  it("goes on when a newer version has changed the tables under it", async () => {
+    await world.watch("OUT-1");
+    await world.see("OUT-1", "queued");
+    await outside.query(
+      "alter table watches add column later text; alter table calls add column later text; alter table endpoints add column later text",
+    );
+    await world.watch("OUT-2");
+    expect((await world.see("OUT-2", "queued")).jobs).toHaveLength(1);
+    expect((await world.see("OUT-1", "calling")).notices).toHaveLength(1);
+  });
+
+  it("to a server that became a replica is given up", async () => {
+    await world.watch("OUT-1");
+    const { rows } = await outside.query<{ name: string }>("select current_database() as name");
+    await outside.query(`alter database ${rows[0]?.name} set default_transaction_read_only = on`);
+    const other = database.openReader(testPolicy);
+    onTestFinished(() => other.store.close());
+    await expect(other.store.checkWritable()).rejects.toThrow(StoreUnavailable);
+    expect(await other.store.findOldestAccount()).not.toBeNull();
+  });
 });

@@ -7,6 +7,7 @@ import { measureHeapPerCall } from "./figures/heap-per-call.ts";
 import { measurePollerAgainstLoop } from "./figures/poller-against-loop.ts";
 import { measureRecovery } from "./figures/recovery.ts";
 import { measureRegistrations } from "./figures/registrations.ts";
+import { measureStoresRoundTrip } from "./figures/stores-round-trip.ts";
 import { measureWatchedCalls } from "./figures/watched-calls.ts";
 
 // `npm run bench` measures; `-- --short` only shows that every figure can still be measured, in a few seconds.
@@ -17,6 +18,7 @@ console.log(`Node ${process.versions.node}, ${cpus().length} x ${cpus()[0]?.mode
 const figures: Figure[] = [];
 figures.push(await measureHeapPerCall(values.short ? 10_000 : 100_000));
 figures.push(await measurePollerAgainstLoop(values.short ? 500 : 5000));
+figures.push(values.short ? await measureStoresRoundTrip(500, 1) : await measureStoresRoundTrip(5000, 3));
 figures.push(...(values.short ? await measureWatchedCalls(1000, 10_000, 3000) : await measureWatchedCalls(10_000, 60_000, 30_000)));
 figures.push(await measureDeliveries(values.short ? 500 : 5000));
 figures.push(...(await measureRegistrations(values.short ? 500 : 5000)));

@@ -14,6 +14,7 @@ import { removalSuite } from "./removal-suite.ts";
 import { retentionSuite } from "./retention-suite.ts";
 import { sealedSuite } from "./sealed-suite.ts";
 import { sourcesSuite } from "./sources-suite.ts";
+import { severalServersSuite } from "./several-servers-suite.ts";
 import type { StoreBackend } from "./store-backend.ts";
 import { transitionsSuite } from "./transitions-suite.ts";
 
@@ -36,5 +37,6 @@ export function storeSuite(backend: StoreBackend): void {
     sealedSuite(backend);
     lifecycleSuite(backend);
     racesSuite(backend);
+    severalServersSuite(backend);
   });
 }

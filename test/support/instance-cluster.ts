@@ -24,10 +24,12 @@ export type ClusterOptions = {
   readonly environment?: Readonly<Record<string, string>>;
   /** How long the receiver takes to answer: so long a webhook is on the wire. */
   readonly receiverDelayMs?: number;
+  /** Of so many webhooks one is refused the first time. */
+  readonly refusesOneOf?: number;
 };
 
 const registerAtOnce = 100;
-const stepTimeoutMs = 120_000;
+const stepTimeoutMs = 180_000;
 
 /** Several instances as processes of their own on one database, an upstream that sees who polls, a receiver that keeps everything. */
 export class InstanceCluster {
@@ -77,14 +79,18 @@ export class InstanceCluster {
       });
       instances.set(name, instance);
     }
+    // What was accepted; a webhook that is refused has to come again.
     const deliveries: Delivery[] = [];
+    let arrived = 0;
+    const refuses = ({ attempt }: Delivery): boolean => attempt === 1 && ++arrived % (options.refusesOneOf ?? Infinity) === 0;
     const arrivals = new EventEmitter();
     const receiver = await startReceiver({
       secrets: [signingSecret],
-      answers: () => ({ statusCode: 204, delayMs: options.receiverDelayMs ?? 0 }),
-      onDelivery: (delivery) => {
+      answers: (delivery) => {
+        if (refuses(delivery)) return 500;
         deliveries.push(delivery);
         arrivals.emit("delivery");
+        return { statusCode: 204, delayMs: options.receiverDelayMs ?? 0 };
       },
     });
     onTestFinished(() => receiver.close());

@@ -54,6 +54,11 @@ export class TestPostgres {
     return instance;
   }
 
+  /** One that is no instance. */
+  openReader(policy: DeliveryPolicy): TestInstance {
+    return this.#open(policy, {});
+  }
+
   /** Takes an instance for dead, from another connection; it keeps its token and does not know. */
   async evict({ owner, db }: TestInstance): Promise<void> {
     await evict(db, `token = ${owner.token}`);

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import pg from "pg";
-import { InstanceFenced, RingbackError, StoreOverloaded, StoreUnavailable } from "../../domain/errors.ts";
+import type pg from "pg";
+import { InstanceFenced, StoreOverloaded, StoreUnavailable } from "../../domain/errors.ts";
 import type { DeliveryPolicy } from "../../domain/retry-policy.ts";
+import { afterLastTry, isConnectionError, isTransient, messageOf, toStoreError } from "./failures.ts";
+import { createPool, statementOf, timeoutBy } from "./session.ts";
 
 /** A row as `pg` gives it; bigint columns come as numbers (none of ours leaves the safe integers). */
 export type Row = Record<string, unknown>;
@@ -50,46 +52,12 @@ export interface Queries {
   run(sql: string, ...values: readonly Value[]): Promise<number>;
 }
 
-/** Thrown inside a transaction: what it read was overtaken by another one; it is rolled back and run again. */
-export class TransactionOvertaken extends RingbackError {
-  constructor() {
-    super("transaction-overtaken", "another transaction was faster too often");
-  }
-}
-
 /** Everything the store is asked is answered, one way or the other, before a request's 10 s are over. */
 const answerWithinMs = 9000;
-const connectTimeoutMs = 4000;
-const statementTimeoutMs = 5000;
-const lockTimeoutMs = 4000;
-const idleInTransactionTimeoutMs = 10_000;
 const maxTries = 5;
 const retryMinMs = 5;
 /** Requests that wait for a connection, at most. */
 const waitingLimit = 10_000;
-
-/** Deadlock and serialization failure. */
-const conflicts = new Set(["40P01", "40001"]);
-/** A unique value that somebody made, a row referred to that somebody deleted a moment ago: the next try sees it. Or a bug. */
-const overtakings = new Set(["23505", "23503"]);
-
-/** Statements get their names here, process-wide: a connection may have been prepared by any transaction. */
-const statementNames = new Map<string, string>();
-
-function statementOf(sql: string, values: readonly Value[]): pg.QueryConfig {
-  let name = statementNames.get(sql);
-  if (name === undefined) {
-    name = `s${statementNames.size}`;
-    statementNames.set(sql, name);
-  }
-  return { name, text: sql, values: values.map(toSql) };
-}
-
-/** Postgres has no text with a NUL; what comes from outside may. */
-function toSql(value: Value): unknown {
-  if (typeof value === "string") return value.includes("\0") ? value.replaceAll("\0", "\uFFFD") : value;
-  return Array.isArray(value) ? value.map(toSql) : value;
-}
 
 /** The pool: bounded, every wait with a deadline, every connection durable. */
 export class Database implements Queries {
@@ -101,6 +69,7 @@ export class Database implements Queries {
   readonly #onChanged: (kinds: ReadonlySet<ChangeKind>) => void;
   readonly #onCommitted: (durationMs: number) => void;
   #closed: Promise<void> | null = null;
+  #rejoining: Promise<void> | null = null;
 
   constructor(options: DatabaseOptions) {
     this.#policy = options.policy;
@@ -135,17 +104,7 @@ export class Database implements Queries {
    * commit whose answer was lost took place is then unknown, as with every database.
    */
   async transaction<T>(work: (tx: Transaction) => Promise<T>, deadlineMs = performance.now() + answerWithinMs): Promise<T> {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await this.#transactOnce(work, deadlineMs);
-      } catch (error) {
-        const delayMs = retryMinMs * 2 ** tries * (0.5 + Math.random() / 2);
-        if (!isTransient(error)) throw error;
-        if (tries >= maxTries || performance.now() + delayMs >= deadlineMs)
-          throw overtakings.has(sqlStateOf(error) ?? "") ? error : new StoreUnavailable(messageOf(error), { cause: error });
-        await sleep(delayMs);
-      }
-    }
+    return this.#untilItSticks(() => this.#transactOnce(work, deadlineMs), deadlineMs);
   }
 
   /** A transaction of this instance: rejects with `InstanceFenced` and writes nothing when it was evicted. */
@@ -156,7 +115,19 @@ export class Database implements Queries {
       // Sent together: what was written without a lease is rolled back.
       const [, value] = await Promise.all([tx.fence(token), work(tx, token)]);
       return value;
-    }, deadlineMs);
+    }, deadlineMs).catch((error: unknown) => {
+      if (error instanceof InstanceFenced) this.rejoin().catch(() => undefined);
+      throw error;
+    });
+  }
+
+  /** Gets this instance a new token; whoever asks meanwhile waits for the same. */
+  rejoin(): Promise<void> {
+    if (this.owner.rejoin === undefined) return Promise.reject(new InstanceFenced());
+    this.#rejoining ??= this.owner.rejoin().finally(() => {
+      this.#rejoining = null;
+    });
+    return this.#rejoining;
   }
 
   /** Lets what runs finish, then closes every connection. May be called twice. */
@@ -164,16 +135,31 @@ export class Database implements Queries {
     return (this.#closed ??= this.#pool.end());
   }
 
-  async #single(sql: string, values: readonly Value[]): Promise<pg.QueryResult<Row>> {
+  #single(sql: string, values: readonly Value[]): Promise<pg.QueryResult<Row>> {
     const deadlineMs = performance.now() + answerWithinMs;
-    const client = await this.#connect();
-    try {
-      const result = await client.query<Row>({ ...statementOf(sql, values), ...timeoutBy(deadlineMs) });
-      client.release();
-      return result;
-    } catch (error) {
-      client.release(isConnectionError(error));
-      throw toStoreError(error);
+    return this.#untilItSticks(async () => {
+      const client = await this.#connect();
+      try {
+        const result = await client.query<Row>({ ...statementOf(sql, values), ...timeoutBy(deadlineMs) });
+        client.release();
+        return result;
+      } catch (error) {
+        client.release(isConnectionError(error));
+        throw toStoreError(error);
+      }
+    }, deadlineMs);
+  }
+
+  async #untilItSticks<T>(run: () => Promise<T>, deadlineMs: number): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await run();
+      } catch (error) {
+        if (!isTransient(error)) throw error;
+        const delayMs = retryMinMs * 2 ** tries * (0.5 + Math.random() / 2);
+        if (tries >= maxTries || performance.now() + delayMs >= deadlineMs) throw afterLastTry(error);
+        await sleep(delayMs);
+      }
     }
   }
 
@@ -270,7 +256,8 @@ export class Transaction implements Queries {
     const startedMs = performance.now();
     const committed = this.#query({ text: "commit" });
     this.#over = true;
-    await committed;
+    // A transaction in which a statement failed is rolled back by it.
+    if ((await committed).command !== "COMMIT") throw this.failure ?? new Error("the transaction was not committed");
     this.commitMs = performance.now() - startedMs;
   }
 
@@ -295,96 +282,4 @@ export class Transaction implements Queries {
       throw error;
     }
   }
-}
-
-function createPool(connectionString: string, max: number): pg.Pool {
-  const pool = new pg.Pool({
-    connectionString,
-    max,
-    application_name: "ringback",
-    connectionTimeoutMillis: connectTimeoutMs,
-    idleTimeoutMillis: 30_000,
-    keepAlive: true,
-    pipeline: true,
-    types: { getTypeParser: typeParserOf },
-    onConnect: prepareSession,
-  });
-  // A connection that breaks while nobody uses it is dropped by the pool; whoever uses it hears of it by its statement.
-  pool.on("error", () => undefined);
-  pool.on("connect", (client) => client.on("error", () => undefined));
-  return pool;
-}
-
-/**
- * Set by a statement, not in the startup packet: poolers refuse what they do not know there. Every statement of ours is
- * meant to go by an index, whatever the tables held when it was planned: the plan made for an empty table is kept and must
- * do for a full one.
- */
-const sessionSettings = `
-  set statement_timeout = ${statementTimeoutMs};
-  set lock_timeout = ${lockTimeoutMs};
-  set idle_in_transaction_session_timeout = ${idleInTransactionTimeoutMs};
-  set plan_cache_mode = force_generic_plan;
-  set enable_seqscan = off;
-  set enable_hashjoin = off;
-  set enable_mergejoin = off;
-  set jit = off;
-  select current_setting('synchronous_commit') as value`;
-
-/** Whatever the server's default is: an answer means that it is on disk there. */
-async function prepareSession(client: pg.ClientBase): Promise<void> {
-  const bounded = { query_timeout: connectTimeoutMs };
-  // Of several statements there are several results.
-  const results = (await client.query<Row>({ text: sessionSettings, ...bounded })) as unknown as readonly pg.QueryResult<Row>[];
-  if (results.at(-1)?.rows[0]?.["value"] === "off") await client.query({ text: "set synchronous_commit = on", ...bounded });
-}
-
-/** int8, numeric and xid8 as numbers. */
-const numberOids = new Set([20, 1700, 5069]);
-
-function typeParserOf(oid: number, format?: "text" | "binary"): (value: string) => unknown {
-  return numberOids.has(oid) ? Number : (pg.types.getTypeParser(oid, format as "text") as (value: string) => unknown);
-}
-
-/** A statement that is not answered by then ends with its connection: in a pipeline nothing behind it could be. */
-function timeoutBy(deadlineMs: number): { readonly query_timeout: number } {
-  return { query_timeout: Math.max(1, Math.ceil(deadlineMs - performance.now())) };
-}
-
-/** Five letters or digits: what the server answers. */
-function sqlStateOf(error: unknown): string | null {
-  const code = (error as { code?: unknown } | null)?.code;
-  return error instanceof pg.DatabaseError && typeof code === "string" ? code : null;
-}
-
-function isTransient(error: unknown): boolean {
-  const state = sqlStateOf(error) ?? "";
-  return error instanceof TransactionOvertaken || conflicts.has(state) || overtakings.has(state);
-}
-
-/** No answer of the server, or one of class 57P: it is going away. */
-function isConnectionError(error: unknown): boolean {
-  if (error instanceof RingbackError) return false;
-  const state = sqlStateOf(error);
-  return state === null ? isPgClientError(error) : state.startsWith("57P") || state.startsWith("08");
-}
-
-/** Errors of sockets and of `pg` itself, told from our own bugs. */
-function isPgClientError(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  return typeof (error as NodeJS.ErrnoException).syscall === "string" || /connection|read timeout|not queryable/i.test(error.message);
-}
-
-/** Passing trouble of the server: cannot connect now, timeouts, shutting down, out of disk, memory or connections. */
-const unavailableStates = /^(?:08|53|57|58|55P03|25P0[123]|F0|XX)/;
-
-function toStoreError(error: unknown): unknown {
-  if (error instanceof RingbackError || isTransient(error)) return error;
-  const state = sqlStateOf(error);
-  const passing = state === null ? isPgClientError(error) : unavailableStates.test(state);
-  return passing ? new StoreUnavailable(`the database failed: ${messageOf(error)}`, { cause: error }) : error;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -6,7 +6,7 @@ import { gateOf, gatesAfter } from "./source-gates.ts";
 import { freeLeasesOf } from "./tables/due.ts";
 import { feedHorizon } from "./tables/feed.ts";
 import { decodeFeedPosition, feedPositionOf, newestInFeed } from "./tables/feed-position.ts";
-import { deadOwners, isFree } from "./tables/free-calls.ts";
+import { claimFree, countFree, deadOwners } from "./tables/free-calls.ts";
 import { flag, integer, integerOrNull, text, textOrNull } from "./tables/rows.ts";
 import { readWatchedCalls } from "./tables/watched-call.ts";
 
@@ -116,7 +116,7 @@ export class Instances implements OwnershipStore {
          (select array_agg(distinct d.endpoint_id) from deliveries d join endpoints p on p.id = d.endpoint_id join hosts h on h.id = p.host_id
           where d.lease_owner = $1 and d.lease_token is not null and (p.state <> 'enabled' or greatest(p.paused_until, h.paused_until) > $2)) as closed,
          ${gatesAfter("$3")} as gates,
-         (select array_agg(token) from instances where token <> $1 and lease_until < clock_timestamp()) as expired,
+         (select json_agg(token) from instances where token <> $1 and lease_until < clock_timestamp()) as expired,
          exists (select 1 from calls where watched and owner_token is null) or exists (${deadOwners}) as has_free,
          (select coalesce(sum(revision), 0) from sources) as source_revisions`,
       this.#token,
@@ -176,26 +176,12 @@ export class Instances implements OwnershipStore {
     });
   }
 
-  async countFreeCalls(): Promise<Readonly<Record<string, number>>> {
-    const rows = await this.#options.db.all(`select source_name, count(*) as n from calls where ${isFree} group by source_name`);
-    return Object.fromEntries(rows.map((row) => [text(row, "source_name"), integer(row, "n")]));
+  countFreeCalls(): Promise<Readonly<Record<string, number>>> {
+    return countFree(this.#options.db);
   }
 
-  async claimCalls({ sourceName, limit }: Parameters<OwnershipStore["claimCalls"]>[0]): ReturnType<OwnershipStore["claimCalls"]> {
-    return this.#options.db.ownerTransaction(async (tx, token) => {
-      const rows = await tx.all(
-        `update calls set owner_token = $1, touched_at = null where id in (
-           select id from calls where ${isFree} and source_name = $2 limit $3 for no key update skip locked)
-         returning id`,
-        token,
-        sourceName,
-        limit,
-      );
-      return readWatchedCalls(
-        tx,
-        rows.map((row) => text(row, "id")),
-      );
-    });
+  claimCalls(request: Parameters<OwnershipStore["claimCalls"]>[0]): ReturnType<OwnershipStore["claimCalls"]> {
+    return this.#options.db.ownerTransaction(async (tx, token) => readWatchedCalls(tx, await claimFree(tx, token, request)));
   }
 
   async listLeases(): ReturnType<OwnershipStore["listLeases"]> {

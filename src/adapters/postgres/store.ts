@@ -55,7 +55,6 @@ export function createPostgresStore(db: Database, queueLimit = defaultQueueLimit
       } catch (error) {
         if (!(error instanceof InstanceFenced)) throw error;
         // Whoever took this instance for dead has its calls.
-        rejoin(db);
         return { kind: "stale", call: null };
       }
     },
@@ -99,14 +98,10 @@ async function asSomeInstance<T>(db: Database, deadlineMs: number, work: (tx: Tr
   try {
     return await db.ownerTransaction(work, deadlineMs);
   } catch (error) {
-    if (!(error instanceof InstanceFenced) || db.owner.rejoin === undefined) throw error;
-    await within(db.owner.rejoin(), deadlineMs);
+    if (!(error instanceof InstanceFenced)) throw error;
+    await within(db.rejoin(), deadlineMs);
     return db.ownerTransaction(work, deadlineMs);
   }
-}
-
-function rejoin(db: Database): void {
-  db.owner.rejoin?.().catch(() => undefined);
 }
 
 async function within(promise: Promise<void>, deadlineMs: number): Promise<void> {

@@ -1,6 +1,8 @@
 -- Times are epoch milliseconds (bigint), as the engine's clock gives them, except for the leases of instances: those are
 -- granted and judged by the database's own clock.
 --
+-- Ids are compared by their bytes, whatever the database's language: that is their order in time.
+--
 -- Locks are taken in one order everywhere: the instance, accounts, calls, watches, hooks, endpoints, hosts; within a table by id.
 -- A call's row serialises its transitions with registrations, a watch's row its lanes, an endpoint's row everything that
 -- changes a delivery owed to it. Accounts are never deleted, so hot tables spare themselves the foreign key to them.
@@ -17,40 +19,40 @@ create table instances (
 );
 
 create table accounts (
-  id text primary key,
+  id text collate "C" primary key,
   name text not null unique,
   uses_default_source boolean not null,
   sealed_signing_key bytea not null,
   public_key text not null,
-  default_secret_id text,
+  default_secret_id text collate "C",
   created_at bigint not null
 );
 create index accounts_by_default_secret on accounts (default_secret_id) where default_secret_id is not null;
 
 create table api_keys (
-  id text primary key,
-  account_id text not null references accounts (id),
+  id text collate "C" primary key,
+  account_id text collate "C" not null references accounts (id),
   name text not null,
-  fingerprint text not null unique,
+  fingerprint text collate "C" not null unique,
   created_at bigint not null,
   revoked_at bigint
 );
 
 -- A secret is a row of its own, so that an account's default may serve many endpoints.
 create table secrets (
-  id text primary key,
-  account_id text not null references accounts (id),
+  id text collate "C" primary key,
+  account_id text collate "C" not null references accounts (id),
   sealed bytea not null,
-  fingerprint text not null,
+  fingerprint text collate "C" not null,
   created_at bigint not null
 );
 alter table accounts add foreign key (default_secret_id) references secrets (id);
 
 create table calls (
-  id text primary key,
-  source_name text not null,
-  scope text not null,
-  call_sid text not null,
+  id text collate "C" primary key,
+  source_name text collate "C" not null,
+  scope text collate "C" not null,
+  call_sid text collate "C" not null,
   status text,
   reason text not null default '',
   terminal boolean not null default false,
@@ -77,8 +79,8 @@ create index calls_touched on calls (owner_token) where touched_at is not null;
 -- Both are lower bounds; what holds of them is written in tables/due.ts.
 create table hosts (
   id bigint generated always as identity primary key,
-  account_id text not null,
-  origin text not null,
+  account_id text collate "C" not null,
+  origin text collate "C" not null,
   paused_until bigint,
   consecutive_pauses integer not null default 0,
   next_due_at bigint,
@@ -89,9 +91,9 @@ create index hosts_due on hosts (next_due_at) where next_due_at is not null;
 create index hosts_failing_due on hosts (failing_due_at) where failing_due_at is not null;
 
 create table endpoints (
-  id text primary key,
-  account_id text not null,
-  url text not null,
+  id text collate "C" primary key,
+  account_id text collate "C" not null,
+  url text collate "C" not null,
   host_id bigint not null references hosts (id),
   format text not null,
   header_names text not null,
@@ -124,18 +126,18 @@ create index endpoints_by_account on endpoints (account_id, id);
 -- The current secret has no valid_until; the one before it signs until then.
 create table endpoint_secrets (
   position bigint generated always as identity primary key,
-  endpoint_id text not null references endpoints (id) on delete cascade,
-  secret_id text not null references secrets (id),
+  endpoint_id text collate "C" not null references endpoints (id) on delete cascade,
+  secret_id text collate "C" not null references secrets (id),
   valid_until bigint
 );
 create index endpoint_secrets_by_endpoint on endpoint_secrets (endpoint_id);
 create index endpoint_secrets_by_secret on endpoint_secrets (secret_id);
 
 create table watches (
-  id text primary key,
-  account_id text not null,
-  call_id text not null references calls (id),
-  endpoint_id text references endpoints (id),
+  id text collate "C" primary key,
+  account_id text collate "C" not null,
+  call_id text collate "C" not null references calls (id),
+  endpoint_id text collate "C" references endpoints (id),
   events text,
   metadata text not null,
   status text not null,
@@ -155,9 +157,9 @@ create index watches_by_endpoint on watches (endpoint_id) where endpoint_id is n
 create index watches_ended on watches (ended_at) where ended_at is not null;
 
 create table hooks (
-  id text primary key,
-  account_id text not null,
-  endpoint_id text not null references endpoints (id),
+  id text collate "C" primary key,
+  account_id text collate "C" not null,
+  endpoint_id text collate "C" not null references endpoints (id),
   events text,
   created_at bigint not null
 );
@@ -166,8 +168,8 @@ create index hooks_by_endpoint on hooks (endpoint_id);
 
 -- The last transition of a call that a hook was sent, whichever watch it came through.
 create table hook_progress (
-  call_id text not null references calls (id) on delete cascade,
-  hook_id text not null references hooks (id) on delete cascade,
+  call_id text collate "C" not null references calls (id) on delete cascade,
+  hook_id text collate "C" not null references hooks (id) on delete cascade,
   transition integer not null,
   primary key (call_id, hook_id)
 );
@@ -178,10 +180,10 @@ create index hook_progress_by_hook on hook_progress (hook_id);
 create table events (
   position bigint generated always as identity primary key,
   feed_order bigint not null,
-  id text not null unique,
-  account_id text not null,
-  watch_id text references watches (id) on delete cascade,
-  call_sid text,
+  id text collate "C" not null unique,
+  account_id text collate "C" not null,
+  watch_id text collate "C" references watches (id) on delete cascade,
+  call_sid text collate "C",
   type text not null,
   terminal boolean not null,
   sequence integer,
@@ -202,11 +204,11 @@ insert into feed_base values (0);
 create sequence lease_tokens;
 
 create table deliveries (
-  id text primary key,
-  account_id text not null,
+  id text collate "C" primary key,
+  account_id text collate "C" not null,
   event_position bigint not null references events (position) on delete cascade,
-  endpoint_id text not null,
-  watch_id text,
+  endpoint_id text collate "C" not null,
+  watch_id text collate "C",
   -- Its place in the lane (watch, endpoint); null: it belongs to none and waits for nobody.
   sequence integer,
   terminal boolean not null,
@@ -225,7 +227,7 @@ create table deliveries (
   created_at bigint not null
 ) with (fillfactor = 80);
 create index deliveries_due on deliveries (endpoint_id, due_at, id) where status = 'pending' and lease_token is null and due_at is not null;
-create index deliveries_owed on deliveries (endpoint_id) where status = 'pending';
+create index deliveries_owed on deliveries (endpoint_id, created_at) where status = 'pending';
 create index deliveries_leased on deliveries (lease_owner, endpoint_id) where lease_token is not null;
 create index deliveries_by_watch on deliveries (watch_id, endpoint_id, sequence);
 create index deliveries_by_event on deliveries (event_position);
@@ -234,7 +236,7 @@ create index deliveries_by_status on deliveries (account_id, status, id);
 create index deliveries_by_endpoint on deliveries (endpoint_id, id);
 
 create table attempts (
-  delivery_id text not null references deliveries (id) on delete cascade,
+  delivery_id text collate "C" not null references deliveries (id) on delete cascade,
   number integer not null,
   started_at bigint not null,
   duration_ms integer not null,
@@ -250,14 +252,14 @@ create table attempts (
 -- everybody adds to would let one transaction wait for the other. So changes are only ever added, by the triggers below,
 -- and folded into the counts now and then. The truth is the sum of both.
 create table counts (
-  account_id text not null,
+  account_id text collate "C" not null,
   what text not null,
   n bigint not null,
   primary key (account_id, what)
 );
 create table count_changes (
   id bigint generated always as identity primary key,
-  account_id text not null,
+  account_id text collate "C" not null,
   what text not null,
   n bigint not null
 );

@@ -2,7 +2,7 @@ import type { ClaimRequest, ClaimResult } from "../../../ports/delivery-store.ts
 import type { Database, Queries, Row, Transaction } from "../database.ts";
 import { raiseHosts, refreshDue } from "../tables/due.ts";
 import { InFlight } from "../tables/in-flight.ts";
-import { leaseJobs } from "../tables/jobs.ts";
+import { Targets, leaseJobs } from "../tables/jobs.ts";
 import { flag, integer, integerOrNull, text } from "../tables/rows.ts";
 
 /**
@@ -17,8 +17,7 @@ export async function claimDue(db: Database, request: ClaimRequest): Promise<Cla
   if (seen.hosts.length === 0 || request.limit <= 0) return { jobs: [], nextDueAtMs: seen.nextDueAtMs };
   return db.ownerTransaction(async (tx, token) => {
     const [, due] = await Promise.all([tx.run("select pg_advisory_xact_lock($1)", claimLockKey), findDueHosts(tx, request)]);
-    const jobs = due.hosts.length === 0 ? [] : await claimOf(tx, token, request, due.hosts);
-    return { jobs, nextDueAtMs: (await findDueHosts(tx, { ...request, limit: 0 })).nextDueAtMs };
+    return due.hosts.length === 0 ? { jobs: [], nextDueAtMs: due.nextDueAtMs } : claimOf(tx, token, request, due.hosts);
   });
 }
 
@@ -51,21 +50,28 @@ async function findDueHosts(db: Queries, request: ClaimRequest): Promise<DueHost
   return { hosts, nextDueAtMs: next === undefined ? null : integerOrNull(next, "due_at") };
 }
 
-async function claimOf(tx: Transaction, token: number, request: ClaimRequest, hosts: readonly Row[]) {
+async function claimOf(tx: Transaction, token: number, request: ClaimRequest, hosts: readonly Row[]): Promise<ClaimResult> {
   const endpoints = await findDueEndpoints(tx, request, hosts);
   const endpointIds = endpoints.map((row) => text(row, "id"));
   const hostIds = [...new Set(hosts.map((row) => integer(row, "id")))];
-  const [inFlight, standing, busy] = await Promise.all([
+  const [inFlight, standing, deliveries, targets] = await Promise.all([
     InFlight.lock(tx, endpointIds),
     readStanding(tx, endpointIds),
-    readLeases(tx, hostIds),
+    findDueDeliveries(tx, request, endpointIds),
+    Targets.read(tx, endpointIds),
   ]);
-  const choice = new Choice(request, standing, busy, inFlight);
-  const deliveries = await findDueDeliveries(tx, request, endpointIds);
+  const pauses = [...standing.values()].some(
+    (row) => integer(row, "consecutive_pauses") > 0 || integer(row, "host_consecutive_pauses") > 0,
+  );
+  const choice = new Choice(request, standing, pauses ? await readLeases(tx, hostIds) : noLeases, inFlight);
   const chosen = hosts.flatMap((host) => choice.ofHost(host, endpoints, deliveries));
-  const jobs = await leaseJobs(tx, token, chosen, "scheduled", request.nowMs);
-  await Promise.all([refreshDue(tx, endpointIds), raiseHosts(tx, hostIds)]);
-  return jobs;
+  const [jobs, , , { nextDueAtMs }] = await Promise.all([
+    leaseJobs(tx, token, chosen, "scheduled", request.nowMs, targets),
+    refreshDue(tx, endpointIds),
+    raiseHosts(tx, hostIds),
+    findDueHosts(tx, { ...request, limit: 0 }),
+  ]);
+  return { jobs, nextDueAtMs };
 }
 
 /** Of each host as many endpoints as may have room, earliest due first. */
@@ -100,6 +106,8 @@ async function readStanding(tx: Transaction, endpointIds: readonly string[]): Pr
 }
 
 type Leases = { readonly endpoints: ReadonlySet<string>; readonly hosts: ReadonlySet<number> };
+
+const noLeases: Leases = { endpoints: new Set(), hosts: new Set() };
 
 /** What is out at the moment, of the hosts that may send one at a time only. The leases are as many as may be in flight. */
 async function readLeases(tx: Transaction, hostIds: readonly number[]): Promise<Leases> {

@@ -1,8 +1,9 @@
 import type { RetentionStore } from "../../../ports/service-store.ts";
-import type { Database, Transaction } from "../database.ts";
+import type { Database, Row, Transaction } from "../database.ts";
 import { foldCounts } from "../tables/counts.ts";
 import { lockEndpoints, refreshDue } from "../tables/due.ts";
-import { integer, text } from "../tables/rows.ts";
+import { isStatus } from "../tables/page.ts";
+import { integer, text, textOrNull } from "../tables/rows.ts";
 import { deleteUnusedSecrets } from "../tables/secrets.ts";
 import { deleteUnwatchedCalls } from "../tables/watched-call.ts";
 
@@ -11,13 +12,19 @@ type Retention = Parameters<RetentionStore["deleteExpired"]>[0];
 const abandoned = `from endpoints p where p.state = 'disabled'`;
 const owedSince = `from deliveries d where d.endpoint_id = p.id and d.status = 'pending' and d.created_at < $1 and d.lease_token is null`;
 const endedWatches = `from watches w where w.ended_at < $1
-  and not exists (select 1 from deliveries d where d.watch_id = w.id and (d.status = 'pending' or d.lease_token is not null))`;
+  and (select 1 from deliveries d where d.watch_id = w.id and (d.status = 'pending' or d.lease_token is not null) limit 1) is null`;
 const unwatchedEvents = `from events e where e.watch_id is null and e.created_at < $1
-  and not exists (select 1 from deliveries d where d.event_position = e.position and (d.status = 'pending' or d.lease_token is not null))`;
-const unusedEndpoints = `from endpoints p where p.created_at < $1 and coalesce(p.last_success_at, 0) < $1
-  and not exists (select 1 from watches w where w.endpoint_id = p.id)
-  and not exists (select 1 from hooks k where k.endpoint_id = p.id)
-  and not exists (select 1 from deliveries d where d.endpoint_id = p.id)`;
+  and (select 1 from deliveries d where d.event_position = e.position and (d.status = 'pending' or d.lease_token is not null) limit 1) is null`;
+const isUnused = `p.created_at < $1 and coalesce(p.last_success_at, 0) < $1
+  and (select 1 from watches w where w.endpoint_id = p.id limit 1) is null
+  and (select 1 from hooks k where k.endpoint_id = p.id limit 1) is null
+  and (select 1 from deliveries d where d.endpoint_id = p.id limit 1) is null`;
+
+/** Nothing on an endpoint says that it is in use: all are looked at in turn, so many each time, from where this process was. */
+const endpointPage = 500;
+const lookedAt = new WeakMap<Database, string>();
+const pageOfEndpoints = `(select array_agg(p.id order by p.id) filter (where ${isUnused}) as unused, max(p.id) as last, count(*) as n
+  from (select * from endpoints where id > $2 order by id limit ${endpointPage}) p) page`;
 
 /**
  * One small batch of what retention is over for, in an order that leaves nothing pointing at what is gone. Every part
@@ -25,19 +32,28 @@ const unusedEndpoints = `from endpoints p where p.created_at < $1 and coalesce(p
  * it is one statement.
  */
 export async function deleteExpired(db: Database, request: Retention): Promise<{ readonly deleted: number; readonly more: boolean }> {
+  const after = lookedAt.get(db) ?? "";
   const due = await db.get(
     `select exists (select 1 from count_changes) as counts,
        exists (select 1 ${abandoned} and exists (select 1 ${owedSince})) or exists (select 1 ${endedWatches})
-         or exists (select 1 ${unwatchedEvents}) or exists (select 1 ${unusedEndpoints}) or exists (select 1 from stored_answers where expires_at <= $2) as rows`,
+         or exists (select 1 ${unwatchedEvents}) or exists (select 1 from stored_answers where expires_at <= $3) as rows, page.*
+     from ${pageOfEndpoints}`,
     request.beforeMs,
+    after,
     request.nowMs,
   );
   if (due?.["counts"] === true) await foldCounts(db);
-  if (due?.["rows"] !== true) return { deleted: 0, more: false };
+  if (due?.["rows"] !== true) return summaryOf([await deleteEndpoints(db, request, due)], request);
   const counts: number[] = [];
-  for (const part of [giveUpDisabled, deleteWatches, deleteUnwatchedEvents, deleteEndpoints, deleteStoredAnswers])
+  for (const part of [giveUpDisabled, deleteWatches, deleteUnwatchedEvents, deleteStoredAnswers])
     counts.push(await db.transaction((tx) => part(tx, request)));
-  return { deleted: counts.reduce((sum, count) => sum + count, 0), more: counts.includes(request.limit) };
+  // With their watches gone more of them are unused.
+  counts.push(await deleteEndpoints(db, request, await db.get(`select page.* from ${pageOfEndpoints}`, request.beforeMs, after)));
+  return summaryOf(counts, request);
+}
+
+function summaryOf(counts: readonly number[], { limit }: Retention): { readonly deleted: number; readonly more: boolean } {
+  return { deleted: counts.reduce((sum, count) => sum + count, 0), more: counts.includes(limit) };
 }
 
 /** What a disabled endpoint was owed for the whole time is given up, so that its watches can go. */
@@ -50,8 +66,9 @@ async function giveUpDisabled(tx: Transaction, { beforeMs, nowMs, limit }: Reten
   const endpointIds = [...new Set(found.map((row) => text(row, "endpoint_id")))];
   await lockEndpoints(tx, endpointIds);
   const count = await tx.run(
-    `update deliveries d set status = 'expired', settled_at = $1, next_attempt_at = null, due_at = null from endpoints p
-     where d.id = any($2) and p.id = d.endpoint_id and p.state = 'disabled' and d.status = 'pending' and d.lease_token is null`,
+    `update deliveries d set status = 'expired', settled_at = $1, next_attempt_at = null, due_at = null
+     where d.id = any($2) and ${isStatus("d.status", "pending")} and d.lease_token is null
+       and (select p.state from endpoints p where p.id = d.endpoint_id) = 'disabled'`,
     nowMs,
     found.map((row) => text(row, "id")),
   );
@@ -69,35 +86,36 @@ async function deleteWatches(tx: Transaction, { beforeMs, limit }: Retention): P
     tx.run("select 1 from watches where id = any($1) order by id for update", ids),
   ]);
   // What was recovered since it was found is owed again.
-  const deleted = await tx.run(`delete from watches where id in (select w.id ${endedWatches} and w.id = any($2))`, beforeMs, ids);
+  const deleted = await tx.run(`delete from watches where id = any(array(select w.id ${endedWatches} and w.id = any($2)))`, beforeMs, ids);
   await deleteUnwatchedCalls(tx, callIds);
   return deleted;
 }
 
 async function deleteUnwatchedEvents(tx: Transaction, { beforeMs, limit }: Retention): Promise<number> {
-  return tx.run(`delete from events where position in (select e.position ${unwatchedEvents} limit $2)`, beforeMs, limit);
+  return tx.run(`delete from events where position = any(array(select e.position ${unwatchedEvents} limit $2))`, beforeMs, limit);
 }
 
-/** Endpoints nothing refers to, with the secrets and the host that only they used. */
-async function deleteEndpoints(tx: Transaction, { beforeMs, limit }: Retention): Promise<number> {
-  const found = await tx.all(`select p.id ${unusedEndpoints} limit $2`, beforeMs, limit);
-  if (found.length === 0) return 0;
-  const ids = found.map((row) => text(row, "id"));
+/** Endpoints of the page that nothing refers to, with the secrets and the host that only they used. */
+async function deleteEndpoints(db: Database, { beforeMs, limit }: Retention, page: Row | undefined): Promise<number> {
+  const unused = (page?.["unused"] ?? []) as readonly string[];
+  const ids = unused.slice(0, limit);
+  const isLastPage = page === undefined || integer(page, "n") < endpointPage;
+  lookedAt.set(db, (unused.length > limit ? ids.at(-1) : isLastPage ? null : textOrNull(page, "last")) ?? "");
+  return ids.length === 0 ? 0 : db.transaction((tx) => deleteUnused(tx, beforeMs, ids));
+}
+
+async function deleteUnused(tx: Transaction, beforeMs: number, ids: readonly string[]): Promise<number> {
   // Whoever is about to refer to one holds it: then it is looked at again.
   await tx.run("select 1 from endpoints where id = any($1) order by id for update", ids);
   const secrets = await tx.all("select secret_id from endpoint_secrets where endpoint_id = any($1)", ids);
-  const deleted = await tx.all(
-    `delete from endpoints where id in (select p.id ${unusedEndpoints} and p.id = any($2)) returning host_id`,
-    beforeMs,
-    ids,
-  );
+  const deleted = await tx.all(`delete from endpoints p where p.id = any($2) and ${isUnused} returning host_id`, beforeMs, ids);
   await deleteUnusedSecrets(
     tx,
     secrets.map((row) => text(row, "secret_id")),
   );
   const hostIds = deleted.map((row) => integer(row, "host_id"));
   await tx.run("select 1 from hosts where id = any($1) order by id for update", hostIds);
-  await tx.run("delete from hosts h where h.id = any($1) and not exists (select 1 from endpoints p where p.host_id = h.id)", hostIds);
+  await tx.run("delete from hosts h where h.id = any($1) and (select 1 from endpoints p where p.host_id = h.id limit 1) is null", hostIds);
   return deleted.length;
 }
 

@@ -15,6 +15,7 @@ export async function listRecentEvents(
       ["e.account_id = ?", accountId],
       ["e.watch_id > ?", ""],
     ],
+    few: false,
     types,
     orTerminal,
     order: "desc",

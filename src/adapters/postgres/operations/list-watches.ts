@@ -1,16 +1,18 @@
 import type { Page, ReadStore, WatchView } from "../../../ports/read-store.ts";
 import type { Queries } from "../database.ts";
-import { decodeIdCursor, pageOf, whereOf } from "../tables/page.ts";
+import { decodeIdCursor, pageOf, unindexed, whereOf } from "../tables/page.ts";
 import { text } from "../tables/rows.ts";
 import { watchSelect, watchViewOf } from "../tables/views.ts";
 
 export async function listWatches(db: Queries, query: Parameters<ReadStore["listWatches"]>[0]): Promise<Page<WatchView>> {
+  // A call has few watches: they are found by it alone, whatever else is asked.
+  const narrow = query.callSid === null ? (column: string) => column : unindexed;
   const { where, values, next } = whereOf([
-    ["w.account_id = ?", query.accountId],
-    ["w.id < ?", query.cursor === null ? null : decodeIdCursor(query.cursor)],
-    ["w.status = ?", query.status],
+    [`${narrow("w.account_id")} = ?`, query.accountId],
+    [`${narrow("w.id")} < ?`, query.cursor === null ? null : decodeIdCursor(query.cursor)],
+    [`${narrow("w.status")} = ?`, query.status],
     ["w.call_id = any(array(select id from calls where call_sid = ?))", query.callSid],
   ]);
-  const rows = await db.all(`${watchSelect} where ${where} order by w.id desc limit $${next}`, ...values, query.limit + 1);
+  const rows = await db.all(`${watchSelect} where ${where} order by ${narrow("w.id")} desc limit $${next}`, ...values, query.limit + 1);
   return pageOf(rows, query, (row) => text(row, "id"), watchViewOf);
 }

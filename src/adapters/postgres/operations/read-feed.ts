@@ -2,7 +2,7 @@ import type { EventView, FeedQuery } from "../../../ports/read-store.ts";
 import type { Database, Row } from "../database.ts";
 import { findEvents, firstOrderAt } from "../tables/event-positions.ts";
 import { horizonAfterNewest } from "../tables/feed.ts";
-import { decodePairCursor, encodeCursor } from "../tables/page.ts";
+import { decodePairCursor, encodeCursor, unindexed } from "../tables/page.ts";
 import { integer } from "../tables/rows.ts";
 import { eventViewsOf } from "../tables/views.ts";
 
@@ -15,12 +15,16 @@ export async function readFeed(
   const [cursorOrder, cursorPosition] = query.cursor === null ? [0, 0] : decodePairCursor(query.cursor);
   // Read first: what lies below it stays complete, whatever is committed until the events are read.
   const horizon = await horizonAfterNewest(db, accountId);
+  // A call has few events.
+  const few = callSid !== null;
+  const plus = few ? " + 0" : "";
   const rows = await findEvents(db, {
+    few,
     conditions: [
-      ["e.account_id = ?", accountId],
-      ["(e.feed_order, e.position) > (?, ?)", cursorOrder, cursorPosition],
-      ["e.feed_order < ?", horizon],
-      ["e.feed_order >= ?", sinceMs === null ? null : await firstOrderAt(db, sinceMs)],
+      [`${few ? unindexed("e.account_id") : "e.account_id"} = ?`, accountId],
+      [`(e.feed_order${plus}, e.position${plus}) > (?, ?)`, cursorOrder, cursorPosition],
+      [`e.feed_order${plus} < ?`, horizon],
+      [`e.feed_order${plus} >= ?`, sinceMs === null ? null : await firstOrderAt(db, sinceMs)],
       ["e.created_at >= ?", sinceMs],
       ["e.watch_id = any(array(select w.id from calls c join watches w on w.call_id = c.id where c.call_sid = ?))", callSid],
     ],

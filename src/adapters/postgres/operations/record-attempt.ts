@@ -34,7 +34,8 @@ export async function recordAttempts(tx: Transaction, records: readonly AttemptR
     refreshEndpoints(tx, attempted.endpointIds),
     raiseHosts(tx, attempted.hostIds),
   ]);
-  tx.changed.add("deliveries");
+  const nowMs = Math.max(...records.map((record) => record.nowMs));
+  if ([...bounds.values()].some((dueAtMs) => dueAtMs !== null && dueAtMs <= nowMs)) tx.changed.add("deliveries");
   let made = 0;
   return records.map((_, index) => {
     const one = decided[index] ?? null;

@@ -12,7 +12,12 @@ export async function recover(
   const from = `from deliveries d join events e on e.position = d.event_position
     where d.endpoint_id = $1 and d.status in ('exhausted', 'failed', 'expired') and d.lease_token is null
       and e.type <> 'endpoint.test' and e.created_at >= $2 and e.created_at <= $3`;
-  await tx.run(`select 1 from watches where id in (select d.watch_id ${from}) order by id for no key update`, endpointId, sinceMs, untilMs);
+  await tx.run(
+    `select 1 from watches where id = any(array(select d.watch_id ${from})) order by id for no key update`,
+    endpointId,
+    sinceMs,
+    untilMs,
+  );
   const [, endpoint, rows] = await Promise.all([
     lockEndpoints(tx, [endpointId]),
     tx.get("select state from endpoints where id = $1 and account_id = $2", endpointId, accountId),

@@ -20,7 +20,7 @@ export async function removeHook(
   if (known === undefined) return { endpointId: null };
   const endpointId = text(known, "endpoint_id");
   const [, deleted, , others, owed] = await Promise.all([
-    tx.run(`select 1 from watches where id in (select d.watch_id ${owedTo}) order by id for no key update`, endpointId),
+    tx.run(`select 1 from watches where id = any(array(select d.watch_id ${owedTo})) order by id for no key update`, endpointId),
     tx.run("delete from hooks where id = $1", hookId),
     lockEndpoints(tx, [endpointId]),
     tx.all("select events from hooks where endpoint_id = $1", endpointId),

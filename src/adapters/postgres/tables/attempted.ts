@@ -6,7 +6,8 @@ import type { LatePolicy } from "../../../domain/endpoint.ts";
 import type { DeliveryPolicy } from "../../../domain/retry-policy.ts";
 import type { AttemptRecord } from "../../../ports/delivery-store.ts";
 import type { Row, Transaction } from "../database.ts";
-import { dueTimes, isPending, laneKey, supersededIn } from "./lanes.ts";
+import { dueTimes, laneKey, supersededIn } from "./lanes.ts";
+import { isStatus } from "./page.ts";
 import { deliveryOf, endpointOf, flag, integer, integerOrNull, text, textOrNull } from "./rows.ts";
 
 type DeliveryWork = {
@@ -39,10 +40,13 @@ export class Attempted {
 
   static async load(tx: Transaction, deliveryIds: readonly string[]): Promise<Attempted> {
     const [, endpoints, hosts, deliveries] = await Promise.all([
-      tx.run(`select 1 from watches where id in (${of("watch_id")}) order by id for no key update`, deliveryIds),
-      tx.all(`select p.*, '' as origin from endpoints p where p.id in (${of("endpoint_id")}) order by p.id for no key update`, deliveryIds),
+      tx.run(`select 1 from watches where id = any(array(${of("watch_id")})) order by id for no key update`, deliveryIds),
       tx.all(
-        `select id, paused_until, paused_since, consecutive_pauses from hosts where id in (select host_id from endpoints where id in (${of("endpoint_id")}))
+        `select p.*, '' as origin from endpoints p where p.id = any(array(${of("endpoint_id")})) order by p.id for no key update`,
+        deliveryIds,
+      ),
+      tx.all(
+        `select id, paused_until, paused_since, consecutive_pauses from hosts where id = any(array(select host_id from endpoints where id = any(array(${of("endpoint_id")}))))
          order by id for no key update`,
         deliveryIds,
       ),
@@ -51,7 +55,7 @@ export class Attempted {
            select * from deliveries where id = any($1)
            union all
            select * from deliveries
-           where watch_id = any(array(${of("watch_id")})) and ${isPending} and id <> all($1)) d
+           where watch_id = any(array(${of("watch_id")})) and ${isStatus("status", "pending")} and id <> all($1)) d
          join events e on e.position = d.event_position`,
         deliveryIds,
       ),

@@ -8,6 +8,7 @@ import { InFlight } from "./in-flight.ts";
 import { Targets } from "./jobs.ts";
 import { dueTimes, laneKey, readLanes } from "./lanes.ts";
 import type { LaneDelivery } from "./lanes.ts";
+import { isStatus } from "./page.ts";
 import { integer, text } from "./rows.ts";
 
 export type NewEvent = {
@@ -183,7 +184,7 @@ export async function cancelPending(
   nowMs: number,
 ): Promise<void> {
   const canceled = await tx.run(
-    `update deliveries set status = 'canceled', settled_at = $1, next_attempt_at = null, due_at = null where ${column} = any($2) and status = 'pending'`,
+    `update deliveries set status = 'canceled', settled_at = $1, next_attempt_at = null, due_at = null where ${column} = any($2) and ${isStatus("status", "pending")}`,
     nowMs,
     ids,
   );

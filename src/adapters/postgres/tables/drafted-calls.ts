@@ -2,7 +2,7 @@ import type { CallStatus } from "../../../domain/call.ts";
 import type { Watch } from "../../../domain/watch.ts";
 import type { WatchDraft } from "../../../ports/registration-store.ts";
 import type { Row, Transaction } from "../database.ts";
-import { TransactionOvertaken } from "../database.ts";
+import { TransactionOvertaken } from "../failures.ts";
 import { callStatusOf, integer, integerOrNull, text, watchOf } from "./rows.ts";
 
 /** A call that drafts are about, as they find it or make it. */

@@ -1,4 +1,5 @@
 import type { Queries, Row, Transaction } from "../database.ts";
+import { isStatus } from "./page.ts";
 import { integerOrNull, text } from "./rows.ts";
 
 /*
@@ -79,7 +80,7 @@ function earliestOf(host: string, failing: boolean): string {
 async function lowerHosts(tx: Transaction, endpointIds: readonly string[]): Promise<void> {
   await Promise.all([
     tx.run(
-      `select 1 from hosts where id in (select host_id from endpoints where id = any($1) and next_due_at is not null) order by id for no key update`,
+      `select 1 from hosts where id = any(array(select host_id from endpoints where id = any($1) and next_due_at is not null)) order by id for no key update`,
       endpointIds,
     ),
     tx.run(
@@ -88,7 +89,7 @@ async function lowerHosts(tx: Transaction, endpointIds: readonly string[]): Prom
          select p.host_id, greatest(min(p.next_due_at) filter (where not p.failing), min(o.paused_until) filter (where not p.failing)) as healthy,
            greatest(min(p.next_due_at) filter (where p.failing), min(o.paused_until) filter (where p.failing)) as failing
          from endpoints p join hosts o on o.id = p.host_id
-         where p.id = any($1) and p.state = 'enabled' and p.next_due_at is not null group by p.host_id) due
+         where p.id = any($1) and ${isStatus("p.state", "enabled")} and p.next_due_at is not null group by p.host_id) due
        where h.id = due.host_id and (due.healthy < h.next_due_at or due.failing < h.failing_due_at
          or (h.next_due_at is null and due.healthy is not null) or (h.failing_due_at is null and due.failing is not null))`,
       endpointIds,

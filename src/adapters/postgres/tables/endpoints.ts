@@ -57,7 +57,7 @@ export async function insertEndpoints(tx: Transaction, endpoints: readonly NewEn
  */
 export async function enableIfDisabled(tx: Transaction, endpointId: string, nowMs: number): Promise<void> {
   const owedOf = "from deliveries where endpoint_id = $1 and status = 'pending' and next_attempt_at is not null";
-  await tx.run(`select 1 from watches where id in (select watch_id ${owedOf}) order by id for no key update`, endpointId);
+  await tx.run(`select 1 from watches where id = any(array(select watch_id ${owedOf})) order by id for no key update`, endpointId);
   const changed = await tx.run(
     `update endpoints set state = 'enabled', reason = null, since = null, consecutive_failures = 0, failing_since = null,
        paused_until = null, paused_since = null, consecutive_pauses = 0, pause_reason = null

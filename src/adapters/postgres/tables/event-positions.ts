@@ -1,5 +1,5 @@
 import type { Queries, Row } from "../database.ts";
-import { whereOf } from "./page.ts";
+import { unindexed, whereOf } from "./page.ts";
 import type { Condition } from "./page.ts";
 import { integer } from "./rows.ts";
 import { eventSelect } from "./views.ts";
@@ -31,6 +31,8 @@ export async function firstOrderAt(db: Queries, sinceMs: number): Promise<number
 
 export type EventQuery = {
   readonly conditions: readonly Condition[];
+  /** The conditions name few events by themselves: those are found, then ordered. Else the order's index is followed. */
+  readonly few: boolean;
   /** Type names; null is all. */
   readonly types: readonly string[] | null;
   readonly orTerminal: boolean;
@@ -42,14 +44,19 @@ export type EventQuery = {
  * The first events that match, in the order of the feed. Each type is looked up by itself: a rare one must not cost a walk
  * over all the others.
  */
-export async function findEvents(db: Queries, { conditions, types, orTerminal, order, limit }: EventQuery): Promise<readonly Row[]> {
+export async function findEvents(db: Queries, { conditions, few, types, orTerminal, order, limit }: EventQuery): Promise<readonly Row[]> {
   const find = (extra: readonly Condition[]) => {
+    const plus = few ? " + 0" : "";
     const { where, values, next } = whereOf([...conditions, ...extra]);
     const select = eventSelect.replace("select ", "select e.feed_order, ");
-    return db.all(`${select} where ${where} order by e.feed_order ${order}, e.position ${order} limit $${next}`, ...values, limit);
+    return db.all(
+      `${select} where ${where} order by e.feed_order${plus} ${order}, e.position${plus} ${order} limit $${next}`,
+      ...values,
+      limit,
+    );
   };
   if (types === null) return find([]);
-  const searches = types.map((type) => find([["e.type = ?", type]]));
+  const searches = types.map((type) => find([[`${few ? unindexed("e.type") : "e.type"} = ?`, type]]));
   if (orTerminal) searches.push(find([["e.terminal = ?", true]]));
   const found = new Map((await Promise.all(searches)).flat().map((row) => [integer(row, "position"), row]));
   const sign = order === "asc" ? 1 : -1;

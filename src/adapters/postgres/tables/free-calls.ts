@@ -1,3 +1,6 @@
+import type { Queries, Transaction } from "../database.ts";
+import { integer, text } from "./rows.ts";
+
 /*
  * A watched call is free when it names no owner, or one that has no row any more: nobody rewrites the calls of an
  * instance that is gone. Which owners are gone is found by going from owner to owner through the index, one step for
@@ -13,5 +16,39 @@ export const deadOwners = `
     from owners o where o.owner_token is not null)
   select owner_token from owners o where o.owner_token is not null and not exists (select 1 from instances i where i.token = o.owner_token)`;
 
-/** Of a row of `calls`. */
-export const isFree = `watched and (owner_token is null or owner_token = any(array(${deadOwners})))`;
+/** Free ones by source. */
+export async function countFree(db: Queries): Promise<Readonly<Record<string, number>>> {
+  const rows = await db.all(
+    `select source_name, count(*) as n from calls where watched and (owner_token is null or owner_token = any(array(${deadOwners}))) group by source_name`,
+  );
+  return Object.fromEntries(rows.map((row) => [text(row, "source_name"), integer(row, "n")]));
+}
+
+/**
+ * Gives at most `limit` free calls of a source to an owner; those that somebody else is taking are left to it. Former
+ * owners one by one, in the order of the index: with all of them in one condition, or without an order, the planner
+ * prefers to walk through the table, for it cannot know that nearly all of it is owned.
+ */
+export async function claimFree(
+  tx: Transaction,
+  token: number,
+  { sourceName, limit }: { readonly sourceName: string; readonly limit: number },
+): Promise<readonly string[]> {
+  const dead = (await tx.all(deadOwners)).map((row) => integer(row, "owner_token"));
+  const claimed: string[] = [];
+  for (const owner of [null, ...dead]) {
+    if (claimed.length >= limit) break;
+    const rows = await tx.all(
+      `update calls set owner_token = $1, touched_at = null where id = any(array(
+         select id from calls where watched and ${owner === null ? "owner_token is null and $2::bigint is null" : "owner_token = $2"} and source_name = $3
+         order by id limit $4 for no key update skip locked))
+       returning id`,
+      token,
+      owner,
+      sourceName,
+      limit - claimed.length,
+    );
+    claimed.push(...rows.map((row) => text(row, "id")));
+  }
+  return claimed;
+}

@@ -2,6 +2,8 @@ import type { Row, Transaction } from "../database.ts";
 import { lockEndpoints } from "./due.ts";
 import { integer, integerOrNull, text } from "./rows.ts";
 
+const ofHosts = "select host_id from endpoints where id = any($1)";
+
 type Place = { limit: number; ofOthers: number; all: number };
 
 /**
@@ -15,17 +17,10 @@ export class InFlight {
 
   /** Locks endpoints and hosts, so that two instances do not take the same place. */
   static async lock(tx: Transaction, endpointIds: readonly string[]): Promise<InFlight> {
-    const ofHosts = "select host_id from endpoints where id = any($1)";
     const [endpoints, , leases] = await Promise.all([
       lockEndpoints(tx, endpointIds),
-      tx.run(`select 1 from hosts where id in (${ofHosts}) order by id for no key update`, endpointIds),
-      tx.all(
-        `select d.endpoint_id, p.host_id, count(*) as n, count(*) filter (where d.lease_owner is distinct from $2) as of_others
-         from instances i join deliveries d on d.lease_owner = i.token and d.lease_token is not null join endpoints p on p.id = d.endpoint_id
-         where p.host_id in (${ofHosts}) group by d.endpoint_id, p.host_id`,
-        endpointIds,
-        tx.token,
-      ),
+      tx.run(`select 1 from hosts where id = any(array(${ofHosts})) order by id for no key update`, endpointIds),
+      tx.hasPeers ? readLeases(tx, endpointIds) : [],
     ]);
     return new InFlight(tx, endpoints, leases);
   }
@@ -58,4 +53,15 @@ export class InFlight {
 
 function hasRoom({ limit, ofOthers, all }: Place): boolean {
   return ofOthers === 0 || all < limit;
+}
+
+/** By endpoint, of every endpoint on the same hosts. The leases are as many as may be in flight. */
+function readLeases(tx: Transaction, endpointIds: readonly string[]): Promise<Row[]> {
+  return tx.all(
+    `select d.endpoint_id, p.host_id, count(*) as n, count(*) filter (where d.lease_owner is distinct from $2) as of_others
+         from instances i join deliveries d on d.lease_owner = i.token and d.lease_token is not null join endpoints p on p.id = d.endpoint_id
+         where p.host_id = any(array(${ofHosts})) group by d.endpoint_id, p.host_id`,
+    endpointIds,
+    tx.token,
+  );
 }

@@ -48,13 +48,17 @@ export class Targets {
   }
 }
 
-/** Leases deliveries (of locked endpoints) to this process and gathers everything their attempts need, as of this moment. In the order given. */
+/**
+ * Leases deliveries (of locked endpoints) to this process and gathers everything their attempts need, as of this moment. In
+ * the order given. `known`: their targets, where somebody has read them.
+ */
 export async function leaseJobs(
   tx: Transaction,
   token: number,
   deliveryIds: readonly string[],
   mode: SendJob["mode"],
   nowMs: number,
+  known?: Targets,
 ): Promise<readonly SendJob[]> {
   if (deliveryIds.length === 0) return [];
   const [, rows] = await Promise.all([
@@ -66,7 +70,7 @@ export async function leaseJobs(
       deliveryIds,
     ),
   ]);
-  const targets = await Targets.read(tx, [...new Set(rows.map((row) => text(row, "endpoint_id")))]);
+  const targets = known ?? (await Targets.read(tx, [...new Set(rows.map((row) => text(row, "endpoint_id")))]));
   return rows.map((row) => ({
     deliveryId: text(row, "id"),
     leaseToken: integer(row, "lease_token"),

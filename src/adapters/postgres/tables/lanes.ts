@@ -4,6 +4,7 @@ import type { LatePolicy } from "../../../domain/endpoint.ts";
 import type { Transaction } from "../database.ts";
 import type { Row } from "../database.ts";
 import { lockEndpoints, lowerDue, refreshDue } from "./due.ts";
+import { isStatus } from "./page.ts";
 import { flag, integer, integerOrNull, text } from "./rows.ts";
 
 /*
@@ -18,9 +19,6 @@ export type LaneDelivery = LaneEntry & {
   readonly leased: boolean;
 };
 
-/** Said so that no index of what is pending serves it: a watch has few deliveries, everybody together may have a million pending. */
-export const isPending = "status || '' = 'pending'";
-
 export const laneKey = (watchId: string, endpointId: string) => `${watchId} ${endpointId}`;
 
 /** What waits in the lanes of these (locked) watches, by `laneKey`, each in order of sequence. */
@@ -28,7 +26,7 @@ export async function readLanes(tx: Transaction, watchIds: readonly string[]): P
   if (watchIds.length === 0) return new Map();
   const rows = await tx.all(
     `select id, watch_id, endpoint_id, sequence, terminal, next_attempt_at, first_failed_at, due_at, lease_token from deliveries
-     where watch_id = any($1) and ${isPending} and sequence is not null order by watch_id, endpoint_id, sequence`,
+     where watch_id = any($1) and ${isStatus("status", "pending")} and sequence is not null order by watch_id, endpoint_id, sequence`,
     watchIds,
   );
   return Map.groupBy(rows.map(laneDeliveryOf), ({ watchId, endpointId }) => laneKey(watchId, endpointId));

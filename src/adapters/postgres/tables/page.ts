@@ -53,3 +53,15 @@ export function whereOf(conditions: readonly Condition[]): { readonly where: str
   }
   return { where: clauses.join(" and "), values, next: values.length + 1 };
 }
+
+/**
+ * A column said so that no index on it is used: for a condition that most rows meet beside one that few do. (A watch has
+ * few deliveries, everybody together may have a million pending.)
+ */
+export function unindexed(column: string): string {
+  return `(${column} || '')`;
+}
+
+export function isStatus(column: string, status: string): string {
+  return `${unindexed(column)} = '${status}'`;
+}

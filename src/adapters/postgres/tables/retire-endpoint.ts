@@ -1,6 +1,7 @@
 import type { Notice } from "../../../ports/call-store.ts";
 import type { Transaction } from "../database.ts";
 import { cancelPending } from "./deliveries.ts";
+import { isStatus } from "./page.ts";
 import { integer, text } from "./rows.ts";
 import { settleWatching } from "./watched-call.ts";
 
@@ -8,9 +9,9 @@ export type Retired = { readonly unwatchedCallIds: readonly string[]; readonly n
 
 /** Locks the calls, watches and hooks that go with these endpoints; before any endpoint is locked. */
 export async function lockForRetiring(tx: Transaction, endpointIds: readonly string[]): Promise<void> {
-  const watches = "watches where endpoint_id = any($1) and status = 'active'";
+  const watches = `watches where endpoint_id = any($1) and ${isStatus("status", "active")}`;
   await Promise.all([
-    tx.run(`select 1 from calls where id in (select call_id from ${watches}) order by id for no key update`, endpointIds),
+    tx.run(`select 1 from calls where id = any(array(select call_id from ${watches})) order by id for no key update`, endpointIds),
     tx.run(`select 1 from ${watches} order by id for no key update`, endpointIds),
     tx.run("select 1 from hooks where endpoint_id = any($1) order by id for update", endpointIds),
   ]);
@@ -24,7 +25,7 @@ export async function retireEndpoints(
 ): Promise<ReadonlyMap<string, Retired>> {
   const [watches] = await Promise.all([
     tx.all(
-      `update watches set status = 'canceled', end_reason = 'gone', ended_at = $2 where endpoint_id = any($1) and status = 'active'
+      `update watches set status = 'canceled', end_reason = 'gone', ended_at = $2 where endpoint_id = any($1) and ${isStatus("status", "active")}
        returning id, account_id, call_id, endpoint_id, sequence`,
       endpointIds,
       nowMs,

@@ -24,8 +24,8 @@ export async function insertSecrets(
 export async function deleteUnusedSecrets(db: Queries, secretIds: readonly string[]): Promise<void> {
   if (secretIds.length === 0) return;
   await db.run(
-    `delete from secrets s where s.id = any($1) and not exists (select 1 from endpoint_secrets x where x.secret_id = s.id)
-       and not exists (select 1 from accounts a where a.default_secret_id = s.id)`,
+    `delete from secrets s where s.id = any($1) and (select 1 from endpoint_secrets x where x.secret_id = s.id limit 1) is null
+       and (select 1 from accounts a where a.default_secret_id = s.id limit 1) is null`,
     secretIds,
   );
 }

@@ -36,7 +36,8 @@ export class Telling {
       ),
       tx.all(
         `select h.id, h.account_id, h.endpoint_id, h.events from hooks h
-         where h.account_id in (select w.account_id from watches w where w.call_id = any($1) and w.status = 'active' union select unnest($2::text[]))
+         where h.account_id = any(array(
+           select w.account_id from watches w where w.call_id = any($1) and w.status = 'active' union select unnest($2::text[])))
          order by h.id for key share`,
         callIds,
         accountIds,

@@ -66,7 +66,7 @@ export function registerOperation<Params extends z.ZodType, Query extends z.ZodT
 
 /** Those of path and query as the operation's schemas read them. */
 export function checkParameters(
-  c: Context<Env>,
+  c: Context,
   operation: { readonly params?: z.ZodType; readonly query?: z.ZodType },
 ): { readonly params: unknown; readonly query: unknown } {
   return {
@@ -116,7 +116,7 @@ function parameterErrors(error: z.core.$ZodError): readonly ParameterError[] {
   });
 }
 
-function readQuery(c: Context<Env>): Record<string, string> {
+function readQuery(c: Context): Record<string, string> {
   const start = c.req.url.indexOf("?");
   if (start === -1) return {};
   const parameters = new URLSearchParams(c.req.url.slice(start));

@@ -3,10 +3,12 @@ import { STATUS_CODES, createServer } from "node:http";
 import type { ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { RequestError, getRequestListener } from "@hono/node-server";
+import type { Http2Bindings, HttpBindings } from "@hono/node-server";
 import { StartRefused } from "../domain/errors.ts";
 import { problemBody } from "./problem.ts";
 
-type Fetchable = { fetch(request: Request): Response | Promise<Response> };
+/** `bindings` tell an app who the peer is. */
+type Fetchable = { fetch(request: Request, bindings: HttpBindings | Http2Bindings): Response | Promise<Response> };
 
 export type Listening = {
   /** As it was bound: the one chosen where 0 was asked for. */
@@ -46,7 +48,7 @@ export function listen(app: Fetchable, { host, port }: { readonly host: string; 
   };
   const server = createServer(
     options,
-    getRequestListener((request) => app.fetch(request), { errorHandler }),
+    getRequestListener((request, bindings) => app.fetch(request, bindings), { errorHandler }),
   );
   server.maxConnections = maxConnections;
 

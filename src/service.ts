@@ -155,10 +155,12 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     authentication: new Authentication(store, secretBox, clock),
     idempotency,
     store,
+    secretBox,
     clock,
     logger,
     metrics,
     limits: config.limits,
+    publicUrl: config.api.publicUrl,
     version: config.version,
   });
   const api = await setBy("PORT, HOST", listen(app, config.api));

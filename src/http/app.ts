@@ -3,6 +3,8 @@ import type { Context } from "hono";
 import { routePath } from "hono/route";
 import { addAccountRoutes } from "./account.ts";
 import { addCallRoutes } from "./calls.ts";
+import { createDashboard } from "./dashboard/dashboard.ts";
+import { isDashboardPath, problemPage } from "./dashboard/problem-page.ts";
 import { addDeliveryRoutes } from "./deliveries.ts";
 import type { Env, HttpDependencies } from "./dependencies.ts";
 import { addDocsPage } from "./docs.ts";
@@ -12,6 +14,7 @@ import { addHealthRoutes } from "./health.ts";
 import { addHookRoutes } from "./hooks.ts";
 import { addOpenApiRoute } from "./openapi.ts";
 import { problemOf, problemResponse } from "./problem.ts";
+import type { Problem } from "./problem.ts";
 import { authenticate, limitRate, notCached, requestId } from "./request-guards.ts";
 import { addWatchRoutes } from "./watches.ts";
 
@@ -33,7 +36,8 @@ export function createApp(dependencies: HttpDependencies): OpenAPIHono<Env> {
       "http.answered",
     );
   });
-  app.use("/v1/*", notCached, authenticate(dependencies), limitRate(dependencies));
+  const limitAccount = limitRate(dependencies);
+  app.use("/v1/*", notCached, authenticate(dependencies), limitAccount);
 
   addWatchRoutes(app, dependencies);
   addEventRoutes(app, dependencies);
@@ -45,19 +49,20 @@ export function createApp(dependencies: HttpDependencies): OpenAPIHono<Env> {
   addHealthRoutes(app, dependencies);
   addOpenApiRoute(app, dependencies.version);
   addDocsPage(app, dependencies.version);
+  app.route("/dashboard", createDashboard(dependencies, limitAccount));
 
   app.notFound((c) => {
     const allowed = allowedMethods(app, c.req.path);
     const detail = `${c.req.method} is not allowed here; ${allowed.join(", ")} is`;
     if (allowed.length > 0)
-      return problemResponse(c, {
+      return answerProblem(c, {
         status: 405,
         slug: "method-not-allowed",
         title: "Method not allowed",
         detail,
         headers: { allow: allowed.join(", ") },
       });
-    return problemResponse(c, {
+    return answerProblem(c, {
       status: 404,
       slug: "not-found",
       title: "Not found",
@@ -66,9 +71,9 @@ export function createApp(dependencies: HttpDependencies): OpenAPIHono<Env> {
   });
   app.onError((error, c) => {
     const problem = problemOf(error);
-    if (problem !== null) return problemResponse(c, problem);
+    if (problem !== null) return answerProblem(c, problem);
     logger.error({ request_id: c.get("requestId"), route: templateOf(c), error: error.stack ?? String(error) }, "http.failed");
-    return problemResponse(c, {
+    return answerProblem(c, {
       status: 500,
       slug: "internal",
       title: "Internal error",
@@ -76,6 +81,11 @@ export function createApp(dependencies: HttpDependencies): OpenAPIHono<Env> {
     });
   });
   return app;
+}
+
+/** People get a page, programs a problem document. */
+function answerProblem(c: Context<Env>, problem: Problem): Response | Promise<Response> {
+  return isDashboardPath(c.req.path) ? problemPage(c, problem) : problemResponse(c, problem);
 }
 
 /** The path of the route that answers, without anything of the request's own. */

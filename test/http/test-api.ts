@@ -1,4 +1,5 @@
 import { FakeClock } from "../support/fake-clock.ts";
+import { createSecretBox } from "../../src/adapters/secret-box.ts";
 import { createApp } from "../../src/http/app.ts";
 import type { HttpDependencies } from "../../src/http/dependencies.ts";
 import type { HookRequest, IdempotentRequest, WatchRequest } from "../../src/ports/bridge.ts";
@@ -103,16 +104,21 @@ export function createTestApi(parts: Parts = {}) {
       getHook: one("hk_1", hookView()),
       listHooks: page(hookView()),
     },
+    secretBox: createSecretBox([Buffer.alloc(32, 7)]),
     clock,
     logger: { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") },
     metrics: { httpAnswered: (route: string, status: number) => void answered.push({ route, status }) },
     limits: { apiMaxPerSecond: 0, maxActiveWatches: 200_000, maxEndpoints: 50_000, maxHooks: 100 },
+    publicUrl: null,
     version: "0.1.0",
   };
   const dependencies = Object.fromEntries(
     Object.entries(defaults).map(([name, part]) => {
       const over = parts[name as keyof Parts];
-      return [name, typeof part === "string" || name === "clock" ? part : { ...part, ...(over as object | undefined) }];
+      return [
+        name,
+        typeof part === "string" || part === null || name === "clock" ? (over ?? part) : { ...part, ...(over as object | undefined) },
+      ];
     }),
   ) as unknown as HttpDependencies;
   const app = createApp(dependencies);

@@ -1,0 +1,56 @@
+import type { Hono } from "hono";
+import { html } from "hono/html";
+import type { EndpointView } from "../../ports/read-store.ts";
+import type { HttpDependencies } from "../dependencies.ts";
+import { endpointJson } from "../schemas/views.ts";
+import type { DashboardEnv, Html } from "./dashboard-env.ts";
+import { badge, linkTo, pager, quietDash, table } from "./elements.ts";
+import { page } from "./page.ts";
+import { cursorOnly, readParameters } from "./query.ts";
+import { timeOf } from "./time.ts";
+
+const path = "/dashboard/endpoints";
+const pageSize = 25;
+
+/** Where webhooks go, newest first. */
+export function addEndpointList(dashboard: Hono<DashboardEnv>, { store, clock }: HttpDependencies): void {
+  dashboard.get("/endpoints", async (c) => {
+    const { cursor } = readParameters(c, cursorOnly);
+    const { data, nextCursor } = await store.listEndpoints({ accountId: c.get("account").id, limit: pageSize, cursor: cursor ?? null });
+    return page(c, {
+      title: "Endpoints",
+      body: html`<h1>Endpoints</h1>
+        ${endpointTable(data, clock.nowMs(), "There are no endpoints: the first watch or hook that names a URL makes one.")}
+        ${pager(path, {}, { cursor, nextCursor })}`,
+    });
+  });
+}
+
+export function endpointTable(views: readonly EndpointView[], nowMs: number, empty: string): Html {
+  return table({
+    caption: "Endpoints",
+    columns: ["URL", "State", "How it is doing", "Owed", "Oldest due", "Last success"],
+    rows: views.map((view) => {
+      const endpoint = endpointJson(view, nowMs);
+      return [
+        linkTo("endpoints", endpoint.id, endpoint.url),
+        endpointBadge(view, nowMs),
+        endpoint.explain,
+        endpoint.backlog,
+        endpoint.oldest_due_at === null ? quietDash : timeOf(endpoint.oldest_due_at, nowMs),
+        endpoint.last_success_at === null ? quietDash : timeOf(endpoint.last_success_at, nowMs),
+      ];
+    }),
+    empty,
+  });
+}
+
+/** The state of the API, and that it is failing where that is all the state does not say. */
+export function endpointBadge(view: EndpointView, nowMs: number): Html {
+  const { state } = endpointJson(view, nowMs);
+  return badge(state === "enabled" && isFailing(view) ? "failing" : state);
+}
+
+export function isFailing({ endpoint }: EndpointView): boolean {
+  return endpoint.health.consecutiveFailures > 0;
+}

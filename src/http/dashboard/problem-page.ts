@@ -1,0 +1,36 @@
+import type { Context } from "hono";
+import { html } from "hono/html";
+import type { Problem } from "../problem.ts";
+import { page } from "./page.ts";
+import { signInPage } from "./sign-in.ts";
+
+/** Whether an answer there is a page for people. */
+export function isDashboardPath(path: string): boolean {
+  return path === "/dashboard" || path.startsWith("/dashboard/");
+}
+
+/** A problem as a page; who is not signed in is asked for a key. */
+export function problemPage(c: Context, problem: Problem): Response | Promise<Response> {
+  if (problem.status === 401) return signInPage(c, problem);
+  const { status, title, detail, errors = [], headers = {} } = problem;
+  const waitSeconds = headers["retry-after"];
+  return page(
+    c,
+    {
+      title,
+      body: html`<h1>${status} ${title}</h1>
+        <p class="lead">${detail}</p>
+        ${
+          errors.length < 2
+            ? ""
+            : html`<ul>
+                ${errors.map((error) => html`<li>${"parameter" in error ? error.parameter : error.pointer}: ${error.detail}</li>`)}
+              </ul>`
+        }
+        ${waitSeconds === undefined ? "" : html`<p>Wait ${waitSeconds} s before you try again.</p>`}
+        <p><a href="/dashboard">To the overview</a></p>
+        <p class="quiet">The request id below finds this in the service's log.</p>`,
+    },
+    { status, headers },
+  );
+}

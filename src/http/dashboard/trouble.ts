@@ -1,0 +1,43 @@
+import { isoTime } from "../../domain/payload.ts";
+import type { DeliveryView, EndpointView, ReadStore } from "../../ports/read-store.ts";
+import { endpointJson } from "../schemas/views.ts";
+import { isFailing } from "./endpoint-list.ts";
+
+/** Of the newest endpoints; an account may have more than can be looked at for one page. */
+export const endpointsScanned = 50;
+const pendingScanned = 50;
+const givenUpShown = 5;
+
+/** What is wrong in an account, as far as one page may look. */
+export type Trouble = {
+  /** Not enabled, pausing or failing. */
+  readonly endpoints: readonly EndpointView[];
+  /** Over all endpoints looked at, troubled or not. */
+  readonly owed: number;
+  readonly oldestDueAt: string | null;
+  /** Deliveries that are exhausted or failed, newest first. */
+  readonly givenUp: readonly DeliveryView[];
+};
+
+/** Looks at the newest endpoints and at those that the newest pending deliveries go to, however old they are. */
+export async function readTrouble(store: ReadStore, accountId: string, nowMs: number): Promise<Trouble> {
+  const deliveries = (status: "pending" | "exhausted" | "failed", limit: number) =>
+    store.listDeliveries({ accountId, limit, cursor: null, endpointId: null, watchId: null, status });
+  const [newest, pending, exhausted, failed] = await Promise.all([
+    store.listEndpoints({ accountId, limit: endpointsScanned, cursor: null }),
+    deliveries("pending", pendingScanned),
+    deliveries("exhausted", givenUpShown),
+    deliveries("failed", givenUpShown),
+  ]);
+  const known = new Set(newest.data.map(({ endpoint }) => endpoint.id));
+  const others = new Set(pending.data.map(({ delivery }) => delivery.endpointId).filter((id) => !known.has(id)));
+  const found = await Promise.all([...others].map((id) => store.getEndpoint(accountId, id)));
+  const endpoints = [...newest.data, ...found.filter((view) => view !== null)];
+  const dueAtMs = endpoints.flatMap(({ oldestDueAtMs }) => (oldestDueAtMs === null ? [] : [oldestDueAtMs]));
+  return {
+    endpoints: endpoints.filter((view) => isFailing(view) || endpointJson(view, nowMs).state !== "enabled"),
+    owed: endpoints.reduce((sum, { backlog }) => sum + backlog, 0),
+    oldestDueAt: dueAtMs.length === 0 ? null : isoTime(Math.min(...dueAtMs)),
+    givenUp: [...exhausted.data, ...failed.data].toSorted((a, b) => (a.delivery.id < b.delivery.id ? 1 : -1)).slice(0, givenUpShown),
+  };
+}

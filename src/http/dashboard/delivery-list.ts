@@ -5,10 +5,10 @@ import type { DeliveryView, ReadStore } from "../../ports/read-store.ts";
 import type { HttpDependencies } from "../dependencies.ts";
 import { deliveryJson } from "../schemas/views.ts";
 import type { DashboardEnv, Html } from "./dashboard-env.ts";
-import { badge, linkTo, pager, quietDash, selectOf, table } from "./elements.ts";
+import { badge, linkTo, longText, pager, selectOf, table } from "./elements.ts";
 import { page } from "./page.ts";
 import { choiceField, cursorField, idField, readParameters } from "./query.ts";
-import { timeOf } from "./time.ts";
+import { sentence, timeOf } from "./time.ts";
 
 const path = "/dashboard/deliveries";
 const statuses = ["pending", "delivered", "exhausted", "failed", "canceled", "superseded", "expired"] as const;
@@ -59,21 +59,24 @@ export async function urlsOf(store: ReadStore, accountId: string, views: readonl
   return new Map(found.filter((view) => view !== null).map(({ endpoint }) => [endpoint.id, endpoint.url]));
 }
 
-export function deliveryTable(views: readonly DeliveryView[], urlById: ReadonlyMap<string, string>, nowMs: number): Html {
+/** `urlById` null: all of them go to one endpoint, which the page is about. */
+export function deliveryTable(views: readonly DeliveryView[], urlById: ReadonlyMap<string, string> | null, nowMs: number): Html {
   return table({
     caption: "Deliveries",
-    columns: ["Event", "Status", "What it waits for", "Call", "Endpoint", "Attempts", "Made"],
+    columns: ["Event", "Status", "How it stands", "Call", "Attempts", "Made", ...(urlById === null ? [] : ["Endpoint"])],
     rows: views.map((view) => {
       const delivery = deliveryJson(view, nowMs);
       const { call_sid: callSid, watch_id: watchId } = delivery;
       return [
         linkTo("deliveries", delivery.id, delivery.event_type),
         badge(delivery.status),
-        delivery.explain,
-        callSid === null || watchId === null ? quietDash : linkTo("watches", watchId, callSid),
-        linkTo("endpoints", delivery.endpoint_id, urlById.get(delivery.endpoint_id) ?? delivery.endpoint_id),
+        sentence(delivery.explain, nowMs),
+        callSid === null || watchId === null ? null : linkTo("watches", watchId, callSid),
         delivery.attempt_count,
         timeOf(delivery.created_at, nowMs),
+        ...(urlById === null
+          ? []
+          : [linkTo("endpoints", delivery.endpoint_id, longText(urlById.get(delivery.endpoint_id) ?? delivery.endpoint_id))]),
       ];
     }),
     empty: "There are no such deliveries.",

@@ -9,11 +9,11 @@ import { attemptJson, deliveryJson } from "../schemas/views.ts";
 import { adviceOn } from "./advice.ts";
 import { attemptItem } from "./attempts.ts";
 import type { DashboardEnv, Html } from "./dashboard-env.ts";
-import { badge, facts, linkTo, quietDash } from "./elements.ts";
+import { badge, facts, linkTo, longText } from "./elements.ts";
 import { actionForm } from "./form.ts";
 import { notice, redirectWith } from "./notice.ts";
 import { page } from "./page.ts";
-import { timeOf } from "./time.ts";
+import { sentence, timeOf } from "./time.ts";
 
 /** Deferrals are attempts without an end; the newest tell enough. */
 const attemptsShown = 100;
@@ -37,7 +37,7 @@ export function addDeliveryPages(dashboard: Hono<DashboardEnv>, { store, manualD
       refreshable: true,
       body: html`<h1>Delivery of ${delivery.event_type}</h1>
         ${notice(c)}
-        <p class="lead">${delivery.explain}.</p>
+        <p class="lead">${sentence(delivery.explain, nowMs)}.</p>
         ${advice === null ? "" : html`<p>${advice}</p>`}
         ${facts([
           ["Status", badge(delivery.status)],
@@ -45,9 +45,9 @@ export function addDeliveryPages(dashboard: Hono<DashboardEnv>, { store, manualD
           ["Event (webhook-id)", html`<code>${delivery.event_id}</code>`],
           [
             "Call",
-            delivery.watch_id === null || delivery.call_sid === null ? quietDash : linkTo("watches", delivery.watch_id, delivery.call_sid),
+            delivery.watch_id === null || delivery.call_sid === null ? null : linkTo("watches", delivery.watch_id, delivery.call_sid),
           ],
-          ["Endpoint", html`${endpoint?.endpoint.url ?? ""} ${linkTo("endpoints", delivery.endpoint_id)}`],
+          ["Endpoint", linkTo("endpoints", delivery.endpoint_id, longText(endpoint?.endpoint.url ?? delivery.endpoint_id))],
           ["Attempts", delivery.attempt_count],
           ["Next attempt", delivery.next_attempt_at === null ? null : timeOf(delivery.next_attempt_at, nowMs)],
           ["Made", timeOf(delivery.created_at, nowMs)],

@@ -37,8 +37,6 @@ export function badge(state: string): Html {
   return html`<span class="badge ${tone}">${state}</span>`;
 }
 
-export const quietDash = html`<span class="quiet">–</span>`;
-
 /** What is known of one thing; facts without a value are left out. */
 export function facts(list: readonly (readonly [label: string, value: Content | null])[]): Html {
   return html`<dl>
@@ -55,8 +53,8 @@ export type Table = {
   /** What it lists, for those who do not see the page. */
   readonly caption: string;
   readonly columns: readonly string[];
-  /** The first cell names its row. */
-  readonly rows: readonly (readonly Content[])[];
+  /** The first cell names its row; null: there is nothing to say. */
+  readonly rows: readonly (readonly (Content | null)[])[];
   /** Said where there are no rows. */
   readonly empty: string;
 };
@@ -74,15 +72,17 @@ export function table({ caption, columns, rows, empty }: Table): Html {
       ${rows.map(
         (row) =>
           html`<tr role="row">
-            ${row.map((cell, index) =>
-              index === 0
-                ? html`<th role="rowheader" scope="row" data-label="${columns[index] ?? ""}">${cell}</th>`
-                : html`<td role="cell" data-label="${columns[index] ?? ""}">${cell}</td>`,
-            )}
+            ${row.map((cell, index) => cellOf(cell, columns[index] ?? "", index === 0))}
           </tr>`,
       )}
     </tbody>
   </table>`;
+}
+
+function cellOf(cell: Content | null, label: string, isFirst: boolean): Html {
+  if (isFirst) return html`<th role="rowheader" scope="row" data-label="${label}"><div>${cell}</div></th>`;
+  if (cell === null) return html`<td role="cell" class="none" data-label="${label}">–</td>`;
+  return html`<td role="cell" data-label="${label}"><div>${cell}</div></td>`;
 }
 
 /** Links through the pages of a list, with the filters in force. */
@@ -102,6 +102,11 @@ export function pager(
 export function pathWith(path: string, parameters: Readonly<Record<string, string | undefined>>): string {
   const set = Object.entries(parameters).filter((entry): entry is [string, string] => entry[1] !== undefined && entry[1] !== "");
   return set.length === 0 ? path : `${path}?${new URLSearchParams(set).toString()}`;
+}
+
+/** A URL or another text that has no place to break a line; never a link, for strangers wrote it. */
+export function longText(text: string): Html {
+  return html`<span class="long">${text}</span>`;
 }
 
 /** A link to the page of one thing, named by its id unless a text is given. */

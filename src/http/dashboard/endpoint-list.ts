@@ -4,10 +4,10 @@ import type { EndpointView } from "../../ports/read-store.ts";
 import type { HttpDependencies } from "../dependencies.ts";
 import { endpointJson } from "../schemas/views.ts";
 import type { DashboardEnv, Html } from "./dashboard-env.ts";
-import { badge, linkTo, pager, quietDash, table } from "./elements.ts";
+import { badge, linkTo, longText, pager, table } from "./elements.ts";
 import { page } from "./page.ts";
 import { cursorOnly, readParameters } from "./query.ts";
-import { timeOf } from "./time.ts";
+import { sentence, timeOf } from "./time.ts";
 
 const path = "/dashboard/endpoints";
 const pageSize = 25;
@@ -33,12 +33,12 @@ export function endpointTable(views: readonly EndpointView[], nowMs: number, emp
     rows: views.map((view) => {
       const endpoint = endpointJson(view, nowMs);
       return [
-        linkTo("endpoints", endpoint.id, endpoint.url),
+        linkTo("endpoints", endpoint.id, longText(endpoint.url)),
         endpointBadge(view, nowMs),
-        endpoint.explain,
+        sentence(endpoint.explain, nowMs),
         endpoint.backlog,
-        endpoint.oldest_due_at === null ? quietDash : timeOf(endpoint.oldest_due_at, nowMs),
-        endpoint.last_success_at === null ? quietDash : timeOf(endpoint.last_success_at, nowMs),
+        timeOf(endpoint.oldest_due_at, nowMs),
+        timeOf(endpoint.last_success_at, nowMs),
       ];
     }),
     empty,

@@ -11,7 +11,7 @@ import { facts, pathWith } from "./elements.ts";
 import { actionForm } from "./form.ts";
 import { notice } from "./notice.ts";
 import { page } from "./page.ts";
-import { timeOf } from "./time.ts";
+import { sentence, timeOf } from "./time.ts";
 
 const deliveriesShown = 10;
 const dayMs = 86_400_000;
@@ -40,10 +40,10 @@ export function addEndpointPage(dashboard: Hono<DashboardEnv>, { store, clock }:
       refreshable: true,
       body: html`<h1>${url}</h1>
         ${notice(c)}
-        <p class="lead">${endpointJson(view, nowMs).explain}.</p>
+        <p class="lead">${sentence(endpointJson(view, nowMs).explain, nowMs)}.</p>
         ${endpointFacts(view, nowMs)} ${actions(c, view)}
         <h2>Newest deliveries</h2>
-        ${deliveryTable(data, new Map([[id, url]]), nowMs)}
+        ${deliveryTable(data, null, nowMs)}
         <p>
           <a href="${pathWith("/dashboard/deliveries", { endpoint_id: id })}">All deliveries to it</a> ·
           <a href="${pathWith("/dashboard/deliveries", { endpoint_id: id, status: "exhausted" })}">exhausted</a> ·
@@ -59,17 +59,17 @@ function endpointFacts(view: EndpointView, nowMs: number): Html {
   const { consecutiveFailures, failingSinceMs } = view.endpoint.health;
   return facts([
     ["State", html`${endpointBadge(view, nowMs)} ${endpoint.reason === null ? "" : (reasons[endpoint.reason] ?? endpoint.reason)}`],
-    ["Since", endpoint.since === null ? null : timeOf(endpoint.since, nowMs)],
-    ["Paused until", endpoint.paused_until === null ? null : timeOf(endpoint.paused_until, nowMs)],
+    ["Since", timeOf(endpoint.since, nowMs)],
+    ["Paused until", timeOf(endpoint.paused_until, nowMs)],
     [
       "Failing",
       consecutiveFailures === 0 || failingSinceMs === null
         ? null
         : html`${consecutiveFailures} in a row since ${timeOf(new Date(failingSinceMs).toISOString(), nowMs)}`,
     ],
-    ["Last success", endpoint.last_success_at === null ? "never" : timeOf(endpoint.last_success_at, nowMs)],
+    ["Last success", timeOf(endpoint.last_success_at, nowMs) ?? "never"],
     ["Owed", endpoint.backlog],
-    ["Oldest due", endpoint.oldest_due_at === null ? null : timeOf(endpoint.oldest_due_at, nowMs)],
+    ["Oldest due", timeOf(endpoint.oldest_due_at, nowMs)],
     ["Format", endpoint.format],
     ["Own headers", endpoint.headers.length === 0 ? null : html`<code>${endpoint.headers.join(", ")}</code> (values are never shown)`],
     ["Signatures", endpoint.signatures.join(", ")],

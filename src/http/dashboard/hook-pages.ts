@@ -4,7 +4,7 @@ import type { HttpDependencies } from "../dependencies.ts";
 import { notFound } from "../problem.ts";
 import { hookJson } from "../schemas/views.ts";
 import type { DashboardEnv } from "./dashboard-env.ts";
-import { badge, linkTo, pager, table } from "./elements.ts";
+import { badge, linkTo, longText, pager, table } from "./elements.ts";
 import { actionForm } from "./form.ts";
 import { notice, redirectWith } from "./notice.ts";
 import { page } from "./page.ts";
@@ -31,7 +31,7 @@ export function addHookPages(dashboard: Hono<DashboardEnv>, { registration, stor
           rows: data.map((view) => {
             const hook = hookJson(view, nowMs, { secret: null, ignored: [] });
             return [
-              html`${hook.url}<br /><code class="quiet">${hook.id}</code>`,
+              html`${longText(hook.url)}<br /><code class="quiet">${hook.id}</code>`,
               hook.events === null ? "every event about a call or watch" : hook.events.join(", "),
               html`${badge(hook.endpoint_state)} ${linkTo("endpoints", hook.endpoint_id, "endpoint")}`,
               hook.format,

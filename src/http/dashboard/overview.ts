@@ -6,7 +6,7 @@ import { sourceJson, watchJson } from "../schemas/views.ts";
 import { adviceOnSource } from "./advice.ts";
 import type { DashboardEnv, Html } from "./dashboard-env.ts";
 import { deliveryTable, urlsOf } from "./delivery-list.ts";
-import { badge, facts, quietDash, table } from "./elements.ts";
+import { badge, facts, table } from "./elements.ts";
 import { endpointTable } from "./endpoint-list.ts";
 import { findForm } from "./find.ts";
 import { page } from "./page.ts";
@@ -75,7 +75,7 @@ function sourceTable(sources: readonly SourceHealth[], nowMs: number): Html {
         source.name,
         html`${badge(source.state)} ${source.reason ?? ""}`,
         adviceOnSource(health) ?? "Answers.",
-        source.last_good_poll_at === null ? quietDash : timeOf(source.last_good_poll_at, nowMs),
+        timeOf(source.last_good_poll_at, nowMs),
         `${source.interval_ms / 1000} s`,
       ];
     }),

@@ -40,10 +40,12 @@ dt{color:var(--quiet)}
 dd{margin:0;overflow-wrap:anywhere;min-width:0}
 table{width:100%;border-collapse:collapse;background:var(--card);border:1px solid var(--line)}
 caption{text-align:left;color:var(--quiet);padding:.2rem 0}
-th,td{text-align:left;vertical-align:top;padding:.45rem .7rem;border-top:1px solid var(--line);overflow-wrap:anywhere;font-weight:400}
+th,td{text-align:left;vertical-align:top;padding:.45rem .7rem;border-top:1px solid var(--line);overflow-wrap:break-word;font-weight:400}
 thead th{color:var(--quiet);font-size:.85rem;border-top:0}
-time{white-space:nowrap}
+time,.ago{white-space:nowrap}
 .ago{color:var(--quiet);font-size:.85rem}
+td .ago{display:block}
+.long{overflow-wrap:anywhere}
 .cards{list-style:none;margin:0;padding:0}
 .cards>li{background:var(--card);border:1px solid var(--line);border-radius:6px;padding:.7rem 1rem;margin:.6rem 0}
 .cards .cards>li{background:none;border-width:0 0 0 3px;border-radius:0;padding:.1rem .8rem;margin:.6rem 0 0}
@@ -66,8 +68,12 @@ thead{position:absolute;left:-999rem}
 table,tbody,tr,td,tbody th{display:block}
 table{border:0;background:none}
 tr{background:var(--card);border:1px solid var(--line);border-radius:6px;margin:.6rem 0;padding:.3rem 0}
-td,tbody th{border:0;padding:.2rem .8rem}
-td[data-label]::before,tbody th[data-label]::before{content:attr(data-label);display:block;color:var(--quiet);font-size:.8rem}
+td,tbody th{border:0;padding:.2rem .8rem;display:flex;gap:.6rem}
+td::before,tbody th::before{content:attr(data-label);flex:0 0 6rem;color:var(--quiet);font-size:.8rem;padding-top:.2rem}
+td>div,th>div{min-width:0}
+td .ago{display:inline}
+td.none{display:none}
+.filter>div,.filter input,.filter select{width:100%}
 dl{grid-template-columns:1fr;gap:0}
 dd{margin-bottom:.5rem}
 .who{margin-left:0}

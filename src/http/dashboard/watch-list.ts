@@ -4,11 +4,11 @@ import { html } from "hono/html";
 import type { HttpDependencies } from "../dependencies.ts";
 import { watchJson } from "../schemas/views.ts";
 import type { DashboardEnv, Html } from "./dashboard-env.ts";
-import { badge, linkTo, pager, quietDash, selectOf, table } from "./elements.ts";
+import { badge, linkTo, longText, pager, selectOf, table } from "./elements.ts";
 import { notice } from "./notice.ts";
 import { page } from "./page.ts";
 import { choiceField, cursorField, readParameters, sidField } from "./query.ts";
-import { timeOf } from "./time.ts";
+import { sentence, timeOf } from "./time.ts";
 
 const path = "/dashboard/watches";
 const statuses = ["active", "completed", "ended", "canceled"] as const;
@@ -54,13 +54,13 @@ export function addWatchList(dashboard: Hono<DashboardEnv>, { store, live, clock
 export function watchTable(watches: readonly ReturnType<typeof watchJson>[], nowMs: number): Html {
   return table({
     caption: "Watches",
-    columns: ["Call SID", "Watch", "Call", "What it waits for", "Callback URL", "Registered"],
+    columns: ["Call SID", "Watch", "Call", "How it stands", "Callback URL", "Registered"],
     rows: watches.map((watch) => [
       linkTo("watches", watch.id, watch.call_sid),
       badge(watch.status),
-      watch.call.status === null ? quietDash : badge(watch.call.status),
-      watch.explain,
-      watch.callback_url ?? html`<span class="quiet">the account's hooks</span>`,
+      watch.call.status === null ? null : badge(watch.call.status),
+      sentence(watch.explain, nowMs),
+      watch.callback_url === null ? "the account's hooks" : longText(watch.callback_url),
       timeOf(watch.created_at, nowMs),
     ]),
     empty: "There are no such watches.",

@@ -9,7 +9,7 @@ import { actionForm } from "./form.ts";
 import { notice, redirectWith } from "./notice.ts";
 import { page } from "./page.ts";
 import { cursorOnly, readParameters } from "./query.ts";
-import { timeOf } from "./time.ts";
+import { sentence, timeOf } from "./time.ts";
 import { readTimeline, timeline } from "./watch-timeline.ts";
 
 type WatchJson = ReturnType<typeof watchJson>;
@@ -42,7 +42,7 @@ export function addWatchPages(dashboard: Hono<DashboardEnv>, dependencies: HttpD
       refreshable: true,
       body: html`<h1>${watch.call_sid}</h1>
         ${notice(c)}
-        <p class="lead">${watch.explain}.</p>
+        <p class="lead">${sentence(watch.explain, nowMs)}.</p>
         ${watchFacts(watch, nowMs)}
         <div class="actions"><a href="${`${path}/delete`}">Delete this watch</a></div>
         <h2>What happened</h2>
@@ -91,8 +91,8 @@ function watchFacts(watch: WatchJson, nowMs: number): Html {
     ["Watch", html`${badge(watch.status)} ${watch.end_reason ?? ""} <code>${watch.id}</code>`],
     ["Call", call.status === null ? "no status seen yet" : html`${badge(call.status)} since ${timeOf(call.observed_at, nowMs)}`],
     ["Reason", call.reason === "" ? null : call.reason],
-    ["Polled", call.polled_at === null ? null : timeOf(call.polled_at, nowMs)],
-    ["Next poll", call.next_poll_at === null ? null : timeOf(call.next_poll_at, nowMs)],
+    ["Polled", timeOf(call.polled_at, nowMs)],
+    ["Next poll", timeOf(call.next_poll_at, nowMs)],
     ["Trouble", call.problem === null ? null : callProblems[call.problem]],
     ["Source", watch.source],
     ["Callback URL", watch.callback_url],

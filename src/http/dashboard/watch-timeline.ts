@@ -6,8 +6,9 @@ import { attemptJson, deliveryJson } from "../schemas/views.ts";
 import { adviceOn } from "./advice.ts";
 import { attemptLine } from "./attempts.ts";
 import type { Html } from "./dashboard-env.ts";
-import { badge, linkTo } from "./elements.ts";
-import { timeOf } from "./time.ts";
+import { urlsOf } from "./delivery-list.ts";
+import { badge, linkTo, longText } from "./elements.ts";
+import { sentence, timeOf } from "./time.ts";
 
 /** A watch has at most 50 events and an ending: nearly always all of them. */
 const eventsPerPage = 60;
@@ -19,6 +20,8 @@ type DeliveryDetail = NonNullable<Awaited<ReturnType<ReadStore["getDelivery"]>>>
 export type Timeline = {
   readonly events: readonly EventView[];
   readonly detailById: ReadonlyMap<string, DeliveryDetail>;
+  /** Of the endpoints those go to. */
+  readonly urlById: ReadonlyMap<string, string>;
   readonly nextCursor: string | null;
 };
 
@@ -35,18 +38,27 @@ export async function readTimeline(
   return {
     events: events.data,
     detailById: new Map(details.map((detail) => [detail.view.delivery.id, detail])),
+    urlById: await urlsOf(
+      store,
+      accountId,
+      details.map(({ view }) => view),
+    ),
     nextCursor: events.nextCursor,
   };
 }
 
-export function timeline({ events, detailById }: Timeline, nowMs: number): Html {
+export function timeline({ events, ...read }: Timeline, nowMs: number): Html {
   if (events.length === 0) return html`<p class="quiet">Nothing yet: no status of the call was seen.</p>`;
   return html`<ol class="cards">
-    ${events.map((view) => eventItem(view, detailById, nowMs))}
+    ${events.map((view) => eventItem(view, read, nowMs))}
   </ol>`;
 }
 
-function eventItem({ event, deliveries }: EventView, detailById: ReadonlyMap<string, DeliveryDetail>, nowMs: number): Html {
+function eventItem(
+  { event, deliveries }: EventView,
+  { detailById, urlById }: Pick<Timeline, "detailById" | "urlById">,
+  nowMs: number,
+): Html {
   return html`<li>
     <div class="line">
       <h3>${event.type}</h3>
@@ -57,7 +69,7 @@ function eventItem({ event, deliveries }: EventView, detailById: ReadonlyMap<str
       deliveries.length === 0
         ? html`<p class="quiet">Nobody was to be told: no filter asks for it, or there is neither a callback URL nor a hook.</p>`
         : html`<ul class="cards">
-            ${deliveries.map((delivery) => deliveryItem(delivery, detailById.get(delivery.id) ?? null, nowMs))}
+            ${deliveries.map((delivery) => deliveryItem(delivery, detailById.get(delivery.id) ?? null, urlById, nowMs))}
           </ul>`
     }
   </li>`;
@@ -69,11 +81,16 @@ function factsOf({ data }: EventView["event"]): Html | "" {
   const happened =
     data.observedAfterMs === null || data.observedAtMs === null
       ? ""
-      : html`<span class="quiet">happened within the ${Math.ceil((data.observedAtMs - data.observedAfterMs) / 1000)} s before</span>`;
+      : html`<span class="quiet">changed within the ${Math.ceil((data.observedAtMs - data.observedAfterMs) / 1000)} s before</span>`;
   return html`<span class="quiet">no. ${data.sequence}</span> ${data.status === null ? "" : badge(data.status)} ${happened}`;
 }
 
-function deliveryItem(delivery: EventView["deliveries"][number], detail: DeliveryDetail | null, nowMs: number): Html {
+function deliveryItem(
+  delivery: EventView["deliveries"][number],
+  detail: DeliveryDetail | null,
+  urlById: ReadonlyMap<string, string>,
+  nowMs: number,
+): Html {
   if (detail === null)
     return html`<li>
       <div class="line">${badge(delivery.status)} ${linkTo("deliveries", delivery.id)} ${delivery.attemptCount} attempts</div>
@@ -84,8 +101,11 @@ function deliveryItem(delivery: EventView["deliveries"][number], detail: Deliver
   const advice = delivery.status === "delivered" ? null : adviceOf(shown);
   return html`<li>
     <div class="line">
-      ${badge(json.status)} ${json.explain}
-      <span class="quiet">to ${linkTo("endpoints", json.endpoint_id)} · ${linkTo("deliveries", json.id, "details")}</span>
+      ${badge(json.status)} <span>${sentence(json.explain, nowMs)}</span>
+      <span class="quiet"
+        >to ${linkTo("endpoints", json.endpoint_id, longText(urlById.get(json.endpoint_id) ?? json.endpoint_id))} ·
+        ${linkTo("deliveries", json.id, "details")}</span
+      >
     </div>
     ${hidden === 0 ? "" : html`<p class="quiet">${hidden} earlier attempts are on the page of the delivery.</p>`}
     ${shown.map((attempt) => attemptLine(attemptJson(attempt), nowMs))} ${advice === null ? "" : html`<p>${advice}</p>`}

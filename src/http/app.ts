@@ -50,6 +50,7 @@ export function createApp(dependencies: HttpDependencies): OpenAPIHono<Env> {
   addOpenApiRoute(app, dependencies.version);
   addDocsPage(app, dependencies.version);
   app.route("/dashboard", createDashboard(dependencies, limitAccount));
+  app.get("/dashboard/", (c) => c.redirect("/dashboard", 308));
 
   app.notFound((c) => {
     const allowed = allowedMethods(app, c.req.path);

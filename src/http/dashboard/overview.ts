@@ -31,15 +31,20 @@ export function addOverview(dashboard: Hono<DashboardEnv>, { store, live, clock,
       refreshable: true,
       body: html`<h1>Overview</h1>
         ${findForm()}
+        ${facts([
+          ["Webhooks owed", trouble.owed],
+          ["The oldest due", timeOf(trouble.oldestDueAt, nowMs)],
+          ["Endpoints in trouble", trouble.endpoints.length + trouble.endpointsHidden],
+        ])}
+        <p class="quiet">
+          Looked at are the ${endpointsScanned} newest endpoints and those of the newest webhooks owed.
+          <a href="/dashboard/endpoints">All endpoints</a>
+        </p>
         <h2>Sources</h2>
         ${sourceTable(live.sources(account), nowMs)}
         <h2>Endpoints in trouble</h2>
         ${endpointTable(trouble.endpoints, nowMs, "None: every endpoint looked at is enabled and its last attempt succeeded.")}
-        <p class="quiet">
-          ${trouble.owed} webhooks are owed to the endpoints looked
-          at${trouble.oldestDueAt === null ? "" : html`, the oldest due ${timeOf(trouble.oldestDueAt, nowMs)}`}. Looked at are the
-          ${endpointsScanned} newest endpoints and those of the newest webhooks owed; <a href="/dashboard/endpoints">all endpoints</a>.
-        </p>
+        ${trouble.endpointsHidden === 0 ? "" : html`<p class="quiet">And ${trouble.endpointsHidden} more.</p>`}
         <h2>Given up last</h2>
         ${deliveryTable(trouble.givenUp, urlById, nowMs)}
         <h2>Newest watches</h2>

@@ -29,7 +29,7 @@ export function problemPage(c: Context, problem: Problem): Response | Promise<Re
         }
         ${waitSeconds === undefined ? "" : html`<p>Wait ${waitSeconds} s before you try again.</p>`}
         <p><a href="/dashboard">To the overview</a></p>
-        <p class="quiet">The request id below finds this in the service's log.</p>`,
+        ${status >= 500 ? html`<p class="quiet">The request id below finds this in the service's log.</p>` : ""}`,
     },
     { status, headers },
   );

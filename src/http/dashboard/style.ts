@@ -58,7 +58,8 @@ form{margin:0}
 label,legend{font-weight:600;font-size:.9rem}
 .check{display:flex;gap:.5rem;align-items:baseline;margin:.6rem 0}
 .check label{font-weight:400;font-size:1rem}
-input,select,button{font:inherit;color:inherit;background:var(--card);border:1px solid var(--quiet);border-radius:4px;padding:.35rem .6rem;max-width:100%}
+input,select,button{font:inherit;color:inherit;background:var(--card);border:1px solid var(--quiet);border-radius:4px;padding:.35rem .6rem;max-width:100%;min-height:2.4rem}
+input[type=checkbox]{min-height:0}
 button{background:var(--button);color:var(--on-button);border-color:var(--button);font-weight:600;cursor:pointer}
 button.plain{background:var(--card);color:var(--link)}
 button.danger{background:var(--bad);border-color:var(--bad);color:var(--card)}

@@ -9,7 +9,7 @@ import { attemptJson, deliveryJson } from "../schemas/views.ts";
 import { adviceOn } from "./advice.ts";
 import { attemptItem } from "./attempts.ts";
 import type { DashboardEnv, Html } from "./dashboard-env.ts";
-import { badge, facts, linkTo, longText } from "./elements.ts";
+import { badge, facts, linkTo, longText, verbatim } from "./elements.ts";
 import { actionForm } from "./form.ts";
 import { notice, redirectWith } from "./notice.ts";
 import { page } from "./page.ts";
@@ -89,5 +89,5 @@ function bodySection({ event }: EventView, format: Parameters<typeof renderPaylo
       The body in the endpoint's present format, ${format}. The signature covers <code>webhook-id.webhook-timestamp.body</code>, byte for
       byte.
     </p>
-    <pre>${renderPayload(event, format, publicUrl).body}</pre>`;
+    ${verbatim(renderPayload(event, format, publicUrl).body)}`;
 }

@@ -104,6 +104,12 @@ export function pathWith(path: string, parameters: Readonly<Record<string, strin
   return set.length === 0 ? path : `${path}?${new URLSearchParams(set).toString()}`;
 }
 
+/** A text as it came, line breaks and all. */
+export function verbatim(text: string): Html {
+  // A parser drops the first line break after the tag: let that not be one of the text's.
+  return html`<pre>${`\n${text}`}</pre>`;
+}
+
 /** A URL or another text that has no place to break a line; never a link, for strangers wrote it. */
 export function longText(text: string): Html {
   return html`<span class="long">${text}</span>`;

@@ -13,7 +13,7 @@ export const origin = "http://localhost";
 type Answer = { readonly status: number; readonly headers: Headers; readonly text: string };
 
 /** The dashboard on a real store in memory and real authentication; `key` is one of the account `default`. */
-export async function openDashboard(parts: Parameters<typeof createTestApi>[0] = {}) {
+export async function openDashboard({ store, ...parts }: Parameters<typeof createTestApi>[0] = {}) {
   const clock = new FakeClock(startMs);
   const secretBox = createSecretBox([Buffer.alloc(32, 7)]);
   const world = new StoreWorld(await openSqliteStore({ path: ":memory:", policy: testPolicy }));
@@ -29,7 +29,7 @@ export async function openDashboard(parts: Parameters<typeof createTestApi>[0] =
   });
   const authentication = new Authentication(world.store, secretBox, clock);
   const { app, logged } = createTestApi({
-    store: world.store,
+    store: { ...world.store, ...store },
     authentication: { findByKey: (given) => authentication.findByKey(given) },
     secretBox,
     clock,

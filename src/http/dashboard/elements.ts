@@ -90,12 +90,11 @@ export function pager(
   path: string,
   filters: Readonly<Record<string, string | undefined>>,
   page: { readonly cursor: string | undefined; readonly nextCursor: string | null },
-): Html {
-  const first = pathWith(path, filters);
-  return html`<nav class="actions" aria-label="Pages">
-    ${page.cursor === undefined ? "" : html`<a href="${first}">First page</a>`}
-    ${page.nextCursor === null ? "" : html`<a href="${pathWith(path, { ...filters, cursor: page.nextCursor })}" rel="next">Next page</a>`}
-  </nav>`;
+): Html | "" {
+  const first = page.cursor === undefined ? null : html`<a href="${pathWith(path, filters)}">First page</a>`;
+  const next =
+    page.nextCursor === null ? null : html`<a href="${pathWith(path, { ...filters, cursor: page.nextCursor })}" rel="next">Next page</a>`;
+  return first === null && next === null ? "" : html`<nav class="actions" aria-label="Pages">${first} ${next}</nav>`;
 }
 
 /** A path of ours with the parameters that are set. */

@@ -88,7 +88,7 @@ function actions(c: Context<DashboardEnv>, { endpoint }: EndpointView): Html {
   return html`<div class="actions">
     ${endpoint.state === "disabled" ? "" : actionForm(c, { action: `${path}/test`, label: "Send a test webhook" })}
     ${endpoint.state === "enabled" ? change("paused", "Pause") : change("enabled", "Enable")}
-    <span class="quiet">A test waits for its answer, 15 s at most.</span>
+    <span class="quiet">A test waits for its answer.</span>
   </div>`;
 }
 

@@ -4,6 +4,8 @@ import type { Problem } from "../problem.ts";
 import { page } from "./page.ts";
 import { signInPage } from "./sign-in.ts";
 
+const subjectPath = /^\/dashboard\/(?:watches|deliveries|endpoints)\/[^/]+(?=\/)/;
+
 /** Whether an answer there is a page for people. */
 export function isDashboardPath(path: string): boolean {
   return path === "/dashboard" || path.startsWith("/dashboard/");
@@ -14,6 +16,8 @@ export function problemPage(c: Context, problem: Problem): Response | Promise<Re
   if (problem.status === 401) return signInPage(c, problem);
   const { status, title, detail, errors = [], headers = {} } = problem;
   const waitSeconds = headers["retry-after"];
+  // A form that was refused stood on the page of what it is about.
+  const back = c.req.method === "POST" ? (subjectPath.exec(c.req.path)?.[0] ?? null) : null;
   return page(
     c,
     {
@@ -28,7 +32,7 @@ export function problemPage(c: Context, problem: Problem): Response | Promise<Re
               </ul>`
         }
         ${waitSeconds === undefined ? "" : html`<p>Wait ${waitSeconds} s before you try again.</p>`}
-        <p><a href="/dashboard">To the overview</a></p>
+        <p>${back === null ? "" : html`<a href="${back}">Back</a> · `}<a href="/dashboard">To the overview</a></p>
         ${status >= 500 ? html`<p class="quiet">The request id below finds this in the service's log.</p>` : ""}`,
     },
     { status, headers },

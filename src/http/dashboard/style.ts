@@ -39,13 +39,13 @@ dl{display:grid;grid-template-columns:minmax(8rem,max-content) 1fr;gap:.25rem 1.
 dt{color:var(--quiet)}
 dd{margin:0;overflow-wrap:anywhere;min-width:0}
 table{width:100%;border-collapse:collapse;background:var(--card);border:1px solid var(--line)}
-caption{text-align:left;color:var(--quiet);padding:.2rem 0}
 th,td{text-align:left;vertical-align:top;padding:.45rem .7rem;border-top:1px solid var(--line);overflow-wrap:break-word;font-weight:400}
 thead th{color:var(--quiet);font-size:.85rem;border-top:0}
 time,.ago{white-space:nowrap}
 .ago{color:var(--quiet);font-size:.85rem}
 td .ago{display:block}
 .long{overflow-wrap:anywhere}
+table .long{display:inline-block;min-width:13rem}
 .cards{list-style:none;margin:0;padding:0}
 .cards>li{background:var(--card);border:1px solid var(--line);border-radius:6px;padding:.7rem 1rem;margin:.6rem 0}
 .cards .cards>li{background:none;border-width:0 0 0 3px;border-radius:0;padding:.1rem .8rem;margin:.6rem 0 0}
@@ -55,7 +55,7 @@ form{margin:0}
 .filter{display:flex;flex-wrap:wrap;gap:.6rem;align-items:end;margin:.8rem 0}
 .filter div{display:flex;flex-direction:column}
 .stacked{display:flex;flex-direction:column;gap:.5rem;max-width:26rem;margin:.8rem 0}
-label,legend{font-weight:600;font-size:.9rem}
+label{font-weight:600;font-size:.9rem}
 .check{display:flex;gap:.5rem;align-items:baseline;margin:.6rem 0}
 .check label{font-weight:400;font-size:1rem}
 input,select,button{font:inherit;color:inherit;background:var(--card);border:1px solid var(--quiet);border-radius:4px;padding:.35rem .6rem;max-width:100%;min-height:2.4rem}
@@ -63,7 +63,6 @@ input[type=checkbox]{min-height:0}
 button{background:var(--button);color:var(--on-button);border-color:var(--button);font-weight:600;cursor:pointer}
 button.plain{background:var(--card);color:var(--link)}
 button.danger{background:var(--bad);border-color:var(--bad);color:var(--card)}
-details>summary{cursor:pointer;color:var(--link)}
 @media (max-width:44rem){
 thead{position:absolute;left:-999rem}
 table,tbody,tr,td,tbody th{display:block}
@@ -74,6 +73,7 @@ td::before,tbody th::before{content:attr(data-label);flex:0 0 6rem;color:var(--q
 td>div,th>div{min-width:0}
 td .ago{display:inline}
 td.none{display:none}
+table .long{min-width:0}
 .filter>div,.filter input,.filter select{width:100%}
 dl{grid-template-columns:1fr;gap:0}
 dd{margin-bottom:.5rem}

@@ -89,6 +89,7 @@ describe("a test webhook", () => {
     expect(answers.map(({ status }) => status).toSorted()).toEqual([303, 429]);
     const refused = answers.find(({ status }) => status === 429);
     expect(said(refused as WireAnswer)).toContain("one test or retry a second and endpoint");
+    expect(linksOf(refused?.text ?? "")).toContain(endpoint);
   });
 });
 

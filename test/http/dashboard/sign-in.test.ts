@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { day, hour, minute, second, startMs } from "../../support/store-drafts.ts";
 import { newId } from "../../../src/domain/ids.ts";
+import { FailedSignIns } from "../../../src/http/dashboard/failed-sign-ins.ts";
 import { cookieOf, key, openDashboard, origin, signIn } from "./dashboard-world.ts";
 
 const signInPath = "/dashboard/sign-in";
@@ -208,5 +209,16 @@ describe("wrong keys", () => {
   test("are not what right ones are counted as", async () => {
     const { post } = await openDashboard();
     for (let index = 0; index < 25; index++) expect((await post(signInPath, { api_key: key })).status).toBe(303);
+  });
+
+  test("of the last 10,000 clients are remembered", () => {
+    const failed = new FailedSignIns();
+    const fail = (client: string) => failed.attempt(client, 0);
+    for (let index = 0; index < 10; index++) fail("first");
+    expect(fail("first")).toBe(minute);
+    for (let index = 1; index < 10_000; index++) fail(`client ${index}`);
+    expect(fail("first")).toBe(minute);
+    fail("one more");
+    expect(fail("first")).toBeNull();
   });
 });

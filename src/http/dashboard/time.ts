@@ -10,7 +10,7 @@ const units = [
 ];
 
 /** A span as people say it, in its largest unit: `3 min`, `0 s`. */
-export function spanText(spanMs: number): string {
+function spanText(spanMs: number): string {
   const unit = units.find(({ ms }) => spanMs >= ms) ?? { name: "s", ms: 1000 };
   return `${Math.floor(spanMs / unit.ms)} ${unit.name}`;
 }

@@ -46,6 +46,7 @@ time,.ago{white-space:nowrap}
 td .ago{display:block}
 .long{overflow-wrap:anywhere}
 table .long{display:inline-block;min-width:13rem}
+a .long{text-decoration:underline}
 .cards{list-style:none;margin:0;padding:0}
 .cards>li{background:var(--card);border:1px solid var(--line);border-radius:6px;padding:.7rem 1rem;margin:.6rem 0}
 .cards .cards>li{background:none;border-width:0 0 0 3px;border-radius:0;padding:.1rem .8rem;margin:.6rem 0 0}

@@ -2,15 +2,9 @@ import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { parseAllowList } from "./domain/address.ts";
 import { parseSchedule } from "./domain/retry-policy.ts";
+import { credentialFault, defaultMaxPollsPerSecond, pollsPerSecondRange, upstreamKinds } from "./domain/source-settings.ts";
+import type { SourceSettings } from "./domain/source-settings.ts";
 import { EnvironmentReader } from "./environment-reader.ts";
-
-export type SourceConfig = {
-  readonly kind: "polyai-legacy" | "polyai-agents";
-  readonly baseUrl: string;
-  readonly agentId: string | null;
-  readonly environment: string | null;
-  readonly maxPollsPerSecond: number;
-};
 
 /** What the operator set, checked and typed. Secrets are apart, so that a config can be logged. */
 export type Config = {
@@ -19,7 +13,7 @@ export type Config = {
   readonly api: { readonly port: number; readonly host: string; readonly publicUrl: string | null };
   readonly metrics: { readonly port: number; readonly host: string };
   /** The source `default`; null: none was given. */
-  readonly source: SourceConfig | null;
+  readonly source: SourceSettings | null;
   readonly polling: {
     readonly intervalMinMs: number;
     readonly intervalMaxMs: number;
@@ -128,6 +122,23 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   return env.faults.length > 0 ? { kind: "invalid", faults: env.faults } : { kind: "config", config, secrets };
 }
 
+/** Where the data is and what opens it: all that administration needs of the environment. */
+export type StoreConfig = { readonly database: Config["database"]; readonly encryptionKeys: string | null };
+
+/** Reads these alone, so that a command works in an environment that no service would start in. */
+export function readStoreConfig(
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): { readonly kind: "config"; readonly config: StoreConfig } | { readonly kind: "invalid"; readonly faults: readonly string[] } {
+  const env = new EnvironmentReader(environment);
+  const config = { database: readDatabase(env), encryptionKeys: env.text("RINGBACK_ENCRYPTION_KEY") };
+  return env.faults.length > 0 ? { kind: "invalid", faults: env.faults } : { kind: "config", config };
+}
+
+/** A variable that the operator named on the command line; null when unset or empty. */
+export function readVariable(name: string, environment: Readonly<Record<string, string | undefined>> = process.env): string | null {
+  return new EnvironmentReader(environment).text(name);
+}
+
 function readVersion(): string {
   const manifest = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string };
   return manifest.version;
@@ -142,9 +153,10 @@ function readDatabase(env: EnvironmentReader): Config["database"] {
 }
 
 /** All of a kind's variables or none of them: half a source would start and never poll. */
-function readSource(env: EnvironmentReader): { source: SourceConfig | null; credential: string | null } {
-  const kind = env.choice("POLYAI_KIND", ["polyai-legacy", "polyai-agents"] as const, "polyai-legacy");
-  const maxPollsPerSecond = env.number("POLYAI_MAX_POLLS_PER_SECOND", 200, 0.01, 100_000);
+function readSource(env: EnvironmentReader): { source: SourceSettings | null; credential: string | null } {
+  const kind = env.choice("POLYAI_KIND", upstreamKinds, "polyai-legacy");
+  const { min, max } = pollsPerSecondRange;
+  const maxPollsPerSecond = env.number("POLYAI_MAX_POLLS_PER_SECOND", defaultMaxPollsPerSecond, min, max);
   const names = ["POLYAI_BASE_URL", "POLYAI_AUTH_TOKEN", "POLYAI_API_KEY", "POLYAI_AGENT_ID", "POLYAI_ENVIRONMENT"];
   if (names.every((name) => env.text(name) === null)) return { source: null, credential: null };
   const credentialName = kind === "polyai-legacy" ? "POLYAI_AUTH_TOKEN" : "POLYAI_API_KEY";
@@ -153,8 +165,8 @@ function readSource(env: EnvironmentReader): { source: SourceConfig | null; cred
     if (env.text(name) === null)
       env.fault(name, `is missing: ${kind} needs ${required.join(", ")} (or none of them, for no default source)`);
   const credential = env.text(credentialName);
-  if (credential !== null && !/^[\x21-\x7e]+$/.test(credential))
-    env.fault(credentialName, "must be visible ASCII characters without spaces");
+  const fault = credential === null ? null : credentialFault(credential);
+  if (fault !== null) env.fault(credentialName, fault);
   const baseUrl = env.httpUrl("POLYAI_BASE_URL") ?? "";
   const agentId = env.text("POLYAI_AGENT_ID");
   return { source: { kind, baseUrl, agentId, environment: env.text("POLYAI_ENVIRONMENT"), maxPollsPerSecond }, credential };

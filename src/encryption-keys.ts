@@ -1,25 +1,52 @@
-import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, linkSync, openSync, readFileSync, unlinkSync, writeSync } from "node:fs";
+import { randomUUID } from "node:crypto";
 import { dirname, join, resolve } from "node:path";
 import { generateEncryptionKey, parseEncryptionKeys } from "./adapters/secret-box.ts";
 import { StartRefused } from "./domain/errors.ts";
 
 const fileName = "encryption.key";
+const variable = "RINGBACK_ENCRYPTION_KEY";
+
+export type EncryptionKeys = {
+  /** The first seals, all open. */
+  readonly keys: readonly Buffer[];
+  /** The variable or the file they come from, for people. */
+  readonly origin: string;
+};
 
 /**
- * The operator's keys, or the one of the data folder, made at the first start (mode 600, on disk before anything is
- * sealed with it). A database in memory has a key in memory.
+ * The operator's keys, or the one of the data folder, made where there is none and nothing was sealed yet (mode 600, on
+ * disk before anything is sealed with it). A database in memory has a key in memory. `keyIdsInUse`: what the database
+ * was sealed with.
  */
-export function loadEncryptionKeys(given: string | null, databasePath: string): readonly Buffer[] {
-  if (given !== null) return parsed("RINGBACK_ENCRYPTION_KEY", given);
-  if (databasePath === ":memory:") return parsed("generated key", generateEncryptionKey());
-  const path = join(dirname(resolve(databasePath)), fileName);
-  return parsed(path, read(path) ?? make(path));
+export function loadEncryptionKeys(given: string | null, databasePath: string, keyIdsInUse: readonly string[]): EncryptionKeys {
+  if (given !== null) return parsed(variable, given);
+  if (databasePath === ":memory:") return parsed("a key in memory", generateEncryptionKey());
+  const path = keyPathOf(databasePath);
+  const [keyId] = keyIdsInUse;
+  const text = read(path);
+  if (text !== null) return parsed(path, text);
+  // Another key would open nothing, and lie in the place of the one that is missed.
+  if (keyId !== undefined)
+    throw new StartRefused(
+      `the encryption key ${keyId}, which the database was sealed with, is absent: put it into ${variable} or ${path}`,
+    );
+  return parsed(path, make(path));
 }
 
-function parsed(origin: string, text: string): readonly Buffer[] {
+/** Where the keys of a database come from, for people: the variable or the file. */
+export function encryptionKeyOrigin(given: string | null, databasePath: string): string {
+  return given === null ? keyPathOf(databasePath) : variable;
+}
+
+function keyPathOf(databasePath: string): string {
+  return join(dirname(resolve(databasePath)), fileName);
+}
+
+function parsed(origin: string, text: string): EncryptionKeys {
   const result = parseEncryptionKeys(text);
   if (result.kind === "invalid") throw new StartRefused(`${origin}: ${result.detail}`);
-  return result.keys;
+  return { keys: result.keys, origin };
 }
 
 function read(path: string): string | null {
@@ -31,18 +58,35 @@ function read(path: string): string | null {
   }
 }
 
+/** Whole or not at all: when somebody else makes one at the same moment, the one that was first is both's. */
 function make(path: string): string {
-  const key = generateEncryptionKey();
+  const temporaryPath = `${path}.${randomUUID()}`;
   try {
-    const file = openSync(path, "wx", 0o600);
-    writeSync(file, `${key}\n`);
-    fsyncSync(file);
-    closeSync(file);
+    write(temporaryPath, `${generateEncryptionKey()}\n`);
+    putInPlace(temporaryPath, path);
     const folder = openSync(dirname(path), "r");
     fsyncSync(folder);
     closeSync(folder);
-    return key;
+    return readFileSync(path, "utf8");
   } catch (error) {
     throw new StartRefused(`the encryption key ${path} cannot be written: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+function write(path: string, text: string): void {
+  const file = openSync(path, "wx", 0o600);
+  writeSync(file, text);
+  fsyncSync(file);
+  closeSync(file);
+}
+
+/** A link, unlike a rename, takes nobody's place. */
+function putInPlace(temporaryPath: string, path: string): void {
+  try {
+    linkSync(temporaryPath, path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  } finally {
+    unlinkSync(temporaryPath);
   }
 }

@@ -1,3 +1,5 @@
+import { httpUrlFault } from "./domain/http-url.ts";
+
 /** Typed reads of environment variables; faults are collected, one line each, and never hold a value. */
 export class EnvironmentReader {
   readonly faults: string[] = [];
@@ -50,10 +52,8 @@ export class EnvironmentReader {
   httpUrl(name: string): string | null {
     const value = this.text(name);
     if (value === null) return null;
-    const url = URL.parse(value);
-    if (url === null || !["http:", "https:"].includes(url.protocol)) this.fault(name, "must be an absolute http or https URL");
-    else if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "")
-      this.fault(name, "must have no credentials, query or fragment");
+    const fault = httpUrlFault(value);
+    if (fault !== null) this.fault(name, fault);
     return value;
   }
 

@@ -1,6 +1,5 @@
 import { createLogger } from "./adapters/telemetry/logger.ts";
 import { createMetrics } from "./adapters/telemetry/metrics.ts";
-import { createSecretBox } from "./adapters/secret-box.ts";
 import { openSqliteStore } from "./adapters/sqlite/store.ts";
 import { systemClock } from "./adapters/clock.ts";
 import { WebhookAddressGuard } from "./adapters/webhook/address-guard.ts";
@@ -8,28 +7,30 @@ import { createWebhookSender } from "./adapters/webhook/sender.ts";
 import type { Config, Secrets } from "./config.ts";
 import { StartRefused } from "./domain/errors.ts";
 import type { DeliveryPolicy } from "./domain/retry-policy.ts";
-import { generateSigningKeyPair } from "./domain/signature.ts";
+import { AccountAdministration } from "./engine/account-administration.ts";
 import { Authentication } from "./engine/authentication.ts";
 import { Cleaner } from "./engine/cleaner.ts";
 import { DeliveryGates } from "./engine/delivery-gates.ts";
 import { Dispatcher } from "./engine/dispatcher.ts";
-import { EndpointAdministration, ensureDefaultAccount, signingKeyIdentity } from "./engine/endpoint-administration.ts";
+import { EndpointAdministration } from "./engine/endpoint-administration.ts";
 import { Idempotency } from "./engine/idempotency.ts";
 import { LiveState } from "./engine/live-state.ts";
 import { ManualDelivery } from "./engine/manual-delivery.ts";
 import { Notifier } from "./engine/notifier.ts";
 import { Poller } from "./engine/poller.ts";
 import { Registrar } from "./engine/registrar.ts";
+import { SourceDirectory } from "./engine/source-directory.ts";
 import { Supervisor } from "./engine/supervisor.ts";
 import { WebhookComposer } from "./engine/webhook-composer.ts";
-import { loadEncryptionKeys } from "./encryption-keys.ts";
 import { createApp } from "./http/app.ts";
 import { createMetricsApp } from "./http/metrics.ts";
 import { listen } from "./http/server.ts";
 import type { Listening } from "./http/server.ts";
-import type { AccountStore } from "./ports/account-store.ts";
+import { openKeyring } from "./keyring.ts";
+import type { Keyring } from "./keyring.ts";
 import type { Clock } from "./ports/clock.ts";
-import type { SecretBox } from "./ports/secret-box.ts";
+import type { ServiceStore } from "./ports/service-store.ts";
+import type { Logger } from "./ports/telemetry.ts";
 import { createSources } from "./sources.ts";
 
 /** A running service. */
@@ -44,12 +45,11 @@ export type Service = AsyncDisposable & {
 };
 
 /** What tests put in place of the machine's. */
-export type ServiceOverrides = { readonly clock?: Clock; readonly random?: () => number };
+export type ServiceOverrides = { readonly clock?: Clock; readonly random?: () => number; readonly logger?: Logger };
 
-/** Of the grace: answers under way, then polls and webhooks on the wire, then the store. */
-const httpShareOfGrace = 0.2;
-const pollShareOfGrace = 0.3;
-const deliveryShareOfGrace = 0.4;
+/** Of the grace, kept for what comes after the last answer: giving leases back and closing the store. */
+const closingShareOfGrace = 0.1;
+const maxClosingMs = 1000;
 const saturatedRetryMs = 60_000;
 
 /** Puts the parts together and starts them; rejects with `StartRefused` when something must be changed first. */
@@ -57,7 +57,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   await using stack = new AsyncDisposableStack();
   const clock = overrides.clock ?? systemClock;
   const random = overrides.random ?? Math.random;
-  const logger = createLogger(config.logLevel);
+  const logger = overrides.logger ?? createLogger(config.logLevel);
   const policy = deliveryPolicyOf(config);
   const storeOptions = { path: config.database.path, policy, onCommitted: (durationMs: number) => metrics.committed(durationMs) };
   const store = await setBy("DATABASE_URL", openSqliteStore(storeOptions));
@@ -67,15 +67,13 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     oldestDuePollMs: poller.oldestDueMs(),
     nowMs: clock.nowMs(),
   }));
-  const secretBox = createSecretBox(loadEncryptionKeys(secrets.encryptionKeys, config.database.path));
-  await prepareAccounts(store, secretBox, clock, secrets.apiKey);
+  const { secretBox, hashApiKey } = await prepareAccounts(store, config, secrets, clock);
 
   const ownPorts: number[] = [];
   const guard = new WebhookAddressGuard({ ...config.callbacks, publicUrl: config.api.publicUrl, ownPorts: () => ownPorts });
   const sender = createWebhookSender(guard, { connectTimeoutMs: config.delivery.timeoutMs });
   stack.defer(() => sender.close());
   const sources = createSources(config, secrets, clock);
-  for (const { callSource } of sources.setups) stack.defer(() => callSource.close());
   const notifier = new Notifier(clock);
   stack.defer(() => notifier.stop());
   const { delivery } = config;
@@ -109,16 +107,23 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     onSourceChange: ({ name, state, reason }, change) => {
       const event = { type: `source.${change}` as const, sourceName: name, state, reason, nowMs: clock.nowMs() };
       store.publishSourceEvent(event).then(
-        ({ jobs }) => dispatcher.accept(jobs),
+        ({ jobs, notices }) => {
+          dispatcher.accept(jobs);
+          notifier.publish(notices);
+        },
         (error: unknown) => logger.warn({ source: name, error: String(error) }, "source.event_failed"),
       );
     },
   });
 
+  stack.defer(() => poller.closeSources());
+  const directory = new SourceDirectory({ store, secretBox, logger, poller, ...sources });
+
   const supervisor = new Supervisor({ clock, logger, metrics, onClockSetBack: (deltaMs) => store.shiftSchedule(deltaMs) });
-  const cleaner = new Cleaner({ store, clock, retentionDays: config.retentionDays });
+  const cleaner = new Cleaner({ store, clock, logger, retentionDays: config.retentionDays });
   supervisor.add({ name: "poller", everyMs: poller.tickEveryMs, tick: () => poller.tick() });
   supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.tick() });
+  supervisor.add({ name: "sources", everyMs: directory.tickEveryMs, tick: () => directory.tick() });
   supervisor.add({ name: "cleaner", everyMs: cleaner.tickEveryMs, tick: () => cleaner.tick() });
 
   let stopping = false;
@@ -138,21 +143,23 @@ export async function createService(config: Config, secrets: Secrets, overrides:
       watch: (call) => poller.watch(call),
       rewatch: (callId, call) => poller.rewatch(callId, call),
       lastGoodPollAtMs: (name, scope, callSid) => poller.lastGoodPollAtMs(name, scope, callSid),
+      isPolled: (name, scope, callSid) => poller.isPolled(name, scope, callSid),
       saturation: (name, additional) => (poller.isSaturated(name, additional) ? saturatedRetryMs : null),
       dispatch: (jobs) => dispatcher.accept(jobs),
       notify: (notices) => notifier.publish(notices),
       cancelWatch: (watchId) => dispatcher.cancelWatch(watchId),
       cancelEndpoint: (endpointId) => dispatcher.cancelEndpoint(endpointId),
+      reopenEndpoint: (endpointId) => dispatcher.reopenEndpoint(endpointId),
     },
   });
+  await directory.refresh();
   await poller.start();
-  const wake = () => dispatcher.wake();
   const app = createApp({
     registration,
-    endpointAdministration: new EndpointAdministration({ store, idempotency, secretBox, clock, wake }),
-    manualDelivery: new ManualDelivery({ store, idempotency, clock, sendNow: (job) => dispatcher.sendNow(job), wake }),
+    endpointAdministration: new EndpointAdministration({ store, idempotency, secretBox, clock, consumers: dispatcher }),
+    manualDelivery: new ManualDelivery({ store, idempotency, clock, dispatcher, notify: (notices) => notifier.publish(notices) }),
     live,
-    authentication: new Authentication(store, secretBox, clock),
+    authentication: new Authentication({ store, hashApiKey, clock }),
     idempotency,
     store,
     secretBox,
@@ -160,6 +167,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     logger,
     metrics,
     limits: config.limits,
+    endpointMaxInFlight: config.delivery.endpointMaxInFlight,
     publicUrl: config.api.publicUrl,
     version: config.version,
   });
@@ -171,7 +179,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
       : await setBy(
           "METRICS_PORT, METRICS_HOST",
           listen(
-            createMetricsApp(() => metrics.render()),
+            createMetricsApp(() => metrics.render(), logger),
             config.metrics,
           ),
         );
@@ -185,13 +193,13 @@ export async function createService(config: Config, secrets: Secrets, overrides:
 
   const resources = stack.move();
   let stopped: Promise<void> | null = null;
+  // Requests, rounds, polls and webhooks finish side by side: each has the whole grace.
   const stop = async (): Promise<void> => {
     stopping = true;
-    const graceMs = config.shutdownGraceMs;
+    const graceMs = config.shutdownGraceMs - Math.min(config.shutdownGraceMs * closingShareOfGrace, maxClosingMs);
     notifier.stop();
-    await api.close(graceMs * httpShareOfGrace);
-    await supervisor.stop();
-    await Promise.all([poller.stop(graceMs * pollShareOfGrace), dispatcher.stop(graceMs * deliveryShareOfGrace)]);
+    cleaner.stop();
+    await Promise.all([api.close(graceMs), supervisor.stop(graceMs), poller.stop(graceMs), dispatcher.stop(graceMs)]);
     await resources.disposeAsync();
     logger.info({}, "service.stopped");
   };
@@ -211,19 +219,14 @@ function setBy<T>(names: string, starting: Promise<T>): Promise<T> {
   });
 }
 
-/** Refuses a start without an account, or with keys that do not open what lies in the database: nothing could be signed. */
-async function prepareAccounts(store: AccountStore, secretBox: SecretBox, clock: Clock, apiKey: string | null): Promise<void> {
-  const known = await store.findOldestAccount();
-  if (known === null && apiKey === null)
+/** The keys, checked against the database, and the account of the environment's API key; refuses a start without any account. */
+async function prepareAccounts(store: ServiceStore, config: Config, secrets: Secrets, clock: Clock): Promise<Keyring> {
+  if (secrets.apiKey === null && (await store.findOldestAccount()) === null)
     throw new StartRefused("there is no account: set RINGBACK_API_KEY, or make one with `npm run ringback -- account create <name>`");
-  try {
-    if (known !== null) secretBox.open(known.sealedSigningKey, signingKeyIdentity(known.id));
-  } catch (error) {
-    throw new StartRefused(`the encryption key does not fit the database: ${error instanceof Error ? error.message : String(error)}`, {
-      cause: error,
-    });
-  }
-  if (apiKey !== null) await ensureDefaultAccount({ store, secretBox, clock, apiKey, makeSigningKey: generateSigningKeyPair });
+  const keyring = await openKeyring(store, { given: secrets.encryptionKeys, databasePath: config.database.path });
+  await store.noteServerKeys(keyring.secretBox.keyIds);
+  if (secrets.apiKey !== null) await new AccountAdministration({ store, clock, ...keyring }).ensureDefaultAccount(secrets.apiKey);
+  return keyring;
 }
 
 function deliveryPolicyOf({ delivery }: Config): DeliveryPolicy {

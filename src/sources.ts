@@ -1,49 +1,57 @@
 import { PolyaiSource } from "./adapters/polyai/polyai-source.ts";
 import type { Config, Secrets } from "./config.ts";
 import { sandboxSourceName } from "./domain/sandbox.ts";
+import { defaultSourceName } from "./domain/source-settings.ts";
+import type { SetupOf } from "./engine/source-directory.ts";
 import type { SourceSetup } from "./engine/polled-source.ts";
 import type { RegistrableSource } from "./engine/registrar.ts";
 import type { Clock } from "./ports/clock.ts";
 import { SandboxSource, sandboxPolling } from "./simulator/sandbox-source.ts";
 
-export type Sources = { readonly setups: readonly SourceSetup[]; readonly registrable: ReadonlyMap<string, RegistrableSource> };
+export type Sources = {
+  readonly setups: readonly SourceSetup[];
+  /** Those that are set while the service runs join it. */
+  readonly registrable: Map<string, RegistrableSource>;
+  readonly setupOf: SetupOf;
+};
 
 const backoffMinMs = 2000;
 const backoffMaxMs = 60_000;
 const statusRetentionMs = 2 * 60 * 60 * 1000;
 const tenMinutesMs = 10 * 60 * 1000;
 
-/** The sources of this service: the operator's `default`, if there is one, and the sandbox. */
+/** The sources every start has: the operator's `default`, if there is one, and the sandbox. `setupOf` makes the others. */
 export function createSources(config: Config, secrets: Secrets, clock: Clock): Sources {
   const sandbox = new SandboxSource({ clock });
+  const setupOf = setupsWith(config, clock);
   const setups: SourceSetup[] = [sandboxSetup(sandbox)];
   const registrable: RegistrableSource[] = [
     {
       name: sandboxSourceName,
       scopeOf: (account) => account.id,
       mayUse: () => true,
-      restartsEndedCalls: true,
+      startsAnew: (scope, callSid) => sandbox.isOver(scope, callSid),
       restarted: (scope, callSid) => sandbox.restart(scope, callSid),
     },
   ];
   if (config.source !== null && secrets.upstreamCredential !== null) {
-    setups.unshift(defaultSetup(config, config.source, secrets.upstreamCredential, clock));
+    setups.unshift(setupOf({ id: "src_default", name: defaultSourceName, ...config.source }, secrets.upstreamCredential));
     registrable.push({
-      name: "default",
+      name: defaultSourceName,
       scopeOf: () => "",
       mayUse: (account) => account.usesDefaultSource,
-      restartsEndedCalls: false,
+      startsAnew: () => false,
       restarted: () => undefined,
     });
   }
-  return { setups, registrable: new Map(registrable.map((source) => [source.name, source])) };
+  return { setups, registrable: new Map(registrable.map((source) => [source.name, source])), setupOf };
 }
 
-function defaultSetup(config: Config, source: NonNullable<Config["source"]>, credential: string, clock: Clock): SourceSetup {
-  const { polling } = config;
-  return {
-    source: { id: "src_default", name: "default", kind: source.kind, maxPollsPerSecond: source.maxPollsPerSecond },
-    callSource: new PolyaiSource({ ...source, credential }, clock),
+/** Intervals and waits are the same for all of the operator's sources. */
+function setupsWith({ polling }: Config, clock: Clock): SetupOf {
+  return ({ id, name, kind, baseUrl, agentId, environment, maxPollsPerSecond }, credential) => ({
+    source: { id, name, kind, maxPollsPerSecond },
+    callSource: new PolyaiSource({ kind, baseUrl, agentId, environment, credential }, clock),
     intervalMinMs: polling.intervalMinMs,
     intervalMaxMs: polling.intervalMaxMs,
     policy: {
@@ -55,7 +63,7 @@ function defaultSetup(config: Config, source: NonNullable<Config["source"]>, cre
       witnessMs: tenMinutesMs,
       unwitnessedEndMs: tenMinutesMs,
     },
-  };
+  });
 }
 
 function sandboxSetup(sandbox: SandboxSource): SourceSetup {

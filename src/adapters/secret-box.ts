@@ -1,7 +1,7 @@
 import { createCipheriv, createDecipheriv, createHash, createHmac, createSecretKey, hkdfSync, randomBytes } from "node:crypto";
 import type { KeyObject } from "node:crypto";
 import { RingbackError } from "../domain/errors.ts";
-import type { SecretBox } from "../ports/secret-box.ts";
+import type { KeyedSecretBox } from "../ports/secret-box.ts";
 
 const keyBytes = 32;
 const nonceBytes = 12;
@@ -48,12 +48,13 @@ function encryptionKeyId(key: Buffer): string {
  * AES-256-GCM. A sealed value is key id (8 bytes), nonce (12), tag (16), ciphertext; the row's identity is associated
  * data, so that a value copied to another row does not open. The first key seals, all of them open.
  */
-export function createSecretBox(keys: readonly Buffer[]): SecretBox {
+export function createSecretBox(keys: readonly Buffer[]): KeyedSecretBox {
   const boxKeys = keys.map(boxKeyOf);
-  const [current] = boxKeys;
+  const [current, ...older] = boxKeys;
   if (current === undefined) throw new Error("a secret box needs a key");
   const keyById = new Map(boxKeys.map((key) => [key.id, key]));
   return {
+    keyIds: [current.id, ...older.map(({ id }) => id)],
     seal(plaintext, identity) {
       const nonce = randomBytes(nonceBytes);
       const sealing = createCipheriv(cipher, current.cipherKey, nonce).setAAD(Buffer.from(identity));

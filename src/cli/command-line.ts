@@ -1,18 +1,37 @@
+import { accountCreateCommand } from "./account-create.ts";
+import { backupCommand } from "./backup.ts";
 import { UsageError } from "./command.ts";
 import type { Command, Terminal } from "./command.ts";
+import { keyCreateCommand } from "./key-create.ts";
+import { keyListCommand } from "./key-list.ts";
+import { keyRevokeCommand } from "./key-revoke.ts";
 import { listenCommand } from "./listen.ts";
+import { migrateCommand } from "./migrate.ts";
 import { openApiCommand } from "./openapi.ts";
+import { reencryptCommand } from "./reencrypt.ts";
 import { serveCommand } from "./serve.ts";
 import { simulateCommand } from "./simulate.ts";
+import { sourceListCommand } from "./source-list.ts";
+import { sourceSetCommand } from "./source-set.ts";
 import { verifyCommand } from "./verify.ts";
 import { watchCommand } from "./watch.ts";
 
+/** By what is typed: one word, or two where several things can be done to one kind of thing. */
 const commands: Readonly<Record<string, Command>> = {
   serve: serveCommand,
+  migrate: migrateCommand,
+  "account create": accountCreateCommand,
+  "key create": keyCreateCommand,
+  "key list": keyListCommand,
+  "key revoke": keyRevokeCommand,
+  "source set": sourceSetCommand,
+  "source list": sourceListCommand,
   watch: watchCommand,
   listen: listenCommand,
   verify: verifyCommand,
   simulate: simulateCommand,
+  reencrypt: reencryptCommand,
+  backup: backupCommand,
   openapi: openApiCommand,
 };
 
@@ -20,17 +39,16 @@ const exitCodes = { failed: 1, usage: 2 };
 
 /** Runs one command and resolves with the exit code: 0 done, 1 failed, 2 called wrongly. */
 export async function runCommandLine(args: readonly string[], terminal: Terminal): Promise<number> {
-  const [name, ...rest] = args;
-  if (name === undefined || name === "--help" || name === "-h" || name === "help") {
-    (name === undefined ? terminal.error : terminal.out)(overview());
-    return name === undefined ? exitCodes.usage : 0;
+  const [first, second] = args;
+  if (first === undefined || first === "help" || isHelp(first)) {
+    (first === undefined ? terminal.error : terminal.out)(overview(commands));
+    return first === undefined ? exitCodes.usage : 0;
   }
-  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
-  if (command === undefined) {
-    terminal.error(`ringback: no command ${JSON.stringify(name)}; see --help`);
-    return exitCodes.usage;
-  }
-  if (rest.includes("--help") || rest.includes("-h")) {
+  const name = commandNamed(`${first} ${second ?? ""}`) ?? commandNamed(first);
+  const command = name === null ? undefined : commands[name];
+  if (name === null || command === undefined) return explainUnknown(first, second, terminal);
+  const rest = args.slice(name.split(" ").length);
+  if (rest.some(isHelp)) {
     terminal.out(`ringback ${name}: ${command.summary}\n${command.usage}\n  --json               output for programs`);
     return 0;
   }
@@ -42,13 +60,35 @@ export async function runCommandLine(args: readonly string[], terminal: Terminal
   }
 }
 
+function commandNamed(name: string): string | null {
+  return Object.hasOwn(commands, name) ? name : null;
+}
+
+function isHelp(argument: string): boolean {
+  return argument === "--help" || argument === "-h";
+}
+
+/** The first word alone may stand for several commands. */
+function explainUnknown(first: string, second: string | undefined, terminal: Terminal): number {
+  const group = Object.fromEntries(Object.entries(commands).filter(([name]) => name.startsWith(`${first} `)));
+  if (Object.keys(group).length === 0) terminal.error(`ringback: no command ${JSON.stringify(first)}; see --help`);
+  else if (second !== undefined && isHelp(second)) {
+    terminal.out(overview(group));
+    return 0;
+  } else
+    terminal.error(
+      `ringback: no command ${JSON.stringify(second === undefined ? first : `${first} ${second}`)}; there are ${Object.keys(group).join(", ")}`,
+    );
+  return exitCodes.usage;
+}
+
 /** An attempt to reach several addresses fails with an empty message and the reasons inside. */
 function messageOf(error: unknown): string {
   if (error instanceof AggregateError && error.message === "") return error.errors.map(messageOf).join("; ");
   return error instanceof Error ? error.message : String(error);
 }
 
-function overview(): string {
-  const lines = Object.entries(commands).map(([name, command]) => `  ${name.padEnd(10)} ${command.summary}`);
+function overview(listed: typeof commands): string {
+  const lines = Object.entries(listed).map(([name, command]) => `  ${name.padEnd(15)} ${command.summary}`);
   return `usage: npm run ringback -- <command> [flags]\n\n${lines.join("\n")}\n\n<command> --help says more. Exit codes: 0 done, 1 failed, 2 called wrongly.`;
 }

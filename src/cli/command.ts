@@ -45,6 +45,13 @@ export function readPort(text: string | undefined, name: string, fallback?: numb
   return Number(text);
 }
 
+/** Everything that is piped in. */
+export async function readStandardInput(): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of process.stdin as AsyncIterable<Buffer>) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
 /** Resolves when the command is to end. */
 export function untilAborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();

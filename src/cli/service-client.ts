@@ -29,11 +29,19 @@ export class ServiceClient implements AsyncDisposable {
     return this.#send("POST", path, JSON.stringify(body));
   }
 
+  patch(path: string, body: JsonObject): Promise<ServiceAnswer> {
+    return this.#send("PATCH", path, JSON.stringify(body));
+  }
+
+  delete(path: string): Promise<ServiceAnswer> {
+    return this.#send("DELETE", path, null);
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     return this.#agent.destroy();
   }
 
-  async #send(method: "GET" | "POST", path: string, body: string | null): Promise<ServiceAnswer> {
+  async #send(method: "GET" | "POST" | "PATCH" | "DELETE", path: string, body: string | null): Promise<ServiceAnswer> {
     const headers = { authorization: `Bearer ${this.#key}`, ...(body === null ? {} : { "content-type": "application/json" }) };
     const answer = await request(new URL(path, this.#url), { method, headers, body, dispatcher: this.#agent });
     const parsed: unknown = await answer.body.json().catch(() => null);

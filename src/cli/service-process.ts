@@ -27,18 +27,26 @@ export class ServiceProcess implements AsyncDisposable {
   readonly url: string;
   readonly client: ServiceClient;
   readonly #environment: Readonly<Record<string, string>>;
+  readonly #onOutput: (text: string) => void;
   #child: ChildProcess | null = null;
   #log = "";
 
-  /** The environment is all the process gets: nothing is inherited. */
+  /** The environment is all the process gets: nothing is inherited. It may have an API key of its own, or an empty one. */
   constructor(
     name: string,
-    options: { readonly port: number; readonly key: string; readonly environment: Readonly<Record<string, string>> },
+    options: {
+      readonly port: number;
+      readonly key: string;
+      readonly environment: Readonly<Record<string, string>>;
+      /** Sees everything it writes. */
+      readonly onOutput?: (text: string) => void;
+    },
   ) {
     this.name = name;
     this.url = `http://127.0.0.1:${options.port}`;
     this.client = new ServiceClient(new URL(this.url), options.key);
-    this.#environment = { ...options.environment, PORT: String(options.port), HOST: "127.0.0.1", RINGBACK_API_KEY: options.key };
+    this.#environment = { RINGBACK_API_KEY: options.key, ...options.environment, PORT: String(options.port), HOST: "127.0.0.1" };
+    this.#onOutput = options.onOutput ?? (() => undefined);
   }
 
   /** Of the process started last; 0 before the first. */
@@ -106,6 +114,7 @@ export class ServiceProcess implements AsyncDisposable {
   }
 
   #keep(text: string): void {
+    this.#onOutput(text);
     this.#log = (this.#log + text).slice(-keptLogBytes);
   }
 }

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { readArguments, UsageError } from "./command.ts";
+import { readArguments, readStandardInput, UsageError } from "./command.ts";
 import type { Command } from "./command.ts";
 import { findSignatureFault } from "./signature-fault.ts";
 
@@ -36,9 +36,6 @@ Exit code 0 when the signature holds, 1 when it does not.`,
   },
 };
 
-async function readBody(path: string): Promise<Buffer> {
-  if (path !== "-") return readFile(path);
-  const chunks: Buffer[] = [];
-  for await (const chunk of process.stdin as AsyncIterable<Buffer>) chunks.push(chunk);
-  return Buffer.concat(chunks);
+function readBody(path: string): Promise<Buffer> {
+  return path === "-" ? readStandardInput() : readFile(path);
 }

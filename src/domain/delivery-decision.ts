@@ -6,7 +6,12 @@ import { delayBeforeStep, scheduleSpanMs } from "./retry-policy.ts";
 import type { DeliveryPolicy } from "./retry-policy.ts";
 
 /** The pause that holds for everything an account sends to one origin. */
-export type HostHealth = { readonly pausedUntilMs: number | null; readonly consecutivePauses: number };
+export type HostHealth = {
+  readonly pausedUntilMs: number | null;
+  /** When the pause that ends at `pausedUntilMs` began; null without one. */
+  readonly pausedSinceMs: number | null;
+  readonly consecutivePauses: number;
+};
 
 export type EndpointStanding = {
   readonly state: EndpointState;
@@ -114,13 +119,12 @@ function pausedAfter(before: HostHealth, verdict: Verdict, policy: DeliveryPolic
   const running = before.pausedUntilMs !== null && before.pausedUntilMs > nowMs;
   if (verdict.pause === null) {
     if (verdict.kind !== "delivered" || running) return before;
-    return { pausedUntilMs: null, consecutivePauses: 0 };
+    return { pausedUntilMs: null, pausedSinceMs: null, consecutivePauses: 0 };
   }
   const { retryAfterMs } = verdict.pause;
-  if (running)
-    return { pausedUntilMs: Math.max(before.pausedUntilMs ?? 0, nowMs + (retryAfterMs ?? 0)), consecutivePauses: before.consecutivePauses };
+  if (running) return { ...before, pausedUntilMs: Math.max(before.pausedUntilMs ?? 0, nowMs + (retryAfterMs ?? 0)) };
   const pauseMs = retryAfterMs ?? Math.min(policy.pauseMinMs * 2 ** Math.min(before.consecutivePauses, 30), policy.pauseMaxMs);
-  return { pausedUntilMs: nowMs + pauseMs, consecutivePauses: before.consecutivePauses + 1 };
+  return { pausedUntilMs: nowMs + pauseMs, pausedSinceMs: nowMs, consecutivePauses: before.consecutivePauses + 1 };
 }
 
 function endpointAfter(input: AttemptInput, verdict: Verdict, policy: DeliveryPolicy, nowMs: number): EndpointStanding {

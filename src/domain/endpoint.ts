@@ -13,6 +13,8 @@ export type EndpointHealth = {
   readonly failingSinceMs: number | null;
   readonly lastSuccessAtMs: number | null;
   readonly pausedUntilMs: number | null;
+  /** When the pause that ends at `pausedUntilMs` began; null without one. */
+  readonly pausedSinceMs: number | null;
   /** Pauses in a row; they double those without a `Retry-After`, and while above 0 one delivery at a time goes. 0 after a 2xx. */
   readonly consecutivePauses: number;
   readonly pauseReason: "rate_limited" | "unavailable" | null;

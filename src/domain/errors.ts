@@ -24,6 +24,11 @@ export class StoreOverloaded extends RingbackError {
   }
 }
 
+/** The store could not do it at the moment, and another try may succeed. */
+export function isStoreTrouble(error: unknown): error is StoreUnavailable | StoreOverloaded {
+  return error instanceof StoreUnavailable || error instanceof StoreOverloaded;
+}
+
 /** A cursor that no list of ours made. */
 export class CursorInvalid extends RingbackError {
   constructor() {

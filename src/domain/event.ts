@@ -51,3 +51,14 @@ export type RingbackEvent = {
   | { readonly type: WatchEventType | "endpoint.test"; readonly data: WatchEventData }
   | { readonly type: OperationalEventType; readonly data: OperationalEventData }
 );
+
+/** The watch an event is about; null for operational events and tests. */
+export function watchIdOf({ data }: RingbackEvent): string | null {
+  return "watchId" in data ? data.watchId : null;
+}
+
+/** Whether `earlier` belongs to the same watch and stands before `event` in its sequence. */
+export function precedes(earlier: RingbackEvent, event: RingbackEvent): boolean {
+  if (!("sequence" in earlier.data) || !("sequence" in event.data) || event.data.watchId === null) return false;
+  return earlier.data.watchId === event.data.watchId && (earlier.data.sequence ?? 0) < (event.data.sequence ?? 0);
+}

@@ -73,8 +73,9 @@ const hourMs = 60 * 60 * 1000;
 
 /**
  * What follows from one answer of the upstream. Answers about the source rather than the call (401, 403, 429) change
- * nothing here: the source gate acts on them. Past the deadline any other answer is the last, and the due watches
- * expire. A call that ended stays as it is, whatever is said of it.
+ * nothing here: the source gate acts on them. Past the deadline any answer is the last, and the due watches expire;
+ * after 401 and 403 alone that waits, as for every call of a suspended source. A call that ended stays as it is,
+ * whatever is said of it.
  */
 export function decideAfterPoll(input: PollInput, observation: Observation, context: PollContext, policy: PollPolicy): PollDecision {
   const step = input.status.terminal ? afterTheEnd : decideStep(input, observation, context, policy);
@@ -85,8 +86,7 @@ export function decideAfterPoll(input: PollInput, observation: Observation, cont
     anomaly: false,
     ...step,
   };
-  const aboutTheSource = observation.kind === "unauthorized" || observation.kind === "rate_limited";
-  if (decision.next.kind === "none" || aboutTheSource || context.nowMs < input.earliestDeadlineAtMs) return decision;
+  if (decision.next.kind === "none" || observation.kind === "unauthorized" || context.nowMs < input.earliestDeadlineAtMs) return decision;
   return { ...decision, changes: [...decision.changes, { kind: "expire" }] };
 }
 

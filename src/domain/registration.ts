@@ -28,10 +28,15 @@ export function decideRepeat(existing: Existing | null, wanted: Wanted, nowMs: n
   return fields.length === 0 ? { kind: "existing", watchId: existing.id } : { kind: "differs", watchId: existing.id, fields };
 }
 
-/** Whether a new watch is told the call's status in the very transaction that makes it. */
+/**
+ * Whether a new watch is told the call's status in the very transaction that makes it. `polledAtMs`: the last good poll
+ * by whoever polls it, which may be later than the one that was written down.
+ */
 export function isKnown(call: CallStatus, polledAtMs: number | null, nowMs: number): boolean {
   if (call.status === null) return false;
-  return call.terminal || (polledAtMs !== null && nowMs - polledAtMs <= knownForMs);
+  // A time far ahead was written before the clock was set back, and says nothing.
+  const isRecent = (atMs: number | null) => atMs !== null && Math.abs(nowMs - atMs) <= knownForMs;
+  return call.terminal || isRecent(polledAtMs) || isRecent(call.lastGoodPollAtMs);
 }
 
 /** A filter is a set: order and repetition say nothing. */

@@ -1,5 +1,6 @@
 import type { Attempt } from "../domain/attempt.ts";
 import type { DeliveryState } from "../domain/delivery.ts";
+import { watchIdOf } from "../domain/event.ts";
 import { isoTime } from "../domain/payload.ts";
 import type { SendJob } from "../ports/send-job.ts";
 import type { Logger } from "../ports/telemetry.ts";
@@ -21,7 +22,7 @@ export function logAttempt(
       delivery_id: job.deliveryId,
       event_id: event.id,
       event_type: event.type,
-      watch_id: "watchId" in event.data ? event.data.watchId : null,
+      watch_id: watchIdOf(event),
       account_id: event.accountId,
       endpoint_id: target.id,
       host,

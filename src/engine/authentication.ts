@@ -1,43 +1,50 @@
 import type { Account, AccountStore } from "../ports/account-store.ts";
 import type { Authentication as AuthenticationPort } from "../ports/bridge.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { SecretBox } from "../ports/secret-box.ts";
 
-const cacheMs = 5000;
+export type AuthenticationOptions = {
+  readonly store: Pick<AccountStore, "findAccountByKey">;
+  readonly hashApiKey: (apiKey: string) => string;
+  readonly clock: Pick<Clock, "monotonicMs">;
+};
+
+/** Less than the 5 s in which a change must be noticed: the store is asked meanwhile. */
+const cacheMs = 4000;
 const cacheEntries = 10_000;
 
 /**
- * Finds the account of an API key by its keyed hash; neither the cache nor the store ever holds a key. An answer is
- * remembered for 5 s, which is how late a revocation may be noticed; unknown keys are remembered too, in the same bounded map.
+ * Finds the account of an API key by its keyed hash; neither the cache nor the store ever holds a key. There is no
+ * comparison whose time could tell anything: what is looked up is a hash whose bits nobody can choose who does not have
+ * the hash key, so how far a lookup got says nothing of the API key. An answer is remembered for some seconds, counted
+ * from before the store was asked, which is how late a revocation or a new key may be noticed; unknown keys are
+ * remembered too, in the same bounded map.
  */
 export class Authentication implements AuthenticationPort {
-  readonly #store: AccountStore;
-  readonly #secretBox: SecretBox;
-  readonly #clock: Clock;
+  readonly #options: AuthenticationOptions;
   readonly #cache = new Map<string, { readonly account: Account | null; readonly untilMonotonicMs: number }>();
 
-  constructor(store: AccountStore, secretBox: SecretBox, clock: Clock) {
-    this.#store = store;
-    this.#secretBox = secretBox;
-    this.#clock = clock;
+  constructor(options: AuthenticationOptions) {
+    this.#options = options;
   }
 
   async findByKey(key: string): Promise<Account | null> {
-    const fingerprints = this.#secretBox.fingerprints(key);
-    const [fingerprint] = fingerprints;
-    if (fingerprint === undefined) return null;
-    const nowMonotonicMs = this.#clock.monotonicMs();
+    const { store, hashApiKey, clock } = this.#options;
+    const fingerprint = hashApiKey(key);
+    const nowMonotonicMs = clock.monotonicMs();
     const cached = this.#cache.get(fingerprint);
     if (cached !== undefined && cached.untilMonotonicMs > nowMonotonicMs) return cached.account;
-    const found = await this.#store.findAccountByKey(fingerprints);
-    this.#cache.delete(fingerprint);
-    if (this.#cache.size >= cacheEntries) this.#forgetOldest();
-    this.#cache.set(fingerprint, { account: found?.account ?? null, untilMonotonicMs: nowMonotonicMs + cacheMs });
+    const found = await store.findAccountByKey([fingerprint]);
+    this.#remember(fingerprint, { account: found?.account ?? null, untilMonotonicMs: nowMonotonicMs + cacheMs });
     return found?.account ?? null;
   }
 
-  #forgetOldest(): void {
-    const oldest = this.#cache.keys().next();
-    if (!oldest.done) this.#cache.delete(oldest.value);
+  #remember(fingerprint: string, answer: { readonly account: Account | null; readonly untilMonotonicMs: number }): void {
+    // A slow answer must not take the place of a younger one.
+    const known = this.#cache.get(fingerprint);
+    if (known !== undefined && known.untilMonotonicMs > answer.untilMonotonicMs) return;
+    this.#cache.delete(fingerprint);
+    const oldest = this.#cache.size >= cacheEntries ? this.#cache.keys().next() : null;
+    if (oldest !== null && oldest.done !== true) this.#cache.delete(oldest.value);
+    this.#cache.set(fingerprint, answer);
   }
 }

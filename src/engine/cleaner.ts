@@ -1,35 +1,73 @@
+import { StoreOverloaded, StoreUnavailable } from "../domain/errors.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { RetentionStore } from "../ports/service-store.ts";
+import type { Logger } from "../ports/telemetry.ts";
 
 export type CleanerOptions = {
   readonly store: RetentionStore;
   readonly clock: Clock;
+  readonly logger: Logger;
   readonly retentionDays: number;
   readonly batchSize?: number;
 };
 
 const dayMs = 24 * 60 * 60 * 1000;
-/** With 200 of a kind each, 2,000 a second: more than a busy service makes. */
-const batchesPerTick = 50;
+/** A watch with three events delivered takes the embedded store 0.3 ms: a commit waits 6 ms at most. */
+const defaultBatchSize = 20;
+/** The store has so many times what a batch took for others before the next one: 700 watches a second are the most. */
+const restRatio = 3;
+const minRestMs = 5;
+/** A round ends so that it counts as one; the next goes on. */
+const maxRoundMs = 15_000;
 
-/**
- * Deletes what retention is over for, in small batches: each is an operation of its own, so that no commit ever waits
- * long for it. What a round leaves is the next one's.
- */
+/** Deletes what retention is over for: small batches while there is more, with rests, so that no commit waits long for it. */
 export class Cleaner {
   readonly #options: CleanerOptions;
   readonly tickEveryMs = 5000;
+  #isStopped = false;
+  #endRest: (() => void) | null = null;
 
   constructor(options: CleanerOptions) {
     this.#options = options;
   }
 
   async tick(): Promise<void> {
-    const { store, clock, retentionDays, batchSize = 200 } = this.#options;
-    const nowMs = clock.nowMs();
-    for (let batch = 0; batch < batchesPerTick; batch++) {
-      const { more } = await store.deleteExpired({ beforeMs: nowMs - retentionDays * dayMs, nowMs, limit: batchSize });
-      if (!more) return;
+    const { clock, logger } = this.#options;
+    const startedMs = clock.monotonicMs();
+    try {
+      while (!this.#isStopped && clock.monotonicMs() - startedMs < maxRoundMs) {
+        const batchStartedMs = clock.monotonicMs();
+        if (!(await this.#deleteBatch())) return;
+        await this.#rest(Math.max(minRestMs, (clock.monotonicMs() - batchStartedMs) * restRatio));
+      }
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable) && !(error instanceof StoreOverloaded)) throw error;
+      // What is late to be deleted waits for a store that has time.
+      logger.warn({ error: error.message }, "retention.failed");
     }
+  }
+
+  /** The round that runs ends with its batch. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#endRest?.();
+  }
+
+  /** Whether there is more. */
+  async #deleteBatch(): Promise<boolean> {
+    const { store, clock, retentionDays, batchSize = defaultBatchSize } = this.#options;
+    const nowMs = clock.nowMs();
+    const { more } = await store.deleteExpired({ beforeMs: Math.floor(nowMs - retentionDays * dayMs), nowMs, limit: batchSize });
+    return more;
+  }
+
+  async #rest(ms: number): Promise<void> {
+    if (this.#isStopped) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#endRest = resolve;
+    const timer = this.#options.clock.setTimer(ms, resolve);
+    await promise;
+    timer.cancel();
+    this.#endRest = null;
   }
 }

@@ -13,8 +13,9 @@ export type DeliveryGatesOptions = {
   readonly hostRateLimits: ReadonlyMap<string, number>;
 };
 
-type Gate = { limit: InFlightLimit; usedAtMonotonicMs: number };
-type EndpointGate = Gate & { maxInFlight: number; rate: TokenBucket | null; held: number };
+type Gate = { readonly limit: InFlightLimit; held: number; usedAtMonotonicMs: number };
+type EndpointGate = Gate & { rate: TokenBucket | null; failing: boolean };
+type HostGate = Gate & { readonly rate: TokenBucket | null };
 
 /** What is allowed in at one moment, for a claim. */
 export type Rooms = {
@@ -22,24 +23,25 @@ export type Rooms = {
   readonly failing: number;
   readonly byEndpoint: readonly (readonly [endpointId: string, room: number])[];
   readonly byHost: readonly (readonly [hostKey: string, room: number])[];
-  /** When a rate gives its next token to somebody who has none, on the monotonic clock; null: nobody waits for one. */
+  /** When a rate that has run out gives its next token; null: none has. */
   readonly nextTokenInMs: number | null;
 };
 
 /** An exchange that was let in; give it to `leave`. */
 export type Pass = { readonly endpointId: string; readonly hostKey: string; readonly failing: boolean };
 
-/** Gates forget whom they have not seen for so long; whoever comes back starts slowly again. */
+/** Gates forget whom they have not seen for so long; whoever comes back starts as its failures say. */
 const forgetAfterMs = 60_000;
 
 /**
  * Limits in flight and rates, in memory: per endpoint, per (account, origin), for failing endpoints together (half of
- * all) and for everything. Pauses are the store's, which does not hand out what is paused.
+ * all) and for everything. Pauses are the store's, which does not hand out what is paused. As many as may run may also
+ * wait in memory, so that the next are at hand; a failing endpoint's do not, and what waits takes nobody's place.
  */
 export class DeliveryGates {
   readonly #options: DeliveryGatesOptions;
   readonly #endpoints = new Map<string, EndpointGate>();
-  readonly #hosts = new Map<string, Gate>();
+  readonly #hosts = new Map<string, HostGate>();
   readonly #hostRates: ReadonlyMap<string, TokenBucket>;
   #inFlight = 0;
   #failing = 0;
@@ -55,19 +57,22 @@ export class DeliveryGates {
     return this.#inFlight;
   }
 
+  /** No exchange with anybody may start; for failing endpoints: none with any of those. */
+  isFull(failing: boolean): boolean {
+    return this.#inFlight >= this.#options.maxInFlight || (failing && this.#failing >= this.#maxFailing);
+  }
+
   /** Lets an exchange start if every limit allows it. `manual` ones are counted but never refused. */
   enter(target: SendTarget, mode: "scheduled" | "manual"): Pass | null {
     const endpoint = this.#endpointOf(target);
-    const host = this.#hostOf(hostKeyOf(target));
-    const rates = [endpoint.rate, this.#hostRates.get(hostNameOf(target))].filter((rate) => rate !== null && rate !== undefined);
+    const host = this.#hostOf(target);
     const nowMs = this.#options.clock.monotonicMs();
-    const failing = target.health.consecutiveFailures > 0;
+    const failing = isFailing(target);
     if (mode === "scheduled") {
-      const halfTaken = failing && this.#failing >= this.#maxFailing;
-      const full = this.#inFlight >= this.#options.maxInFlight || endpoint.limit.room <= 0 || host.limit.room <= 0;
-      if (full || halfTaken || rates.some((rate) => rate.waitMs(nowMs) > 0)) return null;
+      const full = this.isFull(failing) || endpoint.limit.room === 0 || host.limit.room === 0;
+      if (full || tokenInMs(nowMs, endpoint, host) > 0) return null;
     }
-    for (const rate of rates) rate.take(nowMs);
+    for (const { rate } of [endpoint, host]) rate?.take(nowMs);
     endpoint.limit.enter();
     host.limit.enter();
     this.#inFlight += 1;
@@ -84,36 +89,40 @@ export class DeliveryGates {
     if (pass.failing) this.#failing -= 1;
   }
 
-  /** Counts a job that waits in memory for room at its endpoint. */
-  hold(endpointId: string, delta: 1 | -1): void {
-    this.#held += delta;
-    const endpoint = this.#endpoints.get(endpointId);
-    if (endpoint !== undefined) endpoint.held += delta;
+  /** Lets a job that found no room wait in memory; false: as many wait as may. */
+  hold(target: SendTarget): boolean {
+    const endpoint = this.#endpointOf(target);
+    const host = this.#hostOf(target);
+    if (this.#heldRoom(endpoint) === 0 || this.#heldRoom(host) === 0) return false;
+    for (const gate of [endpoint, host]) gate.held += 1;
+    this.#held += 1;
+    return true;
   }
 
-  /** How many may wait in memory for this endpoint: as many as may run, so that the next are at hand. */
-  holdRoom(endpointId: string): number {
-    const endpoint = this.#endpoints.get(endpointId);
-    return Math.min(this.#options.maxInFlight - this.#held, endpoint === undefined ? 0 : endpoint.limit.limit - endpoint.held);
+  /** It waits no more. */
+  unhold(target: SendTarget): void {
+    for (const gate of [this.#endpoints.get(target.id), this.#hosts.get(hostKeyOf(target))]) if (gate !== undefined) gate.held -= 1;
+    this.#held -= 1;
+  }
+
+  /** How long until the rates of endpoint and host both have a token; 0: now. */
+  tokenInMs(target: SendTarget): number {
+    return tokenInMs(this.#options.clock.monotonicMs(), this.#endpointOf(target), this.#hostOf(target));
   }
 
   rooms(): Rooms {
     const nowMs = this.#options.clock.monotonicMs();
     this.#forgetIdle(nowMs);
     let nextTokenInMs: number | null = null;
-    const byEndpoint: [string, number][] = [];
-    for (const [endpointId, gate] of this.#endpoints) {
-      const tokenInMs = gate.rate?.waitMs(nowMs) ?? 0;
-      if (tokenInMs > 0) nextTokenInMs = Math.min(nextTokenInMs ?? Infinity, tokenInMs);
-      byEndpoint.push([endpointId, tokenInMs > 0 ? 0 : Math.max(0, gate.limit.room + gate.limit.limit - gate.held)]);
-    }
-    const byHost: [string, number][] = [];
-    for (const [hostKey, gate] of this.#hosts) {
-      const tokenInMs = this.#hostRates.get(hostNameOf({ origin: hostKey.split(" ")[1] ?? "" }))?.waitMs(nowMs) ?? 0;
-      if (tokenInMs > 0) nextTokenInMs = Math.min(nextTokenInMs ?? Infinity, tokenInMs);
-      byHost.push([hostKey, tokenInMs > 0 ? 0 : Math.max(0, gate.limit.room + gate.limit.limit)]);
-    }
-    const total = Math.max(0, this.#options.maxInFlight - this.#inFlight - this.#held);
+    const roomOf = (gate: EndpointGate | HostGate): number => {
+      const waitMs = tokenInMs(nowMs, gate);
+      if (waitMs === 0) return gate.limit.room + this.#heldRoom(gate);
+      nextTokenInMs = Math.min(nextTokenInMs ?? Infinity, waitMs);
+      return 0;
+    };
+    const byEndpoint = [...this.#endpoints].map(([endpointId, gate]): [string, number] => [endpointId, roomOf(gate)]);
+    const byHost = [...this.#hosts].map(([hostKey, gate]): [string, number] => [hostKey, roomOf(gate)]);
+    const total = Math.max(0, this.#options.maxInFlight - this.#inFlight);
     return { total, failing: Math.max(0, Math.min(total, this.#maxFailing - this.#failing)), byEndpoint, byHost, nextTokenInMs };
   }
 
@@ -121,51 +130,58 @@ export class DeliveryGates {
     return Math.floor(this.#options.maxInFlight / 2);
   }
 
+  #heldRoom(gate: EndpointGate | HostGate): number {
+    if ("failing" in gate && gate.failing) return 0;
+    return Math.max(0, Math.min(this.#options.maxInFlight - this.#held, gate.limit.limit - gate.held));
+  }
+
   #endpointOf(target: SendTarget): EndpointGate {
     const nowMs = this.#options.clock.monotonicMs();
     const maxInFlight = Math.min(target.maxInFlight ?? this.#options.endpointMaxInFlight, this.#options.maxInFlight);
-    const ratePerSecond = target.maxPerSecond;
     let gate = this.#endpoints.get(target.id);
-    if (gate === undefined || gate.maxInFlight !== maxInFlight) {
-      const limit = new InFlightLimit(maxInFlight);
-      // A changed limit begins anew; what is on the wire still counts.
-      for (let running = gate?.limit.inFlight ?? 0; running > 0; running--) limit.enter();
-      gate = { limit, maxInFlight, rate: gate?.rate ?? null, held: gate?.held ?? 0, usedAtMonotonicMs: nowMs };
+    if (gate === undefined) {
+      const limit = new InFlightLimit(maxInFlight, target.health.consecutiveFailures);
+      gate = { limit, rate: null, held: 0, failing: false, usedAtMonotonicMs: nowMs };
       this.#endpoints.set(target.id, gate);
     }
     gate.usedAtMonotonicMs = nowMs;
+    gate.failing = isFailing(target);
+    gate.limit.setMax(maxInFlight);
+    const ratePerSecond = target.maxPerSecond;
     if (ratePerSecond === null) gate.rate = null;
     else if (gate.rate === null) gate.rate = new TokenBucket(ratePerSecond, nowMs);
     else if (gate.rate.ratePerSecond !== ratePerSecond) gate.rate.setRate(ratePerSecond, nowMs);
     return gate;
   }
 
-  #hostOf(hostKey: string): Gate {
+  #hostOf(target: SendTarget): HostGate {
+    const hostKey = hostKeyOf(target);
     let gate = this.#hosts.get(hostKey);
     if (gate === undefined) {
-      gate = { limit: new InFlightLimit(this.#options.hostMaxInFlight), usedAtMonotonicMs: 0 };
+      const limit = new InFlightLimit(this.#options.hostMaxInFlight);
+      gate = { limit, rate: this.#hostRates.get(hostNameOf(target)) ?? null, held: 0, usedAtMonotonicMs: 0 };
       this.#hosts.set(hostKey, gate);
     }
     gate.usedAtMonotonicMs = this.#options.clock.monotonicMs();
     return gate;
   }
 
-  /** Callback URLs are often used once: what is idle is dropped, oldest first. */
+  /** Callback URLs are often used once: what is idle is dropped. */
   #forgetIdle(nowMs: number): void {
-    for (const [endpointId, gate] of this.#endpoints)
-      if (gate.limit.isIdle && gate.held === 0 && this.#mayForget(gate, this.#endpoints.size, nowMs)) this.#endpoints.delete(endpointId);
-    for (const [hostKey, gate] of this.#hosts)
-      if (gate.limit.isIdle && this.#mayForget(gate, this.#hosts.size, nowMs)) this.#hosts.delete(hostKey);
+    for (const gates of [this.#endpoints, this.#hosts] as readonly Map<string, EndpointGate | HostGate>[])
+      for (const [key, gate] of gates)
+        if (gate.limit.isIdle && gate.held === 0 && this.#mayForget(gate, gates.size, nowMs)) gates.delete(key);
   }
 
-  /** A crowd of strangers is forgotten at once: they are as good as new. */
-  #mayForget(gate: Gate, count: number, nowMs: number): boolean {
-    const learntNothing = gate.limit.limit <= startLimit + 1;
+  /** A crowd of strangers is forgotten at once: they are as good as new. One whose rate has run out is not. */
+  #mayForget(gate: EndpointGate | HostGate, count: number, nowMs: number): boolean {
+    const learntNothing = gate.limit.limit <= startLimit + 1 && tokenInMs(nowMs, gate) === 0;
     return nowMs - gate.usedAtMonotonicMs > forgetAfterMs || (count > 2 * this.#options.maxInFlight && learntNothing);
   }
 }
 
-function hostKeyOf(target: Pick<SendTarget, "accountId" | "origin">): string {
+/** Names the limit and the pause that an account's endpoints on one origin share. */
+export function hostKeyOf(target: Pick<SendTarget, "accountId" | "origin">): string {
   return `${target.accountId} ${target.origin}`;
 }
 
@@ -174,9 +190,20 @@ export function hostNameOf({ origin }: Pick<SendTarget, "origin">): string {
   return origin.slice(origin.indexOf("//") + 2).replace(/:\d+$/, "");
 }
 
+function isFailing(target: SendTarget): boolean {
+  return target.health.consecutiveFailures > 0;
+}
+
+function tokenInMs(nowMs: number, ...gates: readonly { readonly rate: TokenBucket | null }[]): number {
+  return Math.max(0, ...gates.map(({ rate }) => rate?.waitMs(nowMs) ?? 0));
+}
+
 /** The host rather than the endpoint is in trouble: it is overloaded or cannot be reached. */
 function isHostTrouble(outcome: AttemptOutcome | null): boolean {
   if (outcome === null) return false;
   if (outcome.kind === "answered") return [429, 502, 503, 504].includes(outcome.statusCode);
-  return outcome.code === "timeout" || outcome.code === "connect" || outcome.code === "reset";
+  return hostTroubles.has(outcome.code);
 }
+
+/** Of failures without an answer: timeouts, and faults of the connection from its name to its end. */
+const hostTroubles: ReadonlySet<string> = new Set(["timeout", "dns", "connect", "tls", "reset"]);

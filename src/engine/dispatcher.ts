@@ -1,39 +1,36 @@
 import type { Attempt, AttemptOutcome } from "../domain/attempt.ts";
-import { StoreOverloaded, StoreUnavailable } from "../domain/errors.ts";
+import { isStoreTrouble } from "../domain/errors.ts";
+import { precedes, watchIdOf } from "../domain/event.ts";
 import type { Notice } from "../ports/call-store.ts";
-import type { Clock, Timer } from "../ports/clock.ts";
-import type { AttemptRecorded, DeliveryStore } from "../ports/delivery-store.ts";
+import type { DeliveryStore } from "../ports/delivery-store.ts";
 import type { SendJob } from "../ports/send-job.ts";
-import type { Logger, Metrics } from "../ports/telemetry.ts";
-import type { WebhookSender } from "../ports/webhook-sender.ts";
+import { Alarm } from "./alarm.ts";
+import { AttemptRecorder } from "./attempt-recorder.ts";
+import type { AttemptRecorderOptions, Recorded } from "./attempt-recorder.ts";
 import type { DeliveryGates, Pass } from "./delivery-gates.ts";
-import { hostNameOf } from "./delivery-gates.ts";
+import { hostKeyOf } from "./delivery-gates.ts";
 import { HeldJobs } from "./held-jobs.ts";
-import { logAttempt } from "./attempt-log.ts";
-import type { WebhookComposer } from "./webhook-composer.ts";
+import { startLimit } from "./in-flight-limit.ts";
+import { LeaseReturns } from "./lease-returns.ts";
+import { Outgoing } from "./outgoing.ts";
+import type { OutgoingOptions } from "./outgoing.ts";
+import { Rounds } from "./rounds.ts";
+import { StartBars } from "./start-bars.ts";
 
-export type DispatcherOptions = {
-  readonly store: DeliveryStore;
-  readonly sender: WebhookSender;
-  readonly composer: WebhookComposer;
-  readonly gates: DeliveryGates;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly metrics: Metrics;
-  readonly timeoutMs: number;
-  /** Attempts of the schedule, for the log. */
-  readonly maxAttempts: number;
-  /** Calls nobody watches any more, after a 410. */
-  readonly onUnwatched: (callIds: readonly string[]) => void;
-  readonly notify: (notices: readonly Notice[]) => void;
-  readonly random?: () => number;
-};
+export type DispatcherOptions = OutgoingOptions &
+  Omit<AttemptRecorderOptions, "store" | "random"> & {
+    readonly store: DeliveryStore;
+    readonly gates: DeliveryGates;
+    /** Calls nobody watches any more, after a 410. */
+    readonly onUnwatched: (callIds: readonly string[]) => void;
+    readonly notify: (notices: readonly Notice[]) => void;
+    readonly random?: () => number;
+  };
 
-const recordRetryMinMs = 100;
-const recordRetryMaxMs = 5000;
-/** A watch deleted so long ago has nothing left in memory. */
-const rememberCanceledMs = 60_000;
-const minWakeMs = 5;
+/** What the store could not be asked about is not tried again before. */
+const afterTroubleMs = 1000;
+/** What a fault of ours left without a record is not sent again before. */
+const afterFaultMs = 60_000;
 
 /**
  * Sends what is owed. A commit's own webhooks come leased through `accept` and go out from memory; everything else is
@@ -45,101 +42,114 @@ const minWakeMs = 5;
  */
 export class Dispatcher {
   readonly #options: DispatcherOptions;
-  readonly #random: () => number;
-  readonly #held = new HeldJobs();
-  readonly #onWire = new Map<SendJob, Pass>();
-  readonly #canceledWatches = new Map<string, number>();
-  #claiming = false;
-  #claimAgain = false;
+  readonly #recorder: AttemptRecorder;
+  readonly #leases: LeaseReturns;
+  readonly #alarm: Alarm;
+  readonly #bars: StartBars;
+  readonly #held: HeldJobs;
+  readonly #outgoing: Outgoing;
+  readonly #claims = new Rounds(() => this.#claimRound());
+  /** From the moment a job was let in to the record of its attempt. */
+  readonly #running = new Set<SendJob>();
   /** Something due was given back for want of room: whoever makes room looks for it. */
   #owesInStore = false;
-  #timer: Timer | null = null;
   #state: "running" | "draining" | "stopped" = "running";
+  #stopping: Promise<void> | null = null;
   #idle: (() => void) | null = null;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
-    this.#random = options.random ?? Math.random;
+    this.#recorder = new AttemptRecorder({ ...options, random: options.random ?? Math.random });
+    this.#leases = new LeaseReturns(options);
+    this.#alarm = new Alarm(options.clock, () => this.wake());
+    this.#bars = new StartBars(options.clock);
+    this.#held = new HeldJobs(options.gates);
+    this.#outgoing = new Outgoing(options);
   }
 
   /** How often `tick` wants to be called at least: it heals whatever a wake-up missed. */
   readonly tickEveryMs = 1000;
 
   get inFlight(): number {
-    return this.#onWire.size;
+    return this.#running.size;
   }
 
   get heldCount(): number {
     return this.#held.size;
   }
 
-  /** Takes jobs leased by a commit just made. */
-  accept(jobs: readonly SendJob[]): void {
-    const back: SendJob[] = [];
-    for (const job of jobs) if (!this.#admit(job)) back.push(job);
-    if (back.length === 0) return;
-    this.#owesInStore = true;
-    this.#release(back);
+  /** Takes jobs leased by a commit just made; how many of them were sent or wait here. */
+  accept(jobs: readonly SendJob[]): number {
+    const back = jobs.filter((job) => !this.#admit(job));
+    if (back.length > 0) this.#owesInStore = true;
+    void this.#leases.give(back);
+    return jobs.length - back.length;
   }
 
-  /** Sends one whatever the gates say and resolves with the attempt as recorded; null when the lease was lost or the service stops. */
+  /** Sends one whatever the gates say and resolves with the attempt as recorded; null when it was canceled, its lease lost, or the service stops. */
   async sendNow(job: SendJob): Promise<Attempt | null> {
-    if (this.#state !== "running") {
-      this.#release([job]);
-      return null;
-    }
-    const pass = this.#options.gates.enter(job.target, "manual");
-    if (pass === null) throw new Error("a manual attempt is never refused");
-    return this.#send(job, pass);
+    const pass = this.#mayStart(job) ? this.#options.gates.enter(job.target, "manual") : null;
+    if (pass !== null) return this.#send(job, pass);
+    await this.#leases.give([job]);
+    return null;
+  }
+
+  /** Gives the lease of one back that waits here for room, so that it can be claimed for an attempt by hand. */
+  async releaseHeld(deliveryId: string): Promise<void> {
+    await this.#leases.give(this.#held.takeWhere((held) => held.deliveryId === deliveryId));
   }
 
   /** No attempt for this watch starts any more. */
   cancelWatch(watchId: string): void {
-    const nowMs = this.#options.clock.monotonicMs();
-    for (const [id, atMs] of this.#canceledWatches) {
-      if (nowMs - atMs < rememberCanceledMs) break;
-      this.#canceledWatches.delete(id);
-    }
-    this.#canceledWatches.set(watchId, nowMs);
-    this.#drop(this.#held.takeWhere((job) => watchIdOf(job) === watchId));
+    this.#bars.removeWatch(watchId);
+    this.#drop((job) => watchIdOf(job.event) === watchId);
   }
 
-  /** Gives back what waits in memory for this endpoint; what is still owed is claimed anew. */
+  /** Gives back what has not been sent to this endpoint; what is still owed is claimed anew. */
   cancelEndpoint(endpointId: string): void {
-    this.#drop(this.#held.takeWhere((job) => job.target.id === endpointId));
+    this.#drop((job) => job.target.id === endpointId && job.mode === "scheduled", endpointId);
+  }
+
+  /** Its owner paused or disabled it: no attempt starts any more, but by hand to a paused one. */
+  closeEndpoint(endpointId: string, state: "paused" | "disabled"): void {
+    this.#bars.closeEndpoint(endpointId, state);
+    this.#drop((job) => job.target.id === endpointId && !this.#bars.mayStart(job), endpointId);
+  }
+
+  /** Its owner enabled it: what it is owed may be due. */
+  openEndpoint(endpointId: string): void {
+    this.#bars.openEndpoint(endpointId);
+    this.wake();
+  }
+
+  /** A new watch or hook named it: had it been disabled, it is enabled now, and what it is owed may be due. */
+  reopenEndpoint(endpointId: string): void {
+    if (this.#bars.reopenEndpoint(endpointId)) this.wake();
   }
 
   /** Something may be due: look now. */
   wake(): void {
-    if (this.#claiming) this.#claimAgain = true;
-    else void this.tick();
+    this.tick().catch((error: unknown) => {
+      // The loop's own tick will meet it too, and back off from it.
+      this.#options.logger.error({ error: error instanceof Error ? error.stack : String(error) }, "delivery.wake_failed");
+    });
   }
 
-  /** Claims and sends what is due, until nothing more is or there is no room. */
+  /** Sends what waits and may go, then claims and sends what is due, until nothing more is or there is no room. */
   async tick(): Promise<void> {
-    if (this.#claiming || this.#state !== "running") return;
-    this.#claiming = true;
-    try {
-      do {
-        this.#claimAgain = false;
-        await this.#claim();
-      } while (this.#claimAgain && this.#state === "running");
-    } catch (error) {
-      if (!(error instanceof StoreUnavailable) && !(error instanceof StoreOverloaded)) throw error;
-      // The next tick asks again.
-      this.#options.logger.warn({ error: error.message }, "delivery.claim_failed");
-    } finally {
-      this.#claiming = false;
-    }
+    if (this.#state === "running") await this.#claims.run();
   }
 
   /** Starts nothing more; what is on the wire has `graceMs`, then it is aborted. Every lease is given back: a shutdown is no attempt. */
-  async stop(graceMs: number): Promise<void> {
-    if (this.#state !== "running") return;
+  stop(graceMs: number): Promise<void> {
+    return (this.#stopping ??= this.#drain(graceMs));
+  }
+
+  async #drain(graceMs: number): Promise<void> {
     this.#state = "draining";
-    this.#timer?.cancel();
-    this.#drop(this.#held.takeWhere(() => true));
-    if (this.#onWire.size > 0) {
+    this.#alarm.close();
+    this.#drop(() => true);
+    if (this.#running.size > 0 && graceMs > 0) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#idle = resolve;
       const deadline = this.#options.clock.setTimer(graceMs, resolve);
@@ -147,177 +157,141 @@ export class Dispatcher {
       deadline.cancel();
     }
     this.#state = "stopped";
-    const aborted = [...this.#onWire.keys()];
+    this.#recorder.stop();
+    const aborted = [...this.#running];
     await this.#options.sender.close();
-    if (aborted.length > 0) await this.#options.store.releaseDeliveries(aborted).catch(() => undefined);
+    await this.#claims.ended();
+    await this.#leases.give(aborted);
+    await this.#leases.retry({ all: true });
+  }
+
+  async #claimRound(): Promise<void> {
+    if (this.#state !== "running") return;
+    try {
+      await this.#leases.retry();
+      this.#sendHeld(null);
+      await this.#claim();
+    } catch (error) {
+      if (!isStoreTrouble(error)) throw error;
+      // The next tick asks again.
+      this.#options.logger.warn({ error: error.message }, "delivery.claim_failed");
+    }
   }
 
   async #claim(): Promise<void> {
     const { store, gates, clock } = this.#options;
     const rooms = gates.rooms();
-    if (rooms.total === 0) {
-      this.#owesInStore = true;
-      return;
-    }
+    if (rooms.nextTokenInMs !== null) this.#alarm.setWithin(rooms.nextTokenInMs);
+    // Whoever ends an exchange then looks again.
+    if (rooms.total === 0) return;
     this.#owesInStore = false;
     const { jobs, nextDueAtMs } = await store.claimDue({
       nowMs: clock.nowMs(),
       limit: rooms.total,
       failingLimit: rooms.failing,
-      defaultRoom: 4,
+      defaultRoom: startLimit,
       roomByEndpoint: rooms.byEndpoint,
       roomByHost: rooms.byHost,
     });
-    this.accept(jobs);
-    if (jobs.length > 0) this.#claimAgain = true;
-    const dueInMs = nextDueAtMs === null ? Infinity : nextDueAtMs - clock.nowMs();
-    const wakeInMs = Math.min(dueInMs, rooms.nextTokenInMs ?? Infinity);
-    this.#timer?.cancel();
-    this.#timer = wakeInMs === Infinity ? null : clock.setTimer(Math.max(minWakeMs, wakeInMs), () => this.wake());
+    if (this.accept(jobs) > 0) this.wake();
+    if (nextDueAtMs !== null) this.#alarm.setWithin(nextDueAtMs - clock.nowMs());
+  }
+
+  #mayStart(job: SendJob): boolean {
+    return this.#state === "running" && this.#bars.mayStart(job);
   }
 
   /** Sends it, or lets it wait; false: it must go back. */
   #admit(job: SendJob): boolean {
-    if (this.#state !== "running" || this.#canceledWatches.has(watchIdOf(job) ?? "")) return false;
+    if (!this.#mayStart(job)) return false;
+    // Nobody overtakes who waits for the same endpoint.
+    return (this.#held.countFor(job.target.id) === 0 && this.#start(job)) || this.#held.add(job);
+  }
+
+  /** Sends it if the gates let it in. If it is a rate that keeps it out, its next token wakes us. */
+  #start(job: SendJob): boolean {
     const { gates } = this.#options;
-    const pass = this.#held.countFor(job.target.id) > 0 ? null : gates.enter(job.target, job.mode);
-    if (pass !== null) {
-      void this.#send(job, pass);
-      return true;
+    const pass = gates.enter(job.target, job.mode);
+    if (pass !== null) void this.#send(job, pass);
+    else {
+      const tokenInMs = gates.tokenInMs(job.target);
+      if (tokenInMs > 0) this.#alarm.setWithin(tokenInMs);
     }
-    if (gates.holdRoom(job.target.id) <= 0) return false;
-    gates.hold(job.target.id, 1);
-    this.#held.add(job);
-    return true;
+    return pass !== null;
   }
 
   async #send(job: SendJob, pass: Pass): Promise<Attempt | null> {
-    const { gates, clock, logger } = this.#options;
-    this.#onWire.set(job, pass);
-    const startedAtMs = clock.nowMs();
+    const { gates } = this.#options;
+    this.#running.add(job);
     let outcome: AttemptOutcome | null = null;
+    let recorded: Recorded | null = null;
     try {
-      const exchange = await this.#exchange(job, startedAtMs);
-      if (this.#state === "stopped") return null;
-      outcome = exchange.outcome;
-      return await this.#record(job, { startedAtMs, ...exchange });
+      const startedAtMs = this.#options.clock.nowMs();
+      const exchange = await this.#outgoing.send(job, startedAtMs);
+      outcome = exchange?.outcome ?? null;
+      if (exchange === null) await this.#leases.give([job]);
+      else if (this.#state !== "stopped") recorded = await this.#recorder.record(job, { startedAtMs, ...exchange });
     } catch (error) {
-      logger.error({ delivery_id: job.deliveryId, error: String(error) }, "delivery.failed_unexpectedly");
-      return null;
-    } finally {
-      this.#onWire.delete(job);
-      gates.leave(pass, outcome);
-      this.#sendHeld(job.target.id);
-      if (this.#onWire.size === 0) this.#idle?.();
+      this.#report(job, error);
+      this.#leases.giveLater(job, isStoreTrouble(error) ? afterTroubleMs : afterFaultMs);
     }
-  }
-
-  async #exchange(job: SendJob, startedAtMs: number): Promise<{ readonly outcome: AttemptOutcome; readonly durationMs: number }> {
-    const { composer, sender, timeoutMs } = this.#options;
-    let webhook;
+    const wasFull = gates.isFull(pass.failing);
+    this.#running.delete(job);
+    gates.leave(pass, outcome);
     try {
-      webhook = await composer.compose(job, startedAtMs);
-    } catch {
-      const detail = "the endpoint's secrets cannot be opened with the configured encryption keys";
-      return { outcome: { kind: "failed", code: "protocol", detail, statusCode: null, permanent: false }, durationMs: 0 };
+      if (recorded !== null) this.#follow(job, recorded);
+    } catch (error) {
+      this.#report(job, error);
     }
-    return sender.send({ ...webhook, timeoutMs });
+    this.#useRoom(pass, wasFull || recorded === null);
+    if (this.#running.size === 0) this.#idle?.();
+    return recorded?.attempt ?? null;
   }
 
-  async #record(
-    job: SendJob,
-    exchange: { readonly startedAtMs: number; readonly durationMs: number; readonly outcome: AttemptOutcome },
-  ): Promise<Attempt | null> {
+  /** What an attempt that was recorded means for the others. */
+  #follow(job: SendJob, recorded: Recorded): void {
     const { clock, notify, onUnwatched } = this.#options;
-    const recorded = await this.#recordUntilItSticks(job, exchange);
-    if (recorded === null || recorded.kind === "fenced") return null;
-    this.#measure(job, recorded, exchange);
+    const { endpoint, delivery, endpointNextDueAtMs } = recorded;
+    const nowMs = clock.nowMs();
     this.accept(recorded.jobs);
     if (recorded.unwatchedCallIds.length > 0) onUnwatched(recorded.unwatchedCallIds);
     notify(recorded.notices);
-    const { endpoint } = recorded;
-    const nowMs = clock.nowMs();
-    const paused = endpoint.state !== "enabled" || endpoint.health.consecutivePauses > 0 || (endpoint.hostPausedUntilMs ?? 0) > nowMs;
-    if (paused)
-      this.#drop(this.#held.takeWhere(({ target }) => target.accountId === job.target.accountId && target.origin === job.target.origin));
-    if (recorded.endpointNextDueAtMs !== null && recorded.endpointNextDueAtMs <= nowMs) this.wake();
-    else if (recorded.delivery.nextAttemptAtMs !== null || paused) this.#wakeBy(recorded.endpointNextDueAtMs);
-    return recorded.attempt;
+    if (endpoint.state !== "enabled") this.cancelEndpoint(job.target.id);
+    // While a pause runs, and after it until a 2xx, the store hands out one at a time.
+    if (endpoint.health.consecutivePauses > 0 || (endpoint.hostPausedUntilMs ?? 0) > nowMs)
+      this.#drop((other) => hostKeyOf(other.target) === hostKeyOf(job.target) && other.mode === "scheduled");
+    // What stands before it in its lane may have become pointless.
+    if (delivery.status === "delivered") this.#drop((other) => isMadePointless(other, job), job.target.id);
+    if (endpointNextDueAtMs !== null) this.#alarm.setWithin(endpointNextDueAtMs - nowMs);
   }
 
-  /** What the receiver answered must not be forgotten while the process lives: the store is asked again until it takes it. */
-  async #recordUntilItSticks(
-    job: SendJob,
-    exchange: { readonly startedAtMs: number; readonly durationMs: number; readonly outcome: AttemptOutcome },
-  ): Promise<AttemptRecorded | null> {
-    const { store, clock } = this.#options;
-    for (let retryMs = recordRetryMinMs; ; retryMs = Math.min(retryMs * 2, recordRetryMaxMs)) {
-      try {
-        return await store.recordAttempt({
-          deliveryId: job.deliveryId,
-          leaseToken: job.leaseToken,
-          attemptNumber: job.attemptNumber,
-          mode: job.mode,
-          nowMs: clock.nowMs(),
-          jitter: this.#random(),
-          ...exchange,
-        });
-      } catch (error) {
-        if (!(error instanceof StoreUnavailable) && !(error instanceof StoreOverloaded)) throw error;
-        if (this.#state === "stopped") return null;
-        const { promise, resolve } = Promise.withResolvers<void>();
-        clock.setTimer(retryMs, resolve);
-        await promise;
-      }
-    }
+  /** An exchange has ended: whoever waits for its endpoint or host may go at once; if everything was full, the next round sends whoever waits at all. */
+  #useRoom({ hostKey }: Pass, wasFull: boolean): void {
+    const started = this.#sendHeld(hostKey);
+    if (started || wasFull || this.#owesInStore) this.wake();
   }
 
-  #measure(job: SendJob, recorded: Extract<AttemptRecorded, { kind: "recorded" }>, exchange: { readonly outcome: AttemptOutcome }): void {
-    const { logger, metrics, clock, maxAttempts } = this.#options;
-    const { attempt, delivery, endpoint } = recorded;
-    logAttempt(logger, { job, attempt, delivery, host: hostNameOf(job.target), maxAttempts });
-    metrics.attemptFinished(attempt.decision);
-    if (attempt.decision === "delivered") metrics.delivered(clock.nowMs() - (job.event.data.observedAtMs ?? job.createdAtMs));
-    if (endpoint.state === "disabled" && job.target.state !== "disabled")
-      metrics.endpointDisabled(attempt.decision === "gone" ? "gone" : "failing");
-    if (exchange.outcome.kind === "failed" && exchange.outcome.code === "blocked_address") metrics.addressBlocked();
+  /** Whether any of those that wait, for this host or (null) for any, could be sent. */
+  #sendHeld(hostKey: string | null): boolean {
+    const isFull = () => this.#state !== "running" || this.#options.gates.isFull(false);
+    return this.#held.start(hostKey, isFull, (job) => this.#start(job));
   }
 
-  /** Whoever waits for this endpoint, then whoever waits at all: room may have come at its host or in total. */
-  #sendHeld(endpointId: string): void {
-    if (this.#state !== "running") return;
-    const { gates } = this.#options;
-    let started = false;
-    for (const job of this.#held.candidates(endpointId)) {
-      const pass = gates.enter(job.target, job.mode);
-      if (pass === null) continue;
-      this.#held.remove(job);
-      gates.hold(job.target.id, -1);
-      started = true;
-      void this.#send(job, pass);
-    }
-    if (started || this.#owesInStore) this.wake();
+  /** Of what has not reached the wire, gives back whatever matches, and looks for what of it is still owed. `endpointId`: of this one alone. */
+  #drop(matches: (job: SendJob) => boolean, endpointId: string | null = null): void {
+    this.#outgoing.drop(matches);
+    const dropped = this.#held.takeWhere(matches, endpointId);
+    if (dropped.length === 0) return;
+    void this.#leases.give(dropped).then(() => this.wake());
   }
 
-  #wakeBy(dueAtMs: number | null): void {
-    if (dueAtMs === null || this.#state !== "running") return;
-    this.#options.clock.setTimer(Math.max(minWakeMs, dueAtMs - this.#options.clock.nowMs()), () => this.wake());
-  }
-
-  #drop(jobs: readonly SendJob[]): void {
-    for (const job of jobs) this.#options.gates.hold(job.target.id, -1);
-    if (jobs.length > 0) this.#release(jobs);
-  }
-
-  /** A release that fails leaves leases behind; they end with the process, and its jobs are then due again. */
-  #release(jobs: readonly SendJob[]): void {
-    const leases = jobs.map(({ deliveryId, leaseToken }) => ({ deliveryId, leaseToken }));
-    this.#options.store.releaseDeliveries(leases).catch((error: unknown) => {
-      this.#options.logger.warn({ deliveries: leases.length, error: String(error) }, "delivery.release_failed");
-    });
+  #report(job: SendJob, error: unknown): void {
+    const text = error instanceof Error ? error.stack : String(error);
+    this.#options.logger.error({ delivery_id: job.deliveryId, error: text }, "delivery.failed_unexpectedly");
   }
 }
 
-function watchIdOf({ event }: SendJob): string | null {
-  return "watchId" in event.data ? event.data.watchId : null;
+/** An earlier event for the same receiver, which may want no late ones. */
+function isMadePointless(other: SendJob, delivered: SendJob): boolean {
+  return other.mode === "scheduled" && other.target.id === delivered.target.id && precedes(other.event, delivered.event);
 }

@@ -1,4 +1,3 @@
-import { newId } from "../domain/ids.ts";
 import { generateSecret } from "../domain/signature.ts";
 import type { Account, AccountStore } from "../ports/account-store.ts";
 import type {
@@ -20,8 +19,15 @@ export type EndpointAdministrationOptions = {
   readonly idempotency: Pick<Idempotency, "run">;
   readonly secretBox: SecretBox;
   readonly clock: Clock;
-  /** The endpoint may owe something that is due now. */
-  readonly wake: () => void;
+  /** Told after the commit. */
+  readonly consumers: {
+    /** No attempt for the endpoint may start once it returns, but by hand to a paused one. */
+    closeEndpoint(endpointId: string, state: "paused" | "disabled"): void;
+    /** The endpoint is enabled: what it is owed may be due. */
+    openEndpoint(endpointId: string): void;
+    /** Another rate or limit may let something go now. */
+    wake(): void;
+  };
 };
 
 /** Changes to endpoints by their owner. Secrets are sealed here, so that the store never sees one. */
@@ -33,12 +39,15 @@ export class EndpointAdministration implements EndpointAdministrationPort {
   }
 
   async patch(account: Account, endpointId: string, change: EndpointChange): Promise<EndpointView | null> {
-    const { store, secretBox, clock, wake } = this.#options;
+    const { store, secretBox, clock, consumers } = this.#options;
     const { headers, ...rest } = change;
     const sealed =
       headers === undefined ? {} : { headers: Object.keys(headers).length === 0 ? null : sealHeaders(secretBox, endpointId, headers) };
     const view = await store.patchEndpoint({ accountId: account.id, endpointId, patch: { ...rest, ...sealed }, nowMs: clock.nowMs() });
-    wake();
+    if (view === null) return null;
+    if (change.state === undefined) consumers.wake();
+    else if (change.state === "enabled") consumers.openEndpoint(endpointId);
+    else consumers.closeEndpoint(endpointId, change.state);
     return view;
   }
 
@@ -65,39 +74,4 @@ export class EndpointAdministration implements EndpointAdministrationPort {
     const nowMs = clock.nowMs();
     await store.setDefaultSecret({ accountId: account.id, secret: draftSecret(secretBox, signingSecret, nowMs), nowMs });
   }
-}
-
-/** What an account's ed25519 key is sealed as. */
-export function signingKeyIdentity(accountId: string): string {
-  return `${accountId}:ed25519`;
-}
-
-/** The account `default` with a signing key of its own, made at the first start. */
-export async function ensureDefaultAccount(options: {
-  readonly store: AccountStore;
-  readonly secretBox: SecretBox;
-  readonly clock: Clock;
-  readonly apiKey: string;
-  readonly makeSigningKey: () => { readonly privateKeyPem: string; readonly publicKey: string };
-}): Promise<Account> {
-  const { store, secretBox, clock, apiKey, makeSigningKey } = options;
-  const nowMs = clock.nowMs();
-  const id = newId("acc", nowMs);
-  const { privateKeyPem, publicKey } = makeSigningKey();
-  const account = await store.ensureAccount({
-    id,
-    name: "default",
-    usesDefaultSource: true,
-    sealedSigningKey: secretBox.seal(privateKeyPem, signingKeyIdentity(id)),
-    publicKey,
-    createdAtMs: nowMs,
-  });
-  await store.ensureKey({
-    id: newId("key", nowMs),
-    accountId: account.id,
-    name: "environment",
-    fingerprints: secretBox.fingerprints(apiKey),
-    nowMs,
-  });
-  return account;
 }

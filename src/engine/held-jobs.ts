@@ -1,9 +1,17 @@
 import type { SendJob } from "../ports/send-job.ts";
+import type { DeliveryGates } from "./delivery-gates.ts";
+import { hostKeyOf } from "./delivery-gates.ts";
 
-/** Leased jobs that wait in memory for room, by endpoint, in the order they came. */
+/** Leased jobs that wait in memory for room: by endpoint in the order they came, the endpoints of a host in turn. */
 export class HeldJobs {
+  readonly #gates: DeliveryGates;
   readonly #byEndpoint = new Map<string, Set<SendJob>>();
+  readonly #endpointsByHost = new Map<string, Set<string>>();
   #size = 0;
+
+  constructor(gates: DeliveryGates) {
+    this.#gates = gates;
+  }
 
   get size(): number {
     return this.#size;
@@ -13,35 +21,65 @@ export class HeldJobs {
     return this.#byEndpoint.get(endpointId)?.size ?? 0;
   }
 
-  add(job: SendJob): void {
-    const jobs = this.#byEndpoint.get(job.target.id) ?? new Set<SendJob>();
-    this.#byEndpoint.set(job.target.id, jobs.add(job));
+  /** False: as many wait as may. */
+  add(job: SendJob): boolean {
+    if (!this.#gates.hold(job.target)) return false;
+    const { id } = job.target;
+    const jobs = this.#byEndpoint.get(id) ?? new Set();
+    this.#byEndpoint.set(id, jobs.add(job));
+    const hostKey = hostKeyOf(job.target);
+    this.#endpointsByHost.set(hostKey, (this.#endpointsByHost.get(hostKey) ?? new Set()).add(id));
     this.#size += 1;
+    return true;
   }
 
-  remove(job: SendJob): void {
-    const jobs = this.#byEndpoint.get(job.target.id);
+  /** Gives those that wait to `start`, for one host or (null) all, until it takes no more or everything is full; whether it took any. */
+  start(hostKey: string | null, isFull: () => boolean, start: (job: SendJob) => boolean): boolean {
+    let startedAny = false;
+    for (let started = true; started;) {
+      started = false;
+      for (const job of this.#heads(hostKey)) {
+        if (isFull()) return startedAny;
+        if (!start(job)) continue;
+        this.#remove(job);
+        started = startedAny = true;
+      }
+    }
+    return startedAny;
+  }
+
+  /** Takes out every job that matches; with an `endpointId`, of those of this endpoint. */
+  takeWhere(matches: (job: SendJob) => boolean, endpointId: string | null = null): readonly SendJob[] {
+    const sets = endpointId === null ? [...this.#byEndpoint.values()] : [this.#byEndpoint.get(endpointId) ?? new Set<SendJob>()];
+    const taken = sets.flatMap((jobs) => [...jobs].filter(matches));
+    for (const job of taken) this.#remove(job);
+    return taken;
+  }
+
+  #heads(hostKey: string | null): readonly SendJob[] {
+    const endpointIds = hostKey === null ? this.#byEndpoint.keys() : (this.#endpointsByHost.get(hostKey) ?? []);
+    const heads: SendJob[] = [];
+    for (const endpointId of endpointIds) {
+      const [first] = this.#byEndpoint.get(endpointId) ?? [];
+      if (first !== undefined) heads.push(first);
+    }
+    return heads;
+  }
+
+  /** With it the turn of its endpoint is over. */
+  #remove(job: SendJob): void {
+    const { id } = job.target;
+    const jobs = this.#byEndpoint.get(id);
     if (jobs?.delete(job) !== true) return;
     this.#size -= 1;
-    if (jobs.size === 0) this.#byEndpoint.delete(job.target.id);
-  }
-
-  /** The next of this endpoint, then of a few others whose room may have been taken by it. */
-  candidates(endpointId: string): readonly SendJob[] {
-    const own = [...(this.#byEndpoint.get(endpointId) ?? [])].slice(0, 2);
-    const others: SendJob[] = [];
-    for (const [id, jobs] of this.#byEndpoint) {
-      if (others.length >= 8) break;
-      const [first] = jobs;
-      if (id !== endpointId && first !== undefined) others.push(first);
-    }
-    return [...own, ...others];
-  }
-
-  /** Takes out every job that matches. */
-  takeWhere(matches: (job: SendJob) => boolean): readonly SendJob[] {
-    const taken = [...this.#byEndpoint.values()].flatMap((jobs) => [...jobs].filter(matches));
-    for (const job of taken) this.remove(job);
-    return taken;
+    this.#gates.unhold(job.target);
+    const hostKey = hostKeyOf(job.target);
+    const ofHost = this.#endpointsByHost.get(hostKey);
+    this.#byEndpoint.delete(id);
+    ofHost?.delete(id);
+    if (jobs.size > 0) {
+      this.#byEndpoint.set(id, jobs);
+      ofHost?.add(id);
+    } else if (ofHost?.size === 0) this.#endpointsByHost.delete(hostKey);
   }
 }

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { sealedIdentity } from "../domain/sealed-identity.ts";
 import type { Claim, HeldKey, IdempotencyKeys, IdempotentRequest, KeyTaken, StorableAnswer } from "../ports/bridge.ts";
 import type { Clock } from "../ports/clock.ts";
 import type {
@@ -50,19 +51,13 @@ export class Idempotency implements IdempotencyKeys {
 
   async take(request: IdempotentRequest): Promise<HeldKey | KeyTaken> {
     const claim = this.#claimOf(request);
+    // First, for it is answered to any number at once; who is answered between the two is found by the transaction.
+    const before = await this.#findBefore(claim, request);
+    if (before !== null) return before;
     const holder = this.#held.get(claim.id);
     if (holder !== undefined) return { kind: "key_taken", by: holder === request.bodyHash ? "running" : "other_request" };
     this.#held.set(claim.id, request.bodyHash);
-    let before: KeyTaken | null = null;
-    try {
-      before = await this.#findBefore(claim, request);
-    } catch (error) {
-      this.#held.delete(claim.id);
-      throw error;
-    }
-    if (before === null) return { kind: "held", request, [Symbol.dispose]: () => void this.#held.delete(claim.id) };
-    this.#held.delete(claim.id);
-    return before;
+    return { kind: "held", request, [Symbol.dispose]: () => void this.#held.delete(claim.id) };
   }
 
   /** One operation of the store, under the claim if there is one. `outcomeOf` does nothing but compute: see `Claim`. */
@@ -131,7 +126,7 @@ export class Idempotency implements IdempotencyKeys {
     if (step.kind === "answered" && answer === null) return null;
     const sealed: Sealed = { bodyHash: request.bodyHash, answer };
     return {
-      sealed: this.#options.secretBox.seal(JSON.stringify(sealed), identityOf(id)),
+      sealed: this.#options.secretBox.seal(JSON.stringify(sealed), sealedIdentity("answer", id)),
       deliveryId: step.kind === "accepted" ? step.deliveryId : null,
     };
   }
@@ -141,15 +136,10 @@ export class Idempotency implements IdempotencyKeys {
     request: IdempotentRequest,
     stored: StoredAnswer,
   ): KeyTaken | Extract<Accepted<never, never>, { kind: "accepted_before" }> {
-    const { bodyHash, answer } = JSON.parse(this.#options.secretBox.open(stored.sealed, identityOf(id))) as Sealed;
+    const { bodyHash, answer } = JSON.parse(this.#options.secretBox.open(stored.sealed, sealedIdentity("answer", id))) as Sealed;
     if (bodyHash !== request.bodyHash) return { kind: "key_taken", by: "other_request" };
     if (answer !== null) return { kind: "key_taken", by: "same_request", answer };
     if (stored.delivery === null) throw new Error("what was accepted names its delivery");
     return stored.delivery.leased ? { kind: "key_taken", by: "running" } : { kind: "accepted_before", deliveryId: stored.delivery.id };
   }
-}
-
-/** What a stored answer is sealed as. */
-function identityOf(claimId: string): string {
-  return `${claimId}:answer`;
 }

@@ -1,12 +1,16 @@
+/** What an endpoint or host nobody has heard of yet is given. */
+export const startLimit = 4;
+
 /** How many exchanges with one receiver run at once: slow start, one more for every success, half at a failure. */
 export class InFlightLimit {
-  readonly #max: number;
+  #max: number;
   #limit: number;
   #inFlight = 0;
 
-  constructor(max: number) {
+  /** `failures`: how many in a row are known of already; each of them has halved it. */
+  constructor(max: number, failures = 0) {
     this.#max = max;
-    this.#limit = Math.min(startLimit, max);
+    this.#limit = Math.max(1, Math.min(startLimit >> Math.min(failures, 31), max));
   }
 
   get inFlight(): number {
@@ -18,12 +22,17 @@ export class InFlightLimit {
   }
 
   get room(): number {
-    return this.#limit - this.#inFlight;
+    return Math.max(0, this.#limit - this.#inFlight);
   }
 
-  /** Nothing runs and nothing was learnt: it can be forgotten. */
   get isIdle(): boolean {
     return this.#inFlight === 0;
+  }
+
+  /** What is on the wire above a lower maximum ends by itself. */
+  setMax(max: number): void {
+    this.#max = max;
+    this.#limit = Math.min(this.#limit, max);
   }
 
   enter(): void {
@@ -36,6 +45,3 @@ export class InFlightLimit {
     else if (result === "failure") this.#limit = Math.max(1, Math.floor(this.#limit / 2));
   }
 }
-
-/** What an endpoint nobody has heard of yet is given. */
-export const startLimit = 4;

@@ -1,4 +1,5 @@
 import type { Attempt } from "../domain/attempt.ts";
+import type { Endpoint } from "../domain/endpoint.ts";
 import type { Account } from "../ports/account-store.ts";
 import type {
   Claim,
@@ -9,6 +10,7 @@ import type {
   RetryOutcome,
   TestOutcome,
 } from "../ports/bridge.ts";
+import type { Notice } from "../ports/call-store.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { DeliveryStore } from "../ports/delivery-store.ts";
 import type { ReadStore } from "../ports/read-store.ts";
@@ -19,9 +21,14 @@ export type ManualDeliveryOptions = {
   readonly store: Pick<DeliveryStore, "claimOne"> & Pick<ReadStore, "getDelivery" | "getEndpoint">;
   readonly idempotency: Pick<Idempotency, "run" | "accept" | "complete">;
   readonly clock: Clock;
-  /** Resolves with the attempt as recorded. */
-  readonly sendNow: (job: SendJob) => Promise<Attempt | null>;
-  readonly wake: () => void;
+  readonly dispatcher: {
+    /** Resolves with the attempt as recorded; null: none was made. */
+    sendNow(job: SendJob): Promise<Attempt | null>;
+    /** Gives the lease of a delivery back whose job waits in memory for room. */
+    releaseHeld(deliveryId: string): Promise<void>;
+    wake(): void;
+  };
+  readonly notify: (notices: readonly Notice[]) => void;
 };
 
 const onePerMs = 1000;
@@ -37,24 +44,29 @@ export class ManualDelivery implements ManualDeliveryPort {
   }
 
   async retry(account: Account, deliveryId: string, claim: Claim<RetryOutcome> | null): Promise<RetryOutcome | KeyTaken> {
-    const { store, idempotency, clock, sendNow } = this.#options;
+    const { store, idempotency, clock, dispatcher } = this.#options;
     const found = await store.getDelivery(account.id, deliveryId);
     if (found === null) return { kind: "unknown" };
-    const limited = this.#limit(found.view.delivery.endpointId);
+    const { endpoint } = found.view;
+    const limited = this.#limit(endpoint);
     if (limited !== null) return limited;
+    // One that waits for room is not on the wire: it can be had.
+    if (found.view.leased) await dispatcher.releaseHeld(deliveryId);
     const request = { accountId: account.id, deliveryId, nowMs: clock.nowMs() };
     const run = await idempotency.run(claim, "claimOne", request, (result): RetryOutcome =>
       result.kind === "claimed" ? { kind: "accepted", view: result.view } : { kind: result.kind },
     );
     if (run.kind === "key_taken") return run;
-    if (run.result.kind === "claimed") void sendNow(run.result.job);
+    if (run.result.kind === "claimed") void dispatcher.sendNow(run.result.job);
+    else this.#lastAtMonotonicMs.delete(endpoint.id);
     return run.outcome;
   }
 
   async test(account: Account, endpointId: string, claim: Claim<TestOutcome> | null): Promise<TestOutcome | KeyTaken> {
-    const { store, idempotency, clock, sendNow } = this.#options;
-    if ((await store.getEndpoint(account.id, endpointId)) === null) return { kind: "unknown" };
-    const limited = this.#limit(endpointId);
+    const { store, idempotency, clock, dispatcher, notify } = this.#options;
+    const view = await store.getEndpoint(account.id, endpointId);
+    if (view === null) return { kind: "unknown" };
+    const limited = this.#limit(view.endpoint);
     if (limited !== null) return limited;
     const request = { accountId: account.id, endpointId, nowMs: clock.nowMs() };
     const accepted = await idempotency.accept<"createTest", TestOutcome>(claim, "createTest", request, (result) =>
@@ -67,11 +79,12 @@ export class ManualDelivery implements ManualDeliveryPort {
       case "key_taken":
         return accepted;
       case "accepted_before":
-        outcome = await this.#resumeTest(account, accepted.deliveryId);
+        outcome = await this.#resumeTest(account, endpointId, accepted.deliveryId);
         break;
       case "ran":
         if (accepted.result.kind !== "claimed") return { kind: accepted.result.kind };
-        outcome = attemptedOf(await sendNow(accepted.result.job));
+        notify([{ accountId: account.id, watchId: null, sequence: null, eventType: accepted.result.job.event.type }]);
+        outcome = await this.#attempted(account, endpointId, await dispatcher.sendNow(accepted.result.job));
     }
     if (claim !== null && outcome.kind !== "key_taken") await idempotency.complete(claim, outcome);
     return outcome;
@@ -83,24 +96,24 @@ export class ManualDelivery implements ManualDeliveryPort {
     span: { readonly sinceMs: number; readonly untilMs: number },
     claim: Claim<RecoverOutcome> | null,
   ): Promise<RecoverOutcome | KeyTaken> {
-    const { idempotency, clock, wake } = this.#options;
+    const { idempotency, clock, dispatcher } = this.#options;
     const request = { accountId: account.id, endpointId, nowMs: clock.nowMs(), ...span };
     const run = await idempotency.run(claim, "recover", request, (result): RecoverOutcome => result);
     if (run.kind === "key_taken") return run;
-    if (run.outcome.kind === "recovered") wake();
+    if (run.outcome.kind === "recovered") dispatcher.wake();
     return run.outcome;
   }
 
   /** The test that a key was given for, after a crash: its recorded attempt, else that attempt is made now, under the same id. */
-  async #resumeTest(account: Account, deliveryId: string): Promise<TestOutcome | KeyTaken> {
-    const { store, clock, sendNow } = this.#options;
+  async #resumeTest(account: Account, endpointId: string, deliveryId: string): Promise<TestOutcome | KeyTaken> {
+    const { store, clock, dispatcher } = this.#options;
     const found = await store.getDelivery(account.id, deliveryId);
     const [recorded] = found?.attempts ?? [];
     if (recorded !== undefined) return { kind: "attempted", attempt: recorded };
     const claimed = await store.claimOne({ accountId: account.id, deliveryId, nowMs: clock.nowMs() });
     switch (claimed.kind) {
       case "claimed":
-        return attemptedOf(await sendNow(claimed.job));
+        return this.#attempted(account, endpointId, await dispatcher.sendNow(claimed.job));
       case "in_flight":
         return { kind: "key_taken", by: "running" };
       case "endpoint_disabled":
@@ -111,7 +124,16 @@ export class ManualDelivery implements ManualDeliveryPort {
     }
   }
 
-  #limit(endpointId: string): ManualRefusal | null {
+  /** No attempt: the endpoint was disabled in this moment, or the service is stopping. */
+  async #attempted(account: Account, endpointId: string, attempt: Attempt | null): Promise<TestOutcome> {
+    if (attempt !== null) return { kind: "attempted", attempt };
+    const view = await this.#options.store.getEndpoint(account.id, endpointId);
+    return { kind: view?.endpoint.state === "disabled" ? "endpoint_disabled" : "interrupted" };
+  }
+
+  /** A disabled endpoint is sent nothing, which is said at once and as often as it is asked. */
+  #limit({ id: endpointId, state }: Pick<Endpoint, "id" | "state">): Extract<ManualRefusal, { kind: "rate_limited" }> | null {
+    if (state === "disabled") return null;
     const nowMs = this.#options.clock.monotonicMs();
     const lastMs = this.#lastAtMonotonicMs.get(endpointId);
     if (lastMs !== undefined && nowMs - lastMs < onePerMs)
@@ -122,8 +144,4 @@ export class ManualDelivery implements ManualDeliveryPort {
     this.#lastAtMonotonicMs.set(endpointId, nowMs);
     return null;
   }
-}
-
-function attemptedOf(attempt: Attempt | null): TestOutcome {
-  return attempt === null ? { kind: "interrupted" } : { kind: "attempted", attempt };
 }

@@ -19,7 +19,7 @@ export class Notifier {
 
   publish(notices: readonly Notice[]): void {
     for (const { watchId, accountId } of notices) {
-      this.#wake(watchId);
+      if (watchId !== null) this.#wake(watchId);
       this.#wake(accountId);
     }
   }

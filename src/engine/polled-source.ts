@@ -20,33 +20,62 @@ type Surroundings = { readonly clock: Clock; readonly logger: Logger; readonly m
 
 /** One source as the poller runs it. */
 export class PolledSource {
-  readonly setup: SourceSetup;
-  readonly gate: SourceGate<PolledCall>;
   /** Wakes the source when a token or a probe is due. */
   wakeTimer: Timer | null = null;
   /** Our clock less the upstream's; null before its first `Date`. */
   clockSkewMs: number | null = null;
   readonly #surroundings: Surroundings;
-  readonly #takeToken: () => boolean;
+  readonly #takeToken = () => this.#gate.takeToken();
+  #setup: SourceSetup;
+  #gate: SourceGate<PolledCall>;
 
   constructor(setup: SourceSetup, surroundings: Surroundings) {
-    const { source, intervalMinMs, intervalMaxMs, policy } = setup;
-    this.setup = setup;
-    this.gate = new SourceGate({ source, clock: surroundings.clock, intervalMinMs, intervalMaxMs, witnessMs: policy.witnessMs });
+    this.#setup = setup;
     this.#surroundings = surroundings;
-    this.#takeToken = () => this.gate.takeToken();
+    this.#gate = this.#createGate(setup);
   }
 
   get name(): string {
-    return this.setup.source.name;
+    return this.#setup.source.name;
+  }
+
+  get setup(): SourceSetup {
+    return this.#setup;
+  }
+
+  /** Another one after the upstream was replaced. */
+  get gate(): SourceGate<PolledCall> {
+    return this.#gate;
+  }
+
+  /**
+   * Another upstream, or another way into it, from the next poll on: nothing that was learnt about the one before holds.
+   * Its calls (all of them in `calls`) go over; those that were in the queue are to be scheduled anew. What was on the
+   * wire ends as failed.
+   */
+  replaceUpstream(setup: SourceSetup, calls: readonly PolledCall[]): void {
+    const before = this.#gate;
+    const replaced = this.#setup.callSource;
+    this.#setup = setup;
+    this.#gate = this.#createGate(setup);
+    this.clockSkewMs = null;
+    for (const call of calls) {
+      before.queue.remove(call);
+      this.#gate.changeLoad(call.minIntervalMs, 1);
+    }
+    replaced.close().catch((error: unknown) => {
+      this.#surroundings.logger.warn({ source: this.name, error: String(error) }, "source.close_failed");
+    });
   }
 
   /** One poll of a call that the gate let through. Never rejects. */
   async ask(call: PolledCall): Promise<Observation> {
     const { clock, logger, metrics } = this.#surroundings;
+    const { callSource } = this.#setup;
     const lagMs = clock.monotonicMs() - call.dueAtMonotonicMs;
     try {
-      const { observation, upstreamDateMs } = await this.setup.callSource.poll(call, this.#takeToken);
+      const { observation, upstreamDateMs } = await callSource.poll(call, this.#takeToken);
+      if (callSource !== this.#setup.callSource) return observation;
       if (upstreamDateMs !== null) this.#noteClock(upstreamDateMs);
       metrics.pollFinished(outcomeOf(observation, call), lagMs);
       return observation;
@@ -56,10 +85,18 @@ export class PolledSource {
     }
   }
 
+  async close(): Promise<void> {
+    await this.#setup.callSource.close();
+  }
+
+  #createGate({ source, intervalMinMs, intervalMaxMs, policy }: SourceSetup): SourceGate<PolledCall> {
+    return new SourceGate({ source, clock: this.#surroundings.clock, intervalMinMs, intervalMaxMs, witnessMs: policy.witnessMs });
+  }
+
   #noteClock(upstreamDateMs: number): void {
     // The header has whole seconds: half of one is the best guess.
     this.clockSkewMs = this.#surroundings.clock.nowMs() - upstreamDateMs - 500;
-    this.#surroundings.metrics.clockSkew(this.clockSkewMs);
+    this.#surroundings.metrics.clockSkew(this.name, this.clockSkewMs);
   }
 }
 

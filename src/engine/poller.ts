@@ -1,4 +1,4 @@
-import { forgetDenials } from "../domain/poll-decision.ts";
+import { forgetDenials, freshPollMemory } from "../domain/poll-decision.ts";
 import type { SourceHealth } from "../domain/source.ts";
 import type { LiveState } from "../ports/bridge.ts";
 import type { WatchedCall } from "../ports/call-store.ts";
@@ -6,6 +6,7 @@ import type { PolledCall } from "./polled-call.ts";
 import { PolledCalls } from "./polled-calls.ts";
 import { PolledSource } from "./polled-source.ts";
 import type { SourceSetup } from "./polled-source.ts";
+import { PolledSources } from "./polled-sources.ts";
 import { PollSchedule } from "./poll-schedule.ts";
 import { PollVerdicts } from "./poll-verdicts.ts";
 import type { PollVerdictsOptions } from "./poll-verdicts.ts";
@@ -34,7 +35,7 @@ const maxDeadlineWaitMs = 2 * 60 * 60 * 1000;
 export class Poller {
   readonly #options: PollerOptions;
   readonly #random: () => number;
-  readonly #sources = new Map<string, PolledSource>();
+  readonly #sources: PolledSources;
   readonly #calls: PolledCalls;
   readonly #schedule: PollSchedule<PolledCall>;
   readonly #verdicts: PollVerdicts;
@@ -48,7 +49,8 @@ export class Poller {
     const { clock, sources, random = Math.random } = options;
     this.#options = options;
     this.#random = random;
-    for (const setup of sources) this.#sources.set(setup.source.name, new PolledSource(setup, options));
+    this.#sources = new PolledSources(options.logger);
+    for (const setup of sources) this.#sources.add(new PolledSource(setup, options));
     this.#calls = new PolledCalls(clock);
     this.#schedule = new PollSchedule(clock, (calls) => this.#enqueue(calls));
     this.#verdicts = new PollVerdicts(options, this.#calls, random, (source, change) => this.#announce(source, change));
@@ -63,23 +65,44 @@ export class Poller {
 
   /** Takes up every watched call of the store; each is polled within its interval. */
   async start(): Promise<void> {
-    const added: PolledCall[] = [];
-    let afterCallId: string | null = null;
-    for (;;) {
-      const page: readonly WatchedCall[] = await this.#options.store.loadWatchedCalls({ afterCallId, limit: loadPageSize });
-      for (const call of page) {
-        const taken = this.#calls.get(call.callId) === undefined ? this.#add(call) : null;
-        if (taken !== null) added.push(taken);
-      }
-      const last = page.at(-1);
-      if (last === undefined || page.length < loadPageSize) break;
-      afterCallId = last.callId;
+    await this.#takeUp(() => true);
+  }
+
+  /** One more source; calls that were registered before this process knew it are polled after `takeUpAwaiting`. */
+  addSource(setup: SourceSetup): void {
+    this.#sources.add(new PolledSource(setup, this.#options));
+  }
+
+  /** Takes up the calls whose source was not known when they were met, and is now. */
+  async takeUpAwaiting(): Promise<void> {
+    const names = this.#sources.awaitedAndKnown();
+    if (names.size === 0) return;
+    await this.#takeUp((call) => names.has(call.sourceName));
+    this.#sources.takenUp(names);
+  }
+
+  /**
+   * Another upstream, or another credential, for a source that is there. Its calls stay and are judged anew; polls on the
+   * wire count for nothing and are repeated at once.
+   */
+  replaceUpstream(setup: SourceSetup): void {
+    const source = this.#sources.get(setup.source.name);
+    if (source === undefined) return;
+    const { state } = source.gate.health();
+    const calls = [...this.#calls.all()].filter((call) => call.source === source);
+    source.replaceUpstream(setup, calls);
+    if (state === "suspended") this.#announce(source, "resumed");
+    for (const call of calls) {
+      call.memory = freshPollMemory;
+      if (!call.isBusy) this.#scheduleNext(call, this.#random() * call.intervalMs);
     }
-    // Only now is the load known, and with it the interval to spread them over.
-    for (const call of added) {
-      call.isFirstPoll = false;
-      this.#scheduleNext(call, this.#random() * call.intervalMs);
-    }
+  }
+
+  setSourceRate(sourceName: string, maxPollsPerSecond: number): void {
+    const source = this.#sources.get(sourceName);
+    if (source === undefined) return;
+    source.gate.setMaxPollsPerSecond(maxPollsPerSecond);
+    this.#pump(source);
   }
 
   /** After a registration's commit: a call not polled so far is polled at once, as is one whose new watch is to be told. */
@@ -112,6 +135,10 @@ export class Poller {
     return this.#calls.find(sourceName, scope, callSid)?.lastGoodPollAtMs ?? null;
   }
 
+  isPolled(sourceName: string, scope: string, callSid: string): boolean {
+    return this.#calls.find(sourceName, scope, callSid) !== undefined;
+  }
+
   isSaturated(sourceName: string, additional: number): boolean {
     return this.#sources.get(sourceName)?.gate.isSaturatedBy(additional) ?? false;
   }
@@ -126,21 +153,23 @@ export class Poller {
   }
 
   sources(): readonly SourceHealth[] {
-    return [...this.#sources.values()].map((source) => source.gate.health());
+    return this.#sources.health();
   }
 
-  /** Our clock less each upstream's, where known. */
-  clockSkews(): readonly { readonly source: string; readonly skewMs: number }[] {
-    return [...this.#sources.values()].flatMap((source) =>
-      source.clockSkewMs === null ? [] : [{ source: source.name, skewMs: source.clockSkewMs }],
-    );
+  clockSkews(): ReturnType<PolledSources["clockSkews"]> {
+    return this.#sources.clockSkews();
+  }
+
+  /** Releases the sockets of every source; after `stop`. */
+  async closeSources(): Promise<void> {
+    await this.#sources.close();
   }
 
   /** How long the poll that is due longest has been due. */
   oldestDueMs(): number {
     const nowMs = this.#options.clock.monotonicMs();
     let oldestMs = 0;
-    for (const { gate } of this.#sources.values())
+    for (const { gate } of this.#sources.all())
       for (const call of gate.queue.heads()) oldestMs = Math.max(oldestMs, nowMs - call.dueAtMonotonicMs);
     return oldestMs;
   }
@@ -151,7 +180,7 @@ export class Poller {
     const { metrics } = this.#options;
     this.#calls.followWallClock();
     this.#schedule.tick();
-    for (const source of this.#sources.values()) {
+    for (const source of this.#sources.all()) {
       source.gate.tick();
       const health = source.gate.health();
       metrics.sourceState(source.name, health.state);
@@ -170,7 +199,7 @@ export class Poller {
   async #stop(graceMs: number): Promise<void> {
     const { clock, logger, store } = this.#options;
     this.#schedule.stop();
-    for (const source of this.#sources.values()) source.wakeTimer?.cancel();
+    for (const source of this.#sources.all()) source.wakeTimer?.cancel();
     if (this.#busy > 0) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#idle = resolve;
@@ -187,11 +216,29 @@ export class Poller {
     }
   }
 
+  async #takeUp(isMeant: (call: WatchedCall) => boolean): Promise<void> {
+    const added: PolledCall[] = [];
+    let afterCallId: string | null = null;
+    for (;;) {
+      const page: readonly WatchedCall[] = await this.#options.store.loadWatchedCalls({ afterCallId, limit: loadPageSize });
+      for (const call of page) {
+        const taken = isMeant(call) && this.#calls.get(call.callId) === undefined ? this.#add(call) : null;
+        if (taken !== null) added.push(taken);
+      }
+      const last = page.at(-1);
+      if (last === undefined || page.length < loadPageSize) break;
+      afterCallId = last.callId;
+    }
+    // Only now is the load known, and with it the interval to spread them over.
+    for (const call of added) {
+      call.isFirstPoll = false;
+      this.#scheduleNext(call, this.#random() * call.intervalMs);
+    }
+  }
+
   #add(call: WatchedCall): PolledCall | null {
-    const source = this.#sources.get(call.sourceName);
-    if (source !== undefined) return this.#calls.add(source, call);
-    this.#options.logger.warn({ source: call.sourceName, call_id: call.callId }, "poll.source_unknown");
-    return null;
+    const source = this.#sources.of(call);
+    return source === null ? null : this.#calls.add(source, call);
   }
 
   #pollNow(call: PolledCall): void {
@@ -227,16 +274,22 @@ export class Poller {
   }
 
   async #poll(source: PolledSource, call: PolledCall): Promise<void> {
+    const { gate } = source;
     this.#begin(call);
     let delayMs = source.setup.policy.backoffMaxMs;
     try {
       const observation = await source.ask(call);
-      this.#announce(source, source.gate.finished(call, observation));
-      call.isFirstPoll = false;
-      // What is to be committed is on its way to the store before the next ones are asked for.
-      const concluded = this.#verdicts.conclude(call, observation);
-      this.#pump(source);
-      delayMs = await concluded;
+      if (gate === source.gate) {
+        this.#announce(source, gate.finished(call, observation));
+        call.isFirstPoll = false;
+        // What is to be committed is on its way to the store before the next ones are asked for.
+        const concluded = this.#verdicts.conclude(call, observation);
+        this.#pump(source);
+        delayMs = await concluded;
+      } else {
+        // The upstream was replaced meanwhile, and this answer is the old one's.
+        delayMs = 0;
+      }
     } catch (error) {
       this.#options.logger.error({ source: source.name, call_id: call.callId, error: String(error) }, "poll.failed_unexpectedly");
     }
@@ -255,7 +308,7 @@ export class Poller {
     if (this.#busy === 0) this.#idle?.();
     if (!this.#waitsForCommits || !this.#verdicts.hasRoom) return;
     this.#waitsForCommits = false;
-    for (const source of this.#sources.values()) this.#pump(source);
+    for (const source of this.#sources.all()) this.#pump(source);
   }
 
   /** Never later than the deadline, which wants one more poll. */

@@ -1,5 +1,6 @@
 import { parseCallbackUrl } from "../domain/callback-url.ts";
 import { newId } from "../domain/ids.ts";
+import { sealedIdentity } from "../domain/sealed-identity.ts";
 import { generateSecret } from "../domain/signature.ts";
 import { maxDeadlineMs } from "../domain/watch.ts";
 import type { PayloadFormat } from "../domain/endpoint.ts";
@@ -37,8 +38,8 @@ export type RegistrableSource = {
   /** "" where everybody sees the same calls. */
   scopeOf(account: Account): string;
   mayUse(account: Account): boolean;
-  /** A new watch on an ended call starts the call's life anew. */
-  readonly restartsEndedCalls: boolean;
+  /** The call's life is over, and the first watch after that starts it anew; false where calls have but one life. */
+  startsAnew(scope: string, callSid: string): boolean;
   /** The first poll of a new life is about to be made. */
   restarted(scope: string, callSid: string): void;
 };
@@ -50,6 +51,7 @@ export type RegistrarConsumers = {
   /** What of the call is left to poll after a watch was removed; null: nothing. */
   rewatch(callId: string, call: WatchedCall | null): void;
   lastGoodPollAtMs(sourceName: string, scope: string, callSid: string): number | null;
+  isPolled(sourceName: string, scope: string, callSid: string): boolean;
   /** How long to wait when the source cannot take `additional` more calls; null: it can. */
   saturation(sourceName: string, additional: number): number | null;
   dispatch(jobs: readonly SendJob[]): void;
@@ -58,6 +60,8 @@ export type RegistrarConsumers = {
   cancelWatch(watchId: string): void;
   /** Drops held deliveries of the endpoint that were owed to a hook alone; they are claimed anew if still owed. */
   cancelEndpoint(endpointId: string): void;
+  /** A new watch or hook named it: had it been disabled, it is enabled now. */
+  reopenEndpoint(endpointId: string): void;
 };
 
 export type RegistrarOptions = {
@@ -82,6 +86,8 @@ type EndpointRequest = {
 };
 type Drafted<T> = { readonly kind: "draft"; readonly draft: T } | Refusal;
 type DraftedEndpoint = { readonly endpoint: EndpointDraft; readonly generatedSecret: string };
+/** The calls a batch adds to each source. */
+type NewCalls = Map<string, Set<string>>;
 type DraftedWatch = { readonly watch: WatchDraft; readonly generatedSecret: string | null };
 
 /**
@@ -109,12 +115,8 @@ export class Registrar implements Registration {
     claim: Claim<BatchOutcome> | null,
   ): Promise<BatchOutcome | KeyTaken> {
     const nowMs = this.#options.clock.nowMs();
-    const additionalBySource = new Map<string, number>();
-    const drafted = requests.map((request) => {
-      const additional = (additionalBySource.get(request.sourceName) ?? 0) + 1;
-      additionalBySource.set(request.sourceName, additional);
-      return this.#draftWatch(account, request, additional, nowMs);
-    });
+    const newCalls: NewCalls = new Map();
+    const drafted = requests.map((request) => this.#draftWatch(account, request, newCalls, nowMs));
     const drafts = drafted.flatMap((item) => (item.kind === "draft" ? [item.draft] : []));
     const batchOf = (results: readonly RegisterWatchResult[]): BatchOutcome => {
       const outcomes = drafts.map((draft, index) => watchOutcomeOf(draft.generatedSecret, resultAt(results, index))).values();
@@ -154,7 +156,9 @@ export class Registrar implements Registration {
     const { endpoint, generatedSecret } = drafted.draft;
     const draft = { id: newId("hk", nowMs), accountId: account.id, endpoint, events: request.events, nowMs, quotas };
     const run = await idempotency.run(claim, "registerHook", draft, (result) => hookOutcomeOf(generatedSecret, result));
-    return run.kind === "key_taken" ? run : run.outcome;
+    if (run.kind === "key_taken") return run;
+    if (run.result.kind === "created") this.#options.consumers.reopenEndpoint(run.result.view.endpoint.id);
+    return run.outcome;
   }
 
   async removeHook(account: Account, hookId: string): Promise<void> {
@@ -163,7 +167,7 @@ export class Registrar implements Registration {
     if (removed.endpointId !== null) consumers.cancelEndpoint(removed.endpointId);
   }
 
-  #draftWatch(account: Account, request: WatchRequest, additional: number, nowMs: number): Drafted<DraftedWatch> {
+  #draftWatch(account: Account, request: WatchRequest, newCalls: NewCalls, nowMs: number): Drafted<DraftedWatch> {
     const { sources, consumers, quotas, watchDeadlineMs } = this.#options;
     const source = sources.get(request.sourceName);
     if (source === undefined || !source.mayUse(account))
@@ -172,7 +176,8 @@ export class Registrar implements Registration {
         "/source",
         `there is no source ${JSON.stringify(request.sourceName)} for this account; GET /v1/sources lists what it may use`,
       );
-    const waitMs = consumers.saturation(source.name, additional);
+    const scope = source.scopeOf(account);
+    const waitMs = this.#saturation(source.name, scope, request.callSid, newCalls);
     if (waitMs !== null)
       return {
         kind: "later",
@@ -188,7 +193,6 @@ export class Registrar implements Registration {
         ? null
         : this.#draftEndpoint({ ...request, url: request.callbackUrl, pointer: "/callback_url" }, "standard", nowMs);
     if (drafted !== null && drafted.kind !== "draft") return drafted;
-    const scope = source.scopeOf(account);
     const watch: WatchDraft = {
       id: newId("wch", nowMs),
       accountId: account.id,
@@ -202,10 +206,21 @@ export class Registrar implements Registration {
       expiresAtMs,
       nowMs,
       polledAtMs: consumers.lastGoodPollAtMs(source.name, scope, request.callSid),
-      restartsEndedCall: source.restartsEndedCalls,
+      restartsEndedCall: source.startsAnew(scope, request.callSid),
       quotas,
     };
     return { kind: "draft", draft: { watch, generatedSecret: drafted?.draft.generatedSecret ?? null } };
+  }
+
+  /** Another watch of a call that is polled, or that the same batch adds, stretches nobody's interval. */
+  #saturation(sourceName: string, scope: string, callSid: string, newCalls: NewCalls): number | null {
+    const { consumers } = this.#options;
+    const added = newCalls.get(sourceName) ?? new Set();
+    const call = `${scope} ${callSid}`;
+    if (added.has(call) || consumers.isPolled(sourceName, scope, callSid)) return null;
+    const waitMs = consumers.saturation(sourceName, added.size + 1);
+    if (waitMs === null) newCalls.set(sourceName, added.add(call));
+    return waitMs;
   }
 
   #draftEndpoint(request: EndpointRequest, defaultFormat: PayloadFormat, nowMs: number): Drafted<DraftedEndpoint> {
@@ -238,6 +253,7 @@ export class Registrar implements Registration {
       if (result.call.status.status === null) sources.get(watch.sourceName)?.restarted(watch.scope, watch.callSid);
       consumers.watch(result.call);
     }
+    if (result.view.endpoint !== null) consumers.reopenEndpoint(result.view.endpoint.id);
     consumers.dispatch(result.jobs);
     consumers.notify(result.notices);
   }
@@ -267,7 +283,7 @@ export function sealHeaders(
   const plaintext = JSON.stringify(Object.fromEntries(sorted));
   return {
     names: sorted.map(([name]) => name),
-    sealed: secretBox.seal(plaintext, `${endpointId}:headers`),
+    sealed: secretBox.seal(plaintext, sealedIdentity("headers", endpointId)),
     fingerprints: secretBox.fingerprints(plaintext),
   };
 }
@@ -275,5 +291,5 @@ export function sealHeaders(
 /** A signing secret with an identity of its own, so that one row may serve many endpoints. */
 export function draftSecret(secretBox: SecretBox, secret: string, nowMs: number): SecretDraft {
   const id = newId("sec", nowMs);
-  return { id, sealed: secretBox.seal(secret, id), fingerprints: secretBox.fingerprints(secret) };
+  return { id, sealed: secretBox.seal(secret, sealedIdentity("secret", id)), fingerprints: secretBox.fingerprints(secret) };
 }

@@ -1,4 +1,4 @@
-import type { Observation } from "../domain/call.ts";
+import type { Observation, PollFailureCode } from "../domain/call.ts";
 import type { Source, SourceHealth, SourceStateName } from "../domain/source.ts";
 import type { Clock } from "../ports/clock.ts";
 import { SourceCircuit } from "./source-circuit.ts";
@@ -36,6 +36,8 @@ const minRateFactor = 1 / 32;
 const recoveryStepMs = 2000;
 const saturatedIntervalMs = 30 * 60 * 1000;
 const misconfiguredCalls = 10;
+/** Answers that are no status, but none that says who may ask either. */
+const answeredCodes: ReadonlySet<PollFailureCode> = new Set<PollFailureCode>(["redirect", "not_json", "too_large", "unexpected_status"]);
 
 /**
  * Who may be polled at one source, and when.
@@ -45,7 +47,8 @@ const misconfiguredCalls = 10;
  * suspended     -> 401/403, or ten calls that only 400/404 without a witness (`misconfigured`): one probe at a time
  * circuit open  -> too many failures: one probe at a time
  *
- * A probe's answer that is none of 401, 403, 429 and a failure ends the suspension; `misconfigured` takes a parsed 200.
+ * A probe's answer that is none of 401, 403, 429 and 5xx ends a suspension by 401 or 403; an open circuit takes one that
+ * is no failure at all, `misconfigured` a parsed 200.
  * Answers to polls that were on the wire when it began are no probes.
  * All of it is memory: after a restart the source is `unproven` until it answers.
  */
@@ -60,6 +63,7 @@ export class SourceGate<Entry extends Queued> {
   readonly #unwitnessed = new Set<Entry>();
   #suspension: Suspension | null = null;
   #probe: Entry | null = null;
+  #maxPollsPerSecond: number;
   #inFlight = 0;
   #intervalMs: number;
   #rateFactor = 1;
@@ -73,8 +77,9 @@ export class SourceGate<Entry extends Queued> {
   constructor(options: SourceGateOptions) {
     this.#options = options;
     this.#maxInFlight = options.maxInFlight ?? maxInFlightDefault;
-    this.#rate = new SourceRate(options.source.maxPollsPerSecond);
-    this.#firstsRate = new SourceRate(options.source.maxPollsPerSecond / 2);
+    this.#maxPollsPerSecond = options.source.maxPollsPerSecond;
+    this.#rate = new SourceRate(this.#maxPollsPerSecond);
+    this.#firstsRate = new SourceRate(this.#maxPollsPerSecond / 2);
     this.#intervalMs = options.intervalMinMs;
   }
 
@@ -94,6 +99,11 @@ export class SourceGate<Entry extends Queued> {
     return this.#suspension?.reason === "misconfigured";
   }
 
+  /** Suspended by 401 or 403. */
+  get #isRefusal(): boolean {
+    return this.#suspension?.reason === "unauthorized" || this.#suspension?.reason === "forbidden";
+  }
+
   /** The poll interval in force: the least one, stretched evenly when the rate does not allow it. */
   get intervalMs(): number {
     return this.#intervalMs;
@@ -102,7 +112,13 @@ export class SourceGate<Entry extends Queued> {
   /** Whether so many more calls would stretch the interval past half an hour. */
   isSaturatedBy(additional: number): boolean {
     // Past the longest interval that an age asks for, all calls weigh the same.
-    return ((this.#load.calls + additional) / this.#options.source.maxPollsPerSecond) * 1000 > saturatedIntervalMs;
+    return ((this.#load.calls + additional) / this.#maxPollsPerSecond) * 1000 > saturatedIntervalMs;
+  }
+
+  /** Another rate from now on; what is known of the source stays. */
+  setMaxPollsPerSecond(maxPollsPerSecond: number): void {
+    this.#maxPollsPerSecond = maxPollsPerSecond;
+    this.#applyRate();
   }
 
   /** Counts a call in or out of the load; `minIntervalMs` 0: it is polled at the source's own interval. */
@@ -154,6 +170,7 @@ export class SourceGate<Entry extends Queued> {
         this.#throttle(observation.retryAfterMs, nowMs);
         return "none";
       case "failed":
+        if (wasProbe && this.#isRefusal && answeredCodes.has(observation.code)) return this.#resume();
         if (wasProbe) this.#postponeProbe(nowMs);
         if (this.#suspension === null && this.#circuit.record(true, nowMs)) this.#suspend("upstream_errors", nowMs);
         return "none";
@@ -271,16 +288,19 @@ export class SourceGate<Entry extends Queued> {
   }
 
   #setRateFactor(factor: number, nowMs: number): void {
-    const rate = this.#options.source.maxPollsPerSecond * factor;
     this.#rateFactor = factor;
     this.#rateChangedAtMonotonicMs = nowMs;
+    this.#applyRate();
+  }
+
+  #applyRate(): void {
+    const rate = this.#maxPollsPerSecond * this.#rateFactor;
     this.#rate.set(rate);
     this.#firstsRate.set(rate / 2);
     this.#stretch();
   }
 
   #stretch(): void {
-    const { source, intervalMinMs } = this.#options;
-    this.#intervalMs = Math.max(intervalMinMs, this.#load.intervalMs(source.maxPollsPerSecond * this.#rateFactor));
+    this.#intervalMs = Math.max(this.#options.intervalMinMs, this.#load.intervalMs(this.#maxPollsPerSecond * this.#rateFactor));
   }
 }

@@ -8,70 +8,48 @@ export type Queued = {
 };
 
 /**
- * Who is polled next: first polls in the order they came, repeats oldest due first with the accounts taking turns.
- * Removal is a mark, so that it costs nothing; marked entries are passed over when their turn comes.
+ * Who is polled next: first polls and repeats apart, each with its accounts taking turns and every account's oldest due
+ * first. Removal is a mark, so that it costs nothing; marked entries are passed over when their turn comes.
  */
 export class SourceQueue<Entry extends Queued> {
-  readonly #firsts = new Fifo<Entry>();
-  readonly #repeats = new Map<string, Fifo<Entry>>();
-  #repeatCount = 0;
-  #firstCount = 0;
+  readonly #firsts = new AccountTurns<Entry>();
+  readonly #repeats = new AccountTurns<Entry>();
 
   get size(): number {
-    return this.#firstCount + this.#repeatCount;
+    return this.#firsts.size + this.#repeats.size;
   }
 
   get repeatCount(): number {
-    return this.#repeatCount;
+    return this.#repeats.size;
   }
 
   add(entry: Entry): void {
     if (entry.isQueued) return;
     entry.isQueued = true;
-    if (entry.isFirstPoll) {
-      this.#firsts.push(entry);
-      this.#firstCount += 1;
-      return;
-    }
-    const fifo = this.#repeats.get(entry.accountId) ?? new Fifo<Entry>();
-    if (fifo.size === 0) this.#repeats.set(entry.accountId, fifo);
-    fifo.push(entry);
-    this.#repeatCount += 1;
+    this.#turnsOf(entry).add(entry);
   }
 
   remove(entry: Entry): void {
     if (!entry.isQueued) return;
     entry.isQueued = false;
-    if (entry.isFirstPoll) this.#firstCount -= 1;
-    else this.#repeatCount -= 1;
+    this.#turnsOf(entry).size -= 1;
   }
 
   takeFirst(): Entry | null {
-    const entry = this.#next(this.#firsts);
-    if (entry !== null) this.#firstCount -= 1;
-    return entry;
+    return this.#firsts.take();
   }
 
   takeRepeat(): Entry | null {
-    for (const [accountId, fifo] of this.#repeats) {
-      // A map keeps the order of insertion: whoever was served goes to the end.
-      this.#repeats.delete(accountId);
-      const entry = this.#next(fifo);
-      if (fifo.size > 0) this.#repeats.set(accountId, fifo);
-      if (entry === null) continue;
-      this.#repeatCount -= 1;
-      return entry;
-    }
-    return null;
+    return this.#repeats.take();
   }
 
   *entries(): Generator<Entry> {
-    for (const fifo of [this.#firsts, ...this.#repeats.values()]) for (const entry of fifo.entries()) if (entry.isQueued) yield entry;
+    for (const fifo of this.#fifos()) for (const entry of fifo.entries()) if (entry.isQueued) yield entry;
   }
 
-  /** Who waits longest of the first polls and of each account. */
+  /** Who waits longest of each account's first polls and repeats. */
   *heads(): Generator<Entry> {
-    for (const fifo of [this.#firsts, ...this.#repeats.values()])
+    for (const fifo of this.#fifos())
       for (const entry of fifo.entries())
         if (entry.isQueued) {
           yield entry;
@@ -79,14 +57,50 @@ export class SourceQueue<Entry extends Queued> {
         }
   }
 
-  #next(fifo: Fifo<Entry>): Entry | null {
-    for (let entry = fifo.shift(); entry !== null; entry = fifo.shift())
-      if (entry.isQueued) {
-        entry.isQueued = false;
-        return entry;
-      }
+  #turnsOf({ isFirstPoll }: Entry): AccountTurns<Entry> {
+    return isFirstPoll ? this.#firsts : this.#repeats;
+  }
+
+  *#fifos(): Generator<Fifo<Entry>> {
+    yield* this.#firsts.fifoByAccount.values();
+    yield* this.#repeats.fifoByAccount.values();
+  }
+}
+
+/** A queue for each account, whose turns go round: a thousand calls of one are one turn less for another. */
+class AccountTurns<Entry extends Queued> {
+  readonly fifoByAccount = new Map<string, Fifo<Entry>>();
+  /** Of those that were not taken out. */
+  size = 0;
+
+  add(entry: Entry): void {
+    const fifo = this.fifoByAccount.get(entry.accountId) ?? new Fifo<Entry>();
+    if (fifo.size === 0) this.fifoByAccount.set(entry.accountId, fifo);
+    fifo.push(entry);
+    this.size += 1;
+  }
+
+  take(): Entry | null {
+    for (const [accountId, fifo] of this.fifoByAccount) {
+      // A map keeps the order of insertion: whoever was served goes to the end.
+      this.fifoByAccount.delete(accountId);
+      const entry = nextQueued(fifo);
+      if (fifo.size > 0) this.fifoByAccount.set(accountId, fifo);
+      if (entry === null) continue;
+      this.size -= 1;
+      return entry;
+    }
     return null;
   }
+}
+
+function nextQueued<Entry extends Queued>(fifo: Fifo<Entry>): Entry | null {
+  for (let entry = fifo.shift(); entry !== null; entry = fifo.shift())
+    if (entry.isQueued) {
+      entry.isQueued = false;
+      return entry;
+    }
+  return null;
 }
 
 /** An array with a moving head: shifting from a long array would copy it each time. */

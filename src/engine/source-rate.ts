@@ -7,8 +7,8 @@ const slackRatio = 1.01;
  * A rate below one is one poll in that many seconds. Time is monotonic milliseconds.
  */
 export class SourceRate {
-  /** When the latest ones were granted; as many as one second may hold. */
-  readonly #grantedAtMs: Float64Array;
+  /** When the latest ones were granted; at least as many as one second may hold. */
+  #grantedAtMs: Float64Array;
   #next = 0;
   #burst = 1;
   #spanMs = 1000;
@@ -18,9 +18,10 @@ export class SourceRate {
     this.set(ratePerSecond);
   }
 
-  /** At most the rate it was made with. */
+  /** From now on; what was granted before counts as it did. */
   set(ratePerSecond: number): void {
-    this.#burst = Math.min(Math.max(1, Math.ceil(ratePerSecond)), this.#grantedAtMs.length);
+    this.#burst = Math.max(1, Math.ceil(ratePerSecond));
+    this.#remember(this.#burst);
     this.#spanMs = (this.#burst / ratePerSecond) * 1000 * slackRatio;
   }
 
@@ -35,5 +36,14 @@ export class SourceRate {
   note(nowMs: number): void {
     this.#grantedAtMs[this.#next] = nowMs;
     this.#next = (this.#next + 1) % this.#grantedAtMs.length;
+  }
+
+  /** Room for so many, the latest ones kept in their order. */
+  #remember(count: number): void {
+    if (count <= this.#grantedAtMs.length) return;
+    const latest = [...this.#grantedAtMs.subarray(this.#next), ...this.#grantedAtMs.subarray(0, this.#next)];
+    this.#grantedAtMs = new Float64Array(count).fill(-Infinity);
+    this.#grantedAtMs.set(latest, count - latest.length);
+    this.#next = 0;
   }
 }

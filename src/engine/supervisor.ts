@@ -14,6 +14,8 @@ const watchEveryMs = 1000;
 const silentAfterMs = 30_000;
 const deadAfterMs = 60_000;
 const stepMs = 30_000;
+/** The watch itself was this late: the process stood still (stopped, frozen, starved), and no loop is to blame for that. */
+const standstillMs = 10_000;
 
 /** Starts and stops the loops, notices one that has died, and watches the wall clock. */
 export class Supervisor {
@@ -23,10 +25,18 @@ export class Supervisor {
   readonly #fatal = Promise.withResolvers<Error>();
   /** Wall less monotonic time: constant until somebody sets the clock. */
   #offsetMs: number;
+  /** By how much what waits is still to be moved. */
+  #owedShiftMs = 0;
+  #isShifting = false;
+  #lookedAtMonotonicMs: number;
+  /** Since when the process has run without a standstill. */
+  #runningSinceMonotonicMs: number;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#offsetMs = this.#currentOffsetMs();
+    this.#lookedAtMonotonicMs = options.clock.monotonicMs();
+    this.#runningSinceMonotonicMs = this.#lookedAtMonotonicMs;
     this.#watch = new Loop({
       name: "supervisor",
       everyMs: watchEveryMs,
@@ -46,11 +56,17 @@ export class Supervisor {
   }
 
   start(): void {
+    this.#lookedAtMonotonicMs = this.#options.clock.monotonicMs();
     for (const loop of [...this.#loops, this.#watch]) loop.start();
   }
 
-  async stop(): Promise<void> {
-    await Promise.all([...this.#loops, this.#watch].map((loop) => loop.stop()));
+  /** No round begins any more; those that run have `graceMs`, for one that hangs must not hold up the end. */
+  async stop(graceMs: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    void Promise.all([...this.#loops, this.#watch].map((loop) => loop.stop())).then(() => resolve());
+    const deadline = this.#options.clock.setTimer(graceMs, resolve);
+    await promise;
+    deadline.cancel();
   }
 
   /** Loops that have not ticked for half a minute. */
@@ -60,19 +76,42 @@ export class Supervisor {
 
   #silentFor(ms: number): readonly string[] {
     const nowMs = this.#options.clock.monotonicMs();
-    return this.#loops.filter((loop) => nowMs - loop.lastTickMonotonicMs > ms).map((loop) => loop.name);
+    if (nowMs - this.#lookedAtMonotonicMs > standstillMs) return [];
+    const since = (loop: Loop) => Math.max(loop.lastTickMonotonicMs, this.#runningSinceMonotonicMs);
+    return this.#loops.filter((loop) => nowMs - since(loop) > ms).map((loop) => loop.name);
   }
 
-  async #look(): Promise<void> {
+  #look(): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    if (nowMs - this.#lookedAtMonotonicMs > standstillMs) this.#runningSinceMonotonicMs = nowMs;
+    this.#lookedAtMonotonicMs = nowMs;
     const [dead] = this.#silentFor(deadAfterMs);
     if (dead !== undefined) this.#fatal.resolve(new Error(`the loop ${dead} has not ticked for ${deadAfterMs / 1000} s`));
+    this.#followWallClock();
+    if (this.#owedShiftMs > 0 && !this.#isShifting) void this.#shift(this.#owedShiftMs);
+  }
+
+  #followWallClock(): void {
     const offsetMs = this.#currentOffsetMs();
-    const steppedMs = offsetMs - this.#offsetMs;
+    const steppedMs = Math.round(offsetMs - this.#offsetMs);
     if (Math.abs(steppedMs) <= stepMs) return;
-    this.#options.logger.warn({ stepped_ms: Math.round(steppedMs) }, "clock.stepped");
-    this.#options.metrics.wallClockStepped();
-    if (steppedMs < 0) await this.#options.onClockSetBack(Math.round(-steppedMs));
     this.#offsetMs = offsetMs;
+    this.#options.logger.warn({ stepped_ms: steppedMs }, "clock.stepped");
+    this.#options.metrics.wallClockStepped();
+    if (steppedMs < 0) this.#owedShiftMs -= steppedMs;
+  }
+
+  /** Not waited for: a store that is away must not keep the watch from looking. The next look tries again. */
+  async #shift(deltaMs: number): Promise<void> {
+    this.#isShifting = true;
+    try {
+      await this.#options.onClockSetBack(deltaMs);
+      this.#owedShiftMs -= deltaMs;
+    } catch (error) {
+      this.#options.logger.warn({ error: String(error) }, "clock.shift_failed");
+    } finally {
+      this.#isShifting = false;
+    }
   }
 
   #currentOffsetMs(): number {

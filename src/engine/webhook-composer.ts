@@ -1,13 +1,17 @@
 import type { KeyObject } from "node:crypto";
+import { RingbackError } from "../domain/errors.ts";
 import { renderPayload } from "../domain/payload.ts";
+import { sealedIdentity } from "../domain/sealed-identity.ts";
 import { hmacKeyOf, signWebhook, signingKeyOf } from "../domain/signature.ts";
 import type { AccountStore } from "../ports/account-store.ts";
 import type { SecretBox } from "../ports/secret-box.ts";
 import type { SendJob, SendTarget } from "../ports/send-job.ts";
-import { signingKeyIdentity } from "./endpoint-administration.ts";
 
 /** What goes over the wire, its deadline apart. */
-export type ComposedWebhook = { readonly url: string; readonly headers: Readonly<Record<string, string>>; readonly body: string };
+export type ComposedWebhook =
+  | { readonly kind: "webhook"; readonly url: string; readonly headers: Readonly<Record<string, string>>; readonly body: string }
+  /** The configured keys do not open the endpoint's secrets or headers. */
+  | { readonly kind: "unreadable"; readonly detail: string };
 
 export type WebhookComposerOptions = {
   readonly secretBox: SecretBox;
@@ -30,14 +34,24 @@ export class WebhookComposer {
     this.#userAgent = `Ringback/${options.version}`;
   }
 
-  /** Throws `secret-unreadable` when the configured keys do not open the endpoint's secrets or headers. `nowMs`: wall time. */
+  /** Rejects when the store cannot be asked for the account's key. `nowMs`: wall time. */
   async compose(job: SendJob, nowMs: number): Promise<ComposedWebhook> {
+    try {
+      return await this.#compose(job, nowMs);
+    } catch (error) {
+      if (!(error instanceof RingbackError) || error.code !== "secret-unreadable") throw error;
+      return { kind: "unreadable", detail: "the endpoint's secrets cannot be opened with the configured encryption keys" };
+    }
+  }
+
+  async #compose(job: SendJob, nowMs: number): Promise<ComposedWebhook> {
     const { event, target } = job;
     const ed25519 = target.signatures.includes("v1a") ? await this.#signingKey(target.accountId) : null;
     const { body, headers } = renderPayload(event, target.format, this.#options.publicUrl);
     const timestampSeconds = Math.floor(nowMs / 1000);
     const signature = signWebhook({ id: event.id, timestampSeconds, body }, { hmac: this.#hmacKeysOf(target, nowMs), ed25519 });
     return {
+      kind: "webhook",
       url: target.url,
       headers: {
         ...this.#customHeaders(target),
@@ -53,7 +67,9 @@ export class WebhookComposer {
 
   #hmacKeysOf(target: SendTarget, nowMs: number): readonly KeyObject[] {
     const valid = target.secrets.filter((secret) => secret.validUntilMs === null || secret.validUntilMs > nowMs);
-    return valid.map(({ id, sealed }) => remember(this.#hmacKeys, id, () => hmacKeyOf(this.#options.secretBox.open(sealed, id))));
+    return valid.map(({ id, sealed }) =>
+      remember(this.#hmacKeys, id, () => hmacKeyOf(this.#options.secretBox.open(sealed, sealedIdentity("secret", id)))),
+    );
   }
 
   async #signingKey(accountId: string): Promise<KeyObject> {
@@ -61,13 +77,13 @@ export class WebhookComposer {
     if (known !== undefined) return known;
     const account = await this.#options.accounts.getAccount(accountId);
     if (account === null) throw new Error(`no account ${accountId}`);
-    const pem = this.#options.secretBox.open(account.sealedSigningKey, signingKeyIdentity(accountId));
+    const pem = this.#options.secretBox.open(account.sealedSigningKey, sealedIdentity("signing_key", accountId));
     return remember(this.#signingKeys, accountId, () => signingKeyOf(pem));
   }
 
   #customHeaders(target: SendTarget): Readonly<Record<string, string>> {
     if (target.sealedHeaders === null) return {};
-    return JSON.parse(this.#options.secretBox.open(target.sealedHeaders, `${target.id}:headers`)) as Record<string, string>;
+    return JSON.parse(this.#options.secretBox.open(target.sealedHeaders, sealedIdentity("headers", target.id))) as Record<string, string>;
   }
 }
 

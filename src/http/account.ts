@@ -4,10 +4,17 @@ import { CursorInvalid } from "../domain/errors.ts";
 import type { Env, HttpDependencies } from "./dependencies.ts";
 import { addOperation } from "./operation.ts";
 import { pageQuery, signingSecretField } from "./schemas/fields.ts";
-import { pageSchema, sourceSchema } from "./schemas/answers.ts";
+import { pageExample, pageSchema, sourceExample, sourceSchema } from "./schemas/answers.ts";
 import { sourceJson } from "./schemas/views.ts";
 
 const tag = "Account";
+
+const meExample = {
+  id: "acc_01KAZB2Y8RZ5QX8V4N6T0M3C7D",
+  name: "default",
+  public_key: "whpk_5vJ3u0o4rJ7hYb6v8Ez1m2cT9qXw0aLk3nPdRfGsHiI=",
+  limits: { api_max_per_second: 1000, max_active_watches: 200_000, max_endpoints: 50_000, max_hooks: 100 },
+};
 
 const meSchema = z
   .object({
@@ -23,7 +30,7 @@ const meSchema = z
       max_hooks: z.number().int(),
     }),
   })
-  .openapi("Me", { description: "0 is no limit." });
+  .openapi("Me", { description: "0 is no limit.", example: meExample });
 
 const defaultSecretSchema = z
   .strictObject({ signing_secret: signingSecretField }, "must be an object")
@@ -40,7 +47,7 @@ export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointAdministration
       tag,
       summary: "Who am I",
       description: "The account of the key: a connection test for no-code tools.",
-      answers: { 200: { description: "The account.", schema: meSchema } },
+      answers: { 200: { description: "The account.", schema: meSchema, example: meExample } },
     },
     (c) => {
       const { id, name, publicKey } = c.get("account");
@@ -86,7 +93,7 @@ export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointAdministration
       summary: "List sources",
       description: "Those the account may use, and how they are doing; never a credential.",
       query: z.strictObject(pageQuery),
-      answers: { 200: { description: "The sources.", schema: pageSchema(sourceSchema) } },
+      answers: { 200: { description: "The sources.", schema: pageSchema(sourceSchema), example: pageExample(sourceExample) } },
     },
     (c, { query }) => {
       const sources = live.sources(c.get("account"));

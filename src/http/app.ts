@@ -54,32 +54,17 @@ export function createApp(dependencies: HttpDependencies): OpenAPIHono<Env> {
 
   app.notFound((c) => {
     const allowed = allowedMethods(app, c.req.path);
-    const detail = `${c.req.method} is not allowed here; ${allowed.join(", ")} is`;
-    if (allowed.length > 0)
-      return answerProblem(c, {
-        status: 405,
-        slug: "method-not-allowed",
-        title: "Method not allowed",
-        detail,
-        headers: { allow: allowed.join(", ") },
-      });
-    return answerProblem(c, {
-      status: 404,
-      slug: "not-found",
-      title: "Not found",
-      detail: "there is nothing at this path; GET /openapi.json lists what there is",
-    });
+    if (allowed.length === 0)
+      return answerProblem(c, { slug: "not-found", detail: "there is nothing at this path; GET /openapi.json lists what there is" });
+    const allow = allowed.join(", ");
+    const detail = `${c.req.method} is not allowed here; ${allow} is`;
+    return answerProblem(c, { slug: "method-not-allowed", detail, headers: { allow } });
   });
   app.onError((error, c) => {
     const problem = problemOf(error);
     if (problem !== null) return answerProblem(c, problem);
     logger.error({ request_id: c.get("requestId"), route: templateOf(c), error: error.stack ?? String(error) }, "http.failed");
-    return answerProblem(c, {
-      status: 500,
-      slug: "internal",
-      title: "Internal error",
-      detail: "this is our fault; the request id says where to look",
-    });
+    return answerProblem(c, { slug: "internal", detail: "this is our fault; the request id says where to look" });
   });
   return app;
 }

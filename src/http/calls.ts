@@ -4,8 +4,8 @@ import { isoTime } from "../domain/payload.ts";
 import type { Env, HttpDependencies } from "./dependencies.ts";
 import { addOperation } from "./operation.ts";
 import { notFound } from "./problem.ts";
-import { callSidField } from "./schemas/fields.ts";
-import { callSchema } from "./schemas/answers.ts";
+import { callSidParam, sourceNameField } from "./schemas/fields.ts";
+import { callExample, callSchema } from "./schemas/answers.ts";
 
 /** The last known status of a call, long past the upstream's two hours. */
 export function addCallRoutes(app: OpenAPIHono<Env>, { store }: HttpDependencies): void {
@@ -17,10 +17,10 @@ export function addCallRoutes(app: OpenAPIHono<Env>, { store }: HttpDependencies
       operationId: "getCall",
       tag: "Calls",
       summary: "Read a call's last known status",
-      params: z.object({ call_sid: callSidField.openapi({ param: { name: "call_sid", in: "path" } }) }),
-      query: z.strictObject({ source: z.string().min(1).max(100).default("default") }),
-      answers: { 200: { description: "The call.", schema: callSchema } },
-      problems: [404],
+      params: callSidParam,
+      query: z.strictObject({ source: sourceNameField.default("default") }),
+      answers: { 200: { description: "The call.", schema: callSchema, example: callExample } },
+      problems: ["not-found"],
     },
     async (c, { params, query }) => {
       const call = await store.getCall({ accountId: c.get("account").id, sourceName: query.source, callSid: params.call_sid });

@@ -7,12 +7,20 @@ import { addOperation } from "./operation.ts";
 import { addPostOperation } from "./post-operation.ts";
 import type { Post } from "./post-operation.ts";
 import { notFound } from "./problem.ts";
-import { idParam, noBodySchema, pageQuery } from "./schemas/fields.ts";
-import { deliverySchema, deliveryWithAttemptsSchema, pageSchema } from "./schemas/answers.ts";
+import { idParam, idQuery, noBodySchema, pageQuery } from "./schemas/fields.ts";
+import {
+  deliveryExample,
+  deliverySchema,
+  deliveryWithAttemptsExample,
+  deliveryWithAttemptsSchema,
+  pageExample,
+  pageSchema,
+} from "./schemas/answers.ts";
 import { attemptJson, deliveryJson } from "./schemas/views.ts";
 
 const tag = "Deliveries";
-const deliveryId = idParam("dlv", "01KAZB2Y8RZ5QX8V4N6T0M3C7D");
+const deliveryId = idParam("dlv", "01KAZB2Y8RZ5QX8V4N6T0M3C7D", "delivery");
+const retriedExample = { ...deliveryExample, explain: "attempt 2 is being made" };
 const statuses = ["pending", "delivered", "exhausted", "failed", "canceled", "superseded", "expired"] as const;
 
 /** What is owed to whom, and what became of it. */
@@ -28,11 +36,11 @@ export function addDeliveryRoutes(app: OpenAPIHono<Env>, { store, manualDelivery
       description: "Newest first.",
       query: z.strictObject({
         ...pageQuery,
-        endpoint_id: z.string().max(64).optional(),
-        watch_id: z.string().max(64).optional(),
+        endpoint_id: idQuery("ep", "an endpoint"),
+        watch_id: idQuery("wch", "a watch"),
         status: z.enum(statuses, `must be one of ${statuses.join(", ")}`).optional(),
       }),
-      answers: { 200: { description: "A page of deliveries.", schema: pageSchema(deliverySchema) } },
+      answers: { 200: { description: "A page of deliveries.", schema: pageSchema(deliverySchema), example: pageExample(deliveryExample) } },
     },
     async (c, { query }) => {
       const page = await store.listDeliveries({
@@ -57,8 +65,8 @@ export function addDeliveryRoutes(app: OpenAPIHono<Env>, { store, manualDelivery
       tag,
       summary: "Read a delivery with its attempts",
       params: deliveryId,
-      answers: { 200: { description: "The delivery.", schema: deliveryWithAttemptsSchema } },
-      problems: [404],
+      answers: { 200: { description: "The delivery.", schema: deliveryWithAttemptsSchema, example: deliveryWithAttemptsExample } },
+      problems: ["not-found"],
     },
     async (c, { params }) => {
       const found = await store.getDelivery(c.get("account").id, params.id);
@@ -80,8 +88,8 @@ export function addDeliveryRoutes(app: OpenAPIHono<Env>, { store, manualDelivery
       params: deliveryId,
       body: noBodySchema,
       bodyKind: "optional",
-      answers: { 202: { description: "The attempt is being made.", schema: deliverySchema } },
-      problems: [404, 409],
+      answers: { 202: { description: "The attempt is being made.", schema: deliverySchema, example: retriedExample } },
+      problems: ["not-found", "endpoint-disabled", "watch-deleted", "in-flight"],
     },
     (c, { params }): Post<RetryOutcome> => ({
       act: (claim) => manualDelivery.retry(c.get("account"), params.id, claim),

@@ -28,6 +28,8 @@ export type HttpDependencies = {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly limits: ApiLimits;
+  /** Of an endpoint that was given no limit of its own. */
+  readonly endpointMaxInFlight: number;
   /** The service's own address as the operator gave it. */
   readonly publicUrl: string | null;
   readonly version: string;

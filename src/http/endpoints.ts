@@ -2,6 +2,7 @@ import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { isoTime } from "../domain/payload.ts";
 import type { EndpointChange, RecoverOutcome, RotationOutcome, TestOutcome } from "../ports/bridge.ts";
+import type { EndpointView } from "../ports/read-store.ts";
 import type { Env, HttpDependencies } from "./dependencies.ts";
 import { manualError } from "./manual-error.ts";
 import { addOperation, invalidBody } from "./operation.ts";
@@ -18,12 +19,12 @@ import {
   timeField,
   wholeField,
 } from "./schemas/fields.ts";
-import { attemptSchema, endpointSchema, pageSchema } from "./schemas/answers.ts";
+import { attemptExample, attemptSchema, endpointExample, endpointSchema, pageExample, pageSchema } from "./schemas/answers.ts";
 import { timeSchema } from "./schemas/parts.ts";
 import { attemptJson, endpointJson } from "./schemas/views.ts";
 
 const tag = "Endpoints";
-const endpointId = idParam("ep", "01KAZB2Y8RZ5QX8V4N6T0M3C7D");
+const endpointId = idParam("ep", "01KAZB2Y8RZ5QX8V4N6T0M3C7D", "endpoint");
 const maxGraceSeconds = 604_800;
 
 const patchSchema = z
@@ -59,21 +60,27 @@ const rotateSchema = z
   )
   .openapi("SecretRotation", { example: { grace_seconds: 86_400 } });
 
-const rotatedSchema = z.object({ signing_secret: z.string(), previous_valid_until: timeSchema }).openapi("RotatedSecret", {
-  example: { signing_secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", previous_valid_until: "2026-11-25T12:00:00.000Z" },
-});
+const rotatedExample = { signing_secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", previous_valid_until: "2026-11-25T12:00:00.000Z" };
+
+const rotatedSchema = z
+  .object({ signing_secret: z.string(), previous_valid_until: timeSchema })
+  .openapi("RotatedSecret", { example: rotatedExample });
 
 const recoverSchema = z
   .strictObject({ since: timeField, until: timeField.optional() }, "must be an object")
   .openapi("Recovery", { example: { since: "2026-11-24T00:00:00.000Z" } });
 
-const recoveredSchema = z.object({ recovered: z.number().int() }).openapi("Recovered", { example: { recovered: 12 } });
+const recoveredExample = { recovered: 12 };
+const recoveredSchema = z.object({ recovered: z.number().int() }).openapi("Recovered", { example: recoveredExample });
+const testedExample = { ...attemptExample, status_code: 204, error: null, response_excerpt: "", decision: "delivered" };
 
 /** Where webhooks go: read, changed, tested, recovered. */
 export function addEndpointRoutes(
   app: OpenAPIHono<Env>,
-  { store, endpointAdministration, manualDelivery, idempotency, clock }: HttpDependencies,
+  { store, endpointAdministration, manualDelivery, idempotency, clock, endpointMaxInFlight }: HttpDependencies,
 ): void {
+  const shown = (view: EndpointView) => endpointJson(view, clock.nowMs(), endpointMaxInFlight);
+
   addOperation(
     app,
     {
@@ -84,12 +91,11 @@ export function addEndpointRoutes(
       summary: "List endpoints",
       description: "Newest first.",
       query: z.strictObject(pageQuery),
-      answers: { 200: { description: "A page of endpoints.", schema: pageSchema(endpointSchema) } },
+      answers: { 200: { description: "A page of endpoints.", schema: pageSchema(endpointSchema), example: pageExample(endpointExample) } },
     },
     async (c, { query }) => {
       const page = await store.listEndpoints({ accountId: c.get("account").id, limit: query.limit, cursor: query.cursor ?? null });
-      const nowMs = clock.nowMs();
-      return c.json({ data: page.data.map((view) => endpointJson(view, nowMs)), next_cursor: page.nextCursor });
+      return c.json({ data: page.data.map(shown), next_cursor: page.nextCursor });
     },
   );
 
@@ -103,13 +109,13 @@ export function addEndpointRoutes(
       summary: "Read an endpoint",
       description: "Its state, why and since when, its health and what it is owed; never a secret.",
       params: endpointId,
-      answers: { 200: { description: "The endpoint.", schema: endpointSchema } },
-      problems: [404],
+      answers: { 200: { description: "The endpoint.", schema: endpointSchema, example: endpointExample } },
+      problems: ["not-found"],
     },
     async (c, { params }) => {
       const view = await store.getEndpoint(c.get("account").id, params.id);
       if (view === null) throw notFound("endpoint");
-      return c.json(endpointJson(view, clock.nowMs()));
+      return c.json(shown(view));
     },
   );
 
@@ -124,13 +130,13 @@ export function addEndpointRoutes(
       description: "What is left out stays. `headers` replaces all of them. Enabling sends what is owed, in order.",
       params: endpointId,
       body: patchSchema,
-      answers: { 200: { description: "The endpoint as it is now.", schema: endpointSchema } },
-      problems: [404],
+      answers: { 200: { description: "The endpoint as it is now.", schema: endpointSchema, example: endpointExample } },
+      problems: ["not-found"],
     },
     async (c, { params, body }) => {
       const view = await endpointAdministration.patch(c.get("account"), params.id, changeOf(body));
       if (view === null) throw notFound("endpoint");
-      return c.json(endpointJson(view, clock.nowMs()));
+      return c.json(shown(view));
     },
   );
 
@@ -146,8 +152,8 @@ export function addEndpointRoutes(
       params: endpointId,
       body: rotateSchema,
       bodyKind: "optional",
-      answers: { 200: { description: "The new secret.", schema: rotatedSchema } },
-      problems: [404],
+      answers: { 200: { description: "The new secret.", schema: rotatedSchema, example: rotatedExample } },
+      problems: ["not-found"],
     },
     (c, { params, body }): Post<RotationOutcome> => ({
       act: (claim) => {
@@ -175,8 +181,8 @@ export function addEndpointRoutes(
       params: endpointId,
       body: noBodySchema,
       bodyKind: "optional",
-      answers: { 200: { description: "The attempt.", schema: attemptSchema } },
-      problems: [404, 409],
+      answers: { 200: { description: "The attempt.", schema: attemptSchema, example: testedExample } },
+      problems: ["not-found", "endpoint-disabled", "interrupted"],
     },
     (c, { params }): Post<TestOutcome> => ({
       act: (claim) => manualDelivery.test(c.get("account"), params.id, claim),
@@ -199,8 +205,8 @@ export function addEndpointRoutes(
         "Every event recorded in the span whose delivery is `exhausted`, `failed` or `expired` is owed again, with a fresh schedule.",
       params: endpointId,
       body: recoverSchema,
-      answers: { 202: { description: "How many are owed again.", schema: recoveredSchema } },
-      problems: [404, 409],
+      answers: { 202: { description: "How many are owed again.", schema: recoveredSchema, example: recoveredExample } },
+      problems: ["not-found", "endpoint-disabled"],
     },
     (c, { params, body }): Post<RecoverOutcome> => {
       const untilMs = body.until ?? clock.nowMs();

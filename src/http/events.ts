@@ -6,7 +6,7 @@ import { addOperation } from "./operation.ts";
 import { notFound, unprocessable } from "./problem.ts";
 import { CursorInvalid } from "../domain/errors.ts";
 import { callSidField, cursorQuery, feedTypesQuery, idParam, limitQuery, timeField, waitQuery } from "./schemas/fields.ts";
-import { eventSchema } from "./schemas/answers.ts";
+import { eventExample, eventSchema } from "./schemas/answers.ts";
 import { eventJson } from "./schemas/views.ts";
 
 const tag = "Events";
@@ -36,7 +36,7 @@ export function addEventRoutes(app: OpenAPIHono<Env>, { store, live, clock }: Ht
         call_sid: callSidField.optional(),
         wait: waitQuery,
       }),
-      answers: { 200: { description: "A page of events.", schema: feedSchema } },
+      answers: { 200: { description: "A page of events.", schema: feedSchema, example: { data: [eventExample], next_cursor: "MTQy" } } },
     },
     async (c, { query }) => {
       const accountId = c.get("account").id;
@@ -80,9 +80,9 @@ export function addEventRoutes(app: OpenAPIHono<Env>, { store, live, clock }: Ht
       tag,
       summary: "Read an event",
       description: "As it was sent, with the states of its deliveries.",
-      params: idParam("evt", "5uVb0nCqHkq1Xw3Zt8Yd2Jr7Ls4Mf6Pg"),
-      answers: { 200: { description: "The event.", schema: eventSchema } },
-      problems: [404],
+      params: idParam("evt", "5uVb0nCqHkq1Xw3Zt8Yd2Jr7Ls4Mf6Pg", "event"),
+      answers: { 200: { description: "The event.", schema: eventSchema, example: eventExample } },
+      problems: ["not-found"],
     },
     async (c, { params }) => {
       const view = await store.getEvent(c.get("account").id, params.id);

@@ -19,7 +19,7 @@ export function addHealthRoutes(app: OpenAPIHono<Env>, { live }: HttpDependencie
       operationId: "getHealth",
       tag,
       summary: "The process answers",
-      answers: { 200: { description: "It does.", schema: z.object({ status: z.literal("ok") }) } },
+      answers: { 200: { description: "It does.", schema: z.object({ status: z.literal("ok") }), example: { status: "ok" } } },
       isPublic: true,
     },
     (c) => c.json({ status: "ok" }),
@@ -34,17 +34,17 @@ export function addHealthRoutes(app: OpenAPIHono<Env>, { live }: HttpDependencie
       tag,
       summary: "Registrations can be accepted",
       description: "503 only when this process cannot accept registrations; `detail` says why. Trouble upstream is 200 with `degraded`.",
-      answers: { 200: { description: "They can.", schema: readySchema } },
-      problems: [503],
+      answers: {
+        200: { description: "They can.", schema: readySchema, example: { ready: true, degraded: ["source default: suspended"] } },
+      },
+      problems: ["not-ready"],
       isPublic: true,
     },
     async (c) => {
       const { notReady, degraded } = await live.readiness();
       if (notReady === null) return c.json({ ready: true, degraded });
       throw new ProblemError({
-        status: 503,
         slug: "not-ready",
-        title: "Not ready",
         detail: notReady,
         extensions: { ready: false, degraded },
         headers: { "retry-after": "1" },

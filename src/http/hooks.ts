@@ -21,12 +21,14 @@ import {
   signingSecretField,
   urlField,
 } from "./schemas/fields.ts";
-import { hookSchema, pageSchema } from "./schemas/answers.ts";
+import { hookExample, hookSchema, pageExample, pageSchema } from "./schemas/answers.ts";
 import { hookJson } from "./schemas/views.ts";
 
 const tag = "Hooks";
 const urlKeys = ["url", "target_url", "targetUrl", "hookUrl"] as const;
-const hookId = idParam("hk", "01KAZB2Y8RZ5QX8V4N6T0M3C7D");
+const hookId = idParam("hk", "01KAZB2Y8RZ5QX8V4N6T0M3C7D", "hook");
+// Unsubscribing is answered alike whatever is named: tools repeat it until it is.
+const anyId = z.object({ id: z.string().openapi({ param: { name: "id", in: "path" }, example: "hk_01KAZB2Y8RZ5QX8V4N6T0M3C7D" }) });
 
 // Automation tools send what they like along: unknown keys are named in the answer, not refused.
 const hookRequestSchema = z
@@ -49,9 +51,12 @@ const hookRequestSchema = z
     example: { url: "https://hooks.zapier.com/hooks/standard/1/abc/", events: ["terminal"] },
   });
 
+const sampleExample = sampleEvents(["call.failure"], Date.UTC(2026, 10, 24, 12)).map(flatPayload);
+const knownHookExample = { ...hookExample, secret: null, ignored: [] };
+
 const sampleSchema = z
   .array(z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])))
-  .openapi("FlatEvents", { example: sampleEvents(["call.failure"], Date.UTC(2026, 10, 24, 12)).map(flatPayload) });
+  .openapi("FlatEvents", { example: sampleExample });
 
 /** REST hooks: told of every call of the account. */
 export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idempotency, clock }: HttpDependencies): void {
@@ -67,10 +72,10 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idem
         "A REST hook: told each transition once per call, however many watches look at it. The same URL and events again are answered 200 with the same id.",
       body: hookRequestSchema,
       answers: {
-        200: { description: "It was there; the same hook.", schema: hookSchema },
-        201: { description: "Subscribed.", schema: hookSchema },
+        200: { description: "It was there; the same hook.", schema: hookSchema, example: { ...hookExample, secret: null } },
+        201: { description: "Subscribed.", schema: hookSchema, example: hookExample },
       },
-      problems: [403, 409],
+      problems: ["quota-exceeded", "endpoint-differs", "blocked-address"],
     },
     (c, { body }): Post<HookOutcome> => {
       const urlKey = urlKeys.find((key) => body[key] !== undefined);
@@ -107,7 +112,7 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idem
       description:
         "A bare array in the live (flat) schema, newest first: recent events of the account, or made-up ones where there are none.",
       query: z.strictObject({ event: hookTypesQuery, limit: pageQuery.limit.default(3) }),
-      answers: { 200: { description: "Events.", schema: sampleSchema } },
+      answers: { 200: { description: "Events.", schema: sampleSchema, example: sampleExample } },
     },
     async (c, { query }) => {
       const { types, orTerminal } = selectTypes(query.event ?? null);
@@ -127,7 +132,7 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idem
       summary: "List hooks",
       description: "Newest first.",
       query: z.strictObject(pageQuery),
-      answers: { 200: { description: "A page of hooks.", schema: pageSchema(hookSchema) } },
+      answers: { 200: { description: "A page of hooks.", schema: pageSchema(hookSchema), example: pageExample(knownHookExample) } },
     },
     async (c, { query }) => {
       const page = await store.listHooks({ accountId: c.get("account").id, limit: query.limit, cursor: query.cursor ?? null });
@@ -145,8 +150,8 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idem
       tag,
       summary: "Read a hook",
       params: hookId,
-      answers: { 200: { description: "The hook.", schema: hookSchema } },
-      problems: [404],
+      answers: { 200: { description: "The hook.", schema: hookSchema, example: knownHookExample } },
+      problems: ["not-found"],
     },
     async (c, { params }) => {
       const view = await store.getHook(c.get("account").id, params.id);
@@ -164,11 +169,11 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idem
       tag,
       summary: "Unsubscribe",
       description: "Also when it is gone already. What was owed to it alone is canceled.",
-      params: hookId,
+      params: anyId,
       answers: { 204: { description: "Gone." } },
     },
     async (c, { params }) => {
-      await registration.removeHook(c.get("account"), params.id);
+      if (hookId.safeParse(params).success) await registration.removeHook(c.get("account"), params.id);
       return c.body(null, 204);
     },
   );

@@ -36,9 +36,7 @@ export function answerOfTaken(c: Context<Env>, taken: KeyTaken): Response {
       throw unprocessable([{ parameter: idempotencyKeyName, detail: "was used with another body" }], "idempotency-mismatch");
     case "running":
       throw new ProblemError({
-        status: 409,
         slug: "idempotency-in-progress",
-        title: "Conflict",
         detail: "a request with this Idempotency-Key is being carried out",
         headers: { "retry-after": "1" },
       });

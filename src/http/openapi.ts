@@ -1,6 +1,8 @@
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Env } from "./dependencies.ts";
+import { addOperation } from "./operation.ts";
+import { registerSharedParts } from "./operation-document.ts";
 import { operationalWebhookSchema, webhookSchema } from "./schemas/webhook.ts";
 
 const tags = [
@@ -22,6 +24,9 @@ const webhookHeaders = z.object({
   }),
 });
 
+const documentSchema = z.record(z.string(), z.unknown());
+const documentExample = { openapi: "3.1.0", info: { title: "Ringback", version: "0.1.0" }, paths: {} };
+
 const howToAnswer =
   "Check the signature over the body as it came, answer 2xx within 15 s, and do the work afterwards. It may come more than once: `webhook-id` tells.";
 const webhook = {
@@ -37,6 +42,14 @@ const webhook = {
   },
 };
 
+const introduction = [
+  "Tells you how PolyAI outbound calls end: register a call SID and a callback URL, receive a signed webhook on every transition.",
+  "JSON in and out, in UTF-8; of a key given twice the last counts. Times are ISO 8601 in UTC with milliseconds. Unknown keys and parameters are refused (of a hook: ignored and named). Bodies have at most 1 MiB, the batch 4 MiB.",
+  "Every error is `application/problem+json` (RFC 9457) with a stable `type`, `urn:ringback:problem:<slug>`, and the `request_id` that is in `X-Request-Id` too. Another method on a path is 405 `method-not-allowed` with `Allow`. An id of another account, or one that cannot be one, is 404 like an unknown one.",
+  "Lists are newest first, `limit` 1 to 200; `next_cursor` goes into `cursor`, and what is added meanwhile moves nothing.",
+  "Every POST takes an `Idempotency-Key`. Every answer names itself in `X-Request-Id`: send your own to find it again.",
+].join("\n\n");
+
 /** OpenAPI 3.1 of everything that was added to the app, the webhooks we send included. */
 export function openApiDocument(app: OpenAPIHono<Env>, version: string) {
   return app.getOpenAPI31Document({
@@ -44,8 +57,7 @@ export function openApiDocument(app: OpenAPIHono<Env>, version: string) {
     info: {
       title: "Ringback",
       version,
-      description:
-        "Tells you how PolyAI outbound calls end: register a call SID and a callback URL, receive a signed webhook on every transition.",
+      description: introduction,
       license: { name: "MIT", url: "https://spdx.org/licenses/MIT.html" },
     },
     servers: [{ url: "/", description: "This service." }],
@@ -75,9 +87,22 @@ export function addOpenApiRoute(app: OpenAPIHono<Env>, version: string): void {
     description: `Only for hooks that name its type; here in the format \`standard\`. ${howToAnswer}`,
     request: { headers: webhookHeaders, body: { required: true, content: { "application/json": { schema: operationalWebhookSchema } } } },
   });
+  registerSharedParts(app);
   // Made when it is first asked for: every operation has been added by then, and none is added later.
   let text: string | null = null;
-  app.get("/openapi.json", (c) =>
-    c.body((text ??= JSON.stringify(openApiDocument(app, version))), 200, { "content-type": "application/json" }),
+  addOperation(
+    app,
+    {
+      method: "get",
+      path: "/openapi.json",
+      operationId: "getDocument",
+      tag: "Operation",
+      summary: "This document",
+      answers: {
+        200: { description: "OpenAPI 3.1, with the webhooks that are sent.", schema: documentSchema, example: documentExample },
+      },
+      isPublic: true,
+    },
+    (c) => c.body((text ??= JSON.stringify(openApiDocument(app, version))), 200, { "content-type": "application/json" }),
   );
 }

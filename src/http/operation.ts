@@ -3,12 +3,16 @@ import { z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { Env } from "./dependencies.ts";
 import { documentOf } from "./operation-document.ts";
-import { unprocessable } from "./problem.ts";
+import { notFoundProblem, unprocessable } from "./problem.ts";
 import type { ParameterError, PointerError, ProblemError } from "./problem.ts";
+import type { ProblemSlug } from "./problem-catalogue.ts";
 import { parseJson, readBody, refuseLargeBody } from "./request-body.ts";
 import type { BodyKind } from "./request-body.ts";
 
-export type Answer = { readonly description: string; readonly schema: z.ZodType } | { readonly description: string };
+export type Answer =
+  /** JSON where nothing else is said. */
+  | { readonly description: string; readonly schema: z.ZodType; readonly example: unknown; readonly contentType?: string }
+  | { readonly description: string };
 
 /** One operation: the schemas that validate are the ones that document. */
 export type Operation<Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodType> = {
@@ -24,8 +28,8 @@ export type Operation<Params extends z.ZodType, Query extends z.ZodType, Body ex
   readonly body?: Body;
   readonly bodyKind?: BodyKind;
   readonly answers: Readonly<Record<number, Answer>>;
-  /** Statuses answered with a problem besides those every operation has. */
-  readonly problems?: readonly number[];
+  /** Besides those every operation of its kind has. */
+  readonly problems?: readonly ProblemSlug[];
   /** True: no API key is asked for. */
   readonly isPublic?: boolean;
 };
@@ -64,15 +68,21 @@ export function registerOperation<Params extends z.ZodType, Query extends z.ZodT
   app.on(operation.method.toUpperCase(), operation.path.replaceAll(/\{(\w+)\}/g, ":$1"), handler);
 }
 
-/** Those of path and query as the operation's schemas read them. */
+/** Those of path and query as the operation's schemas read them. What the path cannot name is 404. */
 export function checkParameters(
   c: Context,
   operation: { readonly params?: z.ZodType; readonly query?: z.ZodType },
 ): { readonly params: unknown; readonly query: unknown } {
   return {
-    params: operation.params === undefined ? {} : check(operation.params, c.req.param(), parameterErrors),
+    params: operation.params === undefined ? {} : checkPath(operation.params, c.req.param()),
     query: check(operation.query ?? noQuery, readQuery(c), parameterErrors),
   };
+}
+
+function checkPath<Schema extends z.ZodType>(schema: Schema, value: unknown): z.infer<Schema> {
+  const result = schema.safeParse(value);
+  if (!result.success) throw notFoundProblem(result.error.issues[0]?.message ?? "");
+  return result.data;
 }
 
 export function checkBody<Schema extends z.ZodType>(schema: Schema, value: unknown): z.infer<Schema> {

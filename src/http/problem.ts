@@ -1,14 +1,14 @@
 import type { Context } from "hono";
 import { CursorInvalid, StoreOverloaded, StoreUnavailable } from "../domain/errors.ts";
+import { problemKindOf, problemType } from "./problem-catalogue.ts";
+import type { ProblemSlug } from "./problem-catalogue.ts";
 
 export type PointerError = { readonly pointer: string; readonly detail: string };
 export type ParameterError = { readonly parameter: string; readonly detail: string };
 
-/** RFC 9457 problem details; `slug` completes `urn:ringback:problem:`. */
+/** RFC 9457 problem details; status and title are the slug's. */
 export type Problem = {
-  readonly status: number;
-  readonly slug: string;
-  readonly title: string;
+  readonly slug: ProblemSlug;
   readonly detail: string;
   readonly errors?: readonly (PointerError | ParameterError)[];
   /** Members besides those of the RFC and `errors`. */
@@ -29,29 +29,23 @@ export class ProblemError extends Error {
 const maxErrors = 100;
 const maxDetailLength = 500;
 
-export const notFound = (what: string) =>
-  new ProblemError({ status: 404, slug: "not-found", title: "Not found", detail: `there is no such ${what} in this account` });
+export const unknownDetail = (what: string) => `there is no such ${what} in this account`;
 
-export const unprocessable = (errors: readonly (PointerError | ParameterError)[], slug = "invalid-request") =>
-  new ProblemError({
-    status: 422,
-    slug,
-    title: "Invalid request",
-    detail: summaryOf(errors),
-    errors: errors.slice(0, maxErrors),
-  });
+/** `detail` as `unknownDetail` says it. */
+export const notFoundProblem = (detail: string) => new ProblemError({ slug: "not-found", detail });
+export const notFound = (what: string) => notFoundProblem(unknownDetail(what));
 
-export const tooMany = (slug: string, detail: string, retryAfterMs: number, headers: Readonly<Record<string, string>> = {}) =>
-  new ProblemError({
-    status: 429,
-    slug,
-    title: "Too many requests",
-    detail,
-    headers: { "retry-after": String(Math.max(1, Math.ceil(retryAfterMs / 1000))), ...headers },
-  });
+export const unprocessable = (
+  errors: readonly (PointerError | ParameterError)[],
+  slug: "invalid-request" | "no-source" | "blocked-address" | "idempotency-mismatch" = "invalid-request",
+) => new ProblemError({ slug, detail: summaryOf(errors), errors: errors.slice(0, maxErrors) });
 
-export const conflict = (slug: string, detail: string, extensions: Readonly<Record<string, string>> = {}) =>
-  new ProblemError({ status: 409, slug, title: "Conflict", detail, extensions });
+export const tooMany = (
+  slug: "rate-limited" | "source-saturated",
+  detail: string,
+  retryAfterMs: number,
+  headers: Readonly<Record<string, string>> = {},
+) => new ProblemError({ slug, detail, headers: { "retry-after": String(Math.max(1, Math.ceil(retryAfterMs / 1000))), ...headers } });
 
 function summaryOf(errors: readonly (PointerError | ParameterError)[]): string {
   const texts = errors.slice(0, 3).map((error) => `${"pointer" in error ? error.pointer || "the body" : error.parameter}: ${error.detail}`);
@@ -66,9 +60,7 @@ export function problemOf(error: unknown): Problem | null {
   if (error instanceof CursorInvalid) return unprocessable([{ parameter: "cursor", detail: error.message }]).problem;
   if (error instanceof StoreUnavailable || error instanceof StoreOverloaded)
     return {
-      status: 503,
-      slug: error.code,
-      title: "Not available",
+      slug: error instanceof StoreOverloaded ? "store-overloaded" : "store-unavailable",
       detail: "nothing was accepted or changed; try again in a moment",
       headers: { "retry-after": "1" },
     };
@@ -77,10 +69,11 @@ export function problemOf(error: unknown): Problem | null {
 
 /** The body of a problem, as it stands in an answer or in a batch's result. */
 export function problemBody(problem: Problem, requestId: string): Record<string, unknown> {
+  const { status, title } = problemKindOf(problem.slug);
   return {
-    type: `urn:ringback:problem:${problem.slug}`,
-    title: problem.title,
-    status: problem.status,
+    type: problemType(problem.slug),
+    title,
+    status,
     detail: problem.detail,
     request_id: requestId,
     ...problem.extensions,
@@ -91,10 +84,14 @@ export function problemBody(problem: Problem, requestId: string): Record<string,
 /** A problem as it is sent. */
 export function problemAnswer(problem: Problem, requestId: string) {
   const body = JSON.stringify(problemBody(problem, requestId));
-  return { status: problem.status, contentType: "application/problem+json", body, headers: problem.headers ?? {} };
+  return { status: statusOf(problem), contentType: "application/problem+json", body, headers: problem.headers ?? {} };
 }
 
 export function problemResponse(c: Context, problem: Problem): Response {
   const { status, contentType, body, headers } = problemAnswer(problem, c.get("requestId") as string);
   return c.body(body, status as 400, { ...headers, "content-type": contentType });
+}
+
+export function statusOf(problem: Problem): number {
+  return problemKindOf(problem.slug).status;
 }

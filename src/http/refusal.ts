@@ -1,5 +1,5 @@
 import type { Refusal } from "../ports/bridge.ts";
-import { ProblemError, conflict, tooMany, unprocessable } from "./problem.ts";
+import { ProblemError, tooMany, unprocessable } from "./problem.ts";
 
 /** How a refused registration is answered. */
 export function refusalError(refusal: Refusal): ProblemError {
@@ -7,12 +7,16 @@ export function refusalError(refusal: Refusal): ProblemError {
     case "invalid":
       return unprocessable(refusal.errors, refusal.slug);
     case "conflict":
-      return conflict(refusal.slug, refusal.detail, {
-        ...(refusal.watchId === null ? {} : { watch_id: refusal.watchId }),
-        ...(refusal.endpointId === null ? {} : { endpoint_id: refusal.endpointId }),
+      return new ProblemError({
+        slug: refusal.slug,
+        detail: refusal.detail,
+        extensions: {
+          ...(refusal.watchId === null ? {} : { watch_id: refusal.watchId }),
+          ...(refusal.endpointId === null ? {} : { endpoint_id: refusal.endpointId }),
+        },
       });
     case "forbidden":
-      return new ProblemError({ status: 403, slug: refusal.slug, title: "Quota exceeded", detail: refusal.detail });
+      return new ProblemError({ slug: refusal.slug, detail: refusal.detail });
     case "later":
       return tooMany(refusal.slug, refusal.detail, refusal.retryAfterMs);
   }

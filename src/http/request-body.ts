@@ -3,6 +3,8 @@ import { ProblemError } from "./problem.ts";
 
 const maxBodyBytes = 1024 * 1024;
 const maxBatchBytes = 4 * 1024 * 1024;
+/** Of a body too large, read and thrown away: a connection closed over what was not read resets, and takes the answer along. */
+const maxDiscardedBytes = 64 * 1024 * 1024;
 const maxFormBytes = 16 * 1024;
 
 /** `optional`: no body is the same as `{}`. `batch` may be larger. */
@@ -29,9 +31,7 @@ export function parseJson(c: Context, bytes: Uint8Array, kind: BodyKind): unknow
   if (bytes.length === 0 && (type === null || type === "application/json")) throw malformed("the body is empty, JSON is needed");
   if (type !== "application/json" || isEncoded(c))
     throw new ProblemError({
-      status: 415,
       slug: "unsupported-media-type",
-      title: "Unsupported media type",
       detail: "send content-type: application/json, without a content-encoding",
     });
   try {
@@ -48,13 +48,16 @@ export function refuseLargeBody(c: Context): void {
 
 async function readCounted(body: ReadableStream<Uint8Array> | null, maxBytes: number): Promise<Uint8Array> {
   if (body === null) return new Uint8Array();
-  const chunks: Uint8Array[] = [];
+  let chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of body) {
-    size += chunk.length;
-    if (size > maxBytes) throw tooLarge(maxBytes);
-    chunks.push(chunk);
+  // Not iterated: to break off would cancel the stream, and with it the connection that the answer goes out on.
+  const reader = body.getReader();
+  for (let part = await reader.read(); !part.done && size <= maxBytes + maxDiscardedBytes; part = await reader.read()) {
+    size += part.value.length;
+    if (size <= maxBytes) chunks.push(part.value);
+    else chunks = [];
   }
+  if (size > maxBytes) throw tooLarge(maxBytes);
   return Buffer.concat(chunks);
 }
 
@@ -71,14 +74,12 @@ function isEncoded(c: Context): boolean {
 }
 
 function malformed(detail: string): ProblemError {
-  return new ProblemError({ status: 400, slug: "malformed-json", title: "Malformed JSON", detail });
+  return new ProblemError({ slug: "malformed-json", detail });
 }
 
 function tooLarge(maxBytes: number): ProblemError {
   return new ProblemError({
-    status: 413,
     slug: "payload-too-large",
-    title: "Payload too large",
     detail: `the body may have ${maxBytes} bytes at most`,
   });
 }

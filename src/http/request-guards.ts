@@ -29,9 +29,7 @@ export function authenticate({ authentication }: HttpDependencies): MiddlewareHa
     const account = key === null ? null : await authentication.findByKey(key);
     if (account === null)
       throw new ProblemError({
-        status: 401,
         slug: "unauthorized",
-        title: "Unauthorized",
         detail: "send an API key as `Authorization: Bearer <key>` or `X-API-Key: <key>`",
         headers: { "www-authenticate": 'Bearer realm="ringback"' },
       });

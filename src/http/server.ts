@@ -2,10 +2,12 @@ import { randomUUID } from "node:crypto";
 import { STATUS_CODES, createServer } from "node:http";
 import type { ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
+import { promisify } from "node:util";
 import { RequestError, getRequestListener } from "@hono/node-server";
 import type { Http2Bindings, HttpBindings } from "@hono/node-server";
 import { StartRefused } from "../domain/errors.ts";
-import { problemBody } from "./problem.ts";
+import { problemAnswer } from "./problem.ts";
+import type { Problem } from "./problem.ts";
 
 /** `bindings` tell an app who the peer is. */
 type Fetchable = { fetch(request: Request, bindings: HttpBindings | Http2Bindings): Response | Promise<Response> };
@@ -13,44 +15,84 @@ type Fetchable = { fetch(request: Request, bindings: HttpBindings | Http2Binding
 export type Listening = {
   /** As it was bound: the one chosen where 0 was asked for. */
   readonly port: number;
+  /** How many are open. */
+  connections(): Promise<number>;
   /** Accepts no more, lets what runs finish within `graceMs`, then closes every connection. May be called again. */
   close(graceMs: number): Promise<void>;
 };
 
-const maxConnections = 10_000;
+/** What one client may cost; durations in milliseconds. */
+export type ServerLimits = {
+  readonly maxConnections: number;
+  /** For the request line and headers to arrive. */
+  readonly headersTimeoutMs: number;
+  /** For the whole request to arrive: an answer may take longer (`wait`). */
+  readonly requestTimeoutMs: number;
+  /** How often the two are looked at: so much later they may be noticed. */
+  readonly checkEveryMs: number;
+  /** Between requests. Longer than the idle time of load balancers, which would otherwise send into a closing connection. */
+  readonly keepAliveTimeoutMs: number;
+  /** Nothing moves at all: a client that does not read its answer. Longer than any `wait`. */
+  readonly stallTimeoutMs: number;
+};
+
+const defaultLimits: ServerLimits = {
+  maxConnections: 10_000,
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 30_000,
+  checkEveryMs: 5000,
+  keepAliveTimeoutMs: 75_000,
+  stallTimeoutMs: 120_000,
+};
 const maxHeaderBytes = 16 * 1024;
 
-type Unreadable = { readonly status: number; readonly slug: string; readonly detail: string };
-const badRequest: Unreadable = { status: 400, slug: "bad-request", detail: "this is not a request that can be read" };
-const internalError: Unreadable = { status: 500, slug: "internal", detail: "this is our fault" };
+const badRequest: Problem = { slug: "bad-request", detail: "this is not a request that can be read" };
+const expectationFailed: Problem = { slug: "expectation-failed", detail: "the only expectation that can be met is 100-continue" };
+const noTunnel: Problem = {
+  slug: "method-not-allowed",
+  detail: "this is no proxy",
+  headers: { allow: "GET, HEAD, POST, PUT, PATCH, DELETE" },
+};
+const internalError: Problem = { slug: "internal", detail: "this is our fault" };
 /** Other faults the parser of HTTP finds are bad requests. */
-const unreadable: Readonly<Record<string, Unreadable>> = {
+const unreadable: Readonly<Record<string, Problem>> = {
   HPE_HEADER_OVERFLOW: {
-    status: 431,
     slug: "headers-too-large",
     detail: `the request line and headers may have ${maxHeaderBytes} bytes at most`,
   },
-  ERR_HTTP_REQUEST_TIMEOUT: { status: 408, slug: "request-timeout", detail: "the request did not arrive in time" },
+  ERR_HTTP_REQUEST_TIMEOUT: { slug: "request-timeout", detail: "the request did not arrive in time" },
 };
 
-/**
- * Serves an app over HTTP/1.1. Rejects with `StartRefused` when the port cannot be had. `requestTimeout` is for
- * receiving a request: an answer may take longer (`wait`).
- */
-export function listen(app: Fetchable, { host, port }: { readonly host: string; readonly port: number }): Promise<Listening> {
+/** Serves an app over HTTP/1.1. Rejects with `StartRefused` when the port cannot be had. */
+export function listen(
+  app: Fetchable,
+  { host, port }: { readonly host: string; readonly port: number },
+  given: Partial<ServerLimits> = {},
+): Promise<Listening> {
+  const limits = { ...defaultLimits, ...given };
   const options = {
-    headersTimeout: 10_000,
-    requestTimeout: 30_000,
-    // Longer than the idle time of load balancers, which would otherwise send into a closing connection.
-    keepAliveTimeout: 75_000,
+    headersTimeout: limits.headersTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    connectionsCheckingInterval: limits.checkEveryMs,
     maxHeaderSize: maxHeaderBytes,
-    connectionsCheckingInterval: 5000,
+    // Missing ones are answered below, as everything is.
+    requireHostHeader: false,
   };
-  const server = createServer(
-    options,
-    getRequestListener((request, bindings) => app.fetch(request, bindings), { errorHandler }),
-  );
-  server.maxConnections = maxConnections;
+  const answer = getRequestListener((request, bindings) => app.fetch(request, bindings), {
+    errorHandler,
+    hostname: "localhost",
+    // It would end the connection after half a second, and reset away the answer of whoever still sends; Node reads what
+    // nobody wanted until the request's time is over.
+    autoCleanupIncoming: false,
+  });
+  const server = createServer(options, (request, response) => {
+    // RFC 9112 section 3.2: with HTTP/1.1 it must be there; whoever speaks HTTP/1.0 need not know it.
+    if (request.headers.host === undefined && request.httpVersion !== "1.0") refuse(response, badRequest);
+    else void answer(request, response);
+  });
+  server.maxConnections = limits.maxConnections;
+  server.setTimeout(limits.stallTimeoutMs);
 
   const answering = new Map<Duplex, ServerResponse>();
   let closing: Promise<void> | null = null;
@@ -64,6 +106,9 @@ export function listen(app: Fetchable, { host, port }: { readonly host: string; 
     if (error.code === "ECONNRESET" || !socket.writable || isAnswered) socket.destroy();
     else socket.end(rawAnswer(unreadable[error.code ?? ""] ?? badRequest));
   });
+
+  server.on("checkExpectation", (_request, response) => refuse(response, expectationFailed));
+  server.on("connect", (_request, socket) => socket.end(rawAnswer(noTunnel)));
 
   const close = (graceMs: number): Promise<void> =>
     (closing ??= new Promise((resolve) => {
@@ -82,26 +127,38 @@ export function listen(app: Fetchable, { host, port }: { readonly host: string; 
     );
     server.listen(port, host, () => {
       const address = server.address();
-      resolve({ port: typeof address === "object" && address !== null ? address.port : port, close });
+      const connections = promisify(server.getConnections.bind(server));
+      resolve({ port: typeof address === "object" && address !== null ? address.port : port, connections, close });
     });
   });
 }
 
 /** An app answers its own errors: this is only for what never reaches it, such as a Host that is no host. */
 function errorHandler(error: unknown): Response {
-  return new Response(...unreadableAnswer(error instanceof RequestError ? badRequest : internalError));
+  const { status, headers, body } = answerOf(error instanceof RequestError ? badRequest : internalError);
+  return new Response(body, { status, headers });
 }
 
-function unreadableAnswer(fault: Unreadable): [string, { status: number; headers: Record<string, string> }] {
+function answerOf(problem: Problem) {
   const requestId = randomUUID();
-  const body = JSON.stringify(problemBody({ ...fault, title: STATUS_CODES[fault.status] ?? "Error" }, requestId));
-  return [body, { status: fault.status, headers: { "content-type": "application/problem+json", "x-request-id": requestId } }];
+  const { status, contentType, body, headers: given } = problemAnswer(problem, requestId);
+  const headers = {
+    "content-type": contentType,
+    "content-length": String(Buffer.byteLength(body)),
+    "x-request-id": requestId,
+    ...given,
+  };
+  return { status, headers, body };
+}
+
+function refuse(response: ServerResponse, problem: Problem): void {
+  const { status, headers, body } = answerOf(problem);
+  response.writeHead(status, headers).end(body);
 }
 
 /** The same for a socket that has no response yet. */
-function rawAnswer(fault: Unreadable): string {
-  const [body, { headers }] = unreadableAnswer(fault);
-  const fields = { ...headers, "content-length": String(Buffer.byteLength(body)), connection: "close" };
-  const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}`);
-  return `HTTP/1.1 ${fault.status} ${STATUS_CODES[fault.status] ?? ""}\r\n${lines.join("\r\n")}\r\n\r\n${body}`;
+function rawAnswer(problem: Problem): string {
+  const { status, headers, body } = answerOf(problem);
+  const lines = Object.entries({ ...headers, connection: "close" }).map(([name, value]) => `${name}: ${value}`);
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines.join("\r\n")}\r\n\r\n${body}`;
 }

@@ -5,18 +5,18 @@ import type { Env, HttpDependencies } from "./dependencies.ts";
 import { addOperation, pointerErrors } from "./operation.ts";
 import { addPostOperation } from "./post-operation.ts";
 import type { Post } from "./post-operation.ts";
-import { notFound, problemBody, unprocessable } from "./problem.ts";
+import { notFound, problemBody, statusOf, unprocessable } from "./problem.ts";
 import type { Problem } from "./problem.ts";
 import { refusalError } from "./refusal.ts";
 import { callSidField, idParam, pageQuery, sequenceQuery, waitQuery } from "./schemas/fields.ts";
-import { eventSchema, pageSchema, watchSchema } from "./schemas/answers.ts";
+import { eventExample, eventSchema, pageExample, pageSchema, watchExample, watchSchema } from "./schemas/answers.ts";
 import { eventJson, watchJson } from "./schemas/views.ts";
-import { problemSchema } from "./schemas/problem.ts";
+import { problemExample, problemSchema } from "./schemas/problem.ts";
 import { watchRequestOf, watchRequestSchema } from "./schemas/watch-request.ts";
 
 const tag = "Watches";
 const maxBatch = 1000;
-const watchId = idParam("wch", "01KAZB2Y8RZ5QX8V4N6T0M3C7D");
+const watchId = idParam("wch", "01KAZB2Y8RZ5QX8V4N6T0M3C7D", "watch");
 
 const batchSchema = z
   .strictObject(
@@ -43,6 +43,15 @@ const batchAnswerSchema = z
   })
   .openapi("WatchBatchAnswer");
 
+/** The secret is shown once. */
+const knownWatchExample = { ...watchExample, signing_secret: null };
+const batchAnswerExample = {
+  results: [
+    { status: 201, watch: watchExample },
+    { status: 422, problem: problemExample },
+  ],
+};
+
 /** Registrations: one, many, read, removed. */
 export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, live, idempotency, clock }: HttpDependencies): void {
   const accepted = (outcome: Extract<WatchOutcome, { view: unknown }>) => ({
@@ -62,10 +71,10 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
         "Registers a call SID, with a callback URL that is told every transition. Answered only after the commit reached the disk. The same registration again is answered 200 with the same watch while that is active, or completed within 24 h.",
       body: watchRequestSchema,
       answers: {
-        200: { description: "It was registered before; the same watch.", schema: watchSchema },
-        201: { description: "Registered.", schema: watchSchema },
+        200: { description: "It was registered before; the same watch.", schema: watchSchema, example: knownWatchExample },
+        201: { description: "Registered.", schema: watchSchema, example: watchExample },
       },
-      problems: [403, 409],
+      problems: ["quota-exceeded", "watch-differs", "endpoint-differs", "no-source", "blocked-address", "source-saturated"],
     },
     (c, { body }): Post<WatchOutcome> => ({
       act: (claim) => registration.registerWatch(c.get("account"), watchRequestOf(body), claim),
@@ -89,10 +98,10 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
         "1 to 1,000 registrations. Each is judged by itself; the accepted ones are committed together. The results stand in the order sent.",
       body: batchSchema,
       bodyKind: "batch",
-      answers: { 200: { description: "A result for each.", schema: batchAnswerSchema } },
+      answers: { 200: { description: "A result for each.", schema: batchAnswerSchema, example: batchAnswerExample } },
     },
     (c, { body }): Post<BatchOutcome> => {
-      const problemResult = (problem: Problem) => ({ status: problem.status, problem: problemBody(problem, c.get("requestId")) });
+      const problemResult = (problem: Problem) => ({ status: statusOf(problem), problem: problemBody(problem, c.get("requestId")) });
       const parsed = body.watches.map((item) => watchRequestSchema.safeParse(item));
       const requests = parsed.flatMap((item) => (item.success ? [watchRequestOf(item.data)] : []));
       return {
@@ -125,7 +134,7 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
         status: z.enum(["active", "completed", "ended", "canceled"], "must be active, completed, ended or canceled").optional(),
         call_sid: callSidField.optional(),
       }),
-      answers: { 200: { description: "A page of watches.", schema: pageSchema(watchSchema) } },
+      answers: { 200: { description: "A page of watches.", schema: pageSchema(watchSchema), example: pageExample(knownWatchExample) } },
     },
     async (c, { query }) => {
       const page = await store.listWatches({
@@ -152,8 +161,8 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
         "`wait` holds the answer until the watch's next transition; with `sequence` it is answered at once when the watch is past that. An ended watch is answered at once.",
       params: watchId,
       query: z.strictObject({ wait: waitQuery, sequence: sequenceQuery }),
-      answers: { 200: { description: "The watch.", schema: watchSchema } },
-      problems: [404],
+      answers: { 200: { description: "The watch.", schema: watchSchema, example: knownWatchExample } },
+      problems: ["not-found"],
     },
     async (c, { params, query }) => {
       const accountId = c.get("account").id;
@@ -188,7 +197,7 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
       params: watchId,
       query: z.strictObject({ purge: z.enum(["true", "false"], "must be true or false").default("false") }),
       answers: { 204: { description: "Canceled; an ended watch stays as it is." } },
-      problems: [404],
+      problems: ["not-found"],
     },
     async (c, { params, query }) => {
       const known = await registration.removeWatch(c.get("account"), params.id, query.purge === "true");
@@ -208,8 +217,8 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
       description: "By sequence.",
       params: watchId,
       query: z.strictObject(pageQuery),
-      answers: { 200: { description: "A page of events.", schema: pageSchema(eventSchema) } },
-      problems: [404],
+      answers: { 200: { description: "A page of events.", schema: pageSchema(eventSchema), example: pageExample(eventExample) } },
+      problems: ["not-found"],
     },
     async (c, { params, query }) => {
       const page = await store.listWatchEvents({

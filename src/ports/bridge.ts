@@ -129,20 +129,20 @@ export interface EndpointAdministration {
   setDefaultSecret(account: Account, signingSecret: string): Promise<void>;
 }
 
-export type ManualRefusal =
-  | { readonly kind: "unknown" }
-  | { readonly kind: "endpoint_disabled" }
+type Unrecovered = { readonly kind: "unknown" } | { readonly kind: "endpoint_disabled" };
+type Unsent = Unrecovered | { readonly kind: "rate_limited"; readonly retryAfterMs: number };
+export type RetryOutcome =
+  | { readonly kind: "accepted"; readonly view: DeliveryView }
+  | Unsent
   | { readonly kind: "watch_deleted" }
-  | { readonly kind: "in_flight" }
-  | { readonly kind: "rate_limited"; readonly retryAfterMs: number }
+  | { readonly kind: "in_flight" };
+export type TestOutcome =
+  | { readonly kind: "attempted"; readonly attempt: Attempt }
+  | Unsent
   /** Accepted, but the service stopped or lost the delivery before the attempt was recorded. */
   | { readonly kind: "interrupted" };
-export type RetryOutcome = { readonly kind: "accepted"; readonly view: DeliveryView } | ManualRefusal;
-export type TestOutcome = { readonly kind: "attempted"; readonly attempt: Attempt } | ManualRefusal;
-export type RecoverOutcome =
-  | { readonly kind: "recovered"; readonly count: number }
-  | { readonly kind: "unknown" }
-  | { readonly kind: "endpoint_disabled" };
+export type RecoverOutcome = { readonly kind: "recovered"; readonly count: number } | Unrecovered;
+export type ManualRefusal = Exclude<RetryOutcome | TestOutcome | RecoverOutcome, { kind: "accepted" | "attempted" | "recovered" }>;
 
 /** Deliveries by hand. */
 export interface ManualDelivery {

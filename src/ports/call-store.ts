@@ -31,8 +31,13 @@ export type CallCommit = {
   readonly changes: readonly CallChange[];
 };
 
-/** What woke up: ids for whoever holds a `wait` request. */
-export type Notice = { readonly accountId: string; readonly watchId: string; readonly sequence: number; readonly eventType: string };
+/** What woke up: ids for whoever holds a `wait` request. `watchId` and `sequence` are null for events about no watch. */
+export type Notice = {
+  readonly accountId: string;
+  readonly watchId: string | null;
+  readonly sequence: number | null;
+  readonly eventType: string;
+};
 
 export type CallCommitResult =
   /** On disk. `jobs` are the new heads of their lanes, leased; `call` is null when nobody watches any more (or it ended). */

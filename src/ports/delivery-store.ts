@@ -1,4 +1,5 @@
 import type { Attempt, AttemptOutcome } from "../domain/attempt.ts";
+import type { AttemptResult } from "../domain/delivery-decision.ts";
 import type { DeliveryState } from "../domain/delivery.ts";
 import type { EndpointHealth, EndpointState } from "../domain/endpoint.ts";
 import type { Notice } from "./call-store.ts";
@@ -45,13 +46,15 @@ export type AttemptRecorded =
       readonly delivery: DeliveryState;
       /** The endpoint after it. */
       readonly endpoint: { readonly state: EndpointState; readonly health: EndpointHealth; readonly hostPausedUntilMs: number | null };
+      /** Whether this attempt is what disabled the endpoint. */
+      readonly endpointChange: AttemptResult["endpointChange"];
       /** Operational events that came of it, leased. */
       readonly jobs: readonly SendJob[];
       /** Another delivery of this endpoint or its host is due now or at this time (those without room included). */
       readonly endpointNextDueAtMs: number | null;
       /** Calls nobody watches any more (410 cancels watches). */
       readonly unwatchedCallIds: readonly string[];
-      /** Watches that ended by it. */
+      /** Watches that ended by it, and the operational events that came of it. */
       readonly notices: readonly Notice[];
     }
   /** The lease was lost or the delivery is gone: nothing but, where possible, the attempt was written. */
@@ -66,13 +69,9 @@ export interface DeliveryStore {
   /** Gives leases back unspent: the deliveries are due as they were. */
   releaseDeliveries(leases: readonly { readonly deliveryId: string; readonly leaseToken: number }[]): Promise<void>;
   /** Leases one for a manual attempt ahead of schedule, pause and order; `view` is the delivery as it is then. */
-  claimOne(request: {
-    readonly accountId: string;
-    readonly deliveryId: string;
-    readonly nowMs: number;
-  }): Promise<ClaimOneResult<{ readonly view: DeliveryView }>>;
+  claimOne(request: { readonly accountId: string; readonly deliveryId: string; readonly nowMs: number }): Promise<ClaimOneResult>;
   /** Makes an `endpoint.test` event with its delivery, leased. */
-  createTest(request: { readonly accountId: string; readonly endpointId: string; readonly nowMs: number }): Promise<ClaimOneResult>;
+  createTest(request: { readonly accountId: string; readonly endpointId: string; readonly nowMs: number }): Promise<CreateTestResult>;
   /** Owes again what was `exhausted`, `failed` or `expired` of events recorded in the span. */
   recover(request: {
     readonly accountId: string;
@@ -87,8 +86,13 @@ export interface DeliveryStore {
   shiftSchedule(deltaMs: number): Promise<void>;
 }
 
-export type ClaimOneResult<Claimed = unknown> =
-  | ({ readonly kind: "claimed"; readonly job: SendJob } & Claimed)
+export type CreateTestResult =
+  | { readonly kind: "claimed"; readonly job: SendJob }
+  | { readonly kind: "unknown" }
+  | { readonly kind: "endpoint_disabled" };
+
+export type ClaimOneResult =
+  | { readonly kind: "claimed"; readonly job: SendJob; readonly view: DeliveryView }
   | { readonly kind: "unknown" }
   | { readonly kind: "endpoint_disabled" }
   | { readonly kind: "watch_deleted" }

@@ -37,6 +37,7 @@ export type DeliveryView = {
 export type EndpointView = {
   readonly endpoint: Endpoint;
   readonly hostPausedUntilMs: number | null;
+  readonly hostPausedSinceMs: number | null;
   /** Deliveries owed (pending). */
   readonly backlog: number;
   readonly oldestDueAtMs: number | null;

@@ -6,6 +6,12 @@ export interface SecretBox {
   seal(plaintext: string, identity: string): Uint8Array;
   /** Throws `secret-unreadable` when the value was sealed with an unknown key, for another row, or was changed. */
   open(sealed: Uint8Array, identity: string): string;
-  /** Keyed hashes of a value, the current key's first: for equality without opening (API keys, "given and different"). */
+  /** Keyed hashes of a value, the current key's first: for equality without opening ("given and different"). They go with their key. */
   fingerprints(plaintext: string): readonly string[];
+}
+
+/** A box with what a rotation of its keys asks about. */
+export interface KeyedSecretBox extends SecretBox {
+  /** Of every key it has, 16 lower-case hex digits; the first one seals. */
+  readonly keyIds: readonly [string, ...string[]];
 }

@@ -1,12 +1,14 @@
 import type { OperationalEventType } from "../domain/event.ts";
 import type { AccountStore } from "./account-store.ts";
-import type { CallStore } from "./call-store.ts";
+import type { CallStore, Notice } from "./call-store.ts";
 import type { DeliveryStore } from "./delivery-store.ts";
 import type { EndpointStore } from "./endpoint-store.ts";
 import type { IdempotencyStore } from "./idempotency-store.ts";
 import type { ReadStore } from "./read-store.ts";
 import type { RegistrationStore } from "./registration-store.ts";
+import type { SealedStore } from "./sealed-store.ts";
 import type { SendJob } from "./send-job.ts";
+import type { SourceStore } from "./source-store.ts";
 
 /** Retention, in small batches: each call deletes at most `limit` of a kind and says whether more is to do. */
 export interface RetentionStore {
@@ -20,14 +22,17 @@ export interface RetentionStore {
 
 /** Events about the service itself, for hooks that name them. */
 export interface OperationalStore {
-  /** One event for every account that may use the source and has a hook that names the type. */
+  /**
+   * One event for every account that may use the source and has a hook that names the type: of `default` those made for
+   * it, of `sandbox` all, of a source that was set its account or, when it is shared, all.
+   */
   publishSourceEvent(event: {
     readonly type: Extract<OperationalEventType, "source.suspended" | "source.resumed">;
     readonly sourceName: string;
     readonly state: string;
     readonly reason: string | null;
     readonly nowMs: number;
-  }): Promise<{ readonly jobs: readonly SendJob[] }>;
+  }): Promise<{ readonly jobs: readonly SendJob[]; readonly notices: readonly Notice[] }>;
 }
 
 /** Gauges read when metrics are scraped. */
@@ -58,6 +63,11 @@ export interface ServiceStore
     AccountStore,
     EndpointStore,
     IdempotencyStore,
+    SourceStore,
+    SealedStore,
     RetentionStore,
     OperationalStore,
     StoreLifecycle {}
+
+/** What the command line needs, on the database of a service that may be running meanwhile. */
+export interface AdministrationStore extends AccountStore, SourceStore, SealedStore, Pick<StoreLifecycle, "close"> {}

@@ -19,7 +19,8 @@ export interface Metrics {
   endpointDisabled(reason: string): void;
   addressBlocked(): void;
   committed(durationMs: number): void;
-  clockSkew(skewMs: number): void;
+  /** Our clock less the upstream's. */
+  clockSkew(source: string, skewMs: number): void;
   wallClockStepped(): void;
   httpAnswered(route: string, status: number, durationMs: number): void;
 }

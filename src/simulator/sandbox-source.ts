@@ -3,7 +3,8 @@ import type { PollPolicy } from "../domain/poll-decision.ts";
 import { parseSandboxSid } from "../domain/sandbox.ts";
 import type { CallSource, PollAnswer, PollTarget } from "../ports/call-source.ts";
 import type { Clock } from "../ports/clock.ts";
-import { scenarios, statusAt } from "./scenarios.ts";
+import { endOf, scenarios, statusAt } from "./scenarios.ts";
+import type { Scenario } from "./scenarios.ts";
 
 /**
  * The sandbox's own waits, short enough for `lost` and `not-found` to end within about 10 s. An ending needs no witness:
@@ -39,6 +40,14 @@ export class SandboxSource implements CallSource {
   constructor(options: { readonly clock: Clock; readonly maxLives?: number }) {
     this.#clock = options.clock;
     this.#maxLives = options.maxLives ?? defaultMaxLives;
+  }
+
+  /** Its life has ended, seen or not, or it is none of those this process knows. */
+  isOver(scope: string, callSid: string): boolean {
+    const parsed = parseSandboxSid(callSid);
+    const startedAtMs = this.#startedAtMs.get(keyOf(scope, callSid));
+    if (parsed === null || startedAtMs === undefined) return true;
+    return this.#clock.monotonicMs() - startedAtMs >= lifeOf(scenarios[parsed.scenario]);
   }
 
   /** The call's next poll is the first of a new life. */
@@ -79,6 +88,11 @@ export class SandboxSource implements CallSource {
       this.#startedAtMs.delete(key);
     }
   }
+}
+
+/** How long a life lasts; one without an end is over when it counts as lost. */
+function lifeOf(scenario: Scenario): number {
+  return endOf(scenario) ?? (scenario.at(-1)?.atMs ?? 0) + sandboxPolling.lostAfterMs;
 }
 
 function keyOf(scope: string, callSid: string): string {

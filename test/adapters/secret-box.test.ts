@@ -83,6 +83,8 @@ describe("several keys", () => {
     expect(keyIdOf(newer)).toMatch(/^[0-9a-f]{16}$/);
     expect(newer.toString("hex")).not.toContain(keyIdOf(newer));
     expect(keyIdOf(newer)).not.toBe(keyIdOf(older));
+    expect(box.keyIds).toEqual([keyIdOf(newer), keyIdOf(older)]);
+    expect(Buffer.from(box.seal("", "")).toString("hex").slice(0, 16)).toBe(keyIdOf(newer));
   });
 });
 

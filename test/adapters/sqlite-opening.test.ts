@@ -48,6 +48,7 @@ describe("opening an SQLite database", () => {
     const deep = join(folder, "not", "there", "yet.db");
     await (await openAt(deep)).close();
     expect((await stat(join(folder, "not", "there"))).mode & 0o777).toBe(0o700);
+    expect((await stat(deep)).mode & 0o777).toBe(0o600);
     await (await openAt(deep)).checkWritable();
   });
 

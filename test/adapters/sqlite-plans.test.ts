@@ -12,6 +12,9 @@ const meantWalks = [
   /^select position from events order by position (asc|desc) limit 1$/,
   /= next_(due|attempt)_at - \?1/,
   /from (accounts|account_usage|delivery_counts)/,
+  // Sources are few, and every one is asked for; so are the keys found in use.
+  /^select \* from sources order by name$/,
+  /^SCAN used$/,
 ];
 
 /** Every operation on a connection of this thread, and the statements they came to. */
@@ -86,6 +89,18 @@ async function live(world: StoreWorld): Promise<void> {
   await store.claimOne({ accountId, deliveryId: jobs[0]?.deliveryId ?? "", nowMs: world.nowMs });
   await store.findStoredAnswer({ id: "key", accountId, nowMs: world.nowMs, expiresAtMs: world.nowMs });
   await store.completeAnswer({ id: "key", sealed: new Uint8Array() });
+  await store.findAccount(accountId);
+  await store.listKeys(accountId);
+  await store.revokeKey({ keyId: "key_1", nowMs: world.nowMs });
+  await store.listSources();
+  for (const sourceName of ["default", "sandbox", "another"])
+    await store.publishSourceEvent({ type: "source.suspended", sourceName, state: "suspended", reason: null, nowMs: world.nowMs });
+  await store.readKeyIds();
+  for (const place of ["signing_key", "secret", "headers", "credential", "hash_key"] as const) {
+    await store.listSealed({ place, keyId: "00", afterId: null, limit: 3 });
+    const value = { place, id: "?", sealed: new Uint8Array(), resealed: new Uint8Array(), fingerprint: "" };
+    await store.replaceSealed([value]);
+  }
   await store.loadWatchedCalls({ afterCallId: null, limit: 3 });
   await store.readFigures();
   await world.watch("OUT-2", { url: "https://gone.example/" });

@@ -293,6 +293,21 @@ describe("TLS", () => {
   });
 });
 
+test("names are asked on behalf of an account: one whose name servers are silent holds up itself alone", async () => {
+  const server = await startNameServer((name) => (name.startsWith("dead") ? "silence" : ["127.0.0.1"]));
+  const receiver = await startReceiver(zoo.wellBehaved);
+  const sender = startSender({ dnsServers: [server.address], ports: [receiver.port] });
+  let given = 0;
+  const send = (accountId: string, name: string) =>
+    sender.send({ ...requestTo(`http://${name}.example.com:${receiver.port}/`, 1500), accountId }).finally(() => (given += 1));
+  const dead = Array.from({ length: 6 }, (_, n) => send("acc_1", `dead${n}`));
+  const own = send("acc_1", "own");
+  expect((await send("acc_2", "other")).outcome).toMatchObject({ statusCode: 200 });
+  expect(given).toBe(1);
+  expect(receiver.requests).toHaveLength(1);
+  for (const { outcome } of await Promise.all([...dead, own])) expect(outcome).toMatchObject({ kind: "failed", code: "timeout" });
+});
+
 describe("the end", () => {
   test("aborts what is on the wire, releases every socket and sends nothing more", async () => {
     const { promise, resolve } = Promise.withResolvers<void>();

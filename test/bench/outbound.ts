@@ -1,22 +1,22 @@
 import { systemClock } from "../../src/adapters/clock.ts";
-import { createSecretBox } from "../../src/adapters/secret-box.ts";
 import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
 import { WebhookAddressGuard } from "../../src/adapters/webhook/address-guard.ts";
 import { createWebhookSender } from "../../src/adapters/webhook/sender.ts";
-import { loadEncryptionKeys } from "../../src/encryption-keys.ts";
 import { newId } from "../../src/domain/ids.ts";
-import { generateSecret, generateSigningKeyPair } from "../../src/domain/signature.ts";
+import { generateSecret } from "../../src/domain/signature.ts";
 import { DeliveryGates } from "../../src/engine/delivery-gates.ts";
 import { Dispatcher } from "../../src/engine/dispatcher.ts";
-import { ensureDefaultAccount } from "../../src/engine/endpoint-administration.ts";
+import { AccountAdministration } from "../../src/engine/account-administration.ts";
 import { draftSecret } from "../../src/engine/registrar.ts";
 import { WebhookComposer } from "../../src/engine/webhook-composer.ts";
+import { openKeyring } from "../../src/keyring.ts";
 import type { Account } from "../../src/ports/account-store.ts";
 import type { WatchedCall } from "../../src/ports/call-store.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../src/ports/delivery-store.ts";
 import type { SecretBox } from "../../src/ports/secret-box.ts";
 import type { ServiceStore } from "../../src/ports/service-store.ts";
-import { deliveryPolicy, silentLogger, silentMetrics } from "./quiet.ts";
+import { silentLogger, silentMetrics } from "../support/silent-telemetry.ts";
+import { deliveryPolicy } from "./quiet.ts";
 
 const batchSize = 1000;
 const dayMs = 86_400_000;
@@ -69,15 +69,10 @@ export class Outbound implements AsyncDisposable {
   /** `path`: a file, so that a commit waits for the disk as it does in the service. Without `sends` everything stays owed. */
   static async open(path: string, options: { readonly sends?: boolean; readonly apiKey?: string } = {}): Promise<Outbound> {
     const store = await openSqliteStore({ path, policy: deliveryPolicy });
-    const secretBox = createSecretBox(loadEncryptionKeys(null, path));
-    const account = await ensureDefaultAccount({
-      store,
-      secretBox,
-      clock: systemClock,
-      apiKey: options.apiKey ?? "bench-key-bench-key-bench-key",
-      makeSigningKey: generateSigningKeyPair,
-    });
-    return new Outbound(store, secretBox, account, options.sends ?? true);
+    const keyring = await openKeyring(store, { given: null, databasePath: path });
+    const administration = new AccountAdministration({ store, clock: systemClock, ...keyring });
+    const account = await administration.ensureDefaultAccount(options.apiKey ?? "bench-key-bench-key-bench-key");
+    return new Outbound(store, keyring.secretBox, account, options.sends ?? true);
   }
 
   /** Watches on new calls; `urlOf` names the endpoint of each. */

@@ -1,25 +1,5 @@
 import type { PollPolicy } from "../../src/domain/poll-decision.ts";
 import type { DeliveryPolicy } from "../../src/domain/retry-policy.ts";
-import type { Logger, Metrics } from "../../src/ports/telemetry.ts";
-
-const nothing = () => undefined;
-
-export const silentLogger: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing };
-
-export const silentMetrics: Metrics = {
-  pollFinished: nothing,
-  pollInterval: nothing,
-  sourceState: nothing,
-  eventCommitted: nothing,
-  attemptFinished: nothing,
-  delivered: nothing,
-  endpointDisabled: nothing,
-  addressBlocked: nothing,
-  committed: nothing,
-  clockSkew: nothing,
-  wallClockStepped: nothing,
-  httpAnswered: nothing,
-};
 
 export const pollPolicy: PollPolicy = {
   notFoundGraceMs: 30_000,

@@ -17,7 +17,7 @@ console.log(`Node ${process.versions.node}, ${cpus().length} x ${cpus()[0]?.mode
 const figures: Figure[] = [];
 figures.push(await measureHeapPerCall(values.short ? 10_000 : 100_000));
 figures.push(await measurePollerAgainstLoop(values.short ? 500 : 5000));
-figures.push(...(values.short ? await measureWatchedCalls(1000, 5000, 3000) : await measureWatchedCalls(10_000, 10_000, 30_000)));
+figures.push(...(values.short ? await measureWatchedCalls(1000, 10_000, 3000) : await measureWatchedCalls(10_000, 60_000, 30_000)));
 figures.push(await measureDeliveries(values.short ? 500 : 5000));
 figures.push(...(await measureRegistrations(values.short ? 500 : 5000)));
 figures.push(await (values.short ? measureDeadEndpoint(1000, 1000) : measureDeadEndpoint(10_000, 10_000)));

@@ -1,8 +1,11 @@
 import { spawn } from "node:child_process";
 import type { ChildProcessByStdio } from "node:child_process";
 import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { Webhook } from "standardwebhooks";
@@ -49,16 +52,54 @@ async function runHere(...args: readonly string[]) {
 test("help names the commands there are, and each has its own", async () => {
   const { code, out } = await runHere("--help");
   expect(code).toBe(0);
-  const names = [...out.matchAll(/^ {2}(\S+) /gm)].map((match) => match[1] ?? "");
-  expect(names).toEqual(["serve", "watch", "listen", "verify", "simulate", "openapi"]);
+  const names = [...out.matchAll(/^ {2}(\S+(?: \S+)*) {2,}/gm)].map((match) => match[1] ?? "");
+  expect(names).toEqual([
+    "serve",
+    "migrate",
+    "account create",
+    "key create",
+    "key list",
+    "key revoke",
+    "source set",
+    "source list",
+    "watch",
+    "listen",
+    "verify",
+    "simulate",
+    "reencrypt",
+    "backup",
+    "openapi",
+  ]);
   for (const name of names)
-    expect(await runHere(name, "--help")).toMatchObject({ code: 0, out: expect.stringContaining(`ringback ${name}: `) });
+    for (const help of ["--help", "-h"])
+      expect(await runHere(...name.split(" "), help)).toMatchObject({ code: 0, out: expect.stringContaining(`ringback ${name}: `) });
+});
+
+test("the first word of several commands says which there are", async () => {
+  const { code, out } = await runHere("key", "--help");
+  expect(code).toBe(0);
+  for (const name of ["key create", "key list", "key revoke"]) expect(out).toContain(name);
+  expect(out).not.toContain("account create");
+  for (const args of [["key"], ["key", "make"]])
+    expect(await runHere(...args)).toMatchObject({ code: 2, error: expect.stringContaining("key create, key list, key revoke") });
 });
 
 const calledWrongly = [
   [],
   ["unheard-of"],
   ["constructor"],
+  ["account"],
+  ["account", "make"],
+  ["account", "create"],
+  ["account", "create", "one", "two"],
+  ["key", "create"],
+  ["key", "list"],
+  ["key", "revoke"],
+  ["source", "set"],
+  ["source", "list", "extra"],
+  ["backup"],
+  ["migrate", "--bogus"],
+  ["reencrypt", "extra"],
   ["listen"],
   ["listen", "--port", "70000"],
   ["listen", "--port", "0", "--secret", "nonsense"],
@@ -78,6 +119,24 @@ test("a process called wrongly says so in one line and exits with 2", async () =
   const { code, out, error } = await run(["watch", "OUT-1"]);
   expect({ code, out }).toEqual({ code: 2, out: "" });
   expect(error.trim()).toBe("ringback watch: --key or RINGBACK_API_KEY is needed");
+});
+
+test("administration works as processes, several at once, on a database that is not there yet", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "ringback-cli-"));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const environment = { DATABASE_URL: `sqlite:${join(folder, "data", "ringback.db")}` };
+  const names = ["one", "two", "three", "four"];
+  const created = await Promise.all(names.map((name) => run(["account", "create", name, "--json"], { environment })));
+  expect(created.map(({ code, error }) => ({ code, error }))).toEqual(names.map(() => ({ code: 0, error: "" })));
+  expect(new Set(created.map(({ out }) => (JSON.parse(out) as { key: string }).key)).size).toBe(4);
+  const set = await run(["source", "set", "crm", "--base-url", "https://api.example", "--credential-stdin"], {
+    environment,
+    input: "piped-secret\n",
+  });
+  expect(set).toMatchObject({ code: 0, error: "" });
+  expect(await run(["source", "list"], { environment })).toMatchObject({ code: 0, out: expect.not.stringContaining("piped-secret") });
+  const revoked = await run(["key", "revoke", (JSON.parse(created[0]?.out ?? "") as { key_id: string }).key_id], { environment });
+  expect(revoked).toMatchObject({ code: 0, error: "" });
 });
 
 test("verify says which fault a signature has, for people and for programs", async () => {

@@ -128,6 +128,20 @@ export function endpointsSuite(backend: StoreBackend): void {
       expect(typesOf(await world.drain())).toEqual(["call.calling"]);
     });
 
+    it("disabled and then only paused leave their failures behind, and are owed anew", async () => {
+      const world = await open(impatient);
+      const { view } = await world.watch("OUT-1");
+      await disable(world, "OUT-1");
+      const { accountId } = view.watch;
+      const endpointId = view.endpoint?.id ?? "";
+      const patch = (state: "paused" | "enabled") =>
+        world.store.patchEndpoint({ accountId, endpointId, patch: { state }, nowMs: world.nowMs });
+      expect((await patch("paused"))?.endpoint).toMatchObject({ state: "paused", reason: "client", health: { consecutiveFailures: 0 } });
+      expect((await world.claim()).jobs).toEqual([]);
+      await patch("enabled");
+      expect(only((await world.claim()).jobs)).toMatchObject({ event: { type: "call.queued" }, stepsSpent: 0 });
+    });
+
     it("disabled are enabled when a new registration names them, not by a repeat", async () => {
       const world = await open(impatient);
       await world.watch("OUT-1");
@@ -157,7 +171,14 @@ export function endpointsSuite(backend: StoreBackend): void {
       const gone = await world.record(first, answered(410));
       expect(gone).toMatchObject({ attempt: { decision: "gone" }, delivery: { status: "failed" }, endpoint: { state: "disabled" } });
       expect(gone.unwatchedCallIds).toEqual([mine.call?.callId]);
-      expect(gone.notices.map((notice) => notice.watchId).toSorted()).toEqual([mine.view.watch.id, shared.view.watch.id].toSorted());
+      expect(gone.notices.map(({ eventType, watchId }) => [eventType, watchId]).toSorted()).toEqual(
+        [
+          ["endpoint.disabled", null],
+          ["watch.canceled", mine.view.watch.id],
+          ["watch.canceled", shared.view.watch.id],
+        ].toSorted(),
+      );
+      expect(gone.endpointChange).toBe("disabled_gone");
       expect(typesOf(gone.jobs)).toEqual(["endpoint.disabled"]);
       expect(await world.store.getHook(hook.view.accountId, hook.view.id)).toBeNull();
       expect((await world.store.getWatch(mine.view.watch.accountId, mine.view.watch.id))?.watch).toMatchObject({
@@ -168,7 +189,7 @@ export function endpointsSuite(backend: StoreBackend): void {
         backlog: 0,
         endpoint: { state: "disabled", reason: "gone" },
       });
-      expect((await world.record(second, ok)).delivery.status).toBe("canceled");
+      expect(await world.record(second, ok)).toMatchObject({ delivery: { status: "canceled" }, endpointChange: "none" });
       expect(typesOf((await world.see("OUT-2", "calling")).jobs)).toEqual([]);
     });
 

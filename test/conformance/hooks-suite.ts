@@ -170,7 +170,7 @@ export function hooksSuite(backend: StoreBackend): void {
       const world = await open();
       await world.hook(hookUrl, { events: null });
       await world.hook("https://ops.example/", { events: ["source.suspended"] });
-      const { jobs } = await world.store.publishSourceEvent({
+      const { jobs, notices } = await world.store.publishSourceEvent({
         type: "source.suspended",
         sourceName: "default",
         state: "suspended",
@@ -178,6 +178,7 @@ export function hooksSuite(backend: StoreBackend): void {
         nowMs: world.nowMs + minute,
       });
       expect(jobs.map((job) => job.target.url)).toEqual(["https://ops.example/"]);
+      expect(notices).toEqual([{ accountId: (await world.account()).id, watchId: null, sequence: null, eventType: "source.suspended" }]);
       expect(only(jobs).event.data).toEqual({
         endpointId: null,
         deliveryId: null,

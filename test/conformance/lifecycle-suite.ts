@@ -5,42 +5,6 @@ import { worlds } from "./store-backend.ts";
 import type { StoreBackend } from "./store-backend.ts";
 
 export function lifecycleSuite(backend: StoreBackend): void {
-  describe("accounts", () => {
-    const open = worlds(backend);
-
-    it("are made once by their name", async () => {
-      const world = await open();
-      const first = await world.account("one");
-      expect(first).toMatchObject({
-        name: "one",
-        usesDefaultSource: true,
-        sealedSigningKey: new Uint8Array([1, 2, 3]),
-        createdAtMs: startMs,
-      });
-      expect((await world.account("one")).id).toBe(first.id);
-      await world.account("two");
-      expect(await world.store.findOldestAccount()).toEqual(first);
-      expect(await world.store.getAccount(first.id)).toEqual(first);
-      expect(await world.store.getAccount("acc_unknown")).toBeNull();
-    });
-
-    it("are found by a key under any of its fingerprints, until it is replaced", async () => {
-      const world = await open();
-      const account = await world.account();
-      const ensure = (id: string, fingerprints: readonly string[]) =>
-        world.store.ensureKey({ id, accountId: account.id, name: "environment", fingerprints, nowMs: world.nowMs });
-      await ensure("key_1", ["one"]);
-      expect(await world.store.findAccountByKey(["new one", "one"])).toEqual({ account, keyId: "key_1" });
-      await ensure("key_2", ["one again", "one"]);
-      expect(await world.store.findAccountByKey(["one"])).toMatchObject({ keyId: "key_1" });
-      await ensure("key_3", ["three"]);
-      expect(await world.store.findAccountByKey(["one"])).toBeNull();
-      expect(await world.store.findAccountByKey(["three"])).toMatchObject({ keyId: "key_3" });
-      await ensure("key_4", ["one"]);
-      expect(await world.store.findAccountByKey(["one"])).toMatchObject({ keyId: "key_1" });
-    });
-  });
-
   describe("life", () => {
     const open = worlds(backend);
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { CursorInvalid } from "../../src/domain/errors.ts";
+import type { FeedQuery } from "../../src/ports/read-store.ts";
 import { answered, hour, only, startMs } from "../support/store-drafts.ts";
 import { worlds } from "./store-backend.ts";
 import type { StoreBackend } from "./store-backend.ts";
@@ -92,6 +93,26 @@ export function readingSuite(backend: StoreBackend): void {
       ]);
       expect(rest?.nextCursor).toBeNull();
       expect(await world.store.listWatchEvents({ accountId, watchId: "wch_unknown", limit: 2, cursor: null })).toBeNull();
+    });
+
+    it("feeds nothing of another account, not even by the cursor", async () => {
+      const world = await open();
+      const { id: accountId } = await world.account();
+      await world.watch("OUT-1");
+      await world.see("OUT-1", "queued");
+      const feed = (given: Partial<FeedQuery> = {}) => world.store.readFeed({ accountId, ...everything, ...given });
+      const before = await feed();
+      const empty = await feed({ cursor: before.nextCursor });
+      expect(before.data).toHaveLength(1);
+      const other = await world.account("other");
+      await world.watch("OUT-2", { accountId: other.id });
+      await world.see("OUT-2", "queued");
+      await world.see("OUT-2", "calling");
+      expect(await feed()).toEqual(before);
+      expect(await feed({ cursor: before.nextCursor })).toEqual(empty);
+      expect(await feed({ types: ["call.success"] })).toMatchObject({ data: [], nextCursor: before.nextCursor });
+      await world.see("OUT-1", "calling");
+      expect((await feed({ cursor: empty.nextCursor })).data).toMatchObject([{ event: { type: "call.calling" } }]);
     });
 
     it("feeds events in commit order; the cursor goes on after an empty page", async () => {

@@ -1,4 +1,5 @@
 import { describe } from "vitest";
+import { accountsSuite } from "./accounts-suite.ts";
 import { deliveriesSuite } from "./deliveries-suite.ts";
 import { endpointsSuite } from "./endpoints-suite.ts";
 import { hooksSuite } from "./hooks-suite.ts";
@@ -10,6 +11,8 @@ import { readingSuite } from "./reading-suite.ts";
 import { registrationSuite } from "./registration-suite.ts";
 import { removalSuite } from "./removal-suite.ts";
 import { retentionSuite } from "./retention-suite.ts";
+import { sealedSuite } from "./sealed-suite.ts";
+import { sourcesSuite } from "./sources-suite.ts";
 import type { StoreBackend } from "./store-backend.ts";
 import { transitionsSuite } from "./transitions-suite.ts";
 
@@ -27,6 +30,9 @@ export function storeSuite(backend: StoreBackend): void {
     readingSuite(backend);
     idempotencySuite(backend);
     retentionSuite(backend);
+    accountsSuite(backend);
+    sourcesSuite(backend);
+    sealedSuite(backend);
     lifecycleSuite(backend);
   });
 }

@@ -12,6 +12,8 @@ export function transitionsSuite(backend: StoreBackend): void {
       const world = await open();
       const first = await world.watch("OUT-1", { metadata: { lead: "7" } });
       await world.see("OUT-1", "queued", "waiting");
+      // Polled too long ago to be told from.
+      world.pass(2 * minute);
       const second = await world.watch("OUT-1", { url: "https://second.example/" });
       world.pass(2000);
       const { jobs, notices, call } = await world.commit("OUT-1", [statusChange("calling", "ringing", world.nowMs - 1000)]);

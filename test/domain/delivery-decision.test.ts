@@ -56,7 +56,7 @@ describe("what the receiver answers", () => {
       decision: "delivered",
     });
     expect(result.endpoint.health).toEqual({ ...healthy, lastSuccessAtMs: nowMs });
-    expect(result.host).toEqual({ pausedUntilMs: null, consecutivePauses: 0 });
+    expect(result.host).toEqual({ pausedUntilMs: null, pausedSinceMs: null, consecutivePauses: 0 });
     expect(result.endpointChange).toBe("none");
   });
 
@@ -85,8 +85,14 @@ describe("what the receiver answers", () => {
       nextAttemptAtMs: nowMs + pauseMs,
     });
     expect(result.attempt).toMatchObject({ decision: "deferred", error: { code: "status" } });
-    expect(result.endpoint.health).toEqual({ ...healthy, pausedUntilMs: nowMs + pauseMs, consecutivePauses: 1, pauseReason: reason });
-    expect(result.host).toEqual({ pausedUntilMs: nowMs + pauseMs, consecutivePauses: 1 });
+    expect(result.endpoint.health).toEqual({
+      ...healthy,
+      pausedUntilMs: nowMs + pauseMs,
+      pausedSinceMs: nowMs,
+      consecutivePauses: 1,
+      pauseReason: reason,
+    });
+    expect(result.host).toEqual({ pausedUntilMs: nowMs + pauseMs, pausedSinceMs: nowMs, consecutivePauses: 1 });
   });
 
   test.each<[name: string, outcome: AttemptOutcome, pauseMs: number]>([
@@ -103,7 +109,7 @@ describe("what the receiver answers", () => {
     expect(result.attempt.decision).toBe("retry");
     expect(result.endpoint.health).toMatchObject({ consecutiveFailures: 1, failingSinceMs: nowMs, pauseReason: "unavailable" });
     expect(result.endpoint.health.pausedUntilMs).toBe(nowMs + pauseMs);
-    expect(result.host).toEqual({ pausedUntilMs: nowMs + pauseMs, consecutivePauses: 1 });
+    expect(result.host).toEqual({ pausedUntilMs: nowMs + pauseMs, pausedSinceMs: nowMs, consecutivePauses: 1 });
   });
 
   test.each<[statusCode: number, code: AttemptErrorCode]>([
@@ -134,7 +140,7 @@ describe("what the receiver answers", () => {
     expect(result.attempt.error?.code).toBe(code);
     expect(result.attempt.error?.detail).toContain(String(statusCode));
     expect(result.endpoint.health).toEqual({ ...healthy, consecutiveFailures: 1, failingSinceMs: nowMs });
-    expect(result.host).toEqual({ pausedUntilMs: null, consecutivePauses: 0 });
+    expect(result.host).toEqual({ pausedUntilMs: null, pausedSinceMs: null, consecutivePauses: 0 });
   });
 
   test.each(["timeout", "connect", "reset", "tls", "dns", "protocol", "blocked_address"] as const)("%s is a failed attempt", (code) => {
@@ -263,24 +269,24 @@ describe("pauses", () => {
     for (let n = 0; n < 9; n++) {
       const result = decideAfterAttempt({ ...attemptInput(answered(429)), endpoint, host }, policy, { nowMs: atMs, jitter: 0 });
       ({ endpoint, host } = result);
-      expect(host).toEqual({ pausedUntilMs: endpoint.health.pausedUntilMs, consecutivePauses: n + 1 });
+      expect(host).toEqual({ pausedUntilMs: endpoint.health.pausedUntilMs, pausedSinceMs: atMs, consecutivePauses: n + 1 });
       pausesMs.push((host.pausedUntilMs ?? 0) - atMs);
       atMs = host.pausedUntilMs ?? 0;
     }
     expect(pausesMs).toEqual([5000, 10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000, 300_000]);
   });
 
-  const running = { pausedUntilMs: nowMs + 60_000, consecutivePauses: 2 };
-  const over = { pausedUntilMs: nowMs, consecutivePauses: 2 };
+  const running = { pausedUntilMs: nowMs + 60_000, pausedSinceMs: nowMs - 1000, consecutivePauses: 2 };
+  const over = { pausedUntilMs: nowMs, pausedSinceMs: nowMs - 1000, consecutivePauses: 2 };
   const pausedBoth = (pause: typeof running) => ({ health: { ...pause, pauseReason: "rate_limited" as const }, host: pause });
 
   test.each<[name: string, outcome: AttemptOutcome, before: typeof running, after: AttemptInput["host"]]>([
-    ["a 2xx after it resets everything", answered(200), over, { pausedUntilMs: null, consecutivePauses: 0 }],
+    ["a 2xx after it resets everything", answered(200), over, { pausedUntilMs: null, pausedSinceMs: null, consecutivePauses: 0 }],
     ["a 2xx that was on the wire does not end it early", answered(200), running, running],
     ["a 429 that was on the wire does not double it", answered(429), running, running],
     ["a shorter Retry-After does not shorten it", answered(429, "10"), running, running],
-    ["a longer Retry-After makes it longer", answered(429, "90"), running, { pausedUntilMs: nowMs + 90_000, consecutivePauses: 2 }],
-    ["a 502 after it continues it", answered(502), over, { pausedUntilMs: nowMs + 20_000, consecutivePauses: 3 }],
+    ["a longer Retry-After makes it longer", answered(429, "90"), running, { ...running, pausedUntilMs: nowMs + 90_000 }],
+    ["a 502 after it continues it", answered(502), over, { pausedUntilMs: nowMs + 20_000, pausedSinceMs: nowMs, consecutivePauses: 3 }],
     ["a 404 leaves it", answered(404), over, over],
     ["a timeout leaves it", failed("timeout"), running, running],
   ])("%s", (_, outcome, before, after) => {

@@ -330,11 +330,10 @@ describe("a failure", () => {
 });
 
 describe.each([unauthorized, { kind: "unauthorized", statusCode: 403 } as const, rateLimited])("$kind $statusCode", (said) => {
-  test("changes nothing for the call, past the deadline too", () => {
+  test("changes nothing for the call", () => {
     const life = new Life(seen("calling"));
     life.poll(notFound);
     const { memory } = life;
-    life.deadlineAtMs = startMs;
     const decision = life.poll(said, hour);
     expect(decision).toMatchObject({ changes: [], next: interval, confirmed: false, lastGoodPollAtMs: startMs - 2 * second });
     expect(decision.memory).toBe(memory);
@@ -366,8 +365,13 @@ describe("the deadline", () => {
     ["404", notFound, [{ kind: "expire" }]],
     ["400", rejected, [{ kind: "expire" }]],
     ["a failure", failed, [{ kind: "expire" }]],
+    ["429", rateLimited, [{ kind: "expire" }]],
   ])("one more poll that says %s expires the due watches", (_name, said, changes) => {
     expect(due(seen("calling")).poll(said).changes).toEqual(changes);
+  });
+
+  test.each([401, 403] as const)("%i suspends the source, and the ending waits", (statusCode) => {
+    expect(due(seen("calling")).poll({ kind: "unauthorized", statusCode })).toMatchObject({ changes: [], next: interval });
   });
 
   test("a terminal status comes first, and ends them all", () => {

@@ -81,13 +81,16 @@ describe("sameFilter", () => {
 });
 
 describe("isKnown", () => {
-  const calling: CallStatus = { status: "calling", reason: "", terminal: false, observedAtMs: nowMs, lastGoodPollAtMs: nowMs };
+  const longAgoMs = nowMs - 3_600_000;
+  const calling: CallStatus = { status: "calling", reason: "", terminal: false, observedAtMs: longAgoMs, lastGoodPollAtMs: longAgoMs };
 
   test.each<[name: string, call: CallStatus, polledAtMs: number | null, known: boolean]>([
     ["polled just now", calling, nowMs, true],
     ["polled a minute ago", calling, nowMs - 60_000, true],
     ["polled longer ago", calling, nowMs - 60_001, false],
     ["not polled by this process", calling, null, false],
+    ["polled just now, as it was written down", { ...calling, lastGoodPollAtMs: nowMs - 60_000 }, null, true],
+    ["written down later than it is now", { ...calling, lastGoodPollAtMs: nowMs + 3_600_000 }, null, false],
     ["ended, whenever it was", { ...calling, status: "success", terminal: true }, null, true],
     ["never seen", { ...calling, status: null }, nowMs, false],
   ])("%s", (_, call, polledAtMs, known) => {

@@ -1,35 +1,103 @@
-import { expect, test } from "vitest";
+import { setImmediate } from "node:timers/promises";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
+import { StoreUnavailable } from "../../src/domain/errors.ts";
 import { Cleaner } from "../../src/engine/cleaner.ts";
+import type { RetentionStore } from "../../src/ports/service-store.ts";
 import { FakeClock } from "../support/fake-clock.ts";
+import { silentLogger } from "../support/silent-telemetry.ts";
+import { StoreWorld, day, testPolicy } from "../support/store-drafts.ts";
 
-/** So much to delete, in batches of ten. */
-function cleanerOf(total: number) {
-  const clock = new FakeClock();
-  const requests: object[] = [];
-  let left = total;
-  const store = {
-    async deleteExpired(request: { limit: number }) {
-      requests.push(request);
-      const deleted = Math.min(left, request.limit);
-      left -= deleted;
-      return { deleted, more: deleted === request.limit };
-    },
-  };
-  return { cleaner: new Cleaner({ store, clock, retentionDays: 30, batchSize: 10 }), clock, requests, left: () => left };
+const retentionDays = 30;
+let world: StoreWorld;
+let clock: FakeClock;
+
+beforeEach(async () => {
+  world = new StoreWorld(await openSqliteStore({ path: ":memory:", policy: testPolicy }));
+  clock = new FakeClock(world.nowMs);
+});
+afterEach(() => world.store.close());
+
+/** So many watches whose calls ended 31 days ago. */
+async function withEndedWatches(count: number): Promise<void> {
+  for (let n = 0; n < count; n++) {
+    await world.watch(`OUT-${n}`);
+    for (const job of (await world.see(`OUT-${n}`, "success")).jobs) await world.record(job);
+  }
+  clock.setWall(world.pass((retentionDays + 1) * day));
 }
 
-test("goes on batch by batch while there is more", async () => {
-  const { cleaner, clock, requests, left } = cleanerOf(45);
-  await cleaner.tick();
-  expect(left()).toBe(0);
-  const nowMs = clock.nowMs();
-  expect(requests).toEqual(Array.from({ length: 5 }, () => ({ beforeMs: nowMs - 30 * 86_400_000, nowMs, limit: 10 })));
+const watchesLeft = async () => (await world.store.readFigures()).watchesByStatus["completed"];
+
+/** Lets time pass until the round is over; how long it took. */
+async function roundOf(cleaner: Cleaner): Promise<number> {
+  const startedMs = clock.monotonicMs();
+  const round = cleaner.tick().then(() => "over");
+  while ((await Promise.race([round, setImmediate("running")])) !== "over") await clock.advance(5);
+  return clock.monotonicMs() - startedMs;
+}
+
+test("goes on while there is more, batch by batch", async () => {
+  await withEndedWatches(75);
+  const batches: number[] = [];
+  const store: RetentionStore = {
+    deleteExpired: (request) => {
+      batches.push(request.limit);
+      return world.store.deleteExpired(request);
+    },
+  };
+  await roundOf(new Cleaner({ store, clock, logger: silentLogger, retentionDays }));
+  expect(await watchesLeft()).toBe(0);
+  expect(batches.length).toBeGreaterThanOrEqual(4);
+  expect(Math.max(...batches)).toBeLessThanOrEqual(20);
 });
 
-test("leaves the rest to the next round", async () => {
-  const { cleaner, left } = cleanerOf(1_000_000);
+test("rests three times as long as a batch took, and a round ends in time to count as one", async () => {
+  // Setup: a store that has something to delete for ever and takes 50 ms a batch.
+  let batches = 0;
+  const store: RetentionStore = {
+    deleteExpired: async () => {
+      batches += 1;
+      await clock.advance(50);
+      return { deleted: 20, more: true };
+    },
+  };
+  const tookMs = await roundOf(new Cleaner({ store, clock, logger: silentLogger, retentionDays }));
+  expect(tookMs).toBeGreaterThanOrEqual(15_000);
+  expect(tookMs).toBeLessThan(20_000);
+  expect(batches).toBeGreaterThan(60);
+  expect(batches).toBeLessThanOrEqual(15_000 / 200 + 1);
+});
+
+test("ends with its batch when the service stops", async () => {
+  let batches = 0;
+  const store: RetentionStore = {
+    deleteExpired: async () => {
+      batches += 1;
+      return Promise.resolve({ deleted: 20, more: true });
+    },
+  };
+  const cleaner = new Cleaner({ store, clock, logger: silentLogger, retentionDays });
+  const round = cleaner.tick();
+  await clock.settle();
+  cleaner.stop();
+  await round;
+  expect(batches).toBe(1);
   await cleaner.tick();
-  expect(left()).toBe(1_000_000 - 500);
-  await cleaner.tick();
-  expect(left()).toBe(1_000_000 - 1000);
+  expect(batches).toBe(1);
+  expect(clock.timerCount).toBe(0);
+});
+
+test("a store that is away is no failure of the loop, anything else is", async () => {
+  let failure: Error = new StoreUnavailable("away");
+  const store: RetentionStore = {
+    deleteExpired: async () => {
+      await Promise.resolve();
+      throw failure;
+    },
+  };
+  const cleaner = new Cleaner({ store, clock, logger: silentLogger, retentionDays });
+  await expect(cleaner.tick()).resolves.toBeUndefined();
+  failure = new Error("a bug");
+  await expect(cleaner.tick()).rejects.toThrow("a bug");
 });

@@ -172,6 +172,9 @@ describe("401 and 403", () => {
     ["a status", fine],
     ["404", missing],
     ["400", { kind: "rejected" }],
+    ["a redirect", { kind: "failed", code: "redirect", detail: "answered 302" }],
+    ["no JSON", { kind: "failed", code: "not_json", detail: "answered 200 without a status in JSON" }],
+    ["405", { kind: "failed", code: "unexpected_status", detail: "answered 405" }],
   ] as const)("%s as a probe's answer resumes all", async (_name, observation) => {
     const world = new GateWorld();
     world.poll(unauthorized);
@@ -183,6 +186,8 @@ describe("401 and 403", () => {
   test.each([
     ["429", limited(1000)],
     ["5xx", broken],
+    ["no answer in time", { kind: "failed", code: "timeout", detail: "" }],
+    ["a reset", { kind: "failed", code: "reset", detail: "ECONNRESET" }],
   ] as const)("%s as a probe's answer resumes nothing", async (_name, observation) => {
     const world = new GateWorld();
     world.poll(unauthorized);

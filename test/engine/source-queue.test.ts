@@ -8,8 +8,8 @@ function repeat(accountId: string, name: string): Entry {
   return { accountId, name, isFirstPoll: false, isQueued: false };
 }
 
-function first(name: string): Entry {
-  return { accountId: "a", name, isFirstPoll: true, isQueued: false };
+function first(accountId: string, name: string): Entry {
+  return { accountId, name, isFirstPoll: true, isQueued: false };
 }
 
 function queueOf(...entries: readonly Entry[]) {
@@ -59,14 +59,19 @@ describe("who is polled next", () => {
   });
 
   test("first polls are a queue of their own", () => {
-    const { queue } = queueOf(repeat("a", "a1"), first("f1"), first("f2"));
+    const { queue } = queueOf(repeat("a", "a1"), first("a", "f1"), first("a", "f2"));
     expect([queue.takeFirst()?.name, queue.takeFirst()?.name, queue.takeFirst()]).toEqual(["f1", "f2", null]);
     expect(queue.size).toBe(1);
   });
 
+  test("the first polls of a thousand calls of one account do not hold up another's", () => {
+    const { queue } = queueOf(first("a", "f1"), first("a", "f2"), first("a", "f3"), first("b", "g1"), first("c", "h1"));
+    expect(Array.from({ length: 5 }, () => queue.takeFirst()?.name)).toEqual(["f1", "g1", "h1", "f2", "f3"]);
+  });
+
   test("the heads are who waits longest of the first polls and of each account", () => {
     const a1 = repeat("a", "a1");
-    const { queue } = queueOf(a1, repeat("a", "a2"), repeat("b", "b1"), repeat("b", "b2"), first("f1"), first("f2"));
+    const { queue } = queueOf(a1, repeat("a", "a2"), repeat("b", "b1"), repeat("b", "b2"), first("a", "f1"), first("a", "f2"));
     queue.remove(a1);
     expect([...queue.heads()].map(({ name }) => name)).toEqual(["f1", "a2", "b1"]);
   });

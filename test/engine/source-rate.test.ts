@@ -74,6 +74,40 @@ describe("a source's rate", () => {
     source.set(10);
     expect(source.waitMs(0)).toBe(0);
   });
+
+  test("changed again and again, up and down, no second sees more than the highest rate that held in it", () => {
+    const step = fc.record({ perSecond: rate, gapsMs: fc.array(fc.nat(300), { minLength: 1, maxLength: 60 }) });
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 2, maxLength: 8 }), (steps) => {
+        const source = new SourceRate(steps[0]?.perSecond ?? 1);
+        let nowMs = 0;
+        const held: { readonly fromMs: number; readonly perSecond: number }[] = [];
+        const times: number[] = [];
+        for (const { perSecond, gapsMs } of steps) {
+          source.set(perSecond);
+          held.push({ fromMs: nowMs, perSecond });
+          const moments = gapsMs.map((gapMs) => (nowMs += gapMs));
+          times.push(...grantedAt(source, moments));
+        }
+        for (const startMs of times) {
+          const inSecond = times.filter((atMs) => atMs >= startMs && atMs < startMs + 1000);
+          const rates = held.filter(
+            ({ fromMs }, index) => fromMs < startMs + 1000 && (held[index + 1]?.fromMs ?? Number.POSITIVE_INFINITY) >= startMs,
+          );
+          expect(inSecond.length).toBeLessThanOrEqual(Math.ceil(Math.max(...rates.map(({ perSecond }) => perSecond))));
+        }
+      }),
+    );
+  });
+
+  test("a higher rate is used in full, and what went before counts", () => {
+    const source = new SourceRate(2);
+    expect(grantedAt(source, Array.from({ length: 5 }).fill(0) as number[])).toHaveLength(2);
+    source.set(100);
+    expect(grantedAt(source, Array.from({ length: 200 }).fill(0) as number[])).toHaveLength(98);
+    source.set(3);
+    expect(source.waitMs(0)).toBeCloseTo(1010);
+  });
 });
 
 describe("a source's load", () => {

@@ -101,47 +101,51 @@ test("a call goes on being polled by the next process after SIGKILL and after SI
   expect(distinct(receiver.deliveries).map((delivery) => bodyOf(delivery).type)).toEqual(["call.queued", "call.calling", "call.failure"]);
 });
 
-test("1,000 calls registered in one batch all end, their sequences without a gap, through a kill in the middle", async () => {
-  const simulator = await simulatedUpstream();
-  const receiver = await collectingReceiver();
-  const service = await serviceProcess({ upstreamUrl: simulator.url, environment: { RETRY_SCHEDULE: "0s,200ms,1s,1s" } });
-  await service.start(alive());
-  const scenario = [
-    { atMs: 0, status: "queued" },
-    { atMs: 2000, status: "calling" },
-    { atMs: 5000, status: "success" },
-  ];
-  const sids = Array.from({ length: 1000 }, () => simulator.trigger({ scenario }));
-  const watches = sids.map((callSid, index) => ({
-    call_sid: callSid,
-    callback_url: `${receiver.url}/hooks/${index % 20}`,
-    signing_secret: signingSecret,
-  }));
-  const answer = await service.client.post("/v1/watches/batch", { watches });
-  expect((answer.body["results"] as readonly { status: number }[]).every(({ status }) => status === 201)).toBe(true);
+test(
+  "1,000 calls registered in one batch all end, their sequences without a gap, through a kill in the middle",
+  { timeout: 90_000 },
+  async () => {
+    const simulator = await simulatedUpstream();
+    const receiver = await collectingReceiver();
+    const service = await serviceProcess({ upstreamUrl: simulator.url, environment: { RETRY_SCHEDULE: "0s,200ms,1s,1s" } });
+    await service.start(alive());
+    const scenario = [
+      { atMs: 0, status: "queued" },
+      { atMs: 2000, status: "calling" },
+      { atMs: 5000, status: "success" },
+    ];
+    const sids = Array.from({ length: 1000 }, () => simulator.trigger({ scenario }));
+    const watches = sids.map((callSid, index) => ({
+      call_sid: callSid,
+      callback_url: `${receiver.url}/hooks/${index % 20}`,
+      signing_secret: signingSecret,
+    }));
+    const answer = await service.client.post("/v1/watches/batch", { watches });
+    expect((answer.body["results"] as readonly { status: number }[]).every(({ status }) => status === 201)).toBe(true);
 
-  await receiver.until(() => receiver.deliveries.length >= 500);
-  await service.kill();
-  await service.start(alive());
-  const ended = new Set<string>();
-  let seen = 0;
-  await receiver.until(() => {
-    for (; seen < receiver.deliveries.length; seen++) {
-      const { type, data } = bodyOf(receiver.deliveries[seen] as Delivery);
-      if (type === "call.success") ended.add(data.call_sid);
+    await receiver.until(() => receiver.deliveries.length >= 500);
+    await service.kill();
+    await service.start(alive());
+    const ended = new Set<string>();
+    let seen = 0;
+    await receiver.until(() => {
+      for (; seen < receiver.deliveries.length; seen++) {
+        const { type, data } = bodyOf(receiver.deliveries[seen] as Delivery);
+        if (type === "call.success") ended.add(data.call_sid);
+      }
+      return ended.size === sids.length;
+    });
+
+    const sequences = new Map<string, Set<number>>();
+    for (const delivery of receiver.deliveries) {
+      const { data } = bodyOf(delivery);
+      sequences.set(data.call_sid, (sequences.get(data.call_sid) ?? new Set()).add(data.sequence));
+      expect(delivery.verification.kind).toBe("verified");
     }
-    return ended.size === sids.length;
-  });
-
-  const sequences = new Map<string, Set<number>>();
-  for (const delivery of receiver.deliveries) {
-    const { data } = bodyOf(delivery);
-    sequences.set(data.call_sid, (sequences.get(data.call_sid) ?? new Set()).add(data.sequence));
-    expect(delivery.verification.kind).toBe("verified");
-  }
-  for (const callSid of sids) {
-    const got = [...(sequences.get(callSid) ?? [])].toSorted((a, b) => a - b);
-    expect(got).toEqual(got.map((_, index) => index + 1));
-    expect(got.length).toBeGreaterThan(0);
-  }
-});
+    for (const callSid of sids) {
+      const got = [...(sequences.get(callSid) ?? [])].toSorted((a, b) => a - b);
+      expect(got).toEqual(got.map((_, index) => index + 1));
+      expect(got.length).toBeGreaterThan(0);
+    }
+  },
+);

@@ -8,27 +8,39 @@ const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 const stateOf = async (view: ReturnType<typeof endpointView>) => {
   const { send } = createTestApi({ store: { getEndpoint: async () => view } });
-  const { state, reason, paused_until } = (await (await send("GET", "/v1/endpoints/ep_1")).json()) as Record<string, unknown>;
-  return [state, reason, paused_until];
+  const { state, reason, since, paused_until } = (await (await send("GET", "/v1/endpoints/ep_1")).json()) as Record<string, unknown>;
+  return [state, reason, since, paused_until];
 };
-const pausedTo = (pausedUntilMs: number) => ({ ...healthy, pausedUntilMs, pauseReason: "rate_limited" as const });
+const at = (ms: number) => new Date(startMs + ms).toISOString();
+const pausedTo = (pausedUntilMs: number) => ({
+  ...healthy,
+  pausedUntilMs,
+  pausedSinceMs: startMs - 5000,
+  pauseReason: "rate_limited" as const,
+});
+const hostPausedTo = (hostPausedUntilMs: number) => ({ hostPausedUntilMs, hostPausedSinceMs: startMs - 9000 });
 
 describe("an endpoint's state", () => {
   test.each([
-    ["nothing is wrong", endpointView(), ["enabled", null, null]],
-    ["its own pause runs", endpointView({ health: pausedTo(startMs + 1) }), ["paused", "rate_limited", "2026-11-24T12:00:00.001Z"]],
-    ["its own pause is over", endpointView({ health: pausedTo(startMs) }), ["enabled", null, null]],
-    ["its host's pause runs", endpointView({}, { hostPausedUntilMs: startMs + 5 }), ["paused", "host_paused", "2026-11-24T12:00:00.005Z"]],
+    ["nothing is wrong", endpointView(), ["enabled", null, null, null]],
+    ["its own pause runs", endpointView({ health: pausedTo(startMs + 1) }), ["paused", "rate_limited", at(-5000), at(1)]],
+    ["its own pause is over", endpointView({ health: pausedTo(startMs) }), ["enabled", null, null, null]],
+    ["its host's pause runs", endpointView({}, hostPausedTo(startMs + 5)), ["paused", "host_paused", at(-9000), at(5)]],
     [
       "its own is over, its host's runs",
-      endpointView({ health: pausedTo(startMs) }, { hostPausedUntilMs: startMs + 5 }),
-      ["paused", "host_paused", "2026-11-24T12:00:00.005Z"],
+      endpointView({ health: pausedTo(startMs) }, hostPausedTo(startMs + 5)),
+      ["paused", "host_paused", at(-9000), at(5)],
     ],
-    ["its owner paused it", endpointView({ state: "paused", reason: "client" }), ["paused", "client", null]],
+    [
+      "both run, its host's longer",
+      endpointView({ health: pausedTo(startMs + 1) }, hostPausedTo(startMs + 5)),
+      ["paused", "rate_limited", at(-5000), at(5)],
+    ],
+    ["its owner paused it", endpointView({ state: "paused", reason: "client", sinceMs: startMs }), ["paused", "client", at(0), null]],
     [
       "it is disabled while a pause runs",
-      endpointView({ state: "disabled", reason: "gone", health: pausedTo(startMs + 1) }),
-      ["disabled", "gone", null],
+      endpointView({ state: "disabled", reason: "gone", sinceMs: startMs, health: pausedTo(startMs + 1) }),
+      ["disabled", "gone", at(0), null],
     ],
   ])("%s", async (_name, view, state) => {
     expect(await stateOf(view)).toEqual(state);
@@ -43,7 +55,7 @@ describe("an endpoint's state", () => {
       headers: ["x-api-key"],
       signatures: ["v1"],
       late: "send",
-      max_in_flight: null,
+      max_in_flight: 32,
       max_per_second: null,
       state: "enabled",
       reason: null,
@@ -56,6 +68,11 @@ describe("an endpoint's state", () => {
       created_at: "2026-11-24T12:00:00.000Z",
     });
   });
+});
+
+test("its own limit in flight is shown where it has one", async () => {
+  const { send } = createTestApi({ store: { getEndpoint: async () => endpointView({ maxInFlight: 7 }) } });
+  expect(await (await send("GET", "/v1/endpoints/ep_1")).json()).toMatchObject({ max_in_flight: 7 });
 });
 
 describe("PATCH /v1/endpoints/{id}", () => {
@@ -159,18 +176,18 @@ describe("POST …/rotate-secret", () => {
 });
 
 describe("by hand", () => {
-  const retries = { "POST /v1/deliveries/dlv_1/retry": "retry", "POST /v1/endpoints/ep_1/test": "test" } as const;
-  test.each<[ManualRefusal, number, string]>([
-    [{ kind: "unknown" }, 404, "not-found"],
-    [{ kind: "endpoint_disabled" }, 409, "endpoint-disabled"],
-    [{ kind: "watch_deleted" }, 409, "watch-deleted"],
-    [{ kind: "in_flight" }, 409, "in-flight"],
-    [{ kind: "rate_limited", retryAfterMs: 400 }, 429, "rate-limited"],
-    [{ kind: "interrupted" }, 503, "interrupted"],
-  ])("%o is %i", async (refusal, status, slug) => {
-    for (const [operation, method] of Object.entries(retries)) {
+  const both = ["retry", "test"] as const;
+  test.each<[ManualRefusal, number, string, readonly ("retry" | "test")[]]>([
+    [{ kind: "unknown" }, 404, "not-found", both],
+    [{ kind: "endpoint_disabled" }, 409, "endpoint-disabled", both],
+    [{ kind: "watch_deleted" }, 409, "watch-deleted", ["retry"]],
+    [{ kind: "in_flight" }, 409, "in-flight", ["retry"]],
+    [{ kind: "rate_limited", retryAfterMs: 400 }, 429, "rate-limited", both],
+    [{ kind: "interrupted" }, 503, "interrupted", ["test"]],
+  ])("%o is %i", async (refusal, status, slug, methods) => {
+    for (const method of methods) {
       const { send } = createTestApi({ manualDelivery: { [method]: async () => refusal } });
-      const response = await send("POST", operation.split(" ")[1] ?? "");
+      const response = await send("POST", method === "test" ? "/v1/endpoints/ep_1/test" : "/v1/deliveries/dlv_1/retry");
       expect(response.status).toBe(status);
       expect(response.headers.get("retry-after")).toBe(status === 429 || status === 503 ? "1" : null);
       expect(await problemOf(response)).toMatchObject({ type: `urn:ringback:problem:${slug}` });

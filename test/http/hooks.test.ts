@@ -93,6 +93,7 @@ test("DELETE is 204 for any id", async () => {
   const { send } = createTestApi();
   expect((await send("DELETE", "/v1/hooks/hk_1")).status).toBe(204);
   expect((await send("DELETE", "/v1/hooks/hk_never")).status).toBe(204);
+  expect((await send("DELETE", "/v1/hooks/%00")).status).toBe(204);
 });
 
 test("what is listed shows no secret", async () => {

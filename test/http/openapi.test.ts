@@ -1,38 +1,16 @@
 import { describe, expect, test } from "vitest";
-import { z } from "zod";
 import { openApiDocument } from "../../src/http/openapi.ts";
+import { problemCatalogue } from "../../src/http/problem-catalogue.ts";
+import { AnswerCheck } from "../support/answer-check.ts";
+import type { SeenAnswer } from "../support/answer-check.ts";
 import { createTestApi } from "./test-api.ts";
 
-type Json = { readonly [key: string]: Json } & { readonly type?: unknown };
-type Operation = {
-  readonly operationId: string;
-  readonly responses: Readonly<Record<string, { readonly content?: Readonly<Record<string, { readonly schema: Json }>> }>>;
-};
-
 const { app, send } = createTestApi();
-const document = JSON.parse(JSON.stringify(openApiDocument(app, "0.1.0"))) as {
-  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
-  readonly webhooks: Readonly<Record<string, unknown>>;
-  readonly components: { readonly schemas: Readonly<Record<string, Json>> };
-};
+const check = new AnswerCheck(openApiDocument(app, "0.1.0"));
+const { document } = check;
 
-/** Objects with named properties have those and no others: what is answered is documented, to the last key. */
-function closed(schema: unknown): unknown {
-  if (Array.isArray(schema)) return schema.map(closed);
-  if (typeof schema !== "object" || schema === null) return schema;
-  const entries = Object.entries(schema)
-    .filter(([key]) => key !== "example")
-    .map(([key, value]) => [key, key === "$ref" ? String(value).replace("#/components/schemas/", "#/$defs/") : closed(value)]);
-  const result = Object.fromEntries(entries) as Record<string, unknown>;
-  return "properties" in result ? { additionalProperties: false, ...result } : result;
-}
-
-function schemaOf(path: string, method: string, status: number): z.ZodType {
-  const content = document.paths[path]?.[method]?.responses[status]?.content ?? {};
-  const [media] = Object.values(content);
-  if (media === undefined) throw new Error(`${method} ${path} ${status} is not documented`);
-  const $defs = closed(document.components.schemas);
-  return z.fromJSONSchema({ ...(closed(media.schema) as object), $defs } as Parameters<typeof z.fromJSONSchema>[0]);
+async function seen(method: string, target: string, response: Response): Promise<SeenAnswer> {
+  return { method, target, status: response.status, headers: Object.fromEntries(response.headers), text: await response.text() };
 }
 
 describe("answers are what the document says", () => {
@@ -67,18 +45,28 @@ describe("answers are what the document says", () => {
     ["get", "/v1/me", "/v1/me", 200],
     ["get", "/healthz", "/healthz", 200],
     ["get", "/readyz", "/readyz", 200],
+    ["get", "/openapi.json", "/openapi.json", 200],
+    ["get", "/docs", "/docs", 200],
   ])("%s %s as %s: %i", async (method, template, path, status, body) => {
     const response = await send(method.toUpperCase(), path, body);
     expect(response.status).toBe(status);
-    const result = schemaOf(template, method, status).safeParse(await response.json());
-    expect(result.error?.issues ?? []).toEqual([]);
+    expect(document.paths[template]?.[method]?.responses[status]).toBeDefined();
+    expect(check.faultsOf(await seen(method.toUpperCase(), path, response))).toEqual([]);
   });
 
-  test("and a key too many or too few would be noticed", async () => {
-    const schema = schemaOf("/v1/me", "get", 200);
-    const me = (await (await send("GET", "/v1/me")).json()) as object;
-    expect(schema.safeParse({ ...me, extra: 1 }).success).toBe(false);
-    expect(schema.safeParse({ ...me, name: undefined }).success).toBe(false);
+  test("and what is not would be noticed", async () => {
+    const me = await seen("GET", "/v1/me", await send("GET", "/v1/me"));
+    const withBody = (change: object) => ({ ...me, text: JSON.stringify({ ...(JSON.parse(me.text) as object), ...change }) });
+    expect(check.faultsOf(me)).toEqual([]);
+    expect(check.faultsOf(withBody({ extra: 1 }))).not.toEqual([]);
+    expect(check.faultsOf(withBody({ name: undefined }))).not.toEqual([]);
+    expect(check.faultsOf({ ...me, status: 201 })).toEqual(["GET getMe 201 is not documented"]);
+    expect(check.faultsOf({ ...me, headers: { ...me.headers, "content-type": "text/plain" } })).not.toEqual([]);
+    expect(check.faultsOf({ ...me, headers: { ...me.headers, "x-request-id": undefined } })).not.toEqual([]);
+    const unknown = await seen("GET", "/v1/watches/wch_2", await send("GET", "/v1/watches/wch_2"));
+    expect(check.faultsOf({ ...unknown, text: unknown.text.replace("not-found", "lost-found") })).toEqual([
+      "GET getWatch 404 does not document lost-found",
+    ]);
   });
 });
 
@@ -86,18 +74,47 @@ describe("the document", () => {
   const operations = Object.values(document.paths).flatMap((item) => Object.values(item));
 
   test("every route of the API is in it, and every operation has a name of its own", () => {
-    const routes = app.routes.filter(({ method, path }) => method !== "ALL" && !/^\/(openapi\.json|docs|dashboard)/.test(path));
+    const routes = app.routes.filter(({ method, path }) => method !== "ALL" && !/^\/dashboard/.test(path));
     expect(operations).toHaveLength(routes.length);
+    for (const { method, path } of routes) expect(document.paths[path.replaceAll(/:(\w+)/g, "{$1}")]?.[method.toLowerCase()]).toBeDefined();
     expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(operations.length);
   });
 
-  test("its examples are valid", () => {
-    const $defs = closed(document.components.schemas) as object;
-    for (const [name, { example }] of Object.entries(document.components.schemas)) {
-      if (example === undefined) continue;
-      const schema = z.fromJSONSchema({ $ref: `#/$defs/${name}`, $defs } as Parameters<typeof z.fromJSONSchema>[0]);
-      expect([name, schema.safeParse(example).error?.issues ?? []]).toEqual([name, []]);
+  test("every answer of every operation has a valid example, every problem its own", () => {
+    const faults = Object.entries(document.paths).flatMap(([path, item]) =>
+      Object.entries(item).flatMap(([method, { responses }]) =>
+        Object.keys(responses).flatMap((status) => check.exampleFaults(path, method, status)),
+      ),
+    );
+    expect(faults).toEqual([]);
+  });
+
+  test("every problem is an answer of some operation, but the one for other methods", () => {
+    const named = operations.flatMap(({ responses }) =>
+      Object.values(responses).flatMap(({ content }) => Object.keys(content?.["application/problem+json"]?.examples ?? {})),
+    );
+    expect([...new Set(named)].toSorted()).toEqual(
+      Object.keys(problemCatalogue)
+        .filter((slug) => slug !== "method-not-allowed")
+        .toSorted(),
+    );
+  });
+
+  test("every POST takes an idempotency key and says when it replays", () => {
+    for (const item of Object.values(document.paths)) {
+      const { post } = item as Readonly<
+        Record<string, { parameters?: { name: string }[]; responses: Record<string, { headers?: object }> }>
+      >;
+      if (post === undefined) continue;
+      expect(post.parameters?.map(({ name }) => name)).toContain("Idempotency-Key");
+      const replayable = Object.entries(post.responses).filter(([status]) => Number(status) < 300 || status === "409");
+      for (const [, { headers }] of replayable) expect(headers).toHaveProperty("Idempotency-Replayed");
     }
+  });
+
+  test("the examples of its schemas are valid", () => {
+    for (const [name, { example }] of Object.entries(document.components.schemas))
+      if (example !== undefined) expect([name, check.schemaNamed(name).safeParse(example).error?.issues ?? []]).toEqual([name, []]);
   });
 
   test("it is served as it is made, with the webhooks we send", async () => {
@@ -118,7 +135,7 @@ describe("the page", () => {
     const page = await response.text();
     for (const [path, item] of Object.entries(document.paths))
       for (const method of Object.keys(item)) expect(page).toContain(`${method.toUpperCase()} ${path}`);
-    expect(page).not.toMatch(/<script|<img|<link|src=|https?:\/\//i);
+    expect(page).not.toMatch(/<(script|img|link|iframe|object|embed|base|form)|\ssrc=|url\(|@import|href="(?!\/openapi\.json")/i);
   });
 
   test("its style sheet is the one its policy lets in", async () => {

@@ -105,6 +105,17 @@ describe("what is not there", () => {
     ["GET", "/v1/deliveries/dlv_2"],
     ["POST", "/v1/deliveries/dlv_2/retry"],
     ["GET", "/v1/watches/%00%zz"],
+    ["GET", "/v1/watches/wch_%00"],
+    ["DELETE", "/v1/watches/ep_1"],
+    ["GET", "/v1/watches/watch/events"],
+    ["GET", "/v1/events/evt_a.b"],
+    ["GET", "/v1/calls/nope"],
+    ["GET", "/v1/hooks/wch_1"],
+    ["GET", "/v1/endpoints/%20"],
+    ["POST", "/v1/endpoints/ep_1%2F/test"],
+    ["POST", "/v1/endpoints/x/rotate-secret"],
+    ["GET", `/v1/deliveries/dlv_${"1".repeat(65)}`],
+    ["POST", "/v1/deliveries/1/retry"],
   ])("%s %s is 404", async (method, path) => {
     const { send } = createTestApi();
     const response = await send(method, path);
@@ -235,7 +246,10 @@ describe("query parameters", () => {
     ["/v1/events?after=", "after"],
     ["/v1/deliveries?status=lost", "status"],
     ["/v1/hooks/sample?limit=0", "limit"],
-    ["/v1/calls/nope", "call_sid"],
+    ["/v1/calls/OUT-1?source=", "source"],
+    ["/v1/calls/OUT-1?source=a%00b", "source"],
+    ["/v1/deliveries?endpoint_id=wch_1", "endpoint_id"],
+    ["/v1/deliveries?watch_id=wch_%00", "watch_id"],
   ])("%s is 422 and names the parameter", async (path, parameter) => {
     const { send } = createTestApi();
     const response = await send("GET", path);

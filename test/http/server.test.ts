@@ -4,18 +4,19 @@ import type { Socket } from "node:net";
 import { Readable } from "node:stream";
 import { afterEach, describe, expect, test } from "vitest";
 import { Agent, request } from "undici";
-import { StartRefused } from "../../src/domain/errors.ts";
+import { StartRefused, StoreUnavailable } from "../../src/domain/errors.ts";
 import { createMetricsApp } from "../../src/http/metrics.ts";
 import { listen } from "../../src/http/server.ts";
-import type { Listening } from "../../src/http/server.ts";
+import type { Listening, ServerLimits } from "../../src/http/server.ts";
 import { apiKey, createTestApi } from "./test-api.ts";
+import type { ProblemBody } from "./test-api.ts";
 import { watchView } from "./views.ts";
 
 const host = "127.0.0.1";
 const open: Listening[] = [];
 
-async function start(app: Parameters<typeof listen>[0]): Promise<Listening> {
-  const listening = await listen(app, { host, port: 0 });
+async function start(app: Parameters<typeof listen>[0], limits: Partial<ServerLimits> = {}): Promise<Listening> {
+  const listening = await listen(app, { host, port: 0 }, limits);
   open.push(listening);
   return listening;
 }
@@ -63,6 +64,13 @@ describe("what cannot be read", () => {
     ["a Host that is no host", "GET /healthz HTTP/1.1\r\nHost: a b\r\n\r\n", 400],
     ["headers without end", `GET /healthz HTTP/1.1\r\nHost: a\r\nx: ${"y".repeat(20_000)}\r\n\r\n`, 431],
     ["a URL without end", `GET /healthz?${"y".repeat(20_000)} HTTP/1.1\r\nHost: a\r\n\r\n`, 431],
+    ["no Host", "GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n", 400],
+    ["an unknown method", "FOO /healthz HTTP/1.1\r\nHost: a\r\n\r\n", 400],
+    ["HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400],
+    ["no resource", "OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 400],
+    ["an expectation", "GET /healthz HTTP/1.1\r\nHost: a\r\nExpect: miracles\r\nConnection: close\r\n\r\n", 417],
+    ["a tunnel", "CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n", 405],
+    ["chunks that are none", "POST /v1/watches HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400],
     ["two lengths", "POST /v1/watches HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", 400],
   ])("%s is a problem with a request id", async (_name, text, status) => {
     const socket = await connectTo(await start(createTestApi().app));
@@ -70,9 +78,67 @@ describe("what cannot be read", () => {
     const answer = await readAll(socket);
     expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
     expect(answer).toMatch(/\r\nx-request-id: \S+\r\n/i);
-    const body = JSON.parse(answer.slice(answer.indexOf("\r\n\r\n") + 4)) as { status: number };
-    expect(body.status).toBe(status);
+    const body = JSON.parse(answer.slice(answer.indexOf("\r\n\r\n") + 4)) as ProblemBody;
+    expect(answer).toContain(`\r\nx-request-id: ${body.request_id}\r\n`);
+    expect(answer).toMatch(/\r\ncontent-type: application\/problem\+json\r\n/);
+    expect(body).toMatchObject({ status, type: expect.stringMatching(/^urn:ringback:problem:[a-z-]+$/) });
+    expect(/\r\nallow: /.test(answer)).toBe(status === 405);
   });
+
+  test("HTTP/1.0 needs no Host", async () => {
+    const socket = await connectTo(await start(createTestApi().app));
+    socket.end("GET /healthz HTTP/1.0\r\n\r\n");
+    expect(await readAll(socket)).toMatch(/^HTTP\/1.1 200 /);
+  });
+});
+
+describe("clients that take their time", () => {
+  const soon = { headersTimeoutMs: 100, requestTimeoutMs: 200, checkEveryMs: 20 };
+
+  test.each([
+    ["headers", "GET /healthz HTTP/1.1\r\nHost: a\r\n"],
+    [
+      "a body",
+      `POST /v1/watches HTTP/1.1\r\nHost: a\r\nX-API-Key: ${apiKey}\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{`,
+    ],
+  ])("%s that never end are 408, and the connection is closed", async (_name, text) => {
+    const socket = await connectTo(await start(createTestApi().app, soon));
+    socket.write(text);
+    const answer = await readAll(socket);
+    expect(answer).toMatch(/^HTTP\/1.1 408 [^]*\r\nconnection: close\r\n[^]*"urn:ringback:problem:request-timeout"/);
+  });
+
+  test("nothing at all is closed without a word", async () => {
+    const socket = await connectTo(await start(createTestApi().app, { ...soon, stallTimeoutMs: 200 }));
+    await readAll(socket);
+  });
+
+  test("an answer that is not read ends the connection, and what was held for it", async () => {
+    const page = { data: Array.from({ length: 200 }, () => watchView({ metadata: { a: "x".repeat(2000) } })), nextCursor: null };
+    const api = createTestApi({ store: { listWatches: async () => page } });
+    const listening = await start(api.app, { stallTimeoutMs: 200 });
+    const socket = await connectTo(listening);
+    socket.pause();
+    socket.on("error", () => {});
+    const request = `GET /v1/watches HTTP/1.1\r\nHost: a\r\nX-API-Key: ${apiKey}\r\n\r\n`;
+    for (let n = 0; n < 50; n++) socket.write(request);
+    await expect.poll(() => listening.connections(), { timeout: 10_000 }).toBe(0);
+    expect(api.answered.length).toBeLessThan(51);
+  });
+});
+
+test("more connections than the limit are closed, and room is made again", async () => {
+  const listening = await start(createTestApi().app, { maxConnections: 2 });
+  const kept = [await connectTo(listening), await connectTo(listening)];
+  await expect.poll(() => listening.connections()).toBe(2);
+  const tooMany = await connectTo(listening);
+  expect(await readAll(tooMany)).toBe("");
+  kept[0]?.destroy();
+  await expect.poll(() => listening.connections()).toBe(1);
+  const next = await connectTo(listening);
+  next.end("GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  expect(await readAll(next)).toMatch(/^HTTP\/1.1 200 /);
+  kept[1]?.destroy();
 });
 
 describe("large bodies", () => {
@@ -96,6 +162,20 @@ describe("large bodies", () => {
         expect(response.statusCode).toBe(413);
         await response.body.dump();
       }
+  });
+
+  test("in chunks without an end: the answer arrives all the same", async () => {
+    const socket = await connectTo(await start(createTestApi().app));
+    const answers: string[] = [];
+    const answered = once(socket, "data").then(([chunk]) => answers.push(String(chunk)));
+    socket.on("error", () => {});
+    socket.write(
+      `POST /v1/watches HTTP/1.1\r\nHost: a\r\nX-API-Key: ${apiKey}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n`,
+    );
+    const chunk = `${(65_536).toString(16)}\r\n${"[".repeat(65_536)}\r\n`;
+    while (answers.length === 0) if (!socket.write(chunk)) await Promise.race([once(socket, "drain"), answered]);
+    expect(answers[0]).toMatch(/^HTTP\/1.1 413 /);
+    socket.destroy();
   });
 
   test("where nothing would be read at all either", async () => {
@@ -179,10 +259,38 @@ test("a port that is taken refuses the start in one line", async () => {
   await expect(second).rejects.toThrow(new RegExp(`^cannot listen on ${host}:${port}: EADDRINUSE$`));
 });
 
-test("metrics are served as they are rendered, and nothing else is", async () => {
-  const app = createMetricsApp(async () => ({ contentType: "text/plain; version=0.0.4", body: "ringback_watches 1\n" }));
-  const response = await app.request("/metrics");
-  expect(response.headers.get("content-type")).toBe("text/plain; version=0.0.4");
-  expect(await response.text()).toBe("ringback_watches 1\n");
-  expect((await app.request("/v1/watches")).status).toBe(404);
+describe("metrics", () => {
+  const errors: object[] = [];
+  const logger = { error: (fields: object) => void errors.push(fields) };
+  const app = createMetricsApp(async () => ({ contentType: "text/plain; version=0.0.4", body: "ringback_watches 1\n" }), logger);
+
+  test("are served as they are rendered", async () => {
+    const response = await app.request("/metrics");
+    expect(response.headers.get("content-type")).toBe("text/plain; version=0.0.4");
+    expect(await response.text()).toBe("ringback_watches 1\n");
+  });
+
+  test.each([
+    ["GET", "/v1/watches", 404],
+    ["POST", "/metrics", 405],
+  ])("and nothing else is: %s %s is %i", async (method, path, status) => {
+    const response = await app.request(path, { method });
+    expect(response.status).toBe(status);
+    expect(response.headers.get("allow")).toBe(status === 405 ? "GET, HEAD" : null);
+    expect(await response.json()).toMatchObject({ status, request_id: response.headers.get("x-request-id") });
+  });
+
+  test.each([
+    [new Error("key hunter2"), 500, 1],
+    [new StoreUnavailable("hunter2"), 503, 0],
+  ])("that cannot be read for %o are %i", async (error, status, logged) => {
+    errors.length = 0;
+    const render = async () => {
+      throw error;
+    };
+    const response = await createMetricsApp(render, logger).request("/metrics");
+    expect(response.status).toBe(status);
+    expect(await response.text()).not.toContain("hunter2");
+    expect(errors).toHaveLength(logged);
+  });
 });

@@ -1,6 +1,9 @@
 import { FakeClock } from "../support/fake-clock.ts";
+import { expect } from "vitest";
 import { createSecretBox } from "../../src/adapters/secret-box.ts";
 import { createApp } from "../../src/http/app.ts";
+import { openApiDocument } from "../../src/http/openapi.ts";
+import { AnswerCheck } from "../support/answer-check.ts";
 import type { HttpDependencies } from "../../src/http/dependencies.ts";
 import type { HookRequest, IdempotentRequest, WatchRequest } from "../../src/ports/bridge.ts";
 import { account, attempt, deliveryView, endpointView, eventView, hookView, watchView } from "./views.ts";
@@ -23,6 +26,24 @@ const page =
   <T>(value: T) =>
   () =>
     Promise.resolve({ data: [value], nextCursor: null });
+
+let check: AnswerCheck | null = null;
+
+/** Every answer that a test sees is what the document says. */
+function checked(app: ReturnType<typeof createApp>): ReturnType<typeof createApp> {
+  const request = app.request.bind(app);
+  app.request = async (...args) => {
+    const response = await request(...args);
+    const [target, init] = args;
+    const text = await response.clone().text();
+    const { status, headers } = response;
+    check ??= new AnswerCheck(openApiDocument(app, "0.1.0"));
+    const answer = { method: init?.method ?? "GET", target: String(target), status, headers: Object.fromEntries(headers), text };
+    expect(check.faultsOf(answer)).toEqual([]);
+    return response;
+  };
+  return app;
+}
 
 /**
  * The API on ports that know one of everything (`wch_1`, `ep_1`, …), all of one account, and remember what they were
@@ -109,19 +130,18 @@ export function createTestApi(parts: Parts = {}) {
     logger: { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") },
     metrics: { httpAnswered: (route: string, status: number) => void answered.push({ route, status }) },
     limits: { apiMaxPerSecond: 0, maxActiveWatches: 200_000, maxEndpoints: 50_000, maxHooks: 100 },
+    endpointMaxInFlight: 32,
     publicUrl: null,
     version: "0.1.0",
   };
   const dependencies = Object.fromEntries(
     Object.entries(defaults).map(([name, part]) => {
       const over = parts[name as keyof Parts];
-      return [
-        name,
-        typeof part === "string" || part === null || name === "clock" ? (over ?? part) : { ...part, ...(over as object | undefined) },
-      ];
+      const replaced = typeof part !== "object" || part === null || name === "clock";
+      return [name, replaced ? (over ?? part) : { ...part, ...(over as object | undefined) }];
     }),
   ) as unknown as HttpDependencies;
-  const app = createApp(dependencies);
+  const app = checked(createApp(dependencies));
 
   /** With the key; a `body` that is no string is sent as JSON. */
   const send = async (method: string, path: string, body?: unknown, headers: Readonly<Record<string, string>> = {}): Promise<Response> =>

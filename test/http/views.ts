@@ -90,6 +90,7 @@ export const attempt: Attempt = {
 export function endpointView(endpoint: Partial<Endpoint> = {}, over: Partial<Omit<EndpointView, "endpoint">> = {}): EndpointView {
   return {
     hostPausedUntilMs: null,
+    hostPausedSinceMs: null,
     backlog: 0,
     oldestDueAtMs: null,
     ...over,

@@ -49,6 +49,22 @@ test("a restarted call lives anew from its next poll on", async () => {
   expect(await poll("OUT-sandbox-failure")).toBe("queued");
 });
 
+test.each([
+  ["OUT-sandbox-success", 9_000],
+  ["OUT-sandbox-failure-1", 8_000],
+  ["OUT-sandbox-slow", 12_000],
+  ["OUT-sandbox-lost", 8_000],
+])("the life of %s is over after %i ms, whoever looks", async (callSid, lifeMs) => {
+  const { clock, source, poll } = sandbox();
+  expect(source.isOver("acc_1", callSid)).toBe(true);
+  await poll(callSid);
+  await clock.advance(lifeMs - 1);
+  expect(source.isOver("acc_1", callSid)).toBe(false);
+  expect(source.isOver("acc_2", callSid)).toBe(true);
+  await clock.advance(1);
+  expect(source.isOver("acc_1", callSid)).toBe(true);
+});
+
 test("a SID without a scenario is rejected", async () => {
   expect(await sandbox().poll("OUT-sandbox-unheard-of")).toBe("rejected");
 });

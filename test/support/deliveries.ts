@@ -24,6 +24,7 @@ export const healthy: EndpointHealth = {
   failingSinceMs: null,
   lastSuccessAtMs: null,
   pausedUntilMs: null,
+  pausedSinceMs: null,
   consecutivePauses: 0,
   pauseReason: null,
 };
@@ -60,7 +61,7 @@ export function attemptInput(
     delivery: { ...fresh, ...over.delivery },
     attempt: { number: 1, startedAtMs: startMs, durationMs: 100, outcome, mode: "scheduled", ...over.attempt },
     endpoint: { state: "enabled", reason: null, sinceMs: null, ...over.endpoint, health: { ...healthy, ...over.health } },
-    host: { pausedUntilMs: null, consecutivePauses: 0, ...over.host },
+    host: { pausedUntilMs: null, pausedSinceMs: null, consecutivePauses: 0, ...over.host },
     isTest: over.isTest ?? false,
   };
 }

@@ -53,8 +53,26 @@ export class FakeClock implements Clock {
     await this.settle();
   }
 
+  /** The whole process stands still: time passes, and no timer fires before it goes on. */
+  standStill(ms: number): void {
+    this.#passTo(this.#monotonicMs + ms);
+  }
+
   async settle(): Promise<void> {
     for (let turn = 0; turn < this.settleTurns; turn++) await setImmediate();
+  }
+
+  /** Lets `ms` pass at once, as for a machine that was asleep: what fell due meanwhile fires after it, in order and once. */
+  async leap(ms: number): Promise<void> {
+    await this.settle();
+    const due = [...this.#timers].filter(({ atMs }) => atMs <= this.#monotonicMs + ms);
+    this.#passTo(this.#monotonicMs + ms);
+    for (const pending of due.toSorted((a, b) => a.atMs - b.atMs || a.order - b.order)) {
+      if (!this.#timers.delete(pending)) continue;
+      pending.fire();
+      await this.settle();
+    }
+    await this.settle();
   }
 
   #nextBefore(untilMs: number): Pending | null {

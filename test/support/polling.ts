@@ -6,9 +6,9 @@ import type { SourceSetup } from "../../src/engine/polled-source.ts";
 import type { CallSource, PollAnswer, PollTarget } from "../../src/ports/call-source.ts";
 import type { CallCommit, CallStore, Notice } from "../../src/ports/call-store.ts";
 import type { SendJob } from "../../src/ports/send-job.ts";
-import type { Logger, Metrics } from "../../src/ports/telemetry.ts";
 import type { ServiceStore } from "../../src/ports/service-store.ts";
 import { FakeClock } from "./fake-clock.ts";
+import { silentLogger, silentMetrics } from "./silent-telemetry.ts";
 import { StoreWorld } from "./store-drafts.ts";
 import type { WatchWish } from "./store-drafts.ts";
 
@@ -20,11 +20,12 @@ export const unauthorized: Observation = { kind: "unauthorized", statusCode: 401
 type Script = (callSid: string) => Observation | Promise<Observation>;
 
 /** The upstream, scripted: what it answers, and what it was asked when. */
-class ScriptedSource implements CallSource {
+export class ScriptedSource implements CallSource {
   answer: Script = () => fine("queued");
   polls: { readonly callSid: string; readonly atMs: number }[] = [];
   inFlight = 0;
   mostInFlight = 0;
+  isClosed = false;
   readonly #clock: FakeClock;
 
   constructor(clock: FakeClock) {
@@ -43,11 +44,10 @@ class ScriptedSource implements CallSource {
   }
 
   async close(): Promise<void> {
+    this.isClosed = true;
     await Promise.resolve();
   }
 }
-
-const silentLogger: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing };
 
 /** The poller on a fake clock, a scripted upstream and a real store that can be made to fail. */
 export class PollingWorld {
@@ -88,6 +88,11 @@ export class PollingWorld {
     };
     this.poller = this.#createPoller();
     this.#tickEachSecond();
+  }
+
+  /** Of the source that is there from the beginning. */
+  get setup(): SourceSetup {
+    return this.#setup;
   }
 
   get source(): SourceHealth {
@@ -193,23 +198,4 @@ export class PollingWorld {
       this.#tickEachSecond();
     });
   }
-}
-
-const silentMetrics: Metrics = {
-  pollFinished: nothing,
-  pollInterval: nothing,
-  sourceState: nothing,
-  eventCommitted: nothing,
-  attemptFinished: nothing,
-  delivered: nothing,
-  endpointDisabled: nothing,
-  addressBlocked: nothing,
-  committed: nothing,
-  clockSkew: nothing,
-  wallClockStepped: nothing,
-  httpAnswered: nothing,
-};
-
-function nothing(): void {
-  // Not what these tests look at.
 }

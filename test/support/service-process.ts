@@ -12,14 +12,16 @@ export type ProcessSetup = {
   /** Base URL of the simulated upstream; it is polled as `polyai-legacy` unless the environment says otherwise. */
   readonly upstreamUrl: string;
   readonly environment?: Readonly<Record<string, string>>;
+  readonly onOutput?: (text: string) => void;
 };
 
 /** The service as a process of its own, on a database file that survives its kills and goes with the test. */
-export async function serviceProcess({ upstreamUrl, environment = {} }: ProcessSetup): Promise<ServiceProcess> {
+export async function serviceProcess({ upstreamUrl, environment = {}, onOutput }: ProcessSetup): Promise<ServiceProcess> {
   const folder = await mkdtemp(join(tmpdir(), "ringback-test-"));
   const service = new ServiceProcess("test", {
     port: await freePort(),
     key: apiKey,
+    ...(onOutput === undefined ? {} : { onOutput }),
     environment: {
       DATABASE_URL: `sqlite:${join(folder, "ringback.db")}`,
       METRICS_PORT: "0",

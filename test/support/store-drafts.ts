@@ -110,7 +110,7 @@ export class StoreWorld {
     const { url = "https://receiver.example/hook", endpoint, ...rest } = wish;
     return {
       id: newId("wch", this.nowMs),
-      accountId: (await this.account()).id,
+      accountId: wish.accountId ?? (await this.account()).id,
       sourceName: "default",
       scope: "",
       callSid,

@@ -10,6 +10,7 @@ import type { PolyaiConfig, StatusRequest } from "./kinds.ts";
 import { observeBody, observeHead, upstreamDateOf } from "./parse.ts";
 import { ReuseAwareClient } from "./reuse-aware-client.ts";
 import { StatusExchange } from "./status-exchange.ts";
+import type { AnswerHeaders } from "./parse.ts";
 import type { ExchangeEnd } from "./status-exchange.ts";
 
 const pollTimeoutMs = 10_000;
@@ -18,21 +19,13 @@ const connectTimeoutMs = 5000;
 /** Longer than the interval of a lone call, shorter than the idle time of the usual load balancers. */
 const keepAliveTimeoutMs = 30_000;
 
-/** Carries the end of a request that may be asked once more through p-retry. */
-class StaleConnection extends Error {
-  readonly end: ExchangeEnd;
-  constructor(end: ExchangeEnd) {
-    super("the connection had been closed");
-    this.end = end;
-  }
-}
-
 /** One PolyAI source over one pool of HTTP/1.1 connections. A poll, its second try included, takes at most 10 s. */
 export class PolyaiSource implements CallSource {
   readonly #clock: Clock;
   readonly #request: StatusRequest;
   readonly #pool: Pool;
   readonly #deadlines: DeadlineQueue;
+  #lastDate: { readonly text: AnswerHeaders[string]; readonly atMs: number | null } = { text: undefined, atMs: null };
 
   /** Throws `StartRefused` for a config no request can be made of. */
   constructor(config: PolyaiConfig, clock: Clock) {
@@ -44,6 +37,8 @@ export class PolyaiSource implements CallSource {
       pipelining: 1,
       allowH2: false,
       connectTimeout: connectTimeoutMs,
+      // Node's own default is what an environment variable says.
+      connect: { rejectUnauthorized: true },
       keepAliveTimeout: keepAliveTimeoutMs,
       // The deadline covers head and body.
       headersTimeout: 0,
@@ -60,7 +55,7 @@ export class PolyaiSource implements CallSource {
     const nowMs = this.#clock.nowMs();
     return {
       observation: observationOf(end, nowMs),
-      upstreamDateMs: end.head === null ? null : upstreamDateOf(end.head.headers, nowMs),
+      upstreamDateMs: end.head === null ? null : this.#dateOf(end.head.headers, nowMs),
       durationMs: this.#clock.monotonicMs() - startedMonotonicMs,
     };
   }
@@ -69,22 +64,28 @@ export class PolyaiSource implements CallSource {
     await this.#pool.destroy();
   }
 
+  /** Hundreds of answers in a row have the same date: it has whole seconds. */
+  #dateOf(headers: AnswerHeaders, nowMs: number): number | null {
+    const { date } = headers;
+    if (date !== this.#lastDate.text) this.#lastDate = { text: date, atMs: upstreamDateOf(headers, nowMs) };
+    return this.#lastDate.atMs;
+  }
+
+  /** p-retry asks the second time alone: going through it costs every poll, and one in thousands needs it. */
   async #askTwiceAtMost(path: string, deadline: Deadline, takeToken: () => boolean): Promise<ExchangeEnd> {
-    const ask = async () => {
-      const end = await this.#ask(path, deadline);
-      if (end.isStaleConnection) throw new StaleConnection(end);
+    let end = await this.#ask(path, deadline);
+    if (!end.isStaleConnection) return end;
+    const stale = new Error("the connection had been closed");
+    const askAgain = async (attempt: number) => {
+      if (attempt > 1) end = await this.#ask(path, deadline);
+      if (end.isStaleConnection) throw stale;
       return end;
     };
-    try {
-      return await pRetry(ask, {
-        retries: 1,
-        minTimeout: 0,
-        shouldRetry: ({ error }) => error instanceof StaleConnection && !this.#pool.destroyed && !deadline.isOver && takeToken(),
-      });
-    } catch (error) {
-      if (error instanceof StaleConnection) return error.end;
-      throw error;
-    }
+    const shouldRetry = () => !this.#pool.destroyed && !deadline.isOver && takeToken();
+    return pRetry(askAgain, { retries: 1, minTimeout: 0, shouldRetry }).catch((error: unknown) => {
+      if (error !== stale) throw error;
+      return end;
+    });
   }
 
   #ask(path: string, deadline: Deadline): Promise<ExchangeEnd> {

@@ -9,13 +9,19 @@ export type Value = SQLInputValue | boolean;
 /** The connection of the worker: prepared statements by their text, and what operations need besides rows. */
 export class Database {
   readonly connection: DatabaseSync;
-  readonly policy: DeliveryPolicy;
+  readonly #policy: DeliveryPolicy | null;
   readonly #statements = new Map<string, StatementSync>();
   #lastLeaseToken = 0;
 
-  constructor(connection: DatabaseSync, policy: DeliveryPolicy) {
+  /** `policy` null: for administration, which sends nothing. */
+  constructor(connection: DatabaseSync, policy: DeliveryPolicy | null) {
     this.connection = connection;
-    this.policy = policy;
+    this.#policy = policy;
+  }
+
+  get policy(): DeliveryPolicy {
+    if (this.#policy === null) throw new Error("administration delivers nothing");
+    return this.#policy;
   }
 
   all(sql: string, ...values: readonly Value[]): Row[] {

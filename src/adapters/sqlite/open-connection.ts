@@ -1,28 +1,43 @@
-import { accessSync, constants, existsSync, mkdirSync } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
+import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { StartRefused } from "../../domain/errors.ts";
-import { migrate } from "./migrate.ts";
-
-/** SQLITE_BUSY. */
-const busyCode = 5;
-
-export type OpenConnection = { readonly connection: DatabaseSync; readonly lock: DatabaseSync | null };
+import { migrate, pendingMigrations } from "./migrate.ts";
+import { isServerRunning, takeServerLock } from "./server-lock.ts";
 
 /**
- * Opens the database for a server: makes the folder, takes the lock, sets and asserts durability, migrates. Everything
- * that cannot work until somebody changes something is a `StartRefused` of one line.
+ * `server`: the only one that leases calls and deliveries. `beside`: for administration, also while a server runs on the
+ * same database.
  */
-export function openConnection(path: string): OpenConnection {
+export type ConnectionRole = "server" | "beside";
+
+export type OpenConnection = {
+  readonly connection: DatabaseSync;
+  readonly lock: DatabaseSync | null;
+  /** How many migrations it took to bring the schema up to date. */
+  readonly migrations: number;
+};
+
+/** A server gives way after so long; whoever stands beside a busy one waits for a gap between its commits. */
+const busyTimeoutMs = { server: 5000, beside: 30_000 };
+
+/**
+ * Opens the database, and makes it where there is none: folder, lock of a server, durability set and asserted, schema.
+ * Everything that cannot work until somebody changes something is a `StartRefused` of one line.
+ */
+export function openConnection(path: string, role: ConnectionRole = "server"): OpenConnection {
   const inMemory = path === ":memory:";
-  const lock = inMemory ? null : takeLock(path);
+  if (!inMemory) makeFolderOf(path);
+  const lock = inMemory || role === "beside" ? null : takeServerLock(path);
   try {
-    const connection = new DatabaseSync(path, { timeout: 5000 });
+    if (!inMemory) makeFile(path);
+    const connection = new DatabaseSync(path, { timeout: busyTimeoutMs[role] });
     configure(connection, inMemory);
-    migrate(connection);
+    if (role === "beside") refuseUnderOlderServer(connection, path);
+    const migrations = migrate(connection);
     // A file that can only be read opens without a word.
     connection.exec("delete from schema_migrations where number < 0");
-    return { connection, lock };
+    return { connection, lock, migrations };
   } catch (error) {
     lock?.close();
     throw error instanceof StartRefused
@@ -31,11 +46,8 @@ export function openConnection(path: string): OpenConnection {
   }
 }
 
-/**
- * A side database held exclusively for the server's life: a second server is refused at once, a kill -9 frees it, and
- * whoever only reads or backs up the real database is not kept out.
- */
-function takeLock(path: string): DatabaseSync {
+/** The folder of the database, readable by nobody else, if it is not there yet. */
+function makeFolderOf(path: string): void {
   const folder = dirname(resolve(path));
   try {
     makeFolder(folder);
@@ -43,19 +55,17 @@ function takeLock(path: string): DatabaseSync {
   } catch (error) {
     throw new StartRefused(`the data folder ${folder} cannot be written: ${messageOf(error)}`, { cause: error });
   }
-  const name = basename(path) === "ringback.db" ? "ringback.lock" : `${basename(path)}.lock`;
-  let lock: DatabaseSync | null = null;
+}
+
+/**
+ * Where there is none; SQLite gives its companions the same mode. Metadata and addresses lie in it as they are. One that
+ * is there is not touched: closing it would take the locks of a connection of this process with it (POSIX).
+ */
+function makeFile(path: string): void {
   try {
-    lock = new DatabaseSync(join(folder, name), { timeout: 0 });
-    lock.exec("begin exclusive");
-    return lock;
+    closeSync(openSync(path, "wx", 0o600));
   } catch (error) {
-    lock?.close();
-    const held = (error as { errcode?: unknown }).errcode === busyCode;
-    const line = held
-      ? `another server is using the database ${path}: stop it first`
-      : `the lock ${join(folder, name)} cannot be taken: ${messageOf(error)}`;
-    throw new StartRefused(line, { cause: error });
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
 }
 
@@ -64,6 +74,15 @@ function makeFolder(folder: string): void {
   const parent = dirname(folder);
   if (!existsSync(parent) && parent !== folder) makeFolder(parent);
   if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 });
+}
+
+/** A schema is not changed under a server that knows the one before. */
+function refuseUnderOlderServer(connection: DatabaseSync, path: string): void {
+  const { applied, pending } = pendingMigrations(connection);
+  if (applied > 0 && pending > 0 && isServerRunning(path))
+    throw new StartRefused(
+      `the server on ${path} is of an older version: stop it (if it is only just starting, wait for it) and try again`,
+    );
 }
 
 function configure(connection: DatabaseSync, inMemory: boolean): void {

@@ -3,8 +3,9 @@ import { Worker } from "node:worker_threads";
 import { CursorInvalid, RingbackError, StartRefused, StoreOverloaded, StoreUnavailable } from "../../domain/errors.ts";
 import type { DeliveryPolicy } from "../../domain/retry-policy.ts";
 import type { AnswerDraft, ClaimedRun, IdempotencyStore } from "../../ports/idempotency-store.ts";
-import type { ServiceStore } from "../../ports/service-store.ts";
+import type { AdministrationStore, ServiceStore } from "../../ports/service-store.ts";
 import type { Answer, ClaimedResult, ClaimedValue, Drafted, Request } from "./group.ts";
+import type { ConnectionRole } from "./open-connection.ts";
 import { operations } from "./operations.ts";
 import type { OperationName } from "./operations.ts";
 import type { FromWorker, ToWorker, WorkerOptions } from "./worker.ts";
@@ -37,11 +38,9 @@ type Waiting = {
  * with `StartRefused` (one line) for a database that cannot be used.
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<ServiceStore> {
-  const queue = new GroupQueue(options);
+  const queue = new GroupQueue(options, "server");
   await queue.opened;
-  const methods = Object.fromEntries(
-    (Object.keys(operations) as OperationName[]).map((name) => [name, (...args: readonly unknown[]) => queue.run({ name, args })]),
-  ) as unknown as Pick<ServiceStore, Exclude<OperationName, "probeWrite">>;
+  const methods = methodsOf(queue);
   return {
     ...methods,
     runClaimed: runClaimedOn(queue),
@@ -72,24 +71,43 @@ function runClaimedOn(queue: GroupQueue): IdempotencyStore["runClaimed"] {
 }
 
 /**
+ * Opens the same database for administration, also while a server runs on it; makes it where there is none.
+ * `migrations`: how many it took to bring the schema up to date. Rejects as `openSqliteStore` does.
+ */
+export async function openSqliteAdministration(
+  path: string,
+): Promise<{ readonly store: AdministrationStore; readonly migrations: number }> {
+  const queue = new GroupQueue({ path, policy: null }, "beside");
+  const migrations = await queue.opened;
+  return { store: { ...methodsOf(queue), close: () => queue.close() }, migrations };
+}
+
+function methodsOf(queue: GroupQueue): Pick<ServiceStore, Exclude<OperationName, "probeWrite">> {
+  return Object.fromEntries(
+    (Object.keys(operations) as OperationName[]).map((name) => [name, (...args: readonly unknown[]) => queue.run({ name, args })]),
+  ) as unknown as Pick<ServiceStore, Exclude<OperationName, "probeWrite">>;
+}
+
+/**
  * Group commit: while the worker is busy with one group the next one gathers; its answers arrive after its commit. The
  * order of calls is the order of execution.
  */
 class GroupQueue {
-  readonly opened: Promise<void>;
+  /** Resolves with the number of migrations it took. */
+  readonly opened: Promise<number>;
   readonly fatal: Promise<Error>;
   readonly #worker: Worker;
   readonly #queueLimit: number;
   readonly #onCommitted: (durationMs: number) => void;
   readonly #closed = Promise.withResolvers<void>();
   readonly #fatal = Promise.withResolvers<Error>();
-  readonly #opened = Promise.withResolvers<void>();
+  readonly #opened = Promise.withResolvers<number>();
   #waiting: Waiting[] = [];
   #running: readonly Waiting[] = [];
   #state: "open" | "closing" | "closed" | "broken" = "open";
 
-  constructor(options: SqliteStoreOptions) {
-    const workerData: WorkerOptions = { path: options.path, policy: options.policy };
+  constructor(options: Omit<SqliteStoreOptions, "policy"> & { readonly policy: DeliveryPolicy | null }, role: ConnectionRole) {
+    const workerData: WorkerOptions = { path: options.path, policy: options.policy, role };
     this.#queueLimit = options.queueLimit ?? defaultQueueLimit;
     this.#onCommitted = options.onCommitted ?? (() => undefined);
     this.opened = this.#opened.promise;
@@ -150,7 +168,7 @@ class GroupQueue {
   #receive(message: FromWorker): void {
     switch (message.kind) {
       case "ready":
-        this.#opened.resolve();
+        this.#opened.resolve(message.migrations);
         return;
       case "refused":
         this.#state = "closed";

@@ -4,16 +4,18 @@ import { Database } from "./database.ts";
 import { runGroup } from "./group.ts";
 import type { ClaimedResult, Drafted, GroupResult, Request } from "./group.ts";
 import { openConnection } from "./open-connection.ts";
+import type { ConnectionRole } from "./open-connection.ts";
+import { noteServerKeys } from "./operations/note-server-keys.ts";
 import { clearLeases } from "./tables/due.ts";
 
-export type WorkerOptions = { readonly path: string; readonly policy: DeliveryPolicy };
+export type WorkerOptions = { readonly path: string; readonly policy: DeliveryPolicy | null; readonly role: ConnectionRole };
 /** `drafted` answers a `draft`; no other group comes before the one that asked is answered. */
 export type ToWorker =
   | { readonly kind: "group"; readonly requests: readonly Request[] }
   | { readonly kind: "drafted"; readonly drafted: readonly Drafted[] }
   | { readonly kind: "close" };
 export type FromWorker =
-  | { readonly kind: "ready" }
+  | { readonly kind: "ready"; readonly migrations: number }
   | { readonly kind: "refused"; readonly message: string }
   /** The transaction is open: what is to be stored with these results? */
   | { readonly kind: "draft"; readonly results: readonly ClaimedResult[] }
@@ -25,9 +27,9 @@ if (parentPort !== null) serve(parentPort, workerData as WorkerOptions);
 function serve(port: NonNullable<typeof parentPort>, options: WorkerOptions): void {
   const post = (message: FromWorker) => port.postMessage(message);
   try {
-    const { connection, lock } = openConnection(options.path);
+    const { connection, lock, migrations } = openConnection(options.path, options.role);
     const db = new Database(connection, options.policy);
-    clearLeases(db);
+    if (options.role === "server") clearLastServer(db);
     let drafting: ((drafted: readonly Drafted[]) => void) | null = null;
     const draftAnswers = (results: readonly ClaimedResult[]) =>
       new Promise<readonly Drafted[]>((resolve) => {
@@ -50,9 +52,15 @@ function serve(port: NonNullable<typeof parentPort>, options: WorkerOptions): vo
           return;
       }
     });
-    post({ kind: "ready" });
+    post({ kind: "ready", migrations });
   } catch (error) {
     post({ kind: "refused", message: error instanceof Error ? error.message : String(error) });
     port.close();
   }
+}
+
+/** What the server before held ends with it; which keys this one has is not known yet. */
+function clearLastServer(db: Database): void {
+  clearLeases(db);
+  noteServerKeys(db, []);
 }

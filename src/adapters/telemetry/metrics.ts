@@ -36,7 +36,7 @@ export function createMetrics(version: string, scrape: () => Promise<ScrapedFigu
   const buildInfo = gauge("ringback_build_info", "Always 1; the version is a label.", ["version"]);
   const pollInterval = gauge("ringback_poll_interval_seconds", "The poll interval in force.", ["source"]);
   const sourceState = gauge("ringback_source_state", "1 for the state a source is in, 0 for the others.", ["source", "state"]);
-  const clockSkew = gauge("ringback_clock_skew_seconds", "Our clock less the upstream's, by its Date header.");
+  const clockSkew = gauge("ringback_clock_skew_seconds", "Our clock less the upstream's, by its Date header.", ["source"]);
   const polls = counter("ringback_polls_total", "Polls by outcome.", ["outcome"]);
   const pollLag = histogram("ringback_poll_lag_seconds", "From a poll's due time to its sending.", fastBuckets);
   const events = counter("ringback_events_total", "Events committed, by type.", ["type"]);
@@ -66,7 +66,7 @@ export function createMetrics(version: string, scrape: () => Promise<ScrapedFigu
     endpointDisabled: (reason) => disabled.inc({ reason }),
     addressBlocked: () => blocked.inc(),
     committed: (durationMs) => commits.observe(durationMs / 1000),
-    clockSkew: (skewMs) => clockSkew.set(skewMs / 1000),
+    clockSkew: (source, skewMs) => clockSkew.set({ source }, skewMs / 1000),
     wallClockStepped: () => clockSteps.inc(),
     httpAnswered: (route, status, durationMs) => requests.observe({ route, status: String(status) }, durationMs / 1000),
     async render() {

@@ -33,6 +33,8 @@ export class GuardedDialler {
     const dial = buildConnector({
       timeout: this.#timeoutMs,
       allowH2: false,
+      // Node's own default is what an environment variable says.
+      rejectUnauthorized: true,
       maxCachedSessions: 1,
       autoSelectFamily: true,
       autoSelectFamilyAttemptTimeout: addressAttemptMs,

@@ -17,6 +17,27 @@ const ids = {
   delivery: "dlv_01KAZB2Y8RZ5QX8V4N6T0M3C7D",
 };
 
+export const watchExample = {
+  id: ids.watch,
+  call_sid: "OUT-550e8400-e29b-41d4-a716-446655440000",
+  callback_url: "https://crm.example.com/hooks/calls",
+  endpoint_id: ids.endpoint,
+  endpoint_state: "enabled",
+  source: "default",
+  status: "active",
+  end_reason: null,
+  call: { status: null, reason: "", terminal: false, observed_at: null, polled_at: null, next_poll_at: null, problem: null },
+  events: ["terminal"],
+  metadata: { lead_id: "00Q5g000" },
+  format: "standard",
+  sequence: 0,
+  explain: "waiting for the first poll of the call",
+  created_at: "2026-11-24T12:00:00.000Z",
+  expires_at: "2026-11-25T12:00:00.000Z",
+  ended_at: null,
+  signing_secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+};
+
 export const watchSchema = z
   .object({
     id: z.string(),
@@ -47,27 +68,16 @@ export const watchSchema = z
     signing_secret: z.string().nullable().openapi({ description: shownOnce }),
   })
   .openapi("Watch", {
-    example: {
-      id: ids.watch,
-      call_sid: "OUT-550e8400-e29b-41d4-a716-446655440000",
-      callback_url: "https://crm.example.com/hooks/calls",
-      endpoint_id: ids.endpoint,
-      endpoint_state: "enabled",
-      source: "default",
-      status: "active",
-      end_reason: null,
-      call: { status: null, reason: "", terminal: false, observed_at: null, polled_at: null, next_poll_at: null, problem: null },
-      events: ["terminal"],
-      metadata: { lead_id: "00Q5g000" },
-      format: "standard",
-      sequence: 0,
-      explain: "waiting for the first poll of the call",
-      created_at: "2026-11-24T12:00:00.000Z",
-      expires_at: "2026-11-25T12:00:00.000Z",
-      ended_at: null,
-      signing_secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-    },
+    example: watchExample,
   });
+
+export const eventExample = {
+  id: ids.event,
+  type: "call.failure",
+  timestamp: atTime,
+  data: eventDataExample,
+  deliveries: [{ id: ids.delivery, endpoint_id: ids.endpoint, status: "delivered", attempt_count: 1, next_attempt_at: null }],
+};
 
 export const eventSchema = z
   .object({
@@ -86,16 +96,10 @@ export const eventSchema = z
     ),
   })
   .openapi("Event", {
-    example: {
-      id: ids.event,
-      type: "call.failure",
-      timestamp: atTime,
-      data: eventDataExample,
-      deliveries: [{ id: ids.delivery, endpoint_id: ids.endpoint, status: "delivered", attempt_count: 1, next_attempt_at: null }],
-    },
+    example: eventExample,
   });
 
-const attemptExample = {
+export const attemptExample = {
   number: 1,
   started_at: atTime,
   duration_ms: 48,
@@ -122,7 +126,7 @@ export const attemptSchema = z
   })
   .openapi("Attempt", { example: attemptExample });
 
-const deliveryExample = {
+export const deliveryExample = {
   id: ids.delivery,
   event_id: ids.event,
   event_type: "call.failure" as const,
@@ -154,9 +158,31 @@ export const deliverySchema = z
   })
   .openapi("Delivery", { example: deliveryExample });
 
+export const deliveryWithAttemptsExample = { ...deliveryExample, attempts: [attemptExample] };
+
 export const deliveryWithAttemptsSchema = deliverySchema
   .extend({ attempts: z.array(attemptSchema) })
-  .openapi("DeliveryWithAttempts", { example: { ...deliveryExample, attempts: [attemptExample] } });
+  .openapi("DeliveryWithAttempts", { example: deliveryWithAttemptsExample });
+
+export const endpointExample = {
+  id: ids.endpoint,
+  url: "https://crm.example.com/hooks/calls",
+  format: "standard",
+  headers: ["x-api-key"],
+  signatures: ["v1"],
+  late: "send",
+  max_in_flight: 32,
+  max_per_second: null,
+  state: "enabled",
+  reason: null,
+  since: null,
+  paused_until: null,
+  last_success_at: atTime,
+  backlog: 0,
+  oldest_due_at: null,
+  explain: "nothing is owed",
+  created_at: "2026-11-24T12:00:00.000Z",
+};
 
 export const endpointSchema = z
   .object({
@@ -166,11 +192,14 @@ export const endpointSchema = z
     headers: z.array(z.string()).openapi({ description: "Names; the values are never shown." }),
     signatures: z.array(z.enum(["v1", "v1a"])),
     late: z.enum(["send", "drop"]),
-    max_in_flight: z.number().int().nullable().openapi({ description: "null: the service's own limit." }),
+    max_in_flight: z.number().int().openapi({ description: "The service's own limit where none was set." }),
     max_per_second: z.number().nullable(),
     state: endpointState.openapi({ description: "`paused` also while a pause after 429 or 5xx runs, its own or its host's." }),
-    reason: z.string().nullable(),
-    since: timeOrNull,
+    reason: z.enum(["client", "gone", "failing", "rate_limited", "unavailable", "host_paused"]).nullable().openapi({
+      description:
+        "Why it is not enabled: its owner, a 410, nothing but failures; or a pause after a 429, after a 502 to 504, or of its host.",
+    }),
+    since: timeOrNull.openapi({ description: "Of that state; null where it is enabled." }),
     paused_until: timeOrNull,
     last_success_at: timeOrNull,
     backlog: z.number().int().openapi({ description: "Deliveries owed." }),
@@ -179,26 +208,20 @@ export const endpointSchema = z
     created_at: timeSchema,
   })
   .openapi("Endpoint", {
-    example: {
-      id: ids.endpoint,
-      url: "https://crm.example.com/hooks/calls",
-      format: "standard",
-      headers: ["x-api-key"],
-      signatures: ["v1"],
-      late: "send",
-      max_in_flight: null,
-      max_per_second: null,
-      state: "enabled",
-      reason: null,
-      since: null,
-      paused_until: null,
-      last_success_at: atTime,
-      backlog: 0,
-      oldest_due_at: null,
-      explain: "nothing is owed",
-      created_at: "2026-11-24T12:00:00.000Z",
-    },
+    example: endpointExample,
   });
+
+export const hookExample = {
+  id: ids.hook,
+  secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+  url: "https://hooks.zapier.com/hooks/standard/1/abc/",
+  events: ["terminal"],
+  format: "flat",
+  endpoint_id: ids.endpoint,
+  endpoint_state: "enabled",
+  created_at: "2026-11-24T12:00:00.000Z",
+  ignored: ["zap_id"],
+};
 
 export const hookSchema = z
   .object({
@@ -213,18 +236,18 @@ export const hookSchema = z
     ignored: z.array(z.string()).openapi({ description: "Keys of the request that were not read." }),
   })
   .openapi("Hook", {
-    example: {
-      id: ids.hook,
-      secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-      url: "https://hooks.zapier.com/hooks/standard/1/abc/",
-      events: ["terminal"],
-      format: "flat",
-      endpoint_id: ids.endpoint,
-      endpoint_state: "enabled",
-      created_at: "2026-11-24T12:00:00.000Z",
-      ignored: ["zap_id"],
-    },
+    example: hookExample,
   });
+
+export const sourceExample = {
+  name: "default",
+  kind: "polyai-legacy",
+  state: "ok",
+  reason: null,
+  since: null,
+  last_good_poll_at: atTime,
+  interval_ms: 2000,
+};
 
 export const sourceSchema = z
   .object({
@@ -237,16 +260,17 @@ export const sourceSchema = z
     interval_ms: z.number().int(),
   })
   .openapi("Source", {
-    example: {
-      name: "default",
-      kind: "polyai-legacy",
-      state: "ok",
-      reason: null,
-      since: null,
-      last_good_poll_at: atTime,
-      interval_ms: 2000,
-    },
+    example: sourceExample,
   });
+
+export const callExample = {
+  call_sid: "OUT-550e8400-e29b-41d4-a716-446655440000",
+  source: "default",
+  status: "success",
+  reason: "",
+  terminal: true,
+  observed_at: atTime,
+};
 
 export const callSchema = z
   .object({
@@ -258,14 +282,7 @@ export const callSchema = z
     observed_at: timeOrNull,
   })
   .openapi("Call", {
-    example: {
-      call_sid: "OUT-550e8400-e29b-41d4-a716-446655440000",
-      source: "default",
-      status: "success",
-      reason: "",
-      terminal: true,
-      observed_at: atTime,
-    },
+    example: callExample,
   });
 
 /** A page of anything. */
@@ -277,3 +294,5 @@ export const pageSchema = <Item extends z.ZodType>(item: Item) =>
       .nullable()
       .openapi({ description: "Goes into `cursor` of the next request; null: that was all.", example: null }),
   });
+
+export const pageExample = (item: unknown) => ({ data: [item], next_cursor: null });

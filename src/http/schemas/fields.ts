@@ -3,6 +3,7 @@ import { callSidPattern } from "../../domain/call.ts";
 import { findHeaderFaults } from "../../domain/custom-headers.ts";
 import { hookFilterNames, watchFilterNames } from "../../domain/event-filter.ts";
 import { isSigningSecret } from "../../domain/signature.ts";
+import { unknownDetail } from "../problem.ts";
 
 const maxMetadataPairs = 16;
 const maxMetadataBytes = 2048;
@@ -20,6 +21,14 @@ const text = () => z.string({ error: (issue) => (issue.input === undefined ? "is
 export const callSidField = text()
   .regex(callSidPattern, "must be OUT- and 1 to 128 letters, digits, _ or -")
   .openapi({ example: "OUT-550e8400-e29b-41d4-a716-446655440000" });
+
+/** A SID in the path: what is none is unknown. */
+export const callSidParam = z.object({
+  call_sid: z
+    .string()
+    .regex(callSidPattern, unknownDetail("call"))
+    .openapi({ param: { name: "call_sid", in: "path" }, example: "OUT-550e8400-e29b-41d4-a716-446655440000" }),
+});
 
 export const urlField = z
   .string("must be a string")
@@ -54,7 +63,8 @@ const metadataRecord = z
     for (const [key, value] of entries) {
       if (!metadataKey.test(key))
         context.addIssue({ code: "custom", path: [key], message: "must be a key of 1 to 40 letters, digits or _" });
-      if (!value.isWellFormed()) context.addIssue({ code: "custom", path: [key], message: "must be well-formed Unicode" });
+      if (!value.isWellFormed() || value.includes("\0"))
+        context.addIssue({ code: "custom", path: [key], message: "must be well-formed Unicode without NUL" });
     }
   });
 
@@ -127,8 +137,25 @@ export const signingSecretField = text().refine(isSigningSecret, "must be whsec_
   description: "Your own secret; send the same everywhere and one secret verifies all.",
 });
 
-export const idParam = (prefix: string, example: string) =>
-  z.object({ id: z.string().openapi({ param: { name: "id", in: "path" }, example: `${prefix}_${example}` }) });
+const idSyntax = (prefix: string) => new RegExp(`^${prefix}_[0-9A-Za-z]{1,64}$`);
+
+/** An id in the path. What cannot be one is unknown like any other: the fault's message is the detail of a 404. */
+export const idParam = (prefix: string, example: string, what: string) =>
+  z.object({
+    id: z
+      .string()
+      .regex(idSyntax(prefix), unknownDetail(what))
+      .openapi({ param: { name: "id", in: "path" }, example: `${prefix}_${example}` }),
+  });
+
+/** An id to filter by. */
+export const idQuery = (prefix: string, what: string) =>
+  z.string().regex(idSyntax(prefix), `must be the id of ${what}, as in ${prefix}_01KAZB2Y8RZ5QX8V4N6T0M3C7D`).optional();
+
+/** The name of a source, which must be text that can be stored. */
+export const sourceNameField = z
+  .string("must be a string")
+  .regex(/^[^\p{C}]{1,100}$/u, "must be 1 to 100 characters, none of them a control character");
 
 /** For what is asked for by its path alone. */
 export const noBodySchema = z.strictObject({}, "must be an object");

@@ -1,5 +1,14 @@
 import { z } from "@hono/zod-openapi";
 
+export const problemExample = {
+  type: "urn:ringback:problem:invalid-request",
+  title: "Invalid request",
+  status: 422,
+  detail: "/call_sid: must be OUT- and 1 to 128 letters, digits, _ or -",
+  request_id: "0d9f3a52-6f0c-4f55-9f6e-0d6f5f6f3f57",
+  errors: [{ pointer: "/call_sid", detail: "must be OUT- and 1 to 128 letters, digits, _ or -" }],
+};
+
 export const problemSchema = z
   .object({
     type: z.string(),
@@ -13,15 +22,10 @@ export const problemSchema = z
       .openapi({ description: "Each with a JSON pointer into the body, or the name of a parameter." }),
     watch_id: z.string().optional().openapi({ description: "`watch-differs`: the watch that is there." }),
     endpoint_id: z.string().optional().openapi({ description: "`endpoint-differs`: the endpoint that is there." }),
+    ready: z.literal(false).optional().openapi({ description: "`not-ready`." }),
+    degraded: z.array(z.string()).optional().openapi({ description: "`not-ready`: what else is wrong." }),
   })
   .openapi("Problem", {
     description: "RFC 9457 problem details. `type` is stable: `urn:ringback:problem:<slug>`.",
-    example: {
-      type: "urn:ringback:problem:invalid-request",
-      title: "Invalid request",
-      status: 422,
-      detail: "/call_sid: must be OUT- and 1 to 128 letters, digits, _ or -",
-      request_id: "0d9f3a52-6f0c-4f55-9f6e-0d6f5f6f3f57",
-      errors: [{ pointer: "/call_sid", detail: "must be OUT- and 1 to 128 letters, digits, _ or -" }],
-    },
+    example: problemExample,
   });

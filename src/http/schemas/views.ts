@@ -90,13 +90,10 @@ export function deliveryJson(view: DeliveryView, nowMs: number): z.infer<typeof 
   };
 }
 
-export function endpointJson(view: EndpointView, nowMs: number): z.infer<typeof endpointSchema> {
+/** `maxInFlight` holds where the endpoint was given none. */
+export function endpointJson(view: EndpointView, nowMs: number, maxInFlight: number): z.infer<typeof endpointSchema> {
   const { endpoint, backlog, oldestDueAtMs } = view;
-  const ownPauseMs = endpoint.health.pausedUntilMs ?? 0;
-  const pausedUntilMs = Math.max(ownPauseMs, view.hostPausedUntilMs ?? 0);
-  const pauses = endpoint.state === "enabled" && pausedUntilMs > nowMs;
-  // What an earlier pause was for is remembered after its end; the host's may be all that is left.
-  const pauseReason = ownPauseMs > nowMs ? endpoint.health.pauseReason : "host_paused";
+  const pause = endpoint.state === "enabled" ? runningPause(view, nowMs) : null;
   return {
     id: endpoint.id,
     url: endpoint.url,
@@ -104,12 +101,12 @@ export function endpointJson(view: EndpointView, nowMs: number): z.infer<typeof 
     headers: [...endpoint.headerNames],
     signatures: [...endpoint.signatures],
     late: endpoint.late,
-    max_in_flight: endpoint.maxInFlight,
+    max_in_flight: endpoint.maxInFlight ?? maxInFlight,
     max_per_second: endpoint.maxPerSecond,
-    state: pauses ? "paused" : endpoint.state,
-    reason: pauses ? pauseReason : endpoint.reason,
-    since: isoTime(endpoint.sinceMs),
-    paused_until: pauses ? isoTime(pausedUntilMs) : null,
+    state: pause === null ? endpoint.state : "paused",
+    reason: pause === null ? endpoint.reason : pause.reason,
+    since: isoTime(pause === null ? endpoint.sinceMs : pause.sinceMs),
+    paused_until: isoTime(pause === null ? null : pause.untilMs),
     last_success_at: isoTime(endpoint.health.lastSuccessAtMs),
     backlog,
     oldest_due_at: isoTime(oldestDueAtMs),
@@ -146,6 +143,15 @@ export function sourceJson(health: SourceHealth): z.infer<typeof sourceSchema> {
     last_good_poll_at: isoTime(health.lastGoodPollAtMs),
     interval_ms: health.intervalMs,
   };
+}
+
+/** The pause in force after a 429 or 5xx, its own or its host's; an earlier one is remembered after its end. */
+function runningPause({ endpoint: { health }, ...host }: EndpointView, nowMs: number) {
+  const own = { untilMs: health.pausedUntilMs ?? 0, sinceMs: health.pausedSinceMs, reason: health.pauseReason };
+  const ofHost = { untilMs: host.hostPausedUntilMs ?? 0, sinceMs: host.hostPausedSinceMs, reason: "host_paused" as const };
+  const running = [own, ofHost].filter(({ untilMs }) => untilMs > nowMs);
+  const [first] = running;
+  return first === undefined ? null : { ...first, untilMs: Math.max(...running.map(({ untilMs }) => untilMs)) };
 }
 
 /** Paused also while a pause by 429 or 5xx runs. */

@@ -3,7 +3,8 @@ import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import { newId } from "../../../src/domain/ids.ts";
 import { Poller } from "../../../src/engine/poller.ts";
 import type { Figure } from "../figure.ts";
-import { deliveryPolicy, pollPolicy, silentLogger, silentMetrics } from "../quiet.ts";
+import { silentLogger, silentMetrics } from "../../support/silent-telemetry.ts";
+import { deliveryPolicy, pollPolicy } from "../quiet.ts";
 
 /** What one watched call costs in memory while it waits for its next poll. */
 export async function measureHeapPerCall(calls: number): Promise<Figure> {

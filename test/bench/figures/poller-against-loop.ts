@@ -8,9 +8,11 @@ import type { WatchedCall } from "../../../src/ports/call-store.ts";
 import type { Metrics } from "../../../src/ports/telemetry.ts";
 import { startChild } from "../child.ts";
 import type { Figure } from "../figure.ts";
-import { deliveryPolicy, pollPolicy, silentLogger, silentMetrics } from "../quiet.ts";
+import { silentLogger, silentMetrics } from "../../support/silent-telemetry.ts";
+import { deliveryPolicy, pollPolicy } from "../quiet.ts";
 
-const concurrency = 64;
+/** As many as the poller has on the wire. */
+const concurrency = 128;
 const rounds = 3;
 
 /** Polls a second through the whole poller against a bare `Pool.request` and `JSON.parse`, same concurrency, same upstream, in turn. */

@@ -1,10 +1,10 @@
-import type { DeliveryStore } from "../../../ports/delivery-store.ts";
+import type { ClaimOneResult, DeliveryStore } from "../../../ports/delivery-store.ts";
 import type { Database } from "../database.ts";
 import { leaseJob } from "../tables/jobs.ts";
 import { readDeliveryView } from "../tables/views.ts";
 
 /** Ahead of schedule, pause and order; never of one that is on the wire. */
-export function claimOne(db: Database, request: Parameters<DeliveryStore["claimOne"]>[0]): Awaited<ReturnType<DeliveryStore["claimOne"]>> {
+export function claimOne(db: Database, request: Parameters<DeliveryStore["claimOne"]>[0]): ClaimOneResult {
   const row = db.get(
     `select d.lease_token, p.state as endpoint_state, w.deleted_at from deliveries d join endpoints p on p.id = d.endpoint_id
      left join watches w on w.id = d.watch_id where d.id = ? and d.account_id = ?`,

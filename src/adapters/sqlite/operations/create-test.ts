@@ -1,6 +1,6 @@
 import { newId } from "../../../domain/ids.ts";
 import type { RingbackEvent } from "../../../domain/event.ts";
-import type { ClaimOneResult, DeliveryStore } from "../../../ports/delivery-store.ts";
+import type { CreateTestResult, DeliveryStore } from "../../../ports/delivery-store.ts";
 import type { Database } from "../database.ts";
 import { insertEvent } from "../tables/deliveries.ts";
 import { leaseJob } from "../tables/jobs.ts";
@@ -20,7 +20,7 @@ const nothing = {
   metadata: {},
 };
 
-export function createTest(db: Database, request: Parameters<DeliveryStore["createTest"]>[0]): ClaimOneResult {
+export function createTest(db: Database, request: Parameters<DeliveryStore["createTest"]>[0]): CreateTestResult {
   const { accountId, endpointId, nowMs } = request;
   const row = db.get("select state from endpoints where id = ? and account_id = ?", endpointId, accountId);
   if (row === undefined) return { kind: "unknown" };

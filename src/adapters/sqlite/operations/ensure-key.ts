@@ -1,31 +1,25 @@
-import type { AccountStore } from "../../../ports/account-store.ts";
+import type { AccountStore, ApiKeyDraft } from "../../../ports/account-store.ts";
 import type { Database } from "../database.ts";
+import { insertKey } from "../tables/api-keys.ts";
+import { text } from "../tables/rows.ts";
 
 /** A key of the same name with another value is revoked: whoever changed the environment wants the old one gone. */
-export function ensureKey(db: Database, draft: Parameters<AccountStore["ensureKey"]>[0]): void {
+export function ensureKey(db: Database, draft: ApiKeyDraft): Awaited<ReturnType<AccountStore["ensureKey"]>> {
   const { accountId, name, fingerprints, nowMs } = draft;
   const known = db.get(
-    "select id, fingerprint, revoked_at from api_keys where account_id = ? and fingerprint in (select value from json_each(?))",
-    accountId,
+    "select id, account_id from api_keys where fingerprint in (select value from json_each(?)) limit 1",
     JSON.stringify(fingerprints),
   );
+  if (known !== undefined && known["account_id"] !== accountId) return { kind: "belongs_to_another", accountId: text(known, "account_id") };
+  const knownId = known === undefined ? null : text(known, "id");
   db.run(
     "update api_keys set revoked_at = ? where account_id = ? and name = ? and revoked_at is null and id is not ?",
     nowMs,
     accountId,
     name,
-    (known?.["id"] as string) ?? null,
+    knownId,
   );
-  if (known !== undefined) {
-    db.run("update api_keys set revoked_at = null, name = ? where id = ?", name, known["id"] as string);
-    return;
-  }
-  db.run(
-    "insert into api_keys (id, account_id, name, fingerprint, created_at) values (?, ?, ?, ?, ?)",
-    draft.id,
-    accountId,
-    name,
-    fingerprints[0] ?? "",
-    nowMs,
-  );
+  if (knownId === null) insertKey(db, draft);
+  else db.run("update api_keys set revoked_at = null, name = ? where id = ?", name, knownId);
+  return { kind: "ensured" };
 }

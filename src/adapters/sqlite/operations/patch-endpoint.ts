@@ -19,14 +19,15 @@ export function patchEndpoint(db: Database, request: Parameters<EndpointStore["p
   if (patch.signatures !== undefined) columns.push(["signatures", JSON.stringify(patch.signatures)]);
   if (patch.late !== undefined) columns.push(["late", patch.late]);
   for (const [column, value] of columns) db.run(`update endpoints set ${column} = ? where id = ?`, value, endpointId);
-  if (patch.state === "enabled") enable(db, endpointId, nowMs);
+  // Whoever leaves `disabled` leaves its failures behind, also for a pause.
+  if (patch.state === "enabled" || patch.state === "paused") enableIfDisabled(db, endpointId, nowMs);
+  if (patch.state === "enabled") endPause(db, endpointId);
   else if (patch.state !== undefined)
     db.run("update endpoints set state = ?1, reason = 'client', since = ?2 where id = ?3 and state <> ?1", patch.state, nowMs, endpointId);
   return getEndpoint(db, accountId, endpointId);
 }
 
-function enable(db: Database, endpointId: string, nowMs: number): void {
-  enableIfDisabled(db, endpointId, nowMs);
+function endPause(db: Database, endpointId: string): void {
   db.run("update endpoints set state = 'enabled', reason = null, since = null where id = ? and state = 'paused'", endpointId);
   refreshDue(db, endpointId);
 }

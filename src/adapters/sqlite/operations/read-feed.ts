@@ -25,8 +25,8 @@ export function readFeed(db: Database, query: FeedQuery): { readonly data: reado
   });
   const last = positions.at(-1);
   const full = positions.length === limit && last !== undefined;
-  // A page that is not full has seen everything there is, other accounts' events included.
-  const newest = db.get("select position from events order by position desc limit 1");
+  // A page that is not full has seen everything the account has; what others do must not move its cursor.
+  const newest = db.get("select position from events where account_id = ? order by position desc limit 1", accountId);
   const nextPosition = full ? last : Math.max(cursor, newest === undefined ? 0 : integer(newest, "position"));
   return { data: positions.map((position) => eventViewOf(db, eventAt(db, position))), nextCursor: encodeCursor(nextPosition) };
 }

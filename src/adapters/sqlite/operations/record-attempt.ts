@@ -2,13 +2,13 @@ import type { Attempt } from "../../../domain/attempt.ts";
 import { decideAfterAttempt } from "../../../domain/delivery-decision.ts";
 import type { AttemptResult } from "../../../domain/delivery-decision.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/delivery-store.ts";
-import type { SendJob } from "../../../ports/send-job.ts";
 import type { Database, Row } from "../database.ts";
 import { raiseHostDue, refreshDue } from "../tables/due.ts";
 import { retireEndpoint } from "../tables/retire-endpoint.ts";
 import type { Retired } from "../tables/retire-endpoint.ts";
 import { replaceLane, supersede } from "../tables/lanes.ts";
 import { publishOperational } from "../tables/operational-events.ts";
+import type { Published } from "../tables/operational-events.ts";
 import { deliveryOf, endpointOf, integer, integerOrNull, text, textOrNull } from "../tables/rows.ts";
 
 const lastSuccessPrecisionMs = 1000;
@@ -31,21 +31,24 @@ export function recordAttempt(db: Database, record: AttemptRecord): AttemptRecor
     result.endpointChange === "disabled_gone"
       ? retireEndpoint(db, text(row, "endpoint_id"), record.nowMs)
       : { unwatchedCallIds: [], notices: [] };
+  const published = publishConsequences(db, row, result, record.nowMs);
   return {
     kind: "recorded",
     attempt: result.attempt,
     delivery: result.delivery,
     endpoint: { state: result.endpoint.state, health: result.endpoint.health, hostPausedUntilMs: result.host.pausedUntilMs },
-    jobs: publishConsequences(db, row, result, record.nowMs),
+    endpointChange: result.endpointChange,
+    jobs: published.flatMap(({ jobs }) => jobs),
     endpointNextDueAtMs: !laneGoesOn && owesNothing(endpointRow, result) ? null : nextDueAt(db, endpointRow),
-    ...retired,
+    unwatchedCallIds: retired.unwatchedCallIds,
+    notices: [...retired.notices, ...published.flatMap(({ notices }) => notices)],
   };
 }
 
 function readEndpoint(db: Database, endpointId: string): Row {
   const row = db.get(
-    `select p.*, h.origin, h.paused_until as host_paused_until, h.consecutive_pauses as host_consecutive_pauses,
-       h.next_due_at as host_next_due_at, h.failing_due_at as host_failing_due_at
+    `select p.*, h.origin, h.paused_until as host_paused_until, h.paused_since as host_paused_since,
+       h.consecutive_pauses as host_consecutive_pauses, h.next_due_at as host_next_due_at, h.failing_due_at as host_failing_due_at
      from endpoints p join hosts h on h.id = p.host_id where p.id = ?`,
     endpointId,
   );
@@ -63,6 +66,7 @@ function decide(db: Database, record: AttemptRecord, row: Row, endpointRow: Row)
       endpoint: { state, reason, sinceMs, health },
       host: {
         pausedUntilMs: integerOrNull(endpointRow, "host_paused_until"),
+        pausedSinceMs: integerOrNull(endpointRow, "host_paused_since"),
         consecutivePauses: integer(endpointRow, "host_consecutive_pauses"),
       },
       isTest: row["event_type"] === "endpoint.test",
@@ -118,7 +122,7 @@ function writeEndpoint(db: Database, before: Row, { endpoint }: AttemptResult): 
   if (isAsBefore && sinceNotedMs >= 0 && sinceNotedMs < lastSuccessPrecisionMs) return;
   db.run(
     `update endpoints set state = ?, reason = ?, since = ?, consecutive_failures = ?, failing_since = ?, last_success_at = ?, paused_until = ?,
-       consecutive_pauses = ?, pause_reason = ? where id = ?`,
+       paused_since = ?, consecutive_pauses = ?, pause_reason = ? where id = ?`,
     endpoint.state,
     endpoint.reason,
     endpoint.sinceMs,
@@ -126,6 +130,7 @@ function writeEndpoint(db: Database, before: Row, { endpoint }: AttemptResult): 
     health.failingSinceMs,
     health.lastSuccessAtMs,
     health.pausedUntilMs,
+    health.pausedSinceMs,
     health.consecutivePauses,
     health.pauseReason,
     text(before, "id"),
@@ -136,11 +141,12 @@ function writeHost(db: Database, before: Row, { host }: AttemptResult): void {
   if (host.pausedUntilMs === before["host_paused_until"] && host.consecutivePauses === before["host_consecutive_pauses"]) return;
   // Nothing of it is due before the pause ends: the bounds say so, or claims would look at it in vain.
   db.run(
-    `update hosts set paused_until = ?1, consecutive_pauses = ?2, next_due_at = max(next_due_at, coalesce(?1, 0)),
+    `update hosts set paused_until = ?1, paused_since = ?4, consecutive_pauses = ?2, next_due_at = max(next_due_at, coalesce(?1, 0)),
        failing_due_at = max(failing_due_at, coalesce(?1, 0)) where id = ?3`,
     host.pausedUntilMs,
     host.consecutivePauses,
     integer(before, "host_id"),
+    host.pausedSinceMs,
   );
 }
 
@@ -175,16 +181,16 @@ function nextDueAt(db: Database, endpointRow: Row): number | null {
 }
 
 /** Events about an operational event's own delivery would never end, so it makes none. */
-function publishConsequences(db: Database, row: Row, result: AttemptResult, nowMs: number): readonly SendJob[] {
+function publishConsequences(db: Database, row: Row, result: AttemptResult, nowMs: number): readonly Published[] {
   const type = text(row, "event_type");
   if (!type.startsWith("call.") && !type.startsWith("watch.")) return [];
   const endpointId = text(row, "endpoint_id");
   const accountId = text(row, "account_id");
   const about = { accountId, exceptEndpointId: endpointId, nowMs };
-  const jobs: SendJob[] = [];
+  const published: Published[] = [];
   if (result.attempt.decision === "exhausted")
-    jobs.push(
-      ...publishOperational(db, "delivery.exhausted", about, {
+    published.push(
+      publishOperational(db, "delivery.exhausted", about, {
         endpointId,
         deliveryId: result.delivery.id,
         source: null,
@@ -194,8 +200,8 @@ function publishConsequences(db: Database, row: Row, result: AttemptResult, nowM
       }),
     );
   if (result.endpointChange !== "none")
-    jobs.push(
-      ...publishOperational(db, "endpoint.disabled", about, {
+    published.push(
+      publishOperational(db, "endpoint.disabled", about, {
         endpointId,
         deliveryId: null,
         source: null,
@@ -204,5 +210,5 @@ function publishConsequences(db: Database, row: Row, result: AttemptResult, nowM
         observedAtMs: nowMs,
       }),
     );
-  return jobs;
+  return published;
 }

@@ -8,11 +8,13 @@ export function shiftSchedule(db: Database, deltaMs: number): void {
     deltaMs,
   );
   db.run(
-    "update endpoints set next_due_at = next_due_at - ?1, paused_until = paused_until - ?1, failing_since = failing_since - ?1",
+    `update endpoints set next_due_at = next_due_at - ?1, paused_until = paused_until - ?1, paused_since = paused_since - ?1,
+       failing_since = failing_since - ?1`,
     deltaMs,
   );
   db.run(
-    "update hosts set next_due_at = next_due_at - ?1, failing_due_at = failing_due_at - ?1, paused_until = paused_until - ?1",
+    `update hosts set next_due_at = next_due_at - ?1, failing_due_at = failing_due_at - ?1, paused_until = paused_until - ?1,
+       paused_since = paused_since - ?1`,
     deltaMs,
   );
 }

@@ -40,7 +40,7 @@ function readNamed(db: Database, accountId: string, url: string): Row | undefine
 export function enableIfDisabled(db: Database, endpointId: string, nowMs: number): void {
   const changed = db.run(
     `update endpoints set state = 'enabled', reason = null, since = null, consecutive_failures = 0, failing_since = null,
-       paused_until = null, consecutive_pauses = 0, pause_reason = null
+       paused_until = null, paused_since = null, consecutive_pauses = 0, pause_reason = null
      where id = ? and state = 'disabled'`,
     endpointId,
   );

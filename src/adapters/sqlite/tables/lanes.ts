@@ -22,17 +22,25 @@ export function replaceLane(db: Database, watchId: string, endpointId: string): 
   return entries.length > 0;
 }
 
-/** Owes these deliveries of one endpoint from now on, with a fresh schedule each and in the order of their lanes. */
+/**
+ * Owes these deliveries of one endpoint from now on, with a fresh schedule each and in the order of their lanes. There
+ * may be all that a month of being disabled has left: who is alone in its lane costs no statement of its own.
+ */
 export function oweAnew(db: Database, endpointId: string, deliveries: readonly Row[], nowMs: number): void {
-  for (const row of deliveries)
-    db.run(
-      `update deliveries set status = 'pending', steps_spent = 0, next_attempt_at = ?1, due_at = ?1, first_attempt_at = null, first_failed_at = null,
-         settled_at = null where id = ?2`,
-      nowMs,
-      text(row, "id"),
-    );
-  for (const watchId of new Set(deliveries.map((row) => textOrNull(row, "watch_id"))))
-    if (watchId !== null) replaceLane(db, watchId, endpointId);
+  db.run(
+    `update deliveries set status = 'pending', steps_spent = 0, next_attempt_at = ?1, due_at = ?1, first_attempt_at = null, first_failed_at = null,
+       settled_at = null where id in (select value from json_each(?2))`,
+    nowMs,
+    JSON.stringify(deliveries.map((row) => text(row, "id"))),
+  );
+  const watchIds = new Set(deliveries.map((row) => textOrNull(row, "watch_id")));
+  const shared = db.all(
+    `select d.watch_id from json_each(?1) join deliveries d indexed by deliveries_by_watch on d.watch_id = json_each.value and d.endpoint_id = ?2 and d.status = 'pending'
+     group by d.watch_id having count(*) > 1`,
+    JSON.stringify([...watchIds]),
+    endpointId,
+  );
+  for (const row of shared) replaceLane(db, text(row, "watch_id"), endpointId);
   refreshDue(db, endpointId);
 }
 

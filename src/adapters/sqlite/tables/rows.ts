@@ -76,6 +76,7 @@ function healthOf(row: Row): EndpointHealth {
     failingSinceMs: integerOrNull(row, "failing_since"),
     lastSuccessAtMs: integerOrNull(row, "last_success_at"),
     pausedUntilMs: integerOrNull(row, "paused_until"),
+    pausedSinceMs: integerOrNull(row, "paused_since"),
     consecutivePauses: integer(row, "consecutive_pauses"),
     pauseReason: textOrNull(row, "pause_reason") as EndpointHealth["pauseReason"],
   };

@@ -51,7 +51,7 @@ export function readDeliveryView(db: Database, accountId: string, deliveryId: st
 }
 
 export const endpointSelect = `
-  select p.*, h.origin, h.paused_until as host_paused_until,
+  select p.*, h.origin, h.paused_until as host_paused_until, h.paused_since as host_paused_since,
     (select count(*) from deliveries d where d.endpoint_id = p.id and d.status = 'pending') as backlog,
     (select min(coalesce(d.due_at, d.next_attempt_at)) from deliveries d where d.endpoint_id = p.id and d.status = 'pending') as oldest_due_at
   from endpoints p join hosts h on h.id = p.host_id`;
@@ -60,6 +60,7 @@ export function endpointViewOf(row: Row): EndpointView {
   return {
     endpoint: endpointOf(row),
     hostPausedUntilMs: integerOrNull(row, "host_paused_until"),
+    hostPausedSinceMs: integerOrNull(row, "host_paused_since"),
     backlog: integer(row, "backlog"),
     oldestDueAtMs: integerOrNull(row, "oldest_due_at"),
   };

@@ -1,0 +1,7 @@
+import type { ApiKeyDraft } from "../../../ports/account-store.ts";
+import type { Database } from "../database.ts";
+import { insertKey } from "../tables/api-keys.ts";
+
+export function createKey(db: Database, draft: ApiKeyDraft): void {
+  insertKey(db, draft);
+}

@@ -1,0 +1,8 @@
+import type { Account } from "../../../ports/account-store.ts";
+import type { Database } from "../database.ts";
+import { accountNamed } from "../tables/accounts.ts";
+import { getAccount } from "./get-account.ts";
+
+export function findAccount(db: Database, idOrName: string): Account | null {
+  return getAccount(db, idOrName) ?? accountNamed(db, idOrName);
+}

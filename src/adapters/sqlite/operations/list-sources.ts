@@ -1,0 +1,7 @@
+import type { StoredSource } from "../../../ports/source-store.ts";
+import type { Database } from "../database.ts";
+import { sourceOf } from "../tables/sources.ts";
+
+export function listSources(db: Database): readonly StoredSource[] {
+  return db.all("select * from sources order by name").map(sourceOf);
+}

@@ -1,0 +1,87 @@
+import { setTimeout } from "node:timers/promises";
+import { openSqliteAdministration } from "../adapters/sqlite/store.ts";
+import { systemClock } from "../adapters/clock.ts";
+import { readStoreConfig } from "../config.ts";
+import type { StoreConfig } from "../config.ts";
+import { StartRefused } from "../domain/errors.ts";
+import { AccountAdministration } from "../engine/account-administration.ts";
+import { openKeyring } from "../keyring.ts";
+import type { Keyring } from "../keyring.ts";
+import type { Account } from "../ports/account-store.ts";
+import type { AdministrationStore } from "../ports/service-store.ts";
+
+const startingServerMs = 10_000;
+const askAgainMs = 200;
+
+/** The database of the environment, opened beside a service that may be running on it. */
+export class Administration implements AsyncDisposable {
+  readonly config: StoreConfig;
+  readonly store: AdministrationStore;
+  readonly clock = systemClock;
+  /** How many migrations it took to open it. */
+  readonly migrations: number;
+
+  constructor(config: StoreConfig, opened: { readonly store: AdministrationStore; readonly migrations: number }) {
+    this.config = config;
+    this.store = opened.store;
+    this.migrations = opened.migrations;
+  }
+
+  /** The keys, which fit the database. */
+  keyring(): Promise<Keyring> {
+    return openKeyring(this.store, { given: this.config.encryptionKeys, databasePath: this.config.database.path });
+  }
+
+  /** The same for who is going to seal something: a service that runs must have the key it is sealed with. */
+  async sealingKeyring(): Promise<Keyring> {
+    const keyring = await this.keyring();
+    const [keyId] = keyring.secretBox.keyIds;
+    if (await this.#isLackedByServer(keyId))
+      throw new StartRefused(
+        `the running service does not have the key ${keyId}, the first in ${keyring.origin}, and could not open what is sealed with it: start it with that key first`,
+      );
+    return keyring;
+  }
+
+  /** A service that is just starting is given some time to say which keys it has. */
+  async #isLackedByServer(keyId: string): Promise<boolean> {
+    const deadlineMs = this.clock.monotonicMs() + startingServerMs;
+    for (;;) {
+      const { lacking, starting } = await this.store.findServersWithoutKey(keyId);
+      if (lacking > 0) return true;
+      if (starting === 0) return false;
+      if (this.clock.monotonicMs() >= deadlineMs) return true;
+      await setTimeout(askAgainMs);
+    }
+  }
+
+  async accounts(): Promise<AccountAdministration> {
+    return new AccountAdministration({ store: this.store, clock: this.clock, ...(await this.keyring()) });
+  }
+
+  /** By id or name; throws where there is none. */
+  async account(idOrName: string): Promise<Account> {
+    const account = await this.store.findAccount(idOrName);
+    if (account === null) throw new Error(`there is no account ${JSON.stringify(idOrName)}`);
+    return account;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.store.close();
+  }
+}
+
+/** Opens what `DATABASE_URL` names, and makes it where there is none. Throws one line where that cannot work. */
+export async function openAdministration(): Promise<Administration> {
+  const config = readDatabaseConfig();
+  return new Administration(config, await openSqliteAdministration(config.database.path));
+}
+
+/** What the environment says of the database; throws where it says nothing that a command could work on. */
+export function readDatabaseConfig(): StoreConfig {
+  const read = readStoreConfig();
+  if (read.kind === "invalid") throw new Error(read.faults.join("; "));
+  const { config } = read;
+  if (config.database.path === ":memory:") throw new Error("DATABASE_URL: a database in memory belongs to the process that made it");
+  return config;
+}

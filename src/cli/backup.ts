@@ -1,0 +1,26 @@
+import { backupDatabase } from "../adapters/sqlite/backup.ts";
+import { encryptionKeyOrigin } from "../encryption-keys.ts";
+import { readDatabaseConfig } from "./administration.ts";
+import { readArguments } from "./command.ts";
+import type { Command } from "./command.ts";
+
+/** `backup`: the database as one file. The encryption key is kept apart, or the copy would be as good as in the clear. */
+export const backupCommand: Command = {
+  summary: "copy the database into a new file, also while the service runs; without the encryption key",
+  usage: `  <file>               must not be there yet
+To restore: stop the service, put the file in the place of the database (and no -wal or -shm file beside it), start it
+with the same encryption key.`,
+  async run(args, terminal) {
+    const { json, positionals } = readArguments(args, {}, ["<file>"]);
+    const [file = ""] = positionals;
+    const { database, encryptionKeys } = readDatabaseConfig();
+    const { bytes, keyIds } = backupDatabase(database.path, file);
+    const origin = encryptionKeyOrigin(encryptionKeys, database.path);
+    if (json) terminal.out(JSON.stringify({ file, bytes, encryption_key: { origin, key_ids: keyIds } }));
+    else
+      terminal.out(
+        `${file}: ${bytes} bytes\nThe encryption key is not in it: keep ${origin}${keyIds.length === 0 ? "" : ` (key ${keyIds.join(", ")})`} apart. Without it no secret in the copy opens.`,
+      );
+    return 0;
+  },
+};

@@ -1,0 +1,28 @@
+import { isoTime } from "../domain/payload.ts";
+import { isEnvironmentKey } from "../engine/account-administration.ts";
+import { openAdministration } from "./administration.ts";
+import { readArguments } from "./command.ts";
+import type { Command } from "./command.ts";
+
+/** `key revoke`: from then on nobody is let in with it. */
+export const keyRevokeCommand: Command = {
+  summary: "revoke an API key; a running service refuses it within 5 s",
+  usage: "  <key id>             key_…, as key list shows it",
+  async run(args, terminal) {
+    const { json, positionals } = readArguments(args, {}, ["<key id>"]);
+    const [keyId = ""] = positionals;
+    await using administration = await openAdministration();
+    const { store, clock } = administration;
+    const revoked = await store.revokeKey({ keyId, nowMs: clock.nowMs() });
+    if (revoked === null) throw new Error(`there is no key ${JSON.stringify(keyId)}; key list <account> shows their ids`);
+    const { key, accountId } = revoked;
+    const revokedAt = isoTime(key.revokedAtMs);
+    if (isEnvironmentKey(key)) terminal.error("it is the key of RINGBACK_API_KEY: the next start with that variable makes it valid again");
+    terminal.out(
+      json
+        ? JSON.stringify({ account_id: accountId, key_id: key.id, revoked_at: revokedAt })
+        : `key ${key.id} of account ${accountId} is revoked since ${revokedAt}`,
+    );
+    return 0;
+  },
+};

@@ -1,0 +1,13 @@
+import type { SourceSettings } from "../domain/source-settings.ts";
+
+type Listed = SourceSettings & { readonly name: string; readonly accountId: string | null };
+
+/** A source as the command line shows it; never its credential. */
+export function sourceJson({ name, kind, baseUrl, agentId, environment, maxPollsPerSecond, accountId }: Listed) {
+  return { name, kind, base_url: baseUrl, agent_id: agentId, environment, max_polls_per_second: maxPollsPerSecond, account_id: accountId };
+}
+
+export function describeSource(source: Listed): string {
+  const agent = source.agentId === null ? "" : ` agent ${source.agentId} (${source.environment})`;
+  return `${source.name}  ${source.kind}  ${source.baseUrl}${agent}  ${source.maxPollsPerSecond} polls/s`;
+}

@@ -1,0 +1,113 @@
+import { readVariable } from "../config.ts";
+import { upstreamKinds } from "../domain/source-settings.ts";
+import type { SourceFault, UpstreamKind } from "../domain/source-settings.ts";
+import { setSource } from "../engine/source-administration.ts";
+import type { SetSourceOutcome, SourceChange } from "../engine/source-administration.ts";
+import { openAdministration } from "./administration.ts";
+import { readArguments, readStandardInput, UsageError } from "./command.ts";
+import type { Command } from "./command.ts";
+import { describeSource, sourceJson } from "./source-json.ts";
+
+const flagOf: Readonly<Record<SourceFault["field"], string>> = {
+  name: "<name>",
+  kind: "--kind",
+  baseUrl: "--base-url",
+  credential: "the credential",
+  agentId: "--agent-id",
+  environment: "--environment",
+  maxPollsPerSecond: "--max-polls-per-second",
+};
+
+/** `source set`: makes a source or changes what is named of one; a running service follows within 5 s. */
+export const sourceSetCommand: Command = {
+  summary: "make a source of calls or change it; a running service follows within 5 s",
+  usage: `  <name>                        letters, digits, - and _; what is left out below stays as it is
+  --kind <kind>                 ${upstreamKinds.join(" or ")}; the first for a new source
+  --base-url <url>              of the upstream
+  --credential <text>           X-PolyAi-Auth-Token or X-API-KEY; other users of the machine may see it here, so rather:
+  --credential-env <variable>   read it from an environment variable
+  --credential-stdin            read it from standard input
+  --agent-id <text>             ${upstreamKinds[1]} alone
+  --environment <text>          ${upstreamKinds[1]} alone
+  --max-polls-per-second <n>    over all instances; 200 for a new source
+  --account <account>           the only one that may use it, by id or name; everybody unless given`,
+  async run(args, terminal) {
+    const { values, json, positionals } = readArguments(
+      args,
+      {
+        kind: { type: "string" },
+        "base-url": { type: "string" },
+        credential: { type: "string" },
+        "credential-env": { type: "string" },
+        "credential-stdin": { type: "boolean" },
+        "agent-id": { type: "string" },
+        environment: { type: "string" },
+        "max-polls-per-second": { type: "string" },
+        account: { type: "string" },
+      },
+      ["<name>"],
+    );
+    const [name = ""] = positionals;
+    const credential = await readCredential(values);
+    const kind = values.kind === undefined ? undefined : readKind(values.kind);
+    const rate = values["max-polls-per-second"];
+    const given = {
+      kind,
+      baseUrl: values["base-url"],
+      credential,
+      agentId: values["agent-id"],
+      environment: values.environment,
+      maxPollsPerSecond: rate === undefined ? undefined : readNumber(rate),
+    };
+    await using administration = await openAdministration();
+    const account = values.account === undefined ? undefined : await administration.account(values.account);
+    const change = Object.fromEntries(Object.entries({ ...given, accountId: account?.id }).filter(([, value]) => value !== undefined));
+    const { store, clock } = administration;
+    const { secretBox } = await administration.sealingKeyring();
+    const { kind: done, source } = settled(
+      await setSource({ store, clock, secretBox }, { ...(change as Omit<SourceChange, "name">), name }),
+      name,
+    );
+    terminal.out(json ? JSON.stringify({ ...sourceJson(source), created: done === "created" }) : `${done}: ${describeSource(source)}`);
+    return 0;
+  },
+};
+
+function settled(outcome: SetSourceOutcome, name: string): Extract<SetSourceOutcome, { kind: "created" | "changed" }> {
+  switch (outcome.kind) {
+    case "created":
+    case "changed":
+      return outcome;
+    case "invalid":
+      throw new UsageError(outcome.faults.map(({ field, detail }) => `${flagOf[field]} ${detail}`).join("; "));
+    case "owned_otherwise":
+      throw new Error(`source ${name} is there for ${outcome.accountId ?? "every account"}, and stays so; choose another name`);
+    case "conflict":
+      throw new Error(`source ${name} was set by somebody else at the same moment; look at it and try again`);
+  }
+}
+
+async function readCredential(values: {
+  readonly credential?: string | undefined;
+  readonly "credential-env"?: string | undefined;
+  readonly "credential-stdin"?: boolean | undefined;
+}): Promise<string | undefined> {
+  const ways = [values.credential, values["credential-env"], values["credential-stdin"]].filter((way) => way !== undefined);
+  if (ways.length > 1) throw new UsageError("--credential, --credential-env and --credential-stdin exclude each other");
+  if (values["credential-stdin"] === true) return (await readStandardInput()).toString("utf8").trim();
+  const variable = values["credential-env"];
+  if (variable === undefined) return values.credential;
+  const value = readVariable(variable);
+  if (value === null) throw new UsageError(`--credential-env: ${variable} is not set`);
+  return value;
+}
+
+function readKind(text: string): UpstreamKind {
+  const kind = upstreamKinds.find((known) => known === text);
+  if (kind === undefined) throw new UsageError(`--kind must be ${upstreamKinds.join(" or ")}`);
+  return kind;
+}
+
+function readNumber(text: string): number {
+  return /^\d{1,6}(?:\.\d{1,6})?$/.test(text) ? Number(text) : Number.NaN;
+}

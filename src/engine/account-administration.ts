@@ -1,0 +1,97 @@
+import { generateApiKey } from "../domain/api-key.ts";
+import { StartRefused } from "../domain/errors.ts";
+import { newId } from "../domain/ids.ts";
+import { sealedIdentity } from "../domain/sealed-identity.ts";
+import { generateSigningKeyPair } from "../domain/signature.ts";
+import type { Account, AccountStore, ApiKeyDraft } from "../ports/account-store.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { SecretBox } from "../ports/secret-box.ts";
+
+export type AccountAdministrationOptions = {
+  readonly store: AccountStore;
+  readonly secretBox: SecretBox;
+  readonly hashApiKey: (apiKey: string) => string;
+  readonly clock: Pick<Clock, "nowMs">;
+};
+
+/** A key as it is shown this once: what is stored of it does not tell it. */
+export type CreatedKey = { readonly accountId: string; readonly keyId: string; readonly key: string };
+
+/** The account of `RINGBACK_API_KEY`. */
+const defaultAccountName = "default";
+const environmentKeyName = "environment";
+const madeKeyName = "command line";
+
+/** Accounts and API keys, as the operator makes and revokes them. */
+export class AccountAdministration {
+  readonly #options: AccountAdministrationOptions;
+
+  constructor(options: AccountAdministrationOptions) {
+    this.#options = options;
+  }
+
+  /** With an ed25519 key of its own and a first API key. The account `default` may use the source `default` whatever is asked for. */
+  async createAccount(
+    name: string,
+    usesDefaultSource: boolean,
+  ): Promise<({ readonly kind: "created" } & CreatedKey) | { readonly kind: "name_taken"; readonly account: Account }> {
+    const account = this.#draftAccount(name, usesDefaultSource || name === defaultAccountName);
+    const { draft, created } = this.#draftKey(account.id);
+    const result = await this.#options.store.createAccount(account, draft);
+    return result.kind === "created" ? { kind: "created", ...created } : result;
+  }
+
+  async createKey(accountId: string): Promise<CreatedKey> {
+    const { draft, created } = this.#draftKey(accountId);
+    await this.#options.store.createKey(draft);
+    return created;
+  }
+
+  /**
+   * The account `default` with the key of the environment, which replaces the one it had before. Throws `StartRefused`
+   * when the key is another account's.
+   */
+  async ensureDefaultAccount(apiKey: string): Promise<Account> {
+    const { store, hashApiKey, clock } = this.#options;
+    const account = await store.ensureAccount(this.#draftAccount(defaultAccountName, true));
+    const nowMs = clock.nowMs();
+    const fingerprints = [hashApiKey(apiKey)];
+    const draft = { id: newId("key", nowMs), accountId: account.id, name: environmentKeyName, fingerprints, nowMs };
+    const ensured = await store.ensureKey(draft);
+    if (ensured.kind === "belongs_to_another")
+      throw new StartRefused(
+        `RINGBACK_API_KEY is a key of the account ${ensured.accountId}: give the account ${defaultAccountName} another`,
+      );
+    return account;
+  }
+
+  #draftAccount(name: string, usesDefaultSource: boolean): Account {
+    const { secretBox, clock } = this.#options;
+    const nowMs = clock.nowMs();
+    const id = newId("acc", nowMs);
+    const { privateKeyPem, publicKey } = generateSigningKeyPair();
+    const sealedSigningKey = secretBox.seal(privateKeyPem, sealedIdentity("signing_key", id));
+    return { id, name, usesDefaultSource, sealedSigningKey, publicKey, createdAtMs: nowMs };
+  }
+
+  #draftKey(accountId: string): { readonly draft: ApiKeyDraft; readonly created: CreatedKey } {
+    const { hashApiKey, clock } = this.#options;
+    const nowMs = clock.nowMs();
+    const keyId = newId("key", nowMs);
+    const key = generateApiKey();
+    const draft = { id: keyId, accountId, name: madeKeyName, fingerprints: [hashApiKey(key)], nowMs };
+    return { draft, created: { accountId, keyId, key } };
+  }
+}
+
+/** Whether a key is that of `RINGBACK_API_KEY`, which a start makes valid again. */
+export function isEnvironmentKey({ name }: { readonly name: string }): boolean {
+  return name === environmentKeyName;
+}
+
+/** What an account may be called; null: fine. Its id must not be mistaken for a name. */
+export function accountNameFault(name: string): string | null {
+  if (!/^[^\p{C}]{1,100}$/u.test(name) || name.trim() !== name)
+    return "must be 1 to 100 characters without control characters or space around";
+  return name.startsWith("acc_") ? "must not begin with acc_, as ids do" : null;
+}

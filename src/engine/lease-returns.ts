@@ -1,0 +1,57 @@
+import type { Clock } from "../ports/clock.ts";
+import type { DeliveryStore } from "../ports/delivery-store.ts";
+import type { SendJob } from "../ports/send-job.ts";
+import type { Logger } from "../ports/telemetry.ts";
+
+export type LeaseReturnsOptions = {
+  readonly store: Pick<DeliveryStore, "releaseDeliveries">;
+  readonly clock: Clock;
+  readonly logger: Logger;
+};
+
+type Lease = Pick<SendJob, "deliveryId" | "leaseToken">;
+type Kept = { readonly lease: Lease; readonly fromMonotonicMs: number };
+
+/**
+ * Gives leases back to the store, which owes nobody a delivery that somebody holds. What it will not take at the moment
+ * is kept until it does; a lease of a process that ends is the store's to free.
+ */
+export class LeaseReturns {
+  readonly #options: LeaseReturnsOptions;
+  #kept: readonly Kept[] = [];
+
+  constructor(options: LeaseReturnsOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when the store has taken them, or would not: then `retry` asks again. Never rejects. */
+  async give(jobs: readonly Lease[]): Promise<void> {
+    if (jobs.length === 0) return;
+    const leases = jobs.map(({ deliveryId, leaseToken }) => ({ deliveryId, leaseToken }));
+    const { store, clock, logger } = this.#options;
+    try {
+      await store.releaseDeliveries(leases);
+    } catch (error) {
+      logger.warn({ deliveries: leases.length, error: String(error) }, "delivery.release_failed");
+      const fromMonotonicMs = clock.monotonicMs();
+      this.#kept = [...this.#kept, ...leases.map((lease) => ({ lease, fromMonotonicMs }))];
+    }
+  }
+
+  /** By the first `retry` after this time: what went wrong with it must not become a storm. */
+  giveLater(job: Lease, delayMs: number): void {
+    const { deliveryId, leaseToken } = job;
+    const fromMonotonicMs = this.#options.clock.monotonicMs() + delayMs;
+    this.#kept = [...this.#kept, { lease: { deliveryId, leaseToken }, fromMonotonicMs }];
+  }
+
+  /** Gives what was kept and may go; with `all`, everything. True: there was something. */
+  async retry({ all }: { readonly all: boolean } = { all: false }): Promise<boolean> {
+    const nowMs = this.#options.clock.monotonicMs();
+    const due = this.#kept.filter(({ fromMonotonicMs }) => all || fromMonotonicMs <= nowMs);
+    if (due.length === 0) return false;
+    this.#kept = this.#kept.filter((kept) => !due.includes(kept));
+    await this.give(due.map(({ lease }) => lease));
+    return true;
+  }
+}

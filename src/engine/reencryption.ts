@@ -1,0 +1,68 @@
+import { sealedIdentity } from "../domain/sealed-identity.ts";
+import type { SealedPlace } from "../domain/sealed-identity.ts";
+import { RingbackError } from "../domain/errors.ts";
+import type { KeyedSecretBox } from "../ports/secret-box.ts";
+import type { ResealedValue, SealedStore, SealedValue } from "../ports/sealed-store.ts";
+
+export type ReencryptionOptions = {
+  readonly store: SealedStore;
+  readonly secretBox: KeyedSecretBox;
+  /** Looked at between batches. */
+  readonly signal?: AbortSignal;
+  readonly batchSize?: number;
+};
+
+export type ReencryptionResult = {
+  /** How many were sealed anew, by their place. */
+  readonly resealed: Readonly<Record<SealedPlace, number>>;
+  /** What does not open: changed, or copied from another row. It stays as it is. */
+  readonly unreadable: readonly { readonly place: SealedPlace; readonly id: string }[];
+  /** Keys other than the first that something is still sealed with: by it, or by a service that has another first key. */
+  readonly remainingKeyIds: readonly string[];
+};
+
+const places: readonly SealedPlace[] = ["hash_key", "signing_key", "secret", "headers", "credential", "answer"];
+const hashedPlaces: ReadonlySet<SealedPlace> = new Set(["secret", "headers"]);
+
+/**
+ * Seals everything with the first key, in small batches, each a transaction of its own: a service goes on beside it, and
+ * what it writes meanwhile stands. May be broken off and run again. The hashes that tell whether a secret or header was
+ * "given and different" are made anew with it; those of API keys hold for ever (see the keyring).
+ */
+export async function reencrypt({ store, secretBox, signal, batchSize = 200 }: ReencryptionOptions): Promise<ReencryptionResult> {
+  const [firstKeyId] = secretBox.keyIds;
+  const resealed: Record<SealedPlace, number> = { hash_key: 0, signing_key: 0, secret: 0, headers: 0, credential: 0, answer: 0 };
+  const unreadable: ReencryptionResult["unreadable"][number][] = [];
+  const otherKeyIds = async () => (await store.readKeyIds()).filter((keyId) => keyId !== firstKeyId);
+  for (const keyId of await otherKeyIds())
+    for (const place of places) {
+      let afterId: string | null = null;
+      for (;;) {
+        if (signal?.aborted === true) return { resealed, unreadable, remainingKeyIds: await otherKeyIds() };
+        const page: readonly SealedValue[] = await store.listSealed({ place, keyId, afterId, limit: batchSize });
+        const last = page.at(-1);
+        if (last === undefined) break;
+        const values = page.flatMap((value) => {
+          const anew = sealAnew(secretBox, value);
+          if (anew === null) unreadable.push({ place, id: value.id });
+          return anew ?? [];
+        });
+        resealed[place] += await store.replaceSealed(values);
+        afterId = last.id;
+      }
+    }
+  return { resealed, unreadable, remainingKeyIds: await otherKeyIds() };
+}
+
+/** null: it does not open. */
+function sealAnew(secretBox: KeyedSecretBox, value: SealedValue): ResealedValue | null {
+  const identity = sealedIdentity(value.place, value.id);
+  try {
+    const plaintext = secretBox.open(value.sealed, identity);
+    const fingerprint = hashedPlaces.has(value.place) ? (secretBox.fingerprints(plaintext)[0] ?? null) : null;
+    return { ...value, resealed: secretBox.seal(plaintext, identity), fingerprint };
+  } catch (error) {
+    if (error instanceof RingbackError) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,41 @@
+/** Runs a round of work at a time; whoever asks while one runs is served by another after it. No wish is lost between two. */
+export class Rounds {
+  readonly #round: () => Promise<void>;
+  #isAsked = false;
+  #current: Promise<void> | null = null;
+  #all: Promise<void> = Promise.resolve();
+
+  constructor(round: () => Promise<void>) {
+    this.#round = round;
+  }
+
+  /**
+   * Asks for a round. Resolves with the end of the one that runs, not of all that are asked for: under load they do not
+   * end, and who watches a loop must see it go round. Rejects with what that one threw.
+   */
+  run(): Promise<void> {
+    this.#isAsked = true;
+    if (this.#current === null) this.#all = this.#runAll();
+    return this.#current ?? this.#all;
+  }
+
+  /** Resolves when none runs. */
+  ended(): Promise<void> {
+    return this.#all;
+  }
+
+  async #runAll(): Promise<void> {
+    try {
+      while (this.#isAsked) {
+        this.#isAsked = false;
+        this.#current = this.#round();
+        await this.#current;
+      }
+    } catch {
+      // Whoever asked was told; who asks next begins anew.
+    } finally {
+      // In the same turn as the last look at what was asked.
+      this.#current = null;
+    }
+  }
+}

@@ -1,0 +1,69 @@
+import { newId } from "../domain/ids.ts";
+import { sealedIdentity } from "../domain/sealed-identity.ts";
+import { defaultMaxPollsPerSecond, sourceFaults } from "../domain/source-settings.ts";
+import type { SourceFault, SourceSettings } from "../domain/source-settings.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { SecretBox } from "../ports/secret-box.ts";
+import type { SourceStore, StoredSource } from "../ports/source-store.ts";
+
+export type SourceAdministrationOptions = {
+  readonly store: SourceStore;
+  readonly secretBox: SecretBox;
+  readonly clock: Pick<Clock, "nowMs">;
+};
+
+/** What is left out stays as it is, or gets its default where the source is new. */
+export type SourceChange = Partial<SourceSettings> & {
+  readonly name: string;
+  /** The only account that may use it; left out: everybody, or whoever might before. */
+  readonly accountId?: string;
+  readonly credential?: string;
+};
+
+export type SetSourceOutcome =
+  | { readonly kind: "created" | "changed"; readonly source: StoredSource }
+  | { readonly kind: "invalid"; readonly faults: readonly SourceFault[] }
+  /** It is there for somebody else, null: for everybody. Whose calls would go on being polled with whose credential? */
+  | { readonly kind: "owned_otherwise"; readonly accountId: string | null }
+  /** Somebody else set it at the same moment. */
+  | { readonly kind: "conflict" };
+
+/** Makes or changes one source as a whole: nothing is written unless all of it can be used. */
+export async function setSource(options: SourceAdministrationOptions, change: SourceChange): Promise<SetSourceOutcome> {
+  const { store, secretBox, clock } = options;
+  const before = (await store.listSources()).find((source) => source.name === change.name) ?? null;
+  const accountId = change.accountId ?? before?.accountId ?? null;
+  if (before !== null && before.accountId !== accountId) return { kind: "owned_otherwise", accountId: before.accountId };
+  const nowMs = clock.nowMs();
+  const id = before?.id ?? newId("src", nowMs);
+  const identity = sealedIdentity("credential", id);
+  const kept = before === null ? "" : secretBox.open(before.sealedCredential, identity);
+  const credential = change.credential ?? kept;
+  const settings = settingsAfter(before, change);
+  const faults = sourceFaults(change.name, settings, credential).map((fault) => missingIn(fault, settings, credential));
+  if (faults.length > 0) return { kind: "invalid", faults };
+  const sealedCredential = credential === kept && before !== null ? before.sealedCredential : secretBox.seal(credential, identity);
+  const draft = { id, name: change.name, accountId, sealedCredential, nowMs, ...settings };
+  const result = await store.setSource(draft, before?.revision ?? null);
+  if (result.kind === "conflict") return result;
+  return { kind: before === null ? "created" : "changed", source: result.source };
+}
+
+function settingsAfter(before: StoredSource | null, change: SourceChange): SourceSettings {
+  const kind = change.kind ?? before?.kind ?? "polyai-legacy";
+  // The other kind has no use for what the one before needed.
+  const keeps = kind === before?.kind ? before : null;
+  return {
+    kind,
+    baseUrl: change.baseUrl ?? before?.baseUrl ?? "",
+    agentId: change.agentId ?? keeps?.agentId ?? null,
+    environment: change.environment ?? keeps?.environment ?? null,
+    maxPollsPerSecond: change.maxPollsPerSecond ?? before?.maxPollsPerSecond ?? defaultMaxPollsPerSecond,
+  };
+}
+
+/** What was not given at all is missing rather than wrong. */
+function missingIn(fault: SourceFault, { baseUrl }: SourceSettings, credential: string): SourceFault {
+  const isMissing = (fault.field === "baseUrl" && baseUrl === "") || (fault.field === "credential" && credential === "");
+  return isMissing ? { field: fault.field, detail: "is missing: a new source needs it" } : fault;
+}

@@ -1,0 +1,94 @@
+import { describe, expect, it } from "vitest";
+import { newId } from "../../src/domain/ids.ts";
+import type { SourceDraft } from "../../src/ports/source-store.ts";
+import { expectKind, hour, startMs } from "../support/store-drafts.ts";
+import type { OpenWorld, StoreBackend } from "./store-backend.ts";
+import { worlds } from "./store-backend.ts";
+
+const draftOf = (name: string, given: Partial<SourceDraft> = {}): SourceDraft => ({
+  id: newId("src", startMs),
+  name,
+  accountId: null,
+  kind: "polyai-legacy",
+  baseUrl: "https://api.uk-1.platform.polyai.app",
+  sealedCredential: new Uint8Array([1, 2, 3]),
+  agentId: null,
+  environment: null,
+  maxPollsPerSecond: 0.5,
+  nowMs: startMs,
+  ...given,
+});
+
+/** Who was sent an operational event of a source, by the URLs of the hooks. */
+async function told(world: OpenWorld, sourceName: string): Promise<readonly string[]> {
+  const event = { type: "source.suspended", sourceName, state: "suspended", reason: "unauthorized", nowMs: world.nowMs } as const;
+  const { jobs } = await world.store.publishSourceEvent(event);
+  return jobs.map((job) => job.target.url).toSorted();
+}
+
+export function sourcesSuite(backend: StoreBackend): void {
+  describe("sources", () => {
+    const open = worlds(backend);
+
+    it("are kept as they were set, by name", async () => {
+      const world = await open();
+      const { id: accountId } = await world.account();
+      const shared = draftOf("shared");
+      const own = draftOf("acme", { kind: "polyai-agents", agentId: "agent", environment: "live", accountId, maxPollsPerSecond: 50 });
+      for (const draft of [shared, own])
+        expect(await world.store.setSource(draft, null)).toMatchObject({ kind: "set", source: { revision: 1 } });
+      const { nowMs: _, ...kept } = own;
+      expect(await world.store.listSources()).toEqual([
+        { ...kept, revision: 1, createdAtMs: startMs, updatedAtMs: startMs },
+        expect.objectContaining({ name: "shared", accountId: null, maxPollsPerSecond: 0.5 }),
+      ]);
+    });
+
+    it("are changed at the revision that was read, and at no other", async () => {
+      const world = await open();
+      const draft = draftOf("shared");
+      await world.store.setSource(draft, null);
+      const faster = { ...draft, maxPollsPerSecond: 9, sealedCredential: new Uint8Array([4]), nowMs: startMs + hour };
+      expect(expectKind(await world.store.setSource(faster, 1), "set").source).toMatchObject({
+        revision: 2,
+        maxPollsPerSecond: 9,
+        sealedCredential: new Uint8Array([4]),
+        createdAtMs: startMs,
+        updatedAtMs: startMs + hour,
+      });
+      expect(await world.store.setSource({ ...draft, baseUrl: "https://late.example" }, 1)).toEqual({ kind: "conflict" });
+      expect(await world.store.listSources()).toMatchObject([{ revision: 2, baseUrl: draft.baseUrl }]);
+    });
+
+    it("have a name and an owner that nobody takes from them", async () => {
+      const world = await open();
+      const { id: accountId } = await world.account();
+      const draft = draftOf("shared");
+      await world.store.setSource(draft, null);
+      expect(await world.store.setSource(draftOf("shared", { accountId }), null)).toEqual({ kind: "conflict" });
+      expect(await world.store.setSource({ ...draft, accountId }, 1)).toEqual({ kind: "conflict" });
+      expect(await world.store.setSource({ ...draft, name: "renamed" }, 1)).toEqual({ kind: "conflict" });
+      expect(await world.store.setSource(draftOf("unheard-of"), 1)).toEqual({ kind: "conflict" });
+      expect(await world.store.listSources()).toMatchObject([{ name: "shared", accountId: null, revision: 1 }]);
+    });
+
+    it("tell of themselves those who may use them, and nobody else", async () => {
+      const world = await open();
+      const [mine, other] = [await world.account(), await world.account("other")];
+      const plain = { ...mine, id: newId("acc", startMs), name: "plain", usesDefaultSource: false };
+      await world.store.ensureAccount(plain);
+      await world.account("without hooks");
+      for (const { id: accountId, name } of [mine, other, plain])
+        await world.hook(`https://${name}.example/`, { accountId, events: ["source.suspended"] });
+      await world.hook("https://deaf.example/", { events: ["source.resumed"] });
+      await world.store.setSource(draftOf("shared"), null);
+      await world.store.setSource(draftOf("own", { accountId: other.id }), null);
+      const [ofDefault, ofOther, ofPlain] = ["https://default.example/", "https://other.example/", "https://plain.example/"];
+      expect(await told(world, "default")).toEqual([ofDefault, ofOther]);
+      expect(await told(world, "shared")).toEqual([ofDefault, ofOther, ofPlain]);
+      expect(await told(world, "sandbox")).toEqual([ofDefault, ofOther, ofPlain]);
+      expect(await told(world, "own")).toEqual([ofOther]);
+      expect(await told(world, "unheard-of")).toEqual([]);
+    });
+  });
+}

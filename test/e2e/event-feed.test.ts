@@ -1,0 +1,98 @@
+import { describe, expect, test } from "vitest";
+import { RunningService } from "../support/running-service.ts";
+import type { Json } from "../support/running-service.ts";
+import { second } from "../support/store-drafts.ts";
+
+type Feed = {
+  readonly data: readonly (Json & { readonly id: string; readonly type: string; readonly data: Json })[];
+  readonly next_cursor: string;
+};
+
+const feed = (service: RunningService, query: string) => service.get<Feed>(`/v1/events?${query}`);
+
+describe("a client that goes on from next_cursor", () => {
+  test("sees every event once and in order while calls are registered and told at the same time", async () => {
+    const service = await RunningService.start();
+    const receiver = await service.receive();
+    await service.api("POST", "/v1/hooks", { url: receiver.url() });
+    // Another client only ever waits: it is woken, for its thirty seconds never pass here.
+    const told: string[] = [];
+    const waiter = (async () => {
+      for (let after = ""; told.length < 12 * 10 * 3;) {
+        const page = await feed(service, `wait=30&limit=200${after}`);
+        told.push(...page.data.map(({ id }) => id));
+        after = `&after=${page.next_cursor}`;
+      }
+    })();
+    const seen: string[] = [];
+    let cursor = "";
+    const readOn = async (limit: number): Promise<number> => {
+      const page = await feed(service, `limit=${limit}${cursor}`);
+      seen.push(...page.data.map(({ id }) => id));
+      cursor = `&after=${page.next_cursor}`;
+      return page.data.length;
+    };
+    for (let round = 0; round < 12; round++) {
+      const registrations = Array.from({ length: 10 }, () => service.watch(null, { scenario: "success", events: null }));
+      await Promise.all([...registrations, readOn(7).then(() => readOn(3)), service.clock.advance(second)]);
+    }
+    await service.pass(12 * second);
+    while ((await readOn(50)) > 0);
+    expect(new Set(seen).size).toBe(seen.length);
+    expect(seen).toHaveLength(12 * 10 * 3);
+    // Nothing was left out: read in one go it is the same.
+    const all: string[] = [];
+    for (let after = ""; ;) {
+      const page = await feed(service, `limit=200${after}`);
+      if (page.data.length === 0) break;
+      all.push(...page.data.map(({ id }) => id));
+      after = `&after=${page.next_cursor}`;
+    }
+    expect(all).toEqual(seen);
+    await waiter;
+    expect(told).toEqual(seen);
+    const first = await service.get<Json>(`/v1/events/${seen[0] ?? ""}`);
+    expect(first["id"]).toBe(seen[0]);
+  });
+});
+
+describe("wait", () => {
+  test("is answered by the next event, once it is there", async () => {
+    const service = await RunningService.start();
+    const receiver = await service.receive();
+    const { next_cursor: start } = await feed(service, "");
+    const waiting = feed(service, `after=${start}&wait=30`);
+    await service.watch(receiver.url());
+    const page = await waiting;
+    expect(page.data.map(({ type }) => type)).toEqual(["call.queued"]);
+    expect((await feed(service, `after=${page.next_cursor}`)).data).toEqual([]);
+  });
+
+  test("goes on when what came was not asked for, and ends empty with the time, saying where to go on", async () => {
+    const service = await RunningService.start();
+    const receiver = await service.receive();
+    const { next_cursor: start } = await feed(service, "");
+    const waiting = feed(service, `after=${start}&wait=20&type=watch.*`);
+    await service.watch(receiver.url());
+    await service.quiet();
+    await service.clock.advance(20 * second);
+    const page = await waiting;
+    expect(page.data).toEqual([]);
+    expect(page.next_cursor).not.toBe(start);
+  });
+
+  test("is answered by a test event, and by what is about the service itself", async () => {
+    const service = await RunningService.start({ RETRY_SCHEDULE: "0s" });
+    const [broken, operations] = [await service.receive(() => 500), await service.receive()];
+    await service.api("POST", "/v1/hooks", { url: operations.url(), events: ["delivery.exhausted"] });
+    const watch = await service.watch(operations.url("/other"));
+    await service.attempted(1);
+    const { next_cursor: start } = await feed(service, "");
+    const forTest = feed(service, `after=${start}&wait=30&type=endpoint.test`);
+    const forExhausted = feed(service, `after=${start}&wait=30&type=delivery.exhausted`);
+    await service.api("POST", `/v1/endpoints/${String(watch["endpoint_id"])}/test`);
+    expect((await forTest).data.map(({ type }) => type)).toEqual(["endpoint.test"]);
+    await service.watch(broken.url());
+    expect((await forExhausted).data.map(({ type }) => type)).toEqual(["delivery.exhausted"]);
+  });
+});

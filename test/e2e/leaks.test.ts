@@ -1,0 +1,195 @@
+import { randomBytes } from "node:crypto";
+import { readFile, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { request } from "undici";
+import { expect, onTestFinished, test } from "vitest";
+import { startReceiver } from "../../src/cli/receiver.ts";
+import { freePort } from "../../src/cli/service-process.ts";
+import { AdministeredService, environmentKey, eventually } from "../support/administered-service.ts";
+import { simulatedUpstream } from "../support/simulated-upstream.ts";
+
+type Created = { readonly account_id: string; readonly key_id: string; readonly key: string };
+type Registered = { readonly id: string; readonly endpoint_id: string; readonly signing_secret: string | null };
+
+const signingSecret = (name: string) => `whsec_${Buffer.from(`signing secret ${name} `.padEnd(30, "x")).toString("base64")}`;
+
+/** Every way in which a secret might lie somewhere. */
+function spellings(secret: string): readonly Buffer[] {
+  const bare = secret.replace(/^(?:whsec_|rb_)/, "");
+  const decoded = secret.startsWith("whsec_") ? [Buffer.from(bare, "base64")] : [];
+  return [
+    Buffer.from(bare),
+    Buffer.from(Buffer.from(secret).toString("base64").replace(/=+$/, "")),
+    Buffer.from(bare, "utf16le"),
+    ...decoded,
+  ];
+}
+
+function found(haystack: Buffer, secrets: Readonly<Record<string, string>>): readonly string[] {
+  return Object.entries(secrets)
+    .filter(([, secret]) => spellings(secret).some((spelling) => haystack.includes(spelling)))
+    .map(([name]) => name);
+}
+
+test("no secret lies in the clear on disk, in logs or in metrics, nor do these hold what clients send", { timeout: 120_000 }, async () => {
+  // Setup: the service logs all it can. Timeline: everything that may hold a secret is made, used, refused, changed and
+  // removed, and everything that can go wrong on the way out and in does. Then the files, logs and metrics are read.
+  const encryptionKeys = [randomBytes(32).toString("base64"), randomBytes(32).toString("base64")];
+  const upstream = await simulatedUpstream({ authToken: "upstream-token-of-environment" });
+  const other = await simulatedUpstream({ authToken: "upstream-token-of-source" });
+  const receiver = await startReceiver({
+    answers: ({ path }) => (path.includes("broken") ? 500 : path.includes("gone") ? 410 : path.includes("reset") ? "reset" : 204),
+  });
+  onTestFinished(() => receiver.close());
+  const metricsPort = await freePort();
+  const service = await AdministeredService.create({
+    RINGBACK_ENCRYPTION_KEY: encryptionKeys.join(","),
+    LOG_LEVEL: "trace",
+    METRICS_PORT: String(metricsPort),
+    RETRY_SCHEDULE: "0s,100ms,100ms",
+    POLYAI_BASE_URL: upstream.url,
+    POLYAI_AUTH_TOKEN: "upstream-token-of-environment",
+  });
+  await service.start();
+  const acme = await service.command<Created>(["account", "create", "acme", "--default-source"]);
+  const second = await service.command<Created>(["key", "create", "acme"]);
+  await service.command(["source", "set", "crm", "--base-url", other.url, "--credential", "upstream-token-wrong"]);
+  const client = service.client(acme.key);
+  const sources = async () => JSON.stringify((await client.get("/v1/sources")).body);
+  await eventually(sources, (listed) => listed.includes('"crm"'));
+  await service.command(["source", "set", "crm", "--credential-env", "TOKEN"], { TOKEN: "upstream-token-of-source" });
+  await eventually(async () => service.output.includes("source.changed"), Boolean);
+  const secrets: Record<string, string> = {
+    "environment key": environmentKey,
+    "first key": acme.key,
+    "second key": second.key,
+    "unknown key": "unknown-key-unknown-key-unknown",
+    "credential of the environment": "upstream-token-of-environment",
+    "credential that was replaced": "upstream-token-wrong",
+    "credential of a source": "upstream-token-of-source",
+    "own secret": signingSecret("own"),
+    "default secret": signingSecret("default"),
+    "rotated secret": signingSecret("rotated"),
+    "hook's secret": signingSecret("hook"),
+    "secret of a refused request": signingSecret("refused"),
+    "header value": "header-value-one",
+    "header value that was replaced": "header-value-two",
+    "header value of a refused request": "header-value-refused",
+    "first encryption key": encryptionKeys[0] ?? "",
+    "second encryption key": encryptionKeys[1] ?? "",
+  };
+  const confidential: Record<string, string> = {
+    metadata: "metadata-value",
+    path: "confidential-path",
+    query: "confidential-query",
+    "own query": "own-query-value",
+    body: "body-that-is-not-json",
+    "upstream body": "upstream-body-text",
+  };
+
+  const sids: string[] = [];
+  const register = async (place: string, given: Readonly<Record<string, unknown>> = {}): Promise<Registered> => {
+    const callSid = (given["source"] === "crm" ? other : upstream).trigger({
+      scenario: [
+        { atMs: 0, status: "queued" },
+        { atMs: 300, status: "success", reason: "upstream-reason" },
+      ],
+    });
+    sids.push(callSid);
+    const callbackUrl = `${receiver.url}/confidential-path/${place}?q=confidential-query`;
+    const body = { call_sid: callSid, callback_url: callbackUrl, metadata: { lead: "metadata-value" }, ...given };
+    const answer = await eventually(
+      () => client.post("/v1/watches", body),
+      ({ statusCode }) => statusCode !== 422,
+    );
+    expect({ place, statusCode: answer.statusCode }).toEqual({ place, statusCode: 201 });
+    const registered = answer.body as Registered;
+    if (registered.signing_secret !== null) secrets[`generated for ${place}`] = registered.signing_secret;
+    return registered;
+  };
+  upstream.fault({ kind: "status", statusCode: 500, body: "upstream-body-text", times: 2 });
+  const hook = {
+    url: `${receiver.url}/confidential-path/hook`,
+    signing_secret: secrets["hook's secret"],
+    headers: { "x-gate": "header-value-one" },
+  };
+  expect(
+    (await client.post("/v1/hooks", { ...hook, events: ["call.*", "delivery.exhausted", "endpoint.disabled", "source.suspended"] }))
+      .statusCode,
+  ).toBe(201);
+  const fine = await register("fine", { signing_secret: secrets["own secret"], headers: { authorization: "header-value-two" } });
+  await register("generated");
+  await register("broken");
+  await register("gone");
+  await register("reset");
+  await register("elsewhere", { source: "crm" });
+  await register("refused", { callback_url: "http://127.0.0.1:1/confidential-path?q=confidential-query" });
+  await register("unknown", { callback_url: "http://no-such-host.example/confidential-path?q=confidential-query" }).catch(() => null);
+
+  const put = (path: string, method: "PUT" | "PATCH", body: unknown, headers = {}) =>
+    request(new URL(path, service.url), {
+      method,
+      headers: { authorization: `Bearer ${acme.key}`, "content-type": "application/json", ...headers },
+      body: typeof body === "string" ? body : JSON.stringify(body),
+    }).then(async (answer) => {
+      await answer.body.dump();
+      return answer.statusCode;
+    });
+  expect(await put("/v1/me/signing-secret", "PUT", { signing_secret: secrets["default secret"] })).toBe(204);
+  expect(
+    await put(`/v1/endpoints/${fine.endpoint_id}`, "PATCH", { headers: { "x-gate": "header-value-one" }, signatures: ["v1", "v1a"] }),
+  ).toBe(200);
+  const rotated = await client.post(`/v1/endpoints/${fine.endpoint_id}/rotate-secret`, {
+    signing_secret: secrets["rotated secret"] ?? "",
+  });
+  expect(rotated.statusCode).toBe(200);
+  const made = await client.post(`/v1/endpoints/${fine.endpoint_id}/rotate-secret`, {});
+  secrets["secret made by a rotation"] = String(made.body["signing_secret"]);
+  await client.post(`/v1/endpoints/${fine.endpoint_id}/test`, {});
+  await register("fine", { metadata: { lead: "metadata-value" } });
+  // What is refused, in every way there is.
+  const refused = {
+    call_sid: "OUT-1",
+    callback_url: "https://10.0.0.1/confidential-path?q=confidential-query",
+    headers: { host: "header-value-refused" },
+  };
+  expect((await client.post("/v1/watches", { ...refused, signing_secret: secrets["secret of a refused request"] })).statusCode).toBe(422);
+  const conflict = { call_sid: sids[0] ?? "", callback_url: `${receiver.url}/confidential-path/fine?q=confidential-query` };
+  expect((await client.post("/v1/watches", { ...conflict, headers: { "x-gate": "header-value-refused" } })).statusCode).toBe(409);
+  expect(await put("/v1/me/signing-secret", "PUT", '{"signing_secret": body-that-is-not-json')).toBe(400);
+  expect((await client.get("/v1/watches?own-query-value=own-query-value")).statusCode).toBe(422);
+  expect((await client.get("/v1/events?call_sid=OUT-own-query-value")).statusCode).toBe(200);
+  expect((await client.get("/unknown/confidential-path?q=own-query-value")).statusCode).toBe(404);
+  expect((await service.client("unknown-key-unknown-key-unknown").get("/v1/me?q=own-query-value")).statusCode).toBe(401);
+
+  const deliveries = async () => (await client.get("/v1/deliveries?limit=200")).body["data"] as readonly { status: string }[];
+  await eventually(deliveries, (all) => all.length > 15 && all.every(({ status }) => status !== "pending"));
+  const metrics = await (await request(`http://127.0.0.1:${metricsPort}/metrics`)).body.text();
+  const files = async () => {
+    const names = await readdir(service.folder);
+    return Promise.all(names.map(async (name) => [name, await readFile(join(service.folder, name))] as const));
+  };
+  const whileRunning = await files();
+  await service.command(["key", "revoke", second.key_id]);
+  expect(await service.stop()).toBe(0);
+  await service.start({ RINGBACK_ENCRYPTION_KEY: encryptionKeys[0] ?? "", LOG_LEVEL: "debug" });
+  await service.stop();
+
+  const database = Buffer.concat(whileRunning.filter(([name]) => name.startsWith("ringback.db")).map(([, content]) => content));
+  expect(whileRunning.map(([name]) => name)).toContain("ringback.db-wal");
+  // What may lie there in the clear does: so the search finds what there is.
+  expect(found(database, confidential)).toEqual(["metadata", "path", "query"]);
+  for (const [name, content] of [...whileRunning, ...(await files())])
+    expect({ name, secrets: found(content, secrets) }).toEqual({ name, secrets: [] });
+
+  const logs = Buffer.from(service.output);
+  const lines = ["service.started", "delivery.attempted", "http.answered", "source.added", "source.changed"].map(
+    (line) => `"msg":"${line}"`,
+  );
+  expect([...lines, '"host":"127.0.0.1"'].filter((line) => !service.output.includes(line))).toEqual([]);
+  expect({ secrets: found(logs, secrets), confidential: found(logs, confidential) }).toEqual({ secrets: [], confidential: [] });
+  const scraped = Buffer.from(metrics);
+  expect(metrics.includes('ringback_source_state{source="crm",state=')).toBe(true);
+  expect({ secrets: found(scraped, secrets), confidential: found(scraped, confidential) }).toEqual({ secrets: [], confidential: [] });
+  expect(/OUT-|https?:\/\/|\b(?:acc|wch|ep|evt|dlv|hk|key|src)_[0-9A-Z]\w*/.exec(metrics)?.[0] ?? null).toBeNull();
+});

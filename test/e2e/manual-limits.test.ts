@@ -1,0 +1,49 @@
+import { expect, onTestFinished, test } from "vitest";
+import { startReceiver } from "../../src/cli/receiver.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { jsonOf, localService } from "../support/local-service.ts";
+
+/** An endpoint that was told one event. The clock stands still: what is asked is asked in the same second. */
+async function endpointOfOneWatch() {
+  const receiver = await startReceiver();
+  onTestFinished(() => receiver.close());
+  const clock = new FakeClock(Date.now());
+  const { send } = await localService({}, { clock });
+  const body = { call_sid: "OUT-sandbox-slow-a", source: "sandbox", callback_url: receiver.url };
+  const watch = jsonOf(await send("POST", "/v1/watches", body));
+  await clock.advance(1000);
+  const deliveries = async () =>
+    jsonOf(await send("GET", `/v1/deliveries?watch_id=${String(watch["id"])}`))["data"] as { id: string; status: string }[];
+  await expect.poll(async () => (await deliveries())[0]?.status).toBe("delivered");
+  const [delivery] = await deliveries();
+  const paths = {
+    watch: `/v1/watches/${String(watch["id"])}`,
+    endpoint: `/v1/endpoints/${String(watch["endpoint_id"])}`,
+    test: `/v1/endpoints/${String(watch["endpoint_id"])}/test`,
+    retry: `/v1/deliveries/${String(delivery?.id)}/retry`,
+  };
+  return { send, clock, paths };
+}
+
+test("one of test and retry a second and endpoint", async () => {
+  const { send, clock, paths } = await endpointOfOneWatch();
+  expect((await send("POST", paths.test)).status).toBe(200);
+  for (const path of [paths.test, paths.retry]) {
+    const answer = await send("POST", path);
+    expect([answer.status, answer.headers["retry-after"]]).toEqual([429, "1"]);
+  }
+  await clock.advance(1000);
+  expect((await send("POST", paths.retry)).status).toBe(202);
+  expect((await send("POST", paths.test)).status).toBe(429);
+});
+
+test("what is refused spends nothing, and is refused as often as it is asked", async () => {
+  const { send, paths } = await endpointOfOneWatch();
+  await send("PATCH", paths.endpoint, { state: "disabled" });
+  for (const path of [paths.test, paths.retry, paths.test]) expect((await send("POST", path)).status).toBe(409);
+  await send("PATCH", paths.endpoint, { state: "enabled" });
+  await send("DELETE", paths.watch);
+  expect((await send("POST", paths.retry)).status).toBe(409);
+  expect((await send("POST", paths.retry)).status).toBe(409);
+  expect((await send("POST", paths.test)).status).toBe(200);
+});

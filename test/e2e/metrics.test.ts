@@ -1,0 +1,136 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { once } from "node:events";
+import { request } from "undici";
+import { expect, onTestFinished, test } from "vitest";
+import { freePort } from "../../src/cli/service-process.ts";
+import { startReceiver } from "../../src/cli/receiver.ts";
+import { serviceProcess, signingSecret } from "../support/service-process.ts";
+import { simulatedUpstream } from "../support/simulated-upstream.ts";
+
+type Sample = { readonly name: string; readonly labels: Readonly<Record<string, string>>; readonly value: number };
+
+/** Every sample of the exposition, histograms by their count and sum alone. */
+async function scrape(port: number): Promise<readonly Sample[]> {
+  const { body, headers } = await request(`http://127.0.0.1:${port}/metrics`);
+  expect(headers["content-type"]).toMatch(/^text\/plain/);
+  const lines = (await body.text()).split("\n").filter((line) => line !== "" && !line.startsWith("#") && !line.includes("_bucket{"));
+  return lines.map((line) => {
+    const match = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line);
+    const labels = [...(match?.[2] ?? "").matchAll(/(\w+)="([^"]*)"/g)].map(([, name, value]) => [name, value]);
+    return { name: match?.[1] ?? line, labels: Object.fromEntries(labels) as Record<string, string>, value: Number(match?.[3]) };
+  });
+}
+
+const isProven = { source: "default", state: "ok" };
+
+const valueOf = (samples: readonly Sample[], name: string, labels: Readonly<Record<string, string>> = {}) =>
+  samples.find((sample) => sample.name === name && Object.entries(labels).every(([key, value]) => sample.labels[key] === value))?.value;
+
+/** Name and labels of everything the contract names; a histogram is its count. */
+const promised: Readonly<Record<string, readonly string[]>> = {
+  ringback_watches: ["status"],
+  ringback_polls_total: ["outcome"],
+  ringback_poll_lag_seconds_count: [],
+  ringback_poll_interval_seconds: ["source"],
+  ringback_source_state: ["source", "state"],
+  ringback_events_total: ["type"],
+  ringback_deliveries: ["status"],
+  ringback_delivery_attempts_total: ["outcome"],
+  ringback_delivery_latency_seconds_count: [],
+  ringback_oldest_due_delivery_seconds: [],
+  ringback_oldest_due_poll_seconds: [],
+  ringback_endpoints_disabled_total: ["reason"],
+  ringback_blocked_addresses_total: [],
+  ringback_commit_seconds_count: [],
+  ringback_store_bytes: [],
+  ringback_instances: [],
+  ringback_clock_skew_seconds: ["source"],
+  ringback_http_request_seconds_count: ["route", "status"],
+  ringback_build_info: ["version"],
+};
+
+test("every promised metric is there, with its labels, and says what happened", async () => {
+  // Setup: one call that is delivered twice and one whose receiver is gone.
+  const simulator = await simulatedUpstream();
+  const settled = Promise.withResolvers<void>();
+  let webhooks = 0;
+  const receiver = await startReceiver({
+    secrets: [signingSecret],
+    answers: ({ path }) => (path === "/gone" ? 410 : 204),
+    onDelivery: () => (webhooks += 1) === 3 && settled.resolve(),
+  });
+  onTestFinished(() => receiver.close());
+  const metricsPort = await freePort();
+  const service = await serviceProcess({ upstreamUrl: simulator.url, environment: { METRICS_PORT: String(metricsPort) } });
+  await service.start(AbortSignal.timeout(20_000));
+  const scenario = [
+    { atMs: 0, status: "queued" },
+    { atMs: 500, status: "success" },
+  ];
+  for (const path of ["/crm", "/gone"])
+    await service.client.post("/v1/watches", {
+      call_sid: simulator.trigger({ scenario }),
+      callback_url: `${receiver.url}${path}`,
+      signing_secret: signingSecret,
+      metadata: { lead_id: "a-lead-of-ours" },
+    });
+  await settled.promise;
+  let samples = await scrape(metricsPort);
+  // The state of a source is noted once a second.
+  const isOver = () =>
+    valueOf(samples, "ringback_deliveries", { status: "delivered" }) === 2 && valueOf(samples, "ringback_source_state", isProven) === 1;
+  while (!isOver()) samples = await scrape(metricsPort);
+
+  for (const [name, labels] of Object.entries(promised)) {
+    const found = samples.filter((sample) => sample.name === name);
+    expect(found.length, name).toBeGreaterThan(0);
+    for (const sample of found) expect(Object.keys(sample.labels), name).toEqual(labels);
+    for (const sample of found) expect(sample.value, name).toBeGreaterThanOrEqual(name === "ringback_clock_skew_seconds" ? -2 : 0);
+  }
+  expect(samples.filter(({ name }) => name === "ringback_watches").map(({ labels, value }) => [labels["status"], value])).toEqual([
+    ["active", 0],
+    ["completed", 1],
+    ["ended", 0],
+    ["canceled", 1],
+  ]);
+  const expected: readonly [string, Readonly<Record<string, string>>, number][] = [
+    ["ringback_events_total", { type: "call.success" }, 1],
+    ["ringback_delivery_attempts_total", { outcome: "delivered" }, 2],
+    ["ringback_delivery_attempts_total", { outcome: "gone" }, 1],
+    ["ringback_endpoints_disabled_total", { reason: "gone" }, 1],
+    ["ringback_delivery_latency_seconds_count", {}, 2],
+    ["ringback_source_state", { source: "default", state: "suspended" }, 0],
+    ["ringback_poll_interval_seconds", { source: "default" }, 0.1],
+    ["ringback_instances", {}, 1],
+    ["ringback_build_info", {}, 1],
+    ["ringback_http_request_seconds_count", { route: "/v1/watches", status: "201" }, 2],
+  ];
+  for (const [name, labels, value] of expected) expect(valueOf(samples, name, labels), `${name} ${JSON.stringify(labels)}`).toBe(value);
+  expect(valueOf(samples, "ringback_store_bytes")).toBeGreaterThan(4096);
+  expect(JSON.stringify(samples)).not.toMatch(/OUT-|http:|127\.0\.0\.1|wch_|ep_|acc_|a-lead-of-ours|whsec_/);
+});
+
+test("an upstream whose clock is two minutes away makes the service degraded, and ready", async () => {
+  const upstream = createServer({}, (_request, response) => {
+    response.sendDate = false;
+    const date = new Date(Date.now() - 120_000).toUTCString();
+    response.writeHead(200, { "content-type": "application/json", date }).end('{"status":"queued"}');
+  }).listen(0, "127.0.0.1");
+  await once(upstream, "listening");
+  onTestFinished(() => upstream.close() && upstream.closeAllConnections());
+  const { port } = upstream.address() as AddressInfo;
+  const metricsPort = await freePort();
+  const environment = { METRICS_PORT: String(metricsPort) };
+  const service = await serviceProcess({ upstreamUrl: `http://127.0.0.1:${port}`, environment });
+  await service.start(AbortSignal.timeout(20_000));
+  const { body } = await service.client.post("/v1/watches", { call_sid: "OUT-1", callback_url: "http://127.0.0.1:9/" });
+  await service.client.get(`/v1/watches/${String(body["id"])}?wait=10&sequence=0`);
+  expect(await service.client.get("/readyz")).toMatchObject({
+    statusCode: 200,
+    body: { ready: true, degraded: ["clock: over 60 s from that of source default"] },
+  });
+  const skew = (await scrape(metricsPort)).find(({ name }) => name === "ringback_clock_skew_seconds");
+  expect(skew?.value).toBeGreaterThan(118);
+  expect(skew?.value).toBeLessThan(122);
+});

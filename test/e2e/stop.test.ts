@@ -1,0 +1,83 @@
+import { once } from "node:events";
+import { createConnection } from "node:net";
+import { expect, onTestFinished, test } from "vitest";
+import { startReceiver } from "../../src/cli/receiver.ts";
+import type { ScriptedAnswer } from "../../src/cli/receiver.ts";
+import { serviceProcess, signingSecret } from "../support/service-process.ts";
+import { simulatedUpstream } from "../support/simulated-upstream.ts";
+
+const alive = () => AbortSignal.timeout(20_000);
+const queuedForEver = [{ atMs: 0, status: "queued" }];
+
+/** A service that has a webhook on the wire, which the receiver answers so. */
+async function withWebhookOnTheWire(answer: ScriptedAnswer, graceMs: number) {
+  const simulator = await simulatedUpstream();
+  const service = await serviceProcess({ upstreamUrl: simulator.url, environment: { SHUTDOWN_GRACE_MS: String(graceMs) } });
+  const arrived = Promise.withResolvers<void>();
+  let arrivals = 0;
+  const receiver = await startReceiver({
+    secrets: [signingSecret],
+    answers: [answer],
+    onDelivery: () => {
+      arrivals += 1;
+      arrived.resolve();
+    },
+  });
+  onTestFinished(() => receiver.close());
+  await service.start(alive());
+  const callSid = simulator.trigger({ scenario: queuedForEver });
+  await service.client.post("/v1/watches", { call_sid: callSid, callback_url: receiver.url, signing_secret: signingSecret });
+  await arrived.promise;
+  const deliveries = async () => {
+    const { body } = await service.client.get("/v1/deliveries");
+    return (body["data"] as readonly { status: string; attempt_count: number }[]).map((delivery) => [
+      delivery.status,
+      delivery.attempt_count,
+    ]);
+  };
+  return { simulator, service, callSid, deliveries, arrivals: () => arrivals };
+}
+
+test("SIGTERM lets a webhook on the wire finish within the grace, and it is not sent again", async () => {
+  // Setup: the receiver takes two thirds of the grace. What this proves: the grace is everybody's, not cut into shares.
+  const { service, deliveries, arrivals } = await withWebhookOnTheWire({ statusCode: 204, delayMs: 4000 }, 6000);
+  expect(await service.terminate()).toBe(0);
+  await service.start(alive());
+  expect(await deliveries()).toEqual([["delivered", 1]]);
+  expect(arrivals()).toBe(1);
+});
+
+test("what is on the wire when the grace is over is no attempt, and is sent by the next start", async () => {
+  // Setup: neither the receiver nor the upstream ever answers.
+  const { simulator, service, callSid, deliveries, arrivals } = await withWebhookOnTheWire("hang", 1000);
+  simulator.fault({ kind: "hang" });
+  await simulator.polled(callSid, simulator.pollCount(callSid) + 1);
+  expect(await service.terminate()).toBe(0);
+  await service.start(alive());
+  while ((await deliveries())[0]?.[0] !== "delivered") await once(AbortSignal.timeout(20), "abort");
+  expect(await deliveries()).toEqual([["delivered", 1]]);
+  expect(arrivals()).toBe(2);
+});
+
+test("from SIGTERM on no connection is accepted, a waiting request is answered, and a second SIGTERM changes nothing", async () => {
+  // Setup: a webhook that takes a second keeps the service alive, a client waits for the next transition of its watch.
+  const { service } = await withWebhookOnTheWire({ statusCode: 204, delayMs: 1000 }, 10_000);
+  const { body } = await service.client.get("/v1/watches");
+  const [watch] = body["data"] as readonly { id: string; sequence: number }[];
+  const waiting = service.client.get(`/v1/watches/${watch?.id}?wait=30&sequence=${watch?.sequence}`);
+  // On a connection made later: once it is answered, the one before it has been read.
+  await service.client.get("/healthz");
+  const stopped = service.terminate();
+  while (await isAccepted(Number(new URL(service.url).port)));
+  expect(await Promise.all([stopped, service.terminate()])).toEqual([0, 0]);
+  expect(await waiting).toMatchObject({ statusCode: 200, body: { id: watch?.id } });
+});
+
+async function isAccepted(port: number): Promise<boolean> {
+  const socket = createConnection(port, "127.0.0.1");
+  const accepted = once(socket, "connect").then(
+    () => true,
+    () => false,
+  );
+  return accepted.finally(() => socket.destroy());
+}

@@ -1,0 +1,219 @@
+import { expect, onTestFinished, test } from "vitest";
+import { startReceiver } from "../../src/cli/receiver.ts";
+import { eventually } from "../support/administered-service.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { accountsService } from "../support/accounts-service.ts";
+import type { AccountClient, Answer } from "../support/accounts-service.ts";
+import { simulatedUpstream } from "../support/simulated-upstream.ts";
+
+type Ids = {
+  readonly watch: string;
+  readonly event: string;
+  readonly delivery: string;
+  readonly endpoint: string;
+  readonly hook: string;
+  /** Only the first account watches it. */
+  readonly callSid: string;
+  readonly callbackUrl: string;
+  /** Of lists of the first account. */
+  readonly cursors: Readonly<Record<string, string>>;
+};
+
+type Probe = { readonly method: string; readonly path: string; readonly body?: unknown; readonly status: number };
+type ById = { readonly id: string };
+type Listed = { readonly data: readonly ById[]; readonly next_cursor: string | null };
+
+const get = (path: string, status: number): Probe => ({ method: "GET", path, status });
+const post = (path: string, status: number, body?: unknown): Probe => ({ method: "POST", path, status, body });
+
+/** A list, whole and gone on with from where the first account's ended. */
+const list = (path: string, cursor: string | undefined): readonly Probe[] => [
+  get(path, 200),
+  get(`${path}?limit=1&cursor=${cursor ?? "missing"}`, 200),
+];
+
+/**
+ * How the second account calls each operation with what belongs to the first one, and what it must be answered. A new
+ * operation belongs here: without it the test fails.
+ */
+const probesOf: Readonly<Record<string, (ids: Ids) => readonly Probe[]>> = {
+  createWatch: ({ callSid, callbackUrl }) => [post("/v1/watches", 201, { call_sid: callSid, callback_url: callbackUrl })],
+  createWatches: ({ callSid, callbackUrl }) => [
+    post("/v1/watches/batch", 200, { watches: [{ call_sid: callSid, callback_url: `${callbackUrl}/batch` }] }),
+  ],
+  listWatches: ({ cursors, callSid }) => [...list("/v1/watches", cursors["/v1/watches"]), get(`/v1/watches?call_sid=${callSid}`, 200)],
+  getWatch: ({ watch }) => [get(`/v1/watches/${watch}`, 404), get(`/v1/watches/${watch}?wait=1&sequence=0`, 404)],
+  deleteWatch: ({ watch }) => [
+    { method: "DELETE", path: `/v1/watches/${watch}`, status: 404 },
+    { method: "DELETE", path: `/v1/watches/${watch}?purge=true`, status: 404 },
+  ],
+  listWatchEvents: ({ watch }) => [get(`/v1/watches/${watch}/events`, 404)],
+  getEvent: ({ event }) => [get(`/v1/events/${event}`, 404)],
+  readFeed: ({ cursors, callSid }) => [
+    get("/v1/events", 200),
+    get(`/v1/events?call_sid=${callSid}`, 200),
+    get(`/v1/events?after=${cursors["/v1/events"]}`, 200),
+  ],
+  getCall: ({ callSid }) => [get(`/v1/calls/${callSid}`, 404), get(`/v1/calls/${callSid}?source=default`, 404)],
+  createHook: ({ callbackUrl }) => [post("/v1/hooks", 201, { url: callbackUrl })],
+  listHooks: ({ cursors }) => list("/v1/hooks", cursors["/v1/hooks"]),
+  getHook: ({ hook }) => [get(`/v1/hooks/${hook}`, 404)],
+  deleteHook: ({ hook }) => [{ method: "DELETE", path: `/v1/hooks/${hook}`, status: 204 }],
+  sampleHook: () => [get("/v1/hooks/sample?limit=3", 200)],
+  listEndpoints: ({ cursors }) => list("/v1/endpoints", cursors["/v1/endpoints"]),
+  getEndpoint: ({ endpoint }) => [get(`/v1/endpoints/${endpoint}`, 404)],
+  patchEndpoint: ({ endpoint }) => [{ method: "PATCH", path: `/v1/endpoints/${endpoint}`, body: { state: "disabled" }, status: 404 }],
+  rotateSecret: ({ endpoint }) => [post(`/v1/endpoints/${endpoint}/rotate-secret`, 404, { grace_seconds: 0 })],
+  testEndpoint: ({ endpoint }) => [post(`/v1/endpoints/${endpoint}/test`, 404)],
+  recoverEndpoint: ({ endpoint }) => [post(`/v1/endpoints/${endpoint}/recover`, 404, { since: "2026-11-24T00:00:00Z" })],
+  listDeliveries: ({ cursors, endpoint, watch }) => [
+    ...list("/v1/deliveries", cursors["/v1/deliveries"]),
+    get(`/v1/deliveries?endpoint_id=${endpoint}`, 200),
+    get(`/v1/deliveries?watch_id=${watch}`, 200),
+  ],
+  getDelivery: ({ delivery }) => [get(`/v1/deliveries/${delivery}`, 404)],
+  retryDelivery: ({ delivery }) => [post(`/v1/deliveries/${delivery}/retry`, 404)],
+  getMe: () => [get("/v1/me", 200)],
+  setDefaultSecret: () => [
+    { method: "PUT", path: "/v1/me/signing-secret", body: { signing_secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" }, status: 204 },
+  ],
+  listSources: () => [get("/v1/sources", 200)],
+  getHealth: () => [get("/healthz", 200)],
+  getReadiness: () => [get("/readyz", 200)],
+  getDocument: () => [get("/openapi.json", 200)],
+  getDocs: () => [get("/docs", 200)],
+};
+
+type OpenApi = { readonly paths: Readonly<Record<string, Readonly<Record<string, { readonly operationId: string }>>>> };
+
+async function operationsOf(client: AccountClient): Promise<readonly string[]> {
+  const { body } = await client.send("GET", "/openapi.json");
+  return Object.values((body as OpenApi).paths).flatMap((item) => Object.values(item).map(({ operationId }) => operationId));
+}
+
+/** Everything the first account can see of its own; while the clock stands it does not change by itself. */
+async function viewOf({ send }: AccountClient, ids: Ids): Promise<unknown> {
+  const paths = [
+    "/v1/me",
+    "/v1/watches",
+    `/v1/watches/${ids.watch}`,
+    `/v1/watches/${ids.watch}/events`,
+    "/v1/events",
+    "/v1/hooks",
+    "/v1/endpoints",
+    "/v1/deliveries",
+    `/v1/deliveries/${ids.delivery}`,
+    `/v1/calls/${ids.callSid}`,
+  ];
+  const views: [string, unknown][] = [];
+  for (const path of paths) views.push([path, (await send("GET", path)).body]);
+  return Object.fromEntries(views);
+}
+
+/** Every first attempt of the four has been made. */
+function haveFailed({ data }: Listed): boolean {
+  return data.length === 4 && data.every((delivery) => "attempt_count" in delivery && delivery.attempt_count === 1);
+}
+
+/** What reads comes before what makes things of the second account's own, so that lists are empty at first. */
+function order(operation: string): number {
+  return operation.startsWith("create") ? 1 : 0;
+}
+
+/** One account with something of everything: two watches with an event each, their deliveries refused, a hook. */
+async function fill(client: AccountClient, callSids: readonly string[], url: string): Promise<Ids> {
+  const created: ById[] = [];
+  const hook = await client.send("POST", "/v1/hooks", { url: `${url}/hook`, headers: { "x-gate": "first-header-value" } });
+  await client.send("POST", "/v1/hooks", { url: `${url}/hook`, events: ["terminal"] });
+  for (const callSid of callSids) {
+    const answer = await client.send("POST", "/v1/watches", {
+      call_sid: callSid,
+      callback_url: `${url}/first`,
+      metadata: { lead: "first-metadata-value" },
+    });
+    created.push(answer.body as ById);
+  }
+  const listed = async (path: string) => (await client.send("GET", path)).body as Listed;
+  // Both events went to the watch's endpoint and to the hook's.
+  const deliveries = await eventually(() => listed("/v1/deliveries"), haveFailed);
+  const watch = created[0]?.id ?? "";
+  const cursors: Record<string, string> = {};
+  for (const path of ["/v1/watches", "/v1/hooks", "/v1/endpoints", "/v1/deliveries", "/v1/events"])
+    cursors[path] = (await listed(`${path}?limit=1`)).next_cursor ?? "missing";
+  return {
+    watch,
+    event: (await listed(`/v1/watches/${watch}/events`)).data[0]?.id ?? "",
+    delivery: (await listed(`/v1/deliveries?watch_id=${watch}`)).data[0]?.id ?? deliveries.data[0]?.id ?? "",
+    endpoint: (await listed("/v1/endpoints")).data[0]?.id ?? "",
+    hook: (hook.body as ById).id,
+    callSid: callSids[0] ?? "",
+    callbackUrl: `${url}/first`,
+    cursors,
+  };
+}
+
+/** What an answer to the second account must not hold: ids and values of the first one, without what both know. */
+async function marksOf(client: AccountClient, ids: Ids): Promise<readonly string[]> {
+  const text = JSON.stringify(await viewOf(client, ids));
+  const found = [...text.matchAll(/\b(?:acc|wch|evt|dlv|ep|hk|att)_[A-Za-z0-9]+/g)].map(([id]) => id);
+  return [...new Set([...found, client.accountId, "first-metadata-value", "first-header-value", "x-gate"])];
+}
+
+test("no operation tells or changes anything of another account, whoever knows its ids", { timeout: 60_000 }, async () => {
+  // Setup: a clock that stands, so that nothing changes by itself; both accounts use the same upstream and the same URLs.
+  const upstream = await simulatedUpstream();
+  const receiver = await startReceiver({ answers: () => 500 });
+  onTestFinished(() => receiver.close());
+  const { createAccount } = await accountsService(upstream.environment("polyai-legacy"), { clock: new FakeClock() });
+  const [first, second] = [await createAccount("first"), await createAccount("second")];
+  const trigger = () => upstream.trigger({ scenario: [{ atMs: 0, status: "queued" }] });
+  const ids = await fill(first, [trigger(), trigger()], receiver.url);
+  for (const id of [ids.watch, ids.event, ids.delivery, ids.endpoint, ids.hook]) expect(id).toMatch(/^[a-z]{2,3}_\w+$/);
+  expect(Object.values(ids.cursors)).not.toContain("missing");
+  const marks = await marksOf(first, ids);
+  expect(marks.length).toBeGreaterThan(15);
+  const before = await viewOf(first, ids);
+
+  const operations = await operationsOf(second);
+  expect(operations.toSorted()).toEqual(Object.keys(probesOf).toSorted());
+  for (const operation of operations.toSorted((a, b) => order(a) - order(b)))
+    for (const { method, path, body, status } of probesOf[operation]?.(ids) ?? []) {
+      const answer: Answer = await second.send(method, path, body);
+      expect({ operation, path, status: answer.status }).toEqual({ operation, path, status });
+      const text = JSON.stringify(answer.body);
+      for (const mark of marks) expect(text, `${operation} ${path}`).not.toContain(mark);
+      if (order(operation) === 0 && Array.isArray((answer.body as Partial<Listed> | null)?.data) && operation !== "listSources")
+        expect({ path, data: (answer.body as Listed).data }).toEqual({ path, data: [] });
+      expect(await viewOf(first, ids), `${operation} ${path}`).toEqual(before);
+    }
+
+  // With things of its own on the same call and the same URLs, it still sees these alone.
+  for (const operation of operations.filter((name) => /^(?:list|read|get|sample)/.test(name) && name !== "getCall"))
+    for (const { method, path, body } of probesOf[operation]?.(ids) ?? []) {
+      const text = JSON.stringify((await second.send(method, path, body)).body);
+      for (const mark of marks) expect(text, `${operation} ${path}`).not.toContain(mark);
+    }
+  expect(await viewOf(first, ids)).toEqual(before);
+});
+
+test("a key that is none sees nothing at all", async () => {
+  const { createAccount } = await accountsService({}, { clock: new FakeClock() });
+  const client = await createAccount("first");
+  const ids = {
+    watch: "x",
+    event: "x",
+    delivery: "x",
+    endpoint: "x",
+    hook: "x",
+    callSid: "OUT-1",
+    callbackUrl: "http://127.0.0.1:9/",
+    cursors: {},
+  };
+  const open = new Set(["getHealth", "getReadiness", "getDocument", "getDocs"]);
+  for (const [operation, probes] of Object.entries(probesOf))
+    for (const { method, path, body } of probes(ids)) {
+      const { status, headers } = await client.send(method, path, body, { authorization: `Bearer ${client.key}x` });
+      expect({ operation, status }).toEqual({ operation, status: open.has(operation) ? 200 : 401 });
+      if (status === 401) expect(headers.get("www-authenticate")).toMatch(/^Bearer/);
+    }
+});

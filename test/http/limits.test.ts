@@ -1,0 +1,131 @@
+import { describe, expect, test } from "vitest";
+import { FakeClock } from "../support/fake-clock.ts";
+import { accountsService } from "../support/accounts-service.ts";
+import type { AccountClient, Answer } from "../support/accounts-service.ts";
+
+const source = { POLYAI_BASE_URL: "http://127.0.0.1:1", POLYAI_AUTH_TOKEN: "token" };
+const quotaExceeded = { type: "urn:ringback:problem:quota-exceeded", status: 403 };
+
+const watch = (client: AccountClient, n: number | string, url = "http://127.0.0.1:9/hook"): Promise<Answer> =>
+  client.send("POST", "/v1/watches", { call_sid: `OUT-${n}`, callback_url: url });
+
+const hook = (client: AccountClient, path: string): Promise<Answer> =>
+  client.send("POST", "/v1/hooks", { url: `http://127.0.0.1:9/${path}` });
+
+/** The sources an account may use. */
+async function namesFor(client: AccountClient): Promise<readonly string[]> {
+  const { body } = await client.send("GET", "/v1/sources");
+  return (body as { data: { name: string }[] }).data.map(({ name }) => name);
+}
+
+/** Nothing is polled or sent while the clock stands. */
+async function twoAccounts(environment: Readonly<Record<string, string>>) {
+  const clock = new FakeClock();
+  const { createAccount } = await accountsService({ ...source, ...environment }, { clock });
+  return { clock, acme: await createAccount("acme"), beta: await createAccount("beta") };
+}
+
+describe("the rate of an account", () => {
+  test("is its own: who asks too often is told when to come back, and nobody else notices", async () => {
+    const { clock, acme, beta } = await twoAccounts({ API_MAX_PER_SECOND: "3" });
+    const answers = [];
+    for (let n = 0; n < 5; n++) answers.push(await acme.send("GET", "/v1/me"));
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 429, 429]);
+    expect(answers.map(({ headers }) => headers.get("ratelimit"))).toEqual([
+      '"default";r=2;t=1',
+      '"default";r=1;t=1',
+      '"default";r=0;t=1',
+      '"default";r=0;t=1',
+      '"default";r=0;t=1',
+    ]);
+    for (const { headers } of answers) expect(headers.get("ratelimit-policy")).toBe('"default";q=3;w=1');
+    expect(answers.map(({ headers }) => headers.get("retry-after"))).toEqual([null, null, null, "1", "1"]);
+    expect(answers[4]?.body).toMatchObject({ type: "urn:ringback:problem:rate-limited", status: 429 });
+    expect((await beta.send("GET", "/v1/me")).status).toBe(200);
+    await clock.advance(1000);
+    for (let n = 0; n < 3; n++) expect((await acme.send("GET", "/v1/me")).status).toBe(200);
+    expect((await acme.send("GET", "/v1/me")).status).toBe(429);
+  });
+
+  test("counts every request alike, refused ones of other kinds too, and all keys of an account together", async () => {
+    const { acme } = await twoAccounts({ API_MAX_PER_SECOND: "3" });
+    const statuses = [
+      (await acme.send("GET", "/v1/watches/wch_unknown")).status,
+      (await acme.send("POST", "/v1/watches", { call_sid: 1 })).status,
+      (await acme.send("GET", "/v1/me", undefined, { authorization: "", "x-api-key": acme.key })).status,
+      (await acme.send("GET", "/v1/me")).status,
+    ];
+    expect(statuses).toEqual([404, 422, 200, 429]);
+  });
+});
+
+describe("the quotas of an account", () => {
+  test("active watches: one too many is 403, in a batch too, until one ends; a repeat is no new one", async () => {
+    const { acme, beta } = await twoAccounts({ ACCOUNT_MAX_ACTIVE_WATCHES: "2" });
+    const first = await watch(acme, 1);
+    expect([first.status, (await watch(acme, 2)).status]).toEqual([201, 201]);
+    expect(await watch(acme, 3)).toMatchObject({
+      status: 403,
+      body: { ...quotaExceeded, detail: expect.stringContaining("2 active watches") },
+    });
+    expect((await watch(acme, 1)).status).toBe(200);
+    const batch = [3, 2, 4].map((n) => ({ call_sid: `OUT-${n}`, callback_url: "http://127.0.0.1:9/hook" }));
+    expect((await acme.send("POST", "/v1/watches/batch", { watches: batch })).body).toMatchObject({
+      results: [{ status: 403, problem: quotaExceeded }, { status: 200 }, { status: 403, problem: quotaExceeded }],
+    });
+    expect((await watch(beta, 3)).status).toBe(201);
+    await acme.send("DELETE", `/v1/watches/${(first.body as { id: string }).id}`);
+    expect((await watch(acme, 3)).status).toBe(201);
+    expect((await watch(acme, 4)).status).toBe(403);
+  });
+
+  test("endpoints: one too many is 403 for watches and hooks; a known URL makes none", async () => {
+    const { acme, beta } = await twoAccounts({ ACCOUNT_MAX_ENDPOINTS: "1" });
+    expect((await watch(acme, 1, "http://127.0.0.1:9/one")).status).toBe(201);
+    expect(await watch(acme, 2, "http://127.0.0.1:9/two")).toMatchObject({ status: 403, body: quotaExceeded });
+    expect(await acme.send("POST", "/v1/hooks", { url: "http://127.0.0.1:9/two" })).toMatchObject({ status: 403, body: quotaExceeded });
+    expect((await watch(acme, 2, "http://127.0.0.1:9/one")).status).toBe(201);
+    expect((await acme.send("POST", "/v1/hooks", { url: "http://127.0.0.1:9/one" })).status).toBe(201);
+    expect((await watch(beta, 1, "http://127.0.0.1:9/two")).status).toBe(201);
+    expect((await acme.send("GET", "/v1/watches")).body).toMatchObject({ data: [{ call_sid: "OUT-2" }, { call_sid: "OUT-1" }] });
+  });
+
+  test("hooks: one too many is 403 until one is removed; a repeat is no new one", async () => {
+    const { acme, beta } = await twoAccounts({ ACCOUNT_MAX_HOOKS: "1" });
+    const first = await hook(acme, "one");
+    expect(first.status).toBe(201);
+    expect(await hook(acme, "two")).toMatchObject({ status: 403, body: quotaExceeded });
+    expect((await hook(acme, "one")).status).toBe(200);
+    expect((await hook(beta, "two")).status).toBe(201);
+    expect((await acme.send("DELETE", `/v1/hooks/${(first.body as { id: string }).id}`)).status).toBe(204);
+    expect((await hook(acme, "two")).status).toBe(201);
+  });
+
+  test("0 is no limit, and the account is told which it has", async () => {
+    const none = { API_MAX_PER_SECOND: "0", ACCOUNT_MAX_ACTIVE_WATCHES: "0", ACCOUNT_MAX_ENDPOINTS: "0", ACCOUNT_MAX_HOOKS: "0" };
+    const { acme } = await twoAccounts(none);
+    expect((await acme.send("GET", "/v1/me")).body).toMatchObject({
+      limits: { api_max_per_second: 0, max_active_watches: 0, max_endpoints: 0, max_hooks: 0 },
+    });
+    for (let n = 0; n < 10; n++) expect((await watch(acme, n, `http://127.0.0.1:9/${n}`)).status).toBe(201);
+    expect((await acme.send("GET", "/v1/me")).headers.get("ratelimit")).toBeNull();
+  });
+});
+
+describe("a source", () => {
+  test("is used by whom it is for: default by accounts made for it, sandbox by all", async () => {
+    const { createAccount } = await accountsService(source, { clock: new FakeClock() });
+    const [acme, plain] = [await createAccount("acme"), await createAccount("plain", { usesDefaultSource: false })];
+    expect([await namesFor(acme), await namesFor(plain)]).toEqual([["default", "sandbox"], ["sandbox"]]);
+    expect((await watch(acme, 1, "http://127.0.0.1:9/")).status).toBe(201);
+    expect(await watch(plain, 1, "http://127.0.0.1:9/")).toMatchObject({
+      status: 422,
+      body: { type: "urn:ringback:problem:no-source", errors: [{ pointer: "/source" }] },
+    });
+    const sandbox = { call_sid: "OUT-sandbox-success", source: "sandbox", callback_url: "http://127.0.0.1:9/" };
+    for (const client of [acme, plain]) expect((await client.send("POST", "/v1/watches", sandbox)).status).toBe(201);
+    expect((await plain.send("POST", "/v1/watches", { ...sandbox, call_sid: "OUT-1", source: "unheard-of" })).body).toMatchObject({
+      type: "urn:ringback:problem:no-source",
+    });
+  });
+});

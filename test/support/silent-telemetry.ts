@@ -1,0 +1,20 @@
+import type { Logger, Metrics } from "../../src/ports/telemetry.ts";
+
+const nothing = (): void => undefined;
+
+export const silentLogger: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing };
+
+export const silentMetrics: Metrics = {
+  pollFinished: nothing,
+  pollInterval: nothing,
+  sourceState: nothing,
+  eventCommitted: nothing,
+  attemptFinished: nothing,
+  delivered: nothing,
+  endpointDisabled: nothing,
+  addressBlocked: nothing,
+  committed: nothing,
+  clockSkew: nothing,
+  wallClockStepped: nothing,
+  httpAnswered: nothing,
+};

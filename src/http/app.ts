@@ -4,6 +4,7 @@ import { routePath } from "hono/route";
 import { addAccountRoutes } from "./account.ts";
 import { addCallRoutes } from "./calls.ts";
 import { createDashboard } from "./dashboard/dashboard.ts";
+import { PageProblemError } from "./dashboard/page-problem.ts";
 import { isDashboardPath, problemPage } from "./dashboard/problem-page.ts";
 import { addDeliveryRoutes } from "./deliveries.ts";
 import type { Env, HttpDependencies } from "./dependencies.ts";
@@ -61,6 +62,7 @@ export function createApp(dependencies: HttpDependencies): OpenAPIHono<Env> {
     return answerProblem(c, { slug: "method-not-allowed", detail, headers: { allow } });
   });
   app.onError((error, c) => {
+    if (error instanceof PageProblemError) return problemPage(c, error.problem);
     const problem = problemOf(error);
     if (problem !== null) return answerProblem(c, problem);
     logger.error({ request_id: c.get("requestId"), route: templateOf(c), error: error.stack ?? String(error) }, "http.failed");

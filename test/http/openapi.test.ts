@@ -74,7 +74,7 @@ describe("the document", () => {
   const operations = Object.values(document.paths).flatMap((item) => Object.values(item));
 
   test("every route of the API is in it, and every operation has a name of its own", () => {
-    const routes = app.routes.filter(({ method, path }) => method !== "ALL" && !/^\/dashboard/.test(path));
+    const routes = app.routes.filter(({ method, path }) => method !== "ALL" && !path.startsWith("/dashboard"));
     expect(operations).toHaveLength(routes.length);
     for (const { method, path } of routes) expect(document.paths[path.replaceAll(/:(\w+)/g, "{$1}")]?.[method.toLowerCase()]).toBeDefined();
     expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(operations.length);

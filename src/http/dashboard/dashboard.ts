@@ -20,7 +20,7 @@ import { addWatchPages } from "./watch-page.ts";
 /**
  * The dashboard, to be mounted at `/dashboard`: pages for people, made on the service, that work without a script.
  * Whatever strangers wrote (reasons, metadata, answers, URLs) is text on them; links lead to our own pages alone. What
- * goes wrong is thrown as in the API and rendered as a page by the app. `limitRate` is that of the API: one budget.
+ * goes wrong is thrown as in the API, or as a `PageProblemError`, and rendered as a page by the app. `limitRate` is that of the API: one budget.
  */
 export function createDashboard(dependencies: HttpDependencies, limitRate: MiddlewareHandler): Hono<DashboardEnv> {
   const dashboard = new Hono<DashboardEnv>({ strict: true });

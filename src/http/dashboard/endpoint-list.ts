@@ -13,28 +13,28 @@ const path = "/dashboard/endpoints";
 const pageSize = 25;
 
 /** Where webhooks go, newest first. */
-export function addEndpointList(dashboard: Hono<DashboardEnv>, { store, clock }: HttpDependencies): void {
+export function addEndpointList(dashboard: Hono<DashboardEnv>, { store, clock, endpointMaxInFlight }: HttpDependencies): void {
   dashboard.get("/endpoints", async (c) => {
     const { cursor } = readParameters(c, cursorOnly);
     const { data, nextCursor } = await store.listEndpoints({ accountId: c.get("account").id, limit: pageSize, cursor: cursor ?? null });
     return page(c, {
       title: "Endpoints",
       body: html`<h1>Endpoints</h1>
-        ${endpointTable(data, clock.nowMs(), "There are no endpoints: the first watch or hook that names a URL makes one.")}
+        ${endpointTable(data, clock.nowMs(), endpointMaxInFlight, "There are no endpoints: the first watch or hook that names a URL makes one.")}
         ${pager(path, {}, { cursor, nextCursor })}`,
     });
   });
 }
 
-export function endpointTable(views: readonly EndpointView[], nowMs: number, empty: string): Html {
+export function endpointTable(views: readonly EndpointView[], nowMs: number, maxInFlight: number, empty: string): Html {
   return table({
     caption: "Endpoints",
     columns: ["URL", "State", "How it is doing", "Owed", "Oldest due", "Last success"],
     rows: views.map((view) => {
-      const endpoint = endpointJson(view, nowMs);
+      const endpoint = endpointJson(view, nowMs, maxInFlight);
       return [
         linkTo("endpoints", endpoint.id, longText(endpoint.url)),
-        endpointBadge(view, nowMs),
+        endpointBadge(view, endpoint.state),
         sentence(endpoint.explain, nowMs),
         endpoint.backlog,
         timeOf(endpoint.oldest_due_at, nowMs),
@@ -46,8 +46,7 @@ export function endpointTable(views: readonly EndpointView[], nowMs: number, emp
 }
 
 /** The state of the API, and that it is failing where that is all the state does not say. */
-export function endpointBadge(view: EndpointView, nowMs: number): Html {
-  const { state } = endpointJson(view, nowMs);
+export function endpointBadge(view: EndpointView, state: ReturnType<typeof endpointJson>["state"]): Html {
   return badge(state === "enabled" && isFailing(view) ? "failing" : state);
 }
 

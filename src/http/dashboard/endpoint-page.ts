@@ -26,7 +26,7 @@ const reasons: Readonly<Record<string, string>> = {
 };
 
 /** One endpoint: its health, what it is owed, and what can be done about it. */
-export function addEndpointPage(dashboard: Hono<DashboardEnv>, { store, clock }: HttpDependencies): void {
+export function addEndpointPage(dashboard: Hono<DashboardEnv>, { store, clock, endpointMaxInFlight }: HttpDependencies): void {
   dashboard.get("/endpoints/:id", async (c) => {
     const accountId = c.get("account").id;
     const view = await store.getEndpoint(accountId, c.req.param("id"));
@@ -35,13 +35,14 @@ export function addEndpointPage(dashboard: Hono<DashboardEnv>, { store, clock }:
     const newest = { accountId, limit: deliveriesShown, cursor: null, endpointId: id, watchId: null, status: null };
     const { data } = await store.listDeliveries(newest);
     const nowMs = clock.nowMs();
+    const endpoint = endpointJson(view, nowMs, endpointMaxInFlight);
     return page(c, {
       title: url,
       refreshable: true,
       body: html`<h1>${url}</h1>
         ${notice(c)}
-        <p class="lead">${sentence(endpointJson(view, nowMs).explain, nowMs)}.</p>
-        ${endpointFacts(view, nowMs)} ${actions(c, view)}
+        <p class="lead">${sentence(endpoint.explain, nowMs)}.</p>
+        ${endpointFacts(view, endpoint, nowMs)} ${actions(c, view)}
         <h2>Newest deliveries</h2>
         ${deliveryTable(data, null, nowMs)}
         <p>
@@ -54,11 +55,13 @@ export function addEndpointPage(dashboard: Hono<DashboardEnv>, { store, clock }:
   });
 }
 
-function endpointFacts(view: EndpointView, nowMs: number): Html {
-  const endpoint = endpointJson(view, nowMs);
+function endpointFacts(view: EndpointView, endpoint: ReturnType<typeof endpointJson>, nowMs: number): Html {
   const { consecutiveFailures, failingSinceMs } = view.endpoint.health;
   return facts([
-    ["State", html`${endpointBadge(view, nowMs)} ${endpoint.reason === null ? "" : (reasons[endpoint.reason] ?? endpoint.reason)}`],
+    [
+      "State",
+      html`${endpointBadge(view, endpoint.state)} ${endpoint.reason === null ? "" : (reasons[endpoint.reason] ?? endpoint.reason)}`,
+    ],
     ["Since", timeOf(endpoint.since, nowMs)],
     ["Paused until", timeOf(endpoint.paused_until, nowMs)],
     [

@@ -23,9 +23,7 @@ export function addFind(dashboard: Hono<DashboardEnv>, { store }: HttpDependenci
     const [delivery] = found?.deliveries ?? [];
     if (delivery !== undefined) return c.redirect(`/dashboard/deliveries/${encodeURIComponent(delivery.id)}`, 303);
     throw new ProblemError({
-      status: 404,
       slug: "not-found",
-      title: "Not found",
       detail: "nothing of this account is called that: a call SID begins with OUT-, an id with wch_, evt_ (a webhook-id), dlv_, ep_ or hk_",
     });
   });

@@ -14,9 +14,7 @@ export async function readForm(c: Context<DashboardEnv>): Promise<URLSearchParam
   const bytes = await readBody(c, "form");
   if (c.req.header("content-type")?.split(";", 1)[0]?.trim().toLowerCase() !== formType)
     throw new ProblemError({
-      status: 415,
       slug: "unsupported-media-type",
-      title: "Unsupported media type",
       detail: `send content-type: ${formType}`,
     });
   return new URLSearchParams(new TextDecoder().decode(bytes));

@@ -1,12 +1,12 @@
 import type { MiddlewareHandler } from "hono";
-import { ProblemError } from "../problem.ts";
 import { keyOf } from "../request-guards.ts";
 import { formTokenOf, readForm } from "./form.ts";
 import type { DashboardEnv } from "./dashboard-env.ts";
+import { PageProblemError, notSignedIn } from "./page-problem.ts";
 import { refuseForeignForm } from "./request-origin.ts";
 import { hasSessionCookie, isFormTokenOf } from "./session.ts";
 import type { Sessions } from "./session.ts";
-import { notSignedIn, signInPath } from "./sign-in.ts";
+import { signInPath } from "./sign-in.ts";
 
 /**
  * Lets through who is signed in, and forms that one of our pages sent. A key in the request's headers, as the API takes
@@ -31,10 +31,8 @@ export function guard(sessions: Sessions): MiddlewareHandler<DashboardEnv> {
       refuseForeignForm(c);
       const form = await readForm(c);
       if (!isFormTokenOf(session, formTokenOf(form)))
-        throw new ProblemError({
-          status: 403,
+        throw new PageProblemError({
           slug: "form-outdated",
-          title: "Refused",
           detail: "this form belongs to another session: go back, load the page again and send it from there",
         });
       c.set("form", form);

@@ -17,11 +17,12 @@ import { watchTable } from "./watch-list.ts";
 const watchesShown = 8;
 
 /** What an operator wants to know first: is anything wrong, and what is owed for how long. */
-export function addOverview(dashboard: Hono<DashboardEnv>, { store, live, clock, limits }: HttpDependencies): void {
+export function addOverview(dashboard: Hono<DashboardEnv>, dependencies: HttpDependencies): void {
+  const { store, live, clock, limits, endpointMaxInFlight } = dependencies;
   dashboard.get("/", async (c) => {
     const account = c.get("account");
     const [trouble, watches] = await Promise.all([
-      readTrouble(store, account.id, clock.nowMs()),
+      readTrouble(dependencies, account.id, clock.nowMs()),
       store.listWatches({ accountId: account.id, limit: watchesShown, cursor: null, status: null, callSid: null }),
     ]);
     const urlById = await urlsOf(store, account.id, trouble.givenUp);
@@ -43,7 +44,7 @@ export function addOverview(dashboard: Hono<DashboardEnv>, { store, live, clock,
         <h2>Sources</h2>
         ${sourceTable(live.sources(account), nowMs)}
         <h2>Endpoints in trouble</h2>
-        ${endpointTable(trouble.endpoints, nowMs, "None: every endpoint looked at is enabled and its last attempt succeeded.")}
+        ${endpointTable(trouble.endpoints, nowMs, endpointMaxInFlight, "None: every endpoint looked at is enabled and its last attempt succeeded.")}
         ${trouble.endpointsHidden === 0 ? "" : html`<p class="quiet">And ${trouble.endpointsHidden} more.</p>`}
         <h2>Given up last</h2>
         ${deliveryTable(trouble.givenUp, urlById, nowMs)}

@@ -1,6 +1,8 @@
 import type { Context } from "hono";
 import { html } from "hono/html";
 import type { Problem } from "../problem.ts";
+import { shownKindOf } from "./page-problem.ts";
+import type { PageProblem } from "./page-problem.ts";
 import { page } from "./page.ts";
 import { signInPage } from "./sign-in.ts";
 
@@ -12,9 +14,11 @@ export function isDashboardPath(path: string): boolean {
 }
 
 /** A problem as a page; who is not signed in is asked for a key. */
-export function problemPage(c: Context, problem: Problem): Response | Promise<Response> {
-  if (problem.status === 401) return signInPage(c, problem);
-  const { status, title, detail, errors = [], headers = {} } = problem;
+export function problemPage(c: Context, problem: PageProblem | Problem): Response | Promise<Response> {
+  const { status, title } = shownKindOf(problem);
+  if (status === 401) return signInPage(c, problem);
+  const { detail, headers = {} } = problem;
+  const errors = "errors" in problem ? (problem.errors ?? []) : [];
   const waitSeconds = headers["retry-after"];
   // A form that was refused stood on the page of what it is about.
   const back = c.req.method === "POST" ? (subjectPath.exec(c.req.path)?.[0] ?? null) : null;

@@ -1,5 +1,5 @@
 import type { Context } from "hono";
-import { ProblemError } from "../problem.ts";
+import { PageProblemError } from "./page-problem.ts";
 
 const loopbackName = /^(?:localhost|(?:[a-z0-9-]+\.)*localhost|127(?:\.\d{1,3}){3}|\[::1\])$/i;
 
@@ -35,8 +35,8 @@ export function refuseForeignForm(c: Context): void {
     throw foreignForm("this form was sent by a page of another site");
 }
 
-function foreignForm(detail: string): ProblemError {
-  return new ProblemError({ status: 403, slug: "foreign-form", title: "Refused", detail });
+function foreignForm(detail: string): PageProblemError {
+  return new PageProblemError({ slug: "foreign-form", detail });
 }
 
 function isLoopback(c: Context): boolean {

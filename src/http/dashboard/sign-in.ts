@@ -2,26 +2,17 @@ import type { Context, Hono } from "hono";
 import { html } from "hono/html";
 import type { HttpBindings } from "@hono/node-server";
 import type { HttpDependencies } from "../dependencies.ts";
-import { ProblemError, tooMany } from "../problem.ts";
 import type { Problem } from "../problem.ts";
 import { FailedSignIns } from "./failed-sign-ins.ts";
 import type { DashboardEnv } from "./dashboard-env.ts";
+import { notSignedIn, shownKindOf, tooManySignIns } from "./page-problem.ts";
+import type { PageProblem } from "./page-problem.ts";
 import { page } from "./page.ts";
 import type { Sessions } from "./session.ts";
 
 export const signInPath = "/dashboard/sign-in";
 
 const targetSyntax = /^\/dashboard(?:\/[A-Za-z0-9_/-]*)?(?:\?[A-Za-z0-9_=&.%-]*)?$/;
-
-/** Nobody is signed in. `slug` tells whether that is somebody's mistake or how every visit begins. */
-export function notSignedIn(slug: "sign-in-needed" | "session-over" | "key-unknown"): ProblemError {
-  const detail = {
-    "sign-in-needed": "Sign in with an API key of your account.",
-    "session-over": "The session is over: its 12 hours have passed, or its key was revoked. Sign in again.",
-    "key-unknown": "This key is not valid: it is unknown or was revoked.",
-  }[slug];
-  return new ProblemError({ status: 401, slug, title: "Sign in", detail, headers: { "www-authenticate": 'Bearer realm="ringback"' } });
-}
 
 /** Sign-in and sign-out. */
 export function addSignIn(dashboard: Hono<DashboardEnv>, sessions: Sessions, { clock }: HttpDependencies): void {
@@ -32,7 +23,7 @@ export function addSignIn(dashboard: Hono<DashboardEnv>, sessions: Sessions, { c
   dashboard.post("/sign-in", async (c) => {
     const client = clientOf(c);
     const waitMs = failed.attempt(client, clock.monotonicMs());
-    if (waitMs !== null) throw tooMany("too-many-sign-ins", "Too many keys were wrong: wait a minute, then try again.", waitMs);
+    if (waitMs !== null) throw tooManySignIns(waitMs);
     const form = c.get("form");
     const session = await sessions.begin(c, (form.get("api_key") ?? "").trim());
     if (session === null) throw notSignedIn("key-unknown");
@@ -48,7 +39,7 @@ export function addSignIn(dashboard: Hono<DashboardEnv>, sessions: Sessions, { c
 }
 
 /** The page that asks for a key, in place of what was asked for. */
-export function signInPage(c: Context<DashboardEnv>, problem: Problem): Response | Promise<Response> {
+export function signInPage(c: Context<DashboardEnv>, problem: PageProblem | Problem): Response | Promise<Response> {
   const asked = c.req.method === "GET" ? c.req.url.slice(new URL(c.req.url).origin.length) : "";
   const target = targetSyntax.test(asked) && c.req.path !== signInPath ? asked : "/dashboard";
   const isFault = problem.slug !== "sign-in-needed";
@@ -74,7 +65,7 @@ export function signInPage(c: Context<DashboardEnv>, problem: Problem): Response
         </form>
         <p class="quiet">The key stays in a sealed cookie of this browser for 12 hours and nowhere else.</p>`,
     },
-    { status: problem.status, headers: problem.headers ?? {} },
+    { status: shownKindOf(problem).status, headers: problem.headers ?? {} },
   );
 }
 

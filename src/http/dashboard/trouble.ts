@@ -1,5 +1,6 @@
 import { isoTime } from "../../domain/payload.ts";
-import type { DeliveryView, EndpointView, ReadStore } from "../../ports/read-store.ts";
+import type { DeliveryView, EndpointView } from "../../ports/read-store.ts";
+import type { HttpDependencies } from "../dependencies.ts";
 import { endpointJson } from "../schemas/views.ts";
 import { isFailing } from "./endpoint-list.ts";
 
@@ -25,7 +26,11 @@ export type Trouble = {
 };
 
 /** Looks at the newest endpoints and at those that the newest pending deliveries go to, however old they are. */
-export async function readTrouble(store: ReadStore, accountId: string, nowMs: number): Promise<Trouble> {
+export async function readTrouble(
+  { store, endpointMaxInFlight }: Pick<HttpDependencies, "store" | "endpointMaxInFlight">,
+  accountId: string,
+  nowMs: number,
+): Promise<Trouble> {
   const deliveries = (status: "pending" | "exhausted" | "failed", limit: number) =>
     store.listDeliveries({ accountId, limit, cursor: null, endpointId: null, watchId: null, status });
   const [newest, pending, exhausted, failed] = await Promise.all([
@@ -39,7 +44,7 @@ export async function readTrouble(store: ReadStore, accountId: string, nowMs: nu
   const found = await Promise.all([...others].map((id) => store.getEndpoint(accountId, id)));
   const endpoints = [...newest.data, ...found.filter((view) => view !== null)];
   const dueAtMs = endpoints.flatMap(({ oldestDueAtMs }) => (oldestDueAtMs === null ? [] : [oldestDueAtMs]));
-  const troubled = endpoints.filter((view) => isFailing(view) || endpointJson(view, nowMs).state !== "enabled");
+  const troubled = endpoints.filter((view) => isFailing(view) || endpointJson(view, nowMs, endpointMaxInFlight).state !== "enabled");
   const givenUp = [...exhausted.data, ...failed.data].filter(({ delivery }) => delivery.eventType !== "endpoint.test");
   return {
     endpoints: troubled.slice(0, endpointsShown),

@@ -2,8 +2,8 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { jsonOf, runningService, serviceKey } from "../../support/running-service.ts";
-import type { Send, WireAnswer } from "../../support/running-service.ts";
+import { jsonOf, localService, serviceKey } from "../../support/local-service.ts";
+import type { Send, WireAnswer } from "../../support/local-service.ts";
 import { linksOf, textOf } from "./page-text.ts";
 
 const form = { "content-type": "application/x-www-form-urlencoded", "sec-fetch-site": "same-origin" };
@@ -26,7 +26,7 @@ async function receiver(statusCode: number) {
 
 /** The whole service, with somebody signed in. */
 async function signedIn(environment: Readonly<Record<string, string>> = {}) {
-  const { send } = await runningService({ RETRY_SCHEDULE: "0s,1h,1h", ...environment });
+  const { send } = await localService({ RETRY_SCHEDULE: "0s,1h,1h", ...environment });
   const begun = await send("POST", "/dashboard/sign-in", new URLSearchParams({ api_key: serviceKey }).toString(), {
     ...form,
     authorization: "",
@@ -177,7 +177,7 @@ test("a hook is removed after a question", async () => {
 });
 
 test("over a socket the peer is who is bounded", async () => {
-  const { send } = await runningService();
+  const { send } = await localService();
   const wrong = (forwardedFor: string) =>
     send("POST", "/dashboard/sign-in", "api_key=rb_unknown_key_0123456789", {
       ...form,

@@ -10,6 +10,8 @@ import { createTestApi } from "../test-api.ts";
 export const key = "rb_dashboard_key_0123456789";
 export const origin = "http://localhost";
 
+const hashApiKey = (apiKey: string) => `hash of ${apiKey}`;
+
 type Answer = { readonly status: number; readonly headers: Headers; readonly text: string };
 
 /** The dashboard on a real store in memory and real authentication; `key` is one of the account `default`. */
@@ -24,10 +26,10 @@ export async function openDashboard({ store, ...parts }: Parameters<typeof creat
     id: keyId,
     accountId: account.id,
     name: "test",
-    fingerprints: secretBox.fingerprints(key),
+    fingerprints: [hashApiKey(key)],
     nowMs: startMs,
   });
-  const authentication = new Authentication(world.store, secretBox, clock);
+  const authentication = new Authentication({ store: world.store, hashApiKey, clock });
   const { app, logged } = createTestApi({
     store: { ...world.store, ...store },
     authentication: { findByKey: (given) => authentication.findByKey(given) },

@@ -67,6 +67,9 @@ describe("answers are what the document says", () => {
     expect(check.faultsOf({ ...unknown, text: unknown.text.replace("not-found", "lost-found") })).toEqual([
       "GET getWatch 404 does not document lost-found",
     ]);
+    // A page where programs ask, a problem document where people do.
+    expect(check.faultsOf({ ...unknown, headers: { ...unknown.headers, "content-type": "text/html; charset=UTF-8" } })).not.toEqual([]);
+    expect(check.faultsOf({ ...unknown, target: "/dashboard/watches/wch_2" })).toEqual(["404 is application/problem+json"]);
   });
 });
 

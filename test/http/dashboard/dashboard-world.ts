@@ -10,7 +10,8 @@ import { createTestApi } from "../test-api.ts";
 export const key = "rb_dashboard_key_0123456789";
 export const origin = "http://localhost";
 
-const hashApiKey = (apiKey: string) => `hash of ${apiKey}`;
+/** As keys stand in the store. */
+export const hashApiKey = (apiKey: string) => `hash of ${apiKey}`;
 
 type Answer = { readonly status: number; readonly headers: Headers; readonly text: string };
 

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { answered, only, startMs } from "../../support/store-drafts.ts";
-import { openDashboard } from "./dashboard-world.ts";
+import { hashApiKey, openDashboard } from "./dashboard-world.ts";
 import type { OpenDashboard } from "./dashboard-world.ts";
 import { linksOf, skeletonOf, unescaped } from "./page-text.ts";
 
@@ -57,7 +57,7 @@ const benign: Strangers = { status: "b", reason: "b", metadata: "b", excerpt: "b
 let made = 0;
 
 /** An account where everything that strangers can write is what they wrote; its pages by path, ids left out. */
-async function pagesOf({ world, ask, secretBox }: OpenDashboard, strangers: Strangers): Promise<ReadonlyMap<string, string>> {
+async function pagesOf({ world, ask }: OpenDashboard, strangers: Strangers): Promise<ReadonlyMap<string, string>> {
   made += 1;
   const { status, reason, metadata, excerpt, detail, url, name } = strangers;
   const { id: accountId } = await world.account(`${name} ${made}`);
@@ -66,7 +66,7 @@ async function pagesOf({ world, ask, secretBox }: OpenDashboard, strangers: Stra
     id: `key_${made}`,
     accountId,
     name: "test",
-    fingerprints: secretBox.fingerprints(accountKey),
+    fingerprints: [hashApiKey(accountKey)],
     nowMs: startMs,
   });
   const headers = { names: [name], sealed: new Uint8Array([1]), fingerprints: [`${made}`] };
@@ -167,7 +167,7 @@ function isAttribute(page: string): (match: string) => boolean {
 }
 
 test("an answer that begins with a line break loses nothing of it", async () => {
-  const { world, ask, secretBox, account } = await openDashboard();
+  const { world, ask, account } = await openDashboard();
   await world.watch("OUT-1");
   const job = only((await world.see("OUT-1", "queued")).jobs);
   await world.record(job, { ...answered(500), excerpt: "\nfirst" } as ReturnType<typeof answered>);
@@ -176,7 +176,7 @@ test("an answer that begins with a line break loses nothing of it", async () => 
     id: "key_2",
     accountId: account.id,
     name: "second",
-    fingerprints: secretBox.fingerprints(key),
+    fingerprints: [hashApiKey(key)],
     nowMs: startMs,
   });
   // A parser drops the first line break after <pre>.

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { StoreUnavailable } from "../../../src/domain/errors.ts";
 import type { Endpoint } from "../../../src/domain/endpoint.ts";
 import { answered, minute, only, second, secretDraft } from "../../support/store-drafts.ts";
-import { key, openDashboard, signIn } from "./dashboard-world.ts";
+import { hashApiKey, key, openDashboard, signIn } from "./dashboard-world.ts";
 import { linksOf, textOf } from "./page-text.ts";
 
 const url = "https://crm.example/hooks/calls";
@@ -243,10 +243,10 @@ describe("what is not there", () => {
   });
 
   test("another account's is as unknown as any", async () => {
-    const { world, ask, secretBox, watchId, deliveryId, endpointId } = await failingDashboard();
+    const { world, ask, watchId, deliveryId, endpointId } = await failingDashboard();
     const other = await world.account("other");
     const otherKey = "rb_other_key_0123456789abc";
-    const fingerprints = secretBox.fingerprints(otherKey);
+    const fingerprints = [hashApiKey(otherKey)];
     await world.store.ensureKey({ id: "key_other", accountId: other.id, name: "test", fingerprints, nowMs: world.nowMs });
     for (const path of [`watches/${watchId}`, `watches/${watchId}/delete`, `deliveries/${deliveryId}`, `endpoints/${endpointId}`])
       expect([path, (await ask(`/dashboard/${path}`, { headers: { "x-api-key": otherKey } })).status]).toEqual([path, 404]);

@@ -239,11 +239,13 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     authentication: new Authentication({ store, hashApiKey, clock }),
     idempotency,
     store,
+    secretBox,
     clock,
     logger,
     metrics,
     limits: config.limits,
     endpointMaxInFlight: config.delivery.endpointMaxInFlight,
+    publicUrl: config.api.publicUrl,
     version: config.version,
   });
   answer = (request) => app.fetch(request);

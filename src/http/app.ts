@@ -3,6 +3,9 @@ import type { Context } from "hono";
 import { routePath } from "hono/route";
 import { addAccountRoutes } from "./account.ts";
 import { addCallRoutes } from "./calls.ts";
+import { createDashboard } from "./dashboard/dashboard.ts";
+import { PageProblemError } from "./dashboard/page-problem.ts";
+import { isDashboardPath, problemPage } from "./dashboard/problem-page.ts";
 import { addDeliveryRoutes } from "./deliveries.ts";
 import type { Env, HttpDependencies } from "./dependencies.ts";
 import { addDocsPage } from "./docs.ts";
@@ -12,6 +15,7 @@ import { addHealthRoutes } from "./health.ts";
 import { addHookRoutes } from "./hooks.ts";
 import { addOpenApiRoute } from "./openapi.ts";
 import { problemOf, problemResponse } from "./problem.ts";
+import type { Problem } from "./problem.ts";
 import { authenticate, limitRate, notCached, requestId } from "./request-guards.ts";
 import { addWatchRoutes } from "./watches.ts";
 
@@ -33,7 +37,8 @@ export function createApp(dependencies: HttpDependencies): OpenAPIHono<Env> {
       "http.answered",
     );
   });
-  app.use("/v1/*", notCached, authenticate(dependencies), limitRate(dependencies));
+  const limitAccount = limitRate(dependencies);
+  app.use("/v1/*", notCached, authenticate(dependencies), limitAccount);
 
   addWatchRoutes(app, dependencies);
   addEventRoutes(app, dependencies);
@@ -45,22 +50,30 @@ export function createApp(dependencies: HttpDependencies): OpenAPIHono<Env> {
   addHealthRoutes(app, dependencies);
   addOpenApiRoute(app, dependencies.version);
   addDocsPage(app, dependencies.version);
+  app.route("/dashboard", createDashboard(dependencies, limitAccount));
+  app.get("/dashboard/", (c) => c.redirect("/dashboard", 308));
 
   app.notFound((c) => {
     const allowed = allowedMethods(app, c.req.path);
     if (allowed.length === 0)
-      return problemResponse(c, { slug: "not-found", detail: "there is nothing at this path; GET /openapi.json lists what there is" });
+      return answerProblem(c, { slug: "not-found", detail: "there is nothing at this path; GET /openapi.json lists what there is" });
     const allow = allowed.join(", ");
     const detail = `${c.req.method} is not allowed here; ${allow} is`;
-    return problemResponse(c, { slug: "method-not-allowed", detail, headers: { allow } });
+    return answerProblem(c, { slug: "method-not-allowed", detail, headers: { allow } });
   });
   app.onError((error, c) => {
+    if (error instanceof PageProblemError) return problemPage(c, error.problem);
     const problem = problemOf(error);
-    if (problem !== null) return problemResponse(c, problem);
+    if (problem !== null) return answerProblem(c, problem);
     logger.error({ request_id: c.get("requestId"), route: templateOf(c), error: error.stack ?? String(error) }, "http.failed");
-    return problemResponse(c, { slug: "internal", detail: "this is our fault; the request id says where to look" });
+    return answerProblem(c, { slug: "internal", detail: "this is our fault; the request id says where to look" });
   });
   return app;
+}
+
+/** People get a page, programs a problem document. */
+function answerProblem(c: Context<Env>, problem: Problem): Response | Promise<Response> {
+  return isDashboardPath(c.req.path) ? problemPage(c, problem) : problemResponse(c, problem);
 }
 
 /** The path of the route that answers, without anything of the request's own. */

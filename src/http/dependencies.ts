@@ -2,6 +2,7 @@ import type { Account } from "../ports/account-store.ts";
 import type { Authentication, EndpointAdministration, IdempotencyKeys, LiveState, ManualDelivery, Registration } from "../ports/bridge.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { ReadStore } from "../ports/read-store.ts";
+import type { SecretBox } from "../ports/secret-box.ts";
 import type { Logger, Metrics } from "../ports/telemetry.ts";
 
 /** Per account; 0 is no limit. */
@@ -21,12 +22,16 @@ export type HttpDependencies = {
   readonly authentication: Authentication;
   readonly idempotency: IdempotencyKeys;
   readonly store: ReadStore;
+  /** Seals the sessions of the dashboard. */
+  readonly secretBox: SecretBox;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly limits: ApiLimits;
   /** Of an endpoint that was given no limit of its own. */
   readonly endpointMaxInFlight: number;
+  /** The service's own address as the operator gave it. */
+  readonly publicUrl: string | null;
   readonly version: string;
 };
 

@@ -70,7 +70,7 @@ export function registerOperation<Params extends z.ZodType, Query extends z.ZodT
 
 /** Those of path and query as the operation's schemas read them. What the path cannot name is 404. */
 export function checkParameters(
-  c: Context<Env>,
+  c: Context,
   operation: { readonly params?: z.ZodType; readonly query?: z.ZodType },
 ): { readonly params: unknown; readonly query: unknown } {
   return {
@@ -126,7 +126,7 @@ function parameterErrors(error: z.core.$ZodError): readonly ParameterError[] {
   });
 }
 
-function readQuery(c: Context<Env>): Record<string, string> {
+function readQuery(c: Context): Record<string, string> {
   const start = c.req.url.indexOf("?");
   if (start === -1) return {};
   const parameters = new URLSearchParams(c.req.url.slice(start));

@@ -45,7 +45,12 @@ export const tooMany = (
   detail: string,
   retryAfterMs: number,
   headers: Readonly<Record<string, string>> = {},
-) => new ProblemError({ slug, detail, headers: { "retry-after": String(Math.max(1, Math.ceil(retryAfterMs / 1000))), ...headers } });
+) => new ProblemError({ slug, detail, headers: { ...retryAfter(retryAfterMs), ...headers } });
+
+/** Whole seconds, at least one. */
+export function retryAfter(ms: number): { readonly "retry-after": string } {
+  return { "retry-after": String(Math.max(1, Math.ceil(ms / 1000))) };
+}
 
 function summaryOf(errors: readonly (PointerError | ParameterError)[]): string {
   const texts = errors.slice(0, 3).map((error) => `${"pointer" in error ? error.pointer || "the body" : error.parameter}: ${error.detail}`);

@@ -1,18 +1,18 @@
 import type { Context } from "hono";
-import type { Env } from "./dependencies.ts";
 import { ProblemError } from "./problem.ts";
 
 const maxBodyBytes = 1024 * 1024;
 const maxBatchBytes = 4 * 1024 * 1024;
 /** Of a body too large, read and thrown away: a connection closed over what was not read resets, and takes the answer along. */
 const maxDiscardedBytes = 64 * 1024 * 1024;
+const maxFormBytes = 16 * 1024;
 
 /** `optional`: no body is the same as `{}`. `batch` may be larger. */
 export type BodyKind = "json" | "batch" | "optional";
 
 /** The bytes as sent; more than the limit is refused before anything is made of them. */
-export async function readBody(c: Context<Env>, kind: BodyKind): Promise<Uint8Array> {
-  const maxBytes = kind === "batch" ? maxBatchBytes : maxBodyBytes;
+export async function readBody(c: Context, kind: BodyKind | "form"): Promise<Uint8Array> {
+  const maxBytes = kind === "form" ? maxFormBytes : kind === "batch" ? maxBatchBytes : maxBodyBytes;
   if (declaredBytes(c) > maxBytes) throw tooLarge(maxBytes);
   try {
     // The parser of HTTP lets no body be longer than announced; only one that announces nothing must be counted.
@@ -25,7 +25,7 @@ export async function readBody(c: Context<Env>, kind: BodyKind): Promise<Uint8Ar
 }
 
 /** The bytes as JSON; refused when they are of another type or not UTF-8. */
-export function parseJson(c: Context<Env>, bytes: Uint8Array, kind: BodyKind): unknown {
+export function parseJson(c: Context, bytes: Uint8Array, kind: BodyKind): unknown {
   if (bytes.length === 0 && kind === "optional") return {};
   const type = mediaType(c);
   if (bytes.length === 0 && (type === null || type === "application/json")) throw malformed("the body is empty, JSON is needed");
@@ -42,7 +42,7 @@ export function parseJson(c: Context<Env>, bytes: Uint8Array, kind: BodyKind): u
 }
 
 /** For operations that read no body: one that announces too much is refused all the same. */
-export function refuseLargeBody(c: Context<Env>): void {
+export function refuseLargeBody(c: Context): void {
   if (declaredBytes(c) > maxBodyBytes) throw tooLarge(maxBodyBytes);
 }
 
@@ -61,15 +61,15 @@ async function readCounted(body: ReadableStream<Uint8Array> | null, maxBytes: nu
   return Buffer.concat(chunks);
 }
 
-function declaredBytes(c: Context<Env>): number {
+function declaredBytes(c: Context): number {
   return Number(c.req.header("content-length") ?? 0);
 }
 
-function mediaType(c: Context<Env>): string | null {
+function mediaType(c: Context): string | null {
   return c.req.header("content-type")?.split(";", 1)[0]?.trim().toLowerCase() ?? null;
 }
 
-function isEncoded(c: Context<Env>): boolean {
+function isEncoded(c: Context): boolean {
   return (c.req.header("content-encoding") ?? "identity").toLowerCase() !== "identity";
 }
 

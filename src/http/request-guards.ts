@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
-import type { MiddlewareHandler } from "hono";
+import type { Context, MiddlewareHandler } from "hono";
+import type { Account } from "../ports/account-store.ts";
 import type { Env, HttpDependencies } from "./dependencies.ts";
 import { ProblemError, tooMany } from "./problem.ts";
 
@@ -14,12 +15,18 @@ export const requestId: MiddlewareHandler<Env> = async (c, next) => {
   c.res.headers.set("x-request-id", id);
 };
 
-/** Bearer key or `X-API-Key`. A missing, unknown and revoked key are answered alike. */
+/** The key of a request: Bearer or `X-API-Key`; null: there is none that could be one. */
+export function keyOf(c: Context): string | null {
+  const bearer = /^Bearer +([\x21-\x7e]{1,512})$/i.exec(c.req.header("authorization") ?? "")?.[1];
+  const key = bearer ?? c.req.header("x-api-key") ?? "";
+  return key === "" || key.length > 512 ? null : key;
+}
+
+/** A missing, unknown and revoked key are answered alike. */
 export function authenticate({ authentication }: HttpDependencies): MiddlewareHandler<Env> {
   return async (c, next) => {
-    const bearer = /^Bearer +([\x21-\x7e]{1,512})$/i.exec(c.req.header("authorization") ?? "")?.[1];
-    const key = bearer ?? c.req.header("x-api-key");
-    const account = key === undefined || key === "" || key.length > 512 ? null : await authentication.findByKey(key);
+    const key = keyOf(c);
+    const account = key === null ? null : await authentication.findByKey(key);
     if (account === null)
       throw new ProblemError({
         slug: "unauthorized",
@@ -32,12 +39,12 @@ export function authenticate({ authentication }: HttpDependencies): MiddlewareHa
 }
 
 /** A token bucket per account, with the fields of the ratelimit-headers draft. */
-export function limitRate({ clock, limits }: HttpDependencies): MiddlewareHandler<Env> {
+export function limitRate({ clock, limits }: HttpDependencies): MiddlewareHandler {
   const perSecond = limits.apiMaxPerSecond;
   const buckets = new Map<string, { tokens: number; filledAtMs: number }>();
   return async (c, next) => {
     if (perSecond === 0) return next();
-    const { id } = c.get("account");
+    const { id } = c.get("account") as Account;
     const nowMs = clock.monotonicMs();
     const bucket = buckets.get(id) ?? { tokens: perSecond, filledAtMs: nowMs };
     buckets.set(id, bucket);

@@ -4,11 +4,13 @@ import type { ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { promisify } from "node:util";
 import { RequestError, getRequestListener } from "@hono/node-server";
+import type { Http2Bindings, HttpBindings } from "@hono/node-server";
 import { StartRefused } from "../domain/errors.ts";
 import { problemAnswer } from "./problem.ts";
 import type { Problem } from "./problem.ts";
 
-type Fetchable = { fetch(request: Request): Response | Promise<Response> };
+/** `bindings` tell an app who the peer is. */
+type Fetchable = { fetch(request: Request, bindings: HttpBindings | Http2Bindings): Response | Promise<Response> };
 
 export type Listening = {
   /** As it was bound: the one chosen where 0 was asked for. */
@@ -77,7 +79,7 @@ export function listen(
     // Missing ones are answered below, as everything is.
     requireHostHeader: false,
   };
-  const answer = getRequestListener((request) => app.fetch(request), {
+  const answer = getRequestListener((request, bindings) => app.fetch(request, bindings), {
     errorHandler,
     hostname: "localhost",
     // It would end the connection after half a second, and reset away the answer of whoever still sends; Node reads what

@@ -1,5 +1,6 @@
 import { FakeClock } from "../support/fake-clock.ts";
 import { expect } from "vitest";
+import { createSecretBox } from "../../src/adapters/secret-box.ts";
 import { createApp } from "../../src/http/app.ts";
 import { openApiDocument } from "../../src/http/openapi.ts";
 import { AnswerCheck } from "../support/answer-check.ts";
@@ -124,17 +125,20 @@ export function createTestApi(parts: Parts = {}) {
       getHook: one("hk_1", hookView()),
       listHooks: page(hookView()),
     },
+    secretBox: createSecretBox([Buffer.alloc(32, 7)]),
     clock,
     logger: { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") },
     metrics: { httpAnswered: (route: string, status: number) => void answered.push({ route, status }) },
     limits: { apiMaxPerSecond: 0, maxActiveWatches: 200_000, maxEndpoints: 50_000, maxHooks: 100 },
     endpointMaxInFlight: 32,
+    publicUrl: null,
     version: "0.1.0",
   };
   const dependencies = Object.fromEntries(
     Object.entries(defaults).map(([name, part]) => {
       const over = parts[name as keyof Parts];
-      return [name, typeof part !== "object" || name === "clock" ? part : { ...part, ...(over as object | undefined) }];
+      const replaced = typeof part !== "object" || part === null || name === "clock";
+      return [name, replaced ? (over ?? part) : { ...part, ...(over as object | undefined) }];
     }),
   ) as unknown as HttpDependencies;
   const app = checked(createApp(dependencies));

@@ -83,16 +83,18 @@ export class AnswerCheck {
     return this.#schemaOf(name, { $ref: `#/components/schemas/${name}` } as unknown as Json);
   }
 
-  *#generalFaults({ method, status, headers, text }: SeenAnswer): Iterable<string> {
+  *#generalFaults({ method, target, status, headers, text }: SeenAnswer): Iterable<string> {
     const id = headers["x-request-id"];
     if (typeof id !== "string" || id === "") yield `${status} has no x-request-id`;
     if (method === "HEAD" && text !== "") yield "an answer to HEAD has a body";
     for (const name of Object.keys(headers)) if (name.startsWith("access-control-")) yield `${name} lets other origins in`;
     if (status < 400) return;
-    if (headers["content-type"] !== "application/problem+json") yield `${status} is ${String(headers["content-type"])}`;
+    const isForPeople = /^\/dashboard(?:\/|$)/.test(new URL(target, "http://localhost").pathname);
+    const mediaType = isForPeople ? "text/html; charset=UTF-8" : "application/problem+json";
+    if (headers["content-type"] !== mediaType) yield `${status} is ${String(headers["content-type"])}`;
     if (status === 405 && headers["allow"] === undefined) yield "405 without allow";
     if (status === 401 && headers["www-authenticate"] === undefined) yield "401 without www-authenticate";
-    if (method === "HEAD") return;
+    if (method === "HEAD" || isForPeople) return;
     const problem = JSON.parse(text) as { status: number; request_id: string; type: string; errors?: readonly unknown[] };
     const { error } = this.schemaNamed("Problem").safeParse(problem);
     if (error !== undefined) yield `${status} is no problem: ${z.prettifyError(error)}`;

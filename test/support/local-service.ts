@@ -5,7 +5,7 @@ import { createService } from "../../src/service.ts";
 import type { Service, ServiceOverrides } from "../../src/service.ts";
 import { AnswerCheck } from "./answer-check.ts";
 
-const serviceKey = "test-key-test-key-test-key";
+export const serviceKey = "test-key-test-key-test-key";
 
 /** An answer as it came over the wire. */
 export type WireAnswer = {

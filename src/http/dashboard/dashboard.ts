@@ -1,0 +1,44 @@
+import { Hono } from "hono";
+import type { MiddlewareHandler } from "hono";
+import type { HttpDependencies } from "../dependencies.ts";
+import type { DashboardEnv } from "./dashboard-env.ts";
+import { addDeliveryList } from "./delivery-list.ts";
+import { addDeliveryPages } from "./delivery-page.ts";
+import { addEndpointActions } from "./endpoint-actions.ts";
+import { addEndpointList } from "./endpoint-list.ts";
+import { addEndpointPage } from "./endpoint-page.ts";
+import { addFind } from "./find.ts";
+import { guard } from "./guard.ts";
+import { addHookPages } from "./hook-pages.ts";
+import { addOverview } from "./overview.ts";
+import { pageHeaders } from "./page.ts";
+import { Sessions } from "./session.ts";
+import { addSignIn, signInPath } from "./sign-in.ts";
+import { addWatchList } from "./watch-list.ts";
+import { addWatchPages } from "./watch-page.ts";
+
+/**
+ * The dashboard, to be mounted at `/dashboard`: pages for people, made on the service, that work without a script.
+ * Whatever strangers wrote (reasons, metadata, answers, URLs) is text on them; links lead to our own pages alone. What
+ * goes wrong is thrown as in the API, or as a `PageProblemError`, and rendered as a page by the app. `limitRate` is that of the API: one budget.
+ */
+export function createDashboard(dependencies: HttpDependencies, limitRate: MiddlewareHandler): Hono<DashboardEnv> {
+  const dashboard = new Hono<DashboardEnv>({ strict: true });
+  const sessions = new Sessions(dependencies);
+  dashboard.use(pageHeaders(dependencies.publicUrl), guard(sessions));
+  // Nobody is known yet who signs in; that has its own bound.
+  dashboard.use((c, next) => (c.req.path === signInPath ? next() : limitRate(c, next)));
+
+  addSignIn(dashboard, sessions, dependencies);
+  addOverview(dashboard, dependencies);
+  addFind(dashboard, dependencies);
+  addWatchList(dashboard, dependencies);
+  addWatchPages(dashboard, dependencies);
+  addDeliveryList(dashboard, dependencies);
+  addDeliveryPages(dashboard, dependencies);
+  addEndpointList(dashboard, dependencies);
+  addEndpointPage(dashboard, dependencies);
+  addEndpointActions(dashboard, dependencies);
+  addHookPages(dashboard, dependencies);
+  return dashboard;
+}

@@ -1,0 +1,53 @@
+import type { Hono } from "hono";
+import type { HttpDependencies } from "../dependencies.ts";
+import { manualError } from "../manual-error.ts";
+import { notFound, unprocessable } from "../problem.ts";
+import type { DashboardEnv } from "./dashboard-env.ts";
+import { redirectWith } from "./notice.ts";
+
+// What `datetime-local` sends has no time zone: it is UTC, as its label says.
+const timeSyntax = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3})?)?Z?$/;
+
+/** What the forms of an endpoint's page do. */
+export function addEndpointActions(dashboard: Hono<DashboardEnv>, dependencies: HttpDependencies): void {
+  const { endpointAdministration, manualDelivery, clock } = dependencies;
+
+  dashboard.post("/endpoints/:id/test", async (c) => {
+    const id = c.req.param("id");
+    const outcome = await manualDelivery.test(c.get("account"), id, null);
+    if (outcome.kind === "key_taken") throw new Error("no key was given");
+    if (outcome.kind !== "attempted") throw manualError(outcome, "endpoint");
+    return redirectWith(c, endpointPath(id), outcome.attempt.decision === "delivered" ? "test-delivered" : "test-failed");
+  });
+
+  dashboard.post("/endpoints/:id/state", async (c) => {
+    const id = c.req.param("id");
+    const state = c.get("form").get("state");
+    if (state !== "enabled" && state !== "paused") throw unprocessable([{ parameter: "state", detail: "must be enabled or paused" }]);
+    if ((await endpointAdministration.patch(c.get("account"), id, { state })) === null) throw notFound("endpoint");
+    return redirectWith(c, endpointPath(id), `endpoint-${state}`);
+  });
+
+  dashboard.post("/endpoints/:id/recover", async (c) => {
+    const id = c.req.param("id");
+    const form = c.get("form");
+    const until = form.get("until") ?? "";
+    const sinceMs = timeField("since", form.get("since") ?? "");
+    const untilMs = until === "" ? clock.nowMs() : timeField("until", until);
+    if (untilMs < sinceMs) throw unprocessable([{ parameter: "until", detail: "must not be before since" }]);
+    const outcome = await manualDelivery.recover(c.get("account"), id, { sinceMs, untilMs }, null);
+    if (outcome.kind === "key_taken") throw new Error("no key was given");
+    if (outcome.kind !== "recovered") throw manualError(outcome, "endpoint");
+    return redirectWith(c, endpointPath(id), outcome.count === 0 ? "recovered-nothing" : "recovered");
+  });
+}
+
+function endpointPath(id: string): string {
+  return `/dashboard/endpoints/${encodeURIComponent(id)}`;
+}
+
+function timeField(parameter: string, text: string): number {
+  const atMs = timeSyntax.test(text) ? Date.parse(text.endsWith("Z") ? text : `${text}Z`) : Number.NaN;
+  if (Number.isNaN(atMs)) throw unprocessable([{ parameter, detail: "must be a time as in 2026-11-24T12:00" }]);
+  return atMs;
+}

@@ -1,0 +1,38 @@
+import { html } from "hono/html";
+import type { Html } from "./dashboard-env.ts";
+
+const isoInText = /(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z)/;
+const units = [
+  { name: "d", ms: 86_400_000 },
+  { name: "h", ms: 3_600_000 },
+  { name: "min", ms: 60_000 },
+  { name: "s", ms: 1000 },
+];
+
+/** A span as people say it, in its largest unit: `3 min`, `0 s`. */
+function spanText(spanMs: number): string {
+  const unit = units.find(({ ms }) => spanMs >= ms) ?? { name: "s", ms: 1000 };
+  return `${Math.floor(spanMs / unit.ms)} ${unit.name}`;
+}
+
+/** A point in time (ISO 8601, as the API says it) and how far away it is. */
+export function timeOf(iso: string, nowMs: number): Html;
+export function timeOf(iso: string | null, nowMs: number): Html | null;
+export function timeOf(iso: string | null, nowMs: number): Html | null {
+  if (iso === null) return null;
+  return html`${clockTime(iso)} <span class="ago">${awayText(iso, nowMs)}</span>`;
+}
+
+/** A sentence of the API with the times in it written as everywhere on the page. */
+export function sentence(text: string, nowMs: number): Html {
+  return html`${text.split(isoInText).map((part, index) => (index % 2 === 1 ? html`${clockTime(part)} (${awayText(part, nowMs)})` : part))}`;
+}
+
+function clockTime(iso: string): Html {
+  return html`<time datetime="${iso}">${iso.slice(0, 10)} ${iso.slice(11, 19)}</time>`;
+}
+
+function awayText(iso: string, nowMs: number): string {
+  const awayMs = Date.parse(iso) - nowMs;
+  return awayMs > 0 ? `in ${spanText(awayMs)}` : `${spanText(-awayMs)} ago`;
+}

@@ -1,0 +1,70 @@
+import { onTestFinished } from "vitest";
+import { createSecretBox } from "../../../src/adapters/secret-box.ts";
+import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
+import { newId } from "../../../src/domain/ids.ts";
+import { Authentication } from "../../../src/engine/authentication.ts";
+import { FakeClock } from "../../support/fake-clock.ts";
+import { StoreWorld, startMs, testPolicy } from "../../support/store-drafts.ts";
+import { createTestApi } from "../test-api.ts";
+
+export const key = "rb_dashboard_key_0123456789";
+export const origin = "http://localhost";
+
+/** As keys stand in the store. */
+export const hashApiKey = (apiKey: string) => `hash of ${apiKey}`;
+
+type Answer = { readonly status: number; readonly headers: Headers; readonly text: string };
+
+/** The dashboard on a real store in memory and real authentication; `key` is one of the account `default`. */
+export async function openDashboard({ store, ...parts }: Parameters<typeof createTestApi>[0] = {}) {
+  const clock = new FakeClock(startMs);
+  const secretBox = createSecretBox([Buffer.alloc(32, 7)]);
+  const world = new StoreWorld(await openSqliteStore({ path: ":memory:", policy: testPolicy }));
+  onTestFinished(() => world.store.close());
+  const account = await world.account();
+  const keyId = newId("key", startMs);
+  await world.store.ensureKey({
+    id: keyId,
+    accountId: account.id,
+    name: "test",
+    fingerprints: [hashApiKey(key)],
+    nowMs: startMs,
+  });
+  const authentication = new Authentication({ store: world.store, hashApiKey, clock });
+  const { app, logged } = createTestApi({
+    store: { ...world.store, ...store },
+    authentication: { findByKey: (given) => authentication.findByKey(given) },
+    secretBox,
+    clock,
+    ...parts,
+  });
+
+  const ask = async (path: string, init: RequestInit = {}): Promise<Answer> => {
+    const response = await app.request(`${origin}${path}`, init);
+    return { status: response.status, headers: response.headers, text: await response.text() };
+  };
+  /** A form as a browser sends it from a page of ours. */
+  const post = (path: string, fields: Readonly<Record<string, string>>, headers: Readonly<Record<string, string>> = {}) =>
+    ask(path, { method: "POST", body: new URLSearchParams(fields), headers: { "sec-fetch-site": "same-origin", ...headers } });
+
+  return { clock, world, account, secretBox, ask, post, logged, keyId };
+}
+
+export type OpenDashboard = Awaited<ReturnType<typeof openDashboard>>;
+
+/** `name=value` of the session's cookie in an answer. */
+export function cookieOf({ headers }: Answer): string {
+  const [cookie = ""] = (headers.get("set-cookie") ?? "").split(";", 1);
+  if (!cookie.startsWith("ringback_session=")) throw new Error("no session was begun");
+  return cookie;
+}
+
+/** Signed in as a browser: what it asks carries the cookie, and forms the token of the page they are on. */
+export async function signIn({ ask, post }: Pick<OpenDashboard, "ask" | "post">) {
+  const cookie = cookieOf(await post("/dashboard/sign-in", { api_key: key }));
+  const get = (path: string) => ask(path, { headers: { cookie } });
+  const tokenOn = async (path: string) => /name="token" value="([^"]+)"/.exec((await get(path)).text)?.[1] ?? "";
+  const submit = async (path: string, fields: Readonly<Record<string, string>> = {}, headers: Readonly<Record<string, string>> = {}) =>
+    post(path, { token: await tokenOn("/dashboard/hooks"), ...fields }, { cookie, ...headers });
+  return { cookie, get, submit, tokenOn };
+}

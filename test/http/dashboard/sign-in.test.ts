@@ -1,0 +1,224 @@
+import { describe, expect, test } from "vitest";
+import { day, hour, minute, second, startMs } from "../../support/store-drafts.ts";
+import { newId } from "../../../src/domain/ids.ts";
+import { FailedSignIns } from "../../../src/http/dashboard/failed-sign-ins.ts";
+import { cookieOf, hashApiKey, key, openDashboard, origin, signIn } from "./dashboard-world.ts";
+
+const signInPath = "/dashboard/sign-in";
+const isSignInPage = (text: string) => text.includes('name="api_key"');
+
+describe("who is not signed in", () => {
+  test.each(["/dashboard", "/dashboard/watches", "/dashboard/watches/wch_1", "/dashboard/nowhere"])(
+    "is asked for a key at %s",
+    async (path) => {
+      const { ask } = await openDashboard();
+      const answer = await ask(path);
+      expect(answer.status).toBe(401);
+      expect(answer.headers.get("www-authenticate")).toMatch(/^Bearer/);
+      expect(answer.headers.get("content-type")).toMatch(/^text\/html/);
+      expect(isSignInPage(answer.text)).toBe(true);
+      expect(answer.text).toMatch(/<label for="api_key">/);
+      expect(answer.text).not.toContain("Sign out");
+    },
+  );
+
+  test("goes on where they wanted to go", async () => {
+    const { ask, post } = await openDashboard();
+    const wanted = "/dashboard/deliveries?status=pending";
+    const target = /name="to" value="([^"]*)"/.exec((await ask(wanted)).text)?.[1] ?? "";
+    const answer = await post(signInPath, { api_key: key, to: target });
+    expect([answer.status, answer.headers.get("location")]).toEqual([303, wanted]);
+  });
+
+  test.each([
+    "https://elsewhere.example/",
+    "//elsewhere.example/",
+    "/dashboard//elsewhere.example",
+    "/dashboard/../v1/me",
+    "/dashboard\\elsewhere",
+    "/v1/me",
+    "/dashboardx",
+    "javascript:alert(1)",
+    "/dashboard\r\nset-cookie: a=b",
+    "",
+  ])("is sent to no page but ours: %j", async (to) => {
+    const { post } = await openDashboard();
+    const { status, headers } = await post(signInPath, { api_key: key, to });
+    expect(status).toBe(303);
+    expect(new URL(headers.get("location") ?? "", origin).href).toMatch(/^http:\/\/localhost\/dashboard(\/|$)/);
+  });
+
+  test.each([
+    ["unknown", "rb_unknown_key_0123456789"],
+    ["empty", ""],
+    ["too long", "x".repeat(513)],
+  ])("gets the page again with a line when the key is %s", async (_name, wrong) => {
+    const { post } = await openDashboard();
+    const answer = await post(signInPath, { api_key: wrong });
+    expect(answer.status).toBe(401);
+    expect(answer.text).toContain("This key is not valid");
+    expect(answer.text).toContain('role="alert"');
+    expect(isSignInPage(answer.text)).toBe(true);
+    expect(answer.headers.get("set-cookie")).toBeNull();
+    if (wrong !== "") expect(answer.text).not.toContain(wrong);
+  });
+
+  test("loads the overview again where the sign-in stood", async () => {
+    const { ask } = await openDashboard();
+    const { status, headers } = await ask(signInPath);
+    expect([status, headers.get("location")]).toEqual([303, "/dashboard"]);
+  });
+});
+
+describe("the cookie", () => {
+  test("is kept from scripts, other sites and other paths, and holds no key", async () => {
+    const { post } = await openDashboard();
+    const answer = await post(signInPath, { api_key: key });
+    expect([answer.status, answer.headers.get("location")]).toEqual([303, "/dashboard"]);
+    const cookie = answer.headers.get("set-cookie") ?? "";
+    const [, ...attributes] = cookie.split("; ");
+    expect(attributes.toSorted()).toEqual(["HttpOnly", "Max-Age=43200", "Path=/dashboard", "SameSite=Strict"]);
+    const value = cookieOf(answer).slice("ringback_session=".length);
+    for (const text of [value, Buffer.from(value, "base64url").toString("latin1")]) expect(text).not.toContain(key);
+  });
+
+  test.each<[string, Record<string, string>, string | null, boolean]>([
+    ["loopback", { host: "localhost:8080" }, null, false],
+    ["a loopback address", { host: "127.0.0.1:8080" }, null, false],
+    ["a loopback address of IPv6", { host: "[::1]:8080" }, null, false],
+    ["another name", { host: "ringback.example" }, null, true],
+    ["a name that begins like loopback", { host: "localhost.example" }, null, true],
+    ["a private address", { host: "10.0.0.5:8080" }, null, true],
+    ["the plain address the operator gave", { host: "10.0.0.5:8080" }, "http://10.0.0.5:8080/", false],
+    ["another one than that", { host: "10.0.0.6:8080" }, "http://10.0.0.5:8080/", true],
+    ["an https address the operator gave", { host: "ringback.example" }, "https://ringback.example", true],
+    ["TLS ended by a proxy on this machine", { host: "localhost", "x-forwarded-proto": "https" }, null, true],
+    ["TLS ended by a proxy, plain address given", { host: "a.example", "x-forwarded-proto": "https" }, "http://a.example", true],
+  ])("at %s", async (_name, headers, publicUrl, isSecure) => {
+    const { post } = await openDashboard({ publicUrl: publicUrl as never });
+    const answer = await post(signInPath, { api_key: key }, headers);
+    expect(answer.status).toBe(303);
+    expect((answer.headers.get("set-cookie") ?? "").includes("; Secure")).toBe(isSecure);
+  });
+
+  test("opens the pages, and after 12 hours no more", async () => {
+    const dashboard = await openDashboard();
+    const { get } = await signIn(dashboard);
+    dashboard.clock.setWall(startMs + 12 * hour - 1);
+    expect((await get("/dashboard")).status).toBe(200);
+    dashboard.clock.setWall(startMs + 12 * hour);
+    const answer = await get("/dashboard");
+    expect(answer.status).toBe(401);
+    expect(answer.text).toContain("The session is over");
+  });
+
+  test("is worth nothing 5 s after its key was revoked", async () => {
+    const dashboard = await openDashboard();
+    const { get } = await signIn(dashboard);
+    const { world, account, clock } = dashboard;
+    expect((await get("/dashboard")).status).toBe(200);
+    // Another key of the same name revokes the one before.
+    const fingerprints = [hashApiKey("rb_another_key_0123456789")];
+    await world.store.ensureKey({ id: newId("key", startMs), accountId: account.id, name: "test", fingerprints, nowMs: startMs });
+    await clock.advance(5 * second);
+    expect((await get("/dashboard")).status).toBe(401);
+  });
+
+  test.each([
+    ["garbage", () => "garbage"],
+    ["bytes of the right length", () => Buffer.alloc(200, 1).toString("base64url")],
+    ["empty", () => ""],
+    [
+      "sealed for something else",
+      ({ secretBox }: Awaited<ReturnType<typeof openDashboard>>) =>
+        Buffer.from(secretBox.seal(JSON.stringify({ key, formToken: "a", expiresAtMs: startMs + day }), "key_1:answer")).toString(
+          "base64url",
+        ),
+    ],
+    [
+      "changed in one bit",
+      async (dashboard: Awaited<ReturnType<typeof openDashboard>>) => {
+        const { cookie } = await signIn(dashboard);
+        const bytes = Buffer.from(cookie.split("=")[1] ?? "", "base64url");
+        bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
+        return bytes.toString("base64url");
+      },
+    ],
+  ])("that is %s is none", async (_name, made) => {
+    const dashboard = await openDashboard();
+    const answer = await dashboard.ask("/dashboard", { headers: { cookie: `ringback_session=${await made(dashboard)}` } });
+    expect(answer.status).toBe(401);
+    expect(dashboard.logged.filter(({ level }) => level === "error")).toEqual([]);
+  });
+
+  test("goes with the sign-out", async () => {
+    const { submit } = await signIn(await openDashboard());
+    const answer = await submit("/dashboard/sign-out");
+    expect([answer.status, answer.headers.get("location")]).toEqual([303, "/dashboard"]);
+    expect(answer.headers.get("set-cookie")).toMatch(/^ringback_session=; Max-Age=0; Path=\/dashboard/);
+  });
+});
+
+describe("a key in the request's headers", () => {
+  test.each([["authorization", `Bearer ${key}`] as const, ["x-api-key", key] as const])(
+    "%s opens a page and begins a session",
+    async (name, value) => {
+      const { ask } = await openDashboard();
+      const answer = await ask("/dashboard/watches", { headers: { [name]: value } });
+      expect(answer.status).toBe(200);
+      expect((await ask("/dashboard", { headers: { cookie: cookieOf(answer) } })).status).toBe(200);
+    },
+  );
+
+  test("that is wrong is said to be", async () => {
+    const { ask } = await openDashboard();
+    const answer = await ask("/dashboard", { headers: { "x-api-key": "rb_unknown_key_0123456789" } });
+    expect(answer.status).toBe(401);
+    expect(answer.text).toContain("This key is not valid");
+  });
+
+  test("sends no form", async () => {
+    const { post } = await openDashboard();
+    expect((await post("/dashboard/endpoints/ep_1/test", {}, { "x-api-key": key })).status).toBe(403);
+  });
+});
+
+describe("wrong keys", () => {
+  const wrong = { api_key: "rb_unknown_key_0123456789" };
+
+  test("are bounded by client and minute, the right one among them", async () => {
+    const { post, clock } = await openDashboard();
+    const statuses = [];
+    for (let index = 0; index < 12; index++) statuses.push((await post(signInPath, wrong)).status);
+    expect(statuses).toEqual([...Array.from({ length: 10 }, () => 401), 429, 429]);
+    const refused = await post(signInPath, { api_key: key });
+    expect([refused.status, refused.headers.get("retry-after")]).toEqual([429, "60"]);
+    expect(refused.text).toContain("Too many keys were wrong");
+    expect((await post(signInPath, { api_key: key }, { "x-forwarded-for": "203.0.113.9" })).status).toBe(303);
+    await clock.advance(minute);
+    expect((await post(signInPath, { api_key: key })).status).toBe(303);
+  });
+
+  test("tried at once count each", async () => {
+    const { post } = await openDashboard();
+    const answers = await Promise.all(Array.from({ length: 30 }, () => post(signInPath, wrong)));
+    expect(answers.filter(({ status }) => status === 401)).toHaveLength(10);
+    expect(answers.filter(({ status }) => status === 429)).toHaveLength(20);
+  });
+
+  test("are not what right ones are counted as", async () => {
+    const { post } = await openDashboard();
+    for (let index = 0; index < 25; index++) expect((await post(signInPath, { api_key: key })).status).toBe(303);
+  });
+
+  test("of the last 10,000 clients are remembered", () => {
+    const failed = new FailedSignIns();
+    const fail = (client: string) => failed.attempt(client, 0);
+    for (let index = 0; index < 10; index++) fail("first");
+    expect(fail("first")).toBe(minute);
+    for (let index = 1; index < 10_000; index++) fail(`client ${index}`);
+    expect(fail("first")).toBe(minute);
+    fail("one more");
+    expect(fail("first")).toBeNull();
+  });
+});

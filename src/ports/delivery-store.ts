@@ -20,9 +20,9 @@ export type ClaimRequest = {
 };
 
 export type ClaimResult = {
-  /** Leased to this process. Fewer than `limit` means nothing else is due for anybody with room. */
+  /** Leased to this process. Fewer than `limit`, and a next time that is later than now, mean nothing else is due for anybody with room. */
   readonly jobs: readonly SendJob[];
-  /** When the next delivery of any unpaused endpoint falls due (may be past for endpoints without room); null: none. */
+  /** When the next delivery of any unpaused endpoint falls due; now: another claim may find more at once; null: never. */
   readonly nextDueAtMs: number | null;
 };
 

@@ -161,6 +161,29 @@ export function deliveriesSuite(backend: StoreBackend): void {
       });
     });
 
+    it("behind what was removed meanwhile are found by who asks again while something is said to be due", async () => {
+      const world = await open();
+      const { id: accountId } = await world.account();
+      const first = only(await owe(world, ["https://once.example/first"]));
+      await world.record(only((await world.claim()).jobs), answered(503, "60"));
+      // Due before the other, and gone before the pause of their host is over.
+      const watches: string[] = [];
+      for (let n = 0; n < 20; n++) {
+        watches.push((await world.watch(`OUT-gone-${n}`, { url: `https://once.example/${n}` })).view.watch.id);
+        await world.see(`OUT-gone-${n}`, "queued");
+      }
+      for (const watchId of watches) await world.store.removeWatch({ accountId, watchId, purge: false, nowMs: world.nowMs });
+      world.pass(minute);
+      for (;;) {
+        const { jobs, nextDueAtMs } = await world.claim();
+        if (jobs.length > 0) {
+          expect(only(jobs).deliveryId).toBe(first.deliveryId);
+          break;
+        }
+        expect(nextDueAtMs ?? Infinity).toBeLessThanOrEqual(world.nowMs);
+      }
+    });
+
     describe("pauses", () => {
       it("hold for every endpoint of the account's host, one delivery goes first, a 2xx opens the rest", async () => {
         const world = await open();

@@ -9,6 +9,9 @@ import { integer, integerOrNull, text } from "../tables/rows.ts";
  * Leases what is due, the hosts waiting longest first, each within its room. While an endpoint or host has a pause
  * behind it (consecutive_pauses > 0) one delivery of it is out at a time, until a 2xx.
  *
+ * Bounds may be too low, for what was due may have been removed, and hide what stands behind them. Every claim raises
+ * those it meets; if it met any, the next is said to be due now, so that whoever claims asks again at once.
+ *
  * The cost is that of what is claimed, not of what is owed: with 10,000 owed to an endpoint without room 0.5 ms, the way
  * to the thread and back included; 64 of 100,000 endpoints of a host that came due together 6 ms, 0.1 ms a job.
  */
@@ -16,7 +19,7 @@ export function claimDue(db: Database, request: ClaimRequest): ClaimResult {
   const claim = new Claim(db, request);
   const waiting = [...claim.dueHosts(false), ...claim.dueHosts(true)].toSorted((a, b) => integer(a, "due_at") - integer(b, "due_at"));
   const jobs = waiting.flatMap((host) => claim.ofHost(host));
-  return { jobs, nextDueAtMs: nextDueAt(db, request.nowMs) };
+  return { jobs, nextDueAtMs: claim.metLowBound ? request.nowMs : nextDueAt(db, request.nowMs) };
 }
 
 /** The room that is left while one claim goes from host to host. */
@@ -26,6 +29,8 @@ class Claim {
   readonly #defaultRoom: number;
   readonly #endpointRoom: ReadonlyMap<string, number>;
   readonly #hostRoom: Map<string, number>;
+  /** Something was said to be due and was not; it is no longer. */
+  metLowBound = false;
   #left: number;
   #failingLeft: number;
   #leasedHosts: ReadonlySet<number> | null = null;
@@ -62,7 +67,9 @@ class Claim {
     if (probing) room = Math.min(room, this.#hasLease(hostId) ? 0 : 1);
     if (room <= 0) return [];
     const jobs: SendJob[] = [];
-    for (const endpoint of this.#dueEndpoints(hostId, failing, room + this.#endpointRoom.size)) {
+    const endpoints = this.#dueEndpoints(hostId, failing, room + this.#endpointRoom.size);
+    if (endpoints.length === 0) this.metLowBound = true;
+    for (const endpoint of endpoints) {
       if (jobs.length >= room) break;
       jobs.push(...this.#ofEndpoint(endpoint, room - jobs.length));
     }
@@ -102,6 +109,7 @@ class Claim {
       this.#nowMs,
       room,
     );
+    if (due.length === 0) this.metLowBound = true;
     const jobs = due.map((row) => leaseJob(this.#db, text(row, "id"), "scheduled", this.#nowMs));
     refreshDue(this.#db, endpointId);
     return jobs;

@@ -235,11 +235,13 @@ export class Poller {
     let delayMs = source.setup.policy.backoffMaxMs;
     try {
       const observation = await source.ask(call);
-      this.#announce(source, source.gate.finished(call, observation));
+      const change = source.gate.finished(call, observation);
+      this.#announce(source, change);
       call.isFirstPoll = false;
       // What is to be committed is on its way to the store before the next ones are asked for.
       const concluded = this.#verdicts.conclude(call, observation);
-      this.#pump(source);
+      // While a wake is set, nothing waits for the room that this answer made.
+      if (source.wakeTimer === null || change !== "none") this.#pump(source);
       delayMs = await concluded;
     } catch (error) {
       this.#options.logger.error({ source: source.name, call_id: call.callId, error: String(error) }, "poll.failed_unexpectedly");

@@ -279,11 +279,13 @@ export class Poller {
     try {
       const observation = await source.ask(call);
       if (gate === source.gate) {
-        this.#announce(source, gate.finished(call, observation));
+        const change = gate.finished(call, observation);
+        this.#announce(source, change);
         call.isFirstPoll = false;
         // What is to be committed is on its way to the store before the next ones are asked for.
         const concluded = this.#verdicts.conclude(call, observation);
-        this.#pump(source);
+        // While a wake is set, nothing waits for the room that this answer made.
+        if (source.wakeTimer === null || change !== "none") this.#pump(source);
         delayMs = await concluded;
       } else {
         // The upstream was replaced meanwhile, and this answer is the old one's.

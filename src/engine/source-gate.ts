@@ -29,6 +29,8 @@ export type GateShare = Omit<SourceShare, "ratePerSecond">;
 
 const maxInFlightDefault = 128;
 const misconfiguredCalls = 10;
+/** What the rate holds back goes out in the same bursts as what falls due (a slot of the wheel): one by one costs twice the time. */
+const coalesceMs = 16;
 /** Answers that are no status, but none that says who may ask either. */
 const answeredCodes: ReadonlySet<PollFailureCode> = new Set<PollFailureCode>(["redirect", "not_json", "too_large", "unexpected_status"]);
 
@@ -141,7 +143,7 @@ export class SourceGate<Entry extends Queued> {
     if (this.queue.size === 0 || this.#inFlight >= this.#maxInFlight || this.#pace.grantPerSecond === 0) return null;
     if (this.#suspension.isProbing || (this.#suspension.reason !== null && !this.#suspension.mayProbe)) return null;
     const nowMs = this.#options.clock.monotonicMs();
-    return Math.max(1, this.#suspension.probeWaitMs(nowMs), this.#pace.waitMs(nowMs));
+    return Math.max(coalesceMs, this.#suspension.probeWaitMs(nowMs), this.#pace.waitMs(nowMs));
   }
 
   /** Takes the answer of a poll into account; once for every entry taken. */

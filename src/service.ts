@@ -2,28 +2,14 @@ import { createLogger } from "./adapters/telemetry/logger.ts";
 import { createMetrics } from "./adapters/telemetry/metrics.ts";
 import { WebhookAddressGuard } from "./adapters/webhook/address-guard.ts";
 import { createWebhookSender } from "./adapters/webhook/sender.ts";
+import { composeEngine } from "./compose-engine.ts";
+import type { Engine } from "./compose-engine.ts";
 import type { Config, Secrets } from "./config.ts";
 import { StartRefused } from "./domain/errors.ts";
-import type { SourceHealth } from "./domain/source.ts";
 import type { DeliveryPolicy } from "./domain/retry-policy.ts";
 import { AccountAdministration } from "./engine/account-administration.ts";
-import { Authentication } from "./engine/authentication.ts";
-import { Cleaner } from "./engine/cleaner.ts";
-import { DeliveryGates } from "./engine/delivery-gates.ts";
-import { Dispatcher } from "./engine/dispatcher.ts";
-import { EndpointAdministration } from "./engine/endpoint-administration.ts";
-import { Idempotency } from "./engine/idempotency.ts";
 import { leaseTimes } from "./engine/lease.ts";
 import type { LeaseTimes } from "./engine/lease.ts";
-import { LiveState } from "./engine/live-state.ts";
-import { ManualDelivery } from "./engine/manual-delivery.ts";
-import { Notifier } from "./engine/notifier.ts";
-import { Ownership } from "./engine/ownership.ts";
-import { Poller } from "./engine/poller.ts";
-import { Registrar } from "./engine/registrar.ts";
-import { SourceDirectory } from "./engine/source-directory.ts";
-import { Supervisor } from "./engine/supervisor.ts";
-import { WebhookComposer } from "./engine/webhook-composer.ts";
 import { createApp } from "./http/app.ts";
 import { createMetricsApp } from "./http/metrics.ts";
 import { listen } from "./http/server.ts";
@@ -61,7 +47,6 @@ export type ServiceOverrides = {
 /** Of the grace, kept for what comes after the last answer: giving leases back and closing the store. */
 const closingShareOfGrace = 0.1;
 const maxClosingMs = 1000;
-const saturatedRetryMs = 60_000;
 
 /** Puts the parts together and starts them; rejects with `StartRefused` when something must be changed first. */
 export async function createService(config: Config, secrets: Secrets, overrides: ServiceOverrides = {}): Promise<Service> {
@@ -87,159 +72,43 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   const figures = new LastFigures(store);
   const metrics = createMetrics(config.version, async () => ({
     store: await figures.read(),
-    oldestDuePollMs: poller.oldestDueMs(),
+    oldestDuePollMs: engine.poller.oldestDueMs(),
     nowMs: clock.nowMs(),
   }));
   const prepare = () => prepareAccounts(store, config, secrets, clock);
-  const { secretBox, hashApiKey } = await (shared === null ? prepare() : untilReachable(prepare, signal));
+  const keyring = await (shared === null ? prepare() : untilReachable(prepare, signal));
 
   const ownPorts: number[] = [];
   const guard = new WebhookAddressGuard({ ...config.callbacks, publicUrl: config.api.publicUrl, ownPorts: () => ownPorts });
   const sender = createWebhookSender(guard, { connectTimeoutMs: config.delivery.timeoutMs });
   stack.defer(() => sender.close());
   const sources = createSources(config, secrets, clock);
-  const notifier = new Notifier(clock);
-  stack.defer(() => notifier.stop());
-  const { delivery } = config;
-  const gates = new DeliveryGates({ clock, ...delivery });
-  const composer = new WebhookComposer({ secretBox, accounts: store, publicUrl: config.api.publicUrl, version: config.version });
-  const mayStart = () => ownership?.mayStart() ?? true;
-  const sharing = shared === null ? {} : { mayStart };
-  const dispatcher: Dispatcher = new Dispatcher({
-    store,
-    sender,
-    composer,
-    gates,
-    clock,
-    logger,
-    metrics,
-    timeoutMs: delivery.timeoutMs,
-    maxAttempts: delivery.scheduleMs.length,
-    onUnwatched: (callIds) => {
-      for (const callId of callIds) poller.rewatch(callId, null);
-    },
-    notify: (notices) => notifier.publish(notices),
-    ...sharing,
-    random,
-  });
-  const poller: Poller = new Poller({
-    sources: sources.setups,
-    store,
-    clock,
-    logger,
-    metrics,
-    random,
-    dispatch: (jobs) => dispatcher.accept(jobs),
-    notify: (notices) => notifier.publish(notices),
-    onSourceChange: (health, change) => (ownership === null ? tellHooks(health, change) : ownership.announce(health, change)),
-    ...sharing,
-    ...(shared === null ? {} : { outlivesStore: true, onShared: (name, part) => ownership?.shared(name, part) }),
-  });
-  const tellHooks = ({ name, state, reason }: SourceHealth, change: "suspended" | "resumed"): void => {
-    const event = { type: `source.${change}` as const, sourceName: name, state, reason, nowMs: clock.nowMs() };
-    store.publishSourceEvent(event).then(
-      ({ jobs, notices }) => {
-        dispatcher.accept(jobs);
-        notifier.publish(notices);
-      },
-      (error: unknown) => logger.warn({ source: name, error: String(error) }, "source.event_failed"),
-    );
-  };
-  const ownership: Ownership | null =
-    shared === null
-      ? null
-      : new Ownership({
-          store: shared.ownership,
-          releaseDeliveries: (leases) => store.releaseDeliveries(leases),
-          clock,
-          logger,
-          version: config.version,
-          times,
-          poller,
-          dispatcher,
-          gates,
-          notifier,
-          refreshSources: () => directory.refresh(),
-          announcer: shared.announcer,
-          onInstances: (count) => metrics.instances(count),
-          onSourceChange: tellHooks,
-        });
-
-  stack.defer(() => poller.closeSources());
-  const directory = new SourceDirectory({ store, secretBox, logger, poller, ...sources });
-
-  const supervisor = new Supervisor({
-    clock,
-    logger,
-    metrics,
-    // It is the database's clock where several see it: one of them acts.
-    onClockSetBack: async (deltaMs) => (ownership?.isEldest === false ? undefined : store.shiftSchedule(deltaMs)),
-  });
-  const cleaner = new Cleaner({ store, clock, logger, retentionDays: config.retentionDays });
-  supervisor.add({ name: "poller", everyMs: poller.tickEveryMs, tick: () => poller.tick() });
-  if (ownership === null) {
-    supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.tick() });
-    supervisor.add({ name: "sources", everyMs: directory.tickEveryMs, tick: () => directory.tick() });
-  } else {
-    // The sweep says when a delivery is due, and when sources were set.
-    supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.tend() });
-    supervisor.add({ name: "heartbeat", everyMs: ownership.heartbeatEveryMs, tick: () => ownership.heartbeat() });
-    supervisor.add({ name: "sweep", everyMs: ownership.sweepEveryMs, tick: () => ownership.sweep() });
-  }
-  supervisor.add({ name: "cleaner", everyMs: cleaner.tickEveryMs, tick: () => cleaner.tick() });
-
   let stopping = false;
-  const isStoreReachable = () => ownership?.isStoreReachable ?? true;
-  const live = new LiveState({
-    poller,
-    notifier,
-    supervisor,
-    store,
-    sources: sources.registrable,
-    isStopping: () => stopping,
-    isStoreReachable,
-  });
-  const idempotency = new Idempotency({ store, secretBox, clock });
-  const registration = new Registrar({
-    store,
-    idempotency,
-    secretBox,
+  const engine: Engine = composeEngine({
+    config,
+    opened,
+    keyring,
+    sources,
     guard,
-    allowHttp: config.callbacks.allowHttp,
-    clock,
-    sources: sources.registrable,
-    quotas: config.limits,
-    watchDeadlineMs: config.polling.watchDeadlineMs,
-    consumers: {
-      watch: (call) => poller.watch(call),
-      rewatch: (callId, call) => poller.rewatch(callId, call),
-      lastGoodPollAtMs: (name, scope, callSid) => poller.lastGoodPollAtMs(name, scope, callSid),
-      isPolled: (name, scope, callSid) => poller.isPolled(name, scope, callSid),
-      saturation: (name, additional) => (poller.isSaturated(name, additional) ? saturatedRetryMs : null),
-      dispatch: (jobs) => dispatcher.accept(jobs),
-      notify: (notices) => notifier.publish(notices),
-      cancelWatch: (watchId) => dispatcher.cancelWatch(watchId),
-      cancelEndpoint: (endpointId) => dispatcher.cancelEndpoint(endpointId),
-      reopenEndpoint: (endpointId) => dispatcher.reopenEndpoint(endpointId),
-    },
+    sender,
+    logger,
+    metrics,
+    leaseTimes: times,
+    random,
+    isStopping: () => stopping,
   });
-  await (shared === null ? directory.refresh() : untilReachable(() => directory.refresh(), signal));
-  if (ownership === null || shared === null) await poller.start();
-  else {
-    opened.onTrouble = () => ownership.noteTrouble();
-    shared.onFenced(() => ownership.rejoin());
-    shared.listen((what) => ownership.hear(what));
-    await ownership.start();
-  }
+  stack.defer(() => engine.close());
+  await engine.start(signal);
+  const { registration, endpointAdministration, manualDelivery, live, authentication, idempotency, supervisor } = engine;
   const app = createApp({
     registration,
-    endpointAdministration: new EndpointAdministration({ store, idempotency, secretBox, clock, consumers: dispatcher }),
-    manualDelivery: new ManualDelivery({ store, idempotency, clock, dispatcher, notify: (notices) => notifier.publish(notices) }),
+    endpointAdministration,
+    manualDelivery,
     live,
-    authentication: new Authentication({ store, hashApiKey, clock }),
+    authentication,
     idempotency,
     store,
-    secretBox,
+    secretBox: keyring.secretBox,
     clock,
     logger,
     metrics,
@@ -265,7 +134,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   ownPorts.push(...[api, metricsServer].filter((server): server is Listening => server !== null).map((server) => server.port));
   supervisor.start();
   logger.info(
-    { version: config.version, port: api.port, metrics_port: metricsServer?.port ?? null, watched_calls: poller.watchedCount },
+    { version: config.version, port: api.port, metrics_port: metricsServer?.port ?? null, watched_calls: engine.poller.watchedCount },
     "service.started",
   );
 
@@ -275,11 +144,8 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   const stop = async (): Promise<void> => {
     stopping = true;
     const graceMs = config.shutdownGraceMs - Math.min(config.shutdownGraceMs * closingShareOfGrace, maxClosingMs);
-    notifier.stop();
-    cleaner.stop();
-    ownership?.drain();
-    await Promise.all([api.close(graceMs), supervisor.stop(graceMs), poller.stop(graceMs), dispatcher.stop(graceMs)]);
-    await ownership?.stop();
+    await Promise.all([engine.drain(graceMs), api.close(graceMs)]);
+    await engine.leave();
     await resources.disposeAsync();
     logger.info({}, "service.stopped");
   };

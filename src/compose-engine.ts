@@ -1,0 +1,220 @@
+import type { Config } from "./config.ts";
+import type { SourceHealth } from "./domain/source.ts";
+import { Authentication } from "./engine/authentication.ts";
+import { Cleaner } from "./engine/cleaner.ts";
+import { DeliveryGates } from "./engine/delivery-gates.ts";
+import { Dispatcher } from "./engine/dispatcher.ts";
+import { EndpointAdministration } from "./engine/endpoint-administration.ts";
+import { Idempotency } from "./engine/idempotency.ts";
+import type { LeaseTimes } from "./engine/lease.ts";
+import { LiveState } from "./engine/live-state.ts";
+import { ManualDelivery } from "./engine/manual-delivery.ts";
+import { Notifier } from "./engine/notifier.ts";
+import { Ownership } from "./engine/ownership.ts";
+import { Poller } from "./engine/poller.ts";
+import { Registrar } from "./engine/registrar.ts";
+import { SourceDirectory } from "./engine/source-directory.ts";
+import { Supervisor } from "./engine/supervisor.ts";
+import { WebhookComposer } from "./engine/webhook-composer.ts";
+import type { Keyring } from "./keyring.ts";
+import { untilReachable } from "./open-store.ts";
+import type { OpenStore } from "./open-store.ts";
+import type { Logger, Metrics } from "./ports/telemetry.ts";
+import type { AddressGuard, WebhookSender } from "./ports/webhook-sender.ts";
+import type { Sources } from "./sources.ts";
+
+export type EngineParts = {
+  readonly config: Config;
+  readonly opened: OpenStore;
+  readonly keyring: Keyring;
+  readonly sources: Sources;
+  readonly guard: AddressGuard;
+  readonly sender: WebhookSender;
+  readonly logger: Logger;
+  readonly metrics: Metrics & { instances(count: number): void };
+  readonly leaseTimes: LeaseTimes;
+  readonly random: () => number;
+  readonly isStopping: () => boolean;
+};
+
+/** What runs behind the API. */
+export type Engine = {
+  readonly poller: Poller;
+  readonly supervisor: Supervisor;
+  readonly registration: Registrar;
+  readonly endpointAdministration: EndpointAdministration;
+  readonly manualDelivery: ManualDelivery;
+  readonly live: LiveState;
+  readonly authentication: Authentication;
+  readonly idempotency: Idempotency;
+  /** Takes up what is to be done, and joins the other instances. The loops are the supervisor's to start. Rejects with the signal's reason. */
+  start(signal: AbortSignal): Promise<void>;
+  /** Whoever waits is answered, polls and webhooks finish, each has the whole grace; then everything is given back. */
+  drain(graceMs: number): Promise<void>;
+  /** Gives up the place among the instances; after `drain`. */
+  leave(): Promise<void>;
+  /** Releases what holds sockets or timers, also of an engine that never started. */
+  close(): Promise<void>;
+};
+
+const saturatedRetryMs = 60_000;
+
+/** Puts the engine together on an open store; where others share it, with what this instance has among them. */
+export function composeEngine(parts: EngineParts): Engine {
+  const { config, opened, keyring, sources, guard, sender, logger, metrics, random, isStopping } = parts;
+  const { store, shared, clock } = opened;
+  const { secretBox, hashApiKey } = keyring;
+  const notifier = new Notifier(clock);
+  const { delivery } = config;
+  const gates = new DeliveryGates({ clock, ...delivery });
+  const composer = new WebhookComposer({ secretBox, accounts: store, publicUrl: config.api.publicUrl, version: config.version });
+  const mayStart = () => ownership?.mayStart() ?? true;
+  const sharing = shared === null ? {} : { mayStart };
+  const dispatcher: Dispatcher = new Dispatcher({
+    store,
+    sender,
+    composer,
+    gates,
+    clock,
+    logger,
+    metrics,
+    timeoutMs: delivery.timeoutMs,
+    maxAttempts: delivery.scheduleMs.length,
+    onUnwatched: (callIds) => {
+      for (const callId of callIds) poller.rewatch(callId, null);
+    },
+    notify: (notices) => notifier.publish(notices),
+    ...sharing,
+    random,
+  });
+  const poller: Poller = new Poller({
+    sources: sources.setups,
+    store,
+    clock,
+    logger,
+    metrics,
+    random,
+    dispatch: (jobs) => dispatcher.accept(jobs),
+    notify: (notices) => notifier.publish(notices),
+    onSourceChange: (health, change) => (ownership === null ? tellHooks(health, change) : ownership.announce(health, change)),
+    ...sharing,
+    ...(shared === null ? {} : { outlivesStore: true, onShared: (name, part) => ownership?.shared(name, part) }),
+  });
+  const tellHooks = ({ name, state, reason }: SourceHealth, change: "suspended" | "resumed"): void => {
+    const event = { type: `source.${change}` as const, sourceName: name, state, reason, nowMs: clock.nowMs() };
+    store.publishSourceEvent(event).then(
+      ({ jobs, notices }) => {
+        dispatcher.accept(jobs);
+        notifier.publish(notices);
+      },
+      (error: unknown) => logger.warn({ source: name, error: String(error) }, "source.event_failed"),
+    );
+  };
+  const ownership: Ownership | null =
+    shared === null
+      ? null
+      : new Ownership({
+          store: shared.ownership,
+          releaseDeliveries: (leases) => store.releaseDeliveries(leases),
+          clock,
+          logger,
+          version: config.version,
+          times: parts.leaseTimes,
+          poller,
+          dispatcher,
+          gates,
+          notifier,
+          refreshSources: () => directory.refresh(),
+          announcer: shared.announcer,
+          onInstances: (count) => metrics.instances(count),
+          onSourceChange: tellHooks,
+        });
+
+  const directory = new SourceDirectory({ store, secretBox, logger, poller, ...sources });
+
+  const supervisor = new Supervisor({
+    clock,
+    logger,
+    metrics,
+    // It is the database's clock where several see it: one of them acts.
+    onClockSetBack: async (deltaMs) => (ownership?.isEldest === false ? undefined : store.shiftSchedule(deltaMs)),
+  });
+  const cleaner = new Cleaner({ store, clock, logger, retentionDays: config.retentionDays });
+  supervisor.add({ name: "poller", everyMs: poller.tickEveryMs, tick: () => poller.tick() });
+  if (ownership === null) {
+    supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.tick() });
+    supervisor.add({ name: "sources", everyMs: directory.tickEveryMs, tick: () => directory.tick() });
+  } else {
+    // The sweep says when a delivery is due, and when sources were set.
+    supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.tend() });
+    supervisor.add({ name: "heartbeat", everyMs: ownership.heartbeatEveryMs, tick: () => ownership.heartbeat() });
+    supervisor.add({ name: "sweep", everyMs: ownership.sweepEveryMs, tick: () => ownership.sweep() });
+  }
+  supervisor.add({ name: "cleaner", everyMs: cleaner.tickEveryMs, tick: () => cleaner.tick() });
+
+  const isStoreReachable = () => ownership?.isStoreReachable ?? true;
+  const live = new LiveState({
+    poller,
+    notifier,
+    supervisor,
+    store,
+    sources: sources.registrable,
+    isStopping,
+    isStoreReachable,
+  });
+  const idempotency = new Idempotency({ store, secretBox, clock });
+  const registration = new Registrar({
+    store,
+    idempotency,
+    secretBox,
+    guard,
+    allowHttp: config.callbacks.allowHttp,
+    clock,
+    sources: sources.registrable,
+    quotas: config.limits,
+    watchDeadlineMs: config.polling.watchDeadlineMs,
+    consumers: {
+      watch: (call) => poller.watch(call),
+      rewatch: (callId, call) => poller.rewatch(callId, call),
+      lastGoodPollAtMs: (name, scope, callSid) => poller.lastGoodPollAtMs(name, scope, callSid),
+      isPolled: (name, scope, callSid) => poller.isPolled(name, scope, callSid),
+      saturation: (name, additional) => (poller.isSaturated(name, additional) ? saturatedRetryMs : null),
+      dispatch: (jobs) => dispatcher.accept(jobs),
+      notify: (notices) => notifier.publish(notices),
+      cancelWatch: (watchId) => dispatcher.cancelWatch(watchId),
+      cancelEndpoint: (endpointId) => dispatcher.cancelEndpoint(endpointId),
+      reopenEndpoint: (endpointId) => dispatcher.reopenEndpoint(endpointId),
+    },
+  });
+  return {
+    poller,
+    supervisor,
+    registration,
+    endpointAdministration: new EndpointAdministration({ store, idempotency, secretBox, clock, consumers: dispatcher }),
+    manualDelivery: new ManualDelivery({ store, idempotency, clock, dispatcher, notify: (notices) => notifier.publish(notices) }),
+    live,
+    authentication: new Authentication({ store, hashApiKey, clock }),
+    idempotency,
+    async start(signal) {
+      await (shared === null ? directory.refresh() : untilReachable(() => directory.refresh(), signal));
+      if (ownership === null || shared === null) return poller.start();
+      opened.onTrouble = () => ownership.noteTrouble();
+      shared.onFenced(() => ownership.rejoin());
+      shared.listen((what) => ownership.hear(what));
+      await ownership.start();
+    },
+    async drain(graceMs) {
+      notifier.stop();
+      cleaner.stop();
+      ownership?.drain();
+      await Promise.all([supervisor.stop(graceMs), poller.stop(graceMs), dispatcher.stop(graceMs)]);
+    },
+    async leave() {
+      await ownership?.stop();
+    },
+    async close() {
+      notifier.stop();
+      await poller.closeSources();
+    },
+  };
+}

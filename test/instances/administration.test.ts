@@ -1,0 +1,207 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
+import { runCommandLine } from "../../src/cli/command-line.ts";
+import { ServiceClient } from "../../src/cli/service-client.ts";
+import { eventually } from "../support/eventually.ts";
+import { encryptionKey } from "../support/instance-cluster.ts";
+import { inProcessInstance } from "../support/instance-in-process.ts";
+import { TestPostgres } from "../support/postgres-database.ts";
+import { simulatedUpstream } from "../support/simulated-upstream.ts";
+
+type Created = { readonly account_id: string; readonly key_id: string; readonly key: string };
+type Listed = { readonly data: readonly { readonly name: string; readonly state: string; readonly reason: string | null }[] };
+
+const queued = [{ atMs: 0, status: "queued" }];
+
+let database: TestPostgres;
+beforeEach(async () => {
+  database = await TestPostgres.create();
+  vi.stubEnv("DATABASE_URL", database.url);
+  vi.stubEnv("RINGBACK_ENCRYPTION_KEY", encryptionKey);
+});
+afterEach(async () => {
+  vi.unstubAllEnvs();
+  await database.dispose();
+});
+
+async function run(...args: readonly string[]) {
+  const [out, error]: [string[], string[]] = [[], []];
+  const terminal = {
+    out: (line: string) => out.push(line),
+    error: (line: string) => error.push(line),
+    signal: new AbortController().signal,
+  };
+  return { code: await runCommandLine(args, terminal), out: out.join("\n"), error: error.join("\n") };
+}
+
+async function json<T = Readonly<Record<string, unknown>>>(...args: readonly string[]): Promise<T> {
+  const { code, out, error } = await run(...args, "--json");
+  expect({ code, error }).toEqual({ code: 0, error: "" });
+  return JSON.parse(out) as T;
+}
+
+function client(port: number, key: string): ServiceClient {
+  const made = new ServiceClient(new URL(`http://127.0.0.1:${port}`), key);
+  onTestFinished(() => made[Symbol.asyncDispose]());
+  return made;
+}
+
+const sourcesOf = async (asked: ServiceClient) => ((await asked.get("/v1/sources")).body as unknown as Listed).data;
+
+const stateOf = async (asked: ServiceClient) => (await sourcesOf(asked)).find(({ name }) => name === "crm")?.state ?? "none";
+
+async function feed(asked: ServiceClient, after: string | null) {
+  const { body } = await asked.get(`/v1/events?limit=200${after === null ? "" : `&after=${after}`}`);
+  return body as unknown as { readonly data: readonly { readonly type: string }[]; readonly next_cursor: string };
+}
+
+/** Both instances, and for each a client of an account that the command line makes. */
+async function twoInstances(upstreamUrl: string) {
+  const acme = await json<Created>("account", "create", "acme");
+  const instances = [];
+  for (let n = 0; n < 2; n++) instances.push(await inProcessInstance({ databaseUrl: database.url, upstreamUrl }));
+  return { acme, clients: instances.map(({ service }) => client(service.apiPort, acme.key)) };
+}
+
+test("what the command line makes of accounts, keys and sources every running instance follows", async () => {
+  expect(await json("migrate")).toEqual({ database: "postgres", migrations: 0 });
+  expect(await run("backup", "copy.db")).toMatchObject({
+    code: 1,
+    out: "",
+    error: expect.stringMatching(/^[^\n]*pg_dump[^\n]*$/) as string,
+  });
+  const simulator = await simulatedUpstream();
+  const { acme, clients } = await twoInstances(simulator.url);
+  for (const each of clients) expect((await each.get("/v1/me")).body).toMatchObject({ id: acme.account_id, name: "acme" });
+
+  await json("source", "set", "crm", "--base-url", simulator.url, "--credential", "any", "--account", "acme");
+  for (const each of clients)
+    await eventually(
+      () => sourcesOf(each),
+      (sources) => sources.some(({ name }) => name === "crm"),
+    );
+  const sids = Array.from({ length: 8 }, () => simulator.trigger({ scenario: queued }));
+  const [first] = clients;
+  await first?.post("/v1/watches/batch", {
+    watches: sids.map((callSid) => ({ call_sid: callSid, source: "crm", callback_url: "http://127.0.0.1:9/" })),
+  });
+  await eventually(
+    async () => Promise.all(sids.map(async (sid) => (await first?.get(`/v1/calls/${sid}?source=crm`))?.body["status"])),
+    (statuses) => statuses.every((status) => status === "queued"),
+  );
+
+  const second = await json<Created>("key", "create", "acme");
+  await json("key", "revoke", acme.key_id);
+  for (const each of clients)
+    await eventually(
+      () => each.get("/v1/me"),
+      ({ statusCode }) => statusCode === 401,
+    );
+  expect(await json<readonly Readonly<Record<string, unknown>>[]>("key", "list", "acme")).toMatchObject([
+    { key_id: acme.key_id },
+    { key_id: second.key_id, revoked_at: null },
+  ]);
+}, 60_000);
+
+test("a source that was refused goes on everywhere with its new credential", async () => {
+  const simulator = await simulatedUpstream({ authToken: "right" });
+  const { clients } = await twoInstances(simulator.url);
+  await json("source", "set", "crm", "--base-url", simulator.url, "--credential", "wrong");
+  for (const each of clients)
+    await eventually(
+      () => stateOf(each),
+      (now) => now !== "none",
+    );
+  const sid = simulator.trigger({ scenario: queued });
+  await clients[0]?.post("/v1/watches", { call_sid: sid, source: "crm", callback_url: "http://127.0.0.1:9/" });
+  for (const each of clients)
+    await eventually(
+      () => stateOf(each),
+      (now) => now === "suspended",
+    );
+  await json("source", "set", "crm", "--credential", "right");
+  for (const each of clients)
+    await eventually(
+      () => stateOf(each),
+      (now) => now === "ok" || now === "unproven",
+    );
+  await eventually(
+    async () => (await clients[1]?.get(`/v1/calls/${sid}?source=crm`))?.body["status"],
+    (status) => status === "queued",
+  );
+}, 60_000);
+
+test("nothing is sealed with a key that a running instance does not have, and everything anew with one that all have", async () => {
+  const simulator = await simulatedUpstream();
+  await json("account", "create", "acme");
+  const newer = Buffer.alloc(32, 9).toString("base64");
+  const instance = await inProcessInstance({ databaseUrl: database.url, upstreamUrl: simulator.url });
+  vi.stubEnv("RINGBACK_ENCRYPTION_KEY", `${newer},${encryptionKey}`);
+  expect(await run("reencrypt")).toMatchObject({ code: 1, error: expect.stringContaining("does not have the key") as string });
+  await instance.service.stop();
+  const both = { RINGBACK_ENCRYPTION_KEY: `${newer},${encryptionKey}` };
+  const rotated = await inProcessInstance({ databaseUrl: database.url, upstreamUrl: simulator.url, environment: both });
+  expect(await json("reencrypt")).toMatchObject({ unreadable: [], remaining_key_ids: [] });
+  expect((await rotated.client.get("/v1/me")).statusCode).toBe(200);
+  await rotated.service.stop();
+  vi.stubEnv("RINGBACK_ENCRYPTION_KEY", newer);
+  expect((await run("key", "list", "acme")).code).toBe(0);
+}, 60_000);
+
+test("the service goes on with an embedded database that was moved", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "ringback-moved-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const simulator = await simulatedUpstream();
+  const path = join(folder, "ringback.db");
+  const embedded = `sqlite:${path}`;
+  const before = await inProcessInstance({ databaseUrl: embedded, upstreamUrl: simulator.url });
+  const sids = Array.from({ length: 5 }, () => simulator.trigger({ scenario: [...queued, { atMs: 8000, status: "success" }] }));
+  const watches = sids.map((callSid) => ({ call_sid: callSid, callback_url: "http://127.0.0.1:9/owed" }));
+  const batch = await before.client.post("/v1/watches/batch", { watches });
+  expect(batch.statusCode).toBe(200);
+  await before.client.post("/v1/hooks", { url: "http://127.0.0.1:9/hook" });
+  const seen = await eventually(
+    () => feed(before.client, null),
+    ({ data }) => data.length >= 5,
+  );
+
+  expect(await run("migrate", "--from", embedded)).toMatchObject({
+    code: 1,
+    error: expect.stringContaining("another server is using") as string,
+  });
+  await before.service.stop();
+  expect(await run("migrate", "--from", `sqlite:${folder}/none.db`)).toMatchObject({
+    code: 1,
+    error: expect.stringContaining("there is no database") as string,
+  });
+  expect(await run("migrate", "--to", database.url)).toMatchObject({ code: 2 });
+  expect(await run("migrate", "--from", embedded, "--to", embedded)).toMatchObject({ code: 2 });
+  const moved = await json<{ readonly tables: readonly { readonly table: string; readonly rows: number }[] }>(
+    "migrate",
+    "--from",
+    embedded,
+  );
+  expect(moved.tables.find(({ table }) => table === "watches")?.rows).toBe(5);
+  expect(await run("migrate", "--from", embedded, "--to", database.url)).toMatchObject({
+    code: 1,
+    error: expect.stringContaining("must be empty") as string,
+  });
+
+  const after = await inProcessInstance({ databaseUrl: database.url, upstreamUrl: simulator.url });
+  expect((await after.client.get("/v1/me")).body).toEqual((await embeddedMe(folder, simulator.url)).body);
+  const rest = await eventually(
+    () => feed(after.client, seen.next_cursor),
+    ({ data }) => data.filter(({ type }) => type === "call.success").length === 5,
+  );
+  expect(rest.data.some(({ type }) => type === "call.queued")).toBe(false);
+}, 60_000);
+
+/** The embedded database is as it was: a service runs on it. */
+async function embeddedMe(folder: string, upstreamUrl: string) {
+  const again = await inProcessInstance({ databaseUrl: `sqlite:${join(folder, "ringback.db")}`, upstreamUrl });
+  const me = await again.client.get("/v1/me");
+  await again.service.stop();
+  return me;
+}

@@ -7,6 +7,7 @@ import { measureHeapPerCall } from "./figures/heap-per-call.ts";
 import { measurePollerAgainstLoop } from "./figures/poller-against-loop.ts";
 import { measureRecovery } from "./figures/recovery.ts";
 import { measureRegistrations } from "./figures/registrations.ts";
+import { measureStoresRoundTrip } from "./figures/stores-round-trip.ts";
 import { measureWatchedCalls } from "./figures/watched-calls.ts";
 
 // `npm run bench` measures; `-- --short` only shows that every figure can still be measured, in a few seconds.
@@ -21,6 +22,7 @@ figures.push(...(values.short ? await measureWatchedCalls(1000, 5000, 3000) : aw
 figures.push(await measureDeliveries(values.short ? 500 : 5000));
 figures.push(...(await measureRegistrations(values.short ? 500 : 5000)));
 figures.push(await (values.short ? measureDeadEndpoint(1000, 1000) : measureDeadEndpoint(10_000, 10_000)));
+figures.push(await measureStoresRoundTrip(values.short ? 500 : 5000));
 figures.push(await measureRecovery(values.short ? 2000 : 100_000));
 for (const { name, shown, bar, met } of figures) console.log(`${met ? "met " : "MISS"}  ${name}: ${shown}; bar ${bar}`);
 process.exit(figures.every(({ value }) => Number.isFinite(value)) ? 0 : 1);

@@ -14,7 +14,7 @@ export const apiKey = "test-key-test-key-test-key";
 /** 32 bytes, the same for every instance. */
 export const encryptionKey = Buffer.alloc(32, 7).toString("base64");
 /** The account's own, so that a receiver can verify before anything is registered. */
-export const signingSecret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
+const signingSecret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
 
 export type ClusterOptions = {
   /** By instance: the database as that one reaches it. */

@@ -60,7 +60,7 @@ async function measurePostgres(calls: number): Promise<number> {
   }
 }
 
-export async function roundTripsPerSecond(store: ServiceStore, calls: number): Promise<number> {
+async function roundTripsPerSecond(store: ServiceStore, calls: number): Promise<number> {
   const world = new StoreWorld(store);
   const watched: WatchedCall[] = [];
   for (let from = 0; from < calls; from += 500) {

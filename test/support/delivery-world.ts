@@ -131,6 +131,8 @@ export class DeliveryWorld {
     this.#registrationsNow();
     const { jobs } = await this.registrations.see(callSid, status);
     this.dispatcher.accept(jobs);
+    // What a host with a pause behind it is owed is left to claims: in the service the loop's next round finds it.
+    if (jobs.length === 0) this.dispatcher.wake();
     return jobs;
   }
 

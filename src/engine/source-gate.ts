@@ -250,7 +250,11 @@ export class SourceGate<Entry extends Queued> {
   /** Another instance suspended or resumed the source: so it is here. */
   adoptSuspension(suspension: SharedSuspension | null): SourceChange {
     const nowMs = this.#options.clock.monotonicMs();
-    const ended = suspension?.reason === this.#suspension.reason ? null : this.#suspension.end();
+    if (suspension !== null && suspension.reason === this.#suspension.reason) {
+      this.#suspension.redate(suspension);
+      return "none";
+    }
+    const ended = this.#suspension.end();
     if (ended !== null) this.#circuit.reset(nowMs);
     const begun = suspension === null ? null : this.#suspension.begin(suspension, nowMs);
     return ended === "vindicated" ? ended : (begun ?? ended ?? "none");

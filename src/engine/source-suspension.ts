@@ -45,6 +45,11 @@ export class SourceSuspension<Entry> {
     return reason === "upstream_errors" ? "none" : "suspended";
   }
 
+  /** The same one as others date it; what is waited for stays. */
+  redate(suspension: SharedSuspension): void {
+    this.#current = suspension;
+  }
+
   /** null: there was none. */
   end(): SourceChange | null {
     const { reason } = this;

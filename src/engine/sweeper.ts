@@ -67,8 +67,7 @@ export class Sweeper {
     try {
       do {
         this.#sweepAgain = false;
-        const wantsFeed = this.#options.waiting.hasWaiters;
-        await this.#act(await this.#options.store.sweep({ wantsFeed }));
+        await this.#act(await this.#options.store.sweep());
       } while (this.#sweepAgain);
     } catch (error) {
       // The next tick looks again.
@@ -110,11 +109,12 @@ export class Sweeper {
   }
 
   /** Requests that wait here for what other instances commit. */
-  async #passOnNotices(feedPosition: string | null): Promise<void> {
+  async #passOnNotices(feedPosition: string): Promise<void> {
     const { store, waiting } = this.#options;
+    // From the look before: whoever came since then may wait for something that was committed since then.
     let position = this.#feedPosition ?? feedPosition;
     this.#feedPosition = feedPosition;
-    if (feedPosition === null || position === null) return;
+    if (!waiting.hasWaiters) return;
     for (let more = position !== feedPosition; more;) {
       const page = await store.listNotices({ position, limit: noticePage });
       waiting.publish(page.notices);

@@ -1,6 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { BatchOutcome, WatchOutcome } from "../ports/bridge.ts";
+import type { WatchView } from "../ports/read-store.ts";
 import type { Env, HttpDependencies } from "./dependencies.ts";
 import { addOperation, pointerErrors } from "./operation.ts";
 import { addPostOperation } from "./post-operation.ts";
@@ -167,15 +168,23 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
     async (c, { params, query }) => {
       const accountId = c.get("account").id;
       const abort = new AbortController();
-      // Subscribed before it is read, so that no transition falls between.
-      const changed =
-        query.wait === 0 ? null : live.watchChanged(params.id, query.wait * 1000, AbortSignal.any([c.req.raw.signal, abort.signal]));
+      const deadlineMs = clock.monotonicMs() + query.wait * 1000;
+      const signal = AbortSignal.any([c.req.raw.signal, abort.signal]);
+      let seen = query.sequence;
+      let view: WatchView | null = null;
+      const isNext = () => view?.watch.status !== "active" || view.watch.sequence > (seen ?? view.watch.sequence);
       try {
-        let view = await store.getWatch(accountId, params.id);
-        const past = view !== null && query.sequence !== undefined && view.watch.sequence > query.sequence;
-        if (changed !== null && view?.watch.status === "active" && !past) {
-          await changed;
+        // What wakes it the first time may have been read already: then it waits for the next transition.
+        for (let waits = 0; waits < 2; waits++) {
+          const leftMs = deadlineMs - clock.monotonicMs();
+          // Subscribed before it is read, so that no transition falls between.
+          const changed = leftMs <= 0 ? null : live.watchChanged(params.id, leftMs, signal);
           view = await store.getWatch(accountId, params.id);
+          if (changed === null || isNext()) break;
+          seen = view?.watch.sequence;
+          const isWoken = await changed;
+          view = await store.getWatch(accountId, params.id);
+          if (!isWoken || isNext()) break;
         }
         if (view === null) throw notFound("watch");
         return c.json(watchJson(view, live, clock.nowMs()));

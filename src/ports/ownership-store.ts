@@ -27,8 +27,8 @@ export type Alive = { readonly kind: "alive"; readonly token: number; readonly i
 
 /** What one look at the database says, once a second on an idle instance. */
 export type Sweep = {
-  /** Grows with every event that anybody committed and that may be read now; null unless asked for. */
-  readonly feedPosition: string | null;
+  /** Moves with every event that anybody committed and that may be read now. */
+  readonly feedPosition: string;
   /** A delivery is due for somebody who has room. */
   readonly isDeliveryDue: boolean;
   /** Calls of this instance that another one registered or removed a watch of, since the sweep before. */
@@ -66,7 +66,7 @@ export interface OwnershipStore {
     wanted: Readonly<Record<string, { readonly wantedPerSecond: number; readonly limitPerSecond: number }>>,
   ): Promise<Readonly<Record<string, number>>>;
   /** What touched calls came to is told once: whoever gets the ids must act on them. */
-  sweep(request: { readonly wantsFeed: boolean }): Promise<Sweep>;
+  sweep(): Promise<Sweep>;
   /** Events after `position` that others committed, at most `limit`, for `wait` requests. */
   listNotices(request: {
     readonly position: string;

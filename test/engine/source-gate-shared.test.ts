@@ -108,6 +108,15 @@ describe("a suspension", () => {
     expect([world.goes(3), world.told]).toEqual([3, []]);
   });
 
+  test("found here and elsewhere at once is dated as it was written, and its next probe stays where it was", async () => {
+    const world = new SharedGateWorld();
+    world.poll(unauthorized);
+    await world.clock.advance(3000);
+    expect(world.gate.adoptSuspension({ reason: "unauthorized", sinceMs: 1 })).toBe("none");
+    expect(world.gate.suspension).toEqual({ reason: "unauthorized", sinceMs: 1 });
+    expect([world.goes(1), world.gate.waitMs]).toEqual([0, 2000]);
+  });
+
   test("that replaces another one is adopted as it stands; the same again changes nothing", () => {
     const world = new SharedGateWorld();
     world.gate.adoptSuspension({ reason: "upstream_errors", sinceMs: 0 });

@@ -102,13 +102,13 @@ export class Instances implements OwnershipStore {
     });
   }
 
-  async sweep({ wantsFeed }: Parameters<OwnershipStore["sweep"]>[0]): Promise<Sweep> {
+  async sweep(): Promise<Sweep> {
     const { db, clock } = this.#options;
     const sentAtMonotonicMs = clock.monotonicMs();
     const row = await db.get(
       `with touched as (update calls set touched_at = null where owner_token = $1 and touched_at is not null returning id)
        select ${nowMs} as now_ms,
-         case when $4 then ${newestInFeed} end as feed_position,
+         ${newestInFeed} as feed_position,
          exists (select 1 from hosts where next_due_at <= $2 and (paused_until is null or paused_until <= $2))
            or exists (select 1 from hosts where failing_due_at <= $2 and (paused_until is null or paused_until <= $2)) as is_due,
          (select array_agg(id) from touched) as touched,
@@ -122,14 +122,13 @@ export class Instances implements OwnershipStore {
       this.#token,
       clock.nowMs(),
       this.#gateVersion,
-      wantsFeed,
     );
     if (row === undefined) throw new Error("a select without a table has one row");
     clock.note(row["now_ms"] as number, sentAtMonotonicMs);
     const gates = ((row["gates"] ?? []) as readonly Row[]).map(gateOf);
     for (const gate of gates) this.#gateVersion = Math.max(this.#gateVersion, gate.suspensionVersion, gate.throttleVersion);
     return {
-      feedPosition: textOrNull(row, "feed_position"),
+      feedPosition: text(row, "feed_position"),
       isDeliveryDue: flag(row, "is_due"),
       touchedCallIds: (row["touched"] ?? []) as readonly string[],
       settledDeliveryIds: (row["settled"] ?? []) as readonly string[],

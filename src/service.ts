@@ -1,6 +1,7 @@
 import { createLogger } from "./adapters/telemetry/logger.ts";
 import { createMetrics } from "./adapters/telemetry/metrics.ts";
 import { createSecretBox } from "./adapters/secret-box.ts";
+import { waitAtMost } from "./adapters/postgres/patience.ts";
 import { WebhookAddressGuard } from "./adapters/webhook/address-guard.ts";
 import { createWebhookSender } from "./adapters/webhook/sender.ts";
 import type { Config, Secrets } from "./config.ts";
@@ -257,8 +258,14 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     ownership?.drain();
     await api.close(graceMs * httpShareOfGrace);
     await supervisor.stop();
-    await Promise.all([poller.stop(graceMs * pollShareOfGrace), dispatcher.stop(graceMs * deliveryShareOfGrace)]);
-    await ownership?.stop();
+    const finishing = Promise.all([poller.stop(graceMs * pollShareOfGrace), dispatcher.stop(graceMs * deliveryShareOfGrace)]);
+    if (ownership === null) await finishing;
+    // A database that does not answer takes nothing back: then the lease runs out.
+    else
+      await waitAtMost(
+        graceMs,
+        finishing.then(() => ownership.stop()),
+      );
     await resources.disposeAsync();
     logger.info({}, "service.stopped");
   };

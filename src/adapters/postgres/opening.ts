@@ -14,6 +14,7 @@ import type { ChangeKind, InFlightLimits } from "./database.ts";
 import { Instances } from "./instances.ts";
 import { migrate } from "./migrate.ts";
 import { Notifications } from "./notifications.ts";
+import { waitAtMost } from "./patience.ts";
 import { createSharedSourceStore } from "./source-gates.ts";
 import { createPostgresStore } from "./store.ts";
 
@@ -43,6 +44,7 @@ export type OpenPostgres = {
   close(): Promise<void>;
 };
 
+const closeWithinMs = 3000;
 const retry = { retries: Infinity, minTimeout: 500, maxTimeout: 10_000, randomize: true } as const;
 /** No password, no such role or database, no right to it, or not a database that the schema fits into: waiting does not help. */
 const refusedStates = /^(?:28|3D|42|22|0A)/;
@@ -73,10 +75,18 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenPostgr
     }
   };
   await pRetry(prepare, { ...retry, signal });
-  return assemble(options);
+  const opened = assemble(options);
+  try {
+    // Before anybody looks at the clock: the machine's may be wrong.
+    await pRetry(() => opened.readTime(), { ...retry, signal, shouldRetry: ({ error }) => error instanceof StoreUnavailable });
+    return opened;
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
 }
 
-function assemble(options: PostgresOptions): OpenPostgres {
+function assemble(options: PostgresOptions): OpenPostgres & { readTime(): Promise<void> } {
   const { connectionString, policy, limits, logger, machineClock, onCommitted } = options;
   const owner = { token: null as number | null, hasPeers: false, rejoin: undefined as (() => Promise<void>) | undefined };
   let onHeard: ((what: ReadonlySet<Announcement>) => void) | null = null;
@@ -101,6 +111,11 @@ function assemble(options: PostgresOptions): OpenPostgres {
   return {
     store,
     ownership: Object.assign(instances, gates),
+    async readTime() {
+      const sentAtMonotonicMs = clock.monotonicMs();
+      const row = await db.get("select (extract(epoch from clock_timestamp()) * 1000)::double precision as now_ms");
+      clock.note(row?.["now_ms"] as number, sentAtMonotonicMs);
+    },
     clock,
     announcer,
     listen(hear) {
@@ -112,7 +127,7 @@ function assemble(options: PostgresOptions): OpenPostgres {
     },
     async close() {
       await announcer.close();
-      await store.close();
+      await waitAtMost(closeWithinMs, store.close());
     },
   };
 }

@@ -1,6 +1,5 @@
 import pRetry from "p-retry";
 import { systemClock } from "./adapters/clock.ts";
-import { openPostgres } from "./adapters/postgres/opening.ts";
 import type { OpenPostgres } from "./adapters/postgres/opening.ts";
 import { openSqliteStore } from "./adapters/sqlite/store.ts";
 import type { Config, Secrets } from "./config.ts";
@@ -44,6 +43,8 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
   const { delivery } = config;
   const limits = { endpointMaxInFlight: delivery.endpointMaxInFlight, hostMaxInFlight: delivery.hostMaxInFlight };
   const connectionString = secrets.postgresUrl ?? "";
+  // Whoever has SQLite need not load what he never uses.
+  const { openPostgres } = await import("./adapters/postgres/opening.ts");
   const shared = await openPostgres({ connectionString, policy, limits, logger, machineClock, signal, onCommitted });
   const opened: OpenStore = {
     store: observed(shared.store, () => opened.onTrouble()),

@@ -1,5 +1,6 @@
 import { createLogger } from "./adapters/telemetry/logger.ts";
 import { createMetrics } from "./adapters/telemetry/metrics.ts";
+import { waitAtMost } from "./adapters/postgres/patience.ts";
 import { WebhookAddressGuard } from "./adapters/webhook/address-guard.ts";
 import { createWebhookSender } from "./adapters/webhook/sender.ts";
 import { composeEngine } from "./compose-engine.ts";
@@ -145,7 +146,8 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     stopping = true;
     const graceMs = config.shutdownGraceMs - Math.min(config.shutdownGraceMs * closingShareOfGrace, maxClosingMs);
     await Promise.all([engine.drain(graceMs), api.close(graceMs)]);
-    await engine.leave();
+    // A database that does not answer takes nothing back: then the lease runs out.
+    await waitAtMost(config.shutdownGraceMs - graceMs, engine.leave());
     await resources.disposeAsync();
     logger.info({}, "service.stopped");
   };

@@ -6,7 +6,7 @@ import type { Alive, Instance, OwnershipStore } from "../ports/ownership-store.t
 import type { CallRoster } from "./call-roster.ts";
 import type { SharedGate } from "./source-gate.ts";
 
-type Gate = Pick<SharedGate, "maxPollsPerSecond" | "share">;
+type Gate = Pick<SharedGate, "maxPollsPerSecond" | "share" | "isScripted">;
 
 export type CallBalanceOptions = {
   readonly store: Pick<OwnershipStore, "countFreeCalls" | "claimCalls" | "loadOwnedCalls">;
@@ -21,6 +21,8 @@ export type CallBalanceOptions = {
 };
 
 const claimBatch = 1000;
+/** Then others have their turn, and the sweep its other duties. */
+const claimAtOnce = 5000;
 /** Of what is still free at the second look nobody takes its share: whoever sees it takes so many. */
 const leftoverBatch = 100;
 /** Free calls that are not for this instance (another one is about to take them, or their source is unknown here) are not counted again before. */
@@ -43,6 +45,8 @@ export class CallBalance {
     const { roster, gates, store, watch, clock, heartbeatMs } = this.#options;
     this.#alive = alive;
     for (const [name, gate] of gates()) {
+      // The script of a call is the process's that polls it: elsewhere its life would begin anew.
+      if (gate.isScripted) continue;
       const { own, others, isPoller } = standingOf(name, gate, alive);
       const count = isPoller ? callsToGiveBack({ own, others }) : own;
       // What was given before is not among what the others have told yet.
@@ -82,8 +86,9 @@ export class CallBalance {
   async #take(sourceName: string, count: number): Promise<number> {
     const { store, roster } = this.#options;
     let taken = 0;
-    while (taken < count) {
-      const calls = await store.claimCalls({ sourceName, limit: Math.min(claimBatch, count - taken) });
+    const most = Math.min(count, claimAtOnce);
+    while (taken < most) {
+      const calls = await store.claimCalls({ sourceName, limit: Math.min(claimBatch, most - taken) });
       if (calls.length === 0) break;
       roster.take(calls);
       taken += calls.length;

@@ -74,10 +74,18 @@ export class Membership {
     return this.#beating;
   }
 
+  /** A write was refused: what is under way may have begun before that. */
+  async beatAnew(): Promise<void> {
+    await this.#beating;
+    await this.beat();
+  }
+
   /** A heartbeat sooner than usual. */
   beatIn(delayMs: number): void {
     this.#timer?.cancel();
-    this.#timer = this.#options.clock.setTimer(delayMs, () => void this.beat());
+    this.#timer = this.#options.clock.setTimer(delayMs, () => {
+      this.beat().catch((error: unknown) => this.#options.logger.error({ error: String(error) }, "instance.heartbeat_failed"));
+    });
   }
 
   /** No heartbeat follows; what is not given back yet is free. Never rejects. */

@@ -1,3 +1,4 @@
+import { StoreUnavailable } from "../domain/errors.ts";
 import type { SourceHealth } from "../domain/source.ts";
 import type { Announcement, Announcer } from "../ports/announcer.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -56,6 +57,7 @@ export class Ownership {
   readonly #orphans: Orphans;
   readonly heartbeatEveryMs: number;
   #isDraining = false;
+  #isTidying = false;
 
   constructor(options: OwnershipOptions) {
     const { store, releaseDeliveries, clock, logger, version, times = leaseTimes, poller, dispatcher, notifier } = options;
@@ -153,7 +155,7 @@ export class Ownership {
 
   /** A write was refused because this instance was evicted: resolves when it has joined anew. */
   rejoin(): Promise<void> {
-    return this.#membership.beat();
+    return this.#membership.beatAnew();
   }
 
   /** The store did not answer something. */
@@ -176,14 +178,15 @@ export class Ownership {
     if (this.#isDraining) return;
     if (what.has("watches")) this.#sweeper.noteDeletion();
     if (what.has("calls") || what.has("instances")) this.#balance.lookAgain();
-    void this.#sweeper.tick();
-    if (what.has("instances") || (what.has("rates") && this.#division.isWaiting)) void this.#membership.beat();
+    this.#sweeper.tick().catch((error: unknown) => this.#warn("instance.sweep_failed", error));
+    if (what.has("instances") || (what.has("rates") && this.#division.isWaiting))
+      this.#membership.beat().catch((error: unknown) => this.#warn("instance.heartbeat_failed", error));
   }
 
   /** The process is about to stop: nothing more is taken, and the lease is kept until `stop`. */
   drain(): void {
     this.#isDraining = true;
-    void this.#membership.beat();
+    this.#membership.beatIn(0);
   }
 
   /** Gives up whatever is left, after poller and dispatcher have stopped. Never rejects. */
@@ -206,9 +209,29 @@ export class Ownership {
     this.#shared.note(alive);
     if (this.#division.hasGivenUp) announcer.announce("rates");
     const nextMs = await this.#division.divide(alive);
-    await this.#balance.shed(alive);
-    await this.#orphans.look();
+    this.#tidy(alive);
     return nextMs;
+  }
+
+  /** What may take long, beside the heartbeats; one round at a time, so that neither works on what the other has under way. */
+  #tidy(alive: Alive): void {
+    if (this.#isTidying) return;
+    this.#isTidying = true;
+    const tidy = async (): Promise<void> => {
+      await this.#balance.shed(alive);
+      await this.#orphans.look();
+    };
+    tidy()
+      .catch((error: unknown) => this.#warn("instance.balance_failed", error))
+      .finally(() => {
+        this.#isTidying = false;
+      });
+  }
+
+  #warn(message: string, error: unknown): void {
+    const { logger } = this.#options;
+    if (error instanceof StoreUnavailable) logger.warn({ error: error.message }, message);
+    else logger.error({ error: error instanceof Error ? error.stack : String(error) }, message);
   }
 
   #loseEverything(): void {

@@ -45,7 +45,7 @@ export class SharedSources {
   changed(sourceName: string, part: Part): void {
     this.#stateOf(sourceName).untold.add(part);
     // What the same answer brought besides is part of it.
-    queueMicrotask(() => void this.tell());
+    queueMicrotask(() => void this.tell().catch(() => undefined));
   }
 
   /** The hooks are to hear of it if nobody was faster. */
@@ -53,7 +53,7 @@ export class SharedSources {
     this.#stateOf(health.name).event = { health, change };
   }
 
-  /** Writes what is not written yet. Never rejects. */
+  /** Writes what is not written yet, as far as the store can be reached. Rejects for bugs only. */
   tell(): Promise<void> {
     this.#telling ??= this.#tellAll().finally(() => {
       this.#telling = null;

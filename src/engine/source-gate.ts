@@ -78,6 +78,11 @@ export class SourceGate<Entry extends Queued> {
     return this.#pace.grantPerSecond;
   }
 
+  /** Its calls live in this process, as those of the sandbox do. */
+  get isScripted(): boolean {
+    return this.#options.source.kind === "sandbox";
+  }
+
   /** As the wall clock stands now: setting it makes a witness neither older nor younger. */
   get lastGoodPollAtMs(): number | null {
     const { clock } = this.#options;
@@ -326,6 +331,7 @@ export class SourceGate<Entry extends Queued> {
 export type SharedGate = Pick<
   SourceGate<Queued>,
   | "maxPollsPerSecond"
+  | "isScripted"
   | "setGrant"
   | "share"
   | "noteOthers"

@@ -87,7 +87,7 @@ export class Sweeper {
     await this.#passOnNotices(sweep.feedPosition);
     const evicted = sweep.expiredTokens.length > 0 && mayEvict() ? await store.evict(sweep.expiredTokens) : 0;
     if (evicted > 0) onEvicted();
-    if (sweep.hasFreeCalls || evicted > 0) await claimFree();
+    if ((sweep.hasFreeCalls || evicted > 0) && (await claimFree()) > 0) this.#sweepAgain = true;
   }
 
   async #followSources(revisions: number): Promise<void> {

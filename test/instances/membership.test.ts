@@ -1,4 +1,5 @@
 import { EventEmitter, once } from "node:events";
+import { setTimeout as wait } from "node:timers/promises";
 import { request } from "undici";
 import { expect, onTestFinished, test } from "vitest";
 import { systemClock } from "../../src/adapters/clock.ts";
@@ -71,7 +72,7 @@ test("an instance whose own clock is an hour ahead tells, dates and repeats as t
   const arrivals = new EventEmitter();
   const times: { readonly path: string; readonly timestampMs: number; readonly signedAtMs: number }[] = [];
   const receiver = await startReceiver({
-    answers: ({ attempt }) => (attempt === 1 ? 500 : null),
+    answers: ({ attempt, path }) => (attempt === 1 || path === "/late" ? 500 : null),
     onDelivery: ({ path, body, headers }) => {
       const { timestamp } = JSON.parse(body.toString()) as { timestamp: string };
       times.push({ path, timestampMs: Date.parse(timestamp), signedAtMs: Number(headers["webhook-timestamp"]) * 1000 });
@@ -79,19 +80,26 @@ test("an instance whose own clock is an hour ahead tells, dates and repeats as t
     },
   });
   onTestFinished(() => receiver.close());
-  const setup = { databaseUrl: database.url, upstreamUrl: simulator.url, environment: { RETRY_SCHEDULE: "0s,1s,1s" } };
+  const setup = { databaseUrl: database.url, upstreamUrl: simulator.url, environment: { RETRY_SCHEDULE: "0s,1s,2h" } };
   const ahead = { ...systemClock, nowMs: () => Date.now() + hourMs };
   const b = await inProcessInstance({ ...setup, overrides: { leaseTimes: shortLease, clock: ahead } });
   const a = await inProcessInstance(setup);
-  for (const [name, { client }] of Object.entries({ a, b })) {
+  for (const [name, { client }] of Object.entries({ a, b, late: b })) {
     const callSid = simulator.trigger({ scenario: queued });
     const answer = await client.post("/v1/watches", { call_sid: callSid, callback_url: `${receiver.url}/${name}` });
     expect(Math.abs(Date.parse(String(answer.body["created_at"])) - Date.now())).toBeLessThan(60_000);
   }
-  while (times.length < 4) await once(arrivals, "delivery", { signal: AbortSignal.timeout(15_000) });
-  expect(times.map(({ path }) => path).toSorted()).toEqual(["/a", "/a", "/b", "/b"]);
+  while (times.length < 6) await once(arrivals, "delivery", { signal: AbortSignal.timeout(15_000) });
+  expect(times.map(({ path }) => path).toSorted()).toEqual(["/a", "/a", "/b", "/b", "/late", "/late"]);
   for (const { timestampMs, signedAtMs } of times) {
     expect(Math.abs(timestampMs - Date.now())).toBeLessThan(60_000);
     expect(Math.abs(signedAtMs - Date.now())).toBeLessThan(60_000);
   }
+  // Nor does it take the difference for a clock that was set back, when it is there alone, and what waits for being late.
+  await Promise.all([a.service.stop(), b.service.stop()]);
+  const alone = await inProcessInstance({ ...setup, overrides: { leaseTimes: shortLease, clock: ahead } });
+  await wait(2500);
+  const waiting = await alone.client.get("/v1/deliveries?status=pending");
+  const [late] = waiting.body["data"] as readonly { readonly next_attempt_at: string }[];
+  expect(Date.parse(late?.next_attempt_at ?? "") - Date.now()).toBeGreaterThan(1.9 * hourMs);
 });

@@ -9,7 +9,7 @@ import { TcpProxy } from "../support/tcp-proxy.ts";
 const leaseTimes = { leaseMs: 6000, heartbeatMs: 1000, marginMs: 1500, beyondAttemptMs: 1000 };
 const short = { leaseTimes };
 const pollsPerSecond = 100;
-const environment = { DELIVERY_TIMEOUT_MS: "4000" };
+const environment = { DELIVERY_TIMEOUT_MS: "4000", SHUTDOWN_GRACE_MS: "5000" };
 
 /** What a client is told, and how long it waited for it. */
 async function ask(instance: ServiceProcess, path: string, body?: Readonly<Record<string, unknown>>) {
@@ -104,6 +104,11 @@ test("one instance is cut off from Postgres without noticing: others take over, 
   await cluster.until(() => cluster.endedCount === 150, "all calls end");
   expect(auditCluster({ ...cluster, polls: cluster.upstream.polls, pollsPerSecond })).toEqual([]);
   expect(c.log).toContain("instance.fenced");
+
+  wire.stall();
+  const stoppedAtMs = Date.now();
+  expect(await c.terminate()).toBe(0);
+  expect(Date.now() - stoppedAtMs).toBeLessThan(20_000);
 }, 180_000);
 
 test("a start while Postgres is away waits for it, says so, and obeys SIGTERM", async () => {

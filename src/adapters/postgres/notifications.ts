@@ -3,6 +3,7 @@ import pg from "pg";
 import type { Announcement, Announcer } from "../../ports/announcer.ts";
 import type { Logger } from "../../ports/telemetry.ts";
 import type { Database } from "./database.ts";
+import { waitAtMost } from "./patience.ts";
 
 export type NotificationsOptions = {
   readonly connectionString: string;
@@ -17,6 +18,7 @@ const channel = "ringback";
 const gatherMs = 10;
 const reconnect = { retries: Infinity, minTimeout: 500, maxTimeout: 15_000, randomize: true } as const;
 const connectTimeoutMs = 5000;
+const closeWithinMs = 1000;
 
 /**
  * LISTEN and NOTIFY between instances, on a connection of its own. It only makes them look sooner: what is lost here, or
@@ -50,8 +52,8 @@ export class Notifications implements Announcer {
     if (this.#closed.signal.aborted) return;
     if (this.#timer !== null) this.#send();
     this.#closed.abort();
-    await this.#sending;
-    await this.#client?.end().catch(() => undefined);
+    await waitAtMost(closeWithinMs, this.#sending);
+    if (this.#client !== null) await waitAtMost(closeWithinMs, this.#client.end());
   }
 
   #send(): void {

@@ -15,6 +15,7 @@ import { Instances } from "./instances.ts";
 import { migrate } from "./migrate.ts";
 import { Notifications } from "./notifications.ts";
 import { bindOperations } from "./operations.ts";
+import { waitAtMost } from "./patience.ts";
 import { createSharedSourceStore } from "./source-gates.ts";
 import { createPostgresStore } from "./store.ts";
 
@@ -44,6 +45,7 @@ export type OpenPostgres = {
   close(): Promise<void>;
 };
 
+const closeWithinMs = 3000;
 const retry = { retries: Infinity, minTimeout: 500, maxTimeout: 10_000, randomize: true } as const;
 /** No password, no such role or database, no right to it, or not a database that the schema fits into: waiting does not help. */
 const refusedStates = /^(?:28|3D|42|22|0A)/;
@@ -75,7 +77,15 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenPostgr
     }
   };
   await pRetry(prepare, { ...retry, signal });
-  return assemble(options);
+  const opened = assemble(options);
+  try {
+    // Before anybody looks at the clock: the machine's may be wrong.
+    await pRetry(() => opened.readTime(), { ...retry, signal, shouldRetry: ({ error }) => error instanceof StoreUnavailable });
+    return opened;
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
 }
 
 /**
@@ -109,7 +119,7 @@ function announceAll(announcer: Announcer, kinds: ReadonlySet<ChangeKind>): void
   }
 }
 
-function assemble(options: PostgresOptions): OpenPostgres {
+function assemble(options: PostgresOptions): OpenPostgres & { readTime(): Promise<void> } {
   const { connectionString, policy, limits, logger, machineClock, onCommitted } = options;
   const owner = { token: null as number | null, hasPeers: false, rejoin: undefined as (() => Promise<void>) | undefined };
   let onHeard: ((what: ReadonlySet<Announcement>) => void) | null = null;
@@ -129,6 +139,11 @@ function assemble(options: PostgresOptions): OpenPostgres {
   return {
     store,
     ownership: Object.assign(instances, gates),
+    async readTime() {
+      const sentAtMonotonicMs = clock.monotonicMs();
+      const row = await db.get("select (extract(epoch from clock_timestamp()) * 1000)::double precision as now_ms");
+      clock.note(row?.["now_ms"] as number, sentAtMonotonicMs);
+    },
     clock,
     announcer,
     listen(hear) {
@@ -140,7 +155,7 @@ function assemble(options: PostgresOptions): OpenPostgres {
     },
     async close() {
       await announcer.close();
-      await store.close();
+      await waitAtMost(closeWithinMs, store.close());
     },
   };
 }

@@ -144,10 +144,11 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   // Requests, rounds, polls and webhooks finish side by side: each has the whole grace.
   const stop = async (): Promise<void> => {
     stopping = true;
+    const endsAtMs = clock.monotonicMs() + config.shutdownGraceMs;
     const graceMs = config.shutdownGraceMs - Math.min(config.shutdownGraceMs * closingShareOfGrace, maxClosingMs);
     await Promise.all([engine.drain(graceMs), api.close(graceMs)]);
     // A database that does not answer takes nothing back: then the lease runs out.
-    await waitAtMost(config.shutdownGraceMs - graceMs, engine.leave());
+    await waitAtMost(endsAtMs - clock.monotonicMs(), engine.leave());
     await resources.disposeAsync();
     logger.info({}, "service.stopped");
   };

@@ -1,0 +1,55 @@
+import pg from "pg";
+import { expect, onTestFinished, test } from "vitest";
+import { eventually } from "../support/eventually.ts";
+import { inProcessInstance } from "../support/instance-in-process.ts";
+import { TestPostgres } from "../support/postgres-database.ts";
+import { simulatedUpstream } from "../support/simulated-upstream.ts";
+import { statusChange, StoreWorld, testPolicy } from "../support/store-drafts.ts";
+
+test("calls and deliveries that an answer lost left to an instance without its knowledge are taken up after the trouble", async () => {
+  // Setup: the rows are as a commit leaves them whose answer never came: a call and a delivery are this instance's, and
+  // it knows of neither. Timeline: the database does not answer for some seconds, then it does.
+  // What this proves: nothing stays behind that nobody else would take while the instance lives.
+  const database = await TestPostgres.create();
+  const simulator = await simulatedUpstream();
+  onTestFinished(() => database.dispose());
+  const { client } = await inProcessInstance({ databaseUrl: database.url, upstreamUrl: simulator.url });
+  const token = await tokenOf(database);
+  const other = await database.openBeside(testPolicy);
+  onTestFinished(() => other.store.close());
+  const world = new StoreWorld(other.store);
+  world.nowMs = Date.now();
+  const callSid = simulator.trigger({ scenario: [{ atMs: 0, status: "queued" }] });
+  await world.watch(callSid);
+  const { jobs } = await world.commit(callSid, [statusChange("queued")]);
+  expect(jobs).toHaveLength(1);
+  await other.db.run("update calls set owner_token = $1", token);
+  await other.db.run("update deliveries set lease_owner = $1", token);
+
+  const blocker = new pg.Client({ connectionString: database.url });
+  await blocker.connect();
+  onTestFinished(() => blocker.end());
+  await blocker.query("begin; lock table calls in access exclusive mode");
+  await eventually(
+    async () => (await client.get("/v1/watches?limit=1")).statusCode,
+    (statusCode) => statusCode === 503,
+  );
+  await blocker.query("commit");
+
+  await simulator.polled(callSid);
+  // Its secret is none that this service could sign with: the attempt is what tells.
+  const [job] = jobs;
+  await eventually(
+    async () => (await client.get(`/v1/deliveries/${job?.deliveryId}`)).body["attempt_count"],
+    (attempts) => attempts === 1,
+    300,
+  );
+}, 60_000);
+
+async function tokenOf(database: TestPostgres): Promise<number> {
+  const reader = new pg.Client({ connectionString: database.url });
+  await reader.connect();
+  const { rows } = await reader.query<{ token: string }>("select token from instances");
+  await reader.end();
+  return Number(rows[0]?.token);
+}

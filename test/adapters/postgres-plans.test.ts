@@ -44,7 +44,7 @@ async function nodesOf(sql: string): Promise<readonly Plan[]> {
 }
 
 /** Tables that stay small: who goes through them loses nothing. */
-const small = /^(accounts|instances|feed_base|counts|count_changes|schema_migrations|api_keys)$/;
+const small = /^(accounts|instances|feed_base|counts|count_changes|schema_migrations|api_keys|sources)$/;
 /** Walks that are meant: over the leases, from the ends of the events, to the next due host, and when somebody sets the clock. */
 const meantWalks = [
   /from \(select feed_order from events/,
@@ -67,10 +67,11 @@ async function walksOf(sql: string): Promise<readonly string[]> {
   return (await nodesOf(sql))
     .filter((node) => {
       const table = node["Relation Name"] ?? "";
-      if (small.test(table) || node["Index Name"] === "deliveries_leased") return false;
+      const index = node["Index Name"] ?? "";
+      if (small.test(table) || index === "deliveries_leased" || index === "accounts_by_key") return false;
       const isScan = node["Node Type"].endsWith("Scan") && (node["Index Name"] !== undefined || node["Node Type"] === "Seq Scan");
       if (isScan && node["Index Cond"] === undefined) return true;
-      return narrow && /(watches|deliveries|events)_by_account/.test(node["Index Name"] ?? "");
+      return narrow && /(watches|deliveries|events)_by_account/.test(index);
     })
     .map((node) => `${node["Node Type"]} ${node["Index Name"] ?? node["Relation Name"] ?? ""} of ${text}`);
 }

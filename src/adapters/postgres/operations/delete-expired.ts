@@ -120,5 +120,9 @@ async function deleteUnused(tx: Transaction, beforeMs: number, ids: readonly str
 }
 
 async function deleteStoredAnswers(tx: Transaction, { nowMs, limit }: Retention): Promise<number> {
-  return tx.run("delete from stored_answers where id in (select id from stored_answers where expires_at <= $1 limit $2)", nowMs, limit);
+  return tx.run(
+    "delete from stored_answers where id = any(array(select id from stored_answers where expires_at <= $1 limit $2))",
+    nowMs,
+    limit,
+  );
 }

@@ -71,7 +71,10 @@ async function claimOf(tx: Transaction, token: number, request: ClaimRequest, ho
     raiseHosts(tx, hostIds),
     findDueHosts(tx, { ...request, limit: 0 }),
   ]);
-  return { jobs, nextDueAtMs };
+  // What was due first is gone and the marks say so now: whoever asks again finds what stands behind it. Each time a mark rises.
+  const rooms = new Map(request.roomByEndpoint);
+  const misled = endpointIds.some((id) => !deliveries.has(id) && (rooms.get(id) ?? request.defaultRoom) > 0);
+  return { jobs, nextDueAtMs: jobs.length === 0 && misled ? request.nowMs : nextDueAtMs };
 }
 
 /** Of each host as many endpoints as may have room, earliest due first. */

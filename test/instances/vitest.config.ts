@@ -1,10 +1,13 @@
 import { defineConfig } from "vitest/config";
 
-/** The long runs: `npm run test:instances`. */
+/** What takes minutes: `npm run test:instances`; with `-- short` the faults in quick succession alone. */
 export default defineConfig({
   test: {
     root: new URL("../..", import.meta.url).pathname,
-    include: ["test/instances/**/*.long.ts"],
+    include: ["test/instances/**/*.{short,long}.ts"],
+    testTimeout: 20_000,
+    hookTimeout: 30_000,
+    globalSetup: ["test/support/postgres-server.ts"],
     pool: "forks",
     teardownTimeout: 10_000,
     disableConsoleIntercept: true,

@@ -7,7 +7,7 @@ import { freeLeasesOf } from "./tables/due.ts";
 import { feedHorizon } from "./tables/feed.ts";
 import { decodeFeedPosition, feedPositionOf, newestInFeed } from "./tables/feed-position.ts";
 import { claimFree, countFree, deadOwners } from "./tables/free-calls.ts";
-import { flag, integer, integerOrNull, text, textOrNull } from "./tables/rows.ts";
+import { flag, integer, integerOrNull, text, textOrNull } from "../rows.ts";
 import { readWatchedCalls } from "./tables/watched-call.ts";
 
 export type InstancesOptions = {

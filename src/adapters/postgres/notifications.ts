@@ -3,7 +3,7 @@ import pg from "pg";
 import type { Announcement, Announcer } from "../../ports/announcer.ts";
 import type { Logger } from "../../ports/telemetry.ts";
 import type { Database } from "./database.ts";
-import { waitAtMost } from "./patience.ts";
+import { waitAtMost } from "../patience.ts";
 
 export type NotificationsOptions = {
   readonly connectionString: string;

@@ -15,7 +15,7 @@ import { Instances } from "./instances.ts";
 import { migrate } from "./migrate.ts";
 import { Notifications } from "./notifications.ts";
 import { bindOperations } from "./operations.ts";
-import { waitAtMost } from "./patience.ts";
+import { waitAtMost } from "../patience.ts";
 import { createSharedSourceStore } from "./source-gates.ts";
 import { createPostgresStore } from "./store.ts";
 

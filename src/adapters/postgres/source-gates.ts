@@ -1,6 +1,6 @@
 import type { SharedGate, SharedSourceStore, SharedSuspension } from "../../ports/shared-source-store.ts";
 import type { Database, Row } from "./database.ts";
-import { integer, integerOrNull, text, textOrNull } from "./tables/rows.ts";
+import { integer, integerOrNull, text, textOrNull } from "../rows.ts";
 
 /** Gates changed after that version of any of their parts, as one value of a select; null when there are none. */
 export const gatesAfter = (version: string) =>

@@ -3,7 +3,7 @@ import type { Database, Queries, Row, Transaction } from "../database.ts";
 import { raiseHosts, refreshDue } from "../tables/due.ts";
 import { InFlight } from "../tables/in-flight.ts";
 import { Targets, leaseJobs } from "../tables/jobs.ts";
-import { flag, integer, integerOrNull, text } from "../tables/rows.ts";
+import { flag, integer, integerOrNull, text } from "../../rows.ts";
 
 /**
  * Leases what is due, the hosts waiting longest first, each within its room. While an endpoint or host has a pause

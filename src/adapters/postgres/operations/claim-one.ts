@@ -2,7 +2,7 @@ import type { ClaimOneResult, DeliveryStore } from "../../../ports/delivery-stor
 import type { Transaction } from "../database.ts";
 import { lockEndpoints } from "../tables/due.ts";
 import { leaseJobs } from "../tables/jobs.ts";
-import { text } from "../tables/rows.ts";
+import { text } from "../../rows.ts";
 import { readDeliveryView } from "../tables/views.ts";
 
 /** Ahead of schedule, pause and order; never of one that is on the wire. */

@@ -2,7 +2,7 @@ import type { CallChange, CallStatus } from "../../../domain/call.ts";
 import { planChange, planFirstTelling } from "../../../domain/transition.ts";
 import type { CallCommit, CallCommitResult, Notice } from "../../../ports/call-store.ts";
 import type { Row, Transaction } from "../database.ts";
-import { callStatusOf, integer, text } from "../tables/rows.ts";
+import { callStatusOf, integer, text } from "../../rows.ts";
 import { Telling } from "../tables/telling.ts";
 import type { Moment } from "../tables/telling.ts";
 import { gatherWatchedCall } from "../tables/watched-call.ts";

@@ -5,7 +5,7 @@ import type { Transaction } from "../database.ts";
 import { insertEvents } from "../tables/deliveries.ts";
 import { refreshDue } from "../tables/due.ts";
 import { leaseJobs } from "../tables/jobs.ts";
-import { text } from "../tables/rows.ts";
+import { text } from "../../rows.ts";
 
 const nothing = {
   watchId: null,

@@ -3,7 +3,7 @@ import type { Database, Row, Transaction } from "../database.ts";
 import { foldCounts } from "../tables/counts.ts";
 import { lockEndpoints, refreshDue } from "../tables/due.ts";
 import { isStatus } from "../tables/page.ts";
-import { integer, text, textOrNull } from "../tables/rows.ts";
+import { integer, text, textOrNull } from "../../rows.ts";
 import { deleteUnusedSecrets } from "../tables/secrets.ts";
 import { deleteUnwatchedCalls } from "../tables/watched-call.ts";
 

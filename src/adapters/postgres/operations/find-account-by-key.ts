@@ -1,7 +1,7 @@
 import type { AccountStore } from "../../../ports/account-store.ts";
 import type { Queries } from "../database.ts";
 import { accountOf } from "../tables/accounts.ts";
-import { text } from "../tables/rows.ts";
+import { text } from "../../rows.ts";
 
 /** Of several keys the one whose fingerprint is named first. */
 export async function findAccountByKey(

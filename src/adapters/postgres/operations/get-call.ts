@@ -1,6 +1,6 @@
 import type { ReadStore } from "../../../ports/read-store.ts";
 import type { Queries } from "../database.ts";
-import { callStatusOf, text } from "../tables/rows.ts";
+import { callStatusOf, text } from "../../rows.ts";
 
 export async function getCall(db: Queries, query: Parameters<ReadStore["getCall"]>[0]): Promise<Awaited<ReturnType<ReadStore["getCall"]>>> {
   const row = await db.get(

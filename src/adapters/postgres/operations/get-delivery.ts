@@ -1,7 +1,7 @@
 import type { Attempt } from "../../../domain/attempt.ts";
 import type { DeliveryView } from "../../../ports/read-store.ts";
 import type { Queries, Row } from "../database.ts";
-import { integer, integerOrNull, text, textOrNull } from "../tables/rows.ts";
+import { integer, integerOrNull, text, textOrNull } from "../../rows.ts";
 import { readDeliveryView } from "../tables/views.ts";
 
 export async function getDelivery(

@@ -1,7 +1,7 @@
 import type { DeliveryView, Page, ReadStore } from "../../../ports/read-store.ts";
 import type { Queries } from "../database.ts";
 import { decodeIdCursor, pageOf, unindexed, whereOf } from "../tables/page.ts";
-import { text } from "../tables/rows.ts";
+import { text } from "../../rows.ts";
 import { deliverySelect, deliveryViewOf } from "../tables/views.ts";
 
 const plain = (column: string) => column;

@@ -1,7 +1,7 @@
 import type { EndpointView, Page, ReadStore } from "../../../ports/read-store.ts";
 import type { Queries } from "../database.ts";
 import { decodeIdCursor, pageOf, whereOf } from "../tables/page.ts";
-import { text } from "../tables/rows.ts";
+import { text } from "../../rows.ts";
 import { endpointSelect, endpointViewOf } from "../tables/views.ts";
 
 export async function listEndpoints(db: Queries, query: Parameters<ReadStore["listEndpoints"]>[0]): Promise<Page<EndpointView>> {

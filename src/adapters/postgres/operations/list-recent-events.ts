@@ -2,7 +2,7 @@ import type { RingbackEvent } from "../../../domain/event.ts";
 import type { ReadStore } from "../../../ports/read-store.ts";
 import type { Queries } from "../database.ts";
 import { findEvents } from "../tables/event-positions.ts";
-import { eventOf } from "../tables/rows.ts";
+import { eventOf } from "../../rows.ts";
 
 /** Events about calls and watches, newest first. */
 export async function listRecentEvents(

@@ -1,7 +1,7 @@
 import type { EventView, Page, ReadStore } from "../../../ports/read-store.ts";
 import type { Queries } from "../database.ts";
 import { decodeNumberCursor, pageOf } from "../tables/page.ts";
-import { integer } from "../tables/rows.ts";
+import { integer } from "../../rows.ts";
 import { eventSelect, eventViewsOf } from "../tables/views.ts";
 
 export async function listWatchEvents(db: Queries, query: Parameters<ReadStore["listWatchEvents"]>[0]): Promise<Page<EventView> | null> {

@@ -1,7 +1,7 @@
 import type { Page, ReadStore, WatchView } from "../../../ports/read-store.ts";
 import type { Queries } from "../database.ts";
 import { decodeIdCursor, pageOf, unindexed, whereOf } from "../tables/page.ts";
-import { text } from "../tables/rows.ts";
+import { text } from "../../rows.ts";
 import { watchSelect, watchViewOf } from "../tables/views.ts";
 
 export async function listWatches(db: Queries, query: Parameters<ReadStore["listWatches"]>[0]): Promise<Page<WatchView>> {

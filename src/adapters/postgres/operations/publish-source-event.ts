@@ -4,7 +4,7 @@ import type { OperationalStore } from "../../../ports/service-store.ts";
 import type { Transaction } from "../database.ts";
 import { insertEvents } from "../tables/deliveries.ts";
 import { noticesOf, operationalEvents } from "../tables/operational-events.ts";
-import { text } from "../tables/rows.ts";
+import { text } from "../../rows.ts";
 
 export async function publishSourceEvent(
   tx: Transaction,

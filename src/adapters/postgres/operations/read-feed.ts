@@ -3,7 +3,7 @@ import type { Database, Row } from "../database.ts";
 import { findEvents, firstOrderAt } from "../tables/event-positions.ts";
 import { horizonAfterNewest } from "../tables/feed.ts";
 import { decodePairCursor, encodeCursor, unindexed } from "../tables/page.ts";
-import { integer } from "../tables/rows.ts";
+import { integer } from "../../rows.ts";
 import { eventViewsOf } from "../tables/views.ts";
 
 /** In the order of the feed, as far as it is complete. The cursor is the last (feed_order, position) that was passed. */

@@ -1,7 +1,7 @@
 import type { StoreFigures } from "../../../ports/service-store.ts";
 import type { Queries, Row } from "../database.ts";
 import { readCounts } from "../tables/counts.ts";
-import { integer, integerOrNull } from "../tables/rows.ts";
+import { integer, integerOrNull } from "../../rows.ts";
 
 const watchStatuses = ["active", "completed", "ended", "canceled"];
 const deliveryStatuses = ["pending", "delivered", "exhausted", "failed", "canceled", "superseded", "expired"];

@@ -10,7 +10,7 @@ import { noticesOf, operationalEvents } from "../tables/operational-events.ts";
 import type { OperationalNews } from "../tables/operational-events.ts";
 import { lockForRetiring, retireEndpoints } from "../tables/retire-endpoint.ts";
 import type { Retired } from "../tables/retire-endpoint.ts";
-import { integer, text } from "../tables/rows.ts";
+import { integer, text } from "../../rows.ts";
 
 const nothingRetired: Retired = { unwatchedCallIds: [], notices: [] };
 

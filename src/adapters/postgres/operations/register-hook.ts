@@ -3,7 +3,7 @@ import type { HookDraft, RegisterHookResult } from "../../../ports/registration-
 import type { Transaction } from "../database.ts";
 import { enableIfDisabled } from "../tables/endpoints.ts";
 import { NamedEndpoints, lockAccounts } from "../tables/named-endpoints.ts";
-import { filterOf, text } from "../tables/rows.ts";
+import { filterOf, text } from "../../rows.ts";
 import { hookSelect, hookViewOf } from "../tables/views.ts";
 
 export async function registerHook(tx: Transaction, draft: HookDraft): Promise<RegisterHookResult> {

@@ -11,7 +11,7 @@ import type { DraftedCall } from "../tables/drafted-calls.ts";
 import { enableIfDisabled } from "../tables/endpoints.ts";
 import { NamedEndpoints, lockAccounts } from "../tables/named-endpoints.ts";
 import type { Usage } from "../tables/named-endpoints.ts";
-import { text } from "../tables/rows.ts";
+import { text } from "../../rows.ts";
 import { Telling } from "../tables/telling.ts";
 import type { Moment } from "../tables/telling.ts";
 import { watchSelect, watchViewOf } from "../tables/views.ts";

@@ -5,7 +5,7 @@ import type { Row, Transaction } from "../database.ts";
 import { cancelPending } from "../tables/deliveries.ts";
 import { lockEndpoints } from "../tables/due.ts";
 import { replaceLanes } from "../tables/lanes.ts";
-import { filterOf, flag, text, textOrNull } from "../tables/rows.ts";
+import { filterOf, flag, text, textOrNull } from "../../rows.ts";
 
 const owedTo = `from deliveries d join events e on e.position = d.event_position
   where d.endpoint_id = $1 and d.status = 'pending' and e.type <> 'endpoint.test'`;

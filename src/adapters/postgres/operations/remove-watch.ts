@@ -2,7 +2,7 @@ import type { RegistrationStore, RemoveWatchResult } from "../../../ports/regist
 import type { Transaction } from "../database.ts";
 import { cancelPending } from "../tables/deliveries.ts";
 import { lockEndpoints, refreshDue } from "../tables/due.ts";
-import { integer, text } from "../tables/rows.ts";
+import { integer, text } from "../../rows.ts";
 import { deleteUnwatchedCalls, readWatchedCalls, settleWatching } from "../tables/watched-call.ts";
 
 /** Whatever its status, nothing more is sent for it; an ended one keeps its status. */

@@ -1,7 +1,7 @@
 import type { AccountStore } from "../../../ports/account-store.ts";
 import type { Transaction } from "../database.ts";
 import { keyOf } from "../tables/api-keys.ts";
-import { text } from "../tables/rows.ts";
+import { text } from "../../rows.ts";
 
 /** One that was revoked before stays revoked since then. */
 export async function revokeKey(

@@ -1,6 +1,6 @@
 import type { EndpointStore } from "../../../ports/endpoint-store.ts";
 import type { Transaction } from "../database.ts";
-import { text } from "../tables/rows.ts";
+import { text } from "../../rows.ts";
 import { deleteUnusedSecrets, insertSecret } from "../tables/secrets.ts";
 
 export async function rotateSecret(tx: Transaction, request: Parameters<EndpointStore["rotateSecret"]>[0]): Promise<boolean> {

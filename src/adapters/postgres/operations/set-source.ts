@@ -1,6 +1,6 @@
 import type { SourceDraft, SourceStore } from "../../../ports/source-store.ts";
 import type { Row, Transaction } from "../database.ts";
-import { sourceOf } from "../tables/sources.ts";
+import { sourceOf } from "../../rows.ts";
 
 export async function setSource(
   tx: Transaction,

@@ -1,6 +1,6 @@
 import type { Account } from "../../../ports/account-store.ts";
 import type { Queries, Row, Transaction } from "../database.ts";
-import { blob, flag, integer, text } from "./rows.ts";
+import { blob, flag, integer, text } from "../../rows.ts";
 
 export function accountOf(row: Row): Account {
   return {

@@ -1,6 +1,6 @@
 import type { ApiKeyDraft, ApiKeyView } from "../../../ports/account-store.ts";
 import type { Queries, Row } from "../database.ts";
-import { integer, integerOrNull, text } from "./rows.ts";
+import { integer, integerOrNull, text } from "../../rows.ts";
 
 export async function insertKey(db: Queries, { id, accountId, name, fingerprints, nowMs }: ApiKeyDraft): Promise<void> {
   await db.run(

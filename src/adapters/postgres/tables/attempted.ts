@@ -8,7 +8,7 @@ import type { AttemptRecord } from "../../../ports/delivery-store.ts";
 import type { Row, Transaction } from "../database.ts";
 import { dueTimes, laneKey, supersededIn } from "./lanes.ts";
 import { isStatus } from "./page.ts";
-import { deliveryOf, endpointOf, flag, integer, integerOrNull, text, textOrNull } from "./rows.ts";
+import { deliveryOf, endpointOf, flag, integer, integerOrNull, text, textOrNull } from "../../rows.ts";
 
 type DeliveryWork = {
   readonly row: Row;

@@ -9,7 +9,7 @@ import { Targets } from "./jobs.ts";
 import { dueTimes, laneKey, readLanes } from "./lanes.ts";
 import type { LaneDelivery } from "./lanes.ts";
 import { isStatus } from "./page.ts";
-import { integer, text } from "./rows.ts";
+import { integer, text } from "../../rows.ts";
 
 export type NewEvent = {
   readonly event: RingbackEvent;

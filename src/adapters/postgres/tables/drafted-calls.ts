@@ -3,7 +3,7 @@ import type { Watch } from "../../../domain/watch.ts";
 import type { WatchDraft } from "../../../ports/registration-store.ts";
 import type { Row, Transaction } from "../database.ts";
 import { TransactionOvertaken } from "../failures.ts";
-import { callStatusOf, integer, integerOrNull, text, watchOf } from "./rows.ts";
+import { callStatusOf, integer, integerOrNull, text, watchOf } from "../../rows.ts";
 
 /** A call that drafts are about, as they find it or make it. */
 export type DraftedCall = {

@@ -1,5 +1,5 @@
 import type { Queries, Transaction } from "../database.ts";
-import { integer, text } from "./rows.ts";
+import { integer, text } from "../../rows.ts";
 
 /*
  * A watched call is free when it names no owner, or one that has no row any more: nobody rewrites the calls of an

@@ -1,6 +1,6 @@
 import type { Row, Transaction } from "../database.ts";
 import { lockEndpoints } from "./due.ts";
-import { integer, integerOrNull, text } from "./rows.ts";
+import { integer, integerOrNull, text } from "../../rows.ts";
 
 const ofHosts = "select host_id from endpoints where id = any($1)";
 

@@ -5,7 +5,7 @@ import type { Transaction } from "../database.ts";
 import type { Row } from "../database.ts";
 import { lockEndpoints, lowerDue, refreshDue } from "./due.ts";
 import { isStatus } from "./page.ts";
-import { flag, integer, integerOrNull, text } from "./rows.ts";
+import { flag, integer, integerOrNull, text } from "../../rows.ts";
 
 /*
  * A lane is changed only by who has locked its watch: a transition that adds to it and an attempt that settles in it must

@@ -4,7 +4,7 @@ import type { Row, Transaction } from "../database.ts";
 import { insertEndpoints } from "./endpoints.ts";
 import type { NewEndpoint } from "./endpoints.ts";
 import { readCounts } from "./counts.ts";
-import { integerOrNull, text, textOrNull } from "./rows.ts";
+import { integerOrNull, text, textOrNull } from "../../rows.ts";
 import { summaryColumns, summaryOf } from "./views.ts";
 
 export type NamedEndpoint =

@@ -4,7 +4,7 @@ import { newId } from "../../../domain/ids.ts";
 import type { Notice } from "../../../ports/call-store.ts";
 import type { Transaction } from "../database.ts";
 import type { NewEvent } from "./deliveries.ts";
-import { filterOf, text } from "./rows.ts";
+import { filterOf, text } from "../../rows.ts";
 
 export type OperationalNews = {
   readonly type: OperationalEventType;

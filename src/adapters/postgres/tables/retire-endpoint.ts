@@ -2,7 +2,7 @@ import type { Notice } from "../../../ports/call-store.ts";
 import type { Transaction } from "../database.ts";
 import { cancelPending } from "./deliveries.ts";
 import { isStatus } from "./page.ts";
-import { integer, text } from "./rows.ts";
+import { integer, text } from "../../rows.ts";
 import { settleWatching } from "./watched-call.ts";
 
 export type Retired = { readonly unwatchedCallIds: readonly string[]; readonly notices: readonly Notice[] };

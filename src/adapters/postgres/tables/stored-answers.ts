@@ -1,6 +1,6 @@
 import type { AnswerDraft, IdempotencyClaim, StoredAnswer } from "../../../ports/idempotency-store.ts";
 import type { Queries } from "../database.ts";
-import { blob, textOrNull } from "./rows.ts";
+import { blob, textOrNull } from "../../rows.ts";
 
 /** Who has leased its delivery is alive as long as the instance's row is there. */
 export async function readStoredAnswer(db: Queries, claim: IdempotencyClaim): Promise<StoredAnswer | null> {

@@ -5,7 +5,7 @@ import type { SendJob } from "../../../ports/send-job.ts";
 import type { Transaction } from "../database.ts";
 import { insertEvents } from "./deliveries.ts";
 import type { NewEvent } from "./deliveries.ts";
-import { filterOf, integer, text, watchOf } from "./rows.ts";
+import { filterOf, integer, text, watchOf } from "../../rows.ts";
 
 export type Moment = { readonly callId: string; readonly transition: number; readonly nowMs: number };
 type Planned = { readonly plan: PlannedEvent; readonly moment: Moment };

@@ -2,7 +2,7 @@ import type { CallStatus } from "../../../domain/call.ts";
 import type { Watch } from "../../../domain/watch.ts";
 import type { WatchedCall } from "../../../ports/call-store.ts";
 import type { Queries, Row } from "../database.ts";
-import { callStatusOf, integer, text } from "./rows.ts";
+import { callStatusOf, integer, text } from "../../rows.ts";
 
 // Ids sort by time: the first is the oldest watch.
 const select = `

@@ -3,7 +3,7 @@ import type { SendJob } from "../../../ports/send-job.ts";
 import type { Database, Row } from "../database.ts";
 import { boundOf, raiseHostDue, refreshDue } from "../tables/due.ts";
 import { leaseJob } from "../tables/jobs.ts";
-import { integer, integerOrNull, text } from "../tables/rows.ts";
+import { integer, integerOrNull, text } from "../../rows.ts";
 
 /**
  * Leases what is due, the hosts waiting longest first, each within its room. While an endpoint or host has a pause

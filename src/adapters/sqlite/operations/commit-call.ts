@@ -3,7 +3,7 @@ import { planChange, planFirstTelling } from "../../../domain/transition.ts";
 import type { CallCommit, CallCommitResult, Notice } from "../../../ports/call-store.ts";
 import type { SendJob } from "../../../ports/send-job.ts";
 import type { Database } from "../database.ts";
-import { callStatusOf, integer } from "../tables/rows.ts";
+import { callStatusOf, integer } from "../../rows.ts";
 import { activeWatches, hooksOf, writePlanned } from "../tables/telling.ts";
 import { readWatchedCall } from "../tables/watched-call.ts";
 

@@ -4,7 +4,7 @@ import type { CreateTestResult, DeliveryStore } from "../../../ports/delivery-st
 import type { Database } from "../database.ts";
 import { insertEvent } from "../tables/deliveries.ts";
 import { leaseJob } from "../tables/jobs.ts";
-import { text } from "../tables/rows.ts";
+import { text } from "../../rows.ts";
 
 const nothing = {
   watchId: null,

@@ -1,6 +1,6 @@
 import type { RetentionStore } from "../../../ports/service-store.ts";
 import type { Database } from "../database.ts";
-import { integer, text } from "../tables/rows.ts";
+import { integer, text } from "../../rows.ts";
 import { deleteUnusedSecrets } from "../tables/secrets.ts";
 import { deleteUnwatchedCall } from "../tables/watched-call.ts";
 

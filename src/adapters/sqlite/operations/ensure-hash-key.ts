@@ -1,6 +1,6 @@
 import type { HashKeyName } from "../../../ports/sealed-store.ts";
 import type { Database } from "../database.ts";
-import { blob } from "../tables/rows.ts";
+import { blob } from "../../rows.ts";
 
 export function ensureHashKey(db: Database, name: HashKeyName, sealed: Uint8Array): Uint8Array {
   db.run("insert into hash_keys (name, sealed) values (?, ?) on conflict (name) do nothing", name, sealed);

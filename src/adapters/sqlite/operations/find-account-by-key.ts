@@ -1,7 +1,7 @@
 import type { AccountStore } from "../../../ports/account-store.ts";
 import type { Database } from "../database.ts";
 import { accountOf } from "../tables/accounts.ts";
-import { text } from "../tables/rows.ts";
+import { text } from "../../rows.ts";
 
 export function findAccountByKey(db: Database, fingerprints: readonly string[]): Awaited<ReturnType<AccountStore["findAccountByKey"]>> {
   for (const fingerprint of fingerprints) {

@@ -1,6 +1,6 @@
 import type { ReadStore } from "../../../ports/read-store.ts";
 import type { Database } from "../database.ts";
-import { callStatusOf, text } from "../tables/rows.ts";
+import { callStatusOf, text } from "../../rows.ts";
 
 export function getCall(db: Database, query: Parameters<ReadStore["getCall"]>[0]): Awaited<ReturnType<ReadStore["getCall"]>> {
   const row = db.get(

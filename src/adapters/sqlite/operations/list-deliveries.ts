@@ -1,7 +1,7 @@
 import type { DeliveryView, Page, ReadStore } from "../../../ports/read-store.ts";
 import type { Database } from "../database.ts";
 import { decodeIdCursor, pageOf, whereOf } from "../tables/page.ts";
-import { text } from "../tables/rows.ts";
+import { text } from "../../rows.ts";
 import { deliverySelect, deliveryViewOf } from "../tables/views.ts";
 
 export function listDeliveries(db: Database, query: Parameters<ReadStore["listDeliveries"]>[0]): Page<DeliveryView> {

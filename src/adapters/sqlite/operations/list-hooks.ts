@@ -1,7 +1,7 @@
 import type { HookView, Page, ReadStore } from "../../../ports/read-store.ts";
 import type { Database } from "../database.ts";
 import { decodeIdCursor, pageOf, whereOf } from "../tables/page.ts";
-import { text } from "../tables/rows.ts";
+import { text } from "../../rows.ts";
 import { hookSelect, hookViewOf } from "../tables/views.ts";
 
 export function listHooks(db: Database, query: Parameters<ReadStore["listHooks"]>[0]): Page<HookView> {

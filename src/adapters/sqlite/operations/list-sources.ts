@@ -1,6 +1,6 @@
 import type { StoredSource } from "../../../ports/source-store.ts";
 import type { Database } from "../database.ts";
-import { sourceOf } from "../tables/sources.ts";
+import { sourceOf } from "../../rows.ts";
 
 export function listSources(db: Database): readonly StoredSource[] {
   return db.all("select * from sources order by name").map(sourceOf);

@@ -1,7 +1,7 @@
 import type { EventView, Page, ReadStore } from "../../../ports/read-store.ts";
 import type { Database } from "../database.ts";
 import { decodeNumberCursor, pageOf } from "../tables/page.ts";
-import { integer } from "../tables/rows.ts";
+import { integer } from "../../rows.ts";
 import { eventSelect, eventViewOf } from "../tables/views.ts";
 
 export function listWatchEvents(db: Database, query: Parameters<ReadStore["listWatchEvents"]>[0]): Page<EventView> | null {

@@ -1,7 +1,7 @@
 import type { Page, ReadStore, WatchView } from "../../../ports/read-store.ts";
 import type { Database } from "../database.ts";
 import { decodeIdCursor, pageOf, whereOf } from "../tables/page.ts";
-import { text } from "../tables/rows.ts";
+import { text } from "../../rows.ts";
 import { watchSelect, watchViewOf } from "../tables/views.ts";
 
 export function listWatches(db: Database, query: Parameters<ReadStore["listWatches"]>[0]): Page<WatchView> {

@@ -4,7 +4,7 @@ import type { OperationalStore } from "../../../ports/service-store.ts";
 import type { Database } from "../database.ts";
 import { publishOperational } from "../tables/operational-events.ts";
 import type { Published } from "../tables/operational-events.ts";
-import { text } from "../tables/rows.ts";
+import { text } from "../../rows.ts";
 
 export function publishSourceEvent(db: Database, event: Parameters<OperationalStore["publishSourceEvent"]>[0]): Published {
   const { type, sourceName, state, reason, nowMs } = event;

@@ -2,7 +2,7 @@ import type { EventView, FeedQuery } from "../../../ports/read-store.ts";
 import type { Database } from "../database.ts";
 import { findPositions, firstPositionAt } from "../tables/event-positions.ts";
 import { decodeNumberCursor, encodeCursor } from "../tables/page.ts";
-import { integer } from "../tables/rows.ts";
+import { integer } from "../../rows.ts";
 import { eventAt, eventViewOf } from "../tables/views.ts";
 
 /** In commit order. With one writer a position that can be read has no smaller one still to come. */

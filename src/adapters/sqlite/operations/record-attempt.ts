@@ -9,7 +9,7 @@ import type { Retired } from "../tables/retire-endpoint.ts";
 import { replaceLane, supersede } from "../tables/lanes.ts";
 import { publishOperational } from "../tables/operational-events.ts";
 import type { Published } from "../tables/operational-events.ts";
-import { deliveryOf, endpointOf, integer, integerOrNull, text, textOrNull } from "../tables/rows.ts";
+import { deliveryOf, endpointOf, integer, integerOrNull, text, textOrNull } from "../../rows.ts";
 
 const lastSuccessPrecisionMs = 1000;
 

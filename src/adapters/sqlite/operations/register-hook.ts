@@ -2,7 +2,7 @@ import { sameFilter } from "../../../domain/registration.ts";
 import type { HookDraft, RegisterHookResult } from "../../../ports/registration-store.ts";
 import type { Database } from "../database.ts";
 import { enableIfDisabled, nameEndpoint } from "../tables/endpoints.ts";
-import { filterOf, text } from "../tables/rows.ts";
+import { filterOf, text } from "../../rows.ts";
 import { hookSelect, hookViewOf } from "../tables/views.ts";
 
 export function registerHook(db: Database, draft: HookDraft): RegisterHookResult {

@@ -8,7 +8,7 @@ import type { RegisterWatchResult, WatchDraft } from "../../../ports/registratio
 import type { Database, Row } from "../database.ts";
 import { enableIfDisabled, nameEndpoint } from "../tables/endpoints.ts";
 import type { NamedEndpoint } from "../tables/endpoints.ts";
-import { callStatusOf, integer, text, watchOf } from "../tables/rows.ts";
+import { callStatusOf, integer, text, watchOf } from "../../rows.ts";
 import { activeWatches, hooksOf, writePlanned } from "../tables/telling.ts";
 import { usageOf } from "../tables/usage.ts";
 import { watchSelect, watchViewOf } from "../tables/views.ts";

@@ -3,7 +3,7 @@ import type { EventType } from "../../../domain/event.ts";
 import type { RegistrationStore } from "../../../ports/registration-store.ts";
 import type { Database } from "../database.ts";
 import { replaceLane } from "../tables/lanes.ts";
-import { filterOf, text, textOrNull } from "../tables/rows.ts";
+import { filterOf, text, textOrNull } from "../../rows.ts";
 
 /** What the hook alone asked for is canceled; what a watch or another hook with its URL asked for too is still owed. */
 export function removeHook(db: Database, request: Parameters<RegistrationStore["removeHook"]>[0]): { readonly endpointId: string | null } {

@@ -1,7 +1,7 @@
 import type { RegistrationStore, RemoveWatchResult } from "../../../ports/registration-store.ts";
 import type { Database } from "../database.ts";
 import { cancelPending } from "../tables/deliveries.ts";
-import { integer, text } from "../tables/rows.ts";
+import { integer, text } from "../../rows.ts";
 import { deleteUnwatchedCall, readWatchedCall } from "../tables/watched-call.ts";
 
 /** Whatever its status, nothing more is sent for it; an ended one keeps its status. */

@@ -1,7 +1,7 @@
 import type { EndpointStore } from "../../../ports/endpoint-store.ts";
 import type { Database } from "../database.ts";
 import { deleteUnusedSecrets, insertSecret } from "../tables/secrets.ts";
-import { text } from "../tables/rows.ts";
+import { text } from "../../rows.ts";
 
 export function rotateSecret(db: Database, request: Parameters<EndpointStore["rotateSecret"]>[0]): boolean {
   const { accountId, endpointId, secret, previousValidUntilMs, nowMs } = request;

@@ -1,6 +1,6 @@
 import type { ApiKeyDraft, ApiKeyView } from "../../../ports/account-store.ts";
 import type { Database, Row } from "../database.ts";
-import { integer, integerOrNull, text } from "./rows.ts";
+import { integer, integerOrNull, text } from "../../rows.ts";
 
 export function insertKey(db: Database, { id, accountId, name, fingerprints, nowMs }: ApiKeyDraft): void {
   db.run(

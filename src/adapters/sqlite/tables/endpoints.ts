@@ -2,7 +2,7 @@ import type { EndpointSummary } from "../../../ports/read-store.ts";
 import type { EndpointConflict, EndpointDraft, QuotaExceeded } from "../../../ports/registration-store.ts";
 import type { Database, Row } from "../database.ts";
 import { oweAnew } from "./lanes.ts";
-import { text, textOrNull } from "./rows.ts";
+import { text, textOrNull } from "../../rows.ts";
 import { insertSecret } from "./secrets.ts";
 import { usageOf } from "./usage.ts";
 import { summaryColumns, summaryOf } from "./views.ts";

@@ -3,7 +3,7 @@ import type { LaneEntry } from "../../../domain/lane.ts";
 import type { LatePolicy } from "../../../domain/endpoint.ts";
 import type { Database, Row } from "../database.ts";
 import { lowerDue, refreshDue } from "./due.ts";
-import { integer, integerOrNull, text, textOrNull } from "./rows.ts";
+import { integer, integerOrNull, text, textOrNull } from "../../rows.ts";
 
 type PendingEntry = LaneEntry & { readonly dueAtMs: number | null; readonly leased: boolean };
 

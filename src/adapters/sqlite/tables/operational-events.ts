@@ -5,7 +5,7 @@ import type { Notice } from "../../../ports/call-store.ts";
 import type { SendJob } from "../../../ports/send-job.ts";
 import type { Database } from "../database.ts";
 import { insertEvent } from "./deliveries.ts";
-import { filterOf, text } from "./rows.ts";
+import { filterOf, text } from "../../rows.ts";
 
 export type Published = { readonly jobs: readonly SendJob[]; readonly notices: readonly Notice[] };
 

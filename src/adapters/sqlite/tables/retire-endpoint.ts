@@ -1,7 +1,7 @@
 import type { Notice } from "../../../ports/call-store.ts";
 import type { Database } from "../database.ts";
 import { cancelPending } from "./deliveries.ts";
-import { integer, text } from "./rows.ts";
+import { integer, text } from "../../rows.ts";
 import { readWatchedCall } from "./watched-call.ts";
 
 export type Retired = { readonly unwatchedCallIds: readonly string[]; readonly notices: readonly Notice[] };

@@ -1,6 +1,6 @@
 import type { AnswerDraft, IdempotencyClaim, StoredAnswer } from "../../../ports/idempotency-store.ts";
 import type { Database } from "../database.ts";
-import { blob } from "./rows.ts";
+import { blob } from "../../rows.ts";
 
 export function readStoredAnswer(db: Database, claim: IdempotencyClaim): StoredAnswer | null {
   const row = db.get(

@@ -3,7 +3,7 @@ import type { Notice } from "../../../ports/call-store.ts";
 import type { SendJob } from "../../../ports/send-job.ts";
 import type { Database } from "../database.ts";
 import { insertEvent } from "./deliveries.ts";
-import { filterOf, integer, text, watchOf } from "./rows.ts";
+import { filterOf, integer, text, watchOf } from "../../rows.ts";
 
 /** The active watches of a call, oldest first; read inside the transaction that tells them. */
 export function activeWatches(db: Database, callId: string): readonly TellableWatch[] {

@@ -1,6 +1,6 @@
 import type { DeliveryView, EndpointSummary, EndpointView, EventView, HookView, WatchView } from "../../../ports/read-store.ts";
 import type { Database, Row } from "../database.ts";
-import { callStatusOf, deliveryOf, endpointOf, eventOf, filterOf, integer, integerOrNull, text, textOrNull, watchOf } from "./rows.ts";
+import { callStatusOf, deliveryOf, endpointOf, eventOf, filterOf, integer, integerOrNull, text, textOrNull, watchOf } from "../../rows.ts";
 
 /** What `summaryOf` reads; `p` is the endpoint, `h` its host. */
 export const summaryColumns = `p.url as callback_url, p.state as p_state, p.reason as p_reason, p.format as p_format,

@@ -1,6 +1,6 @@
 import type { WatchedCall } from "../../../ports/call-store.ts";
 import type { Database, Row } from "../database.ts";
-import { callStatusOf, integer, text } from "./rows.ts";
+import { callStatusOf, integer, text } from "../../rows.ts";
 
 // Ids sort by time: the first is the oldest watch.
 const columns = `

@@ -1,16 +1,21 @@
-import type { CallStatus } from "../../../domain/call.ts";
-import type { Delivery, DeliveryStatus } from "../../../domain/delivery.ts";
-import type { Endpoint, EndpointHealth } from "../../../domain/endpoint.ts";
-import type { RingbackEvent } from "../../../domain/event.ts";
-import type { Watch } from "../../../domain/watch.ts";
-import type { Row } from "../database.ts";
+import type { CallStatus } from "../domain/call.ts";
+import type { Delivery, DeliveryStatus } from "../domain/delivery.ts";
+import type { Endpoint, EndpointHealth } from "../domain/endpoint.ts";
+import type { RingbackEvent } from "../domain/event.ts";
+import type { UpstreamKind } from "../domain/source-settings.ts";
+import type { Watch } from "../domain/watch.ts";
+import type { StoredSource } from "../ports/source-store.ts";
 
-// These read columns as what the schema says they are.
+/** A row as either database gives it: the columns have the same names and meanings in both. */
+type Row = Readonly<Record<string, unknown>>;
+
+// Both schemas keep the types of their columns; these read them as what the schema says they are.
 export const text = (row: Row, column: string) => row[column] as string;
 export const textOrNull = (row: Row, column: string) => row[column] as string | null;
 export const integer = (row: Row, column: string) => row[column] as number;
 export const integerOrNull = (row: Row, column: string) => row[column] as number | null;
-export const flag = (row: Row, column: string) => row[column] === true;
+/** SQLite has 0 and 1 for what is a boolean in Postgres. */
+export const flag = (row: Row, column: string) => row[column] === true || row[column] === 1;
 // A copy: `pg` hands out windows on what it received.
 export const blob = (row: Row, column: string) => new Uint8Array(row[column] as Uint8Array);
 const json = <T>(row: Row, column: string) => JSON.parse(text(row, column)) as T;
@@ -113,5 +118,22 @@ export function deliveryOf(row: Row): Delivery {
     firstFailedAtMs: integerOrNull(row, "first_failed_at"),
     settledAtMs: integerOrNull(row, "settled_at"),
     createdAtMs: integer(row, "created_at"),
+  };
+}
+
+export function sourceOf(row: Row): StoredSource {
+  return {
+    id: text(row, "id"),
+    name: text(row, "name"),
+    accountId: textOrNull(row, "account_id"),
+    kind: text(row, "kind") as UpstreamKind,
+    baseUrl: text(row, "base_url"),
+    sealedCredential: blob(row, "sealed_credential"),
+    agentId: textOrNull(row, "agent_id"),
+    environment: textOrNull(row, "environment"),
+    maxPollsPerSecond: integer(row, "max_polls_per_second"),
+    revision: integer(row, "revision"),
+    createdAtMs: integer(row, "created_at"),
+    updatedAtMs: integer(row, "updated_at"),
   };
 }

@@ -52,6 +52,24 @@ export type RingbackEvent = {
   | { readonly type: OperationalEventType; readonly data: OperationalEventData }
 );
 
+/** The event of `POST /v1/endpoints/{id}/test`: every key of a watch's event, nothing known. */
+export function endpointTestEvent(id: string, accountId: string, nowMs: number): RingbackEvent {
+  const data: WatchEventData = {
+    watchId: null,
+    callSid: null,
+    source: null,
+    status: null,
+    previousStatus: null,
+    reason: null,
+    terminal: null,
+    sequence: null,
+    observedAtMs: null,
+    observedAfterMs: null,
+    metadata: {},
+  };
+  return { id, accountId, timestampMs: nowMs, type: "endpoint.test", data };
+}
+
 /** The watch an event is about; null for operational events and tests. */
 export function watchIdOf({ data }: RingbackEvent): string | null {
   return "watchId" in data ? data.watchId : null;

@@ -59,6 +59,48 @@ export type TransitionInput = {
   readonly nowMs: number;
 };
 
+/** One telling of a commit: the call as it is before it and the number of its transition. `change` null: who was told nothing yet is told the status. */
+export type Telling = { readonly call: CallStatus; readonly transition: number; readonly change: CallChange | null };
+
+/**
+ * What a commit comes to, from the call as it stands: its tellings, in order, and the call behind them. Each telling is
+ * planned (`planTelling`) for the watches and hooks as the one before left them.
+ */
+export function planCommit(
+  { changes, confirmed, nowMs }: { readonly changes: readonly CallChange[]; readonly confirmed: boolean; readonly nowMs: number },
+  before: { readonly call: CallStatus; readonly transition: number },
+): { readonly tellings: readonly Telling[]; readonly call: CallStatus; readonly transition: number } {
+  let { call, transition } = before;
+  const tellings: Telling[] = [];
+  for (const change of changes) {
+    // Who expires with the poll that would have told it the status is told first.
+    if (change.kind === "expire" && confirmed) tellings.push({ call, transition, change: null });
+    if (change.kind === "status" || change.kind === "end") transition += 1;
+    tellings.push({ call, transition, change });
+    call = callAfter(call, change, nowMs);
+  }
+  // Another status was told to everybody already.
+  if (confirmed && !changes.some(({ kind }) => kind === "status")) tellings.push({ call, transition, change: null });
+  return { tellings, call, transition };
+}
+
+function callAfter(call: CallStatus, change: CallChange, nowMs: number): CallStatus {
+  switch (change.kind) {
+    case "status":
+      return { ...call, status: change.status, reason: change.reason, terminal: change.terminal, observedAtMs: nowMs };
+    case "reason":
+      return { ...call, reason: change.reason };
+    case "end":
+    case "expire":
+      return call;
+  }
+}
+
+/** The events of one telling. */
+export function planTelling(change: CallChange | null, input: TransitionInput): readonly PlannedEvent[] {
+  return change === null ? planFirstTelling(input) : planChange(change, input);
+}
+
 /** The events of one change of a call: who is told what, in which sequence, and where it goes. */
 export function planChange(change: CallChange, input: TransitionInput): readonly PlannedEvent[] {
   const { call, watches, nowMs } = input;

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { CallChange, CallStatus } from "../../src/domain/call.ts";
-import { maxEventsPerWatch, planChange, planFirstTelling } from "../../src/domain/transition.ts";
+import { maxEventsPerWatch, planChange, planCommit, planFirstTelling } from "../../src/domain/transition.ts";
 import type { PlannedEvent, TellableHook, TellableWatch, TransitionInput } from "../../src/domain/transition.ts";
 
 const nowMs = Date.UTC(2026, 10, 24, 12);
@@ -297,5 +297,51 @@ describe("whatever happens to a call", () => {
         expect(run()).toEqual(events);
       }),
     );
+  });
+});
+
+const kindsOf = (changes: readonly CallChange[], confirmed: boolean) =>
+  planCommit({ changes, confirmed, nowMs }, { call: queued, transition: 4 }).tellings.map(({ change, transition, call }) => [
+    change?.kind ?? "first",
+    transition,
+    call.status,
+  ]);
+
+describe("a commit", () => {
+  test.each<[string, readonly CallChange[], boolean, readonly unknown[]]>([
+    ["of nothing new tells who was told nothing", [], true, [["first", 4, "queued"]]],
+    ["of nothing confirmed tells nobody", [], false, []],
+    ["of another status tells everybody once", [status("calling")], true, [["status", 5, "queued"]]],
+    [
+      "tells who expires with it the status first",
+      [{ kind: "expire" }],
+      true,
+      [
+        ["first", 4, "queued"],
+        ["expire", 4, "queued"],
+        ["first", 4, "queued"],
+      ],
+    ],
+    ["without a poll lets watches expire untold", [{ kind: "expire" }], false, [["expire", 4, "queued"]]],
+    ["ends a call as its next transition", [{ kind: "end", endReason: "lost" }], false, [["end", 5, "queued"]]],
+    [
+      "sees each change from the one before",
+      [status("calling"), { kind: "expire" }],
+      false,
+      [
+        ["status", 5, "queued"],
+        ["expire", 5, "calling"],
+      ],
+    ],
+  ])("%s", (_name, changes, confirmed, tellings) => {
+    expect(kindsOf(changes, confirmed)).toEqual(tellings);
+  });
+
+  test("leaves the call as its last change says", () => {
+    const after = planCommit(
+      { changes: [{ kind: "reason", reason: "busy" }, status("success")], confirmed: true, nowMs },
+      { call: queued, transition: 4 },
+    );
+    expect(after).toMatchObject({ transition: 5, call: { status: "success", reason: "", terminal: true, observedAtMs: nowMs } });
   });
 });

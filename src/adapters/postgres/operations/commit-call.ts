@@ -1,5 +1,5 @@
-import type { CallChange, CallStatus } from "../../../domain/call.ts";
-import { planChange, planFirstTelling } from "../../../domain/transition.ts";
+import type { CallStatus } from "../../../domain/call.ts";
+import { planCommit, planTelling } from "../../../domain/transition.ts";
 import type { CallCommit, CallCommitResult, Notice } from "../../../ports/call-store.ts";
 import type { Row, Transaction } from "../database.ts";
 import { callStatusOf, integer, text } from "../../rows.ts";
@@ -55,37 +55,18 @@ export async function commitCalls(tx: Transaction, token: number, commits: reado
 
 function plan(telling: Telling, row: Row, commit: CallCommit): Written {
   const { callId, nowMs } = commit;
-  let call: CallStatus = { ...callStatusOf(row), lastGoodPollAtMs: commit.lastGoodPollAtMs };
-  let transition = integer(row, "transitions");
+  const { tellings, call, transition } = planCommit(commit, {
+    call: { ...callStatusOf(row), lastGoodPollAtMs: commit.lastGoodPollAtMs },
+    transition: integer(row, "transitions"),
+  });
   const notices: Notice[] = [];
   const moments: Moment[] = [];
-  const tell = (decide: typeof planFirstTelling): void => {
-    const moment = { callId, transition, nowMs };
+  for (const { call: before, transition: at, change } of tellings) {
+    const moment = { callId, transition: at, nowMs };
     moments.push(moment);
-    notices.push(...telling.tell(moment, call, decide));
-  };
-  for (const change of commit.changes) {
-    // Who expires with the poll that would have told it the status is told first.
-    if (change.kind === "expire" && commit.confirmed) tell(planFirstTelling);
-    if (change.kind === "status" || change.kind === "end") transition += 1;
-    tell((input) => planChange(change, input));
-    call = after(call, change, nowMs);
+    notices.push(...telling.tell(moment, before, (input) => planTelling(change, input)));
   }
-  // Another status was told to everybody already.
-  if (commit.confirmed && !commit.changes.some((change) => change.kind === "status")) tell(planFirstTelling);
   return { row, call, version: commit.expectedVersion + 1, transition, notices, moments };
-}
-
-function after(call: CallStatus, change: CallChange, nowMs: number): CallStatus {
-  switch (change.kind) {
-    case "status":
-      return { ...call, status: change.status, reason: change.reason, terminal: change.terminal, observedAtMs: nowMs };
-    case "reason":
-      return { ...call, reason: change.reason };
-    case "end":
-    case "expire":
-      return call;
-  }
 }
 
 /** Whoever nobody watches any more is polled no more, and owned by nobody. What others did to its watches is in the answer. */

@@ -1,25 +1,11 @@
 import { newId } from "../../../domain/ids.ts";
-import type { RingbackEvent } from "../../../domain/event.ts";
+import { endpointTestEvent } from "../../../domain/event.ts";
 import type { CreateTestResult, DeliveryStore } from "../../../ports/delivery-store.ts";
 import type { Transaction } from "../database.ts";
 import { insertEvents } from "../tables/deliveries.ts";
 import { refreshDue } from "../tables/due.ts";
 import { leaseJobs } from "../tables/jobs.ts";
 import { text } from "../../rows.ts";
-
-const nothing = {
-  watchId: null,
-  callSid: null,
-  source: null,
-  status: null,
-  previousStatus: null,
-  reason: null,
-  terminal: null,
-  sequence: null,
-  observedAtMs: null,
-  observedAfterMs: null,
-  metadata: {},
-};
 
 export async function createTest(
   tx: Transaction,
@@ -30,7 +16,7 @@ export async function createTest(
   const row = await tx.get("select state from endpoints where id = $1 and account_id = $2 for no key update", endpointId, accountId);
   if (row === undefined) return { kind: "unknown" };
   if (row["state"] === "disabled") return { kind: "endpoint_disabled" };
-  const event: RingbackEvent = { id: newId("evt", nowMs), accountId, timestampMs: nowMs, type: "endpoint.test", data: nothing };
+  const event = endpointTestEvent(newId("evt", nowMs), accountId, nowMs);
   await insertEvents(tx, null, [
     { event, watchId: null, callSid: null, sequence: null, terminal: false, endpointIds: [endpointId], nowMs },
   ]);

@@ -1,31 +1,17 @@
 import { newId } from "../../../domain/ids.ts";
-import type { RingbackEvent } from "../../../domain/event.ts";
+import { endpointTestEvent } from "../../../domain/event.ts";
 import type { CreateTestResult, DeliveryStore } from "../../../ports/delivery-store.ts";
 import type { Database } from "../database.ts";
 import { insertEvent } from "../tables/deliveries.ts";
 import { leaseJob } from "../tables/jobs.ts";
 import { text } from "../../rows.ts";
 
-const nothing = {
-  watchId: null,
-  callSid: null,
-  source: null,
-  status: null,
-  previousStatus: null,
-  reason: null,
-  terminal: null,
-  sequence: null,
-  observedAtMs: null,
-  observedAfterMs: null,
-  metadata: {},
-};
-
 export function createTest(db: Database, request: Parameters<DeliveryStore["createTest"]>[0]): CreateTestResult {
   const { accountId, endpointId, nowMs } = request;
   const row = db.get("select state from endpoints where id = ? and account_id = ?", endpointId, accountId);
   if (row === undefined) return { kind: "unknown" };
   if (row["state"] === "disabled") return { kind: "endpoint_disabled" };
-  const event: RingbackEvent = { id: newId("evt", nowMs), accountId, timestampMs: nowMs, type: "endpoint.test", data: nothing };
+  const event = endpointTestEvent(newId("evt", nowMs), accountId, nowMs);
   insertEvent(db, { event, watchId: null, callSid: null, sequence: null, terminal: false }, [endpointId], nowMs);
   const delivery = db.get("select d.id from deliveries d join events e on e.position = d.event_position where e.id = ?", event.id);
   if (delivery === undefined) throw new Error("a test event has one delivery");

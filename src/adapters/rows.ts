@@ -1,13 +1,16 @@
+import type { Attempt } from "../domain/attempt.ts";
 import type { CallStatus } from "../domain/call.ts";
 import type { Delivery, DeliveryStatus } from "../domain/delivery.ts";
 import type { Endpoint, EndpointHealth } from "../domain/endpoint.ts";
 import type { RingbackEvent } from "../domain/event.ts";
 import type { UpstreamKind } from "../domain/source-settings.ts";
 import type { Watch } from "../domain/watch.ts";
+import type { Account, ApiKeyView } from "../ports/account-store.ts";
+import type { WatchedCall } from "../ports/call-store.ts";
 import type { StoredSource } from "../ports/source-store.ts";
 
 /** A row as either database gives it: the columns have the same names and meanings in both. */
-type Row = Readonly<Record<string, unknown>>;
+export type Row = Readonly<Record<string, unknown>>;
 
 // Both schemas keep the types of their columns; these read them as what the schema says they are.
 export const text = (row: Row, column: string) => row[column] as string;
@@ -135,5 +138,55 @@ export function sourceOf(row: Row): StoredSource {
     revision: integer(row, "revision"),
     createdAtMs: integer(row, "created_at"),
     updatedAtMs: integer(row, "updated_at"),
+  };
+}
+
+export function accountOf(row: Row): Account {
+  return {
+    id: text(row, "id"),
+    name: text(row, "name"),
+    usesDefaultSource: flag(row, "uses_default_source"),
+    sealedSigningKey: blob(row, "sealed_signing_key"),
+    publicKey: text(row, "public_key"),
+    createdAtMs: integer(row, "created_at"),
+  };
+}
+
+export function apiKeyOf(row: Row): ApiKeyView {
+  return {
+    id: text(row, "id"),
+    name: text(row, "name"),
+    createdAtMs: integer(row, "created_at"),
+    revokedAtMs: integerOrNull(row, "revoked_at"),
+  };
+}
+
+export function watchedCallOf(row: Row): WatchedCall {
+  const status = callStatusOf(row);
+  return {
+    callId: text(row, "id"),
+    sourceName: text(row, "source_name"),
+    callSid: text(row, "call_sid"),
+    scope: text(row, "scope"),
+    accountId: text(row, "account_id"),
+    status,
+    version: integer(row, "version"),
+    createdAtMs: integer(row, "created_at"),
+    youngestWatchAtMs: integer(row, "youngest_watch_at"),
+    earliestDeadlineAtMs: integer(row, "earliest_deadline_at"),
+    untold: status.status !== null && integer(row, "least_sequence") === 0,
+  };
+}
+
+export function attemptOf(row: Row): Attempt {
+  const code = textOrNull(row, "error_code") as NonNullable<Attempt["error"]>["code"] | null;
+  return {
+    number: integer(row, "number"),
+    startedAtMs: integer(row, "started_at"),
+    durationMs: integer(row, "duration_ms"),
+    statusCode: integerOrNull(row, "status_code"),
+    error: code === null ? null : { code, detail: textOrNull(row, "error_detail") ?? "" },
+    responseExcerpt: textOrNull(row, "response_excerpt"),
+    decision: text(row, "decision") as Attempt["decision"],
   };
 }

@@ -1,4 +1,3 @@
-import pRetry from "p-retry";
 import { Pool } from "undici";
 import type { Observation } from "../../domain/call.ts";
 import type { Clock } from "../../ports/clock.ts";
@@ -12,6 +11,7 @@ import { ReuseAwareClient } from "./reuse-aware-client.ts";
 import { StatusExchange } from "./status-exchange.ts";
 import type { AnswerHeaders } from "./parse.ts";
 import type { ExchangeEnd } from "./status-exchange.ts";
+import pRetry from "p-retry";
 
 const pollTimeoutMs = 10_000;
 /** Less than a poll has, so that a host that swallows packets does not keep its sockets busy for polls long over. */

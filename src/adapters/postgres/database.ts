@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type pg from "pg";
 import { InstanceFenced, StoreOverloaded, StoreUnavailable } from "../../domain/errors.ts";
 import type { DeliveryPolicy } from "../../domain/retry-policy.ts";
 import { afterLastTry, isConnectionError, isTransient, messageOf, toStoreError } from "./failures.ts";
 import { createPool, statementOf, timeoutBy } from "./session.ts";
+import type pg from "pg";
 
 /** A row as `pg` gives it; bigint columns come as numbers (none of ours leaves the safe integers). */
 export type Row = Record<string, unknown>;

@@ -1,5 +1,5 @@
-import pg from "pg";
 import { RingbackError, StoreUnavailable } from "../../domain/errors.ts";
+import pg from "pg";
 
 /** Thrown inside a transaction: what it read was overtaken by another one; it is rolled back and run again. */
 export class TransactionOvertaken extends RingbackError {

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
-import pg from "pg";
 import { StartRefused } from "../../domain/errors.ts";
 import { alignFeed } from "./tables/feed.ts";
+import pg from "pg";
 
 const folder = new URL("./migrations/", import.meta.url);
 /** Any number of ours: who holds it migrates. */

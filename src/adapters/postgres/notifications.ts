@@ -1,9 +1,9 @@
-import pRetry from "p-retry";
-import pg from "pg";
 import type { Announcement, Announcer } from "../../ports/announcer.ts";
 import type { Logger } from "../../ports/telemetry.ts";
 import type { Database } from "./database.ts";
 import { waitAtMost } from "../patience.ts";
+import pRetry from "p-retry";
+import pg from "pg";
 
 export type NotificationsOptions = {
   readonly connectionString: string;

@@ -1,5 +1,3 @@
-import pRetry, { AbortError } from "p-retry";
-import pg from "pg";
 import { StartRefused, StoreUnavailable } from "../../domain/errors.ts";
 import type { DeliveryPolicy } from "../../domain/retry-policy.ts";
 import type { Announcement, Announcer } from "../../ports/announcer.ts";
@@ -18,6 +16,8 @@ import { bindOperations } from "./operations.ts";
 import { waitAtMost } from "../patience.ts";
 import { createSharedSourceStore } from "./source-gates.ts";
 import { createPostgresStore } from "./store.ts";
+import pRetry, { AbortError } from "p-retry";
+import pg from "pg";
 
 export type PostgresOptions = {
   readonly connectionString: string;

@@ -1,5 +1,5 @@
-import pg from "pg";
 import type { Row, Value } from "./database.ts";
+import pg from "pg";
 
 const connectTimeoutMs = 4000;
 const statementTimeoutMs = 5000;

@@ -1,5 +1,4 @@
-import type { DatabaseSync } from "node:sqlite";
-import type { SQLInputValue, SQLOutputValue, StatementSync } from "node:sqlite";
+import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from "node:sqlite";
 import type { DeliveryPolicy } from "../../domain/retry-policy.ts";
 
 /** A row as node:sqlite gives it. */

@@ -1,5 +1,5 @@
 import { Pool } from "undici";
-import type { buildConnector, Dispatcher } from "undici";
+import type { Dispatcher, buildConnector } from "undici";
 import { ReuseAwareClient } from "../polyai/reuse-aware-client.ts";
 
 const connectionsPerOrigin = 32;

@@ -1,4 +1,4 @@
-import { lookup, Resolver } from "node:dns/promises";
+import { Resolver, lookup } from "node:dns/promises";
 import { FairSlots, SlotsFull } from "./fair-slots.ts";
 
 export type ResolvedAddress = { readonly address: string; readonly family: 4 | 6 };

@@ -1,7 +1,6 @@
 import type { AccountStore } from "../../../ports/account-store.ts";
 import type { Queries } from "../database.ts";
-import { accountOf } from "../tables/accounts.ts";
-import { text } from "../../rows.ts";
+import { accountOf, text } from "../../rows.ts";
 
 /** Of several keys the one whose fingerprint is named first. */
 export async function findAccountByKey(

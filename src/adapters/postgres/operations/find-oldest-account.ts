@@ -1,6 +1,6 @@
 import type { Account } from "../../../ports/account-store.ts";
 import type { Queries } from "../database.ts";
-import { accountOf } from "../tables/accounts.ts";
+import { accountOf } from "../../rows.ts";
 
 export async function findOldestAccount(db: Queries): Promise<Account | null> {
   const row = await db.get("select * from accounts order by id limit 1");

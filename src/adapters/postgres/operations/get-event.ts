@@ -1,9 +1,9 @@
 import type { EventView } from "../../../ports/read-store.ts";
 import type { Queries } from "../database.ts";
-import { eventSelect, eventViewsOf } from "../tables/views.ts";
+import { eventSelect, readEventViews } from "../tables/views.ts";
 
 export async function getEvent(db: Queries, accountId: string, eventId: string): Promise<EventView | null> {
   const rows = await db.all(`${eventSelect} where e.id = $1 and e.account_id = $2`, eventId, accountId);
-  const [view] = await eventViewsOf(db, rows);
+  const [view] = await readEventViews(db, rows);
   return view ?? null;
 }

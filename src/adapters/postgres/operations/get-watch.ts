@@ -1,6 +1,7 @@
 import type { WatchView } from "../../../ports/read-store.ts";
 import type { Queries } from "../database.ts";
-import { watchSelect, watchViewOf } from "../tables/views.ts";
+import { watchSelect } from "../tables/views.ts";
+import { watchViewOf } from "../../views.ts";
 
 export async function getWatch(db: Queries, accountId: string, watchId: string): Promise<WatchView | null> {
   const row = await db.get(`${watchSelect} where w.id = $1 and w.account_id = $2`, watchId, accountId);

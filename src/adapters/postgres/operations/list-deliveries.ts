@@ -1,8 +1,10 @@
 import type { DeliveryView, Page, ReadStore } from "../../../ports/read-store.ts";
 import type { Queries } from "../database.ts";
-import { decodeIdCursor, pageOf, unindexed, whereOf } from "../tables/page.ts";
+import { unindexed, whereOf } from "../tables/page.ts";
 import { text } from "../../rows.ts";
-import { deliverySelect, deliveryViewOf } from "../tables/views.ts";
+import { deliverySelect } from "../tables/views.ts";
+import { deliveryViewOf } from "../../views.ts";
+import { decodeIdCursor, pageOf } from "../../cursor.ts";
 
 const plain = (column: string) => column;
 

@@ -1,8 +1,10 @@
 import type { EndpointView, Page, ReadStore } from "../../../ports/read-store.ts";
 import type { Queries } from "../database.ts";
-import { decodeIdCursor, pageOf, whereOf } from "../tables/page.ts";
+import { whereOf } from "../tables/page.ts";
 import { text } from "../../rows.ts";
-import { endpointSelect, endpointViewOf } from "../tables/views.ts";
+import { endpointSelect } from "../tables/views.ts";
+import { endpointViewOf } from "../../views.ts";
+import { decodeIdCursor, pageOf } from "../../cursor.ts";
 
 export async function listEndpoints(db: Queries, query: Parameters<ReadStore["listEndpoints"]>[0]): Promise<Page<EndpointView>> {
   const { where, values, next } = whereOf([

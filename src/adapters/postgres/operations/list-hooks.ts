@@ -1,8 +1,10 @@
 import type { HookView, Page, ReadStore } from "../../../ports/read-store.ts";
 import type { Queries } from "../database.ts";
-import { decodeIdCursor, pageOf, whereOf } from "../tables/page.ts";
+import { whereOf } from "../tables/page.ts";
 import { text } from "../../rows.ts";
-import { hookSelect, hookViewOf } from "../tables/views.ts";
+import { hookSelect } from "../tables/views.ts";
+import { hookViewOf } from "../../views.ts";
+import { decodeIdCursor, pageOf } from "../../cursor.ts";
 
 export async function listHooks(db: Queries, query: Parameters<ReadStore["listHooks"]>[0]): Promise<Page<HookView>> {
   const { where, values, next } = whereOf([

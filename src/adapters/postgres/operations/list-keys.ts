@@ -1,8 +1,8 @@
 import type { ApiKeyView } from "../../../ports/account-store.ts";
 import type { Queries } from "../database.ts";
-import { keyOf } from "../tables/api-keys.ts";
+import { apiKeyOf } from "../../rows.ts";
 
 export async function listKeys(db: Queries, accountId: string): Promise<readonly ApiKeyView[]> {
   const rows = await db.all("select id, name, created_at, revoked_at from api_keys where account_id = $1 order by id", accountId);
-  return rows.map(keyOf);
+  return rows.map(apiKeyOf);
 }

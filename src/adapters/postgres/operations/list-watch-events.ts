@@ -1,8 +1,8 @@
 import type { EventView, Page, ReadStore } from "../../../ports/read-store.ts";
 import type { Queries } from "../database.ts";
-import { decodeNumberCursor, pageOf } from "../tables/page.ts";
 import { integer } from "../../rows.ts";
-import { eventSelect, eventViewsOf } from "../tables/views.ts";
+import { eventSelect, readEventViews } from "../tables/views.ts";
+import { decodeNumberCursor, pageOf } from "../../cursor.ts";
 
 export async function listWatchEvents(db: Queries, query: Parameters<ReadStore["listWatchEvents"]>[0]): Promise<Page<EventView> | null> {
   const afterSequence = query.cursor === null ? 0 : decodeNumberCursor(query.cursor);
@@ -20,5 +20,5 @@ export async function listWatchEvents(db: Queries, query: Parameters<ReadStore["
     (row) => integer(row, "sequence"),
     (row) => row,
   );
-  return { data: await eventViewsOf(db, page.data), nextCursor: page.nextCursor };
+  return { data: await readEventViews(db, page.data), nextCursor: page.nextCursor };
 }

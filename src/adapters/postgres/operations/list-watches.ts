@@ -1,8 +1,10 @@
 import type { Page, ReadStore, WatchView } from "../../../ports/read-store.ts";
 import type { Queries } from "../database.ts";
-import { decodeIdCursor, pageOf, unindexed, whereOf } from "../tables/page.ts";
+import { unindexed, whereOf } from "../tables/page.ts";
 import { text } from "../../rows.ts";
-import { watchSelect, watchViewOf } from "../tables/views.ts";
+import { watchSelect } from "../tables/views.ts";
+import { watchViewOf } from "../../views.ts";
+import { decodeIdCursor, pageOf } from "../../cursor.ts";
 
 export async function listWatches(db: Queries, query: Parameters<ReadStore["listWatches"]>[0]): Promise<Page<WatchView>> {
   // A call has few watches: they are found by it alone, whatever else is asked.

@@ -1,9 +1,11 @@
+import { patchedColumns } from "../../patched-columns.ts";
 import type { EndpointStore } from "../../../ports/endpoint-store.ts";
 import type { EndpointView } from "../../../ports/read-store.ts";
-import type { Transaction, Value } from "../database.ts";
+import type { Transaction } from "../database.ts";
 import { refreshDue } from "../tables/due.ts";
 import { enableIfDisabled } from "../tables/endpoints.ts";
-import { endpointSelect, endpointViewOf } from "../tables/views.ts";
+import { endpointSelect } from "../tables/views.ts";
+import { endpointViewOf } from "../../views.ts";
 
 export async function patchEndpoint(tx: Transaction, request: Parameters<EndpointStore["patchEndpoint"]>[0]): Promise<EndpointView | null> {
   const { accountId, endpointId, patch, nowMs } = request;
@@ -11,17 +13,7 @@ export async function patchEndpoint(tx: Transaction, request: Parameters<Endpoin
   // Whoever leaves `disabled` leaves its failures behind, also for a pause.
   if (patch.state === "enabled" || patch.state === "paused") await enableIfDisabled(tx, endpointId, nowMs);
   await tx.run("select 1 from endpoints where id = $1 for no key update", endpointId);
-  const columns: [column: string, value: Value][] = [];
-  if (patch.format !== undefined) columns.push(["format", patch.format]);
-  if (patch.headers !== undefined) {
-    columns.push(["header_names", JSON.stringify(patch.headers?.names ?? [])], ["sealed_headers", patch.headers?.sealed ?? null]);
-    columns.push(["headers_fingerprint", patch.headers?.fingerprints[0] ?? null]);
-  }
-  if (patch.maxInFlight !== undefined) columns.push(["max_in_flight", patch.maxInFlight]);
-  if (patch.maxPerSecond !== undefined) columns.push(["max_per_second", patch.maxPerSecond]);
-  if (patch.signatures !== undefined) columns.push(["signatures", JSON.stringify(patch.signatures)]);
-  if (patch.late !== undefined) columns.push(["late", patch.late]);
-  for (const [column, value] of columns) await tx.run(`update endpoints set ${column} = $1 where id = $2`, value, endpointId);
+  for (const [column, value] of patchedColumns(patch)) await tx.run(`update endpoints set ${column} = $1 where id = $2`, value, endpointId);
   if (patch.state === "enabled") {
     await tx.run("update endpoints set state = 'enabled', reason = null, since = null where id = $1 and state = 'paused'", endpointId);
     await refreshDue(tx, [endpointId]);

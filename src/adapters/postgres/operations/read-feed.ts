@@ -2,9 +2,10 @@ import type { EventView, FeedQuery } from "../../../ports/read-store.ts";
 import type { Database, Row } from "../database.ts";
 import { findEvents, firstOrderAt } from "../tables/event-positions.ts";
 import { horizonAfterNewest } from "../tables/feed.ts";
-import { decodePairCursor, encodeCursor, unindexed } from "../tables/page.ts";
+import { unindexed } from "../tables/page.ts";
 import { integer } from "../../rows.ts";
-import { eventViewsOf } from "../tables/views.ts";
+import { readEventViews } from "../tables/views.ts";
+import { decodePairCursor, encodeCursor } from "../../cursor.ts";
 
 /** In the order of the feed, as far as it is complete. The cursor is the last (feed_order, position) that was passed. */
 export async function readFeed(
@@ -37,7 +38,7 @@ export async function readFeed(
   const full = rows.length === limit && last !== undefined;
   // A page that is not full has seen everything the account has; what others do must not move its cursor.
   const next = full ? keyOf(last) : laterOf([cursorOrder, cursorPosition], keyOf(await findNewest(db, accountId, horizon)));
-  return { data: await eventViewsOf(db, rows), nextCursor: encodeCursor(next.join(".")) };
+  return { data: await readEventViews(db, rows), nextCursor: encodeCursor(next.join(".")) };
 }
 
 type Key = readonly [order: number, position: number];

@@ -4,7 +4,8 @@ import type { Transaction } from "../database.ts";
 import { enableIfDisabled } from "../tables/endpoints.ts";
 import { NamedEndpoints, lockAccounts } from "../tables/named-endpoints.ts";
 import { filterOf, text } from "../../rows.ts";
-import { hookSelect, hookViewOf } from "../tables/views.ts";
+import { hookSelect } from "../tables/views.ts";
+import { hookViewOf } from "../../views.ts";
 
 export async function registerHook(tx: Transaction, draft: HookDraft): Promise<RegisterHookResult> {
   const { accountId, nowMs, quotas } = draft;

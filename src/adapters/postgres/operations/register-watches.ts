@@ -14,8 +14,9 @@ import type { Usage } from "../tables/named-endpoints.ts";
 import { text } from "../../rows.ts";
 import { Telling } from "../tables/telling.ts";
 import type { Moment } from "../tables/telling.ts";
-import { watchSelect, watchViewOf } from "../tables/views.ts";
+import { watchSelect } from "../tables/views.ts";
 import { gatherWatchedCall } from "../tables/watched-call.ts";
+import { watchViewOf } from "../../views.ts";
 
 type Made = {
   readonly watch: Watch;

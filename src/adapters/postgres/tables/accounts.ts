@@ -1,17 +1,6 @@
 import type { Account } from "../../../ports/account-store.ts";
-import type { Queries, Row, Transaction } from "../database.ts";
-import { blob, flag, integer, text } from "../../rows.ts";
-
-export function accountOf(row: Row): Account {
-  return {
-    id: text(row, "id"),
-    name: text(row, "name"),
-    usesDefaultSource: flag(row, "uses_default_source"),
-    sealedSigningKey: blob(row, "sealed_signing_key"),
-    publicKey: text(row, "public_key"),
-    createdAtMs: integer(row, "created_at"),
-  };
-}
+import type { Queries, Transaction } from "../database.ts";
+import { accountOf } from "../../rows.ts";
 
 /** False: the name is taken, and nothing was written. Whoever is taking it at the moment is waited for. */
 export async function insertAccount(tx: Transaction, draft: Account): Promise<boolean> {

@@ -1,6 +1,5 @@
-import type { ApiKeyDraft, ApiKeyView } from "../../../ports/account-store.ts";
-import type { Queries, Row } from "../database.ts";
-import { integer, integerOrNull, text } from "../../rows.ts";
+import type { ApiKeyDraft } from "../../../ports/account-store.ts";
+import type { Queries } from "../database.ts";
 
 export async function insertKey(db: Queries, { id, accountId, name, fingerprints, nowMs }: ApiKeyDraft): Promise<void> {
   await db.run(
@@ -11,13 +10,4 @@ export async function insertKey(db: Queries, { id, accountId, name, fingerprints
     fingerprints[0] ?? "",
     nowMs,
   );
-}
-
-export function keyOf(row: Row): ApiKeyView {
-  return {
-    id: text(row, "id"),
-    name: text(row, "name"),
-    createdAtMs: integer(row, "created_at"),
-    revokedAtMs: integerOrNull(row, "revoked_at"),
-  };
 }

@@ -1,8 +1,7 @@
 import { decideLane, supersededBy } from "../../../domain/lane.ts";
 import type { LaneEntry } from "../../../domain/lane.ts";
 import type { LatePolicy } from "../../../domain/endpoint.ts";
-import type { Transaction } from "../database.ts";
-import type { Row } from "../database.ts";
+import type { Row, Transaction } from "../database.ts";
 import { lockEndpoints, lowerDue, refreshDue } from "./due.ts";
 import { isStatus } from "./page.ts";
 import { flag, integer, integerOrNull, text } from "../../rows.ts";

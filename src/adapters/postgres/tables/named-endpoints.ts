@@ -5,7 +5,8 @@ import { insertEndpoints } from "./endpoints.ts";
 import type { NewEndpoint } from "./endpoints.ts";
 import { readCounts } from "./counts.ts";
 import { integerOrNull, text, textOrNull } from "../../rows.ts";
-import { summaryColumns, summaryOf } from "./views.ts";
+import { summaryColumns } from "./views.ts";
+import { summaryOf } from "../../views.ts";
 
 export type NamedEndpoint =
   | { readonly kind: "endpoint"; readonly summary: EndpointSummary; readonly showsGeneratedSecret: boolean }

@@ -1,7 +1,8 @@
-import type { DeliveryView, EndpointSummary, EndpointView, EventView, HookView, WatchView } from "../../../ports/read-store.ts";
+import type { DeliveryView, EventView } from "../../../ports/read-store.ts";
 import type { Queries, Row } from "../database.ts";
 import { isStatus } from "./page.ts";
-import { callStatusOf, deliveryOf, endpointOf, eventOf, filterOf, integer, integerOrNull, text, textOrNull, watchOf } from "../../rows.ts";
+import { integer } from "../../rows.ts";
+import { deliveryViewOf, eventViewOf } from "../../views.ts";
 
 /** What `summaryOf` reads; `p` is the endpoint, `h` its host. */
 export const summaryColumns = `p.url as callback_url, p.state as p_state, p.reason as p_reason, p.format as p_format,
@@ -13,21 +14,6 @@ export const watchSelect = `
     (select count(*) from deliveries d where d.watch_id = w.id and ${isStatus("d.status", "pending")}) as pending_deliveries
   from watches w join calls c on c.id = w.call_id left join endpoints p on p.id = w.endpoint_id left join hosts h on h.id = p.host_id`;
 
-export function watchViewOf(row: Row): WatchView {
-  return {
-    watch: watchOf(row),
-    call: callStatusOf({
-      status: row["c_status"],
-      reason: row["c_reason"],
-      terminal: row["c_terminal"],
-      observed_at: row["c_observed_at"],
-      last_good_poll_at: row["c_last_good_poll_at"],
-    }),
-    endpoint: row["endpoint_id"] === null ? null : summaryOf(row, text(row, "endpoint_id")),
-    pendingDeliveries: integer(row, "pending_deliveries"),
-  };
-}
-
 export const deliverySelect = `
   select d.*, e.id as event_id, e.type as event_type, e.call_sid, ${summaryColumns},
     case when d.status = 'pending' and d.watch_id is not null then
@@ -35,16 +21,6 @@ export const deliverySelect = `
        where o.watch_id = d.watch_id and o.endpoint_id = d.endpoint_id and ${isStatus("o.status", "pending")} and o.sequence < d.sequence)
     end as blocked_by
   from deliveries d join events e on e.position = d.event_position join endpoints p on p.id = d.endpoint_id join hosts h on h.id = p.host_id`;
-
-export function deliveryViewOf(row: Row): DeliveryView {
-  return {
-    delivery: deliveryOf(row),
-    endpoint: summaryOf(row, text(row, "endpoint_id")),
-    dueAtMs: integerOrNull(row, "due_at"),
-    blockedBySequence: integerOrNull(row, "blocked_by"),
-    leased: row["lease_token"] !== null,
-  };
-}
 
 export async function readDeliveryView(db: Queries, accountId: string, deliveryId: string): Promise<DeliveryView | null> {
   const row = await db.get(`${deliverySelect} where d.id = $1 and d.account_id = $2`, deliveryId, accountId);
@@ -57,36 +33,15 @@ export const endpointSelect = `
     (select min(coalesce(d.due_at, d.next_attempt_at)) from deliveries d where d.endpoint_id = p.id and d.status = 'pending') as oldest_due_at
   from endpoints p join hosts h on h.id = p.host_id`;
 
-export function endpointViewOf(row: Row): EndpointView {
-  return {
-    endpoint: endpointOf(row),
-    hostPausedUntilMs: integerOrNull(row, "host_paused_until"),
-    hostPausedSinceMs: integerOrNull(row, "host_paused_since"),
-    backlog: integer(row, "backlog"),
-    oldestDueAtMs: integerOrNull(row, "oldest_due_at"),
-  };
-}
-
 export const hookSelect = `
   select k.id, k.account_id, k.events, k.created_at, k.endpoint_id, ${summaryColumns}
   from hooks k join endpoints p on p.id = k.endpoint_id join hosts h on h.id = p.host_id`;
-
-export function hookViewOf(row: Row): HookView {
-  return {
-    id: text(row, "id"),
-    accountId: text(row, "account_id"),
-    url: text(row, "callback_url"),
-    events: filterOf(row),
-    endpoint: summaryOf(row, text(row, "endpoint_id")),
-    createdAtMs: integer(row, "created_at"),
-  };
-}
 
 export const eventSelect =
   "select e.position, e.id as event_id, e.account_id, e.type as event_type, e.timestamp, e.data, e.sequence from events e";
 
 /** Events with their deliveries, in the order given. */
-export async function eventViewsOf(db: Queries, rows: readonly Row[]): Promise<readonly EventView[]> {
+export async function readEventViews(db: Queries, rows: readonly Row[]): Promise<readonly EventView[]> {
   const positions = rows.map((row) => integer(row, "position"));
   const deliveries = Map.groupBy(
     await db.all(
@@ -95,24 +50,5 @@ export async function eventViewsOf(db: Queries, rows: readonly Row[]): Promise<r
     ),
     (row) => integer(row, "event_position"),
   );
-  return rows.map((row, index) => ({
-    event: eventOf(row),
-    deliveries: (deliveries.get(positions[index] ?? 0) ?? []).map((delivery) => ({
-      id: text(delivery, "id"),
-      endpointId: text(delivery, "endpoint_id"),
-      status: text(delivery, "status") as DeliveryView["delivery"]["status"],
-      attemptCount: integer(delivery, "attempt_count"),
-      nextAttemptAtMs: integerOrNull(delivery, "next_attempt_at"),
-    })),
-  }));
-}
-
-export function summaryOf(row: Row, id: string): EndpointSummary {
-  return {
-    id,
-    state: text(row, "p_state") as EndpointSummary["state"],
-    reason: textOrNull(row, "p_reason") as EndpointSummary["reason"],
-    format: text(row, "p_format") as EndpointSummary["format"],
-    pausedUntilMs: integerOrNull(row, "p_paused_until"),
-  };
+  return rows.map((row, index) => eventViewOf(row, deliveries.get(positions[index] ?? 0) ?? []));
 }

@@ -1,8 +1,8 @@
 import type { CallStatus } from "../../../domain/call.ts";
 import type { Watch } from "../../../domain/watch.ts";
 import type { WatchedCall } from "../../../ports/call-store.ts";
-import type { Queries, Row } from "../database.ts";
-import { callStatusOf, integer, text } from "../../rows.ts";
+import type { Queries } from "../database.ts";
+import { watchedCallOf } from "../../rows.ts";
 
 // Ids sort by time: the first is the oldest watch.
 const select = `
@@ -32,23 +32,6 @@ export async function listOwnedCalls(
     page.limit,
   );
   return rows.map(watchedCallOf);
-}
-
-function watchedCallOf(row: Row): WatchedCall {
-  const status = callStatusOf(row);
-  return {
-    callId: text(row, "id"),
-    sourceName: text(row, "source_name"),
-    callSid: text(row, "call_sid"),
-    scope: text(row, "scope"),
-    accountId: text(row, "account_id"),
-    status,
-    version: integer(row, "version"),
-    createdAtMs: integer(row, "created_at"),
-    youngestWatchAtMs: integer(row, "youngest_watch_at"),
-    earliestDeadlineAtMs: integer(row, "earliest_deadline_at"),
-    untold: status.status !== null && integer(row, "least_sequence") === 0,
-  };
 }
 
 /** The same from rows at hand: a locked call, its status and version after a change, and its active watches, oldest first. */

@@ -1,7 +1,6 @@
 import type { AccountStore } from "../../../ports/account-store.ts";
 import type { Database } from "../database.ts";
-import { accountOf } from "../tables/accounts.ts";
-import { text } from "../../rows.ts";
+import { accountOf, text } from "../../rows.ts";
 
 export function findAccountByKey(db: Database, fingerprints: readonly string[]): Awaited<ReturnType<AccountStore["findAccountByKey"]>> {
   for (const fingerprint of fingerprints) {

@@ -1,6 +1,6 @@
 import type { Account } from "../../../ports/account-store.ts";
 import type { Database } from "../database.ts";
-import { accountOf } from "../tables/accounts.ts";
+import { accountOf } from "../../rows.ts";
 
 export function getAccount(db: Database, accountId: string): Account | null {
   const row = db.get("select * from accounts where id = ?", accountId);

@@ -1,6 +1,7 @@
 import type { EndpointView } from "../../../ports/read-store.ts";
 import type { Database } from "../database.ts";
-import { endpointSelect, endpointViewOf } from "../tables/views.ts";
+import { endpointSelect } from "../tables/views.ts";
+import { endpointViewOf } from "../../views.ts";
 
 export function getEndpoint(db: Database, accountId: string, endpointId: string): EndpointView | null {
   const row = db.get(`${endpointSelect} where p.id = ? and p.account_id = ?`, endpointId, accountId);

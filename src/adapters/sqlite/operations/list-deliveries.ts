@@ -1,8 +1,10 @@
 import type { DeliveryView, Page, ReadStore } from "../../../ports/read-store.ts";
 import type { Database } from "../database.ts";
-import { decodeIdCursor, pageOf, whereOf } from "../tables/page.ts";
+import { whereOf } from "../tables/page.ts";
 import { text } from "../../rows.ts";
-import { deliverySelect, deliveryViewOf } from "../tables/views.ts";
+import { deliverySelect } from "../tables/views.ts";
+import { deliveryViewOf } from "../../views.ts";
+import { decodeIdCursor, pageOf } from "../../cursor.ts";
 
 export function listDeliveries(db: Database, query: Parameters<ReadStore["listDeliveries"]>[0]): Page<DeliveryView> {
   // A watch or an endpoint has fewer than its account: the + keeps the planner from walking through all of those.

@@ -1,8 +1,8 @@
 import type { EventView, Page, ReadStore } from "../../../ports/read-store.ts";
 import type { Database } from "../database.ts";
-import { decodeNumberCursor, pageOf } from "../tables/page.ts";
 import { integer } from "../../rows.ts";
-import { eventSelect, eventViewOf } from "../tables/views.ts";
+import { eventSelect, readEventView } from "../tables/views.ts";
+import { decodeNumberCursor, pageOf } from "../../cursor.ts";
 
 export function listWatchEvents(db: Database, query: Parameters<ReadStore["listWatchEvents"]>[0]): Page<EventView> | null {
   if (db.get("select 1 from watches where id = ? and account_id = ?", query.watchId, query.accountId) === undefined) return null;
@@ -16,6 +16,6 @@ export function listWatchEvents(db: Database, query: Parameters<ReadStore["listW
     rows,
     query,
     (row) => integer(row, "sequence"),
-    (row) => eventViewOf(db, row),
+    (row) => readEventView(db, row),
   );
 }

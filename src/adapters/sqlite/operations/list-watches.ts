@@ -1,8 +1,10 @@
 import type { Page, ReadStore, WatchView } from "../../../ports/read-store.ts";
 import type { Database } from "../database.ts";
-import { decodeIdCursor, pageOf, whereOf } from "../tables/page.ts";
+import { whereOf } from "../tables/page.ts";
 import { text } from "../../rows.ts";
-import { watchSelect, watchViewOf } from "../tables/views.ts";
+import { watchSelect } from "../tables/views.ts";
+import { watchViewOf } from "../../views.ts";
+import { decodeIdCursor, pageOf } from "../../cursor.ts";
 
 export function listWatches(db: Database, query: Parameters<ReadStore["listWatches"]>[0]): Page<WatchView> {
   const { where, values } = whereOf([

@@ -1,9 +1,9 @@
 import type { EventView, FeedQuery } from "../../../ports/read-store.ts";
 import type { Database } from "../database.ts";
 import { findPositions, firstPositionAt } from "../tables/event-positions.ts";
-import { decodeNumberCursor, encodeCursor } from "../tables/page.ts";
 import { integer } from "../../rows.ts";
-import { eventAt, eventViewOf } from "../tables/views.ts";
+import { eventAt, readEventView } from "../tables/views.ts";
+import { decodeNumberCursor, encodeCursor } from "../../cursor.ts";
 
 /** In commit order. With one writer a position that can be read has no smaller one still to come. */
 export function readFeed(db: Database, query: FeedQuery): { readonly data: readonly EventView[]; readonly nextCursor: string } {
@@ -28,5 +28,5 @@ export function readFeed(db: Database, query: FeedQuery): { readonly data: reado
   // A page that is not full has seen everything the account has; what others do must not move its cursor.
   const newest = db.get("select position from events where account_id = ? order by position desc limit 1", accountId);
   const nextPosition = full ? last : Math.max(cursor, newest === undefined ? 0 : integer(newest, "position"));
-  return { data: positions.map((position) => eventViewOf(db, eventAt(db, position))), nextCursor: encodeCursor(nextPosition) };
+  return { data: positions.map((position) => readEventView(db, eventAt(db, position))), nextCursor: encodeCursor(nextPosition) };
 }

@@ -3,7 +3,8 @@ import type { HookDraft, RegisterHookResult } from "../../../ports/registration-
 import type { Database } from "../database.ts";
 import { enableIfDisabled, nameEndpoint } from "../tables/endpoints.ts";
 import { filterOf, text } from "../../rows.ts";
-import { hookSelect, hookViewOf } from "../tables/views.ts";
+import { hookSelect } from "../tables/views.ts";
+import { hookViewOf } from "../../views.ts";
 
 export function registerHook(db: Database, draft: HookDraft): RegisterHookResult {
   const { accountId, nowMs, quotas } = draft;

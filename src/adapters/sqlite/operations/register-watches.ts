@@ -11,8 +11,9 @@ import type { NamedEndpoint } from "../tables/endpoints.ts";
 import { callStatusOf, integer, text, watchOf } from "../../rows.ts";
 import { activeWatches, hooksOf, writePlanned } from "../tables/telling.ts";
 import { usageOf } from "../tables/usage.ts";
-import { watchSelect, watchViewOf } from "../tables/views.ts";
+import { watchSelect } from "../tables/views.ts";
 import { readWatchedCall } from "../tables/watched-call.ts";
+import { watchViewOf } from "../../views.ts";
 
 type Created = Extract<RegisterWatchResult, { kind: "created" }>;
 

@@ -1,7 +1,6 @@
 import type { AccountStore } from "../../../ports/account-store.ts";
 import type { Database } from "../database.ts";
-import { keyOf } from "../tables/api-keys.ts";
-import { text } from "../../rows.ts";
+import { apiKeyOf, text } from "../../rows.ts";
 
 /** One that was revoked before stays revoked since then. */
 export function revokeKey(
@@ -10,5 +9,5 @@ export function revokeKey(
 ): Awaited<ReturnType<AccountStore["revokeKey"]>> {
   db.run("update api_keys set revoked_at = ? where id = ? and revoked_at is null", nowMs, keyId);
   const row = db.get("select id, name, account_id, created_at, revoked_at from api_keys where id = ?", keyId);
-  return row === undefined ? null : { key: keyOf(row), accountId: text(row, "account_id") };
+  return row === undefined ? null : { key: apiKeyOf(row), accountId: text(row, "account_id") };
 }

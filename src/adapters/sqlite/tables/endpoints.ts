@@ -5,7 +5,8 @@ import { oweAnew } from "./lanes.ts";
 import { text, textOrNull } from "../../rows.ts";
 import { insertSecret } from "./secrets.ts";
 import { usageOf } from "./usage.ts";
-import { summaryColumns, summaryOf } from "./views.ts";
+import { summaryColumns } from "./views.ts";
+import { summaryOf } from "../../views.ts";
 
 export type NamedEndpoint =
   | { readonly kind: "endpoint"; readonly summary: EndpointSummary; readonly showsGeneratedSecret: boolean }

@@ -1,31 +1,17 @@
-import type { DeliveryView, EndpointSummary, EndpointView, EventView, HookView, WatchView } from "../../../ports/read-store.ts";
+import type { DeliveryView, EventView } from "../../../ports/read-store.ts";
 import type { Database, Row } from "../database.ts";
-import { callStatusOf, deliveryOf, endpointOf, eventOf, filterOf, integer, integerOrNull, text, textOrNull, watchOf } from "../../rows.ts";
+import { integer } from "../../rows.ts";
+import { deliveryViewOf, eventViewOf } from "../../views.ts";
 
 /** What `summaryOf` reads; `p` is the endpoint, `h` its host. */
 export const summaryColumns = `p.url as callback_url, p.state as p_state, p.reason as p_reason, p.format as p_format,
-  max(coalesce(p.paused_until, 0), coalesce(h.paused_until, 0)) as p_paused_until`;
+  nullif(max(coalesce(p.paused_until, 0), coalesce(h.paused_until, 0)), 0) as p_paused_until`;
 
 export const watchSelect = `
   select w.*, c.source_name, c.call_sid, c.status as c_status, c.reason as c_reason, c.terminal as c_terminal, c.observed_at as c_observed_at,
     c.last_good_poll_at as c_last_good_poll_at, ${summaryColumns},
     (select count(*) from deliveries d where d.watch_id = w.id and d.status = 'pending') as pending_deliveries
   from watches w join calls c on c.id = w.call_id left join endpoints p on p.id = w.endpoint_id left join hosts h on h.id = p.host_id`;
-
-export function watchViewOf(row: Row): WatchView {
-  return {
-    watch: watchOf(row),
-    call: callStatusOf({
-      status: row["c_status"] ?? null,
-      reason: row["c_reason"] ?? "",
-      terminal: row["c_terminal"] ?? 0,
-      observed_at: row["c_observed_at"] ?? null,
-      last_good_poll_at: row["c_last_good_poll_at"] ?? null,
-    }),
-    endpoint: row["endpoint_id"] === null ? null : summaryOf(row, text(row, "endpoint_id")),
-    pendingDeliveries: integer(row, "pending_deliveries"),
-  };
-}
 
 export const deliverySelect = `
   select d.*, e.id as event_id, e.type as event_type, e.call_sid, ${summaryColumns},
@@ -34,16 +20,6 @@ export const deliverySelect = `
        where o.watch_id = d.watch_id and o.endpoint_id = d.endpoint_id and o.status = 'pending' and o.sequence < d.sequence)
     end as blocked_by
   from deliveries d join events e on e.position = d.event_position join endpoints p on p.id = d.endpoint_id join hosts h on h.id = p.host_id`;
-
-export function deliveryViewOf(row: Row): DeliveryView {
-  return {
-    delivery: deliveryOf(row),
-    endpoint: summaryOf(row, text(row, "endpoint_id")),
-    dueAtMs: integerOrNull(row, "due_at"),
-    blockedBySequence: integerOrNull(row, "blocked_by"),
-    leased: row["lease_token"] !== null,
-  };
-}
 
 export function readDeliveryView(db: Database, accountId: string, deliveryId: string): DeliveryView | null {
   const row = db.get(`${deliverySelect} where d.id = ? and d.account_id = ?`, deliveryId, accountId);
@@ -56,30 +32,9 @@ export const endpointSelect = `
     (select min(coalesce(d.due_at, d.next_attempt_at)) from deliveries d where d.endpoint_id = p.id and d.status = 'pending') as oldest_due_at
   from endpoints p join hosts h on h.id = p.host_id`;
 
-export function endpointViewOf(row: Row): EndpointView {
-  return {
-    endpoint: endpointOf(row),
-    hostPausedUntilMs: integerOrNull(row, "host_paused_until"),
-    hostPausedSinceMs: integerOrNull(row, "host_paused_since"),
-    backlog: integer(row, "backlog"),
-    oldestDueAtMs: integerOrNull(row, "oldest_due_at"),
-  };
-}
-
 export const hookSelect = `
   select k.id, k.account_id, k.events, k.created_at, k.endpoint_id, ${summaryColumns}
   from hooks k join endpoints p on p.id = k.endpoint_id join hosts h on h.id = p.host_id`;
-
-export function hookViewOf(row: Row): HookView {
-  return {
-    id: text(row, "id"),
-    accountId: text(row, "account_id"),
-    url: text(row, "callback_url"),
-    events: filterOf(row),
-    endpoint: summaryOf(row, text(row, "endpoint_id")),
-    createdAtMs: integer(row, "created_at"),
-  };
-}
 
 export const eventSelect =
   "select e.position, e.id as event_id, e.account_id, e.type as event_type, e.timestamp, e.data, e.sequence from events e";
@@ -91,30 +46,10 @@ export function eventAt(db: Database, position: number): Row {
   return row;
 }
 
-export function eventViewOf(db: Database, row: Row): EventView {
+export function readEventView(db: Database, row: Row): EventView {
   const deliveries = db.all(
     "select id, endpoint_id, status, attempt_count, next_attempt_at from deliveries where event_position = ? order by id",
     integer(row, "position"),
   );
-  return {
-    event: eventOf(row),
-    deliveries: deliveries.map((delivery) => ({
-      id: text(delivery, "id"),
-      endpointId: text(delivery, "endpoint_id"),
-      status: text(delivery, "status") as DeliveryView["delivery"]["status"],
-      attemptCount: integer(delivery, "attempt_count"),
-      nextAttemptAtMs: integerOrNull(delivery, "next_attempt_at"),
-    })),
-  };
-}
-
-export function summaryOf(row: Row, id: string): EndpointSummary {
-  const pausedUntilMs = integer(row, "p_paused_until");
-  return {
-    id,
-    state: text(row, "p_state") as EndpointSummary["state"],
-    reason: textOrNull(row, "p_reason") as EndpointSummary["reason"],
-    format: text(row, "p_format") as EndpointSummary["format"],
-    pausedUntilMs: pausedUntilMs === 0 ? null : pausedUntilMs,
-  };
+  return eventViewOf(row, deliveries);
 }

@@ -1,6 +1,6 @@
 import type { WatchedCall } from "../../../ports/call-store.ts";
-import type { Database, Row } from "../database.ts";
-import { callStatusOf, integer, text } from "../../rows.ts";
+import type { Database } from "../database.ts";
+import { watchedCallOf } from "../../rows.ts";
 
 // Ids sort by time: the first is the oldest watch.
 const columns = `
@@ -25,23 +25,6 @@ export function listWatchedCalls(db: Database, afterCallId: string | null, limit
       limit,
     )
     .map(watchedCallOf);
-}
-
-function watchedCallOf(row: Row): WatchedCall {
-  const status = callStatusOf(row);
-  return {
-    callId: text(row, "id"),
-    sourceName: text(row, "source_name"),
-    callSid: text(row, "call_sid"),
-    scope: text(row, "scope"),
-    accountId: text(row, "account_id"),
-    status,
-    version: integer(row, "version"),
-    createdAtMs: integer(row, "created_at"),
-    youngestWatchAtMs: integer(row, "youngest_watch_at"),
-    earliestDeadlineAtMs: integer(row, "earliest_deadline_at"),
-    untold: status.status !== null && integer(row, "least_sequence") === 0,
-  };
 }
 
 /** A call is kept as long as a watch on it is. */

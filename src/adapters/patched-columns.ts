@@ -1,0 +1,18 @@
+import type { EndpointStore } from "../ports/endpoint-store.ts";
+
+type Patch = Parameters<EndpointStore["patchEndpoint"]>[0]["patch"];
+
+/** The columns of `endpoints` that a patch sets, all but its state; what it does not name stays. */
+export function patchedColumns(patch: Patch): readonly (readonly [column: string, value: string | number | Uint8Array | null])[] {
+  const columns: [string, string | number | Uint8Array | null][] = [];
+  if (patch.format !== undefined) columns.push(["format", patch.format]);
+  if (patch.headers !== undefined) {
+    columns.push(["header_names", JSON.stringify(patch.headers?.names ?? [])], ["sealed_headers", patch.headers?.sealed ?? null]);
+    columns.push(["headers_fingerprint", patch.headers?.fingerprints[0] ?? null]);
+  }
+  if (patch.maxInFlight !== undefined) columns.push(["max_in_flight", patch.maxInFlight]);
+  if (patch.maxPerSecond !== undefined) columns.push(["max_per_second", patch.maxPerSecond]);
+  if (patch.signatures !== undefined) columns.push(["signatures", JSON.stringify(patch.signatures)]);
+  if (patch.late !== undefined) columns.push(["late", patch.late]);
+  return columns;
+}

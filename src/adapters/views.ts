@@ -1,0 +1,74 @@
+import type { DeliveryView, EndpointSummary, EndpointView, EventView, HookView, WatchView } from "../ports/read-store.ts";
+import { callStatusOf, deliveryOf, endpointOf, eventOf, filterOf, integer, integerOrNull, text, textOrNull, watchOf } from "./rows.ts";
+import type { Row } from "./rows.ts";
+
+// The rows that either database's `tables/views.ts` selects, under the same aliases, as the port's views.
+
+export function watchViewOf(row: Row): WatchView {
+  return {
+    watch: watchOf(row),
+    call: callStatusOf({
+      status: row["c_status"],
+      reason: row["c_reason"],
+      terminal: row["c_terminal"],
+      observed_at: row["c_observed_at"],
+      last_good_poll_at: row["c_last_good_poll_at"],
+    }),
+    endpoint: row["endpoint_id"] === null ? null : summaryOf(row, text(row, "endpoint_id")),
+    pendingDeliveries: integer(row, "pending_deliveries"),
+  };
+}
+
+export function deliveryViewOf(row: Row): DeliveryView {
+  return {
+    delivery: deliveryOf(row),
+    endpoint: summaryOf(row, text(row, "endpoint_id")),
+    dueAtMs: integerOrNull(row, "due_at"),
+    blockedBySequence: integerOrNull(row, "blocked_by"),
+    leased: row["lease_token"] !== null,
+  };
+}
+
+export function endpointViewOf(row: Row): EndpointView {
+  return {
+    endpoint: endpointOf(row),
+    hostPausedUntilMs: integerOrNull(row, "host_paused_until"),
+    hostPausedSinceMs: integerOrNull(row, "host_paused_since"),
+    backlog: integer(row, "backlog"),
+    oldestDueAtMs: integerOrNull(row, "oldest_due_at"),
+  };
+}
+
+export function hookViewOf(row: Row): HookView {
+  return {
+    id: text(row, "id"),
+    accountId: text(row, "account_id"),
+    url: text(row, "callback_url"),
+    events: filterOf(row),
+    endpoint: summaryOf(row, text(row, "endpoint_id")),
+    createdAtMs: integer(row, "created_at"),
+  };
+}
+
+export function summaryOf(row: Row, id: string): EndpointSummary {
+  return {
+    id,
+    state: text(row, "p_state") as EndpointSummary["state"],
+    reason: textOrNull(row, "p_reason") as EndpointSummary["reason"],
+    format: text(row, "p_format") as EndpointSummary["format"],
+    pausedUntilMs: integerOrNull(row, "p_paused_until"),
+  };
+}
+
+export function eventViewOf(row: Row, deliveries: readonly Row[]): EventView {
+  return {
+    event: eventOf(row),
+    deliveries: deliveries.map((delivery) => ({
+      id: text(delivery, "id"),
+      endpointId: text(delivery, "endpoint_id"),
+      status: text(delivery, "status") as DeliveryView["delivery"]["status"],
+      attemptCount: integer(delivery, "attempt_count"),
+      nextAttemptAtMs: integerOrNull(delivery, "next_attempt_at"),
+    })),
+  };
+}

@@ -31,7 +31,7 @@ export type Sweep = {
   readonly feedPosition: string;
   /** A delivery is due for somebody who has room. */
   readonly isDeliveryDue: boolean;
-  /** Calls of this instance that another one registered or removed a watch of, since the sweep before. */
+  /** Calls of this instance that another one registered or removed a watch of, until `loadOwnedCalls` has looked at them. */
   readonly touchedCallIds: readonly string[];
   /** Deliveries leased by this instance that are settled meanwhile: no attempt of theirs may start. */
   readonly settledDeliveryIds: readonly string[];
@@ -65,7 +65,6 @@ export interface OwnershipStore {
   raiseRates(
     wanted: Readonly<Record<string, { readonly wantedPerSecond: number; readonly limitPerSecond: number }>>,
   ): Promise<Readonly<Record<string, number>>>;
-  /** What touched calls came to is told once: whoever gets the ids must act on them. */
   sweep(): Promise<Sweep>;
   /** Events after `position` that others committed, at most `limit`, for `wait` requests. */
   listNotices(request: {
@@ -74,7 +73,7 @@ export interface OwnershipStore {
   }): Promise<{ readonly notices: readonly Notice[]; readonly position: string; readonly more: boolean }>;
   /** Those of the watches that are active no more, or gone. */
   listEnded(watchIds: readonly string[]): Promise<readonly string[]>;
-  /** Those of the calls that this instance owns and somebody watches; it lets go of the others. */
+  /** Those of the calls that this instance owns and somebody watches; it lets go of the others. They are touched no more. */
   loadOwnedCalls(callIds: readonly string[]): Promise<readonly WatchedCall[]>;
   /** How many watched calls nobody owns, by source. */
   countFreeCalls(): Promise<Readonly<Record<string, number>>>;

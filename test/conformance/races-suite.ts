@@ -253,5 +253,26 @@ export function racesSuite(backend: StoreBackend): void {
         });
       }
     });
+
+    it("answer 410 and register a watch of that endpoint: it is canceled, or the endpoint is enabled again", async () => {
+      const world = await open();
+      const other = await world.beside();
+      for (let round = 0; round < rounds; round++) {
+        const url = `https://again${round}.example/`;
+        const { id: accountId } = await world.account();
+        await world.watch(`OUT-${round}-a`, { url });
+        const job = only((await world.see(`OUT-${round}-a`, "queued")).jobs);
+        const [registered] = await both(
+          () => world.watch(`OUT-${round}-b`, { url }),
+          () => other.record(job, answered(410)),
+          round,
+        );
+        const watch = await world.store.getWatch(accountId, registered.view.watch.id);
+        const endpoint = await world.store.getEndpoint(accountId, job.target.id);
+        expect([watch?.watch.status, endpoint?.endpoint.state]).toEqual(
+          watch?.watch.status === "active" ? ["active", "enabled"] : ["canceled", "disabled"],
+        );
+      }
+    });
   });
 }

@@ -106,12 +106,11 @@ export class Instances implements OwnershipStore {
     const { db, clock } = this.#options;
     const sentAtMonotonicMs = clock.monotonicMs();
     const row = await db.get(
-      `with touched as (update calls set touched_at = null where owner_token = $1 and touched_at is not null returning id)
-       select ${nowMs} as now_ms,
+      `select ${nowMs} as now_ms,
          ${newestInFeed} as feed_position,
          exists (select 1 from hosts where next_due_at <= $2 and (paused_until is null or paused_until <= $2))
            or exists (select 1 from hosts where failing_due_at <= $2 and (paused_until is null or paused_until <= $2)) as is_due,
-         (select array_agg(id) from touched) as touched,
+         (select array_agg(id) from calls where owner_token = $1 and touched_at is not null) as touched,
          (select array_agg(id) from deliveries where lease_owner = $1 and lease_token is not null and status <> 'pending') as settled,
          (select array_agg(distinct d.endpoint_id) from deliveries d join endpoints p on p.id = d.endpoint_id join hosts h on h.id = p.host_id
           where d.lease_owner = $1 and d.lease_token is not null and (p.state <> 'enabled' or greatest(p.paused_until, h.paused_until) > $2)) as closed,
@@ -170,7 +169,13 @@ export class Instances implements OwnershipStore {
 
   async loadOwnedCalls(callIds: readonly string[]): ReturnType<OwnershipStore["loadOwnedCalls"]> {
     return this.#options.db.ownerTransaction(async (tx, token) => {
-      await tx.run("update calls set owner_token = null where id = any($1) and owner_token = $2 and not watched", callIds, token);
+      // Behind this lock a touch is either seen by what is read now, or still to come.
+      await tx.run(
+        `update calls set touched_at = null, owner_token = case when watched then owner_token end
+         where id = any($1) and owner_token = $2 and (touched_at is not null or not watched)`,
+        callIds,
+        token,
+      );
       return readOwned(tx, token, callIds);
     });
   }

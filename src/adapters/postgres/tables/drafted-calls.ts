@@ -31,10 +31,10 @@ export class DraftedCalls {
 
   static async load(tx: Transaction, token: number, drafts: readonly WatchDraft[]): Promise<DraftedCalls> {
     const rows = await tx.all(
-      `select c.*, i.token as living_owner
+      `select c.*
        from (select distinct * from unnest($1::text[], $2::text[], $3::text[])) as u(source_name, scope, call_sid)
        join calls c on c.source_name = u.source_name and c.scope = u.scope and c.call_sid = u.call_sid
-       left join instances i on i.token = c.owner_token order by c.id for no key update of c`,
+       order by c.id for no key update of c`,
       drafts.map(({ sourceName }) => sourceName),
       drafts.map(({ scope }) => scope),
       drafts.map(({ callSid }) => callSid),
@@ -49,12 +49,12 @@ export class DraftedCalls {
             rows.map((row) => text(row, "id")),
             [...new Set(drafts.map(({ accountId }) => accountId))],
           );
-    return new DraftedCalls(token, rows, watches.map(watchOf));
+    return new DraftedCalls(rows, await othersAmong(tx, token, rows), watches.map(watchOf));
   }
 
-  private constructor(token: number, rows: readonly Row[], watches: readonly Watch[]) {
+  private constructor(rows: readonly Row[], others: ReadonlySet<number>, watches: readonly Watch[]) {
     this.#calls = new Map(
-      rows.map((row) => [callKey(text(row, "source_name"), text(row, "scope"), text(row, "call_sid")), callOf(row, token)]),
+      rows.map((row) => [callKey(text(row, "source_name"), text(row, "scope"), text(row, "call_sid")), callOf(row, others)]),
     );
     for (const watch of watches) this.#newest.set(likeKey(watch.callId, watch.accountId, watch.callbackUrl), watch);
   }
@@ -155,8 +155,19 @@ async function reviveCalls(tx: Transaction, calls: readonly DraftedCall[]): Prom
   );
 }
 
-function callOf(row: Row, token: number): DraftedCall {
-  const livingOwner = integerOrNull(row, "living_owner");
+/**
+ * The instances that are there and own some of these locked calls, without this one. Asked behind the locks: a statement that
+ * waited for a call sees its new owner, but of other tables what was there when it began.
+ */
+async function othersAmong(tx: Transaction, token: number, calls: readonly Row[]): Promise<ReadonlySet<number>> {
+  const owners = new Set(calls.map((row) => integerOrNull(row, "owner_token")).filter((owner) => owner !== null && owner !== token));
+  if (owners.size === 0) return new Set();
+  const rows = await tx.all("select token from instances where token = any($1)", [...owners]);
+  return new Set(rows.map((row) => integer(row, "token")));
+}
+
+function callOf(row: Row, others: ReadonlySet<number>): DraftedCall {
+  const owner = integerOrNull(row, "owner_token");
   return {
     callId: text(row, "id"),
     sourceName: text(row, "source_name"),
@@ -165,7 +176,7 @@ function callOf(row: Row, token: number): DraftedCall {
     createdAtMs: integer(row, "created_at"),
     transition: integer(row, "transitions"),
     isNew: false,
-    isOthers: livingOwner !== null && livingOwner !== token,
+    isOthers: owner !== null && others.has(owner),
     status: callStatusOf(row),
     version: integer(row, "version"),
     isRevived: false,

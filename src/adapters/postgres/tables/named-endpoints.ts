@@ -20,7 +20,8 @@ const keyOf = (accountId: string, url: string) => `${accountId} ${url}`;
 
 /**
  * Endpoints that registrations name: the one there, if nothing given disagrees with it, else a new one. The accounts are
- * locked, so nobody else makes one meanwhile; those that are there stay, by the share of them that is taken here.
+ * locked, so nobody else makes one meanwhile; those that are there are locked too: a 410 or a disabling that is being written
+ * is seen, or waits and sees what is registered here.
  */
 export class NamedEndpoints {
   readonly #existing: Map<string, Existing>;
@@ -43,7 +44,7 @@ export class NamedEndpoints {
            (select s.fingerprint from endpoint_secrets x join secrets s on s.id = x.secret_id where x.endpoint_id = p.id and x.valid_until is null
             order by x.position desc limit 1) as secret_fingerprint
          from (select distinct * from unnest($1::text[], $2::text[])) as u(account_id, url)
-         join endpoints p on p.account_id = u.account_id and p.url = u.url join hosts h on h.id = p.host_id order by p.id for key share of p`,
+         join endpoints p on p.account_id = u.account_id and p.url = u.url join hosts h on h.id = p.host_id order by p.id for no key update of p`,
         accountIds,
         named.map(({ draft }) => draft.url),
       ),

@@ -70,7 +70,9 @@ export async function settleWatching(db: Queries, token: number | null, callIds:
     `update calls c set
        watched = c.watched and active.one is not null,
        owner_token = case when active.one is null and (c.owner_token = $2 or i.token is null) then null else c.owner_token end,
-       touched_at = case when i.token is not null and c.owner_token is distinct from $2 then (extract(epoch from clock_timestamp()) * 1000)::bigint end
+       touched_at = case
+         when i.token is not null and c.owner_token is distinct from $2 then (extract(epoch from clock_timestamp()) * 1000)::bigint
+         when i.token is not null and active.one is not null then c.touched_at end
      from unnest($1::text[]) as changed(id)
      left join lateral (select 1 as one from watches w where w.call_id = changed.id and w.status = 'active' limit 1) active on true
      left join calls o on o.id = changed.id left join instances i on i.token = o.owner_token

@@ -1,4 +1,4 @@
-import { StoreOverloaded, StoreUnavailable } from "../domain/errors.ts";
+import { isStoreTrouble } from "../domain/errors.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { RetentionStore } from "../ports/service-store.ts";
 import type { Logger } from "../ports/telemetry.ts";
@@ -41,7 +41,7 @@ export class Cleaner {
         await this.#rest(Math.max(minRestMs, (clock.monotonicMs() - batchStartedMs) * restRatio));
       }
     } catch (error) {
-      if (!(error instanceof StoreUnavailable) && !(error instanceof StoreOverloaded)) throw error;
+      if (!isStoreTrouble(error)) throw error;
       // What is late to be deleted waits for a store that has time.
       logger.warn({ error: error.message }, "retention.failed");
     }

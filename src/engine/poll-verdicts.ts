@@ -1,7 +1,7 @@
 import { decideAfterPoll } from "../domain/poll-decision.ts";
 import type { PollDecision } from "../domain/poll-decision.ts";
 import type { Observation } from "../domain/call.ts";
-import { StoreOverloaded, StoreUnavailable } from "../domain/errors.ts";
+import { isStoreTrouble } from "../domain/errors.ts";
 import type { CallCommit, CallCommitResult, CallStore, Notice } from "../ports/call-store.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { SendJob } from "../ports/send-job.ts";
@@ -129,8 +129,7 @@ export class PollVerdicts {
       try {
         return await store.commitCall(commit);
       } catch (error) {
-        const isPassing = error instanceof StoreUnavailable || error instanceof StoreOverloaded;
-        if (!outlivesStore || !isPassing || call.isDropped || this.#isStopped) throw error;
+        if (!outlivesStore || !isStoreTrouble(error) || call.isDropped || this.#isStopped) throw error;
         const { promise, resolve } = Promise.withResolvers<void>();
         clock.setTimer(retryMs, resolve);
         await promise;

@@ -1,7 +1,7 @@
 import { sandboxSourceName } from "../domain/sandbox.ts";
 import { defaultSourceName } from "../domain/source-settings.ts";
 import type { SourceSettings } from "../domain/source-settings.ts";
-import { StoreOverloaded, StoreUnavailable } from "../domain/errors.ts";
+import { isStoreTrouble } from "../domain/errors.ts";
 import { sealedIdentity } from "../domain/sealed-identity.ts";
 import type { SecretBox } from "../ports/secret-box.ts";
 import type { SourceStore, StoredSource } from "../ports/source-store.ts";
@@ -58,7 +58,7 @@ export class SourceDirectory {
     try {
       await this.refresh();
     } catch (error) {
-      if (!(error instanceof StoreUnavailable || error instanceof StoreOverloaded)) throw error;
+      if (!isStoreTrouble(error)) throw error;
       this.#options.logger.debug({ error: error.code }, "source.refresh_failed");
     }
   }

@@ -1,5 +1,5 @@
 import type { Context } from "hono";
-import { CursorInvalid, StoreOverloaded, StoreUnavailable } from "../domain/errors.ts";
+import { CursorInvalid, StoreOverloaded, isStoreTrouble } from "../domain/errors.ts";
 import { problemKindOf, problemType } from "./problem-catalogue.ts";
 import type { ProblemSlug } from "./problem-catalogue.ts";
 
@@ -63,7 +63,7 @@ function summaryOf(errors: readonly (PointerError | ParameterError)[]): string {
 export function problemOf(error: unknown): Problem | null {
   if (error instanceof ProblemError) return error.problem;
   if (error instanceof CursorInvalid) return unprocessable([{ parameter: "cursor", detail: error.message }]).problem;
-  if (error instanceof StoreUnavailable || error instanceof StoreOverloaded)
+  if (isStoreTrouble(error))
     return {
       slug: error instanceof StoreOverloaded ? "store-overloaded" : "store-unavailable",
       detail: "nothing was accepted or changed; try again in a moment",

@@ -186,6 +186,7 @@ export function composeEngine(parts: EngineParts): Engine {
       reopenEndpoint: (endpointId) => dispatcher.reopenEndpoint(endpointId),
     },
   });
+  let isDrained = false;
   return {
     poller,
     supervisor,
@@ -204,6 +205,7 @@ export function composeEngine(parts: EngineParts): Engine {
       await ownership.start();
     },
     async drain(graceMs) {
+      isDrained = true;
       notifier.stop();
       cleaner.stop();
       ownership?.drain();
@@ -214,6 +216,11 @@ export function composeEngine(parts: EngineParts): Engine {
     },
     async close() {
       notifier.stop();
+      // A start that was refused behind it: nothing goes out any more, and its place among the others is free at once.
+      if (!isDrained) {
+        await Promise.all([poller.stop(0), dispatcher.stop(0)]);
+        await ownership?.stop();
+      }
       await poller.closeSources();
     },
   };

@@ -1,4 +1,4 @@
-import { StoreUnavailable } from "../domain/errors.ts";
+import { isStoreTrouble } from "../domain/errors.ts";
 import type { Clock, Timer } from "../ports/clock.ts";
 import type { Alive, OwnershipStore, Shares } from "../ports/ownership-store.ts";
 import type { Logger } from "../ports/telemetry.ts";
@@ -116,7 +116,7 @@ export class Membership {
       if (!mightStart) onResumed();
       if (nextMs !== null && !this.#isStopped) this.beatIn(nextMs);
     } catch (error) {
-      if (!(error instanceof StoreUnavailable)) throw error;
+      if (!isStoreTrouble(error)) throw error;
       if (this.#isReachable) logger.warn({ error: error.message }, "store.unreachable");
       this.#isReachable = false;
       if (!this.#isStopped) this.beatIn(retryMs);

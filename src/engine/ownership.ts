@@ -1,4 +1,4 @@
-import { StoreUnavailable } from "../domain/errors.ts";
+import { isStoreTrouble } from "../domain/errors.ts";
 import type { SourceHealth } from "../domain/source.ts";
 import type { Announcement, Announcer } from "../ports/announcer.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -91,7 +91,7 @@ export class Ownership {
       refreshSources: async () => {
         await options.refreshSources();
         // Another rate, or a source that has none yet: it is divided anew.
-        void this.#membership.beat();
+        this.#beatBeside();
       },
       unwatch: (callId) => poller.rewatch(callId, null),
       adopt: (rows) => this.#shared.adopt(rows),
@@ -179,8 +179,11 @@ export class Ownership {
     if (what.has("watches")) this.#sweeper.noteDeletion();
     if (what.has("calls") || what.has("instances")) this.#balance.lookAgain();
     this.#sweeper.tick().catch((error: unknown) => this.#warn("instance.sweep_failed", error));
-    if (what.has("instances") || (what.has("rates") && this.#division.isWaiting))
-      this.#membership.beat().catch((error: unknown) => this.#warn("instance.heartbeat_failed", error));
+    if (what.has("instances") || (what.has("rates") && this.#division.isWaiting)) this.#beatBeside();
+  }
+
+  #beatBeside(): void {
+    this.#membership.beat().catch((error: unknown) => this.#warn("instance.heartbeat_failed", error));
   }
 
   /** The process is about to stop: nothing more is taken, and the lease is kept until `stop`. */
@@ -230,7 +233,7 @@ export class Ownership {
 
   #warn(message: string, error: unknown): void {
     const { logger } = this.#options;
-    if (error instanceof StoreUnavailable) logger.warn({ error: error.message }, message);
+    if (isStoreTrouble(error)) logger.warn({ error: error.message }, message);
     else logger.error({ error: error instanceof Error ? error.stack : String(error) }, message);
   }
 

@@ -1,7 +1,7 @@
-import { StoreUnavailable } from "../domain/errors.ts";
+import { isStoreTrouble } from "../domain/errors.ts";
 import type { SourceHealth } from "../domain/source.ts";
 import type { Alive, SourceShare } from "../ports/ownership-store.ts";
-import type { SharedGate as GateRow, SharedSourceStore } from "../ports/shared-source-store.ts";
+import type { SharedGate as GateRow, SharedSourceStore, SharedSuspension } from "../ports/shared-source-store.ts";
 import type { GateShare, SharedGate } from "./source-gate.ts";
 import type { SourceChange } from "./source-suspension.ts";
 
@@ -25,6 +25,9 @@ type State = {
   /** Whether this instance was first in line for probes at the heartbeat before. */
   wasFirst: boolean;
 };
+
+/** What is still untold then is told with a later sweep. */
+const triesAtOnce = 3;
 
 const nobody: GateShare = { calls: 0, unwitnessed: 0, recentPolls: 0, recentFailures: 0, lastGoodPollAtMs: null };
 
@@ -82,9 +85,9 @@ export class SharedSources {
   async #tellAll(): Promise<void> {
     for (const [name, state] of this.#states) {
       try {
-        while (state.untold.size > 0) await this.#tell(name, state);
+        for (let tries = 0; state.untold.size > 0 && tries < triesAtOnce; tries++) await this.#tell(name, state);
       } catch (error) {
-        if (!(error instanceof StoreUnavailable)) throw error;
+        if (!isStoreTrouble(error)) throw error;
       }
     }
   }
@@ -96,7 +99,11 @@ export class SharedSources {
     if (state.untold.has("suspension")) {
       const { suspension } = gate;
       const written = await store.changeSuspension({ sourceName, suspension, expectedVersion: state.suspensionVersion });
-      if (written.kind === "superseded") return this.#adopt(written.gate);
+      if (written.kind === "superseded") {
+        // The row began anew while nobody was alive: nobody has found anything since.
+        if (written.gate.suspensionVersion < state.suspensionVersion) state.suspensionVersion = written.gate.suspensionVersion;
+        return this.#adopt(written.gate);
+      }
       state.suspensionVersion = written.gate.suspensionVersion;
       const { event } = state;
       state.event = null;
@@ -114,7 +121,7 @@ export class SharedSources {
   }
 
   #adopt(row: GateRow): void {
-    const { gates, onAdopted } = this.#options;
+    const { gates, onAdopted, onSourceChange } = this.#options;
     const gate = gates().get(row.sourceName);
     if (gate === undefined) return;
     const state = this.#stateOf(row.sourceName);
@@ -124,9 +131,11 @@ export class SharedSources {
     }
     if (row.suspensionVersion <= state.suspensionVersion) return;
     state.suspensionVersion = row.suspensionVersion;
-    // Somebody was faster: what was found here is not told.
-    state.untold.delete("suspension");
+    const { event } = state;
     state.event = null;
+    state.untold.delete("suspension");
+    // What was found here stands there: it was written, and only the answer was lost. Else somebody was faster, who tells it.
+    if (event !== null && isSame(row.suspension, gate.suspension)) onSourceChange(event.health, event.change);
     onAdopted(row.sourceName, gate.adoptSuspension(row.suspension));
   }
 
@@ -138,6 +147,10 @@ export class SharedSources {
     }
     return state;
   }
+}
+
+function isSame(one: SharedSuspension | null, other: SharedSuspension | null): boolean {
+  return one?.reason === other?.reason && one?.sinceMs === other?.sinceMs;
 }
 
 function together(shares: readonly (SourceShare | undefined)[]): GateShare {

@@ -3,6 +3,7 @@ import type { WatchedCall } from "../ports/call-store.ts";
 import type { OwnershipStore, Sweep } from "../ports/ownership-store.ts";
 import type { SharedGate } from "../ports/shared-source-store.ts";
 import type { Notifier } from "./notifier.ts";
+import { Rounds } from "./rounds.ts";
 
 export type SweeperOptions = {
   readonly store: Pick<OwnershipStore, "sweep" | "listNotices" | "listEnded" | "loadOwnedCalls" | "evict">;
@@ -29,8 +30,7 @@ const sweepsBetweenEnds = 6;
  */
 export class Sweeper {
   readonly #options: SweeperOptions;
-  #sweeping: Promise<void> | null = null;
-  #sweepAgain = false;
+  readonly #looks = new Rounds(() => this.#look());
   #feedPosition: string | null = null;
   #sweepsUntilEnds = 0;
   #sourceRevisions: number | null = null;
@@ -44,13 +44,9 @@ export class Sweeper {
     this.#options = options;
   }
 
-  /** One look now; during one it is followed by another. Rejects for bugs only. */
+  /** One look now; during one it is followed by another, which is not waited for. Rejects for bugs only. */
   tick(): Promise<void> {
-    if (this.#sweeping !== null) this.#sweepAgain = true;
-    this.#sweeping ??= this.#run().finally(() => {
-      this.#sweeping = null;
-    });
-    return this.#sweeping;
+    return this.#looks.run();
   }
 
   /** Somebody deleted a watch. */
@@ -63,12 +59,9 @@ export class Sweeper {
     this.#touched.clear();
   }
 
-  async #run(): Promise<void> {
+  async #look(): Promise<void> {
     try {
-      do {
-        this.#sweepAgain = false;
-        await this.#act(await this.#options.store.sweep());
-      } while (this.#sweepAgain);
+      await this.#act(await this.#options.store.sweep());
     } catch (error) {
       // The next tick looks again.
       if (!isStoreTrouble(error)) throw error;
@@ -87,7 +80,7 @@ export class Sweeper {
     await this.#passOnNotices(sweep.feedPosition);
     const evicted = sweep.expiredTokens.length > 0 && mayEvict() ? await store.evict(sweep.expiredTokens) : 0;
     if (evicted > 0) onEvicted();
-    if ((sweep.hasFreeCalls || evicted > 0) && (await claimFree()) > 0) this.#sweepAgain = true;
+    if ((sweep.hasFreeCalls || evicted > 0) && (await claimFree()) > 0) void this.#looks.run();
   }
 
   async #followSources(revisions: number): Promise<void> {

@@ -1,0 +1,130 @@
+import { once } from "node:events";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
+import { setImmediate } from "node:timers/promises";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { systemClock } from "../../src/adapters/clock.ts";
+import { DatabaseClock } from "../../src/adapters/postgres/database-clock.ts";
+import { Database } from "../../src/adapters/postgres/database.ts";
+import { Instances } from "../../src/adapters/postgres/instances.ts";
+import { createSharedSourceStore } from "../../src/adapters/postgres/source-gates.ts";
+import { SharedSources } from "../../src/engine/shared-sources.ts";
+import { SourceGate } from "../../src/engine/source-gate.ts";
+import type { Queued } from "../../src/engine/source-queue.ts";
+import { Sweeper } from "../../src/engine/sweeper.ts";
+import { eventually } from "../support/eventually.ts";
+import { inProcessInstance } from "../support/instance-in-process.ts";
+import { unauthorized } from "../support/polling.ts";
+import { TestPostgres } from "../support/postgres-database.ts";
+import { testPolicy } from "../support/store-drafts.ts";
+
+let database: TestPostgres;
+let db: Database;
+let instances: Instances;
+
+beforeEach(async () => {
+  database = await TestPostgres.create();
+  db = new Database({ connectionString: database.url, policy: testPolicy, owner: { token: null, hasPeers: true } });
+  instances = new Instances({ db, clock: new DatabaseClock(systemClock), announce: () => undefined });
+  await instances.join({ version: "test", leaseMs: 60_000, shares: {} });
+});
+afterEach(async () => {
+  await db.close();
+  await database.dispose();
+});
+
+/** A source's gate on this machine's clock, and what it and its peers agree on. */
+class SourceWorld {
+  readonly told: string[] = [];
+  readonly gate: SourceGate<Queued>;
+  readonly shared: SharedSources;
+
+  constructor() {
+    const source = { id: "src_1", name: "default", kind: "polyai-legacy", maxPollsPerSecond: 200 } as const;
+    const waits = { intervalMinMs: 2000, intervalMaxMs: 5000, witnessMs: 600_000 };
+    this.gate = new SourceGate({ source, clock: systemClock, ...waits, onShared: (part) => this.shared.changed("default", part) });
+    this.shared = new SharedSources({
+      store: createSharedSourceStore(db, () => undefined),
+      gates: () => new Map([["default", this.gate]]),
+      onAdopted: () => undefined,
+      onSourceChange: (_health, change) => this.told.push(change),
+    });
+  }
+
+  suspend(): void {
+    const call: Queued = { accountId: "a", isFirstPoll: true, isQueued: false };
+    this.gate.queue.add(call);
+    const polled = this.gate.take();
+    if (polled === null) throw new Error("may not poll");
+    const change = this.gate.finished(polled, unauthorized);
+    if (change === "suspended") this.shared.announce(this.gate.health(), change);
+  }
+}
+
+const suspended = () => db.get("select reason from source_gates where source_name = 'default'");
+
+test("a look ends though word of others never does", async () => {
+  const looks = new Sweeper({
+    store: instances,
+    waiting: { hasWaiters: false, waitedFor: () => [], publish: () => undefined },
+    onDeliveryDue: () => undefined,
+    onSettled: () => undefined,
+    onClosed: () => undefined,
+    refreshSources: () => Promise.resolve(),
+    watch: () => undefined,
+    unwatch: () => undefined,
+    adopt: () => undefined,
+    mayEvict: () => false,
+    onEvicted: () => undefined,
+    claimFree: () => Promise.resolve(0),
+  });
+  const ended = looks.tick().then(() => "ended");
+  const deadlineMs = performance.now() + 3000;
+  let seen: unknown = null;
+  while (seen !== "ended" && performance.now() < deadlineMs) {
+    void looks.tick();
+    seen = await Promise.race([ended, setImmediate("goes on")]);
+  }
+  expect(seen).toBe("ended");
+});
+
+test("a suspension is written though everything known of the source was deleted meanwhile", async () => {
+  const world = new SourceWorld();
+  const row = { sourceName: "default", suspension: null, throttledUntilMs: null, rateFactor: 1, throttleVersion: 0 };
+  world.shared.adopt([{ ...row, suspensionVersion: 7 }]);
+  // Nobody was alive, so the row began anew, with a throttle.
+  await db.run("insert into source_gates (source_name, throttled_until, throttle_version) values ('default', 1, 1)");
+  world.suspend();
+  await world.shared.tell();
+  expect(await suspended()).toEqual({ reason: "unauthorized" });
+  expect(world.told).toEqual(["suspended"]);
+});
+
+test("a suspension whose writing was not answered is told to the hooks all the same", async () => {
+  const world = new SourceWorld();
+  const writing = createSharedSourceStore(db, () => undefined);
+  world.suspend();
+  const { suspension } = world.gate;
+  // It took place; only its answer was lost.
+  await writing.changeSuspension({ sourceName: "default", suspension, expectedVersion: 0 });
+  await world.shared.tell();
+  await eventually(
+    () => instances.sweep(),
+    ({ gates }) => gates.length > 0,
+  ).then(({ gates }) => world.shared.adopt(gates));
+  expect(world.told).toEqual(["suspended"]);
+});
+
+test("a start that is refused behind joining leaves nothing to be waited for", async () => {
+  const taken = createServer().listen(0, "127.0.0.1");
+  await once(taken, "listening");
+  const { port } = taken.address() as AddressInfo;
+  const starting = inProcessInstance({
+    databaseUrl: database.url,
+    upstreamUrl: "http://127.0.0.1:9",
+    environment: { METRICS_PORT: String(port) },
+  });
+  await expect(starting).rejects.toThrow("METRICS_PORT");
+  taken.close();
+  expect(await db.get("select count(*) as n from instances where token <> $1", db.owner.token)).toEqual({ n: 0 });
+});

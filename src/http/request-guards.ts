@@ -6,10 +6,14 @@ import { ProblemError, tooMany } from "./problem.ts";
 
 const saneRequestId = /^[A-Za-z0-9_.-]{1,128}$/;
 
-/** Every answer carries `x-request-id`: the client's own if it is sane. */
+/** The id an answer carries: the client's own if it is sane. */
+export function requestIdOf(given: string | readonly string[] | null | undefined): string {
+  return typeof given === "string" && saneRequestId.test(given) ? given : randomUUID();
+}
+
+/** Every answer carries `x-request-id`. */
 export const requestId: MiddlewareHandler<Env> = async (c, next) => {
-  const given = c.req.header("x-request-id") ?? "";
-  const id = saneRequestId.test(given) ? given : randomUUID();
+  const id = requestIdOf(c.req.header("x-request-id"));
   c.set("requestId", id);
   await next();
   c.res.headers.set("x-request-id", id);

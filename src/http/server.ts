@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { STATUS_CODES, createServer } from "node:http";
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { promisify } from "node:util";
 import { RequestError, getRequestListener } from "@hono/node-server";
@@ -8,6 +8,7 @@ import type { Http2Bindings, HttpBindings } from "@hono/node-server";
 import { StartRefused } from "../domain/errors.ts";
 import { problemAnswer } from "./problem.ts";
 import type { Problem } from "./problem.ts";
+import { requestIdOf } from "./request-guards.ts";
 
 /** `bindings` tell an app who the peer is. */
 type Fetchable = { fetch(request: Request, bindings: HttpBindings | Http2Bindings): Response | Promise<Response> };
@@ -88,7 +89,7 @@ export function listen(
   });
   const server = createServer(options, (request, response) => {
     // RFC 9112 section 3.2: with HTTP/1.1 it must be there; whoever speaks HTTP/1.0 need not know it.
-    if (request.headers.host === undefined && request.httpVersion !== "1.0") refuse(response, badRequest);
+    if (request.headers.host === undefined && request.httpVersion !== "1.0") refuse(request, response, badRequest);
     else void answer(request, response);
   });
   server.maxConnections = limits.maxConnections;
@@ -107,7 +108,7 @@ export function listen(
     else socket.end(rawAnswer(unreadable[error.code ?? ""] ?? badRequest));
   });
 
-  server.on("checkExpectation", (_request, response) => refuse(response, expectationFailed));
+  server.on("checkExpectation", (request, response) => refuse(request, response, expectationFailed));
   server.on("connect", (_request, socket) => socket.end(rawAnswer(noTunnel)));
 
   const close = (graceMs: number): Promise<void> =>
@@ -139,8 +140,7 @@ function errorHandler(error: unknown): Response {
   return new Response(body, { status, headers });
 }
 
-function answerOf(problem: Problem) {
-  const requestId = randomUUID();
+function answerOf(problem: Problem, requestId: string = randomUUID()) {
   const { status, contentType, body, headers: given } = problemAnswer(problem, requestId);
   const headers = {
     "content-type": contentType,
@@ -151,8 +151,8 @@ function answerOf(problem: Problem) {
   return { status, headers, body };
 }
 
-function refuse(response: ServerResponse, problem: Problem): void {
-  const { status, headers, body } = answerOf(problem);
+function refuse(request: IncomingMessage, response: ServerResponse, problem: Problem): void {
+  const { status, headers, body } = answerOf(problem, requestIdOf(request.headers["x-request-id"]));
   response.writeHead(status, headers).end(body);
 }
 

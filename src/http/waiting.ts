@@ -1,6 +1,6 @@
-import { randomUUID } from "node:crypto";
 import { problemBody } from "./problem.ts";
 import type { Problem } from "./problem.ts";
+import { requestIdOf } from "./request-guards.ts";
 
 const notReady: Problem = {
   slug: "not-ready",
@@ -15,7 +15,7 @@ const unavailable: Problem = {
 /** What is answered while the database is waited for: the process lives, and cannot do anything yet. */
 export function answerWaiting(request: Request): Response {
   const { pathname } = new URL(request.url);
-  const requestId = randomUUID();
+  const requestId = requestIdOf(request.headers.get("x-request-id"));
   const headers = { "x-request-id": requestId, "retry-after": "1" };
   if (pathname === "/healthz") return Response.json({ status: "ok" }, { headers });
   const problem = pathname === "/readyz" ? notReady : unavailable;

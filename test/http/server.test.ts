@@ -11,6 +11,7 @@ import type { Listening, ServerLimits } from "../../src/http/server.ts";
 import { apiKey, createTestApi } from "./test-api.ts";
 import type { ProblemBody } from "./test-api.ts";
 import { watchView } from "./views.ts";
+import { answerWaiting } from "../../src/http/waiting.ts";
 
 const host = "127.0.0.1";
 const open: Listening[] = [];
@@ -83,6 +84,26 @@ describe("what cannot be read", () => {
     expect(answer).toMatch(/\r\ncontent-type: application\/problem\+json\r\n/);
     expect(body).toMatchObject({ status, type: expect.stringMatching(/^urn:ringback:problem:[a-z-]+$/) });
     expect(/\r\nallow: /.test(answer)).toBe(status === 405);
+  });
+
+  test.each([
+    ["no Host", "GET /healthz HTTP/1.1\r\nConnection: close\r\n"],
+    ["an expectation", "GET /healthz HTTP/1.1\r\nHost: a\r\nExpect: miracles\r\nConnection: close\r\n"],
+  ])("%s is answered with the client's own request id", async (_name, text) => {
+    const socket = await connectTo(await start(createTestApi().app));
+    socket.end(`${text}X-Request-Id: job-7\r\n\r\n`);
+    const answer = await readAll(socket);
+    expect(answer).toMatch(/\r\nx-request-id: job-7\r\n/i);
+    expect(answer).toContain('"request_id":"job-7"');
+  });
+
+  test("the client's own request id is answered while the database is waited for", async () => {
+    const answer = answerWaiting(new Request("http://a/v1/me", { headers: { "x-request-id": "job-7" } }));
+    expect([answer.status, answer.headers.get("x-request-id"), ((await answer.json()) as ProblemBody).request_id]).toEqual([
+      503,
+      "job-7",
+      "job-7",
+    ]);
   });
 
   test("HTTP/1.0 needs no Host", async () => {

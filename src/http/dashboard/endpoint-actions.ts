@@ -2,11 +2,9 @@ import type { Hono } from "hono";
 import type { HttpDependencies } from "../dependencies.ts";
 import { manualError } from "../manual-error.ts";
 import { notFound, unprocessable } from "../problem.ts";
+import { timeField } from "../schemas/fields.ts";
 import type { DashboardEnv } from "./dashboard-env.ts";
 import { redirectWith } from "./notice.ts";
-
-// What `datetime-local` sends has no time zone: it is UTC, as its label says.
-const timeSyntax = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3})?)?Z?$/;
 
 /** What the forms of an endpoint's page do. */
 export function addEndpointActions(dashboard: Hono<DashboardEnv>, dependencies: HttpDependencies): void {
@@ -32,8 +30,8 @@ export function addEndpointActions(dashboard: Hono<DashboardEnv>, dependencies: 
     const id = c.req.param("id");
     const form = c.get("form");
     const until = form.get("until") ?? "";
-    const sinceMs = timeField("since", form.get("since") ?? "");
-    const untilMs = until === "" ? clock.nowMs() : timeField("until", until);
+    const sinceMs = timeOf("since", form.get("since") ?? "");
+    const untilMs = until === "" ? clock.nowMs() : timeOf("until", until);
     if (untilMs < sinceMs) throw unprocessable([{ parameter: "until", detail: "must not be before since" }]);
     const outcome = await manualDelivery.recover(c.get("account"), id, { sinceMs, untilMs }, null);
     if (outcome.kind === "key_taken") throw new Error("no key was given");
@@ -46,8 +44,9 @@ function endpointPath(id: string): string {
   return `/dashboard/endpoints/${encodeURIComponent(id)}`;
 }
 
-function timeField(parameter: string, text: string): number {
-  const atMs = timeSyntax.test(text) ? Date.parse(text.endsWith("Z") ? text : `${text}Z`) : Number.NaN;
-  if (Number.isNaN(atMs)) throw unprocessable([{ parameter, detail: "must be a time as in 2026-11-24T12:00" }]);
-  return atMs;
+/** What `datetime-local` sends has no time zone: it is UTC, as its label says. */
+function timeOf(parameter: string, text: string): number {
+  const { data } = timeField.safeParse(text.endsWith("Z") ? text : `${text}Z`);
+  if (data === undefined) throw unprocessable([{ parameter, detail: "must be a time as in 2026-11-24T12:00" }]);
+  return data;
 }

@@ -132,6 +132,7 @@ test("what was given up in a span is owed again", async () => {
     {},
     { since: "yesterday" },
     { since: "2020-13-01T00:00" },
+    { since: "2020-02-30T00:00" },
     { since: "2020-01-02T00:00", until: "2020-01-01T00:00" },
     { since: "2020-01-02T00:00", until: "x" },
   ];

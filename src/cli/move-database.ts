@@ -23,12 +23,15 @@ const feedOrderOfMoved = 0;
 export async function moveDatabase({ sqlitePath, postgresUrl }: Move): Promise<readonly MovedTable[]> {
   if (!existsSync(sqlitePath)) throw new Error(`there is no database ${sqlitePath}`);
   using reader = new TableReader(sqlitePath);
+  const source = reader.tables();
+  // Before its schema is touched: a service of an older version may run on what was named by mistake.
+  {
+    await using before = await TableWriter.open(postgresUrl);
+    await refuseUnlessEmpty(before, source.keys());
+  }
   await migrate(postgresUrl);
   await using writer = await TableWriter.open(postgresUrl);
-  const source = reader.tables();
-  const shared = [...source.keys()].filter((table) => writer.columnsOf(table) !== null && !notMoved.has(table));
-  for (const table of shared)
-    if ((await writer.count(table)) > 0) throw new StartRefused(`the database moved to must be empty: its table ${table} is not`);
+  const shared = await refuseUnlessEmpty(writer, source.keys());
 
   const steps = writer.order(shared);
   for (const { table, deferredColumns } of steps) {
@@ -54,6 +57,14 @@ export async function moveDatabase({ sqlitePath, postgresUrl }: Move): Promise<r
   }
   await writer.commit();
   return moved;
+}
+
+/** Resolves with those of the tables that are there and are to be filled. */
+async function refuseUnlessEmpty(writer: TableWriter, tables: Iterable<string>): Promise<readonly string[]> {
+  const shared = [...tables].filter((table) => writer.columnsOf(table) !== null && !notMoved.has(table));
+  for (const table of shared)
+    if ((await writer.count(table)) > 0) throw new StartRefused(`the database moved to must be empty: its table ${table} is not`);
+  return shared;
 }
 
 /** A lease is the process's that took it: nobody has one in the new database. */

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import pg from "pg";
 import { expect, onTestFinished, test } from "vitest";
 import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
 import { moveDatabase } from "../../src/cli/move-database.ts";
@@ -101,4 +102,19 @@ test("a database that is not empty is left as it is; so is everything while a se
   await world.store.close();
   await moveDatabase(move);
   await expect(moveDatabase(move)).rejects.toThrow("must be empty: its table accounts is not");
+});
+
+test("a database that somebody uses keeps its schema when it is named by mistake", async () => {
+  const { path, postgres } = await databases();
+  await (await openSqliteStore({ path, policy: testPolicy })).close();
+  const other = new pg.Client(postgres.url);
+  await other.connect();
+  // As an older version has it: tables in use, and migrations that it does not know.
+  await other.query(
+    "drop schema public cascade; create schema public; create table accounts (id text); insert into accounts values ('acc_1')",
+  );
+  await expect(moveDatabase({ sqlitePath: path, postgresUrl: postgres.url })).rejects.toThrow("must be empty: its table accounts is not");
+  const { rows } = await other.query("select table_name from information_schema.tables where table_schema = 'public'");
+  await other.end();
+  expect(rows).toEqual([{ table_name: "accounts" }]);
 });

@@ -39,3 +39,18 @@ export type Endpoint = {
   readonly health: EndpointHealth;
   readonly createdAtMs: number;
 };
+
+/** To what `last_success_at` is precise: an endpoint that goes on doing well is written once in so long. */
+const lastSuccessPrecisionMs = 1000;
+
+type Standing = Pick<Endpoint, "state" | "reason" | "health">;
+
+/** Whether what an attempt made of an endpoint is worth writing down. */
+export function isEndpointNews(before: Standing, after: Standing): boolean {
+  const { state, reason, health } = after;
+  if (state !== before.state || reason !== before.reason) return true;
+  const keys = Object.keys(health) as (keyof EndpointHealth)[];
+  if (keys.some((key) => key !== "lastSuccessAtMs" && health[key] !== before.health[key])) return true;
+  const sinceNotedMs = (health.lastSuccessAtMs ?? 0) - (before.health.lastSuccessAtMs ?? 0);
+  return sinceNotedMs < 0 || sinceNotedMs >= lastSuccessPrecisionMs;
+}

@@ -21,6 +21,15 @@ export function hookWants(filter: readonly string[] | null, event: Filtered): bo
   return filter.some((name) => names(name, event));
 }
 
+/** Whether what an endpoint is owed is asked for by its watch (null: of another endpoint, or none) or by a hook that is left. */
+export function isStillWanted(
+  event: Filtered,
+  watch: { readonly events: readonly string[] | null } | null,
+  hookFilters: readonly (readonly string[] | null)[],
+): boolean {
+  return (watch !== null && watchWants(watch.events, event)) || hookFilters.some((filter) => hookWants(filter, event));
+}
+
 /** What a list of names asks a query for: events of one of `types` (null: of any), or with `orTerminal` any terminal one. */
 export type TypeSelection = { readonly types: readonly string[] | null; readonly orTerminal: boolean };
 

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { InstanceFenced, StoreOverloaded, StoreUnavailable } from "../../domain/errors.ts";
 import type { DeliveryPolicy } from "../../domain/retry-policy.ts";
-import { afterLastTry, isConnectionError, isTransient, messageOf, toStoreError } from "./failures.ts";
+import { messageOf } from "../error-message.ts";
+import { afterLastTry, isConnectionError, isTransient, toStoreError } from "./failures.ts";
 import { createPool, statementOf, timeoutBy } from "./session.ts";
 import type pg from "pg";
 

@@ -1,3 +1,4 @@
+import { messageOf } from "../error-message.ts";
 import { RingbackError, StoreUnavailable } from "../../domain/errors.ts";
 import pg from "pg";
 
@@ -41,10 +42,6 @@ export function toStoreError(error: unknown): unknown {
   const state = sqlStateOf(error);
   const passing = state === null ? isPgClientError(error) : unavailableStates.test(state);
   return passing ? new StoreUnavailable(`the database failed: ${messageOf(error)}`, { cause: error }) : error;
-}
-
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** Five letters or digits: what the server answers. */

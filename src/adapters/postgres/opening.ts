@@ -1,3 +1,4 @@
+import { messageOf } from "../error-message.ts";
 import { StartRefused, StoreUnavailable } from "../../domain/errors.ts";
 import type { DeliveryPolicy } from "../../domain/retry-policy.ts";
 import type { Announcement, Announcer } from "../../ports/announcer.ts";
@@ -168,10 +169,4 @@ function refusalOf(error: unknown): StartRefused {
   return error instanceof StartRefused
     ? error
     : new StartRefused(`the database of DATABASE_URL cannot be used: ${messageOf(error)}`, { cause: error });
-}
-
-/** Of several addresses tried in vain, the last one's reason. */
-function messageOf(error: unknown): string {
-  if (error instanceof AggregateError && error.errors.length > 0) return messageOf(error.errors.at(-1));
-  return error instanceof Error ? error.message : String(error);
 }

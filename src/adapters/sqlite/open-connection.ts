@@ -1,3 +1,4 @@
+import { messageOf } from "../error-message.ts";
 import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -93,8 +94,4 @@ function configure(connection: DatabaseSync, inMemory: boolean): void {
   const journalMode = connection.prepare("pragma journal_mode").get()?.["journal_mode"];
   if (synchronous !== 2 || (!inMemory && journalMode !== "wal"))
     throw new StartRefused(`the database cannot be made durable (journal_mode ${String(journalMode)}, synchronous ${String(synchronous)})`);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

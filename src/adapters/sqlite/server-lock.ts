@@ -1,3 +1,4 @@
+import { messageOf } from "../error-message.ts";
 import { existsSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -51,8 +52,4 @@ function lockPathOf(path: string): string {
 
 function isBusy(error: unknown): boolean {
   return (error as { errcode?: unknown }).errcode === busyCode;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,3 +1,6 @@
+import type { EventType } from "../../../domain/event.ts";
+import { newsAfterAttempt } from "../../../domain/operational-news.ts";
+import type { OperationalNews } from "../../../domain/operational-news.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/delivery-store.ts";
 import type { SendJob } from "../../../ports/send-job.ts";
 import type { Transaction } from "../database.ts";
@@ -7,7 +10,6 @@ import { insertEvents } from "../tables/deliveries.ts";
 import type { NewEvent } from "../tables/deliveries.ts";
 import { raiseHosts, refreshEndpoints } from "../tables/due.ts";
 import { noticesOf, operationalEvents } from "../tables/operational-events.ts";
-import type { OperationalNews } from "../tables/operational-events.ts";
 import { lockForRetiring, retireEndpoints } from "../tables/retire-endpoint.ts";
 import type { Retired } from "../tables/retire-endpoint.ts";
 import { integer, text } from "../../rows.ts";
@@ -18,13 +20,17 @@ const nothingRetired: Retired = { unwatchedCallIds: [], notices: [] };
  * Attempts of different deliveries, together: attempt, delivery, lane, endpoint and host in one transaction, by what
  * `decideAfterAttempt` says of the rows as they stand. The number of the lease alone says whether the attempt may be
  * recorded: an answer that was on its way while the instance was evicted is still one.
+ *
+ * Operational events are told last, and lock hooks, the instance and their endpoints behind what is locked here: with a hook
+ * that is being removed or an instance being evicted that may be a deadlock, which the server ends and the transaction
+ * survives by being run again.
  */
 export async function recordAttempts(tx: Transaction, records: readonly AttemptRecord[]): Promise<readonly AttemptRecorded[]> {
   const deliveryIds = records.map(({ deliveryId }) => deliveryId);
   await lockWhatMayEnd(tx, records);
   const attempted = await Attempted.load(tx, deliveryIds);
   const decided = records.map((record) => attempted.decide(record));
-  const news = records.map((record, index) => consequencesOf(decided[index] ?? null, record.nowMs));
+  const news = records.map((record, index) => newsOf(decided[index] ?? null, record.nowMs));
   const writing = Promise.all([attempted.write(tx), retire(tx, records, decided)]);
   const consequences = news.flat();
   // What is told may go to the same host, so its bound is taken after it; mostly there is nothing to tell, and all goes at once.
@@ -98,23 +104,13 @@ async function tokenOrNull(tx: Transaction): Promise<number | null> {
   return row === undefined ? null : integer(row, "token");
 }
 
-/** Events about an operational event's own delivery would never end, so it makes none. */
-function consequencesOf(one: Decided | null, nowMs: number): readonly OperationalNews[] {
+function newsOf(one: Decided | null, nowMs: number): readonly OperationalNews[] {
   if (one === null) return [];
   const { row, result } = one;
-  const eventType = text(row, "event_type");
-  if (!eventType.startsWith("call.") && !eventType.startsWith("watch.")) return [];
-  const endpointId = text(row, "endpoint_id");
-  const about = { accountId: text(row, "account_id"), exceptEndpointId: endpointId, nowMs };
-  const news: OperationalNews[] = [];
-  if (result.attempt.decision === "exhausted") {
-    const reason = result.attempt.error?.code ?? null;
-    const data = { endpointId, deliveryId: result.delivery.id, source: null, state: "exhausted", reason, observedAtMs: nowMs };
-    news.push({ type: "delivery.exhausted", ...about, data });
-  }
-  if (result.endpointChange !== "none") {
-    const data = { endpointId, deliveryId: null, source: null, state: "disabled", reason: result.endpoint.reason, observedAtMs: nowMs };
-    news.push({ type: "endpoint.disabled", ...about, data });
-  }
-  return news;
+  const about = {
+    accountId: text(row, "account_id"),
+    endpointId: text(row, "endpoint_id"),
+    eventType: text(row, "event_type") as EventType,
+  };
+  return newsAfterAttempt(about, result, nowMs);
 }

@@ -1,4 +1,4 @@
-import { hookWants, watchWants } from "../../../domain/event-filter.ts";
+import { isStillWanted } from "../../../domain/event-filter.ts";
 import type { EventType } from "../../../domain/event.ts";
 import type { RegistrationStore } from "../../../ports/registration-store.ts";
 import type { Row, Transaction } from "../database.ts";
@@ -48,5 +48,5 @@ export async function removeHook(
 
 function isWanted(delivery: Row, otherFilters: readonly (readonly string[] | null)[]): boolean {
   const event = { type: text(delivery, "type") as EventType, terminal: flag(delivery, "terminal") };
-  return (flag(delivery, "to_watch") && watchWants(filterOf(delivery), event)) || otherFilters.some((filter) => hookWants(filter, event));
+  return isStillWanted(event, flag(delivery, "to_watch") ? { events: filterOf(delivery) } : null, otherFilters);
 }

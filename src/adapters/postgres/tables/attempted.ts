@@ -1,4 +1,6 @@
 import type { Attempt } from "../../../domain/attempt.ts";
+import { supersededBy } from "../../../domain/lane.ts";
+import { isEndpointNews } from "../../../domain/endpoint.ts";
 import { decideAfterAttempt } from "../../../domain/delivery-decision.ts";
 import type { AttemptResult, EndpointStanding, HostHealth } from "../../../domain/delivery-decision.ts";
 import type { DeliveryState } from "../../../domain/delivery.ts";
@@ -6,7 +8,7 @@ import type { LatePolicy } from "../../../domain/endpoint.ts";
 import type { DeliveryPolicy } from "../../../domain/retry-policy.ts";
 import type { AttemptRecord } from "../../../ports/delivery-store.ts";
 import type { Row, Transaction } from "../database.ts";
-import { dueTimes, laneKey, supersededIn } from "./lanes.ts";
+import { dueTimes, laneKey } from "./lanes.ts";
 import { isStatus } from "./page.ts";
 import { deliveryOf, endpointOf, flag, integer, integerOrNull, text, textOrNull } from "../../rows.ts";
 
@@ -18,11 +20,11 @@ type DeliveryWork = {
   leaseOwner: number | null;
   changed: boolean;
 };
-type EndpointWork = { readonly row: Row; standing: EndpointStanding; readonly late: LatePolicy; readonly hostId: number };
+type EndpointWork = { readonly before: EndpointStanding; standing: EndpointStanding; readonly late: LatePolicy; readonly hostId: number };
 type HostWork = { health: HostHealth; changed: boolean };
 
 /** One attempt, decided: what the answer to its record is made of. */
-export type Decided = { readonly row: Row; readonly endpointRow: Row; readonly hostId: number; readonly result: AttemptResult };
+export type Decided = { readonly row: Row; readonly hostId: number; readonly result: AttemptResult };
 
 const of = (column: string) => `select ${column} from deliveries where id = any($1)`;
 
@@ -86,7 +88,8 @@ export class Attempted {
     this.#endpoints = new Map(
       endpoints.map((row) => {
         const { state, reason, sinceMs, health, late } = endpointOf(row);
-        return [text(row, "id"), { row, standing: { state, reason, sinceMs, health }, late, hostId: integer(row, "host_id") }];
+        const standing = { state, reason, sinceMs, health };
+        return [text(row, "id"), { before: standing, standing, late, hostId: integer(row, "host_id") }];
       }),
     );
     this.#hosts = new Map(
@@ -139,7 +142,7 @@ export class Attempted {
     host.health = result.host;
     this.#settleLane(delivery, result, endpoint.late, nowMs);
     if (result.endpointChange === "disabled_gone") this.#cancelAll(text(delivery.row, "endpoint_id"), nowMs);
-    return { row: delivery.row, endpointRow: endpoint.row, hostId: endpoint.hostId, result };
+    return { row: delivery.row, hostId: endpoint.hostId, result };
   }
 
   #take(delivery: DeliveryWork, { delivery: state }: AttemptResult): void {
@@ -158,7 +161,7 @@ export class Attempted {
     if (watchId === null || sequence === null) return;
     const lane = this.#lanes.get(laneKey(watchId, text(row, "endpoint_id"))) ?? [];
     if (attempt.decision === "delivered" && state.status === "delivered")
-      for (const deliveryId of supersededIn(entriesOf(lane), sequence, late)) this.#settle(deliveryId, "superseded", nowMs);
+      for (const deliveryId of supersededBy(entriesOf(lane), sequence, late)) this.#settle(deliveryId, "superseded", nowMs);
     const waiting = lane.filter(isWaiting);
     for (const [index, dueAtMs] of dueTimes(entriesOf(waiting), this.#policy.orderHoldMs).entries()) {
       const entry = waiting[index];
@@ -189,7 +192,8 @@ export class Attempted {
   }
 
   async #writeEndpoints(tx: Transaction): Promise<void> {
-    const endpoints = [...this.#endpoints];
+    const endpoints = [...this.#endpoints].filter(([, { before, standing }]) => isEndpointNews(before, standing));
+    if (endpoints.length === 0) return;
     await tx.run(
       `update endpoints p set state = u.state, reason = u.reason, since = u.since, consecutive_failures = u.consecutive_failures,
          failing_since = u.failing_since, last_success_at = u.last_success_at, paused_until = u.paused_until,

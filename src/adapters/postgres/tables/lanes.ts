@@ -1,6 +1,5 @@
-import { decideLane, supersededBy } from "../../../domain/lane.ts";
+import { decideLane } from "../../../domain/lane.ts";
 import type { LaneEntry } from "../../../domain/lane.ts";
-import type { LatePolicy } from "../../../domain/endpoint.ts";
 import type { Row, Transaction } from "../database.ts";
 import { lockEndpoints, lowerDue, refreshDue } from "./due.ts";
 import { isStatus } from "./page.ts";
@@ -48,10 +47,6 @@ function laneDeliveryOf(row: Row): LaneDelivery {
 /** When each entry of a lane may go. */
 export function dueTimes(entries: readonly LaneEntry[], orderHoldMs: number): readonly (number | null)[] {
   return decideLane(entries, orderHoldMs).map(({ dueAtMs }) => dueAtMs);
-}
-
-export function supersededIn(lane: readonly LaneEntry[], deliveredSequence: number, late: LatePolicy): readonly string[] {
-  return supersededBy(lane, deliveredSequence, late);
 }
 
 /** Writes down who of these lanes may go when. Their watches and endpoints are locked. */

@@ -14,7 +14,7 @@ export function publishSourceEvent(db: Database, event: Parameters<OperationalSt
   );
   const data = { endpointId: null, deliveryId: null, source: sourceName, state, reason, observedAtMs: nowMs };
   const published = accounts.map((row) =>
-    publishOperational(db, type, { accountId: text(row, "id"), exceptEndpointId: null, nowMs }, data),
+    publishOperational(db, { type, accountId: text(row, "id"), exceptEndpointId: null, nowMs, data }),
   );
   return { jobs: published.flatMap(({ jobs }) => jobs), notices: published.flatMap(({ notices }) => notices) };
 }

@@ -1,6 +1,9 @@
 import type { Attempt } from "../../../domain/attempt.ts";
 import { decideAfterAttempt } from "../../../domain/delivery-decision.ts";
 import type { AttemptResult } from "../../../domain/delivery-decision.ts";
+import { isEndpointNews } from "../../../domain/endpoint.ts";
+import type { EventType } from "../../../domain/event.ts";
+import { newsAfterAttempt } from "../../../domain/operational-news.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/delivery-store.ts";
 import type { Database, Row } from "../database.ts";
 import { raiseHostDue, refreshDue } from "../tables/due.ts";
@@ -8,10 +11,7 @@ import { retireEndpoint } from "../tables/retire-endpoint.ts";
 import type { Retired } from "../tables/retire-endpoint.ts";
 import { replaceLane, supersede } from "../tables/lanes.ts";
 import { publishOperational } from "../tables/operational-events.ts";
-import type { Published } from "../tables/operational-events.ts";
 import { deliveryOf, endpointOf, integer, integerOrNull, text, textOrNull } from "../../rows.ts";
-
-const lastSuccessPrecisionMs = 1000;
 
 /** Attempt, delivery, lane, endpoint and host in one transaction, by what `decideAfterAttempt` says of the rows as they stand. */
 export function recordAttempt(db: Database, record: AttemptRecord): AttemptRecorded {
@@ -31,7 +31,12 @@ export function recordAttempt(db: Database, record: AttemptRecord): AttemptRecor
     result.endpointChange === "disabled_gone"
       ? retireEndpoint(db, text(row, "endpoint_id"), record.nowMs)
       : { unwatchedCallIds: [], notices: [] };
-  const published = publishConsequences(db, row, result, record.nowMs);
+  const about = {
+    accountId: text(row, "account_id"),
+    endpointId: text(row, "endpoint_id"),
+    eventType: text(row, "event_type") as EventType,
+  };
+  const published = newsAfterAttempt(about, result, record.nowMs).map((news) => publishOperational(db, news));
   return {
     kind: "recorded",
     attempt: result.attempt,
@@ -110,16 +115,9 @@ function writeDelivery(db: Database, row: Row, { delivery }: AttemptResult): voi
   );
 }
 
-/** An endpoint that goes on doing well is written once a second: what it last did well is known to the second. */
 function writeEndpoint(db: Database, before: Row, { endpoint }: AttemptResult): void {
+  if (!isEndpointNews(endpointOf(before), endpoint)) return;
   const { health } = endpoint;
-  const known = endpointOf(before);
-  const sinceNotedMs = (health.lastSuccessAtMs ?? 0) - (known.health.lastSuccessAtMs ?? 0);
-  const isAsBefore =
-    endpoint.state === known.state &&
-    endpoint.reason === known.reason &&
-    (Object.keys(health) as (keyof typeof health)[]).every((key) => key === "lastSuccessAtMs" || health[key] === known.health[key]);
-  if (isAsBefore && sinceNotedMs >= 0 && sinceNotedMs < lastSuccessPrecisionMs) return;
   db.run(
     `update endpoints set state = ?, reason = ?, since = ?, consecutive_failures = ?, failing_since = ?, last_success_at = ?, paused_until = ?,
        paused_since = ?, consecutive_pauses = ?, pause_reason = ? where id = ?`,
@@ -178,37 +176,4 @@ function nextDueAt(db: Database, endpointRow: Row): number | null {
   const host = db.get("select next_due_at, failing_due_at from hosts where id = ?", hostId);
   const bounds = [host?.["next_due_at"], host?.["failing_due_at"]].filter((bound) => typeof bound === "number");
   return bounds.length === 0 ? null : Math.min(...bounds);
-}
-
-/** Events about an operational event's own delivery would never end, so it makes none. */
-function publishConsequences(db: Database, row: Row, result: AttemptResult, nowMs: number): readonly Published[] {
-  const type = text(row, "event_type");
-  if (!type.startsWith("call.") && !type.startsWith("watch.")) return [];
-  const endpointId = text(row, "endpoint_id");
-  const accountId = text(row, "account_id");
-  const about = { accountId, exceptEndpointId: endpointId, nowMs };
-  const published: Published[] = [];
-  if (result.attempt.decision === "exhausted")
-    published.push(
-      publishOperational(db, "delivery.exhausted", about, {
-        endpointId,
-        deliveryId: result.delivery.id,
-        source: null,
-        state: "exhausted",
-        reason: result.attempt.error?.code ?? null,
-        observedAtMs: nowMs,
-      }),
-    );
-  if (result.endpointChange !== "none")
-    published.push(
-      publishOperational(db, "endpoint.disabled", about, {
-        endpointId,
-        deliveryId: null,
-        source: null,
-        state: "disabled",
-        reason: result.endpoint.reason,
-        observedAtMs: nowMs,
-      }),
-    );
-  return published;
 }

@@ -1,9 +1,9 @@
-import { hookWants, watchWants } from "../../../domain/event-filter.ts";
+import { isStillWanted } from "../../../domain/event-filter.ts";
 import type { EventType } from "../../../domain/event.ts";
 import type { RegistrationStore } from "../../../ports/registration-store.ts";
-import type { Database } from "../database.ts";
+import type { Database, Row } from "../database.ts";
 import { replaceLane } from "../tables/lanes.ts";
-import { filterOf, text, textOrNull } from "../../rows.ts";
+import { filterOf, flag, text, textOrNull } from "../../rows.ts";
 
 /** What the hook alone asked for is canceled; what a watch or another hook with its URL asked for too is still owed. */
 export function removeHook(db: Database, request: Parameters<RegistrationStore["removeHook"]>[0]): { readonly endpointId: string | null } {
@@ -19,10 +19,7 @@ export function removeHook(db: Database, request: Parameters<RegistrationStore["
   );
   const lanes = new Set<string>();
   for (const delivery of owed) {
-    const event = { type: text(delivery, "type") as EventType, terminal: delivery["terminal"] === 1 };
-    const wanted =
-      (delivery["to_watch"] === 1 && watchWants(filterOf(delivery), event)) || otherFilters.some((filter) => hookWants(filter, event));
-    if (wanted) continue;
+    if (isWanted(delivery, otherFilters)) continue;
     db.run(
       "update deliveries set status = 'canceled', settled_at = ?, next_attempt_at = null, due_at = null where id = ?",
       request.nowMs,
@@ -34,4 +31,9 @@ export function removeHook(db: Database, request: Parameters<RegistrationStore["
   // What waited behind a canceled one waits no more.
   for (const watchId of lanes) replaceLane(db, watchId, endpointId);
   return { endpointId };
+}
+
+function isWanted(delivery: Row, otherFilters: readonly (readonly string[] | null)[]): boolean {
+  const event = { type: text(delivery, "type") as EventType, terminal: flag(delivery, "terminal") };
+  return isStillWanted(event, flag(delivery, "to_watch") ? { events: filterOf(delivery) } : null, otherFilters);
 }

@@ -1,0 +1,44 @@
+import type { AttemptResult } from "./delivery-decision.ts";
+import type { EventType, OperationalEventData, OperationalEventType } from "./event.ts";
+import { hookWants } from "./event-filter.ts";
+
+/** Something an account's hooks may hear of. */
+export type OperationalNews = {
+  readonly type: OperationalEventType;
+  readonly accountId: string;
+  /** The endpoint it is about is not told. */
+  readonly exceptEndpointId: string | null;
+  readonly nowMs: number;
+  readonly data: OperationalEventData;
+};
+
+/** What an attempt comes to besides its delivery. News about a delivery of news would never end, so there is none. */
+export function newsAfterAttempt(
+  about: { readonly accountId: string; readonly endpointId: string; readonly eventType: EventType },
+  result: AttemptResult,
+  nowMs: number,
+): readonly OperationalNews[] {
+  const { accountId, endpointId, eventType } = about;
+  if (!eventType.startsWith("call.") && !eventType.startsWith("watch.")) return [];
+  const told = { accountId, exceptEndpointId: endpointId, nowMs };
+  const news: OperationalNews[] = [];
+  if (result.attempt.decision === "exhausted") {
+    const reason = result.attempt.error?.code ?? null;
+    const data = { endpointId, deliveryId: result.delivery.id, source: null, state: "exhausted", reason, observedAtMs: nowMs };
+    news.push({ type: "delivery.exhausted", ...told, data });
+  }
+  if (result.endpointChange !== "none") {
+    const data = { endpointId, deliveryId: null, source: null, state: "disabled", reason: result.endpoint.reason, observedAtMs: nowMs };
+    news.push({ type: "endpoint.disabled", ...told, data });
+  }
+  return news;
+}
+
+/** The endpoints of those of the account's hooks that name the type, each once. */
+export function recipientsOf(
+  { type, exceptEndpointId }: Pick<OperationalNews, "type" | "exceptEndpointId">,
+  hooks: readonly { readonly endpointId: string; readonly events: readonly string[] | null }[],
+): readonly string[] {
+  const wanting = hooks.filter(({ endpointId, events }) => endpointId !== exceptEndpointId && hookWants(events, { type, terminal: false }));
+  return [...new Set(wanting.map(({ endpointId }) => endpointId))];
+}

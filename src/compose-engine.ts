@@ -182,7 +182,7 @@ export function composeEngine(parts: EngineParts): Engine {
       dispatch: (jobs) => dispatcher.accept(jobs),
       notify: (notices) => notifier.publish(notices),
       cancelWatch: (watchId) => dispatcher.cancelWatch(watchId),
-      cancelEndpoint: (endpointId) => dispatcher.cancelEndpoint(endpointId),
+      cancelDeliveries: (deliveryIds) => dispatcher.cancelDeliveries(deliveryIds),
       reopenEndpoint: (endpointId) => dispatcher.reopenEndpoint(endpointId),
     },
   });

@@ -127,9 +127,15 @@ export class Dispatcher {
     if (this.#bars.reopenEndpoint(endpointId)) this.wake();
   }
 
-  /** They were settled behind our back: no attempt of theirs starts any more. */
+  /** Canceled for good: no attempt of the schedule starts any more, though their leases may still be on their way here. */
+  cancelDeliveries(deliveryIds: readonly string[]): void {
+    for (const deliveryId of deliveryIds) this.#bars.cancelDelivery(deliveryId);
+    this.#drop((job) => !this.#bars.mayStart(job));
+  }
+
+  /** They were settled behind our back: no attempt of theirs starts any more, but by hand. */
   dropSettled(deliveryIds: ReadonlySet<string>): void {
-    this.#drop((job) => deliveryIds.has(job.deliveryId));
+    this.#drop((job) => job.mode === "scheduled" && deliveryIds.has(job.deliveryId));
   }
 
   /** Our leases are nobody's any more: what waits in memory is somebody else's to send. What is on the wire is recorded if it can be. */

@@ -58,8 +58,8 @@ export type RegistrarConsumers = {
   notify(notices: readonly Notice[]): void;
   /** No attempt for this watch may start once it returns. */
   cancelWatch(watchId: string): void;
-  /** Drops held deliveries of the endpoint that were owed to a hook alone; they are claimed anew if still owed. */
-  cancelEndpoint(endpointId: string): void;
+  /** No attempt of these deliveries, owed to a hook alone, may start once it returns. */
+  cancelDeliveries(deliveryIds: readonly string[]): void;
   /** A new watch or hook named it: had it been disabled, it is enabled now. */
   reopenEndpoint(endpointId: string): void;
 };
@@ -164,7 +164,7 @@ export class Registrar implements Registration {
   async removeHook(account: Account, hookId: string): Promise<void> {
     const { store, clock, consumers } = this.#options;
     const removed = await store.removeHook({ accountId: account.id, hookId, nowMs: clock.nowMs() });
-    if (removed.endpointId !== null) consumers.cancelEndpoint(removed.endpointId);
+    if (removed.canceledLeased.length > 0) consumers.cancelDeliveries(removed.canceledLeased);
   }
 
   #draftWatch(account: Account, request: WatchRequest, newCalls: NewCalls, nowMs: number): Drafted<DraftedWatch> {

@@ -2,28 +2,34 @@ import { watchIdOf } from "../domain/event.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { SendJob } from "../ports/send-job.ts";
 
-/** A job leased before a watch was removed may still be on its way for so long, with a store that is slow to answer. */
+/** A job leased before a watch or hook was removed may still be on its way for so long, with a store that is slow to answer. */
 const removedMs = 60_000;
 /** The same for an endpoint that was paused or disabled, whose deliveries are still owed: longer would hold up who enables it. */
 const closedMs = 2000;
 
 /**
- * What must not start though it was leased: it was, before the watch was removed or the endpoint paused or disabled.
+ * What must not start though it was leased: it was, before the watch or hook was removed or the endpoint paused or disabled.
  * The store hands out no more of it, so each is remembered for as long only as a lease may be on its way.
  */
 export class StartBars {
   readonly #removedWatches: Bar;
+  readonly #canceledDeliveries: Bar;
   readonly #pausedEndpoints: Bar;
   readonly #disabledEndpoints: Bar;
 
   constructor(clock: Clock) {
     this.#removedWatches = new Bar(clock, removedMs);
+    this.#canceledDeliveries = new Bar(clock, removedMs);
     this.#pausedEndpoints = new Bar(clock, closedMs);
     this.#disabledEndpoints = new Bar(clock, closedMs);
   }
 
   removeWatch(watchId: string): void {
     this.#removedWatches.add(watchId);
+  }
+
+  cancelDelivery(deliveryId: string): void {
+    this.#canceledDeliveries.add(deliveryId);
   }
 
   closeEndpoint(endpointId: string, state: "paused" | "disabled"): void {
@@ -45,7 +51,7 @@ export class StartBars {
   mayStart(job: SendJob): boolean {
     const { id } = job.target;
     if (this.#disabledEndpoints.has(id) || this.#removedWatches.has(watchIdOf(job.event) ?? "")) return false;
-    return job.mode === "manual" || !this.#pausedEndpoints.has(id);
+    return job.mode === "manual" || (!this.#pausedEndpoints.has(id) && !this.#canceledDeliveries.has(job.deliveryId));
   }
 }
 

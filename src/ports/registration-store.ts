@@ -92,6 +92,8 @@ export type RemoveWatchResult =
   | { readonly kind: "removed"; readonly callId: string; readonly call: WatchedCall | null; readonly notices: readonly Notice[] }
   | { readonly kind: "unknown" };
 
+export type RemovedHook = { readonly endpointId: string | null; readonly canceledLeased: readonly string[] };
+
 /** What the registrar needs of the store. Each call is one transaction; resolved means on disk. */
 export interface RegistrationStore {
   /** All or nothing reaches the disk together; each draft is judged by itself, in order. */
@@ -104,10 +106,9 @@ export interface RegistrationStore {
     readonly purge: boolean;
     readonly nowMs: number;
   }): Promise<RemoveWatchResult>;
-  /** Removes a hook and cancels what is owed to it alone. Unknown ids are fine: then `endpointId` is null. */
-  removeHook(request: {
-    readonly accountId: string;
-    readonly hookId: string;
-    readonly nowMs: number;
-  }): Promise<{ readonly endpointId: string | null }>;
+  /**
+   * Removes a hook and cancels what is owed to it alone. Unknown ids are fine: then `endpointId` is null. `canceledLeased`:
+   * the deliveries among those that somebody holds a lease of; their attempts must not start any more.
+   */
+  removeHook(request: { readonly accountId: string; readonly hookId: string; readonly nowMs: number }): Promise<RemovedHook>;
 }

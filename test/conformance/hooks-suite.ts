@@ -145,6 +145,7 @@ export function hooksSuite(backend: StoreBackend): void {
       await world.store.releaseDeliveries(toHook);
       expect(await world.store.removeHook({ accountId: view.accountId, hookId: view.id, nowMs: world.nowMs })).toEqual({
         endpointId: view.endpoint.id,
+        canceledLeased: [],
       });
       for (const job of toHook) expect((await world.deliveryOf(job)).view.delivery.status).toBe("canceled");
       // The watch had asked for its end by itself; what stood before it in the lane is gone.
@@ -152,8 +153,18 @@ export function hooksSuite(backend: StoreBackend): void {
       expect(typesOf(await world.drain())).toEqual(["call.success"]);
       expect(await world.store.removeHook({ accountId: view.accountId, hookId: view.id, nowMs: world.nowMs })).toEqual({
         endpointId: null,
+        canceledLeased: [],
       });
       expect(await world.store.getHook(view.accountId, view.id)).toBeNull();
+    });
+
+    it("removed: says what of it is leased, which must not be sent any more", async () => {
+      const world = await open();
+      const { view } = await world.hook(hookUrl, { events: null });
+      await world.watch("OUT-1", { url: null });
+      const job = only((await world.see("OUT-1", "queued")).jobs);
+      const removed = await world.store.removeHook({ accountId: view.accountId, hookId: view.id, nowMs: world.nowMs });
+      expect(removed.canceledLeased).toEqual([job.deliveryId]);
     });
 
     it("removed: what another hook with the URL wants is still owed", async () => {

@@ -152,6 +152,21 @@ describe("no attempt starts", () => {
     expect(only(await world.deliveries())).toMatchObject({ leased: false });
   });
 
+  test("for a hook that was removed while the lease was on its way", async () => {
+    const world = await DeliveryWorld.open();
+    const receiver = await world.receive();
+    const { view } = await world.hook(receiver.url());
+    await world.watch("OUT-1", { url: null });
+    const job = only((await world.registrations.see("OUT-1", "queued")).jobs);
+    const removed = await world.store.removeHook({ accountId: view.accountId, hookId: view.id, nowMs: world.clock.nowMs() });
+    expect(removed.canceledLeased).toEqual([job.deliveryId]);
+    world.dispatcher.cancelDeliveries(removed.canceledLeased);
+    world.dispatcher.accept([job]);
+    await world.settle();
+    expect(receiver.received).toEqual([]);
+    expect(only(await world.deliveries())).toMatchObject({ leased: false, delivery: { status: "canceled", attemptCount: 0 } });
+  });
+
   test("by hand for a watch removed meanwhile", async () => {
     const world = await DeliveryWorld.open();
     const receiver = await world.receive(() => 500);

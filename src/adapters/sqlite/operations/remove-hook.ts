@@ -1,25 +1,27 @@
 import { isStillWanted } from "../../../domain/event-filter.ts";
 import type { EventType } from "../../../domain/event.ts";
-import type { RegistrationStore } from "../../../ports/registration-store.ts";
+import type { RegistrationStore, RemovedHook } from "../../../ports/registration-store.ts";
 import type { Database, Row } from "../database.ts";
 import { replaceLane } from "../tables/lanes.ts";
 import { filterOf, flag, text, textOrNull } from "../../rows.ts";
 
 /** What the hook alone asked for is canceled; what a watch or another hook with its URL asked for too is still owed. */
-export function removeHook(db: Database, request: Parameters<RegistrationStore["removeHook"]>[0]): { readonly endpointId: string | null } {
+export function removeHook(db: Database, request: Parameters<RegistrationStore["removeHook"]>[0]): RemovedHook {
   const row = db.get("delete from hooks where id = ? and account_id = ? returning endpoint_id", request.hookId, request.accountId);
-  if (row === undefined) return { endpointId: null };
+  if (row === undefined) return { endpointId: null, canceledLeased: [] };
   const endpointId = text(row, "endpoint_id");
   const otherFilters = db.all("select events from hooks where endpoint_id = ?", endpointId).map(filterOf);
   const owed = db.all(
-    `select d.id, d.watch_id, e.type, e.terminal, w.endpoint_id = d.endpoint_id as to_watch, w.events
+    `select d.id, d.watch_id, d.lease_token, e.type, e.terminal, w.endpoint_id = d.endpoint_id as to_watch, w.events
      from deliveries d join events e on e.position = d.event_position left join watches w on w.id = d.watch_id
      where d.endpoint_id = ? and d.status = 'pending' and e.type <> 'endpoint.test'`,
     endpointId,
   );
   const lanes = new Set<string>();
+  const canceledLeased: string[] = [];
   for (const delivery of owed) {
     if (isWanted(delivery, otherFilters)) continue;
+    if (delivery["lease_token"] !== null) canceledLeased.push(text(delivery, "id"));
     db.run(
       "update deliveries set status = 'canceled', settled_at = ?, next_attempt_at = null, due_at = null where id = ?",
       request.nowMs,
@@ -30,7 +32,7 @@ export function removeHook(db: Database, request: Parameters<RegistrationStore["
   }
   // What waited behind a canceled one waits no more.
   for (const watchId of lanes) replaceLane(db, watchId, endpointId);
-  return { endpointId };
+  return { endpointId, canceledLeased };
 }
 
 function isWanted(delivery: Row, otherFilters: readonly (readonly string[] | null)[]): boolean {

@@ -32,7 +32,7 @@ export class SourceQueue<Entry extends Queued> {
   remove(entry: Entry): void {
     if (!entry.isQueued) return;
     entry.isQueued = false;
-    this.#turnsOf(entry).size -= 1;
+    this.#turnsOf(entry).remove(entry);
   }
 
   takeFirst(): Entry | null {
@@ -44,63 +44,82 @@ export class SourceQueue<Entry extends Queued> {
   }
 
   *entries(): Generator<Entry> {
-    for (const fifo of this.#fifos()) for (const entry of fifo.entries()) if (entry.isQueued) yield entry;
+    for (const turns of [this.#firsts, this.#repeats]) for (const entries of turns.byAccount()) yield* entries;
   }
 
   /** Who waits longest of each account's first polls and repeats. */
   *heads(): Generator<Entry> {
-    for (const fifo of this.#fifos())
-      for (const entry of fifo.entries())
-        if (entry.isQueued) {
-          yield entry;
-          break;
-        }
+    for (const turns of [this.#firsts, this.#repeats])
+      for (const entries of turns.byAccount()) {
+        const { value } = entries.next();
+        if (value !== undefined) yield value as Entry;
+      }
   }
 
   #turnsOf({ isFirstPoll }: Entry): AccountTurns<Entry> {
     return isFirstPoll ? this.#firsts : this.#repeats;
   }
-
-  *#fifos(): Generator<Fifo<Entry>> {
-    yield* this.#firsts.fifoByAccount.values();
-    yield* this.#repeats.fifoByAccount.values();
-  }
 }
 
 /** A queue for each account, whose turns go round: a thousand calls of one are one turn less for another. */
 class AccountTurns<Entry extends Queued> {
-  readonly fifoByAccount = new Map<string, Fifo<Entry>>();
+  readonly #fifoByAccount = new Map<string, Fifo<Entry>>();
+  /** How many places of an entry that was taken out are still to be passed over; one it took since stands behind them. */
+  readonly #vacated = new Map<Entry, number>();
   /** Of those that were not taken out. */
   size = 0;
 
   add(entry: Entry): void {
-    const fifo = this.fifoByAccount.get(entry.accountId) ?? new Fifo<Entry>();
-    if (fifo.size === 0) this.fifoByAccount.set(entry.accountId, fifo);
+    const fifo = this.#fifoByAccount.get(entry.accountId) ?? new Fifo<Entry>();
+    if (fifo.size === 0) this.#fifoByAccount.set(entry.accountId, fifo);
     fifo.push(entry);
     this.size += 1;
   }
 
+  remove(entry: Entry): void {
+    this.#vacated.set(entry, (this.#vacated.get(entry) ?? 0) + 1);
+    this.size -= 1;
+  }
+
   take(): Entry | null {
-    for (const [accountId, fifo] of this.fifoByAccount) {
+    for (const [accountId, fifo] of this.#fifoByAccount) {
       // A map keeps the order of insertion: whoever was served goes to the end.
-      this.fifoByAccount.delete(accountId);
-      const entry = nextQueued(fifo);
-      if (fifo.size > 0) this.fifoByAccount.set(accountId, fifo);
+      this.#fifoByAccount.delete(accountId);
+      const entry = this.#nextOf(fifo);
+      if (fifo.size > 0) this.#fifoByAccount.set(accountId, fifo);
       if (entry === null) continue;
       this.size -= 1;
       return entry;
     }
     return null;
   }
+
+  *byAccount(): Generator<Generator<Entry>> {
+    for (const fifo of this.#fifoByAccount.values()) yield this.#standingIn(fifo);
+  }
+
+  *#standingIn(fifo: Fifo<Entry>): Generator<Entry> {
+    const vacated = new Map(this.#vacated);
+    for (const entry of fifo.entries()) if (!passesOver(vacated, entry) && entry.isQueued) yield entry;
+  }
+
+  #nextOf(fifo: Fifo<Entry>): Entry | null {
+    for (let entry = fifo.shift(); entry !== null; entry = fifo.shift())
+      if (!passesOver(this.#vacated, entry)) {
+        entry.isQueued = false;
+        return entry;
+      }
+    return null;
+  }
 }
 
-function nextQueued<Entry extends Queued>(fifo: Fifo<Entry>): Entry | null {
-  for (let entry = fifo.shift(); entry !== null; entry = fifo.shift())
-    if (entry.isQueued) {
-      entry.isQueued = false;
-      return entry;
-    }
-  return null;
+/** Whether this is a place that was given up; then there is one less of them. */
+function passesOver<Entry>(vacated: Map<Entry, number>, entry: Entry): boolean {
+  const count = vacated.get(entry);
+  if (count === undefined) return false;
+  if (count === 1) vacated.delete(entry);
+  else vacated.set(entry, count - 1);
+  return true;
 }
 
 /** An array with a moving head: shifting from a long array would copy it each time. */

@@ -69,6 +69,20 @@ describe("who is polled next", () => {
     expect(Array.from({ length: 5 }, () => queue.takeFirst()?.name)).toEqual(["f1", "g1", "h1", "f2", "f3"]);
   });
 
+  test("who was taken out and comes again stands at the end, once, and is counted once", () => {
+    const again = first("a", "f1");
+    const { queue, repeats } = queueOf(again, first("a", "f2"));
+    queue.remove(again);
+    queue.add(again);
+    expect([...queue.entries()].map(({ name }) => name)).toEqual(["f2", "f1"]);
+    expect([...queue.heads()].map(({ name }) => name)).toEqual(["f2"]);
+    expect([queue.takeFirst()?.name, queue.takeFirst()?.name]).toEqual(["f2", "f1"]);
+    // Polled: a repeat from now on.
+    again.isFirstPoll = false;
+    queue.add(again);
+    expect([queue.takeFirst(), repeats(), queue.size, queue.repeatCount]).toEqual([null, ["f1"], 0, 0]);
+  });
+
   test("the heads are who waits longest of the first polls and of each account", () => {
     const a1 = repeat("a", "a1");
     const { queue } = queueOf(a1, repeat("a", "a2"), repeat("b", "b1"), repeat("b", "b2"), first("a", "f1"), first("a", "f2"));

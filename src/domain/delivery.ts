@@ -1,5 +1,6 @@
 /** One event owed to one endpoint. `pending` covers due, waiting and leased. */
-export type DeliveryStatus = "pending" | "delivered" | "exhausted" | "failed" | "canceled" | "superseded" | "expired";
+export const deliveryStatuses = ["pending", "delivered", "exhausted", "failed", "canceled", "superseded", "expired"] as const;
+export type DeliveryStatus = (typeof deliveryStatuses)[number];
 
 /** What the decisions know of a delivery. */
 export type DeliveryState = {

@@ -1,4 +1,5 @@
-export type PayloadFormat = "standard" | "flat" | "form" | "cloudevents";
+export const payloadFormats = ["standard", "flat", "form", "cloudevents"] as const;
+export type PayloadFormat = (typeof payloadFormats)[number];
 export type SignatureScheme = "v1" | "v1a";
 /** What happens to an undelivered earlier event once a later one of its lane was delivered. */
 export type LatePolicy = "send" | "drop";
@@ -39,6 +40,27 @@ export type Endpoint = {
   readonly health: EndpointHealth;
   readonly createdAtMs: number;
 };
+
+/** The pause after a 429 or 5xx that is in force, an endpoint's own or its host's; an earlier one is remembered after its end. */
+export function pauseInForce(
+  { pausedUntilMs, pausedSinceMs, pauseReason }: EndpointHealth,
+  host: { readonly pausedUntilMs: number | null; readonly pausedSinceMs: number | null },
+  nowMs: number,
+): { readonly untilMs: number; readonly sinceMs: number | null; readonly reason: EndpointHealth["pauseReason"] | "host_paused" } | null {
+  const own = { untilMs: pausedUntilMs ?? 0, sinceMs: pausedSinceMs, reason: pauseReason };
+  const ofHost = { untilMs: host.pausedUntilMs ?? 0, sinceMs: host.pausedSinceMs, reason: "host_paused" as const };
+  const running = [own, ofHost].filter(({ untilMs }) => untilMs > nowMs);
+  const [first] = running;
+  return first === undefined ? null : { ...first, untilMs: Math.max(...running.map(({ untilMs }) => untilMs)) };
+}
+
+/** As the API shows it: paused also while a pause by 429 or 5xx runs. `pausedUntilMs`: the later of its own and its host's. */
+export function effectiveState(
+  { state, pausedUntilMs }: { readonly state: EndpointState; readonly pausedUntilMs: number | null },
+  nowMs: number,
+): EndpointState {
+  return state === "enabled" && pausedUntilMs !== null && pausedUntilMs > nowMs ? "paused" : state;
+}
 
 /** To what `last_success_at` is precise: an endpoint that goes on doing well is written once in so long. */
 const lastSuccessPrecisionMs = 1000;

@@ -1,3 +1,4 @@
+import { pauseInForce } from "./endpoint.ts";
 import type { CallProblem, CallStatus } from "./call.ts";
 import type { DeliveryState } from "./delivery.ts";
 import type { Endpoint, EndpointReason, EndpointState } from "./endpoint.ts";
@@ -81,8 +82,8 @@ export type EndpointExplainInput = {
 export function explainEndpoint(input: EndpointExplainInput): string {
   const { endpoint, backlog, nowMs } = input;
   const owed = backlog === 0 ? "nothing is owed" : `${count(backlog, "webhook is", "webhooks are")} owed`;
-  const pausedUntilMs = Math.max(endpoint.health.pausedUntilMs ?? 0, input.hostPausedUntilMs ?? 0);
-  const held = whyHeld({ state: endpoint.state, reason: endpoint.reason, pausedUntilMs }, nowMs);
+  const pause = pauseInForce(endpoint.health, { pausedUntilMs: input.hostPausedUntilMs, pausedSinceMs: null }, nowMs);
+  const held = whyHeld({ state: endpoint.state, reason: endpoint.reason, pausedUntilMs: pause?.untilMs ?? null }, nowMs);
   if (held !== null) return `${owed}; nothing is sent ${held}`;
   const next = input.oldestDueAtMs !== null && input.oldestDueAtMs > nowMs ? `, the next at ${isoTime(input.oldestDueAtMs)}` : "";
   const { consecutiveFailures, failingSinceMs } = endpoint.health;

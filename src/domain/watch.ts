@@ -1,6 +1,7 @@
 import type { CallEndReason } from "./call.ts";
 
-export type WatchStatus = "active" | "completed" | "ended" | "canceled";
+export const watchStatuses = ["active", "completed", "ended", "canceled"] as const;
+export type WatchStatus = (typeof watchStatuses)[number];
 export type WatchEndReason = CallEndReason | "expired" | "deleted" | "gone";
 
 /** A registration: one call SID, optionally one endpoint. Times are epoch milliseconds. */

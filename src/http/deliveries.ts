@@ -1,3 +1,4 @@
+import { deliveryStatuses } from "../domain/delivery.ts";
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Env, HttpDependencies } from "./dependencies.ts";
@@ -21,7 +22,6 @@ import { attemptJson, deliveryJson } from "./schemas/views.ts";
 const tag = "Deliveries";
 const deliveryId = idParam("dlv", "01KAZB2Y8RZ5QX8V4N6T0M3C7D", "delivery");
 const retriedExample = { ...deliveryExample, explain: "attempt 2 is being made" };
-const statuses = ["pending", "delivered", "exhausted", "failed", "canceled", "superseded", "expired"] as const;
 
 /** What is owed to whom, and what became of it. */
 export function addDeliveryRoutes(app: OpenAPIHono<Env>, { store, manualDelivery, idempotency, clock }: HttpDependencies): void {
@@ -38,7 +38,7 @@ export function addDeliveryRoutes(app: OpenAPIHono<Env>, { store, manualDelivery
         ...pageQuery,
         endpoint_id: idQuery("ep", "an endpoint"),
         watch_id: idQuery("wch", "a watch"),
-        status: z.enum(statuses, `must be one of ${statuses.join(", ")}`).optional(),
+        status: z.enum(deliveryStatuses, `must be one of ${deliveryStatuses.join(", ")}`).optional(),
       }),
       answers: { 200: { description: "A page of deliveries.", schema: pageSchema(deliverySchema), example: pageExample(deliveryExample) } },
     },

@@ -1,3 +1,4 @@
+import { watchStatuses } from "../domain/watch.ts";
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { BatchOutcome, WatchOutcome } from "../ports/bridge.ts";
@@ -132,7 +133,7 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
       description: "Newest first.",
       query: z.strictObject({
         ...pageQuery,
-        status: z.enum(["active", "completed", "ended", "canceled"], "must be active, completed, ended or canceled").optional(),
+        status: z.enum(watchStatuses, "must be active, completed, ended or canceled").optional(),
         call_sid: callSidField.optional(),
       }),
       answers: { 200: { description: "A page of watches.", schema: pageSchema(watchSchema), example: pageExample(knownWatchExample) } },

@@ -1,3 +1,5 @@
+import { deliveryStatuses } from "../../domain/delivery.ts";
+import { watchStatuses } from "../../domain/watch.ts";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { StoreFigures } from "../../ports/service-store.ts";
 import type { Metrics } from "../../ports/telemetry.ts";
@@ -74,9 +76,8 @@ export function createMetrics(version: string, scrape: () => Promise<ScrapedFigu
     httpAnswered: (route, status, durationMs) => requests.observe({ route, status: String(status) }, durationMs / 1000),
     async render() {
       const { store, oldestDuePollMs, nowMs } = await scrape();
-      for (const status of ["active", "completed", "ended", "canceled"]) watches.set({ status }, store.watchesByStatus[status] ?? 0);
-      for (const status of ["pending", "delivered", "exhausted", "failed", "canceled", "superseded", "expired"])
-        deliveries.set({ status }, store.deliveriesByStatus[status] ?? 0);
+      for (const status of watchStatuses) watches.set({ status }, store.watchesByStatus[status] ?? 0);
+      for (const status of deliveryStatuses) deliveries.set({ status }, store.deliveriesByStatus[status] ?? 0);
       oldestDueDelivery.set(store.oldestDueDeliveryAtMs === null ? 0 : Math.max(0, nowMs - store.oldestDueDeliveryAtMs) / 1000);
       oldestDuePoll.set(oldestDuePollMs / 1000);
       storeBytes.set(store.storeBytes);

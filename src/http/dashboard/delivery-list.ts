@@ -1,3 +1,4 @@
+import { deliveryStatuses } from "../../domain/delivery.ts";
 import { z } from "@hono/zod-openapi";
 import type { Hono } from "hono";
 import { html } from "hono/html";
@@ -11,8 +12,7 @@ import { choiceField, cursorField, idField, readParameters } from "./query.ts";
 import { sentence, timeOf } from "./time.ts";
 
 const path = "/dashboard/deliveries";
-const statuses = ["pending", "delivered", "exhausted", "failed", "canceled", "superseded", "expired"] as const;
-const querySchema = z.object({ status: choiceField(statuses), endpoint_id: idField, watch_id: idField, cursor: cursorField });
+const querySchema = z.object({ status: choiceField(deliveryStatuses), endpoint_id: idField, watch_id: idField, cursor: cursorField });
 const pageSize = 25;
 
 /** What is owed to whom, newest first. */
@@ -34,7 +34,7 @@ export function addDeliveryList(dashboard: Hono<DashboardEnv>, { store, clock }:
         <form method="get" action="${path}" class="filter">
           <div>
             <label for="status">Status</label>
-            ${selectOf("status", statuses, status)}
+            ${selectOf("status", deliveryStatuses, status)}
           </div>
           <div>
             <label for="endpoint_id">Endpoint</label>

@@ -1,7 +1,7 @@
 import { isoTime } from "../../domain/payload.ts";
 import type { DeliveryView, EndpointView } from "../../ports/read-store.ts";
 import type { HttpDependencies } from "../dependencies.ts";
-import { endpointJson } from "../schemas/views.ts";
+import { pauseOf } from "../schemas/views.ts";
 import { isFailing } from "./endpoint-list.ts";
 
 /** Of the newest endpoints; an account may have more than can be looked at for one page. */
@@ -26,11 +26,7 @@ export type Trouble = {
 };
 
 /** Looks at the newest endpoints and at those that the newest pending deliveries go to, however old they are. */
-export async function readTrouble(
-  { store, endpointMaxInFlight }: Pick<HttpDependencies, "store" | "endpointMaxInFlight">,
-  accountId: string,
-  nowMs: number,
-): Promise<Trouble> {
+export async function readTrouble({ store }: Pick<HttpDependencies, "store">, accountId: string, nowMs: number): Promise<Trouble> {
   const deliveries = (status: "pending" | "exhausted" | "failed", limit: number) =>
     store.listDeliveries({ accountId, limit, cursor: null, endpointId: null, watchId: null, status });
   const [newest, pending, exhausted, failed] = await Promise.all([
@@ -44,7 +40,7 @@ export async function readTrouble(
   const found = await Promise.all([...others].map((id) => store.getEndpoint(accountId, id)));
   const endpoints = [...newest.data, ...found.filter((view) => view !== null)];
   const dueAtMs = endpoints.flatMap(({ oldestDueAtMs }) => (oldestDueAtMs === null ? [] : [oldestDueAtMs]));
-  const troubled = endpoints.filter((view) => isFailing(view) || endpointJson(view, nowMs, endpointMaxInFlight).state !== "enabled");
+  const troubled = endpoints.filter((view) => isFailing(view) || view.endpoint.state !== "enabled" || pauseOf(view, nowMs) !== null);
   const givenUp = [...exhausted.data, ...failed.data].filter(({ delivery }) => delivery.eventType !== "endpoint.test");
   return {
     endpoints: troubled.slice(0, endpointsShown),

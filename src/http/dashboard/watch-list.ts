@@ -1,3 +1,4 @@
+import { watchStatuses } from "../../domain/watch.ts";
 import { z } from "@hono/zod-openapi";
 import type { Hono } from "hono";
 import { html } from "hono/html";
@@ -11,8 +12,7 @@ import { choiceField, cursorField, readParameters, sidField } from "./query.ts";
 import { sentence, timeOf } from "./time.ts";
 
 const path = "/dashboard/watches";
-const statuses = ["active", "completed", "ended", "canceled"] as const;
-const querySchema = z.object({ status: choiceField(statuses), call_sid: sidField, cursor: cursorField });
+const querySchema = z.object({ status: choiceField(watchStatuses), call_sid: sidField, cursor: cursorField });
 const pageSize = 25;
 
 /** Which calls are watched, newest first. */
@@ -38,7 +38,7 @@ export function addWatchList(dashboard: Hono<DashboardEnv>, { store, live, clock
           </div>
           <div>
             <label for="status">Status</label>
-            ${selectOf("status", statuses, status)}
+            ${selectOf("status", watchStatuses, status)}
           </div>
           <button type="submit">Filter</button>
         </form>

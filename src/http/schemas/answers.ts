@@ -1,10 +1,13 @@
+import { watchStatuses } from "../../domain/watch.ts";
+import { deliveryStatuses } from "../../domain/delivery.ts";
+import { payloadFormats } from "../../domain/endpoint.ts";
 import { z } from "@hono/zod-openapi";
 import { eventTypes, timeOrNull, timeSchema } from "./parts.ts";
 import { eventDataExample, eventDataSchema, operationalDataSchema } from "./webhook.ts";
 
 const endpointState = z.enum(["enabled", "paused", "disabled"]);
-const format = z.enum(["standard", "flat", "form", "cloudevents"]);
-const deliveryStatus = z.enum(["pending", "delivered", "exhausted", "failed", "canceled", "superseded", "expired"]);
+const format = z.enum(payloadFormats);
+const deliveryStatus = z.enum(deliveryStatuses);
 const explain = z.string().openapi({ description: "One sentence for people: what it waits for, and until when." });
 const shownOnce = "Made for this answer and shown once; null otherwise.";
 
@@ -46,7 +49,7 @@ export const watchSchema = z
     endpoint_id: z.string().nullable(),
     endpoint_state: endpointState.nullable(),
     source: z.string(),
-    status: z.enum(["active", "completed", "ended", "canceled"]),
+    status: z.enum(watchStatuses),
     end_reason: z.enum(["not_found", "lost", "rejected", "expired", "deleted", "gone"]).nullable(),
     call: z.object({
       status: z.string().nullable().openapi({ description: "As the upstream says it, in lower case; null: never seen." }),

@@ -1,3 +1,4 @@
+import { payloadFormats } from "../../domain/endpoint.ts";
 import { z } from "@hono/zod-openapi";
 import { callSidPattern } from "../../domain/call.ts";
 import { findHeaderFaults } from "../../domain/custom-headers.ts";
@@ -128,7 +129,7 @@ export const hookEventField = z
   })
   .openapi({ type: ["string", "array", "null"], items: { type: "string" }, description: "Read as `events`: one type or a list." });
 
-export const formatField = z.enum(["standard", "flat", "form", "cloudevents"], "must be standard, flat, form or cloudevents");
+export const formatField = z.enum(payloadFormats, "must be standard, flat, form or cloudevents");
 
 export const signingSecretField = text().refine(isSigningSecret, "must be whsec_ and base64 of 24 to 64 bytes").openapi({
   example: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",

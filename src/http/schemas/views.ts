@@ -1,3 +1,4 @@
+import { effectiveState, pauseInForce } from "../../domain/endpoint.ts";
 import type { z } from "@hono/zod-openapi";
 import type { Attempt } from "../../domain/attempt.ts";
 import type { EventType } from "../../domain/event.ts";
@@ -5,7 +6,7 @@ import { explainDelivery, explainEndpoint, explainWatch } from "../../domain/exp
 import { isoTime, standardPayload } from "../../domain/payload.ts";
 import type { SourceHealth } from "../../domain/source.ts";
 import type { LiveState } from "../../ports/bridge.ts";
-import type { DeliveryView, EndpointSummary, EndpointView, EventView, HookView, WatchView } from "../../ports/read-store.ts";
+import type { DeliveryView, EndpointView, EventView, HookView, WatchView } from "../../ports/read-store.ts";
 import type { attemptSchema, deliverySchema, endpointSchema, hookSchema, sourceSchema, watchSchema } from "./answers.ts";
 
 export function watchJson(
@@ -90,10 +91,14 @@ export function deliveryJson(view: DeliveryView, nowMs: number): z.infer<typeof 
   };
 }
 
+export function pauseOf({ endpoint, hostPausedUntilMs, hostPausedSinceMs }: EndpointView, nowMs: number): ReturnType<typeof pauseInForce> {
+  return pauseInForce(endpoint.health, { pausedUntilMs: hostPausedUntilMs, pausedSinceMs: hostPausedSinceMs }, nowMs);
+}
+
 /** `maxInFlight` holds where the endpoint was given none. */
 export function endpointJson(view: EndpointView, nowMs: number, maxInFlight: number): z.infer<typeof endpointSchema> {
   const { endpoint, backlog, oldestDueAtMs } = view;
-  const pause = endpoint.state === "enabled" ? runningPause(view, nowMs) : null;
+  const pause = endpoint.state === "enabled" ? pauseOf(view, nowMs) : null;
   return {
     id: endpoint.id,
     url: endpoint.url,
@@ -143,18 +148,4 @@ export function sourceJson(health: SourceHealth): z.infer<typeof sourceSchema> {
     last_good_poll_at: isoTime(health.lastGoodPollAtMs),
     interval_ms: health.intervalMs,
   };
-}
-
-/** The pause in force after a 429 or 5xx, its own or its host's; an earlier one is remembered after its end. */
-function runningPause({ endpoint: { health }, ...host }: EndpointView, nowMs: number) {
-  const own = { untilMs: health.pausedUntilMs ?? 0, sinceMs: health.pausedSinceMs, reason: health.pauseReason };
-  const ofHost = { untilMs: host.hostPausedUntilMs ?? 0, sinceMs: host.hostPausedSinceMs, reason: "host_paused" as const };
-  const running = [own, ofHost].filter(({ untilMs }) => untilMs > nowMs);
-  const [first] = running;
-  return first === undefined ? null : { ...first, untilMs: Math.max(...running.map(({ untilMs }) => untilMs)) };
-}
-
-/** Paused also while a pause by 429 or 5xx runs. */
-function effectiveState(endpoint: EndpointSummary, nowMs: number): "enabled" | "paused" | "disabled" {
-  return endpoint.state === "enabled" && endpoint.pausedUntilMs !== null && endpoint.pausedUntilMs > nowMs ? "paused" : endpoint.state;
 }

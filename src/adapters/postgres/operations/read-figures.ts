@@ -1,10 +1,9 @@
+import { deliveryStatuses } from "../../../domain/delivery.ts";
+import { watchStatuses } from "../../../domain/watch.ts";
 import type { StoreFigures } from "../../../ports/service-store.ts";
 import type { Queries, Row } from "../database.ts";
 import { readCounts } from "../tables/counts.ts";
 import { integer, integerOrNull } from "../../rows.ts";
-
-const watchStatuses = ["active", "completed", "ended", "canceled"];
-const deliveryStatuses = ["pending", "delivered", "exhausted", "failed", "canceled", "superseded", "expired"];
 
 /** Everything here is kept as it changes: a scrape reads a few rows. */
 export async function readFigures(db: Queries): Promise<StoreFigures> {

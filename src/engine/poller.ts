@@ -228,10 +228,11 @@ export class Poller {
     this.#schedule.stop();
     for (const source of this.#sources.all()) source.wakeTimer?.cancel();
     if (this.#busy > 0) {
-      await this.#roster.release("idle");
       const { promise, resolve } = Promise.withResolvers<void>();
+      // Before anything is waited for: the last of them may end meanwhile.
       this.#idle = resolve;
       const deadline = clock.setTimer(graceMs, resolve);
+      await this.#roster.release("idle");
       await promise;
       deadline.cancel();
     }

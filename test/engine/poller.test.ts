@@ -495,6 +495,22 @@ describe("a stop", () => {
     expect((await world.storedCall(world.commits[0]?.callId ?? ""))?.status.lastGoodPollAtMs).toBe(lastPollAtMs);
   });
 
+  test("ends with a poll that ends while the other calls are given back", async () => {
+    const world = createWorld();
+    await world.watch("OUT-idle");
+    await world.advance(10 * second);
+    const { promise, resolve } = Promise.withResolvers<Observation>();
+    world.upstream.answer = () => promise;
+    await world.watch("OUT-busy");
+    await world.settle();
+    expect(world.upstream.inFlight).toBe(1);
+    const stopping = world.poller.stop(20 * second);
+    resolve(missing);
+    // On a clock that stands still: the grace is never over.
+    await stopping;
+    expect(world.upstream.inFlight).toBe(0);
+  });
+
   test("does not wait longer than its grace", async () => {
     const world = createWorld();
     world.upstream.answer = () => new Promise(() => undefined);

@@ -1,6 +1,7 @@
 import { createCipheriv, createDecipheriv, createHash, createHmac, createSecretKey, hkdfSync, randomBytes } from "node:crypto";
 import type { KeyObject } from "node:crypto";
 import { RingbackError } from "../domain/errors.ts";
+import { drawBytes } from "../domain/random-bytes.ts";
 import type { KeyedSecretBox } from "../ports/secret-box.ts";
 
 const keyBytes = 32;
@@ -56,7 +57,7 @@ export function createSecretBox(keys: readonly Buffer[]): KeyedSecretBox {
   return {
     keyIds: [current.id, ...older.map(({ id }) => id)],
     seal(plaintext, identity) {
-      const nonce = randomBytes(nonceBytes);
+      const nonce = drawBytes(nonceBytes);
       const sealing = createCipheriv(cipher, current.cipherKey, nonce).setAAD(Buffer.from(identity));
       const ciphertext = Buffer.concat([sealing.update(plaintext, "utf8"), sealing.final()]);
       return Buffer.concat([current.idBytes, nonce, sealing.getAuthTag(), ciphertext]);

@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
 import { monotonicFactory } from "ulid";
+import { drawFraction } from "./random-bytes.ts";
 
 /** The prefixes of every id the API shows; what follows is a ULID (sortable by time) or, for events about a watch, a hash. */
 export type IdPrefix = "acc" | "key" | "src" | "wch" | "hk" | "ep" | "dlv" | "att" | "evt" | "sec" | "call";
 
-const nextUlid = monotonicFactory();
+const nextUlid = monotonicFactory(drawFraction);
 
 /** A new id, sortable by time within one process even inside one millisecond. Never holds a `.`, which separates the signed parts of a webhook. */
 export function newId(prefix: IdPrefix, nowMs: number): string {

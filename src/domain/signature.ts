@@ -1,5 +1,6 @@
-import { createHmac, createPrivateKey, createSecretKey, generateKeyPairSync, randomBytes, sign } from "node:crypto";
+import { createHmac, createPrivateKey, createSecretKey, generateKeyPairSync, sign } from "node:crypto";
 import type { KeyObject } from "node:crypto";
+import { drawBytes } from "./random-bytes.ts";
 
 const prefix = "whsec_";
 const generatedBytes = 24;
@@ -10,7 +11,7 @@ const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3
 
 /** A new signing secret: `whsec_` and base64 of 24 random bytes. */
 export function generateSecret(): string {
-  return prefix + randomBytes(generatedBytes).toString("base64");
+  return prefix + drawBytes(generatedBytes).toString("base64");
 }
 
 /** Whether a client's own secret can be used: `whsec_` and base64 of 24 to 64 bytes. */

@@ -178,6 +178,28 @@ export function watchedCallOf(row: Row): WatchedCall {
   };
 }
 
+/** The same from rows at hand: a call, its status and version after a change, and its active watches, oldest first; null without any. */
+export function gatherWatchedCall(
+  call: Pick<WatchedCall, "callId" | "sourceName" | "callSid" | "scope" | "version" | "createdAtMs"> & { readonly status: CallStatus },
+  watches: readonly Pick<Watch, "accountId" | "createdAtMs" | "expiresAtMs" | "sequence">[],
+): WatchedCall | null {
+  const [oldest] = watches;
+  if (oldest === undefined) return null;
+  return {
+    callId: call.callId,
+    sourceName: call.sourceName,
+    callSid: call.callSid,
+    scope: call.scope,
+    accountId: oldest.accountId,
+    status: call.status,
+    version: call.version,
+    createdAtMs: call.createdAtMs,
+    youngestWatchAtMs: watches.reduce((youngest, watch) => Math.max(youngest, watch.createdAtMs), 0),
+    earliestDeadlineAtMs: watches.reduce((earliest, watch) => Math.min(earliest, watch.expiresAtMs), Infinity),
+    untold: call.status.status !== null && watches.some((watch) => watch.sequence === 0),
+  };
+}
+
 export function attemptOf(row: Row): Attempt {
   const code = textOrNull(row, "error_code") as NonNullable<Attempt["error"]>["code"] | null;
   return {

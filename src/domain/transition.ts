@@ -101,6 +101,17 @@ export function planTelling(change: CallChange | null, input: TransitionInput): 
   return change === null ? planFirstTelling(input) : planChange(change, input);
 }
 
+/** The watches that are still active after these events, as they stand then; in the order given. */
+export function watchesAfter<Told extends TellableWatch>(watches: readonly Told[], planned: readonly PlannedEvent[]): readonly Told[] {
+  if (planned.length === 0) return watches;
+  const plans = new Map(planned.map((plan) => [plan.watchId, plan]));
+  return watches.flatMap((watch) => {
+    const plan = plans.get(watch.id);
+    if (plan === undefined) return [watch];
+    return plan.watchStatus === "active" ? [{ ...watch, sequence: plan.sequence }] : [];
+  });
+}
+
 /** The events of one change of a call: who is told what, in which sequence, and where it goes. */
 export function planChange(change: CallChange, input: TransitionInput): readonly PlannedEvent[] {
   const { call, watches, nowMs } = input;

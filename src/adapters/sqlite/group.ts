@@ -47,17 +47,17 @@ export async function runGroup(
   try {
     for (;;) {
       const writes = !requests.every((request) => isRead(request.name));
-      connection.exec(writes ? "begin immediate" : "begin");
+      db.run(writes ? "begin immediate" : "begin");
       const claimed = new ClaimedOperations(db);
       const answers = requests.map((request, index) => failed.get(index) ?? runOne(db, request, index, claimed));
       const failures = claimed.results.length === 0 ? [] : claimed.store(requests, await draftAnswers(claimed.results));
       if (failures.length > 0) {
-        connection.exec("rollback");
+        db.run("rollback");
         for (const { index, message } of failures) failed.set(index, { ok: false, code: "bug", message });
         continue;
       }
       const startedMs = performance.now();
-      connection.exec("commit");
+      db.run("commit");
       return { kind: "answers", answers, commitMs: writes ? performance.now() - startedMs : null };
     }
   } catch (error) {
@@ -100,7 +100,6 @@ class ClaimedOperations {
 }
 
 function runOne(db: Database, request: Request, index: number, claimed: ClaimedOperations): Answer {
-  const { connection } = db;
   const { name, args, claim } = request;
   const operation = () => (operations[name] as (db: Database, ...args: readonly unknown[]) => unknown)(db, ...args);
   if (isRead(name)) {
@@ -110,14 +109,15 @@ function runOne(db: Database, request: Request, index: number, claimed: ClaimedO
       return failure(error);
     }
   }
-  connection.exec("savepoint operation");
+  db.run("savepoint operation");
   try {
     const value = claim === undefined ? operation() : claimed.run(index, claim, operation);
-    connection.exec("release operation");
+    db.run("release operation");
     return { ok: true, value };
   } catch (error) {
     const answer = failure(error);
-    connection.exec("rollback to operation; release operation");
+    db.run("rollback to operation");
+    db.run("release operation");
     return answer;
   }
 }

@@ -2,10 +2,9 @@ import type { CallStatus } from "../../../domain/call.ts";
 import { planCommit, planTelling } from "../../../domain/transition.ts";
 import type { CallCommit, CallCommitResult, Notice } from "../../../ports/call-store.ts";
 import type { Row, Transaction } from "../database.ts";
-import { callStatusOf, integer, text } from "../../rows.ts";
+import { callStatusOf, gatherWatchedCall, integer, text } from "../../rows.ts";
 import { Telling } from "../tables/telling.ts";
 import type { Moment } from "../tables/telling.ts";
-import { gatherWatchedCall } from "../tables/watched-call.ts";
 
 type Written = {
   readonly row: Row;

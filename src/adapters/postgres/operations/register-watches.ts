@@ -11,11 +11,10 @@ import type { DraftedCall } from "../tables/drafted-calls.ts";
 import { enableIfDisabled } from "../tables/endpoints.ts";
 import { NamedEndpoints, lockAccounts } from "../tables/named-endpoints.ts";
 import type { Usage } from "../tables/named-endpoints.ts";
-import { text } from "../../rows.ts";
+import { gatherWatchedCall, text } from "../../rows.ts";
 import { Telling } from "../tables/telling.ts";
 import type { Moment } from "../tables/telling.ts";
 import { watchSelect } from "../tables/views.ts";
-import { gatherWatchedCall } from "../tables/watched-call.ts";
 import { watchViewOf } from "../../views.ts";
 
 type Made = {

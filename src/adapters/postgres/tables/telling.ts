@@ -1,3 +1,4 @@
+import { watchesAfter } from "../../../domain/transition.ts";
 import type { PlannedEvent, TellableHook, TransitionInput } from "../../../domain/transition.ts";
 import type { Watch } from "../../../domain/watch.ts";
 import type { Notice } from "../../../ports/call-store.ts";
@@ -16,11 +17,11 @@ type Planned = { readonly plan: PlannedEvent; readonly moment: Moment };
  * or other transition comes between what was read and what is written.
  */
 export class Telling {
-  readonly #watches: Map<string, Watch[]>;
+  readonly #watches: Map<string, readonly Watch[]>;
   readonly #hooks: Map<string, TellableHook[]>;
   readonly #planned: Planned[] = [];
 
-  private constructor(watches: Map<string, Watch[]>, hooks: Map<string, TellableHook[]>) {
+  private constructor(watches: Map<string, readonly Watch[]>, hooks: Map<string, TellableHook[]>) {
     this.#watches = watches;
     this.#hooks = hooks;
   }
@@ -73,9 +74,7 @@ export class Telling {
 
   /** A watch that the transaction makes: the youngest. */
   add(watch: Watch): void {
-    const watches = this.#watches.get(watch.callId);
-    if (watches === undefined) this.#watches.set(watch.callId, [watch]);
-    else watches.push(watch);
+    this.#watches.set(watch.callId, [...this.watchesOf(watch.callId), watch]);
   }
 
   /** Plans on the state that earlier plans left. */
@@ -87,15 +86,7 @@ export class Telling {
     const planned = decide({ call, transition, watches, hooks, nowMs });
     if (planned.length === 0) return [];
     this.#planned.push(...planned.map((plan) => ({ plan, moment })));
-    const plans = new Map(planned.map((plan) => [plan.watchId, plan]));
-    this.#watches.set(
-      callId,
-      watches.flatMap((watch) => {
-        const plan = plans.get(watch.id);
-        if (plan === undefined) return [watch];
-        return plan.watchStatus === "active" ? [{ ...watch, sequence: plan.sequence }] : [];
-      }),
-    );
+    this.#watches.set(callId, watchesAfter(watches, planned));
     const told = new Set(planned.flatMap(({ hookIds }) => hookIds));
     if (told.size > 0)
       this.#hooks.set(

@@ -1,5 +1,3 @@
-import type { CallStatus } from "../../../domain/call.ts";
-import type { Watch } from "../../../domain/watch.ts";
 import type { WatchedCall } from "../../../ports/call-store.ts";
 import type { Queries } from "../database.ts";
 import { watchedCallOf } from "../../rows.ts";
@@ -32,28 +30,6 @@ export async function listOwnedCalls(
     page.limit,
   );
   return rows.map(watchedCallOf);
-}
-
-/** The same from rows at hand: a locked call, its status and version after a change, and its active watches, oldest first. */
-export function gatherWatchedCall(
-  call: Pick<WatchedCall, "callId" | "sourceName" | "callSid" | "scope" | "version" | "createdAtMs"> & { readonly status: CallStatus },
-  watches: readonly Pick<Watch, "accountId" | "createdAtMs" | "expiresAtMs" | "sequence">[],
-): WatchedCall | null {
-  const [oldest] = watches;
-  if (oldest === undefined) return null;
-  return {
-    callId: call.callId,
-    sourceName: call.sourceName,
-    callSid: call.callSid,
-    scope: call.scope,
-    accountId: oldest.accountId,
-    status: call.status,
-    version: call.version,
-    createdAtMs: call.createdAtMs,
-    youngestWatchAtMs: watches.reduce((youngest, watch) => Math.max(youngest, watch.createdAtMs), 0),
-    earliestDeadlineAtMs: watches.reduce((earliest, watch) => Math.min(earliest, watch.expiresAtMs), Infinity),
-    untold: call.status.status !== null && watches.some((watch) => watch.sequence === 0),
-  };
 }
 
 /** Calls are kept as long as a watch on them is. */

@@ -1,38 +1,49 @@
-import { planCommit, planTelling } from "../../../domain/transition.ts";
+import { planCommit, planTelling, watchesAfter } from "../../../domain/transition.ts";
 import type { CallCommit, CallCommitResult, Notice } from "../../../ports/call-store.ts";
 import type { SendJob } from "../../../ports/send-job.ts";
 import type { Database } from "../database.ts";
-import { callStatusOf, integer } from "../../rows.ts";
+import { callStatusOf, gatherWatchedCall, integer, text } from "../../rows.ts";
 import { activeWatches, hooksOf, writePlanned } from "../tables/telling.ts";
 import { readWatchedCall } from "../tables/watched-call.ts";
 
 /** Call, events, deliveries: one transaction. The version tells whether the writer knew the call as it stands. */
 export function commitCall(db: Database, commit: CallCommit): CallCommitResult {
-  const { callId, nowMs } = commit;
+  const { callId, expectedVersion, nowMs } = commit;
   const row = db.get("select * from calls where id = ?", callId);
-  if (row === undefined || integer(row, "version") !== commit.expectedVersion) return { kind: "stale", call: readWatchedCall(db, callId) };
+  if (row === undefined || integer(row, "version") !== expectedVersion) return { kind: "stale", call: readWatchedCall(db, callId) };
   const { tellings, call, transition } = planCommit(commit, {
     call: { ...callStatusOf(row), lastGoodPollAtMs: commit.lastGoodPollAtMs },
     transition: integer(row, "transitions"),
   });
   const jobs: SendJob[] = [];
   const notices: Notice[] = [];
+  let watches = activeWatches(db, callId);
   for (const telling of tellings) {
-    const watches = activeWatches(db, callId);
     const planned = planTelling(telling.change, { ...telling, watches, hooks: hooksOf(db, callId, watches), nowMs });
     const written = writePlanned(db, planned, { callId, transition: telling.transition, nowMs });
+    watches = watchesAfter(watches, planned);
     jobs.push(...written.jobs);
     notices.push(...written.notices);
   }
   db.run(
-    "update calls set status = ?, reason = ?, terminal = ?, observed_at = ?, last_good_poll_at = ?, transitions = ?, version = version + 1 where id = ?",
+    "update calls set status = ?, reason = ?, terminal = ?, observed_at = ?, last_good_poll_at = ?, transitions = ?, version = ? where id = ?",
     call.status,
     call.reason,
     call.terminal,
     call.observedAtMs,
     call.lastGoodPollAtMs,
     transition,
+    expectedVersion + 1,
     callId,
   );
-  return { kind: "committed", call: readWatchedCall(db, callId), notices, jobs };
+  const standing = {
+    callId,
+    sourceName: text(row, "source_name"),
+    callSid: text(row, "call_sid"),
+    scope: text(row, "scope"),
+    version: expectedVersion + 1,
+    createdAtMs: integer(row, "created_at"),
+    status: call,
+  };
+  return { kind: "committed", call: gatherWatchedCall(standing, watches), notices, jobs };
 }

@@ -1,4 +1,5 @@
 import type { PlannedEvent, TellableHook, TellableWatch } from "../../../domain/transition.ts";
+import type { Watch } from "../../../domain/watch.ts";
 import type { Notice } from "../../../ports/call-store.ts";
 import type { SendJob } from "../../../ports/send-job.ts";
 import type { Database } from "../database.ts";
@@ -6,7 +7,7 @@ import { insertEvent } from "./deliveries.ts";
 import { filterOf, integer, text, watchOf } from "../../rows.ts";
 
 /** The active watches of a call, oldest first; read inside the transaction that tells them. */
-export function activeWatches(db: Database, callId: string): readonly TellableWatch[] {
+export function activeWatches(db: Database, callId: string): readonly Watch[] {
   return db
     .all(
       `select w.*, c.source_name, c.call_sid, null as callback_url from watches w join calls c on c.id = w.call_id

@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config";
+import { LongestFirst } from "./support/longest-first.ts";
 
 export default defineConfig({
   test: {
@@ -7,8 +8,9 @@ export default defineConfig({
     testTimeout: 20_000,
     hookTimeout: 30_000,
     pool: "forks",
-    // Much of a test is waiting: one worker for each of two cores.
-    maxWorkers: 2,
+    // For two cores: some of the tests always wait.
+    maxWorkers: 3,
+    sequence: { sequencer: LongestFirst },
     globalSetup: ["test/support/postgres-server.ts"],
     // Every SQLite store starts a thread that loads its modules: half the time with what the one before compiled.
     env: { NODE_COMPILE_CACHE: new URL("../node_modules/.cache/node-compile", import.meta.url).pathname },

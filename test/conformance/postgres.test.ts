@@ -1,19 +1,26 @@
+import { afterAll } from "vitest";
 import { TestPostgres } from "../support/postgres-database.ts";
 import { storeSuite } from "./store-suite.ts";
+
+const free: TestPostgres[] = [];
+afterAll(() => Promise.all(free.map((database) => database.dispose())));
 
 storeSuite({
   name: "postgres",
   durable: true,
   shared: true,
   createDatabase: async () => {
-    const database = await TestPostgres.create();
+    const database = free.pop() ?? (await TestPostgres.create());
     return {
       open: async (policy) => (await database.openAlone(policy)).store,
       openSecond: async (policy) => {
         const instance = await database.openBeside(policy);
         return { store: instance.store, evict: () => database.evict(instance) };
       },
-      dispose: () => database.dispose(),
+      dispose: async () => {
+        await database.empty();
+        free.push(database);
+      },
     };
   },
 });

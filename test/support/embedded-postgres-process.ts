@@ -7,7 +7,7 @@ import { freePort } from "../../src/cli/service-process.ts";
 /*
  * A Postgres server that lives as long as its standard input is open, so it ends with whoever started it, however that
  * ends. A process of its own: the library ends the process it is loaded into with code 0 whenever that has nothing left
- * to do, and a run of tests that failed would say that it passed.
+ * to do, and a run of tests that failed would say that it passed. With `--no-sync` it does not wait for the disk.
  */
 
 // The unprivileged user it runs as must reach its folder.
@@ -33,6 +33,8 @@ const server = new EmbeddedPostgres({
     "max_connections=300",
     "-c",
     "shared_buffers=64MB",
+    "-c",
+    `fsync=${process.argv.includes("--no-sync") ? "off" : "on"}`,
   ],
   onLog: keep,
   onError: keep,

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import pg from "pg";
 import { inject } from "vitest";
 import { Database } from "../../src/adapters/postgres/database.ts";
 import type { DatabaseOptions, Owner } from "../../src/adapters/postgres/database.ts";
@@ -19,7 +20,7 @@ export class TestPostgres {
   static async create(): Promise<TestPostgres> {
     const serverUrl = inject("postgresUrl");
     const name = `ringback_${randomUUID().replaceAll("-", "").slice(0, 16)}`;
-    await asAdministrator(serverUrl, `create database ${name} template ${inject("postgresTemplate")}`);
+    await asAdministrator(serverUrl, `create database ${name} template ${inject("postgresTemplate")} strategy file_copy`);
     return new TestPostgres(serverUrl, name);
   }
 
@@ -32,6 +33,31 @@ export class TestPostgres {
   /** Ends every connection to it first. */
   async dispose(): Promise<void> {
     await asAdministrator(this.#serverUrl, `drop database ${this.#name} with (force)`);
+  }
+
+  /**
+   * As it was when it was made, for another test: a tenth of the time that a new one takes. What a test did to the tables
+   * themselves stays.
+   */
+  async empty(): Promise<void> {
+    const client = new pg.Client({ connectionString: this.url });
+    await client.connect();
+    try {
+      await client.query(
+        "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
+      );
+      // What refers to a table was made after it.
+      const { rows } = await client.query<{ name: string }>(
+        `select relname as name from pg_class
+         where relkind = 'r' and relnamespace = 'public'::regnamespace and relname not in ('schema_migrations', 'feed_base') order by oid desc`,
+      );
+      const deletions = rows.map(({ name }) => `delete from ${name};`).join("");
+      // The second time takes what triggers counted in the first.
+      await client.query(`update accounts set default_secret_id = null; ${deletions} ${deletions} update feed_base set base = 0;
+        select setval(quote_ident(sequencename), start_value, false) from pg_sequences`);
+    } finally {
+      await client.end();
+    }
   }
 
   /** The only instance: it takes what those before it had. */

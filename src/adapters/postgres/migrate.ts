@@ -12,6 +12,11 @@ const lockKey = 7_464_622_225;
  * Brings the schema up to this program's, forward only, each migration in a transaction of its own under a lock, so that
  * several may start at once. A database that was written by a newer program, or by migrations that read differently, is
  * refused rather than guessed at. Resolves with how many of them it took.
+ *
+ * The rule for a migration, because instances of the version before go on running beside it: it adds (tables, indexes,
+ * columns that are null or have a default) and never renames, narrows or drops what that version reads or writes; what
+ * nobody needs any more is dropped by the version after. It takes no lock for long: the `lock_timeout` of a running
+ * instance is shorter than what building an index of a large table takes.
  */
 export async function migrate(connectionString: string): Promise<number> {
   const client = new pg.Client({ connectionString, application_name: "ringback migrate", connectionTimeoutMillis: 5000 });

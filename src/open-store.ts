@@ -9,6 +9,9 @@ import type { Clock } from "./ports/clock.ts";
 import type { ServiceStore, StoreFigures, StoreLifecycle } from "./ports/service-store.ts";
 import type { Logger } from "./ports/telemetry.ts";
 
+/** About the time between two commits of a service at work. */
+const recordPatienceMs = 5;
+
 export type OpenStoreOptions = {
   readonly config: Config;
   readonly secrets: Secrets;
@@ -37,7 +40,7 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
   const { config, secrets, policy, logger, signal, onCommitted } = options;
   const machineClock = options.clock ?? systemClock;
   if (config.database.kind === "sqlite") {
-    const store = await openSqliteStore({ path: config.database.path, policy, onCommitted });
+    const store = await openSqliteStore({ path: config.database.path, policy, onCommitted, recordPatienceMs });
     return { store, shared: null, clock: machineClock, onTrouble: () => undefined, close: () => store.close() };
   }
   const { delivery } = config;

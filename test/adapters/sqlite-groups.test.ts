@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
 import type { SqliteStoreOptions } from "../../src/adapters/sqlite/store.ts";
 import { CursorInvalid, StoreOverloaded, StoreUnavailable } from "../../src/domain/errors.ts";
-import { StoreWorld, testPolicy } from "../support/store-drafts.ts";
+import { StoreWorld, ok, only, testPolicy } from "../support/store-drafts.ts";
 
 const open: StoreWorld[] = [];
 afterEach(async () => {
@@ -93,6 +93,41 @@ describe("group commit", () => {
 });
 
 const draft = (text: string) => () => ({ sealed: new TextEncoder().encode(text), deliveryId: null });
+
+describe("the record of an attempt", () => {
+  const longMs = 60_000;
+
+  async function watchedWorld(recordPatienceMs: number) {
+    const commits: number[] = [];
+    const world = await openWorld({ recordPatienceMs, onCommitted: (durationMs) => commits.push(durationMs) });
+    await world.watch("OUT-1");
+    const job = only((await world.see("OUT-1", "queued")).jobs);
+    commits.length = 0;
+    return { world, job, commits };
+  }
+
+  it("shares the commit of what comes next", async () => {
+    const { world, job, commits } = await watchedWorld(longMs);
+    const recorded = world.record(job, ok);
+    await new Promise((resolve) => setImmediate(resolve));
+    await world.watch("OUT-2");
+    expect((await recorded).delivery.status).toBe("delivered");
+    expect(commits).toHaveLength(1);
+  });
+
+  it("waits for nobody longer than its patience", async () => {
+    const { world, job, commits } = await watchedWorld(1);
+    expect((await world.record(job, ok)).delivery.status).toBe("delivered");
+    expect(commits).toHaveLength(1);
+  });
+
+  it("is written before the store closes", async () => {
+    const { world, job } = await watchedWorld(longMs);
+    const recorded = world.record(job, ok);
+    await world.store.close();
+    expect((await recorded).delivery.status).toBe("delivered");
+  });
+});
 
 describe("claimed operations", () => {
   it("share the group's one commit, and a second use of a key in it is running", async () => {

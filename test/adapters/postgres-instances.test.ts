@@ -330,7 +330,7 @@ describe("what others wait for", () => {
     await b.store.removeWatch({ accountId: watch.accountId, watchId: watch.id, purge: false, nowMs: startMs });
     expect((await a.sweep()).settledDeliveryIds).toEqual([job?.deliveryId]);
     expect((await b.sweep()).settledDeliveryIds).toEqual([]);
-    await a.store.releaseDeliveries(jobs);
+    await a.store.releaseDeliveries(jobs, startMs);
     expect((await a.sweep()).settledDeliveryIds).toEqual([]);
   });
 

@@ -61,8 +61,9 @@ export function manualSuite(backend: StoreBackend): void {
         endpoint: { health: { consecutiveFailures: 0 } },
       });
       const dropped = expectKind(await world.store.createTest({ accountId, endpointId, nowMs: world.nowMs }), "claimed").job;
-      await world.store.releaseDeliveries([dropped]);
-      expect((await world.deliveryOf(dropped)).view.delivery.status).toBe("canceled");
+      world.pass(minute);
+      await world.release([dropped]);
+      expect((await world.deliveryOf(dropped)).view.delivery).toMatchObject({ status: "canceled", settledAtMs: startMs + minute });
       expect((await world.claim()).jobs).toEqual([]);
       expect(await world.store.createTest({ accountId, endpointId: "ep_unknown", nowMs: world.nowMs })).toEqual({ kind: "unknown" });
     });

@@ -2,8 +2,10 @@ import { statSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import { CursorInvalid, RingbackError, StartRefused, StoreOverloaded, StoreUnavailable } from "../../domain/errors.ts";
 import type { DeliveryPolicy } from "../../domain/retry-policy.ts";
+import type { Clock } from "../../ports/clock.ts";
 import type { AnswerDraft, ClaimedRun, IdempotencyStore } from "../../ports/idempotency-store.ts";
 import type { AdministrationStore, ServiceStore } from "../../ports/service-store.ts";
+import { systemClock } from "../clock.ts";
 import type { Answer, ClaimedResult, ClaimedValue, Drafted, Request } from "./group.ts";
 import type { ConnectionRole } from "./open-connection.ts";
 import { operations } from "./operations.ts";
@@ -14,6 +16,8 @@ export type SqliteStoreOptions = {
   /** A file, or `:memory:`. */
   readonly path: string;
   readonly policy: DeliveryPolicy;
+  /** In place of the machine's. */
+  readonly clock?: Pick<Clock, "nowMs">;
   /** How long the commit of each group that wrote took. */
   readonly onCommitted?: (durationMs: number) => void;
   /** Operations waiting at most; beyond it they are refused with `StoreOverloaded`. */
@@ -107,7 +111,7 @@ class GroupQueue {
   #state: "open" | "closing" | "closed" | "broken" = "open";
 
   constructor(options: Omit<SqliteStoreOptions, "policy"> & { readonly policy: DeliveryPolicy | null }, role: ConnectionRole) {
-    const workerData: WorkerOptions = { path: options.path, policy: options.policy, role };
+    const workerData: WorkerOptions = { path: options.path, policy: options.policy, role, nowMs: (options.clock ?? systemClock).nowMs() };
     this.#queueLimit = options.queueLimit ?? defaultQueueLimit;
     this.#onCommitted = options.onCommitted ?? (() => undefined);
     this.opened = this.#opened.promise;

@@ -115,7 +115,7 @@ export function composeEngine(parts: EngineParts): Engine {
       ? null
       : new Ownership({
           store: shared.ownership,
-          releaseDeliveries: (leases) => store.releaseDeliveries(leases),
+          releaseDeliveries: (leases, nowMs) => store.releaseDeliveries(leases, nowMs),
           clock,
           logger,
           version: config.version,

@@ -144,7 +144,7 @@ export function readStoreConfig(
   return env.faults.length > 0 ? { kind: "invalid", faults: env.faults } : { kind: "config", config };
 }
 
-/** A variable that the operator named on the command line; null when unset or empty. */
+/** One variable by itself, which others at fault are no reason not to read; null when unset or empty. */
 export function readVariable(name: string, environment: Readonly<Record<string, string | undefined>> = process.env): string | null {
   return new EnvironmentReader(environment).text(name);
 }

@@ -40,7 +40,7 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
   const { config, secrets, policy, logger, signal, onCommitted } = options;
   const machineClock = options.clock ?? systemClock;
   if (config.database.kind === "sqlite") {
-    const store = await openSqliteStore({ path: config.database.path, policy, onCommitted, recordPatienceMs });
+    const store = await openSqliteStore({ path: config.database.path, policy, clock: machineClock, onCommitted, recordPatienceMs });
     return { store, shared: null, clock: machineClock, onTrouble: () => undefined, close: () => store.close() };
   }
   const { delivery } = config;

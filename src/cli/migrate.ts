@@ -1,4 +1,4 @@
-import { parseDatabaseUrl } from "../config.ts";
+import { parseDatabaseUrl, readVariable } from "../config.ts";
 import { encryptionKeyOrigin } from "../encryption-keys.ts";
 import { openAdministration, readDatabaseConfig } from "./administration.ts";
 import { UsageError, readArguments } from "./command.ts";
@@ -30,12 +30,11 @@ type MoveRequest = { readonly from: string; readonly to: string | null; readonly
 async function move({ from, to, json }: MoveRequest, terminal: Terminal): Promise<0> {
   const source = parseDatabaseUrl(from)?.database;
   if (source?.kind !== "sqlite" || source.path === ":memory:") throw new UsageError("--from must be sqlite:<path of the database file>");
-  const environment = readDatabaseConfig();
-  const target = to === null ? environment : parseDatabaseUrl(to);
+  const target = to === null ? readDatabaseConfig() : parseDatabaseUrl(to);
   if (target === null || target.postgresUrl === null)
     throw new UsageError(`${to === null ? "DATABASE_URL" : "--to"} must be postgres://<user>:<password>@<host>/<database>`);
   const moved = await moveDatabase({ sqlitePath: source.path, postgresUrl: target.postgresUrl });
-  const origin = encryptionKeyOrigin(environment.encryptionKeys, source.path);
+  const origin = encryptionKeyOrigin(readVariable("RINGBACK_ENCRYPTION_KEY"), source.path);
   const rows = moved.reduce((sum, table) => sum + table.rows, 0);
   if (json) terminal.out(JSON.stringify({ rows, tables: moved, encryption_key: { origin } }));
   else

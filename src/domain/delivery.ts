@@ -10,6 +10,7 @@ export type DeliveryState = {
   readonly attemptCount: number;
   /** Steps of the schedule spent: attempts less deferrals and manual retries. */
   readonly stepsSpent: number;
+  /** Of a settled one: a retry by hand was accepted then, and its attempt is not recorded yet. */
   readonly nextAttemptAtMs: number | null;
   readonly firstAttemptAtMs: number | null;
   /** The first failed attempt (no deferral); from here the order hold counts. */

@@ -34,6 +34,11 @@ export function newsAfterAttempt(
   return news;
 }
 
+/** Whether a hook may be told what `newsAfterAttempt` finds. */
+export function hearsOfAttempts(events: readonly string[] | null): boolean {
+  return (["delivery.exhausted", "endpoint.disabled"] as const).some((type) => hookWants(events, { type, terminal: false }));
+}
+
 /** The endpoints of those of the account's hooks that name the type, each once. */
 export function recipientsOf(
   { type, exceptEndpointId }: Pick<OperationalNews, "type" | "exceptEndpointId">,

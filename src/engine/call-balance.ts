@@ -27,6 +27,10 @@ const claimAtOnce = 5000;
 const leftoverBatch = 100;
 /** Free calls that are not for this instance (another one is about to take them, or their source is unknown here) are not counted again before. */
 const lookAgainMs = 5000;
+/** Nobody polls a call of a source that nobody has: so long after its deadline whoever sees it takes it, for it to end. */
+const abandonedAfterMs = 60 * 60 * 1000;
+/** Such calls are looked for so often. */
+const abandonedEveryMs = 60_000;
 
 /** Each instance polls its fair share of each source's calls: it gives back what it has beyond, and takes what is free. */
 export class CallBalance {
@@ -35,6 +39,7 @@ export class CallBalance {
   #sawFree = false;
   readonly #shedAtMonotonicMs = new Map<string, number>();
   #lookAgainAtMonotonicMs = -Infinity;
+  #lookForAbandonedAtMonotonicMs = -Infinity;
 
   constructor(options: CallBalanceOptions) {
     this.#options = options;
@@ -65,7 +70,9 @@ export class CallBalance {
     const alive = this.#alive;
     if (alive === null || clock.monotonicMs() < this.#lookAgainAtMonotonicMs) return 0;
     let claimed = 0;
-    for (const [name, free] of Object.entries(await store.countFreeCalls())) {
+    const counts = await store.countFreeCalls();
+    claimed += await this.#takeAbandoned(Object.keys(counts).filter((name) => !gates().has(name)));
+    for (const [name, free] of Object.entries(counts)) {
       const gate = gates().get(name);
       if (gate === undefined) continue;
       const { own, others, isPoller } = standingOf(name, gate, alive);
@@ -83,12 +90,22 @@ export class CallBalance {
     this.#lookAgainAtMonotonicMs = -Infinity;
   }
 
-  async #take(sourceName: string, count: number): Promise<number> {
+  async #takeAbandoned(sourceNames: readonly string[]): Promise<number> {
+    const { clock } = this.#options;
+    if (sourceNames.length === 0 || clock.monotonicMs() < this.#lookForAbandonedAtMonotonicMs) return 0;
+    this.#lookForAbandonedAtMonotonicMs = clock.monotonicMs() + abandonedEveryMs;
+    let taken = 0;
+    for (const name of sourceNames) taken += await this.#take(name, claimAtOnce, clock.nowMs() - abandonedAfterMs);
+    return taken;
+  }
+
+  /** With `deadlineBeforeMs`: of those alone whose earliest deadline was before. */
+  async #take(sourceName: string, count: number, deadlineBeforeMs: number | null = null): Promise<number> {
     const { store, roster } = this.#options;
     let taken = 0;
     const most = Math.min(count, claimAtOnce);
     while (taken < most) {
-      const calls = await store.claimCalls({ sourceName, limit: Math.min(claimBatch, most - taken) });
+      const calls = await store.claimCalls({ sourceName, limit: Math.min(claimBatch, most - taken), deadlineBeforeMs });
       if (calls.length === 0) break;
       roster.take(calls);
       taken += calls.length;

@@ -7,8 +7,7 @@ import type { PolledSource } from "./polled-source.ts";
 export type CallRosterOptions = {
   readonly store: Pick<CallStore, "loadWatchedCalls" | "releaseCalls">;
   readonly calls: PolledCalls;
-  /** null: it is not known yet. */
-  readonly sourceOf: (call: WatchedCall) => PolledSource | null;
+  readonly sourceOf: (call: WatchedCall) => PolledSource;
   readonly logger: Logger;
   readonly random: () => number;
   /** Polls it as soon as the source lets it. */
@@ -30,10 +29,10 @@ export class CallRoster {
     this.#options = options;
   }
 
-  /** Takes up those calls of the store that are this process's to poll. */
-  async takeUp(isMeant: (call: WatchedCall) => boolean): Promise<void> {
+  /** Takes up the calls of the store that are this process's to poll. */
+  async takeUp(): Promise<void> {
     const added: PolledCall[] = [];
-    for await (const page of this.#pages()) added.push(...this.#addMissing(page.filter(isMeant)));
+    for await (const page of this.#pages()) added.push(...this.#addMissing(page));
     // Only now is the load known, and with it the interval to spread them over.
     for (const call of added) this.#spread(call);
   }
@@ -59,8 +58,7 @@ export class CallRoster {
     const { calls, pollNow } = this.#options;
     const known = calls.get(call.callId);
     if (known === undefined) {
-      const added = this.#add(call);
-      if (added !== null) pollNow(added);
+      pollNow(this.#add(call));
       return null;
     }
     known.mergeNewer(call);
@@ -142,15 +140,11 @@ export class CallRoster {
   }
 
   #addMissing(calls: readonly WatchedCall[]): readonly PolledCall[] {
-    return calls.flatMap((call) => {
-      const added = this.#options.calls.get(call.callId) === undefined ? this.#add(call) : null;
-      return added === null ? [] : [added];
-    });
+    return calls.filter(({ callId }) => this.#options.calls.get(callId) === undefined).map((call) => this.#add(call));
   }
 
-  #add(call: WatchedCall): PolledCall | null {
-    const source = this.#options.sourceOf(call);
-    return source === null ? null : this.#options.calls.add(source, call);
+  #add(call: WatchedCall): PolledCall {
+    return this.#options.calls.add(this.#options.sourceOf(call), call);
   }
 
   #spread(call: PolledCall): void {

@@ -30,7 +30,7 @@ export class LeaseReturns {
     const leases = jobs.map(({ deliveryId, leaseToken }) => ({ deliveryId, leaseToken }));
     const { store, clock, logger } = this.#options;
     try {
-      await store.releaseDeliveries(leases);
+      await store.releaseDeliveries(leases, clock.nowMs());
     } catch (error) {
       logger.warn({ deliveries: leases.length, error: String(error) }, "delivery.release_failed");
       const fromMonotonicMs = clock.monotonicMs();

@@ -29,8 +29,8 @@ export class LiveState implements LiveStatePort {
     this.#options = options;
   }
 
-  callProgress(callId: string): ReturnType<LiveStatePort["callProgress"]> {
-    return this.#options.poller.progress(callId);
+  callProgress(callId: string, sourceName: string): ReturnType<LiveStatePort["callProgress"]> {
+    return this.#options.poller.progress(callId, sourceName);
   }
 
   sources(account: Account): readonly SourceHealth[] {

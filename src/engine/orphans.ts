@@ -48,7 +48,7 @@ export class Orphans {
     const unknown = await this.#listUnknown();
     const orphans = unknown.filter(({ leaseToken }) => this.#unknownLeases?.has(leaseToken) === true);
     this.#unknownLeases = new Set(unknown.map(({ leaseToken }) => leaseToken));
-    if (orphans.length > 0) await releaseDeliveries(orphans);
+    if (orphans.length > 0) await releaseDeliveries(orphans, clock.nowMs());
     if (calls + orphans.length > 0) logger.warn({ calls, deliveries: orphans.length }, "instance.orphans_taken_up");
     // Trouble in the meantime is another look's.
     if (isSettled && this.#troubledAtMonotonicMs === troubledAtMs) this.#troubledAtMonotonicMs = null;

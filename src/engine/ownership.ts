@@ -15,6 +15,7 @@ import { Membership } from "./membership.ts";
 import type { Notifier } from "./notifier.ts";
 import { Orphans } from "./orphans.ts";
 import type { Poller } from "./poller.ts";
+import { Pace } from "./pace.ts";
 import { RateDivision } from "./rate-division.ts";
 import { SharedSources } from "./shared-sources.ts";
 import { Sweeper } from "./sweeper.ts";
@@ -41,6 +42,8 @@ export type OwnershipOptions = {
 
 /** Longer than others need to give up their part of a rate for a newcomer. */
 const firstGrantWaitMs = 4000;
+/** Between looks that the others' word asks for: under load it comes all the time. */
+const wordPauseMs = 50;
 
 /**
  * What this instance has among several: which calls are polled here, how fast, and what the others must know of it. Calls
@@ -54,6 +57,7 @@ export class Ownership {
   readonly #balance: CallBalance;
   readonly #shared: SharedSources;
   readonly #sweeper: Sweeper;
+  readonly #word: Pace;
   readonly #orphans: Orphans;
   readonly heartbeatEveryMs: number;
   #isDraining = false;
@@ -98,6 +102,11 @@ export class Ownership {
       mayEvict: () => this.#membership.mayEvict(),
       onEvicted: () => this.#balance.lookAgain(),
       claimFree: () => (this.mayStart() ? this.#balance.claim() : Promise.resolve(0)),
+    });
+    this.#word = new Pace({
+      clock,
+      pauseMs: wordPauseMs,
+      run: () => this.#sweeper.look().catch((error: unknown) => this.#warn("instance.sweep_failed", error)),
     });
     this.#membership = new Membership({
       store,
@@ -178,7 +187,7 @@ export class Ownership {
     if (this.#isDraining) return;
     if (what.has("watches")) this.#sweeper.noteDeletion();
     if (what.has("calls") || what.has("instances")) this.#balance.lookAgain();
-    this.#sweeper.tick().catch((error: unknown) => this.#warn("instance.sweep_failed", error));
+    this.#word.ask();
     if (what.has("instances") || (what.has("rates") && this.#division.isWaiting)) this.#beatBeside();
   }
 
@@ -189,6 +198,7 @@ export class Ownership {
   /** The process is about to stop: nothing more is taken, and the lease is kept until `stop`. */
   drain(): void {
     this.#isDraining = true;
+    this.#word.close();
     this.#membership.beatIn(0);
   }
 

@@ -22,10 +22,6 @@ export class PolledCalls {
     this.#wallOffsetMs = clock.nowMs() - clock.monotonicMs();
   }
 
-  get size(): number {
-    return this.#byId.size;
-  }
-
   get(callId: string): PolledCall | undefined {
     return this.#byId.get(callId);
   }

@@ -19,7 +19,7 @@ export type SourceSetup = {
 /** What of a source holds for all instances. */
 export type SharedPart = "suspension" | "throttle";
 
-type Surroundings = {
+export type SourceSurroundings = {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -30,14 +30,16 @@ type Surroundings = {
 export class PolledSource {
   /** Wakes the source when a token or a probe is due. */
   wakeTimer: Timer | null = null;
+  /** Nobody configured it: it stands for what its calls name. */
+  isAbsent = false;
   /** Our clock less the upstream's; null before its first `Date`. */
   clockSkewMs: number | null = null;
-  readonly #surroundings: Surroundings;
+  readonly #surroundings: SourceSurroundings;
   readonly #takeToken = () => this.#gate.takeToken();
   #setup: SourceSetup;
   #gate: SourceGate<PolledCall>;
 
-  constructor(setup: SourceSetup, surroundings: Surroundings) {
+  constructor(setup: SourceSetup, surroundings: SourceSurroundings) {
     this.#setup = setup;
     this.#surroundings = surroundings;
     this.#gate = this.#createGate(setup);
@@ -66,7 +68,8 @@ export class PolledSource {
     const replaced = this.#setup.callSource;
     this.#setup = setup;
     this.#gate = this.#createGate(setup, before.grantPerSecond);
-    this.#gate.setMayProbe(before.mayProbe);
+    if (!this.isAbsent) this.#gate.setMayProbe(before.mayProbe);
+    this.isAbsent = false;
     this.clockSkewMs = null;
     for (const call of calls) {
       before.queue.remove(call);

@@ -1,17 +1,14 @@
 import type { SourceHealth } from "../domain/source.ts";
-import type { WatchedCall } from "../ports/call-store.ts";
-import type { Logger } from "../ports/telemetry.ts";
-import type { PolledSource } from "./polled-source.ts";
+import { createAbsentSource } from "./absent-source.ts";
+import type { PolledSource, SourceSurroundings } from "./polled-source.ts";
 
-/** Every source of this process by its name. A call of another one waits until that is known. */
+/** Every source of this process by its name, those among them that calls name and nobody configured. */
 export class PolledSources {
-  readonly #logger: Logger;
+  readonly #surroundings: SourceSurroundings;
   readonly #byName = new Map<string, PolledSource>();
-  /** Sources that calls wait for. */
-  readonly #awaited = new Set<string>();
 
-  constructor(logger: Logger) {
-    this.#logger = logger;
+  constructor(surroundings: SourceSurroundings) {
+    this.#surroundings = surroundings;
   }
 
   add(source: PolledSource): void {
@@ -26,23 +23,14 @@ export class PolledSources {
     return this.#byName.values();
   }
 
-  /** The source of a call; null when it is not known (yet), which is remembered. */
-  of(call: WatchedCall): PolledSource | null {
-    const source = this.#byName.get(call.sourceName);
-    if (source !== undefined) return source;
-    // Once for all its calls: there may be many.
-    if (!this.#awaited.has(call.sourceName)) this.#logger.warn({ source: call.sourceName, call_id: call.callId }, "poll.source_unknown");
-    this.#awaited.add(call.sourceName);
-    return null;
-  }
-
-  /** Names of sources that calls have waited for and need not any more. */
-  awaitedAndKnown(): ReadonlySet<string> {
-    return new Set([...this.#awaited].filter((name) => this.#byName.has(name)));
-  }
-
-  takenUp(names: ReadonlySet<string>): void {
-    for (const name of names) this.#awaited.delete(name);
+  /** The source that calls name. */
+  named(name: string): PolledSource {
+    const known = this.#byName.get(name);
+    if (known !== undefined) return known;
+    this.#surroundings.logger.warn({ source: name }, "poll.source_unknown");
+    const absent = createAbsentSource(name, this.#surroundings);
+    this.add(absent);
+    return absent;
   }
 
   health(): readonly SourceHealth[] {

@@ -55,7 +55,7 @@ export class Poller {
     const { clock, sources, random = Math.random } = options;
     this.#options = options;
     this.#random = random;
-    this.#sources = new PolledSources(options.logger);
+    this.#sources = new PolledSources(options);
     for (const setup of sources) this.#sources.add(new PolledSource(setup, options));
     this.#calls = new PolledCalls(clock);
     this.#schedule = new PollSchedule(clock, (calls) => this.#enqueue(calls));
@@ -63,7 +63,7 @@ export class Poller {
     this.#roster = new CallRoster({
       ...options,
       calls: this.#calls,
-      sourceOf: (call) => this.#sources.of(call),
+      sourceOf: ({ sourceName }) => this.#sources.named(sourceName),
       random,
       pollNow: (call) => this.#pollNow(call),
       schedule: (call, delayMs) => this.#scheduleNext(call, delayMs),
@@ -77,26 +77,21 @@ export class Poller {
   /** How often `tick` wants to be called at least. */
   readonly tickEveryMs = 1000;
 
+  /** Calls that are polled here; those of a source that nobody configured are not. */
   get watchedCount(): number {
-    return this.#calls.size;
+    return [...this.gates.values()].reduce((sum, gate) => sum + gate.share().calls, 0);
   }
 
   /** Takes up every watched call of the store that is this process's; each is polled within its interval. */
   start(): Promise<void> {
-    return this.#roster.takeUp(() => true);
+    return this.#roster.takeUp();
   }
 
-  /** One more source; calls that were registered before this process knew it are polled after `takeUpAwaiting`. */
+  /** One more source. Calls that named it before this process knew it are polled from now on. */
   addSource(setup: SourceSetup): void {
-    this.#sources.add(new PolledSource(setup, this.#options));
-  }
-
-  /** Takes up the calls whose source was not known when they were met, and is now. */
-  async takeUpAwaiting(): Promise<void> {
-    const names = this.#sources.awaitedAndKnown();
-    if (names.size === 0) return;
-    await this.#roster.takeUp((call) => names.has(call.sourceName));
-    this.#sources.takenUp(names);
+    const absent = this.#sources.get(setup.source.name);
+    if (absent === undefined) this.#sources.add(new PolledSource(setup, this.#options));
+    else this.#moveTo(absent, setup);
   }
 
   /**
@@ -108,15 +103,10 @@ export class Poller {
     if (source === undefined) return;
     const { state } = source.gate.health();
     const wasClosed = source.gate.suspension !== null;
-    const calls = [...this.#calls.all()].filter((call) => call.source === source);
-    source.replaceUpstream(setup, calls);
+    this.#moveTo(source, setup);
     // Others hear that it goes on, and whoever joins later.
     if (wasClosed) this.#options.onShared?.(source.name, "suspension");
     if (state === "suspended") this.#announce(source, "resumed");
-    for (const call of calls) {
-      call.memory = freshPollMemory;
-      if (!call.isBusy) this.#scheduleNext(call, this.#random() * call.intervalMs);
-    }
   }
 
   setSourceRate(sourceName: string, maxPollsPerSecond: number): void {
@@ -147,7 +137,7 @@ export class Poller {
 
   /** For sources that are shared with other instances. */
   get gates(): ReadonlyMap<string, SharedGate> {
-    return new Map([...this.#sources.all()].map(({ name, gate }) => [name, gate]));
+    return new Map([...this.#sources.all()].filter(({ isAbsent }) => !isAbsent).map(({ name, gate }) => [name, gate]));
   }
 
   /** Another instance's finding was adopted, or there is more room: whoever waits may go. */
@@ -170,10 +160,13 @@ export class Poller {
     return this.#sources.get(sourceName)?.gate.isSaturatedBy(additional) ?? false;
   }
 
-  /** null when the call is not polled by this process. */
-  progress(callId: string): ReturnType<LiveState["callProgress"]> {
+  /** null when it is another process that polls the call. */
+  progress(callId: string, sourceName: string): ReturnType<LiveState["callProgress"]> {
     const call = this.#calls.get(callId);
-    if (call === undefined) return null;
+    if (call === undefined) {
+      const isKnown = this.#sources.get(sourceName)?.isAbsent === false;
+      return isKnown ? null : { polledAtMs: null, nextPollAtMs: null, problem: "source_suspended" };
+    }
     const { clock } = this.#options;
     const nextPollAtMs = call.wheelSlot < 0 ? null : Math.round(clock.nowMs() + call.dueAtMonotonicMs - clock.monotonicMs());
     return { polledAtMs: call.lastGoodPollAtMs, nextPollAtMs, problem: call.problem };
@@ -238,6 +231,15 @@ export class Poller {
     }
     this.#verdicts.stop();
     await this.#roster.release("all");
+  }
+
+  #moveTo(source: PolledSource, setup: SourceSetup): void {
+    const calls = [...this.#calls.all()].filter((call) => call.source === source);
+    source.replaceUpstream(setup, calls);
+    for (const call of calls) {
+      call.memory = freshPollMemory;
+      if (!call.isBusy) this.#scheduleNext(call, this.#random() * call.intervalMs);
+    }
   }
 
   #pollNow(call: PolledCall): void {

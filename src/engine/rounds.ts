@@ -19,6 +19,14 @@ export class Rounds {
     return this.#current ?? this.#all;
   }
 
+  /** Asks for a round, and resolves with the end of one that began after that. Rejects with what it or the one before it threw. */
+  async runAnew(): Promise<void> {
+    const isRunning = this.#current !== null;
+    await this.run();
+    // Who waits for the round longest goes on first, and that is whoever begins the next.
+    if (isRunning) await this.#current;
+  }
+
   /** Resolves when none runs. */
   ended(): Promise<void> {
     return this.#all;

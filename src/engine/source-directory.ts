@@ -18,7 +18,7 @@ export type SourceDirectoryOptions = {
   readonly secretBox: SecretBox;
   readonly logger: Logger;
   readonly setupOf: SetupOf;
-  readonly poller: Pick<Poller, "addSource" | "replaceUpstream" | "setSourceRate" | "takeUpAwaiting">;
+  readonly poller: Pick<Poller, "addSource" | "replaceUpstream" | "setSourceRate">;
   /** By name; sources that are found are added to it, those of the environment are there already. */
   readonly registrable: Map<string, RegistrableSource>;
 };
@@ -50,7 +50,6 @@ export class SourceDirectory {
       if (known?.revision === source.revision || builtIn.has(source.name)) continue;
       this.#known.set(source.id, { revision: source.revision, used: this.#use(source, known?.used ?? null) });
     }
-    await this.#options.poller.takeUpAwaiting();
   }
 
   /** The same, but a store that is away for a while is waited for. */

@@ -30,7 +30,7 @@ const sweepsBetweenEnds = 6;
  */
 export class Sweeper {
   readonly #options: SweeperOptions;
-  readonly #looks = new Rounds(() => this.#look());
+  readonly #looks = new Rounds(() => this.#lookOnce());
   #feedPosition: string | null = null;
   #sweepsUntilEnds = 0;
   #sourceRevisions: number | null = null;
@@ -49,6 +49,11 @@ export class Sweeper {
     return this.#looks.run();
   }
 
+  /** A look that begins now or after the one that runs. Resolves with its end; rejects for bugs only. */
+  look(): Promise<void> {
+    return this.#looks.runAnew();
+  }
+
   /** Somebody deleted a watch. */
   noteDeletion(): void {
     this.#sweepsUntilEnds = 0;
@@ -59,7 +64,7 @@ export class Sweeper {
     this.#touched.clear();
   }
 
-  async #look(): Promise<void> {
+  async #lookOnce(): Promise<void> {
     try {
       await this.#act(await this.#options.store.sweep());
     } catch (error) {

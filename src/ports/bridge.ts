@@ -163,9 +163,10 @@ export interface ManualDelivery {
 
 /** What only memory knows. */
 export interface LiveState {
-  /** null when the call is not polled by this process. */
+  /** null when it is another process that polls the call. */
   callProgress(
     callId: string,
+    sourceName: string,
   ): { readonly polledAtMs: number | null; readonly nextPollAtMs: number | null; readonly problem: CallProblem | null } | null;
   /** The sources the account may use. */
   sources(account: Account): readonly SourceHealth[];

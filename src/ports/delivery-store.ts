@@ -66,9 +66,12 @@ export interface DeliveryStore {
   claimDue(request: ClaimRequest): Promise<ClaimResult>;
   /** Runs `decideAfterAttempt` on the rows as they stand and writes attempt, delivery, lane, endpoint and host in one transaction. */
   recordAttempt(record: AttemptRecord): Promise<AttemptRecorded>;
-  /** Gives leases back unspent: the deliveries are due as they were. */
-  releaseDeliveries(leases: readonly { readonly deliveryId: string; readonly leaseToken: number }[]): Promise<void>;
-  /** Leases one for a manual attempt ahead of schedule, pause and order; `view` is the delivery as it is then. */
+  /** Gives leases back unspent: the deliveries are due as they were. A test ends with its lease, at `nowMs`. */
+  releaseDeliveries(leases: readonly { readonly deliveryId: string; readonly leaseToken: number }[], nowMs: number): Promise<void>;
+  /**
+   * Leases one for a manual attempt ahead of schedule, pause and order; `view` is the delivery as it is then. If it is
+   * settled the attempt is owed until it is recorded: should the lease end before, `claimDue` gives it out again.
+   */
   claimOne(request: { readonly accountId: string; readonly deliveryId: string; readonly nowMs: number }): Promise<ClaimOneResult>;
   /** Makes an `endpoint.test` event with its delivery, leased. */
   createTest(request: { readonly accountId: string; readonly endpointId: string; readonly nowMs: number }): Promise<CreateTestResult>;

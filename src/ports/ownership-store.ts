@@ -77,8 +77,15 @@ export interface OwnershipStore {
   loadOwnedCalls(callIds: readonly string[]): Promise<readonly WatchedCall[]>;
   /** How many watched calls nobody owns, by source. */
   countFreeCalls(): Promise<Readonly<Record<string, number>>>;
-  /** Takes at most `limit` free calls of the source, in one batch; what another instance is taking at the moment is left to it. */
-  claimCalls(request: { readonly sourceName: string; readonly limit: number }): Promise<readonly WatchedCall[]>;
+  /**
+   * Takes at most `limit` free calls of the source, in one batch; what another instance is taking at the moment is left to
+   * it. `deadlineBeforeMs`: of those alone whose earliest deadline was before.
+   */
+  claimCalls(request: {
+    readonly sourceName: string;
+    readonly limit: number;
+    readonly deadlineBeforeMs: number | null;
+  }): Promise<readonly WatchedCall[]>;
   /** Deliveries that the store has leased to this instance. */
   listLeases(): Promise<readonly { readonly deliveryId: string; readonly leaseToken: number }[]>;
   /** Deletes those whose lease has ended: what they had is free. Resolves with how many it was. */

@@ -11,7 +11,7 @@ import { InstanceFenced } from "../../src/domain/errors.ts";
 import type { SourceShare } from "../../src/ports/ownership-store.ts";
 import { eventually } from "../support/eventually.ts";
 import { TestPostgres } from "../support/postgres-database.ts";
-import { answered, startMs, statusChange, StoreWorld, testPolicy } from "../support/store-drafts.ts";
+import { answered, minute, startMs, statusChange, StoreWorld, testPolicy } from "../support/store-drafts.ts";
 
 let database: TestPostgres;
 let opened: Database[] = [];
@@ -112,7 +112,9 @@ describe("an instance", () => {
     const draft = await b.world.watchDraft("OUT-1");
     await evict(b, a);
     await expect(b.store.registerWatches([draft])).rejects.toBeInstanceOf(InstanceFenced);
-    await expect(b.instances.claimCalls({ sourceName: "default", limit: 1 })).rejects.toBeInstanceOf(InstanceFenced);
+    await expect(b.instances.claimCalls({ sourceName: "default", limit: 1, deadlineBeforeMs: null })).rejects.toBeInstanceOf(
+      InstanceFenced,
+    );
     expect(await b.instances.heartbeat({ leaseMs, shares: {} })).toEqual({ kind: "fenced" });
     const token = b.token;
     expect(token).toBeNaN();
@@ -148,7 +150,7 @@ describe("an instance", () => {
     await a.instances.leave();
     expect(a.announced).toEqual(["calls", "deliveries", "instances"]);
     expect((await b.sweep()).hasFreeCalls).toBe(true);
-    expect(await b.instances.claimCalls({ sourceName: "default", limit: 10 })).toHaveLength(3);
+    expect(await b.instances.claimCalls({ sourceName: "default", limit: 10, deadlineBeforeMs: null })).toHaveLength(3);
     await a.instances.leave();
   });
 });
@@ -195,12 +197,27 @@ describe("calls", () => {
     await evict(a, b);
     expect(await b.sweep()).toMatchObject({ hasFreeCalls: true });
     expect(await c.instances.countFreeCalls()).toEqual({ default: 50 });
-    const claims = await Promise.all([b, c, b, c].map(({ instances }) => instances.claimCalls({ sourceName: "default", limit: 20 })));
-    const rest = await c.instances.claimCalls({ sourceName: "default", limit: 50 });
+    const claims = await Promise.all(
+      [b, c, b, c].map(({ instances }) => instances.claimCalls({ sourceName: "default", limit: 20, deadlineBeforeMs: null })),
+    );
+    const rest = await c.instances.claimCalls({ sourceName: "default", limit: 50, deadlineBeforeMs: null });
     const ids = [...claims, rest].flat().map(({ callId }) => callId);
     expect([ids.length, new Set(ids).size]).toEqual([50, 50]);
     expect(await c.sweep()).toMatchObject({ hasFreeCalls: false });
-    expect(await c.instances.claimCalls({ sourceName: "other", limit: 50 })).toEqual([]);
+    expect(await c.instances.claimCalls({ sourceName: "other", limit: 50, deadlineBeforeMs: null })).toEqual([]);
+  });
+
+  test("of a source that nobody has are found by their deadline", async () => {
+    const a = await Member.join();
+    const b = await Member.join();
+    for (let n = 0; n < 3; n++) await a.world.watch(`OUT-${n}`, { expiresAtMs: startMs + n * minute });
+    await a.world.watch("OUT-1", { url: "https://second.example/", expiresAtMs: startMs });
+    await a.instances.leave();
+    const claim = (deadlineBeforeMs: number, limit = 5) => b.instances.claimCalls({ sourceName: "default", limit, deadlineBeforeMs });
+    expect(await claim(startMs)).toEqual([]);
+    expect((await claim(startMs + 1, 1)).map(({ callSid }) => callSid)).toEqual(["OUT-0"]);
+    expect((await claim(startMs + 1)).map(({ callSid }) => callSid)).toEqual(["OUT-1"]);
+    expect(await b.instances.countFreeCalls()).toEqual({ default: 1 });
   });
 
   test("given back are free; the release of what somebody else owns changes nothing", async () => {
@@ -210,7 +227,7 @@ describe("calls", () => {
     await b.store.releaseCalls([{ callId: first, lastGoodPollAtMs: null }]);
     expect((await b.sweep()).hasFreeCalls).toBe(false);
     await a.store.releaseCalls([{ callId: first, lastGoodPollAtMs: startMs }]);
-    const [taken] = await b.instances.claimCalls({ sourceName: "default", limit: 5 });
+    const [taken] = await b.instances.claimCalls({ sourceName: "default", limit: 5, deadlineBeforeMs: null });
     expect(taken).toMatchObject({ callId: first, status: { lastGoodPollAtMs: startMs } });
     expect(await a.instances.loadOwnedCalls([first, second])).toMatchObject([{ callId: second }]);
   });
@@ -330,7 +347,7 @@ describe("what others wait for", () => {
     await b.store.removeWatch({ accountId: watch.accountId, watchId: watch.id, purge: false, nowMs: startMs });
     expect((await a.sweep()).settledDeliveryIds).toEqual([job?.deliveryId]);
     expect((await b.sweep()).settledDeliveryIds).toEqual([]);
-    await a.store.releaseDeliveries(jobs);
+    await a.store.releaseDeliveries(jobs, startMs);
     expect((await a.sweep()).settledDeliveryIds).toEqual([]);
   });
 

@@ -68,7 +68,8 @@ async function walksOf(sql: string): Promise<readonly string[]> {
     .filter((node) => {
       const table = node["Relation Name"] ?? "";
       const index = node["Index Name"] ?? "";
-      if (small.test(table) || index === "deliveries_leased" || index === "accounts_by_key") return false;
+      // Of deliveries: those that are leased, and those owed by hand, are few.
+      if (small.test(table) || /^(deliveries_leased|deliveries_by_hand|accounts_by_key)$/.test(index)) return false;
       const isScan = node["Node Type"].endsWith("Scan") && (node["Index Name"] !== undefined || node["Node Type"] === "Seq Scan");
       if (isScan && node["Index Cond"] === undefined) return true;
       return narrow && /(watches|deliveries|events)_by_account/.test(index);
@@ -96,7 +97,7 @@ async function fill(): Promise<void> {
     insert into events (feed_order, id, account_id, watch_id, type, terminal, sequence, timestamp, data, created_at)
       select n, 'evt_' || n, ${account("n")}, 'wch_' || n, 'call.queued', false, 1, 1, '{}', 1 from generate_series(1, 5000) n;
     insert into deliveries (id, account_id, event_position, endpoint_id, watch_id, sequence, terminal, status, next_attempt_at, due_at, created_at)
-      select 'dlv_' || e.position, e.account_id, e.position, w.endpoint_id, w.id, 1, false, case when e.position % 2 = 0 then 'pending' else 'delivered' end, 1, 1, 1
+      select 'dlv_' || e.position, e.account_id, e.position, w.endpoint_id, w.id, 1, false, case when e.position % 2 = 0 then 'pending' else 'delivered' end, case when e.position % 2 = 0 then 1 end, 1, 1
       from events e join watches w on w.id = e.watch_id where e.id like 'evt\\_%';
     analyze`);
 }

@@ -54,7 +54,7 @@ class Player {
 
   /** What is left under its hands goes back. */
   async rest(): Promise<void> {
-    await this.world.store.releaseDeliveries(this.#jobs.splice(0));
+    await this.world.release(this.#jobs.splice(0));
   }
 
   #pick<T>(items: readonly T[]): T | undefined {

@@ -94,17 +94,17 @@ describe("group commit", () => {
 
 const draft = (text: string) => () => ({ sealed: new TextEncoder().encode(text), deliveryId: null });
 
+async function watchedWorld(recordPatienceMs: number) {
+  const commits: number[] = [];
+  const world = await openWorld({ recordPatienceMs, onCommitted: (durationMs) => commits.push(durationMs) });
+  await world.watch("OUT-1");
+  const job = only((await world.see("OUT-1", "queued")).jobs);
+  commits.length = 0;
+  return { world, job, commits };
+}
+
 describe("the record of an attempt", () => {
   const longMs = 60_000;
-
-  async function watchedWorld(recordPatienceMs: number) {
-    const commits: number[] = [];
-    const world = await openWorld({ recordPatienceMs, onCommitted: (durationMs) => commits.push(durationMs) });
-    await world.watch("OUT-1");
-    const job = only((await world.see("OUT-1", "queued")).jobs);
-    commits.length = 0;
-    return { world, job, commits };
-  }
 
   it("shares the commit of what comes next", async () => {
     const { world, job, commits } = await watchedWorld(longMs);

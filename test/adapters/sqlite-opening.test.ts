@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
 import { StartRefused } from "../../src/domain/errors.ts";
 import type { ServiceStore } from "../../src/ports/service-store.ts";
-import { testPolicy } from "../support/store-drafts.ts";
+import { expectKind, hour, StoreWorld, startMs, testPolicy } from "../support/store-drafts.ts";
 
 let folder: string;
 let path: string;
@@ -50,6 +50,17 @@ describe("opening an SQLite database", () => {
     expect((await stat(join(folder, "not", "there"))).mode & 0o777).toBe(0o700);
     expect((await stat(deep)).mode & 0o777).toBe(0o600);
     await (await openAt(deep)).checkWritable();
+  });
+
+  it("ends what only the last server could send, by its own clock", async () => {
+    const world = new StoreWorld(await openAt(path));
+    const { view } = await world.watch("OUT-1");
+    const request = { accountId: view.watch.accountId, endpointId: view.endpoint?.id ?? "", nowMs: world.nowMs };
+    const { job } = expectKind(await world.store.createTest(request), "claimed");
+    await world.store.close();
+    world.store = await openSqliteStore({ path, policy: testPolicy, clock: { nowMs: () => startMs + hour } });
+    open.push(world.store);
+    expect((await world.deliveryOf(job)).view.delivery).toMatchObject({ status: "canceled", settledAtMs: startMs + hour });
   });
 
   it("is durable", async () => {

@@ -73,6 +73,8 @@ describe("query plans", () => {
     expect(indexOf("select id, consecutive_pauses from endpoints")).toContain(
       "INDEX endpoints_due (host_id=? AND failing=? AND next_due_at<?)",
     );
+    // Nearly empty: only what is owed by hand and leased to nobody is in it.
+    expect(indexOf("select d.id, p.state = 'disabled'")).toContain("INDEX deliveries_by_hand");
     expect(indexOf("select id from deliveries where endpoint_id")).toContain(
       "INDEX deliveries_due (endpoint_id=? AND lease_token=? AND due_at<?)",
     );

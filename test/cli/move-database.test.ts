@@ -1,9 +1,10 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import pg from "pg";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
+import { runCommandLine } from "../../src/cli/command-line.ts";
 import { moveDatabase } from "../../src/cli/move-database.ts";
 import { StartRefused } from "../../src/domain/errors.ts";
 import { TestPostgres } from "../support/postgres-database.ts";
@@ -92,6 +93,28 @@ test("everything of an embedded database is there on Postgres, and what was owed
   await there.see("OUT-3", "queued");
   expect((await read(there)).feed.at(-1)?.event.data).toMatchObject({ callSid: "OUT-3" });
 });
+
+test.each(["", "mysql://elsewhere/db", "sqlite::memory:"])(
+  "with both ends named, the environment's database %j does not matter",
+  async (url) => {
+    const { path, postgres } = await databases();
+    const world = new StoreWorld(await openSqliteStore({ path, policy: testPolicy }));
+    await world.account();
+    await world.store.close();
+    vi.stubEnv("DATABASE_URL", url);
+    vi.stubEnv("RINGBACK_ENCRYPTION_KEY", "");
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const [out, errors]: [string[], string[]] = [[], []];
+    const terminal = {
+      out: (line: string) => out.push(line),
+      error: (line: string) => errors.push(line),
+      signal: new AbortController().signal,
+    };
+    const code = await runCommandLine(["migrate", "--from", `sqlite:${path}`, "--to", postgres.url, "--json"], terminal);
+    expect({ code, errors }).toEqual({ code: 0, errors: [] });
+    expect(JSON.parse(out.join(""))).toMatchObject({ encryption_key: { origin: join(dirname(path), "encryption.key") } });
+  },
+);
 
 test("a database that is not empty is left as it is; so is everything while a server runs on the embedded one", async () => {
   const { path, postgres } = await databases();

@@ -17,7 +17,7 @@ export async function owe(world: OpenWorld, urls: readonly string[]) {
     await world.watch(callSid, { url });
     jobs.push(...(await world.see(callSid, "queued")).jobs);
   }
-  await world.store.releaseDeliveries(jobs);
+  await world.release(jobs);
   return jobs;
 }
 
@@ -58,7 +58,7 @@ export function deliveriesSuite(backend: StoreBackend): void {
       expect(again).toMatchObject({ deliveryId: job.deliveryId, attemptNumber: 1 });
       expect(again.leaseToken).not.toBe(job.leaseToken);
       expect(await world.attempt(job)).toEqual({ kind: "fenced" });
-      await world.store.releaseDeliveries([job]);
+      await world.release([job]);
       expect((await world.claim()).jobs).toEqual([]);
       await world.record(again);
       expect(await world.attempt(again)).toEqual({ kind: "fenced" });
@@ -142,7 +142,7 @@ export function deliveriesSuite(backend: StoreBackend): void {
         await owe(world, ["https://a.example/"]);
         world.pass(second);
         await world.watch("OUT-b", { url: "https://b.example/" });
-        await world.store.releaseDeliveries((await world.see("OUT-b", "queued")).jobs);
+        await world.release((await world.see("OUT-b", "queued")).jobs);
         expect(only((await world.claim({ limit: 1 })).jobs).target.url).toBe("https://a.example/");
       });
 

@@ -67,7 +67,7 @@ export function endpointsSuite(backend: StoreBackend): void {
         { id: second.id, validUntilMs: null },
         { id: first.id, validUntilMs: startMs + hour },
       ]);
-      await world.store.releaseDeliveries([job]);
+      await world.release([job]);
       world.pass(hour);
       expect(await rotate(third, 0)).toBe(true);
       expect(only((await world.claim()).jobs).target.secrets.map(({ id }) => id)).toEqual([third.id]);

@@ -142,7 +142,7 @@ export function hooksSuite(backend: StoreBackend): void {
       await world.watch("OUT-2", { url: null });
       const toHook = [...(await world.see("OUT-1", "queued")).jobs, ...(await world.see("OUT-2", "queued")).jobs];
       const [ownEnd] = (await world.see("OUT-1", "success")).notices;
-      await world.store.releaseDeliveries(toHook);
+      await world.release(toHook);
       expect(await world.store.removeHook({ accountId: view.accountId, hookId: view.id, nowMs: world.nowMs })).toEqual({
         endpointId: view.endpoint.id,
         canceledLeased: [],

@@ -33,7 +33,7 @@ export function lifecycleSuite(backend: StoreBackend): void {
       const world = await open();
       await world.watch("OUT-1");
       await world.watch("OUT-2");
-      await world.store.releaseDeliveries((await world.see("OUT-1", "success")).jobs);
+      await world.release((await world.see("OUT-1", "success")).jobs);
       expect(await world.store.readFigures()).toMatchObject({
         watchesByStatus: { active: 1, completed: 1 },
         deliveriesByStatus: { pending: 1, delivered: 0 },

@@ -45,6 +45,48 @@ export function manualSuite(backend: StoreBackend): void {
       });
     });
 
+    it.each(["its lease is given back", "its server is gone"])("a retry of what is settled is made though %s", async (how) => {
+      const isRestart = how === "its server is gone";
+      if (isRestart && !backend.durable) return;
+      const world = await open({ scheduleMs: [0] });
+      const job = only(await owe(world, [receiver]));
+      const { id: accountId } = await world.account();
+      await world.record(only((await world.claim()).jobs), broken);
+      const retry = { accountId, deliveryId: job.deliveryId, nowMs: world.nowMs };
+      const accepted = expectKind(await world.store.claimOne(retry), "claimed").job;
+      expect((await world.claim()).jobs).toEqual([]);
+      if (isRestart) await world.restart();
+      else await world.release([accepted]);
+      expect((await world.claim({ limit: 0 })).jobs).toEqual([]);
+      const again = only((await world.claim()).jobs);
+      expect(again).toMatchObject({ deliveryId: job.deliveryId, mode: "manual", attemptNumber: 2 });
+      expect(await world.store.claimOne(retry)).toEqual({ kind: "in_flight" });
+      expect((await world.record(again, broken)).delivery).toMatchObject({ status: "exhausted", attemptCount: 2, nextAttemptAtMs: null });
+      // That was the one attempt.
+      await world.release([again]);
+      expect((await world.claim()).jobs).toEqual([]);
+    });
+
+    it("a retry of what may be sent no more is given up", async () => {
+      const world = await open({ scheduleMs: [0] });
+      const [first, second] = await owe(world, [receiver, "https://other.example/"]);
+      if (first === undefined || second === undefined) throw new Error("two are owed");
+      const { id: accountId } = await world.account();
+      for (const job of (await world.claim()).jobs) await world.record(job, broken);
+      for (const { deliveryId } of [first, second]) {
+        const retry = { accountId, deliveryId, nowMs: world.nowMs };
+        await world.release([expectKind(await world.store.claimOne(retry), "claimed").job]);
+      }
+      const { id: endpointId } = first.target;
+      await world.store.patchEndpoint({ accountId, endpointId, patch: { state: "disabled" }, nowMs: world.nowMs });
+      const { watchId } = (await world.deliveryOf(second)).view.delivery;
+      await world.store.removeWatch({ accountId, watchId: watchId ?? "", purge: false, nowMs: world.nowMs });
+      expect((await world.claim()).jobs).toEqual([]);
+      await world.store.patchEndpoint({ accountId, endpointId, patch: { state: "enabled" }, nowMs: world.nowMs });
+      expect((await world.claim()).jobs).toEqual([]);
+      expect((await world.deliveryOf(first)).view.delivery).toMatchObject({ status: "exhausted", nextAttemptAtMs: null });
+    });
+
     it("a test is one delivery for one moment", async () => {
       const world = await open();
       const { view } = await world.watch("OUT-1");
@@ -61,8 +103,9 @@ export function manualSuite(backend: StoreBackend): void {
         endpoint: { health: { consecutiveFailures: 0 } },
       });
       const dropped = expectKind(await world.store.createTest({ accountId, endpointId, nowMs: world.nowMs }), "claimed").job;
-      await world.store.releaseDeliveries([dropped]);
-      expect((await world.deliveryOf(dropped)).view.delivery.status).toBe("canceled");
+      world.pass(minute);
+      await world.release([dropped]);
+      expect((await world.deliveryOf(dropped)).view.delivery).toMatchObject({ status: "canceled", settledAtMs: startMs + minute });
       expect((await world.claim()).jobs).toEqual([]);
       expect(await world.store.createTest({ accountId, endpointId: "ep_unknown", nowMs: world.nowMs })).toEqual({ kind: "unknown" });
     });

@@ -12,7 +12,7 @@ export function removalSuite(backend: StoreBackend): void {
       const { view } = await world.watch("OUT-1");
       const job = only((await world.see("OUT-1", "queued")).jobs);
       const { accountId, id: watchId } = view.watch;
-      await world.store.releaseDeliveries([job]);
+      await world.release([job]);
       const removed = await world.store.removeWatch({ accountId, watchId, purge: false, nowMs: world.nowMs });
       expect(removed).toMatchObject({ kind: "removed", call: null, notices: [{ watchId, sequence: 1 }] });
       expect((await world.store.getWatch(accountId, watchId))?.watch).toMatchObject({ status: "canceled", endReason: "deleted" });

@@ -23,7 +23,7 @@ export function severalServersSuite(backend: StoreBackend): void {
       await world.store.patchEndpoint({ accountId, endpointId, patch: { maxInFlight: 1 }, nowMs: world.nowMs });
       for (let n = 1; n < 10; n++) await world.watch(`OUT-${n}`, { url: receiver });
       const first = only((await world.see("OUT-0", "queued")).jobs);
-      await world.store.releaseDeliveries([first]);
+      await world.release([first]);
       const [held] = (await world.claim({ limit: 1 })).jobs;
       if (held === undefined) throw new Error("one is due");
       // Owed, and not leased: the place is taken by another instance.

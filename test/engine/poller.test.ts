@@ -4,7 +4,7 @@ import type { Observation } from "../../src/domain/call.ts";
 import { StoreOverloaded, StoreUnavailable } from "../../src/domain/errors.ts";
 import type { ServiceStore } from "../../src/ports/service-store.ts";
 import { broken, fine, missing, PollingWorld, unauthorized } from "../support/polling.ts";
-import { hour, minute, second, testPolicy } from "../support/store-drafts.ts";
+import { hour, minute, only, second, testPolicy } from "../support/store-drafts.ts";
 
 let store: ServiceStore;
 let worlds = 0;
@@ -28,6 +28,13 @@ async function watchAll(world: PollingWorld, count: number): Promise<readonly st
   const sids = sidsOf(count);
   for (const sid of sids) await world.watch(sid);
   return sids;
+}
+
+/** Watches it at this source; the ids of its call. */
+async function idsOf(world: PollingWorld, callSid: string, sourceName: string): Promise<readonly string[]> {
+  await world.watch(callSid, { sourceName });
+  const calls = await store.loadWatchedCalls({ afterCallId: null, limit: 10_000 });
+  return calls.filter((call) => call.callSid === callSid && call.sourceName === sourceName).map(({ callId }) => callId);
 }
 
 function mostWithin(spanMs: number, times: readonly number[]): number {
@@ -351,6 +358,59 @@ describe("the deadline", () => {
     await world.advance(minute + 5 * second);
     expect(world.told).toEqual(["1 call.queued", "1 call.queued", "2 watch.expired"]);
     expect(world.poller.watchedCount).toBe(1);
+  });
+});
+
+describe("a source that nobody configured", () => {
+  test("has its calls end two hours after their deadline", async () => {
+    const world = createWorld();
+    const sourceName = `gone-${worlds}`;
+    await world.watch("OUT-1", { sourceName, expiresAtMs: world.clock.nowMs() + minute });
+    await world.watch("OUT-2", { sourceName });
+    await world.restart();
+    await world.advance(2 * hour);
+    expect(world.told).toEqual([]);
+    await world.advance(minute + 5 * second);
+    expect(world.told).toEqual(["1 watch.expired"]);
+    expect(world.upstream.polls).toEqual([]);
+    expect(world.errors).toEqual([]);
+  });
+
+  test("is told as one that is suspended, and asked for nothing", async () => {
+    const world = createWorld();
+    const callId = only(await idsOf(world, "OUT-1", `gone-${worlds}`));
+    const problem = "source_suspended";
+    expect(world.poller.progress(callId, `gone-${worlds}`)).toMatchObject({ polledAtMs: null, problem });
+    // As where no instance has taken it.
+    expect(world.poller.progress("call_unknown", `gone-${worlds}`)).toEqual({ polledAtMs: null, nextPollAtMs: null, problem });
+    expect(world.poller.progress("call_unknown", world.source.name)).toBeNull();
+    expect([...world.poller.gates.keys()]).toEqual([world.source.name]);
+    expect(world.poller.watchedCount).toBe(0);
+  });
+
+  test("has its calls polled once it is there", async () => {
+    const world = createWorld();
+    const name = `late-${worlds}`;
+    await world.watch("OUT-1", { sourceName: name, expiresAtMs: world.clock.nowMs() + minute });
+    await world.advance(hour);
+    world.poller.addSource({ ...world.setup, source: { ...world.setup.source, name } });
+    await world.advance(5 * second);
+    expect(world.told).toEqual(["1 call.queued", "2 watch.expired"]);
+    expect(world.sourceChanges).toEqual([]);
+    expect(world.poller.sources().find((source) => source.name === name)).toMatchObject({ state: "ok" });
+  });
+
+  test("is probed as any other once it is there", async () => {
+    const world = createWorld();
+    const name = `late-${worlds}`;
+    await world.watch("OUT-1", { sourceName: name });
+    world.upstream.answer = () => unauthorized;
+    world.poller.addSource({ ...world.setup, source: { ...world.setup.source, name } });
+    await world.advance(5 * second);
+    expect(world.sourceChanges).toEqual(["suspended: unauthorized"]);
+    world.upstream.answer = () => fine("queued");
+    await world.advance(minute);
+    expect(world.told).toEqual(["1 call.queued"]);
   });
 });
 

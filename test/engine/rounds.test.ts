@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { Rounds } from "../../src/engine/rounds.ts";
 
@@ -49,4 +50,21 @@ test("what a round throws is told to who waits for it, and the next who asks beg
   expect(ends).toHaveLength(2);
   ends[1]?.end();
   await second;
+});
+
+test("who asks anew waits for a round that began after that", async () => {
+  const { rounds, ends } = openRounds();
+  const first = rounds.run();
+  let isOver = false;
+  const anew = rounds.runAnew().then(() => (isOver = true));
+  ends[0]?.end();
+  await first;
+  await setImmediate();
+  expect([ends.length, isOver]).toEqual([2, false]);
+  ends[1]?.end();
+  await anew;
+  const alone = rounds.runAnew();
+  expect(ends).toHaveLength(3);
+  ends[2]?.end();
+  await alone;
 });

@@ -46,6 +46,36 @@ test("calls and deliveries that an answer lost left to an instance without its k
   );
 }, 60_000);
 
+test("watches of a source that no instance has any more expire", async () => {
+  // Setup: a watch whose source is taken out of the environment, and whose deadline passed more than two hours ago.
+  // Timeline: the instance that polled it stops, one that knows nothing of the source starts.
+  // What this proves: a call that nobody claims to poll it is claimed all the same, to end.
+  const database = await TestPostgres.create();
+  const simulator = await simulatedUpstream();
+  onTestFinished(() => database.dispose());
+  const before = await inProcessInstance({ databaseUrl: database.url, upstreamUrl: simulator.url });
+  const callSid = simulator.trigger({ scenario: [{ atMs: 0, status: "queued" }] });
+  const { body } = await before.client.post("/v1/watches", { call_sid: callSid, callback_url: "http://127.0.0.1:9/none" });
+  await simulator.polled(callSid);
+  await before.service.stop();
+  const administrator = new pg.Client({ connectionString: database.url });
+  await administrator.connect();
+  await administrator.query("update watches set expires_at = expires_at - $1::bigint", [(24 + 3) * 60 * 60 * 1000]);
+  await administrator.end();
+
+  const nothing = { POLYAI_BASE_URL: "", POLYAI_AUTH_TOKEN: "" };
+  const { client } = await inProcessInstance({ databaseUrl: database.url, upstreamUrl: simulator.url, environment: nothing });
+  const path = `/v1/watches/${String(body["id"])}`;
+  const ended = await eventually(
+    async () => (await client.get(path)).body,
+    ({ status }) => status !== "active",
+    300,
+  );
+  expect(ended).toMatchObject({ status: "ended", end_reason: "expired" });
+  const events = (await client.get(`${path}/events`)).body["data"] as readonly { readonly type: string }[];
+  expect(events.map(({ type }) => type)).toEqual(["call.queued", "watch.expired"]);
+}, 60_000);
+
 async function tokenOf(database: TestPostgres): Promise<number> {
   const reader = new pg.Client({ connectionString: database.url });
   await reader.connect();

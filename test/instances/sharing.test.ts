@@ -16,7 +16,9 @@ import { eventually } from "../support/eventually.ts";
 import { inProcessInstance } from "../support/instance-in-process.ts";
 import { unauthorized } from "../support/polling.ts";
 import { TestPostgres } from "../support/postgres-database.ts";
+import { StatementCount } from "../support/statement-count.ts";
 import { testPolicy } from "../support/store-drafts.ts";
+import { TcpProxy } from "../support/tcp-proxy.ts";
 
 let database: TestPostgres;
 let db: Database;
@@ -127,4 +129,24 @@ test("a start that is refused behind joining leaves nothing to be waited for", a
   await expect(starting).rejects.toThrow("METRICS_PORT");
   taken.close();
   expect(await db.get("select count(*) as n from instances where token <> $1", db.owner.token)).toEqual({ n: 0 });
+});
+
+test("word of others that never ends is a look each pause, not one look after another", async () => {
+  const { hostname, port, pathname, username, password } = new URL(database.url);
+  const count = new StatementCount();
+  const wire = await TcpProxy.start({ host: hostname, port: Number(port) });
+  wire.tap = count.tap;
+  const databaseUrl = `postgres://${username}:${password}@127.0.0.1:${wire.port}${pathname}`;
+  await inProcessInstance({ databaseUrl, upstreamUrl: "http://127.0.0.1:9" });
+  // A sweep reads the clock with everything else it reads.
+  const looks = () => [...count.byText].find(([text]) => text.startsWith("select (extract(epoch"))?.[1] ?? 0;
+  const before = looks();
+  const startedMs = performance.now();
+  let words = 0;
+  for (; performance.now() - startedMs < 2000; words++) await db.run("select pg_notify('ringback', '0:events,deliveries')");
+  const seen = looks() - before;
+  expect(words).toBeGreaterThan(200);
+  expect(seen).toBeGreaterThan(5);
+  // One each 50 ms, and those of the loop's own.
+  expect(seen).toBeLessThan(45);
 });

@@ -213,6 +213,11 @@ export class StoreWorld {
     return expectKind(await this.attempt(job, outcome), "recorded");
   }
 
+  /** Gives leases back unspent. */
+  async release(jobs: readonly SendJob[]): Promise<void> {
+    await this.store.releaseDeliveries(jobs, this.nowMs);
+  }
+
   /** Sends until nothing is due; the jobs in the order they were sent. */
   async drain(outcome: AttemptOutcome = ok): Promise<readonly SendJob[]> {
     const sent: SendJob[] = [];

@@ -16,7 +16,7 @@ export async function live(world: StoreWorld): Promise<void> {
   world.pass(hour);
   for (const job of (await world.claim()).jobs) await world.record(job, answered(500));
   world.pass(hour);
-  await store.releaseDeliveries((await world.claim()).jobs);
+  await world.release((await world.claim()).jobs);
   const endpointId = view.endpoint?.id ?? "";
   for (const state of ["disabled", "enabled"] as const)
     await store.patchEndpoint({ accountId, endpointId, patch: { state }, nowMs: world.nowMs });

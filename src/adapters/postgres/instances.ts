@@ -3,6 +3,7 @@ import type { Alive, Instance, OwnershipStore, Shares, Sweep } from "../../ports
 import type { DatabaseClock } from "./database-clock.ts";
 import type { Database, Row, Transaction } from "./database.ts";
 import { gateOf, gatesAfter } from "./source-gates.ts";
+import { owedByHand } from "./tables/by-hand.ts";
 import { freeLeasesOf } from "./tables/due.ts";
 import { feedHorizon } from "./tables/feed.ts";
 import { decodeFeedPosition, feedPositionOf, newestInFeed } from "./tables/feed-position.ts";
@@ -109,7 +110,8 @@ export class Instances implements OwnershipStore {
       `select ${nowMs} as now_ms,
          ${newestInFeed} as feed_position,
          exists (select 1 from hosts where next_due_at <= $2 and (paused_until is null or paused_until <= $2))
-           or exists (select 1 from hosts where failing_due_at <= $2 and (paused_until is null or paused_until <= $2)) as is_due,
+           or exists (select 1 from hosts where failing_due_at <= $2 and (paused_until is null or paused_until <= $2))
+           or exists (select 1 from deliveries where ${owedByHand}) as is_due,
          (select array_agg(id) from calls where owner_token = $1 and touched_at is not null) as touched,
          (select array_agg(id) from deliveries where lease_owner = $1 and lease_token is not null and status <> 'pending') as settled,
          (select array_agg(distinct d.endpoint_id) from deliveries d join endpoints p on p.id = d.endpoint_id join hosts h on h.id = p.host_id

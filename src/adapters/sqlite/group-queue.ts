@@ -1,11 +1,15 @@
 import { Worker } from "node:worker_threads";
 import { CursorInvalid, RingbackError, StartRefused, StoreOverloaded, StoreUnavailable } from "../../domain/errors.ts";
+import type { Clock } from "../../ports/clock.ts";
 import type { AnswerDraft } from "../../ports/idempotency-store.ts";
+import { systemClock } from "../clock.ts";
 import type { Answer, ClaimedResult, Drafted, Request } from "./group.ts";
 import type { ConnectionRole } from "./open-connection.ts";
 import type { FromWorker, ToWorker, WorkerOptions } from "./worker.ts";
 
 export type GroupQueueOptions = Pick<WorkerOptions, "path" | "policy"> & {
+  /** In place of the machine's. */
+  readonly clock?: Pick<Clock, "nowMs">;
   /** How long the commit of each group that wrote took. */
   readonly onCommitted?: (durationMs: number) => void;
   /** Operations waiting at most; beyond it they are refused with `StoreOverloaded`. */
@@ -47,7 +51,7 @@ export class GroupQueue {
   #patience: NodeJS.Timeout | null = null;
 
   constructor(options: GroupQueueOptions, role: ConnectionRole) {
-    const workerData: WorkerOptions = { path: options.path, policy: options.policy, role };
+    const workerData: WorkerOptions = { path: options.path, policy: options.policy, role, nowMs: (options.clock ?? systemClock).nowMs() };
     this.#queueLimit = options.queueLimit ?? defaultQueueLimit;
     this.#onCommitted = options.onCommitted ?? (() => undefined);
     this.opened = this.#opened.promise;

@@ -1,6 +1,7 @@
 import { statSync } from "node:fs";
 import type { DeliveryPolicy } from "../../domain/retry-policy.ts";
 import type { AttemptRecorded } from "../../ports/delivery-store.ts";
+import type { Clock } from "../../ports/clock.ts";
 import type { AnswerDraft, ClaimedRun, IdempotencyStore } from "../../ports/idempotency-store.ts";
 import type { AdministrationStore, ServiceStore } from "../../ports/service-store.ts";
 import type { ClaimedValue, Request } from "./group.ts";
@@ -12,6 +13,8 @@ export type SqliteStoreOptions = {
   /** A file, or `:memory:`. */
   readonly path: string;
   readonly policy: DeliveryPolicy;
+  /** In place of the machine's. */
+  readonly clock?: Pick<Clock, "nowMs">;
   /** How long the commit of each group that wrote took. */
   readonly onCommitted?: (durationMs: number) => void;
   /** Operations waiting at most; beyond it they are refused with `StoreOverloaded`. */

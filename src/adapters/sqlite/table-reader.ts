@@ -1,4 +1,5 @@
 import type { SQLOutputValue } from "node:sqlite";
+import { systemClock } from "../clock.ts";
 import { Database } from "./database.ts";
 import { openConnection } from "./open-connection.ts";
 import type { OpenConnection } from "./open-connection.ts";
@@ -17,7 +18,7 @@ export class TableReader implements Disposable {
 
   constructor(path: string) {
     this.#open = openConnection(path);
-    clearLeases(new Database(this.#open.connection, null));
+    clearLeases(new Database(this.#open.connection, null), systemClock.nowMs());
   }
 
   /** Column names by table. */

@@ -8,7 +8,13 @@ import type { ConnectionRole } from "./open-connection.ts";
 import { noteServerKeys } from "./operations/note-server-keys.ts";
 import { clearLeases } from "./tables/due.ts";
 
-export type WorkerOptions = { readonly path: string; readonly policy: DeliveryPolicy | null; readonly role: ConnectionRole };
+export type WorkerOptions = {
+  readonly path: string;
+  readonly policy: DeliveryPolicy | null;
+  readonly role: ConnectionRole;
+  /** When it is opened. */
+  readonly nowMs: number;
+};
 /** `drafted` answers a `draft`; no other group comes before the one that asked is answered. */
 export type ToWorker =
   | { readonly kind: "group"; readonly requests: readonly Request[] }
@@ -29,7 +35,7 @@ function serve(port: NonNullable<typeof parentPort>, options: WorkerOptions): vo
   try {
     const { connection, lock, migrations } = openConnection(options.path, options.role);
     const db = new Database(connection, options.policy);
-    if (options.role === "server") clearLastServer(db);
+    if (options.role === "server") clearLastServer(db, options.nowMs);
     let drafting: ((drafted: readonly Drafted[]) => void) | null = null;
     const draftAnswers = (results: readonly ClaimedResult[]) =>
       new Promise<readonly Drafted[]>((resolve) => {
@@ -60,7 +66,7 @@ function serve(port: NonNullable<typeof parentPort>, options: WorkerOptions): vo
 }
 
 /** What the server before held ends with it; which keys this one has is not known yet. */
-function clearLastServer(db: Database): void {
-  clearLeases(db);
+function clearLastServer(db: Database, nowMs: number): void {
+  clearLeases(db, nowMs);
   noteServerKeys(db, []);
 }

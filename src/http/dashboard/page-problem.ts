@@ -40,7 +40,7 @@ export function notSignedIn(slug: "sign-in-needed" | "session-over" | "key-unkno
 }
 
 export function tooManySignIns(retryAfterMs: number): PageProblemError {
-  const detail = "Too many keys were wrong: wait a minute, then try again.";
+  const detail = "Too many keys were wrong, this one with them: wait a minute before you try another. A valid key is taken at once.";
   return new PageProblemError({ slug: "too-many-sign-ins", detail, headers: retryAfter(retryAfterMs) });
 }
 

@@ -21,13 +21,12 @@ export function addSignIn(dashboard: Hono<DashboardEnv>, sessions: Sessions, { c
   dashboard.get("/sign-in", (c) => c.redirect("/dashboard", 303));
 
   dashboard.post("/sign-in", async (c) => {
-    const client = clientOf(c);
-    const waitMs = failed.attempt(client, clock.monotonicMs());
-    if (waitMs !== null) throw tooManySignIns(waitMs);
     const form = c.get("form");
     const session = await sessions.begin(c, (form.get("api_key") ?? "").trim());
-    if (session === null) throw notSignedIn("key-unknown");
-    failed.succeeded(client);
+    if (session === null) {
+      const waitMs = failed.note(clientOf(c), clock.monotonicMs());
+      throw waitMs === null ? notSignedIn("key-unknown") : tooManySignIns(waitMs);
+    }
     const target = form.get("to") ?? "";
     return c.redirect(targetSyntax.test(target) ? target : "/dashboard", 303);
   });
@@ -70,9 +69,9 @@ export function signInPage(c: Context<DashboardEnv>, problem: PageProblem | Prob
 }
 
 /**
- * Who is trying keys: the peer, and what the nearest proxy says about whom it speaks for, so that one who guesses does
- * not lock out all who come through the same proxy. A client without a proxy can invent the second part; keys are too
- * long to be guessed either way.
+ * Who is trying keys: the peer, and what the nearest proxy says about whom it speaks for, so that the typing errors of one
+ * are not counted for all who come through the same proxy. A client without a proxy can invent the second part; keys are
+ * too long to be guessed either way.
  */
 function clientOf(c: Context<DashboardEnv>): string {
   const peer = (c.env as Partial<HttpBindings> | undefined)?.incoming?.socket.remoteAddress ?? "";

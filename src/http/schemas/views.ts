@@ -16,7 +16,7 @@ export function watchJson(
   signingSecret: string | null = null,
 ): z.infer<typeof watchSchema> {
   const { watch, call, endpoint, pendingDeliveries } = view;
-  const progress = watch.status === "active" ? live.callProgress(watch.callId) : null;
+  const progress = watch.status === "active" ? live.callProgress(watch.callId, watch.sourceName) : null;
   return {
     id: watch.id,
     call_sid: watch.callSid,

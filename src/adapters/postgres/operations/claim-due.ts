@@ -1,18 +1,25 @@
 import type { ClaimRequest, ClaimResult } from "../../../ports/delivery-store.ts";
 import type { Database, Queries, Row, Transaction } from "../database.ts";
+import { claimByHand } from "../tables/by-hand.ts";
 import { raiseHosts, refreshDue } from "../tables/due.ts";
 import { InFlight } from "../tables/in-flight.ts";
 import { Targets, leaseJobs } from "../tables/jobs.ts";
 import { flag, integer, integerOrNull, text } from "../../rows.ts";
 
 /**
- * Leases what is due, the hosts waiting longest first, each within its room. While an endpoint or host has a pause
+ * Leases what is due, retries by hand that were left ahead of all, then the hosts waiting longest first, each within its room. While an endpoint or host has a pause
  * behind it (consecutive_pauses > 0) one delivery of it is out at a time over all instances, until a 2xx.
  *
- * Whoever finds nothing due has asked one statement. Else one instance claims at a time: a second one that looked at the
+ * Whoever finds nothing due has asked two statements. Else one instance claims at a time: a second one that looked at the
  * same rows would wait for them, find them gone, and take what is due behind them for nothing.
  */
 export async function claimDue(db: Database, request: ClaimRequest): Promise<ClaimResult> {
+  const byHand = await claimByHand(db, request.limit, request.nowMs);
+  const { jobs, nextDueAtMs } = await claimScheduled(db, { ...request, limit: request.limit - byHand.length });
+  return { jobs: [...byHand, ...jobs], nextDueAtMs };
+}
+
+async function claimScheduled(db: Database, request: ClaimRequest): Promise<ClaimResult> {
   const seen = await findDueHosts(db, request);
   if (seen.hosts.length === 0 || request.limit <= 0) return { jobs: [], nextDueAtMs: seen.nextDueAtMs };
   return db.ownerTransaction(async (tx, token) => {

@@ -1,5 +1,6 @@
 import type { ClaimOneResult, DeliveryStore } from "../../../ports/delivery-store.ts";
 import type { Transaction } from "../database.ts";
+import { oweByHand } from "../tables/by-hand.ts";
 import { lockEndpoints } from "../tables/due.ts";
 import { leaseJobs } from "../tables/jobs.ts";
 import { text } from "../../rows.ts";
@@ -22,6 +23,7 @@ export async function claimOne(tx: Transaction, token: number, request: Paramete
   if (row["deleted_at"] !== null) return { kind: "watch_deleted" };
   if (row["endpoint_state"] === "disabled") return { kind: "endpoint_disabled" };
   if (row["token"] !== null) return { kind: "in_flight" };
+  await oweByHand(tx, deliveryId, nowMs);
   const [job] = await leaseJobs(tx, token, [deliveryId], "manual", nowMs);
   const view = await readDeliveryView(tx, accountId, deliveryId);
   return job === undefined || view === null ? { kind: "unknown" } : { kind: "claimed", job, view };

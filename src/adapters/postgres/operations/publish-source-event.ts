@@ -3,7 +3,7 @@ import { defaultSourceName } from "../../../domain/source-settings.ts";
 import type { OperationalStore } from "../../../ports/service-store.ts";
 import type { Transaction } from "../database.ts";
 import { insertEvents } from "../tables/deliveries.ts";
-import { noticesOf, operationalEvents } from "../tables/operational-events.ts";
+import { lockAccountHooks, noticesOf, operationalEvents } from "../tables/operational-events.ts";
 import { text } from "../../rows.ts";
 
 export async function publishSourceEvent(
@@ -18,7 +18,12 @@ export async function publishSourceEvent(
   );
   const data = { endpointId: null, deliveryId: null, source: sourceName, state, reason, observedAtMs: nowMs };
   const news = accounts.map((row) => ({ type, accountId: text(row, "id"), exceptEndpointId: null, nowMs, data }));
-  const events = (await operationalEvents(tx, news)).filter((one) => one !== null);
+  const hooks = await lockAccountHooks(
+    tx,
+    accounts.map((row) => text(row, "id")),
+    { toDelete: false },
+  );
+  const events = operationalEvents(news, hooks).filter((one) => one !== null);
   const jobs = await insertEvents(tx, token, events);
   return { jobs: events.flatMap((one) => jobs.get(one) ?? []), notices: noticesOf(events) };
 }

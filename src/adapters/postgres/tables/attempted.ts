@@ -40,17 +40,20 @@ export class Attempted {
   readonly #hosts: ReadonlyMap<number, HostWork>;
   readonly #attempts: { readonly deliveryId: string; readonly attempt: Attempt }[] = [];
 
-  static async load(tx: Transaction, deliveryIds: readonly string[]): Promise<Attempted> {
+  /** `endpointIds`: more endpoints to lock, with their hosts. */
+  static async load(tx: Transaction, deliveryIds: readonly string[], endpointIds: readonly string[]): Promise<Attempted> {
     const [, endpoints, hosts, deliveries] = await Promise.all([
       tx.run(`select 1 from watches where id = any(array(${of("watch_id")})) order by id for no key update`, deliveryIds),
       tx.all(
-        `select p.*, '' as origin from endpoints p where p.id = any(array(${of("endpoint_id")})) order by p.id for no key update`,
+        `select p.*, '' as origin from endpoints p where p.id = any(array(${of("endpoint_id")}) || $2::text[]) order by p.id for no key update`,
         deliveryIds,
+        endpointIds,
       ),
       tx.all(
-        `select id, paused_until, paused_since, consecutive_pauses from hosts where id = any(array(select host_id from endpoints where id = any(array(${of("endpoint_id")}))))
+        `select id, paused_until, paused_since, consecutive_pauses from hosts where id = any(array(select host_id from endpoints where id = any(array(${of("endpoint_id")}) || $2::text[])))
          order by id for no key update`,
         deliveryIds,
+        endpointIds,
       ),
       tx.all(
         `select d.*, e.id as event_id, e.type as event_type, e.call_sid from (
@@ -62,7 +65,15 @@ export class Attempted {
         deliveryIds,
       ),
     ]);
-    return new Attempted(tx.policy, deliveries, endpoints, hosts);
+    const attempted = new Set(deliveries.map((row) => text(row, "endpoint_id")));
+    const own = endpoints.filter((row) => attempted.has(text(row, "id")));
+    const hostIds = new Set(own.map((row) => integer(row, "host_id")));
+    return new Attempted(
+      tx.policy,
+      deliveries,
+      own,
+      hosts.filter((row) => hostIds.has(integer(row, "id"))),
+    );
   }
 
   private constructor(policy: DeliveryPolicy, deliveries: readonly Row[], endpoints: readonly Row[], hosts: readonly Row[]) {

@@ -1,4 +1,5 @@
 import type { Queries, Transaction } from "../database.ts";
+import type { OwnershipStore } from "../../../ports/ownership-store.ts";
 import { integer, text } from "../../rows.ts";
 
 /*
@@ -32,21 +33,26 @@ export async function countFree(db: Queries): Promise<Readonly<Record<string, nu
 export async function claimFree(
   tx: Transaction,
   token: number,
-  { sourceName, limit }: { readonly sourceName: string; readonly limit: number },
+  { sourceName, limit, deadlineBeforeMs }: Parameters<OwnershipStore["claimCalls"]>[0],
 ): Promise<readonly string[]> {
   const dead = (await tx.all(deadOwners)).map((row) => integer(row, "owner_token"));
+  const isMeant =
+    deadlineBeforeMs === null
+      ? ""
+      : "and (select min(w.expires_at) from watches w where w.call_id = calls.id and w.status = 'active') < $5";
   const claimed: string[] = [];
   for (const owner of [null, ...dead]) {
     if (claimed.length >= limit) break;
     const rows = await tx.all(
       `update calls set owner_token = $1, touched_at = null where id = any(array(
-         select id from calls where watched and ${owner === null ? "owner_token is null and $2::bigint is null" : "owner_token = $2"} and source_name = $3
+         select id from calls where watched and ${owner === null ? "owner_token is null and $2::bigint is null" : "owner_token = $2"} and source_name = $3 ${isMeant}
          order by id limit $4 for no key update skip locked))
        returning id`,
       token,
       owner,
       sourceName,
       limit - claimed.length,
+      ...(deadlineBeforeMs === null ? [] : [deadlineBeforeMs]),
     );
     claimed.push(...rows.map((row) => text(row, "id")));
   }

@@ -7,13 +7,17 @@ import { settleWatching } from "./watched-call.ts";
 
 export type Retired = { readonly unwatchedCallIds: readonly string[]; readonly notices: readonly Notice[] };
 
-/** Locks the calls, watches and hooks that go with these endpoints; before any endpoint is locked. */
-export async function lockForRetiring(tx: Transaction, endpointIds: readonly string[]): Promise<void> {
+/** Locks the calls and watches that go with these endpoints, and the watches of these deliveries with them: it is one order. */
+export async function lockForRetiring(tx: Transaction, endpointIds: readonly string[], deliveryIds: readonly string[]): Promise<void> {
   const watches = `watches where endpoint_id = any($1) and ${isStatus("status", "active")}`;
   await Promise.all([
     tx.run(`select 1 from calls where id = any(array(select call_id from ${watches})) order by id for no key update`, endpointIds),
-    tx.run(`select 1 from ${watches} order by id for no key update`, endpointIds),
-    tx.run("select 1 from hooks where endpoint_id = any($1) order by id for update", endpointIds),
+    tx.run(
+      `select 1 from watches where id = any(array(select id from ${watches} union all select watch_id from deliveries where id = any($2)))
+       order by id for no key update`,
+      endpointIds,
+      deliveryIds,
+    ),
   ]);
 }
 

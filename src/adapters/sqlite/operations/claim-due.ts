@@ -1,12 +1,13 @@
 import type { ClaimRequest, ClaimResult } from "../../../ports/delivery-store.ts";
 import type { SendJob } from "../../../ports/send-job.ts";
 import type { Database, Row } from "../database.ts";
+import { claimByHand } from "../tables/by-hand.ts";
 import { boundOf, raiseHostDue, refreshDue } from "../tables/due.ts";
 import { leaseJob } from "../tables/jobs.ts";
 import { integer, integerOrNull, text } from "../../rows.ts";
 
 /**
- * Leases what is due, the hosts waiting longest first, each within its room. While an endpoint or host has a pause
+ * Leases what is due, retries by hand that were left ahead of all, then the hosts waiting longest first, each within its room. While an endpoint or host has a pause
  * behind it (consecutive_pauses > 0) one delivery of it is out at a time, until a 2xx.
  *
  * Bounds may be too low, for what was due may have been removed, and hide what stands behind them. Every claim raises
@@ -16,10 +17,11 @@ import { integer, integerOrNull, text } from "../../rows.ts";
  * to the thread and back included; 64 of 100,000 endpoints of a host that came due together 6 ms, 0.1 ms a job.
  */
 export function claimDue(db: Database, request: ClaimRequest): ClaimResult {
-  const claim = new Claim(db, request);
+  const byHand = claimByHand(db, request.limit, request.nowMs);
+  const claim = new Claim(db, { ...request, limit: request.limit - byHand.length });
   const waiting = [...claim.dueHosts(false), ...claim.dueHosts(true)].toSorted((a, b) => integer(a, "due_at") - integer(b, "due_at"));
   const jobs = waiting.flatMap((host) => claim.ofHost(host));
-  return { jobs, nextDueAtMs: claim.metLowBound ? request.nowMs : nextDueAt(db, request.nowMs) };
+  return { jobs: [...byHand, ...jobs], nextDueAtMs: claim.metLowBound ? request.nowMs : nextDueAt(db, request.nowMs) };
 }
 
 /** The room that is left while one claim goes from host to host. */

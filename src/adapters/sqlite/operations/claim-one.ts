@@ -1,5 +1,6 @@
 import type { ClaimOneResult, DeliveryStore } from "../../../ports/delivery-store.ts";
 import type { Database } from "../database.ts";
+import { oweByHand } from "../tables/by-hand.ts";
 import { leaseJob } from "../tables/jobs.ts";
 import { readDeliveryView } from "../tables/views.ts";
 
@@ -15,6 +16,7 @@ export function claimOne(db: Database, request: Parameters<DeliveryStore["claimO
   if (typeof row["deleted_at"] === "number") return { kind: "watch_deleted" };
   if (row["endpoint_state"] === "disabled") return { kind: "endpoint_disabled" };
   if (row["lease_token"] !== null) return { kind: "in_flight" };
+  oweByHand(db, request.deliveryId, request.nowMs);
   const job = leaseJob(db, request.deliveryId, "manual", request.nowMs);
   const view = readDeliveryView(db, request.accountId, request.deliveryId);
   return view === null ? { kind: "unknown" } : { kind: "claimed", job, view };

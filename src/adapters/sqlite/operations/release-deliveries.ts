@@ -2,11 +2,11 @@ import type { DeliveryStore } from "../../../ports/delivery-store.ts";
 import type { Database, Row } from "../database.ts";
 import { freeLeases } from "../tables/due.ts";
 
-export function releaseDeliveries(db: Database, leases: Parameters<DeliveryStore["releaseDeliveries"]>[0]): void {
+export function releaseDeliveries(db: Database, ...[leases, nowMs]: Parameters<DeliveryStore["releaseDeliveries"]>): void {
   const held = leases
     .map(({ deliveryId, leaseToken }) =>
       db.get("select id, endpoint_id, status, next_attempt_at from deliveries where id = ? and lease_token = ?", deliveryId, leaseToken),
     )
     .filter((row): row is Row => row !== undefined);
-  freeLeases(db, held, Date.now());
+  freeLeases(db, held, nowMs);
 }

@@ -72,9 +72,9 @@ export function freeLeases(db: Database, leases: readonly Row[], nowMs: number):
 }
 
 /** At the start of a server: whoever held a lease is gone. */
-export function clearLeases(db: Database): void {
+export function clearLeases(db: Database, nowMs: number): void {
   const leases = db.all("select id, endpoint_id, status, next_attempt_at from deliveries where lease_token is not null");
-  freeLeases(db, leases, Date.now());
+  freeLeases(db, leases, nowMs);
 }
 
 function lowerHostDue(db: Database, endpoint: Row): void {

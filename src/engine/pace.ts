@@ -1,0 +1,47 @@
+import type { Clock } from "../ports/clock.ts";
+import { Alarm } from "./alarm.ts";
+
+export type PaceOptions = {
+  readonly clock: Clock;
+  /** From the end of a run to the begin of the next. */
+  readonly pauseMs: number;
+  /** One run, which sees everything there was when it was asked for. Never rejects. */
+  readonly run: () => Promise<void>;
+};
+
+/**
+ * Runs at once for who asks after quiet; for those who ask while a run is under way or soon after one, once for all of
+ * them, after a pause. So work that is asked for without an end leaves room for everything else.
+ */
+export class Pace {
+  readonly #options: PaceOptions;
+  readonly #alarm: Alarm;
+  #restsUntilMonotonicMs = -Infinity;
+  #isRunning = false;
+  #isAskedMeanwhile = false;
+
+  constructor(options: PaceOptions) {
+    this.#options = options;
+    this.#alarm = new Alarm(options.clock, () => void this.#run());
+  }
+
+  ask(): void {
+    if (this.#isRunning) this.#isAskedMeanwhile = true;
+    else this.#alarm.setWithin(this.#restsUntilMonotonicMs - this.#options.clock.monotonicMs());
+  }
+
+  /** Nothing runs any more but what runs now. */
+  close(): void {
+    this.#alarm.close();
+  }
+
+  async #run(): Promise<void> {
+    const { clock, pauseMs, run } = this.#options;
+    this.#isRunning = true;
+    this.#isAskedMeanwhile = false;
+    await run();
+    this.#isRunning = false;
+    this.#restsUntilMonotonicMs = clock.monotonicMs() + pauseMs;
+    if (this.#isAskedMeanwhile) this.ask();
+  }
+}

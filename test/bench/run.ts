@@ -8,6 +8,7 @@ import { measurePollerAgainstLoop } from "./figures/poller-against-loop.ts";
 import { measureRecovery } from "./figures/recovery.ts";
 import { measureRegistrations } from "./figures/registrations.ts";
 import { measureStoresRoundTrip } from "./figures/stores-round-trip.ts";
+import { measureTwoInstances } from "./figures/two-instances.ts";
 import { measureWatchedCalls } from "./figures/watched-calls.ts";
 
 // `npm run bench` measures; `-- --short` only shows that every figure can still be measured, in a few seconds.
@@ -24,5 +25,8 @@ figures.push(await measureDeliveries(values.short ? 500 : 5000));
 figures.push(...(await measureRegistrations(values.short ? 500 : 5000)));
 figures.push(await (values.short ? measureDeadEndpoint(1000, 1000) : measureDeadEndpoint(10_000, 10_000)));
 figures.push(await measureRecovery(values.short ? 2000 : 100_000));
+figures.push(
+  await measureTwoInstances(values.short ? { calls: 200, warmUpCalls: 100, rounds: 1 } : { calls: 2000, warmUpCalls: 1000, rounds: 3 }),
+);
 for (const { name, shown, bar, met } of figures) console.log(`${met ? "met " : "MISS"}  ${name}: ${shown}; bar ${bar}`);
 process.exit(figures.every(({ value }) => Number.isFinite(value)) ? 0 : 1);

@@ -2,13 +2,14 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 
 /** A helper process of the benchmark with a port to talk to; it ends with `stop`. */
-export type Child = { readonly port: number; ask(question: string): Promise<unknown>; stop(): Promise<void> };
+export type Child = { readonly pid: number; readonly port: number; ask(question: string): Promise<unknown>; stop(): Promise<void> };
 
 /** Starts a module as a process of its own, so that its work is not counted as ours. */
-export async function startChild(module: string): Promise<Child> {
-  const child = fork(new URL(module, import.meta.url), [], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+export async function startChild(module: string, parameters: readonly string[] = []): Promise<Child> {
+  const child = fork(new URL(module, import.meta.url), parameters, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
   const [{ port }] = (await once(child, "message")) as [{ port: number }];
   return {
+    pid: child.pid ?? 0,
     port,
     async ask(question) {
       child.send(question);

@@ -1,9 +1,11 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 
-// The status API at its cheapest. `/steady` prefixes never change; under `/moving` a tenth of the polls is a transition.
+// The status API at its cheapest. `/steady` prefixes never change; under `/moving` a tenth of the polls is a transition;
+// under `/walking` every poll is one, until the call has ended.
 
 const transitionShare = 0.1;
+const walk = ["queued", "calling", "success"];
 const steps = new Map<string, number>();
 const steady = Buffer.from(JSON.stringify({ status: "calling", reason: "" }));
 
@@ -14,8 +16,15 @@ const server = createServer((request, response) => {
     return;
   }
   let step = steps.get(url) ?? 0;
-  if (Math.random() < transitionShare) steps.set(url, (step += 1));
-  const body = JSON.stringify({ status: step === 0 ? "queued" : `step-${step}`, reason: "" });
+  let status: string;
+  if (url.startsWith("/walking")) {
+    status = walk[step] ?? "success";
+    steps.set(url, step + 1);
+  } else {
+    if (Math.random() < transitionShare) steps.set(url, (step += 1));
+    status = step === 0 ? "queued" : `step-${step}`;
+  }
+  const body = JSON.stringify({ status, reason: "" });
   response.writeHead(200, { "content-type": "application/json", "content-length": body.length }).end(body);
 });
 server.keepAliveTimeout = 60_000;

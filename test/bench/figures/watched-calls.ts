@@ -1,20 +1,17 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { request } from "undici";
 import { ServiceProcess, freePort } from "../../../src/cli/service-process.ts";
 import { startChild } from "../child.ts";
 import type { Child } from "../child.ts";
 import { percentile } from "../figure.ts";
 import type { Figure } from "../figure.ts";
+import { cpuSeconds } from "../processor-time.ts";
+import { apiKey, watchBatch } from "../watch-batch.ts";
 
-const key = "bench-key-bench-key-bench-key";
 const pollsPerSecond = 3000;
 const batchSize = 1000;
-/** Linux counts processor time in hundredths of a second. */
-const ticksPerSecond = 100;
-
 /** Of the polls; what the upstream does. */
 const transitionShare = 0.1;
 const minIntervalMs = 2000;
@@ -28,7 +25,7 @@ export async function measureWatchedCalls(calls: number, warmUpMs: number, measu
   const [upstream, sink] = await Promise.all([startChild("./upstream.ts"), startChild("./sink.ts")]);
   const service = new ServiceProcess("bench", {
     port: await freePort(),
-    key,
+    key: apiKey,
     environment: {
       DATABASE_URL: `sqlite:${join(folder, "ringback.db")}`,
       METRICS_PORT: "0",
@@ -42,7 +39,8 @@ export async function measureWatchedCalls(calls: number, warmUpMs: number, measu
   });
   try {
     await service.start(AbortSignal.timeout(30_000));
-    for (let from = 0; from < calls; from += batchSize) await register(service.url, from, sink.port);
+    for (let from = 0; from < calls; from += batchSize)
+      await watchBatch(service.url, { from, size: Math.min(batchSize, calls - from), sinkPort: sink.port });
     await untilDrained(sink, calls, warmUpMs);
     const before = await cpuSeconds(service.pid);
     await setTimeout(measureMs);
@@ -90,25 +88,4 @@ async function untilDrained(sink: Child, calls: number, limitMs: number): Promis
     arrived += latenciesMs.length;
     if (arrived >= calls && percentile(latenciesMs, 0.5) < 100) return;
   }
-}
-
-async function register(url: string, from: number, sinkPort: number): Promise<void> {
-  const watches = Array.from({ length: batchSize }, (_, index) => ({
-    call_sid: `OUT-bench-${from + index}`,
-    callback_url: `http://127.0.0.1:${sinkPort}/hooks/${(from + index) % 100}`,
-  }));
-  const { statusCode, body } = await request(`${url}/v1/watches/batch`, {
-    method: "POST",
-    headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
-    body: JSON.stringify({ watches }),
-  });
-  await body.dump();
-  if (statusCode !== 200) throw new Error(`the batch was answered ${statusCode}`);
-}
-
-/** User and system time of a process and its threads, from Linux. */
-async function cpuSeconds(pid: number): Promise<number> {
-  const stat = await readFile(`/proc/${pid}/stat`, "utf8");
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
 }

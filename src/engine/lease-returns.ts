@@ -19,15 +19,33 @@ type Kept = { readonly lease: Lease; readonly fromMonotonicMs: number };
 export class LeaseReturns {
   readonly #options: LeaseReturnsOptions;
   #kept: readonly Kept[] = [];
+  readonly #gathered: Lease[] = [];
+  /** What takes those gathered; null when nobody gave anything since the last call went out. */
+  #next: Promise<void> | null = null;
+  /** The last call to the store. */
+  #taking: Promise<void> = Promise.resolve();
 
   constructor(options: LeaseReturnsOptions) {
     this.#options = options;
   }
 
-  /** Resolves when the store has taken them, or would not: then `retry` asks again. Never rejects. */
+  /**
+   * Resolves when the store has taken them, or would not: then `retry` asks again. Never rejects. What is given while the
+   * store takes others goes with the next call: a burst that finds no room is given piece by piece.
+   */
   async give(jobs: readonly Lease[]): Promise<void> {
     if (jobs.length === 0) return;
-    const leases = jobs.map(({ deliveryId, leaseToken }) => ({ deliveryId, leaseToken }));
+    for (const { deliveryId, leaseToken } of jobs) this.#gathered.push({ deliveryId, leaseToken });
+    if (this.#next === null) {
+      this.#next = this.#taking.then(() => this.#giveGathered());
+      this.#taking = this.#next;
+    }
+    await this.#next;
+  }
+
+  async #giveGathered(): Promise<void> {
+    const leases = this.#gathered.splice(0);
+    this.#next = null;
     const { store, clock, logger } = this.#options;
     try {
       await store.releaseDeliveries(leases, clock.nowMs());

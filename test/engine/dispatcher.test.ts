@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { StoreUnavailable } from "../../src/domain/errors.ts";
 import type { EndpointPatch } from "../../src/ports/endpoint-store.ts";
+import type { SendJob } from "../../src/ports/send-job.ts";
 import { DeliveryWorld } from "../support/delivery-world.ts";
 import { expectKind, hour, minute, only, second } from "../support/store-drafts.ts";
 
@@ -437,6 +438,30 @@ describe("a stop", () => {
 });
 
 describe("leases", () => {
+  test("of a burst that finds no room are given back together, not one by one", async () => {
+    const world = await DeliveryWorld.open();
+    const held = latch();
+    const receiver = await world.receive(async () => {
+      await held.opened;
+      return 200;
+    });
+    const burst: SendJob[] = [];
+    for (let n = 0; n < 100; n++) {
+      await world.watch(`OUT-${n}`, { url: receiver.url(`/${n}`) });
+      burst.push(only((await world.registrations.see(`OUT-${n}`, "queued")).jobs));
+    }
+    let returns = 0;
+    world.beforeStore = (operation) => void (returns += Number(operation === "releaseDeliveries"));
+    for (const job of burst) world.dispatcher.accept([job]);
+    await world.settle();
+    expect(returns).toBeGreaterThan(0);
+    expect(returns).toBeLessThan(5);
+    held.open();
+    await world.tick();
+    await world.settle();
+    expect((await world.deliveries()).map(({ delivery }) => delivery.status)).toEqual(Array(100).fill("delivered"));
+  });
+
   test("that the store would not take back are given back as soon as it does", async () => {
     const world = await DeliveryWorld.open({ limits: { endpointMaxInFlight: 1 } });
     const held = latch();

@@ -172,12 +172,12 @@ describe("what is sent", () => {
     const all = Promise.withResolvers<void>();
     const receiver = await startReceiver({
       answer: ({ socket }) => {
-        if (++arrived === 40) all.resolve();
+        if (++arrived === 80) all.resolve();
         void all.promise.then(() => socket.write(ok));
       },
     });
     const sender = startSender();
-    const exchanges = await Promise.all(Array.from({ length: 40 }, () => sender.send(requestTo(receiver.url))));
+    const exchanges = await Promise.all(Array.from({ length: 80 }, () => sender.send(requestTo(receiver.url))));
     expect(exchanges.every(({ outcome }) => outcome.kind === "answered")).toBe(true);
   });
 

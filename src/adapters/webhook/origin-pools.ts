@@ -2,7 +2,8 @@ import { Pool } from "undici";
 import type { Dispatcher, buildConnector } from "undici";
 import { ReuseAwareClient } from "../polyai/reuse-aware-client.ts";
 
-const connectionsPerOrigin = 32;
+/** As many as one account has on the wire to a host unless configured otherwise: beyond them every webhook pays for a handshake. */
+const connectionsPerOrigin = 64;
 const idleMs = 60_000;
 
 type Entry = { readonly pool: Pool; readonly connect: buildConnector.connector; running: number; usedAtMonotonicMs: number };

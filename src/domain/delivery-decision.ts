@@ -1,5 +1,6 @@
 import type { Attempt, AttemptDecision, AttemptOutcome } from "./attempt.ts";
 import type { DeliveryState } from "./delivery.ts";
+import { isEndpointNews } from "./endpoint.ts";
 import type { EndpointHealth, EndpointReason, EndpointState } from "./endpoint.ts";
 import { parseRetryAfter } from "./retry-after.ts";
 import { delayBeforeStep, scheduleSpanMs } from "./retry-policy.ts";
@@ -82,6 +83,21 @@ export function decideAfterAttempt(
     host,
     endpointChange: changeOf(input.endpoint, endpoint),
   };
+}
+
+/** Whether an attempt settled its delivery and made nothing else of its endpoint and host that is worth writing down. */
+export function isUneventful(
+  before: Pick<AttemptInput, "endpoint" | "host">,
+  { attempt, delivery, endpoint, host, endpointChange }: AttemptResult,
+): boolean {
+  return (
+    attempt.decision === "delivered" &&
+    delivery.status === "delivered" &&
+    endpointChange === "none" &&
+    !isEndpointNews(before.endpoint, endpoint) &&
+    host.pausedUntilMs === before.host.pausedUntilMs &&
+    host.consecutivePauses === before.host.consecutivePauses
+  );
 }
 
 /** A 410 met by an endpoint that is disabled for another reason still ends its watches and hooks. */

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { answered, minute, noQuotas, only, statusChange, typesOf } from "../support/store-drafts.ts";
+import type { SendJob } from "../../src/ports/send-job.ts";
+import { answered, minute, noQuotas, only, second, statusChange, typesOf } from "../support/store-drafts.ts";
 import { owe } from "./deliveries-suite.ts";
 import { worlds } from "./store-backend.ts";
-import type { StoreBackend } from "./store-backend.ts";
+import type { OpenWorld, StoreBackend } from "./store-backend.ts";
 
 const rounds = 12;
 const receiver = "https://receiver.example/hook";
@@ -16,6 +17,19 @@ async function both<A, B>(one: () => Promise<A>, two: () => Promise<B>, round: n
 async function after<T>(turns: number, run: () => Promise<T>): Promise<T> {
   for (let turn = 0; turn < turns; turn++) await new Promise(setImmediate);
   return run();
+}
+
+let toldCalls = 0;
+
+/** One watch on each URL, each told once: the jobs, leased. */
+async function tell(world: OpenWorld, urls: readonly string[]): Promise<readonly SendJob[]> {
+  const jobs: SendJob[] = [];
+  for (const url of urls) {
+    const callSid = `OUT-told-${++toldCalls}`;
+    await world.watch(callSid, { url });
+    jobs.push(...(await world.see(callSid, "queued")).jobs);
+  }
+  return jobs;
 }
 
 /** Two servers on one database, or two callers of one server where there can be no second. */
@@ -230,6 +244,50 @@ export function racesSuite(backend: StoreBackend): void {
         other.claim({ roomByEndpoint: [[endpoint.id, 50]], roomByHost: [[`${accountId} ${endpoint.origin}`, 50]] }),
       ]);
       expect(new Set([...one.jobs, ...two.jobs].map((job) => job.deliveryId)).size).toBe(20);
+    });
+
+    it("answer 200 and 410 at one endpoint: what was taken is recorded, and nothing is owed to it", async () => {
+      const world = await open();
+      const other = await world.beside();
+      for (let round = 0; round < rounds; round++) {
+        const [first, taken, gone] = await tell(world, Array<string>(3).fill(`https://both${round}.example/`));
+        if (first === undefined || taken === undefined || gone === undefined) throw new Error("three are owed");
+        // From now on a success says nothing new of the endpoint.
+        await world.record(first);
+        const [recorded] = await both(
+          () => world.record(taken),
+          () => other.record(gone, answered(410)),
+          round,
+        );
+        expect(["delivered", "canceled"]).toContain(recorded.delivery.status);
+        expect(await world.deliveryOf(taken)).toMatchObject({
+          view: { leased: false, delivery: recorded.delivery },
+          attempts: [{ statusCode: 200 }],
+        });
+        expect(await world.store.getEndpoint(gone.event.accountId, gone.target.id)).toMatchObject({
+          backlog: 0,
+          endpoint: { state: "disabled", reason: "gone" },
+        });
+      }
+    });
+
+    it("answer 200 and 429 at one host: the pause stands, whoever was first", async () => {
+      const world = await open();
+      const other = await world.beside();
+      for (let round = 0; round < rounds; round++) {
+        const host = `https://pausing${round}.example`;
+        const [first, taken, slowed] = await tell(world, [`${host}/a`, `${host}/a`, `${host}/b`]);
+        if (first === undefined || taken === undefined || slowed === undefined) throw new Error("three are owed");
+        await world.record(first);
+        const [recorded] = await both(
+          () => world.record(taken),
+          () => other.record(slowed, answered(429)),
+          round,
+        );
+        expect(recorded.delivery.status).toBe("delivered");
+        for (const { event, target } of [taken, slowed])
+          expect((await world.store.getEndpoint(event.accountId, target.id))?.hostPausedUntilMs).toBe(world.nowMs + 5 * second);
+      }
     });
 
     it("answer 410 and tell a watch of that endpoint: nothing is owed to it", async () => {

@@ -14,6 +14,7 @@ import { raiseHosts, refreshEndpoints } from "../tables/due.ts";
 import { noticesOf, operationalEvents } from "../tables/operational-events.ts";
 import { retireEndpoints } from "../tables/retire-endpoint.ts";
 import type { Retired } from "../tables/retire-endpoint.ts";
+import { UneventfulAttempts } from "../tables/uneventful-attempts.ts";
 import { text } from "../../rows.ts";
 
 const nothingRetired: Retired = { unwatchedCallIds: [], notices: [] };
@@ -23,11 +24,30 @@ const nothingRetired: Retired = { unwatchedCallIds: [], notices: [] };
  * `decideAfterAttempt` says of the rows as they stand. The number of the lease alone says whether the attempt may be
  * recorded: an answer that was on its way while the instance was evicted is still one.
  *
- * Operational events are told last; what they need is locked with what the attempts need, in the order of everybody.
+ * Those that change nothing but their delivery are written last, for they lock deliveries whose endpoint is not.
  */
 export async function recordAttempts(tx: Transaction, records: readonly AttemptRecord[]): Promise<readonly AttemptRecorded[]> {
-  const deliveryIds = records.map(({ deliveryId }) => deliveryId);
   const consequences = await lockConsequences(tx, records);
+  const uneventful = await UneventfulAttempts.load(tx, records);
+  const answers = new Map<AttemptRecord, AttemptRecorded>();
+  const recordAll = async (some: readonly AttemptRecord[]): Promise<void> => {
+    if (some.length === 0) return;
+    for (const [index, answer] of (await recordEventful(tx, some, consequences)).entries())
+      answers.set(some[index] as AttemptRecord, answer);
+  };
+  await recordAll(records.filter((record) => !uneventful.has(record)));
+  for (const [record, answer] of await uneventful.write(tx)) answers.set(record, answer);
+  await recordAll(records.filter((record) => !answers.has(record)));
+  return records.map((record) => answers.get(record) ?? { kind: "fenced" });
+}
+
+/** Operational events are told last; what they need is locked with what the attempts need, in the order of everybody. */
+async function recordEventful(
+  tx: Transaction,
+  records: readonly AttemptRecord[],
+  consequences: Consequences,
+): Promise<readonly AttemptRecorded[]> {
+  const deliveryIds = records.map(({ deliveryId }) => deliveryId);
   const attempted = await Attempted.load(tx, deliveryIds, consequences.endpointIds);
   const decided = records.map((record) => attempted.decide(record));
   const news = records.map((record, index) => newsOf(decided[index] ?? null, record.nowMs));

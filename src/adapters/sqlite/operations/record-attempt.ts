@@ -1,6 +1,6 @@
 import type { Attempt } from "../../../domain/attempt.ts";
-import { decideAfterAttempt } from "../../../domain/delivery-decision.ts";
-import type { AttemptResult } from "../../../domain/delivery-decision.ts";
+import { decideAfterAttempt, isUneventful } from "../../../domain/delivery-decision.ts";
+import type { AttemptResult, EndpointStanding, HostHealth } from "../../../domain/delivery-decision.ts";
 import { isEndpointNews } from "../../../domain/endpoint.ts";
 import type { EventType } from "../../../domain/event.ts";
 import { newsAfterAttempt } from "../../../domain/operational-news.ts";
@@ -21,7 +21,8 @@ export function recordAttempt(db: Database, record: AttemptRecord): AttemptRecor
   );
   if (row === undefined || row["lease_token"] !== record.leaseToken) return { kind: "fenced" };
   const endpointRow = readEndpoint(db, text(row, "endpoint_id"));
-  const result = decide(db, record, row, endpointRow);
+  const standing = standingOf(endpointRow);
+  const result = decide(db, record, row, standing);
   writeAttempt(db, record.deliveryId, result.attempt);
   writeDelivery(db, row, result);
   writeEndpoint(db, endpointRow, result);
@@ -44,7 +45,7 @@ export function recordAttempt(db: Database, record: AttemptRecord): AttemptRecor
     endpoint: { state: result.endpoint.state, health: result.endpoint.health, hostPausedUntilMs: result.host.pausedUntilMs },
     endpointChange: result.endpointChange,
     jobs: published.flatMap(({ jobs }) => jobs),
-    endpointNextDueAtMs: !laneGoesOn && owesNothing(endpointRow, result) ? null : nextDueAt(db, endpointRow),
+    endpointNextDueAtMs: !laneGoesOn && boundsStand(endpointRow, standing, result) ? hostDueAt(endpointRow) : nextDueAt(db, endpointRow),
     unwatchedCallIds: retired.unwatchedCallIds,
     notices: [...retired.notices, ...published.flatMap(({ notices }) => notices)],
   };
@@ -61,19 +62,27 @@ function readEndpoint(db: Database, endpointId: string): Row {
   return row;
 }
 
-function decide(db: Database, record: AttemptRecord, row: Row, endpointRow: Row): AttemptResult {
-  const { outcome, startedAtMs, durationMs, mode, nowMs, jitter } = record;
+type Standing = { readonly endpoint: EndpointStanding; readonly host: HostHealth };
+
+function standingOf(endpointRow: Row): Standing {
   const { state, reason, sinceMs, health } = endpointOf(endpointRow);
+  return {
+    endpoint: { state, reason, sinceMs, health },
+    host: {
+      pausedUntilMs: integerOrNull(endpointRow, "host_paused_until"),
+      pausedSinceMs: integerOrNull(endpointRow, "host_paused_since"),
+      consecutivePauses: integer(endpointRow, "host_consecutive_pauses"),
+    },
+  };
+}
+
+function decide(db: Database, record: AttemptRecord, row: Row, standing: Standing): AttemptResult {
+  const { outcome, startedAtMs, durationMs, mode, nowMs, jitter } = record;
   return decideAfterAttempt(
     {
       delivery: deliveryOf(row),
       attempt: { number: integer(row, "attempt_count") + 1, startedAtMs, durationMs, outcome, mode },
-      endpoint: { state, reason, sinceMs, health },
-      host: {
-        pausedUntilMs: integerOrNull(endpointRow, "host_paused_until"),
-        pausedSinceMs: integerOrNull(endpointRow, "host_paused_since"),
-        consecutivePauses: integer(endpointRow, "host_consecutive_pauses"),
-      },
+      ...standing,
       isTest: row["event_type"] === "endpoint.test",
     },
     db.policy,
@@ -160,12 +169,27 @@ function settleLane(db: Database, row: Row, { delivery, attempt }: AttemptResult
 }
 
 /**
- * Settled, and neither its endpoint nor its host had anything else due: the bounds stand as they are. It is what happens
- * to most deliveries, and spares them four statements.
+ * Settled, and nothing else is due at its endpoint or host, or nothing about those has changed: what was leased is in no
+ * bound, so they stand as they are. It is what happens to most deliveries, and spares them four statements.
  */
-function owesNothing(endpointRow: Row, { delivery, endpointChange }: AttemptResult): boolean {
-  const bounds = [endpointRow["next_due_at"], endpointRow["host_next_due_at"], endpointRow["host_failing_due_at"]];
-  return delivery.status === "delivered" && endpointChange === "none" && bounds.every((bound) => bound === null);
+function boundsStand(endpointRow: Row, standing: Standing, result: AttemptResult): boolean {
+  if (isUneventful(standing, result)) return true;
+  return (
+    result.delivery.status === "delivered" &&
+    result.endpointChange === "none" &&
+    endpointRow["next_due_at"] === null &&
+    hostDueAt(endpointRow) === null
+  );
+}
+
+/** The earliest of the host's bounds, as they were read. */
+function hostDueAt(endpointRow: Row): number | null {
+  return earliestOf([endpointRow["host_next_due_at"], endpointRow["host_failing_due_at"]]);
+}
+
+function earliestOf(bounds: readonly unknown[]): number | null {
+  const known = bounds.filter((bound) => typeof bound === "number");
+  return known.length === 0 ? null : Math.min(...known);
 }
 
 /** The bounds of endpoint and host, exact again; the answer is the host's, for a success may be what the others there waited for. */
@@ -174,6 +198,5 @@ function nextDueAt(db: Database, endpointRow: Row): number | null {
   refreshDue(db, text(endpointRow, "id"));
   for (const failing of [false, true]) raiseHostDue(db, hostId, failing);
   const host = db.get("select next_due_at, failing_due_at from hosts where id = ?", hostId);
-  const bounds = [host?.["next_due_at"], host?.["failing_due_at"]].filter((bound) => typeof bound === "number");
-  return bounds.length === 0 ? null : Math.min(...bounds);
+  return earliestOf([host?.["next_due_at"], host?.["failing_due_at"]]);
 }

@@ -5,6 +5,8 @@ export default defineConfig({
   test: {
     root: new URL("..", import.meta.url).pathname,
     include: ["test/**/*.test.ts"],
+    // They need a Chromium and have a run of their own.
+    exclude: ["test/browser/**"],
     testTimeout: 20_000,
     hookTimeout: 30_000,
     pool: "forks",

@@ -6,7 +6,7 @@ import type { DeliveryView, ReadStore } from "../../ports/read-store.ts";
 import type { HttpDependencies } from "../dependencies.ts";
 import { deliveryJson } from "../schemas/views.ts";
 import type { DashboardEnv, Html } from "./dashboard-env.ts";
-import { badge, linkTo, longText, pager, selectOf, table } from "./elements.ts";
+import { badge, linkTo, longText, pager, selectOf, sidText, table } from "./elements.ts";
 import { page } from "./page.ts";
 import { choiceField, cursorField, idField, readParameters } from "./query.ts";
 import { sentence, timeOf } from "./time.ts";
@@ -71,7 +71,7 @@ export function deliveryTable(views: readonly DeliveryView[], urlById: ReadonlyM
         linkTo("deliveries", delivery.id, delivery.event_type),
         badge(delivery.status),
         sentence(delivery.explain, nowMs),
-        callSid === null || watchId === null ? null : linkTo("watches", watchId, callSid),
+        callSid === null || watchId === null ? null : linkTo("watches", watchId, sidText(callSid)),
         delivery.attempt_count,
         timeOf(delivery.created_at, nowMs),
         ...(urlById === null

@@ -18,6 +18,9 @@ import { sentence, timeOf } from "./time.ts";
 /** Deferrals are attempts without an end; the newest tell enough. */
 const attemptsShown = 100;
 
+/** What would turn round the rest of a line that is not a stranger's alone. */
+const directionMarks = /[\u202a-\u202e\u2066-\u2069]/g;
+
 /** One delivery: every attempt, what it was answered and what to do about it. */
 export function addDeliveryPages(dashboard: Hono<DashboardEnv>, { store, manualDelivery, clock, publicUrl }: HttpDependencies): void {
   dashboard.get("/deliveries/:id", async (c) => {
@@ -87,7 +90,11 @@ function bodySection({ event }: EventView, format: Parameters<typeof renderPaylo
   return html`<h2>What is sent</h2>
     <p class="quiet">
       The body in the endpoint's present format, ${format}. The signature covers <code>webhook-id.webhook-timestamp.body</code>, byte for
-      byte.
+      byte. Marks that turn the direction of writing are shown as <code>\\u</code> escapes.
     </p>
-    ${verbatim(renderPayload(event, format, publicUrl).body)}`;
+    ${verbatim(renderPayload(event, format, publicUrl).body.replaceAll(directionMarks, escaped))}`;
+}
+
+function escaped(mark: string): string {
+  return `\\u${mark.charCodeAt(0).toString(16)}`;
 }

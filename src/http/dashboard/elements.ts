@@ -114,6 +114,11 @@ export function longText(text: string): Html {
   return html`<span class="long">${text}</span>`;
 }
 
+/** A call SID in a table: it need not have a place to break either. */
+export function sidText(callSid: string): Html {
+  return html`<span class="sid">${callSid}</span>`;
+}
+
 /** A link to the page of one thing, named by its id unless a text is given. */
 export function linkTo(kind: "watches" | "deliveries" | "endpoints", id: string, text: Content = id): Html {
   return html`<a href="${`/dashboard/${kind}/${encodeURIComponent(id)}`}">${text}</a>`;

@@ -33,6 +33,8 @@ export function addSignIn(dashboard: Hono<DashboardEnv>, sessions: Sessions, { c
 
   dashboard.post("/sign-out", (c) => {
     sessions.end(c);
+    // Chromium keeps whole pages for Back, whatever their `no-store`, and drops not all of them when the cookie goes.
+    c.header("clear-site-data", '"cache"');
     return c.redirect("/dashboard", 303);
   });
 }

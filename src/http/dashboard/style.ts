@@ -29,7 +29,7 @@ p{margin:.4rem 0;max-width:46rem}
 .quiet{color:var(--quiet)}
 code,pre{font:.9em/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere}
 pre{white-space:pre-wrap;background:var(--off-bg);padding:.5rem .7rem;margin:.3rem 0;border-radius:4px;max-height:24rem;overflow:auto}
-.badge{display:inline-block;padding:.05rem .5rem;border-radius:1rem;font-size:.85rem;font-weight:600;white-space:nowrap;background:var(--off-bg);color:var(--off)}
+.badge{display:inline-block;padding:.05rem .5rem;border-radius:1rem;font-size:.85rem;font-weight:600;max-width:8rem;overflow-wrap:break-word;background:var(--off-bg);color:var(--off)}
 .badge.good{background:var(--good-bg);color:var(--good)}
 .badge.bad{background:var(--bad-bg);color:var(--bad)}
 .badge.wait{background:var(--wait-bg);color:var(--wait)}
@@ -44,9 +44,10 @@ thead th{color:var(--quiet);font-size:.85rem;border-top:0}
 time,.ago{white-space:nowrap}
 .ago{color:var(--quiet);font-size:.85rem}
 td .ago{display:block}
-.long{overflow-wrap:anywhere}
+.long,.sid,bdi{overflow-wrap:anywhere}
 table .long{display:inline-block;min-width:13rem}
-a .long{text-decoration:underline}
+table .sid{display:inline-block;min-width:6rem}
+a .long,a .sid{text-decoration:underline}
 .cards{list-style:none;margin:0;padding:0}
 .cards>li{background:var(--card);border:1px solid var(--line);border-radius:6px;padding:.7rem 1rem;margin:.6rem 0}
 .cards .cards>li{background:none;border-width:0 0 0 3px;border-radius:0;padding:.1rem .8rem;margin:.6rem 0 0}
@@ -64,7 +65,8 @@ input[type=checkbox]{min-height:0}
 button{background:var(--button);color:var(--on-button);border-color:var(--button);font-weight:600;cursor:pointer}
 button.plain{background:var(--card);color:var(--link)}
 button.danger{background:var(--bad);border-color:var(--bad);color:var(--card)}
-@media (max-width:44rem){
+@media (max-width:64rem){
+.badge{max-width:100%}
 thead{position:absolute;left:-999rem}
 table,tbody,tr,td,tbody th{display:block}
 table{border:0;background:none}
@@ -74,7 +76,7 @@ td::before,tbody th::before{content:attr(data-label);flex:0 0 6rem;color:var(--q
 td>div,th>div{min-width:0}
 td .ago{display:inline}
 td.none{display:none}
-table .long{min-width:0}
+table .long,table .sid{min-width:0}
 .filter>div,.filter input,.filter select{width:100%}
 dl{grid-template-columns:1fr;gap:0}
 dd{margin-bottom:.5rem}

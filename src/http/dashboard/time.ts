@@ -1,7 +1,8 @@
 import { html } from "hono/html";
 import type { Html } from "./dashboard-env.ts";
 
-const isoInText = /(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z)/;
+/** A quotation, or a time outside of one. */
+const apart = /("(?:[^"\\]|\\.)*"|\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z)/;
 const units = [
   { name: "d", ms: 86_400_000 },
   { name: "h", ms: 3_600_000 },
@@ -23,9 +24,15 @@ export function timeOf(iso: string | null, nowMs: number): Html | null {
   return html`${clockTime(iso)} <span class="ago">${awayText(iso, nowMs)}</span>`;
 }
 
-/** A sentence of the API with the times in it written as everywhere on the page. */
+/**
+ * A sentence of the API with the times in it written as everywhere on the page. What it quotes is a stranger's: marks in
+ * it that turn the direction of writing end with it.
+ */
 export function sentence(text: string, nowMs: number): Html {
-  return html`${text.split(isoInText).map((part, index) => (index % 2 === 1 ? html`${clockTime(part)} (${awayText(part, nowMs)})` : part))}`;
+  return html`${text.split(apart).map((part, index) => {
+    if (index % 2 === 0) return part;
+    return part.startsWith('"') ? html`<bdi>${part}</bdi>` : html`${clockTime(part)} (${awayText(part, nowMs)})`;
+  })}`;
 }
 
 function clockTime(iso: string): Html {

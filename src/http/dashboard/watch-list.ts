@@ -5,7 +5,7 @@ import { html } from "hono/html";
 import type { HttpDependencies } from "../dependencies.ts";
 import { watchJson } from "../schemas/views.ts";
 import type { DashboardEnv, Html } from "./dashboard-env.ts";
-import { badge, linkTo, longText, pager, selectOf, table } from "./elements.ts";
+import { badge, linkTo, longText, pager, selectOf, sidText, table } from "./elements.ts";
 import { notice } from "./notice.ts";
 import { page } from "./page.ts";
 import { choiceField, cursorField, readParameters, sidField } from "./query.ts";
@@ -56,7 +56,7 @@ export function watchTable(watches: readonly ReturnType<typeof watchJson>[], now
     caption: "Watches",
     columns: ["Call SID", "Watch", "Call", "How it stands", "Callback URL", "Registered"],
     rows: watches.map((watch) => [
-      linkTo("watches", watch.id, watch.call_sid),
+      linkTo("watches", watch.id, sidText(watch.call_sid)),
       badge(watch.status),
       watch.call.status === null ? null : badge(watch.call.status),
       sentence(watch.explain, nowMs),

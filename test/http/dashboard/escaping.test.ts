@@ -1,13 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { answered, only, startMs } from "../../support/store-drafts.ts";
-import { hashApiKey, openDashboard } from "./dashboard-world.ts";
+import { hashApiKey, openDashboard, signIn } from "./dashboard-world.ts";
 import type { OpenDashboard } from "./dashboard-world.ts";
 import { linksOf, skeletonOf, unescaped } from "./page-text.ts";
 
 const ours = /^(?:\/dashboard(?:[/?][^"'<>\\\s]*)?|#main)$/;
 const allowedTags = new Set(
-  "!doctype html head meta title style body a header div span nav main footer form input select option button label h1 h2 h3 p dl dt dd table thead tbody tr th td time code pre ol ul li br".split(
+  "!doctype html head meta title style body a header div span nav main footer form input select option button label h1 h2 h3 p dl dt dd table thead tbody tr th td time code pre ol ul li br bdi".split(
     " ",
   ),
 );
@@ -165,6 +165,15 @@ function isAttribute(page: string): (match: string) => boolean {
   const tags = skeletonOf(page).join("");
   return (match) => tags.includes(match);
 }
+
+test("what turns the direction of writing turns nothing but a stranger's own words", async () => {
+  const dashboard = await openDashboard();
+  const { view } = await dashboard.world.watch("OUT-1");
+  const job = only((await dashboard.world.see("OUT-1", "\u202e")).jobs);
+  const { get } = await signIn(dashboard);
+  expect((await get(`/dashboard/watches/${view.watch.id}`)).text).toContain("leave <bdi>&quot;\u202e&quot;</bdi>, ");
+  expect(unescaped((await get(`/dashboard/deliveries/${job.deliveryId}`)).text)).toContain(String.raw`"status":"\u202e"`);
+});
 
 test("an answer that begins with a line break loses nothing of it", async () => {
   const { world, ask, account } = await openDashboard();

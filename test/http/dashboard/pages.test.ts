@@ -7,7 +7,7 @@ import { linksOf, textOf } from "./page-text.ts";
 
 const url = "https://crm.example/hooks/calls";
 
-const sids = (text: string) => [...text.matchAll(/>(OUT-\d+)<\/a/g)].map(([, sid]) => sid);
+const sids = (text: string) => [...text.matchAll(/>(OUT-\d+)<\/span/g)].map(([, sid]) => sid);
 
 /** A call that was queued and failed: its first webhook failed twice, its second waits behind it. */
 async function failingDashboard() {

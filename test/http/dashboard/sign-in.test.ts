@@ -156,6 +156,8 @@ describe("the cookie", () => {
     const answer = await submit("/dashboard/sign-out");
     expect([answer.status, answer.headers.get("location")]).toEqual([303, "/dashboard"]);
     expect(answer.headers.get("set-cookie")).toMatch(/^ringback_session=; Max-Age=0; Path=\/dashboard/);
+    // Nor is a page kept for Back.
+    expect(answer.headers.get("clear-site-data")).toBe('"cache"');
   });
 });
 

@@ -1,0 +1,78 @@
+import type { SerializedAXNode } from "puppeteer-core";
+import type { Visitor } from "./visitor.ts";
+
+/** A small phone, a tablet, and a screen just wide enough for tables. */
+const widthsPx = [360, 800, 1025];
+
+/** What a person has to operate, as the accessibility tree calls it. */
+const operable = new Set(["link", "button", "textbox", "combobox", "checkbox", "DateTime", "DisclosureTriangle"]);
+
+const headings = `[...document.querySelectorAll("h1")].map((heading) => heading.innerText.trim())`;
+const hasTitle = `document.title.trim() !== "" && document.documentElement.lang === "en"`;
+const overflowPx = "document.documentElement.scrollWidth - document.documentElement.clientWidth";
+
+/** Text whose contrast to what is behind it is under 4.5 to 1, as the WCAG reckons it. */
+const faintText = `(() => {
+  const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const light = (colour) => channels(colour).slice(0, 3).map((of255) => of255 / 255)
+    .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, part, index) => sum + part * [0.2126, 0.7152, 0.0722][index], 0);
+  const behind = (element) => {
+    const colour = element === null ? "rgb(255, 255, 255)" : getComputedStyle(element).backgroundColor;
+    return channels(colour)[3] === 0 ? behind(element.parentElement) : colour;
+  };
+  return [...document.querySelectorAll("body *")]
+    .filter((element) => [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== ""))
+    .filter((element) => {
+      const [low, high] = [light(getComputedStyle(element).color), light(behind(element))].toSorted((a, b) => a - b);
+      return (high + 0.05) / (low + 0.05) < 4.5;
+    })
+    .map((element) => element.innerText);
+})()`;
+
+/** Latin words that run from right to left: something before them turned them round. */
+const turnedWords = `(() => {
+  const turned = [];
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    for (const { index, 0: word } of texts.currentNode.data.matchAll(/[A-Za-z]{2,}/g)) {
+      const [first, last] = [index, index + word.length - 1].map((at) => {
+        const range = document.createRange();
+        range.setStart(texts.currentNode, at);
+        range.setEnd(texts.currentNode, at + 1);
+        return range.getBoundingClientRect();
+      });
+      if (first.top === last.top && first.left > last.left) turned.push(word);
+    }
+  }
+  return turned;
+})()`;
+
+/** What is wrong with the page the visitor is on, for people with whatever screen, eyes and tools; and the faults so far. */
+export async function complaintsOf(visitor: Visitor): Promise<readonly string[]> {
+  const { page } = visitor;
+  const complaints: string[] = [];
+  const titles = await visitor.evaluate<readonly string[]>(headings);
+  if (titles.length !== 1 || titles[0] === "") complaints.push(`headings of the first order: ${JSON.stringify(titles)}`);
+  if (!(await visitor.evaluate<boolean>(hasTitle))) complaints.push("no title, or no language");
+  for (const { role } of nodesOf(await page.accessibility.snapshot()).filter(isNameless)) complaints.push(`a ${role} without a name`);
+  for (const width of widthsPx) {
+    await page.setViewport({ width, height: 800 });
+    const beyondPx = await visitor.evaluate<number>(overflowPx);
+    if (beyondPx > 0) complaints.push(`${beyondPx} px beyond ${width}`);
+  }
+  for (const word of await visitor.evaluate<readonly string[]>(turnedWords)) complaints.push(`turned round: ${word}`);
+  for (const value of ["light", "dark"]) {
+    await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value }]);
+    for (const text of await visitor.evaluate<readonly string[]>(faintText)) complaints.push(`faint when it is ${value}: ${text}`);
+  }
+  return [...complaints, ...visitor.faults.splice(0)];
+}
+
+function nodesOf(node: SerializedAXNode | null): readonly SerializedAXNode[] {
+  return node === null ? [] : [node, ...(node.children ?? []).flatMap(nodesOf)];
+}
+
+function isNameless({ role, name = "" }: SerializedAXNode): boolean {
+  return operable.has(role) && name.trim() === "";
+}

@@ -127,6 +127,7 @@ export function composeEngine(parts: EngineParts): Engine {
           refreshSources: () => directory.refresh(),
           announcer: shared.announcer,
           onInstances: (count) => metrics.instances(count),
+          secretBox,
           onSourceChange: tellHooks,
         });
 

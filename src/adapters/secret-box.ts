@@ -47,20 +47,24 @@ function encryptionKeyId(key: Buffer): string {
 
 /**
  * AES-256-GCM. A sealed value is key id (8 bytes), nonce (12), tag (16), ciphertext; the row's identity is associated
- * data, so that a value copied to another row does not open. The first key seals, all of them open.
+ * data, so that a value copied to another row does not open. The first key seals (see `sealFor`), all of them open.
  */
 export function createSecretBox(keys: readonly Buffer[]): KeyedSecretBox {
   const boxKeys = keys.map(boxKeyOf);
-  const [current, ...older] = boxKeys;
-  if (current === undefined) throw new Error("a secret box needs a key");
+  const [first, ...older] = boxKeys;
+  if (first === undefined) throw new Error("a secret box needs a key");
+  let sealingKey = first;
   const keyById = new Map(boxKeys.map((key) => [key.id, key]));
   return {
-    keyIds: [current.id, ...older.map(({ id }) => id)],
+    keyIds: [first.id, ...older.map(({ id }) => id)],
+    sealFor(others) {
+      sealingKey = boxKeys.find(({ id }) => others.every((keyIds) => keyIds.includes(id))) ?? first;
+    },
     seal(plaintext, identity) {
       const nonce = drawBytes(nonceBytes);
-      const sealing = createCipheriv(cipher, current.cipherKey, nonce).setAAD(Buffer.from(identity));
+      const sealing = createCipheriv(cipher, sealingKey.cipherKey, nonce).setAAD(Buffer.from(identity));
       const ciphertext = Buffer.concat([sealing.update(plaintext, "utf8"), sealing.final()]);
-      return Buffer.concat([current.idBytes, nonce, sealing.getAuthTag(), ciphertext]);
+      return Buffer.concat([sealingKey.idBytes, nonce, sealing.getAuthTag(), ciphertext]);
     },
     open(sealed, identity) {
       const bytes = Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength);
@@ -81,7 +85,8 @@ export function createSecretBox(keys: readonly Buffer[]): KeyedSecretBox {
       }
     },
     fingerprints(plaintext) {
-      return boxKeys.map((key) => `${key.id}:${createHmac("sha256", key.fingerprintKey).update(plaintext).digest("base64url")}`);
+      const ordered = [sealingKey, ...boxKeys.filter((key) => key !== sealingKey)];
+      return ordered.map((key) => `${key.id}:${createHmac("sha256", key.fingerprintKey).update(plaintext).digest("base64url")}`);
     },
   };
 }

@@ -5,6 +5,7 @@ import type { Clock } from "../ports/clock.ts";
 import type { DeliveryStore } from "../ports/delivery-store.ts";
 import type { Alive, OwnershipStore, Shares } from "../ports/ownership-store.ts";
 import type { SharedSourceStore } from "../ports/shared-source-store.ts";
+import type { KeyedSecretBox } from "../ports/secret-box.ts";
 import type { Logger } from "../ports/telemetry.ts";
 import { CallBalance } from "./call-balance.ts";
 import type { DeliveryGates } from "./delivery-gates.ts";
@@ -27,6 +28,8 @@ export type OwnershipOptions = {
   readonly logger: Logger;
   /** So many are alive, this one with them. */
   readonly onInstances: (count: number) => void;
+  /** Seals what the others must be able to open. */
+  readonly secretBox: Pick<KeyedSecretBox, "sealFor">;
   readonly version: string;
   readonly times?: LeaseTimes;
   readonly poller: Poller;
@@ -214,8 +217,9 @@ export class Ownership {
   }
 
   async #act(alive: Alive): Promise<number | null> {
-    const { gates, onInstances, announcer } = this.#options;
+    const { gates, onInstances, secretBox, announcer } = this.#options;
     onInstances(alive.instances.length);
+    secretBox.sealFor(alive.instances.map(({ keyIds }) => keyIds).filter((keyIds) => keyIds.length > 0));
     gates.setInstances(alive.instances.length);
     // The loop of the heartbeats has stopped by now or is about to.
     if (this.#isDraining) return this.heartbeatEveryMs;

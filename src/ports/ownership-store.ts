@@ -20,7 +20,12 @@ export type SourceShare = {
 export type Shares = Readonly<Record<string, SourceShare>>;
 
 /** One process of the service. Tokens grow and are never given twice: the higher one joined later. */
-export type Instance = { readonly token: number; readonly shares: Shares };
+export type Instance = {
+  readonly token: number;
+  readonly shares: Shares;
+  /** The encryption keys it was started with; empty: it is only just starting. */
+  readonly keyIds: readonly string[];
+};
 
 /** The instances that are alive, this one with them, by token. */
 export type Alive = { readonly kind: "alive"; readonly token: number; readonly instances: readonly Instance[] };

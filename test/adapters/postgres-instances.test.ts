@@ -88,7 +88,7 @@ describe("an instance", () => {
     expect(await a.instances.heartbeat({ leaseMs, shares: { default: shareOf({ calls: 3 }) } })).toEqual({
       kind: "alive",
       token: a.token,
-      instances: [{ token: a.token, shares: { default: shareOf({ calls: 3 }) } }],
+      instances: [{ token: a.token, shares: { default: shareOf({ calls: 3 }) }, keyIds: [] }],
     });
     expect(a.owner.hasPeers).toBe(false);
     const b = await Member.join();

@@ -25,6 +25,25 @@ function fault(run: () => unknown): RingbackError {
   throw new Error("it opened");
 }
 
+describe("sealing for others", () => {
+  const [olderId, newerId, strangerId] = [older, newer, stranger].map(keyIdOf) as [string, string, string];
+
+  test.each([
+    { others: [], sealer: newerId },
+    { others: [[newerId, olderId]], sealer: newerId },
+    { others: [[newerId, olderId], [olderId]], sealer: olderId },
+    { others: [[olderId, strangerId], [olderId]], sealer: olderId },
+    { others: [[strangerId]], sealer: newerId },
+  ])("the first key that all have seals and leads: $others", ({ others, sealer }) => {
+    const mine = createSecretBox([newer, older]);
+    mine.sealFor(others);
+    expect(Buffer.from(mine.seal("secret", "row")).subarray(0, 8).toString("hex")).toBe(sealer);
+    expect(mine.fingerprints("secret")[0]).toMatch(new RegExp(`^${sealer}:`));
+    expect(mine.fingerprints("secret").toSorted()).toEqual(box.fingerprints("secret").toSorted());
+    expect(mine.open(mine.seal("secret", "row"), "row")).toBe("secret");
+  });
+});
+
 describe("sealing", () => {
   test("what was sealed opens for the same row", () => {
     fc.assert(

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
+import { openPostgresAdministration } from "../../src/adapters/postgres/opening.ts";
 import { runCommandLine } from "../../src/cli/command-line.ts";
 import { ServiceClient } from "../../src/cli/service-client.ts";
 import { eventually } from "../support/eventually.ts";
@@ -55,6 +56,15 @@ const stateOf = async (asked: ServiceClient) => (await sourcesOf(asked)).find(({
 async function feed(asked: ServiceClient, after: string | null) {
   const { body } = await asked.get(`/v1/events?limit=200${after === null ? "" : `&after=${after}`}`);
   return body as unknown as { readonly data: readonly { readonly type: string }[]; readonly next_cursor: string };
+}
+
+async function keyIdsInUse(): Promise<readonly string[]> {
+  const { store } = await openPostgresAdministration(database.url);
+  try {
+    return await store.readKeyIds();
+  } finally {
+    await store.close();
+  }
 }
 
 /** Both instances, and for each a client of an account that the command line makes. */
@@ -148,6 +158,37 @@ test("nothing is sealed with a key that a running instance does not have, and ev
   await rotated.service.stop();
   vi.stubEnv("RINGBACK_ENCRYPTION_KEY", newer);
   expect((await run("key", "list", "acme")).code).toBe(0);
+}, 60_000);
+
+test("instances that get a new key one after the other seal with it once all of them have it", async () => {
+  const simulator = await simulatedUpstream();
+  await json("account", "create", "acme");
+  const newer = Buffer.alloc(32, 9).toString("base64");
+  const start = (environment: Readonly<Record<string, string>>) =>
+    inProcessInstance({ databaseUrl: database.url, upstreamUrl: simulator.url, environment });
+  const both = { RINGBACK_ENCRYPTION_KEY: `${newer},${encryptionKey}` };
+  let endpoints = 0;
+  const register = async (asked: ServiceClient) => {
+    const n = ++endpoints;
+    const callSid = simulator.trigger({ scenario: queued });
+    const watch = {
+      call_sid: callSid,
+      callback_url: `http://127.0.0.1:9/${n}`,
+      signing_secret: `whsec_${Buffer.alloc(24, n).toString("base64")}`,
+    };
+    expect((await asked.post("/v1/watches", watch)).statusCode).toBe(201);
+    return keyIdsInUse();
+  };
+  const old = await start({});
+  const first = await start(both);
+  const before = await keyIdsInUse();
+  expect(await register(first.client)).toEqual(before);
+  await old.service.stop();
+  const second = await start(both);
+  await eventually(
+    () => register(second.client),
+    (keyIds) => keyIds.length === before.length + 1,
+  );
 }, 60_000);
 
 test("the service goes on with an embedded database that was moved", async () => {

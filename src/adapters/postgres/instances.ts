@@ -42,10 +42,10 @@ export class Instances implements OwnershipStore {
         `with me as (
            insert into instances (lease_until, version, shares, key_ids)
            values (clock_timestamp() + $1::integer * interval '1 millisecond', $2, $3::jsonb, $4)
-           returning token, shares)
-         select token, shares, ${nowMs} as now_ms from me
+           returning token, shares, key_ids)
+         select token, shares, key_ids, ${nowMs} as now_ms from me
          union all
-         select token, shares, null from instances where lease_until > clock_timestamp()`,
+         select token, shares, key_ids, null from instances where lease_until > clock_timestamp()`,
         leaseMs,
         version,
         JSON.stringify(shares),
@@ -68,10 +68,10 @@ export class Instances implements OwnershipStore {
     const rows = await db.all(
       `with me as (
          update instances set lease_until = clock_timestamp() + $2::integer * interval '1 millisecond', shares = $3::jsonb where token = $1
-         returning token, shares)
-       select token, shares, ${nowMs} as now_ms from me
+         returning token, shares, key_ids)
+       select token, shares, key_ids, ${nowMs} as now_ms from me
        union all
-       select token, shares, null from instances where token <> $1 and lease_until > clock_timestamp()`,
+       select token, shares, key_ids, null from instances where token <> $1 and lease_until > clock_timestamp()`,
       token,
       leaseMs,
       JSON.stringify(shares),
@@ -88,7 +88,7 @@ export class Instances implements OwnershipStore {
     return this.#options.db.ownerTransaction(async (tx, token) => {
       await tx.run("select pg_advisory_xact_lock($1)", ratesLockKey);
       // A statement of its own: it sees what whoever held the lock before has committed.
-      const rows = await tx.all("select token, shares from instances where token = $1 or lease_until > clock_timestamp()", token);
+      const rows = await tx.all("select token, shares, key_ids from instances where token = $1 or lease_until > clock_timestamp()", token);
       const instances = rows.map(instanceOf);
       const own = instances.find((instance) => instance.token === token)?.shares ?? {};
       const others = instances.filter((instance) => instance.token !== token);
@@ -252,5 +252,5 @@ async function readOwned(tx: Transaction, token: number, callIds: readonly strin
 }
 
 function instanceOf(row: Row): Instance {
-  return { token: integer(row, "token"), shares: row["shares"] as Shares };
+  return { token: integer(row, "token"), shares: row["shares"] as Shares, keyIds: row["key_ids"] as readonly string[] };
 }

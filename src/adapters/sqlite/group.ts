@@ -4,6 +4,7 @@ import type { AnswerDraft, IdempotencyClaim, StoredAnswer } from "../../ports/id
 import type { Database } from "./database.ts";
 import { isRead, operations } from "./operations.ts";
 import type { OperationName } from "./operations.ts";
+import { busyCode, isFatalCode, resultCodeOf } from "./result-code.ts";
 import { insertStoredAnswer, readStoredAnswer } from "./tables/stored-answers.ts";
 
 export type Request = { readonly name: OperationName; readonly args: readonly unknown[]; readonly claim?: IdempotencyClaim };
@@ -24,11 +25,6 @@ export type Drafted =
   /** The operation must not stand. */
   | { readonly kind: "failed"; readonly message: string };
 
-/** The database itself failed: disk full, I/O error, corruption. SQLite's primary result codes. */
-const fatalCodes = new Set([8, 10, 11, 13, 14, 26]);
-
-/** Another process (the command line, a backup) wrote for longer than the timeout. */
-const busyCode = 5;
 const busy: Answer = { ok: false, code: "store-unavailable", message: "another process is writing to the database" };
 
 /**
@@ -55,7 +51,7 @@ export async function runGroup(
       try {
         for (const [index, request] of requests.entries()) answers.push(failed.get(index) ?? run(db, request, index, claimed));
       } catch (error) {
-        if (run === runIsolated || isFatal(error)) throw error;
+        if (run === runIsolated || isFatalCode(resultCodeOf(error))) throw error;
         rollback(connection);
         run = runIsolated;
         continue;
@@ -147,18 +143,8 @@ function runOperation(db: Database, { name, args }: Request): unknown {
   return (operations[name] as (db: Database, ...args: readonly unknown[]) => unknown)(db, ...args);
 }
 
-function resultCodeOf(error: unknown): number | null {
-  const { errcode } = error as { errcode?: unknown };
-  return typeof errcode === "number" ? errcode & 0xff : null;
-}
-
-function isFatal(error: unknown): boolean {
-  const resultCode = resultCodeOf(error);
-  return resultCode !== null && fatalCodes.has(resultCode);
-}
-
 function failure(error: unknown): Answer {
-  if (isFatal(error)) throw error;
+  if (isFatalCode(resultCodeOf(error))) throw error;
   return {
     ok: false,
     code: error instanceof RingbackError ? error.code : "bug",

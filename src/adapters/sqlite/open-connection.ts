@@ -19,6 +19,11 @@ export type OpenConnection = {
   readonly migrations: number;
 };
 
+/**
+ * Checkpoints are made beside a server (see checkpointer.ts), but the log starts over only when a commit finds all of it
+ * copied. Under a load that leaves no such moment the server copies the rest itself at this length: 32 MiB.
+ */
+const longestLogPages = 8192;
 /** A server gives way after so long; whoever stands beside a busy one waits for a gap between its commits. */
 const busyTimeoutMs = { server: 5000, beside: 30_000 };
 
@@ -34,6 +39,7 @@ export function openConnection(path: string, role: ConnectionRole = "server"): O
     if (!inMemory) makeFile(path);
     const connection = new DatabaseSync(path, { timeout: busyTimeoutMs[role] });
     configure(connection, inMemory);
+    if (role === "server") connection.exec(`pragma wal_autocheckpoint = ${longestLogPages}`);
     if (role === "beside") refuseUnderOlderServer(connection, path);
     const migrations = migrate(connection);
     // A file that can only be read opens without a word.

@@ -4,6 +4,7 @@ import type { AttemptRecorded } from "../../ports/delivery-store.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { AnswerDraft, ClaimedRun, IdempotencyStore } from "../../ports/idempotency-store.ts";
 import type { AdministrationStore, ServiceStore } from "../../ports/service-store.ts";
+import { Checkpointer } from "./checkpointer.ts";
 import type { ClaimedValue, Request } from "./group.ts";
 import { GroupQueue } from "./group-queue.ts";
 import { operations } from "./operations.ts";
@@ -31,8 +32,14 @@ export type SqliteStoreOptions = {
  * with `StartRefused` (one line) for a database that cannot be used.
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<ServiceStore> {
-  const queue = new GroupQueue(options, "server");
+  let checkpointer: Checkpointer | null = null;
+  const onCommitted = (durationMs: number) => {
+    checkpointer?.noteCommit();
+    options.onCommitted?.(durationMs);
+  };
+  const queue = new GroupQueue({ ...options, onCommitted }, "server");
   await queue.opened;
+  if (options.path !== ":memory:") checkpointer = new Checkpointer(options.path);
   const methods = methodsOf(queue);
   const patienceMs = options.recordPatienceMs ?? 0;
   return {
@@ -41,8 +48,12 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Serv
     runClaimed: runClaimedOn(queue),
     checkWritable: () => queue.run({ name: "probeWrite", args: [] }) as Promise<void>,
     readFigures: async () => ({ ...(await methods.readFigures()), storeBytes: storeBytes(options.path) }),
-    fatal: queue.fatal,
-    close: () => queue.close(),
+    fatal: checkpointer === null ? queue.fatal : Promise.race([queue.fatal, checkpointer.fatal]),
+    // The connection that closes last copies what is left.
+    close: async () => {
+      await queue.close();
+      await checkpointer?.close();
+    },
   };
 }
 

@@ -1,3 +1,4 @@
+import { toClientUrl } from "./connection-string.ts";
 import type { Row, Value } from "./database.ts";
 import pg from "pg";
 
@@ -26,7 +27,7 @@ function toSql(value: Value): unknown {
 
 export function createPool(connectionString: string, max: number): pg.Pool {
   const pool = new pg.Pool({
-    connectionString,
+    connectionString: toClientUrl(connectionString),
     max,
     application_name: "ringback",
     connectionTimeoutMillis: connectTimeoutMs,

@@ -99,6 +99,10 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     isStopping: () => stopping,
   });
   stack.defer(() => engine.close());
+  // Before others make room for this instance: a start that is refused time and again must not move their calls about.
+  const metricsApp = createMetricsApp(() => metrics.render(), logger);
+  const metricsServer = config.metrics.port === 0 ? null : await setBy("METRICS_PORT, METRICS_HOST", listen(metricsApp, config.metrics));
+  stack.defer(() => metricsServer?.close(0));
   await engine.start(signal);
   const { registration, endpointAdministration, manualDelivery, live, authentication, idempotency, supervisor } = engine;
   const app = createApp({
@@ -121,17 +125,6 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   answer = (request) => app.fetch(request);
   const api = waiting ?? (await setBy("PORT, HOST", listen(app, config.api)));
   stack.defer(() => api.close(0));
-  const metricsServer =
-    config.metrics.port === 0
-      ? null
-      : await setBy(
-          "METRICS_PORT, METRICS_HOST",
-          listen(
-            createMetricsApp(() => metrics.render(), logger),
-            config.metrics,
-          ),
-        );
-  stack.defer(() => metricsServer?.close(0));
   ownPorts.push(...[api, metricsServer].filter((server): server is Listening => server !== null).map((server) => server.port));
   supervisor.start();
   logger.info(

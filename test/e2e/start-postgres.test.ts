@@ -1,7 +1,11 @@
+import { once } from "node:events";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
 import { expect, inject, onTestFinished, test, vi } from "vitest";
 import { runCommandLine } from "../../src/cli/command-line.ts";
 import { apiKey, encryptionKey } from "../support/instance-cluster.ts";
 import { OwnPostgres } from "../support/own-postgres.ts";
+import { TestPostgres } from "../support/postgres-database.ts";
 import { oneLine, start } from "../support/started-process.ts";
 
 /** An environment in which a service would start if the database let it. */
@@ -41,3 +45,18 @@ test.each(["require", "prefer", "verify-ca", "verify-full"])(
     expect(code).toBe(78);
   },
 );
+
+test.each([
+  ["PORT", "PORT, HOST"],
+  ["METRICS_PORT", "METRICS_PORT, METRICS_HOST"],
+])("with a %s that somebody else listens on it ends with 78 before it joins the other instances", async (name, named) => {
+  const database = await TestPostgres.create();
+  onTestFinished(() => database.dispose());
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const { code, stderr, stdout } = await start({ ...shared(database.url), [name]: String(port) });
+  expect({ code, stderr }).toEqual({ code: 78, stderr: `ringback: ${named}: cannot listen on 127.0.0.1:${port}: EADDRINUSE\n` });
+  expect(stdout).not.toContain("instance.joined");
+});

@@ -18,7 +18,7 @@ import type { Listening } from "./http/server.ts";
 import { answerWaiting } from "./http/waiting.ts";
 import { openKeyring } from "./keyring.ts";
 import type { Keyring } from "./keyring.ts";
-import { LastFigures, openStore, untilReachable } from "./open-store.ts";
+import { openStore, readFiguresOf, untilReachable } from "./open-store.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { ServiceStore } from "./ports/service-store.ts";
 import type { Logger } from "./ports/telemetry.ts";
@@ -70,9 +70,9 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   const opened = await setBy("DATABASE_URL", opening);
   const { store, shared, clock } = opened;
   stack.defer(() => opened.close());
-  const figures = new LastFigures(store);
   const metrics = createMetrics(config.version, async () => ({
-    store: await figures.read(),
+    // Whoever waits for heartbeats to be answered need not wait for this too.
+    store: engine.isStoreReachable() ? await readFiguresOf(store) : null,
     oldestDuePollMs: engine.poller.oldestDueMs(),
     nowMs: clock.nowMs(),
   }));

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { onTestFinished } from "vitest";
 
 const root = new URL("../..", import.meta.url).pathname;
 /** All that a start that was refused may write. */
@@ -16,6 +17,8 @@ export async function start(
     cwd: root,
     env: { PORT: "0", METRICS_PORT: "0", HOST: "127.0.0.1", ...environment },
   });
+  // One that waits for ever, where it should have been refused, must not outlive the test.
+  onTestFinished(() => void child.kill("SIGKILL"));
   let [stdout, stderr] = ["", ""];
   child.stdout.on("data", (chunk) => {
     stdout += String(chunk);

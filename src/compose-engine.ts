@@ -47,6 +47,8 @@ export type Engine = {
   readonly live: LiveState;
   readonly authentication: Authentication;
   readonly idempotency: Idempotency;
+  /** False while a database that others share does not answer the heartbeats. */
+  isStoreReachable(): boolean;
   /** Takes up what is to be done, and joins the other instances. The loops are the supervisor's to start. Rejects with the signal's reason. */
   start(signal: AbortSignal): Promise<void>;
   /** Whoever waits is answered, polls and webhooks finish, each has the whole grace; then everything is given back. */
@@ -197,6 +199,7 @@ export function composeEngine(parts: EngineParts): Engine {
     live,
     authentication: new Authentication({ store, hashApiKey, clock }),
     idempotency,
+    isStoreReachable,
     async start(signal) {
       await (shared === null ? directory.refresh() : untilReachable(() => directory.refresh(), signal));
       if (ownership === null || shared === null) return poller.start();

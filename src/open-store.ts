@@ -68,22 +68,13 @@ function isUnreachable({ error }: { readonly error: Error }): boolean {
   return error instanceof StoreUnavailable;
 }
 
-/** What a scrape reads; while the store cannot be reached, what it said last. */
-export class LastFigures {
-  readonly #store: Pick<StoreLifecycle, "readFigures">;
-  #last: StoreFigures = { watchesByStatus: {}, deliveriesByStatus: {}, oldestDueDeliveryAtMs: null, storeBytes: 0 };
-
-  constructor(store: Pick<StoreLifecycle, "readFigures">) {
-    this.#store = store;
-  }
-
-  async read(): Promise<StoreFigures> {
-    try {
-      this.#last = await this.#store.readFigures();
-    } catch (error) {
-      if (!(error instanceof StoreUnavailable)) throw error;
-    }
-    return this.#last;
+/** What a scrape reads of the store; null: it cannot be reached. */
+export async function readFiguresOf(store: Pick<StoreLifecycle, "readFigures">): Promise<StoreFigures | null> {
+  try {
+    return await store.readFigures();
+  } catch (error) {
+    if (!(error instanceof StoreUnavailable)) throw error;
+    return null;
   }
 }
 

@@ -18,7 +18,7 @@ import type { Listening } from "./http/server.ts";
 import { answerWaiting } from "./http/waiting.ts";
 import { openKeyring } from "./keyring.ts";
 import type { Keyring } from "./keyring.ts";
-import { LastFigures, openStore, untilReachable } from "./open-store.ts";
+import { openStore, readFiguresOf, untilReachable } from "./open-store.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { ServiceStore } from "./ports/service-store.ts";
 import type { Logger } from "./ports/telemetry.ts";
@@ -70,9 +70,9 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   const opened = await setBy("DATABASE_URL", opening);
   const { store, shared, clock } = opened;
   stack.defer(() => opened.close());
-  const figures = new LastFigures(store);
   const metrics = createMetrics(config.version, async () => ({
-    store: await figures.read(),
+    // Whoever waits for heartbeats to be answered need not wait for this too.
+    store: engine.isStoreReachable() ? await readFiguresOf(store) : null,
     oldestDuePollMs: engine.poller.oldestDueMs(),
     nowMs: clock.nowMs(),
   }));
@@ -99,6 +99,10 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     isStopping: () => stopping,
   });
   stack.defer(() => engine.close());
+  // Before others make room for this instance: a start that is refused time and again must not move their calls about.
+  const metricsApp = createMetricsApp(() => metrics.render(), logger);
+  const metricsServer = config.metrics.port === 0 ? null : await setBy("METRICS_PORT, METRICS_HOST", listen(metricsApp, config.metrics));
+  stack.defer(() => metricsServer?.close(0));
   await engine.start(signal);
   const { registration, endpointAdministration, manualDelivery, live, authentication, idempotency, supervisor } = engine;
   const app = createApp({
@@ -121,17 +125,6 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   answer = (request) => app.fetch(request);
   const api = waiting ?? (await setBy("PORT, HOST", listen(app, config.api)));
   stack.defer(() => api.close(0));
-  const metricsServer =
-    config.metrics.port === 0
-      ? null
-      : await setBy(
-          "METRICS_PORT, METRICS_HOST",
-          listen(
-            createMetricsApp(() => metrics.render(), logger),
-            config.metrics,
-          ),
-        );
-  stack.defer(() => metricsServer?.close(0));
   ownPorts.push(...[api, metricsServer].filter((server): server is Listening => server !== null).map((server) => server.port));
   supervisor.start();
   logger.info(

@@ -19,6 +19,9 @@ const restRatio = 3;
 const minRestMs = 5;
 /** A round ends so that it counts as one; the next goes on. */
 const maxRoundMs = 15_000;
+/** After a round that the store was away for; longer with each one. */
+const minPauseMs = 10_000;
+const maxPauseMs = 60_000;
 
 /** Deletes what retention is over for: small batches while there is more, with rests, so that no commit waits long for it. */
 export class Cleaner {
@@ -26,24 +29,28 @@ export class Cleaner {
   readonly tickEveryMs = 5000;
   #isStopped = false;
   #endRest: (() => void) | null = null;
+  /** While the store has trouble: when it is asked again, and how long it is left alone after that. */
+  #pause: { readonly untilMonotonicMs: number; readonly nextMs: number } | null = null;
 
   constructor(options: CleanerOptions) {
     this.#options = options;
   }
 
   async tick(): Promise<void> {
-    const { clock, logger } = this.#options;
+    const { clock } = this.#options;
     const startedMs = clock.monotonicMs();
+    if (this.#pause !== null && startedMs < this.#pause.untilMonotonicMs) return;
     try {
       while (!this.#isStopped && clock.monotonicMs() - startedMs < maxRoundMs) {
         const batchStartedMs = clock.monotonicMs();
-        if (!(await this.#deleteBatch())) return;
+        const more = await this.#deleteBatch();
+        this.#pause = null;
+        if (!more) return;
         await this.#rest(Math.max(minRestMs, (clock.monotonicMs() - batchStartedMs) * restRatio));
       }
     } catch (error) {
       if (!isStoreTrouble(error)) throw error;
-      // What is late to be deleted waits for a store that has time.
-      logger.warn({ error: error.message }, "retention.failed");
+      this.#leaveAlone(error);
     }
   }
 
@@ -51,6 +58,14 @@ export class Cleaner {
   stop(): void {
     this.#isStopped = true;
     this.#endRest?.();
+  }
+
+  /** What is late to be deleted waits for a store that has time; said once until it had some. */
+  #leaveAlone(error: Error): void {
+    const { clock, logger } = this.#options;
+    if (this.#pause === null) logger.warn({ error: error.message }, "retention.failed");
+    const pauseMs = this.#pause?.nextMs ?? minPauseMs;
+    this.#pause = { untilMonotonicMs: clock.monotonicMs() + pauseMs, nextMs: Math.min(pauseMs * 2, maxPauseMs) };
   }
 
   /** Whether there is more. */

@@ -98,6 +98,41 @@ describe("a server that does not answer", () => {
   });
 });
 
+describe("an instance that stands still inside a transaction", () => {
+  it("keeps nobody from what it locked, and has the transaction run again", async () => {
+    // Timeline: it locks the endpoint and sends nothing more; another one registers for the same URL; it goes on.
+    await world.watch("OUT-1");
+    const other = await database.openBeside(testPolicy);
+    onTestFinished(() => other.store.close());
+    const [locked, goesOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    let tries = 0;
+    const still = instance.db.transaction(async (tx) => {
+      tries += 1;
+      await tx.run("select 1 from endpoints for update");
+      locked.resolve();
+      await goesOn.promise;
+      return tx.get("select count(*)::int as watches from watches");
+    });
+    await locked.promise;
+    expect(await new StoreWorld(other.store).register("OUT-2")).toMatchObject({ kind: "created" });
+    goesOn.resolve();
+    expect(await still).toEqual({ watches: 2 });
+    expect(tries).toBe(2);
+  });
+
+  it("has it run again too when it learns of the end only by what it sends next", async () => {
+    let tries = 0;
+    const answer = await instance.db.transaction(async (tx) => {
+      tries += 1;
+      await tx.run("set local idle_in_transaction_session_timeout = 20");
+      // The loop stalls: nothing is read from the connection meanwhile.
+      if (tries === 1) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+      return tx.get("select 1 as one");
+    });
+    expect({ answer, tries }).toEqual({ answer: { one: 1 }, tries: 2 });
+  });
+});
+
 describe("the queue of a hot operation", () => {
   it("is bounded", async () => {
     const store = createPostgresStore(instance.db, 3);

@@ -1,31 +1,14 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { once } from "node:events";
-import { request } from "undici";
 import { expect, onTestFinished, test } from "vitest";
 import { freePort } from "../../src/cli/service-process.ts";
 import { startReceiver } from "../../src/cli/receiver.ts";
+import { scrape, valueOf } from "../support/metrics-scrape.ts";
 import { serviceProcess, signingSecret } from "../support/service-process.ts";
 import { simulatedUpstream } from "../support/simulated-upstream.ts";
 
-type Sample = { readonly name: string; readonly labels: Readonly<Record<string, string>>; readonly value: number };
-
-/** Every sample of the exposition, histograms by their count and sum alone. */
-async function scrape(port: number): Promise<readonly Sample[]> {
-  const { body, headers } = await request(`http://127.0.0.1:${port}/metrics`);
-  expect(headers["content-type"]).toMatch(/^text\/plain/);
-  const lines = (await body.text()).split("\n").filter((line) => line !== "" && !line.startsWith("#") && !line.includes("_bucket{"));
-  return lines.map((line) => {
-    const match = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line);
-    const labels = [...(match?.[2] ?? "").matchAll(/(\w+)="([^"]*)"/g)].map(([, name, value]) => [name, value]);
-    return { name: match?.[1] ?? line, labels: Object.fromEntries(labels) as Record<string, string>, value: Number(match?.[3]) };
-  });
-}
-
 const isProven = { source: "default", state: "ok" };
-
-const valueOf = (samples: readonly Sample[], name: string, labels: Readonly<Record<string, string>> = {}) =>
-  samples.find((sample) => sample.name === name && Object.entries(labels).every(([key, value]) => sample.labels[key] === value))?.value;
 
 /** Name and labels of everything the contract names; a histogram is its count. */
 const promised: Readonly<Record<string, readonly string[]>> = {
@@ -44,6 +27,7 @@ const promised: Readonly<Record<string, readonly string[]>> = {
   ringback_blocked_addresses_total: [],
   ringback_commit_seconds_count: [],
   ringback_store_bytes: [],
+  ringback_store_reachable: [],
   ringback_instances: [],
   ringback_clock_skew_seconds: ["source"],
   ringback_http_request_seconds_count: ["route", "status"],
@@ -103,6 +87,7 @@ test("every promised metric is there, with its labels, and says what happened", 
     ["ringback_source_state", { source: "default", state: "suspended" }, 0],
     ["ringback_poll_interval_seconds", { source: "default" }, 0.1],
     ["ringback_instances", {}, 1],
+    ["ringback_store_reachable", {}, 1],
     ["ringback_build_info", {}, 1],
     ["ringback_http_request_seconds_count", { route: "/v1/watches", status: "201" }, 2],
   ];

@@ -1,4 +1,4 @@
-import { execFile, spawn } from "node:child_process";
+import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { chmod, mkdir, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -7,10 +7,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { oneLine, start } from "../support/started-process.ts";
+import type { Ended } from "../support/started-process.ts";
 
 const run = promisify(execFile);
 const root = new URL("../..", import.meta.url).pathname;
-const preload = ["--import", "./src/runtime-check.mjs"];
 const key = "start-key-start-key-start-key";
 let folder: string;
 
@@ -18,28 +19,6 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "ringback-start-"));
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
-
-type Ended = { readonly code: number | null; readonly stderr: string; readonly stdout: string };
-
-async function start(
-  environment: Readonly<Record<string, string>>,
-  onOutput?: (text: string, stop: (signal: NodeJS.Signals) => void) => void,
-): Promise<Ended> {
-  const child = spawn(process.execPath, [...preload, "src/main.ts"], {
-    cwd: root,
-    env: { PORT: "0", METRICS_PORT: "0", HOST: "127.0.0.1", ...environment },
-  });
-  let [stdout, stderr] = ["", ""];
-  child.stdout.on("data", (chunk) => {
-    stdout += String(chunk);
-    onOutput?.(stdout, (signal) => child.kill(signal));
-  });
-  child.stderr.on("data", (chunk) => (stderr += String(chunk)));
-  const [code] = (await once(child, "exit")) as [number | null];
-  return { code, stdout, stderr };
-}
-
-const oneLine = /^ringback: [^\n]+\n$/;
 
 test("a wrong variable is one line on stderr and exit code 78", async () => {
   const { code, stderr } = await start({ PORT: "many", RINGBACK_API_KEY: key });

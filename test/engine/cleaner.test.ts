@@ -89,15 +89,46 @@ test("ends with its batch when the service stops", async () => {
 });
 
 test("a store that is away is no failure of the loop, anything else is", async () => {
-  let failure: Error = new StoreUnavailable("away");
+  for (const [failure, outcome] of [
+    [new StoreUnavailable("away"), "fulfilled"],
+    [new Error("a bug"), "rejected"],
+  ] as const) {
+    const store: RetentionStore = { deleteExpired: () => Promise.reject(failure) };
+    const [round] = await Promise.allSettled([new Cleaner({ store, clock, logger: silentLogger, retentionDays }).tick()]);
+    expect(round?.status).toBe(outcome);
+  }
+});
+
+test("a store that is away is asked less and less, and that is said once an outage", async () => {
+  // Timeline: the store is away for ten minutes, answers once, and is away again.
+  let isAway = true;
+  let asked = 0;
+  const said: string[] = [];
   const store: RetentionStore = {
-    deleteExpired: async () => {
-      await Promise.resolve();
-      throw failure;
+    deleteExpired: () => {
+      asked += 1;
+      return isAway ? Promise.reject(new StoreUnavailable("away")) : Promise.resolve({ deleted: 0, more: false });
     },
   };
-  const cleaner = new Cleaner({ store, clock, logger: silentLogger, retentionDays });
-  await expect(cleaner.tick()).resolves.toBeUndefined();
-  failure = new Error("a bug");
-  await expect(cleaner.tick()).rejects.toThrow("a bug");
+  const logger = { ...silentLogger, warn: (_: unknown, message: string) => void said.push(message) };
+  const cleaner = new Cleaner({ store, clock, logger, retentionDays });
+  const tickFor = async (ms: number) => {
+    for (let passedMs = 0; passedMs < ms; passedMs += cleaner.tickEveryMs) {
+      await cleaner.tick();
+      await clock.advance(cleaner.tickEveryMs);
+    }
+  };
+  await tickFor(600_000);
+  expect(asked).toBeGreaterThan(8);
+  expect(asked).toBeLessThan(16);
+  expect(said).toEqual(["retention.failed"]);
+
+  isAway = false;
+  await tickFor(60_000);
+  asked = 0;
+  await tickFor(60_000);
+  expect(asked).toBe(60_000 / cleaner.tickEveryMs);
+  isAway = true;
+  await tickFor(60_000);
+  expect(said).toEqual(["retention.failed", "retention.failed"]);
 });

@@ -10,7 +10,7 @@ export class OwnPostgres {
   readonly port: number;
   readonly #server: EmbeddedPostgres;
 
-  static async start(): Promise<OwnPostgres> {
+  static async start({ authMethod = "password" }: { readonly authMethod?: "password" | "scram-sha-256" } = {}): Promise<OwnPostgres> {
     const folder = await mkdtemp(join(tmpdir(), "ringback-postgres-"));
     await chmod(folder, 0o755);
     const port = await freePort();
@@ -19,6 +19,7 @@ export class OwnPostgres {
       port,
       user: "ringback",
       password: "ringback",
+      authMethod,
       persistent: true,
       createPostgresUser: process.getuid?.() === 0,
       initdbFlags: ["--encoding=UTF8", "--locale=C", "--no-sync"],

@@ -3,7 +3,7 @@ import { InstanceFenced, StoreOverloaded, StoreUnavailable } from "../../domain/
 import type { DeliveryPolicy } from "../../domain/retry-policy.ts";
 import { messageOf } from "../error-message.ts";
 import { afterLastTry, isConnectionError, isTransient, toStoreError } from "./failures.ts";
-import { createPool, statementOf, timeoutBy } from "./session.ts";
+import { breakOf, createPool, statementOf, timeoutBy } from "./session.ts";
 import type pg from "pg";
 
 /** A row as `pg` gives it; bigint columns come as numbers (none of ours leaves the safe integers). */
@@ -175,7 +175,8 @@ export class Database implements Queries {
       if (tx.changed.size > 0) this.#onChanged(tx.changed);
       return value;
     } catch (error) {
-      const cause = tx.failure ?? error;
+      const broke = breakOf(client);
+      const cause = broke !== null && isTransient(broke) ? broke : (tx.failure ?? error);
       const broken = isConnectionError(cause) || !(await tx.rollback());
       client.release(broken);
       throw toStoreError(cause);

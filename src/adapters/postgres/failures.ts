@@ -9,12 +9,15 @@ export class TransactionOvertaken extends RingbackError {
   }
 }
 
-/** Deadlock and serialization failure; and a plan whose tables a newer version has changed, which a new connection makes anew. */
-const conflicts = new Set(["40P01", "40001", "0A000"]);
+/**
+ * Deadlock and serialization failure; a plan whose tables a newer version has changed, which a new connection makes anew;
+ * and a session ended because it stood still inside its transaction, which can therefore not have been committed.
+ */
+const conflicts = new Set(["40P01", "40001", "0A000", "25P03"]);
 /** A unique value that somebody made, a row referred to that somebody deleted a moment ago: the next try sees it. Or a bug. */
 const overtakings = new Set(["23505", "23503"]);
 /** Connections of no more use: going away, broken, to a server that became a replica, or with plans that hold no more. */
-const brokenStates = /^(?:08|57P|25006|0A000)/;
+const brokenStates = /^(?:08|57P|25006|25P03|0A000)/;
 /** Passing trouble of the server: cannot connect now, timeouts, shutting down, out of disk, memory or connections, a replica. */
 const unavailableStates = /^(?:08|53|57|58|55P03|25006|25P0[123]|F0|XX)/;
 

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
 import { StartRefused } from "../../domain/errors.ts";
+import { toClientUrl } from "./connection-string.ts";
 import { alignFeed } from "./tables/feed.ts";
 import pg from "pg";
 
@@ -19,9 +20,19 @@ const lockKey = 7_464_622_225;
  * instance is shorter than what building an index of a large table takes.
  */
 export async function migrate(connectionString: string): Promise<number> {
-  const client = new pg.Client({ connectionString, application_name: "ringback migrate", connectionTimeoutMillis: 5000 });
+  const client = new pg.Client({
+    connectionString: toClientUrl(connectionString),
+    application_name: "ringback migrate",
+    connectionTimeoutMillis: 5000,
+  });
   client.on("error", () => undefined);
-  await client.connect();
+  try {
+    await client.connect();
+  } catch (error) {
+    // One that was refused halfway keeps its socket; nobody waits for the goodbye.
+    void client.end();
+    throw error;
+  }
   try {
     const known = readdirSync(folder)
       .filter((name) => name.endsWith(".sql"))

@@ -1,5 +1,6 @@
 import type { Announcement, Announcer } from "../../ports/announcer.ts";
 import type { Logger } from "../../ports/telemetry.ts";
+import { toClientUrl } from "./connection-string.ts";
 import type { Database } from "./database.ts";
 import { waitAtMost } from "../patience.ts";
 import pRetry from "p-retry";
@@ -89,7 +90,7 @@ export class Notifications implements Announcer {
   async #connect(): Promise<{ readonly ended: Promise<void> }> {
     const { connectionString } = this.#options;
     const client = new pg.Client({
-      connectionString,
+      connectionString: toClientUrl(connectionString),
       application_name: "ringback listen",
       keepAlive: true,
       connectionTimeoutMillis: connectTimeoutMs,

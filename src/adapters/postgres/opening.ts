@@ -14,11 +14,11 @@ import { Instances } from "./instances.ts";
 import { migrate } from "./migrate.ts";
 import { Notifications } from "./notifications.ts";
 import { bindOperations } from "./operations.ts";
+import { refusalOf } from "./refusal.ts";
 import { waitAtMost } from "../patience.ts";
 import { createSharedSourceStore } from "./source-gates.ts";
 import { createPostgresStore } from "./store.ts";
 import pRetry, { AbortError } from "p-retry";
-import pg from "pg";
 
 export type PostgresOptions = {
   readonly connectionString: string;
@@ -48,8 +48,6 @@ export type OpenPostgres = {
 
 const closeWithinMs = 3000;
 const retry = { retries: Infinity, minTimeout: 500, maxTimeout: 10_000, randomize: true } as const;
-/** No password, no such role or database, no right to it, or not a database that the schema fits into: waiting does not help. */
-const refusedStates = /^(?:28|3D|42|22|0A)/;
 
 const announced: Readonly<Record<ChangeKind, Announcement | null>> = {
   events: "events",
@@ -71,7 +69,8 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenPostgr
     try {
       await migrate(connectionString);
     } catch (error) {
-      if (isRefusal(error)) throw new AbortError(refusalOf(error));
+      const refusal = refusalOf(error);
+      if (refusal !== null) throw new AbortError(refusal);
       if (!isWaiting) logger.warn({ error: messageOf(error) }, "store.unreachable");
       isWaiting = true;
       throw new StoreUnavailable(messageOf(error), { cause: error });
@@ -97,9 +96,7 @@ export async function openPostgresAdministration(
   connectionString: string,
 ): Promise<{ readonly store: AdministrationStore; readonly migrations: number }> {
   const migrations = await migrate(connectionString).catch((error: unknown) => {
-    throw isRefusal(error)
-      ? refusalOf(error)
-      : new StartRefused(`the database of DATABASE_URL cannot be reached: ${messageOf(error)}`, { cause: error });
+    throw refusalOf(error) ?? new StartRefused(`the database of DATABASE_URL cannot be reached: ${messageOf(error)}`, { cause: error });
   });
   // It knows nobody, so everybody is told.
   const owner = { token: null, hasPeers: true };
@@ -159,14 +156,4 @@ function assemble(options: PostgresOptions): OpenPostgres & { readTime(): Promis
       await waitAtMost(closeWithinMs, store.close());
     },
   };
-}
-
-function isRefusal(error: unknown): boolean {
-  return error instanceof StartRefused || (error instanceof pg.DatabaseError && refusedStates.test(error.code ?? ""));
-}
-
-function refusalOf(error: unknown): StartRefused {
-  return error instanceof StartRefused
-    ? error
-    : new StartRefused(`the database of DATABASE_URL cannot be used: ${messageOf(error)}`, { cause: error });
 }

@@ -1,10 +1,17 @@
+import { toClientUrl } from "./connection-string.ts";
 import type { Row, Value } from "./database.ts";
 import pg from "pg";
 
 const connectTimeoutMs = 4000;
 const statementTimeoutMs = 5000;
 const lockTimeoutMs = 4000;
-const idleInTransactionTimeoutMs = 10_000;
+/**
+ * An instance that is frozen inside a transaction keeps its locks for so long: others that wait for them still get them
+ * within their lock timeout. A healthy one whose event loop stalls as long has its transaction run again.
+ */
+const idleInTransactionTimeoutMs = 2500;
+/** Sessions that broke while no statement of theirs was under way, and why: later statements are not told. */
+const breaks = new WeakMap<object, Error>();
 
 /** Statements get their names here, process-wide: a connection may have been prepared by any transaction. */
 const statementNames = new Map<string, string>();
@@ -26,7 +33,7 @@ function toSql(value: Value): unknown {
 
 export function createPool(connectionString: string, max: number): pg.Pool {
   const pool = new pg.Pool({
-    connectionString,
+    connectionString: toClientUrl(connectionString),
     max,
     application_name: "ringback",
     connectionTimeoutMillis: connectTimeoutMs,
@@ -38,8 +45,18 @@ export function createPool(connectionString: string, max: number): pg.Pool {
   });
   // A connection that breaks while nobody uses it is dropped by the pool; whoever uses it hears of it by its statement.
   pool.on("error", () => undefined);
-  pool.on("connect", (client) => client.on("error", () => undefined));
+  pool.on("connect", (client) =>
+    client.on("error", (error) => {
+      // What the server says comes first; that the socket is closed follows.
+      if (!breaks.has(client)) breaks.set(client, error);
+    }),
+  );
   return pool;
+}
+
+/** Why the session broke, where no statement of it was told; null while it has not. */
+export function breakOf(client: pg.ClientBase): Error | null {
+  return breaks.get(client) ?? null;
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { SQLOutputValue } from "node:sqlite";
+import { toClientUrl } from "./connection-string.ts";
 import pg from "pg";
 
 /** What a table takes, by the catalogue of the server. */
@@ -21,7 +22,7 @@ export class TableWriter implements AsyncDisposable {
   readonly #foreignKeys: readonly ForeignKey[];
 
   static async open(connectionString: string): Promise<TableWriter> {
-    const client = new pg.Client({ connectionString, application_name: "ringback move" });
+    const client = new pg.Client({ connectionString: toClientUrl(connectionString), application_name: "ringback move" });
     client.on("error", () => undefined);
     await client.connect();
     try {

@@ -12,7 +12,12 @@ export type PrometheusMetrics = Metrics & {
 };
 
 /** What is read at each scrape rather than counted as it happens. */
-export type ScrapedFigures = { readonly store: StoreFigures; readonly oldestDuePollMs: number; readonly nowMs: number };
+export type ScrapedFigures = {
+  /** null: the store cannot be reached. */
+  readonly store: StoreFigures | null;
+  readonly oldestDuePollMs: number;
+  readonly nowMs: number;
+};
 
 const fastBuckets = [0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const slowBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 36_000, 86_400, 345_600];
@@ -36,6 +41,7 @@ export function createMetrics(version: string, scrape: () => Promise<ScrapedFigu
   );
   const oldestDuePoll = gauge("ringback_oldest_due_poll_seconds", "How long the oldest due poll has been due.");
   const storeBytes = gauge("ringback_store_bytes", "Size of the database.");
+  const storeReachable = gauge("ringback_store_reachable", "1 while the database answers, 0 while it cannot be reached.");
   const instances = gauge("ringback_instances", "Instances sharing the database.");
   const buildInfo = gauge("ringback_build_info", "Always 1; the version is a label.", ["version"]);
   const pollInterval = gauge("ringback_poll_interval_seconds", "The poll interval in force.", ["source"]);
@@ -53,7 +59,21 @@ export function createMetrics(version: string, scrape: () => Promise<ScrapedFigu
   const requests = histogram("ringback_http_request_seconds", "API requests by route and status.", fastBuckets, ["route", "status"]);
 
   buildInfo.set({ version }, 1);
-  instances.set(1);
+  let instanceCount = 1;
+  /** What the store says of itself; while it says nothing these are absent, for what it said last may hold no more. */
+  const showStore = (store: StoreFigures | null, nowMs: number): void => {
+    storeReachable.set(store === null ? 0 : 1);
+    if (store === null) {
+      for (const labelled of [watches, deliveries]) labelled.reset();
+      for (const single of [oldestDueDelivery, storeBytes, instances]) single.remove();
+      return;
+    }
+    for (const status of watchStatuses) watches.set({ status }, store.watchesByStatus[status] ?? 0);
+    for (const status of deliveryStatuses) deliveries.set({ status }, store.deliveriesByStatus[status] ?? 0);
+    oldestDueDelivery.set(store.oldestDueDeliveryAtMs === null ? 0 : Math.max(0, nowMs - store.oldestDueDeliveryAtMs) / 1000);
+    storeBytes.set(store.storeBytes);
+    instances.set(instanceCount);
+  };
   return {
     pollFinished(outcome, lagMs) {
       polls.inc({ outcome });
@@ -72,15 +92,14 @@ export function createMetrics(version: string, scrape: () => Promise<ScrapedFigu
     committed: (durationMs) => commits.observe(durationMs / 1000),
     clockSkew: (source, skewMs) => clockSkew.set({ source }, skewMs / 1000),
     wallClockStepped: () => clockSteps.inc(),
-    instances: (count) => instances.set(count),
+    instances(count) {
+      instanceCount = count;
+    },
     httpAnswered: (route, status, durationMs) => requests.observe({ route, status: String(status) }, durationMs / 1000),
     async render() {
       const { store, oldestDuePollMs, nowMs } = await scrape();
-      for (const status of watchStatuses) watches.set({ status }, store.watchesByStatus[status] ?? 0);
-      for (const status of deliveryStatuses) deliveries.set({ status }, store.deliveriesByStatus[status] ?? 0);
-      oldestDueDelivery.set(store.oldestDueDeliveryAtMs === null ? 0 : Math.max(0, nowMs - store.oldestDueDeliveryAtMs) / 1000);
+      showStore(store, nowMs);
       oldestDuePoll.set(oldestDuePollMs / 1000);
-      storeBytes.set(store.storeBytes);
       return { contentType: registry.contentType, body: await registry.metrics() };
     },
   };

@@ -10,7 +10,7 @@ import type { ServiceStore, StoreFigures, StoreLifecycle } from "./ports/service
 import type { Logger } from "./ports/telemetry.ts";
 
 /** About the time between two commits of a service at work. */
-const recordPatienceMs = 5;
+export const recordPatienceMs = 5;
 
 export type OpenStoreOptions = {
   readonly config: Config;

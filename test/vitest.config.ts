@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config";
+import { compileCache } from "./support/compile-cache.ts";
 import { LongestFirst } from "./support/longest-first.ts";
 
 export default defineConfig({
@@ -11,11 +12,11 @@ export default defineConfig({
     hookTimeout: 30_000,
     pool: "forks",
     // For two cores: some of the tests always wait.
-    maxWorkers: 3,
+    maxWorkers: 4,
     sequence: { sequencer: LongestFirst },
     globalSetup: ["test/support/postgres-server.ts"],
-    // Every SQLite store starts a thread that loads its modules: half the time with what the one before compiled.
-    env: { NODE_COMPILE_CACHE: new URL("../node_modules/.cache/node-compile", import.meta.url).pathname },
+    // Every SQLite store starts threads that load their modules.
+    env: compileCache,
     // A test that hides a timer or a socket keeps its worker alive: say so instead of killing it.
     teardownTimeout: 10_000,
   },

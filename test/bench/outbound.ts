@@ -10,6 +10,7 @@ import { AccountAdministration } from "../../src/engine/account-administration.t
 import { draftSecret } from "../../src/engine/registrar.ts";
 import { WebhookComposer } from "../../src/engine/webhook-composer.ts";
 import { openKeyring } from "../../src/keyring.ts";
+import { recordPatienceMs } from "../../src/open-store.ts";
 import type { Account } from "../../src/ports/account-store.ts";
 import type { WatchedCall } from "../../src/ports/call-store.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../src/ports/delivery-store.ts";
@@ -68,7 +69,7 @@ export class Outbound implements AsyncDisposable {
 
   /** `path`: a file, so that a commit waits for the disk as it does in the service. Without `sends` everything stays owed. */
   static async open(path: string, options: { readonly sends?: boolean; readonly apiKey?: string } = {}): Promise<Outbound> {
-    const store = await openSqliteStore({ path, policy: deliveryPolicy });
+    const store = await openSqliteStore({ path, policy: deliveryPolicy, recordPatienceMs });
     const keyring = await openKeyring(store, { given: null, databasePath: path });
     const administration = new AccountAdministration({ store, clock: systemClock, ...keyring });
     const account = await administration.ensureDefaultAccount(options.apiKey ?? "bench-key-bench-key-bench-key");

@@ -12,6 +12,7 @@ import { Webhook } from "standardwebhooks";
 import { request } from "undici";
 import { expect, onTestFinished, test } from "vitest";
 import { runCommandLine } from "../../src/cli/command-line.ts";
+import { compileCache } from "../support/compile-cache.ts";
 import { generateSecret } from "../../src/domain/signature.ts";
 
 const root = new URL("../..", import.meta.url);
@@ -20,7 +21,7 @@ type Child = ChildProcessByStdio<Writable, Readable, Readable>;
 function start(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Child {
   const child = spawn(process.execPath, ["--import", "./src/runtime-check.mjs", "src/cli/ringback.ts", ...args], {
     cwd: root,
-    env: { ...environment },
+    env: { ...compileCache, ...environment },
     stdio: ["pipe", "pipe", "pipe"],
   });
   onTestFinished(() => void child.kill("SIGKILL"));

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { onTestFinished } from "vitest";
 import { ServiceClient } from "../../src/cli/service-client.ts";
+import { compileCache } from "./compile-cache.ts";
 import { ServiceProcess, freePort } from "../../src/cli/service-process.ts";
 
 const root = new URL("../..", import.meta.url);
@@ -60,7 +61,7 @@ export class AdministeredService {
     this.#service = new ServiceProcess("administered", {
       port: this.#port,
       key: environmentKey,
-      environment: { ...this.#environment, DATABASE_URL: `sqlite:${this.databasePath}` },
+      environment: { ...compileCache, ...this.#environment, DATABASE_URL: `sqlite:${this.databasePath}` },
       onOutput: (text) => (this.output += text),
     });
     await this.#service.start(AbortSignal.timeout(patienceMs));

@@ -7,6 +7,7 @@ import type { Scenario } from "../../src/simulator/scenarios.ts";
 import type { Simulator } from "../../src/simulator/simulator.ts";
 import type { FaultSpan } from "./cluster-audit.ts";
 import type { InstanceTwists } from "./instance-main.ts";
+import { compileCache } from "./compile-cache.ts";
 import { ObservedUpstream } from "./observed-upstream.ts";
 import { simulatedUpstream } from "./simulated-upstream.ts";
 
@@ -55,6 +56,7 @@ export class InstanceCluster {
     const instances = new Map<string, ServiceProcess>();
     for (const [name, databaseUrl] of Object.entries(options.databaseUrls)) {
       const environment = {
+        ...compileCache,
         DATABASE_URL: databaseUrl,
         RINGBACK_ENCRYPTION_KEY: encryptionKey,
         METRICS_PORT: "0",

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { ServiceProcess, freePort } from "../../src/cli/service-process.ts";
+import { compileCache } from "./compile-cache.ts";
 
 const apiKey = "test-key-test-key-test-key";
 /** The account's own secret, so that a receiver can verify before anything is registered. */
@@ -23,6 +24,7 @@ export async function serviceProcess({ upstreamUrl, environment = {}, onOutput }
     key: apiKey,
     ...(onOutput === undefined ? {} : { onOutput }),
     environment: {
+      ...compileCache,
       DATABASE_URL: `sqlite:${join(folder, "ringback.db")}`,
       METRICS_PORT: "0",
       POLYAI_BASE_URL: upstreamUrl,

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { onTestFinished } from "vitest";
+import { compileCache } from "./compile-cache.ts";
 
 const root = new URL("../..", import.meta.url).pathname;
 /** All that a start that was refused may write. */
@@ -15,7 +16,7 @@ export async function start(
 ): Promise<Ended> {
   const child = spawn(process.execPath, ["--import", "./src/runtime-check.mjs", "src/main.ts"], {
     cwd: root,
-    env: { PORT: "0", METRICS_PORT: "0", HOST: "127.0.0.1", ...environment },
+    env: { ...compileCache, PORT: "0", METRICS_PORT: "0", HOST: "127.0.0.1", ...environment },
   });
   // One that waits for ever, where it should have been refused, must not outlive the test.
   onTestFinished(() => void child.kill("SIGKILL"));

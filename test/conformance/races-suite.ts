@@ -290,6 +290,37 @@ export function racesSuite(backend: StoreBackend): void {
       }
     });
 
+    it("answer 200 to what belongs to no watch and enable its endpoint: it is delivered, and not owed again", async () => {
+      const world = await open();
+      const other = await world.beside();
+      const { id: accountId } = await world.account();
+      for (let round = 0; round < rounds; round++) {
+        const hook = await world.hook(`https://ops${round}.example/`, { events: ["source.suspended"] });
+        const { id: endpointId } = hook.view.endpoint;
+        const published = {
+          type: "source.suspended",
+          sourceName: "default",
+          state: "suspended",
+          reason: "unauthorized",
+          nowMs: world.nowMs,
+        } as const;
+        const isOurs = (job: SendJob) => job.target.id === endpointId;
+        const first = only((await world.store.publishSourceEvent(published)).jobs.filter(isOurs));
+        await world.record(first);
+        const taken = only((await world.store.publishSourceEvent(published)).jobs.filter(isOurs));
+        await world.store.patchEndpoint({ accountId, endpointId, patch: { state: "disabled" }, nowMs: world.nowMs });
+        await both(
+          () => world.record(taken),
+          () => other.store.patchEndpoint({ accountId, endpointId, patch: { state: "enabled" }, nowMs: world.nowMs }),
+          round,
+        );
+        expect(await world.deliveryOf(taken)).toMatchObject({
+          view: { leased: false, delivery: { status: "delivered", nextAttemptAtMs: null } },
+        });
+        await world.store.removeHook({ accountId, hookId: hook.view.id, nowMs: world.nowMs });
+      }
+    });
+
     it("answer 410 and tell a watch of that endpoint: nothing is owed to it", async () => {
       const world = await open();
       const other = await world.beside();

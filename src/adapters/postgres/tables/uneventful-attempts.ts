@@ -2,7 +2,7 @@ import { decideAfterAttempt, isUneventful } from "../../../domain/delivery-decis
 import type { AttemptResult } from "../../../domain/delivery-decision.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/delivery-store.ts";
 import type { Row, Transaction } from "../database.ts";
-import { isStatus } from "./page.ts";
+import { isStatus, unindexed } from "./page.ts";
 import { deliveryOf, endpointOf, integer, integerOrNull, text } from "../../rows.ts";
 
 type Uneventful = { readonly record: AttemptRecord; readonly result: AttemptResult; readonly hostDueAtMs: number | null };
@@ -13,7 +13,8 @@ type Uneventful = { readonly record: AttemptRecord; readonly result: AttemptResu
  * rows that all instances use, so that these would wait for each other's commits.
  *
  * Nothing is lost by that. What somebody else makes of the endpoint meanwhile (a failure, a pause) may as well have
- * happened after the success, which would have changed nothing. The lane is locked by its watch. A delivery that was
+ * happened after the success, which would have changed nothing. The lane is locked by its watch, and so is the delivery
+ * against who owes it anew; what belongs to no watch (a test, an operational event) is for that not among them. One that was
  * leased to nobody else and settled by nobody when it is written is settled here; the others are left to be recorded with
  * everything locked. No bound changes, for what is leased is in none (see due.ts).
  */
@@ -30,7 +31,7 @@ export class UneventfulAttempts {
       ),
       tx.all(
         `select d.*, e.id as event_id, e.type as event_type, e.call_sid from deliveries d join events e on e.position = d.event_position
-         where d.id = any($1) and ${isStatus("d.status", "pending")} and e.type <> 'endpoint.test' and (
+         where d.id = any($1) and ${isStatus("d.status", "pending")} and ${unindexed("d.watch_id")} is not null and (
            select 1 from deliveries o
            where o.watch_id = d.watch_id and o.endpoint_id = d.endpoint_id and ${isStatus("o.status", "pending")} and o.id <> d.id limit 1) is null`,
         deliveryIds,

@@ -42,6 +42,8 @@ export type DeliveryExplainInput = {
 export function explainDelivery(input: DeliveryExplainInput): string {
   const { delivery, endpoint, dueAtMs, nowMs } = input;
   const attempts = count(delivery.attemptCount, "attempt", "attempts");
+  if (delivery.status !== "pending" && delivery.nextAttemptAtMs !== null)
+    return `${delivery.status} after ${attempts}; one more, asked for by hand, is ${input.leased ? "being made" : "due now"}`;
   switch (delivery.status) {
     case "delivered":
       return `delivered after ${attempts}`;

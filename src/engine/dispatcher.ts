@@ -238,8 +238,9 @@ export class Dispatcher {
   /** Sends it, or lets it wait; false: it must go back. */
   #admit(job: SendJob): boolean {
     if (!this.#mayStart(job)) return false;
-    // Nobody overtakes who waits for the same endpoint.
-    return (this.#held.countFor(job.target.id) === 0 && this.#mayBegin() && this.#start(job)) || this.#held.add(job);
+    // Nobody overtakes who waits for the same endpoint, unless somebody wanted it now.
+    const isNext = job.mode === "manual" || this.#held.countFor(job.target.id) === 0;
+    return (isNext && this.#mayBegin() && this.#start(job)) || this.#held.add(job);
   }
 
   #mayBegin(): boolean {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { answered, day, hour, minute, only } from "../support/store-drafts.ts";
+import { answered, day, expectKind, hour, minute, only } from "../support/store-drafts.ts";
 import type { OpenWorld } from "./store-backend.ts";
 import { worlds } from "./store-backend.ts";
 import type { StoreBackend } from "./store-backend.ts";
@@ -49,6 +49,20 @@ export function retentionSuite(backend: StoreBackend): void {
       expect(await world.store.getWatch(view.watch.accountId, view.watch.id)).not.toBeNull();
       expect(await world.store.getEndpoint(hook.view.accountId, hook.view.endpoint.id)).not.toBeNull();
       expect((await world.deliveryOf(owed)).view.delivery.status).toBe("pending");
+    });
+
+    it("keeps what somebody wants sent once more, until it was", async () => {
+      const world = await open();
+      const { view } = await world.watch("OUT-1");
+      const { accountId } = view.watch;
+      const job = only((await world.see("OUT-1", "success")).jobs);
+      await world.record(job);
+      const claimed = expectKind(await world.store.claimOne({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs }), "claimed");
+      await world.release([claimed.job]);
+      world.pass(31 * day);
+      expect(await clean(world)).toBe(0);
+      await world.record(only((await world.claim()).jobs));
+      expect(await clean(world)).toBeGreaterThan(0);
     });
 
     it("gives up what a disabled endpoint was owed for the whole time; recovering owes it again", async () => {

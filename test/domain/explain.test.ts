@@ -85,6 +85,14 @@ describe("explainDelivery", () => {
       "waits for attempt 3 at 2026-11-24T12:01:00.000Z",
       { delivery: { ...pending, attemptCount: 2, nextAttemptAtMs: soonMs }, dueAtMs: soonMs },
     ],
+    [
+      "delivered after 1 attempt; one more, asked for by hand, is being made",
+      { leased: true, delivery: { ...pending, status: "delivered", attemptCount: 1 }, dueAtMs: null },
+    ],
+    [
+      "exhausted after 10 attempts; one more, asked for by hand, is due now",
+      { delivery: { ...pending, status: "exhausted", attemptCount: 10 }, dueAtMs: null },
+    ],
     ["waits for event 4 of the same watch, which goes first", { dueAtMs: null, blockedBySequence: 4 }],
     ["waits for event 4 of the same watch, which goes first", { dueAtMs: null, blockedBySequence: 4, endpoint: paused }],
     [

@@ -7,16 +7,17 @@ import { Targets, leaseJobs } from "../tables/jobs.ts";
 import { flag, integer, integerOrNull, text } from "../../rows.ts";
 
 /**
- * Leases what is due, retries by hand that were left ahead of all, then the hosts waiting longest first, each within its room. While an endpoint or host has a pause
- * behind it (consecutive_pauses > 0) one delivery of it is out at a time over all instances, until a 2xx.
+ * Leases what is due: retries by hand that were left, alone if there are any, else the hosts waiting longest first, each
+ * within its room. While an endpoint or host has a pause behind it (consecutive_pauses > 0) one delivery of it is out at a
+ * time over all instances, until a 2xx.
  *
  * Whoever finds nothing due has asked two statements. Else one instance claims at a time: a second one that looked at the
  * same rows would wait for them, find them gone, and take what is due behind them for nothing.
  */
 export async function claimDue(db: Database, request: ClaimRequest): Promise<ClaimResult> {
   const byHand = await claimByHand(db, request.limit, request.nowMs);
-  const { jobs, nextDueAtMs } = await claimScheduled(db, { ...request, limit: request.limit - byHand.length });
-  return { jobs: [...byHand, ...jobs], nextDueAtMs };
+  // They are leased by now: whatever becomes of another transaction must not take them along.
+  return byHand.length > 0 ? { jobs: byHand, nextDueAtMs: request.nowMs } : claimScheduled(db, request);
 }
 
 async function claimScheduled(db: Database, request: ClaimRequest): Promise<ClaimResult> {

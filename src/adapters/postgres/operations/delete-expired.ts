@@ -12,9 +12,9 @@ type Retention = Parameters<RetentionStore["deleteExpired"]>[0];
 const abandoned = `from endpoints p where p.state = 'disabled'`;
 const owedSince = `from deliveries d where d.endpoint_id = p.id and d.status = 'pending' and d.created_at < $1 and d.lease_token is null`;
 const endedWatches = `from watches w where w.ended_at < $1
-  and (select 1 from deliveries d where d.watch_id = w.id and (d.status = 'pending' or d.lease_token is not null) limit 1) is null`;
+  and (select 1 from deliveries d where d.watch_id = w.id and (d.status = 'pending' or d.next_attempt_at is not null or d.lease_token is not null) limit 1) is null`;
 const unwatchedEvents = `from events e where e.watch_id is null and e.created_at < $1
-  and (select 1 from deliveries d where d.event_position = e.position and (d.status = 'pending' or d.lease_token is not null) limit 1) is null`;
+  and (select 1 from deliveries d where d.event_position = e.position and (d.status = 'pending' or d.next_attempt_at is not null or d.lease_token is not null) limit 1) is null`;
 const isUnused = `p.created_at < $1 and coalesce(p.last_success_at, 0) < $1
   and (select 1 from watches w where w.endpoint_id = p.id limit 1) is null
   and (select 1 from hooks k where k.endpoint_id = p.id limit 1) is null

@@ -7,8 +7,9 @@ import { leaseJob } from "../tables/jobs.ts";
 import { integer, integerOrNull, text } from "../../rows.ts";
 
 /**
- * Leases what is due, retries by hand that were left ahead of all, then the hosts waiting longest first, each within its room. While an endpoint or host has a pause
- * behind it (consecutive_pauses > 0) one delivery of it is out at a time, until a 2xx.
+ * Leases what is due: retries by hand that were left, ahead of all, then the hosts waiting longest first, each within its
+ * room. While an endpoint or host has a pause behind it (consecutive_pauses > 0) one delivery of it is out at a time, until
+ * a 2xx.
  *
  * Bounds may be too low, for what was due may have been removed, and hide what stands behind them. Every claim raises
  * those it meets; if it met any, the next is said to be due now, so that whoever claims asks again at once.

@@ -37,7 +37,7 @@ function giveUpDisabled(db: Database, { beforeMs, nowMs, limit }: Retention): nu
 function deleteWatches(db: Database, { beforeMs, limit }: Retention): number {
   const watches = db.all(
     `select w.id, w.call_id from watches w where w.ended_at < ?1
-       and not exists (select 1 from deliveries d where d.watch_id = w.id and (d.status = 'pending' or d.lease_token is not null))
+       and not exists (select 1 from deliveries d where d.watch_id = w.id and (d.status = 'pending' or d.next_attempt_at is not null or d.lease_token is not null))
      order by w.ended_at limit ?2`,
     beforeMs,
     limit,
@@ -53,7 +53,7 @@ function deleteUnwatchedEvents(db: Database, { beforeMs, limit }: Retention): nu
   return db.run(
     `delete from events where position in (
        select e.position from events e indexed by events_unwatched where e.watch_id is null and e.created_at < ?1
-         and not exists (select 1 from deliveries d where d.event_position = e.position and (d.status = 'pending' or d.lease_token is not null))
+         and not exists (select 1 from deliveries d where d.event_position = e.position and (d.status = 'pending' or d.next_attempt_at is not null or d.lease_token is not null))
        limit ?2)`,
     beforeMs,
     limit,

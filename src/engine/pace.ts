@@ -37,6 +37,8 @@ export class Pace {
 
   async #run(): Promise<void> {
     const { clock, pauseMs, run } = this.#options;
+    // An alarm that was set rings though one asked for at once has rung before it.
+    if (this.#isRunning) return;
     this.#isRunning = true;
     this.#isAskedMeanwhile = false;
     await run();

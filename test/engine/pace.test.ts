@@ -35,6 +35,20 @@ test("word that never ends is served once a pause, and the last of it is not for
   expect(clock.timerCount).toBe(0);
 });
 
+test("word that comes when a pause is over and its timer has not fired yet begins one run, not two", async () => {
+  const { clock, begun, pace } = openPace(20);
+  pace.ask();
+  await clock.advance(10);
+  pace.ask();
+  await clock.advance(10);
+  clock.standStill(60);
+  pace.ask();
+  await clock.advance(10);
+  expect(begun).toEqual([0, 80]);
+  await clock.advance(1000);
+  expect(clock.timerCount).toBe(0);
+});
+
 test("closed it runs no more", async () => {
   const { clock, begun, pace } = openPace();
   pace.ask();

@@ -13,10 +13,10 @@ export function createAbsentSource(name: string, surroundings: SourceSurrounding
   return source;
 }
 
-/** Nothing of it is ever used but the name and the interval, in which its calls queue up. */
+/** Nothing of it is ever used but the name and the interval, in which its calls queue up; its rate refuses no registration. */
 function setupOf(name: string): SourceSetup {
   return {
-    source: { id: "src_absent", name, kind: "polyai-legacy", maxPollsPerSecond: 1_000_000 },
+    source: { id: "src_absent", name, kind: "polyai-legacy", maxPollsPerSecond: 100 },
     callSource: {
       poll: () => Promise.reject(new Error(`the source ${name} is not configured`)),
       close: () => Promise.resolve(),

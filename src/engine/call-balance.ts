@@ -18,6 +18,8 @@ export type CallBalanceOptions = {
   readonly watch: (call: WatchedCall) => void;
   /** By source, as they are now. */
   readonly gates: () => ReadonlyMap<string, Gate>;
+  /** Calls kept here of sources that are not configured here, by the source's name. */
+  readonly callsOfAbsentSources: () => ReadonlyMap<string, number>;
 };
 
 const claimBatch = 1000;
@@ -49,6 +51,8 @@ export class CallBalance {
   async shed(alive: Alive): Promise<void> {
     const { roster, gates, store, watch, clock, heartbeatMs } = this.#options;
     this.#alive = alive;
+    for (const [name, count] of this.#options.callsOfAbsentSources())
+      if (count > 0 && isPolledElsewhere(name, alive)) await roster.giveBack(name, count);
     for (const [name, gate] of gates()) {
       // The script of a call is the process's that polls it: elsewhere its life would begin anew.
       if (gate.isScripted) continue;
@@ -71,7 +75,7 @@ export class CallBalance {
     if (alive === null || clock.monotonicMs() < this.#lookAgainAtMonotonicMs) return 0;
     let claimed = 0;
     const counts = await store.countFreeCalls();
-    claimed += await this.#takeAbandoned(Object.keys(counts).filter((name) => !gates().has(name)));
+    claimed += await this.#takeAbandoned(Object.keys(counts).filter((name) => !gates().has(name) && !isPolledElsewhere(name, alive)));
     for (const [name, free] of Object.entries(counts)) {
       const gate = gates().get(name);
       if (gate === undefined) continue;
@@ -112,6 +116,11 @@ export class CallBalance {
     }
     return taken;
   }
+}
+
+/** Whether another instance has the source. */
+function isPolledElsewhere(sourceName: string, { token, instances }: Alive): boolean {
+  return instances.some((instance) => instance.token !== token && instance.shares[sourceName] !== undefined);
 }
 
 function standingOf(name: string, gate: Gate, { token, instances }: Alive) {

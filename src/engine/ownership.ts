@@ -73,7 +73,16 @@ export class Ownership {
     const gates = () => poller.gates;
     const watch = (call: Parameters<Poller["watch"]>[0]) => poller.watch(call);
     this.#division = new RateDivision({ store, clock, gates, onRaised: (name) => poller.resume(name) });
-    this.#balance = new CallBalance({ store, clock, heartbeatMs: times.heartbeatMs, roster: poller.roster, watch, gates });
+    const callsOfAbsentSources = () => poller.callsOfAbsentSources;
+    this.#balance = new CallBalance({
+      store,
+      clock,
+      heartbeatMs: times.heartbeatMs,
+      roster: poller.roster,
+      watch,
+      gates,
+      callsOfAbsentSources,
+    });
     this.#shared = new SharedSources({
       store,
       gates,

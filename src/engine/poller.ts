@@ -140,6 +140,11 @@ export class Poller {
     return new Map([...this.#sources.all()].filter(({ isAbsent }) => !isAbsent).map(({ name, gate }) => [name, gate]));
   }
 
+  /** How many calls of each source are kept here that nobody configured. */
+  get callsOfAbsentSources(): ReadonlyMap<string, number> {
+    return new Map([...this.#sources.all()].filter(({ isAbsent }) => isAbsent).map(({ name, gate }) => [name, gate.share().calls]));
+  }
+
   /** Another instance's finding was adopted, or there is more room: whoever waits may go. */
   resume(sourceName: string, change: SourceChange = "none"): void {
     const source = this.#sources.get(sourceName);

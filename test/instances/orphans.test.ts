@@ -49,13 +49,20 @@ test("calls and deliveries that an answer lost left to an instance without its k
 test("watches of a source that no instance has any more expire", async () => {
   // Setup: a watch whose source is taken out of the environment, and whose deadline passed more than two hours ago.
   // Timeline: the instance that polled it stops, one that knows nothing of the source starts.
-  // What this proves: a call that nobody claims to poll it is claimed all the same, to end.
+  // What this proves: a call that nobody claims to poll it is claimed all the same, to end; and polled on, for another
+  // watch of it, by whoever has the source again.
   const database = await TestPostgres.create();
   const simulator = await simulatedUpstream();
   onTestFinished(() => database.dispose());
   const before = await inProcessInstance({ databaseUrl: database.url, upstreamUrl: simulator.url });
   const callSid = simulator.trigger({ scenario: [{ atMs: 0, status: "queued" }] });
   const { body } = await before.client.post("/v1/watches", { call_sid: callSid, callback_url: "http://127.0.0.1:9/none" });
+  const later = await before.client.post("/v1/watches", {
+    call_sid: callSid,
+    callback_url: "http://127.0.0.1:9/later",
+    expires_at: new Date(Date.now() + 6 * 24 * 60 * 60 * 1000).toISOString(),
+  });
+  expect(later.statusCode).toBe(201);
   await simulator.polled(callSid);
   await before.service.stop();
   const administrator = new pg.Client({ connectionString: database.url });
@@ -74,6 +81,16 @@ test("watches of a source that no instance has any more expire", async () => {
   expect(ended).toMatchObject({ status: "ended", end_reason: "expired" });
   const events = (await client.get(`${path}/events`)).body["data"] as readonly { readonly type: string }[];
   expect(events.map(({ type }) => type)).toEqual(["call.queued", "watch.expired"]);
+
+  // Who has the source again polls what is still watched.
+  simulator.script(callSid, { scenario: [{ atMs: 0, status: "calling" }] });
+  await inProcessInstance({ databaseUrl: database.url, upstreamUrl: simulator.url });
+  const laterPath = `/v1/watches/${String(later.body["id"])}`;
+  await eventually(
+    async () => (await client.get(laterPath)).body["call"] as { readonly status: string },
+    ({ status }) => status === "calling",
+    300,
+  );
 }, 60_000);
 
 async function tokenOf(database: TestPostgres): Promise<number> {

@@ -65,6 +65,7 @@ export class LeaseReturns {
 
   /** Gives what was kept and may go; with `all`, everything. True: there was something. */
   async retry({ all }: { readonly all: boolean } = { all: false }): Promise<boolean> {
+    if (all) await this.#taking;
     const nowMs = this.#options.clock.monotonicMs();
     const due = this.#kept.filter(({ fromMonotonicMs }) => all || fromMonotonicMs <= nowMs);
     if (due.length === 0) return false;

@@ -16,8 +16,8 @@ const lockKey = 7_464_622_225;
  *
  * The rule for a migration, because instances of the version before go on running beside it: it adds (tables, indexes,
  * columns that are null or have a default) and never renames, narrows or drops what that version reads or writes; what
- * nobody needs any more is dropped by the version after. It takes no lock for long: the `lock_timeout` of a running
- * instance is shorter than what building an index of a large table takes.
+ * nobody needs any more is dropped by the version after. An index of a table that is written to makes its writers wait
+ * while it is built: of `deliveries` and `events` seldom, and said in the release.
  */
 export async function migrate(connectionString: string): Promise<number> {
   const client = new pg.Client({

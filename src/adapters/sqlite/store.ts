@@ -28,8 +28,9 @@ export type SqliteStoreOptions = {
 };
 
 /**
- * Opens the embedded store: a worker thread owns the only connection, so that a slow disk never stalls the loop. Rejects
- * with `StartRefused` (one line) for a database that cannot be used.
+ * Opens the embedded store: a worker thread owns the connection that everything goes through, so that a slow disk never
+ * stalls the loop; another one makes the checkpoints. Rejects with `StartRefused` (one line) for a database that cannot be
+ * used.
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<ServiceStore> {
   let checkpointer: Checkpointer | null = null;

@@ -1,3 +1,4 @@
+import { isTaken } from "../domain/attempt.ts";
 import type { AttemptOutcome } from "../domain/attempt.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { SendTarget } from "../ports/send-job.ts";
@@ -90,8 +91,7 @@ export class DeliveryGates {
   }
 
   leave(pass: Pass, outcome: AttemptOutcome | null): void {
-    const succeeded = outcome?.kind === "answered" && outcome.statusCode >= 200 && outcome.statusCode <= 299;
-    const result = outcome === null ? "neither" : succeeded ? "success" : "failure";
+    const result = outcome === null ? "neither" : isTaken(outcome) ? "success" : "failure";
     this.#endpoints.get(pass.endpointId)?.limit.leave(result);
     this.#hosts.get(pass.hostKey)?.limit.leave(result === "failure" && !isHostTrouble(outcome) ? "neither" : result);
     this.#inFlight -= 1;

@@ -1,3 +1,4 @@
+import { isTaken } from "../../../domain/attempt.ts";
 import { hearsOfAttempts } from "../../../domain/operational-news.ts";
 import type { AttemptRecord } from "../../../ports/delivery-store.ts";
 import type { Transaction } from "../database.ts";
@@ -23,7 +24,7 @@ const none: Consequences = { token: null, hooks: [], endpointIds: [] };
  * calls, watches, hooks. Successes have no such consequences and cost nothing here.
  */
 export async function lockConsequences(tx: Transaction, records: readonly AttemptRecord[]): Promise<Consequences> {
-  const failed = records.filter(({ outcome }) => outcome.kind !== "answered" || outcome.statusCode < 200 || outcome.statusCode > 299);
+  const failed = records.filter(({ outcome }) => !isTaken(outcome));
   if (failed.length === 0) return none;
   const gone = failed.filter(({ outcome }) => outcome.kind === "answered" && outcome.statusCode === 410);
   const known = await tx.all(

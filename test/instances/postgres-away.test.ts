@@ -31,7 +31,7 @@ function scenarioOf(index: number) {
 }
 
 test("Postgres stops for longer than a lease: 503 meanwhile, no process ends, and what was seen is told afterwards", async () => {
-  // Timeline: calls change state; the server is stopped for twice a lease and started again.
+  // Timeline: calls change state; the server is stopped at once, as by a crash, for twice a lease and started again.
   // What this proves: requests fail quickly; what was polled meanwhile is not forgotten; nobody loses what it owned,
   // for nobody was there to take it; attempts on the wire are recorded later or made again with the same id.
   const postgres = await OwnPostgres.start();
@@ -48,7 +48,7 @@ test("Postgres stops for longer than a lease: 503 meanwhile, no process ends, an
 
   const a = cluster.instance("a");
   await cluster.fault([], async () => {
-    await postgres.stop();
+    await postgres.stopAtOnce();
     const polls = cluster.upstream.polls.length;
     await wait(leaseTimes.leaseMs);
     expect(cluster.upstream.polls.length).toBeGreaterThan(polls + 50);

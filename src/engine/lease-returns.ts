@@ -9,6 +9,9 @@ export type LeaseReturnsOptions = {
   readonly logger: Logger;
 };
 
+/** Whoever commits meanwhile waits for so many at most. */
+const giveAtOnce = 100;
+
 type Lease = Pick<SendJob, "deliveryId" | "leaseToken">;
 type Kept = { readonly lease: Lease; readonly fromMonotonicMs: number };
 
@@ -44,8 +47,12 @@ export class LeaseReturns {
   }
 
   async #giveGathered(): Promise<void> {
-    const leases = this.#gathered.splice(0);
+    const gathered = this.#gathered.splice(0);
     this.#next = null;
+    for (let from = 0; from < gathered.length; from += giveAtOnce) await this.#giveAll(gathered.slice(from, from + giveAtOnce));
+  }
+
+  async #giveAll(leases: readonly Lease[]): Promise<void> {
     const { store, clock, logger } = this.#options;
     try {
       await store.releaseDeliveries(leases, clock.nowMs());

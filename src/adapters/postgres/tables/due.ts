@@ -19,9 +19,9 @@ import { integerOrNull, text } from "../../rows.ts";
  * what was committed when it began, so one that both waits for the lock and computes would overlook what the other wrote.
  */
 
-/** Locks endpoints for a change, in the order everybody does. Their host ids. */
+/** Locks endpoints for a change, in the order everybody does. `id`, `host_id` and `max_in_flight` of each. */
 export async function lockEndpoints(tx: Transaction, endpointIds: readonly string[]): Promise<readonly Row[]> {
-  return tx.all("select * from endpoints where id = any($1) order by id for no key update", endpointIds);
+  return tx.all("select id, host_id, max_in_flight from endpoints where id = any($1) order by id for no key update", endpointIds);
 }
 
 /** Something of these (locked) endpoints may be claimed from then on. */

@@ -1,6 +1,7 @@
 import type { Attempt } from "../domain/attempt.ts";
 import type { CallStatus } from "../domain/call.ts";
 import type { Delivery, DeliveryStatus } from "../domain/delivery.ts";
+import type { EndpointStanding, HostHealth } from "../domain/delivery-decision.ts";
 import type { Endpoint, EndpointHealth } from "../domain/endpoint.ts";
 import type { RingbackEvent } from "../domain/event.ts";
 import type { UpstreamKind } from "../domain/source-settings.ts";
@@ -92,6 +93,19 @@ function healthOf(row: Row): EndpointHealth {
   };
 }
 
+/** How an endpoint and its host stand before an attempt is judged. Needs the columns of endpoints, `origin`, and the host's as `host_…`. */
+export function standingOf(row: Row): { readonly endpoint: EndpointStanding; readonly host: HostHealth } {
+  const { state, reason, sinceMs, health } = endpointOf(row);
+  return {
+    endpoint: { state, reason, sinceMs, health },
+    host: {
+      pausedUntilMs: integerOrNull(row, "host_paused_until"),
+      pausedSinceMs: integerOrNull(row, "host_paused_since"),
+      consecutivePauses: integer(row, "host_consecutive_pauses"),
+    },
+  };
+}
+
 /** Needs the columns of events, under these aliases where they meet another table's. */
 export function eventOf(row: Row): RingbackEvent {
   return {
@@ -175,6 +189,19 @@ export function watchedCallOf(row: Row): WatchedCall {
     youngestWatchAtMs: integer(row, "youngest_watch_at"),
     earliestDeadlineAtMs: integer(row, "earliest_deadline_at"),
     untold: status.status !== null && integer(row, "least_sequence") === 0,
+  };
+}
+
+/** What `gatherWatchedCall` must know of a call, of which status and version may have changed since its row was read. */
+export function standingCallOf(row: Row, status: CallStatus, version: number) {
+  return {
+    callId: text(row, "id"),
+    sourceName: text(row, "source_name"),
+    callSid: text(row, "call_sid"),
+    scope: text(row, "scope"),
+    version,
+    createdAtMs: integer(row, "created_at"),
+    status,
   };
 }
 

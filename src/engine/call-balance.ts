@@ -49,10 +49,9 @@ export class CallBalance {
 
   /** After a heartbeat: surplus goes. */
   async shed(alive: Alive): Promise<void> {
-    const { roster, gates, store, watch, clock, heartbeatMs } = this.#options;
+    const { gates, callsOfAbsentSources, clock, heartbeatMs } = this.#options;
     this.#alive = alive;
-    for (const [name, count] of this.#options.callsOfAbsentSources())
-      if (count > 0 && isPolledElsewhere(name, alive)) await roster.giveBack(name, count);
+    for (const [name, count] of callsOfAbsentSources()) if (count > 0 && isPolledElsewhere(name, alive)) await this.#giveBack(name, count);
     for (const [name, gate] of gates()) {
       // The script of a call is the process's that polls it: elsewhere its life would begin anew.
       if (gate.isScripted) continue;
@@ -62,10 +61,15 @@ export class CallBalance {
       const isEarly = clock.monotonicMs() < (this.#shedAtMonotonicMs.get(name) ?? -Infinity) + 2 * heartbeatMs;
       if (count === 0 || isEarly) continue;
       this.#shedAtMonotonicMs.set(name, clock.monotonicMs());
-      const ids = await roster.giveBack(name, count);
-      // Registered here while they were on their way: whoever of us the store names goes on.
-      if (ids.length > 0) for (const call of await store.loadOwnedCalls(ids)) watch(call);
+      await this.#giveBack(name, count);
     }
+  }
+
+  async #giveBack(sourceName: string, count: number): Promise<void> {
+    const { roster, store, watch } = this.#options;
+    const ids = await roster.giveBack(sourceName, count);
+    // Registered here while they were on their way: whoever of us the store names goes on.
+    if (ids.length > 0) for (const call of await store.loadOwnedCalls(ids)) watch(call);
   }
 
   /** The sweep saw calls that nobody owns. Resolves with how many were taken. */

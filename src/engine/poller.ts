@@ -165,7 +165,7 @@ export class Poller {
     return this.#sources.get(sourceName)?.gate.isSaturatedBy(additional) ?? false;
   }
 
-  /** null when it is another process that polls the call. */
+  /** null when it is another process that polls the call; a source that is not configured here reads as suspended. */
   progress(callId: string, sourceName: string): ReturnType<LiveState["callProgress"]> {
     const call = this.#calls.get(callId);
     if (call === undefined) {

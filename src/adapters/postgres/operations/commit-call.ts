@@ -2,7 +2,7 @@ import type { CallStatus } from "../../../domain/call.ts";
 import { planCommit, planTelling } from "../../../domain/transition.ts";
 import type { CallCommit, CallCommitResult, Notice } from "../../../ports/call-store.ts";
 import type { Row, Transaction } from "../database.ts";
-import { callStatusOf, gatherWatchedCall, integer, text } from "../../rows.ts";
+import { callStatusOf, gatherWatchedCall, integer, standingCallOf, text } from "../../rows.ts";
 import { Telling } from "../tables/telling.ts";
 import type { Moment } from "../tables/telling.ts";
 
@@ -94,17 +94,5 @@ function standing(telling: Telling, row: Row | undefined, token: number) {
 }
 
 function gather(telling: Telling, row: Row, status: CallStatus, version: number) {
-  const callId = text(row, "id");
-  return gatherWatchedCall(
-    {
-      callId,
-      sourceName: text(row, "source_name"),
-      callSid: text(row, "call_sid"),
-      scope: text(row, "scope"),
-      version,
-      createdAtMs: integer(row, "created_at"),
-      status,
-    },
-    telling.watchesOf(callId),
-  );
+  return gatherWatchedCall(standingCallOf(row, status, version), telling.watchesOf(text(row, "id")));
 }

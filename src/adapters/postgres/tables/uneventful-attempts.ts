@@ -3,7 +3,7 @@ import type { AttemptResult } from "../../../domain/delivery-decision.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/delivery-store.ts";
 import type { Row, Transaction } from "../database.ts";
 import { isStatus, unindexed } from "./page.ts";
-import { deliveryOf, endpointOf, integer, integerOrNull, text } from "../../rows.ts";
+import { deliveryOf, integerOrNull, standingOf, text } from "../../rows.ts";
 
 type Uneventful = { readonly record: AttemptRecord; readonly result: AttemptResult; readonly hostDueAtMs: number | null };
 
@@ -99,15 +99,7 @@ export class UneventfulAttempts {
 /** null: more than the delivery changes, or it is not this record's to settle. */
 function decide(tx: Transaction, record: AttemptRecord, row: Row, endpointRow: Row): Uneventful | null {
   if (row["lease_token"] !== record.leaseToken || record.mode !== "scheduled") return null;
-  const { state, reason, sinceMs, health } = endpointOf(endpointRow);
-  const before = {
-    endpoint: { state, reason, sinceMs, health },
-    host: {
-      pausedUntilMs: integerOrNull(endpointRow, "host_paused_until"),
-      pausedSinceMs: integerOrNull(endpointRow, "host_paused_since"),
-      consecutivePauses: integer(endpointRow, "host_consecutive_pauses"),
-    },
-  };
+  const before = standingOf(endpointRow);
   const { outcome, startedAtMs, durationMs, mode, nowMs, jitter } = record;
   const delivery = deliveryOf(row);
   const attempt = { number: delivery.attemptCount + 1, startedAtMs, durationMs, outcome, mode };

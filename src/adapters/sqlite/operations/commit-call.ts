@@ -2,7 +2,7 @@ import { planCommit, planTelling, watchesAfter } from "../../../domain/transitio
 import type { CallCommit, CallCommitResult, Notice } from "../../../ports/call-store.ts";
 import type { SendJob } from "../../../ports/send-job.ts";
 import type { Database } from "../database.ts";
-import { callStatusOf, gatherWatchedCall, integer, text } from "../../rows.ts";
+import { callStatusOf, gatherWatchedCall, integer, standingCallOf } from "../../rows.ts";
 import { activeWatches, hooksOf, writePlanned } from "../tables/telling.ts";
 import { readWatchedCall } from "../tables/watched-call.ts";
 
@@ -36,14 +36,5 @@ export function commitCall(db: Database, commit: CallCommit): CallCommitResult {
     expectedVersion + 1,
     callId,
   );
-  const standing = {
-    callId,
-    sourceName: text(row, "source_name"),
-    callSid: text(row, "call_sid"),
-    scope: text(row, "scope"),
-    version: expectedVersion + 1,
-    createdAtMs: integer(row, "created_at"),
-    status: call,
-  };
-  return { kind: "committed", call: gatherWatchedCall(standing, watches), notices, jobs };
+  return { kind: "committed", call: gatherWatchedCall(standingCallOf(row, call, expectedVersion + 1), watches), notices, jobs };
 }

@@ -1,6 +1,6 @@
 import type { Attempt } from "../../../domain/attempt.ts";
 import { decideAfterAttempt, isUneventful } from "../../../domain/delivery-decision.ts";
-import type { AttemptResult, EndpointStanding, HostHealth } from "../../../domain/delivery-decision.ts";
+import type { AttemptResult } from "../../../domain/delivery-decision.ts";
 import { isEndpointNews } from "../../../domain/endpoint.ts";
 import type { EventType } from "../../../domain/event.ts";
 import { newsAfterAttempt } from "../../../domain/operational-news.ts";
@@ -11,7 +11,7 @@ import { retireEndpoint } from "../tables/retire-endpoint.ts";
 import type { Retired } from "../tables/retire-endpoint.ts";
 import { replaceLane, supersede } from "../tables/lanes.ts";
 import { publishOperational } from "../tables/operational-events.ts";
-import { deliveryOf, endpointOf, integer, integerOrNull, text, textOrNull } from "../../rows.ts";
+import { deliveryOf, endpointOf, integer, integerOrNull, standingOf, text, textOrNull } from "../../rows.ts";
 
 /** Attempt, delivery, lane, endpoint and host in one transaction, by what `decideAfterAttempt` says of the rows as they stand. */
 export function recordAttempt(db: Database, record: AttemptRecord): AttemptRecorded {
@@ -62,19 +62,7 @@ function readEndpoint(db: Database, endpointId: string): Row {
   return row;
 }
 
-type Standing = { readonly endpoint: EndpointStanding; readonly host: HostHealth };
-
-function standingOf(endpointRow: Row): Standing {
-  const { state, reason, sinceMs, health } = endpointOf(endpointRow);
-  return {
-    endpoint: { state, reason, sinceMs, health },
-    host: {
-      pausedUntilMs: integerOrNull(endpointRow, "host_paused_until"),
-      pausedSinceMs: integerOrNull(endpointRow, "host_paused_since"),
-      consecutivePauses: integer(endpointRow, "host_consecutive_pauses"),
-    },
-  };
-}
+type Standing = ReturnType<typeof standingOf>;
 
 function decide(db: Database, record: AttemptRecord, row: Row, standing: Standing): AttemptResult {
   const { outcome, startedAtMs, durationMs, mode, nowMs, jitter } = record;

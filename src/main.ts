@@ -1,6 +1,6 @@
-import { readConfig } from "./config.ts";
+import { readConfig } from "./service/config.ts";
 import { StartRefused, StoreUnavailable } from "./domain/errors.ts";
-import { createService } from "./service.ts";
+import { createService } from "./service/create-service.ts";
 
 const exitRefused = 78;
 const exitBroken = 70;

@@ -1,6 +1,6 @@
 import { Resolver } from "node:dns";
 import { expect, test } from "vitest";
-import { readConfig } from "../src/config.ts";
+import { readConfig } from "../src/service/config.ts";
 
 const faultsOf = (environment: Readonly<Record<string, string>>) => {
   const result = readConfig(environment);

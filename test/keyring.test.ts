@@ -11,7 +11,7 @@ import { sealedIdentity } from "../src/domain/sealed-identity.ts";
 import type { SealedPlace } from "../src/domain/sealed-identity.ts";
 import { AccountAdministration } from "../src/engine/account-administration.ts";
 import { draftSecret, sealHeaders } from "../src/engine/registrar.ts";
-import { openKeyring } from "../src/keyring.ts";
+import { openKeyring } from "../src/service/open-keyring.ts";
 import type { ServiceStore } from "../src/ports/service-store.ts";
 import { startMs, StoreWorld, testPolicy } from "./support/store-drafts.ts";
 

@@ -2,12 +2,12 @@ import { setTimeout } from "node:timers/promises";
 import { openPostgresAdministration } from "../adapters/postgres/opening.ts";
 import { openSqliteAdministration } from "../adapters/sqlite/store.ts";
 import { systemClock } from "../adapters/clock.ts";
-import { readStoreConfig } from "../config.ts";
-import type { StoreConfig } from "../config.ts";
+import { readStoreConfig } from "../service/config.ts";
+import type { StoreConfig } from "../service/config.ts";
 import { StartRefused } from "../domain/errors.ts";
 import { AccountAdministration } from "../engine/account-administration.ts";
-import { openKeyring } from "../keyring.ts";
-import type { Keyring } from "../keyring.ts";
+import { openKeyring } from "../service/open-keyring.ts";
+import type { Keyring } from "../service/open-keyring.ts";
 import type { Account } from "../ports/account-store.ts";
 import type { AdministrationStore } from "../ports/service-store.ts";
 

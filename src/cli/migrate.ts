@@ -1,4 +1,4 @@
-import { parseDatabaseUrl, readVariable } from "../config.ts";
+import { parseDatabaseUrl, readVariable } from "../service/config.ts";
 import { encryptionKeyOrigin } from "../encryption-keys.ts";
 import { openAdministration, readDatabaseConfig } from "./administration.ts";
 import { UsageError, readArguments } from "./command.ts";

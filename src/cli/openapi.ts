@@ -1,4 +1,4 @@
-import { readConfig } from "../config.ts";
+import { readConfig } from "../service/config.ts";
 import type { HttpDependencies } from "../http/dependencies.ts";
 import { readArguments, UsageError } from "./command.ts";
 import type { Command } from "./command.ts";

@@ -1,4 +1,4 @@
-import { readConfig } from "../config.ts";
+import { readConfig } from "../service/config.ts";
 import { defaultSourceName } from "../domain/source-settings.ts";
 import { openAdministration } from "./administration.ts";
 import { readArguments } from "./command.ts";

@@ -1,4 +1,4 @@
-import { readVariable } from "../config.ts";
+import { readVariable } from "../service/config.ts";
 import { upstreamKinds } from "../domain/source-settings.ts";
 import type { SourceFault, UpstreamKind } from "../domain/source-settings.ts";
 import { setSource } from "../engine/source-administration.ts";

@@ -1,4 +1,4 @@
-import { readConfig } from "../config.ts";
+import { readConfig } from "../service/config.ts";
 import { readArguments, UsageError } from "./command.ts";
 import type { Command } from "./command.ts";
 import { ServiceClient } from "./service-client.ts";

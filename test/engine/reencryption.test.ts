@@ -8,7 +8,7 @@ import { AccountAdministration } from "../../src/engine/account-administration.t
 import { reencrypt } from "../../src/engine/reencryption.ts";
 import { draftSecret, sealHeaders } from "../../src/engine/registrar.ts";
 import { WebhookComposer } from "../../src/engine/webhook-composer.ts";
-import { openKeyring } from "../../src/keyring.ts";
+import { openKeyring } from "../../src/service/open-keyring.ts";
 import type { SecretBox } from "../../src/ports/secret-box.ts";
 import type { ServiceStore } from "../../src/ports/service-store.ts";
 import { expectKind, only, startMs, StoreWorld, testPolicy } from "../support/store-drafts.ts";

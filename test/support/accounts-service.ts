@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { systemClock } from "../../src/adapters/clock.ts";
 import { openSqliteAdministration } from "../../src/adapters/sqlite/store.ts";
-import { readConfig } from "../../src/config.ts";
+import { readConfig } from "../../src/service/config.ts";
 import { AccountAdministration } from "../../src/engine/account-administration.ts";
-import { openKeyring } from "../../src/keyring.ts";
-import { createService } from "../../src/service.ts";
-import type { ServiceOverrides } from "../../src/service.ts";
+import { openKeyring } from "../../src/service/open-keyring.ts";
+import { createService } from "../../src/service/create-service.ts";
+import type { ServiceOverrides } from "../../src/service/create-service.ts";
 
 export type Answer = {
   readonly status: number;

@@ -1,8 +1,8 @@
 import { onTestFinished } from "vitest";
 import { ServiceClient } from "../../src/cli/service-client.ts";
-import { readConfig } from "../../src/config.ts";
-import { createService } from "../../src/service.ts";
-import type { Service } from "../../src/service.ts";
+import { readConfig } from "../../src/service/config.ts";
+import { createService } from "../../src/service/create-service.ts";
+import type { Service } from "../../src/service/create-service.ts";
 import { FakeClock } from "./fake-clock.ts";
 
 const apiKey = "test-key-test-key-test-key";

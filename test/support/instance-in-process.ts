@@ -1,8 +1,8 @@
 import { onTestFinished } from "vitest";
 import { ServiceClient } from "../../src/cli/service-client.ts";
-import { readConfig } from "../../src/config.ts";
-import { createService } from "../../src/service.ts";
-import type { Service, ServiceOverrides } from "../../src/service.ts";
+import { readConfig } from "../../src/service/config.ts";
+import { createService } from "../../src/service/create-service.ts";
+import type { Service, ServiceOverrides } from "../../src/service/create-service.ts";
 import { apiKey, encryptionKey } from "./instance-cluster.ts";
 
 export type InProcessSetup = {

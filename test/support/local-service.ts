@@ -1,8 +1,8 @@
 import { expect, onTestFinished } from "vitest";
 import { Agent, request } from "undici";
-import { readConfig } from "../../src/config.ts";
-import { createService } from "../../src/service.ts";
-import type { Service, ServiceOverrides } from "../../src/service.ts";
+import { readConfig } from "../../src/service/config.ts";
+import { createService } from "../../src/service/create-service.ts";
+import type { Service, ServiceOverrides } from "../../src/service/create-service.ts";
 import { AnswerCheck } from "./answer-check.ts";
 
 export const serviceKey = "test-key-test-key-test-key";

@@ -1,13 +1,13 @@
 import pRetry from "p-retry";
-import { systemClock } from "./adapters/clock.ts";
-import type { OpenPostgres } from "./adapters/postgres/opening.ts";
-import { openSqliteStore } from "./adapters/sqlite/store.ts";
+import { systemClock } from "../adapters/clock.ts";
+import type { OpenPostgres } from "../adapters/postgres/opening.ts";
+import { openSqliteStore } from "../adapters/sqlite/store.ts";
 import type { Config, Secrets } from "./config.ts";
-import { InstanceFenced, StoreUnavailable } from "./domain/errors.ts";
-import type { DeliveryPolicy } from "./domain/retry-policy.ts";
-import type { Clock } from "./ports/clock.ts";
-import type { ServiceStore, StoreFigures, StoreLifecycle } from "./ports/service-store.ts";
-import type { Logger } from "./ports/telemetry.ts";
+import { InstanceFenced, StoreUnavailable } from "../domain/errors.ts";
+import type { DeliveryPolicy } from "../domain/retry-policy.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { ServiceStore, StoreFigures, StoreLifecycle } from "../ports/service-store.ts";
+import type { Logger } from "../ports/telemetry.ts";
 
 /** About the time between two commits of a service at work. */
 export const recordPatienceMs = 5;
@@ -47,7 +47,7 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
   const limits = { endpointMaxInFlight: delivery.endpointMaxInFlight, hostMaxInFlight: delivery.hostMaxInFlight };
   const connectionString = secrets.postgresUrl ?? "";
   // Whoever has SQLite need not load what he never uses.
-  const { openPostgres } = await import("./adapters/postgres/opening.ts");
+  const { openPostgres } = await import("../adapters/postgres/opening.ts");
   const shared = await openPostgres({ connectionString, policy, limits, logger, machineClock, signal, onCommitted });
   const opened: OpenStore = {
     store: observed(shared.store, () => opened.onTrouble()),

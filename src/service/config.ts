@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
-import { parseAllowList } from "./domain/address.ts";
-import { parseSchedule } from "./domain/retry-policy.ts";
-import { credentialFault, defaultMaxPollsPerSecond, pollsPerSecondRange, upstreamKinds } from "./domain/source-settings.ts";
-import type { SourceSettings } from "./domain/source-settings.ts";
+import { parseAllowList } from "../domain/address.ts";
+import { parseSchedule } from "../domain/retry-policy.ts";
+import { credentialFault, defaultMaxPollsPerSecond, pollsPerSecondRange, upstreamKinds } from "../domain/source-settings.ts";
+import type { SourceSettings } from "../domain/source-settings.ts";
 import { EnvironmentReader } from "./environment-reader.ts";
 
 /** What the operator set, checked and typed. Secrets are apart, so that a config can be logged. */
@@ -150,7 +150,7 @@ export function readVariable(name: string, environment: Readonly<Record<string, 
 }
 
 function readVersion(): string {
-  const manifest = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string };
+  const manifest = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
   return manifest.version;
 }
 

@@ -1,12 +1,12 @@
-import { PolyaiSource } from "./adapters/polyai/polyai-source.ts";
+import { PolyaiSource } from "../adapters/polyai/polyai-source.ts";
 import type { Config, Secrets } from "./config.ts";
-import { sandboxSourceName } from "./domain/sandbox.ts";
-import { defaultSourceName } from "./domain/source-settings.ts";
-import type { SetupOf } from "./engine/source-directory.ts";
-import type { SourceSetup } from "./engine/polled-source.ts";
-import type { RegistrableSource } from "./engine/registrar.ts";
-import type { Clock } from "./ports/clock.ts";
-import { SandboxSource, sandboxPolling } from "./simulator/sandbox-source.ts";
+import { sandboxSourceName } from "../domain/sandbox.ts";
+import { defaultSourceName } from "../domain/source-settings.ts";
+import type { SetupOf } from "../engine/source-directory.ts";
+import type { SourceSetup } from "../engine/polled-source.ts";
+import type { RegistrableSource } from "../engine/registrar.ts";
+import type { Clock } from "../ports/clock.ts";
+import { SandboxSource, sandboxPolling } from "../simulator/sandbox-source.ts";
 
 export type Sources = {
   readonly setups: readonly SourceSetup[];

@@ -1,11 +1,11 @@
 import { createSecretKey } from "node:crypto";
-import { createSecretBox } from "./adapters/secret-box.ts";
-import { generateHashKey, hashApiKey } from "./domain/api-key.ts";
-import { RingbackError, StartRefused } from "./domain/errors.ts";
-import { sealedIdentity } from "./domain/sealed-identity.ts";
-import { loadEncryptionKeys } from "./encryption-keys.ts";
-import type { KeyedSecretBox } from "./ports/secret-box.ts";
-import type { SealedStore } from "./ports/sealed-store.ts";
+import { createSecretBox } from "../adapters/secret-box.ts";
+import { generateHashKey, hashApiKey } from "../domain/api-key.ts";
+import { RingbackError, StartRefused } from "../domain/errors.ts";
+import { sealedIdentity } from "../domain/sealed-identity.ts";
+import { loadEncryptionKeys } from "../encryption-keys.ts";
+import type { KeyedSecretBox } from "../ports/secret-box.ts";
+import type { SealedStore } from "../ports/sealed-store.ts";
 
 /** The keys a process works with, which fit the database. */
 export type Keyring = {

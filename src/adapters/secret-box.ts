@@ -1,7 +1,7 @@
 import { createCipheriv, createDecipheriv, createHash, createHmac, createSecretKey, hkdfSync, randomBytes } from "node:crypto";
 import type { KeyObject } from "node:crypto";
 import { RingbackError } from "../domain/errors.ts";
-import { drawBytes } from "../domain/random-bytes.ts";
+import { drawBytes } from "../domain/secrets/random-bytes.ts";
 import type { KeyedSecretBox } from "../ports/secret-box.ts";
 
 const keyBytes = 32;

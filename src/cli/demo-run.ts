@@ -5,7 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { generateSecret } from "../domain/signature.ts";
+import { generateSecret } from "../domain/webhooks/signature.ts";
 import { startSimulator } from "../simulator/simulator.ts";
 import type { Simulator } from "../simulator/simulator.ts";
 import type { UpstreamKind } from "../simulator/upstream-api.ts";

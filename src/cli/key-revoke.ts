@@ -1,4 +1,4 @@
-import { isoTime } from "../domain/payload.ts";
+import { isoTime } from "../domain/events/payload.ts";
 import { isEnvironmentKey } from "../engine/account-administration.ts";
 import { openAdministration } from "./administration.ts";
 import { readArguments } from "./command.ts";

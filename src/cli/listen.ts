@@ -1,4 +1,4 @@
-import { isSigningSecret } from "../domain/signature.ts";
+import { isSigningSecret } from "../domain/webhooks/signature.ts";
 import { readArguments, readPort, untilAborted, UsageError } from "./command.ts";
 import type { Command } from "./command.ts";
 import { startReceiver } from "./receiver.ts";

@@ -1,5 +1,5 @@
 import { readConfig } from "../service/config.ts";
-import { defaultSourceName } from "../domain/source-settings.ts";
+import { defaultSourceName } from "../domain/sources/source-settings.ts";
 import { openAdministration } from "./administration.ts";
 import { readArguments } from "./command.ts";
 import type { Command } from "./command.ts";

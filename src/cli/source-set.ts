@@ -1,6 +1,6 @@
 import { readVariable } from "../service/config.ts";
-import { upstreamKinds } from "../domain/source-settings.ts";
-import type { SourceFault, UpstreamKind } from "../domain/source-settings.ts";
+import { upstreamKinds } from "../domain/sources/source-settings.ts";
+import type { SourceFault, UpstreamKind } from "../domain/sources/source-settings.ts";
 import { setSource } from "../engine/source-administration.ts";
 import type { SetSourceOutcome, SourceChange } from "../engine/source-administration.ts";
 import { openAdministration } from "./administration.ts";

@@ -1,9 +1,9 @@
-import { pauseInForce } from "./endpoint.ts";
-import type { CallProblem, CallStatus } from "./call.ts";
-import type { DeliveryState } from "./delivery.ts";
-import type { Endpoint, EndpointReason, EndpointState } from "./endpoint.ts";
-import { isoTime } from "./payload.ts";
-import type { Watch } from "./watch.ts";
+import { pauseInForce } from "./deliveries/endpoint.ts";
+import type { CallProblem, CallStatus } from "./calls/call.ts";
+import type { DeliveryState } from "./deliveries/delivery.ts";
+import type { Endpoint, EndpointReason, EndpointState } from "./deliveries/endpoint.ts";
+import { isoTime } from "./events/payload.ts";
+import type { Watch } from "./calls/watch.ts";
 
 type Pausable = { readonly state: EndpointState; readonly reason: EndpointReason | null; readonly pausedUntilMs: number | null };
 

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { monotonicFactory } from "ulid";
-import { drawFraction } from "./random-bytes.ts";
+import { drawFraction } from "./secrets/random-bytes.ts";
 
 /** The prefixes of every id the API shows; what follows is a ULID (sortable by time) or, for events about a watch, a hash. */
 export type IdPrefix = "acc" | "key" | "src" | "wch" | "hk" | "ep" | "dlv" | "att" | "evt" | "sec" | "call";

@@ -1,7 +1,7 @@
-import type { Attempt } from "../domain/attempt.ts";
-import type { DeliveryState } from "../domain/delivery.ts";
-import { watchIdOf } from "../domain/event.ts";
-import { isoTime } from "../domain/payload.ts";
+import type { Attempt } from "../domain/deliveries/attempt.ts";
+import type { DeliveryState } from "../domain/deliveries/delivery.ts";
+import { watchIdOf } from "../domain/events/event.ts";
+import { isoTime } from "../domain/events/payload.ts";
 import type { SendJob } from "../ports/send-job.ts";
 import type { Logger } from "../ports/telemetry.ts";
 

@@ -1,4 +1,4 @@
-import type { AttemptOutcome } from "../domain/attempt.ts";
+import type { AttemptOutcome } from "../domain/deliveries/attempt.ts";
 import { isStoreTrouble } from "../domain/errors.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { AttemptRecorded, DeliveryStore } from "../ports/delivery-store.ts";

@@ -1,5 +1,5 @@
-import { callsToClaim, callsToGiveBack } from "../domain/fair-share.ts";
-import { pollersOf } from "../domain/rate-grants.ts";
+import { callsToClaim, callsToGiveBack } from "../domain/calls/call-balance.ts";
+import { pollersOf } from "../domain/sources/rate-division.ts";
 import type { WatchedCall } from "../ports/call-store.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Alive, Instance, OwnershipStore } from "../ports/ownership-store.ts";

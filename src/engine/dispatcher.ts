@@ -1,6 +1,6 @@
-import type { Attempt, AttemptOutcome } from "../domain/attempt.ts";
+import type { Attempt, AttemptOutcome } from "../domain/deliveries/attempt.ts";
 import { isStoreTrouble } from "../domain/errors.ts";
-import { precedes, watchIdOf } from "../domain/event.ts";
+import { precedes, watchIdOf } from "../domain/events/event.ts";
 import type { Notice } from "../ports/call-store.ts";
 import type { DeliveryStore } from "../ports/delivery-store.ts";
 import type { SendJob } from "../ports/send-job.ts";

@@ -1,4 +1,4 @@
-import { generateSecret } from "../domain/signature.ts";
+import { generateSecret } from "../domain/webhooks/signature.ts";
 import type { Account, AccountStore } from "../ports/account-store.ts";
 import type {
   Claim,

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { sealedIdentity } from "../domain/sealed-identity.ts";
+import { sealedIdentity } from "../domain/secrets/sealed-identity.ts";
 import type { Claim, HeldKey, IdempotencyKeys, IdempotentRequest, KeyTaken, StorableAnswer } from "../ports/bridge.ts";
 import type { Clock } from "../ports/clock.ts";
 import type {

@@ -1,4 +1,4 @@
-import type { SourceHealth } from "../domain/source.ts";
+import type { SourceHealth } from "../domain/sources/source.ts";
 import type { Account } from "../ports/account-store.ts";
 import type { LiveState as LiveStatePort } from "../ports/bridge.ts";
 import type { StoreLifecycle } from "../ports/service-store.ts";

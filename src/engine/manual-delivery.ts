@@ -1,5 +1,5 @@
-import type { Attempt } from "../domain/attempt.ts";
-import type { Endpoint } from "../domain/endpoint.ts";
+import type { Attempt } from "../domain/deliveries/attempt.ts";
+import type { Endpoint } from "../domain/deliveries/endpoint.ts";
 import type { Account } from "../ports/account-store.ts";
 import type {
   Claim,

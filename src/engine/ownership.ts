@@ -1,5 +1,5 @@
 import { isStoreTrouble } from "../domain/errors.ts";
-import type { SourceHealth } from "../domain/source.ts";
+import type { SourceHealth } from "../domain/sources/source.ts";
 import type { Announcement, Announcer } from "../ports/announcer.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { DeliveryStore } from "../ports/delivery-store.ts";

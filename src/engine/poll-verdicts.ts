@@ -1,6 +1,6 @@
-import { decideAfterPoll } from "../domain/poll-decision.ts";
-import type { PollDecision } from "../domain/poll-decision.ts";
-import type { Observation } from "../domain/call.ts";
+import { decideAfterPoll } from "../domain/calls/poll-decision.ts";
+import type { PollDecision } from "../domain/calls/poll-decision.ts";
+import type { Observation } from "../domain/calls/call.ts";
 import { isStoreTrouble } from "../domain/errors.ts";
 import type { CallCommit, CallCommitResult, CallStore, Notice } from "../ports/call-store.ts";
 import type { Clock } from "../ports/clock.ts";

@@ -1,6 +1,6 @@
-import type { Observation } from "../domain/call.ts";
-import type { PollPolicy } from "../domain/poll-decision.ts";
-import type { Source } from "../domain/source.ts";
+import type { Observation } from "../domain/calls/call.ts";
+import type { PollPolicy } from "../domain/calls/poll-decision.ts";
+import type { Source } from "../domain/sources/source.ts";
 import type { CallSource } from "../ports/call-source.ts";
 import type { Clock, Timer } from "../ports/clock.ts";
 import type { Logger, Metrics } from "../ports/telemetry.ts";

@@ -1,4 +1,4 @@
-import type { SourceHealth } from "../domain/source.ts";
+import type { SourceHealth } from "../domain/sources/source.ts";
 import { createAbsentSource } from "./absent-source.ts";
 import type { PolledSource, SourceSurroundings } from "./polled-source.ts";
 

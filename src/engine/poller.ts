@@ -1,5 +1,5 @@
-import { forgetDenials, freshPollMemory } from "../domain/poll-decision.ts";
-import type { SourceHealth } from "../domain/source.ts";
+import { forgetDenials, freshPollMemory } from "../domain/calls/poll-decision.ts";
+import type { SourceHealth } from "../domain/sources/source.ts";
 import type { LiveState } from "../ports/bridge.ts";
 import type { WatchedCall } from "../ports/call-store.ts";
 import { CallRoster } from "./call-roster.ts";

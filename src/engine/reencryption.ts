@@ -1,5 +1,5 @@
-import { sealedIdentity } from "../domain/sealed-identity.ts";
-import type { SealedPlace } from "../domain/sealed-identity.ts";
+import { sealedIdentity } from "../domain/secrets/sealed-identity.ts";
+import type { SealedPlace } from "../domain/secrets/sealed-identity.ts";
 import { RingbackError } from "../domain/errors.ts";
 import type { KeyedSecretBox } from "../ports/secret-box.ts";
 import type { ResealedValue, SealedStore, SealedValue } from "../ports/sealed-store.ts";

@@ -1,9 +1,9 @@
-import { parseCallbackUrl } from "../domain/callback-url.ts";
+import { parseCallbackUrl } from "../domain/webhooks/callback-url.ts";
 import { newId } from "../domain/ids.ts";
-import { sealedIdentity } from "../domain/sealed-identity.ts";
-import { generateSecret } from "../domain/signature.ts";
-import { maxDeadlineMs } from "../domain/watch.ts";
-import type { PayloadFormat } from "../domain/endpoint.ts";
+import { sealedIdentity } from "../domain/secrets/sealed-identity.ts";
+import { generateSecret } from "../domain/webhooks/signature.ts";
+import { maxDeadlineMs } from "../domain/calls/watch.ts";
+import type { PayloadFormat } from "../domain/deliveries/endpoint.ts";
 import type { Account } from "../ports/account-store.ts";
 import type {
   BatchOutcome,

@@ -1,5 +1,5 @@
 import { isStoreTrouble } from "../domain/errors.ts";
-import type { SourceHealth } from "../domain/source.ts";
+import type { SourceHealth } from "../domain/sources/source.ts";
 import type { Alive, SourceShare } from "../ports/ownership-store.ts";
 import type { SharedGate as GateRow, SharedSourceStore, SharedSuspension } from "../ports/shared-source-store.ts";
 import type { GateShare, SharedGate } from "./source-gate.ts";

@@ -1,7 +1,7 @@
 import { newId } from "../domain/ids.ts";
-import { sealedIdentity } from "../domain/sealed-identity.ts";
-import { defaultMaxPollsPerSecond, sourceFaults } from "../domain/source-settings.ts";
-import type { SourceFault, SourceSettings } from "../domain/source-settings.ts";
+import { sealedIdentity } from "../domain/secrets/sealed-identity.ts";
+import { defaultMaxPollsPerSecond, sourceFaults } from "../domain/sources/source-settings.ts";
+import type { SourceFault, SourceSettings } from "../domain/sources/source-settings.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { SecretBox } from "../ports/secret-box.ts";
 import type { SourceStore, StoredSource } from "../ports/source-store.ts";

@@ -1,8 +1,8 @@
-import { sandboxSourceName } from "../domain/sandbox.ts";
-import { defaultSourceName } from "../domain/source-settings.ts";
-import type { SourceSettings } from "../domain/source-settings.ts";
+import { sandboxSourceName } from "../domain/sources/sandbox.ts";
+import { defaultSourceName } from "../domain/sources/source-settings.ts";
+import type { SourceSettings } from "../domain/sources/source-settings.ts";
 import { isStoreTrouble } from "../domain/errors.ts";
-import { sealedIdentity } from "../domain/sealed-identity.ts";
+import { sealedIdentity } from "../domain/secrets/sealed-identity.ts";
 import type { SecretBox } from "../ports/secret-box.ts";
 import type { SourceStore, StoredSource } from "../ports/source-store.ts";
 import type { Logger } from "../ports/telemetry.ts";

@@ -1,5 +1,5 @@
-import type { Observation, PollFailureCode } from "../domain/call.ts";
-import type { Source, SourceHealth, SourceStateName } from "../domain/source.ts";
+import type { Observation, PollFailureCode } from "../domain/calls/call.ts";
+import type { Source, SourceHealth, SourceStateName } from "../domain/sources/source.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { SourceShare } from "../ports/ownership-store.ts";
 import type { SharedSuspension } from "../ports/shared-source-store.ts";

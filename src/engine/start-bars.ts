@@ -1,4 +1,4 @@
-import { watchIdOf } from "../domain/event.ts";
+import { watchIdOf } from "../domain/events/event.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { SendJob } from "../ports/send-job.ts";
 

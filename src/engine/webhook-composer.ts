@@ -1,8 +1,8 @@
 import type { KeyObject } from "node:crypto";
 import { RingbackError } from "../domain/errors.ts";
-import { renderPayload } from "../domain/payload.ts";
-import { sealedIdentity } from "../domain/sealed-identity.ts";
-import { hmacKeyOf, signWebhook, signingKeyOf } from "../domain/signature.ts";
+import { renderPayload } from "../domain/events/payload.ts";
+import { sealedIdentity } from "../domain/secrets/sealed-identity.ts";
+import { hmacKeyOf, signWebhook, signingKeyOf } from "../domain/webhooks/signature.ts";
 import type { AccountStore } from "../ports/account-store.ts";
 import type { SecretBox } from "../ports/secret-box.ts";
 import type { SendJob, SendTarget } from "../ports/send-job.ts";

@@ -1,6 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
-import { isoTime } from "../domain/payload.ts";
+import { isoTime } from "../domain/events/payload.ts";
 import type { Env, HttpDependencies } from "./dependencies.ts";
 import { addOperation } from "./operation.ts";
 import { notFound } from "./problem.ts";

@@ -1,6 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
-import { isoTime } from "../domain/payload.ts";
+import { isoTime } from "../domain/events/payload.ts";
 import type { EndpointChange, RecoverOutcome, RotationOutcome, TestOutcome } from "../ports/bridge.ts";
 import type { EndpointView } from "../ports/read-store.ts";
 import type { Env, HttpDependencies } from "./dependencies.ts";

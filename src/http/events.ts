@@ -1,6 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
-import { selectTypes } from "../domain/event-filter.ts";
+import { selectTypes } from "../domain/events/event-filter.ts";
 import type { Env, HttpDependencies } from "./dependencies.ts";
 import { addOperation } from "./operation.ts";
 import { notFound, unprocessable } from "./problem.ts";

@@ -1,7 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
-import { selectTypes } from "../domain/event-filter.ts";
-import { flatPayload } from "../domain/payload.ts";
+import { selectTypes } from "../domain/events/event-filter.ts";
+import { flatPayload } from "../domain/events/payload.ts";
 import type { Env, HttpDependencies } from "./dependencies.ts";
 import type { HookOutcome } from "../ports/bridge.ts";
 import { addOperation, invalidBody } from "./operation.ts";

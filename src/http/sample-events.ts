@@ -1,6 +1,6 @@
-import { operationalEventTypes, watchEventTypes } from "../domain/event.ts";
-import type { OperationalEventData, OperationalEventType, RingbackEvent, WatchEventType } from "../domain/event.ts";
-import { hookWants } from "../domain/event-filter.ts";
+import { operationalEventTypes, watchEventTypes } from "../domain/events/event.ts";
+import type { OperationalEventData, OperationalEventType, RingbackEvent, WatchEventType } from "../domain/events/event.ts";
+import { hookWants } from "../domain/events/event-filter.ts";
 import { eventId } from "../domain/ids.ts";
 
 const preferred: readonly WatchEventType[] = ["call.success", "call.failure", "call.calling", "call.queued"];

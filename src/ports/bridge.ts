@@ -1,7 +1,7 @@
-import type { Attempt } from "../domain/attempt.ts";
-import type { CallProblem } from "../domain/call.ts";
-import type { PayloadFormat, SignatureScheme, LatePolicy } from "../domain/endpoint.ts";
-import type { SourceHealth } from "../domain/source.ts";
+import type { Attempt } from "../domain/deliveries/attempt.ts";
+import type { CallProblem } from "../domain/calls/call.ts";
+import type { PayloadFormat, SignatureScheme, LatePolicy } from "../domain/deliveries/endpoint.ts";
+import type { SourceHealth } from "../domain/sources/source.ts";
 import type { Account } from "./account-store.ts";
 import type { DeliveryView, EndpointView, HookView, WatchView } from "./read-store.ts";
 

@@ -1,4 +1,4 @@
-import type { Observation } from "../domain/call.ts";
+import type { Observation } from "../domain/calls/call.ts";
 
 /** Which call to ask for. `scope` is "" for shared sources and the account's id where calls belong to an account (sandbox). */
 export type PollTarget = { readonly callSid: string; readonly scope: string };

@@ -1,4 +1,4 @@
-import type { AttemptOutcome } from "../domain/attempt.ts";
+import type { AttemptOutcome } from "../domain/deliveries/attempt.ts";
 
 export type WebhookRequest = {
   /** As the WHATWG parser wrote it, without fragment. */

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
-import { parseAllowList } from "../domain/address.ts";
-import { parseSchedule } from "../domain/retry-policy.ts";
-import { credentialFault, defaultMaxPollsPerSecond, pollsPerSecondRange, upstreamKinds } from "../domain/source-settings.ts";
-import type { SourceSettings } from "../domain/source-settings.ts";
+import { parseAllowList } from "../domain/webhooks/address.ts";
+import { parseSchedule } from "../domain/deliveries/retry-policy.ts";
+import { credentialFault, defaultMaxPollsPerSecond, pollsPerSecondRange, upstreamKinds } from "../domain/sources/source-settings.ts";
+import type { SourceSettings } from "../domain/sources/source-settings.ts";
 import { EnvironmentReader } from "./environment-reader.ts";
 
 /** What the operator set, checked and typed. Secrets are apart, so that a config can be logged. */

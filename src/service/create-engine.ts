@@ -1,5 +1,5 @@
 import type { Config } from "./config.ts";
-import type { SourceHealth } from "../domain/source.ts";
+import type { SourceHealth } from "../domain/sources/source.ts";
 import { Authentication } from "../engine/authentication.ts";
 import { Cleaner } from "../engine/cleaner.ts";
 import { DeliveryGates } from "../engine/delivery-gates.ts";

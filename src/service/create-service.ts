@@ -7,7 +7,7 @@ import { composeEngine } from "./create-engine.ts";
 import type { Engine } from "./create-engine.ts";
 import type { Config, Secrets } from "./config.ts";
 import { StartRefused } from "../domain/errors.ts";
-import type { DeliveryPolicy } from "../domain/retry-policy.ts";
+import type { DeliveryPolicy } from "../domain/deliveries/retry-policy.ts";
 import { AccountAdministration } from "../engine/account-administration.ts";
 import { leaseTimes } from "../engine/lease.ts";
 import type { LeaseTimes } from "../engine/lease.ts";

@@ -1,7 +1,7 @@
 import { PolyaiSource } from "../adapters/polyai/polyai-source.ts";
 import type { Config, Secrets } from "./config.ts";
-import { sandboxSourceName } from "../domain/sandbox.ts";
-import { defaultSourceName } from "../domain/source-settings.ts";
+import { sandboxSourceName } from "../domain/sources/sandbox.ts";
+import { defaultSourceName } from "../domain/sources/source-settings.ts";
 import type { SetupOf } from "../engine/source-directory.ts";
 import type { SourceSetup } from "../engine/polled-source.ts";
 import type { RegistrableSource } from "../engine/registrar.ts";

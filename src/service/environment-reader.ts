@@ -1,4 +1,4 @@
-import { httpUrlFault } from "../domain/http-url.ts";
+import { httpUrlFault } from "../domain/webhooks/http-url.ts";
 
 /** Typed reads of environment variables; faults are collected, one line each, and never hold a value. */
 export class EnvironmentReader {

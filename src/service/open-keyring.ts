@@ -1,8 +1,8 @@
 import { createSecretKey } from "node:crypto";
 import { createSecretBox } from "../adapters/secret-box.ts";
-import { generateHashKey, hashApiKey } from "../domain/api-key.ts";
+import { generateHashKey, hashApiKey } from "../domain/secrets/api-key.ts";
 import { RingbackError, StartRefused } from "../domain/errors.ts";
-import { sealedIdentity } from "../domain/sealed-identity.ts";
+import { sealedIdentity } from "../domain/secrets/sealed-identity.ts";
 import { loadEncryptionKeys } from "../encryption-keys.ts";
 import type { KeyedSecretBox } from "../ports/secret-box.ts";
 import type { SealedStore } from "../ports/sealed-store.ts";

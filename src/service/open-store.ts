@@ -4,7 +4,7 @@ import type { OpenPostgres } from "../adapters/postgres/opening.ts";
 import { openSqliteStore } from "../adapters/sqlite/store.ts";
 import type { Config, Secrets } from "./config.ts";
 import { InstanceFenced, StoreUnavailable } from "../domain/errors.ts";
-import type { DeliveryPolicy } from "../domain/retry-policy.ts";
+import type { DeliveryPolicy } from "../domain/deliveries/retry-policy.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { ServiceStore, StoreFigures, StoreLifecycle } from "../ports/service-store.ts";
 import type { Logger } from "../ports/telemetry.ts";

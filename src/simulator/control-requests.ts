@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { callSidPattern } from "../domain/call.ts";
+import { callSidPattern } from "../domain/calls/call.ts";
 import type { Fault } from "./fault.ts";
 import { isScenarioName } from "./scenarios.ts";
 import type { CallScript } from "./scripted-calls.ts";

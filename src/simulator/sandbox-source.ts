@@ -1,6 +1,6 @@
-import type { Observation } from "../domain/call.ts";
-import type { PollPolicy } from "../domain/poll-decision.ts";
-import { parseSandboxSid } from "../domain/sandbox.ts";
+import type { Observation } from "../domain/calls/call.ts";
+import type { PollPolicy } from "../domain/calls/poll-decision.ts";
+import { parseSandboxSid } from "../domain/sources/sandbox.ts";
 import type { CallSource, PollAnswer, PollTarget } from "../ports/call-source.ts";
 import type { Clock } from "../ports/clock.ts";
 import { endOf, scenarios, statusAt } from "./scenarios.ts";

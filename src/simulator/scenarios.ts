@@ -1,4 +1,4 @@
-import type { SandboxScenario } from "../domain/sandbox.ts";
+import type { SandboxScenario } from "../domain/sources/sandbox.ts";
 
 /** What a call says from `atMs` after its start on. `status` null: the upstream does not know it (404); `reason` null: no such key in the answer. */
 export type Phase = { readonly atMs: number; readonly status: string | null; readonly reason?: string | null };

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { callSidPattern } from "../domain/call.ts";
+import { callSidPattern } from "../domain/calls/call.ts";
 import type { Clock } from "../ports/clock.ts";
 import { answerControl, readJson } from "./control-api.ts";
 import { parseTriggerRequest } from "./control-requests.ts";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { observeAnswer, upstreamDateOf } from "../../src/adapters/polyai/parse.ts";
-import { reasonMaxBytes } from "../../src/domain/call.ts";
+import { reasonMaxBytes } from "../../src/domain/calls/call.ts";
 
 const nowMs = Date.UTC(2026, 10, 24, 12);
 const observe = (body: string) => observeAnswer({ statusCode: 200, headers: {} }, body, nowMs);

@@ -1,7 +1,7 @@
 import { Queue, Worker } from "bullmq";
 import { Redis } from "ioredis";
 import { Pool } from "undici";
-import { generateSecret, hmacKeyOf, signWebhook } from "../../src/domain/signature.ts";
+import { generateSecret, hmacKeyOf, signWebhook } from "../../src/domain/webhooks/signature.ts";
 
 /*
  * The same job as somebody who knows BullMQ would build it: a job scheduler for each call that polls it, the status it had

@@ -3,7 +3,7 @@ import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
 import { WebhookAddressGuard } from "../../src/adapters/webhook/address-guard.ts";
 import { createWebhookSender } from "../../src/adapters/webhook/sender.ts";
 import { newId } from "../../src/domain/ids.ts";
-import { generateSecret } from "../../src/domain/signature.ts";
+import { generateSecret } from "../../src/domain/webhooks/signature.ts";
 import { DeliveryGates } from "../../src/engine/delivery-gates.ts";
 import { Dispatcher } from "../../src/engine/dispatcher.ts";
 import { AccountAdministration } from "../../src/engine/account-administration.ts";

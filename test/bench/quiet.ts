@@ -1,5 +1,5 @@
-import type { PollPolicy } from "../../src/domain/poll-decision.ts";
-import type { DeliveryPolicy } from "../../src/domain/retry-policy.ts";
+import type { PollPolicy } from "../../src/domain/calls/poll-decision.ts";
+import type { DeliveryPolicy } from "../../src/domain/deliveries/retry-policy.ts";
 
 export const pollPolicy: PollPolicy = {
   notFoundGraceMs: 30_000,

@@ -13,7 +13,7 @@ import { request } from "undici";
 import { expect, onTestFinished, test } from "vitest";
 import { runCommandLine } from "../../src/cli/command-line.ts";
 import { compileCache } from "../support/compile-cache.ts";
-import { generateSecret } from "../../src/domain/signature.ts";
+import { generateSecret } from "../../src/domain/webhooks/signature.ts";
 
 const root = new URL("../..", import.meta.url);
 type Child = ChildProcessByStdio<Writable, Readable, Readable>;

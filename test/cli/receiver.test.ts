@@ -4,7 +4,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { describeDelivery, readWebhook } from "../../src/cli/received-webhook.ts";
 import { startReceiver } from "../../src/cli/receiver.ts";
 import type { Delivery, ReceiverOptions } from "../../src/cli/receiver.ts";
-import { generateSecret, hmacKeyOf, signWebhook } from "../../src/domain/signature.ts";
+import { generateSecret, hmacKeyOf, signWebhook } from "../../src/domain/webhooks/signature.ts";
 
 const secret = generateSecret();
 const standard = JSON.stringify({

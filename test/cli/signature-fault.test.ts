@@ -3,7 +3,7 @@ import { Webhook } from "standardwebhooks";
 import { expect, test } from "vitest";
 import { findSignatureFault } from "../../src/cli/signature-fault.ts";
 import type { SignedWebhook } from "../../src/cli/signature-fault.ts";
-import { generateSecret } from "../../src/domain/signature.ts";
+import { generateSecret } from "../../src/domain/webhooks/signature.ts";
 
 const secret = generateSecret();
 const nowMs = Date.UTC(2026, 10, 24, 12);

@@ -1,5 +1,5 @@
 import { afterEach } from "vitest";
-import type { DeliveryPolicy } from "../../src/domain/retry-policy.ts";
+import type { DeliveryPolicy } from "../../src/domain/deliveries/retry-policy.ts";
 import type { ServiceStore } from "../../src/ports/service-store.ts";
 import { StoreWorld, testPolicy } from "../support/store-drafts.ts";
 

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { isPublicAddress, parseAllowList } from "../../src/domain/address.ts";
-import type { AllowList } from "../../src/domain/address.ts";
+import { isPublicAddress, parseAllowList } from "../../src/domain/webhooks/address.ts";
+import type { AllowList } from "../../src/domain/webhooks/address.ts";
 
 const octets = fc.tuple(fc.nat(255), fc.nat(255), fc.nat(255), fc.nat(255));
 const groupOf = (high: number, low: number): string => (high * 256 + low).toString(16);

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { parseCallbackUrl } from "../../src/domain/callback-url.ts";
+import { parseCallbackUrl } from "../../src/domain/webhooks/callback-url.ts";
 
 const https = { allowHttp: false };
 const anyScheme = { allowHttp: true };

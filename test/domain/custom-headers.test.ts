@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { findHeaderFaults } from "../../src/domain/custom-headers.ts";
+import { findHeaderFaults } from "../../src/domain/webhooks/custom-headers.ts";
 
 const notOurs = "is set by the service or the connection and cannot be given";
 

@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { AttemptErrorCode, AttemptOutcome } from "../../src/domain/attempt.ts";
-import { decideAfterAttempt } from "../../src/domain/delivery-decision.ts";
-import type { AttemptInput, AttemptResult } from "../../src/domain/delivery-decision.ts";
-import type { DeliveryStatus } from "../../src/domain/delivery.ts";
-import { scheduleSpanMs } from "../../src/domain/retry-policy.ts";
+import type { AttemptErrorCode, AttemptOutcome } from "../../src/domain/deliveries/attempt.ts";
+import { decideAfterAttempt } from "../../src/domain/deliveries/delivery-decision.ts";
+import type { AttemptInput, AttemptResult } from "../../src/domain/deliveries/delivery-decision.ts";
+import type { DeliveryStatus } from "../../src/domain/deliveries/delivery.ts";
+import { scheduleSpanMs } from "../../src/domain/deliveries/retry-policy.ts";
 import { answered, attemptInput, fresh, healthy, policy, startMs } from "../support/deliveries.ts";
 
 const nowMs = startMs + 100;

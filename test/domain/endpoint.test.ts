@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { isEndpointNews } from "../../src/domain/endpoint.ts";
-import type { EndpointHealth } from "../../src/domain/endpoint.ts";
+import { isEndpointNews } from "../../src/domain/deliveries/endpoint.ts";
+import type { EndpointHealth } from "../../src/domain/deliveries/endpoint.ts";
 
 const health: EndpointHealth = {
   consecutiveFailures: 0,

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { eventGroups, operationalEventTypes, watchEventTypes } from "../../src/domain/event.ts";
-import type { EventType } from "../../src/domain/event.ts";
-import { hookFilterNames, hookWants, selectTypes, watchFilterNames, watchWants } from "../../src/domain/event-filter.ts";
+import { eventGroups, operationalEventTypes, watchEventTypes } from "../../src/domain/events/event.ts";
+import type { EventType } from "../../src/domain/events/event.ts";
+import { hookFilterNames, hookWants, selectTypes, watchFilterNames, watchWants } from "../../src/domain/events/event-filter.ts";
 
 const calls = watchEventTypes.filter((type) => type.startsWith("call."));
 const endings = watchEventTypes.filter((type) => type.startsWith("watch."));

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { eventTypeOf, goesBackwards, isTerminalStatus } from "../../src/domain/event-type.ts";
+import { eventTypeOf, goesBackwards, isTerminalStatus } from "../../src/domain/calls/call-status.ts";
 
 test.each([
   ["queued", "call.queued", false],

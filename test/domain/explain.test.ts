@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { DeliveryStatus } from "../../src/domain/delivery.ts";
+import type { DeliveryStatus } from "../../src/domain/deliveries/delivery.ts";
 import { explainDelivery, explainEndpoint, explainWatch } from "../../src/domain/explain.ts";
 import type { DeliveryExplainInput, EndpointExplainInput, WatchExplainInput } from "../../src/domain/explain.ts";
 import { healthy } from "../support/deliveries.ts";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { callsToClaim, callsToGiveBack } from "../../src/domain/fair-share.ts";
+import { callsToClaim, callsToGiveBack } from "../../src/domain/calls/call-balance.ts";
 
 describe("giving back", () => {
   test.each([

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { decideLane, supersededBy } from "../../src/domain/lane.ts";
-import type { LaneEntry } from "../../src/domain/lane.ts";
+import { decideLane, supersededBy } from "../../src/domain/deliveries/lane.ts";
+import type { LaneEntry } from "../../src/domain/deliveries/lane.ts";
 
 const holdMs = 60_000;
 

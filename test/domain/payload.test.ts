@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { reasonMaxBytes } from "../../src/domain/call.ts";
-import type { PayloadFormat } from "../../src/domain/endpoint.ts";
-import { isoTime, renderPayload } from "../../src/domain/payload.ts";
+import { reasonMaxBytes } from "../../src/domain/calls/call.ts";
+import type { PayloadFormat } from "../../src/domain/deliveries/endpoint.ts";
+import { isoTime, renderPayload } from "../../src/domain/events/payload.ts";
 import { callEvent, operationalEvent, testEvent } from "../support/events.ts";
 
 const json = { "content-type": "application/json" };

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { CallStatus, Observation } from "../../src/domain/call.ts";
-import { goesBackwards, isTerminalStatus } from "../../src/domain/event-type.ts";
-import { decideAfterPoll, freshPollMemory } from "../../src/domain/poll-decision.ts";
-import type { PollDecision, PollPolicy } from "../../src/domain/poll-decision.ts";
+import type { CallStatus, Observation } from "../../src/domain/calls/call.ts";
+import { goesBackwards, isTerminalStatus } from "../../src/domain/calls/call-status.ts";
+import { decideAfterPoll, freshPollMemory } from "../../src/domain/calls/poll-decision.ts";
+import type { PollDecision, PollPolicy } from "../../src/domain/calls/poll-decision.ts";
 
 const policy: PollPolicy = {
   notFoundGraceMs: 30_000,

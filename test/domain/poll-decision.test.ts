@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { CallStatus, Observation } from "../../src/domain/call.ts";
-import { decideAfterPoll, forgetDenials, freshPollMemory, minIntervalForAge } from "../../src/domain/poll-decision.ts";
-import type { PollDecision, PollPolicy } from "../../src/domain/poll-decision.ts";
+import type { CallStatus, Observation } from "../../src/domain/calls/call.ts";
+import { decideAfterPoll, forgetDenials, freshPollMemory, minIntervalForAge } from "../../src/domain/calls/poll-decision.ts";
+import type { PollDecision, PollPolicy } from "../../src/domain/calls/poll-decision.ts";
 
 const second = 1000;
 const minute = 60 * second;

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { drawBytes, drawFraction } from "../../src/domain/random-bytes.ts";
+import { drawBytes, drawFraction } from "../../src/domain/secrets/random-bytes.ts";
 
 test("no two draws are alike, across as many portions as it takes", () => {
   const drawn = Array.from({ length: 5000 }, () => drawBytes(12).toString("hex"));

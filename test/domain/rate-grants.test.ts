@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { pollersOf, raisedRate, shareRate } from "../../src/domain/rate-grants.ts";
+import { pollersOf, raisedRate, shareRate } from "../../src/domain/sources/rate-division.ts";
 
 const sum = (values: Iterable<number>) => [...values].reduce((total, value) => total + value, 0);
 const shares = (limit: number, ...calls: readonly number[]) => [

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { CallStatus } from "../../src/domain/call.ts";
-import { decideRepeat, isKnown, sameFilter } from "../../src/domain/registration.ts";
-import { completedReuseMs } from "../../src/domain/watch.ts";
-import type { WatchEndReason, WatchStatus } from "../../src/domain/watch.ts";
+import type { CallStatus } from "../../src/domain/calls/call.ts";
+import { decideRepeat, isKnown, sameFilter } from "../../src/domain/calls/registration.ts";
+import { completedReuseMs } from "../../src/domain/calls/watch.ts";
+import type { WatchEndReason, WatchStatus } from "../../src/domain/calls/watch.ts";
 
 const nowMs = Date.UTC(2026, 10, 24, 12);
 

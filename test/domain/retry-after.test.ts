@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { parseHttpDate, parseRetryAfter, retryAfterMaxMs } from "../../src/domain/retry-after.ts";
+import { parseHttpDate, parseRetryAfter, retryAfterMaxMs } from "../../src/domain/deliveries/retry-after.ts";
 
 const nowMs = Date.UTC(2026, 10, 24, 12);
 const inTenSeconds = nowMs + 10_000;

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { delayBeforeStep, parseSchedule, scheduleSpanMs } from "../../src/domain/retry-policy.ts";
+import { delayBeforeStep, parseSchedule, scheduleSpanMs } from "../../src/domain/deliveries/retry-policy.ts";
 import { policy } from "../support/deliveries.ts";
 
 const hourMs = 3_600_000;

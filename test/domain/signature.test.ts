@@ -10,7 +10,7 @@ import {
   isSigningSecret,
   signWebhook,
   signingKeyOf,
-} from "../../src/domain/signature.ts";
+} from "../../src/domain/webhooks/signature.ts";
 
 const nowSeconds = (): number => Math.floor(Date.now() / 1000);
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { sourceFaults } from "../../src/domain/source-settings.ts";
-import type { SourceSettings } from "../../src/domain/source-settings.ts";
+import { sourceFaults } from "../../src/domain/sources/source-settings.ts";
+import type { SourceSettings } from "../../src/domain/sources/source-settings.ts";
 
 const legacy: SourceSettings = {
   kind: "polyai-legacy",

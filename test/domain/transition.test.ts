@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { CallChange, CallStatus } from "../../src/domain/call.ts";
-import { maxEventsPerWatch, planChange, planCommit, planFirstTelling } from "../../src/domain/transition.ts";
-import type { PlannedEvent, TellableHook, TellableWatch, TransitionInput } from "../../src/domain/transition.ts";
+import type { CallChange, CallStatus } from "../../src/domain/calls/call.ts";
+import { maxEventsPerWatch, planChange, planCommit, planFirstTelling } from "../../src/domain/calls/transition.ts";
+import type { PlannedEvent, TellableHook, TellableWatch, TransitionInput } from "../../src/domain/calls/transition.ts";
 
 const nowMs = Date.UTC(2026, 10, 24, 12);
 const unseen: CallStatus = { status: null, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs: null };

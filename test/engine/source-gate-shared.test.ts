@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Observation } from "../../src/domain/call.ts";
+import type { Observation } from "../../src/domain/calls/call.ts";
 import { SourceGate } from "../../src/engine/source-gate.ts";
 import type { GateShare } from "../../src/engine/source-gate.ts";
 import type { Queued } from "../../src/engine/source-queue.ts";

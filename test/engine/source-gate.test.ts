@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Observation } from "../../src/domain/call.ts";
+import type { Observation } from "../../src/domain/calls/call.ts";
 import { SourceGate } from "../../src/engine/source-gate.ts";
 import type { SourceGateOptions } from "../../src/engine/source-gate.ts";
 import type { Queued } from "../../src/engine/source-queue.ts";

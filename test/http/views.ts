@@ -1,9 +1,9 @@
 import { callEvent } from "../support/events.ts";
 import { healthy, startMs } from "../support/deliveries.ts";
-import type { Attempt } from "../../src/domain/attempt.ts";
-import type { Delivery } from "../../src/domain/delivery.ts";
-import type { Endpoint } from "../../src/domain/endpoint.ts";
-import type { Watch } from "../../src/domain/watch.ts";
+import type { Attempt } from "../../src/domain/deliveries/attempt.ts";
+import type { Delivery } from "../../src/domain/deliveries/delivery.ts";
+import type { Endpoint } from "../../src/domain/deliveries/endpoint.ts";
+import type { Watch } from "../../src/domain/calls/watch.ts";
 import type { Account } from "../../src/ports/account-store.ts";
 import type { DeliveryView, EndpointSummary, EndpointView, EventView, HookView, WatchView } from "../../src/ports/read-store.ts";
 

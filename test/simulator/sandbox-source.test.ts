@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import type { CallEndReason, CallStatus } from "../../src/domain/call.ts";
-import { decideAfterPoll, freshPollMemory } from "../../src/domain/poll-decision.ts";
+import type { CallEndReason, CallStatus } from "../../src/domain/calls/call.ts";
+import { decideAfterPoll, freshPollMemory } from "../../src/domain/calls/poll-decision.ts";
 import { SandboxSource, sandboxPolling } from "../../src/simulator/sandbox-source.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { sandboxScenarioOf, sandboxScenarios, parseSandboxSid } from "../../src/domain/sandbox.ts";
+import { sandboxScenarioOf, sandboxScenarios, parseSandboxSid } from "../../src/domain/sources/sandbox.ts";
 import { endOf, scenarios, statusAt } from "../../src/simulator/scenarios.ts";
 
 test.each([

@@ -1,8 +1,8 @@
-import type { AttemptInput } from "../../src/domain/delivery-decision.ts";
-import type { AttemptOutcome } from "../../src/domain/attempt.ts";
-import type { DeliveryState } from "../../src/domain/delivery.ts";
-import type { EndpointHealth } from "../../src/domain/endpoint.ts";
-import type { DeliveryPolicy } from "../../src/domain/retry-policy.ts";
+import type { AttemptInput } from "../../src/domain/deliveries/delivery-decision.ts";
+import type { AttemptOutcome } from "../../src/domain/deliveries/attempt.ts";
+import type { DeliveryState } from "../../src/domain/deliveries/delivery.ts";
+import type { EndpointHealth } from "../../src/domain/deliveries/endpoint.ts";
+import type { DeliveryPolicy } from "../../src/domain/deliveries/retry-policy.ts";
 
 const [secondMs, minuteMs, hourMs] = [1000, 60_000, 3_600_000];
 

@@ -4,7 +4,7 @@ import { createSecretBox } from "../../src/adapters/secret-box.ts";
 import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
 import { WebhookAddressGuard } from "../../src/adapters/webhook/address-guard.ts";
 import { createWebhookSender } from "../../src/adapters/webhook/sender.ts";
-import type { DeliveryPolicy } from "../../src/domain/retry-policy.ts";
+import type { DeliveryPolicy } from "../../src/domain/deliveries/retry-policy.ts";
 import { DeliveryGates } from "../../src/engine/delivery-gates.ts";
 import type { DeliveryGatesOptions } from "../../src/engine/delivery-gates.ts";
 import { Dispatcher } from "../../src/engine/dispatcher.ts";

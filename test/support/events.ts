@@ -1,4 +1,10 @@
-import type { OperationalEventData, OperationalEventType, RingbackEvent, WatchEventData, WatchEventType } from "../../src/domain/event.ts";
+import type {
+  OperationalEventData,
+  OperationalEventType,
+  RingbackEvent,
+  WatchEventData,
+  WatchEventType,
+} from "../../src/domain/events/event.ts";
 
 type WatchEvent = Extract<RingbackEvent, { type: WatchEventType | "endpoint.test" }>;
 

@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers/promises";
-import type { Observation } from "../../src/domain/call.ts";
-import type { SourceHealth } from "../../src/domain/source.ts";
+import type { Observation } from "../../src/domain/calls/call.ts";
+import type { SourceHealth } from "../../src/domain/sources/source.ts";
 import { Poller } from "../../src/engine/poller.ts";
 import type { SourceSetup } from "../../src/engine/polled-source.ts";
 import type { CallSource, PollAnswer, PollTarget } from "../../src/ports/call-source.ts";

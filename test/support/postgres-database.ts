@@ -5,7 +5,7 @@ import { Database } from "../../src/adapters/postgres/database.ts";
 import type { DatabaseOptions, Owner } from "../../src/adapters/postgres/database.ts";
 import { createPostgresStore } from "../../src/adapters/postgres/store.ts";
 import { freeLeasesOf } from "../../src/adapters/postgres/tables/due.ts";
-import type { DeliveryPolicy } from "../../src/domain/retry-policy.ts";
+import type { DeliveryPolicy } from "../../src/domain/deliveries/retry-policy.ts";
 import type { ServiceStore } from "../../src/ports/service-store.ts";
 import { asAdministrator, databaseUrl } from "./postgres-server.ts";
 import { startMs } from "./store-drafts.ts";

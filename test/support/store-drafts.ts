@@ -1,8 +1,8 @@
 import { newId } from "../../src/domain/ids.ts";
-import type { AttemptOutcome } from "../../src/domain/attempt.ts";
-import type { CallChange } from "../../src/domain/call.ts";
-import type { DeliveryPolicy } from "../../src/domain/retry-policy.ts";
-import { isTerminalStatus } from "../../src/domain/event-type.ts";
+import type { AttemptOutcome } from "../../src/domain/deliveries/attempt.ts";
+import type { CallChange } from "../../src/domain/calls/call.ts";
+import type { DeliveryPolicy } from "../../src/domain/deliveries/retry-policy.ts";
+import { isTerminalStatus } from "../../src/domain/calls/call-status.ts";
 import type { Account } from "../../src/ports/account-store.ts";
 import type { CallCommit, CallCommitResult, WatchedCall } from "../../src/ports/call-store.ts";
 import type { AttemptRecorded, ClaimRequest, ClaimResult } from "../../src/ports/delivery-store.ts";

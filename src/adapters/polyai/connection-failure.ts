@@ -1,4 +1,4 @@
-import type { Observation, PollFailureCode } from "../../domain/call.ts";
+import type { Observation, PollFailureCode } from "../../domain/calls/call.ts";
 
 export type PollFailure = Extract<Observation, { kind: "failed" }>;
 

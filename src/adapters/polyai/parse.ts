@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { reasonMaxBytes } from "../../domain/call.ts";
-import type { Observation, PollFailureCode } from "../../domain/call.ts";
-import { parseHttpDate, parseRetryAfter } from "../../domain/retry-after.ts";
+import { reasonMaxBytes } from "../../domain/calls/call.ts";
+import type { Observation, PollFailureCode } from "../../domain/calls/call.ts";
+import { parseHttpDate, parseRetryAfter } from "../../domain/deliveries/retry-after.ts";
 
 /** The most of an answer's body that is read. */
 export const answerMaxBytes = 64 * 1024;

@@ -1,5 +1,5 @@
 import { Pool } from "undici";
-import type { Observation } from "../../domain/call.ts";
+import type { Observation } from "../../domain/calls/call.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { CallSource, PollAnswer, PollTarget } from "../../ports/call-source.ts";
 import { DeadlineQueue } from "./deadline-queue.ts";

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { InstanceFenced, StoreOverloaded, StoreUnavailable } from "../../domain/errors.ts";
-import type { DeliveryPolicy } from "../../domain/retry-policy.ts";
+import type { DeliveryPolicy } from "../../domain/deliveries/retry-policy.ts";
 import { messageOf } from "../error-message.ts";
 import { afterLastTry, isConnectionError, isTransient, toStoreError } from "./failures.ts";
 import { breakOf, createPool, statementOf, timeoutBy } from "./session.ts";

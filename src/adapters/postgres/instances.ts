@@ -1,4 +1,4 @@
-import { raisedRate } from "../../domain/rate-grants.ts";
+import { raisedRate } from "../../domain/sources/rate-division.ts";
 import type { Alive, Instance, OwnershipStore, Shares, Sweep } from "../../ports/ownership-store.ts";
 import type { DatabaseClock } from "./database-clock.ts";
 import type { Database, Row, Transaction } from "./database.ts";

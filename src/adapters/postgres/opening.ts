@@ -1,6 +1,6 @@
 import { messageOf } from "../error-message.ts";
 import { StartRefused, StoreUnavailable } from "../../domain/errors.ts";
-import type { DeliveryPolicy } from "../../domain/retry-policy.ts";
+import type { DeliveryPolicy } from "../../domain/deliveries/retry-policy.ts";
 import type { Announcement, Announcer } from "../../ports/announcer.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { OwnershipStore } from "../../ports/ownership-store.ts";

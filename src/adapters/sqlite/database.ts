@@ -1,5 +1,5 @@
 import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from "node:sqlite";
-import type { DeliveryPolicy } from "../../domain/retry-policy.ts";
+import type { DeliveryPolicy } from "../../domain/deliveries/retry-policy.ts";
 
 /** A row as node:sqlite gives it. */
 export type Row = Record<string, SQLOutputValue>;

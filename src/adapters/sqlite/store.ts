@@ -1,5 +1,5 @@
 import { statSync } from "node:fs";
-import type { DeliveryPolicy } from "../../domain/retry-policy.ts";
+import type { DeliveryPolicy } from "../../domain/deliveries/retry-policy.ts";
 import type { AttemptRecorded } from "../../ports/delivery-store.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { AnswerDraft, ClaimedRun, IdempotencyStore } from "../../ports/idempotency-store.ts";

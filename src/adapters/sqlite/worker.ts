@@ -1,5 +1,5 @@
 import { parentPort, workerData } from "node:worker_threads";
-import type { DeliveryPolicy } from "../../domain/retry-policy.ts";
+import type { DeliveryPolicy } from "../../domain/deliveries/retry-policy.ts";
 import { Database } from "./database.ts";
 import { runGroup } from "./group.ts";
 import type { ClaimedResult, Drafted, GroupResult, Request } from "./group.ts";

@@ -1,5 +1,5 @@
-import { deliveryStatuses } from "../../domain/delivery.ts";
-import { watchStatuses } from "../../domain/watch.ts";
+import { deliveryStatuses } from "../../domain/deliveries/delivery.ts";
+import { watchStatuses } from "../../domain/calls/watch.ts";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { StoreFigures } from "../../ports/service-store.ts";
 import type { Metrics } from "../../ports/telemetry.ts";

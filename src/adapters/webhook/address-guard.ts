@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { networkInterfaces } from "node:os";
-import { isHostName, isPublicAddress, parseAllowList } from "../../domain/address.ts";
-import type { AllowList } from "../../domain/address.ts";
+import { isHostName, isPublicAddress, parseAllowList } from "../../domain/webhooks/address.ts";
+import type { AllowList } from "../../domain/webhooks/address.ts";
 import type { AddressGuard } from "../../ports/webhook-sender.ts";
 import { NameResolver } from "./resolver.ts";
 import type { ResolvedAddress } from "./resolver.ts";

@@ -1,5 +1,5 @@
 import type { Dispatcher } from "undici";
-import type { AttemptOutcome } from "../../domain/attempt.ts";
+import type { AttemptOutcome } from "../../domain/deliveries/attempt.ts";
 import { ReuseAwareHandler } from "../polyai/reuse-aware-client.ts";
 import { failureOf } from "./failure-class.ts";
 

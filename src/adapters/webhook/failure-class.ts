@@ -1,5 +1,5 @@
 import { errors } from "undici";
-import type { AttemptOutcome } from "../../domain/attempt.ts";
+import type { AttemptOutcome } from "../../domain/deliveries/attempt.ts";
 import { BlockedAddress } from "./address-guard.ts";
 import { DnsFailure } from "./resolver.ts";
 

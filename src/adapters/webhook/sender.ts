@@ -1,4 +1,4 @@
-import type { AttemptOutcome } from "../../domain/attempt.ts";
+import type { AttemptOutcome } from "../../domain/deliveries/attempt.ts";
 import type { WebhookExchange, WebhookRequest, WebhookSender } from "../../ports/webhook-sender.ts";
 import type { WebhookAddressGuard } from "./address-guard.ts";
 import { Exchange } from "./exchange.ts";

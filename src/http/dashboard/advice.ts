@@ -1,5 +1,5 @@
-import type { Attempt } from "../../domain/attempt.ts";
-import type { SourceHealth } from "../../domain/source.ts";
+import type { Attempt } from "../../domain/deliveries/attempt.ts";
+import type { SourceHealth } from "../../domain/sources/source.ts";
 
 /** What an integrator can do about a failed attempt; null: nothing needs doing. */
 export function adviceOn({ statusCode, error }: Pick<Attempt, "statusCode" | "error">): string | null {

@@ -1,4 +1,4 @@
-import { deliveryStatuses } from "../../domain/delivery.ts";
+import { deliveryStatuses } from "../../domain/deliveries/delivery.ts";
 import { z } from "@hono/zod-openapi";
 import type { Hono } from "hono";
 import { html } from "hono/html";

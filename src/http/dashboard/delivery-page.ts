@@ -1,6 +1,6 @@
 import type { Hono } from "hono";
 import { html } from "hono/html";
-import { renderPayload } from "../../domain/payload.ts";
+import { renderPayload } from "../../domain/events/payload.ts";
 import type { EventView } from "../../ports/read-store.ts";
 import type { HttpDependencies } from "../dependencies.ts";
 import { manualError } from "../manual-error.ts";

@@ -1,6 +1,6 @@
 import type { Hono } from "hono";
 import { html } from "hono/html";
-import { callSidPattern } from "../../domain/call.ts";
+import { callSidPattern } from "../../domain/calls/call.ts";
 import type { HttpDependencies } from "../dependencies.ts";
 import { ProblemError } from "../problem.ts";
 import type { DashboardEnv, Html } from "./dashboard-env.ts";

@@ -1,6 +1,6 @@
 import type { Hono } from "hono";
 import { html } from "hono/html";
-import type { SourceHealth } from "../../domain/source.ts";
+import type { SourceHealth } from "../../domain/sources/source.ts";
 import type { HttpDependencies } from "../dependencies.ts";
 import { sourceJson, watchJson } from "../schemas/views.ts";
 import { adviceOnSource } from "./advice.ts";

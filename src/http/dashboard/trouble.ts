@@ -1,4 +1,4 @@
-import { isoTime } from "../../domain/payload.ts";
+import { isoTime } from "../../domain/events/payload.ts";
 import type { DeliveryView, EndpointView } from "../../ports/read-store.ts";
 import type { HttpDependencies } from "../dependencies.ts";
 import { pauseOf } from "../schemas/views.ts";

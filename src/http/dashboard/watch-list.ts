@@ -1,4 +1,4 @@
-import { watchStatuses } from "../../domain/watch.ts";
+import { watchStatuses } from "../../domain/calls/watch.ts";
 import { z } from "@hono/zod-openapi";
 import type { Hono } from "hono";
 import { html } from "hono/html";

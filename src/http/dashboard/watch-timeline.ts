@@ -1,6 +1,6 @@
 import { html } from "hono/html";
-import type { Attempt } from "../../domain/attempt.ts";
-import { isoTime } from "../../domain/payload.ts";
+import type { Attempt } from "../../domain/deliveries/attempt.ts";
+import { isoTime } from "../../domain/events/payload.ts";
 import type { EventView, ReadStore } from "../../ports/read-store.ts";
 import { attemptJson, deliveryJson } from "../schemas/views.ts";
 import { adviceOn } from "./advice.ts";

@@ -1,6 +1,6 @@
-import { watchStatuses } from "../../domain/watch.ts";
-import { deliveryStatuses } from "../../domain/delivery.ts";
-import { payloadFormats } from "../../domain/endpoint.ts";
+import { watchStatuses } from "../../domain/calls/watch.ts";
+import { deliveryStatuses } from "../../domain/deliveries/delivery.ts";
+import { payloadFormats } from "../../domain/deliveries/endpoint.ts";
 import { z } from "@hono/zod-openapi";
 import { eventTypes, timeOrNull, timeSchema } from "./parts.ts";
 import { eventDataExample, eventDataSchema, operationalDataSchema } from "./webhook.ts";

@@ -1,9 +1,9 @@
-import { payloadFormats } from "../../domain/endpoint.ts";
+import { payloadFormats } from "../../domain/deliveries/endpoint.ts";
 import { z } from "@hono/zod-openapi";
-import { callSidPattern } from "../../domain/call.ts";
-import { findHeaderFaults } from "../../domain/custom-headers.ts";
-import { hookFilterNames, watchFilterNames } from "../../domain/event-filter.ts";
-import { isSigningSecret } from "../../domain/signature.ts";
+import { callSidPattern } from "../../domain/calls/call.ts";
+import { findHeaderFaults } from "../../domain/webhooks/custom-headers.ts";
+import { hookFilterNames, watchFilterNames } from "../../domain/events/event-filter.ts";
+import { isSigningSecret } from "../../domain/webhooks/signature.ts";
 import { unknownDetail } from "../problem.ts";
 
 const maxMetadataPairs = 16;

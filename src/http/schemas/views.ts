@@ -1,10 +1,10 @@
-import { effectiveState, pauseInForce } from "../../domain/endpoint.ts";
+import { effectiveState, pauseInForce } from "../../domain/deliveries/endpoint.ts";
 import type { z } from "@hono/zod-openapi";
-import type { Attempt } from "../../domain/attempt.ts";
-import type { EventType } from "../../domain/event.ts";
+import type { Attempt } from "../../domain/deliveries/attempt.ts";
+import type { EventType } from "../../domain/events/event.ts";
 import { explainDelivery, explainEndpoint, explainWatch } from "../../domain/explain.ts";
-import { isoTime, standardPayload } from "../../domain/payload.ts";
-import type { SourceHealth } from "../../domain/source.ts";
+import { isoTime, standardPayload } from "../../domain/events/payload.ts";
+import type { SourceHealth } from "../../domain/sources/source.ts";
 import type { LiveState } from "../../ports/bridge.ts";
 import type { DeliveryView, EndpointView, EventView, HookView, WatchView } from "../../ports/read-store.ts";
 import type { attemptSchema, deliverySchema, endpointSchema, hookSchema, sourceSchema, watchSchema } from "./answers.ts";

@@ -1,5 +1,5 @@
 import { z } from "@hono/zod-openapi";
-import { isSandboxSid, sandboxScenarioOf, sandboxScenarios, sandboxSourceName } from "../../domain/sandbox.ts";
+import { isSandboxSid, sandboxScenarioOf, sandboxScenarios, sandboxSourceName } from "../../domain/sources/sandbox.ts";
 import type { WatchRequest } from "../../ports/bridge.ts";
 import {
   callSidField,

@@ -1,5 +1,5 @@
 import { z } from "@hono/zod-openapi";
-import { operationalEventTypes, watchEventTypes } from "../../domain/event.ts";
+import { operationalEventTypes, watchEventTypes } from "../../domain/events/event.ts";
 import { timeOrNull, timeSchema } from "./parts.ts";
 
 export const eventDataExample = {

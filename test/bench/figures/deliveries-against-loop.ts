@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Pool } from "undici";
-import { generateSecret, hmacKeyOf, signWebhook } from "../../../src/domain/signature.ts";
+import { generateSecret, hmacKeyOf, signWebhook } from "../../../src/domain/webhooks/signature.ts";
 import type { WatchedCall } from "../../../src/ports/call-store.ts";
 import { startChild } from "../child.ts";
 import type { Figure } from "../figure.ts";

@@ -1,5 +1,5 @@
 import { newId } from "../../../domain/ids.ts";
-import { endpointTestEvent } from "../../../domain/event.ts";
+import { endpointTestEvent } from "../../../domain/events/event.ts";
 import type { CreateTestResult, DeliveryStore } from "../../../ports/delivery-store.ts";
 import type { Transaction } from "../database.ts";
 import { insertEvents } from "../tables/deliveries.ts";

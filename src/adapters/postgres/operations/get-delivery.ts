@@ -1,4 +1,4 @@
-import type { Attempt } from "../../../domain/attempt.ts";
+import type { Attempt } from "../../../domain/deliveries/attempt.ts";
 import type { DeliveryView } from "../../../ports/read-store.ts";
 import type { Queries } from "../database.ts";
 import { attemptOf } from "../../rows.ts";

@@ -1,4 +1,4 @@
-import type { RingbackEvent } from "../../../domain/event.ts";
+import type { RingbackEvent } from "../../../domain/events/event.ts";
 import type { ReadStore } from "../../../ports/read-store.ts";
 import type { Queries } from "../database.ts";
 import { findEvents } from "../tables/event-positions.ts";

@@ -1,5 +1,5 @@
-import { deliveryStatuses } from "../../../domain/delivery.ts";
-import { watchStatuses } from "../../../domain/watch.ts";
+import { deliveryStatuses } from "../../../domain/deliveries/delivery.ts";
+import { watchStatuses } from "../../../domain/calls/watch.ts";
 import type { StoreFigures } from "../../../ports/service-store.ts";
 import type { Queries, Row } from "../database.ts";
 import { readCounts } from "../tables/counts.ts";

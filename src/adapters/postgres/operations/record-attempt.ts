@@ -1,6 +1,6 @@
-import type { EventType } from "../../../domain/event.ts";
-import { newsAfterAttempt } from "../../../domain/operational-news.ts";
-import type { OperationalNews } from "../../../domain/operational-news.ts";
+import type { EventType } from "../../../domain/events/event.ts";
+import { newsAfterAttempt } from "../../../domain/events/operational-events.ts";
+import type { OperationalNews } from "../../../domain/events/operational-events.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/delivery-store.ts";
 import type { SendJob } from "../../../ports/send-job.ts";
 import type { Transaction } from "../database.ts";

@@ -1,4 +1,4 @@
-import { sameFilter } from "../../../domain/registration.ts";
+import { sameFilter } from "../../../domain/calls/registration.ts";
 import type { HookDraft, RegisterHookResult } from "../../../ports/registration-store.ts";
 import type { Transaction } from "../database.ts";
 import { enableIfDisabled } from "../tables/endpoints.ts";

@@ -1,6 +1,6 @@
-import { decideRepeat, isKnown } from "../../../domain/registration.ts";
-import { planFirstTelling } from "../../../domain/transition.ts";
-import type { Watch } from "../../../domain/watch.ts";
+import { decideRepeat, isKnown } from "../../../domain/calls/registration.ts";
+import { planFirstTelling } from "../../../domain/calls/transition.ts";
+import type { Watch } from "../../../domain/calls/watch.ts";
 import type { Notice } from "../../../ports/call-store.ts";
 import type { EndpointSummary, WatchView } from "../../../ports/read-store.ts";
 import type { RegisterWatchResult, WatchDraft } from "../../../ports/registration-store.ts";

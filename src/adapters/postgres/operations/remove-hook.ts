@@ -1,5 +1,5 @@
-import { isStillWanted } from "../../../domain/event-filter.ts";
-import type { EventType } from "../../../domain/event.ts";
+import { isStillWanted } from "../../../domain/events/event-filter.ts";
+import type { EventType } from "../../../domain/events/event.ts";
 import type { RegistrationStore, RemovedHook } from "../../../ports/registration-store.ts";
 import type { Row, Transaction } from "../database.ts";
 import { cancelPending } from "../tables/deliveries.ts";

@@ -1,5 +1,5 @@
-import { isTaken } from "../../../domain/attempt.ts";
-import { hearsOfAttempts } from "../../../domain/operational-news.ts";
+import { isTaken } from "../../../domain/deliveries/attempt.ts";
+import { hearsOfAttempts } from "../../../domain/events/operational-events.ts";
 import type { AttemptRecord } from "../../../ports/delivery-store.ts";
 import type { Transaction } from "../database.ts";
 import { lockAccountHooks } from "./operational-events.ts";

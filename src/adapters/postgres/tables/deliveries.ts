@@ -1,5 +1,5 @@
 import { newId } from "../../../domain/ids.ts";
-import type { RingbackEvent } from "../../../domain/event.ts";
+import type { RingbackEvent } from "../../../domain/events/event.ts";
 import type { SendJob } from "../../../ports/send-job.ts";
 import type { Transaction } from "../database.ts";
 import { lockEndpoints, lowerDue } from "./due.ts";

@@ -1,5 +1,5 @@
-import type { CallStatus } from "../../../domain/call.ts";
-import type { Watch } from "../../../domain/watch.ts";
+import type { CallStatus } from "../../../domain/calls/call.ts";
+import type { Watch } from "../../../domain/calls/watch.ts";
 import type { WatchDraft } from "../../../ports/registration-store.ts";
 import type { Row, Transaction } from "../database.ts";
 import { TransactionOvertaken } from "../failures.ts";

@@ -1,5 +1,5 @@
-import { decideLane } from "../../../domain/lane.ts";
-import type { LaneEntry } from "../../../domain/lane.ts";
+import { decideLane } from "../../../domain/deliveries/lane.ts";
+import type { LaneEntry } from "../../../domain/deliveries/lane.ts";
 import type { Row, Transaction } from "../database.ts";
 import { lockEndpoints, lowerDue, refreshDue } from "./due.ts";
 import { isStatus } from "./page.ts";

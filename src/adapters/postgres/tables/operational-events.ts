@@ -1,6 +1,6 @@
 import { newId } from "../../../domain/ids.ts";
-import { recipientsOf } from "../../../domain/operational-news.ts";
-import type { OperationalNews } from "../../../domain/operational-news.ts";
+import { recipientsOf } from "../../../domain/events/operational-events.ts";
+import type { OperationalNews } from "../../../domain/events/operational-events.ts";
 import type { Notice } from "../../../ports/call-store.ts";
 import type { Transaction } from "../database.ts";
 import type { NewEvent } from "./deliveries.ts";

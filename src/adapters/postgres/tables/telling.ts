@@ -1,6 +1,6 @@
-import { watchesAfter } from "../../../domain/transition.ts";
-import type { PlannedEvent, TellableHook, TransitionInput } from "../../../domain/transition.ts";
-import type { Watch } from "../../../domain/watch.ts";
+import { watchesAfter } from "../../../domain/calls/transition.ts";
+import type { PlannedEvent, TellableHook, TransitionInput } from "../../../domain/calls/transition.ts";
+import type { Watch } from "../../../domain/calls/watch.ts";
 import type { Notice } from "../../../ports/call-store.ts";
 import type { SendJob } from "../../../ports/send-job.ts";
 import type { Transaction } from "../database.ts";

@@ -1,5 +1,5 @@
-import { decideAfterAttempt, isUneventful } from "../../../domain/delivery-decision.ts";
-import type { AttemptResult } from "../../../domain/delivery-decision.ts";
+import { decideAfterAttempt, isUneventful } from "../../../domain/deliveries/delivery-decision.ts";
+import type { AttemptResult } from "../../../domain/deliveries/delivery-decision.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/delivery-store.ts";
 import type { Row, Transaction } from "../database.ts";
 import { isStatus, unindexed } from "./page.ts";

@@ -1,4 +1,4 @@
-import { planCommit, planTelling, watchesAfter } from "../../../domain/transition.ts";
+import { planCommit, planTelling, watchesAfter } from "../../../domain/calls/transition.ts";
 import type { CallCommit, CallCommitResult, Notice } from "../../../ports/call-store.ts";
 import type { SendJob } from "../../../ports/send-job.ts";
 import type { Database } from "../database.ts";

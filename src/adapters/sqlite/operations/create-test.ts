@@ -1,5 +1,5 @@
 import { newId } from "../../../domain/ids.ts";
-import { endpointTestEvent } from "../../../domain/event.ts";
+import { endpointTestEvent } from "../../../domain/events/event.ts";
 import type { CreateTestResult, DeliveryStore } from "../../../ports/delivery-store.ts";
 import type { Database } from "../database.ts";
 import { insertEvent } from "../tables/deliveries.ts";

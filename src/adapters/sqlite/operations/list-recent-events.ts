@@ -1,4 +1,4 @@
-import type { RingbackEvent } from "../../../domain/event.ts";
+import type { RingbackEvent } from "../../../domain/events/event.ts";
 import type { ReadStore } from "../../../ports/read-store.ts";
 import type { Database } from "../database.ts";
 import { findPositions } from "../tables/event-positions.ts";

@@ -1,5 +1,5 @@
-import { sandboxSourceName } from "../../../domain/sandbox.ts";
-import { defaultSourceName } from "../../../domain/source-settings.ts";
+import { sandboxSourceName } from "../../../domain/sources/sandbox.ts";
+import { defaultSourceName } from "../../../domain/sources/source-settings.ts";
 import type { OperationalStore } from "../../../ports/service-store.ts";
 import type { Database } from "../database.ts";
 import { publishOperational } from "../tables/operational-events.ts";

@@ -1,9 +1,9 @@
-import type { Attempt } from "../../../domain/attempt.ts";
-import { decideAfterAttempt, isUneventful } from "../../../domain/delivery-decision.ts";
-import type { AttemptResult } from "../../../domain/delivery-decision.ts";
-import { isEndpointNews } from "../../../domain/endpoint.ts";
-import type { EventType } from "../../../domain/event.ts";
-import { newsAfterAttempt } from "../../../domain/operational-news.ts";
+import type { Attempt } from "../../../domain/deliveries/attempt.ts";
+import { decideAfterAttempt, isUneventful } from "../../../domain/deliveries/delivery-decision.ts";
+import type { AttemptResult } from "../../../domain/deliveries/delivery-decision.ts";
+import { isEndpointNews } from "../../../domain/deliveries/endpoint.ts";
+import type { EventType } from "../../../domain/events/event.ts";
+import { newsAfterAttempt } from "../../../domain/events/operational-events.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/delivery-store.ts";
 import type { Database, Row } from "../database.ts";
 import { raiseHostDue, refreshDue } from "../tables/due.ts";

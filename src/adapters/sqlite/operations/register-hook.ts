@@ -1,4 +1,4 @@
-import { sameFilter } from "../../../domain/registration.ts";
+import { sameFilter } from "../../../domain/calls/registration.ts";
 import type { HookDraft, RegisterHookResult } from "../../../ports/registration-store.ts";
 import type { Database } from "../database.ts";
 import { enableIfDisabled, nameEndpoint } from "../tables/endpoints.ts";

@@ -1,7 +1,7 @@
-import type { CallStatus } from "../../../domain/call.ts";
-import { decideRepeat, isKnown } from "../../../domain/registration.ts";
-import { planFirstTelling } from "../../../domain/transition.ts";
-import type { Watch } from "../../../domain/watch.ts";
+import type { CallStatus } from "../../../domain/calls/call.ts";
+import { decideRepeat, isKnown } from "../../../domain/calls/registration.ts";
+import { planFirstTelling } from "../../../domain/calls/transition.ts";
+import type { Watch } from "../../../domain/calls/watch.ts";
 import type { WatchedCall } from "../../../ports/call-store.ts";
 import type { EndpointSummary } from "../../../ports/read-store.ts";
 import type { RegisterWatchResult, WatchDraft } from "../../../ports/registration-store.ts";

@@ -1,6 +1,6 @@
-import { decideLane, supersededBy } from "../../../domain/lane.ts";
-import type { LaneEntry } from "../../../domain/lane.ts";
-import type { LatePolicy } from "../../../domain/endpoint.ts";
+import { decideLane, supersededBy } from "../../../domain/deliveries/lane.ts";
+import type { LaneEntry } from "../../../domain/deliveries/lane.ts";
+import type { LatePolicy } from "../../../domain/deliveries/endpoint.ts";
 import type { Database, Row } from "../database.ts";
 import { lowerDue, refreshDue } from "./due.ts";
 import { integer, integerOrNull, text, textOrNull } from "../../rows.ts";

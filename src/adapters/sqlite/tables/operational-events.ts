@@ -1,7 +1,7 @@
-import type { RingbackEvent } from "../../../domain/event.ts";
+import type { RingbackEvent } from "../../../domain/events/event.ts";
 import { newId } from "../../../domain/ids.ts";
-import { recipientsOf } from "../../../domain/operational-news.ts";
-import type { OperationalNews } from "../../../domain/operational-news.ts";
+import { recipientsOf } from "../../../domain/events/operational-events.ts";
+import type { OperationalNews } from "../../../domain/events/operational-events.ts";
 import type { Notice } from "../../../ports/call-store.ts";
 import type { SendJob } from "../../../ports/send-job.ts";
 import { filterOf, text } from "../../rows.ts";

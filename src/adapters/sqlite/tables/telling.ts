@@ -1,5 +1,5 @@
-import type { PlannedEvent, TellableHook, TellableWatch } from "../../../domain/transition.ts";
-import type { Watch } from "../../../domain/watch.ts";
+import type { PlannedEvent, TellableHook, TellableWatch } from "../../../domain/calls/transition.ts";
+import type { Watch } from "../../../domain/calls/watch.ts";
 import type { Notice } from "../../../ports/call-store.ts";
 import type { SendJob } from "../../../ports/send-job.ts";
 import type { Database } from "../database.ts";

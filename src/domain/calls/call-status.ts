@@ -1,4 +1,4 @@
-import type { WatchEventType } from "./event.ts";
+import type { WatchEventType } from "../events/event.ts";
 
 /** The order in which a call lives through the statuses we know; a status that is not here has no place in it. */
 const rankByStatus: Readonly<Record<string, number>> = { queued: 0, calling: 1, success: 2, failure: 2 };

@@ -1,6 +1,6 @@
 import { createHmac, createPrivateKey, createSecretKey, generateKeyPairSync, sign } from "node:crypto";
 import type { KeyObject } from "node:crypto";
-import { drawBytes } from "./random-bytes.ts";
+import { drawBytes } from "../secrets/random-bytes.ts";
 
 const prefix = "whsec_";
 const generatedBytes = 24;

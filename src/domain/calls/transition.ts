@@ -1,8 +1,8 @@
 import type { CallChange, CallStatus } from "./call.ts";
-import type { RingbackEvent, WatchEventType } from "./event.ts";
-import { hookWants, watchWants } from "./event-filter.ts";
-import { eventTypeOf } from "./event-type.ts";
-import { eventId } from "./ids.ts";
+import type { RingbackEvent, WatchEventType } from "../events/event.ts";
+import { hookWants, watchWants } from "../events/event-filter.ts";
+import { eventTypeOf } from "./call-status.ts";
+import { eventId } from "../ids.ts";
 import type { Watch } from "./watch.ts";
 
 /** A watch that went back and forth this often is told only how its call ends. */

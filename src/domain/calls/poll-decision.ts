@@ -1,5 +1,5 @@
 import type { CallChange, CallEndReason, CallStatus, Observation } from "./call.ts";
-import { goesBackwards, isTerminalStatus } from "./event-type.ts";
+import { goesBackwards, isTerminalStatus } from "./call-status.ts";
 
 /** The waits of one source's polling. The sandbox has its own, everything else the operator's. */
 export type PollPolicy = {

@@ -1,4 +1,4 @@
-import type { PayloadFormat } from "./endpoint.ts";
+import type { PayloadFormat } from "../deliveries/endpoint.ts";
 import type { RingbackEvent } from "./event.ts";
 
 /** A JSON object as it goes over the wire: snake_case keys, times as ISO 8601 UTC with milliseconds. */

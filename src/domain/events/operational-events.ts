@@ -1,4 +1,4 @@
-import type { AttemptResult } from "./delivery-decision.ts";
+import type { AttemptResult } from "../deliveries/delivery-decision.ts";
 import type { EventType, OperationalEventData, OperationalEventType } from "./event.ts";
 import { hookWants } from "./event-filter.ts";
 

@@ -1,4 +1,4 @@
-import { httpUrlFault } from "./http-url.ts";
+import { httpUrlFault } from "../webhooks/http-url.ts";
 import { sandboxSourceName } from "./sandbox.ts";
 
 /** The source of the environment; the accounts made for it may use it. */

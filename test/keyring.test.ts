@@ -12,7 +12,7 @@ import type { SealedPlace } from "../src/domain/secrets/sealed-identity.ts";
 import { AccountAdministration } from "../src/engine/account-administration.ts";
 import { draftSecret, sealHeaders } from "../src/engine/registrar.ts";
 import { openKeyring } from "../src/service/open-keyring.ts";
-import type { ServiceStore } from "../src/ports/service-store.ts";
+import type { ServiceStore } from "../src/ports/stores/service-store.ts";
 import { startMs, StoreWorld, testPolicy } from "./support/store-drafts.ts";
 
 const [first, second] = [randomBytes(32).toString("base64"), randomBytes(32).toString("base64")];

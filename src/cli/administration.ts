@@ -8,8 +8,8 @@ import { StartRefused } from "../domain/errors.ts";
 import { AccountAdministration } from "../engine/account-administration.ts";
 import { openKeyring } from "../service/open-keyring.ts";
 import type { Keyring } from "../service/open-keyring.ts";
-import type { Account } from "../ports/account-store.ts";
-import type { AdministrationStore } from "../ports/service-store.ts";
+import type { Account } from "../ports/stores/account-store.ts";
+import type { AdministrationStore } from "../ports/stores/service-store.ts";
 
 const startingServerMs = 10_000;
 const askAgainMs = 200;

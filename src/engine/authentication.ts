@@ -1,5 +1,5 @@
-import type { Account, AccountStore } from "../ports/account-store.ts";
-import type { Authentication as AuthenticationPort } from "../ports/bridge.ts";
+import type { Account, AccountStore } from "../ports/stores/account-store.ts";
+import type { Authentication as AuthenticationPort } from "../ports/use-cases/registration.ts";
 import type { Clock } from "../ports/clock.ts";
 
 export type AuthenticationOptions = {

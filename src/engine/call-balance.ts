@@ -1,8 +1,8 @@
 import { callsToClaim, callsToGiveBack } from "../domain/calls/call-balance.ts";
 import { pollersOf } from "../domain/sources/rate-division.ts";
-import type { WatchedCall } from "../ports/call-store.ts";
+import type { WatchedCall } from "../ports/stores/call-store.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { Alive, Instance, OwnershipStore } from "../ports/ownership-store.ts";
+import type { Alive, Instance, OwnershipStore } from "../ports/stores/ownership-store.ts";
 import type { CallRoster } from "./call-roster.ts";
 import type { SharedGate } from "./source-gate.ts";
 

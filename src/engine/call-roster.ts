@@ -1,4 +1,4 @@
-import type { CallStore, WatchedCall } from "../ports/call-store.ts";
+import type { CallStore, WatchedCall } from "../ports/stores/call-store.ts";
 import type { Logger } from "../ports/telemetry.ts";
 import type { PolledCall } from "./polled-call.ts";
 import type { PolledCalls } from "./polled-calls.ts";

@@ -1,7 +1,7 @@
 import { isTaken } from "../domain/deliveries/attempt.ts";
 import type { AttemptOutcome } from "../domain/deliveries/attempt.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { SendTarget } from "../ports/send-job.ts";
+import type { SendTarget } from "../ports/stores/send-job.ts";
 import { InFlightLimit, startLimit } from "./in-flight-limit.ts";
 import { TokenBucket } from "../domain/token-bucket.ts";
 

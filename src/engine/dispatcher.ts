@@ -1,9 +1,9 @@
 import type { Attempt, AttemptOutcome } from "../domain/deliveries/attempt.ts";
 import { isStoreTrouble } from "../domain/errors.ts";
 import { precedes, watchIdOf } from "../domain/events/event.ts";
-import type { Notice } from "../ports/call-store.ts";
-import type { DeliveryStore } from "../ports/delivery-store.ts";
-import type { SendJob } from "../ports/send-job.ts";
+import type { Notice } from "../ports/stores/call-store.ts";
+import type { DeliveryStore } from "../ports/stores/delivery-store.ts";
+import type { SendJob } from "../ports/stores/send-job.ts";
 import { Alarm } from "./alarm.ts";
 import { AttemptRecorder } from "./attempt-recorder.ts";
 import type { AttemptRecorderOptions, Recorded } from "./attempt-recorder.ts";

@@ -1,4 +1,4 @@
-import type { SendJob } from "../ports/send-job.ts";
+import type { SendJob } from "../ports/stores/send-job.ts";
 import type { DeliveryGates } from "./delivery-gates.ts";
 import { hostKeyOf } from "./delivery-gates.ts";
 

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { sealedIdentity } from "../domain/secrets/sealed-identity.ts";
-import type { Claim, HeldKey, IdempotencyKeys, IdempotentRequest, KeyTaken, StorableAnswer } from "../ports/bridge.ts";
+import type { Claim, HeldKey, IdempotencyKeys, IdempotentRequest, KeyTaken, StorableAnswer } from "../ports/use-cases/registration.ts";
 import type { Clock } from "../ports/clock.ts";
 import type {
   AnswerDraft,
@@ -11,7 +11,7 @@ import type {
   IdempotencyClaim,
   IdempotencyStore,
   StoredAnswer,
-} from "../ports/idempotency-store.ts";
+} from "../ports/stores/idempotency-store.ts";
 import type { SecretBox } from "../ports/secret-box.ts";
 
 export type IdempotencyOptions = {

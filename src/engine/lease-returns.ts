@@ -1,6 +1,6 @@
 import type { Clock } from "../ports/clock.ts";
-import type { DeliveryStore } from "../ports/delivery-store.ts";
-import type { SendJob } from "../ports/send-job.ts";
+import type { DeliveryStore } from "../ports/stores/delivery-store.ts";
+import type { SendJob } from "../ports/stores/send-job.ts";
 import type { Logger } from "../ports/telemetry.ts";
 
 export type LeaseReturnsOptions = {

@@ -1,7 +1,7 @@
 import type { SourceHealth } from "../domain/sources/source.ts";
-import type { Account } from "../ports/account-store.ts";
-import type { LiveState as LiveStatePort } from "../ports/bridge.ts";
-import type { StoreLifecycle } from "../ports/service-store.ts";
+import type { Account } from "../ports/stores/account-store.ts";
+import type { LiveState as LiveStatePort } from "../ports/use-cases/registration.ts";
+import type { StoreLifecycle } from "../ports/stores/service-store.ts";
 import type { Notifier } from "./notifier.ts";
 import type { Poller } from "./poller.ts";
 import type { RegistrableSource } from "./registrar.ts";

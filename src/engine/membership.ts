@@ -1,6 +1,6 @@
 import { isStoreTrouble } from "../domain/errors.ts";
 import type { Clock, Timer } from "../ports/clock.ts";
-import type { Alive, OwnershipStore, Shares } from "../ports/ownership-store.ts";
+import type { Alive, OwnershipStore, Shares } from "../ports/stores/ownership-store.ts";
 import type { Logger } from "../ports/telemetry.ts";
 import { Lease } from "./lease.ts";
 import type { LeaseTimes } from "./lease.ts";

@@ -1,4 +1,4 @@
-import type { Notice } from "../ports/call-store.ts";
+import type { Notice } from "../ports/stores/call-store.ts";
 import type { Clock } from "../ports/clock.ts";
 
 const maxWaiters = 20_000;

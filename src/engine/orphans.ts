@@ -1,6 +1,6 @@
 import type { Clock } from "../ports/clock.ts";
-import type { DeliveryStore } from "../ports/delivery-store.ts";
-import type { OwnershipStore } from "../ports/ownership-store.ts";
+import type { DeliveryStore } from "../ports/stores/delivery-store.ts";
+import type { OwnershipStore } from "../ports/stores/ownership-store.ts";
 import type { Logger } from "../ports/telemetry.ts";
 
 export type OrphansOptions = {

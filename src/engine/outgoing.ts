@@ -1,4 +1,4 @@
-import type { SendJob } from "../ports/send-job.ts";
+import type { SendJob } from "../ports/stores/send-job.ts";
 import type { WebhookExchange, WebhookSender } from "../ports/webhook-sender.ts";
 import type { WebhookComposer } from "./webhook-composer.ts";
 

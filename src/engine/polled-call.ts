@@ -1,7 +1,7 @@
 import type { CallProblem, CallStatus } from "../domain/calls/call.ts";
 import { freshPollMemory, minIntervalForAge } from "../domain/calls/poll-decision.ts";
 import type { PollMemory } from "../domain/calls/poll-decision.ts";
-import type { WatchedCall } from "../ports/call-store.ts";
+import type { WatchedCall } from "../ports/stores/call-store.ts";
 import type { Queued } from "./source-queue.ts";
 import type { WheelEntry } from "./poll-schedule.ts";
 import type { PolledSource } from "./polled-source.ts";

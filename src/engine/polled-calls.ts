@@ -1,4 +1,4 @@
-import type { WatchedCall } from "../ports/call-store.ts";
+import type { WatchedCall } from "../ports/stores/call-store.ts";
 import type { Clock } from "../ports/clock.ts";
 import { PolledCall } from "./polled-call.ts";
 import type { PolledSource } from "./polled-source.ts";

@@ -1,7 +1,7 @@
 import { forgetDenials, freshPollMemory } from "../domain/calls/poll-decision.ts";
 import type { SourceHealth } from "../domain/sources/source.ts";
-import type { LiveState } from "../ports/bridge.ts";
-import type { WatchedCall } from "../ports/call-store.ts";
+import type { LiveState } from "../ports/use-cases/registration.ts";
+import type { WatchedCall } from "../ports/stores/call-store.ts";
 import { CallRoster } from "./call-roster.ts";
 import type { PolledCall } from "./polled-call.ts";
 import { PolledCalls } from "./polled-calls.ts";

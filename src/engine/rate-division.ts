@@ -1,5 +1,5 @@
 import { shareRate } from "../domain/sources/rate-division.ts";
-import type { Alive, OwnershipStore } from "../ports/ownership-store.ts";
+import type { Alive, OwnershipStore } from "../ports/stores/ownership-store.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { SharedGate } from "./source-gate.ts";
 

@@ -4,7 +4,7 @@ import { sealedIdentity } from "../domain/secrets/sealed-identity.ts";
 import { generateSecret } from "../domain/webhooks/signature.ts";
 import { maxDeadlineMs } from "../domain/calls/watch.ts";
 import type { PayloadFormat } from "../domain/deliveries/endpoint.ts";
-import type { Account } from "../ports/account-store.ts";
+import type { Account } from "../ports/stores/account-store.ts";
 import type {
   BatchOutcome,
   Claim,
@@ -15,8 +15,8 @@ import type {
   Registration,
   WatchOutcome,
   WatchRequest,
-} from "../ports/bridge.ts";
-import type { Notice, WatchedCall } from "../ports/call-store.ts";
+} from "../ports/use-cases/registration.ts";
+import type { Notice, WatchedCall } from "../ports/stores/call-store.ts";
 import type { Clock } from "../ports/clock.ts";
 import type {
   EndpointDraft,
@@ -25,9 +25,9 @@ import type {
   RegistrationStore,
   SecretDraft,
   WatchDraft,
-} from "../ports/registration-store.ts";
+} from "../ports/stores/registration-store.ts";
 import type { SecretBox } from "../ports/secret-box.ts";
-import type { SendJob } from "../ports/send-job.ts";
+import type { SendJob } from "../ports/stores/send-job.ts";
 import type { AddressGuard } from "../ports/webhook-sender.ts";
 import type { Idempotency } from "./idempotency.ts";
 import { hookOutcomeOf, invalid, onlyOf, resultAt, watchOutcomeOf } from "./registration-outcome.ts";

@@ -4,7 +4,7 @@ import { defaultMaxPollsPerSecond, sourceFaults } from "../domain/sources/source
 import type { SourceFault, SourceSettings } from "../domain/sources/source-settings.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { SecretBox } from "../ports/secret-box.ts";
-import type { SourceStore, StoredSource } from "../ports/source-store.ts";
+import type { SourceStore, StoredSource } from "../ports/stores/source-store.ts";
 
 export type SourceAdministrationOptions = {
   readonly store: SourceStore;

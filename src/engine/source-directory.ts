@@ -4,7 +4,7 @@ import type { SourceSettings } from "../domain/sources/source-settings.ts";
 import { isStoreTrouble } from "../domain/errors.ts";
 import { sealedIdentity } from "../domain/secrets/sealed-identity.ts";
 import type { SecretBox } from "../ports/secret-box.ts";
-import type { SourceStore, StoredSource } from "../ports/source-store.ts";
+import type { SourceStore, StoredSource } from "../ports/stores/source-store.ts";
 import type { Logger } from "../ports/telemetry.ts";
 import type { SourceSetup } from "./polled-source.ts";
 import type { Poller } from "./poller.ts";

@@ -1,8 +1,8 @@
 import type { Observation, PollFailureCode } from "../domain/calls/call.ts";
 import type { Source, SourceHealth, SourceStateName } from "../domain/sources/source.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { SourceShare } from "../ports/ownership-store.ts";
-import type { SharedSuspension } from "../ports/shared-source-store.ts";
+import type { SourceShare } from "../ports/stores/ownership-store.ts";
+import type { SharedSuspension } from "../ports/stores/shared-source-store.ts";
 import { SourceCircuit } from "./source-circuit.ts";
 import { SourcePace } from "./source-pace.ts";
 import { SourceQueue } from "./source-queue.ts";

@@ -1,7 +1,7 @@
 import { isStoreTrouble } from "../domain/errors.ts";
-import type { WatchedCall } from "../ports/call-store.ts";
-import type { OwnershipStore, Sweep } from "../ports/ownership-store.ts";
-import type { SharedGate } from "../ports/shared-source-store.ts";
+import type { WatchedCall } from "../ports/stores/call-store.ts";
+import type { OwnershipStore, Sweep } from "../ports/stores/ownership-store.ts";
+import type { SharedGate } from "../ports/stores/shared-source-store.ts";
 import type { Notifier } from "./notifier.ts";
 import { Rounds } from "./rounds.ts";
 

@@ -2,7 +2,7 @@ import { deliveryStatuses } from "../domain/deliveries/delivery.ts";
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Env, HttpDependencies } from "./dependencies.ts";
-import type { RetryOutcome } from "../ports/bridge.ts";
+import type { RetryOutcome } from "../ports/use-cases/registration.ts";
 import { manualError } from "./manual-error.ts";
 import { addOperation } from "./operation.ts";
 import { addPostOperation } from "./post-operation.ts";

@@ -1,7 +1,14 @@
-import type { Account } from "../ports/account-store.ts";
-import type { Authentication, EndpointAdministration, IdempotencyKeys, LiveState, ManualDelivery, Registration } from "../ports/bridge.ts";
+import type { Account } from "../ports/stores/account-store.ts";
+import type {
+  Authentication,
+  EndpointAdministration,
+  IdempotencyKeys,
+  LiveState,
+  ManualDelivery,
+  Registration,
+} from "../ports/use-cases/registration.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { ReadStore } from "../ports/read-store.ts";
+import type { ReadStore } from "../ports/stores/read-store.ts";
 import type { SecretBox } from "../ports/secret-box.ts";
 import type { Logger, Metrics } from "../ports/telemetry.ts";
 

@@ -1,8 +1,8 @@
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { isoTime } from "../domain/events/payload.ts";
-import type { EndpointChange, RecoverOutcome, RotationOutcome, TestOutcome } from "../ports/bridge.ts";
-import type { EndpointView } from "../ports/read-store.ts";
+import type { EndpointChange, RecoverOutcome, RotationOutcome, TestOutcome } from "../ports/use-cases/registration.ts";
+import type { EndpointView } from "../ports/stores/read-store.ts";
 import type { Env, HttpDependencies } from "./dependencies.ts";
 import { manualError } from "./manual-error.ts";
 import { addOperation, invalidBody } from "./operation.ts";

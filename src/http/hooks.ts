@@ -3,7 +3,7 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import { selectTypes } from "../domain/events/event-filter.ts";
 import { flatPayload } from "../domain/events/payload.ts";
 import type { Env, HttpDependencies } from "./dependencies.ts";
-import type { HookOutcome } from "../ports/bridge.ts";
+import type { HookOutcome } from "../ports/use-cases/registration.ts";
 import { addOperation, invalidBody } from "./operation.ts";
 import { addPostOperation } from "./post-operation.ts";
 import type { Post } from "./post-operation.ts";

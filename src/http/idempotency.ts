@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Context } from "hono";
-import type { IdempotentRequest, KeyTaken } from "../ports/bridge.ts";
+import type { IdempotentRequest, KeyTaken } from "../ports/use-cases/registration.ts";
 import type { Env } from "./dependencies.ts";
 import { ProblemError, unprocessable } from "./problem.ts";
 

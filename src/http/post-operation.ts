@@ -1,6 +1,6 @@
 import type { OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
-import type { Claim, IdempotencyKeys, KeyTaken, StorableAnswer } from "../ports/bridge.ts";
+import type { Claim, IdempotencyKeys, KeyTaken, StorableAnswer } from "../ports/use-cases/registration.ts";
 import type { Env } from "./dependencies.ts";
 import { answerOfTaken, idempotentRequestOf } from "./idempotency.ts";
 import { checkBody, checkParameters, registerOperation } from "./operation.ts";

@@ -1,4 +1,4 @@
-import type { Refusal } from "../ports/bridge.ts";
+import type { Refusal } from "../ports/use-cases/registration.ts";
 import { ProblemError, tooMany, unprocessable } from "./problem.ts";
 
 /** How a refused registration is answered. */

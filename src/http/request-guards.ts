@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Context, MiddlewareHandler } from "hono";
-import type { Account } from "../ports/account-store.ts";
+import type { Account } from "../ports/stores/account-store.ts";
 import type { Env, HttpDependencies } from "./dependencies.ts";
 import { ProblemError, tooMany } from "./problem.ts";
 

@@ -1,8 +1,8 @@
 import { watchStatuses } from "../domain/calls/watch.ts";
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
-import type { BatchOutcome, WatchOutcome } from "../ports/bridge.ts";
-import type { WatchView } from "../ports/read-store.ts";
+import type { BatchOutcome, WatchOutcome } from "../ports/use-cases/registration.ts";
+import type { WatchView } from "../ports/stores/read-store.ts";
 import type { Env, HttpDependencies } from "./dependencies.ts";
 import { addOperation, pointerErrors } from "./operation.ts";
 import { addPostOperation } from "./post-operation.ts";

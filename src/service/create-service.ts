@@ -20,7 +20,7 @@ import { openKeyring } from "./open-keyring.ts";
 import type { Keyring } from "./open-keyring.ts";
 import { openStore, readFiguresOf, untilReachable } from "./open-store.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { ServiceStore } from "../ports/service-store.ts";
+import type { ServiceStore } from "../ports/stores/service-store.ts";
 import type { Logger } from "../ports/telemetry.ts";
 import { createSources } from "./create-sources.ts";
 

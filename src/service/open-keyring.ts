@@ -5,7 +5,7 @@ import { RingbackError, StartRefused } from "../domain/errors.ts";
 import { sealedIdentity } from "../domain/secrets/sealed-identity.ts";
 import { loadEncryptionKeys } from "../encryption-keys.ts";
 import type { KeyedSecretBox } from "../ports/secret-box.ts";
-import type { SealedStore } from "../ports/sealed-store.ts";
+import type { SealedStore } from "../ports/stores/sealed-store.ts";
 
 /** The keys a process works with, which fit the database. */
 export type Keyring = {

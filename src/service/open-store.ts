@@ -6,7 +6,7 @@ import type { Config, Secrets } from "./config.ts";
 import { InstanceFenced, StoreUnavailable } from "../domain/errors.ts";
 import type { DeliveryPolicy } from "../domain/deliveries/retry-policy.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { ServiceStore, StoreFigures, StoreLifecycle } from "../ports/service-store.ts";
+import type { ServiceStore, StoreFigures, StoreLifecycle } from "../ports/stores/service-store.ts";
 import type { Logger } from "../ports/telemetry.ts";
 
 /** About the time between two commits of a service at work. */

@@ -8,7 +8,7 @@ import { createSharedSourceStore } from "../../src/adapters/postgres/source-gate
 import { createPostgresStore } from "../../src/adapters/postgres/store.ts";
 import { deadOwners } from "../../src/adapters/postgres/tables/free-calls.ts";
 import { InstanceFenced } from "../../src/domain/errors.ts";
-import type { SourceShare } from "../../src/ports/ownership-store.ts";
+import type { SourceShare } from "../../src/ports/stores/ownership-store.ts";
 import { eventually } from "../support/eventually.ts";
 import { TestPostgres } from "../support/postgres-database.ts";
 import { answered, minute, startMs, statusChange, StoreWorld, testPolicy } from "../support/store-drafts.ts";

@@ -2,8 +2,8 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { TestInstance } from "../support/postgres-database.ts";
 import { TestPostgres } from "../support/postgres-database.ts";
 import { answered, day, minute, ok, second, startMs, statusChange, StoreWorld, testPolicy } from "../support/store-drafts.ts";
-import type { WatchedCall } from "../../src/ports/call-store.ts";
-import type { SendJob } from "../../src/ports/send-job.ts";
+import type { WatchedCall } from "../../src/ports/stores/call-store.ts";
+import type { SendJob } from "../../src/ports/stores/send-job.ts";
 
 let database: TestPostgres;
 let instances: TestInstance[] = [];

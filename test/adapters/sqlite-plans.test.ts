@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { Database } from "../../src/adapters/sqlite/database.ts";
 import { openConnection } from "../../src/adapters/sqlite/open-connection.ts";
 import { operations } from "../../src/adapters/sqlite/operations.ts";
-import type { ServiceStore } from "../../src/ports/service-store.ts";
+import type { ServiceStore } from "../../src/ports/stores/service-store.ts";
 import { StoreWorld, testPolicy } from "../support/store-drafts.ts";
 import { live } from "../support/store-life.ts";
 

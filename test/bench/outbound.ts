@@ -11,11 +11,11 @@ import { draftSecret } from "../../src/engine/registrar.ts";
 import { WebhookComposer } from "../../src/engine/webhook-composer.ts";
 import { openKeyring } from "../../src/service/open-keyring.ts";
 import { recordPatienceMs } from "../../src/service/open-store.ts";
-import type { Account } from "../../src/ports/account-store.ts";
-import type { WatchedCall } from "../../src/ports/call-store.ts";
-import type { AttemptRecord, AttemptRecorded } from "../../src/ports/delivery-store.ts";
+import type { Account } from "../../src/ports/stores/account-store.ts";
+import type { WatchedCall } from "../../src/ports/stores/call-store.ts";
+import type { AttemptRecord, AttemptRecorded } from "../../src/ports/stores/delivery-store.ts";
 import type { SecretBox } from "../../src/ports/secret-box.ts";
-import type { ServiceStore } from "../../src/ports/service-store.ts";
+import type { ServiceStore } from "../../src/ports/stores/service-store.ts";
 import { silentLogger, silentMetrics } from "../support/silent-telemetry.ts";
 import { deliveryPolicy } from "./quiet.ts";
 

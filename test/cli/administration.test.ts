@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { openSqliteAdministration, openSqliteStore } from "../../src/adapters/sqlite/store.ts";
 import { runCommandLine } from "../../src/cli/command-line.ts";
 import { openKeyring } from "../../src/service/open-keyring.ts";
-import type { AdministrationStore, ServiceStore } from "../../src/ports/service-store.ts";
+import type { AdministrationStore, ServiceStore } from "../../src/ports/stores/service-store.ts";
 import { testPolicy } from "../support/store-drafts.ts";
 
 let folder: string;

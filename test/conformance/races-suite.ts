@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { SendJob } from "../../src/ports/send-job.ts";
+import type { SendJob } from "../../src/ports/stores/send-job.ts";
 import { answered, minute, noQuotas, only, second, statusChange, typesOf } from "../support/store-drafts.ts";
 import { owe } from "./deliveries-suite.ts";
 import { worlds } from "./store-backend.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { newId } from "../../src/domain/ids.ts";
-import type { SourceDraft } from "../../src/ports/source-store.ts";
+import type { SourceDraft } from "../../src/ports/stores/source-store.ts";
 import { expectKind, hour, startMs } from "../support/store-drafts.ts";
 import type { OpenWorld, StoreBackend } from "./store-backend.ts";
 import { worlds } from "./store-backend.ts";

@@ -1,6 +1,6 @@
 import { afterEach } from "vitest";
 import type { DeliveryPolicy } from "../../src/domain/deliveries/retry-policy.ts";
-import type { ServiceStore } from "../../src/ports/service-store.ts";
+import type { ServiceStore } from "../../src/ports/stores/service-store.ts";
 import { StoreWorld, testPolicy } from "../support/store-drafts.ts";
 
 /** One database of its own. */

@@ -7,7 +7,7 @@ import { StartRefused } from "../../src/domain/errors.ts";
 import { sealedIdentity } from "../../src/domain/secrets/sealed-identity.ts";
 import { signingKeyOf } from "../../src/domain/webhooks/signature.ts";
 import { AccountAdministration } from "../../src/engine/account-administration.ts";
-import type { ServiceStore } from "../../src/ports/service-store.ts";
+import type { ServiceStore } from "../../src/ports/stores/service-store.ts";
 import { expectKind, startMs, testPolicy } from "../support/store-drafts.ts";
 
 const secretBox = createSecretBox([randomBytes(32)]);

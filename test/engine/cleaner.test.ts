@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
 import { StoreUnavailable } from "../../src/domain/errors.ts";
 import { Cleaner } from "../../src/engine/cleaner.ts";
-import type { RetentionStore } from "../../src/ports/service-store.ts";
+import type { RetentionStore } from "../../src/ports/stores/service-store.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { silentLogger } from "../support/silent-telemetry.ts";
 import { StoreWorld, day, testPolicy } from "../support/store-drafts.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { StoreUnavailable } from "../../src/domain/errors.ts";
-import type { EndpointPatch } from "../../src/ports/endpoint-store.ts";
-import type { SendJob } from "../../src/ports/send-job.ts";
+import type { EndpointPatch } from "../../src/ports/stores/endpoint-store.ts";
+import type { SendJob } from "../../src/ports/stores/send-job.ts";
 import { DeliveryWorld } from "../support/delivery-world.ts";
 import { expectKind, hour, minute, only, second } from "../support/store-drafts.ts";
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { DeliveryView } from "../../src/ports/read-store.ts";
+import type { DeliveryView } from "../../src/ports/stores/read-store.ts";
 import type { CallbackAnswer } from "../support/callbacks.ts";
 import { DeliveryWorld } from "../support/delivery-world.ts";
 import { hour, minute, second } from "../support/store-drafts.ts";

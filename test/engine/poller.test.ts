@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
 import type { Observation } from "../../src/domain/calls/call.ts";
 import { StoreOverloaded, StoreUnavailable } from "../../src/domain/errors.ts";
-import type { ServiceStore } from "../../src/ports/service-store.ts";
+import type { ServiceStore } from "../../src/ports/stores/service-store.ts";
 import { broken, fine, missing, PollingWorld, unauthorized } from "../support/polling.ts";
 import { hour, minute, only, second, testPolicy } from "../support/store-drafts.ts";
 

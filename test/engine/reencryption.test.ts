@@ -10,7 +10,7 @@ import { draftSecret, sealHeaders } from "../../src/engine/registrar.ts";
 import { WebhookComposer } from "../../src/engine/webhook-composer.ts";
 import { openKeyring } from "../../src/service/open-keyring.ts";
 import type { SecretBox } from "../../src/ports/secret-box.ts";
-import type { ServiceStore } from "../../src/ports/service-store.ts";
+import type { ServiceStore } from "../../src/ports/stores/service-store.ts";
 import { expectKind, only, startMs, StoreWorld, testPolicy } from "../support/store-drafts.ts";
 
 const [older, newer] = [randomBytes(32), randomBytes(32)].map((key) => key.toString("base64")) as [string, string];

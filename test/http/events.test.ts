@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { FeedQuery } from "../../src/ports/read-store.ts";
+import type { FeedQuery } from "../../src/ports/stores/read-store.ts";
 import { startMs } from "../support/deliveries.ts";
 import { apiKey, createTestApi } from "./test-api.ts";
 import { eventView } from "./views.ts";

@@ -5,7 +5,7 @@ import { createApp } from "../../src/http/app.ts";
 import { openApiDocument } from "../../src/http/openapi.ts";
 import { AnswerCheck } from "../support/answer-check.ts";
 import type { HttpDependencies } from "../../src/http/dependencies.ts";
-import type { HookRequest, IdempotentRequest, WatchRequest } from "../../src/ports/bridge.ts";
+import type { HookRequest, IdempotentRequest, WatchRequest } from "../../src/ports/use-cases/registration.ts";
 import { account, attempt, deliveryView, endpointView, eventView, hookView, watchView } from "./views.ts";
 
 export const apiKey = "rb_0123456789abcdef01234567";

@@ -4,8 +4,8 @@ import type { Attempt } from "../../src/domain/deliveries/attempt.ts";
 import type { Delivery } from "../../src/domain/deliveries/delivery.ts";
 import type { Endpoint } from "../../src/domain/deliveries/endpoint.ts";
 import type { Watch } from "../../src/domain/calls/watch.ts";
-import type { Account } from "../../src/ports/account-store.ts";
-import type { DeliveryView, EndpointSummary, EndpointView, EventView, HookView, WatchView } from "../../src/ports/read-store.ts";
+import type { Account } from "../../src/ports/stores/account-store.ts";
+import type { DeliveryView, EndpointSummary, EndpointView, EventView, HookView, WatchView } from "../../src/ports/stores/read-store.ts";
 
 export const account: Account = {
   id: "acc_1",

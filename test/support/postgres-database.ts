@@ -6,7 +6,7 @@ import type { DatabaseOptions, Owner } from "../../src/adapters/postgres/databas
 import { createPostgresStore } from "../../src/adapters/postgres/store.ts";
 import { freeLeasesOf } from "../../src/adapters/postgres/tables/due.ts";
 import type { DeliveryPolicy } from "../../src/domain/deliveries/retry-policy.ts";
-import type { ServiceStore } from "../../src/ports/service-store.ts";
+import type { ServiceStore } from "../../src/ports/stores/service-store.ts";
 import { asAdministrator, databaseUrl } from "./postgres-server.ts";
 import { startMs } from "./store-drafts.ts";
 

@@ -3,9 +3,9 @@ import type { AttemptOutcome } from "../../src/domain/deliveries/attempt.ts";
 import type { CallChange } from "../../src/domain/calls/call.ts";
 import type { DeliveryPolicy } from "../../src/domain/deliveries/retry-policy.ts";
 import { isTerminalStatus } from "../../src/domain/calls/call-status.ts";
-import type { Account } from "../../src/ports/account-store.ts";
-import type { CallCommit, CallCommitResult, WatchedCall } from "../../src/ports/call-store.ts";
-import type { AttemptRecorded, ClaimRequest, ClaimResult } from "../../src/ports/delivery-store.ts";
+import type { Account } from "../../src/ports/stores/account-store.ts";
+import type { CallCommit, CallCommitResult, WatchedCall } from "../../src/ports/stores/call-store.ts";
+import type { AttemptRecorded, ClaimRequest, ClaimResult } from "../../src/ports/stores/delivery-store.ts";
 import type {
   EndpointDraft,
   HookDraft,
@@ -13,9 +13,9 @@ import type {
   RegisterWatchResult,
   SecretDraft,
   WatchDraft,
-} from "../../src/ports/registration-store.ts";
-import type { SendJob } from "../../src/ports/send-job.ts";
-import type { ServiceStore } from "../../src/ports/service-store.ts";
+} from "../../src/ports/stores/registration-store.ts";
+import type { SendJob } from "../../src/ports/stores/send-job.ts";
+import type { ServiceStore } from "../../src/ports/stores/service-store.ts";
 
 export const startMs = Date.UTC(2026, 10, 24, 12);
 export const second = 1000;

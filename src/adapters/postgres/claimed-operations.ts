@@ -6,7 +6,7 @@ import type {
   ClaimableResult,
   ClaimedRun,
   IdempotencyClaim,
-} from "../../ports/idempotency-store.ts";
+} from "../../ports/stores/idempotency-store.ts";
 import type { Transaction } from "./database.ts";
 import { claimOne } from "./operations/claim-one.ts";
 import { createTest } from "./operations/create-test.ts";

@@ -1,5 +1,5 @@
 import { raisedRate } from "../../domain/sources/rate-division.ts";
-import type { Alive, Instance, OwnershipStore, Shares, Sweep } from "../../ports/ownership-store.ts";
+import type { Alive, Instance, OwnershipStore, Shares, Sweep } from "../../ports/stores/ownership-store.ts";
 import type { DatabaseClock } from "./database-clock.ts";
 import type { Database, Row, Transaction } from "./database.ts";
 import { gateOf, gatesAfter } from "./source-gates.ts";

@@ -1,4 +1,4 @@
-import type { ServiceStore } from "../../ports/service-store.ts";
+import type { ServiceStore } from "../../ports/stores/service-store.ts";
 import type { Database, Queries, Transaction } from "./database.ts";
 import { claimDue } from "./operations/claim-due.ts";
 import { claimOne } from "./operations/claim-one.ts";

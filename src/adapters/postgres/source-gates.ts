@@ -1,4 +1,4 @@
-import type { SharedGate, SharedSourceStore, SharedSuspension } from "../../ports/shared-source-store.ts";
+import type { SharedGate, SharedSourceStore, SharedSuspension } from "../../ports/stores/shared-source-store.ts";
 import type { Database, Row } from "./database.ts";
 import { integer, integerOrNull, text, textOrNull } from "../rows.ts";
 

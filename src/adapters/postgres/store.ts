@@ -1,9 +1,9 @@
 import { InstanceFenced, StoreUnavailable } from "../../domain/errors.ts";
-import type { CallCommit, CallCommitResult } from "../../ports/call-store.ts";
-import type { AttemptRecord, AttemptRecorded } from "../../ports/delivery-store.ts";
-import type { ClaimableResult, ClaimedRun, IdempotencyStore } from "../../ports/idempotency-store.ts";
-import type { RegisterWatchResult, WatchDraft } from "../../ports/registration-store.ts";
-import type { ServiceStore } from "../../ports/service-store.ts";
+import type { CallCommit, CallCommitResult } from "../../ports/stores/call-store.ts";
+import type { AttemptRecord, AttemptRecorded } from "../../ports/stores/delivery-store.ts";
+import type { ClaimableResult, ClaimedRun, IdempotencyStore } from "../../ports/stores/idempotency-store.ts";
+import type { RegisterWatchResult, WatchDraft } from "../../ports/stores/registration-store.ts";
+import type { ServiceStore } from "../../ports/stores/service-store.ts";
 import { BatchQueue } from "./batch-queue.ts";
 import { runClaimedOperation } from "./claimed-operations.ts";
 import type { Claimed } from "./claimed-operations.ts";

@@ -1,7 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { CursorInvalid, RingbackError, StartRefused, StoreOverloaded, StoreUnavailable } from "../../domain/errors.ts";
 import type { Clock } from "../../ports/clock.ts";
-import type { AnswerDraft } from "../../ports/idempotency-store.ts";
+import type { AnswerDraft } from "../../ports/stores/idempotency-store.ts";
 import { systemClock } from "../clock.ts";
 import type { Answer, ClaimedResult, Drafted, Request } from "./group.ts";
 import type { ConnectionRole } from "./open-connection.ts";

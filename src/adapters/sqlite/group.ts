@@ -1,6 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import { RingbackError } from "../../domain/errors.ts";
-import type { AnswerDraft, IdempotencyClaim, StoredAnswer } from "../../ports/idempotency-store.ts";
+import type { AnswerDraft, IdempotencyClaim, StoredAnswer } from "../../ports/stores/idempotency-store.ts";
 import type { Database } from "./database.ts";
 import { isRead, operations } from "./operations.ts";
 import type { OperationName } from "./operations.ts";

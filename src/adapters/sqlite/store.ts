@@ -1,9 +1,9 @@
 import { statSync } from "node:fs";
 import type { DeliveryPolicy } from "../../domain/deliveries/retry-policy.ts";
-import type { AttemptRecorded } from "../../ports/delivery-store.ts";
+import type { AttemptRecorded } from "../../ports/stores/delivery-store.ts";
 import type { Clock } from "../../ports/clock.ts";
-import type { AnswerDraft, ClaimedRun, IdempotencyStore } from "../../ports/idempotency-store.ts";
-import type { AdministrationStore, ServiceStore } from "../../ports/service-store.ts";
+import type { AnswerDraft, ClaimedRun, IdempotencyStore } from "../../ports/stores/idempotency-store.ts";
+import type { AdministrationStore, ServiceStore } from "../../ports/stores/service-store.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import type { ClaimedValue, Request } from "./group.ts";
 import { GroupQueue } from "./group-queue.ts";

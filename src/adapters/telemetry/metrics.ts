@@ -1,7 +1,7 @@
 import { deliveryStatuses } from "../../domain/deliveries/delivery.ts";
 import { watchStatuses } from "../../domain/calls/watch.ts";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { StoreFigures } from "../../ports/service-store.ts";
+import type { StoreFigures } from "../../ports/stores/service-store.ts";
 import type { Metrics } from "../../ports/telemetry.ts";
 
 export type PrometheusMetrics = Metrics & {

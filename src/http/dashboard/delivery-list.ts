@@ -2,7 +2,7 @@ import { deliveryStatuses } from "../../domain/deliveries/delivery.ts";
 import { z } from "@hono/zod-openapi";
 import type { Hono } from "hono";
 import { html } from "hono/html";
-import type { DeliveryView, ReadStore } from "../../ports/read-store.ts";
+import type { DeliveryView, ReadStore } from "../../ports/stores/read-store.ts";
 import type { HttpDependencies } from "../dependencies.ts";
 import { deliveryJson } from "../schemas/views.ts";
 import type { DashboardEnv, Html } from "./dashboard-env.ts";

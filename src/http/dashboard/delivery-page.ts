@@ -1,7 +1,7 @@
 import type { Hono } from "hono";
 import { html } from "hono/html";
 import { renderPayload } from "../../domain/events/payload.ts";
-import type { EventView } from "../../ports/read-store.ts";
+import type { EventView } from "../../ports/stores/read-store.ts";
 import type { HttpDependencies } from "../dependencies.ts";
 import { manualError } from "../manual-error.ts";
 import { notFound } from "../problem.ts";

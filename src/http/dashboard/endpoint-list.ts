@@ -1,6 +1,6 @@
 import type { Hono } from "hono";
 import { html } from "hono/html";
-import type { EndpointView } from "../../ports/read-store.ts";
+import type { EndpointView } from "../../ports/stores/read-store.ts";
 import type { HttpDependencies } from "../dependencies.ts";
 import { endpointJson } from "../schemas/views.ts";
 import type { DashboardEnv, Html } from "./dashboard-env.ts";

@@ -1,6 +1,6 @@
 import type { Context, Hono } from "hono";
 import { html } from "hono/html";
-import type { EndpointView } from "../../ports/read-store.ts";
+import type { EndpointView } from "../../ports/stores/read-store.ts";
 import type { HttpDependencies } from "../dependencies.ts";
 import { notFound } from "../problem.ts";
 import { endpointJson } from "../schemas/views.ts";

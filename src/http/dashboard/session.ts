@@ -2,7 +2,7 @@ import { randomBytes, timingSafeEqual } from "node:crypto";
 import type { Context } from "hono";
 import { deleteCookie, getCookie, setCookie } from "hono/cookie";
 import { RingbackError } from "../../domain/errors.ts";
-import type { Account } from "../../ports/account-store.ts";
+import type { Account } from "../../ports/stores/account-store.ts";
 import type { HttpDependencies } from "../dependencies.ts";
 import { isPlainHttpAllowed } from "./request-origin.ts";
 

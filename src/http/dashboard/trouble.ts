@@ -1,5 +1,5 @@
 import { isoTime } from "../../domain/events/payload.ts";
-import type { DeliveryView, EndpointView } from "../../ports/read-store.ts";
+import type { DeliveryView, EndpointView } from "../../ports/stores/read-store.ts";
 import type { HttpDependencies } from "../dependencies.ts";
 import { pauseOf } from "../schemas/views.ts";
 import { isFailing } from "./endpoint-list.ts";

@@ -1,7 +1,7 @@
 import { html } from "hono/html";
 import type { Attempt } from "../../domain/deliveries/attempt.ts";
 import { isoTime } from "../../domain/events/payload.ts";
-import type { EventView, ReadStore } from "../../ports/read-store.ts";
+import type { EventView, ReadStore } from "../../ports/stores/read-store.ts";
 import { attemptJson, deliveryJson } from "../schemas/views.ts";
 import { adviceOn } from "./advice.ts";
 import { attemptLine } from "./attempts.ts";

@@ -5,8 +5,8 @@ import type { EventType } from "../../domain/events/event.ts";
 import { explainDelivery, explainEndpoint, explainWatch } from "../../domain/explain.ts";
 import { isoTime, standardPayload } from "../../domain/events/payload.ts";
 import type { SourceHealth } from "../../domain/sources/source.ts";
-import type { LiveState } from "../../ports/bridge.ts";
-import type { DeliveryView, EndpointView, EventView, HookView, WatchView } from "../../ports/read-store.ts";
+import type { LiveState } from "../../ports/use-cases/registration.ts";
+import type { DeliveryView, EndpointView, EventView, HookView, WatchView } from "../../ports/stores/read-store.ts";
 import type { attemptSchema, deliverySchema, endpointSchema, hookSchema, sourceSchema, watchSchema } from "./answers.ts";
 
 export function watchJson(

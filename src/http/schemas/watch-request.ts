@@ -1,6 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import { isSandboxSid, sandboxScenarioOf, sandboxScenarios, sandboxSourceName } from "../../domain/sources/sandbox.ts";
-import type { WatchRequest } from "../../ports/bridge.ts";
+import type { WatchRequest } from "../../ports/use-cases/registration.ts";
 import {
   callSidField,
   formatField,

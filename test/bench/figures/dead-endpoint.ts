@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import type { WatchedCall } from "../../../src/ports/call-store.ts";
+import type { WatchedCall } from "../../../src/ports/stores/call-store.ts";
 import { startChild } from "../child.ts";
 import { percentile } from "../figure.ts";
 import type { Figure } from "../figure.ts";

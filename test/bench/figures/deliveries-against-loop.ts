@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Pool } from "undici";
 import { generateSecret, hmacKeyOf, signWebhook } from "../../../src/domain/webhooks/signature.ts";
-import type { WatchedCall } from "../../../src/ports/call-store.ts";
+import type { WatchedCall } from "../../../src/ports/stores/call-store.ts";
 import { startChild } from "../child.ts";
 import type { Figure } from "../figure.ts";
 import { Outbound } from "../outbound.ts";

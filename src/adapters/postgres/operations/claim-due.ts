@@ -1,4 +1,4 @@
-import type { ClaimRequest, ClaimResult } from "../../../ports/delivery-store.ts";
+import type { ClaimRequest, ClaimResult } from "../../../ports/stores/delivery-store.ts";
 import type { Database, Queries, Row, Transaction } from "../database.ts";
 import { claimByHand } from "../tables/by-hand.ts";
 import { raiseHosts, refreshDue } from "../tables/due.ts";

@@ -1,4 +1,4 @@
-import type { ClaimOneResult, DeliveryStore } from "../../../ports/delivery-store.ts";
+import type { ClaimOneResult, DeliveryStore } from "../../../ports/stores/delivery-store.ts";
 import type { Transaction } from "../database.ts";
 import { oweByHand } from "../tables/by-hand.ts";
 import { lockEndpoints } from "../tables/due.ts";

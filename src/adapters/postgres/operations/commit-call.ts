@@ -1,6 +1,6 @@
 import type { CallStatus } from "../../../domain/calls/call.ts";
 import { planCommit, planTelling } from "../../../domain/calls/transition.ts";
-import type { CallCommit, CallCommitResult, Notice } from "../../../ports/call-store.ts";
+import type { CallCommit, CallCommitResult, Notice } from "../../../ports/stores/call-store.ts";
 import type { Row, Transaction } from "../database.ts";
 import { callStatusOf, gatherWatchedCall, integer, standingCallOf, text } from "../../rows.ts";
 import { Telling } from "../tables/telling.ts";

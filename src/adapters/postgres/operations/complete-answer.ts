@@ -1,4 +1,4 @@
-import type { IdempotencyStore } from "../../../ports/idempotency-store.ts";
+import type { IdempotencyStore } from "../../../ports/stores/idempotency-store.ts";
 import type { Transaction } from "../database.ts";
 
 export async function completeAnswer(tx: Transaction, { id, sealed }: Parameters<IdempotencyStore["completeAnswer"]>[0]): Promise<void> {

@@ -1,6 +1,6 @@
 import { newId } from "../../../domain/ids.ts";
 import { endpointTestEvent } from "../../../domain/events/event.ts";
-import type { CreateTestResult, DeliveryStore } from "../../../ports/delivery-store.ts";
+import type { CreateTestResult, DeliveryStore } from "../../../ports/stores/delivery-store.ts";
 import type { Transaction } from "../database.ts";
 import { insertEvents } from "../tables/deliveries.ts";
 import { refreshDue } from "../tables/due.ts";

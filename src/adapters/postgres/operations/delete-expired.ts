@@ -1,4 +1,4 @@
-import type { RetentionStore } from "../../../ports/service-store.ts";
+import type { RetentionStore } from "../../../ports/stores/service-store.ts";
 import type { Database, Row, Transaction } from "../database.ts";
 import { foldCounts } from "../tables/counts.ts";
 import { lockEndpoints, refreshDue } from "../tables/due.ts";

@@ -1,4 +1,4 @@
-import type { AccountStore, ApiKeyDraft } from "../../../ports/account-store.ts";
+import type { AccountStore, ApiKeyDraft } from "../../../ports/stores/account-store.ts";
 import type { Transaction } from "../database.ts";
 import { insertKey } from "../tables/api-keys.ts";
 import { text } from "../../rows.ts";

@@ -1,4 +1,4 @@
-import type { AccountStore } from "../../../ports/account-store.ts";
+import type { AccountStore } from "../../../ports/stores/account-store.ts";
 import type { Queries } from "../database.ts";
 import { accountOf, text } from "../../rows.ts";
 

@@ -1,4 +1,4 @@
-import type { Account } from "../../../ports/account-store.ts";
+import type { Account } from "../../../ports/stores/account-store.ts";
 import type { Queries } from "../database.ts";
 import { accountOf } from "../../rows.ts";
 

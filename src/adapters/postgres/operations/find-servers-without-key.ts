@@ -1,4 +1,4 @@
-import type { ServersWithoutKey } from "../../../ports/sealed-store.ts";
+import type { ServersWithoutKey } from "../../../ports/stores/sealed-store.ts";
 import type { Queries } from "../database.ts";
 import { integer } from "../../rows.ts";
 

@@ -1,4 +1,4 @@
-import type { ReadStore } from "../../../ports/read-store.ts";
+import type { ReadStore } from "../../../ports/stores/read-store.ts";
 import type { Queries } from "../database.ts";
 import { callStatusOf, text } from "../../rows.ts";
 

@@ -1,5 +1,5 @@
 import type { Attempt } from "../../../domain/deliveries/attempt.ts";
-import type { DeliveryView } from "../../../ports/read-store.ts";
+import type { DeliveryView } from "../../../ports/stores/read-store.ts";
 import type { Queries } from "../database.ts";
 import { attemptOf } from "../../rows.ts";
 import { readDeliveryView } from "../tables/views.ts";

@@ -1,4 +1,4 @@
-import type { EventView } from "../../../ports/read-store.ts";
+import type { EventView } from "../../../ports/stores/read-store.ts";
 import type { Queries } from "../database.ts";
 import { eventSelect, readEventViews } from "../tables/views.ts";
 

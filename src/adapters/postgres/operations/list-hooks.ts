@@ -1,4 +1,4 @@
-import type { HookView, Page, ReadStore } from "../../../ports/read-store.ts";
+import type { HookView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
 import type { Queries } from "../database.ts";
 import { whereOf } from "../tables/page.ts";
 import { text } from "../../rows.ts";

@@ -1,5 +1,5 @@
 import type { RingbackEvent } from "../../../domain/events/event.ts";
-import type { ReadStore } from "../../../ports/read-store.ts";
+import type { ReadStore } from "../../../ports/stores/read-store.ts";
 import type { Queries } from "../database.ts";
 import { findEvents } from "../tables/event-positions.ts";
 import { eventOf } from "../../rows.ts";

@@ -1,4 +1,4 @@
-import type { SealedStore, SealedValue } from "../../../ports/sealed-store.ts";
+import type { SealedStore, SealedValue } from "../../../ports/stores/sealed-store.ts";
 import type { Queries } from "../database.ts";
 import { blob, text } from "../../rows.ts";
 import { keyIdOf, sealedColumns } from "../../sealed-columns.ts";

@@ -1,4 +1,4 @@
-import type { EventView, Page, ReadStore } from "../../../ports/read-store.ts";
+import type { EventView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
 import type { Queries } from "../database.ts";
 import { integer } from "../../rows.ts";
 import { eventSelect, readEventViews } from "../tables/views.ts";

@@ -1,4 +1,4 @@
-import type { Page, ReadStore, WatchView } from "../../../ports/read-store.ts";
+import type { Page, ReadStore, WatchView } from "../../../ports/stores/read-store.ts";
 import type { Queries } from "../database.ts";
 import { unindexed, whereOf } from "../tables/page.ts";
 import { text } from "../../rows.ts";

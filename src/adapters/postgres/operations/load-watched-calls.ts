@@ -1,4 +1,4 @@
-import type { CallStore, WatchedCall } from "../../../ports/call-store.ts";
+import type { CallStore, WatchedCall } from "../../../ports/stores/call-store.ts";
 import type { Database } from "../database.ts";
 import { listOwnedCalls } from "../tables/watched-call.ts";
 

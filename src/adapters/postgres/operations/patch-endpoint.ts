@@ -1,6 +1,6 @@
 import { patchedColumns } from "../../patched-columns.ts";
-import type { EndpointStore } from "../../../ports/endpoint-store.ts";
-import type { EndpointView } from "../../../ports/read-store.ts";
+import type { EndpointStore } from "../../../ports/stores/endpoint-store.ts";
+import type { EndpointView } from "../../../ports/stores/read-store.ts";
 import type { Transaction } from "../database.ts";
 import { refreshDue } from "../tables/due.ts";
 import { enableIfDisabled } from "../tables/endpoints.ts";

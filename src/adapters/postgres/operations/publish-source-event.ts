@@ -1,6 +1,6 @@
 import { sandboxSourceName } from "../../../domain/sources/sandbox.ts";
 import { defaultSourceName } from "../../../domain/sources/source-settings.ts";
-import type { OperationalStore } from "../../../ports/service-store.ts";
+import type { OperationalStore } from "../../../ports/stores/service-store.ts";
 import type { Transaction } from "../database.ts";
 import { insertEvents } from "../tables/deliveries.ts";
 import { lockAccountHooks, noticesOf, operationalEvents } from "../tables/operational-events.ts";

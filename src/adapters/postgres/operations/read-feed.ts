@@ -1,4 +1,4 @@
-import type { EventView, FeedQuery } from "../../../ports/read-store.ts";
+import type { EventView, FeedQuery } from "../../../ports/stores/read-store.ts";
 import type { Database, Row } from "../database.ts";
 import { findEvents, firstOrderAt } from "../tables/event-positions.ts";
 import { horizonAfterNewest } from "../tables/feed.ts";

@@ -1,6 +1,6 @@
 import { deliveryStatuses } from "../../../domain/deliveries/delivery.ts";
 import { watchStatuses } from "../../../domain/calls/watch.ts";
-import type { StoreFigures } from "../../../ports/service-store.ts";
+import type { StoreFigures } from "../../../ports/stores/service-store.ts";
 import type { Queries, Row } from "../database.ts";
 import { readCounts } from "../tables/counts.ts";
 import { integer, integerOrNull } from "../../rows.ts";

@@ -1,8 +1,8 @@
 import type { EventType } from "../../../domain/events/event.ts";
 import { newsAfterAttempt } from "../../../domain/events/operational-events.ts";
 import type { OperationalNews } from "../../../domain/events/operational-events.ts";
-import type { AttemptRecord, AttemptRecorded } from "../../../ports/delivery-store.ts";
-import type { SendJob } from "../../../ports/send-job.ts";
+import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
+import type { SendJob } from "../../../ports/stores/send-job.ts";
 import type { Transaction } from "../database.ts";
 import { Attempted } from "../tables/attempted.ts";
 import type { Decided } from "../tables/attempted.ts";

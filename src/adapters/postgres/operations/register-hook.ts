@@ -1,5 +1,5 @@
 import { sameFilter } from "../../../domain/calls/registration.ts";
-import type { HookDraft, RegisterHookResult } from "../../../ports/registration-store.ts";
+import type { HookDraft, RegisterHookResult } from "../../../ports/stores/registration-store.ts";
 import type { Transaction } from "../database.ts";
 import { enableIfDisabled } from "../tables/endpoints.ts";
 import { NamedEndpoints, lockAccounts } from "../tables/named-endpoints.ts";

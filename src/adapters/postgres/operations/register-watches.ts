@@ -1,10 +1,10 @@
 import { decideRepeat, isKnown } from "../../../domain/calls/registration.ts";
 import { planFirstTelling } from "../../../domain/calls/transition.ts";
 import type { Watch } from "../../../domain/calls/watch.ts";
-import type { Notice } from "../../../ports/call-store.ts";
-import type { EndpointSummary, WatchView } from "../../../ports/read-store.ts";
-import type { RegisterWatchResult, WatchDraft } from "../../../ports/registration-store.ts";
-import type { SendJob } from "../../../ports/send-job.ts";
+import type { Notice } from "../../../ports/stores/call-store.ts";
+import type { EndpointSummary, WatchView } from "../../../ports/stores/read-store.ts";
+import type { RegisterWatchResult, WatchDraft } from "../../../ports/stores/registration-store.ts";
+import type { SendJob } from "../../../ports/stores/send-job.ts";
 import type { Transaction } from "../database.ts";
 import { DraftedCalls } from "../tables/drafted-calls.ts";
 import type { DraftedCall } from "../tables/drafted-calls.ts";

@@ -1,4 +1,4 @@
-import type { CallStore } from "../../../ports/call-store.ts";
+import type { CallStore } from "../../../ports/stores/call-store.ts";
 import type { Transaction } from "../database.ts";
 
 /** Those that are this instance's are free from now on, for whoever takes them first. */

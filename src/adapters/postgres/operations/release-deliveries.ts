@@ -1,4 +1,4 @@
-import type { DeliveryStore } from "../../../ports/delivery-store.ts";
+import type { DeliveryStore } from "../../../ports/stores/delivery-store.ts";
 import type { Transaction } from "../database.ts";
 import { freeLeasesHeld } from "../tables/due.ts";
 

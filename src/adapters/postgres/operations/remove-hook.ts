@@ -1,6 +1,6 @@
 import { isStillWanted } from "../../../domain/events/event-filter.ts";
 import type { EventType } from "../../../domain/events/event.ts";
-import type { RegistrationStore, RemovedHook } from "../../../ports/registration-store.ts";
+import type { RegistrationStore, RemovedHook } from "../../../ports/stores/registration-store.ts";
 import type { Row, Transaction } from "../database.ts";
 import { cancelPending } from "../tables/deliveries.ts";
 import { lockEndpoints } from "../tables/due.ts";

@@ -1,4 +1,4 @@
-import type { RegistrationStore, RemoveWatchResult } from "../../../ports/registration-store.ts";
+import type { RegistrationStore, RemoveWatchResult } from "../../../ports/stores/registration-store.ts";
 import type { Transaction } from "../database.ts";
 import { cancelPending } from "../tables/deliveries.ts";
 import { lockEndpoints, refreshDue } from "../tables/due.ts";

@@ -1,4 +1,4 @@
-import type { ResealedValue } from "../../../ports/sealed-store.ts";
+import type { ResealedValue } from "../../../ports/stores/sealed-store.ts";
 import type { Transaction } from "../database.ts";
 import { sealedColumns } from "../../sealed-columns.ts";
 

@@ -1,4 +1,4 @@
-import type { AccountStore } from "../../../ports/account-store.ts";
+import type { AccountStore } from "../../../ports/stores/account-store.ts";
 import type { Transaction } from "../database.ts";
 import { apiKeyOf, text } from "../../rows.ts";
 

@@ -1,4 +1,4 @@
-import type { EndpointStore } from "../../../ports/endpoint-store.ts";
+import type { EndpointStore } from "../../../ports/stores/endpoint-store.ts";
 import type { Transaction } from "../database.ts";
 import { text } from "../../rows.ts";
 import { deleteUnusedSecrets, insertSecret } from "../tables/secrets.ts";

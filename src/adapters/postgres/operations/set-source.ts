@@ -1,4 +1,4 @@
-import type { SourceDraft, SourceStore } from "../../../ports/source-store.ts";
+import type { SourceDraft, SourceStore } from "../../../ports/stores/source-store.ts";
 import type { Row, Transaction } from "../database.ts";
 import { sourceOf } from "../../rows.ts";
 

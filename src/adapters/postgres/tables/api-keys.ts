@@ -1,4 +1,4 @@
-import type { ApiKeyDraft } from "../../../ports/account-store.ts";
+import type { ApiKeyDraft } from "../../../ports/stores/account-store.ts";
 import type { Queries } from "../database.ts";
 
 export async function insertKey(db: Queries, { id, accountId, name, fingerprints, nowMs }: ApiKeyDraft): Promise<void> {

@@ -6,7 +6,7 @@ import type { AttemptResult, EndpointStanding, HostHealth } from "../../../domai
 import type { DeliveryState } from "../../../domain/deliveries/delivery.ts";
 import type { LatePolicy } from "../../../domain/deliveries/endpoint.ts";
 import type { DeliveryPolicy } from "../../../domain/deliveries/retry-policy.ts";
-import type { AttemptRecord } from "../../../ports/delivery-store.ts";
+import type { AttemptRecord } from "../../../ports/stores/delivery-store.ts";
 import type { Row, Transaction } from "../database.ts";
 import { dueTimes, laneKey } from "./lanes.ts";
 import { isStatus } from "./page.ts";

@@ -1,4 +1,4 @@
-import type { SendJob } from "../../../ports/send-job.ts";
+import type { SendJob } from "../../../ports/stores/send-job.ts";
 import type { Database, Transaction } from "../database.ts";
 import { lockEndpoints } from "./due.ts";
 import { leaseJobs } from "./jobs.ts";

@@ -1,6 +1,6 @@
 import { isTaken } from "../../../domain/deliveries/attempt.ts";
 import { hearsOfAttempts } from "../../../domain/events/operational-events.ts";
-import type { AttemptRecord } from "../../../ports/delivery-store.ts";
+import type { AttemptRecord } from "../../../ports/stores/delivery-store.ts";
 import type { Transaction } from "../database.ts";
 import { lockAccountHooks } from "./operational-events.ts";
 import type { AccountHook } from "./operational-events.ts";

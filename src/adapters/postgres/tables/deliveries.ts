@@ -1,6 +1,6 @@
 import { newId } from "../../../domain/ids.ts";
 import type { RingbackEvent } from "../../../domain/events/event.ts";
-import type { SendJob } from "../../../ports/send-job.ts";
+import type { SendJob } from "../../../ports/stores/send-job.ts";
 import type { Transaction } from "../database.ts";
 import { lockEndpoints, lowerDue } from "./due.ts";
 import { feedOrder } from "./feed.ts";

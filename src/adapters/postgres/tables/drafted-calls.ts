@@ -1,6 +1,6 @@
 import type { CallStatus } from "../../../domain/calls/call.ts";
 import type { Watch } from "../../../domain/calls/watch.ts";
-import type { WatchDraft } from "../../../ports/registration-store.ts";
+import type { WatchDraft } from "../../../ports/stores/registration-store.ts";
 import type { Row, Transaction } from "../database.ts";
 import { TransactionOvertaken } from "../failures.ts";
 import { callStatusOf, integer, integerOrNull, text, watchOf } from "../../rows.ts";

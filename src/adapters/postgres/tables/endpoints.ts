@@ -1,4 +1,4 @@
-import type { EndpointDraft } from "../../../ports/registration-store.ts";
+import type { EndpointDraft } from "../../../ports/stores/registration-store.ts";
 import type { Transaction } from "../database.ts";
 import { oweAnew } from "./lanes.ts";
 import { insertSecrets } from "./secrets.ts";

@@ -1,5 +1,5 @@
 import type { Queries, Transaction } from "../database.ts";
-import type { OwnershipStore } from "../../../ports/ownership-store.ts";
+import type { OwnershipStore } from "../../../ports/stores/ownership-store.ts";
 import { integer, text } from "../../rows.ts";
 
 /*

@@ -1,4 +1,4 @@
-import type { SealedSecret, SendJob, SendTarget } from "../../../ports/send-job.ts";
+import type { SealedSecret, SendJob, SendTarget } from "../../../ports/stores/send-job.ts";
 import type { Queries, Row, Transaction } from "../database.ts";
 import { blob, endpointOf, eventOf, integer, integerOrNull, text } from "../../rows.ts";
 

@@ -1,5 +1,5 @@
-import type { EndpointSummary } from "../../../ports/read-store.ts";
-import type { EndpointConflict, EndpointDraft, QuotaExceeded } from "../../../ports/registration-store.ts";
+import type { EndpointSummary } from "../../../ports/stores/read-store.ts";
+import type { EndpointConflict, EndpointDraft, QuotaExceeded } from "../../../ports/stores/registration-store.ts";
 import type { Row, Transaction } from "../database.ts";
 import { insertEndpoints } from "./endpoints.ts";
 import type { NewEndpoint } from "./endpoints.ts";

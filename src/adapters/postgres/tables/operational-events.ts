@@ -1,7 +1,7 @@
 import { newId } from "../../../domain/ids.ts";
 import { recipientsOf } from "../../../domain/events/operational-events.ts";
 import type { OperationalNews } from "../../../domain/events/operational-events.ts";
-import type { Notice } from "../../../ports/call-store.ts";
+import type { Notice } from "../../../ports/stores/call-store.ts";
 import type { Transaction } from "../database.ts";
 import type { NewEvent } from "./deliveries.ts";
 import { filterOf, text } from "../../rows.ts";

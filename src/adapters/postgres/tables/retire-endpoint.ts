@@ -1,4 +1,4 @@
-import type { Notice } from "../../../ports/call-store.ts";
+import type { Notice } from "../../../ports/stores/call-store.ts";
 import type { Transaction } from "../database.ts";
 import { cancelPending } from "./deliveries.ts";
 import { isStatus } from "./page.ts";

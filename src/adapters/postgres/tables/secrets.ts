@@ -1,4 +1,4 @@
-import type { SecretDraft } from "../../../ports/registration-store.ts";
+import type { SecretDraft } from "../../../ports/stores/registration-store.ts";
 import type { Queries } from "../database.ts";
 
 export async function insertSecret(db: Queries, accountId: string, secret: SecretDraft, nowMs: number): Promise<void> {

@@ -1,4 +1,4 @@
-import type { AnswerDraft, IdempotencyClaim, StoredAnswer } from "../../../ports/idempotency-store.ts";
+import type { AnswerDraft, IdempotencyClaim, StoredAnswer } from "../../../ports/stores/idempotency-store.ts";
 import type { Queries } from "../database.ts";
 import { blob, textOrNull } from "../../rows.ts";
 

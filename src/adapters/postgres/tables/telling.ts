@@ -1,8 +1,8 @@
 import { watchesAfter } from "../../../domain/calls/transition.ts";
 import type { PlannedEvent, TellableHook, TransitionInput } from "../../../domain/calls/transition.ts";
 import type { Watch } from "../../../domain/calls/watch.ts";
-import type { Notice } from "../../../ports/call-store.ts";
-import type { SendJob } from "../../../ports/send-job.ts";
+import type { Notice } from "../../../ports/stores/call-store.ts";
+import type { SendJob } from "../../../ports/stores/send-job.ts";
 import type { Transaction } from "../database.ts";
 import { insertEvents } from "./deliveries.ts";
 import type { NewEvent } from "./deliveries.ts";

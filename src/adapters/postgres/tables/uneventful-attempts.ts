@@ -1,6 +1,6 @@
 import { decideAfterAttempt, isUneventful } from "../../../domain/deliveries/delivery-decision.ts";
 import type { AttemptResult } from "../../../domain/deliveries/delivery-decision.ts";
-import type { AttemptRecord, AttemptRecorded } from "../../../ports/delivery-store.ts";
+import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
 import type { Row, Transaction } from "../database.ts";
 import { isStatus, unindexed } from "./page.ts";
 import { deliveryOf, integerOrNull, standingOf, text } from "../../rows.ts";

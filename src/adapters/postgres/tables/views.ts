@@ -1,4 +1,4 @@
-import type { DeliveryView, EventView } from "../../../ports/read-store.ts";
+import type { DeliveryView, EventView } from "../../../ports/stores/read-store.ts";
 import type { Queries, Row } from "../database.ts";
 import { isStatus } from "./page.ts";
 import { integer } from "../../rows.ts";

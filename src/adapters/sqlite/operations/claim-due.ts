@@ -1,5 +1,5 @@
-import type { ClaimRequest, ClaimResult } from "../../../ports/delivery-store.ts";
-import type { SendJob } from "../../../ports/send-job.ts";
+import type { ClaimRequest, ClaimResult } from "../../../ports/stores/delivery-store.ts";
+import type { SendJob } from "../../../ports/stores/send-job.ts";
 import type { Database, Row } from "../database.ts";
 import { claimByHand } from "../tables/by-hand.ts";
 import { boundOf, raiseHostDue, refreshDue } from "../tables/due.ts";

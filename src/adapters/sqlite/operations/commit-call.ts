@@ -1,6 +1,6 @@
 import { planCommit, planTelling, watchesAfter } from "../../../domain/calls/transition.ts";
-import type { CallCommit, CallCommitResult, Notice } from "../../../ports/call-store.ts";
-import type { SendJob } from "../../../ports/send-job.ts";
+import type { CallCommit, CallCommitResult, Notice } from "../../../ports/stores/call-store.ts";
+import type { SendJob } from "../../../ports/stores/send-job.ts";
 import type { Database } from "../database.ts";
 import { callStatusOf, gatherWatchedCall, integer, standingCallOf } from "../../rows.ts";
 import { activeWatches, hooksOf, writePlanned } from "../tables/telling.ts";

@@ -1,4 +1,4 @@
-import type { IdempotencyStore } from "../../../ports/idempotency-store.ts";
+import type { IdempotencyStore } from "../../../ports/stores/idempotency-store.ts";
 import type { Database } from "../database.ts";
 
 export function completeAnswer(db: Database, { id, sealed }: Parameters<IdempotencyStore["completeAnswer"]>[0]): void {

@@ -1,4 +1,4 @@
-import type { Account, AccountStore, ApiKeyDraft } from "../../../ports/account-store.ts";
+import type { Account, AccountStore, ApiKeyDraft } from "../../../ports/stores/account-store.ts";
 import type { Database } from "../database.ts";
 import { accountNamed, insertAccount } from "../tables/accounts.ts";
 import { insertKey } from "../tables/api-keys.ts";

@@ -1,4 +1,4 @@
-import type { ApiKeyDraft } from "../../../ports/account-store.ts";
+import type { ApiKeyDraft } from "../../../ports/stores/account-store.ts";
 import type { Database } from "../database.ts";
 import { insertKey } from "../tables/api-keys.ts";
 

@@ -1,6 +1,6 @@
 import { newId } from "../../../domain/ids.ts";
 import { endpointTestEvent } from "../../../domain/events/event.ts";
-import type { CreateTestResult, DeliveryStore } from "../../../ports/delivery-store.ts";
+import type { CreateTestResult, DeliveryStore } from "../../../ports/stores/delivery-store.ts";
 import type { Database } from "../database.ts";
 import { insertEvent } from "../tables/deliveries.ts";
 import { leaseJob } from "../tables/jobs.ts";

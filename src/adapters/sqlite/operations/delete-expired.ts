@@ -1,4 +1,4 @@
-import type { RetentionStore } from "../../../ports/service-store.ts";
+import type { RetentionStore } from "../../../ports/stores/service-store.ts";
 import type { Database } from "../database.ts";
 import { integer, text } from "../../rows.ts";
 import { deleteUnusedSecrets } from "../tables/secrets.ts";

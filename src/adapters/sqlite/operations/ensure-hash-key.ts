@@ -1,4 +1,4 @@
-import type { HashKeyName } from "../../../ports/sealed-store.ts";
+import type { HashKeyName } from "../../../ports/stores/sealed-store.ts";
 import type { Database } from "../database.ts";
 import { blob } from "../../rows.ts";
 

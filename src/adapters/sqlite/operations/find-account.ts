@@ -1,4 +1,4 @@
-import type { Account } from "../../../ports/account-store.ts";
+import type { Account } from "../../../ports/stores/account-store.ts";
 import type { Database } from "../database.ts";
 import { accountNamed } from "../tables/accounts.ts";
 import { getAccount } from "./get-account.ts";

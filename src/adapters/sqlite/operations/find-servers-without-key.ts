@@ -1,4 +1,4 @@
-import type { ServersWithoutKey } from "../../../ports/sealed-store.ts";
+import type { ServersWithoutKey } from "../../../ports/stores/sealed-store.ts";
 import type { Database } from "../database.ts";
 import { isServerRunning } from "../server-lock.ts";
 

@@ -1,4 +1,4 @@
-import type { IdempotencyClaim, StoredAnswer } from "../../../ports/idempotency-store.ts";
+import type { IdempotencyClaim, StoredAnswer } from "../../../ports/stores/idempotency-store.ts";
 import type { Database } from "../database.ts";
 import { readStoredAnswer } from "../tables/stored-answers.ts";
 

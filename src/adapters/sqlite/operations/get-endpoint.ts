@@ -1,4 +1,4 @@
-import type { EndpointView } from "../../../ports/read-store.ts";
+import type { EndpointView } from "../../../ports/stores/read-store.ts";
 import type { Database } from "../database.ts";
 import { endpointSelect } from "../tables/views.ts";
 import { endpointViewOf } from "../../views.ts";

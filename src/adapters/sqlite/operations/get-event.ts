@@ -1,4 +1,4 @@
-import type { EventView } from "../../../ports/read-store.ts";
+import type { EventView } from "../../../ports/stores/read-store.ts";
 import type { Database } from "../database.ts";
 import { eventSelect, readEventView } from "../tables/views.ts";
 

@@ -1,4 +1,4 @@
-import type { HookView } from "../../../ports/read-store.ts";
+import type { HookView } from "../../../ports/stores/read-store.ts";
 import type { Database } from "../database.ts";
 import { hookSelect } from "../tables/views.ts";
 import { hookViewOf } from "../../views.ts";

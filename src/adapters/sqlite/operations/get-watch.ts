@@ -1,4 +1,4 @@
-import type { WatchView } from "../../../ports/read-store.ts";
+import type { WatchView } from "../../../ports/stores/read-store.ts";
 import type { Database } from "../database.ts";
 import { watchSelect } from "../tables/views.ts";
 import { watchViewOf } from "../../views.ts";

@@ -1,4 +1,4 @@
-import type { DeliveryView, Page, ReadStore } from "../../../ports/read-store.ts";
+import type { DeliveryView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
 import type { Database } from "../database.ts";
 import { whereOf } from "../tables/page.ts";
 import { text } from "../../rows.ts";

@@ -1,4 +1,4 @@
-import type { ApiKeyView } from "../../../ports/account-store.ts";
+import type { ApiKeyView } from "../../../ports/stores/account-store.ts";
 import type { Database } from "../database.ts";
 import { apiKeyOf } from "../../rows.ts";
 

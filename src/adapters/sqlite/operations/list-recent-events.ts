@@ -1,5 +1,5 @@
 import type { RingbackEvent } from "../../../domain/events/event.ts";
-import type { ReadStore } from "../../../ports/read-store.ts";
+import type { ReadStore } from "../../../ports/stores/read-store.ts";
 import type { Database } from "../database.ts";
 import { findPositions } from "../tables/event-positions.ts";
 import { eventOf } from "../../rows.ts";

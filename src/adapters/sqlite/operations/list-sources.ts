@@ -1,4 +1,4 @@
-import type { StoredSource } from "../../../ports/source-store.ts";
+import type { StoredSource } from "../../../ports/stores/source-store.ts";
 import type { Database } from "../database.ts";
 import { sourceOf } from "../../rows.ts";
 

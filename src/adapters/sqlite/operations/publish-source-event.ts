@@ -1,6 +1,6 @@
 import { sandboxSourceName } from "../../../domain/sources/sandbox.ts";
 import { defaultSourceName } from "../../../domain/sources/source-settings.ts";
-import type { OperationalStore } from "../../../ports/service-store.ts";
+import type { OperationalStore } from "../../../ports/stores/service-store.ts";
 import type { Database } from "../database.ts";
 import { publishOperational } from "../tables/operational-events.ts";
 import type { Published } from "../tables/operational-events.ts";

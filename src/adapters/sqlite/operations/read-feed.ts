@@ -1,4 +1,4 @@
-import type { EventView, FeedQuery } from "../../../ports/read-store.ts";
+import type { EventView, FeedQuery } from "../../../ports/stores/read-store.ts";
 import type { Database } from "../database.ts";
 import { findPositions, firstPositionAt } from "../tables/event-positions.ts";
 import { integer } from "../../rows.ts";

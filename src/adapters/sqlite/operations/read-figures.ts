@@ -1,4 +1,4 @@
-import type { StoreFigures } from "../../../ports/service-store.ts";
+import type { StoreFigures } from "../../../ports/stores/service-store.ts";
 import type { Database } from "../database.ts";
 import { integer, integerOrNull, text } from "../../rows.ts";
 

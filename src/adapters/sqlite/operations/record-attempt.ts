@@ -4,7 +4,7 @@ import type { AttemptResult } from "../../../domain/deliveries/delivery-decision
 import { isEndpointNews } from "../../../domain/deliveries/endpoint.ts";
 import type { EventType } from "../../../domain/events/event.ts";
 import { newsAfterAttempt } from "../../../domain/events/operational-events.ts";
-import type { AttemptRecord, AttemptRecorded } from "../../../ports/delivery-store.ts";
+import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
 import type { Database, Row } from "../database.ts";
 import { raiseHostDue, refreshDue } from "../tables/due.ts";
 import { retireEndpoint } from "../tables/retire-endpoint.ts";

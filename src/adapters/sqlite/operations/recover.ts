@@ -1,4 +1,4 @@
-import type { DeliveryStore } from "../../../ports/delivery-store.ts";
+import type { DeliveryStore } from "../../../ports/stores/delivery-store.ts";
 import type { Database } from "../database.ts";
 import { oweAnew } from "../tables/lanes.ts";
 

@@ -1,5 +1,5 @@
 import { sameFilter } from "../../../domain/calls/registration.ts";
-import type { HookDraft, RegisterHookResult } from "../../../ports/registration-store.ts";
+import type { HookDraft, RegisterHookResult } from "../../../ports/stores/registration-store.ts";
 import type { Database } from "../database.ts";
 import { enableIfDisabled, nameEndpoint } from "../tables/endpoints.ts";
 import { filterOf, text } from "../../rows.ts";

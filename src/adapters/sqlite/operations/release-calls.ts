@@ -1,4 +1,4 @@
-import type { CallStore } from "../../../ports/call-store.ts";
+import type { CallStore } from "../../../ports/stores/call-store.ts";
 import type { Database } from "../database.ts";
 
 export function releaseCalls(db: Database, calls: Parameters<CallStore["releaseCalls"]>[0]): void {

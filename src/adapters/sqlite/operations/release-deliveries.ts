@@ -1,4 +1,4 @@
-import type { DeliveryStore } from "../../../ports/delivery-store.ts";
+import type { DeliveryStore } from "../../../ports/stores/delivery-store.ts";
 import type { Database, Row } from "../database.ts";
 import { freeLeases } from "../tables/due.ts";
 

@@ -1,6 +1,6 @@
 import { isStillWanted } from "../../../domain/events/event-filter.ts";
 import type { EventType } from "../../../domain/events/event.ts";
-import type { RegistrationStore, RemovedHook } from "../../../ports/registration-store.ts";
+import type { RegistrationStore, RemovedHook } from "../../../ports/stores/registration-store.ts";
 import type { Database, Row } from "../database.ts";
 import { replaceLane } from "../tables/lanes.ts";
 import { filterOf, flag, text, textOrNull } from "../../rows.ts";

@@ -1,4 +1,4 @@
-import type { RegistrationStore, RemoveWatchResult } from "../../../ports/registration-store.ts";
+import type { RegistrationStore, RemoveWatchResult } from "../../../ports/stores/registration-store.ts";
 import type { Database } from "../database.ts";
 import { cancelPending } from "../tables/deliveries.ts";
 import { integer, text } from "../../rows.ts";

@@ -1,4 +1,4 @@
-import type { EndpointStore } from "../../../ports/endpoint-store.ts";
+import type { EndpointStore } from "../../../ports/stores/endpoint-store.ts";
 import type { Database } from "../database.ts";
 import { deleteUnusedSecrets, insertSecret } from "../tables/secrets.ts";
 import { text } from "../../rows.ts";

@@ -1,4 +1,4 @@
-import type { ApiKeyDraft } from "../../../ports/account-store.ts";
+import type { ApiKeyDraft } from "../../../ports/stores/account-store.ts";
 import type { Database } from "../database.ts";
 
 export function insertKey(db: Database, { id, accountId, name, fingerprints, nowMs }: ApiKeyDraft): void {

@@ -1,4 +1,4 @@
-import type { SendJob } from "../../../ports/send-job.ts";
+import type { SendJob } from "../../../ports/stores/send-job.ts";
 import type { Database } from "../database.ts";
 import { leaseJob } from "./jobs.ts";
 import { text } from "../../rows.ts";

@@ -1,6 +1,6 @@
 import { newId } from "../../../domain/ids.ts";
 import type { RingbackEvent } from "../../../domain/events/event.ts";
-import type { SendJob, SendTarget } from "../../../ports/send-job.ts";
+import type { SendJob, SendTarget } from "../../../ports/stores/send-job.ts";
 import type { Database } from "../database.ts";
 import { lowerDue } from "./due.ts";
 import { readTarget } from "./jobs.ts";

@@ -1,5 +1,5 @@
-import type { EndpointSummary } from "../../../ports/read-store.ts";
-import type { EndpointConflict, EndpointDraft, QuotaExceeded } from "../../../ports/registration-store.ts";
+import type { EndpointSummary } from "../../../ports/stores/read-store.ts";
+import type { EndpointConflict, EndpointDraft, QuotaExceeded } from "../../../ports/stores/registration-store.ts";
 import type { Database, Row } from "../database.ts";
 import { oweAnew } from "./lanes.ts";
 import { text, textOrNull } from "../../rows.ts";

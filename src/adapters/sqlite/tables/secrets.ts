@@ -1,4 +1,4 @@
-import type { SecretDraft } from "../../../ports/registration-store.ts";
+import type { SecretDraft } from "../../../ports/stores/registration-store.ts";
 import type { Database } from "../database.ts";
 
 export function insertSecret(db: Database, accountId: string, secret: SecretDraft, nowMs: number): void {

@@ -1,7 +1,7 @@
 import type { PlannedEvent, TellableHook, TellableWatch } from "../../../domain/calls/transition.ts";
 import type { Watch } from "../../../domain/calls/watch.ts";
-import type { Notice } from "../../../ports/call-store.ts";
-import type { SendJob } from "../../../ports/send-job.ts";
+import type { Notice } from "../../../ports/stores/call-store.ts";
+import type { SendJob } from "../../../ports/stores/send-job.ts";
 import type { Database } from "../database.ts";
 import { insertEvent } from "./deliveries.ts";
 import { filterOf, integer, text, watchOf } from "../../rows.ts";

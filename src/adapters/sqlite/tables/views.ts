@@ -1,4 +1,4 @@
-import type { DeliveryView, EventView } from "../../../ports/read-store.ts";
+import type { DeliveryView, EventView } from "../../../ports/stores/read-store.ts";
 import type { Database, Row } from "../database.ts";
 import { integer } from "../../rows.ts";
 import { deliveryViewOf, eventViewOf } from "../../views.ts";

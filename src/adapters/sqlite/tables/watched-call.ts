@@ -1,4 +1,4 @@
-import type { WatchedCall } from "../../../ports/call-store.ts";
+import type { WatchedCall } from "../../../ports/stores/call-store.ts";
 import type { Database } from "../database.ts";
 import { watchedCallOf } from "../../rows.ts";
 

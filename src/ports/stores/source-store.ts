@@ -1,4 +1,4 @@
-import type { SourceSettings } from "../domain/sources/source-settings.ts";
+import type { SourceSettings } from "../../domain/sources/source-settings.ts";
 
 /** A source that the operator set by the command line. Names are unique over all accounts: metrics and events say no more than the name. */
 export type StoredSource = SourceSettings & {

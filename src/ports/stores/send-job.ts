@@ -1,5 +1,5 @@
-import type { Endpoint } from "../domain/deliveries/endpoint.ts";
-import type { RingbackEvent } from "../domain/events/event.ts";
+import type { Endpoint } from "../../domain/deliveries/endpoint.ts";
+import type { RingbackEvent } from "../../domain/events/event.ts";
 
 export type SealedSecret = {
   /** `sec_…`: the identity it was sealed with. */

@@ -1,4 +1,4 @@
-import type { SealedPlace } from "../domain/secrets/sealed-identity.ts";
+import type { SealedPlace } from "../../domain/secrets/sealed-identity.ts";
 
 export type SealedValue = {
   readonly place: SealedPlace;

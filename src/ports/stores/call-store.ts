@@ -1,4 +1,4 @@
-import type { CallChange, CallStatus } from "../domain/calls/call.ts";
+import type { CallChange, CallStatus } from "../../domain/calls/call.ts";
 import type { SendJob } from "./send-job.ts";
 
 /** A call that is to be polled: at least one active watch looks at it. */

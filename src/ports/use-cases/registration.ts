@@ -1,9 +1,9 @@
-import type { Attempt } from "../domain/deliveries/attempt.ts";
-import type { CallProblem } from "../domain/calls/call.ts";
-import type { PayloadFormat, SignatureScheme, LatePolicy } from "../domain/deliveries/endpoint.ts";
-import type { SourceHealth } from "../domain/sources/source.ts";
-import type { Account } from "./account-store.ts";
-import type { DeliveryView, EndpointView, HookView, WatchView } from "./read-store.ts";
+import type { Attempt } from "../../domain/deliveries/attempt.ts";
+import type { CallProblem } from "../../domain/calls/call.ts";
+import type { PayloadFormat, SignatureScheme, LatePolicy } from "../../domain/deliveries/endpoint.ts";
+import type { SourceHealth } from "../../domain/sources/source.ts";
+import type { Account } from "../stores/account-store.ts";
+import type { DeliveryView, EndpointView, HookView, WatchView } from "../stores/read-store.ts";
 
 /** One thing wrong with a request; `pointer` is a JSON pointer into the body (the item, in a batch). */
 export type FieldError = { readonly pointer: string; readonly detail: string };

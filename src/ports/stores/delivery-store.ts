@@ -1,7 +1,7 @@
-import type { Attempt, AttemptOutcome } from "../domain/deliveries/attempt.ts";
-import type { AttemptResult } from "../domain/deliveries/delivery-decision.ts";
-import type { DeliveryState } from "../domain/deliveries/delivery.ts";
-import type { EndpointHealth, EndpointState } from "../domain/deliveries/endpoint.ts";
+import type { Attempt, AttemptOutcome } from "../../domain/deliveries/attempt.ts";
+import type { AttemptResult } from "../../domain/deliveries/delivery-decision.ts";
+import type { DeliveryState } from "../../domain/deliveries/delivery.ts";
+import type { EndpointHealth, EndpointState } from "../../domain/deliveries/endpoint.ts";
 import type { Notice } from "./call-store.ts";
 import type { DeliveryView } from "./read-store.ts";
 import type { SendJob } from "./send-job.ts";

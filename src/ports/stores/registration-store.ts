@@ -1,4 +1,4 @@
-import type { LatePolicy, PayloadFormat } from "../domain/deliveries/endpoint.ts";
+import type { LatePolicy, PayloadFormat } from "../../domain/deliveries/endpoint.ts";
 import type { Notice, WatchedCall } from "./call-store.ts";
 import type { HookView, WatchView } from "./read-store.ts";
 import type { SendJob } from "./send-job.ts";

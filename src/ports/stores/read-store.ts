@@ -1,9 +1,9 @@
-import type { Attempt } from "../domain/deliveries/attempt.ts";
-import type { CallStatus } from "../domain/calls/call.ts";
-import type { Delivery, DeliveryStatus } from "../domain/deliveries/delivery.ts";
-import type { Endpoint } from "../domain/deliveries/endpoint.ts";
-import type { RingbackEvent } from "../domain/events/event.ts";
-import type { Watch, WatchStatus } from "../domain/calls/watch.ts";
+import type { Attempt } from "../../domain/deliveries/attempt.ts";
+import type { CallStatus } from "../../domain/calls/call.ts";
+import type { Delivery, DeliveryStatus } from "../../domain/deliveries/delivery.ts";
+import type { Endpoint } from "../../domain/deliveries/endpoint.ts";
+import type { RingbackEvent } from "../../domain/events/event.ts";
+import type { Watch, WatchStatus } from "../../domain/calls/watch.ts";
 
 /** A page of a list. `cursor` is opaque to everybody but the store; a malformed one rejects with `CursorInvalid`. */
 export type PageRequest = { readonly limit: number; readonly cursor: string | null };

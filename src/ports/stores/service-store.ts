@@ -1,4 +1,4 @@
-import type { OperationalEventType } from "../domain/events/event.ts";
+import type { OperationalEventType } from "../../domain/events/event.ts";
 import type { AccountStore } from "./account-store.ts";
 import type { CallStore, Notice } from "./call-store.ts";
 import type { DeliveryStore } from "./delivery-store.ts";

@@ -1,4 +1,4 @@
-import type { LatePolicy, PayloadFormat, SignatureScheme } from "../domain/deliveries/endpoint.ts";
+import type { LatePolicy, PayloadFormat, SignatureScheme } from "../../domain/deliveries/endpoint.ts";
 import type { EndpointView } from "./read-store.ts";
 import type { SecretDraft } from "./registration-store.ts";
 

@@ -4,7 +4,7 @@ import { precedes, watchIdOf } from "../domain/events/event.ts";
 import type { Notice } from "../ports/stores/call-store.ts";
 import type { DeliveryStore } from "../ports/stores/delivery-store.ts";
 import type { SendJob } from "../ports/stores/send-job.ts";
-import { Alarm } from "./alarm.ts";
+import { Alarm } from "./runtime/earliest-timer.ts";
 import { AttemptRecorder } from "./attempt-recorder.ts";
 import type { AttemptRecorderOptions, Recorded } from "./attempt-recorder.ts";
 import type { DeliveryGates, Pass } from "./delivery-gates.ts";
@@ -14,7 +14,7 @@ import { startLimit } from "./in-flight-limit.ts";
 import { LeaseReturns } from "./lease-returns.ts";
 import { Outgoing } from "./outgoing.ts";
 import type { OutgoingOptions } from "./outgoing.ts";
-import { Rounds } from "./rounds.ts";
+import { Rounds } from "./runtime/serialized-runs.ts";
 import { StartBars } from "./start-bars.ts";
 
 export type DispatcherOptions = OutgoingOptions &

@@ -5,7 +5,7 @@ import type { StoreLifecycle } from "../ports/stores/service-store.ts";
 import type { Notifier } from "./notifier.ts";
 import type { Poller } from "./poller.ts";
 import type { RegistrableSource } from "./registrar.ts";
-import type { Supervisor } from "./supervisor.ts";
+import type { Supervisor } from "./runtime/supervisor.ts";
 
 export type LiveStateOptions = {
   readonly poller: Poller;

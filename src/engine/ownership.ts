@@ -16,7 +16,7 @@ import { Membership } from "./membership.ts";
 import type { Notifier } from "./notifier.ts";
 import { Orphans } from "./orphans.ts";
 import type { Poller } from "./poller.ts";
-import { Pace } from "./pace.ts";
+import { Pace } from "./runtime/paced-runs.ts";
 import { RateDivision } from "./rate-division.ts";
 import { SharedSources } from "./shared-sources.ts";
 import { Sweeper } from "./sweeper.ts";

@@ -3,7 +3,7 @@ import type { WatchedCall } from "../ports/stores/call-store.ts";
 import type { OwnershipStore, Sweep } from "../ports/stores/ownership-store.ts";
 import type { SharedGate } from "../ports/stores/shared-source-store.ts";
 import type { Notifier } from "./notifier.ts";
-import { Rounds } from "./rounds.ts";
+import { Rounds } from "./runtime/serialized-runs.ts";
 
 export type SweeperOptions = {
   readonly store: Pick<OwnershipStore, "sweep" | "listNotices" | "listEnded" | "loadOwnedCalls" | "evict">;

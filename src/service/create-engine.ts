@@ -1,7 +1,7 @@
 import type { Config } from "./config.ts";
 import type { SourceHealth } from "../domain/sources/source.ts";
 import { Authentication } from "../engine/authentication.ts";
-import { Cleaner } from "../engine/cleaner.ts";
+import { Cleaner } from "../engine/runtime/retention-cleaner.ts";
 import { DeliveryGates } from "../engine/delivery-gates.ts";
 import { Dispatcher } from "../engine/dispatcher.ts";
 import { EndpointAdministration } from "../engine/endpoint-administration.ts";
@@ -14,7 +14,7 @@ import { Ownership } from "../engine/ownership.ts";
 import { Poller } from "../engine/poller.ts";
 import { Registrar } from "../engine/registrar.ts";
 import { SourceDirectory } from "../engine/source-directory.ts";
-import { Supervisor } from "../engine/supervisor.ts";
+import { Supervisor } from "../engine/runtime/supervisor.ts";
 import { WebhookComposer } from "../engine/webhook-composer.ts";
 import type { Keyring } from "./open-keyring.ts";
 import { untilReachable } from "./open-store.ts";

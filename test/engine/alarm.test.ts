@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Alarm } from "../../src/engine/alarm.ts";
+import { Alarm } from "../../src/engine/runtime/earliest-timer.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { day, hour } from "../support/store-drafts.ts";
 

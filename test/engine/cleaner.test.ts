@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
 import { StoreUnavailable } from "../../src/domain/errors.ts";
-import { Cleaner } from "../../src/engine/cleaner.ts";
+import { Cleaner } from "../../src/engine/runtime/retention-cleaner.ts";
 import type { RetentionStore } from "../../src/ports/stores/service-store.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { silentLogger } from "../support/silent-telemetry.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Pace } from "../../src/engine/pace.ts";
+import { Pace } from "../../src/engine/runtime/paced-runs.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
 /** Runs that take so long on the fake clock; when each began. */

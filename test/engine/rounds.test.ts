@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { Rounds } from "../../src/engine/rounds.ts";
+import { Rounds } from "../../src/engine/runtime/serialized-runs.ts";
 
 /** Rounds that end when the test says so. */
 function openRounds() {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { StoreUnavailable } from "../../src/domain/errors.ts";
-import { Supervisor } from "../../src/engine/supervisor.ts";
+import { Supervisor } from "../../src/engine/runtime/supervisor.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { silentLogger, silentMetrics } from "../support/silent-telemetry.ts";
 

@@ -1,5 +1,5 @@
-import type { Clock } from "../ports/clock.ts";
-import { Alarm } from "./alarm.ts";
+import type { Clock } from "../../ports/clock.ts";
+import { Alarm } from "./earliest-timer.ts";
 
 export type PaceOptions = {
   readonly clock: Clock;

@@ -1,7 +1,7 @@
-import { isStoreTrouble } from "../domain/errors.ts";
-import type { Clock } from "../ports/clock.ts";
-import type { RetentionStore } from "../ports/stores/service-store.ts";
-import type { Logger } from "../ports/telemetry.ts";
+import { isStoreTrouble } from "../../domain/errors.ts";
+import type { Clock } from "../../ports/clock.ts";
+import type { RetentionStore } from "../../ports/stores/service-store.ts";
+import type { Logger } from "../../ports/telemetry.ts";
 
 export type CleanerOptions = {
   readonly store: RetentionStore;

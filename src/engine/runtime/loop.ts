@@ -1,6 +1,6 @@
-import { isStoreTrouble } from "../domain/errors.ts";
-import type { Clock, Timer } from "../ports/clock.ts";
-import type { Logger } from "../ports/telemetry.ts";
+import { isStoreTrouble } from "../../domain/errors.ts";
+import type { Clock, Timer } from "../../ports/clock.ts";
+import type { Logger } from "../../ports/telemetry.ts";
 
 export type LoopOptions = {
   readonly name: string;

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from "../ports/clock.ts";
+import type { Clock, Timer } from "../../ports/clock.ts";
 
 /** Far below what a timer can hold (24.8 days); who is woken too early sets it again. */
 const maxDelayMs = 60 * 60 * 1000;

@@ -1,5 +1,5 @@
-import type { Clock } from "../ports/clock.ts";
-import type { Logger, Metrics } from "../ports/telemetry.ts";
+import type { Clock } from "../../ports/clock.ts";
+import type { Logger, Metrics } from "../../ports/telemetry.ts";
 import { Loop } from "./loop.ts";
 
 export type SupervisorOptions = {

@@ -4,7 +4,7 @@ import type { WatchedCall } from "../ports/stores/call-store.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Alive, Instance, OwnershipStore } from "../ports/stores/ownership-store.ts";
 import type { CallRoster } from "./call-roster.ts";
-import type { SharedGate } from "./source-gate.ts";
+import type { SharedGate } from "./sources/source-gate.ts";
 
 type Gate = Pick<SharedGate, "maxPollsPerSecond" | "share" | "isScripted">;
 

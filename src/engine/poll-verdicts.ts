@@ -8,8 +8,8 @@ import type { SendJob } from "../ports/stores/send-job.ts";
 import type { Logger, Metrics } from "../ports/telemetry.ts";
 import type { PolledCall } from "./polled-call.ts";
 import type { PolledCalls } from "./polled-calls.ts";
-import type { PolledSource } from "./polled-source.ts";
-import type { SourceChange } from "./source-suspension.ts";
+import type { PolledSource } from "./sources/polled-source.ts";
+import type { SourceChange } from "./sources/source-suspension.ts";
 
 export type PollVerdictsOptions = {
   readonly store: CallStore;

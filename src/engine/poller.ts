@@ -5,14 +5,14 @@ import type { WatchedCall } from "../ports/stores/call-store.ts";
 import { CallRoster } from "./call-roster.ts";
 import type { PolledCall } from "./polled-call.ts";
 import { PolledCalls } from "./polled-calls.ts";
-import { PolledSource } from "./polled-source.ts";
-import type { SharedPart, SourceSetup } from "./polled-source.ts";
-import { PolledSources } from "./polled-sources.ts";
+import { PolledSource } from "./sources/polled-source.ts";
+import type { SharedPart, SourceSetup } from "./sources/polled-source.ts";
+import { PolledSources } from "./sources/source-registry.ts";
 import { PollSchedule } from "./poll-schedule.ts";
 import { PollVerdicts } from "./poll-verdicts.ts";
 import type { PollVerdictsOptions } from "./poll-verdicts.ts";
-import type { SharedGate } from "./source-gate.ts";
-import type { SourceChange } from "./source-suspension.ts";
+import type { SharedGate } from "./sources/source-gate.ts";
+import type { SourceChange } from "./sources/source-suspension.ts";
 
 export type PollerOptions = PollVerdictsOptions & {
   readonly sources: readonly SourceSetup[];

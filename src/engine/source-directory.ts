@@ -6,7 +6,7 @@ import { sealedIdentity } from "../domain/secrets/sealed-identity.ts";
 import type { SecretBox } from "../ports/secret-box.ts";
 import type { SourceStore, StoredSource } from "../ports/stores/source-store.ts";
 import type { Logger } from "../ports/telemetry.ts";
-import type { SourceSetup } from "./polled-source.ts";
+import type { SourceSetup } from "./sources/polled-source.ts";
 import type { Poller } from "./poller.ts";
 import type { RegistrableSource } from "./registrar.ts";
 

@@ -3,7 +3,7 @@ import type { Config, Secrets } from "./config.ts";
 import { sandboxSourceName } from "../domain/sources/sandbox.ts";
 import { defaultSourceName } from "../domain/sources/source-settings.ts";
 import type { SetupOf } from "../engine/source-directory.ts";
-import type { SourceSetup } from "../engine/polled-source.ts";
+import type { SourceSetup } from "../engine/sources/polled-source.ts";
 import type { RegistrableSource } from "../engine/registrar.ts";
 import type { Clock } from "../ports/clock.ts";
 import { SandboxSource, sandboxPolling } from "../simulator/sandbox-source.ts";

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { Observation } from "../../src/domain/calls/call.ts";
-import { SourceGate } from "../../src/engine/source-gate.ts";
-import type { GateShare } from "../../src/engine/source-gate.ts";
-import type { Queued } from "../../src/engine/source-queue.ts";
+import { SourceGate } from "../../src/engine/sources/source-gate.ts";
+import type { GateShare } from "../../src/engine/sources/source-gate.ts";
+import type { Queued } from "../../src/engine/sources/fair-poll-queue.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { broken, fine, missing, unauthorized } from "../support/polling.ts";
 

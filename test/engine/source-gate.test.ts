@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Observation } from "../../src/domain/calls/call.ts";
-import { SourceGate } from "../../src/engine/source-gate.ts";
-import type { SourceGateOptions } from "../../src/engine/source-gate.ts";
-import type { Queued } from "../../src/engine/source-queue.ts";
+import { SourceGate } from "../../src/engine/sources/source-gate.ts";
+import type { SourceGateOptions } from "../../src/engine/sources/source-gate.ts";
+import type { Queued } from "../../src/engine/sources/fair-poll-queue.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
 const fine: Observation = { kind: "status", status: "calling", reason: "" };

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { SourceQueue } from "../../src/engine/source-queue.ts";
-import type { Queued } from "../../src/engine/source-queue.ts";
+import { SourceQueue } from "../../src/engine/sources/fair-poll-queue.ts";
+import type { Queued } from "../../src/engine/sources/fair-poll-queue.ts";
 
 type Entry = Queued & { readonly name: string };
 

@@ -1,4 +1,4 @@
-import type { SharedSuspension } from "../ports/stores/shared-source-store.ts";
+import type { SharedSuspension } from "../../ports/stores/shared-source-store.ts";
 
 /** What an answer did to the source. `vindicated`: it goes on, and what it denied before says nothing about the calls. */
 export type SourceChange = "none" | "suspended" | "resumed" | "vindicated";

@@ -1,5 +1,5 @@
-import type { SourceHealth } from "../domain/sources/source.ts";
-import { createAbsentSource } from "./absent-source.ts";
+import type { SourceHealth } from "../../domain/sources/source.ts";
+import { createAbsentSource } from "./unconfigured-source.ts";
 import type { PolledSource, SourceSurroundings } from "./polled-source.ts";
 
 /** Every source of this process by its name, those among them that calls name and nobody configured. */

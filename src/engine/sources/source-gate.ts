@@ -1,12 +1,12 @@
-import type { Observation, PollFailureCode } from "../domain/calls/call.ts";
-import type { Source, SourceHealth, SourceStateName } from "../domain/sources/source.ts";
-import type { Clock } from "../ports/clock.ts";
-import type { SourceShare } from "../ports/stores/ownership-store.ts";
-import type { SharedSuspension } from "../ports/stores/shared-source-store.ts";
-import { SourceCircuit } from "./source-circuit.ts";
-import { SourcePace } from "./source-pace.ts";
-import { SourceQueue } from "./source-queue.ts";
-import type { Queued } from "./source-queue.ts";
+import type { Observation, PollFailureCode } from "../../domain/calls/call.ts";
+import type { Source, SourceHealth, SourceStateName } from "../../domain/sources/source.ts";
+import type { Clock } from "../../ports/clock.ts";
+import type { SourceShare } from "../../ports/stores/ownership-store.ts";
+import type { SharedSuspension } from "../../ports/stores/shared-source-store.ts";
+import { SourceCircuit } from "./circuit-breaker.ts";
+import { SourcePace } from "./poll-rate.ts";
+import { SourceQueue } from "./fair-poll-queue.ts";
+import type { Queued } from "./fair-poll-queue.ts";
 import { SourceSuspension } from "./source-suspension.ts";
 import type { SourceChange } from "./source-suspension.ts";
 

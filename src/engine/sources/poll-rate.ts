@@ -1,5 +1,5 @@
 import { SourceLoad } from "./source-load.ts";
-import { SourceRate } from "./source-rate.ts";
+import { SourceRate } from "./sliding-window-limiter.ts";
 import { SourceThrottle } from "./source-throttle.ts";
 
 const saturatedIntervalMs = 30 * 60 * 1000;

@@ -1,10 +1,10 @@
-import type { Observation } from "../domain/calls/call.ts";
-import type { PollPolicy } from "../domain/calls/poll-decision.ts";
-import type { Source } from "../domain/sources/source.ts";
-import type { CallSource } from "../ports/call-source.ts";
-import type { Clock, Timer } from "../ports/clock.ts";
-import type { Logger, Metrics } from "../ports/telemetry.ts";
-import type { PolledCall } from "./polled-call.ts";
+import type { Observation } from "../../domain/calls/call.ts";
+import type { PollPolicy } from "../../domain/calls/poll-decision.ts";
+import type { Source } from "../../domain/sources/source.ts";
+import type { CallSource } from "../../ports/call-source.ts";
+import type { Clock, Timer } from "../../ports/clock.ts";
+import type { Logger, Metrics } from "../../ports/telemetry.ts";
+import type { PolledCall } from "../polled-call.ts";
 import { SourceGate } from "./source-gate.ts";
 
 /** A source with its own waits: the sandbox's are its own, the others' the operator's. */

@@ -3,7 +3,7 @@ import type { Account } from "../ports/stores/account-store.ts";
 import type { LiveState as LiveStatePort } from "../ports/use-cases/registration.ts";
 import type { StoreLifecycle } from "../ports/stores/service-store.ts";
 import type { Notifier } from "./notifier.ts";
-import type { Poller } from "./poller.ts";
+import type { Poller } from "./polling/poller.ts";
 import type { RegistrableSource } from "./registrar.ts";
 import type { Supervisor } from "./runtime/supervisor.ts";
 

@@ -15,7 +15,7 @@ import type { LeaseTimes } from "./lease.ts";
 import { Membership } from "./membership.ts";
 import type { Notifier } from "./notifier.ts";
 import { Orphans } from "./orphans.ts";
-import type { Poller } from "./poller.ts";
+import type { Poller } from "./polling/poller.ts";
 import { Pace } from "./runtime/paced-runs.ts";
 import { RateDivision } from "./rate-division.ts";
 import { SharedSources } from "./shared-sources.ts";

@@ -2,7 +2,7 @@ import { PolyaiSource } from "../adapters/polyai/polyai-source.ts";
 import type { Config, Secrets } from "./config.ts";
 import { sandboxSourceName } from "../domain/sources/sandbox.ts";
 import { defaultSourceName } from "../domain/sources/source-settings.ts";
-import type { SetupOf } from "../engine/source-directory.ts";
+import type { SetupOf } from "../engine/polling/source-reloader.ts";
 import type { SourceSetup } from "../engine/sources/polled-source.ts";
 import type { RegistrableSource } from "../engine/registrar.ts";
 import type { Clock } from "../ports/clock.ts";

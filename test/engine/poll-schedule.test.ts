@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { PollSchedule } from "../../src/engine/poll-schedule.ts";
-import type { WheelEntry } from "../../src/engine/poll-schedule.ts";
+import { PollSchedule } from "../../src/engine/polling/timing-wheel.ts";
+import type { WheelEntry } from "../../src/engine/polling/timing-wheel.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
 type Entry = WheelEntry & { readonly name: number };

@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import type { Observation } from "../../src/domain/calls/call.ts";
 import type { SourceHealth } from "../../src/domain/sources/source.ts";
-import { Poller } from "../../src/engine/poller.ts";
+import { Poller } from "../../src/engine/polling/poller.ts";
 import type { SourceSetup } from "../../src/engine/sources/polled-source.ts";
 import type { CallSource, PollAnswer, PollTarget } from "../../src/ports/call-source.ts";
 import type { CallCommit, CallStore, Notice } from "../../src/ports/stores/call-store.ts";

@@ -4,7 +4,7 @@ import type { Source } from "../../domain/sources/source.ts";
 import type { CallSource } from "../../ports/call-source.ts";
 import type { Clock, Timer } from "../../ports/clock.ts";
 import type { Logger, Metrics } from "../../ports/telemetry.ts";
-import type { PolledCall } from "../polled-call.ts";
+import type { PolledCall } from "../polling/polled-call.ts";
 import { SourceGate } from "./source-gate.ts";
 
 /** A source with its own waits: the sandbox's are its own, the others' the operator's. */

@@ -1,7 +1,7 @@
 import { systemClock } from "../../../src/adapters/clock.ts";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import { newId } from "../../../src/domain/ids.ts";
-import { Poller } from "../../../src/engine/poller.ts";
+import { Poller } from "../../../src/engine/polling/poller.ts";
 import type { Figure } from "../figure.ts";
 import { silentLogger, silentMetrics } from "../../support/silent-telemetry.ts";
 import { deliveryPolicy, pollPolicy } from "../quiet.ts";

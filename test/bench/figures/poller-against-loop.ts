@@ -3,7 +3,7 @@ import { Pool } from "undici";
 import { systemClock } from "../../../src/adapters/clock.ts";
 import { PolyaiSource } from "../../../src/adapters/polyai/polyai-source.ts";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
-import { Poller } from "../../../src/engine/poller.ts";
+import { Poller } from "../../../src/engine/polling/poller.ts";
 import type { WatchedCall } from "../../../src/ports/stores/call-store.ts";
 import type { Metrics } from "../../../src/ports/telemetry.ts";
 import { startChild } from "../child.ts";

@@ -1,8 +1,8 @@
-import type { CallStore, WatchedCall } from "../ports/stores/call-store.ts";
-import type { Logger } from "../ports/telemetry.ts";
+import type { CallStore, WatchedCall } from "../../ports/stores/call-store.ts";
+import type { Logger } from "../../ports/telemetry.ts";
 import type { PolledCall } from "./polled-call.ts";
-import type { PolledCalls } from "./polled-calls.ts";
-import type { PolledSource } from "./sources/polled-source.ts";
+import type { PolledCalls } from "./call-registry.ts";
+import type { PolledSource } from "../sources/polled-source.ts";
 
 export type CallRosterOptions = {
   readonly store: Pick<CallStore, "loadWatchedCalls" | "releaseCalls">;

@@ -1,15 +1,15 @@
-import { decideAfterPoll } from "../domain/calls/poll-decision.ts";
-import type { PollDecision } from "../domain/calls/poll-decision.ts";
-import type { Observation } from "../domain/calls/call.ts";
-import { isStoreTrouble } from "../domain/errors.ts";
-import type { CallCommit, CallCommitResult, CallStore, Notice } from "../ports/stores/call-store.ts";
-import type { Clock } from "../ports/clock.ts";
-import type { SendJob } from "../ports/stores/send-job.ts";
-import type { Logger, Metrics } from "../ports/telemetry.ts";
+import { decideAfterPoll } from "../../domain/calls/poll-decision.ts";
+import type { PollDecision } from "../../domain/calls/poll-decision.ts";
+import type { Observation } from "../../domain/calls/call.ts";
+import { isStoreTrouble } from "../../domain/errors.ts";
+import type { CallCommit, CallCommitResult, CallStore, Notice } from "../../ports/stores/call-store.ts";
+import type { Clock } from "../../ports/clock.ts";
+import type { SendJob } from "../../ports/stores/send-job.ts";
+import type { Logger, Metrics } from "../../ports/telemetry.ts";
 import type { PolledCall } from "./polled-call.ts";
-import type { PolledCalls } from "./polled-calls.ts";
-import type { PolledSource } from "./sources/polled-source.ts";
-import type { SourceChange } from "./sources/source-suspension.ts";
+import type { PolledCalls } from "./call-registry.ts";
+import type { PolledSource } from "../sources/polled-source.ts";
+import type { SourceChange } from "../sources/source-suspension.ts";
 
 export type PollVerdictsOptions = {
   readonly store: CallStore;

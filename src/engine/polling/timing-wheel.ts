@@ -1,4 +1,4 @@
-import type { Clock, Timer } from "../ports/clock.ts";
+import type { Clock, Timer } from "../../ports/clock.ts";
 
 /** What can wait in the wheel; the fields are the wheel's. */
 export type WheelEntry = {

@@ -1,7 +1,7 @@
-import type { WatchedCall } from "../ports/stores/call-store.ts";
-import type { Clock } from "../ports/clock.ts";
+import type { WatchedCall } from "../../ports/stores/call-store.ts";
+import type { Clock } from "../../ports/clock.ts";
 import { PolledCall } from "./polled-call.ts";
-import type { PolledSource } from "./sources/polled-source.ts";
+import type { PolledSource } from "../sources/polled-source.ts";
 
 /** A wall clock that differs by more than this was set. */
 const wallStepMs = 1000;

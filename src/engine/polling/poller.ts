@@ -1,18 +1,18 @@
-import { forgetDenials, freshPollMemory } from "../domain/calls/poll-decision.ts";
-import type { SourceHealth } from "../domain/sources/source.ts";
-import type { LiveState } from "../ports/use-cases/registration.ts";
-import type { WatchedCall } from "../ports/stores/call-store.ts";
-import { CallRoster } from "./call-roster.ts";
+import { forgetDenials, freshPollMemory } from "../../domain/calls/poll-decision.ts";
+import type { SourceHealth } from "../../domain/sources/source.ts";
+import type { LiveState } from "../../ports/use-cases/registration.ts";
+import type { WatchedCall } from "../../ports/stores/call-store.ts";
+import { CallRoster } from "./call-assignment.ts";
 import type { PolledCall } from "./polled-call.ts";
-import { PolledCalls } from "./polled-calls.ts";
-import { PolledSource } from "./sources/polled-source.ts";
-import type { SharedPart, SourceSetup } from "./sources/polled-source.ts";
-import { PolledSources } from "./sources/source-registry.ts";
-import { PollSchedule } from "./poll-schedule.ts";
-import { PollVerdicts } from "./poll-verdicts.ts";
-import type { PollVerdictsOptions } from "./poll-verdicts.ts";
-import type { SharedGate } from "./sources/source-gate.ts";
-import type { SourceChange } from "./sources/source-suspension.ts";
+import { PolledCalls } from "./call-registry.ts";
+import { PolledSource } from "../sources/polled-source.ts";
+import type { SharedPart, SourceSetup } from "../sources/polled-source.ts";
+import { PolledSources } from "../sources/source-registry.ts";
+import { PollSchedule } from "./timing-wheel.ts";
+import { PollVerdicts } from "./transition-recorder.ts";
+import type { PollVerdictsOptions } from "./transition-recorder.ts";
+import type { SharedGate } from "../sources/source-gate.ts";
+import type { SourceChange } from "../sources/source-suspension.ts";
 
 export type PollerOptions = PollVerdictsOptions & {
   readonly sources: readonly SourceSetup[];

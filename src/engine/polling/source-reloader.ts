@@ -1,14 +1,14 @@
-import { sandboxSourceName } from "../domain/sources/sandbox.ts";
-import { defaultSourceName } from "../domain/sources/source-settings.ts";
-import type { SourceSettings } from "../domain/sources/source-settings.ts";
-import { isStoreTrouble } from "../domain/errors.ts";
-import { sealedIdentity } from "../domain/secrets/sealed-identity.ts";
-import type { SecretBox } from "../ports/secret-box.ts";
-import type { SourceStore, StoredSource } from "../ports/stores/source-store.ts";
-import type { Logger } from "../ports/telemetry.ts";
-import type { SourceSetup } from "./sources/polled-source.ts";
+import { sandboxSourceName } from "../../domain/sources/sandbox.ts";
+import { defaultSourceName } from "../../domain/sources/source-settings.ts";
+import type { SourceSettings } from "../../domain/sources/source-settings.ts";
+import { isStoreTrouble } from "../../domain/errors.ts";
+import { sealedIdentity } from "../../domain/secrets/sealed-identity.ts";
+import type { SecretBox } from "../../ports/secret-box.ts";
+import type { SourceStore, StoredSource } from "../../ports/stores/source-store.ts";
+import type { Logger } from "../../ports/telemetry.ts";
+import type { SourceSetup } from "../sources/polled-source.ts";
 import type { Poller } from "./poller.ts";
-import type { RegistrableSource } from "./registrar.ts";
+import type { RegistrableSource } from "../registrar.ts";
 
 /** How a source that was set is polled; throws where no request can be made of it. */
 export type SetupOf = (source: { readonly id: string; readonly name: string } & SourceSettings, credential: string) => SourceSetup;

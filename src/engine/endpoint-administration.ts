@@ -11,7 +11,7 @@ import type { Clock } from "../ports/clock.ts";
 import type { EndpointStore } from "../ports/stores/endpoint-store.ts";
 import type { EndpointView } from "../ports/stores/read-store.ts";
 import type { SecretBox } from "../ports/secret-box.ts";
-import type { Idempotency } from "./idempotency.ts";
+import type { Idempotency } from "./requests/idempotency.ts";
 import { draftSecret, sealHeaders } from "./registrar.ts";
 
 export type EndpointAdministrationOptions = {

@@ -15,7 +15,7 @@ import type { Clock } from "../ports/clock.ts";
 import type { DeliveryStore } from "../ports/stores/delivery-store.ts";
 import type { ReadStore } from "../ports/stores/read-store.ts";
 import type { SendJob } from "../ports/stores/send-job.ts";
-import type { Idempotency } from "./idempotency.ts";
+import type { Idempotency } from "./requests/idempotency.ts";
 
 export type ManualDeliveryOptions = {
   readonly store: Pick<DeliveryStore, "claimOne"> & Pick<ReadStore, "getDelivery" | "getEndpoint">;

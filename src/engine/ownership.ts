@@ -13,7 +13,7 @@ import type { Dispatcher } from "./dispatcher.ts";
 import { leaseTimes } from "./lease.ts";
 import type { LeaseTimes } from "./lease.ts";
 import { Membership } from "./membership.ts";
-import type { Notifier } from "./notifier.ts";
+import type { Notifier } from "./requests/long-poll-waiters.ts";
 import { Orphans } from "./orphans.ts";
 import type { Poller } from "./polling/poller.ts";
 import { Pace } from "./runtime/paced-runs.ts";

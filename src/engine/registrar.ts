@@ -29,7 +29,7 @@ import type {
 import type { SecretBox } from "../ports/secret-box.ts";
 import type { SendJob } from "../ports/stores/send-job.ts";
 import type { AddressGuard } from "../ports/webhook-sender.ts";
-import type { Idempotency } from "./idempotency.ts";
+import type { Idempotency } from "./requests/idempotency.ts";
 import { hookOutcomeOf, invalid, onlyOf, resultAt, watchOutcomeOf } from "./registration-outcome.ts";
 
 /** How a source treats registrations; `scope` is what makes a call one call within it. */

@@ -1,7 +1,7 @@
 import { createSecretKey, randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
 import { generateApiKey, generateHashKey, hashApiKey } from "../../src/domain/secrets/api-key.ts";
-import { Authentication } from "../../src/engine/authentication.ts";
+import { Authentication } from "../../src/engine/requests/authentication.ts";
 import { account } from "../http/views.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 

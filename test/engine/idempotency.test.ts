@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createSecretBox, generateEncryptionKey, parseEncryptionKeys } from "../../src/adapters/secret-box.ts";
 import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
-import { Idempotency } from "../../src/engine/idempotency.ts";
+import { Idempotency } from "../../src/engine/requests/idempotency.ts";
 import type { Claim, IdempotentRequest } from "../../src/ports/use-cases/registration.ts";
 import type { RegisterWatchResult } from "../../src/ports/stores/registration-store.ts";
 import { FakeClock } from "../support/fake-clock.ts";

@@ -9,7 +9,7 @@ import { createSecretBox, generateEncryptionKey, parseEncryptionKeys } from "../
 import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
 import { startReceiver } from "../../src/cli/receiver.ts";
 import type { ScriptedAnswer } from "../../src/cli/receiver.ts";
-import { Idempotency } from "../../src/engine/idempotency.ts";
+import { Idempotency } from "../../src/engine/requests/idempotency.ts";
 import { clientOf, jsonOf } from "../support/local-service.ts";
 import { serviceProcess } from "../support/service-process.ts";
 import { testPolicy } from "../support/store-drafts.ts";

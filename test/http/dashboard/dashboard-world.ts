@@ -2,7 +2,7 @@ import { onTestFinished } from "vitest";
 import { createSecretBox } from "../../../src/adapters/secret-box.ts";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import { newId } from "../../../src/domain/ids.ts";
-import { Authentication } from "../../../src/engine/authentication.ts";
+import { Authentication } from "../../../src/engine/requests/authentication.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 import { StoreWorld, startMs, testPolicy } from "../../support/store-drafts.ts";
 import { createTestApi } from "../test-api.ts";

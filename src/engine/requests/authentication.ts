@@ -1,6 +1,6 @@
-import type { Account, AccountStore } from "../ports/stores/account-store.ts";
-import type { Authentication as AuthenticationPort } from "../ports/use-cases/registration.ts";
-import type { Clock } from "../ports/clock.ts";
+import type { Account, AccountStore } from "../../ports/stores/account-store.ts";
+import type { Authentication as AuthenticationPort } from "../../ports/use-cases/registration.ts";
+import type { Clock } from "../../ports/clock.ts";
 
 export type AuthenticationOptions = {
   readonly store: Pick<AccountStore, "findAccountByKey">;

@@ -1,5 +1,5 @@
-import type { Notice } from "../ports/stores/call-store.ts";
-import type { Clock } from "../ports/clock.ts";
+import type { Notice } from "../../ports/stores/call-store.ts";
+import type { Clock } from "../../ports/clock.ts";
 
 const maxWaiters = 20_000;
 const maxAsked = 5000;

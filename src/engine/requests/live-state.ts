@@ -1,11 +1,11 @@
-import type { SourceHealth } from "../domain/sources/source.ts";
-import type { Account } from "../ports/stores/account-store.ts";
-import type { LiveState as LiveStatePort } from "../ports/use-cases/registration.ts";
-import type { StoreLifecycle } from "../ports/stores/service-store.ts";
-import type { Notifier } from "./notifier.ts";
-import type { Poller } from "./polling/poller.ts";
-import type { RegistrableSource } from "./registrar.ts";
-import type { Supervisor } from "./runtime/supervisor.ts";
+import type { SourceHealth } from "../../domain/sources/source.ts";
+import type { Account } from "../../ports/stores/account-store.ts";
+import type { LiveState as LiveStatePort } from "../../ports/use-cases/registration.ts";
+import type { StoreLifecycle } from "../../ports/stores/service-store.ts";
+import type { Notifier } from "./long-poll-waiters.ts";
+import type { Poller } from "../polling/poller.ts";
+import type { RegistrableSource } from "../registrar.ts";
+import type { Supervisor } from "../runtime/supervisor.ts";
 
 export type LiveStateOptions = {
   readonly poller: Poller;

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { sealedIdentity } from "../domain/secrets/sealed-identity.ts";
-import type { Claim, HeldKey, IdempotencyKeys, IdempotentRequest, KeyTaken, StorableAnswer } from "../ports/use-cases/registration.ts";
-import type { Clock } from "../ports/clock.ts";
+import { sealedIdentity } from "../../domain/secrets/sealed-identity.ts";
+import type { Claim, HeldKey, IdempotencyKeys, IdempotentRequest, KeyTaken, StorableAnswer } from "../../ports/use-cases/registration.ts";
+import type { Clock } from "../../ports/clock.ts";
 import type {
   AnswerDraft,
   ClaimableOperation,
@@ -11,8 +11,8 @@ import type {
   IdempotencyClaim,
   IdempotencyStore,
   StoredAnswer,
-} from "../ports/stores/idempotency-store.ts";
-import type { SecretBox } from "../ports/secret-box.ts";
+} from "../../ports/stores/idempotency-store.ts";
+import type { SecretBox } from "../../ports/secret-box.ts";
 
 export type IdempotencyOptions = {
   readonly store: IdempotencyStore & ClaimableStore;

@@ -4,11 +4,11 @@ import { WebhookAddressGuard } from "../../src/adapters/webhook/address-guard.ts
 import { createWebhookSender } from "../../src/adapters/webhook/sender.ts";
 import { newId } from "../../src/domain/ids.ts";
 import { generateSecret } from "../../src/domain/webhooks/signature.ts";
-import { DeliveryGates } from "../../src/engine/delivery-gates.ts";
-import { Dispatcher } from "../../src/engine/dispatcher.ts";
+import { DeliveryGates } from "../../src/engine/delivery/delivery-limits.ts";
+import { Dispatcher } from "../../src/engine/delivery/dispatcher.ts";
 import { AccountAdministration } from "../../src/engine/account-administration.ts";
 import { draftSecret } from "../../src/engine/registrar.ts";
-import { WebhookComposer } from "../../src/engine/webhook-composer.ts";
+import { WebhookComposer } from "../../src/engine/delivery/webhook-composer.ts";
 import { openKeyring } from "../../src/service/open-keyring.ts";
 import { recordPatienceMs } from "../../src/service/open-store.ts";
 import type { Account } from "../../src/ports/stores/account-store.ts";

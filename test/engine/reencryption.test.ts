@@ -7,7 +7,7 @@ import { generateSecret } from "../../src/domain/webhooks/signature.ts";
 import { AccountAdministration } from "../../src/engine/account-administration.ts";
 import { reencrypt } from "../../src/engine/reencryption.ts";
 import { draftSecret, sealHeaders } from "../../src/engine/registrar.ts";
-import { WebhookComposer } from "../../src/engine/webhook-composer.ts";
+import { WebhookComposer } from "../../src/engine/delivery/webhook-composer.ts";
 import { openKeyring } from "../../src/service/open-keyring.ts";
 import type { SecretBox } from "../../src/ports/secret-box.ts";
 import type { ServiceStore } from "../../src/ports/stores/service-store.ts";

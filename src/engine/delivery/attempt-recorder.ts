@@ -1,11 +1,11 @@
-import type { AttemptOutcome } from "../domain/deliveries/attempt.ts";
-import { isStoreTrouble } from "../domain/errors.ts";
-import type { Clock } from "../ports/clock.ts";
-import type { AttemptRecorded, DeliveryStore } from "../ports/stores/delivery-store.ts";
-import type { SendJob } from "../ports/stores/send-job.ts";
-import type { Logger, Metrics } from "../ports/telemetry.ts";
+import type { AttemptOutcome } from "../../domain/deliveries/attempt.ts";
+import { isStoreTrouble } from "../../domain/errors.ts";
+import type { Clock } from "../../ports/clock.ts";
+import type { AttemptRecorded, DeliveryStore } from "../../ports/stores/delivery-store.ts";
+import type { SendJob } from "../../ports/stores/send-job.ts";
+import type { Logger, Metrics } from "../../ports/telemetry.ts";
 import { logAttempt } from "./attempt-log.ts";
-import { hostNameOf } from "./delivery-gates.ts";
+import { hostNameOf } from "./delivery-limits.ts";
 
 export type AttemptRecorderOptions = {
   readonly store: Pick<DeliveryStore, "recordAttempt">;

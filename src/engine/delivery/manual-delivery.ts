@@ -1,6 +1,6 @@
-import type { Attempt } from "../domain/deliveries/attempt.ts";
-import type { Endpoint } from "../domain/deliveries/endpoint.ts";
-import type { Account } from "../ports/stores/account-store.ts";
+import type { Attempt } from "../../domain/deliveries/attempt.ts";
+import type { Endpoint } from "../../domain/deliveries/endpoint.ts";
+import type { Account } from "../../ports/stores/account-store.ts";
 import type {
   Claim,
   KeyTaken,
@@ -9,13 +9,13 @@ import type {
   RecoverOutcome,
   RetryOutcome,
   TestOutcome,
-} from "../ports/use-cases/registration.ts";
-import type { Notice } from "../ports/stores/call-store.ts";
-import type { Clock } from "../ports/clock.ts";
-import type { DeliveryStore } from "../ports/stores/delivery-store.ts";
-import type { ReadStore } from "../ports/stores/read-store.ts";
-import type { SendJob } from "../ports/stores/send-job.ts";
-import type { Idempotency } from "./requests/idempotency.ts";
+} from "../../ports/use-cases/registration.ts";
+import type { Notice } from "../../ports/stores/call-store.ts";
+import type { Clock } from "../../ports/clock.ts";
+import type { DeliveryStore } from "../../ports/stores/delivery-store.ts";
+import type { ReadStore } from "../../ports/stores/read-store.ts";
+import type { SendJob } from "../../ports/stores/send-job.ts";
+import type { Idempotency } from "../requests/idempotency.ts";
 
 export type ManualDeliveryOptions = {
   readonly store: Pick<DeliveryStore, "claimOne"> & Pick<ReadStore, "getDelivery" | "getEndpoint">;

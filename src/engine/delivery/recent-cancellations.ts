@@ -1,6 +1,6 @@
-import { watchIdOf } from "../domain/events/event.ts";
-import type { Clock } from "../ports/clock.ts";
-import type { SendJob } from "../ports/stores/send-job.ts";
+import { watchIdOf } from "../../domain/events/event.ts";
+import type { Clock } from "../../ports/clock.ts";
+import type { SendJob } from "../../ports/stores/send-job.ts";
 
 /** A job leased before a watch or hook was removed may still be on its way for so long, with a store that is slow to answer. */
 const removedMs = 60_000;

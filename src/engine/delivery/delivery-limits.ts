@@ -1,9 +1,9 @@
-import { isTaken } from "../domain/deliveries/attempt.ts";
-import type { AttemptOutcome } from "../domain/deliveries/attempt.ts";
-import type { Clock } from "../ports/clock.ts";
-import type { SendTarget } from "../ports/stores/send-job.ts";
-import { InFlightLimit, startLimit } from "./in-flight-limit.ts";
-import { TokenBucket } from "../domain/token-bucket.ts";
+import { isTaken } from "../../domain/deliveries/attempt.ts";
+import type { AttemptOutcome } from "../../domain/deliveries/attempt.ts";
+import type { Clock } from "../../ports/clock.ts";
+import type { SendTarget } from "../../ports/stores/send-job.ts";
+import { InFlightLimit, startLimit } from "./adaptive-concurrency.ts";
+import { TokenBucket } from "../../domain/token-bucket.ts";
 
 export type DeliveryGatesOptions = {
   readonly clock: Clock;

@@ -1,6 +1,6 @@
-import type { SendJob } from "../ports/stores/send-job.ts";
-import type { DeliveryGates } from "./delivery-gates.ts";
-import { hostKeyOf } from "./delivery-gates.ts";
+import type { SendJob } from "../../ports/stores/send-job.ts";
+import type { DeliveryGates } from "./delivery-limits.ts";
+import { hostKeyOf } from "./delivery-limits.ts";
 
 /** Leased jobs that wait in memory for room: by endpoint in the order they came, the endpoints of a host in turn. */
 export class HeldJobs {

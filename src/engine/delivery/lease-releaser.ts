@@ -1,7 +1,7 @@
-import type { Clock } from "../ports/clock.ts";
-import type { DeliveryStore } from "../ports/stores/delivery-store.ts";
-import type { SendJob } from "../ports/stores/send-job.ts";
-import type { Logger } from "../ports/telemetry.ts";
+import type { Clock } from "../../ports/clock.ts";
+import type { DeliveryStore } from "../../ports/stores/delivery-store.ts";
+import type { SendJob } from "../../ports/stores/send-job.ts";
+import type { Logger } from "../../ports/telemetry.ts";
 
 export type LeaseReturnsOptions = {
   readonly store: Pick<DeliveryStore, "releaseDeliveries">;

@@ -1,9 +1,9 @@
-import type { Attempt } from "../domain/deliveries/attempt.ts";
-import type { DeliveryState } from "../domain/deliveries/delivery.ts";
-import { watchIdOf } from "../domain/events/event.ts";
-import { isoTime } from "../domain/events/payload.ts";
-import type { SendJob } from "../ports/stores/send-job.ts";
-import type { Logger } from "../ports/telemetry.ts";
+import type { Attempt } from "../../domain/deliveries/attempt.ts";
+import type { DeliveryState } from "../../domain/deliveries/delivery.ts";
+import { watchIdOf } from "../../domain/events/event.ts";
+import { isoTime } from "../../domain/events/payload.ts";
+import type { SendJob } from "../../ports/stores/send-job.ts";
+import type { Logger } from "../../ports/telemetry.ts";
 
 /** One wide line per attempt: everything an operator asks for, and neither path nor query nor anything a receiver sent. */
 export function logAttempt(

@@ -1,11 +1,11 @@
 import type { KeyObject } from "node:crypto";
-import { RingbackError } from "../domain/errors.ts";
-import { renderPayload } from "../domain/events/payload.ts";
-import { sealedIdentity } from "../domain/secrets/sealed-identity.ts";
-import { hmacKeyOf, signWebhook, signingKeyOf } from "../domain/webhooks/signature.ts";
-import type { AccountStore } from "../ports/stores/account-store.ts";
-import type { SecretBox } from "../ports/secret-box.ts";
-import type { SendJob, SendTarget } from "../ports/stores/send-job.ts";
+import { RingbackError } from "../../domain/errors.ts";
+import { renderPayload } from "../../domain/events/payload.ts";
+import { sealedIdentity } from "../../domain/secrets/sealed-identity.ts";
+import { hmacKeyOf, signWebhook, signingKeyOf } from "../../domain/webhooks/signature.ts";
+import type { AccountStore } from "../../ports/stores/account-store.ts";
+import type { SecretBox } from "../../ports/secret-box.ts";
+import type { SendJob, SendTarget } from "../../ports/stores/send-job.ts";
 
 /** What goes over the wire, its deadline apart. */
 export type ComposedWebhook =

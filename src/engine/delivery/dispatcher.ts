@@ -1,21 +1,21 @@
-import type { Attempt, AttemptOutcome } from "../domain/deliveries/attempt.ts";
-import { isStoreTrouble } from "../domain/errors.ts";
-import { precedes, watchIdOf } from "../domain/events/event.ts";
-import type { Notice } from "../ports/stores/call-store.ts";
-import type { DeliveryStore } from "../ports/stores/delivery-store.ts";
-import type { SendJob } from "../ports/stores/send-job.ts";
-import { Alarm } from "./runtime/earliest-timer.ts";
+import type { Attempt, AttemptOutcome } from "../../domain/deliveries/attempt.ts";
+import { isStoreTrouble } from "../../domain/errors.ts";
+import { precedes, watchIdOf } from "../../domain/events/event.ts";
+import type { Notice } from "../../ports/stores/call-store.ts";
+import type { DeliveryStore } from "../../ports/stores/delivery-store.ts";
+import type { SendJob } from "../../ports/stores/send-job.ts";
+import { Alarm } from "../runtime/earliest-timer.ts";
 import { AttemptRecorder } from "./attempt-recorder.ts";
 import type { AttemptRecorderOptions, Recorded } from "./attempt-recorder.ts";
-import type { DeliveryGates, Pass } from "./delivery-gates.ts";
-import { hostKeyOf } from "./delivery-gates.ts";
-import { HeldJobs } from "./held-jobs.ts";
-import { startLimit } from "./in-flight-limit.ts";
-import { LeaseReturns } from "./lease-returns.ts";
-import { Outgoing } from "./outgoing.ts";
-import type { OutgoingOptions } from "./outgoing.ts";
-import { Rounds } from "./runtime/serialized-runs.ts";
-import { StartBars } from "./start-bars.ts";
+import type { DeliveryGates, Pass } from "./delivery-limits.ts";
+import { hostKeyOf } from "./delivery-limits.ts";
+import { HeldJobs } from "./job-buffer.ts";
+import { startLimit } from "./adaptive-concurrency.ts";
+import { LeaseReturns } from "./lease-releaser.ts";
+import { Outgoing } from "./job-sender.ts";
+import type { OutgoingOptions } from "./job-sender.ts";
+import { Rounds } from "../runtime/serialized-runs.ts";
+import { StartBars } from "./recent-cancellations.ts";
 
 export type DispatcherOptions = OutgoingOptions &
   Omit<AttemptRecorderOptions, "store" | "random"> & {

@@ -1,5 +1,5 @@
-import type { SendJob } from "../ports/stores/send-job.ts";
-import type { WebhookExchange, WebhookSender } from "../ports/webhook-sender.ts";
+import type { SendJob } from "../../ports/stores/send-job.ts";
+import type { WebhookExchange, WebhookSender } from "../../ports/webhook-sender.ts";
 import type { WebhookComposer } from "./webhook-composer.ts";
 
 export type OutgoingOptions = {

@@ -4,7 +4,7 @@ import type { LiveState as LiveStatePort } from "../../ports/use-cases/registrat
 import type { StoreLifecycle } from "../../ports/stores/service-store.ts";
 import type { Notifier } from "./long-poll-waiters.ts";
 import type { Poller } from "../polling/poller.ts";
-import type { RegistrableSource } from "../registrar.ts";
+import type { RegistrableSource } from "../registration/registrar.ts";
 import type { Supervisor } from "../runtime/supervisor.ts";
 
 export type LiveStateOptions = {

@@ -1,17 +1,17 @@
-import { generateSecret } from "../domain/webhooks/signature.ts";
-import type { Account, AccountStore } from "../ports/stores/account-store.ts";
+import { generateSecret } from "../../domain/webhooks/signature.ts";
+import type { Account, AccountStore } from "../../ports/stores/account-store.ts";
 import type {
   Claim,
   EndpointAdministration as EndpointAdministrationPort,
   EndpointChange,
   KeyTaken,
   RotationOutcome,
-} from "../ports/use-cases/registration.ts";
-import type { Clock } from "../ports/clock.ts";
-import type { EndpointStore } from "../ports/stores/endpoint-store.ts";
-import type { EndpointView } from "../ports/stores/read-store.ts";
-import type { SecretBox } from "../ports/secret-box.ts";
-import type { Idempotency } from "./requests/idempotency.ts";
+} from "../../ports/use-cases/registration.ts";
+import type { Clock } from "../../ports/clock.ts";
+import type { EndpointStore } from "../../ports/stores/endpoint-store.ts";
+import type { EndpointView } from "../../ports/stores/read-store.ts";
+import type { SecretBox } from "../../ports/secret-box.ts";
+import type { Idempotency } from "../requests/idempotency.ts";
 import { draftSecret, sealHeaders } from "./registrar.ts";
 
 export type EndpointAdministrationOptions = {

@@ -1,5 +1,5 @@
-import type { BatchOutcome, FieldError, HookOutcome, Refusal, WatchOutcome } from "../ports/use-cases/registration.ts";
-import type { EndpointConflict, QuotaExceeded, RegisterHookResult, RegisterWatchResult } from "../ports/stores/registration-store.ts";
+import type { BatchOutcome, FieldError, HookOutcome, Refusal, WatchOutcome } from "../../ports/use-cases/registration.ts";
+import type { EndpointConflict, QuotaExceeded, RegisterHookResult, RegisterWatchResult } from "../../ports/stores/registration-store.ts";
 
 /** What became of a watch, in the words of the API. `generatedSecret` is shown only where its endpoint was made with it. */
 export function watchOutcomeOf(generatedSecret: string | null, result: RegisterWatchResult): WatchOutcome {

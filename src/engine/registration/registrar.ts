@@ -1,10 +1,10 @@
-import { parseCallbackUrl } from "../domain/webhooks/callback-url.ts";
-import { newId } from "../domain/ids.ts";
-import { sealedIdentity } from "../domain/secrets/sealed-identity.ts";
-import { generateSecret } from "../domain/webhooks/signature.ts";
-import { maxDeadlineMs } from "../domain/calls/watch.ts";
-import type { PayloadFormat } from "../domain/deliveries/endpoint.ts";
-import type { Account } from "../ports/stores/account-store.ts";
+import { parseCallbackUrl } from "../../domain/webhooks/callback-url.ts";
+import { newId } from "../../domain/ids.ts";
+import { sealedIdentity } from "../../domain/secrets/sealed-identity.ts";
+import { generateSecret } from "../../domain/webhooks/signature.ts";
+import { maxDeadlineMs } from "../../domain/calls/watch.ts";
+import type { PayloadFormat } from "../../domain/deliveries/endpoint.ts";
+import type { Account } from "../../ports/stores/account-store.ts";
 import type {
   BatchOutcome,
   Claim,
@@ -15,9 +15,9 @@ import type {
   Registration,
   WatchOutcome,
   WatchRequest,
-} from "../ports/use-cases/registration.ts";
-import type { Notice, WatchedCall } from "../ports/stores/call-store.ts";
-import type { Clock } from "../ports/clock.ts";
+} from "../../ports/use-cases/registration.ts";
+import type { Notice, WatchedCall } from "../../ports/stores/call-store.ts";
+import type { Clock } from "../../ports/clock.ts";
 import type {
   EndpointDraft,
   Quotas,
@@ -25,11 +25,11 @@ import type {
   RegistrationStore,
   SecretDraft,
   WatchDraft,
-} from "../ports/stores/registration-store.ts";
-import type { SecretBox } from "../ports/secret-box.ts";
-import type { SendJob } from "../ports/stores/send-job.ts";
-import type { AddressGuard } from "../ports/webhook-sender.ts";
-import type { Idempotency } from "./requests/idempotency.ts";
+} from "../../ports/stores/registration-store.ts";
+import type { SecretBox } from "../../ports/secret-box.ts";
+import type { SendJob } from "../../ports/stores/send-job.ts";
+import type { AddressGuard } from "../../ports/webhook-sender.ts";
+import type { Idempotency } from "../requests/idempotency.ts";
 import { hookOutcomeOf, invalid, onlyOf, resultAt, watchOutcomeOf } from "./registration-outcome.ts";
 
 /** How a source treats registrations; `scope` is what makes a call one call within it. */

@@ -1,9 +1,9 @@
-import { isStoreTrouble } from "../domain/errors.ts";
-import type { SourceHealth } from "../domain/sources/source.ts";
-import type { Alive, SourceShare } from "../ports/stores/ownership-store.ts";
-import type { SharedGate as GateRow, SharedSourceStore, SharedSuspension } from "../ports/stores/shared-source-store.ts";
-import type { GateShare, SharedGate } from "./sources/source-gate.ts";
-import type { SourceChange } from "./sources/source-suspension.ts";
+import { isStoreTrouble } from "../../domain/errors.ts";
+import type { SourceHealth } from "../../domain/sources/source.ts";
+import type { Alive, SourceShare } from "../../ports/stores/ownership-store.ts";
+import type { SharedGate as GateRow, SharedSourceStore, SharedSuspension } from "../../ports/stores/shared-source-store.ts";
+import type { GateShare, SharedGate } from "../sources/source-gate.ts";
+import type { SourceChange } from "../sources/source-suspension.ts";
 
 export type SharedSourcesOptions = {
   readonly store: SharedSourceStore;

@@ -1,9 +1,9 @@
-import { isStoreTrouble } from "../domain/errors.ts";
-import type { WatchedCall } from "../ports/stores/call-store.ts";
-import type { OwnershipStore, Sweep } from "../ports/stores/ownership-store.ts";
-import type { SharedGate } from "../ports/stores/shared-source-store.ts";
-import type { Notifier } from "./requests/long-poll-waiters.ts";
-import { Rounds } from "./runtime/serialized-runs.ts";
+import { isStoreTrouble } from "../../domain/errors.ts";
+import type { WatchedCall } from "../../ports/stores/call-store.ts";
+import type { OwnershipStore, Sweep } from "../../ports/stores/ownership-store.ts";
+import type { SharedGate } from "../../ports/stores/shared-source-store.ts";
+import type { Notifier } from "../requests/long-poll-waiters.ts";
+import { Rounds } from "../runtime/serialized-runs.ts";
 
 export type SweeperOptions = {
   readonly store: Pick<OwnershipStore, "sweep" | "listNotices" | "listEnded" | "loadOwnedCalls" | "evict">;

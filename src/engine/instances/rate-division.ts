@@ -1,7 +1,7 @@
-import { shareRate } from "../domain/sources/rate-division.ts";
-import type { Alive, OwnershipStore } from "../ports/stores/ownership-store.ts";
-import type { Clock } from "../ports/clock.ts";
-import type { SharedGate } from "./sources/source-gate.ts";
+import { shareRate } from "../../domain/sources/rate-division.ts";
+import type { Alive, OwnershipStore } from "../../ports/stores/ownership-store.ts";
+import type { Clock } from "../../ports/clock.ts";
+import type { SharedGate } from "../sources/source-gate.ts";
 
 export type RateDivisionOptions = {
   readonly store: Pick<OwnershipStore, "raiseRates">;

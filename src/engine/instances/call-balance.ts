@@ -1,10 +1,10 @@
-import { callsToClaim, callsToGiveBack } from "../domain/calls/call-balance.ts";
-import { pollersOf } from "../domain/sources/rate-division.ts";
-import type { WatchedCall } from "../ports/stores/call-store.ts";
-import type { Clock } from "../ports/clock.ts";
-import type { Alive, Instance, OwnershipStore } from "../ports/stores/ownership-store.ts";
-import type { CallRoster } from "./polling/call-assignment.ts";
-import type { SharedGate } from "./sources/source-gate.ts";
+import { callsToClaim, callsToGiveBack } from "../../domain/calls/call-balance.ts";
+import { pollersOf } from "../../domain/sources/rate-division.ts";
+import type { WatchedCall } from "../../ports/stores/call-store.ts";
+import type { Clock } from "../../ports/clock.ts";
+import type { Alive, Instance, OwnershipStore } from "../../ports/stores/ownership-store.ts";
+import type { CallRoster } from "../polling/call-assignment.ts";
+import type { SharedGate } from "../sources/source-gate.ts";
 
 type Gate = Pick<SharedGate, "maxPollsPerSecond" | "share" | "isScripted">;
 

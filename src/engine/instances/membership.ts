@@ -1,9 +1,9 @@
-import { isStoreTrouble } from "../domain/errors.ts";
-import type { Clock, Timer } from "../ports/clock.ts";
-import type { Alive, OwnershipStore, Shares } from "../ports/stores/ownership-store.ts";
-import type { Logger } from "../ports/telemetry.ts";
-import { Lease } from "./lease.ts";
-import type { LeaseTimes } from "./lease.ts";
+import { isStoreTrouble } from "../../domain/errors.ts";
+import type { Clock, Timer } from "../../ports/clock.ts";
+import type { Alive, OwnershipStore, Shares } from "../../ports/stores/ownership-store.ts";
+import type { Logger } from "../../ports/telemetry.ts";
+import { Lease } from "./instance-lease.ts";
+import type { LeaseTimes } from "./instance-lease.ts";
 
 export type MembershipOptions = {
   readonly store: Pick<OwnershipStore, "join" | "heartbeat" | "leave">;

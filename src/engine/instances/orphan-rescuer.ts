@@ -1,7 +1,7 @@
-import type { Clock } from "../ports/clock.ts";
-import type { DeliveryStore } from "../ports/stores/delivery-store.ts";
-import type { OwnershipStore } from "../ports/stores/ownership-store.ts";
-import type { Logger } from "../ports/telemetry.ts";
+import type { Clock } from "../../ports/clock.ts";
+import type { DeliveryStore } from "../../ports/stores/delivery-store.ts";
+import type { OwnershipStore } from "../../ports/stores/ownership-store.ts";
+import type { Logger } from "../../ports/telemetry.ts";
 
 export type OrphansOptions = {
   readonly store: Pick<OwnershipStore, "listLeases">;

@@ -9,7 +9,7 @@ import { StartRefused } from "../src/domain/errors.ts";
 import { newId } from "../src/domain/ids.ts";
 import { sealedIdentity } from "../src/domain/secrets/sealed-identity.ts";
 import type { SealedPlace } from "../src/domain/secrets/sealed-identity.ts";
-import { AccountAdministration } from "../src/engine/account-administration.ts";
+import { AccountAdministration } from "../src/engine/administration/accounts.ts";
 import { draftSecret, sealHeaders } from "../src/engine/registration/registrar.ts";
 import { openKeyring } from "../src/service/open-keyring.ts";
 import type { ServiceStore } from "../src/ports/stores/service-store.ts";

@@ -1,4 +1,4 @@
-import { AccountAdministration, accountNameFault } from "../engine/account-administration.ts";
+import { AccountAdministration, accountNameFault } from "../engine/administration/accounts.ts";
 import { openAdministration } from "./administration.ts";
 import { readArguments, UsageError } from "./command.ts";
 import type { Command } from "./command.ts";

@@ -5,7 +5,7 @@ import { systemClock } from "../adapters/clock.ts";
 import { readStoreConfig } from "../service/config.ts";
 import type { StoreConfig } from "../service/config.ts";
 import { StartRefused } from "../domain/errors.ts";
-import { AccountAdministration } from "../engine/account-administration.ts";
+import { AccountAdministration } from "../engine/administration/accounts.ts";
 import { openKeyring } from "../service/open-keyring.ts";
 import type { Keyring } from "../service/open-keyring.ts";
 import type { Account } from "../ports/stores/account-store.ts";

@@ -1,5 +1,5 @@
 import { isoTime } from "../domain/events/payload.ts";
-import { isEnvironmentKey } from "../engine/account-administration.ts";
+import { isEnvironmentKey } from "../engine/administration/accounts.ts";
 import { openAdministration } from "./administration.ts";
 import { readArguments } from "./command.ts";
 import type { Command } from "./command.ts";

@@ -1,5 +1,5 @@
-import { reencrypt } from "../engine/reencryption.ts";
-import type { ReencryptionResult } from "../engine/reencryption.ts";
+import { reencrypt } from "../engine/administration/reencryption.ts";
+import type { ReencryptionResult } from "../engine/administration/reencryption.ts";
 import { openAdministration } from "./administration.ts";
 import { readArguments } from "./command.ts";
 import type { Command, Terminal } from "./command.ts";

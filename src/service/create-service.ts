@@ -8,7 +8,7 @@ import type { Engine } from "./create-engine.ts";
 import type { Config, Secrets } from "./config.ts";
 import { StartRefused } from "../domain/errors.ts";
 import type { DeliveryPolicy } from "../domain/deliveries/retry-policy.ts";
-import { AccountAdministration } from "../engine/account-administration.ts";
+import { AccountAdministration } from "../engine/administration/accounts.ts";
 import { leaseTimes } from "../engine/instances/instance-lease.ts";
 import type { LeaseTimes } from "../engine/instances/instance-lease.ts";
 import { createApp } from "../http/app.ts";

@@ -6,7 +6,7 @@ import { newId } from "../../src/domain/ids.ts";
 import { generateSecret } from "../../src/domain/webhooks/signature.ts";
 import { DeliveryGates } from "../../src/engine/delivery/delivery-limits.ts";
 import { Dispatcher } from "../../src/engine/delivery/dispatcher.ts";
-import { AccountAdministration } from "../../src/engine/account-administration.ts";
+import { AccountAdministration } from "../../src/engine/administration/accounts.ts";
 import { draftSecret } from "../../src/engine/registration/registrar.ts";
 import { WebhookComposer } from "../../src/engine/delivery/webhook-composer.ts";
 import { openKeyring } from "../../src/service/open-keyring.ts";

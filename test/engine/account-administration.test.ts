@@ -6,7 +6,7 @@ import { hashApiKey } from "../../src/domain/secrets/api-key.ts";
 import { StartRefused } from "../../src/domain/errors.ts";
 import { sealedIdentity } from "../../src/domain/secrets/sealed-identity.ts";
 import { signingKeyOf } from "../../src/domain/webhooks/signature.ts";
-import { AccountAdministration } from "../../src/engine/account-administration.ts";
+import { AccountAdministration } from "../../src/engine/administration/accounts.ts";
 import type { ServiceStore } from "../../src/ports/stores/service-store.ts";
 import { expectKind, startMs, testPolicy } from "../support/store-drafts.ts";
 

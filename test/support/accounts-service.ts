@@ -5,7 +5,7 @@ import { onTestFinished } from "vitest";
 import { systemClock } from "../../src/adapters/clock.ts";
 import { openSqliteAdministration } from "../../src/adapters/sqlite/store.ts";
 import { readConfig } from "../../src/service/config.ts";
-import { AccountAdministration } from "../../src/engine/account-administration.ts";
+import { AccountAdministration } from "../../src/engine/administration/accounts.ts";
 import { openKeyring } from "../../src/service/open-keyring.ts";
 import { createService } from "../../src/service/create-service.ts";
 import type { ServiceOverrides } from "../../src/service/create-service.ts";

@@ -8,7 +8,7 @@ import type { DeliveryPolicy } from "../../src/domain/deliveries/retry-policy.ts
 import { DeliveryGates } from "../../src/engine/delivery/delivery-limits.ts";
 import type { DeliveryGatesOptions } from "../../src/engine/delivery/delivery-limits.ts";
 import { Dispatcher } from "../../src/engine/delivery/dispatcher.ts";
-import { AccountAdministration } from "../../src/engine/account-administration.ts";
+import { AccountAdministration } from "../../src/engine/administration/accounts.ts";
 import { draftSecret } from "../../src/engine/registration/registrar.ts";
 import { WebhookComposer } from "../../src/engine/delivery/webhook-composer.ts";
 import type { Notice } from "../../src/ports/stores/call-store.ts";

@@ -1,10 +1,10 @@
-import { newId } from "../domain/ids.ts";
-import { sealedIdentity } from "../domain/secrets/sealed-identity.ts";
-import { defaultMaxPollsPerSecond, sourceFaults } from "../domain/sources/source-settings.ts";
-import type { SourceFault, SourceSettings } from "../domain/sources/source-settings.ts";
-import type { Clock } from "../ports/clock.ts";
-import type { SecretBox } from "../ports/secret-box.ts";
-import type { SourceStore, StoredSource } from "../ports/stores/source-store.ts";
+import { newId } from "../../domain/ids.ts";
+import { sealedIdentity } from "../../domain/secrets/sealed-identity.ts";
+import { defaultMaxPollsPerSecond, sourceFaults } from "../../domain/sources/source-settings.ts";
+import type { SourceFault, SourceSettings } from "../../domain/sources/source-settings.ts";
+import type { Clock } from "../../ports/clock.ts";
+import type { SecretBox } from "../../ports/secret-box.ts";
+import type { SourceStore, StoredSource } from "../../ports/stores/source-store.ts";
 
 export type SourceAdministrationOptions = {
   readonly store: SourceStore;

@@ -1,11 +1,11 @@
-import { generateApiKey } from "../domain/secrets/api-key.ts";
-import { StartRefused } from "../domain/errors.ts";
-import { newId } from "../domain/ids.ts";
-import { sealedIdentity } from "../domain/secrets/sealed-identity.ts";
-import { generateSigningKeyPair } from "../domain/webhooks/signature.ts";
-import type { Account, AccountStore, ApiKeyDraft } from "../ports/stores/account-store.ts";
-import type { Clock } from "../ports/clock.ts";
-import type { SecretBox } from "../ports/secret-box.ts";
+import { generateApiKey } from "../../domain/secrets/api-key.ts";
+import { StartRefused } from "../../domain/errors.ts";
+import { newId } from "../../domain/ids.ts";
+import { sealedIdentity } from "../../domain/secrets/sealed-identity.ts";
+import { generateSigningKeyPair } from "../../domain/webhooks/signature.ts";
+import type { Account, AccountStore, ApiKeyDraft } from "../../ports/stores/account-store.ts";
+import type { Clock } from "../../ports/clock.ts";
+import type { SecretBox } from "../../ports/secret-box.ts";
 
 export type AccountAdministrationOptions = {
   readonly store: AccountStore;

@@ -1,8 +1,8 @@
-import { sealedIdentity } from "../domain/secrets/sealed-identity.ts";
-import type { SealedPlace } from "../domain/secrets/sealed-identity.ts";
-import { RingbackError } from "../domain/errors.ts";
-import type { KeyedSecretBox } from "../ports/secret-box.ts";
-import type { ResealedValue, SealedStore, SealedValue } from "../ports/stores/sealed-store.ts";
+import { sealedIdentity } from "../../domain/secrets/sealed-identity.ts";
+import type { SealedPlace } from "../../domain/secrets/sealed-identity.ts";
+import { RingbackError } from "../../domain/errors.ts";
+import type { KeyedSecretBox } from "../../ports/secret-box.ts";
+import type { ResealedValue, SealedStore, SealedValue } from "../../ports/stores/sealed-store.ts";
 
 export type ReencryptionOptions = {
   readonly store: SealedStore;

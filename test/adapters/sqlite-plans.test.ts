@@ -1,7 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
-import { Database } from "../../src/adapters/sqlite/database.ts";
-import { openConnection } from "../../src/adapters/sqlite/open-connection.ts";
+import { Database } from "../../src/adapters/sqlite/connection/database.ts";
+import { openConnection } from "../../src/adapters/sqlite/connection/open-connection.ts";
 import { operations } from "../../src/adapters/sqlite/operations.ts";
 import type { ServiceStore } from "../../src/ports/stores/service-store.ts";
 import { StoreWorld, testPolicy } from "../support/store-drafts.ts";

@@ -2,9 +2,9 @@ import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSyn
 import { randomUUID } from "node:crypto";
 import { basename, dirname, join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { Database } from "./database.ts";
+import { Database } from "./connection/database.ts";
 import { pendingMigrations } from "./migrate.ts";
-import { readKeyIds } from "./operations/read-key-ids.ts";
+import { readKeyIds } from "./keys/read-key-ids.ts";
 
 /** `keyIds`: the encryption keys without which nothing sealed in the copy opens; empty for a schema older than this program's. */
 export type Backup = { readonly bytes: number; readonly keyIds: readonly string[] };

@@ -4,9 +4,9 @@ import type { AttemptRecorded } from "../../ports/stores/delivery-store.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { AnswerDraft, ClaimedRun, IdempotencyStore } from "../../ports/stores/idempotency-store.ts";
 import type { AdministrationStore, ServiceStore } from "../../ports/stores/service-store.ts";
-import { Checkpointer } from "./checkpointer.ts";
-import type { ClaimedValue, Request } from "./group.ts";
-import { GroupQueue } from "./group-queue.ts";
+import { Checkpointer } from "./writer-thread/checkpointer.ts";
+import type { ClaimedValue, Request } from "./writer-thread/group.ts";
+import { GroupQueue } from "./writer-thread/group-queue.ts";
 import { operations } from "./operations.ts";
 import type { OperationName } from "./operations.ts";
 

@@ -1,0 +1,190 @@
+import type { Attempt } from "../../../domain/deliveries/attempt.ts";
+import { decideAfterAttempt, isUneventful } from "../../../domain/deliveries/delivery-decision.ts";
+import type { AttemptResult } from "../../../domain/deliveries/delivery-decision.ts";
+import { isEndpointNews } from "../../../domain/deliveries/endpoint.ts";
+import type { EventType } from "../../../domain/events/event.ts";
+import { newsAfterAttempt } from "../../../domain/events/operational-events.ts";
+import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
+import type { Database, Row } from "../connection/database.ts";
+import { raiseHostDue, refreshDue } from "../deliveries/due-bounds.ts";
+import { retireEndpoint } from "./retire-endpoint.ts";
+import type { Retired } from "./retire-endpoint.ts";
+import { replaceLane, supersede } from "../deliveries/lanes.ts";
+import { publishOperational } from "./operational-events.ts";
+import { deliveryOf, endpointOf, integer, integerOrNull, standingOf, text, textOrNull } from "../../rows.ts";
+
+/** Attempt, delivery, lane, endpoint and host in one transaction, by what `decideAfterAttempt` says of the rows as they stand. */
+export function recordAttempt(db: Database, record: AttemptRecord): AttemptRecorded {
+  const row = db.get(
+    `select d.*, e.id as event_id, e.type as event_type, e.call_sid from deliveries d join events e on e.position = d.event_position where d.id = ?`,
+    record.deliveryId,
+  );
+  if (row === undefined || row["lease_token"] !== record.leaseToken) return { kind: "fenced" };
+  const endpointRow = readEndpoint(db, text(row, "endpoint_id"));
+  const standing = standingOf(endpointRow);
+  const result = decide(db, record, row, standing);
+  writeAttempt(db, record.deliveryId, result.attempt);
+  writeDelivery(db, row, result);
+  writeEndpoint(db, endpointRow, result);
+  writeHost(db, endpointRow, result);
+  const laneGoesOn = settleLane(db, row, result, endpointOf(endpointRow).late, record.nowMs);
+  const retired: Retired =
+    result.endpointChange === "disabled_gone"
+      ? retireEndpoint(db, text(row, "endpoint_id"), record.nowMs)
+      : { unwatchedCallIds: [], notices: [] };
+  const about = {
+    accountId: text(row, "account_id"),
+    endpointId: text(row, "endpoint_id"),
+    eventType: text(row, "event_type") as EventType,
+  };
+  const published = newsAfterAttempt(about, result, record.nowMs).map((news) => publishOperational(db, news));
+  return {
+    kind: "recorded",
+    attempt: result.attempt,
+    delivery: result.delivery,
+    endpoint: { state: result.endpoint.state, health: result.endpoint.health, hostPausedUntilMs: result.host.pausedUntilMs },
+    endpointChange: result.endpointChange,
+    jobs: published.flatMap(({ jobs }) => jobs),
+    endpointNextDueAtMs: !laneGoesOn && boundsStand(endpointRow, standing, result) ? hostDueAt(endpointRow) : nextDueAt(db, endpointRow),
+    unwatchedCallIds: retired.unwatchedCallIds,
+    notices: [...retired.notices, ...published.flatMap(({ notices }) => notices)],
+  };
+}
+
+function readEndpoint(db: Database, endpointId: string): Row {
+  const row = db.get(
+    `select p.*, h.origin, h.paused_until as host_paused_until, h.paused_since as host_paused_since,
+       h.consecutive_pauses as host_consecutive_pauses, h.next_due_at as host_next_due_at, h.failing_due_at as host_failing_due_at
+     from endpoints p join hosts h on h.id = p.host_id where p.id = ?`,
+    endpointId,
+  );
+  if (row === undefined) throw new Error(`no endpoint ${endpointId}`);
+  return row;
+}
+
+type Standing = ReturnType<typeof standingOf>;
+
+function decide(db: Database, record: AttemptRecord, row: Row, standing: Standing): AttemptResult {
+  const { outcome, startedAtMs, durationMs, mode, nowMs, jitter } = record;
+  return decideAfterAttempt(
+    {
+      delivery: deliveryOf(row),
+      attempt: { number: integer(row, "attempt_count") + 1, startedAtMs, durationMs, outcome, mode },
+      ...standing,
+      isTest: row["event_type"] === "endpoint.test",
+    },
+    db.policy,
+    { nowMs, jitter },
+  );
+}
+
+function writeAttempt(db: Database, deliveryId: string, attempt: Attempt): void {
+  db.run(
+    `insert into attempts (delivery_id, number, started_at, duration_ms, status_code, error_code, error_detail, response_excerpt, decision)
+     values (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    deliveryId,
+    attempt.number,
+    attempt.startedAtMs,
+    Math.round(attempt.durationMs),
+    attempt.statusCode,
+    attempt.error?.code ?? null,
+    attempt.error?.detail ?? null,
+    attempt.responseExcerpt,
+    attempt.decision,
+  );
+}
+
+function writeDelivery(db: Database, row: Row, { delivery }: AttemptResult): void {
+  const stays = delivery.status === "pending" && row["sequence"] === null;
+  db.run(
+    `update deliveries set status = ?, attempt_count = ?, steps_spent = ?, next_attempt_at = ?, due_at = ?, first_attempt_at = ?, first_failed_at = ?,
+       settled_at = ?, lease_token = null where id = ?`,
+    delivery.status,
+    delivery.attemptCount,
+    delivery.stepsSpent,
+    delivery.nextAttemptAtMs,
+    // In a lane its place is decided with the others'.
+    stays ? delivery.nextAttemptAtMs : delivery.status === "pending" ? integerOrNull(row, "due_at") : null,
+    delivery.firstAttemptAtMs,
+    delivery.firstFailedAtMs,
+    delivery.settledAtMs,
+    delivery.id,
+  );
+}
+
+function writeEndpoint(db: Database, before: Row, { endpoint }: AttemptResult): void {
+  if (!isEndpointNews(endpointOf(before), endpoint)) return;
+  const { health } = endpoint;
+  db.run(
+    `update endpoints set state = ?, reason = ?, since = ?, consecutive_failures = ?, failing_since = ?, last_success_at = ?, paused_until = ?,
+       paused_since = ?, consecutive_pauses = ?, pause_reason = ? where id = ?`,
+    endpoint.state,
+    endpoint.reason,
+    endpoint.sinceMs,
+    health.consecutiveFailures,
+    health.failingSinceMs,
+    health.lastSuccessAtMs,
+    health.pausedUntilMs,
+    health.pausedSinceMs,
+    health.consecutivePauses,
+    health.pauseReason,
+    text(before, "id"),
+  );
+}
+
+function writeHost(db: Database, before: Row, { host }: AttemptResult): void {
+  if (host.pausedUntilMs === before["host_paused_until"] && host.consecutivePauses === before["host_consecutive_pauses"]) return;
+  // Nothing of it is due before the pause ends: the bounds say so, or claims would look at it in vain.
+  db.run(
+    `update hosts set paused_until = ?1, paused_since = ?4, consecutive_pauses = ?2, next_due_at = max(next_due_at, coalesce(?1, 0)),
+       failing_due_at = max(failing_due_at, coalesce(?1, 0)) where id = ?3`,
+    host.pausedUntilMs,
+    host.consecutivePauses,
+    integer(before, "host_id"),
+    host.pausedSinceMs,
+  );
+}
+
+/** Whether anything is left in the delivery's lane, itself included. */
+function settleLane(db: Database, row: Row, { delivery, attempt }: AttemptResult, late: "send" | "drop", nowMs: number): boolean {
+  const watchId = textOrNull(row, "watch_id");
+  const sequence = integerOrNull(row, "sequence");
+  if (watchId === null || sequence === null) return false;
+  const endpointId = text(row, "endpoint_id");
+  if (late === "drop" && attempt.decision === "delivered" && delivery.status === "delivered")
+    supersede(db, { watchId, endpointId, late }, sequence, nowMs);
+  return replaceLane(db, watchId, endpointId);
+}
+
+/**
+ * Settled, and nothing else is due at its endpoint or host, or nothing about those has changed: what was leased is in no
+ * bound, so they stand as they are. It is what happens to most deliveries, and spares them four statements.
+ */
+function boundsStand(endpointRow: Row, standing: Standing, result: AttemptResult): boolean {
+  if (isUneventful(standing, result)) return true;
+  return (
+    result.delivery.status === "delivered" &&
+    result.endpointChange === "none" &&
+    endpointRow["next_due_at"] === null &&
+    hostDueAt(endpointRow) === null
+  );
+}
+
+/** The earliest of the host's bounds, as they were read. */
+function hostDueAt(endpointRow: Row): number | null {
+  return earliestOf([endpointRow["host_next_due_at"], endpointRow["host_failing_due_at"]]);
+}
+
+function earliestOf(bounds: readonly unknown[]): number | null {
+  const known = bounds.filter((bound) => typeof bound === "number");
+  return known.length === 0 ? null : Math.min(...known);
+}
+
+/** The bounds of endpoint and host, exact again; the answer is the host's, for a success may be what the others there waited for. */
+function nextDueAt(db: Database, endpointRow: Row): number | null {
+  const hostId = integer(endpointRow, "host_id");
+  refreshDue(db, text(endpointRow, "id"));
+  for (const failing of [false, true]) raiseHostDue(db, hostId, failing);
+  const host = db.get("select next_due_at, failing_due_at from hosts where id = ?", hostId);
+  return earliestOf([host?.["next_due_at"], host?.["failing_due_at"]]);
+}

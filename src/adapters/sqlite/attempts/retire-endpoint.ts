@@ -1,0 +1,29 @@
+import type { Notice } from "../../../ports/stores/call-store.ts";
+import type { Database } from "../connection/database.ts";
+import { cancelPending } from "../deliveries/event-rows.ts";
+import { integer, text } from "../../rows.ts";
+import { readWatchedCall } from "../calls/watched-call.ts";
+
+export type Retired = { readonly unwatchedCallIds: readonly string[]; readonly notices: readonly Notice[] };
+
+/** The receiver wants no more (410): its watches end, its hooks go, nothing is owed to it. */
+export function retireEndpoint(db: Database, endpointId: string, nowMs: number): Retired {
+  const watches = db.all("select id, account_id, call_id, sequence from watches where endpoint_id = ? and status = 'active'", endpointId);
+  db.run(
+    "update watches set status = 'canceled', end_reason = 'gone', ended_at = ? where endpoint_id = ? and status = 'active'",
+    nowMs,
+    endpointId,
+  );
+  db.run("delete from hooks where endpoint_id = ?", endpointId);
+  cancelPending(db, "endpoint_id", endpointId, nowMs);
+  const callIds = [...new Set(watches.map((row) => text(row, "call_id")))];
+  return {
+    unwatchedCallIds: callIds.filter((callId) => readWatchedCall(db, callId) === null),
+    notices: watches.map((row) => ({
+      accountId: text(row, "account_id"),
+      watchId: text(row, "id"),
+      sequence: integer(row, "sequence"),
+      eventType: "watch.canceled",
+    })),
+  };
+}

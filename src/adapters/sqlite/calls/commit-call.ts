@@ -1,0 +1,40 @@
+import { planCommit, planTelling, watchesAfter } from "../../../domain/calls/transition.ts";
+import type { CallCommit, CallCommitResult, Notice } from "../../../ports/stores/call-store.ts";
+import type { SendJob } from "../../../ports/stores/send-job.ts";
+import type { Database } from "../connection/database.ts";
+import { callStatusOf, gatherWatchedCall, integer, standingCallOf } from "../../rows.ts";
+import { activeWatches, hooksOf, writePlanned } from "./transition-events.ts";
+import { readWatchedCall } from "./watched-call.ts";
+
+/** Call, events, deliveries: one transaction. The version tells whether the writer knew the call as it stands. */
+export function commitCall(db: Database, commit: CallCommit): CallCommitResult {
+  const { callId, expectedVersion, nowMs } = commit;
+  const row = db.get("select * from calls where id = ?", callId);
+  if (row === undefined || integer(row, "version") !== expectedVersion) return { kind: "stale", call: readWatchedCall(db, callId) };
+  const { tellings, call, transition } = planCommit(commit, {
+    call: { ...callStatusOf(row), lastGoodPollAtMs: commit.lastGoodPollAtMs },
+    transition: integer(row, "transitions"),
+  });
+  const jobs: SendJob[] = [];
+  const notices: Notice[] = [];
+  let watches = activeWatches(db, callId);
+  for (const telling of tellings) {
+    const planned = planTelling(telling.change, { ...telling, watches, hooks: hooksOf(db, callId, watches), nowMs });
+    const written = writePlanned(db, planned, { callId, transition: telling.transition, nowMs });
+    watches = watchesAfter(watches, planned);
+    jobs.push(...written.jobs);
+    notices.push(...written.notices);
+  }
+  db.run(
+    "update calls set status = ?, reason = ?, terminal = ?, observed_at = ?, last_good_poll_at = ?, transitions = ?, version = ? where id = ?",
+    call.status,
+    call.reason,
+    call.terminal,
+    call.observedAtMs,
+    call.lastGoodPollAtMs,
+    transition,
+    expectedVersion + 1,
+    callId,
+  );
+  return { kind: "committed", call: gatherWatchedCall(standingCallOf(row, call, expectedVersion + 1), watches), notices, jobs };
+}

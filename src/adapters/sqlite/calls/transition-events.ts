@@ -1,0 +1,79 @@
+import type { PlannedEvent, TellableHook, TellableWatch } from "../../../domain/calls/transition.ts";
+import type { Watch } from "../../../domain/calls/watch.ts";
+import type { Notice } from "../../../ports/stores/call-store.ts";
+import type { SendJob } from "../../../ports/stores/send-job.ts";
+import type { Database } from "../connection/database.ts";
+import { insertEvent } from "../deliveries/event-rows.ts";
+import { filterOf, integer, text, watchOf } from "../../rows.ts";
+
+/** The active watches of a call, oldest first; read inside the transaction that tells them. */
+export function activeWatches(db: Database, callId: string): readonly Watch[] {
+  return db
+    .all(
+      `select w.*, c.source_name, c.call_sid, null as callback_url from watches w join calls c on c.id = w.call_id
+       where w.call_id = ? and w.status = 'active' order by w.id`,
+      callId,
+    )
+    .map(watchOf);
+}
+
+/** The hooks of every account that has one of these watches. */
+export function hooksOf(db: Database, callId: string, watches: readonly TellableWatch[]): readonly TellableHook[] {
+  const accounts = new Set(watches.map((watch) => watch.accountId));
+  return [...accounts].flatMap((accountId) =>
+    db
+      .all(
+        `select h.id, h.account_id, h.endpoint_id, h.events, coalesce(p.transition, 0) as transition
+         from hooks h left join hook_progress p on p.call_id = ? and p.hook_id = h.id where h.account_id = ? order by h.id`,
+        callId,
+        accountId,
+      )
+      .map((row) => ({
+        id: text(row, "id"),
+        accountId: text(row, "account_id"),
+        endpointId: text(row, "endpoint_id"),
+        events: filterOf(row),
+        toldTransition: integer(row, "transition"),
+      })),
+  );
+}
+
+/** Writes what was planned: events with their deliveries, the watches after them, and what the hooks were told. */
+export function writePlanned(
+  db: Database,
+  planned: readonly PlannedEvent[],
+  moment: { readonly callId: string; readonly transition: number; readonly nowMs: number },
+): { readonly notices: readonly Notice[]; readonly jobs: readonly SendJob[] } {
+  const jobs: SendJob[] = [];
+  const notices: Notice[] = [];
+  for (const plan of planned) {
+    const { event, watchId, sequence, watchStatus } = plan;
+    if (watchStatus === "active") db.run("update watches set sequence = ? where id = ?", sequence, watchId);
+    else
+      db.run(
+        "update watches set sequence = ?, status = ?, end_reason = ?, ended_at = ? where id = ?",
+        sequence,
+        watchStatus,
+        plan.endReason,
+        moment.nowMs,
+        watchId,
+      );
+    jobs.push(
+      ...insertEvent(
+        db,
+        { event, watchId, callSid: event.data.callSid, sequence, terminal: plan.terminal },
+        plan.endpointIds,
+        moment.nowMs,
+      ),
+    );
+    for (const hookId of plan.hookIds)
+      db.run(
+        "insert into hook_progress (call_id, hook_id, transition) values (?1, ?2, ?3) on conflict (call_id, hook_id) do update set transition = ?3",
+        moment.callId,
+        hookId,
+        moment.transition,
+      );
+    notices.push({ accountId: event.accountId, watchId, sequence, eventType: event.type });
+  }
+  return { notices, jobs };
+}

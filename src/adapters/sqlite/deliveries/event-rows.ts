@@ -1,0 +1,88 @@
+import { newId } from "../../../domain/ids.ts";
+import type { RingbackEvent } from "../../../domain/events/event.ts";
+import type { SendJob, SendTarget } from "../../../ports/stores/send-job.ts";
+import type { Database } from "../connection/database.ts";
+import { lowerDue } from "./due-bounds.ts";
+import { readTarget } from "./send-jobs.ts";
+import { replaceLane } from "./lanes.ts";
+
+export type NewEvent = {
+  readonly event: RingbackEvent;
+  readonly watchId: string | null;
+  readonly callSid: string | null;
+  readonly sequence: number | null;
+  readonly terminal: boolean;
+};
+
+/** Writes an event with one delivery for each endpoint, in the caller's transaction. Heads that may go now are leased and returned. */
+export function insertEvent(
+  db: Database,
+  { event, watchId, callSid, sequence, terminal }: NewEvent,
+  endpointIds: readonly string[],
+  nowMs: number,
+): readonly SendJob[] {
+  const position = db.insert(
+    `insert into events (id, account_id, watch_id, call_sid, type, terminal, sequence, timestamp, data, created_at)
+     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    event.id,
+    event.accountId,
+    watchId,
+    callSid,
+    event.type,
+    terminal,
+    sequence,
+    event.timestampMs,
+    JSON.stringify(event.data),
+    nowMs,
+  );
+  return endpointIds.flatMap((endpointId) => {
+    const deliveryId = newId("dlv", nowMs);
+    const nextAttemptAtMs = nowMs + (db.policy.scheduleMs[0] ?? 0);
+    const head = watchId === null || !waitsInLane(db, watchId, endpointId);
+    const target = head && nextAttemptAtMs <= nowMs ? openTarget(db, endpointId, nowMs) : null;
+    const leaseToken = target === null ? null : db.nextLeaseToken();
+    db.run(
+      `insert into deliveries (id, account_id, event_position, endpoint_id, watch_id, sequence, terminal, status, next_attempt_at, due_at, lease_token,
+         created_at)
+       values (?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?)`,
+      deliveryId,
+      event.accountId,
+      position,
+      endpointId,
+      watchId,
+      sequence,
+      terminal,
+      nextAttemptAtMs,
+      head ? nextAttemptAtMs : null,
+      leaseToken,
+      nowMs,
+    );
+    if (target !== null && leaseToken !== null)
+      return [{ deliveryId, leaseToken, attemptNumber: 1, stepsSpent: 0, event, target, createdAtMs: nowMs, mode: "scheduled" }];
+    if (!head) replaceLane(db, watchId, endpointId);
+    else lowerDue(db, endpointId, nextAttemptAtMs);
+    return [];
+  });
+}
+
+function waitsInLane(db: Database, watchId: string, endpointId: string): boolean {
+  return (
+    db.get("select 1 from deliveries where watch_id = ? and endpoint_id = ? and status = 'pending' limit 1", watchId, endpointId) !==
+    undefined
+  );
+}
+
+/** The endpoint, if it takes webhooks without a pause behind it: after one a single delivery goes first, and claims see to that. */
+function openTarget(db: Database, endpointId: string, nowMs: number): SendTarget | null {
+  const target = readTarget(db, endpointId, nowMs);
+  return target.state === "enabled" && target.health.consecutivePauses === 0 && target.hostConsecutivePauses === 0 ? target : null;
+}
+
+/** Cancels what an endpoint or a watch is owed. What is on the wire keeps its lease until it is recorded. */
+export function cancelPending(db: Database, column: "endpoint_id" | "watch_id", id: string, nowMs: number): void {
+  db.run(
+    `update deliveries set status = 'canceled', settled_at = ?, next_attempt_at = null, due_at = null where ${column} = ? and status = 'pending'`,
+    nowMs,
+    id,
+  );
+}

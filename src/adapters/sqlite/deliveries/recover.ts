@@ -1,0 +1,22 @@
+import type { DeliveryStore } from "../../../ports/stores/delivery-store.ts";
+import type { Database } from "../connection/database.ts";
+import { oweAnew } from "./lanes.ts";
+
+/** What is pending, delivered or on the wire is not touched, so asking twice recovers nothing twice. */
+export function recover(db: Database, request: Parameters<DeliveryStore["recover"]>[0]): Awaited<ReturnType<DeliveryStore["recover"]>> {
+  const { accountId, endpointId, sinceMs, untilMs, nowMs } = request;
+  const endpoint = db.get("select state from endpoints where id = ? and account_id = ?", endpointId, accountId);
+  if (endpoint === undefined) return { kind: "unknown" };
+  if (endpoint["state"] === "disabled") return { kind: "endpoint_disabled" };
+  const rows = db.all(
+    `select d.id, d.watch_id from deliveries d join events e on e.position = d.event_position
+     where d.endpoint_id = ? and d.status in ('exhausted', 'failed', 'expired') and d.lease_token is null
+       and e.type <> 'endpoint.test' and e.created_at >= ? and e.created_at <= ?
+       and not exists (select 1 from watches w where w.id = d.watch_id and w.deleted_at is not null)`,
+    endpointId,
+    sinceMs,
+    untilMs,
+  );
+  oweAnew(db, endpointId, rows, nowMs);
+  return { kind: "recovered", count: rows.length };
+}

@@ -1,9 +1,0 @@
-import type { EndpointView } from "../../../ports/stores/read-store.ts";
-import type { Database } from "../database.ts";
-import { endpointSelect } from "../tables/views.ts";
-import { endpointViewOf } from "../../views.ts";
-
-export function getEndpoint(db: Database, accountId: string, endpointId: string): EndpointView | null {
-  const row = db.get(`${endpointSelect} where p.id = ? and p.account_id = ?`, endpointId, accountId);
-  return row === undefined ? null : endpointViewOf(row);
-}

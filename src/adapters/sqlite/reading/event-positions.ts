@@ -1,0 +1,49 @@
+import type { Database } from "../connection/database.ts";
+import { whereOf } from "./page.ts";
+import type { Condition } from "./page.ts";
+import { integer } from "../../rows.ts";
+
+/** Positions and times grow together, but for a clock that is set back: by so much they may disagree. */
+const clockSlackMs = 3_600_000;
+
+/**
+ * A position before which no event was recorded at or after `sinceMs`: found by bisection over the positions, so that
+ * events need no index on their time.
+ */
+export function firstPositionAt(db: Database, sinceMs: number): number {
+  const edge = (order: "asc" | "desc") => db.get(`select position from events order by position ${order} limit 1`);
+  const [first, last] = [edge("asc"), edge("desc")];
+  if (first === undefined || last === undefined) return 1;
+  let low = integer(first, "position");
+  let high = integer(last, "position") + 1;
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const row = db.get("select position, created_at from events where position >= ? order by position limit 1", middle);
+    if (row === undefined || integer(row, "created_at") >= sinceMs - clockSlackMs) high = middle;
+    else low = integer(row, "position") + 1;
+  }
+  return low;
+}
+
+export type PositionQuery = {
+  readonly conditions: readonly Condition[];
+  /** Type names; null is all. */
+  readonly types: readonly string[] | null;
+  readonly orTerminal: boolean;
+  readonly order: "asc" | "desc";
+  readonly limit: number;
+};
+
+/** The first positions that match. Each type is looked up by itself: a rare one must not cost a walk over all the others. */
+export function findPositions(db: Database, { conditions, types, orTerminal, order, limit }: PositionQuery): readonly number[] {
+  const find = (extra: readonly Condition[]) => {
+    const { where, values } = whereOf([...conditions, ...extra]);
+    return db
+      .all(`select e.position from events e where ${where} order by e.position ${order} limit ?`, ...values, limit)
+      .map((row) => integer(row, "position"));
+  };
+  if (types === null) return find([]);
+  const found = types.flatMap((type) => find([["e.type = ?", type]]));
+  if (orTerminal) found.push(...find([["e.terminal = ?", 1]]));
+  return [...new Set(found)].toSorted((a, b) => (order === "asc" ? a - b : b - a)).slice(0, limit);
+}

@@ -1,0 +1,16 @@
+import type { EndpointView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
+import type { Database } from "../connection/database.ts";
+import { whereOf } from "./page.ts";
+import { text } from "../../rows.ts";
+import { endpointSelect } from "./selects.ts";
+import { endpointViewOf } from "../../views.ts";
+import { decodeIdCursor, pageOf } from "../../cursor.ts";
+
+export function listEndpoints(db: Database, query: Parameters<ReadStore["listEndpoints"]>[0]): Page<EndpointView> {
+  const { where, values } = whereOf([
+    ["p.account_id = ?", query.accountId],
+    ["p.id < ?", query.cursor === null ? null : decodeIdCursor(query.cursor)],
+  ]);
+  const rows = db.all(`${endpointSelect} where ${where} order by p.id desc limit ?`, ...values, query.limit + 1);
+  return pageOf(rows, query, (row) => text(row, "id"), endpointViewOf);
+}

@@ -1,0 +1,21 @@
+import type { StoreFigures } from "../../../ports/stores/service-store.ts";
+import type { Database } from "../connection/database.ts";
+import { integer, integerOrNull, text } from "../../rows.ts";
+
+/** Everything here is kept as it changes: a scrape reads a few rows. */
+export function readFigures(db: Database): StoreFigures {
+  const watches = db.get(
+    `select total(active) as active, total(completed) as completed, total(ended) as ended, total(canceled) as canceled from account_usage`,
+  );
+  const deliveries = db.all("select status, n from delivery_counts");
+  const oldest = db.get(
+    `select min(due_at) as due from (
+       select min(next_due_at) as due_at from hosts union all select min(failing_due_at) from hosts)`,
+  );
+  return {
+    watchesByStatus: { ...(watches as Record<string, number>) },
+    deliveriesByStatus: Object.fromEntries(deliveries.map((row) => [text(row, "status"), integer(row, "n")])),
+    oldestDueDeliveryAtMs: oldest === undefined ? null : integerOrNull(oldest, "due"),
+    storeBytes: 0,
+  };
+}

@@ -1,0 +1,23 @@
+import type { SecretDraft } from "../../../ports/stores/registration-store.ts";
+import type { Database } from "../connection/database.ts";
+
+export function insertSecret(db: Database, accountId: string, secret: SecretDraft, nowMs: number): void {
+  db.run(
+    "insert into secrets (id, account_id, sealed, fingerprint, created_at) values (?, ?, ?, ?, ?)",
+    secret.id,
+    accountId,
+    secret.sealed,
+    secret.fingerprints[0] ?? "",
+    nowMs,
+  );
+}
+
+/** Of these, those that no endpoint signs with and no account has for its default. */
+export function deleteUnusedSecrets(db: Database, secretIds: readonly string[]): void {
+  for (const secretId of secretIds)
+    db.run(
+      `delete from secrets where id = ?1 and not exists (select 1 from endpoint_secrets x where x.secret_id = ?1)
+         and not exists (select 1 from accounts a where a.default_secret_id = ?1)`,
+      secretId,
+    );
+}

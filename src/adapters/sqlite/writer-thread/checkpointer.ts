@@ -1,0 +1,69 @@
+import { Worker } from "node:worker_threads";
+import type { CheckpointWorkerOptions, FromCheckpointWorker, ToCheckpointWorker } from "./checkpoint-worker.ts";
+import { isFatalCode } from "../connection/result-code.ts";
+
+const everyMs = 250;
+
+/**
+ * Keeps SQLite's write-ahead log short, in a thread of its own: done by the writer, as SQLite does it by itself, every
+ * thirtieth commit would copy a thousand pages and wait for the disk twice more, and transitions would wait for that.
+ */
+export class Checkpointer {
+  /** Resolves when the database file cannot be written: what was committed is in the log, but nothing can be trusted any more. */
+  readonly fatal: Promise<Error>;
+  readonly #fatal = Promise.withResolvers<Error>();
+  readonly #worker: Worker;
+  readonly #closed: Promise<void>;
+  #timer: NodeJS.Timeout | null = null;
+  #isRunning = false;
+  #hasMore = false;
+  #isClosing = false;
+
+  /** `path`: of a database that is open. */
+  constructor(path: string) {
+    const workerData: CheckpointWorkerOptions = { path };
+    this.fatal = this.#fatal.promise;
+    this.#worker = new Worker(new URL("./checkpoint-worker.ts", import.meta.url), { workerData, execArgv: [] });
+    this.#worker.on("message", (message: FromCheckpointWorker) => this.#receive(message));
+    this.#worker.on("error", (error) => this.#fatal.resolve(error));
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#closed = promise;
+    this.#worker.on("exit", () => {
+      if (!this.#isClosing) this.#fatal.resolve(new Error("the checkpoint thread ended"));
+      resolve();
+    });
+    this.#worker.unref();
+  }
+
+  /** Something was committed. */
+  noteCommit(): void {
+    if (this.#isRunning) this.#hasMore = true;
+    else if (!this.#isClosing) this.#timer ??= setTimeout(() => this.#start(), everyMs).unref();
+  }
+
+  /** May be called twice. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#worker.ref();
+    this.#send("close");
+    await this.#closed;
+  }
+
+  #start(): void {
+    this.#timer = null;
+    this.#isRunning = true;
+    this.#hasMore = false;
+    this.#send("checkpoint");
+  }
+
+  #receive(message: FromCheckpointWorker): void {
+    this.#isRunning = false;
+    if (message.kind === "failed" && isFatalCode(message.code)) this.#fatal.resolve(new Error(message.message));
+    if (this.#hasMore) this.noteCommit();
+  }
+
+  #send(message: ToCheckpointWorker): void {
+    this.#worker.postMessage(message);
+  }
+}

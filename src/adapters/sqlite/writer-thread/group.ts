@@ -1,0 +1,161 @@
+import type { DatabaseSync } from "node:sqlite";
+import { RingbackError } from "../../../domain/errors.ts";
+import type { AnswerDraft, IdempotencyClaim, StoredAnswer } from "../../../ports/stores/idempotency-store.ts";
+import type { Database } from "../connection/database.ts";
+import { isRead, operations } from "../operations.ts";
+import type { OperationName } from "../operations.ts";
+import { busyCode, isFatalCode, resultCodeOf } from "../connection/result-code.ts";
+import { insertStoredAnswer, readStoredAnswer } from "../registration/stored-answers.ts";
+
+export type Request = { readonly name: OperationName; readonly args: readonly unknown[]; readonly claim?: IdempotencyClaim };
+export type Answer =
+  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: false; readonly code: string; readonly message: string };
+export type GroupResult =
+  | { readonly kind: "answers"; readonly answers: readonly Answer[]; /** null: nothing was written. */ readonly commitMs: number | null }
+  /** Nothing can be trusted any more; what was in the group is not on disk as far as anybody may say. */
+  | { readonly kind: "fatal"; readonly message: string };
+
+/** The value of a claimed operation. What ran was handed over for its draft already, and is not sent twice. */
+export type ClaimedValue = { readonly kind: "ran" } | { readonly kind: "running" } | StoredAnswer;
+/** The result of a claimed operation, by its place in the group. */
+export type ClaimedResult = { readonly index: number; readonly value: unknown };
+export type Drafted =
+  | { readonly kind: "draft"; readonly draft: AnswerDraft | null }
+  /** The operation must not stand. */
+  | { readonly kind: "failed"; readonly message: string };
+
+const busy: Answer = { ok: false, code: "store-unavailable", message: "another process is writing to the database" };
+
+/**
+ * One transaction for the whole group, and what fails fails alone: nothing is answered before the commit returned, for an
+ * answer means that it is on disk. Hardly ever does an operation fail, so the group runs without savepoints first (they
+ * cost a seventh of it); when one did fail, all is rolled back and the group runs again with a savepoint for each. The
+ * answers of claimed operations are drafted before the commit; a draft that fails has the group run again without its
+ * operation, for by then others have built on it.
+ */
+export async function runGroup(
+  db: Database,
+  requests: readonly Request[],
+  draftAnswers: (results: readonly ClaimedResult[]) => Promise<readonly Drafted[]>,
+): Promise<GroupResult> {
+  const { connection } = db;
+  const writes = !requests.every((request) => isRead(request.name));
+  const failed = new Map<number, Answer>();
+  let run = runBare;
+  try {
+    for (;;) {
+      db.run(writes ? "begin immediate" : "begin");
+      const claimed = new ClaimedOperations(db);
+      const answers: Answer[] = [];
+      try {
+        for (const [index, request] of requests.entries()) answers.push(failed.get(index) ?? run(db, request, index, claimed));
+      } catch (error) {
+        if (run === runIsolated || isFatalCode(resultCodeOf(error))) throw error;
+        rollback(connection);
+        run = runIsolated;
+        continue;
+      }
+      const failures = claimed.results.length === 0 ? [] : claimed.store(requests, await draftAnswers(claimed.results));
+      if (failures.length > 0) {
+        db.run("rollback");
+        for (const { index, message } of failures) failed.set(index, { ok: false, code: "bug", message });
+        continue;
+      }
+      const startedMs = performance.now();
+      db.run("commit");
+      return { kind: "answers", answers, commitMs: writes ? performance.now() - startedMs : null };
+    }
+  } catch (error) {
+    if (connection.isTransaction) rollback(connection);
+    if (resultCodeOf(error) === busyCode) return { kind: "answers", answers: requests.map(() => busy), commitMs: null };
+    return { kind: "fatal", message: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/** Those of one run of a group: the open transaction is what holds their keys. */
+class ClaimedOperations {
+  readonly #db: Database;
+  readonly #ids = new Set<string>();
+  readonly results: ClaimedResult[] = [];
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  run(index: number, claim: IdempotencyClaim, operation: () => unknown): ClaimedValue {
+    if (this.#ids.has(claim.id)) return { kind: "running" };
+    const stored = readStoredAnswer(this.#db, claim);
+    if (stored !== null) return stored;
+    this.results.push({ index, value: operation() });
+    this.#ids.add(claim.id);
+    return { kind: "ran" };
+  }
+
+  /** Writes the drafts, in the order of `results`; those that failed are returned and nothing is written. */
+  store(requests: readonly Request[], drafted: readonly Drafted[]): readonly { readonly index: number; readonly message: string }[] {
+    const drafts = this.results.map(({ index }, place) => ({ index, claim: requests[index]?.claim, drafted: drafted[place] }));
+    const failures = drafts.flatMap(({ index, drafted }) =>
+      drafted?.kind === "draft" ? [] : [{ index, message: drafted?.message ?? "no answer was drafted" }],
+    );
+    if (failures.length > 0) return failures;
+    for (const { claim, drafted } of drafts)
+      if (claim !== undefined && drafted?.kind === "draft" && drafted.draft !== null) insertStoredAnswer(this.#db, claim, drafted.draft);
+    return [];
+  }
+}
+
+/** Throws what a writing operation throws: it may have left half of what it does. */
+function runBare(db: Database, request: Request, index: number, claimed: ClaimedOperations): Answer {
+  if (isRead(request.name)) return runRead(db, request);
+  return { ok: true, value: runWrite(db, request, index, claimed) };
+}
+
+function runIsolated(db: Database, request: Request, index: number, claimed: ClaimedOperations): Answer {
+  if (isRead(request.name)) return runRead(db, request);
+  db.run("savepoint operation");
+  try {
+    const value = runWrite(db, request, index, claimed);
+    db.run("release operation");
+    return { ok: true, value };
+  } catch (error) {
+    const answer = failure(error);
+    db.run("rollback to operation");
+    db.run("release operation");
+    return answer;
+  }
+}
+
+function runRead(db: Database, request: Request): Answer {
+  try {
+    return { ok: true, value: runOperation(db, request) };
+  } catch (error) {
+    return failure(error);
+  }
+}
+
+function runWrite(db: Database, request: Request, index: number, claimed: ClaimedOperations): unknown {
+  const { claim } = request;
+  return claim === undefined ? runOperation(db, request) : claimed.run(index, claim, () => runOperation(db, request));
+}
+
+function runOperation(db: Database, { name, args }: Request): unknown {
+  return (operations[name] as (db: Database, ...args: readonly unknown[]) => unknown)(db, ...args);
+}
+
+function failure(error: unknown): Answer {
+  if (isFatalCode(resultCodeOf(error))) throw error;
+  return {
+    ok: false,
+    code: error instanceof RingbackError ? error.code : "bug",
+    message: error instanceof Error ? (error.stack ?? error.message) : String(error),
+  };
+}
+
+function rollback(connection: DatabaseSync): void {
+  try {
+    connection.exec("rollback");
+  } catch {
+    // SQLite has rolled back by itself; either way nothing of the group is kept.
+  }
+}

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { toClientUrl } from "../../src/adapters/postgres/connection-string.ts";
+import { toClientUrl } from "../../src/adapters/postgres/connection/connection-string.ts";
 
 it.each([
   ["postgres://u:p@db/x", "postgres://u:p@db/x"],

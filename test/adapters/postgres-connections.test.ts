@@ -2,7 +2,7 @@ import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
-import { Database } from "../../src/adapters/postgres/database.ts";
+import { Database } from "../../src/adapters/postgres/connection/database.ts";
 import { createPostgresStore } from "../../src/adapters/postgres/store.ts";
 import { StoreOverloaded, StoreUnavailable } from "../../src/domain/errors.ts";
 import { TestPostgres } from "../support/postgres-database.ts";

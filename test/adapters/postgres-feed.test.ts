@@ -2,7 +2,7 @@ import fc from "fast-check";
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import { migrate } from "../../src/adapters/postgres/migrate.ts";
-import { feedOrder } from "../../src/adapters/postgres/tables/feed.ts";
+import { feedOrder } from "../../src/adapters/postgres/reading/feed-horizon.ts";
 import { TestPostgres } from "../support/postgres-database.ts";
 import type { TestInstance } from "../support/postgres-database.ts";
 import { only, StoreWorld, testPolicy } from "../support/store-drafts.ts";

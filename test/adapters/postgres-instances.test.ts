@@ -1,12 +1,12 @@
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { systemClock } from "../../src/adapters/clock.ts";
-import { DatabaseClock } from "../../src/adapters/postgres/database-clock.ts";
-import { Database } from "../../src/adapters/postgres/database.ts";
-import { Instances } from "../../src/adapters/postgres/instances.ts";
-import { createSharedSourceStore } from "../../src/adapters/postgres/source-gates.ts";
+import { DatabaseClock } from "../../src/adapters/postgres/connection/database-clock.ts";
+import { Database } from "../../src/adapters/postgres/connection/database.ts";
+import { Instances } from "../../src/adapters/postgres/instances/instance-rows.ts";
+import { createSharedSourceStore } from "../../src/adapters/postgres/instances/source-gates.ts";
 import { createPostgresStore } from "../../src/adapters/postgres/store.ts";
-import { deadOwners } from "../../src/adapters/postgres/tables/free-calls.ts";
+import { deadOwners } from "../../src/adapters/postgres/calls/free-calls.ts";
 import { InstanceFenced } from "../../src/domain/errors.ts";
 import type { SourceShare } from "../../src/ports/stores/ownership-store.ts";
 import { eventually } from "../support/eventually.ts";

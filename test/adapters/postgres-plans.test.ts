@@ -1,6 +1,6 @@
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { planSettings } from "../../src/adapters/postgres/session.ts";
+import { planSettings } from "../../src/adapters/postgres/connection/session.ts";
 import { TestPostgres } from "../support/postgres-database.ts";
 import type { TestInstance } from "../support/postgres-database.ts";
 import { StoreWorld, testPolicy } from "../support/store-drafts.ts";

@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
 import pg from "pg";
 import { inject } from "vitest";
-import { Database } from "../../src/adapters/postgres/database.ts";
-import type { DatabaseOptions, Owner } from "../../src/adapters/postgres/database.ts";
+import { Database } from "../../src/adapters/postgres/connection/database.ts";
+import type { DatabaseOptions, Owner } from "../../src/adapters/postgres/connection/database.ts";
 import { createPostgresStore } from "../../src/adapters/postgres/store.ts";
-import { freeLeasesOf } from "../../src/adapters/postgres/tables/due.ts";
+import { freeLeasesOf } from "../../src/adapters/postgres/deliveries/due-bounds.ts";
 import type { DeliveryPolicy } from "../../src/domain/deliveries/retry-policy.ts";
 import type { ServiceStore } from "../../src/ports/stores/service-store.ts";
 import { asAdministrator, databaseUrl } from "./postgres-server.ts";

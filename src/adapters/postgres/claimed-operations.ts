@@ -7,14 +7,14 @@ import type {
   ClaimedRun,
   IdempotencyClaim,
 } from "../../ports/stores/idempotency-store.ts";
-import type { Transaction } from "./database.ts";
-import { claimOne } from "./operations/claim-one.ts";
-import { createTest } from "./operations/create-test.ts";
-import { recover } from "./operations/recover.ts";
-import { registerHook } from "./operations/register-hook.ts";
-import { registerWatches } from "./operations/register-watches.ts";
-import { rotateSecret } from "./operations/rotate-secret.ts";
-import { insertStoredAnswer, readStoredAnswer } from "./tables/stored-answers.ts";
+import type { Transaction } from "./connection/database.ts";
+import { claimOne } from "./deliveries/claim-manual-retry.ts";
+import { createTest } from "./deliveries/create-test.ts";
+import { recover } from "./deliveries/recover.ts";
+import { registerHook } from "./registration/register-hook.ts";
+import { registerWatches } from "./registration/register-watches.ts";
+import { rotateSecret } from "./registration/rotate-secret.ts";
+import { insertStoredAnswer, readStoredAnswer } from "./registration/stored-answers.ts";
 
 const operations: {
   readonly [Name in ClaimableOperation]: (

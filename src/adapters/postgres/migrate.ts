@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
 import { StartRefused } from "../../domain/errors.ts";
-import { toClientUrl } from "./connection-string.ts";
-import { alignFeed } from "./tables/feed.ts";
+import { toClientUrl } from "./connection/connection-string.ts";
+import { alignFeed } from "./reading/feed-horizon.ts";
 import pg from "pg";
 
 const folder = new URL("./migrations/", import.meta.url);

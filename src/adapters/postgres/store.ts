@@ -4,14 +4,14 @@ import type { AttemptRecord, AttemptRecorded } from "../../ports/stores/delivery
 import type { ClaimableResult, ClaimedRun, IdempotencyStore } from "../../ports/stores/idempotency-store.ts";
 import type { RegisterWatchResult, WatchDraft } from "../../ports/stores/registration-store.ts";
 import type { ServiceStore } from "../../ports/stores/service-store.ts";
-import { BatchQueue } from "./batch-queue.ts";
+import { BatchQueue } from "./connection/batch-queue.ts";
 import { runClaimedOperation } from "./claimed-operations.ts";
 import type { Claimed } from "./claimed-operations.ts";
-import type { Database, Transaction } from "./database.ts";
+import type { Database, Transaction } from "./connection/database.ts";
 import { bindOperations } from "./operations.ts";
-import { commitCalls } from "./operations/commit-call.ts";
-import { recordAttempts } from "./operations/record-attempt.ts";
-import { registerWatches } from "./operations/register-watches.ts";
+import { commitCalls } from "./calls/commit-call.ts";
+import { recordAttempts } from "./attempts/record-attempt.ts";
+import { registerWatches } from "./registration/register-watches.ts";
 
 const defaultQueueLimit = 10_000;
 const batchLimit = 500;

@@ -1,5 +1,5 @@
 import type { SQLOutputValue } from "node:sqlite";
-import { toClientUrl } from "./connection-string.ts";
+import { toClientUrl } from "./connection/connection-string.ts";
 import pg from "pg";
 
 /** What a table takes, by the catalogue of the server. */

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Database } from "../../../src/adapters/postgres/database.ts";
+import { Database } from "../../../src/adapters/postgres/connection/database.ts";
 import { migrate } from "../../../src/adapters/postgres/migrate.ts";
 import { createPostgresStore } from "../../../src/adapters/postgres/store.ts";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";

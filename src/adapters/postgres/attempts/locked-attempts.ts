@@ -1,0 +1,296 @@
+import type { Attempt } from "../../../domain/deliveries/attempt.ts";
+import { supersededBy } from "../../../domain/deliveries/lane.ts";
+import { isEndpointNews } from "../../../domain/deliveries/endpoint.ts";
+import { decideAfterAttempt } from "../../../domain/deliveries/delivery-decision.ts";
+import type { AttemptResult, EndpointStanding, HostHealth } from "../../../domain/deliveries/delivery-decision.ts";
+import type { DeliveryState } from "../../../domain/deliveries/delivery.ts";
+import type { LatePolicy } from "../../../domain/deliveries/endpoint.ts";
+import type { DeliveryPolicy } from "../../../domain/deliveries/retry-policy.ts";
+import type { AttemptRecord } from "../../../ports/stores/delivery-store.ts";
+import type { Row, Transaction } from "../connection/database.ts";
+import { dueTimes, laneKey } from "../deliveries/lanes.ts";
+import { isStatus } from "../reading/page.ts";
+import { deliveryOf, endpointOf, flag, integer, integerOrNull, text, textOrNull } from "../../rows.ts";
+
+type DeliveryWork = {
+  readonly row: Row;
+  state: DeliveryState;
+  dueAtMs: number | null;
+  leaseToken: number | null;
+  leaseOwner: number | null;
+  changed: boolean;
+};
+type EndpointWork = { readonly before: EndpointStanding; standing: EndpointStanding; readonly late: LatePolicy; readonly hostId: number };
+type HostWork = { health: HostHealth; changed: boolean };
+
+/** One attempt, decided: what the answer to its record is made of. */
+export type Decided = { readonly row: Row; readonly hostId: number; readonly result: AttemptResult };
+
+const of = (column: string) => `select ${column} from deliveries where id = any($1)`;
+
+/**
+ * Deliveries that were attempted, their lanes, endpoints and hosts, all locked: attempts are decided in memory one after the
+ * other, each on what the one before left, and written at once.
+ */
+export class Attempted {
+  readonly #policy: DeliveryPolicy;
+  readonly #deliveries: ReadonlyMap<string, DeliveryWork>;
+  readonly #lanes: Map<string, DeliveryWork[]>;
+  readonly #endpoints: ReadonlyMap<string, EndpointWork>;
+  readonly #hosts: ReadonlyMap<number, HostWork>;
+  readonly #attempts: { readonly deliveryId: string; readonly attempt: Attempt }[] = [];
+
+  /** `endpointIds`: more endpoints to lock, with their hosts. */
+  static async load(tx: Transaction, deliveryIds: readonly string[], endpointIds: readonly string[]): Promise<Attempted> {
+    const [, endpoints, hosts, deliveries] = await Promise.all([
+      tx.run(`select 1 from watches where id = any(array(${of("watch_id")})) order by id for no key update`, deliveryIds),
+      tx.all(
+        `select p.*, '' as origin from endpoints p where p.id = any(array(${of("endpoint_id")}) || $2::text[]) order by p.id for no key update`,
+        deliveryIds,
+        endpointIds,
+      ),
+      tx.all(
+        `select id, paused_until, paused_since, consecutive_pauses from hosts where id = any(array(select host_id from endpoints where id = any(array(${of("endpoint_id")}) || $2::text[])))
+         order by id for no key update`,
+        deliveryIds,
+        endpointIds,
+      ),
+      tx.all(
+        `select d.*, e.id as event_id, e.type as event_type, e.call_sid from (
+           select * from deliveries where id = any($1)
+           union all
+           select * from deliveries
+           where watch_id = any(array(${of("watch_id")})) and ${isStatus("status", "pending")} and id <> all($1)) d
+         join events e on e.position = d.event_position`,
+        deliveryIds,
+      ),
+    ]);
+    const attempted = new Set(deliveries.map((row) => text(row, "endpoint_id")));
+    const own = endpoints.filter((row) => attempted.has(text(row, "id")));
+    const hostIds = new Set(own.map((row) => integer(row, "host_id")));
+    return new Attempted(
+      tx.policy,
+      deliveries,
+      own,
+      hosts.filter((row) => hostIds.has(integer(row, "id"))),
+    );
+  }
+
+  private constructor(policy: DeliveryPolicy, deliveries: readonly Row[], endpoints: readonly Row[], hosts: readonly Row[]) {
+    this.#policy = policy;
+    this.#deliveries = new Map(
+      deliveries.map((row) => [
+        text(row, "id"),
+        {
+          row,
+          state: deliveryOf(row),
+          dueAtMs: integerOrNull(row, "due_at"),
+          leaseToken: integerOrNull(row, "lease_token"),
+          leaseOwner: integerOrNull(row, "lease_owner"),
+          changed: false,
+        },
+      ]),
+    );
+    const inLanes = [...this.#deliveries.values()].filter(({ row }) => row["watch_id"] !== null && row["sequence"] !== null);
+    this.#lanes = Map.groupBy(
+      inLanes.toSorted((a, b) => integer(a.row, "sequence") - integer(b.row, "sequence")),
+      ({ row }) => laneKey(text(row, "watch_id"), text(row, "endpoint_id")),
+    );
+    this.#endpoints = new Map(
+      endpoints.map((row) => {
+        const { state, reason, sinceMs, health, late } = endpointOf(row);
+        const standing = { state, reason, sinceMs, health };
+        return [text(row, "id"), { before: standing, standing, late, hostId: integer(row, "host_id") }];
+      }),
+    );
+    this.#hosts = new Map(
+      hosts.map((row) => [
+        integer(row, "id"),
+        {
+          health: {
+            pausedUntilMs: integerOrNull(row, "paused_until"),
+            pausedSinceMs: integerOrNull(row, "paused_since"),
+            consecutivePauses: integer(row, "consecutive_pauses"),
+          },
+          changed: false,
+        },
+      ]),
+    );
+  }
+
+  get endpointIds(): readonly string[] {
+    return [...this.#endpoints.keys()];
+  }
+
+  get hostIds(): readonly number[] {
+    return [...this.#hosts.keys()];
+  }
+
+  /** null: the lease was lost, or the delivery is gone. */
+  decide(record: AttemptRecord): Decided | null {
+    const delivery = this.#deliveries.get(record.deliveryId);
+    if (delivery === undefined || delivery.leaseToken !== record.leaseToken) return null;
+    const endpoint = this.#endpoints.get(text(delivery.row, "endpoint_id"));
+    const host = this.#hosts.get(endpoint?.hostId ?? 0);
+    if (endpoint === undefined || host === undefined) throw new Error(`no endpoint of ${record.deliveryId}`);
+    const { outcome, startedAtMs, durationMs, mode, nowMs, jitter } = record;
+    const result = decideAfterAttempt(
+      {
+        delivery: delivery.state,
+        attempt: { number: delivery.state.attemptCount + 1, startedAtMs, durationMs, outcome, mode },
+        endpoint: endpoint.standing,
+        host: host.health,
+        isTest: delivery.row["event_type"] === "endpoint.test",
+      },
+      this.#policy,
+      { nowMs, jitter },
+    );
+    this.#attempts.push({ deliveryId: record.deliveryId, attempt: result.attempt });
+    this.#take(delivery, result);
+    endpoint.standing = result.endpoint;
+    if (result.host.pausedUntilMs !== host.health.pausedUntilMs || result.host.consecutivePauses !== host.health.consecutivePauses)
+      host.changed = true;
+    host.health = result.host;
+    this.#settleLane(delivery, result, endpoint.late, nowMs);
+    if (result.endpointChange === "disabled_gone") this.#cancelAll(text(delivery.row, "endpoint_id"), nowMs);
+    return { row: delivery.row, hostId: endpoint.hostId, result };
+  }
+
+  #take(delivery: DeliveryWork, { delivery: state }: AttemptResult): void {
+    const stays = state.status === "pending" && delivery.row["sequence"] === null;
+    // In a lane its place is decided with the others'.
+    delivery.dueAtMs = stays ? state.nextAttemptAtMs : state.status === "pending" ? delivery.dueAtMs : null;
+    delivery.state = state;
+    delivery.leaseToken = null;
+    delivery.leaseOwner = null;
+    delivery.changed = true;
+  }
+
+  #settleLane({ row, state }: DeliveryWork, { attempt }: AttemptResult, late: LatePolicy, nowMs: number): void {
+    const watchId = textOrNull(row, "watch_id");
+    const sequence = integerOrNull(row, "sequence");
+    if (watchId === null || sequence === null) return;
+    const lane = this.#lanes.get(laneKey(watchId, text(row, "endpoint_id"))) ?? [];
+    if (attempt.decision === "delivered" && state.status === "delivered")
+      for (const deliveryId of supersededBy(entriesOf(lane), sequence, late)) this.#settle(deliveryId, "superseded", nowMs);
+    const waiting = lane.filter(isWaiting);
+    for (const [index, dueAtMs] of dueTimes(entriesOf(waiting), this.#policy.orderHoldMs).entries()) {
+      const entry = waiting[index];
+      if (entry === undefined || entry.dueAtMs === dueAtMs) continue;
+      entry.dueAtMs = dueAtMs;
+      entry.changed = true;
+    }
+  }
+
+  #settle(deliveryId: string, status: "superseded" | "canceled", nowMs: number): void {
+    const delivery = this.#deliveries.get(deliveryId);
+    if (delivery === undefined) return;
+    delivery.state = { ...delivery.state, status, settledAtMs: nowMs, nextAttemptAtMs: null };
+    delivery.dueAtMs = null;
+    delivery.changed = true;
+  }
+
+  /** Those of this batch; the rest is canceled in the database. */
+  #cancelAll(endpointId: string, nowMs: number): void {
+    for (const [deliveryId, { row, state }] of this.#deliveries)
+      if (row["endpoint_id"] === endpointId && state.status === "pending") this.#settle(deliveryId, "canceled", nowMs);
+  }
+
+  async write(tx: Transaction): Promise<void> {
+    const deliveries = [...this.#deliveries.values()].filter(({ changed }) => changed);
+    if (deliveries.length === 0) return;
+    await Promise.all([writeAttempts(tx, this.#attempts), writeDeliveries(tx, deliveries), this.#writeEndpoints(tx), this.#writeHosts(tx)]);
+  }
+
+  async #writeEndpoints(tx: Transaction): Promise<void> {
+    const endpoints = [...this.#endpoints].filter(([, { before, standing }]) => isEndpointNews(before, standing));
+    if (endpoints.length === 0) return;
+    await tx.run(
+      `update endpoints p set state = u.state, reason = u.reason, since = u.since, consecutive_failures = u.consecutive_failures,
+         failing_since = u.failing_since, last_success_at = u.last_success_at, paused_until = u.paused_until,
+         paused_since = u.paused_since, consecutive_pauses = u.consecutive_pauses, pause_reason = u.pause_reason
+       from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::integer[], $6::bigint[], $7::bigint[], $8::bigint[], $9::integer[], $10::text[],
+         $11::bigint[]) as u(id, state, reason, since, consecutive_failures, failing_since, last_success_at, paused_until, consecutive_pauses,
+         pause_reason, paused_since)
+       where p.id = u.id`,
+      endpoints.map(([id]) => id),
+      endpoints.map(([, { standing }]) => standing.state),
+      endpoints.map(([, { standing }]) => standing.reason),
+      endpoints.map(([, { standing }]) => standing.sinceMs),
+      endpoints.map(([, { standing }]) => standing.health.consecutiveFailures),
+      endpoints.map(([, { standing }]) => standing.health.failingSinceMs),
+      endpoints.map(([, { standing }]) => standing.health.lastSuccessAtMs),
+      endpoints.map(([, { standing }]) => standing.health.pausedUntilMs),
+      endpoints.map(([, { standing }]) => standing.health.consecutivePauses),
+      endpoints.map(([, { standing }]) => standing.health.pauseReason),
+      endpoints.map(([, { standing }]) => standing.health.pausedSinceMs),
+    );
+  }
+
+  async #writeHosts(tx: Transaction): Promise<void> {
+    const hosts = [...this.#hosts].filter(([, { changed }]) => changed);
+    if (hosts.length === 0) return;
+    await tx.run(
+      `update hosts h set paused_until = u.paused_until, paused_since = u.paused_since, consecutive_pauses = u.consecutive_pauses
+       from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::integer[]) as u(id, paused_until, paused_since, consecutive_pauses)
+       where h.id = u.id`,
+      hosts.map(([id]) => id),
+      hosts.map(([, { health }]) => health.pausedUntilMs),
+      hosts.map(([, { health }]) => health.pausedSinceMs),
+      hosts.map(([, { health }]) => health.consecutivePauses),
+    );
+  }
+}
+
+const isWaiting = ({ state }: DeliveryWork) => state.status === "pending";
+
+function entriesOf(lane: readonly DeliveryWork[]) {
+  return lane.filter(isWaiting).map(({ row, state }) => ({
+    deliveryId: state.id,
+    sequence: integer(row, "sequence"),
+    terminal: flag(row, "terminal"),
+    nextAttemptAtMs: state.nextAttemptAtMs ?? 0,
+    firstFailedAtMs: state.firstFailedAtMs,
+  }));
+}
+
+async function writeAttempts(
+  tx: Transaction,
+  attempts: readonly { readonly deliveryId: string; readonly attempt: Attempt }[],
+): Promise<void> {
+  await tx.run(
+    `insert into attempts (delivery_id, number, started_at, duration_ms, status_code, error_code, error_detail, response_excerpt, decision)
+     select * from unnest($1::text[], $2::integer[], $3::bigint[], $4::integer[], $5::integer[], $6::text[], $7::text[], $8::text[], $9::text[])`,
+    attempts.map(({ deliveryId }) => deliveryId),
+    attempts.map(({ attempt }) => attempt.number),
+    attempts.map(({ attempt }) => attempt.startedAtMs),
+    attempts.map(({ attempt }) => Math.round(attempt.durationMs)),
+    attempts.map(({ attempt }) => attempt.statusCode),
+    attempts.map(({ attempt }) => attempt.error?.code ?? null),
+    attempts.map(({ attempt }) => attempt.error?.detail ?? null),
+    attempts.map(({ attempt }) => attempt.responseExcerpt),
+    attempts.map(({ attempt }) => attempt.decision),
+  );
+}
+
+async function writeDeliveries(tx: Transaction, deliveries: readonly DeliveryWork[]): Promise<void> {
+  await tx.run(
+    `update deliveries d set status = u.status, attempt_count = u.attempt_count, steps_spent = u.steps_spent, next_attempt_at = u.next_attempt_at,
+       due_at = u.due_at, first_attempt_at = u.first_attempt_at, first_failed_at = u.first_failed_at, settled_at = u.settled_at,
+       lease_owner = u.lease_owner, lease_token = u.lease_token
+     from unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[],
+       $11::bigint[]) as u(id, status, attempt_count, steps_spent, next_attempt_at, due_at, first_attempt_at, first_failed_at, settled_at, lease_owner,
+       lease_token) where d.id = u.id`,
+    deliveries.map(({ state }) => state.id),
+    deliveries.map(({ state }) => state.status),
+    deliveries.map(({ state }) => state.attemptCount),
+    deliveries.map(({ state }) => state.stepsSpent),
+    deliveries.map(({ state }) => state.nextAttemptAtMs),
+    deliveries.map(({ dueAtMs }) => dueAtMs),
+    deliveries.map(({ state }) => state.firstAttemptAtMs),
+    deliveries.map(({ state }) => state.firstFailedAtMs),
+    deliveries.map(({ state }) => state.settledAtMs),
+    deliveries.map(({ leaseOwner }) => leaseOwner),
+    deliveries.map(({ leaseToken }) => leaseToken),
+  );
+}

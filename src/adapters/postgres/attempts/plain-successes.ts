@@ -1,0 +1,122 @@
+import { decideAfterAttempt, isUneventful } from "../../../domain/deliveries/delivery-decision.ts";
+import type { AttemptResult } from "../../../domain/deliveries/delivery-decision.ts";
+import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
+import type { Row, Transaction } from "../connection/database.ts";
+import { isStatus, unindexed } from "../reading/page.ts";
+import { deliveryOf, integerOrNull, standingOf, text } from "../../rows.ts";
+
+type Uneventful = { readonly record: AttemptRecord; readonly result: AttemptResult; readonly hostDueAtMs: number | null };
+
+/**
+ * Attempts that change nothing but their own delivery: successes of a head with nothing behind it in its lane, at an
+ * endpoint and a host that were well before. They are most of all attempts, and need neither endpoint nor host locked:
+ * rows that all instances use, so that these would wait for each other's commits.
+ *
+ * Nothing is lost by that. What somebody else makes of the endpoint meanwhile (a failure, a pause) may as well have
+ * happened after the success, which would have changed nothing. The lane is locked by its watch, and so is the delivery
+ * against who owes it anew; what belongs to no watch (a test, an operational event) is for that not among them. One that was
+ * leased to nobody else and settled by nobody when it is written is settled here; the others are left to be recorded with
+ * everything locked. No bound changes, for what is leased is in none (see due.ts).
+ */
+export class UneventfulAttempts {
+  readonly #uneventful: ReadonlyMap<AttemptRecord, Uneventful>;
+
+  /** Locks the watches. */
+  static async load(tx: Transaction, records: readonly AttemptRecord[]): Promise<UneventfulAttempts> {
+    const deliveryIds = records.map(({ deliveryId }) => deliveryId);
+    const [, deliveries, endpoints] = await Promise.all([
+      tx.run(
+        "select 1 from watches where id = any(array(select watch_id from deliveries where id = any($1))) order by id for no key update",
+        deliveryIds,
+      ),
+      tx.all(
+        `select d.*, e.id as event_id, e.type as event_type, e.call_sid from deliveries d join events e on e.position = d.event_position
+         where d.id = any($1) and ${isStatus("d.status", "pending")} and ${unindexed("d.watch_id")} is not null and (
+           select 1 from deliveries o
+           where o.watch_id = d.watch_id and o.endpoint_id = d.endpoint_id and ${isStatus("o.status", "pending")} and o.id <> d.id limit 1) is null`,
+        deliveryIds,
+      ),
+      tx.all(
+        `select p.*, '' as origin, h.paused_until as host_paused_until, h.paused_since as host_paused_since,
+           h.consecutive_pauses as host_consecutive_pauses, least(h.next_due_at, h.failing_due_at) as host_due_at
+         from endpoints p join hosts h on h.id = p.host_id where p.id = any(array(select endpoint_id from deliveries where id = any($1)))`,
+        deliveryIds,
+      ),
+    ]);
+    const deliveryById = new Map(deliveries.map((row) => [text(row, "id"), row]));
+    const endpointById = new Map(endpoints.map((row) => [text(row, "id"), row]));
+    const decided = records.flatMap((record) => {
+      const delivery = deliveryById.get(record.deliveryId);
+      const endpoint = delivery === undefined ? undefined : endpointById.get(text(delivery, "endpoint_id"));
+      const one = delivery === undefined || endpoint === undefined ? null : decide(tx, record, delivery, endpoint);
+      return one === null ? [] : [[record, one] as const];
+    });
+    return new UneventfulAttempts(new Map(decided));
+  }
+
+  private constructor(uneventful: ReadonlyMap<AttemptRecord, Uneventful>) {
+    this.#uneventful = uneventful;
+  }
+
+  has(record: AttemptRecord): boolean {
+    return this.#uneventful.has(record);
+  }
+
+  /** Records them; the answers of those that were. The others were canceled or lost their lease meanwhile. */
+  async write(tx: Transaction): Promise<ReadonlyMap<AttemptRecord, AttemptRecorded>> {
+    if (this.#uneventful.size === 0) return new Map();
+    const written = [...this.#uneventful.values()];
+    const rows = await tx.all(
+      `with attempted as (
+         select * from unnest($1::text[], $2::bigint[], $3::integer[], $4::integer[], $5::bigint[], $6::bigint[], $7::integer[], $8::bigint[],
+           $9::integer[], $10::integer[], $11::text[], $12::text[])
+         as u(id, lease_token, attempt_count, steps_spent, first_attempt_at, settled_at, number, started_at, duration_ms, status_code, response_excerpt, decision)),
+       settled as (
+         update deliveries d set status = 'delivered', attempt_count = u.attempt_count, steps_spent = u.steps_spent, next_attempt_at = null, due_at = null,
+           first_attempt_at = u.first_attempt_at, settled_at = u.settled_at, lease_owner = null, lease_token = null
+         from attempted u where d.id = u.id and d.lease_token = u.lease_token and d.status = 'pending' returning d.id)
+       insert into attempts (delivery_id, number, started_at, duration_ms, status_code, response_excerpt, decision)
+       select u.id, u.number, u.started_at, u.duration_ms, u.status_code, u.response_excerpt, u.decision
+       from attempted u join settled s on s.id = u.id returning delivery_id`,
+      written.map(({ record }) => record.deliveryId),
+      written.map(({ record }) => record.leaseToken),
+      written.map(({ result }) => result.delivery.attemptCount),
+      written.map(({ result }) => result.delivery.stepsSpent),
+      written.map(({ result }) => result.delivery.firstAttemptAtMs),
+      written.map(({ result }) => result.delivery.settledAtMs),
+      written.map(({ result }) => result.attempt.number),
+      written.map(({ result }) => result.attempt.startedAtMs),
+      written.map(({ result }) => Math.round(result.attempt.durationMs)),
+      written.map(({ result }) => result.attempt.statusCode),
+      written.map(({ result }) => result.attempt.responseExcerpt),
+      written.map(({ result }) => result.attempt.decision),
+    );
+    const recordedIds = new Set(rows.map((row) => text(row, "delivery_id")));
+    return new Map(written.filter(({ record }) => recordedIds.has(record.deliveryId)).map((one) => [one.record, answerOf(one)]));
+  }
+}
+
+/** null: more than the delivery changes, or it is not this record's to settle. */
+function decide(tx: Transaction, record: AttemptRecord, row: Row, endpointRow: Row): Uneventful | null {
+  if (row["lease_token"] !== record.leaseToken || record.mode !== "scheduled") return null;
+  const before = standingOf(endpointRow);
+  const { outcome, startedAtMs, durationMs, mode, nowMs, jitter } = record;
+  const delivery = deliveryOf(row);
+  const attempt = { number: delivery.attemptCount + 1, startedAtMs, durationMs, outcome, mode };
+  const result = decideAfterAttempt({ delivery, attempt, ...before, isTest: false }, tx.policy, { nowMs, jitter });
+  return isUneventful(before, result) ? { record, result, hostDueAtMs: integerOrNull(endpointRow, "host_due_at") } : null;
+}
+
+function answerOf({ result, hostDueAtMs }: Uneventful): AttemptRecorded {
+  return {
+    kind: "recorded",
+    attempt: result.attempt,
+    delivery: result.delivery,
+    endpoint: { state: result.endpoint.state, health: result.endpoint.health, hostPausedUntilMs: result.host.pausedUntilMs },
+    endpointChange: "none",
+    jobs: [],
+    endpointNextDueAtMs: hostDueAtMs,
+    unwatchedCallIds: [],
+    notices: [],
+  };
+}

@@ -1,0 +1,65 @@
+import type { Notice } from "../../../ports/stores/call-store.ts";
+import type { Transaction } from "../connection/database.ts";
+import { cancelPending } from "../deliveries/event-rows.ts";
+import { isStatus } from "../reading/page.ts";
+import { integer, text } from "../../rows.ts";
+import { settleWatching } from "../calls/watched-call.ts";
+
+export type Retired = { readonly unwatchedCallIds: readonly string[]; readonly notices: readonly Notice[] };
+
+/** Locks the calls and watches that go with these endpoints, and the watches of these deliveries with them: it is one order. */
+export async function lockForRetiring(tx: Transaction, endpointIds: readonly string[], deliveryIds: readonly string[]): Promise<void> {
+  const watches = `watches where endpoint_id = any($1) and ${isStatus("status", "active")}`;
+  await Promise.all([
+    tx.run(`select 1 from calls where id = any(array(select call_id from ${watches})) order by id for no key update`, endpointIds),
+    tx.run(
+      `select 1 from watches where id = any(array(select id from ${watches} union all select watch_id from deliveries where id = any($2)))
+       order by id for no key update`,
+      endpointIds,
+      deliveryIds,
+    ),
+  ]);
+}
+
+/** Receivers that want no more (410): their watches end, their hooks go, nothing is owed to them. By endpoint. */
+export async function retireEndpoints(
+  tx: Transaction,
+  endpointIds: readonly string[],
+  nowMs: number,
+): Promise<ReadonlyMap<string, Retired>> {
+  const [watches] = await Promise.all([
+    tx.all(
+      `update watches set status = 'canceled', end_reason = 'gone', ended_at = $2 where endpoint_id = any($1) and ${isStatus("status", "active")}
+       returning id, account_id, call_id, endpoint_id, sequence`,
+      endpointIds,
+      nowMs,
+    ),
+    tx.run("delete from hooks where endpoint_id = any($1)", endpointIds),
+    cancelPending(tx, "endpoint_id", endpointIds, nowMs),
+  ]);
+  const callIds = [...new Set(watches.map((row) => text(row, "call_id")))];
+  tx.changed.add("watches").add("calls");
+  const [, left] = await Promise.all([
+    settleWatching(tx, tx.token, callIds),
+    tx.all("select id from calls where id = any($1) and watched", callIds),
+  ]);
+  const stillWatched = new Set(left.map((row) => text(row, "id")));
+  const byEndpoint = Map.groupBy(watches, (row) => text(row, "endpoint_id"));
+  return new Map(
+    endpointIds.map((endpointId) => {
+      const ended = (byEndpoint.get(endpointId) ?? []).toSorted((a, b) => (text(a, "id") < text(b, "id") ? -1 : 1));
+      return [
+        endpointId,
+        {
+          unwatchedCallIds: [...new Set(ended.map((row) => text(row, "call_id")))].filter((callId) => !stillWatched.has(callId)),
+          notices: ended.map((row) => ({
+            accountId: text(row, "account_id"),
+            watchId: text(row, "id"),
+            sequence: integer(row, "sequence"),
+            eventType: "watch.canceled",
+          })),
+        },
+      ];
+    }),
+  );
+}

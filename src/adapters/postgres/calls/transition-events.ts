@@ -1,0 +1,149 @@
+import { watchesAfter } from "../../../domain/calls/transition.ts";
+import type { PlannedEvent, TellableHook, TransitionInput } from "../../../domain/calls/transition.ts";
+import type { Watch } from "../../../domain/calls/watch.ts";
+import type { Notice } from "../../../ports/stores/call-store.ts";
+import type { SendJob } from "../../../ports/stores/send-job.ts";
+import type { Transaction } from "../connection/database.ts";
+import { insertEvents } from "../deliveries/event-rows.ts";
+import type { NewEvent } from "../deliveries/event-rows.ts";
+import { filterOf, integer, text, watchOf } from "../../rows.ts";
+
+export type Moment = { readonly callId: string; readonly transition: number; readonly nowMs: number };
+type Planned = { readonly plan: PlannedEvent; readonly moment: Moment };
+
+/**
+ * What calls tell their watches and hooks, planned in memory for a whole batch and written at once. The calls are locked;
+ * the active watches of theirs and the hooks of those watches' accounts are locked here, so that no registration, removal
+ * or other transition comes between what was read and what is written.
+ */
+export class Telling {
+  readonly #watches: Map<string, readonly Watch[]>;
+  readonly #hooks: Map<string, TellableHook[]>;
+  readonly #planned: Planned[] = [];
+
+  private constructor(watches: Map<string, readonly Watch[]>, hooks: Map<string, TellableHook[]>) {
+    this.#watches = watches;
+    this.#hooks = hooks;
+  }
+
+  /** `accountIds`: whose hooks may be told as well, though the account has no watch on these calls yet. */
+  static async load(tx: Transaction, callIds: readonly string[], accountIds: readonly string[] = []): Promise<Telling> {
+    if (callIds.length === 0) return new Telling(new Map(), new Map());
+    const [watches, hooks] = await Promise.all([
+      tx.all(
+        `select w.*, c.source_name, c.call_sid, null as callback_url from watches w join calls c on c.id = w.call_id
+         where w.call_id = any($1) and w.status = 'active' order by w.id for no key update of w`,
+        callIds,
+      ),
+      tx.all(
+        `select h.id, h.account_id, h.endpoint_id, h.events from hooks h
+         where h.account_id = any(array(
+           select w.account_id from watches w where w.call_id = any($1) and w.status = 'active' union select unnest($2::text[])))
+         order by h.id for key share`,
+        callIds,
+        accountIds,
+      ),
+    ]);
+    const progress =
+      hooks.length === 0
+        ? []
+        : await tx.all(
+            "select call_id, hook_id, transition from hook_progress where call_id = any($1) and hook_id = any($2)",
+            callIds,
+            hooks.map((row) => text(row, "id")),
+          );
+    const told = new Map(progress.map((row) => [`${text(row, "call_id")} ${text(row, "hook_id")}`, integer(row, "transition")]));
+    const hooksOf = (callId: string) =>
+      hooks.map((row) => ({
+        id: text(row, "id"),
+        accountId: text(row, "account_id"),
+        endpointId: text(row, "endpoint_id"),
+        events: filterOf(row),
+        toldTransition: told.get(`${callId} ${text(row, "id")}`) ?? 0,
+      }));
+    return new Telling(
+      Map.groupBy(watches.map(watchOf), ({ callId }) => callId),
+      new Map(hooks.length === 0 ? [] : callIds.map((callId) => [callId, hooksOf(callId)])),
+    );
+  }
+
+  /** The active watches of a call as they stand after what was planned, oldest first. */
+  watchesOf(callId: string): readonly Watch[] {
+    return this.#watches.get(callId) ?? [];
+  }
+
+  /** A watch that the transaction makes: the youngest. */
+  add(watch: Watch): void {
+    this.#watches.set(watch.callId, [...this.watchesOf(watch.callId), watch]);
+  }
+
+  /** Plans on the state that earlier plans left. */
+  tell(moment: Moment, call: TransitionInput["call"], decide: (input: TransitionInput) => readonly PlannedEvent[]): readonly Notice[] {
+    const { callId, transition, nowMs } = moment;
+    const watches = this.watchesOf(callId);
+    const accounts = new Set(watches.map((watch) => watch.accountId));
+    const hooks = (this.#hooks.get(callId) ?? []).filter((hook) => accounts.has(hook.accountId));
+    const planned = decide({ call, transition, watches, hooks, nowMs });
+    if (planned.length === 0) return [];
+    this.#planned.push(...planned.map((plan) => ({ plan, moment })));
+    this.#watches.set(callId, watchesAfter(watches, planned));
+    const told = new Set(planned.flatMap(({ hookIds }) => hookIds));
+    if (told.size > 0)
+      this.#hooks.set(
+        callId,
+        (this.#hooks.get(callId) ?? []).map((hook) => (told.has(hook.id) ? { ...hook, toldTransition: transition } : hook)),
+      );
+    return planned.map(({ event, watchId, sequence }) => ({ accountId: event.accountId, watchId, sequence, eventType: event.type }));
+  }
+
+  /** Writes everything planned; the jobs by the moment they were planned at. */
+  async write(tx: Transaction, token: number | null): Promise<ReadonlyMap<Moment, readonly SendJob[]>> {
+    if (this.#planned.length === 0) return new Map();
+    const events = this.#planned.map(newEventOf);
+    const [jobs] = await Promise.all([insertEvents(tx, token, events), this.#writeWatches(tx), this.#writeHookProgress(tx)]);
+    const byMoment = new Map<Moment, SendJob[]>();
+    for (const [index, { moment }] of this.#planned.entries()) {
+      const told = events[index];
+      const made = told === undefined ? undefined : jobs.get(told);
+      if (made === undefined) continue;
+      byMoment.set(moment, [...(byMoment.get(moment) ?? []), ...made]);
+    }
+    return byMoment;
+  }
+
+  async #writeWatches(tx: Transaction): Promise<void> {
+    const last = new Map(this.#planned.map((planned) => [planned.plan.watchId, planned]));
+    const rows = [...last.values()];
+    await tx.run(
+      `update watches w set sequence = u.sequence, status = u.status, end_reason = u.end_reason, ended_at = u.ended_at
+       from unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::bigint[]) as u(id, sequence, status, end_reason, ended_at) where w.id = u.id`,
+      rows.map(({ plan }) => plan.watchId),
+      rows.map(({ plan }) => plan.sequence),
+      rows.map(({ plan }) => plan.watchStatus),
+      rows.map(({ plan }) => plan.endReason),
+      rows.map(({ plan, moment }) => (plan.watchStatus === "active" ? null : moment.nowMs)),
+    );
+  }
+
+  async #writeHookProgress(tx: Transaction): Promise<void> {
+    const last = new Map(
+      this.#planned.flatMap(({ plan, moment }) =>
+        plan.hookIds.map((hookId) => [`${moment.callId} ${hookId}`, { hookId, ...moment }] as const),
+      ),
+    );
+    if (last.size === 0) return;
+    const rows = [...last.values()];
+    await tx.run(
+      `insert into hook_progress (call_id, hook_id, transition) select * from unnest($1::text[], $2::text[], $3::integer[])
+       on conflict (call_id, hook_id) do update set transition = excluded.transition`,
+      rows.map(({ callId }) => callId),
+      rows.map(({ hookId }) => hookId),
+      rows.map(({ transition }) => transition),
+    );
+  }
+}
+
+function newEventOf({ plan, moment }: Planned): NewEvent {
+  const { event, watchId, sequence, terminal, endpointIds } = plan;
+  return { event, watchId, callSid: event.data.callSid, sequence, terminal, endpointIds, nowMs: moment.nowMs };
+}

@@ -1,0 +1,228 @@
+import type { ClaimRequest, ClaimResult } from "../../../ports/stores/delivery-store.ts";
+import type { Database, Queries, Row, Transaction } from "../connection/database.ts";
+import { claimByHand } from "./manual-retries.ts";
+import { raiseHosts, refreshDue } from "./due-bounds.ts";
+import { InFlight } from "./in-flight-counts.ts";
+import { Targets, leaseJobs } from "./send-jobs.ts";
+import { flag, integer, integerOrNull, text } from "../../rows.ts";
+
+/**
+ * Leases what is due: retries by hand that were left, alone if there are any, else the hosts waiting longest first, each
+ * within its room. While an endpoint or host has a pause behind it (consecutive_pauses > 0) one delivery of it is out at a
+ * time over all instances, until a 2xx.
+ *
+ * Whoever finds nothing due has asked two statements. Else one instance claims at a time: a second one that looked at the
+ * same rows would wait for them, find them gone, and take what is due behind them for nothing.
+ */
+export async function claimDue(db: Database, request: ClaimRequest): Promise<ClaimResult> {
+  const byHand = await claimByHand(db, request.limit, request.nowMs);
+  // They are leased by now: whatever becomes of another transaction must not take them along.
+  return byHand.length > 0 ? { jobs: byHand, nextDueAtMs: request.nowMs } : claimScheduled(db, request);
+}
+
+async function claimScheduled(db: Database, request: ClaimRequest): Promise<ClaimResult> {
+  const seen = await findDueHosts(db, request);
+  if (seen.hosts.length === 0 || request.limit <= 0) return { jobs: [], nextDueAtMs: seen.nextDueAtMs };
+  return db.ownerTransaction(async (tx, token) => {
+    const [, due] = await Promise.all([tx.run("select pg_advisory_xact_lock($1)", claimLockKey), findDueHosts(tx, request)]);
+    return due.hosts.length === 0 ? { jobs: [], nextDueAtMs: due.nextDueAtMs } : claimOf(tx, token, request, due.hosts);
+  });
+}
+
+/** Of this database; any number of ours. */
+const claimLockKey = 7_464_622_230;
+
+type DueHosts = { readonly hosts: readonly Row[]; readonly nextDueAtMs: number | null };
+
+/** Hosts with something due, by class, enough of them that those without room cannot hide the others; and when the next one falls due. */
+async function findDueHosts(db: Queries, request: ClaimRequest): Promise<DueHosts> {
+  const { nowMs, limit, roomByEndpoint, roomByHost } = request;
+  const spare = roomByEndpoint.length + roomByHost.length;
+  const failingLimit = Math.min(request.failingLimit, limit);
+  const rows = await db.all(
+    `select * from (select id, account_id, origin, consecutive_pauses, next_due_at as due_at, false as failing from hosts
+       where next_due_at <= $1 and (paused_until is null or paused_until <= $1) order by next_due_at limit $2) healthy
+     union all
+     select * from (select id, account_id, origin, consecutive_pauses, failing_due_at, true from hosts
+       where failing_due_at <= $1 and (paused_until is null or paused_until <= $1) order by failing_due_at limit $3) failing
+     union all
+     select null, null, null, null, least(
+       (select next_due_at from hosts where next_due_at > $1 order by next_due_at limit 1),
+       (select failing_due_at from hosts where failing_due_at > $1 order by failing_due_at limit 1)), null`,
+    nowMs,
+    limit <= 0 ? 0 : limit + spare,
+    failingLimit <= 0 ? 0 : failingLimit + spare,
+  );
+  const next = rows.find((row) => row["id"] === null);
+  const hosts = rows.filter((row) => row["id"] !== null).toSorted((a, b) => integer(a, "due_at") - integer(b, "due_at"));
+  return { hosts, nextDueAtMs: next === undefined ? null : integerOrNull(next, "due_at") };
+}
+
+async function claimOf(tx: Transaction, token: number, request: ClaimRequest, hosts: readonly Row[]): Promise<ClaimResult> {
+  const endpoints = await findDueEndpoints(tx, request, hosts);
+  const endpointIds = endpoints.map((row) => text(row, "id"));
+  const hostIds = [...new Set(hosts.map((row) => integer(row, "id")))];
+  const [inFlight, standing, deliveries, targets] = await Promise.all([
+    InFlight.lock(tx, endpointIds),
+    readStanding(tx, endpointIds),
+    findDueDeliveries(tx, request, endpointIds),
+    Targets.read(tx, endpointIds),
+  ]);
+  const pauses = [...standing.values()].some(
+    (row) => integer(row, "consecutive_pauses") > 0 || integer(row, "host_consecutive_pauses") > 0,
+  );
+  const choice = new Choice(request, standing, pauses ? await readLeases(tx, hostIds) : noLeases, inFlight);
+  const chosen = hosts.flatMap((host) => choice.ofHost(host, endpoints, deliveries));
+  const [jobs, , , { nextDueAtMs }] = await Promise.all([
+    leaseJobs(tx, token, chosen, "scheduled", request.nowMs, targets),
+    refreshDue(tx, endpointIds),
+    raiseHosts(tx, hostIds),
+    findDueHosts(tx, { ...request, limit: 0 }),
+  ]);
+  // What was due first is gone and the marks say so now: whoever asks again finds what stands behind it. Each time a mark rises.
+  const rooms = new Map(request.roomByEndpoint);
+  const misled = endpointIds.some((id) => !deliveries.has(id) && (rooms.get(id) ?? request.defaultRoom) > 0);
+  return { jobs, nextDueAtMs: jobs.length === 0 && misled ? request.nowMs : nextDueAtMs };
+}
+
+/** Of each host as many endpoints as may have room, earliest due first. */
+async function findDueEndpoints(tx: Transaction, request: ClaimRequest, hosts: readonly Row[]): Promise<readonly Row[]> {
+  const rooms = new Map(request.roomByHost);
+  return tx.all(
+    `select p.id, p.host_id, p.failing from unnest($1::bigint[], $2::boolean[], $3::integer[]) with ordinality as u(host_id, failing, room, n)
+     cross join lateral (
+       select id, host_id, failing, next_due_at from endpoints
+       where host_id = u.host_id and failing = u.failing and state = 'enabled' and next_due_at <= $4 and (paused_until is null or paused_until <= $4)
+       order by next_due_at limit u.room) p
+     order by u.n, p.next_due_at`,
+    hosts.map((row) => integer(row, "id")),
+    hosts.map((row) => flag(row, "failing")),
+    hosts.map((row) => {
+      const room = Math.min(rooms.get(hostKeyOf(row)) ?? request.defaultRoom, request.limit);
+      return room <= 0 ? 0 : room + request.roomByEndpoint.length;
+    }),
+    request.nowMs,
+  );
+}
+
+/** The endpoints and their hosts as they stand under the lock. */
+async function readStanding(tx: Transaction, endpointIds: readonly string[]): Promise<ReadonlyMap<string, Row>> {
+  const rows = await tx.all(
+    `select p.id, p.state, p.failing, p.paused_until, p.consecutive_pauses, h.paused_until as host_paused_until,
+       h.consecutive_pauses as host_consecutive_pauses
+     from endpoints p join hosts h on h.id = p.host_id where p.id = any($1)`,
+    endpointIds,
+  );
+  return new Map(rows.map((row) => [text(row, "id"), row]));
+}
+
+type Leases = { readonly endpoints: ReadonlySet<string>; readonly hosts: ReadonlySet<number> };
+
+const noLeases: Leases = { endpoints: new Set(), hosts: new Set() };
+
+/** What is out at the moment, of the hosts that may send one at a time only. The leases are as many as may be in flight. */
+async function readLeases(tx: Transaction, hostIds: readonly number[]): Promise<Leases> {
+  const rows = await tx.all(
+    `select distinct d.endpoint_id, p.host_id from instances i join deliveries d on d.lease_owner = i.token and d.lease_token is not null
+     join endpoints p on p.id = d.endpoint_id join hosts h on h.id = p.host_id
+     where h.id = any($1) and (p.consecutive_pauses > 0 or h.consecutive_pauses > 0)`,
+    hostIds,
+  );
+  return {
+    endpoints: new Set(rows.map((row) => text(row, "endpoint_id"))),
+    hosts: new Set(rows.map((row) => integer(row, "host_id"))),
+  };
+}
+
+/** Of each endpoint as many deliveries as may have room, earliest due first. */
+async function findDueDeliveries(
+  tx: Transaction,
+  request: ClaimRequest,
+  endpointIds: readonly string[],
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  const rooms = new Map(request.roomByEndpoint);
+  const rows = await tx.all(
+    `select u.id as endpoint_id, d.id from unnest($1::text[], $2::integer[]) as u(id, room)
+     cross join lateral (
+       select id, due_at from deliveries where endpoint_id = u.id and status = 'pending' and lease_token is null and due_at is not null and due_at <= $3
+       order by due_at, id limit u.room) d
+     order by d.due_at, d.id`,
+    endpointIds,
+    endpointIds.map((id) => Math.max(0, Math.min(rooms.get(id) ?? request.defaultRoom, request.limit))),
+    request.nowMs,
+  );
+  return new Map(
+    [...Map.groupBy(rows, (row) => text(row, "endpoint_id"))].map(([endpointId, group]) => [
+      endpointId,
+      group.map((row) => text(row, "id")),
+    ]),
+  );
+}
+
+/** The room that is left while one claim goes from host to host. */
+class Choice {
+  readonly #nowMs: number;
+  readonly #defaultRoom: number;
+  readonly #endpointRoom: ReadonlyMap<string, number>;
+  readonly #hostRoom: Map<string, number>;
+  readonly #standing: ReadonlyMap<string, Row>;
+  readonly #busy: Leases;
+  readonly #inFlight: InFlight;
+  #left: number;
+  #failingLeft: number;
+
+  constructor(request: ClaimRequest, standing: ReadonlyMap<string, Row>, busy: Leases, inFlight: InFlight) {
+    this.#nowMs = request.nowMs;
+    this.#defaultRoom = request.defaultRoom;
+    this.#endpointRoom = new Map(request.roomByEndpoint);
+    this.#hostRoom = new Map(request.roomByHost);
+    this.#left = request.limit;
+    this.#failingLeft = Math.min(request.failingLimit, request.limit);
+    this.#standing = standing;
+    this.#busy = busy;
+    this.#inFlight = inFlight;
+  }
+
+  ofHost(host: Row, endpoints: readonly Row[], deliveries: ReadonlyMap<string, readonly string[]>): readonly string[] {
+    const hostId = integer(host, "id");
+    const failing = flag(host, "failing");
+    const hostKey = hostKeyOf(host);
+    const own = endpoints.filter((row) => row["host_id"] === hostId && row["failing"] === failing);
+    const probing = own.some((row) => integer(this.#standing.get(text(row, "id")) ?? host, "host_consecutive_pauses") > 0);
+    const hostRoom = this.#hostRoom.get(hostKey) ?? this.#defaultRoom;
+    let room = Math.min(hostRoom, this.#left, failing ? this.#failingLeft : this.#left);
+    if (probing) room = Math.min(room, this.#busy.hosts.has(hostId) ? 0 : 1);
+    const chosen: string[] = [];
+    for (const row of own) {
+      if (chosen.length >= room) break;
+      chosen.push(...this.#ofEndpoint(text(row, "id"), failing, room - chosen.length, deliveries));
+    }
+    this.#left -= chosen.length;
+    if (failing) this.#failingLeft -= chosen.length;
+    // Its other class of endpoints shares the room, and a probe goes alone.
+    this.#hostRoom.set(hostKey, probing && chosen.length > 0 ? 0 : hostRoom - chosen.length);
+    return chosen;
+  }
+
+  #ofEndpoint(
+    endpointId: string,
+    failing: boolean,
+    hostRoom: number,
+    deliveries: ReadonlyMap<string, readonly string[]>,
+  ): readonly string[] {
+    const row = this.#standing.get(endpointId);
+    if (row === undefined || row["state"] !== "enabled" || row["failing"] !== failing || this.#isPaused(row)) return [];
+    let room = Math.min(hostRoom, this.#endpointRoom.get(endpointId) ?? this.#defaultRoom);
+    if (integer(row, "consecutive_pauses") > 0) room = Math.min(room, this.#busy.endpoints.has(endpointId) ? 0 : 1);
+    if (room <= 0) return [];
+    return (deliveries.get(endpointId) ?? []).slice(0, room).filter(() => this.#inFlight.take(endpointId));
+  }
+
+  #isPaused(row: Row): boolean {
+    return Math.max(integerOrNull(row, "paused_until") ?? 0, integerOrNull(row, "host_paused_until") ?? 0) > this.#nowMs;
+  }
+}
+
+function hostKeyOf(host: Row): string {
+  return `${text(host, "account_id")} ${text(host, "origin")}`;
+}

@@ -1,0 +1,192 @@
+import { newId } from "../../../domain/ids.ts";
+import type { RingbackEvent } from "../../../domain/events/event.ts";
+import type { SendJob } from "../../../ports/stores/send-job.ts";
+import type { Transaction } from "../connection/database.ts";
+import { lockEndpoints, lowerDue } from "./due-bounds.ts";
+import { feedOrder } from "../reading/feed-horizon.ts";
+import { InFlight } from "./in-flight-counts.ts";
+import { Targets } from "./send-jobs.ts";
+import { dueTimes, laneKey, readLanes } from "./lanes.ts";
+import type { LaneDelivery } from "./lanes.ts";
+import { isStatus } from "../reading/page.ts";
+import { integer, text } from "../../rows.ts";
+
+export type NewEvent = {
+  readonly event: RingbackEvent;
+  /** Its lane's watch, locked; null: the event is about none. */
+  readonly watchId: string | null;
+  readonly callSid: string | null;
+  readonly sequence: number | null;
+  readonly terminal: boolean;
+  /** One delivery each. */
+  readonly endpointIds: readonly string[];
+  readonly nowMs: number;
+};
+
+type NewDelivery = {
+  readonly id: string;
+  readonly endpointId: string;
+  readonly told: NewEvent;
+  readonly nextAttemptAtMs: number;
+  /** Nothing of its lane is before it. Only then it may be leased at once. */
+  isHead: boolean;
+  dueAtMs: number | null;
+  leased: boolean;
+};
+
+/**
+ * Writes events with their deliveries. Heads of their lanes that may go now are leased to `token` (null: nothing is leased)
+ * and returned with the event they belong to.
+ */
+export async function insertEvents(
+  tx: Transaction,
+  token: number | null,
+  events: readonly NewEvent[],
+): Promise<ReadonlyMap<NewEvent, readonly SendJob[]>> {
+  if (events.length === 0) return new Map();
+  tx.changed.add("events");
+  const deliveries = events.flatMap((told) => told.endpointIds.map((endpointId) => newDelivery(tx, told, endpointId)));
+  const endpointIds = [...new Set(deliveries.map(({ endpointId }) => endpointId))];
+  const followers = deliveries.filter(({ told }) => told.watchId !== null && (told.sequence ?? 0) > 1);
+  const [lanes, inFlight, targets] = await Promise.all([
+    readLanes(tx, [...new Set(followers.map(({ told }) => told.watchId ?? ""))]),
+    // Leases count against limits of all instances, so whoever adds one while there are others holds the endpoint.
+    tx.hasPeers && token !== null ? InFlight.lock(tx, endpointIds) : null,
+    Targets.read(tx, endpointIds),
+  ]);
+  place(deliveries, lanes, tx.policy.orderHoldMs);
+  for (const delivery of deliveries) {
+    const { endpointId, told } = delivery;
+    delivery.leased =
+      token !== null &&
+      delivery.isHead &&
+      delivery.dueAtMs !== null &&
+      delivery.dueAtMs <= told.nowMs &&
+      isOpen(targets, delivery) &&
+      (inFlight?.take(endpointId) ?? true);
+  }
+  const [tokens] = await Promise.all([write(tx, token, events, deliveries), lowerBounds(tx, deliveries)]);
+  const jobs = deliveries
+    .filter(({ leased }) => leased)
+    .map((delivery) => ({ told: delivery.told, job: jobOf(delivery, targets, tokens.get(delivery.id)) }));
+  return new Map([...Map.groupBy(jobs, ({ told }) => told)].map(([told, group]) => [told, group.map(({ job }) => job)]));
+}
+
+function newDelivery(tx: Transaction, told: NewEvent, endpointId: string): NewDelivery {
+  const nextAttemptAtMs = told.nowMs + (tx.policy.scheduleMs[0] ?? 0);
+  return { id: newId("dlv", told.nowMs), endpointId, told, nextAttemptAtMs, isHead: true, dueAtMs: nextAttemptAtMs, leased: false };
+}
+
+/** Each behind what waits in its lane already. */
+function place(deliveries: readonly NewDelivery[], lanes: Map<string, LaneDelivery[]>, orderHoldMs: number): void {
+  for (const delivery of deliveries) {
+    const { watchId, sequence, terminal } = delivery.told;
+    if (watchId === null || sequence === null) continue;
+    const key = laneKey(watchId, delivery.endpointId);
+    const lane = lanes.get(key) ?? [];
+    lanes.set(key, lane);
+    delivery.isHead = lane.length === 0;
+    lane.push({
+      deliveryId: delivery.id,
+      watchId,
+      endpointId: delivery.endpointId,
+      sequence,
+      terminal,
+      nextAttemptAtMs: delivery.nextAttemptAtMs,
+      firstFailedAtMs: null,
+      dueAtMs: null,
+      leased: false,
+    });
+    delivery.dueAtMs = dueTimes(lane, orderHoldMs).at(-1) ?? null;
+  }
+}
+
+/** Takes webhooks without a pause behind it: after one a single delivery goes first, and claims see to that. */
+function isOpen(targets: Targets, { endpointId, told }: NewDelivery): boolean {
+  const { state, health, hostConsecutivePauses } = targets.at(endpointId, told.nowMs);
+  return state === "enabled" && health.consecutivePauses === 0 && hostConsecutivePauses === 0;
+}
+
+async function write(
+  tx: Transaction,
+  token: number | null,
+  events: readonly NewEvent[],
+  deliveries: readonly NewDelivery[],
+): Promise<ReadonlyMap<string, number>> {
+  const rows = await tx.all(
+    `with made as (
+       insert into events (feed_order, id, account_id, watch_id, call_sid, type, terminal, sequence, timestamp, data, created_at)
+       select ${feedOrder}, u.id, u.account_id, u.watch_id, u.call_sid, u.type, u.terminal, u.sequence, u.timestamp, u.data, u.created_at
+       from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[], $7::integer[], $8::bigint[], $9::text[], $10::bigint[])
+         with ordinality as u(id, account_id, watch_id, call_sid, type, terminal, sequence, timestamp, data, created_at, n)
+       order by u.n returning id, position, account_id, watch_id, sequence, terminal),
+     owed as (
+       insert into deliveries (id, account_id, event_position, endpoint_id, watch_id, sequence, terminal, status, next_attempt_at, due_at,
+         lease_owner, lease_token, created_at)
+       select d.id, e.account_id, e.position, d.endpoint_id, e.watch_id, e.sequence, e.terminal, 'pending', d.next_attempt_at, d.due_at,
+         case when d.leased then $11::bigint end, case when d.leased then nextval('lease_tokens') end, d.created_at
+       from unnest($12::text[], $13::text[], $14::text[], $15::bigint[], $16::bigint[], $17::boolean[], $18::bigint[])
+         as d(id, event_id, endpoint_id, next_attempt_at, due_at, leased, created_at) join made e on e.id = d.event_id
+       returning id, lease_token)
+     select id, lease_token from owed where lease_token is not null`,
+    events.map(({ event }) => event.id),
+    events.map(({ event }) => event.accountId),
+    events.map(({ watchId }) => watchId),
+    events.map(({ callSid }) => callSid),
+    events.map(({ event }) => event.type),
+    events.map(({ terminal }) => terminal),
+    events.map(({ sequence }) => sequence),
+    events.map(({ event }) => event.timestampMs),
+    events.map(({ event }) => JSON.stringify(event.data)),
+    events.map(({ nowMs }) => nowMs),
+    token,
+    deliveries.map(({ id }) => id),
+    deliveries.map(({ told }) => told.event.id),
+    deliveries.map(({ endpointId }) => endpointId),
+    deliveries.map(({ nextAttemptAtMs }) => nextAttemptAtMs),
+    deliveries.map(({ dueAtMs }) => dueAtMs),
+    deliveries.map(({ leased }) => leased),
+    deliveries.map(({ told }) => told.nowMs),
+  );
+  return new Map(rows.map((row) => [text(row, "id"), integer(row, "lease_token")]));
+}
+
+/** What is claimable and was not leased is for whoever claims next. */
+async function lowerBounds(tx: Transaction, deliveries: readonly NewDelivery[]): Promise<void> {
+  const earliest = new Map<string, number>();
+  for (const { endpointId, dueAtMs, leased } of deliveries)
+    if (!leased && dueAtMs !== null) earliest.set(endpointId, Math.min(earliest.get(endpointId) ?? Infinity, dueAtMs));
+  if (earliest.size === 0) return;
+  tx.changed.add("deliveries");
+  await Promise.all([lockEndpoints(tx, [...earliest.keys()]), lowerDue(tx, earliest)]);
+}
+
+function jobOf({ id, endpointId, told }: NewDelivery, targets: Targets, leaseToken: number | undefined): SendJob {
+  if (leaseToken === undefined) throw new Error(`no lease of ${id}`);
+  const { event, nowMs } = told;
+  return {
+    deliveryId: id,
+    leaseToken,
+    attemptNumber: 1,
+    stepsSpent: 0,
+    event,
+    target: targets.at(endpointId, nowMs),
+    createdAtMs: nowMs,
+    mode: "scheduled",
+  };
+}
+
+/** Cancels what endpoints or watches are owed; the endpoints are locked. What is on the wire keeps its lease until it is recorded. */
+export async function cancelPending(
+  tx: Transaction,
+  column: "id" | "endpoint_id" | "watch_id",
+  ids: readonly string[],
+  nowMs: number,
+): Promise<void> {
+  const canceled = await tx.run(
+    `update deliveries set status = 'canceled', settled_at = $1, next_attempt_at = null, due_at = null where ${column} = any($2) and ${isStatus("status", "pending")}`,
+    nowMs,
+    ids,
+  );
+  if (canceled > 0) tx.changed.add("deliveries");
+}

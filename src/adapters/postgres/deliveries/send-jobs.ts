@@ -1,0 +1,84 @@
+import type { SealedSecret, SendJob, SendTarget } from "../../../ports/stores/send-job.ts";
+import type { Queries, Row, Transaction } from "../connection/database.ts";
+import { blob, endpointOf, eventOf, integer, integerOrNull, text } from "../../rows.ts";
+
+/** Where jobs go: format, headers, secrets and health as they stand. Secrets differ with the moment of the job. */
+export class Targets {
+  readonly #rows: ReadonlyMap<string, Row>;
+  readonly #secrets: ReadonlyMap<string, readonly SealedSecret[]>;
+
+  private constructor(rows: readonly Row[], secrets: readonly Row[]) {
+    this.#rows = new Map(rows.map((row) => [text(row, "id"), row]));
+    this.#secrets = new Map(
+      [...Map.groupBy(secrets, (row) => text(row, "endpoint_id"))].map(([endpointId, group]) => [
+        endpointId,
+        group.map((row) => ({ id: text(row, "id"), sealed: blob(row, "sealed"), validUntilMs: integerOrNull(row, "valid_until") })),
+      ]),
+    );
+  }
+
+  static async read(db: Queries, endpointIds: readonly string[]): Promise<Targets> {
+    if (endpointIds.length === 0) return new Targets([], []);
+    const [rows, secrets] = await Promise.all([
+      db.all(
+        `select p.*, h.origin, h.paused_until as host_paused_until, h.consecutive_pauses as host_consecutive_pauses
+         from endpoints p join hosts h on h.id = p.host_id where p.id = any($1)`,
+        endpointIds,
+      ),
+      db.all(
+        `select x.endpoint_id, s.id, s.sealed, x.valid_until from endpoint_secrets x join secrets s on s.id = x.secret_id
+         where x.endpoint_id = any($1) order by x.position desc`,
+        endpointIds,
+      ),
+    ]);
+    return new Targets(rows, secrets);
+  }
+
+  at(endpointId: string, nowMs: number): SendTarget {
+    const row = this.#rows.get(endpointId);
+    if (row === undefined) throw new Error(`no endpoint ${endpointId}`);
+    const secrets = this.#secrets.get(endpointId) ?? [];
+    return {
+      ...endpointOf(row),
+      sealedHeaders: row["sealed_headers"] === null ? null : blob(row, "sealed_headers"),
+      secrets: secrets.filter(({ validUntilMs }) => validUntilMs === null || validUntilMs > nowMs),
+      hostPausedUntilMs: integerOrNull(row, "host_paused_until"),
+      hostConsecutivePauses: integer(row, "host_consecutive_pauses"),
+    };
+  }
+}
+
+/**
+ * Leases deliveries (of locked endpoints) to this process and gathers everything their attempts need, as of this moment. In
+ * the order given. `known`: their targets, where somebody has read them.
+ */
+export async function leaseJobs(
+  tx: Transaction,
+  token: number,
+  deliveryIds: readonly string[],
+  mode: SendJob["mode"],
+  nowMs: number,
+  known?: Targets,
+): Promise<readonly SendJob[]> {
+  if (deliveryIds.length === 0) return [];
+  const [, rows] = await Promise.all([
+    tx.run("update deliveries set lease_owner = $1, lease_token = nextval('lease_tokens') where id = any($2)", token, deliveryIds),
+    tx.all(
+      `select d.id, d.lease_token, d.attempt_count, d.steps_spent, d.created_at, d.endpoint_id,
+              e.id as event_id, e.account_id, e.timestamp, e.type as event_type, e.data
+       from deliveries d join events e on e.position = d.event_position where d.id = any($1) order by array_position($1, d.id)`,
+      deliveryIds,
+    ),
+  ]);
+  const targets = known ?? (await Targets.read(tx, [...new Set(rows.map((row) => text(row, "endpoint_id")))]));
+  return rows.map((row) => ({
+    deliveryId: text(row, "id"),
+    leaseToken: integer(row, "lease_token"),
+    attemptNumber: integer(row, "attempt_count") + 1,
+    stepsSpent: integer(row, "steps_spent"),
+    event: eventOf(row),
+    target: targets.at(text(row, "endpoint_id"), nowMs),
+    createdAtMs: integer(row, "created_at"),
+    mode,
+  }));
+}

@@ -1,0 +1,256 @@
+import { raisedRate } from "../../../domain/sources/rate-division.ts";
+import type { Alive, Instance, OwnershipStore, Shares, Sweep } from "../../../ports/stores/ownership-store.ts";
+import type { DatabaseClock } from "../connection/database-clock.ts";
+import type { Database, Row, Transaction } from "../connection/database.ts";
+import { gateOf, gatesAfter } from "./source-gates.ts";
+import { owedByHand } from "../deliveries/manual-retries.ts";
+import { freeLeasesOf } from "../deliveries/due-bounds.ts";
+import { feedHorizon } from "../reading/feed-horizon.ts";
+import { decodeFeedPosition, feedPositionOf, newestInFeed } from "../reading/feed-position.ts";
+import { claimFree, countFree, deadOwners } from "../calls/free-calls.ts";
+import { flag, integer, integerOrNull, text, textOrNull } from "../../rows.ts";
+import { readWatchedCalls } from "../calls/watched-call.ts";
+
+export type InstancesOptions = {
+  readonly db: Database;
+  readonly clock: DatabaseClock;
+  /** Instances came or went, calls became free, somebody wants a part of a rate: others should look. */
+  readonly announce: (what: "instances" | "calls" | "deliveries") => void;
+};
+
+/** Any number of ours: who holds it raises its rates. */
+const ratesLockKey = 7_464_622_226;
+
+const nowMs = "(extract(epoch from clock_timestamp()) * 1000)::double precision";
+
+/** The `instances` table and what hangs on it. The token that every write carries is that of `db.owner`. */
+export class Instances implements OwnershipStore {
+  readonly #options: InstancesOptions;
+  #gateVersion = 0;
+
+  constructor(options: InstancesOptions) {
+    this.#options = options;
+  }
+
+  async join({ version, leaseMs, shares }: Parameters<OwnershipStore["join"]>[0]): Promise<Alive> {
+    const { db, clock, announce } = this.#options;
+    const sentAtMonotonicMs = clock.monotonicMs();
+    const rows = await db.transaction(async (tx) => {
+      // What was found by instances that are gone is found again.
+      await tx.run("delete from source_gates where not exists (select 1 from instances where lease_until > clock_timestamp())");
+      return tx.all(
+        `with me as (
+           insert into instances (lease_until, version, shares, key_ids)
+           values (clock_timestamp() + $1::integer * interval '1 millisecond', $2, $3::jsonb, $4)
+           returning token, shares, key_ids)
+         select token, shares, key_ids, ${nowMs} as now_ms from me
+         union all
+         select token, shares, key_ids, null from instances where lease_until > clock_timestamp()`,
+        leaseMs,
+        version,
+        JSON.stringify(shares),
+        db.owner.keyIds ?? [],
+      );
+    });
+    const token = integer(rows.find((row) => row["now_ms"] !== null) ?? {}, "token");
+    db.owner.token = token;
+    this.#gateVersion = 0;
+    const alive = this.#alive(token, rows, sentAtMonotonicMs);
+    announce("instances");
+    return alive;
+  }
+
+  async heartbeat({ leaseMs, shares }: Parameters<OwnershipStore["heartbeat"]>[0]): ReturnType<OwnershipStore["heartbeat"]> {
+    const { db, clock } = this.#options;
+    const token = this.#token;
+    const sentAtMonotonicMs = clock.monotonicMs();
+    // One statement, so that an idle instance costs next to nothing. What it sees of the others may be a moment old.
+    const rows = await db.all(
+      `with me as (
+         update instances set lease_until = clock_timestamp() + $2::integer * interval '1 millisecond', shares = $3::jsonb where token = $1
+         returning token, shares, key_ids)
+       select token, shares, key_ids, ${nowMs} as now_ms from me
+       union all
+       select token, shares, key_ids, null from instances where token <> $1 and lease_until > clock_timestamp()`,
+      token,
+      leaseMs,
+      JSON.stringify(shares),
+    );
+    const own = rows.find((row) => row["token"] === token);
+    if (own === undefined) {
+      db.owner.token = null;
+      return { kind: "fenced" };
+    }
+    return this.#alive(token, rows, sentAtMonotonicMs);
+  }
+
+  async raiseRates(wanted: Parameters<OwnershipStore["raiseRates"]>[0]): Promise<Readonly<Record<string, number>>> {
+    return this.#options.db.ownerTransaction(async (tx, token) => {
+      await tx.run("select pg_advisory_xact_lock($1)", ratesLockKey);
+      // A statement of its own: it sees what whoever held the lock before has committed.
+      const rows = await tx.all("select token, shares, key_ids from instances where token = $1 or lease_until > clock_timestamp()", token);
+      const instances = rows.map(instanceOf);
+      const own = instances.find((instance) => instance.token === token)?.shares ?? {};
+      const others = instances.filter((instance) => instance.token !== token);
+      const granted = Object.entries(wanted).map(([name, { wantedPerSecond, limitPerSecond }]) => {
+        const othersPerSecond = others.reduce((sum, { shares }) => sum + (shares[name]?.ratePerSecond ?? 0), 0);
+        const publishedPerSecond = own[name]?.ratePerSecond ?? 0;
+        return [name, raisedRate({ limitPerSecond, wantedPerSecond, publishedPerSecond, othersPerSecond })] as const;
+      });
+      const shares = Object.fromEntries(granted.map(([name, ratePerSecond]) => [name, { ...own[name], ratePerSecond }]));
+      await tx.run("update instances set shares = shares || $2::jsonb where token = $1", token, JSON.stringify(shares));
+      return Object.fromEntries(granted);
+    });
+  }
+
+  async sweep(): Promise<Sweep> {
+    const { db, clock } = this.#options;
+    const sentAtMonotonicMs = clock.monotonicMs();
+    const row = await db.get(
+      `select ${nowMs} as now_ms,
+         ${newestInFeed} as feed_position,
+         exists (select 1 from hosts where next_due_at <= $2 and (paused_until is null or paused_until <= $2))
+           or exists (select 1 from hosts where failing_due_at <= $2 and (paused_until is null or paused_until <= $2))
+           or exists (select 1 from deliveries where ${owedByHand}) as is_due,
+         (select array_agg(id) from calls where owner_token = $1 and touched_at is not null) as touched,
+         (select array_agg(id) from deliveries where lease_owner = $1 and lease_token is not null and status <> 'pending') as settled,
+         (select array_agg(distinct d.endpoint_id) from deliveries d join endpoints p on p.id = d.endpoint_id join hosts h on h.id = p.host_id
+          where d.lease_owner = $1 and d.lease_token is not null and (p.state <> 'enabled' or greatest(p.paused_until, h.paused_until) > $2)) as closed,
+         ${gatesAfter("$3")} as gates,
+         (select json_agg(token) from instances where token <> $1 and lease_until < clock_timestamp()) as expired,
+         exists (select 1 from calls where watched and owner_token is null) or exists (${deadOwners}) as has_free,
+         (select coalesce(sum(revision), 0) from sources) as source_revisions`,
+      this.#token,
+      clock.nowMs(),
+      this.#gateVersion,
+    );
+    if (row === undefined) throw new Error("a select without a table has one row");
+    clock.note(row["now_ms"] as number, sentAtMonotonicMs);
+    const gates = ((row["gates"] ?? []) as readonly Row[]).map(gateOf);
+    for (const gate of gates) this.#gateVersion = Math.max(this.#gateVersion, gate.suspensionVersion, gate.throttleVersion);
+    return {
+      feedPosition: text(row, "feed_position"),
+      isDeliveryDue: flag(row, "is_due"),
+      touchedCallIds: (row["touched"] ?? []) as readonly string[],
+      settledDeliveryIds: (row["settled"] ?? []) as readonly string[],
+      closedEndpointIds: (row["closed"] ?? []) as readonly string[],
+      gates,
+      expiredTokens: (row["expired"] ?? []) as readonly number[],
+      hasFreeCalls: flag(row, "has_free"),
+      sourceRevisions: integer(row, "source_revisions"),
+    };
+  }
+
+  async listNotices({ position, limit }: Parameters<OwnershipStore["listNotices"]>[0]): ReturnType<OwnershipStore["listNotices"]> {
+    const rows = await this.#options.db.all(
+      `select feed_order, position, account_id, watch_id, sequence, type from events
+       where (feed_order, position) > ($1, $2) and feed_order < ${feedHorizon} order by feed_order, position limit $3`,
+      ...decodeFeedPosition(position),
+      limit,
+    );
+    const last = rows.at(-1);
+    return {
+      notices: rows.map((row) => ({
+        accountId: text(row, "account_id"),
+        watchId: textOrNull(row, "watch_id"),
+        sequence: integerOrNull(row, "sequence"),
+        eventType: text(row, "type"),
+      })),
+      position: last === undefined ? position : feedPositionOf(last),
+      more: rows.length === limit,
+    };
+  }
+
+  async listEnded(watchIds: readonly string[]): Promise<readonly string[]> {
+    const rows = await this.#options.db.all(
+      `select u.id from unnest($1::text[]) as u(id) left join watches w on w.id = u.id where w.status is distinct from 'active'`,
+      watchIds,
+    );
+    return rows.map((row) => text(row, "id"));
+  }
+
+  async loadOwnedCalls(callIds: readonly string[]): ReturnType<OwnershipStore["loadOwnedCalls"]> {
+    return this.#options.db.ownerTransaction(async (tx, token) => {
+      // Behind this lock a touch is either seen by what is read now, or still to come.
+      await tx.run(
+        `update calls set touched_at = null, owner_token = case when watched then owner_token end
+         where id = any($1) and owner_token = $2 and (touched_at is not null or not watched)`,
+        callIds,
+        token,
+      );
+      return readOwned(tx, token, callIds);
+    });
+  }
+
+  countFreeCalls(): Promise<Readonly<Record<string, number>>> {
+    return countFree(this.#options.db);
+  }
+
+  claimCalls(request: Parameters<OwnershipStore["claimCalls"]>[0]): ReturnType<OwnershipStore["claimCalls"]> {
+    return this.#options.db.ownerTransaction(async (tx, token) => readWatchedCalls(tx, await claimFree(tx, token, request)));
+  }
+
+  async listLeases(): ReturnType<OwnershipStore["listLeases"]> {
+    const rows = await this.#options.db.all(
+      "select id, lease_token from deliveries where lease_owner = $1 and lease_token is not null",
+      this.#token,
+    );
+    return rows.map((row) => ({ deliveryId: text(row, "id"), leaseToken: integer(row, "lease_token") }));
+  }
+
+  async evict(tokens: readonly number[]): Promise<number> {
+    const { db, clock, announce } = this.#options;
+    const evicted = await db.transaction(async (tx) => {
+      // Whoever is writing for it at the moment keeps its row until that is over: then the next sweep finds it again.
+      const rows = await tx.all(
+        `delete from instances where token in (
+           select token from instances where token = any($1) and lease_until < clock_timestamp() order by token for update skip locked)
+         returning token`,
+        tokens,
+      );
+      const gone = rows.map((row) => integer(row, "token"));
+      if (gone.length > 0) await freeLeasesOf(tx, gone, clock.nowMs());
+      return gone;
+    });
+    for (const what of ["calls", "deliveries", "instances"] as const) if (evicted.length > 0) announce(what);
+    return evicted.length;
+  }
+
+  async leave(): Promise<void> {
+    const { db, clock, announce } = this.#options;
+    const { token } = db.owner;
+    if (token === null) return;
+    await db.transaction(async (tx) => {
+      await tx.run("delete from instances where token = $1", token);
+      await freeLeasesOf(tx, [token], clock.nowMs());
+    });
+    db.owner.token = null;
+    for (const what of ["calls", "deliveries", "instances"] as const) announce(what);
+  }
+
+  /** The rows of all that are alive; the own one says what time it is there. */
+  #alive(token: number, rows: readonly Row[], sentAtMonotonicMs: number): Alive {
+    const { db, clock } = this.#options;
+    for (const row of rows) if (row["now_ms"] !== null) clock.note(row["now_ms"] as number, sentAtMonotonicMs);
+    db.owner.hasPeers = rows.length > 1;
+    return { kind: "alive", token, instances: rows.map(instanceOf).toSorted((a, b) => a.token - b.token) };
+  }
+
+  get #token(): number {
+    const { token } = this.#options.db.owner;
+    // No row has it.
+    return token ?? -1;
+  }
+}
+
+async function readOwned(tx: Transaction, token: number, callIds: readonly string[]) {
+  const owned = await tx.all("select id from calls where id = any($1) and owner_token = $2 and watched", callIds, token);
+  return readWatchedCalls(
+    tx,
+    owned.map((row) => text(row, "id")),
+  );
+}
+
+function instanceOf(row: Row): Instance {
+  return { token: integer(row, "token"), shares: row["shares"] as Shares, keyIds: row["key_ids"] as readonly string[] };
+}

@@ -1,0 +1,118 @@
+import type { Announcement, Announcer } from "../../../ports/announcer.ts";
+import type { Logger } from "../../../ports/telemetry.ts";
+import { toClientUrl } from "../connection/connection-string.ts";
+import type { Database } from "../connection/database.ts";
+import { waitAtMost } from "../../patience.ts";
+import pRetry from "p-retry";
+import pg from "pg";
+
+export type NotificationsOptions = {
+  readonly connectionString: string;
+  /** Sends; its owner says who this instance is, and whether anybody is there to hear it. */
+  readonly db: Pick<Database, "run" | "owner">;
+  /** Word from another instance. */
+  readonly onHeard: (what: ReadonlySet<Announcement>) => void;
+};
+
+const channel = "ringback";
+/** What is announced together is one message. */
+const gatherMs = 10;
+const reconnect = { retries: Infinity, minTimeout: 500, maxTimeout: 15_000, randomize: true } as const;
+const connectTimeoutMs = 5000;
+const closeWithinMs = 1000;
+
+/**
+ * LISTEN and NOTIFY between instances, on a connection of its own. It only makes them look sooner: what is lost here, or
+ * cannot be heard at all (a pooler in transaction mode), the sweeps find.
+ */
+export class Notifications implements Announcer {
+  readonly #options: NotificationsOptions;
+  readonly #closed = new AbortController();
+  readonly #waiting = new Set<Announcement>();
+  #client: pg.Client | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #sending: Promise<void> = Promise.resolve();
+
+  constructor(options: NotificationsOptions) {
+    this.#options = options;
+  }
+
+  /** Listens until `close`, reconnecting with a growing delay. */
+  start(logger: Logger): void {
+    void this.#listen(logger);
+  }
+
+  announce(what: Announcement): void {
+    if (this.#closed.signal.aborted) return;
+    this.#waiting.add(what);
+    this.#timer ??= setTimeout(() => this.#send(), gatherMs);
+  }
+
+  /** What was announced before has been sent, or could not be. */
+  async close(): Promise<void> {
+    if (this.#closed.signal.aborted) return;
+    if (this.#timer !== null) this.#send();
+    this.#closed.abort();
+    await waitAtMost(closeWithinMs, this.#sending);
+    if (this.#client !== null) await waitAtMost(closeWithinMs, this.#client.end());
+  }
+
+  #send(): void {
+    const { db } = this.#options;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    const words = [...this.#waiting].join(",");
+    this.#waiting.clear();
+    // An arrival or a departure concerns those that this instance does not know of.
+    if (!db.owner.hasPeers && !words.includes("instances")) return;
+    const sent = db.run("select pg_notify($1, $2)", channel, `${db.owner.token ?? ""}:${words}`);
+    this.#sending = sent.then(
+      () => undefined,
+      () => undefined,
+    );
+  }
+
+  async #listen(logger: Logger): Promise<void> {
+    const { signal } = this.#closed;
+    while (!signal.aborted) {
+      try {
+        const { ended } = await pRetry(() => this.#connect(), { ...reconnect, signal, unref: true });
+        await ended;
+        if (!signal.aborted) logger.warn({}, "notifications.lost");
+      } catch (error) {
+        if (!signal.aborted) logger.error({ error: String(error) }, "notifications.failed");
+        return;
+      }
+    }
+  }
+
+  /** Resolves once it listens, with what resolves when it does no more. */
+  async #connect(): Promise<{ readonly ended: Promise<void> }> {
+    const { connectionString } = this.#options;
+    const client = new pg.Client({
+      connectionString: toClientUrl(connectionString),
+      application_name: "ringback listen",
+      keepAlive: true,
+      connectionTimeoutMillis: connectTimeoutMs,
+    });
+    const { promise: ended, resolve } = Promise.withResolvers<void>();
+    client.on("error", () => undefined);
+    client.on("end", resolve);
+    client.on("notification", ({ payload }) => this.#hear(payload ?? ""));
+    try {
+      await client.connect();
+      await client.query(`listen ${channel}`);
+    } catch (error) {
+      await client.end().catch(() => undefined);
+      throw error;
+    }
+    this.#client = client;
+    return { ended };
+  }
+
+  #hear(payload: string): void {
+    const [token = "", words = ""] = payload.split(":");
+    if (token === String(this.#options.db.owner.token ?? "")) return;
+    this.#options.onHeard(new Set(words.split(",") as Announcement[]));
+  }
+}

@@ -1,0 +1,26 @@
+import type { Queries } from "../connection/database.ts";
+import { integer, text } from "../../rows.ts";
+
+/** Triggers write every change down by itself; a count is what was folded plus what was not yet. */
+export async function readCounts(db: Queries, accountId: string | null): Promise<ReadonlyMap<string, number>> {
+  const where = accountId === null ? "" : "where account_id = $1";
+  const rows = await db.all(
+    `select what, sum(n) as n from (select what, n from counts ${where} union all select what, n from count_changes ${where}) c group by what`,
+    ...(accountId === null ? [] : [accountId]),
+  );
+  return new Map(rows.map((row) => [text(row, "what"), integer(row, "n")]));
+}
+
+/** Changes folded by one transaction at most. */
+const foldLimit = 20_000;
+
+/** Folds what has gathered; whoever else does so at the moment has other changes. */
+export async function foldCounts(db: Queries): Promise<void> {
+  await db.run(
+    `with taken as (
+       delete from count_changes where id in (select id from count_changes order by id limit $1 for update skip locked) returning account_id, what, n)
+     insert into counts (account_id, what, n) select account_id, what, sum(n) from taken group by account_id, what order by account_id, what
+     on conflict (account_id, what) do update set n = counts.n + excluded.n`,
+    foldLimit,
+  );
+}

@@ -1,0 +1,30 @@
+import type { DeliveryView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
+import type { Queries } from "../connection/database.ts";
+import { unindexed, whereOf } from "./page.ts";
+import { text } from "../../rows.ts";
+import { deliverySelect } from "./selects.ts";
+import { deliveryViewOf } from "../../views.ts";
+import { decodeIdCursor, pageOf } from "../../cursor.ts";
+
+const plain = (column: string) => column;
+
+export async function listDeliveries(db: Queries, query: Parameters<ReadStore["listDeliveries"]>[0]): Promise<Page<DeliveryView>> {
+  // A watch has few, an endpoint fewer than its account: they are found by it alone, whatever else is asked.
+  const [ofAccount, ofEndpoint] = [
+    query.endpointId === null && query.watchId === null ? plain : unindexed,
+    query.watchId === null ? plain : unindexed,
+  ];
+  const { where, values, next } = whereOf([
+    [`${ofAccount("d.account_id")} = ?`, query.accountId],
+    [`${ofEndpoint("d.id")} < ?`, query.cursor === null ? null : decodeIdCursor(query.cursor)],
+    [`${ofEndpoint("d.endpoint_id")} = ?`, query.endpointId],
+    ["d.watch_id = ?", query.watchId],
+    [`${ofAccount("d.status")} = ?`, query.status],
+  ]);
+  const rows = await db.all(
+    `${deliverySelect} where ${where} order by ${ofEndpoint("d.id")} desc limit $${next}`,
+    ...values,
+    query.limit + 1,
+  );
+  return pageOf(rows, query, (row) => text(row, "id"), deliveryViewOf);
+}

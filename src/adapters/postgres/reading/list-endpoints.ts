@@ -1,0 +1,16 @@
+import type { EndpointView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
+import type { Queries } from "../connection/database.ts";
+import { whereOf } from "./page.ts";
+import { text } from "../../rows.ts";
+import { endpointSelect } from "./selects.ts";
+import { endpointViewOf } from "../../views.ts";
+import { decodeIdCursor, pageOf } from "../../cursor.ts";
+
+export async function listEndpoints(db: Queries, query: Parameters<ReadStore["listEndpoints"]>[0]): Promise<Page<EndpointView>> {
+  const { where, values, next } = whereOf([
+    ["p.account_id = ?", query.accountId],
+    ["p.id < ?", query.cursor === null ? null : decodeIdCursor(query.cursor)],
+  ]);
+  const rows = await db.all(`${endpointSelect} where ${where} order by p.id desc limit $${next}`, ...values, query.limit + 1);
+  return pageOf(rows, query, (row) => text(row, "id"), endpointViewOf);
+}

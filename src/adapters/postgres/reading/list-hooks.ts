@@ -1,0 +1,16 @@
+import type { HookView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
+import type { Queries } from "../connection/database.ts";
+import { whereOf } from "./page.ts";
+import { text } from "../../rows.ts";
+import { hookSelect } from "./selects.ts";
+import { hookViewOf } from "../../views.ts";
+import { decodeIdCursor, pageOf } from "../../cursor.ts";
+
+export async function listHooks(db: Queries, query: Parameters<ReadStore["listHooks"]>[0]): Promise<Page<HookView>> {
+  const { where, values, next } = whereOf([
+    ["k.account_id = ?", query.accountId],
+    ["k.id < ?", query.cursor === null ? null : decodeIdCursor(query.cursor)],
+  ]);
+  const rows = await db.all(`${hookSelect} where ${where} order by k.id desc limit $${next}`, ...values, query.limit + 1);
+  return pageOf(rows, query, (row) => text(row, "id"), hookViewOf);
+}

@@ -1,0 +1,20 @@
+import type { Page, ReadStore, WatchView } from "../../../ports/stores/read-store.ts";
+import type { Queries } from "../connection/database.ts";
+import { unindexed, whereOf } from "./page.ts";
+import { text } from "../../rows.ts";
+import { watchSelect } from "./selects.ts";
+import { watchViewOf } from "../../views.ts";
+import { decodeIdCursor, pageOf } from "../../cursor.ts";
+
+export async function listWatches(db: Queries, query: Parameters<ReadStore["listWatches"]>[0]): Promise<Page<WatchView>> {
+  // A call has few watches: they are found by it alone, whatever else is asked.
+  const narrow = query.callSid === null ? (column: string) => column : unindexed;
+  const { where, values, next } = whereOf([
+    [`${narrow("w.account_id")} = ?`, query.accountId],
+    [`${narrow("w.id")} < ?`, query.cursor === null ? null : decodeIdCursor(query.cursor)],
+    [`${narrow("w.status")} = ?`, query.status],
+    ["w.call_id = any(array(select id from calls where call_sid = ?))", query.callSid],
+  ]);
+  const rows = await db.all(`${watchSelect} where ${where} order by ${narrow("w.id")} desc limit $${next}`, ...values, query.limit + 1);
+  return pageOf(rows, query, (row) => text(row, "id"), watchViewOf);
+}

@@ -1,0 +1,54 @@
+import type { DeliveryView, EventView } from "../../../ports/stores/read-store.ts";
+import type { Queries, Row } from "../connection/database.ts";
+import { isStatus } from "./page.ts";
+import { integer } from "../../rows.ts";
+import { deliveryViewOf, eventViewOf } from "../../views.ts";
+
+/** What `summaryOf` reads; `p` is the endpoint, `h` its host. */
+export const summaryColumns = `p.url as callback_url, p.state as p_state, p.reason as p_reason, p.format as p_format,
+  greatest(p.paused_until, h.paused_until) as p_paused_until`;
+
+export const watchSelect = `
+  select w.*, c.source_name, c.call_sid, c.status as c_status, c.reason as c_reason, c.terminal as c_terminal, c.observed_at as c_observed_at,
+    c.last_good_poll_at as c_last_good_poll_at, ${summaryColumns},
+    (select count(*) from deliveries d where d.watch_id = w.id and ${isStatus("d.status", "pending")}) as pending_deliveries
+  from watches w join calls c on c.id = w.call_id left join endpoints p on p.id = w.endpoint_id left join hosts h on h.id = p.host_id`;
+
+export const deliverySelect = `
+  select d.*, e.id as event_id, e.type as event_type, e.call_sid, ${summaryColumns},
+    case when d.status = 'pending' and d.watch_id is not null then
+      (select min(o.sequence) from deliveries o
+       where o.watch_id = d.watch_id and o.endpoint_id = d.endpoint_id and ${isStatus("o.status", "pending")} and o.sequence < d.sequence)
+    end as blocked_by
+  from deliveries d join events e on e.position = d.event_position join endpoints p on p.id = d.endpoint_id join hosts h on h.id = p.host_id`;
+
+export async function readDeliveryView(db: Queries, accountId: string, deliveryId: string): Promise<DeliveryView | null> {
+  const row = await db.get(`${deliverySelect} where d.id = $1 and d.account_id = $2`, deliveryId, accountId);
+  return row === undefined ? null : deliveryViewOf(row);
+}
+
+export const endpointSelect = `
+  select p.*, h.origin, h.paused_until as host_paused_until, h.paused_since as host_paused_since,
+    (select count(*) from deliveries d where d.endpoint_id = p.id and d.status = 'pending') as backlog,
+    (select min(coalesce(d.due_at, d.next_attempt_at)) from deliveries d where d.endpoint_id = p.id and d.status = 'pending') as oldest_due_at
+  from endpoints p join hosts h on h.id = p.host_id`;
+
+export const hookSelect = `
+  select k.id, k.account_id, k.events, k.created_at, k.endpoint_id, ${summaryColumns}
+  from hooks k join endpoints p on p.id = k.endpoint_id join hosts h on h.id = p.host_id`;
+
+export const eventSelect =
+  "select e.position, e.id as event_id, e.account_id, e.type as event_type, e.timestamp, e.data, e.sequence from events e";
+
+/** Events with their deliveries, in the order given. */
+export async function readEventViews(db: Queries, rows: readonly Row[]): Promise<readonly EventView[]> {
+  const positions = rows.map((row) => integer(row, "position"));
+  const deliveries = Map.groupBy(
+    await db.all(
+      "select event_position, id, endpoint_id, status, attempt_count, next_attempt_at from deliveries where event_position = any($1) order by id",
+      positions,
+    ),
+    (row) => integer(row, "event_position"),
+  );
+  return rows.map((row, index) => eventViewOf(row, deliveries.get(positions[index] ?? 0) ?? []));
+}

@@ -1,0 +1,187 @@
+import type { CallStatus } from "../../../domain/calls/call.ts";
+import type { Watch } from "../../../domain/calls/watch.ts";
+import type { WatchDraft } from "../../../ports/stores/registration-store.ts";
+import type { Row, Transaction } from "../connection/database.ts";
+import { TransactionOvertaken } from "../connection/failures.ts";
+import { callStatusOf, integer, integerOrNull, text, watchOf } from "../../rows.ts";
+
+/** A call that drafts are about, as they find it or make it. */
+export type DraftedCall = {
+  readonly callId: string;
+  readonly sourceName: string;
+  readonly scope: string;
+  readonly callSid: string;
+  readonly createdAtMs: number;
+  readonly transition: number;
+  /** Made by this transaction. */
+  readonly isNew: boolean;
+  /** An instance that is there, other than this one, polls it. */
+  readonly isOthers: boolean;
+  status: CallStatus;
+  version: number;
+  isRevived: boolean;
+};
+
+const nothingSeen: CallStatus = { status: null, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs: null };
+
+/** Calls that registrations name. Those that are there are locked before anything of them is read: no transition comes between. */
+export class DraftedCalls {
+  readonly #calls: Map<string, DraftedCall>;
+  readonly #newest = new Map<string, Watch>();
+
+  static async load(tx: Transaction, token: number, drafts: readonly WatchDraft[]): Promise<DraftedCalls> {
+    const rows = await tx.all(
+      `select c.*
+       from (select distinct * from unnest($1::text[], $2::text[], $3::text[])) as u(source_name, scope, call_sid)
+       join calls c on c.source_name = u.source_name and c.scope = u.scope and c.call_sid = u.call_sid
+       order by c.id for no key update of c`,
+      drafts.map(({ sourceName }) => sourceName),
+      drafts.map(({ scope }) => scope),
+      drafts.map(({ callSid }) => callSid),
+    );
+    const watches =
+      rows.length === 0
+        ? []
+        : await tx.all(
+            `select distinct on (w.call_id, w.account_id, w.endpoint_id) w.*, c.source_name, c.call_sid, p.url as callback_url
+             from watches w join calls c on c.id = w.call_id left join endpoints p on p.id = w.endpoint_id
+             where w.call_id = any($1) and w.account_id = any($2) order by w.call_id, w.account_id, w.endpoint_id, w.id desc`,
+            rows.map((row) => text(row, "id")),
+            [...new Set(drafts.map(({ accountId }) => accountId))],
+          );
+    return new DraftedCalls(rows, await othersAmong(tx, token, rows), watches.map(watchOf));
+  }
+
+  private constructor(rows: readonly Row[], others: ReadonlySet<number>, watches: readonly Watch[]) {
+    this.#calls = new Map(
+      rows.map((row) => [callKey(text(row, "source_name"), text(row, "scope"), text(row, "call_sid")), callOf(row, others)]),
+    );
+    for (const watch of watches) this.#newest.set(likeKey(watch.callId, watch.accountId, watch.callbackUrl), watch);
+  }
+
+  /** Those that were there. */
+  get knownIds(): readonly string[] {
+    return [...this.#calls.values()].filter(({ isNew }) => !isNew).map(({ callId }) => callId);
+  }
+
+  find({ sourceName, scope, callSid }: WatchDraft): DraftedCall | undefined {
+    return this.#calls.get(callKey(sourceName, scope, callSid));
+  }
+
+  make({ sourceName, scope, callSid, callId, nowMs }: WatchDraft): DraftedCall {
+    const call: DraftedCall = {
+      callId,
+      sourceName,
+      scope,
+      callSid,
+      createdAtMs: nowMs,
+      transition: 0,
+      isNew: true,
+      isOthers: false,
+      status: nothingSeen,
+      version: 1,
+      isRevived: false,
+    };
+    this.#calls.set(callKey(sourceName, scope, callSid), call);
+    return call;
+  }
+
+  /** A call whose life begins anew forgets its status; hooks are told its transitions again, for their numbers go on. */
+  revive(call: DraftedCall): void {
+    call.status = nothingSeen;
+    call.version += 1;
+    call.isRevived = true;
+  }
+
+  /** The newest watch of the account on the same call for the same URL. */
+  newestLike(call: DraftedCall, { accountId, endpoint }: WatchDraft): Watch | null {
+    return this.#newest.get(likeKey(call.callId, accountId, endpoint?.url ?? null)) ?? null;
+  }
+
+  watch(watch: Watch): void {
+    this.#newest.set(likeKey(watch.callId, watch.accountId, watch.callbackUrl), watch);
+  }
+
+  /** Those with an active watch more are polled from now on: by this instance, unless another one does, which is told to look. */
+  async write(tx: Transaction, token: number, isWatched: (callId: string) => boolean, withNewWatch: ReadonlySet<string>): Promise<void> {
+    const calls = [...this.#calls.values()];
+    await Promise.all([
+      insertCalls(
+        tx,
+        token,
+        calls.filter((call) => call.isNew),
+      ),
+      reviveCalls(
+        tx,
+        calls.filter((call) => call.isRevived),
+      ),
+    ]);
+    const wanted = calls.filter(({ isNew, callId }) => !isNew && withNewWatch.has(callId) && isWatched(callId));
+    if (wanted.length === 0) return;
+    if (wanted.some(({ isOthers }) => isOthers)) tx.changed.add("calls");
+    await tx.run(
+      `update calls c set watched = true, owner_token = case when u.is_others then c.owner_token else $3 end,
+         touched_at = case when u.is_others then (extract(epoch from clock_timestamp()) * 1000)::bigint else c.touched_at end
+       from unnest($1::text[], $2::boolean[]) as u(id, is_others) where c.id = u.id`,
+      wanted.map(({ callId }) => callId),
+      wanted.map(({ isOthers }) => isOthers),
+      token,
+    );
+  }
+}
+
+/** Somebody else made one of them a moment ago: the transaction starts anew and finds it. */
+async function insertCalls(tx: Transaction, token: number, calls: readonly DraftedCall[]): Promise<void> {
+  if (calls.length === 0) return;
+  const made = await tx.run(
+    `insert into calls (id, source_name, scope, call_sid, created_at, owner_token) select *, $6::bigint
+     from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[]) on conflict (call_sid, source_name, scope) do nothing`,
+    calls.map(({ callId }) => callId),
+    calls.map(({ sourceName }) => sourceName),
+    calls.map(({ scope }) => scope),
+    calls.map(({ callSid }) => callSid),
+    calls.map(({ createdAtMs }) => createdAtMs),
+    token,
+  );
+  if (made < calls.length) throw new TransactionOvertaken();
+}
+
+async function reviveCalls(tx: Transaction, calls: readonly DraftedCall[]): Promise<void> {
+  if (calls.length === 0) return;
+  await tx.run(
+    `update calls set status = null, reason = '', terminal = false, observed_at = null, last_good_poll_at = null, version = version + 1
+     where id = any($1)`,
+    calls.map(({ callId }) => callId),
+  );
+}
+
+/**
+ * The instances that are there and own some of these locked calls, without this one. Asked behind the locks: a statement that
+ * waited for a call sees its new owner, but of other tables what was there when it began.
+ */
+async function othersAmong(tx: Transaction, token: number, calls: readonly Row[]): Promise<ReadonlySet<number>> {
+  const owners = new Set(calls.map((row) => integerOrNull(row, "owner_token")).filter((owner) => owner !== null && owner !== token));
+  if (owners.size === 0) return new Set();
+  const rows = await tx.all("select token from instances where token = any($1)", [...owners]);
+  return new Set(rows.map((row) => integer(row, "token")));
+}
+
+function callOf(row: Row, others: ReadonlySet<number>): DraftedCall {
+  const owner = integerOrNull(row, "owner_token");
+  return {
+    callId: text(row, "id"),
+    sourceName: text(row, "source_name"),
+    scope: text(row, "scope"),
+    callSid: text(row, "call_sid"),
+    createdAtMs: integer(row, "created_at"),
+    transition: integer(row, "transitions"),
+    isNew: false,
+    isOthers: owner !== null && others.has(owner),
+    status: callStatusOf(row),
+    version: integer(row, "version"),
+    isRevived: false,
+  };
+}
+
+const callKey = (sourceName: string, scope: string, callSid: string) => `${sourceName} ${scope} ${callSid}`;
+const likeKey = (callId: string, accountId: string, url: string | null) => `${callId} ${accountId} ${url ?? ""}`;

@@ -1,0 +1,153 @@
+import type { EndpointSummary } from "../../../ports/stores/read-store.ts";
+import type { EndpointConflict, EndpointDraft, QuotaExceeded } from "../../../ports/stores/registration-store.ts";
+import type { Row, Transaction } from "../connection/database.ts";
+import { insertEndpoints } from "./endpoint-rows.ts";
+import type { NewEndpoint } from "./endpoint-rows.ts";
+import { readCounts } from "../reading/counts.ts";
+import { integerOrNull, text, textOrNull } from "../../rows.ts";
+import { summaryColumns } from "../reading/selects.ts";
+import { summaryOf } from "../../views.ts";
+
+export type NamedEndpoint =
+  | { readonly kind: "endpoint"; readonly summary: EndpointSummary; readonly showsGeneratedSecret: boolean }
+  | EndpointConflict
+  | QuotaExceeded;
+
+type Named = { readonly accountId: string; readonly draft: EndpointDraft };
+type Existing = { readonly row: Row; readonly summary: EndpointSummary };
+
+const keyOf = (accountId: string, url: string) => `${accountId} ${url}`;
+
+/**
+ * Endpoints that registrations name: the one there, if nothing given disagrees with it, else a new one. The accounts are
+ * locked, so nobody else makes one meanwhile; those that are there are locked too: a 410 or a disabling that is being written
+ * is seen, or waits and sees what is registered here.
+ */
+export class NamedEndpoints {
+  readonly #existing: Map<string, Existing>;
+  readonly #hostPauses: ReadonlyMap<string, number | null>;
+  readonly #defaultSecrets: ReadonlyMap<string, string | null>;
+  readonly #endpointCounts: Map<string, number>;
+  readonly #made: NewEndpoint[] = [];
+
+  static async load(
+    tx: Transaction,
+    accounts: readonly Row[],
+    named: readonly Named[],
+    usage: ReadonlyMap<string, Usage>,
+  ): Promise<NamedEndpoints> {
+    if (named.length === 0) return new NamedEndpoints([], [], accounts, usage);
+    const accountIds = named.map(({ accountId }) => accountId);
+    const [endpoints, hosts] = await Promise.all([
+      tx.all(
+        `select p.id, p.account_id, p.headers_fingerprint, ${summaryColumns},
+           (select s.fingerprint from endpoint_secrets x join secrets s on s.id = x.secret_id where x.endpoint_id = p.id and x.valid_until is null
+            order by x.position desc limit 1) as secret_fingerprint
+         from (select distinct * from unnest($1::text[], $2::text[])) as u(account_id, url)
+         join endpoints p on p.account_id = u.account_id and p.url = u.url join hosts h on h.id = p.host_id order by p.id for no key update of p`,
+        accountIds,
+        named.map(({ draft }) => draft.url),
+      ),
+      tx.all(
+        `select h.account_id, h.origin, h.paused_until from (select distinct * from unnest($1::text[], $2::text[])) as u(account_id, origin)
+         join hosts h on h.account_id = u.account_id and h.origin = u.origin order by h.id for key share of h`,
+        accountIds,
+        named.map(({ draft }) => draft.origin),
+      ),
+    ]);
+    return new NamedEndpoints(endpoints, hosts, accounts, usage);
+  }
+
+  private constructor(endpoints: readonly Row[], hosts: readonly Row[], accounts: readonly Row[], usage: ReadonlyMap<string, Usage>) {
+    this.#existing = new Map(
+      endpoints.map((row) => [
+        keyOf(text(row, "account_id"), text(row, "callback_url")),
+        { row, summary: summaryOf(row, text(row, "id")) },
+      ]),
+    );
+    this.#hostPauses = new Map(
+      hosts.map((row) => [keyOf(text(row, "account_id"), text(row, "origin")), integerOrNull(row, "paused_until")]),
+    );
+    this.#defaultSecrets = new Map(accounts.map((row) => [text(row, "id"), textOrNull(row, "default_secret_id")]));
+    this.#endpointCounts = new Map([...usage].map(([accountId, { endpoints: count }]) => [accountId, count]));
+  }
+
+  /** Nothing is written for a conflict. */
+  name({ accountId, draft }: Named, maxEndpoints: number, nowMs: number): NamedEndpoint {
+    const existing = this.#existing.get(keyOf(accountId, draft.url));
+    if (existing !== undefined) {
+      const fields = differences(existing.row, draft);
+      if (fields.length > 0) return { kind: "endpoint_differs", endpointId: existing.summary.id, fields };
+      return { kind: "endpoint", summary: existing.summary, showsGeneratedSecret: false };
+    }
+    const count = this.#endpointCounts.get(accountId) ?? 0;
+    if (maxEndpoints > 0 && count >= maxEndpoints) return { kind: "quota_exceeded", quota: "endpoints", limit: maxEndpoints };
+    this.#endpointCounts.set(accountId, count + 1);
+    return { kind: "endpoint", ...this.#make(accountId, draft, nowMs) };
+  }
+
+  /** Whether its secret is the one made for this answer: not the client's own, not the account's default. */
+  #make(
+    accountId: string,
+    draft: EndpointDraft,
+    nowMs: number,
+  ): { readonly summary: EndpointSummary; readonly showsGeneratedSecret: boolean } {
+    const defaultSecretId = this.#defaultSecrets.get(accountId) ?? null;
+    const secret = draft.givenSecret ?? (defaultSecretId === null ? draft.generatedSecret : null);
+    this.#made.push({ accountId, draft, secret, secretId: secret?.id ?? defaultSecretId ?? "", nowMs });
+    const format = draft.format ?? draft.defaultFormat;
+    const pausedUntilMs = this.#hostPauses.get(keyOf(accountId, draft.origin)) ?? null;
+    const summary: EndpointSummary = { id: draft.id, state: "enabled", reason: null, format, pausedUntilMs };
+    const headers = draft.headers?.names.length ? draft.headers : null;
+    // What the next one that names it is compared with.
+    const row = {
+      p_format: format,
+      headers_fingerprint: headers?.fingerprints[0] ?? null,
+      secret_fingerprint: secret?.fingerprints[0] ?? null,
+    };
+    this.#existing.set(keyOf(accountId, draft.url), { row, summary });
+    return { summary, showsGeneratedSecret: secret === draft.generatedSecret };
+  }
+
+  async write(tx: Transaction): Promise<void> {
+    await insertEndpoints(tx, this.#made);
+  }
+}
+
+function differences(existing: Row, draft: EndpointDraft): EndpointConflict["fields"] {
+  const fields: EndpointConflict["fields"][number][] = [];
+  if (draft.format !== null && draft.format !== existing["p_format"]) fields.push("format");
+  if (draft.headers !== null) {
+    const fingerprint = textOrNull(existing, "headers_fingerprint");
+    const same = fingerprint === null ? draft.headers.names.length === 0 : draft.headers.fingerprints.includes(fingerprint);
+    if (!same) fields.push("headers");
+  }
+  if (draft.givenSecret !== null) {
+    const current = textOrNull(existing, "secret_fingerprint");
+    if (current === null || !draft.givenSecret.fingerprints.includes(current)) fields.push("signing_secret");
+  }
+  return fields;
+}
+
+export type Usage = { readonly activeWatches: number; readonly endpoints: number };
+
+/** Locks accounts for a registration and reads how much of their quotas they use. */
+export async function lockAccounts(
+  tx: Transaction,
+  accountIds: readonly string[],
+  counts: boolean,
+): Promise<{ readonly accounts: readonly Row[]; readonly usage: ReadonlyMap<string, Usage> }> {
+  const [accounts, ...usage] = await Promise.all([
+    tx.all("select id, default_secret_id from accounts where id = any($1) order by id for no key update", accountIds),
+    ...(counts ? accountIds.map(async (accountId) => [accountId, await readCounts(tx, accountId)] as const) : []),
+  ]);
+  return {
+    accounts,
+    usage: new Map(
+      usage.map(([accountId, count]) => [
+        accountId,
+        { activeWatches: count.get("watches active") ?? 0, endpoints: count.get("endpoints") ?? 0 },
+      ]),
+    ),
+  };
+}

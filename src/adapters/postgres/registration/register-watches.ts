@@ -1,0 +1,222 @@
+import { decideRepeat, isKnown } from "../../../domain/calls/registration.ts";
+import { planFirstTelling } from "../../../domain/calls/transition.ts";
+import type { Watch } from "../../../domain/calls/watch.ts";
+import type { Notice } from "../../../ports/stores/call-store.ts";
+import type { EndpointSummary, WatchView } from "../../../ports/stores/read-store.ts";
+import type { RegisterWatchResult, WatchDraft } from "../../../ports/stores/registration-store.ts";
+import type { SendJob } from "../../../ports/stores/send-job.ts";
+import type { Transaction } from "../connection/database.ts";
+import { DraftedCalls } from "./locked-calls.ts";
+import type { DraftedCall } from "./locked-calls.ts";
+import { enableIfDisabled } from "./endpoint-rows.ts";
+import { NamedEndpoints, lockAccounts } from "./locked-endpoints.ts";
+import type { Usage } from "./locked-endpoints.ts";
+import { gatherWatchedCall, text } from "../../rows.ts";
+import { Telling } from "../calls/transition-events.ts";
+import type { Moment } from "../calls/transition-events.ts";
+import { watchSelect } from "../reading/selects.ts";
+import { watchViewOf } from "../../views.ts";
+
+type Made = {
+  readonly watch: Watch;
+  readonly call: DraftedCall;
+  readonly endpoint: EndpointSummary | null;
+  readonly showsGeneratedSecret: boolean;
+  readonly moment: Moment | null;
+  readonly notices: readonly Notice[];
+};
+
+/** What becomes of a draft: refused at once, or to be answered once everything is written. */
+type Judged =
+  | { readonly kind: "refused"; readonly result: RegisterWatchResult }
+  | { readonly kind: "existing"; readonly watchId: string }
+  | ({ readonly kind: "made" } & Made);
+
+/**
+ * Each draft by itself, in order, all in the one transaction; one that is refused has written nothing. Everything drafts
+ * are about is locked and read first, they are judged in memory, and what came of it is written at once. Accounts are
+ * locked, so of two instances that register the same watch at the same moment the second one finds it.
+ */
+export async function registerWatches(
+  tx: Transaction,
+  token: number,
+  drafts: readonly WatchDraft[],
+): Promise<readonly RegisterWatchResult[]> {
+  const accountIds = [...new Set(drafts.map(({ accountId }) => accountId))];
+  const counts = drafts.some(({ quotas }) => quotas.maxActiveWatches > 0 || quotas.maxEndpoints > 0);
+  const { accounts, usage } = await lockAccounts(tx, accountIds, counts);
+  const calls = await DraftedCalls.load(tx, token, drafts);
+  const named = drafts.flatMap(({ accountId, endpoint }) => (endpoint === null ? [] : [{ accountId, draft: endpoint }]));
+  const [telling, endpoints, withHooks] = await Promise.all([
+    Telling.load(tx, calls.knownIds, accountIds),
+    NamedEndpoints.load(tx, accounts, named, usage),
+    drafts.some(({ endpoint }) => endpoint === null)
+      ? tx.all("select distinct account_id from hooks where account_id = any($1)", accountIds)
+      : [],
+  ]);
+  const registering = new Registering(calls, telling, endpoints, usage, new Set(withHooks.map((row) => text(row, "account_id"))));
+  const judged = drafts.map((draft) => registering.judge(draft));
+  const jobs = await registering.write(tx, token);
+  const views = await readViews(tx, judged);
+  return judged.map((one) => answerOf(one, telling, jobs, views));
+}
+
+class Registering {
+  readonly #calls: DraftedCalls;
+  readonly #telling: Telling;
+  readonly #endpoints: NamedEndpoints;
+  readonly #activeWatches: Map<string, number>;
+  readonly #withHooks: ReadonlySet<string>;
+  readonly #made: Watch[] = [];
+  /** Disabled endpoints that were named again, with the moment. */
+  readonly #enabled = new Map<string, number>();
+
+  constructor(
+    calls: DraftedCalls,
+    telling: Telling,
+    endpoints: NamedEndpoints,
+    usage: ReadonlyMap<string, Usage>,
+    withHooks: ReadonlySet<string>,
+  ) {
+    this.#calls = calls;
+    this.#telling = telling;
+    this.#endpoints = endpoints;
+    this.#activeWatches = new Map([...usage].map(([accountId, { activeWatches }]) => [accountId, activeWatches]));
+    this.#withHooks = withHooks;
+  }
+
+  judge(draft: WatchDraft): Judged {
+    const { accountId, nowMs, quotas } = draft;
+    if (draft.endpoint === null && !this.#withHooks.has(accountId)) return refuse({ kind: "callback_required" });
+    const known = this.#calls.find(draft);
+    const repeat = decideRepeat(known === undefined ? null : this.#calls.newestLike(known, draft), draft, nowMs);
+    if (repeat.kind === "differs") return refuse({ kind: "watch_differs", watchId: repeat.watchId, fields: repeat.fields });
+    const active = this.#activeWatches.get(accountId) ?? 0;
+    if (repeat.kind === "new" && quotas.maxActiveWatches > 0 && active >= quotas.maxActiveWatches)
+      return refuse({ kind: "quota_exceeded", quota: "active_watches", limit: quotas.maxActiveWatches });
+    const named = draft.endpoint === null ? null : this.#endpoints.name({ accountId, draft: draft.endpoint }, quotas.maxEndpoints, nowMs);
+    if (named !== null && named.kind !== "endpoint") return refuse(named);
+    if (repeat.kind === "existing") return { kind: "existing", watchId: repeat.watchId };
+    if (named?.summary.state === "disabled") this.#enabled.set(named.summary.id, nowMs);
+    return {
+      kind: "made",
+      ...this.#make(draft, known, named?.summary ?? null),
+      showsGeneratedSecret: named?.showsGeneratedSecret ?? false,
+    };
+  }
+
+  #make(draft: WatchDraft, known: DraftedCall | undefined, endpoint: EndpointSummary | null): Omit<Made, "showsGeneratedSecret"> {
+    const { accountId, nowMs } = draft;
+    const call = known ?? this.#calls.make(draft);
+    if (draft.restartsEndedCall && known !== undefined && this.#telling.watchesOf(call.callId).length === 0) this.#calls.revive(call);
+    const watch = watchFrom(draft, call, endpoint);
+    this.#made.push(watch);
+    this.#calls.watch(watch);
+    this.#telling.add(watch);
+    let moment: Moment | null = null;
+    let notices: readonly Notice[] = [];
+    if (isKnown(call.status, draft.polledAtMs, nowMs)) {
+      moment = { callId: call.callId, transition: call.transition, nowMs };
+      notices = this.#telling.tell(moment, call.status, planFirstTelling);
+    }
+    if (this.#isActive(watch)) this.#activeWatches.set(accountId, (this.#activeWatches.get(accountId) ?? 0) + 1);
+    return { watch, call, endpoint, moment, notices };
+  }
+
+  #isActive({ callId, id }: Watch): boolean {
+    return this.#telling.watchesOf(callId).some((watch) => watch.id === id);
+  }
+
+  async write(tx: Transaction, token: number): Promise<ReadonlyMap<Moment, readonly SendJob[]>> {
+    const isWatched = (callId: string) => this.#telling.watchesOf(callId).length > 0;
+    const withNewWatch = new Set(this.#made.map(({ callId }) => callId));
+    for (const [endpointId, nowMs] of this.#enabled) await enableIfDisabled(tx, endpointId, nowMs);
+    const [, , , jobs] = await Promise.all([
+      this.#endpoints.write(tx),
+      this.#calls.write(tx, token, isWatched, withNewWatch),
+      insertWatches(tx, this.#made),
+      this.#telling.write(tx, token),
+    ]);
+    return jobs;
+  }
+}
+
+function refuse(result: RegisterWatchResult): Judged {
+  return { kind: "refused", result };
+}
+
+function watchFrom(draft: WatchDraft, { callId }: DraftedCall, endpoint: EndpointSummary | null): Watch {
+  return {
+    id: draft.id,
+    accountId: draft.accountId,
+    sourceName: draft.sourceName,
+    callId,
+    callSid: draft.callSid,
+    endpointId: endpoint?.id ?? null,
+    callbackUrl: draft.endpoint?.url ?? null,
+    status: "active",
+    endReason: null,
+    events: draft.events,
+    metadata: draft.metadata,
+    sequence: 0,
+    createdAtMs: draft.nowMs,
+    expiresAtMs: draft.expiresAtMs,
+    endedAtMs: null,
+  };
+}
+
+async function insertWatches(tx: Transaction, watches: readonly Watch[]): Promise<void> {
+  if (watches.length === 0) return;
+  await tx.run(
+    `insert into watches (id, account_id, call_id, endpoint_id, events, metadata, status, created_at, expires_at)
+     select u.id, u.account_id, u.call_id, u.endpoint_id, u.events, u.metadata, 'active', u.created_at, u.expires_at
+     from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[])
+       as u(id, account_id, call_id, endpoint_id, events, metadata, created_at, expires_at)`,
+    watches.map(({ id }) => id),
+    watches.map(({ accountId }) => accountId),
+    watches.map(({ callId }) => callId),
+    watches.map(({ endpointId }) => endpointId),
+    watches.map(({ events }) => (events === null ? null : JSON.stringify(events))),
+    watches.map(({ metadata }) => JSON.stringify(metadata)),
+    watches.map(({ createdAtMs }) => createdAtMs),
+    watches.map(({ expiresAtMs }) => expiresAtMs),
+  );
+}
+
+/** Only of what cannot be said from memory: the first watch of a call just made, on an endpoint in use, is as it was drafted. */
+async function readViews(tx: Transaction, judged: readonly Judged[]): Promise<ReadonlyMap<string, WatchView>> {
+  const ids = judged.flatMap((one) =>
+    one.kind === "existing" ? [one.watchId] : one.kind === "made" && !isPlain(one) ? [one.watch.id] : [],
+  );
+  if (ids.length === 0) return new Map();
+  const rows = await tx.all(`${watchSelect} where w.id = any($1)`, [...new Set(ids)]);
+  return new Map(rows.map((row) => [text(row, "id"), watchViewOf(row)]));
+}
+
+function isPlain({ call, endpoint }: Made): boolean {
+  return call.isNew && endpoint?.state !== "disabled";
+}
+
+function answerOf(
+  one: Judged,
+  telling: Telling,
+  jobs: ReadonlyMap<Moment, readonly SendJob[]>,
+  views: ReadonlyMap<string, WatchView>,
+): RegisterWatchResult {
+  if (one.kind === "refused") return one.result;
+  const viewOf = (watchId: string) => {
+    const view = views.get(watchId);
+    if (view === undefined) throw new Error(`no watch ${watchId}`);
+    return view;
+  };
+  if (one.kind === "existing") return { kind: "existing", view: viewOf(one.watchId) };
+  const { watch, call, endpoint, showsGeneratedSecret, moment, notices } = one;
+  return {
+    kind: "created",
+    view: isPlain(one) ? { watch, call: call.status, endpoint, pendingDeliveries: 0 } : viewOf(watch.id),
+    showsGeneratedSecret,
+    call: call.isOthers ? null : gatherWatchedCall(call, telling.watchesOf(call.callId)),
+    notices,
+    jobs: moment === null ? [] : (jobs.get(moment) ?? []),
+  };
+}

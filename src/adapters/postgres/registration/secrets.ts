@@ -1,0 +1,31 @@
+import type { SecretDraft } from "../../../ports/stores/registration-store.ts";
+import type { Queries } from "../connection/database.ts";
+
+export async function insertSecret(db: Queries, accountId: string, secret: SecretDraft, nowMs: number): Promise<void> {
+  await insertSecrets(db, [{ accountId, secret, nowMs }]);
+}
+
+export async function insertSecrets(
+  db: Queries,
+  secrets: readonly { readonly accountId: string; readonly secret: SecretDraft; readonly nowMs: number }[],
+): Promise<void> {
+  await db.run(
+    `insert into secrets (id, account_id, sealed, fingerprint, created_at)
+     select * from unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::bigint[])`,
+    secrets.map(({ secret }) => secret.id),
+    secrets.map(({ accountId }) => accountId),
+    secrets.map(({ secret }) => secret.sealed),
+    secrets.map(({ secret }) => secret.fingerprints[0] ?? ""),
+    secrets.map(({ nowMs }) => nowMs),
+  );
+}
+
+/** Of these, those that no endpoint signs with and no account has for its default. */
+export async function deleteUnusedSecrets(db: Queries, secretIds: readonly string[]): Promise<void> {
+  if (secretIds.length === 0) return;
+  await db.run(
+    `delete from secrets s where s.id = any($1) and (select 1 from endpoint_secrets x where x.secret_id = s.id limit 1) is null
+       and (select 1 from accounts a where a.default_secret_id = s.id limit 1) is null`,
+    secretIds,
+  );
+}

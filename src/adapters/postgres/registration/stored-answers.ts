@@ -1,0 +1,33 @@
+import type { AnswerDraft, IdempotencyClaim, StoredAnswer } from "../../../ports/stores/idempotency-store.ts";
+import type { Queries } from "../connection/database.ts";
+import { blob, textOrNull } from "../../rows.ts";
+
+/** Who has leased its delivery is alive as long as the instance's row is there. */
+export async function readStoredAnswer(db: Queries, claim: IdempotencyClaim): Promise<StoredAnswer | null> {
+  const row = await db.get(
+    `select a.sealed, a.delivery_id, i.token from stored_answers a left join deliveries d on d.id = a.delivery_id and d.lease_token is not null
+     left join instances i on i.token = d.lease_owner where a.id = $1 and a.expires_at > $2`,
+    claim.id,
+    claim.nowMs,
+  );
+  if (row === undefined) return null;
+  const deliveryId = textOrNull(row, "delivery_id");
+  return {
+    kind: "stored",
+    sealed: blob(row, "sealed"),
+    delivery: deliveryId === null ? null : { id: deliveryId, leased: row["token"] !== null },
+  };
+}
+
+/** In place of one that no longer counts. */
+export async function insertStoredAnswer(db: Queries, claim: IdempotencyClaim, { sealed, deliveryId }: AnswerDraft): Promise<void> {
+  await db.run(
+    `insert into stored_answers (id, account_id, sealed, delivery_id, expires_at) values ($1, $2, $3, $4, $5)
+     on conflict (id) do update set sealed = excluded.sealed, delivery_id = excluded.delivery_id, expires_at = excluded.expires_at`,
+    claim.id,
+    claim.accountId,
+    sealed,
+    deliveryId,
+    claim.expiresAtMs,
+  );
+}

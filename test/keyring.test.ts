@@ -3,7 +3,7 @@ import { mkdtemp, readFile, readdir, rm, stat, writeFile } from "node:fs/promise
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { createSecretBox } from "../src/adapters/secret-box.ts";
+import { createSecretBox } from "../src/adapters/sealing/secret-box.ts";
 import { openSqliteAdministration, openSqliteStore } from "../src/adapters/sqlite/store.ts";
 import { StartRefused } from "../src/domain/errors.ts";
 import { newId } from "../src/domain/ids.ts";

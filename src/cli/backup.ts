@@ -1,5 +1,5 @@
 import { backupDatabase } from "../adapters/sqlite/backup.ts";
-import { encryptionKeyOrigin } from "../encryption-keys.ts";
+import { encryptionKeyOrigin } from "../adapters/sealing/encryption-key-file.ts";
 import { readDatabaseConfig } from "./administration.ts";
 import { readArguments } from "./command.ts";
 import type { Command } from "./command.ts";

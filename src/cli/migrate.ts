@@ -1,5 +1,5 @@
 import { parseDatabaseUrl, readVariable } from "../service/config.ts";
-import { encryptionKeyOrigin } from "../encryption-keys.ts";
+import { encryptionKeyOrigin } from "../adapters/sealing/encryption-key-file.ts";
 import { openAdministration, readDatabaseConfig } from "./administration.ts";
 import { UsageError, readArguments } from "./command.ts";
 import type { Command, Terminal } from "./command.ts";

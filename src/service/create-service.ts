@@ -1,6 +1,6 @@
 import { createLogger } from "../adapters/telemetry/logger.ts";
 import { createMetrics } from "../adapters/telemetry/metrics.ts";
-import { waitAtMost } from "../adapters/patience.ts";
+import { waitAtMost } from "../adapters/wait-at-most.ts";
 import { WebhookAddressGuard } from "../adapters/webhook/address-guard.ts";
 import { createWebhookSender } from "../adapters/webhook/sender.ts";
 import { composeEngine } from "./create-engine.ts";

@@ -1,9 +1,9 @@
 import { createSecretKey } from "node:crypto";
-import { createSecretBox } from "../adapters/secret-box.ts";
+import { createSecretBox } from "../adapters/sealing/secret-box.ts";
 import { generateHashKey, hashApiKey } from "../domain/secrets/api-key.ts";
 import { RingbackError, StartRefused } from "../domain/errors.ts";
 import { sealedIdentity } from "../domain/secrets/sealed-identity.ts";
-import { loadEncryptionKeys } from "../encryption-keys.ts";
+import { loadEncryptionKeys } from "../adapters/sealing/encryption-key-file.ts";
 import type { KeyedSecretBox } from "../ports/secret-box.ts";
 import type { SealedStore } from "../ports/stores/sealed-store.ts";
 

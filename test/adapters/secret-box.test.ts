@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { createSecretBox, generateEncryptionKey, parseEncryptionKeys } from "../../src/adapters/secret-box.ts";
+import { createSecretBox, generateEncryptionKey, parseEncryptionKeys } from "../../src/adapters/sealing/secret-box.ts";
 import { RingbackError } from "../../src/domain/errors.ts";
 
 const [older, newer, stranger] = [randomBytes(32), randomBytes(32), randomBytes(32)];

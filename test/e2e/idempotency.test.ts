@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { generateEncryptionKey } from "../../src/adapters/secret-box.ts";
+import { generateEncryptionKey } from "../../src/adapters/sealing/secret-box.ts";
 import { startReceiver } from "../../src/cli/receiver.ts";
 import type { ReceiverOptions } from "../../src/cli/receiver.ts";
 import { FakeClock } from "../support/fake-clock.ts";

@@ -1,6 +1,6 @@
 import { createSecretKey, randomBytes } from "node:crypto";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { createSecretBox } from "../../src/adapters/secret-box.ts";
+import { createSecretBox } from "../../src/adapters/sealing/secret-box.ts";
 import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
 import { hashApiKey } from "../../src/domain/secrets/api-key.ts";
 import { StartRefused } from "../../src/domain/errors.ts";

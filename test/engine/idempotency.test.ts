@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { createSecretBox, generateEncryptionKey, parseEncryptionKeys } from "../../src/adapters/secret-box.ts";
+import { createSecretBox, generateEncryptionKey, parseEncryptionKeys } from "../../src/adapters/sealing/secret-box.ts";
 import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
 import { Idempotency } from "../../src/engine/requests/idempotency.ts";
 import type { Claim, IdempotentRequest } from "../../src/ports/use-cases/registration.ts";

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { createSecretBox } from "../../src/adapters/secret-box.ts";
+import { createSecretBox } from "../../src/adapters/sealing/secret-box.ts";
 import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
 import type { Observation } from "../../src/domain/calls/call.ts";
 import { StoreUnavailable } from "../../src/domain/errors.ts";

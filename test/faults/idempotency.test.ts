@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { systemClock } from "../../src/adapters/clock.ts";
-import { createSecretBox, generateEncryptionKey, parseEncryptionKeys } from "../../src/adapters/secret-box.ts";
+import { createSecretBox, generateEncryptionKey, parseEncryptionKeys } from "../../src/adapters/sealing/secret-box.ts";
 import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
 import { startReceiver } from "../../src/cli/receiver.ts";
 import type { ScriptedAnswer } from "../../src/cli/receiver.ts";

@@ -1,6 +1,6 @@
 import { FakeClock } from "../support/fake-clock.ts";
 import { expect } from "vitest";
-import { createSecretBox } from "../../src/adapters/secret-box.ts";
+import { createSecretBox } from "../../src/adapters/sealing/secret-box.ts";
 import { createApp } from "../../src/http/app.ts";
 import { openApiDocument } from "../../src/http/openapi.ts";
 import { AnswerCheck } from "../support/answer-check.ts";

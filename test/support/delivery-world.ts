@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 import { onTestFinished } from "vitest";
-import { createSecretBox } from "../../src/adapters/secret-box.ts";
+import { createSecretBox } from "../../src/adapters/sealing/secret-box.ts";
 import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
 import { WebhookAddressGuard } from "../../src/adapters/webhook/address-guard.ts";
 import { createWebhookSender } from "../../src/adapters/webhook/sender.ts";

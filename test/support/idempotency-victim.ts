@@ -1,6 +1,6 @@
 import { writeSync } from "node:fs";
 import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
-import { createSecretBox, parseEncryptionKeys } from "../../src/adapters/secret-box.ts";
+import { createSecretBox, parseEncryptionKeys } from "../../src/adapters/sealing/secret-box.ts";
 import { systemClock } from "../../src/adapters/clock.ts";
 import { Idempotency } from "../../src/engine/requests/idempotency.ts";
 import { StoreWorld, testPolicy } from "./store-drafts.ts";

@@ -15,7 +15,7 @@ import { migrate } from "./migrate.ts";
 import { Notifications } from "./instances/notifications.ts";
 import { bindOperations } from "./operations.ts";
 import { refusalOf } from "./connection/refusal.ts";
-import { waitAtMost } from "../patience.ts";
+import { waitAtMost } from "../wait-at-most.ts";
 import { createSharedSourceStore } from "./instances/source-gates.ts";
 import { createPostgresStore } from "./store.ts";
 import pRetry, { AbortError } from "p-retry";

@@ -1,6 +1,6 @@
 import type { Dispatcher } from "undici";
 import type { AttemptOutcome } from "../../domain/deliveries/attempt.ts";
-import { ReuseAwareHandler } from "../polyai/reuse-aware-client.ts";
+import { ReuseAwareHandler } from "../http-client/reuse-aware-client.ts";
 import { failureOf } from "./failure-class.ts";
 
 const maxAnswerBytes = 64 * 1024;

@@ -1,6 +1,6 @@
 import { Pool } from "undici";
 import type { Dispatcher, buildConnector } from "undici";
-import { ReuseAwareClient } from "../polyai/reuse-aware-client.ts";
+import { ReuseAwareClient } from "../http-client/reuse-aware-client.ts";
 
 /** As many as one account has on the wire to a host unless configured otherwise: beyond them every webhook pays for a handshake. */
 const connectionsPerOrigin = 64;

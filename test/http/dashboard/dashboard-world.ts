@@ -1,5 +1,5 @@
 import { onTestFinished } from "vitest";
-import { createSecretBox } from "../../../src/adapters/secret-box.ts";
+import { createSecretBox } from "../../../src/adapters/sealing/secret-box.ts";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import { newId } from "../../../src/domain/ids.ts";
 import { Authentication } from "../../../src/engine/requests/authentication.ts";

@@ -1,6 +1,6 @@
 import type { Account } from "../../../ports/stores/account-store.ts";
 import type { Queries, Transaction } from "../connection/database.ts";
-import { accountOf } from "../../rows.ts";
+import { accountOf } from "../../sql/rows.ts";
 
 /** False: the name is taken, and nothing was written. Whoever is taking it at the moment is waited for. */
 export async function insertAccount(tx: Transaction, draft: Account): Promise<boolean> {

@@ -1,7 +1,7 @@
 import type { AccountStore, ApiKeyDraft } from "../../../ports/stores/account-store.ts";
 import type { Transaction } from "../connection/database.ts";
 import { insertKey } from "./api-keys.ts";
-import { text } from "../../rows.ts";
+import { text } from "../../sql/rows.ts";
 
 /** A key of the same name with another value is revoked: whoever changed the environment wants the old one gone. */
 export async function ensureKey(tx: Transaction, draft: ApiKeyDraft): Promise<Awaited<ReturnType<AccountStore["ensureKey"]>>> {

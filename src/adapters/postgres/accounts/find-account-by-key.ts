@@ -1,6 +1,6 @@
 import type { AccountStore } from "../../../ports/stores/account-store.ts";
 import type { Queries } from "../connection/database.ts";
-import { accountOf, text } from "../../rows.ts";
+import { accountOf, text } from "../../sql/rows.ts";
 
 /** Of several keys the one whose fingerprint is named first. */
 export async function findAccountByKey(

@@ -5,7 +5,7 @@ import type { Transaction } from "../connection/database.ts";
 import { lockAccountHooks } from "./operational-events.ts";
 import type { AccountHook } from "./operational-events.ts";
 import { lockForRetiring } from "./retire-endpoint.ts";
-import { integer, text } from "../../rows.ts";
+import { integer, text } from "../../sql/rows.ts";
 
 /** What attempts may lead to besides what follows for their own deliveries. */
 export type Consequences = {

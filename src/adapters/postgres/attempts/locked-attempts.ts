@@ -10,7 +10,7 @@ import type { AttemptRecord } from "../../../ports/stores/delivery-store.ts";
 import type { Row, Transaction } from "../connection/database.ts";
 import { dueTimes, laneKey } from "../deliveries/lanes.ts";
 import { isStatus } from "../reading/page.ts";
-import { deliveryOf, endpointOf, flag, integer, integerOrNull, text, textOrNull } from "../../rows.ts";
+import { deliveryOf, endpointOf, flag, integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
 
 type DeliveryWork = {
   readonly row: Row;

@@ -4,7 +4,7 @@ import type { OperationalNews } from "../../../domain/events/operational-events.
 import type { Notice } from "../../../ports/stores/call-store.ts";
 import type { Transaction } from "../connection/database.ts";
 import type { NewEvent } from "../deliveries/event-rows.ts";
-import { filterOf, text } from "../../rows.ts";
+import { filterOf, text } from "../../sql/rows.ts";
 
 export type AccountHook = { readonly accountId: string; readonly endpointId: string; readonly events: readonly string[] | null };
 

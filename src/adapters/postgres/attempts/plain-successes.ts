@@ -3,7 +3,7 @@ import type { AttemptResult } from "../../../domain/deliveries/delivery-decision
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
 import type { Row, Transaction } from "../connection/database.ts";
 import { isStatus, unindexed } from "../reading/page.ts";
-import { deliveryOf, integerOrNull, standingOf, text } from "../../rows.ts";
+import { deliveryOf, integerOrNull, standingOf, text } from "../../sql/rows.ts";
 
 type Uneventful = { readonly record: AttemptRecord; readonly result: AttemptResult; readonly hostDueAtMs: number | null };
 

@@ -4,7 +4,7 @@ import type { OperationalStore } from "../../../ports/stores/service-store.ts";
 import type { Transaction } from "../connection/database.ts";
 import { insertEvents } from "../deliveries/event-rows.ts";
 import { lockAccountHooks, noticesOf, operationalEvents } from "./operational-events.ts";
-import { text } from "../../rows.ts";
+import { text } from "../../sql/rows.ts";
 
 export async function publishSourceEvent(
   tx: Transaction,

@@ -15,7 +15,7 @@ import { noticesOf, operationalEvents } from "./operational-events.ts";
 import { retireEndpoints } from "./retire-endpoint.ts";
 import type { Retired } from "./retire-endpoint.ts";
 import { UneventfulAttempts } from "./plain-successes.ts";
-import { text } from "../../rows.ts";
+import { text } from "../../sql/rows.ts";
 
 const nothingRetired: Retired = { unwatchedCallIds: [], notices: [] };
 

@@ -2,7 +2,7 @@ import type { CallStatus } from "../../../domain/calls/call.ts";
 import { planCommit, planTelling } from "../../../domain/calls/transition.ts";
 import type { CallCommit, CallCommitResult, Notice } from "../../../ports/stores/call-store.ts";
 import type { Row, Transaction } from "../connection/database.ts";
-import { callStatusOf, gatherWatchedCall, integer, standingCallOf, text } from "../../rows.ts";
+import { callStatusOf, gatherWatchedCall, integer, standingCallOf, text } from "../../sql/rows.ts";
 import { Telling } from "./transition-events.ts";
 import type { Moment } from "./transition-events.ts";
 

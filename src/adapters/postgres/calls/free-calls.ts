@@ -1,6 +1,6 @@
 import type { Queries, Transaction } from "../connection/database.ts";
 import type { OwnershipStore } from "../../../ports/stores/ownership-store.ts";
-import { integer, text } from "../../rows.ts";
+import { integer, text } from "../../sql/rows.ts";
 
 /*
  * A watched call is free when it names no owner, or one that has no row any more: nobody rewrites the calls of an

@@ -6,7 +6,7 @@ import type { SendJob } from "../../../ports/stores/send-job.ts";
 import type { Transaction } from "../connection/database.ts";
 import { insertEvents } from "../deliveries/event-rows.ts";
 import type { NewEvent } from "../deliveries/event-rows.ts";
-import { filterOf, integer, text, watchOf } from "../../rows.ts";
+import { filterOf, integer, text, watchOf } from "../../sql/rows.ts";
 
 export type Moment = { readonly callId: string; readonly transition: number; readonly nowMs: number };
 type Planned = { readonly plan: PlannedEvent; readonly moment: Moment };

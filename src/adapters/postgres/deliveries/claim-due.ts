@@ -4,7 +4,7 @@ import { claimByHand } from "./manual-retries.ts";
 import { raiseHosts, refreshDue } from "./due-bounds.ts";
 import { InFlight } from "./in-flight-counts.ts";
 import { Targets, leaseJobs } from "./send-jobs.ts";
-import { flag, integer, integerOrNull, text } from "../../rows.ts";
+import { flag, integer, integerOrNull, text } from "../../sql/rows.ts";
 
 /**
  * Leases what is due: retries by hand that were left, alone if there are any, else the hosts waiting longest first, each

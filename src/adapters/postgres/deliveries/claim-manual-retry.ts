@@ -3,7 +3,7 @@ import type { Transaction } from "../connection/database.ts";
 import { oweByHand } from "./manual-retries.ts";
 import { lockEndpoints } from "./due-bounds.ts";
 import { leaseJobs } from "./send-jobs.ts";
-import { text } from "../../rows.ts";
+import { text } from "../../sql/rows.ts";
 import { readDeliveryView } from "../reading/selects.ts";
 
 /** Ahead of schedule, pause and order; never of one that is on the wire. */

@@ -5,7 +5,7 @@ import type { Transaction } from "../connection/database.ts";
 import { insertEvents } from "./event-rows.ts";
 import { refreshDue } from "./due-bounds.ts";
 import { leaseJobs } from "./send-jobs.ts";
-import { text } from "../../rows.ts";
+import { text } from "../../sql/rows.ts";
 
 export async function createTest(
   tx: Transaction,

@@ -1,6 +1,6 @@
 import type { Queries, Row, Transaction } from "../connection/database.ts";
 import { isStatus } from "../reading/page.ts";
-import { integerOrNull, text } from "../../rows.ts";
+import { integerOrNull, text } from "../../sql/rows.ts";
 
 /*
  * Who is due is found from the top: hosts -> endpoints -> deliveries, each level with an index on the level's earliest

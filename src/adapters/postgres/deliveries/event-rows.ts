@@ -9,7 +9,7 @@ import { Targets } from "./send-jobs.ts";
 import { dueTimes, laneKey, readLanes } from "./lanes.ts";
 import type { LaneDelivery } from "./lanes.ts";
 import { isStatus } from "../reading/page.ts";
-import { integer, text } from "../../rows.ts";
+import { integer, text } from "../../sql/rows.ts";
 
 export type NewEvent = {
   readonly event: RingbackEvent;

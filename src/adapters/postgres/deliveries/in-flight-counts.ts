@@ -1,6 +1,6 @@
 import type { Row, Transaction } from "../connection/database.ts";
 import { lockEndpoints } from "./due-bounds.ts";
-import { integer, integerOrNull, text } from "../../rows.ts";
+import { integer, integerOrNull, text } from "../../sql/rows.ts";
 
 const ofHosts = "select host_id from endpoints where id = any($1)";
 

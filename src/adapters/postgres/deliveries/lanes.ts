@@ -3,7 +3,7 @@ import type { LaneEntry } from "../../../domain/deliveries/lane.ts";
 import type { Row, Transaction } from "../connection/database.ts";
 import { lockEndpoints, lowerDue, refreshDue } from "./due-bounds.ts";
 import { isStatus } from "../reading/page.ts";
-import { flag, integer, integerOrNull, text } from "../../rows.ts";
+import { flag, integer, integerOrNull, text } from "../../sql/rows.ts";
 
 /*
  * A lane is changed only by who has locked its watch: a transition that adds to it and an attempt that settles in it must

@@ -2,7 +2,7 @@ import type { SendJob } from "../../../ports/stores/send-job.ts";
 import type { Database, Transaction } from "../connection/database.ts";
 import { lockEndpoints } from "./due-bounds.ts";
 import { leaseJobs } from "./send-jobs.ts";
-import { flag, text } from "../../rows.ts";
+import { flag, text } from "../../sql/rows.ts";
 
 /*
  * A retry by hand of a settled delivery is owed from its acceptance to the record of its attempt: its next_attempt_at says

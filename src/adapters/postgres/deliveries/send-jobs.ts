@@ -1,6 +1,6 @@
 import type { SealedSecret, SendJob, SendTarget } from "../../../ports/stores/send-job.ts";
 import type { Queries, Row, Transaction } from "../connection/database.ts";
-import { blob, endpointOf, eventOf, integer, integerOrNull, text } from "../../rows.ts";
+import { blob, endpointOf, eventOf, integer, integerOrNull, text } from "../../sql/rows.ts";
 
 /** Where jobs go: format, headers, secrets and health as they stand. Secrets differ with the moment of the job. */
 export class Targets {

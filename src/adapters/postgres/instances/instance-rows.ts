@@ -8,7 +8,7 @@ import { freeLeasesOf } from "../deliveries/due-bounds.ts";
 import { feedHorizon } from "../reading/feed-horizon.ts";
 import { decodeFeedPosition, feedPositionOf, newestInFeed } from "../reading/feed-position.ts";
 import { claimFree, countFree, deadOwners } from "../calls/free-calls.ts";
-import { flag, integer, integerOrNull, text, textOrNull } from "../../rows.ts";
+import { flag, integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
 import { readWatchedCalls } from "../calls/watched-call.ts";
 
 export type InstancesOptions = {

@@ -2,7 +2,7 @@ import type { Announcement, Announcer } from "../../../ports/announcer.ts";
 import type { Logger } from "../../../ports/telemetry.ts";
 import { toClientUrl } from "../connection/connection-string.ts";
 import type { Database } from "../connection/database.ts";
-import { waitAtMost } from "../../patience.ts";
+import { waitAtMost } from "../../wait-at-most.ts";
 import pRetry from "p-retry";
 import pg from "pg";
 

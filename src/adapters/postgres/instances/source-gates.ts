@@ -1,6 +1,6 @@
 import type { SharedGate, SharedSourceStore, SharedSuspension } from "../../../ports/stores/shared-source-store.ts";
 import type { Database, Row } from "../connection/database.ts";
-import { integer, integerOrNull, text, textOrNull } from "../../rows.ts";
+import { integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
 
 /** Gates changed after that version of any of their parts, as one value of a select; null when there are none. */
 export const gatesAfter = (version: string) =>

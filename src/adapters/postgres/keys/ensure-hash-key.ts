@@ -1,6 +1,6 @@
 import type { HashKeyName } from "../../../ports/stores/sealed-store.ts";
 import type { Transaction } from "../connection/database.ts";
-import { blob } from "../../rows.ts";
+import { blob } from "../../sql/rows.ts";
 
 export async function ensureHashKey(tx: Transaction, name: HashKeyName, sealed: Uint8Array): Promise<Uint8Array> {
   await tx.run("insert into hash_keys (name, sealed) values ($1, $2) on conflict (name) do nothing", name, sealed);

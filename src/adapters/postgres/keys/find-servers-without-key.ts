@@ -1,6 +1,6 @@
 import type { ServersWithoutKey } from "../../../ports/stores/sealed-store.ts";
 import type { Queries } from "../connection/database.ts";
-import { integer } from "../../rows.ts";
+import { integer } from "../../sql/rows.ts";
 
 /** Of the instances whose lease runs. Each has keys, so none named says that it has not told them yet. */
 export async function findServersWithoutKey(db: Queries, keyId: string): Promise<ServersWithoutKey> {

@@ -1,7 +1,7 @@
 import type { SealedStore, SealedValue } from "../../../ports/stores/sealed-store.ts";
 import type { Queries } from "../connection/database.ts";
-import { blob, text } from "../../rows.ts";
-import { keyIdOf, sealedColumns } from "../../sealed-columns.ts";
+import { blob, text } from "../../sql/rows.ts";
+import { keyIdOf, sealedColumns } from "../../sql/sealed-columns.ts";
 
 export async function listSealed(db: Queries, page: Parameters<SealedStore["listSealed"]>[0]): Promise<readonly SealedValue[]> {
   const { table, id, column } = sealedColumns[page.place];

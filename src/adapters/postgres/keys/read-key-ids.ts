@@ -1,6 +1,6 @@
 import type { Queries } from "../connection/database.ts";
-import { text } from "../../rows.ts";
-import { keyIdOf, sealedColumns } from "../../sealed-columns.ts";
+import { text } from "../../sql/rows.ts";
+import { keyIdOf, sealedColumns } from "../../sql/sealed-columns.ts";
 
 /** From one key's id to the next in the index of each column. */
 export async function readKeyIds(db: Queries): Promise<readonly string[]> {

@@ -1,5 +1,5 @@
 import type { Queries } from "../connection/database.ts";
-import { integer, text } from "../../rows.ts";
+import { integer, text } from "../../sql/rows.ts";
 
 /** Triggers write every change down by itself; a count is what was folded plus what was not yet. */
 export async function readCounts(db: Queries, accountId: string | null): Promise<ReadonlyMap<string, number>> {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Database } from "../connection/database.ts";
-import { integer, integerOrNull } from "../../rows.ts";
+import { integer, integerOrNull } from "../../sql/rows.ts";
 
 /*
  * Events are shown in the order of the transactions that wrote them, and within one by position. The number of a

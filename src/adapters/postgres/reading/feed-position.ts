@@ -1,6 +1,6 @@
 import type { Row } from "../connection/database.ts";
 import { feedHorizon } from "./feed-horizon.ts";
-import { integer } from "../../rows.ts";
+import { integer } from "../../sql/rows.ts";
 
 /** The newest event that may be read, as a value of a select; "0.0" before the first. */
 export const newestInFeed = `coalesce(

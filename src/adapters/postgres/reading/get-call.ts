@@ -1,6 +1,6 @@
 import type { ReadStore } from "../../../ports/stores/read-store.ts";
 import type { Queries } from "../connection/database.ts";
-import { callStatusOf, text } from "../../rows.ts";
+import { callStatusOf, text } from "../../sql/rows.ts";
 
 export async function getCall(db: Queries, query: Parameters<ReadStore["getCall"]>[0]): Promise<Awaited<ReturnType<ReadStore["getCall"]>>> {
   const row = await db.get(

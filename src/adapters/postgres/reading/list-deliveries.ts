@@ -1,10 +1,10 @@
 import type { DeliveryView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
 import type { Queries } from "../connection/database.ts";
 import { unindexed, whereOf } from "./page.ts";
-import { text } from "../../rows.ts";
+import { text } from "../../sql/rows.ts";
 import { deliverySelect } from "./selects.ts";
-import { deliveryViewOf } from "../../views.ts";
-import { decodeIdCursor, pageOf } from "../../cursor.ts";
+import { deliveryViewOf } from "../../sql/view-rows.ts";
+import { decodeIdCursor, pageOf } from "../../sql/cursor.ts";
 
 const plain = (column: string) => column;
 

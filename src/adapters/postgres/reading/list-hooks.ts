@@ -1,10 +1,10 @@
 import type { HookView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
 import type { Queries } from "../connection/database.ts";
 import { whereOf } from "./page.ts";
-import { text } from "../../rows.ts";
+import { text } from "../../sql/rows.ts";
 import { hookSelect } from "./selects.ts";
-import { hookViewOf } from "../../views.ts";
-import { decodeIdCursor, pageOf } from "../../cursor.ts";
+import { hookViewOf } from "../../sql/view-rows.ts";
+import { decodeIdCursor, pageOf } from "../../sql/cursor.ts";
 
 export async function listHooks(db: Queries, query: Parameters<ReadStore["listHooks"]>[0]): Promise<Page<HookView>> {
   const { where, values, next } = whereOf([

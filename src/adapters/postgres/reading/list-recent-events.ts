@@ -2,7 +2,7 @@ import type { RingbackEvent } from "../../../domain/events/event.ts";
 import type { ReadStore } from "../../../ports/stores/read-store.ts";
 import type { Queries } from "../connection/database.ts";
 import { findEvents } from "./event-positions.ts";
-import { eventOf } from "../../rows.ts";
+import { eventOf } from "../../sql/rows.ts";
 
 /** Events about calls and watches, newest first. */
 export async function listRecentEvents(

@@ -1,8 +1,8 @@
 import type { EventView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
 import type { Queries } from "../connection/database.ts";
-import { integer } from "../../rows.ts";
+import { integer } from "../../sql/rows.ts";
 import { eventSelect, readEventViews } from "./selects.ts";
-import { decodeNumberCursor, pageOf } from "../../cursor.ts";
+import { decodeNumberCursor, pageOf } from "../../sql/cursor.ts";
 
 export async function listWatchEvents(db: Queries, query: Parameters<ReadStore["listWatchEvents"]>[0]): Promise<Page<EventView> | null> {
   const afterSequence = query.cursor === null ? 0 : decodeNumberCursor(query.cursor);

@@ -1,10 +1,10 @@
 import type { Page, ReadStore, WatchView } from "../../../ports/stores/read-store.ts";
 import type { Queries } from "../connection/database.ts";
 import { unindexed, whereOf } from "./page.ts";
-import { text } from "../../rows.ts";
+import { text } from "../../sql/rows.ts";
 import { watchSelect } from "./selects.ts";
-import { watchViewOf } from "../../views.ts";
-import { decodeIdCursor, pageOf } from "../../cursor.ts";
+import { watchViewOf } from "../../sql/view-rows.ts";
+import { decodeIdCursor, pageOf } from "../../sql/cursor.ts";
 
 export async function listWatches(db: Queries, query: Parameters<ReadStore["listWatches"]>[0]): Promise<Page<WatchView>> {
   // A call has few watches: they are found by it alone, whatever else is asked.

@@ -3,9 +3,9 @@ import type { Database, Row } from "../connection/database.ts";
 import { findEvents, firstOrderAt } from "./event-positions.ts";
 import { horizonAfterNewest } from "./feed-horizon.ts";
 import { unindexed } from "./page.ts";
-import { integer } from "../../rows.ts";
+import { integer } from "../../sql/rows.ts";
 import { readEventViews } from "./selects.ts";
-import { decodePairCursor, encodeCursor } from "../../cursor.ts";
+import { decodePairCursor, encodeCursor } from "../../sql/cursor.ts";
 
 /** In the order of the feed, as far as it is complete. The cursor is the last (feed_order, position) that was passed. */
 export async function readFeed(

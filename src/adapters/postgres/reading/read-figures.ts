@@ -3,7 +3,7 @@ import { watchStatuses } from "../../../domain/calls/watch.ts";
 import type { StoreFigures } from "../../../ports/stores/service-store.ts";
 import type { Queries, Row } from "../connection/database.ts";
 import { readCounts } from "./counts.ts";
-import { integer, integerOrNull } from "../../rows.ts";
+import { integer, integerOrNull } from "../../sql/rows.ts";
 
 /** Everything here is kept as it changes: a scrape reads a few rows. */
 export async function readFigures(db: Queries): Promise<StoreFigures> {

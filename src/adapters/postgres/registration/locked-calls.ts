@@ -3,7 +3,7 @@ import type { Watch } from "../../../domain/calls/watch.ts";
 import type { WatchDraft } from "../../../ports/stores/registration-store.ts";
 import type { Row, Transaction } from "../connection/database.ts";
 import { TransactionOvertaken } from "../connection/failures.ts";
-import { callStatusOf, integer, integerOrNull, text, watchOf } from "../../rows.ts";
+import { callStatusOf, integer, integerOrNull, text, watchOf } from "../../sql/rows.ts";
 
 /** A call that drafts are about, as they find it or make it. */
 export type DraftedCall = {

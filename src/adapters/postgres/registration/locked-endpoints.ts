@@ -4,9 +4,9 @@ import type { Row, Transaction } from "../connection/database.ts";
 import { insertEndpoints } from "./endpoint-rows.ts";
 import type { NewEndpoint } from "./endpoint-rows.ts";
 import { readCounts } from "../reading/counts.ts";
-import { integerOrNull, text, textOrNull } from "../../rows.ts";
+import { integerOrNull, text, textOrNull } from "../../sql/rows.ts";
 import { summaryColumns } from "../reading/selects.ts";
-import { summaryOf } from "../../views.ts";
+import { summaryOf } from "../../sql/view-rows.ts";
 
 export type NamedEndpoint =
   | { readonly kind: "endpoint"; readonly summary: EndpointSummary; readonly showsGeneratedSecret: boolean }

@@ -1,11 +1,11 @@
-import { patchedColumns } from "../../patched-columns.ts";
+import { patchedColumns } from "../../sql/patched-columns.ts";
 import type { EndpointStore } from "../../../ports/stores/endpoint-store.ts";
 import type { EndpointView } from "../../../ports/stores/read-store.ts";
 import type { Transaction } from "../connection/database.ts";
 import { refreshDue } from "../deliveries/due-bounds.ts";
 import { enableIfDisabled } from "./endpoint-rows.ts";
 import { endpointSelect } from "../reading/selects.ts";
-import { endpointViewOf } from "../../views.ts";
+import { endpointViewOf } from "../../sql/view-rows.ts";
 
 export async function patchEndpoint(tx: Transaction, request: Parameters<EndpointStore["patchEndpoint"]>[0]): Promise<EndpointView | null> {
   const { accountId, endpointId, patch, nowMs } = request;

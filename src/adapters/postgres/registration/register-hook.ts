@@ -3,9 +3,9 @@ import type { HookDraft, RegisterHookResult } from "../../../ports/stores/regist
 import type { Transaction } from "../connection/database.ts";
 import { enableIfDisabled } from "./endpoint-rows.ts";
 import { NamedEndpoints, lockAccounts } from "./locked-endpoints.ts";
-import { filterOf, text } from "../../rows.ts";
+import { filterOf, text } from "../../sql/rows.ts";
 import { hookSelect } from "../reading/selects.ts";
-import { hookViewOf } from "../../views.ts";
+import { hookViewOf } from "../../sql/view-rows.ts";
 
 export async function registerHook(tx: Transaction, draft: HookDraft): Promise<RegisterHookResult> {
   const { accountId, nowMs, quotas } = draft;

@@ -11,11 +11,11 @@ import type { DraftedCall } from "./locked-calls.ts";
 import { enableIfDisabled } from "./endpoint-rows.ts";
 import { NamedEndpoints, lockAccounts } from "./locked-endpoints.ts";
 import type { Usage } from "./locked-endpoints.ts";
-import { gatherWatchedCall, text } from "../../rows.ts";
+import { gatherWatchedCall, text } from "../../sql/rows.ts";
 import { Telling } from "../calls/transition-events.ts";
 import type { Moment } from "../calls/transition-events.ts";
 import { watchSelect } from "../reading/selects.ts";
-import { watchViewOf } from "../../views.ts";
+import { watchViewOf } from "../../sql/view-rows.ts";
 
 type Made = {
   readonly watch: Watch;

@@ -5,7 +5,7 @@ import type { Row, Transaction } from "../connection/database.ts";
 import { cancelPending } from "../deliveries/event-rows.ts";
 import { lockEndpoints } from "../deliveries/due-bounds.ts";
 import { replaceLanes } from "../deliveries/lanes.ts";
-import { filterOf, flag, text, textOrNull } from "../../rows.ts";
+import { filterOf, flag, text, textOrNull } from "../../sql/rows.ts";
 
 const owedTo = `from deliveries d join events e on e.position = d.event_position
   where d.endpoint_id = $1 and d.status = 'pending' and e.type <> 'endpoint.test'`;

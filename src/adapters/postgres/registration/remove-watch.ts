@@ -2,7 +2,7 @@ import type { RegistrationStore, RemoveWatchResult } from "../../../ports/stores
 import type { Transaction } from "../connection/database.ts";
 import { cancelPending } from "../deliveries/event-rows.ts";
 import { lockEndpoints, refreshDue } from "../deliveries/due-bounds.ts";
-import { integer, text } from "../../rows.ts";
+import { integer, text } from "../../sql/rows.ts";
 import { deleteUnwatchedCalls, readWatchedCalls, settleWatching } from "../calls/watched-call.ts";
 
 /** Whatever its status, nothing more is sent for it; an ended one keeps its status. */

@@ -1,6 +1,6 @@
 import type { EndpointStore } from "../../../ports/stores/endpoint-store.ts";
 import type { Transaction } from "../connection/database.ts";
-import { text } from "../../rows.ts";
+import { text } from "../../sql/rows.ts";
 import { deleteUnusedSecrets, insertSecret } from "./secrets.ts";
 
 export async function rotateSecret(tx: Transaction, request: Parameters<EndpointStore["rotateSecret"]>[0]): Promise<boolean> {

@@ -1,6 +1,6 @@
 import type { AnswerDraft, IdempotencyClaim, StoredAnswer } from "../../../ports/stores/idempotency-store.ts";
 import type { Queries } from "../connection/database.ts";
-import { blob, textOrNull } from "../../rows.ts";
+import { blob, textOrNull } from "../../sql/rows.ts";
 
 /** Who has leased its delivery is alive as long as the instance's row is there. */
 export async function readStoredAnswer(db: Queries, claim: IdempotencyClaim): Promise<StoredAnswer | null> {

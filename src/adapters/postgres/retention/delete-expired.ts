@@ -3,7 +3,7 @@ import type { Database, Row, Transaction } from "../connection/database.ts";
 import { foldCounts } from "../reading/counts.ts";
 import { lockEndpoints, refreshDue } from "../deliveries/due-bounds.ts";
 import { isStatus } from "../reading/page.ts";
-import { integer, text, textOrNull } from "../../rows.ts";
+import { integer, text, textOrNull } from "../../sql/rows.ts";
 import { deleteUnusedSecrets } from "../registration/secrets.ts";
 import { deleteUnwatchedCalls } from "../calls/watched-call.ts";
 

@@ -1,6 +1,6 @@
 import type { Account } from "../../../ports/stores/account-store.ts";
 import type { Database } from "../connection/database.ts";
-import { accountOf } from "../../rows.ts";
+import { accountOf } from "../../sql/rows.ts";
 
 /** False: the name is taken, and nothing was written. */
 export function insertAccount(db: Database, draft: Account): boolean {

@@ -1,6 +1,6 @@
 import type { AccountStore } from "../../../ports/stores/account-store.ts";
 import type { Database } from "../connection/database.ts";
-import { accountOf, text } from "../../rows.ts";
+import { accountOf, text } from "../../sql/rows.ts";
 
 export function findAccountByKey(db: Database, fingerprints: readonly string[]): Awaited<ReturnType<AccountStore["findAccountByKey"]>> {
   for (const fingerprint of fingerprints) {

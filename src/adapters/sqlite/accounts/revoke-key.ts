@@ -1,6 +1,6 @@
 import type { AccountStore } from "../../../ports/stores/account-store.ts";
 import type { Database } from "../connection/database.ts";
-import { apiKeyOf, text } from "../../rows.ts";
+import { apiKeyOf, text } from "../../sql/rows.ts";
 
 /** One that was revoked before stays revoked since then. */
 export function revokeKey(

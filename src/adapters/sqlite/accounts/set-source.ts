@@ -1,6 +1,6 @@
 import type { SourceDraft, SourceStore } from "../../../ports/stores/source-store.ts";
 import type { Database } from "../connection/database.ts";
-import { sourceOf } from "../../rows.ts";
+import { sourceOf } from "../../sql/rows.ts";
 
 export function setSource(
   db: Database,

@@ -4,7 +4,7 @@ import { recipientsOf } from "../../../domain/events/operational-events.ts";
 import type { OperationalNews } from "../../../domain/events/operational-events.ts";
 import type { Notice } from "../../../ports/stores/call-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
-import { filterOf, text } from "../../rows.ts";
+import { filterOf, text } from "../../sql/rows.ts";
 import type { Database } from "../connection/database.ts";
 import { insertEvent } from "../deliveries/event-rows.ts";
 

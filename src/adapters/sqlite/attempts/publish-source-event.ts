@@ -4,7 +4,7 @@ import type { OperationalStore } from "../../../ports/stores/service-store.ts";
 import type { Database } from "../connection/database.ts";
 import { publishOperational } from "./operational-events.ts";
 import type { Published } from "./operational-events.ts";
-import { text } from "../../rows.ts";
+import { text } from "../../sql/rows.ts";
 
 export function publishSourceEvent(db: Database, event: Parameters<OperationalStore["publishSourceEvent"]>[0]): Published {
   const { type, sourceName, state, reason, nowMs } = event;

@@ -11,7 +11,7 @@ import { retireEndpoint } from "./retire-endpoint.ts";
 import type { Retired } from "./retire-endpoint.ts";
 import { replaceLane, supersede } from "../deliveries/lanes.ts";
 import { publishOperational } from "./operational-events.ts";
-import { deliveryOf, endpointOf, integer, integerOrNull, standingOf, text, textOrNull } from "../../rows.ts";
+import { deliveryOf, endpointOf, integer, integerOrNull, standingOf, text, textOrNull } from "../../sql/rows.ts";
 
 /** Attempt, delivery, lane, endpoint and host in one transaction, by what `decideAfterAttempt` says of the rows as they stand. */
 export function recordAttempt(db: Database, record: AttemptRecord): AttemptRecorded {

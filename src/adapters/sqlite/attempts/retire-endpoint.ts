@@ -1,7 +1,7 @@
 import type { Notice } from "../../../ports/stores/call-store.ts";
 import type { Database } from "../connection/database.ts";
 import { cancelPending } from "../deliveries/event-rows.ts";
-import { integer, text } from "../../rows.ts";
+import { integer, text } from "../../sql/rows.ts";
 import { readWatchedCall } from "../calls/watched-call.ts";
 
 export type Retired = { readonly unwatchedCallIds: readonly string[]; readonly notices: readonly Notice[] };

@@ -2,7 +2,7 @@ import { planCommit, planTelling, watchesAfter } from "../../../domain/calls/tra
 import type { CallCommit, CallCommitResult, Notice } from "../../../ports/stores/call-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
 import type { Database } from "../connection/database.ts";
-import { callStatusOf, gatherWatchedCall, integer, standingCallOf } from "../../rows.ts";
+import { callStatusOf, gatherWatchedCall, integer, standingCallOf } from "../../sql/rows.ts";
 import { activeWatches, hooksOf, writePlanned } from "./transition-events.ts";
 import { readWatchedCall } from "./watched-call.ts";
 

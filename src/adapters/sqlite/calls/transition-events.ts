@@ -4,7 +4,7 @@ import type { Notice } from "../../../ports/stores/call-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
 import type { Database } from "../connection/database.ts";
 import { insertEvent } from "../deliveries/event-rows.ts";
-import { filterOf, integer, text, watchOf } from "../../rows.ts";
+import { filterOf, integer, text, watchOf } from "../../sql/rows.ts";
 
 /** The active watches of a call, oldest first; read inside the transaction that tells them. */
 export function activeWatches(db: Database, callId: string): readonly Watch[] {

@@ -1,6 +1,6 @@
 import type { WatchedCall } from "../../../ports/stores/call-store.ts";
 import type { Database } from "../connection/database.ts";
-import { watchedCallOf } from "../../rows.ts";
+import { watchedCallOf } from "../../sql/rows.ts";
 
 // Ids sort by time: the first is the oldest watch.
 const columns = `

@@ -4,7 +4,7 @@ import type { Database, Row } from "../connection/database.ts";
 import { claimByHand } from "./manual-retries.ts";
 import { boundOf, raiseHostDue, refreshDue } from "./due-bounds.ts";
 import { leaseJob } from "./send-jobs.ts";
-import { integer, integerOrNull, text } from "../../rows.ts";
+import { integer, integerOrNull, text } from "../../sql/rows.ts";
 
 /**
  * Leases what is due: retries by hand that were left, ahead of all, then the hosts waiting longest first, each within its

@@ -4,7 +4,7 @@ import type { CreateTestResult, DeliveryStore } from "../../../ports/stores/deli
 import type { Database } from "../connection/database.ts";
 import { insertEvent } from "./event-rows.ts";
 import { leaseJob } from "./send-jobs.ts";
-import { text } from "../../rows.ts";
+import { text } from "../../sql/rows.ts";
 
 export function createTest(db: Database, request: Parameters<DeliveryStore["createTest"]>[0]): CreateTestResult {
   const { accountId, endpointId, nowMs } = request;

@@ -1,5 +1,5 @@
 import type { Database, Row } from "../connection/database.ts";
-import { integer, integerOrNull, text } from "../../rows.ts";
+import { integer, integerOrNull, text } from "../../sql/rows.ts";
 
 /*
  * Who is due is found from the top: hosts -> endpoints -> deliveries, each level with an index on the level's earliest

@@ -3,7 +3,7 @@ import type { LaneEntry } from "../../../domain/deliveries/lane.ts";
 import type { LatePolicy } from "../../../domain/deliveries/endpoint.ts";
 import type { Database, Row } from "../connection/database.ts";
 import { lowerDue, refreshDue } from "./due-bounds.ts";
-import { integer, integerOrNull, text, textOrNull } from "../../rows.ts";
+import { integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
 
 type PendingEntry = LaneEntry & { readonly dueAtMs: number | null; readonly leased: boolean };
 

@@ -1,7 +1,7 @@
 import type { SendJob } from "../../../ports/stores/send-job.ts";
 import type { Database } from "../connection/database.ts";
 import { leaseJob } from "./send-jobs.ts";
-import { text } from "../../rows.ts";
+import { text } from "../../sql/rows.ts";
 
 /*
  * A retry by hand of a settled delivery is owed from its acceptance to the record of its attempt: its next_attempt_at says

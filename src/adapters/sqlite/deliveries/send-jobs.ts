@@ -1,6 +1,6 @@
 import type { SealedSecret, SendJob, SendTarget } from "../../../ports/stores/send-job.ts";
 import type { Database, Row } from "../connection/database.ts";
-import { blob, endpointOf, eventOf, integer, integerOrNull, text } from "../../rows.ts";
+import { blob, endpointOf, eventOf, integer, integerOrNull, text } from "../../sql/rows.ts";
 
 /** Leases a delivery to this process and gathers everything its attempt needs, as of this moment. */
 export function leaseJob(db: Database, deliveryId: string, mode: SendJob["mode"], nowMs: number): SendJob {

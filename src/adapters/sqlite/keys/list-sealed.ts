@@ -1,7 +1,7 @@
 import type { SealedStore, SealedValue } from "../../../ports/stores/sealed-store.ts";
 import type { Database } from "../connection/database.ts";
-import { blob, text } from "../../rows.ts";
-import { keyIdOf, sealedColumns } from "../../sealed-columns.ts";
+import { blob, text } from "../../sql/rows.ts";
+import { keyIdOf, sealedColumns } from "../../sql/sealed-columns.ts";
 
 export function listSealed(db: Database, page: Parameters<SealedStore["listSealed"]>[0]): readonly SealedValue[] {
   const { table, id, column } = sealedColumns[page.place];

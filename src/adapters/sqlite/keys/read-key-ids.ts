@@ -1,6 +1,6 @@
 import type { Database } from "../connection/database.ts";
-import { keyIdOf, sealedColumns } from "../../sealed-columns.ts";
-import { text } from "../../rows.ts";
+import { keyIdOf, sealedColumns } from "../../sql/sealed-columns.ts";
+import { text } from "../../sql/rows.ts";
 
 /** From one key's id to the next in the index: 1 ms with 200,000 secrets sealed by three keys, where a walk takes 40. */
 export function readKeyIds(db: Database): readonly string[] {

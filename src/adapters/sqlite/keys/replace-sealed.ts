@@ -1,6 +1,6 @@
 import type { ResealedValue } from "../../../ports/stores/sealed-store.ts";
 import type { Database } from "../connection/database.ts";
-import { sealedColumns } from "../../sealed-columns.ts";
+import { sealedColumns } from "../../sql/sealed-columns.ts";
 
 /** What was changed since it was read is left alone: it has a newer value than the one at hand. */
 export function replaceSealed(db: Database, values: readonly ResealedValue[]): number {

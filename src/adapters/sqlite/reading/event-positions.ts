@@ -1,7 +1,7 @@
 import type { Database } from "../connection/database.ts";
 import { whereOf } from "./page.ts";
 import type { Condition } from "./page.ts";
-import { integer } from "../../rows.ts";
+import { integer } from "../../sql/rows.ts";
 
 /** Positions and times grow together, but for a clock that is set back: by so much they may disagree. */
 const clockSlackMs = 3_600_000;

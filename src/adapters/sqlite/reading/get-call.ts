@@ -1,6 +1,6 @@
 import type { ReadStore } from "../../../ports/stores/read-store.ts";
 import type { Database } from "../connection/database.ts";
-import { callStatusOf, text } from "../../rows.ts";
+import { callStatusOf, text } from "../../sql/rows.ts";
 
 export function getCall(db: Database, query: Parameters<ReadStore["getCall"]>[0]): Awaited<ReturnType<ReadStore["getCall"]>> {
   const row = db.get(

@@ -1,7 +1,7 @@
 import type { Attempt } from "../../../domain/deliveries/attempt.ts";
 import type { DeliveryView } from "../../../ports/stores/read-store.ts";
 import type { Database } from "../connection/database.ts";
-import { attemptOf } from "../../rows.ts";
+import { attemptOf } from "../../sql/rows.ts";
 import { readDeliveryView } from "./selects.ts";
 
 export function getDelivery(

@@ -1,10 +1,10 @@
 import type { DeliveryView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
 import type { Database } from "../connection/database.ts";
 import { whereOf } from "./page.ts";
-import { text } from "../../rows.ts";
+import { text } from "../../sql/rows.ts";
 import { deliverySelect } from "./selects.ts";
-import { deliveryViewOf } from "../../views.ts";
-import { decodeIdCursor, pageOf } from "../../cursor.ts";
+import { deliveryViewOf } from "../../sql/view-rows.ts";
+import { decodeIdCursor, pageOf } from "../../sql/cursor.ts";
 
 export function listDeliveries(db: Database, query: Parameters<ReadStore["listDeliveries"]>[0]): Page<DeliveryView> {
   // A watch or an endpoint has fewer than its account: the + keeps the planner from walking through all of those.

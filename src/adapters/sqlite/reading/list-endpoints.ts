@@ -1,10 +1,10 @@
 import type { EndpointView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
 import type { Database } from "../connection/database.ts";
 import { whereOf } from "./page.ts";
-import { text } from "../../rows.ts";
+import { text } from "../../sql/rows.ts";
 import { endpointSelect } from "./selects.ts";
-import { endpointViewOf } from "../../views.ts";
-import { decodeIdCursor, pageOf } from "../../cursor.ts";
+import { endpointViewOf } from "../../sql/view-rows.ts";
+import { decodeIdCursor, pageOf } from "../../sql/cursor.ts";
 
 export function listEndpoints(db: Database, query: Parameters<ReadStore["listEndpoints"]>[0]): Page<EndpointView> {
   const { where, values } = whereOf([

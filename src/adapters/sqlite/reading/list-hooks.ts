@@ -1,10 +1,10 @@
 import type { HookView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
 import type { Database } from "../connection/database.ts";
 import { whereOf } from "./page.ts";
-import { text } from "../../rows.ts";
+import { text } from "../../sql/rows.ts";
 import { hookSelect } from "./selects.ts";
-import { hookViewOf } from "../../views.ts";
-import { decodeIdCursor, pageOf } from "../../cursor.ts";
+import { hookViewOf } from "../../sql/view-rows.ts";
+import { decodeIdCursor, pageOf } from "../../sql/cursor.ts";
 
 export function listHooks(db: Database, query: Parameters<ReadStore["listHooks"]>[0]): Page<HookView> {
   const { where, values } = whereOf([

@@ -2,7 +2,7 @@ import type { RingbackEvent } from "../../../domain/events/event.ts";
 import type { ReadStore } from "../../../ports/stores/read-store.ts";
 import type { Database } from "../connection/database.ts";
 import { findPositions } from "./event-positions.ts";
-import { eventOf } from "../../rows.ts";
+import { eventOf } from "../../sql/rows.ts";
 import { eventAt } from "./selects.ts";
 
 /** Events about calls and watches, newest first. */

@@ -1,8 +1,8 @@
 import type { EventView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
 import type { Database } from "../connection/database.ts";
-import { integer } from "../../rows.ts";
+import { integer } from "../../sql/rows.ts";
 import { eventSelect, readEventView } from "./selects.ts";
-import { decodeNumberCursor, pageOf } from "../../cursor.ts";
+import { decodeNumberCursor, pageOf } from "../../sql/cursor.ts";
 
 export function listWatchEvents(db: Database, query: Parameters<ReadStore["listWatchEvents"]>[0]): Page<EventView> | null {
   if (db.get("select 1 from watches where id = ? and account_id = ?", query.watchId, query.accountId) === undefined) return null;

@@ -1,10 +1,10 @@
 import type { Page, ReadStore, WatchView } from "../../../ports/stores/read-store.ts";
 import type { Database } from "../connection/database.ts";
 import { whereOf } from "./page.ts";
-import { text } from "../../rows.ts";
+import { text } from "../../sql/rows.ts";
 import { watchSelect } from "./selects.ts";
-import { watchViewOf } from "../../views.ts";
-import { decodeIdCursor, pageOf } from "../../cursor.ts";
+import { watchViewOf } from "../../sql/view-rows.ts";
+import { decodeIdCursor, pageOf } from "../../sql/cursor.ts";
 
 export function listWatches(db: Database, query: Parameters<ReadStore["listWatches"]>[0]): Page<WatchView> {
   const { where, values } = whereOf([

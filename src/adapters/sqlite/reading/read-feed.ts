@@ -1,9 +1,9 @@
 import type { EventView, FeedQuery } from "../../../ports/stores/read-store.ts";
 import type { Database } from "../connection/database.ts";
 import { findPositions, firstPositionAt } from "./event-positions.ts";
-import { integer } from "../../rows.ts";
+import { integer } from "../../sql/rows.ts";
 import { eventAt, readEventView } from "./selects.ts";
-import { decodeNumberCursor, encodeCursor } from "../../cursor.ts";
+import { decodeNumberCursor, encodeCursor } from "../../sql/cursor.ts";
 
 /** In commit order. With one writer a position that can be read has no smaller one still to come. */
 export function readFeed(db: Database, query: FeedQuery): { readonly data: readonly EventView[]; readonly nextCursor: string } {

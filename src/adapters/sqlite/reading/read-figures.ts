@@ -1,6 +1,6 @@
 import type { StoreFigures } from "../../../ports/stores/service-store.ts";
 import type { Database } from "../connection/database.ts";
-import { integer, integerOrNull, text } from "../../rows.ts";
+import { integer, integerOrNull, text } from "../../sql/rows.ts";
 
 /** Everything here is kept as it changes: a scrape reads a few rows. */
 export function readFigures(db: Database): StoreFigures {

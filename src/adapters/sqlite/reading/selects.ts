@@ -1,7 +1,7 @@
 import type { DeliveryView, EventView } from "../../../ports/stores/read-store.ts";
 import type { Database, Row } from "../connection/database.ts";
-import { integer } from "../../rows.ts";
-import { deliveryViewOf, eventViewOf } from "../../views.ts";
+import { integer } from "../../sql/rows.ts";
+import { deliveryViewOf, eventViewOf } from "../../sql/view-rows.ts";
 
 /** What `summaryOf` reads; `p` is the endpoint, `h` its host. */
 export const summaryColumns = `p.url as callback_url, p.state as p_state, p.reason as p_reason, p.format as p_format,

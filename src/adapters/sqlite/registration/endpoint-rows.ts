@@ -2,11 +2,11 @@ import type { EndpointSummary } from "../../../ports/stores/read-store.ts";
 import type { EndpointConflict, EndpointDraft, QuotaExceeded } from "../../../ports/stores/registration-store.ts";
 import type { Database, Row } from "../connection/database.ts";
 import { oweAnew } from "../deliveries/lanes.ts";
-import { text, textOrNull } from "../../rows.ts";
+import { text, textOrNull } from "../../sql/rows.ts";
 import { insertSecret } from "./secrets.ts";
 import { usageOf } from "./quota-usage.ts";
 import { summaryColumns } from "../reading/selects.ts";
-import { summaryOf } from "../../views.ts";
+import { summaryOf } from "../../sql/view-rows.ts";
 
 export type NamedEndpoint =
   | { readonly kind: "endpoint"; readonly summary: EndpointSummary; readonly showsGeneratedSecret: boolean }

@@ -1,4 +1,4 @@
-import { patchedColumns } from "../../patched-columns.ts";
+import { patchedColumns } from "../../sql/patched-columns.ts";
 import type { EndpointStore } from "../../../ports/stores/endpoint-store.ts";
 import type { EndpointView } from "../../../ports/stores/read-store.ts";
 import type { Database } from "../connection/database.ts";

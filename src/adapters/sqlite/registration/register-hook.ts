@@ -2,9 +2,9 @@ import { sameFilter } from "../../../domain/calls/registration.ts";
 import type { HookDraft, RegisterHookResult } from "../../../ports/stores/registration-store.ts";
 import type { Database } from "../connection/database.ts";
 import { enableIfDisabled, nameEndpoint } from "./endpoint-rows.ts";
-import { filterOf, text } from "../../rows.ts";
+import { filterOf, text } from "../../sql/rows.ts";
 import { hookSelect } from "../reading/selects.ts";
-import { hookViewOf } from "../../views.ts";
+import { hookViewOf } from "../../sql/view-rows.ts";
 
 export function registerHook(db: Database, draft: HookDraft): RegisterHookResult {
   const { accountId, nowMs, quotas } = draft;

@@ -8,12 +8,12 @@ import type { RegisterWatchResult, WatchDraft } from "../../../ports/stores/regi
 import type { Database, Row } from "../connection/database.ts";
 import { enableIfDisabled, nameEndpoint } from "./endpoint-rows.ts";
 import type { NamedEndpoint } from "./endpoint-rows.ts";
-import { callStatusOf, integer, text, watchOf } from "../../rows.ts";
+import { callStatusOf, integer, text, watchOf } from "../../sql/rows.ts";
 import { activeWatches, hooksOf, writePlanned } from "../calls/transition-events.ts";
 import { usageOf } from "./quota-usage.ts";
 import { watchSelect } from "../reading/selects.ts";
 import { readWatchedCall } from "../calls/watched-call.ts";
-import { watchViewOf } from "../../views.ts";
+import { watchViewOf } from "../../sql/view-rows.ts";
 
 type Created = Extract<RegisterWatchResult, { kind: "created" }>;
 

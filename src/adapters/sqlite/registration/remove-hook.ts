@@ -3,7 +3,7 @@ import type { EventType } from "../../../domain/events/event.ts";
 import type { RegistrationStore, RemovedHook } from "../../../ports/stores/registration-store.ts";
 import type { Database, Row } from "../connection/database.ts";
 import { replaceLane } from "../deliveries/lanes.ts";
-import { filterOf, flag, text, textOrNull } from "../../rows.ts";
+import { filterOf, flag, text, textOrNull } from "../../sql/rows.ts";
 
 /** What the hook alone asked for is canceled; what a watch or another hook with its URL asked for too is still owed. */
 export function removeHook(db: Database, request: Parameters<RegistrationStore["removeHook"]>[0]): RemovedHook {

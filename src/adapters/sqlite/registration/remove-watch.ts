@@ -1,7 +1,7 @@
 import type { RegistrationStore, RemoveWatchResult } from "../../../ports/stores/registration-store.ts";
 import type { Database } from "../connection/database.ts";
 import { cancelPending } from "../deliveries/event-rows.ts";
-import { integer, text } from "../../rows.ts";
+import { integer, text } from "../../sql/rows.ts";
 import { deleteUnwatchedCall, readWatchedCall } from "../calls/watched-call.ts";
 
 /** Whatever its status, nothing more is sent for it; an ended one keeps its status. */

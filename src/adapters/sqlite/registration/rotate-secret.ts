@@ -1,7 +1,7 @@
 import type { EndpointStore } from "../../../ports/stores/endpoint-store.ts";
 import type { Database } from "../connection/database.ts";
 import { deleteUnusedSecrets, insertSecret } from "./secrets.ts";
-import { text } from "../../rows.ts";
+import { text } from "../../sql/rows.ts";
 
 export function rotateSecret(db: Database, request: Parameters<EndpointStore["rotateSecret"]>[0]): boolean {
   const { accountId, endpointId, secret, previousValidUntilMs, nowMs } = request;

@@ -1,6 +1,6 @@
 import type { AnswerDraft, IdempotencyClaim, StoredAnswer } from "../../../ports/stores/idempotency-store.ts";
 import type { Database } from "../connection/database.ts";
-import { blob } from "../../rows.ts";
+import { blob } from "../../sql/rows.ts";
 
 export function readStoredAnswer(db: Database, claim: IdempotencyClaim): StoredAnswer | null {
   const row = db.get(

@@ -1,6 +1,6 @@
 import type { RetentionStore } from "../../../ports/stores/service-store.ts";
 import type { Database } from "../connection/database.ts";
-import { integer, text } from "../../rows.ts";
+import { integer, text } from "../../sql/rows.ts";
 import { deleteUnusedSecrets } from "../registration/secrets.ts";
 import { deleteUnwatchedCall } from "../calls/watched-call.ts";
 

@@ -1,4 +1,4 @@
-import type { DeliveryView, EndpointSummary, EndpointView, EventView, HookView, WatchView } from "../ports/stores/read-store.ts";
+import type { DeliveryView, EndpointSummary, EndpointView, EventView, HookView, WatchView } from "../../ports/stores/read-store.ts";
 import { callStatusOf, deliveryOf, endpointOf, eventOf, filterOf, integer, integerOrNull, text, textOrNull, watchOf } from "./rows.ts";
 import type { Row } from "./rows.ts";
 

@@ -1,8 +1,8 @@
 import { closeSync, fsyncSync, linkSync, openSync, readFileSync, unlinkSync, writeSync } from "node:fs";
 import { randomUUID } from "node:crypto";
 import { dirname, join, resolve } from "node:path";
-import { generateEncryptionKey, parseEncryptionKeys } from "./adapters/secret-box.ts";
-import { StartRefused } from "./domain/errors.ts";
+import { generateEncryptionKey, parseEncryptionKeys } from "./secret-box.ts";
+import { StartRefused } from "../../domain/errors.ts";
 
 const fileName = "encryption.key";
 const variable = "RINGBACK_ENCRYPTION_KEY";

@@ -1,8 +1,8 @@
 import { createCipheriv, createDecipheriv, createHash, createHmac, createSecretKey, hkdfSync, randomBytes } from "node:crypto";
 import type { KeyObject } from "node:crypto";
-import { RingbackError } from "../domain/errors.ts";
-import { drawBytes } from "../domain/secrets/random-bytes.ts";
-import type { KeyedSecretBox } from "../ports/secret-box.ts";
+import { RingbackError } from "../../domain/errors.ts";
+import { drawBytes } from "../../domain/secrets/random-bytes.ts";
+import type { KeyedSecretBox } from "../../ports/secret-box.ts";
 
 const keyBytes = 32;
 const nonceBytes = 12;

@@ -1,4 +1,4 @@
-import type { EndpointStore } from "../ports/stores/endpoint-store.ts";
+import type { EndpointStore } from "../../ports/stores/endpoint-store.ts";
 
 type Patch = Parameters<EndpointStore["patchEndpoint"]>[0]["patch"];
 

@@ -1,4 +1,4 @@
-import type { SealedPlace } from "../domain/secrets/sealed-identity.ts";
+import type { SealedPlace } from "../../domain/secrets/sealed-identity.ts";
 
 type SealedColumn = {
   readonly table: string;

@@ -1,5 +1,5 @@
-import { CursorInvalid } from "../domain/errors.ts";
-import type { Page, PageRequest } from "../ports/stores/read-store.ts";
+import { CursorInvalid } from "../../domain/errors.ts";
+import type { Page, PageRequest } from "../../ports/stores/read-store.ts";
 
 const integerCursor = /^\d{1,15}$/;
 const pairCursor = /^(?:\d{1,15}\.)?\d{1,15}$/;

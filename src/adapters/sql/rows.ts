@@ -1,14 +1,14 @@
-import type { Attempt } from "../domain/deliveries/attempt.ts";
-import type { CallStatus } from "../domain/calls/call.ts";
-import type { Delivery, DeliveryStatus } from "../domain/deliveries/delivery.ts";
-import type { EndpointStanding, HostHealth } from "../domain/deliveries/delivery-decision.ts";
-import type { Endpoint, EndpointHealth } from "../domain/deliveries/endpoint.ts";
-import type { RingbackEvent } from "../domain/events/event.ts";
-import type { UpstreamKind } from "../domain/sources/source-settings.ts";
-import type { Watch } from "../domain/calls/watch.ts";
-import type { Account, ApiKeyView } from "../ports/stores/account-store.ts";
-import type { WatchedCall } from "../ports/stores/call-store.ts";
-import type { StoredSource } from "../ports/stores/source-store.ts";
+import type { Attempt } from "../../domain/deliveries/attempt.ts";
+import type { CallStatus } from "../../domain/calls/call.ts";
+import type { Delivery, DeliveryStatus } from "../../domain/deliveries/delivery.ts";
+import type { EndpointStanding, HostHealth } from "../../domain/deliveries/delivery-decision.ts";
+import type { Endpoint, EndpointHealth } from "../../domain/deliveries/endpoint.ts";
+import type { RingbackEvent } from "../../domain/events/event.ts";
+import type { UpstreamKind } from "../../domain/sources/source-settings.ts";
+import type { Watch } from "../../domain/calls/watch.ts";
+import type { Account, ApiKeyView } from "../../ports/stores/account-store.ts";
+import type { WatchedCall } from "../../ports/stores/call-store.ts";
+import type { StoredSource } from "../../ports/stores/source-store.ts";
 
 /** A row as either database gives it: the columns have the same names and meanings in both. */
 export type Row = Readonly<Record<string, unknown>>;

@@ -1,8 +1,8 @@
 import type { Dispatcher } from "undici";
 import { connectionFailureOf } from "./connection-failure.ts";
 import type { PollFailure } from "./connection-failure.ts";
-import { answerMaxBytes } from "./parse.ts";
-import type { AnswerHead } from "./parse.ts";
+import { answerMaxBytes } from "../polyai/parse.ts";
+import type { AnswerHead } from "../polyai/parse.ts";
 import { ReuseAwareHandler } from "./reuse-aware-client.ts";
 
 /** How a request ended: a whole answer (`failure` null), or as much of one as came before the failure. */

@@ -1,5 +1,5 @@
 import { readConfig } from "../service/config.ts";
-import type { HttpDependencies } from "../http/dependencies.ts";
+import type { HttpDependencies } from "../http/operations/dependencies.ts";
 import { readArguments, UsageError } from "./command.ts";
 import type { Command } from "./command.ts";
 
@@ -12,7 +12,7 @@ export const openApiCommand: Command = {
     const result = readConfig({});
     if (result.kind === "invalid") throw new UsageError(result.faults.join("; "));
     // Loaded here, so that the other commands start without the whole API.
-    const [{ createApp }, { openApiDocument }] = await Promise.all([import("../http/app.ts"), import("../http/openapi.ts")]);
+    const [{ createApp }, { openApiDocument }] = await Promise.all([import("../http/app.ts"), import("../http/operations/openapi.ts")]);
     const { version, limits } = result.config;
     // Routes are added and none is called, so there is nothing behind them.
     const app = createApp({ version, limits } as HttpDependencies);

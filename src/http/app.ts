@@ -1,23 +1,23 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { routePath } from "hono/route";
-import { addAccountRoutes } from "./account.ts";
-import { addCallRoutes } from "./calls.ts";
+import { addAccountRoutes } from "./routes/account.ts";
+import { addCallRoutes } from "./routes/calls.ts";
 import { createDashboard } from "./dashboard/dashboard.ts";
-import { PageProblemError } from "./dashboard/page-problem.ts";
-import { isDashboardPath, problemPage } from "./dashboard/problem-page.ts";
-import { addDeliveryRoutes } from "./deliveries.ts";
-import type { Env, HttpDependencies } from "./dependencies.ts";
-import { addDocsPage } from "./docs.ts";
-import { addEndpointRoutes } from "./endpoints.ts";
-import { addEventRoutes } from "./events.ts";
-import { addHealthRoutes } from "./health.ts";
-import { addHookRoutes } from "./hooks.ts";
-import { addOpenApiRoute } from "./openapi.ts";
-import { problemOf, problemResponse } from "./problem.ts";
-import type { Problem } from "./problem.ts";
-import { authenticate, limitRate, notCached, requestId } from "./request-guards.ts";
-import { addWatchRoutes } from "./watches.ts";
+import { PageProblemError } from "./dashboard/page-error.ts";
+import { isDashboardPath, problemPage } from "./dashboard/pages/error-page.ts";
+import { addDeliveryRoutes } from "./routes/deliveries.ts";
+import type { Env, HttpDependencies } from "./operations/dependencies.ts";
+import { addDocsPage } from "./docs/docs.ts";
+import { addEndpointRoutes } from "./routes/endpoints.ts";
+import { addEventRoutes } from "./routes/events.ts";
+import { addHealthRoutes } from "./routes/health.ts";
+import { addHookRoutes } from "./routes/hooks.ts";
+import { addOpenApiRoute } from "./operations/openapi.ts";
+import { problemOf, problemResponse } from "./operations/problem.ts";
+import type { Problem } from "./operations/problem.ts";
+import { authenticate, limitRate, notCached, requestId } from "./operations/request-guards.ts";
+import { addWatchRoutes } from "./routes/watches.ts";
 
 /** The whole API. Errors are rendered here, once. */
 export function createApp(dependencies: HttpDependencies): OpenAPIHono<Env> {

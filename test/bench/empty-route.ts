@@ -1,5 +1,5 @@
 import { Hono } from "hono";
-import { listen } from "../../src/http/server.ts";
+import { listen } from "../../src/http/server/server.ts";
 
 // What a POST costs that does nothing, on the very server the API runs on.
 

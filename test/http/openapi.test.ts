@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { openApiDocument } from "../../src/http/openapi.ts";
-import { problemCatalogue } from "../../src/http/problem-catalogue.ts";
+import { openApiDocument } from "../../src/http/operations/openapi.ts";
+import { problemCatalogue } from "../../src/http/schemas/problem-catalogue.ts";
 import { AnswerCheck } from "../support/answer-check.ts";
 import type { SeenAnswer } from "../support/answer-check.ts";
 import { createTestApi } from "./test-api.ts";

@@ -5,13 +5,13 @@ import { Readable } from "node:stream";
 import { afterEach, describe, expect, test } from "vitest";
 import { Agent, request } from "undici";
 import { StartRefused, StoreUnavailable } from "../../src/domain/errors.ts";
-import { createMetricsApp } from "../../src/http/metrics.ts";
-import { listen } from "../../src/http/server.ts";
-import type { Listening, ServerLimits } from "../../src/http/server.ts";
+import { createMetricsApp } from "../../src/http/routes/metrics.ts";
+import { listen } from "../../src/http/server/server.ts";
+import type { Listening, ServerLimits } from "../../src/http/server/server.ts";
 import { apiKey, createTestApi } from "./test-api.ts";
 import type { ProblemBody } from "./test-api.ts";
 import { watchView } from "./views.ts";
-import { answerWaiting } from "../../src/http/waiting.ts";
+import { answerWaiting } from "../../src/http/server/starting-app.ts";
 
 const host = "127.0.0.1";
 const open: Listening[] = [];

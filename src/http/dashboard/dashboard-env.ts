@@ -1,6 +1,6 @@
 import type { html } from "hono/html";
-import type { Env } from "../dependencies.ts";
-import type { Session } from "./session.ts";
+import type { Env } from "../operations/dependencies.ts";
+import type { Session } from "./session/session.ts";
 
 /** `session` is there once the guard let the request through, `form` with a POST. */
 export type DashboardEnv = { Variables: Env["Variables"] & { session: Session; form: URLSearchParams } };

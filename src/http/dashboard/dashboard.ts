@@ -1,21 +1,21 @@
 import { Hono } from "hono";
 import type { MiddlewareHandler } from "hono";
-import type { HttpDependencies } from "../dependencies.ts";
+import type { HttpDependencies } from "../operations/dependencies.ts";
 import type { DashboardEnv } from "./dashboard-env.ts";
-import { addDeliveryList } from "./delivery-list.ts";
-import { addDeliveryPages } from "./delivery-page.ts";
+import { addDeliveryList } from "./pages/delivery-list.ts";
+import { addDeliveryPages } from "./pages/delivery-page.ts";
 import { addEndpointActions } from "./endpoint-actions.ts";
-import { addEndpointList } from "./endpoint-list.ts";
-import { addEndpointPage } from "./endpoint-page.ts";
-import { addFind } from "./find.ts";
-import { guard } from "./guard.ts";
-import { addHookPages } from "./hook-pages.ts";
-import { addOverview } from "./overview.ts";
+import { addEndpointList } from "./pages/endpoint-list.ts";
+import { addEndpointPage } from "./pages/endpoint-page.ts";
+import { addFind } from "./search.ts";
+import { guard } from "./session/session-guard.ts";
+import { addHookPages } from "./pages/hook-pages.ts";
+import { addOverview } from "./pages/overview.ts";
 import { pageHeaders } from "./page.ts";
-import { Sessions } from "./session.ts";
-import { addSignIn, signInPath } from "./sign-in.ts";
-import { addWatchList } from "./watch-list.ts";
-import { addWatchPages } from "./watch-page.ts";
+import { Sessions } from "./session/session.ts";
+import { addSignIn, signInPath } from "./session/sign-in.ts";
+import { addWatchList } from "./pages/watch-list.ts";
+import { addWatchPages } from "./pages/watch-page.ts";
 
 /**
  * The dashboard, to be mounted at `/dashboard`: pages for people, made on the service, that work without a script.

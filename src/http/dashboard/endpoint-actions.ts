@@ -1,7 +1,7 @@
 import type { Hono } from "hono";
-import type { HttpDependencies } from "../dependencies.ts";
-import { manualError } from "../manual-error.ts";
-import { notFound, unprocessable } from "../problem.ts";
+import type { HttpDependencies } from "../operations/dependencies.ts";
+import { manualError } from "../operations/manual-delivery-problem.ts";
+import { notFound, unprocessable } from "../operations/problem.ts";
 import { timeField } from "../schemas/fields.ts";
 import type { DashboardEnv } from "./dashboard-env.ts";
 import { redirectWith } from "./notice.ts";

@@ -1,7 +1,7 @@
 import type { Context } from "hono";
 import { html } from "hono/html";
-import { ProblemError } from "../problem.ts";
-import { readBody } from "../request-body.ts";
+import { ProblemError } from "../operations/problem.ts";
+import { readBody } from "../operations/request-body.ts";
 import type { DashboardEnv, Html } from "./dashboard-env.ts";
 
 const formType = "application/x-www-form-urlencoded";

@@ -3,8 +3,8 @@ import type { Context, MiddlewareHandler } from "hono";
 import { html, raw } from "hono/html";
 import type { DashboardEnv, Html } from "./dashboard-env.ts";
 import { actionForm } from "./form.ts";
-import { referrerPolicyFor } from "./request-origin.ts";
-import type { Session } from "./session.ts";
+import { referrerPolicyFor } from "./session/request-origin.ts";
+import type { Session } from "./session/session.ts";
 import { style } from "./style.ts";
 
 const sections = [

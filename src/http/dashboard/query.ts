@@ -1,6 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import type { Context } from "hono";
-import { checkParameters } from "../operation.ts";
+import { checkParameters } from "../operations/operation.ts";
 import { callSidField, cursorQuery } from "../schemas/fields.ts";
 import type { DashboardEnv } from "./dashboard-env.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { day, hour, minute, second, startMs } from "../../support/store-drafts.ts";
 import { newId } from "../../../src/domain/ids.ts";
-import { FailedSignIns } from "../../../src/http/dashboard/failed-sign-ins.ts";
+import { FailedSignIns } from "../../../src/http/dashboard/session/failed-sign-ins.ts";
 import { cookieOf, hashApiKey, key, openDashboard, origin, signIn } from "./dashboard-world.ts";
 
 const signInPath = "/dashboard/sign-in";

@@ -1,0 +1,84 @@
+import { deliveryStatuses } from "../../../domain/deliveries/delivery.ts";
+import { z } from "@hono/zod-openapi";
+import type { Hono } from "hono";
+import { html } from "hono/html";
+import type { DeliveryView, ReadStore } from "../../../ports/stores/read-store.ts";
+import type { HttpDependencies } from "../../operations/dependencies.ts";
+import { deliveryJson } from "../../schemas/json.ts";
+import type { DashboardEnv, Html } from "../dashboard-env.ts";
+import { badge, linkTo, longText, pager, selectOf, sidText, table } from "../elements.ts";
+import { page } from "../page.ts";
+import { choiceField, cursorField, idField, readParameters } from "../query.ts";
+import { sentence, timeOf } from "../time.ts";
+
+const path = "/dashboard/deliveries";
+const querySchema = z.object({ status: choiceField(deliveryStatuses), endpoint_id: idField, watch_id: idField, cursor: cursorField });
+const pageSize = 25;
+
+/** What is owed to whom, newest first. */
+export function addDeliveryList(dashboard: Hono<DashboardEnv>, { store, clock }: HttpDependencies): void {
+  dashboard.get("/deliveries", async (c) => {
+    const { status, endpoint_id: endpointId, watch_id: watchId, cursor } = readParameters(c, querySchema);
+    const accountId = c.get("account").id;
+    const { data, nextCursor } = await store.listDeliveries({
+      accountId,
+      limit: pageSize,
+      cursor: cursor ?? null,
+      endpointId: endpointId ?? null,
+      watchId: watchId ?? null,
+      status: status ?? null,
+    });
+    return page(c, {
+      title: "Deliveries",
+      body: html`<h1>Deliveries</h1>
+        <form method="get" action="${path}" class="filter">
+          <div>
+            <label for="status">Status</label>
+            ${selectOf("status", deliveryStatuses, status)}
+          </div>
+          <div>
+            <label for="endpoint_id">Endpoint</label>
+            <input id="endpoint_id" name="endpoint_id" value="${endpointId ?? ""}" placeholder="ep_…" size="30" maxlength="64" />
+          </div>
+          <div>
+            <label for="watch_id">Watch</label>
+            <input id="watch_id" name="watch_id" value="${watchId ?? ""}" placeholder="wch_…" size="30" maxlength="64" />
+          </div>
+          <button type="submit">Filter</button>
+        </form>
+        ${deliveryTable(data, await urlsOf(store, accountId, data), clock.nowMs())}
+        ${pager(path, { status, endpoint_id: endpointId, watch_id: watchId }, { cursor, nextCursor })}`,
+    });
+  });
+}
+
+/** The URLs of the endpoints that deliveries go to, by endpoint id. */
+export async function urlsOf(store: ReadStore, accountId: string, views: readonly DeliveryView[]): Promise<ReadonlyMap<string, string>> {
+  const ids = [...new Set(views.map(({ delivery }) => delivery.endpointId))];
+  const found = await Promise.all(ids.map((id) => store.getEndpoint(accountId, id)));
+  return new Map(found.filter((view) => view !== null).map(({ endpoint }) => [endpoint.id, endpoint.url]));
+}
+
+/** `urlById` null: all of them go to one endpoint, which the page is about. */
+export function deliveryTable(views: readonly DeliveryView[], urlById: ReadonlyMap<string, string> | null, nowMs: number): Html {
+  return table({
+    caption: "Deliveries",
+    columns: ["Event", "Status", "How it stands", "Call", "Attempts", "Made", ...(urlById === null ? [] : ["Endpoint"])],
+    rows: views.map((view) => {
+      const delivery = deliveryJson(view, nowMs);
+      const { call_sid: callSid, watch_id: watchId } = delivery;
+      return [
+        linkTo("deliveries", delivery.id, delivery.event_type),
+        badge(delivery.status),
+        sentence(delivery.explain, nowMs),
+        callSid === null || watchId === null ? null : linkTo("watches", watchId, sidText(callSid)),
+        delivery.attempt_count,
+        timeOf(delivery.created_at, nowMs),
+        ...(urlById === null
+          ? []
+          : [linkTo("endpoints", delivery.endpoint_id, longText(urlById.get(delivery.endpoint_id) ?? delivery.endpoint_id))]),
+      ];
+    }),
+    empty: "There are no such deliveries.",
+  });
+}

@@ -1,0 +1,100 @@
+import type { Hono } from "hono";
+import { html } from "hono/html";
+import { renderPayload } from "../../../domain/events/payload.ts";
+import type { EventView } from "../../../ports/stores/read-store.ts";
+import type { HttpDependencies } from "../../operations/dependencies.ts";
+import { manualError } from "../../operations/manual-delivery-problem.ts";
+import { notFound } from "../../operations/problem.ts";
+import { attemptJson, deliveryJson } from "../../schemas/json.ts";
+import { adviceOn } from "../hints.ts";
+import { attemptItem } from "./attempts.ts";
+import type { DashboardEnv, Html } from "../dashboard-env.ts";
+import { badge, facts, linkTo, longText, verbatim } from "../elements.ts";
+import { actionForm } from "../form.ts";
+import { notice, redirectWith } from "../notice.ts";
+import { page } from "../page.ts";
+import { sentence, timeOf } from "../time.ts";
+
+/** Deferrals are attempts without an end; the newest tell enough. */
+const attemptsShown = 100;
+
+/** What would turn round the rest of a line that is not a stranger's alone. */
+const directionMarks = /[\u202a-\u202e\u2066-\u2069]/g;
+
+/** One delivery: every attempt, what it was answered and what to do about it. */
+export function addDeliveryPages(dashboard: Hono<DashboardEnv>, { store, manualDelivery, clock, publicUrl }: HttpDependencies): void {
+  dashboard.get("/deliveries/:id", async (c) => {
+    const accountId = c.get("account").id;
+    const found = await store.getDelivery(accountId, c.req.param("id"));
+    if (found === null) throw notFound("delivery");
+    const nowMs = clock.nowMs();
+    const delivery = deliveryJson(found.view, nowMs);
+    const [event, endpoint] = await Promise.all([
+      store.getEvent(accountId, delivery.event_id),
+      store.getEndpoint(accountId, delivery.endpoint_id),
+    ]);
+    const newest = found.attempts.toReversed();
+    const advice = delivery.status === "delivered" || newest[0] === undefined ? null : adviceOn(newest[0]);
+    return page(c, {
+      title: `Delivery of ${delivery.event_type}`,
+      refreshable: true,
+      body: html`<h1>Delivery of ${delivery.event_type}</h1>
+        ${notice(c)}
+        <p class="lead">${sentence(delivery.explain, nowMs)}.</p>
+        ${advice === null ? "" : html`<p>${advice}</p>`}
+        ${facts([
+          ["Status", badge(delivery.status)],
+          ["Delivery", html`<code>${delivery.id}</code>`],
+          ["Event (webhook-id)", html`<code>${delivery.event_id}</code>`],
+          [
+            "Call",
+            delivery.watch_id === null || delivery.call_sid === null ? null : linkTo("watches", delivery.watch_id, delivery.call_sid),
+          ],
+          ["Endpoint", linkTo("endpoints", delivery.endpoint_id, longText(endpoint?.endpoint.url ?? delivery.endpoint_id))],
+          ["Attempts", delivery.attempt_count],
+          ["Next attempt", delivery.next_attempt_at === null ? null : timeOf(delivery.next_attempt_at, nowMs)],
+          ["Made", timeOf(delivery.created_at, nowMs)],
+          ["Settled", delivery.settled_at === null ? null : timeOf(delivery.settled_at, nowMs)],
+        ])}
+        <div class="actions">
+          ${actionForm(c, { action: `${deliveryPath(delivery.id)}/retry`, label: "Try once more, now" })}
+          <span class="quiet">One attempt ahead of schedule, pause and order. A failure leaves the schedule as it was.</span>
+        </div>
+        <h2>Attempts</h2>
+        ${
+          newest.length === 0
+            ? html`<p class="quiet">None yet.</p>`
+            : html`<ol class="cards" reversed>
+                ${newest.slice(0, attemptsShown).map((attempt) => attemptItem(attemptJson(attempt), nowMs))}
+              </ol>`
+        }
+        ${newest.length > attemptsShown ? html`<p class="quiet">${newest.length - attemptsShown} older attempts are not shown.</p>` : ""}
+        ${event === null ? "" : bodySection(event, found.view.endpoint.format, publicUrl)}`,
+    });
+  });
+
+  dashboard.post("/deliveries/:id/retry", async (c) => {
+    const id = c.req.param("id");
+    const outcome = await manualDelivery.retry(c.get("account"), id, null);
+    if (outcome.kind === "key_taken") throw new Error("no key was given");
+    if (outcome.kind !== "accepted") throw manualError(outcome, "delivery");
+    return redirectWith(c, deliveryPath(id), "retry-accepted");
+  });
+}
+
+function deliveryPath(id: string): string {
+  return `/dashboard/deliveries/${encodeURIComponent(id)}`;
+}
+
+function bodySection({ event }: EventView, format: Parameters<typeof renderPayload>[1], publicUrl: string | null): Html {
+  return html`<h2>What is sent</h2>
+    <p class="quiet">
+      The body in the endpoint's present format, ${format}. The signature covers <code>webhook-id.webhook-timestamp.body</code>, byte for
+      byte. Marks that turn the direction of writing are shown as <code>\\u</code> escapes.
+    </p>
+    ${verbatim(renderPayload(event, format, publicUrl).body.replaceAll(directionMarks, escaped))}`;
+}
+
+function escaped(mark: string): string {
+  return `\\u${mark.charCodeAt(0).toString(16)}`;
+}

@@ -1,0 +1,116 @@
+import type { Context, Hono } from "hono";
+import { html } from "hono/html";
+import type { EndpointView } from "../../../ports/stores/read-store.ts";
+import type { HttpDependencies } from "../../operations/dependencies.ts";
+import { notFound } from "../../operations/problem.ts";
+import { endpointJson } from "../../schemas/json.ts";
+import type { DashboardEnv, Html } from "../dashboard-env.ts";
+import { deliveryTable } from "./delivery-list.ts";
+import { endpointBadge } from "./endpoint-list.ts";
+import { facts, pathWith } from "../elements.ts";
+import { actionForm } from "../form.ts";
+import { notice } from "../notice.ts";
+import { page } from "../page.ts";
+import { sentence, timeOf } from "../time.ts";
+
+const deliveriesShown = 10;
+const dayMs = 86_400_000;
+
+const reasons: Readonly<Record<string, string>> = {
+  client: "by its owner",
+  gone: "it answered 410",
+  failing: "nothing but failures for days",
+  rate_limited: "it answered 429",
+  unavailable: "it answered 502, 503 or 504",
+  host_paused: "another endpoint on the same host answered 429, 502, 503 or 504",
+};
+
+/** One endpoint: its health, what it is owed, and what can be done about it. */
+export function addEndpointPage(dashboard: Hono<DashboardEnv>, { store, clock, endpointMaxInFlight }: HttpDependencies): void {
+  dashboard.get("/endpoints/:id", async (c) => {
+    const accountId = c.get("account").id;
+    const view = await store.getEndpoint(accountId, c.req.param("id"));
+    if (view === null) throw notFound("endpoint");
+    const { id, url } = view.endpoint;
+    const newest = { accountId, limit: deliveriesShown, cursor: null, endpointId: id, watchId: null, status: null };
+    const { data } = await store.listDeliveries(newest);
+    const nowMs = clock.nowMs();
+    const endpoint = endpointJson(view, nowMs, endpointMaxInFlight);
+    return page(c, {
+      title: url,
+      refreshable: true,
+      body: html`<h1>${url}</h1>
+        ${notice(c)}
+        <p class="lead">${sentence(endpoint.explain, nowMs)}.</p>
+        ${endpointFacts(view, endpoint, nowMs)} ${actions(c, view)}
+        <h2>Newest deliveries</h2>
+        ${deliveryTable(data, null, nowMs)}
+        <p>
+          <a href="${pathWith("/dashboard/deliveries", { endpoint_id: id })}">All deliveries to it</a> ·
+          <a href="${pathWith("/dashboard/deliveries", { endpoint_id: id, status: "exhausted" })}">exhausted</a> ·
+          <a href="${pathWith("/dashboard/deliveries", { endpoint_id: id, status: "failed" })}">failed</a>
+        </p>
+        ${recoverForm(c, id, nowMs)}`,
+    });
+  });
+}
+
+function endpointFacts(view: EndpointView, endpoint: ReturnType<typeof endpointJson>, nowMs: number): Html {
+  const { consecutiveFailures, failingSinceMs } = view.endpoint.health;
+  return facts([
+    [
+      "State",
+      html`${endpointBadge(view, endpoint.state)} ${endpoint.reason === null ? "" : (reasons[endpoint.reason] ?? endpoint.reason)}`,
+    ],
+    ["Since", timeOf(endpoint.since, nowMs)],
+    ["Paused until", timeOf(endpoint.paused_until, nowMs)],
+    [
+      "Failing",
+      consecutiveFailures === 0 || failingSinceMs === null
+        ? null
+        : html`${consecutiveFailures} in a row since ${timeOf(new Date(failingSinceMs).toISOString(), nowMs)}`,
+    ],
+    ["Last success", timeOf(endpoint.last_success_at, nowMs) ?? "never"],
+    ["Owed", endpoint.backlog],
+    ["Oldest due", timeOf(endpoint.oldest_due_at, nowMs)],
+    ["Format", endpoint.format],
+    ["Own headers", endpoint.headers.length === 0 ? null : html`<code>${endpoint.headers.join(", ")}</code> (values are never shown)`],
+    ["Signatures", endpoint.signatures.join(", ")],
+    ["Late events", endpoint.late === "drop" ? "dropped once a later one was delivered" : "sent all the same"],
+    ["Most in flight", endpoint.max_in_flight],
+    ["Most a second", endpoint.max_per_second],
+    ["Endpoint", html`<code>${endpoint.id}</code>`],
+    ["Made", timeOf(endpoint.created_at, nowMs)],
+  ]);
+}
+
+function actions(c: Context<DashboardEnv>, { endpoint }: EndpointView): Html {
+  const path = `/dashboard/endpoints/${encodeURIComponent(endpoint.id)}`;
+  const change = (state: "enabled" | "paused", label: string) =>
+    actionForm(c, { action: `${path}/state`, label, fields: html`<input type="hidden" name="state" value="${state}" />` });
+  return html`<div class="actions">
+    ${endpoint.state === "disabled" ? "" : actionForm(c, { action: `${path}/test`, label: "Send a test webhook" })}
+    ${endpoint.state === "enabled" ? change("paused", "Pause") : change("enabled", "Enable")}
+    <span class="quiet">A test waits for its answer.</span>
+  </div>`;
+}
+
+function recoverForm(c: Context<DashboardEnv>, endpointId: string, nowMs: number): Html {
+  const dayAgo = new Date(nowMs - dayMs).toISOString().slice(0, 16);
+  return html`<h2>Recover</h2>
+    <p>Every event of the span whose delivery was given up (exhausted, failed or expired) is owed again, with a fresh retry schedule.</p>
+    ${actionForm(c, {
+      action: `/dashboard/endpoints/${encodeURIComponent(endpointId)}/recover`,
+      label: "Recover",
+      fields: html`<div class="filter">
+        <div>
+          <label for="since">From (UTC)</label>
+          <input id="since" name="since" type="datetime-local" required value="${dayAgo}" />
+        </div>
+        <div>
+          <label for="until">To (UTC, empty: now)</label>
+          <input id="until" name="until" type="datetime-local" />
+        </div>
+      </div>`,
+    })}`;
+}

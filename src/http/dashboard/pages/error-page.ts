@@ -1,0 +1,44 @@
+import type { Context } from "hono";
+import { html } from "hono/html";
+import type { Problem } from "../../operations/problem.ts";
+import { shownKindOf } from "../page-error.ts";
+import type { PageProblem } from "../page-error.ts";
+import { page } from "../page.ts";
+import { signInPage } from "../session/sign-in.ts";
+
+const subjectPath = /^\/dashboard\/(?:watches|deliveries|endpoints)\/[^/]+(?=\/)/;
+
+/** Whether an answer there is a page for people. */
+export function isDashboardPath(path: string): boolean {
+  return path === "/dashboard" || path.startsWith("/dashboard/");
+}
+
+/** A problem as a page; who is not signed in is asked for a key. */
+export function problemPage(c: Context, problem: PageProblem | Problem): Response | Promise<Response> {
+  const { status, title } = shownKindOf(problem);
+  if (status === 401) return signInPage(c, problem);
+  const { detail, headers = {} } = problem;
+  const errors = "errors" in problem ? (problem.errors ?? []) : [];
+  const waitSeconds = headers["retry-after"];
+  // A form that was refused stood on the page of what it is about.
+  const back = c.req.method === "POST" ? (subjectPath.exec(c.req.path)?.[0] ?? null) : null;
+  return page(
+    c,
+    {
+      title,
+      body: html`<h1>${status} ${title}</h1>
+        <p class="lead">${detail}</p>
+        ${
+          errors.length < 2
+            ? ""
+            : html`<ul>
+                ${errors.map((error) => html`<li>${"parameter" in error ? error.parameter : error.pointer}: ${error.detail}</li>`)}
+              </ul>`
+        }
+        ${waitSeconds === undefined ? "" : html`<p>Wait ${waitSeconds} s before you try again.</p>`}
+        <p>${back === null ? "" : html`<a href="${back}">Back</a> · `}<a href="/dashboard">To the overview</a></p>
+        ${status >= 500 ? html`<p class="quiet">The request id below finds this in the service's log.</p>` : ""}`,
+    },
+    { status, headers },
+  );
+}

@@ -1,0 +1,90 @@
+import type { Hono } from "hono";
+import { html } from "hono/html";
+import type { SourceHealth } from "../../../domain/sources/source.ts";
+import type { HttpDependencies } from "../../operations/dependencies.ts";
+import { sourceJson, watchJson } from "../../schemas/json.ts";
+import { adviceOnSource } from "../hints.ts";
+import type { DashboardEnv, Html } from "../dashboard-env.ts";
+import { deliveryTable, urlsOf } from "./delivery-list.ts";
+import { badge, facts, table } from "../elements.ts";
+import { endpointTable } from "./endpoint-list.ts";
+import { findForm } from "../search.ts";
+import { page } from "../page.ts";
+import { timeOf } from "../time.ts";
+import { endpointsScanned, readTrouble } from "../issues.ts";
+import { watchTable } from "./watch-list.ts";
+
+const watchesShown = 8;
+
+/** What an operator wants to know first: is anything wrong, and what is owed for how long. */
+export function addOverview(dashboard: Hono<DashboardEnv>, dependencies: HttpDependencies): void {
+  const { store, live, clock, limits, endpointMaxInFlight } = dependencies;
+  dashboard.get("/", async (c) => {
+    const account = c.get("account");
+    const [trouble, watches] = await Promise.all([
+      readTrouble(dependencies, account.id, clock.nowMs()),
+      store.listWatches({ accountId: account.id, limit: watchesShown, cursor: null, status: null, callSid: null }),
+    ]);
+    const urlById = await urlsOf(store, account.id, trouble.givenUp);
+    const nowMs = clock.nowMs();
+    return page(c, {
+      title: "Overview",
+      refreshable: true,
+      body: html`<h1>Overview</h1>
+        ${findForm()}
+        ${facts([
+          ["Webhooks owed", trouble.owed],
+          ["The oldest due", timeOf(trouble.oldestDueAt, nowMs)],
+          ["Endpoints in trouble", trouble.endpoints.length + trouble.endpointsHidden],
+        ])}
+        <p class="quiet">
+          Looked at are the ${endpointsScanned} newest endpoints and those of the newest webhooks owed.
+          <a href="/dashboard/endpoints">All endpoints</a>
+        </p>
+        <h2>Sources</h2>
+        ${sourceTable(live.sources(account), nowMs)}
+        <h2>Endpoints in trouble</h2>
+        ${endpointTable(trouble.endpoints, nowMs, endpointMaxInFlight, "None: every endpoint looked at is enabled and its last attempt succeeded.")}
+        ${trouble.endpointsHidden === 0 ? "" : html`<p class="quiet">And ${trouble.endpointsHidden} more.</p>`}
+        <h2>Given up last</h2>
+        ${deliveryTable(trouble.givenUp, urlById, nowMs)}
+        <h2>Newest watches</h2>
+        ${watchTable(
+          watches.data.map((view) => watchJson(view, live, nowMs)),
+          nowMs,
+        )}
+        <h2>Account</h2>
+        ${facts([
+          ["Name", account.name],
+          ["Account", html`<code>${account.id}</code>`],
+          ["Public key (v1a)", html`<code>${account.publicKey}</code>`],
+          ["Most requests a second", limitText(limits.apiMaxPerSecond)],
+          ["Most active watches", limitText(limits.maxActiveWatches)],
+          ["Most endpoints", limitText(limits.maxEndpoints)],
+          ["Most hooks", limitText(limits.maxHooks)],
+        ])}`,
+    });
+  });
+}
+
+function limitText(limit: number): string {
+  return limit === 0 ? "no limit" : String(limit);
+}
+
+function sourceTable(sources: readonly SourceHealth[], nowMs: number): Html {
+  return table({
+    caption: "Sources",
+    columns: ["Source", "State", "What that means", "Last good poll", "Interval"],
+    rows: sources.map((health) => {
+      const source = sourceJson(health);
+      return [
+        source.name,
+        html`${badge(source.state)} ${source.reason ?? ""}`,
+        adviceOnSource(health) ?? "Answers.",
+        timeOf(source.last_good_poll_at, nowMs),
+        `${source.interval_ms / 1000} s`,
+      ];
+    }),
+    empty: "The account may use no source.",
+  });
+}

@@ -1,0 +1,110 @@
+import type { Context, Hono } from "hono";
+import { html } from "hono/html";
+import type { HttpDependencies } from "../../operations/dependencies.ts";
+import { notFound } from "../../operations/problem.ts";
+import { watchJson } from "../../schemas/json.ts";
+import type { DashboardEnv, Html } from "../dashboard-env.ts";
+import { badge, facts, linkTo, pager } from "../elements.ts";
+import { actionForm } from "../form.ts";
+import { notice, redirectWith } from "../notice.ts";
+import { page } from "../page.ts";
+import { cursorOnly, readParameters } from "../query.ts";
+import { sentence, timeOf } from "../time.ts";
+import { readTimeline, timeline } from "./watch-timeline.ts";
+
+type WatchJson = ReturnType<typeof watchJson>;
+
+const callProblems = {
+  source_suspended: "the source is suspended: its calls are not polled",
+  source_slowed: "the source is slowed: its calls are polled less often",
+  upstream_errors: "the upstream fails: this call is polled with backoff",
+  not_found_yet: "the upstream does not know the call yet",
+} as const;
+
+/** One watch: what became of the call, and of every webhook about it. */
+export function addWatchPages(dashboard: Hono<DashboardEnv>, dependencies: HttpDependencies): void {
+  const { registration, store, live, clock } = dependencies;
+  const find = async (c: Context<DashboardEnv>, id: string): Promise<WatchJson> => {
+    const view = await store.getWatch(c.get("account").id, id);
+    if (view === null) throw notFound("watch");
+    return watchJson(view, live, clock.nowMs());
+  };
+
+  dashboard.get("/watches/:id", async (c) => {
+    const { cursor } = readParameters(c, cursorOnly);
+    const watch = await find(c, c.req.param("id"));
+    const events = await readTimeline(store, { accountId: c.get("account").id, watchId: watch.id, cursor: cursor ?? null });
+    if (events === null) throw notFound("watch");
+    const nowMs = clock.nowMs();
+    const path = watchPath(watch.id);
+    return page(c, {
+      title: watch.call_sid,
+      refreshable: true,
+      body: html`<h1>${watch.call_sid}</h1>
+        ${notice(c)}
+        <p class="lead">${sentence(watch.explain, nowMs)}.</p>
+        ${watchFacts(watch, nowMs)}
+        <div class="actions"><a href="${`${path}/delete`}">Delete this watch</a></div>
+        <h2>What happened</h2>
+        ${timeline(events, nowMs)} ${pager(path, {}, { cursor, nextCursor: events.nextCursor })}`,
+    });
+  });
+
+  dashboard.get("/watches/:id/delete", async (c) => {
+    const watch = await find(c, c.req.param("id"));
+    const path = watchPath(watch.id);
+    return page(c, {
+      title: `Delete ${watch.call_sid}`,
+      body: html`<h1>Delete the watch of ${watch.call_sid}?</h1>
+        <p>
+          Nothing more is sent for it, and what is still owed is canceled. An attempt that is on the wire at this moment may still arrive.
+        </p>
+        ${actionForm(c, {
+          action: `${path}/delete`,
+          label: "Delete the watch",
+          danger: true,
+          fields: html`<div class="check">
+            <input type="checkbox" id="purge" name="purge" value="true" />
+            <label for="purge">Erase it with its events, deliveries and attempts. This cannot be undone.</label>
+          </div>`,
+        })}
+        <p><a href="${path}">Keep it</a></p>`,
+    });
+  });
+
+  dashboard.post("/watches/:id/delete", async (c) => {
+    const id = c.req.param("id");
+    const purge = c.get("form").get("purge") === "true";
+    if (!(await registration.removeWatch(c.get("account"), id, purge))) throw notFound("watch");
+    return purge ? redirectWith(c, "/dashboard/watches", "watch-erased") : redirectWith(c, watchPath(id), "watch-deleted");
+  });
+}
+
+function watchPath(id: string): string {
+  return `/dashboard/watches/${encodeURIComponent(id)}`;
+}
+
+function watchFacts(watch: WatchJson, nowMs: number): Html {
+  const { call } = watch;
+  const metadata = Object.entries(watch.metadata);
+  return facts([
+    ["Watch", html`${badge(watch.status)} ${watch.end_reason ?? ""} <code>${watch.id}</code>`],
+    ["Call", call.status === null ? "no status seen yet" : html`${badge(call.status)} since ${timeOf(call.observed_at, nowMs)}`],
+    ["Reason", call.reason === "" ? null : call.reason],
+    ["Polled", timeOf(call.polled_at, nowMs)],
+    ["Next poll", timeOf(call.next_poll_at, nowMs)],
+    ["Trouble", call.problem === null ? null : callProblems[call.problem]],
+    ["Source", watch.source],
+    ["Callback URL", watch.callback_url],
+    [
+      "Endpoint",
+      watch.endpoint_id === null
+        ? "none: the account's hooks are told"
+        : html`${linkTo("endpoints", watch.endpoint_id)} ${badge(watch.endpoint_state ?? "")} format ${watch.format}`,
+    ],
+    ["Events", watch.events === null ? "all" : watch.events.join(", ")],
+    ["Metadata", metadata.length === 0 ? null : html`${metadata.map(([key, value]) => html`<div><code>${key}</code> ${value}</div>`)}`],
+    ["Registered", timeOf(watch.created_at, nowMs)],
+    watch.ended_at === null ? ["Watched until", timeOf(watch.expires_at, nowMs)] : ["Ended", timeOf(watch.ended_at, nowMs)],
+  ]);
+}

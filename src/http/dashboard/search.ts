@@ -1,0 +1,40 @@
+import type { Hono } from "hono";
+import { html } from "hono/html";
+import { callSidPattern } from "../../domain/calls/call.ts";
+import type { HttpDependencies } from "../operations/dependencies.ts";
+import { ProblemError } from "../operations/problem.ts";
+import type { DashboardEnv, Html } from "./dashboard-env.ts";
+import { pathWith } from "./elements.ts";
+
+/** Where a call SID or an id leads, so that what stands in a log is pasted into one field. */
+export function addFind(dashboard: Hono<DashboardEnv>, { store }: HttpDependencies): void {
+  dashboard.get("/find", async (c) => {
+    const wanted = (c.req.query("q") ?? "").trim();
+    if (callSidPattern.test(wanted)) return c.redirect(pathWith("/dashboard/watches", { call_sid: wanted }), 303);
+    const [prefix] = wanted.split("_", 1);
+    const id = encodeURIComponent(wanted);
+    if (prefix === "wch") return c.redirect(`/dashboard/watches/${id}`, 303);
+    if (prefix === "dlv") return c.redirect(`/dashboard/deliveries/${id}`, 303);
+    if (prefix === "ep") return c.redirect(`/dashboard/endpoints/${id}`, 303);
+    if (prefix === "hk") return c.redirect("/dashboard/hooks", 303);
+    const found = prefix === "evt" ? await store.getEvent(c.get("account").id, wanted) : null;
+    const watchId = found !== null && "watchId" in found.event.data ? found.event.data.watchId : null;
+    if (watchId !== null) return c.redirect(`/dashboard/watches/${encodeURIComponent(watchId)}`, 303);
+    const [delivery] = found?.deliveries ?? [];
+    if (delivery !== undefined) return c.redirect(`/dashboard/deliveries/${encodeURIComponent(delivery.id)}`, 303);
+    throw new ProblemError({
+      slug: "not-found",
+      detail: "nothing of this account is called that: a call SID begins with OUT-, an id with wch_, evt_ (a webhook-id), dlv_, ep_ or hk_",
+    });
+  });
+}
+
+export function findForm(): Html {
+  return html`<form method="get" action="/dashboard/find" class="filter" role="search">
+    <div>
+      <label for="q">Call SID, webhook-id or any other id</label>
+      <input id="q" name="q" required size="46" maxlength="140" placeholder="OUT-…, evt_…, wch_…, dlv_…, ep_…" />
+    </div>
+    <button type="submit">Find</button>
+  </form>`;
+}

@@ -1,0 +1,54 @@
+import type { Context } from "hono";
+import { PageProblemError } from "../page-error.ts";
+
+const loopbackName = /^(?:localhost|(?:[a-z0-9-]+\.)*localhost|127(?:\.\d{1,3}){3}|\[::1\])$/i;
+
+/**
+ * Whether the browser reached us over plain http where that is allowed: on loopback, or at the `http://` address that the
+ * operator gave as `PUBLIC_URL`. A browser keeps no `Secure` cookie there. A proxy that ends TLS says so in
+ * `X-Forwarded-Proto`; who invents that header gets the stricter cookie.
+ */
+export function isPlainHttpAllowed(c: Context, publicUrl: string | null): boolean {
+  if (c.req.header("x-forwarded-proto")?.toLowerCase().startsWith("https") === true) return false;
+  return isLoopback(c) || isPlainPublicUrl(c, publicUrl);
+}
+
+/**
+ * Under `no-referrer` a browser sends `Origin: null` with a form, and over plain http beyond loopback no `Sec-Fetch-Site`
+ * beside it: nothing would say where the form came from. `same-origin` tells no other host anything either.
+ */
+export function referrerPolicyFor(c: Context, publicUrl: string | null): "no-referrer" | "same-origin" {
+  return isPlainHttpAllowed(c, publicUrl) && !isLoopback(c) ? "same-origin" : "no-referrer";
+}
+
+/** Refuses a form that a page of another site sent, or whose origin the browser does not tell. */
+export function refuseForeignForm(c: Context): void {
+  const site = c.req.header("sec-fetch-site");
+  if (site === "same-origin") return;
+  const origin = c.req.header("origin");
+  if (site === undefined && (origin === undefined || origin === "null"))
+    throw foreignForm(
+      "the browser does not say which page this form was on: open the dashboard over https or on localhost; at a plain http:// address only when PUBLIC_URL says the same address",
+    );
+  const originHost = URL.parse(origin ?? "")?.host ?? "";
+  if (site !== undefined || originHost === "" || originHost !== hostOf(c))
+    throw foreignForm("this form was sent by a page of another site");
+}
+
+function foreignForm(detail: string): PageProblemError {
+  return new PageProblemError({ slug: "foreign-form", detail });
+}
+
+function isLoopback(c: Context): boolean {
+  return loopbackName.test(URL.parse(`http://${hostOf(c)}`)?.hostname ?? "");
+}
+
+function isPlainPublicUrl(c: Context, publicUrl: string | null): boolean {
+  const url = publicUrl === null ? null : URL.parse(publicUrl);
+  return url !== null && url.protocol === "http:" && url.host === hostOf(c);
+}
+
+/** Host and port as the browser asked for them, written as the URL standard does. */
+function hostOf(c: Context): string {
+  return URL.parse(`http://${c.req.header("host") ?? new URL(c.req.url).host}`)?.host ?? "";
+}

@@ -1,0 +1,82 @@
+import type { Context, Hono } from "hono";
+import { html } from "hono/html";
+import type { HttpBindings } from "@hono/node-server";
+import type { HttpDependencies } from "../../operations/dependencies.ts";
+import type { Problem } from "../../operations/problem.ts";
+import { FailedSignIns } from "./failed-sign-ins.ts";
+import type { DashboardEnv } from "../dashboard-env.ts";
+import { notSignedIn, shownKindOf, tooManySignIns } from "../page-error.ts";
+import type { PageProblem } from "../page-error.ts";
+import { page } from "../page.ts";
+import type { Sessions } from "./session.ts";
+
+export const signInPath = "/dashboard/sign-in";
+
+const targetSyntax = /^\/dashboard(?:\/[A-Za-z0-9_/-]*)?(?:\?[A-Za-z0-9_=&.%-]*)?$/;
+
+/** Sign-in and sign-out. */
+export function addSignIn(dashboard: Hono<DashboardEnv>, sessions: Sessions, { clock }: HttpDependencies): void {
+  const failed = new FailedSignIns();
+
+  dashboard.get("/sign-in", (c) => c.redirect("/dashboard", 303));
+
+  dashboard.post("/sign-in", async (c) => {
+    const form = c.get("form");
+    const session = await sessions.begin(c, (form.get("api_key") ?? "").trim());
+    if (session === null) {
+      const waitMs = failed.note(clientOf(c), clock.monotonicMs());
+      throw waitMs === null ? notSignedIn("key-unknown") : tooManySignIns(waitMs);
+    }
+    const target = form.get("to") ?? "";
+    return c.redirect(targetSyntax.test(target) ? target : "/dashboard", 303);
+  });
+
+  dashboard.post("/sign-out", (c) => {
+    sessions.end(c);
+    // Chromium keeps whole pages for Back, whatever their `no-store`, and drops not all of them when the cookie goes.
+    c.header("clear-site-data", '"cache"');
+    return c.redirect("/dashboard", 303);
+  });
+}
+
+/** The page that asks for a key, in place of what was asked for. */
+export function signInPage(c: Context<DashboardEnv>, problem: PageProblem | Problem): Response | Promise<Response> {
+  const asked = c.req.method === "GET" ? c.req.url.slice(new URL(c.req.url).origin.length) : "";
+  const target = targetSyntax.test(asked) && c.req.path !== signInPath ? asked : "/dashboard";
+  const isFault = problem.slug !== "sign-in-needed";
+  return page(
+    c,
+    {
+      title: "Sign in",
+      body: html`<h1>Ringback</h1>
+        <p id="hint" class="${isFault ? "notice bad" : "lead"}" role="${isFault ? "alert" : "note"}">${problem.detail}</p>
+        <form method="post" action="${signInPath}" class="stacked">
+          <label for="api_key">API key</label>
+          <input
+            id="api_key"
+            name="api_key"
+            type="password"
+            required
+            autocomplete="current-password"
+            maxlength="512"
+            aria-describedby="hint"
+          />
+          <input type="hidden" name="to" value="${target}" />
+          <button type="submit">Sign in</button>
+        </form>
+        <p class="quiet">The key stays in a sealed cookie of this browser for 12 hours and nowhere else.</p>`,
+    },
+    { status: shownKindOf(problem).status, headers: problem.headers ?? {} },
+  );
+}
+
+/**
+ * Who is trying keys: the peer, and what the nearest proxy says about whom it speaks for, so that the typing errors of one
+ * are not counted for all who come through the same proxy. A client without a proxy can invent the second part; keys are
+ * too long to be guessed either way.
+ */
+function clientOf(c: Context<DashboardEnv>): string {
+  const peer = (c.env as Partial<HttpBindings> | undefined)?.incoming?.socket.remoteAddress ?? "";
+  const forwardedFor = c.req.header("x-forwarded-for")?.split(",").at(-1)?.trim().slice(0, 64) ?? "";
+  return `${peer} ${forwardedFor}`;
+}

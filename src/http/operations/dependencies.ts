@@ -1,0 +1,45 @@
+import type { Account } from "../../ports/stores/account-store.ts";
+import type {
+  Authentication,
+  EndpointAdministration,
+  IdempotencyKeys,
+  LiveState,
+  ManualDelivery,
+  Registration,
+} from "../../ports/use-cases/registration.ts";
+import type { Clock } from "../../ports/clock.ts";
+import type { ReadStore } from "../../ports/stores/read-store.ts";
+import type { SecretBox } from "../../ports/secret-box.ts";
+import type { Logger, Metrics } from "../../ports/telemetry.ts";
+
+/** Per account; 0 is no limit. */
+export type ApiLimits = {
+  readonly apiMaxPerSecond: number;
+  readonly maxActiveWatches: number;
+  readonly maxEndpoints: number;
+  readonly maxHooks: number;
+};
+
+/** All the API stands on. */
+export type HttpDependencies = {
+  readonly registration: Registration;
+  readonly endpointAdministration: EndpointAdministration;
+  readonly manualDelivery: ManualDelivery;
+  readonly live: LiveState;
+  readonly authentication: Authentication;
+  readonly idempotency: IdempotencyKeys;
+  readonly store: ReadStore;
+  /** Seals the sessions of the dashboard. */
+  readonly secretBox: SecretBox;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly limits: ApiLimits;
+  /** Of an endpoint that was given no limit of its own. */
+  readonly endpointMaxInFlight: number;
+  /** The service's own address as the operator gave it. */
+  readonly publicUrl: string | null;
+  readonly version: string;
+};
+
+export type Env = { Variables: { requestId: string; account: Account } };

@@ -1,0 +1,44 @@
+import { createHash } from "node:crypto";
+import type { Context } from "hono";
+import type { IdempotentRequest, KeyTaken } from "../../ports/use-cases/registration.ts";
+import type { Env } from "./dependencies.ts";
+import { ProblemError, unprocessable } from "./problem.ts";
+
+const idempotencyKeyName = "Idempotency-Key";
+const keySyntax = /^[\x21-\x7e]{1,255}$/;
+
+/** The request as its key names it; null: it has none. A key that is none is 422. */
+export function idempotentRequestOf(c: Context<Env>, body: Uint8Array): IdempotentRequest | null {
+  const field = c.req.header(idempotencyKeyName);
+  if (field === undefined) return null;
+  const key = unquoted(field);
+  if (key === null || !keySyntax.test(key))
+    throw unprocessable([{ parameter: idempotencyKeyName, detail: "must be 1 to 255 visible ASCII characters, quoted or not" }]);
+  const bodyHash = createHash("sha256").update(body).digest("base64url");
+  return { accountId: c.get("account").id, method: c.req.method, path: c.req.path, key, bodyHash };
+}
+
+/** Quotes are the field's syntax (RFC 8941 strings), not part of the key: with and without them it is the same. */
+function unquoted(field: string): string | null {
+  const opens = field.startsWith('"');
+  if (opens !== field.endsWith('"') || field === '"') return null;
+  return opens ? field.slice(1, -1) : field;
+}
+
+/** How a request is answered whose key was used before. */
+export function answerOfTaken(c: Context<Env>, taken: KeyTaken): Response {
+  switch (taken.by) {
+    case "same_request": {
+      const { status, contentType, body } = taken.answer;
+      return c.body(body, status as 200, { "content-type": contentType, "idempotency-replayed": "true" });
+    }
+    case "other_request":
+      throw unprocessable([{ parameter: idempotencyKeyName, detail: "was used with another body" }], "idempotency-mismatch");
+    case "running":
+      throw new ProblemError({
+        slug: "idempotency-in-progress",
+        detail: "a request with this Idempotency-Key is being carried out",
+        headers: { "retry-after": "1" },
+      });
+  }
+}

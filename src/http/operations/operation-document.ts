@@ -1,0 +1,117 @@
+import type { OpenAPIHono, RouteConfig } from "@hono/zod-openapi";
+import { z } from "@hono/zod-openapi";
+import type { Env } from "./dependencies.ts";
+import type { Answer, Operation } from "./operation.ts";
+import { problemCatalogue, problemKindOf, problemType, saysWhenToRetry } from "../schemas/problem-catalogue.ts";
+import type { ProblemSlug } from "../schemas/problem-catalogue.ts";
+import { problemSchema } from "../schemas/problem.ts";
+
+const headers = {
+  "X-Request-Id": "The one sent along, if it was 1 to 128 of `A-Za-z0-9_.-`, else one made here.",
+  "Retry-After": "Seconds to wait before the next try.",
+  "WWW-Authenticate": "`Bearer`.",
+  RateLimit: "What is left of the account's requests a second (draft-ietf-httpapi-ratelimit-headers); absent without a limit.",
+  "RateLimit-Policy": "The account's limit of requests a second; absent without one.",
+  "Idempotency-Replayed":
+    "`true`: this is the stored answer of the first request with this `Idempotency-Key`; nothing was done. A problem among them names the first request.",
+} as const;
+type Header = keyof typeof headers;
+
+const idempotencyKey = z.object({
+  "Idempotency-Key": z.string().optional().openapi({
+    description:
+      "1 to 255 visible ASCII characters, quoted or not. For 24 h the same request with the same key is answered with the stored answer (2xx or 409), byte for byte, and not carried out again.",
+    example: "7d0b6a3e-5b0c-4d53-9d8e-0f2f6c1f7b1a",
+  }),
+});
+
+const ofEveryOperation: readonly ProblemSlug[] = [
+  "bad-request",
+  "request-timeout",
+  "payload-too-large",
+  "expectation-failed",
+  "invalid-request",
+  "headers-too-large",
+  "internal",
+];
+const ofThoseWithKey: readonly ProblemSlug[] = ["unauthorized", "rate-limited", "store-unavailable", "store-overloaded"];
+const ofThoseWithBody: readonly ProblemSlug[] = ["malformed-json", "unsupported-media-type"];
+const ofPosts: readonly ProblemSlug[] = ["idempotency-in-progress", "idempotency-mismatch"];
+
+/** What operations refer to: headers of answers, and an example of every problem they name. */
+export function registerSharedParts(app: OpenAPIHono<Env>): void {
+  const registry = app.openAPIRegistry;
+  for (const [name, description] of Object.entries(headers))
+    registry.registerComponent("headers", name, { description, schema: { type: "string" } });
+  for (const slug of Object.keys(problemCatalogue) as ProblemSlug[]) {
+    // No operation has it: it is what other methods on its path get.
+    if (slug === "method-not-allowed") continue;
+    const { status, title, meaning, example } = problemKindOf(slug);
+    const { detail, ...members } = example;
+    const value = { type: problemType(slug), title, status, detail, request_id: "0d9f3a52-6f0c-4f55-9f6e-0d6f5f6f3f57", ...members };
+    registry.registerComponent("examples", slug, { summary: meaning, value });
+  }
+}
+
+/** Every slug an operation may be answered with. */
+function problemsOf({ method, body, isPublic, problems = [] }: Operation<z.ZodType, z.ZodType, z.ZodType>): readonly ProblemSlug[] {
+  return [
+    ...ofEveryOperation,
+    ...(isPublic === true ? [] : ofThoseWithKey),
+    ...(body === undefined ? [] : ofThoseWithBody),
+    ...(method === "post" ? ofPosts : []),
+    ...problems,
+  ];
+}
+
+/** What the OpenAPI document says of an operation. */
+export function documentOf(operation: Operation<z.ZodType, z.ZodType, z.ZodType>): RouteConfig {
+  const { method, path, operationId, tag, summary, description, params, query, body, bodyKind, answers } = operation;
+  const isPublic = operation.isPublic === true;
+  const always: readonly Header[] = isPublic ? ["X-Request-Id"] : ["X-Request-Id", "RateLimit", "RateLimit-Policy"];
+  const stored: readonly Header[] = method === "post" ? ["Idempotency-Replayed"] : [];
+  const byStatus = Map.groupBy(problemsOf(operation), (slug) => problemKindOf(slug).status);
+  return {
+    method,
+    path,
+    operationId,
+    tags: [tag],
+    summary,
+    ...(description === undefined ? {} : { description }),
+    security: isPublic ? [] : [{ bearer: [] }, { apiKey: [] }],
+    request: {
+      ...(params === undefined ? {} : { params: params as z.ZodObject }),
+      ...(query === undefined ? {} : { query: query as z.ZodObject }),
+      ...(method === "post" ? { headers: idempotencyKey } : {}),
+      ...(body === undefined ? {} : { body: { required: bodyKind !== "optional", content: { "application/json": { schema: body } } } }),
+    },
+    responses: Object.fromEntries([
+      ...Object.entries(answers).map(([status, answer]) => [status, documentAnswer(answer, [...always, ...stored])]),
+      ...[...byStatus].map(([status, slugs]) => [status, documentProblems(slugs, [...always, ...(status === 409 ? stored : [])])]),
+    ]),
+  };
+}
+
+function documentAnswer(answer: Answer, names: readonly Header[]) {
+  const { description } = answer;
+  if (!("schema" in answer)) return { description, headers: refer(names) };
+  const { schema, example, contentType = "application/json" } = answer;
+  return { description, headers: refer(names), content: { [contentType]: { schema, example } } };
+}
+
+function documentProblems(slugs: readonly ProblemSlug[], names: readonly Header[]) {
+  const more: readonly Header[] = [
+    ...(slugs.some(saysWhenToRetry) ? (["Retry-After"] as const) : []),
+    ...(slugs.includes("unauthorized") ? (["WWW-Authenticate"] as const) : []),
+  ];
+  const examples = Object.fromEntries(slugs.map((slug) => [slug, { $ref: `#/components/examples/${slug}` }]));
+  return {
+    description: slugs.map((slug) => `\`${slug}\`: ${problemKindOf(slug).meaning}`).join(" "),
+    headers: refer([...names, ...more]),
+    content: { "application/problem+json": { schema: problemSchema, examples } },
+  };
+}
+
+function refer(names: readonly Header[]) {
+  return Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }]));
+}

@@ -1,0 +1,138 @@
+import type { OpenAPIHono } from "@hono/zod-openapi";
+import { z } from "@hono/zod-openapi";
+import type { Context } from "hono";
+import type { Env } from "./dependencies.ts";
+import { documentOf } from "./operation-document.ts";
+import { notFoundProblem, unprocessable } from "./problem.ts";
+import type { ParameterError, PointerError, ProblemError } from "./problem.ts";
+import type { ProblemSlug } from "../schemas/problem-catalogue.ts";
+import { parseJson, readBody, refuseLargeBody } from "./request-body.ts";
+import type { BodyKind } from "./request-body.ts";
+
+export type Answer =
+  /** JSON where nothing else is said. */
+  | { readonly description: string; readonly schema: z.ZodType; readonly example: unknown; readonly contentType?: string }
+  | { readonly description: string };
+
+/** One operation: the schemas that validate are the ones that document. */
+export type Operation<Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodType> = {
+  readonly method: "get" | "post" | "put" | "patch" | "delete";
+  /** With `{name}` for parameters, as OpenAPI writes it. */
+  readonly path: string;
+  readonly operationId: string;
+  readonly tag: string;
+  readonly summary: string;
+  readonly description?: string;
+  readonly params?: Params;
+  readonly query?: Query;
+  readonly body?: Body;
+  readonly bodyKind?: BodyKind;
+  readonly answers: Readonly<Record<number, Answer>>;
+  /** Besides those every operation of its kind has. */
+  readonly problems?: readonly ProblemSlug[];
+  /** True: no API key is asked for. */
+  readonly isPublic?: boolean;
+};
+
+export type Input<Params, Query, Body> = { readonly params: Params; readonly query: Query; readonly body: Body };
+
+const nothing = z.object({});
+const noQuery = z.strictObject({});
+
+/** Adds an operation to the app and to its document. Bad input is answered before the handler runs. */
+export function addOperation<
+  Params extends z.ZodType = typeof nothing,
+  Query extends z.ZodType = typeof nothing,
+  Body extends z.ZodType = z.ZodUndefined,
+>(
+  app: OpenAPIHono<Env>,
+  operation: Operation<Params, Query, Body>,
+  handle: (c: Context<Env>, input: Input<z.infer<Params>, z.infer<Query>, z.infer<Body>>) => Promise<Response> | Response,
+): void {
+  const { bodyKind = "json" } = operation;
+  registerOperation(app, operation, async (c) => {
+    const parameters = checkParameters(c, operation);
+    const body =
+      operation.body === undefined ? refuseLargeBody(c) : checkBody(operation.body, parseJson(c, await readBody(c, bodyKind), bodyKind));
+    return handle(c, { ...parameters, body } as Input<z.infer<Params>, z.infer<Query>, z.infer<Body>>);
+  });
+}
+
+/** Route and document at once, so that neither is without the other. */
+export function registerOperation<Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodType>(
+  app: OpenAPIHono<Env>,
+  operation: Operation<Params, Query, Body>,
+  handler: (c: Context<Env>) => Promise<Response>,
+): void {
+  app.openAPIRegistry.registerPath(documentOf(operation as unknown as Operation<z.ZodType, z.ZodType, z.ZodType>));
+  app.on(operation.method.toUpperCase(), operation.path.replaceAll(/\{(\w+)\}/g, ":$1"), handler);
+}
+
+/** Those of path and query as the operation's schemas read them. What the path cannot name is 404. */
+export function checkParameters(
+  c: Context,
+  operation: { readonly params?: z.ZodType; readonly query?: z.ZodType },
+): { readonly params: unknown; readonly query: unknown } {
+  return {
+    params: operation.params === undefined ? {} : checkPath(operation.params, c.req.param()),
+    query: check(operation.query ?? noQuery, readQuery(c), parameterErrors),
+  };
+}
+
+function checkPath<Schema extends z.ZodType>(schema: Schema, value: unknown): z.infer<Schema> {
+  const result = schema.safeParse(value);
+  if (!result.success) throw notFoundProblem(result.error.issues[0]?.message ?? "");
+  return result.data;
+}
+
+export function checkBody<Schema extends z.ZodType>(schema: Schema, value: unknown): z.infer<Schema> {
+  return check(schema, value, pointerErrors);
+}
+
+/** The value as the schema reads it; throws 422 with every fault. */
+function check<Schema extends z.ZodType>(
+  schema: Schema,
+  value: unknown,
+  errorsOf: (error: z.core.$ZodError) => readonly (PointerError | ParameterError)[],
+): z.infer<Schema> {
+  const result = schema.safeParse(value);
+  if (!result.success) throw unprocessable(errorsOf(result.error));
+  return result.data;
+}
+
+/** RFC 6901 pointers into the body as it was sent. */
+export function pointerErrors(error: z.core.$ZodError): readonly PointerError[] {
+  return error.issues.flatMap((issue) => {
+    if (issue.code === "unrecognized_keys")
+      return issue.keys.map((key) => ({ pointer: pointerTo([...issue.path, key]), detail: "is not a known key" }));
+    return [{ pointer: pointerTo(issue.path), detail: issue.message }];
+  });
+}
+
+/** A body that cannot be what the operation needs, found after its syntax was checked. */
+export function invalidBody(pointer: string, detail: string): ProblemError {
+  return unprocessable([{ pointer, detail }]);
+}
+
+function pointerTo(path: readonly PropertyKey[]): string {
+  return path.map((key) => `/${String(key).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
+}
+
+function parameterErrors(error: z.core.$ZodError): readonly ParameterError[] {
+  return error.issues.flatMap((issue) => {
+    if (issue.code === "unrecognized_keys") return issue.keys.map((key) => ({ parameter: key, detail: "is not a known parameter" }));
+    // A parameter that is a list has faults deeper down; the name is what the client wrote.
+    return [{ parameter: String(issue.path[0] ?? ""), detail: issue.message }];
+  });
+}
+
+function readQuery(c: Context): Record<string, string> {
+  const start = c.req.url.indexOf("?");
+  if (start === -1) return {};
+  const parameters = new URLSearchParams(c.req.url.slice(start));
+  const seen = new Set<string>();
+  const twice = new Set<string>();
+  for (const name of parameters.keys()) (seen.has(name) ? twice : seen).add(name);
+  if (twice.size > 0) throw unprocessable([...twice].map((parameter) => ({ parameter, detail: "is given more than once" })));
+  return Object.fromEntries(parameters);
+}

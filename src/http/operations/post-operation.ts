@@ -1,0 +1,75 @@
+import type { OpenAPIHono, z } from "@hono/zod-openapi";
+import type { Context } from "hono";
+import type { Claim, IdempotencyKeys, KeyTaken, StorableAnswer } from "../../ports/use-cases/registration.ts";
+import type { Env } from "./dependencies.ts";
+import { answerOfTaken, idempotentRequestOf } from "./idempotency.ts";
+import { checkBody, checkParameters, registerOperation } from "./operation.ts";
+import type { Input, Operation } from "./operation.ts";
+import { ProblemError, problemAnswer } from "./problem.ts";
+import { parseJson, readBody } from "./request-body.ts";
+
+/** One POST that was read and found valid. */
+export type Post<Outcome> = {
+  /** Does it, under the claim if the request has a key. */
+  readonly act: (claim: Claim<Outcome> | null) => Promise<Outcome | KeyTaken>;
+  /** What that is answered; throws a `ProblemError` for a refusal. May be called before the work is committed: computes, and nothing else. */
+  readonly answer: (outcome: Outcome) => { readonly status: number; readonly body: unknown };
+};
+type Answered = StorableAnswer & { readonly headers?: Readonly<Record<string, string>> };
+
+/** Adds an operation that may be asked for under an `Idempotency-Key`: every POST. */
+export function addPostOperation<
+  Body extends z.ZodType,
+  Outcome extends { readonly kind: string },
+  Params extends z.ZodType = z.ZodObject,
+  Query extends z.ZodType = z.ZodObject,
+>(
+  app: OpenAPIHono<Env>,
+  idempotency: IdempotencyKeys,
+  operation: Omit<Operation<Params, Query, Body>, "method"> & { readonly body: Body },
+  handle: (c: Context<Env>, input: Input<z.infer<Params>, z.infer<Query>, z.infer<Body>>) => Post<Outcome>,
+): void {
+  const { bodyKind = "json" } = operation;
+  registerOperation(app, { ...operation, method: "post" }, async (c) => {
+    const parameters = checkParameters(c, operation);
+    const bytes = await readBody(c, bodyKind);
+    const request = idempotentRequestOf(c, bytes);
+    // Before anything is judged: what was right when it was asked for the first time may not be any more.
+    const taken = request === null ? null : await idempotency.take(request);
+    if (taken?.kind === "key_taken") return answerOfTaken(c, taken);
+    using held = taken;
+    const body = checkBody(operation.body, parseJson(c, bytes, bodyKind));
+    const { act, answer } = handle(c, { ...parameters, body } as Input<z.infer<Params>, z.infer<Query>, z.infer<Body>>);
+    const answerOf = (outcome: Outcome): Answered => answeredOf(c, () => answer(outcome));
+    if (held === null) return send(c, answerOf((await act(null)) as Outcome));
+    // What is stored is what is sent: asked again, it might say something else.
+    let stored: Answered | null = null;
+    const outcome = await act({
+      request: held.request,
+      answerOf: (result) => {
+        stored = answerOf(result);
+        return isStorable(stored.status) ? { status: stored.status, contentType: stored.contentType, body: stored.body } : null;
+      },
+    });
+    return outcome.kind === "key_taken" ? answerOfTaken(c, outcome as KeyTaken) : send(c, stored ?? answerOf(outcome as Outcome));
+  });
+}
+
+/** What came of it is kept; a refusal that may be another one tomorrow is not, and our own trouble never. */
+function isStorable(status: number): boolean {
+  return (status >= 200 && status < 300) || status === 409;
+}
+
+function answeredOf(c: Context<Env>, answer: () => { readonly status: number; readonly body: unknown }): Answered {
+  try {
+    const { status, body } = answer();
+    return { status, contentType: "application/json", body: JSON.stringify(body) };
+  } catch (error) {
+    if (error instanceof ProblemError) return problemAnswer(error.problem, c.get("requestId"));
+    throw error;
+  }
+}
+
+function send(c: Context<Env>, { status, contentType, body, headers }: Answered): Response {
+  return c.body(body, status as 200, { ...headers, "content-type": contentType });
+}

@@ -1,0 +1,102 @@
+import type { Context } from "hono";
+import { CursorInvalid, StoreOverloaded, isStoreTrouble } from "../../domain/errors.ts";
+import { problemKindOf, problemType } from "../schemas/problem-catalogue.ts";
+import type { ProblemSlug } from "../schemas/problem-catalogue.ts";
+
+export type PointerError = { readonly pointer: string; readonly detail: string };
+export type ParameterError = { readonly parameter: string; readonly detail: string };
+
+/** RFC 9457 problem details; status and title are the slug's. */
+export type Problem = {
+  readonly slug: ProblemSlug;
+  readonly detail: string;
+  readonly errors?: readonly (PointerError | ParameterError)[];
+  /** Members besides those of the RFC and `errors`. */
+  readonly extensions?: Readonly<Record<string, unknown>>;
+  readonly headers?: Readonly<Record<string, string>>;
+};
+
+/** Thrown by handlers and middleware, rendered once by the app. */
+export class ProblemError extends Error {
+  readonly problem: Problem;
+  constructor(problem: Problem) {
+    super(problem.slug);
+    this.name = "ProblemError";
+    this.problem = problem;
+  }
+}
+
+const maxErrors = 100;
+const maxDetailLength = 500;
+
+export const unknownDetail = (what: string) => `there is no such ${what} in this account`;
+
+/** `detail` as `unknownDetail` says it. */
+export const notFoundProblem = (detail: string) => new ProblemError({ slug: "not-found", detail });
+export const notFound = (what: string) => notFoundProblem(unknownDetail(what));
+
+export const unprocessable = (
+  errors: readonly (PointerError | ParameterError)[],
+  slug: "invalid-request" | "no-source" | "blocked-address" | "idempotency-mismatch" = "invalid-request",
+) => new ProblemError({ slug, detail: summaryOf(errors), errors: errors.slice(0, maxErrors) });
+
+export const tooMany = (
+  slug: "rate-limited" | "source-saturated",
+  detail: string,
+  retryAfterMs: number,
+  headers: Readonly<Record<string, string>> = {},
+) => new ProblemError({ slug, detail, headers: { ...retryAfter(retryAfterMs), ...headers } });
+
+/** Whole seconds, at least one. */
+export function retryAfter(ms: number): { readonly "retry-after": string } {
+  return { "retry-after": String(Math.max(1, Math.ceil(ms / 1000))) };
+}
+
+function summaryOf(errors: readonly (PointerError | ParameterError)[]): string {
+  const texts = errors.slice(0, 3).map((error) => `${"pointer" in error ? error.pointer || "the body" : error.parameter}: ${error.detail}`);
+  const summary = texts.join("; ");
+  // A name in it may be as long as the client liked; `errors` has it in full.
+  return summary.length <= maxDetailLength ? summary : `${summary.slice(0, maxDetailLength).toWellFormed()}…`;
+}
+
+/** What an error means to the client; null: it is a bug of ours. */
+export function problemOf(error: unknown): Problem | null {
+  if (error instanceof ProblemError) return error.problem;
+  if (error instanceof CursorInvalid) return unprocessable([{ parameter: "cursor", detail: error.message }]).problem;
+  if (isStoreTrouble(error))
+    return {
+      slug: error instanceof StoreOverloaded ? "store-overloaded" : "store-unavailable",
+      detail: "nothing was accepted or changed; try again in a moment",
+      headers: { "retry-after": "1" },
+    };
+  return null;
+}
+
+/** The body of a problem, as it stands in an answer or in a batch's result. */
+export function problemBody(problem: Problem, requestId: string): Record<string, unknown> {
+  const { status, title } = problemKindOf(problem.slug);
+  return {
+    type: problemType(problem.slug),
+    title,
+    status,
+    detail: problem.detail,
+    request_id: requestId,
+    ...problem.extensions,
+    ...(problem.errors === undefined ? {} : { errors: problem.errors }),
+  };
+}
+
+/** A problem as it is sent. */
+export function problemAnswer(problem: Problem, requestId: string) {
+  const body = JSON.stringify(problemBody(problem, requestId));
+  return { status: statusOf(problem), contentType: "application/problem+json", body, headers: problem.headers ?? {} };
+}
+
+export function problemResponse(c: Context, problem: Problem): Response {
+  const { status, contentType, body, headers } = problemAnswer(problem, c.get("requestId") as string);
+  return c.body(body, status as 400, { ...headers, "content-type": contentType });
+}
+
+export function statusOf(problem: Problem): number {
+  return problemKindOf(problem.slug).status;
+}

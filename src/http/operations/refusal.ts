@@ -1,0 +1,23 @@
+import type { Refusal } from "../../ports/use-cases/registration.ts";
+import { ProblemError, tooMany, unprocessable } from "./problem.ts";
+
+/** How a refused registration is answered. */
+export function refusalError(refusal: Refusal): ProblemError {
+  switch (refusal.kind) {
+    case "invalid":
+      return unprocessable(refusal.errors, refusal.slug);
+    case "conflict":
+      return new ProblemError({
+        slug: refusal.slug,
+        detail: refusal.detail,
+        extensions: {
+          ...(refusal.watchId === null ? {} : { watch_id: refusal.watchId }),
+          ...(refusal.endpointId === null ? {} : { endpoint_id: refusal.endpointId }),
+        },
+      });
+    case "forbidden":
+      return new ProblemError({ slug: refusal.slug, detail: refusal.detail });
+    case "later":
+      return tooMany(refusal.slug, refusal.detail, refusal.retryAfterMs);
+  }
+}

@@ -1,0 +1,73 @@
+import { randomUUID } from "node:crypto";
+import type { Context, MiddlewareHandler } from "hono";
+import type { Account } from "../../ports/stores/account-store.ts";
+import type { Env, HttpDependencies } from "./dependencies.ts";
+import { ProblemError, tooMany } from "./problem.ts";
+
+const saneRequestId = /^[A-Za-z0-9_.-]{1,128}$/;
+
+/** The id an answer carries: the client's own if it is sane. */
+export function requestIdOf(given: string | readonly string[] | null | undefined): string {
+  return typeof given === "string" && saneRequestId.test(given) ? given : randomUUID();
+}
+
+/** Every answer carries `x-request-id`. */
+export const requestId: MiddlewareHandler<Env> = async (c, next) => {
+  const id = requestIdOf(c.req.header("x-request-id"));
+  c.set("requestId", id);
+  await next();
+  c.res.headers.set("x-request-id", id);
+};
+
+/** The key of a request: Bearer or `X-API-Key`; null: there is none that could be one. */
+export function keyOf(c: Context): string | null {
+  const bearer = /^Bearer +([\x21-\x7e]{1,512})$/i.exec(c.req.header("authorization") ?? "")?.[1];
+  const key = bearer ?? c.req.header("x-api-key") ?? "";
+  return key === "" || key.length > 512 ? null : key;
+}
+
+/** A missing, unknown and revoked key are answered alike. */
+export function authenticate({ authentication }: HttpDependencies): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    const key = keyOf(c);
+    const account = key === null ? null : await authentication.findByKey(key);
+    if (account === null)
+      throw new ProblemError({
+        slug: "unauthorized",
+        detail: "send an API key as `Authorization: Bearer <key>` or `X-API-Key: <key>`",
+        headers: { "www-authenticate": 'Bearer realm="ringback"' },
+      });
+    c.set("account", account);
+    await next();
+  };
+}
+
+/** A token bucket per account, with the fields of the ratelimit-headers draft. */
+export function limitRate({ clock, limits }: HttpDependencies): MiddlewareHandler {
+  const perSecond = limits.apiMaxPerSecond;
+  const buckets = new Map<string, { tokens: number; filledAtMs: number }>();
+  return async (c, next) => {
+    if (perSecond === 0) return next();
+    const { id } = c.get("account") as Account;
+    const nowMs = clock.monotonicMs();
+    const bucket = buckets.get(id) ?? { tokens: perSecond, filledAtMs: nowMs };
+    buckets.set(id, bucket);
+    bucket.tokens = Math.min(perSecond, bucket.tokens + ((nowMs - bucket.filledAtMs) / 1000) * perSecond);
+    bucket.filledAtMs = nowMs;
+    const policy = {
+      "ratelimit-policy": `"default";q=${perSecond};w=1`,
+      ratelimit: `"default";r=${Math.max(0, Math.floor(bucket.tokens - 1))};t=1`,
+    };
+    if (bucket.tokens < 1) throw tooMany("rate-limited", `the account may ask ${perSecond} times a second`, 1000, policy);
+    bucket.tokens -= 1;
+    await next();
+    for (const [name, value] of Object.entries(policy)) c.res.headers.set(name, value);
+    return undefined;
+  };
+}
+
+/** Answers hold secrets and what changes by the second: nobody between us and the client may keep one. */
+export const notCached: MiddlewareHandler<Env> = async (c, next) => {
+  await next();
+  c.res.headers.set("cache-control", "no-store");
+};

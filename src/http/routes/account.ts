@@ -1,0 +1,112 @@
+import { z } from "@hono/zod-openapi";
+import type { OpenAPIHono } from "@hono/zod-openapi";
+import { CursorInvalid } from "../../domain/errors.ts";
+import type { Env, HttpDependencies } from "../operations/dependencies.ts";
+import { addOperation } from "../operations/operation.ts";
+import { pageQuery, signingSecretField } from "../schemas/fields.ts";
+import { pageExample, pageSchema, sourceExample, sourceSchema } from "../schemas/answers.ts";
+import { sourceJson } from "../schemas/json.ts";
+
+const tag = "Account";
+
+const meExample = {
+  id: "acc_01KAZB2Y8RZ5QX8V4N6T0M3C7D",
+  name: "default",
+  public_key: "whpk_5vJ3u0o4rJ7hYb6v8Ez1m2cT9qXw0aLk3nPdRfGsHiI=",
+  limits: { api_max_per_second: 1000, max_active_watches: 200_000, max_endpoints: 50_000, max_hooks: 100 },
+};
+
+const meSchema = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    public_key: z
+      .string()
+      .openapi({ description: "ed25519, for `v1a` signatures.", example: "whpk_5vJ3u0o4rJ7hYb6v8Ez1m2cT9qXw0aLk3nPdRfGsHiI=" }),
+    limits: z.object({
+      api_max_per_second: z.number().int(),
+      max_active_watches: z.number().int(),
+      max_endpoints: z.number().int(),
+      max_hooks: z.number().int(),
+    }),
+  })
+  .openapi("Me", { description: "0 is no limit.", example: meExample });
+
+const defaultSecretSchema = z
+  .strictObject({ signing_secret: signingSecretField }, "must be an object")
+  .openapi("DefaultSecret", { example: { signing_secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" } });
+
+/** Who asks, and where calls may be polled for them. */
+export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointAdministration, live, limits }: HttpDependencies): void {
+  addOperation(
+    app,
+    {
+      method: "get",
+      path: "/v1/me",
+      operationId: "getMe",
+      tag,
+      summary: "Who am I",
+      description: "The account of the key: a connection test for no-code tools.",
+      answers: { 200: { description: "The account.", schema: meSchema, example: meExample } },
+    },
+    (c) => {
+      const { id, name, publicKey } = c.get("account");
+      return c.json({
+        id,
+        name,
+        public_key: publicKey,
+        limits: {
+          api_max_per_second: limits.apiMaxPerSecond,
+          max_active_watches: limits.maxActiveWatches,
+          max_endpoints: limits.maxEndpoints,
+          max_hooks: limits.maxHooks,
+        },
+      });
+    },
+  );
+
+  addOperation(
+    app,
+    {
+      method: "put",
+      path: "/v1/me/signing-secret",
+      operationId: "setDefaultSecret",
+      tag,
+      summary: "Set the default signing secret",
+      description: "Endpoints made from now on sign with it unless they are given their own.",
+      body: defaultSecretSchema,
+      answers: { 204: { description: "Set." } },
+    },
+    async (c, { body }) => {
+      await endpointAdministration.setDefaultSecret(c.get("account"), body.signing_secret);
+      return c.body(null, 204);
+    },
+  );
+
+  addOperation(
+    app,
+    {
+      method: "get",
+      path: "/v1/sources",
+      operationId: "listSources",
+      tag,
+      summary: "List sources",
+      description: "Those the account may use, and how they are doing; never a credential.",
+      query: z.strictObject(pageQuery),
+      answers: { 200: { description: "The sources.", schema: pageSchema(sourceSchema), example: pageExample(sourceExample) } },
+    },
+    (c, { query }) => {
+      const sources = live.sources(c.get("account"));
+      const start = query.cursor === undefined ? 0 : sources.findIndex(({ name }) => cursorOf(name) === query.cursor) + 1;
+      if (query.cursor !== undefined && start === 0) throw new CursorInvalid();
+      const page = sources.slice(start, start + query.limit);
+      const last = page.at(-1);
+      const next = last === undefined || start + page.length >= sources.length ? null : cursorOf(last.name);
+      return c.json({ data: page.map(sourceJson), next_cursor: next });
+    },
+  );
+}
+
+function cursorOf(sourceName: string): string {
+  return Buffer.from(sourceName).toString("base64url");
+}

@@ -1,0 +1,102 @@
+import { deliveryStatuses } from "../../domain/deliveries/delivery.ts";
+import { z } from "@hono/zod-openapi";
+import type { OpenAPIHono } from "@hono/zod-openapi";
+import type { Env, HttpDependencies } from "../operations/dependencies.ts";
+import type { RetryOutcome } from "../../ports/use-cases/registration.ts";
+import { manualError } from "../operations/manual-delivery-problem.ts";
+import { addOperation } from "../operations/operation.ts";
+import { addPostOperation } from "../operations/post-operation.ts";
+import type { Post } from "../operations/post-operation.ts";
+import { notFound } from "../operations/problem.ts";
+import { idParam, idQuery, noBodySchema, pageQuery } from "../schemas/fields.ts";
+import {
+  deliveryExample,
+  deliverySchema,
+  deliveryWithAttemptsExample,
+  deliveryWithAttemptsSchema,
+  pageExample,
+  pageSchema,
+} from "../schemas/answers.ts";
+import { attemptJson, deliveryJson } from "../schemas/json.ts";
+
+const tag = "Deliveries";
+const deliveryId = idParam("dlv", "01KAZB2Y8RZ5QX8V4N6T0M3C7D", "delivery");
+const retriedExample = { ...deliveryExample, explain: "attempt 2 is being made" };
+
+/** What is owed to whom, and what became of it. */
+export function addDeliveryRoutes(app: OpenAPIHono<Env>, { store, manualDelivery, idempotency, clock }: HttpDependencies): void {
+  addOperation(
+    app,
+    {
+      method: "get",
+      path: "/v1/deliveries",
+      operationId: "listDeliveries",
+      tag,
+      summary: "List deliveries",
+      description: "Newest first.",
+      query: z.strictObject({
+        ...pageQuery,
+        endpoint_id: idQuery("ep", "an endpoint"),
+        watch_id: idQuery("wch", "a watch"),
+        status: z.enum(deliveryStatuses, `must be one of ${deliveryStatuses.join(", ")}`).optional(),
+      }),
+      answers: { 200: { description: "A page of deliveries.", schema: pageSchema(deliverySchema), example: pageExample(deliveryExample) } },
+    },
+    async (c, { query }) => {
+      const page = await store.listDeliveries({
+        accountId: c.get("account").id,
+        limit: query.limit,
+        cursor: query.cursor ?? null,
+        endpointId: query.endpoint_id ?? null,
+        watchId: query.watch_id ?? null,
+        status: query.status ?? null,
+      });
+      const nowMs = clock.nowMs();
+      return c.json({ data: page.data.map((view) => deliveryJson(view, nowMs)), next_cursor: page.nextCursor });
+    },
+  );
+
+  addOperation(
+    app,
+    {
+      method: "get",
+      path: "/v1/deliveries/{id}",
+      operationId: "getDelivery",
+      tag,
+      summary: "Read a delivery with its attempts",
+      params: deliveryId,
+      answers: { 200: { description: "The delivery.", schema: deliveryWithAttemptsSchema, example: deliveryWithAttemptsExample } },
+      problems: ["not-found"],
+    },
+    async (c, { params }) => {
+      const found = await store.getDelivery(c.get("account").id, params.id);
+      if (found === null) throw notFound("delivery");
+      return c.json({ ...deliveryJson(found.view, clock.nowMs()), attempts: found.attempts.map(attemptJson) });
+    },
+  );
+
+  addPostOperation(
+    app,
+    idempotency,
+    {
+      path: "/v1/deliveries/{id}/retry",
+      operationId: "retryDelivery",
+      tag,
+      summary: "Try once more, now",
+      description:
+        "One attempt ahead of schedule, pause and order. A success settles the delivery, a failure leaves its schedule as it was.",
+      params: deliveryId,
+      body: noBodySchema,
+      bodyKind: "optional",
+      answers: { 202: { description: "The attempt is being made.", schema: deliverySchema, example: retriedExample } },
+      problems: ["not-found", "endpoint-disabled", "watch-deleted", "in-flight"],
+    },
+    (c, { params }): Post<RetryOutcome> => ({
+      act: (claim) => manualDelivery.retry(c.get("account"), params.id, claim),
+      answer: (outcome) => {
+        if (outcome.kind !== "accepted") throw manualError(outcome, "delivery");
+        return { status: 202, body: deliveryJson(outcome.view, clock.nowMs()) };
+      },
+    }),
+  );
+}

@@ -1,0 +1,236 @@
+import { z } from "@hono/zod-openapi";
+import type { OpenAPIHono } from "@hono/zod-openapi";
+import { isoTime } from "../../domain/events/payload.ts";
+import type { EndpointChange, RecoverOutcome, RotationOutcome, TestOutcome } from "../../ports/use-cases/registration.ts";
+import type { EndpointView } from "../../ports/stores/read-store.ts";
+import type { Env, HttpDependencies } from "../operations/dependencies.ts";
+import { manualError } from "../operations/manual-delivery-problem.ts";
+import { addOperation, invalidBody } from "../operations/operation.ts";
+import { addPostOperation } from "../operations/post-operation.ts";
+import type { Post } from "../operations/post-operation.ts";
+import { notFound } from "../operations/problem.ts";
+import {
+  formatField,
+  headersField,
+  idParam,
+  noBodySchema,
+  pageQuery,
+  signingSecretField,
+  timeField,
+  wholeField,
+} from "../schemas/fields.ts";
+import { attemptExample, attemptSchema, endpointExample, endpointSchema, pageExample, pageSchema } from "../schemas/answers.ts";
+import { timeSchema } from "../schemas/parts.ts";
+import { attemptJson, endpointJson } from "../schemas/json.ts";
+
+const tag = "Endpoints";
+const endpointId = idParam("ep", "01KAZB2Y8RZ5QX8V4N6T0M3C7D", "endpoint");
+const maxGraceSeconds = 604_800;
+
+const patchSchema = z
+  .strictObject(
+    {
+      format: formatField.optional(),
+      headers: headersField.optional(),
+      max_in_flight: wholeField(1, 1000).optional(),
+      max_per_second: z
+        .number("must be a number or null")
+        .min(0.1, "must be at least 0.1")
+        .max(10_000, "must be at most 10000")
+        .nullable()
+        .optional(),
+      signatures: z
+        .array(z.enum(["v1", "v1a"], "must be v1 or v1a"), "must be a list")
+        .refine((list) => list.includes("v1") && new Set(list).size === list.length, 'must be ["v1"] or ["v1", "v1a"]')
+        .optional(),
+      late: z.enum(["send", "drop"], "must be send or drop").optional(),
+      state: z.enum(["enabled", "paused", "disabled"], "must be enabled, paused or disabled").optional(),
+    },
+    "must be an object",
+  )
+  .openapi("EndpointPatch", { example: { max_in_flight: 8, late: "drop" } });
+
+const rotateSchema = z
+  .strictObject(
+    {
+      grace_seconds: wholeField(0, maxGraceSeconds).default(86_400),
+      signing_secret: signingSecretField.optional(),
+    },
+    "must be an object",
+  )
+  .openapi("SecretRotation", { example: { grace_seconds: 86_400 } });
+
+const rotatedExample = { signing_secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", previous_valid_until: "2026-11-25T12:00:00.000Z" };
+
+const rotatedSchema = z
+  .object({ signing_secret: z.string(), previous_valid_until: timeSchema })
+  .openapi("RotatedSecret", { example: rotatedExample });
+
+const recoverSchema = z
+  .strictObject({ since: timeField, until: timeField.optional() }, "must be an object")
+  .openapi("Recovery", { example: { since: "2026-11-24T00:00:00.000Z" } });
+
+const recoveredExample = { recovered: 12 };
+const recoveredSchema = z.object({ recovered: z.number().int() }).openapi("Recovered", { example: recoveredExample });
+const testedExample = { ...attemptExample, status_code: 204, error: null, response_excerpt: "", decision: "delivered" };
+
+/** Where webhooks go: read, changed, tested, recovered. */
+export function addEndpointRoutes(
+  app: OpenAPIHono<Env>,
+  { store, endpointAdministration, manualDelivery, idempotency, clock, endpointMaxInFlight }: HttpDependencies,
+): void {
+  const shown = (view: EndpointView) => endpointJson(view, clock.nowMs(), endpointMaxInFlight);
+
+  addOperation(
+    app,
+    {
+      method: "get",
+      path: "/v1/endpoints",
+      operationId: "listEndpoints",
+      tag,
+      summary: "List endpoints",
+      description: "Newest first.",
+      query: z.strictObject(pageQuery),
+      answers: { 200: { description: "A page of endpoints.", schema: pageSchema(endpointSchema), example: pageExample(endpointExample) } },
+    },
+    async (c, { query }) => {
+      const page = await store.listEndpoints({ accountId: c.get("account").id, limit: query.limit, cursor: query.cursor ?? null });
+      return c.json({ data: page.data.map(shown), next_cursor: page.nextCursor });
+    },
+  );
+
+  addOperation(
+    app,
+    {
+      method: "get",
+      path: "/v1/endpoints/{id}",
+      operationId: "getEndpoint",
+      tag,
+      summary: "Read an endpoint",
+      description: "Its state, why and since when, its health and what it is owed; never a secret.",
+      params: endpointId,
+      answers: { 200: { description: "The endpoint.", schema: endpointSchema, example: endpointExample } },
+      problems: ["not-found"],
+    },
+    async (c, { params }) => {
+      const view = await store.getEndpoint(c.get("account").id, params.id);
+      if (view === null) throw notFound("endpoint");
+      return c.json(shown(view));
+    },
+  );
+
+  addOperation(
+    app,
+    {
+      method: "patch",
+      path: "/v1/endpoints/{id}",
+      operationId: "patchEndpoint",
+      tag,
+      summary: "Change an endpoint",
+      description: "What is left out stays. `headers` replaces all of them. Enabling sends what is owed, in order.",
+      params: endpointId,
+      body: patchSchema,
+      answers: { 200: { description: "The endpoint as it is now.", schema: endpointSchema, example: endpointExample } },
+      problems: ["not-found"],
+    },
+    async (c, { params, body }) => {
+      const view = await endpointAdministration.patch(c.get("account"), params.id, changeOf(body));
+      if (view === null) throw notFound("endpoint");
+      return c.json(shown(view));
+    },
+  );
+
+  addPostOperation(
+    app,
+    idempotency,
+    {
+      path: "/v1/endpoints/{id}/rotate-secret",
+      operationId: "rotateSecret",
+      tag,
+      summary: "Rotate the signing secret",
+      description: "The new secret signs from now on; the one before it signs too until the grace ends. Shown once.",
+      params: endpointId,
+      body: rotateSchema,
+      bodyKind: "optional",
+      answers: { 200: { description: "The new secret.", schema: rotatedSchema, example: rotatedExample } },
+      problems: ["not-found"],
+    },
+    (c, { params, body }): Post<RotationOutcome> => ({
+      act: (claim) => {
+        const request = { graceSeconds: body.grace_seconds, signingSecret: body.signing_secret ?? null };
+        return endpointAdministration.rotateSecret(c.get("account"), params.id, request, claim);
+      },
+      answer: (outcome) => {
+        if (outcome.kind === "unknown") throw notFound("endpoint");
+        const { signingSecret, previousValidUntilMs } = outcome;
+        return { status: 200, body: { signing_secret: signingSecret, previous_valid_until: isoTime(previousValidUntilMs) } };
+      },
+    }),
+  );
+
+  addPostOperation(
+    app,
+    idempotency,
+    {
+      path: "/v1/endpoints/{id}/test",
+      operationId: "testEndpoint",
+      tag,
+      summary: "Send a test event",
+      description:
+        "Sends `endpoint.test` now, by the same road as any delivery. Counts neither for nor against disabling. An `Idempotency-Key` covers the acceptance: the same key again sends no second test.",
+      params: endpointId,
+      body: noBodySchema,
+      bodyKind: "optional",
+      answers: { 200: { description: "The attempt.", schema: attemptSchema, example: testedExample } },
+      problems: ["not-found", "endpoint-disabled", "interrupted"],
+    },
+    (c, { params }): Post<TestOutcome> => ({
+      act: (claim) => manualDelivery.test(c.get("account"), params.id, claim),
+      answer: (outcome) => {
+        if (outcome.kind !== "attempted") throw manualError(outcome, "endpoint");
+        return { status: 200, body: attemptJson(outcome.attempt) };
+      },
+    }),
+  );
+
+  addPostOperation(
+    app,
+    idempotency,
+    {
+      path: "/v1/endpoints/{id}/recover",
+      operationId: "recoverEndpoint",
+      tag,
+      summary: "Owe again what was given up",
+      description:
+        "Every event recorded in the span whose delivery is `exhausted`, `failed` or `expired` is owed again, with a fresh schedule.",
+      params: endpointId,
+      body: recoverSchema,
+      answers: { 202: { description: "How many are owed again.", schema: recoveredSchema, example: recoveredExample } },
+      problems: ["not-found", "endpoint-disabled"],
+    },
+    (c, { params, body }): Post<RecoverOutcome> => {
+      const untilMs = body.until ?? clock.nowMs();
+      if (untilMs < body.since) throw invalidBody("/until", "must not be before since");
+      return {
+        act: (claim) => manualDelivery.recover(c.get("account"), params.id, { sinceMs: body.since, untilMs }, claim),
+        answer: (outcome) => {
+          if (outcome.kind !== "recovered") throw manualError(outcome, "endpoint");
+          return { status: 202, body: { recovered: outcome.count } };
+        },
+      };
+    },
+  );
+}
+
+function changeOf(body: z.infer<typeof patchSchema>): EndpointChange {
+  const { max_in_flight: maxInFlight, max_per_second: maxPerSecond, headers, format, signatures, late, state } = body;
+  return {
+    ...(format === undefined ? {} : { format }),
+    ...(headers === undefined ? {} : { headers: headers as Readonly<Record<string, string>> }),
+    ...(maxInFlight === undefined ? {} : { maxInFlight }),
+    ...(maxPerSecond === undefined ? {} : { maxPerSecond }),
+    ...(signatures === undefined ? {} : { signatures }),
+    ...(late === undefined ? {} : { late }),
+    ...(state === undefined ? {} : { state }),
+  };
+}

@@ -1,0 +1,93 @@
+import { z } from "@hono/zod-openapi";
+import type { OpenAPIHono } from "@hono/zod-openapi";
+import { selectTypes } from "../../domain/events/event-filter.ts";
+import type { Env, HttpDependencies } from "../operations/dependencies.ts";
+import { addOperation } from "../operations/operation.ts";
+import { notFound, unprocessable } from "../operations/problem.ts";
+import { CursorInvalid } from "../../domain/errors.ts";
+import { callSidField, cursorQuery, feedTypesQuery, idParam, limitQuery, timeField, waitQuery } from "../schemas/fields.ts";
+import { eventExample, eventSchema } from "../schemas/answers.ts";
+import { eventJson } from "../schemas/json.ts";
+
+const tag = "Events";
+
+const feedSchema = z.object({
+  data: z.array(eventSchema),
+  next_cursor: z.string().openapi({ description: "Where to go on; never null, after an empty page too." }),
+});
+
+/** Events one by one, and all of an account's as a feed. */
+export function addEventRoutes(app: OpenAPIHono<Env>, { store, live, clock }: HttpDependencies): void {
+  addOperation(
+    app,
+    {
+      method: "get",
+      path: "/v1/events",
+      operationId: "readFeed",
+      tag,
+      summary: "Read the feed",
+      description:
+        "Oldest first, for reconciliation and for clients that nothing can reach. An event appears only when no earlier one can still appear before it, so a client that goes on from `next_cursor` misses none and sees none twice. `since` counts from when an event was recorded.",
+      query: z.strictObject({
+        limit: limitQuery,
+        after: cursorQuery,
+        since: timeField.optional(),
+        type: feedTypesQuery,
+        call_sid: callSidField.optional(),
+        wait: waitQuery,
+      }),
+      answers: { 200: { description: "A page of events.", schema: feedSchema, example: { data: [eventExample], next_cursor: "MTQy" } } },
+    },
+    async (c, { query }) => {
+      const accountId = c.get("account").id;
+      const abort = new AbortController();
+      const { types, orTerminal } = selectTypes(query.type ?? null);
+      const read = (cursor: string | null) =>
+        store.readFeed({
+          accountId,
+          limit: query.limit,
+          cursor,
+          sinceMs: query.since ?? null,
+          types,
+          orTerminal,
+          callSid: query.call_sid ?? null,
+        });
+      const deadlineMs = clock.monotonicMs() + query.wait * 1000;
+      try {
+        for (let cursor = query.after ?? null; ;) {
+          const leftMs = deadlineMs - clock.monotonicMs();
+          const changed = leftMs <= 0 ? null : live.feedChanged(accountId, leftMs, AbortSignal.any([c.req.raw.signal, abort.signal]));
+          const page = await read(cursor);
+          if (page.data.length > 0 || changed === null || !(await changed))
+            return c.json({ data: page.data.map(eventJson), next_cursor: page.nextCursor });
+          // What came may not have been asked for: go on from here.
+          cursor = page.nextCursor;
+        }
+      } catch (error) {
+        throw error instanceof CursorInvalid ? unprocessable([{ parameter: "after", detail: error.message }]) : error;
+      } finally {
+        abort.abort();
+      }
+    },
+  );
+
+  addOperation(
+    app,
+    {
+      method: "get",
+      path: "/v1/events/{id}",
+      operationId: "getEvent",
+      tag,
+      summary: "Read an event",
+      description: "As it was sent, with the states of its deliveries.",
+      params: idParam("evt", "5uVb0nCqHkq1Xw3Zt8Yd2Jr7Ls4Mf6Pg", "event"),
+      answers: { 200: { description: "The event.", schema: eventSchema, example: eventExample } },
+      problems: ["not-found"],
+    },
+    async (c, { params }) => {
+      const view = await store.getEvent(c.get("account").id, params.id);
+      if (view === null) throw notFound("event");
+      return c.json(eventJson(view));
+    },
+  );
+}

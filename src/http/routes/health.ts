@@ -1,0 +1,54 @@
+import { z } from "@hono/zod-openapi";
+import type { OpenAPIHono } from "@hono/zod-openapi";
+import type { Env, HttpDependencies } from "../operations/dependencies.ts";
+import { addOperation } from "../operations/operation.ts";
+import { ProblemError } from "../operations/problem.ts";
+
+const tag = "Operation";
+const readySchema = z
+  .object({ ready: z.literal(true), degraded: z.array(z.string()).openapi({ example: ["source default: suspended"] }) })
+  .openapi("Readiness");
+
+/** For load balancers and people on call; no key. */
+export function addHealthRoutes(app: OpenAPIHono<Env>, { live }: HttpDependencies): void {
+  addOperation(
+    app,
+    {
+      method: "get",
+      path: "/healthz",
+      operationId: "getHealth",
+      tag,
+      summary: "The process answers",
+      answers: { 200: { description: "It does.", schema: z.object({ status: z.literal("ok") }), example: { status: "ok" } } },
+      isPublic: true,
+    },
+    (c) => c.json({ status: "ok" }),
+  );
+
+  addOperation(
+    app,
+    {
+      method: "get",
+      path: "/readyz",
+      operationId: "getReadiness",
+      tag,
+      summary: "Registrations can be accepted",
+      description: "503 only when this process cannot accept registrations; `detail` says why. Trouble upstream is 200 with `degraded`.",
+      answers: {
+        200: { description: "They can.", schema: readySchema, example: { ready: true, degraded: ["source default: suspended"] } },
+      },
+      problems: ["not-ready"],
+      isPublic: true,
+    },
+    async (c) => {
+      const { notReady, degraded } = await live.readiness();
+      if (notReady === null) return c.json({ ready: true, degraded });
+      throw new ProblemError({
+        slug: "not-ready",
+        detail: notReady,
+        extensions: { ready: false, degraded },
+        headers: { "retry-after": "1" },
+      });
+    },
+  );
+}

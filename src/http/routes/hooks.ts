@@ -1,0 +1,180 @@
+import { z } from "@hono/zod-openapi";
+import type { OpenAPIHono } from "@hono/zod-openapi";
+import { selectTypes } from "../../domain/events/event-filter.ts";
+import { flatPayload } from "../../domain/events/payload.ts";
+import type { Env, HttpDependencies } from "../operations/dependencies.ts";
+import type { HookOutcome } from "../../ports/use-cases/registration.ts";
+import { addOperation, invalidBody } from "../operations/operation.ts";
+import { addPostOperation } from "../operations/post-operation.ts";
+import type { Post } from "../operations/post-operation.ts";
+import { notFound } from "../operations/problem.ts";
+import { refusalError } from "../operations/refusal.ts";
+import { sampleEvents } from "./sample-events.ts";
+import {
+  formatField,
+  headersField,
+  hookEventField,
+  hookEventsField,
+  hookTypesQuery,
+  idParam,
+  pageQuery,
+  signingSecretField,
+  urlField,
+} from "../schemas/fields.ts";
+import { hookExample, hookSchema, pageExample, pageSchema } from "../schemas/answers.ts";
+import { hookJson } from "../schemas/json.ts";
+
+const tag = "Hooks";
+const urlKeys = ["url", "target_url", "targetUrl", "hookUrl"] as const;
+const hookId = idParam("hk", "01KAZB2Y8RZ5QX8V4N6T0M3C7D", "hook");
+// Unsubscribing is answered alike whatever is named: tools repeat it until it is.
+const anyId = z.object({ id: z.string().openapi({ param: { name: "id", in: "path" }, example: "hk_01KAZB2Y8RZ5QX8V4N6T0M3C7D" }) });
+
+// Automation tools send what they like along: unknown keys are named in the answer, not refused.
+const hookRequestSchema = z
+  .looseObject(
+    {
+      url: urlField.optional(),
+      target_url: urlField.optional(),
+      targetUrl: urlField.optional(),
+      hookUrl: urlField.optional(),
+      events: hookEventsField.optional(),
+      event: hookEventField.optional(),
+      format: formatField.optional(),
+      headers: headersField.optional(),
+      signing_secret: signingSecretField.optional(),
+    },
+    "must be an object",
+  )
+  .openapi("HookRequest", {
+    anyOf: urlKeys.map((key) => ({ required: [key] })),
+    example: { url: "https://hooks.zapier.com/hooks/standard/1/abc/", events: ["terminal"] },
+  });
+
+const sampleExample = sampleEvents(["call.failure"], Date.UTC(2026, 10, 24, 12)).map(flatPayload);
+const knownHookExample = { ...hookExample, secret: null, ignored: [] };
+
+const sampleSchema = z
+  .array(z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])))
+  .openapi("FlatEvents", { example: sampleExample });
+
+/** REST hooks: told of every call of the account. */
+export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idempotency, clock }: HttpDependencies): void {
+  addPostOperation(
+    app,
+    idempotency,
+    {
+      path: "/v1/hooks",
+      operationId: "createHook",
+      tag,
+      summary: "Subscribe to every call",
+      description:
+        "A REST hook: told each transition once per call, however many watches look at it. The same URL and events again are answered 200 with the same id.",
+      body: hookRequestSchema,
+      answers: {
+        200: { description: "It was there; the same hook.", schema: hookSchema, example: { ...hookExample, secret: null } },
+        201: { description: "Subscribed.", schema: hookSchema, example: hookExample },
+      },
+      problems: ["quota-exceeded", "endpoint-differs", "blocked-address"],
+    },
+    (c, { body }): Post<HookOutcome> => {
+      const urlKey = urlKeys.find((key) => body[key] !== undefined);
+      if (urlKey === undefined) throw invalidBody("/url", "is required (also read as target_url, targetUrl or hookUrl)");
+      const request = {
+        url: body[urlKey] ?? "",
+        urlKey,
+        events: (body.events === undefined ? body.event : body.events) ?? null,
+        format: body.format ?? null,
+        headers: (body.headers ?? null) as Readonly<Record<string, string>> | null,
+        signingSecret: body.signing_secret ?? null,
+      };
+      const read = new Set([urlKey, body.events === undefined ? "event" : "events", "format", "headers", "signing_secret"]);
+      const ignored = Object.keys(body).filter((key) => !read.has(key));
+      return {
+        act: (claim) => registration.registerHook(c.get("account"), request, claim),
+        answer: (outcome) => {
+          if (!("view" in outcome)) throw refusalError(outcome);
+          const hook = hookJson(outcome.view, clock.nowMs(), { secret: outcome.secret, ignored });
+          return { status: outcome.kind === "created" ? 201 : 200, body: hook };
+        },
+      };
+    },
+  );
+
+  addOperation(
+    app,
+    {
+      method: "get",
+      path: "/v1/hooks/sample",
+      operationId: "sampleHook",
+      tag,
+      summary: "Sample events",
+      description:
+        "A bare array in the live (flat) schema, newest first: recent events of the account, or made-up ones where there are none.",
+      query: z.strictObject({ event: hookTypesQuery, limit: pageQuery.limit.default(3) }),
+      answers: { 200: { description: "Events.", schema: sampleSchema, example: sampleExample } },
+    },
+    async (c, { query }) => {
+      const { types, orTerminal } = selectTypes(query.event ?? null);
+      const recent = await store.listRecentEvents({ accountId: c.get("account").id, types, orTerminal, limit: query.limit });
+      const events = recent.length > 0 ? recent : sampleEvents(query.event ?? null, clock.nowMs()).slice(0, query.limit);
+      return c.json(events.map(flatPayload));
+    },
+  );
+
+  addOperation(
+    app,
+    {
+      method: "get",
+      path: "/v1/hooks",
+      operationId: "listHooks",
+      tag,
+      summary: "List hooks",
+      description: "Newest first.",
+      query: z.strictObject(pageQuery),
+      answers: { 200: { description: "A page of hooks.", schema: pageSchema(hookSchema), example: pageExample(knownHookExample) } },
+    },
+    async (c, { query }) => {
+      const page = await store.listHooks({ accountId: c.get("account").id, limit: query.limit, cursor: query.cursor ?? null });
+      const nowMs = clock.nowMs();
+      return c.json({ data: page.data.map((view) => hookJson(view, nowMs, { secret: null, ignored: [] })), next_cursor: page.nextCursor });
+    },
+  );
+
+  addOperation(
+    app,
+    {
+      method: "get",
+      path: "/v1/hooks/{id}",
+      operationId: "getHook",
+      tag,
+      summary: "Read a hook",
+      params: hookId,
+      answers: { 200: { description: "The hook.", schema: hookSchema, example: knownHookExample } },
+      problems: ["not-found"],
+    },
+    async (c, { params }) => {
+      const view = await store.getHook(c.get("account").id, params.id);
+      if (view === null) throw notFound("hook");
+      return c.json(hookJson(view, clock.nowMs(), { secret: null, ignored: [] }));
+    },
+  );
+
+  addOperation(
+    app,
+    {
+      method: "delete",
+      path: "/v1/hooks/{id}",
+      operationId: "deleteHook",
+      tag,
+      summary: "Unsubscribe",
+      description: "Also when it is gone already. What was owed to it alone is canceled.",
+      params: anyId,
+      answers: { 204: { description: "Gone." } },
+    },
+    async (c, { params }) => {
+      if (hookId.safeParse(params).success) await registration.removeHook(c.get("account"), params.id);
+      return c.body(null, 204);
+    },
+  );
+}

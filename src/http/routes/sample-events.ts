@@ -1,0 +1,77 @@
+import { operationalEventTypes, watchEventTypes } from "../../domain/events/event.ts";
+import type { OperationalEventData, OperationalEventType, RingbackEvent, WatchEventType } from "../../domain/events/event.ts";
+import { hookWants } from "../../domain/events/event-filter.ts";
+import { eventId } from "../../domain/ids.ts";
+
+const preferred: readonly WatchEventType[] = ["call.success", "call.failure", "call.calling", "call.queued"];
+const statuses: Readonly<Record<string, string>> = {
+  "call.success": "success",
+  "call.failure": "failure",
+  "call.calling": "calling",
+  "call.queued": "queued",
+  "call.other": "ringing",
+};
+const endpointId = "ep_01SAMPLE000000000000000000";
+const operationalFacts: Readonly<Record<OperationalEventType, Partial<OperationalEventData> & { state: string; reason: string | null }>> = {
+  "endpoint.disabled": { endpointId, state: "disabled", reason: "failing" },
+  "delivery.exhausted": { endpointId, deliveryId: "dlv_01SAMPLE000000000000000000", state: "exhausted", reason: "status" },
+  "source.suspended": { source: "default", state: "suspended", reason: "unauthorized" },
+  "source.resumed": { source: "default", state: "ok", reason: null },
+};
+const accountId = "acc_sample";
+const watchId = "wch_01SAMPLE000000000000000000";
+
+/** Made-up events with exactly the live keys, newest first, for an account that has none of those a hook asks for. */
+export function sampleEvents(filter: readonly string[] | null, nowMs: number): readonly RingbackEvent[] {
+  const ofWatches = [...preferred, ...watchEventTypes.filter((type) => !preferred.includes(type))];
+  const wanted = [
+    ...ofWatches.filter((type) => hookWants(filter, { type, terminal: isEnding(type) })),
+    ...operationalEventTypes.filter((type) => hookWants(filter, { type, terminal: null })),
+  ];
+  return wanted.map((type, index) => sampleEvent(type, nowMs - index * 60_000));
+}
+
+function sampleEvent(type: WatchEventType | OperationalEventType, atMs: number): RingbackEvent {
+  switch (type) {
+    case "endpoint.disabled":
+    case "delivery.exhausted":
+    case "source.suspended":
+    case "source.resumed":
+      return operationalSample(type, atMs);
+    default:
+      return watchSample(type, atMs);
+  }
+}
+
+function watchSample(type: WatchEventType, atMs: number): RingbackEvent {
+  const status = statuses[type] ?? "calling";
+  const reason = type === "call.failure" ? "call queueing: max timeout limit exceeded" : "";
+  return {
+    id: eventId(watchId, 2, type, status, reason),
+    accountId,
+    timestampMs: atMs,
+    type,
+    data: {
+      watchId,
+      callSid: "OUT-550e8400-e29b-41d4-a716-446655440000",
+      source: "default",
+      status,
+      previousStatus: type.startsWith("watch.") ? status : "queued",
+      reason,
+      terminal: isEnding(type),
+      sequence: 2,
+      observedAtMs: atMs,
+      observedAfterMs: atMs - 2000,
+      metadata: { lead_id: "00Q5g000" },
+    },
+  };
+}
+
+function operationalSample(type: OperationalEventType, atMs: number): RingbackEvent {
+  const data: OperationalEventData = { endpointId: null, deliveryId: null, source: null, ...operationalFacts[type], observedAtMs: atMs };
+  return { id: eventId(watchId, 0, type, data.state, ""), accountId, timestampMs: atMs, type, data };
+}
+
+function isEnding(type: WatchEventType): boolean {
+  return type === "call.success" || type === "call.failure" || type.startsWith("watch.");
+}

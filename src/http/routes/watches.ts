@@ -1,0 +1,244 @@
+import { watchStatuses } from "../../domain/calls/watch.ts";
+import { z } from "@hono/zod-openapi";
+import type { OpenAPIHono } from "@hono/zod-openapi";
+import type { BatchOutcome, WatchOutcome } from "../../ports/use-cases/registration.ts";
+import type { WatchView } from "../../ports/stores/read-store.ts";
+import type { Env, HttpDependencies } from "../operations/dependencies.ts";
+import { addOperation, pointerErrors } from "../operations/operation.ts";
+import { addPostOperation } from "../operations/post-operation.ts";
+import type { Post } from "../operations/post-operation.ts";
+import { notFound, problemBody, statusOf, unprocessable } from "../operations/problem.ts";
+import type { Problem } from "../operations/problem.ts";
+import { refusalError } from "../operations/refusal.ts";
+import { callSidField, idParam, pageQuery, sequenceQuery, waitQuery } from "../schemas/fields.ts";
+import { eventExample, eventSchema, pageExample, pageSchema, watchExample, watchSchema } from "../schemas/answers.ts";
+import { eventJson, watchJson } from "../schemas/json.ts";
+import { problemExample, problemSchema } from "../schemas/problem.ts";
+import { watchRequestOf, watchRequestSchema } from "../schemas/watch-request.ts";
+
+const tag = "Watches";
+const maxBatch = 1000;
+const watchId = idParam("wch", "01KAZB2Y8RZ5QX8V4N6T0M3C7D", "watch");
+
+const batchSchema = z
+  .strictObject(
+    {
+      watches: z
+        .array(z.unknown(), "must be a list")
+        .min(1, "must have at least one watch")
+        .max(maxBatch, `must have at most ${maxBatch} watches`)
+        // Each item is checked by itself, so that a bad one is its own answer.
+        .openapi({ type: "array", items: { $ref: "#/components/schemas/WatchRequest" } }),
+    },
+    "must be an object",
+  )
+  .openapi("WatchBatch", { example: { watches: [{ call_sid: "OUT-1", callback_url: "https://crm.example.com/hooks/calls" }] } });
+
+const batchAnswerSchema = z
+  .object({
+    results: z.array(
+      z.union([
+        z.object({ status: z.union([z.literal(200), z.literal(201)]), watch: watchSchema }),
+        z.object({ status: z.number().int(), problem: problemSchema }),
+      ]),
+    ),
+  })
+  .openapi("WatchBatchAnswer");
+
+/** The secret is shown once. */
+const knownWatchExample = { ...watchExample, signing_secret: null };
+const batchAnswerExample = {
+  results: [
+    { status: 201, watch: watchExample },
+    { status: 422, problem: problemExample },
+  ],
+};
+
+/** Registrations: one, many, read, removed. */
+export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, live, idempotency, clock }: HttpDependencies): void {
+  const accepted = (outcome: Extract<WatchOutcome, { view: unknown }>) => ({
+    status: outcome.kind === "created" ? (201 as const) : (200 as const),
+    watch: watchJson(outcome.view, live, clock.nowMs(), outcome.signingSecret),
+  });
+
+  addPostOperation(
+    app,
+    idempotency,
+    {
+      path: "/v1/watches",
+      operationId: "createWatch",
+      tag,
+      summary: "Watch a call",
+      description:
+        "Registers a call SID, with a callback URL that is told every transition. Answered only after the commit reached the disk. The same registration again is answered 200 with the same watch while that is active, or completed within 24 h.",
+      body: watchRequestSchema,
+      answers: {
+        200: { description: "It was registered before; the same watch.", schema: watchSchema, example: knownWatchExample },
+        201: { description: "Registered.", schema: watchSchema, example: watchExample },
+      },
+      problems: ["quota-exceeded", "watch-differs", "endpoint-differs", "no-source", "blocked-address", "source-saturated"],
+    },
+    (c, { body }): Post<WatchOutcome> => ({
+      act: (claim) => registration.registerWatch(c.get("account"), watchRequestOf(body), claim),
+      answer: (outcome) => {
+        if (!("view" in outcome)) throw refusalError(outcome);
+        const { status, watch } = accepted(outcome);
+        return { status, body: watch };
+      },
+    }),
+  );
+
+  addPostOperation(
+    app,
+    idempotency,
+    {
+      path: "/v1/watches/batch",
+      operationId: "createWatches",
+      tag,
+      summary: "Watch many calls",
+      description:
+        "1 to 1,000 registrations. Each is judged by itself; the accepted ones are committed together. The results stand in the order sent.",
+      body: batchSchema,
+      bodyKind: "batch",
+      answers: { 200: { description: "A result for each.", schema: batchAnswerSchema, example: batchAnswerExample } },
+    },
+    (c, { body }): Post<BatchOutcome> => {
+      const problemResult = (problem: Problem) => ({ status: statusOf(problem), problem: problemBody(problem, c.get("requestId")) });
+      const parsed = body.watches.map((item) => watchRequestSchema.safeParse(item));
+      const requests = parsed.flatMap((item) => (item.success ? [watchRequestOf(item.data)] : []));
+      return {
+        act: (claim) => registration.registerBatch(c.get("account"), requests, claim),
+        answer: ({ outcomes }) => {
+          let next = 0;
+          const results = parsed.map((item) => {
+            if (!item.success) return problemResult(unprocessable(pointerErrors(item.error)).problem);
+            const outcome = outcomes[next++];
+            if (outcome === undefined) throw new Error("every request has an outcome");
+            return "view" in outcome ? accepted(outcome) : problemResult(refusalError(outcome).problem);
+          });
+          return { status: 200, body: { results } };
+        },
+      };
+    },
+  );
+
+  addOperation(
+    app,
+    {
+      method: "get",
+      path: "/v1/watches",
+      operationId: "listWatches",
+      tag,
+      summary: "List watches",
+      description: "Newest first.",
+      query: z.strictObject({
+        ...pageQuery,
+        status: z.enum(watchStatuses, "must be active, completed, ended or canceled").optional(),
+        call_sid: callSidField.optional(),
+      }),
+      answers: { 200: { description: "A page of watches.", schema: pageSchema(watchSchema), example: pageExample(knownWatchExample) } },
+    },
+    async (c, { query }) => {
+      const page = await store.listWatches({
+        accountId: c.get("account").id,
+        limit: query.limit,
+        cursor: query.cursor ?? null,
+        status: query.status ?? null,
+        callSid: query.call_sid ?? null,
+      });
+      const nowMs = clock.nowMs();
+      return c.json({ data: page.data.map((view) => watchJson(view, live, nowMs)), next_cursor: page.nextCursor });
+    },
+  );
+
+  addOperation(
+    app,
+    {
+      method: "get",
+      path: "/v1/watches/{id}",
+      operationId: "getWatch",
+      tag,
+      summary: "Read a watch",
+      description:
+        "`wait` holds the answer until the watch's next transition; with `sequence` it is answered at once when the watch is past that. An ended watch is answered at once.",
+      params: watchId,
+      query: z.strictObject({ wait: waitQuery, sequence: sequenceQuery }),
+      answers: { 200: { description: "The watch.", schema: watchSchema, example: knownWatchExample } },
+      problems: ["not-found"],
+    },
+    async (c, { params, query }) => {
+      const accountId = c.get("account").id;
+      const abort = new AbortController();
+      const deadlineMs = clock.monotonicMs() + query.wait * 1000;
+      const signal = AbortSignal.any([c.req.raw.signal, abort.signal]);
+      let seen = query.sequence;
+      let view: WatchView | null = null;
+      const isNext = () => view?.watch.status !== "active" || view.watch.sequence > (seen ?? view.watch.sequence);
+      try {
+        // What wakes it the first time may have been read already: then it waits for the next transition.
+        for (let waits = 0; waits < 2; waits++) {
+          const leftMs = deadlineMs - clock.monotonicMs();
+          // Subscribed before it is read, so that no transition falls between.
+          const changed = leftMs <= 0 ? null : live.watchChanged(params.id, leftMs, signal);
+          view = await store.getWatch(accountId, params.id);
+          if (changed === null || isNext()) break;
+          seen = view?.watch.sequence;
+          const isWoken = await changed;
+          view = await store.getWatch(accountId, params.id);
+          if (!isWoken || isNext()) break;
+        }
+        if (view === null) throw notFound("watch");
+        return c.json(watchJson(view, live, clock.nowMs()));
+      } finally {
+        abort.abort();
+      }
+    },
+  );
+
+  addOperation(
+    app,
+    {
+      method: "delete",
+      path: "/v1/watches/{id}",
+      operationId: "deleteWatch",
+      tag,
+      summary: "Stop watching",
+      description: "No attempt starts after the answer; one on the wire may still arrive. `purge=true` erases the watch with its events.",
+      params: watchId,
+      query: z.strictObject({ purge: z.enum(["true", "false"], "must be true or false").default("false") }),
+      answers: { 204: { description: "Canceled; an ended watch stays as it is." } },
+      problems: ["not-found"],
+    },
+    async (c, { params, query }) => {
+      const known = await registration.removeWatch(c.get("account"), params.id, query.purge === "true");
+      if (!known) throw notFound("watch");
+      return c.body(null, 204);
+    },
+  );
+
+  addOperation(
+    app,
+    {
+      method: "get",
+      path: "/v1/watches/{id}/events",
+      operationId: "listWatchEvents",
+      tag,
+      summary: "List a watch's events",
+      description: "By sequence.",
+      params: watchId,
+      query: z.strictObject(pageQuery),
+      answers: { 200: { description: "A page of events.", schema: pageSchema(eventSchema), example: pageExample(eventExample) } },
+      problems: ["not-found"],
+    },
+    async (c, { params, query }) => {
+      const page = await store.listWatchEvents({
+        accountId: c.get("account").id,
+        watchId: params.id,
+        limit: query.limit,
+        cursor: query.cursor ?? null,
+      });
+      if (page === null) throw notFound("watch");
+      return c.json({ data: page.data.map(eventJson), next_cursor: page.nextCursor });
+    },
+  );
+}

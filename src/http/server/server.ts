@@ -1,0 +1,164 @@
+import { randomUUID } from "node:crypto";
+import { STATUS_CODES, createServer } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+import { promisify } from "node:util";
+import { RequestError, getRequestListener } from "@hono/node-server";
+import type { Http2Bindings, HttpBindings } from "@hono/node-server";
+import { StartRefused } from "../../domain/errors.ts";
+import { problemAnswer } from "../operations/problem.ts";
+import type { Problem } from "../operations/problem.ts";
+import { requestIdOf } from "../operations/request-guards.ts";
+
+/** `bindings` tell an app who the peer is. */
+type Fetchable = { fetch(request: Request, bindings: HttpBindings | Http2Bindings): Response | Promise<Response> };
+
+export type Listening = {
+  /** As it was bound: the one chosen where 0 was asked for. */
+  readonly port: number;
+  /** How many are open. */
+  connections(): Promise<number>;
+  /** Accepts no more, lets what runs finish within `graceMs`, then closes every connection. May be called again. */
+  close(graceMs: number): Promise<void>;
+};
+
+/** What one client may cost; durations in milliseconds. */
+export type ServerLimits = {
+  readonly maxConnections: number;
+  /** For the request line and headers to arrive. */
+  readonly headersTimeoutMs: number;
+  /** For the whole request to arrive: an answer may take longer (`wait`). */
+  readonly requestTimeoutMs: number;
+  /** How often the two are looked at: so much later they may be noticed. */
+  readonly checkEveryMs: number;
+  /** Between requests. Longer than the idle time of load balancers, which would otherwise send into a closing connection. */
+  readonly keepAliveTimeoutMs: number;
+  /** Nothing moves at all: a client that does not read its answer. Longer than any `wait`. */
+  readonly stallTimeoutMs: number;
+};
+
+const defaultLimits: ServerLimits = {
+  maxConnections: 10_000,
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 30_000,
+  checkEveryMs: 5000,
+  keepAliveTimeoutMs: 75_000,
+  stallTimeoutMs: 120_000,
+};
+const maxHeaderBytes = 16 * 1024;
+
+const badRequest: Problem = { slug: "bad-request", detail: "this is not a request that can be read" };
+const expectationFailed: Problem = { slug: "expectation-failed", detail: "the only expectation that can be met is 100-continue" };
+const noTunnel: Problem = {
+  slug: "method-not-allowed",
+  detail: "this is no proxy",
+  headers: { allow: "GET, HEAD, POST, PUT, PATCH, DELETE" },
+};
+const internalError: Problem = { slug: "internal", detail: "this is our fault" };
+/** Other faults the parser of HTTP finds are bad requests. */
+const unreadable: Readonly<Record<string, Problem>> = {
+  HPE_HEADER_OVERFLOW: {
+    slug: "headers-too-large",
+    detail: `the request line and headers may have ${maxHeaderBytes} bytes at most`,
+  },
+  ERR_HTTP_REQUEST_TIMEOUT: { slug: "request-timeout", detail: "the request did not arrive in time" },
+};
+
+/** Serves an app over HTTP/1.1. Rejects with `StartRefused` when the port cannot be had. */
+export function listen(
+  app: Fetchable,
+  { host, port }: { readonly host: string; readonly port: number },
+  given: Partial<ServerLimits> = {},
+): Promise<Listening> {
+  const limits = { ...defaultLimits, ...given };
+  const options = {
+    headersTimeout: limits.headersTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    connectionsCheckingInterval: limits.checkEveryMs,
+    maxHeaderSize: maxHeaderBytes,
+    // Missing ones are answered below, as everything is.
+    requireHostHeader: false,
+  };
+  const answer = getRequestListener((request, bindings) => app.fetch(request, bindings), {
+    errorHandler,
+    hostname: "localhost",
+    // It would end the connection after half a second, and reset away the answer of whoever still sends; Node reads what
+    // nobody wanted until the request's time is over.
+    autoCleanupIncoming: false,
+  });
+  const server = createServer(options, (request, response) => {
+    // RFC 9112 section 3.2: with HTTP/1.1 it must be there; whoever speaks HTTP/1.0 need not know it.
+    if (request.headers.host === undefined && request.httpVersion !== "1.0") refuse(request, response, badRequest);
+    else void answer(request, response);
+  });
+  server.maxConnections = limits.maxConnections;
+  server.setTimeout(limits.stallTimeoutMs);
+
+  const answering = new Map<Duplex, ServerResponse>();
+  let closing: Promise<void> | null = null;
+  server.on("request", ({ socket }, response) => {
+    answering.set(socket, response);
+    response.once("close", () => answering.delete(socket));
+    if (closing !== null) response.setHeader("connection", "close");
+  });
+  server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+    const isAnswered = answering.get(socket)?.headersSent === true;
+    if (error.code === "ECONNRESET" || !socket.writable || isAnswered) socket.destroy();
+    else socket.end(rawAnswer(unreadable[error.code ?? ""] ?? badRequest));
+  });
+
+  server.on("checkExpectation", (request, response) => refuse(request, response, expectationFailed));
+  server.on("connect", (_request, socket) => socket.end(rawAnswer(noTunnel)));
+
+  const close = (graceMs: number): Promise<void> =>
+    (closing ??= new Promise((resolve) => {
+      const timer = setTimeout(() => server.closeAllConnections(), graceMs);
+      server.close(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+      // Idle connections are closed by now; one that were kept open after its answer would hold the close up until the grace is over.
+      for (const response of answering.values()) if (!response.headersSent) response.setHeader("connection", "close");
+    }));
+
+  return new Promise((resolve, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) =>
+      reject(new StartRefused(`cannot listen on ${host}:${port}: ${error.code ?? error.message}`, { cause: error })),
+    );
+    server.listen(port, host, () => {
+      const address = server.address();
+      const connections = promisify(server.getConnections.bind(server));
+      resolve({ port: typeof address === "object" && address !== null ? address.port : port, connections, close });
+    });
+  });
+}
+
+/** An app answers its own errors: this is only for what never reaches it, such as a Host that is no host. */
+function errorHandler(error: unknown): Response {
+  const { status, headers, body } = answerOf(error instanceof RequestError ? badRequest : internalError);
+  return new Response(body, { status, headers });
+}
+
+function answerOf(problem: Problem, requestId: string = randomUUID()) {
+  const { status, contentType, body, headers: given } = problemAnswer(problem, requestId);
+  const headers = {
+    "content-type": contentType,
+    "content-length": String(Buffer.byteLength(body)),
+    "x-request-id": requestId,
+    ...given,
+  };
+  return { status, headers, body };
+}
+
+function refuse(request: IncomingMessage, response: ServerResponse, problem: Problem): void {
+  const { status, headers, body } = answerOf(problem, requestIdOf(request.headers["x-request-id"]));
+  response.writeHead(status, headers).end(body);
+}
+
+/** The same for a socket that has no response yet. */
+function rawAnswer(problem: Problem): string {
+  const { status, headers, body } = answerOf(problem);
+  const lines = Object.entries({ ...headers, connection: "close" }).map(([name, value]) => `${name}: ${value}`);
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines.join("\r\n")}\r\n\r\n${body}`;
+}

@@ -1,0 +1,24 @@
+import { problemBody } from "../operations/problem.ts";
+import type { Problem } from "../operations/problem.ts";
+import { requestIdOf } from "../operations/request-guards.ts";
+
+const notReady: Problem = {
+  slug: "not-ready",
+  detail: "the service waits for its database",
+  extensions: { ready: false, degraded: [] },
+};
+const unavailable: Problem = {
+  slug: "store-unavailable",
+  detail: "the service waits for its database; nothing was accepted or changed",
+};
+
+/** What is answered while the database is waited for: the process lives, and cannot do anything yet. */
+export function answerWaiting(request: Request): Response {
+  const { pathname } = new URL(request.url);
+  const requestId = requestIdOf(request.headers.get("x-request-id"));
+  const headers = { "x-request-id": requestId, "retry-after": "1" };
+  if (pathname === "/healthz") return Response.json({ status: "ok" }, { headers });
+  const problem = pathname === "/readyz" ? notReady : unavailable;
+  const type = "application/problem+json";
+  return Response.json(problemBody(problem, requestId), { status: 503, headers: { ...headers, "content-type": type } });
+}

@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import { untilAborted } from "./command.ts";
-import { Demo } from "./demo-run.ts";
+import { Demo } from "./demo/demo-run.ts";
 
 const usage = `usage: npm run demo [-- --keep]
 Runs a simulated upstream, two services and a verifying receiver, and shows every webhook as it arrives.

@@ -6,7 +6,7 @@ import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { freePort } from "../../src/cli/service-process.ts";
+import { freePort } from "../../src/cli/demo/service-process.ts";
 
 const startDeadlineMs = 10_000;
 

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { openSqliteAdministration, openSqliteStore } from "../../src/adapters/sqlite/store.ts";
-import { runCommandLine } from "../../src/cli/command-line.ts";
+import { runCommandLine } from "../../src/cli/run-command-line.ts";
 import { openKeyring } from "../../src/service/open-keyring.ts";
 import type { AdministrationStore, ServiceStore } from "../../src/ports/stores/service-store.ts";
 import { testPolicy } from "../support/store-drafts.ts";

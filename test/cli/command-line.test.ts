@@ -11,7 +11,7 @@ import type { Readable, Writable } from "node:stream";
 import { Webhook } from "standardwebhooks";
 import { request } from "undici";
 import { expect, onTestFinished, test } from "vitest";
-import { runCommandLine } from "../../src/cli/command-line.ts";
+import { runCommandLine } from "../../src/cli/run-command-line.ts";
 import { compileCache } from "../support/compile-cache.ts";
 import { generateSecret } from "../../src/domain/webhooks/signature.ts";
 

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { DemoRecord, demoCalls } from "../../src/cli/demo-plan.ts";
-import type { DemoCall } from "../../src/cli/demo-plan.ts";
-import type { Delivery } from "../../src/cli/receiver.ts";
+import { DemoRecord, demoCalls } from "../../src/cli/demo/demo-plan.ts";
+import type { DemoCall } from "../../src/cli/demo/demo-plan.ts";
+import type { Delivery } from "../../src/cli/receiver/receiver.ts";
 
 function deliveryOf(call: DemoCall, index: number, changes: Partial<Delivery> = {}): Delivery {
   const terminal = index === call.expected.length - 1;

@@ -1,9 +1,9 @@
 import { Webhook } from "standardwebhooks";
 import { Pool } from "undici";
 import { expect, onTestFinished, test } from "vitest";
-import { describeDelivery, readWebhook } from "../../src/cli/received-webhook.ts";
-import { startReceiver } from "../../src/cli/receiver.ts";
-import type { Delivery, ReceiverOptions } from "../../src/cli/receiver.ts";
+import { describeDelivery, readWebhook } from "../../src/cli/receiver/received-webhook.ts";
+import { startReceiver } from "../../src/cli/receiver/receiver.ts";
+import type { Delivery, ReceiverOptions } from "../../src/cli/receiver/receiver.ts";
 import { generateSecret, hmacKeyOf, signWebhook } from "../../src/domain/webhooks/signature.ts";
 
 const secret = generateSecret();

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { Webhook } from "standardwebhooks";
 import { expect, test } from "vitest";
-import { findSignatureFault } from "../../src/cli/signature-fault.ts";
-import type { SignedWebhook } from "../../src/cli/signature-fault.ts";
+import { findSignatureFault } from "../../src/cli/receiver/signature-fault.ts";
+import type { SignedWebhook } from "../../src/cli/receiver/signature-fault.ts";
 import { generateSecret } from "../../src/domain/webhooks/signature.ts";
 
 const secret = generateSecret();

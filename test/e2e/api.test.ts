@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from "vitest";
-import { startReceiver } from "../../src/cli/receiver.ts";
-import type { ReceiverOptions } from "../../src/cli/receiver.ts";
+import { startReceiver } from "../../src/cli/receiver/receiver.ts";
+import type { ReceiverOptions } from "../../src/cli/receiver/receiver.ts";
 import { jsonOf, localService } from "../support/local-service.ts";
 import { simulatedUpstream } from "../support/simulated-upstream.ts";
 

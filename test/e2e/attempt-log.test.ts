@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { EventEmitter, once } from "node:events";
 import { createInterface } from "node:readline";
 import { expect, onTestFinished, test } from "vitest";
-import { ServiceClient } from "../../src/cli/service-client.ts";
+import { ServiceClient } from "../../src/cli/demo/service-client.ts";
 import { startCallbacks } from "../support/callbacks.ts";
 
 type Line = Readonly<Record<string, unknown>>;

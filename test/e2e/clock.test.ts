@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from "vitest";
-import { startReceiver } from "../../src/cli/receiver.ts";
+import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { runningService } from "../support/clocked-service.ts";
 import { simulatedUpstream } from "../support/simulated-upstream.ts";

@@ -3,8 +3,8 @@ import { readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { request } from "undici";
 import { expect, onTestFinished, test } from "vitest";
-import { startReceiver } from "../../src/cli/receiver.ts";
-import { freePort } from "../../src/cli/service-process.ts";
+import { startReceiver } from "../../src/cli/receiver/receiver.ts";
+import { freePort } from "../../src/cli/demo/service-process.ts";
 import { AdministeredService, environmentKey, eventually } from "../support/administered-service.ts";
 import { simulatedUpstream } from "../support/simulated-upstream.ts";
 

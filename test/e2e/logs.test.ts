@@ -1,7 +1,7 @@
 import { EventEmitter, once } from "node:events";
 import { expect, onTestFinished, test } from "vitest";
-import { startReceiver } from "../../src/cli/receiver.ts";
-import type { ScriptedAnswer } from "../../src/cli/receiver.ts";
+import { startReceiver } from "../../src/cli/receiver/receiver.ts";
+import type { ScriptedAnswer } from "../../src/cli/receiver/receiver.ts";
 import { serviceProcess } from "../support/service-process.ts";
 import { simulatedUpstream } from "../support/simulated-upstream.ts";
 

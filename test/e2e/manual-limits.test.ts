@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from "vitest";
-import { startReceiver } from "../../src/cli/receiver.ts";
+import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { jsonOf, localService } from "../support/local-service.ts";
 

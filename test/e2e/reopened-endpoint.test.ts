@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { startReceiver } from "../../src/cli/receiver.ts";
+import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import { runningService } from "../support/clocked-service.ts";
 
 test("an endpoint disabled and named again at once takes attempts at once", async () => {

@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from "vitest";
-import { readWebhook } from "../../src/cli/received-webhook.ts";
-import { startReceiver } from "../../src/cli/receiver.ts";
-import type { Delivery } from "../../src/cli/receiver.ts";
+import { readWebhook } from "../../src/cli/receiver/received-webhook.ts";
+import { startReceiver } from "../../src/cli/receiver/receiver.ts";
+import type { Delivery } from "../../src/cli/receiver/receiver.ts";
 import { runningService } from "../support/clocked-service.ts";
 import { signingSecret } from "../support/service-process.ts";
 

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { expect, inject, onTestFinished, test, vi } from "vitest";
-import { runCommandLine } from "../../src/cli/command-line.ts";
+import { runCommandLine } from "../../src/cli/run-command-line.ts";
 import { apiKey, encryptionKey } from "../support/instance-cluster.ts";
 import { OwnPostgres } from "../support/own-postgres.ts";
 import { TestPostgres } from "../support/postgres-database.ts";

@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import { createConnection } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
-import { startReceiver } from "../../src/cli/receiver.ts";
-import type { ScriptedAnswer } from "../../src/cli/receiver.ts";
+import { startReceiver } from "../../src/cli/receiver/receiver.ts";
+import type { ScriptedAnswer } from "../../src/cli/receiver/receiver.ts";
 import { serviceProcess, signingSecret } from "../support/service-process.ts";
 import { simulatedUpstream } from "../support/simulated-upstream.ts";
 

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { ServiceClient } from "../../src/cli/service-client.ts";
+import { ServiceClient } from "../../src/cli/demo/service-client.ts";
 
 const root = new URL("../..", import.meta.url);
 const key = "disk-key-disk-key-disk-key";

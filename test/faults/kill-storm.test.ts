@@ -1,8 +1,8 @@
 import { once, EventEmitter } from "node:events";
 import { expect, onTestFinished, test } from "vitest";
-import { startReceiver } from "../../src/cli/receiver.ts";
-import type { Delivery } from "../../src/cli/receiver.ts";
-import type { ServiceProcess } from "../../src/cli/service-process.ts";
+import { startReceiver } from "../../src/cli/receiver/receiver.ts";
+import type { Delivery } from "../../src/cli/receiver/receiver.ts";
+import type { ServiceProcess } from "../../src/cli/demo/service-process.ts";
 import { serviceProcess, signingSecret } from "../support/service-process.ts";
 import { simulatedUpstream } from "../support/simulated-upstream.ts";
 

@@ -5,7 +5,7 @@ import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { Agent, request as send } from "undici";
 import { readConfig } from "../../src/service/config.ts";
-import { startReceiver } from "../../src/cli/receiver.ts";
+import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import { createService } from "../../src/service/create-service.ts";
 import { AnswerCheck } from "../support/answer-check.ts";
 import type { SeenAnswer } from "../support/answer-check.ts";

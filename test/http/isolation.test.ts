@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from "vitest";
-import { startReceiver } from "../../src/cli/receiver.ts";
+import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import { eventually } from "../support/administered-service.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { accountsService } from "../support/accounts-service.ts";

@@ -1,9 +1,9 @@
 import { EventEmitter, once } from "node:events";
 import { setTimeout as wait } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
-import { startReceiver } from "../../src/cli/receiver.ts";
-import type { Delivery, ScriptedAnswer } from "../../src/cli/receiver.ts";
-import type { ServiceClient } from "../../src/cli/service-client.ts";
+import { startReceiver } from "../../src/cli/receiver/receiver.ts";
+import type { Delivery, ScriptedAnswer } from "../../src/cli/receiver/receiver.ts";
+import type { ServiceClient } from "../../src/cli/demo/service-client.ts";
 import type { Simulator } from "../../src/simulator/simulator.ts";
 import { eventually } from "../support/eventually.ts";
 import { bodyOf } from "../support/instance-cluster.ts";

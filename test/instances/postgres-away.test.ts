@@ -1,6 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { expect, test } from "vitest";
-import type { ServiceProcess } from "../../src/cli/service-process.ts";
+import type { ServiceProcess } from "../../src/cli/demo/service-process.ts";
 import { auditCluster } from "../support/cluster-audit.ts";
 import { InstanceCluster } from "../support/instance-cluster.ts";
 import { OwnPostgres } from "../support/own-postgres.ts";

@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from "vitest";
-import { freePort } from "../../src/cli/service-process.ts";
+import { freePort } from "../../src/cli/demo/service-process.ts";
 import { eventually } from "../support/eventually.ts";
 import { inProcessInstance } from "../support/instance-in-process.ts";
 import { scrape, valueOf } from "../support/metrics-scrape.ts";

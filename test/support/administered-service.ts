@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { onTestFinished } from "vitest";
-import { ServiceClient } from "../../src/cli/service-client.ts";
+import { ServiceClient } from "../../src/cli/demo/service-client.ts";
 import { compileCache } from "./compile-cache.ts";
-import { ServiceProcess, freePort } from "../../src/cli/service-process.ts";
+import { ServiceProcess, freePort } from "../../src/cli/demo/service-process.ts";
 
 const root = new URL("../..", import.meta.url);
 /** Far more than the 5 s in which a change is noticed: what is proven with a process is that, a fake clock proves when. */

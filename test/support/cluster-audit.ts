@@ -1,4 +1,4 @@
-import type { Delivery } from "../../src/cli/receiver.ts";
+import type { Delivery } from "../../src/cli/receiver/receiver.ts";
 import { bodyOf } from "./instance-cluster.ts";
 import type { ObservedPoll } from "./observed-upstream.ts";
 

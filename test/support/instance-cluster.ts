@@ -1,8 +1,8 @@
 import { EventEmitter, once } from "node:events";
 import { onTestFinished } from "vitest";
-import { startReceiver } from "../../src/cli/receiver.ts";
-import type { Delivery } from "../../src/cli/receiver.ts";
-import { ServiceProcess, freePort } from "../../src/cli/service-process.ts";
+import { startReceiver } from "../../src/cli/receiver/receiver.ts";
+import type { Delivery } from "../../src/cli/receiver/receiver.ts";
+import { ServiceProcess, freePort } from "../../src/cli/demo/service-process.ts";
 import type { Scenario } from "../../src/simulator/scenarios.ts";
 import type { Simulator } from "../../src/simulator/simulator.ts";
 import type { FaultSpan } from "./cluster-audit.ts";

@@ -1,5 +1,5 @@
 import { onTestFinished } from "vitest";
-import { ServiceClient } from "../../src/cli/service-client.ts";
+import { ServiceClient } from "../../src/cli/demo/service-client.ts";
 import { readConfig } from "../../src/service/config.ts";
 import { createService } from "../../src/service/create-service.ts";
 import type { Service, ServiceOverrides } from "../../src/service/create-service.ts";

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import { ServiceProcess, freePort } from "../../src/cli/service-process.ts";
+import { ServiceProcess, freePort } from "../../src/cli/demo/service-process.ts";
 import { compileCache } from "./compile-cache.ts";
 
 const apiKey = "test-key-test-key-test-key";

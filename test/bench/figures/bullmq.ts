@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { ServiceProcess, freePort } from "../../../src/cli/service-process.ts";
+import { ServiceProcess, freePort } from "../../../src/cli/demo/service-process.ts";
 import { startChild } from "../child.ts";
 import type { Child } from "../child.ts";
 import type { Figure, NotMeasured } from "../figure.ts";

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ServiceProcess, freePort } from "../../../src/cli/service-process.ts";
+import { ServiceProcess, freePort } from "../../../src/cli/demo/service-process.ts";
 import type { Figure } from "../figure.ts";
 import { Outbound } from "../outbound.ts";
 

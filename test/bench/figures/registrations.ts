@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Pool } from "undici";
-import { ServiceProcess, freePort } from "../../../src/cli/service-process.ts";
+import { ServiceProcess, freePort } from "../../../src/cli/demo/service-process.ts";
 import { startChild } from "../child.ts";
 import type { Figure } from "../figure.ts";
 

@@ -1,5 +1,5 @@
 import { setTimeout } from "node:timers/promises";
-import { ServiceProcess, freePort } from "../../../src/cli/service-process.ts";
+import { ServiceProcess, freePort } from "../../../src/cli/demo/service-process.ts";
 import { asAdministrator, databaseUrl, startEmbedded } from "../../support/postgres-server.ts";
 import { startChild } from "../child.ts";
 import type { Child } from "../child.ts";

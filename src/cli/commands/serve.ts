@@ -1,5 +1,5 @@
-import { readArguments, untilAborted } from "./command.ts";
-import type { Command } from "./command.ts";
+import { readArguments, untilAborted } from "../command.ts";
+import type { Command } from "../command.ts";
 
 /** `serve`: the service itself. `main.ts` reads the environment, answers the signals and ends the process. */
 export const serveCommand: Command = {
@@ -7,7 +7,7 @@ export const serveCommand: Command = {
   usage: "  no flags of its own",
   async run(args, terminal) {
     readArguments(args, {});
-    await import("../main.ts");
+    await import("../../main.ts");
     await untilAborted(terminal.signal);
     return 0;
   },

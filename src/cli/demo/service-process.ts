@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import { setTimeout } from "node:timers/promises";
 import { ServiceClient } from "./service-client.ts";
 
-const root = new URL("../..", import.meta.url);
+const root = new URL("../../..", import.meta.url);
 const startDeadlineMs = 20_000;
 const stopDeadlineMs = 5_000;
 const keptLogBytes = 8_192;

@@ -1,7 +1,7 @@
-import type { Scenario } from "../simulator/scenarios.ts";
-import type { UpstreamKind } from "../simulator/upstream-api.ts";
-import { readWebhook } from "./received-webhook.ts";
-import type { Delivery } from "./receiver.ts";
+import type { Scenario } from "../../simulator/scenarios.ts";
+import type { UpstreamKind } from "../../simulator/upstream-api.ts";
+import { readWebhook } from "../receiver/received-webhook.ts";
+import type { Delivery } from "../receiver/receiver.ts";
 
 /** One call of the demo and exactly what its receiver must have been told in the end. */
 export type DemoCall = {

@@ -1,7 +1,7 @@
-import { isScenarioName, scenarios } from "../simulator/scenarios.ts";
-import { startSimulator } from "../simulator/simulator.ts";
-import { readArguments, readPort, untilAborted, UsageError } from "./command.ts";
-import type { Command } from "./command.ts";
+import { isScenarioName, scenarios } from "../../simulator/scenarios.ts";
+import { startSimulator } from "../../simulator/simulator.ts";
+import { readArguments, readPort, untilAborted, UsageError } from "../command.ts";
+import type { Command } from "../command.ts";
 
 /** `simulate`: the upstream without a phone. */
 export const simulateCommand: Command = {

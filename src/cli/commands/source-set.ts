@@ -1,11 +1,11 @@
-import { readVariable } from "../service/config.ts";
-import { upstreamKinds } from "../domain/sources/source-settings.ts";
-import type { SourceFault, UpstreamKind } from "../domain/sources/source-settings.ts";
-import { setSource } from "../engine/administration/sources.ts";
-import type { SetSourceOutcome, SourceChange } from "../engine/administration/sources.ts";
+import { readVariable } from "../../service/config.ts";
+import { upstreamKinds } from "../../domain/sources/source-settings.ts";
+import type { SourceFault, UpstreamKind } from "../../domain/sources/source-settings.ts";
+import { setSource } from "../../engine/administration/sources.ts";
+import type { SetSourceOutcome, SourceChange } from "../../engine/administration/sources.ts";
 import { openAdministration } from "./administration.ts";
-import { readArguments, readStandardInput, UsageError } from "./command.ts";
-import type { Command } from "./command.ts";
+import { readArguments, readStandardInput, UsageError } from "../command.ts";
+import type { Command } from "../command.ts";
 import { describeSource, sourceJson } from "./source-json.ts";
 
 const flagOf: Readonly<Record<SourceFault["field"], string>> = {

@@ -1,4 +1,4 @@
-import type { SourceSettings } from "../domain/sources/source-settings.ts";
+import type { SourceSettings } from "../../domain/sources/source-settings.ts";
 
 type Listed = SourceSettings & { readonly name: string; readonly accountId: string | null };
 

@@ -5,14 +5,14 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { generateSecret } from "../domain/webhooks/signature.ts";
-import { startSimulator } from "../simulator/simulator.ts";
-import type { Simulator } from "../simulator/simulator.ts";
-import type { UpstreamKind } from "../simulator/upstream-api.ts";
+import { generateSecret } from "../../domain/webhooks/signature.ts";
+import { startSimulator } from "../../simulator/simulator.ts";
+import type { Simulator } from "../../simulator/simulator.ts";
+import type { UpstreamKind } from "../../simulator/upstream-api.ts";
 import { DemoRecord, demoCalls } from "./demo-plan.ts";
-import { describeDelivery, readWebhook } from "./received-webhook.ts";
-import { startReceiver } from "./receiver.ts";
-import type { Delivery, Receiver, ScriptedAnswer } from "./receiver.ts";
+import { describeDelivery, readWebhook } from "../receiver/received-webhook.ts";
+import { startReceiver } from "../receiver/receiver.ts";
+import type { Delivery, Receiver, ScriptedAnswer } from "../receiver/receiver.ts";
 import { freePort, ServiceProcess } from "./service-process.ts";
 
 /** How long it listens on for what should not come. */

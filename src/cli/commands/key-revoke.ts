@@ -1,8 +1,8 @@
-import { isoTime } from "../domain/events/payload.ts";
-import { isEnvironmentKey } from "../engine/administration/accounts.ts";
+import { isoTime } from "../../domain/events/payload.ts";
+import { isEnvironmentKey } from "../../engine/administration/accounts.ts";
 import { openAdministration } from "./administration.ts";
-import { readArguments } from "./command.ts";
-import type { Command } from "./command.ts";
+import { readArguments } from "../command.ts";
+import type { Command } from "../command.ts";
 
 /** `key revoke`: from then on nobody is let in with it. */
 export const keyRevokeCommand: Command = {

@@ -1,8 +1,8 @@
-import { backupDatabase } from "../adapters/sqlite/backup.ts";
-import { encryptionKeyOrigin } from "../adapters/sealing/encryption-key-file.ts";
+import { backupDatabase } from "../../adapters/sqlite/backup.ts";
+import { encryptionKeyOrigin } from "../../adapters/sealing/encryption-key-file.ts";
 import { readDatabaseConfig } from "./administration.ts";
-import { readArguments } from "./command.ts";
-import type { Command } from "./command.ts";
+import { readArguments } from "../command.ts";
+import type { Command } from "../command.ts";
 
 /** `backup`: the database as one file. The encryption key is kept apart, or the copy would be as good as in the clear. */
 export const backupCommand: Command = {

@@ -1,7 +1,7 @@
-import { readConfig } from "../service/config.ts";
-import type { HttpDependencies } from "../http/operations/dependencies.ts";
-import { readArguments, UsageError } from "./command.ts";
-import type { Command } from "./command.ts";
+import { readConfig } from "../../service/config.ts";
+import type { HttpDependencies } from "../../http/operations/dependencies.ts";
+import { readArguments, UsageError } from "../command.ts";
+import type { Command } from "../command.ts";
 
 /** `openapi`: the document a service of this version serves at `/openapi.json`. */
 export const openApiCommand: Command = {
@@ -12,7 +12,10 @@ export const openApiCommand: Command = {
     const result = readConfig({});
     if (result.kind === "invalid") throw new UsageError(result.faults.join("; "));
     // Loaded here, so that the other commands start without the whole API.
-    const [{ createApp }, { openApiDocument }] = await Promise.all([import("../http/app.ts"), import("../http/operations/openapi.ts")]);
+    const [{ createApp }, { openApiDocument }] = await Promise.all([
+      import("../../http/app.ts"),
+      import("../../http/operations/openapi.ts"),
+    ]);
     const { version, limits } = result.config;
     // Routes are added and none is called, so there is nothing behind them.
     const app = createApp({ version, limits } as HttpDependencies);

@@ -1,8 +1,8 @@
-import { reencrypt } from "../engine/administration/reencryption.ts";
-import type { ReencryptionResult } from "../engine/administration/reencryption.ts";
+import { reencrypt } from "../../engine/administration/reencryption.ts";
+import type { ReencryptionResult } from "../../engine/administration/reencryption.ts";
 import { openAdministration } from "./administration.ts";
-import { readArguments } from "./command.ts";
-import type { Command, Terminal } from "./command.ts";
+import { readArguments } from "../command.ts";
+import type { Command, Terminal } from "../command.ts";
 
 /** `reencrypt`: the second step of a change of keys, between starting the service with both and with the new one alone. */
 export const reencryptCommand: Command = {

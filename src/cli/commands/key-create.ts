@@ -1,7 +1,7 @@
 import { createdKeyJson, describeCreatedKey } from "./account-create.ts";
 import { openAdministration } from "./administration.ts";
-import { readArguments } from "./command.ts";
-import type { Command } from "./command.ts";
+import { readArguments } from "../command.ts";
+import type { Command } from "../command.ts";
 
 /** `key create`: one more API key, for a change of keys or another client. */
 export const keyCreateCommand: Command = {

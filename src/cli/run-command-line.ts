@@ -1,20 +1,20 @@
-import { accountCreateCommand } from "./account-create.ts";
-import { backupCommand } from "./backup.ts";
+import { accountCreateCommand } from "./commands/account-create.ts";
+import { backupCommand } from "./commands/backup.ts";
 import { UsageError } from "./command.ts";
 import type { Command, Terminal } from "./command.ts";
-import { keyCreateCommand } from "./key-create.ts";
-import { keyListCommand } from "./key-list.ts";
-import { keyRevokeCommand } from "./key-revoke.ts";
-import { listenCommand } from "./listen.ts";
-import { migrateCommand } from "./migrate.ts";
-import { openApiCommand } from "./openapi.ts";
-import { reencryptCommand } from "./reencrypt.ts";
-import { serveCommand } from "./serve.ts";
-import { simulateCommand } from "./simulate.ts";
-import { sourceListCommand } from "./source-list.ts";
-import { sourceSetCommand } from "./source-set.ts";
-import { verifyCommand } from "./verify.ts";
-import { watchCommand } from "./watch.ts";
+import { keyCreateCommand } from "./commands/key-create.ts";
+import { keyListCommand } from "./commands/key-list.ts";
+import { keyRevokeCommand } from "./commands/key-revoke.ts";
+import { listenCommand } from "./commands/listen.ts";
+import { migrateCommand } from "./commands/migrate.ts";
+import { openApiCommand } from "./commands/openapi.ts";
+import { reencryptCommand } from "./commands/reencrypt.ts";
+import { serveCommand } from "./commands/serve.ts";
+import { simulateCommand } from "./commands/simulate.ts";
+import { sourceListCommand } from "./commands/source-list.ts";
+import { sourceSetCommand } from "./commands/source-set.ts";
+import { verifyCommand } from "./commands/verify.ts";
+import { watchCommand } from "./commands/watch.ts";
 
 /** By what is typed: one word, or two where several things can be done to one kind of thing. */
 const commands: Readonly<Record<string, Command>> = {

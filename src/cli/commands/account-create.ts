@@ -1,7 +1,7 @@
-import { AccountAdministration, accountNameFault } from "../engine/administration/accounts.ts";
+import { AccountAdministration, accountNameFault } from "../../engine/administration/accounts.ts";
 import { openAdministration } from "./administration.ts";
-import { readArguments, UsageError } from "./command.ts";
-import type { Command } from "./command.ts";
+import { readArguments, UsageError } from "../command.ts";
+import type { Command } from "../command.ts";
 
 /** `account create`: a tenant with its first API key. */
 export const accountCreateCommand: Command = {

@@ -1,9 +1,9 @@
-import { isSigningSecret } from "../domain/webhooks/signature.ts";
-import { readArguments, readPort, untilAborted, UsageError } from "./command.ts";
-import type { Command } from "./command.ts";
-import { startReceiver } from "./receiver.ts";
-import type { Delivery } from "./receiver.ts";
-import { describeDelivery, readWebhook } from "./received-webhook.ts";
+import { isSigningSecret } from "../../domain/webhooks/signature.ts";
+import { readArguments, readPort, untilAborted, UsageError } from "../command.ts";
+import type { Command } from "../command.ts";
+import { startReceiver } from "../receiver/receiver.ts";
+import type { Delivery } from "../receiver/receiver.ts";
+import { describeDelivery, readWebhook } from "../receiver/received-webhook.ts";
 
 /** `listen`: shows every webhook that arrives and whether its signature holds. */
 export const listenCommand: Command = {

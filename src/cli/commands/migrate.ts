@@ -1,8 +1,8 @@
-import { parseDatabaseUrl, readVariable } from "../service/config.ts";
-import { encryptionKeyOrigin } from "../adapters/sealing/encryption-key-file.ts";
+import { parseDatabaseUrl, readVariable } from "../../service/config.ts";
+import { encryptionKeyOrigin } from "../../adapters/sealing/encryption-key-file.ts";
 import { openAdministration, readDatabaseConfig } from "./administration.ts";
-import { UsageError, readArguments } from "./command.ts";
-import type { Command, Terminal } from "./command.ts";
+import { UsageError, readArguments } from "../command.ts";
+import type { Command, Terminal } from "../command.ts";
 import { moveDatabase } from "./move-database.ts";
 
 /** `migrate`: brings the schema up to date, as every start does by itself; or moves everything into another database. */

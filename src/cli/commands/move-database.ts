@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
-import { migrate } from "../adapters/postgres/migrate.ts";
-import { TableWriter } from "../adapters/postgres/table-writer.ts";
-import { TableReader } from "../adapters/sqlite/reading/table-reader.ts";
-import { StartRefused } from "../domain/errors.ts";
+import { migrate } from "../../adapters/postgres/migrate.ts";
+import { TableWriter } from "../../adapters/postgres/table-writer.ts";
+import { TableReader } from "../../adapters/sqlite/reading/table-reader.ts";
+import { StartRefused } from "../../domain/errors.ts";
 
 export type Move = { readonly sqlitePath: string; readonly postgresUrl: string };
 

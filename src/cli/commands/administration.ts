@@ -1,15 +1,15 @@
 import { setTimeout } from "node:timers/promises";
-import { openPostgresAdministration } from "../adapters/postgres/opening.ts";
-import { openSqliteAdministration } from "../adapters/sqlite/store.ts";
-import { systemClock } from "../adapters/clock.ts";
-import { readStoreConfig } from "../service/config.ts";
-import type { StoreConfig } from "../service/config.ts";
-import { StartRefused } from "../domain/errors.ts";
-import { AccountAdministration } from "../engine/administration/accounts.ts";
-import { openKeyring } from "../service/open-keyring.ts";
-import type { Keyring } from "../service/open-keyring.ts";
-import type { Account } from "../ports/stores/account-store.ts";
-import type { AdministrationStore } from "../ports/stores/service-store.ts";
+import { openPostgresAdministration } from "../../adapters/postgres/opening.ts";
+import { openSqliteAdministration } from "../../adapters/sqlite/store.ts";
+import { systemClock } from "../../adapters/clock.ts";
+import { readStoreConfig } from "../../service/config.ts";
+import type { StoreConfig } from "../../service/config.ts";
+import { StartRefused } from "../../domain/errors.ts";
+import { AccountAdministration } from "../../engine/administration/accounts.ts";
+import { openKeyring } from "../../service/open-keyring.ts";
+import type { Keyring } from "../../service/open-keyring.ts";
+import type { Account } from "../../ports/stores/account-store.ts";
+import type { AdministrationStore } from "../../ports/stores/service-store.ts";
 
 const startingServerMs = 10_000;
 const askAgainMs = 200;

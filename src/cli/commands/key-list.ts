@@ -1,7 +1,7 @@
-import { isoTime } from "../domain/events/payload.ts";
+import { isoTime } from "../../domain/events/payload.ts";
 import { openAdministration } from "./administration.ts";
-import { readArguments } from "./command.ts";
-import type { Command } from "./command.ts";
+import { readArguments } from "../command.ts";
+import type { Command } from "../command.ts";
 
 /** `key list`: which keys an account has and had; never the keys. */
 export const keyListCommand: Command = {

@@ -1,8 +1,8 @@
-import { readConfig } from "../service/config.ts";
-import { readArguments, UsageError } from "./command.ts";
-import type { Command } from "./command.ts";
-import { ServiceClient } from "./service-client.ts";
-import type { JsonObject } from "./service-client.ts";
+import { readConfig } from "../../service/config.ts";
+import { readArguments, UsageError } from "../command.ts";
+import type { Command } from "../command.ts";
+import { ServiceClient } from "../demo/service-client.ts";
+import type { JsonObject } from "../demo/service-client.ts";
 
 /** `watch`: registers a watch with a running service. */
 export const watchCommand: Command = {

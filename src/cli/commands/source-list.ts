@@ -1,8 +1,8 @@
-import { readConfig } from "../service/config.ts";
-import { defaultSourceName } from "../domain/sources/source-settings.ts";
+import { readConfig } from "../../service/config.ts";
+import { defaultSourceName } from "../../domain/sources/source-settings.ts";
 import { openAdministration } from "./administration.ts";
-import { readArguments } from "./command.ts";
-import type { Command } from "./command.ts";
+import { readArguments } from "../command.ts";
+import type { Command } from "../command.ts";
 import { describeSource, sourceJson } from "./source-json.ts";
 
 /** `source list`: where calls are polled; never a credential. */

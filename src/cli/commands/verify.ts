@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
-import { readArguments, readStandardInput, UsageError } from "./command.ts";
-import type { Command } from "./command.ts";
-import { findSignatureFault } from "./signature-fault.ts";
+import { readArguments, readStandardInput, UsageError } from "../command.ts";
+import type { Command } from "../command.ts";
+import { findSignatureFault } from "../receiver/signature-fault.ts";
 
 /** `verify`: which fault a signature has. */
 export const verifyCommand: Command = {

@@ -16,7 +16,7 @@ import type { WatchedCall } from "../../src/ports/stores/call-store.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../src/ports/stores/delivery-store.ts";
 import type { SecretBox } from "../../src/ports/secret-box.ts";
 import type { ServiceStore } from "../../src/ports/stores/service-store.ts";
-import { silentLogger, silentMetrics } from "../support/silent-telemetry.ts";
+import { silentLogger, silentMetrics } from "../harness/silent-telemetry.ts";
 import { deliveryPolicy } from "./quiet.ts";
 
 const batchSize = 1000;

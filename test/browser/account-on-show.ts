@@ -1,7 +1,7 @@
 import { expect } from "vitest";
-import { startCallbacks } from "../support/callbacks.ts";
-import { jsonOf, localService, serviceKey } from "../support/local-service.ts";
-import { simulatedUpstream } from "../support/simulated-upstream.ts";
+import { startCallbacks } from "../harness/callbacks.ts";
+import { jsonOf, localService, serviceKey } from "../harness/local-service.ts";
+import { simulatedUpstream } from "../harness/simulated-upstream.ts";
 import { Visitor } from "./visitor.ts";
 
 export const arrivedSid = "OUT-arrived";

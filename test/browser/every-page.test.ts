@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { localService } from "../support/local-service.ts";
+import { localService } from "../harness/local-service.ts";
 import { accountOnShow, hostileWords } from "./account-on-show.ts";
 import { complaintsOf } from "./page-inspection.ts";
 import { Visitor } from "./visitor.ts";

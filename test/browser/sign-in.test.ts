@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { localService, serviceKey } from "../support/local-service.ts";
+import { localService, serviceKey } from "../harness/local-service.ts";
 import { accountOnShow, arrivedSid, givenUpSid } from "./account-on-show.ts";
 import { complaintsOf } from "./page-inspection.ts";
 import { Visitor } from "./visitor.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { newId } from "../../src/domain/ids.ts";
 import type { Account, ApiKeyDraft } from "../../src/ports/stores/account-store.ts";
-import { hour, startMs } from "../support/store-drafts.ts";
+import { hour, startMs } from "../harness/store-drafts.ts";
 import type { OpenWorld, StoreBackend } from "./store-backend.ts";
 import { worlds } from "./store-backend.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { answered, day, expectKind, hour, minute, ok, only, secretDraft, startMs, typesOf } from "../support/store-drafts.ts";
+import { answered, day, expectKind, hour, minute, ok, only, secretDraft, startMs, typesOf } from "../harness/store-drafts.ts";
 import type { OpenWorld } from "./store-backend.ts";
 import { worlds } from "./store-backend.ts";
 import type { StoreBackend } from "./store-backend.ts";

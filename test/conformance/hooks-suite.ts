@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { expectKind, minute, only, second, startMs, typesOf } from "../support/store-drafts.ts";
+import { expectKind, minute, only, second, startMs, typesOf } from "../harness/store-drafts.ts";
 import { worlds } from "./store-backend.ts";
 import type { StoreBackend } from "./store-backend.ts";
 

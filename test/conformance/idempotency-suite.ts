@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { AnswerDraft, ClaimedRun, IdempotencyClaim } from "../../src/ports/stores/idempotency-store.ts";
 import type { RegisterWatchResult, WatchDraft } from "../../src/ports/stores/registration-store.ts";
-import { expectKind, hour, only, startMs } from "../support/store-drafts.ts";
-import type { StoreWorld } from "../support/store-drafts.ts";
+import { expectKind, hour, only, startMs } from "../harness/store-drafts.ts";
+import type { StoreWorld } from "../harness/store-drafts.ts";
 import type { StoreBackend } from "./store-backend.ts";
 import { worlds } from "./store-backend.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { answered, minute, ok, only, second, startMs, testPolicy, typesOf } from "../support/store-drafts.ts";
+import { answered, minute, ok, only, second, startMs, testPolicy, typesOf } from "../harness/store-drafts.ts";
 import { worlds } from "./store-backend.ts";
 import type { StoreBackend } from "./store-backend.ts";
 

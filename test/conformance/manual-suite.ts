@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { answered, expectKind, hour, minute, only, startMs } from "../support/store-drafts.ts";
+import { answered, expectKind, hour, minute, only, startMs } from "../harness/store-drafts.ts";
 import { owe } from "./deliveries-suite.ts";
 import { worlds } from "./store-backend.ts";
 import type { StoreBackend } from "./store-backend.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { SendJob } from "../../src/ports/stores/send-job.ts";
-import { answered, minute, noQuotas, only, second, statusChange, typesOf } from "../support/store-drafts.ts";
+import { answered, minute, noQuotas, only, second, statusChange, typesOf } from "../harness/store-drafts.ts";
 import { owe } from "./deliveries-suite.ts";
 import { worlds } from "./store-backend.ts";
 import type { OpenWorld, StoreBackend } from "./store-backend.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { CursorInvalid } from "../../src/domain/errors.ts";
 import type { FeedQuery } from "../../src/ports/stores/read-store.ts";
-import { answered, hour, only, startMs } from "../support/store-drafts.ts";
+import { answered, hour, only, startMs } from "../harness/store-drafts.ts";
 import { worlds } from "./store-backend.ts";
 import type { StoreBackend } from "./store-backend.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { completedReuseMs } from "../../src/domain/calls/watch.ts";
-import { day, expectKind, minute, noQuotas, only, secretDraft, startMs, typesOf } from "../support/store-drafts.ts";
+import { day, expectKind, minute, noQuotas, only, secretDraft, startMs, typesOf } from "../harness/store-drafts.ts";
 import { worlds } from "./store-backend.ts";
 import type { StoreBackend } from "./store-backend.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { day, only } from "../support/store-drafts.ts";
+import { day, only } from "../harness/store-drafts.ts";
 import { worlds } from "./store-backend.ts";
 import type { StoreBackend } from "./store-backend.ts";
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { newId } from "../../src/domain/ids.ts";
 import type { SealedPlace } from "../../src/domain/secrets/sealed-identity.ts";
 import type { SealedValue } from "../../src/ports/stores/sealed-store.ts";
-import { day, hour, only, secretDraft, startMs } from "../support/store-drafts.ts";
+import { day, hour, only, secretDraft, startMs } from "../harness/store-drafts.ts";
 import type { OpenWorld, StoreBackend } from "./store-backend.ts";
 import { worlds } from "./store-backend.ts";
 

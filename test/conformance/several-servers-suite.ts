@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { InstanceFenced } from "../../src/domain/errors.ts";
-import { answered, expectKind, ok, only, second, statusChange, typesOf } from "../support/store-drafts.ts";
+import { answered, expectKind, ok, only, second, statusChange, typesOf } from "../harness/store-drafts.ts";
 import { owe } from "./deliveries-suite.ts";
 import type { Beside, OpenWorld } from "./store-backend.ts";
 import { worlds } from "./store-backend.ts";

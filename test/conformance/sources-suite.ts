@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { newId } from "../../src/domain/ids.ts";
 import type { SourceDraft } from "../../src/ports/stores/source-store.ts";
-import { expectKind, hour, startMs } from "../support/store-drafts.ts";
+import { expectKind, hour, startMs } from "../harness/store-drafts.ts";
 import type { OpenWorld, StoreBackend } from "./store-backend.ts";
 import { worlds } from "./store-backend.ts";
 

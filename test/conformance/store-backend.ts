@@ -1,7 +1,7 @@
 import { afterEach } from "vitest";
 import type { DeliveryPolicy } from "../../src/domain/deliveries/retry-policy.ts";
 import type { ServiceStore } from "../../src/ports/stores/service-store.ts";
-import { StoreWorld, testPolicy } from "../support/store-drafts.ts";
+import { StoreWorld, testPolicy } from "../harness/store-drafts.ts";
 
 /** One database of its own. */
 export type TestDatabase = {

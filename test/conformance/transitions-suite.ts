@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { maxEventsPerWatch } from "../../src/domain/calls/transition.ts";
-import { day, minute, only, second, startMs, statusChange, typesOf } from "../support/store-drafts.ts";
+import { day, minute, only, second, startMs, statusChange, typesOf } from "../harness/store-drafts.ts";
 import { worlds } from "./store-backend.ts";
 import type { StoreBackend } from "./store-backend.ts";
 

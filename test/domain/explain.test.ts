@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { DeliveryStatus } from "../../src/domain/deliveries/delivery.ts";
 import { explainDelivery, explainEndpoint, explainWatch } from "../../src/domain/explain.ts";
 import type { DeliveryExplainInput, EndpointExplainInput, WatchExplainInput } from "../../src/domain/explain.ts";
-import { healthy } from "../support/deliveries.ts";
+import { healthy } from "../harness/deliveries.ts";
 
 const nowMs = Date.UTC(2026, 10, 24, 12);
 const soonMs = nowMs + 60_000;

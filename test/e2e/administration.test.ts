@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import type { Delivery } from "../../src/cli/receiver/receiver.ts";
-import { AdministeredService, environmentKey, eventually } from "../support/administered-service.ts";
-import { signingSecret } from "../support/service-process.ts";
-import { simulatedUpstream } from "../support/simulated-upstream.ts";
+import { AdministeredService, environmentKey, eventually } from "../harness/administered-service.ts";
+import { signingSecret } from "../harness/service-process.ts";
+import { simulatedUpstream } from "../harness/simulated-upstream.ts";
 
 type Created = { readonly account_id: string; readonly key_id: string; readonly key: string };
 type Listed = { readonly data: readonly { readonly name: string; readonly state: string }[] };

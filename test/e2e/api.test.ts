@@ -1,8 +1,8 @@
 import { expect, onTestFinished, test } from "vitest";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import type { ReceiverOptions } from "../../src/cli/receiver/receiver.ts";
-import { jsonOf, localService } from "../support/local-service.ts";
-import { simulatedUpstream } from "../support/simulated-upstream.ts";
+import { jsonOf, localService } from "../harness/local-service.ts";
+import { simulatedUpstream } from "../harness/simulated-upstream.ts";
 
 type Body = Record<string, unknown>;
 

@@ -5,9 +5,9 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { selfSigned } from "../support/self-signed.ts";
-import type { Identity } from "../support/self-signed.ts";
-import { serviceProcess } from "../support/service-process.ts";
+import { selfSigned } from "../harness/self-signed.ts";
+import type { Identity } from "../harness/self-signed.ts";
+import { serviceProcess } from "../harness/service-process.ts";
 
 async function httpsServer(identity: Identity, body: string) {
   let requests = 0;

@@ -1,8 +1,8 @@
 import { expect, onTestFinished, test } from "vitest";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
-import { FakeClock } from "../support/fake-clock.ts";
-import { runningService } from "../support/clocked-service.ts";
-import { simulatedUpstream } from "../support/simulated-upstream.ts";
+import { FakeClock } from "../harness/fake-clock.ts";
+import { runningService } from "../harness/clocked-service.ts";
+import { simulatedUpstream } from "../harness/simulated-upstream.ts";
 
 const second = 1000;
 const minute = 60 * second;

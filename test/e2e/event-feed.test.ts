@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { RunningService } from "../support/running-service.ts";
-import type { Json } from "../support/running-service.ts";
-import { second } from "../support/store-drafts.ts";
+import { RunningService } from "../harness/running-service.ts";
+import type { Json } from "../harness/running-service.ts";
+import { second } from "../harness/store-drafts.ts";
 
 type Feed = {
   readonly data: readonly (Json & { readonly id: string; readonly type: string; readonly data: Json })[];

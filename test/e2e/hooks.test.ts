@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import type { Callback } from "../support/callbacks.ts";
-import { RunningService } from "../support/running-service.ts";
-import type { Json } from "../support/running-service.ts";
-import { second } from "../support/store-drafts.ts";
+import type { Callback } from "../harness/callbacks.ts";
+import { RunningService } from "../harness/running-service.ts";
+import type { Json } from "../harness/running-service.ts";
+import { second } from "../harness/store-drafts.ts";
 
 type Flat = Json & { readonly type: string; readonly watch_id: string; readonly sequence: number; readonly call_sid: string };
 

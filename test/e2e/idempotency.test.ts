@@ -8,9 +8,9 @@ import { expect, onTestFinished, test } from "vitest";
 import { generateEncryptionKey } from "../../src/adapters/sealing/secret-box.ts";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import type { ReceiverOptions } from "../../src/cli/receiver/receiver.ts";
-import { FakeClock } from "../support/fake-clock.ts";
-import { jsonOf, localService } from "../support/local-service.ts";
-import type { Send, WireAnswer } from "../support/local-service.ts";
+import { FakeClock } from "../harness/fake-clock.ts";
+import { jsonOf, localService } from "../harness/local-service.ts";
+import type { Send, WireAnswer } from "../harness/local-service.ts";
 
 const hour = 3_600_000;
 const sandboxWatch = (name: string, callbackUrl: string) => ({

@@ -5,8 +5,8 @@ import { request } from "undici";
 import { expect, onTestFinished, test } from "vitest";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import { freePort } from "../../src/cli/demo/service-process.ts";
-import { AdministeredService, environmentKey, eventually } from "../support/administered-service.ts";
-import { simulatedUpstream } from "../support/simulated-upstream.ts";
+import { AdministeredService, environmentKey, eventually } from "../harness/administered-service.ts";
+import { simulatedUpstream } from "../harness/simulated-upstream.ts";
 
 type Created = { readonly account_id: string; readonly key_id: string; readonly key: string };
 type Registered = { readonly id: string; readonly endpoint_id: string; readonly signing_secret: string | null };

@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from "vitest";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
-import { FakeClock } from "../support/fake-clock.ts";
-import { jsonOf, localService } from "../support/local-service.ts";
+import { FakeClock } from "../harness/fake-clock.ts";
+import { jsonOf, localService } from "../harness/local-service.ts";
 
 /** An endpoint that was told one event. The clock stands still: what is asked is asked in the same second. */
 async function endpointOfOneWatch() {

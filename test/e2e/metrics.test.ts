@@ -4,9 +4,9 @@ import { once } from "node:events";
 import { expect, onTestFinished, test } from "vitest";
 import { freePort } from "../../src/cli/demo/service-process.ts";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
-import { scrape, valueOf } from "../support/metrics-scrape.ts";
-import { serviceProcess, signingSecret } from "../support/service-process.ts";
-import { simulatedUpstream } from "../support/simulated-upstream.ts";
+import { scrape, valueOf } from "../harness/metrics-scrape.ts";
+import { serviceProcess, signingSecret } from "../harness/service-process.ts";
+import { simulatedUpstream } from "../harness/simulated-upstream.ts";
 
 const isProven = { source: "default", state: "ok" };
 

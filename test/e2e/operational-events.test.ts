@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import type { Callback } from "../support/callbacks.ts";
-import { RunningService } from "../support/running-service.ts";
-import type { Json } from "../support/running-service.ts";
-import { simulatedUpstream } from "../support/simulated-upstream.ts";
-import { hour, second } from "../support/store-drafts.ts";
+import type { Callback } from "../harness/callbacks.ts";
+import { RunningService } from "../harness/running-service.ts";
+import type { Json } from "../harness/running-service.ts";
+import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import { hour, second } from "../harness/store-drafts.ts";
 
 const jsonOf = ({ body }: Callback) => JSON.parse(body) as Json & { readonly type: string };
 

@@ -1,11 +1,11 @@
 import { createPublicKey, verify } from "node:crypto";
 import { Webhook } from "standardwebhooks";
 import { describe, expect, test } from "vitest";
-import type { Callback } from "../support/callbacks.ts";
-import { RunningService, webhookSecret } from "../support/running-service.ts";
-import type { Json } from "../support/running-service.ts";
-import { simulatedUpstream } from "../support/simulated-upstream.ts";
-import { minute, second } from "../support/store-drafts.ts";
+import type { Callback } from "../harness/callbacks.ts";
+import { RunningService, webhookSecret } from "../harness/running-service.ts";
+import type { Json } from "../harness/running-service.ts";
+import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import { minute, second } from "../harness/store-drafts.ts";
 
 const formats = ["standard", "flat", "form", "cloudevents"] as const;
 const otherSecret = "whsec_c2VjcmV0LW9mLXNvbWVib2R5LWVsc2UtaGVyZQ==";

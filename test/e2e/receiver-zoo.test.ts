@@ -2,12 +2,12 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { startNameServer } from "../support/name-server.ts";
-import { startReceiver, zoo } from "../support/receiver-zoo.ts";
-import { RunningService } from "../support/running-service.ts";
-import type { Json } from "../support/running-service.ts";
-import { selfSigned } from "../support/self-signed.ts";
-import { startMs } from "../support/store-drafts.ts";
+import { startNameServer } from "../harness/name-server.ts";
+import { startReceiver, zoo } from "../harness/receiver-zoo.ts";
+import { RunningService } from "../harness/running-service.ts";
+import type { Json } from "../harness/running-service.ts";
+import { selfSigned } from "../harness/self-signed.ts";
+import { startMs } from "../harness/store-drafts.ts";
 
 /*
  * One test for each row of what a receiver can answer: what the delivery shows, what becomes of the endpoint, and what

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
-import { runningService } from "../support/clocked-service.ts";
+import { runningService } from "../harness/clocked-service.ts";
 
 test("an endpoint disabled and named again at once takes attempts at once", async () => {
   await using receiver = await startReceiver();

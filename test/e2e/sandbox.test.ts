@@ -2,8 +2,8 @@ import { expect, onTestFinished, test } from "vitest";
 import { readWebhook } from "../../src/cli/receiver/received-webhook.ts";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import type { Delivery } from "../../src/cli/receiver/receiver.ts";
-import { runningService } from "../support/clocked-service.ts";
-import { signingSecret } from "../support/service-process.ts";
+import { runningService } from "../harness/clocked-service.ts";
+import { signingSecret } from "../harness/service-process.ts";
 
 /** A service without any upstream, and what its webhooks say, by path. */
 async function sandboxed() {

@@ -7,8 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { oneLine, start } from "../support/started-process.ts";
-import type { Ended } from "../support/started-process.ts";
+import { oneLine, start } from "../harness/started-process.ts";
+import type { Ended } from "../harness/started-process.ts";
 
 const run = promisify(execFile);
 const root = new URL("../..", import.meta.url).pathname;

@@ -3,8 +3,8 @@ import { createConnection } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import type { ScriptedAnswer } from "../../src/cli/receiver/receiver.ts";
-import { serviceProcess, signingSecret } from "../support/service-process.ts";
-import { simulatedUpstream } from "../support/simulated-upstream.ts";
+import { serviceProcess, signingSecret } from "../harness/service-process.ts";
+import { simulatedUpstream } from "../harness/simulated-upstream.ts";
 
 const alive = () => AbortSignal.timeout(20_000);
 const queuedForEver = [{ atMs: 0, status: "queued" }];

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import type { Callback } from "../support/callbacks.ts";
-import { RunningService } from "../support/running-service.ts";
-import type { Json } from "../support/running-service.ts";
-import { hour, second } from "../support/store-drafts.ts";
+import type { Callback } from "../harness/callbacks.ts";
+import { RunningService } from "../harness/running-service.ts";
+import type { Json } from "../harness/running-service.ts";
+import { hour, second } from "../harness/store-drafts.ts";
 
 const watchIdOf = ({ body }: Callback) => (JSON.parse(body) as { readonly data: { readonly watch_id: string } }).data.watch_id;
 

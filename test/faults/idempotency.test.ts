@@ -10,9 +10,9 @@ import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import type { ScriptedAnswer } from "../../src/cli/receiver/receiver.ts";
 import { Idempotency } from "../../src/engine/requests/idempotency.ts";
-import { clientOf, jsonOf } from "../support/local-service.ts";
-import { serviceProcess } from "../support/service-process.ts";
-import { testPolicy } from "../support/store-drafts.ts";
+import { clientOf, jsonOf } from "../harness/local-service.ts";
+import { serviceProcess } from "../harness/service-process.ts";
+import { testPolicy } from "../harness/store-drafts.ts";
 
 const alive = () => AbortSignal.timeout(20_000);
 const apiKey = "test-key-test-key-test-key";
@@ -28,7 +28,7 @@ test("killed between the commit and the answer: the same key is answered what wa
   const folder = await mkdtemp(join(tmpdir(), "ringback-crash-"));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   const [path, key] = [join(folder, "ringback.db"), generateEncryptionKey()];
-  const victim = spawn(process.execPath, [new URL("../support/idempotency-victim.ts", import.meta.url).pathname, path, key]);
+  const victim = spawn(process.execPath, [new URL("../harness/idempotency-victim.ts", import.meta.url).pathname, path, key]);
   let said = "";
   victim.stdout.on("data", (chunk: Buffer) => (said += chunk.toString()));
   const [, signal] = (await once(victim, "close")) as [number | null, NodeJS.Signals | null];

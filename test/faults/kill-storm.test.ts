@@ -3,8 +3,8 @@ import { expect, onTestFinished, test } from "vitest";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import type { Delivery } from "../../src/cli/receiver/receiver.ts";
 import type { ServiceProcess } from "../../src/cli/demo/service-process.ts";
-import { serviceProcess, signingSecret } from "../support/service-process.ts";
-import { simulatedUpstream } from "../support/simulated-upstream.ts";
+import { serviceProcess, signingSecret } from "../harness/service-process.ts";
+import { simulatedUpstream } from "../harness/simulated-upstream.ts";
 
 type Webhook = {
   readonly type: string;

@@ -2,8 +2,8 @@ import { once, EventEmitter } from "node:events";
 import { expect, onTestFinished, test } from "vitest";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import type { Delivery, ScriptedAnswer } from "../../src/cli/receiver/receiver.ts";
-import { serviceProcess, signingSecret } from "../support/service-process.ts";
-import { simulatedUpstream } from "../support/simulated-upstream.ts";
+import { serviceProcess, signingSecret } from "../harness/service-process.ts";
+import { simulatedUpstream } from "../harness/simulated-upstream.ts";
 
 type Webhook = { readonly type: string; readonly data: { readonly call_sid: string; readonly sequence: number; readonly status: string } };
 

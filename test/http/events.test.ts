@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { FeedQuery } from "../../src/ports/stores/read-store.ts";
-import { startMs } from "../support/deliveries.ts";
+import { startMs } from "../harness/deliveries.ts";
 import { apiKey, createTestApi } from "./test-api.ts";
 import { eventView } from "./views.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { callEvent } from "../support/events.ts";
+import { callEvent } from "../harness/events.ts";
 import { createTestApi, faultsOf, problemOf } from "./test-api.ts";
 import { hookView } from "./views.ts";
 

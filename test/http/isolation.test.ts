@@ -1,10 +1,10 @@
 import { expect, onTestFinished, test } from "vitest";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
-import { eventually } from "../support/administered-service.ts";
-import { FakeClock } from "../support/fake-clock.ts";
-import { accountsService } from "../support/accounts-service.ts";
-import type { AccountClient, Answer } from "../support/accounts-service.ts";
-import { simulatedUpstream } from "../support/simulated-upstream.ts";
+import { eventually } from "../harness/administered-service.ts";
+import { FakeClock } from "../harness/fake-clock.ts";
+import { accountsService } from "../harness/accounts-service.ts";
+import type { AccountClient, Answer } from "../harness/accounts-service.ts";
+import { simulatedUpstream } from "../harness/simulated-upstream.ts";
 
 type Ids = {
   readonly watch: string;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { FakeClock } from "../support/fake-clock.ts";
-import { accountsService } from "../support/accounts-service.ts";
-import type { AccountClient, Answer } from "../support/accounts-service.ts";
+import { FakeClock } from "../harness/fake-clock.ts";
+import { accountsService } from "../harness/accounts-service.ts";
+import type { AccountClient, Answer } from "../harness/accounts-service.ts";
 
 const source = { POLYAI_BASE_URL: "http://127.0.0.1:1", POLYAI_AUTH_TOKEN: "token" };
 const quotaExceeded = { type: "urn:ringback:problem:quota-exceeded", status: 403 };

@@ -1,9 +1,9 @@
-import { FakeClock } from "../support/fake-clock.ts";
+import { FakeClock } from "../harness/fake-clock.ts";
 import { expect } from "vitest";
 import { createSecretBox } from "../../src/adapters/sealing/secret-box.ts";
 import { createApp } from "../../src/http/app.ts";
 import { openApiDocument } from "../../src/http/operations/openapi.ts";
-import { AnswerCheck } from "../support/answer-check.ts";
+import { AnswerCheck } from "../harness/answer-check.ts";
 import type { HttpDependencies } from "../../src/http/operations/dependencies.ts";
 import type { HookRequest, IdempotentRequest, WatchRequest } from "../../src/ports/use-cases/registration.ts";
 import { account, attempt, deliveryView, endpointView, eventView, hookView, watchView } from "./views.ts";

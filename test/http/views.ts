@@ -1,5 +1,5 @@
-import { callEvent } from "../support/events.ts";
-import { healthy, startMs } from "../support/deliveries.ts";
+import { callEvent } from "../harness/events.ts";
+import { healthy, startMs } from "../harness/deliveries.ts";
 import type { Attempt } from "../../src/domain/deliveries/attempt.ts";
 import type { Delivery } from "../../src/domain/deliveries/delivery.ts";
 import type { Endpoint } from "../../src/domain/deliveries/endpoint.ts";

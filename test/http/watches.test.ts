@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { WatchOutcome, WatchRequest } from "../../src/ports/use-cases/registration.ts";
-import { startMs } from "../support/deliveries.ts";
+import { startMs } from "../harness/deliveries.ts";
 import { createTestApi, faultsOf, problemOf } from "./test-api.ts";
 import { watchView } from "./views.ts";
 

@@ -5,11 +5,11 @@ import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest"
 import { openPostgresAdministration } from "../../src/adapters/postgres/opening.ts";
 import { runCommandLine } from "../../src/cli/run-command-line.ts";
 import { ServiceClient } from "../../src/cli/demo/service-client.ts";
-import { eventually } from "../support/eventually.ts";
-import { encryptionKey } from "../support/instance-cluster.ts";
-import { inProcessInstance } from "../support/instance-in-process.ts";
-import { TestPostgres } from "../support/postgres-database.ts";
-import { simulatedUpstream } from "../support/simulated-upstream.ts";
+import { eventually } from "../harness/eventually.ts";
+import { encryptionKey } from "../harness/instance-cluster.ts";
+import { inProcessInstance } from "../harness/instance-in-process.ts";
+import { TestPostgres } from "../harness/postgres-database.ts";
+import { simulatedUpstream } from "../harness/simulated-upstream.ts";
 
 type Created = { readonly account_id: string; readonly key_id: string; readonly key: string };
 type Listed = { readonly data: readonly { readonly name: string; readonly state: string; readonly reason: string | null }[] };

@@ -5,11 +5,11 @@ import { expect, onTestFinished, test } from "vitest";
 import { systemClock } from "../../src/adapters/clock.ts";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import { freePort } from "../../src/cli/demo/service-process.ts";
-import { inProcessInstance, shortLease } from "../support/instance-in-process.ts";
-import { ObservedUpstream } from "../support/observed-upstream.ts";
-import { TestPostgres } from "../support/postgres-database.ts";
-import { simulatedUpstream } from "../support/simulated-upstream.ts";
-import { eventually } from "../support/eventually.ts";
+import { inProcessInstance, shortLease } from "../harness/instance-in-process.ts";
+import { ObservedUpstream } from "../harness/observed-upstream.ts";
+import { TestPostgres } from "../harness/postgres-database.ts";
+import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import { eventually } from "../harness/eventually.ts";
 
 const queued = [{ atMs: 0, status: "queued" }];
 const hourMs = 3_600_000;

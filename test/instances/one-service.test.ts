@@ -5,13 +5,13 @@ import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import type { Delivery, ScriptedAnswer } from "../../src/cli/receiver/receiver.ts";
 import type { ServiceClient } from "../../src/cli/demo/service-client.ts";
 import type { Simulator } from "../../src/simulator/simulator.ts";
-import { eventually } from "../support/eventually.ts";
-import { bodyOf } from "../support/instance-cluster.ts";
-import { inProcessInstance } from "../support/instance-in-process.ts";
-import { ObservedUpstream } from "../support/observed-upstream.ts";
-import { TestPostgres } from "../support/postgres-database.ts";
-import { asAdministrator } from "../support/postgres-server.ts";
-import { simulatedUpstream } from "../support/simulated-upstream.ts";
+import { eventually } from "../harness/eventually.ts";
+import { bodyOf } from "../harness/instance-cluster.ts";
+import { inProcessInstance } from "../harness/instance-in-process.ts";
+import { ObservedUpstream } from "../harness/observed-upstream.ts";
+import { TestPostgres } from "../harness/postgres-database.ts";
+import { asAdministrator } from "../harness/postgres-server.ts";
+import { simulatedUpstream } from "../harness/simulated-upstream.ts";
 
 const queued = [{ atMs: 0, status: "queued" }];
 

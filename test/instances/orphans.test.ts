@@ -1,10 +1,10 @@
 import pg from "pg";
 import { expect, onTestFinished, test } from "vitest";
-import { eventually } from "../support/eventually.ts";
-import { inProcessInstance } from "../support/instance-in-process.ts";
-import { TestPostgres } from "../support/postgres-database.ts";
-import { simulatedUpstream } from "../support/simulated-upstream.ts";
-import { statusChange, StoreWorld, testPolicy } from "../support/store-drafts.ts";
+import { eventually } from "../harness/eventually.ts";
+import { inProcessInstance } from "../harness/instance-in-process.ts";
+import { TestPostgres } from "../harness/postgres-database.ts";
+import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import { statusChange, StoreWorld, testPolicy } from "../harness/store-drafts.ts";
 
 test("calls and deliveries that an answer lost left to an instance without its knowledge are taken up after the trouble", async () => {
   // Setup: the rows are as a commit leaves them whose answer never came: a call and a delivery are this instance's, and

@@ -1,10 +1,10 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { expect, test } from "vitest";
 import type { ServiceProcess } from "../../src/cli/demo/service-process.ts";
-import { auditCluster } from "../support/cluster-audit.ts";
-import { InstanceCluster } from "../support/instance-cluster.ts";
-import { OwnPostgres } from "../support/own-postgres.ts";
-import { TcpProxy } from "../support/tcp-proxy.ts";
+import { auditCluster } from "../harness/cluster-audit.ts";
+import { InstanceCluster } from "../harness/instance-cluster.ts";
+import { OwnPostgres } from "../harness/own-postgres.ts";
+import { TcpProxy } from "../harness/tcp-proxy.ts";
 
 const leaseTimes = { leaseMs: 6000, heartbeatMs: 1000, marginMs: 1500, beyondAttemptMs: 1000 };
 const short = { leaseTimes };

@@ -1,11 +1,11 @@
 import { expect, onTestFinished, test } from "vitest";
 import { freePort } from "../../src/cli/demo/service-process.ts";
-import { eventually } from "../support/eventually.ts";
-import { inProcessInstance } from "../support/instance-in-process.ts";
-import { scrape, valueOf } from "../support/metrics-scrape.ts";
-import { TestPostgres } from "../support/postgres-database.ts";
-import { simulatedUpstream } from "../support/simulated-upstream.ts";
-import { TcpProxy } from "../support/tcp-proxy.ts";
+import { eventually } from "../harness/eventually.ts";
+import { inProcessInstance } from "../harness/instance-in-process.ts";
+import { scrape, valueOf } from "../harness/metrics-scrape.ts";
+import { TestPostgres } from "../harness/postgres-database.ts";
+import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import { TcpProxy } from "../harness/tcp-proxy.ts";
 
 const counted = [
   "ringback_watches",

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { CallEndReason, CallStatus } from "../../src/domain/calls/call.ts";
 import { decideAfterPoll, freshPollMemory } from "../../src/domain/calls/poll-decision.ts";
 import { SandboxSource, sandboxPolling } from "../../src/simulator/sandbox-source.ts";
-import { FakeClock } from "../support/fake-clock.ts";
+import { FakeClock } from "../harness/fake-clock.ts";
 
 function sandbox(maxLives?: number) {
   const clock = new FakeClock();

@@ -2,8 +2,8 @@ import { expect, test } from "vitest";
 import { Pool } from "undici";
 import { onTestFinished } from "vitest";
 import type { Simulator } from "../../src/simulator/simulator.ts";
-import { FakeClock } from "../support/fake-clock.ts";
-import { simulatedUpstream } from "../support/simulated-upstream.ts";
+import { FakeClock } from "../harness/fake-clock.ts";
+import { simulatedUpstream } from "../harness/simulated-upstream.ts";
 
 const legacyPath = (callSid: string) => `/v1/outbound-calling/${callSid}/status`;
 const agentsPath = (callSid: string, query = "?environment=live") =>

@@ -3,7 +3,7 @@ import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import { newId } from "../../../src/domain/ids.ts";
 import { Poller } from "../../../src/engine/polling/poller.ts";
 import type { Figure } from "../figure.ts";
-import { silentLogger, silentMetrics } from "../../support/silent-telemetry.ts";
+import { silentLogger, silentMetrics } from "../../harness/silent-telemetry.ts";
 import { deliveryPolicy, pollPolicy } from "../quiet.ts";
 
 /** What one watched call costs in memory while it waits for its next poll. */

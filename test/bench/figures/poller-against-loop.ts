@@ -8,7 +8,7 @@ import type { WatchedCall } from "../../../src/ports/stores/call-store.ts";
 import type { Metrics } from "../../../src/ports/telemetry.ts";
 import { startChild } from "../child.ts";
 import type { Figure } from "../figure.ts";
-import { silentLogger, silentMetrics } from "../../support/silent-telemetry.ts";
+import { silentLogger, silentMetrics } from "../../harness/silent-telemetry.ts";
 import { deliveryPolicy, pollPolicy } from "../quiet.ts";
 
 /** As many as the poller has on the wire. */

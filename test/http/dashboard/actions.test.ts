@@ -2,8 +2,8 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { jsonOf, localService, serviceKey } from "../../support/local-service.ts";
-import type { Send, WireAnswer } from "../../support/local-service.ts";
+import { jsonOf, localService, serviceKey } from "../../harness/local-service.ts";
+import type { Send, WireAnswer } from "../../harness/local-service.ts";
 import { linksOf, textOf } from "./page-text.ts";
 
 const form = { "content-type": "application/x-www-form-urlencoded", "sec-fetch-site": "same-origin" };

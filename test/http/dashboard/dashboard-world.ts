@@ -3,8 +3,8 @@ import { createSecretBox } from "../../../src/adapters/sealing/secret-box.ts";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import { newId } from "../../../src/domain/ids.ts";
 import { Authentication } from "../../../src/engine/requests/authentication.ts";
-import { FakeClock } from "../../support/fake-clock.ts";
-import { StoreWorld, startMs, testPolicy } from "../../support/store-drafts.ts";
+import { FakeClock } from "../../harness/fake-clock.ts";
+import { StoreWorld, startMs, testPolicy } from "../../harness/store-drafts.ts";
 import { createTestApi } from "../test-api.ts";
 
 export const key = "rb_dashboard_key_0123456789";

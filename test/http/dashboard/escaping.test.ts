@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { answered, only, startMs } from "../../support/store-drafts.ts";
+import { answered, only, startMs } from "../../harness/store-drafts.ts";
 import { hashApiKey, openDashboard, signIn } from "./dashboard-world.ts";
 import type { OpenDashboard } from "./dashboard-world.ts";
 import { linksOf, skeletonOf, unescaped } from "./page-text.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { StoreUnavailable } from "../../../src/domain/errors.ts";
 import type { Endpoint } from "../../../src/domain/deliveries/endpoint.ts";
-import { answered, minute, only, second, secretDraft } from "../../support/store-drafts.ts";
+import { answered, minute, only, second, secretDraft } from "../../harness/store-drafts.ts";
 import { hashApiKey, key, openDashboard, signIn } from "./dashboard-world.ts";
 import { linksOf, textOf } from "./page-text.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { day, hour, minute, second, startMs } from "../../support/store-drafts.ts";
+import { day, hour, minute, second, startMs } from "../../harness/store-drafts.ts";
 import { newId } from "../../../src/domain/ids.ts";
 import { FailedSignIns } from "../../../src/http/dashboard/session/failed-sign-ins.ts";
 import { cookieOf, hashApiKey, key, openDashboard, origin, signIn } from "./dashboard-world.ts";

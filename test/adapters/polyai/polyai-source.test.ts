@@ -1,0 +1,422 @@
+import { once } from "node:events";
+import { createServer } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
+import fc from "fast-check";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { systemClock } from "../../../src/adapters/clock.ts";
+import type { PolyaiConfig } from "../../../src/adapters/polyai/kinds.ts";
+import { PolyaiSource } from "../../../src/adapters/polyai/polyai-source.ts";
+import type { Clock } from "../../../src/ports/clock.ts";
+import { FakeClock } from "../../harness/fake-clock.ts";
+import { simulatedUpstream } from "../../harness/simulated-upstream.ts";
+
+const credential = "s3cr3t-token";
+const target = { callSid: "OUT-1", scope: "" };
+const calling = '{"status":"calling","reason":""}';
+
+/** `connection` and `request` count from 1, the second within its connection. */
+type Received = { readonly socket: Socket; readonly text: string; readonly connection: number; readonly request: number };
+
+/** An upstream that is as wrong as a test wants: it gets every request as text and writes what it likes. */
+async function rawUpstream(respond: (received: Received) => void) {
+  const sockets = new Set<Socket>();
+  const requests: Received[] = [];
+  const server = createServer((socket) => {
+    const connection = sockets.add(socket).size;
+    let request = 0;
+    socket.on("error", () => {});
+    socket.on("data", (data) => {
+      const received = { socket, text: data.toString("latin1"), connection, request: ++request };
+      requests.push(received);
+      server.emit("request", received);
+      respond(received);
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  return { url: `http://127.0.0.1:${port}`, port, requests, requested: () => once(server, "request") };
+}
+
+function sourceOf(baseUrl: string, options: Partial<PolyaiConfig> = {}, clock: Clock = systemClock): PolyaiSource {
+  const source = new PolyaiSource({ kind: "polyai-legacy", baseUrl, credential, ...options }, clock);
+  onTestFinished(() => source.close());
+  return source;
+}
+
+function tokens(granted: boolean) {
+  const state = { taken: 0 };
+  return Object.assign(() => ((state.taken += 1), granted), { state });
+}
+
+const unasked = () => {
+  throw new Error("no second try was due");
+};
+
+function answer(statusCode: number, body: string, headers = ""): string {
+  return `HTTP/1.1 ${statusCode} X\r\n${headers}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+}
+
+async function pollOnce(respond: (received: Received) => void) {
+  const upstream = await rawUpstream(respond);
+  return { ...(await sourceOf(upstream.url).poll(target, unasked)), upstream };
+}
+
+describe("an answer", () => {
+  test("is asked for with the credential and without a body", async () => {
+    const { observation, upstream } = await pollOnce(({ socket }) => socket.write(answer(200, calling)));
+    expect(observation).toEqual({ kind: "status", status: "calling", reason: "" });
+    const [head, ...lines] = upstream.requests[0]!.text.trimEnd().split("\r\n");
+    expect(head).toBe("GET /v1/outbound-calling/OUT-1/status HTTP/1.1");
+    expect(lines.toSorted()).toEqual([
+      "accept: application/json",
+      "connection: keep-alive",
+      `host: 127.0.0.1:${upstream.port}`,
+      "user-agent: Ringback",
+      `x-polyai-auth-token: ${credential}`,
+    ]);
+  });
+
+  test("carries the upstream's date and how long it took", async () => {
+    const date = "Tue, 24 Nov 2026 12:00:00 GMT";
+    const { upstreamDateMs, durationMs } = await pollOnce(({ socket }) => socket.write(answer(503, "", `Date: ${date}\r\n`)));
+    expect(upstreamDateMs).toBe(Date.parse(date));
+    expect(durationMs).toBeGreaterThan(0);
+  });
+
+  test("comes over the connection of the one before", async () => {
+    const upstream = await rawUpstream(({ socket }) => socket.write(answer(200, calling)));
+    const source = sourceOf(upstream.url, { maxConnections: 1 });
+    for (let poll = 0; poll < 3; poll++) await source.poll(target, unasked);
+    expect(upstream.requests.map(({ connection, request }) => [connection, request])).toEqual([
+      [1, 1],
+      [1, 2],
+      [1, 3],
+    ]);
+  });
+
+  test("after interim ones counts", async () => {
+    const { observation } = await pollOnce(({ socket }) =>
+      socket.write(`HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n${answer(200, calling)}`),
+    );
+    expect(observation).toMatchObject({ kind: "status", status: "calling" });
+  });
+
+  test("in pieces, chunked and without a length is read to its end", async () => {
+    const { observation } = await pollOnce(({ socket }) => {
+      socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+      for (const byte of Buffer.from('{"status":"success","reason":"€"}'))
+        socket.write(Buffer.concat([Buffer.from("1\r\n"), Buffer.of(byte), Buffer.from("\r\n")]));
+      socket.write("0\r\n\r\n");
+    });
+    expect(observation).toEqual({ kind: "status", status: "success", reason: "€" });
+  });
+
+  test.each([
+    [400, "rejected"],
+    [401, "unauthorized"],
+    [404, "not_found"],
+    [429, "rate_limited"],
+    [500, "failed"],
+  ])("%i with a body that breaks off is still that", async (statusCode, kind) => {
+    const { observation } = await pollOnce(({ socket }) => socket.end(`HTTP/1.1 ${statusCode} X\r\ncontent-length: 99\r\n\r\n{"err`));
+    expect(observation.kind).toBe(kind);
+  });
+
+  test("that redirects is not followed", async () => {
+    const { observation, upstream } = await pollOnce(({ socket }) =>
+      socket.write(answer(302, "", `location: /elsewhere?${credential}\r\n`)),
+    );
+    expect(observation).toEqual({ kind: "failed", code: "redirect", detail: "answered 302" });
+    expect(upstream.requests).toHaveLength(1);
+  });
+
+  test.each([
+    [64 * 1024, "status"],
+    [64 * 1024 + 1, "failed"],
+  ])("of %i bytes: %s", async (bytes, kind) => {
+    const frame = '{"status":"success","x":""}';
+    const body = frame.replace('""', `"${"x".repeat(bytes - frame.length)}"`);
+    const { observation } = await pollOnce(({ socket }) => socket.write(answer(200, body)));
+    expect(observation.kind).toBe(kind);
+    if (observation.kind === "failed") expect(observation.code).toBe("too_large");
+  });
+
+  test("without an end is read no further than 64 KiB, and its connection is let go", async () => {
+    const closed = Promise.withResolvers<void>();
+    const { observation } = await pollOnce(({ socket }) => {
+      socket.once("close", () => closed.resolve());
+      socket.write("HTTP/1.1 404 X\r\ntransfer-encoding: chunked\r\n\r\n");
+      const fill = () => {
+        while (!socket.destroyed && socket.write(`1000\r\n${"x".repeat(4096)}\r\n`));
+      };
+      socket.on("drain", fill);
+      fill();
+    });
+    expect(observation).toEqual({ kind: "not_found" });
+    await closed.promise;
+  });
+
+  test.each([
+    ["another protocol", "SSH-2.0-OpenSSH_9.9\r\n", "not_json"],
+    ["a status that is no number", "HTTP/1.1 abc OK\r\n\r\n", "not_json"],
+    ["HTML", answer(200, "<html>"), "not_json"],
+    ["a head larger than 16 KiB", `HTTP/1.1 200 OK\r\nx: ${"y".repeat(20_000)}\r\n\r\n`, "too_large"],
+    ["half a body", 'HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{"status"', "reset"],
+    ["half a head", "HTTP/1.1 200 O", "reset"],
+    ["an upgrade nobody asked for", "HTTP/1.1 101 Switching\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n", "reset"],
+  ])("that is %s: a failure of its own class", async (_name, text, code) => {
+    const { observation } = await pollOnce(({ socket }) => socket.end(text));
+    expect(observation).toMatchObject({ kind: "failed", code });
+  });
+
+  test("of any bytes at all is an observation that does not hold the credential", async () => {
+    let bytes: Uint8Array = new Uint8Array();
+    const upstream = await rawUpstream(({ socket }) => socket.end(bytes));
+    const source = sourceOf(upstream.url);
+    const heads = fc.constantFrom(
+      "",
+      "HTTP/1.1 200 OK\r\n",
+      "HTTP/1.1 200 OK\r\n\r\n",
+      "HTTP/1.1 429 X\r\nretry-after: ",
+      `HTTP/1.1 401 ${credential}\r\n`,
+    );
+    await fc.assert(
+      fc.asyncProperty(heads, fc.uint8Array({ maxLength: 200 }), async (head, rest) => {
+        bytes = Buffer.concat([Buffer.from(head), rest]);
+        expect(JSON.stringify(await source.poll(target, () => false))).not.toContain(credential);
+      }),
+      { numRuns: 100 },
+    );
+  });
+});
+
+describe("the upstream as documented", () => {
+  test.each([{ kind: "polyai-legacy" }, { kind: "polyai-agents", agentId: "PROJECT-1", environment: "live" }] as const)(
+    "$kind",
+    async (config) => {
+      const simulator = await simulatedUpstream({ authToken: credential, apiKey: credential });
+      const callSid = simulator.trigger({ scenario: "success" });
+      const source = sourceOf(simulator.url, config);
+      const observed = async (sid: string, asked = source) => (await asked.poll({ callSid: sid, scope: "" }, unasked)).observation;
+      expect(await observed(callSid)).toMatchObject({ kind: "status", status: "queued" });
+      expect(await observed("OUT-unknown")).toEqual({ kind: "not_found" });
+      expect(await observed(callSid, sourceOf(simulator.url, { ...config, credential: "another" }))).toEqual({
+        kind: "unauthorized",
+        statusCode: 401,
+      });
+      simulator.fault({ kind: "status", statusCode: 429, retryAfter: "7", times: 1 });
+      expect(await observed(callSid)).toEqual({ kind: "rate_limited", retryAfterMs: 7000 });
+    },
+  );
+});
+
+describe("no connection", () => {
+  test("refused", async () => {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    server.close();
+    await once(server, "close");
+    const { observation } = await sourceOf(`http://127.0.0.1:${port}`).poll(target, unasked);
+    expect(observation).toEqual({ kind: "failed", code: "connect", detail: "ECONNREFUSED" });
+  });
+
+  test("no TLS behind it", async () => {
+    const upstream = await rawUpstream(({ socket }) => socket.end(answer(200, calling)));
+    const { observation } = await sourceOf(upstream.url.replace("http:", "https:")).poll(target, unasked);
+    expect(observation).toMatchObject({ kind: "failed", code: "tls" });
+  });
+
+  test("no such name", async () => {
+    const { observation } = await sourceOf("http://upstream.invalid").poll(target, unasked);
+    expect(observation).toMatchObject({ kind: "failed", code: "dns" });
+  });
+});
+
+describe("a reset", () => {
+  test.each(["resetAndDestroy", "end"] as const)(
+    "of a reused connection (%s) is followed by one more try, for a token",
+    async (breakOff) => {
+      const upstream = await rawUpstream(({ socket, connection, request }) => {
+        if (connection === 1 && request === 2) socket[breakOff]();
+        else socket.write(answer(200, calling));
+      });
+      const source = sourceOf(upstream.url, { maxConnections: 1 });
+      const takeToken = tokens(true);
+      await source.poll(target, takeToken);
+      expect((await source.poll(target, takeToken)).observation).toMatchObject({ kind: "status" });
+      expect(takeToken.state.taken).toBe(1);
+      expect(upstream.requests.map(({ connection, request }) => [connection, request])).toEqual([
+        [1, 1],
+        [1, 2],
+        [2, 1],
+      ]);
+    },
+  );
+
+  test("of a reused connection is the answer when there is no token", async () => {
+    const upstream = await rawUpstream(({ socket, request }) =>
+      request === 2 ? socket.resetAndDestroy() : socket.write(answer(200, calling)),
+    );
+    const source = sourceOf(upstream.url, { maxConnections: 1 });
+    await source.poll(target, unasked);
+    const takeToken = tokens(false);
+    expect((await source.poll(target, takeToken)).observation).toEqual({ kind: "failed", code: "reset", detail: "ECONNRESET" });
+    expect(takeToken.state.taken).toBe(1);
+    expect(upstream.requests).toHaveLength(2);
+  });
+
+  test("of the second try is final", async () => {
+    const upstream = await rawUpstream(({ socket, connection, request }) => {
+      if (connection === 1 && request === 1) socket.write(answer(200, calling));
+      else socket.resetAndDestroy();
+    });
+    const source = sourceOf(upstream.url, { maxConnections: 1 });
+    await source.poll(target, unasked);
+    const takeToken = tokens(true);
+    expect((await source.poll(target, takeToken)).observation).toMatchObject({ kind: "failed", code: "reset" });
+    expect(takeToken.state.taken).toBe(1);
+    expect(upstream.requests).toHaveLength(3);
+  });
+
+  test("of a fresh connection is not tried again", async () => {
+    const { observation, upstream } = await pollOnce(({ socket }) => socket.resetAndDestroy());
+    expect(observation).toMatchObject({ kind: "failed", code: "reset" });
+    expect(upstream.requests).toHaveLength(1);
+  });
+
+  test("after the first byte of an answer is not tried again", async () => {
+    const upstream = await rawUpstream(({ socket, request }) =>
+      request === 2 ? socket.end("HTTP/1.1 2") : socket.write(answer(200, calling)),
+    );
+    const source = sourceOf(upstream.url, { maxConnections: 1 });
+    await source.poll(target, unasked);
+    expect((await source.poll(target, unasked)).observation).toMatchObject({ kind: "failed", code: "reset" });
+    expect(upstream.requests).toHaveLength(2);
+  });
+
+  test("after an error answer on that connection counts as one of a reused connection", async () => {
+    const upstream = await rawUpstream(({ socket, connection, request }) => {
+      if (connection === 2) socket.write(answer(200, calling));
+      else if (request === 1) socket.write(answer(404, "{}"));
+      else socket.resetAndDestroy();
+    });
+    const source = sourceOf(upstream.url, { maxConnections: 1 });
+    await source.poll(target, unasked);
+    expect((await source.poll(target, () => true)).observation).toMatchObject({ kind: "status" });
+  });
+});
+
+describe("ten seconds", () => {
+  test.each([
+    ["without a head", ""],
+    ["with half a head", "HTTP/1.1 200 OK\r\n"],
+    ["with a body that drips", 'HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{"sta'],
+  ])("%s are a timeout, and the connection is let go", async (_name, start) => {
+    const closed = Promise.withResolvers<void>();
+    const written = Promise.withResolvers<void>();
+    const upstream = await rawUpstream(({ socket }) => {
+      socket.once("close", () => closed.resolve());
+      socket.write(start, () => written.resolve());
+    });
+    const clock = new FakeClock();
+    const polled = sourceOf(upstream.url, {}, clock).poll(target, unasked);
+    await written.promise;
+    await clock.advance(9999);
+    expect(await Promise.race([polled, "still waiting"])).toBe("still waiting");
+    await clock.advance(1);
+    expect(await polled).toMatchObject({
+      observation: { kind: "failed", code: "timeout", detail: "no complete answer within 10000 ms" },
+      durationMs: 10_000,
+    });
+    await closed.promise;
+  });
+
+  test("are enough for a 404 whose body never ends", async () => {
+    const written = Promise.withResolvers<void>();
+    const upstream = await rawUpstream(({ socket }) =>
+      socket.write("HTTP/1.1 404 X\r\ncontent-length: 9\r\n\r\n{", () => written.resolve()),
+    );
+    const clock = new FakeClock();
+    const polled = sourceOf(upstream.url, {}, clock).poll(target, unasked);
+    await written.promise;
+    await clock.advance(10_000);
+    expect((await polled).observation).toEqual({ kind: "not_found" });
+  });
+
+  test("include the second try", async () => {
+    const upstream = await rawUpstream(({ socket, connection, request }) => {
+      if (connection === 1 && request === 1) socket.write(answer(200, calling));
+      if (connection === 1 && request === 2) void clock.advance(6000).then(() => socket.resetAndDestroy());
+    });
+    const clock = new FakeClock();
+    const source = sourceOf(upstream.url, { maxConnections: 1 }, clock);
+    await source.poll(target, unasked);
+    const polled = source.poll(target, () => true);
+    while (upstream.requests.length < 3) await upstream.requested();
+    await clock.advance(4000);
+    expect(await polled).toMatchObject({ observation: { kind: "failed", code: "timeout" }, durationMs: 10_000 });
+  });
+
+  test("include waiting for a connection, and what was given up is not sent later", async () => {
+    const upstream = await rawUpstream(({ socket, request }) => {
+      if (request > 1) socket.write(answer(200, calling));
+    });
+    const clock = new FakeClock();
+    const source = sourceOf(upstream.url, { maxConnections: 1 }, clock);
+    const polled = ["OUT-a", "OUT-b"].map((callSid) => source.poll({ callSid, scope: "" }, unasked));
+    await upstream.requested();
+    await clock.advance(10_000);
+    for (const { observation } of await Promise.all(polled)) expect(observation).toMatchObject({ kind: "failed", code: "timeout" });
+    const third = source.poll({ callSid: "OUT-c", scope: "" }, unasked);
+    await upstream.requested();
+    expect(upstream.requests.map(({ text }) => /OUT-\w/.exec(text)?.[0])).toEqual(["OUT-a", "OUT-c"]);
+    await clock.advance(10_000);
+    await third;
+  });
+
+  test("of many polls take one timer", async () => {
+    const upstream = await rawUpstream(() => {});
+    const clock = new FakeClock();
+    const source = sourceOf(upstream.url, {}, clock);
+    const first = source.poll(target, unasked);
+    await clock.advance(4000);
+    const later = Array.from({ length: 20 }, () => source.poll(target, unasked));
+    expect(clock.timerCount).toBe(1);
+    while (upstream.requests.length < 21) await upstream.requested();
+    await clock.advance(6000);
+    expect(await first).toMatchObject({ observation: { code: "timeout" } });
+    expect(await Promise.race([...later, "still waiting"])).toBe("still waiting");
+    await clock.advance(4000);
+    for (const { durationMs } of await Promise.all(later)) expect(durationMs).toBe(10_000);
+    expect(clock.timerCount).toBe(0);
+  });
+});
+
+describe("close", () => {
+  test("ends the polls under way as failed and leaves no timer", async () => {
+    const upstream = await rawUpstream(() => {});
+    const clock = new FakeClock();
+    const source = sourceOf(upstream.url, { maxConnections: 1 }, clock);
+    const polled = [1, 2].map(() => source.poll(target, unasked));
+    await upstream.requested();
+    await source.close();
+    for (const { observation } of await Promise.all(polled)) expect(observation.kind).toBe("failed");
+    expect(clock.timerCount).toBe(0);
+  });
+
+  test("may be called twice, and a poll after it fails", async () => {
+    const upstream = await rawUpstream(() => {});
+    const clock = new FakeClock();
+    const source = sourceOf(upstream.url, {}, clock);
+    await source.close();
+    await source.close();
+    expect((await source.poll(target, unasked)).observation).toMatchObject({ kind: "failed", code: "connect" });
+    expect(clock.timerCount).toBe(0);
+  });
+});

@@ -1,0 +1,409 @@
+import pg from "pg";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { systemClock } from "../../../src/adapters/clock.ts";
+import { DatabaseClock } from "../../../src/adapters/postgres/connection/database-clock.ts";
+import { Database } from "../../../src/adapters/postgres/connection/database.ts";
+import { Instances } from "../../../src/adapters/postgres/instances/instance-rows.ts";
+import { createSharedSourceStore } from "../../../src/adapters/postgres/instances/source-gates.ts";
+import { createPostgresStore } from "../../../src/adapters/postgres/store.ts";
+import { deadOwners } from "../../../src/adapters/postgres/calls/free-calls.ts";
+import { InstanceFenced } from "../../../src/domain/errors.ts";
+import type { SourceShare } from "../../../src/ports/stores/ownership-store.ts";
+import { eventually } from "../../harness/eventually.ts";
+import { TestPostgres } from "../../harness/postgres-database.ts";
+import { answered, minute, startMs, statusChange, StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
+
+let database: TestPostgres;
+let opened: Database[] = [];
+
+beforeEach(async () => {
+  database = await TestPostgres.create();
+});
+afterEach(async () => {
+  await Promise.all(opened.map((db) => db.close()));
+  opened = [];
+  await database.dispose();
+});
+
+const leaseMs = 60_000;
+const shareOf = (given: Partial<SourceShare> = {}): SourceShare => ({
+  calls: 0,
+  unwitnessed: 0,
+  recentPolls: 0,
+  recentFailures: 0,
+  lastGoodPollAtMs: null,
+  ratePerSecond: 0,
+  ...given,
+});
+
+/** One instance as its process has it. */
+class Member {
+  readonly owner = { token: null as number | null, hasPeers: false };
+  readonly announced: string[] = [];
+  readonly db = new Database({ connectionString: database.url, policy: testPolicy, owner: this.owner });
+  readonly store = createPostgresStore(this.db);
+  readonly world = new StoreWorld(this.store);
+  readonly gates = createSharedSourceStore(this.db, () => this.announced.push("sources"));
+  readonly instances = new Instances({
+    db: this.db,
+    clock: new DatabaseClock(systemClock),
+    announce: (what) => this.announced.push(what),
+  });
+
+  static async join(lease = leaseMs): Promise<Member> {
+    const member = new Member();
+    opened.push(member.db);
+    await member.instances.join({ version: "test", leaseMs: lease, shares: { default: shareOf() } });
+    return member;
+  }
+
+  get token(): number {
+    return this.owner.token ?? Number.NaN;
+  }
+
+  sweep() {
+    return this.instances.sweep();
+  }
+}
+
+async function watchMany(member: Member, count: number, prefix = "OUT"): Promise<readonly string[]> {
+  const ids: string[] = [];
+  for (let index = 0; index < count; index++) ids.push((await member.world.watch(`${prefix}-${index}`)).call?.callId ?? "");
+  return ids;
+}
+
+/** Its lease ends, and somebody notices. */
+async function evict(dead: Member, by: Member): Promise<void> {
+  await dead.instances.heartbeat({ leaseMs: 1, shares: {} });
+  const { expiredTokens } = await eventually(
+    () => by.sweep(),
+    (sweep) => sweep.expiredTokens.includes(dead.token),
+  );
+  expect(await by.instances.evict(expiredTokens)).toBe(1);
+}
+
+describe("an instance", () => {
+  test("sees the others at its heartbeats with what they have, and knows whether it is alone", async () => {
+    const a = await Member.join();
+    expect(await a.instances.heartbeat({ leaseMs, shares: { default: shareOf({ calls: 3 }) } })).toEqual({
+      kind: "alive",
+      token: a.token,
+      instances: [{ token: a.token, shares: { default: shareOf({ calls: 3 }) }, keyIds: [] }],
+    });
+    expect(a.owner.hasPeers).toBe(false);
+    const b = await Member.join();
+    const alive = await a.instances.heartbeat({ leaseMs, shares: {} });
+    expect(alive.kind === "alive" && alive.instances.map(({ token }) => token)).toEqual([a.token, b.token]);
+    expect([a.owner.hasPeers, b.owner.hasPeers]).toEqual([true, true]);
+    expect(b.token).toBeGreaterThan(a.token);
+  });
+
+  test("whose lease has ended goes on as if nothing had been, unless it was evicted: then every write is refused", async () => {
+    const a = await Member.join();
+    const b = await Member.join();
+    await b.instances.heartbeat({ leaseMs: 1, shares: {} });
+    await eventually(
+      () => a.sweep(),
+      (sweep) => sweep.expiredTokens.length === 1,
+    );
+    expect(await b.instances.heartbeat({ leaseMs, shares: {} })).toMatchObject({ kind: "alive" });
+    expect(await a.instances.evict([b.token])).toBe(0);
+
+    const draft = await b.world.watchDraft("OUT-1");
+    await evict(b, a);
+    await expect(b.store.registerWatches([draft])).rejects.toBeInstanceOf(InstanceFenced);
+    await expect(b.instances.claimCalls({ sourceName: "default", limit: 1, deadlineBeforeMs: null })).rejects.toBeInstanceOf(
+      InstanceFenced,
+    );
+    expect(await b.instances.heartbeat({ leaseMs, shares: {} })).toEqual({ kind: "fenced" });
+    const token = b.token;
+    expect(token).toBeNaN();
+    await b.instances.join({ version: "test", leaseMs, shares: {} });
+    expect((await b.store.registerWatches([draft]))[0]?.kind).toBe("created");
+  });
+
+  test("that is writing at the moment is not evicted under its hands", async () => {
+    const a = await Member.join();
+    const b = await Member.join();
+    await b.instances.heartbeat({ leaseMs: 1, shares: {} });
+    await eventually(
+      () => a.sweep(),
+      (sweep) => sweep.expiredTokens.length === 1,
+    );
+    const { promise: written, resolve: write } = Promise.withResolvers<void>();
+    const writing = b.db.ownerTransaction(async () => written);
+    await eventually(
+      async () => a.db.get("select 1 from pg_stat_activity where state = 'idle in transaction' and datname = current_database()"),
+      (row) => row !== undefined,
+    );
+    expect(await a.instances.evict([b.token])).toBe(0);
+    write();
+    await writing;
+    expect(await a.instances.evict([b.token])).toBe(1);
+  });
+
+  test("that leaves frees what it has, and says so", async () => {
+    const a = await Member.join();
+    const b = await Member.join();
+    await watchMany(a, 3);
+    a.announced.splice(0);
+    await a.instances.leave();
+    expect(a.announced).toEqual(["calls", "deliveries", "instances"]);
+    expect((await b.sweep()).hasFreeCalls).toBe(true);
+    expect(await b.instances.claimCalls({ sourceName: "default", limit: 10, deadlineBeforeMs: null })).toHaveLength(3);
+    await a.instances.leave();
+  });
+});
+
+describe("rates", () => {
+  test("raised by many at once never add up to more than the limit", async () => {
+    const members = await Promise.all(Array.from({ length: 6 }, () => Member.join()));
+    const granted = await Promise.all(
+      members.flatMap(({ instances }) =>
+        [5, 20, 33].map((wantedPerSecond) => instances.raiseRates({ default: { wantedPerSecond, limitPerSecond: 100 } })),
+      ),
+    );
+    expect(granted.some((rates) => (rates["default"] ?? 0) > 0)).toBe(true);
+    const alive = await members[0]?.instances.heartbeat({ leaseMs, shares: { default: shareOf() } });
+    const others = alive?.kind === "alive" ? alive.instances.slice(1) : [];
+    const rates = others.map(({ shares }) => shares["default"]?.ratePerSecond ?? 0);
+    expect(rates.reduce((sum, rate) => sum + rate, 0)).toBeLessThanOrEqual(100);
+    expect(Math.max(...rates)).toBeGreaterThan(4);
+  });
+
+  test("of an instance whose lease has ended are free, and its other shares stay as they were", async () => {
+    const a = await Member.join();
+    const b = await Member.join();
+    await a.instances.heartbeat({ leaseMs, shares: { default: shareOf({ calls: 7, ratePerSecond: 0 }) } });
+    expect(await b.instances.raiseRates({ default: { wantedPerSecond: 100, limitPerSecond: 100 } })).toEqual({ default: 100 });
+    expect(await a.instances.raiseRates({ default: { wantedPerSecond: 10, limitPerSecond: 100 } })).toEqual({ default: 0 });
+    await b.instances.heartbeat({ leaseMs: 1, shares: { default: shareOf({ ratePerSecond: 100 }) } });
+    await eventually(
+      () => a.instances.raiseRates({ default: { wantedPerSecond: 10, limitPerSecond: 100 } }),
+      (rates) => rates["default"] === 10,
+    );
+    const row = await a.db.get("select shares from instances where token = $1", a.token);
+    expect(row?.["shares"]).toMatchObject({ default: { calls: 7, ratePerSecond: 10 } });
+  });
+});
+
+describe("calls", () => {
+  test("of a dead instance are free without being rewritten, and claimed once by whoever comes", async () => {
+    const members = await Promise.all([Member.join(), Member.join(), Member.join()]);
+    const [a, b, c] = members as [Member, Member, Member];
+    await watchMany(a, 50);
+    await watchMany(b, 5, "OUT-b");
+    expect((await b.sweep()).hasFreeCalls).toBe(false);
+    await evict(a, b);
+    expect(await b.sweep()).toMatchObject({ hasFreeCalls: true });
+    expect(await c.instances.countFreeCalls()).toEqual({ default: 50 });
+    const claims = await Promise.all(
+      [b, c, b, c].map(({ instances }) => instances.claimCalls({ sourceName: "default", limit: 20, deadlineBeforeMs: null })),
+    );
+    const rest = await c.instances.claimCalls({ sourceName: "default", limit: 50, deadlineBeforeMs: null });
+    const ids = [...claims, rest].flat().map(({ callId }) => callId);
+    expect([ids.length, new Set(ids).size]).toEqual([50, 50]);
+    expect(await c.sweep()).toMatchObject({ hasFreeCalls: false });
+    expect(await c.instances.claimCalls({ sourceName: "other", limit: 50, deadlineBeforeMs: null })).toEqual([]);
+  });
+
+  test("of a source that nobody has are found by their deadline", async () => {
+    const a = await Member.join();
+    const b = await Member.join();
+    for (let n = 0; n < 3; n++) await a.world.watch(`OUT-${n}`, { expiresAtMs: startMs + n * minute });
+    await a.world.watch("OUT-1", { url: "https://second.example/", expiresAtMs: startMs });
+    await a.instances.leave();
+    const claim = (deadlineBeforeMs: number, limit = 5) => b.instances.claimCalls({ sourceName: "default", limit, deadlineBeforeMs });
+    expect(await claim(startMs)).toEqual([]);
+    expect((await claim(startMs + 1, 1)).map(({ callSid }) => callSid)).toEqual(["OUT-0"]);
+    expect((await claim(startMs + 1)).map(({ callSid }) => callSid)).toEqual(["OUT-1"]);
+    expect(await b.instances.countFreeCalls()).toEqual({ default: 1 });
+  });
+
+  test("given back are free; the release of what somebody else owns changes nothing", async () => {
+    const a = await Member.join();
+    const b = await Member.join();
+    const [first = "", second = ""] = await watchMany(a, 2);
+    await b.store.releaseCalls([{ callId: first, lastGoodPollAtMs: null }]);
+    expect((await b.sweep()).hasFreeCalls).toBe(false);
+    await a.store.releaseCalls([{ callId: first, lastGoodPollAtMs: startMs }]);
+    const [taken] = await b.instances.claimCalls({ sourceName: "default", limit: 5, deadlineBeforeMs: null });
+    expect(taken).toMatchObject({ callId: first, status: { lastGoodPollAtMs: startMs } });
+    expect(await a.instances.loadOwnedCalls([first, second])).toMatchObject([{ callId: second }]);
+  });
+
+  test("another instance registered or removed a watch of are told to the owner once, and let go of when nobody watches", async () => {
+    const a = await Member.join();
+    const b = await Member.join();
+    const [callId = ""] = await watchMany(a, 1);
+    const registered = await b.world.register("OUT-0", { url: "https://other.example/" });
+    expect(registered).toMatchObject({ kind: "created", call: null });
+    // Until it has looked: the answer of a sweep may be lost on its way.
+    for (let sweeps = 0; sweeps < 2; sweeps++) expect((await a.sweep()).touchedCallIds).toEqual([callId]);
+    expect(await a.instances.loadOwnedCalls([callId])).toMatchObject([{ callId }]);
+    expect((await a.sweep()).touchedCallIds).toEqual([]);
+
+    const { data } = await b.store.listWatches({
+      accountId: (await b.world.account()).id,
+      limit: 10,
+      cursor: null,
+      status: null,
+      callSid: null,
+    });
+    for (const { watch } of data)
+      await b.store.removeWatch({ accountId: watch.accountId, watchId: watch.id, purge: false, nowMs: startMs });
+    expect((await a.sweep()).touchedCallIds).toEqual([callId]);
+    expect(await a.instances.loadOwnedCalls([callId])).toEqual([]);
+    expect((await a.sweep()).touchedCallIds).toEqual([]);
+    expect(await a.db.get("select owner_token, watched from calls where id = $1", callId)).toEqual({ owner_token: null, watched: false });
+    expect((await b.sweep()).hasFreeCalls).toBe(false);
+  });
+
+  test("a 410 that its own instance records leaves it to be looked at", async () => {
+    const a = await Member.join();
+    const b = await Member.join();
+    const { view } = await a.world.watch("OUT-1", { url: "https://gone.example/" });
+    const [job] = (await a.world.commit("OUT-1", [statusChange("queued")])).jobs;
+    if (job === undefined) throw new Error("nothing to send");
+    await b.world.register("OUT-1", { url: "https://other.example/" });
+    await a.world.record(job, answered(410));
+    expect((await a.sweep()).touchedCallIds).toEqual([view.watch.callId]);
+  });
+
+  test("a call that another instance is taking is not taken from it by a registration that waited", async () => {
+    const a = await Member.join();
+    const b = await Member.join();
+    const { view } = await a.world.watch("OUT-1");
+    const { callId } = view.watch;
+    await a.db.run("update calls set owner_token = null where id = $1", callId);
+    const taking = new pg.Client(database.url);
+    await taking.connect();
+    await taking.query("begin");
+    await taking.query("update calls set owner_token = $1 where id = $2", [a.token, callId]);
+    const registering = b.world.register("OUT-1", { url: "https://other.example/" });
+    await eventually(
+      async () => a.db.get("select count(*) as n from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"),
+      (row) => row?.["n"] === 1,
+    );
+    await taking.query("commit");
+    await taking.end();
+    expect(await registering).toMatchObject({ kind: "created", call: null });
+    expect(await a.db.get("select owner_token from calls where id = $1", callId)).toEqual({ owner_token: a.token });
+    expect((await a.sweep()).touchedCallIds).toEqual([callId]);
+  });
+
+  test("a hundred thousand owned by the living cost a sweep no walk through them", async () => {
+    const a = await Member.join();
+    const b = await Member.join();
+    await a.db.run(
+      `insert into calls (id, source_name, scope, call_sid, created_at, owner_token)
+       select 'call_' || n, 'default', '', 'OUT-' || n, 0, case when n % 2 = 0 then $1::bigint else $2::bigint end from generate_series(1, 100000) n`,
+      a.token,
+      b.token,
+    );
+    await a.db.run("analyze calls");
+    const [plan] = await a.db.all(`explain (analyze, format json, buffers) ${deadOwners}`);
+    const buffers = JSON.stringify(plan).match(/"Shared Hit Blocks":(\d+)/)?.[1];
+    expect(Number(buffers)).toBeLessThan(100);
+    expect((await b.sweep()).hasFreeCalls).toBe(false);
+  });
+});
+
+describe("what others wait for", () => {
+  test("events are passed on once, in the order of the feed, whoever committed them", async () => {
+    const a = await Member.join();
+    const b = await Member.join();
+    const before = (await b.sweep()).feedPosition;
+    const created = await a.world.watch("OUT-1");
+    for (const status of ["queued", "calling", "success"]) await a.world.commit("OUT-1", [statusChange(status)]);
+    const { feedPosition } = await eventually(
+      () => b.sweep(),
+      (sweep) => sweep.feedPosition !== before,
+    );
+    expect(feedPosition).not.toBe(before);
+    const first = await eventually(
+      () => b.instances.listNotices({ position: before, limit: 2 }),
+      ({ notices }) => notices.length === 2,
+    );
+    const rest = await b.instances.listNotices({ position: first.position, limit: 2 });
+    expect([...first.notices, ...rest.notices].map(({ sequence, eventType }) => `${sequence} ${eventType}`)).toEqual([
+      "1 call.queued",
+      "2 call.calling",
+      "3 call.success",
+    ]);
+    expect([first.more, rest.more]).toEqual([true, false]);
+    expect(await b.instances.listNotices({ position: rest.position, limit: 2 })).toMatchObject({ notices: [], position: rest.position });
+    expect(await b.instances.listEnded([created.view.watch.id, "wch_none"])).toEqual([created.view.watch.id, "wch_none"]);
+  });
+
+  test("a delivery leased here and canceled elsewhere is told until its lease is given back", async () => {
+    const a = await Member.join();
+    const b = await Member.join();
+    const created = await a.world.watch("OUT-1");
+    const { jobs } = await a.world.commit("OUT-1", [statusChange("queued")]);
+    const [job] = jobs;
+    expect(await a.instances.listLeases()).toEqual([{ deliveryId: job?.deliveryId, leaseToken: job?.leaseToken }]);
+    const { watch } = created.view;
+    await b.store.removeWatch({ accountId: watch.accountId, watchId: watch.id, purge: false, nowMs: startMs });
+    expect((await a.sweep()).settledDeliveryIds).toEqual([job?.deliveryId]);
+    expect((await b.sweep()).settledDeliveryIds).toEqual([]);
+    await a.store.releaseDeliveries(jobs, startMs);
+    expect((await a.sweep()).settledDeliveryIds).toEqual([]);
+  });
+
+  test("what a dead instance was sending is due for the others", async () => {
+    const a = await Member.join();
+    const b = await Member.join();
+    await a.world.watch("OUT-1");
+    await a.world.commit("OUT-1", [statusChange("queued")]);
+    expect((await b.sweep()).isDeliveryDue).toBe(false);
+    await evict(a, b);
+    expect((await b.sweep()).isDeliveryDue).toBe(true);
+    expect((await b.world.claim()).jobs).toHaveLength(1);
+  });
+});
+
+describe("gates", () => {
+  const suspension = { reason: "unauthorized", sinceMs: startMs } as const;
+
+  test("whoever is first suspends; who comes later is told how it stands", async () => {
+    const a = await Member.join();
+    const b = await Member.join();
+    const request = { sourceName: "default", suspension, expectedVersion: 0 };
+    const answers = await Promise.all([
+      a.gates.changeSuspension(request),
+      b.gates.changeSuspension({ ...request, suspension: { ...suspension, reason: "forbidden" } }),
+    ]);
+    expect(answers.map(({ kind }) => kind).toSorted()).toEqual(["changed", "superseded"]);
+    expect(answers[0]?.gate).toEqual(answers[1]?.gate);
+    const version = answers[0]?.gate.suspensionVersion ?? 0;
+    const resumed = await b.gates.changeSuspension({ sourceName: "default", suspension: null, expectedVersion: version });
+    expect(resumed).toMatchObject({ kind: "changed", gate: { suspension: null } });
+    expect(await a.gates.changeSuspension({ sourceName: "default", suspension, expectedVersion: version })).toMatchObject({
+      kind: "superseded",
+    });
+  });
+
+  test("a throttle keeps the later end, and says nothing of the suspension", async () => {
+    const a = await Member.join();
+    await a.gates.changeSuspension({ sourceName: "default", suspension, expectedVersion: 0 });
+    await a.gates.throttle({ sourceName: "default", throttledUntilMs: 9000, rateFactor: 0.5 });
+    const gate = await a.gates.throttle({ sourceName: "default", throttledUntilMs: 5000, rateFactor: 0.25 });
+    expect(gate).toMatchObject({ suspension, throttledUntilMs: 9000, rateFactor: 0.25 });
+  });
+
+  test("are told by each sweep to whoever has not seen them, and forgotten when the last instance is gone", async () => {
+    const a = await Member.join();
+    const b = await Member.join();
+    await a.gates.changeSuspension({ sourceName: "default", suspension, expectedVersion: 0 });
+    expect((await b.sweep()).gates).toMatchObject([{ sourceName: "default", suspension }]);
+    expect((await b.sweep()).gates).toEqual([]);
+    await a.gates.throttle({ sourceName: "other", throttledUntilMs: 9000, rateFactor: 0.5 });
+    expect((await b.sweep()).gates).toMatchObject([{ sourceName: "other", suspension: null }]);
+    const c = await Member.join();
+    expect((await c.sweep()).gates).toHaveLength(2);
+    for (const member of [a, b, c]) await member.instances.leave();
+    const d = await Member.join();
+    expect((await d.sweep()).gates).toEqual([]);
+  });
+});

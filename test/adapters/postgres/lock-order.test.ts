@@ -1,0 +1,58 @@
+import pg from "pg";
+import { expect, onTestFinished, test } from "vitest";
+import { eventually } from "../../harness/eventually.ts";
+import { TestPostgres } from "../../harness/postgres-database.ts";
+import { answered, StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
+
+/** Ids in the order in which everybody locks them. */
+const [hookEndpointId, watchEndpointId] = ["ep_1", "ep_2"];
+
+/** A call told to a watch and to a hook that hears of given up deliveries too; the jobs by where they go. */
+async function openTold() {
+  const database = await TestPostgres.create();
+  const instance = await database.openAlone({ ...testPolicy, scheduleMs: [0] });
+  const beside = await database.openBeside(testPolicy);
+  const other = new pg.Client({ connectionString: database.url });
+  await other.connect();
+  onTestFinished(async () => {
+    await other.end();
+    await Promise.all([instance.store.close(), beside.store.close()]);
+    await database.dispose();
+  });
+  const world = new StoreWorld(instance.store);
+  const events = ["call.queued", "delivery.exhausted"];
+  const hook = await world.hook("https://hooks.example/", { events, endpoint: { id: hookEndpointId } });
+  await world.watch("OUT-1", { endpoint: { id: watchEndpointId } });
+  const { jobs } = await world.see("OUT-1", "queued");
+  const jobTo = (endpointId: string) => {
+    const job = jobs.find(({ target }) => target.id === endpointId);
+    if (job === undefined) throw new Error(`nothing goes to ${endpointId}`);
+    return job;
+  };
+  return { world, db: instance.db, other, jobTo, hookId: hook.view.id, token: instance.owner.token };
+}
+
+const lock = (endpointId: string) => `select 1 from endpoints where id = '${endpointId}' for no key update`;
+type Told = Awaited<ReturnType<typeof openTold>>;
+
+test.each<[string, string, (told: Told) => readonly [first: string, second: string]]>([
+  ["an attempt elsewhere that locks both endpoints", watchEndpointId, () => [lock(hookEndpointId), lock(watchEndpointId)]],
+  ["the removal of the hook", hookEndpointId, ({ hookId }) => [`delete from hooks where id = '${hookId}'`, lock(hookEndpointId)]],
+  ["the eviction of the instance", watchEndpointId, ({ token }) => [`delete from instances where token = ${token}`, lock(watchEndpointId)]],
+])("an attempt that hooks hear of waits for %s without holding what that is about to lock", async (_name, endpointId, statementsOf) => {
+  // Timeline: somebody else has locked the first of two, the attempt is recorded and waits, somebody else locks the second.
+  const told = await openTold();
+  const { world, db, other, jobTo } = told;
+  const [first, second] = statementsOf(told);
+  await other.query("begin");
+  await other.query(first);
+  const recording = world.record(jobTo(endpointId), answered(500));
+  // Past its own look for a circle of waits: whoever closes one now is the one who finds it.
+  await eventually(
+    () => db.all("select 1 from pg_locks where waitstart < clock_timestamp() - 1.2 * current_setting('deadlock_timeout')::interval"),
+    (waiting) => waiting.length > 0,
+  );
+  await other.query(second);
+  await other.query("commit");
+  expect((await recording).delivery.status).toBe("exhausted");
+});

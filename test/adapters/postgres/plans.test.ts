@@ -1,0 +1,118 @@
+import pg from "pg";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { planSettings } from "../../../src/adapters/postgres/connection/session.ts";
+import { TestPostgres } from "../../harness/postgres-database.ts";
+import type { TestInstance } from "../../harness/postgres-database.ts";
+import { StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
+import { live } from "../../harness/store-life.ts";
+
+type Plan = {
+  readonly "Node Type": string;
+  readonly "Relation Name"?: string;
+  readonly "Index Name"?: string;
+  readonly "Index Cond"?: string;
+  readonly Filter?: string;
+  readonly Plans?: readonly Plan[];
+};
+
+let database: TestPostgres;
+let instance: TestInstance;
+let client: pg.Client;
+
+beforeEach(async () => {
+  database = await TestPostgres.create();
+  // One connection prepares everything, so it can say what that was.
+  instance = await database.openAlone(testPolicy, { poolSize: 1 });
+  client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+  await client.query(planSettings);
+});
+afterEach(async () => {
+  await client.end();
+  await instance.store.close();
+  await database.dispose();
+});
+
+async function statements(): Promise<readonly string[]> {
+  return (await instance.db.all("select statement from pg_prepared_statements")).map((row) => String(row["statement"]));
+}
+
+async function nodesOf(sql: string): Promise<readonly Plan[]> {
+  const { rows } = await client.query<{ "QUERY PLAN": readonly [{ readonly Plan: Plan }] }>(`explain (generic_plan, format json) ${sql}`);
+  const flat = (plan: Plan): readonly Plan[] => [plan, ...(plan.Plans ?? []).flatMap(flat)];
+  return rows.flatMap((row) => flat(row["QUERY PLAN"][0].Plan));
+}
+
+/** Tables that stay small: who goes through them loses nothing. */
+const small = /^(accounts|instances|feed_base|counts|count_changes|schema_migrations|api_keys|sources)$/;
+/** Walks that are meant: over the leases, from the ends of the events, to the next due host, and when somebody sets the clock. */
+const meantWalks = [
+  /from \(select feed_order from events/,
+  /select min\(position\) as first, max\(position\) as last from events/,
+  /select min\(due_at\) from \(select min\(next_due_at\)/,
+  /^select 1 from (endpoints|hosts) order by id for no key update$/,
+  /= next_(due|attempt)_at - \$1/,
+  // Disabled endpoints are few.
+  /from endpoints p .*where p\.state = 'disabled'/,
+  // The set-up of these tests.
+  /^update calls set owner_token = \$1 where watched$/,
+];
+
+/** What of a statement reads more of a table than what it is about. */
+async function walksOf(sql: string): Promise<readonly string[]> {
+  const text = sql.replaceAll(/\s+/g, " ").trim();
+  if (!/^(select|with|update|delete|insert)/.test(text) || /pg_prepared_statements/.test(text)) return [];
+  if (meantWalks.some((meant) => meant.test(text))) return [];
+  const narrow = /(call_id|watch_id|endpoint_id|call_sid) (=|in)/.test(text.slice(text.lastIndexOf(" where ")));
+  return (await nodesOf(sql))
+    .filter((node) => {
+      const table = node["Relation Name"] ?? "";
+      const index = node["Index Name"] ?? "";
+      // Of deliveries: those that are leased, and those owed by hand, are few.
+      if (small.test(table) || /^(deliveries_leased|deliveries_by_hand|accounts_by_key)$/.test(index)) return false;
+      const isScan = node["Node Type"].endsWith("Scan") && (node["Index Name"] !== undefined || node["Node Type"] === "Seq Scan");
+      if (isScan && node["Index Cond"] === undefined) return true;
+      return narrow && /(watches|deliveries|events)_by_account/.test(index);
+    })
+    .map((node) => `${node["Node Type"]} ${node["Index Name"] ?? node["Relation Name"] ?? ""} of ${text}`);
+}
+
+const account = (n: string) => `'acc_' || ${n} % 20`;
+
+/** An account that has much, with statistics that say so. */
+async function fill(): Promise<void> {
+  await client.query(`
+    insert into accounts (id, name, uses_default_source, sealed_signing_key, public_key, created_at)
+      select 'acc_' || n, 'name ' || n, true, '', '', 1 from generate_series(0, 19) n;
+    insert into hosts (account_id, origin) select ${account("n")}, 'https://h' || n || '.example:443' from generate_series(1, 2000) n;
+    insert into endpoints (id, account_id, url, host_id, format, header_names, signatures, late, state, created_at)
+      select 'ep_' || h.id, h.account_id, h.origin, h.id, 'flat', '[]', '[]', 'send', 'enabled', 1 from hosts h where h.account_id like 'acc\\___' or h.account_id like 'acc\\__';
+    insert into secrets (id, account_id, sealed, fingerprint, created_at) select 'sec_' || p.id, p.account_id, '', p.id, 1 from endpoints p where p.id like 'ep\\_%';
+    insert into endpoint_secrets (endpoint_id, secret_id) select p.id, 'sec_' || p.id from endpoints p where exists (select 1 from secrets s where s.id = 'sec_' || p.id);
+    insert into hooks (id, account_id, endpoint_id, created_at) select 'hk_' || p.id, p.account_id, p.id, 1 from endpoints p where p.id like 'ep\\_%';
+    insert into calls (id, source_name, scope, call_sid, created_at) select 'call_' || n, 'default', '', 'OUT-many-' || n, 1 from generate_series(1, 5000) n;
+    insert into watches (id, account_id, call_id, endpoint_id, metadata, status, created_at, expires_at)
+      select 'wch_' || n, ${account("n")}, 'call_' || n, (select id from endpoints p where p.account_id = ${account("n")} order by id offset n % 90 limit 1), '{}', 'active', 1, 1
+      from generate_series(1, 5000) n;
+    insert into events (feed_order, id, account_id, watch_id, type, terminal, sequence, timestamp, data, created_at)
+      select n, 'evt_' || n, ${account("n")}, 'wch_' || n, 'call.queued', false, 1, 1, '{}', 1 from generate_series(1, 5000) n;
+    insert into deliveries (id, account_id, event_position, endpoint_id, watch_id, sequence, terminal, status, next_attempt_at, due_at, created_at)
+      select 'dlv_' || e.position, e.account_id, e.position, w.endpoint_id, w.id, 1, false, case when e.position % 2 = 0 then 'pending' else 'delivered' end, case when e.position % 2 = 0 then 1 end, 1, 1
+      from events e join watches w on w.id = e.watch_id where e.id like 'evt\\_%';
+    analyze`);
+}
+
+describe("query plans", () => {
+  it.each(["empty", "full"])(
+    "of %s tables: no statement walks through a table, nor through an account for what belongs to one watch, call or endpoint",
+    async (state) => {
+      await live(new StoreWorld(instance.store));
+      if (state === "full") await fill();
+      const prepared = await statements();
+      expect(prepared.length).toBeGreaterThan(100);
+      const walks = [];
+      for (const sql of prepared) walks.push(...(await walksOf(sql)));
+      expect(walks).toEqual([]);
+    },
+  );
+});

@@ -1,0 +1,82 @@
+import type { DatabaseSync } from "node:sqlite";
+import { describe, expect, it } from "vitest";
+import { Database } from "../../../src/adapters/sqlite/connection/database.ts";
+import { openConnection } from "../../../src/adapters/sqlite/connection/open-connection.ts";
+import { operations } from "../../../src/adapters/sqlite/operations.ts";
+import type { ServiceStore } from "../../../src/ports/stores/service-store.ts";
+import { StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
+import { live } from "../../harness/store-life.ts";
+
+/** Walks that are meant: over the leases of this process, to one end of the events, and when somebody sets the clock. */
+const meantWalks = [
+  /deliveries_leased/,
+  /^select position from events order by position (asc|desc) limit 1$/,
+  /= next_(due|attempt)_at - \?1/,
+  /from (accounts|account_usage|delivery_counts)/,
+  // Sources are few, and every one is asked for; so are the keys found in use.
+  /^select \* from sources order by name$/,
+  /^SCAN used$/,
+];
+
+/** Every operation on a connection of this thread, and the statements they came to. */
+function openTraced() {
+  const { connection } = openConnection(":memory:");
+  const statements = new Set<string>();
+  const prepare = connection.prepare.bind(connection);
+  connection.prepare = (...args: Parameters<DatabaseSync["prepare"]>) => {
+    statements.add(args[0]);
+    return prepare(...args);
+  };
+  const db = new Database(connection, testPolicy);
+  const store = Object.fromEntries(
+    Object.entries(operations).map(([name, operation]) => [
+      name,
+      async (...args: readonly unknown[]) => (operation as (db: Database, ...args: readonly unknown[]) => unknown)(db, ...args),
+    ]),
+  ) as unknown as ServiceStore;
+  const planOf = (sql: string) =>
+    prepare(`explain query plan ${sql}`)
+      .all()
+      .map((row) => String(row["detail"]));
+  return { world: new StoreWorld(store), statements, planOf };
+}
+
+describe("query plans", () => {
+  it("no statement walks through a table, nor through an account for what belongs to one watch, call or endpoint", async () => {
+    const { world, statements, planOf } = openTraced();
+    await live(world);
+    expect(statements.size).toBeGreaterThan(100);
+    const walks = [...statements]
+      .map((sql) => sql.replaceAll(/\s+/g, " ").trim())
+      .filter((sql) => !/^(insert|pragma|create)/.test(sql))
+      .flatMap((sql) => planOf(sql).map((step) => ({ sql, step })))
+      .filter(({ sql, step }) => !meantWalks.some((meant) => meant.test(sql) || meant.test(step)))
+      .filter(({ sql, step }) => {
+        if (step.startsWith("SCAN ")) return !/json_each|CONSTANT ROW|SUBQUERY|\(subquery/i.test(step);
+        const narrow = /(call_id|watch_id|endpoint_id|call_sid) (=|in)/.test(sql.slice(sql.lastIndexOf(" where ")));
+        return narrow && /(watches|deliveries|events)_by_account \(account_id=\?\)/.test(step);
+      });
+    expect(walks).toEqual([]);
+  });
+
+  it("claims find hosts, endpoints and deliveries by what is due", async () => {
+    const { world, statements, planOf } = openTraced();
+    await live(world);
+    const indexOf = (start: string) => {
+      const sql = [...statements].find((statement) => statement.replaceAll(/\s+/g, " ").trim().startsWith(start));
+      return planOf(sql ?? "").join("; ");
+    };
+    expect(indexOf("select id, account_id, origin, consecutive_pauses, next_due_at")).toContain("INDEX hosts_due (next_due_at<?)");
+    expect(indexOf("select id, account_id, origin, consecutive_pauses, failing_due_at")).toContain(
+      "INDEX hosts_failing_due (failing_due_at<?)",
+    );
+    expect(indexOf("select id, consecutive_pauses from endpoints")).toContain(
+      "INDEX endpoints_due (host_id=? AND failing=? AND next_due_at<?)",
+    );
+    // Nearly empty: only what is owed by hand and leased to nobody is in it.
+    expect(indexOf("select d.id, p.state = 'disabled'")).toContain("INDEX deliveries_by_hand");
+    expect(indexOf("select id from deliveries where endpoint_id")).toContain(
+      "INDEX deliveries_due (endpoint_id=? AND lease_token=? AND due_at<?)",
+    );
+  });
+});

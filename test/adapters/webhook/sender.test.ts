@@ -1,0 +1,324 @@
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
+import { once } from "node:events";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { setDefaultCACertificates, getCACertificates } from "node:tls";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { WebhookAddressGuard } from "../../../src/adapters/webhook/address-guard.ts";
+import type { AddressGuardConfig } from "../../../src/adapters/webhook/address-guard.ts";
+import { createWebhookSender } from "../../../src/adapters/webhook/sender.ts";
+import type { WebhookSender } from "../../../src/ports/webhook-sender.ts";
+import { startNameServer } from "../../harness/name-server.ts";
+import { ok, startReceiver, zoo } from "../../harness/receiver-zoo.ts";
+import { selfSigned } from "../../harness/self-signed.ts";
+
+function startSender(
+  given: Partial<AddressGuardConfig> & { readonly connectTimeoutMs?: number; readonly maxOrigins?: number } = {},
+): WebhookSender {
+  const { connectTimeoutMs = 5000, maxOrigins = 1000, ...config } = given;
+  const guard = new WebhookAddressGuard({
+    allow: ["127.0.0.1/32"],
+    allowHttp: true,
+    ports: [443, 80],
+    dnsServers: [],
+    publicUrl: null,
+    ownPorts: () => [],
+    ...config,
+  });
+  const sender = createWebhookSender(guard, { connectTimeoutMs, maxOrigins });
+  onTestFinished(() => sender.close());
+  return sender;
+}
+
+const body = '{"type":"call.success","naïve":"日本語 \u2028"}';
+
+function requestTo(url: string, timeoutMs = 5000) {
+  return { url, headers: { "content-type": "application/json", "webhook-id": "evt_1", "x-Api-Key": "k" }, body, timeoutMs };
+}
+
+/** undici gives a connection back a turn of the loop after its answer. */
+async function settledSend(sender: WebhookSender, url: string): Promise<void> {
+  await sender.send(requestTo(url));
+  await nextTurn();
+  await nextTurn();
+}
+
+type Expected = { readonly code: string; readonly statusCode?: number | null } | { readonly status: number; readonly excerpt?: string };
+
+const animals: Record<Exclude<keyof typeof zoo, "silent" | "slowHead" | "drippingBody" | "interimForEver">, Expected> = {
+  wellBehaved: { status: 200, excerpt: "ok" },
+  noContent: { status: 204, excerpt: "" },
+  chunked: { status: 200, excerpt: "half and half" },
+  untilClose: { status: 200, excerpt: "until the end" },
+  earlyHints: { status: 200, excerpt: "ok" },
+  continues: { status: 200, excerpt: "ok" },
+  switches: { code: "protocol" },
+  redirect: { status: 302 },
+  busy: { status: 429 },
+  endlessBody: { status: 200, excerpt: "x".repeat(1024) },
+  hugeLength: { status: 500, excerpt: "y".repeat(1024) },
+  hugeHead: { code: "protocol" },
+  endlessHead: { code: "protocol" },
+  garbage: { code: "protocol" },
+  wrongProtocol: { code: "protocol" },
+  closesBeforeAnswer: { code: "reset" },
+  resetsBeforeAnswer: { code: "reset" },
+  closesAtOnce: { code: "reset" },
+  brokenHead: { code: "reset" },
+  brokenBody: { code: "reset", statusCode: 200 },
+  brokenChunks: { code: "reset", statusCode: 200 },
+  moreThanSaid: { status: 200, excerpt: "ok" },
+  twoLengths: { code: "protocol" },
+};
+
+describe("what a receiver does", () => {
+  test.each(Object.entries(animals))("%s", async (animal, expected) => {
+    const receiver = await startReceiver(zoo[animal as keyof typeof animals]);
+    const sender = startSender();
+    const { outcome, durationMs } = await sender.send(requestTo(receiver.url));
+    if ("status" in expected) {
+      expect(outcome).toMatchObject({ kind: "answered", statusCode: expected.status });
+      if (expected.excerpt !== undefined) expect(outcome).toMatchObject({ excerpt: expected.excerpt });
+    } else expect(outcome).toMatchObject({ kind: "failed", permanent: false, statusCode: null, ...expected });
+    expect(durationMs).toBeLessThan(4000);
+    expect(receiver.connectionCount()).toBe(1);
+    await sender.close();
+    await receiver.released();
+  });
+
+  test.each([
+    ["silent", null],
+    ["slowHead", null],
+    ["interimForEver", null],
+    ["drippingBody", 200],
+  ] as const)("%s runs out of time, and its socket is released", async (animal, statusCode) => {
+    const receiver = await startReceiver(zoo[animal]);
+    const { outcome, durationMs } = await startSender().send(requestTo(receiver.url, 200));
+    expect(outcome).toMatchObject({ kind: "failed", code: "timeout", statusCode });
+    expect(durationMs).toBeGreaterThanOrEqual(199);
+    expect(durationMs).toBeLessThan(1000);
+    await receiver.released();
+  });
+
+  test("an answer cut at 64 KiB releases its socket though the sender goes on", async () => {
+    const receiver = await startReceiver(zoo.endlessBody);
+    await startSender().send(requestTo(receiver.url));
+    await receiver.released();
+  });
+
+  test("an answer of exactly 64 KiB keeps the connection", async () => {
+    const big = `HTTP/1.1 200 OK\r\ncontent-length: 65536\r\n\r\n${"z".repeat(65_536)}`;
+    const receiver = await startReceiver({ answer: ({ socket }) => socket.write(big) });
+    const sender = startSender();
+    for (let i = 0; i < 2; i++) await settledSend(sender, receiver.url);
+    expect(receiver.connectionCount()).toBe(1);
+  });
+
+  test("nobody listens", async () => {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    server.close();
+    await once(server, "close");
+    const { outcome } = await startSender().send(requestTo(`http://127.0.0.1:${port}/secret-path?token=1`));
+    expect(outcome).toMatchObject({ kind: "failed", code: "connect", detail: "no connection (ECONNREFUSED)" });
+  });
+
+  test("the first of several Retry-After headers is told as it is", async () => {
+    const receiver = await startReceiver(zoo.busy);
+    expect((await startSender().send(requestTo(receiver.url))).outcome).toMatchObject({ retryAfter: "17" });
+  });
+
+  test.each([
+    ["a character cut in half", Buffer.from("é".repeat(600)), "é".repeat(512)],
+    ["a cut inside a character", Buffer.from(`a${"é".repeat(600)}`), `a${"é".repeat(511)}`],
+    ["bytes that are no text", Buffer.alloc(2000, 0xff), "\ufffd".repeat(341)],
+    ["zero bytes", Buffer.from("a\u0000b"), "a\ufffdb"],
+  ])("the excerpt of %s is at most 1 KiB of valid text", async (_, answer, excerpt) => {
+    const receiver = await startReceiver({
+      answer: ({ socket }) =>
+        socket.write(Buffer.concat([Buffer.from(`HTTP/1.1 200 OK\r\ncontent-length: ${answer.length}\r\n\r\n`), answer])),
+    });
+    expect((await startSender().send(requestTo(receiver.url))).outcome).toMatchObject({ excerpt });
+  });
+});
+
+describe("what is sent", () => {
+  test("the body byte for byte, with its length and no header nobody asked for", async () => {
+    const receiver = await startReceiver(zoo.wellBehaved);
+    await startSender().send(requestTo(`${receiver.url}/a%20b?q=1&r=%2F`));
+    const [request] = receiver.requests;
+    expect(request?.body).toBe(body);
+    expect(request?.head.split("\r\n")).toEqual([
+      "POST /hook/a%20b?q=1&r=%2F HTTP/1.1",
+      `host: 127.0.0.1:${receiver.port}`,
+      "connection: keep-alive",
+      "content-type: application/json",
+      "webhook-id: evt_1",
+      "x-Api-Key: k",
+      `content-length: ${Buffer.byteLength(body)}`,
+    ]);
+  });
+
+  test("a connection is used again", async () => {
+    const receiver = await startReceiver(zoo.wellBehaved);
+    const sender = startSender();
+    for (let i = 0; i < 5; i++) await settledSend(sender, receiver.url);
+    expect(receiver.connectionCount()).toBe(1);
+  });
+
+  test("more at once than a pool has connections: none waits for another", async () => {
+    let arrived = 0;
+    const all = Promise.withResolvers<void>();
+    const receiver = await startReceiver({
+      answer: ({ socket }) => {
+        if (++arrived === 80) all.resolve();
+        void all.promise.then(() => socket.write(ok));
+      },
+    });
+    const sender = startSender();
+    const exchanges = await Promise.all(Array.from({ length: 80 }, () => sender.send(requestTo(receiver.url))));
+    expect(exchanges.every(({ outcome }) => outcome.kind === "answered")).toBe(true);
+  });
+
+  test("more origins than pools: the oldest idle one gives way, and none is refused while all are busy", async () => {
+    const held = Promise.withResolvers<void>();
+    const receivers = await Promise.all(
+      Array.from({ length: 4 }, () => startReceiver({ answer: ({ socket }) => void held.promise.then(() => socket.write(ok)) })),
+    );
+    const sender = startSender({ maxOrigins: 2 });
+    const exchanges = Promise.all(receivers.map(({ url }) => sender.send(requestTo(url))));
+    held.resolve();
+    expect((await exchanges).map(({ outcome }) => outcome.kind)).toEqual(Array(4).fill("answered"));
+    const [, , third, fourth] = receivers;
+    await Promise.all([third?.released(), fourth?.released()]);
+  });
+});
+
+describe("a reset on a connection that is used again", () => {
+  test("before the first byte of an answer: once more, on a fresh connection, as one attempt", async () => {
+    const receiver = await startReceiver({
+      answer: ({ socket, number }) => (number === 1 ? socket.write(ok) : socket.resetAndDestroy()),
+    });
+    const sender = startSender();
+    await settledSend(sender, receiver.url);
+    expect((await sender.send(requestTo(receiver.url))).outcome).toMatchObject({ kind: "answered", statusCode: 200 });
+    expect(receiver.requests.map(({ connection, number }) => [connection, number])).toEqual([
+      [1, 1],
+      [1, 2],
+      [2, 1],
+    ]);
+  });
+
+  test("the fresh one breaks too: a failure, and no third", async () => {
+    let answered = 0;
+    const receiver = await startReceiver({ answer: ({ socket }) => (answered++ === 0 ? socket.write(ok) : socket.resetAndDestroy()) });
+    const sender = startSender();
+    await settledSend(sender, receiver.url);
+    expect((await sender.send(requestTo(receiver.url))).outcome).toMatchObject({ kind: "failed", code: "reset" });
+    expect(receiver.requests).toHaveLength(3);
+  });
+
+  test("after the first byte: a failure, for the receiver has it", async () => {
+    const receiver = await startReceiver({
+      answer: ({ socket, number }) => (number === 1 ? socket.write(ok) : socket.write("HTTP/1.1 2", () => socket.resetAndDestroy())),
+    });
+    const sender = startSender();
+    await settledSend(sender, receiver.url);
+    expect((await sender.send(requestTo(receiver.url))).outcome).toMatchObject({ kind: "failed", code: "reset" });
+    expect(receiver.requests).toHaveLength(2);
+  });
+
+  test("a fresh connection that breaks inside the head is no second try", async () => {
+    const receiver = await startReceiver({ answer: ({ socket }) => socket.write("HTTP/1.1 2", () => socket.resetAndDestroy()) });
+    expect((await startSender().send(requestTo(receiver.url))).outcome).toMatchObject({ kind: "failed", code: "reset" });
+    expect(receiver.requests).toHaveLength(1);
+  });
+
+  test("within one deadline", async () => {
+    const receiver = await startReceiver({
+      answer: ({ socket, connection, number }) => {
+        if (connection > 1) return;
+        if (number === 1) socket.write(ok);
+        else setTimeout(() => socket.resetAndDestroy(), 200);
+      },
+    });
+    const sender = startSender();
+    await settledSend(sender, receiver.url);
+    const { outcome, durationMs } = await sender.send(requestTo(receiver.url, 400));
+    expect(outcome).toMatchObject({ kind: "failed", code: "timeout" });
+    expect(durationMs).toBeLessThan(590);
+  });
+});
+
+describe("TLS", () => {
+  test("an untrusted certificate", async () => {
+    const receiver = await startReceiver({ ...zoo.wellBehaved, tls: selfSigned("localhost") });
+    const { outcome } = await startSender().send(requestTo(`https://127.0.0.1:${receiver.port}/hook`));
+    expect(outcome).toMatchObject({ kind: "failed", code: "tls", detail: "no trusted TLS connection (DEPTH_ZERO_SELF_SIGNED_CERT)" });
+    expect(receiver.requests).toHaveLength(0);
+  });
+
+  test("a port that speaks plain HTTP", async () => {
+    const receiver = await startReceiver({ greet: (socket) => socket.on("data", () => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n")) });
+    const { outcome } = await startSender().send(requestTo(`https://127.0.0.1:${receiver.port}/hook`));
+    expect(outcome).toMatchObject({ kind: "failed", code: "tls" });
+  });
+
+  test("a handshake that never ends, and the sender is closed: the socket is released at once", async () => {
+    const greeted = Promise.withResolvers<void>();
+    const receiver = await startReceiver({ greet: () => greeted.resolve() });
+    const sender = startSender();
+    const exchange = sender.send(requestTo(`https://127.0.0.1:${receiver.port}/hook`));
+    await greeted.promise;
+    await sender.close();
+    expect((await exchange).outcome).toMatchObject({ kind: "failed", code: "reset" });
+    await receiver.released();
+  });
+
+  test("a name is dialled where the name server says, and SNI, certificate and Host are the name's", async () => {
+    const before = getCACertificates("default");
+    const identity = selfSigned("crm.example.com");
+    setDefaultCACertificates([...before, identity.cert]);
+    onTestFinished(() => setDefaultCACertificates(before));
+    const server = await startNameServer(() => ["127.0.0.1"]);
+    const receiver = await startReceiver({ ...zoo.wellBehaved, tls: identity });
+    const sender = startSender({ dnsServers: [server.address], ports: [receiver.port] });
+    expect((await sender.send(requestTo(`https://crm.example.com:${receiver.port}/`))).outcome).toMatchObject({ statusCode: 200 });
+    expect(receiver.requests[0]?.head).toContain(`\r\nhost: crm.example.com:${receiver.port}\r\n`);
+    expect((await sender.send(requestTo(`https://other.example.com:${receiver.port}/`))).outcome).toMatchObject({
+      code: "tls",
+      detail: "no trusted TLS connection (ERR_TLS_CERT_ALTNAME_INVALID)",
+    });
+  });
+});
+
+test("names are asked on behalf of an account: one whose name servers are silent holds up itself alone", async () => {
+  const server = await startNameServer((name) => (name.startsWith("dead") ? "silence" : ["127.0.0.1"]));
+  const receiver = await startReceiver(zoo.wellBehaved);
+  const sender = startSender({ dnsServers: [server.address], ports: [receiver.port] });
+  let given = 0;
+  const send = (accountId: string, name: string) =>
+    sender.send({ ...requestTo(`http://${name}.example.com:${receiver.port}/`, 1500), accountId }).finally(() => (given += 1));
+  const dead = Array.from({ length: 6 }, (_, n) => send("acc_1", `dead${n}`));
+  const own = send("acc_1", "own");
+  expect((await send("acc_2", "other")).outcome).toMatchObject({ statusCode: 200 });
+  expect(given).toBe(1);
+  expect(receiver.requests).toHaveLength(1);
+  for (const { outcome } of await Promise.all([...dead, own])) expect(outcome).toMatchObject({ kind: "failed", code: "timeout" });
+});
+
+describe("the end", () => {
+  test("aborts what is on the wire, releases every socket and sends nothing more", async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const receiver = await startReceiver({ answer: () => resolve() });
+    const sender = startSender();
+    const exchange = sender.send(requestTo(receiver.url));
+    await promise;
+    await sender.close();
+    expect((await exchange).outcome).toMatchObject({ kind: "failed", code: "reset" });
+    await receiver.released();
+    expect((await sender.send(requestTo(receiver.url))).outcome).toMatchObject({ kind: "failed", detail: "the sender is closed" });
+    expect(receiver.connectionCount()).toBe(1);
+  });
+});

@@ -1,0 +1,387 @@
+import { randomBytes } from "node:crypto";
+import { mkdtemp, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { openSqliteAdministration, openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
+import { runCommandLine } from "../../../src/cli/run-command-line.ts";
+import { openKeyring } from "../../../src/service/open-keyring.ts";
+import type { AdministrationStore, ServiceStore } from "../../../src/ports/stores/service-store.ts";
+import { testPolicy } from "../../harness/store-drafts.ts";
+
+let folder: string;
+let databasePath: string;
+const open: { close(): Promise<void> }[] = [];
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "ringback-cli-"));
+  databasePath = join(folder, "data", "ringback.db");
+  vi.stubEnv("DATABASE_URL", `sqlite:${databasePath}`);
+});
+afterEach(async () => {
+  vi.unstubAllEnvs();
+  for (const store of open.splice(0)) await store.close();
+  await rm(folder, { recursive: true });
+});
+
+async function run(...args: readonly string[]) {
+  const [out, error]: [string[], string[]] = [[], []];
+  const terminal = {
+    out: (line: string) => out.push(line),
+    error: (line: string) => error.push(line),
+    signal: new AbortController().signal,
+  };
+  return { code: await runCommandLine(args, terminal), out: out.join("\n"), error: error.join("\n") };
+}
+
+/** What a command that succeeds prints for programs. */
+async function json<T = Readonly<Record<string, unknown>>>(...args: readonly string[]): Promise<T> {
+  const { code, out, error } = await run(...args, "--json");
+  expect({ code, error }).toEqual({ code: 0, error: "" });
+  return JSON.parse(out) as T;
+}
+
+type Created = { readonly account_id: string; readonly key_id: string; readonly key: string };
+const createAccount = (...args: readonly string[]) => json<Created>("account", "create", ...args);
+
+async function administer(): Promise<AdministrationStore> {
+  const { store } = await openSqliteAdministration(databasePath);
+  open.push(store);
+  return store;
+}
+
+/** Stands for a service: the lock, the leases, the keys it was started with. */
+async function serve(given: string | null = null): Promise<ServiceStore> {
+  const store = await openSqliteStore({ path: databasePath, policy: testPolicy });
+  open.push(store);
+  const { secretBox } = await openKeyring(store, { given, databasePath });
+  await store.noteServerKeys(secretBox.keyIds);
+  return store;
+}
+
+async function accountOf(key: string): Promise<string | null> {
+  const store = await administer();
+  const { hashApiKey } = await openKeyring(store, { given: process.env["RINGBACK_ENCRYPTION_KEY"] ?? null, databasePath });
+  return (await store.findAccountByKey([hashApiKey(key)]))?.account.name ?? null;
+}
+
+describe("account create", () => {
+  test("makes the database, the account and a key that works, shown this once", async () => {
+    const created = await createAccount("acme");
+    expect(created).toEqual({
+      account_id: expect.stringMatching(/^acc_/) as string,
+      key_id: expect.stringMatching(/^key_/) as string,
+      key: expect.stringMatching(/^rb_[0-9a-z]{40}$/) as string,
+    });
+    expect(await accountOf(created.key)).toBe("acme");
+    for (const name of await readdir(join(folder, "data")))
+      expect((await readFile(join(folder, "data", name))).includes(created.key)).toBe(false);
+    const { out } = await run("account", "create", "for people");
+    expect(out).toMatch(
+      /^account for people\n {2}account id {2}acc_\S+\n {2}key id {6}key_\S+\n {2}API key {5}rb_\S+\nThe key is shown this once/,
+    );
+  });
+
+  test("gives the source default to whom it is to be given, and to the account default", async () => {
+    await createAccount("acme");
+    await createAccount("beta", "--default-source");
+    await createAccount("default");
+    const store = await administer();
+    const uses = async (name: string) => (await store.findAccount(name))?.usesDefaultSource;
+    expect([await uses("acme"), await uses("beta"), await uses("default")]).toEqual([false, true, true]);
+  });
+
+  test("refuses a name that is taken, saying by whom", async () => {
+    const { account_id } = await createAccount("acme");
+    const { code, out, error } = await run("account", "create", "acme", "--json");
+    expect({ code, out }).toEqual({ code: 1, out: "" });
+    expect(error).toContain(account_id);
+  });
+
+  test.each([[""], ["acc_1"], [" x"], ["x\ny"], ["x".repeat(101)]])("refuses the name %j", async (name) => {
+    expect(await run("account", "create", name)).toMatchObject({ code: 2, out: "" });
+  });
+});
+
+describe("keys", () => {
+  test("are made, listed by their ids and revoked", async () => {
+    const first = await createAccount("acme");
+    const [byName, byId] = [await json<Created>("key", "create", "acme"), await json<Created>("key", "create", first.account_id)];
+    expect([byName.account_id, byId.account_id]).toEqual([first.account_id, first.account_id]);
+    for (const { key } of [first, byName, byId]) expect(await accountOf(key)).toBe("acme");
+    const revoked = await json("key", "revoke", byName.key_id);
+    expect(revoked).toMatchObject({ key_id: byName.key_id, account_id: first.account_id });
+    expect(await accountOf(byName.key)).toBeNull();
+    expect(await accountOf(byId.key)).toBe("acme");
+    const listed = await run("key", "list", "acme", "--json");
+    expect(JSON.parse(listed.out)).toMatchObject([
+      { key_id: first.key_id, revoked_at: null },
+      { key_id: byName.key_id, revoked_at: revoked["revoked_at"] },
+      { key_id: byId.key_id, revoked_at: null },
+    ]);
+    const { out } = await run("key", "list", first.account_id);
+    expect(out.split("\n")).toHaveLength(3);
+    expect(listed.out + out).not.toMatch(/rb_/);
+  });
+
+  test.each([
+    ["key", "create", "nobody"],
+    ["key", "list", "nobody"],
+    ["key", "revoke", "key_unknown"],
+  ])("%s %s %s fails with one line", async (...args) => {
+    await createAccount("acme");
+    const { code, out, error } = await run(...args);
+    expect({ code, out, lines: error.split("\n").length }).toEqual({ code: 1, out: "", lines: 1 });
+  });
+
+  test("of the environment are said to come back", async () => {
+    await createAccount("acme");
+    const store = await administer();
+    const account = await store.findAccount("acme");
+    await store.ensureKey({ id: "key_environment", accountId: account?.id ?? "", name: "environment", fingerprints: ["f"], nowMs: 1 });
+    expect(await run("key", "revoke", "key_environment")).toMatchObject({ code: 0, error: expect.stringContaining("RINGBACK_API_KEY") });
+  });
+});
+
+async function sealedCredential(): Promise<Uint8Array | undefined> {
+  return (await (await administer()).listSources())[0]?.sealedCredential;
+}
+
+function useKeys(...keys: readonly string[]): void {
+  vi.stubEnv("RINGBACK_ENCRYPTION_KEY", keys.join(","));
+}
+
+describe("sources", () => {
+  const legacy = ["--base-url", "https://api.example", "--credential", "very-secret"];
+
+  test("are made with defaults and changed by what is named", async () => {
+    expect(await json("source", "set", "crm", ...legacy)).toEqual({
+      name: "crm",
+      kind: "polyai-legacy",
+      base_url: "https://api.example",
+      agent_id: null,
+      environment: null,
+      max_polls_per_second: 200,
+      account_id: null,
+      created: true,
+    });
+    const before = await sealedCredential();
+    expect(await json("source", "set", "crm", "--max-polls-per-second", "12.5")).toMatchObject({
+      base_url: "https://api.example",
+      max_polls_per_second: 12.5,
+      created: false,
+    });
+    expect(await sealedCredential()).toEqual(before);
+    await run("source", "set", "crm", "--credential", "another-secret");
+    expect(await sealedCredential()).not.toEqual(before);
+  });
+
+  test("of the other kind need an agent, and lose it with the kind", async () => {
+    await run("source", "set", "crm", ...legacy);
+    expect(await run("source", "set", "crm", "--kind", "polyai-agents")).toMatchObject({
+      code: 2,
+      error: "ringback source set: --agent-id is missing: polyai-agents needs it; --environment is missing: polyai-agents needs it",
+    });
+    const agents = ["--kind", "polyai-agents", "--agent-id", "agent", "--environment", "live"];
+    expect(await json("source", "set", "crm", ...agents)).toMatchObject({ kind: "polyai-agents", agent_id: "agent", environment: "live" });
+    expect(await run("source", "set", "crm", "--kind", "polyai-legacy", "--agent-id", "agent")).toMatchObject({ code: 2 });
+    expect(await json("source", "set", "crm", "--kind", "polyai-legacy")).toMatchObject({ agent_id: null, environment: null });
+  });
+
+  test("are for one account, or for everybody, and stay so", async () => {
+    const { account_id } = await createAccount("acme");
+    await createAccount("beta");
+    expect(await json("source", "set", "own", ...legacy, "--account", "acme")).toMatchObject({ account_id });
+    expect(await json("source", "set", "own", "--max-polls-per-second", "1")).toMatchObject({ account_id });
+    expect(await json("source", "set", "own", "--account", account_id)).toMatchObject({ account_id });
+    await json("source", "set", "shared", ...legacy);
+    for (const args of [
+      ["own", "--account", "beta"],
+      ["shared", "--account", "acme"],
+    ])
+      expect(await run("source", "set", ...args)).toMatchObject({ code: 1, error: expect.stringContaining("choose another name") });
+    expect(await run("source", "set", "other", ...legacy, "--account", "nobody")).toMatchObject({ code: 1 });
+  });
+
+  test("are listed with that of the environment, never with a credential", async () => {
+    const { account_id } = await createAccount("acme");
+    await run("source", "set", "own", ...legacy, "--account", "acme");
+    await run("source", "set", "all", ...legacy);
+    vi.stubEnv("POLYAI_BASE_URL", "https://default.example");
+    vi.stubEnv("POLYAI_AUTH_TOKEN", "very-secret");
+    const listed = await run("source", "list", "--json");
+    expect(JSON.parse(listed.out)).toMatchObject([
+      { name: "default", base_url: "https://default.example", origin: "environment" },
+      { name: "all", account_id: null, origin: "command line" },
+      { name: "own", account_id, origin: "command line" },
+    ]);
+    const { out } = await run("source", "list");
+    expect(out).toContain(`own  polyai-legacy  https://api.example  200 polls/s  for account acme (${account_id})`);
+    expect(listed.out + out).not.toContain("very-secret");
+  });
+
+  test("take their credential from a variable", async () => {
+    vi.stubEnv("MY_TOKEN", "very-secret");
+    await json("source", "set", "crm", "--base-url", "https://api.example", "--credential-env", "MY_TOKEN");
+    expect(await run("source", "set", "crm", "--credential-env", "NO_SUCH_TOKEN")).toMatchObject({ code: 2 });
+    const store = await administer();
+    const { secretBox } = await openKeyring(store, { given: null, databasePath });
+    const [source] = await store.listSources();
+    expect(secretBox.open(source?.sealedCredential ?? new Uint8Array(), `${source?.id}:credential`)).toBe("very-secret");
+  });
+
+  test.each([
+    [["default", ...legacy], /environment/],
+    [["sandbox", ...legacy], /built-in/],
+    [["a.b", ...legacy], /letters, digits/],
+    [["crm"], /--base-url is missing.*; the credential is missing/],
+    [["crm", "--base-url", "https://user:very-secret@api.example", "--credential", "x"], /--base-url must have no credentials/],
+    [["crm", "--base-url", "https://api.example", "--credential", "very secret"], /the credential must be visible ASCII/],
+    [["crm", ...legacy, "--max-polls-per-second", "0"], /--max-polls-per-second must be a number from 0.01/],
+    [["crm", ...legacy, "--max-polls-per-second", "1e9"], /--max-polls-per-second must be/],
+    [["crm", ...legacy, "--kind", "twilio"], /--kind must be polyai-legacy or polyai-agents/],
+    [["crm", ...legacy, "--credential-env", "HOME"], /exclude each other/],
+  ])("%j is called wrongly", async (args, message) => {
+    const { code, out, error } = await run("source", "set", ...args);
+    expect({ code, out }).toEqual({ code: 2, out: "" });
+    expect(error).toMatch(message);
+    expect(error).not.toMatch(/very.secret/);
+    expect(await (await administer()).listSources()).toEqual([]);
+  });
+});
+
+describe("a change of encryption keys", () => {
+  const [older, newer] = [randomBytes(32).toString("base64"), randomBytes(32).toString("base64")];
+
+  test("goes through three steps, and API keys stay valid", async () => {
+    useKeys(older);
+    const { key } = await createAccount("acme");
+    await run("source", "set", "crm", "--base-url", "https://api.example", "--credential", "token");
+    useKeys(newer, older);
+    expect(await json("reencrypt")).toMatchObject({
+      total: 3,
+      resealed: { hash_key: 1, signing_key: 1, secret: 0, headers: 0, credential: 1 },
+      unreadable: [],
+      remaining_key_ids: [],
+    });
+    useKeys(newer);
+    expect(await accountOf(key)).toBe("acme");
+    expect((await run("reencrypt")).out).toMatch(/^0 sealed anew with the key [0-9a-f]{16}$/);
+    useKeys(older);
+    expect(await run("key", "create", "acme")).toMatchObject({ code: 1, error: expect.stringMatching(/sealed with the key [0-9a-f]{16}/) });
+  });
+
+  test("seals nothing that a running service could not open", async () => {
+    useKeys(older);
+    await createAccount("acme");
+    const service = await serve(older);
+    useKeys(newer, older);
+    for (const args of [["reencrypt"], ["account", "create", "beta"], ["source", "set", "crm", "--base-url", "https://x.example"]])
+      expect(await run(...args)).toMatchObject({ code: 1, error: expect.stringContaining("the running service does not have the key") });
+    expect(await service.readKeyIds()).toHaveLength(1);
+    // What seals nothing may go on.
+    expect((await run("key", "create", "acme")).code).toBe(0);
+    await service.close();
+    await serve(`${newer},${older}`);
+    expect((await run("reencrypt")).code).toBe(0);
+  });
+
+  test("waits for a service that is just starting to say which keys it has", async () => {
+    useKeys(newer);
+    await createAccount("acme");
+    const service = await openSqliteStore({ path: databasePath, policy: testPolicy });
+    open.push(service);
+    const created = createAccount("beta");
+    // Whoever asks before has to ask again.
+    const keyring = await openKeyring(service, { given: newer, databasePath });
+    await service.noteServerKeys(keyring.secretBox.keyIds);
+    expect(await accountOf((await created).key)).toBe("beta");
+  });
+
+  test("names what does not open, and fails", async () => {
+    useKeys(older);
+    await createAccount("acme");
+    const store = await administer();
+    const { secretBox } = await openKeyring(store, { given: older, databasePath });
+    const sealedCredential = secretBox.seal("token", "another row");
+    const source = {
+      id: "src_1",
+      name: "crm",
+      accountId: null,
+      kind: "polyai-legacy",
+      baseUrl: "https://x.example",
+      agentId: null,
+    } as const;
+    await store.setSource({ ...source, environment: null, maxPollsPerSecond: 1, sealedCredential, nowMs: 1 }, null);
+    useKeys(newer, older);
+    const { code, out, error } = await run("reencrypt");
+    expect(code).toBe(1);
+    expect(out).toContain("2 sealed anew");
+    expect(error).toBe("ringback reencrypt: the credential of src_1 does not open and was left as it is");
+  });
+});
+
+describe("backup", () => {
+  test("is the whole database, readable by its owner alone, made while a service writes; the key is named and not in it", async () => {
+    const { key } = await createAccount("acme");
+    const service = await serve();
+    const file = join(folder, "copy.db");
+    const backup = json<{ bytes: number; encryption_key: { origin: string; key_ids: string[] } }>("backup", file);
+    await Promise.all(Array.from({ length: 50 }, () => service.checkWritable()));
+    const { bytes, encryption_key } = await backup;
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+    expect((await stat(file)).size).toBe(bytes);
+    const keyPath = join(folder, "data", "encryption.key");
+    expect(encryption_key).toEqual({ origin: keyPath, key_ids: [expect.stringMatching(/^[0-9a-f]{16}$/)] });
+    expect((await readFile(file)).includes(await readFile(keyPath))).toBe(false);
+    expect((await readdir(folder)).toSorted()).toEqual(["copy.db", "data"]);
+    const restored = await openSqliteAdministration(file);
+    open.push(restored.store);
+    const { hashApiKey } = await openKeyring(restored.store, { given: (await readFile(keyPath, "utf8")).trim(), databasePath: file });
+    expect((await restored.store.findAccountByKey([hashApiKey(key)]))?.account.name).toBe("acme");
+  });
+
+  test("says that the variable holds the key where it does", async () => {
+    vi.stubEnv("RINGBACK_ENCRYPTION_KEY", randomBytes(32).toString("base64"));
+    await createAccount("acme");
+    expect((await run("backup", join(folder, "copy.db"))).out).toMatch(/keep RINGBACK_ENCRYPTION_KEY \(key [0-9a-f]{16}\) apart/);
+  });
+
+  test("takes nobody's place and leaves nothing behind when it fails", async () => {
+    await createAccount("acme");
+    const file = join(folder, "mine");
+    await writeFile(file, "mine");
+    expect(await run("backup", file)).toMatchObject({ code: 1, out: "", error: expect.stringContaining("is there already") });
+    expect(await readFile(file, "utf8")).toBe("mine");
+    expect((await run("backup", join(folder, "nowhere", "copy.db"))).code).toBe(1);
+    await writeFile(databasePath, "this is no database any more. ".repeat(100));
+    expect((await run("backup", join(folder, "copy.db"))).code).toBe(1);
+    expect((await readdir(folder)).toSorted()).toEqual(["data", "mine"]);
+  });
+
+  test("makes no database where there is none", async () => {
+    expect(await run("backup", join(folder, "copy.db"))).toMatchObject({ code: 1, error: expect.stringContaining("there is no database") });
+    expect(await readdir(folder)).toEqual([]);
+  });
+});
+
+test("migrate says how far the database was behind", async () => {
+  expect(await json("migrate")).toEqual({ database: databasePath, migrations: expect.any(Number) as number });
+  expect(await json("migrate")).toMatchObject({ migrations: 0 });
+});
+
+test.each([
+  ["sqlite::memory:", /a database in memory belongs to the process/],
+  ["mysql://x", /DATABASE_URL: must be/],
+])("DATABASE_URL=%s: one line and exit code 1", async (url, message) => {
+  vi.stubEnv("DATABASE_URL", url);
+  for (const args of [["account", "create", "acme"], ["backup", "x"], ["migrate"]])
+    expect(await run(...args)).toMatchObject({ code: 1, out: "", error: expect.stringMatching(message) });
+});
+
+test("an environment in which no service would start is good enough for administration", async () => {
+  vi.stubEnv("PORT", "none");
+  vi.stubEnv("POLYAI_BASE_URL", "half a source");
+  await createAccount("acme");
+  expect((await run("source", "list")).code).toBe(0);
+});

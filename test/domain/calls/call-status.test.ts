@@ -1,0 +1,21 @@
+import { expect, test } from "vitest";
+import { eventTypeOf, goesBackwards, isTerminalStatus } from "../../../src/domain/calls/call-status.ts";
+
+test.each([
+  ["queued", "call.queued", false],
+  ["calling", "call.calling", false],
+  ["success", "call.success", true],
+  ["failure", "call.failure", true],
+  ["on_hold", "call.other", false],
+  ["constructor", "call.other", false],
+  ["", "call.other", false],
+])("%s is told as %s", (status, type, terminal) => {
+  expect(eventTypeOf(status)).toBe(type);
+  expect(isTerminalStatus(status)).toBe(terminal);
+});
+
+test("only from calling to queued and from an end to before it is back", () => {
+  const statuses = ["queued", "calling", "success", "failure", "on_hold", "__proto__", "toString"];
+  const back = statuses.flatMap((from) => statuses.filter((to) => goesBackwards(from, to)).map((to) => `${from} > ${to}`));
+  expect(back).toEqual(["calling > queued", "success > queued", "success > calling", "failure > queued", "failure > calling"]);
+});

@@ -1,0 +1,402 @@
+import { describe, expect, test } from "vitest";
+import type { CallStatus, Observation } from "../../../src/domain/calls/call.ts";
+import { decideAfterPoll, forgetDenials, freshPollMemory, minIntervalForAge } from "../../../src/domain/calls/poll-decision.ts";
+import type { PollDecision, PollPolicy } from "../../../src/domain/calls/poll-decision.ts";
+
+const second = 1000;
+const minute = 60 * second;
+const hour = 60 * minute;
+const startMs = Date.UTC(2026, 10, 24, 12);
+
+const policy: PollPolicy = {
+  notFoundGraceMs: 30 * second,
+  lostAfterMs: 5 * minute,
+  statusRetentionMs: 2 * hour,
+  backoffMinMs: 2 * second,
+  backoffMaxMs: minute,
+  witnessMs: 10 * minute,
+  unwitnessedEndMs: 10 * minute,
+};
+
+const status = (text: string, reason = ""): Observation => ({ kind: "status", status: text, reason });
+const notFound: Observation = { kind: "not_found" };
+const rejected: Observation = { kind: "rejected" };
+const failed: Observation = { kind: "failed", code: "timeout", detail: "" };
+const unauthorized: Observation = { kind: "unauthorized", statusCode: 401 };
+const rateLimited: Observation = { kind: "rate_limited", retryAfterMs: 1000 };
+
+const neverSeen: CallStatus = { status: null, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs: null };
+const seen = (text: string, reason = ""): CallStatus => ({
+  status: text,
+  reason,
+  terminal: text === "success" || text === "failure",
+  observedAtMs: startMs - 5 * second,
+  lastGoodPollAtMs: startMs - 2 * second,
+});
+
+/** One call, polled again and again; its status follows what was decided as the store would write it. */
+class Life {
+  known: CallStatus;
+  memory = freshPollMemory;
+  nowMs = startMs;
+  /** A witness is always at hand unless a test takes it away. */
+  witnessAgeMs: number | null = 0;
+  deadlineAtMs = startMs + 24 * hour;
+  jitter = 1;
+  readonly policy: PollPolicy;
+
+  constructor(known: CallStatus, changedPolicy: Partial<PollPolicy> = {}) {
+    this.known = known;
+    this.policy = { ...policy, ...changedPolicy };
+  }
+
+  poll(observation: Observation, afterMs = 0): PollDecision {
+    this.nowMs += afterMs;
+    const decision = decideAfterPoll(
+      { status: this.known, memory: this.memory, youngestWatchAtMs: startMs, earliestDeadlineAtMs: this.deadlineAtMs },
+      observation,
+      { nowMs: this.nowMs, witnessAtMs: this.witnessAgeMs === null ? null : this.nowMs - this.witnessAgeMs, jitter: this.jitter },
+      this.policy,
+    );
+    this.memory = decision.memory;
+    this.known = { ...this.known, lastGoodPollAtMs: decision.lastGoodPollAtMs };
+    for (const change of decision.changes) {
+      if (change.kind === "status") this.known = { ...this.known, ...change, observedAtMs: this.nowMs };
+      if (change.kind === "reason") this.known = { ...this.known, reason: change.reason };
+    }
+    return decision;
+  }
+}
+
+const interval = { kind: "interval" };
+const none = { kind: "none" };
+const delay = (delayMs: number) => ({ kind: "delay", delayMs });
+const end = (endReason: string) => [{ kind: "end", endReason }];
+
+describe("a status", () => {
+  test("that is the same writes nothing and is confirmed", () => {
+    const decision = new Life(seen("calling", "ringing")).poll(status("calling", "ringing"));
+    expect(decision).toEqual({
+      memory: freshPollMemory,
+      lastGoodPollAtMs: startMs,
+      confirmed: true,
+      changes: [],
+      next: interval,
+      endingUnwitnessed: false,
+      anomaly: false,
+    });
+    expect(decision.memory).toBe(freshPollMemory);
+  });
+
+  test("that is the same for another reason is noted", () => {
+    const { changes, confirmed } = new Life(seen("calling", "ringing")).poll(status("calling", "answered"));
+    expect(changes).toEqual([{ kind: "reason", reason: "answered" }]);
+    expect(confirmed).toBe(true);
+  });
+
+  test.each([
+    [neverSeen, "queued", false, null],
+    [neverSeen, "success", true, null],
+    [seen("queued"), "calling", false, startMs - 2 * second],
+    [seen("queued"), "success", true, startMs - 2 * second],
+    [seen("calling"), "failure", true, startMs - 2 * second],
+    [seen("calling"), "on_hold", false, startMs - 2 * second],
+    [seen("on_hold"), "queued", false, startMs - 2 * second],
+    [seen("on_hold"), "failure", true, startMs - 2 * second],
+  ])("another one is a change: $0.status to %s", (known, text, terminal, observedAfterMs) => {
+    const decision = new Life(known).poll(status(text, "why"), second);
+    expect(decision.changes).toEqual([{ kind: "status", status: text, reason: "why", terminal, observedAfterMs }]);
+    expect(decision).toMatchObject({
+      next: terminal ? none : interval,
+      confirmed: true,
+      lastGoodPollAtMs: startMs + second,
+      anomaly: false,
+    });
+  });
+
+  test.each(["success", "failure"])("%s never changes", (text) => {
+    const life = new Life(seen(text));
+    for (const said of [status("queued"), status("queued"), status("failure", "x"), status("success"), notFound, rejected, failed])
+      expect(life.poll(said, 30 * hour)).toMatchObject({
+        changes: [],
+        next: none,
+        confirmed: false,
+        lastGoodPollAtMs: startMs - 2 * second,
+      });
+  });
+});
+
+describe("a status that goes backwards", () => {
+  test("is believed the second time in a row, as an anomaly", () => {
+    const life = new Life(seen("calling"));
+    expect(life.poll(status("queued"), second)).toMatchObject({ changes: [], next: interval, anomaly: false });
+    const { changes, anomaly } = life.poll(status("queued", "again"), second);
+    // The poll that was not believed did not confirm `calling` either.
+    expect(changes).toEqual([
+      { kind: "status", status: "queued", reason: "again", terminal: false, observedAfterMs: startMs - 2 * second },
+    ]);
+    expect(anomaly).toBe(true);
+  });
+
+  test("once does not confirm the status known", () => {
+    expect(new Life(seen("calling")).poll(status("queued"))).toMatchObject({ confirmed: false, lastGoodPollAtMs: startMs - 2 * second });
+  });
+
+  test.each([
+    ["the status known", status("calling")],
+    ["a 404", notFound],
+    ["a 400", rejected],
+  ])("is not believed with %s in between", (_name, between) => {
+    const life = new Life(seen("calling"));
+    for (const said of [status("queued"), between, status("queued")]) expect(life.poll(said, second).changes).toEqual([]);
+  });
+
+  test.each([failed, unauthorized, rateLimited])("is believed with $kind in between, which says nothing of the call", (between) => {
+    const life = new Life(seen("calling"));
+    for (const said of [status("queued"), between]) expect(life.poll(said, second).changes).toEqual([]);
+    expect(life.poll(status("queued"), second).changes).toMatchObject([{ kind: "status", status: "queued" }]);
+  });
+});
+
+describe("404 for a call never seen", () => {
+  test("within the grace is asked again at the interval", () => {
+    const life = new Life(neverSeen);
+    for (let poll = 0; poll < 10; poll++)
+      expect(life.poll(notFound, poll === 0 ? 0 : 3 * second)).toMatchObject({ changes: [], next: interval });
+    expect(life.poll(notFound, 2999)).toMatchObject({ changes: [], next: interval });
+    expect(life.poll(notFound, 1)).toMatchObject({ changes: end("not_found"), next: none, endingUnwitnessed: false, confirmed: false });
+  });
+
+  test("past the grace ends it at once", () => {
+    expect(new Life(neverSeen).poll(notFound, 30 * second).changes).toEqual(end("not_found"));
+  });
+});
+
+describe("400 for a call never seen", () => {
+  test("two in a row end it", () => {
+    const life = new Life(neverSeen);
+    expect(life.poll(rejected, hour)).toMatchObject({ changes: [], next: interval });
+    expect(life.poll(rejected, second)).toMatchObject({ changes: end("rejected"), next: none });
+  });
+
+  test("a 404 in between starts the count anew", () => {
+    const life = new Life(neverSeen);
+    for (const said of [rejected, notFound, rejected]) expect(life.poll(said, second).changes).toEqual([]);
+    expect(life.poll(rejected, second).changes).toEqual(end("rejected"));
+  });
+
+  test.each([failed, unauthorized, rateLimited])("$kind in between neither counts nor starts anew", (between) => {
+    const life = new Life(neverSeen);
+    for (const said of [rejected, between, between]) expect(life.poll(said, second).changes).toEqual([]);
+    expect(life.poll(rejected, second).changes).toEqual(end("rejected"));
+  });
+});
+
+describe.each([
+  ["404", [notFound]],
+  ["400", [rejected]],
+  ["404 and 400 in turn", [notFound, rejected]],
+])("%s after a status was seen", (_name, denials) => {
+  const denialAt = (index: number) => denials[index % denials.length]!;
+
+  test("backs off, and is lost when three in a row have lasted five minutes", () => {
+    const life = new Life(seen("calling"));
+    const delays = [0, 1, 2, 3, 4, 5].map((index) => life.poll(denialAt(index), index === 0 ? 0 : 59 * second));
+    expect(delays.map(({ next }) => next)).toEqual([2, 4, 8, 16, 32, 60].map((seconds) => delay(seconds * second)));
+    expect(delays.flatMap(({ changes }) => changes)).toEqual([]);
+    expect(life.poll(denialAt(6), 4999)).toMatchObject({ changes: [] });
+    expect(life.poll(denialAt(7), 1)).toMatchObject({ changes: end("lost"), next: none, confirmed: false });
+  });
+
+  test("two that are five minutes apart are not enough", () => {
+    const life = new Life(seen("calling"));
+    expect(life.poll(denialAt(0)).changes).toEqual([]);
+    expect(life.poll(denialAt(1), 6 * minute).changes).toEqual([]);
+    expect(life.poll(denialAt(2), 0).changes).toEqual(end("lost"));
+  });
+
+  test("is lost at the second when the last good poll is more than two hours old", () => {
+    const life = new Life(seen("calling"));
+    expect(life.poll(denialAt(0), 2 * hour - 2 * second).changes).toEqual([]);
+    expect(life.poll(denialAt(1), 0).changes).toEqual([]);
+    const later = new Life(seen("calling"));
+    expect(later.poll(denialAt(0), 2 * hour - 2 * second + 1).changes).toEqual([]);
+    expect(later.poll(denialAt(1), 0).changes).toEqual(end("lost"));
+  });
+
+  test("a good poll in between starts anew", () => {
+    const life = new Life(seen("calling"));
+    for (let round = 0; round < 4; round++) {
+      expect(life.poll(denialAt(0), 2 * minute).changes).toEqual([]);
+      expect(life.poll(denialAt(1), 2 * minute).changes).toEqual([]);
+      expect(life.poll(status("calling"), second)).toMatchObject({ memory: freshPollMemory, next: interval });
+    }
+  });
+
+  test("failures in between neither count nor start anew", () => {
+    const life = new Life(seen("calling"));
+    for (const said of [denialAt(0), failed, failed, failed]) expect(life.poll(said, 2 * minute).changes).toEqual([]);
+    expect(life.poll(denialAt(1), second).changes).toEqual([]);
+    expect(life.poll(denialAt(2), second).changes).toEqual(end("lost"));
+  });
+});
+
+describe("without a witness", () => {
+  const wouldEnd = {
+    not_found: () => ({ life: new Life(neverSeen), denial: notFound, afterMs: 30 * second }),
+    rejected: () => {
+      const life = new Life(neverSeen);
+      life.poll(rejected);
+      return { life, denial: rejected, afterMs: 0 };
+    },
+    lost: () => {
+      const life = new Life(seen("calling"));
+      for (const afterMs of [0, second]) life.poll(notFound, afterMs);
+      return { life, denial: notFound, afterMs: 5 * minute };
+    },
+  };
+
+  test.each(["not_found", "rejected", "lost"] as const)("%s is put off for ten minutes, backing off", (endReason) => {
+    const { life, denial, afterMs } = wouldEnd[endReason]();
+    life.witnessAgeMs = null;
+    expect(life.poll(denial, afterMs)).toMatchObject({ changes: [], next: { kind: "delay" }, endingUnwitnessed: true });
+    for (let poll = 0; poll < 9; poll++) expect(life.poll(denial, minute)).toMatchObject({ changes: [], endingUnwitnessed: true });
+    expect(life.poll(denial, minute - 1).next).toEqual(delay(minute));
+    expect(life.poll(denial, 1)).toMatchObject({ changes: end(endReason), next: none, endingUnwitnessed: true });
+  });
+
+  test.each(["not_found", "rejected", "lost"] as const)("%s follows at the next denial once there is one", (endReason) => {
+    const { life, denial, afterMs } = wouldEnd[endReason]();
+    life.witnessAgeMs = 10 * minute + 1;
+    expect(life.poll(denial, afterMs).changes).toEqual([]);
+    life.witnessAgeMs = 10 * minute;
+    expect(life.poll(denial)).toMatchObject({ changes: end(endReason), endingUnwitnessed: false });
+  });
+
+  test("a source whose denials need none ends its calls at once", () => {
+    const life = new Life(neverSeen, { unwitnessedEndMs: 0 });
+    life.witnessAgeMs = null;
+    expect(life.poll(notFound, 30 * second)).toMatchObject({ changes: end("not_found"), endingUnwitnessed: false });
+  });
+
+  test("what was denied is forgotten when the source turns out to have been misconfigured", () => {
+    const life = new Life(seen("calling"));
+    life.witnessAgeMs = null;
+    for (let poll = 0; poll < 8; poll++) life.poll(notFound, minute);
+    life.memory = forgetDenials(life.memory);
+    life.witnessAgeMs = 0;
+    expect(life.memory).toEqual(freshPollMemory);
+    expect(life.poll(notFound, minute)).toMatchObject({ changes: [], next: delay(2 * second) });
+  });
+
+  test("forgetting keeps the status that would go backwards", () => {
+    const life = new Life(seen("calling"));
+    life.poll(status("queued"));
+    life.memory = forgetDenials(life.memory);
+    expect(life.poll(status("queued")).changes).toMatchObject([{ kind: "status", status: "queued" }]);
+  });
+});
+
+describe("a failure", () => {
+  test("backs off, doubling to a minute, and begins anew after a good poll", () => {
+    const life = new Life(seen("calling"));
+    const delays = Array.from({ length: 8 }, () => life.poll(failed).next);
+    expect(delays).toEqual([2, 4, 8, 16, 32, 60, 60, 60].map((seconds) => delay(seconds * second)));
+    life.poll(status("calling"));
+    expect(life.poll(failed).next).toEqual(delay(2 * second));
+  });
+
+  test.each([
+    [0, 250],
+    [0.1, 250],
+    [0.5, 1000],
+    [1, 2000],
+  ])("has full jitter: %d of the cap is %d ms", (jitter, delayMs) => {
+    const life = new Life(seen("calling"));
+    life.jitter = jitter;
+    expect(life.poll(failed).next).toEqual(delay(delayMs));
+  });
+
+  test("begins anew after an answer for a call not triggered yet", () => {
+    const life = new Life(neverSeen);
+    for (const said of [failed, failed, notFound]) life.poll(said);
+    expect(life.poll(failed).next).toEqual(delay(2 * second));
+  });
+
+  test("never ends a call", () => {
+    const life = new Life(seen("calling"));
+    for (let poll = 0; poll < 100; poll++) expect(life.poll(failed, 10 * minute).changes).toEqual([]);
+  });
+});
+
+describe.each([unauthorized, { kind: "unauthorized", statusCode: 403 } as const, rateLimited])("$kind $statusCode", (said) => {
+  test("changes nothing for the call", () => {
+    const life = new Life(seen("calling"));
+    life.poll(notFound);
+    const { memory } = life;
+    const decision = life.poll(said, hour);
+    expect(decision).toMatchObject({ changes: [], next: interval, confirmed: false, lastGoodPollAtMs: startMs - 2 * second });
+    expect(decision.memory).toBe(memory);
+  });
+});
+
+describe("the deadline", () => {
+  const due = (known: CallStatus) => {
+    const life = new Life(known);
+    life.deadlineAtMs = startMs;
+    return life;
+  };
+
+  test("does nothing a millisecond before", () => {
+    const life = due(seen("calling"));
+    life.deadlineAtMs += 1;
+    expect(life.poll(status("calling")).changes).toEqual([]);
+  });
+
+  test.each([
+    ["the same status", status("calling"), [{ kind: "expire" }]],
+    ["another reason", status("calling", "x"), [{ kind: "reason", reason: "x" }, { kind: "expire" }]],
+    [
+      "another status",
+      status("on_hold"),
+      [{ kind: "status", status: "on_hold", reason: "", terminal: false, observedAfterMs: startMs - 2 * second }, { kind: "expire" }],
+    ],
+    ["a status going backwards", status("queued"), [{ kind: "expire" }]],
+    ["404", notFound, [{ kind: "expire" }]],
+    ["400", rejected, [{ kind: "expire" }]],
+    ["a failure", failed, [{ kind: "expire" }]],
+    ["429", rateLimited, [{ kind: "expire" }]],
+  ])("one more poll that says %s expires the due watches", (_name, said, changes) => {
+    expect(due(seen("calling")).poll(said).changes).toEqual(changes);
+  });
+
+  test.each([401, 403] as const)("%i suspends the source, and the ending waits", (statusCode) => {
+    expect(due(seen("calling")).poll({ kind: "unauthorized", statusCode })).toMatchObject({ changes: [], next: interval });
+  });
+
+  test("a terminal status comes first, and ends them all", () => {
+    expect(due(seen("calling")).poll(status("success"))).toMatchObject({ changes: [{ kind: "status", status: "success" }], next: none });
+  });
+
+  test("so does an ending by 404", () => {
+    expect(due(neverSeen).poll(notFound, 30 * second).changes).toEqual(end("not_found"));
+  });
+
+  test("does not wait for a witness", () => {
+    const life = due(neverSeen);
+    life.witnessAgeMs = null;
+    expect(life.poll(notFound, 30 * second)).toMatchObject({ changes: [{ kind: "expire" }], endingUnwitnessed: true });
+  });
+});
+
+test.each([
+  [0, 0],
+  [hour - 1, 0],
+  [hour, 30 * second],
+  [6 * hour - 1, 30 * second],
+  [6 * hour, 2 * minute],
+  [7 * 24 * hour, 2 * minute],
+  [-hour, 0],
+])("a call unchanged for %d ms is polled every %d ms (0: as usual)", (unchangedMs, intervalMs) => {
+  expect(minIntervalForAge(unchangedMs)).toBe(intervalMs);
+});

@@ -1,0 +1,99 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { CallStatus } from "../../../src/domain/calls/call.ts";
+import { decideRepeat, isKnown, sameFilter } from "../../../src/domain/calls/registration.ts";
+import { completedReuseMs } from "../../../src/domain/calls/watch.ts";
+import type { WatchEndReason, WatchStatus } from "../../../src/domain/calls/watch.ts";
+
+const nowMs = Date.UTC(2026, 10, 24, 12);
+
+describe("decideRepeat", () => {
+  const wanted = { events: ["terminal"], metadata: { lead: "1" } };
+  const active = { id: "wch_1", status: "active", endedAtMs: null, ...wanted } as const;
+  const completed = { ...active, status: "completed" } as const;
+
+  test("nothing there: a new watch", () => {
+    expect(decideRepeat(null, wanted, nowMs)).toEqual({ kind: "new" });
+  });
+
+  test("an active one is found again, however old", () => {
+    expect(decideRepeat(active, wanted, nowMs)).toEqual({ kind: "existing", watchId: "wch_1" });
+  });
+
+  test.each<[endedAgoMs: number, kind: string]>([
+    [0, "existing"],
+    [completedReuseMs - 1, "existing"],
+    [completedReuseMs, "new"],
+    [30 * completedReuseMs, "new"],
+  ])("a completed one %i ms after its end: %s", (endedAgoMs, kind) => {
+    expect(decideRepeat({ ...completed, endedAtMs: nowMs - endedAgoMs }, wanted, nowMs).kind).toBe(kind);
+  });
+
+  test.each<[status: WatchStatus, reason: WatchEndReason]>([
+    ["ended", "not_found"],
+    ["ended", "lost"],
+    ["ended", "rejected"],
+    ["ended", "expired"],
+    ["canceled", "deleted"],
+    ["canceled", "gone"],
+  ])("after any other end (%s, %s) a repeat makes a new one, also when it differs", (status) => {
+    const existing = { ...active, status, endedAtMs: nowMs - 1 };
+    expect(decideRepeat(existing, wanted, nowMs)).toEqual({ kind: "new" });
+    expect(decideRepeat(existing, { events: null, metadata: {} }, nowMs)).toEqual({ kind: "new" });
+  });
+
+  test.each<[name: string, other: Partial<typeof wanted> | { events: null }, fields: string[]]>([
+    ["another filter", { events: ["call.*"] }, ["events"]],
+    ["no filter", { events: null }, ["events"]],
+    ["another value", { metadata: { lead: "2" } }, ["metadata"]],
+    ["another key", { metadata: { deal: "1" } as never }, ["metadata"]],
+    ["a key more", { metadata: { lead: "1", deal: "2" } as never }, ["metadata"]],
+    ["no metadata", { metadata: {} as never }, ["metadata"]],
+    ["both", { events: ["call.*"], metadata: { lead: "2" } }, ["events", "metadata"]],
+  ])("%s differs", (_, other, fields) => {
+    for (const existing of [active, { ...completed, endedAtMs: nowMs }])
+      expect(decideRepeat(existing, { ...wanted, ...other }, nowMs)).toEqual({ kind: "differs", watchId: "wch_1", fields });
+  });
+
+  test("metadata is compared by what was given, not by what an object inherits", () => {
+    const existing = { ...active, metadata: { constructor: "a" } };
+    expect(decideRepeat(existing, { ...wanted, metadata: { toString: "a" } as never }, nowMs).kind).toBe("differs");
+    const own = JSON.parse('{"__proto__":"a"}') as Record<string, string>;
+    expect(decideRepeat({ ...active, metadata: own }, { ...wanted, metadata: { x: "a" } }, nowMs).kind).toBe("differs");
+  });
+});
+
+describe("sameFilter", () => {
+  test("order and repetition say nothing", () => {
+    fc.assert(
+      fc.property(fc.uniqueArray(fc.string(), { minLength: 1 }), (names) => {
+        expect(sameFilter(names, [...names.toReversed(), ...names])).toBe(true);
+        expect(sameFilter(names, names.slice(1))).toBe(false);
+      }),
+    );
+  });
+
+  test("null is a filter of its own", () => {
+    expect(sameFilter(null, null)).toBe(true);
+    expect(sameFilter(null, ["call.*", "watch.*"])).toBe(false);
+    expect(sameFilter(["terminal"], null)).toBe(false);
+  });
+});
+
+describe("isKnown", () => {
+  const longAgoMs = nowMs - 3_600_000;
+  const calling: CallStatus = { status: "calling", reason: "", terminal: false, observedAtMs: longAgoMs, lastGoodPollAtMs: longAgoMs };
+
+  test.each<[name: string, call: CallStatus, polledAtMs: number | null, known: boolean]>([
+    ["polled just now", calling, nowMs, true],
+    ["polled a minute ago", calling, nowMs - 60_000, true],
+    ["polled longer ago", calling, nowMs - 60_001, false],
+    ["not polled by this process", calling, null, false],
+    ["polled just now, as it was written down", { ...calling, lastGoodPollAtMs: nowMs - 60_000 }, null, true],
+    ["written down later than it is now", { ...calling, lastGoodPollAtMs: nowMs + 3_600_000 }, null, false],
+    ["ended, whenever it was", { ...calling, status: "success", terminal: true }, null, true],
+    ["never seen", { ...calling, status: null }, nowMs, false],
+  ])("%s", (_, call, polledAtMs, known) => {
+    expect(isKnown(call, polledAtMs, nowMs)).toBe(known);
+  });
+});

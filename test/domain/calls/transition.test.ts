@@ -1,0 +1,347 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { CallChange, CallStatus } from "../../../src/domain/calls/call.ts";
+import { maxEventsPerWatch, planChange, planCommit, planFirstTelling } from "../../../src/domain/calls/transition.ts";
+import type { PlannedEvent, TellableHook, TellableWatch, TransitionInput } from "../../../src/domain/calls/transition.ts";
+
+const nowMs = Date.UTC(2026, 10, 24, 12);
+const unseen: CallStatus = { status: null, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs: null };
+const queued: CallStatus = { ...unseen, status: "queued", reason: "in line", observedAtMs: nowMs - 5000, lastGoodPollAtMs: nowMs - 1000 };
+
+function watch(n: number, over: Partial<TellableWatch> = {}): TellableWatch {
+  return {
+    id: `wch_${n}`,
+    accountId: "acc_1",
+    callSid: "OUT-1",
+    sourceName: "default",
+    endpointId: `ep_${n}`,
+    events: null,
+    metadata: { n: String(n) },
+    sequence: 0,
+    expiresAtMs: nowMs + 86_400_000,
+    ...over,
+  };
+}
+
+function hook(n: number, over: Partial<TellableHook> = {}): TellableHook {
+  return { id: `hk_${n}`, accountId: "acc_1", endpointId: `ep_hook_${n}`, events: null, toldTransition: 0, ...over };
+}
+
+function status(name: string, over: Partial<Extract<CallChange, { kind: "status" }>> = {}): CallChange {
+  return {
+    kind: "status",
+    status: name,
+    reason: "",
+    terminal: name === "success" || name === "failure",
+    observedAfterMs: nowMs - 1000,
+    ...over,
+  };
+}
+
+function plan(change: CallChange, over: Partial<TransitionInput>): readonly PlannedEvent[] {
+  return planChange(change, { call: queued, transition: 1, watches: [watch(1)], hooks: [], nowMs, ...over });
+}
+
+/** Who is sent what: watch, endpoints and hooks of every event. */
+function routes(planned: readonly PlannedEvent[]) {
+  return planned.map((one) => [one.watchId, one.endpointIds, one.hookIds]);
+}
+
+describe("a status", () => {
+  test("is told with the one before it and when that was last confirmed", () => {
+    expect(plan(status("calling", { reason: "ringing" }), { watches: [watch(1, { sequence: 4 })] })).toEqual([
+      {
+        watchId: "wch_1",
+        terminal: false,
+        sequence: 5,
+        watchStatus: "active",
+        endReason: null,
+        endpointIds: ["ep_1"],
+        hookIds: [],
+        event: {
+          id: expect.stringMatching(/^evt_[A-Za-z0-9]{32}$/),
+          accountId: "acc_1",
+          timestampMs: nowMs,
+          type: "call.calling",
+          data: {
+            watchId: "wch_1",
+            callSid: "OUT-1",
+            source: "default",
+            status: "calling",
+            previousStatus: "queued",
+            reason: "ringing",
+            terminal: false,
+            sequence: 5,
+            observedAtMs: nowMs,
+            observedAfterMs: nowMs - 1000,
+            metadata: { n: "1" },
+          },
+        },
+      },
+    ]);
+  });
+
+  test("a watch's first event knows no status before it", () => {
+    const [first] = plan(status("calling"), {});
+    expect(first?.event.data).toMatchObject({ sequence: 1, previousStatus: null, observedAfterMs: null });
+  });
+
+  test.each([
+    ["success", "call.success"],
+    ["failure", "call.failure"],
+  ])("%s completes the watch", (name, type) => {
+    expect(plan(status(name), {})).toMatchObject([
+      { terminal: true, watchStatus: "completed", endReason: null, event: { type, data: { terminal: true } } },
+    ]);
+  });
+
+  test("an unknown one is passed on", () => {
+    expect(plan(status("on_hold"), {})).toMatchObject([
+      { watchStatus: "active", event: { type: "call.other", data: { status: "on_hold" } } },
+    ]);
+  });
+
+  test("is told to every watch of every account, each with its own sequence and metadata", () => {
+    const watches = [watch(1), watch(2, { sequence: 7 }), watch(3, { accountId: "acc_2", sourceName: "shared" })];
+    const planned = plan(status("calling"), { watches });
+    expect(
+      planned.map(({ event }) => [event.accountId, event.data.watchId, event.data.sequence, event.data.metadata, event.data.source]),
+    ).toEqual([
+      ["acc_1", "wch_1", 1, { n: "1" }, "default"],
+      ["acc_1", "wch_2", 8, { n: "2" }, "default"],
+      ["acc_2", "wch_3", 1, { n: "3" }, "shared"],
+    ]);
+    expect(new Set(planned.map(({ event }) => event.id)).size).toBe(3);
+  });
+
+  test("a filter keeps it from the endpoint, never from the sequence", () => {
+    const [planned] = plan(status("calling"), { watches: [watch(1, { events: ["terminal"] })] });
+    expect(planned).toMatchObject({ sequence: 1, endpointIds: [], event: { type: "call.calling" } });
+  });
+
+  test("a watch without an endpoint makes its events all the same", () => {
+    expect(plan(status("calling"), { watches: [watch(1, { endpointId: null })] })).toMatchObject([{ sequence: 1, endpointIds: [] }]);
+  });
+
+  test("after 50 events a watch is told only the end", () => {
+    const full = watch(1, { sequence: maxEventsPerWatch });
+    expect(plan(status("calling"), { watches: [full] })).toEqual([]);
+    expect(plan(status("calling"), { watches: [watch(1, { sequence: maxEventsPerWatch - 1 })] })).toHaveLength(1);
+    expect(plan(status("success"), { watches: [full] })).toMatchObject([{ sequence: maxEventsPerWatch + 1 }]);
+    expect(plan({ kind: "expire" }, { watches: [{ ...full, expiresAtMs: nowMs }] })).toHaveLength(1);
+  });
+
+  test("another reason alone is no event", () => {
+    expect(plan({ kind: "reason", reason: "still in line" }, { hooks: [hook(1)] })).toEqual([]);
+  });
+});
+
+describe("an end without a terminal status", () => {
+  test.each(["not_found", "lost", "rejected"] as const)("%s ends every watch, whatever its filter", (endReason) => {
+    const watches = [watch(1, { sequence: 2, events: ["call.success"] }), watch(2)];
+    const planned = plan({ kind: "end", endReason }, { watches });
+    expect(routes(planned)).toEqual([
+      ["wch_1", ["ep_1"], []],
+      ["wch_2", ["ep_2"], []],
+    ]);
+    for (const one of planned) {
+      expect(one).toMatchObject({ terminal: true, watchStatus: "ended", endReason });
+      expect(one.event.type).toBe(`watch.${endReason}`);
+      // The last known status stands in both, also in a watch's first event.
+      expect(one.event.data).toMatchObject({ status: "queued", previousStatus: "queued", reason: "in line", terminal: true });
+      expect(one.event.data).toMatchObject({ observedAtMs: nowMs, observedAfterMs: nowMs - 1000 });
+    }
+  });
+
+  test("of a call never seen says nothing of a status", () => {
+    const [planned] = plan({ kind: "end", endReason: "not_found" }, { call: { ...unseen, lastGoodPollAtMs: 5 } });
+    expect(planned?.event.data).toMatchObject({ status: null, previousStatus: null, reason: "", observedAfterMs: null });
+  });
+});
+
+describe("a deadline", () => {
+  const due = watch(1, { expiresAtMs: nowMs });
+  const later = watch(2, { expiresAtMs: nowMs + 1 });
+
+  test("ends the watches that are due, not the others", () => {
+    expect(plan({ kind: "expire" }, { watches: [due, later] })).toMatchObject([
+      {
+        watchId: "wch_1",
+        watchStatus: "ended",
+        endReason: "expired",
+        event: { type: "watch.expired", data: { status: "queued", terminal: true } },
+      },
+    ]);
+  });
+
+  test("is told to a hook only when nothing of its account watches the call any more", () => {
+    const hooks = [hook(1, { toldTransition: 9 }), hook(2, { accountId: "acc_2" })];
+    expect(routes(plan({ kind: "expire" }, { watches: [due, later], hooks }))).toEqual([["wch_1", ["ep_1"], []]]);
+    const othersWatch = [due, { ...later, accountId: "acc_2" }];
+    expect(plan({ kind: "expire" }, { watches: othersWatch, hooks }).map((one) => one.endpointIds)).toEqual([["ep_1", "ep_hook_1"]]);
+  });
+
+  test("of two at once, a hook is told by the older", () => {
+    const watches = [due, { ...later, expiresAtMs: nowMs }];
+    expect(plan({ kind: "expire" }, { watches, hooks: [hook(1)] }).map((one) => one.endpointIds)).toEqual([
+      ["ep_1", "ep_hook_1"],
+      ["ep_2"],
+    ]);
+  });
+});
+
+describe("hooks", () => {
+  const watches = [watch(1), watch(2), watch(3, { accountId: "acc_2" })];
+
+  test("are sent the event of their account's oldest watch, once", () => {
+    const hooks = [hook(1), hook(2), hook(3, { accountId: "acc_2" }), hook(4, { accountId: "acc_3" })];
+    expect(routes(plan(status("calling"), { watches, hooks }))).toEqual([
+      ["wch_1", ["ep_1", "ep_hook_1", "ep_hook_2"], ["hk_1", "hk_2"]],
+      ["wch_2", ["ep_2"], []],
+      ["wch_3", ["ep_3", "ep_hook_3"], ["hk_3"]],
+    ]);
+  });
+
+  test("are told no transition twice: after the oldest watch is gone, the next tells only what is new", () => {
+    const rest = [watch(2)];
+    expect(routes(plan(status("calling"), { watches: rest, transition: 3, hooks: [hook(1, { toldTransition: 3 })] }))).toEqual([
+      ["wch_2", ["ep_2"], []],
+    ]);
+    expect(routes(plan(status("calling"), { watches: rest, transition: 4, hooks: [hook(1, { toldTransition: 3 })] }))).toEqual([
+      ["wch_2", ["ep_2", "ep_hook_1"], ["hk_1"]],
+    ]);
+  });
+
+  test("their own filter counts, not the watch's", () => {
+    const hooks = [hook(1, { events: ["terminal"] }), hook(2, { events: ["call.calling"] }), hook(3, { events: ["source.suspended"] })];
+    const filtered = [watch(1, { events: ["call.success"] })];
+    expect(routes(plan(status("calling"), { watches: filtered, hooks }))).toEqual([["wch_1", ["ep_hook_2"], ["hk_2"]]]);
+    expect(routes(plan({ kind: "end", endReason: "lost" }, { watches: filtered, hooks }))).toEqual([
+      ["wch_1", ["ep_1", "ep_hook_1"], ["hk_1"]],
+    ]);
+  });
+
+  test("with the watch's own URL share its delivery", () => {
+    const hooks = [hook(1, { endpointId: "ep_1" }), hook(2, { endpointId: "ep_1" })];
+    expect(routes(plan(status("calling"), { hooks }))).toEqual([["wch_1", ["ep_1"], ["hk_1", "hk_2"]]]);
+  });
+
+  test("take nothing of a watch that is past its 50 events, but its end", () => {
+    const full = [watch(1, { sequence: maxEventsPerWatch })];
+    expect(plan(status("calling"), { watches: full, hooks: [hook(1)] })).toEqual([]);
+    expect(plan(status("failure"), { watches: full, hooks: [hook(1)] })).toMatchObject([{ hookIds: ["hk_1"] }]);
+  });
+});
+
+describe("the first telling", () => {
+  const known: CallStatus = { ...queued, status: "calling" };
+
+  test("tells a new watch the status that is known, with the time it was observed", () => {
+    const watches = [watch(1, { sequence: 2 }), watch(2)];
+    const planned = planFirstTelling({ call: known, transition: 2, watches, hooks: [], nowMs });
+    expect(planned).toMatchObject([
+      { watchId: "wch_2", sequence: 1, watchStatus: "active", event: { type: "call.calling", timestampMs: nowMs - 5000 } },
+    ]);
+    expect(planned[0]?.event.data).toMatchObject({
+      previousStatus: null,
+      observedAfterMs: null,
+      observedAtMs: nowMs - 5000,
+      reason: "in line",
+    });
+  });
+
+  test("of an ended call completes it at once", () => {
+    const call = { ...known, status: "success", terminal: true };
+    expect(planFirstTelling({ call, transition: 2, watches: [watch(1)], hooks: [], nowMs })).toMatchObject([
+      { watchStatus: "completed", terminal: true },
+    ]);
+  });
+
+  test("of a call never seen tells nothing", () => {
+    expect(planFirstTelling({ call: unseen, transition: 0, watches: [watch(1)], hooks: [hook(1)], nowMs })).toEqual([]);
+  });
+
+  test("tells hooks by the oldest watch only, and not again what they were told", () => {
+    const input = { call: known, transition: 2, nowMs };
+    const toldBefore = { ...input, watches: [watch(1, { sequence: 2 }), watch(2)], hooks: [hook(1)] };
+    expect(routes(planFirstTelling(toldBefore))).toEqual([["wch_2", ["ep_2"], []]]);
+    const alone = { ...input, watches: [watch(2)] };
+    expect(routes(planFirstTelling({ ...alone, hooks: [hook(1, { toldTransition: 2 })] }))).toEqual([["wch_2", ["ep_2"], []]]);
+    expect(routes(planFirstTelling({ ...alone, hooks: [hook(1, { toldTransition: 1 })] }))).toEqual([
+      ["wch_2", ["ep_2", "ep_hook_1"], ["hk_1"]],
+    ]);
+  });
+});
+
+describe("whatever happens to a call", () => {
+  const changes = fc.array(fc.constantFrom("queued", "calling", "on_hold", "ringing", "success"), { maxLength: 80 });
+
+  test("a watch's sequence has no gap, its ids are its own, a restored copy makes the same", () => {
+    fc.assert(
+      fc.property(changes, (names) => {
+        const run = () => {
+          let known: string | null = null;
+          const events: PlannedEvent[] = [];
+          for (const [index, name] of names.entries()) {
+            if (name === known || known === "success") continue;
+            const told = watch(1, { sequence: events.length });
+            events.push(...plan(status(name), { call: { ...unseen, status: known }, transition: index + 1, watches: [told] }));
+            known = name;
+          }
+          return events;
+        };
+        const events = run();
+        expect(events.map((one) => one.sequence)).toEqual(events.map((_, index) => index + 1));
+        expect(events.length).toBeLessThanOrEqual(maxEventsPerWatch + 1);
+        expect(new Set(events.map((one) => one.event.id)).size).toBe(events.length);
+        expect(run()).toEqual(events);
+      }),
+    );
+  });
+});
+
+const kindsOf = (changes: readonly CallChange[], confirmed: boolean) =>
+  planCommit({ changes, confirmed, nowMs }, { call: queued, transition: 4 }).tellings.map(({ change, transition, call }) => [
+    change?.kind ?? "first",
+    transition,
+    call.status,
+  ]);
+
+describe("a commit", () => {
+  test.each<[string, readonly CallChange[], boolean, readonly unknown[]]>([
+    ["of nothing new tells who was told nothing", [], true, [["first", 4, "queued"]]],
+    ["of nothing confirmed tells nobody", [], false, []],
+    ["of another status tells everybody once", [status("calling")], true, [["status", 5, "queued"]]],
+    [
+      "tells who expires with it the status first",
+      [{ kind: "expire" }],
+      true,
+      [
+        ["first", 4, "queued"],
+        ["expire", 4, "queued"],
+        ["first", 4, "queued"],
+      ],
+    ],
+    ["without a poll lets watches expire untold", [{ kind: "expire" }], false, [["expire", 4, "queued"]]],
+    ["ends a call as its next transition", [{ kind: "end", endReason: "lost" }], false, [["end", 5, "queued"]]],
+    [
+      "sees each change from the one before",
+      [status("calling"), { kind: "expire" }],
+      false,
+      [
+        ["status", 5, "queued"],
+        ["expire", 5, "calling"],
+      ],
+    ],
+  ])("%s", (_name, changes, confirmed, tellings) => {
+    expect(kindsOf(changes, confirmed)).toEqual(tellings);
+  });
+
+  test("leaves the call as its last change says", () => {
+    const after = planCommit(
+      { changes: [{ kind: "reason", reason: "busy" }, status("success")], confirmed: true, nowMs },
+      { call: queued, transition: 4 },
+    );
+    expect(after).toMatchObject({ transition: 5, call: { status: "success", reason: "", terminal: true, observedAtMs: nowMs } });
+  });
+});

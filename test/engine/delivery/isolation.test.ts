@@ -1,0 +1,116 @@
+import { describe, expect, test } from "vitest";
+import type { CallbackAnswer, Callbacks } from "../../harness/callbacks.ts";
+import { DeliveryWorld } from "../../harness/delivery-world.ts";
+import { minute, second } from "../../harness/store-drafts.ts";
+
+/*
+ * What the dead cost the living, in counts and in time on a clock that stands still: an event that is sent at the instant
+ * it was committed was delayed by nobody, however long the machine took.
+ */
+
+const never = () => new Promise<CallbackAnswer>(() => undefined);
+
+/** Every call of the live endpoint goes through its three events, one a second; each must leave at once and in order. */
+async function liveThrough(world: DeliveryWorld, live: Callbacks, calls: number): Promise<void> {
+  for (let n = 0; n < calls; n++) await world.watch(`OUT-live-${n}`, { url: live.url() });
+  for (const [index, status] of ["queued", "calling", "success"].entries()) {
+    for (let n = 0; n < calls; n++) await world.see(`OUT-live-${n}`, status);
+    await world.settle();
+    expect(live.received).toHaveLength((index + 1) * calls);
+    await world.clock.advance(second);
+  }
+  for (let n = 0; n < calls; n++) {
+    const deliveries = await world.deliveries(`OUT-live-${n}`);
+    expect(deliveries.map(({ delivery }) => [delivery.eventType, delivery.status, delivery.attemptCount])).toEqual([
+      ["call.queued", "delivered", 1],
+      ["call.calling", "delivered", 1],
+      ["call.success", "delivered", 1],
+    ]);
+    for (const { delivery } of deliveries) expect(delivery.settledAtMs).toBe(delivery.createdAtMs);
+  }
+}
+
+describe(
+  "beside a dead endpoint with thousands owed, events of another are sent at the instant they are committed",
+  { timeout: 60_000 },
+  () => {
+    test("it never answers", async () => {
+      const world = await DeliveryWorld.open();
+      const dead = await world.receive(never);
+      const live = await world.receive();
+      await world.oweEach(
+        Array.from({ length: 3000 }, () => dead.url()),
+        "OUT-dead",
+      );
+      world.tickEachSecond();
+      await liveThrough(world, live, 30);
+      expect(dead.received).toHaveLength(4);
+      expect(world.dispatcher.heldCount).toBeLessThanOrEqual(4);
+    });
+
+    test("it fails everything at once, again and again", async () => {
+      const world = await DeliveryWorld.open({ policy: { scheduleMs: [0, second, second, minute] } });
+      const dead = await world.receive(() => 500);
+      const live = await world.receive();
+      await world.oweEach(
+        Array.from({ length: 1000 }, () => dead.url()),
+        "OUT-dead",
+      );
+      world.tickEachSecond();
+      await liveThrough(world, live, 30);
+      expect(dead.received.length).toBeGreaterThan(1000);
+      expect(dead.mostUnanswered).toBeLessThanOrEqual(4);
+    });
+  },
+);
+
+test("on a host they share a dead endpoint takes the host's places at first, and one of them once it has failed", async () => {
+  const world = await DeliveryWorld.open();
+  const failures: (() => void)[] = [];
+  const host = await world.receive(({ path }) =>
+    path === "/live" ? 200 : new Promise((resolve) => void failures.push(() => resolve(500))),
+  );
+  await world.oweEach(
+    Array.from({ length: 500 }, () => host.url("/dead")),
+    "OUT-dead",
+  );
+  await world.oweEach([host.url("/live")], "OUT-live");
+  await world.settle();
+  expect(host.received.map(({ path }) => path)).toEqual(Array(4).fill("/dead"));
+  // The first place that is free is not the dead one's again.
+  failures.shift()?.();
+  await world.settle();
+  expect(host.received.at(-1)?.path).toBe("/live");
+  for (let n = 0; n < 3; n++) {
+    failures.shift()?.();
+    await world.settle();
+  }
+  expect(host.unanswered).toBe(1);
+  for (let n = 0; n < 20; n++) {
+    await world.oweEach([host.url("/live")], `OUT-live-again-${n}`);
+    await world.settle();
+  }
+  expect(host.received.filter(({ path }) => path === "/live")).toHaveLength(21);
+  expect(host.unanswered).toBe(1);
+});
+
+describe("beside a hundred dead ones", { timeout: 60_000 }, () => {
+  test.each<[string, (number: number) => CallbackAnswer | Promise<CallbackAnswer>]>([
+    ["that never answer", never],
+    ["that answer 500", () => 500],
+    ["that reset", () => "broken head"],
+    ["that are overloaded", () => 429],
+  ])("%s", async (_, answer) => {
+    const world = await DeliveryWorld.open({ policy: { scheduleMs: [0, second, second, minute] } });
+    const dead = await Promise.all(Array.from({ length: 100 }, () => world.receive(({ number }) => answer(number))));
+    const live = await world.receive();
+    for (let round = 0; round < 8; round++)
+      await world.oweEach(
+        dead.map(({ url }) => url()),
+        `OUT-dead-${round}`,
+      );
+    world.tickEachSecond();
+    await liveThrough(world, live, 20);
+    for (const { mostUnanswered } of dead) expect(mostUnanswered).toBeLessThanOrEqual(4);
+  });
+});

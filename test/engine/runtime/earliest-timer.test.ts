@@ -1,0 +1,41 @@
+import { expect, test } from "vitest";
+import { Alarm } from "../../../src/engine/runtime/earliest-timer.ts";
+import { FakeClock } from "../../harness/fake-clock.ts";
+import { day, hour } from "../../harness/store-drafts.ts";
+
+function openAlarm() {
+  const clock = new FakeClock();
+  const rings: number[] = [];
+  const alarm = new Alarm(clock, () => rings.push(clock.monotonicMs()));
+  return { clock, rings, alarm };
+}
+
+test("the earliest of many wishes rings, once, by one timer", async () => {
+  const { clock, rings, alarm } = openAlarm();
+  for (const delayMs of [500, 900, 300, 300, 700]) alarm.setWithin(delayMs);
+  expect(clock.timerCount).toBe(1);
+  await clock.advance(1000);
+  expect(rings).toEqual([300]);
+  alarm.setWithin(5);
+  await clock.advance(10);
+  expect(rings).toEqual([300, 1005]);
+});
+
+test("what is due rings at once, and what is a day off within the hour", async () => {
+  const { clock, rings, alarm } = openAlarm();
+  for (const delayMs of [0, -7]) alarm.setWithin(delayMs);
+  expect(rings).toEqual([0, 0]);
+  alarm.setWithin(40 * day);
+  await clock.advance(hour);
+  expect(rings).toEqual([0, 0, hour]);
+});
+
+test("closed it never rings again and holds no timer", async () => {
+  const { clock, rings, alarm } = openAlarm();
+  alarm.setWithin(100);
+  alarm.close();
+  for (const delayMs of [0, 50]) alarm.setWithin(delayMs);
+  expect(clock.timerCount).toBe(0);
+  await clock.advance(1000);
+  expect(rings).toEqual([]);
+});

@@ -1,0 +1,61 @@
+import { expect, test } from "vitest";
+import { Pace } from "../../../src/engine/runtime/paced-runs.ts";
+import { FakeClock } from "../../harness/fake-clock.ts";
+
+/** Runs that take so long on the fake clock; when each began. */
+function openPace(runMs = 0) {
+  const clock = new FakeClock();
+  const begun: number[] = [];
+  const run = () => {
+    begun.push(clock.monotonicMs());
+    return new Promise<void>((resolve) => void clock.setTimer(runMs, resolve));
+  };
+  return { clock, begun, pace: new Pace({ clock, pauseMs: 50, run }) };
+}
+
+test("who asks after quiet is served at once", async () => {
+  const { clock, begun, pace } = openPace();
+  pace.ask();
+  expect(begun).toEqual([0]);
+  await clock.advance(50);
+  pace.ask();
+  expect(begun).toEqual([0, 50]);
+});
+
+test("word that never ends is served once a pause, and the last of it is not forgotten", async () => {
+  const { clock, begun, pace } = openPace(20);
+  for (let elapsedMs = 0; elapsedMs < 640; elapsedMs += 5) {
+    pace.ask();
+    await clock.advance(5);
+  }
+  expect(begun).toEqual([0, 70, 140, 210, 280, 350, 420, 490, 560, 630]);
+  await clock.advance(1000);
+  // What was said while the last one ran is looked at by one more.
+  expect(begun.slice(10)).toEqual([700]);
+  expect(clock.timerCount).toBe(0);
+});
+
+test("word that comes when a pause is over and its timer has not fired yet begins one run, not two", async () => {
+  const { clock, begun, pace } = openPace(20);
+  pace.ask();
+  await clock.advance(10);
+  pace.ask();
+  await clock.advance(10);
+  clock.standStill(60);
+  pace.ask();
+  await clock.advance(10);
+  expect(begun).toEqual([0, 80]);
+  await clock.advance(1000);
+  expect(clock.timerCount).toBe(0);
+});
+
+test("closed it runs no more", async () => {
+  const { clock, begun, pace } = openPace();
+  pace.ask();
+  pace.ask();
+  await clock.advance(1);
+  pace.close();
+  pace.ask();
+  await clock.advance(1000);
+  expect(begun).toEqual([0]);
+});

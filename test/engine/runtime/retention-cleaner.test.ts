@@ -1,0 +1,134 @@
+import { setImmediate } from "node:timers/promises";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
+import { StoreUnavailable } from "../../../src/domain/errors.ts";
+import { Cleaner } from "../../../src/engine/runtime/retention-cleaner.ts";
+import type { RetentionStore } from "../../../src/ports/stores/service-store.ts";
+import { FakeClock } from "../../harness/fake-clock.ts";
+import { silentLogger } from "../../harness/silent-telemetry.ts";
+import { StoreWorld, day, testPolicy } from "../../harness/store-drafts.ts";
+
+const retentionDays = 30;
+let world: StoreWorld;
+let clock: FakeClock;
+
+beforeEach(async () => {
+  world = new StoreWorld(await openSqliteStore({ path: ":memory:", policy: testPolicy }));
+  clock = new FakeClock(world.nowMs);
+});
+afterEach(() => world.store.close());
+
+/** So many watches whose calls ended 31 days ago. */
+async function withEndedWatches(count: number): Promise<void> {
+  for (let n = 0; n < count; n++) {
+    await world.watch(`OUT-${n}`);
+    for (const job of (await world.see(`OUT-${n}`, "success")).jobs) await world.record(job);
+  }
+  clock.setWall(world.pass((retentionDays + 1) * day));
+}
+
+const watchesLeft = async () => (await world.store.readFigures()).watchesByStatus["completed"];
+
+/** Lets time pass until the round is over; how long it took. */
+async function roundOf(cleaner: Cleaner): Promise<number> {
+  const startedMs = clock.monotonicMs();
+  const round = cleaner.tick().then(() => "over");
+  while ((await Promise.race([round, setImmediate("running")])) !== "over") await clock.advance(5);
+  return clock.monotonicMs() - startedMs;
+}
+
+test("goes on while there is more, batch by batch", async () => {
+  await withEndedWatches(75);
+  const batches: number[] = [];
+  const store: RetentionStore = {
+    deleteExpired: (request) => {
+      batches.push(request.limit);
+      return world.store.deleteExpired(request);
+    },
+  };
+  await roundOf(new Cleaner({ store, clock, logger: silentLogger, retentionDays }));
+  expect(await watchesLeft()).toBe(0);
+  expect(batches.length).toBeGreaterThanOrEqual(4);
+  expect(Math.max(...batches)).toBeLessThanOrEqual(20);
+});
+
+test("rests three times as long as a batch took, and a round ends in time to count as one", async () => {
+  // Setup: a store that has something to delete for ever and takes 50 ms a batch.
+  let batches = 0;
+  const store: RetentionStore = {
+    deleteExpired: async () => {
+      batches += 1;
+      await clock.advance(50);
+      return { deleted: 20, more: true };
+    },
+  };
+  const tookMs = await roundOf(new Cleaner({ store, clock, logger: silentLogger, retentionDays }));
+  expect(tookMs).toBeGreaterThanOrEqual(15_000);
+  expect(tookMs).toBeLessThan(20_000);
+  expect(batches).toBeGreaterThan(60);
+  expect(batches).toBeLessThanOrEqual(15_000 / 200 + 1);
+});
+
+test("ends with its batch when the service stops", async () => {
+  let batches = 0;
+  const store: RetentionStore = {
+    deleteExpired: async () => {
+      batches += 1;
+      return Promise.resolve({ deleted: 20, more: true });
+    },
+  };
+  const cleaner = new Cleaner({ store, clock, logger: silentLogger, retentionDays });
+  const round = cleaner.tick();
+  await clock.settle();
+  cleaner.stop();
+  await round;
+  expect(batches).toBe(1);
+  await cleaner.tick();
+  expect(batches).toBe(1);
+  expect(clock.timerCount).toBe(0);
+});
+
+test("a store that is away is no failure of the loop, anything else is", async () => {
+  for (const [failure, outcome] of [
+    [new StoreUnavailable("away"), "fulfilled"],
+    [new Error("a bug"), "rejected"],
+  ] as const) {
+    const store: RetentionStore = { deleteExpired: () => Promise.reject(failure) };
+    const [round] = await Promise.allSettled([new Cleaner({ store, clock, logger: silentLogger, retentionDays }).tick()]);
+    expect(round?.status).toBe(outcome);
+  }
+});
+
+test("a store that is away is asked less and less, and that is said once an outage", async () => {
+  // Timeline: the store is away for ten minutes, answers once, and is away again.
+  let isAway = true;
+  let asked = 0;
+  const said: string[] = [];
+  const store: RetentionStore = {
+    deleteExpired: () => {
+      asked += 1;
+      return isAway ? Promise.reject(new StoreUnavailable("away")) : Promise.resolve({ deleted: 0, more: false });
+    },
+  };
+  const logger = { ...silentLogger, warn: (_: unknown, message: string) => void said.push(message) };
+  const cleaner = new Cleaner({ store, clock, logger, retentionDays });
+  const tickFor = async (ms: number) => {
+    for (let passedMs = 0; passedMs < ms; passedMs += cleaner.tickEveryMs) {
+      await cleaner.tick();
+      await clock.advance(cleaner.tickEveryMs);
+    }
+  };
+  await tickFor(600_000);
+  expect(asked).toBeGreaterThan(8);
+  expect(asked).toBeLessThan(16);
+  expect(said).toEqual(["retention.failed"]);
+
+  isAway = false;
+  await tickFor(60_000);
+  asked = 0;
+  await tickFor(60_000);
+  expect(asked).toBe(60_000 / cleaner.tickEveryMs);
+  isAway = true;
+  await tickFor(60_000);
+  expect(said).toEqual(["retention.failed", "retention.failed"]);
+});

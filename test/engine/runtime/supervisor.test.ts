@@ -1,0 +1,124 @@
+import { expect, test } from "vitest";
+import { StoreUnavailable } from "../../../src/domain/errors.ts";
+import { Supervisor } from "../../../src/engine/runtime/supervisor.ts";
+import { FakeClock } from "../../harness/fake-clock.ts";
+import { silentLogger, silentMetrics } from "../../harness/silent-telemetry.ts";
+
+const neverEnding = () => new Promise<void>(() => undefined);
+
+function supervised(tick: () => void | Promise<void>) {
+  const clock = new FakeClock();
+  const setBack: number[] = [];
+  let steps = 0;
+  let isRefused = false;
+  const supervisor = new Supervisor({
+    clock,
+    logger: silentLogger,
+    metrics: { ...silentMetrics, wallClockStepped: () => void (steps += 1) },
+    onClockSetBack: async (deltaMs) => {
+      if (isRefused) throw new StoreUnavailable("away");
+      await Promise.resolve();
+      setBack.push(deltaMs);
+    },
+  });
+  let broken: Error | null = null;
+  void supervisor.fatal.then((error) => (broken = error));
+  supervisor.add({ name: "worker", everyMs: 5000, tick });
+  supervisor.start();
+  const refuse = (refused: boolean) => void (isRefused = refused);
+  return { clock, supervisor, setBack, refuse, steps: () => steps, broken: () => broken?.message ?? null };
+}
+
+test("a loop whose round hangs is silent after 30 s and the end of the process after 60 s", async () => {
+  const { clock, supervisor, broken } = supervised(neverEnding);
+  await clock.advance(29_000);
+  expect(supervisor.silentLoops()).toEqual([]);
+  await clock.advance(2000);
+  expect(supervisor.silentLoops()).toEqual(["worker"]);
+  await clock.advance(28_000);
+  expect(broken()).toBeNull();
+  await clock.advance(3000);
+  expect(broken()).toBe("the loop worker has not ticked for 60 s");
+});
+
+test("a loop whose rounds fail backs off, and is as dead as one that hangs", async () => {
+  let rounds = 0;
+  const { clock, broken } = supervised(() => {
+    rounds += 1;
+    throw new Error("a bug");
+  });
+  await clock.advance(62_000);
+  expect(broken()).not.toBeNull();
+  expect(rounds).toBeLessThan(6);
+});
+
+test("a process that stood still and goes on is not dead: everybody has the time again", async () => {
+  // Setup: a stopped process, a frozen machine. What this proves: nobody is blamed for time nobody had.
+  let rounds = 0;
+  const { clock, supervisor, broken } = supervised(() => void (rounds += 1));
+  await clock.advance(2000);
+  const before = rounds;
+  clock.standStill(3_600_000);
+  expect(supervisor.silentLoops()).toEqual([]);
+  await clock.advance(10_000);
+  expect(rounds).toBeGreaterThan(before);
+  expect(broken()).toBeNull();
+});
+
+test("a loop that hangs through a standstill is noticed a minute later", async () => {
+  const { clock, broken } = supervised(neverEnding);
+  await clock.advance(20_000);
+  clock.standStill(3_600_000);
+  await clock.advance(58_000);
+  expect(broken()).toBeNull();
+  await clock.advance(4000);
+  expect(broken()).not.toBeNull();
+});
+
+test("a wall clock set back moves what waits, once; one set forward is only counted", async () => {
+  const { clock, setBack, steps } = supervised(() => undefined);
+  await clock.advance(2000);
+  clock.setWall(clock.nowMs() - 3_600_000);
+  await clock.advance(5000);
+  expect({ setBack, steps: steps() }).toEqual({ setBack: [3_600_000], steps: 1 });
+  clock.setWall(clock.nowMs() + 7_200_000);
+  await clock.advance(5000);
+  expect({ setBack, steps: steps() }).toEqual({ setBack: [3_600_000], steps: 2 });
+  clock.setWall(clock.nowMs() + 20_000);
+  await clock.advance(5000);
+  expect(steps()).toBe(2);
+});
+
+test("a shift the store refuses is owed until it is made", async () => {
+  const { clock, setBack, refuse, broken } = supervised(() => undefined);
+  refuse(true);
+  clock.setWall(clock.nowMs() - 3_600_000);
+  await clock.advance(90_000);
+  expect(setBack).toEqual([]);
+  refuse(false);
+  await clock.advance(2000);
+  expect({ setBack, broken: broken() }).toEqual({ setBack: [3_600_000], broken: null });
+});
+
+test("after a stop no round begins", async () => {
+  let rounds = 0;
+  const { clock, supervisor } = supervised(() => void (rounds += 1));
+  await clock.advance(6000);
+  await supervisor.stop(1000);
+  await supervisor.stop(1000);
+  const before = rounds;
+  await clock.advance(60_000);
+  expect(rounds).toBe(before);
+  expect(clock.timerCount).toBe(0);
+});
+
+test("a stop does not wait for a round that hangs longer than it has", async () => {
+  const { clock, supervisor } = supervised(neverEnding);
+  await clock.advance(6000);
+  let stopped = false;
+  void supervisor.stop(1000).then(() => (stopped = true));
+  await clock.advance(999);
+  expect(stopped).toBe(false);
+  await clock.advance(1);
+  expect(stopped).toBe(true);
+});

@@ -1,0 +1,100 @@
+import { describe, expect, test } from "vitest";
+import { SourceQueue } from "../../../src/engine/sources/fair-poll-queue.ts";
+import type { Queued } from "../../../src/engine/sources/fair-poll-queue.ts";
+
+type Entry = Queued & { readonly name: string };
+
+function repeat(accountId: string, name: string): Entry {
+  return { accountId, name, isFirstPoll: false, isQueued: false };
+}
+
+function first(accountId: string, name: string): Entry {
+  return { accountId, name, isFirstPoll: true, isQueued: false };
+}
+
+function queueOf(...entries: readonly Entry[]) {
+  const queue = new SourceQueue<Entry>();
+  for (const entry of entries) queue.add(entry);
+  const repeats = () => Array.from({ length: queue.repeatCount }, () => queue.takeRepeat()?.name);
+  return { queue, repeats };
+}
+
+describe("who is polled next", () => {
+  test("accounts take turns, each with its oldest first", () => {
+    const { repeats } = queueOf(
+      repeat("a", "a1"),
+      repeat("a", "a2"),
+      repeat("a", "a3"),
+      repeat("b", "b1"),
+      repeat("b", "b2"),
+      repeat("c", "c1"),
+    );
+    expect(repeats()).toEqual(["a1", "b1", "c1", "a2", "b2", "a3"]);
+  });
+
+  test("an account that comes back waits for those that are there", () => {
+    const { queue, repeats } = queueOf(repeat("a", "a1"), repeat("b", "b1"), repeat("b", "b2"));
+    expect(queue.takeRepeat()?.name).toBe("a1");
+    queue.add(repeat("a", "a2"));
+    expect(repeats()).toEqual(["b1", "a2", "b2"]);
+  });
+
+  test("what is queued is queued once, and what was taken out is passed over", () => {
+    const [a1, a2, a3] = [repeat("a", "a1"), repeat("a", "a2"), repeat("a", "a3")];
+    const { queue, repeats } = queueOf(a1, a2, a3, a1);
+    queue.remove(a2);
+    queue.remove(a2);
+    expect(queue.size).toBe(2);
+    expect([...queue.entries()].map(({ name }) => name)).toEqual(["a1", "a3"]);
+    expect(repeats()).toEqual(["a1", "a3"]);
+    expect(queue.size).toBe(0);
+    expect(queue.takeRepeat()).toBeNull();
+  });
+
+  test("an account of which everything was taken out does not end the others' turns", () => {
+    const a1 = repeat("a", "a1");
+    const { queue, repeats } = queueOf(a1, repeat("b", "b1"));
+    queue.remove(a1);
+    expect(repeats()).toEqual(["b1"]);
+  });
+
+  test("first polls are a queue of their own", () => {
+    const { queue } = queueOf(repeat("a", "a1"), first("a", "f1"), first("a", "f2"));
+    expect([queue.takeFirst()?.name, queue.takeFirst()?.name, queue.takeFirst()]).toEqual(["f1", "f2", null]);
+    expect(queue.size).toBe(1);
+  });
+
+  test("the first polls of a thousand calls of one account do not hold up another's", () => {
+    const { queue } = queueOf(first("a", "f1"), first("a", "f2"), first("a", "f3"), first("b", "g1"), first("c", "h1"));
+    expect(Array.from({ length: 5 }, () => queue.takeFirst()?.name)).toEqual(["f1", "g1", "h1", "f2", "f3"]);
+  });
+
+  test("who was taken out and comes again stands at the end, once, and is counted once", () => {
+    const again = first("a", "f1");
+    const { queue, repeats } = queueOf(again, first("a", "f2"));
+    queue.remove(again);
+    queue.add(again);
+    expect([...queue.entries()].map(({ name }) => name)).toEqual(["f2", "f1"]);
+    expect([...queue.heads()].map(({ name }) => name)).toEqual(["f2"]);
+    expect([queue.takeFirst()?.name, queue.takeFirst()?.name]).toEqual(["f2", "f1"]);
+    // Polled: a repeat from now on.
+    again.isFirstPoll = false;
+    queue.add(again);
+    expect([queue.takeFirst(), repeats(), queue.size, queue.repeatCount]).toEqual([null, ["f1"], 0, 0]);
+  });
+
+  test("the heads are who waits longest of the first polls and of each account", () => {
+    const a1 = repeat("a", "a1");
+    const { queue } = queueOf(a1, repeat("a", "a2"), repeat("b", "b1"), repeat("b", "b2"), first("a", "f1"), first("a", "f2"));
+    queue.remove(a1);
+    expect([...queue.heads()].map(({ name }) => name)).toEqual(["f1", "a2", "b1"]);
+  });
+
+  test("thousands pass through in the order they came", () => {
+    const names = Array.from({ length: 5000 }, (_, index) => `a${index}`);
+    const { queue, repeats } = queueOf(...names.slice(0, 3000).map((name) => repeat("a", name)));
+    const taken = Array.from({ length: 2000 }, () => queue.takeRepeat()?.name);
+    for (const name of names.slice(3000)) queue.add(repeat("a", name));
+    expect([...taken, ...repeats()]).toEqual(names);
+  });
+});

@@ -1,0 +1,139 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { SourceLoad } from "../../../src/engine/sources/source-load.ts";
+import { SourceRate } from "../../../src/engine/sources/sliding-window-limiter.ts";
+
+const rate = fc.oneof(fc.integer({ min: 1, max: 50 }), fc.double({ min: 0.05, max: 20, noNaN: true }));
+
+function grantedAt(source: SourceRate, moments: readonly number[]): number[] {
+  return moments.filter((nowMs) => {
+    if (source.waitMs(nowMs) > 0) return false;
+    source.note(nowMs);
+    return true;
+  });
+}
+
+function mostInOneSecond(times: readonly number[]): number {
+  return Math.max(0, ...times.map((startMs) => times.filter((atMs) => atMs >= startMs && atMs < startMs + 1000).length));
+}
+
+describe("a source's rate", () => {
+  test("no second sees more than the rate, whenever polls are asked for", () => {
+    fc.assert(
+      fc.property(rate, fc.array(fc.nat(300), { maxLength: 400 }), (perSecond, gapsMs) => {
+        let nowMs = 0;
+        const granted = grantedAt(
+          new SourceRate(perSecond),
+          gapsMs.map((gapMs) => (nowMs += gapMs)),
+        );
+        expect(mostInOneSecond(granted)).toBeLessThanOrEqual(Math.ceil(perSecond));
+      }),
+    );
+  });
+
+  test("who asks all the time gets the rate, but for a hundredth", () => {
+    fc.assert(
+      fc.property(rate, (perSecond) => {
+        const seconds = 200;
+        const granted = grantedAt(
+          new SourceRate(perSecond),
+          Array.from({ length: seconds * 100 }, (_, index) => index * 10),
+        );
+        expect(granted.length).toBeLessThanOrEqual(perSecond * seconds + Math.ceil(perSecond));
+        expect(granted.length).toBeGreaterThanOrEqual(Math.floor(perSecond * seconds * 0.95));
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  test("a second's worth may go at once", () => {
+    expect(
+      grantedAt(
+        new SourceRate(200),
+        Array.from({ length: 500 }, () => 5),
+      ),
+    ).toHaveLength(200);
+  });
+
+  test("a rate below one is one poll in that many seconds", () => {
+    const source = new SourceRate(0.1);
+    expect(grantedAt(source, [0, 5000, 9999])).toEqual([0]);
+    expect(source.waitMs(0)).toBeCloseTo(10_100);
+  });
+
+  test("a lower rate counts what went before it", () => {
+    const source = new SourceRate(10);
+    expect(
+      grantedAt(
+        source,
+        Array.from({ length: 6 }, () => 0),
+      ),
+    ).toHaveLength(6);
+    source.set(5);
+    expect(source.waitMs(0)).toBeCloseTo(1010);
+    source.set(10);
+    expect(source.waitMs(0)).toBe(0);
+  });
+
+  test("changed again and again, up and down, no second sees more than the highest rate that held in it", () => {
+    const step = fc.record({ perSecond: rate, gapsMs: fc.array(fc.nat(300), { minLength: 1, maxLength: 60 }) });
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 2, maxLength: 8 }), (steps) => {
+        const source = new SourceRate(steps[0]?.perSecond ?? 1);
+        let nowMs = 0;
+        const held: { readonly fromMs: number; readonly perSecond: number }[] = [];
+        const times: number[] = [];
+        for (const { perSecond, gapsMs } of steps) {
+          source.set(perSecond);
+          held.push({ fromMs: nowMs, perSecond });
+          const moments = gapsMs.map((gapMs) => (nowMs += gapMs));
+          times.push(...grantedAt(source, moments));
+        }
+        for (const startMs of times) {
+          const inSecond = times.filter((atMs) => atMs >= startMs && atMs < startMs + 1000);
+          const rates = held.filter(
+            ({ fromMs }, index) => fromMs < startMs + 1000 && (held[index + 1]?.fromMs ?? Number.POSITIVE_INFINITY) >= startMs,
+          );
+          expect(inSecond.length).toBeLessThanOrEqual(Math.ceil(Math.max(...rates.map(({ perSecond }) => perSecond))));
+        }
+      }),
+    );
+  });
+
+  test("a higher rate is used in full, and what went before counts", () => {
+    const source = new SourceRate(2);
+    expect(grantedAt(source, Array.from({ length: 5 }).fill(0) as number[])).toHaveLength(2);
+    source.set(100);
+    expect(grantedAt(source, Array.from({ length: 200 }).fill(0) as number[])).toHaveLength(98);
+    source.set(3);
+    expect(source.waitMs(0)).toBeCloseTo(1010);
+  });
+});
+
+describe("a source's load", () => {
+  test("the interval is the shortest at which everybody fits into the rate", () => {
+    const counts = fc.record({ young: fc.nat(5000), old: fc.nat(5000), oldest: fc.nat(5000), perSecond: fc.integer({ min: 1, max: 300 }) });
+    fc.assert(
+      fc.property(counts, ({ young, old, oldest, perSecond }) => {
+        const load = new SourceLoad();
+        for (let count = 0; count < oldest; count++) load.change(120_000, 1);
+        for (let count = 0; count < young; count++) load.change(0, 1);
+        for (let count = 0; count < old; count++) load.change(30_000, 1);
+        const intervalMs = load.intervalMs(perSecond);
+        const demandAt = (ms: number) => (young / ms + old / Math.max(ms, 30_000) + oldest / Math.max(ms, 120_000)) * 1000;
+        if (young + old + oldest === 0) expect(intervalMs).toBe(0);
+        if (intervalMs === 0) return;
+        expect(demandAt(intervalMs)).toBeLessThanOrEqual(perSecond * 1.000_001);
+        if (young > 0 || intervalMs > 30_000) expect(demandAt(intervalMs * 0.99)).toBeGreaterThan(perSecond * 0.98);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  test("old calls that alone are too many stretch the young ones' interval too", () => {
+    const load = new SourceLoad();
+    for (let count = 0; count < 9000; count++) load.change(30_000, 1);
+    for (let count = 0; count < 1000; count++) load.change(0, 1);
+    expect(load.intervalMs(100)).toBeCloseTo(100_000);
+  });
+});

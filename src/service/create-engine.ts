@@ -98,11 +98,11 @@ export function composeEngine(parts: EngineParts): Engine {
     random,
     dispatch: (jobs) => dispatcher.accept(jobs),
     notify: (notices) => notifier.publish(notices),
-    onSourceChange: (health, change) => (ownership === null ? tellHooks(health, change) : ownership.announce(health, change)),
+    onSourceChange: (health, change) => (ownership === null ? notifyHooks(health, change) : ownership.announce(health, change)),
     ...sharing,
     ...(shared === null ? {} : { outlivesStore: true, onShared: (name, part) => ownership?.shared(name, part) }),
   });
-  const tellHooks = ({ name, state, reason }: SourceHealth, change: "suspended" | "resumed"): void => {
+  const notifyHooks = ({ name, state, reason }: SourceHealth, change: "suspended" | "resumed"): void => {
     const event = { type: `source.${change}` as const, sourceName: name, state, reason, nowMs: clock.nowMs() };
     store.publishSourceEvent(event).then(
       ({ jobs, notices }) => {
@@ -130,7 +130,7 @@ export function composeEngine(parts: EngineParts): Engine {
           announcer: shared.announcer,
           onInstances: (count) => metrics.instances(count),
           secretBox,
-          onSourceChange: tellHooks,
+          onSourceChange: notifyHooks,
         });
 
   const directory = new SourceDirectory({ store, secretBox, logger, poller, ...sources });

@@ -28,7 +28,13 @@ export function registrationSuite(backend: StoreBackend): void {
         endpoint: { state: "enabled", format: "standard", pausedUntilMs: null },
         pendingDeliveries: 0,
       });
-      expect(created.call).toMatchObject({ callSid: "OUT-1", sourceName: "default", version: 1, untold: false, createdAtMs: startMs });
+      expect(created.call).toMatchObject({
+        callSid: "OUT-1",
+        sourceName: "default",
+        version: 1,
+        needsFirstEvent: false,
+        createdAtMs: startMs,
+      });
       expect([...created.jobs, ...created.notices]).toEqual([]);
     });
 
@@ -201,7 +207,7 @@ export function registrationSuite(backend: StoreBackend): void {
         world.pass(minute);
         const told = await world.watch("OUT-1", { url: "https://late.example/", polledAtMs: world.nowMs - minute });
         expect(typesOf(told.jobs)).toEqual(["call.calling"]);
-        expect(told.call).toMatchObject({ untold: false });
+        expect(told.call).toMatchObject({ needsFirstEvent: false });
       });
 
       it("leaves an older status to the next good poll", async () => {
@@ -209,15 +215,15 @@ export function registrationSuite(backend: StoreBackend): void {
         await world.watch("OUT-1");
         await world.see("OUT-1", "calling");
         world.pass(minute + 1);
-        const untold = await world.watch("OUT-1", { url: "https://late.example/", polledAtMs: startMs });
-        expect(untold).toMatchObject({ jobs: [], call: { untold: true } });
+        const needsFirstEvent = await world.watch("OUT-1", { url: "https://late.example/", polledAtMs: startMs });
+        expect(needsFirstEvent).toMatchObject({ jobs: [], call: { needsFirstEvent: true } });
         const confirmed = await world.commit("OUT-1", []);
         expect(only(confirmed.jobs).event).toMatchObject({
           type: "call.calling",
           timestampMs: startMs,
           data: { sequence: 1, previousStatus: null },
         });
-        expect(confirmed.call).toMatchObject({ untold: false });
+        expect(confirmed.call).toMatchObject({ needsFirstEvent: false });
         expect(await world.commit("OUT-1", [])).toMatchObject({ jobs: [] });
       });
 
@@ -228,7 +234,7 @@ export function registrationSuite(backend: StoreBackend): void {
         expect((await world.commit("OUT-1", [{ kind: "end", endReason: "lost" }], { confirmed: false })).call).toBeNull();
         world.pass(hour3);
         const again = await world.watch("OUT-1");
-        expect(again.call).toMatchObject({ untold: true, status: { status: "calling" } });
+        expect(again.call).toMatchObject({ needsFirstEvent: true, status: { status: "calling" } });
         expect(typesOf((await world.see("OUT-1", "success")).jobs)).toEqual(["call.success"]);
       });
 
@@ -241,7 +247,7 @@ export function registrationSuite(backend: StoreBackend): void {
         expect(call).toBeNull();
         world.pass(completedReuseMs);
         const again = await world.watch("OUT-sandbox-success", wish);
-        expect(again).toMatchObject({ jobs: [], call: { untold: false, status: { status: null, terminal: false } } });
+        expect(again).toMatchObject({ jobs: [], call: { needsFirstEvent: false, status: { status: null, terminal: false } } });
         expect(typesOf((await world.see("OUT-sandbox-success", "queued")).jobs)).toEqual(["call.queued"]);
       });
     });

@@ -97,7 +97,7 @@ test("a suspension is written though everything known of the source was deleted 
   // Nobody was alive, so the row began anew, with a throttle.
   await db.run("insert into source_gates (source_name, throttled_until, throttle_version) values ('default', 1, 1)");
   world.suspend();
-  await world.shared.tell();
+  await world.shared.publish();
   expect(await suspended()).toEqual({ reason: "unauthorized" });
   expect(world.told).toEqual(["suspended"]);
 });
@@ -109,7 +109,7 @@ test("a suspension whose writing was not answered is told to the hooks all the s
   const { suspension } = world.gate;
   // It took place; only its answer was lost.
   await writing.changeSuspension({ sourceName: "default", suspension, expectedVersion: 0 });
-  await world.shared.tell();
+  await world.shared.publish();
   await eventually(
     () => instances.sweep(),
     ({ gates }) => gates.length > 0,

@@ -188,7 +188,7 @@ export function watchedCallOf(row: Row): WatchedCall {
     createdAtMs: integer(row, "created_at"),
     youngestWatchAtMs: integer(row, "youngest_watch_at"),
     earliestDeadlineAtMs: integer(row, "earliest_deadline_at"),
-    untold: status.status !== null && integer(row, "least_sequence") === 0,
+    needsFirstEvent: status.status !== null && integer(row, "least_sequence") === 0,
   };
 }
 
@@ -223,7 +223,7 @@ export function gatherWatchedCall(
     createdAtMs: call.createdAtMs,
     youngestWatchAtMs: watches.reduce((youngest, watch) => Math.max(youngest, watch.createdAtMs), 0),
     earliestDeadlineAtMs: watches.reduce((earliest, watch) => Math.min(earliest, watch.expiresAtMs), Infinity),
-    untold: call.status.status !== null && watches.some((watch) => watch.sequence === 0),
+    needsFirstEvent: call.status.status !== null && watches.some((watch) => watch.sequence === 0),
   };
 }
 

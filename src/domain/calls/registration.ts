@@ -32,7 +32,7 @@ export function decideRepeat(existing: Existing | null, wanted: Wanted, nowMs: n
  * Whether a new watch is told the call's status in the very transaction that makes it. `polledAtMs`: the last good poll
  * by whoever polls it, which may be later than the one that was written down.
  */
-export function isKnown(call: CallStatus, polledAtMs: number | null, nowMs: number): boolean {
+export function isStatusCurrent(call: CallStatus, polledAtMs: number | null, nowMs: number): boolean {
   if (call.status === null) return false;
   // A time far ahead was written before the clock was set back, and says nothing.
   const isRecent = (atMs: number | null) => atMs !== null && Math.abs(nowMs - atMs) <= knownForMs;

@@ -1,7 +1,7 @@
-import { isTaken } from "./attempt.ts";
+import { isAccepted } from "./attempt.ts";
 import type { Attempt, AttemptDecision, AttemptOutcome } from "./attempt.ts";
 import type { DeliveryState } from "./delivery.ts";
-import { isEndpointNews } from "./endpoint.ts";
+import { hasEndpointChanged } from "./endpoint.ts";
 import type { EndpointHealth, EndpointReason, EndpointState } from "./endpoint.ts";
 import { parseRetryAfter } from "./retry-after.ts";
 import { delayBeforeStep, scheduleSpanMs } from "./retry-policy.ts";
@@ -95,7 +95,7 @@ export function isUneventful(
     attempt.decision === "delivered" &&
     delivery.status === "delivered" &&
     endpointChange === "none" &&
-    !isEndpointNews(before.endpoint, endpoint) &&
+    !hasEndpointChanged(before.endpoint, endpoint) &&
     host.pausedUntilMs === before.host.pausedUntilMs &&
     host.consecutivePauses === before.host.consecutivePauses
   );
@@ -114,7 +114,7 @@ function judge(outcome: AttemptOutcome, nowMs: number): Verdict {
   const retryAfterMs = parseRetryAfter(outcome.retryAfter, nowMs);
   const asks = retryAfterMs === null ? "" : ` and asks to wait ${Math.ceil(retryAfterMs / 1000)} s`;
   const error = { code: "status", detail: `answered ${statusCode}${asks}` } as const;
-  if (isTaken(outcome)) return { kind: "delivered", error: null, pause: null };
+  if (isAccepted(outcome)) return { kind: "delivered", error: null, pause: null };
   if (statusCode === 410) return { kind: "gone", error: { code: "gone", detail: "answered 410: wants no more webhooks" }, pause: null };
   if (statusCode === 429) return { kind: "deferred", error, pause: { retryAfterMs, reason: "rate_limited" } };
   if (statusCode === 503 && retryAfterMs !== null) return { kind: "deferred", error, pause: { retryAfterMs, reason: "unavailable" } };

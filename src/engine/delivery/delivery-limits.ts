@@ -1,4 +1,4 @@
-import { isTaken } from "../../domain/deliveries/attempt.ts";
+import { isAccepted } from "../../domain/deliveries/attempt.ts";
 import type { AttemptOutcome } from "../../domain/deliveries/attempt.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { SendTarget } from "../../ports/stores/send-job.ts";
@@ -91,7 +91,7 @@ export class DeliveryGates {
   }
 
   leave(pass: Pass, outcome: AttemptOutcome | null): void {
-    const result = outcome === null ? "neither" : isTaken(outcome) ? "success" : "failure";
+    const result = outcome === null ? "neither" : isAccepted(outcome) ? "success" : "failure";
     this.#endpoints.get(pass.endpointId)?.limit.leave(result);
     this.#hosts.get(pass.hostKey)?.limit.leave(result === "failure" && !isHostTrouble(outcome) ? "neither" : result);
     this.#inFlight -= 1;

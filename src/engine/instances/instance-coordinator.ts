@@ -171,7 +171,7 @@ export class Ownership {
 
   async sweep(): Promise<void> {
     await this.#sweeper.tick();
-    await this.#shared.tell();
+    await this.#shared.publish();
   }
 
   /** A write was refused because this instance was evicted: resolves when it has joined anew. */

@@ -17,7 +17,7 @@ export type SharedSourcesOptions = {
 
 type Part = "suspension" | "throttle";
 type State = {
-  readonly untold: Set<Part>;
+  readonly unpublished: Set<Part>;
   /** To be told once the suspension is written. */
   event: { readonly health: SourceHealth; readonly change: "suspended" | "resumed" } | null;
   suspensionVersion: number;
@@ -38,7 +38,7 @@ const nobody: GateShare = { calls: 0, unwitnessed: 0, recentPolls: 0, recentFail
 export class SharedSources {
   readonly #options: SharedSourcesOptions;
   readonly #states = new Map<string, State>();
-  #telling: Promise<void> | null = null;
+  #publishing: Promise<void> | null = null;
 
   constructor(options: SharedSourcesOptions) {
     this.#options = options;
@@ -46,9 +46,9 @@ export class SharedSources {
 
   /** The gate learnt something. */
   changed(sourceName: string, part: Part): void {
-    this.#stateOf(sourceName).untold.add(part);
+    this.#stateOf(sourceName).unpublished.add(part);
     // What the same answer brought besides is part of it.
-    queueMicrotask(() => void this.tell().catch(() => undefined));
+    queueMicrotask(() => void this.publish().catch(() => undefined));
   }
 
   /** The hooks are to hear of it if nobody was faster. */
@@ -57,11 +57,11 @@ export class SharedSources {
   }
 
   /** Writes what is not written yet, as far as the store can be reached. Rejects for bugs only. */
-  tell(): Promise<void> {
-    this.#telling ??= this.#tellAll().finally(() => {
-      this.#telling = null;
+  publish(): Promise<void> {
+    this.#publishing ??= this.#publishAll().finally(() => {
+      this.#publishing = null;
     });
-    return this.#telling;
+    return this.#publishing;
   }
 
   /** Gates as others wrote them. */
@@ -82,21 +82,21 @@ export class SharedSources {
     }
   }
 
-  async #tellAll(): Promise<void> {
+  async #publishAll(): Promise<void> {
     for (const [name, state] of this.#states) {
       try {
-        for (let tries = 0; state.untold.size > 0 && tries < triesAtOnce; tries++) await this.#tell(name, state);
+        for (let tries = 0; state.unpublished.size > 0 && tries < triesAtOnce; tries++) await this.#publish(name, state);
       } catch (error) {
         if (!isStoreTrouble(error)) throw error;
       }
     }
   }
 
-  async #tell(sourceName: string, state: State): Promise<void> {
+  async #publish(sourceName: string, state: State): Promise<void> {
     const { store, gates, onSourceChange } = this.#options;
     const gate = gates().get(sourceName);
     if (gate === undefined) return;
-    if (state.untold.has("suspension")) {
+    if (state.unpublished.has("suspension")) {
       const { suspension } = gate;
       const written = await store.changeSuspension({ sourceName, suspension, expectedVersion: state.suspensionVersion });
       if (written.kind === "superseded") {
@@ -108,13 +108,13 @@ export class SharedSources {
       const { event } = state;
       state.event = null;
       // It may have changed again while this was written.
-      if (gate.suspension === suspension) state.untold.delete("suspension");
+      if (gate.suspension === suspension) state.unpublished.delete("suspension");
       if (event !== null) onSourceChange(event.health, event.change);
     }
-    if (!state.untold.delete("throttle")) return;
+    if (!state.unpublished.delete("throttle")) return;
     const { untilMs, factor } = gate.throttle;
     const row = await store.throttle({ sourceName, throttledUntilMs: untilMs, rateFactor: factor }).catch((error: unknown) => {
-      state.untold.add("throttle");
+      state.unpublished.add("throttle");
       throw error;
     });
     state.throttleVersion = Math.max(state.throttleVersion, row.throttleVersion);
@@ -133,7 +133,7 @@ export class SharedSources {
     state.suspensionVersion = row.suspensionVersion;
     const { event } = state;
     state.event = null;
-    state.untold.delete("suspension");
+    state.unpublished.delete("suspension");
     // What was found here stands there: it was written, and only the answer was lost. Else somebody was faster, who tells it.
     if (event !== null && isSame(row.suspension, gate.suspension)) onSourceChange(event.health, event.change);
     onAdopted(row.sourceName, gate.adoptSuspension(row.suspension));
@@ -142,7 +142,7 @@ export class SharedSources {
   #stateOf(sourceName: string): State {
     let state = this.#states.get(sourceName);
     if (state === undefined) {
-      state = { untold: new Set(), event: null, suspensionVersion: 0, throttleVersion: 0, wasFirst: false };
+      state = { unpublished: new Set(), event: null, suspensionVersion: 0, throttleVersion: 0, wasFirst: false };
       this.#states.set(sourceName, state);
     }
     return state;

@@ -48,7 +48,7 @@ export class CallRoster {
   take(calls: readonly WatchedCall[]): number {
     const added = this.#addMissing(calls);
     for (const call of added)
-      if (call.untold || (call.status === null && call.lastGoodPollAtMs === null)) this.#options.pollNow(call);
+      if (call.needsFirstEvent || (call.status === null && call.lastGoodPollAtMs === null)) this.#options.pollNow(call);
       else this.#spread(call);
     return added.length;
   }
@@ -164,7 +164,7 @@ export class CallRoster {
     for (const call of this.#options.calls.all()) {
       if (calm.length >= count) break;
       if (call.source.name !== sourceName || call.isBusy) continue;
-      if (call.memory.denial === null && !call.isFirstPoll && !call.untold) calm.push(call);
+      if (call.memory.denial === null && !call.isFirstPoll && !call.needsFirstEvent) calm.push(call);
       else others.push(call);
     }
     return [...calm, ...others].slice(0, count);

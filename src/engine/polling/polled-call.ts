@@ -34,7 +34,7 @@ export class PolledCall implements WheelEntry, Queued {
   youngestWatchAtMs: number;
   earliestDeadlineAtMs: number;
   createdAtMs: number;
-  untold: boolean;
+  needsFirstEvent: boolean;
 
   constructor(source: PolledSource, call: WatchedCall) {
     this.source = source;
@@ -50,7 +50,7 @@ export class PolledCall implements WheelEntry, Queued {
     this.youngestWatchAtMs = call.youngestWatchAtMs;
     this.earliestDeadlineAtMs = call.earliestDeadlineAtMs;
     this.createdAtMs = call.createdAtMs;
-    this.untold = call.untold;
+    this.needsFirstEvent = call.needsFirstEvent;
   }
 
   /** Takes over how things stand in the store. */
@@ -63,7 +63,7 @@ export class PolledCall implements WheelEntry, Queued {
     this.reason = call.status.reason;
     this.youngestWatchAtMs = call.youngestWatchAtMs;
     this.earliestDeadlineAtMs = call.earliestDeadlineAtMs;
-    this.untold = call.untold;
+    this.needsFirstEvent = call.needsFirstEvent;
   }
 
   get callStatus(): CallStatus {

@@ -121,7 +121,7 @@ export class Poller {
     this.#calls.followWallClock();
     const known = this.#roster.watch(call);
     if (known === null || known.isBusy || known.isQueued) return;
-    if (known.untold || known.status === null) this.#pollNow(known);
+    if (known.needsFirstEvent || known.status === null) this.#pollNow(known);
     else this.#scheduleNext(known, known.dueAtMonotonicMs - this.#options.clock.monotonicMs());
   }
 

@@ -75,7 +75,7 @@ export class PollVerdicts {
     const { lastGoodPollAtMs, confirmed } = decision;
     const isHeld = decision.endingUnwitnessed && call.source.gate.isMisconfigured;
     const changes = isHeld ? decision.changes.filter((change) => change.kind !== "end") : decision.changes;
-    if (changes.length > 0 || (confirmed && call.untold)) {
+    if (changes.length > 0 || (confirmed && call.needsFirstEvent)) {
       const isCommitted = await this.#commit(call, { nowMs, lastGoodPollAtMs, confirmed, changes });
       // Nothing was written, so nothing is remembered: the next poll sees the same again.
       if (!isCommitted) return call.intervalMs * (1 + this.#random());

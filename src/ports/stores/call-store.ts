@@ -18,7 +18,7 @@ export type WatchedCall = {
   readonly youngestWatchAtMs: number;
   readonly earliestDeadlineAtMs: number;
   /** Some active watch has not been told the present status; the next good poll tells it even when nothing changed. */
-  readonly untold: boolean;
+  readonly needsFirstEvent: boolean;
 };
 
 export type CallCommit = {

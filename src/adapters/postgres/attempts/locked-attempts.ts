@@ -1,6 +1,6 @@
 import type { Attempt } from "../../../domain/deliveries/attempt.ts";
 import { supersededBy } from "../../../domain/deliveries/lane.ts";
-import { isEndpointNews } from "../../../domain/deliveries/endpoint.ts";
+import { hasEndpointChanged } from "../../../domain/deliveries/endpoint.ts";
 import { decideAfterAttempt } from "../../../domain/deliveries/delivery-decision.ts";
 import type { AttemptResult, EndpointStanding, HostHealth } from "../../../domain/deliveries/delivery-decision.ts";
 import type { DeliveryState } from "../../../domain/deliveries/delivery.ts";
@@ -203,7 +203,7 @@ export class Attempted {
   }
 
   async #writeEndpoints(tx: Transaction): Promise<void> {
-    const endpoints = [...this.#endpoints].filter(([, { before, standing }]) => isEndpointNews(before, standing));
+    const endpoints = [...this.#endpoints].filter(([, { before, standing }]) => hasEndpointChanged(before, standing));
     if (endpoints.length === 0) return;
     await tx.run(
       `update endpoints p set state = u.state, reason = u.reason, since = u.since, consecutive_failures = u.consecutive_failures,

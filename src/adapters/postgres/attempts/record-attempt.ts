@@ -1,6 +1,6 @@
 import type { EventType } from "../../../domain/events/event.ts";
-import { newsAfterAttempt } from "../../../domain/events/operational-events.ts";
-import type { OperationalNews } from "../../../domain/events/operational-events.ts";
+import { operationalEventsAfter } from "../../../domain/events/operational-events.ts";
+import type { OperationalEventDraft } from "../../../domain/events/operational-events.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
 import type { Transaction } from "../connection/database.ts";
@@ -50,7 +50,7 @@ async function recordEventful(
   const deliveryIds = records.map(({ deliveryId }) => deliveryId);
   const attempted = await Attempted.load(tx, deliveryIds, consequences.endpointIds);
   const decided = records.map((record) => attempted.decide(record));
-  const news = records.map((record, index) => newsOf(decided[index] ?? null, record.nowMs));
+  const news = records.map((record, index) => draftsOf(decided[index] ?? null, record.nowMs));
   const writing = Promise.all([attempted.write(tx), retire(tx, records, decided)]);
   const allNews = news.flat();
   // What is told may go to the same host, so its bound is taken after it; mostly there is nothing to tell, and all goes at once.
@@ -90,7 +90,7 @@ const nothingTold: Told = { events: [], jobs: new Map() };
 /** Not to endpoints that ended just now: their hooks are gone. */
 async function tell(
   tx: Transaction,
-  news: readonly OperationalNews[],
+  news: readonly OperationalEventDraft[],
   { token, hooks }: Consequences,
   retired: ReadonlyMap<string, Retired>,
 ): Promise<Told> {
@@ -113,7 +113,7 @@ async function retire(
   return gone.size === 0 ? new Map() : retireEndpoints(tx, [...gone.keys()], Math.max(...gone.values()));
 }
 
-function newsOf(one: Decided | null, nowMs: number): readonly OperationalNews[] {
+function draftsOf(one: Decided | null, nowMs: number): readonly OperationalEventDraft[] {
   if (one === null) return [];
   const { row, result } = one;
   const about = {
@@ -121,5 +121,5 @@ function newsOf(one: Decided | null, nowMs: number): readonly OperationalNews[] 
     endpointId: text(row, "endpoint_id"),
     eventType: text(row, "event_type") as EventType,
   };
-  return newsAfterAttempt(about, result, nowMs);
+  return operationalEventsAfter(about, result, nowMs);
 }

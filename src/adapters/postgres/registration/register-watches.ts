@@ -1,5 +1,5 @@
-import { decideRepeat, isKnown } from "../../../domain/calls/registration.ts";
-import { planFirstTelling } from "../../../domain/calls/transition.ts";
+import { decideRepeat, isStatusCurrent } from "../../../domain/calls/registration.ts";
+import { planInitialEvents } from "../../../domain/calls/transition.ts";
 import type { Watch } from "../../../domain/calls/watch.ts";
 import type { Notice } from "../../../ports/stores/call-store.ts";
 import type { EndpointSummary, WatchView } from "../../../ports/stores/read-store.ts";
@@ -12,8 +12,8 @@ import { enableIfDisabled } from "./endpoint-rows.ts";
 import { NamedEndpoints, lockAccounts } from "./locked-endpoints.ts";
 import type { Usage } from "./locked-endpoints.ts";
 import { gatherWatchedCall, text } from "../../sql/rows.ts";
-import { Telling } from "../calls/transition-events.ts";
-import type { Moment } from "../calls/transition-events.ts";
+import { TransitionEvents } from "../calls/transition-events.ts";
+import type { TransitionContext } from "../calls/transition-events.ts";
 import { watchSelect } from "../reading/selects.ts";
 import { watchViewOf } from "../../sql/view-rows.ts";
 
@@ -22,7 +22,7 @@ type Made = {
   readonly call: DraftedCall;
   readonly endpoint: EndpointSummary | null;
   readonly showsGeneratedSecret: boolean;
-  readonly moment: Moment | null;
+  readonly context: TransitionContext | null;
   readonly notices: readonly Notice[];
 };
 
@@ -47,23 +47,23 @@ export async function registerWatches(
   const { accounts, usage } = await lockAccounts(tx, accountIds, counts);
   const calls = await DraftedCalls.load(tx, token, drafts);
   const named = drafts.flatMap(({ accountId, endpoint }) => (endpoint === null ? [] : [{ accountId, draft: endpoint }]));
-  const [telling, endpoints, withHooks] = await Promise.all([
-    Telling.load(tx, calls.knownIds, accountIds),
+  const [transitionEvents, endpoints, withHooks] = await Promise.all([
+    TransitionEvents.load(tx, calls.knownIds, accountIds),
     NamedEndpoints.load(tx, accounts, named, usage),
     drafts.some(({ endpoint }) => endpoint === null)
       ? tx.all("select distinct account_id from hooks where account_id = any($1)", accountIds)
       : [],
   ]);
-  const registering = new Registering(calls, telling, endpoints, usage, new Set(withHooks.map((row) => text(row, "account_id"))));
+  const registering = new Registering(calls, transitionEvents, endpoints, usage, new Set(withHooks.map((row) => text(row, "account_id"))));
   const judged = drafts.map((draft) => registering.judge(draft));
   const jobs = await registering.write(tx, token);
   const views = await readViews(tx, judged);
-  return judged.map((one) => answerOf(one, telling, jobs, views));
+  return judged.map((one) => answerOf(one, transitionEvents, jobs, views));
 }
 
 class Registering {
   readonly #calls: DraftedCalls;
-  readonly #telling: Telling;
+  readonly #transitionEvents: TransitionEvents;
   readonly #endpoints: NamedEndpoints;
   readonly #activeWatches: Map<string, number>;
   readonly #withHooks: ReadonlySet<string>;
@@ -73,13 +73,13 @@ class Registering {
 
   constructor(
     calls: DraftedCalls,
-    telling: Telling,
+    transitionEvents: TransitionEvents,
     endpoints: NamedEndpoints,
     usage: ReadonlyMap<string, Usage>,
     withHooks: ReadonlySet<string>,
   ) {
     this.#calls = calls;
-    this.#telling = telling;
+    this.#transitionEvents = transitionEvents;
     this.#endpoints = endpoints;
     this.#activeWatches = new Map([...usage].map(([accountId, { activeWatches }]) => [accountId, activeWatches]));
     this.#withHooks = withHooks;
@@ -108,34 +108,35 @@ class Registering {
   #make(draft: WatchDraft, known: DraftedCall | undefined, endpoint: EndpointSummary | null): Omit<Made, "showsGeneratedSecret"> {
     const { accountId, nowMs } = draft;
     const call = known ?? this.#calls.make(draft);
-    if (draft.restartsEndedCall && known !== undefined && this.#telling.watchesOf(call.callId).length === 0) this.#calls.revive(call);
+    if (draft.restartsEndedCall && known !== undefined && this.#transitionEvents.watchesOf(call.callId).length === 0)
+      this.#calls.revive(call);
     const watch = watchFrom(draft, call, endpoint);
     this.#made.push(watch);
     this.#calls.watch(watch);
-    this.#telling.add(watch);
-    let moment: Moment | null = null;
+    this.#transitionEvents.add(watch);
+    let context: TransitionContext | null = null;
     let notices: readonly Notice[] = [];
-    if (isKnown(call.status, draft.polledAtMs, nowMs)) {
-      moment = { callId: call.callId, transition: call.transition, nowMs };
-      notices = this.#telling.tell(moment, call.status, planFirstTelling);
+    if (isStatusCurrent(call.status, draft.polledAtMs, nowMs)) {
+      context = { callId: call.callId, transition: call.transition, nowMs };
+      notices = this.#transitionEvents.planEvents(context, call.status, planInitialEvents);
     }
     if (this.#isActive(watch)) this.#activeWatches.set(accountId, (this.#activeWatches.get(accountId) ?? 0) + 1);
-    return { watch, call, endpoint, moment, notices };
+    return { watch, call, endpoint, context, notices };
   }
 
   #isActive({ callId, id }: Watch): boolean {
-    return this.#telling.watchesOf(callId).some((watch) => watch.id === id);
+    return this.#transitionEvents.watchesOf(callId).some((watch) => watch.id === id);
   }
 
-  async write(tx: Transaction, token: number): Promise<ReadonlyMap<Moment, readonly SendJob[]>> {
-    const isWatched = (callId: string) => this.#telling.watchesOf(callId).length > 0;
+  async write(tx: Transaction, token: number): Promise<ReadonlyMap<TransitionContext, readonly SendJob[]>> {
+    const isWatched = (callId: string) => this.#transitionEvents.watchesOf(callId).length > 0;
     const withNewWatch = new Set(this.#made.map(({ callId }) => callId));
     for (const [endpointId, nowMs] of this.#enabled) await enableIfDisabled(tx, endpointId, nowMs);
     const [, , , jobs] = await Promise.all([
       this.#endpoints.write(tx),
       this.#calls.write(tx, token, isWatched, withNewWatch),
       insertWatches(tx, this.#made),
-      this.#telling.write(tx, token),
+      this.#transitionEvents.write(tx, token),
     ]);
     return jobs;
   }
@@ -199,8 +200,8 @@ function isPlain({ call, endpoint }: Made): boolean {
 
 function answerOf(
   one: Judged,
-  telling: Telling,
-  jobs: ReadonlyMap<Moment, readonly SendJob[]>,
+  transitionEvents: TransitionEvents,
+  jobs: ReadonlyMap<TransitionContext, readonly SendJob[]>,
   views: ReadonlyMap<string, WatchView>,
 ): RegisterWatchResult {
   if (one.kind === "refused") return one.result;
@@ -210,13 +211,13 @@ function answerOf(
     return view;
   };
   if (one.kind === "existing") return { kind: "existing", view: viewOf(one.watchId) };
-  const { watch, call, endpoint, showsGeneratedSecret, moment, notices } = one;
+  const { watch, call, endpoint, showsGeneratedSecret, context, notices } = one;
   return {
     kind: "created",
     view: isPlain(one) ? { watch, call: call.status, endpoint, pendingDeliveries: 0 } : viewOf(watch.id),
     showsGeneratedSecret,
-    call: call.isOthers ? null : gatherWatchedCall(call, telling.watchesOf(call.callId)),
+    call: call.isOthers ? null : gatherWatchedCall(call, transitionEvents.watchesOf(call.callId)),
     notices,
-    jobs: moment === null ? [] : (jobs.get(moment) ?? []),
+    jobs: context === null ? [] : (jobs.get(context) ?? []),
   };
 }

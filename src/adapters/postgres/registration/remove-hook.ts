@@ -1,4 +1,4 @@
-import { isStillWanted } from "../../../domain/events/event-filter.ts";
+import { isStillSubscribed } from "../../../domain/events/event-filter.ts";
 import type { EventType } from "../../../domain/events/event.ts";
 import type { RegistrationStore, RemovedHook } from "../../../ports/stores/registration-store.ts";
 import type { Row, Transaction } from "../connection/database.ts";
@@ -45,5 +45,5 @@ export async function removeHook(tx: Transaction, request: Parameters<Registrati
 
 function isWanted(delivery: Row, otherFilters: readonly (readonly string[] | null)[]): boolean {
   const event = { type: text(delivery, "type") as EventType, terminal: flag(delivery, "terminal") };
-  return isStillWanted(event, flag(delivery, "to_watch") ? { events: filterOf(delivery) } : null, otherFilters);
+  return isStillSubscribed(event, flag(delivery, "to_watch") ? { events: filterOf(delivery) } : null, otherFilters);
 }

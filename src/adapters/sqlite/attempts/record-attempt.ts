@@ -1,9 +1,9 @@
 import type { Attempt } from "../../../domain/deliveries/attempt.ts";
 import { decideAfterAttempt, isUneventful } from "../../../domain/deliveries/delivery-decision.ts";
 import type { AttemptResult } from "../../../domain/deliveries/delivery-decision.ts";
-import { isEndpointNews } from "../../../domain/deliveries/endpoint.ts";
+import { hasEndpointChanged } from "../../../domain/deliveries/endpoint.ts";
 import type { EventType } from "../../../domain/events/event.ts";
-import { newsAfterAttempt } from "../../../domain/events/operational-events.ts";
+import { operationalEventsAfter } from "../../../domain/events/operational-events.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
 import type { Database, Row } from "../connection/database.ts";
 import { raiseHostDue, refreshDue } from "../deliveries/due-bounds.ts";
@@ -37,7 +37,7 @@ export function recordAttempt(db: Database, record: AttemptRecord): AttemptRecor
     endpointId: text(row, "endpoint_id"),
     eventType: text(row, "event_type") as EventType,
   };
-  const published = newsAfterAttempt(about, result, record.nowMs).map((news) => publishOperational(db, news));
+  const published = operationalEventsAfter(about, result, record.nowMs).map((news) => publishOperational(db, news));
   return {
     kind: "recorded",
     attempt: result.attempt,
@@ -113,7 +113,7 @@ function writeDelivery(db: Database, row: Row, { delivery }: AttemptResult): voi
 }
 
 function writeEndpoint(db: Database, before: Row, { endpoint }: AttemptResult): void {
-  if (!isEndpointNews(endpointOf(before), endpoint)) return;
+  if (!hasEndpointChanged(endpointOf(before), endpoint)) return;
   const { health } = endpoint;
   db.run(
     `update endpoints set state = ?, reason = ?, since = ?, consecutive_failures = ?, failing_since = ?, last_success_at = ?, paused_until = ?,

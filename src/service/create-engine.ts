@@ -10,7 +10,7 @@ import type { LeaseTimes } from "../engine/instances/instance-lease.ts";
 import { LiveState } from "../engine/requests/live-state.ts";
 import { ManualDelivery } from "../engine/delivery/manual-delivery.ts";
 import { Notifier } from "../engine/requests/long-poll-waiters.ts";
-import { Ownership } from "../engine/instances/instance-coordinator.ts";
+import { InstanceCoordinator } from "../engine/instances/instance-coordinator.ts";
 import { Poller } from "../engine/polling/poller.ts";
 import { Registrar } from "../engine/registration/registrar.ts";
 import { SourceDirectory } from "../engine/polling/source-reloader.ts";
@@ -70,7 +70,7 @@ export function composeEngine(parts: EngineParts): Engine {
   const { delivery } = config;
   const gates = new DeliveryGates({ clock, ...delivery });
   const composer = new WebhookComposer({ secretBox, accounts: store, publicUrl: config.api.publicUrl, version: config.version });
-  const mayStart = () => ownership?.mayStart() ?? true;
+  const mayStart = () => coordinator?.mayStart() ?? true;
   const sharing = shared === null ? {} : { mayStart };
   const dispatcher: Dispatcher = new Dispatcher({
     store,
@@ -98,9 +98,10 @@ export function composeEngine(parts: EngineParts): Engine {
     random,
     dispatch: (jobs) => dispatcher.accept(jobs),
     notify: (notices) => notifier.publish(notices),
-    onSourceChange: (health, change) => (ownership === null ? notifyHooks(health, change) : ownership.announce(health, change)),
+    onSourceChange: (health, change) =>
+      coordinator === null ? notifyHooks(health, change) : coordinator.publishSourceChange(health, change),
     ...sharing,
-    ...(shared === null ? {} : { outlivesStore: true, onShared: (name, part) => ownership?.shared(name, part) }),
+    ...(shared === null ? {} : { outlivesStore: true, onShared: (name, part) => coordinator?.shared(name, part) }),
   });
   const notifyHooks = ({ name, state, reason }: SourceHealth, change: "suspended" | "resumed"): void => {
     const event = { type: `source.${change}` as const, sourceName: name, state, reason, nowMs: clock.nowMs() };
@@ -112,11 +113,11 @@ export function composeEngine(parts: EngineParts): Engine {
       (error: unknown) => logger.warn({ source: name, error: String(error) }, "source.event_failed"),
     );
   };
-  const ownership: Ownership | null =
+  const coordinator: InstanceCoordinator | null =
     shared === null
       ? null
-      : new Ownership({
-          store: shared.ownership,
+      : new InstanceCoordinator({
+          store: shared.instances,
           releaseDeliveries: (leases, nowMs) => store.releaseDeliveries(leases, nowMs),
           clock,
           logger,
@@ -127,7 +128,7 @@ export function composeEngine(parts: EngineParts): Engine {
           gates,
           notifier,
           refreshSources: () => directory.refresh(),
-          announcer: shared.announcer,
+          peerNotifier: shared.peerNotifier,
           onInstances: (count) => metrics.instances(count),
           secretBox,
           onSourceChange: notifyHooks,
@@ -140,22 +141,22 @@ export function composeEngine(parts: EngineParts): Engine {
     logger,
     metrics,
     // It is the database's clock where several see it: one of them acts.
-    onClockSetBack: async (deltaMs) => (ownership?.isEldest === false ? undefined : store.shiftSchedule(deltaMs)),
+    onClockSetBack: async (deltaMs) => (coordinator?.isEldest === false ? undefined : store.shiftSchedule(deltaMs)),
   });
   const cleaner = new Cleaner({ store, clock, logger, retentionDays: config.retentionDays });
   supervisor.add({ name: "poller", everyMs: poller.tickEveryMs, tick: () => poller.tick() });
-  if (ownership === null) {
+  if (coordinator === null) {
     supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.tick() });
     supervisor.add({ name: "sources", everyMs: directory.tickEveryMs, tick: () => directory.tick() });
   } else {
     // The sweep says when a delivery is due, and when sources were set.
     supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.tend() });
-    supervisor.add({ name: "heartbeat", everyMs: ownership.heartbeatEveryMs, tick: () => ownership.heartbeat() });
-    supervisor.add({ name: "sweep", everyMs: ownership.sweepEveryMs, tick: () => ownership.sweep() });
+    supervisor.add({ name: "heartbeat", everyMs: coordinator.heartbeatEveryMs, tick: () => coordinator.heartbeat() });
+    supervisor.add({ name: "sweep", everyMs: coordinator.sweepEveryMs, tick: () => coordinator.sweep() });
   }
   supervisor.add({ name: "cleaner", everyMs: cleaner.tickEveryMs, tick: () => cleaner.tick() });
 
-  const isStoreReachable = () => ownership?.isStoreReachable ?? true;
+  const isStoreReachable = () => coordinator?.isStoreReachable ?? true;
   const live = new LiveState({
     poller,
     notifier,
@@ -202,28 +203,28 @@ export function composeEngine(parts: EngineParts): Engine {
     isStoreReachable,
     async start(signal) {
       await (shared === null ? directory.refresh() : untilReachable(() => directory.refresh(), signal));
-      if (ownership === null || shared === null) return poller.start();
-      opened.onTrouble = () => ownership.noteTrouble();
-      shared.onFenced(() => ownership.rejoin());
-      shared.listen((what) => ownership.hear(what));
-      await ownership.start();
+      if (coordinator === null || shared === null) return poller.start();
+      opened.onTrouble = () => coordinator.onStoreError();
+      shared.onFenced(() => coordinator.rejoin());
+      shared.listen((what) => coordinator.onSignal(what));
+      await coordinator.start();
     },
     async drain(graceMs) {
       isDrained = true;
       notifier.stop();
       cleaner.stop();
-      ownership?.drain();
+      coordinator?.drain();
       await Promise.all([supervisor.stop(graceMs), poller.stop(graceMs), dispatcher.stop(graceMs)]);
     },
     async leave() {
-      await ownership?.stop();
+      await coordinator?.stop();
     },
     async close() {
       notifier.stop();
       // A start that was refused behind it: nothing goes out any more, and its place among the others is free at once.
       if (!isDrained) {
         await Promise.all([poller.stop(0), dispatcher.stop(0)]);
-        await ownership?.stop();
+        await coordinator?.stop();
       }
       await poller.closeSources();
     },

@@ -51,7 +51,7 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
   const shared = await openPostgres({ connectionString, policy, limits, logger, machineClock, signal, onCommitted });
   const opened: OpenStore = {
     store: observed(shared.store, () => opened.onTrouble()),
-    shared: { ...shared, ownership: observed(shared.ownership, () => opened.onTrouble()) },
+    shared: { ...shared, instances: observed(shared.instances, () => opened.onTrouble()) },
     clock: shared.clock,
     onTrouble: () => undefined,
     close: () => shared.close(),

@@ -8,10 +8,10 @@ import { DatabaseClock } from "../../src/adapters/postgres/connection/database-c
 import { Database } from "../../src/adapters/postgres/connection/database.ts";
 import { Instances } from "../../src/adapters/postgres/instances/instance-rows.ts";
 import { createSharedSourceStore } from "../../src/adapters/postgres/instances/source-gates.ts";
-import { SharedSources } from "../../src/engine/instances/source-state-sync.ts";
+import { SourceStateSync } from "../../src/engine/instances/source-state-sync.ts";
 import { SourceGate } from "../../src/engine/sources/source-gate.ts";
 import type { Queued } from "../../src/engine/sources/fair-poll-queue.ts";
-import { Sweeper } from "../../src/engine/instances/change-sweeper.ts";
+import { ChangeSweeper } from "../../src/engine/instances/change-sweeper.ts";
 import { eventually } from "../harness/eventually.ts";
 import { inProcessInstance } from "../harness/instance-in-process.ts";
 import { unauthorized } from "../harness/polling.ts";
@@ -27,7 +27,7 @@ let instances: Instances;
 beforeEach(async () => {
   database = await TestPostgres.create();
   db = new Database({ connectionString: database.url, policy: testPolicy, owner: { token: null, hasPeers: true } });
-  instances = new Instances({ db, clock: new DatabaseClock(systemClock), announce: () => undefined });
+  instances = new Instances({ db, clock: new DatabaseClock(systemClock), notifyPeers: () => undefined });
   await instances.join({ version: "test", leaseMs: 60_000, shares: {} });
 });
 afterEach(async () => {
@@ -39,13 +39,13 @@ afterEach(async () => {
 class SourceWorld {
   readonly told: string[] = [];
   readonly gate: SourceGate<Queued>;
-  readonly shared: SharedSources;
+  readonly shared: SourceStateSync;
 
   constructor() {
     const source = { id: "src_1", name: "default", kind: "polyai-legacy", maxPollsPerSecond: 200 } as const;
     const waits = { intervalMinMs: 2000, intervalMaxMs: 5000, witnessMs: 600_000 };
     this.gate = new SourceGate({ source, clock: systemClock, ...waits, onShared: (part) => this.shared.changed("default", part) });
-    this.shared = new SharedSources({
+    this.shared = new SourceStateSync({
       store: createSharedSourceStore(db, () => undefined),
       gates: () => new Map([["default", this.gate]]),
       onAdopted: () => undefined,
@@ -59,14 +59,14 @@ class SourceWorld {
     const polled = this.gate.take();
     if (polled === null) throw new Error("may not poll");
     const change = this.gate.finished(polled, unauthorized);
-    if (change === "suspended") this.shared.announce(this.gate.health(), change);
+    if (change === "suspended") this.shared.queueSourceEvent(this.gate.health(), change);
   }
 }
 
 const suspended = () => db.get("select reason from source_gates where source_name = 'default'");
 
 test("a look ends though word of others never does", async () => {
-  const looks = new Sweeper({
+  const looks = new ChangeSweeper({
     store: instances,
     waiting: { hasWaiters: false, waitedFor: () => [], publish: () => undefined },
     onDeliveryDue: () => undefined,
@@ -78,7 +78,7 @@ test("a look ends though word of others never does", async () => {
     adopt: () => undefined,
     mayEvict: () => false,
     onEvicted: () => undefined,
-    claimFree: () => Promise.resolve(0),
+    claimUnowned: () => Promise.resolve(0),
   });
   const ended = looks.tick().then(() => "ended");
   const deadlineMs = performance.now() + 3000;

@@ -76,7 +76,7 @@ async function registerAll(
   deadlineMs: number,
 ): Promise<readonly (readonly RegisterWatchResult[])[]> {
   const drafts = requests.flat();
-  const results = await asSomeInstance(db, deadlineMs, (tx, token) => registerWatches(tx, token, drafts));
+  const results = await withRegisteredInstance(db, deadlineMs, (tx, token) => registerWatches(tx, token, drafts));
   let from = 0;
   return requests.map(({ length }) => results.slice(from, (from += length)));
 }
@@ -90,11 +90,15 @@ function runClaimedIn(queue: BatchQueue<Claimed, PromiseSettledResult<ClaimedRun
 }
 
 function runClaimed(db: Database, claimed: Claimed, deadlineMs: number): Promise<ClaimedRun<unknown>> {
-  return asSomeInstance(db, deadlineMs, (tx, token) => runClaimedOperation(tx, token, claimed));
+  return withRegisteredInstance(db, deadlineMs, (tx, token) => runClaimedOperation(tx, token, claimed));
 }
 
 /** For what needs no more than some instance to own what comes of it: evicted, this one joins anew and goes on. */
-async function asSomeInstance<T>(db: Database, deadlineMs: number, work: (tx: Transaction, token: number) => Promise<T>): Promise<T> {
+async function withRegisteredInstance<T>(
+  db: Database,
+  deadlineMs: number,
+  work: (tx: Transaction, token: number) => Promise<T>,
+): Promise<T> {
   try {
     return await db.ownerTransaction(work, deadlineMs);
   } catch (error) {

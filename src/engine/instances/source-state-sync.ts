@@ -1,11 +1,11 @@
 import { isStoreTrouble } from "../../domain/errors.ts";
 import type { SourceHealth } from "../../domain/sources/source.ts";
-import type { Alive, SourceShare } from "../../ports/stores/ownership-store.ts";
+import type { ClusterView, SourceShare } from "../../ports/stores/instance-store.ts";
 import type { SharedGate as GateRow, SharedSourceStore, SharedSuspension } from "../../ports/stores/shared-source-store.ts";
 import type { GateShare, SharedGate } from "../sources/source-gate.ts";
 import type { SourceChange } from "../sources/source-suspension.ts";
 
-export type SharedSourcesOptions = {
+export type SourceStateSyncOptions = {
   readonly store: SharedSourceStore;
   /** By source, as they are now. */
   readonly gates: () => ReadonlyMap<string, SharedGate>;
@@ -35,12 +35,12 @@ const nobody: GateShare = { calls: 0, unwitnessed: 0, recentPolls: 0, recentFail
  * Suspension, circuit and throttle of a source hold for all instances. Whoever sees one first writes it; who comes too
  * late adopts what stands there instead. What cannot be written now (the store is away) is written with a later sweep.
  */
-export class SharedSources {
-  readonly #options: SharedSourcesOptions;
+export class SourceStateSync {
+  readonly #options: SourceStateSyncOptions;
   readonly #states = new Map<string, State>();
   #publishing: Promise<void> | null = null;
 
-  constructor(options: SharedSourcesOptions) {
+  constructor(options: SourceStateSyncOptions) {
     this.#options = options;
   }
 
@@ -52,7 +52,7 @@ export class SharedSources {
   }
 
   /** The hooks are to hear of it if nobody was faster. */
-  announce(health: SourceHealth, change: "suspended" | "resumed"): void {
+  queueSourceEvent(health: SourceHealth, change: "suspended" | "resumed"): void {
     this.#stateOf(health.name).event = { health, change };
   }
 
@@ -70,9 +70,9 @@ export class SharedSources {
   }
 
   /** After a heartbeat: what the others have of each source, and who probes it. */
-  note({ token, instances }: Alive): void {
+  note({ token, instances }: ClusterView): void {
     for (const [name, gate] of this.#options.gates()) {
-      gate.noteOthers(together(instances.filter((other) => other.token !== token).map(({ shares }) => shares[name])));
+      gate.applyRemoteShares(together(instances.filter((other) => other.token !== token).map(({ shares }) => shares[name])));
       const state = this.#stateOf(name);
       const first = instances.find(({ shares }) => (shares[name]?.calls ?? 0) > 0);
       const isFirst = instances.length === 1 || first?.token === token;

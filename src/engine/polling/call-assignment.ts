@@ -30,7 +30,7 @@ export class CallRoster {
   }
 
   /** Takes up the calls of the store that are this process's to poll. */
-  async takeUp(): Promise<void> {
+  async adoptAll(): Promise<void> {
     const added: PolledCall[] = [];
     for await (const page of this.#pages()) added.push(...this.#addMissing(page));
     // Only now is the load known, and with it the interval to spread them over.
@@ -38,7 +38,7 @@ export class CallRoster {
   }
 
   /** The same for what was missed: an answer of the store that got lost left calls behind that nobody polls. */
-  async takeUpMissing(): Promise<number> {
+  async adoptMissing(): Promise<number> {
     let taken = 0;
     for await (const page of this.#pages()) taken += this.take(page);
     return taken;
@@ -80,7 +80,7 @@ export class CallRoster {
    * for. What the store did not take back stays. Resolves with the ids of those that were registered here meanwhile:
    * whether they are ours again only the store knows.
    */
-  async giveBack(sourceName: string, count: number): Promise<readonly string[]> {
+  async releaseCalls(sourceName: string, count: number): Promise<readonly string[]> {
     const { store, calls, schedule, random } = this.#options;
     const given = this.#pick(sourceName, count);
     for (const call of given) {

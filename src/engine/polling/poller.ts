@@ -59,7 +59,7 @@ export class Poller {
     for (const setup of sources) this.#sources.add(new PolledSource(setup, options));
     this.#calls = new PolledCalls(clock);
     this.#schedule = new PollSchedule(clock, (calls) => this.#enqueue(calls));
-    this.#verdicts = new PollVerdicts(options, this.#calls, random, (source, change) => this.#announce(source, change));
+    this.#verdicts = new PollVerdicts(options, this.#calls, random, (source, change) => this.#announceSourceChange(source, change));
     this.#roster = new CallRoster({
       ...options,
       calls: this.#calls,
@@ -84,7 +84,7 @@ export class Poller {
 
   /** Takes up every watched call of the store that is this process's; each is polled within its interval. */
   start(): Promise<void> {
-    return this.#roster.takeUp();
+    return this.#roster.adoptAll();
   }
 
   /** One more source. Calls that named it before this process knew it are polled from now on. */
@@ -106,7 +106,7 @@ export class Poller {
     this.#moveTo(source, setup);
     // Others hear that it goes on, and whoever joins later.
     if (wasClosed) this.#options.onShared?.(source.name, "suspension");
-    if (state === "suspended") this.#announce(source, "resumed");
+    if (state === "suspended") this.#announceSourceChange(source, "resumed");
   }
 
   setSourceRate(sourceName: string, maxPollsPerSecond: number): void {
@@ -131,7 +131,7 @@ export class Poller {
   }
 
   /** For calls that change hands between instances. */
-  get roster(): Pick<CallRoster, "take" | "takeUpMissing" | "giveBack" | "drop"> {
+  get roster(): Pick<CallRoster, "take" | "adoptMissing" | "releaseCalls" | "drop"> {
     return this.#roster;
   }
 
@@ -288,7 +288,7 @@ export class Poller {
       const observation = await source.ask(call);
       if (gate === source.gate) {
         const change = gate.finished(call, observation);
-        this.#announce(source, change);
+        this.#announceSourceChange(source, change);
         call.isFirstPoll = false;
         // What is to be committed is on its way to the store before the next ones are asked for.
         const concluded = this.#verdicts.conclude(call, observation);
@@ -329,7 +329,7 @@ export class Poller {
     this.#schedule.add(call, clock.monotonicMs() + Math.max(0, waitMs));
   }
 
-  #announce(source: PolledSource, change: SourceChange): void {
+  #announceSourceChange(source: PolledSource, change: SourceChange): void {
     if (change === "none") return;
     if (change === "vindicated") this.#judgeAnew(source);
     const event = change === "suspended" ? "suspended" : "resumed";

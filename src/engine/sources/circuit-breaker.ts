@@ -28,7 +28,7 @@ export class SourceCircuit {
   }
 
   /** Whether what the other instances saw makes it trip. */
-  noteOthers(counts: PollCounts, nowMonotonicMs: number): boolean {
+  applyRemoteShares(counts: PollCounts, nowMonotonicMs: number): boolean {
     this.#advance(Math.floor(nowMonotonicMs / 1000));
     this.#others = nowMonotonicMs < this.#deafUntilMonotonicMs ? noPolls : counts;
     return this.#trips();

@@ -72,7 +72,7 @@ export class SourcePace {
     this.#stretch();
   }
 
-  noteOthersCalls(calls: number): void {
+  applyRemoteCalls(calls: number): void {
     this.#othersCalls = calls;
   }
 

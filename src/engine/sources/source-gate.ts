@@ -1,7 +1,7 @@
 import type { Observation, PollFailureCode } from "../../domain/calls/call.ts";
 import type { Source, SourceHealth, SourceStateName } from "../../domain/sources/source.ts";
 import type { Clock } from "../../ports/clock.ts";
-import type { SourceShare } from "../../ports/stores/ownership-store.ts";
+import type { SourceShare } from "../../ports/stores/instance-store.ts";
 import type { SharedSuspension } from "../../ports/stores/shared-source-store.ts";
 import { SourceCircuit } from "./circuit-breaker.ts";
 import { SourcePace } from "./poll-rate.ts";
@@ -216,9 +216,9 @@ export class SourceGate<Entry extends Queued> {
   }
 
   /** What the others have of it, told at a heartbeat. */
-  noteOthers(others: GateShare): SourceChange {
+  applyRemoteShares(others: GateShare): SourceChange {
     const nowMs = this.#options.clock.monotonicMs();
-    this.#pace.noteOthersCalls(others.calls);
+    this.#pace.applyRemoteCalls(others.calls);
     this.#othersUnwitnessed = others.unwitnessed;
     if (others.lastGoodPollAtMs !== null) {
       const goodMonotonicMs = nowMs - (this.#options.clock.nowMs() - others.lastGoodPollAtMs);
@@ -228,7 +228,7 @@ export class SourceGate<Entry extends Queued> {
         this.#unwitnessed.clear();
       }
     }
-    const tripped = this.#circuit.noteOthers({ polls: others.recentPolls, failures: others.recentFailures }, nowMs);
+    const tripped = this.#circuit.applyRemoteShares({ polls: others.recentPolls, failures: others.recentFailures }, nowMs);
     return tripped && this.#suspension.reason === null ? this.#suspend("upstream_errors", nowMs) : "none";
   }
 
@@ -334,7 +334,7 @@ export type SharedGate = Pick<
   | "isScripted"
   | "setGrant"
   | "share"
-  | "noteOthers"
+  | "applyRemoteShares"
   | "setMayProbe"
   | "suspension"
   | "throttle"

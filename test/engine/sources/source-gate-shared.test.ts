@@ -153,16 +153,16 @@ describe("what the others have", () => {
   test("a witness anywhere vouches for the source, and clears what was not witnessed here", () => {
     const world = new SharedGateWorld();
     for (let calls = 0; calls < 9; calls++) world.gate.noteUnwitnessed(entry());
-    world.gate.noteOthers({ ...nothing, lastGoodPollAtMs: world.clock.nowMs() - 60_000 });
+    world.gate.applyRemoteShares({ ...nothing, lastGoodPollAtMs: world.clock.nowMs() - 60_000 });
     expect(world.gate.lastGoodPollAtMs).toBe(world.clock.nowMs() - 60_000);
     expect([world.state, world.gate.share().unwitnessed]).toEqual(["ok", 0]);
-    world.gate.noteOthers({ ...nothing, lastGoodPollAtMs: world.clock.nowMs() - 90_000 });
+    world.gate.applyRemoteShares({ ...nothing, lastGoodPollAtMs: world.clock.nowMs() - 90_000 });
     expect(world.gate.lastGoodPollAtMs).toBe(world.clock.nowMs() - 60_000);
   });
 
   test("ten calls without a witness over all instances are a misconfigured source", () => {
     const world = new SharedGateWorld();
-    world.gate.noteOthers({ ...nothing, unwitnessed: 7 });
+    world.gate.applyRemoteShares({ ...nothing, unwitnessed: 7 });
     expect([entry(), entry(), entry()].map((call) => world.gate.noteUnwitnessed(call))).toEqual(["none", "none", "suspended"]);
     expect(world.state).toBe("suspended: misconfigured");
   });
@@ -171,20 +171,20 @@ describe("what the others have", () => {
     const world = new SharedGateWorld();
     for (let polls = 0; polls < 4; polls++) world.poll(broken);
     expect(world.gate.share()).toMatchObject({ recentPolls: 4, recentFailures: 4 });
-    world.gate.noteOthers({ ...nothing, recentPolls: 6, recentFailures: 2 });
+    world.gate.applyRemoteShares({ ...nothing, recentPolls: 6, recentFailures: 2 });
     expect(world.state).toBe("circuit_open: upstream_errors");
     expect(world.told).toEqual(["suspension"]);
     world.gate.adoptSuspension(null);
-    world.gate.noteOthers({ ...nothing, recentPolls: 30, recentFailures: 30 });
+    world.gate.applyRemoteShares({ ...nothing, recentPolls: 30, recentFailures: 30 });
     expect(world.state).toBe("unproven");
     await world.clock.advance(20_000);
-    world.gate.noteOthers({ ...nothing, recentPolls: 30, recentFailures: 30 });
+    world.gate.applyRemoteShares({ ...nothing, recentPolls: 30, recentFailures: 30 });
     expect(world.state).toBe("circuit_open: upstream_errors");
   });
 
   test("their calls count when the source is saturated, and show the interval to who polls none", () => {
     const world = new SharedGateWorld(1);
-    world.gate.noteOthers({ ...nothing, calls: 1790 });
+    world.gate.applyRemoteShares({ ...nothing, calls: 1790 });
     expect([world.gate.isSaturatedBy(10), world.gate.isSaturatedBy(11)]).toEqual([false, true]);
     expect(world.gate.health()).toMatchObject({ state: "slowed", reason: "interval", intervalMs: 1_790_000 });
     world.gate.changeLoad(0, 1);

@@ -11,7 +11,7 @@ export type Row = Record<string, unknown>;
 export type Value = string | number | boolean | Uint8Array | null | readonly (string | number | boolean | Uint8Array | null)[];
 
 /** Who this process is to the other instances; set by whoever keeps the instance's lease. */
-export type Owner = {
+export type InstanceIdentity = {
   /** The fencing token; null before it joined and after it left: then nothing that needs ownership is written. */
   token: number | null;
   /** Another instance is alive, as of the last heartbeat: then limits are counted over all of them. */
@@ -32,7 +32,7 @@ export type DatabaseOptions = {
   readonly connectionString: string;
   /** null: for administration, which sends nothing. */
   readonly policy: DeliveryPolicy | null;
-  readonly owner: Owner;
+  readonly owner: InstanceIdentity;
   /** Places in flight over all instances, where an endpoint has no limit of its own. */
   readonly limits?: InFlightLimits;
   /** Connections at most. */
@@ -63,7 +63,7 @@ const waitingLimit = 10_000;
 /** The pool: bounded, every wait with a deadline, every connection durable. */
 export class Database implements Queries {
   readonly #policy: DeliveryPolicy | null;
-  readonly owner: Owner;
+  readonly owner: InstanceIdentity;
   readonly limits: InFlightLimits;
   readonly feedPatienceMs: number;
   readonly #pool: pg.Pool;

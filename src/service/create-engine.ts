@@ -2,7 +2,7 @@ import type { Config } from "./config.ts";
 import type { SourceHealth } from "../domain/sources/source.ts";
 import { Authentication } from "../engine/requests/authentication.ts";
 import { Cleaner } from "../engine/runtime/retention-cleaner.ts";
-import { DeliveryGates } from "../engine/delivery/delivery-limits.ts";
+import { DeliveryLimits } from "../engine/delivery/delivery-limits.ts";
 import { Dispatcher } from "../engine/delivery/dispatcher.ts";
 import { EndpointAdministration } from "../engine/registration/endpoint-settings.ts";
 import { Idempotency } from "../engine/requests/idempotency.ts";
@@ -68,7 +68,7 @@ export function composeEngine(parts: EngineParts): Engine {
   const { secretBox, hashApiKey } = keyring;
   const notifier = new Notifier(clock);
   const { delivery } = config;
-  const gates = new DeliveryGates({ clock, ...delivery });
+  const limits = new DeliveryLimits({ clock, ...delivery });
   const composer = new WebhookComposer({ secretBox, accounts: store, publicUrl: config.api.publicUrl, version: config.version });
   const mayStart = () => coordinator?.mayStart() ?? true;
   const sharing = shared === null ? {} : { mayStart };
@@ -76,7 +76,7 @@ export function composeEngine(parts: EngineParts): Engine {
     store,
     sender,
     composer,
-    gates,
+    limits,
     clock,
     logger,
     metrics,
@@ -125,7 +125,7 @@ export function composeEngine(parts: EngineParts): Engine {
           times: parts.leaseTimes,
           poller,
           dispatcher,
-          gates,
+          limits,
           notifier,
           refreshSources: () => directory.refresh(),
           peerNotifier: shared.peerNotifier,

@@ -4,7 +4,7 @@ import { WebhookAddressGuard } from "../../src/adapters/webhook/address-guard.ts
 import { createWebhookSender } from "../../src/adapters/webhook/sender.ts";
 import { newId } from "../../src/domain/ids.ts";
 import { generateSecret } from "../../src/domain/webhooks/signature.ts";
-import { DeliveryGates } from "../../src/engine/delivery/delivery-limits.ts";
+import { DeliveryLimits } from "../../src/engine/delivery/delivery-limits.ts";
 import { Dispatcher } from "../../src/engine/delivery/dispatcher.ts";
 import { AccountAdministration } from "../../src/engine/administration/accounts.ts";
 import { draftSecret } from "../../src/engine/registration/registrar.ts";
@@ -50,7 +50,7 @@ export class Outbound implements AsyncDisposable {
       store: { ...store, recordAttempt: (record) => this.#record(record) },
       sender: createWebhookSender(guard, { connectTimeoutMs: 15_000 }),
       composer: new WebhookComposer({ secretBox, accounts: store, publicUrl: null, version: "bench" }),
-      gates: new DeliveryGates({
+      limits: new DeliveryLimits({
         clock: systemClock,
         maxInFlight: 512,
         endpointMaxInFlight: 32,

@@ -240,8 +240,8 @@ export function racesSuite(backend: StoreBackend): void {
       world.pass(minute);
       other.pass(minute);
       const [one, two] = await Promise.all([
-        world.claim({ roomByEndpoint: [[endpoint.id, 50]], roomByHost: [[`${accountId} ${endpoint.origin}`, 50]] }),
-        other.claim({ roomByEndpoint: [[endpoint.id, 50]], roomByHost: [[`${accountId} ${endpoint.origin}`, 50]] }),
+        world.claim({ capacityByEndpoint: [[endpoint.id, 50]], capacityByHost: [[`${accountId} ${endpoint.origin}`, 50]] }),
+        other.claim({ capacityByEndpoint: [[endpoint.id, 50]], capacityByHost: [[`${accountId} ${endpoint.origin}`, 50]] }),
       ]);
       expect(new Set([...one.jobs, ...two.jobs].map((job) => job.deliveryId)).size).toBe(20);
     });

@@ -57,7 +57,10 @@ export function retentionSuite(backend: StoreBackend): void {
       const { accountId } = view.watch;
       const job = only((await world.see("OUT-1", "success")).jobs);
       await world.record(job);
-      const claimed = expectKind(await world.store.claimOne({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs }), "claimed");
+      const claimed = expectKind(
+        await world.store.claimManualRetry({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs }),
+        "claimed",
+      );
       await world.release([claimed.job]);
       world.pass(31 * day);
       expect(await clean(world)).toBe(0);

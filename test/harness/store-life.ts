@@ -47,7 +47,7 @@ export async function live(world: StoreWorld): Promise<void> {
   await store.getCall({ accountId, sourceName: "default", callSid: "OUT-1" });
   await store.getEvent(accountId, jobs[0]?.event.id ?? "");
   await store.getDelivery(accountId, jobs[0]?.deliveryId ?? "");
-  await store.claimOne({ accountId, deliveryId: jobs[0]?.deliveryId ?? "", nowMs: world.nowMs });
+  await store.claimManualRetry({ accountId, deliveryId: jobs[0]?.deliveryId ?? "", nowMs: world.nowMs });
   await store.findStoredAnswer({ id: "key", accountId, nowMs: world.nowMs, expiresAtMs: world.nowMs });
   await store.completeAnswer({ id: "key", sealed: new Uint8Array() });
   await store.findAccount(accountId);

@@ -1,7 +1,7 @@
 import type { ServiceStore } from "../../ports/stores/service-store.ts";
 import type { Database, Queries, Transaction } from "./connection/database.ts";
 import { claimDue } from "./deliveries/claim-due.ts";
-import { claimOne } from "./deliveries/claim-manual-retry.ts";
+import { claimManualRetry } from "./deliveries/claim-manual-retry.ts";
 import { completeAnswer } from "./registration/complete-answer.ts";
 import { findServersWithoutKey } from "./keys/find-servers-without-key.ts";
 import { createAccount } from "./accounts/create-account.ts";
@@ -108,7 +108,7 @@ const writes = {
 
 /** A transaction each, that only an instance which is there may make. */
 const ownerWrites = {
-  claimOne,
+  claimManualRetry,
   createTest,
   publishSourceEvent,
   releaseCalls,

@@ -1,7 +1,7 @@
 import type { ServiceStore } from "../../ports/stores/service-store.ts";
 import type { Database } from "./connection/database.ts";
 import { claimDue } from "./deliveries/claim-due.ts";
-import { claimOne } from "./deliveries/claim-manual-retry.ts";
+import { claimManualRetry } from "./deliveries/claim-manual-retry.ts";
 import { commitCall } from "./calls/commit-call.ts";
 import { completeAnswer } from "./registration/complete-answer.ts";
 import { createAccount } from "./accounts/create-account.ts";
@@ -64,7 +64,7 @@ type PortOperation = Exclude<keyof ServiceStore, "checkWritable" | "fatal" | "cl
 /** Every operation, one file each. */
 export const operations: { [Name in PortOperation]: Inside<Name> } & { probeWrite: (db: Database) => void } = {
   claimDue,
-  claimOne,
+  claimManualRetry,
   commitCall,
   completeAnswer,
   createAccount,

@@ -21,7 +21,7 @@ export class FairSlots {
 
   /** Runs `work` in a slot of the group; rejects with `SlotsFull` when too many wait already. */
   async run<T>(group: string, work: () => Promise<T>): Promise<T> {
-    if (this.#hasRoom(group)) this.#take(group);
+    if (this.#hasCapacity(group)) this.#take(group);
     else await this.#wait(group);
     try {
       return await work();
@@ -30,7 +30,7 @@ export class FairSlots {
     }
   }
 
-  #hasRoom(group: string): boolean {
+  #hasCapacity(group: string): boolean {
     return this.#takenCount < this.#limits.total && (this.#taken.get(group) ?? 0) < this.#limits.perGroup;
   }
 
@@ -55,7 +55,7 @@ export class FairSlots {
     if (left === 0) this.#taken.delete(group);
     else this.#taken.set(group, left);
     for (const [next, waiters] of this.#waiting) {
-      if (!this.#hasRoom(next)) continue;
+      if (!this.#hasCapacity(next)) continue;
       this.#waiting.delete(next);
       const [first, ...others] = waiters;
       if (others.length > 0) this.#waiting.set(next, others);

@@ -7,7 +7,7 @@ import type { SendJob } from "../../ports/stores/send-job.ts";
 import { Alarm } from "../runtime/earliest-timer.ts";
 import { AttemptRecorder } from "./attempt-recorder.ts";
 import type { AttemptRecorderOptions, Recorded } from "./attempt-recorder.ts";
-import type { DeliveryGates, Pass } from "./delivery-limits.ts";
+import type { DeliveryLimits, DeliveryPermit } from "./delivery-limits.ts";
 import { hostKeyOf } from "./delivery-limits.ts";
 import { HeldJobs } from "./job-buffer.ts";
 import { startLimit } from "./adaptive-concurrency.ts";
@@ -20,7 +20,7 @@ import { StartBars } from "./recent-cancellations.ts";
 export type DispatcherOptions = OutgoingOptions &
   Omit<AttemptRecorderOptions, "store" | "random"> & {
     readonly store: DeliveryStore;
-    readonly gates: DeliveryGates;
+    readonly limits: DeliveryLimits;
     /** Calls nobody watches any more, after a 410. */
     readonly onUnwatched: (callIds: readonly string[]) => void;
     readonly notify: (notices: readonly Notice[]) => void;
@@ -52,7 +52,7 @@ export class Dispatcher {
   /** From the moment a job was let in to the record of its attempt. */
   readonly #running = new Set<SendJob>();
   /** Something due was given back for want of room: whoever makes room looks for it. */
-  #owesInStore = false;
+  #hasPendingInStore = false;
   #state: "running" | "draining" | "stopped" = "running";
   #stopping: Promise<void> | null = null;
   #idle: (() => void) | null = null;
@@ -63,7 +63,7 @@ export class Dispatcher {
     this.#leases = new LeaseReturns(options);
     this.#alarm = new Alarm(options.clock, () => this.wake());
     this.#bars = new StartBars(options.clock);
-    this.#held = new HeldJobs(options.gates);
+    this.#held = new HeldJobs(options.limits);
     this.#outgoing = new Outgoing(options);
   }
 
@@ -81,15 +81,15 @@ export class Dispatcher {
   /** Takes jobs leased by a commit just made; how many of them were sent or wait here. */
   accept(jobs: readonly SendJob[]): number {
     const back = jobs.filter((job) => !this.#admit(job));
-    if (back.length > 0) this.#owesInStore = true;
+    if (back.length > 0) this.#hasPendingInStore = true;
     void this.#leases.give(back);
     return jobs.length - back.length;
   }
 
   /** Sends one whatever the gates say and resolves with the attempt as recorded; null when it was canceled, its lease lost, or the service stops. */
   async sendNow(job: SendJob): Promise<Attempt | null> {
-    const pass = this.#mayStart(job) ? this.#options.gates.enter(job.target, "manual") : null;
-    if (pass !== null) return this.#send(job, pass);
+    const permit = this.#mayStart(job) ? this.#options.limits.acquire(job.target, "manual") : null;
+    if (permit !== null) return this.#send(job, permit);
     await this.#leases.give([job]);
     return null;
   }
@@ -213,19 +213,19 @@ export class Dispatcher {
   }
 
   async #claim(): Promise<void> {
-    const { store, gates, clock } = this.#options;
-    const rooms = gates.rooms();
-    if (rooms.nextTokenInMs !== null) this.#alarm.setWithin(rooms.nextTokenInMs);
+    const { store, limits, clock } = this.#options;
+    const capacity = limits.capacity();
+    if (capacity.nextTokenInMs !== null) this.#alarm.setWithin(capacity.nextTokenInMs);
     // Whoever ends an exchange then looks again.
-    if (rooms.total === 0) return;
-    this.#owesInStore = false;
+    if (capacity.total === 0) return;
+    this.#hasPendingInStore = false;
     const { jobs, nextDueAtMs } = await store.claimDue({
       nowMs: clock.nowMs(),
-      limit: rooms.total,
-      failingLimit: rooms.failing,
-      defaultRoom: startLimit,
-      roomByEndpoint: rooms.byEndpoint,
-      roomByHost: rooms.byHost,
+      limit: capacity.total,
+      failingLimit: capacity.failing,
+      defaultCapacity: startLimit,
+      capacityByEndpoint: capacity.byEndpoint,
+      capacityByHost: capacity.byHost,
     });
     if (this.accept(jobs) > 0) this.wake();
     if (nextDueAtMs !== null) this.#alarm.setWithin(nextDueAtMs - clock.nowMs());
@@ -249,18 +249,18 @@ export class Dispatcher {
 
   /** Sends it if the gates let it in. If it is a rate that keeps it out, its next token wakes us. */
   #start(job: SendJob): boolean {
-    const { gates } = this.#options;
-    const pass = gates.enter(job.target, job.mode);
-    if (pass !== null) void this.#send(job, pass);
+    const { limits } = this.#options;
+    const permit = limits.acquire(job.target, job.mode);
+    if (permit !== null) void this.#send(job, permit);
     else {
-      const tokenInMs = gates.tokenInMs(job.target);
+      const tokenInMs = limits.tokenInMs(job.target);
       if (tokenInMs > 0) this.#alarm.setWithin(tokenInMs);
     }
-    return pass !== null;
+    return permit !== null;
   }
 
-  async #send(job: SendJob, pass: Pass): Promise<Attempt | null> {
-    const { gates } = this.#options;
+  async #send(job: SendJob, permit: DeliveryPermit): Promise<Attempt | null> {
+    const { limits } = this.#options;
     this.#running.add(job);
     let outcome: AttemptOutcome | null = null;
     let recorded: Recorded | null = null;
@@ -274,15 +274,15 @@ export class Dispatcher {
       this.#report(job, error);
       this.#leases.giveLater(job, isStoreTrouble(error) ? afterTroubleMs : afterFaultMs);
     }
-    const wasFull = gates.isFull(pass.failing);
+    const wasFull = limits.isFull(permit.failing);
     this.#running.delete(job);
-    gates.leave(pass, outcome);
+    limits.release(permit, outcome);
     try {
       if (recorded !== null) this.#follow(job, recorded);
     } catch (error) {
       this.#report(job, error);
     }
-    this.#useRoom(pass, wasFull || recorded === null);
+    this.#useCapacity(permit, wasFull || recorded === null);
     if (this.#running.size === 0) this.#idle?.();
     return recorded?.attempt ?? null;
   }
@@ -305,14 +305,14 @@ export class Dispatcher {
   }
 
   /** An exchange has ended: whoever waits for its endpoint or host may go at once; if everything was full, the next round sends whoever waits at all. */
-  #useRoom({ hostKey }: Pass, wasFull: boolean): void {
+  #useCapacity({ hostKey }: DeliveryPermit, wasFull: boolean): void {
     const started = this.#sendHeld(hostKey);
-    if (started || wasFull || this.#owesInStore) this.wake();
+    if (started || wasFull || this.#hasPendingInStore) this.wake();
   }
 
   /** Whether any of those that wait, for this host or (null) for any, could be sent. */
   #sendHeld(hostKey: string | null): boolean {
-    const isFull = () => this.#state !== "running" || !this.#mayBegin() || this.#options.gates.isFull(false);
+    const isFull = () => this.#state !== "running" || !this.#mayBegin() || this.#options.limits.isFull(false);
     return this.#held.start(hostKey, isFull, (job) => this.#start(job));
   }
 

@@ -18,7 +18,7 @@ import type { SendJob } from "../../ports/stores/send-job.ts";
 import type { Idempotency } from "../requests/idempotency.ts";
 
 export type ManualDeliveryOptions = {
-  readonly store: Pick<DeliveryStore, "claimOne"> & Pick<ReadStore, "getDelivery" | "getEndpoint">;
+  readonly store: Pick<DeliveryStore, "claimManualRetry"> & Pick<ReadStore, "getDelivery" | "getEndpoint">;
   readonly idempotency: Pick<Idempotency, "run" | "accept" | "complete">;
   readonly clock: Clock;
   readonly dispatcher: {
@@ -53,7 +53,7 @@ export class ManualDelivery implements ManualDeliveryPort {
     // One that waits for room is not on the wire: it can be had.
     if (found.view.leased) await dispatcher.releaseHeld(deliveryId);
     const request = { accountId: account.id, deliveryId, nowMs: clock.nowMs() };
-    const run = await idempotency.run(claim, "claimOne", request, (result): RetryOutcome =>
+    const run = await idempotency.run(claim, "claimManualRetry", request, (result): RetryOutcome =>
       result.kind === "claimed" ? { kind: "accepted", view: result.view } : { kind: result.kind },
     );
     if (run.kind === "key_taken") return run;
@@ -110,7 +110,7 @@ export class ManualDelivery implements ManualDeliveryPort {
     const found = await store.getDelivery(account.id, deliveryId);
     const [recorded] = found?.attempts ?? [];
     if (recorded !== undefined) return { kind: "attempted", attempt: recorded };
-    const claimed = await store.claimOne({ accountId: account.id, deliveryId, nowMs: clock.nowMs() });
+    const claimed = await store.claimManualRetry({ accountId: account.id, deliveryId, nowMs: clock.nowMs() });
     switch (claimed.kind) {
       case "claimed":
         return this.#attempted(account, endpointId, await dispatcher.sendNow(claimed.job));

@@ -51,8 +51,7 @@ export class CallBalance {
   async releaseSurplus(cluster: ClusterView): Promise<void> {
     const { gates, callsOfAbsentSources, clock, heartbeatMs } = this.#options;
     this.#cluster = cluster;
-    for (const [name, count] of callsOfAbsentSources())
-      if (count > 0 && isPolledElsewhere(name, cluster)) await this.#release(name, count);
+    for (const [name, count] of callsOfAbsentSources()) if (count > 0 && isPolledElsewhere(name, cluster)) await this.#release(name, count);
     for (const [name, gate] of gates()) {
       // The script of a call is the process's that polls it: elsewhere its life would begin anew.
       if (gate.isScripted) continue;

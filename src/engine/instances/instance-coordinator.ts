@@ -8,7 +8,7 @@ import type { SharedSourceStore } from "../../ports/stores/shared-source-store.t
 import type { KeyedSecretBox } from "../../ports/secret-box.ts";
 import type { Logger } from "../../ports/telemetry.ts";
 import { CallBalance } from "./call-balance.ts";
-import type { DeliveryGates } from "../delivery/delivery-limits.ts";
+import type { DeliveryLimits } from "../delivery/delivery-limits.ts";
 import type { Dispatcher } from "../delivery/dispatcher.ts";
 import { leaseTimes } from "./instance-lease.ts";
 import type { LeaseTimes } from "./instance-lease.ts";
@@ -34,7 +34,7 @@ export type InstanceCoordinatorOptions = {
   readonly times?: LeaseTimes;
   readonly poller: Poller;
   readonly dispatcher: Dispatcher;
-  readonly gates: DeliveryGates;
+  readonly limits: DeliveryLimits;
   readonly notifier: Notifier;
   /** Sources were set or changed by the operator; rejects while they cannot be read. */
   readonly refreshSources: () => Promise<void>;
@@ -226,10 +226,10 @@ export class InstanceCoordinator {
   }
 
   async #act(cluster: ClusterView): Promise<number | null> {
-    const { gates, onInstances, secretBox, peerNotifier } = this.#options;
+    const { limits, onInstances, secretBox, peerNotifier } = this.#options;
     onInstances(cluster.instances.length);
     secretBox.sealFor(cluster.instances.map(({ keyIds }) => keyIds).filter((keyIds) => keyIds.length > 0));
-    gates.setInstances(cluster.instances.length);
+    limits.setInstances(cluster.instances.length);
     // The loop of the heartbeats has stopped by now or is about to.
     if (this.#isDraining) return this.heartbeatEveryMs;
     this.#shared.note(cluster);

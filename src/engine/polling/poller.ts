@@ -268,7 +268,7 @@ export class Poller {
     source.wakeTimer?.cancel();
     source.wakeTimer = null;
     if (this.#options.mayStart?.() === false) return;
-    while (this.#verdicts.hasRoom) {
+    while (this.#verdicts.hasCapacity) {
       const call = source.gate.take();
       if (call !== null) void this.#poll(source, call);
       else {
@@ -315,7 +315,7 @@ export class Poller {
     this.#busy -= 1;
     this.#scheduleNext(call, delayMs);
     if (this.#busy === 0) this.#idle?.();
-    if (!this.#waitsForCommits || !this.#verdicts.hasRoom) return;
+    if (!this.#waitsForCommits || !this.#verdicts.hasCapacity) return;
     this.#waitsForCommits = false;
     for (const source of this.#sources.all()) this.#pump(source);
   }
@@ -351,7 +351,7 @@ export class Poller {
   #expireUnpolled(source: PolledSource): void {
     const nowMs = this.#options.clock.nowMs();
     for (const call of source.gate.queue.entries()) {
-      if (!this.#verdicts.hasRoom) return;
+      if (!this.#verdicts.hasCapacity) return;
       if (nowMs - call.earliestDeadlineAtMs >= maxDeadlineWaitMs) void this.#expire(call, nowMs);
     }
   }

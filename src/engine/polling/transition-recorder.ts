@@ -62,7 +62,7 @@ export class PollVerdicts {
     this.#isStopped = true;
   }
 
-  get hasRoom(): boolean {
+  get hasCapacity(): boolean {
     return this.#commitsInFlight < maxCommitsInFlight;
   }
 

@@ -88,7 +88,7 @@ test("everything of an embedded database is there on Postgres, and what was owed
   there.nowMs = startMs + 3_600_000;
   const owed = before.deliveries.data.filter(({ delivery }) => delivery.status === "pending");
   expect(owed.length).toBeGreaterThan(0);
-  expect((await there.claim({ defaultRoom: 100 })).jobs.length).toBeGreaterThan(0);
+  expect((await there.claim({ defaultCapacity: 100 })).jobs.length).toBeGreaterThan(0);
   await there.watch("OUT-3", { url: "https://three.example/" });
   await there.see("OUT-3", "queued");
   expect((await read(there)).feed.at(-1)?.event.data).toMatchObject({ callSid: "OUT-3" });

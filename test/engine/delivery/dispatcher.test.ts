@@ -176,7 +176,11 @@ describe("no attempt starts", () => {
     await world.see("OUT-1", "queued");
     await world.settle();
     const { delivery } = only(await world.deliveries());
-    const claimed = await world.store.claimOne({ accountId: view.watch.accountId, deliveryId: delivery.id, nowMs: world.clock.nowMs() });
+    const claimed = await world.store.claimManualRetry({
+      accountId: view.watch.accountId,
+      deliveryId: delivery.id,
+      nowMs: world.clock.nowMs(),
+    });
     world.dispatcher.cancelWatch(view.watch.id);
     expect(await world.dispatcher.sendNow(expectKind(claimed, "claimed").job)).toBeNull();
     expect(receiver.received).toHaveLength(1);
@@ -310,9 +314,9 @@ describe("a retry by hand", () => {
     const waiting = (await world.deliveries())[5]?.delivery.id ?? "";
     const { id: accountId } = await world.registrations.account();
     const request = { accountId, deliveryId: waiting, nowMs: world.clock.nowMs() };
-    expect((await world.store.claimOne(request)).kind).toBe("in_flight");
+    expect((await world.store.claimManualRetry(request)).kind).toBe("in_flight");
     await world.dispatcher.releaseHeld(waiting);
-    const claimed = await world.store.claimOne(request);
+    const claimed = await world.store.claimManualRetry(request);
     if (claimed.kind !== "claimed") throw new Error(`not claimed: ${claimed.kind}`);
     void world.dispatcher.sendNow(claimed.job);
     await world.settle();

@@ -3,7 +3,7 @@ import type { ClusterView, Instance, InstanceStore, Shares, Sweep } from "../../
 import type { DatabaseClock } from "../connection/database-clock.ts";
 import type { Database, Row, Transaction } from "../connection/database.ts";
 import { gateOf, gatesAfter } from "./source-gates.ts";
-import { owedByHand } from "../deliveries/manual-retries.ts";
+import { manualRetryPending } from "../deliveries/manual-retries.ts";
 import { freeLeasesOf } from "../deliveries/due-bounds.ts";
 import { feedHorizon } from "../reading/feed-horizon.ts";
 import { decodeFeedPosition, feedPositionOf, newestInFeed } from "../reading/feed-position.ts";
@@ -111,7 +111,7 @@ export class Instances implements InstanceStore {
          ${newestInFeed} as feed_position,
          exists (select 1 from hosts where next_due_at <= $2 and (paused_until is null or paused_until <= $2))
            or exists (select 1 from hosts where failing_due_at <= $2 and (paused_until is null or paused_until <= $2))
-           or exists (select 1 from deliveries where ${owedByHand}) as is_due,
+           or exists (select 1 from deliveries where ${manualRetryPending}) as is_due,
          (select array_agg(id) from calls where owner_token = $1 and touched_at is not null) as touched,
          (select array_agg(id) from deliveries where lease_owner = $1 and lease_token is not null and status <> 'pending') as settled,
          (select array_agg(distinct d.endpoint_id) from deliveries d join endpoints p on p.id = d.endpoint_id join hosts h on h.id = p.host_id

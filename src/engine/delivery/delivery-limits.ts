@@ -14,7 +14,7 @@ export type DeliveryLimitsOptions = {
   readonly hostRateLimits: ReadonlyMap<string, number>;
 };
 
-type Gate = { readonly limit: AdaptiveConcurrency; held: number; usedAtMonotonicMs: number };
+type Gate = { readonly limit: AdaptiveConcurrency; buffered: number; usedAtMonotonicMs: number };
 type EndpointGate = Gate & { rate: TokenBucket | null; failing: boolean };
 type HostGate = Gate & { readonly rate: TokenBucket | null };
 
@@ -46,7 +46,7 @@ export class DeliveryLimits {
   readonly #hostRates: ReadonlyMap<string, TokenBucket>;
   #inFlight = 0;
   #failing = 0;
-  #held = 0;
+  #buffered = 0;
   #instances = 1;
 
   constructor(options: DeliveryLimitsOptions) {
@@ -99,19 +99,19 @@ export class DeliveryLimits {
   }
 
   /** Lets a job that found no room wait in memory; false: as many wait as may. */
-  hold(target: SendTarget): boolean {
+  reserveBuffer(target: SendTarget): boolean {
     const endpoint = this.#endpointOf(target);
     const host = this.#hostOf(target);
     if (this.#bufferCapacity(endpoint) === 0 || this.#bufferCapacity(host) === 0) return false;
-    for (const gate of [endpoint, host]) gate.held += 1;
-    this.#held += 1;
+    for (const gate of [endpoint, host]) gate.buffered += 1;
+    this.#buffered += 1;
     return true;
   }
 
   /** It waits no more. */
-  unhold(target: SendTarget): void {
-    for (const gate of [this.#endpoints.get(target.id), this.#hosts.get(hostKeyOf(target))]) if (gate !== undefined) gate.held -= 1;
-    this.#held -= 1;
+  freeBuffer(target: SendTarget): void {
+    for (const gate of [this.#endpoints.get(target.id), this.#hosts.get(hostKeyOf(target))]) if (gate !== undefined) gate.buffered -= 1;
+    this.#buffered -= 1;
   }
 
   /** How long until the rates of endpoint and host both have a token; 0: now. */
@@ -141,7 +141,7 @@ export class DeliveryLimits {
 
   #bufferCapacity(gate: EndpointGate | HostGate): number {
     if ("failing" in gate && gate.failing) return 0;
-    return Math.max(0, Math.min(this.#options.maxInFlight - this.#held, gate.limit.limit - gate.held));
+    return Math.max(0, Math.min(this.#options.maxInFlight - this.#buffered, gate.limit.limit - gate.buffered));
   }
 
   #endpointOf(target: SendTarget): EndpointGate {
@@ -150,7 +150,7 @@ export class DeliveryLimits {
     let gate = this.#endpoints.get(target.id);
     if (gate === undefined) {
       const limit = new AdaptiveConcurrency(maxInFlight, target.health.consecutiveFailures);
-      gate = { limit, rate: null, held: 0, failing: false, usedAtMonotonicMs: nowMs };
+      gate = { limit, rate: null, buffered: 0, failing: false, usedAtMonotonicMs: nowMs };
       this.#endpoints.set(target.id, gate);
     }
     gate.usedAtMonotonicMs = nowMs;
@@ -168,7 +168,7 @@ export class DeliveryLimits {
     let gate = this.#hosts.get(hostKey);
     if (gate === undefined) {
       const limit = new AdaptiveConcurrency(this.#options.hostMaxInFlight);
-      gate = { limit, rate: this.#hostRates.get(hostNameOf(target)) ?? null, held: 0, usedAtMonotonicMs: 0 };
+      gate = { limit, rate: this.#hostRates.get(hostNameOf(target)) ?? null, buffered: 0, usedAtMonotonicMs: 0 };
       this.#hosts.set(hostKey, gate);
     }
     gate.usedAtMonotonicMs = this.#options.clock.monotonicMs();
@@ -179,7 +179,7 @@ export class DeliveryLimits {
   #evictIdle(nowMs: number): void {
     for (const limits of [this.#endpoints, this.#hosts] as readonly Map<string, EndpointGate | HostGate>[])
       for (const [key, gate] of limits)
-        if (gate.limit.isIdle && gate.held === 0 && this.#mayEvict(gate, limits.size, nowMs)) limits.delete(key);
+        if (gate.limit.isIdle && gate.buffered === 0 && this.#mayEvict(gate, limits.size, nowMs)) limits.delete(key);
   }
 
   /** A crowd of strangers is forgotten at once: they are as good as new. One whose rate has run out is not. */

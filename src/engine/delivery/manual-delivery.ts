@@ -25,7 +25,7 @@ export type ManualDeliveryOptions = {
     /** Resolves with the attempt as recorded; null: none was made. */
     sendNow(job: SendJob): Promise<Attempt | null>;
     /** Gives the lease of a delivery back whose job waits in memory for room. */
-    releaseHeld(deliveryId: string): Promise<void>;
+    releaseBuffered(deliveryId: string): Promise<void>;
     wake(): void;
   };
   readonly notify: (notices: readonly Notice[]) => void;
@@ -51,7 +51,7 @@ export class ManualDelivery implements ManualDeliveryPort {
     const limited = this.#limit(endpoint);
     if (limited !== null) return limited;
     // One that waits for room is not on the wire: it can be had.
-    if (found.view.leased) await dispatcher.releaseHeld(deliveryId);
+    if (found.view.leased) await dispatcher.releaseBuffered(deliveryId);
     const request = { accountId: account.id, deliveryId, nowMs: clock.nowMs() };
     const run = await idempotency.run(claim, "claimManualRetry", request, (result): RetryOutcome =>
       result.kind === "claimed" ? { kind: "accepted", view: result.view } : { kind: result.kind },

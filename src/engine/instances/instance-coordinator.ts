@@ -102,7 +102,7 @@ export class InstanceCoordinator {
       watch,
       waiting: notifier,
       onDeliveryDue: () => dispatcher.wake(),
-      onSettled: (deliveryIds) => dispatcher.dropSettled(deliveryIds),
+      onSettled: (deliveryIds) => dispatcher.dropFinished(deliveryIds),
       onClosed: (endpointId) => dispatcher.cancelEndpoint(endpointId),
       refreshSources: async () => {
         await options.refreshSources();
@@ -233,7 +233,7 @@ export class InstanceCoordinator {
     // The loop of the heartbeats has stopped by now or is about to.
     if (this.#isDraining) return this.heartbeatEveryMs;
     this.#shared.note(cluster);
-    if (this.#division.hasGivenUp) peerNotifier.signal("rates");
+    if (this.#division.hasReleased) peerNotifier.signal("rates");
     const nextMs = await this.#division.divide(cluster);
     this.#maintain(cluster);
     return nextMs;
@@ -263,7 +263,7 @@ export class InstanceCoordinator {
   #loseEverything(): void {
     const { poller, dispatcher } = this.#options;
     poller.roster.drop();
-    dispatcher.forgetHeld();
+    dispatcher.discardBuffered();
     this.#division.reset();
     this.#sweeper.reset();
   }

@@ -32,7 +32,7 @@ export class RateDivision {
   readonly #grants = new Map<string, Grant>();
   #hasGrants = false;
   #isWaiting = false;
-  #hasGivenUp = false;
+  #hasReleased = false;
 
   constructor(options: RateDivisionOptions) {
     this.#options = options;
@@ -56,18 +56,18 @@ export class RateDivision {
   }
 
   /** The last heartbeat told that something was given up. */
-  get hasGivenUp(): boolean {
-    return this.#hasGivenUp;
+  get hasReleased(): boolean {
+    return this.#hasReleased;
   }
 
   /** What the next heartbeat says, by source. */
   publish(): ReadonlyMap<string, number> {
     const nowMs = this.#options.clock.monotonicMs();
-    this.#hasGivenUp = false;
+    this.#hasReleased = false;
     for (const grant of this.#grants.values()) {
       const settled = grant.lowered.findLastIndex(({ atMonotonicMs }) => nowMs - atMonotonicMs >= settleMs);
       grant.published = grant.lowered[settled]?.rate ?? grant.published;
-      if (grant.lowered.splice(0, settled + 1).length > 0) this.#hasGivenUp = true;
+      if (grant.lowered.splice(0, settled + 1).length > 0) this.#hasReleased = true;
     }
     return new Map([...this.#grants].map(([name, { published }]) => [name, published]));
   }

@@ -55,9 +55,9 @@ describe("one endpoint", () => {
     const { receiver, answer } = await openStepper(world);
     await world.oweEach(times(6, () => receiver.url()));
     await world.settle();
-    expect([receiver.unanswered, world.dispatcher.heldCount]).toEqual([4, 2]);
+    expect([receiver.unanswered, world.dispatcher.bufferedCount]).toEqual([4, 2]);
     await answer(200);
-    expect([receiver.unanswered, world.dispatcher.heldCount]).toEqual([5, 0]);
+    expect([receiver.unanswered, world.dispatcher.bufferedCount]).toEqual([5, 0]);
   });
 
   test("is sent what came first when a rate gives a token, though something newer comes at the same moment", async () => {
@@ -197,7 +197,7 @@ describe("one host of an account", () => {
     await world.oweEach([receiver.url("/busy")], "OUT-busy");
     const busy = (await world.deliveries("OUT-busy-0"))[0]?.delivery.id ?? "";
     const { id: accountId } = await world.registrations.account();
-    await world.dispatcher.releaseHeld(busy);
+    await world.dispatcher.releaseBuffered(busy);
     const claimed = await world.store.claimManualRetry({ accountId, deliveryId: busy, nowMs: world.clock.nowMs() });
     if (claimed.kind !== "claimed") throw new Error(`not claimed: ${claimed.kind}`);
     void world.dispatcher.sendNow(claimed.job);

@@ -12,7 +12,7 @@ async function heldBehindOne(mayStart = () => true) {
     await world.see(callSid, "queued");
   }
   await world.settle();
-  expect([world.dispatcher.inFlight, world.dispatcher.heldCount]).toEqual([1, 1]);
+  expect([world.dispatcher.inFlight, world.dispatcher.bufferedCount]).toEqual([1, 1]);
   return { world, receiver, release: () => release(200) };
 }
 
@@ -40,7 +40,7 @@ describe("a dispatcher among several", () => {
     may = false;
     release();
     await world.idle();
-    expect([world.dispatcher.inFlight, world.dispatcher.heldCount]).toEqual([0, 1]);
+    expect([world.dispatcher.inFlight, world.dispatcher.bufferedCount]).toEqual([0, 1]);
     may = true;
     const asked: string[] = [];
     world.beforeStore = (operation) => void asked.push(operation);
@@ -59,7 +59,7 @@ describe("a dispatcher among several", () => {
       if (isAway && operation === "releaseDeliveries") throw new StoreUnavailable("away");
     };
     const [, held] = await world.deliveries();
-    world.dispatcher.dropSettled(new Set([held?.delivery.id ?? ""]));
+    world.dispatcher.dropFinished(new Set([held?.delivery.id ?? ""]));
     await world.settle();
     expect((await world.deliveries()).map(({ leased }) => leased)).toEqual([true, true]);
     isAway = false;
@@ -77,8 +77,8 @@ describe("a dispatcher among several", () => {
 
   test("forgets what it held, also what is being signed", async () => {
     const { world, release } = await heldBehindOne();
-    world.dispatcher.forgetHeld();
-    expect(world.dispatcher.heldCount).toBe(0);
+    world.dispatcher.discardBuffered();
+    expect(world.dispatcher.bufferedCount).toBe(0);
     release();
     await world.idle();
     // Whoever has the lease now sends it.
@@ -91,7 +91,7 @@ describe("a dispatcher among several", () => {
       if (operation === "claimDue") throw new StoreUnavailable("it is somebody else's");
     };
     other.dispatcher.accept(jobs);
-    other.dispatcher.forgetHeld();
+    other.dispatcher.discardBuffered();
     await other.settle();
     expect(other.sent).toEqual([]);
   });

@@ -100,7 +100,7 @@ describe("isolation", () => {
       );
     await world.settle();
     expect(dead.reduce((sum, { unanswered }) => sum + unanswered, 0)).toBe(4);
-    expect(world.dispatcher.heldCount).toBe(0);
+    expect(world.dispatcher.bufferedCount).toBe(0);
     await world.watch("OUT-live", { url: live.url() });
     await world.see("OUT-live", "queued");
     await world.see("OUT-live", "calling");
@@ -199,10 +199,10 @@ describe("no attempt starts", () => {
       const { view } = await world.watch("OUT-first", { url: receiver.url() });
       await world.oweEach(urls(10, () => receiver.url()));
       await world.settle();
-      expect([receiver.unanswered, world.dispatcher.heldCount]).toEqual([4, 4]);
+      expect([receiver.unanswered, world.dispatcher.bufferedCount]).toEqual([4, 4]);
       await patch(world, view.watch.endpointId, { state });
       world.dispatcher.closeEndpoint(view.watch.endpointId ?? "", state);
-      expect(world.dispatcher.heldCount).toBe(0);
+      expect(world.dispatcher.bufferedCount).toBe(0);
       held.open();
       await world.tick();
       expect(receiver.received).toHaveLength(4);
@@ -251,10 +251,10 @@ describe("no attempt starts", () => {
     const receiver = await world.receive(() => new Promise<number>((resolve) => void answers.push(resolve)));
     await world.oweEach(urls(8, () => receiver.url()));
     await world.settle();
-    expect([receiver.unanswered, world.dispatcher.heldCount]).toEqual([4, 4]);
+    expect([receiver.unanswered, world.dispatcher.bufferedCount]).toEqual([4, 4]);
     answers[0]?.(410);
     await world.settle();
-    expect([receiver.unanswered, world.dispatcher.heldCount]).toEqual([3, 0]);
+    expect([receiver.unanswered, world.dispatcher.bufferedCount]).toEqual([3, 0]);
     for (const answer of answers) answer(200);
     await world.settle();
     expect(receiver.received).toHaveLength(4);
@@ -287,7 +287,7 @@ describe("no attempt starts", () => {
       // The later one is on the wire when the earlier one's next attempt is due.
       await world.clock.advance(30 * second);
       expect(receiver.received.map(({ body }) => typeOf(body)).slice(2)).toEqual(["call.calling"]);
-      expect([receiver.unanswered, world.dispatcher.heldCount]).toEqual([1, 1]);
+      expect([receiver.unanswered, world.dispatcher.bufferedCount]).toEqual([1, 1]);
       answers[0]?.();
       await world.settle();
       expect(receiver.received).toHaveLength(sent);
@@ -315,7 +315,7 @@ describe("a retry by hand", () => {
     const { id: accountId } = await world.registrations.account();
     const request = { accountId, deliveryId: waiting, nowMs: world.clock.nowMs() };
     expect((await world.store.claimManualRetry(request)).kind).toBe("in_flight");
-    await world.dispatcher.releaseHeld(waiting);
+    await world.dispatcher.releaseBuffered(waiting);
     const claimed = await world.store.claimManualRetry(request);
     if (claimed.kind !== "claimed") throw new Error(`not claimed: ${claimed.kind}`);
     void world.dispatcher.sendNow(claimed.job);
@@ -399,9 +399,9 @@ describe("a stop", () => {
     const receiver = await world.receive(never);
     await world.oweEach(urls(10, () => receiver.url()));
     await world.settle();
-    expect([receiver.unanswered, world.dispatcher.heldCount]).toEqual([4, 4]);
+    expect([receiver.unanswered, world.dispatcher.bufferedCount]).toEqual([4, 4]);
     await world.dispatcher.stop(0);
-    expect(world.dispatcher.heldCount).toBe(0);
+    expect(world.dispatcher.bufferedCount).toBe(0);
     const deliveries = await world.deliveries();
     expect(deliveries.every(({ leased, delivery }) => !leased && delivery.attemptCount === 0 && delivery.status === "pending")).toBe(true);
     expect(world.clock.timerCount).toBe(0);

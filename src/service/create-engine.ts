@@ -13,7 +13,7 @@ import { Notifier } from "../engine/requests/long-poll-waiters.ts";
 import { InstanceCoordinator } from "../engine/instances/instance-coordinator.ts";
 import { Poller } from "../engine/polling/poller.ts";
 import { Registrar } from "../engine/registration/registrar.ts";
-import { SourceDirectory } from "../engine/polling/source-reloader.ts";
+import { SourceReloader } from "../engine/polling/source-reloader.ts";
 import { Supervisor } from "../engine/runtime/supervisor.ts";
 import { WebhookComposer } from "../engine/delivery/webhook-composer.ts";
 import type { Keyring } from "./open-keyring.ts";
@@ -127,14 +127,14 @@ export function composeEngine(parts: EngineParts): Engine {
           dispatcher,
           limits,
           notifier,
-          refreshSources: () => directory.refresh(),
+          refreshSources: () => reloader.refresh(),
           peerNotifier: shared.peerNotifier,
           onInstances: (count) => metrics.instances(count),
           secretBox,
           onSourceChange: notifyHooks,
         });
 
-  const directory = new SourceDirectory({ store, secretBox, logger, poller, ...sources });
+  const reloader = new SourceReloader({ store, secretBox, logger, poller, ...sources });
 
   const supervisor = new Supervisor({
     clock,
@@ -147,7 +147,7 @@ export function composeEngine(parts: EngineParts): Engine {
   supervisor.add({ name: "poller", everyMs: poller.tickEveryMs, tick: () => poller.tick() });
   if (coordinator === null) {
     supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.tick() });
-    supervisor.add({ name: "sources", everyMs: directory.tickEveryMs, tick: () => directory.tick() });
+    supervisor.add({ name: "sources", everyMs: reloader.tickEveryMs, tick: () => reloader.tick() });
   } else {
     // The sweep says when a delivery is due, and when sources were set.
     supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.tend() });
@@ -202,7 +202,7 @@ export function composeEngine(parts: EngineParts): Engine {
     idempotency,
     isStoreReachable,
     async start(signal) {
-      await (shared === null ? directory.refresh() : untilReachable(() => directory.refresh(), signal));
+      await (shared === null ? reloader.refresh() : untilReachable(() => reloader.refresh(), signal));
       if (coordinator === null || shared === null) return poller.start();
       opened.onTrouble = () => coordinator.onStoreError();
       shared.onFenced(() => coordinator.rejoin());

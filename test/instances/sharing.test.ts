@@ -56,9 +56,9 @@ class SourceWorld {
   suspend(): void {
     const call: Queued = { accountId: "a", isFirstPoll: true, isQueued: false };
     this.gate.queue.add(call);
-    const polled = this.gate.take();
+    const polled = this.gate.next();
     if (polled === null) throw new Error("may not poll");
-    const change = this.gate.finished(polled, unauthorized);
+    const change = this.gate.record(polled, unauthorized);
     if (change === "suspended") this.shared.queueSourceEvent(this.gate.health(), change);
   }
 }

@@ -3,7 +3,7 @@ import { pollersOf } from "../../domain/sources/rate-division.ts";
 import type { WatchedCall } from "../../ports/stores/call-store.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { ClusterView, Instance, InstanceStore } from "../../ports/stores/instance-store.ts";
-import type { CallRoster } from "../polling/call-assignment.ts";
+import type { CallAssignment } from "../polling/call-assignment.ts";
 import type { SharedGate } from "../sources/source-gate.ts";
 
 type Gate = Pick<SharedGate, "maxPollsPerSecond" | "share" | "isScripted">;
@@ -13,13 +13,13 @@ export type CallBalanceOptions = {
   readonly clock: Clock;
   /** How often the others tell what they have. */
   readonly heartbeatMs: number;
-  readonly roster: Pick<CallRoster, "take" | "releaseCalls">;
+  readonly assignment: Pick<CallAssignment, "adopt" | "releaseCalls">;
   /** As after a registration. */
   readonly watch: (call: WatchedCall) => void;
   /** By source, as they are now. */
   readonly gates: () => ReadonlyMap<string, Gate>;
   /** Calls kept here of sources that are not configured here, by the source's name. */
-  readonly callsOfAbsentSources: () => ReadonlyMap<string, number>;
+  readonly callsOfUnconfiguredSources: () => ReadonlyMap<string, number>;
 };
 
 const claimBatch = 1000;
@@ -49,9 +49,10 @@ export class CallBalance {
 
   /** After a heartbeat: surplus goes. */
   async releaseSurplus(cluster: ClusterView): Promise<void> {
-    const { gates, callsOfAbsentSources, clock, heartbeatMs } = this.#options;
+    const { gates, callsOfUnconfiguredSources, clock, heartbeatMs } = this.#options;
     this.#cluster = cluster;
-    for (const [name, count] of callsOfAbsentSources()) if (count > 0 && isPolledElsewhere(name, cluster)) await this.#release(name, count);
+    for (const [name, count] of callsOfUnconfiguredSources())
+      if (count > 0 && isPolledElsewhere(name, cluster)) await this.#release(name, count);
     for (const [name, gate] of gates()) {
       // The script of a call is the process's that polls it: elsewhere its life would begin anew.
       if (gate.isScripted) continue;
@@ -66,8 +67,8 @@ export class CallBalance {
   }
 
   async #release(sourceName: string, count: number): Promise<void> {
-    const { roster, store, watch } = this.#options;
-    const ids = await roster.releaseCalls(sourceName, count);
+    const { assignment, store, watch } = this.#options;
+    const ids = await assignment.releaseCalls(sourceName, count);
     // Registered here while they were on their way: whoever of us the store names goes on.
     if (ids.length > 0) for (const call of await store.loadOwnedCalls(ids)) watch(call);
   }
@@ -86,7 +87,7 @@ export class CallBalance {
       const { own, others, isPoller } = standingOf(name, gate, cluster);
       if (!isPoller) continue;
       const fair = callsToClaim({ own, others, free });
-      claimed += await this.#take(name, fair > 0 || !this.#sawFree ? fair : Math.min(free, leftoverBatch));
+      claimed += await this.#adopt(name, fair > 0 || !this.#sawFree ? fair : Math.min(free, leftoverBatch));
     }
     if (claimed === 0 && this.#sawFree) this.#checkAgainAtMonotonicMs = clock.monotonicMs() + checkAgainMs;
     this.#sawFree = claimed === 0;
@@ -103,19 +104,19 @@ export class CallBalance {
     if (sourceNames.length === 0 || clock.monotonicMs() < this.#lookForAbandonedAtMonotonicMs) return 0;
     this.#lookForAbandonedAtMonotonicMs = clock.monotonicMs() + abandonedEveryMs;
     let taken = 0;
-    for (const name of sourceNames) taken += await this.#take(name, claimAtOnce, clock.nowMs() - abandonedAfterMs);
+    for (const name of sourceNames) taken += await this.#adopt(name, claimAtOnce, clock.nowMs() - abandonedAfterMs);
     return taken;
   }
 
   /** With `deadlineBeforeMs`: of those alone whose earliest deadline was before. */
-  async #take(sourceName: string, count: number, deadlineBeforeMs: number | null = null): Promise<number> {
-    const { store, roster } = this.#options;
+  async #adopt(sourceName: string, count: number, deadlineBeforeMs: number | null = null): Promise<number> {
+    const { store, assignment } = this.#options;
     let taken = 0;
     const most = Math.min(count, claimAtOnce);
     while (taken < most) {
       const calls = await store.claimCalls({ sourceName, limit: Math.min(claimBatch, most - taken), deadlineBeforeMs });
       if (calls.length === 0) break;
-      roster.take(calls);
+      assignment.adopt(calls);
       taken += calls.length;
     }
     return taken;

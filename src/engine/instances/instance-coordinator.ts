@@ -73,15 +73,15 @@ export class InstanceCoordinator {
     const gates = () => poller.gates;
     const watch = (call: Parameters<Poller["watch"]>[0]) => poller.watch(call);
     this.#division = new RateDivision({ store, clock, gates, onRaised: (name) => poller.resume(name) });
-    const callsOfAbsentSources = () => poller.callsOfAbsentSources;
+    const callsOfUnconfiguredSources = () => poller.callsOfUnconfiguredSources;
     this.#balance = new CallBalance({
       store,
       clock,
       heartbeatMs: times.heartbeatMs,
-      roster: poller.roster,
+      assignment: poller.assignment,
       watch,
       gates,
-      callsOfAbsentSources,
+      callsOfUnconfiguredSources,
     });
     this.#shared = new SourceStateSync({
       store,
@@ -94,7 +94,7 @@ export class InstanceCoordinator {
       releaseDeliveries,
       clock,
       logger,
-      adoptMissing: () => poller.roster.adoptMissing(),
+      adoptMissing: () => poller.assignment.adoptMissing(),
       activeLeases: () => dispatcher.leaseTokens(),
     });
     this.#sweeper = new ChangeSweeper({
@@ -262,7 +262,7 @@ export class InstanceCoordinator {
 
   #loseEverything(): void {
     const { poller, dispatcher } = this.#options;
-    poller.roster.drop();
+    poller.assignment.drop();
     dispatcher.discardBuffered();
     this.#division.reset();
     this.#sweeper.reset();

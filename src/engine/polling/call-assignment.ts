@@ -1,12 +1,12 @@
 import type { CallStore, WatchedCall } from "../../ports/stores/call-store.ts";
 import type { Logger } from "../../ports/telemetry.ts";
 import type { PolledCall } from "./polled-call.ts";
-import type { PolledCalls } from "./call-registry.ts";
+import type { CallRegistry } from "./call-registry.ts";
 import type { PolledSource } from "../sources/polled-source.ts";
 
-export type CallRosterOptions = {
+export type CallAssignmentOptions = {
   readonly store: Pick<CallStore, "loadWatchedCalls" | "releaseCalls">;
-  readonly calls: PolledCalls;
+  readonly calls: CallRegistry;
   readonly sourceOf: (call: WatchedCall) => PolledSource;
   readonly logger: Logger;
   readonly random: () => number;
@@ -20,12 +20,12 @@ export type CallRosterOptions = {
 const pageSize = 1000;
 
 /** Which calls are polled here: those of the start, those registered since, and those that change hands between instances. */
-export class CallRoster {
-  readonly #options: CallRosterOptions;
+export class CallAssignment {
+  readonly #options: CallAssignmentOptions;
   /** On their way to another instance, and whether somebody registered them here meanwhile. */
   readonly #leaving = new Map<PolledCall, { isWanted: boolean }>();
 
-  constructor(options: CallRosterOptions) {
+  constructor(options: CallAssignmentOptions) {
     this.#options = options;
   }
 
@@ -40,12 +40,12 @@ export class CallRoster {
   /** The same for what was missed: an answer of the store that got lost left calls behind that nobody polls. */
   async adoptMissing(): Promise<number> {
     let taken = 0;
-    for await (const page of this.#pages()) taken += this.take(page);
+    for await (const page of this.#pages()) taken += this.adopt(page);
     return taken;
   }
 
   /** Calls that are this instance's from now on; each is polled within its interval, what was never seen at once. */
-  take(calls: readonly WatchedCall[]): number {
+  adopt(calls: readonly WatchedCall[]): number {
     const added = this.#addMissing(calls);
     for (const call of added)
       if (call.needsFirstEvent || (call.status === null && call.lastGoodPollAtMs === null)) this.#options.pollNow(call);

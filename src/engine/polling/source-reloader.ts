@@ -11,13 +11,13 @@ import type { Poller } from "./poller.ts";
 import type { RegistrableSource } from "../registration/registrar.ts";
 
 /** How a source that was set is polled; throws where no request can be made of it. */
-export type SetupOf = (source: { readonly id: string; readonly name: string } & SourceSettings, credential: string) => SourceSetup;
+export type CreateSetup = (source: { readonly id: string; readonly name: string } & SourceSettings, credential: string) => SourceSetup;
 
-export type SourceDirectoryOptions = {
+export type SourceReloaderOptions = {
   readonly store: SourceStore;
   readonly secretBox: SecretBox;
   readonly logger: Logger;
-  readonly setupOf: SetupOf;
+  readonly setupOf: CreateSetup;
   readonly poller: Pick<Poller, "addSource" | "replaceUpstream" | "setSourceRate">;
   /** By name; sources that are found are added to it, those of the environment are there already. */
   readonly registrable: Map<string, RegistrableSource>;
@@ -33,13 +33,13 @@ const builtIn: ReadonlySet<string> = new Set([defaultSourceName, sandboxSourceNa
  * another way from the next poll on. One that cannot be used (its credential does not open) is logged and leaves what
  * was there before as it is.
  */
-export class SourceDirectory {
-  readonly #options: SourceDirectoryOptions;
+export class SourceReloader {
+  readonly #options: SourceReloaderOptions;
   readonly #known = new Map<string, Known>();
   /** A change is noticed within 5 s. */
   readonly tickEveryMs = 2000;
 
-  constructor(options: SourceDirectoryOptions) {
+  constructor(options: SourceReloaderOptions) {
     this.#options = options;
   }
 
@@ -86,8 +86,8 @@ function registrableSource({ name, accountId }: StoredSource): RegistrableSource
     name,
     scopeOf: () => "",
     mayUse: (account) => accountId === null || account.id === accountId,
-    startsAnew: () => false,
-    restarted: () => undefined,
+    replayable: () => false,
+    restart: () => undefined,
   };
 }
 

@@ -7,11 +7,11 @@ import type { Clock } from "../../ports/clock.ts";
 import type { SendJob } from "../../ports/stores/send-job.ts";
 import type { Logger, Metrics } from "../../ports/telemetry.ts";
 import type { PolledCall } from "./polled-call.ts";
-import type { PolledCalls } from "./call-registry.ts";
+import type { CallRegistry } from "./call-registry.ts";
 import type { PolledSource } from "../sources/polled-source.ts";
 import type { SourceChange } from "../sources/source-suspension.ts";
 
-export type PollVerdictsOptions = {
+export type TransitionRecorderOptions = {
   readonly store: CallStore;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -37,17 +37,17 @@ const commitRetryMaxMs = 2000;
  * What an answer means for a call, and its commit. Memory changes after the commit, never before, and nothing leaves the
  * process until then; the commits in flight are bounded, so that polls wait for a slow store.
  */
-export class PollVerdicts {
-  readonly #options: PollVerdictsOptions;
-  readonly #calls: PolledCalls;
+export class TransitionRecorder {
+  readonly #options: TransitionRecorderOptions;
+  readonly #calls: CallRegistry;
   readonly #random: () => number;
   readonly #announce: (source: PolledSource, change: SourceChange) => void;
   #commitsInFlight = 0;
   #isStopped = false;
 
   constructor(
-    options: PollVerdictsOptions,
-    calls: PolledCalls,
+    options: TransitionRecorderOptions,
+    calls: CallRegistry,
     random: () => number,
     announce: (source: PolledSource, change: SourceChange) => void,
   ) {
@@ -67,7 +67,7 @@ export class PollVerdicts {
   }
 
   /** Resolves with the wait until the call's next poll, in milliseconds. */
-  async conclude(call: PolledCall, observation: Observation): Promise<number> {
+  async record(call: PolledCall, observation: Observation): Promise<number> {
     if (call.isDropped) return 0;
     this.#calls.followWallClock();
     const nowMs = this.#options.clock.nowMs();
@@ -138,7 +138,7 @@ export class PollVerdicts {
   }
 
   #delayAfter(call: PolledCall, { next }: PollDecision): number {
-    this.#calls.noteAge(call);
+    this.#calls.updateAge(call);
     const { gate, setup } = call.source;
     // Calls registered together drift apart; the mean stays the interval.
     if (next.kind !== "delay") return call.intervalMs * (0.9 + 0.2 * this.#random());

@@ -39,9 +39,9 @@ export type RegistrableSource = {
   scopeOf(account: Account): string;
   mayUse(account: Account): boolean;
   /** The call's life is over, and the first watch after that starts it anew; false where calls have but one life. */
-  startsAnew(scope: string, callSid: string): boolean;
+  replayable(scope: string, callSid: string): boolean;
   /** The first poll of a new life is about to be made. */
-  restarted(scope: string, callSid: string): void;
+  restart(scope: string, callSid: string): void;
 };
 
 /** What the registrar tells the rest of the engine, always after the commit. */
@@ -206,7 +206,7 @@ export class Registrar implements Registration {
       expiresAtMs,
       nowMs,
       polledAtMs: consumers.lastGoodPollAtMs(source.name, scope, request.callSid),
-      restartsEndedCall: source.startsAnew(scope, request.callSid),
+      restartsEndedCall: source.replayable(scope, request.callSid),
       quotas,
     };
     return { kind: "draft", draft: { watch, generatedSecret: drafted?.draft.generatedSecret ?? null } };
@@ -250,7 +250,7 @@ export class Registrar implements Registration {
     if (result.kind !== "created") return;
     const { consumers, sources } = this.#options;
     if (result.call !== null) {
-      if (result.call.status.status === null) sources.get(watch.sourceName)?.restarted(watch.scope, watch.callSid);
+      if (result.call.status.status === null) sources.get(watch.sourceName)?.restart(watch.scope, watch.callSid);
       consumers.watch(result.call);
     }
     if (result.view.endpoint !== null) consumers.reopenEndpoint(result.view.endpoint.id);

@@ -11,7 +11,7 @@ export type Queued = {
  * Who is polled next: first polls and repeats apart, each with its accounts taking turns and every account's oldest due
  * first. Removal is a mark, so that it costs nothing; marked entries are passed over when their turn comes.
  */
-export class SourceQueue<Entry extends Queued> {
+export class FairPollQueue<Entry extends Queued> {
   readonly #firsts = new AccountTurns<Entry>();
   readonly #repeats = new AccountTurns<Entry>();
 
@@ -35,11 +35,11 @@ export class SourceQueue<Entry extends Queued> {
     this.#turnsOf(entry).remove(entry);
   }
 
-  takeFirst(): Entry | null {
+  nextFirst(): Entry | null {
     return this.#firsts.take();
   }
 
-  takeRepeat(): Entry | null {
+  nextRepeat(): Entry | null {
     return this.#repeats.take();
   }
 

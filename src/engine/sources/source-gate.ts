@@ -4,8 +4,8 @@ import type { Clock } from "../../ports/clock.ts";
 import type { SourceShare } from "../../ports/stores/instance-store.ts";
 import type { SharedSuspension } from "../../ports/stores/shared-source-store.ts";
 import { SourceCircuit } from "./circuit-breaker.ts";
-import { SourcePace } from "./poll-rate.ts";
-import { SourceQueue } from "./fair-poll-queue.ts";
+import { PollRate } from "./poll-rate.ts";
+import { FairPollQueue } from "./fair-poll-queue.ts";
 import type { Queued } from "./fair-poll-queue.ts";
 import { SourceSuspension } from "./source-suspension.ts";
 import type { SourceChange } from "./source-suspension.ts";
@@ -49,10 +49,10 @@ const answeredCodes: ReadonlySet<PollFailureCode> = new Set<PollFailureCode>(["r
  * each has a grant of its rate, one of them probes, and what one learns the others adopt.
  */
 export class SourceGate<Entry extends Queued> {
-  readonly queue = new SourceQueue<Entry>();
+  readonly queue = new FairPollQueue<Entry>();
   readonly #options: SourceGateOptions;
   readonly #maxInFlight: number;
-  readonly #pace: SourcePace;
+  readonly #pace: PollRate;
   readonly #circuit = new SourceCircuit();
   readonly #suspension = new SourceSuspension<Entry>();
   readonly #unwitnessed = new Set<Entry>();
@@ -65,7 +65,7 @@ export class SourceGate<Entry extends Queued> {
   constructor(options: SourceGateOptions) {
     this.#options = options;
     this.#maxInFlight = options.maxInFlight ?? maxInFlightDefault;
-    this.#pace = new SourcePace({ maxPollsPerSecond: options.source.maxPollsPerSecond, intervalMinMs: options.intervalMinMs });
+    this.#pace = new PollRate({ maxPollsPerSecond: options.source.maxPollsPerSecond, intervalMinMs: options.intervalMinMs });
     if (options.grantPerSecond !== undefined) this.#pace.setGrant(options.grantPerSecond);
   }
 
@@ -125,13 +125,13 @@ export class SourceGate<Entry extends Queued> {
   }
 
   /** The next one to poll now; null: nobody, or not yet. Every entry taken must come back through `finished`. */
-  take(): Entry | null {
+  next(): Entry | null {
     const nowMs = this.#options.clock.monotonicMs();
     if (this.#inFlight >= this.#maxInFlight || this.#pace.waitMs(nowMs) > 0) return null;
-    const entry = this.#suspension.reason === null ? this.#takeOpen(nowMs) : this.#takeProbe(nowMs);
+    const entry = this.#suspension.reason === null ? this.#nextOpen(nowMs) : this.#nextProbe(nowMs);
     if (entry === null) return null;
     this.#inFlight += 1;
-    this.#pace.note(nowMs, entry.isFirstPoll);
+    this.#pace.record(nowMs, entry.isFirstPoll);
     return entry;
   }
 
@@ -139,7 +139,7 @@ export class SourceGate<Entry extends Queued> {
   takeToken(): boolean {
     const nowMs = this.#options.clock.monotonicMs();
     if (this.isClosed || this.#pace.waitMs(nowMs) > 0) return false;
-    this.#pace.note(nowMs, false);
+    this.#pace.record(nowMs, false);
     return true;
   }
 
@@ -152,9 +152,9 @@ export class SourceGate<Entry extends Queued> {
   }
 
   /** Takes the answer of a poll into account; once for every entry taken. */
-  finished(entry: Entry, observation: Observation): SourceChange {
+  record(entry: Entry, observation: Observation): SourceChange {
     const nowMs = this.#options.clock.monotonicMs();
-    const wasProbe = this.#suspension.finished(entry);
+    const wasProbe = this.#suspension.record(entry);
     this.#inFlight -= 1;
     switch (observation.kind) {
       case "unauthorized":
@@ -172,7 +172,7 @@ export class SourceGate<Entry extends Queued> {
         return "none";
       case "status":
         this.#lastGoodMonotonicMs = nowMs;
-        this.#pace.noteGood();
+        this.#pace.recordSuccess();
         this.#unwitnessed.clear();
         this.#circuit.record(false, nowMs);
         return wasProbe || this.isMisconfigured ? this.#resume(nowMs) : "none";
@@ -256,7 +256,7 @@ export class SourceGate<Entry extends Queued> {
   adoptSuspension(suspension: SharedSuspension | null): SourceChange {
     const nowMs = this.#options.clock.monotonicMs();
     if (suspension !== null && suspension.reason === this.#suspension.reason) {
-      this.#suspension.redate(suspension);
+      this.#suspension.restoreTimes(suspension);
       return "none";
     }
     const ended = this.#suspension.end();
@@ -302,14 +302,14 @@ export class SourceGate<Entry extends Queued> {
       : { state: "ok", reason: null };
   }
 
-  #takeOpen(nowMs: number): Entry | null {
+  #nextOpen(nowMs: number): Entry | null {
     const { queue } = this;
-    const firstsMayGo = queue.repeatCount === 0 || this.#pace.firstMayGo(nowMs);
-    return (firstsMayGo ? queue.takeFirst() : null) ?? queue.takeRepeat();
+    const firstsMayGo = queue.repeatCount === 0 || this.#pace.mayPollFirst(nowMs);
+    return (firstsMayGo ? queue.nextFirst() : null) ?? queue.nextRepeat();
   }
 
-  #takeProbe(nowMs: number): Entry | null {
-    return this.#suspension.takeProbe(nowMs, () => this.queue.takeFirst() ?? this.queue.takeRepeat());
+  #nextProbe(nowMs: number): Entry | null {
+    return this.#suspension.nextProbe(nowMs, () => this.queue.nextFirst() ?? this.queue.nextRepeat());
   }
 
   #suspend(reason: SharedSuspension["reason"], nowMs: number): SourceChange {

@@ -6,7 +6,7 @@ import type { Observation } from "../../../src/domain/calls/call.ts";
 import { StoreUnavailable } from "../../../src/domain/errors.ts";
 import { newId } from "../../../src/domain/ids.ts";
 import { sealedIdentity } from "../../../src/domain/secrets/sealed-identity.ts";
-import { SourceDirectory } from "../../../src/engine/polling/source-reloader.ts";
+import { SourceReloader } from "../../../src/engine/polling/source-reloader.ts";
 import type { RegistrableSource } from "../../../src/engine/registration/registrar.ts";
 import type { ServiceStore } from "../../../src/ports/stores/service-store.ts";
 import type { SourceDraft } from "../../../src/ports/stores/source-store.ts";
@@ -29,13 +29,13 @@ class DirectoryWorld {
   readonly logged: string[] = [];
   readonly upstreams = new Map<string, ScriptedSource>();
   storeFailure: Error | null = null;
-  readonly directory: SourceDirectory;
+  readonly directory: SourceReloader;
   readonly #drafts = new Map<string, SourceDraft>();
 
   constructor() {
     const log = (level: string) => (fields: Readonly<Record<string, unknown>>, message: string) =>
       void this.logged.push(`${level} ${message} ${JSON.stringify(fields)}`);
-    this.directory = new SourceDirectory({
+    this.directory = new SourceReloader({
       store: {
         listSources: async () => {
           if (this.storeFailure !== null) throw this.storeFailure;

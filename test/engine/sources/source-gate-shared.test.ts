@@ -32,9 +32,9 @@ class SharedGateWorld {
   goes(count: number): number {
     for (let added = 0; added < count; added++) this.gate.queue.add(entry(false));
     let taken = 0;
-    for (let next = this.gate.take(); next !== null; next = this.gate.take()) {
+    for (let next = this.gate.next(); next !== null; next = this.gate.next()) {
       taken += 1;
-      this.gate.finished(next, fine("queued"));
+      this.gate.record(next, fine("queued"));
     }
     return taken;
   }
@@ -42,8 +42,8 @@ class SharedGateWorld {
   poll(observation: Observation): string {
     const call = entry();
     this.gate.queue.add(call);
-    expect(this.gate.take()).toBe(call);
-    return this.gate.finished(call, observation);
+    expect(this.gate.next()).toBe(call);
+    return this.gate.record(call, observation);
   }
 }
 
@@ -91,9 +91,9 @@ describe("a suspension", () => {
     await world.clock.advance(60_000);
     expect([world.goes(3), world.gate.waitMs]).toEqual([0, null]);
     world.gate.setMayProbe(true);
-    const probe = world.gate.take() ?? entry();
-    expect(world.gate.take()).toBeNull();
-    expect(world.gate.finished(probe, missing)).toBe("resumed");
+    const probe = world.gate.next() ?? entry();
+    expect(world.gate.next()).toBeNull();
+    expect(world.gate.record(probe, missing)).toBe("resumed");
     expect(world.told).toEqual(["suspension"]);
   });
 

@@ -162,7 +162,7 @@ function setBy<T>(names: string, starting: Promise<T>): Promise<T> {
 }
 
 /** The keys, checked against the database, and the account of the environment's API key; refuses a start without any account. */
-async function prepareAccounts(store: ServiceStore, config: Config, secrets: Secrets, clock: Clock): Promise<Keyring> {
+export async function prepareAccounts(store: ServiceStore, config: Config, secrets: Secrets, clock: Clock): Promise<Keyring> {
   if (secrets.apiKey === null && (await store.findOldestAccount()) === null)
     throw new StartRefused("there is no account: set RINGBACK_API_KEY, or make one with `npm run ringback -- account create <name>`");
   const databasePath = config.database.kind === "sqlite" ? config.database.path : null;
@@ -172,7 +172,8 @@ async function prepareAccounts(store: ServiceStore, config: Config, secrets: Sec
   return keyring;
 }
 
-function deliveryPolicyOf({ delivery }: Config): DeliveryPolicy {
+/** How deliveries are retried, by what the operator set. */
+export function deliveryPolicyOf({ delivery }: Config): DeliveryPolicy {
   return {
     scheduleMs: delivery.scheduleMs,
     jitterRatio: 0.2,

@@ -7,6 +7,7 @@ import type { AdministrationStore, ServiceStore } from "../../ports/stores/servi
 import { Checkpointer } from "./writer-thread/checkpointer.ts";
 import type { ClaimedValue, Request } from "./writer-thread/group.ts";
 import { GroupQueue } from "./writer-thread/group-queue.ts";
+import type { WriterHost } from "./writer-thread/group-queue.ts";
 import { operations } from "./operations.ts";
 import type { OperationName } from "./operations.ts";
 
@@ -25,6 +26,8 @@ export type SqliteStoreOptions = {
    * but the next webhook of its lane waits for it, and a commit of its own would keep a transition waiting.
    */
   readonly recordPatienceMs?: number;
+  /** In place of threads and the machine's timers; then SQLite makes the checkpoints by itself. */
+  readonly host?: WriterHost;
 };
 
 /**
@@ -40,7 +43,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Serv
   };
   const queue = new GroupQueue({ ...options, onCommitted }, "server");
   await queue.opened;
-  if (options.path !== ":memory:") checkpointer = new Checkpointer(options.path);
+  if (options.path !== ":memory:" && options.host === undefined) checkpointer = new Checkpointer(options.path);
   const methods = methodsOf(queue);
   const patienceMs = options.recordPatienceMs ?? 0;
   return {

@@ -1,11 +1,11 @@
 import { Worker } from "node:worker_threads";
 import { CursorInvalid, RingbackError, StartRefused, StoreOverloaded, StoreUnavailable } from "../../../domain/errors.ts";
-import type { Clock } from "../../../ports/clock.ts";
+import type { Clock, Timer } from "../../../ports/clock.ts";
 import type { AnswerDraft } from "../../../ports/stores/idempotency-store.ts";
 import { systemClock } from "../../clock.ts";
 import type { Answer, ClaimedResult, Drafted, Request } from "./group.ts";
 import type { ConnectionRole } from "../connection/open-connection.ts";
-import type { FromWorker, ToWorker, WorkerOptions } from "./worker.ts";
+import type { FromWorker, ToWorker, WorkerOptions } from "./writer.ts";
 
 export type GroupQueueOptions = Pick<WorkerOptions, "path" | "policy"> & {
   /** In place of the machine's. */
@@ -14,6 +14,34 @@ export type GroupQueueOptions = Pick<WorkerOptions, "path" | "policy"> & {
   readonly onCommitted?: (durationMs: number) => void;
   /** Operations waiting at most; beyond it they are refused with `StoreOverloaded`. */
   readonly queueLimit?: number;
+  /** In place of a thread and the machine's timers. */
+  readonly host?: WriterHost;
+};
+
+/** The thread that owns the connection, as its queue sees it. */
+export type WriterThread = {
+  postMessage(message: ToWorker): void;
+  on(event: "message", listener: (message: FromWorker) => void): unknown;
+  on(event: "error", listener: (error: Error) => void): unknown;
+  on(event: "exit", listener: () => void): unknown;
+  terminate(): Promise<unknown>;
+};
+
+/** What a queue runs on. */
+export type WriterHost = {
+  startThread(options: WorkerOptions): WriterThread;
+  /** Calls `run` once after the code that runs now, and what joins it in this turn of the loop. */
+  nextTurn(run: () => void): void;
+  setTimer(delayMs: number, run: () => void): Timer;
+};
+
+const machine: WriterHost = {
+  startThread: (workerData) => new Worker(new URL("./worker.ts", import.meta.url), { workerData, execArgv: [] }),
+  nextTurn: (run) => void setImmediate(run),
+  setTimer: (delayMs, run) => {
+    const timer = setTimeout(run, delayMs).unref();
+    return { cancel: () => clearTimeout(timer) };
+  },
 };
 
 const defaultQueueLimit = 10_000;
@@ -37,7 +65,8 @@ export class GroupQueue {
   /** Resolves with the number of migrations it took. */
   readonly opened: Promise<number>;
   readonly fatal: Promise<Error>;
-  readonly #worker: Worker;
+  readonly #host: WriterHost;
+  readonly #worker: WriterThread;
   readonly #queueLimit: number;
   readonly #onCommitted: (durationMs: number) => void;
   readonly #closed = Promise.withResolvers<void>();
@@ -48,7 +77,8 @@ export class GroupQueue {
   #state: "open" | "closing" | "closed" | "broken" = "open";
   /** Whether the next group begins as soon as none is running; else everybody who waits is patient. */
   #isDue = false;
-  #patience: NodeJS.Timeout | null = null;
+  #patience: Timer | null = null;
+  #closeTimeout: Timer | null = null;
 
   constructor(options: GroupQueueOptions, role: ConnectionRole) {
     const workerData: WorkerOptions = { path: options.path, policy: options.policy, role, nowMs: (options.clock ?? systemClock).nowMs() };
@@ -56,7 +86,8 @@ export class GroupQueue {
     this.#onCommitted = options.onCommitted ?? (() => undefined);
     this.opened = this.#opened.promise;
     this.fatal = this.#fatal.promise;
-    this.#worker = new Worker(new URL("./worker.ts", import.meta.url), { workerData, execArgv: [] });
+    this.#host = options.host ?? machine;
+    this.#worker = this.#host.startThread(workerData);
     this.#worker.on("message", (message: FromWorker) => this.#receive(message));
     this.#worker.on("error", (error) => this.#break(error));
     this.#worker.on("exit", () => {
@@ -74,9 +105,9 @@ export class GroupQueue {
     if (this.#waiting.length >= this.#queueLimit) return Promise.reject(new StoreOverloaded());
     return new Promise((resolve, reject) => {
       this.#waiting.push({ request, draftAnswer, resolve, reject });
-      if (patienceMs > 0) this.#patience ??= setTimeout(() => this.#fallDue(), patienceMs);
+      if (patienceMs > 0) this.#patience ??= this.#host.setTimer(patienceMs, () => this.#fallDue());
       // The rest of this turn of the loop joins the group.
-      else if (!this.#isDue) setImmediate(() => this.#post());
+      else if (!this.#isDue) this.#host.nextTurn(() => this.#post());
       this.#isDue ||= patienceMs === 0;
     });
   }
@@ -85,9 +116,10 @@ export class GroupQueue {
     if (this.#state === "open") {
       this.#state = "closing";
       if (this.#running.length === 0) this.#post();
-      setTimeout(() => void this.#worker.terminate(), closeTimeoutMs).unref();
+      this.#closeTimeout = this.#host.setTimer(closeTimeoutMs, () => void this.#worker.terminate());
     }
     await this.#closed.promise;
+    this.#closeTimeout?.cancel();
   }
 
   #fallDue(): void {
@@ -111,7 +143,7 @@ export class GroupQueue {
   }
 
   #endPatience(): void {
-    if (this.#patience !== null) clearTimeout(this.#patience);
+    this.#patience?.cancel();
     this.#patience = null;
   }
 

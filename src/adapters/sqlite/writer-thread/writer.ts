@@ -1,0 +1,83 @@
+import type { DatabaseSync } from "node:sqlite";
+import type { DeliveryPolicy } from "../../../domain/deliveries/retry-policy.ts";
+import { Database } from "../connection/database.ts";
+import { runGroup } from "./group.ts";
+import type { ClaimedResult, Drafted, GroupResult, Request } from "./group.ts";
+import { openConnection } from "../connection/open-connection.ts";
+import type { ConnectionRole } from "../connection/open-connection.ts";
+import { noteServerKeys } from "../keys/note-server-keys.ts";
+import { clearLeases } from "../deliveries/due-bounds.ts";
+
+export type WorkerOptions = {
+  readonly path: string;
+  readonly policy: DeliveryPolicy | null;
+  readonly role: ConnectionRole;
+  /** When it is opened. */
+  readonly nowMs: number;
+};
+/** `drafted` answers a `draft`; no other group comes before the one that asked is answered. */
+export type ToWorker =
+  | { readonly kind: "group"; readonly requests: readonly Request[] }
+  | { readonly kind: "drafted"; readonly drafted: readonly Drafted[] }
+  | { readonly kind: "close" };
+export type FromWorker =
+  | { readonly kind: "ready"; readonly migrations: number }
+  | { readonly kind: "refused"; readonly message: string }
+  /** The transaction is open: what is to be stored with these results? */
+  | { readonly kind: "draft"; readonly results: readonly ClaimedResult[] }
+  | GroupResult
+  | { readonly kind: "closed" };
+
+/** The writer's end of the line to its queue. */
+export type WriterPort = {
+  postMessage(message: FromWorker): void;
+  on(event: "message", listener: (message: ToWorker) => void): unknown;
+  close(): void;
+};
+
+/** Owns the connection: runs one group after the other until it is asked to close. `createDatabase`: in place of `Database` itself. */
+export function serveWriter(
+  port: WriterPort,
+  options: WorkerOptions,
+  createDatabase: (connection: DatabaseSync, policy: DeliveryPolicy | null) => Database = (connection, policy) =>
+    new Database(connection, policy),
+): void {
+  const post = (message: FromWorker) => port.postMessage(message);
+  try {
+    const { connection, lock, migrations } = openConnection(options.path, options.role);
+    const db = createDatabase(connection, options.policy);
+    if (options.role === "server") clearLastServer(db, options.nowMs);
+    let drafting: ((drafted: readonly Drafted[]) => void) | null = null;
+    const draftAnswers = (results: readonly ClaimedResult[]) =>
+      new Promise<readonly Drafted[]>((resolve) => {
+        drafting = resolve;
+        post({ kind: "draft", results });
+      });
+    port.on("message", (message: ToWorker) => {
+      switch (message.kind) {
+        case "group":
+          void runGroup(db, message.requests, draftAnswers).then(post);
+          return;
+        case "drafted":
+          drafting?.(message.drafted);
+          return;
+        case "close":
+          connection.close();
+          lock?.close();
+          post({ kind: "closed" });
+          port.close();
+          return;
+      }
+    });
+    post({ kind: "ready", migrations });
+  } catch (error) {
+    post({ kind: "refused", message: error instanceof Error ? error.message : String(error) });
+    port.close();
+  }
+}
+
+/** What the server before held ends with it; which keys this one has is not known yet. */
+function clearLastServer(db: Database, nowMs: number): void {
+  clearLeases(db, nowMs);
+  noteServerKeys(db, []);
+}

@@ -1,0 +1,202 @@
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
+import { openConnection } from "../../src/adapters/sqlite/connection/open-connection.ts";
+import type { Request as StoreRequest } from "../../src/adapters/sqlite/writer-thread/group.ts";
+import type { WriterHost } from "../../src/adapters/sqlite/writer-thread/group-queue.ts";
+import { drawBytes } from "../../src/domain/secrets/random-bytes.ts";
+import { AccountAdministration } from "../../src/engine/administration/accounts.ts";
+import type { CreatedKey } from "../../src/engine/administration/accounts.ts";
+import { leaseTimes } from "../../src/engine/instances/instance-lease.ts";
+import { createApp } from "../../src/http/app.ts";
+import type { CallSource } from "../../src/ports/call-source.ts";
+import type { Clock } from "../../src/ports/clock.ts";
+import type { ServiceStore, StoreFigures } from "../../src/ports/stores/service-store.ts";
+import type { Logger } from "../../src/ports/telemetry.ts";
+import type { AddressGuard, WebhookSender } from "../../src/ports/webhook-sender.ts";
+import { readConfig } from "../../src/service/config.ts";
+import { composeEngine } from "../../src/service/create-engine.ts";
+import type { Engine } from "../../src/service/create-engine.ts";
+import { deliveryPolicyOf, prepareAccounts } from "../../src/service/create-service.ts";
+import { createSources } from "../../src/service/create-sources.ts";
+import type { Sources } from "../../src/service/create-sources.ts";
+import { silentMetrics } from "../harness/silent-telemetry.ts";
+
+/*
+ * All that a simulation knows of the service's code stands here, so that a change of the service meets it in one place.
+ * The composition is `createService`'s, without sockets: the app is asked in process, the network is behind the ports.
+ */
+
+export { Database } from "../../src/adapters/sqlite/connection/database.ts";
+export { serveWriter } from "../../src/adapters/sqlite/writer-thread/writer.ts";
+export type { FromWorker, ToWorker } from "../../src/adapters/sqlite/writer-thread/writer.ts";
+export type { WriterHost, WriterThread } from "../../src/adapters/sqlite/writer-thread/group-queue.ts";
+export type { DatabaseSync } from "node:sqlite";
+export type { AttemptOutcome } from "../../src/domain/deliveries/attempt.ts";
+export type { Observation } from "../../src/domain/calls/call.ts";
+export type { CallSource, PollAnswer, PollTarget } from "../../src/ports/call-source.ts";
+export type { Clock, Timer } from "../../src/ports/clock.ts";
+export type { ServiceStore } from "../../src/ports/stores/service-store.ts";
+export type { WebhookExchange, WebhookRequest, WebhookSender } from "../../src/ports/webhook-sender.ts";
+export type { StoreFigures, CreatedKey };
+export { hmacKeyOf, signWebhook } from "../../src/domain/webhooks/signature.ts";
+export type GroupRequest = StoreRequest;
+
+export type ProcessOptions = {
+  /** As in the environment of a real one. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** A file, or `:memory:`. */
+  readonly path: string;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly host: WriterHost;
+  readonly sender: WebhookSender;
+  readonly guard: AddressGuard;
+  readonly upstreamOf: (sourceName: string) => CallSource;
+  readonly onLine: (level: string, message: string, fields: Readonly<Record<string, unknown>>) => void;
+  /** The process must end (exit 70). */
+  readonly onFatal: (error: Error) => void;
+  /** A planted bug: another store around the real one. */
+  readonly aroundStore?: (store: ServiceStore) => ServiceStore;
+};
+
+export type ApiAnswer = { readonly status: number; readonly headers: Headers; readonly text: string };
+export type ApiRequest = {
+  readonly method: string;
+  readonly path: string;
+  readonly key: string;
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+};
+
+/** One process of the service, from its start to its stop or its crash. */
+export type EngineProcess = {
+  /** Rejects when the process cannot go on. */
+  request(request: ApiRequest): Promise<ApiAnswer>;
+  readonly operator: {
+    createAccount(name: string): Promise<CreatedKey>;
+    createKey(accountId: string): Promise<CreatedKey>;
+    revokeKey(keyId: string): Promise<void>;
+    figures(): Promise<StoreFigures>;
+  };
+  /** As after SIGTERM; resolves when everything is closed. */
+  stop(graceMs: number): Promise<void>;
+};
+
+/** Starts one; what it asks of the store is answered as the host decides. */
+export async function startProcess(options: ProcessOptions): Promise<EngineProcess> {
+  const { clock, random } = options;
+  const read = readConfig({ ...options.environment, DATABASE_URL: `sqlite:${options.path}` });
+  if (read.kind === "invalid") throw new Error(read.faults.join("; "));
+  const { config, secrets } = read;
+  const realStore = await openSqliteStore({
+    path: options.path,
+    policy: deliveryPolicyOf(config),
+    clock,
+    host: options.host,
+    recordPatienceMs: 5,
+  });
+  const store = options.aroundStore?.(realStore) ?? realStore;
+  const keyring = await prepareAccounts(store, config, secrets, clock);
+  const logger = loggerTo(options.onLine);
+  const metrics = { ...silentMetrics, instances: () => undefined };
+  let isStopping = false;
+  const engine: Engine = composeEngine({
+    config,
+    opened: { store, shared: null, clock, onTrouble: () => undefined, close: () => store.close() },
+    keyring,
+    sources: scripted(createSources(config, secrets, clock), options.upstreamOf),
+    guard: options.guard,
+    sender: options.sender,
+    logger,
+    metrics,
+    leaseTimes,
+    random,
+    isStopping: () => isStopping,
+  });
+  await engine.start(new AbortController().signal);
+  const app = createApp({
+    ...engine,
+    store,
+    secretBox: keyring.secretBox,
+    clock,
+    logger,
+    metrics,
+    limits: config.limits,
+    endpointMaxInFlight: config.delivery.endpointMaxInFlight,
+    publicUrl: config.api.publicUrl,
+    version: config.version,
+  });
+  engine.supervisor.start();
+  void Promise.race([store.fatal, engine.supervisor.fatal]).then(options.onFatal);
+  const accounts = new AccountAdministration({ store, clock, ...keyring });
+  return {
+    request: async ({ method, path, key, body, headers = {} }) => {
+      const text = body === undefined ? null : JSON.stringify(body);
+      const sized = text === null ? {} : { "content-type": "application/json", "content-length": String(Buffer.byteLength(text)) };
+      const init = { method, headers: { authorization: `Bearer ${key}`, ...sized, ...headers }, ...(text === null ? {} : { body: text }) };
+      const answer = await app.fetch(new Request(`http://ringback.test${path}`, init));
+      return { status: answer.status, headers: answer.headers, text: await answer.text() };
+    },
+    operator: {
+      createAccount: async (name) => {
+        const created = await accounts.createAccount(name, true);
+        if (created.kind !== "created") throw new Error(`the account ${name} is there`);
+        return created;
+      },
+      createKey: (accountId) => accounts.createKey(accountId),
+      revokeKey: async (keyId) => void (await store.revokeKey({ keyId, nowMs: clock.nowMs() })),
+      figures: () => store.readFigures(),
+    },
+    stop: async (graceMs) => {
+      isStopping = true;
+      await engine.drain(graceMs);
+      await engine.leave();
+      await engine.close();
+      await options.sender.close();
+      await store.close();
+    },
+  };
+}
+
+/** The sources as a start makes them, asked of the simulated upstream. */
+function scripted(sources: Sources, upstreamOf: ProcessOptions["upstreamOf"]): Sources {
+  const setups = sources.setups.map((setup) => {
+    if (setup.source.kind === "sandbox") return setup;
+    void setup.callSource.close();
+    return { ...setup, callSource: upstreamOf(setup.source.name) };
+  });
+  return { ...sources, setups };
+}
+
+function loggerTo(onLine: ProcessOptions["onLine"]): Logger {
+  const at = (level: string) => (fields: Readonly<Record<string, unknown>>, message: string) => onLine(level, message, fields);
+  return { debug: () => undefined, info: at("info"), warn: at("warn"), error: at("error") };
+}
+
+/** What was drawn of the random bytes before is forgotten: what comes next follows from the seed. */
+export function forgetDrawnBytes(): void {
+  drawBytes(8192);
+}
+
+let template: string | null = null;
+
+/** The path of a new database file with the schema of this program, on a file system in memory where there is one. */
+export function newDatabaseFile(): { readonly path: string; readonly remove: () => void } {
+  const root = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
+  if (template === null) {
+    const folder = mkdtempSync(join(root, "ringback-simulation-"));
+    process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+    const path = join(folder, "template.db");
+    const { connection, lock } = openConnection(path);
+    connection.close();
+    lock?.close();
+    template = path;
+  }
+  const folder = mkdtempSync(`${template}-`);
+  mkdirSync(folder, { recursive: true });
+  const path = join(folder, "ringback.db");
+  copyFileSync(template, path);
+  return { path, remove: () => rmSync(folder, { recursive: true, force: true }) };
+}

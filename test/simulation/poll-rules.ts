@@ -1,0 +1,96 @@
+import type { Auditor } from "./auditor.ts";
+import type { PollSeen } from "./upstream.ts";
+import type { Lifetime } from "./scheduler.ts";
+
+type SourceSeen = {
+  /** What is left of the bucket that the promise is: `rate` at most, refilled by `rate` a second. */
+  tokens: number;
+  atMs: number;
+  /** After a 429: nothing before then, in the process that heard it. */
+  floor: { readonly untilMs: number; readonly lifetime: Lifetime } | null;
+  /** After a 401: one probe at a time, 5 s apart. */
+  suspended: { readonly lifetime: Lifetime; readonly sinceMs: number; lastAtMs: number; isProbing: boolean } | null;
+};
+
+const minFloorMs = 1000;
+const probeMs = 5000;
+
+/** What the upstream may expect of its poller. */
+export class PollRules {
+  readonly #auditor: Auditor;
+  readonly #sources = new Map<string, SourceSeen>();
+  /** By SID: what it was last denied with (404 or 400), for those whose watches ended so. */
+  readonly denied = new Map<string, string>();
+
+  constructor(auditor: Auditor) {
+    this.#auditor = auditor;
+  }
+
+  arrived(poll: PollSeen): void {
+    const { timeline, scheduler } = this.#auditor;
+    timeline.note(`poll ${poll.sid}`, poll.sid);
+    const source = this.#sourceOf(poll.source);
+    const nowMs = scheduler.nowMs;
+    this.#take(source, poll, nowMs);
+    if (source.floor !== null && source.floor.lifetime === poll.lifetime && nowMs < source.floor.untilMs)
+      this.#auditor.violate("source floor", `polled ${source.floor.untilMs - nowMs} ms before the end of a 429's pause`, poll.sid);
+    const { suspended } = source;
+    if (suspended === null || suspended.lifetime !== poll.lifetime) return;
+    if (suspended.isProbing || nowMs < suspended.lastAtMs + probeMs)
+      this.#auditor.violate("suspended source", "polled though it refuses us, with no 5 s between two probes", poll.sid);
+    suspended.isProbing = true;
+  }
+
+  answered(poll: PollSeen): void {
+    const { observation } = poll;
+    if (observation === null) return;
+    const text = observation.kind === "status" ? `${observation.status} ${observation.reason}`.trim() : observation.kind;
+    this.#auditor.timeline.note(`poll ${poll.sid} answered ${text}`, poll.sid);
+    const source = this.#sourceOf(poll.source);
+    const nowMs = this.#auditor.scheduler.nowMs;
+    if (observation.kind === "not_found" || observation.kind === "rejected") this.denied.set(poll.sid, observation.kind);
+    if (observation.kind === "rate_limited") {
+      const untilMs = nowMs + (observation.retryAfterMs ?? minFloorMs);
+      const before = source.floor?.lifetime === poll.lifetime ? source.floor.untilMs : 0;
+      // One that was on the wire when the pause began may only make it longer, and without a word of its own does not.
+      if (nowMs >= before || observation.retryAfterMs !== null)
+        source.floor = { untilMs: Math.max(before, untilMs), lifetime: poll.lifetime };
+    }
+    this.#followSuspension(source, poll, nowMs);
+  }
+
+  #followSuspension(source: SourceSeen, poll: PollSeen, nowMs: number): void {
+    const { observation, lifetime } = poll;
+    const isRefused = observation?.kind === "unauthorized" && observation.statusCode === 401;
+    const current = source.suspended?.lifetime === lifetime ? source.suspended : null;
+    if (current === null) {
+      if (isRefused) source.suspended = { lifetime, sinceMs: nowMs, lastAtMs: nowMs, isProbing: false };
+      return;
+    }
+    // Answers to polls from before it say nothing.
+    if (poll.arrivedAtMs < current.sinceMs) return;
+    current.isProbing = false;
+    current.lastAtMs = nowMs;
+    const isStillRefused = observation?.kind === "unauthorized" || observation?.kind === "rate_limited";
+    if (!isStillRefused && !(observation?.kind === "failed" && observation.code !== "not_json")) source.suspended = null;
+  }
+
+  #take(source: SourceSeen, poll: PollSeen, nowMs: number): void {
+    const { maxPollsPerSecond: rate } = this.#auditor.limits;
+    source.tokens = Math.min(rate, source.tokens + ((nowMs - source.atMs) / 1000) * rate) - 1;
+    source.atMs = nowMs;
+    if (source.tokens < -1e-6) {
+      source.tokens = 0;
+      this.#auditor.violate("source rate", `more than ${rate} polls a second`, poll.sid);
+    }
+  }
+
+  #sourceOf(name: string): SourceSeen {
+    let source = this.#sources.get(name);
+    if (source === undefined) {
+      source = { tokens: this.#auditor.limits.maxPollsPerSecond, atMs: 0, floor: null, suspended: null };
+      this.#sources.set(name, source);
+    }
+    return source;
+  }
+}

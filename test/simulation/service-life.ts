@@ -1,0 +1,234 @@
+import type { Auditor } from "./auditor.ts";
+import { startProcess } from "./engine-adapter.ts";
+import type { ApiAnswer, ApiRequest, EngineProcess, ProcessOptions } from "./engine-adapter.ts";
+import type { Plan } from "./plan.ts";
+import type { Plant } from "./plants.ts";
+import { Random } from "./random.ts";
+import type { Receivers } from "./receivers.ts";
+import { Lifetime } from "./scheduler.ts";
+import type { Scheduler } from "./scheduler.ts";
+import type { Timeline } from "./timeline.ts";
+import type { Upstream } from "./upstream.ts";
+import { SimulatedDisk } from "./writer-host.ts";
+import type { GroupFate } from "./writer-host.ts";
+import type { GroupRequest } from "./engine-adapter.ts";
+
+export type ServiceLifeParts = {
+  readonly plan: Plan;
+  readonly path: string;
+  readonly scheduler: Scheduler;
+  readonly timeline: Timeline;
+  readonly auditor: Auditor;
+  readonly upstream: Upstream;
+  readonly receivers: Receivers;
+  readonly plant: Plant | null;
+};
+
+type DiskFault = { readonly fault: "busy" | "full" | "full_after" | "slow" | "broken"; readonly untilMs: number };
+
+/** Operations whose failure only a loop meets. */
+const loopOperations: ReadonlySet<string> = new Set(["claimDue", "deleteExpired", "listSources"]);
+
+/** The service over its restarts: one process after the other on the same database, as a supervisor of processes runs it. */
+export class ServiceLife {
+  readonly #parts: ServiceLifeParts;
+  readonly #random: Random;
+  readonly #pending = new Set<(answer: "lost") => void>();
+  #faults: DiskFault[] = [];
+  #state: "down" | "starting" | "up" | "stopping" = "down";
+  #process: EngineProcess | null = null;
+  #lifetime = new Lifetime("none");
+  #disk: SimulatedDisk | null = null;
+  #starts = 0;
+  #isEnding = false;
+
+  constructor(parts: ServiceLifeParts) {
+    this.#parts = parts;
+    this.#random = new Random(parts.plan.seed, "disk");
+    this.#lifetime.endedAtMs = 0;
+  }
+
+  get process(): EngineProcess | null {
+    return this.#state === "up" ? this.#process : null;
+  }
+
+  get isUp(): boolean {
+    return this.#state === "up";
+  }
+
+  /** Requests that nobody has answered. */
+  get pendingRequests(): number {
+    return this.#pending.size;
+  }
+
+  start(): void {
+    const { plan, path, scheduler, timeline, auditor, upstream, receivers, plant } = this.#parts;
+    const lifetime = new Lifetime(`process ${++this.#starts}`);
+    const random = new Random(plan.seed, "process", this.#starts);
+    this.#lifetime = lifetime;
+    this.#state = "starting";
+    timeline.note(`start of ${lifetime.name}`);
+    const disk = new SimulatedDisk({ scheduler, lifetime, fateOf: (requests) => this.#fateOf(requests), ...plant?.disk?.(this.#starts) });
+    this.#disk = disk;
+    const options: ProcessOptions = {
+      environment: plan.environment,
+      path,
+      clock: scheduler.clockOf(lifetime),
+      random: () => random.fraction(),
+      host: disk,
+      sender: receivers.senderFor(lifetime),
+      guard: { checkUrl: () => null, checkName: () => Promise.resolve(null) },
+      upstreamOf: (name) => upstream.sourceFor(name, lifetime),
+      onLine: (level, message, fields) => {
+        if (lifetime.isOver) return;
+        timeline.note(`log ${level} ${message} ${JSON.stringify(fields)}`, ...namesIn(fields));
+        if (level === "error" && scheduler.nowMs > auditor.brokenUntilMs)
+          auditor.violate("no errors of its own", `${message} ${JSON.stringify(fields)}`, ...namesIn(fields));
+      },
+      onFatal: (error) => {
+        if (!lifetime.isOver) this.#die(error);
+      },
+      ...(plant?.aroundStore === undefined ? {} : { aroundStore: plant.aroundStore }),
+    };
+    startProcess(options).then(
+      (process) => {
+        if (lifetime.isOver) return;
+        this.#process = process;
+        this.#state = "up";
+        timeline.note(`${lifetime.name} is up`);
+      },
+      (error: unknown) => {
+        if (lifetime.isOver) return;
+        // A disk that is full or busy refuses a start too: another one follows.
+        if (!this.#hasFault()) auditor.violate("start", error instanceof Error ? (error.stack ?? error.message) : String(error));
+        this.crash(2000);
+      },
+    );
+  }
+
+  /** The process is gone at this instant: memory is dropped, what was committed stays. Another starts after `downMs`. */
+  crash(downMs: number): void {
+    if (this.#state === "down" || this.#isEnding) return;
+    const { timeline, scheduler } = this.#parts;
+    timeline.note(`crash of ${this.#lifetime.name}`);
+    this.#end();
+    scheduler.schedule(downMs, () => this.start());
+  }
+
+  /** As by SIGTERM; resolves when it has ended. `downMs` null: for good. */
+  async stop(graceMs: number, downMs: number | null): Promise<void> {
+    const { timeline, scheduler } = this.#parts;
+    const { process, lifetime } = { process: this.process, lifetime: this.#lifetime };
+    if (process === null) return;
+    timeline.note(`stop of ${lifetime.name} with a grace of ${graceMs} ms`);
+    this.#state = "stopping";
+    await process.stop(graceMs);
+    if (lifetime.isOver) return;
+    this.#checkNothingLeft(lifetime);
+    this.#end();
+    if (downMs === null) this.#isEnding = true;
+    else scheduler.schedule(downMs, () => this.start());
+  }
+
+  /** The world is given up in the middle of things. */
+  abandon(): void {
+    this.#isEnding = true;
+    if (this.#state !== "down") this.#end();
+  }
+
+  freeze(forMs: number): void {
+    this.#parts.timeline.note(`${this.#lifetime.name} stands still for ${forMs} ms`);
+    this.#lifetime.frozenUntilMs = this.#parts.scheduler.nowMs + forMs;
+  }
+
+  troubleDisk(fault: DiskFault["fault"], forMs: number): void {
+    const { auditor, scheduler, timeline } = this.#parts;
+    timeline.note(`disk ${fault} for ${forMs} ms`);
+    this.#faults.push({ fault, untilMs: scheduler.nowMs + forMs });
+    auditor.noteDiskTrouble(forMs);
+    if (fault === "broken") auditor.brokenUntilMs = Math.max(auditor.brokenUntilMs, scheduler.nowMs + forMs + 1000);
+  }
+
+  healDisk(): void {
+    this.#faults = [];
+    this.#lifetime.frozenUntilMs = 0;
+  }
+
+  /** `lost`: the process ended, or was not there, before it answered; what was asked may have been done. */
+  ask(request: ApiRequest): Promise<ApiAnswer | "lost"> {
+    const { process } = this;
+    if (process === null) return Promise.resolve("lost");
+    const { promise, resolve } = Promise.withResolvers<ApiAnswer | "lost">();
+    this.#pending.add(resolve);
+    process.request(request).then(
+      (answer) => {
+        if (this.#pending.delete(resolve)) resolve(answer);
+      },
+      (error: unknown) => this.#parts.auditor.violate("request", error instanceof Error ? (error.stack ?? error.message) : String(error)),
+    );
+    return promise;
+  }
+
+  /** The command line beside the service; null: it failed, or the process ended meanwhile. */
+  async operate<T>(work: (operator: EngineProcess["operator"]) => Promise<T>): Promise<T | null> {
+    const { process } = this;
+    if (process === null) return null;
+    const { promise, resolve } = Promise.withResolvers<T | null>();
+    const giveUp = () => resolve(null);
+    this.#pending.add(giveUp);
+    work(process.operator).then(resolve, giveUp);
+    const result = await promise;
+    this.#pending.delete(giveUp);
+    return result;
+  }
+
+  #die(error: Error): void {
+    const { auditor, timeline } = this.#parts;
+    timeline.note(`${this.#lifetime.name} must end: ${error.message}`);
+    if (!this.#hasFault()) auditor.violate("no end without a cause", error.message);
+    this.#faults = this.#faults.filter(({ fault }) => fault !== "full" && fault !== "full_after");
+    this.crash(this.#random.int(1000, 3000));
+  }
+
+  #hasFault(): boolean {
+    return this.#faults.some(({ fault }) => fault !== "slow");
+  }
+
+  #end(): void {
+    const { scheduler, auditor } = this.#parts;
+    this.#lifetime.endedAtMs = scheduler.nowMs;
+    this.#state = "down";
+    this.#process = null;
+    this.#disk?.crash();
+    auditor.processEnded(this.#lifetime);
+    for (const resolve of this.#pending) resolve("lost");
+    this.#pending.clear();
+  }
+
+  /** After a stop nothing of the process may be under way. */
+  #checkNothingLeft(lifetime: Lifetime): void {
+    const { auditor } = this.#parts;
+    if (lifetime.timers.size > 0) auditor.violate("nothing left", `${lifetime.timers.size} timers after a stop`);
+    if (this.#pending.size > 0) auditor.violate("nothing left", `${this.#pending.size} requests unanswered after a stop`);
+  }
+
+  #fateOf(requests: readonly GroupRequest[]): GroupFate {
+    const { scheduler, plant } = this.#parts;
+    const random = this.#random;
+    this.#faults = this.#faults.filter(({ untilMs }) => untilMs > scheduler.nowMs);
+    const isUnder = (fault: DiskFault["fault"], share: number) => this.#faults.some((one) => one.fault === fault) && random.chance(share);
+    const isSlow = isUnder("slow", 0.5);
+    const fault = isUnder("full_after", 1) ? "full_after" : isUnder("full", 1) ? "full" : isUnder("busy", 0.5) ? "busy" : "none";
+    const brokenIndex = isUnder("broken", 0.5) ? requests.findIndex(({ name }) => loopOperations.has(name)) : -1;
+    return {
+      runAfterMs: isSlow ? random.int(50, 1500) : random.latencyMs(2, 30),
+      answerAfterMs: isSlow ? random.int(10, 500) : random.latencyMs(plant?.slowAnswers === true ? 20 : 2, 30),
+      fault,
+      brokenIndex,
+    };
+  }
+}
+
+function namesIn(fields: Readonly<Record<string, unknown>>): readonly string[] {
+  return Object.entries(fields).flatMap(([key, value]) => (key.endsWith("_id") && typeof value === "string" ? [value] : []));
+}

@@ -18,7 +18,11 @@ export type ClientParts = {
 
 export type Json = Readonly<Record<string, unknown>>;
 export type Answered = { readonly status: number; readonly body: Json; readonly text: string };
-type Asked = Omit<ApiRequest, "key" | "headers"> & { readonly idempotencyKey?: string | null };
+type Asked = Omit<ApiRequest, "key" | "headers"> & {
+  readonly idempotencyKey?: string | null;
+  /** Before each try. */
+  readonly onTry?: () => void;
+};
 
 const maxTries = 60;
 const lostOnTheWay = 0.03;
@@ -51,7 +55,9 @@ export class Client {
         await this.sleep(500);
         continue;
       }
-      const answer = await life.ask({ ...asked, key: this.key, headers });
+      asked.onTry?.();
+      const { method, path, body } = asked;
+      const answer = await life.ask({ method, path, key: this.key, headers, ...(body === undefined ? {} : { body }) });
       if (answer === "lost") {
         onLost();
         continue;

@@ -80,8 +80,8 @@ export type EngineProcess = {
     revokeKey(keyId: string): Promise<void>;
     figures(): Promise<StoreFigures>;
   };
-  /** As after SIGTERM; resolves when everything is closed. */
-  stop(graceMs: number): Promise<void>;
+  /** As after SIGTERM; resolves when everything is closed. `answered`: when every request has been, or their grace has ended. */
+  stop(graceMs: number, answered: Promise<void>): Promise<void>;
 };
 
 /** Starts one; what it asks of the store is answered as the host decides. */
@@ -149,9 +149,9 @@ export async function startProcess(options: ProcessOptions): Promise<EngineProce
       revokeKey: async (keyId) => void (await store.revokeKey({ keyId, nowMs: clock.nowMs() })),
       figures: () => store.readFigures(),
     },
-    stop: async (graceMs) => {
+    stop: async (graceMs, answered) => {
       isStopping = true;
-      await engine.drain(graceMs);
+      await Promise.all([engine.drain(graceMs), answered]);
       await engine.leave();
       await engine.close();
       await options.sender.close();

@@ -84,7 +84,8 @@ export class FinalAudit {
     for (const [index, { data, type }] of events.entries()) {
       if (data["sequence"] !== index + 1) this.#auditor.violate("sequence", `event ${index + 1} has sequence ${String(data["sequence"])}`, id, sid);
       const expected = type.startsWith("watch.") ? data["status"] : previous;
-      if (data["previous_status"] !== expected || (type.startsWith("watch.") && data["status"] !== previous))
+      // An ending repeats the last known status; where it is a watch's first event that status was never told.
+      if (data["previous_status"] !== expected || (type.startsWith("watch.") && index > 0 && data["status"] !== previous))
         this.#auditor.violate("previous_status", `${String(data["previous_status"])} where ${String(previous)} came before`, id, sid);
       previous = data["status"] as string | null;
       if (data["terminal"] === true && index !== events.length - 1) this.#auditor.violate("sequence", "an event after the terminal one", id, sid);

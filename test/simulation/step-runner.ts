@@ -120,6 +120,7 @@ export class StepRunner {
     await this.#naming(step.account, [wish], async (onLost) => {
       const answer = await this.#client(step).send({ method: "POST", path: "/v1/hooks", body, idempotencyKey: idempotencyKeyOf(step) }, onLost);
       if (answer === null) return;
+      if (answer.status === 403 || answer.status === 409) return;
       if (answer.status !== 200 && answer.status !== 201) return this.#unexpected(step, answer);
       const id = answer.body["id"] as string;
       this.#noteEndpoint(this.#client(step).endpointOf(url), answer.body["endpoint_id"], answer.body["secret"]);
@@ -208,9 +209,10 @@ export class StepRunner {
     const eventId = delivery["event_id"] as string;
     if (url === undefined || delivery["event_type"] === "endpoint.test") return;
     const known = auditor.ledger.delivery(eventId, url, auditor.ledger.factsById.get(eventId) ?? { watch_id: String(delivery["watch_id"] ?? "") });
-    const answer = await client.send({ method: "POST", path: `/v1/deliveries/${String(delivery["id"])}/retry`, body: {} }, () => {
+    const onTry = () => {
       known.manualAsked += 1;
-    });
+    };
+    const answer = await client.send({ method: "POST", path: `/v1/deliveries/${String(delivery["id"])}/retry`, body: {}, onTry });
     if (answer !== null && ![202, 404, 409].includes(answer.status)) this.#unexpected(step, answer);
   }
 

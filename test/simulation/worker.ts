@@ -1,0 +1,45 @@
+import { parentPort, workerData } from "node:worker_threads";
+import type { Plan } from "./plan.ts";
+import { installPatch, plants } from "./plants.ts";
+import { seedCrypto } from "./seeded-crypto.ts";
+
+export type WorkerTask = { readonly plant: string | null };
+export type ToSimulationWorker = { readonly seeds: readonly number[] } | { readonly shrink: number } | "end";
+export type FromSimulationWorker =
+  | { readonly kind: "lived"; readonly seed: number; readonly rule: string | null; readonly detail: string; readonly steps: number; readonly virtualMs: number }
+  | { readonly kind: "batch_done" }
+  | { readonly kind: "shrunk"; readonly seed: number; readonly report: string; readonly plan: Plan };
+
+if (parentPort !== null) await serve(parentPort, workerData as WorkerTask);
+
+/** Lives seeds for the runner. What is patched and seeded here must be so before the service's code is loaded. */
+async function serve(port: NonNullable<typeof parentPort>, { plant: plantName }: WorkerTask): Promise<void> {
+  const plant = plantName === null ? null : (plants.find(({ name }) => name === plantName) ?? null);
+  if (plantName !== null && plant === null) throw new Error(`no plant ${plantName}`);
+  seedCrypto();
+  if (plant !== null) installPatch(plant);
+  const { planOf } = await import("./plan.ts");
+  const { live } = await import("./world.ts");
+  const { shrink } = await import("./shrink.ts");
+  const { describeFailure } = await import("./report.ts");
+  const post = (message: FromSimulationWorker) => port.postMessage(message);
+
+  const liveAll = async (seeds: readonly number[]) => {
+    for (const seed of seeds) {
+      const { violations, steps, virtualMs } = await live(planOf(seed), plant);
+      post({ kind: "lived", seed, rule: violations[0]?.rule ?? null, detail: violations[0]?.detail ?? "", steps, virtualMs });
+    }
+    post({ kind: "batch_done" });
+  };
+  const shrinkOne = async (seed: number) => {
+    const first = await live(planOf(seed), plant);
+    const rule = first.violations[0]?.rule;
+    const plan = await shrink(first.plan, async (candidate) => (await live(candidate, plant)).violations[0]?.rule === rule);
+    post({ kind: "shrunk", seed, report: describeFailure(await live(plan, plant)), plan });
+  };
+  port.on("message", (message: ToSimulationWorker) => {
+    if (message === "end") port.close();
+    else if ("seeds" in message) void liveAll(message.seeds);
+    else void shrinkOne(message.shrink);
+  });
+}

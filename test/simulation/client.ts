@@ -62,7 +62,10 @@ export class Client {
         onLost();
         continue;
       }
-      timeline.note(`${asked.method} ${asked.path} ${asked.body === undefined ? "" : JSON.stringify(asked.body)} -> ${answer.status} ${shortened(answer.text)}`, ...namesOf(asked, answer));
+      timeline.noteOf(
+        () => `${method} ${path} ${body === undefined ? "" : JSON.stringify(body)} -> ${answer.status} ${shortened(answer.text)}`,
+        () => namesOf(asked, answer),
+      );
       this.#checkKeyed(asked, answer);
       if (this.#random.chance(lostOnTheWay)) {
         timeline.note("that answer was lost on the way");

@@ -63,7 +63,10 @@ export class ExchangeRules {
       endpoint.mayBeDisabled = true;
       if (endpoint.openings === 0) endpoint.goneAtMs = this.#auditor.recordedAtMs(nowMs);
     }
-    if (statusCode === 429 || statusCode === 502 || statusCode === 503 || statusCode === 504)
+    const isPaused = endpoint.floors.some(({ untilMs }) => untilMs > nowMs);
+    const asksToWait = statusCode === 429 || statusCode === 502 || statusCode === 503 || statusCode === 504;
+    // One that was on the wire when a pause began makes it longer only if it says so.
+    if (asksToWait && (exchange.retryAfterMs !== null || !isPaused))
       endpoint.floors.push({
         untilMs: nowMs + (exchange.retryAfterMs ?? minPauseMs),
         sinceMs: this.#auditor.recordedAtMs(nowMs),

@@ -41,6 +41,8 @@ export class ServiceLife {
   #disk: SimulatedDisk | null = null;
   #starts = 0;
   #isEnding = false;
+  /** Ends the wait for a stop that a crash came before. */
+  #onCrash: () => void = () => undefined;
 
   constructor(parts: ServiceLifeParts) {
     this.#parts = parts;
@@ -81,7 +83,10 @@ export class ServiceLife {
       upstreamOf: (name) => upstream.sourceFor(name, lifetime),
       onLine: (level, message, fields) => {
         if (lifetime.isOver) return;
-        timeline.note(`log ${level} ${message} ${JSON.stringify(fields)}`, ...namesIn(fields));
+        timeline.noteOf(
+          () => `log ${level} ${message} ${JSON.stringify(fields)}`,
+          () => namesIn(fields),
+        );
         if (level === "error" && scheduler.nowMs > auditor.brokenUntilMs)
           auditor.violate("no errors of its own", `${message} ${JSON.stringify(fields)}`, ...namesIn(fields));
       },
@@ -122,7 +127,8 @@ export class ServiceLife {
     if (process === null) return;
     timeline.note(`stop of ${lifetime.name} with a grace of ${graceMs} ms`);
     this.#state = "stopping";
-    await process.stop(graceMs, this.#answered(graceMs, lifetime));
+    const crashed = new Promise<void>((resolve) => void (this.#onCrash = resolve));
+    await Promise.race([process.stop(graceMs, this.#answered(graceMs, lifetime)), crashed]);
     if (lifetime.isOver) return;
     this.#checkNothingLeft(lifetime, graceMs);
     this.#end();
@@ -203,6 +209,7 @@ export class ServiceLife {
     auditor.processEnded(this.#lifetime);
     for (const resolve of this.#pending) resolve("lost");
     this.#pending.clear();
+    this.#onCrash();
   }
 
   /** After a stop nothing of the process may be under way. */

@@ -1,5 +1,7 @@
 /** One thing that happened, and what it was about: ids, URLs, SIDs. */
-export type TimelineEntry = { readonly atMs: number; readonly text: string; readonly about: readonly string[] };
+type TimelineEntry = { readonly atMs: number; readonly text: string | (() => string); readonly about: Names };
+/** `null` and undefined name nobody; a function is asked only if the line is shown. */
+type Names = readonly (string | null | undefined)[] | (() => readonly string[]);
 
 const idPattern = /\b(acc|key|src|wch|plc|hk|ep|evt|dlv|att|sec|ptl|aud)_[0-9A-Za-z]+/g;
 
@@ -12,16 +14,13 @@ export class Timeline {
     this.#nowMs = nowMs;
   }
 
-  note(text: string, ...about: readonly (string | null | undefined)[]): void {
-    this.#entries.push({
-      atMs: this.#nowMs(),
-      text,
-      about: about.filter((name): name is string => name !== null && name !== undefined),
-    });
+  note(text: string | (() => string), ...about: readonly (string | null | undefined)[]): void {
+    this.#entries.push({ atMs: this.#nowMs(), text, about });
   }
 
-  get length(): number {
-    return this.#entries.length;
+  /** The same where it costs to say whom it is about. */
+  noteOf(text: () => string, about: () => readonly string[]): void {
+    this.#entries.push({ atMs: this.#nowMs(), text, about });
   }
 
   /** Every line. Ids are numbered in the order in which they appear: what they are made of is not the simulation's. */
@@ -35,13 +34,14 @@ export class Timeline {
     const short = shortIds();
     return this.#entries.flatMap((entry) => {
       const line = lineOf(entry, short);
-      return entry.about.length === 0 || entry.about.some((name) => names.includes(name)) ? [line] : [];
+      const about = typeof entry.about === "function" ? entry.about() : entry.about;
+      return about.length === 0 || about.some((name) => typeof name === "string" && names.includes(name)) ? [line] : [];
     });
   }
 }
 
 function lineOf({ atMs, text }: TimelineEntry, short: (text: string) => string): string {
-  return `${(atMs / 1000).toFixed(3).padStart(9)}  ${short(text)}`;
+  return `${(atMs / 1000).toFixed(3).padStart(9)}  ${short(typeof text === "function" ? text() : text)}`;
 }
 
 function shortIds(): (text: string) => string {

@@ -16,6 +16,8 @@ if (parentPort !== null) await serve(parentPort, workerData as WorkerTask);
 async function serve(port: NonNullable<typeof parentPort>, { plant: plantName }: WorkerTask): Promise<void> {
   const plant = plantName === null ? null : (plants.find(({ name }) => name === plantName) ?? null);
   if (plantName !== null && plant === null) throw new Error(`no plant ${plantName}`);
+  // Thousands of errors are made and answered; where they came from is asked only of one that is reported.
+  Error.stackTraceLimit = 0;
   seedCrypto();
   if (plant !== null) installPatch(plant);
   const { planOf } = await import("./plan.ts");

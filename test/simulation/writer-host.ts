@@ -103,23 +103,22 @@ export class SimulatedDisk implements WriterHost {
     const later = (delayMs: number, run: () => void) => scheduler.schedule(delayMs, run, lifetime);
 
     const post = (message: FromWorker) => {
-      const copy = structuredClone(message);
-      if (message.kind === "closed") return toQueue(copy);
+      if (message.kind === "closed") return toQueue(message);
       if ((message.kind === "answers" || message.kind === "fatal") && running !== null && database !== null) {
         const { requests, fate } = running;
         afterGroup?.(database.connection, requests, database.hasCommitted || database.isCommitOpen);
         const lateMs = database.isCommitOpen ? (commitsLate?.(requests) ?? 0) : 0;
         if (database.isCommitOpen) later(fate.answerAfterMs + lateMs, () => database?.finishCommit());
-        later(fate.answerAfterMs, () => toQueue(copy));
+        later(fate.answerAfterMs, () => toQueue(message));
         return undefined;
       }
-      later(0, () => toQueue(copy));
+      later(0, () => toQueue(message));
       return undefined;
     };
     const runGroup = (message: Extract<ToWorker, { kind: "group" }>, fate: GroupFate) => {
       if (database === null) return;
       database.finishCommit();
-      const requests = structuredClone(message.requests);
+      const { requests } = message;
       database.fault = fate.fault;
       database.isCommitLate = (commitsLate?.(requests) ?? null) !== null;
       beforeGroup?.(database.connection, requests);
@@ -131,7 +130,7 @@ export class SimulatedDisk implements WriterHost {
         if (message.kind === "group") {
           const fate = fateOf(message.requests);
           later(fate.runAfterMs, () => runGroup(message, fate));
-        } else if (message.kind === "drafted") later(0, () => toWriter(structuredClone(message)));
+        } else if (message.kind === "drafted") later(0, () => toWriter(message));
         else {
           database?.finishCommit();
           toWriter(message);

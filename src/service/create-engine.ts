@@ -1,7 +1,7 @@
 import type { Config } from "./config.ts";
 import type { SourceHealth } from "../domain/sources/source.ts";
 import { Authentication } from "../engine/requests/authentication.ts";
-import { Cleaner } from "../engine/runtime/retention-cleaner.ts";
+import { RetentionCleaner } from "../engine/runtime/retention-cleaner.ts";
 import { DeliveryLimits } from "../engine/delivery/delivery-limits.ts";
 import { Dispatcher } from "../engine/delivery/dispatcher.ts";
 import { EndpointAdministration } from "../engine/registration/endpoint-settings.ts";
@@ -9,7 +9,7 @@ import { Idempotency } from "../engine/requests/idempotency.ts";
 import type { LeaseTimes } from "../engine/instances/instance-lease.ts";
 import { LiveState } from "../engine/requests/live-state.ts";
 import { ManualDelivery } from "../engine/delivery/manual-delivery.ts";
-import { Notifier } from "../engine/requests/long-poll-waiters.ts";
+import { LongPollWaiters } from "../engine/requests/long-poll-waiters.ts";
 import { InstanceCoordinator } from "../engine/instances/instance-coordinator.ts";
 import { Poller } from "../engine/polling/poller.ts";
 import { Registrar } from "../engine/registration/registrar.ts";
@@ -66,7 +66,7 @@ export function composeEngine(parts: EngineParts): Engine {
   const { config, opened, keyring, sources, guard, sender, logger, metrics, random, isStopping } = parts;
   const { store, shared, clock } = opened;
   const { secretBox, hashApiKey } = keyring;
-  const notifier = new Notifier(clock);
+  const waiters = new LongPollWaiters(clock);
   const { delivery } = config;
   const limits = new DeliveryLimits({ clock, ...delivery });
   const composer = new WebhookComposer({ secretBox, accounts: store, publicUrl: config.api.publicUrl, version: config.version });
@@ -85,7 +85,7 @@ export function composeEngine(parts: EngineParts): Engine {
     onUnwatched: (callIds) => {
       for (const callId of callIds) poller.rewatch(callId, null);
     },
-    notify: (notices) => notifier.publish(notices),
+    notify: (notices) => waiters.publish(notices),
     ...sharing,
     random,
   });
@@ -97,7 +97,7 @@ export function composeEngine(parts: EngineParts): Engine {
     metrics,
     random,
     dispatch: (jobs) => dispatcher.accept(jobs),
-    notify: (notices) => notifier.publish(notices),
+    notify: (notices) => waiters.publish(notices),
     onSourceChange: (health, change) =>
       coordinator === null ? notifyHooks(health, change) : coordinator.publishSourceChange(health, change),
     ...sharing,
@@ -108,7 +108,7 @@ export function composeEngine(parts: EngineParts): Engine {
     store.publishSourceEvent(event).then(
       ({ jobs, notices }) => {
         dispatcher.accept(jobs);
-        notifier.publish(notices);
+        waiters.publish(notices);
       },
       (error: unknown) => logger.warn({ source: name, error: String(error) }, "source.event_failed"),
     );
@@ -126,7 +126,7 @@ export function composeEngine(parts: EngineParts): Engine {
           poller,
           dispatcher,
           limits,
-          notifier,
+          waiters,
           refreshSources: () => reloader.refresh(),
           peerNotifier: shared.peerNotifier,
           onInstances: (count) => metrics.instances(count),
@@ -143,14 +143,14 @@ export function composeEngine(parts: EngineParts): Engine {
     // It is the database's clock where several see it: one of them acts.
     onClockSetBack: async (deltaMs) => (coordinator?.isEldest === false ? undefined : store.shiftSchedule(deltaMs)),
   });
-  const cleaner = new Cleaner({ store, clock, logger, retentionDays: config.retentionDays });
+  const cleaner = new RetentionCleaner({ store, clock, logger, retentionDays: config.retentionDays });
   supervisor.add({ name: "poller", everyMs: poller.tickEveryMs, tick: () => poller.tick() });
   if (coordinator === null) {
     supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.tick() });
     supervisor.add({ name: "sources", everyMs: reloader.tickEveryMs, tick: () => reloader.tick() });
   } else {
     // The sweep says when a delivery is due, and when sources were set.
-    supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.tend() });
+    supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.maintain() });
     supervisor.add({ name: "heartbeat", everyMs: coordinator.heartbeatEveryMs, tick: () => coordinator.heartbeat() });
     supervisor.add({ name: "sweep", everyMs: coordinator.sweepEveryMs, tick: () => coordinator.sweep() });
   }
@@ -159,7 +159,7 @@ export function composeEngine(parts: EngineParts): Engine {
   const isStoreReachable = () => coordinator?.isStoreReachable ?? true;
   const live = new LiveState({
     poller,
-    notifier,
+    waiters,
     supervisor,
     store,
     sources: sources.registrable,
@@ -184,7 +184,7 @@ export function composeEngine(parts: EngineParts): Engine {
       isPolled: (name, scope, callSid) => poller.isPolled(name, scope, callSid),
       saturation: (name, additional) => (poller.isSaturated(name, additional) ? saturatedRetryMs : null),
       dispatch: (jobs) => dispatcher.accept(jobs),
-      notify: (notices) => notifier.publish(notices),
+      notify: (notices) => waiters.publish(notices),
       cancelWatch: (watchId) => dispatcher.cancelWatch(watchId),
       cancelDeliveries: (deliveryIds) => dispatcher.cancelDeliveries(deliveryIds),
       reopenEndpoint: (endpointId) => dispatcher.reopenEndpoint(endpointId),
@@ -196,7 +196,7 @@ export function composeEngine(parts: EngineParts): Engine {
     supervisor,
     registration,
     endpointAdministration: new EndpointAdministration({ store, idempotency, secretBox, clock, consumers: dispatcher }),
-    manualDelivery: new ManualDelivery({ store, idempotency, clock, dispatcher, notify: (notices) => notifier.publish(notices) }),
+    manualDelivery: new ManualDelivery({ store, idempotency, clock, dispatcher, notify: (notices) => waiters.publish(notices) }),
     live,
     authentication: new Authentication({ store, hashApiKey, clock }),
     idempotency,
@@ -211,7 +211,7 @@ export function composeEngine(parts: EngineParts): Engine {
     },
     async drain(graceMs) {
       isDrained = true;
-      notifier.stop();
+      waiters.stop();
       cleaner.stop();
       coordinator?.drain();
       await Promise.all([supervisor.stop(graceMs), poller.stop(graceMs), dispatcher.stop(graceMs)]);
@@ -220,7 +220,7 @@ export function composeEngine(parts: EngineParts): Engine {
       await coordinator?.stop();
     },
     async close() {
-      notifier.stop();
+      waiters.stop();
       // A start that was refused behind it: nothing goes out any more, and its place among the others is free at once.
       if (!isDrained) {
         await Promise.all([poller.stop(0), dispatcher.stop(0)]);

@@ -60,8 +60,8 @@ function setupsWith({ polling }: Config, clock: Clock): CreateSetup {
       statusRetentionMs,
       backoffMinMs,
       backoffMaxMs,
-      witnessMs: tenMinutesMs,
-      unwitnessedEndMs: tenMinutesMs,
+      corroborationMs: tenMinutesMs,
+      uncorroboratedEndMs: tenMinutesMs,
     },
   });
 }

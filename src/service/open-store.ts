@@ -3,7 +3,7 @@ import { systemClock } from "../adapters/clock.ts";
 import type { OpenPostgres } from "../adapters/postgres/opening.ts";
 import { openSqliteStore } from "../adapters/sqlite/store.ts";
 import type { Config, Secrets } from "./config.ts";
-import { InstanceFenced, StoreUnavailable } from "../domain/errors.ts";
+import { InstanceFencedError, StoreUnavailableError } from "../domain/errors.ts";
 import type { DeliveryPolicy } from "../domain/deliveries/retry-policy.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { ServiceStore, StoreFigures, StoreLifecycle } from "../ports/stores/service-store.ts";
@@ -35,7 +35,7 @@ export type OpenStore = {
   close(): Promise<void>;
 };
 
-/** The database of `DATABASE_URL`. Rejects with `StartRefused`, or with the signal's reason. */
+/** The database of `DATABASE_URL`. Rejects with `StartupError`, or with the signal's reason. */
 export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
   const { config, secrets, policy, logger, signal, onCommitted } = options;
   const machineClock = options.clock ?? systemClock;
@@ -65,7 +65,7 @@ export function untilReachable<T>(work: () => Promise<T>, signal: AbortSignal): 
 }
 
 function isUnreachable({ error }: { readonly error: Error }): boolean {
-  return error instanceof StoreUnavailable;
+  return error instanceof StoreUnavailableError;
 }
 
 /** What a scrape reads of the store; null: it cannot be reached. */
@@ -73,7 +73,7 @@ export async function readFiguresOf(store: Pick<StoreLifecycle, "readFigures">):
   try {
     return await store.readFigures();
   } catch (error) {
-    if (!(error instanceof StoreUnavailable)) throw error;
+    if (!(error instanceof StoreUnavailableError)) throw error;
     return null;
   }
 }
@@ -88,7 +88,7 @@ function observed<T extends object>(target: T, onTrouble: () => void): T {
         const answer: unknown = Reflect.apply(member, target, args);
         if (answer instanceof Promise)
           answer.catch((error: unknown) => {
-            if (error instanceof StoreUnavailable && !(error instanceof InstanceFenced)) onTrouble();
+            if (error instanceof StoreUnavailableError && !(error instanceof InstanceFencedError)) onTrouble();
           });
         return answer;
       };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { StoreUnavailable } from "../../src/domain/errors.ts";
+import { StoreUnavailableError } from "../../src/domain/errors.ts";
 import { minute, startMs } from "../harness/store-drafts.ts";
 import { worlds } from "./store-backend.ts";
 import type { StoreBackend } from "./store-backend.ts";
@@ -51,7 +51,7 @@ export function lifecycleSuite(backend: StoreBackend): void {
       await world.store.checkWritable();
       await world.store.close();
       await world.store.close();
-      await expect(world.store.checkWritable()).rejects.toThrow(StoreUnavailable);
+      await expect(world.store.checkWritable()).rejects.toThrow(StoreUnavailableError);
     });
 
     it("has at the next start what was committed before", async () => {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createSecretBox } from "../../src/adapters/sealing/secret-box.ts";
 import { openSqliteAdministration, openSqliteStore } from "../../src/adapters/sqlite/store.ts";
-import { StartRefused } from "../../src/domain/errors.ts";
+import { StartupError } from "../../src/domain/errors.ts";
 import { newId } from "../../src/domain/ids.ts";
 import { sealedIdentity } from "../../src/domain/secrets/sealed-identity.ts";
 import type { SealedPlace } from "../../src/domain/secrets/sealed-identity.ts";
@@ -35,7 +35,7 @@ const keyring = (given: string | null) => openKeyring(store, { given, databasePa
 
 async function refusalOf(given: string | null): Promise<string> {
   const error: unknown = await keyring(given).catch((refused: unknown) => refused);
-  expect(error).toBeInstanceOf(StartRefused);
+  expect(error).toBeInstanceOf(StartupError);
   const { message } = error as Error;
   expect(message).not.toMatch(/\n/);
   for (const key of [first, second]) expect(message).not.toContain(key);

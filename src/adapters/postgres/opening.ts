@@ -1,5 +1,5 @@
 import { messageOf } from "../error-message.ts";
-import { StartRefused, StoreUnavailable } from "../../domain/errors.ts";
+import { StartupError, StoreUnavailableError } from "../../domain/errors.ts";
 import type { DeliveryPolicy } from "../../domain/deliveries/retry-policy.ts";
 import type { InstanceSignal, PeerNotifier } from "../../ports/peer-notifier.ts";
 import type { Clock } from "../../ports/clock.ts";
@@ -59,7 +59,7 @@ const signalOf: Readonly<Record<ChangeKind, InstanceSignal | null>> = {
 };
 
 /**
- * Migrates and opens. A server that cannot be reached is waited for; rejects with `StartRefused` for what somebody must
+ * Migrates and opens. A server that cannot be reached is waited for; rejects with `StartupError` for what somebody must
  * change first, with the signal's reason when that ends the wait.
  */
 export async function openPostgres(options: PostgresOptions): Promise<OpenPostgres> {
@@ -73,14 +73,14 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenPostgr
       if (refusal !== null) throw new AbortError(refusal);
       if (!isWaiting) logger.warn({ error: messageOf(error) }, "store.unreachable");
       isWaiting = true;
-      throw new StoreUnavailable(messageOf(error), { cause: error });
+      throw new StoreUnavailableError(messageOf(error), { cause: error });
     }
   };
   await pRetry(prepare, { ...retry, signal });
   const opened = assemble(options);
   try {
     // Before anybody looks at the clock: the machine's may be wrong.
-    await pRetry(() => opened.readTime(), { ...retry, signal, shouldRetry: ({ error }) => error instanceof StoreUnavailable });
+    await pRetry(() => opened.readTime(), { ...retry, signal, shouldRetry: ({ error }) => error instanceof StoreUnavailableError });
     return opened;
   } catch (error) {
     await opened.close();
@@ -96,7 +96,7 @@ export async function openPostgresAdministration(
   connectionString: string,
 ): Promise<{ readonly store: AdministrationStore; readonly migrations: number }> {
   const migrations = await migrate(connectionString).catch((error: unknown) => {
-    throw refusalOf(error) ?? new StartRefused(`the database of DATABASE_URL cannot be reached: ${messageOf(error)}`, { cause: error });
+    throw refusalOf(error) ?? new StartupError(`the database of DATABASE_URL cannot be reached: ${messageOf(error)}`, { cause: error });
   });
   // It knows nobody, so everybody is told.
   const owner = { token: null, hasPeers: true };

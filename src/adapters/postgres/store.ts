@@ -1,4 +1,4 @@
-import { InstanceFenced, StoreUnavailable } from "../../domain/errors.ts";
+import { InstanceFencedError, StoreUnavailableError } from "../../domain/errors.ts";
 import type { CallCommit, CallCommitResult } from "../../ports/stores/call-store.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../ports/stores/delivery-store.ts";
 import type { ClaimableResult, ClaimedRun, IdempotencyStore } from "../../ports/stores/idempotency-store.ts";
@@ -20,8 +20,8 @@ const claimedLimit = 4;
 
 /**
  * The store of an instance, on a database that is migrated. `fatal` never resolves: a server that goes away is waited for,
- * and everything asked meanwhile rejects with `StoreUnavailable` within 10 s. `queueLimit`: operations of a hot kind waiting
- * at most; beyond it they are refused with `StoreOverloaded`.
+ * and everything asked meanwhile rejects with `StoreUnavailableError` within 10 s. `queueLimit`: operations of a hot kind waiting
+ * at most; beyond it they are refused with `StoreOverloadedError`.
  */
 export function createPostgresStore(db: Database, queueLimit = defaultQueueLimit): ServiceStore {
   const commits = new BatchQueue<CallCommit, CallCommitResult>({
@@ -53,7 +53,7 @@ export function createPostgresStore(db: Database, queueLimit = defaultQueueLimit
       try {
         return await commits.push(commit);
       } catch (error) {
-        if (!(error instanceof InstanceFenced)) throw error;
+        if (!(error instanceof InstanceFencedError)) throw error;
         // Whoever took this instance for dead has its calls.
         return { kind: "stale", call: null };
       }
@@ -102,7 +102,7 @@ async function withRegisteredInstance<T>(
   try {
     return await db.ownerTransaction(work, deadlineMs);
   } catch (error) {
-    if (!(error instanceof InstanceFenced)) throw error;
+    if (!(error instanceof InstanceFencedError)) throw error;
     await within(db.rejoin(), deadlineMs);
     return db.ownerTransaction(work, deadlineMs);
   }
@@ -111,7 +111,10 @@ async function withRegisteredInstance<T>(
 async function within(promise: Promise<void>, deadlineMs: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new StoreUnavailable("joining again takes too long")), Math.max(1, deadlineMs - performance.now()));
+    timer = setTimeout(
+      () => reject(new StoreUnavailableError("joining again takes too long")),
+      Math.max(1, deadlineMs - performance.now()),
+    );
   });
   try {
     await Promise.race([promise, late]);

@@ -18,7 +18,7 @@ export type SqliteStoreOptions = {
   readonly clock?: Pick<Clock, "nowMs">;
   /** How long the commit of each group that wrote took. */
   readonly onCommitted?: (durationMs: number) => void;
-  /** Operations waiting at most; beyond it they are refused with `StoreOverloaded`. */
+  /** Operations waiting at most; beyond it they are refused with `StoreOverloadedError`. */
   readonly queueLimit?: number;
   /**
    * How long the record of an attempt waits at most for somebody else's commit to share, when none is under way: nobody
@@ -29,7 +29,7 @@ export type SqliteStoreOptions = {
 
 /**
  * Opens the embedded store: a worker thread owns the connection that everything goes through, so that a slow disk never
- * stalls the loop; another one makes the checkpoints. Rejects with `StartRefused` (one line) for a database that cannot be
+ * stalls the loop; another one makes the checkpoints. Rejects with `StartupError` (one line) for a database that cannot be
  * used.
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<ServiceStore> {

@@ -1,5 +1,5 @@
 import { generateApiKey } from "../../domain/secrets/api-key.ts";
-import { StartRefused } from "../../domain/errors.ts";
+import { StartupError } from "../../domain/errors.ts";
 import { newId } from "../../domain/ids.ts";
 import { sealedIdentity } from "../../domain/secrets/sealed-identity.ts";
 import { generateSigningKeyPair } from "../../domain/webhooks/signature.ts";
@@ -48,7 +48,7 @@ export class AccountAdministration {
   }
 
   /**
-   * The account `default` with the key of the environment, which replaces the one it had before. Throws `StartRefused`
+   * The account `default` with the key of the environment, which replaces the one it had before. Throws `StartupError`
    * when the key is another account's.
    */
   async ensureDefaultAccount(apiKey: string): Promise<Account> {
@@ -59,7 +59,7 @@ export class AccountAdministration {
     const draft = { id: newId("key", nowMs), accountId: account.id, name: environmentKeyName, fingerprints, nowMs };
     const ensured = await store.ensureKey(draft);
     if (ensured.kind === "belongs_to_another")
-      throw new StartRefused(
+      throw new StartupError(
         `RINGBACK_API_KEY is a key of the account ${ensured.accountId}: give the account ${defaultAccountName} another`,
       );
     return account;

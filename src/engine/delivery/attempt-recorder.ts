@@ -1,5 +1,5 @@
 import type { AttemptOutcome } from "../../domain/deliveries/attempt.ts";
-import { isStoreTrouble } from "../../domain/errors.ts";
+import { isTransientStoreError } from "../../domain/errors.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { AttemptRecorded, DeliveryStore } from "../../ports/stores/delivery-store.ts";
 import type { SendJob } from "../../ports/stores/send-job.ts";
@@ -45,7 +45,7 @@ export class AttemptRecorder {
         this.#tell(job, recorded, exchange.outcome);
         return recorded;
       } catch (error) {
-        if (!isStoreTrouble(error)) throw error;
+        if (!isTransientStoreError(error)) throw error;
         await this.#wait(retryMs);
       }
     }

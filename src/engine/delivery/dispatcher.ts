@@ -1,10 +1,10 @@
 import type { Attempt, AttemptOutcome } from "../../domain/deliveries/attempt.ts";
-import { isStoreTrouble } from "../../domain/errors.ts";
+import { isTransientStoreError } from "../../domain/errors.ts";
 import { precedes, watchIdOf } from "../../domain/events/event.ts";
 import type { Notice } from "../../ports/stores/call-store.ts";
 import type { DeliveryStore } from "../../ports/stores/delivery-store.ts";
 import type { SendJob } from "../../ports/stores/send-job.ts";
-import { Alarm } from "../runtime/earliest-timer.ts";
+import { EarliestTimer } from "../runtime/earliest-timer.ts";
 import { AttemptRecorder } from "./attempt-recorder.ts";
 import type { AttemptRecorderOptions, Recorded } from "./attempt-recorder.ts";
 import type { DeliveryLimits, DeliveryPermit } from "./delivery-limits.ts";
@@ -14,7 +14,7 @@ import { startLimit } from "./adaptive-concurrency.ts";
 import { LeaseReleaser } from "./lease-releaser.ts";
 import { JobSender } from "./job-sender.ts";
 import type { JobSenderOptions } from "./job-sender.ts";
-import { Rounds } from "../runtime/serialized-runs.ts";
+import { SerializedRuns } from "../runtime/serialized-runs.ts";
 import { RecentCancellations } from "./recent-cancellations.ts";
 
 export type DispatcherOptions = JobSenderOptions &
@@ -28,7 +28,7 @@ export type DispatcherOptions = JobSenderOptions &
   };
 
 /** What the store could not be asked about is not tried again before. */
-const afterTroubleMs = 1000;
+const afterStoreErrorMs = 1000;
 /** What a fault of ours left without a record is not sent again before. */
 const afterFaultMs = 60_000;
 
@@ -44,11 +44,11 @@ export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #recorder: AttemptRecorder;
   readonly #leases: LeaseReleaser;
-  readonly #alarm: Alarm;
+  readonly #alarm: EarliestTimer;
   readonly #cancellations: RecentCancellations;
   readonly #buffered: JobBuffer;
   readonly #outgoing: JobSender;
-  readonly #claims = new Rounds(() => this.#claimRound());
+  readonly #claims = new SerializedRuns(() => this.#claimRound());
   /** From the moment a job was let in to the record of its attempt. */
   readonly #running = new Set<SendJob>();
   /** Something due was given back for want of room: whoever makes room looks for it. */
@@ -61,7 +61,7 @@ export class Dispatcher {
     this.#options = options;
     this.#recorder = new AttemptRecorder({ ...options, random: options.random ?? Math.random });
     this.#leases = new LeaseReleaser(options);
-    this.#alarm = new Alarm(options.clock, () => this.wake());
+    this.#alarm = new EarliestTimer(options.clock, () => this.wake());
     this.#cancellations = new RecentCancellations(options.clock);
     this.#buffered = new JobBuffer(options.limits);
     this.#outgoing = new JobSender(options);
@@ -168,7 +168,7 @@ export class Dispatcher {
   }
 
   /** For where somebody else says when something is due: gives back what could not be given, and sends what waits. Asks the store nothing when there is neither. */
-  async tend(): Promise<void> {
+  async maintain(): Promise<void> {
     if (this.#state !== "running" || !this.#mayBegin()) return;
     this.#sendBuffered(null);
     if (await this.#leases.retry()) this.wake();
@@ -206,7 +206,7 @@ export class Dispatcher {
       this.#sendBuffered(null);
       await this.#claim();
     } catch (error) {
-      if (!isStoreTrouble(error)) throw error;
+      if (!isTransientStoreError(error)) throw error;
       // The next tick asks again.
       this.#options.logger.warn({ error: error.message }, "delivery.claim_failed");
     }
@@ -272,7 +272,7 @@ export class Dispatcher {
       else if (this.#state !== "stopped") recorded = await this.#recorder.record(job, { startedAtMs, ...exchange });
     } catch (error) {
       this.#report(job, error);
-      this.#leases.releaseLater(job, isStoreTrouble(error) ? afterTroubleMs : afterFaultMs);
+      this.#leases.releaseLater(job, isTransientStoreError(error) ? afterStoreErrorMs : afterFaultMs);
     }
     const wasFull = limits.isFull(permit.failing);
     this.#running.delete(job);

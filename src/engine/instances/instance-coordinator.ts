@@ -1,4 +1,4 @@
-import { isStoreTrouble } from "../../domain/errors.ts";
+import { isTransientStoreError } from "../../domain/errors.ts";
 import type { SourceHealth } from "../../domain/sources/source.ts";
 import type { InstanceSignal, PeerNotifier } from "../../ports/peer-notifier.ts";
 import type { Clock } from "../../ports/clock.ts";
@@ -13,10 +13,10 @@ import type { Dispatcher } from "../delivery/dispatcher.ts";
 import { leaseTimes } from "./instance-lease.ts";
 import type { LeaseTimes } from "./instance-lease.ts";
 import { Membership } from "./membership.ts";
-import type { Notifier } from "../requests/long-poll-waiters.ts";
+import type { LongPollWaiters } from "../requests/long-poll-waiters.ts";
 import { OrphanRescuer } from "./orphan-rescuer.ts";
 import type { Poller } from "../polling/poller.ts";
-import { Pace } from "../runtime/paced-runs.ts";
+import { PacedRuns } from "../runtime/paced-runs.ts";
 import { RateDivision } from "./rate-division.ts";
 import { SourceStateSync } from "./source-state-sync.ts";
 import { ChangeSweeper } from "./change-sweeper.ts";
@@ -35,7 +35,7 @@ export type InstanceCoordinatorOptions = {
   readonly poller: Poller;
   readonly dispatcher: Dispatcher;
   readonly limits: DeliveryLimits;
-  readonly notifier: Notifier;
+  readonly waiters: LongPollWaiters;
   /** Sources were set or changed by the operator; rejects while they cannot be read. */
   readonly refreshSources: () => Promise<void>;
   readonly peerNotifier: PeerNotifier;
@@ -60,14 +60,14 @@ export class InstanceCoordinator {
   readonly #balance: CallBalance;
   readonly #shared: SourceStateSync;
   readonly #sweeper: ChangeSweeper;
-  readonly #word: Pace;
+  readonly #word: PacedRuns;
   readonly #orphans: OrphanRescuer;
   readonly heartbeatEveryMs: number;
   #isDraining = false;
   #isMaintaining = false;
 
   constructor(options: InstanceCoordinatorOptions) {
-    const { store, releaseDeliveries, clock, logger, version, times = leaseTimes, poller, dispatcher, notifier } = options;
+    const { store, releaseDeliveries, clock, logger, version, times = leaseTimes, poller, dispatcher, waiters } = options;
     this.#options = options;
     this.heartbeatEveryMs = times.heartbeatMs;
     const gates = () => poller.gates;
@@ -100,7 +100,7 @@ export class InstanceCoordinator {
     this.#sweeper = new ChangeSweeper({
       store,
       watch,
-      waiting: notifier,
+      waiting: waiters,
       onDeliveryDue: () => dispatcher.wake(),
       onSettled: (deliveryIds) => dispatcher.dropFinished(deliveryIds),
       onClosed: (endpointId) => dispatcher.cancelEndpoint(endpointId),
@@ -115,7 +115,7 @@ export class InstanceCoordinator {
       onEvicted: () => this.#balance.checkAgain(),
       claimUnowned: () => (this.mayStart() ? this.#balance.claim() : Promise.resolve(0)),
     });
-    this.#word = new Pace({
+    this.#word = new PacedRuns({
       clock,
       pauseMs: wordPauseMs,
       run: () => this.#sweeper.look().catch((error: unknown) => this.#warn("instance.sweep_failed", error)),
@@ -134,7 +134,7 @@ export class InstanceCoordinator {
     });
   }
 
-  /** Joins, and waits a little for a part of the sources' rates. Rejects with `StoreUnavailable`. */
+  /** Joins, and waits a little for a part of the sources' rates. Rejects with `StoreUnavailableError`. */
   async start(): Promise<void> {
     await this.#membership.heartbeat();
     const deadlineMs = this.#options.clock.monotonicMs() + firstGrantWaitMs;
@@ -256,7 +256,7 @@ export class InstanceCoordinator {
 
   #warn(message: string, error: unknown): void {
     const { logger } = this.#options;
-    if (isStoreTrouble(error)) logger.warn({ error: error.message }, message);
+    if (isTransientStoreError(error)) logger.warn({ error: error.message }, message);
     else logger.error({ error: error instanceof Error ? error.stack : String(error) }, message);
   }
 

@@ -164,7 +164,7 @@ export class CallAssignment {
     for (const call of this.#options.calls.all()) {
       if (calm.length >= count) break;
       if (call.source.name !== sourceName || call.isBusy) continue;
-      if (call.memory.denial === null && !call.isFirstPoll && !call.needsFirstEvent) calm.push(call);
+      if (call.memory.rejection === null && !call.isFirstPoll && !call.needsFirstEvent) calm.push(call);
       else others.push(call);
     }
     return [...calm, ...others].slice(0, count);

@@ -59,7 +59,7 @@ export class CallRegistry {
     const { gate, name } = call.source;
     call.isDropped = true;
     gate.queue.remove(call);
-    gate.forgetUnwitnessed(call);
+    gate.clearUncorroborated(call);
     gate.changeLoad(call.minIntervalMs, -1);
     this.#byId.delete(call.callId);
     this.#bySid.delete(sidKey(name, call.scope, call.callSid));

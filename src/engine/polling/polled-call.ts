@@ -83,16 +83,16 @@ export class PolledCall implements WheelEntry, Queued {
 
   /** The wall clock was set: what has lasted so long has still lasted so long. Deadlines are wall times and stay. */
   shiftTimes(steppedMs: number): void {
-    const { denial, unwitnessedSinceMs } = this.memory;
+    const { rejection, uncorroboratedSinceMs } = this.memory;
     if (this.observedAtMs !== null) this.observedAtMs += steppedMs;
     if (this.lastGoodPollAtMs !== null) this.lastGoodPollAtMs += steppedMs;
     this.createdAtMs += steppedMs;
     this.youngestWatchAtMs += steppedMs;
-    if (denial === null && unwitnessedSinceMs === null) return;
+    if (rejection === null && uncorroboratedSinceMs === null) return;
     this.memory = {
       ...this.memory,
-      denial: denial === null ? null : { ...denial, sinceMs: denial.sinceMs + steppedMs },
-      unwitnessedSinceMs: unwitnessedSinceMs === null ? null : unwitnessedSinceMs + steppedMs,
+      rejection: rejection === null ? null : { ...rejection, sinceMs: rejection.sinceMs + steppedMs },
+      uncorroboratedSinceMs: uncorroboratedSinceMs === null ? null : uncorroboratedSinceMs + steppedMs,
     };
   }
 
@@ -109,8 +109,8 @@ export class PolledCall implements WheelEntry, Queued {
   get problem(): CallProblem | null {
     const { state } = this.source.gate.health();
     if (state === "suspended") return "source_suspended";
-    if (this.status === null && this.memory.denial !== null) return "not_found_yet";
-    if (state === "circuit_open" || this.memory.failures > 0 || this.memory.denial !== null) return "upstream_errors";
+    if (this.status === null && this.memory.rejection !== null) return "not_found_yet";
+    if (state === "circuit_open" || this.memory.failures > 0 || this.memory.rejection !== null) return "upstream_errors";
     return state === "slowed" ? "source_slowed" : null;
   }
 }

@@ -1,4 +1,4 @@
-import { forgetDenials, freshPollMemory } from "../../domain/calls/poll-decision.ts";
+import { resetRejections, freshPollMemory } from "../../domain/calls/poll-decision.ts";
 import type { SourceHealth } from "../../domain/sources/source.ts";
 import type { LiveState } from "../../ports/use-cases/registration.ts";
 import type { WatchedCall } from "../../ports/stores/call-store.ts";
@@ -153,7 +153,7 @@ export class Poller {
   resume(sourceName: string, change: SourceChange = "none"): void {
     const source = this.#sources.get(sourceName);
     if (source === undefined) return;
-    if (change === "vindicated") this.#judgeAnew(source);
+    if (change === "vindicated") this.#reconsider(source);
     this.#pump(source);
   }
 
@@ -335,7 +335,7 @@ export class Poller {
 
   #announceSourceChange(source: PolledSource, change: SourceChange): void {
     if (change === "none") return;
-    if (change === "vindicated") this.#judgeAnew(source);
+    if (change === "vindicated") this.#reconsider(source);
     const event = change === "suspended" ? "suspended" : "resumed";
     const health = source.gate.health();
     this.#options.logger.warn({ source: source.name, state: health.state, reason: health.reason }, `source.${event}`);
@@ -343,10 +343,10 @@ export class Poller {
   }
 
   /** What a misconfigured source denied says nothing about the calls. */
-  #judgeAnew(source: PolledSource): void {
+  #reconsider(source: PolledSource): void {
     for (const call of this.#calls.all()) {
-      if (call.source !== source || call.memory.denial === null) continue;
-      call.memory = forgetDenials(call.memory);
+      if (call.source !== source || call.memory.rejection === null) continue;
+      call.memory = resetRejections(call.memory);
       if (!call.isBusy && !call.isQueued) this.#scheduleNext(call, this.#random() * call.intervalMs);
     }
   }

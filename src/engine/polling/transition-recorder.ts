@@ -1,7 +1,7 @@
 import { decideAfterPoll } from "../../domain/calls/poll-decision.ts";
 import type { PollDecision } from "../../domain/calls/poll-decision.ts";
 import type { Observation } from "../../domain/calls/call.ts";
-import { isStoreTrouble } from "../../domain/errors.ts";
+import { isTransientStoreError } from "../../domain/errors.ts";
 import type { CallCommit, CallCommitResult, CallStore, Notice } from "../../ports/stores/call-store.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { SendJob } from "../../ports/stores/send-job.ts";
@@ -73,7 +73,7 @@ export class TransitionRecorder {
     const nowMs = this.#options.clock.nowMs();
     const decision = this.#decide(call, observation, nowMs);
     const { lastGoodPollAtMs, confirmed } = decision;
-    const isHeld = decision.endingUnwitnessed && call.source.gate.isMisconfigured;
+    const isHeld = decision.endsUncorroborated && call.source.gate.isMisconfigured;
     const changes = isHeld ? decision.changes.filter((change) => change.kind !== "end") : decision.changes;
     if (changes.length > 0 || (confirmed && call.needsFirstEvent)) {
       const isCommitted = await this.#commit(call, { nowMs, lastGoodPollAtMs, confirmed, changes });
@@ -93,11 +93,11 @@ export class TransitionRecorder {
   #decide(call: PolledCall, observation: Observation, nowMs: number): PollDecision {
     const { gate, setup, name } = call.source;
     const { callStatus: status, memory, youngestWatchAtMs, earliestDeadlineAtMs } = call;
-    const context = { nowMs, witnessAtMs: gate.lastGoodPollAtMs, jitter: this.#random() };
+    const context = { nowMs, corroboratedAtMs: gate.lastGoodPollAtMs, jitter: this.#random() };
     const decision = decideAfterPoll({ status, memory, youngestWatchAtMs, earliestDeadlineAtMs }, observation, context, setup.policy);
-    if (decision.endingUnwitnessed) this.#announce(call.source, gate.noteUnwitnessed(call));
-    else gate.forgetUnwitnessed(call);
-    if (decision.anomaly)
+    if (decision.endsUncorroborated) this.#announce(call.source, gate.recordUncorroboratedFailure(call));
+    else gate.clearUncorroborated(call);
+    if (decision.isRegression)
       this.#options.logger.warn({ source: name, call_id: call.callId, from: call.status }, "call.status_went_backwards");
     return decision;
   }
@@ -129,7 +129,7 @@ export class TransitionRecorder {
       try {
         return await store.commitCall(commit);
       } catch (error) {
-        if (!outlivesStore || !isStoreTrouble(error) || call.isDropped || this.#isStopped) throw error;
+        if (!outlivesStore || !isTransientStoreError(error) || call.isDropped || this.#isStopped) throw error;
         const { promise, resolve } = Promise.withResolvers<void>();
         clock.setTimer(retryMs, resolve);
         await promise;

@@ -104,9 +104,9 @@ export class PolledSource {
   /** A source that others poll too is polled when its rate has been divided. */
   #createGate({ source, intervalMinMs, intervalMaxMs, policy }: SourceSetup, grantPerSecond = 0): SourceGate<PolledCall> {
     const { clock, onShared } = this.#dependencies;
-    const { witnessMs } = policy;
+    const { corroborationMs } = policy;
     const sharing = onShared === undefined ? {} : { grantPerSecond, onShared: (part: SharedPart) => onShared(source.name, part) };
-    return new SourceGate({ source, clock, intervalMinMs, intervalMaxMs, witnessMs, ...sharing });
+    return new SourceGate({ source, clock, intervalMinMs, intervalMaxMs, corroborationMs, ...sharing });
   }
 
   #recordClockSkew(upstreamDateMs: number): void {

@@ -3,7 +3,7 @@ import type { Source, SourceHealth, SourceStateName } from "../../domain/sources
 import type { Clock } from "../../ports/clock.ts";
 import type { SourceShare } from "../../ports/stores/instance-store.ts";
 import type { SharedSuspension } from "../../ports/stores/shared-source-store.ts";
-import { SourceCircuit } from "./circuit-breaker.ts";
+import { CircuitBreaker } from "./circuit-breaker.ts";
 import { PollRate } from "./poll-rate.ts";
 import { FairPollQueue } from "./fair-poll-queue.ts";
 import type { Queued } from "./fair-poll-queue.ts";
@@ -16,7 +16,7 @@ export type SourceGateOptions = {
   readonly intervalMinMs: number;
   readonly intervalMaxMs: number;
   /** How long a parsed 200 counts as proof that the source is the right one. */
-  readonly witnessMs: number;
+  readonly corroborationMs: number;
   readonly maxInFlight?: number;
   /** Polls a second of this instance to begin with; left out: all that the source allows. */
   readonly grantPerSecond?: number;
@@ -53,10 +53,10 @@ export class SourceGate<Entry extends Queued> {
   readonly #options: SourceGateOptions;
   readonly #maxInFlight: number;
   readonly #pace: PollRate;
-  readonly #circuit = new SourceCircuit();
+  readonly #circuit = new CircuitBreaker();
   readonly #suspension = new SourceSuspension<Entry>();
-  readonly #unwitnessed = new Set<Entry>();
-  #othersUnwitnessed = 0;
+  readonly #uncorroborated = new Set<Entry>();
+  #remoteUncorroborated = 0;
   #inFlight = 0;
   #lastGoodMonotonicMs = -Infinity;
   #stateSinceMs: number | null = null;
@@ -173,7 +173,7 @@ export class SourceGate<Entry extends Queued> {
       case "status":
         this.#lastGoodMonotonicMs = nowMs;
         this.#pace.recordSuccess();
-        this.#unwitnessed.clear();
+        this.#uncorroborated.clear();
         this.#circuit.record(false, nowMs);
         return wasProbe || this.isMisconfigured ? this.#resume(nowMs) : "none";
       case "not_found":
@@ -187,14 +187,14 @@ export class SourceGate<Entry extends Queued> {
   }
 
   /** A call would end by 400 or 404 with nobody to vouch for the source. Ten such calls say that the source is wrong, not they. */
-  noteUnwitnessed(entry: Entry): SourceChange {
-    this.#unwitnessed.add(entry);
-    if (this.#unwitnessed.size + this.#othersUnwitnessed < misconfiguredCalls) return "none";
+  recordUncorroboratedFailure(entry: Entry): SourceChange {
+    this.#uncorroborated.add(entry);
+    if (this.#uncorroborated.size + this.#remoteUncorroborated < misconfiguredCalls) return "none";
     return this.#suspend("misconfigured", this.#options.clock.monotonicMs());
   }
 
-  forgetUnwitnessed(entry: Entry): void {
-    this.#unwitnessed.delete(entry);
+  clearUncorroborated(entry: Entry): void {
+    this.#uncorroborated.delete(entry);
   }
 
   /** The rate recovers a little with every call of this, about once a second. */
@@ -211,21 +211,21 @@ export class SourceGate<Entry extends Queued> {
   share(): GateShare {
     const { polls, failures } = this.#circuit.counts(this.#options.clock.monotonicMs());
     const { lastGoodPollAtMs } = this;
-    const unwitnessed = this.#unwitnessed.size;
-    return { calls: this.#pace.calls, unwitnessed, recentPolls: polls, recentFailures: failures, lastGoodPollAtMs };
+    const uncorroborated = this.#uncorroborated.size;
+    return { calls: this.#pace.calls, uncorroborated, recentPolls: polls, recentFailures: failures, lastGoodPollAtMs };
   }
 
   /** What the others have of it, told at a heartbeat. */
   applyRemoteShares(others: GateShare): SourceChange {
     const nowMs = this.#options.clock.monotonicMs();
     this.#pace.applyRemoteCalls(others.calls);
-    this.#othersUnwitnessed = others.unwitnessed;
+    this.#remoteUncorroborated = others.uncorroborated;
     if (others.lastGoodPollAtMs !== null) {
       const goodMonotonicMs = nowMs - (this.#options.clock.nowMs() - others.lastGoodPollAtMs);
       // A witness anywhere is one everywhere.
       if (goodMonotonicMs > this.#lastGoodMonotonicMs) {
         this.#lastGoodMonotonicMs = goodMonotonicMs;
-        this.#unwitnessed.clear();
+        this.#uncorroborated.clear();
       }
     }
     const tripped = this.#circuit.applyRemoteShares({ polls: others.recentPolls, failures: others.recentFailures }, nowMs);
@@ -297,7 +297,7 @@ export class SourceGate<Entry extends Queued> {
     if (reason !== null) return { state: reason === "upstream_errors" ? "circuit_open" : "suspended", reason };
     if (this.#pace.throttle.factor < 1 || this.#pace.isThrottled(nowMs)) return { state: "slowed", reason: "rate_limited" };
     if (this.#pace.shownIntervalMs > this.#options.intervalMaxMs) return { state: "slowed", reason: "interval" };
-    return nowMs - this.#lastGoodMonotonicMs > this.#options.witnessMs
+    return nowMs - this.#lastGoodMonotonicMs > this.#options.corroborationMs
       ? { state: "unproven", reason: null }
       : { state: "ok", reason: null };
   }

@@ -29,8 +29,8 @@ function setupOf(name: string): SourceSetup {
       statusRetentionMs: 0,
       backoffMinMs: 2000,
       backoffMaxMs: 2000,
-      witnessMs: 0,
-      unwitnessedEndMs: 0,
+      corroborationMs: 0,
+      uncorroboratedEndMs: 0,
     },
   };
 }

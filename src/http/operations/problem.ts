@@ -1,5 +1,5 @@
 import type { Context } from "hono";
-import { CursorInvalid, StoreOverloaded, isStoreTrouble } from "../../domain/errors.ts";
+import { CursorInvalidError, StoreOverloadedError, isTransientStoreError } from "../../domain/errors.ts";
 import { problemKindOf, problemType } from "../schemas/problem-catalogue.ts";
 import type { ProblemSlug } from "../schemas/problem-catalogue.ts";
 
@@ -62,10 +62,10 @@ function summaryOf(errors: readonly (PointerError | ParameterError)[]): string {
 /** What an error means to the client; null: it is a bug of ours. */
 export function problemOf(error: unknown): Problem | null {
   if (error instanceof ProblemError) return error.problem;
-  if (error instanceof CursorInvalid) return unprocessable([{ parameter: "cursor", detail: error.message }]).problem;
-  if (isStoreTrouble(error))
+  if (error instanceof CursorInvalidError) return unprocessable([{ parameter: "cursor", detail: error.message }]).problem;
+  if (isTransientStoreError(error))
     return {
-      slug: error instanceof StoreOverloaded ? "store-overloaded" : "store-unavailable",
+      slug: error instanceof StoreOverloadedError ? "store-overloaded" : "store-unavailable",
       detail: "nothing was accepted or changed; try again in a moment",
       headers: { "retry-after": "1" },
     };

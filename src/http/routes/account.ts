@@ -1,6 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
-import { CursorInvalid } from "../../domain/errors.ts";
+import { CursorInvalidError } from "../../domain/errors.ts";
 import type { Env, HttpDependencies } from "../operations/dependencies.ts";
 import { addOperation } from "../operations/operation.ts";
 import { pageQuery, signingSecretField } from "../schemas/fields.ts";
@@ -98,7 +98,7 @@ export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointAdministration
     (c, { query }) => {
       const sources = live.sources(c.get("account"));
       const start = query.cursor === undefined ? 0 : sources.findIndex(({ name }) => cursorOf(name) === query.cursor) + 1;
-      if (query.cursor !== undefined && start === 0) throw new CursorInvalid();
+      if (query.cursor !== undefined && start === 0) throw new CursorInvalidError();
       const page = sources.slice(start, start + query.limit);
       const last = page.at(-1);
       const next = last === undefined || start + page.length >= sources.length ? null : cursorOf(last.name);

@@ -4,7 +4,7 @@ import { selectTypes } from "../../domain/events/event-filter.ts";
 import type { Env, HttpDependencies } from "../operations/dependencies.ts";
 import { addOperation } from "../operations/operation.ts";
 import { notFound, unprocessable } from "../operations/problem.ts";
-import { CursorInvalid } from "../../domain/errors.ts";
+import { CursorInvalidError } from "../../domain/errors.ts";
 import { callSidField, cursorQuery, feedTypesQuery, idParam, limitQuery, timeField, waitQuery } from "../schemas/fields.ts";
 import { eventExample, eventSchema } from "../schemas/answers.ts";
 import { eventJson } from "../schemas/json.ts";
@@ -64,7 +64,7 @@ export function addEventRoutes(app: OpenAPIHono<Env>, { store, live, clock }: Ht
           cursor = page.nextCursor;
         }
       } catch (error) {
-        throw error instanceof CursorInvalid ? unprocessable([{ parameter: "after", detail: error.message }]) : error;
+        throw error instanceof CursorInvalidError ? unprocessable([{ parameter: "after", detail: error.message }]) : error;
       } finally {
         abort.abort();
       }

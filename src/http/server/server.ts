@@ -5,7 +5,7 @@ import type { Duplex } from "node:stream";
 import { promisify } from "node:util";
 import { RequestError, getRequestListener } from "@hono/node-server";
 import type { Http2Bindings, HttpBindings } from "@hono/node-server";
-import { StartRefused } from "../../domain/errors.ts";
+import { StartupError } from "../../domain/errors.ts";
 import { problemAnswer } from "../operations/problem.ts";
 import type { Problem } from "../operations/problem.ts";
 import { requestIdOf } from "../operations/request-guards.ts";
@@ -64,7 +64,7 @@ const unreadable: Readonly<Record<string, Problem>> = {
   ERR_HTTP_REQUEST_TIMEOUT: { slug: "request-timeout", detail: "the request did not arrive in time" },
 };
 
-/** Serves an app over HTTP/1.1. Rejects with `StartRefused` when the port cannot be had. */
+/** Serves an app over HTTP/1.1. Rejects with `StartupError` when the port cannot be had. */
 export function listen(
   app: Fetchable,
   { host, port }: { readonly host: string; readonly port: number },
@@ -124,7 +124,7 @@ export function listen(
 
   return new Promise((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) =>
-      reject(new StartRefused(`cannot listen on ${host}:${port}: ${error.code ?? error.message}`, { cause: error })),
+      reject(new StartupError(`cannot listen on ${host}:${port}: ${error.code ?? error.message}`, { cause: error })),
     );
     server.listen(port, host, () => {
       const address = server.address();

@@ -44,7 +44,7 @@ export type StoreFigures = {
 };
 
 export interface StoreLifecycle {
-  /** Rejects with `StoreUnavailable` while nothing can be committed. */
+  /** Rejects with `StoreUnavailableError` while nothing can be committed. */
   checkWritable(): Promise<void>;
   readFigures(): Promise<StoreFigures>;
   /** Resolves with the error once the store can never be used again in this process (I/O error, disk full): the process must end (exit 70). */

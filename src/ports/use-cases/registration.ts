@@ -90,7 +90,7 @@ export interface IdempotencyKeys {
   take(request: IdempotentRequest): Promise<HeldKey | KeyTaken>;
 }
 
-/** Registrations; resolved means on disk. Rejects with `StoreUnavailable` or `StoreOverloaded`, then nothing was accepted. */
+/** Registrations; resolved means on disk. Rejects with `StoreUnavailableError` or `StoreOverloadedError`, then nothing was accepted. */
 export interface Registration {
   registerWatch(account: Account, request: WatchRequest, claim: Claim<WatchOutcome> | null): Promise<WatchOutcome | KeyTaken>;
   /** 1 to 1,000; all accepted ones are committed together; answers in the order asked. */

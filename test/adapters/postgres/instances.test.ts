@@ -7,7 +7,7 @@ import { Instances } from "../../../src/adapters/postgres/instances/instance-row
 import { createSharedSourceStore } from "../../../src/adapters/postgres/instances/source-gates.ts";
 import { createPostgresStore } from "../../../src/adapters/postgres/store.ts";
 import { deadOwners } from "../../../src/adapters/postgres/calls/free-calls.ts";
-import { InstanceFenced } from "../../../src/domain/errors.ts";
+import { InstanceFencedError } from "../../../src/domain/errors.ts";
 import type { SourceShare } from "../../../src/ports/stores/instance-store.ts";
 import { eventually } from "../../harness/eventually.ts";
 import { TestPostgres } from "../../harness/postgres-database.ts";
@@ -28,7 +28,7 @@ afterEach(async () => {
 const leaseMs = 60_000;
 const shareOf = (given: Partial<SourceShare> = {}): SourceShare => ({
   calls: 0,
-  unwitnessed: 0,
+  uncorroborated: 0,
   recentPolls: 0,
   recentFailures: 0,
   lastGoodPollAtMs: null,
@@ -111,9 +111,9 @@ describe("an instance", () => {
 
     const draft = await b.world.watchDraft("OUT-1");
     await evict(b, a);
-    await expect(b.store.registerWatches([draft])).rejects.toBeInstanceOf(InstanceFenced);
+    await expect(b.store.registerWatches([draft])).rejects.toBeInstanceOf(InstanceFencedError);
     await expect(b.instances.claimCalls({ sourceName: "default", limit: 1, deadlineBeforeMs: null })).rejects.toBeInstanceOf(
-      InstanceFenced,
+      InstanceFencedError,
     );
     expect(await b.instances.heartbeat({ leaseMs, shares: {} })).toEqual({ kind: "fenced" });
     const token = b.token;

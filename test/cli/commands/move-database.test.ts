@@ -6,7 +6,7 @@ import { expect, onTestFinished, test, vi } from "vitest";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import { runCommandLine } from "../../../src/cli/run-command-line.ts";
 import { moveDatabase } from "../../../src/cli/commands/move-database.ts";
-import { StartRefused } from "../../../src/domain/errors.ts";
+import { StartupError } from "../../../src/domain/errors.ts";
 import { TestPostgres } from "../../harness/postgres-database.ts";
 import { answered, ok, StoreWorld, startMs, testPolicy } from "../../harness/store-drafts.ts";
 
@@ -121,7 +121,7 @@ test("a database that is not empty is left as it is; so is everything while a se
   const world = new StoreWorld(await openSqliteStore({ path, policy: testPolicy }));
   await world.account();
   const move = { sqlitePath: path, postgresUrl: postgres.url };
-  await expect(moveDatabase(move)).rejects.toBeInstanceOf(StartRefused);
+  await expect(moveDatabase(move)).rejects.toBeInstanceOf(StartupError);
   await world.store.close();
   await moveDatabase(move);
   await expect(moveDatabase(move)).rejects.toThrow("must be empty: its table accounts is not");

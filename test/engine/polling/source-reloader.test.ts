@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createSecretBox } from "../../../src/adapters/sealing/secret-box.ts";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import type { Observation } from "../../../src/domain/calls/call.ts";
-import { StoreUnavailable } from "../../../src/domain/errors.ts";
+import { StoreUnavailableError } from "../../../src/domain/errors.ts";
 import { newId } from "../../../src/domain/ids.ts";
 import { sealedIdentity } from "../../../src/domain/secrets/sealed-identity.ts";
 import { SourceReloader } from "../../../src/engine/polling/source-reloader.ts";
@@ -268,9 +268,9 @@ describe("a source that cannot be used", () => {
 test("a store that is away is waited for", async () => {
   const world = new DirectoryWorld();
   await world.set("shared");
-  world.storeFailure = new StoreUnavailable("away");
+  world.storeFailure = new StoreUnavailableError("away");
   await world.directory.tick();
-  await expect(world.directory.refresh()).rejects.toThrow(StoreUnavailable);
+  await expect(world.directory.refresh()).rejects.toThrow(StoreUnavailableError);
   world.storeFailure = new Error("a bug");
   await expect(world.directory.tick()).rejects.toThrow("a bug");
   world.storeFailure = null;

@@ -27,7 +27,7 @@ class GateWorld {
   constructor(maxPollsPerSecond = 200, options: Partial<SourceGateOptions> = {}) {
     const source = { id: "src_1", name: "default", kind: "polyai-legacy", maxPollsPerSecond } as const;
     const { clock } = this;
-    this.gate = new SourceGate({ source, clock, intervalMinMs: 2000, intervalMaxMs: 5000, witnessMs: 600_000, ...options });
+    this.gate = new SourceGate({ source, clock, intervalMinMs: 2000, intervalMaxMs: 5000, corroborationMs: 600_000, ...options });
   }
 
   get state(): string {
@@ -312,24 +312,24 @@ describe("a source that denies everything", () => {
   test("is misconfigured when ten calls would end without a witness, until a parsed 200", async () => {
     const world = new GateWorld();
     const calls = Array.from({ length: 10 }, first);
-    const changes = calls.map((call) => world.gate.noteUnwitnessed(call));
+    const changes = calls.map((call) => world.gate.recordUncorroboratedFailure(call));
     expect(changes).toEqual([...Array.from({ length: 9 }, () => "none"), "suspended"]);
     expect(world.state).toBe("suspended: misconfigured");
     expect(await world.probe(missing)).toEqual([5000, "none"]);
     expect(await world.probe(fine)).toEqual([10_000, "vindicated"]);
     expect(world.state).toBe("ok");
-    expect(calls.slice(0, 9).map((call) => world.gate.noteUnwitnessed(call))).not.toContain("suspended");
+    expect(calls.slice(0, 9).map((call) => world.gate.recordUncorroboratedFailure(call))).not.toContain("suspended");
   });
 
   test("the same call again, or one that is in that position no more, is not one more", () => {
     const world = new GateWorld();
     const calls = Array.from({ length: 9 }, first);
-    for (const call of [...calls, ...calls]) world.gate.noteUnwitnessed(call);
+    for (const call of [...calls, ...calls]) world.gate.recordUncorroboratedFailure(call);
     expect(world.state).toBe("unproven");
-    world.gate.forgetUnwitnessed(calls[0] ?? first());
-    world.gate.noteUnwitnessed(first());
+    world.gate.clearUncorroborated(calls[0] ?? first());
+    world.gate.recordUncorroboratedFailure(first());
     expect(world.state).toBe("unproven");
-    expect(world.gate.noteUnwitnessed(first())).toBe("suspended");
+    expect(world.gate.recordUncorroboratedFailure(first())).toBe("suspended");
   });
 
   test("a parsed 200 of a poll that was on the wire lifts it too", () => {
@@ -337,7 +337,7 @@ describe("a source that denies everything", () => {
     const onTheWire = first();
     world.queue(onTheWire);
     world.takeAll();
-    for (let count = 0; count < 10; count++) world.gate.noteUnwitnessed(first());
+    for (let count = 0; count < 10; count++) world.gate.recordUncorroboratedFailure(first());
     expect(world.gate.record(onTheWire, fine)).toBe("vindicated");
   });
 });

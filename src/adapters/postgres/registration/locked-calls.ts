@@ -2,7 +2,7 @@ import type { CallStatus } from "../../../domain/calls/call.ts";
 import type { Watch } from "../../../domain/calls/watch.ts";
 import type { WatchDraft } from "../../../ports/stores/registration-store.ts";
 import type { Row, Transaction } from "../connection/database.ts";
-import { TransactionOvertaken } from "../connection/failures.ts";
+import { TransactionOvertakenError } from "../connection/failures.ts";
 import { callStatusOf, integer, integerOrNull, text, watchOf } from "../../sql/rows.ts";
 
 /** A call that drafts are about, as they find it or make it. */
@@ -143,7 +143,7 @@ async function insertCalls(tx: Transaction, token: number, calls: readonly Draft
     calls.map(({ createdAtMs }) => createdAtMs),
     token,
   );
-  if (made < calls.length) throw new TransactionOvertaken();
+  if (made < calls.length) throw new TransactionOvertakenError();
 }
 
 async function reviveCalls(tx: Transaction, calls: readonly DraftedCall[]): Promise<void> {

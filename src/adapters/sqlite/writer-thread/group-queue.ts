@@ -1,5 +1,5 @@
 import { Worker } from "node:worker_threads";
-import { CursorInvalid, RingbackError, StartRefused, StoreOverloaded, StoreUnavailable } from "../../../domain/errors.ts";
+import { CursorInvalidError, RingbackError, StartupError, StoreOverloadedError, StoreUnavailableError } from "../../../domain/errors.ts";
 import type { Clock } from "../../../ports/clock.ts";
 import type { AnswerDraft } from "../../../ports/stores/idempotency-store.ts";
 import { systemClock } from "../../clock.ts";
@@ -12,7 +12,7 @@ export type GroupQueueOptions = Pick<WorkerOptions, "path" | "policy"> & {
   readonly clock?: Pick<Clock, "nowMs">;
   /** How long the commit of each group that wrote took. */
   readonly onCommitted?: (durationMs: number) => void;
-  /** Operations waiting at most; beyond it they are refused with `StoreOverloaded`. */
+  /** Operations waiting at most; beyond it they are refused with `StoreOverloadedError`. */
   readonly queueLimit?: number;
 };
 
@@ -70,8 +70,8 @@ export class GroupQueue {
     request: Request,
     { draftAnswer = null, patienceMs = 0 }: { readonly draftAnswer?: DraftAnswer | null; readonly patienceMs?: number } = {},
   ): Promise<unknown> {
-    if (this.#state !== "open") return Promise.reject(new StoreUnavailable("the store is closed"));
-    if (this.#waiting.length >= this.#queueLimit) return Promise.reject(new StoreOverloaded());
+    if (this.#state !== "open") return Promise.reject(new StoreUnavailableError("the store is closed"));
+    if (this.#waiting.length >= this.#queueLimit) return Promise.reject(new StoreOverloadedError());
     return new Promise((resolve, reject) => {
       this.#waiting.push({ request, draftAnswer, resolve, reject });
       if (patienceMs > 0) this.#patience ??= setTimeout(() => this.#fallDue(), patienceMs);
@@ -137,7 +137,7 @@ export class GroupQueue {
         return;
       case "refused":
         this.#state = "closed";
-        this.#opened.reject(new StartRefused(message.message));
+        this.#opened.reject(new StartupError(message.message));
         return;
       case "draft":
         this.#send({ kind: "drafted", drafted: message.results.map((result) => this.#draft(result)) });
@@ -172,12 +172,12 @@ export class GroupQueue {
   #break(error: Error): void {
     if (this.#state === "broken" || this.#state === "closed") return;
     this.#state = "broken";
-    const unavailable = new StoreUnavailable(`the database failed: ${error.message}`, { cause: error });
+    const unavailable = new StoreUnavailableError(`the database failed: ${error.message}`, { cause: error });
     for (const waiting of [...this.#running, ...this.#waiting]) waiting.reject(unavailable);
     this.#running = [];
     this.#waiting = [];
     this.#endPatience();
-    this.#opened.reject(new StartRefused(`the database cannot be used: ${error.message}`));
+    this.#opened.reject(new StartupError(`the database cannot be used: ${error.message}`));
     this.#fatal.resolve(unavailable);
     void this.#worker.terminate();
   }
@@ -186,7 +186,7 @@ export class GroupQueue {
 function settle(waiting: Waiting, answer: Answer | undefined): void {
   if (answer === undefined) waiting.reject(new Error("the database thread answered less than it was asked"));
   else if (answer.ok) waiting.resolve(answer.value);
-  else if (answer.code === "cursor-invalid") waiting.reject(new CursorInvalid());
-  else if (answer.code === "store-unavailable") waiting.reject(new StoreUnavailable(answer.message));
+  else if (answer.code === "cursor-invalid") waiting.reject(new CursorInvalidError());
+  else if (answer.code === "store-unavailable") waiting.reject(new StoreUnavailableError(answer.message));
   else waiting.reject(answer.code === "bug" ? new Error(answer.message) : new RingbackError(answer.code, answer.message));
 }

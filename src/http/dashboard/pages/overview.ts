@@ -11,7 +11,7 @@ import { endpointTable } from "./endpoint-list.ts";
 import { findForm } from "../search.ts";
 import { page } from "../page.ts";
 import { timeOf } from "../time.ts";
-import { endpointsScanned, readTrouble } from "../issues.ts";
+import { endpointsScanned, findIssues } from "../issues.ts";
 import { watchTable } from "./watch-list.ts";
 
 const watchesShown = 8;
@@ -22,7 +22,7 @@ export function addOverview(dashboard: Hono<DashboardEnv>, dependencies: HttpDep
   dashboard.get("/", async (c) => {
     const account = c.get("account");
     const [trouble, watches] = await Promise.all([
-      readTrouble(dependencies, account.id, clock.nowMs()),
+      findIssues(dependencies, account.id, clock.nowMs()),
       store.listWatches({ accountId: account.id, limit: watchesShown, cursor: null, status: null, callSid: null }),
     ]);
     const urlById = await urlsOf(store, account.id, trouble.givenUp);

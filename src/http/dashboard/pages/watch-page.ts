@@ -93,7 +93,7 @@ function watchFacts(watch: WatchJson, nowMs: number): Html {
     ["Reason", call.reason === "" ? null : call.reason],
     ["Polled", timeOf(call.polled_at, nowMs)],
     ["Next poll", timeOf(call.next_poll_at, nowMs)],
-    ["Trouble", call.problem === null ? null : callProblems[call.problem]],
+    ["AccountIssues", call.problem === null ? null : callProblems[call.problem]],
     ["Source", watch.source],
     ["Callback URL", watch.callback_url],
     [

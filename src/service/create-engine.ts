@@ -4,7 +4,7 @@ import { Authentication } from "../engine/requests/authentication.ts";
 import { RetentionCleaner } from "../engine/runtime/retention-cleaner.ts";
 import { DeliveryLimits } from "../engine/delivery/delivery-limits.ts";
 import { Dispatcher } from "../engine/delivery/dispatcher.ts";
-import { EndpointAdministration } from "../engine/registration/endpoint-settings.ts";
+import { EndpointSettings } from "../engine/registration/endpoint-settings.ts";
 import { Idempotency } from "../engine/requests/idempotency.ts";
 import type { LeaseTimes } from "../engine/instances/instance-lease.ts";
 import { LiveState } from "../engine/requests/live-state.ts";
@@ -23,7 +23,7 @@ import type { Logger, Metrics } from "../ports/telemetry.ts";
 import type { AddressGuard, WebhookSender } from "../ports/webhook-sender.ts";
 import type { Sources } from "./create-sources.ts";
 
-export type EngineParts = {
+export type EngineDependencies = {
   readonly config: Config;
   readonly opened: OpenStore;
   readonly keyring: Keyring;
@@ -42,7 +42,7 @@ export type Engine = {
   readonly poller: Poller;
   readonly supervisor: Supervisor;
   readonly registration: Registrar;
-  readonly endpointAdministration: EndpointAdministration;
+  readonly endpointSettings: EndpointSettings;
   readonly manualDelivery: ManualDelivery;
   readonly live: LiveState;
   readonly authentication: Authentication;
@@ -62,7 +62,7 @@ export type Engine = {
 const saturatedRetryMs = 60_000;
 
 /** Puts the engine together on an open store; where others share it, with what this instance has among them. */
-export function composeEngine(parts: EngineParts): Engine {
+export function createEngine(parts: EngineDependencies): Engine {
   const { config, opened, keyring, sources, guard, sender, logger, metrics, random, isStopping } = parts;
   const { store, shared, clock } = opened;
   const { secretBox, hashApiKey } = keyring;
@@ -141,7 +141,7 @@ export function composeEngine(parts: EngineParts): Engine {
     logger,
     metrics,
     // It is the database's clock where several see it: one of them acts.
-    onClockSetBack: async (deltaMs) => (coordinator?.isEldest === false ? undefined : store.shiftSchedule(deltaMs)),
+    onClockSetBack: async (deltaMs) => (coordinator?.isEldest === false ? undefined : store.moveSchedule(deltaMs)),
   });
   const cleaner = new RetentionCleaner({ store, clock, logger, retentionDays: config.retentionDays });
   supervisor.add({ name: "poller", everyMs: poller.tickEveryMs, tick: () => poller.tick() });
@@ -195,7 +195,7 @@ export function composeEngine(parts: EngineParts): Engine {
     poller,
     supervisor,
     registration,
-    endpointAdministration: new EndpointAdministration({ store, idempotency, secretBox, clock, consumers: dispatcher }),
+    endpointSettings: new EndpointSettings({ store, idempotency, secretBox, clock, consumers: dispatcher }),
     manualDelivery: new ManualDelivery({ store, idempotency, clock, dispatcher, notify: (notices) => waiters.publish(notices) }),
     live,
     authentication: new Authentication({ store, hashApiKey, clock }),

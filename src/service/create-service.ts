@@ -3,7 +3,7 @@ import { createMetrics } from "../adapters/telemetry/metrics.ts";
 import { waitAtMost } from "../adapters/wait-at-most.ts";
 import { WebhookAddressGuard } from "../adapters/webhook/address-guard.ts";
 import { createWebhookSender } from "../adapters/webhook/sender.ts";
-import { composeEngine } from "./create-engine.ts";
+import { createEngine } from "./create-engine.ts";
 import type { Engine } from "./create-engine.ts";
 import type { Config, Secrets } from "./config.ts";
 import { StartupError } from "../domain/errors.ts";
@@ -18,7 +18,7 @@ import type { Listening } from "../http/server/server.ts";
 import { answerWaiting } from "../http/server/starting-app.ts";
 import { openKeyring } from "./open-keyring.ts";
 import type { Keyring } from "./open-keyring.ts";
-import { openStore, readFiguresOf, untilReachable } from "./open-store.ts";
+import { openStore, readStatsOf, untilReachable } from "./open-store.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { ServiceStore } from "../ports/stores/service-store.ts";
 import type { Logger } from "../ports/telemetry.ts";
@@ -72,7 +72,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   stack.defer(() => opened.close());
   const metrics = createMetrics(config.version, async () => ({
     // Whoever waits for heartbeats to be answered need not wait for this too.
-    store: engine.isStoreReachable() ? await readFiguresOf(store) : null,
+    store: engine.isStoreReachable() ? await readStatsOf(store) : null,
     oldestDuePollMs: engine.poller.oldestDueMs(),
     nowMs: clock.nowMs(),
   }));
@@ -85,7 +85,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   stack.defer(() => sender.close());
   const sources = createSources(config, secrets, clock);
   let stopping = false;
-  const engine: Engine = composeEngine({
+  const engine: Engine = createEngine({
     config,
     opened,
     keyring,
@@ -104,10 +104,10 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   const metricsServer = config.metrics.port === 0 ? null : await setBy("METRICS_PORT, METRICS_HOST", listen(metricsApp, config.metrics));
   stack.defer(() => metricsServer?.close(0));
   await engine.start(signal);
-  const { registration, endpointAdministration, manualDelivery, live, authentication, idempotency, supervisor } = engine;
+  const { registration, endpointSettings, manualDelivery, live, authentication, idempotency, supervisor } = engine;
   const app = createApp({
     registration,
-    endpointAdministration,
+    endpointSettings,
     manualDelivery,
     live,
     authentication,
@@ -167,7 +167,7 @@ async function prepareAccounts(store: ServiceStore, config: Config, secrets: Sec
     throw new StartupError("there is no account: set RINGBACK_API_KEY, or make one with `npm run ringback -- account create <name>`");
   const databasePath = config.database.kind === "sqlite" ? config.database.path : null;
   const keyring = await openKeyring(store, { given: secrets.encryptionKeys, databasePath });
-  await store.noteServerKeys(keyring.secretBox.keyIds);
+  await store.setServerKeys(keyring.secretBox.keyIds);
   if (secrets.apiKey !== null) await new AccountAdministration({ store, clock, ...keyring }).ensureDefaultAccount(secrets.apiKey);
   return keyring;
 }

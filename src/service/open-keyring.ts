@@ -2,7 +2,7 @@ import { createSecretKey } from "node:crypto";
 import { createSecretBox } from "../adapters/sealing/secret-box.ts";
 import { generateHashKey, hashApiKey } from "../domain/secrets/api-key.ts";
 import { RingbackError, StartupError } from "../domain/errors.ts";
-import { sealedIdentity } from "../domain/secrets/sealed-identity.ts";
+import { associatedData } from "../domain/secrets/sealed-identity.ts";
 import { loadEncryptionKeys } from "../adapters/sealing/encryption-key-file.ts";
 import type { KeyedSecretBox } from "../ports/secret-box.ts";
 import type { SealedStore } from "../ports/stores/sealed-store.ts";
@@ -35,7 +35,7 @@ export async function openKeyring(
     throw new StartupError(
       `the encryption key does not fit the database: it holds values sealed with the key ${missing.join(", ")}, which is not in ${origin}`,
     );
-  const identity = sealedIdentity("hash_key", "api_keys");
+  const identity = associatedData("hash_key", "api_keys");
   const sealed = await store.ensureHashKey("api_keys", secretBox.seal(generateHashKey(), identity));
   const hashKey = createSecretKey(Buffer.from(open(secretBox, sealed, identity), "base64"));
   return { secretBox, hashApiKey: (apiKey) => hashApiKey(apiKey, hashKey), origin };

@@ -6,11 +6,11 @@ import type { Config, Secrets } from "./config.ts";
 import { InstanceFencedError, StoreUnavailableError } from "../domain/errors.ts";
 import type { DeliveryPolicy } from "../domain/deliveries/retry-policy.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { ServiceStore, StoreFigures, StoreLifecycle } from "../ports/stores/service-store.ts";
+import type { ServiceStore, StoreStats, StoreLifecycle } from "../ports/stores/service-store.ts";
 import type { Logger } from "../ports/telemetry.ts";
 
 /** About the time between two commits of a service at work. */
-export const recordPatienceMs = 5;
+export const recordLingerMs = 5;
 
 export type OpenStoreOptions = {
   readonly config: Config;
@@ -40,7 +40,7 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
   const { config, secrets, policy, logger, signal, onCommitted } = options;
   const machineClock = options.clock ?? systemClock;
   if (config.database.kind === "sqlite") {
-    const store = await openSqliteStore({ path: config.database.path, policy, clock: machineClock, onCommitted, recordPatienceMs });
+    const store = await openSqliteStore({ path: config.database.path, policy, clock: machineClock, onCommitted, recordLingerMs });
     return { store, shared: null, clock: machineClock, onTrouble: () => undefined, close: () => store.close() };
   }
   const { delivery } = config;
@@ -69,9 +69,9 @@ function isUnreachable({ error }: { readonly error: Error }): boolean {
 }
 
 /** What a scrape reads of the store; null: it cannot be reached. */
-export async function readFiguresOf(store: Pick<StoreLifecycle, "readFigures">): Promise<StoreFigures | null> {
+export async function readStatsOf(store: Pick<StoreLifecycle, "readStats">): Promise<StoreStats | null> {
   try {
-    return await store.readFigures();
+    return await store.readStats();
   } catch (error) {
     if (!(error instanceof StoreUnavailableError)) throw error;
     return null;

@@ -34,13 +34,13 @@ export function lifecycleSuite(backend: StoreBackend): void {
       await world.watch("OUT-1");
       await world.watch("OUT-2");
       await world.release((await world.see("OUT-1", "success")).jobs);
-      expect(await world.store.readFigures()).toMatchObject({
+      expect(await world.store.readStats()).toMatchObject({
         watchesByStatus: { active: 1, completed: 1 },
         deliveriesByStatus: { pending: 1, delivered: 0 },
         oldestDueDeliveryAtMs: startMs,
       });
       await world.drain();
-      expect(await world.store.readFigures()).toMatchObject({
+      expect(await world.store.readStats()).toMatchObject({
         deliveriesByStatus: { pending: 0, delivered: 1 },
         oldestDueDeliveryAtMs: null,
       });

@@ -94,7 +94,7 @@ describe("PATCH /v1/endpoints/{id}", () => {
   ])("%j is a change", async (body, change) => {
     const changes: EndpointChange[] = [];
     const { send } = createTestApi({
-      endpointAdministration: {
+      endpointSettings: {
         patch: async (_account, _id, given) => {
           changes.push(given);
           return endpointView();
@@ -150,7 +150,7 @@ describe("POST …/rotate-secret", () => {
   ])("%j", async (body, request) => {
     const asked: object[] = [];
     const { send } = createTestApi({
-      endpointAdministration: {
+      endpointSettings: {
         rotateSecret: async (_account, _id, given) => {
           asked.push(given);
           return { kind: "rotated", signingSecret: secret, previousValidUntilMs: startMs + 86_400_000 };

@@ -75,7 +75,7 @@ export function createTestApi(parts: Parts = {}) {
       },
       removeHook: async () => {},
     },
-    endpointAdministration: {
+    endpointSettings: {
       patch: async (_account: unknown, id: string) => (id === "ep_1" ? endpointView() : null),
       rotateSecret: async (_account: unknown, id: string) =>
         id === "ep_1"

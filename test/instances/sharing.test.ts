@@ -10,7 +10,7 @@ import { Instances } from "../../src/adapters/postgres/instances/instance-rows.t
 import { createSharedSourceStore } from "../../src/adapters/postgres/instances/source-gates.ts";
 import { SourceStateSync } from "../../src/engine/instances/source-state-sync.ts";
 import { SourceGate } from "../../src/engine/sources/source-gate.ts";
-import type { Queued } from "../../src/engine/sources/fair-poll-queue.ts";
+import type { QueuedPoll } from "../../src/engine/sources/fair-poll-queue.ts";
 import { ChangeSweeper } from "../../src/engine/instances/change-sweeper.ts";
 import { eventually } from "../harness/eventually.ts";
 import { inProcessInstance } from "../harness/instance-in-process.ts";
@@ -38,7 +38,7 @@ afterEach(async () => {
 /** A source's gate on this machine's clock, and what it and its peers agree on. */
 class SourceWorld {
   readonly told: string[] = [];
-  readonly gate: SourceGate<Queued>;
+  readonly gate: SourceGate<QueuedPoll>;
   readonly shared: SourceStateSync;
 
   constructor() {
@@ -54,7 +54,7 @@ class SourceWorld {
   }
 
   suspend(): void {
-    const call: Queued = { accountId: "a", isFirstPoll: true, isQueued: false };
+    const call: QueuedPoll = { accountId: "a", isFirstPoll: true, isQueued: false };
     this.gate.queue.add(call);
     const polled = this.gate.next();
     if (polled === null) throw new Error("may not poll");

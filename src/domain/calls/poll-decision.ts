@@ -63,7 +63,8 @@ export type PollDecision = {
   readonly isRegression: boolean;
 };
 
-type Step = Pick<PollDecision, "memory" | "changes" | "next"> & Partial<Pick<PollDecision, "confirmed" | "endsUncorroborated" | "isRegression">>;
+type Step = Pick<PollDecision, "memory" | "changes" | "next"> &
+  Partial<Pick<PollDecision, "confirmed" | "endsUncorroborated" | "isRegression">>;
 
 const afterTheEnd: Step = { memory: freshPollMemory, changes: [], next: { kind: "none" } };
 

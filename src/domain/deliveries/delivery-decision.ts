@@ -15,7 +15,7 @@ export type HostHealth = {
   readonly consecutivePauses: number;
 };
 
-export type EndpointStanding = {
+export type EndpointStatus = {
   readonly state: EndpointState;
   readonly reason: EndpointReason | null;
   readonly sinceMs: number | null;
@@ -32,7 +32,7 @@ export type AttemptInput = {
     readonly outcome: AttemptOutcome;
     readonly mode: "scheduled" | "manual";
   };
-  readonly endpoint: EndpointStanding;
+  readonly endpoint: EndpointStatus;
   readonly host: HostHealth;
   /** `endpoint.test`: counts neither for nor against disabling. */
   readonly isTest: boolean;
@@ -41,7 +41,7 @@ export type AttemptInput = {
 export type AttemptResult = {
   readonly attempt: Attempt;
   readonly delivery: DeliveryState;
-  readonly endpoint: EndpointStanding;
+  readonly endpoint: EndpointStatus;
   readonly host: HostHealth;
   readonly endpointChange: "none" | "disabled_gone" | "disabled_failing";
 };
@@ -87,7 +87,7 @@ export function decideAfterAttempt(
 }
 
 /** Whether an attempt settled its delivery and made nothing else of its endpoint and host that is worth writing down. */
-export function isUneventful(
+export function changesOnlyDelivery(
   before: Pick<AttemptInput, "endpoint" | "host">,
   { attempt, delivery, endpoint, host, endpointChange }: AttemptResult,
 ): boolean {
@@ -102,7 +102,7 @@ export function isUneventful(
 }
 
 /** A 410 met by an endpoint that is disabled for another reason still ends its watches and hooks. */
-function changeOf(before: EndpointStanding, after: EndpointStanding): AttemptResult["endpointChange"] {
+function changeOf(before: EndpointStatus, after: EndpointStatus): AttemptResult["endpointChange"] {
   if (after.state !== "disabled" || (before.state === "disabled" && before.reason === after.reason)) return "none";
   return after.reason === "gone" ? "disabled_gone" : "disabled_failing";
 }
@@ -144,7 +144,7 @@ function pausedAfter(before: HostHealth, responseClass: ResponseClass, policy: D
   return { pausedUntilMs: nowMs + pauseMs, pausedSinceMs: nowMs, consecutivePauses: before.consecutivePauses + 1 };
 }
 
-function endpointAfter(input: AttemptInput, responseClass: ResponseClass, policy: DeliveryPolicy, nowMs: number): EndpointStanding {
+function endpointAfter(input: AttemptInput, responseClass: ResponseClass, policy: DeliveryPolicy, nowMs: number): EndpointStatus {
   const { endpoint, isTest } = input;
   const paused = pausedAfter(endpoint.health, responseClass, policy, nowMs);
   const pauseReason = paused.pausedUntilMs === null ? null : (responseClass.pause?.reason ?? endpoint.health.pauseReason);

@@ -1,7 +1,7 @@
 import { generateApiKey } from "../../domain/secrets/api-key.ts";
 import { StartupError } from "../../domain/errors.ts";
 import { newId } from "../../domain/ids.ts";
-import { sealedIdentity } from "../../domain/secrets/sealed-identity.ts";
+import { associatedData } from "../../domain/secrets/sealed-identity.ts";
 import { generateSigningKeyPair } from "../../domain/webhooks/signature.ts";
 import type { Account, AccountStore, ApiKeyDraft } from "../../ports/stores/account-store.ts";
 import type { Clock } from "../../ports/clock.ts";
@@ -70,7 +70,7 @@ export class AccountAdministration {
     const nowMs = clock.nowMs();
     const id = newId("acc", nowMs);
     const { privateKeyPem, publicKey } = generateSigningKeyPair();
-    const sealedSigningKey = secretBox.seal(privateKeyPem, sealedIdentity("signing_key", id));
+    const sealedSigningKey = secretBox.seal(privateKeyPem, associatedData("signing_key", id));
     return { id, name, usesDefaultSource, sealedSigningKey, publicKey, createdAtMs: nowMs };
   }
 

@@ -18,7 +18,7 @@ export type AttemptRecorderOptions = {
 };
 
 export type FinishedExchange = { readonly startedAtMs: number; readonly durationMs: number; readonly outcome: AttemptOutcome };
-export type Recorded = Extract<AttemptRecorded, { kind: "recorded" }>;
+export type RecordedAttempt = Extract<AttemptRecorded, { kind: "recorded" }>;
 
 const retryMinMs = 100;
 const retryMaxMs = 5000;
@@ -37,7 +37,7 @@ export class AttemptRecorder {
    * What a receiver answered must not be forgotten while the process lives: the store is asked again until it takes it.
    * null: the lease was lost (then somebody else's attempt counts) or the process stops.
    */
-  async record(job: SendJob, exchange: FinishedExchange): Promise<Recorded | null> {
+  async record(job: SendJob, exchange: FinishedExchange): Promise<RecordedAttempt | null> {
     for (let retryMs = retryMinMs; !this.#isStopped; retryMs = Math.min(retryMs * 2, retryMaxMs)) {
       try {
         const recorded = await this.#options.store.recordAttempt(this.#recordOf(job, exchange));
@@ -71,7 +71,7 @@ export class AttemptRecorder {
     timer.cancel();
   }
 
-  #tell(job: SendJob, recorded: Recorded, outcome: AttemptOutcome): void {
+  #tell(job: SendJob, recorded: RecordedAttempt, outcome: AttemptOutcome): void {
     const { logger, metrics, clock, maxAttempts } = this.#options;
     const { attempt, delivery, endpointChange } = recorded;
     logAttempt(logger, { job, attempt, delivery, host: hostNameOf(job.target), maxAttempts });

@@ -6,7 +6,7 @@ import type { DeliveryStore } from "../../ports/stores/delivery-store.ts";
 import type { SendJob } from "../../ports/stores/send-job.ts";
 import { EarliestTimer } from "../runtime/earliest-timer.ts";
 import { AttemptRecorder } from "./attempt-recorder.ts";
-import type { AttemptRecorderOptions, Recorded } from "./attempt-recorder.ts";
+import type { AttemptRecorderOptions, RecordedAttempt } from "./attempt-recorder.ts";
 import type { DeliveryLimits, DeliveryPermit } from "./delivery-limits.ts";
 import { hostKeyOf } from "./delivery-limits.ts";
 import { JobBuffer } from "./job-buffer.ts";
@@ -263,7 +263,7 @@ export class Dispatcher {
     const { limits } = this.#options;
     this.#running.add(job);
     let outcome: AttemptOutcome | null = null;
-    let recorded: Recorded | null = null;
+    let recorded: RecordedAttempt | null = null;
     try {
       const startedAtMs = this.#options.clock.nowMs();
       const exchange = await this.#outgoing.send(job, startedAtMs);
@@ -288,7 +288,7 @@ export class Dispatcher {
   }
 
   /** What an attempt that was recorded means for the others. */
-  #follow(job: SendJob, recorded: Recorded): void {
+  #follow(job: SendJob, recorded: RecordedAttempt): void {
     const { clock, notify, onUnwatched } = this.#options;
     const { endpoint, delivery, endpointNextDueAtMs } = recorded;
     const nowMs = clock.nowMs();

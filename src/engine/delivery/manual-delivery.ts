@@ -3,7 +3,7 @@ import type { Endpoint } from "../../domain/deliveries/endpoint.ts";
 import type { Account } from "../../ports/stores/account-store.ts";
 import type {
   Claim,
-  KeyTaken,
+  IdempotencyKeyInUse,
   ManualDelivery as ManualDeliveryPort,
   ManualRefusal,
   RecoverOutcome,
@@ -43,7 +43,7 @@ export class ManualDelivery implements ManualDeliveryPort {
     this.#options = options;
   }
 
-  async retry(account: Account, deliveryId: string, claim: Claim<RetryOutcome> | null): Promise<RetryOutcome | KeyTaken> {
+  async retry(account: Account, deliveryId: string, claim: Claim<RetryOutcome> | null): Promise<RetryOutcome | IdempotencyKeyInUse> {
     const { store, idempotency, clock, dispatcher } = this.#options;
     const found = await store.getDelivery(account.id, deliveryId);
     if (found === null) return { kind: "unknown" };
@@ -62,7 +62,7 @@ export class ManualDelivery implements ManualDeliveryPort {
     return run.outcome;
   }
 
-  async test(account: Account, endpointId: string, claim: Claim<TestOutcome> | null): Promise<TestOutcome | KeyTaken> {
+  async test(account: Account, endpointId: string, claim: Claim<TestOutcome> | null): Promise<TestOutcome | IdempotencyKeyInUse> {
     const { store, idempotency, clock, dispatcher, notify } = this.#options;
     const view = await store.getEndpoint(account.id, endpointId);
     if (view === null) return { kind: "unknown" };
@@ -74,7 +74,7 @@ export class ManualDelivery implements ManualDeliveryPort {
         ? { kind: "accepted", deliveryId: result.job.deliveryId }
         : { kind: "answered", outcome: { kind: result.kind } },
     );
-    let outcome: TestOutcome | KeyTaken;
+    let outcome: TestOutcome | IdempotencyKeyInUse;
     switch (accepted.kind) {
       case "key_taken":
         return accepted;
@@ -95,7 +95,7 @@ export class ManualDelivery implements ManualDeliveryPort {
     endpointId: string,
     span: { readonly sinceMs: number; readonly untilMs: number },
     claim: Claim<RecoverOutcome> | null,
-  ): Promise<RecoverOutcome | KeyTaken> {
+  ): Promise<RecoverOutcome | IdempotencyKeyInUse> {
     const { idempotency, clock, dispatcher } = this.#options;
     const request = { accountId: account.id, endpointId, nowMs: clock.nowMs(), ...span };
     const run = await idempotency.run(claim, "recover", request, (result): RecoverOutcome => result);
@@ -105,7 +105,7 @@ export class ManualDelivery implements ManualDeliveryPort {
   }
 
   /** The test that a key was given for, after a crash: its recorded attempt, else that attempt is made now, under the same id. */
-  async #resumeTest(account: Account, endpointId: string, deliveryId: string): Promise<TestOutcome | KeyTaken> {
+  async #resumeTest(account: Account, endpointId: string, deliveryId: string): Promise<TestOutcome | IdempotencyKeyInUse> {
     const { store, clock, dispatcher } = this.#options;
     const found = await store.getDelivery(account.id, deliveryId);
     const [recorded] = found?.attempts ?? [];

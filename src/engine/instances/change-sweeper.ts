@@ -1,7 +1,7 @@
 import { isTransientStoreError } from "../../domain/errors.ts";
 import type { WatchedCall } from "../../ports/stores/call-store.ts";
 import type { InstanceStore, Sweep } from "../../ports/stores/instance-store.ts";
-import type { SharedGate } from "../../ports/stores/shared-source-store.ts";
+import type { GateState } from "../../ports/stores/shared-source-store.ts";
 import type { LongPollWaiters } from "../requests/long-poll-waiters.ts";
 import { SerializedRuns } from "../runtime/serialized-runs.ts";
 
@@ -15,7 +15,7 @@ export type ChangeSweeperOptions = {
   readonly refreshSources: () => Promise<void>;
   readonly watch: (call: WatchedCall) => void;
   readonly unwatch: (callId: string) => void;
-  readonly adopt: (gates: readonly SharedGate[]) => void;
+  readonly adopt: (gates: readonly GateState[]) => void;
   readonly mayEvict: () => boolean;
   readonly onEvicted: () => void;
   readonly claimUnowned: () => Promise<number>;

@@ -1,7 +1,7 @@
 import { isTransientStoreError } from "../../domain/errors.ts";
 import type { SourceHealth } from "../../domain/sources/source.ts";
 import type { ClusterView, SourceShare } from "../../ports/stores/instance-store.ts";
-import type { SharedGate as GateRow, SharedSourceStore, SharedSuspension } from "../../ports/stores/shared-source-store.ts";
+import type { GateState, SharedSourceStore, SharedSuspension } from "../../ports/stores/shared-source-store.ts";
 import type { GateShare, SharedGate } from "../sources/source-gate.ts";
 import type { SourceChange } from "../sources/source-suspension.ts";
 
@@ -65,7 +65,7 @@ export class SourceStateSync {
   }
 
   /** Gates as others wrote them. */
-  adopt(rows: readonly GateRow[]): void {
+  adopt(rows: readonly GateState[]): void {
     for (const row of rows) this.#adopt(row);
   }
 
@@ -120,7 +120,7 @@ export class SourceStateSync {
     state.throttleVersion = Math.max(state.throttleVersion, row.throttleVersion);
   }
 
-  #adopt(row: GateRow): void {
+  #adopt(row: GateState): void {
     const { gates, onAdopted, onSourceChange } = this.#options;
     const gate = gates().get(row.sourceName);
     if (gate === undefined) return;

@@ -2,7 +2,7 @@ import type { CallProblem, CallStatus } from "../../domain/calls/call.ts";
 import { freshPollMemory, minIntervalForAge } from "../../domain/calls/poll-decision.ts";
 import type { PollMemory } from "../../domain/calls/poll-decision.ts";
 import type { WatchedCall } from "../../ports/stores/call-store.ts";
-import type { Queued } from "../sources/fair-poll-queue.ts";
+import type { QueuedPoll } from "../sources/fair-poll-queue.ts";
 import type { WheelEntry } from "./timing-wheel.ts";
 import type { PolledSource } from "../sources/polled-source.ts";
 
@@ -10,7 +10,7 @@ import type { PolledSource } from "../sources/polled-source.ts";
  * One watched call in memory. A hundred thousand of these are held, so there is nothing in it that need not be: no
  * timer, no promise, no closure while it waits.
  */
-export class PolledCall implements WheelEntry, Queued {
+export class PolledCall implements WheelEntry, QueuedPoll {
   dueAtMonotonicMs = 0;
   wheelSlot = -1;
   wheelIndex = -1;

@@ -2,7 +2,7 @@ import { sandboxSourceName } from "../../domain/sources/sandbox.ts";
 import { defaultSourceName } from "../../domain/sources/source-settings.ts";
 import type { SourceSettings } from "../../domain/sources/source-settings.ts";
 import { isTransientStoreError } from "../../domain/errors.ts";
-import { sealedIdentity } from "../../domain/secrets/sealed-identity.ts";
+import { associatedData } from "../../domain/secrets/sealed-identity.ts";
 import type { SecretBox } from "../../ports/secret-box.ts";
 import type { SourceStore, StoredSource } from "../../ports/stores/source-store.ts";
 import type { Logger } from "../../ports/telemetry.ts";
@@ -66,7 +66,7 @@ export class SourceReloader {
     const { poller, logger, registrable, setupOf, secretBox } = this.#options;
     const { id, name, kind, baseUrl, agentId, environment, maxPollsPerSecond } = source;
     try {
-      const credential = secretBox.open(source.sealedCredential, sealedIdentity("credential", id));
+      const credential = secretBox.open(source.sealedCredential, associatedData("credential", id));
       const used = { upstream: JSON.stringify([kind, baseUrl, agentId, environment, credential]), maxPollsPerSecond };
       if (before === null) poller.addSource(setupOf(source, credential));
       else if (before.upstream !== used.upstream) poller.replaceUpstream(setupOf(source, credential));

@@ -2,9 +2,9 @@ import { generateSecret } from "../../domain/webhooks/signature.ts";
 import type { Account, AccountStore } from "../../ports/stores/account-store.ts";
 import type {
   Claim,
-  EndpointAdministration as EndpointAdministrationPort,
+  EndpointSettings as EndpointAdministrationPort,
   EndpointChange,
-  KeyTaken,
+  IdempotencyKeyInUse,
   RotationOutcome,
 } from "../../ports/use-cases/registration.ts";
 import type { Clock } from "../../ports/clock.ts";
@@ -14,7 +14,7 @@ import type { SecretBox } from "../../ports/secret-box.ts";
 import type { Idempotency } from "../requests/idempotency.ts";
 import { draftSecret, sealHeaders } from "./registrar.ts";
 
-export type EndpointAdministrationOptions = {
+export type EndpointSettingsOptions = {
   readonly store: Pick<EndpointStore, "patchEndpoint"> & Pick<AccountStore, "setDefaultSecret">;
   readonly idempotency: Pick<Idempotency, "run">;
   readonly secretBox: SecretBox;
@@ -31,10 +31,10 @@ export type EndpointAdministrationOptions = {
 };
 
 /** Changes to endpoints by their owner. Secrets are sealed here, so that the store never sees one. */
-export class EndpointAdministration implements EndpointAdministrationPort {
-  readonly #options: EndpointAdministrationOptions;
+export class EndpointSettings implements EndpointAdministrationPort {
+  readonly #options: EndpointSettingsOptions;
 
-  constructor(options: EndpointAdministrationOptions) {
+  constructor(options: EndpointSettingsOptions) {
     this.#options = options;
   }
 
@@ -56,7 +56,7 @@ export class EndpointAdministration implements EndpointAdministrationPort {
     endpointId: string,
     request: { readonly graceSeconds: number; readonly signingSecret: string | null },
     claim: Claim<RotationOutcome> | null,
-  ): Promise<RotationOutcome | KeyTaken> {
+  ): Promise<RotationOutcome | IdempotencyKeyInUse> {
     const { idempotency, secretBox, clock } = this.#options;
     const nowMs = clock.nowMs();
     const signingSecret = request.signingSecret ?? generateSecret();

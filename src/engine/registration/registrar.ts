@@ -1,6 +1,6 @@
 import { parseCallbackUrl } from "../../domain/webhooks/callback-url.ts";
 import { newId } from "../../domain/ids.ts";
-import { sealedIdentity } from "../../domain/secrets/sealed-identity.ts";
+import { associatedData } from "../../domain/secrets/sealed-identity.ts";
 import { generateSecret } from "../../domain/webhooks/signature.ts";
 import { maxDeadlineMs } from "../../domain/calls/watch.ts";
 import type { PayloadFormat } from "../../domain/deliveries/endpoint.ts";
@@ -10,7 +10,7 @@ import type {
   Claim,
   HookOutcome,
   HookRequest,
-  KeyTaken,
+  IdempotencyKeyInUse,
   Refusal,
   Registration,
   WatchOutcome,
@@ -84,7 +84,7 @@ type EndpointRequest = {
   readonly headers: Readonly<Record<string, string>> | null;
   readonly signingSecret: string | null;
 };
-type Drafted<T> = { readonly kind: "draft"; readonly draft: T } | Refusal;
+type Draft<T> = { readonly kind: "draft"; readonly draft: T } | Refusal;
 type DraftedEndpoint = { readonly endpoint: EndpointDraft; readonly generatedSecret: string };
 /** The calls a batch adds to each source. */
 type NewCalls = Map<string, Set<string>>;
@@ -101,7 +101,11 @@ export class Registrar implements Registration {
     this.#options = options;
   }
 
-  async registerWatch(account: Account, request: WatchRequest, claim: Claim<WatchOutcome> | null): Promise<WatchOutcome | KeyTaken> {
+  async registerWatch(
+    account: Account,
+    request: WatchRequest,
+    claim: Claim<WatchOutcome> | null,
+  ): Promise<WatchOutcome | IdempotencyKeyInUse> {
     const refusal = await this.#checkName(request.callbackUrl, "/callback_url");
     if (refusal !== null) return refusal;
     const batchClaim = claim === null ? null : { ...claim, answerOf: (batch: BatchOutcome) => claim.answerOf(onlyOf(batch)) };
@@ -113,7 +117,7 @@ export class Registrar implements Registration {
     account: Account,
     requests: readonly WatchRequest[],
     claim: Claim<BatchOutcome> | null,
-  ): Promise<BatchOutcome | KeyTaken> {
+  ): Promise<BatchOutcome | IdempotencyKeyInUse> {
     const nowMs = this.#options.clock.nowMs();
     const newCalls: NewCalls = new Map();
     const drafted = requests.map((request) => this.#draftWatch(account, request, newCalls, nowMs));
@@ -145,7 +149,7 @@ export class Registrar implements Registration {
     return true;
   }
 
-  async registerHook(account: Account, request: HookRequest, claim: Claim<HookOutcome> | null): Promise<HookOutcome | KeyTaken> {
+  async registerHook(account: Account, request: HookRequest, claim: Claim<HookOutcome> | null): Promise<HookOutcome | IdempotencyKeyInUse> {
     const { idempotency, clock, quotas } = this.#options;
     const pointer = `/${request.urlKey}`;
     const refusal = await this.#checkName(request.url, pointer);
@@ -167,7 +171,7 @@ export class Registrar implements Registration {
     if (removed.canceledLeased.length > 0) consumers.cancelDeliveries(removed.canceledLeased);
   }
 
-  #draftWatch(account: Account, request: WatchRequest, newCalls: NewCalls, nowMs: number): Drafted<DraftedWatch> {
+  #draftWatch(account: Account, request: WatchRequest, newCalls: NewCalls, nowMs: number): Draft<DraftedWatch> {
     const { sources, consumers, quotas, watchDeadlineMs } = this.#options;
     const source = sources.get(request.sourceName);
     if (source === undefined || !source.mayUse(account))
@@ -223,7 +227,7 @@ export class Registrar implements Registration {
     return waitMs;
   }
 
-  #draftEndpoint(request: EndpointRequest, defaultFormat: PayloadFormat, nowMs: number): Drafted<DraftedEndpoint> {
+  #draftEndpoint(request: EndpointRequest, defaultFormat: PayloadFormat, nowMs: number): Draft<DraftedEndpoint> {
     const { allowHttp, guard, secretBox } = this.#options;
     const parsed = parseCallbackUrl(request.url, { allowHttp });
     if (parsed.kind === "invalid") return invalid("invalid-request", request.pointer, parsed.detail);
@@ -283,7 +287,7 @@ export function sealHeaders(
   const plaintext = JSON.stringify(Object.fromEntries(sorted));
   return {
     names: sorted.map(([name]) => name),
-    sealed: secretBox.seal(plaintext, sealedIdentity("headers", endpointId)),
+    sealed: secretBox.seal(plaintext, associatedData("headers", endpointId)),
     fingerprints: secretBox.fingerprints(plaintext),
   };
 }
@@ -291,5 +295,5 @@ export function sealHeaders(
 /** A signing secret with an identity of its own, so that one row may serve many endpoints. */
 export function draftSecret(secretBox: SecretBox, secret: string, nowMs: number): SecretDraft {
   const id = newId("sec", nowMs);
-  return { id, sealed: secretBox.seal(secret, sealedIdentity("secret", id)), fingerprints: secretBox.fingerprints(secret) };
+  return { id, sealed: secretBox.seal(secret, associatedData("secret", id)), fingerprints: secretBox.fingerprints(secret) };
 }

@@ -6,7 +6,7 @@ import type { SharedSuspension } from "../../ports/stores/shared-source-store.ts
 import { CircuitBreaker } from "./circuit-breaker.ts";
 import { PollRate } from "./poll-rate.ts";
 import { FairPollQueue } from "./fair-poll-queue.ts";
-import type { Queued } from "./fair-poll-queue.ts";
+import type { QueuedPoll } from "./fair-poll-queue.ts";
 import { SourceSuspension } from "./source-suspension.ts";
 import type { SourceChange } from "./source-suspension.ts";
 
@@ -48,7 +48,7 @@ const answeredCodes: ReadonlySet<PollFailureCode> = new Set<PollFailureCode>(["r
  * All of it is memory: after a restart the source is `unproven` until it answers. Where several instances poll a source,
  * each has a grant of its rate, one of them probes, and what one learns the others adopt.
  */
-export class SourceGate<Entry extends Queued> {
+export class SourceGate<Entry extends QueuedPoll> {
   readonly queue = new FairPollQueue<Entry>();
   readonly #options: SourceGateOptions;
   readonly #maxInFlight: number;
@@ -329,7 +329,7 @@ export class SourceGate<Entry extends Queued> {
 
 /** The part of it that other instances have a part in. */
 export type SharedGate = Pick<
-  SourceGate<Queued>,
+  SourceGate<QueuedPoll>,
   | "maxPollsPerSecond"
   | "isScripted"
   | "setGrant"

@@ -1,7 +1,7 @@
 import type { Account } from "../../ports/stores/account-store.ts";
 import type {
   Authentication,
-  EndpointAdministration,
+  EndpointSettings,
   IdempotencyKeys,
   LiveState,
   ManualDelivery,
@@ -23,7 +23,7 @@ export type ApiLimits = {
 /** All the API stands on. */
 export type HttpDependencies = {
   readonly registration: Registration;
-  readonly endpointAdministration: EndpointAdministration;
+  readonly endpointSettings: EndpointSettings;
   readonly manualDelivery: ManualDelivery;
   readonly live: LiveState;
   readonly authentication: Authentication;

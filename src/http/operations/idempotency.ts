@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Context } from "hono";
-import type { IdempotentRequest, KeyTaken } from "../../ports/use-cases/registration.ts";
+import type { IdempotentRequest, IdempotencyKeyInUse } from "../../ports/use-cases/registration.ts";
 import type { Env } from "./dependencies.ts";
 import { ProblemError, unprocessable } from "./problem.ts";
 
@@ -26,7 +26,7 @@ function unquoted(field: string): string | null {
 }
 
 /** How a request is answered whose key was used before. */
-export function answerOfTaken(c: Context<Env>, taken: KeyTaken): Response {
+export function answerInUse(c: Context<Env>, taken: IdempotencyKeyInUse): Response {
   switch (taken.by) {
     case "same_request": {
       const { status, contentType, body } = taken.answer;

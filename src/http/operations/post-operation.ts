@@ -1,8 +1,8 @@
 import type { OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
-import type { Claim, IdempotencyKeys, KeyTaken, StorableAnswer } from "../../ports/use-cases/registration.ts";
+import type { Claim, IdempotencyKeys, IdempotencyKeyInUse, StorableAnswer } from "../../ports/use-cases/registration.ts";
 import type { Env } from "./dependencies.ts";
-import { answerOfTaken, idempotentRequestOf } from "./idempotency.ts";
+import { answerInUse, idempotentRequestOf } from "./idempotency.ts";
 import { checkBody, checkParameters, registerOperation } from "./operation.ts";
 import type { Input, Operation } from "./operation.ts";
 import { ProblemError, problemAnswer } from "./problem.ts";
@@ -11,7 +11,7 @@ import { parseJson, readBody } from "./request-body.ts";
 /** One POST that was read and found valid. */
 export type Post<Outcome> = {
   /** Does it, under the claim if the request has a key. */
-  readonly act: (claim: Claim<Outcome> | null) => Promise<Outcome | KeyTaken>;
+  readonly act: (claim: Claim<Outcome> | null) => Promise<Outcome | IdempotencyKeyInUse>;
   /** What that is answered; throws a `ProblemError` for a refusal. May be called before the work is committed: computes, and nothing else. */
   readonly answer: (outcome: Outcome) => { readonly status: number; readonly body: unknown };
 };
@@ -36,7 +36,7 @@ export function addPostOperation<
     const request = idempotentRequestOf(c, bytes);
     // Before anything is judged: what was right when it was asked for the first time may not be any more.
     const taken = request === null ? null : await idempotency.take(request);
-    if (taken?.kind === "key_taken") return answerOfTaken(c, taken);
+    if (taken?.kind === "key_taken") return answerInUse(c, taken);
     using held = taken;
     const body = checkBody(operation.body, parseJson(c, bytes, bodyKind));
     const { act, answer } = handle(c, { ...parameters, body } as Input<z.infer<Params>, z.infer<Query>, z.infer<Body>>);
@@ -51,7 +51,7 @@ export function addPostOperation<
         return isStorable(stored.status) ? { status: stored.status, contentType: stored.contentType, body: stored.body } : null;
       },
     });
-    return outcome.kind === "key_taken" ? answerOfTaken(c, outcome as KeyTaken) : send(c, stored ?? answerOf(outcome as Outcome));
+    return outcome.kind === "key_taken" ? answerInUse(c, outcome as IdempotencyKeyInUse) : send(c, stored ?? answerOf(outcome as Outcome));
   });
 }
 

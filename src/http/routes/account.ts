@@ -37,7 +37,7 @@ const defaultSecretSchema = z
   .openapi("DefaultSecret", { example: { signing_secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" } });
 
 /** Who asks, and where calls may be polled for them. */
-export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointAdministration, live, limits }: HttpDependencies): void {
+export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointSettings, live, limits }: HttpDependencies): void {
   addOperation(
     app,
     {
@@ -78,7 +78,7 @@ export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointAdministration
       answers: { 204: { description: "Set." } },
     },
     async (c, { body }) => {
-      await endpointAdministration.setDefaultSecret(c.get("account"), body.signing_secret);
+      await endpointSettings.setDefaultSecret(c.get("account"), body.signing_secret);
       return c.body(null, 204);
     },
   );

@@ -77,7 +77,7 @@ const testedExample = { ...attemptExample, status_code: 204, error: null, respon
 /** Where webhooks go: read, changed, tested, recovered. */
 export function addEndpointRoutes(
   app: OpenAPIHono<Env>,
-  { store, endpointAdministration, manualDelivery, idempotency, clock, endpointMaxInFlight }: HttpDependencies,
+  { store, endpointSettings, manualDelivery, idempotency, clock, endpointMaxInFlight }: HttpDependencies,
 ): void {
   const shown = (view: EndpointView) => endpointJson(view, clock.nowMs(), endpointMaxInFlight);
 
@@ -134,7 +134,7 @@ export function addEndpointRoutes(
       problems: ["not-found"],
     },
     async (c, { params, body }) => {
-      const view = await endpointAdministration.patch(c.get("account"), params.id, changeOf(body));
+      const view = await endpointSettings.patch(c.get("account"), params.id, changeOf(body));
       if (view === null) throw notFound("endpoint");
       return c.json(shown(view));
     },
@@ -158,7 +158,7 @@ export function addEndpointRoutes(
     (c, { params, body }): Post<RotationOutcome> => ({
       act: (claim) => {
         const request = { graceSeconds: body.grace_seconds, signingSecret: body.signing_secret ?? null };
-        return endpointAdministration.rotateSecret(c.get("account"), params.id, request, claim);
+        return endpointSettings.rotateSecret(c.get("account"), params.id, request, claim);
       },
       answer: (outcome) => {
         if (outcome.kind === "unknown") throw notFound("endpoint");

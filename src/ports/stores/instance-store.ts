@@ -1,5 +1,5 @@
 import type { Notice, WatchedCall } from "./call-store.ts";
-import type { SharedGate } from "./shared-source-store.ts";
+import type { GateState } from "./shared-source-store.ts";
 
 /** What an instance has of one source, as it told the others at its last heartbeat. */
 export type SourceShare = {
@@ -43,7 +43,7 @@ export type Sweep = {
   /** Endpoints that deliveries are leased for by this instance, and that are paused or disabled meanwhile, or whose host is. */
   readonly closedEndpointIds: readonly string[];
   /** Gates of sources that changed since the sweep before. */
-  readonly gates: readonly SharedGate[];
+  readonly gates: readonly GateState[];
   /** Instances whose lease has ended; they still own what they have until they are evicted. */
   readonly expiredTokens: readonly number[];
   /** There are watched calls that no instance owns. */

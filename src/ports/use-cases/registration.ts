@@ -75,7 +75,7 @@ export type StorableAnswer = { readonly status: number; readonly contentType: st
 export type Claim<Outcome> = { readonly request: IdempotentRequest; readonly answerOf: (outcome: Outcome) => StorableAnswer | null };
 
 /** The key was used before: nothing was done. */
-export type KeyTaken = { readonly kind: "key_taken" } & (
+export type IdempotencyKeyInUse = { readonly kind: "key_taken" } & (
   | { readonly by: "running" }
   /** A request with another body. */
   | { readonly by: "other_request" }
@@ -83,21 +83,25 @@ export type KeyTaken = { readonly kind: "key_taken" } & (
 );
 
 /** The key belongs to this request until it is disposed of; others of this process are told that it is running. */
-export type HeldKey = Disposable & { readonly kind: "held"; readonly request: IdempotentRequest };
+export type IdempotencyKeyUse = Disposable & { readonly kind: "held"; readonly request: IdempotentRequest };
 
 export interface IdempotencyKeys {
   /** Before anything of the request is judged: takes the key, or says by whom it is taken. */
-  take(request: IdempotentRequest): Promise<HeldKey | KeyTaken>;
+  take(request: IdempotentRequest): Promise<IdempotencyKeyUse | IdempotencyKeyInUse>;
 }
 
 /** Registrations; resolved means on disk. Rejects with `StoreUnavailableError` or `StoreOverloadedError`, then nothing was accepted. */
 export interface Registration {
-  registerWatch(account: Account, request: WatchRequest, claim: Claim<WatchOutcome> | null): Promise<WatchOutcome | KeyTaken>;
+  registerWatch(account: Account, request: WatchRequest, claim: Claim<WatchOutcome> | null): Promise<WatchOutcome | IdempotencyKeyInUse>;
   /** 1 to 1,000; all accepted ones are committed together; answers in the order asked. */
-  registerBatch(account: Account, requests: readonly WatchRequest[], claim: Claim<BatchOutcome> | null): Promise<BatchOutcome | KeyTaken>;
+  registerBatch(
+    account: Account,
+    requests: readonly WatchRequest[],
+    claim: Claim<BatchOutcome> | null,
+  ): Promise<BatchOutcome | IdempotencyKeyInUse>;
   /** False for an unknown id. */
   removeWatch(account: Account, watchId: string, purge: boolean): Promise<boolean>;
-  registerHook(account: Account, request: HookRequest, claim: Claim<HookOutcome> | null): Promise<HookOutcome | KeyTaken>;
+  registerHook(account: Account, request: HookRequest, claim: Claim<HookOutcome> | null): Promise<HookOutcome | IdempotencyKeyInUse>;
   removeHook(account: Account, hookId: string): Promise<void>;
 }
 
@@ -116,7 +120,7 @@ export type RotationOutcome =
   | { readonly kind: "rotated"; readonly signingSecret: string; readonly previousValidUntilMs: number }
   | { readonly kind: "unknown" };
 
-export interface EndpointAdministration {
+export interface EndpointSettings {
   /** null for an unknown endpoint. */
   patch(account: Account, endpointId: string, change: EndpointChange): Promise<EndpointView | null>;
   /** `signingSecret` null: one is made. */
@@ -125,40 +129,40 @@ export interface EndpointAdministration {
     endpointId: string,
     request: { readonly graceSeconds: number; readonly signingSecret: string | null },
     claim: Claim<RotationOutcome> | null,
-  ): Promise<RotationOutcome | KeyTaken>;
+  ): Promise<RotationOutcome | IdempotencyKeyInUse>;
   setDefaultSecret(account: Account, signingSecret: string): Promise<void>;
 }
 
-type Unrecovered = { readonly kind: "unknown" } | { readonly kind: "endpoint_disabled" };
-type Unsent = Unrecovered | { readonly kind: "rate_limited"; readonly retryAfterMs: number };
+type RecoverRefusal = { readonly kind: "unknown" } | { readonly kind: "endpoint_disabled" };
+type SendRefusal = RecoverRefusal | { readonly kind: "rate_limited"; readonly retryAfterMs: number };
 export type RetryOutcome =
   | { readonly kind: "accepted"; readonly view: DeliveryView }
-  | Unsent
+  | SendRefusal
   | { readonly kind: "watch_deleted" }
   | { readonly kind: "in_flight" };
 export type TestOutcome =
   | { readonly kind: "attempted"; readonly attempt: Attempt }
-  | Unsent
+  | SendRefusal
   /** Accepted, but the service stopped or lost the delivery before the attempt was recorded. */
   | { readonly kind: "interrupted" };
-export type RecoverOutcome = { readonly kind: "recovered"; readonly count: number } | Unrecovered;
+export type RecoverOutcome = { readonly kind: "recovered"; readonly count: number } | RecoverRefusal;
 export type ManualRefusal = Exclude<RetryOutcome | TestOutcome | RecoverOutcome, { kind: "accepted" | "attempted" | "recovered" }>;
 
 /** Deliveries by hand. */
 export interface ManualDelivery {
   /** Resolves when the attempt is accepted (leased), not when it is over. */
-  retry(account: Account, deliveryId: string, claim: Claim<RetryOutcome> | null): Promise<RetryOutcome | KeyTaken>;
+  retry(account: Account, deliveryId: string, claim: Claim<RetryOutcome> | null): Promise<RetryOutcome | IdempotencyKeyInUse>;
   /**
    * Resolves with the recorded attempt. A key covers the acceptance: the same key again sends no second test, and makes
    * the attempt of the first one if a crash came before it was recorded.
    */
-  test(account: Account, endpointId: string, claim: Claim<TestOutcome> | null): Promise<TestOutcome | KeyTaken>;
+  test(account: Account, endpointId: string, claim: Claim<TestOutcome> | null): Promise<TestOutcome | IdempotencyKeyInUse>;
   recover(
     account: Account,
     endpointId: string,
     span: { readonly sinceMs: number; readonly untilMs: number },
     claim: Claim<RecoverOutcome> | null,
-  ): Promise<RecoverOutcome | KeyTaken>;
+  ): Promise<RecoverOutcome | IdempotencyKeyInUse>;
 }
 
 /** What only memory knows. */

@@ -98,7 +98,7 @@ describe("administration of an SQLite database", () => {
     expect(await store.findServersWithoutKey("0a")).toEqual(none);
     const world = await serve();
     expect(await store.findServersWithoutKey("0a")).toEqual({ lacking: 0, starting: 1 });
-    await world.store.noteServerKeys(["0a", "0b"]);
+    await world.store.setServerKeys(["0a", "0b"]);
     expect(await store.findServersWithoutKey("0a")).toEqual(none);
     expect(await store.findServersWithoutKey("0c")).toEqual({ lacking: 1, starting: 0 });
     await world.store.close();

@@ -47,7 +47,7 @@ describe("group commit", () => {
     expect((outcomes[2] as PromiseRejectedResult).reason).toBeInstanceOf(CursorInvalidError);
     const { data } = await world.store.listWatches({ accountId, status: null, callSid: null, limit: 10, cursor: null });
     expect(data.map((view) => view.watch.callSid)).toEqual(["OUT-2", "OUT-1"]);
-    expect((await world.store.readFigures()).watchesByStatus["active"]).toBe(2);
+    expect((await world.store.readStats()).watchesByStatus["active"]).toBe(2);
   });
 
   it("answers in the order asked, however long the batches before are", async () => {
@@ -94,9 +94,9 @@ describe("group commit", () => {
 
 const draft = (text: string) => () => ({ sealed: new TextEncoder().encode(text), deliveryId: null });
 
-async function watchedWorld(recordPatienceMs: number) {
+async function watchedWorld(recordLingerMs: number) {
   const commits: number[] = [];
-  const world = await openWorld({ recordPatienceMs, onCommitted: (durationMs) => commits.push(durationMs) });
+  const world = await openWorld({ recordLingerMs, onCommitted: (durationMs) => commits.push(durationMs) });
   await world.watch("OUT-1");
   const job = only((await world.see("OUT-1", "queued")).jobs);
   commits.length = 0;

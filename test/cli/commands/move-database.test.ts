@@ -37,7 +37,7 @@ async function read(world: StoreWorld) {
     attempts: await Promise.all(deliveries.data.map(({ delivery }) => store.getDelivery(accountId, delivery.id))),
     feed: (await store.readFeed({ accountId, limit: 200, cursor: null, sinceMs: null, types: null, orTerminal: false, callSid: null }))
       .data,
-    figures: { ...(await store.readFigures()), storeBytes: 0 },
+    figures: { ...(await store.readStats()), storeBytes: 0 },
   };
 }
 

@@ -4,7 +4,7 @@ import { createSecretBox } from "../../../src/adapters/sealing/secret-box.ts";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import { hashApiKey } from "../../../src/domain/secrets/api-key.ts";
 import { StartupError } from "../../../src/domain/errors.ts";
-import { sealedIdentity } from "../../../src/domain/secrets/sealed-identity.ts";
+import { associatedData } from "../../../src/domain/secrets/sealed-identity.ts";
 import { signingKeyOf } from "../../../src/domain/webhooks/signature.ts";
 import { AccountAdministration } from "../../../src/engine/administration/accounts.ts";
 import type { ServiceStore } from "../../../src/ports/stores/service-store.ts";
@@ -63,6 +63,6 @@ test("an account has an ed25519 key of its own that opens for it alone", async (
   expect([acme.usesDefaultSource, beta.usesDefaultSource]).toEqual([false, true]);
   expect(acme.publicKey).toMatch(/^whpk_/);
   expect(acme.publicKey).not.toBe(beta.publicKey);
-  expect(signingKeyOf(secretBox.open(acme.sealedSigningKey, sealedIdentity("signing_key", acme.id))).asymmetricKeyType).toBe("ed25519");
-  expect(() => secretBox.open(acme.sealedSigningKey, sealedIdentity("signing_key", beta.id))).toThrow();
+  expect(signingKeyOf(secretBox.open(acme.sealedSigningKey, associatedData("signing_key", acme.id))).asymmetricKeyType).toBe("ed25519");
+  expect(() => secretBox.open(acme.sealedSigningKey, associatedData("signing_key", beta.id))).toThrow();
 });

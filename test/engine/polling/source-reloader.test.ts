@@ -5,7 +5,7 @@ import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import type { Observation } from "../../../src/domain/calls/call.ts";
 import { StoreUnavailableError } from "../../../src/domain/errors.ts";
 import { newId } from "../../../src/domain/ids.ts";
-import { sealedIdentity } from "../../../src/domain/secrets/sealed-identity.ts";
+import { associatedData } from "../../../src/domain/secrets/sealed-identity.ts";
 import { SourceReloader } from "../../../src/engine/polling/source-reloader.ts";
 import type { RegistrableSource } from "../../../src/engine/registration/registrar.ts";
 import type { ServiceStore } from "../../../src/ports/stores/service-store.ts";
@@ -69,7 +69,7 @@ class DirectoryWorld {
     const sealedCredential =
       credential === undefined && before !== undefined
         ? before.sealedCredential
-        : secretBox.seal(credential ?? "token", sealedIdentity("credential", id));
+        : secretBox.seal(credential ?? "token", associatedData("credential", id));
     const fresh = { kind: "polyai-legacy", baseUrl: "https://one.example", agentId: null, environment: null } as const;
     const draft = { accountId: null, maxPollsPerSecond: 100, nowMs: 0, ...fresh, ...before, ...settings, id, name, sealedCredential };
     const revision = (await store.listSources()).find((source) => source.name === name)?.revision ?? null;

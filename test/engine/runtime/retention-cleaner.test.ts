@@ -27,7 +27,7 @@ async function withEndedWatches(count: number): Promise<void> {
   clock.setWall(world.pass((retentionDays + 1) * day));
 }
 
-const watchesLeft = async () => (await world.store.readFigures()).watchesByStatus["completed"];
+const watchesLeft = async () => (await world.store.readStats()).watchesByStatus["completed"];
 
 /** Lets time pass until the round is over; how long it took. */
 async function roundOf(cleaner: RetentionCleaner): Promise<number> {

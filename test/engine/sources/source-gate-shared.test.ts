@@ -2,20 +2,20 @@ import { describe, expect, test } from "vitest";
 import type { Observation } from "../../../src/domain/calls/call.ts";
 import { SourceGate } from "../../../src/engine/sources/source-gate.ts";
 import type { GateShare } from "../../../src/engine/sources/source-gate.ts";
-import type { Queued } from "../../../src/engine/sources/fair-poll-queue.ts";
+import type { QueuedPoll } from "../../../src/engine/sources/fair-poll-queue.ts";
 import { FakeClock } from "../../harness/fake-clock.ts";
 import { broken, fine, missing, unauthorized } from "../../harness/polling.ts";
 
 const limited: Observation = { kind: "rate_limited", retryAfterMs: 7000 };
 const nothing: GateShare = { calls: 0, uncorroborated: 0, recentPolls: 0, recentFailures: 0, lastGoodPollAtMs: null };
 
-const entry = (isFirstPoll = true): Queued => ({ accountId: "a", isFirstPoll, isQueued: false });
+const entry = (isFirstPoll = true): QueuedPoll => ({ accountId: "a", isFirstPoll, isQueued: false });
 
 /** One instance's gate, and what it has to tell the others. */
 class SharedGateWorld {
   readonly clock = new FakeClock(undefined, 0);
   readonly told: string[] = [];
-  readonly gate: SourceGate<Queued>;
+  readonly gate: SourceGate<QueuedPoll>;
 
   constructor(maxPollsPerSecond = 200) {
     const source = { id: "src_1", name: "default", kind: "polyai-legacy", maxPollsPerSecond } as const;

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { Observation } from "../../../src/domain/calls/call.ts";
 import { SourceGate } from "../../../src/engine/sources/source-gate.ts";
 import type { SourceGateOptions } from "../../../src/engine/sources/source-gate.ts";
-import type { Queued } from "../../../src/engine/sources/fair-poll-queue.ts";
+import type { QueuedPoll } from "../../../src/engine/sources/fair-poll-queue.ts";
 import { FakeClock } from "../../harness/fake-clock.ts";
 
 const fine: Observation = { kind: "status", status: "calling", reason: "" };
@@ -12,17 +12,17 @@ const broken: Observation = { kind: "failed", code: "server_error", detail: "HTT
 const unauthorized: Observation = { kind: "unauthorized", statusCode: 401 };
 const limited = (retryAfterMs: number | null = null): Observation => ({ kind: "rate_limited", retryAfterMs });
 
-function repeat(accountId = "a"): Queued {
+function repeat(accountId = "a"): QueuedPoll {
   return { accountId, isFirstPoll: false, isQueued: false };
 }
 
-function first(): Queued {
+function first(): QueuedPoll {
   return { accountId: "a", isFirstPoll: true, isQueued: false };
 }
 
 class GateWorld {
   readonly clock = new FakeClock(undefined, 0);
-  readonly gate: SourceGate<Queued>;
+  readonly gate: SourceGate<QueuedPoll>;
 
   constructor(maxPollsPerSecond = 200, options: Partial<SourceGateOptions> = {}) {
     const source = { id: "src_1", name: "default", kind: "polyai-legacy", maxPollsPerSecond } as const;
@@ -35,13 +35,13 @@ class GateWorld {
     return reason === null ? state : `${state}: ${reason}`;
   }
 
-  queue(...entries: readonly Queued[]): void {
+  queue(...entries: readonly QueuedPoll[]): void {
     for (const entry of entries) this.gate.queue.add(entry);
   }
 
   /** Everything that may go now. */
-  takeAll(): readonly Queued[] {
-    const taken: Queued[] = [];
+  takeAll(): readonly QueuedPoll[] {
+    const taken: QueuedPoll[] = [];
     for (let entry = this.gate.next(); entry !== null; entry = this.gate.next()) taken.push(entry);
     return taken;
   }

@@ -2,7 +2,7 @@ import type { CallStatus } from "../../../domain/calls/call.ts";
 import { planCommit, planNotifications } from "../../../domain/calls/transition.ts";
 import type { CallCommit, CallCommitResult, Notice } from "../../../ports/stores/call-store.ts";
 import type { Row, Transaction } from "../connection/database.ts";
-import { callStatusOf, gatherWatchedCall, integer, standingCallOf, text } from "../../sql/rows.ts";
+import { callStatusOf, gatherWatchedCall, integer, callRowOf, text } from "../../sql/rows.ts";
 import { TransitionEvents } from "./transition-events.ts";
 import type { TransitionContext } from "./transition-events.ts";
 
@@ -96,5 +96,5 @@ function standing(transitionEvents: TransitionEvents, row: Row | undefined, toke
 }
 
 function gather(transitionEvents: TransitionEvents, row: Row, status: CallStatus, version: number) {
-  return gatherWatchedCall(standingCallOf(row, status, version), transitionEvents.watchesOf(text(row, "id")));
+  return gatherWatchedCall(callRowOf(row, status, version), transitionEvents.watchesOf(text(row, "id")));
 }

@@ -38,7 +38,7 @@ export type DatabaseOptions = {
   /** Connections at most. */
   readonly poolSize?: number;
   /** How long a reader of the feed waits for older transactions to end, so that it sees what was committed before it asked. */
-  readonly feedPatienceMs?: number;
+  readonly feedLingerMs?: number;
   /** After the commit of a transaction that changed something of these kinds. */
   readonly onChanged?: (kinds: ReadonlySet<ChangeKind>) => void;
   /** How long the commit of each transaction took. */
@@ -65,7 +65,7 @@ export class Database implements Queries {
   readonly #policy: DeliveryPolicy | null;
   readonly owner: InstanceIdentity;
   readonly limits: InFlightLimits;
-  readonly feedPatienceMs: number;
+  readonly feedLingerMs: number;
   readonly #pool: pg.Pool;
   readonly #onChanged: (kinds: ReadonlySet<ChangeKind>) => void;
   readonly #onCommitted: (durationMs: number) => void;
@@ -76,7 +76,7 @@ export class Database implements Queries {
     this.#policy = options.policy;
     this.owner = options.owner;
     this.limits = options.limits ?? { endpointMaxInFlight: 32, hostMaxInFlight: 64 };
-    this.feedPatienceMs = options.feedPatienceMs ?? 1000;
+    this.feedLingerMs = options.feedLingerMs ?? 1000;
     this.#onChanged = options.onChanged ?? (() => undefined);
     this.#onCommitted = options.onCommitted ?? (() => undefined);
     this.#pool = createPool(options.connectionString, options.poolSize ?? 10);

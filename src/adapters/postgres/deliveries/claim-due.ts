@@ -64,14 +64,14 @@ async function claimOf(tx: Transaction, token: number, request: ClaimRequest, ho
   const hostIds = [...new Set(hosts.map((row) => integer(row, "id")))];
   const [inFlight, standing, deliveries, targets] = await Promise.all([
     InFlight.lock(tx, endpointIds),
-    readStanding(tx, endpointIds),
+    readEndpointState(tx, endpointIds),
     findDueDeliveries(tx, request, endpointIds),
     Targets.read(tx, endpointIds),
   ]);
   const pauses = [...standing.values()].some(
     (row) => integer(row, "consecutive_pauses") > 0 || integer(row, "host_consecutive_pauses") > 0,
   );
-  const choice = new Choice(request, standing, pauses ? await readLeases(tx, hostIds) : noLeases, inFlight);
+  const choice = new ClaimSelection(request, standing, pauses ? await readLeases(tx, hostIds) : noLeases, inFlight);
   const chosen = hosts.flatMap((host) => choice.ofHost(host, endpoints, deliveries));
   const [jobs, , , { nextDueAtMs }] = await Promise.all([
     leaseJobs(tx, token, chosen, "scheduled", request.nowMs, targets),
@@ -106,7 +106,7 @@ async function findDueEndpoints(tx: Transaction, request: ClaimRequest, hosts: r
 }
 
 /** The endpoints and their hosts as they stand under the lock. */
-async function readStanding(tx: Transaction, endpointIds: readonly string[]): Promise<ReadonlyMap<string, Row>> {
+async function readEndpointState(tx: Transaction, endpointIds: readonly string[]): Promise<ReadonlyMap<string, Row>> {
   const rows = await tx.all(
     `select p.id, p.state, p.failing, p.paused_until, p.consecutive_pauses, h.paused_until as host_paused_until,
        h.consecutive_pauses as host_consecutive_pauses
@@ -160,12 +160,12 @@ async function findDueDeliveries(
 }
 
 /** The room that is left while one claim goes from host to host. */
-class Choice {
+class ClaimSelection {
   readonly #nowMs: number;
   readonly #defaultCapacity: number;
   readonly #endpointCapacity: ReadonlyMap<string, number>;
   readonly #hostCapacity: Map<string, number>;
-  readonly #standing: ReadonlyMap<string, Row>;
+  readonly #endpointState: ReadonlyMap<string, Row>;
   readonly #busy: Leases;
   readonly #inFlight: InFlight;
   #left: number;
@@ -178,7 +178,7 @@ class Choice {
     this.#hostCapacity = new Map(request.capacityByHost);
     this.#left = request.limit;
     this.#failingLeft = Math.min(request.failingLimit, request.limit);
-    this.#standing = standing;
+    this.#endpointState = standing;
     this.#busy = busy;
     this.#inFlight = inFlight;
   }
@@ -188,7 +188,7 @@ class Choice {
     const failing = flag(host, "failing");
     const hostKey = hostKeyOf(host);
     const own = endpoints.filter((row) => row["host_id"] === hostId && row["failing"] === failing);
-    const probing = own.some((row) => integer(this.#standing.get(text(row, "id")) ?? host, "host_consecutive_pauses") > 0);
+    const probing = own.some((row) => integer(this.#endpointState.get(text(row, "id")) ?? host, "host_consecutive_pauses") > 0);
     const hostCapacity = this.#hostCapacity.get(hostKey) ?? this.#defaultCapacity;
     let available = Math.min(hostCapacity, this.#left, failing ? this.#failingLeft : this.#left);
     if (probing) available = Math.min(available, this.#busy.hosts.has(hostId) ? 0 : 1);
@@ -210,7 +210,7 @@ class Choice {
     hostCapacity: number,
     deliveries: ReadonlyMap<string, readonly string[]>,
   ): readonly string[] {
-    const row = this.#standing.get(endpointId);
+    const row = this.#endpointState.get(endpointId);
     if (row === undefined || row["state"] !== "enabled" || row["failing"] !== failing || this.#isPaused(row)) return [];
     let available = Math.min(hostCapacity, this.#endpointCapacity.get(endpointId) ?? this.#defaultCapacity);
     if (integer(row, "consecutive_pauses") > 0) available = Math.min(available, this.#busy.endpoints.has(endpointId) ? 0 : 1);

@@ -6,10 +6,10 @@ import type { EndpointSummary, WatchView } from "../../../ports/stores/read-stor
 import type { RegisterWatchResult, WatchDraft } from "../../../ports/stores/registration-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
 import type { Transaction } from "../connection/database.ts";
-import { DraftedCalls } from "./locked-calls.ts";
-import type { DraftedCall } from "./locked-calls.ts";
+import { LockedCalls } from "./locked-calls.ts";
+import type { LockedCall } from "./locked-calls.ts";
 import { enableIfDisabled } from "./endpoint-rows.ts";
-import { NamedEndpoints, lockAccounts } from "./locked-endpoints.ts";
+import { LockedEndpoints, lockAccounts } from "./locked-endpoints.ts";
 import type { Usage } from "./locked-endpoints.ts";
 import { gatherWatchedCall, text } from "../../sql/rows.ts";
 import { TransitionEvents } from "../calls/transition-events.ts";
@@ -17,9 +17,9 @@ import type { TransitionContext } from "../calls/transition-events.ts";
 import { watchSelect } from "../reading/selects.ts";
 import { watchViewOf } from "../../sql/view-rows.ts";
 
-type Made = {
+type NewWatch = {
   readonly watch: Watch;
-  readonly call: DraftedCall;
+  readonly call: LockedCall;
   readonly endpoint: EndpointSummary | null;
   readonly showsGeneratedSecret: boolean;
   readonly context: TransitionContext | null;
@@ -27,10 +27,10 @@ type Made = {
 };
 
 /** What becomes of a draft: refused at once, or to be answered once everything is written. */
-type Judged =
+type DraftOutcome =
   | { readonly kind: "refused"; readonly result: RegisterWatchResult }
   | { readonly kind: "existing"; readonly watchId: string }
-  | ({ readonly kind: "made" } & Made);
+  | ({ readonly kind: "made" } & NewWatch);
 
 /**
  * Each draft by itself, in order, all in the one transaction; one that is refused has written nothing. Everything drafts
@@ -45,26 +45,26 @@ export async function registerWatches(
   const accountIds = [...new Set(drafts.map(({ accountId }) => accountId))];
   const counts = drafts.some(({ quotas }) => quotas.maxActiveWatches > 0 || quotas.maxEndpoints > 0);
   const { accounts, usage } = await lockAccounts(tx, accountIds, counts);
-  const calls = await DraftedCalls.load(tx, token, drafts);
+  const calls = await LockedCalls.load(tx, token, drafts);
   const named = drafts.flatMap(({ accountId, endpoint }) => (endpoint === null ? [] : [{ accountId, draft: endpoint }]));
   const [transitionEvents, endpoints, withHooks] = await Promise.all([
     TransitionEvents.load(tx, calls.knownIds, accountIds),
-    NamedEndpoints.load(tx, accounts, named, usage),
+    LockedEndpoints.load(tx, accounts, named, usage),
     drafts.some(({ endpoint }) => endpoint === null)
       ? tx.all("select distinct account_id from hooks where account_id = any($1)", accountIds)
       : [],
   ]);
-  const registering = new Registering(calls, transitionEvents, endpoints, usage, new Set(withHooks.map((row) => text(row, "account_id"))));
-  const judged = drafts.map((draft) => registering.judge(draft));
-  const jobs = await registering.write(tx, token);
-  const views = await readViews(tx, judged);
-  return judged.map((one) => answerOf(one, transitionEvents, jobs, views));
+  const batch = new RegistrationBatch(calls, transitionEvents, endpoints, usage, new Set(withHooks.map((row) => text(row, "account_id"))));
+  const outcomes = drafts.map((draft) => batch.decide(draft));
+  const jobs = await batch.write(tx, token);
+  const views = await readViews(tx, outcomes);
+  return outcomes.map((one) => answerOf(one, transitionEvents, jobs, views));
 }
 
-class Registering {
-  readonly #calls: DraftedCalls;
+class RegistrationBatch {
+  readonly #calls: LockedCalls;
   readonly #transitionEvents: TransitionEvents;
-  readonly #endpoints: NamedEndpoints;
+  readonly #endpoints: LockedEndpoints;
   readonly #activeWatches: Map<string, number>;
   readonly #withHooks: ReadonlySet<string>;
   readonly #made: Watch[] = [];
@@ -72,9 +72,9 @@ class Registering {
   readonly #enabled = new Map<string, number>();
 
   constructor(
-    calls: DraftedCalls,
+    calls: LockedCalls,
     transitionEvents: TransitionEvents,
-    endpoints: NamedEndpoints,
+    endpoints: LockedEndpoints,
     usage: ReadonlyMap<string, Usage>,
     withHooks: ReadonlySet<string>,
   ) {
@@ -85,7 +85,7 @@ class Registering {
     this.#withHooks = withHooks;
   }
 
-  judge(draft: WatchDraft): Judged {
+  decide(draft: WatchDraft): DraftOutcome {
     const { accountId, nowMs, quotas } = draft;
     if (draft.endpoint === null && !this.#withHooks.has(accountId)) return refuse({ kind: "callback_required" });
     const known = this.#calls.find(draft);
@@ -105,11 +105,11 @@ class Registering {
     };
   }
 
-  #make(draft: WatchDraft, known: DraftedCall | undefined, endpoint: EndpointSummary | null): Omit<Made, "showsGeneratedSecret"> {
+  #make(draft: WatchDraft, known: LockedCall | undefined, endpoint: EndpointSummary | null): Omit<NewWatch, "showsGeneratedSecret"> {
     const { accountId, nowMs } = draft;
     const call = known ?? this.#calls.make(draft);
     if (draft.restartsEndedCall && known !== undefined && this.#transitionEvents.watchesOf(call.callId).length === 0)
-      this.#calls.revive(call);
+      this.#calls.restore(call);
     const watch = watchFrom(draft, call, endpoint);
     this.#made.push(watch);
     this.#calls.watch(watch);
@@ -142,11 +142,11 @@ class Registering {
   }
 }
 
-function refuse(result: RegisterWatchResult): Judged {
+function refuse(result: RegisterWatchResult): DraftOutcome {
   return { kind: "refused", result };
 }
 
-function watchFrom(draft: WatchDraft, { callId }: DraftedCall, endpoint: EndpointSummary | null): Watch {
+function watchFrom(draft: WatchDraft, { callId }: LockedCall, endpoint: EndpointSummary | null): Watch {
   return {
     id: draft.id,
     accountId: draft.accountId,
@@ -185,8 +185,8 @@ async function insertWatches(tx: Transaction, watches: readonly Watch[]): Promis
 }
 
 /** Only of what cannot be said from memory: the first watch of a call just made, on an endpoint in use, is as it was drafted. */
-async function readViews(tx: Transaction, judged: readonly Judged[]): Promise<ReadonlyMap<string, WatchView>> {
-  const ids = judged.flatMap((one) =>
+async function readViews(tx: Transaction, outcomes: readonly DraftOutcome[]): Promise<ReadonlyMap<string, WatchView>> {
+  const ids = outcomes.flatMap((one) =>
     one.kind === "existing" ? [one.watchId] : one.kind === "made" && !isPlain(one) ? [one.watch.id] : [],
   );
   if (ids.length === 0) return new Map();
@@ -194,12 +194,12 @@ async function readViews(tx: Transaction, judged: readonly Judged[]): Promise<Re
   return new Map(rows.map((row) => [text(row, "id"), watchViewOf(row)]));
 }
 
-function isPlain({ call, endpoint }: Made): boolean {
+function isPlain({ call, endpoint }: NewWatch): boolean {
   return call.isNew && endpoint?.state !== "disabled";
 }
 
 function answerOf(
-  one: Judged,
+  one: DraftOutcome,
   transitionEvents: TransitionEvents,
   jobs: ReadonlyMap<TransitionContext, readonly SendJob[]>,
   views: ReadonlyMap<string, WatchView>,

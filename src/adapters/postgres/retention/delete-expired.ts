@@ -45,7 +45,7 @@ export async function deleteExpired(db: Database, request: Retention): Promise<{
   if (due?.["counts"] === true) await foldCounts(db);
   if (due?.["rows"] !== true) return summaryOf([await deleteEndpoints(db, request, due)], request);
   const counts: number[] = [];
-  for (const part of [giveUpDisabled, deleteWatches, deleteUnwatchedEvents, deleteStoredAnswers])
+  for (const part of [expireDisabled, deleteWatches, deleteUnwatchedEvents, deleteStoredAnswers])
     counts.push(await db.transaction((tx) => part(tx, request)));
   // With their watches gone more of them are unused.
   counts.push(await deleteEndpoints(db, request, await db.get(`select page.* from ${pageOfEndpoints}`, request.beforeMs, after)));
@@ -57,7 +57,7 @@ function summaryOf(counts: readonly number[], { limit }: Retention): { readonly 
 }
 
 /** What a disabled endpoint was owed for the whole time is given up, so that its watches can go. */
-async function giveUpDisabled(tx: Transaction, { beforeMs, nowMs, limit }: Retention): Promise<number> {
+async function expireDisabled(tx: Transaction, { beforeMs, nowMs, limit }: Retention): Promise<number> {
   const found = await tx.all(
     `select owed.id, p.id as endpoint_id ${abandoned.replace("where", `cross join lateral (select d.id ${pendingSince} limit $2) owed where`)} limit $2`,
     beforeMs,

@@ -6,7 +6,7 @@ import { sourceJson, watchJson } from "../../schemas/json.ts";
 import { adviceOnSource } from "../hints.ts";
 import type { DashboardEnv, Html } from "../dashboard-env.ts";
 import { deliveryTable, urlsOf } from "./delivery-list.ts";
-import { badge, facts, table } from "../elements.ts";
+import { badge, definitionList, table } from "../elements.ts";
 import { endpointTable } from "./endpoint-list.ts";
 import { findForm } from "../search.ts";
 import { page } from "../page.ts";
@@ -32,7 +32,7 @@ export function addOverview(dashboard: Hono<DashboardEnv>, dependencies: HttpDep
       refreshable: true,
       body: html`<h1>Overview</h1>
         ${findForm()}
-        ${facts([
+        ${definitionList([
           ["Webhooks owed", trouble.owed],
           ["The oldest due", timeOf(trouble.oldestDueAt, nowMs)],
           ["Endpoints in trouble", trouble.endpoints.length + trouble.endpointsHidden],
@@ -54,7 +54,7 @@ export function addOverview(dashboard: Hono<DashboardEnv>, dependencies: HttpDep
           nowMs,
         )}
         <h2>Account</h2>
-        ${facts([
+        ${definitionList([
           ["Name", account.name],
           ["Account", html`<code>${account.id}</code>`],
           ["Public key (v1a)", html`<code>${account.publicKey}</code>`],

@@ -4,7 +4,7 @@ import type { HttpDependencies } from "../../operations/dependencies.ts";
 import { notFound } from "../../operations/problem.ts";
 import { watchJson } from "../../schemas/json.ts";
 import type { DashboardEnv, Html } from "../dashboard-env.ts";
-import { badge, facts, linkTo, pager } from "../elements.ts";
+import { badge, definitionList, linkTo, pager } from "../elements.ts";
 import { actionForm } from "../form.ts";
 import { notice, redirectWith } from "../notice.ts";
 import { page } from "../page.ts";
@@ -87,7 +87,7 @@ function watchPath(id: string): string {
 function watchFacts(watch: WatchJson, nowMs: number): Html {
   const { call } = watch;
   const metadata = Object.entries(watch.metadata);
-  return facts([
+  return definitionList([
     ["Watch", html`${badge(watch.status)} ${watch.end_reason ?? ""} <code>${watch.id}</code>`],
     ["Call", call.status === null ? "no status seen yet" : html`${badge(call.status)} since ${timeOf(call.observed_at, nowMs)}`],
     ["Reason", call.reason === "" ? null : call.reason],

@@ -1,14 +1,14 @@
 import type { Config } from "./config.ts";
 import type { SourceHealth } from "../domain/sources/source.ts";
-import { Authentication } from "../engine/requests/authentication.ts";
+import { Authenticator } from "../engine/requests/authentication.ts";
 import { RetentionCleaner } from "../engine/runtime/retention-cleaner.ts";
 import { DeliveryLimits } from "../engine/delivery/delivery-limits.ts";
 import { Dispatcher } from "../engine/delivery/dispatcher.ts";
-import { EndpointSettings } from "../engine/registration/endpoint-settings.ts";
+import { EndpointEditor } from "../engine/registration/endpoint-settings.ts";
 import { Idempotency } from "../engine/requests/idempotency.ts";
 import type { LeaseTimes } from "../engine/instances/instance-lease.ts";
-import { LiveState } from "../engine/requests/live-state.ts";
-import { ManualDelivery } from "../engine/delivery/manual-delivery.ts";
+import { LiveStateReader } from "../engine/requests/live-state.ts";
+import { ManualSender } from "../engine/delivery/manual-delivery.ts";
 import { LongPollWaiters } from "../engine/requests/long-poll-waiters.ts";
 import { InstanceCoordinator } from "../engine/instances/instance-coordinator.ts";
 import { Poller } from "../engine/polling/poller.ts";
@@ -42,10 +42,10 @@ export type Engine = {
   readonly poller: Poller;
   readonly supervisor: Supervisor;
   readonly registration: Registrar;
-  readonly endpointSettings: EndpointSettings;
-  readonly manualDelivery: ManualDelivery;
-  readonly live: LiveState;
-  readonly authentication: Authentication;
+  readonly endpointSettings: EndpointEditor;
+  readonly manualDelivery: ManualSender;
+  readonly live: LiveStateReader;
+  readonly authentication: Authenticator;
   readonly idempotency: Idempotency;
   /** False while a database that others share does not answer the heartbeats. */
   isStoreReachable(): boolean;
@@ -157,7 +157,7 @@ export function createEngine(parts: EngineDependencies): Engine {
   supervisor.add({ name: "cleaner", everyMs: cleaner.tickEveryMs, tick: () => cleaner.tick() });
 
   const isStoreReachable = () => coordinator?.isStoreReachable ?? true;
-  const live = new LiveState({
+  const live = new LiveStateReader({
     poller,
     waiters,
     supervisor,
@@ -195,10 +195,10 @@ export function createEngine(parts: EngineDependencies): Engine {
     poller,
     supervisor,
     registration,
-    endpointSettings: new EndpointSettings({ store, idempotency, secretBox, clock, consumers: dispatcher }),
-    manualDelivery: new ManualDelivery({ store, idempotency, clock, dispatcher, notify: (notices) => waiters.publish(notices) }),
+    endpointSettings: new EndpointEditor({ store, idempotency, secretBox, clock, consumers: dispatcher }),
+    manualDelivery: new ManualSender({ store, idempotency, clock, dispatcher, notify: (notices) => waiters.publish(notices) }),
     live,
-    authentication: new Authentication({ store, hashApiKey, clock }),
+    authentication: new Authenticator({ store, hashApiKey, clock }),
     idempotency,
     isStoreReachable,
     async start(signal) {

@@ -4,7 +4,7 @@ import type { Account } from "../../ports/stores/account-store.ts";
 import type {
   Claim,
   IdempotencyKeyInUse,
-  ManualDelivery as ManualDeliveryPort,
+  ManualDelivery,
   ManualRefusal,
   RecoverOutcome,
   RetryOutcome,
@@ -17,7 +17,7 @@ import type { ReadStore } from "../../ports/stores/read-store.ts";
 import type { SendJob } from "../../ports/stores/send-job.ts";
 import type { Idempotency } from "../requests/idempotency.ts";
 
-export type ManualDeliveryOptions = {
+export type ManualSenderOptions = {
   readonly store: Pick<DeliveryStore, "claimManualRetry"> & Pick<ReadStore, "getDelivery" | "getEndpoint">;
   readonly idempotency: Pick<Idempotency, "run" | "accept" | "complete">;
   readonly clock: Clock;
@@ -35,11 +35,11 @@ const onePerMs = 1000;
 const rememberedEndpoints = 10_000;
 
 /** Tests, retries and recoveries asked for by people: one test or retry a second and endpoint. */
-export class ManualDelivery implements ManualDeliveryPort {
-  readonly #options: ManualDeliveryOptions;
+export class ManualSender implements ManualDelivery {
+  readonly #options: ManualSenderOptions;
   readonly #lastAtMonotonicMs = new Map<string, number>();
 
-  constructor(options: ManualDeliveryOptions) {
+  constructor(options: ManualSenderOptions) {
     this.#options = options;
   }
 

@@ -1,12 +1,6 @@
 import { generateSecret } from "../../domain/webhooks/signature.ts";
 import type { Account, AccountStore } from "../../ports/stores/account-store.ts";
-import type {
-  Claim,
-  EndpointSettings as EndpointAdministrationPort,
-  EndpointChange,
-  IdempotencyKeyInUse,
-  RotationOutcome,
-} from "../../ports/use-cases/registration.ts";
+import type { Claim, EndpointSettings, EndpointChange, IdempotencyKeyInUse, RotationOutcome } from "../../ports/use-cases/registration.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { EndpointStore } from "../../ports/stores/endpoint-store.ts";
 import type { EndpointView } from "../../ports/stores/read-store.ts";
@@ -14,7 +8,7 @@ import type { SecretBox } from "../../ports/secret-box.ts";
 import type { Idempotency } from "../requests/idempotency.ts";
 import { draftSecret, sealHeaders } from "./registrar.ts";
 
-export type EndpointSettingsOptions = {
+export type EndpointEditorOptions = {
   readonly store: Pick<EndpointStore, "patchEndpoint"> & Pick<AccountStore, "setDefaultSecret">;
   readonly idempotency: Pick<Idempotency, "run">;
   readonly secretBox: SecretBox;
@@ -31,10 +25,10 @@ export type EndpointSettingsOptions = {
 };
 
 /** Changes to endpoints by their owner. Secrets are sealed here, so that the store never sees one. */
-export class EndpointSettings implements EndpointAdministrationPort {
-  readonly #options: EndpointSettingsOptions;
+export class EndpointEditor implements EndpointSettings {
+  readonly #options: EndpointEditorOptions;
 
-  constructor(options: EndpointSettingsOptions) {
+  constructor(options: EndpointEditorOptions) {
     this.#options = options;
   }
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { EndpointChange, ManualRefusal } from "../../src/ports/use-cases/registration.ts";
+import type { EndpointChange } from "../../src/ports/use-cases/endpoint-settings.ts";
+import type { ManualRefusal } from "../../src/ports/use-cases/manual-delivery.ts";
 import { healthy, startMs } from "../harness/deliveries.ts";
 import { createTestApi, faultsOf, problemOf } from "./test-api.ts";
 import { deliveryView, endpointView } from "./views.ts";

@@ -1,15 +1,8 @@
 import type { Attempt } from "../../domain/deliveries/attempt.ts";
 import type { Endpoint } from "../../domain/deliveries/endpoint.ts";
 import type { Account } from "../../ports/stores/account-store.ts";
-import type {
-  Claim,
-  IdempotencyKeyInUse,
-  ManualDelivery,
-  ManualRefusal,
-  RecoverOutcome,
-  RetryOutcome,
-  TestOutcome,
-} from "../../ports/use-cases/registration.ts";
+import type { Claim, IdempotencyKeyInUse } from "../../ports/use-cases/idempotency.ts";
+import type { ManualDelivery, ManualRefusal, RecoverOutcome, RetryOutcome, TestOutcome } from "../../ports/use-cases/manual-delivery.ts";
 import type { Notice } from "../../ports/stores/call-store.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { DeliveryStore } from "../../ports/stores/delivery-store.ts";

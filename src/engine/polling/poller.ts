@@ -1,6 +1,6 @@
 import { resetRejections, freshPollMemory } from "../../domain/calls/poll-decision.ts";
 import type { SourceHealth } from "../../domain/sources/source.ts";
-import type { LiveState } from "../../ports/use-cases/registration.ts";
+import type { LiveState } from "../../ports/use-cases/live-state.ts";
 import type { WatchedCall } from "../../ports/stores/call-store.ts";
 import { CallAssignment } from "./call-assignment.ts";
 import type { PolledCall } from "./polled-call.ts";

@@ -1,6 +1,7 @@
 import { generateSecret } from "../../domain/webhooks/signature.ts";
 import type { Account, AccountStore } from "../../ports/stores/account-store.ts";
-import type { Claim, EndpointSettings, EndpointChange, IdempotencyKeyInUse, RotationOutcome } from "../../ports/use-cases/registration.ts";
+import type { EndpointChange, EndpointSettings, RotationOutcome } from "../../ports/use-cases/endpoint-settings.ts";
+import type { Claim, IdempotencyKeyInUse } from "../../ports/use-cases/idempotency.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { EndpointStore } from "../../ports/stores/endpoint-store.ts";
 import type { EndpointView } from "../../ports/stores/read-store.ts";

@@ -5,12 +5,11 @@ import { generateSecret } from "../../domain/webhooks/signature.ts";
 import { maxDeadlineMs } from "../../domain/calls/watch.ts";
 import type { PayloadFormat } from "../../domain/deliveries/endpoint.ts";
 import type { Account } from "../../ports/stores/account-store.ts";
+import type { Claim, IdempotencyKeyInUse } from "../../ports/use-cases/idempotency.ts";
 import type {
   BatchOutcome,
-  Claim,
   HookOutcome,
   HookRequest,
-  IdempotencyKeyInUse,
   Refusal,
   Registration,
   WatchOutcome,

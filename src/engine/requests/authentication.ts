@@ -1,5 +1,5 @@
 import type { Account, AccountStore } from "../../ports/stores/account-store.ts";
-import type { Authentication } from "../../ports/use-cases/registration.ts";
+import type { Authentication } from "../../ports/use-cases/authentication.ts";
 import type { Clock } from "../../ports/clock.ts";
 
 export type AuthenticatorOptions = {

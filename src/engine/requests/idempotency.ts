@@ -2,12 +2,12 @@ import { createHash } from "node:crypto";
 import { associatedData } from "../../domain/secrets/sealed-identity.ts";
 import type {
   Claim,
+  IdempotencyKeyInUse,
   IdempotencyKeyUse,
   IdempotencyKeys,
   IdempotentRequest,
-  IdempotencyKeyInUse,
   StorableAnswer,
-} from "../../ports/use-cases/registration.ts";
+} from "../../ports/use-cases/idempotency.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type {
   AnswerDraft,

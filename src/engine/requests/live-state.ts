@@ -1,6 +1,6 @@
 import type { SourceHealth } from "../../domain/sources/source.ts";
 import type { Account } from "../../ports/stores/account-store.ts";
-import type { LiveState } from "../../ports/use-cases/registration.ts";
+import type { LiveState } from "../../ports/use-cases/live-state.ts";
 import type { StoreLifecycle } from "../../ports/stores/service-store.ts";
 import type { LongPollWaiters } from "./long-poll-waiters.ts";
 import type { Poller } from "../polling/poller.ts";

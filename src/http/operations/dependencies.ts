@@ -1,12 +1,10 @@
 import type { Account } from "../../ports/stores/account-store.ts";
-import type {
-  Authentication,
-  EndpointSettings,
-  IdempotencyKeys,
-  LiveState,
-  ManualDelivery,
-  Registration,
-} from "../../ports/use-cases/registration.ts";
+import type { Authentication } from "../../ports/use-cases/authentication.ts";
+import type { EndpointSettings } from "../../ports/use-cases/endpoint-settings.ts";
+import type { IdempotencyKeys } from "../../ports/use-cases/idempotency.ts";
+import type { LiveState } from "../../ports/use-cases/live-state.ts";
+import type { ManualDelivery } from "../../ports/use-cases/manual-delivery.ts";
+import type { Registration } from "../../ports/use-cases/registration.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { ReadStore } from "../../ports/stores/read-store.ts";
 import type { SecretBox } from "../../ports/secret-box.ts";

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Context } from "hono";
-import type { IdempotentRequest, IdempotencyKeyInUse } from "../../ports/use-cases/registration.ts";
+import type { IdempotencyKeyInUse, IdempotentRequest } from "../../ports/use-cases/idempotency.ts";
 import type { Env } from "./dependencies.ts";
 import { ProblemError, unprocessable } from "./problem.ts";
 

@@ -1,4 +1,4 @@
-import type { ManualRefusal } from "../../ports/use-cases/registration.ts";
+import type { ManualRefusal } from "../../ports/use-cases/manual-delivery.ts";
 import { ProblemError, notFound, tooMany } from "./problem.ts";
 
 /** Why a test or retry by hand was not made. */

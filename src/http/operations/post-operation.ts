@@ -1,6 +1,6 @@
 import type { OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
-import type { Claim, IdempotencyKeys, IdempotencyKeyInUse, StorableAnswer } from "../../ports/use-cases/registration.ts";
+import type { Claim, IdempotencyKeyInUse, IdempotencyKeys, StorableAnswer } from "../../ports/use-cases/idempotency.ts";
 import type { Env } from "./dependencies.ts";
 import { answerInUse, idempotentRequestOf } from "./idempotency.ts";
 import { checkBody, checkParameters, registerOperation } from "./operation.ts";

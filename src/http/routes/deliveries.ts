@@ -2,7 +2,7 @@ import { deliveryStatuses } from "../../domain/deliveries/delivery.ts";
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Env, HttpDependencies } from "../operations/dependencies.ts";
-import type { RetryOutcome } from "../../ports/use-cases/registration.ts";
+import type { RetryOutcome } from "../../ports/use-cases/manual-delivery.ts";
 import { manualError } from "../operations/manual-delivery-problem.ts";
 import { addOperation } from "../operations/operation.ts";
 import { addPostOperation } from "../operations/post-operation.ts";

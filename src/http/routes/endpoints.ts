@@ -1,7 +1,8 @@
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { isoTime } from "../../domain/events/payload.ts";
-import type { EndpointChange, RecoverOutcome, RotationOutcome, TestOutcome } from "../../ports/use-cases/registration.ts";
+import type { EndpointChange, RotationOutcome } from "../../ports/use-cases/endpoint-settings.ts";
+import type { RecoverOutcome, TestOutcome } from "../../ports/use-cases/manual-delivery.ts";
 import type { EndpointView } from "../../ports/stores/read-store.ts";
 import type { Env, HttpDependencies } from "../operations/dependencies.ts";
 import { manualError } from "../operations/manual-delivery-problem.ts";

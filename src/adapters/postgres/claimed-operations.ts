@@ -7,7 +7,7 @@ import type {
   ClaimedRun,
   IdempotencyClaim,
 } from "../../ports/stores/idempotency-store.ts";
-import type { Transaction } from "./connection/database.ts";
+import type { Transaction } from "./connection/transaction.ts";
 import { claimManualRetry } from "./deliveries/claim-manual-retry.ts";
 import { createTest } from "./deliveries/create-test.ts";
 import { recover } from "./deliveries/recover.ts";

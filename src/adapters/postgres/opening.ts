@@ -9,7 +9,7 @@ import type { SharedSourceStore } from "../../ports/stores/shared-source-store.t
 import type { Logger } from "../../ports/telemetry.ts";
 import { DatabaseClock } from "./connection/database-clock.ts";
 import { Database } from "./connection/database.ts";
-import type { ChangeKind, InFlightLimits } from "./connection/database.ts";
+import type { ChangeKind, InFlightLimits } from "./connection/queries.ts";
 import { Instances } from "./instances/instance-rows.ts";
 import { migrate } from "./migrate.ts";
 import { Notifications } from "./instances/notifications.ts";

@@ -1,5 +1,7 @@
 import type { ServiceStore } from "../../ports/stores/service-store.ts";
-import type { Database, Queries, Transaction } from "./connection/database.ts";
+import type { Database } from "./connection/database.ts";
+import type { Queries } from "./connection/queries.ts";
+import type { Transaction } from "./connection/transaction.ts";
 import { claimDue } from "./deliveries/claim-due.ts";
 import { claimManualRetry } from "./deliveries/claim-manual-retry.ts";
 import { completeAnswer } from "./registration/complete-answer.ts";

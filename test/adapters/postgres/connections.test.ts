@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { Database } from "../../../src/adapters/postgres/connection/database.ts";
-import type { Queries } from "../../../src/adapters/postgres/connection/database.ts";
+import type { Queries } from "../../../src/adapters/postgres/connection/queries.ts";
 import { createPostgresStore } from "../../../src/adapters/postgres/store.ts";
 import { InstanceFencedError, StoreOverloadedError, StoreUnavailableError } from "../../../src/domain/errors.ts";
 import { TestPostgres } from "../../harness/postgres-database.ts";

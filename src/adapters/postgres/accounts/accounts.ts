@@ -1,5 +1,6 @@
 import type { Account } from "../../../ports/stores/account-store.ts";
-import type { Queries, Transaction } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { accountOf } from "../../sql/rows.ts";
 
 /** False: the name is taken, and nothing was written. Whoever is taking it at the moment is waited for. */

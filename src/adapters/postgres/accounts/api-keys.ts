@@ -1,5 +1,5 @@
 import type { ApiKeyDraft } from "../../../ports/stores/account-store.ts";
-import type { Queries } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
 
 export async function insertKey(db: Queries, { id, accountId, name, fingerprints, nowMs }: ApiKeyDraft): Promise<void> {
   await db.run(

@@ -1,5 +1,5 @@
 import type { Account, AccountStore, ApiKeyDraft } from "../../../ports/stores/account-store.ts";
-import type { Transaction } from "../connection/database.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { accountNamed, insertAccount } from "./accounts.ts";
 import { insertKey } from "./api-keys.ts";
 

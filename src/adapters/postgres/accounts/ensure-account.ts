@@ -1,5 +1,5 @@
 import type { Account } from "../../../ports/stores/account-store.ts";
-import type { Transaction } from "../connection/database.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { accountNamed, insertAccount } from "./accounts.ts";
 
 export async function ensureAccount(tx: Transaction, draft: Account): Promise<Account> {

@@ -1,5 +1,5 @@
 import type { AccountStore, ApiKeyDraft } from "../../../ports/stores/account-store.ts";
-import type { Transaction } from "../connection/database.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { insertKey } from "./api-keys.ts";
 import { text } from "../../sql/rows.ts";
 

@@ -1,5 +1,5 @@
 import type { AccountStore } from "../../../ports/stores/account-store.ts";
-import type { Queries } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
 import { accountOf, text } from "../../sql/rows.ts";
 
 /** Of several keys the one whose fingerprint is named first. */

@@ -1,5 +1,5 @@
 import type { Account } from "../../../ports/stores/account-store.ts";
-import type { Queries } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
 import { accountNamed } from "./accounts.ts";
 import { getAccount } from "./get-account.ts";
 

@@ -1,5 +1,5 @@
 import type { Account } from "../../../ports/stores/account-store.ts";
-import type { Queries } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
 import { accountOf } from "../../sql/rows.ts";
 
 export async function getAccount(db: Queries, accountId: string): Promise<Account | null> {

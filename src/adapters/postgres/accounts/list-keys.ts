@@ -1,5 +1,5 @@
 import type { ApiKeyView } from "../../../ports/stores/account-store.ts";
-import type { Queries } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
 import { apiKeyOf } from "../../sql/rows.ts";
 
 export async function listKeys(db: Queries, accountId: string): Promise<readonly ApiKeyView[]> {

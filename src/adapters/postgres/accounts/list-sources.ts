@@ -1,5 +1,5 @@
 import type { StoredSource } from "../../../ports/stores/source-store.ts";
-import type { Queries } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
 import { sourceOf } from "../../sql/rows.ts";
 
 export async function listSources(db: Queries): Promise<readonly StoredSource[]> {

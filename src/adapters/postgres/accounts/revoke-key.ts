@@ -1,5 +1,5 @@
 import type { AccountStore } from "../../../ports/stores/account-store.ts";
-import type { Transaction } from "../connection/database.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { apiKeyOf, text } from "../../sql/rows.ts";
 
 /** One that was revoked before stays revoked since then. */

@@ -1,5 +1,6 @@
 import type { SourceDraft, SourceStore } from "../../../ports/stores/source-store.ts";
-import type { Row, Transaction } from "../connection/database.ts";
+import type { Row } from "../../sql/rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { sourceOf } from "../../sql/rows.ts";
 
 export async function setSource(

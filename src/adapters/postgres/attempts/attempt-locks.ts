@@ -1,7 +1,7 @@
 import { isAccepted } from "../../../domain/deliveries/attempt.ts";
 import { subscribesToAttempts } from "../../../domain/events/operational-events.ts";
 import type { AttemptRecord } from "../../../ports/stores/delivery-store.ts";
-import type { Transaction } from "../connection/database.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { lockAccountHooks } from "./operational-events.ts";
 import type { AccountHook } from "./operational-events.ts";
 import { lockForRetiring } from "./retire-endpoint.ts";

@@ -2,7 +2,7 @@ import { newId } from "../../../domain/ids.ts";
 import { recipientsOf } from "../../../domain/events/operational-events.ts";
 import type { OperationalEventDraft } from "../../../domain/events/operational-events.ts";
 import type { Notice } from "../../../ports/stores/call-store.ts";
-import type { Transaction } from "../connection/database.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import type { NewEvent } from "../deliveries/event-rows.ts";
 import { filterOf, text } from "../../sql/rows.ts";
 

@@ -1,7 +1,8 @@
 import { decideAfterAttempt, changesOnlyDelivery } from "../../../domain/deliveries/delivery-decision.ts";
 import type { AttemptResult } from "../../../domain/deliveries/delivery-decision.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
-import type { Row, Transaction } from "../connection/database.ts";
+import type { Row } from "../../sql/rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { isStatus, unindexed } from "../reading/page.ts";
 import { deliveryOf, integerOrNull, endpointStateOf, text } from "../../sql/rows.ts";
 

@@ -1,7 +1,7 @@
 import { sandboxSourceName } from "../../../domain/sources/sandbox.ts";
 import { defaultSourceName } from "../../../domain/sources/source-settings.ts";
 import type { OperationalStore } from "../../../ports/stores/service-store.ts";
-import type { Transaction } from "../connection/database.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { insertEvents } from "../deliveries/event-rows.ts";
 import { lockAccountHooks, noticesOf, operationalEvents } from "./operational-events.ts";
 import { text } from "../../sql/rows.ts";

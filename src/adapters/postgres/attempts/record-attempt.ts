@@ -3,7 +3,7 @@ import { operationalEventsAfter } from "../../../domain/events/operational-event
 import type { OperationalEventDraft } from "../../../domain/events/operational-events.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
-import type { Transaction } from "../connection/database.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { LockedAttempts } from "./locked-attempts.ts";
 import type { DecidedAttempt } from "./locked-attempts.ts";
 import { lockConsequences } from "./attempt-locks.ts";

@@ -1,5 +1,5 @@
 import type { Notice } from "../../../ports/stores/call-store.ts";
-import type { Transaction } from "../connection/database.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { cancelPending } from "../deliveries/event-rows.ts";
 import { isStatus } from "../reading/page.ts";
 import { integer, text } from "../../sql/rows.ts";

@@ -1,4 +1,5 @@
-import type { Queries, Transaction } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import type { InstanceStore } from "../../../ports/stores/instance-store.ts";
 import { integer, text } from "../../sql/rows.ts";
 

@@ -1,5 +1,5 @@
 import type { CallStore } from "../../../ports/stores/call-store.ts";
-import type { Transaction } from "../connection/database.ts";
+import type { Transaction } from "../connection/transaction.ts";
 
 /** Those that are this instance's are free from now on, for whoever takes them first. */
 export async function releaseCalls(tx: Transaction, token: number, calls: Parameters<CallStore["releaseCalls"]>[0]): Promise<void> {

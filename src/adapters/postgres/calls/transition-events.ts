@@ -3,7 +3,7 @@ import type { PlannedEvent, SubscriberHook, TransitionInput } from "../../../dom
 import type { Watch } from "../../../domain/calls/watch.ts";
 import type { Notice } from "../../../ports/stores/call-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
-import type { Transaction } from "../connection/database.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { insertEvents } from "../deliveries/event-rows.ts";
 import type { NewEvent } from "../deliveries/event-rows.ts";
 import { filterOf, integer, text, watchOf } from "../../sql/rows.ts";

@@ -1,5 +1,5 @@
 import type { WatchedCall } from "../../../ports/stores/call-store.ts";
-import type { Queries } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
 import { watchedCallOf } from "../../sql/rows.ts";
 
 // Ids sort by time: the first is the oldest watch.

@@ -1,4 +1,4 @@
-import type { Transaction } from "./database.ts";
+import type { Transaction } from "./transaction.ts";
 
 /** What a registration needs, without writing: a server that is a replica or read-only refuses it. */
 export async function checkWritable(tx: Transaction): Promise<void> {

@@ -1,5 +1,6 @@
 import { toClientUrl } from "./connection-string.ts";
-import type { Row, Value } from "./database.ts";
+import type { Row } from "../../sql/rows.ts";
+import type { Value } from "./queries.ts";
 import pg from "pg";
 
 const connectTimeoutMs = 4000;

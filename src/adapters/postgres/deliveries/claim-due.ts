@@ -1,5 +1,8 @@
 import type { ClaimRequest, ClaimResult } from "../../../ports/stores/delivery-store.ts";
-import type { Database, Queries, Row, Transaction } from "../connection/database.ts";
+import type { Database } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
+import type { Row } from "../../sql/rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { claimMarkedRetries } from "./manual-retries.ts";
 import { raiseHosts, refreshDue } from "./due-bounds.ts";
 import { InFlight } from "./in-flight-counts.ts";

@@ -1,5 +1,5 @@
 import type { ClaimManualRetryResult, DeliveryStore } from "../../../ports/stores/delivery-store.ts";
-import type { Transaction } from "../connection/database.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { markForManualRetry } from "./manual-retries.ts";
 import { lockEndpoints } from "./due-bounds.ts";
 import { leaseJobs } from "./send-jobs.ts";

@@ -1,7 +1,7 @@
 import { newId } from "../../../domain/ids.ts";
 import { endpointTestEvent } from "../../../domain/events/event.ts";
 import type { CreateTestResult, DeliveryStore } from "../../../ports/stores/delivery-store.ts";
-import type { Transaction } from "../connection/database.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { insertEvents } from "./event-rows.ts";
 import { refreshDue } from "./due-bounds.ts";
 import { leaseJobs } from "./send-jobs.ts";

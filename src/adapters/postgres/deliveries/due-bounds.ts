@@ -1,4 +1,6 @@
-import type { Queries, Row, Transaction } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
+import type { Row } from "../../sql/rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { isStatus } from "../reading/page.ts";
 import { integerOrNull, text } from "../../sql/rows.ts";
 

@@ -1,7 +1,7 @@
 import { newId } from "../../../domain/ids.ts";
 import type { RingbackEvent } from "../../../domain/events/event.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
-import type { Transaction } from "../connection/database.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { lockEndpoints, lowerDue } from "./due-bounds.ts";
 import { feedOrder } from "../reading/feed-horizon.ts";
 import { InFlight } from "./in-flight-counts.ts";

@@ -1,4 +1,5 @@
-import type { Row, Transaction } from "../connection/database.ts";
+import type { Row } from "../../sql/rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { lockEndpoints } from "./due-bounds.ts";
 import { integer, integerOrNull, text } from "../../sql/rows.ts";
 

@@ -1,6 +1,7 @@
 import { decideLane } from "../../../domain/deliveries/lane.ts";
 import type { LaneEntry } from "../../../domain/deliveries/lane.ts";
-import type { Row, Transaction } from "../connection/database.ts";
+import type { Row } from "../../sql/rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { lockEndpoints, lowerDue, refreshDue } from "./due-bounds.ts";
 import { isStatus } from "../reading/page.ts";
 import { flag, integer, integerOrNull, text } from "../../sql/rows.ts";

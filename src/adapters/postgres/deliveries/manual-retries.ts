@@ -1,5 +1,6 @@
 import type { SendJob } from "../../../ports/stores/send-job.ts";
-import type { Database, Transaction } from "../connection/database.ts";
+import type { Database } from "../connection/database.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { lockEndpoints } from "./due-bounds.ts";
 import { leaseJobs } from "./send-jobs.ts";
 import { flag, text } from "../../sql/rows.ts";

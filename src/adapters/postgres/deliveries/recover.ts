@@ -1,5 +1,5 @@
 import type { DeliveryStore } from "../../../ports/stores/delivery-store.ts";
-import type { Transaction } from "../connection/database.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { lockEndpoints } from "./due-bounds.ts";
 import { requeue } from "./lanes.ts";
 

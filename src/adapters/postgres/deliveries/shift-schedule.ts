@@ -1,4 +1,4 @@
-import type { Transaction } from "../connection/database.ts";
+import type { Transaction } from "../connection/transaction.ts";
 
 /** Everything that waits, waits so much less: the clock that set its time was ahead by as much. */
 export async function moveSchedule(tx: Transaction, deltaMs: number): Promise<void> {

@@ -1,7 +1,9 @@
 import { raisedRate } from "../../../domain/sources/rate-division.ts";
 import type { ClusterView, Instance, InstanceStore, Shares, Sweep } from "../../../ports/stores/instance-store.ts";
 import type { DatabaseClock } from "../connection/database-clock.ts";
-import type { Database, Row, Transaction } from "../connection/database.ts";
+import type { Database } from "../connection/database.ts";
+import type { Row } from "../../sql/rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { gateOf, gatesAfter } from "./source-gates.ts";
 import { manualRetryPending } from "../deliveries/manual-retries.ts";
 import { freeLeasesOf } from "../deliveries/due-bounds.ts";

@@ -1,5 +1,5 @@
 import type { HashKeyName } from "../../../ports/stores/sealed-store.ts";
-import type { Transaction } from "../connection/database.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { blob } from "../../sql/rows.ts";
 
 export async function ensureHashKey(tx: Transaction, name: HashKeyName, sealed: Uint8Array): Promise<Uint8Array> {

@@ -1,5 +1,5 @@
 import type { ServersWithoutKey } from "../../../ports/stores/sealed-store.ts";
-import type { Queries } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
 import { integer } from "../../sql/rows.ts";
 
 /** Of the instances whose lease runs. Each has keys, so none named says that it has not told them yet. */

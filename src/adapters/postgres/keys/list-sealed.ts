@@ -1,5 +1,5 @@
 import type { SealedStore, SealedValue } from "../../../ports/stores/sealed-store.ts";
-import type { Queries } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
 import { blob, text } from "../../sql/rows.ts";
 import { keyIdOf, sealedColumns } from "../../sql/sealed-columns.ts";
 

@@ -1,4 +1,4 @@
-import type { Queries } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
 import { text } from "../../sql/rows.ts";
 import { keyIdOf, sealedColumns } from "../../sql/sealed-columns.ts";
 

@@ -1,5 +1,5 @@
 import type { ResealedValue } from "../../../ports/stores/sealed-store.ts";
-import type { Transaction } from "../connection/database.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { sealedColumns } from "../../sql/sealed-columns.ts";
 
 /** What was changed since it was read is left alone: it has a newer value than the one at hand. */

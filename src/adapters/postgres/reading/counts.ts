@@ -1,4 +1,4 @@
-import type { Queries } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
 import { integer, text } from "../../sql/rows.ts";
 
 /** Triggers write every change down by itself; a count is what was folded plus what was not yet. */

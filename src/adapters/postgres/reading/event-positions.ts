@@ -1,4 +1,5 @@
-import type { Queries, Row } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
+import type { Row } from "../../sql/rows.ts";
 import { unindexed, whereOf } from "./page.ts";
 import type { Condition } from "./page.ts";
 import { integer } from "../../sql/rows.ts";

@@ -1,4 +1,4 @@
-import type { Row } from "../connection/database.ts";
+import type { Row } from "../../sql/rows.ts";
 import { feedHorizon } from "./feed-horizon.ts";
 import { integer } from "../../sql/rows.ts";
 

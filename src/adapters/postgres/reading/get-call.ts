@@ -1,5 +1,5 @@
 import type { ReadStore } from "../../../ports/stores/read-store.ts";
-import type { Queries } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
 import { callStatusOf, text } from "../../sql/rows.ts";
 
 export async function getCall(db: Queries, query: Parameters<ReadStore["getCall"]>[0]): Promise<Awaited<ReturnType<ReadStore["getCall"]>>> {

@@ -1,6 +1,6 @@
 import type { Attempt } from "../../../domain/deliveries/attempt.ts";
 import type { DeliveryView } from "../../../ports/stores/read-store.ts";
-import type { Queries } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
 import { attemptOf } from "../../sql/rows.ts";
 import { readDeliveryView } from "./selects.ts";
 

@@ -1,5 +1,5 @@
 import type { EndpointView } from "../../../ports/stores/read-store.ts";
-import type { Queries } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
 import { endpointSelect } from "./selects.ts";
 import { endpointViewOf } from "../../sql/view-rows.ts";
 

@@ -1,5 +1,5 @@
 import type { EventView } from "../../../ports/stores/read-store.ts";
-import type { Queries } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
 import { eventSelect, readEventViews } from "./selects.ts";
 
 export async function getEvent(db: Queries, accountId: string, eventId: string): Promise<EventView | null> {

@@ -1,5 +1,5 @@
 import type { HookView } from "../../../ports/stores/read-store.ts";
-import type { Queries } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
 import { hookSelect } from "./selects.ts";
 import { hookViewOf } from "../../sql/view-rows.ts";
 

@@ -1,5 +1,5 @@
 import type { WatchView } from "../../../ports/stores/read-store.ts";
-import type { Queries } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
 import { watchSelect } from "./selects.ts";
 import { watchViewOf } from "../../sql/view-rows.ts";
 

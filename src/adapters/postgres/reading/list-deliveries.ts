@@ -1,5 +1,5 @@
 import type { DeliveryView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
-import type { Queries } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
 import { unindexed, whereOf } from "./page.ts";
 import { text } from "../../sql/rows.ts";
 import { deliverySelect } from "./selects.ts";

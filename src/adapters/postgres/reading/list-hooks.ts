@@ -1,5 +1,5 @@
 import type { HookView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
-import type { Queries } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
 import { whereOf } from "./page.ts";
 import { text } from "../../sql/rows.ts";
 import { hookSelect } from "./selects.ts";

@@ -1,6 +1,6 @@
 import type { RingbackEvent } from "../../../domain/events/event.ts";
 import type { ReadStore } from "../../../ports/stores/read-store.ts";
-import type { Queries } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
 import { findEvents } from "./event-positions.ts";
 import { eventOf } from "../../sql/rows.ts";
 

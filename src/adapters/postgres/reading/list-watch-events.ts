@@ -1,5 +1,5 @@
 import type { EventView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
-import type { Queries } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
 import { integer } from "../../sql/rows.ts";
 import { eventSelect, readEventViews } from "./selects.ts";
 import { decodeNumberCursor, pageOf } from "../../sql/cursor.ts";

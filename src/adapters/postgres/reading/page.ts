@@ -1,4 +1,4 @@
-import type { Value } from "../connection/database.ts";
+import type { Value } from "../connection/queries.ts";
 
 /** A condition of a list with the values its `?` stand for; left out of the statement where nothing was asked, so that indexes serve what was. */
 export type Condition = readonly [sql: string, ...values: readonly (Value | null)[]];

@@ -1,5 +1,6 @@
 import type { EventView, FeedQuery } from "../../../ports/stores/read-store.ts";
-import type { Database, Row } from "../connection/database.ts";
+import type { Database } from "../connection/database.ts";
+import type { Row } from "../../sql/rows.ts";
 import { findEvents, firstOrderAt } from "./event-positions.ts";
 import { horizonAfterNewest } from "./feed-horizon.ts";
 import { unindexed } from "./page.ts";

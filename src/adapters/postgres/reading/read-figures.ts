@@ -1,7 +1,8 @@
 import { deliveryStatuses } from "../../../domain/deliveries/delivery.ts";
 import { watchStatuses } from "../../../domain/calls/watch.ts";
 import type { StoreStats } from "../../../ports/stores/service-store.ts";
-import type { Queries, Row } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
+import type { Row } from "../../sql/rows.ts";
 import { readCounts } from "./counts.ts";
 import { integer, integerOrNull } from "../../sql/rows.ts";
 

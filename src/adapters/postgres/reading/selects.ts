@@ -1,5 +1,6 @@
 import type { DeliveryView, EventView } from "../../../ports/stores/read-store.ts";
-import type { Queries, Row } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
+import type { Row } from "../../sql/rows.ts";
 import { isStatus } from "./page.ts";
 import { integer } from "../../sql/rows.ts";
 import { deliveryViewOf, eventViewOf } from "../../sql/view-rows.ts";

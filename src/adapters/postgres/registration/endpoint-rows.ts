@@ -1,5 +1,5 @@
 import type { EndpointDraft } from "../../../ports/stores/registration-store.ts";
-import type { Transaction } from "../connection/database.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { requeue } from "../deliveries/lanes.ts";
 import { insertSecrets } from "./secrets.ts";
 

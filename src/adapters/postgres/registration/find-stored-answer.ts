@@ -1,5 +1,5 @@
 import type { IdempotencyClaim, StoredAnswer } from "../../../ports/stores/idempotency-store.ts";
-import type { Queries } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
 import { readStoredAnswer } from "./stored-answers.ts";
 
 export async function findStoredAnswer(db: Queries, claim: IdempotencyClaim): Promise<StoredAnswer | null> {

@@ -1,7 +1,8 @@
 import type { CallStatus } from "../../../domain/calls/call.ts";
 import type { Watch } from "../../../domain/calls/watch.ts";
 import type { WatchDraft } from "../../../ports/stores/registration-store.ts";
-import type { Row, Transaction } from "../connection/database.ts";
+import type { Row } from "../../sql/rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { TransactionOvertakenError } from "../connection/failures.ts";
 import { callStatusOf, integer, integerOrNull, text, watchOf } from "../../sql/rows.ts";
 

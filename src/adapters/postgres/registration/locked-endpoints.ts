@@ -1,6 +1,7 @@
 import type { EndpointSummary } from "../../../ports/stores/read-store.ts";
 import type { EndpointConflict, EndpointDraft, QuotaExceeded } from "../../../ports/stores/registration-store.ts";
-import type { Row, Transaction } from "../connection/database.ts";
+import type { Row } from "../../sql/rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { insertEndpoints } from "./endpoint-rows.ts";
 import type { NewEndpoint } from "./endpoint-rows.ts";
 import { readCounts } from "../reading/counts.ts";

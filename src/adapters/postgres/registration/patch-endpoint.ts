@@ -1,7 +1,7 @@
 import { patchedColumns } from "../../sql/patched-columns.ts";
 import type { EndpointStore } from "../../../ports/stores/endpoint-store.ts";
 import type { EndpointView } from "../../../ports/stores/read-store.ts";
-import type { Transaction } from "../connection/database.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { refreshDue } from "../deliveries/due-bounds.ts";
 import { enableIfDisabled } from "./endpoint-rows.ts";
 import { endpointSelect } from "../reading/selects.ts";

@@ -1,6 +1,6 @@
 import { sameFilter } from "../../../domain/calls/registration.ts";
 import type { HookDraft, RegisterHookResult } from "../../../ports/stores/registration-store.ts";
-import type { Transaction } from "../connection/database.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { enableIfDisabled } from "./endpoint-rows.ts";
 import { LockedEndpoints, lockAccounts } from "./locked-endpoints.ts";
 import { filterOf, text } from "../../sql/rows.ts";

@@ -5,7 +5,7 @@ import type { Notice } from "../../../ports/stores/call-store.ts";
 import type { EndpointSummary, WatchView } from "../../../ports/stores/read-store.ts";
 import type { RegisterWatchResult, WatchDraft } from "../../../ports/stores/registration-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
-import type { Transaction } from "../connection/database.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { LockedCalls } from "./locked-calls.ts";
 import type { LockedCall } from "./locked-calls.ts";
 import { enableIfDisabled } from "./endpoint-rows.ts";

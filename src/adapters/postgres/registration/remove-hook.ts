@@ -1,7 +1,8 @@
 import { isStillSubscribed } from "../../../domain/events/event-filter.ts";
 import type { EventType } from "../../../domain/events/event.ts";
 import type { RegistrationStore, RemovedHook } from "../../../ports/stores/registration-store.ts";
-import type { Row, Transaction } from "../connection/database.ts";
+import type { Row } from "../../sql/rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { cancelPending } from "../deliveries/event-rows.ts";
 import { lockEndpoints } from "../deliveries/due-bounds.ts";
 import { replaceLanes } from "../deliveries/lanes.ts";

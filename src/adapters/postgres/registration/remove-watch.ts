@@ -1,5 +1,5 @@
 import type { RegistrationStore, RemoveWatchResult } from "../../../ports/stores/registration-store.ts";
-import type { Transaction } from "../connection/database.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { cancelPending } from "../deliveries/event-rows.ts";
 import { lockEndpoints, refreshDue } from "../deliveries/due-bounds.ts";
 import { integer, text } from "../../sql/rows.ts";

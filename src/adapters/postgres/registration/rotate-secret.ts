@@ -1,5 +1,5 @@
 import type { EndpointStore } from "../../../ports/stores/endpoint-store.ts";
-import type { Transaction } from "../connection/database.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { text } from "../../sql/rows.ts";
 import { deleteUnusedSecrets, insertSecret } from "./secrets.ts";
 

@@ -1,5 +1,5 @@
 import type { SecretDraft } from "../../../ports/stores/registration-store.ts";
-import type { Queries } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
 
 export async function insertSecret(db: Queries, accountId: string, secret: SecretDraft, nowMs: number): Promise<void> {
   await insertSecrets(db, [{ accountId, secret, nowMs }]);

@@ -1,5 +1,5 @@
 import type { AccountStore } from "../../../ports/stores/account-store.ts";
-import type { Transaction } from "../connection/database.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { deleteUnusedSecrets, insertSecret } from "./secrets.ts";
 
 /** Endpoints that were made with the default before keep it: a new one is for new endpoints. */

@@ -1,5 +1,5 @@
 import type { AnswerDraft, IdempotencyClaim, StoredAnswer } from "../../../ports/stores/idempotency-store.ts";
-import type { Queries } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
 import { blob, textOrNull } from "../../sql/rows.ts";
 
 /** Who has leased its delivery is alive as long as the instance's row is there. */

@@ -1,5 +1,7 @@
 import type { RetentionStore } from "../../../ports/stores/service-store.ts";
-import type { Database, Row, Transaction } from "../connection/database.ts";
+import type { Database } from "../connection/database.ts";
+import type { Row } from "../../sql/rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { foldCounts } from "../reading/counts.ts";
 import { lockEndpoints, refreshDue } from "../deliveries/due-bounds.ts";
 import { isStatus } from "../reading/page.ts";

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
 import { StartupError } from "../../domain/errors.ts";
 import { toClientUrl } from "./connection/connection-string.ts";
-import { alignFeed } from "./reading/feed-horizon.ts";
+import { alignFeed } from "./reading/feed.ts";
 import pg from "pg";
 
 const folder = new URL("./migrations/", import.meta.url);

@@ -14,7 +14,7 @@ import { Instances } from "./instances/instance-rows.ts";
 import { migrate } from "./migrate.ts";
 import { Notifications } from "./instances/notifications.ts";
 import { bindOperations } from "./operations.ts";
-import { refusalOf } from "./connection/refusal.ts";
+import { refusalOf } from "./connection/failures.ts";
 import { waitAtMost } from "../wait-at-most.ts";
 import { createSharedSourceStore } from "./instances/source-gates.ts";
 import { createPostgresStore } from "./store.ts";

@@ -6,7 +6,7 @@ import { Database } from "../../../src/adapters/postgres/connection/database.ts"
 import { Instances } from "../../../src/adapters/postgres/instances/instance-rows.ts";
 import { createSharedSourceStore } from "../../../src/adapters/postgres/instances/source-gates.ts";
 import { createPostgresStore } from "../../../src/adapters/postgres/store.ts";
-import { deadOwners } from "../../../src/adapters/postgres/calls/free-calls.ts";
+import { deadOwners } from "../../../src/adapters/postgres/calls/unowned-calls.ts";
 import { InstanceFencedError } from "../../../src/domain/errors.ts";
 import type { SourceShare } from "../../../src/ports/stores/instance-store.ts";
 import { eventually } from "../../harness/eventually.ts";

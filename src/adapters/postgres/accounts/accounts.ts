@@ -1,7 +1,8 @@
-import type { Account } from "../../../ports/stores/account-store.ts";
+import type { Account, AccountStore, ApiKeyDraft } from "../../../ports/stores/account-store.ts";
 import type { Queries } from "../connection/queries.ts";
 import type { Transaction } from "../connection/transaction.ts";
-import { accountOf } from "../../sql/rows.ts";
+import { accountOf, text } from "../../sql/rows.ts";
+import { insertKey } from "./api-keys.ts";
 
 /** False: the name is taken, and nothing was written. Whoever is taking it at the moment is waited for. */
 export async function insertAccount(tx: Transaction, draft: Account): Promise<boolean> {
@@ -22,4 +23,52 @@ export async function insertAccount(tx: Transaction, draft: Account): Promise<bo
 export async function accountNamed(db: Queries, name: string): Promise<Account | null> {
   const row = await db.get("select * from accounts where name = $1", name);
   return row === undefined ? null : accountOf(row);
+}
+
+export async function createAccount(
+  tx: Transaction,
+  draft: Account,
+  firstKey: ApiKeyDraft,
+): Promise<Awaited<ReturnType<AccountStore["createAccount"]>>> {
+  if (!(await insertAccount(tx, draft))) {
+    const account = await accountNamed(tx, draft.name);
+    if (account === null) throw new Error(`no account ${draft.name}`);
+    return { kind: "name_taken", account };
+  }
+  await insertKey(tx, firstKey);
+  return { kind: "created" };
+}
+
+export async function ensureAccount(tx: Transaction, draft: Account): Promise<Account> {
+  await insertAccount(tx, draft);
+  const account = await accountNamed(tx, draft.name);
+  if (account === null) throw new Error(`no account ${draft.name}`);
+  return account;
+}
+
+export async function findAccount(db: Queries, idOrName: string): Promise<Account | null> {
+  return (await getAccount(db, idOrName)) ?? (await accountNamed(db, idOrName));
+}
+
+export async function getAccount(db: Queries, accountId: string): Promise<Account | null> {
+  const row = await db.get("select * from accounts where id = $1", accountId);
+  return row === undefined ? null : accountOf(row);
+}
+
+export async function findOldestAccount(db: Queries): Promise<Account | null> {
+  const row = await db.get("select * from accounts order by id limit 1");
+  return row === undefined ? null : accountOf(row);
+}
+
+/** Of several keys the one whose fingerprint is named first. */
+export async function findAccountByKey(
+  db: Queries,
+  fingerprints: readonly string[],
+): Promise<Awaited<ReturnType<AccountStore["findAccountByKey"]>>> {
+  const row = await db.get(
+    `select a.*, k.id as key_id from api_keys k join accounts a on a.id = k.account_id
+     where k.fingerprint = any($1) and k.revoked_at is null order by array_position($1, k.fingerprint) limit 1`,
+    fingerprints,
+  );
+  return row === undefined ? null : { account: accountOf(row), keyId: text(row, "key_id") };
 }

@@ -3,7 +3,7 @@ import type { Transaction } from "../connection/transaction.ts";
 import { cancelPending } from "../deliveries/event-rows.ts";
 import { isStatus } from "../reading/page.ts";
 import { integer, text } from "../../sql/rows.ts";
-import { settleWatching } from "../calls/watched-call.ts";
+import { settleWatching } from "../calls/watched-calls.ts";
 
 export type RetireResult = { readonly unwatchedCallIds: readonly string[]; readonly notices: readonly Notice[] };
 

@@ -3,7 +3,7 @@ import type { RingbackEvent } from "../../../domain/events/event.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { lockEndpoints, lowerDue } from "./due-bounds.ts";
-import { feedOrder } from "../reading/feed-horizon.ts";
+import { feedOrder } from "../reading/feed.ts";
 import { InFlight } from "./in-flight-counts.ts";
 import { Targets } from "./send-jobs.ts";
 import { dueTimes, laneKey, readLanes } from "./lanes.ts";

@@ -7,11 +7,10 @@ import type { Transaction } from "../connection/transaction.ts";
 import { gateOf, gatesAfter } from "./source-gates.ts";
 import { manualRetryPending } from "../deliveries/manual-retries.ts";
 import { freeLeasesOf } from "../deliveries/due-bounds.ts";
-import { feedHorizon } from "../reading/feed-horizon.ts";
-import { decodeFeedPosition, feedPositionOf, newestInFeed } from "../reading/feed-position.ts";
-import { claimUnowned, countUnowned, deadOwners } from "../calls/free-calls.ts";
+import { feedHorizon, decodeFeedPosition, feedPositionOf, newestInFeed } from "../reading/feed.ts";
+import { claimUnowned, countUnowned, deadOwners } from "../calls/unowned-calls.ts";
 import { flag, integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
-import { readWatchedCalls } from "../calls/watched-call.ts";
+import { readWatchedCalls } from "../calls/watched-calls.ts";
 
 export type InstancesOptions = {
   readonly db: Database;

@@ -8,7 +8,7 @@ import type { SendJob } from "../../../ports/stores/send-job.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { LockedCalls } from "./locked-calls.ts";
 import type { LockedCall } from "./locked-calls.ts";
-import { enableIfDisabled } from "./endpoint-rows.ts";
+import { enableIfDisabled } from "./endpoints.ts";
 import { LockedEndpoints, lockAccounts } from "./locked-endpoints.ts";
 import type { Usage } from "./locked-endpoints.ts";
 import { gatherWatchedCall, text } from "../../sql/rows.ts";

@@ -1,6 +1,11 @@
-import type { AnswerDraft, IdempotencyClaim, StoredAnswer } from "../../../ports/stores/idempotency-store.ts";
+import type { IdempotencyClaim, StoredAnswer, AnswerDraft, IdempotencyStore } from "../../../ports/stores/idempotency-store.ts";
 import type { Queries } from "../connection/queries.ts";
 import { blob, textOrNull } from "../../sql/rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
+
+export async function findStoredAnswer(db: Queries, claim: IdempotencyClaim): Promise<StoredAnswer | null> {
+  return readStoredAnswer(db, claim);
+}
 
 /** Who has leased its delivery is alive as long as the instance's row is there. */
 export async function readStoredAnswer(db: Queries, claim: IdempotencyClaim): Promise<StoredAnswer | null> {
@@ -30,4 +35,8 @@ export async function insertStoredAnswer(db: Queries, claim: IdempotencyClaim, {
     deliveryId,
     claim.expiresAtMs,
   );
+}
+
+export async function completeAnswer(tx: Transaction, { id, sealed }: Parameters<IdempotencyStore["completeAnswer"]>[0]): Promise<void> {
+  await tx.run("update stored_answers set sealed = $1, delivery_id = null where id = $2 and delivery_id is not null", sealed, id);
 }

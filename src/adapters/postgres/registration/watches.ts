@@ -3,7 +3,7 @@ import type { Transaction } from "../connection/transaction.ts";
 import { cancelPending } from "../deliveries/event-rows.ts";
 import { lockEndpoints, refreshDue } from "../deliveries/due-bounds.ts";
 import { integer, text } from "../../sql/rows.ts";
-import { deleteUnwatchedCalls, readWatchedCalls, settleWatching } from "../calls/watched-call.ts";
+import { deleteUnwatchedCalls, readWatchedCalls, settleWatching } from "../calls/watched-calls.ts";
 
 /** Whatever its status, nothing more is sent for it; an ended one keeps its status. */
 export async function removeWatch(tx: Transaction, request: Parameters<RegistrationStore["removeWatch"]>[0]): Promise<RemoveWatchResult> {

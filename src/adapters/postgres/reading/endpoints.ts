@@ -1,10 +1,15 @@
 import type { EndpointView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
 import type { Queries } from "../connection/queries.ts";
-import { whereOf } from "./page.ts";
-import { text } from "../../sql/rows.ts";
 import { endpointSelect } from "./selects.ts";
 import { endpointViewOf } from "../../sql/view-rows.ts";
+import { whereOf } from "./page.ts";
+import { text } from "../../sql/rows.ts";
 import { decodeIdCursor, pageOf } from "../../sql/cursor.ts";
+
+export async function getEndpoint(db: Queries, accountId: string, endpointId: string): Promise<EndpointView | null> {
+  const row = await db.get(`${endpointSelect} where p.id = $1 and p.account_id = $2`, endpointId, accountId);
+  return row === undefined ? null : endpointViewOf(row);
+}
 
 export async function listEndpoints(db: Queries, query: Parameters<ReadStore["listEndpoints"]>[0]): Promise<Page<EndpointView>> {
   const { where, values, next } = whereOf([

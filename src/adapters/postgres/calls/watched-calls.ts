@@ -1,6 +1,12 @@
-import type { WatchedCall } from "../../../ports/stores/call-store.ts";
+import type { CallStore, WatchedCall } from "../../../ports/stores/call-store.ts";
+import type { Database } from "../connection/database.ts";
 import type { Queries } from "../connection/queries.ts";
 import { watchedCallOf } from "../../sql/rows.ts";
+
+/** This instance's. */
+export async function loadWatchedCalls(db: Database, page: Parameters<CallStore["loadWatchedCalls"]>[0]): Promise<readonly WatchedCall[]> {
+  return db.owner.token === null ? [] : listOwnedCalls(db, db.owner.token, page);
+}
 
 // Ids sort by time: the first is the oldest watch.
 const select = `

@@ -1,8 +1,16 @@
 import type { EventView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
 import type { Queries } from "../connection/queries.ts";
-import { integer } from "../../sql/rows.ts";
 import { eventSelect, readEventViews } from "./selects.ts";
+import { integer, eventOf } from "../../sql/rows.ts";
 import { decodeNumberCursor, pageOf } from "../../sql/cursor.ts";
+import type { RingbackEvent } from "../../../domain/events/event.ts";
+import { findEvents } from "./positions.ts";
+
+export async function getEvent(db: Queries, accountId: string, eventId: string): Promise<EventView | null> {
+  const rows = await db.all(`${eventSelect} where e.id = $1 and e.account_id = $2`, eventId, accountId);
+  const [view] = await readEventViews(db, rows);
+  return view ?? null;
+}
 
 export async function listWatchEvents(db: Queries, query: Parameters<ReadStore["listWatchEvents"]>[0]): Promise<Page<EventView> | null> {
   const afterSequence = query.cursor === null ? 0 : decodeNumberCursor(query.cursor);
@@ -21,4 +29,24 @@ export async function listWatchEvents(db: Queries, query: Parameters<ReadStore["
     (row) => row,
   );
   return { data: await readEventViews(db, page.data), nextCursor: page.nextCursor };
+}
+
+/** Events about calls and watches, newest first. */
+export async function listRecentEvents(
+  db: Queries,
+  query: Parameters<ReadStore["listRecentEvents"]>[0],
+): Promise<readonly RingbackEvent[]> {
+  const { accountId, types, orTerminal, limit } = query;
+  const rows = await findEvents(db, {
+    conditions: [
+      ["e.account_id = ?", accountId],
+      ["e.watch_id > ?", ""],
+    ],
+    few: false,
+    types,
+    orTerminal,
+    order: "desc",
+    limit,
+  });
+  return rows.map(eventOf);
 }

@@ -1,10 +1,15 @@
 import type { HookView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
 import type { Queries } from "../connection/queries.ts";
-import { whereOf } from "./page.ts";
-import { text } from "../../sql/rows.ts";
 import { hookSelect } from "./selects.ts";
 import { hookViewOf } from "../../sql/view-rows.ts";
+import { whereOf } from "./page.ts";
+import { text } from "../../sql/rows.ts";
 import { decodeIdCursor, pageOf } from "../../sql/cursor.ts";
+
+export async function getHook(db: Queries, accountId: string, hookId: string): Promise<HookView | null> {
+  const row = await db.get(`${hookSelect} where k.id = $1 and k.account_id = $2`, hookId, accountId);
+  return row === undefined ? null : hookViewOf(row);
+}
 
 export async function listHooks(db: Queries, query: Parameters<ReadStore["listHooks"]>[0]): Promise<Page<HookView>> {
   const { where, values, next } = whereOf([

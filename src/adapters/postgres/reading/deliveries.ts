@@ -1,10 +1,22 @@
+import type { Attempt } from "../../../domain/deliveries/attempt.ts";
 import type { DeliveryView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
 import type { Queries } from "../connection/queries.ts";
+import { attemptOf, text } from "../../sql/rows.ts";
+import { readDeliveryView, deliverySelect } from "./selects.ts";
 import { unindexed, whereOf } from "./page.ts";
-import { text } from "../../sql/rows.ts";
-import { deliverySelect } from "./selects.ts";
 import { deliveryViewOf } from "../../sql/view-rows.ts";
 import { decodeIdCursor, pageOf } from "../../sql/cursor.ts";
+
+export async function getDelivery(
+  db: Queries,
+  accountId: string,
+  deliveryId: string,
+): Promise<{ readonly view: DeliveryView; readonly attempts: readonly Attempt[] } | null> {
+  const view = await readDeliveryView(db, accountId, deliveryId);
+  if (view === null) return null;
+  const attempts = await db.all("select * from attempts where delivery_id = $1 order by number", deliveryId);
+  return { view, attempts: attempts.map(attemptOf) };
+}
 
 const plain = (column: string) => column;
 

@@ -1,5 +1,29 @@
+import { deliveryStatuses } from "../../../domain/deliveries/delivery.ts";
+import { watchStatuses } from "../../../domain/calls/watch.ts";
+import type { StoreStats } from "../../../ports/stores/service-store.ts";
 import type { Queries } from "../connection/queries.ts";
-import { integer, text } from "../../sql/rows.ts";
+import type { Row } from "../../sql/rows.ts";
+import { integer, integerOrNull, text } from "../../sql/rows.ts";
+
+/** Everything here is kept as it changes: a scrape reads a few rows. */
+export async function readStats(db: Queries): Promise<StoreStats> {
+  const [counts, rest] = await Promise.all([
+    readCounts(db, null),
+    db.get(
+      `select (select min(due_at) from (select min(next_due_at) as due_at from hosts union all select min(failing_due_at) from hosts) due) as oldest_due,
+         pg_database_size(current_database()) as bytes`,
+    ),
+  ]);
+  const figures = rest as Row;
+  const of = (prefix: string, statuses: readonly string[]) =>
+    Object.fromEntries(statuses.map((status) => [status, counts.get(`${prefix} ${status}`) ?? 0]));
+  return {
+    watchesByStatus: of("watches", watchStatuses),
+    deliveriesByStatus: of("deliveries", deliveryStatuses),
+    oldestDueDeliveryAtMs: integerOrNull(figures, "oldest_due"),
+    storeBytes: integer(figures, "bytes"),
+  };
+}
 
 /** Triggers write every change down by itself; a count is what was folded plus what was not yet. */
 export async function readCounts(db: Queries, accountId: string | null): Promise<ReadonlyMap<string, number>> {

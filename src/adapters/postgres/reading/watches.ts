@@ -1,10 +1,15 @@
-import type { Page, ReadStore, WatchView } from "../../../ports/stores/read-store.ts";
+import type { WatchView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
 import type { Queries } from "../connection/queries.ts";
-import { unindexed, whereOf } from "./page.ts";
-import { text } from "../../sql/rows.ts";
 import { watchSelect } from "./selects.ts";
 import { watchViewOf } from "../../sql/view-rows.ts";
+import { unindexed, whereOf } from "./page.ts";
+import { text } from "../../sql/rows.ts";
 import { decodeIdCursor, pageOf } from "../../sql/cursor.ts";
+
+export async function getWatch(db: Queries, accountId: string, watchId: string): Promise<WatchView | null> {
+  const row = await db.get(`${watchSelect} where w.id = $1 and w.account_id = $2`, watchId, accountId);
+  return row === undefined ? null : watchViewOf(row);
+}
 
 export async function listWatches(db: Queries, query: Parameters<ReadStore["listWatches"]>[0]): Promise<Page<WatchView>> {
   // A call has few watches: they are found by it alone, whatever else is asked.

@@ -1,7 +1,12 @@
-import type { SourceDraft, SourceStore } from "../../../ports/stores/source-store.ts";
+import type { StoredSource, SourceDraft, SourceStore } from "../../../ports/stores/source-store.ts";
+import type { Queries } from "../connection/queries.ts";
+import { sourceOf } from "../../sql/rows.ts";
 import type { Row } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
-import { sourceOf } from "../../sql/rows.ts";
+
+export async function listSources(db: Queries): Promise<readonly StoredSource[]> {
+  return (await db.all("select * from sources order by name")).map(sourceOf);
+}
 
 export async function setSource(
   tx: Transaction,

@@ -4,8 +4,11 @@ import type { Transaction } from "../connection/transaction.ts";
 import { accountOf, text } from "../../sql/rows.ts";
 import { insertKey } from "./api-keys.ts";
 
+export const reads = { findAccount, findAccountByKey, findOldestAccount, getAccount };
+export const writes = { createAccount, ensureAccount };
+
 /** False: the name is taken, and nothing was written. Whoever is taking it at the moment is waited for. */
-export async function insertAccount(tx: Transaction, draft: Account): Promise<boolean> {
+async function insertAccount(tx: Transaction, draft: Account): Promise<boolean> {
   const inserted = await tx.run(
     `insert into accounts (id, name, uses_default_source, sealed_signing_key, public_key, created_at) values ($1, $2, $3, $4, $5, $6)
      on conflict (name) do nothing`,
@@ -20,12 +23,12 @@ export async function insertAccount(tx: Transaction, draft: Account): Promise<bo
   return inserted > 0;
 }
 
-export async function accountNamed(db: Queries, name: string): Promise<Account | null> {
+async function accountNamed(db: Queries, name: string): Promise<Account | null> {
   const row = await db.get("select * from accounts where name = $1", name);
   return row === undefined ? null : accountOf(row);
 }
 
-export async function createAccount(
+async function createAccount(
   tx: Transaction,
   draft: Account,
   firstKey: ApiKeyDraft,
@@ -39,29 +42,29 @@ export async function createAccount(
   return { kind: "created" };
 }
 
-export async function ensureAccount(tx: Transaction, draft: Account): Promise<Account> {
+async function ensureAccount(tx: Transaction, draft: Account): Promise<Account> {
   await insertAccount(tx, draft);
   const account = await accountNamed(tx, draft.name);
   if (account === null) throw new Error(`no account ${draft.name}`);
   return account;
 }
 
-export async function findAccount(db: Queries, idOrName: string): Promise<Account | null> {
+async function findAccount(db: Queries, idOrName: string): Promise<Account | null> {
   return (await getAccount(db, idOrName)) ?? (await accountNamed(db, idOrName));
 }
 
-export async function getAccount(db: Queries, accountId: string): Promise<Account | null> {
+async function getAccount(db: Queries, accountId: string): Promise<Account | null> {
   const row = await db.get("select * from accounts where id = $1", accountId);
   return row === undefined ? null : accountOf(row);
 }
 
-export async function findOldestAccount(db: Queries): Promise<Account | null> {
+async function findOldestAccount(db: Queries): Promise<Account | null> {
   const row = await db.get("select * from accounts order by id limit 1");
   return row === undefined ? null : accountOf(row);
 }
 
 /** Of several keys the one whose fingerprint is named first. */
-export async function findAccountByKey(
+async function findAccountByKey(
   db: Queries,
   fingerprints: readonly string[],
 ): Promise<Awaited<ReturnType<AccountStore["findAccountByKey"]>>> {

@@ -3,12 +3,15 @@ import type { Transaction } from "../connection/transaction.ts";
 import { text, apiKeyOf } from "../../sql/rows.ts";
 import type { Queries } from "../connection/queries.ts";
 
-export async function createKey(tx: Transaction, draft: ApiKeyDraft): Promise<void> {
+export const reads = { listKeys };
+export const writes = { createKey, ensureKey, revokeKey };
+
+async function createKey(tx: Transaction, draft: ApiKeyDraft): Promise<void> {
   await insertKey(tx, draft);
 }
 
 /** A key of the same name with another value is revoked: whoever changed the environment wants the old one gone. */
-export async function ensureKey(tx: Transaction, draft: ApiKeyDraft): Promise<Awaited<ReturnType<AccountStore["ensureKey"]>>> {
+async function ensureKey(tx: Transaction, draft: ApiKeyDraft): Promise<Awaited<ReturnType<AccountStore["ensureKey"]>>> {
   const { accountId, name, fingerprints, nowMs } = draft;
   // Instances that start together keep it in step one after the other.
   await tx.get("select 1 from accounts where id = $1 for no key update", accountId);
@@ -28,13 +31,13 @@ export async function ensureKey(tx: Transaction, draft: ApiKeyDraft): Promise<Aw
   return { kind: "ensured" };
 }
 
-export async function listKeys(db: Queries, accountId: string): Promise<readonly ApiKeyView[]> {
+async function listKeys(db: Queries, accountId: string): Promise<readonly ApiKeyView[]> {
   const rows = await db.all("select id, name, created_at, revoked_at from api_keys where account_id = $1 order by id", accountId);
   return rows.map(apiKeyOf);
 }
 
 /** One that was revoked before stays revoked since then. */
-export async function revokeKey(
+async function revokeKey(
   tx: Transaction,
   { keyId, nowMs }: Parameters<AccountStore["revokeKey"]>[0],
 ): Promise<Awaited<ReturnType<AccountStore["revokeKey"]>>> {

@@ -4,11 +4,14 @@ import { sourceOf } from "../../sql/rows.ts";
 import type { Row } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 
-export async function listSources(db: Queries): Promise<readonly StoredSource[]> {
+export const reads = { listSources };
+export const writes = { setSource };
+
+async function listSources(db: Queries): Promise<readonly StoredSource[]> {
   return (await db.all("select * from sources order by name")).map(sourceOf);
 }
 
-export async function setSource(
+async function setSource(
   tx: Transaction,
   draft: SourceDraft,
   expectedRevision: number | null,

@@ -10,7 +10,9 @@ import type { OperationalEventDraft } from "../../../domain/events/operational-e
 import type { Notice } from "../../../ports/stores/call-store.ts";
 import type { NewEvent } from "../deliveries/event-rows.ts";
 
-export async function publishSourceEvent(
+export const ownerWrites = { publishSourceEvent };
+
+async function publishSourceEvent(
   tx: Transaction,
   token: number,
   event: Parameters<OperationalStore["publishSourceEvent"]>[0],

@@ -4,6 +4,8 @@ import type { InstanceStore } from "../../../ports/stores/instance-store.ts";
 import { integer, text } from "../../sql/rows.ts";
 import type { CallStore } from "../../../ports/stores/call-store.ts";
 
+export const ownerWrites = { releaseCalls };
+
 /*
  * A watched call is free when it names no owner, or one that has no row any more: nobody rewrites the calls of an
  * instance that is gone. Which owners are gone is found by going from owner to owner through the index, one step for
@@ -62,7 +64,7 @@ export async function claimUnowned(
 }
 
 /** Those that are this instance's are free from now on, for whoever takes them first. */
-export async function releaseCalls(tx: Transaction, token: number, calls: Parameters<CallStore["releaseCalls"]>[0]): Promise<void> {
+async function releaseCalls(tx: Transaction, token: number, calls: Parameters<CallStore["releaseCalls"]>[0]): Promise<void> {
   if (calls.length === 0) return;
   const callIds = calls.map(({ callId }) => callId);
   tx.changed.add("calls");

@@ -3,8 +3,10 @@ import type { Database } from "../connection/database.ts";
 import type { Queries } from "../connection/queries.ts";
 import { watchedCallOf } from "../../sql/rows.ts";
 
+export const composites = { loadWatchedCalls };
+
 /** This instance's. */
-export async function loadWatchedCalls(db: Database, page: Parameters<CallStore["loadWatchedCalls"]>[0]): Promise<readonly WatchedCall[]> {
+async function loadWatchedCalls(db: Database, page: Parameters<CallStore["loadWatchedCalls"]>[0]): Promise<readonly WatchedCall[]> {
   return db.owner.token === null ? [] : listOwnedCalls(db, db.owner.token, page);
 }
 
@@ -24,7 +26,7 @@ export async function readWatchedCalls(db: Queries, callIds: readonly string[]):
 }
 
 /** Those that an instance owns. */
-export async function listOwnedCalls(
+async function listOwnedCalls(
   db: Queries,
   token: number,
   page: { readonly afterCallId: string | null; readonly limit: number },

@@ -9,6 +9,8 @@ import { InFlight } from "./in-flight-counts.ts";
 import { Targets, leaseJobs } from "./send-jobs.ts";
 import { flag, integer, integerOrNull, text } from "../../sql/rows.ts";
 
+export const composites = { claimDue };
+
 /**
  * Leases what is due: retries by hand that were left, alone if there are any, else the hosts waiting longest first, each
  * within its room. While an endpoint or host has a pause behind it (consecutive_pauses > 0) one delivery of it is out at a
@@ -17,7 +19,7 @@ import { flag, integer, integerOrNull, text } from "../../sql/rows.ts";
  * Whoever finds nothing due has asked two statements. Else one instance claims at a time: a second one that looked at the
  * same rows would wait for them, find them gone, and take what is due behind them for nothing.
  */
-export async function claimDue(db: Database, request: ClaimRequest): Promise<ClaimResult> {
+async function claimDue(db: Database, request: ClaimRequest): Promise<ClaimResult> {
   const byHand = await claimMarkedRetries(db, request.limit, request.nowMs);
   // They are leased by now: whatever becomes of another transaction must not take them along.
   return byHand.length > 0 ? { jobs: byHand, nextDueAtMs: request.nowMs } : claimScheduled(db, request);

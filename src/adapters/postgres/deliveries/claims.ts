@@ -9,6 +9,9 @@ import { newId } from "../../../domain/ids.ts";
 import { endpointTestEvent } from "../../../domain/events/event.ts";
 import { insertEvents } from "./event-rows.ts";
 
+export const writes = { releaseDeliveries };
+export const ownerWrites = { claimManualRetry, createTest };
+
 /** Ahead of schedule, pause and order; never of one that is on the wire. */
 export async function claimManualRetry(
   tx: Transaction,
@@ -62,9 +65,6 @@ export async function createTest(
   return { kind: "claimed", job };
 }
 
-export async function releaseDeliveries(
-  tx: Transaction,
-  ...[leases, nowMs]: Parameters<DeliveryStore["releaseDeliveries"]>
-): Promise<void> {
+async function releaseDeliveries(tx: Transaction, ...[leases, nowMs]: Parameters<DeliveryStore["releaseDeliveries"]>): Promise<void> {
   if (leases.length > 0) await freeLeasesHeld(tx, leases, nowMs);
 }

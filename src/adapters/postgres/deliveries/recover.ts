@@ -3,6 +3,8 @@ import type { Transaction } from "../connection/transaction.ts";
 import { lockEndpoints } from "./due-bounds.ts";
 import { requeue } from "./lanes.ts";
 
+export const writes = { recover };
+
 /** What is pending, delivered or on the wire is not touched, so asking twice recovers nothing twice. */
 export async function recover(
   tx: Transaction,

@@ -4,7 +4,10 @@ import { blob, text } from "../../sql/rows.ts";
 import { keyIdOf, sealedColumns } from "../../sql/sealed-columns.ts";
 import type { Transaction } from "../connection/transaction.ts";
 
-export async function listSealed(db: Queries, page: Parameters<SealedStore["listSealed"]>[0]): Promise<readonly SealedValue[]> {
+export const reads = { listSealed, readKeyIds };
+export const writes = { ensureHashKey, replaceSealed };
+
+async function listSealed(db: Queries, page: Parameters<SealedStore["listSealed"]>[0]): Promise<readonly SealedValue[]> {
   const { table, id, column } = sealedColumns[page.place];
   const rows = await db.all(
     `select ${id} as id, ${column} as sealed from ${table}
@@ -17,7 +20,7 @@ export async function listSealed(db: Queries, page: Parameters<SealedStore["list
 }
 
 /** What was changed since it was read is left alone: it has a newer value than the one at hand. */
-export async function replaceSealed(tx: Transaction, values: readonly ResealedValue[]): Promise<number> {
+async function replaceSealed(tx: Transaction, values: readonly ResealedValue[]): Promise<number> {
   const counts = await Promise.all(values.map((value) => replace(tx, value)));
   return counts.reduce((sum, count) => sum + count, 0);
 }
@@ -30,7 +33,7 @@ async function replace(tx: Transaction, { place, id, sealed, resealed, fingerpri
 }
 
 /** From one key's id to the next in the index of each column. */
-export async function readKeyIds(db: Queries): Promise<readonly string[]> {
+async function readKeyIds(db: Queries): Promise<readonly string[]> {
   const parts = Object.values(sealedColumns).map(({ table, column }) => {
     const keyId = keyIdOf(column);
     const next = (condition: string) => `(select ${keyId} from ${table} where ${column} is not null${condition} order by ${keyId} limit 1)`;
@@ -41,7 +44,7 @@ export async function readKeyIds(db: Queries): Promise<readonly string[]> {
   return (await db.all(parts.join(" union "))).map((row) => text(row, "key_id"));
 }
 
-export async function ensureHashKey(tx: Transaction, name: HashKeyName, sealed: Uint8Array): Promise<Uint8Array> {
+async function ensureHashKey(tx: Transaction, name: HashKeyName, sealed: Uint8Array): Promise<Uint8Array> {
   await tx.run("insert into hash_keys (name, sealed) values ($1, $2) on conflict (name) do nothing", name, sealed);
   const row = await tx.get("select sealed from hash_keys where name = $1", name);
   if (row === undefined) throw new Error(`no hash key ${name}`);

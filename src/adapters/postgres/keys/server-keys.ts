@@ -3,14 +3,17 @@ import type { ServersWithoutKey } from "../../../ports/stores/sealed-store.ts";
 import type { Queries } from "../connection/queries.ts";
 import { integer } from "../../sql/rows.ts";
 
+export const reads = { findServersWithoutKey };
+export const composites = { setServerKeys };
+
 /** They go with the instance's row: with this one, and with those it joins anew by. */
-export async function setServerKeys(db: Database, keyIds: readonly string[]): Promise<void> {
+async function setServerKeys(db: Database, keyIds: readonly string[]): Promise<void> {
   db.owner.keyIds = keyIds;
   if (db.owner.token !== null) await db.run("update instances set key_ids = $1 where token = $2", keyIds, db.owner.token);
 }
 
 /** Of the instances whose lease runs. Each has keys, so none named says that it has not told them yet. */
-export async function findServersWithoutKey(db: Queries, keyId: string): Promise<ServersWithoutKey> {
+async function findServersWithoutKey(db: Queries, keyId: string): Promise<ServersWithoutKey> {
   const row = await db.get(
     `select count(*) filter (where key_ids <> '{}' and $1 <> all(key_ids)) as lacking, count(*) filter (where key_ids = '{}') as starting
      from instances where lease_until > clock_timestamp()`,

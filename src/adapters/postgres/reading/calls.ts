@@ -2,7 +2,9 @@ import type { ReadStore } from "../../../ports/stores/read-store.ts";
 import type { Queries } from "../connection/queries.ts";
 import { callStatusOf, text } from "../../sql/rows.ts";
 
-export async function getCall(db: Queries, query: Parameters<ReadStore["getCall"]>[0]): Promise<Awaited<ReturnType<ReadStore["getCall"]>>> {
+export const reads = { getCall };
+
+async function getCall(db: Queries, query: Parameters<ReadStore["getCall"]>[0]): Promise<Awaited<ReturnType<ReadStore["getCall"]>>> {
   const row = await db.get(
     `select c.* from calls c where c.source_name = $1 and c.call_sid = $2 and c.scope in ('', $3)
        and exists (select 1 from watches w where w.call_id = c.id and w.account_id = $3)`,

@@ -7,7 +7,9 @@ import { unindexed, whereOf } from "./page.ts";
 import { deliveryViewOf } from "../../sql/view-rows.ts";
 import { decodeIdCursor, pageOf } from "../../sql/cursor.ts";
 
-export async function getDelivery(
+export const reads = { getDelivery, listDeliveries };
+
+async function getDelivery(
   db: Queries,
   accountId: string,
   deliveryId: string,
@@ -20,7 +22,7 @@ export async function getDelivery(
 
 const plain = (column: string) => column;
 
-export async function listDeliveries(db: Queries, query: Parameters<ReadStore["listDeliveries"]>[0]): Promise<Page<DeliveryView>> {
+async function listDeliveries(db: Queries, query: Parameters<ReadStore["listDeliveries"]>[0]): Promise<Page<DeliveryView>> {
   // A watch has few, an endpoint fewer than its account: they are found by it alone, whatever else is asked.
   const [ofAccount, ofEndpoint] = [
     query.endpointId === null && query.watchId === null ? plain : unindexed,

@@ -6,12 +6,14 @@ import { whereOf } from "./page.ts";
 import { text } from "../../sql/rows.ts";
 import { decodeIdCursor, pageOf } from "../../sql/cursor.ts";
 
-export async function getEndpoint(db: Queries, accountId: string, endpointId: string): Promise<EndpointView | null> {
+export const reads = { getEndpoint, listEndpoints };
+
+async function getEndpoint(db: Queries, accountId: string, endpointId: string): Promise<EndpointView | null> {
   const row = await db.get(`${endpointSelect} where p.id = $1 and p.account_id = $2`, endpointId, accountId);
   return row === undefined ? null : endpointViewOf(row);
 }
 
-export async function listEndpoints(db: Queries, query: Parameters<ReadStore["listEndpoints"]>[0]): Promise<Page<EndpointView>> {
+async function listEndpoints(db: Queries, query: Parameters<ReadStore["listEndpoints"]>[0]): Promise<Page<EndpointView>> {
   const { where, values, next } = whereOf([
     ["p.account_id = ?", query.accountId],
     ["p.id < ?", query.cursor === null ? null : decodeIdCursor(query.cursor)],

@@ -6,13 +6,15 @@ import { decodeNumberCursor, pageOf } from "../../sql/cursor.ts";
 import type { RingbackEvent } from "../../../domain/events/event.ts";
 import { findEvents } from "./positions.ts";
 
-export async function getEvent(db: Queries, accountId: string, eventId: string): Promise<EventView | null> {
+export const reads = { getEvent, listRecentEvents, listWatchEvents };
+
+async function getEvent(db: Queries, accountId: string, eventId: string): Promise<EventView | null> {
   const rows = await db.all(`${eventSelect} where e.id = $1 and e.account_id = $2`, eventId, accountId);
   const [view] = await readEventViews(db, rows);
   return view ?? null;
 }
 
-export async function listWatchEvents(db: Queries, query: Parameters<ReadStore["listWatchEvents"]>[0]): Promise<Page<EventView> | null> {
+async function listWatchEvents(db: Queries, query: Parameters<ReadStore["listWatchEvents"]>[0]): Promise<Page<EventView> | null> {
   const afterSequence = query.cursor === null ? 0 : decodeNumberCursor(query.cursor);
   const known = await db.get("select 1 from watches where id = $1 and account_id = $2", query.watchId, query.accountId);
   if (known === undefined) return null;
@@ -32,10 +34,7 @@ export async function listWatchEvents(db: Queries, query: Parameters<ReadStore["
 }
 
 /** Events about calls and watches, newest first. */
-export async function listRecentEvents(
-  db: Queries,
-  query: Parameters<ReadStore["listRecentEvents"]>[0],
-): Promise<readonly RingbackEvent[]> {
+async function listRecentEvents(db: Queries, query: Parameters<ReadStore["listRecentEvents"]>[0]): Promise<readonly RingbackEvent[]> {
   const { accountId, types, orTerminal, limit } = query;
   const rows = await findEvents(db, {
     conditions: [

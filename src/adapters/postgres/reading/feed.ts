@@ -8,6 +8,8 @@ import { unindexed } from "./page.ts";
 import { readEventViews } from "./selects.ts";
 import { decodePairCursor, encodeCursor } from "../../sql/cursor.ts";
 
+export const composites = { readFeed };
+
 /*
  * Events are shown in the order of the transactions that wrote them, and within one by position. The number of a
  * transaction says when it began to write, not when it committed, so an event may be committed while an earlier one is
@@ -52,7 +54,7 @@ const ownHorizon = `
  * The horizon, above every event of the account that is committed now: the transactions that hide one are nearly over.
  * Where one is not (somebody keeps it open) the horizon as it is; the reader comes again.
  */
-export async function horizonAfterNewest(db: Database, accountId: string): Promise<number> {
+async function horizonAfterNewest(db: Database, accountId: string): Promise<number> {
   const giveUpAtMs = performance.now() + db.feedLingerMs;
   const row = await db.get(
     `select ${feedHorizon} as horizon,
@@ -84,10 +86,7 @@ export function decodeFeedPosition(text: string): readonly [order: number, posit
 }
 
 /** In the order of the feed, as far as it is complete. The cursor is the last (feed_order, position) that was passed. */
-export async function readFeed(
-  db: Database,
-  query: FeedQuery,
-): Promise<{ readonly data: readonly EventView[]; readonly nextCursor: string }> {
+async function readFeed(db: Database, query: FeedQuery): Promise<{ readonly data: readonly EventView[]; readonly nextCursor: string }> {
   const { accountId, sinceMs, callSid, types, orTerminal, limit } = query;
   const [cursorOrder, cursorPosition] = query.cursor === null ? [0, 0] : decodePairCursor(query.cursor);
   // Read first: what lies below it stays complete, whatever is committed until the events are read.

@@ -6,12 +6,14 @@ import { whereOf } from "./page.ts";
 import { text } from "../../sql/rows.ts";
 import { decodeIdCursor, pageOf } from "../../sql/cursor.ts";
 
-export async function getHook(db: Queries, accountId: string, hookId: string): Promise<HookView | null> {
+export const reads = { getHook, listHooks };
+
+async function getHook(db: Queries, accountId: string, hookId: string): Promise<HookView | null> {
   const row = await db.get(`${hookSelect} where k.id = $1 and k.account_id = $2`, hookId, accountId);
   return row === undefined ? null : hookViewOf(row);
 }
 
-export async function listHooks(db: Queries, query: Parameters<ReadStore["listHooks"]>[0]): Promise<Page<HookView>> {
+async function listHooks(db: Queries, query: Parameters<ReadStore["listHooks"]>[0]): Promise<Page<HookView>> {
   const { where, values, next } = whereOf([
     ["k.account_id = ?", query.accountId],
     ["k.id < ?", query.cursor === null ? null : decodeIdCursor(query.cursor)],

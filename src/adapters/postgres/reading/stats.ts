@@ -5,8 +5,10 @@ import type { Queries } from "../connection/queries.ts";
 import type { Row } from "../../sql/rows.ts";
 import { integer, integerOrNull, text } from "../../sql/rows.ts";
 
+export const reads = { readStats };
+
 /** Everything here is kept as it changes: a scrape reads a few rows. */
-export async function readStats(db: Queries): Promise<StoreStats> {
+async function readStats(db: Queries): Promise<StoreStats> {
   const [counts, rest] = await Promise.all([
     readCounts(db, null),
     db.get(

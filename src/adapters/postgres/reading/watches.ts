@@ -6,12 +6,14 @@ import { unindexed, whereOf } from "./page.ts";
 import { text } from "../../sql/rows.ts";
 import { decodeIdCursor, pageOf } from "../../sql/cursor.ts";
 
-export async function getWatch(db: Queries, accountId: string, watchId: string): Promise<WatchView | null> {
+export const reads = { getWatch, listWatches };
+
+async function getWatch(db: Queries, accountId: string, watchId: string): Promise<WatchView | null> {
   const row = await db.get(`${watchSelect} where w.id = $1 and w.account_id = $2`, watchId, accountId);
   return row === undefined ? null : watchViewOf(row);
 }
 
-export async function listWatches(db: Queries, query: Parameters<ReadStore["listWatches"]>[0]): Promise<Page<WatchView>> {
+async function listWatches(db: Queries, query: Parameters<ReadStore["listWatches"]>[0]): Promise<Page<WatchView>> {
   // A call has few watches: they are found by it alone, whatever else is asked.
   const narrow = query.callSid === null ? (column: string) => column : unindexed;
   const { where, values, next } = whereOf([

@@ -9,6 +9,8 @@ import { refreshDue } from "../deliveries/due-bounds.ts";
 import { endpointSelect } from "../reading/selects.ts";
 import { endpointViewOf } from "../../sql/view-rows.ts";
 
+export const writes = { patchEndpoint };
+
 /** Endpoints are made, and counted against quotas, by whoever has locked their account: the same URL is never made twice. */
 export type NewEndpoint = {
   readonly accountId: string;
@@ -73,7 +75,7 @@ export async function enableIfDisabled(tx: Transaction, endpointId: string, nowM
   if (changed > 0) await requeue(tx, endpointId, await tx.all(`select id, watch_id ${pendingOf}`, endpointId), nowMs);
 }
 
-export async function patchEndpoint(tx: Transaction, request: Parameters<EndpointStore["patchEndpoint"]>[0]): Promise<EndpointView | null> {
+async function patchEndpoint(tx: Transaction, request: Parameters<EndpointStore["patchEndpoint"]>[0]): Promise<EndpointView | null> {
   const { accountId, endpointId, patch, nowMs } = request;
   if ((await tx.get("select 1 from endpoints where id = $1 and account_id = $2", endpointId, accountId)) === undefined) return null;
   // Whoever leaves `disabled` leaves its failures behind, also for a pause.

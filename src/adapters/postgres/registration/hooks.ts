@@ -13,6 +13,8 @@ import { cancelPending } from "../deliveries/event-rows.ts";
 import { lockEndpoints } from "../deliveries/due-bounds.ts";
 import { replaceLanes } from "../deliveries/lanes.ts";
 
+export const writes = { registerHook, removeHook };
+
 export async function registerHook(tx: Transaction, draft: HookDraft): Promise<RegisterHookResult> {
   const { accountId, nowMs, quotas } = draft;
   const { accounts, usage } = await lockAccounts(tx, [accountId], quotas.maxEndpoints > 0);
@@ -51,7 +53,7 @@ const pendingFor = `from deliveries d join events e on e.position = d.event_posi
   where d.endpoint_id = $1 and d.status = 'pending' and e.type <> 'endpoint.test'`;
 
 /** What the hook alone asked for is canceled; what a watch or another hook with its URL asked for too is still owed. */
-export async function removeHook(tx: Transaction, request: Parameters<RegistrationStore["removeHook"]>[0]): Promise<RemovedHook> {
+async function removeHook(tx: Transaction, request: Parameters<RegistrationStore["removeHook"]>[0]): Promise<RemovedHook> {
   const { hookId, accountId, nowMs } = request;
   const known = await tx.get("select endpoint_id from hooks where id = $1 and account_id = $2", hookId, accountId);
   if (known === undefined) return { endpointId: null, canceledLeased: [] };

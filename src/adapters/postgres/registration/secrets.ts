@@ -5,6 +5,8 @@ import type { AccountStore } from "../../../ports/stores/account-store.ts";
 import type { SecretDraft } from "../../../ports/stores/registration-store.ts";
 import type { Queries } from "../connection/queries.ts";
 
+export const writes = { rotateSecret, setDefaultSecret };
+
 export async function rotateSecret(tx: Transaction, request: Parameters<EndpointStore["rotateSecret"]>[0]): Promise<boolean> {
   const { accountId, endpointId, secret, previousValidUntilMs, nowMs } = request;
   const known = await tx.get("select 1 from endpoints where id = $1 and account_id = $2 for no key update", endpointId, accountId);
@@ -29,7 +31,7 @@ export async function rotateSecret(tx: Transaction, request: Parameters<Endpoint
 }
 
 /** Endpoints that were made with the default before keep it: a new one is for new endpoints. */
-export async function setDefaultSecret(tx: Transaction, request: Parameters<AccountStore["setDefaultSecret"]>[0]): Promise<void> {
+async function setDefaultSecret(tx: Transaction, request: Parameters<AccountStore["setDefaultSecret"]>[0]): Promise<void> {
   const row = await tx.get("select default_secret_id from accounts where id = $1 for no key update", request.accountId);
   const before = row?.["default_secret_id"];
   await insertSecret(tx, request.accountId, request.secret, request.nowMs);
@@ -38,7 +40,7 @@ export async function setDefaultSecret(tx: Transaction, request: Parameters<Acco
   tx.changed.add("accounts");
 }
 
-export async function insertSecret(db: Queries, accountId: string, secret: SecretDraft, nowMs: number): Promise<void> {
+async function insertSecret(db: Queries, accountId: string, secret: SecretDraft, nowMs: number): Promise<void> {
   await insertSecrets(db, [{ accountId, secret, nowMs }]);
 }
 

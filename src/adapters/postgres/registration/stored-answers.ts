@@ -3,7 +3,10 @@ import type { Queries } from "../connection/queries.ts";
 import { blob, textOrNull } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 
-export async function findStoredAnswer(db: Queries, claim: IdempotencyClaim): Promise<StoredAnswer | null> {
+export const reads = { findStoredAnswer };
+export const writes = { completeAnswer };
+
+async function findStoredAnswer(db: Queries, claim: IdempotencyClaim): Promise<StoredAnswer | null> {
   return readStoredAnswer(db, claim);
 }
 
@@ -37,6 +40,6 @@ export async function insertStoredAnswer(db: Queries, claim: IdempotencyClaim, {
   );
 }
 
-export async function completeAnswer(tx: Transaction, { id, sealed }: Parameters<IdempotencyStore["completeAnswer"]>[0]): Promise<void> {
+async function completeAnswer(tx: Transaction, { id, sealed }: Parameters<IdempotencyStore["completeAnswer"]>[0]): Promise<void> {
   await tx.run("update stored_answers set sealed = $1, delivery_id = null where id = $2 and delivery_id is not null", sealed, id);
 }

@@ -5,8 +5,10 @@ import { lockEndpoints, refreshDue } from "../deliveries/due-bounds.ts";
 import { integer, text } from "../../sql/rows.ts";
 import { deleteUnwatchedCalls, readWatchedCalls, settleWatching } from "../calls/watched-calls.ts";
 
+export const writes = { removeWatch };
+
 /** Whatever its status, nothing more is sent for it; an ended one keeps its status. */
-export async function removeWatch(tx: Transaction, request: Parameters<RegistrationStore["removeWatch"]>[0]): Promise<RemoveWatchResult> {
+async function removeWatch(tx: Transaction, request: Parameters<RegistrationStore["removeWatch"]>[0]): Promise<RemoveWatchResult> {
   const { accountId, watchId, nowMs } = request;
   const known = await tx.get("select call_id from watches where id = $1 and account_id = $2", watchId, accountId);
   if (known === undefined) return { kind: "unknown" };

@@ -9,6 +9,8 @@ import { integer, text, textOrNull } from "../../sql/rows.ts";
 import { deleteUnusedSecrets } from "../registration/secrets.ts";
 import { deleteUnwatchedCalls } from "../calls/watched-calls.ts";
 
+export const composites = { deleteExpired };
+
 type Retention = Parameters<RetentionStore["deleteExpired"]>[0];
 
 const abandoned = `from endpoints p where p.state = 'disabled'`;
@@ -33,7 +35,7 @@ const pageOfEndpoints = `(select array_agg(p.id order by p.id) filter (where ${i
  * finds its rows by an index on their age: the cost is that of what is deleted, never of what is kept. When nothing is,
  * it is one statement.
  */
-export async function deleteExpired(db: Database, request: Retention): Promise<{ readonly deleted: number; readonly more: boolean }> {
+async function deleteExpired(db: Database, request: Retention): Promise<{ readonly deleted: number; readonly more: boolean }> {
   const after = lookedAt.get(db) ?? "";
   const due = await db.get(
     `select exists (select 1 from count_changes) as counts,

@@ -1,7 +1,7 @@
 import type { Account, AccountStore, ApiKeyDraft } from "../../../ports/stores/account-store.ts";
+import { accountOf, text } from "../../sql/rows.ts";
 import type { Queries } from "../connection/queries.ts";
 import type { Transaction } from "../connection/transaction.ts";
-import { accountOf, text } from "../../sql/rows.ts";
 import { insertKey } from "./api-keys.ts";
 
 export const reads = { findAccount, findAccountByKey, findOldestAccount, getAccount };

@@ -1,6 +1,6 @@
 import type { ApiKeyDraft, AccountStore, ApiKeyView } from "../../../ports/stores/account-store.ts";
-import type { Transaction } from "../connection/transaction.ts";
 import { text, apiKeyOf } from "../../sql/rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import type { Queries } from "../connection/queries.ts";
 
 export const reads = { listKeys };

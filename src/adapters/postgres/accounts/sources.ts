@@ -1,7 +1,7 @@
 import type { StoredSource, SourceDraft, SourceStore } from "../../../ports/stores/source-store.ts";
-import type { Queries } from "../connection/queries.ts";
 import { sourceOf } from "../../sql/rows.ts";
 import type { Row } from "../../sql/rows.ts";
+import type { Queries } from "../connection/queries.ts";
 import type { Transaction } from "../connection/transaction.ts";
 
 export const reads = { listSources };

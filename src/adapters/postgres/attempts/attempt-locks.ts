@@ -1,11 +1,11 @@
 import { isAccepted } from "../../../domain/deliveries/attempt.ts";
 import { subscribesToAttempts } from "../../../domain/events/operational-events.ts";
 import type { AttemptRecord } from "../../../ports/stores/delivery-store.ts";
+import { integer, text } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { lockAccountHooks } from "./operational-events.ts";
 import type { AccountHook } from "./operational-events.ts";
 import { lockForRetiring } from "./retire-endpoint.ts";
-import { integer, text } from "../../sql/rows.ts";
 
 /** What attempts may lead to besides what follows for their own deliveries. */
 export type Consequences = {

@@ -1,17 +1,17 @@
 import type { Attempt } from "../../../domain/deliveries/attempt.ts";
 import { supersededBy } from "../../../domain/deliveries/lane.ts";
 import { hasEndpointChanged } from "../../../domain/deliveries/endpoint.ts";
+import type { LatePolicy } from "../../../domain/deliveries/endpoint.ts";
 import { decideAfterAttempt } from "../../../domain/deliveries/delivery-decision.ts";
 import type { AttemptResult, EndpointStatus, HostHealth } from "../../../domain/deliveries/delivery-decision.ts";
 import type { DeliveryState } from "../../../domain/deliveries/delivery.ts";
-import type { LatePolicy } from "../../../domain/deliveries/endpoint.ts";
 import type { DeliveryPolicy } from "../../../domain/deliveries/retry-policy.ts";
 import type { AttemptRecord } from "../../../ports/stores/delivery-store.ts";
 import type { Row } from "../../sql/rows.ts";
+import { deliveryOf, endpointOf, flag, integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { dueTimes, laneKey } from "../deliveries/lanes.ts";
 import { isStatus } from "../reading/page.ts";
-import { deliveryOf, endpointOf, flag, integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
 
 type DeliveryWork = {
   readonly row: Row;

@@ -1,13 +1,13 @@
 import { sandboxSourceName } from "../../../domain/sources/sandbox.ts";
 import { defaultSourceName } from "../../../domain/sources/source-settings.ts";
-import type { OperationalStore } from "../../../ports/stores/service-store.ts";
-import type { Transaction } from "../connection/transaction.ts";
-import { insertEvents } from "../deliveries/event-rows.ts";
-import { text, filterOf } from "../../sql/rows.ts";
 import { newId } from "../../../domain/ids.ts";
 import { recipientsOf } from "../../../domain/events/operational-events.ts";
 import type { OperationalEventDraft } from "../../../domain/events/operational-events.ts";
+import type { OperationalStore } from "../../../ports/stores/service-store.ts";
 import type { Notice } from "../../../ports/stores/call-store.ts";
+import { text, filterOf } from "../../sql/rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
+import { insertEvents } from "../deliveries/event-rows.ts";
 import type { NewEvent } from "../deliveries/event-rows.ts";
 
 export const ownerWrites = { publishSourceEvent };

@@ -2,9 +2,9 @@ import { decideAfterAttempt, changesOnlyDelivery } from "../../../domain/deliver
 import type { AttemptResult } from "../../../domain/deliveries/delivery-decision.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
 import type { Row } from "../../sql/rows.ts";
+import { deliveryOf, integerOrNull, endpointStateOf, text } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { isStatus, unindexed } from "../reading/page.ts";
-import { deliveryOf, integerOrNull, endpointStateOf, text } from "../../sql/rows.ts";
 
 type PlainSuccess = { readonly record: AttemptRecord; readonly result: AttemptResult; readonly hostDueAtMs: number | null };
 

@@ -3,19 +3,19 @@ import { operationalEventsAfter } from "../../../domain/events/operational-event
 import type { OperationalEventDraft } from "../../../domain/events/operational-events.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
+import { text } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
+import { insertEvents } from "../deliveries/event-rows.ts";
+import type { NewEvent } from "../deliveries/event-rows.ts";
+import { raiseHosts, refreshEndpoints } from "../deliveries/due-bounds.ts";
 import { LockedAttempts } from "./locked-attempts.ts";
 import type { DecidedAttempt } from "./locked-attempts.ts";
 import { lockConsequences } from "./attempt-locks.ts";
 import type { Consequences } from "./attempt-locks.ts";
-import { insertEvents } from "../deliveries/event-rows.ts";
-import type { NewEvent } from "../deliveries/event-rows.ts";
-import { raiseHosts, refreshEndpoints } from "../deliveries/due-bounds.ts";
 import { noticesOf, operationalEvents } from "./operational-events.ts";
 import { retireEndpoints } from "./retire-endpoint.ts";
 import type { RetireResult } from "./retire-endpoint.ts";
 import { PlainSuccesses } from "./plain-successes.ts";
-import { text } from "../../sql/rows.ts";
 
 const nothingRetired: RetireResult = { unwatchedCallIds: [], notices: [] };
 

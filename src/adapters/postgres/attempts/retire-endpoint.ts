@@ -1,8 +1,8 @@
 import type { Notice } from "../../../ports/stores/call-store.ts";
+import { integer, text } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { cancelPending } from "../deliveries/event-rows.ts";
 import { isStatus } from "../reading/page.ts";
-import { integer, text } from "../../sql/rows.ts";
 import { settleWatching } from "../calls/watched-calls.ts";
 
 export type RetireResult = { readonly unwatchedCallIds: readonly string[]; readonly notices: readonly Notice[] };

@@ -2,8 +2,8 @@ import type { CallStatus } from "../../../domain/calls/call.ts";
 import { planCommit, planNotifications } from "../../../domain/calls/transition.ts";
 import type { CallCommit, CallCommitResult, Notice } from "../../../ports/stores/call-store.ts";
 import type { Row } from "../../sql/rows.ts";
-import type { Transaction } from "../connection/transaction.ts";
 import { callStatusOf, gatherWatchedCall, integer, callRowOf, text } from "../../sql/rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { TransitionEvents } from "./transition-events.ts";
 import type { TransitionContext } from "./transition-events.ts";
 

@@ -3,10 +3,10 @@ import type { PlannedEvent, SubscriberHook, TransitionInput } from "../../../dom
 import type { Watch } from "../../../domain/calls/watch.ts";
 import type { Notice } from "../../../ports/stores/call-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
+import { filterOf, integer, text, watchOf } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { insertEvents } from "../deliveries/event-rows.ts";
 import type { NewEvent } from "../deliveries/event-rows.ts";
-import { filterOf, integer, text, watchOf } from "../../sql/rows.ts";
 
 export type TransitionContext = { readonly callId: string; readonly transition: number; readonly nowMs: number };
 type Planned = { readonly plan: PlannedEvent; readonly context: TransitionContext };

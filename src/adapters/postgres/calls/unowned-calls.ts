@@ -1,8 +1,8 @@
+import type { InstanceStore } from "../../../ports/stores/instance-store.ts";
+import type { CallStore } from "../../../ports/stores/call-store.ts";
+import { integer, text } from "../../sql/rows.ts";
 import type { Queries } from "../connection/queries.ts";
 import type { Transaction } from "../connection/transaction.ts";
-import type { InstanceStore } from "../../../ports/stores/instance-store.ts";
-import { integer, text } from "../../sql/rows.ts";
-import type { CallStore } from "../../../ports/stores/call-store.ts";
 
 export const ownerWrites = { releaseCalls };
 

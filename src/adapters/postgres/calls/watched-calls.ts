@@ -1,7 +1,7 @@
 import type { CallStore, WatchedCall } from "../../../ports/stores/call-store.ts";
+import { watchedCallOf } from "../../sql/rows.ts";
 import type { Database } from "../connection/database.ts";
 import type { Queries } from "../connection/queries.ts";
-import { watchedCallOf } from "../../sql/rows.ts";
 
 export const composites = { loadWatchedCalls };
 

@@ -1,5 +1,5 @@
-import { messageOf } from "../../error-message.ts";
 import { RingbackError, StoreUnavailableError, StartupError } from "../../../domain/errors.ts";
+import { messageOf } from "../../error-message.ts";
 import pg from "pg";
 
 /** Thrown inside a transaction: what it read was overtaken by another one; it is rolled back and run again. */

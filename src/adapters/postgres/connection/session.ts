@@ -1,5 +1,5 @@
-import { toClientUrl } from "./connection-string.ts";
 import type { Row } from "../../sql/rows.ts";
+import { toClientUrl } from "./connection-string.ts";
 import type { Value } from "./queries.ts";
 import pg from "pg";
 

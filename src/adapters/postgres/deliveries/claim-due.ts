@@ -1,13 +1,13 @@
 import type { ClaimRequest, ClaimResult } from "../../../ports/stores/delivery-store.ts";
+import type { Row } from "../../sql/rows.ts";
+import { flag, integer, integerOrNull, text } from "../../sql/rows.ts";
 import type { Database } from "../connection/database.ts";
 import type { Queries } from "../connection/queries.ts";
-import type { Row } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { claimMarkedRetries } from "./manual-retries.ts";
 import { raiseHosts, refreshDue } from "./due-bounds.ts";
 import { InFlight } from "./in-flight-counts.ts";
 import { Targets, leaseJobs } from "./send-jobs.ts";
-import { flag, integer, integerOrNull, text } from "../../sql/rows.ts";
 
 export const composites = { claimDue };
 

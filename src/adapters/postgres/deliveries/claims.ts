@@ -1,12 +1,12 @@
+import { newId } from "../../../domain/ids.ts";
+import { endpointTestEvent } from "../../../domain/events/event.ts";
 import type { ClaimManualRetryResult, DeliveryStore, CreateTestResult } from "../../../ports/stores/delivery-store.ts";
+import { text } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
+import { readDeliveryView } from "../reading/selects.ts";
 import { markForManualRetry } from "./manual-retries.ts";
 import { lockEndpoints, refreshDue, freeLeasesHeld } from "./due-bounds.ts";
 import { leaseJobs } from "./send-jobs.ts";
-import { text } from "../../sql/rows.ts";
-import { readDeliveryView } from "../reading/selects.ts";
-import { newId } from "../../../domain/ids.ts";
-import { endpointTestEvent } from "../../../domain/events/event.ts";
 import { insertEvents } from "./event-rows.ts";
 
 export const writes = { releaseDeliveries };

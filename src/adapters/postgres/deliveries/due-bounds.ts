@@ -1,8 +1,8 @@
-import type { Queries } from "../connection/queries.ts";
 import type { Row } from "../../sql/rows.ts";
+import { integerOrNull, text } from "../../sql/rows.ts";
+import type { Queries } from "../connection/queries.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { isStatus } from "../reading/page.ts";
-import { integerOrNull, text } from "../../sql/rows.ts";
 
 /*
  * Who is due is found from the top: hosts -> endpoints -> deliveries, each level with an index on the level's earliest

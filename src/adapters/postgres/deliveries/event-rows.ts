@@ -1,15 +1,15 @@
 import { newId } from "../../../domain/ids.ts";
 import type { RingbackEvent } from "../../../domain/events/event.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
+import { integer, text } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
-import { lockEndpoints, lowerDue } from "./due-bounds.ts";
 import { feedOrder } from "../reading/feed.ts";
+import { isStatus } from "../reading/page.ts";
+import { lockEndpoints, lowerDue } from "./due-bounds.ts";
 import { InFlight } from "./in-flight-counts.ts";
 import { Targets } from "./send-jobs.ts";
 import { dueTimes, laneKey, readLanes } from "./lanes.ts";
 import type { LaneDelivery } from "./lanes.ts";
-import { isStatus } from "../reading/page.ts";
-import { integer, text } from "../../sql/rows.ts";
 
 export type NewEvent = {
   readonly event: RingbackEvent;

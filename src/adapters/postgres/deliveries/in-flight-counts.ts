@@ -1,7 +1,7 @@
 import type { Row } from "../../sql/rows.ts";
+import { integer, integerOrNull, text } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { lockEndpoints } from "./due-bounds.ts";
-import { integer, integerOrNull, text } from "../../sql/rows.ts";
 
 const ofHosts = "select host_id from endpoints where id = any($1)";
 

@@ -1,10 +1,10 @@
 import { decideLane } from "../../../domain/deliveries/lane.ts";
 import type { LaneEntry } from "../../../domain/deliveries/lane.ts";
 import type { Row } from "../../sql/rows.ts";
-import type { Transaction } from "../connection/transaction.ts";
-import { lockEndpoints, lowerDue, refreshDue } from "./due-bounds.ts";
-import { isStatus } from "../reading/page.ts";
 import { flag, integer, integerOrNull, text } from "../../sql/rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
+import { isStatus } from "../reading/page.ts";
+import { lockEndpoints, lowerDue, refreshDue } from "./due-bounds.ts";
 
 /*
  * A lane is changed only by who has locked its watch: a transition that adds to it and an attempt that settles in it must

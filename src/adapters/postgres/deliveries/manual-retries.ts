@@ -1,9 +1,9 @@
 import type { SendJob } from "../../../ports/stores/send-job.ts";
+import { flag, text } from "../../sql/rows.ts";
 import type { Database } from "../connection/database.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { lockEndpoints } from "./due-bounds.ts";
 import { leaseJobs } from "./send-jobs.ts";
-import { flag, text } from "../../sql/rows.ts";
 
 /*
  * A retry by hand of a settled delivery is owed from its acceptance to the record of its attempt: its next_attempt_at says

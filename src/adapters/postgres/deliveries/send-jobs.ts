@@ -1,8 +1,8 @@
 import type { SealedSecret, SendJob, SendTarget } from "../../../ports/stores/send-job.ts";
-import type { Queries } from "../connection/queries.ts";
 import type { Row } from "../../sql/rows.ts";
-import type { Transaction } from "../connection/transaction.ts";
 import { blob, endpointOf, eventOf, integer, integerOrNull, text } from "../../sql/rows.ts";
+import type { Queries } from "../connection/queries.ts";
+import type { Transaction } from "../connection/transaction.ts";
 
 /** Where jobs go: format, headers, secrets and health as they stand. Secrets differ with the moment of the job. */
 export class Targets {

@@ -1,16 +1,16 @@
 import { raisedRate } from "../../../domain/sources/rate-division.ts";
 import type { ClusterView, Instance, InstanceStore, Shares, Sweep } from "../../../ports/stores/instance-store.ts";
+import type { Row } from "../../sql/rows.ts";
+import { flag, integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
 import type { DatabaseClock } from "../connection/database-clock.ts";
 import type { Database } from "../connection/database.ts";
-import type { Row } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
-import { gateOf, gatesAfter } from "./source-gates.ts";
 import { manualRetryPending } from "../deliveries/manual-retries.ts";
 import { freeLeasesOf } from "../deliveries/due-bounds.ts";
 import { feedHorizon, decodeFeedPosition, feedPositionOf, newestInFeed } from "../reading/feed.ts";
 import { claimUnowned, countUnowned, deadOwners } from "../calls/unowned-calls.ts";
-import { flag, integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
 import { readWatchedCalls } from "../calls/watched-calls.ts";
+import { gateOf, gatesAfter } from "./source-gates.ts";
 
 export type InstancesOptions = {
   readonly db: Database;

@@ -1,8 +1,8 @@
 import type { InstanceSignal, PeerNotifier } from "../../../ports/peer-notifier.ts";
 import type { Logger } from "../../../ports/telemetry.ts";
+import { waitAtMost } from "../../wait-at-most.ts";
 import { toClientUrl } from "../connection/connection-string.ts";
 import type { Database } from "../connection/database.ts";
-import { waitAtMost } from "../../wait-at-most.ts";
 import pRetry from "p-retry";
 import pg from "pg";
 

@@ -1,7 +1,7 @@
 import type { GateState, SharedSourceStore, SharedSuspension } from "../../../ports/stores/shared-source-store.ts";
-import type { Database } from "../connection/database.ts";
 import type { Row } from "../../sql/rows.ts";
 import { integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
+import type { Database } from "../connection/database.ts";
 
 /** Gates changed after that version of any of their parts, as one value of a select; null when there are none. */
 export const gatesAfter = (version: string) =>

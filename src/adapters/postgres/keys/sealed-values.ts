@@ -1,7 +1,7 @@
 import type { SealedStore, SealedValue, ResealedValue, HashKeyName } from "../../../ports/stores/sealed-store.ts";
-import type { Queries } from "../connection/queries.ts";
 import { blob, text } from "../../sql/rows.ts";
 import { keyIdOf, sealedColumns } from "../../sql/sealed-columns.ts";
+import type { Queries } from "../connection/queries.ts";
 import type { Transaction } from "../connection/transaction.ts";
 
 export const reads = { listSealed, readKeyIds };

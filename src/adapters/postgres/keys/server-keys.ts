@@ -1,7 +1,7 @@
-import type { Database } from "../connection/database.ts";
 import type { ServersWithoutKey } from "../../../ports/stores/sealed-store.ts";
-import type { Queries } from "../connection/queries.ts";
 import { integer } from "../../sql/rows.ts";
+import type { Database } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
 
 export const reads = { findServersWithoutKey };
 export const composites = { setServerKeys };

@@ -1,6 +1,6 @@
 import type { ReadStore } from "../../../ports/stores/read-store.ts";
-import type { Queries } from "../connection/queries.ts";
 import { callStatusOf, text } from "../../sql/rows.ts";
+import type { Queries } from "../connection/queries.ts";
 
 export const reads = { getCall };
 

@@ -1,11 +1,11 @@
 import type { Attempt } from "../../../domain/deliveries/attempt.ts";
 import type { DeliveryView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
-import type { Queries } from "../connection/queries.ts";
 import { attemptOf, text } from "../../sql/rows.ts";
-import { readDeliveryView, deliverySelect } from "./selects.ts";
-import { unindexed, whereOf } from "./page.ts";
 import { deliveryViewOf } from "../../sql/view-rows.ts";
 import { decodeIdCursor, pageOf } from "../../sql/cursor.ts";
+import type { Queries } from "../connection/queries.ts";
+import { readDeliveryView, deliverySelect } from "./selects.ts";
+import { unindexed, whereOf } from "./page.ts";
 
 export const reads = { getDelivery, listDeliveries };
 

@@ -1,9 +1,9 @@
+import type { RingbackEvent } from "../../../domain/events/event.ts";
 import type { EventView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
-import type { Queries } from "../connection/queries.ts";
-import { eventSelect, readEventViews } from "./selects.ts";
 import { integer, eventOf } from "../../sql/rows.ts";
 import { decodeNumberCursor, pageOf } from "../../sql/cursor.ts";
-import type { RingbackEvent } from "../../../domain/events/event.ts";
+import type { Queries } from "../connection/queries.ts";
+import { eventSelect, readEventViews } from "./selects.ts";
 import { findEvents } from "./positions.ts";
 
 export const reads = { getEvent, listRecentEvents, listWatchEvents };

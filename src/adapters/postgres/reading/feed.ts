@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Database } from "../connection/database.ts";
+import type { EventView, FeedQuery } from "../../../ports/stores/read-store.ts";
 import { integer, integerOrNull } from "../../sql/rows.ts";
 import type { Row } from "../../sql/rows.ts";
-import type { EventView, FeedQuery } from "../../../ports/stores/read-store.ts";
+import { decodePairCursor, encodeCursor } from "../../sql/cursor.ts";
+import type { Database } from "../connection/database.ts";
 import { findEvents, firstOrderAt } from "./positions.ts";
 import { unindexed } from "./page.ts";
 import { readEventViews } from "./selects.ts";
-import { decodePairCursor, encodeCursor } from "../../sql/cursor.ts";
 
 export const composites = { readFeed };
 

@@ -1,10 +1,10 @@
 import type { HookView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
-import type { Queries } from "../connection/queries.ts";
-import { hookSelect } from "./selects.ts";
 import { hookViewOf } from "../../sql/view-rows.ts";
-import { whereOf } from "./page.ts";
 import { text } from "../../sql/rows.ts";
 import { decodeIdCursor, pageOf } from "../../sql/cursor.ts";
+import type { Queries } from "../connection/queries.ts";
+import { hookSelect } from "./selects.ts";
+import { whereOf } from "./page.ts";
 
 export const reads = { getHook, listHooks };
 

@@ -1,8 +1,8 @@
-import type { Queries } from "../connection/queries.ts";
 import type { Row } from "../../sql/rows.ts";
+import { integer } from "../../sql/rows.ts";
+import type { Queries } from "../connection/queries.ts";
 import { unindexed, whereOf } from "./page.ts";
 import type { Condition } from "./page.ts";
-import { integer } from "../../sql/rows.ts";
 import { eventSelect } from "./selects.ts";
 
 /** Positions and times grow together, but for a clock that is set back and for transactions that overlap: by so much they may disagree. */

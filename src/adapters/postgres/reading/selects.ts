@@ -1,9 +1,9 @@
 import type { DeliveryView, EventView } from "../../../ports/stores/read-store.ts";
-import type { Queries } from "../connection/queries.ts";
 import type { Row } from "../../sql/rows.ts";
-import { isStatus } from "./page.ts";
 import { integer } from "../../sql/rows.ts";
 import { deliveryViewOf, eventViewOf } from "../../sql/view-rows.ts";
+import type { Queries } from "../connection/queries.ts";
+import { isStatus } from "./page.ts";
 
 /** What `summaryOf` reads; `p` is the endpoint, `h` its host. */
 export const summaryColumns = `p.url as callback_url, p.state as p_state, p.reason as p_reason, p.format as p_format,

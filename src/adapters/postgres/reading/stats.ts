@@ -1,9 +1,9 @@
 import { deliveryStatuses } from "../../../domain/deliveries/delivery.ts";
 import { watchStatuses } from "../../../domain/calls/watch.ts";
 import type { StoreStats } from "../../../ports/stores/service-store.ts";
-import type { Queries } from "../connection/queries.ts";
 import type { Row } from "../../sql/rows.ts";
 import { integer, integerOrNull, text } from "../../sql/rows.ts";
+import type { Queries } from "../connection/queries.ts";
 
 export const reads = { readStats };
 

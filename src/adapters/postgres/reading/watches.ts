@@ -1,10 +1,10 @@
 import type { WatchView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
-import type { Queries } from "../connection/queries.ts";
-import { watchSelect } from "./selects.ts";
 import { watchViewOf } from "../../sql/view-rows.ts";
-import { unindexed, whereOf } from "./page.ts";
 import { text } from "../../sql/rows.ts";
 import { decodeIdCursor, pageOf } from "../../sql/cursor.ts";
+import type { Queries } from "../connection/queries.ts";
+import { watchSelect } from "./selects.ts";
+import { unindexed, whereOf } from "./page.ts";
 
 export const reads = { getWatch, listWatches };
 

@@ -1,13 +1,13 @@
 import type { EndpointDraft } from "../../../ports/stores/registration-store.ts";
-import type { Transaction } from "../connection/transaction.ts";
-import { requeue } from "../deliveries/lanes.ts";
-import { insertSecrets } from "./secrets.ts";
-import { patchedColumns } from "../../sql/patched-columns.ts";
 import type { EndpointStore } from "../../../ports/stores/endpoint-store.ts";
 import type { EndpointView } from "../../../ports/stores/read-store.ts";
+import { patchedColumns } from "../../sql/patched-columns.ts";
+import { endpointViewOf } from "../../sql/view-rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
+import { requeue } from "../deliveries/lanes.ts";
 import { refreshDue } from "../deliveries/due-bounds.ts";
 import { endpointSelect } from "../reading/selects.ts";
-import { endpointViewOf } from "../../sql/view-rows.ts";
+import { insertSecrets } from "./secrets.ts";
 
 export const writes = { patchEndpoint };
 

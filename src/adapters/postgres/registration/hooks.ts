@@ -1,17 +1,17 @@
 import { sameFilter } from "../../../domain/calls/registration.ts";
-import type { HookDraft, RegisterHookResult, RegistrationStore, RemovedHook } from "../../../ports/stores/registration-store.ts";
-import type { Transaction } from "../connection/transaction.ts";
-import { enableIfDisabled } from "./endpoints.ts";
-import { LockedEndpoints, lockAccounts } from "./locked-endpoints.ts";
-import { filterOf, text, flag, textOrNull } from "../../sql/rows.ts";
-import { hookSelect } from "../reading/selects.ts";
-import { hookViewOf } from "../../sql/view-rows.ts";
 import { isStillSubscribed } from "../../../domain/events/event-filter.ts";
 import type { EventType } from "../../../domain/events/event.ts";
+import type { HookDraft, RegisterHookResult, RegistrationStore, RemovedHook } from "../../../ports/stores/registration-store.ts";
+import { filterOf, text, flag, textOrNull } from "../../sql/rows.ts";
 import type { Row } from "../../sql/rows.ts";
+import { hookViewOf } from "../../sql/view-rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
+import { hookSelect } from "../reading/selects.ts";
 import { cancelPending } from "../deliveries/event-rows.ts";
 import { lockEndpoints } from "../deliveries/due-bounds.ts";
 import { replaceLanes } from "../deliveries/lanes.ts";
+import { enableIfDisabled } from "./endpoints.ts";
+import { LockedEndpoints, lockAccounts } from "./locked-endpoints.ts";
 
 export const writes = { registerHook, removeHook };
 

@@ -2,9 +2,9 @@ import type { CallStatus } from "../../../domain/calls/call.ts";
 import type { Watch } from "../../../domain/calls/watch.ts";
 import type { WatchDraft } from "../../../ports/stores/registration-store.ts";
 import type { Row } from "../../sql/rows.ts";
+import { callStatusOf, integer, integerOrNull, text, watchOf } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { TransactionOvertakenError } from "../connection/failures.ts";
-import { callStatusOf, integer, integerOrNull, text, watchOf } from "../../sql/rows.ts";
 
 /** A call that drafts are about, as they find it or make it. */
 export type LockedCall = {

@@ -1,13 +1,13 @@
 import type { EndpointSummary } from "../../../ports/stores/read-store.ts";
 import type { EndpointConflict, EndpointDraft, QuotaExceeded } from "../../../ports/stores/registration-store.ts";
 import type { Row } from "../../sql/rows.ts";
+import { integerOrNull, text, textOrNull } from "../../sql/rows.ts";
+import { summaryOf } from "../../sql/view-rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
+import { readCounts } from "../reading/stats.ts";
+import { summaryColumns } from "../reading/selects.ts";
 import { insertEndpoints } from "./endpoints.ts";
 import type { NewEndpoint } from "./endpoints.ts";
-import { readCounts } from "../reading/stats.ts";
-import { integerOrNull, text, textOrNull } from "../../sql/rows.ts";
-import { summaryColumns } from "../reading/selects.ts";
-import { summaryOf } from "../../sql/view-rows.ts";
 
 export type NamedEndpoint =
   | { readonly kind: "endpoint"; readonly summary: EndpointSummary; readonly showsGeneratedSecret: boolean }

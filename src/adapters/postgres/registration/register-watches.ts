@@ -5,17 +5,17 @@ import type { Notice } from "../../../ports/stores/call-store.ts";
 import type { EndpointSummary, WatchView } from "../../../ports/stores/read-store.ts";
 import type { RegisterWatchResult, WatchDraft } from "../../../ports/stores/registration-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
+import { gatherWatchedCall, text } from "../../sql/rows.ts";
+import { watchViewOf } from "../../sql/view-rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
+import { TransitionEvents } from "../calls/transition-events.ts";
+import type { TransitionContext } from "../calls/transition-events.ts";
+import { watchSelect } from "../reading/selects.ts";
 import { LockedCalls } from "./locked-calls.ts";
 import type { LockedCall } from "./locked-calls.ts";
 import { enableIfDisabled } from "./endpoints.ts";
 import { LockedEndpoints, lockAccounts } from "./locked-endpoints.ts";
 import type { Usage } from "./locked-endpoints.ts";
-import { gatherWatchedCall, text } from "../../sql/rows.ts";
-import { TransitionEvents } from "../calls/transition-events.ts";
-import type { TransitionContext } from "../calls/transition-events.ts";
-import { watchSelect } from "../reading/selects.ts";
-import { watchViewOf } from "../../sql/view-rows.ts";
 
 type NewWatch = {
   readonly watch: Watch;

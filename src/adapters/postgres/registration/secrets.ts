@@ -1,8 +1,8 @@
 import type { EndpointStore } from "../../../ports/stores/endpoint-store.ts";
-import type { Transaction } from "../connection/transaction.ts";
-import { text } from "../../sql/rows.ts";
 import type { AccountStore } from "../../../ports/stores/account-store.ts";
 import type { SecretDraft } from "../../../ports/stores/registration-store.ts";
+import { text } from "../../sql/rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import type { Queries } from "../connection/queries.ts";
 
 export const writes = { rotateSecret, setDefaultSecret };

@@ -1,6 +1,6 @@
 import type { IdempotencyClaim, StoredAnswer, AnswerDraft, IdempotencyStore } from "../../../ports/stores/idempotency-store.ts";
-import type { Queries } from "../connection/queries.ts";
 import { blob, textOrNull } from "../../sql/rows.ts";
+import type { Queries } from "../connection/queries.ts";
 import type { Transaction } from "../connection/transaction.ts";
 
 export const reads = { findStoredAnswer };

@@ -1,8 +1,8 @@
 import type { RegistrationStore, RemoveWatchResult } from "../../../ports/stores/registration-store.ts";
+import { integer, text } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { cancelPending } from "../deliveries/event-rows.ts";
 import { lockEndpoints, refreshDue } from "../deliveries/due-bounds.ts";
-import { integer, text } from "../../sql/rows.ts";
 import { deleteUnwatchedCalls, readWatchedCalls, settleWatching } from "../calls/watched-calls.ts";
 
 export const writes = { removeWatch };

@@ -1,11 +1,11 @@
 import type { RetentionStore } from "../../../ports/stores/service-store.ts";
-import type { Database } from "../connection/database.ts";
 import type { Row } from "../../sql/rows.ts";
+import { integer, text, textOrNull } from "../../sql/rows.ts";
+import type { Database } from "../connection/database.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { foldCounts } from "../reading/stats.ts";
 import { lockEndpoints, refreshDue } from "../deliveries/due-bounds.ts";
 import { isStatus } from "../reading/page.ts";
-import { integer, text, textOrNull } from "../../sql/rows.ts";
 import { deleteUnusedSecrets } from "../registration/secrets.ts";
 import { deleteUnwatchedCalls } from "../calls/watched-calls.ts";
 

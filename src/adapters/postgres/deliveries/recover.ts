@@ -5,7 +5,7 @@ import { requeue } from "./lanes.ts";
 
 export const writes = { recover };
 
-/** What is pending, delivered or on the wire is not touched, so asking twice recovers nothing twice. */
+/** Requeues the failed deliveries of a period. Pending, delivered and in-flight ones stay as they are, so a second call recovers nothing twice. */
 export async function recover(
   tx: Transaction,
   request: Parameters<DeliveryStore["recover"]>[0],

@@ -2,7 +2,7 @@ import type { Transaction } from "../connection/transaction.ts";
 
 export const writes = { moveSchedule };
 
-/** Everything that waits, waits so much less: the clock that set its time was ahead by as much. */
+/** Moves every due time back by `deltaMs`, the amount by which the clock was ahead. */
 async function moveSchedule(tx: Transaction, deltaMs: number): Promise<void> {
   await tx.run("select 1 from endpoints order by id for no key update");
   await tx.run(

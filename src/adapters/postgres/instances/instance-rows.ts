@@ -6,7 +6,7 @@ import type { DatabaseClock } from "../connection/database-clock.ts";
 import type { Database } from "../connection/database.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { manualRetryPending } from "../deliveries/manual-retries.ts";
-import { freeLeasesOf } from "../deliveries/due-bounds.ts";
+import { releaseLeasesOf } from "../deliveries/claims.ts";
 import { feedHorizon, decodeFeedPosition, feedPositionOf, newestInFeed } from "../reading/feed.ts";
 import { claimUnowned, countUnowned, deadOwners } from "../calls/unowned-calls.ts";
 import { readWatchedCalls } from "../calls/watched-calls.ts";
@@ -210,7 +210,7 @@ export class Instances implements InstanceStore {
         tokens,
       );
       const gone = rows.map((row) => integer(row, "token"));
-      if (gone.length > 0) await freeLeasesOf(tx, gone, clock.nowMs());
+      if (gone.length > 0) await releaseLeasesOf(tx, gone, clock.nowMs());
       return gone;
     });
     for (const what of ["calls", "deliveries", "instances"] as const) if (evicted.length > 0) notifyPeers(what);
@@ -223,7 +223,7 @@ export class Instances implements InstanceStore {
     if (token === null) return;
     await db.transaction(async (tx) => {
       await tx.run("delete from instances where token = $1", token);
-      await freeLeasesOf(tx, [token], clock.nowMs());
+      await releaseLeasesOf(tx, [token], clock.nowMs());
     });
     db.owner.token = null;
     for (const what of ["calls", "deliveries", "instances"] as const) notifyPeers(what);

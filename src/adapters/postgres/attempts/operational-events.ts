@@ -12,6 +12,7 @@ import type { NewEvent } from "../deliveries/event-rows.ts";
 
 export const ownerWrites = { publishSourceEvent };
 
+/** Inserts one event about a source for every account that may use it and has a hook that names the type. */
 async function publishSourceEvent(
   tx: Transaction,
   token: number,
@@ -23,13 +24,13 @@ async function publishSourceEvent(
     ...(isBuiltIn(sourceName) ? [] : [sourceName]),
   );
   const data = { endpointId: null, deliveryId: null, source: sourceName, state, reason, observedAtMs: nowMs };
-  const news = accounts.map((row) => ({ type, accountId: text(row, "id"), exceptEndpointId: null, nowMs, data }));
+  const drafts = accounts.map((row) => ({ type, accountId: text(row, "id"), exceptEndpointId: null, nowMs, data }));
   const hooks = await lockAccountHooks(
     tx,
     accounts.map((row) => text(row, "id")),
     { toDelete: false },
   );
-  const events = operationalEvents(news, hooks).filter((one) => one !== null);
+  const events = operationalEvents(drafts, hooks).filter((one) => one !== null);
   const jobs = await insertEvents(tx, token, events);
   return { jobs: events.flatMap((one) => jobs.get(one) ?? []), notices: noticesOf(events) };
 }
@@ -38,7 +39,7 @@ function isBuiltIn(sourceName: string): boolean {
   return sourceName === sandboxSourceName || sourceName === defaultSourceName;
 }
 
-/** Nobody may use a source that is not there (any more). */
+/** Returns the SQL condition whether account `a` may use the source. Never true for a source that does not exist (any more). */
 function mayUse(sourceName: string): string {
   if (sourceName === sandboxSourceName) return "true";
   if (sourceName === defaultSourceName) return "a.uses_default_source";
@@ -47,7 +48,7 @@ function mayUse(sourceName: string): string {
 
 export type AccountHook = { readonly accountId: string; readonly endpointId: string; readonly events: readonly string[] | null };
 
-/** Every hook of these accounts, locked: none goes while it is told. `toDelete`: some of them may be deleted. */
+/** Locks and reads every hook of these accounts, so that none is removed while it is notified. `toDelete` locks for a later deletion. */
 export async function lockAccountHooks(
   tx: Transaction,
   accountIds: readonly string[],
@@ -60,10 +61,10 @@ export async function lockAccountHooks(
   return rows.map((row) => ({ accountId: text(row, "account_id"), endpointId: text(row, "endpoint_id"), events: filterOf(row) }));
 }
 
-/** One event each for the (locked) hooks of its account that name the type; null where none does. */
-export function operationalEvents(news: readonly OperationalEventDraft[], hooks: readonly AccountHook[]): readonly (NewEvent | null)[] {
+/** Builds one event for each draft, sent to the locked hooks of its account that name the type; `null` if none does. */
+export function operationalEvents(drafts: readonly OperationalEventDraft[], hooks: readonly AccountHook[]): readonly (NewEvent | null)[] {
   const byAccount = Map.groupBy(hooks, ({ accountId }) => accountId);
-  return news.map(({ type, accountId, exceptEndpointId, nowMs, data }) => {
+  return drafts.map(({ type, accountId, exceptEndpointId, nowMs, data }) => {
     const endpointIds = recipientsOf({ type, exceptEndpointId }, byAccount.get(accountId) ?? []);
     if (endpointIds.length === 0) return null;
     const event = { id: newId("evt", nowMs), accountId, timestampMs: nowMs, type, data };
@@ -71,7 +72,7 @@ export function operationalEvents(news: readonly OperationalEventDraft[], hooks:
   });
 }
 
-/** For whoever waits for an event of its account. */
+/** Returns the notices that wake requests waiting for an event of the account. */
 export function noticesOf(events: readonly (NewEvent | null)[]): readonly Notice[] {
   return events
     .filter((event) => event !== null)

@@ -7,12 +7,12 @@ import type { Transaction } from "../connection/transaction.ts";
 export const ownerWrites = { releaseCalls };
 
 /*
- * A watched call is free when it names no owner, or one that has no row any more: nobody rewrites the calls of an
- * instance that is gone. Which owners are gone is found by going from owner to owner through the index, one step for
- * each, however many calls they have.
+ * A watched call is unowned if its owner_token is null or has no row in `instances`: an eviction does not rewrite the calls
+ * of the evicted instance. The tokens without a row are found by stepping through the index from owner to owner, one step
+ * for each owner, regardless of the number of its calls.
  */
 
-/** The owners of watched calls that are no instances. */
+/** SQL query: owner tokens of watched calls without a row in `instances`. */
 export const deadOwners = `
   with recursive owners as (
     (select owner_token from calls where watched and owner_token is not null order by owner_token limit 1)
@@ -21,7 +21,7 @@ export const deadOwners = `
     from owners o where o.owner_token is not null)
   select owner_token from owners o where o.owner_token is not null and not exists (select 1 from instances i where i.token = o.owner_token)`;
 
-/** Free ones by source. */
+/** Counts unowned calls by source name. */
 export async function countUnowned(db: Queries): Promise<Readonly<Record<string, number>>> {
   const rows = await db.all(
     `select source_name, count(*) as n from calls where watched and (owner_token is null or owner_token = any(array(${deadOwners}))) group by source_name`,
@@ -30,26 +30,27 @@ export async function countUnowned(db: Queries): Promise<Readonly<Record<string,
 }
 
 /**
- * Gives at most `limit` free calls of a source to an owner; those that somebody else is taking are left to it. Former
- * owners one by one, in the order of the index: with all of them in one condition, or without an order, the planner
- * prefers to walk through the table, for it cannot know that nearly all of it is owned.
+ * Assigns at most `limit` unowned calls of a source to this instance and returns their ids. Skips calls that another
+ * instance is claiming at the same time. Evicted owners are handled one by one in the order of the index: with all of them
+ * in one condition, or without an order, the planner scans the table, because it does not know that nearly all calls are
+ * owned.
  */
 export async function claimUnowned(
   tx: Transaction,
   token: number,
   { sourceName, limit, deadlineBeforeMs }: Parameters<InstanceStore["claimCalls"]>[0],
 ): Promise<readonly string[]> {
-  const dead = (await tx.all(deadOwners)).map((row) => integer(row, "owner_token"));
-  const isMeant =
+  const evicted = (await tx.all(deadOwners)).map((row) => integer(row, "owner_token"));
+  const deadlineCondition =
     deadlineBeforeMs === null
       ? ""
       : "and (select min(w.expires_at) from watches w where w.call_id = calls.id and w.status = 'active') < $5";
   const claimed: string[] = [];
-  for (const owner of [null, ...dead]) {
+  for (const owner of [null, ...evicted]) {
     if (claimed.length >= limit) break;
     const rows = await tx.all(
       `update calls set owner_token = $1, touched_at = null where id = any(array(
-         select id from calls where watched and ${owner === null ? "owner_token is null and $2::bigint is null" : "owner_token = $2"} and source_name = $3 ${isMeant}
+         select id from calls where watched and ${owner === null ? "owner_token is null and $2::bigint is null" : "owner_token = $2"} and source_name = $3 ${deadlineCondition}
          order by id limit $4 for no key update skip locked))
        returning id`,
       token,
@@ -63,7 +64,7 @@ export async function claimUnowned(
   return claimed;
 }
 
-/** Those that are this instance's are free from now on, for whoever takes them first. */
+/** Releases calls that this instance owns, so that any instance may claim them. */
 async function releaseCalls(tx: Transaction, token: number, calls: Parameters<CallStore["releaseCalls"]>[0]): Promise<void> {
   if (calls.length === 0) return;
   const callIds = calls.map(({ callId }) => callId);

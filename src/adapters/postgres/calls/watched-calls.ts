@@ -5,12 +5,12 @@ import type { Queries } from "../connection/queries.ts";
 
 export const composites = { loadWatchedCalls };
 
-/** This instance's. */
+/** Lists the watched calls that this instance owns. */
 async function loadWatchedCalls(db: Database, page: Parameters<CallStore["loadWatchedCalls"]>[0]): Promise<readonly WatchedCall[]> {
   return db.owner.token === null ? [] : listOwnedCalls(db, db.owner.token, page);
 }
 
-// Ids sort by time: the first is the oldest watch.
+// Ids sort by time, so the first is the oldest watch.
 const select = `
   select c.id, c.source_name, c.scope, c.call_sid, c.status, c.reason, c.terminal, c.observed_at, c.last_good_poll_at, c.version, c.created_at, w.*
   from calls c cross join lateral (
@@ -19,13 +19,13 @@ const select = `
     from watches where call_id = c.id and status = 'active') w
   where w.account_id is not null`;
 
-/** Calls with their active watches gathered; those that nobody watches are left out. In the order of their ids. */
+/** Reads calls with a summary of their active watches, in the order of ids. Leaves out calls without an active watch. */
 export async function readWatchedCalls(db: Queries, callIds: readonly string[]): Promise<readonly WatchedCall[]> {
   const rows = await db.all(`${select} and c.id = any($1) order by c.id`, callIds);
   return rows.map(watchedCallOf);
 }
 
-/** Those that an instance owns. */
+/** Reads one page of the calls that an instance owns, in the order of ids. */
 async function listOwnedCalls(
   db: Queries,
   token: number,
@@ -40,14 +40,14 @@ async function listOwnedCalls(
   return rows.map(watchedCallOf);
 }
 
-/** Calls are kept as long as a watch on them is. */
+/** Deletes those of these calls that have no watch left. */
 export async function deleteUnwatchedCalls(db: Queries, callIds: readonly string[]): Promise<void> {
   await db.run("delete from calls c where c.id = any($1) and (select 1 from watches w where w.call_id = c.id limit 1) is null", callIds);
 }
 
 /**
- * After watches of these (locked) calls went: who is left without any is polled no more. The owner notes its own; another
- * instance's is told to look, and lets go by itself.
+ * Updates these locked calls after watches of theirs ended: a call without an active watch is not polled any more. A call of
+ * this instance is released here. A call of another instance is marked as touched, and its owner releases it.
  */
 export async function settleWatching(db: Queries, token: number | null, callIds: readonly string[]): Promise<void> {
   await db.run(

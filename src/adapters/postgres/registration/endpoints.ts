@@ -11,11 +11,11 @@ import { insertSecrets } from "./secrets.ts";
 
 export const writes = { patchEndpoint };
 
-/** Endpoints are made, and counted against quotas, by whoever has locked their account: the same URL is never made twice. */
+/** An endpoint to insert. The caller has locked its account, so that a URL is inserted once and quotas are exact. */
 export type NewEndpoint = {
   readonly accountId: string;
   readonly draft: EndpointDraft;
-  /** null: it signs with the account's default. */
+  /** `null` if the endpoint signs with the account's default secret. */
   readonly secret: EndpointDraft["generatedSecret"] | null;
   readonly secretId: string;
   readonly nowMs: number;
@@ -33,7 +33,7 @@ export async function insertEndpoints(tx: Transaction, endpoints: readonly NewEn
       endpoints.map(({ draft }) => draft.origin),
     ),
     secrets.length === 0 ? null : insertSecrets(tx, secrets),
-    // A host is there until its last endpoint is deleted: kept by the key share that the foreign key takes.
+    // The foreign key locks the host for key share, so that it is not deleted with its last endpoint meanwhile.
     tx.run(
       `insert into endpoints (id, account_id, url, host_id, format, header_names, sealed_headers, headers_fingerprint, signatures, late, state, created_at)
        select u.id, u.account_id, u.url, h.id, u.format, u.header_names, u.sealed_headers, u.headers_fingerprint, '["v1"]', u.late, 'enabled', u.created_at
@@ -60,8 +60,8 @@ export async function insertEndpoints(tx: Transaction, endpoints: readonly NewEn
 }
 
 /**
- * A new registration for a disabled endpoint enables it: its owner has named it again. What it is owed begins anew, so
- * that it goes out now, in order, and with the whole schedule before it. No endpoint is locked before.
+ * Enables an endpoint that was disabled, as a new registration for its URL does. Requeues its pending deliveries, so that
+ * they are sent now, in order, and with a full schedule. The caller must not hold the lock of an endpoint.
  */
 export async function enableIfDisabled(tx: Transaction, endpointId: string, nowMs: number): Promise<void> {
   const pendingOf = "from deliveries where endpoint_id = $1 and status = 'pending' and next_attempt_at is not null";
@@ -75,10 +75,11 @@ export async function enableIfDisabled(tx: Transaction, endpointId: string, nowM
   if (changed > 0) await requeue(tx, endpointId, await tx.all(`select id, watch_id ${pendingOf}`, endpointId), nowMs);
 }
 
+/** Changes the settings and the state of an endpoint. Returns `null` if the account has no such endpoint. */
 async function patchEndpoint(tx: Transaction, request: Parameters<EndpointStore["patchEndpoint"]>[0]): Promise<EndpointView | null> {
   const { accountId, endpointId, patch, nowMs } = request;
   if ((await tx.get("select 1 from endpoints where id = $1 and account_id = $2", endpointId, accountId)) === undefined) return null;
-  // Whoever leaves `disabled` leaves its failures behind, also for a pause.
+  // Leaving `disabled` resets the failures, also if the new state is `paused`.
   if (patch.state === "enabled" || patch.state === "paused") await enableIfDisabled(tx, endpointId, nowMs);
   await tx.run("select 1 from endpoints where id = $1 for no key update", endpointId);
   for (const [column, value] of patchedColumns(patch)) await tx.run(`update endpoints set ${column} = $1 where id = $2`, value, endpointId);

@@ -15,6 +15,7 @@ import { LockedEndpoints, lockAccounts } from "./locked-endpoints.ts";
 
 export const writes = { registerHook, removeHook };
 
+/** Registers a hook, or returns the existing one with the same URL and filter. */
 export async function registerHook(tx: Transaction, draft: HookDraft): Promise<RegisterHookResult> {
   const { accountId, nowMs, quotas } = draft;
   const { accounts, usage } = await lockAccounts(tx, [accountId], quotas.maxEndpoints > 0);
@@ -52,13 +53,13 @@ async function readHook(tx: Transaction, hookId: string) {
 const pendingFor = `from deliveries d join events e on e.position = d.event_position
   where d.endpoint_id = $1 and d.status = 'pending' and e.type <> 'endpoint.test'`;
 
-/** What the hook alone asked for is canceled; what a watch or another hook with its URL asked for too is still owed. */
+/** Deletes a hook and cancels the deliveries that only this hook asked for. Deliveries that a watch or another hook on its URL also asked for stay pending. */
 async function removeHook(tx: Transaction, request: Parameters<RegistrationStore["removeHook"]>[0]): Promise<RemovedHook> {
   const { hookId, accountId, nowMs } = request;
   const known = await tx.get("select endpoint_id from hooks where id = $1 and account_id = $2", hookId, accountId);
   if (known === undefined) return { endpointId: null, canceledLeased: [] };
   const endpointId = text(known, "endpoint_id");
-  const [, deleted, , others, owed] = await Promise.all([
+  const [, deleted, , others, pending] = await Promise.all([
     tx.run(`select 1 from watches where id = any(array(select d.watch_id ${pendingFor})) order by id for no key update`, endpointId),
     tx.run("delete from hooks where id = $1", hookId),
     lockEndpoints(tx, [endpointId]),
@@ -72,14 +73,14 @@ async function removeHook(tx: Transaction, request: Parameters<RegistrationStore
   ]);
   if (deleted === 0) return { endpointId: null, canceledLeased: [] };
   const otherFilters = others.map(filterOf);
-  const unwanted = owed.filter((delivery) => !isWanted(delivery, otherFilters));
+  const unwanted = pending.filter((delivery) => !isWanted(delivery, otherFilters));
   await cancelPending(
     tx,
     "id",
     unwanted.map((row) => text(row, "id")),
     nowMs,
   );
-  // What waited behind a canceled one waits no more.
+  // Deliveries behind a canceled one in a lane are due now.
   const watchIds = new Set(unwanted.map((row) => textOrNull(row, "watch_id")).filter((id) => id !== null));
   await replaceLanes(tx, [...watchIds], [endpointId]);
   return { endpointId, canceledLeased: unwanted.filter((row) => row["lease_token"] !== null).map((row) => text(row, "id")) };

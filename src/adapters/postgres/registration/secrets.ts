@@ -7,18 +7,19 @@ import type { Queries } from "../connection/queries.ts";
 
 export const writes = { rotateSecret, setDefaultSecret };
 
+/** Adds a new current secret; the previous one signs until `previousValidUntilMs`. Returns false if the account has no such endpoint. */
 export async function rotateSecret(tx: Transaction, request: Parameters<EndpointStore["rotateSecret"]>[0]): Promise<boolean> {
   const { accountId, endpointId, secret, previousValidUntilMs, nowMs } = request;
   const known = await tx.get("select 1 from endpoints where id = $1 and account_id = $2 for no key update", endpointId, accountId);
   if (known === undefined) return false;
-  const spent = await tx.all(
+  const expired = await tx.all(
     "delete from endpoint_secrets where endpoint_id = $1 and valid_until <= $2 returning secret_id",
     endpointId,
     nowMs,
   );
   await deleteUnusedSecrets(
     tx,
-    spent.map((row) => text(row, "secret_id")),
+    expired.map((row) => text(row, "secret_id")),
   );
   await tx.run(
     "update endpoint_secrets set valid_until = $1 where endpoint_id = $2 and valid_until is null",
@@ -30,13 +31,13 @@ export async function rotateSecret(tx: Transaction, request: Parameters<Endpoint
   return true;
 }
 
-/** Endpoints that were made with the default before keep it: a new one is for new endpoints. */
+/** Sets the default secret of new endpoints. Existing endpoints keep the secret that they were created with. */
 async function setDefaultSecret(tx: Transaction, request: Parameters<AccountStore["setDefaultSecret"]>[0]): Promise<void> {
   const row = await tx.get("select default_secret_id from accounts where id = $1 for no key update", request.accountId);
-  const before = row?.["default_secret_id"];
+  const previousId = row?.["default_secret_id"];
   await insertSecret(tx, request.accountId, request.secret, request.nowMs);
   await tx.run("update accounts set default_secret_id = $1 where id = $2", request.secret.id, request.accountId);
-  if (typeof before === "string") await deleteUnusedSecrets(tx, [before]);
+  if (typeof previousId === "string") await deleteUnusedSecrets(tx, [previousId]);
   tx.changed.add("accounts");
 }
 
@@ -59,7 +60,7 @@ export async function insertSecrets(
   );
 }
 
-/** Of these, those that no endpoint signs with and no account has for its default. */
+/** Deletes those of these secrets that no endpoint signs with and that are no account's default. */
 export async function deleteUnusedSecrets(db: Queries, secretIds: readonly string[]): Promise<void> {
   if (secretIds.length === 0) return;
   await db.run(

@@ -7,23 +7,23 @@ import { deleteUnwatchedCalls, readWatchedCalls, settleWatching } from "../calls
 
 export const writes = { removeWatch };
 
-/** Whatever its status, nothing more is sent for it; an ended one keeps its status. */
+/** Cancels or purges a watch and its pending deliveries. A watch that has ended keeps its status. */
 async function removeWatch(tx: Transaction, request: Parameters<RegistrationStore["removeWatch"]>[0]): Promise<RemoveWatchResult> {
   const { accountId, watchId, nowMs } = request;
   const known = await tx.get("select call_id from watches where id = $1 and account_id = $2", watchId, accountId);
   if (known === undefined) return { kind: "unknown" };
   const callId = text(known, "call_id");
-  const [, row, owed] = await Promise.all([
+  const [, row, pending] = await Promise.all([
     tx.run("select 1 from calls where id = $1 for update", callId),
     tx.get("select status, sequence from watches where id = $1 for update", watchId),
     tx.all("select distinct endpoint_id from deliveries where watch_id = $1 and (status = 'pending' or lease_token is not null)", watchId),
   ]);
   if (row === undefined) return { kind: "unknown" };
   const active = row["status"] === "active";
-  const endpointIds = owed.map((one) => text(one, "endpoint_id"));
+  const endpointIds = pending.map((delivery) => text(delivery, "endpoint_id"));
   await lockEndpoints(tx, endpointIds);
   if (request.purge) {
-    // Its events, their deliveries and attempts go with it.
+    // The foreign keys delete its events, their deliveries and attempts.
     await tx.run("delete from watches where id = $1", watchId);
     await refreshDue(tx, endpointIds);
     await deleteUnwatchedCalls(tx, [callId]);
@@ -45,7 +45,7 @@ async function removeWatch(tx: Transaction, request: Parameters<RegistrationStor
   return { kind: "removed", callId, call: await ownCall(tx, callId), notices };
 }
 
-/** What is left of it to poll for this instance. */
+/** Returns the call with its remaining active watches; `null` if it has none or this instance does not own it. */
 async function ownCall(tx: Transaction, callId: string) {
   const [owned, [call]] = await Promise.all([
     tx.get("select 1 from calls where id = $1 and owner_token = $2", callId, tx.token),

@@ -7,7 +7,7 @@ import { insertKey } from "./api-keys.ts";
 export const reads = { findAccount, findAccountByKey, findOldestAccount, getAccount };
 export const writes = { createAccount, ensureAccount };
 
-/** False: the name is taken, and nothing was written. Whoever is taking it at the moment is waited for. */
+/** Inserts an account and returns true, or returns false if the name exists. Waits for a concurrent insert of the same name. */
 async function insertAccount(tx: Transaction, draft: Account): Promise<boolean> {
   const inserted = await tx.run(
     `insert into accounts (id, name, uses_default_source, sealed_signing_key, public_key, created_at) values ($1, $2, $3, $4, $5, $6)
@@ -35,7 +35,7 @@ async function createAccount(
 ): Promise<Awaited<ReturnType<AccountStore["createAccount"]>>> {
   if (!(await insertAccount(tx, draft))) {
     const account = await accountNamed(tx, draft.name);
-    if (account === null) throw new Error(`no account ${draft.name}`);
+    if (account === null) throw new Error(`account ${draft.name} does not exist`);
     return { kind: "name_taken", account };
   }
   await insertKey(tx, firstKey);
@@ -45,7 +45,7 @@ async function createAccount(
 async function ensureAccount(tx: Transaction, draft: Account): Promise<Account> {
   await insertAccount(tx, draft);
   const account = await accountNamed(tx, draft.name);
-  if (account === null) throw new Error(`no account ${draft.name}`);
+  if (account === null) throw new Error(`account ${draft.name} does not exist`);
   return account;
 }
 
@@ -63,7 +63,7 @@ async function findOldestAccount(db: Queries): Promise<Account | null> {
   return row === undefined ? null : accountOf(row);
 }
 
-/** Of several keys the one whose fingerprint is named first. */
+/** Finds the account of a key. If several keys match, the first of the fingerprints decides. */
 async function findAccountByKey(
   db: Queries,
   fingerprints: readonly string[],

@@ -10,10 +10,10 @@ async function createKey(tx: Transaction, draft: ApiKeyDraft): Promise<void> {
   await insertKey(tx, draft);
 }
 
-/** A key of the same name with another value is revoked: whoever changed the environment wants the old one gone. */
+/** Creates or restores a key. Revokes other keys of the same name, because a changed environment variable replaces its old value. */
 async function ensureKey(tx: Transaction, draft: ApiKeyDraft): Promise<Awaited<ReturnType<AccountStore["ensureKey"]>>> {
   const { accountId, name, fingerprints, nowMs } = draft;
-  // Instances that start together keep it in step one after the other.
+  // Instances that start together wait for each other here.
   await tx.get("select 1 from accounts where id = $1 for no key update", accountId);
   const known = await tx.get("select id, account_id from api_keys where fingerprint = any($1) limit 1", fingerprints);
   if (known !== undefined && known["account_id"] !== accountId) return { kind: "belongs_to_another", accountId: text(known, "account_id") };
@@ -36,7 +36,7 @@ async function listKeys(db: Queries, accountId: string): Promise<readonly ApiKey
   return rows.map(apiKeyOf);
 }
 
-/** One that was revoked before stays revoked since then. */
+/** Revokes a key. A key that was revoked before keeps its time. */
 async function revokeKey(
   tx: Transaction,
   { keyId, nowMs }: Parameters<AccountStore["revokeKey"]>[0],

@@ -19,7 +19,7 @@ async function listSealed(db: Queries, page: Parameters<SealedStore["listSealed"
   return rows.map((row) => ({ place: page.place, id: text(row, "id"), sealed: blob(row, "sealed") }));
 }
 
-/** What was changed since it was read is left alone: it has a newer value than the one at hand. */
+/** Replaces sealed values and returns their number. A value that changed since it was read stays. */
 async function replaceSealed(tx: Transaction, values: readonly ResealedValue[]): Promise<number> {
   const counts = await Promise.all(values.map((value) => replace(tx, value)));
   return counts.reduce((sum, count) => sum + count, 0);
@@ -32,7 +32,7 @@ async function replace(tx: Transaction, { place, id, sealed, resealed, fingerpri
   return tx.run(`update ${table} set ${column} = $3, ${hash} = $4 ${where}`, id, sealed, resealed, fingerprint);
 }
 
-/** From one key's id to the next in the index of each column. */
+/** Reads the ids of the keys in use, stepping through the index of each column from key to key. */
 async function readKeyIds(db: Queries): Promise<readonly string[]> {
   const parts = Object.values(sealedColumns).map(({ table, column }) => {
     const keyId = keyIdOf(column);
@@ -47,6 +47,6 @@ async function readKeyIds(db: Queries): Promise<readonly string[]> {
 async function ensureHashKey(tx: Transaction, name: HashKeyName, sealed: Uint8Array): Promise<Uint8Array> {
   await tx.run("insert into hash_keys (name, sealed) values ($1, $2) on conflict (name) do nothing", name, sealed);
   const row = await tx.get("select sealed from hash_keys where name = $1", name);
-  if (row === undefined) throw new Error(`no hash key ${name}`);
+  if (row === undefined) throw new Error(`hash key ${name} does not exist`);
   return blob(row, "sealed");
 }

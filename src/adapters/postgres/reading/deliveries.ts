@@ -23,7 +23,7 @@ async function getDelivery(
 const plain = (column: string) => column;
 
 async function listDeliveries(db: Queries, query: Parameters<ReadStore["listDeliveries"]>[0]): Promise<Page<DeliveryView>> {
-  // A watch has few, an endpoint fewer than its account: they are found by it alone, whatever else is asked.
+  // A watch has few deliveries and an endpoint has fewer than its account, so the narrowest condition alone uses an index.
   const [ofAccount, ofEndpoint] = [
     query.endpointId === null && query.watchId === null ? plain : unindexed,
     query.watchId === null ? plain : unindexed,

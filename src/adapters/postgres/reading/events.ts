@@ -16,8 +16,8 @@ async function getEvent(db: Queries, accountId: string, eventId: string): Promis
 
 async function listWatchEvents(db: Queries, query: Parameters<ReadStore["listWatchEvents"]>[0]): Promise<Page<EventView> | null> {
   const afterSequence = query.cursor === null ? 0 : decodeNumberCursor(query.cursor);
-  const known = await db.get("select 1 from watches where id = $1 and account_id = $2", query.watchId, query.accountId);
-  if (known === undefined) return null;
+  const watch = await db.get("select 1 from watches where id = $1 and account_id = $2", query.watchId, query.accountId);
+  if (watch === undefined) return null;
   const rows = await db.all(
     `${eventSelect} where e.watch_id = $1 and e.sequence > $2 order by e.sequence limit $3`,
     query.watchId,
@@ -33,7 +33,7 @@ async function listWatchEvents(db: Queries, query: Parameters<ReadStore["listWat
   return { data: await readEventViews(db, page.data), nextCursor: page.nextCursor };
 }
 
-/** Events about calls and watches, newest first. */
+/** Lists events about calls and watches, newest first. */
 async function listRecentEvents(db: Queries, query: Parameters<ReadStore["listRecentEvents"]>[0]): Promise<readonly RingbackEvent[]> {
   const { accountId, types, orTerminal, limit } = query;
   const rows = await findEvents(db, {

@@ -11,23 +11,23 @@ import { readEventViews } from "./selects.ts";
 export const composites = { readFeed };
 
 /*
- * Events are shown in the order of the transactions that wrote them, and within one by position. The number of a
- * transaction says when it began to write, not when it committed, so an event may be committed while an earlier one is
- * still to come: nothing is shown at or above the oldest transaction that is still running. Whatever is below it has
- * ended, and later ones are numbered above it. A transaction that somebody keeps open in this database delays the feed for
- * as long; that is the price of needing no lock. One in another database of the server does not delay who reads the feed.
+ * The feed shows events in the order of the transactions that wrote them, and within a transaction by position. The id of a
+ * transaction reflects when it began to write, not when it committed, so an event may be committed while an earlier one is
+ * not yet. The feed therefore shows no event at or above the oldest running transaction: all transactions below it have
+ * ended, and later ones get higher ids. A transaction that stays open in this database delays the feed for as long; in
+ * return the feed needs no lock. A transaction in another database of the server does not delay readers of the feed.
  */
 
-/** Below it the feed is complete: no event can appear there any more. */
+/** SQL expression: the `feed_order` below which the feed is complete, because no event can appear there any more. */
 export const feedHorizon = "(select base from feed_base) + pg_snapshot_xmin(pg_current_snapshot())::text::bigint";
 
-/** The `feed_order` of what this transaction writes. */
+/** SQL expression: the `feed_order` of events that this transaction writes. */
 export const feedOrder = "(select base from feed_base) + pg_current_xact_id()::text::bigint";
 
 /**
- * A copy of a database restored into another server meets that server's transaction numbers, which may be smaller than
- * those its events bear: new events would be shown among old ones, or not for a long time. The base makes up for it. Run
- * at every start, under the lock of the migrations.
+ * SQL statement that raises the base of `feed_order`. A database restored into another server meets that server's transaction
+ * ids, which may be smaller than those of its events: new events would appear among old ones, or not for a long time. Runs at
+ * every start, under the lock of the migrations.
  */
 export const alignFeed = `
   update feed_base set base = base + behind.n from (
@@ -36,9 +36,9 @@ export const alignFeed = `
      where behind.n > 0`;
 
 /**
- * The same without transactions of other databases, which write no events here: those whose number is locked by a
- * connection to one. Whose lock is not there (not yet, or no more) counts as ours. Dearer, so only asked for when the
- * other hides something.
+ * SQL query: the same horizon without transactions of other databases, which write no events here. A transaction belongs to
+ * another database if a connection to that database holds the lock on its id; one whose lock is missing counts as local.
+ * Costs more, so it is used only if `feedHorizon` hides an event.
  */
 const ownHorizon = `
   select (select base from feed_base) + least(
@@ -51,8 +51,9 @@ const ownHorizon = `
   from (select pg_current_snapshot() as snapshot) now`;
 
 /**
- * The horizon, above every event of the account that is committed now: the transactions that hide one are nearly over.
- * Where one is not (somebody keeps it open) the horizon as it is; the reader comes again.
+ * Returns the horizon once it is above every committed event of the account. Waits up to `feedLingerMs`, because the
+ * transactions that hide an event usually end soon. If one stays open, returns the current horizon and a later read
+ * continues from there.
  */
 async function horizonAfterNewest(db: Database, accountId: string): Promise<number> {
   const giveUpAtMs = performance.now() + db.feedLingerMs;
@@ -61,7 +62,7 @@ async function horizonAfterNewest(db: Database, accountId: string): Promise<numb
        (select e.feed_order from events e where e.account_id = $1 order by e.feed_order desc, e.position desc limit 1) as newest`,
     accountId,
   );
-  if (row === undefined) throw new Error("no row of a select without a table");
+  if (row === undefined) throw new Error("a select without a table returned no row");
   const newest = integerOrNull(row, "newest") ?? 0;
   let horizon = integer(row, "horizon");
   for (let waitMs = 1; horizon <= newest; waitMs = Math.min(waitMs * 2, 50)) {
@@ -72,7 +73,7 @@ async function horizonAfterNewest(db: Database, accountId: string): Promise<numb
   return horizon;
 }
 
-/** The newest event that may be read, as a value of a select; "0.0" before the first. */
+/** SQL expression: the position of the newest event below the horizon; "0.0" if there is none. */
 export const newestInFeed = `coalesce(
   (select feed_order || '.' || position from events where feed_order < ${feedHorizon} order by feed_order desc, position desc limit 1), '0.0')`;
 
@@ -85,11 +86,11 @@ export function decodeFeedPosition(text: string): readonly [order: number, posit
   return [order, position];
 }
 
-/** In the order of the feed, as far as it is complete. The cursor is the last (feed_order, position) that was passed. */
+/** Reads events in the order of the feed, below the horizon. The cursor is the last (feed_order, position) passed. */
 async function readFeed(db: Database, query: FeedQuery): Promise<{ readonly data: readonly EventView[]; readonly nextCursor: string }> {
   const { accountId, sinceMs, callSid, types, orTerminal, limit } = query;
   const [cursorOrder, cursorPosition] = query.cursor === null ? [0, 0] : decodePairCursor(query.cursor);
-  // Read first: what lies below it stays complete, whatever is committed until the events are read.
+  // Read before the events: later commits appear only above the horizon.
   const horizon = await horizonAfterNewest(db, accountId);
   // A call has few events.
   const few = callSid !== null;
@@ -110,15 +111,15 @@ async function readFeed(db: Database, query: FeedQuery): Promise<{ readonly data
     limit,
   });
   const last = rows.at(-1);
-  const full = rows.length === limit && last !== undefined;
-  // A page that is not full has seen everything the account has; what others do must not move its cursor.
-  const next = full ? keyOf(last) : laterOf([cursorOrder, cursorPosition], keyOf(await findNewest(db, accountId, horizon)));
+  const isFull = rows.length === limit && last !== undefined;
+  // A page that is not full passed all events of the account. Only these move its cursor, not events of other accounts.
+  const next = isFull ? feedKeyOf(last) : laterOf([cursorOrder, cursorPosition], feedKeyOf(await findNewest(db, accountId, horizon)));
   return { data: await readEventViews(db, rows), nextCursor: encodeCursor(next.join(".")) };
 }
 
-type Key = readonly [order: number, position: number];
+type FeedKey = readonly [order: number, position: number];
 
-function keyOf(row: Row | undefined): Key {
+function feedKeyOf(row: Row | undefined): FeedKey {
   return row === undefined ? [0, 0] : [integer(row, "feed_order"), integer(row, "position")];
 }
 
@@ -130,6 +131,6 @@ async function findNewest(db: Database, accountId: string, horizon: number): Pro
   );
 }
 
-function laterOf(a: Key, b: Key): Key {
+function laterOf(a: FeedKey, b: FeedKey): FeedKey {
   return a[0] > b[0] || (a[0] === b[0] && a[1] > b[1]) ? a : b;
 }

@@ -5,12 +5,12 @@ import { unindexed, whereOf } from "./page.ts";
 import type { Condition } from "./page.ts";
 import { eventSelect } from "./selects.ts";
 
-/** Positions and times grow together, but for a clock that is set back and for transactions that overlap: by so much they may disagree. */
+/** Bound on the disorder between positions and times, which comes from clock steps and overlapping transactions. */
 const clockSlackMs = 3_600_000;
 
 /**
- * A `feed_order` before which no event was recorded at or after `sinceMs`: found by bisection over the positions, so that
- * events need no index on their time. 0 when there is none.
+ * Finds a `feed_order` below which no event was recorded at or after `sinceMs`; 0 if there is none. Bisects the positions, so
+ * that events need no index on their time.
  */
 export async function firstOrderAt(db: Queries, sinceMs: number): Promise<number> {
   const edges = await db.get("select min(position) as first, max(position) as last from events");
@@ -32,9 +32,9 @@ export async function firstOrderAt(db: Queries, sinceMs: number): Promise<number
 
 export type EventQuery = {
   readonly conditions: readonly Condition[];
-  /** The conditions name few events by themselves: those are found, then ordered. Else the order's index is followed. */
+  /** Whether few events meet the conditions: these are found first and then sorted. Otherwise the index of the order is followed. */
   readonly few: boolean;
-  /** Type names; null is all. */
+  /** Type names; `null` matches all types. */
   readonly types: readonly string[] | null;
   readonly orTerminal: boolean;
   readonly order: "asc" | "desc";
@@ -42,8 +42,8 @@ export type EventQuery = {
 };
 
 /**
- * The first events that match, in the order of the feed. Each type is looked up by itself: a rare one must not cost a walk
- * over all the others.
+ * Finds the first matching events in the order of the feed. Searches for each type separately, so that a rare type does not
+ * cost a scan of all others.
  */
 export async function findEvents(db: Queries, { conditions, few, types, orTerminal, order, limit }: EventQuery): Promise<readonly Row[]> {
   const find = (extra: readonly Condition[]) => {

@@ -1,33 +1,32 @@
 import { deliveryStatuses } from "../../../domain/deliveries/delivery.ts";
 import { watchStatuses } from "../../../domain/calls/watch.ts";
 import type { StoreStats } from "../../../ports/stores/service-store.ts";
-import type { Row } from "../../sql/rows.ts";
 import { integer, integerOrNull, text } from "../../sql/rows.ts";
 import type { Queries } from "../connection/queries.ts";
 
 export const reads = { readStats };
 
-/** Everything here is kept as it changes: a scrape reads a few rows. */
+/** Reads the gauges. All of them are kept up to date by writes, so that a scrape reads a few rows. */
 async function readStats(db: Queries): Promise<StoreStats> {
-  const [counts, rest] = await Promise.all([
+  const [counts, gauges] = await Promise.all([
     readCounts(db, null),
     db.get(
       `select (select min(due_at) from (select min(next_due_at) as due_at from hosts union all select min(failing_due_at) from hosts) due) as oldest_due,
          pg_database_size(current_database()) as bytes`,
     ),
   ]);
-  const figures = rest as Row;
+  if (gauges === undefined) throw new Error("a select without a table returned no row");
   const of = (prefix: string, statuses: readonly string[]) =>
     Object.fromEntries(statuses.map((status) => [status, counts.get(`${prefix} ${status}`) ?? 0]));
   return {
     watchesByStatus: of("watches", watchStatuses),
     deliveriesByStatus: of("deliveries", deliveryStatuses),
-    oldestDueDeliveryAtMs: integerOrNull(figures, "oldest_due"),
-    storeBytes: integer(figures, "bytes"),
+    oldestDueDeliveryAtMs: integerOrNull(gauges, "oldest_due"),
+    storeBytes: integer(gauges, "bytes"),
   };
 }
 
-/** Triggers write every change down by itself; a count is what was folded plus what was not yet. */
+/** Reads counts, of one account or of all. A count is the folded value plus the changes that triggers have added since. */
 export async function readCounts(db: Queries, accountId: string | null): Promise<ReadonlyMap<string, number>> {
   const where = accountId === null ? "" : "where account_id = $1";
   const rows = await db.all(
@@ -37,10 +36,10 @@ export async function readCounts(db: Queries, accountId: string | null): Promise
   return new Map(rows.map((row) => [text(row, "what"), integer(row, "n")]));
 }
 
-/** Changes folded by one transaction at most. */
+/** Maximum number of changes folded by one statement. */
 const foldLimit = 20_000;
 
-/** Folds what has gathered; whoever else does so at the moment has other changes. */
+/** Folds changes into the counts. Concurrent calls fold different changes. */
 export async function foldCounts(db: Queries): Promise<void> {
   await db.run(
     `with taken as (

@@ -14,7 +14,7 @@ async function getWatch(db: Queries, accountId: string, watchId: string): Promis
 }
 
 async function listWatches(db: Queries, query: Parameters<ReadStore["listWatches"]>[0]): Promise<Page<WatchView>> {
-  // A call has few watches: they are found by it alone, whatever else is asked.
+  // A call has few watches, so its condition alone uses an index.
   const narrow = query.callSid === null ? (column: string) => column : unindexed;
   const { where, values, next } = whereOf([
     [`${narrow("w.account_id")} = ?`, query.accountId],

@@ -63,7 +63,7 @@ export class PlainSuccesses {
     return this.#successes.has(record);
   }
 
-  /** Records them; the answers of those that were. The others were canceled or lost their lease meanwhile. */
+  /** Writes the successes and returns the results of those recorded. The others were canceled or lost their lease meanwhile. */
   async write(tx: Transaction): Promise<ReadonlyMap<AttemptRecord, AttemptRecorded>> {
     if (this.#successes.size === 0) return new Map();
     const written = [...this.#successes.values()];

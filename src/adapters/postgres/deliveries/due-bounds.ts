@@ -14,7 +14,7 @@ import { isStatus } from "../reading/page.ts";
  *   pause if that is later; hosts.failing_due_at is the same bound for enabled endpoints with failures.
  *
  * A transaction that makes a delivery claimable earlier also lowers the bounds. A bound that is too low is raised by the
- * claim that finds nothing behind it. A bound that is too high would hide a delivery for ever.
+ * claim that finds nothing behind it. A bound that is too high would hide a delivery forever.
  *
  * A bound is computed only under the lock of its row, in a statement after the one that locked it: a statement reads what
  * was committed when the statement began, so one that both waits for the lock and computes would miss the other's writes.

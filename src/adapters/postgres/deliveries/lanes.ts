@@ -8,7 +8,7 @@ import { lockEndpoints, lowerDue, refreshDue } from "./due-bounds.ts";
 
 /*
  * A lane is changed only under the lock of its watch. Otherwise a transition that appends a delivery and an attempt that
- * settles one could miss each other's change, and the next delivery would wait for ever.
+ * settles one could miss each other's change, and the next delivery would wait forever.
  */
 
 export type LaneDelivery = LaneEntry & {

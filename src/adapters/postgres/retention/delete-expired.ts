@@ -99,7 +99,7 @@ async function deleteUnwatchedEvents(tx: Transaction, { beforeMs, limit }: Reten
   return tx.run(`delete from events where position = any(array(select e.position ${unwatchedEvents} limit $2))`, beforeMs, limit);
 }
 
-/** Endpoints of the page that nothing refers to, with the secrets and the host that only they used. */
+/** Deletes the unused endpoints of the page, with the secrets and the hosts that only they used. */
 async function deleteEndpoints(db: Database, { beforeMs, limit }: Retention, page: Row | undefined): Promise<number> {
   const unused = (page?.["unused"] ?? []) as readonly string[];
   const ids = unused.slice(0, limit);

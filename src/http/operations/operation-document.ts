@@ -1,7 +1,7 @@
 import type { OpenAPIHono, RouteConfig } from "@hono/zod-openapi";
 import { z } from "@hono/zod-openapi";
 import type { Env } from "./dependencies.ts";
-import type { Answer, Operation } from "./operation.ts";
+import type { Answer, Operation } from "./operation-definition.ts";
 import { problemCatalogue, problemKindOf, problemType, saysWhenToRetry } from "../schemas/problem-catalogue.ts";
 import type { ProblemSlug } from "../schemas/problem-catalogue.ts";
 import { problemSchema } from "../schemas/problem.ts";

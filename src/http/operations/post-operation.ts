@@ -4,7 +4,7 @@ import type { Claim, IdempotencyKeyInUse, IdempotencyKeys, StorableAnswer } from
 import type { Env } from "./dependencies.ts";
 import { answerInUse, idempotentRequestOf } from "./idempotency.ts";
 import { checkBody, checkParameters, registerOperation } from "./operation.ts";
-import type { Input, Operation } from "./operation.ts";
+import type { Input, Operation } from "./operation-definition.ts";
 import { ProblemError, problemAnswer } from "./problem.ts";
 import { parseJson, readBody } from "./request-body.ts";
 

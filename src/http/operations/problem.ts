@@ -1,6 +1,6 @@
 import type { Context } from "hono";
 import { CursorInvalidError, StoreOverloadedError, isTransientStoreError } from "../../domain/errors.ts";
-import { problemKindOf, problemType } from "../schemas/problem-catalogue.ts";
+import { problemKindOf, problemType, unknownDetail } from "../schemas/problem-catalogue.ts";
 import type { ProblemSlug } from "../schemas/problem-catalogue.ts";
 
 export type PointerError = { readonly pointer: string; readonly detail: string };
@@ -28,8 +28,6 @@ export class ProblemError extends Error {
 
 const maxErrors = 100;
 const maxDetailLength = 500;
-
-export const unknownDetail = (what: string) => `there is no such ${what} in this account`;
 
 /** `detail` as `unknownDetail` says it. */
 export const notFoundProblem = (detail: string) => new ProblemError({ slug: "not-found", detail });

@@ -4,7 +4,7 @@ import { callSidPattern } from "../../domain/calls/call.ts";
 import { findHeaderFaults } from "../../domain/webhooks/custom-headers.ts";
 import { hookFilterNames, watchFilterNames } from "../../domain/events/event-filter.ts";
 import { isSigningSecret } from "../../domain/webhooks/signature.ts";
-import { unknownDetail } from "../operations/problem.ts";
+import { unknownDetail } from "./problem-catalogue.ts";
 
 const maxMetadataPairs = 16;
 const maxMetadataBytes = 2048;

@@ -221,3 +221,6 @@ export function saysWhenToRetry(slug: ProblemSlug): boolean {
 export function problemType(slug: ProblemSlug): string {
   return `urn:ringback:problem:${slug}`;
 }
+
+/** Detail of a 404 and of a filter that cannot name anything: the same for an unknown id and one of another account. */
+export const unknownDetail = (what: string) => `there is no such ${what} in this account`;

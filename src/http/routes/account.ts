@@ -30,13 +30,13 @@ const meSchema = z
       max_hooks: z.number().int(),
     }),
   })
-  .openapi("Me", { description: "0 is no limit.", example: meExample });
+  .openapi("Me", { description: "0 disables a limit.", example: meExample });
 
 const defaultSecretSchema = z
   .strictObject({ signing_secret: signingSecretField }, "must be an object")
   .openapi("DefaultSecret", { example: { signing_secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" } });
 
-/** Who asks, and where calls may be polled for them. */
+/** Routes of the account and its sources. */
 export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointSettings, live, limits }: HttpDependencies): void {
   addOperation(
     app,

@@ -23,7 +23,7 @@ const tag = "Deliveries";
 const deliveryId = idParam("dlv", "01KAZB2Y8RZ5QX8V4N6T0M3C7D", "delivery");
 const retriedExample = { ...deliveryExample, explain: "attempt 2 is being made" };
 
-/** What is owed to whom, and what became of it. */
+/** Routes of deliveries: read, retry. */
 export function addDeliveryRoutes(app: OpenAPIHono<Env>, { store, manualDelivery, idempotency, clock }: HttpDependencies): void {
   addOperation(
     app,

@@ -16,7 +16,7 @@ const feedSchema = z.object({
   next_cursor: z.string().openapi({ description: "Where to go on; never null, after an empty page too." }),
 });
 
-/** Events one by one, and all of an account's as a feed. */
+/** Routes of events: one by one, and the feed of the account. */
 export function addEventRoutes(app: OpenAPIHono<Env>, { store, live, clock }: HttpDependencies): void {
   addOperation(
     app,
@@ -60,7 +60,7 @@ export function addEventRoutes(app: OpenAPIHono<Env>, { store, live, clock }: Ht
           const page = await read(cursor);
           if (page.data.length > 0 || changed === null || !(await changed))
             return c.json({ data: page.data.map(eventJson), next_cursor: page.nextCursor });
-          // What came may not have been asked for: go on from here.
+          // The new events may not match the filter; reading continues behind them.
           cursor = page.nextCursor;
         }
       } catch (error) {

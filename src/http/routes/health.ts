@@ -9,7 +9,7 @@ const readySchema = z
   .object({ ready: z.literal(true), degraded: z.array(z.string()).openapi({ example: ["source default: suspended"] }) })
   .openapi("Readiness");
 
-/** For load balancers and people on call; no key. */
+/** Routes for load balancers and operators; without a key. */
 export function addHealthRoutes(app: OpenAPIHono<Env>, { live }: HttpDependencies): void {
   addOperation(
     app,

@@ -183,7 +183,7 @@ export const endpointExample = {
   last_success_at: atTime,
   backlog: 0,
   oldest_due_at: null,
-  explain: "nothing is owed",
+  explain: "no delivery is pending",
   created_at: "2026-11-24T12:00:00.000Z",
 };
 
@@ -205,7 +205,7 @@ export const endpointSchema = z
     since: timeOrNull.openapi({ description: "Of that state; null where it is enabled." }),
     paused_until: timeOrNull,
     last_success_at: timeOrNull,
-    backlog: z.number().int().openapi({ description: "Deliveries owed." }),
+    backlog: z.number().int().openapi({ description: "Number of pending deliveries." }),
     oldest_due_at: timeOrNull,
     explain,
     created_at: timeSchema,
@@ -288,7 +288,7 @@ export const callSchema = z
     example: callExample,
   });
 
-/** A page of anything. */
+/** Page of a list. */
 export const pageSchema = <Item extends z.ZodType>(item: Item) =>
   z.object({
     data: z.array(item),

@@ -16,7 +16,7 @@ export const eventDataExample = {
   metadata: { lead_id: "00Q5g000" },
 };
 
-/** `data` of every event about a watch. All keys are always there; of `endpoint.test` they are null. */
+/** `data` of every event of a watch. All keys are always present; those of `endpoint.test` are `null`. */
 export const eventDataSchema = z
   .object({
     watch_id: z.string().nullable(),
@@ -33,7 +33,7 @@ export const eventDataSchema = z
   })
   .openapi("EventData", { example: eventDataExample });
 
-/** `data` of the operational events; null where not meant. */
+/** `data` of the operational events; `null` where a key does not apply. */
 export const operationalDataSchema = z
   .object({
     endpoint_id: z.string().nullable(),
@@ -54,12 +54,12 @@ export const operationalDataSchema = z
     },
   });
 
-/** The body of the `standard` format. */
+/** Body of the `standard` format. */
 export const webhookSchema = z
   .object({ type: z.enum([...watchEventTypes, "endpoint.test"]), timestamp: timeSchema, data: eventDataSchema })
   .openapi("Webhook", { example: { type: "call.failure", timestamp: eventDataExample.observed_at, data: eventDataExample } });
 
-/** The same for hooks that name an operational type. */
+/** Body of an operational event, sent to hooks that name its type. */
 export const operationalWebhookSchema = z
   .object({ type: z.enum(operationalEventTypes), timestamp: timeSchema, data: operationalDataSchema })
   .openapi("OperationalWebhook");

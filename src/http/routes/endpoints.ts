@@ -149,7 +149,7 @@ export function addEndpointRoutes(
       operationId: "rotateSecret",
       tag,
       summary: "Rotate the signing secret",
-      description: "The new secret signs from now on; the one before it signs too until the grace ends. Shown once.",
+      description: "The new secret signs from now on and is shown once; the previous one signs too until the grace ends.",
       params: endpointId,
       body: rotateSchema,
       bodyKind: "optional",
@@ -178,7 +178,7 @@ export function addEndpointRoutes(
       tag,
       summary: "Send a test event",
       description:
-        "Sends `endpoint.test` now, by the same road as any delivery. Counts neither for nor against disabling. An `Idempotency-Key` covers the acceptance: the same key again sends no second test.",
+        "Sends `endpoint.test` now, on the same path as any delivery. A test never counts for or against disabling. An `Idempotency-Key` covers the acceptance: a repeat with the same key sends no second test.",
       params: endpointId,
       body: noBodySchema,
       bodyKind: "optional",

@@ -72,7 +72,7 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idem
         "Subscribes a REST hook, which is sent each transition once per call, even if several watches cover the call. A repeat with the same URL and events is answered 200 with the same id.",
       body: hookRequestSchema,
       answers: {
-        200: { description: "It was there; the same hook.", schema: hookSchema, example: { ...hookExample, secret: null } },
+        200: { description: "The hook existed already.", schema: hookSchema, example: { ...hookExample, secret: null } },
         201: { description: "Subscribed.", schema: hookSchema, example: hookExample },
       },
       problems: ["quota-exceeded", "endpoint-differs", "blocked-address"],
@@ -109,8 +109,7 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idem
       operationId: "sampleHook",
       tag,
       summary: "Sample events",
-      description:
-        "A bare array in the live (flat) schema, newest first: recent events of the account, or made-up ones where there are none.",
+      description: "A bare array in the live (flat) schema, newest first: recent events of the account, or synthetic ones if it has none.",
       query: z.strictObject({ event: hookTypesQuery, limit: pageQuery.limit.default(3) }),
       answers: { 200: { description: "Events.", schema: sampleSchema, example: sampleExample } },
     },
@@ -170,7 +169,7 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idem
       summary: "Unsubscribe",
       description: "Also if the hook is gone already. Deliveries pending for this hook alone are canceled.",
       params: anyId,
-      answers: { 204: { description: "Gone." } },
+      answers: { 204: { description: "The hook is gone." } },
     },
     async (c, { params }) => {
       if (hookId.safeParse(params).success) await registration.removeHook(c.get("account"), params.id);

@@ -73,7 +73,7 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
         "Registers a call SID with a callback URL, which is sent every transition. Answered only after the commit reached the disk. The same registration again is answered 200 with the same watch while that is active, or completed within 24 h.",
       body: watchRequestSchema,
       answers: {
-        200: { description: "It was registered before; the same watch.", schema: watchSchema, example: knownWatchExample },
+        200: { description: "The watch existed already.", schema: watchSchema, example: knownWatchExample },
         201: { description: "Registered.", schema: watchSchema, example: watchExample },
       },
       problems: ["quota-exceeded", "watch-differs", "endpoint-differs", "no-source", "blocked-address", "source-saturated"],
@@ -100,7 +100,7 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
         "1 to 1,000 registrations. Each is judged by itself; the accepted ones are committed together. The results stand in the order sent.",
       body: batchSchema,
       bodyKind: "batch",
-      answers: { 200: { description: "A result for each.", schema: batchAnswerSchema, example: batchAnswerExample } },
+      answers: { 200: { description: "One result per item, in the order sent.", schema: batchAnswerSchema, example: batchAnswerExample } },
     },
     (c, { body }): Post<BatchOutcome> => {
       const problemResult = (problem: Problem) => ({ status: statusOf(problem), problem: problemBody(problem, c.get("requestId")) });
@@ -203,7 +203,7 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
       operationId: "deleteWatch",
       tag,
       summary: "Stop watching",
-      description: "No attempt starts after the answer; one on the wire may still arrive. `purge=true` erases the watch with its events.",
+      description: "No attempt starts after the answer; one in flight may still arrive. `purge=true` erases the watch with its events.",
       params: watchId,
       query: z.strictObject({ purge: z.enum(["true", "false"], "must be true or false").default("false") }),
       answers: { 204: { description: "Canceled; an ended watch stays as it is." } },
@@ -224,7 +224,7 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
       operationId: "listWatchEvents",
       tag,
       summary: "List a watch's events",
-      description: "By sequence.",
+      description: "Ordered by `sequence`.",
       params: watchId,
       query: z.strictObject(pageQuery),
       answers: { 200: { description: "A page of events.", schema: pageSchema(eventSchema), example: pageExample(eventExample) } },

@@ -92,7 +92,7 @@ export const headersField = withoutProto
     maxProperties: maxHeaders,
     writeOnly: true,
     description:
-      "Sent with every webhook; up to 20, 4 KiB together, visible ASCII. Not those that are set by the service or the connection. Answers show the names alone.",
+      "Headers sent with every webhook: up to 20, 4 KiB together, visible ASCII. Headers set by the service or the connection are refused. Answers show only names.",
     example: { "x-api-key": "s3cret" },
   });
 
@@ -107,14 +107,14 @@ const filterOf = (names: readonly string[]) =>
 export const watchEventsField = filterOf(watchFilterNames)
   .nullable()
   .openapi({
-    description: "Types or groups (`call.*`, `watch.*`, `terminal`); null is all. The four `watch.*` endings pass every filter.",
+    description: "List of types or groups (`call.*`, `watch.*`, `terminal`); null means all. The four `watch.*` endings pass every filter.",
     example: ["terminal"],
   });
 
 export const hookEventsField = filterOf(hookFilterNames)
   .nullable()
   .openapi({
-    description: "Types or groups; null is every event about a call or watch. Operational types must be named.",
+    description: "List of types or groups; null means every event of a call or watch. Operational types must be named.",
     example: ["terminal"],
   });
 
@@ -135,7 +135,7 @@ export const signingSecretField = text().refine(isSigningSecret, "must be whsec_
   example: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
   pattern: "^whsec_[A-Za-z0-9+/]{32,86}={0,2}$",
   writeOnly: true,
-  description: "Your own secret; send the same everywhere and one secret verifies all.",
+  description: "Your own secret. If you send the same everywhere, one secret verifies all webhooks.",
 });
 
 const idSyntax = (prefix: string) => new RegExp(`^${prefix}_[0-9A-Za-z]{1,64}$`);
@@ -177,7 +177,7 @@ const wholeNumber = (min: number, max: number) =>
 
 export const limitQuery = wholeNumber(1, 200)
   .default(50)
-  .openapi({ type: "integer", minimum: 1, maximum: 200, default: 50, description: "How many at most." });
+  .openapi({ type: "integer", minimum: 1, maximum: 200, default: 50, description: "Maximum number of items." });
 export const cursorQuery = z
   .string()
   .min(1, "must be the next_cursor of a page before")
@@ -200,7 +200,7 @@ const namesQuery = (names: readonly string[]) =>
     .transform((list) => list.split(","))
     .pipe(filterOf(names))
     .optional()
-    .openapi({ type: "string", description: "Types or groups, comma-separated.", example: "terminal" });
+    .openapi({ type: "string", description: "Types or groups, separated by commas.", example: "terminal" });
 
 export const hookTypesQuery = namesQuery(hookFilterNames);
 /** Types that the feed can filter by. The feed also has test events, which a hook cannot name. */

@@ -22,13 +22,19 @@ export const eventDataSchema = z
     watch_id: z.string().nullable(),
     call_sid: z.string().nullable(),
     source: z.string().nullable(),
-    status: z.string().nullable().openapi({ description: "In lower case; of a `watch.*` ending the last known one." }),
+    status: z.string().nullable().openapi({ description: "Status in lower case; the last known one in a `watch.*` ending." }),
     previous_status: z.string().nullable().openapi({ description: "null in a watch's first event." }),
     reason: z.string().nullable(),
-    terminal: z.boolean().nullable().openapi({ description: "Nothing comes after it." }),
-    sequence: z.number().int().nullable().openapi({ description: "Counts the watch's events from 1, before its filter: order by it." }),
+    terminal: z.boolean().nullable().openapi({ description: "Whether this is the last event of the watch." }),
+    sequence: z
+      .number()
+      .int()
+      .nullable()
+      .openapi({ description: "Number of the event within the watch, from 1, counted before the filter; use it for ordering." }),
     observed_at: timeOrNull,
-    observed_after: timeOrNull.openapi({ description: "The status before it was last confirmed then: it changed between the two times." }),
+    observed_after: timeOrNull.openapi({
+      description: "When the previous status was last confirmed; the change happened between the two times.",
+    }),
     metadata: z.record(z.string(), z.string()),
   })
   .openapi("EventData", { example: eventDataExample });

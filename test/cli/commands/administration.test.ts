@@ -317,7 +317,7 @@ describe("a change of encryption keys", () => {
     const { code, out, error } = await run("reencrypt");
     expect(code).toBe(1);
     expect(out).toContain("2 values re-encrypted");
-    expect(error).toBe("ringback reencrypt: the credential of src_1 does not open and was left as it is");
+    expect(error).toBe("ringback reencrypt: the credential of src_1 cannot be decrypted and was left unchanged");
   });
 });
 

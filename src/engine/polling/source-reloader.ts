@@ -8,7 +8,7 @@ import type { SourceStore, StoredSource } from "../../ports/stores/source-store.
 import type { Logger } from "../../ports/telemetry.ts";
 import type { SourceSetup } from "../sources/polled-source.ts";
 import type { Poller } from "./poller.ts";
-import type { RegistrableSource } from "../registration/registrar.ts";
+import type { RegistrableSource } from "../sources/registrable-source.ts";
 
 /** How a source that was set is polled; throws where no request can be made of it. */
 export type CreateSetup = (source: { readonly id: string; readonly name: string } & SourceSettings, credential: string) => SourceSetup;

@@ -41,7 +41,7 @@ export class TransitionRecorder {
   readonly #options: TransitionRecorderOptions;
   readonly #calls: CallRegistry;
   readonly #random: () => number;
-  readonly #announce: (source: PolledSource, change: SourceChange) => void;
+  readonly #announce: (source: PolledSource<PolledCall>, change: SourceChange) => void;
   #commitsInFlight = 0;
   #isStopped = false;
 
@@ -49,7 +49,7 @@ export class TransitionRecorder {
     options: TransitionRecorderOptions,
     calls: CallRegistry,
     random: () => number,
-    announce: (source: PolledSource, change: SourceChange) => void,
+    announce: (source: PolledSource<PolledCall>, change: SourceChange) => void,
   ) {
     this.#options = options;
     this.#calls = calls;

@@ -29,19 +29,8 @@ import type { SecretBox } from "../../ports/secret-box.ts";
 import type { SendJob } from "../../ports/stores/send-job.ts";
 import type { AddressGuard } from "../../ports/webhook-sender.ts";
 import type { Idempotency } from "../requests/idempotency.ts";
+import type { RegistrableSource } from "../sources/registrable-source.ts";
 import { hookOutcomeOf, invalid, onlyOf, resultAt, watchOutcomeOf } from "./registration-outcome.ts";
-
-/** How a source treats registrations; `scope` is what makes a call one call within it. */
-export type RegistrableSource = {
-  readonly name: string;
-  /** "" where everybody sees the same calls. */
-  scopeOf(account: Account): string;
-  mayUse(account: Account): boolean;
-  /** The call's life is over, and the first watch after that starts it anew; false where calls have but one life. */
-  replayable(scope: string, callSid: string): boolean;
-  /** The first poll of a new life is about to be made. */
-  restart(scope: string, callSid: string): void;
-};
 
 /** What the registrar tells the rest of the engine, always after the commit. */
 export type RegistrarConsumers = {

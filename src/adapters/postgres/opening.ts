@@ -42,6 +42,8 @@ export type OpenPostgres = {
   listen(onSignal: (what: ReadonlySet<InstanceSignal>) => void): void;
   /** How an evicted instance joins anew. */
   onFenced(rejoin: () => Promise<void>): void;
+  /** Calls `listener` once for each statement or transaction that failed with `StoreUnavailableError`. */
+  onUnavailable(listener: () => void): void;
   /** Sends what was announced, and lets go of the database. */
   close(): Promise<void>;
 };
@@ -120,6 +122,7 @@ function notifyAllPeers(peerNotifier: PeerNotifier, kinds: ReadonlySet<ChangeKin
 function assemble(options: PostgresOptions): OpenPostgres & { readTime(): Promise<void> } {
   const { connectionString, policy, limits, logger, machineClock, onCommitted } = options;
   const owner = { token: null as number | null, hasPeers: false, rejoin: undefined as (() => Promise<void>) | undefined };
+  let onUnavailable: (() => void) | null = null;
   let receive: ((what: ReadonlySet<InstanceSignal>) => void) | null = null;
   const db = new Database({
     connectionString,
@@ -127,6 +130,7 @@ function assemble(options: PostgresOptions): OpenPostgres & { readTime(): Promis
     owner: owner as Database["owner"],
     limits,
     onCommitted,
+    onUnavailable: () => onUnavailable?.(),
     onChanged: (kinds) => notifyAllPeers(peerNotifier, kinds),
   });
   const peerNotifier = new Notifications({ connectionString, db, onSignal: (what) => receive?.(what) });
@@ -150,6 +154,9 @@ function assemble(options: PostgresOptions): OpenPostgres & { readTime(): Promis
     },
     onFenced(rejoin) {
       owner.rejoin = rejoin;
+    },
+    onUnavailable(listener) {
+      onUnavailable = listener;
     },
     async close() {
       await peerNotifier.close();

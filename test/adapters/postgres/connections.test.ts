@@ -3,8 +3,9 @@ import type { AddressInfo } from "node:net";
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { Database } from "../../../src/adapters/postgres/connection/database.ts";
+import type { Queries } from "../../../src/adapters/postgres/connection/database.ts";
 import { createPostgresStore } from "../../../src/adapters/postgres/store.ts";
-import { StoreOverloadedError, StoreUnavailableError } from "../../../src/domain/errors.ts";
+import { InstanceFencedError, StoreOverloadedError, StoreUnavailableError } from "../../../src/domain/errors.ts";
 import { TestPostgres } from "../../harness/postgres-database.ts";
 import type { TestInstance } from "../../harness/postgres-database.ts";
 import { only, statusChange, StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
@@ -95,6 +96,25 @@ describe("a server that does not answer", () => {
     onTestFinished(() => void silent.close());
     await expectRefused(1);
     await expectRefused((silent.address() as AddressInfo).port);
+  });
+});
+
+const readCalls = (db: Queries) => db.get("select 1 from calls");
+
+describe("the callback of failed operations", () => {
+  it("is called once for each statement or transaction that was not answered, and not for an eviction", async () => {
+    let calls = 0;
+    const other = await database.openBeside(testPolicy, { onUnavailable: () => (calls += 1) });
+    onTestFinished(() => other.store.close());
+    await database.evict(other);
+    await expect(other.db.ownerTransaction((tx) => tx.get("select 1"))).rejects.toThrow(InstanceFencedError);
+    await other.db.get("select 1");
+    expect(calls).toBe(0);
+    await outside.query("begin; lock table calls in access exclusive mode");
+    const failed = [readCalls(other.db), other.db.transaction((tx) => Promise.all([readCalls(tx), readCalls(tx)]))];
+    await Promise.all(failed.map((operation) => expect(operation).rejects.toThrow(StoreUnavailableError)));
+    await outside.query("rollback");
+    expect(calls).toBe(2);
   });
 });
 

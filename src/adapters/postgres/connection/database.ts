@@ -43,6 +43,11 @@ export type DatabaseOptions = {
   readonly onChanged?: (kinds: ReadonlySet<ChangeKind>) => void;
   /** How long the commit of each transaction took. */
   readonly onCommitted?: (durationMs: number) => void;
+  /**
+   * Called once for each statement or transaction that failed with `StoreUnavailableError`: a commit whose answer was lost
+   * may have taken place. Not called for `InstanceFencedError`, after which nothing was written.
+   */
+  readonly onUnavailable?: () => void;
 };
 
 /** Statements, on one connection or on any. Named by their text, so that each connection parses each once. */
@@ -69,6 +74,7 @@ export class Database implements Queries {
   readonly #pool: pg.Pool;
   readonly #onChanged: (kinds: ReadonlySet<ChangeKind>) => void;
   readonly #onCommitted: (durationMs: number) => void;
+  readonly #onUnavailable: () => void;
   #closed: Promise<void> | null = null;
   #rejoining: Promise<void> | null = null;
 
@@ -79,6 +85,7 @@ export class Database implements Queries {
     this.feedLingerMs = options.feedLingerMs ?? 1000;
     this.#onChanged = options.onChanged ?? (() => undefined);
     this.#onCommitted = options.onCommitted ?? (() => undefined);
+    this.#onUnavailable = options.onUnavailable ?? (() => undefined);
     this.#pool = createPool(options.connectionString, options.poolSize ?? 10);
   }
 
@@ -105,7 +112,7 @@ export class Database implements Queries {
    * commit whose answer was lost took place is then unknown, as with every database.
    */
   async transaction<T>(work: (tx: Transaction) => Promise<T>, deadlineMs = performance.now() + answerWithinMs): Promise<T> {
-    return this.#untilItSticks(() => this.#transactOnce(work, deadlineMs), deadlineMs);
+    return this.#answer(() => this.#transactOnce(work, deadlineMs), deadlineMs);
   }
 
   /** A transaction of this instance: rejects with `InstanceFencedError` and writes nothing when it was evicted. */
@@ -138,7 +145,7 @@ export class Database implements Queries {
 
   #single(sql: string, values: readonly Value[]): Promise<pg.QueryResult<Row>> {
     const deadlineMs = performance.now() + answerWithinMs;
-    return this.#untilItSticks(async () => {
+    return this.#answer(async () => {
       const client = await this.#connect();
       try {
         const result = await client.query<Row>({ ...statementOf(sql, values), ...timeoutBy(deadlineMs) });
@@ -151,7 +158,16 @@ export class Database implements Queries {
     }, deadlineMs);
   }
 
-  async #untilItSticks<T>(run: () => Promise<T>, deadlineMs: number): Promise<T> {
+  async #answer<T>(run: () => Promise<T>, deadlineMs: number): Promise<T> {
+    try {
+      return await this.#runWithRetries(run, deadlineMs);
+    } catch (error) {
+      if (error instanceof StoreUnavailableError && !(error instanceof InstanceFencedError)) this.#onUnavailable();
+      throw error;
+    }
+  }
+
+  async #runWithRetries<T>(run: () => Promise<T>, deadlineMs: number): Promise<T> {
     for (let tries = 1; ; tries++) {
       try {
         return await run();

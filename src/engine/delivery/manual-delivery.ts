@@ -3,25 +3,20 @@ import type { Endpoint } from "../../domain/deliveries/endpoint.ts";
 import type { Account } from "../../ports/stores/account-store.ts";
 import type { Claim, IdempotencyKeyInUse } from "../../ports/use-cases/idempotency.ts";
 import type { ManualDelivery, ManualRefusal, RecoverOutcome, RetryOutcome, TestOutcome } from "../../ports/use-cases/manual-delivery.ts";
-import type { Notice } from "../../ports/stores/call-store.ts";
 import type { Clock } from "../../ports/clock.ts";
+import type { CommitListener } from "../../ports/commit-listener.ts";
 import type { DeliveryStore } from "../../ports/stores/delivery-store.ts";
 import type { ReadStore } from "../../ports/stores/read-store.ts";
-import type { SendJob } from "../../ports/stores/send-job.ts";
 import type { Idempotency } from "../requests/idempotency.ts";
+import type { Dispatcher } from "./dispatcher.ts";
 
 export type ManualSenderOptions = {
   readonly store: Pick<DeliveryStore, "claimManualRetry"> & Pick<ReadStore, "getDelivery" | "getEndpoint">;
   readonly idempotency: Pick<Idempotency, "run" | "accept" | "complete">;
   readonly clock: Clock;
-  readonly dispatcher: {
-    /** Resolves with the attempt as recorded; null: none was made. */
-    sendNow(job: SendJob): Promise<Attempt | null>;
-    /** Gives the lease of a delivery back whose job waits in memory for room. */
-    releaseBuffered(deliveryId: string): Promise<void>;
-    wake(): void;
-  };
-  readonly notify: (notices: readonly Notice[]) => void;
+  readonly dispatcher: Pick<Dispatcher, "sendNow" | "releaseBuffered" | "wake">;
+  /** Receive the events of tests. */
+  readonly listeners: readonly CommitListener[];
 };
 
 const onePerMs = 1000;
@@ -56,7 +51,7 @@ export class ManualSender implements ManualDelivery {
   }
 
   async test(account: Account, endpointId: string, claim: Claim<TestOutcome> | null): Promise<TestOutcome | IdempotencyKeyInUse> {
-    const { store, idempotency, clock, dispatcher, notify } = this.#options;
+    const { store, idempotency, clock, dispatcher } = this.#options;
     const view = await store.getEndpoint(account.id, endpointId);
     if (view === null) return { kind: "unknown" };
     const limited = this.#limit(view.endpoint);
@@ -76,7 +71,7 @@ export class ManualSender implements ManualDelivery {
         break;
       case "ran":
         if (accepted.result.kind !== "claimed") return { kind: accepted.result.kind };
-        notify([{ accountId: account.id, watchId: null, sequence: null, eventType: accepted.result.job.event.type }]);
+        this.#announce(account, accepted.result.job.event.type);
         outcome = await this.#attempted(account, endpointId, await dispatcher.sendNow(accepted.result.job));
     }
     if (claim !== null && outcome.kind !== "key_taken") await idempotency.complete(claim, outcome);
@@ -115,6 +110,12 @@ export class ManualSender implements ManualDelivery {
       case "watch_deleted":
         return { kind: "interrupted" };
     }
+  }
+
+  /** Wakes requests that wait for events of the account; the dispatcher has the job already. */
+  #announce({ id: accountId }: Account, eventType: string): void {
+    const notices = [{ accountId, watchId: null, sequence: null, eventType }];
+    for (const listener of this.#options.listeners) listener.committed({ jobs: [], notices });
   }
 
   /** No attempt: the endpoint was disabled in this moment, or the service is stopping. */

@@ -15,8 +15,8 @@ import type {
   WatchOutcome,
   WatchRequest,
 } from "../../ports/use-cases/registration.ts";
-import type { Notice, WatchedCall } from "../../ports/stores/call-store.ts";
 import type { Clock } from "../../ports/clock.ts";
+import type { CommitListener, EndpointListener, Removal } from "../../ports/commit-listener.ts";
 import type {
   EndpointDraft,
   Quotas,
@@ -26,31 +26,11 @@ import type {
   WatchDraft,
 } from "../../ports/stores/registration-store.ts";
 import type { SecretBox } from "../../ports/secret-box.ts";
-import type { SendJob } from "../../ports/stores/send-job.ts";
 import type { AddressGuard } from "../../ports/webhook-sender.ts";
+import type { Poller } from "../polling/poller.ts";
 import type { Idempotency } from "../requests/idempotency.ts";
 import type { RegistrableSource } from "../sources/registrable-source.ts";
 import { hookOutcomeOf, invalid, onlyOf, resultAt, watchOutcomeOf } from "./registration-outcome.ts";
-
-/** What the registrar tells the rest of the engine, always after the commit. */
-export type RegistrarConsumers = {
-  /** Poll this call from now on. */
-  watch(call: WatchedCall): void;
-  /** What of the call is left to poll after a watch was removed; null: nothing. */
-  rewatch(callId: string, call: WatchedCall | null): void;
-  lastGoodPollAtMs(sourceName: string, scope: string, callSid: string): number | null;
-  isPolled(sourceName: string, scope: string, callSid: string): boolean;
-  /** How long to wait when the source cannot take `additional` more calls; null: it can. */
-  saturation(sourceName: string, additional: number): number | null;
-  dispatch(jobs: readonly SendJob[]): void;
-  notify(notices: readonly Notice[]): void;
-  /** No attempt for this watch may start once it returns. */
-  cancelWatch(watchId: string): void;
-  /** No attempt of these deliveries, owed to a hook alone, may start once it returns. */
-  cancelDeliveries(deliveryIds: readonly string[]): void;
-  /** A new watch or hook named it: had it been disabled, it is enabled now. */
-  reopenEndpoint(endpointId: string): void;
-};
 
 export type RegistrarOptions = {
   readonly store: Pick<RegistrationStore, "removeWatch" | "removeHook">;
@@ -62,8 +42,14 @@ export type RegistrarOptions = {
   readonly sources: ReadonlyMap<string, RegistrableSource>;
   readonly quotas: Quotas;
   readonly watchDeadlineMs: number;
-  readonly consumers: RegistrarConsumers;
+  readonly poller: Pick<Poller, "watch" | "rewatch" | "lastGoodPollAtMs" | "isPolled" | "isSaturated">;
+  /** Receive registrations and removals after their commit. */
+  readonly listeners: readonly CommitListener[];
+  readonly endpointListener: Pick<EndpointListener, "reopenEndpoint">;
 };
+
+/** A registration refused by a saturated source may succeed when some of its calls have ended. */
+const saturatedRetryMs = 60_000;
 
 type EndpointRequest = {
   readonly url: string;
@@ -123,17 +109,16 @@ export class Registrar implements Registration {
       batchOf,
     );
     if (run.kind === "key_taken") return run;
-    for (const [index, { watch }] of drafts.entries()) this.#tell(watch, resultAt(run.result, index));
+    for (const [index, { watch }] of drafts.entries()) this.#publishCreation(watch, resultAt(run.result, index));
     return run.outcome;
   }
 
   async removeWatch(account: Account, watchId: string, purge: boolean): Promise<boolean> {
-    const { store, clock, consumers } = this.#options;
+    const { store, clock, poller } = this.#options;
     const removed = await store.removeWatch({ accountId: account.id, watchId, purge, nowMs: clock.nowMs() });
     if (removed.kind === "unknown") return false;
-    consumers.cancelWatch(watchId);
-    consumers.rewatch(removed.callId, removed.call);
-    consumers.notify(removed.notices);
+    poller.rewatch(removed.callId, removed.call);
+    this.#publishRemoval({ watchId, deliveryIds: [], notices: removed.notices });
     return true;
   }
 
@@ -149,18 +134,18 @@ export class Registrar implements Registration {
     const draft = { id: newId("hk", nowMs), accountId: account.id, endpoint, events: request.events, nowMs, quotas };
     const run = await idempotency.run(claim, "registerHook", draft, (result) => hookOutcomeOf(generatedSecret, result));
     if (run.kind === "key_taken") return run;
-    if (run.result.kind === "created") this.#options.consumers.reopenEndpoint(run.result.view.endpoint.id);
+    if (run.result.kind === "created") this.#options.endpointListener.reopenEndpoint(run.result.view.endpoint.id);
     return run.outcome;
   }
 
   async removeHook(account: Account, hookId: string): Promise<void> {
-    const { store, clock, consumers } = this.#options;
-    const removed = await store.removeHook({ accountId: account.id, hookId, nowMs: clock.nowMs() });
-    if (removed.canceledLeased.length > 0) consumers.cancelDeliveries(removed.canceledLeased);
+    const { store, clock } = this.#options;
+    const { canceledLeased } = await store.removeHook({ accountId: account.id, hookId, nowMs: clock.nowMs() });
+    this.#publishRemoval({ watchId: null, deliveryIds: canceledLeased, notices: [] });
   }
 
   #draftWatch(account: Account, request: WatchRequest, newCalls: NewCalls, nowMs: number): Draft<DraftedWatch> {
-    const { sources, consumers, quotas, watchDeadlineMs } = this.#options;
+    const { sources, poller, quotas, watchDeadlineMs } = this.#options;
     const source = sources.get(request.sourceName);
     if (source === undefined || !source.mayUse(account))
       return invalid(
@@ -169,13 +154,12 @@ export class Registrar implements Registration {
         `there is no source ${JSON.stringify(request.sourceName)} for this account; GET /v1/sources lists what it may use`,
       );
     const scope = source.scopeOf(account);
-    const waitMs = this.#saturation(source.name, scope, request.callSid, newCalls);
-    if (waitMs !== null)
+    if (this.#isSaturated(source.name, scope, request.callSid, newCalls))
       return {
         kind: "later",
         slug: "source-saturated",
         detail: `source ${source.name} has reached the number of calls that its rate limit can poll`,
-        retryAfterMs: waitMs,
+        retryAfterMs: saturatedRetryMs,
       };
     const expiresAtMs = request.expiresAtMs ?? nowMs + watchDeadlineMs;
     if (expiresAtMs <= nowMs || expiresAtMs > nowMs + maxDeadlineMs)
@@ -197,7 +181,7 @@ export class Registrar implements Registration {
       metadata: request.metadata,
       expiresAtMs,
       nowMs,
-      polledAtMs: consumers.lastGoodPollAtMs(source.name, scope, request.callSid),
+      polledAtMs: poller.lastGoodPollAtMs(source.name, scope, request.callSid),
       restartsEndedCall: source.replayable(scope, request.callSid),
       quotas,
     };
@@ -205,14 +189,14 @@ export class Registrar implements Registration {
   }
 
   /** Another watch of a call that is polled, or that the same batch adds, stretches nobody's interval. */
-  #saturation(sourceName: string, scope: string, callSid: string, newCalls: NewCalls): number | null {
-    const { consumers } = this.#options;
+  #isSaturated(sourceName: string, scope: string, callSid: string, newCalls: NewCalls): boolean {
+    const { poller } = this.#options;
     const added = newCalls.get(sourceName) ?? new Set();
     const call = `${scope} ${callSid}`;
-    if (added.has(call) || consumers.isPolled(sourceName, scope, callSid)) return null;
-    const waitMs = consumers.saturation(sourceName, added.size + 1);
-    if (waitMs === null) newCalls.set(sourceName, added.add(call));
-    return waitMs;
+    if (added.has(call) || poller.isPolled(sourceName, scope, callSid)) return false;
+    const isSaturated = poller.isSaturated(sourceName, added.size + 1);
+    if (!isSaturated) newCalls.set(sourceName, added.add(call));
+    return isSaturated;
   }
 
   #draftEndpoint(request: EndpointRequest, defaultFormat: PayloadFormat, nowMs: number): Draft<DraftedEndpoint> {
@@ -237,17 +221,20 @@ export class Registrar implements Registration {
     return { kind: "draft", draft: { endpoint, generatedSecret } };
   }
 
-  /** After the commit: the poller polls a call from now on, the dispatcher sends what the watch is told already. */
-  #tell(watch: WatchDraft, result: RegisterWatchResult): void {
+  /** Starts polling the call of a watch that was created and sends its first events. */
+  #publishCreation(watch: WatchDraft, result: RegisterWatchResult): void {
     if (result.kind !== "created") return;
-    const { consumers, sources } = this.#options;
+    const { poller, sources, listeners, endpointListener } = this.#options;
     if (result.call !== null) {
       if (result.call.status.status === null) sources.get(watch.sourceName)?.restart(watch.scope, watch.callSid);
-      consumers.watch(result.call);
+      poller.watch(result.call);
     }
-    if (result.view.endpoint !== null) consumers.reopenEndpoint(result.view.endpoint.id);
-    consumers.dispatch(result.jobs);
-    consumers.notify(result.notices);
+    if (result.view.endpoint !== null) endpointListener.reopenEndpoint(result.view.endpoint.id);
+    for (const listener of listeners) listener.committed(result);
+  }
+
+  #publishRemoval(removal: Removal): void {
+    for (const listener of this.#options.listeners) listener.removed(removal);
   }
 
   /** Asks the name servers about a host that is new, once, before anything is written. */

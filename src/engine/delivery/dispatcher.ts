@@ -1,4 +1,5 @@
 import type { Attempt, AttemptOutcome } from "../../domain/deliveries/attempt.ts";
+import { stackOf } from "../../domain/error-text.ts";
 import { isTransientStoreError } from "../../domain/errors.ts";
 import { precedes, watchIdOf } from "../../domain/events/event.ts";
 import type { Commit, CommitListener, EndpointListener, Removal } from "../../ports/commit-listener.ts";
@@ -16,6 +17,7 @@ import { LeaseReleaser } from "./lease-releaser.ts";
 import { JobSender } from "./job-sender.ts";
 import type { JobSenderOptions } from "./job-sender.ts";
 import { SerializedRuns } from "../runtime/serialized-runs.ts";
+import { settledWithin } from "../runtime/timed-waits.ts";
 import { RecentCancellations } from "./recent-cancellations.ts";
 
 export type DispatcherOptions = JobSenderOptions &
@@ -169,7 +171,7 @@ export class Dispatcher implements CommitListener, EndpointListener {
   wake(): void {
     this.tick().catch((error: unknown) => {
       // The loop's own tick will meet it too, and back off from it.
-      this.#options.logger.error({ error: error instanceof Error ? error.stack : String(error) }, "delivery.wake_failed");
+      this.#options.logger.error({ error: stackOf(error) }, "delivery.wake_failed");
     });
   }
 
@@ -197,9 +199,7 @@ export class Dispatcher implements CommitListener, EndpointListener {
     if (this.#running.size > 0 && graceMs > 0) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#idle = resolve;
-      const deadline = this.#options.clock.setTimer(graceMs, resolve);
-      await promise;
-      deadline.cancel();
+      await settledWithin(this.#options.clock, graceMs, promise);
     }
     this.#state = "stopped";
     this.#recorder.stop();
@@ -336,8 +336,7 @@ export class Dispatcher implements CommitListener, EndpointListener {
   }
 
   #report(job: SendJob, error: unknown): void {
-    const text = error instanceof Error ? error.stack : String(error);
-    this.#options.logger.error({ delivery_id: job.deliveryId, error: text }, "delivery.failed_unexpectedly");
+    this.#options.logger.error({ delivery_id: job.deliveryId, error: stackOf(error) }, "delivery.failed_unexpectedly");
   }
 }
 

@@ -1,3 +1,4 @@
+import { LRUCache } from "lru-cache";
 import type { Attempt } from "../../domain/deliveries/attempt.ts";
 import type { Endpoint } from "../../domain/deliveries/endpoint.ts";
 import type { Account } from "../../ports/stores/account-store.ts";
@@ -25,7 +26,7 @@ const rememberedEndpoints = 10_000;
 /** Tests, retries and recoveries asked for by people: one test or retry a second and endpoint. */
 export class ManualSender implements ManualDelivery {
   readonly #options: ManualSenderOptions;
-  readonly #lastAtMonotonicMs = new Map<string, number>();
+  readonly #lastAtMonotonicMs = new LRUCache<string, number>({ max: rememberedEndpoints });
 
   constructor(options: ManualSenderOptions) {
     this.#options = options;
@@ -132,9 +133,6 @@ export class ManualSender implements ManualDelivery {
     const lastMs = this.#lastAtMonotonicMs.get(endpointId);
     if (lastMs !== undefined && nowMs - lastMs < onePerMs)
       return { kind: "rate_limited", retryAfterMs: Math.ceil(onePerMs - (nowMs - lastMs)) };
-    this.#lastAtMonotonicMs.delete(endpointId);
-    const oldest = this.#lastAtMonotonicMs.size >= rememberedEndpoints ? this.#lastAtMonotonicMs.keys().next() : null;
-    if (oldest !== null && oldest.done !== true) this.#lastAtMonotonicMs.delete(oldest.value);
     this.#lastAtMonotonicMs.set(endpointId, nowMs);
     return null;
   }

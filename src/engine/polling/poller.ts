@@ -13,6 +13,7 @@ import { TransitionRecorder } from "./transition-recorder.ts";
 import type { TransitionRecorderOptions } from "./transition-recorder.ts";
 import type { SharedGate } from "../sources/source-gate.ts";
 import type { SourceChange } from "../sources/source-suspension.ts";
+import { settledWithin } from "../runtime/timed-waits.ts";
 
 export type PollerOptions = TransitionRecorderOptions & {
   readonly sources: readonly SourceSetup[];
@@ -226,17 +227,13 @@ export class Poller {
   }
 
   async #stop(graceMs: number): Promise<void> {
-    const { clock } = this.#options;
     this.#schedule.stop();
     for (const source of this.#sources.all()) source.wakeTimer?.cancel();
     if (this.#busy > 0) {
       const { promise, resolve } = Promise.withResolvers<void>();
-      // Before anything is waited for: the last of them may end meanwhile.
       this.#idle = resolve;
-      const deadline = clock.setTimer(graceMs, resolve);
-      await this.#roster.release("idle");
-      await promise;
-      deadline.cancel();
+      // The grace begins before the release, which takes time of its own.
+      await Promise.all([settledWithin(this.#options.clock, graceMs, promise), this.#roster.release("idle")]);
     }
     this.#transitions.stop();
     await this.#roster.release("all");

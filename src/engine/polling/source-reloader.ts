@@ -1,6 +1,7 @@
 import { sandboxSourceName } from "../../domain/sources/sandbox.ts";
 import { defaultSourceName } from "../../domain/sources/source-settings.ts";
 import type { SourceSettings } from "../../domain/sources/source-settings.ts";
+import { messageOf } from "../../domain/error-text.ts";
 import { isTransientStoreError } from "../../domain/errors.ts";
 import { associatedData } from "../../domain/secrets/sealed-identity.ts";
 import type { SecretBox } from "../../ports/secret-box.ts";
@@ -89,8 +90,4 @@ function registrableSource({ name, accountId }: StoredSource): RegistrableSource
     replayable: () => false,
     restart: () => undefined,
   };
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -10,6 +10,7 @@ import type { PolledCall } from "./polled-call.ts";
 import type { CallRegistry } from "./call-registry.ts";
 import type { PolledSource } from "../sources/polled-source.ts";
 import type { SourceChange } from "../sources/source-suspension.ts";
+import { sleep } from "../runtime/timed-waits.ts";
 
 export type TransitionRecorderOptions = {
   readonly store: CallStore;
@@ -128,9 +129,7 @@ export class TransitionRecorder {
         return await store.commitCall(commit);
       } catch (error) {
         if (!outlivesStore || !isTransientStoreError(error) || call.isDropped || this.#isStopped) throw error;
-        const { promise, resolve } = Promise.withResolvers<void>();
-        clock.setTimer(retryMs, resolve);
-        await promise;
+        await sleep(clock, retryMs);
       }
     }
   }

@@ -1,4 +1,5 @@
 import { parseCallbackUrl } from "../../domain/webhooks/callback-url.ts";
+import type { ParsedCallbackUrl } from "../../domain/webhooks/callback-url.ts";
 import { newId } from "../../domain/ids.ts";
 import { associatedData } from "../../domain/secrets/sealed-identity.ts";
 import { generateSecret } from "../../domain/webhooks/signature.ts";
@@ -51,13 +52,10 @@ export type RegistrarOptions = {
 /** A registration refused by a saturated source may succeed when some of its calls have ended. */
 const saturatedRetryMs = 60_000;
 
-type EndpointRequest = {
-  readonly url: string;
-  readonly pointer: string;
-  readonly format: PayloadFormat | null;
-  readonly headers: Readonly<Record<string, string>> | null;
-  readonly signingSecret: string | null;
-};
+type CallbackUrl = Extract<ParsedCallbackUrl, { kind: "url" }>;
+/** A request with its callback URL parsed and checked once; `callback` is `null` if the request has none. */
+type ParsedRequest = { readonly request: WatchRequest; readonly callback: CallbackUrl | Refusal | null };
+type EndpointRequest = Pick<WatchRequest, "format" | "headers" | "signingSecret">;
 type Draft<T> = { readonly kind: "draft"; readonly draft: T } | Refusal;
 type DraftedEndpoint = { readonly endpoint: EndpointDraft; readonly generatedSecret: string };
 /** The calls a batch adds to each source. */
@@ -80,11 +78,9 @@ export class Registrar implements Registration {
     request: WatchRequest,
     claim: Claim<WatchOutcome> | null,
   ): Promise<WatchOutcome | IdempotencyKeyInUse> {
-    const refusal = await this.#checkName(request.callbackUrl, "/callback_url");
-    if (refusal !== null) return refusal;
-    const batchClaim = claim === null ? null : { ...claim, answerOf: (batch: BatchOutcome) => claim.answerOf(onlyOf(batch)) };
-    const batch = await this.registerBatch(account, [request], batchClaim);
-    return batch.kind === "key_taken" ? batch : onlyOf(batch);
+    const parsed = this.#parseRequest(request);
+    const refusal = await this.#checkName(parsed.callback, "/callback_url");
+    return refusal ?? this.#register(account, [parsed], claim, onlyOf);
   }
 
   async registerBatch(
@@ -92,21 +88,31 @@ export class Registrar implements Registration {
     requests: readonly WatchRequest[],
     claim: Claim<BatchOutcome> | null,
   ): Promise<BatchOutcome | IdempotencyKeyInUse> {
+    const parsed = requests.map((request) => this.#parseRequest(request));
+    return this.#register(account, parsed, claim, (outcomes) => ({ kind: "batch", outcomes }));
+  }
+
+  /** Drafts every request, commits the drafts together and acts on the watches that were created. */
+  async #register<Outcome>(
+    account: Account,
+    requests: readonly ParsedRequest[],
+    claim: Claim<Outcome> | null,
+    answer: (outcomes: readonly WatchOutcome[]) => Outcome,
+  ): Promise<Outcome | IdempotencyKeyInUse> {
     const nowMs = this.#options.clock.nowMs();
     const newCalls: NewCalls = new Map();
     const drafted = requests.map((request) => this.#draftWatch(account, request, newCalls, nowMs));
     const drafts = drafted.flatMap((item) => (item.kind === "draft" ? [item.draft] : []));
-    const batchOf = (results: readonly RegisterWatchResult[]): BatchOutcome => {
+    const outcomeOf = (results: readonly RegisterWatchResult[]): Outcome => {
       const outcomes = drafts.map((draft, index) => watchOutcomeOf(draft.generatedSecret, resultAt(results, index))).values();
-      return { kind: "batch", outcomes: drafted.map((item) => (item.kind === "draft" ? (outcomes.next().value as WatchOutcome) : item)) };
+      return answer(drafted.map((item) => (item.kind === "draft" ? (outcomes.next().value as WatchOutcome) : item)));
     };
-    if (drafts.length === 0 && claim === null) return batchOf([]);
-    const { idempotency } = this.#options;
-    const run = await idempotency.run(
+    if (drafts.length === 0 && claim === null) return outcomeOf([]);
+    const run = await this.#options.idempotency.run(
       claim,
       "registerWatches",
       drafts.map(({ watch }) => watch),
-      batchOf,
+      outcomeOf,
     );
     if (run.kind === "key_taken") return run;
     for (const [index, { watch }] of drafts.entries()) this.#publishCreation(watch, resultAt(run.result, index));
@@ -125,12 +131,12 @@ export class Registrar implements Registration {
   async registerHook(account: Account, request: HookRequest, claim: Claim<HookOutcome> | null): Promise<HookOutcome | IdempotencyKeyInUse> {
     const { idempotency, clock, quotas } = this.#options;
     const pointer = `/${request.urlKey}`;
-    const refusal = await this.#checkName(request.url, pointer);
+    const callback = this.#parseCallback(request.url, pointer);
+    if (callback.kind !== "url") return callback;
+    const refusal = await this.#checkName(callback, pointer);
     if (refusal !== null) return refusal;
     const nowMs = clock.nowMs();
-    const drafted = this.#draftEndpoint({ ...request, pointer }, "flat", nowMs);
-    if (drafted.kind !== "draft") return drafted;
-    const { endpoint, generatedSecret } = drafted.draft;
+    const { endpoint, generatedSecret } = this.#draftEndpoint(request, callback, "flat", nowMs);
     const draft = { id: newId("hk", nowMs), accountId: account.id, endpoint, events: request.events, nowMs, quotas };
     const run = await idempotency.run(claim, "registerHook", draft, (result) => hookOutcomeOf(generatedSecret, result));
     if (run.kind === "key_taken") return run;
@@ -144,7 +150,7 @@ export class Registrar implements Registration {
     this.#publishRemoval({ watchId: null, deliveryIds: canceledLeased, notices: [] });
   }
 
-  #draftWatch(account: Account, request: WatchRequest, newCalls: NewCalls, nowMs: number): Draft<DraftedWatch> {
+  #draftWatch(account: Account, { request, callback }: ParsedRequest, newCalls: NewCalls, nowMs: number): Draft<DraftedWatch> {
     const { sources, poller, quotas, watchDeadlineMs } = this.#options;
     const source = sources.get(request.sourceName);
     if (source === undefined || !source.mayUse(account))
@@ -164,11 +170,8 @@ export class Registrar implements Registration {
     const expiresAtMs = request.expiresAtMs ?? nowMs + watchDeadlineMs;
     if (expiresAtMs <= nowMs || expiresAtMs > nowMs + maxDeadlineMs)
       return invalid("invalid-request", "/expires_at", "must be in the future and at most 7 days ahead");
-    const drafted =
-      request.callbackUrl === null
-        ? null
-        : this.#draftEndpoint({ ...request, url: request.callbackUrl, pointer: "/callback_url" }, "standard", nowMs);
-    if (drafted !== null && drafted.kind !== "draft") return drafted;
+    if (callback !== null && callback.kind !== "url") return callback;
+    const drafted = callback === null ? null : this.#draftEndpoint(request, callback, "standard", nowMs);
     const watch: WatchDraft = {
       id: newId("wch", nowMs),
       accountId: account.id,
@@ -176,7 +179,7 @@ export class Registrar implements Registration {
       scope,
       callSid: request.callSid,
       callId: newId("call", nowMs),
-      endpoint: drafted?.draft.endpoint ?? null,
+      endpoint: drafted?.endpoint ?? null,
       events: request.events,
       metadata: request.metadata,
       expiresAtMs,
@@ -185,7 +188,7 @@ export class Registrar implements Registration {
       restartsEndedCall: source.replayable(scope, request.callSid),
       quotas,
     };
-    return { kind: "draft", draft: { watch, generatedSecret: drafted?.draft.generatedSecret ?? null } };
+    return { kind: "draft", draft: { watch, generatedSecret: drafted?.generatedSecret ?? null } };
   }
 
   /** Another watch of a call that is polled, or that the same batch adds, stretches nobody's interval. */
@@ -199,18 +202,14 @@ export class Registrar implements Registration {
     return isSaturated;
   }
 
-  #draftEndpoint(request: EndpointRequest, defaultFormat: PayloadFormat, nowMs: number): Draft<DraftedEndpoint> {
-    const { allowHttp, guard, secretBox } = this.#options;
-    const parsed = parseCallbackUrl(request.url, { allowHttp });
-    if (parsed.kind === "invalid") return invalid("invalid-request", request.pointer, parsed.detail);
-    const blocked = guard.checkUrl(new URL(parsed.url));
-    if (blocked !== null) return invalid("blocked-address", request.pointer, blocked.reason);
+  #draftEndpoint(request: EndpointRequest, callback: CallbackUrl, defaultFormat: PayloadFormat, nowMs: number): DraftedEndpoint {
+    const { secretBox } = this.#options;
     const id = newId("ep", nowMs);
     const generatedSecret = generateSecret();
     const endpoint: EndpointDraft = {
       id,
-      url: parsed.url,
-      origin: parsed.origin,
+      url: callback.url,
+      origin: callback.origin,
       format: request.format,
       defaultFormat,
       late: defaultFormat === "flat" ? "drop" : "send",
@@ -218,7 +217,21 @@ export class Registrar implements Registration {
       givenSecret: request.signingSecret === null ? null : draftSecret(secretBox, request.signingSecret, nowMs),
       generatedSecret: draftSecret(secretBox, generatedSecret, nowMs),
     };
-    return { kind: "draft", draft: { endpoint, generatedSecret } };
+    return { endpoint, generatedSecret };
+  }
+
+  #parseRequest(request: WatchRequest): ParsedRequest {
+    const { callbackUrl } = request;
+    return { request, callback: callbackUrl === null ? null : this.#parseCallback(callbackUrl, "/callback_url") };
+  }
+
+  /** Checks syntax, port and literal address, without the network. */
+  #parseCallback(text: string, pointer: string): CallbackUrl | Refusal {
+    const { allowHttp, guard } = this.#options;
+    const parsed = parseCallbackUrl(text, { allowHttp });
+    if (parsed.kind === "invalid") return invalid("invalid-request", pointer, parsed.detail);
+    const blocked = guard.checkUrl(new URL(parsed.url));
+    return blocked === null ? parsed : invalid("blocked-address", pointer, blocked.reason);
   }
 
   /** Starts polling the call of a watch that was created and sends its first events. */
@@ -237,15 +250,10 @@ export class Registrar implements Registration {
     for (const listener of this.#options.listeners) listener.removed(removal);
   }
 
-  /** Asks the name servers about a host that is new, once, before anything is written. */
-  async #checkName(callbackUrl: string | null, pointer: string): Promise<Refusal | null> {
-    if (callbackUrl === null) return null;
-    const { allowHttp, guard } = this.#options;
-    const parsed = parseCallbackUrl(callbackUrl, { allowHttp });
-    if (parsed.kind === "invalid") return null;
-    const url = new URL(parsed.url);
-    if (guard.checkUrl(url) !== null) return null;
-    const blocked = await guard.checkName(url);
+  /** Refuses a name that is new to the process and resolves to a forbidden address, before anything is written. */
+  async #checkName(callback: CallbackUrl | Refusal | null, pointer: string): Promise<Refusal | null> {
+    if (callback?.kind !== "url") return null;
+    const blocked = await this.#options.guard.checkName(new URL(callback.url));
     return blocked === null ? null : invalid("blocked-address", pointer, blocked.reason);
   }
 }

@@ -86,10 +86,10 @@ function observed<T extends object>(target: T, onTrouble: () => void): T {
       if (typeof member !== "function") return member;
       return (...args: readonly unknown[]) => {
         const answer: unknown = Reflect.apply(member, target, args);
-        if (answer instanceof Promise)
-          answer.catch((error: unknown) => {
-            if (error instanceof StoreUnavailableError && !(error instanceof InstanceFencedError)) onTrouble();
-          });
+        if (!(answer instanceof Promise)) return typeof answer === "object" && answer !== null ? observed(answer, onTrouble) : answer;
+        answer.catch((error: unknown) => {
+          if (error instanceof StoreUnavailableError && !(error instanceof InstanceFencedError)) onTrouble();
+        });
         return answer;
       };
     },

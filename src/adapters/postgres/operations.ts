@@ -52,7 +52,7 @@ import { setDefaultSecret } from "./registration/set-default-secret.ts";
 import { setSource } from "./accounts/set-source.ts";
 import { moveSchedule } from "./deliveries/shift-schedule.ts";
 
-type Port = Omit<ServiceStore, "fatal" | "close" | "commitCall" | "recordAttempt" | "registerWatches" | "runClaimed">;
+type Port = Omit<ServiceStore, "fatal" | "close" | "commitCall" | "recordAttempt" | "registerWatches" | "underKey">;
 type ArgsOf<Name extends keyof Port> = Parameters<Port[Name]>;
 type AnswerOf<Name extends keyof Port> = ReturnType<Port[Name]>;
 

@@ -1,12 +1,12 @@
 import { InstanceFencedError, StoreUnavailableError } from "../../domain/errors.ts";
 import type { CallCommit, CallCommitResult } from "../../ports/stores/call-store.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../ports/stores/delivery-store.ts";
-import type { ClaimableResult, ClaimedRun, IdempotencyStore } from "../../ports/stores/idempotency-store.ts";
+import type { ClaimedRun } from "../../ports/stores/idempotency-store.ts";
 import type { RegisterWatchResult, WatchDraft } from "../../ports/stores/registration-store.ts";
 import type { ServiceStore } from "../../ports/stores/service-store.ts";
 import { BatchQueue } from "./connection/batch-queue.ts";
-import { runClaimedOperation } from "./claimed-operations.ts";
-import type { Claimed } from "./claimed-operations.ts";
+import { operationsUnderKey } from "./claimed-operations.ts";
+import type { RunClaimed } from "./claimed-operations.ts";
 import type { Database, Transaction } from "./connection/database.ts";
 import { bindOperations } from "./operations.ts";
 import { commitCalls } from "./calls/commit-call.ts";
@@ -15,7 +15,7 @@ import { registerWatches } from "./registration/register-watches.ts";
 
 const defaultQueueLimit = 10_000;
 const batchLimit = 500;
-/** Under keys, at a time: those of one account wait for each other, and must leave connections to the rest of the service. */
+/** Claimed operations at a time. Those of one account wait for each other, so they must leave connections to the rest of the service. */
 const claimedLimit = 4;
 
 /**
@@ -41,8 +41,8 @@ export function createPostgresStore(db: Database, queueLimit = defaultQueueLimit
     batchLimit: 1000,
     queueLimit,
   });
-  const claimed = new BatchQueue<Claimed, PromiseSettledResult<ClaimedRun<unknown>>>({
-    run: (items, deadlineMs) => Promise.allSettled(items.map((item) => runClaimed(db, item, deadlineMs))),
+  const claimed = new BatchQueue<ClaimedWork, PromiseSettledResult<ClaimedRun<unknown>>>({
+    run: (items, deadlineMs) => Promise.allSettled(items.map((work) => withRegisteredInstance(db, deadlineMs, work))),
     batchLimit: claimedLimit,
     queueLimit,
   });
@@ -60,7 +60,7 @@ export function createPostgresStore(db: Database, queueLimit = defaultQueueLimit
     },
     recordAttempt: (record) => attempts.push(record),
     registerWatches: (drafts) => registrations.push(drafts),
-    runClaimed: runClaimedIn(claimed),
+    underKey: (claim) => operationsUnderKey(claim, runClaimedIn(claimed)),
     fatal: Promise.withResolvers<Error>().promise,
     close: () =>
       (closing ??= (async () => {
@@ -81,16 +81,14 @@ async function registerAll(
   return requests.map(({ length }) => results.slice(from, (from += length)));
 }
 
-function runClaimedIn(queue: BatchQueue<Claimed, PromiseSettledResult<ClaimedRun<unknown>>>): IdempotencyStore["runClaimed"] {
-  return async (claim, name, request, draftAnswer) => {
-    const settled = await queue.push({ claim, name, request, draftAnswer } as unknown as Claimed);
-    if (settled.status === "rejected") throw settled.reason;
-    return settled.value as ClaimedRun<ClaimableResult<typeof name>>;
-  };
-}
+type ClaimedWork = (tx: Transaction, token: number) => Promise<ClaimedRun<unknown>>;
 
-function runClaimed(db: Database, claimed: Claimed, deadlineMs: number): Promise<ClaimedRun<unknown>> {
-  return withRegisteredInstance(db, deadlineMs, (tx, token) => runClaimedOperation(tx, token, claimed));
+function runClaimedIn(queue: BatchQueue<ClaimedWork, PromiseSettledResult<ClaimedRun<unknown>>>): RunClaimed {
+  return async <Result>(work: (tx: Transaction, token: number) => Promise<ClaimedRun<Result>>) => {
+    const settled = await queue.push(work);
+    if (settled.status === "rejected") throw settled.reason;
+    return settled.value as ClaimedRun<Result>;
+  };
 }
 
 /** For what needs no more than some instance to own what comes of it: evicted, this one joins anew and goes on. */

@@ -129,7 +129,7 @@ export class Registrar implements Registration {
     const { idempotency } = this.#options;
     const run = await idempotency.run(
       claim,
-      "registerWatches",
+      (store) => store.registerWatches,
       drafts.map(({ watch }) => watch),
       batchOf,
     );
@@ -158,7 +158,12 @@ export class Registrar implements Registration {
     if (drafted.kind !== "draft") return drafted;
     const { endpoint, generatedSecret } = drafted.draft;
     const draft = { id: newId("hk", nowMs), accountId: account.id, endpoint, events: request.events, nowMs, quotas };
-    const run = await idempotency.run(claim, "registerHook", draft, (result) => hookOutcomeOf(generatedSecret, result));
+    const run = await idempotency.run(
+      claim,
+      (store) => store.registerHook,
+      draft,
+      (result) => hookOutcomeOf(generatedSecret, result),
+    );
     if (run.kind === "key_taken") return run;
     if (run.result.kind === "created") this.#options.consumers.reopenEndpoint(run.result.view.endpoint.id);
     return run.outcome;

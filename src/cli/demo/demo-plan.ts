@@ -108,7 +108,9 @@ export class DemoRecord {
     const received = webhooks.map((webhook) => `#${webhook?.sequence ?? "?"} ${webhook?.type ?? "?"}`).toSorted();
     const expected = call.expected.map((type, index) => `#${index + 1} ${type}`);
     const faults =
-      received.join() === expected.join() ? [] : [`${call.name}: expected ${expected.join(", ")}; received ${received.join(", ") || "nothing"}`];
+      received.join() === expected.join()
+        ? []
+        : [`${call.name}: expected ${expected.join(", ")}; received ${received.join(", ") || "nothing"}`];
     const end = webhooks.find((webhook) => webhook?.terminal === true);
     return end && end.reason !== (call.reason || null)
       ? [...faults, `${call.name}: the reason of its end is ${JSON.stringify(end.reason)}`]

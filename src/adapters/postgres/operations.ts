@@ -31,7 +31,7 @@ import * as watchRegistration from "./registration/watches.ts";
 import * as retention from "./retention/delete-expired.ts";
 
 /** The methods of the port that are one operation each; the store batches the others. */
-type SingleOperations = Omit<ServiceStore, "fatal" | "close" | "commitCall" | "recordAttempt" | "registerWatches" | "runClaimed">;
+type SingleOperations = Omit<ServiceStore, "fatal" | "close" | "commitCall" | "recordAttempt" | "registerWatches" | "underKey">;
 
 /** Operations that take a scope (a connection, a transaction) before the arguments of the port's methods. */
 type Operations<Scope extends readonly unknown[]> = {

@@ -2,12 +2,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { InstanceFencedError, StoreUnavailableError } from "../../domain/errors.ts";
 import type { CallCommit, CallCommitResult } from "../../ports/stores/call-store.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../ports/stores/delivery-store.ts";
-import type { ClaimableResult, ClaimedRun, IdempotencyStore } from "../../ports/stores/idempotency-store.ts";
+import type { ClaimedRun } from "../../ports/stores/idempotency-store.ts";
 import type { RegisterWatchResult, WatchDraft } from "../../ports/stores/registration-store.ts";
 import type { ServiceStore } from "../../ports/stores/service-store.ts";
 import { BatchQueue } from "./connection/batch-queue.ts";
-import { runClaimedOperation } from "./claimed-operations.ts";
-import type { Claimed } from "./claimed-operations.ts";
+import { operationsUnderKey } from "./claimed-operations.ts";
+import type { RunClaimed } from "./claimed-operations.ts";
 import type { Database } from "./connection/database.ts";
 import type { Transaction } from "./connection/transaction.ts";
 import { bindOperations } from "./operations.ts";
@@ -43,8 +43,8 @@ export function createPostgresStore(db: Database, queueLimit = defaultQueueLimit
     batchLimit: 1000,
     queueLimit,
   });
-  const claimed = new BatchQueue<Claimed, PromiseSettledResult<ClaimedRun<unknown>>>({
-    run: (items, deadlineMs) => Promise.allSettled(items.map((item) => runClaimed(db, item, deadlineMs))),
+  const claimed = new BatchQueue<ClaimedWork, PromiseSettledResult<ClaimedRun<unknown>>>({
+    run: (items, deadlineMs) => Promise.allSettled(items.map((work) => withRegisteredInstance(db, deadlineMs, work))),
     batchLimit: claimedLimit,
     queueLimit,
   });
@@ -62,7 +62,7 @@ export function createPostgresStore(db: Database, queueLimit = defaultQueueLimit
     },
     recordAttempt: (record) => attempts.push(record),
     registerWatches: (drafts) => registrations.push(drafts),
-    runClaimed: runClaimedIn(claimed),
+    underKey: (claim) => operationsUnderKey(claim, runClaimedIn(claimed)),
     fatal: Promise.withResolvers<Error>().promise,
     close: () =>
       (closing ??= (async () => {
@@ -83,16 +83,14 @@ async function registerAll(
   return requests.map(({ length }) => results.slice(from, (from += length)));
 }
 
-function runClaimedIn(queue: BatchQueue<Claimed, PromiseSettledResult<ClaimedRun<unknown>>>): IdempotencyStore["runClaimed"] {
-  return async (claim, name, request, draftAnswer) => {
-    const settled = await queue.push({ claim, name, request, draftAnswer } as unknown as Claimed);
-    if (settled.status === "rejected") throw settled.reason;
-    return settled.value as ClaimedRun<ClaimableResult<typeof name>>;
-  };
-}
+type ClaimedWork = (tx: Transaction, token: number) => Promise<ClaimedRun<unknown>>;
 
-function runClaimed(db: Database, claimed: Claimed, deadlineMs: number): Promise<ClaimedRun<unknown>> {
-  return withRegisteredInstance(db, deadlineMs, (tx, token) => runClaimedOperation(tx, token, claimed));
+function runClaimedIn(queue: BatchQueue<ClaimedWork, PromiseSettledResult<ClaimedRun<unknown>>>): RunClaimed {
+  return async <Result>(work: (tx: Transaction, token: number) => Promise<ClaimedRun<Result>>) => {
+    const settled = await queue.push(work);
+    if (settled.status === "rejected") throw settled.reason;
+    return settled.value as ClaimedRun<Result>;
+  };
 }
 
 /** Runs a transaction that any registered instance may commit. If this instance was evicted, it joins again and repeats the transaction. */

@@ -6,12 +6,12 @@ import { CallAssignment } from "./call-assignment.ts";
 import type { PolledCall } from "./polled-call.ts";
 import { CallRegistry } from "./call-registry.ts";
 import { PolledSource } from "../sources/polled-source.ts";
-import type { SharedPart, SourceSetup } from "../sources/polled-source.ts";
+import type { SourceSetup } from "../sources/polled-source.ts";
 import { SourceRegistry } from "../sources/source-registry.ts";
 import { TimingWheel } from "./timing-wheel.ts";
 import { TransitionRecorder } from "./transition-recorder.ts";
 import type { TransitionRecorderOptions } from "./transition-recorder.ts";
-import type { SharedGate } from "../sources/source-gate.ts";
+import type { SharedGate, SharedPart } from "../sources/source-gate.ts";
 import type { SourceChange } from "../sources/source-suspension.ts";
 import { settledWithin } from "../runtime/timed-waits.ts";
 
@@ -154,7 +154,7 @@ export class Poller {
   resume(sourceName: string, change: SourceChange = "none"): void {
     const source = this.#sources.get(sourceName);
     if (source === undefined) return;
-    if (change === "vindicated") this.#reconsider(source);
+    if (change === "corroborated") this.#reconsider(source);
     this.#pump(source);
   }
 
@@ -286,7 +286,7 @@ export class Poller {
     this.#begin(call);
     let delayMs = source.setup.policy.backoffMaxMs;
     try {
-      const observation = await source.ask(call);
+      const observation = await source.poll(call);
       if (gate === source.gate) {
         const change = gate.record(call, observation);
         this.#announceSourceChange(source, change);
@@ -332,7 +332,7 @@ export class Poller {
 
   #announceSourceChange(source: PolledSource<PolledCall>, change: SourceChange): void {
     if (change === "none") return;
-    if (change === "vindicated") this.#reconsider(source);
+    if (change === "corroborated") this.#reconsider(source);
     const event = change === "suspended" ? "suspended" : "resumed";
     const health = source.gate.health();
     this.#options.logger.warn({ source: source.name, state: health.state, reason: health.reason }, `source.${event}`);

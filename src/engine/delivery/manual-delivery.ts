@@ -8,7 +8,7 @@ import type { Clock } from "../../ports/clock.ts";
 import type { CommitListener } from "../../ports/commit-listener.ts";
 import type { DeliveryStore } from "../../ports/stores/delivery-store.ts";
 import type { ReadStore } from "../../ports/stores/read-store.ts";
-import type { Idempotency } from "../requests/idempotency.ts";
+import type { Idempotency, Step } from "../requests/idempotency.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 
 export type ManualSenderOptions = {
@@ -42,8 +42,11 @@ export class ManualSender implements ManualDelivery {
     // A delivery that waits in the buffer is not in flight, so its lease can be released.
     if (found.view.leased) await dispatcher.releaseBuffered(deliveryId);
     const request = { accountId: account.id, deliveryId, nowMs: clock.nowMs() };
-    const run = await idempotency.run(claim, "claimManualRetry", request, (result): RetryOutcome =>
-      result.kind === "claimed" ? { kind: "accepted", view: result.view } : { kind: result.kind },
+    const run = await idempotency.run(
+      claim,
+      (store) => store.claimManualRetry,
+      request,
+      (result): RetryOutcome => (result.kind === "claimed" ? { kind: "accepted", view: result.view } : { kind: result.kind }),
     );
     if (run.kind === "key_taken") return run;
     if (run.result.kind === "claimed") void dispatcher.sendNow(run.result.job);
@@ -58,10 +61,14 @@ export class ManualSender implements ManualDelivery {
     const limited = this.#limit(view.endpoint);
     if (limited !== null) return limited;
     const request = { accountId: account.id, endpointId, nowMs: clock.nowMs() };
-    const accepted = await idempotency.accept<"createTest", TestOutcome>(claim, "createTest", request, (result) =>
-      result.kind === "claimed"
-        ? { kind: "accepted", deliveryId: result.job.deliveryId }
-        : { kind: "answered", outcome: { kind: result.kind } },
+    const accepted = await idempotency.accept(
+      claim,
+      (store) => store.createTest,
+      request,
+      (result): Step<TestOutcome> =>
+        result.kind === "claimed"
+          ? { kind: "accepted", deliveryId: result.job.deliveryId }
+          : { kind: "answered", outcome: { kind: result.kind } },
     );
     let outcome: TestOutcome | IdempotencyKeyInUse;
     switch (accepted.kind) {
@@ -87,7 +94,12 @@ export class ManualSender implements ManualDelivery {
   ): Promise<RecoverOutcome | IdempotencyKeyInUse> {
     const { idempotency, clock, dispatcher } = this.#options;
     const request = { accountId: account.id, endpointId, nowMs: clock.nowMs(), ...span };
-    const run = await idempotency.run(claim, "recover", request, (result): RecoverOutcome => result);
+    const run = await idempotency.run(
+      claim,
+      (store) => store.recover,
+      request,
+      (result): RecoverOutcome => result,
+    );
     if (run.kind === "key_taken") return run;
     if (run.outcome.kind === "recovered") dispatcher.wake();
     return run.outcome;

@@ -51,8 +51,11 @@ export class EndpointEditor implements EndpointSettings {
     const previousValidUntilMs = nowMs + request.graceSeconds * 1000;
     const secret = draftSecret(secretBox, signingSecret, nowMs);
     const rotation = { accountId: account.id, endpointId, secret, previousValidUntilMs, nowMs };
-    const run = await idempotency.run(claim, "rotateSecret", rotation, (known): RotationOutcome =>
-      known ? { kind: "rotated", signingSecret, previousValidUntilMs } : { kind: "unknown" },
+    const run = await idempotency.run(
+      claim,
+      (store) => store.rotateSecret,
+      rotation,
+      (known): RotationOutcome => (known ? { kind: "rotated", signingSecret, previousValidUntilMs } : { kind: "unknown" }),
     );
     return run.kind === "key_taken" ? run : run.outcome;
   }

@@ -110,7 +110,7 @@ export class Registrar implements Registration {
     if (drafts.length === 0 && claim === null) return outcomeOf([]);
     const run = await this.#options.idempotency.run(
       claim,
-      "registerWatches",
+      (store) => store.registerWatches,
       drafts.map(({ watch }) => watch),
       outcomeOf,
     );
@@ -138,7 +138,12 @@ export class Registrar implements Registration {
     const nowMs = clock.nowMs();
     const { endpoint, generatedSecret } = this.#draftEndpoint(request, callback, "flat", nowMs);
     const draft = { id: newId("hk", nowMs), accountId: account.id, endpoint, events: request.events, nowMs, quotas };
-    const run = await idempotency.run(claim, "registerHook", draft, (result) => hookOutcomeOf(generatedSecret, result));
+    const run = await idempotency.run(
+      claim,
+      (store) => store.registerHook,
+      draft,
+      (result) => hookOutcomeOf(generatedSecret, result),
+    );
     if (run.kind === "key_taken") return run;
     if (run.result.kind === "created") this.#options.endpointListener.reopenEndpoint(run.result.view.endpoint.id);
     return run.outcome;

@@ -17,7 +17,7 @@ export function watchOutcomeOf(generatedSecret: string | null, result: RegisterW
         endpointId: null,
       };
     case "callback_required":
-      return invalid("invalid-request", "/callback_url", "is required: the account has no hook that would be told instead");
+      return invalid("invalid-request", "/callback_url", "is required, because the account has no hook");
     default:
       return refusalOf(result);
   }

@@ -3,14 +3,14 @@ import { systemClock } from "../adapters/clock.ts";
 import type { OpenPostgres } from "../adapters/postgres/opening.ts";
 import { openSqliteStore } from "../adapters/sqlite/store.ts";
 import type { Config, Secrets } from "./config.ts";
-import { InstanceFenced, StoreUnavailable } from "../domain/errors.ts";
+import { StoreUnavailableError } from "../domain/errors.ts";
 import type { DeliveryPolicy } from "../domain/deliveries/retry-policy.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { ServiceStore, StoreFigures, StoreLifecycle } from "../ports/stores/service-store.ts";
+import type { ServiceStore, StoreStats, StoreLifecycle } from "../ports/stores/service-store.ts";
 import type { Logger } from "../ports/telemetry.ts";
 
 /** About the time between two commits of a service at work. */
-export const recordPatienceMs = 5;
+export const recordLingerMs = 5;
 
 export type OpenStoreOptions = {
   readonly config: Config;
@@ -30,33 +30,24 @@ export type OpenStore = {
   readonly shared: OpenPostgres | null;
   /** Everybody's who shares it. */
   readonly clock: Clock;
-  /** What the store was asked and did not answer may have been done. Not for an instance that was evicted. */
-  onTrouble: () => void;
   close(): Promise<void>;
 };
 
-/** The database of `DATABASE_URL`. Rejects with `StartRefused`, or with the signal's reason. */
+/** The database of `DATABASE_URL`. Rejects with `StartupError`, or with the signal's reason. */
 export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
   const { config, secrets, policy, logger, signal, onCommitted } = options;
   const machineClock = options.clock ?? systemClock;
   if (config.database.kind === "sqlite") {
-    const store = await openSqliteStore({ path: config.database.path, policy, clock: machineClock, onCommitted, recordPatienceMs });
-    return { store, shared: null, clock: machineClock, onTrouble: () => undefined, close: () => store.close() };
+    const store = await openSqliteStore({ path: config.database.path, policy, clock: machineClock, onCommitted, recordLingerMs });
+    return { store, shared: null, clock: machineClock, close: () => store.close() };
   }
   const { delivery } = config;
   const limits = { endpointMaxInFlight: delivery.endpointMaxInFlight, hostMaxInFlight: delivery.hostMaxInFlight };
   const connectionString = secrets.postgresUrl ?? "";
-  // Whoever has SQLite need not load what he never uses.
+  // Loaded lazily so that SQLite deployments never import `pg`.
   const { openPostgres } = await import("../adapters/postgres/opening.ts");
   const shared = await openPostgres({ connectionString, policy, limits, logger, machineClock, signal, onCommitted });
-  const opened: OpenStore = {
-    store: observed(shared.store, () => opened.onTrouble()),
-    shared: { ...shared, instances: observed(shared.instances, () => opened.onTrouble()) },
-    clock: shared.clock,
-    onTrouble: () => undefined,
-    close: () => shared.close(),
-  };
-  return opened;
+  return { store: shared.store, shared, clock: shared.clock, close: () => shared.close() };
 }
 
 /** Asks until there is an answer; rejects with the signal's reason when that ends the wait. */
@@ -65,33 +56,15 @@ export function untilReachable<T>(work: () => Promise<T>, signal: AbortSignal): 
 }
 
 function isUnreachable({ error }: { readonly error: Error }): boolean {
-  return error instanceof StoreUnavailable;
+  return error instanceof StoreUnavailableError;
 }
 
 /** What a scrape reads of the store; null: it cannot be reached. */
-export async function readFiguresOf(store: Pick<StoreLifecycle, "readFigures">): Promise<StoreFigures | null> {
+export async function readStatsOf(store: Pick<StoreLifecycle, "readStats">): Promise<StoreStats | null> {
   try {
-    return await store.readFigures();
+    return await store.readStats();
   } catch (error) {
-    if (!(error instanceof StoreUnavailable)) throw error;
+    if (!(error instanceof StoreUnavailableError)) throw error;
     return null;
   }
-}
-
-/** The same methods; whenever one of them is not answered somebody is told. */
-function observed<T extends object>(target: T, onTrouble: () => void): T {
-  return new Proxy(target, {
-    get(_, name) {
-      const member: unknown = Reflect.get(target, name);
-      if (typeof member !== "function") return member;
-      return (...args: readonly unknown[]) => {
-        const answer: unknown = Reflect.apply(member, target, args);
-        if (answer instanceof Promise)
-          answer.catch((error: unknown) => {
-            if (error instanceof StoreUnavailable && !(error instanceof InstanceFenced)) onTrouble();
-          });
-        return answer;
-      };
-    },
-  });
 }

@@ -10,7 +10,7 @@ import { AccountAdministration } from "../../src/engine/administration/accounts.
 import { draftSecret } from "../../src/engine/registration/registrar.ts";
 import { WebhookComposer } from "../../src/engine/delivery/webhook-composer.ts";
 import { openKeyring } from "../../src/service/open-keyring.ts";
-import { recordPatienceMs } from "../../src/service/open-store.ts";
+import { recordLingerMs } from "../../src/service/open-store.ts";
 import type { Account } from "../../src/ports/stores/account-store.ts";
 import type { WatchedCall } from "../../src/ports/stores/call-store.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../src/ports/stores/delivery-store.ts";
@@ -62,14 +62,14 @@ export class Outbound implements AsyncDisposable {
       metrics: silentMetrics,
       timeoutMs: 15_000,
       maxAttempts: deliveryPolicy.scheduleMs.length,
-      onUnwatched: () => undefined,
-      notify: () => undefined,
+      poller: { rewatch: () => undefined },
+      listeners: [],
     });
   }
 
   /** `path`: a file, so that a commit waits for the disk as it does in the service. Without `sends` everything stays owed. */
   static async open(path: string, options: { readonly sends?: boolean; readonly apiKey?: string } = {}): Promise<Outbound> {
-    const store = await openSqliteStore({ path, policy: deliveryPolicy, recordPatienceMs });
+    const store = await openSqliteStore({ path, policy: deliveryPolicy, recordLingerMs });
     const keyring = await openKeyring(store, { given: null, databasePath: path });
     const administration = new AccountAdministration({ store, clock: systemClock, ...keyring });
     const account = await administration.ensureDefaultAccount(options.apiKey ?? "bench-key-bench-key-bench-key");

@@ -236,7 +236,7 @@ export function deliveriesSuite(backend: StoreBackend): void {
       const world = await open();
       const job = only(await owe(world, [receiver]));
       await world.record(only((await world.claim()).jobs), answered(503, "3600"));
-      await world.store.shiftSchedule(day);
+      await world.store.moveSchedule(day);
       world.nowMs = startMs + hour - day - 1;
       expect(await world.claim()).toEqual({ jobs: [], nextDueAtMs: startMs + hour - day });
       world.pass(1);

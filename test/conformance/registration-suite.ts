@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { completedReuseMs } from "../../src/domain/calls/watch.ts";
+import { replayableForMs } from "../../src/domain/calls/watch.ts";
 import { day, expectKind, minute, noQuotas, only, secretDraft, startMs, typesOf } from "../harness/store-drafts.ts";
 import { worlds } from "./store-backend.ts";
 import type { StoreBackend } from "./store-backend.ts";
@@ -49,7 +49,7 @@ export function registrationSuite(backend: StoreBackend): void {
       const world = await open();
       const first = await world.watch("OUT-1");
       await world.see("OUT-1", "success");
-      world.pass(completedReuseMs - 1);
+      world.pass(replayableForMs - 1);
       expect(expectKind(await world.register("OUT-1"), "existing").view.watch.id).toBe(first.view.watch.id);
       world.pass(1);
       const second = await world.watch("OUT-1");
@@ -245,7 +245,7 @@ export function registrationSuite(backend: StoreBackend): void {
         await world.watch("OUT-sandbox-success", wish);
         const { call } = await world.see("OUT-sandbox-success", "success");
         expect(call).toBeNull();
-        world.pass(completedReuseMs);
+        world.pass(replayableForMs);
         const again = await world.watch("OUT-sandbox-success", wish);
         expect(again).toMatchObject({ jobs: [], call: { needsFirstEvent: false, status: { status: null, terminal: false } } });
         expect(typesOf((await world.see("OUT-sandbox-success", "queued")).jobs)).toEqual(["call.queued"]);

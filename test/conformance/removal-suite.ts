@@ -53,8 +53,8 @@ export function removalSuite(backend: StoreBackend): void {
       expect(await world.store.getEvent(accountId, job.event.id)).toBeNull();
       expect(await world.store.getDelivery(accountId, job.deliveryId)).toBeNull();
       expect(await world.store.getCall({ accountId, sourceName: "default", callSid: "OUT-1" })).toBeNull();
-      expect((await world.store.readFigures()).watchesByStatus["active"]).toBe(0);
-      expect((await world.store.readFigures()).deliveriesByStatus["pending"]).toBe(0);
+      expect((await world.store.readStats()).watchesByStatus["active"]).toBe(0);
+      expect((await world.store.readStats()).deliveriesByStatus["pending"]).toBe(0);
       await world.watch("OUT-1");
     });
 

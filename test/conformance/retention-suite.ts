@@ -32,7 +32,7 @@ export function retentionSuite(backend: StoreBackend): void {
       expect(await world.store.getEvent(accountId, job.event.id)).toBeNull();
       expect(await world.store.getCall({ accountId, sourceName: "default", callSid: "OUT-1" })).toBeNull();
       expect(await world.store.getEndpoint(accountId, endpointId ?? "")).toBeNull();
-      expect(await world.store.readFigures()).toMatchObject({ watchesByStatus: { completed: 0 }, deliveriesByStatus: { delivered: 0 } });
+      expect(await world.store.readStats()).toMatchObject({ watchesByStatus: { completed: 0 }, deliveriesByStatus: { delivered: 0 } });
       expect(await clean(world)).toBe(0);
     });
 

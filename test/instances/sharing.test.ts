@@ -10,7 +10,7 @@ import { Instances } from "../../src/adapters/postgres/instances/instance-rows.t
 import { createSharedSourceStore } from "../../src/adapters/postgres/instances/source-gates.ts";
 import { SourceStateSync } from "../../src/engine/instances/source-state-sync.ts";
 import { SourceGate } from "../../src/engine/sources/source-gate.ts";
-import type { Queued } from "../../src/engine/sources/fair-poll-queue.ts";
+import type { QueuedPoll } from "../../src/engine/sources/fair-poll-queue.ts";
 import { ChangeSweeper } from "../../src/engine/instances/change-sweeper.ts";
 import { eventually } from "../harness/eventually.ts";
 import { inProcessInstance } from "../harness/instance-in-process.ts";
@@ -38,12 +38,12 @@ afterEach(async () => {
 /** A source's gate on this machine's clock, and what it and its peers agree on. */
 class SourceWorld {
   readonly told: string[] = [];
-  readonly gate: SourceGate<Queued>;
+  readonly gate: SourceGate<QueuedPoll>;
   readonly shared: SourceStateSync;
 
   constructor() {
     const source = { id: "src_1", name: "default", kind: "polyai-legacy", maxPollsPerSecond: 200 } as const;
-    const waits = { intervalMinMs: 2000, intervalMaxMs: 5000, witnessMs: 600_000 };
+    const waits = { intervalMinMs: 2000, intervalMaxMs: 5000, corroborationMs: 600_000 };
     this.gate = new SourceGate({ source, clock: systemClock, ...waits, onShared: (part) => this.shared.changed("default", part) });
     this.shared = new SourceStateSync({
       store: createSharedSourceStore(db, () => undefined),
@@ -54,7 +54,7 @@ class SourceWorld {
   }
 
   suspend(): void {
-    const call: Queued = { accountId: "a", isFirstPoll: true, isQueued: false };
+    const call: QueuedPoll = { accountId: "a", isFirstPoll: true, isQueued: false };
     this.gate.queue.add(call);
     const polled = this.gate.next();
     if (polled === null) throw new Error("may not poll");

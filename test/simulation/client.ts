@@ -104,6 +104,8 @@ export class Client {
   endpointOf(url: PlannedUrl): KnownEndpoint {
     const { auditor } = this.#parts;
     const endpoint = auditor.ledger.endpoint(url.account, url.url, auditor.limits.endpointMaxInFlight);
+    // After retention an endpoint is made anew, with another secret.
+    if (auditor.limits.retentionMs < 86_400_000) endpoint.isSecretUnknown = true;
     if (url.secret !== null && endpoint.secrets.length === 0) endpoint.secrets.push({ secret: url.secret, fromMs: -1, untilMs: null });
     return endpoint;
   }

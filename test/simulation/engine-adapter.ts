@@ -12,11 +12,11 @@ import { leaseTimes } from "../../src/engine/instances/instance-lease.ts";
 import { createApp } from "../../src/http/app.ts";
 import type { CallSource } from "../../src/ports/call-source.ts";
 import type { Clock } from "../../src/ports/clock.ts";
-import type { ServiceStore, StoreFigures } from "../../src/ports/stores/service-store.ts";
+import type { ServiceStore, StoreStats } from "../../src/ports/stores/service-store.ts";
 import type { Logger } from "../../src/ports/telemetry.ts";
 import type { AddressGuard, WebhookSender } from "../../src/ports/webhook-sender.ts";
 import { readConfig } from "../../src/service/config.ts";
-import { composeEngine } from "../../src/service/create-engine.ts";
+import { createEngine } from "../../src/service/create-engine.ts";
 import type { Engine } from "../../src/service/create-engine.ts";
 import { deliveryPolicyOf, prepareAccounts } from "../../src/service/create-service.ts";
 import { createSources } from "../../src/service/create-sources.ts";
@@ -39,7 +39,7 @@ export type { CallSource, PollAnswer, PollTarget } from "../../src/ports/call-so
 export type { Clock, Timer } from "../../src/ports/clock.ts";
 export type { ServiceStore } from "../../src/ports/stores/service-store.ts";
 export type { WebhookExchange, WebhookRequest, WebhookSender } from "../../src/ports/webhook-sender.ts";
-export type { StoreFigures, CreatedKey };
+export type { StoreStats, CreatedKey };
 export { hmacKeyOf, signWebhook } from "../../src/domain/webhooks/signature.ts";
 export type GroupRequest = StoreRequest;
 
@@ -78,7 +78,7 @@ export type EngineProcess = {
     createAccount(name: string): Promise<CreatedKey>;
     createKey(accountId: string): Promise<CreatedKey>;
     revokeKey(keyId: string): Promise<void>;
-    figures(): Promise<StoreFigures>;
+    figures(): Promise<StoreStats>;
   };
   /** As after SIGTERM; resolves when everything is closed. `answered`: when every request has been, or their grace has ended. */
   stop(graceMs: number, answered: Promise<void>): Promise<void>;
@@ -95,16 +95,16 @@ export async function startProcess(options: ProcessOptions): Promise<EngineProce
     policy: deliveryPolicyOf(config),
     clock,
     host: options.host,
-    recordPatienceMs: 5,
+    recordLingerMs: 5,
   });
   const store = options.aroundStore?.(realStore) ?? realStore;
   const keyring = await prepareAccounts(store, config, secrets, clock);
   const logger = loggerTo(options.onLine);
   const metrics = { ...silentMetrics, instances: () => undefined };
   let isStopping = false;
-  const engine: Engine = composeEngine({
+  const engine: Engine = createEngine({
     config,
-    opened: { store, shared: null, clock, onTrouble: () => undefined, close: () => store.close() },
+    opened: { store, shared: null, clock, close: () => store.close() },
     keyring,
     sources: scripted(createSources(config, secrets, clock), options.upstreamOf),
     guard: options.guard,
@@ -147,7 +147,7 @@ export async function startProcess(options: ProcessOptions): Promise<EngineProce
       },
       createKey: (accountId) => accounts.createKey(accountId),
       revokeKey: async (keyId) => void (await store.revokeKey({ keyId, nowMs: clock.nowMs() })),
-      figures: () => store.readFigures(),
+      figures: () => store.readStats(),
     },
     stop: async (graceMs, answered) => {
       isStopping = true;

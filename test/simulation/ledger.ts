@@ -58,7 +58,8 @@ export type KnownEndpoint = {
 export type KnownDelivery = {
   readonly id: string;
   readonly url: string;
-  readonly facts: Facts;
+  /** Of a delivery that was only listed: its watch. */
+  facts: Facts;
   readonly exchanges: Exchange[];
   /** Attempts that were asked for, and those that were taken for such. */
   manualAsked: number;
@@ -123,7 +124,7 @@ export class Ledger {
         lane.push(delivery);
         this.lanes.set(`${watchId} ${url}`, lane);
       }
-    }
+    } else if (delivery.exchanges.length === 0) delivery.facts = facts;
     return delivery;
   }
 

@@ -79,8 +79,8 @@ export const plants: readonly Plant[] = [
     what: "an attempt whose record the store refused waits for good",
     patch: {
       file: "src/engine/delivery/attempt-recorder.ts",
-      from: "setTimer(ms, () => resolve(null))",
-      to: "setTimer(ms, () => undefined)",
+      from: "await sleep(this.#options.clock, retryMs, this.#stopping.signal);",
+      to: "await new Promise(() => undefined);",
     },
   },
   {

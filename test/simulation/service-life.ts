@@ -216,7 +216,7 @@ export class ServiceLife {
   #checkNothingLeft(lifetime: Lifetime, graceMs: number): void {
     const { auditor } = this.#parts;
     if (lifetime.timers.size > 0) auditor.violate("nothing left", `${lifetime.timers.size} timers after a stop`);
-    const isLong = graceMs >= 5000 && this.#faults.length === 0;
+    const isLong = graceMs >= 5000 && this.#faults.length === 0 && lifetime.frozenUntilMs < auditor.scheduler.nowMs - graceMs;
     if (this.#pending.size > 0 && isLong) auditor.violate("nothing left", `${this.#pending.size} requests unanswered after a stop`);
   }
 

@@ -28,7 +28,7 @@ export type Life = {
 
 const wallStartMs = Date.UTC(2026, 10, 24, 12);
 const maxTasks = 200_000;
-const drainLimitMs = 30 * 60_000;
+const drainLimitMs = 12 * 60_000;
 const lookEveryMs = 5000;
 
 /** Lives a whole plan: its steps, then a world that is well again, in which all that is owed must arrive; then the last look. */

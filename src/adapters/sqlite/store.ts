@@ -2,10 +2,10 @@ import { statSync } from "node:fs";
 import type { DeliveryPolicy } from "../../domain/deliveries/retry-policy.ts";
 import type { AttemptRecorded } from "../../ports/stores/delivery-store.ts";
 import type { Clock } from "../../ports/clock.ts";
-import type { AnswerDraft, ClaimedRun, IdempotencyStore } from "../../ports/stores/idempotency-store.ts";
+import type { ClaimedOperation, ClaimedOperations, IdempotencyClaim } from "../../ports/stores/idempotency-store.ts";
 import type { AdministrationStore, ServiceStore } from "../../ports/stores/service-store.ts";
 import { Checkpointer } from "./writer-thread/checkpointer.ts";
-import type { ClaimedValue, Request } from "./writer-thread/group.ts";
+import type { ClaimedValue } from "./writer-thread/group.ts";
 import { GroupQueue } from "./writer-thread/group-queue.ts";
 import type { WriterHost } from "./writer-thread/group-queue.ts";
 import { operations } from "./operations.ts";
@@ -19,39 +19,39 @@ export type SqliteStoreOptions = {
   readonly clock?: Pick<Clock, "nowMs">;
   /** How long the commit of each group that wrote took. */
   readonly onCommitted?: (durationMs: number) => void;
-  /** Operations waiting at most; beyond it they are refused with `StoreOverloaded`. */
+  /** Operations waiting at most; beyond it they are refused with `StoreOverloadedError`. */
   readonly queueLimit?: number;
   /**
    * How long the record of an attempt waits at most for somebody else's commit to share, when none is under way: nobody
    * but the next webhook of its lane waits for it, and a commit of its own would keep a transition waiting.
    */
-  readonly recordPatienceMs?: number;
+  readonly recordLingerMs?: number;
   /** In place of threads and the machine's timers; then SQLite makes the checkpoints by itself. */
   readonly host?: WriterHost;
 };
 
 /**
  * Opens the embedded store: a worker thread owns the connection that everything goes through, so that a slow disk never
- * stalls the loop; another one makes the checkpoints. Rejects with `StartRefused` (one line) for a database that cannot be
+ * stalls the loop; another one makes the checkpoints. Rejects with `StartupError` (one line) for a database that cannot be
  * used.
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<ServiceStore> {
   let checkpointer: Checkpointer | null = null;
   const onCommitted = (durationMs: number) => {
-    checkpointer?.noteCommit();
+    checkpointer?.onCommit();
     options.onCommitted?.(durationMs);
   };
   const queue = new GroupQueue({ ...options, onCommitted }, "server");
   await queue.opened;
   if (options.path !== ":memory:" && options.host === undefined) checkpointer = new Checkpointer(options.path);
   const methods = methodsOf(queue);
-  const patienceMs = options.recordPatienceMs ?? 0;
+  const lingerMs = options.recordLingerMs ?? 0;
   return {
     ...methods,
-    recordAttempt: (record) => queue.run({ name: "recordAttempt", args: [record] }, { patienceMs }) as Promise<AttemptRecorded>,
-    runClaimed: runClaimedOn(queue),
-    checkWritable: () => queue.run({ name: "probeWrite", args: [] }) as Promise<void>,
-    readFigures: async () => ({ ...(await methods.readFigures()), storeBytes: storeBytes(options.path) }),
+    recordAttempt: (record) => queue.run({ name: "recordAttempt", args: [record] }, { lingerMs }) as Promise<AttemptRecorded>,
+    underKey: (claim) => operationsUnderKey(queue, claim),
+    checkWritable: () => queue.run({ name: "checkWritable", args: [] }) as Promise<void>,
+    readStats: async () => ({ ...(await methods.readStats()), storeBytes: storeBytes(options.path) }),
     fatal: checkpointer === null ? queue.fatal : Promise.race([queue.fatal, checkpointer.fatal]),
     // The connection that closes last copies what is left.
     close: async () => {
@@ -61,23 +61,26 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Serv
   };
 }
 
-/** The result is the one the draft was made of, so that it crosses to this thread once. */
-function runClaimedOn(queue: GroupQueue): IdempotencyStore["runClaimed"] {
-  return async <Result>(
-    claim: NonNullable<Request["claim"]>,
-    name: OperationName,
-    request: unknown,
-    draftAnswer: (result: Result) => AnswerDraft | null,
-  ): Promise<ClaimedRun<Result>> => {
-    let drafted: { readonly result: Result } | null = null;
-    const keepDraft = (result: unknown) => {
-      drafted = { result: result as Result };
-      return draftAnswer(result as Result);
+/** Returns the claimable operations under one claim. The result of each is the one its draft was made of, so that it crosses to this thread once. */
+function operationsUnderKey(queue: GroupQueue, claim: IdempotencyClaim): ClaimedOperations {
+  const claimed =
+    <Request, Result>(name: OperationName): ClaimedOperation<Request, Result> =>
+    async (request, draftAnswer) => {
+      const results: Result[] = [];
+      const keepResult = (result: unknown) => {
+        results.push(result as Result);
+        return draftAnswer(result as Result);
+      };
+      const value = (await queue.run({ name, args: [request], claim }, { draftAnswer: keepResult })) as ClaimedValue;
+      return value.kind === "ran" ? { kind: "ran", result: results.at(-1) as Result } : value;
     };
-    const value = (await queue.run({ name, args: [request], claim }, { draftAnswer: keepDraft })) as ClaimedValue;
-    if (value.kind !== "ran") return value;
-    if (drafted === null) throw new Error("what ran was drafted");
-    return { kind: "ran", ...(drafted as { readonly result: Result }) };
+  return {
+    registerWatches: claimed("registerWatches"),
+    registerHook: claimed("registerHook"),
+    rotateSecret: claimed("rotateSecret"),
+    recover: claimed("recover"),
+    claimManualRetry: claimed("claimManualRetry"),
+    createTest: claimed("createTest"),
   };
 }
 
@@ -93,10 +96,10 @@ export async function openSqliteAdministration(
   return { store: { ...methodsOf(queue), close: () => queue.close() }, migrations };
 }
 
-function methodsOf(queue: GroupQueue): Pick<ServiceStore, Exclude<OperationName, "probeWrite">> {
+function methodsOf(queue: GroupQueue): Pick<ServiceStore, Exclude<OperationName, "checkWritable">> {
   return Object.fromEntries(
     (Object.keys(operations) as OperationName[]).map((name) => [name, (...args: readonly unknown[]) => queue.run({ name, args })]),
-  ) as unknown as Pick<ServiceStore, Exclude<OperationName, "probeWrite">>;
+  ) as unknown as Pick<ServiceStore, Exclude<OperationName, "checkWritable">>;
 }
 
 function storeBytes(path: string): number {

@@ -2,7 +2,7 @@ import { readVariable } from "../../service/config.ts";
 import { upstreamKinds } from "../../domain/sources/source-settings.ts";
 import type { SourceFault, UpstreamKind } from "../../domain/sources/source-settings.ts";
 import { setSource } from "../../engine/administration/sources.ts";
-import type { SetSourceOutcome, SourceChange } from "../../engine/administration/sources.ts";
+import type { SetSourceOutcome, SourceSettingsChange } from "../../engine/administration/sources.ts";
 import { openAdministration } from "./administration.ts";
 import { readArguments, readStandardInput, UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
@@ -18,10 +18,10 @@ const flagOf: Readonly<Record<SourceFault["field"], string>> = {
   maxPollsPerSecond: "--max-polls-per-second",
 };
 
-/** `source set`: makes a source or changes what is named of one; a running service follows within 5 s. */
+/** `source set`: creates a source or changes the given settings of one; a running service follows within 5 s. */
 export const sourceSetCommand: Command = {
-  summary: "make a source of calls or change it; a running service follows within 5 s",
-  usage: `  <name>                        letters, digits, - and _; what is left out below stays as it is
+  summary: "create or change a source of calls; a running service follows within 5 s",
+  usage: `  <name>                        letters, digits, - and _; settings left out below keep their value
   --kind <kind>                 ${upstreamKinds.join(" or ")}; the first for a new source
   --base-url <url>              of the upstream
   --credential <text>           X-PolyAi-Auth-Token or X-API-KEY; other users of the machine may see it here, so rather:
@@ -65,7 +65,7 @@ export const sourceSetCommand: Command = {
     const { store, clock } = administration;
     const { secretBox } = await administration.sealingKeyring();
     const { kind: done, source } = settled(
-      await setSource({ store, clock, secretBox }, { ...(change as Omit<SourceChange, "name">), name }),
+      await setSource({ store, clock, secretBox }, { ...(change as Omit<SourceSettingsChange, "name">), name }),
       name,
     );
     terminal.out(json ? JSON.stringify({ ...sourceJson(source), created: done === "created" }) : `${done}: ${describeSource(source)}`);
@@ -81,9 +81,9 @@ function settled(outcome: SetSourceOutcome, name: string): Extract<SetSourceOutc
     case "invalid":
       throw new UsageError(outcome.faults.map(({ field, detail }) => `${flagOf[field]} ${detail}`).join("; "));
     case "owned_otherwise":
-      throw new Error(`source ${name} is there for ${outcome.accountId ?? "every account"}, and stays so; choose another name`);
+      throw new Error(`source ${name} belongs to ${outcome.accountId ?? "every account"}, which cannot change; choose another name`);
     case "conflict":
-      throw new Error(`source ${name} was set by somebody else at the same moment; look at it and try again`);
+      throw new Error(`source ${name} was changed concurrently; check it and retry`);
   }
 }
 

@@ -1,5 +1,5 @@
-import { sealedIdentity } from "../../domain/secrets/sealed-identity.ts";
-import type { SealedPlace } from "../../domain/secrets/sealed-identity.ts";
+import { associatedData } from "../../domain/secrets/sealed-identity.ts";
+import type { SealedColumn } from "../../domain/secrets/sealed-identity.ts";
 import { RingbackError } from "../../domain/errors.ts";
 import type { KeyedSecretBox } from "../../ports/secret-box.ts";
 import type { ResealedValue, SealedStore, SealedValue } from "../../ports/stores/sealed-store.ts";
@@ -7,31 +7,31 @@ import type { ResealedValue, SealedStore, SealedValue } from "../../ports/stores
 export type ReencryptionOptions = {
   readonly store: SealedStore;
   readonly secretBox: KeyedSecretBox;
-  /** Looked at between batches. */
+  /** Checked between batches. */
   readonly signal?: AbortSignal;
   readonly batchSize?: number;
 };
 
 export type ReencryptionResult = {
-  /** How many were sealed anew, by their place. */
-  readonly resealed: Readonly<Record<SealedPlace, number>>;
-  /** What does not open: changed, or copied from another row. It stays as it is. */
-  readonly unreadable: readonly { readonly place: SealedPlace; readonly id: string }[];
-  /** Keys other than the first that something is still sealed with: by it, or by a service that has another first key. */
+  /** Number of resealed values by column. */
+  readonly resealed: Readonly<Record<SealedColumn, number>>;
+  /** Values that do not open because they were changed or copied from another row; they stay as they are. */
+  readonly unreadable: readonly { readonly place: SealedColumn; readonly id: string }[];
+  /** Ids of other keys that still seal values, for example those of a running service whose first key is another one. */
   readonly remainingKeyIds: readonly string[];
 };
 
-const places: readonly SealedPlace[] = ["hash_key", "signing_key", "secret", "headers", "credential", "answer"];
-const hashedPlaces: ReadonlySet<SealedPlace> = new Set(["secret", "headers"]);
+const places: readonly SealedColumn[] = ["hash_key", "signing_key", "secret", "headers", "credential", "answer"];
+const hashedPlaces: ReadonlySet<SealedColumn> = new Set(["secret", "headers"]);
 
 /**
- * Seals everything with the first key, in small batches, each a transaction of its own: a service goes on beside it, and
- * what it writes meanwhile stands. May be broken off and run again. The hashes that tell whether a secret or header was
- * "given and different" are made anew with it; those of API keys hold for ever (see the keyring).
+ * Seals all values with the first key, in small batches of one transaction each, beside a running service, whose writes
+ * are kept. May be aborted and run again. Recomputes the hashes by which secrets and headers are compared; those of API
+ * keys never change (see the keyring).
  */
 export async function reencrypt({ store, secretBox, signal, batchSize = 200 }: ReencryptionOptions): Promise<ReencryptionResult> {
   const [firstKeyId] = secretBox.keyIds;
-  const resealed: Record<SealedPlace, number> = { hash_key: 0, signing_key: 0, secret: 0, headers: 0, credential: 0, answer: 0 };
+  const resealed: Record<SealedColumn, number> = { hash_key: 0, signing_key: 0, secret: 0, headers: 0, credential: 0, answer: 0 };
   const unreadable: ReencryptionResult["unreadable"][number][] = [];
   const otherKeyIds = async () => (await store.readKeyIds()).filter((keyId) => keyId !== firstKeyId);
   for (const keyId of await otherKeyIds())
@@ -43,9 +43,9 @@ export async function reencrypt({ store, secretBox, signal, batchSize = 200 }: R
         const last = page.at(-1);
         if (last === undefined) break;
         const values = page.flatMap((value) => {
-          const anew = sealAnew(secretBox, value);
-          if (anew === null) unreadable.push({ place, id: value.id });
-          return anew ?? [];
+          const resealedValue = reseal(secretBox, value);
+          if (resealedValue === null) unreadable.push({ place, id: value.id });
+          return resealedValue ?? [];
         });
         resealed[place] += await store.replaceSealed(values);
         afterId = last.id;
@@ -54,9 +54,9 @@ export async function reencrypt({ store, secretBox, signal, batchSize = 200 }: R
   return { resealed, unreadable, remainingKeyIds: await otherKeyIds() };
 }
 
-/** null: it does not open. */
-function sealAnew(secretBox: KeyedSecretBox, value: SealedValue): ResealedValue | null {
-  const identity = sealedIdentity(value.place, value.id);
+/** Reseals one value; `null` if it does not open. */
+function reseal(secretBox: KeyedSecretBox, value: SealedValue): ResealedValue | null {
+  const identity = associatedData(value.place, value.id);
   try {
     const plaintext = secretBox.open(value.sealed, identity);
     const fingerprint = hashedPlaces.has(value.place) ? (secretBox.fingerprints(plaintext)[0] ?? null) : null;

@@ -1,13 +1,13 @@
-import { isStoreTrouble } from "../../domain/errors.ts";
+import { isTransientStoreError } from "../../domain/errors.ts";
 import type { WatchedCall } from "../../ports/stores/call-store.ts";
 import type { InstanceStore, Sweep } from "../../ports/stores/instance-store.ts";
-import type { SharedGate } from "../../ports/stores/shared-source-store.ts";
-import type { Notifier } from "../requests/long-poll-waiters.ts";
-import { Rounds } from "../runtime/serialized-runs.ts";
+import type { GateState } from "../../ports/stores/shared-source-store.ts";
+import type { LongPollWaiters } from "../requests/long-poll-waiters.ts";
+import { SerializedRuns } from "../runtime/serialized-runs.ts";
 
 export type ChangeSweeperOptions = {
   readonly store: Pick<InstanceStore, "sweep" | "listNotices" | "listEnded" | "loadOwnedCalls" | "evict">;
-  readonly waiting: Pick<Notifier, "hasWaiters" | "waitedFor" | "publish">;
+  readonly waiting: Pick<LongPollWaiters, "hasWaiters" | "waitedFor" | "publish">;
   readonly onDeliveryDue: () => void;
   readonly onSettled: (deliveryIds: ReadonlySet<string>) => void;
   readonly onClosed: (endpointId: string) => void;
@@ -15,7 +15,7 @@ export type ChangeSweeperOptions = {
   readonly refreshSources: () => Promise<void>;
   readonly watch: (call: WatchedCall) => void;
   readonly unwatch: (callId: string) => void;
-  readonly adopt: (gates: readonly SharedGate[]) => void;
+  readonly adopt: (gates: readonly GateState[]) => void;
   readonly mayEvict: () => boolean;
   readonly onEvicted: () => void;
   readonly claimUnowned: () => Promise<number>;
@@ -30,7 +30,7 @@ const sweepsBetweenEnds = 6;
  */
 export class ChangeSweeper {
   readonly #options: ChangeSweeperOptions;
-  readonly #looks = new Rounds(() => this.#lookOnce());
+  readonly #looks = new SerializedRuns(() => this.#lookOnce());
   #feedPosition: string | null = null;
   #sweepsUntilEnds = 0;
   #sourceRevisions: number | null = null;
@@ -51,7 +51,7 @@ export class ChangeSweeper {
 
   /** A look that begins now or after the one that runs. Resolves with its end; rejects for bugs only. */
   look(): Promise<void> {
-    return this.#looks.runAnew();
+    return this.#looks.runAgain();
   }
 
   /** Somebody deleted a watch. */
@@ -69,7 +69,7 @@ export class ChangeSweeper {
       await this.#act(await this.#options.store.sweep());
     } catch (error) {
       // The next tick looks again.
-      if (!isStoreTrouble(error)) throw error;
+      if (!isTransientStoreError(error)) throw error;
     }
   }
 

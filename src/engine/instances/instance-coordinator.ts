@@ -1,4 +1,5 @@
-import { isStoreTrouble } from "../../domain/errors.ts";
+import { stackOf } from "../../domain/error-text.ts";
+import { isTransientStoreError } from "../../domain/errors.ts";
 import type { SourceHealth } from "../../domain/sources/source.ts";
 import type { InstanceSignal, PeerNotifier } from "../../ports/peer-notifier.ts";
 import type { Clock } from "../../ports/clock.ts";
@@ -13,10 +14,11 @@ import type { Dispatcher } from "../delivery/dispatcher.ts";
 import { leaseTimes } from "./instance-lease.ts";
 import type { LeaseTimes } from "./instance-lease.ts";
 import { Membership } from "./membership.ts";
-import type { Notifier } from "../requests/long-poll-waiters.ts";
+import type { LongPollWaiters } from "../requests/long-poll-waiters.ts";
 import { OrphanRescuer } from "./orphan-rescuer.ts";
 import type { Poller } from "../polling/poller.ts";
-import { Pace } from "../runtime/paced-runs.ts";
+import { PacedRuns } from "../runtime/paced-runs.ts";
+import { sleep } from "../runtime/timed-waits.ts";
 import { RateDivision } from "./rate-division.ts";
 import { SourceStateSync } from "./source-state-sync.ts";
 import { ChangeSweeper } from "./change-sweeper.ts";
@@ -35,7 +37,7 @@ export type InstanceCoordinatorOptions = {
   readonly poller: Poller;
   readonly dispatcher: Dispatcher;
   readonly limits: DeliveryLimits;
-  readonly notifier: Notifier;
+  readonly waiters: LongPollWaiters;
   /** Sources were set or changed by the operator; rejects while they cannot be read. */
   readonly refreshSources: () => Promise<void>;
   readonly peerNotifier: PeerNotifier;
@@ -60,14 +62,14 @@ export class InstanceCoordinator {
   readonly #balance: CallBalance;
   readonly #shared: SourceStateSync;
   readonly #sweeper: ChangeSweeper;
-  readonly #word: Pace;
+  readonly #word: PacedRuns;
   readonly #orphans: OrphanRescuer;
   readonly heartbeatEveryMs: number;
   #isDraining = false;
   #isMaintaining = false;
 
   constructor(options: InstanceCoordinatorOptions) {
-    const { store, releaseDeliveries, clock, logger, version, times = leaseTimes, poller, dispatcher, notifier } = options;
+    const { store, releaseDeliveries, clock, logger, version, times = leaseTimes, poller, dispatcher, waiters } = options;
     this.#options = options;
     this.heartbeatEveryMs = times.heartbeatMs;
     const gates = () => poller.gates;
@@ -100,7 +102,7 @@ export class InstanceCoordinator {
     this.#sweeper = new ChangeSweeper({
       store,
       watch,
-      waiting: notifier,
+      waiting: waiters,
       onDeliveryDue: () => dispatcher.wake(),
       onSettled: (deliveryIds) => dispatcher.dropFinished(deliveryIds),
       onClosed: (endpointId) => dispatcher.cancelEndpoint(endpointId),
@@ -115,7 +117,7 @@ export class InstanceCoordinator {
       onEvicted: () => this.#balance.checkAgain(),
       claimUnowned: () => (this.mayStart() ? this.#balance.claim() : Promise.resolve(0)),
     });
-    this.#word = new Pace({
+    this.#word = new PacedRuns({
       clock,
       pauseMs: wordPauseMs,
       run: () => this.#sweeper.look().catch((error: unknown) => this.#warn("instance.sweep_failed", error)),
@@ -134,12 +136,12 @@ export class InstanceCoordinator {
     });
   }
 
-  /** Joins, and waits a little for a part of the sources' rates. Rejects with `StoreUnavailable`. */
+  /** Joins, and waits a little for a part of the sources' rates. Rejects with `StoreUnavailableError`. */
   async start(): Promise<void> {
     await this.#membership.heartbeat();
     const deadlineMs = this.#options.clock.monotonicMs() + firstGrantWaitMs;
     while (!this.#division.hasGrants && this.#options.clock.monotonicMs() < deadlineMs) {
-      await this.#pause(200);
+      await sleep(this.#options.clock, 200);
       await this.#membership.heartbeat();
     }
     await this.#sweeper.tick();
@@ -199,7 +201,7 @@ export class InstanceCoordinator {
     if (this.#isDraining) return;
     if (what.has("watches")) this.#sweeper.onDeletion();
     if (what.has("calls") || what.has("instances")) this.#balance.checkAgain();
-    this.#word.ask();
+    this.#word.request();
     if (what.has("instances") || (what.has("rates") && this.#division.isWaiting)) this.#heartbeatConcurrently();
   }
 
@@ -256,8 +258,8 @@ export class InstanceCoordinator {
 
   #warn(message: string, error: unknown): void {
     const { logger } = this.#options;
-    if (isStoreTrouble(error)) logger.warn({ error: error.message }, message);
-    else logger.error({ error: error instanceof Error ? error.stack : String(error) }, message);
+    if (isTransientStoreError(error)) logger.warn({ error: error.message }, message);
+    else logger.error({ error: stackOf(error) }, message);
   }
 
   #loseEverything(): void {
@@ -272,9 +274,5 @@ export class InstanceCoordinator {
     const { poller, dispatcher } = this.#options;
     for (const name of poller.gates.keys()) poller.resume(name);
     dispatcher.resume();
-  }
-
-  #pause(delayMs: number): Promise<void> {
-    return new Promise((resolve) => this.#options.clock.setTimer(delayMs, resolve));
   }
 }

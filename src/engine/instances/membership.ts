@@ -1,4 +1,4 @@
-import { isStoreTrouble } from "../../domain/errors.ts";
+import { isTransientStoreError } from "../../domain/errors.ts";
 import type { Clock, Timer } from "../../ports/clock.ts";
 import type { ClusterView, InstanceStore, Shares } from "../../ports/stores/instance-store.ts";
 import type { Logger } from "../../ports/telemetry.ts";
@@ -116,7 +116,7 @@ export class Membership {
       if (!mightStart) onResumed();
       if (nextMs !== null && !this.#isStopped) this.heartbeatIn(nextMs);
     } catch (error) {
-      if (!isStoreTrouble(error)) throw error;
+      if (!isTransientStoreError(error)) throw error;
       if (this.#isReachable) logger.warn({ error: error.message }, "store.unreachable");
       this.#isReachable = false;
       if (!this.#isStopped) this.heartbeatIn(retryMs);

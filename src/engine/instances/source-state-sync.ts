@@ -1,7 +1,7 @@
-import { isStoreTrouble } from "../../domain/errors.ts";
+import { isTransientStoreError } from "../../domain/errors.ts";
 import type { SourceHealth } from "../../domain/sources/source.ts";
 import type { ClusterView, SourceShare } from "../../ports/stores/instance-store.ts";
-import type { SharedGate as GateRow, SharedSourceStore, SharedSuspension } from "../../ports/stores/shared-source-store.ts";
+import type { GateState, SharedSourceStore, SharedSuspension } from "../../ports/stores/shared-source-store.ts";
 import type { GateShare, SharedGate } from "../sources/source-gate.ts";
 import type { SourceChange } from "../sources/source-suspension.ts";
 
@@ -29,7 +29,7 @@ type State = {
 /** What is still untold then is told with a later sweep. */
 const triesAtOnce = 3;
 
-const nobody: GateShare = { calls: 0, unwitnessed: 0, recentPolls: 0, recentFailures: 0, lastGoodPollAtMs: null };
+const nobody: GateShare = { calls: 0, uncorroborated: 0, recentPolls: 0, recentFailures: 0, lastGoodPollAtMs: null };
 
 /**
  * Suspension, circuit and throttle of a source hold for all instances. Whoever sees one first writes it; who comes too
@@ -65,7 +65,7 @@ export class SourceStateSync {
   }
 
   /** Gates as others wrote them. */
-  adopt(rows: readonly GateRow[]): void {
+  adopt(rows: readonly GateState[]): void {
     for (const row of rows) this.#adopt(row);
   }
 
@@ -87,7 +87,7 @@ export class SourceStateSync {
       try {
         for (let tries = 0; state.unpublished.size > 0 && tries < triesAtOnce; tries++) await this.#publish(name, state);
       } catch (error) {
-        if (!isStoreTrouble(error)) throw error;
+        if (!isTransientStoreError(error)) throw error;
       }
     }
   }
@@ -120,7 +120,7 @@ export class SourceStateSync {
     state.throttleVersion = Math.max(state.throttleVersion, row.throttleVersion);
   }
 
-  #adopt(row: GateRow): void {
+  #adopt(row: GateState): void {
     const { gates, onAdopted, onSourceChange } = this.#options;
     const gate = gates().get(row.sourceName);
     if (gate === undefined) return;
@@ -160,7 +160,7 @@ function together(shares: readonly (SourceShare | undefined)[]): GateShare {
         ? sum
         : {
             calls: sum.calls + share.calls,
-            unwitnessed: sum.unwitnessed + share.unwitnessed,
+            uncorroborated: sum.uncorroborated + share.uncorroborated,
             recentPolls: sum.recentPolls + share.recentPolls,
             recentFailures: sum.recentFailures + share.recentFailures,
             lastGoodPollAtMs:

@@ -2,26 +2,26 @@ import type { CallProblem, CallStatus } from "../../domain/calls/call.ts";
 import { freshPollMemory, minIntervalForAge } from "../../domain/calls/poll-decision.ts";
 import type { PollMemory } from "../../domain/calls/poll-decision.ts";
 import type { WatchedCall } from "../../ports/stores/call-store.ts";
-import type { Queued } from "../sources/fair-poll-queue.ts";
+import type { QueuedPoll } from "../sources/fair-poll-queue.ts";
 import type { WheelEntry } from "./timing-wheel.ts";
 import type { PolledSource } from "../sources/polled-source.ts";
 
 /**
- * One watched call in memory. A hundred thousand of these are held, so there is nothing in it that need not be: no
- * timer, no promise, no closure while it waits.
+ * One watched call in memory. A process holds a hundred thousand of them, so a waiting call has no timer, promise or
+ * closure of its own.
  */
-export class PolledCall implements WheelEntry, Queued {
+export class PolledCall implements WheelEntry, QueuedPoll {
   dueAtMonotonicMs = 0;
   wheelSlot = -1;
   wheelIndex = -1;
   isFirstPoll = true;
   isQueued = false;
-  /** A poll or a commit of it is under way. */
+  /** Whether a poll or commit of the call is under way. */
   isBusy = false;
   isDropped = false;
   memory: PollMemory = freshPollMemory;
   minIntervalMs = 0;
-  readonly source: PolledSource;
+  readonly source: PolledSource<PolledCall>;
   readonly callId: string;
   readonly callSid: string;
   readonly scope: string;
@@ -36,7 +36,7 @@ export class PolledCall implements WheelEntry, Queued {
   createdAtMs: number;
   needsFirstEvent: boolean;
 
-  constructor(source: PolledSource, call: WatchedCall) {
+  constructor(source: PolledSource<PolledCall>, call: WatchedCall) {
     this.source = source;
     this.callId = call.callId;
     this.callSid = call.callSid;
@@ -53,11 +53,11 @@ export class PolledCall implements WheelEntry, Queued {
     this.needsFirstEvent = call.needsFirstEvent;
   }
 
-  /** Takes over how things stand in the store. */
+  /** Takes over the state in the store. */
   merge(call: WatchedCall): void {
     this.accountId = call.accountId;
     this.version = call.version;
-    // Kept while it is the same status: it may have followed the wall clock.
+    // Kept while the status is the same, because it may have been shifted with the wall clock.
     if (call.status.status !== this.status) this.observedAtMs = call.status.observedAtMs;
     this.status = call.status.status;
     this.reason = call.status.reason;
@@ -76,32 +76,32 @@ export class PolledCall implements WheelEntry, Queued {
     };
   }
 
-  /** What a registration read may arrive after what a later commit said. */
+  /** Merges unless a later commit was merged before: the answer to a registration may arrive late. */
   mergeNewer(call: WatchedCall): void {
     if (call.version >= this.version) this.merge(call);
   }
 
-  /** The wall clock was set: what has lasted so long has still lasted so long. Deadlines are wall times and stay. */
+  /** Shifts times after a step of the wall clock, so that elapsed times stay; deadlines are wall times and do not move. */
   shiftTimes(steppedMs: number): void {
-    const { denial, unwitnessedSinceMs } = this.memory;
+    const { rejection, uncorroboratedSinceMs } = this.memory;
     if (this.observedAtMs !== null) this.observedAtMs += steppedMs;
     if (this.lastGoodPollAtMs !== null) this.lastGoodPollAtMs += steppedMs;
     this.createdAtMs += steppedMs;
     this.youngestWatchAtMs += steppedMs;
-    if (denial === null && unwitnessedSinceMs === null) return;
+    if (rejection === null && uncorroboratedSinceMs === null) return;
     this.memory = {
       ...this.memory,
-      denial: denial === null ? null : { ...denial, sinceMs: denial.sinceMs + steppedMs },
-      unwitnessedSinceMs: unwitnessedSinceMs === null ? null : unwitnessedSinceMs + steppedMs,
+      rejection: rejection === null ? null : { ...rejection, sinceMs: rejection.sinceMs + steppedMs },
+      uncorroboratedSinceMs: uncorroboratedSinceMs === null ? null : uncorroboratedSinceMs + steppedMs,
     };
   }
 
-  /** How long to wait between polls when nothing is out of the ordinary. */
+  /** Regular time between polls. */
   get intervalMs(): number {
     return Math.max(this.source.gate.intervalMs, this.minIntervalMs);
   }
 
-  /** The least interval its age asks for; 0: the source's own. */
+  /** Returns the shortest interval that the call's age allows; 0 if the source's own applies. */
   ageIntervalMs(nowMs: number): number {
     return minIntervalForAge(nowMs - Math.max(this.observedAtMs ?? this.createdAtMs, this.youngestWatchAtMs));
   }
@@ -109,8 +109,8 @@ export class PolledCall implements WheelEntry, Queued {
   get problem(): CallProblem | null {
     const { state } = this.source.gate.health();
     if (state === "suspended") return "source_suspended";
-    if (this.status === null && this.memory.denial !== null) return "not_found_yet";
-    if (state === "circuit_open" || this.memory.failures > 0 || this.memory.denial !== null) return "upstream_errors";
+    if (this.status === null && this.memory.rejection !== null) return "not_found_yet";
+    if (state === "circuit_open" || this.memory.failures > 0 || this.memory.rejection !== null) return "upstream_errors";
     return state === "slowed" ? "source_slowed" : null;
   }
 }

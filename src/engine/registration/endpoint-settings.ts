@@ -1,53 +1,41 @@
 import { generateSecret } from "../../domain/webhooks/signature.ts";
 import type { Account, AccountStore } from "../../ports/stores/account-store.ts";
-import type {
-  Claim,
-  EndpointAdministration as EndpointAdministrationPort,
-  EndpointChange,
-  KeyTaken,
-  RotationOutcome,
-} from "../../ports/use-cases/registration.ts";
+import type { EndpointChange, EndpointSettings, RotationOutcome } from "../../ports/use-cases/endpoint-settings.ts";
+import type { Claim, IdempotencyKeyInUse } from "../../ports/use-cases/idempotency.ts";
 import type { Clock } from "../../ports/clock.ts";
+import type { EndpointListener } from "../../ports/commit-listener.ts";
 import type { EndpointStore } from "../../ports/stores/endpoint-store.ts";
 import type { EndpointView } from "../../ports/stores/read-store.ts";
 import type { SecretBox } from "../../ports/secret-box.ts";
 import type { Idempotency } from "../requests/idempotency.ts";
 import { draftSecret, sealHeaders } from "./registrar.ts";
 
-export type EndpointAdministrationOptions = {
+export type EndpointEditorOptions = {
   readonly store: Pick<EndpointStore, "patchEndpoint"> & Pick<AccountStore, "setDefaultSecret">;
   readonly idempotency: Pick<Idempotency, "run">;
   readonly secretBox: SecretBox;
   readonly clock: Clock;
-  /** Told after the commit. */
-  readonly consumers: {
-    /** No attempt for the endpoint may start once it returns, but by hand to a paused one. */
-    closeEndpoint(endpointId: string, state: "paused" | "disabled"): void;
-    /** The endpoint is enabled: what it is owed may be due. */
-    openEndpoint(endpointId: string): void;
-    /** Another rate or limit may let something go now. */
-    wake(): void;
-  };
+  readonly endpointListener: EndpointListener;
 };
 
-/** Changes to endpoints by their owner. Secrets are sealed here, so that the store never sees one. */
-export class EndpointAdministration implements EndpointAdministrationPort {
-  readonly #options: EndpointAdministrationOptions;
+/** Changes endpoints on request of their account. Seals secrets, so that the store never receives one in the clear. */
+export class EndpointEditor implements EndpointSettings {
+  readonly #options: EndpointEditorOptions;
 
-  constructor(options: EndpointAdministrationOptions) {
+  constructor(options: EndpointEditorOptions) {
     this.#options = options;
   }
 
   async patch(account: Account, endpointId: string, change: EndpointChange): Promise<EndpointView | null> {
-    const { store, secretBox, clock, consumers } = this.#options;
+    const { store, secretBox, clock, endpointListener } = this.#options;
     const { headers, ...rest } = change;
     const sealed =
       headers === undefined ? {} : { headers: Object.keys(headers).length === 0 ? null : sealHeaders(secretBox, endpointId, headers) };
     const view = await store.patchEndpoint({ accountId: account.id, endpointId, patch: { ...rest, ...sealed }, nowMs: clock.nowMs() });
     if (view === null) return null;
-    if (change.state === undefined) consumers.wake();
-    else if (change.state === "enabled") consumers.openEndpoint(endpointId);
-    else consumers.closeEndpoint(endpointId, change.state);
+    if (change.state === undefined) endpointListener.wake();
+    else if (change.state === "enabled") endpointListener.openEndpoint(endpointId);
+    else endpointListener.closeEndpoint(endpointId, change.state);
     return view;
   }
 
@@ -56,15 +44,18 @@ export class EndpointAdministration implements EndpointAdministrationPort {
     endpointId: string,
     request: { readonly graceSeconds: number; readonly signingSecret: string | null },
     claim: Claim<RotationOutcome> | null,
-  ): Promise<RotationOutcome | KeyTaken> {
+  ): Promise<RotationOutcome | IdempotencyKeyInUse> {
     const { idempotency, secretBox, clock } = this.#options;
     const nowMs = clock.nowMs();
     const signingSecret = request.signingSecret ?? generateSecret();
     const previousValidUntilMs = nowMs + request.graceSeconds * 1000;
     const secret = draftSecret(secretBox, signingSecret, nowMs);
     const rotation = { accountId: account.id, endpointId, secret, previousValidUntilMs, nowMs };
-    const run = await idempotency.run(claim, "rotateSecret", rotation, (known): RotationOutcome =>
-      known ? { kind: "rotated", signingSecret, previousValidUntilMs } : { kind: "unknown" },
+    const run = await idempotency.run(
+      claim,
+      (store) => store.rotateSecret,
+      rotation,
+      (known): RotationOutcome => (known ? { kind: "rotated", signingSecret, previousValidUntilMs } : { kind: "unknown" }),
     );
     return run.kind === "key_taken" ? run : run.outcome;
   }

@@ -90,7 +90,7 @@ export interface DeliveryStore {
     { readonly kind: "recovered"; readonly count: number } | { readonly kind: "unknown" } | { readonly kind: "endpoint_disabled" }
   >;
   /** The wall clock was set back by `deltaMs`: what was due then is due so much earlier now. */
-  shiftSchedule(deltaMs: number): Promise<void>;
+  moveSchedule(deltaMs: number): Promise<void>;
 }
 
 export type CreateTestResult =

@@ -1,12 +1,12 @@
 import type { Notice, WatchedCall } from "./call-store.ts";
-import type { SharedGate } from "./shared-source-store.ts";
+import type { GateState } from "./shared-source-store.ts";
 
 /** What an instance has of one source, as it told the others at its last heartbeat. */
 export type SourceShare = {
   /** Calls it owns. */
   readonly calls: number;
   /** Of them, those that would end by 400 or 404 but for the missing witness. */
-  readonly unwitnessed: number;
+  readonly uncorroborated: number;
   /** Polls of the last 10 s, and how many of them failed. */
   readonly recentPolls: number;
   readonly recentFailures: number;
@@ -43,7 +43,7 @@ export type Sweep = {
   /** Endpoints that deliveries are leased for by this instance, and that are paused or disabled meanwhile, or whose host is. */
   readonly closedEndpointIds: readonly string[];
   /** Gates of sources that changed since the sweep before. */
-  readonly gates: readonly SharedGate[];
+  readonly gates: readonly GateState[];
   /** Instances whose lease has ended; they still own what they have until they are evicted. */
   readonly expiredTokens: readonly number[];
   /** There are watched calls that no instance owns. */
@@ -56,7 +56,7 @@ export type Sweep = {
  * Who owns which calls. An instance is a row with a lease, judged by the database's clock; a call is owned by naming the
  * row's token. InstanceCoordinator ends when the row is deleted, never before: an instance whose lease has ended and whom nobody
  * evicted (Postgres was away for everybody) renews it and goes on with what it holds. Once it is evicted every write of
- * its is refused with `InstanceFenced`. All methods reject with `StoreUnavailable` while the database cannot be reached.
+ * its is refused with `InstanceFencedError`. All methods reject with `StoreUnavailableError` while the database cannot be reached.
  */
 export interface InstanceStore {
   /** A new row with a token of its own, which every write carries from now on. */

@@ -6,7 +6,7 @@ import { expect, onTestFinished, test, vi } from "vitest";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import { runCommandLine } from "../../../src/cli/run-command-line.ts";
 import { moveDatabase } from "../../../src/cli/commands/move-database.ts";
-import { StartRefused } from "../../../src/domain/errors.ts";
+import { StartupError } from "../../../src/domain/errors.ts";
 import { TestPostgres } from "../../harness/postgres-database.ts";
 import { answered, ok, StoreWorld, startMs, testPolicy } from "../../harness/store-drafts.ts";
 
@@ -37,7 +37,7 @@ async function read(world: StoreWorld) {
     attempts: await Promise.all(deliveries.data.map(({ delivery }) => store.getDelivery(accountId, delivery.id))),
     feed: (await store.readFeed({ accountId, limit: 200, cursor: null, sinceMs: null, types: null, orTerminal: false, callSid: null }))
       .data,
-    figures: { ...(await store.readFigures()), storeBytes: 0 },
+    figures: { ...(await store.readStats()), storeBytes: 0 },
   };
 }
 
@@ -121,10 +121,10 @@ test("a database that is not empty is left as it is; so is everything while a se
   const world = new StoreWorld(await openSqliteStore({ path, policy: testPolicy }));
   await world.account();
   const move = { sqlitePath: path, postgresUrl: postgres.url };
-  await expect(moveDatabase(move)).rejects.toBeInstanceOf(StartRefused);
+  await expect(moveDatabase(move)).rejects.toBeInstanceOf(StartupError);
   await world.store.close();
   await moveDatabase(move);
-  await expect(moveDatabase(move)).rejects.toThrow("must be empty: its table accounts is not");
+  await expect(moveDatabase(move)).rejects.toThrow("must be empty, but its table accounts is not");
 });
 
 test("a database that somebody uses keeps its schema when it is named by mistake", async () => {
@@ -136,7 +136,9 @@ test("a database that somebody uses keeps its schema when it is named by mistake
   await other.query(
     "drop schema public cascade; create schema public; create table accounts (id text); insert into accounts values ('acc_1')",
   );
-  await expect(moveDatabase({ sqlitePath: path, postgresUrl: postgres.url })).rejects.toThrow("must be empty: its table accounts is not");
+  await expect(moveDatabase({ sqlitePath: path, postgresUrl: postgres.url })).rejects.toThrow(
+    "must be empty, but its table accounts is not",
+  );
   const { rows } = await other.query("select table_name from information_schema.tables where table_schema = 'public'");
   await other.end();
   expect(rows).toEqual([{ table_name: "accounts" }]);

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { CallStatus } from "../../../src/domain/calls/call.ts";
 import { decideRepeat, isStatusCurrent, sameFilter } from "../../../src/domain/calls/registration.ts";
-import { completedReuseMs } from "../../../src/domain/calls/watch.ts";
+import { replayableForMs } from "../../../src/domain/calls/watch.ts";
 import type { WatchEndReason, WatchStatus } from "../../../src/domain/calls/watch.ts";
 
 const nowMs = Date.UTC(2026, 10, 24, 12);
@@ -22,9 +22,9 @@ describe("decideRepeat", () => {
 
   test.each<[endedAgoMs: number, kind: string]>([
     [0, "existing"],
-    [completedReuseMs - 1, "existing"],
-    [completedReuseMs, "new"],
-    [30 * completedReuseMs, "new"],
+    [replayableForMs - 1, "existing"],
+    [replayableForMs, "new"],
+    [30 * replayableForMs, "new"],
   ])("a completed one %i ms after its end: %s", (endedAgoMs, kind) => {
     expect(decideRepeat({ ...completed, endedAtMs: nowMs - endedAgoMs }, wanted, nowMs).kind).toBe(kind);
   });

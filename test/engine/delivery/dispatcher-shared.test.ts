@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { StoreUnavailable } from "../../../src/domain/errors.ts";
+import { StoreUnavailableError } from "../../../src/domain/errors.ts";
 import { DeliveryWorld } from "../../harness/delivery-world.ts";
 
 /** One endpoint with a place for one, on the wire to a receiver that has not answered; the rest waits in memory. */
@@ -44,7 +44,7 @@ describe("a dispatcher among several", () => {
     may = true;
     const asked: string[] = [];
     world.beforeStore = (operation) => void asked.push(operation);
-    await world.dispatcher.tend();
+    await world.dispatcher.maintain();
     await world.idle();
     expect(asked.filter((operation) => operation === "claimDue" || operation === "releaseDeliveries")).toEqual([]);
     expect((await world.deliveries()).map(({ delivery }) => delivery.status)).toEqual(["delivered", "delivered"]);
@@ -56,17 +56,17 @@ describe("a dispatcher among several", () => {
     const asked: string[] = [];
     world.beforeStore = (operation) => {
       asked.push(operation);
-      if (isAway && operation === "releaseDeliveries") throw new StoreUnavailable("away");
+      if (isAway && operation === "releaseDeliveries") throw new StoreUnavailableError("away");
     };
     const [, held] = await world.deliveries();
     world.dispatcher.dropFinished(new Set([held?.delivery.id ?? ""]));
     await world.settle();
     expect((await world.deliveries()).map(({ leased }) => leased)).toEqual([true, true]);
     isAway = false;
-    await world.dispatcher.tend();
+    await world.dispatcher.maintain();
     await world.settle();
     asked.length = 0;
-    await world.dispatcher.tend();
+    await world.dispatcher.maintain();
     expect(asked).toEqual([]);
     release();
     await world.idle();
@@ -88,7 +88,7 @@ describe("a dispatcher among several", () => {
     await other.watch("OUT-1", { url: receiver.url("/") });
     const { jobs } = await other.registrations.see("OUT-1", "queued");
     other.beforeStore = (operation) => {
-      if (operation === "claimDue") throw new StoreUnavailable("it is somebody else's");
+      if (operation === "claimDue") throw new StoreUnavailableError("it is somebody else's");
     };
     other.dispatcher.accept(jobs);
     other.dispatcher.discardBuffered();

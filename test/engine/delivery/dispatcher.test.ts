@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { StoreUnavailable } from "../../../src/domain/errors.ts";
+import { StoreUnavailableError } from "../../../src/domain/errors.ts";
 import type { EndpointPatch } from "../../../src/ports/stores/endpoint-store.ts";
 import type { SendJob } from "../../../src/ports/stores/send-job.ts";
 import { DeliveryWorld } from "../../harness/delivery-world.ts";
@@ -340,7 +340,7 @@ describe("trouble with the store", () => {
     const { view } = await world.watch("OUT-1", { url: receiver.url() });
     await patch(world, view.watch.endpointId, { signatures: ["v1", "v1a"] });
     world.beforeStore = (operation) => {
-      if (operation === "getAccount") throw new StoreUnavailable("for a moment");
+      if (operation === "getAccount") throw new StoreUnavailableError("for a moment");
     };
     world.tickEachSecond();
     await world.see("OUT-1", "queued");
@@ -356,7 +356,7 @@ describe("trouble with the store", () => {
     const receiver = await world.receive();
     await world.watch("OUT-1", { url: receiver.url() });
     world.beforeStore = (operation) => {
-      if (operation === "recordAttempt") throw new StoreUnavailable("for a moment");
+      if (operation === "recordAttempt") throw new StoreUnavailableError("for a moment");
     };
     await world.see("OUT-1", "queued");
     await receiver.arrived(1);
@@ -374,7 +374,7 @@ describe("trouble with the store", () => {
     await world.watch("OUT-1", { url: receiver.url() });
     await world.see("OUT-1", "queued");
     await world.settle();
-    const failures = [new StoreUnavailable("for a moment"), new Error("a bug")];
+    const failures = [new StoreUnavailableError("for a moment"), new Error("a bug")];
     world.beforeStore = (operation) => {
       const failure = operation === "claimDue" ? failures.shift() : undefined;
       if (failure !== undefined) throw failure;
@@ -474,7 +474,7 @@ describe("leases", () => {
       return 200;
     });
     world.beforeStore = (operation) => {
-      if (operation === "releaseDeliveries") throw new StoreUnavailable("for a moment");
+      if (operation === "releaseDeliveries") throw new StoreUnavailableError("for a moment");
     };
     await world.oweEach(urls(4, () => receiver.url()));
     await world.settle();

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createSecretBox, generateEncryptionKey, parseEncryptionKeys } from "../../../src/adapters/sealing/secret-box.ts";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import { Idempotency } from "../../../src/engine/requests/idempotency.ts";
-import type { Claim, IdempotentRequest } from "../../../src/ports/use-cases/registration.ts";
+import type { Claim, IdempotentRequest } from "../../../src/ports/use-cases/idempotency.ts";
 import type { RegisterWatchResult } from "../../../src/ports/stores/registration-store.ts";
 import { FakeClock } from "../../harness/fake-clock.ts";
 import { StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
@@ -34,7 +34,12 @@ const claimOf = (given: Partial<IdempotentRequest> = {}): Claim<readonly Registe
 });
 
 const registerNothing = (idempotency: Idempotency, given: Partial<IdempotentRequest> = {}) =>
-  idempotency.run(claimOf(given), "registerWatches", [], (results) => results);
+  idempotency.run(
+    claimOf(given),
+    (store) => store.registerWatches,
+    [],
+    (results) => results,
+  );
 
 describe("a key", () => {
   test("is one of its account, method and path", async () => {
@@ -73,6 +78,11 @@ describe("a key", () => {
 });
 
 test("without a key the operation runs as it is", async () => {
-  const run = await idempotencyWith().run(null, "registerWatches", [await world.watchDraft("OUT-1")], ([result]) => result?.kind);
+  const run = await idempotencyWith().run(
+    null,
+    (store) => store.registerWatches,
+    [await world.watchDraft("OUT-1")],
+    ([result]) => result?.kind,
+  );
   expect(run).toMatchObject({ kind: "ran", outcome: "created" });
 });

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { FairPollQueue } from "../../../src/engine/sources/fair-poll-queue.ts";
-import type { Queued } from "../../../src/engine/sources/fair-poll-queue.ts";
+import type { QueuedPoll } from "../../../src/engine/sources/fair-poll-queue.ts";
 
-type Entry = Queued & { readonly name: string };
+type Entry = QueuedPoll & { readonly name: string };
 
 function repeat(accountId: string, name: string): Entry {
   return { accountId, name, isFirstPoll: false, isQueued: false };

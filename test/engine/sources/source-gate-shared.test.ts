@@ -2,24 +2,24 @@ import { describe, expect, test } from "vitest";
 import type { Observation } from "../../../src/domain/calls/call.ts";
 import { SourceGate } from "../../../src/engine/sources/source-gate.ts";
 import type { GateShare } from "../../../src/engine/sources/source-gate.ts";
-import type { Queued } from "../../../src/engine/sources/fair-poll-queue.ts";
+import type { QueuedPoll } from "../../../src/engine/sources/fair-poll-queue.ts";
 import { FakeClock } from "../../harness/fake-clock.ts";
 import { broken, fine, missing, unauthorized } from "../../harness/polling.ts";
 
 const limited: Observation = { kind: "rate_limited", retryAfterMs: 7000 };
-const nothing: GateShare = { calls: 0, unwitnessed: 0, recentPolls: 0, recentFailures: 0, lastGoodPollAtMs: null };
+const nothing: GateShare = { calls: 0, uncorroborated: 0, recentPolls: 0, recentFailures: 0, lastGoodPollAtMs: null };
 
-const entry = (isFirstPoll = true): Queued => ({ accountId: "a", isFirstPoll, isQueued: false });
+const entry = (isFirstPoll = true): QueuedPoll => ({ accountId: "a", isFirstPoll, isQueued: false });
 
 /** One instance's gate, and what it has to tell the others. */
 class SharedGateWorld {
   readonly clock = new FakeClock(undefined, 0);
   readonly told: string[] = [];
-  readonly gate: SourceGate<Queued>;
+  readonly gate: SourceGate<QueuedPoll>;
 
   constructor(maxPollsPerSecond = 200) {
     const source = { id: "src_1", name: "default", kind: "polyai-legacy", maxPollsPerSecond } as const;
-    const waits = { intervalMinMs: 2000, intervalMaxMs: 5000, witnessMs: 600_000 };
+    const waits = { intervalMinMs: 2000, intervalMaxMs: 5000, corroborationMs: 600_000 };
     this.gate = new SourceGate({ source, clock: this.clock, ...waits, onShared: (part) => this.told.push(part) });
   }
 
@@ -99,7 +99,7 @@ describe("a suspension", () => {
 
   test.each([
     ["forbidden", "resumed"],
-    ["misconfigured", "vindicated"],
+    ["misconfigured", "corroborated"],
     ["upstream_errors", "none"],
   ] as const)("%s that ended elsewhere has ended here", (reason, change) => {
     const world = new SharedGateWorld();
@@ -126,7 +126,7 @@ describe("a suspension", () => {
     expect(world.gate.adoptSuspension({ reason: "upstream_errors", sinceMs: 2 })).toBe("none");
     expect(world.state).toBe("circuit_open: upstream_errors");
     world.gate.adoptSuspension({ reason: "misconfigured", sinceMs: 3 });
-    expect(world.gate.adoptSuspension({ reason: "forbidden", sinceMs: 4 })).toBe("vindicated");
+    expect(world.gate.adoptSuspension({ reason: "forbidden", sinceMs: 4 })).toBe("corroborated");
   });
 });
 
@@ -152,18 +152,18 @@ describe("a throttle", () => {
 describe("what the others have", () => {
   test("a witness anywhere vouches for the source, and clears what was not witnessed here", () => {
     const world = new SharedGateWorld();
-    for (let calls = 0; calls < 9; calls++) world.gate.noteUnwitnessed(entry());
+    for (let calls = 0; calls < 9; calls++) world.gate.recordUncorroboratedFailure(entry());
     world.gate.applyRemoteShares({ ...nothing, lastGoodPollAtMs: world.clock.nowMs() - 60_000 });
     expect(world.gate.lastGoodPollAtMs).toBe(world.clock.nowMs() - 60_000);
-    expect([world.state, world.gate.share().unwitnessed]).toEqual(["ok", 0]);
+    expect([world.state, world.gate.share().uncorroborated]).toEqual(["ok", 0]);
     world.gate.applyRemoteShares({ ...nothing, lastGoodPollAtMs: world.clock.nowMs() - 90_000 });
     expect(world.gate.lastGoodPollAtMs).toBe(world.clock.nowMs() - 60_000);
   });
 
   test("ten calls without a witness over all instances are a misconfigured source", () => {
     const world = new SharedGateWorld();
-    world.gate.applyRemoteShares({ ...nothing, unwitnessed: 7 });
-    expect([entry(), entry(), entry()].map((call) => world.gate.noteUnwitnessed(call))).toEqual(["none", "none", "suspended"]);
+    world.gate.applyRemoteShares({ ...nothing, uncorroborated: 7 });
+    expect([entry(), entry(), entry()].map((call) => world.gate.recordUncorroboratedFailure(call))).toEqual(["none", "none", "suspended"]);
     expect(world.state).toBe("suspended: misconfigured");
   });
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { Observation } from "../../../src/domain/calls/call.ts";
 import { SourceGate } from "../../../src/engine/sources/source-gate.ts";
 import type { SourceGateOptions } from "../../../src/engine/sources/source-gate.ts";
-import type { Queued } from "../../../src/engine/sources/fair-poll-queue.ts";
+import type { QueuedPoll } from "../../../src/engine/sources/fair-poll-queue.ts";
 import { FakeClock } from "../../harness/fake-clock.ts";
 
 const fine: Observation = { kind: "status", status: "calling", reason: "" };
@@ -12,22 +12,22 @@ const broken: Observation = { kind: "failed", code: "server_error", detail: "HTT
 const unauthorized: Observation = { kind: "unauthorized", statusCode: 401 };
 const limited = (retryAfterMs: number | null = null): Observation => ({ kind: "rate_limited", retryAfterMs });
 
-function repeat(accountId = "a"): Queued {
+function repeat(accountId = "a"): QueuedPoll {
   return { accountId, isFirstPoll: false, isQueued: false };
 }
 
-function first(): Queued {
+function first(): QueuedPoll {
   return { accountId: "a", isFirstPoll: true, isQueued: false };
 }
 
 class GateWorld {
   readonly clock = new FakeClock(undefined, 0);
-  readonly gate: SourceGate<Queued>;
+  readonly gate: SourceGate<QueuedPoll>;
 
   constructor(maxPollsPerSecond = 200, options: Partial<SourceGateOptions> = {}) {
     const source = { id: "src_1", name: "default", kind: "polyai-legacy", maxPollsPerSecond } as const;
     const { clock } = this;
-    this.gate = new SourceGate({ source, clock, intervalMinMs: 2000, intervalMaxMs: 5000, witnessMs: 600_000, ...options });
+    this.gate = new SourceGate({ source, clock, intervalMinMs: 2000, intervalMaxMs: 5000, corroborationMs: 600_000, ...options });
   }
 
   get state(): string {
@@ -35,13 +35,13 @@ class GateWorld {
     return reason === null ? state : `${state}: ${reason}`;
   }
 
-  queue(...entries: readonly Queued[]): void {
+  queue(...entries: readonly QueuedPoll[]): void {
     for (const entry of entries) this.gate.queue.add(entry);
   }
 
   /** Everything that may go now. */
-  takeAll(): readonly Queued[] {
-    const taken: Queued[] = [];
+  takeAll(): readonly QueuedPoll[] {
+    const taken: QueuedPoll[] = [];
     for (let entry = this.gate.next(); entry !== null; entry = this.gate.next()) taken.push(entry);
     return taken;
   }
@@ -312,24 +312,24 @@ describe("a source that denies everything", () => {
   test("is misconfigured when ten calls would end without a witness, until a parsed 200", async () => {
     const world = new GateWorld();
     const calls = Array.from({ length: 10 }, first);
-    const changes = calls.map((call) => world.gate.noteUnwitnessed(call));
+    const changes = calls.map((call) => world.gate.recordUncorroboratedFailure(call));
     expect(changes).toEqual([...Array.from({ length: 9 }, () => "none"), "suspended"]);
     expect(world.state).toBe("suspended: misconfigured");
     expect(await world.probe(missing)).toEqual([5000, "none"]);
-    expect(await world.probe(fine)).toEqual([10_000, "vindicated"]);
+    expect(await world.probe(fine)).toEqual([10_000, "corroborated"]);
     expect(world.state).toBe("ok");
-    expect(calls.slice(0, 9).map((call) => world.gate.noteUnwitnessed(call))).not.toContain("suspended");
+    expect(calls.slice(0, 9).map((call) => world.gate.recordUncorroboratedFailure(call))).not.toContain("suspended");
   });
 
   test("the same call again, or one that is in that position no more, is not one more", () => {
     const world = new GateWorld();
     const calls = Array.from({ length: 9 }, first);
-    for (const call of [...calls, ...calls]) world.gate.noteUnwitnessed(call);
+    for (const call of [...calls, ...calls]) world.gate.recordUncorroboratedFailure(call);
     expect(world.state).toBe("unproven");
-    world.gate.forgetUnwitnessed(calls[0] ?? first());
-    world.gate.noteUnwitnessed(first());
+    world.gate.clearUncorroborated(calls[0] ?? first());
+    world.gate.recordUncorroboratedFailure(first());
     expect(world.state).toBe("unproven");
-    expect(world.gate.noteUnwitnessed(first())).toBe("suspended");
+    expect(world.gate.recordUncorroboratedFailure(first())).toBe("suspended");
   });
 
   test("a parsed 200 of a poll that was on the wire lifts it too", () => {
@@ -337,8 +337,8 @@ describe("a source that denies everything", () => {
     const onTheWire = first();
     world.queue(onTheWire);
     world.takeAll();
-    for (let count = 0; count < 10; count++) world.gate.noteUnwitnessed(first());
-    expect(world.gate.record(onTheWire, fine)).toBe("vindicated");
+    for (let count = 0; count < 10; count++) world.gate.recordUncorroboratedFailure(first());
+    expect(world.gate.record(onTheWire, fine)).toBe("corroborated");
   });
 });
 

@@ -2,7 +2,7 @@ import { planCommit, planNotifications, watchesAfter } from "../../../domain/cal
 import type { CallCommit, CallCommitResult, Notice } from "../../../ports/stores/call-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
 import type { Database } from "../connection/database.ts";
-import { callStatusOf, gatherWatchedCall, integer, standingCallOf } from "../../sql/rows.ts";
+import { callStatusOf, gatherWatchedCall, integer, callRowOf } from "../../sql/rows.ts";
 import { activeWatches, hooksOf, writePlanned } from "./transition-events.ts";
 import { readWatchedCall } from "./watched-call.ts";
 
@@ -36,5 +36,5 @@ export function commitCall(db: Database, commit: CallCommit): CallCommitResult {
     expectedVersion + 1,
     callId,
   );
-  return { kind: "committed", call: gatherWatchedCall(standingCallOf(row, call, expectedVersion + 1), watches), notices, jobs };
+  return { kind: "committed", call: gatherWatchedCall(callRowOf(row, call, expectedVersion + 1), watches), notices, jobs };
 }

@@ -43,7 +43,7 @@ function registerWatch(db: Database, draft: WatchDraft): RegisterWatchResult {
   const endpoint = named?.summary ?? null;
   if (endpoint?.state === "disabled") enableIfDisabled(db, endpoint.id, nowMs);
 
-  const callId = known === undefined ? makeCall(db, draft) : reviveCall(db, known, draft);
+  const callId = known === undefined ? makeCall(db, draft) : restoreCall(db, known, draft);
   db.run(
     `insert into watches (id, account_id, call_id, endpoint_id, events, metadata, status, created_at, expires_at) values (?, ?, ?, ?, ?, ?, 'active', ?, ?)`,
     draft.id,
@@ -121,7 +121,7 @@ function firstOf(draft: WatchDraft, endpoint: EndpointSummary | null): Pick<Crea
 }
 
 /** A call whose life begins anew forgets its status; hooks are told its transitions again, for their numbers go on. */
-function reviveCall(db: Database, known: Row, draft: WatchDraft): string {
+function restoreCall(db: Database, known: Row, draft: WatchDraft): string {
   const callId = text(known, "id");
   if (draft.restartsEndedCall && db.get("select 1 from watches where call_id = ? and status = 'active' limit 1", callId) === undefined)
     db.run(

@@ -1,9 +1,9 @@
 import { Worker } from "node:worker_threads";
-import { CursorInvalid, RingbackError, StartRefused, StoreOverloaded, StoreUnavailable } from "../../../domain/errors.ts";
+import { CursorInvalidError, RingbackError, StartupError, StoreOverloadedError, StoreUnavailableError } from "../../../domain/errors.ts";
 import type { Clock, Timer } from "../../../ports/clock.ts";
 import type { AnswerDraft } from "../../../ports/stores/idempotency-store.ts";
 import { systemClock } from "../../clock.ts";
-import type { Answer, ClaimedResult, Drafted, Request } from "./group.ts";
+import type { Answer, ClaimedResult, DraftResult, Request } from "./group.ts";
 import type { ConnectionRole } from "../connection/open-connection.ts";
 import type { FromWorker, ToWorker, WorkerOptions } from "./writer.ts";
 
@@ -12,7 +12,7 @@ export type GroupQueueOptions = Pick<WorkerOptions, "path" | "policy"> & {
   readonly clock?: Pick<Clock, "nowMs">;
   /** How long the commit of each group that wrote took. */
   readonly onCommitted?: (durationMs: number) => void;
-  /** Operations waiting at most; beyond it they are refused with `StoreOverloaded`. */
+  /** Operations waiting at most; beyond it they are refused with `StoreOverloadedError`. */
   readonly queueLimit?: number;
   /** In place of a thread and the machine's timers. */
   readonly host?: WriterHost;
@@ -77,8 +77,8 @@ export class GroupQueue {
   #state: "open" | "closing" | "closed" | "broken" = "open";
   /** Whether the next group begins as soon as none is running; else everybody who waits is patient. */
   #isDue = false;
-  #patience: Timer | null = null;
-  #closeTimeout: Timer | null = null;
+  #lingerTimer: Timer | null = null;
+  #closeTimer: Timer | null = null;
 
   constructor(options: GroupQueueOptions, role: ConnectionRole) {
     const workerData: WorkerOptions = { path: options.path, policy: options.policy, role, nowMs: (options.clock ?? systemClock).nowMs() };
@@ -96,19 +96,19 @@ export class GroupQueue {
     });
   }
 
-  /** `patienceMs`: how long it may wait for a group that somebody else begins. */
+  /** `lingerMs`: how long it may wait for a group that somebody else begins. */
   run(
     request: Request,
-    { draftAnswer = null, patienceMs = 0 }: { readonly draftAnswer?: DraftAnswer | null; readonly patienceMs?: number } = {},
+    { draftAnswer = null, lingerMs = 0 }: { readonly draftAnswer?: DraftAnswer | null; readonly lingerMs?: number } = {},
   ): Promise<unknown> {
-    if (this.#state !== "open") return Promise.reject(new StoreUnavailable("the store is closed"));
-    if (this.#waiting.length >= this.#queueLimit) return Promise.reject(new StoreOverloaded());
+    if (this.#state !== "open") return Promise.reject(new StoreUnavailableError("the store is closed"));
+    if (this.#waiting.length >= this.#queueLimit) return Promise.reject(new StoreOverloadedError());
     return new Promise((resolve, reject) => {
       this.#waiting.push({ request, draftAnswer, resolve, reject });
-      if (patienceMs > 0) this.#patience ??= this.#host.setTimer(patienceMs, () => this.#fallDue());
+      if (lingerMs > 0) this.#lingerTimer ??= this.#host.setTimer(lingerMs, () => this.#fallDue());
       // The rest of this turn of the loop joins the group.
       else if (!this.#isDue) this.#host.nextTurn(() => this.#post());
-      this.#isDue ||= patienceMs === 0;
+      this.#isDue ||= lingerMs === 0;
     });
   }
 
@@ -116,14 +116,14 @@ export class GroupQueue {
     if (this.#state === "open") {
       this.#state = "closing";
       if (this.#running.length === 0) this.#post();
-      this.#closeTimeout = this.#host.setTimer(closeTimeoutMs, () => void this.#worker.terminate());
+      this.#closeTimer = this.#host.setTimer(closeTimeoutMs, () => void this.#worker.terminate());
     }
     await this.#closed.promise;
-    this.#closeTimeout?.cancel();
+    this.#closeTimer?.cancel();
   }
 
   #fallDue(): void {
-    this.#patience = null;
+    this.#lingerTimer = null;
     this.#isDue = true;
     this.#post();
   }
@@ -138,13 +138,13 @@ export class GroupQueue {
     this.#running = this.#waiting.splice(0, this.#nextGroupSize());
     // Who found no room in it has waited long enough.
     this.#isDue = this.#waiting.length > 0;
-    if (!this.#isDue) this.#endPatience();
+    if (!this.#isDue) this.#endLinger();
     this.#send({ kind: "group", requests: this.#running.map((waiting) => waiting.request) });
   }
 
-  #endPatience(): void {
-    this.#patience?.cancel();
-    this.#patience = null;
+  #endLinger(): void {
+    this.#lingerTimer?.cancel();
+    this.#lingerTimer = null;
   }
 
   /** A batch of a thousand registrations is a group of its own: others wait for one at most, not for all that came before. */
@@ -169,7 +169,7 @@ export class GroupQueue {
         return;
       case "refused":
         this.#state = "closed";
-        this.#opened.reject(new StartRefused(message.message));
+        this.#opened.reject(new StartupError(message.message));
         return;
       case "draft":
         this.#send({ kind: "drafted", drafted: message.results.map((result) => this.#draft(result)) });
@@ -193,7 +193,7 @@ export class GroupQueue {
     }
   }
 
-  #draft({ index, value }: ClaimedResult): Drafted {
+  #draft({ index, value }: ClaimedResult): DraftResult {
     try {
       return { kind: "draft", draft: this.#running[index]?.draftAnswer?.(value) ?? null };
     } catch (error) {
@@ -204,12 +204,12 @@ export class GroupQueue {
   #break(error: Error): void {
     if (this.#state === "broken" || this.#state === "closed") return;
     this.#state = "broken";
-    const unavailable = new StoreUnavailable(`the database failed: ${error.message}`, { cause: error });
+    const unavailable = new StoreUnavailableError(`the database failed: ${error.message}`, { cause: error });
     for (const waiting of [...this.#running, ...this.#waiting]) waiting.reject(unavailable);
     this.#running = [];
     this.#waiting = [];
-    this.#endPatience();
-    this.#opened.reject(new StartRefused(`the database cannot be used: ${error.message}`));
+    this.#endLinger();
+    this.#opened.reject(new StartupError(`the database cannot be used: ${error.message}`));
     this.#fatal.resolve(unavailable);
     void this.#worker.terminate();
   }
@@ -218,7 +218,7 @@ export class GroupQueue {
 function settle(waiting: Waiting, answer: Answer | undefined): void {
   if (answer === undefined) waiting.reject(new Error("the database thread answered less than it was asked"));
   else if (answer.ok) waiting.resolve(answer.value);
-  else if (answer.code === "cursor-invalid") waiting.reject(new CursorInvalid());
-  else if (answer.code === "store-unavailable") waiting.reject(new StoreUnavailable(answer.message));
+  else if (answer.code === "cursor-invalid") waiting.reject(new CursorInvalidError());
+  else if (answer.code === "store-unavailable") waiting.reject(new StoreUnavailableError(answer.message));
   else waiting.reject(answer.code === "bug" ? new Error(answer.message) : new RingbackError(answer.code, answer.message));
 }

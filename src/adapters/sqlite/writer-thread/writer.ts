@@ -2,10 +2,10 @@ import type { DatabaseSync } from "node:sqlite";
 import type { DeliveryPolicy } from "../../../domain/deliveries/retry-policy.ts";
 import { Database } from "../connection/database.ts";
 import { runGroup } from "./group.ts";
-import type { ClaimedResult, Drafted, GroupResult, Request } from "./group.ts";
+import type { ClaimedResult, DraftResult, GroupResult, Request } from "./group.ts";
 import { openConnection } from "../connection/open-connection.ts";
 import type { ConnectionRole } from "../connection/open-connection.ts";
-import { noteServerKeys } from "../keys/note-server-keys.ts";
+import { setServerKeys } from "../keys/note-server-keys.ts";
 import { clearLeases } from "../deliveries/due-bounds.ts";
 
 export type WorkerOptions = {
@@ -18,7 +18,7 @@ export type WorkerOptions = {
 /** `drafted` answers a `draft`; no other group comes before the one that asked is answered. */
 export type ToWorker =
   | { readonly kind: "group"; readonly requests: readonly Request[] }
-  | { readonly kind: "drafted"; readonly drafted: readonly Drafted[] }
+  | { readonly kind: "drafted"; readonly drafted: readonly DraftResult[] }
   | { readonly kind: "close" };
 export type FromWorker =
   | { readonly kind: "ready"; readonly migrations: number }
@@ -47,9 +47,9 @@ export function serveWriter(
     const { connection, lock, migrations } = openConnection(options.path, options.role);
     const db = createDatabase(connection, options.policy);
     if (options.role === "server") clearLastServer(db, options.nowMs);
-    let drafting: ((drafted: readonly Drafted[]) => void) | null = null;
+    let drafting: ((drafted: readonly DraftResult[]) => void) | null = null;
     const draftAnswers = (results: readonly ClaimedResult[]) =>
-      new Promise<readonly Drafted[]>((resolve) => {
+      new Promise<readonly DraftResult[]>((resolve) => {
         drafting = resolve;
         post({ kind: "draft", results });
       });
@@ -79,5 +79,5 @@ export function serveWriter(
 /** What the server before held ends with it; which keys this one has is not known yet. */
 function clearLastServer(db: Database, nowMs: number): void {
   clearLeases(db, nowMs);
-  noteServerKeys(db, []);
+  setServerKeys(db, []);
 }

@@ -1,12 +1,12 @@
 import { html } from "hono/html";
 import type { attemptJson } from "../../schemas/json.ts";
 import type { Html } from "../dashboard-env.ts";
-import { badge, verbatim } from "../elements.ts";
+import { badge, preformatted } from "../elements.ts";
 import { timeOf } from "../time.ts";
 
 type AttemptJson = ReturnType<typeof attemptJson>;
 
-/** An attempt in one line. */
+/** Renders an attempt in one line. */
 export function attemptLine(attempt: AttemptJson, nowMs: number): Html {
   return html`<div class="line">
     <span>Attempt ${attempt.number}</span> ${timeOf(attempt.started_at, nowMs)}
@@ -15,7 +15,7 @@ export function attemptLine(attempt: AttemptJson, nowMs: number): Html {
   </div>`;
 }
 
-/** An attempt with all that is known of it. */
+/** Renders an attempt in full. */
 export function attemptItem(attempt: AttemptJson, nowMs: number): Html {
   return html`<li>
     ${attemptLine(attempt, nowMs)}
@@ -23,7 +23,7 @@ export function attemptItem(attempt: AttemptJson, nowMs: number): Html {
       attempt.response_excerpt === null || attempt.response_excerpt === ""
         ? ""
         : html`<p class="quiet">The answer began with:</p>
-            ${verbatim(attempt.response_excerpt)}`
+            ${preformatted(attempt.response_excerpt)}`
     }
   </li>`;
 }

@@ -19,6 +19,9 @@ export type WatchWish = {
   readonly expiresInMs: number | null;
 };
 
+/** Where a crash is likely to hurt: a group was run, an answer left, a webhook went out or was answered, a poll was answered. */
+export type Moment = "group" | "answer" | "send" | "send_end" | "poll";
+
 /** What somebody or something does. `of` names the step whose watch or hook is meant. */
 export type Step = { readonly id: number; readonly atMs: number } & (
   | { readonly kind: "register"; readonly account: number; readonly watch: WatchWish; readonly keyed: boolean }
@@ -37,7 +40,8 @@ export type Step = { readonly id: number; readonly atMs: number } & (
   | { readonly kind: "flood"; readonly account: number; readonly count: number }
   | { readonly kind: "revoke_key"; readonly account: number }
   | { readonly kind: "clock"; readonly byMs: number }
-  | { readonly kind: "crash"; readonly downMs: number }
+  /** At once, or so long after the next of these. */
+  | { readonly kind: "crash"; readonly after: Moment | null; readonly delayMs: number; readonly downMs: number }
   | { readonly kind: "restart"; readonly graceMs: number; readonly downMs: number }
   | { readonly kind: "freeze"; readonly forMs: number }
   | { readonly kind: "disk"; readonly fault: "busy" | "full" | "full_after" | "slow" | "broken"; readonly forMs: number }
@@ -335,7 +339,12 @@ function stepBody(random: Random, scene: Scene, kind: StepKind, account: number)
     case "clock":
       return { kind, byMs: random.pick([-1, 1]) * random.int(31, 3600) * 1000 };
     case "crash":
-      return { kind, downMs: random.int(1000, 6000) };
+      return {
+        kind,
+        after: random.pick([null, "group", "answer", "answer", "send", "send", "send_end", "poll"] as const),
+        delayMs: random.int(0, 12),
+        downMs: random.int(1000, 6000),
+      };
     case "restart":
       return { kind, graceMs: random.pick([0, 500, 5000, 20_000]), downMs: random.int(1000, 3000) };
     case "freeze":

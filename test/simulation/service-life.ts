@@ -1,7 +1,7 @@
 import type { Auditor } from "./auditor.ts";
 import { startProcess } from "./engine-adapter.ts";
 import type { ApiAnswer, ApiRequest, EngineProcess, ProcessOptions } from "./engine-adapter.ts";
-import type { Plan } from "./plan.ts";
+import type { Moment, Plan } from "./plan.ts";
 import type { Plant } from "./plants.ts";
 import { Random } from "./random.ts";
 import type { Receivers } from "./receivers.ts";
@@ -41,6 +41,7 @@ export class ServiceLife {
   #disk: SimulatedDisk | null = null;
   #starts = 0;
   #isEnding = false;
+  #armed: { readonly after: Moment; readonly delayMs: number; readonly downMs: number }[] = [];
   /** Ends the wait for a stop that a crash came before. */
   #onCrash: () => void = () => undefined;
 
@@ -70,7 +71,7 @@ export class ServiceLife {
     this.#lifetime = lifetime;
     this.#state = "starting";
     timeline.note(`start of ${lifetime.name}`);
-    const disk = new SimulatedDisk({ scheduler, lifetime, fateOf: (requests) => this.#fateOf(requests), ...plant?.disk?.(this.#starts) });
+    const disk = new SimulatedDisk({ scheduler, lifetime, fateOf: (requests) => this.#fateOf(requests), onGroup: () => this.happened("group"), ...plant?.disk?.(this.#starts) });
     this.#disk = disk;
     const options: ProcessOptions = {
       environment: plan.environment,
@@ -120,6 +121,18 @@ export class ServiceLife {
     scheduler.schedule(downMs, () => this.start());
   }
 
+  /** A crash so long after the next of these. */
+  armCrash(armed: { readonly after: Moment; readonly delayMs: number; readonly downMs: number }): void {
+    this.#armed.push(armed);
+  }
+
+  happened(moment: Moment): void {
+    const due = this.#armed.filter(({ after }) => after === moment);
+    if (due.length === 0 || !this.isUp) return;
+    this.#armed = this.#armed.filter(({ after }) => after !== moment);
+    for (const { delayMs, downMs } of due) this.#parts.scheduler.schedule(delayMs, () => this.crash(downMs));
+  }
+
   /** As by SIGTERM; resolves when it has ended. `downMs` null: for good. */
   async stop(graceMs: number, downMs: number | null): Promise<void> {
     const { timeline, scheduler } = this.#parts;
@@ -155,8 +168,9 @@ export class ServiceLife {
     if (fault === "broken") auditor.brokenUntilMs = Math.max(auditor.brokenUntilMs, scheduler.nowMs + forMs + 1000);
   }
 
-  healDisk(): void {
+  heal(): void {
     this.#faults = [];
+    this.#armed = [];
     this.#lifetime.frozenUntilMs = 0;
   }
 
@@ -168,7 +182,9 @@ export class ServiceLife {
     this.#pending.add(resolve);
     process.request(request).then(
       (answer) => {
-        if (this.#pending.delete(resolve)) resolve(answer);
+        if (!this.#pending.delete(resolve)) return;
+        resolve(answer);
+        if (request.method !== "GET") this.happened("answer");
       },
       (error: unknown) => this.#parts.auditor.violate("request", error instanceof Error ? (error.stack ?? error.message) : String(error)),
     );

@@ -67,7 +67,7 @@ export class StepRunner {
         auditor.noteClockStep(step.byMs);
         return undefined;
       case "crash":
-        return life.crash(step.downMs);
+        return step.after === null ? life.crash(step.downMs) : life.armCrash({ ...step, after: step.after });
       case "restart":
         return life.stop(step.graceMs, step.downMs);
       case "freeze":

@@ -62,13 +62,22 @@ class World {
     const auditor = new Auditor(scheduler, timeline, limitsOf(plan));
     const upstream = new Upstream(plan.seed, scheduler, plan.calls, {
       onPoll: (poll) => auditor.pollArrived(poll),
-      onAnswer: (poll) => auditor.pollAnswered(poll),
+      onAnswer: (poll) => {
+        auditor.pollAnswered(poll);
+        life.happened("poll");
+      },
     });
     const receivers = new Receivers(plan.seed, scheduler, {
-      onStart: (exchange) => auditor.sendStarted(exchange),
-      onEnd: (exchange) => auditor.sendEnded(exchange),
+      onStart: (exchange) => {
+        auditor.sendStarted(exchange);
+        life.happened("send");
+      },
+      onEnd: (exchange) => {
+        auditor.sendEnded(exchange);
+        life.happened("send_end");
+      },
     });
-    const life = new ServiceLife({ plan, path, scheduler, timeline, auditor, upstream, receivers, plant });
+    const life: ServiceLife = new ServiceLife({ plan, path, scheduler, timeline, auditor, upstream, receivers, plant });
     const parts = { plan, scheduler, timeline, auditor, life };
     this.#plan = plan;
     this.#scheduler = scheduler;
@@ -139,7 +148,7 @@ class World {
     this.#timeline.note("from here on everything is well");
     this.#receivers.heal();
     this.#upstream.heal();
-    this.#life.healDisk();
+    this.#life.heal();
   }
 
   /** Enables and recovers what its owner has, and waits until nothing is owed and no watch is active. */

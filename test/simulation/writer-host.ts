@@ -22,6 +22,8 @@ export type DiskOptions = {
   readonly scheduler: Scheduler;
   readonly lifetime: Lifetime;
   readonly fateOf: (requests: readonly GroupRequest[]) => GroupFate;
+  /** A group was run, and its answers are on their way. */
+  readonly onGroup?: () => void;
   /** A planted bug: answers leave before the commit, which follows so much later; null: as it should be. */
   readonly commitsLate?: (requests: readonly GroupRequest[]) => number | null;
   /** A planted bug: tampers with what an operation is about to find. */
@@ -94,7 +96,7 @@ export class SimulatedDisk implements WriterHost {
   }
 
   startThread(options: Parameters<WriterHost["startThread"]>[0]): WriterThread {
-    const { scheduler, lifetime, fateOf, onOpened, beforeGroup, afterGroup, commitsLate } = this.#options;
+    const { scheduler, lifetime, fateOf, onGroup, onOpened, beforeGroup, afterGroup, commitsLate } = this.#options;
     let toWriter: (message: ToWorker) => void = () => undefined;
     let toQueue: (message: FromWorker) => void = () => undefined;
     let exited: () => void = () => undefined;
@@ -110,6 +112,7 @@ export class SimulatedDisk implements WriterHost {
         const lateMs = database.isCommitOpen ? (commitsLate?.(requests) ?? 0) : 0;
         if (database.isCommitOpen) later(fate.answerAfterMs + lateMs, () => database?.finishCommit());
         later(fate.answerAfterMs, () => toQueue(message));
+        onGroup?.();
         return undefined;
       }
       later(0, () => toQueue(message));

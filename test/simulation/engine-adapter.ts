@@ -5,6 +5,7 @@ import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
 import { openConnection } from "../../src/adapters/sqlite/connection/open-connection.ts";
 import type { Request as StoreRequest } from "../../src/adapters/sqlite/writer-thread/group.ts";
 import type { WriterHost } from "../../src/adapters/sqlite/writer-thread/group-queue.ts";
+import { newId } from "../../src/domain/ids.ts";
 import { drawBytes } from "../../src/domain/secrets/random-bytes.ts";
 import { AccountAdministration } from "../../src/engine/administration/accounts.ts";
 import type { CreatedKey } from "../../src/engine/administration/accounts.ts";
@@ -175,8 +176,15 @@ function loggerTo(onLine: ProcessOptions["onLine"]): Logger {
   return { debug: () => undefined, info: at("info"), warn: at("warn"), error: at("error") };
 }
 
-/** What was drawn of the random bytes before is forgotten: what comes next follows from the seed. */
-export function forgetDrawnBytes(): void {
+/** Later than every time of a world, so that its ids are counted up from one that was drawn before it. */
+let idTimeMs = 250_000_000_000_000;
+
+/**
+ * What random bytes and ids of this thread carry over from the life before ends here: what is drawn from now on follows
+ * from the seed, and no id draws anything.
+ */
+export function forgetLastLife(): void {
+  newId("evt", ++idTimeMs);
   drawBytes(8192);
 }
 

@@ -161,7 +161,9 @@ export class FinalAudit {
       if (status === "pending") backlog.set(url, (backlog.get(url) ?? 0) + 1);
       if (status === "delivered" && !exchanges.some(({ isTaken }) => isTaken))
         this.#auditor.violate("delivered means taken", `${type} is delivered, and its receiver never took it`, ...about);
-      if (["pending", "exhausted", "failed", "expired"].includes(status) && type !== "endpoint.test" && !(status === "expired" && this.#isShortRetention))
+      // What a deleted watch was not told it is told no more.
+      const isDeleted = ledger.watches.get(delivery["watch_id"] as string)?.deleteAskedAtMs != null && status !== "pending";
+      if (!isDeleted && ["pending", "exhausted", "failed", "expired"].includes(status) && type !== "endpoint.test" && !(status === "expired" && this.#isShortRetention))
         this.#auditor.violate("backlog drains", `${type} is ${status} though its receiver is willing: ${String(delivery["explain"])}`, ...about);
       if (status === "canceled" && type !== "endpoint.test") this.#checkCanceled(delivery, url);
     }

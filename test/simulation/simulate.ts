@@ -10,6 +10,8 @@ export type SimulateOptions = {
   /** Lives all seeds whatever fails. */
   readonly keepsGoing: boolean;
   readonly shrinks: boolean;
+  /** Lives each seed twice and compares the two. */
+  readonly twice?: boolean;
   readonly write: (text: string) => void;
 };
 
@@ -27,7 +29,7 @@ export async function simulate(options: SimulateOptions): Promise<SimulateResult
   let next = from;
   let lived = 0;
   let saidMs = startedMs;
-  const workers = Array.from({ length: Math.max(1, Math.min(options.workers, Math.ceil(seeds / batchSize))) }, () => startWorker(plant));
+  const workers = Array.from({ length: Math.max(1, Math.min(options.workers, Math.ceil(seeds / batchSize))) }, () => startWorker({ plant, twice: options.twice ?? false }));
   const giveNext = (worker: Worker): boolean => {
     const isOver = next >= from + seeds || (failures.length > 0 && !keepsGoing);
     if (isOver) return false;
@@ -67,8 +69,7 @@ export async function simulate(options: SimulateOptions): Promise<SimulateResult
   return result;
 }
 
-function startWorker(plant: string | null): Worker {
-  const workerData: WorkerTask = { plant };
+function startWorker(workerData: WorkerTask): Worker {
   return new Worker(new URL("./worker.ts", import.meta.url), { workerData });
 }
 

@@ -3,7 +3,9 @@ type TimelineEntry = { readonly atMs: number; readonly text: string | (() => str
 /** `null` and undefined name nobody; a function is asked only if the line is shown. */
 type Names = readonly (string | null | undefined)[] | (() => readonly string[]);
 
-const idPattern = /\b(acc|key|src|wch|plc|hk|ep|evt|dlv|att|sec|ptl|aud)_[0-9A-Za-z]+/g;
+const idPattern = /\b(acc|call|key|src|wch|plc|hk|ep|evt|dlv|att|sec|ptl|aud)_[0-9A-Za-z]+/g;
+/** Cursors of lists hold ids. */
+const cursorPattern = /(cursor=|after=|"next_cursor":")[\w%-]+/g;
 
 /** All that happened in a world, in order; the same for the same seed, byte for byte. */
 export class Timeline {
@@ -48,7 +50,7 @@ function shortIds(): (text: string) => string {
   const seen = new Map<string, string>();
   const counts = new Map<string, number>();
   return (text) =>
-    text.replaceAll(idPattern, (id, prefix: string) => {
+    text.replaceAll(cursorPattern, "$1…").replaceAll(idPattern, (id, prefix: string) => {
       let name = seen.get(id);
       if (name === undefined) {
         const count = (counts.get(prefix) ?? 0) + 1;

@@ -3,7 +3,11 @@ import type { Plan } from "./plan.ts";
 import { installPatch, plants } from "./plants.ts";
 import { seedCrypto } from "./seeded-crypto.ts";
 
-export type WorkerTask = { readonly plant: string | null };
+export type WorkerTask = {
+  readonly plant: string | null;
+  /** Lives each seed a second time and compares every line of the two. */
+  readonly twice: boolean;
+};
 export type ToSimulationWorker = { readonly seeds: readonly number[] } | { readonly shrink: number } | "end";
 export type FromSimulationWorker =
   | { readonly kind: "lived"; readonly seed: number; readonly rule: string | null; readonly detail: string; readonly steps: number; readonly virtualMs: number }
@@ -13,7 +17,7 @@ export type FromSimulationWorker =
 if (parentPort !== null) await serve(parentPort, workerData as WorkerTask);
 
 /** Lives seeds for the runner. What is patched and seeded here must be so before the service's code is loaded. */
-async function serve(port: NonNullable<typeof parentPort>, { plant: plantName }: WorkerTask): Promise<void> {
+async function serve(port: NonNullable<typeof parentPort>, { plant: plantName, twice }: WorkerTask): Promise<void> {
   const plant = plantName === null ? null : (plants.find(({ name }) => name === plantName) ?? null);
   if (plantName !== null && plant === null) throw new Error(`no plant ${plantName}`);
   // Thousands of errors are made and answered; where they came from is asked only of one that is reported.
@@ -28,8 +32,11 @@ async function serve(port: NonNullable<typeof parentPort>, { plant: plantName }:
 
   const liveAll = async (seeds: readonly number[]) => {
     for (const seed of seeds) {
-      const { violations, steps, virtualMs } = await live(planOf(seed), plant);
-      post({ kind: "lived", seed, rule: violations[0]?.rule ?? null, detail: violations[0]?.detail ?? "", steps, virtualMs });
+      const { violations, timeline, steps, virtualMs } = await live(planOf(seed), plant);
+      const [violation] = violations;
+      const difference = twice ? firstDifference(timeline.lines(), (await live(planOf(seed), plant)).timeline.lines()) : null;
+      const fault = difference === null ? violation : { rule: "same seed, same run", detail: difference };
+      post({ kind: "lived", seed, rule: fault?.rule ?? null, detail: fault?.detail ?? "", steps, virtualMs });
     }
     post({ kind: "batch_done" });
   };
@@ -44,4 +51,12 @@ async function serve(port: NonNullable<typeof parentPort>, { plant: plantName }:
     else if ("seeds" in message) void liveAll(message.seeds);
     else void shrinkOne(message.shrink);
   });
+}
+
+/** Where two runs part; null: they are the same, byte for byte. */
+function firstDifference(first: readonly string[], second: readonly string[]): string | null {
+  const length = Math.max(first.length, second.length);
+  for (let index = 0; index < length; index++)
+    if (first[index] !== second[index]) return `line ${index}: ${first[index] ?? "(none)"} / ${second[index] ?? "(none)"}`;
+  return null;
 }

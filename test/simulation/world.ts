@@ -2,7 +2,7 @@ import { Auditor } from "./auditor.ts";
 import type { Violation } from "./auditor.ts";
 import { Client } from "./client.ts";
 import type { Answered, Json } from "./client.ts";
-import { forgetDrawnBytes, newDatabaseFile } from "./engine-adapter.ts";
+import { forgetLastLife, newDatabaseFile } from "./engine-adapter.ts";
 import { FeedReader } from "./feed-reader.ts";
 import { FinalAudit } from "./final-audit.ts";
 import { limitsOf } from "./plan.ts";
@@ -33,8 +33,8 @@ const lookEveryMs = 5000;
 
 /** Lives a whole plan: its steps, then a world that is well again, in which all that is owed must arrive; then the last look. */
 export async function live(plan: Plan, plant: Plant | null = null): Promise<Life> {
+  forgetLastLife();
   reseedCrypto(plan.seed);
-  forgetDrawnBytes();
   const file = plan.storage === "file" ? newDatabaseFile() : null;
   try {
     return await new World(plan, file?.path ?? ":memory:", plant).run();

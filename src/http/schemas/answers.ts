@@ -1,6 +1,7 @@
 import { watchStatuses } from "../../domain/calls/watch.ts";
 import { deliveryStatuses } from "../../domain/deliveries/delivery.ts";
-import { payloadFormats } from "../../domain/deliveries/endpoint.ts";
+import { endpointReasons, payloadFormats } from "../../domain/deliveries/endpoint.ts";
+import { listPausingStatuses } from "../../domain/deliveries/response-class.ts";
 import { z } from "@hono/zod-openapi";
 import { eventTypes, timeOrNull, timeSchema } from "./parts.ts";
 import { eventDataExample, eventDataSchema, operationalDataSchema } from "./webhook.ts";
@@ -198,10 +199,12 @@ export const endpointSchema = z
     max_in_flight: z.number().int().openapi({ description: "The service's own limit where none was set." }),
     max_per_second: z.number().nullable(),
     state: endpointState.openapi({ description: "`paused` also while a pause after 429 or 5xx runs, its own or its host's." }),
-    reason: z.enum(["client", "gone", "failing", "rate_limited", "unavailable", "host_paused"]).nullable().openapi({
-      description:
-        "Why it is not enabled: its owner, a 410, nothing but failures; or a pause after a 429, after a 502 to 504, or of its host.",
-    }),
+    reason: z
+      .enum([...endpointReasons, "host_paused"])
+      .nullable()
+      .openapi({
+        description: `Why it is not enabled: its owner, a 410, nothing but failures; or a pause after ${listPausingStatuses("rate_limited")}, after ${listPausingStatuses("unavailable")}, or of its host.`,
+      }),
     since: timeOrNull.openapi({ description: "Of that state; null where it is enabled." }),
     paused_until: timeOrNull,
     last_success_at: timeOrNull,

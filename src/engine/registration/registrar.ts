@@ -157,7 +157,7 @@ export class Registrar implements Registration {
     const drafted = this.#draftEndpoint({ ...request, pointer }, "flat", nowMs);
     if (drafted.kind !== "draft") return drafted;
     const { endpoint, generatedSecret } = drafted.draft;
-    const draft = { id: newId("hk", nowMs), accountId: account.id, endpoint, events: request.events, nowMs, quotas };
+    const draft = { id: newId("hk", nowMs), accountId: account.id, endpoint, filter: request.filter, nowMs, quotas };
     const run = await idempotency.run(claim, "registerHook", draft, (result) => hookOutcomeOf(generatedSecret, result));
     if (run.kind === "key_taken") return run;
     if (run.result.kind === "created") this.#options.consumers.reopenEndpoint(run.result.view.endpoint.id);
@@ -204,7 +204,7 @@ export class Registrar implements Registration {
       callSid: request.callSid,
       callId: newId("call", nowMs),
       endpoint: drafted?.draft.endpoint ?? null,
-      events: request.events,
+      filter: request.filter,
       metadata: request.metadata,
       expiresAtMs,
       nowMs,

@@ -3,6 +3,7 @@ import { deliveryStatuses } from "../../domain/deliveries/delivery.ts";
 import { endpointReasons, payloadFormats } from "../../domain/deliveries/endpoint.ts";
 import { listPausingStatuses } from "../../domain/deliveries/response-class.ts";
 import { z } from "@hono/zod-openapi";
+import { filterAnswerFields } from "./event-filter.ts";
 import { eventTypes, timeOrNull, timeSchema } from "./parts.ts";
 import { eventDataExample, eventDataSchema, operationalDataSchema } from "./webhook.ts";
 
@@ -61,7 +62,7 @@ export const watchSchema = z
       next_poll_at: timeOrNull,
       problem: z.enum(["source_suspended", "source_slowed", "upstream_errors", "not_found_yet"]).nullable(),
     }),
-    events: z.array(z.string()).nullable(),
+    ...filterAnswerFields,
     metadata: z.record(z.string(), z.string()),
     format: format.nullable(),
     sequence: z.number().int().openapi({ description: "Of its last event; 0 before the first." }),
@@ -234,7 +235,7 @@ export const hookSchema = z
     id: z.string(),
     secret: z.string().nullable().openapi({ description: shownOnce }),
     url: z.string(),
-    events: z.array(z.string()).nullable(),
+    ...filterAnswerFields,
     format,
     endpoint_id: z.string(),
     endpoint_state: endpointState,

@@ -43,7 +43,7 @@ export async function lockConsequences(tx: Transaction, records: readonly Attemp
     ),
     lockAccountHooks(tx, [...accountIds], { toDelete: goneEndpointIds.size > 0 }),
   ]);
-  const told = hooks.filter(({ events }) => subscribesToAttempts(events));
+  const told = hooks.filter(({ filter }) => subscribesToAttempts(filter));
   return {
     token: instance === undefined ? null : integer(instance, "token"),
     hooks: told,

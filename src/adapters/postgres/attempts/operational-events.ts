@@ -1,4 +1,5 @@
 import { newId } from "../../../domain/ids.ts";
+import type { EventFilter } from "../../../domain/events/event-filter.ts";
 import { recipientsOf } from "../../../domain/events/operational-events.ts";
 import type { OperationalEventDraft } from "../../../domain/events/operational-events.ts";
 import type { Notice } from "../../../ports/stores/call-store.ts";
@@ -6,7 +7,7 @@ import type { Transaction } from "../connection/database.ts";
 import type { NewEvent } from "../deliveries/event-rows.ts";
 import { filterOf, text } from "../../sql/rows.ts";
 
-export type AccountHook = { readonly accountId: string; readonly endpointId: string; readonly events: readonly string[] | null };
+export type AccountHook = { readonly accountId: string; readonly endpointId: string; readonly filter: EventFilter };
 
 /** Every hook of these accounts, locked: none goes while it is told. `toDelete`: some of them may be deleted. */
 export async function lockAccountHooks(
@@ -18,14 +19,14 @@ export async function lockAccountHooks(
     `select account_id, endpoint_id, events from hooks where account_id = any($1) order by id for ${toDelete ? "update" : "key share"}`,
     accountIds,
   );
-  return rows.map((row) => ({ accountId: text(row, "account_id"), endpointId: text(row, "endpoint_id"), events: filterOf(row) }));
+  return rows.map((row) => ({ accountId: text(row, "account_id"), endpointId: text(row, "endpoint_id"), filter: filterOf(row) }));
 }
 
 /** One event each for the (locked) hooks of its account that name the type; null where none does. */
 export function operationalEvents(news: readonly OperationalEventDraft[], hooks: readonly AccountHook[]): readonly (NewEvent | null)[] {
   const byAccount = Map.groupBy(hooks, ({ accountId }) => accountId);
   return news.map(({ type, accountId, exceptEndpointId, nowMs, data }) => {
-    const endpointIds = recipientsOf({ type, exceptEndpointId }, byAccount.get(accountId) ?? []);
+    const endpointIds = recipientsOf({ type, exceptEndpointId, data }, byAccount.get(accountId) ?? []);
     if (endpointIds.length === 0) return null;
     const event = { id: newId("evt", nowMs), accountId, timestampMs: nowMs, type, data };
     return { event, watchId: null, callSid: null, sequence: null, terminal: false, endpointIds, nowMs };

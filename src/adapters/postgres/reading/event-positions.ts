@@ -1,3 +1,4 @@
+import type { TypeSelection } from "../../../domain/events/event-filter.ts";
 import type { Queries, Row } from "../connection/database.ts";
 import { unindexed, whereOf } from "./page.ts";
 import type { Condition } from "./page.ts";
@@ -33,12 +34,9 @@ export type EventQuery = {
   readonly conditions: readonly Condition[];
   /** The conditions name few events by themselves: those are found, then ordered. Else the order's index is followed. */
   readonly few: boolean;
-  /** Type names; null is all. */
-  readonly types: readonly string[] | null;
-  readonly orTerminal: boolean;
   readonly order: "asc" | "desc";
   readonly limit: number;
-};
+} & TypeSelection;
 
 /**
  * The first events that match, in the order of the feed. Each type is looked up by itself: a rare one must not cost a walk

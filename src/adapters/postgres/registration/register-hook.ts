@@ -1,4 +1,4 @@
-import { sameFilter } from "../../../domain/calls/registration.ts";
+import { filterToRow, sameFilter } from "../../../domain/events/event-filter.ts";
 import type { HookDraft, RegisterHookResult } from "../../../ports/stores/registration-store.ts";
 import type { Transaction } from "../connection/database.ts";
 import { enableIfDisabled } from "./endpoint-rows.ts";
@@ -14,7 +14,7 @@ export async function registerHook(tx: Transaction, draft: HookDraft): Promise<R
     "select k.id, k.events, p.url from hooks k join endpoints p on p.id = k.endpoint_id where k.account_id = $1 order by k.id",
     accountId,
   );
-  const same = hooks.find((row) => row["url"] === draft.endpoint.url && sameFilter(filterOf(row), draft.events));
+  const same = hooks.find((row) => row["url"] === draft.endpoint.url && sameFilter(filterOf(row), draft.filter));
   if (same === undefined && quotas.maxHooks > 0 && hooks.length >= quotas.maxHooks)
     return { kind: "quota_exceeded", quota: "hooks", limit: quotas.maxHooks };
   const naming = { accountId, draft: draft.endpoint };
@@ -29,7 +29,7 @@ export async function registerHook(tx: Transaction, draft: HookDraft): Promise<R
     draft.id,
     accountId,
     named.summary.id,
-    draft.events === null ? null : JSON.stringify(draft.events),
+    filterToRow(draft.filter),
     nowMs,
   );
   return { kind: "created", view: await readHook(tx, draft.id), showsGeneratedSecret: named.showsGeneratedSecret };

@@ -1,11 +1,9 @@
-import { isStillSubscribed } from "../../../domain/events/event-filter.ts";
-import type { EventType } from "../../../domain/events/event.ts";
 import type { RegistrationStore, RemovedHook } from "../../../ports/stores/registration-store.ts";
-import type { Row, Transaction } from "../connection/database.ts";
+import type { Transaction } from "../connection/database.ts";
 import { cancelPending } from "../deliveries/event-rows.ts";
 import { lockEndpoints } from "../deliveries/due-bounds.ts";
 import { replaceLanes } from "../deliveries/lanes.ts";
-import { filterOf, flag, text, textOrNull } from "../../sql/rows.ts";
+import { filterOf, isSubscribedRow, text, textOrNull } from "../../sql/rows.ts";
 
 const pendingFor = `from deliveries d join events e on e.position = d.event_position
   where d.endpoint_id = $1 and d.status = 'pending' and e.type <> 'endpoint.test'`;
@@ -22,7 +20,7 @@ export async function removeHook(tx: Transaction, request: Parameters<Registrati
     lockEndpoints(tx, [endpointId]),
     tx.all("select events from hooks where endpoint_id = $1", endpointId),
     tx.all(
-      `select d.id, d.watch_id, d.lease_token, e.type, e.terminal, w.endpoint_id = d.endpoint_id as to_watch, w.events
+      `select d.id, d.watch_id, d.lease_token, e.account_id, e.id as event_id, e.type as event_type, e.timestamp, e.data, w.endpoint_id = d.endpoint_id as to_watch, w.events
        from deliveries d join events e on e.position = d.event_position left join watches w on w.id = d.watch_id
        where d.endpoint_id = $1 and d.status = 'pending' and e.type <> 'endpoint.test'`,
       endpointId,
@@ -30,7 +28,7 @@ export async function removeHook(tx: Transaction, request: Parameters<Registrati
   ]);
   if (deleted === 0) return { endpointId: null, canceledLeased: [] };
   const otherFilters = others.map(filterOf);
-  const unwanted = owed.filter((delivery) => !isWanted(delivery, otherFilters));
+  const unwanted = owed.filter((delivery) => !isSubscribedRow(delivery, otherFilters));
   await cancelPending(
     tx,
     "id",
@@ -41,9 +39,4 @@ export async function removeHook(tx: Transaction, request: Parameters<Registrati
   const watchIds = new Set(unwanted.map((row) => textOrNull(row, "watch_id")).filter((id) => id !== null));
   await replaceLanes(tx, [...watchIds], [endpointId]);
   return { endpointId, canceledLeased: unwanted.filter((row) => row["lease_token"] !== null).map((row) => text(row, "id")) };
-}
-
-function isWanted(delivery: Row, otherFilters: readonly (readonly string[] | null)[]): boolean {
-  const event = { type: text(delivery, "type") as EventType, terminal: flag(delivery, "terminal") };
-  return isStillSubscribed(event, flag(delivery, "to_watch") ? { events: filterOf(delivery) } : null, otherFilters);
 }

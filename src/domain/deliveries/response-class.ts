@@ -42,7 +42,7 @@ type StatusRow = ResponseClass & {
   readonly needsRetryAfter?: boolean;
 };
 
-const retried = "tried again by the schedule";
+const retried = "retried by the schedule";
 const failed = { kind: "failed", errorCode: "status", pause: null, slowsHost: false, detail: null, consequence: retried } as const;
 const unavailable = { scope: "both", reason: "unavailable", minMs: 0 } as const;
 const proxyAdvice = "A proxy answers, the receiver behind it does not. Check that the receiver is running.";

@@ -185,7 +185,7 @@ export class Registrar implements Registration {
       return {
         kind: "later",
         slug: "source-saturated",
-        detail: `source ${source.name} watches as many calls as its rate allows`,
+        detail: `source ${source.name} has reached the number of calls that its rate limit can poll`,
         retryAfterMs: waitMs,
       };
     const expiresAtMs = request.expiresAtMs ?? nowMs + watchDeadlineMs;

@@ -13,18 +13,18 @@ const listOf = (names: readonly string[]) =>
 const watchEventsField = listOf(watchFilterNames)
   .nullable()
   .openapi({
-    description: "Types or groups (`call.*`, `watch.*`, `terminal`); null is all. The four `watch.*` endings pass every filter.",
+    description: "List of types or groups (`call.*`, `watch.*`, `terminal`); null means all. The four `watch.*` endings pass every filter.",
     example: ["terminal"],
   });
 
 const hookEventsField = listOf(hookFilterNames)
   .nullable()
   .openapi({
-    description: "Types or groups; null is every event about a call or watch. Operational types must be named.",
+    description: "List of types or groups; null means every event of a call or watch. Operational types must be named.",
     example: ["terminal"],
   });
 
-/** `hookEventsField` as automation tools spell it: one name, or a list. */
+/** `hookEventsField` as automation tools send it: one name or a list. */
 const hookEventField = z
   .unknown()
   .transform((value, context): readonly string[] | null => {
@@ -57,7 +57,7 @@ export function hookFilterOf(body: { readonly events?: Names; readonly event?: N
   return { filter: filterByNames(body[key] ?? null), keys: [key] };
 }
 
-/** A filter as one parameter: names, comma-separated. */
+/** Filter in one parameter: names, separated by commas. */
 const filterQuery = (names: readonly string[]) =>
   z
     .string()
@@ -65,8 +65,8 @@ const filterQuery = (names: readonly string[]) =>
     .pipe(listOf(names))
     .transform(filterByNames)
     .optional()
-    .openapi({ type: "string", description: "Types or groups, comma-separated.", example: "terminal" });
+    .openapi({ type: "string", description: "Types or groups, separated by commas.", example: "terminal" });
 
 export const hookFilterQuery = filterQuery(hookFilterNames);
-/** The feed has test events too, which no filter of a hook can name. */
+/** Filter of the feed. The feed also has test events, which a hook cannot name. */
 export const feedFilterQuery = filterQuery([...hookFilterNames, "endpoint.test"]);

@@ -100,10 +100,10 @@ test("every failed attempt comes with advice", () => {
 describe("texts that are made from the table", () => {
   test("consequences", () => {
     expect(describeConsequences(400, 499)).toBe(
-      "410: the endpoint is disabled. 429: nothing is sent until `Retry-After`. Any other: tried again by the schedule.",
+      "410: the endpoint is disabled. 429: nothing is sent until `Retry-After`. Any other: retried by the schedule.",
     );
     expect(describeConsequences(500, 599)).toBe(
-      "503 with `Retry-After`: nothing is sent until `Retry-After`. 502 to 504: tried again by the schedule, after a pause of the endpoint. Any other: tried again by the schedule.",
+      "503 with `Retry-After`: nothing is sent until `Retry-After`. 502 to 504: retried by the schedule, after a pause of the endpoint. Any other: retried by the schedule.",
     );
   });
 

@@ -130,6 +130,7 @@ export function createTestApi(parts: Parts = {}) {
     clock,
     logger: { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") },
     metrics: { httpAnswered: (route: string, status: number) => void answered.push({ route, status }) },
+    sourceKinds: ["polyai-legacy", "polyai-agents", "sandbox"],
     limits: { apiMaxPerSecond: 0, maxActiveWatches: 200_000, maxEndpoints: 50_000, maxHooks: 100 },
     endpointMaxInFlight: 32,
     publicUrl: null,

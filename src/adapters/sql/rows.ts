@@ -6,7 +6,6 @@ import type { Endpoint, EndpointHealth } from "../../domain/deliveries/endpoint.
 import type { RingbackEvent } from "../../domain/events/event.ts";
 import { filterFromRow, isStillSubscribed } from "../../domain/events/event-filter.ts";
 import type { EventFilter } from "../../domain/events/event-filter.ts";
-import type { UpstreamKind } from "../../domain/sources/source-settings.ts";
 import type { Watch } from "../../domain/calls/watch.ts";
 import type { Account, ApiKeyView } from "../../ports/stores/account-store.ts";
 import type { WatchedCall } from "../../ports/stores/call-store.ts";
@@ -150,7 +149,7 @@ export function sourceOf(row: Row): StoredSource {
     id: text(row, "id"),
     name: text(row, "name"),
     accountId: textOrNull(row, "account_id"),
-    kind: text(row, "kind") as UpstreamKind,
+    kind: text(row, "kind"),
     baseUrl: text(row, "base_url"),
     sealedCredential: blob(row, "sealed_credential"),
     agentId: textOrNull(row, "agent_id"),

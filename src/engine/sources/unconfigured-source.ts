@@ -16,7 +16,7 @@ export function createUnconfiguredSource(name: string, dependencies: SourceDepen
 /** Nothing of it is ever used but the name and the interval, in which its calls queue up; its rate refuses no registration. */
 function setupOf(name: string): SourceSetup {
   return {
-    source: { id: "src_absent", name, kind: "polyai-legacy", maxPollsPerSecond: 100 },
+    source: { id: "src_absent", name, kind: "unconfigured", maxPollsPerSecond: 100 },
     callSource: {
       poll: () => Promise.reject(new Error(`the source ${name} is not configured`)),
       close: () => Promise.resolve(),

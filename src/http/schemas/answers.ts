@@ -256,19 +256,21 @@ export const sourceExample = {
   interval_ms: 2000,
 };
 
-export const sourceSchema = z
-  .object({
-    name: z.string(),
-    kind: z.enum(["polyai-legacy", "polyai-agents", "sandbox"]),
-    state: z.enum(["ok", "unproven", "slowed", "suspended", "circuit_open"]),
-    reason: z.string().nullable(),
-    since: timeOrNull,
-    last_good_poll_at: timeOrNull,
-    interval_ms: z.number().int(),
-  })
-  .openapi("Source", {
-    example: sourceExample,
-  });
+/** Schema of a source. `kinds` are the names of all kinds there are. */
+export const sourceSchemaOf = (kinds: readonly string[]) =>
+  z
+    .object({
+      name: z.string(),
+      kind: z.enum(kinds as [string, ...string[]]),
+      state: z.enum(["ok", "unproven", "slowed", "suspended", "circuit_open"]),
+      reason: z.string().nullable(),
+      since: timeOrNull,
+      last_good_poll_at: timeOrNull,
+      interval_ms: z.number().int(),
+    })
+    .openapi("Source", {
+      example: sourceExample,
+    });
 
 export const callExample = {
   call_sid: "OUT-550e8400-e29b-41d4-a716-446655440000",

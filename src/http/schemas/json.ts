@@ -8,7 +8,7 @@ import { isoTime, standardPayload } from "../../domain/events/payload.ts";
 import type { SourceHealth } from "../../domain/sources/source.ts";
 import type { LiveState } from "../../ports/use-cases/live-state.ts";
 import type { DeliveryView, EndpointView, EventView, HookView, WatchView } from "../../ports/stores/read-store.ts";
-import type { attemptSchema, deliverySchema, endpointSchema, hookSchema, sourceSchema, watchSchema } from "./answers.ts";
+import type { attemptSchema, deliverySchema, endpointSchema, hookSchema, sourceSchemaOf, watchSchema } from "./answers.ts";
 
 export function watchJson(
   view: WatchView,
@@ -139,7 +139,7 @@ export function hookJson(
   };
 }
 
-export function sourceJson(health: SourceHealth): z.infer<typeof sourceSchema> {
+export function sourceJson(health: SourceHealth): z.infer<ReturnType<typeof sourceSchemaOf>> {
   return {
     name: health.name,
     kind: health.kind,

@@ -45,10 +45,10 @@ type StatusRow = ResponseClass & {
 const retried = "retried by the schedule";
 const failed = { kind: "failed", errorCode: "status", pause: null, slowsHost: false, detail: null, consequence: retried } as const;
 const unavailable = { scope: "both", reason: "unavailable", minMs: 0 } as const;
-const proxyAdvice = "A proxy answers, the receiver behind it does not. Check that the receiver is running.";
-const bodyAdvice = "The receiver does not accept this body. Another `format` of the endpoint may suit it better.";
+const proxyAdvice = "A proxy answers, but the receiver behind it does not. Check that the receiver runs.";
+const bodyAdvice = "The receiver does not accept this body. Another `format` of the endpoint may work.";
 const refusalAdvice =
-  "The receiver rejects the request. Set the `headers` that its check needs, make sure that it verifies the signature with this endpoint's secret, or look for a firewall that blocks POSTs.";
+  "The receiver refuses the request. Set the `headers` that its check needs, verify that it uses this endpoint's secret, or look for a firewall that blocks POSTs.";
 
 /**
  * What a status code means; the first row that applies counts, and the last applies to every status. The contract's section
@@ -64,8 +64,7 @@ const statusRows: readonly StatusRow[] = [
     errorCode: "gone",
     detail: "wants no more webhooks",
     consequence: "the endpoint is disabled",
-    advice:
-      "A 410 says that the receiver wants no more webhooks, so the endpoint was disabled. Enable it, or name its URL in a new watch, to go on.",
+    advice: "The receiver answered 410, so the endpoint was disabled. To resume, enable it or name its URL in a new watch.",
   },
   {
     ...failed,
@@ -74,8 +73,7 @@ const statusRows: readonly StatusRow[] = [
     pause: { scope: "both", reason: "rate_limited", minMs: 0 },
     slowsHost: true,
     consequence: "nothing is sent until `Retry-After`",
-    advice:
-      "The receiver asks for fewer webhooks, so nothing is sent for a while. `max_per_second` of the endpoint keeps it below the receiver's limit.",
+    advice: "The receiver asks for fewer webhooks, so the endpoint pauses. Set `max_per_second` of the endpoint to stay below its limit.",
   },
   {
     ...failed,
@@ -100,27 +98,27 @@ const statusRows: readonly StatusRow[] = [
     statuses: [300, 399],
     errorCode: "redirect",
     detail: "redirects are never followed; register the final URL",
-    advice: "Redirects are never followed. Register the URL that the redirect points to.",
+    advice: "Redirects are never followed: register the URL that the redirect points to.",
   },
   { ...failed, statuses: [401, 401], advice: refusalAdvice },
   { ...failed, statuses: [403, 403], advice: refusalAdvice },
   {
     ...failed,
     statuses: [404, 404],
-    advice: "There is nothing at this path. Check the URL. Automation tools answer 404 while a workflow is not active.",
+    advice: "The path does not exist at the receiver. Check the URL. Automation tools answer 404 while a workflow is inactive.",
   },
-  { ...failed, statuses: [405, 405], advice: "The receiver accepts no POST at this path. Check the URL." },
+  { ...failed, statuses: [405, 405], advice: "The receiver does not accept POST at this path. Check the URL." },
   { ...failed, statuses: [413, 413], advice: bodyAdvice },
   { ...failed, statuses: [415, 415], advice: bodyAdvice },
   {
     ...failed,
     statuses: [500, 599],
-    advice: "The receiver failed while it handled the webhook. Look into its log for this webhook-id.",
+    advice: "The receiver failed while it handled the webhook. Search its log for this webhook-id.",
   },
 ];
 const anyOtherStatus: ResponseClass = {
   ...failed,
-  advice: "The receiver refused the webhook: only a 2xx counts as delivered. Its log and the answer below say why.",
+  advice: "The receiver refused the webhook; only a 2xx counts as delivered. Its log and the answer below show the reason.",
 };
 
 type FailureCode = Extract<AttemptOutcome, { kind: "failed" }>["code"];
@@ -131,19 +129,19 @@ const failureClasses: Readonly<Record<FailureCode, ResponseClass>> = {
     ...failed,
     errorCode: "timeout",
     slowsHost: true,
-    advice: "The receiver must answer within 15 s (unless the operator set another time). Answer 2xx first and do the work afterwards.",
+    advice: "The receiver must answer within 15 s (unless the operator set another time): answer 2xx first and do the work afterwards.",
   },
   connect: {
     ...failed,
     errorCode: "connect",
     slowsHost: true,
-    advice: "Nothing answers at this address and port. Check that the receiver is running and that its firewall lets this service in.",
+    advice: "No server answers at this address and port. Check that the receiver runs and that its firewall admits this service.",
   },
   reset: {
     ...failed,
     errorCode: "reset",
     slowsHost: true,
-    advice: "The receiver or a proxy before it closed the connection before the answer was complete. Look into their logs.",
+    advice: "The receiver, or a proxy in front of it, closed the connection before the answer was complete. Check their logs.",
   },
   tls: {
     ...failed,
@@ -156,9 +154,9 @@ const failureClasses: Readonly<Record<FailureCode, ResponseClass>> = {
     ...failed,
     errorCode: "dns",
     slowsHost: true,
-    advice: "The host name does not resolve. Check its spelling and its DNS records.",
+    advice: "The host name does not resolve: check its spelling and its DNS records.",
   },
-  protocol: { ...failed, errorCode: "protocol", advice: "The answer is not HTTP as it should be. Check the port." },
+  protocol: { ...failed, errorCode: "protocol", advice: "The server's answer is not valid HTTP. Check the port." },
   blocked_address: {
     ...failed,
     errorCode: "blocked_address",

@@ -2,25 +2,27 @@ import type { Attempt } from "../../domain/deliveries/attempt.ts";
 import { classifyAttempt } from "../../domain/deliveries/response-class.ts";
 import type { SourceHealth } from "../../domain/sources/source.ts";
 
-/** Returns what an integrator can do about a failed attempt; `null` if nothing needs doing. */
+/** Returns advice on a failed attempt; `null` if nothing needs to be done. */
 export function adviceOn(attempt: Pick<Attempt, "statusCode" | "error">): string | null {
   return attempt.error === null ? null : classifyAttempt(attempt).advice;
 }
 
-/** What a source's state means to those who wait for its calls; null: all is well. */
+/** Explains what a source's state means for its calls; `null` if the source is healthy. */
 export function adviceOnSource({ state, reason }: Pick<SourceHealth, "state" | "reason">): string | null {
   switch (state) {
     case "ok":
       return null;
     case "unproven":
-      return "Has not answered with a status in the last minutes (or there was nothing to ask): an ending by 400 or 404 is not believed yet.";
+      return "Has not returned a status in the last minutes, or no call was polled. An ending by 400 or 404 is not accepted yet.";
     case "slowed":
-      return reason === "interval" ? "Watches more calls than its rate polls in time." : "Answered 429: all calls are polled more slowly.";
+      return reason === "interval"
+        ? "Has more calls than its rate limit can poll in time."
+        : "Answered 429, so all calls are polled more slowly.";
     case "circuit_open":
-      return "Most polls fail: one probe at a time, until it answers again.";
+      return "Most polls fail. One probe at a time is sent until the source answers again.";
     case "suspended":
       return reason === "misconfigured"
-        ? "Answers 400 or 404 to everything: base URL, agent or environment may be wrong. No watch ends meanwhile."
-        : "Refuses the credential: the operator has to renew it. Watches stay active meanwhile.";
+        ? "Answers 400 or 404 to every poll. Base URL, agent or environment may be wrong. No watch ends meanwhile."
+        : "Refuses the credential. The operator must renew it. Watches stay active meanwhile.";
   }
 }

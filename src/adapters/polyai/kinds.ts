@@ -1,4 +1,5 @@
 import { StartRefused } from "../../domain/errors.ts";
+import { dropTrailingDot } from "../../domain/webhooks/http-url.ts";
 
 /** Where and as whom one PolyAI source is asked. */
 export type PolyaiConfig = {
@@ -14,7 +15,10 @@ export type PolyaiConfig = {
 };
 
 export type StatusRequest = {
+  /** Without a dot at the end of the host name. */
   readonly origin: string;
+  /** The host as it is written: a name with a dot at its end is absolute, and no search domain is added to it. */
+  readonly lookupName: string;
   readonly headers: Readonly<Record<string, string>>;
   /** With the query, if there is one. */
   pathOf(callSid: string): string;
@@ -31,6 +35,8 @@ export function statusRequestOf(config: PolyaiConfig): StatusRequest {
   const base = URL.parse(config.baseUrl.trim());
   if (base === null || !["http:", "https:"].includes(base.protocol)) throw new StartRefused("the source's base URL is not an http(s) URL");
   if (!headerValue.test(config.credential)) throw new StartRefused("the source's credential is empty or does not fit into a header");
+  const lookupName = base.hostname;
+  dropTrailingDot(base);
   const { origin } = base;
   const prefix = base.pathname.replace(/\/+$/, "");
   const accept = { accept: "application/json", "user-agent": "Ringback" };
@@ -38,6 +44,7 @@ export function statusRequestOf(config: PolyaiConfig): StatusRequest {
     case "polyai-legacy":
       return {
         origin,
+        lookupName,
         headers: { ...accept, "x-polyai-auth-token": config.credential },
         pathOf: (callSid) => `${prefix}/v1/outbound-calling/${encodeURIComponent(callSid)}/status`,
       };
@@ -46,6 +53,7 @@ export function statusRequestOf(config: PolyaiConfig): StatusRequest {
       const query = `environment=${encodeURIComponent(config.environment ?? "")}`;
       return {
         origin,
+        lookupName,
         headers: { ...accept, "x-api-key": config.credential },
         pathOf: (callSid) => `${calls}/${encodeURIComponent(callSid)}/status?${query}`,
       };

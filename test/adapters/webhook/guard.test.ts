@@ -50,6 +50,10 @@ describe("the host as it is written", () => {
     },
   );
 
+  test.each(["a.example..", "a.example.%2e", ".", "..", "a..example", ".a.example", "receiver.lan.."])("%s has an empty label", (host) => {
+    expect(guardOf({ allow: ["receiver.lan"] }).checkUrl(new URL(`https://${host}/`))).toEqual({ reason: expect.any(String) });
+  });
+
   test("http only where it is configured, and no other scheme", () => {
     const guard = guardOf({ allowHttp: true, ports: [443, 80] });
     expect(reasonFor(guard, "http://example.com/")).toBeNull();

@@ -3,8 +3,8 @@ import { networkInterfaces } from "node:os";
 import { isHostName, isPublicAddress, parseAllowList, translateNat64 } from "../../domain/webhooks/address.ts";
 import type { AllowList } from "../../domain/webhooks/address.ts";
 import type { AddressGuard } from "../../ports/webhook-sender.ts";
-import { NameResolver } from "./resolver.ts";
-import type { ResolvedAddress } from "./resolver.ts";
+import { NameResolver } from "../http-client/name-resolver.ts";
+import type { ResolvedAddress } from "../http-client/name-resolver.ts";
 
 export type AddressGuardConfig = {
   /** Exact host names, addresses and CIDRs. */
@@ -54,7 +54,7 @@ export class WebhookAddressGuard implements AddressGuard {
     this.#allowList = parsed.allowList;
     const publicUrl = config.publicUrl === null ? null : new URL(config.publicUrl);
     this.#publicUrl = publicUrl === null ? null : { host: translateNat64(hostOf(publicUrl.hostname)), port: portOf(publicUrl) };
-    this.resolver = new NameResolver(config.dnsServers);
+    this.resolver = new NameResolver({ servers: config.dnsServers });
   }
 
   checkUrl(url: URL): { readonly reason: string } | null {

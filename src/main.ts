@@ -1,5 +1,5 @@
 import { readConfig } from "./service/config.ts";
-import { StartRefused, StoreUnavailable } from "./domain/errors.ts";
+import { StartupError, StoreUnavailableError } from "./domain/errors.ts";
 import { createService } from "./service/create-service.ts";
 
 const exitRefused = 78;
@@ -30,8 +30,8 @@ try {
   process.exit(0);
 } catch (error) {
   if (error === stopping.signal.reason) process.exit(0);
-  if (error instanceof StartRefused) end(exitRefused, [error.message]);
+  if (error instanceof StartupError) end(exitRefused, [error.message]);
   // The database broke while the service started.
-  if (error instanceof StoreUnavailable) end(exitBroken, [error.message]);
+  if (error instanceof StoreUnavailableError) end(exitBroken, [error.message]);
   throw error;
 }

@@ -9,10 +9,10 @@ export class RingbackError extends Error {
 }
 
 /** Nothing can be read or committed at the moment; the caller answers 503 and nothing has changed. */
-export class StoreUnavailable extends RingbackError {
+export class StoreUnavailableError extends RingbackError {
   constructor(message: string, options?: ErrorOptions) {
     super("store-unavailable", message, options);
-    this.name = "StoreUnavailable";
+    this.name = "StoreUnavailableError";
   }
 }
 
@@ -20,38 +20,38 @@ export class StoreUnavailable extends RingbackError {
  * This instance was taken for dead and others go on with what it held. Nothing was written; after it has joined anew the
  * same may be asked again.
  */
-export class InstanceFenced extends StoreUnavailable {
+export class InstanceFencedError extends StoreUnavailableError {
   constructor() {
     super("this instance was taken for dead: others go on with what it held");
-    this.name = "InstanceFenced";
+    this.name = "InstanceFencedError";
   }
 }
 
 /** The queue to the store is full: try again in a second; nothing has changed. */
-export class StoreOverloaded extends RingbackError {
+export class StoreOverloadedError extends RingbackError {
   constructor() {
     super("store-overloaded", "the queue to the store is full");
-    this.name = "StoreOverloaded";
+    this.name = "StoreOverloadedError";
   }
 }
 
 /** The store could not do it at the moment, and another try may succeed. */
-export function isStoreTrouble(error: unknown): error is StoreUnavailable | StoreOverloaded {
-  return error instanceof StoreUnavailable || error instanceof StoreOverloaded;
+export function isTransientStoreError(error: unknown): error is StoreUnavailableError | StoreOverloadedError {
+  return error instanceof StoreUnavailableError || error instanceof StoreOverloadedError;
 }
 
 /** A cursor that no list of ours made. */
-export class CursorInvalid extends RingbackError {
+export class CursorInvalidError extends RingbackError {
   constructor() {
     super("cursor-invalid", "the cursor was not made by this list");
-    this.name = "CursorInvalid";
+    this.name = "CursorInvalidError";
   }
 }
 
 /** A start that cannot succeed until somebody changes something: one line, exit code 78. */
-export class StartRefused extends RingbackError {
+export class StartupError extends RingbackError {
   constructor(message: string, options?: ErrorOptions) {
     super("start-refused", message, options);
-    this.name = "StartRefused";
+    this.name = "StartupError";
   }
 }

@@ -1,19 +1,19 @@
 import type { Config } from "./config.ts";
 import type { SourceHealth } from "../domain/sources/source.ts";
-import { Authentication } from "../engine/requests/authentication.ts";
-import { Cleaner } from "../engine/runtime/retention-cleaner.ts";
-import { DeliveryGates } from "../engine/delivery/delivery-limits.ts";
+import { Authenticator } from "../engine/requests/authentication.ts";
+import { RetentionCleaner } from "../engine/runtime/retention-cleaner.ts";
+import { DeliveryLimits } from "../engine/delivery/delivery-limits.ts";
 import { Dispatcher } from "../engine/delivery/dispatcher.ts";
-import { EndpointAdministration } from "../engine/registration/endpoint-settings.ts";
+import { EndpointEditor } from "../engine/registration/endpoint-settings.ts";
 import { Idempotency } from "../engine/requests/idempotency.ts";
 import type { LeaseTimes } from "../engine/instances/instance-lease.ts";
-import { LiveState } from "../engine/requests/live-state.ts";
-import { ManualDelivery } from "../engine/delivery/manual-delivery.ts";
-import { Notifier } from "../engine/requests/long-poll-waiters.ts";
-import { Ownership } from "../engine/instances/instance-coordinator.ts";
+import { LiveStateReader } from "../engine/requests/live-state.ts";
+import { ManualSender } from "../engine/delivery/manual-delivery.ts";
+import { LongPollWaiters } from "../engine/requests/long-poll-waiters.ts";
+import { InstanceCoordinator } from "../engine/instances/instance-coordinator.ts";
 import { Poller } from "../engine/polling/poller.ts";
 import { Registrar } from "../engine/registration/registrar.ts";
-import { SourceDirectory } from "../engine/polling/source-reloader.ts";
+import { SourceReloader } from "../engine/polling/source-reloader.ts";
 import { Supervisor } from "../engine/runtime/supervisor.ts";
 import { WebhookComposer } from "../engine/delivery/webhook-composer.ts";
 import type { Keyring } from "./open-keyring.ts";
@@ -23,7 +23,7 @@ import type { Logger, Metrics } from "../ports/telemetry.ts";
 import type { AddressGuard, WebhookSender } from "../ports/webhook-sender.ts";
 import type { Sources } from "./create-sources.ts";
 
-export type EngineParts = {
+export type EngineDependencies = {
   readonly config: Config;
   readonly opened: OpenStore;
   readonly keyring: Keyring;
@@ -42,10 +42,10 @@ export type Engine = {
   readonly poller: Poller;
   readonly supervisor: Supervisor;
   readonly registration: Registrar;
-  readonly endpointAdministration: EndpointAdministration;
-  readonly manualDelivery: ManualDelivery;
-  readonly live: LiveState;
-  readonly authentication: Authentication;
+  readonly endpointSettings: EndpointEditor;
+  readonly manualDelivery: ManualSender;
+  readonly live: LiveStateReader;
+  readonly authentication: Authenticator;
   readonly idempotency: Idempotency;
   /** False while a database that others share does not answer the heartbeats. */
   isStoreReachable(): boolean;
@@ -62,21 +62,21 @@ export type Engine = {
 const saturatedRetryMs = 60_000;
 
 /** Puts the engine together on an open store; where others share it, with what this instance has among them. */
-export function composeEngine(parts: EngineParts): Engine {
+export function createEngine(parts: EngineDependencies): Engine {
   const { config, opened, keyring, sources, guard, sender, logger, metrics, random, isStopping } = parts;
   const { store, shared, clock } = opened;
   const { secretBox, hashApiKey } = keyring;
-  const notifier = new Notifier(clock);
+  const waiters = new LongPollWaiters(clock);
   const { delivery } = config;
-  const gates = new DeliveryGates({ clock, ...delivery });
+  const limits = new DeliveryLimits({ clock, ...delivery });
   const composer = new WebhookComposer({ secretBox, accounts: store, publicUrl: config.api.publicUrl, version: config.version });
-  const mayStart = () => ownership?.mayStart() ?? true;
+  const mayStart = () => coordinator?.mayStart() ?? true;
   const sharing = shared === null ? {} : { mayStart };
   const dispatcher: Dispatcher = new Dispatcher({
     store,
     sender,
     composer,
-    gates,
+    limits,
     clock,
     logger,
     metrics,
@@ -85,7 +85,7 @@ export function composeEngine(parts: EngineParts): Engine {
     onUnwatched: (callIds) => {
       for (const callId of callIds) poller.rewatch(callId, null);
     },
-    notify: (notices) => notifier.publish(notices),
+    notify: (notices) => waiters.publish(notices),
     ...sharing,
     random,
   });
@@ -97,26 +97,27 @@ export function composeEngine(parts: EngineParts): Engine {
     metrics,
     random,
     dispatch: (jobs) => dispatcher.accept(jobs),
-    notify: (notices) => notifier.publish(notices),
-    onSourceChange: (health, change) => (ownership === null ? tellHooks(health, change) : ownership.announce(health, change)),
+    notify: (notices) => waiters.publish(notices),
+    onSourceChange: (health, change) =>
+      coordinator === null ? notifyHooks(health, change) : coordinator.publishSourceChange(health, change),
     ...sharing,
-    ...(shared === null ? {} : { outlivesStore: true, onShared: (name, part) => ownership?.shared(name, part) }),
+    ...(shared === null ? {} : { outlivesStore: true, onShared: (name, part) => coordinator?.shared(name, part) }),
   });
-  const tellHooks = ({ name, state, reason }: SourceHealth, change: "suspended" | "resumed"): void => {
+  const notifyHooks = ({ name, state, reason }: SourceHealth, change: "suspended" | "resumed"): void => {
     const event = { type: `source.${change}` as const, sourceName: name, state, reason, nowMs: clock.nowMs() };
     store.publishSourceEvent(event).then(
       ({ jobs, notices }) => {
         dispatcher.accept(jobs);
-        notifier.publish(notices);
+        waiters.publish(notices);
       },
       (error: unknown) => logger.warn({ source: name, error: String(error) }, "source.event_failed"),
     );
   };
-  const ownership: Ownership | null =
+  const coordinator: InstanceCoordinator | null =
     shared === null
       ? null
-      : new Ownership({
-          store: shared.ownership,
+      : new InstanceCoordinator({
+          store: shared.instances,
           releaseDeliveries: (leases, nowMs) => store.releaseDeliveries(leases, nowMs),
           clock,
           logger,
@@ -124,41 +125,41 @@ export function composeEngine(parts: EngineParts): Engine {
           times: parts.leaseTimes,
           poller,
           dispatcher,
-          gates,
-          notifier,
-          refreshSources: () => directory.refresh(),
-          announcer: shared.announcer,
+          limits,
+          waiters,
+          refreshSources: () => reloader.refresh(),
+          peerNotifier: shared.peerNotifier,
           onInstances: (count) => metrics.instances(count),
           secretBox,
-          onSourceChange: tellHooks,
+          onSourceChange: notifyHooks,
         });
 
-  const directory = new SourceDirectory({ store, secretBox, logger, poller, ...sources });
+  const reloader = new SourceReloader({ store, secretBox, logger, poller, ...sources });
 
   const supervisor = new Supervisor({
     clock,
     logger,
     metrics,
     // It is the database's clock where several see it: one of them acts.
-    onClockSetBack: async (deltaMs) => (ownership?.isEldest === false ? undefined : store.shiftSchedule(deltaMs)),
+    onClockSetBack: async (deltaMs) => (coordinator?.isEldest === false ? undefined : store.moveSchedule(deltaMs)),
   });
-  const cleaner = new Cleaner({ store, clock, logger, retentionDays: config.retentionDays });
+  const cleaner = new RetentionCleaner({ store, clock, logger, retentionDays: config.retentionDays });
   supervisor.add({ name: "poller", everyMs: poller.tickEveryMs, tick: () => poller.tick() });
-  if (ownership === null) {
+  if (coordinator === null) {
     supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.tick() });
-    supervisor.add({ name: "sources", everyMs: directory.tickEveryMs, tick: () => directory.tick() });
+    supervisor.add({ name: "sources", everyMs: reloader.tickEveryMs, tick: () => reloader.tick() });
   } else {
     // The sweep says when a delivery is due, and when sources were set.
-    supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.tend() });
-    supervisor.add({ name: "heartbeat", everyMs: ownership.heartbeatEveryMs, tick: () => ownership.heartbeat() });
-    supervisor.add({ name: "sweep", everyMs: ownership.sweepEveryMs, tick: () => ownership.sweep() });
+    supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.maintain() });
+    supervisor.add({ name: "heartbeat", everyMs: coordinator.heartbeatEveryMs, tick: () => coordinator.heartbeat() });
+    supervisor.add({ name: "sweep", everyMs: coordinator.sweepEveryMs, tick: () => coordinator.sweep() });
   }
   supervisor.add({ name: "cleaner", everyMs: cleaner.tickEveryMs, tick: () => cleaner.tick() });
 
-  const isStoreReachable = () => ownership?.isStoreReachable ?? true;
-  const live = new LiveState({
+  const isStoreReachable = () => coordinator?.isStoreReachable ?? true;
+  const live = new LiveStateReader({
     poller,
-    notifier,
+    waiters,
     supervisor,
     store,
     sources: sources.registrable,
@@ -183,7 +184,7 @@ export function composeEngine(parts: EngineParts): Engine {
       isPolled: (name, scope, callSid) => poller.isPolled(name, scope, callSid),
       saturation: (name, additional) => (poller.isSaturated(name, additional) ? saturatedRetryMs : null),
       dispatch: (jobs) => dispatcher.accept(jobs),
-      notify: (notices) => notifier.publish(notices),
+      notify: (notices) => waiters.publish(notices),
       cancelWatch: (watchId) => dispatcher.cancelWatch(watchId),
       cancelDeliveries: (deliveryIds) => dispatcher.cancelDeliveries(deliveryIds),
       reopenEndpoint: (endpointId) => dispatcher.reopenEndpoint(endpointId),
@@ -194,36 +195,36 @@ export function composeEngine(parts: EngineParts): Engine {
     poller,
     supervisor,
     registration,
-    endpointAdministration: new EndpointAdministration({ store, idempotency, secretBox, clock, consumers: dispatcher }),
-    manualDelivery: new ManualDelivery({ store, idempotency, clock, dispatcher, notify: (notices) => notifier.publish(notices) }),
+    endpointSettings: new EndpointEditor({ store, idempotency, secretBox, clock, consumers: dispatcher }),
+    manualDelivery: new ManualSender({ store, idempotency, clock, dispatcher, notify: (notices) => waiters.publish(notices) }),
     live,
-    authentication: new Authentication({ store, hashApiKey, clock }),
+    authentication: new Authenticator({ store, hashApiKey, clock }),
     idempotency,
     isStoreReachable,
     async start(signal) {
-      await (shared === null ? directory.refresh() : untilReachable(() => directory.refresh(), signal));
-      if (ownership === null || shared === null) return poller.start();
-      opened.onTrouble = () => ownership.noteTrouble();
-      shared.onFenced(() => ownership.rejoin());
-      shared.listen((what) => ownership.hear(what));
-      await ownership.start();
+      await (shared === null ? reloader.refresh() : untilReachable(() => reloader.refresh(), signal));
+      if (coordinator === null || shared === null) return poller.start();
+      opened.onTrouble = () => coordinator.onStoreError();
+      shared.onFenced(() => coordinator.rejoin());
+      shared.listen((what) => coordinator.onSignal(what));
+      await coordinator.start();
     },
     async drain(graceMs) {
       isDrained = true;
-      notifier.stop();
+      waiters.stop();
       cleaner.stop();
-      ownership?.drain();
+      coordinator?.drain();
       await Promise.all([supervisor.stop(graceMs), poller.stop(graceMs), dispatcher.stop(graceMs)]);
     },
     async leave() {
-      await ownership?.stop();
+      await coordinator?.stop();
     },
     async close() {
-      notifier.stop();
+      waiters.stop();
       // A start that was refused behind it: nothing goes out any more, and its place among the others is free at once.
       if (!isDrained) {
         await Promise.all([poller.stop(0), dispatcher.stop(0)]);
-        await ownership?.stop();
+        await coordinator?.stop();
       }
       await poller.closeSources();
     },

@@ -3,10 +3,10 @@ import { createMetrics } from "../adapters/telemetry/metrics.ts";
 import { waitAtMost } from "../adapters/wait-at-most.ts";
 import { WebhookAddressGuard } from "../adapters/webhook/address-guard.ts";
 import { createWebhookSender } from "../adapters/webhook/sender.ts";
-import { composeEngine } from "./create-engine.ts";
+import { createEngine } from "./create-engine.ts";
 import type { Engine } from "./create-engine.ts";
 import type { Config, Secrets } from "./config.ts";
-import { StartRefused } from "../domain/errors.ts";
+import { StartupError } from "../domain/errors.ts";
 import type { DeliveryPolicy } from "../domain/deliveries/retry-policy.ts";
 import { AccountAdministration } from "../engine/administration/accounts.ts";
 import { leaseTimes } from "../engine/instances/instance-lease.ts";
@@ -18,7 +18,7 @@ import type { Listening } from "../http/server/server.ts";
 import { answerWaiting } from "../http/server/starting-app.ts";
 import { openKeyring } from "./open-keyring.ts";
 import type { Keyring } from "./open-keyring.ts";
-import { openStore, readFiguresOf, untilReachable } from "./open-store.ts";
+import { openStore, readStatsOf, untilReachable } from "./open-store.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { ServiceStore } from "../ports/stores/service-store.ts";
 import type { Logger } from "../ports/telemetry.ts";
@@ -49,7 +49,7 @@ export type ServiceOverrides = {
 const closingShareOfGrace = 0.1;
 const maxClosingMs = 1000;
 
-/** Puts the parts together and starts them; rejects with `StartRefused` when something must be changed first. */
+/** Puts the parts together and starts them; rejects with `StartupError` when something must be changed first. */
 export async function createService(config: Config, secrets: Secrets, overrides: ServiceOverrides = {}): Promise<Service> {
   await using stack = new AsyncDisposableStack();
   const random = overrides.random ?? Math.random;
@@ -60,7 +60,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   const isShared = config.database.kind === "postgres";
   const attemptMaxMs = times.leaseMs - times.beyondAttemptMs;
   if (isShared && config.delivery.timeoutMs > attemptMaxMs)
-    throw new StartRefused(`DELIVERY_TIMEOUT_MS: must be at most ${attemptMaxMs} with Postgres, within the lease of an instance`);
+    throw new StartupError(`DELIVERY_TIMEOUT_MS: must be at most ${attemptMaxMs} with Postgres, within the lease of an instance`);
   // A database that others share is waited for; meanwhile the process says that it lives.
   let answer: (request: Request) => Response | Promise<Response> = answerWaiting;
   const waiting = isShared ? await setBy("PORT, HOST", listen({ fetch: (request) => answer(request) }, config.api)) : null;
@@ -72,7 +72,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   stack.defer(() => opened.close());
   const metrics = createMetrics(config.version, async () => ({
     // Whoever waits for heartbeats to be answered need not wait for this too.
-    store: engine.isStoreReachable() ? await readFiguresOf(store) : null,
+    store: engine.isStoreReachable() ? await readStatsOf(store) : null,
     oldestDuePollMs: engine.poller.oldestDueMs(),
     nowMs: clock.nowMs(),
   }));
@@ -85,7 +85,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   stack.defer(() => sender.close());
   const sources = createSources(config, secrets, clock);
   let stopping = false;
-  const engine: Engine = composeEngine({
+  const engine: Engine = createEngine({
     config,
     opened,
     keyring,
@@ -104,10 +104,10 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   const metricsServer = config.metrics.port === 0 ? null : await setBy("METRICS_PORT, METRICS_HOST", listen(metricsApp, config.metrics));
   stack.defer(() => metricsServer?.close(0));
   await engine.start(signal);
-  const { registration, endpointAdministration, manualDelivery, live, authentication, idempotency, supervisor } = engine;
+  const { registration, endpointSettings, manualDelivery, live, authentication, idempotency, supervisor } = engine;
   const app = createApp({
     registration,
-    endpointAdministration,
+    endpointSettings,
     manualDelivery,
     live,
     authentication,
@@ -157,17 +157,17 @@ export async function createService(config: Config, secrets: Secrets, overrides:
 /** A refusal names the variables that can be set to something else. */
 function setBy<T>(names: string, starting: Promise<T>): Promise<T> {
   return starting.catch((error: unknown) => {
-    throw error instanceof StartRefused ? new StartRefused(`${names}: ${error.message}`, { cause: error }) : error;
+    throw error instanceof StartupError ? new StartupError(`${names}: ${error.message}`, { cause: error }) : error;
   });
 }
 
 /** The keys, checked against the database, and the account of the environment's API key; refuses a start without any account. */
 async function prepareAccounts(store: ServiceStore, config: Config, secrets: Secrets, clock: Clock): Promise<Keyring> {
   if (secrets.apiKey === null && (await store.findOldestAccount()) === null)
-    throw new StartRefused("there is no account: set RINGBACK_API_KEY, or make one with `npm run ringback -- account create <name>`");
+    throw new StartupError("there is no account: set RINGBACK_API_KEY, or make one with `npm run ringback -- account create <name>`");
   const databasePath = config.database.kind === "sqlite" ? config.database.path : null;
   const keyring = await openKeyring(store, { given: secrets.encryptionKeys, databasePath });
-  await store.noteServerKeys(keyring.secretBox.keyIds);
+  await store.setServerKeys(keyring.secretBox.keyIds);
   if (secrets.apiKey !== null) await new AccountAdministration({ store, clock, ...keyring }).ensureDefaultAccount(secrets.apiKey);
   return keyring;
 }

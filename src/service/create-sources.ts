@@ -2,7 +2,7 @@ import { PolyaiSource } from "../adapters/polyai/polyai-source.ts";
 import type { Config, Secrets } from "./config.ts";
 import { sandboxSourceName } from "../domain/sources/sandbox.ts";
 import { defaultSourceName } from "../domain/sources/source-settings.ts";
-import type { SetupOf } from "../engine/polling/source-reloader.ts";
+import type { CreateSetup } from "../engine/polling/source-reloader.ts";
 import type { SourceSetup } from "../engine/sources/polled-source.ts";
 import type { RegistrableSource } from "../engine/registration/registrar.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -12,7 +12,7 @@ export type Sources = {
   readonly setups: readonly SourceSetup[];
   /** Those that are set while the service runs join it. */
   readonly registrable: Map<string, RegistrableSource>;
-  readonly setupOf: SetupOf;
+  readonly setupOf: CreateSetup;
 };
 
 const backoffMinMs = 2000;
@@ -30,8 +30,8 @@ export function createSources(config: Config, secrets: Secrets, clock: Clock): S
       name: sandboxSourceName,
       scopeOf: (account) => account.id,
       mayUse: () => true,
-      startsAnew: (scope, callSid) => sandbox.isOver(scope, callSid),
-      restarted: (scope, callSid) => sandbox.restart(scope, callSid),
+      replayable: (scope, callSid) => sandbox.isOver(scope, callSid),
+      restart: (scope, callSid) => sandbox.restart(scope, callSid),
     },
   ];
   if (config.source !== null && secrets.upstreamCredential !== null) {
@@ -40,15 +40,15 @@ export function createSources(config: Config, secrets: Secrets, clock: Clock): S
       name: defaultSourceName,
       scopeOf: () => "",
       mayUse: (account) => account.usesDefaultSource,
-      startsAnew: () => false,
-      restarted: () => undefined,
+      replayable: () => false,
+      restart: () => undefined,
     });
   }
   return { setups, registrable: new Map(registrable.map((source) => [source.name, source])), setupOf };
 }
 
 /** Intervals and waits are the same for all of the operator's sources. */
-function setupsWith({ polling }: Config, clock: Clock): SetupOf {
+function setupsWith({ polling }: Config, clock: Clock): CreateSetup {
   return ({ id, name, kind, baseUrl, agentId, environment, maxPollsPerSecond }, credential) => ({
     source: { id, name, kind, maxPollsPerSecond },
     callSource: new PolyaiSource({ kind, baseUrl, agentId, environment, credential }, clock),
@@ -60,8 +60,8 @@ function setupsWith({ polling }: Config, clock: Clock): SetupOf {
       statusRetentionMs,
       backoffMinMs,
       backoffMaxMs,
-      witnessMs: tenMinutesMs,
-      unwitnessedEndMs: tenMinutesMs,
+      corroborationMs: tenMinutesMs,
+      uncorroboratedEndMs: tenMinutesMs,
     },
   });
 }

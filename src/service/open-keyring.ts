@@ -1,8 +1,8 @@
 import { createSecretKey } from "node:crypto";
 import { createSecretBox } from "../adapters/sealing/secret-box.ts";
 import { generateHashKey, hashApiKey } from "../domain/secrets/api-key.ts";
-import { RingbackError, StartRefused } from "../domain/errors.ts";
-import { sealedIdentity } from "../domain/secrets/sealed-identity.ts";
+import { RingbackError, StartupError } from "../domain/errors.ts";
+import { associatedData } from "../domain/secrets/sealed-identity.ts";
 import { loadEncryptionKeys } from "../adapters/sealing/encryption-key-file.ts";
 import type { KeyedSecretBox } from "../ports/secret-box.ts";
 import type { SealedStore } from "../ports/stores/sealed-store.ts";
@@ -17,7 +17,7 @@ export type Keyring = {
 
 /**
  * Gets the encryption keys and checks that every one the database was sealed with is among them: what does not open must
- * be noticed now and not at a delivery. Throws `StartRefused` naming the key that is missing.
+ * be noticed now and not at a delivery. Throws `StartupError` naming the key that is missing.
  *
  * API keys are hashed with a key of their own, made once, sealed like everything else and kept through every rotation:
  * nobody knows the API keys any more, so they could not be hashed anew when an encryption key is retired, and clients
@@ -32,10 +32,10 @@ export async function openKeyring(
   const secretBox = createSecretBox(keys);
   const missing = keyIdsInUse.filter((keyId) => !secretBox.keyIds.includes(keyId));
   if (missing.length > 0)
-    throw new StartRefused(
+    throw new StartupError(
       `the encryption key does not fit the database: it holds values sealed with the key ${missing.join(", ")}, which is not in ${origin}`,
     );
-  const identity = sealedIdentity("hash_key", "api_keys");
+  const identity = associatedData("hash_key", "api_keys");
   const sealed = await store.ensureHashKey("api_keys", secretBox.seal(generateHashKey(), identity));
   const hashKey = createSecretKey(Buffer.from(open(secretBox, sealed, identity), "base64"));
   return { secretBox, hashApiKey: (apiKey) => hashApiKey(apiKey, hashKey), origin };
@@ -46,6 +46,6 @@ function open(secretBox: KeyedSecretBox, sealed: Uint8Array, identity: string): 
     return secretBox.open(sealed, identity);
   } catch (error) {
     if (!(error instanceof RingbackError)) throw error;
-    throw new StartRefused(`the encryption key does not fit the database: ${error.message}`, { cause: error });
+    throw new StartupError(`the encryption key does not fit the database: ${error.message}`, { cause: error });
   }
 }

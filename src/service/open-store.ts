@@ -3,14 +3,14 @@ import { systemClock } from "../adapters/clock.ts";
 import type { OpenPostgres } from "../adapters/postgres/opening.ts";
 import { openSqliteStore } from "../adapters/sqlite/store.ts";
 import type { Config, Secrets } from "./config.ts";
-import { InstanceFenced, StoreUnavailable } from "../domain/errors.ts";
+import { InstanceFencedError, StoreUnavailableError } from "../domain/errors.ts";
 import type { DeliveryPolicy } from "../domain/deliveries/retry-policy.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { ServiceStore, StoreFigures, StoreLifecycle } from "../ports/stores/service-store.ts";
+import type { ServiceStore, StoreStats, StoreLifecycle } from "../ports/stores/service-store.ts";
 import type { Logger } from "../ports/telemetry.ts";
 
 /** About the time between two commits of a service at work. */
-export const recordPatienceMs = 5;
+export const recordLingerMs = 5;
 
 export type OpenStoreOptions = {
   readonly config: Config;
@@ -35,12 +35,12 @@ export type OpenStore = {
   close(): Promise<void>;
 };
 
-/** The database of `DATABASE_URL`. Rejects with `StartRefused`, or with the signal's reason. */
+/** The database of `DATABASE_URL`. Rejects with `StartupError`, or with the signal's reason. */
 export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
   const { config, secrets, policy, logger, signal, onCommitted } = options;
   const machineClock = options.clock ?? systemClock;
   if (config.database.kind === "sqlite") {
-    const store = await openSqliteStore({ path: config.database.path, policy, clock: machineClock, onCommitted, recordPatienceMs });
+    const store = await openSqliteStore({ path: config.database.path, policy, clock: machineClock, onCommitted, recordLingerMs });
     return { store, shared: null, clock: machineClock, onTrouble: () => undefined, close: () => store.close() };
   }
   const { delivery } = config;
@@ -51,7 +51,7 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
   const shared = await openPostgres({ connectionString, policy, limits, logger, machineClock, signal, onCommitted });
   const opened: OpenStore = {
     store: observed(shared.store, () => opened.onTrouble()),
-    shared: { ...shared, ownership: observed(shared.ownership, () => opened.onTrouble()) },
+    shared: { ...shared, instances: observed(shared.instances, () => opened.onTrouble()) },
     clock: shared.clock,
     onTrouble: () => undefined,
     close: () => shared.close(),
@@ -65,15 +65,15 @@ export function untilReachable<T>(work: () => Promise<T>, signal: AbortSignal): 
 }
 
 function isUnreachable({ error }: { readonly error: Error }): boolean {
-  return error instanceof StoreUnavailable;
+  return error instanceof StoreUnavailableError;
 }
 
 /** What a scrape reads of the store; null: it cannot be reached. */
-export async function readFiguresOf(store: Pick<StoreLifecycle, "readFigures">): Promise<StoreFigures | null> {
+export async function readStatsOf(store: Pick<StoreLifecycle, "readStats">): Promise<StoreStats | null> {
   try {
-    return await store.readFigures();
+    return await store.readStats();
   } catch (error) {
-    if (!(error instanceof StoreUnavailable)) throw error;
+    if (!(error instanceof StoreUnavailableError)) throw error;
     return null;
   }
 }
@@ -88,7 +88,7 @@ function observed<T extends object>(target: T, onTrouble: () => void): T {
         const answer: unknown = Reflect.apply(member, target, args);
         if (answer instanceof Promise)
           answer.catch((error: unknown) => {
-            if (error instanceof StoreUnavailable && !(error instanceof InstanceFenced)) onTrouble();
+            if (error instanceof StoreUnavailableError && !(error instanceof InstanceFencedError)) onTrouble();
           });
         return answer;
       };

@@ -2,13 +2,27 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { parseCallRequest, parseFaultRequest, parseRateRequest } from "./control-requests.ts";
 import type { Parsed } from "./control-requests.ts";
 import { sendAnswer } from "./fault.ts";
-import type { Simulator } from "./simulator.ts";
+import type { Fault } from "./fault.ts";
+import { readJson } from "./json-body.ts";
+import type { CallScript } from "./scripted-calls.ts";
 
-const maxBodyBytes = 1_048_576;
 const callPath = /^\/simulator\/calls\/([^/?]+)$/;
 
+/** What the routes under `/simulator` change and read. */
+export interface SimulatorControls {
+  /** Starts a call; returns its SID. */
+  trigger(script: CallScript, callSid?: string): string;
+  fault(fault: Fault): void;
+  clearFaults(): void;
+  /** Polls a second that are answered; `null` removes the limit. */
+  limitRate(perSecond: number | null): void;
+  /** `null` if the call is unknown. */
+  statusOf(callSid: string): { readonly status: string; readonly reason: string | null } | null;
+  pollCount(callSid: string): number;
+}
+
 /** The routes under `/simulator`, by which scripts in any language say what the upstream is to do. */
-export async function answerControl(simulator: Simulator, request: IncomingMessage, response: ServerResponse): Promise<void> {
+export async function answerControl(simulator: SimulatorControls, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const route = `${request.method ?? ""} ${request.url ?? ""}`;
   const callSid = callPath.exec(request.url ?? "")?.[1];
   if (request.method === "GET" && callSid !== undefined) return sendCall(simulator, callSid, response);
@@ -37,22 +51,6 @@ export async function answerControl(simulator: Simulator, request: IncomingMessa
   }
 }
 
-/** The JSON of a request; undefined where it is none or too long. */
-export async function readJson(request: IncomingMessage): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > maxBodyBytes) return undefined;
-    chunks.push(chunk);
-  }
-  try {
-    return JSON.parse(Buffer.concat(chunks).toString("utf8"));
-  } catch {
-    return undefined;
-  }
-}
-
 async function withBody<T>(
   request: IncomingMessage,
   response: ServerResponse,
@@ -64,7 +62,7 @@ async function withBody<T>(
   else then(parsed.value);
 }
 
-function sendCall(simulator: Simulator, callSid: string, response: ServerResponse): void {
+function sendCall(simulator: SimulatorControls, callSid: string, response: ServerResponse): void {
   const call = simulator.statusOf(callSid);
   const polls = simulator.pollCount(callSid);
   if (call === null && polls === 0) return sendJson(response, 404, { error: "no such call" });

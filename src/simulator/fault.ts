@@ -54,7 +54,7 @@ export class FaultQueue {
 }
 
 /** The status code that goes out; null where no whole answer does. */
-export function spoiledStatus(fault: Fault, usual: Answer): number | null {
+export function faultStatus(fault: Fault, usual: Answer): number | null {
   switch (fault.kind) {
     case "status":
       return fault.statusCode;
@@ -74,7 +74,7 @@ export function spoiledStatus(fault: Fault, usual: Answer): number | null {
 }
 
 /** The answer a fault makes of the usual one; null where the fault is in how it is sent. */
-function spoiledAnswer(fault: Fault, usual: Answer, errorAnswer: (statusCode: number) => Answer, nowMs: number): Answer | null {
+function faultAnswer(fault: Fault, usual: Answer, errorAnswer: (statusCode: number) => Answer, nowMs: number): Answer | null {
   switch (fault.kind) {
     case "status": {
       const error = errorAnswer(fault.statusCode);
@@ -100,7 +100,7 @@ function spoiledAnswer(fault: Fault, usual: Answer, errorAnswer: (statusCode: nu
 }
 
 /** Sends what a fault makes of an answer; its timers end with the connection. */
-export function sendSpoiled(
+export function injectFault(
   response: ServerResponse,
   fault: Fault,
   usual: Answer,
@@ -108,7 +108,7 @@ export function sendSpoiled(
   clock: Clock,
 ): void {
   const send = () => {
-    const answer = spoiledAnswer(fault, usual, errorAnswer, clock.nowMs());
+    const answer = faultAnswer(fault, usual, errorAnswer, clock.nowMs());
     if (answer !== null) sendAnswer(response, answer);
     else if (fault.kind === "reset") response.socket?.resetAndDestroy();
     else if (fault.kind === "truncate") truncate(response, usual);

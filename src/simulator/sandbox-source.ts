@@ -8,7 +8,7 @@ import type { Scenario } from "./scenarios.ts";
 
 /**
  * The sandbox's own waits, short enough for `lost` and `not-found` to end within about 10 s. An ending needs no witness:
- * the scripts cannot be misconfigured (`unwitnessedEndMs` 0).
+ * the scripts cannot be misconfigured (`uncorroboratedEndMs` 0).
  */
 export const sandboxPolling = {
   intervalMinMs: 500,
@@ -19,8 +19,8 @@ export const sandboxPolling = {
   statusRetentionMs: 2 * 60 * 60 * 1000,
   backoffMinMs: 500,
   backoffMaxMs: 1_000,
-  witnessMs: 10 * 60 * 1000,
-  unwitnessedEndMs: 0,
+  corroborationMs: 10 * 60 * 1000,
+  uncorroboratedEndMs: 0,
 } as const satisfies PollPolicy & Readonly<Record<string, number>>;
 
 /** After this a life is over whatever its scenario, and may make room for others. */

@@ -4,10 +4,11 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { callSidPattern } from "../domain/calls/call.ts";
 import type { Clock } from "../ports/clock.ts";
-import { answerControl, readJson } from "./control-api.ts";
+import { answerControl } from "./control-api.ts";
 import { parseTriggerRequest } from "./control-requests.ts";
-import { FaultQueue, sendAnswer, sendSpoiled, spoiledStatus } from "./fault.ts";
+import { FaultQueue, sendAnswer, injectFault, faultStatus } from "./fault.ts";
 import type { Answer, Fault } from "./fault.ts";
+import { readJson } from "./json-body.ts";
 import { PollLog } from "./poll-log.ts";
 import type { PollRecord } from "./poll-log.ts";
 import { RateWindow } from "./rate-window.ts";
@@ -176,9 +177,9 @@ export class Simulator implements AsyncDisposable {
     const { api, callSid } = matched;
     const usual = this.#statusAnswer(matched, request);
     const fault = this.#faults.take() ?? this.#calls.get(callSid)?.faults?.take() ?? null;
-    const statusCode = fault === null ? usual.statusCode : spoiledStatus(fault, usual);
+    const statusCode = fault === null ? usual.statusCode : faultStatus(fault, usual);
     if (fault === null) sendAnswer(response, usual);
-    else sendSpoiled(response, fault, usual, (code) => api.errorAnswer(code), this.#clock);
+    else injectFault(response, fault, usual, (code) => api.errorAnswer(code), this.#clock);
     this.#log.record({ callSid, kind: api.kind, atMs: this.#clock.nowMs(), statusCode });
   }
 

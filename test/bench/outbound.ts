@@ -4,13 +4,13 @@ import { WebhookAddressGuard } from "../../src/adapters/webhook/address-guard.ts
 import { createWebhookSender } from "../../src/adapters/webhook/sender.ts";
 import { newId } from "../../src/domain/ids.ts";
 import { generateSecret } from "../../src/domain/webhooks/signature.ts";
-import { DeliveryGates } from "../../src/engine/delivery/delivery-limits.ts";
+import { DeliveryLimits } from "../../src/engine/delivery/delivery-limits.ts";
 import { Dispatcher } from "../../src/engine/delivery/dispatcher.ts";
 import { AccountAdministration } from "../../src/engine/administration/accounts.ts";
 import { draftSecret } from "../../src/engine/registration/registrar.ts";
 import { WebhookComposer } from "../../src/engine/delivery/webhook-composer.ts";
 import { openKeyring } from "../../src/service/open-keyring.ts";
-import { recordPatienceMs } from "../../src/service/open-store.ts";
+import { recordLingerMs } from "../../src/service/open-store.ts";
 import type { Account } from "../../src/ports/stores/account-store.ts";
 import type { WatchedCall } from "../../src/ports/stores/call-store.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../src/ports/stores/delivery-store.ts";
@@ -50,7 +50,7 @@ export class Outbound implements AsyncDisposable {
       store: { ...store, recordAttempt: (record) => this.#record(record) },
       sender: createWebhookSender(guard, { connectTimeoutMs: 15_000 }),
       composer: new WebhookComposer({ secretBox, accounts: store, publicUrl: null, version: "bench" }),
-      gates: new DeliveryGates({
+      limits: new DeliveryLimits({
         clock: systemClock,
         maxInFlight: 512,
         endpointMaxInFlight: 32,
@@ -69,7 +69,7 @@ export class Outbound implements AsyncDisposable {
 
   /** `path`: a file, so that a commit waits for the disk as it does in the service. Without `sends` everything stays owed. */
   static async open(path: string, options: { readonly sends?: boolean; readonly apiKey?: string } = {}): Promise<Outbound> {
-    const store = await openSqliteStore({ path, policy: deliveryPolicy, recordPatienceMs });
+    const store = await openSqliteStore({ path, policy: deliveryPolicy, recordLingerMs });
     const keyring = await openKeyring(store, { given: null, databasePath: path });
     const administration = new AccountAdministration({ store, clock: systemClock, ...keyring });
     const account = await administration.ensureDefaultAccount(options.apiKey ?? "bench-key-bench-key-bench-key");

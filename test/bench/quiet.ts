@@ -7,8 +7,8 @@ export const pollPolicy: PollPolicy = {
   statusRetentionMs: 7_200_000,
   backoffMinMs: 2000,
   backoffMaxMs: 60_000,
-  witnessMs: 600_000,
-  unwitnessedEndMs: 600_000,
+  corroborationMs: 600_000,
+  uncorroboratedEndMs: 600_000,
 };
 
 export const deliveryPolicy: DeliveryPolicy = {

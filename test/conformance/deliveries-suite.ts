@@ -126,12 +126,13 @@ export function deliveriesSuite(backend: StoreBackend): void {
         const receiverId = endpoints.find(({ endpoint }) => endpoint.url === receiver)?.endpoint.id ?? "";
         expect((await world.claim({ limit: 2 })).jobs).toHaveLength(2);
         expect((await world.claim({ limit: 0 })).jobs).toEqual([]);
-        const roomByHost = [[`${accountId} https://receiver.example:443`, 6]] as const;
-        const { jobs } = await world.claim({ roomByEndpoint: [[receiverId, 5]], roomByHost });
+        const capacityByHost = [[`${accountId} https://receiver.example:443`, 6]] as const;
+        const { jobs } = await world.claim({ capacityByEndpoint: [[receiverId, 5]], capacityByHost });
         expect(counts(jobs)).toEqual([5, 4, 1]);
         expect(
           counts(
-            (await world.claim({ roomByEndpoint: [[receiverId, 0]], roomByHost: [[`${accountId} https://once.example:443`, 0]] })).jobs,
+            (await world.claim({ capacityByEndpoint: [[receiverId, 0]], capacityByHost: [[`${accountId} https://once.example:443`, 0]] }))
+              .jobs,
           ),
         ).toEqual([0, 0, 0]);
         expect(counts((await world.claim()).jobs)).toEqual([2, 1, 0]);
@@ -235,7 +236,7 @@ export function deliveriesSuite(backend: StoreBackend): void {
       const world = await open();
       const job = only(await owe(world, [receiver]));
       await world.record(only((await world.claim()).jobs), answered(503, "3600"));
-      await world.store.shiftSchedule(day);
+      await world.store.moveSchedule(day);
       world.nowMs = startMs + hour - day - 1;
       expect(await world.claim()).toEqual({ jobs: [], nextDueAtMs: startMs + hour - day });
       world.pass(1);

@@ -137,7 +137,7 @@ export function idempotencySuite(backend: StoreBackend): void {
       const job = only((await world.see("OUT-1", "queued")).jobs);
       const held = await world.store.runClaimed(
         await claimOf(world, "retry"),
-        "claimOne",
+        "claimManualRetry",
         { accountId, deliveryId: job.deliveryId, nowMs: world.nowMs },
         (result) => (result.kind === "in_flight" ? answer("in flight") : null),
       );
@@ -193,7 +193,7 @@ export function idempotencySuite(backend: StoreBackend): void {
       expect(await world.store.findStoredAnswer(await claimOf(world, "a"))).toMatchObject({ sealed: sealedOf(draft.id) });
       const stored = await world.store.findStoredAnswer(await claimOf(world, "test"));
       expect(stored).toMatchObject({ sealed: sealedOf("accepted"), delivery: { leased: false } });
-      const again = await world.store.claimOne({ accountId, deliveryId: stored?.delivery?.id ?? "", nowMs: world.nowMs });
+      const again = await world.store.claimManualRetry({ accountId, deliveryId: stored?.delivery?.id ?? "", nowMs: world.nowMs });
       expect(await world.record(expectKind(again, "claimed").job)).toMatchObject({ attempt: { number: 1, decision: "delivered" } });
     });
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { StoreUnavailable } from "../../src/domain/errors.ts";
+import { StoreUnavailableError } from "../../src/domain/errors.ts";
 import { minute, startMs } from "../harness/store-drafts.ts";
 import { worlds } from "./store-backend.ts";
 import type { StoreBackend } from "./store-backend.ts";
@@ -34,13 +34,13 @@ export function lifecycleSuite(backend: StoreBackend): void {
       await world.watch("OUT-1");
       await world.watch("OUT-2");
       await world.release((await world.see("OUT-1", "success")).jobs);
-      expect(await world.store.readFigures()).toMatchObject({
+      expect(await world.store.readStats()).toMatchObject({
         watchesByStatus: { active: 1, completed: 1 },
         deliveriesByStatus: { pending: 1, delivered: 0 },
         oldestDueDeliveryAtMs: startMs,
       });
       await world.drain();
-      expect(await world.store.readFigures()).toMatchObject({
+      expect(await world.store.readStats()).toMatchObject({
         deliveriesByStatus: { pending: 0, delivered: 1 },
         oldestDueDeliveryAtMs: null,
       });
@@ -51,7 +51,7 @@ export function lifecycleSuite(backend: StoreBackend): void {
       await world.store.checkWritable();
       await world.store.close();
       await world.store.close();
-      await expect(world.store.checkWritable()).rejects.toThrow(StoreUnavailable);
+      await expect(world.store.checkWritable()).rejects.toThrow(StoreUnavailableError);
     });
 
     it("has at the next start what was committed before", async () => {

@@ -16,10 +16,12 @@ export function manualSuite(backend: StoreBackend): void {
       const job = only(await owe(world, [receiver]));
       const { id: accountId } = await world.account();
       await world.record(only((await world.claim()).jobs), answered(503, "600"));
-      const claimed = await world.store.claimOne({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs });
+      const claimed = await world.store.claimManualRetry({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs });
       const manual = expectKind(claimed, "claimed").job;
       expect(manual).toMatchObject({ mode: "manual", attemptNumber: 2 });
-      expect(await world.store.claimOne({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs })).toEqual({ kind: "in_flight" });
+      expect(await world.store.claimManualRetry({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs })).toEqual({
+        kind: "in_flight",
+      });
       const failed = await world.record(manual, broken);
       expect(failed.delivery).toMatchObject({
         status: "pending",
@@ -36,11 +38,14 @@ export function manualSuite(backend: StoreBackend): void {
       const job = only(await owe(world, [receiver]));
       const { id: accountId } = await world.account();
       expect((await world.record(only((await world.claim()).jobs), broken)).delivery.status).toBe("exhausted");
-      const manual = expectKind(await world.store.claimOne({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs }), "claimed").job;
+      const manual = expectKind(
+        await world.store.claimManualRetry({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs }),
+        "claimed",
+      ).job;
       expect((await world.record(manual)).delivery.status).toBe("delivered");
-      expect(await world.store.claimOne({ accountId, deliveryId: "dlv_unknown", nowMs: world.nowMs })).toEqual({ kind: "unknown" });
+      expect(await world.store.claimManualRetry({ accountId, deliveryId: "dlv_unknown", nowMs: world.nowMs })).toEqual({ kind: "unknown" });
       const other = await world.account("other");
-      expect(await world.store.claimOne({ accountId: other.id, deliveryId: job.deliveryId, nowMs: world.nowMs })).toEqual({
+      expect(await world.store.claimManualRetry({ accountId: other.id, deliveryId: job.deliveryId, nowMs: world.nowMs })).toEqual({
         kind: "unknown",
       });
     });
@@ -53,14 +58,14 @@ export function manualSuite(backend: StoreBackend): void {
       const { id: accountId } = await world.account();
       await world.record(only((await world.claim()).jobs), broken);
       const retry = { accountId, deliveryId: job.deliveryId, nowMs: world.nowMs };
-      const accepted = expectKind(await world.store.claimOne(retry), "claimed").job;
+      const accepted = expectKind(await world.store.claimManualRetry(retry), "claimed").job;
       expect((await world.claim()).jobs).toEqual([]);
       if (isRestart) await world.restart();
       else await world.release([accepted]);
       expect((await world.claim({ limit: 0 })).jobs).toEqual([]);
       const again = only((await world.claim()).jobs);
       expect(again).toMatchObject({ deliveryId: job.deliveryId, mode: "manual", attemptNumber: 2 });
-      expect(await world.store.claimOne(retry)).toEqual({ kind: "in_flight" });
+      expect(await world.store.claimManualRetry(retry)).toEqual({ kind: "in_flight" });
       expect((await world.record(again, broken)).delivery).toMatchObject({ status: "exhausted", attemptCount: 2, nextAttemptAtMs: null });
       // That was the one attempt.
       await world.release([again]);
@@ -75,7 +80,7 @@ export function manualSuite(backend: StoreBackend): void {
       for (const job of (await world.claim()).jobs) await world.record(job, broken);
       for (const { deliveryId } of [first, second]) {
         const retry = { accountId, deliveryId, nowMs: world.nowMs };
-        await world.release([expectKind(await world.store.claimOne(retry), "claimed").job]);
+        await world.release([expectKind(await world.store.claimManualRetry(retry), "claimed").job]);
       }
       const { id: endpointId } = first.target;
       await world.store.patchEndpoint({ accountId, endpointId, patch: { state: "disabled" }, nowMs: world.nowMs });

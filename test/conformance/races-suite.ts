@@ -101,7 +101,7 @@ export function racesSuite(backend: StoreBackend): void {
       const { id: accountId } = await world.account();
       expect(results.filter(({ kind }) => kind === "created").length).toBeLessThanOrEqual(10);
       expect((await world.store.listEndpoints({ accountId, limit: 100, cursor: null })).data.length).toBeLessThanOrEqual(4);
-      expect(await world.store.readFigures()).toMatchObject({
+      expect(await world.store.readStats()).toMatchObject({
         watchesByStatus: { active: results.filter(({ kind }) => kind === "created").length },
       });
     });
@@ -197,7 +197,7 @@ export function racesSuite(backend: StoreBackend): void {
         expect(await world.store.getWatch(accountId, watchId)).toBeNull();
         expect(await world.store.getCall({ accountId, sourceName: "default", callSid: `OUT-${round}` })).toBeNull();
       }
-      const { deliveriesByStatus, watchesByStatus } = await world.store.readFigures();
+      const { deliveriesByStatus, watchesByStatus } = await world.store.readStats();
       expect([deliveriesByStatus["pending"], watchesByStatus["active"]]).toEqual([0, 0]);
     });
 
@@ -240,13 +240,13 @@ export function racesSuite(backend: StoreBackend): void {
       world.pass(minute);
       other.pass(minute);
       const [one, two] = await Promise.all([
-        world.claim({ roomByEndpoint: [[endpoint.id, 50]], roomByHost: [[`${accountId} ${endpoint.origin}`, 50]] }),
-        other.claim({ roomByEndpoint: [[endpoint.id, 50]], roomByHost: [[`${accountId} ${endpoint.origin}`, 50]] }),
+        world.claim({ capacityByEndpoint: [[endpoint.id, 50]], capacityByHost: [[`${accountId} ${endpoint.origin}`, 50]] }),
+        other.claim({ capacityByEndpoint: [[endpoint.id, 50]], capacityByHost: [[`${accountId} ${endpoint.origin}`, 50]] }),
       ]);
       expect(new Set([...one.jobs, ...two.jobs].map((job) => job.deliveryId)).size).toBe(20);
     });
 
-    it("answer 200 and 410 at one endpoint: what was taken is recorded, and nothing is owed to it", async () => {
+    it("answer 200 and 410 at one endpoint: what was taken is recorded, and no delivery is pending to it", async () => {
       const world = await open();
       const other = await world.beside();
       for (let round = 0; round < rounds; round++) {
@@ -321,7 +321,7 @@ export function racesSuite(backend: StoreBackend): void {
       }
     });
 
-    it("answer 410 and tell a watch of that endpoint: nothing is owed to it", async () => {
+    it("answer 410 and tell a watch of that endpoint: no delivery is pending to it", async () => {
       const world = await open();
       const other = await world.beside();
       for (let round = 0; round < rounds; round++) {

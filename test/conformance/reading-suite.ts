@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { CursorInvalid } from "../../src/domain/errors.ts";
+import { CursorInvalidError } from "../../src/domain/errors.ts";
 import type { FeedQuery } from "../../src/ports/stores/read-store.ts";
 import { answered, hour, only, startMs } from "../harness/store-drafts.ts";
 import { worlds } from "./store-backend.ts";
@@ -44,8 +44,10 @@ export function readingSuite(backend: StoreBackend): void {
     it.each(["", "x", "bm90IGEgY3Vyc29y", "d2NoXzE=", "d2NoXzE;drop"])("refuses the cursor %j that no list made", async (cursor) => {
       const world = await open();
       const { id: accountId } = await world.account();
-      await expect(world.store.listWatches({ accountId, status: null, callSid: null, limit: 2, cursor })).rejects.toThrow(CursorInvalid);
-      await expect(world.store.readFeed({ accountId, ...everything, cursor })).rejects.toThrow(CursorInvalid);
+      await expect(world.store.listWatches({ accountId, status: null, callSid: null, limit: 2, cursor })).rejects.toThrow(
+        CursorInvalidError,
+      );
+      await expect(world.store.readFeed({ accountId, ...everything, cursor })).rejects.toThrow(CursorInvalidError);
     });
 
     it("shows an event with its deliveries", async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { completedReuseMs } from "../../src/domain/calls/watch.ts";
+import { replayableForMs } from "../../src/domain/calls/watch.ts";
 import { day, expectKind, minute, noQuotas, only, secretDraft, startMs, typesOf } from "../harness/store-drafts.ts";
 import { worlds } from "./store-backend.ts";
 import type { StoreBackend } from "./store-backend.ts";
@@ -28,7 +28,13 @@ export function registrationSuite(backend: StoreBackend): void {
         endpoint: { state: "enabled", format: "standard", pausedUntilMs: null },
         pendingDeliveries: 0,
       });
-      expect(created.call).toMatchObject({ callSid: "OUT-1", sourceName: "default", version: 1, untold: false, createdAtMs: startMs });
+      expect(created.call).toMatchObject({
+        callSid: "OUT-1",
+        sourceName: "default",
+        version: 1,
+        needsFirstEvent: false,
+        createdAtMs: startMs,
+      });
       expect([...created.jobs, ...created.notices]).toEqual([]);
     });
 
@@ -43,7 +49,7 @@ export function registrationSuite(backend: StoreBackend): void {
       const world = await open();
       const first = await world.watch("OUT-1");
       await world.see("OUT-1", "success");
-      world.pass(completedReuseMs - 1);
+      world.pass(replayableForMs - 1);
       expect(expectKind(await world.register("OUT-1"), "existing").view.watch.id).toBe(first.view.watch.id);
       world.pass(1);
       const second = await world.watch("OUT-1");
@@ -201,7 +207,7 @@ export function registrationSuite(backend: StoreBackend): void {
         world.pass(minute);
         const told = await world.watch("OUT-1", { url: "https://late.example/", polledAtMs: world.nowMs - minute });
         expect(typesOf(told.jobs)).toEqual(["call.calling"]);
-        expect(told.call).toMatchObject({ untold: false });
+        expect(told.call).toMatchObject({ needsFirstEvent: false });
       });
 
       it("leaves an older status to the next good poll", async () => {
@@ -209,15 +215,15 @@ export function registrationSuite(backend: StoreBackend): void {
         await world.watch("OUT-1");
         await world.see("OUT-1", "calling");
         world.pass(minute + 1);
-        const untold = await world.watch("OUT-1", { url: "https://late.example/", polledAtMs: startMs });
-        expect(untold).toMatchObject({ jobs: [], call: { untold: true } });
+        const needsFirstEvent = await world.watch("OUT-1", { url: "https://late.example/", polledAtMs: startMs });
+        expect(needsFirstEvent).toMatchObject({ jobs: [], call: { needsFirstEvent: true } });
         const confirmed = await world.commit("OUT-1", []);
         expect(only(confirmed.jobs).event).toMatchObject({
           type: "call.calling",
           timestampMs: startMs,
           data: { sequence: 1, previousStatus: null },
         });
-        expect(confirmed.call).toMatchObject({ untold: false });
+        expect(confirmed.call).toMatchObject({ needsFirstEvent: false });
         expect(await world.commit("OUT-1", [])).toMatchObject({ jobs: [] });
       });
 
@@ -228,7 +234,7 @@ export function registrationSuite(backend: StoreBackend): void {
         expect((await world.commit("OUT-1", [{ kind: "end", endReason: "lost" }], { confirmed: false })).call).toBeNull();
         world.pass(hour3);
         const again = await world.watch("OUT-1");
-        expect(again.call).toMatchObject({ untold: true, status: { status: "calling" } });
+        expect(again.call).toMatchObject({ needsFirstEvent: true, status: { status: "calling" } });
         expect(typesOf((await world.see("OUT-1", "success")).jobs)).toEqual(["call.success"]);
       });
 
@@ -239,9 +245,9 @@ export function registrationSuite(backend: StoreBackend): void {
         await world.watch("OUT-sandbox-success", wish);
         const { call } = await world.see("OUT-sandbox-success", "success");
         expect(call).toBeNull();
-        world.pass(completedReuseMs);
+        world.pass(replayableForMs);
         const again = await world.watch("OUT-sandbox-success", wish);
-        expect(again).toMatchObject({ jobs: [], call: { untold: false, status: { status: null, terminal: false } } });
+        expect(again).toMatchObject({ jobs: [], call: { needsFirstEvent: false, status: { status: null, terminal: false } } });
         expect(typesOf((await world.see("OUT-sandbox-success", "queued")).jobs)).toEqual(["call.queued"]);
       });
     });

@@ -18,7 +18,7 @@ export function removalSuite(backend: StoreBackend): void {
       expect((await world.store.getWatch(accountId, watchId))?.watch).toMatchObject({ status: "canceled", endReason: "deleted" });
       expect((await world.deliveryOf(job)).view.delivery.status).toBe("canceled");
       expect((await world.claim()).jobs).toEqual([]);
-      expect(await world.store.claimOne({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs })).toEqual({
+      expect(await world.store.claimManualRetry({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs })).toEqual({
         kind: "watch_deleted",
       });
       expect((await world.store.listWatchEvents({ accountId, watchId, limit: 5, cursor: null }))?.data).toHaveLength(1);
@@ -37,7 +37,7 @@ export function removalSuite(backend: StoreBackend): void {
       expect((await world.store.getWatch(accountId, watchId))?.watch).toMatchObject({ status: "completed", endReason: null });
       world.pass(day);
       expect((await world.claim()).jobs).toEqual([]);
-      expect(await world.store.claimOne({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs })).toEqual({
+      expect(await world.store.claimManualRetry({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs })).toEqual({
         kind: "watch_deleted",
       });
     });
@@ -53,8 +53,8 @@ export function removalSuite(backend: StoreBackend): void {
       expect(await world.store.getEvent(accountId, job.event.id)).toBeNull();
       expect(await world.store.getDelivery(accountId, job.deliveryId)).toBeNull();
       expect(await world.store.getCall({ accountId, sourceName: "default", callSid: "OUT-1" })).toBeNull();
-      expect((await world.store.readFigures()).watchesByStatus["active"]).toBe(0);
-      expect((await world.store.readFigures()).deliveriesByStatus["pending"]).toBe(0);
+      expect((await world.store.readStats()).watchesByStatus["active"]).toBe(0);
+      expect((await world.store.readStats()).deliveriesByStatus["pending"]).toBe(0);
       await world.watch("OUT-1");
     });
 

@@ -32,7 +32,7 @@ export function retentionSuite(backend: StoreBackend): void {
       expect(await world.store.getEvent(accountId, job.event.id)).toBeNull();
       expect(await world.store.getCall({ accountId, sourceName: "default", callSid: "OUT-1" })).toBeNull();
       expect(await world.store.getEndpoint(accountId, endpointId ?? "")).toBeNull();
-      expect(await world.store.readFigures()).toMatchObject({ watchesByStatus: { completed: 0 }, deliveriesByStatus: { delivered: 0 } });
+      expect(await world.store.readStats()).toMatchObject({ watchesByStatus: { completed: 0 }, deliveriesByStatus: { delivered: 0 } });
       expect(await clean(world)).toBe(0);
     });
 
@@ -57,7 +57,10 @@ export function retentionSuite(backend: StoreBackend): void {
       const { accountId } = view.watch;
       const job = only((await world.see("OUT-1", "success")).jobs);
       await world.record(job);
-      const claimed = expectKind(await world.store.claimOne({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs }), "claimed");
+      const claimed = expectKind(
+        await world.store.claimManualRetry({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs }),
+        "claimed",
+      );
       await world.release([claimed.job]);
       world.pass(31 * day);
       expect(await clean(world)).toBe(0);

@@ -1,19 +1,19 @@
 import { describe, expect, it } from "vitest";
 import { newId } from "../../src/domain/ids.ts";
-import type { SealedPlace } from "../../src/domain/secrets/sealed-identity.ts";
+import type { SealedColumn } from "../../src/domain/secrets/sealed-identity.ts";
 import type { SealedValue } from "../../src/ports/stores/sealed-store.ts";
 import { day, hour, only, secretDraft, startMs } from "../harness/store-drafts.ts";
 import type { OpenWorld, StoreBackend } from "./store-backend.ts";
 import { worlds } from "./store-backend.ts";
 
 const [older, newer] = ["0a".repeat(8), "ff".repeat(8)];
-const places: readonly SealedPlace[] = ["signing_key", "secret", "headers", "credential", "hash_key", "answer"];
+const places: readonly SealedColumn[] = ["signing_key", "secret", "headers", "credential", "hash_key", "answer"];
 
 /** A value as a key with this id would have sealed it. */
 const sealedBy = (keyId: string, content: string) => new Uint8Array([...Buffer.from(keyId, "hex"), ...Buffer.from(content)]);
 
 /** One value in every place, sealed by the older key; the ids of their rows. */
-async function fill(world: OpenWorld): Promise<Readonly<Record<SealedPlace, string>>> {
+async function fill(world: OpenWorld): Promise<Readonly<Record<SealedColumn, string>>> {
   const account = {
     id: newId("acc", startMs),
     name: "sealed",
@@ -59,7 +59,7 @@ async function keysOf(world: OpenWorld): Promise<readonly string[]> {
   return [older, newer].filter((keyId) => keyIds.includes(keyId));
 }
 
-const list = (world: OpenWorld, place: SealedPlace, keyId: string) => world.store.listSealed({ place, keyId, afterId: null, limit: 10 });
+const list = (world: OpenWorld, place: SealedColumn, keyId: string) => world.store.listSealed({ place, keyId, afterId: null, limit: 10 });
 
 function reseal(value: SealedValue) {
   const resealed = sealedBy(newer, Buffer.from(value.sealed.subarray(8)).toString());
@@ -158,9 +158,9 @@ export function sealedSuite(backend: StoreBackend): void {
       // A database in memory is nobody else's.
       const count = backend.durable ? 1 : 0;
       expect(await world.store.findServersWithoutKey(older)).toEqual({ lacking: 0, starting: count });
-      await world.store.noteServerKeys([newer, older]);
+      await world.store.setServerKeys([newer, older]);
       expect(await world.store.findServersWithoutKey(older)).toEqual({ lacking: 0, starting: 0 });
-      await world.store.noteServerKeys([newer]);
+      await world.store.setServerKeys([newer]);
       expect(await world.store.findServersWithoutKey(newer)).toEqual({ lacking: 0, starting: 0 });
       expect(await world.store.findServersWithoutKey(older)).toEqual({ lacking: count, starting: 0 });
     });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { InstanceFenced } from "../../src/domain/errors.ts";
+import { InstanceFencedError } from "../../src/domain/errors.ts";
 import { answered, expectKind, ok, only, second, statusChange, typesOf } from "../harness/store-drafts.ts";
 import { owe } from "./deliveries-suite.ts";
 import type { Beside, OpenWorld } from "./store-backend.ts";
@@ -31,8 +31,8 @@ export function severalServersSuite(backend: StoreBackend): void {
       for (let n = 1; n < 10; n++) expect((await other.see(`OUT-${n}`, "queued")).jobs).toEqual([]);
       expect((await other.claim()).jobs).toEqual([]);
       await world.record(held);
-      const roomByEndpoint = [[endpointId, 1]] as const;
-      const claims = await Promise.all([world.claim({ roomByEndpoint }), other.claim({ roomByEndpoint })]);
+      const capacityByEndpoint = [[endpointId, 1]] as const;
+      const claims = await Promise.all([world.claim({ capacityByEndpoint }), other.claim({ capacityByEndpoint })]);
       expect(claims.flatMap(({ jobs }) => jobs)).toHaveLength(1);
     });
 
@@ -92,10 +92,10 @@ export function severalServersSuite(backend: StoreBackend): void {
       expect(await dead.store.commitCall(stale)).toEqual({ kind: "stale", call: null });
       expect(await dead.attempt(job)).toEqual({ kind: "fenced" });
       await expect(dead.claim()).resolves.toMatchObject({ jobs: [] });
-      await expect(dead.register("OUT-2")).rejects.toThrow(InstanceFenced);
-      await expect(dead.store.claimOne({ accountId: job.event.accountId, deliveryId: job.deliveryId, nowMs: world.nowMs })).rejects.toThrow(
-        InstanceFenced,
-      );
+      await expect(dead.register("OUT-2")).rejects.toThrow(InstanceFencedError);
+      await expect(
+        dead.store.claimManualRetry({ accountId: job.event.accountId, deliveryId: job.deliveryId, nowMs: world.nowMs }),
+      ).rejects.toThrow(InstanceFencedError);
       expect((await world.store.getWatch(view.watch.accountId, view.watch.id))?.watch).toMatchObject({ status: "active", sequence: 1 });
       // Its call is free: whoever registers a watch of it polls it.
       const late = await world.watch("OUT-1", { url: "https://late.example/" });

@@ -5,8 +5,8 @@ import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
 import { WebhookAddressGuard } from "../../src/adapters/webhook/address-guard.ts";
 import { createWebhookSender } from "../../src/adapters/webhook/sender.ts";
 import type { DeliveryPolicy } from "../../src/domain/deliveries/retry-policy.ts";
-import { DeliveryGates } from "../../src/engine/delivery/delivery-limits.ts";
-import type { DeliveryGatesOptions } from "../../src/engine/delivery/delivery-limits.ts";
+import { DeliveryLimits } from "../../src/engine/delivery/delivery-limits.ts";
+import type { DeliveryLimitsOptions } from "../../src/engine/delivery/delivery-limits.ts";
 import { Dispatcher } from "../../src/engine/delivery/dispatcher.ts";
 import { AccountAdministration } from "../../src/engine/administration/accounts.ts";
 import { draftSecret } from "../../src/engine/registration/registrar.ts";
@@ -27,7 +27,7 @@ const deliverySecret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
 
 export type DeliverySetup = {
   readonly policy?: Partial<DeliveryPolicy>;
-  readonly limits?: Partial<Omit<DeliveryGatesOptions, "clock">>;
+  readonly limits?: Partial<Omit<DeliveryLimitsOptions, "clock">>;
   /** A file, for what a restart must not lose. */
   readonly path?: string;
   readonly random?: () => number;
@@ -76,7 +76,7 @@ export class DeliveryWorld {
   beforeStore: (operation: string) => Promise<void> | void = () => undefined;
   store: ServiceStore;
   registrations: StoreWorld;
-  gates: DeliveryGates;
+  gates: DeliveryLimits;
   dispatcher: Dispatcher;
   readonly #setup: DeliverySetup;
   readonly #secretBox = createSecretBox([Buffer.alloc(32, 7)]);
@@ -221,9 +221,9 @@ export class DeliveryWorld {
     return this.registrations.nowMs;
   }
 
-  #createDispatcher(): [DeliveryGates, Dispatcher] {
+  #createDispatcher(): [DeliveryLimits, Dispatcher] {
     const { limits = {}, random = () => 0, timeoutMs = 15_000, policy = {}, mayStart = () => true } = this.#setup;
-    const gates = new DeliveryGates({
+    const gates = new DeliveryLimits({
       clock: this.clock,
       maxInFlight: 512,
       endpointMaxInFlight: 32,
@@ -237,7 +237,7 @@ export class DeliveryWorld {
       store: this.store,
       sender: this.#observedSender(),
       composer: new WebhookComposer({ secretBox: this.#secretBox, accounts: this.store, publicUrl: null, version: "0.0.0" }),
-      gates,
+      limits: gates,
       clock: this.clock,
       logger,
       metrics: silentMetrics,

@@ -82,8 +82,8 @@ export class PollingWorld {
         statusRetentionMs: 7_200_000,
         backoffMinMs: 2000,
         backoffMaxMs: 60_000,
-        witnessMs: 600_000,
-        unwitnessedEndMs: 600_000,
+        corroborationMs: 600_000,
+        uncorroboratedEndMs: 600_000,
       },
     };
     this.poller = this.#createPoller();

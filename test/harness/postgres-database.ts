@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import pg from "pg";
 import { inject } from "vitest";
 import { Database } from "../../src/adapters/postgres/connection/database.ts";
-import type { DatabaseOptions, Owner } from "../../src/adapters/postgres/connection/database.ts";
+import type { DatabaseOptions, InstanceIdentity } from "../../src/adapters/postgres/connection/database.ts";
 import { createPostgresStore } from "../../src/adapters/postgres/store.ts";
 import { freeLeasesOf } from "../../src/adapters/postgres/deliveries/due-bounds.ts";
 import type { DeliveryPolicy } from "../../src/domain/deliveries/retry-policy.ts";
@@ -97,7 +97,7 @@ export class TestPostgres {
   }
 }
 
-export type TestInstance = { readonly store: ServiceStore; readonly db: Database; readonly owner: Owner };
+export type TestInstance = { readonly store: ServiceStore; readonly db: Database; readonly owner: InstanceIdentity };
 
 async function join({ db, owner }: TestInstance): Promise<void> {
   const row = await db.get(

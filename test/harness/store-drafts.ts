@@ -188,9 +188,9 @@ export class StoreWorld {
       nowMs: this.nowMs,
       limit: 100,
       failingLimit: 50,
-      defaultRoom: 4,
-      roomByEndpoint: [],
-      roomByHost: [],
+      defaultCapacity: 4,
+      capacityByEndpoint: [],
+      capacityByHost: [],
       ...given,
     });
   }

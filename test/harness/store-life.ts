@@ -24,7 +24,7 @@ export async function live(world: StoreWorld): Promise<void> {
   await world.record(expectKind(await store.createTest({ accountId, endpointId, nowMs: world.nowMs }), "claimed").job);
   await store.rotateSecret({ accountId, endpointId, secret: secretDraft("new"), previousValidUntilMs: world.nowMs, nowMs: world.nowMs });
   await store.setDefaultSecret({ accountId, secret: secretDraft("default"), nowMs: world.nowMs });
-  await store.shiftSchedule(1);
+  await store.moveSchedule(1);
   const page = { accountId, limit: 5, cursor: null };
   const feed = { ...page, sinceMs: null, types: null, orTerminal: false, callSid: null };
   for (const filter of [{}, { sinceMs: 1 }, { callSid: "OUT-1" }, { types: ["call.queued"], orTerminal: true }])
@@ -47,7 +47,7 @@ export async function live(world: StoreWorld): Promise<void> {
   await store.getCall({ accountId, sourceName: "default", callSid: "OUT-1" });
   await store.getEvent(accountId, jobs[0]?.event.id ?? "");
   await store.getDelivery(accountId, jobs[0]?.deliveryId ?? "");
-  await store.claimOne({ accountId, deliveryId: jobs[0]?.deliveryId ?? "", nowMs: world.nowMs });
+  await store.claimManualRetry({ accountId, deliveryId: jobs[0]?.deliveryId ?? "", nowMs: world.nowMs });
   await store.findStoredAnswer({ id: "key", accountId, nowMs: world.nowMs, expiresAtMs: world.nowMs });
   await store.completeAnswer({ id: "key", sealed: new Uint8Array() });
   await store.findAccount(accountId);
@@ -63,7 +63,7 @@ export async function live(world: StoreWorld): Promise<void> {
     await store.replaceSealed([value]);
   }
   await store.loadWatchedCalls({ afterCallId: null, limit: 3 });
-  await store.readFigures();
+  await store.readStats();
   await world.watch("OUT-2", { url: "https://gone.example/" });
   for (const job of (await world.see("OUT-2", "queued")).jobs) await world.record(job, answered(410));
   await store.removeWatch({ accountId, watchId: view.watch.id, purge: false, nowMs: world.nowMs });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { EndpointChange, ManualRefusal } from "../../src/ports/use-cases/registration.ts";
+import type { EndpointChange } from "../../src/ports/use-cases/endpoint-settings.ts";
+import type { ManualRefusal } from "../../src/ports/use-cases/manual-delivery.ts";
 import { healthy, startMs } from "../harness/deliveries.ts";
 import { createTestApi, faultsOf, problemOf } from "./test-api.ts";
 import { deliveryView, endpointView } from "./views.ts";
@@ -64,7 +65,7 @@ describe("an endpoint's state", () => {
       last_success_at: null,
       backlog: 0,
       oldest_due_at: null,
-      explain: "nothing is owed",
+      explain: "no delivery is pending",
       created_at: "2026-11-24T12:00:00.000Z",
     });
   });
@@ -94,7 +95,7 @@ describe("PATCH /v1/endpoints/{id}", () => {
   ])("%j is a change", async (body, change) => {
     const changes: EndpointChange[] = [];
     const { send } = createTestApi({
-      endpointAdministration: {
+      endpointSettings: {
         patch: async (_account, _id, given) => {
           changes.push(given);
           return endpointView();
@@ -150,7 +151,7 @@ describe("POST …/rotate-secret", () => {
   ])("%j", async (body, request) => {
     const asked: object[] = [];
     const { send } = createTestApi({
-      endpointAdministration: {
+      endpointSettings: {
         rotateSecret: async (_account, _id, given) => {
           asked.push(given);
           return { kind: "rotated", signingSecret: secret, previousValidUntilMs: startMs + 86_400_000 };

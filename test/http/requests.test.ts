@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { CursorInvalid, StoreOverloaded, StoreUnavailable } from "../../src/domain/errors.ts";
+import { CursorInvalidError, StoreOverloadedError, StoreUnavailableError } from "../../src/domain/errors.ts";
 import { apiKey, createTestApi, faultsOf, problemOf } from "./test-api.ts";
 
 const watch = { call_sid: "OUT-1", callback_url: "https://crm.example.com/hooks/calls" };
 
-const refuse = () => Promise.reject(new CursorInvalid());
+const refuse = () => Promise.reject(new CursorInvalidError());
 
 describe("who asks", () => {
   test.each([
@@ -267,8 +267,8 @@ describe("query parameters", () => {
 
 describe("our own trouble", () => {
   test.each([
-    ["store-unavailable", new StoreUnavailable("disk I/O error at /data/secret.db")],
-    ["store-overloaded", new StoreOverloaded()],
+    ["store-unavailable", new StoreUnavailableError("disk I/O error at /data/secret.db")],
+    ["store-overloaded", new StoreOverloadedError()],
   ])("%s is 503 with Retry-After", async (slug, error) => {
     const { send } = createTestApi({ registration: { registerWatch: () => Promise.reject(error) } });
     const response = await send("POST", "/v1/watches", watch);
@@ -280,7 +280,7 @@ describe("our own trouble", () => {
   });
 
   test("a key that cannot be looked up is 503, not 401", async () => {
-    const { send } = createTestApi({ authentication: { findByKey: () => Promise.reject(new StoreUnavailable("gone")) } });
+    const { send } = createTestApi({ authentication: { findByKey: () => Promise.reject(new StoreUnavailableError("gone")) } });
     expect((await send("GET", "/v1/me")).status).toBe(503);
   });
 

@@ -4,7 +4,7 @@ import type { Socket } from "node:net";
 import { Readable } from "node:stream";
 import { afterEach, describe, expect, test } from "vitest";
 import { Agent, request } from "undici";
-import { StartRefused, StoreUnavailable } from "../../src/domain/errors.ts";
+import { StartupError, StoreUnavailableError } from "../../src/domain/errors.ts";
 import { createMetricsApp } from "../../src/http/routes/metrics.ts";
 import { listen } from "../../src/http/server/server.ts";
 import type { Listening, ServerLimits } from "../../src/http/server/server.ts";
@@ -276,7 +276,7 @@ describe("close", () => {
 test("a port that is taken refuses the start in one line", async () => {
   const { port } = await start(createTestApi().app);
   const second = listen(createTestApi().app, { host, port });
-  await expect(second).rejects.toThrow(StartRefused);
+  await expect(second).rejects.toThrow(StartupError);
   await expect(second).rejects.toThrow(new RegExp(`^cannot listen on ${host}:${port}: EADDRINUSE$`));
 });
 
@@ -303,7 +303,7 @@ describe("metrics", () => {
 
   test.each([
     [new Error("key hunter2"), 500, 1],
-    [new StoreUnavailable("hunter2"), 503, 0],
+    [new StoreUnavailableError("hunter2"), 503, 0],
   ])("that cannot be read for %o are %i", async (error, status, logged) => {
     errors.length = 0;
     const render = async () => {

@@ -5,7 +5,8 @@ import { createApp } from "../../src/http/app.ts";
 import { openApiDocument } from "../../src/http/operations/openapi.ts";
 import { AnswerCheck } from "../harness/answer-check.ts";
 import type { HttpDependencies } from "../../src/http/operations/dependencies.ts";
-import type { HookRequest, IdempotentRequest, WatchRequest } from "../../src/ports/use-cases/registration.ts";
+import type { IdempotentRequest } from "../../src/ports/use-cases/idempotency.ts";
+import type { HookRequest, WatchRequest } from "../../src/ports/use-cases/registration.ts";
 import { account, attempt, deliveryView, endpointView, eventView, hookView, watchView } from "./views.ts";
 
 export const apiKey = "rb_0123456789abcdef01234567";
@@ -75,7 +76,7 @@ export function createTestApi(parts: Parts = {}) {
       },
       removeHook: async () => {},
     },
-    endpointAdministration: {
+    endpointSettings: {
       patch: async (_account: unknown, id: string) => (id === "ep_1" ? endpointView() : null),
       rotateSecret: async (_account: unknown, id: string) =>
         id === "ep_1"

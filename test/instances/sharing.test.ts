@@ -8,10 +8,10 @@ import { DatabaseClock } from "../../src/adapters/postgres/connection/database-c
 import { Database } from "../../src/adapters/postgres/connection/database.ts";
 import { Instances } from "../../src/adapters/postgres/instances/instance-rows.ts";
 import { createSharedSourceStore } from "../../src/adapters/postgres/instances/source-gates.ts";
-import { SharedSources } from "../../src/engine/instances/source-state-sync.ts";
+import { SourceStateSync } from "../../src/engine/instances/source-state-sync.ts";
 import { SourceGate } from "../../src/engine/sources/source-gate.ts";
-import type { Queued } from "../../src/engine/sources/fair-poll-queue.ts";
-import { Sweeper } from "../../src/engine/instances/change-sweeper.ts";
+import type { QueuedPoll } from "../../src/engine/sources/fair-poll-queue.ts";
+import { ChangeSweeper } from "../../src/engine/instances/change-sweeper.ts";
 import { eventually } from "../harness/eventually.ts";
 import { inProcessInstance } from "../harness/instance-in-process.ts";
 import { unauthorized } from "../harness/polling.ts";
@@ -27,7 +27,7 @@ let instances: Instances;
 beforeEach(async () => {
   database = await TestPostgres.create();
   db = new Database({ connectionString: database.url, policy: testPolicy, owner: { token: null, hasPeers: true } });
-  instances = new Instances({ db, clock: new DatabaseClock(systemClock), announce: () => undefined });
+  instances = new Instances({ db, clock: new DatabaseClock(systemClock), notifyPeers: () => undefined });
   await instances.join({ version: "test", leaseMs: 60_000, shares: {} });
 });
 afterEach(async () => {
@@ -38,14 +38,14 @@ afterEach(async () => {
 /** A source's gate on this machine's clock, and what it and its peers agree on. */
 class SourceWorld {
   readonly told: string[] = [];
-  readonly gate: SourceGate<Queued>;
-  readonly shared: SharedSources;
+  readonly gate: SourceGate<QueuedPoll>;
+  readonly shared: SourceStateSync;
 
   constructor() {
     const source = { id: "src_1", name: "default", kind: "polyai-legacy", maxPollsPerSecond: 200 } as const;
-    const waits = { intervalMinMs: 2000, intervalMaxMs: 5000, witnessMs: 600_000 };
+    const waits = { intervalMinMs: 2000, intervalMaxMs: 5000, corroborationMs: 600_000 };
     this.gate = new SourceGate({ source, clock: systemClock, ...waits, onShared: (part) => this.shared.changed("default", part) });
-    this.shared = new SharedSources({
+    this.shared = new SourceStateSync({
       store: createSharedSourceStore(db, () => undefined),
       gates: () => new Map([["default", this.gate]]),
       onAdopted: () => undefined,
@@ -54,19 +54,19 @@ class SourceWorld {
   }
 
   suspend(): void {
-    const call: Queued = { accountId: "a", isFirstPoll: true, isQueued: false };
+    const call: QueuedPoll = { accountId: "a", isFirstPoll: true, isQueued: false };
     this.gate.queue.add(call);
-    const polled = this.gate.take();
+    const polled = this.gate.next();
     if (polled === null) throw new Error("may not poll");
-    const change = this.gate.finished(polled, unauthorized);
-    if (change === "suspended") this.shared.announce(this.gate.health(), change);
+    const change = this.gate.record(polled, unauthorized);
+    if (change === "suspended") this.shared.queueSourceEvent(this.gate.health(), change);
   }
 }
 
 const suspended = () => db.get("select reason from source_gates where source_name = 'default'");
 
 test("a look ends though word of others never does", async () => {
-  const looks = new Sweeper({
+  const looks = new ChangeSweeper({
     store: instances,
     waiting: { hasWaiters: false, waitedFor: () => [], publish: () => undefined },
     onDeliveryDue: () => undefined,
@@ -78,7 +78,7 @@ test("a look ends though word of others never does", async () => {
     adopt: () => undefined,
     mayEvict: () => false,
     onEvicted: () => undefined,
-    claimFree: () => Promise.resolve(0),
+    claimUnowned: () => Promise.resolve(0),
   });
   const ended = looks.tick().then(() => "ended");
   const deadlineMs = performance.now() + 3000;
@@ -97,7 +97,7 @@ test("a suspension is written though everything known of the source was deleted 
   // Nobody was alive, so the row began anew, with a throttle.
   await db.run("insert into source_gates (source_name, throttled_until, throttle_version) values ('default', 1, 1)");
   world.suspend();
-  await world.shared.tell();
+  await world.shared.publish();
   expect(await suspended()).toEqual({ reason: "unauthorized" });
   expect(world.told).toEqual(["suspended"]);
 });
@@ -109,7 +109,7 @@ test("a suspension whose writing was not answered is told to the hooks all the s
   const { suspension } = world.gate;
   // It took place; only its answer was lost.
   await writing.changeSuspension({ sourceName: "default", suspension, expectedVersion: 0 });
-  await world.shared.tell();
+  await world.shared.publish();
   await eventually(
     () => instances.sweep(),
     ({ gates }) => gates.length > 0,

@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createSecretBox } from "../../src/adapters/sealing/secret-box.ts";
 import { openSqliteAdministration, openSqliteStore } from "../../src/adapters/sqlite/store.ts";
-import { StartRefused } from "../../src/domain/errors.ts";
+import { StartupError } from "../../src/domain/errors.ts";
 import { newId } from "../../src/domain/ids.ts";
-import { sealedIdentity } from "../../src/domain/secrets/sealed-identity.ts";
-import type { SealedPlace } from "../../src/domain/secrets/sealed-identity.ts";
+import { associatedData } from "../../src/domain/secrets/sealed-identity.ts";
+import type { SealedColumn } from "../../src/domain/secrets/sealed-identity.ts";
 import { AccountAdministration } from "../../src/engine/administration/accounts.ts";
 import { draftSecret, sealHeaders } from "../../src/engine/registration/registrar.ts";
 import { openKeyring } from "../../src/service/open-keyring.ts";
@@ -35,7 +35,7 @@ const keyring = (given: string | null) => openKeyring(store, { given, databasePa
 
 async function refusalOf(given: string | null): Promise<string> {
   const error: unknown = await keyring(given).catch((refused: unknown) => refused);
-  expect(error).toBeInstanceOf(StartRefused);
+  expect(error).toBeInstanceOf(StartupError);
   const { message } = error as Error;
   expect(message).not.toMatch(/\n/);
   for (const key of [first, second]) expect(message).not.toContain(key);
@@ -43,7 +43,7 @@ async function refusalOf(given: string | null): Promise<string> {
 }
 
 /** Everything with the first key, but one value with the first one of `given`, where a service would put it. */
-async function sealAt(place: SealedPlace, given: string): Promise<void> {
+async function sealAt(place: SealedColumn, given: string): Promise<void> {
   const { secretBox } = await keyring(given);
   const owner = place === "signing_key" ? await keyring(given) : await keyring(first);
   const administration = new AccountAdministration({ store, clock: { nowMs: () => startMs }, ...owner });
@@ -60,7 +60,7 @@ async function sealAt(place: SealedPlace, given: string): Promise<void> {
   if (place === "credential") {
     const id = newId("src", startMs);
     const source = { id, name: "own", accountId: null, kind: "polyai-legacy", baseUrl: "https://api.example", agentId: null } as const;
-    const sealedCredential = secretBox.seal("token", sealedIdentity("credential", id));
+    const sealedCredential = secretBox.seal("token", associatedData("credential", id));
     await store.setSource({ ...source, environment: null, maxPollsPerSecond: 1, sealedCredential, nowMs: startMs }, null);
   }
 }

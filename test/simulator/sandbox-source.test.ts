@@ -107,7 +107,7 @@ test.each([
     const decision = decideAfterPoll(
       { status, memory, youngestWatchAtMs: startedAtMs, earliestDeadlineAtMs: startedAtMs + 86_400_000 },
       observation,
-      { nowMs, witnessAtMs: lastGoodPollAtMs, jitter: 0.5 },
+      { nowMs, corroboratedAtMs: lastGoodPollAtMs, jitter: 0.5 },
       sandboxPolling,
     );
     memory = decision.memory;

@@ -29,7 +29,7 @@ export class FairSlots {
 
   /** Resolves in a slot of the group with what gives it back, which may be called more than once; rejects with `SlotsFull`. */
   async acquire(group: string): Promise<() => void> {
-    if (this.#hasRoom(group)) this.#take(group);
+    if (this.#hasCapacity(group)) this.#take(group);
     else await this.#wait(group);
     let isReleased = false;
     return () => {
@@ -39,7 +39,7 @@ export class FairSlots {
     };
   }
 
-  #hasRoom(group: string): boolean {
+  #hasCapacity(group: string): boolean {
     return this.#takenCount < this.#limits.total && (this.#taken.get(group) ?? 0) < this.#limits.perGroup;
   }
 
@@ -80,7 +80,7 @@ export class FairSlots {
     if (left === 0) this.#taken.delete(group);
     else this.#taken.set(group, left);
     for (const [next, waiters] of this.#waiting) {
-      if (!this.#hasRoom(next)) continue;
+      if (!this.#hasCapacity(next)) continue;
       const [first] = waiters;
       if (first === undefined) continue;
       this.#remove(next, waiters, first);

@@ -1,4 +1,4 @@
-import { StartRefused } from "../../domain/errors.ts";
+import { StartupError } from "../../domain/errors.ts";
 import { dropTrailingDot } from "../../domain/webhooks/http-url.ts";
 
 /** Where and as whom one PolyAI source is asked. */
@@ -28,13 +28,13 @@ export type StatusRequest = {
 const headerValue = /^[\x20-\x7e]+$/;
 
 /**
- * The request for a call's status, by kind; a further kind is a further case here. Throws `StartRefused` for a base URL
+ * The request for a call's status, by kind; a further kind is a further case here. Throws `StartupError` for a base URL
  * or a credential no request can be made of, and repeats neither.
  */
 export function statusRequestOf(config: PolyaiConfig): StatusRequest {
   const base = URL.parse(config.baseUrl.trim());
-  if (base === null || !["http:", "https:"].includes(base.protocol)) throw new StartRefused("the source's base URL is not an http(s) URL");
-  if (!headerValue.test(config.credential)) throw new StartRefused("the source's credential is empty or does not fit into a header");
+  if (base === null || !["http:", "https:"].includes(base.protocol)) throw new StartupError("the source's base URL is not an http(s) URL");
+  if (!headerValue.test(config.credential)) throw new StartupError("the source's credential is empty or does not fit into a header");
   const lookupName = base.hostname;
   dropTrailingDot(base);
   const { origin } = base;

@@ -27,7 +27,7 @@ export class PolyaiSource implements CallSource {
   readonly #deadlines: DeadlineQueue;
   #lastDate: { readonly text: AnswerHeaders[string]; readonly atMs: number | null } = { text: undefined, atMs: null };
 
-  /** Throws `StartRefused` for a config no request can be made of. */
+  /** Throws `StartupError` for a config no request can be made of. */
   constructor(config: PolyaiConfig, clock: Clock) {
     this.#clock = clock;
     this.#request = statusRequestOf(config);

@@ -8,7 +8,7 @@ import type {
   IdempotencyClaim,
 } from "../../ports/stores/idempotency-store.ts";
 import type { Transaction } from "./connection/database.ts";
-import { claimOne } from "./deliveries/claim-manual-retry.ts";
+import { claimManualRetry } from "./deliveries/claim-manual-retry.ts";
 import { createTest } from "./deliveries/create-test.ts";
 import { recover } from "./deliveries/recover.ts";
 import { registerHook } from "./registration/register-hook.ts";
@@ -27,7 +27,7 @@ const operations: {
   registerHook: (tx, _token, request) => registerHook(tx, request),
   rotateSecret: (tx, _token, request) => rotateSecret(tx, request),
   recover: (tx, _token, request) => recover(tx, request),
-  claimOne,
+  claimManualRetry,
   createTest,
 };
 

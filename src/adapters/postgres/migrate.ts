@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
-import { StartRefused } from "../../domain/errors.ts";
+import { StartupError } from "../../domain/errors.ts";
 import { toClientUrl } from "./connection/connection-string.ts";
 import { alignFeed } from "./reading/feed-horizon.ts";
 import pg from "pg";
@@ -74,13 +74,13 @@ type Applied = { readonly name: string; readonly checksum: string };
 
 function nextOf(applied: readonly Applied[], known: readonly string[]): number {
   if (applied.length > known.length)
-    throw new StartRefused(
+    throw new StartupError(
       `the database is newer than this program (it has migration ${applied.at(-1)?.name ?? ""}): start the newer version`,
     );
   for (const [index, before] of applied.entries()) {
     const name = known[index] ?? "";
     if (before.name !== name || before.checksum !== read(name).checksum)
-      throw new StartRefused(`the database was made by another migration ${name} than this program's: start the version that made it`);
+      throw new StartupError(`the database was made by another migration ${name} than this program's: start the version that made it`);
   }
   return applied.length;
 }

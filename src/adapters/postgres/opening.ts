@@ -1,9 +1,9 @@
 import { messageOf } from "../error-message.ts";
-import { StartRefused, StoreUnavailable } from "../../domain/errors.ts";
+import { StartupError, StoreUnavailableError } from "../../domain/errors.ts";
 import type { DeliveryPolicy } from "../../domain/deliveries/retry-policy.ts";
-import type { Announcement, Announcer } from "../../ports/announcer.ts";
+import type { InstanceSignal, PeerNotifier } from "../../ports/peer-notifier.ts";
 import type { Clock } from "../../ports/clock.ts";
-import type { OwnershipStore } from "../../ports/stores/ownership-store.ts";
+import type { InstanceStore } from "../../ports/stores/instance-store.ts";
 import type { AdministrationStore, ServiceStore } from "../../ports/stores/service-store.ts";
 import type { SharedSourceStore } from "../../ports/stores/shared-source-store.ts";
 import type { Logger } from "../../ports/telemetry.ts";
@@ -34,12 +34,12 @@ export type PostgresOptions = {
 /** What a process has of a database that several share. */
 export type OpenPostgres = {
   readonly store: ServiceStore;
-  readonly ownership: OwnershipStore & SharedSourceStore;
+  readonly instances: InstanceStore & SharedSourceStore;
   /** Its wall clock is the database's. */
   readonly clock: Clock;
-  readonly announcer: Announcer;
+  readonly peerNotifier: PeerNotifier;
   /** Listens for other instances from now on. */
-  listen(onHeard: (what: ReadonlySet<Announcement>) => void): void;
+  listen(onSignal: (what: ReadonlySet<InstanceSignal>) => void): void;
   /** How an evicted instance joins anew. */
   onFenced(rejoin: () => Promise<void>): void;
   /** Sends what was announced, and lets go of the database. */
@@ -49,7 +49,7 @@ export type OpenPostgres = {
 const closeWithinMs = 3000;
 const retry = { retries: Infinity, minTimeout: 500, maxTimeout: 10_000, randomize: true } as const;
 
-const announced: Readonly<Record<ChangeKind, Announcement | null>> = {
+const signalOf: Readonly<Record<ChangeKind, InstanceSignal | null>> = {
   events: "events",
   deliveries: "deliveries",
   calls: "calls",
@@ -59,7 +59,7 @@ const announced: Readonly<Record<ChangeKind, Announcement | null>> = {
 };
 
 /**
- * Migrates and opens. A server that cannot be reached is waited for; rejects with `StartRefused` for what somebody must
+ * Migrates and opens. A server that cannot be reached is waited for; rejects with `StartupError` for what somebody must
  * change first, with the signal's reason when that ends the wait.
  */
 export async function openPostgres(options: PostgresOptions): Promise<OpenPostgres> {
@@ -73,14 +73,14 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenPostgr
       if (refusal !== null) throw new AbortError(refusal);
       if (!isWaiting) logger.warn({ error: messageOf(error) }, "store.unreachable");
       isWaiting = true;
-      throw new StoreUnavailable(messageOf(error), { cause: error });
+      throw new StoreUnavailableError(messageOf(error), { cause: error });
     }
   };
   await pRetry(prepare, { ...retry, signal });
   const opened = assemble(options);
   try {
     // Before anybody looks at the clock: the machine's may be wrong.
-    await pRetry(() => opened.readTime(), { ...retry, signal, shouldRetry: ({ error }) => error instanceof StoreUnavailable });
+    await pRetry(() => opened.readTime(), { ...retry, signal, shouldRetry: ({ error }) => error instanceof StoreUnavailableError });
     return opened;
   } catch (error) {
     await opened.close();
@@ -96,63 +96,63 @@ export async function openPostgresAdministration(
   connectionString: string,
 ): Promise<{ readonly store: AdministrationStore; readonly migrations: number }> {
   const migrations = await migrate(connectionString).catch((error: unknown) => {
-    throw refusalOf(error) ?? new StartRefused(`the database of DATABASE_URL cannot be reached: ${messageOf(error)}`, { cause: error });
+    throw refusalOf(error) ?? new StartupError(`the database of DATABASE_URL cannot be reached: ${messageOf(error)}`, { cause: error });
   });
   // It knows nobody, so everybody is told.
   const owner = { token: null, hasPeers: true };
-  const onChanged = (kinds: ReadonlySet<ChangeKind>) => announceAll(announcer, kinds);
+  const onChanged = (kinds: ReadonlySet<ChangeKind>) => notifyAllPeers(peerNotifier, kinds);
   const db = new Database({ connectionString, policy: null, owner, poolSize: 2, onChanged });
-  const announcer = new Notifications({ connectionString, db, onHeard: () => undefined });
+  const peerNotifier = new Notifications({ connectionString, db, onSignal: () => undefined });
   const close = async () => {
-    await announcer.close();
+    await peerNotifier.close();
     await db.close();
   };
   return { store: { ...bindOperations(db), close }, migrations };
 }
 
-function announceAll(announcer: Announcer, kinds: ReadonlySet<ChangeKind>): void {
+function notifyAllPeers(peerNotifier: PeerNotifier, kinds: ReadonlySet<ChangeKind>): void {
   for (const kind of kinds) {
-    const what = announced[kind];
-    if (what !== null) announcer.announce(what);
+    const what = signalOf[kind];
+    if (what !== null) peerNotifier.signal(what);
   }
 }
 
 function assemble(options: PostgresOptions): OpenPostgres & { readTime(): Promise<void> } {
   const { connectionString, policy, limits, logger, machineClock, onCommitted } = options;
   const owner = { token: null as number | null, hasPeers: false, rejoin: undefined as (() => Promise<void>) | undefined };
-  let onHeard: ((what: ReadonlySet<Announcement>) => void) | null = null;
+  let receive: ((what: ReadonlySet<InstanceSignal>) => void) | null = null;
   const db = new Database({
     connectionString,
     policy,
     owner: owner as Database["owner"],
     limits,
     onCommitted,
-    onChanged: (kinds) => announceAll(announcer, kinds),
+    onChanged: (kinds) => notifyAllPeers(peerNotifier, kinds),
   });
-  const announcer = new Notifications({ connectionString, db, onHeard: (what) => onHeard?.(what) });
+  const peerNotifier = new Notifications({ connectionString, db, onSignal: (what) => receive?.(what) });
   const clock = new DatabaseClock(machineClock);
-  const instances = new Instances({ db, clock, announce: (what) => announcer.announce(what) });
-  const gates = createSharedSourceStore(db, () => announcer.announce("sources"));
+  const instances = new Instances({ db, clock, notifyPeers: (what) => peerNotifier.signal(what) });
+  const gates = createSharedSourceStore(db, () => peerNotifier.signal("sources"));
   const store = createPostgresStore(db);
   return {
     store,
-    ownership: Object.assign(instances, gates),
+    instances: Object.assign(instances, gates),
     async readTime() {
       const sentAtMonotonicMs = clock.monotonicMs();
       const row = await db.get("select (extract(epoch from clock_timestamp()) * 1000)::double precision as now_ms");
       clock.note(row?.["now_ms"] as number, sentAtMonotonicMs);
     },
     clock,
-    announcer,
-    listen(hear) {
-      onHeard = hear;
-      announcer.start(logger);
+    peerNotifier,
+    listen(onSignal) {
+      receive = onSignal;
+      peerNotifier.start(logger);
     },
     onFenced(rejoin) {
       owner.rejoin = rejoin;
     },
     async close() {
-      await announcer.close();
+      await peerNotifier.close();
       await waitAtMost(closeWithinMs, store.close());
     },
   };

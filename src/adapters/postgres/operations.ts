@@ -1,7 +1,7 @@
 import type { ServiceStore } from "../../ports/stores/service-store.ts";
 import type { Database, Queries, Transaction } from "./connection/database.ts";
 import { claimDue } from "./deliveries/claim-due.ts";
-import { claimOne } from "./deliveries/claim-manual-retry.ts";
+import { claimManualRetry } from "./deliveries/claim-manual-retry.ts";
 import { completeAnswer } from "./registration/complete-answer.ts";
 import { findServersWithoutKey } from "./keys/find-servers-without-key.ts";
 import { createAccount } from "./accounts/create-account.ts";
@@ -32,12 +32,12 @@ import { listSources } from "./accounts/list-sources.ts";
 import { listWatchEvents } from "./reading/list-watch-events.ts";
 import { listWatches } from "./reading/list-watches.ts";
 import { loadWatchedCalls } from "./calls/load-watched-calls.ts";
-import { noteServerKeys } from "./keys/note-server-keys.ts";
+import { setServerKeys } from "./keys/note-server-keys.ts";
 import { patchEndpoint } from "./registration/patch-endpoint.ts";
-import { probeWrite } from "./connection/probe-write.ts";
+import { checkWritable } from "./connection/probe-write.ts";
 import { publishSourceEvent } from "./attempts/publish-source-event.ts";
 import { readFeed } from "./reading/read-feed.ts";
-import { readFigures } from "./reading/read-figures.ts";
+import { readStats } from "./reading/read-figures.ts";
 import { readKeyIds } from "./keys/read-key-ids.ts";
 import { recover } from "./deliveries/recover.ts";
 import { registerHook } from "./registration/register-hook.ts";
@@ -50,7 +50,7 @@ import { revokeKey } from "./accounts/revoke-key.ts";
 import { rotateSecret } from "./registration/rotate-secret.ts";
 import { setDefaultSecret } from "./registration/set-default-secret.ts";
 import { setSource } from "./accounts/set-source.ts";
-import { shiftSchedule } from "./deliveries/shift-schedule.ts";
+import { moveSchedule } from "./deliveries/shift-schedule.ts";
 
 type Port = Omit<ServiceStore, "fatal" | "close" | "commitCall" | "recordAttempt" | "registerWatches" | "runClaimed">;
 type ArgsOf<Name extends keyof Port> = Parameters<Port[Name]>;
@@ -79,13 +79,13 @@ const reads = {
   listSources,
   listWatchEvents,
   listWatches,
-  readFigures,
+  readStats,
   readKeyIds,
 } satisfies Partial<{ [Name in keyof Port]: (db: Queries, ...args: ArgsOf<Name>) => AnswerOf<Name> }>;
 
 /** A transaction each, by anybody. */
 const writes = {
-  checkWritable: probeWrite,
+  checkWritable: checkWritable,
   completeAnswer,
   createAccount,
   createKey,
@@ -103,19 +103,19 @@ const writes = {
   rotateSecret,
   setDefaultSecret,
   setSource,
-  shiftSchedule,
+  moveSchedule,
 } satisfies Partial<{ [Name in keyof Port]: (tx: Transaction, ...args: ArgsOf<Name>) => AnswerOf<Name> }>;
 
 /** A transaction each, that only an instance which is there may make. */
 const ownerWrites = {
-  claimOne,
+  claimManualRetry,
   createTest,
   publishSourceEvent,
   releaseCalls,
 } satisfies Partial<{ [Name in keyof Port]: (tx: Transaction, token: number, ...args: ArgsOf<Name>) => AnswerOf<Name> }>;
 
 /** As many statements and transactions as they need. */
-const others = { claimDue, deleteExpired, loadWatchedCalls, noteServerKeys, readFeed } satisfies Partial<{
+const others = { claimDue, deleteExpired, loadWatchedCalls, setServerKeys, readFeed } satisfies Partial<{
   [Name in keyof Port]: (db: Database, ...args: ArgsOf<Name>) => AnswerOf<Name>;
 }>;
 

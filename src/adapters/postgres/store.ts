@@ -1,4 +1,4 @@
-import { InstanceFenced, StoreUnavailable } from "../../domain/errors.ts";
+import { InstanceFencedError, StoreUnavailableError } from "../../domain/errors.ts";
 import type { CallCommit, CallCommitResult } from "../../ports/stores/call-store.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../ports/stores/delivery-store.ts";
 import type { ClaimableResult, ClaimedRun, IdempotencyStore } from "../../ports/stores/idempotency-store.ts";
@@ -20,8 +20,8 @@ const claimedLimit = 4;
 
 /**
  * The store of an instance, on a database that is migrated. `fatal` never resolves: a server that goes away is waited for,
- * and everything asked meanwhile rejects with `StoreUnavailable` within 10 s. `queueLimit`: operations of a hot kind waiting
- * at most; beyond it they are refused with `StoreOverloaded`.
+ * and everything asked meanwhile rejects with `StoreUnavailableError` within 10 s. `queueLimit`: operations of a hot kind waiting
+ * at most; beyond it they are refused with `StoreOverloadedError`.
  */
 export function createPostgresStore(db: Database, queueLimit = defaultQueueLimit): ServiceStore {
   const commits = new BatchQueue<CallCommit, CallCommitResult>({
@@ -53,7 +53,7 @@ export function createPostgresStore(db: Database, queueLimit = defaultQueueLimit
       try {
         return await commits.push(commit);
       } catch (error) {
-        if (!(error instanceof InstanceFenced)) throw error;
+        if (!(error instanceof InstanceFencedError)) throw error;
         // Whoever took this instance for dead has its calls.
         return { kind: "stale", call: null };
       }
@@ -76,7 +76,7 @@ async function registerAll(
   deadlineMs: number,
 ): Promise<readonly (readonly RegisterWatchResult[])[]> {
   const drafts = requests.flat();
-  const results = await asSomeInstance(db, deadlineMs, (tx, token) => registerWatches(tx, token, drafts));
+  const results = await withRegisteredInstance(db, deadlineMs, (tx, token) => registerWatches(tx, token, drafts));
   let from = 0;
   return requests.map(({ length }) => results.slice(from, (from += length)));
 }
@@ -90,15 +90,19 @@ function runClaimedIn(queue: BatchQueue<Claimed, PromiseSettledResult<ClaimedRun
 }
 
 function runClaimed(db: Database, claimed: Claimed, deadlineMs: number): Promise<ClaimedRun<unknown>> {
-  return asSomeInstance(db, deadlineMs, (tx, token) => runClaimedOperation(tx, token, claimed));
+  return withRegisteredInstance(db, deadlineMs, (tx, token) => runClaimedOperation(tx, token, claimed));
 }
 
 /** For what needs no more than some instance to own what comes of it: evicted, this one joins anew and goes on. */
-async function asSomeInstance<T>(db: Database, deadlineMs: number, work: (tx: Transaction, token: number) => Promise<T>): Promise<T> {
+async function withRegisteredInstance<T>(
+  db: Database,
+  deadlineMs: number,
+  work: (tx: Transaction, token: number) => Promise<T>,
+): Promise<T> {
   try {
     return await db.ownerTransaction(work, deadlineMs);
   } catch (error) {
-    if (!(error instanceof InstanceFenced)) throw error;
+    if (!(error instanceof InstanceFencedError)) throw error;
     await within(db.rejoin(), deadlineMs);
     return db.ownerTransaction(work, deadlineMs);
   }
@@ -107,7 +111,10 @@ async function asSomeInstance<T>(db: Database, deadlineMs: number, work: (tx: Tr
 async function within(promise: Promise<void>, deadlineMs: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new StoreUnavailable("joining again takes too long")), Math.max(1, deadlineMs - performance.now()));
+    timer = setTimeout(
+      () => reject(new StoreUnavailableError("joining again takes too long")),
+      Math.max(1, deadlineMs - performance.now()),
+    );
   });
   try {
     await Promise.race([promise, late]);

@@ -2,7 +2,7 @@ import { closeSync, fsyncSync, linkSync, openSync, readFileSync, unlinkSync, wri
 import { randomUUID } from "node:crypto";
 import { dirname, join, resolve } from "node:path";
 import { generateEncryptionKey, parseEncryptionKeys } from "./secret-box.ts";
-import { StartRefused } from "../../domain/errors.ts";
+import { StartupError } from "../../domain/errors.ts";
 
 const fileName = "encryption.key";
 const variable = "RINGBACK_ENCRYPTION_KEY";
@@ -21,7 +21,7 @@ export type EncryptionKeys = {
  */
 export function loadEncryptionKeys(given: string | null, databasePath: string | null, keyIdsInUse: readonly string[]): EncryptionKeys {
   if (given !== null) return parsed(variable, given);
-  if (databasePath === null) throw new StartRefused(`${variable}: is required with Postgres (openssl rand -base64 32 makes one)`);
+  if (databasePath === null) throw new StartupError(`${variable}: is required with Postgres (openssl rand -base64 32 makes one)`);
   if (databasePath === ":memory:") return parsed("a key in memory", generateEncryptionKey());
   const path = keyPathOf(databasePath);
   const [keyId] = keyIdsInUse;
@@ -29,7 +29,7 @@ export function loadEncryptionKeys(given: string | null, databasePath: string | 
   if (text !== null) return parsed(path, text);
   // Another key would open nothing, and lie in the place of the one that is missed.
   if (keyId !== undefined)
-    throw new StartRefused(
+    throw new StartupError(
       `the encryption key ${keyId}, which the database was sealed with, is absent: put it into ${variable} or ${path}`,
     );
   return parsed(path, make(path));
@@ -46,7 +46,7 @@ function keyPathOf(databasePath: string): string {
 
 function parsed(origin: string, text: string): EncryptionKeys {
   const result = parseEncryptionKeys(text);
-  if (result.kind === "invalid") throw new StartRefused(`${origin}: ${result.detail}`);
+  if (result.kind === "invalid") throw new StartupError(`${origin}: ${result.detail}`);
   return { keys: result.keys, origin };
 }
 
@@ -55,7 +55,7 @@ function read(path: string): string | null {
     return readFileSync(path, "utf8");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
-    throw new StartRefused(`the encryption key ${path} cannot be read: ${(error as Error).message}`, { cause: error });
+    throw new StartupError(`the encryption key ${path} cannot be read: ${(error as Error).message}`, { cause: error });
   }
 }
 
@@ -70,7 +70,7 @@ function make(path: string): string {
     closeSync(folder);
     return readFileSync(path, "utf8");
   } catch (error) {
-    throw new StartRefused(`the encryption key ${path} cannot be written: ${(error as Error).message}`, { cause: error });
+    throw new StartupError(`the encryption key ${path} cannot be written: ${(error as Error).message}`, { cause: error });
   }
 }
 

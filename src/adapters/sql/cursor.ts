@@ -1,4 +1,4 @@
-import { CursorInvalid } from "../../domain/errors.ts";
+import { CursorInvalidError } from "../../domain/errors.ts";
 import type { Page, PageRequest } from "../../ports/stores/read-store.ts";
 
 const integerCursor = /^\d{1,15}$/;
@@ -33,6 +33,6 @@ export function pageOf<R, T>(rows: readonly R[], request: PageRequest, keyOf: (r
 
 function decode(cursor: string, syntax: RegExp): string {
   const key = Buffer.from(cursor, "base64url").toString("latin1");
-  if (!syntax.test(key) || encodeCursor(key) !== cursor) throw new CursorInvalid();
+  if (!syntax.test(key) || encodeCursor(key) !== cursor) throw new CursorInvalidError();
   return key;
 }

@@ -1,7 +1,7 @@
 import type { Attempt } from "../../domain/deliveries/attempt.ts";
 import type { CallStatus } from "../../domain/calls/call.ts";
 import type { Delivery, DeliveryStatus } from "../../domain/deliveries/delivery.ts";
-import type { EndpointStanding, HostHealth } from "../../domain/deliveries/delivery-decision.ts";
+import type { EndpointStatus, HostHealth } from "../../domain/deliveries/delivery-decision.ts";
 import type { Endpoint, EndpointHealth } from "../../domain/deliveries/endpoint.ts";
 import type { RingbackEvent } from "../../domain/events/event.ts";
 import type { UpstreamKind } from "../../domain/sources/source-settings.ts";
@@ -94,7 +94,7 @@ function healthOf(row: Row): EndpointHealth {
 }
 
 /** How an endpoint and its host stand before an attempt is judged. Needs the columns of endpoints, `origin`, and the host's as `host_…`. */
-export function standingOf(row: Row): { readonly endpoint: EndpointStanding; readonly host: HostHealth } {
+export function endpointStateOf(row: Row): { readonly endpoint: EndpointStatus; readonly host: HostHealth } {
   const { state, reason, sinceMs, health } = endpointOf(row);
   return {
     endpoint: { state, reason, sinceMs, health },
@@ -188,12 +188,12 @@ export function watchedCallOf(row: Row): WatchedCall {
     createdAtMs: integer(row, "created_at"),
     youngestWatchAtMs: integer(row, "youngest_watch_at"),
     earliestDeadlineAtMs: integer(row, "earliest_deadline_at"),
-    untold: status.status !== null && integer(row, "least_sequence") === 0,
+    needsFirstEvent: status.status !== null && integer(row, "least_sequence") === 0,
   };
 }
 
 /** What `gatherWatchedCall` must know of a call, of which status and version may have changed since its row was read. */
-export function standingCallOf(row: Row, status: CallStatus, version: number) {
+export function callRowOf(row: Row, status: CallStatus, version: number) {
   return {
     callId: text(row, "id"),
     sourceName: text(row, "source_name"),
@@ -223,7 +223,7 @@ export function gatherWatchedCall(
     createdAtMs: call.createdAtMs,
     youngestWatchAtMs: watches.reduce((youngest, watch) => Math.max(youngest, watch.createdAtMs), 0),
     earliestDeadlineAtMs: watches.reduce((earliest, watch) => Math.min(earliest, watch.expiresAtMs), Infinity),
-    untold: call.status.status !== null && watches.some((watch) => watch.sequence === 0),
+    needsFirstEvent: call.status.status !== null && watches.some((watch) => watch.sequence === 0),
   };
 }
 

@@ -1,6 +1,6 @@
-import type { SealedPlace } from "../../domain/secrets/sealed-identity.ts";
+import type { SealedColumn } from "../../domain/secrets/sealed-identity.ts";
 
-type SealedColumn = {
+type ColumnPlace = {
   readonly table: string;
   readonly id: string;
   readonly column: string;
@@ -9,7 +9,7 @@ type SealedColumn = {
 };
 
 /** Every column with sealed values. A new one belongs here, with an index as the others have (`…_by_key`), or a rotation forgets it. */
-export const sealedColumns: Readonly<Record<SealedPlace, SealedColumn>> = {
+export const sealedColumns: Readonly<Record<SealedColumn, ColumnPlace>> = {
   signing_key: { table: "accounts", id: "id", column: "sealed_signing_key", fingerprint: null },
   secret: { table: "secrets", id: "id", column: "sealed", fingerprint: "fingerprint" },
   headers: { table: "endpoints", id: "id", column: "sealed_headers", fingerprint: "headers_fingerprint" },

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
 import type { DatabaseSync } from "node:sqlite";
-import { StartRefused } from "../../domain/errors.ts";
+import { StartupError } from "../../domain/errors.ts";
 
 const folder = new URL("./migrations/", import.meta.url);
 
@@ -35,13 +35,13 @@ export function pendingMigrations(db: DatabaseSync): { readonly applied: number;
   const known = readMigrations();
   const newest = applied.at(-1);
   if (applied.length > known.length)
-    throw new StartRefused(
+    throw new StartupError(
       `the database is newer than this program (it has migration ${String(newest?.["name"])}): start the newer version`,
     );
   for (const [index, before] of applied.entries()) {
     const migration = known[index];
     if (before["name"] !== migration?.name || before["checksum"] !== migration?.checksum)
-      throw new StartRefused(
+      throw new StartupError(
         `the database was made by another migration ${String(migration?.name)} than this program's: start the version that made it`,
       );
   }

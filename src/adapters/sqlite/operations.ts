@@ -1,7 +1,7 @@
 import type { ServiceStore } from "../../ports/stores/service-store.ts";
 import type { Database } from "./connection/database.ts";
 import { claimDue } from "./deliveries/claim-due.ts";
-import { claimOne } from "./deliveries/claim-manual-retry.ts";
+import { claimManualRetry } from "./deliveries/claim-manual-retry.ts";
 import { commitCall } from "./calls/commit-call.ts";
 import { completeAnswer } from "./registration/complete-answer.ts";
 import { createAccount } from "./accounts/create-account.ts";
@@ -33,12 +33,12 @@ import { listSources } from "./accounts/list-sources.ts";
 import { listWatchEvents } from "./reading/list-watch-events.ts";
 import { listWatches } from "./reading/list-watches.ts";
 import { loadWatchedCalls } from "./calls/load-watched-calls.ts";
-import { noteServerKeys } from "./keys/note-server-keys.ts";
+import { setServerKeys } from "./keys/note-server-keys.ts";
 import { patchEndpoint } from "./registration/patch-endpoint.ts";
-import { probeWrite } from "./connection/probe-write.ts";
+import { checkWritable } from "./connection/probe-write.ts";
 import { publishSourceEvent } from "./attempts/publish-source-event.ts";
 import { readFeed } from "./reading/read-feed.ts";
-import { readFigures } from "./reading/read-figures.ts";
+import { readStats } from "./reading/read-figures.ts";
 import { readKeyIds } from "./keys/read-key-ids.ts";
 import { recordAttempt } from "./attempts/record-attempt.ts";
 import { recover } from "./deliveries/recover.ts";
@@ -53,7 +53,7 @@ import { revokeKey } from "./accounts/revoke-key.ts";
 import { rotateSecret } from "./registration/rotate-secret.ts";
 import { setDefaultSecret } from "./registration/set-default-secret.ts";
 import { setSource } from "./accounts/set-source.ts";
-import { shiftSchedule } from "./deliveries/shift-schedule.ts";
+import { moveSchedule } from "./deliveries/shift-schedule.ts";
 
 /** What an operation of the store's port looks like inside the worker: the same arguments, no promise. */
 type Inside<Name extends keyof ServiceStore> = ServiceStore[Name] extends (...args: infer Args) => infer Result
@@ -62,9 +62,9 @@ type Inside<Name extends keyof ServiceStore> = ServiceStore[Name] extends (...ar
 type PortOperation = Exclude<keyof ServiceStore, "checkWritable" | "fatal" | "close" | "runClaimed">;
 
 /** Every operation, one file each. */
-export const operations: { [Name in PortOperation]: Inside<Name> } & { probeWrite: (db: Database) => void } = {
+export const operations: { [Name in PortOperation]: Inside<Name> } & { checkWritable: (db: Database) => void } = {
   claimDue,
-  claimOne,
+  claimManualRetry,
   commitCall,
   completeAnswer,
   createAccount,
@@ -96,12 +96,12 @@ export const operations: { [Name in PortOperation]: Inside<Name> } & { probeWrit
   listWatchEvents,
   listWatches,
   loadWatchedCalls,
-  noteServerKeys,
+  setServerKeys,
   patchEndpoint,
-  probeWrite,
+  checkWritable,
   publishSourceEvent,
   readFeed,
-  readFigures,
+  readStats,
   readKeyIds,
   recordAttempt,
   recover,
@@ -116,7 +116,7 @@ export const operations: { [Name in PortOperation]: Inside<Name> } & { probeWrit
   rotateSecret,
   setDefaultSecret,
   setSource,
-  shiftSchedule,
+  moveSchedule,
 };
 
 export type OperationName = keyof typeof operations;
@@ -145,7 +145,7 @@ const reads: ReadonlySet<OperationName> = new Set<OperationName>([
   "listWatches",
   "loadWatchedCalls",
   "readFeed",
-  "readFigures",
+  "readStats",
   "readKeyIds",
 ]);
 

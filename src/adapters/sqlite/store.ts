@@ -18,37 +18,37 @@ export type SqliteStoreOptions = {
   readonly clock?: Pick<Clock, "nowMs">;
   /** How long the commit of each group that wrote took. */
   readonly onCommitted?: (durationMs: number) => void;
-  /** Operations waiting at most; beyond it they are refused with `StoreOverloaded`. */
+  /** Operations waiting at most; beyond it they are refused with `StoreOverloadedError`. */
   readonly queueLimit?: number;
   /**
    * How long the record of an attempt waits at most for somebody else's commit to share, when none is under way: nobody
    * but the next webhook of its lane waits for it, and a commit of its own would keep a transition waiting.
    */
-  readonly recordPatienceMs?: number;
+  readonly recordLingerMs?: number;
 };
 
 /**
  * Opens the embedded store: a worker thread owns the connection that everything goes through, so that a slow disk never
- * stalls the loop; another one makes the checkpoints. Rejects with `StartRefused` (one line) for a database that cannot be
+ * stalls the loop; another one makes the checkpoints. Rejects with `StartupError` (one line) for a database that cannot be
  * used.
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<ServiceStore> {
   let checkpointer: Checkpointer | null = null;
   const onCommitted = (durationMs: number) => {
-    checkpointer?.noteCommit();
+    checkpointer?.onCommit();
     options.onCommitted?.(durationMs);
   };
   const queue = new GroupQueue({ ...options, onCommitted }, "server");
   await queue.opened;
   if (options.path !== ":memory:") checkpointer = new Checkpointer(options.path);
   const methods = methodsOf(queue);
-  const patienceMs = options.recordPatienceMs ?? 0;
+  const lingerMs = options.recordLingerMs ?? 0;
   return {
     ...methods,
-    recordAttempt: (record) => queue.run({ name: "recordAttempt", args: [record] }, { patienceMs }) as Promise<AttemptRecorded>,
+    recordAttempt: (record) => queue.run({ name: "recordAttempt", args: [record] }, { lingerMs }) as Promise<AttemptRecorded>,
     runClaimed: runClaimedOn(queue),
-    checkWritable: () => queue.run({ name: "probeWrite", args: [] }) as Promise<void>,
-    readFigures: async () => ({ ...(await methods.readFigures()), storeBytes: storeBytes(options.path) }),
+    checkWritable: () => queue.run({ name: "checkWritable", args: [] }) as Promise<void>,
+    readStats: async () => ({ ...(await methods.readStats()), storeBytes: storeBytes(options.path) }),
     fatal: checkpointer === null ? queue.fatal : Promise.race([queue.fatal, checkpointer.fatal]),
     // The connection that closes last copies what is left.
     close: async () => {
@@ -90,10 +90,10 @@ export async function openSqliteAdministration(
   return { store: { ...methodsOf(queue), close: () => queue.close() }, migrations };
 }
 
-function methodsOf(queue: GroupQueue): Pick<ServiceStore, Exclude<OperationName, "probeWrite">> {
+function methodsOf(queue: GroupQueue): Pick<ServiceStore, Exclude<OperationName, "checkWritable">> {
   return Object.fromEntries(
     (Object.keys(operations) as OperationName[]).map((name) => [name, (...args: readonly unknown[]) => queue.run({ name, args })]),
-  ) as unknown as Pick<ServiceStore, Exclude<OperationName, "probeWrite">>;
+  ) as unknown as Pick<ServiceStore, Exclude<OperationName, "checkWritable">>;
 }
 
 function storeBytes(path: string): number {

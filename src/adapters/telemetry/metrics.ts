@@ -1,7 +1,7 @@
 import { deliveryStatuses } from "../../domain/deliveries/delivery.ts";
 import { watchStatuses } from "../../domain/calls/watch.ts";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { StoreFigures } from "../../ports/stores/service-store.ts";
+import type { StoreStats } from "../../ports/stores/service-store.ts";
 import type { Metrics } from "../../ports/telemetry.ts";
 
 export type PrometheusMetrics = Metrics & {
@@ -12,9 +12,9 @@ export type PrometheusMetrics = Metrics & {
 };
 
 /** What is read at each scrape rather than counted as it happens. */
-export type ScrapedFigures = {
+export type ScrapedStats = {
   /** null: the store cannot be reached. */
-  readonly store: StoreFigures | null;
+  readonly store: StoreStats | null;
   readonly oldestDuePollMs: number;
   readonly nowMs: number;
 };
@@ -23,7 +23,7 @@ const fastBuckets = [0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 
 const slowBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 36_000, 86_400, 345_600];
 
 /** Metric names follow the Prometheus naming practice: base units, `_total` on counters, labels from closed sets. */
-export function createMetrics(version: string, scrape: () => Promise<ScrapedFigures>): PrometheusMetrics {
+export function createMetrics(version: string, scrape: () => Promise<ScrapedStats>): PrometheusMetrics {
   const registers = [new Registry()];
   const [registry] = registers as [Registry];
   const counter = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
@@ -61,7 +61,7 @@ export function createMetrics(version: string, scrape: () => Promise<ScrapedFigu
   buildInfo.set({ version }, 1);
   let instanceCount = 1;
   /** What the store says of itself; while it says nothing these are absent, for what it said last may hold no more. */
-  const showStore = (store: StoreFigures | null, nowMs: number): void => {
+  const showStore = (store: StoreStats | null, nowMs: number): void => {
     storeReachable.set(store === null ? 0 : 1);
     if (store === null) {
       for (const labelled of [watches, deliveries]) labelled.reset();

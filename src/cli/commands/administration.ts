@@ -4,7 +4,7 @@ import { openSqliteAdministration } from "../../adapters/sqlite/store.ts";
 import { systemClock } from "../../adapters/clock.ts";
 import { readStoreConfig } from "../../service/config.ts";
 import type { StoreConfig } from "../../service/config.ts";
-import { StartRefused } from "../../domain/errors.ts";
+import { StartupError } from "../../domain/errors.ts";
 import { AccountAdministration } from "../../engine/administration/accounts.ts";
 import { openKeyring } from "../../service/open-keyring.ts";
 import type { Keyring } from "../../service/open-keyring.ts";
@@ -39,7 +39,7 @@ export class Administration implements AsyncDisposable {
     const keyring = await this.keyring();
     const [keyId] = keyring.secretBox.keyIds;
     if (await this.#isLackedByServer(keyId))
-      throw new StartRefused(
+      throw new StartupError(
         `the running service does not have the key ${keyId}, the first in ${keyring.origin}, and could not open what is sealed with it: start it with that key first`,
       );
     return keyring;

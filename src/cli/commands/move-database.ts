@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { migrate } from "../../adapters/postgres/migrate.ts";
 import { TableWriter } from "../../adapters/postgres/table-writer.ts";
 import { TableReader } from "../../adapters/sqlite/reading/table-reader.ts";
-import { StartRefused } from "../../domain/errors.ts";
+import { StartupError } from "../../domain/errors.ts";
 
 export type Move = { readonly sqlitePath: string; readonly postgresUrl: string };
 
@@ -18,7 +18,7 @@ const feedOrderOfMoved = 0;
  * Moves an embedded database into an empty one of Postgres: `migrate --from sqlite:… --to postgres://…`. All of it or
  * nothing is there afterwards, counted table by table; the embedded one stays as it is. What is sealed stays sealed: the
  * Postgres service needs the same encryption keys. Positions of events are kept, so cursors of the feed go on. Rejects
- * with `StartRefused` while a server runs on the embedded database, and for a target that is not empty.
+ * with `StartupError` while a server runs on the embedded database, and for a target that is not empty.
  */
 export async function moveDatabase({ sqlitePath, postgresUrl }: Move): Promise<readonly MovedTable[]> {
   if (!existsSync(sqlitePath)) throw new Error(`there is no database ${sqlitePath}`);
@@ -63,7 +63,7 @@ export async function moveDatabase({ sqlitePath, postgresUrl }: Move): Promise<r
 async function refuseUnlessEmpty(writer: TableWriter, tables: Iterable<string>): Promise<readonly string[]> {
   const shared = [...tables].filter((table) => writer.columnsOf(table) !== null && !notMoved.has(table));
   for (const table of shared)
-    if ((await writer.count(table)) > 0) throw new StartRefused(`the database moved to must be empty: its table ${table} is not`);
+    if ((await writer.count(table)) > 0) throw new StartupError(`the database moved to must be empty: its table ${table} is not`);
   return shared;
 }
 

@@ -2,7 +2,7 @@ import { readVariable } from "../../service/config.ts";
 import { upstreamKinds } from "../../domain/sources/source-settings.ts";
 import type { SourceFault, UpstreamKind } from "../../domain/sources/source-settings.ts";
 import { setSource } from "../../engine/administration/sources.ts";
-import type { SetSourceOutcome, SourceChange } from "../../engine/administration/sources.ts";
+import type { SetSourceOutcome, SourceSettingsChange } from "../../engine/administration/sources.ts";
 import { openAdministration } from "./administration.ts";
 import { readArguments, readStandardInput, UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
@@ -65,7 +65,7 @@ export const sourceSetCommand: Command = {
     const { store, clock } = administration;
     const { secretBox } = await administration.sealingKeyring();
     const { kind: done, source } = settled(
-      await setSource({ store, clock, secretBox }, { ...(change as Omit<SourceChange, "name">), name }),
+      await setSource({ store, clock, secretBox }, { ...(change as Omit<SourceSettingsChange, "name">), name }),
       name,
     );
     terminal.out(json ? JSON.stringify({ ...sourceJson(source), created: done === "created" }) : `${done}: ${describeSource(source)}`);

@@ -8,7 +8,7 @@ export type CallShares = {
 const toleranceRatio = 1 / 20;
 
 /** How many one should give back: what it has beyond its fair share (then others have less than theirs). */
-export function callsToGiveBack({ own, others }: CallShares): number {
+export function callsToRelease({ own, others }: CallShares): number {
   const fair = fairShare(own + sum(others), others.length + 1);
   return own <= fair + Math.max(1, Math.floor(fair * toleranceRatio)) ? 0 : own - fair;
 }

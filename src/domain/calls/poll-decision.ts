@@ -10,9 +10,9 @@ export type PollPolicy = {
   readonly backoffMinMs: number;
   readonly backoffMaxMs: number;
   /** How long a parsed 200 of the source vouches for its 400s and 404s. */
-  readonly witnessMs: number;
+  readonly corroborationMs: number;
   /** How long an ending without a witness is polled on; 0: endings need none. */
-  readonly unwitnessedEndMs: number;
+  readonly uncorroboratedEndMs: number;
 };
 
 /**
@@ -23,14 +23,14 @@ export type PollMemory = {
   /** Failures in a row, for the backoff. */
   readonly failures: number;
   /** 400s or 404s in a row. An answer that says nothing about the call (5xx, timeout, 401, 429) neither adds nor ends it. */
-  readonly denial: { readonly kind: "not_found" | "rejected"; readonly count: number; readonly sinceMs: number } | null;
+  readonly rejection: { readonly kind: "not_found" | "rejected"; readonly count: number; readonly sinceMs: number } | null;
   /** Since when the call would have ended but for the missing witness. */
-  readonly unwitnessedSinceMs: number | null;
+  readonly uncorroboratedSinceMs: number | null;
   /** A status that would go backwards, seen once. */
   readonly backwards: string | null;
 };
 
-export const freshPollMemory: PollMemory = { failures: 0, denial: null, unwitnessedSinceMs: null, backwards: null };
+export const freshPollMemory: PollMemory = { failures: 0, rejection: null, uncorroboratedSinceMs: null, backwards: null };
 
 export type PollInput = {
   readonly status: CallStatus;
@@ -42,7 +42,7 @@ export type PollInput = {
 export type PollContext = {
   readonly nowMs: number;
   /** The last parsed 200 of the same source; null when there was none. */
-  readonly witnessAtMs: number | null;
+  readonly corroboratedAtMs: number | null;
   /** 0 to 1. */
   readonly jitter: number;
 };
@@ -58,12 +58,13 @@ export type PollDecision = {
   /** `none`: nobody polls this call again. */
   readonly next: { readonly kind: "interval" } | { readonly kind: "delay"; readonly delayMs: number } | { readonly kind: "none" };
   /** It would have ended by 400 or 404 but for the missing witness. */
-  readonly endingUnwitnessed: boolean;
+  readonly endsUncorroborated: boolean;
   /** A status went backwards and was believed. */
-  readonly anomaly: boolean;
+  readonly isRegression: boolean;
 };
 
-type Step = Pick<PollDecision, "memory" | "changes" | "next"> & Partial<Pick<PollDecision, "confirmed" | "endingUnwitnessed" | "anomaly">>;
+type Step = Pick<PollDecision, "memory" | "changes" | "next"> &
+  Partial<Pick<PollDecision, "confirmed" | "endsUncorroborated" | "isRegression">>;
 
 const afterTheEnd: Step = { memory: freshPollMemory, changes: [], next: { kind: "none" } };
 
@@ -82,8 +83,8 @@ export function decideAfterPoll(input: PollInput, observation: Observation, cont
   const decision: PollDecision = {
     lastGoodPollAtMs: step.confirmed === true ? context.nowMs : input.status.lastGoodPollAtMs,
     confirmed: false,
-    endingUnwitnessed: false,
-    anomaly: false,
+    endsUncorroborated: false,
+    isRegression: false,
     ...step,
   };
   if (decision.next.kind === "none" || observation.kind === "unauthorized" || context.nowMs < input.earliestDeadlineAtMs) return decision;
@@ -91,8 +92,8 @@ export function decideAfterPoll(input: PollInput, observation: Observation, cont
 }
 
 /** The streaks of 400 and 404 count for nothing any more: the source was misconfigured and now answers. */
-export function forgetDenials(memory: PollMemory): PollMemory {
-  return { ...memory, denial: null, unwitnessedSinceMs: null, failures: 0 };
+export function resetRejections(memory: PollMemory): PollMemory {
+  return { ...memory, rejection: null, uncorroboratedSinceMs: null, failures: 0 };
 }
 
 /** A call unchanged for an hour is polled every 30 s, for six every 2 minutes; 0 is the source's own interval. */
@@ -107,7 +108,7 @@ function decideStep(input: PollInput, observation: Observation, context: PollCon
       return afterStatus(input, observation.status, observation.reason);
     case "not_found":
     case "rejected":
-      return afterDenial(input, observation.kind, context, policy);
+      return afterRejection(input, observation.kind, context, policy);
     case "failed": {
       const memory = { ...input.memory, failures: input.memory.failures + 1 };
       return { memory, changes: [], next: backoff(memory.failures, context, policy) };
@@ -133,46 +134,52 @@ function afterStatus({ status: known, memory }: PollInput, status: string, reaso
     changes: [{ kind: "status", status, reason, terminal, observedAfterMs }],
     next: terminal ? { kind: "none" } : { kind: "interval" },
     confirmed: true,
-    anomaly: backwards,
+    isRegression: backwards,
   };
 }
 
-function afterDenial(input: PollInput, kind: "not_found" | "rejected", context: PollContext, policy: PollPolicy): Step {
+function afterRejection(input: PollInput, kind: "not_found" | "rejected", context: PollContext, policy: PollPolicy): Step {
   const { status: known, memory: before } = input;
   const { nowMs } = context;
   const seen = known.status !== null;
   // Once a status was seen, 400 and 404 say the same; before, only the same answer twice in a row is a streak.
-  const streak = before.denial !== null && (seen || before.denial.kind === kind) ? before.denial : null;
-  const denial = streak !== null ? { kind, count: streak.count + 1, sinceMs: streak.sinceMs } : { kind, count: 1, sinceMs: nowMs };
-  const memory: PollMemory = { ...before, denial, backwards: null };
+  const streak = before.rejection !== null && (seen || before.rejection.kind === kind) ? before.rejection : null;
+  const rejection = streak !== null ? { kind, count: streak.count + 1, sinceMs: streak.sinceMs } : { kind, count: 1, sinceMs: nowMs };
+  const memory: PollMemory = { ...before, rejection, backwards: null };
   const failures = before.failures + 1;
-  const endReason = endReasonOf(input, denial, nowMs, policy);
+  const endReason = endReasonOf(input, rejection, nowMs, policy);
   if (endReason === null) {
     // A call not triggered yet is looked for at the usual pace; one that vanished is given time.
     if (!seen) return { memory: { ...memory, failures: 0 }, changes: [], next: { kind: "interval" } };
     return { memory: { ...memory, failures }, changes: [], next: backoff(failures, context, policy) };
   }
-  const witnessed = policy.unwitnessedEndMs === 0 || (context.witnessAtMs !== null && nowMs - context.witnessAtMs <= policy.witnessMs);
-  const unwitnessedSinceMs = before.unwitnessedSinceMs ?? nowMs;
-  if (witnessed || nowMs - unwitnessedSinceMs >= policy.unwitnessedEndMs)
-    return { memory, changes: [{ kind: "end", endReason }], next: { kind: "none" }, endingUnwitnessed: !witnessed };
+  const corroborated =
+    policy.uncorroboratedEndMs === 0 || (context.corroboratedAtMs !== null && nowMs - context.corroboratedAtMs <= policy.corroborationMs);
+  const uncorroboratedSinceMs = before.uncorroboratedSinceMs ?? nowMs;
+  if (corroborated || nowMs - uncorroboratedSinceMs >= policy.uncorroboratedEndMs)
+    return { memory, changes: [{ kind: "end", endReason }], next: { kind: "none" }, endsUncorroborated: !corroborated };
   return {
-    memory: { ...memory, failures, unwitnessedSinceMs },
+    memory: { ...memory, failures, uncorroboratedSinceMs },
     changes: [],
     next: backoff(failures, context, policy),
-    endingUnwitnessed: true,
+    endsUncorroborated: true,
   };
 }
 
-function endReasonOf(input: PollInput, denial: NonNullable<PollMemory["denial"]>, nowMs: number, policy: PollPolicy): CallEndReason | null {
+function endReasonOf(
+  input: PollInput,
+  rejection: NonNullable<PollMemory["rejection"]>,
+  nowMs: number,
+  policy: PollPolicy,
+): CallEndReason | null {
   const { status: known, youngestWatchAtMs } = input;
   if (known.status !== null) {
     const lastSeenAtMs = known.lastGoodPollAtMs ?? known.observedAtMs;
     const longGone = lastSeenAtMs !== null && nowMs - lastSeenAtMs > policy.statusRetentionMs;
-    const lost = (denial.count >= 3 && nowMs - denial.sinceMs >= policy.lostAfterMs) || (denial.count >= 2 && longGone);
+    const lost = (rejection.count >= 3 && nowMs - rejection.sinceMs >= policy.lostAfterMs) || (rejection.count >= 2 && longGone);
     return lost ? "lost" : null;
   }
-  if (denial.kind === "rejected") return denial.count >= 2 ? "rejected" : null;
+  if (rejection.kind === "rejected") return rejection.count >= 2 ? "rejected" : null;
   return nowMs - youngestWatchAtMs >= policy.notFoundGraceMs ? "not_found" : null;
 }
 

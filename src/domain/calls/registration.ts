@@ -1,12 +1,12 @@
 import type { CallStatus } from "./call.ts";
-import { completedReuseMs } from "./watch.ts";
+import { replayableForMs } from "./watch.ts";
 import type { Watch } from "./watch.ts";
 
 /** How long a poll's answer counts as known: within it a new watch is told without another poll. */
 const knownForMs = 60_000;
 
 type Existing = Pick<Watch, "id" | "status" | "events" | "metadata" | "endedAtMs">;
-type Wanted = Pick<Watch, "events" | "metadata">;
+type WantedWatch = Pick<Watch, "events" | "metadata">;
 
 export type RepeatDecision =
   | { readonly kind: "new" }
@@ -17,10 +17,9 @@ export type RepeatDecision =
  * Whether a registration repeats one that is there: the newest watch of the same call and URL, if it is active or was
  * completed within 24 h. After any other end a repeat makes a new watch.
  */
-export function decideRepeat(existing: Existing | null, wanted: Wanted, nowMs: number): RepeatDecision {
+export function decideRepeat(existing: Existing | null, wanted: WantedWatch, nowMs: number): RepeatDecision {
   if (existing === null) return { kind: "new" };
-  const reusable =
-    existing.status === "active" || (existing.status === "completed" && nowMs - (existing.endedAtMs ?? 0) < completedReuseMs);
+  const reusable = existing.status === "active" || (existing.status === "completed" && nowMs - (existing.endedAtMs ?? 0) < replayableForMs);
   if (!reusable) return { kind: "new" };
   const fields: ("events" | "metadata")[] = [];
   if (!sameFilter(existing.events, wanted.events)) fields.push("events");
@@ -32,7 +31,7 @@ export function decideRepeat(existing: Existing | null, wanted: Wanted, nowMs: n
  * Whether a new watch is told the call's status in the very transaction that makes it. `polledAtMs`: the last good poll
  * by whoever polls it, which may be later than the one that was written down.
  */
-export function isKnown(call: CallStatus, polledAtMs: number | null, nowMs: number): boolean {
+export function isStatusCurrent(call: CallStatus, polledAtMs: number | null, nowMs: number): boolean {
   if (call.status === null) return false;
   // A time far ahead was written before the clock was set back, and says nothing.
   const isRecent = (atMs: number | null) => atMs !== null && Math.abs(nowMs - atMs) <= knownForMs;

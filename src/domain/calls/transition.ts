@@ -1,6 +1,6 @@
 import type { CallChange, CallStatus } from "./call.ts";
 import type { RingbackEvent, WatchEventType } from "../events/event.ts";
-import { hookWants, watchWants } from "../events/event-filter.ts";
+import { hookMatches, watchMatches } from "../events/event-filter.ts";
 import { eventTypeOf } from "./call-status.ts";
 import { eventId } from "../ids.ts";
 import type { Watch } from "./watch.ts";
@@ -9,18 +9,18 @@ import type { Watch } from "./watch.ts";
 export const maxEventsPerWatch = 50;
 
 /** What a watch must know of itself to take an event. */
-export type TellableWatch = Pick<
+export type SubscriberWatch = Pick<
   Watch,
   "id" | "accountId" | "callSid" | "sourceName" | "endpointId" | "events" | "metadata" | "sequence" | "expiresAtMs"
 >;
 
-/** A hook of an account that has a watch on the call. `toldTransition`: the last transition of this call it was sent. */
-export type TellableHook = {
+/** A hook of an account that has a watch on the call. `notifiedTransition`: the last transition of this call it was sent. */
+export type SubscriberHook = {
   readonly id: string;
   readonly accountId: string;
   readonly endpointId: string;
   readonly events: readonly string[] | null;
-  readonly toldTransition: number;
+  readonly notifiedTransition: number;
 };
 
 /** One event for one watch, where it goes, and how the watch stands after it. */
@@ -54,34 +54,34 @@ export type TransitionInput = {
   /** The number of this transition of the call, from 1; what hooks are told once. */
   readonly transition: number;
   /** Active, oldest first. */
-  readonly watches: readonly TellableWatch[];
-  readonly hooks: readonly TellableHook[];
+  readonly watches: readonly SubscriberWatch[];
+  readonly hooks: readonly SubscriberHook[];
   readonly nowMs: number;
 };
 
 /** One telling of a commit: the call as it is before it and the number of its transition. `change` null: who was told nothing yet is told the status. */
-export type Telling = { readonly call: CallStatus; readonly transition: number; readonly change: CallChange | null };
+export type CommitStep = { readonly call: CallStatus; readonly transition: number; readonly change: CallChange | null };
 
 /**
  * What a commit comes to, from the call as it stands: its tellings, in order, and the call behind them. Each telling is
- * planned (`planTelling`) for the watches and hooks as the one before left them.
+ * planned (`planNotifications`) for the watches and hooks as the one before left them.
  */
 export function planCommit(
   { changes, confirmed, nowMs }: { readonly changes: readonly CallChange[]; readonly confirmed: boolean; readonly nowMs: number },
   before: { readonly call: CallStatus; readonly transition: number },
-): { readonly tellings: readonly Telling[]; readonly call: CallStatus; readonly transition: number } {
+): { readonly steps: readonly CommitStep[]; readonly call: CallStatus; readonly transition: number } {
   let { call, transition } = before;
-  const tellings: Telling[] = [];
+  const steps: CommitStep[] = [];
   for (const change of changes) {
     // Who expires with the poll that would have told it the status is told first.
-    if (change.kind === "expire" && confirmed) tellings.push({ call, transition, change: null });
+    if (change.kind === "expire" && confirmed) steps.push({ call, transition, change: null });
     if (change.kind === "status" || change.kind === "end") transition += 1;
-    tellings.push({ call, transition, change });
+    steps.push({ call, transition, change });
     call = callAfter(call, change, nowMs);
   }
   // Another status was told to everybody already.
-  if (confirmed && !changes.some(({ kind }) => kind === "status")) tellings.push({ call, transition, change: null });
-  return { tellings, call, transition };
+  if (confirmed && !changes.some(({ kind }) => kind === "status")) steps.push({ call, transition, change: null });
+  return { steps, call, transition };
 }
 
 function callAfter(call: CallStatus, change: CallChange, nowMs: number): CallStatus {
@@ -97,12 +97,15 @@ function callAfter(call: CallStatus, change: CallChange, nowMs: number): CallSta
 }
 
 /** The events of one telling. */
-export function planTelling(change: CallChange | null, input: TransitionInput): readonly PlannedEvent[] {
-  return change === null ? planFirstTelling(input) : planChange(change, input);
+export function planNotifications(change: CallChange | null, input: TransitionInput): readonly PlannedEvent[] {
+  return change === null ? planInitialEvents(input) : planChange(change, input);
 }
 
 /** The watches that are still active after these events, as they stand then; in the order given. */
-export function watchesAfter<Told extends TellableWatch>(watches: readonly Told[], planned: readonly PlannedEvent[]): readonly Told[] {
+export function watchesAfter<Subscriber extends SubscriberWatch>(
+  watches: readonly Subscriber[],
+  planned: readonly PlannedEvent[],
+): readonly Subscriber[] {
   if (planned.length === 0) return watches;
   const plans = new Map(planned.map((plan) => [plan.watchId, plan]));
   return watches.flatMap((watch) => {
@@ -136,7 +139,7 @@ export function planChange(change: CallChange, input: TransitionInput): readonly
       const due = watches.filter((watch) => watch.expiresAtMs <= nowMs);
       // A hook hears of an expiry only when nothing of the account looks at the call any more: it would hear the rest otherwise.
       const stillWatching = new Set(watches.filter((watch) => watch.expiresAtMs > nowMs).map((watch) => watch.accountId));
-      const hooks = input.hooks.filter((hook) => !stillWatching.has(hook.accountId)).map((hook) => ({ ...hook, toldTransition: -1 }));
+      const hooks = input.hooks.filter((hook) => !stillWatching.has(hook.accountId)).map((hook) => ({ ...hook, notifiedTransition: -1 }));
       // An expiry is no transition of the call: what hooks were told of those stays as it is.
       return planAll(due, { ...input, hooks }, () => endingFacts("watch.expired", "expired", call, nowMs)).map((planned) => ({
         ...planned,
@@ -147,11 +150,11 @@ export function planChange(change: CallChange, input: TransitionInput): readonly
 }
 
 /** The first event of watches that were told nothing yet, from the status that is known. */
-export function planFirstTelling(input: TransitionInput): readonly PlannedEvent[] {
+export function planInitialEvents(input: TransitionInput): readonly PlannedEvent[] {
   const { call } = input;
   const { status, observedAtMs } = call;
   if (status === null || observedAtMs === null) return [];
-  const untold = new Set(input.watches.filter((watch) => watch.sequence === 0));
+  const unnotified = new Set(input.watches.filter((watch) => watch.sequence === 0));
   return planAll(
     input.watches,
     input,
@@ -166,7 +169,7 @@ export function planFirstTelling(input: TransitionInput): readonly PlannedEvent[
       watchStatus: call.terminal ? "completed" : "active",
       endReason: null,
     }),
-    (watch) => untold.has(watch),
+    (watch) => unnotified.has(watch),
   );
 }
 
@@ -186,10 +189,10 @@ function endingFacts(type: WatchEventType, endReason: NonNullable<Watch["endReas
 }
 
 function planAll(
-  watches: readonly TellableWatch[],
+  watches: readonly SubscriberWatch[],
   input: TransitionInput,
-  factsOf: (watch: TellableWatch) => Facts,
-  isTold: (watch: TellableWatch) => boolean = () => true,
+  factsOf: (watch: SubscriberWatch) => Facts,
+  isNotified: (watch: SubscriberWatch) => boolean = () => true,
 ): readonly PlannedEvent[] {
   const accountsSeen = new Set<string>();
   const planned: PlannedEvent[] = [];
@@ -197,13 +200,13 @@ function planAll(
     const oldest = !accountsSeen.has(watch.accountId);
     accountsSeen.add(watch.accountId);
     const facts = factsOf(watch);
-    if (!isTold(watch) || (!facts.terminal && watch.sequence >= maxEventsPerWatch)) continue;
+    if (!isNotified(watch) || (!facts.terminal && watch.sequence >= maxEventsPerWatch)) continue;
     const hooks = oldest
       ? input.hooks.filter(
-          (hook) => hook.accountId === watch.accountId && hook.toldTransition < input.transition && hookWants(hook.events, facts),
+          (hook) => hook.accountId === watch.accountId && hook.notifiedTransition < input.transition && hookMatches(hook.events, facts),
         )
       : [];
-    const own = watch.endpointId !== null && watchWants(watch.events, facts) ? [watch.endpointId] : [];
+    const own = watch.endpointId !== null && watchMatches(watch.events, facts) ? [watch.endpointId] : [];
     const event = eventOf(watch, facts);
     planned.push({
       watchId: watch.id,
@@ -219,7 +222,7 @@ function planAll(
   return planned;
 }
 
-function eventOf(watch: TellableWatch, facts: Facts): PlannedEvent["event"] {
+function eventOf(watch: SubscriberWatch, facts: Facts): PlannedEvent["event"] {
   const sequence = watch.sequence + 1;
   return {
     id: eventId(watch.id, sequence, facts.type, facts.status, facts.reason),

@@ -26,6 +26,6 @@ export type Watch = {
 };
 
 /** How long a repeated registration finds a completed watch again instead of making a new one. */
-export const completedReuseMs = 24 * 60 * 60 * 1000;
+export const replayableForMs = 24 * 60 * 60 * 1000;
 /** The furthest `expires_at` a client may ask for. */
 export const maxDeadlineMs = 7 * 24 * 60 * 60 * 1000;

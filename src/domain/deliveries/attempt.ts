@@ -27,7 +27,7 @@ export type AttemptOutcome =
     };
 
 /** 200 to 299, with the whole answer: the receiver has taken it (Standard Webhooks 1.0.0). */
-export function isTaken(outcome: AttemptOutcome): boolean {
+export function isAccepted(outcome: AttemptOutcome): boolean {
   return outcome.kind === "answered" && outcome.statusCode >= 200 && outcome.statusCode <= 299;
 }
 

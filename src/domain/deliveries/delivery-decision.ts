@@ -1,7 +1,7 @@
-import { isTaken } from "./attempt.ts";
+import { isAccepted } from "./attempt.ts";
 import type { Attempt, AttemptDecision, AttemptOutcome } from "./attempt.ts";
 import type { DeliveryState } from "./delivery.ts";
-import { isEndpointNews } from "./endpoint.ts";
+import { hasEndpointChanged } from "./endpoint.ts";
 import type { EndpointHealth, EndpointReason, EndpointState } from "./endpoint.ts";
 import { parseRetryAfter } from "./retry-after.ts";
 import { delayBeforeStep, scheduleSpanMs } from "./retry-policy.ts";
@@ -15,7 +15,7 @@ export type HostHealth = {
   readonly consecutivePauses: number;
 };
 
-export type EndpointStanding = {
+export type EndpointStatus = {
   readonly state: EndpointState;
   readonly reason: EndpointReason | null;
   readonly sinceMs: number | null;
@@ -32,7 +32,7 @@ export type AttemptInput = {
     readonly outcome: AttemptOutcome;
     readonly mode: "scheduled" | "manual";
   };
-  readonly endpoint: EndpointStanding;
+  readonly endpoint: EndpointStatus;
   readonly host: HostHealth;
   /** `endpoint.test`: counts neither for nor against disabling. */
   readonly isTest: boolean;
@@ -41,13 +41,13 @@ export type AttemptInput = {
 export type AttemptResult = {
   readonly attempt: Attempt;
   readonly delivery: DeliveryState;
-  readonly endpoint: EndpointStanding;
+  readonly endpoint: EndpointStatus;
   readonly host: HostHealth;
   readonly endpointChange: "none" | "disabled_gone" | "disabled_failing";
 };
 
 /** What an outcome means before it meets the delivery's schedule. */
-type Verdict = {
+type ResponseClass = {
   readonly kind: "delivered" | "gone" | "deferred" | "failed" | "refused";
   readonly error: Attempt["error"];
   /** Whether endpoint and host pause, and for how long if the receiver said so. */
@@ -64,18 +64,18 @@ export function decideAfterAttempt(
   moment: { readonly nowMs: number; readonly jitter: number },
 ): AttemptResult {
   const { nowMs } = moment;
-  const verdict = judge(input.attempt.outcome, nowMs);
-  const host = { ...input.host, ...pausedAfter(input.host, verdict, policy, nowMs) };
-  const endpoint = endpointAfter(input, verdict, policy, nowMs);
-  const pauseEndsAtMs = verdict.pause === null ? 0 : Math.max(host.pausedUntilMs ?? 0, endpoint.health.pausedUntilMs ?? 0);
-  const { delivery, decision } = deliveryAfter(input, verdict, policy, moment, pauseEndsAtMs);
+  const responseClass = classify(input.attempt.outcome, nowMs);
+  const host = { ...input.host, ...pausedAfter(input.host, responseClass, policy, nowMs) };
+  const endpoint = endpointAfter(input, responseClass, policy, nowMs);
+  const pauseEndsAtMs = responseClass.pause === null ? 0 : Math.max(host.pausedUntilMs ?? 0, endpoint.health.pausedUntilMs ?? 0);
+  const { delivery, decision } = deliveryAfter(input, responseClass, policy, moment, pauseEndsAtMs);
   return {
     attempt: {
       number: input.attempt.number,
       startedAtMs: input.attempt.startedAtMs,
       durationMs: input.attempt.durationMs,
       statusCode: input.attempt.outcome.statusCode,
-      error: verdict.error,
+      error: responseClass.error,
       responseExcerpt: input.attempt.outcome.kind === "answered" ? input.attempt.outcome.excerpt : null,
       decision,
     },
@@ -87,7 +87,7 @@ export function decideAfterAttempt(
 }
 
 /** Whether an attempt settled its delivery and made nothing else of its endpoint and host that is worth writing down. */
-export function isUneventful(
+export function changesOnlyDelivery(
   before: Pick<AttemptInput, "endpoint" | "host">,
   { attempt, delivery, endpoint, host, endpointChange }: AttemptResult,
 ): boolean {
@@ -95,26 +95,26 @@ export function isUneventful(
     attempt.decision === "delivered" &&
     delivery.status === "delivered" &&
     endpointChange === "none" &&
-    !isEndpointNews(before.endpoint, endpoint) &&
+    !hasEndpointChanged(before.endpoint, endpoint) &&
     host.pausedUntilMs === before.host.pausedUntilMs &&
     host.consecutivePauses === before.host.consecutivePauses
   );
 }
 
 /** A 410 met by an endpoint that is disabled for another reason still ends its watches and hooks. */
-function changeOf(before: EndpointStanding, after: EndpointStanding): AttemptResult["endpointChange"] {
+function changeOf(before: EndpointStatus, after: EndpointStatus): AttemptResult["endpointChange"] {
   if (after.state !== "disabled" || (before.state === "disabled" && before.reason === after.reason)) return "none";
   return after.reason === "gone" ? "disabled_gone" : "disabled_failing";
 }
 
-function judge(outcome: AttemptOutcome, nowMs: number): Verdict {
+function classify(outcome: AttemptOutcome, nowMs: number): ResponseClass {
   if (outcome.kind === "failed")
     return { kind: outcome.permanent ? "refused" : "failed", error: { code: outcome.code, detail: outcome.detail }, pause: null };
   const { statusCode } = outcome;
   const retryAfterMs = parseRetryAfter(outcome.retryAfter, nowMs);
   const asks = retryAfterMs === null ? "" : ` and asks to wait ${Math.ceil(retryAfterMs / 1000)} s`;
   const error = { code: "status", detail: `answered ${statusCode}${asks}` } as const;
-  if (isTaken(outcome)) return { kind: "delivered", error: null, pause: null };
+  if (isAccepted(outcome)) return { kind: "delivered", error: null, pause: null };
   if (statusCode === 410) return { kind: "gone", error: { code: "gone", detail: "answered 410: wants no more webhooks" }, pause: null };
   if (statusCode === 429) return { kind: "deferred", error, pause: { retryAfterMs, reason: "rate_limited" } };
   if (statusCode === 503 && retryAfterMs !== null) return { kind: "deferred", error, pause: { retryAfterMs, reason: "unavailable" } };
@@ -132,25 +132,25 @@ function judge(outcome: AttemptOutcome, nowMs: number): Verdict {
  * A pause that runs was met by attempts that were on the wire when it began: they may make it longer, but neither
  * double it nor end it.
  */
-function pausedAfter(before: HostHealth, verdict: Verdict, policy: DeliveryPolicy, nowMs: number): HostHealth {
+function pausedAfter(before: HostHealth, responseClass: ResponseClass, policy: DeliveryPolicy, nowMs: number): HostHealth {
   const running = before.pausedUntilMs !== null && before.pausedUntilMs > nowMs;
-  if (verdict.pause === null) {
-    if (verdict.kind !== "delivered" || running) return before;
+  if (responseClass.pause === null) {
+    if (responseClass.kind !== "delivered" || running) return before;
     return { pausedUntilMs: null, pausedSinceMs: null, consecutivePauses: 0 };
   }
-  const { retryAfterMs } = verdict.pause;
+  const { retryAfterMs } = responseClass.pause;
   if (running) return { ...before, pausedUntilMs: Math.max(before.pausedUntilMs ?? 0, nowMs + (retryAfterMs ?? 0)) };
   const pauseMs = retryAfterMs ?? Math.min(policy.pauseMinMs * 2 ** Math.min(before.consecutivePauses, 30), policy.pauseMaxMs);
   return { pausedUntilMs: nowMs + pauseMs, pausedSinceMs: nowMs, consecutivePauses: before.consecutivePauses + 1 };
 }
 
-function endpointAfter(input: AttemptInput, verdict: Verdict, policy: DeliveryPolicy, nowMs: number): EndpointStanding {
+function endpointAfter(input: AttemptInput, responseClass: ResponseClass, policy: DeliveryPolicy, nowMs: number): EndpointStatus {
   const { endpoint, isTest } = input;
-  const paused = pausedAfter(endpoint.health, verdict, policy, nowMs);
-  const pauseReason = paused.pausedUntilMs === null ? null : (verdict.pause?.reason ?? endpoint.health.pauseReason);
+  const paused = pausedAfter(endpoint.health, responseClass, policy, nowMs);
+  const pauseReason = paused.pausedUntilMs === null ? null : (responseClass.pause?.reason ?? endpoint.health.pauseReason);
   const health: EndpointHealth = { ...endpoint.health, ...paused, pauseReason };
   if (isTest) return { ...endpoint, health };
-  switch (verdict.kind) {
+  switch (responseClass.kind) {
     case "delivered":
       return { ...endpoint, health: { ...health, consecutiveFailures: 0, failingSinceMs: null, lastSuccessAtMs: nowMs } };
     case "deferred":
@@ -171,7 +171,7 @@ function endpointAfter(input: AttemptInput, verdict: Verdict, policy: DeliveryPo
 
 function deliveryAfter(
   input: AttemptInput,
-  verdict: Verdict,
+  responseClass: ResponseClass,
   policy: DeliveryPolicy,
   moment: { readonly nowMs: number; readonly jitter: number },
   pauseEndsAtMs: number,
@@ -187,20 +187,20 @@ function deliveryAfter(
   const settle = (status: DeliveryState["status"]): DeliveryState => ({ ...counted, status, nextAttemptAtMs: null, settledAtMs: nowMs });
 
   if (input.isTest) {
-    const decision = verdict.kind === "delivered" ? "delivered" : "failed";
+    const decision = responseClass.kind === "delivered" ? "delivered" : "failed";
     return { delivery: pending ? settle(decision) : counted, decision };
   }
-  if (verdict.kind === "delivered") {
+  if (responseClass.kind === "delivered") {
     // A success by hand settles what the schedule had given up; what was canceled or superseded stays so.
     const settles = pending || (manual && ["exhausted", "failed", "expired"].includes(counted.status));
     return { delivery: settles ? settle("delivered") : counted, decision: "delivered" };
   }
-  if (verdict.kind === "gone") return { delivery: pending ? settle("failed") : counted, decision: "gone" };
+  if (responseClass.kind === "gone") return { delivery: pending ? settle("failed") : counted, decision: "gone" };
   // Nothing follows for what is settled; a failure by hand leaves the schedule as it was.
   if (!pending) return { delivery: counted, decision: "failed" };
-  if (manual) return { delivery: counted, decision: verdict.kind === "deferred" ? "deferred" : "retry" };
-  if (verdict.kind === "refused") return { delivery: settle("failed"), decision: "failed" };
-  if (verdict.kind === "deferred") {
+  if (manual) return { delivery: counted, decision: responseClass.kind === "deferred" ? "deferred" : "retry" };
+  if (responseClass.kind === "refused") return { delivery: settle("failed"), decision: "failed" };
+  if (responseClass.kind === "deferred") {
     // Judged by when the attempt was made: a pause may end after the schedule's span, and one attempt still follows it.
     const late = startedAtMs - (firstAttemptAtMs ?? startedAtMs) > scheduleSpanMs(policy);
     if (late) return { delivery: settle("exhausted"), decision: "exhausted" };

@@ -68,7 +68,7 @@ const lastSuccessPrecisionMs = 1000;
 type Standing = Pick<Endpoint, "state" | "reason" | "health">;
 
 /** Whether what an attempt made of an endpoint is worth writing down. */
-export function isEndpointNews(before: Standing, after: Standing): boolean {
+export function hasEndpointChanged(before: Standing, after: Standing): boolean {
   const { state, reason, health } = after;
   if (state !== before.state || reason !== before.reason) return true;
   const keys = Object.keys(health) as (keyof EndpointHealth)[];

@@ -10,24 +10,24 @@ type Filtered = { readonly type: EventType; readonly terminal: boolean | null };
 const operational: ReadonlySet<string> = new Set(operationalEventTypes);
 
 /** A watch's filter; null is all. Its four `watch.*` endings pass every filter: they say that what was asked for will never come. */
-export function watchWants(filter: readonly string[] | null, event: Filtered): boolean {
+export function watchMatches(filter: readonly string[] | null, event: Filtered): boolean {
   return filter === null || event.type.startsWith("watch.") || filter.some((name) => names(name, event));
 }
 
 /** A hook gets exactly what its filter names; null is every event about a call or watch. Operational events must be named. */
-export function hookWants(filter: readonly string[] | null, event: Filtered): boolean {
+export function hookMatches(filter: readonly string[] | null, event: Filtered): boolean {
   if (event.type === "endpoint.test") return false;
   if (filter === null) return !operational.has(event.type);
   return filter.some((name) => names(name, event));
 }
 
 /** Whether what an endpoint is owed is asked for by its watch (null: of another endpoint, or none) or by a hook that is left. */
-export function isStillWanted(
+export function isStillSubscribed(
   event: Filtered,
   watch: { readonly events: readonly string[] | null } | null,
   hookFilters: readonly (readonly string[] | null)[],
 ): boolean {
-  return (watch !== null && watchWants(watch.events, event)) || hookFilters.some((filter) => hookWants(filter, event));
+  return (watch !== null && watchMatches(watch.events, event)) || hookFilters.some((filter) => hookMatches(filter, event));
 }
 
 /** What a list of names asks a query for: events of one of `types` (null: of any), or with `orTerminal` any terminal one. */

@@ -1,9 +1,9 @@
 import type { AttemptResult } from "../deliveries/delivery-decision.ts";
 import type { EventType, OperationalEventData, OperationalEventType } from "./event.ts";
-import { hookWants } from "./event-filter.ts";
+import { hookMatches } from "./event-filter.ts";
 
 /** Something an account's hooks may hear of. */
-export type OperationalNews = {
+export type OperationalEventDraft = {
   readonly type: OperationalEventType;
   readonly accountId: string;
   /** The endpoint it is about is not told. */
@@ -13,15 +13,15 @@ export type OperationalNews = {
 };
 
 /** What an attempt comes to besides its delivery. News about a delivery of news would never end, so there is none. */
-export function newsAfterAttempt(
+export function operationalEventsAfter(
   about: { readonly accountId: string; readonly endpointId: string; readonly eventType: EventType },
   result: AttemptResult,
   nowMs: number,
-): readonly OperationalNews[] {
+): readonly OperationalEventDraft[] {
   const { accountId, endpointId, eventType } = about;
   if (!eventType.startsWith("call.") && !eventType.startsWith("watch.")) return [];
   const told = { accountId, exceptEndpointId: endpointId, nowMs };
-  const news: OperationalNews[] = [];
+  const news: OperationalEventDraft[] = [];
   if (result.attempt.decision === "exhausted") {
     const reason = result.attempt.error?.code ?? null;
     const data = { endpointId, deliveryId: result.delivery.id, source: null, state: "exhausted", reason, observedAtMs: nowMs };
@@ -34,16 +34,18 @@ export function newsAfterAttempt(
   return news;
 }
 
-/** Whether a hook may be told what `newsAfterAttempt` finds. */
-export function hearsOfAttempts(events: readonly string[] | null): boolean {
-  return (["delivery.exhausted", "endpoint.disabled"] as const).some((type) => hookWants(events, { type, terminal: false }));
+/** Whether a hook may be told what `operationalEventsAfter` finds. */
+export function subscribesToAttempts(events: readonly string[] | null): boolean {
+  return (["delivery.exhausted", "endpoint.disabled"] as const).some((type) => hookMatches(events, { type, terminal: false }));
 }
 
 /** The endpoints of those of the account's hooks that name the type, each once. */
 export function recipientsOf(
-  { type, exceptEndpointId }: Pick<OperationalNews, "type" | "exceptEndpointId">,
+  { type, exceptEndpointId }: Pick<OperationalEventDraft, "type" | "exceptEndpointId">,
   hooks: readonly { readonly endpointId: string; readonly events: readonly string[] | null }[],
 ): readonly string[] {
-  const wanting = hooks.filter(({ endpointId, events }) => endpointId !== exceptEndpointId && hookWants(events, { type, terminal: false }));
+  const wanting = hooks.filter(
+    ({ endpointId, events }) => endpointId !== exceptEndpointId && hookMatches(events, { type, terminal: false }),
+  );
   return [...new Set(wanting.map(({ endpointId }) => endpointId))];
 }

@@ -1,5 +1,5 @@
 /** Who has a part in a source's rate: an instance and the calls it owns of the source. */
-export type RateClaimant = { readonly token: number; readonly calls: number };
+export type RateParticipant = { readonly token: number; readonly calls: number };
 
 /** This part of the rate is left to whoever joins next, so that its first polls need not wait until others gave some up. */
 const reserveRatio = 1 / 16;
@@ -17,13 +17,13 @@ export function pollersOf(limitPerSecond: number, tokens: readonly number[]): re
  * fair share of them that it is about to have. Whole numbers, with what is left over for the first one: so that neither
  * they nor what each may send within one second (rounded up) add up to more than the limit does.
  */
-export function shareRate(limitPerSecond: number, claimants: readonly RateClaimant[]): ReadonlyMap<number, number> {
+export function shareRate(limitPerSecond: number, participants: readonly RateParticipant[]): ReadonlyMap<number, number> {
   const rate = usableRate(limitPerSecond);
   const pollers = pollersOf(
     limitPerSecond,
-    claimants.map(({ token }) => token),
+    participants.map(({ token }) => token),
   );
-  const calls = pollers.map((token) => claimants.find((claimant) => claimant.token === token)?.calls ?? 0);
+  const calls = pollers.map((token) => participants.find((participant) => participant.token === token)?.calls ?? 0);
   const fairCalls = sum(calls) / pollers.length;
   const weights = calls.map((owned) => Math.max(owned, fairCalls, 1));
   const whole = Math.floor(rate);

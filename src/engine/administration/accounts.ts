@@ -1,7 +1,7 @@
 import { generateApiKey } from "../../domain/secrets/api-key.ts";
-import { StartRefused } from "../../domain/errors.ts";
+import { StartupError } from "../../domain/errors.ts";
 import { newId } from "../../domain/ids.ts";
-import { sealedIdentity } from "../../domain/secrets/sealed-identity.ts";
+import { associatedData } from "../../domain/secrets/sealed-identity.ts";
 import { generateSigningKeyPair } from "../../domain/webhooks/signature.ts";
 import type { Account, AccountStore, ApiKeyDraft } from "../../ports/stores/account-store.ts";
 import type { Clock } from "../../ports/clock.ts";
@@ -48,7 +48,7 @@ export class AccountAdministration {
   }
 
   /**
-   * The account `default` with the key of the environment, which replaces the one it had before. Throws `StartRefused`
+   * The account `default` with the key of the environment, which replaces the one it had before. Throws `StartupError`
    * when the key is another account's.
    */
   async ensureDefaultAccount(apiKey: string): Promise<Account> {
@@ -59,7 +59,7 @@ export class AccountAdministration {
     const draft = { id: newId("key", nowMs), accountId: account.id, name: environmentKeyName, fingerprints, nowMs };
     const ensured = await store.ensureKey(draft);
     if (ensured.kind === "belongs_to_another")
-      throw new StartRefused(
+      throw new StartupError(
         `RINGBACK_API_KEY is a key of the account ${ensured.accountId}: give the account ${defaultAccountName} another`,
       );
     return account;
@@ -70,7 +70,7 @@ export class AccountAdministration {
     const nowMs = clock.nowMs();
     const id = newId("acc", nowMs);
     const { privateKeyPem, publicKey } = generateSigningKeyPair();
-    const sealedSigningKey = secretBox.seal(privateKeyPem, sealedIdentity("signing_key", id));
+    const sealedSigningKey = secretBox.seal(privateKeyPem, associatedData("signing_key", id));
     return { id, name, usesDefaultSource, sealedSigningKey, publicKey, createdAtMs: nowMs };
   }
 

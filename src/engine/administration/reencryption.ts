@@ -1,5 +1,5 @@
-import { sealedIdentity } from "../../domain/secrets/sealed-identity.ts";
-import type { SealedPlace } from "../../domain/secrets/sealed-identity.ts";
+import { associatedData } from "../../domain/secrets/sealed-identity.ts";
+import type { SealedColumn } from "../../domain/secrets/sealed-identity.ts";
 import { RingbackError } from "../../domain/errors.ts";
 import type { KeyedSecretBox } from "../../ports/secret-box.ts";
 import type { ResealedValue, SealedStore, SealedValue } from "../../ports/stores/sealed-store.ts";
@@ -14,15 +14,15 @@ export type ReencryptionOptions = {
 
 export type ReencryptionResult = {
   /** How many were sealed anew, by their place. */
-  readonly resealed: Readonly<Record<SealedPlace, number>>;
+  readonly resealed: Readonly<Record<SealedColumn, number>>;
   /** What does not open: changed, or copied from another row. It stays as it is. */
-  readonly unreadable: readonly { readonly place: SealedPlace; readonly id: string }[];
+  readonly unreadable: readonly { readonly place: SealedColumn; readonly id: string }[];
   /** Keys other than the first that something is still sealed with: by it, or by a service that has another first key. */
   readonly remainingKeyIds: readonly string[];
 };
 
-const places: readonly SealedPlace[] = ["hash_key", "signing_key", "secret", "headers", "credential", "answer"];
-const hashedPlaces: ReadonlySet<SealedPlace> = new Set(["secret", "headers"]);
+const places: readonly SealedColumn[] = ["hash_key", "signing_key", "secret", "headers", "credential", "answer"];
+const hashedPlaces: ReadonlySet<SealedColumn> = new Set(["secret", "headers"]);
 
 /**
  * Seals everything with the first key, in small batches, each a transaction of its own: a service goes on beside it, and
@@ -31,7 +31,7 @@ const hashedPlaces: ReadonlySet<SealedPlace> = new Set(["secret", "headers"]);
  */
 export async function reencrypt({ store, secretBox, signal, batchSize = 200 }: ReencryptionOptions): Promise<ReencryptionResult> {
   const [firstKeyId] = secretBox.keyIds;
-  const resealed: Record<SealedPlace, number> = { hash_key: 0, signing_key: 0, secret: 0, headers: 0, credential: 0, answer: 0 };
+  const resealed: Record<SealedColumn, number> = { hash_key: 0, signing_key: 0, secret: 0, headers: 0, credential: 0, answer: 0 };
   const unreadable: ReencryptionResult["unreadable"][number][] = [];
   const otherKeyIds = async () => (await store.readKeyIds()).filter((keyId) => keyId !== firstKeyId);
   for (const keyId of await otherKeyIds())
@@ -43,7 +43,7 @@ export async function reencrypt({ store, secretBox, signal, batchSize = 200 }: R
         const last = page.at(-1);
         if (last === undefined) break;
         const values = page.flatMap((value) => {
-          const anew = sealAnew(secretBox, value);
+          const anew = reseal(secretBox, value);
           if (anew === null) unreadable.push({ place, id: value.id });
           return anew ?? [];
         });
@@ -55,8 +55,8 @@ export async function reencrypt({ store, secretBox, signal, batchSize = 200 }: R
 }
 
 /** null: it does not open. */
-function sealAnew(secretBox: KeyedSecretBox, value: SealedValue): ResealedValue | null {
-  const identity = sealedIdentity(value.place, value.id);
+function reseal(secretBox: KeyedSecretBox, value: SealedValue): ResealedValue | null {
+  const identity = associatedData(value.place, value.id);
   try {
     const plaintext = secretBox.open(value.sealed, identity);
     const fingerprint = hashedPlaces.has(value.place) ? (secretBox.fingerprints(plaintext)[0] ?? null) : null;

@@ -1,5 +1,5 @@
 import { newId } from "../../domain/ids.ts";
-import { sealedIdentity } from "../../domain/secrets/sealed-identity.ts";
+import { associatedData } from "../../domain/secrets/sealed-identity.ts";
 import { defaultMaxPollsPerSecond, sourceFaults } from "../../domain/sources/source-settings.ts";
 import type { SourceFault, SourceSettings } from "../../domain/sources/source-settings.ts";
 import type { Clock } from "../../ports/clock.ts";
@@ -13,7 +13,7 @@ export type SourceAdministrationOptions = {
 };
 
 /** What is left out stays as it is, or gets its default where the source is new. */
-export type SourceChange = Partial<SourceSettings> & {
+export type SourceSettingsChange = Partial<SourceSettings> & {
   readonly name: string;
   /** The only account that may use it; left out: everybody, or whoever might before. */
   readonly accountId?: string;
@@ -29,14 +29,14 @@ export type SetSourceOutcome =
   | { readonly kind: "conflict" };
 
 /** Makes or changes one source as a whole: nothing is written unless all of it can be used. */
-export async function setSource(options: SourceAdministrationOptions, change: SourceChange): Promise<SetSourceOutcome> {
+export async function setSource(options: SourceAdministrationOptions, change: SourceSettingsChange): Promise<SetSourceOutcome> {
   const { store, secretBox, clock } = options;
   const before = (await store.listSources()).find((source) => source.name === change.name) ?? null;
   const accountId = change.accountId ?? before?.accountId ?? null;
   if (before !== null && before.accountId !== accountId) return { kind: "owned_otherwise", accountId: before.accountId };
   const nowMs = clock.nowMs();
   const id = before?.id ?? newId("src", nowMs);
-  const identity = sealedIdentity("credential", id);
+  const identity = associatedData("credential", id);
   const kept = before === null ? "" : secretBox.open(before.sealedCredential, identity);
   const credential = change.credential ?? kept;
   const settings = settingsAfter(before, change);
@@ -49,7 +49,7 @@ export async function setSource(options: SourceAdministrationOptions, change: So
   return { kind: before === null ? "created" : "changed", source: result.source };
 }
 
-function settingsAfter(before: StoredSource | null, change: SourceChange): SourceSettings {
+function settingsAfter(before: StoredSource | null, change: SourceSettingsChange): SourceSettings {
   const kind = change.kind ?? before?.kind ?? "polyai-legacy";
   // The other kind has no use for what the one before needed.
   const keeps = kind === before?.kind ? before : null;

@@ -2,7 +2,7 @@
 export const startLimit = 4;
 
 /** How many exchanges with one receiver run at once: slow start, one more for every success, half at a failure. */
-export class InFlightLimit {
+export class AdaptiveConcurrency {
   #max: number;
   #limit: number;
   #inFlight = 0;
@@ -21,7 +21,7 @@ export class InFlightLimit {
     return this.#limit;
   }
 
-  get room(): number {
+  get available(): number {
     return Math.max(0, this.#limit - this.#inFlight);
   }
 
@@ -35,11 +35,11 @@ export class InFlightLimit {
     this.#limit = Math.min(this.#limit, max);
   }
 
-  enter(): void {
+  acquire(): void {
     this.#inFlight += 1;
   }
 
-  leave(result: "success" | "failure" | "neither"): void {
+  release(result: "success" | "failure" | "neither"): void {
     this.#inFlight -= 1;
     if (result === "success") this.#limit = Math.min(this.#limit + 1, this.#max);
     else if (result === "failure") this.#limit = Math.max(1, Math.floor(this.#limit / 2));

@@ -1,5 +1,5 @@
 import type { AttemptOutcome } from "../../domain/deliveries/attempt.ts";
-import { isStoreTrouble } from "../../domain/errors.ts";
+import { isTransientStoreError } from "../../domain/errors.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { AttemptRecorded, DeliveryStore } from "../../ports/stores/delivery-store.ts";
 import type { SendJob } from "../../ports/stores/send-job.ts";
@@ -18,7 +18,7 @@ export type AttemptRecorderOptions = {
 };
 
 export type FinishedExchange = { readonly startedAtMs: number; readonly durationMs: number; readonly outcome: AttemptOutcome };
-export type Recorded = Extract<AttemptRecorded, { kind: "recorded" }>;
+export type RecordedAttempt = Extract<AttemptRecorded, { kind: "recorded" }>;
 
 const retryMinMs = 100;
 const retryMaxMs = 5000;
@@ -37,7 +37,7 @@ export class AttemptRecorder {
    * What a receiver answered must not be forgotten while the process lives: the store is asked again until it takes it.
    * null: the lease was lost (then somebody else's attempt counts) or the process stops.
    */
-  async record(job: SendJob, exchange: FinishedExchange): Promise<Recorded | null> {
+  async record(job: SendJob, exchange: FinishedExchange): Promise<RecordedAttempt | null> {
     for (let retryMs = retryMinMs; !this.#isStopped; retryMs = Math.min(retryMs * 2, retryMaxMs)) {
       try {
         const recorded = await this.#options.store.recordAttempt(this.#recordOf(job, exchange));
@@ -45,7 +45,7 @@ export class AttemptRecorder {
         this.#tell(job, recorded, exchange.outcome);
         return recorded;
       } catch (error) {
-        if (!isStoreTrouble(error)) throw error;
+        if (!isTransientStoreError(error)) throw error;
         await this.#wait(retryMs);
       }
     }
@@ -71,7 +71,7 @@ export class AttemptRecorder {
     timer.cancel();
   }
 
-  #tell(job: SendJob, recorded: Recorded, outcome: AttemptOutcome): void {
+  #tell(job: SendJob, recorded: RecordedAttempt, outcome: AttemptOutcome): void {
     const { logger, metrics, clock, maxAttempts } = this.#options;
     const { attempt, delivery, endpointChange } = recorded;
     logAttempt(logger, { job, attempt, delivery, host: hostNameOf(job.target), maxAttempts });

@@ -1,26 +1,26 @@
 import type { Attempt, AttemptOutcome } from "../../domain/deliveries/attempt.ts";
-import { isStoreTrouble } from "../../domain/errors.ts";
+import { isTransientStoreError } from "../../domain/errors.ts";
 import { precedes, watchIdOf } from "../../domain/events/event.ts";
 import type { Notice } from "../../ports/stores/call-store.ts";
 import type { DeliveryStore } from "../../ports/stores/delivery-store.ts";
 import type { SendJob } from "../../ports/stores/send-job.ts";
-import { Alarm } from "../runtime/earliest-timer.ts";
+import { EarliestTimer } from "../runtime/earliest-timer.ts";
 import { AttemptRecorder } from "./attempt-recorder.ts";
-import type { AttemptRecorderOptions, Recorded } from "./attempt-recorder.ts";
-import type { DeliveryGates, Pass } from "./delivery-limits.ts";
+import type { AttemptRecorderOptions, RecordedAttempt } from "./attempt-recorder.ts";
+import type { DeliveryLimits, DeliveryPermit } from "./delivery-limits.ts";
 import { hostKeyOf } from "./delivery-limits.ts";
-import { HeldJobs } from "./job-buffer.ts";
+import { JobBuffer } from "./job-buffer.ts";
 import { startLimit } from "./adaptive-concurrency.ts";
-import { LeaseReturns } from "./lease-releaser.ts";
-import { Outgoing } from "./job-sender.ts";
-import type { OutgoingOptions } from "./job-sender.ts";
-import { Rounds } from "../runtime/serialized-runs.ts";
-import { StartBars } from "./recent-cancellations.ts";
+import { LeaseReleaser } from "./lease-releaser.ts";
+import { JobSender } from "./job-sender.ts";
+import type { JobSenderOptions } from "./job-sender.ts";
+import { SerializedRuns } from "../runtime/serialized-runs.ts";
+import { RecentCancellations } from "./recent-cancellations.ts";
 
-export type DispatcherOptions = OutgoingOptions &
+export type DispatcherOptions = JobSenderOptions &
   Omit<AttemptRecorderOptions, "store" | "random"> & {
     readonly store: DeliveryStore;
-    readonly gates: DeliveryGates;
+    readonly limits: DeliveryLimits;
     /** Calls nobody watches any more, after a 410. */
     readonly onUnwatched: (callIds: readonly string[]) => void;
     readonly notify: (notices: readonly Notice[]) => void;
@@ -28,7 +28,7 @@ export type DispatcherOptions = OutgoingOptions &
   };
 
 /** What the store could not be asked about is not tried again before. */
-const afterTroubleMs = 1000;
+const afterStoreErrorMs = 1000;
 /** What a fault of ours left without a record is not sent again before. */
 const afterFaultMs = 60_000;
 
@@ -43,16 +43,16 @@ const afterFaultMs = 60_000;
 export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #recorder: AttemptRecorder;
-  readonly #leases: LeaseReturns;
-  readonly #alarm: Alarm;
-  readonly #bars: StartBars;
-  readonly #held: HeldJobs;
-  readonly #outgoing: Outgoing;
-  readonly #claims = new Rounds(() => this.#claimRound());
+  readonly #leases: LeaseReleaser;
+  readonly #alarm: EarliestTimer;
+  readonly #cancellations: RecentCancellations;
+  readonly #buffered: JobBuffer;
+  readonly #outgoing: JobSender;
+  readonly #claims = new SerializedRuns(() => this.#claimRound());
   /** From the moment a job was let in to the record of its attempt. */
   readonly #running = new Set<SendJob>();
   /** Something due was given back for want of room: whoever makes room looks for it. */
-  #owesInStore = false;
+  #hasPendingInStore = false;
   #state: "running" | "draining" | "stopped" = "running";
   #stopping: Promise<void> | null = null;
   #idle: (() => void) | null = null;
@@ -60,11 +60,11 @@ export class Dispatcher {
   constructor(options: DispatcherOptions) {
     this.#options = options;
     this.#recorder = new AttemptRecorder({ ...options, random: options.random ?? Math.random });
-    this.#leases = new LeaseReturns(options);
-    this.#alarm = new Alarm(options.clock, () => this.wake());
-    this.#bars = new StartBars(options.clock);
-    this.#held = new HeldJobs(options.gates);
-    this.#outgoing = new Outgoing(options);
+    this.#leases = new LeaseReleaser(options);
+    this.#alarm = new EarliestTimer(options.clock, () => this.wake());
+    this.#cancellations = new RecentCancellations(options.clock);
+    this.#buffered = new JobBuffer(options.limits);
+    this.#outgoing = new JobSender(options);
   }
 
   /** How often `tick` wants to be called at least: it heals whatever a wake-up missed. */
@@ -74,34 +74,34 @@ export class Dispatcher {
     return this.#running.size;
   }
 
-  get heldCount(): number {
-    return this.#held.size;
+  get bufferedCount(): number {
+    return this.#buffered.size;
   }
 
   /** Takes jobs leased by a commit just made; how many of them were sent or wait here. */
   accept(jobs: readonly SendJob[]): number {
     const back = jobs.filter((job) => !this.#admit(job));
-    if (back.length > 0) this.#owesInStore = true;
-    void this.#leases.give(back);
+    if (back.length > 0) this.#hasPendingInStore = true;
+    void this.#leases.release(back);
     return jobs.length - back.length;
   }
 
   /** Sends one whatever the gates say and resolves with the attempt as recorded; null when it was canceled, its lease lost, or the service stops. */
   async sendNow(job: SendJob): Promise<Attempt | null> {
-    const pass = this.#mayStart(job) ? this.#options.gates.enter(job.target, "manual") : null;
-    if (pass !== null) return this.#send(job, pass);
-    await this.#leases.give([job]);
+    const permit = this.#mayStart(job) ? this.#options.limits.acquire(job.target, "manual") : null;
+    if (permit !== null) return this.#send(job, permit);
+    await this.#leases.release([job]);
     return null;
   }
 
   /** Gives the lease of one back that waits here for room, so that it can be claimed for an attempt by hand. */
-  async releaseHeld(deliveryId: string): Promise<void> {
-    await this.#leases.give(this.#held.takeWhere((held) => held.deliveryId === deliveryId));
+  async releaseBuffered(deliveryId: string): Promise<void> {
+    await this.#leases.release(this.#buffered.takeWhere((buffered) => buffered.deliveryId === deliveryId));
   }
 
   /** No attempt for this watch starts any more. */
   cancelWatch(watchId: string): void {
-    this.#bars.removeWatch(watchId);
+    this.#cancellations.removeWatch(watchId);
     this.#drop((job) => watchIdOf(job.event) === watchId);
   }
 
@@ -112,46 +112,46 @@ export class Dispatcher {
 
   /** Its owner paused or disabled it: no attempt starts any more, but by hand to a paused one. */
   closeEndpoint(endpointId: string, state: "paused" | "disabled"): void {
-    this.#bars.closeEndpoint(endpointId, state);
-    this.#drop((job) => job.target.id === endpointId && !this.#bars.mayStart(job), endpointId);
+    this.#cancellations.closeEndpoint(endpointId, state);
+    this.#drop((job) => job.target.id === endpointId && !this.#cancellations.mayStart(job), endpointId);
   }
 
   /** Its owner enabled it: what it is owed may be due. */
   openEndpoint(endpointId: string): void {
-    this.#bars.openEndpoint(endpointId);
+    this.#cancellations.openEndpoint(endpointId);
     this.wake();
   }
 
   /** A new watch or hook named it: had it been disabled, it is enabled now, and what it is owed may be due. */
   reopenEndpoint(endpointId: string): void {
-    if (this.#bars.reopenEndpoint(endpointId)) this.wake();
+    if (this.#cancellations.reopenEndpoint(endpointId)) this.wake();
   }
 
   /** Canceled for good: no attempt of the schedule starts any more, though their leases may still be on their way here. */
   cancelDeliveries(deliveryIds: readonly string[]): void {
-    for (const deliveryId of deliveryIds) this.#bars.cancelDelivery(deliveryId);
-    this.#drop((job) => !this.#bars.mayStart(job));
+    for (const deliveryId of deliveryIds) this.#cancellations.cancelDelivery(deliveryId);
+    this.#drop((job) => !this.#cancellations.mayStart(job));
   }
 
   /** They were settled behind our back: no attempt of theirs starts any more, but by hand. */
-  dropSettled(deliveryIds: ReadonlySet<string>): void {
+  dropFinished(deliveryIds: ReadonlySet<string>): void {
     this.#drop((job) => job.mode === "scheduled" && deliveryIds.has(job.deliveryId));
   }
 
   /** Our leases are nobody's any more: what waits in memory is somebody else's to send. What is on the wire is recorded if it can be. */
-  forgetHeld(): void {
+  discardBuffered(): void {
     this.#outgoing.drop(() => true);
-    this.#held.takeWhere(() => true);
+    this.#buffered.takeWhere(() => true);
   }
 
   /** Starts what waited until this instance may begin work again. */
   resume(): void {
-    this.accept(this.#held.takeWhere(() => true));
+    this.accept(this.#buffered.takeWhere(() => true));
   }
 
   /** The leases that are in this process's hands. */
   leaseTokens(): ReadonlySet<number> {
-    return new Set([...this.#running, ...this.#held.all()].map((job) => job.leaseToken));
+    return new Set([...this.#running, ...this.#buffered.all()].map((job) => job.leaseToken));
   }
 
   /** Something may be due: look now. */
@@ -168,9 +168,9 @@ export class Dispatcher {
   }
 
   /** For where somebody else says when something is due: gives back what could not be given, and sends what waits. Asks the store nothing when there is neither. */
-  async tend(): Promise<void> {
+  async maintain(): Promise<void> {
     if (this.#state !== "running" || !this.#mayBegin()) return;
-    this.#sendHeld(null);
+    this.#sendBuffered(null);
     if (await this.#leases.retry()) this.wake();
   }
 
@@ -195,7 +195,7 @@ export class Dispatcher {
     const aborted = [...this.#running];
     await this.#options.sender.close();
     await this.#claims.ended();
-    await this.#leases.give(aborted);
+    await this.#leases.release(aborted);
     await this.#leases.retry({ all: true });
   }
 
@@ -203,44 +203,44 @@ export class Dispatcher {
     if (this.#state !== "running" || !this.#mayBegin()) return;
     try {
       await this.#leases.retry();
-      this.#sendHeld(null);
+      this.#sendBuffered(null);
       await this.#claim();
     } catch (error) {
-      if (!isStoreTrouble(error)) throw error;
+      if (!isTransientStoreError(error)) throw error;
       // The next tick asks again.
       this.#options.logger.warn({ error: error.message }, "delivery.claim_failed");
     }
   }
 
   async #claim(): Promise<void> {
-    const { store, gates, clock } = this.#options;
-    const rooms = gates.rooms();
-    if (rooms.nextTokenInMs !== null) this.#alarm.setWithin(rooms.nextTokenInMs);
+    const { store, limits, clock } = this.#options;
+    const capacity = limits.capacity();
+    if (capacity.nextTokenInMs !== null) this.#alarm.setWithin(capacity.nextTokenInMs);
     // Whoever ends an exchange then looks again.
-    if (rooms.total === 0) return;
-    this.#owesInStore = false;
+    if (capacity.total === 0) return;
+    this.#hasPendingInStore = false;
     const { jobs, nextDueAtMs } = await store.claimDue({
       nowMs: clock.nowMs(),
-      limit: rooms.total,
-      failingLimit: rooms.failing,
-      defaultRoom: startLimit,
-      roomByEndpoint: rooms.byEndpoint,
-      roomByHost: rooms.byHost,
+      limit: capacity.total,
+      failingLimit: capacity.failing,
+      defaultCapacity: startLimit,
+      capacityByEndpoint: capacity.byEndpoint,
+      capacityByHost: capacity.byHost,
     });
     if (this.accept(jobs) > 0) this.wake();
     if (nextDueAtMs !== null) this.#alarm.setWithin(nextDueAtMs - clock.nowMs());
   }
 
   #mayStart(job: SendJob): boolean {
-    return this.#state === "running" && this.#bars.mayStart(job);
+    return this.#state === "running" && this.#cancellations.mayStart(job);
   }
 
   /** Sends it, or lets it wait; false: it must go back. */
   #admit(job: SendJob): boolean {
     if (!this.#mayStart(job)) return false;
     // Nobody overtakes who waits for the same endpoint, unless somebody wanted it now.
-    const isNext = job.mode === "manual" || this.#held.countFor(job.target.id) === 0;
-    return (isNext && this.#mayBegin() && this.#start(job)) || this.#held.add(job);
+    const isNext = job.mode === "manual" || this.#buffered.countFor(job.target.id) === 0;
+    return (isNext && this.#mayBegin() && this.#start(job)) || this.#buffered.add(job);
   }
 
   #mayBegin(): boolean {
@@ -249,46 +249,46 @@ export class Dispatcher {
 
   /** Sends it if the gates let it in. If it is a rate that keeps it out, its next token wakes us. */
   #start(job: SendJob): boolean {
-    const { gates } = this.#options;
-    const pass = gates.enter(job.target, job.mode);
-    if (pass !== null) void this.#send(job, pass);
+    const { limits } = this.#options;
+    const permit = limits.acquire(job.target, job.mode);
+    if (permit !== null) void this.#send(job, permit);
     else {
-      const tokenInMs = gates.tokenInMs(job.target);
+      const tokenInMs = limits.tokenInMs(job.target);
       if (tokenInMs > 0) this.#alarm.setWithin(tokenInMs);
     }
-    return pass !== null;
+    return permit !== null;
   }
 
-  async #send(job: SendJob, pass: Pass): Promise<Attempt | null> {
-    const { gates } = this.#options;
+  async #send(job: SendJob, permit: DeliveryPermit): Promise<Attempt | null> {
+    const { limits } = this.#options;
     this.#running.add(job);
     let outcome: AttemptOutcome | null = null;
-    let recorded: Recorded | null = null;
+    let recorded: RecordedAttempt | null = null;
     try {
       const startedAtMs = this.#options.clock.nowMs();
       const exchange = await this.#outgoing.send(job, startedAtMs);
       outcome = exchange?.outcome ?? null;
-      if (exchange === null) await this.#leases.give([job]);
+      if (exchange === null) await this.#leases.release([job]);
       else if (this.#state !== "stopped") recorded = await this.#recorder.record(job, { startedAtMs, ...exchange });
     } catch (error) {
       this.#report(job, error);
-      this.#leases.giveLater(job, isStoreTrouble(error) ? afterTroubleMs : afterFaultMs);
+      this.#leases.releaseLater(job, isTransientStoreError(error) ? afterStoreErrorMs : afterFaultMs);
     }
-    const wasFull = gates.isFull(pass.failing);
+    const wasFull = limits.isFull(permit.failing);
     this.#running.delete(job);
-    gates.leave(pass, outcome);
+    limits.release(permit, outcome);
     try {
       if (recorded !== null) this.#follow(job, recorded);
     } catch (error) {
       this.#report(job, error);
     }
-    this.#useRoom(pass, wasFull || recorded === null);
+    this.#useCapacity(permit, wasFull || recorded === null);
     if (this.#running.size === 0) this.#idle?.();
     return recorded?.attempt ?? null;
   }
 
   /** What an attempt that was recorded means for the others. */
-  #follow(job: SendJob, recorded: Recorded): void {
+  #follow(job: SendJob, recorded: RecordedAttempt): void {
     const { clock, notify, onUnwatched } = this.#options;
     const { endpoint, delivery, endpointNextDueAtMs } = recorded;
     const nowMs = clock.nowMs();
@@ -305,23 +305,23 @@ export class Dispatcher {
   }
 
   /** An exchange has ended: whoever waits for its endpoint or host may go at once; if everything was full, the next round sends whoever waits at all. */
-  #useRoom({ hostKey }: Pass, wasFull: boolean): void {
-    const started = this.#sendHeld(hostKey);
-    if (started || wasFull || this.#owesInStore) this.wake();
+  #useCapacity({ hostKey }: DeliveryPermit, wasFull: boolean): void {
+    const started = this.#sendBuffered(hostKey);
+    if (started || wasFull || this.#hasPendingInStore) this.wake();
   }
 
   /** Whether any of those that wait, for this host or (null) for any, could be sent. */
-  #sendHeld(hostKey: string | null): boolean {
-    const isFull = () => this.#state !== "running" || !this.#mayBegin() || this.#options.gates.isFull(false);
-    return this.#held.start(hostKey, isFull, (job) => this.#start(job));
+  #sendBuffered(hostKey: string | null): boolean {
+    const isFull = () => this.#state !== "running" || !this.#mayBegin() || this.#options.limits.isFull(false);
+    return this.#buffered.start(hostKey, isFull, (job) => this.#start(job));
   }
 
   /** Of what has not reached the wire, gives back whatever matches, and looks for what of it is still owed. `endpointId`: of this one alone. */
   #drop(matches: (job: SendJob) => boolean, endpointId: string | null = null): void {
     this.#outgoing.drop(matches);
-    const dropped = this.#held.takeWhere(matches, endpointId);
+    const dropped = this.#buffered.takeWhere(matches, endpointId);
     if (dropped.length === 0) return;
-    void this.#leases.give(dropped).then(() => this.wake());
+    void this.#leases.release(dropped).then(() => this.wake());
   }
 
   #report(job: SendJob, error: unknown): void {

@@ -1,16 +1,16 @@
 import type { SendJob } from "../../ports/stores/send-job.ts";
-import type { DeliveryGates } from "./delivery-limits.ts";
+import type { DeliveryLimits } from "./delivery-limits.ts";
 import { hostKeyOf } from "./delivery-limits.ts";
 
 /** Leased jobs that wait in memory for room: by endpoint in the order they came, the endpoints of a host in turn. */
-export class HeldJobs {
-  readonly #gates: DeliveryGates;
+export class JobBuffer {
+  readonly #limits: DeliveryLimits;
   readonly #byEndpoint = new Map<string, Set<SendJob>>();
   readonly #endpointsByHost = new Map<string, Set<string>>();
   #size = 0;
 
-  constructor(gates: DeliveryGates) {
-    this.#gates = gates;
+  constructor(limits: DeliveryLimits) {
+    this.#limits = limits;
   }
 
   get size(): number {
@@ -23,7 +23,7 @@ export class HeldJobs {
 
   /** False: as many wait as may. */
   add(job: SendJob): boolean {
-    if (!this.#gates.hold(job.target)) return false;
+    if (!this.#limits.reserveBuffer(job.target)) return false;
     const { id } = job.target;
     const jobs = this.#byEndpoint.get(id) ?? new Set();
     this.#byEndpoint.set(id, jobs.add(job));
@@ -76,7 +76,7 @@ export class HeldJobs {
     const jobs = this.#byEndpoint.get(id);
     if (jobs?.delete(job) !== true) return;
     this.#size -= 1;
-    this.#gates.unhold(job.target);
+    this.#limits.freeBuffer(job.target);
     const hostKey = hostKeyOf(job.target);
     const ofHost = this.#endpointsByHost.get(hostKey);
     this.#byEndpoint.delete(id);

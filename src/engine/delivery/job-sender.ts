@@ -2,7 +2,7 @@ import type { SendJob } from "../../ports/stores/send-job.ts";
 import type { WebhookExchange, WebhookSender } from "../../ports/webhook-sender.ts";
 import type { WebhookComposer } from "./webhook-composer.ts";
 
-export type OutgoingOptions = {
+export type JobSenderOptions = {
   readonly composer: WebhookComposer;
   readonly sender: WebhookSender;
   readonly timeoutMs: number;
@@ -11,11 +11,11 @@ export type OutgoingOptions = {
 };
 
 /** A job's way to the wire: it is signed, for which a key may have to be read, and sent unless it was dropped meanwhile. */
-export class Outgoing {
-  readonly #options: OutgoingOptions;
+export class JobSender {
+  readonly #options: JobSenderOptions;
   readonly #signing = new Set<SendJob>();
 
-  constructor(options: OutgoingOptions) {
+  constructor(options: JobSenderOptions) {
     this.#options = options;
   }
 

@@ -1,15 +1,8 @@
 import type { Attempt } from "../../domain/deliveries/attempt.ts";
 import type { Endpoint } from "../../domain/deliveries/endpoint.ts";
 import type { Account } from "../../ports/stores/account-store.ts";
-import type {
-  Claim,
-  KeyTaken,
-  ManualDelivery as ManualDeliveryPort,
-  ManualRefusal,
-  RecoverOutcome,
-  RetryOutcome,
-  TestOutcome,
-} from "../../ports/use-cases/registration.ts";
+import type { Claim, IdempotencyKeyInUse } from "../../ports/use-cases/idempotency.ts";
+import type { ManualDelivery, ManualRefusal, RecoverOutcome, RetryOutcome, TestOutcome } from "../../ports/use-cases/manual-delivery.ts";
 import type { Notice } from "../../ports/stores/call-store.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { DeliveryStore } from "../../ports/stores/delivery-store.ts";
@@ -17,15 +10,15 @@ import type { ReadStore } from "../../ports/stores/read-store.ts";
 import type { SendJob } from "../../ports/stores/send-job.ts";
 import type { Idempotency } from "../requests/idempotency.ts";
 
-export type ManualDeliveryOptions = {
-  readonly store: Pick<DeliveryStore, "claimOne"> & Pick<ReadStore, "getDelivery" | "getEndpoint">;
+export type ManualSenderOptions = {
+  readonly store: Pick<DeliveryStore, "claimManualRetry"> & Pick<ReadStore, "getDelivery" | "getEndpoint">;
   readonly idempotency: Pick<Idempotency, "run" | "accept" | "complete">;
   readonly clock: Clock;
   readonly dispatcher: {
     /** Resolves with the attempt as recorded; null: none was made. */
     sendNow(job: SendJob): Promise<Attempt | null>;
     /** Gives the lease of a delivery back whose job waits in memory for room. */
-    releaseHeld(deliveryId: string): Promise<void>;
+    releaseBuffered(deliveryId: string): Promise<void>;
     wake(): void;
   };
   readonly notify: (notices: readonly Notice[]) => void;
@@ -35,15 +28,15 @@ const onePerMs = 1000;
 const rememberedEndpoints = 10_000;
 
 /** Tests, retries and recoveries asked for by people: one test or retry a second and endpoint. */
-export class ManualDelivery implements ManualDeliveryPort {
-  readonly #options: ManualDeliveryOptions;
+export class ManualSender implements ManualDelivery {
+  readonly #options: ManualSenderOptions;
   readonly #lastAtMonotonicMs = new Map<string, number>();
 
-  constructor(options: ManualDeliveryOptions) {
+  constructor(options: ManualSenderOptions) {
     this.#options = options;
   }
 
-  async retry(account: Account, deliveryId: string, claim: Claim<RetryOutcome> | null): Promise<RetryOutcome | KeyTaken> {
+  async retry(account: Account, deliveryId: string, claim: Claim<RetryOutcome> | null): Promise<RetryOutcome | IdempotencyKeyInUse> {
     const { store, idempotency, clock, dispatcher } = this.#options;
     const found = await store.getDelivery(account.id, deliveryId);
     if (found === null) return { kind: "unknown" };
@@ -51,9 +44,9 @@ export class ManualDelivery implements ManualDeliveryPort {
     const limited = this.#limit(endpoint);
     if (limited !== null) return limited;
     // One that waits for room is not on the wire: it can be had.
-    if (found.view.leased) await dispatcher.releaseHeld(deliveryId);
+    if (found.view.leased) await dispatcher.releaseBuffered(deliveryId);
     const request = { accountId: account.id, deliveryId, nowMs: clock.nowMs() };
-    const run = await idempotency.run(claim, "claimOne", request, (result): RetryOutcome =>
+    const run = await idempotency.run(claim, "claimManualRetry", request, (result): RetryOutcome =>
       result.kind === "claimed" ? { kind: "accepted", view: result.view } : { kind: result.kind },
     );
     if (run.kind === "key_taken") return run;
@@ -62,7 +55,7 @@ export class ManualDelivery implements ManualDeliveryPort {
     return run.outcome;
   }
 
-  async test(account: Account, endpointId: string, claim: Claim<TestOutcome> | null): Promise<TestOutcome | KeyTaken> {
+  async test(account: Account, endpointId: string, claim: Claim<TestOutcome> | null): Promise<TestOutcome | IdempotencyKeyInUse> {
     const { store, idempotency, clock, dispatcher, notify } = this.#options;
     const view = await store.getEndpoint(account.id, endpointId);
     if (view === null) return { kind: "unknown" };
@@ -74,7 +67,7 @@ export class ManualDelivery implements ManualDeliveryPort {
         ? { kind: "accepted", deliveryId: result.job.deliveryId }
         : { kind: "answered", outcome: { kind: result.kind } },
     );
-    let outcome: TestOutcome | KeyTaken;
+    let outcome: TestOutcome | IdempotencyKeyInUse;
     switch (accepted.kind) {
       case "key_taken":
         return accepted;
@@ -95,7 +88,7 @@ export class ManualDelivery implements ManualDeliveryPort {
     endpointId: string,
     span: { readonly sinceMs: number; readonly untilMs: number },
     claim: Claim<RecoverOutcome> | null,
-  ): Promise<RecoverOutcome | KeyTaken> {
+  ): Promise<RecoverOutcome | IdempotencyKeyInUse> {
     const { idempotency, clock, dispatcher } = this.#options;
     const request = { accountId: account.id, endpointId, nowMs: clock.nowMs(), ...span };
     const run = await idempotency.run(claim, "recover", request, (result): RecoverOutcome => result);
@@ -105,12 +98,12 @@ export class ManualDelivery implements ManualDeliveryPort {
   }
 
   /** The test that a key was given for, after a crash: its recorded attempt, else that attempt is made now, under the same id. */
-  async #resumeTest(account: Account, endpointId: string, deliveryId: string): Promise<TestOutcome | KeyTaken> {
+  async #resumeTest(account: Account, endpointId: string, deliveryId: string): Promise<TestOutcome | IdempotencyKeyInUse> {
     const { store, clock, dispatcher } = this.#options;
     const found = await store.getDelivery(account.id, deliveryId);
     const [recorded] = found?.attempts ?? [];
     if (recorded !== undefined) return { kind: "attempted", attempt: recorded };
-    const claimed = await store.claimOne({ accountId: account.id, deliveryId, nowMs: clock.nowMs() });
+    const claimed = await store.claimManualRetry({ accountId: account.id, deliveryId, nowMs: clock.nowMs() });
     switch (claimed.kind) {
       case "claimed":
         return this.#attempted(account, endpointId, await dispatcher.sendNow(claimed.job));

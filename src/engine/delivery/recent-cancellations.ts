@@ -11,17 +11,17 @@ const closedMs = 2000;
  * What must not start though it was leased: it was, before the watch or hook was removed or the endpoint paused or disabled.
  * The store hands out no more of it, so each is remembered for as long only as a lease may be on its way.
  */
-export class StartBars {
-  readonly #removedWatches: Bar;
-  readonly #canceledDeliveries: Bar;
-  readonly #pausedEndpoints: Bar;
-  readonly #disabledEndpoints: Bar;
+export class RecentCancellations {
+  readonly #removedWatches: Tombstones;
+  readonly #canceledDeliveries: Tombstones;
+  readonly #pausedEndpoints: Tombstones;
+  readonly #disabledEndpoints: Tombstones;
 
   constructor(clock: Clock) {
-    this.#removedWatches = new Bar(clock, removedMs);
-    this.#canceledDeliveries = new Bar(clock, removedMs);
-    this.#pausedEndpoints = new Bar(clock, closedMs);
-    this.#disabledEndpoints = new Bar(clock, closedMs);
+    this.#removedWatches = new Tombstones(clock, removedMs);
+    this.#canceledDeliveries = new Tombstones(clock, removedMs);
+    this.#pausedEndpoints = new Tombstones(clock, closedMs);
+    this.#disabledEndpoints = new Tombstones(clock, closedMs);
   }
 
   removeWatch(watchId: string): void {
@@ -34,17 +34,17 @@ export class StartBars {
 
   closeEndpoint(endpointId: string, state: "paused" | "disabled"): void {
     // Disabled and then paused, it takes attempts by hand again.
-    if (state === "paused") this.#disabledEndpoints.lift(endpointId);
+    if (state === "paused") this.#disabledEndpoints.forget(endpointId);
     (state === "paused" ? this.#pausedEndpoints : this.#disabledEndpoints).add(endpointId);
   }
 
   openEndpoint(endpointId: string): void {
-    for (const bar of [this.#pausedEndpoints, this.#disabledEndpoints]) bar.lift(endpointId);
+    for (const tombstones of [this.#pausedEndpoints, this.#disabledEndpoints]) tombstones.forget(endpointId);
   }
 
   /** It is not disabled any more, but may be paused; whether it was barred. */
   reopenEndpoint(endpointId: string): boolean {
-    return this.#disabledEndpoints.lift(endpointId);
+    return this.#disabledEndpoints.forget(endpointId);
   }
 
   /** By hand one may go to a paused endpoint. */
@@ -55,7 +55,7 @@ export class StartBars {
   }
 }
 
-class Bar {
+class Tombstones {
   readonly #clock: Clock;
   readonly #rememberMs: number;
   /** Oldest first. */
@@ -76,7 +76,7 @@ class Bar {
     }
   }
 
-  lift(id: string): boolean {
+  forget(id: string): boolean {
     return this.#sinceMonotonicMs.delete(id);
   }
 

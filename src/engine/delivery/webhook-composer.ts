@@ -1,7 +1,7 @@
 import type { KeyObject } from "node:crypto";
 import { RingbackError } from "../../domain/errors.ts";
 import { renderPayload } from "../../domain/events/payload.ts";
-import { sealedIdentity } from "../../domain/secrets/sealed-identity.ts";
+import { associatedData } from "../../domain/secrets/sealed-identity.ts";
 import { hmacKeyOf, signWebhook, signingKeyOf } from "../../domain/webhooks/signature.ts";
 import type { AccountStore } from "../../ports/stores/account-store.ts";
 import type { SecretBox } from "../../ports/secret-box.ts";
@@ -68,7 +68,7 @@ export class WebhookComposer {
   #hmacKeysOf(target: SendTarget, nowMs: number): readonly KeyObject[] {
     const valid = target.secrets.filter((secret) => secret.validUntilMs === null || secret.validUntilMs > nowMs);
     return valid.map(({ id, sealed }) =>
-      remember(this.#hmacKeys, id, () => hmacKeyOf(this.#options.secretBox.open(sealed, sealedIdentity("secret", id)))),
+      remember(this.#hmacKeys, id, () => hmacKeyOf(this.#options.secretBox.open(sealed, associatedData("secret", id)))),
     );
   }
 
@@ -77,13 +77,13 @@ export class WebhookComposer {
     if (known !== undefined) return known;
     const account = await this.#options.accounts.getAccount(accountId);
     if (account === null) throw new Error(`no account ${accountId}`);
-    const pem = this.#options.secretBox.open(account.sealedSigningKey, sealedIdentity("signing_key", accountId));
+    const pem = this.#options.secretBox.open(account.sealedSigningKey, associatedData("signing_key", accountId));
     return remember(this.#signingKeys, accountId, () => signingKeyOf(pem));
   }
 
   #customHeaders(target: SendTarget): Readonly<Record<string, string>> {
     if (target.sealedHeaders === null) return {};
-    return JSON.parse(this.#options.secretBox.open(target.sealedHeaders, sealedIdentity("headers", target.id))) as Record<string, string>;
+    return JSON.parse(this.#options.secretBox.open(target.sealedHeaders, associatedData("headers", target.id))) as Record<string, string>;
   }
 }
 

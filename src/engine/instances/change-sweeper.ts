@@ -1,13 +1,13 @@
-import { isStoreTrouble } from "../../domain/errors.ts";
+import { isTransientStoreError } from "../../domain/errors.ts";
 import type { WatchedCall } from "../../ports/stores/call-store.ts";
-import type { OwnershipStore, Sweep } from "../../ports/stores/ownership-store.ts";
-import type { SharedGate } from "../../ports/stores/shared-source-store.ts";
-import type { Notifier } from "../requests/long-poll-waiters.ts";
-import { Rounds } from "../runtime/serialized-runs.ts";
+import type { InstanceStore, Sweep } from "../../ports/stores/instance-store.ts";
+import type { GateState } from "../../ports/stores/shared-source-store.ts";
+import type { LongPollWaiters } from "../requests/long-poll-waiters.ts";
+import { SerializedRuns } from "../runtime/serialized-runs.ts";
 
-export type SweeperOptions = {
-  readonly store: Pick<OwnershipStore, "sweep" | "listNotices" | "listEnded" | "loadOwnedCalls" | "evict">;
-  readonly waiting: Pick<Notifier, "hasWaiters" | "waitedFor" | "publish">;
+export type ChangeSweeperOptions = {
+  readonly store: Pick<InstanceStore, "sweep" | "listNotices" | "listEnded" | "loadOwnedCalls" | "evict">;
+  readonly waiting: Pick<LongPollWaiters, "hasWaiters" | "waitedFor" | "publish">;
   readonly onDeliveryDue: () => void;
   readonly onSettled: (deliveryIds: ReadonlySet<string>) => void;
   readonly onClosed: (endpointId: string) => void;
@@ -15,10 +15,10 @@ export type SweeperOptions = {
   readonly refreshSources: () => Promise<void>;
   readonly watch: (call: WatchedCall) => void;
   readonly unwatch: (callId: string) => void;
-  readonly adopt: (gates: readonly SharedGate[]) => void;
+  readonly adopt: (gates: readonly GateState[]) => void;
   readonly mayEvict: () => boolean;
   readonly onEvicted: () => void;
-  readonly claimFree: () => Promise<number>;
+  readonly claimUnowned: () => Promise<number>;
 };
 
 const noticePage = 1000;
@@ -28,19 +28,19 @@ const sweepsBetweenEnds = 6;
  * Looks once a second, and at once when told to, at what other instances did that concerns this one. One statement when
  * nothing did.
  */
-export class Sweeper {
-  readonly #options: SweeperOptions;
-  readonly #looks = new Rounds(() => this.#lookOnce());
+export class ChangeSweeper {
+  readonly #options: ChangeSweeperOptions;
+  readonly #looks = new SerializedRuns(() => this.#lookOnce());
   #feedPosition: string | null = null;
   #sweepsUntilEnds = 0;
   #sourceRevisions: number | null = null;
   /** Taken from the store, not acted on yet. */
-  readonly #touched = new Set<string>();
+  readonly #dirty = new Set<string>();
 
   /** A watch deleted elsewhere starts no attempt here after a second: the look itself takes its time. */
   readonly tickEveryMs = 800;
 
-  constructor(options: SweeperOptions) {
+  constructor(options: ChangeSweeperOptions) {
     this.#options = options;
   }
 
@@ -51,17 +51,17 @@ export class Sweeper {
 
   /** A look that begins now or after the one that runs. Resolves with its end; rejects for bugs only. */
   look(): Promise<void> {
-    return this.#looks.runAnew();
+    return this.#looks.runAgain();
   }
 
   /** Somebody deleted a watch. */
-  noteDeletion(): void {
+  onDeletion(): void {
     this.#sweepsUntilEnds = 0;
   }
 
   /** Everything taken before is somebody else's to act on. */
   reset(): void {
-    this.#touched.clear();
+    this.#dirty.clear();
   }
 
   async #lookOnce(): Promise<void> {
@@ -69,23 +69,23 @@ export class Sweeper {
       await this.#act(await this.#options.store.sweep());
     } catch (error) {
       // The next tick looks again.
-      if (!isStoreTrouble(error)) throw error;
+      if (!isTransientStoreError(error)) throw error;
     }
   }
 
   async #act(sweep: Sweep): Promise<void> {
-    const { onDeliveryDue, onSettled, onClosed, adopt, store, mayEvict, onEvicted, claimFree } = this.#options;
+    const { onDeliveryDue, onSettled, onClosed, adopt, store, mayEvict, onEvicted, claimUnowned } = this.#options;
     if (sweep.settledDeliveryIds.length > 0) onSettled(new Set(sweep.settledDeliveryIds));
     for (const endpointId of sweep.closedEndpointIds) onClosed(endpointId);
     await this.#followSources(sweep.sourceRevisions);
     if (sweep.gates.length > 0) adopt(sweep.gates);
     if (sweep.isDeliveryDue) onDeliveryDue();
-    for (const callId of sweep.touchedCallIds) this.#touched.add(callId);
-    if (this.#touched.size > 0) await this.#lookAtTouched();
+    for (const callId of sweep.dirtyCallIds) this.#dirty.add(callId);
+    if (this.#dirty.size > 0) await this.#refreshDirty();
     await this.#passOnNotices(sweep.feedPosition);
     const evicted = sweep.expiredTokens.length > 0 && mayEvict() ? await store.evict(sweep.expiredTokens) : 0;
     if (evicted > 0) onEvicted();
-    if ((sweep.hasFreeCalls || evicted > 0) && (await claimFree()) > 0) void this.#looks.run();
+    if ((sweep.hasUnownedCalls || evicted > 0) && (await claimUnowned()) > 0) void this.#looks.run();
   }
 
   async #followSources(revisions: number): Promise<void> {
@@ -94,12 +94,12 @@ export class Sweeper {
     this.#sourceRevisions = revisions;
   }
 
-  async #lookAtTouched(): Promise<void> {
+  async #refreshDirty(): Promise<void> {
     const { store, watch, unwatch } = this.#options;
-    const callIds = [...this.#touched];
+    const callIds = [...this.#dirty];
     const owned = new Map((await store.loadOwnedCalls(callIds)).map((call) => [call.callId, call]));
     for (const callId of callIds) {
-      this.#touched.delete(callId);
+      this.#dirty.delete(callId);
       const call = owned.get(callId);
       if (call === undefined) unwatch(callId);
       else watch(call);

@@ -1,28 +1,28 @@
-import { isStoreTrouble } from "../../domain/errors.ts";
+import { isTransientStoreError } from "../../domain/errors.ts";
 import type { SourceHealth } from "../../domain/sources/source.ts";
-import type { Announcement, Announcer } from "../../ports/announcer.ts";
+import type { InstanceSignal, PeerNotifier } from "../../ports/peer-notifier.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { DeliveryStore } from "../../ports/stores/delivery-store.ts";
-import type { Alive, OwnershipStore, Shares } from "../../ports/stores/ownership-store.ts";
+import type { ClusterView, InstanceStore, Shares } from "../../ports/stores/instance-store.ts";
 import type { SharedSourceStore } from "../../ports/stores/shared-source-store.ts";
 import type { KeyedSecretBox } from "../../ports/secret-box.ts";
 import type { Logger } from "../../ports/telemetry.ts";
 import { CallBalance } from "./call-balance.ts";
-import type { DeliveryGates } from "../delivery/delivery-limits.ts";
+import type { DeliveryLimits } from "../delivery/delivery-limits.ts";
 import type { Dispatcher } from "../delivery/dispatcher.ts";
 import { leaseTimes } from "./instance-lease.ts";
 import type { LeaseTimes } from "./instance-lease.ts";
 import { Membership } from "./membership.ts";
-import type { Notifier } from "../requests/long-poll-waiters.ts";
-import { Orphans } from "./orphan-rescuer.ts";
+import type { LongPollWaiters } from "../requests/long-poll-waiters.ts";
+import { OrphanRescuer } from "./orphan-rescuer.ts";
 import type { Poller } from "../polling/poller.ts";
-import { Pace } from "../runtime/paced-runs.ts";
+import { PacedRuns } from "../runtime/paced-runs.ts";
 import { RateDivision } from "./rate-division.ts";
-import { SharedSources } from "./source-state-sync.ts";
-import { Sweeper } from "./change-sweeper.ts";
+import { SourceStateSync } from "./source-state-sync.ts";
+import { ChangeSweeper } from "./change-sweeper.ts";
 
-export type OwnershipOptions = {
-  readonly store: OwnershipStore & SharedSourceStore;
+export type InstanceCoordinatorOptions = {
+  readonly store: InstanceStore & SharedSourceStore;
   readonly releaseDeliveries: DeliveryStore["releaseDeliveries"];
   readonly clock: Clock;
   readonly logger: Logger;
@@ -34,11 +34,11 @@ export type OwnershipOptions = {
   readonly times?: LeaseTimes;
   readonly poller: Poller;
   readonly dispatcher: Dispatcher;
-  readonly gates: DeliveryGates;
-  readonly notifier: Notifier;
+  readonly limits: DeliveryLimits;
+  readonly waiters: LongPollWaiters;
   /** Sources were set or changed by the operator; rejects while they cannot be read. */
   readonly refreshSources: () => Promise<void>;
-  readonly announcer: Announcer;
+  readonly peerNotifier: PeerNotifier;
   /** To the hooks, from the first instance that saw it. */
   readonly onSourceChange: (health: SourceHealth, change: "suspended" | "resumed") => void;
 };
@@ -53,69 +53,69 @@ const wordPauseMs = 50;
  * are owned by a lease that heartbeats renew; sweeps find what others did. Where there is one process for ever (SQLite),
  * there is no such thing, and the poller and the dispatcher have everything.
  */
-export class Ownership {
-  readonly #options: OwnershipOptions;
+export class InstanceCoordinator {
+  readonly #options: InstanceCoordinatorOptions;
   readonly #membership: Membership;
   readonly #division: RateDivision;
   readonly #balance: CallBalance;
-  readonly #shared: SharedSources;
-  readonly #sweeper: Sweeper;
-  readonly #word: Pace;
-  readonly #orphans: Orphans;
+  readonly #shared: SourceStateSync;
+  readonly #sweeper: ChangeSweeper;
+  readonly #word: PacedRuns;
+  readonly #orphans: OrphanRescuer;
   readonly heartbeatEveryMs: number;
   #isDraining = false;
-  #isTidying = false;
+  #isMaintaining = false;
 
-  constructor(options: OwnershipOptions) {
-    const { store, releaseDeliveries, clock, logger, version, times = leaseTimes, poller, dispatcher, notifier } = options;
+  constructor(options: InstanceCoordinatorOptions) {
+    const { store, releaseDeliveries, clock, logger, version, times = leaseTimes, poller, dispatcher, waiters } = options;
     this.#options = options;
     this.heartbeatEveryMs = times.heartbeatMs;
     const gates = () => poller.gates;
     const watch = (call: Parameters<Poller["watch"]>[0]) => poller.watch(call);
     this.#division = new RateDivision({ store, clock, gates, onRaised: (name) => poller.resume(name) });
-    const callsOfAbsentSources = () => poller.callsOfAbsentSources;
+    const callsOfUnconfiguredSources = () => poller.callsOfUnconfiguredSources;
     this.#balance = new CallBalance({
       store,
       clock,
       heartbeatMs: times.heartbeatMs,
-      roster: poller.roster,
+      assignment: poller.assignment,
       watch,
       gates,
-      callsOfAbsentSources,
+      callsOfUnconfiguredSources,
     });
-    this.#shared = new SharedSources({
+    this.#shared = new SourceStateSync({
       store,
       gates,
       onAdopted: (name, change) => poller.resume(name, change),
       onSourceChange: options.onSourceChange,
     });
-    this.#orphans = new Orphans({
+    this.#orphans = new OrphanRescuer({
       store,
       releaseDeliveries,
       clock,
       logger,
-      takeUpMissing: () => poller.roster.takeUpMissing(),
-      heldLeases: () => dispatcher.leaseTokens(),
+      adoptMissing: () => poller.assignment.adoptMissing(),
+      activeLeases: () => dispatcher.leaseTokens(),
     });
-    this.#sweeper = new Sweeper({
+    this.#sweeper = new ChangeSweeper({
       store,
       watch,
-      waiting: notifier,
+      waiting: waiters,
       onDeliveryDue: () => dispatcher.wake(),
-      onSettled: (deliveryIds) => dispatcher.dropSettled(deliveryIds),
+      onSettled: (deliveryIds) => dispatcher.dropFinished(deliveryIds),
       onClosed: (endpointId) => dispatcher.cancelEndpoint(endpointId),
       refreshSources: async () => {
         await options.refreshSources();
         // Another rate, or a source that has none yet: it is divided anew.
-        this.#beatBeside();
+        this.#heartbeatConcurrently();
       },
       unwatch: (callId) => poller.rewatch(callId, null),
       adopt: (rows) => this.#shared.adopt(rows),
       mayEvict: () => this.#membership.mayEvict(),
-      onEvicted: () => this.#balance.lookAgain(),
-      claimFree: () => (this.mayStart() ? this.#balance.claim() : Promise.resolve(0)),
+      onEvicted: () => this.#balance.checkAgain(),
+      claimUnowned: () => (this.mayStart() ? this.#balance.claim() : Promise.resolve(0)),
     });
-    this.#word = new Pace({
+    this.#word = new PacedRuns({
       clock,
       pauseMs: wordPauseMs,
       run: () => this.#sweeper.look().catch((error: unknown) => this.#warn("instance.sweep_failed", error)),
@@ -129,18 +129,18 @@ export class Ownership {
       shares: () => this.#shares(),
       onLapsed: () => this.#division.reset(),
       onFenced: () => this.#loseEverything(),
-      onAlive: (alive) => this.#act(alive),
+      onClusterView: (cluster) => this.#act(cluster),
       onResumed: () => this.#resume(),
     });
   }
 
-  /** Joins, and waits a little for a part of the sources' rates. Rejects with `StoreUnavailable`. */
+  /** Joins, and waits a little for a part of the sources' rates. Rejects with `StoreUnavailableError`. */
   async start(): Promise<void> {
-    await this.#membership.beat();
+    await this.#membership.heartbeat();
     const deadlineMs = this.#options.clock.monotonicMs() + firstGrantWaitMs;
     while (!this.#division.hasGrants && this.#options.clock.monotonicMs() < deadlineMs) {
       await this.#pause(200);
-      await this.#membership.beat();
+      await this.#membership.heartbeat();
     }
     await this.#sweeper.tick();
   }
@@ -157,12 +157,12 @@ export class Ownership {
 
   /** The one that has been there longest does what is to be done once. */
   get isEldest(): boolean {
-    const alive = this.#membership.alive;
-    return alive !== null && alive.instances[0]?.token === alive.token;
+    const cluster = this.#membership.cluster;
+    return cluster !== null && cluster.instances[0]?.token === cluster.token;
   }
 
   heartbeat(): Promise<void> {
-    return this.#membership.beat();
+    return this.#membership.heartbeat();
   }
 
   get sweepEveryMs(): number {
@@ -171,17 +171,17 @@ export class Ownership {
 
   async sweep(): Promise<void> {
     await this.#sweeper.tick();
-    await this.#shared.tell();
+    await this.#shared.publish();
   }
 
   /** A write was refused because this instance was evicted: resolves when it has joined anew. */
   rejoin(): Promise<void> {
-    return this.#membership.beatAnew();
+    return this.#membership.heartbeatNow();
   }
 
   /** The store did not answer something. */
-  noteTrouble(): void {
-    this.#orphans.noteTrouble();
+  onStoreError(): void {
+    this.#orphans.onStoreError();
   }
 
   /** A gate learnt what holds for all. */
@@ -190,28 +190,28 @@ export class Ownership {
   }
 
   /** Told to the hooks by whichever instance was first. */
-  announce(health: SourceHealth, change: "suspended" | "resumed"): void {
-    this.#shared.announce(health, change);
+  publishSourceChange(health: SourceHealth, change: "suspended" | "resumed"): void {
+    this.#shared.queueSourceEvent(health, change);
   }
 
   /** Word from another instance. */
-  hear(what: ReadonlySet<Announcement>): void {
+  onSignal(what: ReadonlySet<InstanceSignal>): void {
     if (this.#isDraining) return;
-    if (what.has("watches")) this.#sweeper.noteDeletion();
-    if (what.has("calls") || what.has("instances")) this.#balance.lookAgain();
+    if (what.has("watches")) this.#sweeper.onDeletion();
+    if (what.has("calls") || what.has("instances")) this.#balance.checkAgain();
     this.#word.ask();
-    if (what.has("instances") || (what.has("rates") && this.#division.isWaiting)) this.#beatBeside();
+    if (what.has("instances") || (what.has("rates") && this.#division.isWaiting)) this.#heartbeatConcurrently();
   }
 
-  #beatBeside(): void {
-    this.#membership.beat().catch((error: unknown) => this.#warn("instance.heartbeat_failed", error));
+  #heartbeatConcurrently(): void {
+    this.#membership.heartbeat().catch((error: unknown) => this.#warn("instance.heartbeat_failed", error));
   }
 
   /** The process is about to stop: nothing more is taken, and the lease is kept until `stop`. */
   drain(): void {
     this.#isDraining = true;
     this.#word.close();
-    this.#membership.beatIn(0);
+    this.#membership.heartbeatIn(0);
   }
 
   /** Gives up whatever is left, after poller and dispatcher have stopped. Never rejects. */
@@ -225,45 +225,45 @@ export class Ownership {
     return Object.fromEntries(shares) as Shares;
   }
 
-  async #act(alive: Alive): Promise<number | null> {
-    const { gates, onInstances, secretBox, announcer } = this.#options;
-    onInstances(alive.instances.length);
-    secretBox.sealFor(alive.instances.map(({ keyIds }) => keyIds).filter((keyIds) => keyIds.length > 0));
-    gates.setInstances(alive.instances.length);
+  async #act(cluster: ClusterView): Promise<number | null> {
+    const { limits, onInstances, secretBox, peerNotifier } = this.#options;
+    onInstances(cluster.instances.length);
+    secretBox.sealFor(cluster.instances.map(({ keyIds }) => keyIds).filter((keyIds) => keyIds.length > 0));
+    limits.setInstances(cluster.instances.length);
     // The loop of the heartbeats has stopped by now or is about to.
     if (this.#isDraining) return this.heartbeatEveryMs;
-    this.#shared.note(alive);
-    if (this.#division.hasGivenUp) announcer.announce("rates");
-    const nextMs = await this.#division.divide(alive);
-    this.#tidy(alive);
+    this.#shared.note(cluster);
+    if (this.#division.hasReleased) peerNotifier.signal("rates");
+    const nextMs = await this.#division.divide(cluster);
+    this.#maintain(cluster);
     return nextMs;
   }
 
   /** What may take long, beside the heartbeats; one round at a time, so that neither works on what the other has under way. */
-  #tidy(alive: Alive): void {
-    if (this.#isTidying) return;
-    this.#isTidying = true;
+  #maintain(cluster: ClusterView): void {
+    if (this.#isMaintaining) return;
+    this.#isMaintaining = true;
     const tidy = async (): Promise<void> => {
-      await this.#balance.shed(alive);
+      await this.#balance.releaseSurplus(cluster);
       await this.#orphans.look();
     };
     tidy()
       .catch((error: unknown) => this.#warn("instance.balance_failed", error))
       .finally(() => {
-        this.#isTidying = false;
+        this.#isMaintaining = false;
       });
   }
 
   #warn(message: string, error: unknown): void {
     const { logger } = this.#options;
-    if (isStoreTrouble(error)) logger.warn({ error: error.message }, message);
+    if (isTransientStoreError(error)) logger.warn({ error: error.message }, message);
     else logger.error({ error: error instanceof Error ? error.stack : String(error) }, message);
   }
 
   #loseEverything(): void {
     const { poller, dispatcher } = this.#options;
-    poller.roster.drop();
-    dispatcher.forgetHeld();
+    poller.assignment.drop();
+    dispatcher.discardBuffered();
     this.#division.reset();
     this.#sweeper.reset();
   }

@@ -11,7 +11,7 @@ export type LeaseTimes = {
 export const leaseTimes: LeaseTimes = { leaseMs: 25_000, heartbeatMs: 5000, marginMs: 5000, beyondAttemptMs: 10_000 };
 
 /** This instance's lease as it knows it, counted from before each renewal was sent. Time is monotonic milliseconds. */
-export class Lease {
+export class InstanceLease {
   readonly #times: LeaseTimes;
   #sentAtMs = -Infinity;
   #steadySinceMs = Infinity;

@@ -1,12 +1,12 @@
-import { isStoreTrouble } from "../../domain/errors.ts";
+import { isTransientStoreError } from "../../domain/errors.ts";
 import type { Clock, Timer } from "../../ports/clock.ts";
-import type { Alive, OwnershipStore, Shares } from "../../ports/stores/ownership-store.ts";
+import type { ClusterView, InstanceStore, Shares } from "../../ports/stores/instance-store.ts";
 import type { Logger } from "../../ports/telemetry.ts";
-import { Lease } from "./instance-lease.ts";
+import { InstanceLease } from "./instance-lease.ts";
 import type { LeaseTimes } from "./instance-lease.ts";
 
 export type MembershipOptions = {
-  readonly store: Pick<OwnershipStore, "join" | "heartbeat" | "leave">;
+  readonly store: Pick<InstanceStore, "join" | "heartbeat" | "leave">;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly version: string;
@@ -18,7 +18,7 @@ export type MembershipOptions = {
   /** Others have taken over everything: nothing held here is ours. */
   readonly onFenced: () => void;
   /** After each heartbeat. Resolves with how soon the next one is wanted; null: at its usual time. */
-  readonly onAlive: (alive: Alive) => Promise<number | null>;
+  readonly onClusterView: (cluster: ClusterView) => Promise<number | null>;
   /** Work may begin again after it might not. */
   readonly onResumed: () => void;
 };
@@ -35,21 +35,21 @@ const retryMs = 1000;
  */
 export class Membership {
   readonly #options: MembershipOptions;
-  readonly #lease: Lease;
-  #alive: Alive | null = null;
-  #beating: Promise<void> | null = null;
+  readonly #lease: InstanceLease;
+  #cluster: ClusterView | null = null;
+  #heartbeating: Promise<void> | null = null;
   #timer: Timer | null = null;
   #isReachable = true;
   #isStopped = false;
 
   constructor(options: MembershipOptions) {
     this.#options = options;
-    this.#lease = new Lease(options.times);
+    this.#lease = new InstanceLease(options.times);
   }
 
   /** As of the last heartbeat; null before the first. */
-  get alive(): Alive | null {
-    return this.#alive;
+  get cluster(): ClusterView | null {
+    return this.#cluster;
   }
 
   get isReachable(): boolean {
@@ -66,25 +66,25 @@ export class Membership {
   }
 
   /** One heartbeat now; joins the one that is under way. Rejects for bugs only. */
-  beat(): Promise<void> {
+  heartbeat(): Promise<void> {
     if (this.#isStopped) return Promise.resolve();
-    this.#beating ??= this.#beat().finally(() => {
-      this.#beating = null;
+    this.#heartbeating ??= this.#heartbeat().finally(() => {
+      this.#heartbeating = null;
     });
-    return this.#beating;
+    return this.#heartbeating;
   }
 
   /** A write was refused: what is under way may have begun before that. */
-  async beatAnew(): Promise<void> {
-    await this.#beating;
-    await this.beat();
+  async heartbeatNow(): Promise<void> {
+    await this.#heartbeating;
+    await this.heartbeat();
   }
 
   /** A heartbeat sooner than usual. */
-  beatIn(delayMs: number): void {
+  heartbeatIn(delayMs: number): void {
     this.#timer?.cancel();
     this.#timer = this.#options.clock.setTimer(delayMs, () => {
-      this.beat().catch((error: unknown) => this.#options.logger.error({ error: String(error) }, "instance.heartbeat_failed"));
+      this.heartbeat().catch((error: unknown) => this.#options.logger.error({ error: String(error) }, "instance.heartbeat_failed"));
     });
   }
 
@@ -92,8 +92,8 @@ export class Membership {
   async leave(): Promise<void> {
     this.#isStopped = true;
     this.#timer?.cancel();
-    await this.#beating;
-    if (this.#alive === null) return;
+    await this.#heartbeating;
+    if (this.#cluster === null) return;
     this.#lease.end();
     try {
       await this.#options.store.leave();
@@ -103,49 +103,49 @@ export class Membership {
     }
   }
 
-  async #beat(): Promise<void> {
-    const { clock, logger, onAlive, onLapsed, onResumed } = this.#options;
+  async #heartbeat(): Promise<void> {
+    const { clock, logger, onClusterView, onLapsed, onResumed } = this.#options;
     this.#timer?.cancel();
-    if (this.#alive !== null && this.#lease.isOver(clock.monotonicMs())) onLapsed();
+    if (this.#cluster !== null && this.#lease.isOver(clock.monotonicMs())) onLapsed();
     try {
       const mightStart = this.mayStart();
-      this.#alive = await this.#renew();
+      this.#cluster = await this.#renew();
       if (!this.#isReachable) logger.info({}, "store.reachable");
       this.#isReachable = true;
-      const nextMs = await onAlive(this.#alive);
+      const nextMs = await onClusterView(this.#cluster);
       if (!mightStart) onResumed();
-      if (nextMs !== null && !this.#isStopped) this.beatIn(nextMs);
+      if (nextMs !== null && !this.#isStopped) this.heartbeatIn(nextMs);
     } catch (error) {
-      if (!isStoreTrouble(error)) throw error;
+      if (!isTransientStoreError(error)) throw error;
       if (this.#isReachable) logger.warn({ error: error.message }, "store.unreachable");
       this.#isReachable = false;
-      if (!this.#isStopped) this.beatIn(retryMs);
+      if (!this.#isStopped) this.heartbeatIn(retryMs);
     }
   }
 
-  async #renew(): Promise<Alive> {
+  async #renew(): Promise<ClusterView> {
     const { store, clock, logger, times, shares, onFenced } = this.#options;
-    if (this.#alive !== null) {
+    if (this.#cluster !== null) {
       const sentAtMs = clock.monotonicMs();
       const answer = await store.heartbeat({ leaseMs: times.leaseMs, shares: shares() });
       if (answer.kind === "alive") {
         this.#lease.renew(sentAtMs);
         return answer;
       }
-      logger.error({ instance: this.#alive.token }, "instance.fenced");
+      logger.error({ instance: this.#cluster.token }, "instance.fenced");
       this.#lease.end();
-      this.#alive = null;
+      this.#cluster = null;
       onFenced();
     }
     return this.#join();
   }
 
-  async #join(): Promise<Alive> {
+  async #join(): Promise<ClusterView> {
     const { store, clock, logger, times, version, shares } = this.#options;
     const sentAtMs = clock.monotonicMs();
-    const alive = await store.join({ version, leaseMs: times.leaseMs, shares: shares() });
+    const cluster = await store.join({ version, leaseMs: times.leaseMs, shares: shares() });
     this.#lease.renew(sentAtMs);
-    logger.info({ instance: alive.token, instances: alive.instances.length }, "instance.joined");
-    return alive;
+    logger.info({ instance: cluster.token, instances: cluster.instances.length }, "instance.joined");
+    return cluster;
   }
 }

@@ -1,10 +1,10 @@
 import { shareRate } from "../../domain/sources/rate-division.ts";
-import type { Alive, OwnershipStore } from "../../ports/stores/ownership-store.ts";
+import type { ClusterView, InstanceStore } from "../../ports/stores/instance-store.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { SharedGate } from "../sources/source-gate.ts";
 
 export type RateDivisionOptions = {
-  readonly store: Pick<OwnershipStore, "raiseRates">;
+  readonly store: Pick<InstanceStore, "raiseRates">;
   readonly clock: Clock;
   /** By source, as they are now. */
   readonly gates: () => ReadonlyMap<string, Pick<SharedGate, "maxPollsPerSecond" | "setGrant">>;
@@ -32,7 +32,7 @@ export class RateDivision {
   readonly #grants = new Map<string, Grant>();
   #hasGrants = false;
   #isWaiting = false;
-  #hasGivenUp = false;
+  #hasReleased = false;
 
   constructor(options: RateDivisionOptions) {
     this.#options = options;
@@ -56,18 +56,18 @@ export class RateDivision {
   }
 
   /** The last heartbeat told that something was given up. */
-  get hasGivenUp(): boolean {
-    return this.#hasGivenUp;
+  get hasReleased(): boolean {
+    return this.#hasReleased;
   }
 
   /** What the next heartbeat says, by source. */
   publish(): ReadonlyMap<string, number> {
     const nowMs = this.#options.clock.monotonicMs();
-    this.#hasGivenUp = false;
+    this.#hasReleased = false;
     for (const grant of this.#grants.values()) {
       const settled = grant.lowered.findLastIndex(({ atMonotonicMs }) => nowMs - atMonotonicMs >= settleMs);
       grant.published = grant.lowered[settled]?.rate ?? grant.published;
-      if (grant.lowered.splice(0, settled + 1).length > 0) this.#hasGivenUp = true;
+      if (grant.lowered.splice(0, settled + 1).length > 0) this.#hasReleased = true;
     }
     return new Map([...this.#grants].map(([name, { published }]) => [name, published]));
   }
@@ -76,7 +76,7 @@ export class RateDivision {
    * After a heartbeat. Resolves with how soon another one is wanted: something was lowered and is to be published, or
    * others are to lower first; null: all is as it should be.
    */
-  async divide({ token, instances }: Alive): Promise<number | null> {
+  async divide({ token, instances }: ClusterView): Promise<number | null> {
     const { store } = this.#options;
     const wanted: Record<string, { wantedPerSecond: number; limitPerSecond: number }> = {};
     for (const [name, { maxPollsPerSecond }] of this.#options.gates()) {

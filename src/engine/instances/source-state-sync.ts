@@ -1,11 +1,11 @@
-import { isStoreTrouble } from "../../domain/errors.ts";
+import { isTransientStoreError } from "../../domain/errors.ts";
 import type { SourceHealth } from "../../domain/sources/source.ts";
-import type { Alive, SourceShare } from "../../ports/stores/ownership-store.ts";
-import type { SharedGate as GateRow, SharedSourceStore, SharedSuspension } from "../../ports/stores/shared-source-store.ts";
+import type { ClusterView, SourceShare } from "../../ports/stores/instance-store.ts";
+import type { GateState, SharedSourceStore, SharedSuspension } from "../../ports/stores/shared-source-store.ts";
 import type { GateShare, SharedGate } from "../sources/source-gate.ts";
 import type { SourceChange } from "../sources/source-suspension.ts";
 
-export type SharedSourcesOptions = {
+export type SourceStateSyncOptions = {
   readonly store: SharedSourceStore;
   /** By source, as they are now. */
   readonly gates: () => ReadonlyMap<string, SharedGate>;
@@ -17,7 +17,7 @@ export type SharedSourcesOptions = {
 
 type Part = "suspension" | "throttle";
 type State = {
-  readonly untold: Set<Part>;
+  readonly unpublished: Set<Part>;
   /** To be told once the suspension is written. */
   event: { readonly health: SourceHealth; readonly change: "suspended" | "resumed" } | null;
   suspensionVersion: number;
@@ -29,50 +29,50 @@ type State = {
 /** What is still untold then is told with a later sweep. */
 const triesAtOnce = 3;
 
-const nobody: GateShare = { calls: 0, unwitnessed: 0, recentPolls: 0, recentFailures: 0, lastGoodPollAtMs: null };
+const nobody: GateShare = { calls: 0, uncorroborated: 0, recentPolls: 0, recentFailures: 0, lastGoodPollAtMs: null };
 
 /**
  * Suspension, circuit and throttle of a source hold for all instances. Whoever sees one first writes it; who comes too
  * late adopts what stands there instead. What cannot be written now (the store is away) is written with a later sweep.
  */
-export class SharedSources {
-  readonly #options: SharedSourcesOptions;
+export class SourceStateSync {
+  readonly #options: SourceStateSyncOptions;
   readonly #states = new Map<string, State>();
-  #telling: Promise<void> | null = null;
+  #publishing: Promise<void> | null = null;
 
-  constructor(options: SharedSourcesOptions) {
+  constructor(options: SourceStateSyncOptions) {
     this.#options = options;
   }
 
   /** The gate learnt something. */
   changed(sourceName: string, part: Part): void {
-    this.#stateOf(sourceName).untold.add(part);
+    this.#stateOf(sourceName).unpublished.add(part);
     // What the same answer brought besides is part of it.
-    queueMicrotask(() => void this.tell().catch(() => undefined));
+    queueMicrotask(() => void this.publish().catch(() => undefined));
   }
 
   /** The hooks are to hear of it if nobody was faster. */
-  announce(health: SourceHealth, change: "suspended" | "resumed"): void {
+  queueSourceEvent(health: SourceHealth, change: "suspended" | "resumed"): void {
     this.#stateOf(health.name).event = { health, change };
   }
 
   /** Writes what is not written yet, as far as the store can be reached. Rejects for bugs only. */
-  tell(): Promise<void> {
-    this.#telling ??= this.#tellAll().finally(() => {
-      this.#telling = null;
+  publish(): Promise<void> {
+    this.#publishing ??= this.#publishAll().finally(() => {
+      this.#publishing = null;
     });
-    return this.#telling;
+    return this.#publishing;
   }
 
   /** Gates as others wrote them. */
-  adopt(rows: readonly GateRow[]): void {
+  adopt(rows: readonly GateState[]): void {
     for (const row of rows) this.#adopt(row);
   }
 
   /** After a heartbeat: what the others have of each source, and who probes it. */
-  note({ token, instances }: Alive): void {
+  note({ token, instances }: ClusterView): void {
     for (const [name, gate] of this.#options.gates()) {
-      gate.noteOthers(together(instances.filter((other) => other.token !== token).map(({ shares }) => shares[name])));
+      gate.applyRemoteShares(together(instances.filter((other) => other.token !== token).map(({ shares }) => shares[name])));
       const state = this.#stateOf(name);
       const first = instances.find(({ shares }) => (shares[name]?.calls ?? 0) > 0);
       const isFirst = instances.length === 1 || first?.token === token;
@@ -82,21 +82,21 @@ export class SharedSources {
     }
   }
 
-  async #tellAll(): Promise<void> {
+  async #publishAll(): Promise<void> {
     for (const [name, state] of this.#states) {
       try {
-        for (let tries = 0; state.untold.size > 0 && tries < triesAtOnce; tries++) await this.#tell(name, state);
+        for (let tries = 0; state.unpublished.size > 0 && tries < triesAtOnce; tries++) await this.#publish(name, state);
       } catch (error) {
-        if (!isStoreTrouble(error)) throw error;
+        if (!isTransientStoreError(error)) throw error;
       }
     }
   }
 
-  async #tell(sourceName: string, state: State): Promise<void> {
+  async #publish(sourceName: string, state: State): Promise<void> {
     const { store, gates, onSourceChange } = this.#options;
     const gate = gates().get(sourceName);
     if (gate === undefined) return;
-    if (state.untold.has("suspension")) {
+    if (state.unpublished.has("suspension")) {
       const { suspension } = gate;
       const written = await store.changeSuspension({ sourceName, suspension, expectedVersion: state.suspensionVersion });
       if (written.kind === "superseded") {
@@ -108,19 +108,19 @@ export class SharedSources {
       const { event } = state;
       state.event = null;
       // It may have changed again while this was written.
-      if (gate.suspension === suspension) state.untold.delete("suspension");
+      if (gate.suspension === suspension) state.unpublished.delete("suspension");
       if (event !== null) onSourceChange(event.health, event.change);
     }
-    if (!state.untold.delete("throttle")) return;
+    if (!state.unpublished.delete("throttle")) return;
     const { untilMs, factor } = gate.throttle;
     const row = await store.throttle({ sourceName, throttledUntilMs: untilMs, rateFactor: factor }).catch((error: unknown) => {
-      state.untold.add("throttle");
+      state.unpublished.add("throttle");
       throw error;
     });
     state.throttleVersion = Math.max(state.throttleVersion, row.throttleVersion);
   }
 
-  #adopt(row: GateRow): void {
+  #adopt(row: GateState): void {
     const { gates, onAdopted, onSourceChange } = this.#options;
     const gate = gates().get(row.sourceName);
     if (gate === undefined) return;
@@ -133,7 +133,7 @@ export class SharedSources {
     state.suspensionVersion = row.suspensionVersion;
     const { event } = state;
     state.event = null;
-    state.untold.delete("suspension");
+    state.unpublished.delete("suspension");
     // What was found here stands there: it was written, and only the answer was lost. Else somebody was faster, who tells it.
     if (event !== null && isSame(row.suspension, gate.suspension)) onSourceChange(event.health, event.change);
     onAdopted(row.sourceName, gate.adoptSuspension(row.suspension));
@@ -142,7 +142,7 @@ export class SharedSources {
   #stateOf(sourceName: string): State {
     let state = this.#states.get(sourceName);
     if (state === undefined) {
-      state = { untold: new Set(), event: null, suspensionVersion: 0, throttleVersion: 0, wasFirst: false };
+      state = { unpublished: new Set(), event: null, suspensionVersion: 0, throttleVersion: 0, wasFirst: false };
       this.#states.set(sourceName, state);
     }
     return state;
@@ -160,7 +160,7 @@ function together(shares: readonly (SourceShare | undefined)[]): GateShare {
         ? sum
         : {
             calls: sum.calls + share.calls,
-            unwitnessed: sum.unwitnessed + share.unwitnessed,
+            uncorroborated: sum.uncorroborated + share.uncorroborated,
             recentPolls: sum.recentPolls + share.recentPolls,
             recentFailures: sum.recentFailures + share.recentFailures,
             lastGoodPollAtMs:

@@ -1,12 +1,12 @@
 import type { CallStore, WatchedCall } from "../../ports/stores/call-store.ts";
 import type { Logger } from "../../ports/telemetry.ts";
 import type { PolledCall } from "./polled-call.ts";
-import type { PolledCalls } from "./call-registry.ts";
+import type { CallRegistry } from "./call-registry.ts";
 import type { PolledSource } from "../sources/polled-source.ts";
 
-export type CallRosterOptions = {
+export type CallAssignmentOptions = {
   readonly store: Pick<CallStore, "loadWatchedCalls" | "releaseCalls">;
-  readonly calls: PolledCalls;
+  readonly calls: CallRegistry;
   readonly sourceOf: (call: WatchedCall) => PolledSource;
   readonly logger: Logger;
   readonly random: () => number;
@@ -20,17 +20,17 @@ export type CallRosterOptions = {
 const pageSize = 1000;
 
 /** Which calls are polled here: those of the start, those registered since, and those that change hands between instances. */
-export class CallRoster {
-  readonly #options: CallRosterOptions;
+export class CallAssignment {
+  readonly #options: CallAssignmentOptions;
   /** On their way to another instance, and whether somebody registered them here meanwhile. */
   readonly #leaving = new Map<PolledCall, { isWanted: boolean }>();
 
-  constructor(options: CallRosterOptions) {
+  constructor(options: CallAssignmentOptions) {
     this.#options = options;
   }
 
   /** Takes up the calls of the store that are this process's to poll. */
-  async takeUp(): Promise<void> {
+  async adoptAll(): Promise<void> {
     const added: PolledCall[] = [];
     for await (const page of this.#pages()) added.push(...this.#addMissing(page));
     // Only now is the load known, and with it the interval to spread them over.
@@ -38,17 +38,17 @@ export class CallRoster {
   }
 
   /** The same for what was missed: an answer of the store that got lost left calls behind that nobody polls. */
-  async takeUpMissing(): Promise<number> {
+  async adoptMissing(): Promise<number> {
     let taken = 0;
-    for await (const page of this.#pages()) taken += this.take(page);
+    for await (const page of this.#pages()) taken += this.adopt(page);
     return taken;
   }
 
   /** Calls that are this instance's from now on; each is polled within its interval, what was never seen at once. */
-  take(calls: readonly WatchedCall[]): number {
+  adopt(calls: readonly WatchedCall[]): number {
     const added = this.#addMissing(calls);
     for (const call of added)
-      if (call.untold || (call.status === null && call.lastGoodPollAtMs === null)) this.#options.pollNow(call);
+      if (call.needsFirstEvent || (call.status === null && call.lastGoodPollAtMs === null)) this.#options.pollNow(call);
       else this.#spread(call);
     return added.length;
   }
@@ -80,7 +80,7 @@ export class CallRoster {
    * for. What the store did not take back stays. Resolves with the ids of those that were registered here meanwhile:
    * whether they are ours again only the store knows.
    */
-  async giveBack(sourceName: string, count: number): Promise<readonly string[]> {
+  async releaseCalls(sourceName: string, count: number): Promise<readonly string[]> {
     const { store, calls, schedule, random } = this.#options;
     const given = this.#pick(sourceName, count);
     for (const call of given) {
@@ -164,7 +164,7 @@ export class CallRoster {
     for (const call of this.#options.calls.all()) {
       if (calm.length >= count) break;
       if (call.source.name !== sourceName || call.isBusy) continue;
-      if (call.memory.denial === null && !call.isFirstPoll && !call.untold) calm.push(call);
+      if (call.memory.rejection === null && !call.isFirstPoll && !call.needsFirstEvent) calm.push(call);
       else others.push(call);
     }
     return [...calm, ...others].slice(0, count);

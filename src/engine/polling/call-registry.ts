@@ -7,7 +7,7 @@ import type { PolledSource } from "../sources/polled-source.ts";
 const wallStepMs = 1000;
 
 /** Every watched call of this process, found by its id and by what a registration knows of it. Each counts in its source's load. */
-export class PolledCalls {
+export class CallRegistry {
   readonly #clock: Clock;
   readonly #byId = new Map<string, PolledCall>();
   readonly #bySid = new Map<string, PolledCall>();
@@ -46,7 +46,7 @@ export class PolledCalls {
   }
 
   /** An older call asks for a longer interval. */
-  noteAge(call: PolledCall): void {
+  updateAge(call: PolledCall): void {
     const minIntervalMs = call.ageIntervalMs(this.#clock.nowMs());
     if (minIntervalMs === call.minIntervalMs) return;
     call.source.gate.changeLoad(call.minIntervalMs, -1);
@@ -59,7 +59,7 @@ export class PolledCalls {
     const { gate, name } = call.source;
     call.isDropped = true;
     gate.queue.remove(call);
-    gate.forgetUnwitnessed(call);
+    gate.clearUncorroborated(call);
     gate.changeLoad(call.minIntervalMs, -1);
     this.#byId.delete(call.callId);
     this.#bySid.delete(sidKey(name, call.scope, call.callSid));

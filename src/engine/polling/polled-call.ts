@@ -2,7 +2,7 @@ import type { CallProblem, CallStatus } from "../../domain/calls/call.ts";
 import { freshPollMemory, minIntervalForAge } from "../../domain/calls/poll-decision.ts";
 import type { PollMemory } from "../../domain/calls/poll-decision.ts";
 import type { WatchedCall } from "../../ports/stores/call-store.ts";
-import type { Queued } from "../sources/fair-poll-queue.ts";
+import type { QueuedPoll } from "../sources/fair-poll-queue.ts";
 import type { WheelEntry } from "./timing-wheel.ts";
 import type { PolledSource } from "../sources/polled-source.ts";
 
@@ -10,7 +10,7 @@ import type { PolledSource } from "../sources/polled-source.ts";
  * One watched call in memory. A hundred thousand of these are held, so there is nothing in it that need not be: no
  * timer, no promise, no closure while it waits.
  */
-export class PolledCall implements WheelEntry, Queued {
+export class PolledCall implements WheelEntry, QueuedPoll {
   dueAtMonotonicMs = 0;
   wheelSlot = -1;
   wheelIndex = -1;
@@ -34,7 +34,7 @@ export class PolledCall implements WheelEntry, Queued {
   youngestWatchAtMs: number;
   earliestDeadlineAtMs: number;
   createdAtMs: number;
-  untold: boolean;
+  needsFirstEvent: boolean;
 
   constructor(source: PolledSource, call: WatchedCall) {
     this.source = source;
@@ -50,7 +50,7 @@ export class PolledCall implements WheelEntry, Queued {
     this.youngestWatchAtMs = call.youngestWatchAtMs;
     this.earliestDeadlineAtMs = call.earliestDeadlineAtMs;
     this.createdAtMs = call.createdAtMs;
-    this.untold = call.untold;
+    this.needsFirstEvent = call.needsFirstEvent;
   }
 
   /** Takes over how things stand in the store. */
@@ -63,7 +63,7 @@ export class PolledCall implements WheelEntry, Queued {
     this.reason = call.status.reason;
     this.youngestWatchAtMs = call.youngestWatchAtMs;
     this.earliestDeadlineAtMs = call.earliestDeadlineAtMs;
-    this.untold = call.untold;
+    this.needsFirstEvent = call.needsFirstEvent;
   }
 
   get callStatus(): CallStatus {
@@ -83,16 +83,16 @@ export class PolledCall implements WheelEntry, Queued {
 
   /** The wall clock was set: what has lasted so long has still lasted so long. Deadlines are wall times and stay. */
   shiftTimes(steppedMs: number): void {
-    const { denial, unwitnessedSinceMs } = this.memory;
+    const { rejection, uncorroboratedSinceMs } = this.memory;
     if (this.observedAtMs !== null) this.observedAtMs += steppedMs;
     if (this.lastGoodPollAtMs !== null) this.lastGoodPollAtMs += steppedMs;
     this.createdAtMs += steppedMs;
     this.youngestWatchAtMs += steppedMs;
-    if (denial === null && unwitnessedSinceMs === null) return;
+    if (rejection === null && uncorroboratedSinceMs === null) return;
     this.memory = {
       ...this.memory,
-      denial: denial === null ? null : { ...denial, sinceMs: denial.sinceMs + steppedMs },
-      unwitnessedSinceMs: unwitnessedSinceMs === null ? null : unwitnessedSinceMs + steppedMs,
+      rejection: rejection === null ? null : { ...rejection, sinceMs: rejection.sinceMs + steppedMs },
+      uncorroboratedSinceMs: uncorroboratedSinceMs === null ? null : uncorroboratedSinceMs + steppedMs,
     };
   }
 
@@ -109,8 +109,8 @@ export class PolledCall implements WheelEntry, Queued {
   get problem(): CallProblem | null {
     const { state } = this.source.gate.health();
     if (state === "suspended") return "source_suspended";
-    if (this.status === null && this.memory.denial !== null) return "not_found_yet";
-    if (state === "circuit_open" || this.memory.failures > 0 || this.memory.denial !== null) return "upstream_errors";
+    if (this.status === null && this.memory.rejection !== null) return "not_found_yet";
+    if (state === "circuit_open" || this.memory.failures > 0 || this.memory.rejection !== null) return "upstream_errors";
     return state === "slowed" ? "source_slowed" : null;
   }
 }

@@ -1,20 +1,20 @@
-import { forgetDenials, freshPollMemory } from "../../domain/calls/poll-decision.ts";
+import { resetRejections, freshPollMemory } from "../../domain/calls/poll-decision.ts";
 import type { SourceHealth } from "../../domain/sources/source.ts";
-import type { LiveState } from "../../ports/use-cases/registration.ts";
+import type { LiveState } from "../../ports/use-cases/live-state.ts";
 import type { WatchedCall } from "../../ports/stores/call-store.ts";
-import { CallRoster } from "./call-assignment.ts";
+import { CallAssignment } from "./call-assignment.ts";
 import type { PolledCall } from "./polled-call.ts";
-import { PolledCalls } from "./call-registry.ts";
+import { CallRegistry } from "./call-registry.ts";
 import { PolledSource } from "../sources/polled-source.ts";
 import type { SharedPart, SourceSetup } from "../sources/polled-source.ts";
-import { PolledSources } from "../sources/source-registry.ts";
-import { PollSchedule } from "./timing-wheel.ts";
-import { PollVerdicts } from "./transition-recorder.ts";
-import type { PollVerdictsOptions } from "./transition-recorder.ts";
+import { SourceRegistry } from "../sources/source-registry.ts";
+import { TimingWheel } from "./timing-wheel.ts";
+import { TransitionRecorder } from "./transition-recorder.ts";
+import type { TransitionRecorderOptions } from "./transition-recorder.ts";
 import type { SharedGate } from "../sources/source-gate.ts";
 import type { SourceChange } from "../sources/source-suspension.ts";
 
-export type PollerOptions = PollVerdictsOptions & {
+export type PollerOptions = TransitionRecorderOptions & {
   readonly sources: readonly SourceSetup[];
   /** A source was suspended or goes on. */
   readonly onSourceChange: (health: SourceHealth, change: "suspended" | "resumed") => void;
@@ -40,11 +40,11 @@ const maxDeadlineWaitMs = 2 * 60 * 60 * 1000;
 export class Poller {
   readonly #options: PollerOptions;
   readonly #random: () => number;
-  readonly #sources: PolledSources;
-  readonly #calls: PolledCalls;
-  readonly #schedule: PollSchedule<PolledCall>;
-  readonly #verdicts: PollVerdicts;
-  readonly #roster: CallRoster;
+  readonly #sources: SourceRegistry;
+  readonly #calls: CallRegistry;
+  readonly #schedule: TimingWheel<PolledCall>;
+  readonly #transitions: TransitionRecorder;
+  readonly #roster: CallAssignment;
   /** Polls and commits under way. */
   #busy = 0;
   #waitsForCommits = false;
@@ -55,12 +55,14 @@ export class Poller {
     const { clock, sources, random = Math.random } = options;
     this.#options = options;
     this.#random = random;
-    this.#sources = new PolledSources(options);
+    this.#sources = new SourceRegistry(options);
     for (const setup of sources) this.#sources.add(new PolledSource(setup, options));
-    this.#calls = new PolledCalls(clock);
-    this.#schedule = new PollSchedule(clock, (calls) => this.#enqueue(calls));
-    this.#verdicts = new PollVerdicts(options, this.#calls, random, (source, change) => this.#announce(source, change));
-    this.#roster = new CallRoster({
+    this.#calls = new CallRegistry(clock);
+    this.#schedule = new TimingWheel(clock, (calls) => this.#enqueue(calls));
+    this.#transitions = new TransitionRecorder(options, this.#calls, random, (source, change) =>
+      this.#announceSourceChange(source, change),
+    );
+    this.#roster = new CallAssignment({
       ...options,
       calls: this.#calls,
       sourceOf: ({ sourceName }) => this.#sources.named(sourceName),
@@ -84,7 +86,7 @@ export class Poller {
 
   /** Takes up every watched call of the store that is this process's; each is polled within its interval. */
   start(): Promise<void> {
-    return this.#roster.takeUp();
+    return this.#roster.adoptAll();
   }
 
   /** One more source. Calls that named it before this process knew it are polled from now on. */
@@ -106,7 +108,7 @@ export class Poller {
     this.#moveTo(source, setup);
     // Others hear that it goes on, and whoever joins later.
     if (wasClosed) this.#options.onShared?.(source.name, "suspension");
-    if (state === "suspended") this.#announce(source, "resumed");
+    if (state === "suspended") this.#announceSourceChange(source, "resumed");
   }
 
   setSourceRate(sourceName: string, maxPollsPerSecond: number): void {
@@ -121,7 +123,7 @@ export class Poller {
     this.#calls.followWallClock();
     const known = this.#roster.watch(call);
     if (known === null || known.isBusy || known.isQueued) return;
-    if (known.untold || known.status === null) this.#pollNow(known);
+    if (known.needsFirstEvent || known.status === null) this.#pollNow(known);
     else this.#scheduleNext(known, known.dueAtMonotonicMs - this.#options.clock.monotonicMs());
   }
 
@@ -131,25 +133,27 @@ export class Poller {
   }
 
   /** For calls that change hands between instances. */
-  get roster(): Pick<CallRoster, "take" | "takeUpMissing" | "giveBack" | "drop"> {
+  get assignment(): Pick<CallAssignment, "adopt" | "adoptMissing" | "releaseCalls" | "drop"> {
     return this.#roster;
   }
 
   /** For sources that are shared with other instances. */
   get gates(): ReadonlyMap<string, SharedGate> {
-    return new Map([...this.#sources.all()].filter(({ isAbsent }) => !isAbsent).map(({ name, gate }) => [name, gate]));
+    return new Map([...this.#sources.all()].filter(({ isUnconfigured }) => !isUnconfigured).map(({ name, gate }) => [name, gate]));
   }
 
   /** How many calls of each source are kept here that nobody configured. */
-  get callsOfAbsentSources(): ReadonlyMap<string, number> {
-    return new Map([...this.#sources.all()].filter(({ isAbsent }) => isAbsent).map(({ name, gate }) => [name, gate.share().calls]));
+  get callsOfUnconfiguredSources(): ReadonlyMap<string, number> {
+    return new Map(
+      [...this.#sources.all()].filter(({ isUnconfigured }) => isUnconfigured).map(({ name, gate }) => [name, gate.share().calls]),
+    );
   }
 
   /** Another instance's finding was adopted, or there is more room: whoever waits may go. */
   resume(sourceName: string, change: SourceChange = "none"): void {
     const source = this.#sources.get(sourceName);
     if (source === undefined) return;
-    if (change === "vindicated") this.#judgeAnew(source);
+    if (change === "vindicated") this.#reconsider(source);
     this.#pump(source);
   }
 
@@ -169,7 +173,7 @@ export class Poller {
   progress(callId: string, sourceName: string): ReturnType<LiveState["callProgress"]> {
     const call = this.#calls.get(callId);
     if (call === undefined) {
-      const isKnown = this.#sources.get(sourceName)?.isAbsent === false;
+      const isKnown = this.#sources.get(sourceName)?.isUnconfigured === false;
       return isKnown ? null : { polledAtMs: null, nextPollAtMs: null, problem: "source_suspended" };
     }
     const { clock } = this.#options;
@@ -181,7 +185,7 @@ export class Poller {
     return this.#sources.health();
   }
 
-  clockSkews(): ReturnType<PolledSources["clockSkews"]> {
+  clockSkews(): ReturnType<SourceRegistry["clockSkews"]> {
     return this.#sources.clockSkews();
   }
 
@@ -234,7 +238,7 @@ export class Poller {
       await promise;
       deadline.cancel();
     }
-    this.#verdicts.stop();
+    this.#transitions.stop();
     await this.#roster.release("all");
   }
 
@@ -268,8 +272,8 @@ export class Poller {
     source.wakeTimer?.cancel();
     source.wakeTimer = null;
     if (this.#options.mayStart?.() === false) return;
-    while (this.#verdicts.hasRoom) {
-      const call = source.gate.take();
+    while (this.#transitions.hasCapacity) {
+      const call = source.gate.next();
       if (call !== null) void this.#poll(source, call);
       else {
         const { waitMs } = source.gate;
@@ -287,11 +291,11 @@ export class Poller {
     try {
       const observation = await source.ask(call);
       if (gate === source.gate) {
-        const change = gate.finished(call, observation);
-        this.#announce(source, change);
+        const change = gate.record(call, observation);
+        this.#announceSourceChange(source, change);
         call.isFirstPoll = false;
         // What is to be committed is on its way to the store before the next ones are asked for.
-        const concluded = this.#verdicts.conclude(call, observation);
+        const concluded = this.#transitions.record(call, observation);
         // While a wake is set, nothing waits for the room that this answer made.
         if (source.wakeTimer === null || change !== "none") this.#pump(source);
         delayMs = await concluded;
@@ -315,7 +319,7 @@ export class Poller {
     this.#busy -= 1;
     this.#scheduleNext(call, delayMs);
     if (this.#busy === 0) this.#idle?.();
-    if (!this.#waitsForCommits || !this.#verdicts.hasRoom) return;
+    if (!this.#waitsForCommits || !this.#transitions.hasCapacity) return;
     this.#waitsForCommits = false;
     for (const source of this.#sources.all()) this.#pump(source);
   }
@@ -329,9 +333,9 @@ export class Poller {
     this.#schedule.add(call, clock.monotonicMs() + Math.max(0, waitMs));
   }
 
-  #announce(source: PolledSource, change: SourceChange): void {
+  #announceSourceChange(source: PolledSource, change: SourceChange): void {
     if (change === "none") return;
-    if (change === "vindicated") this.#judgeAnew(source);
+    if (change === "vindicated") this.#reconsider(source);
     const event = change === "suspended" ? "suspended" : "resumed";
     const health = source.gate.health();
     this.#options.logger.warn({ source: source.name, state: health.state, reason: health.reason }, `source.${event}`);
@@ -339,10 +343,10 @@ export class Poller {
   }
 
   /** What a misconfigured source denied says nothing about the calls. */
-  #judgeAnew(source: PolledSource): void {
+  #reconsider(source: PolledSource): void {
     for (const call of this.#calls.all()) {
-      if (call.source !== source || call.memory.denial === null) continue;
-      call.memory = forgetDenials(call.memory);
+      if (call.source !== source || call.memory.rejection === null) continue;
+      call.memory = resetRejections(call.memory);
       if (!call.isBusy && !call.isQueued) this.#scheduleNext(call, this.#random() * call.intervalMs);
     }
   }
@@ -351,7 +355,7 @@ export class Poller {
   #expireUnpolled(source: PolledSource): void {
     const nowMs = this.#options.clock.nowMs();
     for (const call of source.gate.queue.entries()) {
-      if (!this.#verdicts.hasRoom) return;
+      if (!this.#transitions.hasCapacity) return;
       if (nowMs - call.earliestDeadlineAtMs >= maxDeadlineWaitMs) void this.#expire(call, nowMs);
     }
   }
@@ -359,7 +363,7 @@ export class Poller {
   async #expire(call: PolledCall, nowMs: number): Promise<void> {
     call.source.gate.queue.remove(call);
     this.#begin(call);
-    await this.#verdicts.expire(call, nowMs);
+    await this.#transitions.expire(call, nowMs);
     this.#end(call, call.intervalMs);
   }
 }

@@ -1,8 +1,8 @@
 import { sandboxSourceName } from "../../domain/sources/sandbox.ts";
 import { defaultSourceName } from "../../domain/sources/source-settings.ts";
 import type { SourceSettings } from "../../domain/sources/source-settings.ts";
-import { isStoreTrouble } from "../../domain/errors.ts";
-import { sealedIdentity } from "../../domain/secrets/sealed-identity.ts";
+import { isTransientStoreError } from "../../domain/errors.ts";
+import { associatedData } from "../../domain/secrets/sealed-identity.ts";
 import type { SecretBox } from "../../ports/secret-box.ts";
 import type { SourceStore, StoredSource } from "../../ports/stores/source-store.ts";
 import type { Logger } from "../../ports/telemetry.ts";
@@ -11,13 +11,13 @@ import type { Poller } from "./poller.ts";
 import type { RegistrableSource } from "../registration/registrar.ts";
 
 /** How a source that was set is polled; throws where no request can be made of it. */
-export type SetupOf = (source: { readonly id: string; readonly name: string } & SourceSettings, credential: string) => SourceSetup;
+export type CreateSetup = (source: { readonly id: string; readonly name: string } & SourceSettings, credential: string) => SourceSetup;
 
-export type SourceDirectoryOptions = {
+export type SourceReloaderOptions = {
   readonly store: SourceStore;
   readonly secretBox: SecretBox;
   readonly logger: Logger;
-  readonly setupOf: SetupOf;
+  readonly setupOf: CreateSetup;
   readonly poller: Pick<Poller, "addSource" | "replaceUpstream" | "setSourceRate">;
   /** By name; sources that are found are added to it, those of the environment are there already. */
   readonly registrable: Map<string, RegistrableSource>;
@@ -33,13 +33,13 @@ const builtIn: ReadonlySet<string> = new Set([defaultSourceName, sandboxSourceNa
  * another way from the next poll on. One that cannot be used (its credential does not open) is logged and leaves what
  * was there before as it is.
  */
-export class SourceDirectory {
-  readonly #options: SourceDirectoryOptions;
+export class SourceReloader {
+  readonly #options: SourceReloaderOptions;
   readonly #known = new Map<string, Known>();
   /** A change is noticed within 5 s. */
   readonly tickEveryMs = 2000;
 
-  constructor(options: SourceDirectoryOptions) {
+  constructor(options: SourceReloaderOptions) {
     this.#options = options;
   }
 
@@ -57,7 +57,7 @@ export class SourceDirectory {
     try {
       await this.refresh();
     } catch (error) {
-      if (!isStoreTrouble(error)) throw error;
+      if (!isTransientStoreError(error)) throw error;
       this.#options.logger.debug({ error: error.code }, "source.refresh_failed");
     }
   }
@@ -66,7 +66,7 @@ export class SourceDirectory {
     const { poller, logger, registrable, setupOf, secretBox } = this.#options;
     const { id, name, kind, baseUrl, agentId, environment, maxPollsPerSecond } = source;
     try {
-      const credential = secretBox.open(source.sealedCredential, sealedIdentity("credential", id));
+      const credential = secretBox.open(source.sealedCredential, associatedData("credential", id));
       const used = { upstream: JSON.stringify([kind, baseUrl, agentId, environment, credential]), maxPollsPerSecond };
       if (before === null) poller.addSource(setupOf(source, credential));
       else if (before.upstream !== used.upstream) poller.replaceUpstream(setupOf(source, credential));
@@ -86,8 +86,8 @@ function registrableSource({ name, accountId }: StoredSource): RegistrableSource
     name,
     scopeOf: () => "",
     mayUse: (account) => accountId === null || account.id === accountId,
-    startsAnew: () => false,
-    restarted: () => undefined,
+    replayable: () => false,
+    restart: () => undefined,
   };
 }
 

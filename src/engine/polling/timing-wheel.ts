@@ -17,7 +17,7 @@ const slots = 4096;
  * entry further away than one turn (65 s) waits in its slot for more turns. Nothing fires early; what is due fires within
  * one slot's width (16 ms) of its time; what is due together comes in order.
  */
-export class PollSchedule<Entry extends WheelEntry> {
+export class TimingWheel<Entry extends WheelEntry> {
   readonly #clock: Clock;
   readonly #onDue: (entries: readonly Entry[]) => void;
   readonly #slots: Entry[][] = Array.from({ length: slots }, () => []);

@@ -1,17 +1,17 @@
 import { decideAfterPoll } from "../../domain/calls/poll-decision.ts";
 import type { PollDecision } from "../../domain/calls/poll-decision.ts";
 import type { Observation } from "../../domain/calls/call.ts";
-import { isStoreTrouble } from "../../domain/errors.ts";
+import { isTransientStoreError } from "../../domain/errors.ts";
 import type { CallCommit, CallCommitResult, CallStore, Notice } from "../../ports/stores/call-store.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { SendJob } from "../../ports/stores/send-job.ts";
 import type { Logger, Metrics } from "../../ports/telemetry.ts";
 import type { PolledCall } from "./polled-call.ts";
-import type { PolledCalls } from "./call-registry.ts";
+import type { CallRegistry } from "./call-registry.ts";
 import type { PolledSource } from "../sources/polled-source.ts";
 import type { SourceChange } from "../sources/source-suspension.ts";
 
-export type PollVerdictsOptions = {
+export type TransitionRecorderOptions = {
   readonly store: CallStore;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -37,17 +37,17 @@ const commitRetryMaxMs = 2000;
  * What an answer means for a call, and its commit. Memory changes after the commit, never before, and nothing leaves the
  * process until then; the commits in flight are bounded, so that polls wait for a slow store.
  */
-export class PollVerdicts {
-  readonly #options: PollVerdictsOptions;
-  readonly #calls: PolledCalls;
+export class TransitionRecorder {
+  readonly #options: TransitionRecorderOptions;
+  readonly #calls: CallRegistry;
   readonly #random: () => number;
   readonly #announce: (source: PolledSource, change: SourceChange) => void;
   #commitsInFlight = 0;
   #isStopped = false;
 
   constructor(
-    options: PollVerdictsOptions,
-    calls: PolledCalls,
+    options: TransitionRecorderOptions,
+    calls: CallRegistry,
     random: () => number,
     announce: (source: PolledSource, change: SourceChange) => void,
   ) {
@@ -62,20 +62,20 @@ export class PollVerdicts {
     this.#isStopped = true;
   }
 
-  get hasRoom(): boolean {
+  get hasCapacity(): boolean {
     return this.#commitsInFlight < maxCommitsInFlight;
   }
 
   /** Resolves with the wait until the call's next poll, in milliseconds. */
-  async conclude(call: PolledCall, observation: Observation): Promise<number> {
+  async record(call: PolledCall, observation: Observation): Promise<number> {
     if (call.isDropped) return 0;
     this.#calls.followWallClock();
     const nowMs = this.#options.clock.nowMs();
     const decision = this.#decide(call, observation, nowMs);
     const { lastGoodPollAtMs, confirmed } = decision;
-    const isHeld = decision.endingUnwitnessed && call.source.gate.isMisconfigured;
+    const isHeld = decision.endsUncorroborated && call.source.gate.isMisconfigured;
     const changes = isHeld ? decision.changes.filter((change) => change.kind !== "end") : decision.changes;
-    if (changes.length > 0 || (confirmed && call.untold)) {
+    if (changes.length > 0 || (confirmed && call.needsFirstEvent)) {
       const isCommitted = await this.#commit(call, { nowMs, lastGoodPollAtMs, confirmed, changes });
       // Nothing was written, so nothing is remembered: the next poll sees the same again.
       if (!isCommitted) return call.intervalMs * (1 + this.#random());
@@ -93,11 +93,11 @@ export class PollVerdicts {
   #decide(call: PolledCall, observation: Observation, nowMs: number): PollDecision {
     const { gate, setup, name } = call.source;
     const { callStatus: status, memory, youngestWatchAtMs, earliestDeadlineAtMs } = call;
-    const context = { nowMs, witnessAtMs: gate.lastGoodPollAtMs, jitter: this.#random() };
+    const context = { nowMs, corroboratedAtMs: gate.lastGoodPollAtMs, jitter: this.#random() };
     const decision = decideAfterPoll({ status, memory, youngestWatchAtMs, earliestDeadlineAtMs }, observation, context, setup.policy);
-    if (decision.endingUnwitnessed) this.#announce(call.source, gate.noteUnwitnessed(call));
-    else gate.forgetUnwitnessed(call);
-    if (decision.anomaly)
+    if (decision.endsUncorroborated) this.#announce(call.source, gate.recordUncorroboratedFailure(call));
+    else gate.clearUncorroborated(call);
+    if (decision.isRegression)
       this.#options.logger.warn({ source: name, call_id: call.callId, from: call.status }, "call.status_went_backwards");
     return decision;
   }
@@ -129,7 +129,7 @@ export class PollVerdicts {
       try {
         return await store.commitCall(commit);
       } catch (error) {
-        if (!outlivesStore || !isStoreTrouble(error) || call.isDropped || this.#isStopped) throw error;
+        if (!outlivesStore || !isTransientStoreError(error) || call.isDropped || this.#isStopped) throw error;
         const { promise, resolve } = Promise.withResolvers<void>();
         clock.setTimer(retryMs, resolve);
         await promise;
@@ -138,7 +138,7 @@ export class PollVerdicts {
   }
 
   #delayAfter(call: PolledCall, { next }: PollDecision): number {
-    this.#calls.noteAge(call);
+    this.#calls.updateAge(call);
     const { gate, setup } = call.source;
     // Calls registered together drift apart; the mean stays the interval.
     if (next.kind !== "delay") return call.intervalMs * (0.9 + 0.2 * this.#random());

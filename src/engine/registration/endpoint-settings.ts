@@ -1,12 +1,7 @@
 import { generateSecret } from "../../domain/webhooks/signature.ts";
 import type { Account, AccountStore } from "../../ports/stores/account-store.ts";
-import type {
-  Claim,
-  EndpointAdministration as EndpointAdministrationPort,
-  EndpointChange,
-  KeyTaken,
-  RotationOutcome,
-} from "../../ports/use-cases/registration.ts";
+import type { EndpointChange, EndpointSettings, RotationOutcome } from "../../ports/use-cases/endpoint-settings.ts";
+import type { Claim, IdempotencyKeyInUse } from "../../ports/use-cases/idempotency.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { EndpointStore } from "../../ports/stores/endpoint-store.ts";
 import type { EndpointView } from "../../ports/stores/read-store.ts";
@@ -14,7 +9,7 @@ import type { SecretBox } from "../../ports/secret-box.ts";
 import type { Idempotency } from "../requests/idempotency.ts";
 import { draftSecret, sealHeaders } from "./registrar.ts";
 
-export type EndpointAdministrationOptions = {
+export type EndpointEditorOptions = {
   readonly store: Pick<EndpointStore, "patchEndpoint"> & Pick<AccountStore, "setDefaultSecret">;
   readonly idempotency: Pick<Idempotency, "run">;
   readonly secretBox: SecretBox;
@@ -31,10 +26,10 @@ export type EndpointAdministrationOptions = {
 };
 
 /** Changes to endpoints by their owner. Secrets are sealed here, so that the store never sees one. */
-export class EndpointAdministration implements EndpointAdministrationPort {
-  readonly #options: EndpointAdministrationOptions;
+export class EndpointEditor implements EndpointSettings {
+  readonly #options: EndpointEditorOptions;
 
-  constructor(options: EndpointAdministrationOptions) {
+  constructor(options: EndpointEditorOptions) {
     this.#options = options;
   }
 
@@ -56,7 +51,7 @@ export class EndpointAdministration implements EndpointAdministrationPort {
     endpointId: string,
     request: { readonly graceSeconds: number; readonly signingSecret: string | null },
     claim: Claim<RotationOutcome> | null,
-  ): Promise<RotationOutcome | KeyTaken> {
+  ): Promise<RotationOutcome | IdempotencyKeyInUse> {
     const { idempotency, secretBox, clock } = this.#options;
     const nowMs = clock.nowMs();
     const signingSecret = request.signingSecret ?? generateSecret();

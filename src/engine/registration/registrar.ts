@@ -1,16 +1,15 @@
 import { parseCallbackUrl } from "../../domain/webhooks/callback-url.ts";
 import { newId } from "../../domain/ids.ts";
-import { sealedIdentity } from "../../domain/secrets/sealed-identity.ts";
+import { associatedData } from "../../domain/secrets/sealed-identity.ts";
 import { generateSecret } from "../../domain/webhooks/signature.ts";
 import { maxDeadlineMs } from "../../domain/calls/watch.ts";
 import type { PayloadFormat } from "../../domain/deliveries/endpoint.ts";
 import type { Account } from "../../ports/stores/account-store.ts";
+import type { Claim, IdempotencyKeyInUse } from "../../ports/use-cases/idempotency.ts";
 import type {
   BatchOutcome,
-  Claim,
   HookOutcome,
   HookRequest,
-  KeyTaken,
   Refusal,
   Registration,
   WatchOutcome,
@@ -39,9 +38,9 @@ export type RegistrableSource = {
   scopeOf(account: Account): string;
   mayUse(account: Account): boolean;
   /** The call's life is over, and the first watch after that starts it anew; false where calls have but one life. */
-  startsAnew(scope: string, callSid: string): boolean;
+  replayable(scope: string, callSid: string): boolean;
   /** The first poll of a new life is about to be made. */
-  restarted(scope: string, callSid: string): void;
+  restart(scope: string, callSid: string): void;
 };
 
 /** What the registrar tells the rest of the engine, always after the commit. */
@@ -84,7 +83,7 @@ type EndpointRequest = {
   readonly headers: Readonly<Record<string, string>> | null;
   readonly signingSecret: string | null;
 };
-type Drafted<T> = { readonly kind: "draft"; readonly draft: T } | Refusal;
+type Draft<T> = { readonly kind: "draft"; readonly draft: T } | Refusal;
 type DraftedEndpoint = { readonly endpoint: EndpointDraft; readonly generatedSecret: string };
 /** The calls a batch adds to each source. */
 type NewCalls = Map<string, Set<string>>;
@@ -101,7 +100,11 @@ export class Registrar implements Registration {
     this.#options = options;
   }
 
-  async registerWatch(account: Account, request: WatchRequest, claim: Claim<WatchOutcome> | null): Promise<WatchOutcome | KeyTaken> {
+  async registerWatch(
+    account: Account,
+    request: WatchRequest,
+    claim: Claim<WatchOutcome> | null,
+  ): Promise<WatchOutcome | IdempotencyKeyInUse> {
     const refusal = await this.#checkName(request.callbackUrl, "/callback_url");
     if (refusal !== null) return refusal;
     const batchClaim = claim === null ? null : { ...claim, answerOf: (batch: BatchOutcome) => claim.answerOf(onlyOf(batch)) };
@@ -113,7 +116,7 @@ export class Registrar implements Registration {
     account: Account,
     requests: readonly WatchRequest[],
     claim: Claim<BatchOutcome> | null,
-  ): Promise<BatchOutcome | KeyTaken> {
+  ): Promise<BatchOutcome | IdempotencyKeyInUse> {
     const nowMs = this.#options.clock.nowMs();
     const newCalls: NewCalls = new Map();
     const drafted = requests.map((request) => this.#draftWatch(account, request, newCalls, nowMs));
@@ -145,7 +148,7 @@ export class Registrar implements Registration {
     return true;
   }
 
-  async registerHook(account: Account, request: HookRequest, claim: Claim<HookOutcome> | null): Promise<HookOutcome | KeyTaken> {
+  async registerHook(account: Account, request: HookRequest, claim: Claim<HookOutcome> | null): Promise<HookOutcome | IdempotencyKeyInUse> {
     const { idempotency, clock, quotas } = this.#options;
     const pointer = `/${request.urlKey}`;
     const refusal = await this.#checkName(request.url, pointer);
@@ -167,7 +170,7 @@ export class Registrar implements Registration {
     if (removed.canceledLeased.length > 0) consumers.cancelDeliveries(removed.canceledLeased);
   }
 
-  #draftWatch(account: Account, request: WatchRequest, newCalls: NewCalls, nowMs: number): Drafted<DraftedWatch> {
+  #draftWatch(account: Account, request: WatchRequest, newCalls: NewCalls, nowMs: number): Draft<DraftedWatch> {
     const { sources, consumers, quotas, watchDeadlineMs } = this.#options;
     const source = sources.get(request.sourceName);
     if (source === undefined || !source.mayUse(account))
@@ -182,7 +185,7 @@ export class Registrar implements Registration {
       return {
         kind: "later",
         slug: "source-saturated",
-        detail: `source ${source.name} watches as many calls as its rate allows`,
+        detail: `source ${source.name} has reached the number of calls that its rate limit can poll`,
         retryAfterMs: waitMs,
       };
     const expiresAtMs = request.expiresAtMs ?? nowMs + watchDeadlineMs;
@@ -206,7 +209,7 @@ export class Registrar implements Registration {
       expiresAtMs,
       nowMs,
       polledAtMs: consumers.lastGoodPollAtMs(source.name, scope, request.callSid),
-      restartsEndedCall: source.startsAnew(scope, request.callSid),
+      restartsEndedCall: source.replayable(scope, request.callSid),
       quotas,
     };
     return { kind: "draft", draft: { watch, generatedSecret: drafted?.draft.generatedSecret ?? null } };
@@ -223,7 +226,7 @@ export class Registrar implements Registration {
     return waitMs;
   }
 
-  #draftEndpoint(request: EndpointRequest, defaultFormat: PayloadFormat, nowMs: number): Drafted<DraftedEndpoint> {
+  #draftEndpoint(request: EndpointRequest, defaultFormat: PayloadFormat, nowMs: number): Draft<DraftedEndpoint> {
     const { allowHttp, guard, secretBox } = this.#options;
     const parsed = parseCallbackUrl(request.url, { allowHttp });
     if (parsed.kind === "invalid") return invalid("invalid-request", request.pointer, parsed.detail);
@@ -250,7 +253,7 @@ export class Registrar implements Registration {
     if (result.kind !== "created") return;
     const { consumers, sources } = this.#options;
     if (result.call !== null) {
-      if (result.call.status.status === null) sources.get(watch.sourceName)?.restarted(watch.scope, watch.callSid);
+      if (result.call.status.status === null) sources.get(watch.sourceName)?.restart(watch.scope, watch.callSid);
       consumers.watch(result.call);
     }
     if (result.view.endpoint !== null) consumers.reopenEndpoint(result.view.endpoint.id);
@@ -283,7 +286,7 @@ export function sealHeaders(
   const plaintext = JSON.stringify(Object.fromEntries(sorted));
   return {
     names: sorted.map(([name]) => name),
-    sealed: secretBox.seal(plaintext, sealedIdentity("headers", endpointId)),
+    sealed: secretBox.seal(plaintext, associatedData("headers", endpointId)),
     fingerprints: secretBox.fingerprints(plaintext),
   };
 }
@@ -291,5 +294,5 @@ export function sealHeaders(
 /** A signing secret with an identity of its own, so that one row may serve many endpoints. */
 export function draftSecret(secretBox: SecretBox, secret: string, nowMs: number): SecretDraft {
   const id = newId("sec", nowMs);
-  return { id, sealed: secretBox.seal(secret, sealedIdentity("secret", id)), fingerprints: secretBox.fingerprints(secret) };
+  return { id, sealed: secretBox.seal(secret, associatedData("secret", id)), fingerprints: secretBox.fingerprints(secret) };
 }

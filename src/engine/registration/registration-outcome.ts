@@ -12,7 +12,7 @@ export function watchOutcomeOf(generatedSecret: string | null, result: RegisterW
       return {
         kind: "conflict",
         slug: "watch-differs",
-        detail: `watch ${result.watchId} looks at this call for this URL with other ${result.fields.join(" and ")}; delete it first or leave them out`,
+        detail: `watch ${result.watchId} covers this call and URL with different ${result.fields.join(" and ")}; delete it first or leave them out`,
         watchId: result.watchId,
         endpointId: null,
       };
@@ -54,11 +54,15 @@ export function invalid(slug: Extract<Refusal, { kind: "invalid" }>["slug"], poi
 
 function refusalOf(result: EndpointConflict | QuotaExceeded): Refusal {
   if (result.kind === "quota_exceeded")
-    return { kind: "forbidden", slug: "quota-exceeded", detail: `the account may have ${result.limit} ${result.quota.replace("_", " ")}` };
+    return {
+      kind: "forbidden",
+      slug: "quota-exceeded",
+      detail: `the account has reached its quota of ${result.limit} ${result.quota.replace("_", " ")}`,
+    };
   return {
     kind: "conflict",
     slug: "endpoint-differs",
-    detail: `endpoint ${result.endpointId} exists with other ${result.fields.join(", ")}; leave them out to use it as it is, or PATCH it`,
+    detail: `endpoint ${result.endpointId} exists with different ${result.fields.join(", ")}; leave them out to keep it as it is, or change it (PATCH; signing_secret: rotate-secret)`,
     watchId: null,
     endpointId: result.endpointId,
   };

@@ -1,8 +1,8 @@
 import type { Account, AccountStore } from "../../ports/stores/account-store.ts";
-import type { Authentication as AuthenticationPort } from "../../ports/use-cases/registration.ts";
+import type { Authentication } from "../../ports/use-cases/authentication.ts";
 import type { Clock } from "../../ports/clock.ts";
 
-export type AuthenticationOptions = {
+export type AuthenticatorOptions = {
   readonly store: Pick<AccountStore, "findAccountByKey">;
   readonly hashApiKey: (apiKey: string) => string;
   readonly clock: Pick<Clock, "monotonicMs">;
@@ -19,11 +19,11 @@ const cacheEntries = 10_000;
  * from before the store was asked, which is how late a revocation or a new key may be noticed; unknown keys are
  * remembered too, in the same bounded map.
  */
-export class Authentication implements AuthenticationPort {
-  readonly #options: AuthenticationOptions;
+export class Authenticator implements Authentication {
+  readonly #options: AuthenticatorOptions;
   readonly #cache = new Map<string, { readonly account: Account | null; readonly untilMonotonicMs: number }>();
 
-  constructor(options: AuthenticationOptions) {
+  constructor(options: AuthenticatorOptions) {
     this.#options = options;
   }
 

@@ -1,6 +1,13 @@
 import { createHash } from "node:crypto";
-import { sealedIdentity } from "../../domain/secrets/sealed-identity.ts";
-import type { Claim, HeldKey, IdempotencyKeys, IdempotentRequest, KeyTaken, StorableAnswer } from "../../ports/use-cases/registration.ts";
+import { associatedData } from "../../domain/secrets/sealed-identity.ts";
+import type {
+  Claim,
+  IdempotencyKeyInUse,
+  IdempotencyKeyUse,
+  IdempotencyKeys,
+  IdempotentRequest,
+  StorableAnswer,
+} from "../../ports/use-cases/idempotency.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type {
   AnswerDraft,
@@ -28,13 +35,13 @@ export type Step<Outcome> =
   | { readonly kind: "answered"; readonly outcome: Outcome }
   | { readonly kind: "accepted"; readonly deliveryId: string };
 
-export type Accepted<Result, Outcome> =
+export type AcceptedOperation<Result, Outcome> =
   | { readonly kind: "ran"; readonly result: Result; readonly step: Step<Outcome> }
   /** By a request before, whose attempt nobody makes now. */
   | { readonly kind: "accepted_before"; readonly deliveryId: string }
-  | KeyTaken;
+  | IdempotencyKeyInUse;
 
-const countsForMs = 24 * 60 * 60 * 1000;
+const idempotencyTtlMs = 24 * 60 * 60 * 1000;
 
 /**
  * Carries out what a key lets through, once. Answers are sealed here, so that the store never sees one; what two requests
@@ -49,7 +56,7 @@ export class Idempotency implements IdempotencyKeys {
     this.#options = options;
   }
 
-  async take(request: IdempotentRequest): Promise<HeldKey | KeyTaken> {
+  async take(request: IdempotentRequest): Promise<IdempotencyKeyUse | IdempotencyKeyInUse> {
     const claim = this.#claimOf(request);
     // First, for it is answered to any number at once; who is answered between the two is found by the transaction.
     const before = await this.#findBefore(claim, request);
@@ -66,7 +73,7 @@ export class Idempotency implements IdempotencyKeys {
     name: Name,
     request: ClaimableRequest<Name>,
     outcomeOf: (result: ClaimableResult<Name>) => Outcome,
-  ): Promise<{ readonly kind: "ran"; readonly result: ClaimableResult<Name>; readonly outcome: Outcome } | KeyTaken> {
+  ): Promise<{ readonly kind: "ran"; readonly result: ClaimableResult<Name>; readonly outcome: Outcome } | IdempotencyKeyInUse> {
     const run = await this.accept(claim, name, request, (result) => ({ kind: "answered", outcome: outcomeOf(result) }));
     if (run.kind === "key_taken") return run;
     if (run.kind !== "ran" || run.step.kind !== "answered") throw new Error("only a test is accepted before it is answered");
@@ -79,7 +86,7 @@ export class Idempotency implements IdempotencyKeys {
     name: Name,
     request: ClaimableRequest<Name>,
     stepOf: (result: ClaimableResult<Name>) => Step<Outcome>,
-  ): Promise<Accepted<ClaimableResult<Name>, Outcome>> {
+  ): Promise<AcceptedOperation<ClaimableResult<Name>, Outcome>> {
     const { store } = this.#options;
     if (claim === null) {
       // One of a union of functions takes the request of all of them, as far as the compiler knows.
@@ -107,7 +114,7 @@ export class Idempotency implements IdempotencyKeys {
     if (draft !== null) await this.#options.store.completeAnswer({ id: storeClaim.id, sealed: draft.sealed });
   }
 
-  async #findBefore(claim: IdempotencyClaim, request: IdempotentRequest): Promise<KeyTaken | null> {
+  async #findBefore(claim: IdempotencyClaim, request: IdempotentRequest): Promise<IdempotencyKeyInUse | null> {
     const stored = await this.#options.store.findStoredAnswer(claim);
     const before = stored === null ? null : this.#read(claim, request, stored);
     return before?.kind === "key_taken" ? before : null;
@@ -118,7 +125,7 @@ export class Idempotency implements IdempotencyKeys {
       .update(JSON.stringify([accountId, method, path, key]))
       .digest("base64url");
     const nowMs = this.#options.clock.nowMs();
-    return { id, accountId, nowMs, expiresAtMs: nowMs + countsForMs };
+    return { id, accountId, nowMs, expiresAtMs: nowMs + idempotencyTtlMs };
   }
 
   #draft<Outcome>({ id }: IdempotencyClaim, { request, answerOf }: Claim<Outcome>, step: Step<Outcome>): AnswerDraft | null {
@@ -126,7 +133,7 @@ export class Idempotency implements IdempotencyKeys {
     if (step.kind === "answered" && answer === null) return null;
     const sealed: Sealed = { bodyHash: request.bodyHash, answer };
     return {
-      sealed: this.#options.secretBox.seal(JSON.stringify(sealed), sealedIdentity("answer", id)),
+      sealed: this.#options.secretBox.seal(JSON.stringify(sealed), associatedData("answer", id)),
       deliveryId: step.kind === "accepted" ? step.deliveryId : null,
     };
   }
@@ -135,8 +142,8 @@ export class Idempotency implements IdempotencyKeys {
     { id }: IdempotencyClaim,
     request: IdempotentRequest,
     stored: StoredAnswer,
-  ): KeyTaken | Extract<Accepted<never, never>, { kind: "accepted_before" }> {
-    const { bodyHash, answer } = JSON.parse(this.#options.secretBox.open(stored.sealed, sealedIdentity("answer", id))) as Sealed;
+  ): IdempotencyKeyInUse | Extract<AcceptedOperation<never, never>, { kind: "accepted_before" }> {
+    const { bodyHash, answer } = JSON.parse(this.#options.secretBox.open(stored.sealed, associatedData("answer", id))) as Sealed;
     if (bodyHash !== request.bodyHash) return { kind: "key_taken", by: "other_request" };
     if (answer !== null) return { kind: "key_taken", by: "same_request", answer };
     if (stored.delivery === null) throw new Error("what was accepted names its delivery");

@@ -1,15 +1,15 @@
 import type { SourceHealth } from "../../domain/sources/source.ts";
 import type { Account } from "../../ports/stores/account-store.ts";
-import type { LiveState as LiveStatePort } from "../../ports/use-cases/registration.ts";
+import type { LiveState } from "../../ports/use-cases/live-state.ts";
 import type { StoreLifecycle } from "../../ports/stores/service-store.ts";
-import type { Notifier } from "./long-poll-waiters.ts";
+import type { LongPollWaiters } from "./long-poll-waiters.ts";
 import type { Poller } from "../polling/poller.ts";
 import type { RegistrableSource } from "../registration/registrar.ts";
 import type { Supervisor } from "../runtime/supervisor.ts";
 
-export type LiveStateOptions = {
+export type LiveStateReaderOptions = {
   readonly poller: Poller;
-  readonly notifier: Notifier;
+  readonly waiters: LongPollWaiters;
   readonly supervisor: Supervisor;
   readonly store: Pick<StoreLifecycle, "checkWritable">;
   readonly sources: ReadonlyMap<string, RegistrableSource>;
@@ -22,14 +22,14 @@ const degradedIntervalMs = 60_000;
 const degradedSkewMs = 60_000;
 
 /** What only memory knows, for the API. */
-export class LiveState implements LiveStatePort {
-  readonly #options: LiveStateOptions;
+export class LiveStateReader implements LiveState {
+  readonly #options: LiveStateReaderOptions;
 
-  constructor(options: LiveStateOptions) {
+  constructor(options: LiveStateReaderOptions) {
     this.#options = options;
   }
 
-  callProgress(callId: string, sourceName: string): ReturnType<LiveStatePort["callProgress"]> {
+  callProgress(callId: string, sourceName: string): ReturnType<LiveState["callProgress"]> {
     return this.#options.poller.progress(callId, sourceName);
   }
 
@@ -38,11 +38,11 @@ export class LiveState implements LiveStatePort {
   }
 
   watchChanged(watchId: string, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
-    return this.#options.notifier.wait(watchId, timeoutMs, signal);
+    return this.#options.waiters.wait(watchId, timeoutMs, signal);
   }
 
   feedChanged(accountId: string, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
-    return this.#options.notifier.wait(accountId, timeoutMs, signal);
+    return this.#options.waiters.wait(accountId, timeoutMs, signal);
   }
 
   async readiness(): Promise<{ readonly notReady: string | null; readonly degraded: readonly string[] }> {

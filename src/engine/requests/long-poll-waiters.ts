@@ -8,7 +8,7 @@ const maxAsked = 5000;
  * Wakes requests that wait for a watch's next transition or an account's next event. Bounded: a waiter too many is
  * answered at once, as if its time were over.
  */
-export class Notifier {
+export class LongPollWaiters {
   readonly #clock: Clock;
   readonly #waiters = new Map<string, Set<(woken: boolean) => void>>();
   #count = 0;

@@ -4,7 +4,7 @@ import type { Clock, Timer } from "../../ports/clock.ts";
 const maxDelayMs = 60 * 60 * 1000;
 
 /** One timer for the earliest of many wishes to be woken: a hundred thousand deliveries that wait are not as many timers. */
-export class Alarm {
+export class EarliestTimer {
   readonly #clock: Clock;
   readonly #ring: () => void;
   #timer: { readonly atMonotonicMs: number; readonly timer: Timer } | null = null;

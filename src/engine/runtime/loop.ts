@@ -1,4 +1,4 @@
-import { isStoreTrouble } from "../../domain/errors.ts";
+import { isTransientStoreError } from "../../domain/errors.ts";
 import type { Clock, Timer } from "../../ports/clock.ts";
 import type { Logger } from "../../ports/telemetry.ts";
 
@@ -66,7 +66,7 @@ export class Loop {
       this.#lastTickMonotonicMs = clock.monotonicMs();
     } catch (error) {
       this.#failures += 1;
-      if (isStoreTrouble(error)) {
+      if (isTransientStoreError(error)) {
         // The loop is as well as can be: the store is waited for, or ends the process by itself.
         this.#lastTickMonotonicMs = clock.monotonicMs();
         logger.warn({ loop: name, error: error.message }, "loop.waits_for_store");

@@ -1,7 +1,7 @@
 import type { Clock } from "../../ports/clock.ts";
-import { Alarm } from "./earliest-timer.ts";
+import { EarliestTimer } from "./earliest-timer.ts";
 
-export type PaceOptions = {
+export type PacedRunsOptions = {
   readonly clock: Clock;
   /** From the end of a run to the begin of the next. */
   readonly pauseMs: number;
@@ -13,16 +13,16 @@ export type PaceOptions = {
  * Runs at once for who asks after quiet; for those who ask while a run is under way or soon after one, once for all of
  * them, after a pause. So work that is asked for without an end leaves room for everything else.
  */
-export class Pace {
-  readonly #options: PaceOptions;
-  readonly #alarm: Alarm;
+export class PacedRuns {
+  readonly #options: PacedRunsOptions;
+  readonly #alarm: EarliestTimer;
   #restsUntilMonotonicMs = -Infinity;
   #isRunning = false;
   #isAskedMeanwhile = false;
 
-  constructor(options: PaceOptions) {
+  constructor(options: PacedRunsOptions) {
     this.#options = options;
-    this.#alarm = new Alarm(options.clock, () => void this.#run());
+    this.#alarm = new EarliestTimer(options.clock, () => void this.#run());
   }
 
   ask(): void {

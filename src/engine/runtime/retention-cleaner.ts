@@ -1,9 +1,9 @@
-import { isStoreTrouble } from "../../domain/errors.ts";
+import { isTransientStoreError } from "../../domain/errors.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { RetentionStore } from "../../ports/stores/service-store.ts";
 import type { Logger } from "../../ports/telemetry.ts";
 
-export type CleanerOptions = {
+export type RetentionCleanerOptions = {
   readonly store: RetentionStore;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -24,15 +24,15 @@ const minPauseMs = 10_000;
 const maxPauseMs = 60_000;
 
 /** Deletes what retention is over for: small batches while there is more, with rests, so that no commit waits long for it. */
-export class Cleaner {
-  readonly #options: CleanerOptions;
+export class RetentionCleaner {
+  readonly #options: RetentionCleanerOptions;
   readonly tickEveryMs = 5000;
   #isStopped = false;
   #endRest: (() => void) | null = null;
   /** While the store has trouble: when it is asked again, and how long it is left alone after that. */
   #pause: { readonly untilMonotonicMs: number; readonly nextMs: number } | null = null;
 
-  constructor(options: CleanerOptions) {
+  constructor(options: RetentionCleanerOptions) {
     this.#options = options;
   }
 
@@ -49,7 +49,7 @@ export class Cleaner {
         await this.#rest(Math.max(minRestMs, (clock.monotonicMs() - batchStartedMs) * restRatio));
       }
     } catch (error) {
-      if (!isStoreTrouble(error)) throw error;
+      if (!isTransientStoreError(error)) throw error;
       this.#leaveAlone(error);
     }
   }

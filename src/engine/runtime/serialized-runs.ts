@@ -1,5 +1,5 @@
 /** Runs a round of work at a time; whoever asks while one runs is served by another after it. No wish is lost between two. */
-export class Rounds {
+export class SerializedRuns {
   readonly #round: () => Promise<void>;
   #isAsked = false;
   #current: Promise<void> | null = null;
@@ -20,7 +20,7 @@ export class Rounds {
   }
 
   /** Asks for a round, and resolves with the end of one that began after that. Rejects with what it or the one before it threw. */
-  async runAnew(): Promise<void> {
+  async runAgain(): Promise<void> {
     const isRunning = this.#current !== null;
     await this.run();
     // Who waits for the round longest goes on first, and that is whoever begins the next.

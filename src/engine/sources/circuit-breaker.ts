@@ -11,7 +11,7 @@ const noPolls: PollCounts = { polls: 0, failures: 0 };
  * Counts the failures of the last 10 s, second by second: more than half of at least 10 polls opens the circuit. Polls
  * of the other instances count with them, as of their last heartbeats.
  */
-export class SourceCircuit {
+export class CircuitBreaker {
   readonly #polls = Array.from({ length: windowSeconds }, () => 0);
   readonly #failures = Array.from({ length: windowSeconds }, () => 0);
   #second = 0;
@@ -28,7 +28,7 @@ export class SourceCircuit {
   }
 
   /** Whether what the other instances saw makes it trip. */
-  noteOthers(counts: PollCounts, nowMonotonicMs: number): boolean {
+  applyRemoteShares(counts: PollCounts, nowMonotonicMs: number): boolean {
     this.#advance(Math.floor(nowMonotonicMs / 1000));
     this.#others = nowMonotonicMs < this.#deafUntilMonotonicMs ? noPolls : counts;
     return this.#trips();

@@ -1,5 +1,5 @@
 /** What waits for its turn at a source. */
-export type Queued = {
+export type QueuedPoll = {
   readonly accountId: string;
   /** Never polled in this process: goes ahead of repeats. */
   isFirstPoll: boolean;
@@ -11,7 +11,7 @@ export type Queued = {
  * Who is polled next: first polls and repeats apart, each with its accounts taking turns and every account's oldest due
  * first. Removal is a mark, so that it costs nothing; marked entries are passed over when their turn comes.
  */
-export class SourceQueue<Entry extends Queued> {
+export class FairPollQueue<Entry extends QueuedPoll> {
   readonly #firsts = new AccountTurns<Entry>();
   readonly #repeats = new AccountTurns<Entry>();
 
@@ -35,11 +35,11 @@ export class SourceQueue<Entry extends Queued> {
     this.#turnsOf(entry).remove(entry);
   }
 
-  takeFirst(): Entry | null {
+  nextFirst(): Entry | null {
     return this.#firsts.take();
   }
 
-  takeRepeat(): Entry | null {
+  nextRepeat(): Entry | null {
     return this.#repeats.take();
   }
 
@@ -62,7 +62,7 @@ export class SourceQueue<Entry extends Queued> {
 }
 
 /** A queue for each account, whose turns go round: a thousand calls of one are one turn less for another. */
-class AccountTurns<Entry extends Queued> {
+class AccountTurns<Entry extends QueuedPoll> {
   readonly #fifoByAccount = new Map<string, Fifo<Entry>>();
   /** How many places of an entry that was taken out are still to be passed over; one it took since stands behind them. */
   readonly #vacated = new Map<Entry, number>();

@@ -1,5 +1,5 @@
 import { SourceLoad } from "./source-load.ts";
-import { SourceRate } from "./sliding-window-limiter.ts";
+import { SlidingWindowLimiter } from "./sliding-window-limiter.ts";
 import { SourceThrottle } from "./source-throttle.ts";
 
 const saturatedIntervalMs = 30 * 60 * 1000;
@@ -8,11 +8,11 @@ const saturatedIntervalMs = 30 * 60 * 1000;
  * How fast one source is polled here: within this instance's grant of its rate, less after a 429, first polls on half of
  * it while repeats are due; and the interval that follows from it. Time is monotonic milliseconds.
  */
-export class SourcePace {
+export class PollRate {
   #maxPollsPerSecond: number;
   readonly #intervalMinMs: number;
-  readonly #rate: SourceRate;
-  readonly #firstsRate: SourceRate;
+  readonly #rate: SlidingWindowLimiter;
+  readonly #firstsRate: SlidingWindowLimiter;
   readonly #load = new SourceLoad();
   readonly #throttle = new SourceThrottle();
   #grantPerSecond: number;
@@ -24,8 +24,8 @@ export class SourcePace {
   constructor({ maxPollsPerSecond, intervalMinMs }: { readonly maxPollsPerSecond: number; readonly intervalMinMs: number }) {
     this.#maxPollsPerSecond = maxPollsPerSecond;
     this.#intervalMinMs = intervalMinMs;
-    this.#rate = new SourceRate(maxPollsPerSecond);
-    this.#firstsRate = new SourceRate(maxPollsPerSecond / 2);
+    this.#rate = new SlidingWindowLimiter(maxPollsPerSecond);
+    this.#firstsRate = new SlidingWindowLimiter(maxPollsPerSecond / 2);
     this.#grantPerSecond = maxPollsPerSecond;
     this.#intervalMs = intervalMinMs;
   }
@@ -72,7 +72,7 @@ export class SourcePace {
     this.#stretch();
   }
 
-  noteOthersCalls(calls: number): void {
+  applyRemoteCalls(calls: number): void {
     this.#othersCalls = calls;
   }
 
@@ -95,13 +95,13 @@ export class SourcePace {
     return Math.max(0, this.#throttle.untilMs - nowMs, this.#rate.waitMs(nowMs));
   }
 
-  firstMayGo(nowMs: number): boolean {
+  mayPollFirst(nowMs: number): boolean {
     return this.#firstsRate.waitMs(nowMs) === 0;
   }
 
-  note(nowMs: number, isFirstPoll: boolean): void {
-    this.#rate.note(nowMs);
-    if (isFirstPoll) this.#firstsRate.note(nowMs);
+  record(nowMs: number, isFirstPoll: boolean): void {
+    this.#rate.record(nowMs);
+    if (isFirstPoll) this.#firstsRate.record(nowMs);
   }
 
   isThrottled(nowMs: number): boolean {
@@ -119,7 +119,7 @@ export class SourcePace {
     this.#apply();
   }
 
-  noteGood(): void {
+  recordSuccess(): void {
     this.#throttle.endStreak();
   }
 

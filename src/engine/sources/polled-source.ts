@@ -19,7 +19,7 @@ export type SourceSetup = {
 /** What of a source holds for all instances. */
 export type SharedPart = "suspension" | "throttle";
 
-export type SourceSurroundings = {
+export type SourceDependencies = {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -31,17 +31,17 @@ export class PolledSource {
   /** Wakes the source when a token or a probe is due. */
   wakeTimer: Timer | null = null;
   /** Nobody configured it: it stands for what its calls name. */
-  isAbsent = false;
+  isUnconfigured = false;
   /** Our clock less the upstream's; null before its first `Date`. */
   clockSkewMs: number | null = null;
-  readonly #surroundings: SourceSurroundings;
+  readonly #dependencies: SourceDependencies;
   readonly #takeToken = () => this.#gate.takeToken();
   #setup: SourceSetup;
   #gate: SourceGate<PolledCall>;
 
-  constructor(setup: SourceSetup, surroundings: SourceSurroundings) {
+  constructor(setup: SourceSetup, dependencies: SourceDependencies) {
     this.#setup = setup;
-    this.#surroundings = surroundings;
+    this.#dependencies = dependencies;
     this.#gate = this.#createGate(setup);
   }
 
@@ -68,27 +68,27 @@ export class PolledSource {
     const replaced = this.#setup.callSource;
     this.#setup = setup;
     this.#gate = this.#createGate(setup, before.grantPerSecond);
-    if (!this.isAbsent) this.#gate.setMayProbe(before.mayProbe);
-    this.isAbsent = false;
+    if (!this.isUnconfigured) this.#gate.setMayProbe(before.mayProbe);
+    this.isUnconfigured = false;
     this.clockSkewMs = null;
     for (const call of calls) {
       before.queue.remove(call);
       this.#gate.changeLoad(call.minIntervalMs, 1);
     }
     replaced.close().catch((error: unknown) => {
-      this.#surroundings.logger.warn({ source: this.name, error: String(error) }, "source.close_failed");
+      this.#dependencies.logger.warn({ source: this.name, error: String(error) }, "source.close_failed");
     });
   }
 
   /** One poll of a call that the gate let through. Never rejects. */
   async ask(call: PolledCall): Promise<Observation> {
-    const { clock, logger, metrics } = this.#surroundings;
+    const { clock, logger, metrics } = this.#dependencies;
     const { callSource } = this.#setup;
     const lagMs = clock.monotonicMs() - call.dueAtMonotonicMs;
     try {
       const { observation, upstreamDateMs } = await callSource.poll(call, this.#takeToken);
       if (callSource !== this.#setup.callSource) return observation;
-      if (upstreamDateMs !== null) this.#noteClock(upstreamDateMs);
+      if (upstreamDateMs !== null) this.#recordClockSkew(upstreamDateMs);
       metrics.pollFinished(outcomeOf(observation, call), lagMs);
       return observation;
     } catch (error) {
@@ -103,16 +103,16 @@ export class PolledSource {
 
   /** A source that others poll too is polled when its rate has been divided. */
   #createGate({ source, intervalMinMs, intervalMaxMs, policy }: SourceSetup, grantPerSecond = 0): SourceGate<PolledCall> {
-    const { clock, onShared } = this.#surroundings;
-    const { witnessMs } = policy;
+    const { clock, onShared } = this.#dependencies;
+    const { corroborationMs } = policy;
     const sharing = onShared === undefined ? {} : { grantPerSecond, onShared: (part: SharedPart) => onShared(source.name, part) };
-    return new SourceGate({ source, clock, intervalMinMs, intervalMaxMs, witnessMs, ...sharing });
+    return new SourceGate({ source, clock, intervalMinMs, intervalMaxMs, corroborationMs, ...sharing });
   }
 
-  #noteClock(upstreamDateMs: number): void {
+  #recordClockSkew(upstreamDateMs: number): void {
     // The header has whole seconds: half of one is the best guess.
-    this.clockSkewMs = this.#surroundings.clock.nowMs() - upstreamDateMs - 500;
-    this.#surroundings.metrics.clockSkew(this.name, this.clockSkewMs);
+    this.clockSkewMs = this.#dependencies.clock.nowMs() - upstreamDateMs - 500;
+    this.#dependencies.metrics.clockSkew(this.name, this.clockSkewMs);
   }
 }
 

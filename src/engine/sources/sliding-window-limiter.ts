@@ -6,7 +6,7 @@ const slackRatio = 1.01;
  * second's worth before it is a second old. A bucket of one second's worth would let two of them through in one second.
  * A rate below one is one poll in that many seconds. Time is monotonic milliseconds.
  */
-export class SourceRate {
+export class SlidingWindowLimiter {
   /** When the latest ones were granted; at least as many as one second may hold. */
   #grantedAtMs: Float64Array;
   #next = 0;
@@ -34,7 +34,7 @@ export class SourceRate {
   }
 
   /** Notes one, whether or not there was room. */
-  note(nowMs: number): void {
+  record(nowMs: number): void {
     this.#grantedAtMs[this.#next] = nowMs;
     this.#next = (this.#next + 1) % this.#grantedAtMs.length;
   }

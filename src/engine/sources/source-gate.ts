@@ -1,12 +1,12 @@
 import type { Observation, PollFailureCode } from "../../domain/calls/call.ts";
 import type { Source, SourceHealth, SourceStateName } from "../../domain/sources/source.ts";
 import type { Clock } from "../../ports/clock.ts";
-import type { SourceShare } from "../../ports/stores/ownership-store.ts";
+import type { SourceShare } from "../../ports/stores/instance-store.ts";
 import type { SharedSuspension } from "../../ports/stores/shared-source-store.ts";
-import { SourceCircuit } from "./circuit-breaker.ts";
-import { SourcePace } from "./poll-rate.ts";
-import { SourceQueue } from "./fair-poll-queue.ts";
-import type { Queued } from "./fair-poll-queue.ts";
+import { CircuitBreaker } from "./circuit-breaker.ts";
+import { PollRate } from "./poll-rate.ts";
+import { FairPollQueue } from "./fair-poll-queue.ts";
+import type { QueuedPoll } from "./fair-poll-queue.ts";
 import { SourceSuspension } from "./source-suspension.ts";
 import type { SourceChange } from "./source-suspension.ts";
 
@@ -16,7 +16,7 @@ export type SourceGateOptions = {
   readonly intervalMinMs: number;
   readonly intervalMaxMs: number;
   /** How long a parsed 200 counts as proof that the source is the right one. */
-  readonly witnessMs: number;
+  readonly corroborationMs: number;
   readonly maxInFlight?: number;
   /** Polls a second of this instance to begin with; left out: all that the source allows. */
   readonly grantPerSecond?: number;
@@ -48,15 +48,15 @@ const answeredCodes: ReadonlySet<PollFailureCode> = new Set<PollFailureCode>(["r
  * All of it is memory: after a restart the source is `unproven` until it answers. Where several instances poll a source,
  * each has a grant of its rate, one of them probes, and what one learns the others adopt.
  */
-export class SourceGate<Entry extends Queued> {
-  readonly queue = new SourceQueue<Entry>();
+export class SourceGate<Entry extends QueuedPoll> {
+  readonly queue = new FairPollQueue<Entry>();
   readonly #options: SourceGateOptions;
   readonly #maxInFlight: number;
-  readonly #pace: SourcePace;
-  readonly #circuit = new SourceCircuit();
+  readonly #pace: PollRate;
+  readonly #circuit = new CircuitBreaker();
   readonly #suspension = new SourceSuspension<Entry>();
-  readonly #unwitnessed = new Set<Entry>();
-  #othersUnwitnessed = 0;
+  readonly #uncorroborated = new Set<Entry>();
+  #remoteUncorroborated = 0;
   #inFlight = 0;
   #lastGoodMonotonicMs = -Infinity;
   #stateSinceMs: number | null = null;
@@ -65,7 +65,7 @@ export class SourceGate<Entry extends Queued> {
   constructor(options: SourceGateOptions) {
     this.#options = options;
     this.#maxInFlight = options.maxInFlight ?? maxInFlightDefault;
-    this.#pace = new SourcePace({ maxPollsPerSecond: options.source.maxPollsPerSecond, intervalMinMs: options.intervalMinMs });
+    this.#pace = new PollRate({ maxPollsPerSecond: options.source.maxPollsPerSecond, intervalMinMs: options.intervalMinMs });
     if (options.grantPerSecond !== undefined) this.#pace.setGrant(options.grantPerSecond);
   }
 
@@ -125,13 +125,13 @@ export class SourceGate<Entry extends Queued> {
   }
 
   /** The next one to poll now; null: nobody, or not yet. Every entry taken must come back through `finished`. */
-  take(): Entry | null {
+  next(): Entry | null {
     const nowMs = this.#options.clock.monotonicMs();
     if (this.#inFlight >= this.#maxInFlight || this.#pace.waitMs(nowMs) > 0) return null;
-    const entry = this.#suspension.reason === null ? this.#takeOpen(nowMs) : this.#takeProbe(nowMs);
+    const entry = this.#suspension.reason === null ? this.#nextOpen(nowMs) : this.#nextProbe(nowMs);
     if (entry === null) return null;
     this.#inFlight += 1;
-    this.#pace.note(nowMs, entry.isFirstPoll);
+    this.#pace.record(nowMs, entry.isFirstPoll);
     return entry;
   }
 
@@ -139,7 +139,7 @@ export class SourceGate<Entry extends Queued> {
   takeToken(): boolean {
     const nowMs = this.#options.clock.monotonicMs();
     if (this.isClosed || this.#pace.waitMs(nowMs) > 0) return false;
-    this.#pace.note(nowMs, false);
+    this.#pace.record(nowMs, false);
     return true;
   }
 
@@ -152,9 +152,9 @@ export class SourceGate<Entry extends Queued> {
   }
 
   /** Takes the answer of a poll into account; once for every entry taken. */
-  finished(entry: Entry, observation: Observation): SourceChange {
+  record(entry: Entry, observation: Observation): SourceChange {
     const nowMs = this.#options.clock.monotonicMs();
-    const wasProbe = this.#suspension.finished(entry);
+    const wasProbe = this.#suspension.record(entry);
     this.#inFlight -= 1;
     switch (observation.kind) {
       case "unauthorized":
@@ -172,8 +172,8 @@ export class SourceGate<Entry extends Queued> {
         return "none";
       case "status":
         this.#lastGoodMonotonicMs = nowMs;
-        this.#pace.noteGood();
-        this.#unwitnessed.clear();
+        this.#pace.recordSuccess();
+        this.#uncorroborated.clear();
         this.#circuit.record(false, nowMs);
         return wasProbe || this.isMisconfigured ? this.#resume(nowMs) : "none";
       case "not_found":
@@ -187,14 +187,14 @@ export class SourceGate<Entry extends Queued> {
   }
 
   /** A call would end by 400 or 404 with nobody to vouch for the source. Ten such calls say that the source is wrong, not they. */
-  noteUnwitnessed(entry: Entry): SourceChange {
-    this.#unwitnessed.add(entry);
-    if (this.#unwitnessed.size + this.#othersUnwitnessed < misconfiguredCalls) return "none";
+  recordUncorroboratedFailure(entry: Entry): SourceChange {
+    this.#uncorroborated.add(entry);
+    if (this.#uncorroborated.size + this.#remoteUncorroborated < misconfiguredCalls) return "none";
     return this.#suspend("misconfigured", this.#options.clock.monotonicMs());
   }
 
-  forgetUnwitnessed(entry: Entry): void {
-    this.#unwitnessed.delete(entry);
+  clearUncorroborated(entry: Entry): void {
+    this.#uncorroborated.delete(entry);
   }
 
   /** The rate recovers a little with every call of this, about once a second. */
@@ -211,24 +211,24 @@ export class SourceGate<Entry extends Queued> {
   share(): GateShare {
     const { polls, failures } = this.#circuit.counts(this.#options.clock.monotonicMs());
     const { lastGoodPollAtMs } = this;
-    const unwitnessed = this.#unwitnessed.size;
-    return { calls: this.#pace.calls, unwitnessed, recentPolls: polls, recentFailures: failures, lastGoodPollAtMs };
+    const uncorroborated = this.#uncorroborated.size;
+    return { calls: this.#pace.calls, uncorroborated, recentPolls: polls, recentFailures: failures, lastGoodPollAtMs };
   }
 
   /** What the others have of it, told at a heartbeat. */
-  noteOthers(others: GateShare): SourceChange {
+  applyRemoteShares(others: GateShare): SourceChange {
     const nowMs = this.#options.clock.monotonicMs();
-    this.#pace.noteOthersCalls(others.calls);
-    this.#othersUnwitnessed = others.unwitnessed;
+    this.#pace.applyRemoteCalls(others.calls);
+    this.#remoteUncorroborated = others.uncorroborated;
     if (others.lastGoodPollAtMs !== null) {
       const goodMonotonicMs = nowMs - (this.#options.clock.nowMs() - others.lastGoodPollAtMs);
       // A witness anywhere is one everywhere.
       if (goodMonotonicMs > this.#lastGoodMonotonicMs) {
         this.#lastGoodMonotonicMs = goodMonotonicMs;
-        this.#unwitnessed.clear();
+        this.#uncorroborated.clear();
       }
     }
-    const tripped = this.#circuit.noteOthers({ polls: others.recentPolls, failures: others.recentFailures }, nowMs);
+    const tripped = this.#circuit.applyRemoteShares({ polls: others.recentPolls, failures: others.recentFailures }, nowMs);
     return tripped && this.#suspension.reason === null ? this.#suspend("upstream_errors", nowMs) : "none";
   }
 
@@ -256,7 +256,7 @@ export class SourceGate<Entry extends Queued> {
   adoptSuspension(suspension: SharedSuspension | null): SourceChange {
     const nowMs = this.#options.clock.monotonicMs();
     if (suspension !== null && suspension.reason === this.#suspension.reason) {
-      this.#suspension.redate(suspension);
+      this.#suspension.restoreTimes(suspension);
       return "none";
     }
     const ended = this.#suspension.end();
@@ -297,19 +297,19 @@ export class SourceGate<Entry extends Queued> {
     if (reason !== null) return { state: reason === "upstream_errors" ? "circuit_open" : "suspended", reason };
     if (this.#pace.throttle.factor < 1 || this.#pace.isThrottled(nowMs)) return { state: "slowed", reason: "rate_limited" };
     if (this.#pace.shownIntervalMs > this.#options.intervalMaxMs) return { state: "slowed", reason: "interval" };
-    return nowMs - this.#lastGoodMonotonicMs > this.#options.witnessMs
+    return nowMs - this.#lastGoodMonotonicMs > this.#options.corroborationMs
       ? { state: "unproven", reason: null }
       : { state: "ok", reason: null };
   }
 
-  #takeOpen(nowMs: number): Entry | null {
+  #nextOpen(nowMs: number): Entry | null {
     const { queue } = this;
-    const firstsMayGo = queue.repeatCount === 0 || this.#pace.firstMayGo(nowMs);
-    return (firstsMayGo ? queue.takeFirst() : null) ?? queue.takeRepeat();
+    const firstsMayGo = queue.repeatCount === 0 || this.#pace.mayPollFirst(nowMs);
+    return (firstsMayGo ? queue.nextFirst() : null) ?? queue.nextRepeat();
   }
 
-  #takeProbe(nowMs: number): Entry | null {
-    return this.#suspension.takeProbe(nowMs, () => this.queue.takeFirst() ?? this.queue.takeRepeat());
+  #nextProbe(nowMs: number): Entry | null {
+    return this.#suspension.nextProbe(nowMs, () => this.queue.nextFirst() ?? this.queue.nextRepeat());
   }
 
   #suspend(reason: SharedSuspension["reason"], nowMs: number): SourceChange {
@@ -329,12 +329,12 @@ export class SourceGate<Entry extends Queued> {
 
 /** The part of it that other instances have a part in. */
 export type SharedGate = Pick<
-  SourceGate<Queued>,
+  SourceGate<QueuedPoll>,
   | "maxPollsPerSecond"
   | "isScripted"
   | "setGrant"
   | "share"
-  | "noteOthers"
+  | "applyRemoteShares"
   | "setMayProbe"
   | "suspension"
   | "throttle"

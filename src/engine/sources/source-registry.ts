@@ -1,14 +1,14 @@
 import type { SourceHealth } from "../../domain/sources/source.ts";
-import { createAbsentSource } from "./unconfigured-source.ts";
-import type { PolledSource, SourceSurroundings } from "./polled-source.ts";
+import { createUnconfiguredSource } from "./unconfigured-source.ts";
+import type { PolledSource, SourceDependencies } from "./polled-source.ts";
 
 /** Every source of this process by its name, those among them that calls name and nobody configured. */
-export class PolledSources {
-  readonly #surroundings: SourceSurroundings;
+export class SourceRegistry {
+  readonly #dependencies: SourceDependencies;
   readonly #byName = new Map<string, PolledSource>();
 
-  constructor(surroundings: SourceSurroundings) {
-    this.#surroundings = surroundings;
+  constructor(dependencies: SourceDependencies) {
+    this.#dependencies = dependencies;
   }
 
   add(source: PolledSource): void {
@@ -27,8 +27,8 @@ export class PolledSources {
   named(name: string): PolledSource {
     const known = this.#byName.get(name);
     if (known !== undefined) return known;
-    this.#surroundings.logger.warn({ source: name }, "poll.source_unknown");
-    const absent = createAbsentSource(name, this.#surroundings);
+    this.#dependencies.logger.warn({ source: name }, "poll.source_unknown");
+    const absent = createUnconfiguredSource(name, this.#dependencies);
     this.add(absent);
     return absent;
   }

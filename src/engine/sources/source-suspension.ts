@@ -46,7 +46,7 @@ export class SourceSuspension<Entry> {
   }
 
   /** The same one as others date it; what is waited for stays. */
-  redate(suspension: SharedSuspension): void {
+  restoreTimes(suspension: SharedSuspension): void {
     this.#current = suspension;
   }
 
@@ -60,14 +60,14 @@ export class SourceSuspension<Entry> {
     return reason === "upstream_errors" ? "none" : "resumed";
   }
 
-  takeProbe(nowMs: number, take: () => Entry | null): Entry | null {
+  nextProbe(nowMs: number, take: () => Entry | null): Entry | null {
     if (!this.mayProbe || this.#probe !== null || nowMs < this.#probeAtMs) return null;
     this.#probe = take();
     return this.#probe;
   }
 
   /** Whether it was the probe; then another one may go when its time has come. */
-  finished(entry: Entry): boolean {
+  record(entry: Entry): boolean {
     if (this.#probe !== entry) return false;
     this.#probe = null;
     return true;

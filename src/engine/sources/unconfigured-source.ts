@@ -1,14 +1,14 @@
 import { PolledSource } from "./polled-source.ts";
-import type { SourceSetup, SourceSurroundings } from "./polled-source.ts";
+import type { SourceSetup, SourceDependencies } from "./polled-source.ts";
 
 /**
  * Stands for a source that calls name and nobody configured (any more): as if it were suspended, with no probe to end
  * that. So the deadlines of its calls are kept, and they are there when the source is.
  */
-export function createAbsentSource(name: string, surroundings: SourceSurroundings): PolledSource {
-  const source = new PolledSource(setupOf(name), surroundings);
-  source.isAbsent = true;
-  source.gate.adoptSuspension({ reason: "misconfigured", sinceMs: surroundings.clock.nowMs() });
+export function createUnconfiguredSource(name: string, dependencies: SourceDependencies): PolledSource {
+  const source = new PolledSource(setupOf(name), dependencies);
+  source.isUnconfigured = true;
+  source.gate.adoptSuspension({ reason: "misconfigured", sinceMs: dependencies.clock.nowMs() });
   source.gate.setMayProbe(false);
   return source;
 }
@@ -29,8 +29,8 @@ function setupOf(name: string): SourceSetup {
       statusRetentionMs: 0,
       backoffMinMs: 2000,
       backoffMaxMs: 2000,
-      witnessMs: 0,
-      unwitnessedEndMs: 0,
+      corroborationMs: 0,
+      uncorroboratedEndMs: 0,
     },
   };
 }

@@ -38,7 +38,7 @@ export function badge(state: string): Html {
 }
 
 /** What is known of one thing; facts without a value are left out. */
-export function facts(list: readonly (readonly [label: string, value: Content | null])[]): Html {
+export function definitionList(list: readonly (readonly [label: string, value: Content | null])[]): Html {
   return html`<dl>
     ${list.map(([label, value]) =>
       value === null
@@ -104,7 +104,7 @@ export function pathWith(path: string, parameters: Readonly<Record<string, strin
 }
 
 /** A text as it came, line breaks and all. */
-export function verbatim(text: string): Html {
+export function preformatted(text: string): Html {
   // A parser drops the first line break after the tag: let that not be one of the text's.
   return html`<pre>${`\n${text}`}</pre>`;
 }

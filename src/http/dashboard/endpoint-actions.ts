@@ -8,7 +8,7 @@ import { redirectWith } from "./notice.ts";
 
 /** What the forms of an endpoint's page do. */
 export function addEndpointActions(dashboard: Hono<DashboardEnv>, dependencies: HttpDependencies): void {
-  const { endpointAdministration, manualDelivery, clock } = dependencies;
+  const { endpointSettings, manualDelivery, clock } = dependencies;
 
   dashboard.post("/endpoints/:id/test", async (c) => {
     const id = c.req.param("id");
@@ -22,7 +22,7 @@ export function addEndpointActions(dashboard: Hono<DashboardEnv>, dependencies: 
     const id = c.req.param("id");
     const state = c.get("form").get("state");
     if (state !== "enabled" && state !== "paused") throw unprocessable([{ parameter: "state", detail: "must be enabled or paused" }]);
-    if ((await endpointAdministration.patch(c.get("account"), id, { state })) === null) throw notFound("endpoint");
+    if ((await endpointSettings.patch(c.get("account"), id, { state })) === null) throw notFound("endpoint");
     return redirectWith(c, endpointPath(id), `endpoint-${state}`);
   });
 

@@ -13,7 +13,7 @@ const givenUpShown = 5;
 const endpointsShown = 20;
 
 /** What is wrong in an account, as far as one page may look. */
-export type Trouble = {
+export type AccountIssues = {
   /** Not enabled, pausing or failing. */
   readonly endpoints: readonly EndpointView[];
   /** How many more of them there are. */
@@ -26,7 +26,7 @@ export type Trouble = {
 };
 
 /** Looks at the newest endpoints and at those that the newest pending deliveries go to, however old they are. */
-export async function readTrouble({ store }: Pick<HttpDependencies, "store">, accountId: string, nowMs: number): Promise<Trouble> {
+export async function findIssues({ store }: Pick<HttpDependencies, "store">, accountId: string, nowMs: number): Promise<AccountIssues> {
   const deliveries = (status: "pending" | "exhausted" | "failed", limit: number) =>
     store.listDeliveries({ accountId, limit, cursor: null, endpointId: null, watchId: null, status });
   const [newest, pending, exhausted, failed] = await Promise.all([

@@ -1,18 +1,16 @@
 import type { Account } from "../../ports/stores/account-store.ts";
-import type {
-  Authentication,
-  EndpointAdministration,
-  IdempotencyKeys,
-  LiveState,
-  ManualDelivery,
-  Registration,
-} from "../../ports/use-cases/registration.ts";
+import type { Authentication } from "../../ports/use-cases/authentication.ts";
+import type { EndpointSettings } from "../../ports/use-cases/endpoint-settings.ts";
+import type { IdempotencyKeys } from "../../ports/use-cases/idempotency.ts";
+import type { LiveState } from "../../ports/use-cases/live-state.ts";
+import type { ManualDelivery } from "../../ports/use-cases/manual-delivery.ts";
+import type { Registration } from "../../ports/use-cases/registration.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { ReadStore } from "../../ports/stores/read-store.ts";
 import type { SecretBox } from "../../ports/secret-box.ts";
 import type { Logger, Metrics } from "../../ports/telemetry.ts";
 
-/** Per account; 0 is no limit. */
+/** Limits per account; 0 disables a limit. */
 export type ApiLimits = {
   readonly apiMaxPerSecond: number;
   readonly maxActiveWatches: number;
@@ -20,10 +18,10 @@ export type ApiLimits = {
   readonly maxHooks: number;
 };
 
-/** All the API stands on. */
+/** Everything the API depends on. */
 export type HttpDependencies = {
   readonly registration: Registration;
-  readonly endpointAdministration: EndpointAdministration;
+  readonly endpointSettings: EndpointSettings;
   readonly manualDelivery: ManualDelivery;
   readonly live: LiveState;
   readonly authentication: Authentication;
@@ -35,9 +33,9 @@ export type HttpDependencies = {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly limits: ApiLimits;
-  /** Of an endpoint that was given no limit of its own. */
+  /** Limit in flight of an endpoint that has none of its own. */
   readonly endpointMaxInFlight: number;
-  /** The service's own address as the operator gave it. */
+  /** Public address of the service as configured; `null` if unset. */
   readonly publicUrl: string | null;
   readonly version: string;
 };

@@ -2,44 +2,16 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import { z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { Env } from "./dependencies.ts";
+import type { Input, Operation } from "./operation-definition.ts";
 import { documentOf } from "./operation-document.ts";
 import { notFoundProblem, unprocessable } from "./problem.ts";
 import type { ParameterError, PointerError, ProblemError } from "./problem.ts";
-import type { ProblemSlug } from "../schemas/problem-catalogue.ts";
 import { parseJson, readBody, refuseLargeBody } from "./request-body.ts";
-import type { BodyKind } from "./request-body.ts";
-
-export type Answer =
-  /** JSON where nothing else is said. */
-  | { readonly description: string; readonly schema: z.ZodType; readonly example: unknown; readonly contentType?: string }
-  | { readonly description: string };
-
-/** One operation: the schemas that validate are the ones that document. */
-export type Operation<Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodType> = {
-  readonly method: "get" | "post" | "put" | "patch" | "delete";
-  /** With `{name}` for parameters, as OpenAPI writes it. */
-  readonly path: string;
-  readonly operationId: string;
-  readonly tag: string;
-  readonly summary: string;
-  readonly description?: string;
-  readonly params?: Params;
-  readonly query?: Query;
-  readonly body?: Body;
-  readonly bodyKind?: BodyKind;
-  readonly answers: Readonly<Record<number, Answer>>;
-  /** Besides those every operation of its kind has. */
-  readonly problems?: readonly ProblemSlug[];
-  /** True: no API key is asked for. */
-  readonly isPublic?: boolean;
-};
-
-export type Input<Params, Query, Body> = { readonly params: Params; readonly query: Query; readonly body: Body };
 
 const nothing = z.object({});
 const noQuery = z.strictObject({});
 
-/** Adds an operation to the app and to its document. Bad input is answered before the handler runs. */
+/** Adds an operation to the app and to its OpenAPI document. Invalid input is answered before the handler runs. */
 export function addOperation<
   Params extends z.ZodType = typeof nothing,
   Query extends z.ZodType = typeof nothing,
@@ -58,7 +30,7 @@ export function addOperation<
   });
 }
 
-/** Route and document at once, so that neither is without the other. */
+/** Registers route and documentation together, so that neither exists without the other. */
 export function registerOperation<Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodType>(
   app: OpenAPIHono<Env>,
   operation: Operation<Params, Query, Body>,
@@ -68,7 +40,7 @@ export function registerOperation<Params extends z.ZodType, Query extends z.ZodT
   app.on(operation.method.toUpperCase(), operation.path.replaceAll(/\{(\w+)\}/g, ":$1"), handler);
 }
 
-/** Those of path and query as the operation's schemas read them. What the path cannot name is 404. */
+/** Parses path and query parameters by the operation's schemas. An invalid path parameter is a 404. */
 export function checkParameters(
   c: Context,
   operation: { readonly params?: z.ZodType; readonly query?: z.ZodType },
@@ -89,7 +61,7 @@ export function checkBody<Schema extends z.ZodType>(schema: Schema, value: unkno
   return check(schema, value, pointerErrors);
 }
 
-/** The value as the schema reads it; throws 422 with every fault. */
+/** Parses a value by its schema. Throws a 422 that lists every fault. */
 function check<Schema extends z.ZodType>(
   schema: Schema,
   value: unknown,
@@ -100,7 +72,7 @@ function check<Schema extends z.ZodType>(
   return result.data;
 }
 
-/** RFC 6901 pointers into the body as it was sent. */
+/** Maps schema errors to JSON pointers (RFC 6901) into the body as sent. */
 export function pointerErrors(error: z.core.$ZodError): readonly PointerError[] {
   return error.issues.flatMap((issue) => {
     if (issue.code === "unrecognized_keys")
@@ -109,7 +81,7 @@ export function pointerErrors(error: z.core.$ZodError): readonly PointerError[] 
   });
 }
 
-/** A body that cannot be what the operation needs, found after its syntax was checked. */
+/** Returns the 422 of a fault that is found after the syntax was checked. */
 export function invalidBody(pointer: string, detail: string): ProblemError {
   return unprocessable([{ pointer, detail }]);
 }
@@ -121,7 +93,7 @@ function pointerTo(path: readonly PropertyKey[]): string {
 function parameterErrors(error: z.core.$ZodError): readonly ParameterError[] {
   return error.issues.flatMap((issue) => {
     if (issue.code === "unrecognized_keys") return issue.keys.map((key) => ({ parameter: key, detail: "is not a known parameter" }));
-    // A parameter that is a list has faults deeper down; the name is what the client wrote.
+    // The path of a fault inside a list is longer; its first part is the name that the client sent.
     return [{ parameter: String(issue.path[0] ?? ""), detail: issue.message }];
   });
 }

@@ -1,6 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
-import { CursorInvalid } from "../../domain/errors.ts";
+import { CursorInvalidError } from "../../domain/errors.ts";
 import type { Env, HttpDependencies } from "../operations/dependencies.ts";
 import { addOperation } from "../operations/operation.ts";
 import { pageQuery, signingSecretField } from "../schemas/fields.ts";
@@ -30,14 +30,14 @@ const meSchema = z
       max_hooks: z.number().int(),
     }),
   })
-  .openapi("Me", { description: "0 is no limit.", example: meExample });
+  .openapi("Me", { description: "0 disables a limit.", example: meExample });
 
 const defaultSecretSchema = z
   .strictObject({ signing_secret: signingSecretField }, "must be an object")
   .openapi("DefaultSecret", { example: { signing_secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" } });
 
-/** Who asks, and where calls may be polled for them. */
-export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointAdministration, live, limits }: HttpDependencies): void {
+/** Routes of the account and its sources. */
+export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointSettings, live, limits }: HttpDependencies): void {
   addOperation(
     app,
     {
@@ -45,7 +45,7 @@ export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointAdministration
       path: "/v1/me",
       operationId: "getMe",
       tag,
-      summary: "Who am I",
+      summary: "Read the account of the key",
       description: "The account of the key: a connection test for no-code tools.",
       answers: { 200: { description: "The account.", schema: meSchema, example: meExample } },
     },
@@ -73,12 +73,12 @@ export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointAdministration
       operationId: "setDefaultSecret",
       tag,
       summary: "Set the default signing secret",
-      description: "Endpoints made from now on sign with it unless they are given their own.",
+      description: "Endpoints created from now on sign with it unless they have a secret of their own.",
       body: defaultSecretSchema,
       answers: { 204: { description: "Set." } },
     },
     async (c, { body }) => {
-      await endpointAdministration.setDefaultSecret(c.get("account"), body.signing_secret);
+      await endpointSettings.setDefaultSecret(c.get("account"), body.signing_secret);
       return c.body(null, 204);
     },
   );
@@ -91,14 +91,14 @@ export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointAdministration
       operationId: "listSources",
       tag,
       summary: "List sources",
-      description: "Those the account may use, and how they are doing; never a credential.",
+      description: "Sources that the account may use, with their health; never a credential.",
       query: z.strictObject(pageQuery),
       answers: { 200: { description: "The sources.", schema: pageSchema(sourceSchema), example: pageExample(sourceExample) } },
     },
     (c, { query }) => {
       const sources = live.sources(c.get("account"));
       const start = query.cursor === undefined ? 0 : sources.findIndex(({ name }) => cursorOf(name) === query.cursor) + 1;
-      if (query.cursor !== undefined && start === 0) throw new CursorInvalid();
+      if (query.cursor !== undefined && start === 0) throw new CursorInvalidError();
       const page = sources.slice(start, start + query.limit);
       const last = page.at(-1);
       const next = last === undefined || start + page.length >= sources.length ? null : cursorOf(last.name);

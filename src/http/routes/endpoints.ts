@@ -1,7 +1,8 @@
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { isoTime } from "../../domain/events/payload.ts";
-import type { EndpointChange, RecoverOutcome, RotationOutcome, TestOutcome } from "../../ports/use-cases/registration.ts";
+import type { EndpointChange, RotationOutcome } from "../../ports/use-cases/endpoint-settings.ts";
+import type { RecoverOutcome, TestOutcome } from "../../ports/use-cases/manual-delivery.ts";
 import type { EndpointView } from "../../ports/stores/read-store.ts";
 import type { Env, HttpDependencies } from "../operations/dependencies.ts";
 import { manualError } from "../operations/manual-delivery-problem.ts";
@@ -74,10 +75,10 @@ const recoveredExample = { recovered: 12 };
 const recoveredSchema = z.object({ recovered: z.number().int() }).openapi("Recovered", { example: recoveredExample });
 const testedExample = { ...attemptExample, status_code: 204, error: null, response_excerpt: "", decision: "delivered" };
 
-/** Where webhooks go: read, changed, tested, recovered. */
+/** Routes of endpoints: read, change, rotate, test, recover. */
 export function addEndpointRoutes(
   app: OpenAPIHono<Env>,
-  { store, endpointAdministration, manualDelivery, idempotency, clock, endpointMaxInFlight }: HttpDependencies,
+  { store, endpointSettings, manualDelivery, idempotency, clock, endpointMaxInFlight }: HttpDependencies,
 ): void {
   const shown = (view: EndpointView) => endpointJson(view, clock.nowMs(), endpointMaxInFlight);
 
@@ -107,7 +108,7 @@ export function addEndpointRoutes(
       operationId: "getEndpoint",
       tag,
       summary: "Read an endpoint",
-      description: "Its state, why and since when, its health and what it is owed; never a secret.",
+      description: "State with reason and time, health and backlog; never a secret.",
       params: endpointId,
       answers: { 200: { description: "The endpoint.", schema: endpointSchema, example: endpointExample } },
       problems: ["not-found"],
@@ -127,14 +128,14 @@ export function addEndpointRoutes(
       operationId: "patchEndpoint",
       tag,
       summary: "Change an endpoint",
-      description: "What is left out stays. `headers` replaces all of them. Enabling sends what is owed, in order.",
+      description: "Keys left out keep their value. `headers` replaces all headers. Enabling sends pending deliveries in order.",
       params: endpointId,
       body: patchSchema,
       answers: { 200: { description: "The endpoint as it is now.", schema: endpointSchema, example: endpointExample } },
       problems: ["not-found"],
     },
     async (c, { params, body }) => {
-      const view = await endpointAdministration.patch(c.get("account"), params.id, changeOf(body));
+      const view = await endpointSettings.patch(c.get("account"), params.id, changeOf(body));
       if (view === null) throw notFound("endpoint");
       return c.json(shown(view));
     },
@@ -148,7 +149,7 @@ export function addEndpointRoutes(
       operationId: "rotateSecret",
       tag,
       summary: "Rotate the signing secret",
-      description: "The new secret signs from now on; the one before it signs too until the grace ends. Shown once.",
+      description: "The new secret signs from now on and is shown once; the previous one signs too until the grace ends.",
       params: endpointId,
       body: rotateSchema,
       bodyKind: "optional",
@@ -158,7 +159,7 @@ export function addEndpointRoutes(
     (c, { params, body }): Post<RotationOutcome> => ({
       act: (claim) => {
         const request = { graceSeconds: body.grace_seconds, signingSecret: body.signing_secret ?? null };
-        return endpointAdministration.rotateSecret(c.get("account"), params.id, request, claim);
+        return endpointSettings.rotateSecret(c.get("account"), params.id, request, claim);
       },
       answer: (outcome) => {
         if (outcome.kind === "unknown") throw notFound("endpoint");
@@ -177,7 +178,7 @@ export function addEndpointRoutes(
       tag,
       summary: "Send a test event",
       description:
-        "Sends `endpoint.test` now, by the same road as any delivery. Counts neither for nor against disabling. An `Idempotency-Key` covers the acceptance: the same key again sends no second test.",
+        "Sends `endpoint.test` now, on the same path as any delivery. A test never counts for or against disabling. An `Idempotency-Key` covers the acceptance: a repeat with the same key sends no second test.",
       params: endpointId,
       body: noBodySchema,
       bodyKind: "optional",
@@ -200,12 +201,12 @@ export function addEndpointRoutes(
       path: "/v1/endpoints/{id}/recover",
       operationId: "recoverEndpoint",
       tag,
-      summary: "Owe again what was given up",
+      summary: "Requeue failed deliveries",
       description:
-        "Every event recorded in the span whose delivery is `exhausted`, `failed` or `expired` is owed again, with a fresh schedule.",
+        "Every delivery of an event in the span that is `exhausted`, `failed` or `expired` becomes pending again, with a new schedule.",
       params: endpointId,
       body: recoverSchema,
-      answers: { 202: { description: "How many are owed again.", schema: recoveredSchema, example: recoveredExample } },
+      answers: { 202: { description: "Number of deliveries that are pending again.", schema: recoveredSchema, example: recoveredExample } },
       problems: ["not-found", "endpoint-disabled"],
     },
     (c, { params, body }): Post<RecoverOutcome> => {

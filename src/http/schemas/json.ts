@@ -5,7 +5,7 @@ import type { EventType } from "../../domain/events/event.ts";
 import { explainDelivery, explainEndpoint, explainWatch } from "../../domain/explain.ts";
 import { isoTime, standardPayload } from "../../domain/events/payload.ts";
 import type { SourceHealth } from "../../domain/sources/source.ts";
-import type { LiveState } from "../../ports/use-cases/registration.ts";
+import type { LiveState } from "../../ports/use-cases/live-state.ts";
 import type { DeliveryView, EndpointView, EventView, HookView, WatchView } from "../../ports/stores/read-store.ts";
 import type { attemptSchema, deliverySchema, endpointSchema, hookSchema, sourceSchema, watchSchema } from "./answers.ts";
 
@@ -95,7 +95,7 @@ export function pauseOf({ endpoint, hostPausedUntilMs, hostPausedSinceMs }: Endp
   return pauseInForce(endpoint.health, { pausedUntilMs: hostPausedUntilMs, pausedSinceMs: hostPausedSinceMs }, nowMs);
 }
 
-/** `maxInFlight` holds where the endpoint was given none. */
+/** Renders an endpoint. `maxInFlight` applies if the endpoint has no limit of its own. */
 export function endpointJson(view: EndpointView, nowMs: number, maxInFlight: number): z.infer<typeof endpointSchema> {
   const { endpoint, backlog, oldestDueAtMs } = view;
   const pause = endpoint.state === "enabled" ? pauseOf(view, nowMs) : null;

@@ -18,7 +18,7 @@ export type WatchedCall = {
   readonly youngestWatchAtMs: number;
   readonly earliestDeadlineAtMs: number;
   /** Some active watch has not been told the present status; the next good poll tells it even when nothing changed. */
-  readonly untold: boolean;
+  readonly needsFirstEvent: boolean;
 };
 
 export type CallCommit = {
@@ -50,7 +50,7 @@ export type CallCommitResult =
   /** Somebody else changed it (or owns it): nothing was written. `call` is what stands now, null when not ours to poll. */
   | { readonly kind: "stale"; readonly call: WatchedCall | null };
 
-/** What the poller needs of the store. Every promise resolves after the commit reached the disk; a failed commit rejects with `StoreUnavailable`. */
+/** What the poller needs of the store. Every promise resolves after the commit reached the disk; a failed commit rejects with `StoreUnavailableError`. */
 export interface CallStore {
   /** One transition: call, events, deliveries, in one transaction, serialised with registrations of the same call. */
   commitCall(commit: CallCommit): Promise<CallCommitResult>;

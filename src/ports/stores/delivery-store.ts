@@ -13,10 +13,10 @@ export type ClaimRequest = {
   readonly limit: number;
   /** At most so many of them for endpoints with consecutive failures. */
   readonly failingLimit: number;
-  readonly defaultRoom: number;
-  readonly roomByEndpoint: readonly (readonly [endpointId: string, room: number])[];
+  readonly defaultCapacity: number;
+  readonly capacityByEndpoint: readonly (readonly [endpointId: string, available: number])[];
   /** Key: `${accountId} ${origin}`. */
-  readonly roomByHost: readonly (readonly [hostKey: string, room: number])[];
+  readonly capacityByHost: readonly (readonly [hostKey: string, available: number])[];
 };
 
 export type ClaimResult = {
@@ -72,7 +72,11 @@ export interface DeliveryStore {
    * Leases one for a manual attempt ahead of schedule, pause and order; `view` is the delivery as it is then. If it is
    * settled the attempt is owed until it is recorded: should the lease end before, `claimDue` gives it out again.
    */
-  claimOne(request: { readonly accountId: string; readonly deliveryId: string; readonly nowMs: number }): Promise<ClaimOneResult>;
+  claimManualRetry(request: {
+    readonly accountId: string;
+    readonly deliveryId: string;
+    readonly nowMs: number;
+  }): Promise<ClaimManualRetryResult>;
   /** Makes an `endpoint.test` event with its delivery, leased. */
   createTest(request: { readonly accountId: string; readonly endpointId: string; readonly nowMs: number }): Promise<CreateTestResult>;
   /** Owes again what was `exhausted`, `failed` or `expired` of events recorded in the span. */
@@ -86,7 +90,7 @@ export interface DeliveryStore {
     { readonly kind: "recovered"; readonly count: number } | { readonly kind: "unknown" } | { readonly kind: "endpoint_disabled" }
   >;
   /** The wall clock was set back by `deltaMs`: what was due then is due so much earlier now. */
-  shiftSchedule(deltaMs: number): Promise<void>;
+  moveSchedule(deltaMs: number): Promise<void>;
 }
 
 export type CreateTestResult =
@@ -94,7 +98,7 @@ export type CreateTestResult =
   | { readonly kind: "unknown" }
   | { readonly kind: "endpoint_disabled" };
 
-export type ClaimOneResult =
+export type ClaimManualRetryResult =
   | { readonly kind: "claimed"; readonly job: SendJob; readonly view: DeliveryView }
   | { readonly kind: "unknown" }
   | { readonly kind: "endpoint_disabled" }

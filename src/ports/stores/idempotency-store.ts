@@ -28,7 +28,7 @@ export type StoredAnswer = {
 /** The operations a client may ask for under a key; each takes one request and is one transaction. */
 export type ClaimableStore = Pick<RegistrationStore, "registerWatches" | "registerHook"> &
   Pick<EndpointStore, "rotateSecret"> &
-  Pick<DeliveryStore, "recover" | "claimOne" | "createTest">;
+  Pick<DeliveryStore, "recover" | "claimManualRetry" | "createTest">;
 export type ClaimableOperation = keyof ClaimableStore;
 export type ClaimableRequest<Name extends ClaimableOperation> = Parameters<ClaimableStore[Name]>[0];
 export type ClaimableResult<Name extends ClaimableOperation> = Awaited<ReturnType<ClaimableStore[Name]>>;

@@ -5,7 +5,7 @@ import type { Endpoint } from "../../domain/deliveries/endpoint.ts";
 import type { RingbackEvent } from "../../domain/events/event.ts";
 import type { Watch, WatchStatus } from "../../domain/calls/watch.ts";
 
-/** A page of a list. `cursor` is opaque to everybody but the store; a malformed one rejects with `CursorInvalid`. */
+/** A page of a list. `cursor` is opaque to everybody but the store; a malformed one rejects with `CursorInvalidError`. */
 export type PageRequest = { readonly limit: number; readonly cursor: string | null };
 export type Page<T> = { readonly data: readonly T[]; readonly nextCursor: string | null };
 

@@ -1,7 +1,7 @@
-import type { SealedPlace } from "../../domain/secrets/sealed-identity.ts";
+import type { SealedColumn } from "../../domain/secrets/sealed-identity.ts";
 
 export type SealedValue = {
-  readonly place: SealedPlace;
+  readonly place: SealedColumn;
   /** Of its row: the account, secret, endpoint or source, or the name of a hash key. */
   readonly id: string;
   readonly sealed: Uint8Array;
@@ -32,7 +32,7 @@ export interface SealedStore {
   readKeyIds(): Promise<readonly string[]>;
   /** Values in a place that a key sealed, by id. */
   listSealed(page: {
-    readonly place: SealedPlace;
+    readonly place: SealedColumn;
     readonly keyId: string;
     readonly afterId: string | null;
     readonly limit: number;
@@ -42,7 +42,7 @@ export interface SealedStore {
   /** Keeps the first one that is ever given and resolves with the one kept. Sealed with identity = name + `:hash-key`. */
   ensureHashKey(name: HashKeyName, sealed: Uint8Array): Promise<Uint8Array>;
   /** Says at a server's start which keys it was given. */
-  noteServerKeys(keyIds: readonly string[]): Promise<void>;
+  setServerKeys(keyIds: readonly string[]): Promise<void>;
   /** Servers that run at this moment and cannot open what is sealed with this key, or have not said yet. */
   findServersWithoutKey(keyId: string): Promise<ServersWithoutKey>;
 }

@@ -36,7 +36,7 @@ export interface OperationalStore {
 }
 
 /** Gauges read when metrics are scraped. */
-export type StoreFigures = {
+export type StoreStats = {
   readonly watchesByStatus: Readonly<Record<string, number>>;
   readonly deliveriesByStatus: Readonly<Record<string, number>>;
   readonly oldestDueDeliveryAtMs: number | null;
@@ -44,9 +44,9 @@ export type StoreFigures = {
 };
 
 export interface StoreLifecycle {
-  /** Rejects with `StoreUnavailable` while nothing can be committed. */
+  /** Rejects with `StoreUnavailableError` while nothing can be committed. */
   checkWritable(): Promise<void>;
-  readFigures(): Promise<StoreFigures>;
+  readStats(): Promise<StoreStats>;
   /** Resolves with the error once the store can never be used again in this process (I/O error, disk full): the process must end (exit 70). */
   readonly fatal: Promise<Error>;
   /** Finishes what was accepted, then closes. May be called twice. */

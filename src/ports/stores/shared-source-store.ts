@@ -5,7 +5,7 @@ export type SharedSuspension = {
 };
 
 /** What holds of a source for all instances. The versions grow with each change of their part. */
-export type SharedGate = {
+export type GateState = {
   readonly sourceName: string;
   readonly suspension: SharedSuspension | null;
   readonly suspensionVersion: number;
@@ -25,7 +25,7 @@ export interface SharedSourceStore {
     readonly sourceName: string;
     readonly suspension: SharedSuspension | null;
     readonly expectedVersion: number;
-  }): Promise<{ readonly kind: "changed" | "superseded"; readonly gate: SharedGate }>;
+  }): Promise<{ readonly kind: "changed" | "superseded"; readonly gate: GateState }>;
   /** The later end of a throttle wins. */
-  throttle(request: { readonly sourceName: string; readonly throttledUntilMs: number; readonly rateFactor: number }): Promise<SharedGate>;
+  throttle(request: { readonly sourceName: string; readonly throttledUntilMs: number; readonly rateFactor: number }): Promise<GateState>;
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { statusRequestOf } from "../../../src/adapters/polyai/kinds.ts";
 import type { PolyaiConfig } from "../../../src/adapters/polyai/kinds.ts";
-import { StartRefused } from "../../../src/domain/errors.ts";
+import { StartupError } from "../../../src/domain/errors.ts";
 
 const legacy = { kind: "polyai-legacy", baseUrl: "https://api.us-1.platform.polyai.app", credential: "s3cr3t" } satisfies PolyaiConfig;
 const agents = { ...legacy, kind: "polyai-agents", baseUrl: "https://api.us.poly.ai", agentId: "PROJECT-1", environment: "live" } as const;
@@ -56,7 +56,7 @@ describe("the status request", () => {
     ["a credential in another script", { credential: "s3cr3t‑" }],
   ])("%s refuses to start without repeating it", (_name, change) => {
     const start = () => statusRequestOf({ ...legacy, ...change });
-    expect(start).toThrow(StartRefused);
+    expect(start).toThrow(StartupError);
     expect(start).not.toThrow(/s3cr3t|poly\.ai/);
   });
 });

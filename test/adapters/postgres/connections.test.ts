@@ -4,7 +4,7 @@ import pg from "pg";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { Database } from "../../../src/adapters/postgres/connection/database.ts";
 import { createPostgresStore } from "../../../src/adapters/postgres/store.ts";
-import { StoreOverloaded, StoreUnavailable } from "../../../src/domain/errors.ts";
+import { StoreOverloadedError, StoreUnavailableError } from "../../../src/domain/errors.ts";
 import { TestPostgres } from "../../harness/postgres-database.ts";
 import type { TestInstance } from "../../harness/postgres-database.ts";
 import { only, statusChange, StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
@@ -46,7 +46,7 @@ describe("a connection that breaks in the middle of a transaction", () => {
     await world.watch("OUT-1");
     const commit = world.commitOf("OUT-1", [statusChange("queued")]);
     await outside.query(`begin; lock table ${table} in access exclusive mode`);
-    const refused = expect(instance.store.commitCall(commit)).rejects.toThrow(StoreUnavailable);
+    const refused = expect(instance.store.commitCall(commit)).rejects.toThrow(StoreUnavailableError);
     await outside.query("select pg_terminate_backend($1)", [await waitingProcess()]);
     await refused;
     await outside.query("commit");
@@ -60,7 +60,7 @@ describe("a connection that breaks in the middle of a transaction", () => {
     const drafts = [];
     for (let n = 0; n < 5; n++) drafts.push(await world.watchDraft(`OUT-${n}`));
     await outside.query("begin; lock table accounts in access exclusive mode");
-    const refused = drafts.map((draft) => expect(instance.store.registerWatches([draft])).rejects.toThrow(StoreUnavailable));
+    const refused = drafts.map((draft) => expect(instance.store.registerWatches([draft])).rejects.toThrow(StoreUnavailableError));
     await outside.query("select pg_terminate_backend($1)", [await waitingProcess()]);
     await Promise.all(refused);
     await outside.query("commit");
@@ -74,7 +74,7 @@ async function expectRefused(port: number): Promise<void> {
   const store = createPostgresStore(db);
   await Promise.all(
     [store.findOldestAccount(), store.registerWatches([]), store.checkWritable()].map((asked) =>
-      expect(asked).rejects.toThrow(StoreUnavailable),
+      expect(asked).rejects.toThrow(StoreUnavailableError),
     ),
   );
   await store.close();
@@ -84,7 +84,7 @@ describe("a server that does not answer", () => {
   it("refuses what it is asked, when it holds a lock for too long", async () => {
     await world.watch("OUT-1");
     await outside.query("begin; lock table calls in access exclusive mode");
-    await expect(world.see("OUT-1", "queued")).rejects.toThrow(StoreUnavailable);
+    await expect(world.see("OUT-1", "queued")).rejects.toThrow(StoreUnavailableError);
     await outside.query("rollback");
     await world.see("OUT-1", "queued");
   });
@@ -138,7 +138,7 @@ describe("the queue of a hot operation", () => {
     const store = createPostgresStore(instance.db, 3);
     const results = await Promise.allSettled(Array.from({ length: 5 }, () => store.registerWatches([])));
     expect(
-      results.map((result) => (result.status === "fulfilled" ? "taken" : result.reason instanceof StoreOverloaded && "refused")),
+      results.map((result) => (result.status === "fulfilled" ? "taken" : result.reason instanceof StoreOverloadedError && "refused")),
     ).toEqual(["taken", "taken", "taken", "refused", "refused"]);
   });
 
@@ -186,7 +186,7 @@ describe("a connection", () => {
     await outside.query(`alter database ${rows[0]?.name} set default_transaction_read_only = on`);
     const other = database.openReader(testPolicy);
     onTestFinished(() => other.store.close());
-    await expect(other.store.checkWritable()).rejects.toThrow(StoreUnavailable);
+    await expect(other.store.checkWritable()).rejects.toThrow(StoreUnavailableError);
     expect(await other.store.findOldestAccount()).not.toBeNull();
   });
 });

@@ -16,7 +16,7 @@ let clients: pg.Client[] = [];
 beforeEach(async () => {
   database = await TestPostgres.create();
   // Transactions are left open on purpose here: nobody waits for them.
-  instance = await database.openAlone(testPolicy, { feedPatienceMs: 0 });
+  instance = await database.openAlone(testPolicy, { feedLingerMs: 0 });
   clients = await Promise.all(
     Array.from({ length: writers }, async () => {
       const client = new pg.Client({ connectionString: database.url });

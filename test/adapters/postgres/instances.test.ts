@@ -7,8 +7,8 @@ import { Instances } from "../../../src/adapters/postgres/instances/instance-row
 import { createSharedSourceStore } from "../../../src/adapters/postgres/instances/source-gates.ts";
 import { createPostgresStore } from "../../../src/adapters/postgres/store.ts";
 import { deadOwners } from "../../../src/adapters/postgres/calls/free-calls.ts";
-import { InstanceFenced } from "../../../src/domain/errors.ts";
-import type { SourceShare } from "../../../src/ports/stores/ownership-store.ts";
+import { InstanceFencedError } from "../../../src/domain/errors.ts";
+import type { SourceShare } from "../../../src/ports/stores/instance-store.ts";
 import { eventually } from "../../harness/eventually.ts";
 import { TestPostgres } from "../../harness/postgres-database.ts";
 import { answered, minute, startMs, statusChange, StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
@@ -28,7 +28,7 @@ afterEach(async () => {
 const leaseMs = 60_000;
 const shareOf = (given: Partial<SourceShare> = {}): SourceShare => ({
   calls: 0,
-  unwitnessed: 0,
+  uncorroborated: 0,
   recentPolls: 0,
   recentFailures: 0,
   lastGoodPollAtMs: null,
@@ -47,7 +47,7 @@ class Member {
   readonly instances = new Instances({
     db: this.db,
     clock: new DatabaseClock(systemClock),
-    announce: (what) => this.announced.push(what),
+    notifyPeers: (what) => this.announced.push(what),
   });
 
   static async join(lease = leaseMs): Promise<Member> {
@@ -111,9 +111,9 @@ describe("an instance", () => {
 
     const draft = await b.world.watchDraft("OUT-1");
     await evict(b, a);
-    await expect(b.store.registerWatches([draft])).rejects.toBeInstanceOf(InstanceFenced);
+    await expect(b.store.registerWatches([draft])).rejects.toBeInstanceOf(InstanceFencedError);
     await expect(b.instances.claimCalls({ sourceName: "default", limit: 1, deadlineBeforeMs: null })).rejects.toBeInstanceOf(
-      InstanceFenced,
+      InstanceFencedError,
     );
     expect(await b.instances.heartbeat({ leaseMs, shares: {} })).toEqual({ kind: "fenced" });
     const token = b.token;
@@ -149,7 +149,7 @@ describe("an instance", () => {
     a.announced.splice(0);
     await a.instances.leave();
     expect(a.announced).toEqual(["calls", "deliveries", "instances"]);
-    expect((await b.sweep()).hasFreeCalls).toBe(true);
+    expect((await b.sweep()).hasUnownedCalls).toBe(true);
     expect(await b.instances.claimCalls({ sourceName: "default", limit: 10, deadlineBeforeMs: null })).toHaveLength(3);
     await a.instances.leave();
   });
@@ -193,17 +193,17 @@ describe("calls", () => {
     const [a, b, c] = members as [Member, Member, Member];
     await watchMany(a, 50);
     await watchMany(b, 5, "OUT-b");
-    expect((await b.sweep()).hasFreeCalls).toBe(false);
+    expect((await b.sweep()).hasUnownedCalls).toBe(false);
     await evict(a, b);
-    expect(await b.sweep()).toMatchObject({ hasFreeCalls: true });
-    expect(await c.instances.countFreeCalls()).toEqual({ default: 50 });
+    expect(await b.sweep()).toMatchObject({ hasUnownedCalls: true });
+    expect(await c.instances.countUnownedCalls()).toEqual({ default: 50 });
     const claims = await Promise.all(
       [b, c, b, c].map(({ instances }) => instances.claimCalls({ sourceName: "default", limit: 20, deadlineBeforeMs: null })),
     );
     const rest = await c.instances.claimCalls({ sourceName: "default", limit: 50, deadlineBeforeMs: null });
     const ids = [...claims, rest].flat().map(({ callId }) => callId);
     expect([ids.length, new Set(ids).size]).toEqual([50, 50]);
-    expect(await c.sweep()).toMatchObject({ hasFreeCalls: false });
+    expect(await c.sweep()).toMatchObject({ hasUnownedCalls: false });
     expect(await c.instances.claimCalls({ sourceName: "other", limit: 50, deadlineBeforeMs: null })).toEqual([]);
   });
 
@@ -217,7 +217,7 @@ describe("calls", () => {
     expect(await claim(startMs)).toEqual([]);
     expect((await claim(startMs + 1, 1)).map(({ callSid }) => callSid)).toEqual(["OUT-0"]);
     expect((await claim(startMs + 1)).map(({ callSid }) => callSid)).toEqual(["OUT-1"]);
-    expect(await b.instances.countFreeCalls()).toEqual({ default: 1 });
+    expect(await b.instances.countUnownedCalls()).toEqual({ default: 1 });
   });
 
   test("given back are free; the release of what somebody else owns changes nothing", async () => {
@@ -225,7 +225,7 @@ describe("calls", () => {
     const b = await Member.join();
     const [first = "", second = ""] = await watchMany(a, 2);
     await b.store.releaseCalls([{ callId: first, lastGoodPollAtMs: null }]);
-    expect((await b.sweep()).hasFreeCalls).toBe(false);
+    expect((await b.sweep()).hasUnownedCalls).toBe(false);
     await a.store.releaseCalls([{ callId: first, lastGoodPollAtMs: startMs }]);
     const [taken] = await b.instances.claimCalls({ sourceName: "default", limit: 5, deadlineBeforeMs: null });
     expect(taken).toMatchObject({ callId: first, status: { lastGoodPollAtMs: startMs } });
@@ -239,9 +239,9 @@ describe("calls", () => {
     const registered = await b.world.register("OUT-0", { url: "https://other.example/" });
     expect(registered).toMatchObject({ kind: "created", call: null });
     // Until it has looked: the answer of a sweep may be lost on its way.
-    for (let sweeps = 0; sweeps < 2; sweeps++) expect((await a.sweep()).touchedCallIds).toEqual([callId]);
+    for (let sweeps = 0; sweeps < 2; sweeps++) expect((await a.sweep()).dirtyCallIds).toEqual([callId]);
     expect(await a.instances.loadOwnedCalls([callId])).toMatchObject([{ callId }]);
-    expect((await a.sweep()).touchedCallIds).toEqual([]);
+    expect((await a.sweep()).dirtyCallIds).toEqual([]);
 
     const { data } = await b.store.listWatches({
       accountId: (await b.world.account()).id,
@@ -252,11 +252,11 @@ describe("calls", () => {
     });
     for (const { watch } of data)
       await b.store.removeWatch({ accountId: watch.accountId, watchId: watch.id, purge: false, nowMs: startMs });
-    expect((await a.sweep()).touchedCallIds).toEqual([callId]);
+    expect((await a.sweep()).dirtyCallIds).toEqual([callId]);
     expect(await a.instances.loadOwnedCalls([callId])).toEqual([]);
-    expect((await a.sweep()).touchedCallIds).toEqual([]);
+    expect((await a.sweep()).dirtyCallIds).toEqual([]);
     expect(await a.db.get("select owner_token, watched from calls where id = $1", callId)).toEqual({ owner_token: null, watched: false });
-    expect((await b.sweep()).hasFreeCalls).toBe(false);
+    expect((await b.sweep()).hasUnownedCalls).toBe(false);
   });
 
   test("a 410 that its own instance records leaves it to be looked at", async () => {
@@ -267,7 +267,7 @@ describe("calls", () => {
     if (job === undefined) throw new Error("nothing to send");
     await b.world.register("OUT-1", { url: "https://other.example/" });
     await a.world.record(job, answered(410));
-    expect((await a.sweep()).touchedCallIds).toEqual([view.watch.callId]);
+    expect((await a.sweep()).dirtyCallIds).toEqual([view.watch.callId]);
   });
 
   test("a call that another instance is taking is not taken from it by a registration that waited", async () => {
@@ -289,7 +289,7 @@ describe("calls", () => {
     await taking.end();
     expect(await registering).toMatchObject({ kind: "created", call: null });
     expect(await a.db.get("select owner_token from calls where id = $1", callId)).toEqual({ owner_token: a.token });
-    expect((await a.sweep()).touchedCallIds).toEqual([callId]);
+    expect((await a.sweep()).dirtyCallIds).toEqual([callId]);
   });
 
   test("a hundred thousand owned by the living cost a sweep no walk through them", async () => {
@@ -305,7 +305,7 @@ describe("calls", () => {
     const [plan] = await a.db.all(`explain (analyze, format json, buffers) ${deadOwners}`);
     const buffers = JSON.stringify(plan).match(/"Shared Hit Blocks":(\d+)/)?.[1];
     expect(Number(buffers)).toBeLessThan(100);
-    expect((await b.sweep()).hasFreeCalls).toBe(false);
+    expect((await b.sweep()).hasUnownedCalls).toBe(false);
   });
 });
 

@@ -167,7 +167,7 @@ describe("several servers doing everything at once", () => {
     // A call is gone with its last watch.
     expect(await count("select count(*) as n from calls c where not exists (select 1 from watches w where w.call_id = c.id)")).toBe(0);
     // Counted is what there is.
-    const figures = await store.readFigures();
+    const figures = await store.readStats();
     for (const [status, n] of Object.entries(figures.watchesByStatus))
       expect([status, await count(`select count(*) as n from watches where status = '${status}'`)]).toEqual([status, n]);
     for (const [status, n] of Object.entries(figures.deliveriesByStatus))
@@ -185,7 +185,7 @@ describe("several servers doing everything at once", () => {
       sent.push(...jobs);
       idle = jobs.length === 0 ? idle + 1 : 0;
     }
-    expect((await store.readFigures()).deliveriesByStatus["pending"]).toBe(0);
+    expect((await store.readStats()).deliveriesByStatus["pending"]).toBe(0);
     const lanes = Map.groupBy(sent, (job) => `${"watchId" in job.event.data ? job.event.data.watchId : job.deliveryId} ${job.target.id}`);
     for (const lane of lanes.values()) {
       const sequences = lane.map((job) => ("sequence" in job.event.data ? (job.event.data.sequence ?? 0) : 0));

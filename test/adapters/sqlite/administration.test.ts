@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openSqliteAdministration, openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
-import { StartRefused } from "../../../src/domain/errors.ts";
+import { StartupError } from "../../../src/domain/errors.ts";
 import { newId } from "../../../src/domain/ids.ts";
 import { StoreWorld, only, startMs, testPolicy } from "../../harness/store-drafts.ts";
 
@@ -88,7 +88,7 @@ describe("administration of an SQLite database", () => {
     connection.exec("delete from schema_migrations where number = (select max(number) from schema_migrations)");
     connection.close();
     const refused: unknown = await openSqliteAdministration(path).catch((error: unknown) => error);
-    expect(refused).toBeInstanceOf(StartRefused);
+    expect(refused).toBeInstanceOf(StartupError);
     expect((refused as Error).message).toContain("is of an older version");
   });
 
@@ -98,7 +98,7 @@ describe("administration of an SQLite database", () => {
     expect(await store.findServersWithoutKey("0a")).toEqual(none);
     const world = await serve();
     expect(await store.findServersWithoutKey("0a")).toEqual({ lacking: 0, starting: 1 });
-    await world.store.noteServerKeys(["0a", "0b"]);
+    await world.store.setServerKeys(["0a", "0b"]);
     expect(await store.findServersWithoutKey("0a")).toEqual(none);
     expect(await store.findServersWithoutKey("0c")).toEqual({ lacking: 1, starting: 0 });
     await world.store.close();

@@ -25,6 +25,6 @@ test("what was committed is copied into the database file while the store goes o
   // The log is gone: nothing is left to be copied.
   expect((await readdir(folder)).toSorted()).toEqual(["ringback.db", "ringback.lock"]);
   const again = await openSqliteStore({ path, policy: testPolicy });
-  expect((await again.readFigures()).watchesByStatus["active"]).toBe(2000);
+  expect((await again.readStats()).watchesByStatus["active"]).toBe(2000);
   await again.close();
 });

@@ -58,7 +58,7 @@ describe("a server that dies", () => {
         { event: { type: "call.queued" }, deliveries: [{ status: "pending" }] },
       ]);
     }
-    const { jobs } = await world.claim({ limit: 1000, defaultRoom: 1000 });
+    const { jobs } = await world.claim({ limit: 1000, defaultCapacity: 1000 });
     expect(jobs.length).toBeGreaterThanOrEqual(ids.length);
     await world.store.close();
     const connection = new DatabaseSync(path, { readOnly: true });

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import type { SqliteStoreOptions } from "../../../src/adapters/sqlite/store.ts";
-import { CursorInvalid, StoreOverloaded, StoreUnavailable } from "../../../src/domain/errors.ts";
+import { CursorInvalidError, StoreOverloadedError, StoreUnavailableError } from "../../../src/domain/errors.ts";
 import { StoreWorld, ok, only, testPolicy } from "../../harness/store-drafts.ts";
 
 const open: StoreWorld[] = [];
@@ -44,10 +44,10 @@ describe("group commit", () => {
     ]);
     expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "rejected", "fulfilled"]);
     expect(outcomes[1]).toMatchObject({ reason: { message: expect.stringContaining("UNIQUE constraint failed") } });
-    expect((outcomes[2] as PromiseRejectedResult).reason).toBeInstanceOf(CursorInvalid);
+    expect((outcomes[2] as PromiseRejectedResult).reason).toBeInstanceOf(CursorInvalidError);
     const { data } = await world.store.listWatches({ accountId, status: null, callSid: null, limit: 10, cursor: null });
     expect(data.map((view) => view.watch.callSid)).toEqual(["OUT-2", "OUT-1"]);
-    expect((await world.store.readFigures()).watchesByStatus["active"]).toBe(2);
+    expect((await world.store.readStats()).watchesByStatus["active"]).toBe(2);
   });
 
   it("answers in the order asked, however long the batches before are", async () => {
@@ -74,8 +74,8 @@ describe("group commit", () => {
       "answered",
       "answered",
       "answered",
-      StoreOverloaded.name,
-      StoreOverloaded.name,
+      StoreOverloadedError.name,
+      StoreOverloadedError.name,
     ]);
     expect(await world.store.getAccount(accountId)).not.toBeNull();
   });
@@ -86,7 +86,7 @@ describe("group commit", () => {
     const accepted = world.watch("OUT-1");
     await new Promise((resolve) => setImmediate(resolve));
     const closed = world.store.close();
-    await expect(world.store.checkWritable()).rejects.toThrow(StoreUnavailable);
+    await expect(world.store.checkWritable()).rejects.toThrow(StoreUnavailableError);
     expect((await accepted).kind).toBe("created");
     await closed;
   });
@@ -94,9 +94,9 @@ describe("group commit", () => {
 
 const draft = (text: string) => () => ({ sealed: new TextEncoder().encode(text), deliveryId: null });
 
-async function watchedWorld(recordPatienceMs: number) {
+async function watchedWorld(recordLingerMs: number) {
   const commits: number[] = [];
-  const world = await openWorld({ recordPatienceMs, onCommitted: (durationMs) => commits.push(durationMs) });
+  const world = await openWorld({ recordLingerMs, onCommitted: (durationMs) => commits.push(durationMs) });
   await world.watch("OUT-1");
   const job = only((await world.see("OUT-1", "queued")).jobs);
   commits.length = 0;

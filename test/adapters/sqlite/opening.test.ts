@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
-import { StartRefused } from "../../../src/domain/errors.ts";
+import { StartupError } from "../../../src/domain/errors.ts";
 import type { ServiceStore } from "../../../src/ports/stores/service-store.ts";
 import { expectKind, hour, StoreWorld, startMs, testPolicy } from "../../harness/store-drafts.ts";
 
@@ -30,7 +30,7 @@ async function openAt(at: string): Promise<ServiceStore> {
 /** The one line a start that cannot succeed says. */
 async function refusalOf(at: string): Promise<string> {
   const error: unknown = await openAt(at).catch((refused: unknown) => refused);
-  expect(error).toBeInstanceOf(StartRefused);
+  expect(error).toBeInstanceOf(StartupError);
   const { message } = error as Error;
   expect(message).not.toContain("\n");
   return message;

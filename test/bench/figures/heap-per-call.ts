@@ -43,7 +43,7 @@ export async function measureHeapPerCall(calls: number): Promise<Figure> {
       createdAtMs: nowMs,
       youngestWatchAtMs: nowMs,
       earliestDeadlineAtMs: nowMs + 86_400_000,
-      untold: false,
+      needsFirstEvent: false,
     });
   const bytes = (usedHeap() - before) / calls;
   void poller.stop(0);

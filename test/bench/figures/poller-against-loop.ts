@@ -98,6 +98,6 @@ function watchedCall(index: number): WatchedCall {
     createdAtMs: nowMs,
     youngestWatchAtMs: nowMs,
     earliestDeadlineAtMs: nowMs + 3_600_000,
-    untold: false,
+    needsFirstEvent: false,
   };
 }

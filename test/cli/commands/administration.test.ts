@@ -55,7 +55,7 @@ async function serve(given: string | null = null): Promise<ServiceStore> {
   const store = await openSqliteStore({ path: databasePath, policy: testPolicy });
   open.push(store);
   const { secretBox } = await openKeyring(store, { given, databasePath });
-  await store.noteServerKeys(secretBox.keyIds);
+  await store.setServerKeys(secretBox.keyIds);
   return store;
 }
 
@@ -294,7 +294,7 @@ describe("a change of encryption keys", () => {
     const created = createAccount("beta");
     // Whoever asks before has to ask again.
     const keyring = await openKeyring(service, { given: newer, databasePath });
-    await service.noteServerKeys(keyring.secretBox.keyIds);
+    await service.setServerKeys(keyring.secretBox.keyIds);
     expect(await accountOf((await created).key)).toBe("beta");
   });
 

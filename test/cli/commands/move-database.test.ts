@@ -6,7 +6,7 @@ import { expect, onTestFinished, test, vi } from "vitest";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import { runCommandLine } from "../../../src/cli/run-command-line.ts";
 import { moveDatabase } from "../../../src/cli/commands/move-database.ts";
-import { StartRefused } from "../../../src/domain/errors.ts";
+import { StartupError } from "../../../src/domain/errors.ts";
 import { TestPostgres } from "../../harness/postgres-database.ts";
 import { answered, ok, StoreWorld, startMs, testPolicy } from "../../harness/store-drafts.ts";
 
@@ -37,7 +37,7 @@ async function read(world: StoreWorld) {
     attempts: await Promise.all(deliveries.data.map(({ delivery }) => store.getDelivery(accountId, delivery.id))),
     feed: (await store.readFeed({ accountId, limit: 200, cursor: null, sinceMs: null, types: null, orTerminal: false, callSid: null }))
       .data,
-    figures: { ...(await store.readFigures()), storeBytes: 0 },
+    figures: { ...(await store.readStats()), storeBytes: 0 },
   };
 }
 
@@ -88,7 +88,7 @@ test("everything of an embedded database is there on Postgres, and what was owed
   there.nowMs = startMs + 3_600_000;
   const owed = before.deliveries.data.filter(({ delivery }) => delivery.status === "pending");
   expect(owed.length).toBeGreaterThan(0);
-  expect((await there.claim({ defaultRoom: 100 })).jobs.length).toBeGreaterThan(0);
+  expect((await there.claim({ defaultCapacity: 100 })).jobs.length).toBeGreaterThan(0);
   await there.watch("OUT-3", { url: "https://three.example/" });
   await there.see("OUT-3", "queued");
   expect((await read(there)).feed.at(-1)?.event.data).toMatchObject({ callSid: "OUT-3" });
@@ -121,7 +121,7 @@ test("a database that is not empty is left as it is; so is everything while a se
   const world = new StoreWorld(await openSqliteStore({ path, policy: testPolicy }));
   await world.account();
   const move = { sqlitePath: path, postgresUrl: postgres.url };
-  await expect(moveDatabase(move)).rejects.toBeInstanceOf(StartRefused);
+  await expect(moveDatabase(move)).rejects.toBeInstanceOf(StartupError);
   await world.store.close();
   await moveDatabase(move);
   await expect(moveDatabase(move)).rejects.toThrow("must be empty: its table accounts is not");

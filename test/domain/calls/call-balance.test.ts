@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { callsToClaim, callsToGiveBack } from "../../../src/domain/calls/call-balance.ts";
+import { callsToClaim, callsToRelease } from "../../../src/domain/calls/call-balance.ts";
 
 describe("giving back", () => {
   test.each([
@@ -13,7 +13,7 @@ describe("giving back", () => {
     ["one call stays where it is", 1, [0, 0], 0],
     ["who has less gives nothing", 10, [100], 0],
   ])("%s", (_, own, others, expected) => {
-    expect(callsToGiveBack({ own, others })).toBe(expected);
+    expect(callsToRelease({ own, others })).toBe(expected);
   });
 });
 
@@ -40,7 +40,7 @@ test("rounds of giving back and claiming lose no call, come to rest, and leave n
       for (let round = 0; round < 20 && moved; round++) {
         moved = false;
         for (const [index, own] of owned.entries()) {
-          const back = callsToGiveBack({ own, others: others(index) });
+          const back = callsToRelease({ own, others: others(index) });
           const taken = callsToClaim({ own: own - back, others: others(index), free: free + back });
           expect(back).toBeLessThanOrEqual(own);
           owned[index] = own - back + taken;

@@ -11,12 +11,17 @@ const policy: PollPolicy = {
   statusRetentionMs: 7_200_000,
   backoffMinMs: 2000,
   backoffMaxMs: 60_000,
-  witnessMs: 600_000,
-  unwitnessedEndMs: 600_000,
+  corroborationMs: 600_000,
+  uncorroboratedEndMs: 600_000,
 };
 const startMs = Date.UTC(2026, 10, 24, 12);
 
-type Poll = { readonly observation: Observation; readonly afterMs: number; readonly witnessAgeMs: number | null; readonly jitter: number };
+type Poll = {
+  readonly observation: Observation;
+  readonly afterMs: number;
+  readonly corroborationAgeMs: number | null;
+  readonly jitter: number;
+};
 /** One poll and what was decided, with the call as it was before and everything it was answered until then. */
 type Step = Poll & {
   readonly before: CallStatus;
@@ -44,7 +49,7 @@ const polls = fc.array(
   fc.record({
     observation: observations,
     afterMs: fc.constantFrom(0, 2000, 5000, 31_000, 120_000, 301_000, 7_201_000),
-    witnessAgeMs: fc.constantFrom(null, 0, 600_000, 600_001),
+    corroborationAgeMs: fc.constantFrom(null, 0, 600_000, 600_001),
     jitter: fc.double({ min: 0, max: 1, noNaN: true }),
   }),
   { maxLength: 40 },
@@ -58,7 +63,11 @@ function live(sequence: readonly Poll[], earliestDeadlineAtMs: number): readonly
   let nowMs = startMs;
   for (const poll of sequence) {
     nowMs += poll.afterMs;
-    const context = { nowMs, witnessAtMs: poll.witnessAgeMs === null ? null : nowMs - poll.witnessAgeMs, jitter: poll.jitter };
+    const context = {
+      nowMs,
+      corroboratedAtMs: poll.corroborationAgeMs === null ? null : nowMs - poll.corroborationAgeMs,
+      jitter: poll.jitter,
+    };
     const input = { status: known, memory, youngestWatchAtMs: startMs, earliestDeadlineAtMs };
     const decision = decideAfterPoll(input, poll.observation, context, policy);
     steps.push({ ...poll, before: known, nowMs, decision, earlier: [...steps] });
@@ -117,7 +126,7 @@ test("what goes backwards is believed when two in a row say so, and is an anomal
     const backwards = observation.kind === "status" && before.status !== null && goesBackwards(before.status, observation.status);
     const [previous] = sayings(step);
     const twice = backwards && previous?.observation.kind === "status" && previous.observation.status === observation.status;
-    expect(decision.anomaly).toBe(twice);
+    expect(decision.isRegression).toBe(twice);
     if (backwards) expect(changeOf(step, "status") !== undefined).toBe(twice);
   });
 });
@@ -164,10 +173,10 @@ test("a call ends with a witness or ten minutes after it would have ended", () =
   holds((step) => {
     if (changeOf(step, "end") === undefined) return;
     const lastGood = step.earlier.findLastIndex(({ decision }) => decision.memory === freshPollMemory);
-    const firstPutOff = step.earlier.slice(lastGood + 1).find(({ decision }) => decision.endingUnwitnessed);
-    const isWitnessed = step.witnessAgeMs !== null && step.witnessAgeMs <= policy.witnessMs;
-    expect(isWitnessed || step.nowMs - (firstPutOff?.nowMs ?? Number.POSITIVE_INFINITY) >= policy.unwitnessedEndMs).toBe(true);
-    expect(step.decision.endingUnwitnessed).toBe(!isWitnessed);
+    const firstPutOff = step.earlier.slice(lastGood + 1).find(({ decision }) => decision.endsUncorroborated);
+    const isCorroborated = step.corroborationAgeMs !== null && step.corroborationAgeMs <= policy.corroborationMs;
+    expect(isCorroborated || step.nowMs - (firstPutOff?.nowMs ?? Number.POSITIVE_INFINITY) >= policy.uncorroboratedEndMs).toBe(true);
+    expect(step.decision.endsUncorroborated).toBe(!isCorroborated);
   });
 });
 

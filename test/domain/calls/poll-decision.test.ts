@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { CallStatus, Observation } from "../../../src/domain/calls/call.ts";
-import { decideAfterPoll, forgetDenials, freshPollMemory, minIntervalForAge } from "../../../src/domain/calls/poll-decision.ts";
+import { decideAfterPoll, resetRejections, freshPollMemory, minIntervalForAge } from "../../../src/domain/calls/poll-decision.ts";
 import type { PollDecision, PollPolicy } from "../../../src/domain/calls/poll-decision.ts";
 
 const second = 1000;
@@ -14,8 +14,8 @@ const policy: PollPolicy = {
   statusRetentionMs: 2 * hour,
   backoffMinMs: 2 * second,
   backoffMaxMs: minute,
-  witnessMs: 10 * minute,
-  unwitnessedEndMs: 10 * minute,
+  corroborationMs: 10 * minute,
+  uncorroboratedEndMs: 10 * minute,
 };
 
 const status = (text: string, reason = ""): Observation => ({ kind: "status", status: text, reason });
@@ -40,7 +40,7 @@ class Life {
   memory = freshPollMemory;
   nowMs = startMs;
   /** A witness is always at hand unless a test takes it away. */
-  witnessAgeMs: number | null = 0;
+  corroborationAgeMs: number | null = 0;
   deadlineAtMs = startMs + 24 * hour;
   jitter = 1;
   readonly policy: PollPolicy;
@@ -55,7 +55,11 @@ class Life {
     const decision = decideAfterPoll(
       { status: this.known, memory: this.memory, youngestWatchAtMs: startMs, earliestDeadlineAtMs: this.deadlineAtMs },
       observation,
-      { nowMs: this.nowMs, witnessAtMs: this.witnessAgeMs === null ? null : this.nowMs - this.witnessAgeMs, jitter: this.jitter },
+      {
+        nowMs: this.nowMs,
+        corroboratedAtMs: this.corroborationAgeMs === null ? null : this.nowMs - this.corroborationAgeMs,
+        jitter: this.jitter,
+      },
       this.policy,
     );
     this.memory = decision.memory;
@@ -82,8 +86,8 @@ describe("a status", () => {
       confirmed: true,
       changes: [],
       next: interval,
-      endingUnwitnessed: false,
-      anomaly: false,
+      endsUncorroborated: false,
+      isRegression: false,
     });
     expect(decision.memory).toBe(freshPollMemory);
   });
@@ -110,7 +114,7 @@ describe("a status", () => {
       next: terminal ? none : interval,
       confirmed: true,
       lastGoodPollAtMs: startMs + second,
-      anomaly: false,
+      isRegression: false,
     });
   });
 
@@ -129,13 +133,13 @@ describe("a status", () => {
 describe("a status that goes backwards", () => {
   test("is believed the second time in a row, as an anomaly", () => {
     const life = new Life(seen("calling"));
-    expect(life.poll(status("queued"), second)).toMatchObject({ changes: [], next: interval, anomaly: false });
-    const { changes, anomaly } = life.poll(status("queued", "again"), second);
+    expect(life.poll(status("queued"), second)).toMatchObject({ changes: [], next: interval, isRegression: false });
+    const { changes, isRegression } = life.poll(status("queued", "again"), second);
     // The poll that was not believed did not confirm `calling` either.
     expect(changes).toEqual([
       { kind: "status", status: "queued", reason: "again", terminal: false, observedAfterMs: startMs - 2 * second },
     ]);
-    expect(anomaly).toBe(true);
+    expect(isRegression).toBe(true);
   });
 
   test("once does not confirm the status known", () => {
@@ -164,7 +168,7 @@ describe("404 for a call never seen", () => {
     for (let poll = 0; poll < 10; poll++)
       expect(life.poll(notFound, poll === 0 ? 0 : 3 * second)).toMatchObject({ changes: [], next: interval });
     expect(life.poll(notFound, 2999)).toMatchObject({ changes: [], next: interval });
-    expect(life.poll(notFound, 1)).toMatchObject({ changes: end("not_found"), next: none, endingUnwitnessed: false, confirmed: false });
+    expect(life.poll(notFound, 1)).toMatchObject({ changes: end("not_found"), next: none, endsUncorroborated: false, confirmed: false });
   });
 
   test("past the grace ends it at once", () => {
@@ -196,95 +200,95 @@ describe.each([
   ["404", [notFound]],
   ["400", [rejected]],
   ["404 and 400 in turn", [notFound, rejected]],
-])("%s after a status was seen", (_name, denials) => {
-  const denialAt = (index: number) => denials[index % denials.length]!;
+])("%s after a status was seen", (_name, rejections) => {
+  const rejectionAt = (index: number) => rejections[index % rejections.length]!;
 
   test("backs off, and is lost when three in a row have lasted five minutes", () => {
     const life = new Life(seen("calling"));
-    const delays = [0, 1, 2, 3, 4, 5].map((index) => life.poll(denialAt(index), index === 0 ? 0 : 59 * second));
+    const delays = [0, 1, 2, 3, 4, 5].map((index) => life.poll(rejectionAt(index), index === 0 ? 0 : 59 * second));
     expect(delays.map(({ next }) => next)).toEqual([2, 4, 8, 16, 32, 60].map((seconds) => delay(seconds * second)));
     expect(delays.flatMap(({ changes }) => changes)).toEqual([]);
-    expect(life.poll(denialAt(6), 4999)).toMatchObject({ changes: [] });
-    expect(life.poll(denialAt(7), 1)).toMatchObject({ changes: end("lost"), next: none, confirmed: false });
+    expect(life.poll(rejectionAt(6), 4999)).toMatchObject({ changes: [] });
+    expect(life.poll(rejectionAt(7), 1)).toMatchObject({ changes: end("lost"), next: none, confirmed: false });
   });
 
   test("two that are five minutes apart are not enough", () => {
     const life = new Life(seen("calling"));
-    expect(life.poll(denialAt(0)).changes).toEqual([]);
-    expect(life.poll(denialAt(1), 6 * minute).changes).toEqual([]);
-    expect(life.poll(denialAt(2), 0).changes).toEqual(end("lost"));
+    expect(life.poll(rejectionAt(0)).changes).toEqual([]);
+    expect(life.poll(rejectionAt(1), 6 * minute).changes).toEqual([]);
+    expect(life.poll(rejectionAt(2), 0).changes).toEqual(end("lost"));
   });
 
   test("is lost at the second when the last good poll is more than two hours old", () => {
     const life = new Life(seen("calling"));
-    expect(life.poll(denialAt(0), 2 * hour - 2 * second).changes).toEqual([]);
-    expect(life.poll(denialAt(1), 0).changes).toEqual([]);
+    expect(life.poll(rejectionAt(0), 2 * hour - 2 * second).changes).toEqual([]);
+    expect(life.poll(rejectionAt(1), 0).changes).toEqual([]);
     const later = new Life(seen("calling"));
-    expect(later.poll(denialAt(0), 2 * hour - 2 * second + 1).changes).toEqual([]);
-    expect(later.poll(denialAt(1), 0).changes).toEqual(end("lost"));
+    expect(later.poll(rejectionAt(0), 2 * hour - 2 * second + 1).changes).toEqual([]);
+    expect(later.poll(rejectionAt(1), 0).changes).toEqual(end("lost"));
   });
 
   test("a good poll in between starts anew", () => {
     const life = new Life(seen("calling"));
     for (let round = 0; round < 4; round++) {
-      expect(life.poll(denialAt(0), 2 * minute).changes).toEqual([]);
-      expect(life.poll(denialAt(1), 2 * minute).changes).toEqual([]);
+      expect(life.poll(rejectionAt(0), 2 * minute).changes).toEqual([]);
+      expect(life.poll(rejectionAt(1), 2 * minute).changes).toEqual([]);
       expect(life.poll(status("calling"), second)).toMatchObject({ memory: freshPollMemory, next: interval });
     }
   });
 
   test("failures in between neither count nor start anew", () => {
     const life = new Life(seen("calling"));
-    for (const said of [denialAt(0), failed, failed, failed]) expect(life.poll(said, 2 * minute).changes).toEqual([]);
-    expect(life.poll(denialAt(1), second).changes).toEqual([]);
-    expect(life.poll(denialAt(2), second).changes).toEqual(end("lost"));
+    for (const said of [rejectionAt(0), failed, failed, failed]) expect(life.poll(said, 2 * minute).changes).toEqual([]);
+    expect(life.poll(rejectionAt(1), second).changes).toEqual([]);
+    expect(life.poll(rejectionAt(2), second).changes).toEqual(end("lost"));
   });
 });
 
 describe("without a witness", () => {
   const wouldEnd = {
-    not_found: () => ({ life: new Life(neverSeen), denial: notFound, afterMs: 30 * second }),
+    not_found: () => ({ life: new Life(neverSeen), rejection: notFound, afterMs: 30 * second }),
     rejected: () => {
       const life = new Life(neverSeen);
       life.poll(rejected);
-      return { life, denial: rejected, afterMs: 0 };
+      return { life, rejection: rejected, afterMs: 0 };
     },
     lost: () => {
       const life = new Life(seen("calling"));
       for (const afterMs of [0, second]) life.poll(notFound, afterMs);
-      return { life, denial: notFound, afterMs: 5 * minute };
+      return { life, rejection: notFound, afterMs: 5 * minute };
     },
   };
 
   test.each(["not_found", "rejected", "lost"] as const)("%s is put off for ten minutes, backing off", (endReason) => {
-    const { life, denial, afterMs } = wouldEnd[endReason]();
-    life.witnessAgeMs = null;
-    expect(life.poll(denial, afterMs)).toMatchObject({ changes: [], next: { kind: "delay" }, endingUnwitnessed: true });
-    for (let poll = 0; poll < 9; poll++) expect(life.poll(denial, minute)).toMatchObject({ changes: [], endingUnwitnessed: true });
-    expect(life.poll(denial, minute - 1).next).toEqual(delay(minute));
-    expect(life.poll(denial, 1)).toMatchObject({ changes: end(endReason), next: none, endingUnwitnessed: true });
+    const { life, rejection, afterMs } = wouldEnd[endReason]();
+    life.corroborationAgeMs = null;
+    expect(life.poll(rejection, afterMs)).toMatchObject({ changes: [], next: { kind: "delay" }, endsUncorroborated: true });
+    for (let poll = 0; poll < 9; poll++) expect(life.poll(rejection, minute)).toMatchObject({ changes: [], endsUncorroborated: true });
+    expect(life.poll(rejection, minute - 1).next).toEqual(delay(minute));
+    expect(life.poll(rejection, 1)).toMatchObject({ changes: end(endReason), next: none, endsUncorroborated: true });
   });
 
   test.each(["not_found", "rejected", "lost"] as const)("%s follows at the next denial once there is one", (endReason) => {
-    const { life, denial, afterMs } = wouldEnd[endReason]();
-    life.witnessAgeMs = 10 * minute + 1;
-    expect(life.poll(denial, afterMs).changes).toEqual([]);
-    life.witnessAgeMs = 10 * minute;
-    expect(life.poll(denial)).toMatchObject({ changes: end(endReason), endingUnwitnessed: false });
+    const { life, rejection, afterMs } = wouldEnd[endReason]();
+    life.corroborationAgeMs = 10 * minute + 1;
+    expect(life.poll(rejection, afterMs).changes).toEqual([]);
+    life.corroborationAgeMs = 10 * minute;
+    expect(life.poll(rejection)).toMatchObject({ changes: end(endReason), endsUncorroborated: false });
   });
 
   test("a source whose denials need none ends its calls at once", () => {
-    const life = new Life(neverSeen, { unwitnessedEndMs: 0 });
-    life.witnessAgeMs = null;
-    expect(life.poll(notFound, 30 * second)).toMatchObject({ changes: end("not_found"), endingUnwitnessed: false });
+    const life = new Life(neverSeen, { uncorroboratedEndMs: 0 });
+    life.corroborationAgeMs = null;
+    expect(life.poll(notFound, 30 * second)).toMatchObject({ changes: end("not_found"), endsUncorroborated: false });
   });
 
   test("what was denied is forgotten when the source turns out to have been misconfigured", () => {
     const life = new Life(seen("calling"));
-    life.witnessAgeMs = null;
+    life.corroborationAgeMs = null;
     for (let poll = 0; poll < 8; poll++) life.poll(notFound, minute);
-    life.memory = forgetDenials(life.memory);
-    life.witnessAgeMs = 0;
+    life.memory = resetRejections(life.memory);
+    life.corroborationAgeMs = 0;
     expect(life.memory).toEqual(freshPollMemory);
     expect(life.poll(notFound, minute)).toMatchObject({ changes: [], next: delay(2 * second) });
   });
@@ -292,7 +296,7 @@ describe("without a witness", () => {
   test("forgetting keeps the status that would go backwards", () => {
     const life = new Life(seen("calling"));
     life.poll(status("queued"));
-    life.memory = forgetDenials(life.memory);
+    life.memory = resetRejections(life.memory);
     expect(life.poll(status("queued")).changes).toMatchObject([{ kind: "status", status: "queued" }]);
   });
 });
@@ -384,8 +388,8 @@ describe("the deadline", () => {
 
   test("does not wait for a witness", () => {
     const life = due(neverSeen);
-    life.witnessAgeMs = null;
-    expect(life.poll(notFound, 30 * second)).toMatchObject({ changes: [{ kind: "expire" }], endingUnwitnessed: true });
+    life.corroborationAgeMs = null;
+    expect(life.poll(notFound, 30 * second)).toMatchObject({ changes: [{ kind: "expire" }], endsUncorroborated: true });
   });
 });
 

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { CallStatus } from "../../../src/domain/calls/call.ts";
-import { decideRepeat, isKnown, sameFilter } from "../../../src/domain/calls/registration.ts";
-import { completedReuseMs } from "../../../src/domain/calls/watch.ts";
+import { decideRepeat, isStatusCurrent, sameFilter } from "../../../src/domain/calls/registration.ts";
+import { replayableForMs } from "../../../src/domain/calls/watch.ts";
 import type { WatchEndReason, WatchStatus } from "../../../src/domain/calls/watch.ts";
 
 const nowMs = Date.UTC(2026, 10, 24, 12);
@@ -22,9 +22,9 @@ describe("decideRepeat", () => {
 
   test.each<[endedAgoMs: number, kind: string]>([
     [0, "existing"],
-    [completedReuseMs - 1, "existing"],
-    [completedReuseMs, "new"],
-    [30 * completedReuseMs, "new"],
+    [replayableForMs - 1, "existing"],
+    [replayableForMs, "new"],
+    [30 * replayableForMs, "new"],
   ])("a completed one %i ms after its end: %s", (endedAgoMs, kind) => {
     expect(decideRepeat({ ...completed, endedAtMs: nowMs - endedAgoMs }, wanted, nowMs).kind).toBe(kind);
   });
@@ -80,7 +80,7 @@ describe("sameFilter", () => {
   });
 });
 
-describe("isKnown", () => {
+describe("isStatusCurrent", () => {
   const longAgoMs = nowMs - 3_600_000;
   const calling: CallStatus = { status: "calling", reason: "", terminal: false, observedAtMs: longAgoMs, lastGoodPollAtMs: longAgoMs };
 
@@ -94,6 +94,6 @@ describe("isKnown", () => {
     ["ended, whenever it was", { ...calling, status: "success", terminal: true }, null, true],
     ["never seen", { ...calling, status: null }, nowMs, false],
   ])("%s", (_, call, polledAtMs, known) => {
-    expect(isKnown(call, polledAtMs, nowMs)).toBe(known);
+    expect(isStatusCurrent(call, polledAtMs, nowMs)).toBe(known);
   });
 });

@@ -1,14 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { CallChange, CallStatus } from "../../../src/domain/calls/call.ts";
-import { maxEventsPerWatch, planChange, planCommit, planFirstTelling } from "../../../src/domain/calls/transition.ts";
-import type { PlannedEvent, TellableHook, TellableWatch, TransitionInput } from "../../../src/domain/calls/transition.ts";
+import { maxEventsPerWatch, planChange, planCommit, planInitialEvents } from "../../../src/domain/calls/transition.ts";
+import type { PlannedEvent, SubscriberHook, SubscriberWatch, TransitionInput } from "../../../src/domain/calls/transition.ts";
 
 const nowMs = Date.UTC(2026, 10, 24, 12);
 const unseen: CallStatus = { status: null, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs: null };
 const queued: CallStatus = { ...unseen, status: "queued", reason: "in line", observedAtMs: nowMs - 5000, lastGoodPollAtMs: nowMs - 1000 };
 
-function watch(n: number, over: Partial<TellableWatch> = {}): TellableWatch {
+function watch(n: number, over: Partial<SubscriberWatch> = {}): SubscriberWatch {
   return {
     id: `wch_${n}`,
     accountId: "acc_1",
@@ -23,8 +23,8 @@ function watch(n: number, over: Partial<TellableWatch> = {}): TellableWatch {
   };
 }
 
-function hook(n: number, over: Partial<TellableHook> = {}): TellableHook {
-  return { id: `hk_${n}`, accountId: "acc_1", endpointId: `ep_hook_${n}`, events: null, toldTransition: 0, ...over };
+function hook(n: number, over: Partial<SubscriberHook> = {}): SubscriberHook {
+  return { id: `hk_${n}`, accountId: "acc_1", endpointId: `ep_hook_${n}`, events: null, notifiedTransition: 0, ...over };
 }
 
 function status(name: string, over: Partial<Extract<CallChange, { kind: "status" }>> = {}): CallChange {
@@ -175,7 +175,7 @@ describe("a deadline", () => {
   });
 
   test("is told to a hook only when nothing of its account watches the call any more", () => {
-    const hooks = [hook(1, { toldTransition: 9 }), hook(2, { accountId: "acc_2" })];
+    const hooks = [hook(1, { notifiedTransition: 9 }), hook(2, { accountId: "acc_2" })];
     expect(routes(plan({ kind: "expire" }, { watches: [due, later], hooks }))).toEqual([["wch_1", ["ep_1"], []]]);
     const othersWatch = [due, { ...later, accountId: "acc_2" }];
     expect(plan({ kind: "expire" }, { watches: othersWatch, hooks }).map((one) => one.endpointIds)).toEqual([["ep_1", "ep_hook_1"]]);
@@ -204,10 +204,10 @@ describe("hooks", () => {
 
   test("are told no transition twice: after the oldest watch is gone, the next tells only what is new", () => {
     const rest = [watch(2)];
-    expect(routes(plan(status("calling"), { watches: rest, transition: 3, hooks: [hook(1, { toldTransition: 3 })] }))).toEqual([
+    expect(routes(plan(status("calling"), { watches: rest, transition: 3, hooks: [hook(1, { notifiedTransition: 3 })] }))).toEqual([
       ["wch_2", ["ep_2"], []],
     ]);
-    expect(routes(plan(status("calling"), { watches: rest, transition: 4, hooks: [hook(1, { toldTransition: 3 })] }))).toEqual([
+    expect(routes(plan(status("calling"), { watches: rest, transition: 4, hooks: [hook(1, { notifiedTransition: 3 })] }))).toEqual([
       ["wch_2", ["ep_2", "ep_hook_1"], ["hk_1"]],
     ]);
   });
@@ -238,7 +238,7 @@ describe("the first telling", () => {
 
   test("tells a new watch the status that is known, with the time it was observed", () => {
     const watches = [watch(1, { sequence: 2 }), watch(2)];
-    const planned = planFirstTelling({ call: known, transition: 2, watches, hooks: [], nowMs });
+    const planned = planInitialEvents({ call: known, transition: 2, watches, hooks: [], nowMs });
     expect(planned).toMatchObject([
       { watchId: "wch_2", sequence: 1, watchStatus: "active", event: { type: "call.calling", timestampMs: nowMs - 5000 } },
     ]);
@@ -252,22 +252,22 @@ describe("the first telling", () => {
 
   test("of an ended call completes it at once", () => {
     const call = { ...known, status: "success", terminal: true };
-    expect(planFirstTelling({ call, transition: 2, watches: [watch(1)], hooks: [], nowMs })).toMatchObject([
+    expect(planInitialEvents({ call, transition: 2, watches: [watch(1)], hooks: [], nowMs })).toMatchObject([
       { watchStatus: "completed", terminal: true },
     ]);
   });
 
   test("of a call never seen tells nothing", () => {
-    expect(planFirstTelling({ call: unseen, transition: 0, watches: [watch(1)], hooks: [hook(1)], nowMs })).toEqual([]);
+    expect(planInitialEvents({ call: unseen, transition: 0, watches: [watch(1)], hooks: [hook(1)], nowMs })).toEqual([]);
   });
 
   test("tells hooks by the oldest watch only, and not again what they were told", () => {
     const input = { call: known, transition: 2, nowMs };
     const toldBefore = { ...input, watches: [watch(1, { sequence: 2 }), watch(2)], hooks: [hook(1)] };
-    expect(routes(planFirstTelling(toldBefore))).toEqual([["wch_2", ["ep_2"], []]]);
+    expect(routes(planInitialEvents(toldBefore))).toEqual([["wch_2", ["ep_2"], []]]);
     const alone = { ...input, watches: [watch(2)] };
-    expect(routes(planFirstTelling({ ...alone, hooks: [hook(1, { toldTransition: 2 })] }))).toEqual([["wch_2", ["ep_2"], []]]);
-    expect(routes(planFirstTelling({ ...alone, hooks: [hook(1, { toldTransition: 1 })] }))).toEqual([
+    expect(routes(planInitialEvents({ ...alone, hooks: [hook(1, { notifiedTransition: 2 })] }))).toEqual([["wch_2", ["ep_2"], []]]);
+    expect(routes(planInitialEvents({ ...alone, hooks: [hook(1, { notifiedTransition: 1 })] }))).toEqual([
       ["wch_2", ["ep_2", "ep_hook_1"], ["hk_1"]],
     ]);
   });
@@ -301,7 +301,7 @@ describe("whatever happens to a call", () => {
 });
 
 const kindsOf = (changes: readonly CallChange[], confirmed: boolean) =>
-  planCommit({ changes, confirmed, nowMs }, { call: queued, transition: 4 }).tellings.map(({ change, transition, call }) => [
+  planCommit({ changes, confirmed, nowMs }, { call: queued, transition: 4 }).steps.map(({ change, transition, call }) => [
     change?.kind ?? "first",
     transition,
     call.status,
@@ -333,8 +333,8 @@ describe("a commit", () => {
         ["expire", 5, "calling"],
       ],
     ],
-  ])("%s", (_name, changes, confirmed, tellings) => {
-    expect(kindsOf(changes, confirmed)).toEqual(tellings);
+  ])("%s", (_name, changes, confirmed, steps) => {
+    expect(kindsOf(changes, confirmed)).toEqual(steps);
   });
 
   test("leaves the call as its last change says", () => {

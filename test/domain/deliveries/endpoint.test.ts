@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { isEndpointNews } from "../../../src/domain/deliveries/endpoint.ts";
+import { hasEndpointChanged } from "../../../src/domain/deliveries/endpoint.ts";
 import type { EndpointHealth } from "../../../src/domain/deliveries/endpoint.ts";
 
 const health: EndpointHealth = {
@@ -21,5 +21,5 @@ test.each([
   ["a pause", {}, { pausedUntilMs: 20_000, consecutivePauses: 1 }, true],
   ["a state", { state: "disabled", reason: "gone" }, {}, true],
 ] as const)("%s is written down or not", (_name, standing, changed, isNews) => {
-  expect(isEndpointNews(before, { ...before, ...standing, health: { ...health, ...changed } })).toBe(isNews);
+  expect(hasEndpointChanged(before, { ...before, ...standing, health: { ...health, ...changed } })).toBe(isNews);
 });

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { eventGroups, operationalEventTypes, watchEventTypes } from "../../../src/domain/events/event.ts";
 import type { EventType } from "../../../src/domain/events/event.ts";
-import { hookFilterNames, hookWants, selectTypes, watchFilterNames, watchWants } from "../../../src/domain/events/event-filter.ts";
+import { hookFilterNames, hookMatches, selectTypes, watchFilterNames, watchMatches } from "../../../src/domain/events/event-filter.ts";
 
 const calls = watchEventTypes.filter((type) => type.startsWith("call."));
 const endings = watchEventTypes.filter((type) => type.startsWith("watch."));
@@ -35,33 +35,33 @@ const filters: [filter: readonly string[] | null, named: readonly string[]][] = 
   [["watch.lost"], ["watch.lost"]],
 ];
 
-describe("watchWants", () => {
+describe("watchMatches", () => {
   test.each(filters)("%j: what it names, and always the four endings", (filter, named) => {
-    const wanted = watchEventTypes.filter((type) => watchWants(filter, eventOf(type)));
+    const wanted = watchEventTypes.filter((type) => watchMatches(filter, eventOf(type)));
     expect(new Set(wanted)).toEqual(new Set([...named, ...endings]));
   });
 
   test("null is all", () => {
-    expect(watchEventTypes.filter((type) => watchWants(null, eventOf(type)))).toEqual(watchEventTypes);
+    expect(watchEventTypes.filter((type) => watchMatches(null, eventOf(type)))).toEqual(watchEventTypes);
   });
 });
 
-describe("hookWants", () => {
+describe("hookMatches", () => {
   test.each(filters)("%j: exactly what it names", (filter, named) => {
-    expect(new Set(everything.filter((type) => hookWants(filter, eventOf(type))))).toEqual(new Set(named));
+    expect(new Set(everything.filter((type) => hookMatches(filter, eventOf(type))))).toEqual(new Set(named));
   });
 
   test("null is every event about a call or watch, and no operational one", () => {
-    expect(everything.filter((type) => hookWants(null, eventOf(type)))).toEqual(watchEventTypes);
+    expect(everything.filter((type) => hookMatches(null, eventOf(type)))).toEqual(watchEventTypes);
   });
 
   test.each(operationalEventTypes)("%s must be named", (type) => {
-    expect(everything.filter((other) => hookWants([type], eventOf(other)))).toEqual([type]);
-    expect(hookWants([...watchEventTypes, ...eventGroups], eventOf(type))).toBe(false);
+    expect(everything.filter((other) => hookMatches([type], eventOf(other)))).toEqual([type]);
+    expect(hookMatches([...watchEventTypes, ...eventGroups], eventOf(type))).toBe(false);
   });
 
   test("a test event never comes by a hook, even if it were named", () => {
-    expect(hookWants(["endpoint.test"], eventOf("endpoint.test"))).toBe(false);
+    expect(hookMatches(["endpoint.test"], eventOf("endpoint.test"))).toBe(false);
   });
 });
 
@@ -83,7 +83,7 @@ describe("selectTypes", () => {
         const { types, orTerminal } = selectTypes(filter);
         for (const type of watchEventTypes) {
           const event = eventOf(type);
-          expect(types === null || types.includes(type) || (orTerminal && event.terminal === true)).toBe(hookWants(filter, event));
+          expect(types === null || types.includes(type) || (orTerminal && event.terminal === true)).toBe(hookMatches(filter, event));
         }
       }),
     );

@@ -3,8 +3,8 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { createSecretBox } from "../../../src/adapters/sealing/secret-box.ts";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import { hashApiKey } from "../../../src/domain/secrets/api-key.ts";
-import { StartRefused } from "../../../src/domain/errors.ts";
-import { sealedIdentity } from "../../../src/domain/secrets/sealed-identity.ts";
+import { StartupError } from "../../../src/domain/errors.ts";
+import { associatedData } from "../../../src/domain/secrets/sealed-identity.ts";
 import { signingKeyOf } from "../../../src/domain/webhooks/signature.ts";
 import { AccountAdministration } from "../../../src/engine/administration/accounts.ts";
 import type { ServiceStore } from "../../../src/ports/stores/service-store.ts";
@@ -48,7 +48,7 @@ test("a revoked key of the environment is valid again with the next start that h
 test("a key of another account is not the environment's: the start is refused, and the key stays whose it is", async () => {
   const acme = expectKind(await accounts.createAccount("acme", false), "created");
   const refused: unknown = await accounts.ensureDefaultAccount(acme.key).catch((error: unknown) => error);
-  expect(refused).toBeInstanceOf(StartRefused);
+  expect(refused).toBeInstanceOf(StartupError);
   expect((refused as Error).message).toContain(acme.accountId);
   expect((refused as Error).message).not.toContain(acme.key);
   expect(await nameOf(acme.key)).toBe("acme");
@@ -63,6 +63,6 @@ test("an account has an ed25519 key of its own that opens for it alone", async (
   expect([acme.usesDefaultSource, beta.usesDefaultSource]).toEqual([false, true]);
   expect(acme.publicKey).toMatch(/^whpk_/);
   expect(acme.publicKey).not.toBe(beta.publicKey);
-  expect(signingKeyOf(secretBox.open(acme.sealedSigningKey, sealedIdentity("signing_key", acme.id))).asymmetricKeyType).toBe("ed25519");
-  expect(() => secretBox.open(acme.sealedSigningKey, sealedIdentity("signing_key", beta.id))).toThrow();
+  expect(signingKeyOf(secretBox.open(acme.sealedSigningKey, associatedData("signing_key", acme.id))).asymmetricKeyType).toBe("ed25519");
+  expect(() => secretBox.open(acme.sealedSigningKey, associatedData("signing_key", beta.id))).toThrow();
 });

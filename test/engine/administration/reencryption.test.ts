@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import { newId } from "../../../src/domain/ids.ts";
-import { sealedIdentity } from "../../../src/domain/secrets/sealed-identity.ts";
+import { associatedData } from "../../../src/domain/secrets/sealed-identity.ts";
 import { generateSecret } from "../../../src/domain/webhooks/signature.ts";
 import { AccountAdministration } from "../../../src/engine/administration/accounts.ts";
 import { reencrypt } from "../../../src/engine/administration/reencryption.ts";
@@ -42,7 +42,7 @@ async function fill() {
   await world.watch("OUT-1", { accountId: created.accountId, endpoint: endpointOf(secretBox) });
   const sourceId = newId("src", startMs);
   const source = { id: sourceId, name: "own", accountId: null, kind: "polyai-legacy", baseUrl: "https://api.example" } as const;
-  const sealedCredential = secretBox.seal("upstream token", sealedIdentity("credential", sourceId));
+  const sealedCredential = secretBox.seal("upstream token", associatedData("credential", sourceId));
   const rest = { agentId: null, environment: null, maxPollsPerSecond: 1, nowMs: startMs, sealedCredential };
   await store.setSource({ ...source, ...rest }, null);
   return { world, created, signingSecret, endpointOf, sourceId };

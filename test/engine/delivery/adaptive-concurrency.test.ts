@@ -55,9 +55,9 @@ describe("one endpoint", () => {
     const { receiver, answer } = await openStepper(world);
     await world.oweEach(times(6, () => receiver.url()));
     await world.settle();
-    expect([receiver.unanswered, world.dispatcher.heldCount]).toEqual([4, 2]);
+    expect([receiver.unanswered, world.dispatcher.bufferedCount]).toEqual([4, 2]);
     await answer(200);
-    expect([receiver.unanswered, world.dispatcher.heldCount]).toEqual([5, 0]);
+    expect([receiver.unanswered, world.dispatcher.bufferedCount]).toEqual([5, 0]);
   });
 
   test("is sent what came first when a rate gives a token, though something newer comes at the same moment", async () => {
@@ -109,7 +109,7 @@ describe("one endpoint", () => {
     await world.settle();
     await world.clock.advance(hour / 2);
     await world.tick();
-    expect(world.gates.rooms().byEndpoint).toEqual([]);
+    expect(world.gates.capacity().byEndpoint).toEqual([]);
     await world.oweEach(
       times(5, () => receiver.url()),
       "OUT-later",
@@ -175,9 +175,9 @@ describe("one host of an account", () => {
     await world.oweEach(times(4, (n) => receiver.url(`/once/${n}`)));
     await world.idle();
     const { id: accountId } = await world.registrations.account();
-    const rooms = new Map(world.gates.rooms().byHost);
+    const capacity = new Map(world.gates.capacity().byHost);
     // One in flight and one that may wait: the limit is 1.
-    expect(rooms.get(`${accountId} http://127.0.0.1:${receiver.port}`)).toBe(2);
+    expect(capacity.get(`${accountId} http://127.0.0.1:${receiver.port}`)).toBe(2);
   });
 
   test("neither limits nor pauses another account's traffic to it", async () => {
@@ -197,8 +197,8 @@ describe("one host of an account", () => {
     await world.oweEach([receiver.url("/busy")], "OUT-busy");
     const busy = (await world.deliveries("OUT-busy-0"))[0]?.delivery.id ?? "";
     const { id: accountId } = await world.registrations.account();
-    await world.dispatcher.releaseHeld(busy);
-    const claimed = await world.store.claimOne({ accountId, deliveryId: busy, nowMs: world.clock.nowMs() });
+    await world.dispatcher.releaseBuffered(busy);
+    const claimed = await world.store.claimManualRetry({ accountId, deliveryId: busy, nowMs: world.clock.nowMs() });
     if (claimed.kind !== "claimed") throw new Error(`not claimed: ${claimed.kind}`);
     void world.dispatcher.sendNow(claimed.job);
     await world.settle();
@@ -300,10 +300,10 @@ describe("everybody together", () => {
     await world.oweEach(times(500, (n) => receiver.url(`/once/${n}`)));
     await world.settle();
     expect(receiver.received).toHaveLength(501);
-    const known = () => new Map(world.gates.rooms().byEndpoint);
+    const known = () => new Map(world.gates.capacity().byEndpoint);
     expect(known().size).toBeLessThanOrEqual(2 * 32 + 1);
     expect(known().get(view.watch.endpointId ?? "")).toBe(0);
     await world.clock.advance(61 * second);
-    expect([known().size, world.gates.rooms().byHost.length, world.clock.timerCount]).toEqual([0, 0, 0]);
+    expect([known().size, world.gates.capacity().byHost.length, world.clock.timerCount]).toEqual([0, 0, 0]);
   });
 });

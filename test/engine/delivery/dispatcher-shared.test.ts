@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { StoreUnavailable } from "../../../src/domain/errors.ts";
+import { StoreUnavailableError } from "../../../src/domain/errors.ts";
 import { DeliveryWorld } from "../../harness/delivery-world.ts";
 
 /** One endpoint with a place for one, on the wire to a receiver that has not answered; the rest waits in memory. */
@@ -12,7 +12,7 @@ async function heldBehindOne(mayStart = () => true) {
     await world.see(callSid, "queued");
   }
   await world.settle();
-  expect([world.dispatcher.inFlight, world.dispatcher.heldCount]).toEqual([1, 1]);
+  expect([world.dispatcher.inFlight, world.dispatcher.bufferedCount]).toEqual([1, 1]);
   return { world, receiver, release: () => release(200) };
 }
 
@@ -40,11 +40,11 @@ describe("a dispatcher among several", () => {
     may = false;
     release();
     await world.idle();
-    expect([world.dispatcher.inFlight, world.dispatcher.heldCount]).toEqual([0, 1]);
+    expect([world.dispatcher.inFlight, world.dispatcher.bufferedCount]).toEqual([0, 1]);
     may = true;
     const asked: string[] = [];
     world.beforeStore = (operation) => void asked.push(operation);
-    await world.dispatcher.tend();
+    await world.dispatcher.maintain();
     await world.idle();
     expect(asked.filter((operation) => operation === "claimDue" || operation === "releaseDeliveries")).toEqual([]);
     expect((await world.deliveries()).map(({ delivery }) => delivery.status)).toEqual(["delivered", "delivered"]);
@@ -56,17 +56,17 @@ describe("a dispatcher among several", () => {
     const asked: string[] = [];
     world.beforeStore = (operation) => {
       asked.push(operation);
-      if (isAway && operation === "releaseDeliveries") throw new StoreUnavailable("away");
+      if (isAway && operation === "releaseDeliveries") throw new StoreUnavailableError("away");
     };
     const [, held] = await world.deliveries();
-    world.dispatcher.dropSettled(new Set([held?.delivery.id ?? ""]));
+    world.dispatcher.dropFinished(new Set([held?.delivery.id ?? ""]));
     await world.settle();
     expect((await world.deliveries()).map(({ leased }) => leased)).toEqual([true, true]);
     isAway = false;
-    await world.dispatcher.tend();
+    await world.dispatcher.maintain();
     await world.settle();
     asked.length = 0;
-    await world.dispatcher.tend();
+    await world.dispatcher.maintain();
     expect(asked).toEqual([]);
     release();
     await world.idle();
@@ -77,8 +77,8 @@ describe("a dispatcher among several", () => {
 
   test("forgets what it held, also what is being signed", async () => {
     const { world, release } = await heldBehindOne();
-    world.dispatcher.forgetHeld();
-    expect(world.dispatcher.heldCount).toBe(0);
+    world.dispatcher.discardBuffered();
+    expect(world.dispatcher.bufferedCount).toBe(0);
     release();
     await world.idle();
     // Whoever has the lease now sends it.
@@ -88,10 +88,10 @@ describe("a dispatcher among several", () => {
     await other.watch("OUT-1", { url: receiver.url("/") });
     const { jobs } = await other.registrations.see("OUT-1", "queued");
     other.beforeStore = (operation) => {
-      if (operation === "claimDue") throw new StoreUnavailable("it is somebody else's");
+      if (operation === "claimDue") throw new StoreUnavailableError("it is somebody else's");
     };
     other.dispatcher.accept(jobs);
-    other.dispatcher.forgetHeld();
+    other.dispatcher.discardBuffered();
     await other.settle();
     expect(other.sent).toEqual([]);
   });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { StoreUnavailable } from "../../../src/domain/errors.ts";
+import { StoreUnavailableError } from "../../../src/domain/errors.ts";
 import type { EndpointPatch } from "../../../src/ports/stores/endpoint-store.ts";
 import type { SendJob } from "../../../src/ports/stores/send-job.ts";
 import { DeliveryWorld } from "../../harness/delivery-world.ts";
@@ -100,7 +100,7 @@ describe("isolation", () => {
       );
     await world.settle();
     expect(dead.reduce((sum, { unanswered }) => sum + unanswered, 0)).toBe(4);
-    expect(world.dispatcher.heldCount).toBe(0);
+    expect(world.dispatcher.bufferedCount).toBe(0);
     await world.watch("OUT-live", { url: live.url() });
     await world.see("OUT-live", "queued");
     await world.see("OUT-live", "calling");
@@ -176,7 +176,11 @@ describe("no attempt starts", () => {
     await world.see("OUT-1", "queued");
     await world.settle();
     const { delivery } = only(await world.deliveries());
-    const claimed = await world.store.claimOne({ accountId: view.watch.accountId, deliveryId: delivery.id, nowMs: world.clock.nowMs() });
+    const claimed = await world.store.claimManualRetry({
+      accountId: view.watch.accountId,
+      deliveryId: delivery.id,
+      nowMs: world.clock.nowMs(),
+    });
     world.dispatcher.cancelWatch(view.watch.id);
     expect(await world.dispatcher.sendNow(expectKind(claimed, "claimed").job)).toBeNull();
     expect(receiver.received).toHaveLength(1);
@@ -195,10 +199,10 @@ describe("no attempt starts", () => {
       const { view } = await world.watch("OUT-first", { url: receiver.url() });
       await world.oweEach(urls(10, () => receiver.url()));
       await world.settle();
-      expect([receiver.unanswered, world.dispatcher.heldCount]).toEqual([4, 4]);
+      expect([receiver.unanswered, world.dispatcher.bufferedCount]).toEqual([4, 4]);
       await patch(world, view.watch.endpointId, { state });
       world.dispatcher.closeEndpoint(view.watch.endpointId ?? "", state);
-      expect(world.dispatcher.heldCount).toBe(0);
+      expect(world.dispatcher.bufferedCount).toBe(0);
       held.open();
       await world.tick();
       expect(receiver.received).toHaveLength(4);
@@ -247,10 +251,10 @@ describe("no attempt starts", () => {
     const receiver = await world.receive(() => new Promise<number>((resolve) => void answers.push(resolve)));
     await world.oweEach(urls(8, () => receiver.url()));
     await world.settle();
-    expect([receiver.unanswered, world.dispatcher.heldCount]).toEqual([4, 4]);
+    expect([receiver.unanswered, world.dispatcher.bufferedCount]).toEqual([4, 4]);
     answers[0]?.(410);
     await world.settle();
-    expect([receiver.unanswered, world.dispatcher.heldCount]).toEqual([3, 0]);
+    expect([receiver.unanswered, world.dispatcher.bufferedCount]).toEqual([3, 0]);
     for (const answer of answers) answer(200);
     await world.settle();
     expect(receiver.received).toHaveLength(4);
@@ -283,7 +287,7 @@ describe("no attempt starts", () => {
       // The later one is on the wire when the earlier one's next attempt is due.
       await world.clock.advance(30 * second);
       expect(receiver.received.map(({ body }) => typeOf(body)).slice(2)).toEqual(["call.calling"]);
-      expect([receiver.unanswered, world.dispatcher.heldCount]).toEqual([1, 1]);
+      expect([receiver.unanswered, world.dispatcher.bufferedCount]).toEqual([1, 1]);
       answers[0]?.();
       await world.settle();
       expect(receiver.received).toHaveLength(sent);
@@ -310,9 +314,9 @@ describe("a retry by hand", () => {
     const waiting = (await world.deliveries())[5]?.delivery.id ?? "";
     const { id: accountId } = await world.registrations.account();
     const request = { accountId, deliveryId: waiting, nowMs: world.clock.nowMs() };
-    expect((await world.store.claimOne(request)).kind).toBe("in_flight");
-    await world.dispatcher.releaseHeld(waiting);
-    const claimed = await world.store.claimOne(request);
+    expect((await world.store.claimManualRetry(request)).kind).toBe("in_flight");
+    await world.dispatcher.releaseBuffered(waiting);
+    const claimed = await world.store.claimManualRetry(request);
     if (claimed.kind !== "claimed") throw new Error(`not claimed: ${claimed.kind}`);
     void world.dispatcher.sendNow(claimed.job);
     await world.settle();
@@ -336,7 +340,7 @@ describe("trouble with the store", () => {
     const { view } = await world.watch("OUT-1", { url: receiver.url() });
     await patch(world, view.watch.endpointId, { signatures: ["v1", "v1a"] });
     world.beforeStore = (operation) => {
-      if (operation === "getAccount") throw new StoreUnavailable("for a moment");
+      if (operation === "getAccount") throw new StoreUnavailableError("for a moment");
     };
     world.tickEachSecond();
     await world.see("OUT-1", "queued");
@@ -352,7 +356,7 @@ describe("trouble with the store", () => {
     const receiver = await world.receive();
     await world.watch("OUT-1", { url: receiver.url() });
     world.beforeStore = (operation) => {
-      if (operation === "recordAttempt") throw new StoreUnavailable("for a moment");
+      if (operation === "recordAttempt") throw new StoreUnavailableError("for a moment");
     };
     await world.see("OUT-1", "queued");
     await receiver.arrived(1);
@@ -370,7 +374,7 @@ describe("trouble with the store", () => {
     await world.watch("OUT-1", { url: receiver.url() });
     await world.see("OUT-1", "queued");
     await world.settle();
-    const failures = [new StoreUnavailable("for a moment"), new Error("a bug")];
+    const failures = [new StoreUnavailableError("for a moment"), new Error("a bug")];
     world.beforeStore = (operation) => {
       const failure = operation === "claimDue" ? failures.shift() : undefined;
       if (failure !== undefined) throw failure;
@@ -395,9 +399,9 @@ describe("a stop", () => {
     const receiver = await world.receive(never);
     await world.oweEach(urls(10, () => receiver.url()));
     await world.settle();
-    expect([receiver.unanswered, world.dispatcher.heldCount]).toEqual([4, 4]);
+    expect([receiver.unanswered, world.dispatcher.bufferedCount]).toEqual([4, 4]);
     await world.dispatcher.stop(0);
-    expect(world.dispatcher.heldCount).toBe(0);
+    expect(world.dispatcher.bufferedCount).toBe(0);
     const deliveries = await world.deliveries();
     expect(deliveries.every(({ leased, delivery }) => !leased && delivery.attemptCount === 0 && delivery.status === "pending")).toBe(true);
     expect(world.clock.timerCount).toBe(0);
@@ -470,7 +474,7 @@ describe("leases", () => {
       return 200;
     });
     world.beforeStore = (operation) => {
-      if (operation === "releaseDeliveries") throw new StoreUnavailable("for a moment");
+      if (operation === "releaseDeliveries") throw new StoreUnavailableError("for a moment");
     };
     await world.oweEach(urls(4, () => receiver.url()));
     await world.settle();

@@ -45,7 +45,7 @@ describe(
       world.tickEachSecond();
       await liveThrough(world, live, 30);
       expect(dead.received).toHaveLength(4);
-      expect(world.dispatcher.heldCount).toBeLessThanOrEqual(4);
+      expect(world.dispatcher.bufferedCount).toBeLessThanOrEqual(4);
     });
 
     test("it fails everything at once, again and again", async () => {

@@ -19,7 +19,7 @@ async function openGivenUp() {
   const { delivery } = only(await world.deliveries());
   expect(delivery.status).toBe("exhausted");
   const accept = async () =>
-    expectKind(await world.store.claimOne({ accountId, deliveryId: delivery.id, nowMs: world.clock.nowMs() }), "claimed").job;
+    expectKind(await world.store.claimManualRetry({ accountId, deliveryId: delivery.id, nowMs: world.clock.nowMs() }), "claimed").job;
   return { world, answers, receiver, accept, accountId, endpointId: endpointId ?? "" };
 }
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import type { Observation } from "../../../src/domain/calls/call.ts";
-import { StoreOverloaded, StoreUnavailable } from "../../../src/domain/errors.ts";
+import { StoreOverloadedError, StoreUnavailableError } from "../../../src/domain/errors.ts";
 import type { ServiceStore } from "../../../src/ports/stores/service-store.ts";
 import { broken, fine, missing, PollingWorld, unauthorized } from "../../harness/polling.ts";
 import { hour, minute, only, second, testPolicy } from "../../harness/store-drafts.ts";
@@ -415,7 +415,7 @@ describe("a source that nobody configured", () => {
 });
 
 describe("the store", () => {
-  test.each([new StoreUnavailable("away"), new StoreOverloaded()])(
+  test.each([new StoreUnavailableError("away"), new StoreOverloadedError()])(
     "that refuses changes nothing: the next poll sees it again (%s)",
     async (failure) => {
       const world = createWorld();
@@ -439,7 +439,7 @@ describe("the store", () => {
     const world = createWorld();
     await world.watch("OUT-1");
     world.upstream.answer = () => fine("success");
-    world.storeFailure = new StoreUnavailable("away");
+    world.storeFailure = new StoreUnavailableError("away");
     await world.advance(10 * second);
     expect(world.poller.watchedCount).toBe(1);
     world.storeFailure = null;

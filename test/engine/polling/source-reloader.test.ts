@@ -3,10 +3,10 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createSecretBox } from "../../../src/adapters/sealing/secret-box.ts";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import type { Observation } from "../../../src/domain/calls/call.ts";
-import { StoreUnavailable } from "../../../src/domain/errors.ts";
+import { StoreUnavailableError } from "../../../src/domain/errors.ts";
 import { newId } from "../../../src/domain/ids.ts";
-import { sealedIdentity } from "../../../src/domain/secrets/sealed-identity.ts";
-import { SourceDirectory } from "../../../src/engine/polling/source-reloader.ts";
+import { associatedData } from "../../../src/domain/secrets/sealed-identity.ts";
+import { SourceReloader } from "../../../src/engine/polling/source-reloader.ts";
 import type { RegistrableSource } from "../../../src/engine/registration/registrar.ts";
 import type { ServiceStore } from "../../../src/ports/stores/service-store.ts";
 import type { SourceDraft } from "../../../src/ports/stores/source-store.ts";
@@ -29,13 +29,13 @@ class DirectoryWorld {
   readonly logged: string[] = [];
   readonly upstreams = new Map<string, ScriptedSource>();
   storeFailure: Error | null = null;
-  readonly directory: SourceDirectory;
+  readonly directory: SourceReloader;
   readonly #drafts = new Map<string, SourceDraft>();
 
   constructor() {
     const log = (level: string) => (fields: Readonly<Record<string, unknown>>, message: string) =>
       void this.logged.push(`${level} ${message} ${JSON.stringify(fields)}`);
-    this.directory = new SourceDirectory({
+    this.directory = new SourceReloader({
       store: {
         listSources: async () => {
           if (this.storeFailure !== null) throw this.storeFailure;
@@ -69,7 +69,7 @@ class DirectoryWorld {
     const sealedCredential =
       credential === undefined && before !== undefined
         ? before.sealedCredential
-        : secretBox.seal(credential ?? "token", sealedIdentity("credential", id));
+        : secretBox.seal(credential ?? "token", associatedData("credential", id));
     const fresh = { kind: "polyai-legacy", baseUrl: "https://one.example", agentId: null, environment: null } as const;
     const draft = { accountId: null, maxPollsPerSecond: 100, nowMs: 0, ...fresh, ...before, ...settings, id, name, sealedCredential };
     const revision = (await store.listSources()).find((source) => source.name === name)?.revision ?? null;
@@ -268,9 +268,9 @@ describe("a source that cannot be used", () => {
 test("a store that is away is waited for", async () => {
   const world = new DirectoryWorld();
   await world.set("shared");
-  world.storeFailure = new StoreUnavailable("away");
+  world.storeFailure = new StoreUnavailableError("away");
   await world.directory.tick();
-  await expect(world.directory.refresh()).rejects.toThrow(StoreUnavailable);
+  await expect(world.directory.refresh()).rejects.toThrow(StoreUnavailableError);
   world.storeFailure = new Error("a bug");
   await expect(world.directory.tick()).rejects.toThrow("a bug");
   world.storeFailure = null;

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { PollSchedule } from "../../../src/engine/polling/timing-wheel.ts";
+import { TimingWheel } from "../../../src/engine/polling/timing-wheel.ts";
 import type { WheelEntry } from "../../../src/engine/polling/timing-wheel.ts";
 import { FakeClock } from "../../harness/fake-clock.ts";
 
@@ -13,7 +13,7 @@ function entry(name: number): Entry {
 
 function scheduleOn(clock: FakeClock) {
   const fired: { readonly entry: Entry; readonly atMs: number }[] = [];
-  const schedule = new PollSchedule<Entry>(clock, (entries) => {
+  const schedule = new TimingWheel<Entry>(clock, (entries) => {
     for (const each of entries) fired.push({ entry: each, atMs: clock.monotonicMs() });
   });
   return { schedule, fired, names: () => fired.map(({ entry: each }) => each.name) };

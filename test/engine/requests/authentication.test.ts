@@ -1,7 +1,7 @@
 import { createSecretKey, randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
 import { generateApiKey, generateHashKey, hashApiKey } from "../../../src/domain/secrets/api-key.ts";
-import { Authentication } from "../../../src/engine/requests/authentication.ts";
+import { Authenticator } from "../../../src/engine/requests/authentication.ts";
 import { account } from "../../http/views.ts";
 import { FakeClock } from "../../harness/fake-clock.ts";
 
@@ -19,7 +19,7 @@ function createAuthentication(...keys: readonly string[]) {
       return fingerprints.some((fingerprint) => valid.has(fingerprint)) ? { account, keyId: "key_1" } : null;
     },
   };
-  return { authentication: new Authentication({ store, hashApiKey: hash, clock }), clock, valid, asked };
+  return { authentication: new Authenticator({ store, hashApiKey: hash, clock }), clock, valid, asked };
 }
 
 test("a key is looked up by its hash and never given away", async () => {
@@ -55,7 +55,7 @@ test("an answer counts from before it was asked for, and a slow one does not rep
   const store = {
     findAccountByKey: () => new Promise<{ account: typeof account; keyId: string } | null>((resolve) => answers.push(resolve)),
   };
-  const authentication = new Authentication({ store, hashApiKey: hash, clock });
+  const authentication = new Authenticator({ store, hashApiKey: hash, clock });
   const slow = authentication.findByKey(key);
   await clock.advance(3000);
   const quick = authentication.findByKey(key);

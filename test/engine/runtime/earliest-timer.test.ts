@@ -1,12 +1,12 @@
 import { expect, test } from "vitest";
-import { Alarm } from "../../../src/engine/runtime/earliest-timer.ts";
+import { EarliestTimer } from "../../../src/engine/runtime/earliest-timer.ts";
 import { FakeClock } from "../../harness/fake-clock.ts";
 import { day, hour } from "../../harness/store-drafts.ts";
 
 function openAlarm() {
   const clock = new FakeClock();
   const rings: number[] = [];
-  const alarm = new Alarm(clock, () => rings.push(clock.monotonicMs()));
+  const alarm = new EarliestTimer(clock, () => rings.push(clock.monotonicMs()));
   return { clock, rings, alarm };
 }
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Pace } from "../../../src/engine/runtime/paced-runs.ts";
+import { PacedRuns } from "../../../src/engine/runtime/paced-runs.ts";
 import { FakeClock } from "../../harness/fake-clock.ts";
 
 /** Runs that take so long on the fake clock; when each began. */
@@ -10,7 +10,7 @@ function openPace(runMs = 0) {
     begun.push(clock.monotonicMs());
     return new Promise<void>((resolve) => void clock.setTimer(runMs, resolve));
   };
-  return { clock, begun, pace: new Pace({ clock, pauseMs: 50, run }) };
+  return { clock, begun, pace: new PacedRuns({ clock, pauseMs: 50, run }) };
 }
 
 test("who asks after quiet is served at once", async () => {

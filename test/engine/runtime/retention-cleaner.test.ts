@@ -1,8 +1,8 @@
 import { setImmediate } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
-import { StoreUnavailable } from "../../../src/domain/errors.ts";
-import { Cleaner } from "../../../src/engine/runtime/retention-cleaner.ts";
+import { StoreUnavailableError } from "../../../src/domain/errors.ts";
+import { RetentionCleaner } from "../../../src/engine/runtime/retention-cleaner.ts";
 import type { RetentionStore } from "../../../src/ports/stores/service-store.ts";
 import { FakeClock } from "../../harness/fake-clock.ts";
 import { silentLogger } from "../../harness/silent-telemetry.ts";
@@ -27,10 +27,10 @@ async function withEndedWatches(count: number): Promise<void> {
   clock.setWall(world.pass((retentionDays + 1) * day));
 }
 
-const watchesLeft = async () => (await world.store.readFigures()).watchesByStatus["completed"];
+const watchesLeft = async () => (await world.store.readStats()).watchesByStatus["completed"];
 
 /** Lets time pass until the round is over; how long it took. */
-async function roundOf(cleaner: Cleaner): Promise<number> {
+async function roundOf(cleaner: RetentionCleaner): Promise<number> {
   const startedMs = clock.monotonicMs();
   const round = cleaner.tick().then(() => "over");
   while ((await Promise.race([round, setImmediate("running")])) !== "over") await clock.advance(5);
@@ -46,7 +46,7 @@ test("goes on while there is more, batch by batch", async () => {
       return world.store.deleteExpired(request);
     },
   };
-  await roundOf(new Cleaner({ store, clock, logger: silentLogger, retentionDays }));
+  await roundOf(new RetentionCleaner({ store, clock, logger: silentLogger, retentionDays }));
   expect(await watchesLeft()).toBe(0);
   expect(batches.length).toBeGreaterThanOrEqual(4);
   expect(Math.max(...batches)).toBeLessThanOrEqual(20);
@@ -62,7 +62,7 @@ test("rests three times as long as a batch took, and a round ends in time to cou
       return { deleted: 20, more: true };
     },
   };
-  const tookMs = await roundOf(new Cleaner({ store, clock, logger: silentLogger, retentionDays }));
+  const tookMs = await roundOf(new RetentionCleaner({ store, clock, logger: silentLogger, retentionDays }));
   expect(tookMs).toBeGreaterThanOrEqual(15_000);
   expect(tookMs).toBeLessThan(20_000);
   expect(batches).toBeGreaterThan(60);
@@ -77,7 +77,7 @@ test("ends with its batch when the service stops", async () => {
       return Promise.resolve({ deleted: 20, more: true });
     },
   };
-  const cleaner = new Cleaner({ store, clock, logger: silentLogger, retentionDays });
+  const cleaner = new RetentionCleaner({ store, clock, logger: silentLogger, retentionDays });
   const round = cleaner.tick();
   await clock.settle();
   cleaner.stop();
@@ -90,11 +90,11 @@ test("ends with its batch when the service stops", async () => {
 
 test("a store that is away is no failure of the loop, anything else is", async () => {
   for (const [failure, outcome] of [
-    [new StoreUnavailable("away"), "fulfilled"],
+    [new StoreUnavailableError("away"), "fulfilled"],
     [new Error("a bug"), "rejected"],
   ] as const) {
     const store: RetentionStore = { deleteExpired: () => Promise.reject(failure) };
-    const [round] = await Promise.allSettled([new Cleaner({ store, clock, logger: silentLogger, retentionDays }).tick()]);
+    const [round] = await Promise.allSettled([new RetentionCleaner({ store, clock, logger: silentLogger, retentionDays }).tick()]);
     expect(round?.status).toBe(outcome);
   }
 });
@@ -107,11 +107,11 @@ test("a store that is away is asked less and less, and that is said once an outa
   const store: RetentionStore = {
     deleteExpired: () => {
       asked += 1;
-      return isAway ? Promise.reject(new StoreUnavailable("away")) : Promise.resolve({ deleted: 0, more: false });
+      return isAway ? Promise.reject(new StoreUnavailableError("away")) : Promise.resolve({ deleted: 0, more: false });
     },
   };
   const logger = { ...silentLogger, warn: (_: unknown, message: string) => void said.push(message) };
-  const cleaner = new Cleaner({ store, clock, logger, retentionDays });
+  const cleaner = new RetentionCleaner({ store, clock, logger, retentionDays });
   const tickFor = async (ms: number) => {
     for (let passedMs = 0; passedMs < ms; passedMs += cleaner.tickEveryMs) {
       await cleaner.tick();

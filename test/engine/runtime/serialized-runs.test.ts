@@ -1,11 +1,11 @@
 import { setImmediate } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { Rounds } from "../../../src/engine/runtime/serialized-runs.ts";
+import { SerializedRuns } from "../../../src/engine/runtime/serialized-runs.ts";
 
-/** Rounds that end when the test says so. */
+/** SerializedRuns that end when the test says so. */
 function openRounds() {
   const ends: { readonly end: () => void; readonly fail: (error: Error) => void }[] = [];
-  const rounds = new Rounds(() => new Promise<void>((resolve, reject) => void ends.push({ end: resolve, fail: reject })));
+  const rounds = new SerializedRuns(() => new Promise<void>((resolve, reject) => void ends.push({ end: resolve, fail: reject })));
   return { rounds, ends };
 }
 
@@ -56,14 +56,14 @@ test("who asks anew waits for a round that began after that", async () => {
   const { rounds, ends } = openRounds();
   const first = rounds.run();
   let isOver = false;
-  const anew = rounds.runAnew().then(() => (isOver = true));
+  const anew = rounds.runAgain().then(() => (isOver = true));
   ends[0]?.end();
   await first;
   await setImmediate();
   expect([ends.length, isOver]).toEqual([2, false]);
   ends[1]?.end();
   await anew;
-  const alone = rounds.runAnew();
+  const alone = rounds.runAgain();
   expect(ends).toHaveLength(3);
   ends[2]?.end();
   await alone;

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { StoreUnavailable } from "../../../src/domain/errors.ts";
+import { StoreUnavailableError } from "../../../src/domain/errors.ts";
 import { Supervisor } from "../../../src/engine/runtime/supervisor.ts";
 import { FakeClock } from "../../harness/fake-clock.ts";
 import { silentLogger, silentMetrics } from "../../harness/silent-telemetry.ts";
@@ -16,7 +16,7 @@ function supervised(tick: () => void | Promise<void>) {
     logger: silentLogger,
     metrics: { ...silentMetrics, wallClockStepped: () => void (steps += 1) },
     onClockSetBack: async (deltaMs) => {
-      if (isRefused) throw new StoreUnavailable("away");
+      if (isRefused) throw new StoreUnavailableError("away");
       await Promise.resolve();
       setBack.push(deltaMs);
     },

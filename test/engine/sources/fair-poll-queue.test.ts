@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { SourceQueue } from "../../../src/engine/sources/fair-poll-queue.ts";
-import type { Queued } from "../../../src/engine/sources/fair-poll-queue.ts";
+import { FairPollQueue } from "../../../src/engine/sources/fair-poll-queue.ts";
+import type { QueuedPoll } from "../../../src/engine/sources/fair-poll-queue.ts";
 
-type Entry = Queued & { readonly name: string };
+type Entry = QueuedPoll & { readonly name: string };
 
 function repeat(accountId: string, name: string): Entry {
   return { accountId, name, isFirstPoll: false, isQueued: false };
@@ -13,9 +13,9 @@ function first(accountId: string, name: string): Entry {
 }
 
 function queueOf(...entries: readonly Entry[]) {
-  const queue = new SourceQueue<Entry>();
+  const queue = new FairPollQueue<Entry>();
   for (const entry of entries) queue.add(entry);
-  const repeats = () => Array.from({ length: queue.repeatCount }, () => queue.takeRepeat()?.name);
+  const repeats = () => Array.from({ length: queue.repeatCount }, () => queue.nextRepeat()?.name);
   return { queue, repeats };
 }
 
@@ -34,7 +34,7 @@ describe("who is polled next", () => {
 
   test("an account that comes back waits for those that are there", () => {
     const { queue, repeats } = queueOf(repeat("a", "a1"), repeat("b", "b1"), repeat("b", "b2"));
-    expect(queue.takeRepeat()?.name).toBe("a1");
+    expect(queue.nextRepeat()?.name).toBe("a1");
     queue.add(repeat("a", "a2"));
     expect(repeats()).toEqual(["b1", "a2", "b2"]);
   });
@@ -48,7 +48,7 @@ describe("who is polled next", () => {
     expect([...queue.entries()].map(({ name }) => name)).toEqual(["a1", "a3"]);
     expect(repeats()).toEqual(["a1", "a3"]);
     expect(queue.size).toBe(0);
-    expect(queue.takeRepeat()).toBeNull();
+    expect(queue.nextRepeat()).toBeNull();
   });
 
   test("an account of which everything was taken out does not end the others' turns", () => {
@@ -60,13 +60,13 @@ describe("who is polled next", () => {
 
   test("first polls are a queue of their own", () => {
     const { queue } = queueOf(repeat("a", "a1"), first("a", "f1"), first("a", "f2"));
-    expect([queue.takeFirst()?.name, queue.takeFirst()?.name, queue.takeFirst()]).toEqual(["f1", "f2", null]);
+    expect([queue.nextFirst()?.name, queue.nextFirst()?.name, queue.nextFirst()]).toEqual(["f1", "f2", null]);
     expect(queue.size).toBe(1);
   });
 
   test("the first polls of a thousand calls of one account do not hold up another's", () => {
     const { queue } = queueOf(first("a", "f1"), first("a", "f2"), first("a", "f3"), first("b", "g1"), first("c", "h1"));
-    expect(Array.from({ length: 5 }, () => queue.takeFirst()?.name)).toEqual(["f1", "g1", "h1", "f2", "f3"]);
+    expect(Array.from({ length: 5 }, () => queue.nextFirst()?.name)).toEqual(["f1", "g1", "h1", "f2", "f3"]);
   });
 
   test("who was taken out and comes again stands at the end, once, and is counted once", () => {
@@ -76,11 +76,11 @@ describe("who is polled next", () => {
     queue.add(again);
     expect([...queue.entries()].map(({ name }) => name)).toEqual(["f2", "f1"]);
     expect([...queue.heads()].map(({ name }) => name)).toEqual(["f2"]);
-    expect([queue.takeFirst()?.name, queue.takeFirst()?.name]).toEqual(["f2", "f1"]);
+    expect([queue.nextFirst()?.name, queue.nextFirst()?.name]).toEqual(["f2", "f1"]);
     // Polled: a repeat from now on.
     again.isFirstPoll = false;
     queue.add(again);
-    expect([queue.takeFirst(), repeats(), queue.size, queue.repeatCount]).toEqual([null, ["f1"], 0, 0]);
+    expect([queue.nextFirst(), repeats(), queue.size, queue.repeatCount]).toEqual([null, ["f1"], 0, 0]);
   });
 
   test("the heads are who waits longest of the first polls and of each account", () => {
@@ -93,7 +93,7 @@ describe("who is polled next", () => {
   test("thousands pass through in the order they came", () => {
     const names = Array.from({ length: 5000 }, (_, index) => `a${index}`);
     const { queue, repeats } = queueOf(...names.slice(0, 3000).map((name) => repeat("a", name)));
-    const taken = Array.from({ length: 2000 }, () => queue.takeRepeat()?.name);
+    const taken = Array.from({ length: 2000 }, () => queue.nextRepeat()?.name);
     for (const name of names.slice(3000)) queue.add(repeat("a", name));
     expect([...taken, ...repeats()]).toEqual(names);
   });

@@ -1,14 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { SourceLoad } from "../../../src/engine/sources/source-load.ts";
-import { SourceRate } from "../../../src/engine/sources/sliding-window-limiter.ts";
+import { SlidingWindowLimiter } from "../../../src/engine/sources/sliding-window-limiter.ts";
 
 const rate = fc.oneof(fc.integer({ min: 1, max: 50 }), fc.double({ min: 0.05, max: 20, noNaN: true }));
 
-function grantedAt(source: SourceRate, moments: readonly number[]): number[] {
+function grantedAt(source: SlidingWindowLimiter, moments: readonly number[]): number[] {
   return moments.filter((nowMs) => {
     if (source.waitMs(nowMs) > 0) return false;
-    source.note(nowMs);
+    source.record(nowMs);
     return true;
   });
 }
@@ -23,7 +23,7 @@ describe("a source's rate", () => {
       fc.property(rate, fc.array(fc.nat(300), { maxLength: 400 }), (perSecond, gapsMs) => {
         let nowMs = 0;
         const granted = grantedAt(
-          new SourceRate(perSecond),
+          new SlidingWindowLimiter(perSecond),
           gapsMs.map((gapMs) => (nowMs += gapMs)),
         );
         expect(mostInOneSecond(granted)).toBeLessThanOrEqual(Math.ceil(perSecond));
@@ -36,7 +36,7 @@ describe("a source's rate", () => {
       fc.property(rate, (perSecond) => {
         const seconds = 200;
         const granted = grantedAt(
-          new SourceRate(perSecond),
+          new SlidingWindowLimiter(perSecond),
           Array.from({ length: seconds * 100 }, (_, index) => index * 10),
         );
         expect(granted.length).toBeLessThanOrEqual(perSecond * seconds + Math.ceil(perSecond));
@@ -49,20 +49,20 @@ describe("a source's rate", () => {
   test("a second's worth may go at once", () => {
     expect(
       grantedAt(
-        new SourceRate(200),
+        new SlidingWindowLimiter(200),
         Array.from({ length: 500 }, () => 5),
       ),
     ).toHaveLength(200);
   });
 
   test("a rate below one is one poll in that many seconds", () => {
-    const source = new SourceRate(0.1);
+    const source = new SlidingWindowLimiter(0.1);
     expect(grantedAt(source, [0, 5000, 9999])).toEqual([0]);
     expect(source.waitMs(0)).toBeCloseTo(10_100);
   });
 
   test("a lower rate counts what went before it", () => {
-    const source = new SourceRate(10);
+    const source = new SlidingWindowLimiter(10);
     expect(
       grantedAt(
         source,
@@ -79,7 +79,7 @@ describe("a source's rate", () => {
     const step = fc.record({ perSecond: rate, gapsMs: fc.array(fc.nat(300), { minLength: 1, maxLength: 60 }) });
     fc.assert(
       fc.property(fc.array(step, { minLength: 2, maxLength: 8 }), (steps) => {
-        const source = new SourceRate(steps[0]?.perSecond ?? 1);
+        const source = new SlidingWindowLimiter(steps[0]?.perSecond ?? 1);
         let nowMs = 0;
         const held: { readonly fromMs: number; readonly perSecond: number }[] = [];
         const times: number[] = [];
@@ -101,7 +101,7 @@ describe("a source's rate", () => {
   });
 
   test("a higher rate is used in full, and what went before counts", () => {
-    const source = new SourceRate(2);
+    const source = new SlidingWindowLimiter(2);
     expect(grantedAt(source, Array.from({ length: 5 }).fill(0) as number[])).toHaveLength(2);
     source.set(100);
     expect(grantedAt(source, Array.from({ length: 200 }).fill(0) as number[])).toHaveLength(98);

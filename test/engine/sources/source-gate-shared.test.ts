@@ -2,24 +2,24 @@ import { describe, expect, test } from "vitest";
 import type { Observation } from "../../../src/domain/calls/call.ts";
 import { SourceGate } from "../../../src/engine/sources/source-gate.ts";
 import type { GateShare } from "../../../src/engine/sources/source-gate.ts";
-import type { Queued } from "../../../src/engine/sources/fair-poll-queue.ts";
+import type { QueuedPoll } from "../../../src/engine/sources/fair-poll-queue.ts";
 import { FakeClock } from "../../harness/fake-clock.ts";
 import { broken, fine, missing, unauthorized } from "../../harness/polling.ts";
 
 const limited: Observation = { kind: "rate_limited", retryAfterMs: 7000 };
-const nothing: GateShare = { calls: 0, unwitnessed: 0, recentPolls: 0, recentFailures: 0, lastGoodPollAtMs: null };
+const nothing: GateShare = { calls: 0, uncorroborated: 0, recentPolls: 0, recentFailures: 0, lastGoodPollAtMs: null };
 
-const entry = (isFirstPoll = true): Queued => ({ accountId: "a", isFirstPoll, isQueued: false });
+const entry = (isFirstPoll = true): QueuedPoll => ({ accountId: "a", isFirstPoll, isQueued: false });
 
 /** One instance's gate, and what it has to tell the others. */
 class SharedGateWorld {
   readonly clock = new FakeClock(undefined, 0);
   readonly told: string[] = [];
-  readonly gate: SourceGate<Queued>;
+  readonly gate: SourceGate<QueuedPoll>;
 
   constructor(maxPollsPerSecond = 200) {
     const source = { id: "src_1", name: "default", kind: "polyai-legacy", maxPollsPerSecond } as const;
-    const waits = { intervalMinMs: 2000, intervalMaxMs: 5000, witnessMs: 600_000 };
+    const waits = { intervalMinMs: 2000, intervalMaxMs: 5000, corroborationMs: 600_000 };
     this.gate = new SourceGate({ source, clock: this.clock, ...waits, onShared: (part) => this.told.push(part) });
   }
 
@@ -32,9 +32,9 @@ class SharedGateWorld {
   goes(count: number): number {
     for (let added = 0; added < count; added++) this.gate.queue.add(entry(false));
     let taken = 0;
-    for (let next = this.gate.take(); next !== null; next = this.gate.take()) {
+    for (let next = this.gate.next(); next !== null; next = this.gate.next()) {
       taken += 1;
-      this.gate.finished(next, fine("queued"));
+      this.gate.record(next, fine("queued"));
     }
     return taken;
   }
@@ -42,8 +42,8 @@ class SharedGateWorld {
   poll(observation: Observation): string {
     const call = entry();
     this.gate.queue.add(call);
-    expect(this.gate.take()).toBe(call);
-    return this.gate.finished(call, observation);
+    expect(this.gate.next()).toBe(call);
+    return this.gate.record(call, observation);
   }
 }
 
@@ -91,9 +91,9 @@ describe("a suspension", () => {
     await world.clock.advance(60_000);
     expect([world.goes(3), world.gate.waitMs]).toEqual([0, null]);
     world.gate.setMayProbe(true);
-    const probe = world.gate.take() ?? entry();
-    expect(world.gate.take()).toBeNull();
-    expect(world.gate.finished(probe, missing)).toBe("resumed");
+    const probe = world.gate.next() ?? entry();
+    expect(world.gate.next()).toBeNull();
+    expect(world.gate.record(probe, missing)).toBe("resumed");
     expect(world.told).toEqual(["suspension"]);
   });
 
@@ -152,18 +152,18 @@ describe("a throttle", () => {
 describe("what the others have", () => {
   test("a witness anywhere vouches for the source, and clears what was not witnessed here", () => {
     const world = new SharedGateWorld();
-    for (let calls = 0; calls < 9; calls++) world.gate.noteUnwitnessed(entry());
-    world.gate.noteOthers({ ...nothing, lastGoodPollAtMs: world.clock.nowMs() - 60_000 });
+    for (let calls = 0; calls < 9; calls++) world.gate.recordUncorroboratedFailure(entry());
+    world.gate.applyRemoteShares({ ...nothing, lastGoodPollAtMs: world.clock.nowMs() - 60_000 });
     expect(world.gate.lastGoodPollAtMs).toBe(world.clock.nowMs() - 60_000);
-    expect([world.state, world.gate.share().unwitnessed]).toEqual(["ok", 0]);
-    world.gate.noteOthers({ ...nothing, lastGoodPollAtMs: world.clock.nowMs() - 90_000 });
+    expect([world.state, world.gate.share().uncorroborated]).toEqual(["ok", 0]);
+    world.gate.applyRemoteShares({ ...nothing, lastGoodPollAtMs: world.clock.nowMs() - 90_000 });
     expect(world.gate.lastGoodPollAtMs).toBe(world.clock.nowMs() - 60_000);
   });
 
   test("ten calls without a witness over all instances are a misconfigured source", () => {
     const world = new SharedGateWorld();
-    world.gate.noteOthers({ ...nothing, unwitnessed: 7 });
-    expect([entry(), entry(), entry()].map((call) => world.gate.noteUnwitnessed(call))).toEqual(["none", "none", "suspended"]);
+    world.gate.applyRemoteShares({ ...nothing, uncorroborated: 7 });
+    expect([entry(), entry(), entry()].map((call) => world.gate.recordUncorroboratedFailure(call))).toEqual(["none", "none", "suspended"]);
     expect(world.state).toBe("suspended: misconfigured");
   });
 
@@ -171,20 +171,20 @@ describe("what the others have", () => {
     const world = new SharedGateWorld();
     for (let polls = 0; polls < 4; polls++) world.poll(broken);
     expect(world.gate.share()).toMatchObject({ recentPolls: 4, recentFailures: 4 });
-    world.gate.noteOthers({ ...nothing, recentPolls: 6, recentFailures: 2 });
+    world.gate.applyRemoteShares({ ...nothing, recentPolls: 6, recentFailures: 2 });
     expect(world.state).toBe("circuit_open: upstream_errors");
     expect(world.told).toEqual(["suspension"]);
     world.gate.adoptSuspension(null);
-    world.gate.noteOthers({ ...nothing, recentPolls: 30, recentFailures: 30 });
+    world.gate.applyRemoteShares({ ...nothing, recentPolls: 30, recentFailures: 30 });
     expect(world.state).toBe("unproven");
     await world.clock.advance(20_000);
-    world.gate.noteOthers({ ...nothing, recentPolls: 30, recentFailures: 30 });
+    world.gate.applyRemoteShares({ ...nothing, recentPolls: 30, recentFailures: 30 });
     expect(world.state).toBe("circuit_open: upstream_errors");
   });
 
   test("their calls count when the source is saturated, and show the interval to who polls none", () => {
     const world = new SharedGateWorld(1);
-    world.gate.noteOthers({ ...nothing, calls: 1790 });
+    world.gate.applyRemoteShares({ ...nothing, calls: 1790 });
     expect([world.gate.isSaturatedBy(10), world.gate.isSaturatedBy(11)]).toEqual([false, true]);
     expect(world.gate.health()).toMatchObject({ state: "slowed", reason: "interval", intervalMs: 1_790_000 });
     world.gate.changeLoad(0, 1);

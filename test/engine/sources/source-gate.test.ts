@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { Observation } from "../../../src/domain/calls/call.ts";
 import { SourceGate } from "../../../src/engine/sources/source-gate.ts";
 import type { SourceGateOptions } from "../../../src/engine/sources/source-gate.ts";
-import type { Queued } from "../../../src/engine/sources/fair-poll-queue.ts";
+import type { QueuedPoll } from "../../../src/engine/sources/fair-poll-queue.ts";
 import { FakeClock } from "../../harness/fake-clock.ts";
 
 const fine: Observation = { kind: "status", status: "calling", reason: "" };
@@ -12,22 +12,22 @@ const broken: Observation = { kind: "failed", code: "server_error", detail: "HTT
 const unauthorized: Observation = { kind: "unauthorized", statusCode: 401 };
 const limited = (retryAfterMs: number | null = null): Observation => ({ kind: "rate_limited", retryAfterMs });
 
-function repeat(accountId = "a"): Queued {
+function repeat(accountId = "a"): QueuedPoll {
   return { accountId, isFirstPoll: false, isQueued: false };
 }
 
-function first(): Queued {
+function first(): QueuedPoll {
   return { accountId: "a", isFirstPoll: true, isQueued: false };
 }
 
 class GateWorld {
   readonly clock = new FakeClock(undefined, 0);
-  readonly gate: SourceGate<Queued>;
+  readonly gate: SourceGate<QueuedPoll>;
 
   constructor(maxPollsPerSecond = 200, options: Partial<SourceGateOptions> = {}) {
     const source = { id: "src_1", name: "default", kind: "polyai-legacy", maxPollsPerSecond } as const;
     const { clock } = this;
-    this.gate = new SourceGate({ source, clock, intervalMinMs: 2000, intervalMaxMs: 5000, witnessMs: 600_000, ...options });
+    this.gate = new SourceGate({ source, clock, intervalMinMs: 2000, intervalMaxMs: 5000, corroborationMs: 600_000, ...options });
   }
 
   get state(): string {
@@ -35,14 +35,14 @@ class GateWorld {
     return reason === null ? state : `${state}: ${reason}`;
   }
 
-  queue(...entries: readonly Queued[]): void {
+  queue(...entries: readonly QueuedPoll[]): void {
     for (const entry of entries) this.gate.queue.add(entry);
   }
 
   /** Everything that may go now. */
-  takeAll(): readonly Queued[] {
-    const taken: Queued[] = [];
-    for (let entry = this.gate.take(); entry !== null; entry = this.gate.take()) taken.push(entry);
+  takeAll(): readonly QueuedPoll[] {
+    const taken: QueuedPoll[] = [];
+    for (let entry = this.gate.next(); entry !== null; entry = this.gate.next()) taken.push(entry);
     return taken;
   }
 
@@ -50,8 +50,8 @@ class GateWorld {
   poll(observation: Observation): string {
     const entry = first();
     this.queue(entry);
-    expect(this.gate.take()).toBe(entry);
-    return this.gate.finished(entry, observation);
+    expect(this.gate.next()).toBe(entry);
+    return this.gate.record(entry, observation);
   }
 
   pollAll(good: number, bad: number): void {
@@ -66,12 +66,12 @@ class GateWorld {
     const waitMs = this.gate.waitMs ?? Number.NaN;
     if (waitMs > 1) {
       await this.clock.advance(waitMs - 1);
-      expect(this.gate.take()).toBeNull();
+      expect(this.gate.next()).toBeNull();
       await this.clock.advance(1);
     }
     const probes = this.takeAll();
     expect(probes).toHaveLength(1);
-    return [this.clock.monotonicMs() - startMs, this.gate.finished(probes[0] ?? repeat(), observation)];
+    return [this.clock.monotonicMs() - startMs, this.gate.record(probes[0] ?? repeat(), observation)];
   }
 }
 
@@ -87,7 +87,7 @@ describe("the rate", () => {
           world.queue(...Array.from({ length: firsts }, first), ...Array.from({ length: repeats }, () => repeat()));
           for (const entry of world.takeAll()) {
             sentAtMs.push(world.clock.monotonicMs());
-            world.gate.finished(entry, fine);
+            world.gate.record(entry, fine);
           }
         }
         for (const startMs of sentAtMs)
@@ -113,9 +113,9 @@ describe("the rate", () => {
   test("the immediate second try counts", () => {
     const world = new GateWorld(2);
     world.queue(first(), first());
-    expect(world.gate.take()).not.toBeNull();
+    expect(world.gate.next()).not.toBeNull();
     expect([world.gate.takeToken(), world.gate.takeToken()]).toEqual([true, false]);
-    expect(world.gate.take()).toBeNull();
+    expect(world.gate.next()).toBeNull();
   });
 
   test("at most so many are on the wire at once", () => {
@@ -124,7 +124,7 @@ describe("the rate", () => {
     const taken = world.takeAll();
     expect(taken).toHaveLength(3);
     expect(world.gate.waitMs).toBeNull();
-    world.gate.finished(taken[0] ?? first(), fine);
+    world.gate.record(taken[0] ?? first(), fine);
     expect(world.takeAll()).toHaveLength(1);
   });
 });
@@ -210,15 +210,15 @@ describe("401 and 403", () => {
     const [early, late, later] = [first(), first(), first()];
     world.queue(early, late, later);
     expect(world.takeAll()).toHaveLength(3);
-    world.gate.finished(early, unauthorized);
-    expect(world.gate.finished(late, fine)).toBe("none");
+    world.gate.record(early, unauthorized);
+    expect(world.gate.record(late, fine)).toBe("none");
     expect(world.state).toBe("suspended: unauthorized");
     world.queue(repeat(), repeat());
     await world.clock.advance(5000);
     const [probe] = world.takeAll();
-    expect(world.gate.finished(later, unauthorized)).toBe("none");
+    expect(world.gate.record(later, unauthorized)).toBe("none");
     expect(world.takeAll()).toEqual([]);
-    expect(world.gate.finished(probe ?? first(), fine)).toBe("resumed");
+    expect(world.gate.record(probe ?? first(), fine)).toBe("resumed");
   });
 
   test("a Retry-After longer than the next probe is waited for without a wake in between", async () => {
@@ -240,7 +240,7 @@ describe("429", () => {
     await world.clock.advance(7000);
     const taken = world.takeAll();
     expect(taken).toHaveLength(8);
-    for (const entry of taken) world.gate.finished(entry, fine);
+    for (const entry of taken) world.gate.record(entry, fine);
     for (let second = 0; second < 17; second++) {
       await world.clock.advance(1000);
       world.gate.tick();
@@ -254,7 +254,7 @@ describe("429", () => {
     for (let round = 0; round < 8; round++) {
       world.queue(repeat(), repeat());
       const taken = world.takeAll();
-      for (const entry of taken) world.gate.finished(entry, limited());
+      for (const entry of taken) world.gate.record(entry, limited());
       world.queue(repeat());
       waits.push(world.gate.waitMs);
       await world.clock.advance(world.gate.waitMs ?? 0);
@@ -312,24 +312,24 @@ describe("a source that denies everything", () => {
   test("is misconfigured when ten calls would end without a witness, until a parsed 200", async () => {
     const world = new GateWorld();
     const calls = Array.from({ length: 10 }, first);
-    const changes = calls.map((call) => world.gate.noteUnwitnessed(call));
+    const changes = calls.map((call) => world.gate.recordUncorroboratedFailure(call));
     expect(changes).toEqual([...Array.from({ length: 9 }, () => "none"), "suspended"]);
     expect(world.state).toBe("suspended: misconfigured");
     expect(await world.probe(missing)).toEqual([5000, "none"]);
     expect(await world.probe(fine)).toEqual([10_000, "vindicated"]);
     expect(world.state).toBe("ok");
-    expect(calls.slice(0, 9).map((call) => world.gate.noteUnwitnessed(call))).not.toContain("suspended");
+    expect(calls.slice(0, 9).map((call) => world.gate.recordUncorroboratedFailure(call))).not.toContain("suspended");
   });
 
   test("the same call again, or one that is in that position no more, is not one more", () => {
     const world = new GateWorld();
     const calls = Array.from({ length: 9 }, first);
-    for (const call of [...calls, ...calls]) world.gate.noteUnwitnessed(call);
+    for (const call of [...calls, ...calls]) world.gate.recordUncorroboratedFailure(call);
     expect(world.state).toBe("unproven");
-    world.gate.forgetUnwitnessed(calls[0] ?? first());
-    world.gate.noteUnwitnessed(first());
+    world.gate.clearUncorroborated(calls[0] ?? first());
+    world.gate.recordUncorroboratedFailure(first());
     expect(world.state).toBe("unproven");
-    expect(world.gate.noteUnwitnessed(first())).toBe("suspended");
+    expect(world.gate.recordUncorroboratedFailure(first())).toBe("suspended");
   });
 
   test("a parsed 200 of a poll that was on the wire lifts it too", () => {
@@ -337,8 +337,8 @@ describe("a source that denies everything", () => {
     const onTheWire = first();
     world.queue(onTheWire);
     world.takeAll();
-    for (let count = 0; count < 10; count++) world.gate.noteUnwitnessed(first());
-    expect(world.gate.finished(onTheWire, fine)).toBe("vindicated");
+    for (let count = 0; count < 10; count++) world.gate.recordUncorroboratedFailure(first());
+    expect(world.gate.record(onTheWire, fine)).toBe("vindicated");
   });
 });
 

@@ -2,7 +2,7 @@ import { onTestFinished } from "vitest";
 import { createSecretBox } from "../../../src/adapters/sealing/secret-box.ts";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import { newId } from "../../../src/domain/ids.ts";
-import { Authentication } from "../../../src/engine/requests/authentication.ts";
+import { Authenticator } from "../../../src/engine/requests/authentication.ts";
 import { FakeClock } from "../../harness/fake-clock.ts";
 import { StoreWorld, startMs, testPolicy } from "../../harness/store-drafts.ts";
 import { createTestApi } from "../test-api.ts";
@@ -30,7 +30,7 @@ export async function openDashboard({ store, ...parts }: Parameters<typeof creat
     fingerprints: [hashApiKey(key)],
     nowMs: startMs,
   });
-  const authentication = new Authentication({ store: world.store, hashApiKey, clock });
+  const authentication = new Authenticator({ store: world.store, hashApiKey, clock });
   const { app, logged } = createTestApi({
     store: { ...world.store, ...store },
     authentication: { findByKey: (given) => authentication.findByKey(given) },

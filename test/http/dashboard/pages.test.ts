@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { StoreUnavailable } from "../../../src/domain/errors.ts";
+import { StoreUnavailableError } from "../../../src/domain/errors.ts";
 import type { Endpoint } from "../../../src/domain/deliveries/endpoint.ts";
 import { answered, minute, only, second, secretDraft } from "../../harness/store-drafts.ts";
 import { hashApiKey, key, openDashboard, signIn } from "./dashboard-world.ts";
@@ -278,7 +278,7 @@ describe("what is not there", () => {
 describe("our own trouble", () => {
   test("a store that cannot be read is a 503 page", async () => {
     const dashboard = await openDashboard({
-      store: { listWatches: () => Promise.reject(new StoreUnavailable("disk I/O error at /data/secret.db")) },
+      store: { listWatches: () => Promise.reject(new StoreUnavailableError("disk I/O error at /data/secret.db")) },
     });
     const { get } = await signIn(dashboard);
     const answer = await get("/dashboard/watches");

@@ -1,5 +1,5 @@
-import { isTaken } from "../../../domain/deliveries/attempt.ts";
-import { hearsOfAttempts } from "../../../domain/events/operational-events.ts";
+import { isAccepted } from "../../../domain/deliveries/attempt.ts";
+import { subscribesToAttempts } from "../../../domain/events/operational-events.ts";
 import type { AttemptRecord } from "../../../ports/stores/delivery-store.ts";
 import type { Transaction } from "../connection/database.ts";
 import { lockAccountHooks } from "./operational-events.ts";
@@ -24,7 +24,7 @@ const none: Consequences = { token: null, hooks: [], endpointIds: [] };
  * calls, watches, hooks. Successes have no such consequences and cost nothing here.
  */
 export async function lockConsequences(tx: Transaction, records: readonly AttemptRecord[]): Promise<Consequences> {
-  const failed = records.filter(({ outcome }) => !isTaken(outcome));
+  const failed = records.filter(({ outcome }) => !isAccepted(outcome));
   if (failed.length === 0) return none;
   const gone = failed.filter(({ outcome }) => outcome.kind === "answered" && outcome.statusCode === 410);
   const known = await tx.all(
@@ -43,7 +43,7 @@ export async function lockConsequences(tx: Transaction, records: readonly Attemp
     ),
     lockAccountHooks(tx, [...accountIds], { toDelete: goneEndpointIds.size > 0 }),
   ]);
-  const told = hooks.filter(({ events }) => hearsOfAttempts(events));
+  const told = hooks.filter(({ events }) => subscribesToAttempts(events));
   return {
     token: instance === undefined ? null : integer(instance, "token"),
     hooks: told,

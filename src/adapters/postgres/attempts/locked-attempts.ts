@@ -1,8 +1,8 @@
 import type { Attempt } from "../../../domain/deliveries/attempt.ts";
 import { supersededBy } from "../../../domain/deliveries/lane.ts";
-import { isEndpointNews } from "../../../domain/deliveries/endpoint.ts";
+import { hasEndpointChanged } from "../../../domain/deliveries/endpoint.ts";
 import { decideAfterAttempt } from "../../../domain/deliveries/delivery-decision.ts";
-import type { AttemptResult, EndpointStanding, HostHealth } from "../../../domain/deliveries/delivery-decision.ts";
+import type { AttemptResult, EndpointStatus, HostHealth } from "../../../domain/deliveries/delivery-decision.ts";
 import type { DeliveryState } from "../../../domain/deliveries/delivery.ts";
 import type { LatePolicy } from "../../../domain/deliveries/endpoint.ts";
 import type { DeliveryPolicy } from "../../../domain/deliveries/retry-policy.ts";
@@ -20,11 +20,11 @@ type DeliveryWork = {
   leaseOwner: number | null;
   changed: boolean;
 };
-type EndpointWork = { readonly before: EndpointStanding; standing: EndpointStanding; readonly late: LatePolicy; readonly hostId: number };
+type EndpointWork = { readonly before: EndpointStatus; standing: EndpointStatus; readonly late: LatePolicy; readonly hostId: number };
 type HostWork = { health: HostHealth; changed: boolean };
 
 /** One attempt, decided: what the answer to its record is made of. */
-export type Decided = { readonly row: Row; readonly hostId: number; readonly result: AttemptResult };
+export type DecidedAttempt = { readonly row: Row; readonly hostId: number; readonly result: AttemptResult };
 
 const of = (column: string) => `select ${column} from deliveries where id = any($1)`;
 
@@ -32,7 +32,7 @@ const of = (column: string) => `select ${column} from deliveries where id = any(
  * Deliveries that were attempted, their lanes, endpoints and hosts, all locked: attempts are decided in memory one after the
  * other, each on what the one before left, and written at once.
  */
-export class Attempted {
+export class LockedAttempts {
   readonly #policy: DeliveryPolicy;
   readonly #deliveries: ReadonlyMap<string, DeliveryWork>;
   readonly #lanes: Map<string, DeliveryWork[]>;
@@ -41,7 +41,7 @@ export class Attempted {
   readonly #attempts: { readonly deliveryId: string; readonly attempt: Attempt }[] = [];
 
   /** `endpointIds`: more endpoints to lock, with their hosts. */
-  static async load(tx: Transaction, deliveryIds: readonly string[], endpointIds: readonly string[]): Promise<Attempted> {
+  static async load(tx: Transaction, deliveryIds: readonly string[], endpointIds: readonly string[]): Promise<LockedAttempts> {
     const [, endpoints, hosts, deliveries] = await Promise.all([
       tx.run(`select 1 from watches where id = any(array(${of("watch_id")})) order by id for no key update`, deliveryIds),
       tx.all(
@@ -68,7 +68,7 @@ export class Attempted {
     const attempted = new Set(deliveries.map((row) => text(row, "endpoint_id")));
     const own = endpoints.filter((row) => attempted.has(text(row, "id")));
     const hostIds = new Set(own.map((row) => integer(row, "host_id")));
-    return new Attempted(
+    return new LockedAttempts(
       tx.policy,
       deliveries,
       own,
@@ -127,7 +127,7 @@ export class Attempted {
   }
 
   /** null: the lease was lost, or the delivery is gone. */
-  decide(record: AttemptRecord): Decided | null {
+  decide(record: AttemptRecord): DecidedAttempt | null {
     const delivery = this.#deliveries.get(record.deliveryId);
     if (delivery === undefined || delivery.leaseToken !== record.leaseToken) return null;
     const endpoint = this.#endpoints.get(text(delivery.row, "endpoint_id"));
@@ -203,7 +203,7 @@ export class Attempted {
   }
 
   async #writeEndpoints(tx: Transaction): Promise<void> {
-    const endpoints = [...this.#endpoints].filter(([, { before, standing }]) => isEndpointNews(before, standing));
+    const endpoints = [...this.#endpoints].filter(([, { before, standing }]) => hasEndpointChanged(before, standing));
     if (endpoints.length === 0) return;
     await tx.run(
       `update endpoints p set state = u.state, reason = u.reason, since = u.since, consecutive_failures = u.consecutive_failures,

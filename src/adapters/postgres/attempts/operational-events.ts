@@ -1,6 +1,6 @@
 import { newId } from "../../../domain/ids.ts";
 import { recipientsOf } from "../../../domain/events/operational-events.ts";
-import type { OperationalNews } from "../../../domain/events/operational-events.ts";
+import type { OperationalEventDraft } from "../../../domain/events/operational-events.ts";
 import type { Notice } from "../../../ports/stores/call-store.ts";
 import type { Transaction } from "../connection/database.ts";
 import type { NewEvent } from "../deliveries/event-rows.ts";
@@ -22,7 +22,7 @@ export async function lockAccountHooks(
 }
 
 /** One event each for the (locked) hooks of its account that name the type; null where none does. */
-export function operationalEvents(news: readonly OperationalNews[], hooks: readonly AccountHook[]): readonly (NewEvent | null)[] {
+export function operationalEvents(news: readonly OperationalEventDraft[], hooks: readonly AccountHook[]): readonly (NewEvent | null)[] {
   const byAccount = Map.groupBy(hooks, ({ accountId }) => accountId);
   return news.map(({ type, accountId, exceptEndpointId, nowMs, data }) => {
     const endpointIds = recipientsOf({ type, exceptEndpointId }, byAccount.get(accountId) ?? []);

@@ -1,11 +1,11 @@
-import { decideAfterAttempt, isUneventful } from "../../../domain/deliveries/delivery-decision.ts";
+import { decideAfterAttempt, changesOnlyDelivery } from "../../../domain/deliveries/delivery-decision.ts";
 import type { AttemptResult } from "../../../domain/deliveries/delivery-decision.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
 import type { Row, Transaction } from "../connection/database.ts";
 import { isStatus, unindexed } from "../reading/page.ts";
-import { deliveryOf, integerOrNull, standingOf, text } from "../../sql/rows.ts";
+import { deliveryOf, integerOrNull, endpointStateOf, text } from "../../sql/rows.ts";
 
-type Uneventful = { readonly record: AttemptRecord; readonly result: AttemptResult; readonly hostDueAtMs: number | null };
+type PlainSuccess = { readonly record: AttemptRecord; readonly result: AttemptResult; readonly hostDueAtMs: number | null };
 
 /**
  * Attempts that change nothing but their own delivery: successes of a head with nothing behind it in its lane, at an
@@ -18,11 +18,11 @@ type Uneventful = { readonly record: AttemptRecord; readonly result: AttemptResu
  * leased to nobody else and settled by nobody when it is written is settled here; the others are left to be recorded with
  * everything locked. No bound changes, for what is leased is in none (see due.ts).
  */
-export class UneventfulAttempts {
-  readonly #uneventful: ReadonlyMap<AttemptRecord, Uneventful>;
+export class PlainSuccesses {
+  readonly #uneventful: ReadonlyMap<AttemptRecord, PlainSuccess>;
 
   /** Locks the watches. */
-  static async load(tx: Transaction, records: readonly AttemptRecord[]): Promise<UneventfulAttempts> {
+  static async load(tx: Transaction, records: readonly AttemptRecord[]): Promise<PlainSuccesses> {
     const deliveryIds = records.map(({ deliveryId }) => deliveryId);
     const [, deliveries, endpoints] = await Promise.all([
       tx.run(
@@ -51,10 +51,10 @@ export class UneventfulAttempts {
       const one = delivery === undefined || endpoint === undefined ? null : decide(tx, record, delivery, endpoint);
       return one === null ? [] : [[record, one] as const];
     });
-    return new UneventfulAttempts(new Map(decided));
+    return new PlainSuccesses(new Map(decided));
   }
 
-  private constructor(uneventful: ReadonlyMap<AttemptRecord, Uneventful>) {
+  private constructor(uneventful: ReadonlyMap<AttemptRecord, PlainSuccess>) {
     this.#uneventful = uneventful;
   }
 
@@ -97,17 +97,17 @@ export class UneventfulAttempts {
 }
 
 /** null: more than the delivery changes, or it is not this record's to settle. */
-function decide(tx: Transaction, record: AttemptRecord, row: Row, endpointRow: Row): Uneventful | null {
+function decide(tx: Transaction, record: AttemptRecord, row: Row, endpointRow: Row): PlainSuccess | null {
   if (row["lease_token"] !== record.leaseToken || record.mode !== "scheduled") return null;
-  const before = standingOf(endpointRow);
+  const before = endpointStateOf(endpointRow);
   const { outcome, startedAtMs, durationMs, mode, nowMs, jitter } = record;
   const delivery = deliveryOf(row);
   const attempt = { number: delivery.attemptCount + 1, startedAtMs, durationMs, outcome, mode };
   const result = decideAfterAttempt({ delivery, attempt, ...before, isTest: false }, tx.policy, { nowMs, jitter });
-  return isUneventful(before, result) ? { record, result, hostDueAtMs: integerOrNull(endpointRow, "host_due_at") } : null;
+  return changesOnlyDelivery(before, result) ? { record, result, hostDueAtMs: integerOrNull(endpointRow, "host_due_at") } : null;
 }
 
-function answerOf({ result, hostDueAtMs }: Uneventful): AttemptRecorded {
+function answerOf({ result, hostDueAtMs }: PlainSuccess): AttemptRecorded {
   return {
     kind: "recorded",
     attempt: result.attempt,

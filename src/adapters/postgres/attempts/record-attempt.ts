@@ -1,11 +1,11 @@
 import type { EventType } from "../../../domain/events/event.ts";
-import { newsAfterAttempt } from "../../../domain/events/operational-events.ts";
-import type { OperationalNews } from "../../../domain/events/operational-events.ts";
+import { operationalEventsAfter } from "../../../domain/events/operational-events.ts";
+import type { OperationalEventDraft } from "../../../domain/events/operational-events.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
 import type { Transaction } from "../connection/database.ts";
-import { Attempted } from "./locked-attempts.ts";
-import type { Decided } from "./locked-attempts.ts";
+import { LockedAttempts } from "./locked-attempts.ts";
+import type { DecidedAttempt } from "./locked-attempts.ts";
 import { lockConsequences } from "./attempt-locks.ts";
 import type { Consequences } from "./attempt-locks.ts";
 import { insertEvents } from "../deliveries/event-rows.ts";
@@ -13,11 +13,11 @@ import type { NewEvent } from "../deliveries/event-rows.ts";
 import { raiseHosts, refreshEndpoints } from "../deliveries/due-bounds.ts";
 import { noticesOf, operationalEvents } from "./operational-events.ts";
 import { retireEndpoints } from "./retire-endpoint.ts";
-import type { Retired } from "./retire-endpoint.ts";
-import { UneventfulAttempts } from "./plain-successes.ts";
+import type { RetireResult } from "./retire-endpoint.ts";
+import { PlainSuccesses } from "./plain-successes.ts";
 import { text } from "../../sql/rows.ts";
 
-const nothingRetired: Retired = { unwatchedCallIds: [], notices: [] };
+const nothingRetired: RetireResult = { unwatchedCallIds: [], notices: [] };
 
 /**
  * Attempts of different deliveries, together: attempt, delivery, lane, endpoint and host in one transaction, by what
@@ -28,7 +28,7 @@ const nothingRetired: Retired = { unwatchedCallIds: [], notices: [] };
  */
 export async function recordAttempts(tx: Transaction, records: readonly AttemptRecord[]): Promise<readonly AttemptRecorded[]> {
   const consequences = await lockConsequences(tx, records);
-  const uneventful = await UneventfulAttempts.load(tx, records);
+  const uneventful = await PlainSuccesses.load(tx, records);
   const answers = new Map<AttemptRecord, AttemptRecorded>();
   const recordAll = async (some: readonly AttemptRecord[]): Promise<void> => {
     if (some.length === 0) return;
@@ -48,9 +48,9 @@ async function recordEventful(
   consequences: Consequences,
 ): Promise<readonly AttemptRecorded[]> {
   const deliveryIds = records.map(({ deliveryId }) => deliveryId);
-  const attempted = await Attempted.load(tx, deliveryIds, consequences.endpointIds);
+  const attempted = await LockedAttempts.load(tx, deliveryIds, consequences.endpointIds);
   const decided = records.map((record) => attempted.decide(record));
-  const news = records.map((record, index) => newsOf(decided[index] ?? null, record.nowMs));
+  const news = records.map((record, index) => draftsOf(decided[index] ?? null, record.nowMs));
   const writing = Promise.all([attempted.write(tx), retire(tx, records, decided)]);
   const allNews = news.flat();
   // What is told may go to the same host, so its bound is taken after it; mostly there is nothing to tell, and all goes at once.
@@ -90,9 +90,9 @@ const nothingTold: Told = { events: [], jobs: new Map() };
 /** Not to endpoints that ended just now: their hooks are gone. */
 async function tell(
   tx: Transaction,
-  news: readonly OperationalNews[],
+  news: readonly OperationalEventDraft[],
   { token, hooks }: Consequences,
-  retired: ReadonlyMap<string, Retired>,
+  retired: ReadonlyMap<string, RetireResult>,
 ): Promise<Told> {
   const events = operationalEvents(
     news,
@@ -105,15 +105,15 @@ async function tell(
 async function retire(
   tx: Transaction,
   records: readonly AttemptRecord[],
-  decided: readonly (Decided | null)[],
-): Promise<ReadonlyMap<string, Retired>> {
+  decided: readonly (DecidedAttempt | null)[],
+): Promise<ReadonlyMap<string, RetireResult>> {
   const gone = new Map<string, number>();
   for (const [index, one] of decided.entries())
     if (one?.result.endpointChange === "disabled_gone") gone.set(text(one.row, "endpoint_id"), records[index]?.nowMs ?? 0);
   return gone.size === 0 ? new Map() : retireEndpoints(tx, [...gone.keys()], Math.max(...gone.values()));
 }
 
-function newsOf(one: Decided | null, nowMs: number): readonly OperationalNews[] {
+function draftsOf(one: DecidedAttempt | null, nowMs: number): readonly OperationalEventDraft[] {
   if (one === null) return [];
   const { row, result } = one;
   const about = {
@@ -121,5 +121,5 @@ function newsOf(one: Decided | null, nowMs: number): readonly OperationalNews[] 
     endpointId: text(row, "endpoint_id"),
     eventType: text(row, "event_type") as EventType,
   };
-  return newsAfterAttempt(about, result, nowMs);
+  return operationalEventsAfter(about, result, nowMs);
 }

@@ -5,7 +5,7 @@ import { isStatus } from "../reading/page.ts";
 import { integer, text } from "../../sql/rows.ts";
 import { settleWatching } from "../calls/watched-call.ts";
 
-export type Retired = { readonly unwatchedCallIds: readonly string[]; readonly notices: readonly Notice[] };
+export type RetireResult = { readonly unwatchedCallIds: readonly string[]; readonly notices: readonly Notice[] };
 
 /** Locks the calls and watches that go with these endpoints, and the watches of these deliveries with them: it is one order. */
 export async function lockForRetiring(tx: Transaction, endpointIds: readonly string[], deliveryIds: readonly string[]): Promise<void> {
@@ -26,7 +26,7 @@ export async function retireEndpoints(
   tx: Transaction,
   endpointIds: readonly string[],
   nowMs: number,
-): Promise<ReadonlyMap<string, Retired>> {
+): Promise<ReadonlyMap<string, RetireResult>> {
   const [watches] = await Promise.all([
     tx.all(
       `update watches set status = 'canceled', end_reason = 'gone', ended_at = $2 where endpoint_id = any($1) and ${isStatus("status", "active")}

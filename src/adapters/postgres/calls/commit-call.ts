@@ -1,10 +1,10 @@
 import type { CallStatus } from "../../../domain/calls/call.ts";
-import { planCommit, planTelling } from "../../../domain/calls/transition.ts";
+import { planCommit, planNotifications } from "../../../domain/calls/transition.ts";
 import type { CallCommit, CallCommitResult, Notice } from "../../../ports/stores/call-store.ts";
 import type { Row, Transaction } from "../connection/database.ts";
-import { callStatusOf, gatherWatchedCall, integer, standingCallOf, text } from "../../sql/rows.ts";
-import { Telling } from "./transition-events.ts";
-import type { Moment } from "./transition-events.ts";
+import { callStatusOf, gatherWatchedCall, integer, callRowOf, text } from "../../sql/rows.ts";
+import { TransitionEvents } from "./transition-events.ts";
+import type { TransitionContext } from "./transition-events.ts";
 
 type Written = {
   readonly row: Row;
@@ -12,7 +12,7 @@ type Written = {
   readonly version: number;
   readonly transition: number;
   readonly notices: readonly Notice[];
-  readonly moments: readonly Moment[];
+  readonly contexts: readonly TransitionContext[];
 };
 
 /**
@@ -21,55 +21,55 @@ type Written = {
  */
 export async function commitCalls(tx: Transaction, token: number, commits: readonly CallCommit[]): Promise<readonly CallCommitResult[]> {
   const callIds = commits.map(({ callId }) => callId);
-  const [rows, telling] = await Promise.all([
+  const [rows, transitionEvents] = await Promise.all([
     tx.all("select * from calls where id = any($1) order by id for no key update", callIds),
-    Telling.load(tx, callIds),
+    TransitionEvents.load(tx, callIds),
   ]);
   const calls = new Map(rows.map((row) => [text(row, "id"), row]));
   const written = commits.map((commit) => {
     const row = calls.get(commit.callId);
     return row !== undefined && row["owner_token"] === token && row["version"] === commit.expectedVersion
-      ? plan(telling, row, commit)
+      ? plan(transitionEvents, row, commit)
       : null;
   });
   const [jobs] = await Promise.all([
-    telling.write(tx, token),
+    transitionEvents.write(tx, token),
     writeCalls(
       tx,
-      telling,
+      transitionEvents,
       written.filter((one) => one !== null),
     ),
   ]);
   return commits.map((commit, index) => {
     const done = written[index];
-    if (done === null || done === undefined) return { kind: "stale", call: standing(telling, calls.get(commit.callId), token) };
+    if (done === null || done === undefined) return { kind: "stale", call: standing(transitionEvents, calls.get(commit.callId), token) };
     return {
       kind: "committed",
-      call: gather(telling, done.row, done.call, done.version),
+      call: gather(transitionEvents, done.row, done.call, done.version),
       notices: done.notices,
-      jobs: done.moments.flatMap((moment) => jobs.get(moment) ?? []),
+      jobs: done.contexts.flatMap((context) => jobs.get(context) ?? []),
     };
   });
 }
 
-function plan(telling: Telling, row: Row, commit: CallCommit): Written {
+function plan(transitionEvents: TransitionEvents, row: Row, commit: CallCommit): Written {
   const { callId, nowMs } = commit;
-  const { tellings, call, transition } = planCommit(commit, {
+  const { steps, call, transition } = planCommit(commit, {
     call: { ...callStatusOf(row), lastGoodPollAtMs: commit.lastGoodPollAtMs },
     transition: integer(row, "transitions"),
   });
   const notices: Notice[] = [];
-  const moments: Moment[] = [];
-  for (const { call: before, transition: at, change } of tellings) {
-    const moment = { callId, transition: at, nowMs };
-    moments.push(moment);
-    notices.push(...telling.tell(moment, before, (input) => planTelling(change, input)));
+  const contexts: TransitionContext[] = [];
+  for (const { call: before, transition: at, change } of steps) {
+    const context = { callId, transition: at, nowMs };
+    contexts.push(context);
+    notices.push(...transitionEvents.planEvents(context, before, (input) => planNotifications(change, input)));
   }
-  return { row, call, version: commit.expectedVersion + 1, transition, notices, moments };
+  return { row, call, version: commit.expectedVersion + 1, transition, notices, contexts };
 }
 
 /** Whoever nobody watches any more is polled no more, and owned by nobody. What others did to its watches is in the answer. */
-async function writeCalls(tx: Transaction, telling: Telling, written: readonly Written[]): Promise<void> {
+async function writeCalls(tx: Transaction, transitionEvents: TransitionEvents, written: readonly Written[]): Promise<void> {
   if (written.length === 0) return;
   await tx.run(
     `update calls c set status = u.status, reason = u.reason, terminal = u.terminal, observed_at = u.observed_at, last_good_poll_at = u.last_good_poll_at,
@@ -84,15 +84,17 @@ async function writeCalls(tx: Transaction, telling: Telling, written: readonly W
     written.map(({ call }) => call.lastGoodPollAtMs),
     written.map(({ transition }) => transition),
     written.map(({ version }) => version),
-    written.map(({ row }) => telling.watchesOf(text(row, "id")).length > 0),
+    written.map(({ row }) => transitionEvents.watchesOf(text(row, "id")).length > 0),
   );
 }
 
 /** The call as it stands for a writer who knew it otherwise; null when it is not this instance's to poll. */
-function standing(telling: Telling, row: Row | undefined, token: number) {
-  return row === undefined || row["owner_token"] !== token ? null : gather(telling, row, callStatusOf(row), integer(row, "version"));
+function standing(transitionEvents: TransitionEvents, row: Row | undefined, token: number) {
+  return row === undefined || row["owner_token"] !== token
+    ? null
+    : gather(transitionEvents, row, callStatusOf(row), integer(row, "version"));
 }
 
-function gather(telling: Telling, row: Row, status: CallStatus, version: number) {
-  return gatherWatchedCall(standingCallOf(row, status, version), telling.watchesOf(text(row, "id")));
+function gather(transitionEvents: TransitionEvents, row: Row, status: CallStatus, version: number) {
+  return gatherWatchedCall(callRowOf(row, status, version), transitionEvents.watchesOf(text(row, "id")));
 }

@@ -1,5 +1,5 @@
 import type { Queries, Transaction } from "../connection/database.ts";
-import type { OwnershipStore } from "../../../ports/stores/ownership-store.ts";
+import type { InstanceStore } from "../../../ports/stores/instance-store.ts";
 import { integer, text } from "../../sql/rows.ts";
 
 /*
@@ -18,7 +18,7 @@ export const deadOwners = `
   select owner_token from owners o where o.owner_token is not null and not exists (select 1 from instances i where i.token = o.owner_token)`;
 
 /** Free ones by source. */
-export async function countFree(db: Queries): Promise<Readonly<Record<string, number>>> {
+export async function countUnowned(db: Queries): Promise<Readonly<Record<string, number>>> {
   const rows = await db.all(
     `select source_name, count(*) as n from calls where watched and (owner_token is null or owner_token = any(array(${deadOwners}))) group by source_name`,
   );
@@ -30,10 +30,10 @@ export async function countFree(db: Queries): Promise<Readonly<Record<string, nu
  * owners one by one, in the order of the index: with all of them in one condition, or without an order, the planner
  * prefers to walk through the table, for it cannot know that nearly all of it is owned.
  */
-export async function claimFree(
+export async function claimUnowned(
   tx: Transaction,
   token: number,
-  { sourceName, limit, deadlineBeforeMs }: Parameters<OwnershipStore["claimCalls"]>[0],
+  { sourceName, limit, deadlineBeforeMs }: Parameters<InstanceStore["claimCalls"]>[0],
 ): Promise<readonly string[]> {
   const dead = (await tx.all(deadOwners)).map((row) => integer(row, "owner_token"));
   const isMeant =

@@ -1,5 +1,5 @@
 import { watchesAfter } from "../../../domain/calls/transition.ts";
-import type { PlannedEvent, TellableHook, TransitionInput } from "../../../domain/calls/transition.ts";
+import type { PlannedEvent, SubscriberHook, TransitionInput } from "../../../domain/calls/transition.ts";
 import type { Watch } from "../../../domain/calls/watch.ts";
 import type { Notice } from "../../../ports/stores/call-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
@@ -8,27 +8,27 @@ import { insertEvents } from "../deliveries/event-rows.ts";
 import type { NewEvent } from "../deliveries/event-rows.ts";
 import { filterOf, integer, text, watchOf } from "../../sql/rows.ts";
 
-export type Moment = { readonly callId: string; readonly transition: number; readonly nowMs: number };
-type Planned = { readonly plan: PlannedEvent; readonly moment: Moment };
+export type TransitionContext = { readonly callId: string; readonly transition: number; readonly nowMs: number };
+type Planned = { readonly plan: PlannedEvent; readonly context: TransitionContext };
 
 /**
  * What calls tell their watches and hooks, planned in memory for a whole batch and written at once. The calls are locked;
  * the active watches of theirs and the hooks of those watches' accounts are locked here, so that no registration, removal
  * or other transition comes between what was read and what is written.
  */
-export class Telling {
+export class TransitionEvents {
   readonly #watches: Map<string, readonly Watch[]>;
-  readonly #hooks: Map<string, TellableHook[]>;
+  readonly #hooks: Map<string, SubscriberHook[]>;
   readonly #planned: Planned[] = [];
 
-  private constructor(watches: Map<string, readonly Watch[]>, hooks: Map<string, TellableHook[]>) {
+  private constructor(watches: Map<string, readonly Watch[]>, hooks: Map<string, SubscriberHook[]>) {
     this.#watches = watches;
     this.#hooks = hooks;
   }
 
   /** `accountIds`: whose hooks may be told as well, though the account has no watch on these calls yet. */
-  static async load(tx: Transaction, callIds: readonly string[], accountIds: readonly string[] = []): Promise<Telling> {
-    if (callIds.length === 0) return new Telling(new Map(), new Map());
+  static async load(tx: Transaction, callIds: readonly string[], accountIds: readonly string[] = []): Promise<TransitionEvents> {
+    if (callIds.length === 0) return new TransitionEvents(new Map(), new Map());
     const [watches, hooks] = await Promise.all([
       tx.all(
         `select w.*, c.source_name, c.call_sid, null as callback_url from watches w join calls c on c.id = w.call_id
@@ -59,9 +59,9 @@ export class Telling {
         accountId: text(row, "account_id"),
         endpointId: text(row, "endpoint_id"),
         events: filterOf(row),
-        toldTransition: told.get(`${callId} ${text(row, "id")}`) ?? 0,
+        notifiedTransition: told.get(`${callId} ${text(row, "id")}`) ?? 0,
       }));
-    return new Telling(
+    return new TransitionEvents(
       Map.groupBy(watches.map(watchOf), ({ callId }) => callId),
       new Map(hooks.length === 0 ? [] : callIds.map((callId) => [callId, hooksOf(callId)])),
     );
@@ -78,37 +78,41 @@ export class Telling {
   }
 
   /** Plans on the state that earlier plans left. */
-  tell(moment: Moment, call: TransitionInput["call"], decide: (input: TransitionInput) => readonly PlannedEvent[]): readonly Notice[] {
-    const { callId, transition, nowMs } = moment;
+  planEvents(
+    context: TransitionContext,
+    call: TransitionInput["call"],
+    decide: (input: TransitionInput) => readonly PlannedEvent[],
+  ): readonly Notice[] {
+    const { callId, transition, nowMs } = context;
     const watches = this.watchesOf(callId);
     const accounts = new Set(watches.map((watch) => watch.accountId));
     const hooks = (this.#hooks.get(callId) ?? []).filter((hook) => accounts.has(hook.accountId));
     const planned = decide({ call, transition, watches, hooks, nowMs });
     if (planned.length === 0) return [];
-    this.#planned.push(...planned.map((plan) => ({ plan, moment })));
+    this.#planned.push(...planned.map((plan) => ({ plan, context })));
     this.#watches.set(callId, watchesAfter(watches, planned));
     const told = new Set(planned.flatMap(({ hookIds }) => hookIds));
     if (told.size > 0)
       this.#hooks.set(
         callId,
-        (this.#hooks.get(callId) ?? []).map((hook) => (told.has(hook.id) ? { ...hook, toldTransition: transition } : hook)),
+        (this.#hooks.get(callId) ?? []).map((hook) => (told.has(hook.id) ? { ...hook, notifiedTransition: transition } : hook)),
       );
     return planned.map(({ event, watchId, sequence }) => ({ accountId: event.accountId, watchId, sequence, eventType: event.type }));
   }
 
   /** Writes everything planned; the jobs by the moment they were planned at. */
-  async write(tx: Transaction, token: number | null): Promise<ReadonlyMap<Moment, readonly SendJob[]>> {
+  async write(tx: Transaction, token: number | null): Promise<ReadonlyMap<TransitionContext, readonly SendJob[]>> {
     if (this.#planned.length === 0) return new Map();
     const events = this.#planned.map(newEventOf);
     const [jobs] = await Promise.all([insertEvents(tx, token, events), this.#writeWatches(tx), this.#writeHookProgress(tx)]);
-    const byMoment = new Map<Moment, SendJob[]>();
-    for (const [index, { moment }] of this.#planned.entries()) {
+    const byContext = new Map<TransitionContext, SendJob[]>();
+    for (const [index, { context }] of this.#planned.entries()) {
       const told = events[index];
       const made = told === undefined ? undefined : jobs.get(told);
       if (made === undefined) continue;
-      byMoment.set(moment, [...(byMoment.get(moment) ?? []), ...made]);
+      byContext.set(context, [...(byContext.get(context) ?? []), ...made]);
     }
-    return byMoment;
+    return byContext;
   }
 
   async #writeWatches(tx: Transaction): Promise<void> {
@@ -121,14 +125,14 @@ export class Telling {
       rows.map(({ plan }) => plan.sequence),
       rows.map(({ plan }) => plan.watchStatus),
       rows.map(({ plan }) => plan.endReason),
-      rows.map(({ plan, moment }) => (plan.watchStatus === "active" ? null : moment.nowMs)),
+      rows.map(({ plan, context }) => (plan.watchStatus === "active" ? null : context.nowMs)),
     );
   }
 
   async #writeHookProgress(tx: Transaction): Promise<void> {
     const last = new Map(
-      this.#planned.flatMap(({ plan, moment }) =>
-        plan.hookIds.map((hookId) => [`${moment.callId} ${hookId}`, { hookId, ...moment }] as const),
+      this.#planned.flatMap(({ plan, context }) =>
+        plan.hookIds.map((hookId) => [`${context.callId} ${hookId}`, { hookId, ...context }] as const),
       ),
     );
     if (last.size === 0) return;
@@ -143,7 +147,7 @@ export class Telling {
   }
 }
 
-function newEventOf({ plan, moment }: Planned): NewEvent {
+function newEventOf({ plan, context }: Planned): NewEvent {
   const { event, watchId, sequence, terminal, endpointIds } = plan;
-  return { event, watchId, callSid: event.data.callSid, sequence, terminal, endpointIds, nowMs: moment.nowMs };
+  return { event, watchId, callSid: event.data.callSid, sequence, terminal, endpointIds, nowMs: context.nowMs };
 }

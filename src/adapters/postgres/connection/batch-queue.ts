@@ -1,4 +1,4 @@
-import { InstanceFenced, StoreOverloaded, StoreUnavailable } from "../../../domain/errors.ts";
+import { InstanceFencedError, StoreOverloadedError, StoreUnavailableError } from "../../../domain/errors.ts";
 
 export type BatchQueueOptions<In, Out> = {
   /** All of them together; the answers in the same order. Rejects by `deadlineMs` (monotonic) at the latest. */
@@ -9,7 +9,7 @@ export type BatchQueueOptions<In, Out> = {
   readonly keyOf?: (item: In) => string;
   /** Weight of a batch at most, but for a single item that is heavier. */
   readonly batchLimit: number;
-  /** Items waiting at most; beyond it they are refused with `StoreOverloaded`. */
+  /** Items waiting at most; beyond it they are refused with `StoreOverloadedError`. */
   readonly queueLimit: number;
 };
 
@@ -39,8 +39,8 @@ export class BatchQueue<In, Out> {
   }
 
   push(item: In): Promise<Out> {
-    if (this.#closed) return Promise.reject(new StoreUnavailable("the store is closed"));
-    if (this.#waiting.length >= this.#options.queueLimit) return Promise.reject(new StoreOverloaded());
+    if (this.#closed) return Promise.reject(new StoreUnavailableError("the store is closed"));
+    if (this.#waiting.length >= this.#options.queueLimit) return Promise.reject(new StoreOverloadedError());
     return new Promise((resolve, reject) => {
       this.#waiting.push({ item, sinceMs: performance.now(), resolve, reject });
       // The rest of this turn of the loop joins the batch.
@@ -80,7 +80,7 @@ export class BatchQueue<In, Out> {
     let weight = 0;
     for (const [index, waiting] of this.#waiting.entries()) {
       if (nowMs - waiting.sinceMs > waitLimitMs) {
-        waiting.reject(new StoreUnavailable("the database is too slow"));
+        waiting.reject(new StoreUnavailableError("the database is too slow"));
         continue;
       }
       const key = keyOf?.(waiting.item);
@@ -109,7 +109,7 @@ export class BatchQueue<In, Out> {
       );
       for (const [index, { resolve }] of batch.entries()) resolve(answers[index] as Out);
     } catch (error) {
-      if (batch.length === 1 || error instanceof StoreUnavailable || error instanceof InstanceFenced)
+      if (batch.length === 1 || error instanceof StoreUnavailableError || error instanceof InstanceFencedError)
         for (const { reject } of batch) reject(error);
       else for (const one of batch) await this.#runBatch([one]);
     }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { InstanceFenced, StoreOverloaded, StoreUnavailable } from "../../../domain/errors.ts";
+import { InstanceFencedError, StoreOverloadedError, StoreUnavailableError } from "../../../domain/errors.ts";
 import type { DeliveryPolicy } from "../../../domain/deliveries/retry-policy.ts";
 import { messageOf } from "../../error-message.ts";
 import { afterLastTry, isConnectionError, isTransient, toStoreError } from "./failures.ts";
@@ -11,7 +11,7 @@ export type Row = Record<string, unknown>;
 export type Value = string | number | boolean | Uint8Array | null | readonly (string | number | boolean | Uint8Array | null)[];
 
 /** Who this process is to the other instances; set by whoever keeps the instance's lease. */
-export type Owner = {
+export type InstanceIdentity = {
   /** The fencing token; null before it joined and after it left: then nothing that needs ownership is written. */
   token: number | null;
   /** Another instance is alive, as of the last heartbeat: then limits are counted over all of them. */
@@ -32,13 +32,13 @@ export type DatabaseOptions = {
   readonly connectionString: string;
   /** null: for administration, which sends nothing. */
   readonly policy: DeliveryPolicy | null;
-  readonly owner: Owner;
+  readonly owner: InstanceIdentity;
   /** Places in flight over all instances, where an endpoint has no limit of its own. */
   readonly limits?: InFlightLimits;
   /** Connections at most. */
   readonly poolSize?: number;
   /** How long a reader of the feed waits for older transactions to end, so that it sees what was committed before it asked. */
-  readonly feedPatienceMs?: number;
+  readonly feedLingerMs?: number;
   /** After the commit of a transaction that changed something of these kinds. */
   readonly onChanged?: (kinds: ReadonlySet<ChangeKind>) => void;
   /** How long the commit of each transaction took. */
@@ -63,9 +63,9 @@ const waitingLimit = 10_000;
 /** The pool: bounded, every wait with a deadline, every connection durable. */
 export class Database implements Queries {
   readonly #policy: DeliveryPolicy | null;
-  readonly owner: Owner;
+  readonly owner: InstanceIdentity;
   readonly limits: InFlightLimits;
-  readonly feedPatienceMs: number;
+  readonly feedLingerMs: number;
   readonly #pool: pg.Pool;
   readonly #onChanged: (kinds: ReadonlySet<ChangeKind>) => void;
   readonly #onCommitted: (durationMs: number) => void;
@@ -76,7 +76,7 @@ export class Database implements Queries {
     this.#policy = options.policy;
     this.owner = options.owner;
     this.limits = options.limits ?? { endpointMaxInFlight: 32, hostMaxInFlight: 64 };
-    this.feedPatienceMs = options.feedPatienceMs ?? 1000;
+    this.feedLingerMs = options.feedLingerMs ?? 1000;
     this.#onChanged = options.onChanged ?? (() => undefined);
     this.#onCommitted = options.onCommitted ?? (() => undefined);
     this.#pool = createPool(options.connectionString, options.poolSize ?? 10);
@@ -101,30 +101,30 @@ export class Database implements Queries {
 
   /**
    * One transaction (read committed). What fails for a passing reason is run again, so `work` must change nothing but
-   * the database. Rejects with `StoreUnavailable` when the server cannot be reached or did not answer in time; whether a
+   * the database. Rejects with `StoreUnavailableError` when the server cannot be reached or did not answer in time; whether a
    * commit whose answer was lost took place is then unknown, as with every database.
    */
   async transaction<T>(work: (tx: Transaction) => Promise<T>, deadlineMs = performance.now() + answerWithinMs): Promise<T> {
     return this.#untilItSticks(() => this.#transactOnce(work, deadlineMs), deadlineMs);
   }
 
-  /** A transaction of this instance: rejects with `InstanceFenced` and writes nothing when it was evicted. */
+  /** A transaction of this instance: rejects with `InstanceFencedError` and writes nothing when it was evicted. */
   async ownerTransaction<T>(work: (tx: Transaction, token: number) => Promise<T>, deadlineMs?: number): Promise<T> {
     return this.transaction(async (tx) => {
       const { token } = this.owner;
-      if (token === null) throw new InstanceFenced();
+      if (token === null) throw new InstanceFencedError();
       // Sent together: what was written without a lease is rolled back.
       const [, value] = await Promise.all([tx.fence(token), work(tx, token)]);
       return value;
     }, deadlineMs).catch((error: unknown) => {
-      if (error instanceof InstanceFenced) this.rejoin().catch(() => undefined);
+      if (error instanceof InstanceFencedError) this.rejoin().catch(() => undefined);
       throw error;
     });
   }
 
   /** Gets this instance a new token; whoever asks meanwhile waits for the same. */
   rejoin(): Promise<void> {
-    if (this.owner.rejoin === undefined) return Promise.reject(new InstanceFenced());
+    if (this.owner.rejoin === undefined) return Promise.reject(new InstanceFencedError());
     this.#rejoining ??= this.owner.rejoin().finally(() => {
       this.#rejoining = null;
     });
@@ -184,12 +184,12 @@ export class Database implements Queries {
   }
 
   async #connect(): Promise<pg.PoolClient> {
-    if (this.#closed !== null) throw new StoreUnavailable("the store is closed");
-    if (this.#pool.waitingCount >= waitingLimit) throw new StoreOverloaded();
+    if (this.#closed !== null) throw new StoreUnavailableError("the store is closed");
+    if (this.#pool.waitingCount >= waitingLimit) throw new StoreOverloadedError();
     try {
       return await this.#pool.connect();
     } catch (error) {
-      throw new StoreUnavailable(`the database cannot be reached: ${messageOf(error)}`, { cause: error });
+      throw new StoreUnavailableError(`the database cannot be reached: ${messageOf(error)}`, { cause: error });
     }
   }
 }
@@ -243,11 +243,11 @@ export class Transaction implements Queries {
   }
 
   /**
-   * The row of this instance stays until the transaction ends: whoever evicts it waits for that. Throws `InstanceFenced`
+   * The row of this instance stays until the transaction ends: whoever evicts it waits for that. Throws `InstanceFencedError`
    * when the row is gone, for then somebody else may own what this instance owned.
    */
   async fence(token: number): Promise<void> {
-    if ((await this.get("select 1 from instances where token = $1 for key share", token)) === undefined) throw new InstanceFenced();
+    if ((await this.get("select 1 from instances where token = $1 for key share", token)) === undefined) throw new InstanceFencedError();
   }
 
   async begin(): Promise<void> {
@@ -276,7 +276,7 @@ export class Transaction implements Queries {
   }
 
   async #query(statement: pg.QueryConfig): Promise<pg.QueryResult<Row>> {
-    if (this.#over) throw new StoreUnavailable("the transaction is over");
+    if (this.#over) throw new StoreUnavailableError("the transaction is over");
     try {
       return await this.#client.query<Row>({ ...statement, ...timeoutBy(this.#deadlineMs) });
     } catch (error) {

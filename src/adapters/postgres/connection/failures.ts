@@ -1,9 +1,9 @@
 import { messageOf } from "../../error-message.ts";
-import { RingbackError, StoreUnavailable } from "../../../domain/errors.ts";
+import { RingbackError, StoreUnavailableError } from "../../../domain/errors.ts";
 import pg from "pg";
 
 /** Thrown inside a transaction: what it read was overtaken by another one; it is rolled back and run again. */
-export class TransactionOvertaken extends RingbackError {
+export class TransactionOvertakenError extends RingbackError {
   constructor() {
     super("transaction-overtaken", "another transaction was faster too often");
   }
@@ -24,12 +24,12 @@ const unavailableStates = /^(?:08|53|57|58|55P03|25006|25P0[123]|F0|XX)/;
 /** Worth another try at once. */
 export function isTransient(error: unknown): boolean {
   const state = sqlStateOf(error) ?? "";
-  return error instanceof TransactionOvertaken || conflicts.has(state) || overtakings.has(state);
+  return error instanceof TransactionOvertakenError || conflicts.has(state) || overtakings.has(state);
 }
 
 /** What a transient error comes to when no try helped. */
 export function afterLastTry(error: unknown): unknown {
-  return overtakings.has(sqlStateOf(error) ?? "") ? error : new StoreUnavailable(messageOf(error), { cause: error });
+  return overtakings.has(sqlStateOf(error) ?? "") ? error : new StoreUnavailableError(messageOf(error), { cause: error });
 }
 
 /** Whether the connection must not be used again. */
@@ -39,12 +39,12 @@ export function isConnectionError(error: unknown): boolean {
   return state === null ? isPgClientError(error) : brokenStates.test(state);
 }
 
-/** `StoreUnavailable` for passing trouble; transient errors, agreements broken and bugs as they are. */
+/** `StoreUnavailableError` for passing trouble; transient errors, agreements broken and bugs as they are. */
 export function toStoreError(error: unknown): unknown {
   if (error instanceof RingbackError || isTransient(error)) return error;
   const state = sqlStateOf(error);
   const passing = state === null ? isPgClientError(error) : unavailableStates.test(state);
-  return passing ? new StoreUnavailable(`the database failed: ${messageOf(error)}`, { cause: error }) : error;
+  return passing ? new StoreUnavailableError(`the database failed: ${messageOf(error)}`, { cause: error }) : error;
 }
 
 /** Five letters or digits: what the server answers. */

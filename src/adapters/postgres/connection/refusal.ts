@@ -1,5 +1,5 @@
 import { messageOf } from "../../error-message.ts";
-import { StartRefused } from "../../../domain/errors.ts";
+import { StartupError } from "../../../domain/errors.ts";
 import pg from "pg";
 
 /** No password, no such role or database, no right to it, or not a database that the schema fits into: waiting does not help. */
@@ -11,13 +11,13 @@ const refusedByClient: readonly (readonly [RegExp, string])[] = [
 ];
 
 /** The one line to say when a database cannot be used until somebody changes something; null where waiting may help. */
-export function refusalOf(error: unknown): StartRefused | null {
-  if (error instanceof StartRefused) return error;
+export function refusalOf(error: unknown): StartupError | null {
+  if (error instanceof StartupError) return error;
   if (error instanceof pg.DatabaseError)
     return refusedStates.test(error.code ?? "")
-      ? new StartRefused(`the database of DATABASE_URL cannot be used: ${messageOf(error)}`, { cause: error })
+      ? new StartupError(`the database of DATABASE_URL cannot be used: ${messageOf(error)}`, { cause: error })
       : null;
   const said = messageOf(error);
   const why = refusedByClient.find(([words]) => words.test(said))?.[1];
-  return why === undefined ? null : new StartRefused(`the database of DATABASE_URL ${why}`, { cause: error });
+  return why === undefined ? null : new StartupError(`the database of DATABASE_URL ${why}`, { cause: error });
 }

@@ -1,6 +1,6 @@
 import type { ClaimRequest, ClaimResult } from "../../../ports/stores/delivery-store.ts";
 import type { Database, Queries, Row, Transaction } from "../connection/database.ts";
-import { claimByHand } from "./manual-retries.ts";
+import { claimMarkedRetries } from "./manual-retries.ts";
 import { raiseHosts, refreshDue } from "./due-bounds.ts";
 import { InFlight } from "./in-flight-counts.ts";
 import { Targets, leaseJobs } from "./send-jobs.ts";
@@ -15,7 +15,7 @@ import { flag, integer, integerOrNull, text } from "../../sql/rows.ts";
  * same rows would wait for them, find them gone, and take what is due behind them for nothing.
  */
 export async function claimDue(db: Database, request: ClaimRequest): Promise<ClaimResult> {
-  const byHand = await claimByHand(db, request.limit, request.nowMs);
+  const byHand = await claimMarkedRetries(db, request.limit, request.nowMs);
   // They are leased by now: whatever becomes of another transaction must not take them along.
   return byHand.length > 0 ? { jobs: byHand, nextDueAtMs: request.nowMs } : claimScheduled(db, request);
 }
@@ -36,8 +36,8 @@ type DueHosts = { readonly hosts: readonly Row[]; readonly nextDueAtMs: number |
 
 /** Hosts with something due, by class, enough of them that those without room cannot hide the others; and when the next one falls due. */
 async function findDueHosts(db: Queries, request: ClaimRequest): Promise<DueHosts> {
-  const { nowMs, limit, roomByEndpoint, roomByHost } = request;
-  const spare = roomByEndpoint.length + roomByHost.length;
+  const { nowMs, limit, capacityByEndpoint, capacityByHost } = request;
+  const spare = capacityByEndpoint.length + capacityByHost.length;
   const failingLimit = Math.min(request.failingLimit, limit);
   const rows = await db.all(
     `select * from (select id, account_id, origin, consecutive_pauses, next_due_at as due_at, false as failing from hosts
@@ -64,14 +64,14 @@ async function claimOf(tx: Transaction, token: number, request: ClaimRequest, ho
   const hostIds = [...new Set(hosts.map((row) => integer(row, "id")))];
   const [inFlight, standing, deliveries, targets] = await Promise.all([
     InFlight.lock(tx, endpointIds),
-    readStanding(tx, endpointIds),
+    readEndpointState(tx, endpointIds),
     findDueDeliveries(tx, request, endpointIds),
     Targets.read(tx, endpointIds),
   ]);
   const pauses = [...standing.values()].some(
     (row) => integer(row, "consecutive_pauses") > 0 || integer(row, "host_consecutive_pauses") > 0,
   );
-  const choice = new Choice(request, standing, pauses ? await readLeases(tx, hostIds) : noLeases, inFlight);
+  const choice = new ClaimSelection(request, standing, pauses ? await readLeases(tx, hostIds) : noLeases, inFlight);
   const chosen = hosts.flatMap((host) => choice.ofHost(host, endpoints, deliveries));
   const [jobs, , , { nextDueAtMs }] = await Promise.all([
     leaseJobs(tx, token, chosen, "scheduled", request.nowMs, targets),
@@ -80,14 +80,14 @@ async function claimOf(tx: Transaction, token: number, request: ClaimRequest, ho
     findDueHosts(tx, { ...request, limit: 0 }),
   ]);
   // What was due first is gone and the marks say so now: whoever asks again finds what stands behind it. Each time a mark rises.
-  const rooms = new Map(request.roomByEndpoint);
-  const misled = endpointIds.some((id) => !deliveries.has(id) && (rooms.get(id) ?? request.defaultRoom) > 0);
+  const rooms = new Map(request.capacityByEndpoint);
+  const misled = endpointIds.some((id) => !deliveries.has(id) && (rooms.get(id) ?? request.defaultCapacity) > 0);
   return { jobs, nextDueAtMs: jobs.length === 0 && misled ? request.nowMs : nextDueAtMs };
 }
 
 /** Of each host as many endpoints as may have room, earliest due first. */
 async function findDueEndpoints(tx: Transaction, request: ClaimRequest, hosts: readonly Row[]): Promise<readonly Row[]> {
-  const rooms = new Map(request.roomByHost);
+  const rooms = new Map(request.capacityByHost);
   return tx.all(
     `select p.id, p.host_id, p.failing from unnest($1::bigint[], $2::boolean[], $3::integer[]) with ordinality as u(host_id, failing, room, n)
      cross join lateral (
@@ -98,15 +98,15 @@ async function findDueEndpoints(tx: Transaction, request: ClaimRequest, hosts: r
     hosts.map((row) => integer(row, "id")),
     hosts.map((row) => flag(row, "failing")),
     hosts.map((row) => {
-      const room = Math.min(rooms.get(hostKeyOf(row)) ?? request.defaultRoom, request.limit);
-      return room <= 0 ? 0 : room + request.roomByEndpoint.length;
+      const available = Math.min(rooms.get(hostKeyOf(row)) ?? request.defaultCapacity, request.limit);
+      return available <= 0 ? 0 : available + request.capacityByEndpoint.length;
     }),
     request.nowMs,
   );
 }
 
 /** The endpoints and their hosts as they stand under the lock. */
-async function readStanding(tx: Transaction, endpointIds: readonly string[]): Promise<ReadonlyMap<string, Row>> {
+async function readEndpointState(tx: Transaction, endpointIds: readonly string[]): Promise<ReadonlyMap<string, Row>> {
   const rows = await tx.all(
     `select p.id, p.state, p.failing, p.paused_until, p.consecutive_pauses, h.paused_until as host_paused_until,
        h.consecutive_pauses as host_consecutive_pauses
@@ -140,7 +140,7 @@ async function findDueDeliveries(
   request: ClaimRequest,
   endpointIds: readonly string[],
 ): Promise<ReadonlyMap<string, readonly string[]>> {
-  const rooms = new Map(request.roomByEndpoint);
+  const rooms = new Map(request.capacityByEndpoint);
   const rows = await tx.all(
     `select u.id as endpoint_id, d.id from unnest($1::text[], $2::integer[]) as u(id, room)
      cross join lateral (
@@ -148,7 +148,7 @@ async function findDueDeliveries(
        order by due_at, id limit u.room) d
      order by d.due_at, d.id`,
     endpointIds,
-    endpointIds.map((id) => Math.max(0, Math.min(rooms.get(id) ?? request.defaultRoom, request.limit))),
+    endpointIds.map((id) => Math.max(0, Math.min(rooms.get(id) ?? request.defaultCapacity, request.limit))),
     request.nowMs,
   );
   return new Map(
@@ -160,12 +160,12 @@ async function findDueDeliveries(
 }
 
 /** The room that is left while one claim goes from host to host. */
-class Choice {
+class ClaimSelection {
   readonly #nowMs: number;
-  readonly #defaultRoom: number;
-  readonly #endpointRoom: ReadonlyMap<string, number>;
-  readonly #hostRoom: Map<string, number>;
-  readonly #standing: ReadonlyMap<string, Row>;
+  readonly #defaultCapacity: number;
+  readonly #endpointCapacity: ReadonlyMap<string, number>;
+  readonly #hostCapacity: Map<string, number>;
+  readonly #endpointState: ReadonlyMap<string, Row>;
   readonly #busy: Leases;
   readonly #inFlight: InFlight;
   #left: number;
@@ -173,12 +173,12 @@ class Choice {
 
   constructor(request: ClaimRequest, standing: ReadonlyMap<string, Row>, busy: Leases, inFlight: InFlight) {
     this.#nowMs = request.nowMs;
-    this.#defaultRoom = request.defaultRoom;
-    this.#endpointRoom = new Map(request.roomByEndpoint);
-    this.#hostRoom = new Map(request.roomByHost);
+    this.#defaultCapacity = request.defaultCapacity;
+    this.#endpointCapacity = new Map(request.capacityByEndpoint);
+    this.#hostCapacity = new Map(request.capacityByHost);
     this.#left = request.limit;
     this.#failingLeft = Math.min(request.failingLimit, request.limit);
-    this.#standing = standing;
+    this.#endpointState = standing;
     this.#busy = busy;
     this.#inFlight = inFlight;
   }
@@ -188,34 +188,34 @@ class Choice {
     const failing = flag(host, "failing");
     const hostKey = hostKeyOf(host);
     const own = endpoints.filter((row) => row["host_id"] === hostId && row["failing"] === failing);
-    const probing = own.some((row) => integer(this.#standing.get(text(row, "id")) ?? host, "host_consecutive_pauses") > 0);
-    const hostRoom = this.#hostRoom.get(hostKey) ?? this.#defaultRoom;
-    let room = Math.min(hostRoom, this.#left, failing ? this.#failingLeft : this.#left);
-    if (probing) room = Math.min(room, this.#busy.hosts.has(hostId) ? 0 : 1);
+    const probing = own.some((row) => integer(this.#endpointState.get(text(row, "id")) ?? host, "host_consecutive_pauses") > 0);
+    const hostCapacity = this.#hostCapacity.get(hostKey) ?? this.#defaultCapacity;
+    let available = Math.min(hostCapacity, this.#left, failing ? this.#failingLeft : this.#left);
+    if (probing) available = Math.min(available, this.#busy.hosts.has(hostId) ? 0 : 1);
     const chosen: string[] = [];
     for (const row of own) {
-      if (chosen.length >= room) break;
-      chosen.push(...this.#ofEndpoint(text(row, "id"), failing, room - chosen.length, deliveries));
+      if (chosen.length >= available) break;
+      chosen.push(...this.#ofEndpoint(text(row, "id"), failing, available - chosen.length, deliveries));
     }
     this.#left -= chosen.length;
     if (failing) this.#failingLeft -= chosen.length;
     // Its other class of endpoints shares the room, and a probe goes alone.
-    this.#hostRoom.set(hostKey, probing && chosen.length > 0 ? 0 : hostRoom - chosen.length);
+    this.#hostCapacity.set(hostKey, probing && chosen.length > 0 ? 0 : hostCapacity - chosen.length);
     return chosen;
   }
 
   #ofEndpoint(
     endpointId: string,
     failing: boolean,
-    hostRoom: number,
+    hostCapacity: number,
     deliveries: ReadonlyMap<string, readonly string[]>,
   ): readonly string[] {
-    const row = this.#standing.get(endpointId);
+    const row = this.#endpointState.get(endpointId);
     if (row === undefined || row["state"] !== "enabled" || row["failing"] !== failing || this.#isPaused(row)) return [];
-    let room = Math.min(hostRoom, this.#endpointRoom.get(endpointId) ?? this.#defaultRoom);
-    if (integer(row, "consecutive_pauses") > 0) room = Math.min(room, this.#busy.endpoints.has(endpointId) ? 0 : 1);
-    if (room <= 0) return [];
-    return (deliveries.get(endpointId) ?? []).slice(0, room).filter(() => this.#inFlight.take(endpointId));
+    let available = Math.min(hostCapacity, this.#endpointCapacity.get(endpointId) ?? this.#defaultCapacity);
+    if (integer(row, "consecutive_pauses") > 0) available = Math.min(available, this.#busy.endpoints.has(endpointId) ? 0 : 1);
+    if (available <= 0) return [];
+    return (deliveries.get(endpointId) ?? []).slice(0, available).filter(() => this.#inFlight.take(endpointId));
   }
 
   #isPaused(row: Row): boolean {

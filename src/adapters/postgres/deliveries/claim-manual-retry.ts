@@ -1,13 +1,17 @@
-import type { ClaimOneResult, DeliveryStore } from "../../../ports/stores/delivery-store.ts";
+import type { ClaimManualRetryResult, DeliveryStore } from "../../../ports/stores/delivery-store.ts";
 import type { Transaction } from "../connection/database.ts";
-import { oweByHand } from "./manual-retries.ts";
+import { markForManualRetry } from "./manual-retries.ts";
 import { lockEndpoints } from "./due-bounds.ts";
 import { leaseJobs } from "./send-jobs.ts";
 import { text } from "../../sql/rows.ts";
 import { readDeliveryView } from "../reading/selects.ts";
 
 /** Ahead of schedule, pause and order; never of one that is on the wire. */
-export async function claimOne(tx: Transaction, token: number, request: Parameters<DeliveryStore["claimOne"]>[0]): Promise<ClaimOneResult> {
+export async function claimManualRetry(
+  tx: Transaction,
+  token: number,
+  request: Parameters<DeliveryStore["claimManualRetry"]>[0],
+): Promise<ClaimManualRetryResult> {
   const { accountId, deliveryId, nowMs } = request;
   const known = await tx.get("select endpoint_id from deliveries where id = $1 and account_id = $2", deliveryId, accountId);
   if (known === undefined) return { kind: "unknown" };
@@ -23,7 +27,7 @@ export async function claimOne(tx: Transaction, token: number, request: Paramete
   if (row["deleted_at"] !== null) return { kind: "watch_deleted" };
   if (row["endpoint_state"] === "disabled") return { kind: "endpoint_disabled" };
   if (row["token"] !== null) return { kind: "in_flight" };
-  await oweByHand(tx, deliveryId, nowMs);
+  await markForManualRetry(tx, deliveryId, nowMs);
   const [job] = await leaseJobs(tx, token, [deliveryId], "manual", nowMs);
   const view = await readDeliveryView(tx, accountId, deliveryId);
   return job === undefined || view === null ? { kind: "unknown" } : { kind: "claimed", job, view };

@@ -26,7 +26,7 @@ export type NewEvent = {
 type NewDelivery = {
   readonly id: string;
   readonly endpointId: string;
-  readonly told: NewEvent;
+  readonly newEvent: NewEvent;
   readonly nextAttemptAtMs: number;
   /** Nothing of its lane is before it. Only then it may be leased at once. */
   isHead: boolean;
@@ -45,42 +45,42 @@ export async function insertEvents(
 ): Promise<ReadonlyMap<NewEvent, readonly SendJob[]>> {
   if (events.length === 0) return new Map();
   tx.changed.add("events");
-  const deliveries = events.flatMap((told) => told.endpointIds.map((endpointId) => newDelivery(tx, told, endpointId)));
+  const deliveries = events.flatMap((newEvent) => newEvent.endpointIds.map((endpointId) => newDelivery(tx, newEvent, endpointId)));
   const endpointIds = [...new Set(deliveries.map(({ endpointId }) => endpointId))];
-  const followers = deliveries.filter(({ told }) => told.watchId !== null && (told.sequence ?? 0) > 1);
+  const followers = deliveries.filter(({ newEvent }) => newEvent.watchId !== null && (newEvent.sequence ?? 0) > 1);
   const [lanes, inFlight, targets] = await Promise.all([
-    readLanes(tx, [...new Set(followers.map(({ told }) => told.watchId ?? ""))]),
+    readLanes(tx, [...new Set(followers.map(({ newEvent }) => newEvent.watchId ?? ""))]),
     // Leases count against limits of all instances, so whoever adds one while there are others holds the endpoint.
     tx.hasPeers && token !== null ? InFlight.lock(tx, endpointIds) : null,
     Targets.read(tx, endpointIds),
   ]);
   place(deliveries, lanes, tx.policy.orderHoldMs);
   for (const delivery of deliveries) {
-    const { endpointId, told } = delivery;
+    const { endpointId, newEvent } = delivery;
     delivery.leased =
       token !== null &&
       delivery.isHead &&
       delivery.dueAtMs !== null &&
-      delivery.dueAtMs <= told.nowMs &&
+      delivery.dueAtMs <= newEvent.nowMs &&
       isOpen(targets, delivery) &&
       (inFlight?.take(endpointId) ?? true);
   }
   const [tokens] = await Promise.all([write(tx, token, events, deliveries), lowerBounds(tx, deliveries)]);
   const jobs = deliveries
     .filter(({ leased }) => leased)
-    .map((delivery) => ({ told: delivery.told, job: jobOf(delivery, targets, tokens.get(delivery.id)) }));
-  return new Map([...Map.groupBy(jobs, ({ told }) => told)].map(([told, group]) => [told, group.map(({ job }) => job)]));
+    .map((delivery) => ({ newEvent: delivery.newEvent, job: jobOf(delivery, targets, tokens.get(delivery.id)) }));
+  return new Map([...Map.groupBy(jobs, ({ newEvent }) => newEvent)].map(([newEvent, group]) => [newEvent, group.map(({ job }) => job)]));
 }
 
-function newDelivery(tx: Transaction, told: NewEvent, endpointId: string): NewDelivery {
-  const nextAttemptAtMs = told.nowMs + (tx.policy.scheduleMs[0] ?? 0);
-  return { id: newId("dlv", told.nowMs), endpointId, told, nextAttemptAtMs, isHead: true, dueAtMs: nextAttemptAtMs, leased: false };
+function newDelivery(tx: Transaction, newEvent: NewEvent, endpointId: string): NewDelivery {
+  const nextAttemptAtMs = newEvent.nowMs + (tx.policy.scheduleMs[0] ?? 0);
+  return { id: newId("dlv", newEvent.nowMs), endpointId, newEvent, nextAttemptAtMs, isHead: true, dueAtMs: nextAttemptAtMs, leased: false };
 }
 
 /** Each behind what waits in its lane already. */
 function place(deliveries: readonly NewDelivery[], lanes: Map<string, LaneDelivery[]>, orderHoldMs: number): void {
   for (const delivery of deliveries) {
-    const { watchId, sequence, terminal } = delivery.told;
+    const { watchId, sequence, terminal } = delivery.newEvent;
     if (watchId === null || sequence === null) continue;
     const key = laneKey(watchId, delivery.endpointId);
     const lane = lanes.get(key) ?? [];
@@ -102,8 +102,8 @@ function place(deliveries: readonly NewDelivery[], lanes: Map<string, LaneDelive
 }
 
 /** Takes webhooks without a pause behind it: after one a single delivery goes first, and claims see to that. */
-function isOpen(targets: Targets, { endpointId, told }: NewDelivery): boolean {
-  const { state, health, hostConsecutivePauses } = targets.at(endpointId, told.nowMs);
+function isOpen(targets: Targets, { endpointId, newEvent }: NewDelivery): boolean {
+  const { state, health, hostConsecutivePauses } = targets.at(endpointId, newEvent.nowMs);
   return state === "enabled" && health.consecutivePauses === 0 && hostConsecutivePauses === 0;
 }
 
@@ -141,12 +141,12 @@ async function write(
     events.map(({ nowMs }) => nowMs),
     token,
     deliveries.map(({ id }) => id),
-    deliveries.map(({ told }) => told.event.id),
+    deliveries.map(({ newEvent }) => newEvent.event.id),
     deliveries.map(({ endpointId }) => endpointId),
     deliveries.map(({ nextAttemptAtMs }) => nextAttemptAtMs),
     deliveries.map(({ dueAtMs }) => dueAtMs),
     deliveries.map(({ leased }) => leased),
-    deliveries.map(({ told }) => told.nowMs),
+    deliveries.map(({ newEvent }) => newEvent.nowMs),
   );
   return new Map(rows.map((row) => [text(row, "id"), integer(row, "lease_token")]));
 }
@@ -161,9 +161,9 @@ async function lowerBounds(tx: Transaction, deliveries: readonly NewDelivery[]):
   await Promise.all([lockEndpoints(tx, [...earliest.keys()]), lowerDue(tx, earliest)]);
 }
 
-function jobOf({ id, endpointId, told }: NewDelivery, targets: Targets, leaseToken: number | undefined): SendJob {
+function jobOf({ id, endpointId, newEvent }: NewDelivery, targets: Targets, leaseToken: number | undefined): SendJob {
   if (leaseToken === undefined) throw new Error(`no lease of ${id}`);
-  const { event, nowMs } = told;
+  const { event, nowMs } = newEvent;
   return {
     deliveryId: id,
     leaseToken,

@@ -44,14 +44,14 @@ export class InFlight {
   take(endpointId: string): boolean {
     const endpoint = this.#endpoints.get(endpointId);
     const host = this.#hosts.get(endpoint?.hostId ?? 0);
-    if (endpoint === undefined || host === undefined || !hasRoom(endpoint) || !hasRoom(host)) return false;
+    if (endpoint === undefined || host === undefined || !hasCapacity(endpoint) || !hasCapacity(host)) return false;
     endpoint.all += 1;
     host.all += 1;
     return true;
   }
 }
 
-function hasRoom({ limit, ofOthers, all }: Place): boolean {
+function hasCapacity({ limit, ofOthers, all }: Place): boolean {
   return ofOthers === 0 || all < limit;
 }
 

@@ -79,7 +79,7 @@ export async function replaceLanes(tx: Transaction, watchIds: readonly string[],
  * Owes these deliveries of one endpoint from now on, with a fresh schedule each and in the order of their lanes. Their
  * watches are locked before, the endpoint here.
  */
-export async function oweAnew(tx: Transaction, endpointId: string, deliveries: readonly Row[], nowMs: number): Promise<void> {
+export async function requeue(tx: Transaction, endpointId: string, deliveries: readonly Row[], nowMs: number): Promise<void> {
   await lockEndpoints(tx, [endpointId]);
   const watchIds = [...new Set(deliveries.map((row) => row["watch_id"]).filter((id): id is string => typeof id === "string"))];
   await tx.run(

@@ -1,7 +1,7 @@
 import type { DeliveryStore } from "../../../ports/stores/delivery-store.ts";
 import type { Transaction } from "../connection/database.ts";
 import { lockEndpoints } from "./due-bounds.ts";
-import { oweAnew } from "./lanes.ts";
+import { requeue } from "./lanes.ts";
 
 /** What is pending, delivered or on the wire is not touched, so asking twice recovers nothing twice. */
 export async function recover(
@@ -30,6 +30,6 @@ export async function recover(
   ]);
   if (endpoint === undefined) return { kind: "unknown" };
   if (endpoint["state"] === "disabled") return { kind: "endpoint_disabled" };
-  await oweAnew(tx, endpointId, rows, nowMs);
+  await requeue(tx, endpointId, rows, nowMs);
   return { kind: "recovered", count: rows.length };
 }

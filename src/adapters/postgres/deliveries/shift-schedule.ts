@@ -1,7 +1,7 @@
 import type { Transaction } from "../connection/database.ts";
 
 /** Everything that waits, waits so much less: the clock that set its time was ahead by as much. */
-export async function shiftSchedule(tx: Transaction, deltaMs: number): Promise<void> {
+export async function moveSchedule(tx: Transaction, deltaMs: number): Promise<void> {
   await tx.run("select 1 from endpoints order by id for no key update");
   await tx.run(
     `update deliveries set next_attempt_at = next_attempt_at - $1, due_at = due_at - $1, first_attempt_at = first_attempt_at - $1,

@@ -1,13 +1,13 @@
 import { raisedRate } from "../../../domain/sources/rate-division.ts";
-import type { Alive, Instance, OwnershipStore, Shares, Sweep } from "../../../ports/stores/ownership-store.ts";
+import type { ClusterView, Instance, InstanceStore, Shares, Sweep } from "../../../ports/stores/instance-store.ts";
 import type { DatabaseClock } from "../connection/database-clock.ts";
 import type { Database, Row, Transaction } from "../connection/database.ts";
 import { gateOf, gatesAfter } from "./source-gates.ts";
-import { owedByHand } from "../deliveries/manual-retries.ts";
+import { manualRetryPending } from "../deliveries/manual-retries.ts";
 import { freeLeasesOf } from "../deliveries/due-bounds.ts";
 import { feedHorizon } from "../reading/feed-horizon.ts";
 import { decodeFeedPosition, feedPositionOf, newestInFeed } from "../reading/feed-position.ts";
-import { claimFree, countFree, deadOwners } from "../calls/free-calls.ts";
+import { claimUnowned, countUnowned, deadOwners } from "../calls/free-calls.ts";
 import { flag, integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
 import { readWatchedCalls } from "../calls/watched-call.ts";
 
@@ -15,7 +15,7 @@ export type InstancesOptions = {
   readonly db: Database;
   readonly clock: DatabaseClock;
   /** Instances came or went, calls became free, somebody wants a part of a rate: others should look. */
-  readonly announce: (what: "instances" | "calls" | "deliveries") => void;
+  readonly notifyPeers: (what: "instances" | "calls" | "deliveries") => void;
 };
 
 /** Any number of ours: who holds it raises its rates. */
@@ -24,7 +24,7 @@ const ratesLockKey = 7_464_622_226;
 const nowMs = "(extract(epoch from clock_timestamp()) * 1000)::double precision";
 
 /** The `instances` table and what hangs on it. The token that every write carries is that of `db.owner`. */
-export class Instances implements OwnershipStore {
+export class Instances implements InstanceStore {
   readonly #options: InstancesOptions;
   #gateVersion = 0;
 
@@ -32,8 +32,8 @@ export class Instances implements OwnershipStore {
     this.#options = options;
   }
 
-  async join({ version, leaseMs, shares }: Parameters<OwnershipStore["join"]>[0]): Promise<Alive> {
-    const { db, clock, announce } = this.#options;
+  async join({ version, leaseMs, shares }: Parameters<InstanceStore["join"]>[0]): Promise<ClusterView> {
+    const { db, clock, notifyPeers } = this.#options;
     const sentAtMonotonicMs = clock.monotonicMs();
     const rows = await db.transaction(async (tx) => {
       // What was found by instances that are gone is found again.
@@ -56,11 +56,11 @@ export class Instances implements OwnershipStore {
     db.owner.token = token;
     this.#gateVersion = 0;
     const alive = this.#alive(token, rows, sentAtMonotonicMs);
-    announce("instances");
+    notifyPeers("instances");
     return alive;
   }
 
-  async heartbeat({ leaseMs, shares }: Parameters<OwnershipStore["heartbeat"]>[0]): ReturnType<OwnershipStore["heartbeat"]> {
+  async heartbeat({ leaseMs, shares }: Parameters<InstanceStore["heartbeat"]>[0]): ReturnType<InstanceStore["heartbeat"]> {
     const { db, clock } = this.#options;
     const token = this.#token;
     const sentAtMonotonicMs = clock.monotonicMs();
@@ -84,7 +84,7 @@ export class Instances implements OwnershipStore {
     return this.#alive(token, rows, sentAtMonotonicMs);
   }
 
-  async raiseRates(wanted: Parameters<OwnershipStore["raiseRates"]>[0]): Promise<Readonly<Record<string, number>>> {
+  async raiseRates(wanted: Parameters<InstanceStore["raiseRates"]>[0]): Promise<Readonly<Record<string, number>>> {
     return this.#options.db.ownerTransaction(async (tx, token) => {
       await tx.run("select pg_advisory_xact_lock($1)", ratesLockKey);
       // A statement of its own: it sees what whoever held the lock before has committed.
@@ -111,7 +111,7 @@ export class Instances implements OwnershipStore {
          ${newestInFeed} as feed_position,
          exists (select 1 from hosts where next_due_at <= $2 and (paused_until is null or paused_until <= $2))
            or exists (select 1 from hosts where failing_due_at <= $2 and (paused_until is null or paused_until <= $2))
-           or exists (select 1 from deliveries where ${owedByHand}) as is_due,
+           or exists (select 1 from deliveries where ${manualRetryPending}) as is_due,
          (select array_agg(id) from calls where owner_token = $1 and touched_at is not null) as touched,
          (select array_agg(id) from deliveries where lease_owner = $1 and lease_token is not null and status <> 'pending') as settled,
          (select array_agg(distinct d.endpoint_id) from deliveries d join endpoints p on p.id = d.endpoint_id join hosts h on h.id = p.host_id
@@ -131,17 +131,17 @@ export class Instances implements OwnershipStore {
     return {
       feedPosition: text(row, "feed_position"),
       isDeliveryDue: flag(row, "is_due"),
-      touchedCallIds: (row["touched"] ?? []) as readonly string[],
+      dirtyCallIds: (row["touched"] ?? []) as readonly string[],
       settledDeliveryIds: (row["settled"] ?? []) as readonly string[],
       closedEndpointIds: (row["closed"] ?? []) as readonly string[],
       gates,
       expiredTokens: (row["expired"] ?? []) as readonly number[],
-      hasFreeCalls: flag(row, "has_free"),
+      hasUnownedCalls: flag(row, "has_free"),
       sourceRevisions: integer(row, "source_revisions"),
     };
   }
 
-  async listNotices({ position, limit }: Parameters<OwnershipStore["listNotices"]>[0]): ReturnType<OwnershipStore["listNotices"]> {
+  async listNotices({ position, limit }: Parameters<InstanceStore["listNotices"]>[0]): ReturnType<InstanceStore["listNotices"]> {
     const rows = await this.#options.db.all(
       `select feed_order, position, account_id, watch_id, sequence, type from events
        where (feed_order, position) > ($1, $2) and feed_order < ${feedHorizon} order by feed_order, position limit $3`,
@@ -169,7 +169,7 @@ export class Instances implements OwnershipStore {
     return rows.map((row) => text(row, "id"));
   }
 
-  async loadOwnedCalls(callIds: readonly string[]): ReturnType<OwnershipStore["loadOwnedCalls"]> {
+  async loadOwnedCalls(callIds: readonly string[]): ReturnType<InstanceStore["loadOwnedCalls"]> {
     return this.#options.db.ownerTransaction(async (tx, token) => {
       // Behind this lock a touch is either seen by what is read now, or still to come.
       await tx.run(
@@ -182,15 +182,15 @@ export class Instances implements OwnershipStore {
     });
   }
 
-  countFreeCalls(): Promise<Readonly<Record<string, number>>> {
-    return countFree(this.#options.db);
+  countUnownedCalls(): Promise<Readonly<Record<string, number>>> {
+    return countUnowned(this.#options.db);
   }
 
-  claimCalls(request: Parameters<OwnershipStore["claimCalls"]>[0]): ReturnType<OwnershipStore["claimCalls"]> {
-    return this.#options.db.ownerTransaction(async (tx, token) => readWatchedCalls(tx, await claimFree(tx, token, request)));
+  claimCalls(request: Parameters<InstanceStore["claimCalls"]>[0]): ReturnType<InstanceStore["claimCalls"]> {
+    return this.#options.db.ownerTransaction(async (tx, token) => readWatchedCalls(tx, await claimUnowned(tx, token, request)));
   }
 
-  async listLeases(): ReturnType<OwnershipStore["listLeases"]> {
+  async listLeases(): ReturnType<InstanceStore["listLeases"]> {
     const rows = await this.#options.db.all(
       "select id, lease_token from deliveries where lease_owner = $1 and lease_token is not null",
       this.#token,
@@ -199,7 +199,7 @@ export class Instances implements OwnershipStore {
   }
 
   async evict(tokens: readonly number[]): Promise<number> {
-    const { db, clock, announce } = this.#options;
+    const { db, clock, notifyPeers } = this.#options;
     const evicted = await db.transaction(async (tx) => {
       // Whoever is writing for it at the moment keeps its row until that is over: then the next sweep finds it again.
       const rows = await tx.all(
@@ -212,12 +212,12 @@ export class Instances implements OwnershipStore {
       if (gone.length > 0) await freeLeasesOf(tx, gone, clock.nowMs());
       return gone;
     });
-    for (const what of ["calls", "deliveries", "instances"] as const) if (evicted.length > 0) announce(what);
+    for (const what of ["calls", "deliveries", "instances"] as const) if (evicted.length > 0) notifyPeers(what);
     return evicted.length;
   }
 
   async leave(): Promise<void> {
-    const { db, clock, announce } = this.#options;
+    const { db, clock, notifyPeers } = this.#options;
     const { token } = db.owner;
     if (token === null) return;
     await db.transaction(async (tx) => {
@@ -225,11 +225,11 @@ export class Instances implements OwnershipStore {
       await freeLeasesOf(tx, [token], clock.nowMs());
     });
     db.owner.token = null;
-    for (const what of ["calls", "deliveries", "instances"] as const) announce(what);
+    for (const what of ["calls", "deliveries", "instances"] as const) notifyPeers(what);
   }
 
   /** The rows of all that are alive; the own one says what time it is there. */
-  #alive(token: number, rows: readonly Row[], sentAtMonotonicMs: number): Alive {
+  #alive(token: number, rows: readonly Row[], sentAtMonotonicMs: number): ClusterView {
     const { db, clock } = this.#options;
     for (const row of rows) if (row["now_ms"] !== null) clock.note(row["now_ms"] as number, sentAtMonotonicMs);
     db.owner.hasPeers = rows.length > 1;

@@ -1,4 +1,4 @@
-import type { Announcement, Announcer } from "../../../ports/announcer.ts";
+import type { InstanceSignal, PeerNotifier } from "../../../ports/peer-notifier.ts";
 import type { Logger } from "../../../ports/telemetry.ts";
 import { toClientUrl } from "../connection/connection-string.ts";
 import type { Database } from "../connection/database.ts";
@@ -11,7 +11,7 @@ export type NotificationsOptions = {
   /** Sends; its owner says who this instance is, and whether anybody is there to hear it. */
   readonly db: Pick<Database, "run" | "owner">;
   /** Word from another instance. */
-  readonly onHeard: (what: ReadonlySet<Announcement>) => void;
+  readonly onSignal: (what: ReadonlySet<InstanceSignal>) => void;
 };
 
 const channel = "ringback";
@@ -25,10 +25,10 @@ const closeWithinMs = 1000;
  * LISTEN and NOTIFY between instances, on a connection of its own. It only makes them look sooner: what is lost here, or
  * cannot be heard at all (a pooler in transaction mode), the sweeps find.
  */
-export class Notifications implements Announcer {
+export class Notifications implements PeerNotifier {
   readonly #options: NotificationsOptions;
   readonly #closed = new AbortController();
-  readonly #waiting = new Set<Announcement>();
+  readonly #waiting = new Set<InstanceSignal>();
   #client: pg.Client | null = null;
   #timer: NodeJS.Timeout | null = null;
   #sending: Promise<void> = Promise.resolve();
@@ -42,7 +42,7 @@ export class Notifications implements Announcer {
     void this.#listen(logger);
   }
 
-  announce(what: Announcement): void {
+  signal(what: InstanceSignal): void {
     if (this.#closed.signal.aborted) return;
     this.#waiting.add(what);
     this.#timer ??= setTimeout(() => this.#send(), gatherMs);
@@ -98,7 +98,7 @@ export class Notifications implements Announcer {
     const { promise: ended, resolve } = Promise.withResolvers<void>();
     client.on("error", () => undefined);
     client.on("end", resolve);
-    client.on("notification", ({ payload }) => this.#hear(payload ?? ""));
+    client.on("notification", ({ payload }) => this.#receive(payload ?? ""));
     try {
       await client.connect();
       await client.query(`listen ${channel}`);
@@ -110,9 +110,9 @@ export class Notifications implements Announcer {
     return { ended };
   }
 
-  #hear(payload: string): void {
+  #receive(payload: string): void {
     const [token = "", words = ""] = payload.split(":");
     if (token === String(this.#options.db.owner.token ?? "")) return;
-    this.#options.onHeard(new Set(words.split(",") as Announcement[]));
+    this.#options.onSignal(new Set(words.split(",") as InstanceSignal[]));
   }
 }

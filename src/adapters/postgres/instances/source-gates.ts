@@ -1,4 +1,4 @@
-import type { SharedGate, SharedSourceStore, SharedSuspension } from "../../../ports/stores/shared-source-store.ts";
+import type { GateState, SharedSourceStore, SharedSuspension } from "../../../ports/stores/shared-source-store.ts";
 import type { Database, Row } from "../connection/database.ts";
 import { integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
 
@@ -44,7 +44,7 @@ export function createSharedSourceStore(db: Database, onChanged: () => void): Sh
   };
 }
 
-export function gateOf(row: Row): SharedGate {
+export function gateOf(row: Row): GateState {
   const reason = textOrNull(row, "reason");
   return {
     sourceName: text(row, "source_name"),

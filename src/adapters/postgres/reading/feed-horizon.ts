@@ -47,7 +47,7 @@ const ownHorizon = `
  * Where one is not (somebody keeps it open) the horizon as it is; the reader comes again.
  */
 export async function horizonAfterNewest(db: Database, accountId: string): Promise<number> {
-  const giveUpAtMs = performance.now() + db.feedPatienceMs;
+  const giveUpAtMs = performance.now() + db.feedLingerMs;
   const row = await db.get(
     `select ${feedHorizon} as horizon,
        (select e.feed_order from events e where e.account_id = $1 order by e.feed_order desc, e.position desc limit 1) as newest`,

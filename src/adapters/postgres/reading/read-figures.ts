@@ -1,12 +1,12 @@
 import { deliveryStatuses } from "../../../domain/deliveries/delivery.ts";
 import { watchStatuses } from "../../../domain/calls/watch.ts";
-import type { StoreFigures } from "../../../ports/stores/service-store.ts";
+import type { StoreStats } from "../../../ports/stores/service-store.ts";
 import type { Queries, Row } from "../connection/database.ts";
 import { readCounts } from "./counts.ts";
 import { integer, integerOrNull } from "../../sql/rows.ts";
 
 /** Everything here is kept as it changes: a scrape reads a few rows. */
-export async function readFigures(db: Queries): Promise<StoreFigures> {
+export async function readStats(db: Queries): Promise<StoreStats> {
   const [counts, rest] = await Promise.all([
     readCounts(db, null),
     db.get(

@@ -1,6 +1,6 @@
 import type { EndpointDraft } from "../../../ports/stores/registration-store.ts";
 import type { Transaction } from "../connection/database.ts";
-import { oweAnew } from "../deliveries/lanes.ts";
+import { requeue } from "../deliveries/lanes.ts";
 import { insertSecrets } from "./secrets.ts";
 
 /** Endpoints are made, and counted against quotas, by whoever has locked their account: the same URL is never made twice. */
@@ -56,13 +56,13 @@ export async function insertEndpoints(tx: Transaction, endpoints: readonly NewEn
  * that it goes out now, in order, and with the whole schedule before it. No endpoint is locked before.
  */
 export async function enableIfDisabled(tx: Transaction, endpointId: string, nowMs: number): Promise<void> {
-  const owedOf = "from deliveries where endpoint_id = $1 and status = 'pending' and next_attempt_at is not null";
-  await tx.run(`select 1 from watches where id = any(array(select watch_id ${owedOf})) order by id for no key update`, endpointId);
+  const pendingOf = "from deliveries where endpoint_id = $1 and status = 'pending' and next_attempt_at is not null";
+  await tx.run(`select 1 from watches where id = any(array(select watch_id ${pendingOf})) order by id for no key update`, endpointId);
   const changed = await tx.run(
     `update endpoints set state = 'enabled', reason = null, since = null, consecutive_failures = 0, failing_since = null,
        paused_until = null, paused_since = null, consecutive_pauses = 0, pause_reason = null
      where id = $1 and state = 'disabled'`,
     endpointId,
   );
-  if (changed > 0) await oweAnew(tx, endpointId, await tx.all(`select id, watch_id ${owedOf}`, endpointId), nowMs);
+  if (changed > 0) await requeue(tx, endpointId, await tx.all(`select id, watch_id ${pendingOf}`, endpointId), nowMs);
 }

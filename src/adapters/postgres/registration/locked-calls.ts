@@ -2,11 +2,11 @@ import type { CallStatus } from "../../../domain/calls/call.ts";
 import type { Watch } from "../../../domain/calls/watch.ts";
 import type { WatchDraft } from "../../../ports/stores/registration-store.ts";
 import type { Row, Transaction } from "../connection/database.ts";
-import { TransactionOvertaken } from "../connection/failures.ts";
+import { TransactionOvertakenError } from "../connection/failures.ts";
 import { callStatusOf, integer, integerOrNull, text, watchOf } from "../../sql/rows.ts";
 
 /** A call that drafts are about, as they find it or make it. */
-export type DraftedCall = {
+export type LockedCall = {
   readonly callId: string;
   readonly sourceName: string;
   readonly scope: string;
@@ -19,17 +19,17 @@ export type DraftedCall = {
   readonly isOthers: boolean;
   status: CallStatus;
   version: number;
-  isRevived: boolean;
+  isRestored: boolean;
 };
 
 const nothingSeen: CallStatus = { status: null, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs: null };
 
 /** Calls that registrations name. Those that are there are locked before anything of them is read: no transition comes between. */
-export class DraftedCalls {
-  readonly #calls: Map<string, DraftedCall>;
+export class LockedCalls {
+  readonly #calls: Map<string, LockedCall>;
   readonly #newest = new Map<string, Watch>();
 
-  static async load(tx: Transaction, token: number, drafts: readonly WatchDraft[]): Promise<DraftedCalls> {
+  static async load(tx: Transaction, token: number, drafts: readonly WatchDraft[]): Promise<LockedCalls> {
     const rows = await tx.all(
       `select c.*
        from (select distinct * from unnest($1::text[], $2::text[], $3::text[])) as u(source_name, scope, call_sid)
@@ -49,7 +49,7 @@ export class DraftedCalls {
             rows.map((row) => text(row, "id")),
             [...new Set(drafts.map(({ accountId }) => accountId))],
           );
-    return new DraftedCalls(rows, await othersAmong(tx, token, rows), watches.map(watchOf));
+    return new LockedCalls(rows, await othersAmong(tx, token, rows), watches.map(watchOf));
   }
 
   private constructor(rows: readonly Row[], others: ReadonlySet<number>, watches: readonly Watch[]) {
@@ -64,12 +64,12 @@ export class DraftedCalls {
     return [...this.#calls.values()].filter(({ isNew }) => !isNew).map(({ callId }) => callId);
   }
 
-  find({ sourceName, scope, callSid }: WatchDraft): DraftedCall | undefined {
+  find({ sourceName, scope, callSid }: WatchDraft): LockedCall | undefined {
     return this.#calls.get(callKey(sourceName, scope, callSid));
   }
 
-  make({ sourceName, scope, callSid, callId, nowMs }: WatchDraft): DraftedCall {
-    const call: DraftedCall = {
+  make({ sourceName, scope, callSid, callId, nowMs }: WatchDraft): LockedCall {
+    const call: LockedCall = {
       callId,
       sourceName,
       scope,
@@ -80,21 +80,21 @@ export class DraftedCalls {
       isOthers: false,
       status: nothingSeen,
       version: 1,
-      isRevived: false,
+      isRestored: false,
     };
     this.#calls.set(callKey(sourceName, scope, callSid), call);
     return call;
   }
 
   /** A call whose life begins anew forgets its status; hooks are told its transitions again, for their numbers go on. */
-  revive(call: DraftedCall): void {
+  restore(call: LockedCall): void {
     call.status = nothingSeen;
     call.version += 1;
-    call.isRevived = true;
+    call.isRestored = true;
   }
 
   /** The newest watch of the account on the same call for the same URL. */
-  newestLike(call: DraftedCall, { accountId, endpoint }: WatchDraft): Watch | null {
+  newestLike(call: LockedCall, { accountId, endpoint }: WatchDraft): Watch | null {
     return this.#newest.get(likeKey(call.callId, accountId, endpoint?.url ?? null)) ?? null;
   }
 
@@ -111,9 +111,9 @@ export class DraftedCalls {
         token,
         calls.filter((call) => call.isNew),
       ),
-      reviveCalls(
+      restoreCalls(
         tx,
-        calls.filter((call) => call.isRevived),
+        calls.filter((call) => call.isRestored),
       ),
     ]);
     const wanted = calls.filter(({ isNew, callId }) => !isNew && withNewWatch.has(callId) && isWatched(callId));
@@ -131,7 +131,7 @@ export class DraftedCalls {
 }
 
 /** Somebody else made one of them a moment ago: the transaction starts anew and finds it. */
-async function insertCalls(tx: Transaction, token: number, calls: readonly DraftedCall[]): Promise<void> {
+async function insertCalls(tx: Transaction, token: number, calls: readonly LockedCall[]): Promise<void> {
   if (calls.length === 0) return;
   const made = await tx.run(
     `insert into calls (id, source_name, scope, call_sid, created_at, owner_token) select *, $6::bigint
@@ -143,10 +143,10 @@ async function insertCalls(tx: Transaction, token: number, calls: readonly Draft
     calls.map(({ createdAtMs }) => createdAtMs),
     token,
   );
-  if (made < calls.length) throw new TransactionOvertaken();
+  if (made < calls.length) throw new TransactionOvertakenError();
 }
 
-async function reviveCalls(tx: Transaction, calls: readonly DraftedCall[]): Promise<void> {
+async function restoreCalls(tx: Transaction, calls: readonly LockedCall[]): Promise<void> {
   if (calls.length === 0) return;
   await tx.run(
     `update calls set status = null, reason = '', terminal = false, observed_at = null, last_good_poll_at = null, version = version + 1
@@ -166,7 +166,7 @@ async function othersAmong(tx: Transaction, token: number, calls: readonly Row[]
   return new Set(rows.map((row) => integer(row, "token")));
 }
 
-function callOf(row: Row, others: ReadonlySet<number>): DraftedCall {
+function callOf(row: Row, others: ReadonlySet<number>): LockedCall {
   const owner = integerOrNull(row, "owner_token");
   return {
     callId: text(row, "id"),
@@ -179,7 +179,7 @@ function callOf(row: Row, others: ReadonlySet<number>): DraftedCall {
     isOthers: owner !== null && others.has(owner),
     status: callStatusOf(row),
     version: integer(row, "version"),
-    isRevived: false,
+    isRestored: false,
   };
 }
 

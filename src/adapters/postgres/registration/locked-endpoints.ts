@@ -23,7 +23,7 @@ const keyOf = (accountId: string, url: string) => `${accountId} ${url}`;
  * locked, so nobody else makes one meanwhile; those that are there are locked too: a 410 or a disabling that is being written
  * is seen, or waits and sees what is registered here.
  */
-export class NamedEndpoints {
+export class LockedEndpoints {
   readonly #existing: Map<string, Existing>;
   readonly #hostPauses: ReadonlyMap<string, number | null>;
   readonly #defaultSecrets: ReadonlyMap<string, string | null>;
@@ -35,8 +35,8 @@ export class NamedEndpoints {
     accounts: readonly Row[],
     named: readonly Named[],
     usage: ReadonlyMap<string, Usage>,
-  ): Promise<NamedEndpoints> {
-    if (named.length === 0) return new NamedEndpoints([], [], accounts, usage);
+  ): Promise<LockedEndpoints> {
+    if (named.length === 0) return new LockedEndpoints([], [], accounts, usage);
     const accountIds = named.map(({ accountId }) => accountId);
     const [endpoints, hosts] = await Promise.all([
       tx.all(
@@ -55,7 +55,7 @@ export class NamedEndpoints {
         named.map(({ draft }) => draft.origin),
       ),
     ]);
-    return new NamedEndpoints(endpoints, hosts, accounts, usage);
+    return new LockedEndpoints(endpoints, hosts, accounts, usage);
   }
 
   private constructor(endpoints: readonly Row[], hosts: readonly Row[], accounts: readonly Row[], usage: ReadonlyMap<string, Usage>) {

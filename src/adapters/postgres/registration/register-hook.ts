@@ -2,7 +2,7 @@ import { sameFilter } from "../../../domain/calls/registration.ts";
 import type { HookDraft, RegisterHookResult } from "../../../ports/stores/registration-store.ts";
 import type { Transaction } from "../connection/database.ts";
 import { enableIfDisabled } from "./endpoint-rows.ts";
-import { NamedEndpoints, lockAccounts } from "./locked-endpoints.ts";
+import { LockedEndpoints, lockAccounts } from "./locked-endpoints.ts";
 import { filterOf, text } from "../../sql/rows.ts";
 import { hookSelect } from "../reading/selects.ts";
 import { hookViewOf } from "../../sql/view-rows.ts";
@@ -18,7 +18,7 @@ export async function registerHook(tx: Transaction, draft: HookDraft): Promise<R
   if (same === undefined && quotas.maxHooks > 0 && hooks.length >= quotas.maxHooks)
     return { kind: "quota_exceeded", quota: "hooks", limit: quotas.maxHooks };
   const naming = { accountId, draft: draft.endpoint };
-  const endpoints = await NamedEndpoints.load(tx, accounts, [naming], usage);
+  const endpoints = await LockedEndpoints.load(tx, accounts, [naming], usage);
   const named = endpoints.name(naming, quotas.maxEndpoints, nowMs);
   if (named.kind !== "endpoint") return named;
   await endpoints.write(tx);

@@ -1,36 +1,36 @@
-import { decideRepeat, isKnown } from "../../../domain/calls/registration.ts";
-import { planFirstTelling } from "../../../domain/calls/transition.ts";
+import { decideRepeat, isStatusCurrent } from "../../../domain/calls/registration.ts";
+import { planInitialEvents } from "../../../domain/calls/transition.ts";
 import type { Watch } from "../../../domain/calls/watch.ts";
 import type { Notice } from "../../../ports/stores/call-store.ts";
 import type { EndpointSummary, WatchView } from "../../../ports/stores/read-store.ts";
 import type { RegisterWatchResult, WatchDraft } from "../../../ports/stores/registration-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
 import type { Transaction } from "../connection/database.ts";
-import { DraftedCalls } from "./locked-calls.ts";
-import type { DraftedCall } from "./locked-calls.ts";
+import { LockedCalls } from "./locked-calls.ts";
+import type { LockedCall } from "./locked-calls.ts";
 import { enableIfDisabled } from "./endpoint-rows.ts";
-import { NamedEndpoints, lockAccounts } from "./locked-endpoints.ts";
+import { LockedEndpoints, lockAccounts } from "./locked-endpoints.ts";
 import type { Usage } from "./locked-endpoints.ts";
 import { gatherWatchedCall, text } from "../../sql/rows.ts";
-import { Telling } from "../calls/transition-events.ts";
-import type { Moment } from "../calls/transition-events.ts";
+import { TransitionEvents } from "../calls/transition-events.ts";
+import type { TransitionContext } from "../calls/transition-events.ts";
 import { watchSelect } from "../reading/selects.ts";
 import { watchViewOf } from "../../sql/view-rows.ts";
 
-type Made = {
+type NewWatch = {
   readonly watch: Watch;
-  readonly call: DraftedCall;
+  readonly call: LockedCall;
   readonly endpoint: EndpointSummary | null;
   readonly showsGeneratedSecret: boolean;
-  readonly moment: Moment | null;
+  readonly context: TransitionContext | null;
   readonly notices: readonly Notice[];
 };
 
 /** What becomes of a draft: refused at once, or to be answered once everything is written. */
-type Judged =
+type DraftOutcome =
   | { readonly kind: "refused"; readonly result: RegisterWatchResult }
   | { readonly kind: "existing"; readonly watchId: string }
-  | ({ readonly kind: "made" } & Made);
+  | ({ readonly kind: "made" } & NewWatch);
 
 /**
  * Each draft by itself, in order, all in the one transaction; one that is refused has written nothing. Everything drafts
@@ -45,26 +45,26 @@ export async function registerWatches(
   const accountIds = [...new Set(drafts.map(({ accountId }) => accountId))];
   const counts = drafts.some(({ quotas }) => quotas.maxActiveWatches > 0 || quotas.maxEndpoints > 0);
   const { accounts, usage } = await lockAccounts(tx, accountIds, counts);
-  const calls = await DraftedCalls.load(tx, token, drafts);
+  const calls = await LockedCalls.load(tx, token, drafts);
   const named = drafts.flatMap(({ accountId, endpoint }) => (endpoint === null ? [] : [{ accountId, draft: endpoint }]));
-  const [telling, endpoints, withHooks] = await Promise.all([
-    Telling.load(tx, calls.knownIds, accountIds),
-    NamedEndpoints.load(tx, accounts, named, usage),
+  const [transitionEvents, endpoints, withHooks] = await Promise.all([
+    TransitionEvents.load(tx, calls.knownIds, accountIds),
+    LockedEndpoints.load(tx, accounts, named, usage),
     drafts.some(({ endpoint }) => endpoint === null)
       ? tx.all("select distinct account_id from hooks where account_id = any($1)", accountIds)
       : [],
   ]);
-  const registering = new Registering(calls, telling, endpoints, usage, new Set(withHooks.map((row) => text(row, "account_id"))));
-  const judged = drafts.map((draft) => registering.judge(draft));
-  const jobs = await registering.write(tx, token);
-  const views = await readViews(tx, judged);
-  return judged.map((one) => answerOf(one, telling, jobs, views));
+  const batch = new RegistrationBatch(calls, transitionEvents, endpoints, usage, new Set(withHooks.map((row) => text(row, "account_id"))));
+  const outcomes = drafts.map((draft) => batch.decide(draft));
+  const jobs = await batch.write(tx, token);
+  const views = await readViews(tx, outcomes);
+  return outcomes.map((one) => answerOf(one, transitionEvents, jobs, views));
 }
 
-class Registering {
-  readonly #calls: DraftedCalls;
-  readonly #telling: Telling;
-  readonly #endpoints: NamedEndpoints;
+class RegistrationBatch {
+  readonly #calls: LockedCalls;
+  readonly #transitionEvents: TransitionEvents;
+  readonly #endpoints: LockedEndpoints;
   readonly #activeWatches: Map<string, number>;
   readonly #withHooks: ReadonlySet<string>;
   readonly #made: Watch[] = [];
@@ -72,20 +72,20 @@ class Registering {
   readonly #enabled = new Map<string, number>();
 
   constructor(
-    calls: DraftedCalls,
-    telling: Telling,
-    endpoints: NamedEndpoints,
+    calls: LockedCalls,
+    transitionEvents: TransitionEvents,
+    endpoints: LockedEndpoints,
     usage: ReadonlyMap<string, Usage>,
     withHooks: ReadonlySet<string>,
   ) {
     this.#calls = calls;
-    this.#telling = telling;
+    this.#transitionEvents = transitionEvents;
     this.#endpoints = endpoints;
     this.#activeWatches = new Map([...usage].map(([accountId, { activeWatches }]) => [accountId, activeWatches]));
     this.#withHooks = withHooks;
   }
 
-  judge(draft: WatchDraft): Judged {
+  decide(draft: WatchDraft): DraftOutcome {
     const { accountId, nowMs, quotas } = draft;
     if (draft.endpoint === null && !this.#withHooks.has(accountId)) return refuse({ kind: "callback_required" });
     const known = this.#calls.find(draft);
@@ -105,47 +105,48 @@ class Registering {
     };
   }
 
-  #make(draft: WatchDraft, known: DraftedCall | undefined, endpoint: EndpointSummary | null): Omit<Made, "showsGeneratedSecret"> {
+  #make(draft: WatchDraft, known: LockedCall | undefined, endpoint: EndpointSummary | null): Omit<NewWatch, "showsGeneratedSecret"> {
     const { accountId, nowMs } = draft;
     const call = known ?? this.#calls.make(draft);
-    if (draft.restartsEndedCall && known !== undefined && this.#telling.watchesOf(call.callId).length === 0) this.#calls.revive(call);
+    if (draft.restartsEndedCall && known !== undefined && this.#transitionEvents.watchesOf(call.callId).length === 0)
+      this.#calls.restore(call);
     const watch = watchFrom(draft, call, endpoint);
     this.#made.push(watch);
     this.#calls.watch(watch);
-    this.#telling.add(watch);
-    let moment: Moment | null = null;
+    this.#transitionEvents.add(watch);
+    let context: TransitionContext | null = null;
     let notices: readonly Notice[] = [];
-    if (isKnown(call.status, draft.polledAtMs, nowMs)) {
-      moment = { callId: call.callId, transition: call.transition, nowMs };
-      notices = this.#telling.tell(moment, call.status, planFirstTelling);
+    if (isStatusCurrent(call.status, draft.polledAtMs, nowMs)) {
+      context = { callId: call.callId, transition: call.transition, nowMs };
+      notices = this.#transitionEvents.planEvents(context, call.status, planInitialEvents);
     }
     if (this.#isActive(watch)) this.#activeWatches.set(accountId, (this.#activeWatches.get(accountId) ?? 0) + 1);
-    return { watch, call, endpoint, moment, notices };
+    return { watch, call, endpoint, context, notices };
   }
 
   #isActive({ callId, id }: Watch): boolean {
-    return this.#telling.watchesOf(callId).some((watch) => watch.id === id);
+    return this.#transitionEvents.watchesOf(callId).some((watch) => watch.id === id);
   }
 
-  async write(tx: Transaction, token: number): Promise<ReadonlyMap<Moment, readonly SendJob[]>> {
-    const isWatched = (callId: string) => this.#telling.watchesOf(callId).length > 0;
+  async write(tx: Transaction, token: number): Promise<ReadonlyMap<TransitionContext, readonly SendJob[]>> {
+    const isWatched = (callId: string) => this.#transitionEvents.watchesOf(callId).length > 0;
     const withNewWatch = new Set(this.#made.map(({ callId }) => callId));
     for (const [endpointId, nowMs] of this.#enabled) await enableIfDisabled(tx, endpointId, nowMs);
     const [, , , jobs] = await Promise.all([
       this.#endpoints.write(tx),
       this.#calls.write(tx, token, isWatched, withNewWatch),
       insertWatches(tx, this.#made),
-      this.#telling.write(tx, token),
+      this.#transitionEvents.write(tx, token),
     ]);
     return jobs;
   }
 }
 
-function refuse(result: RegisterWatchResult): Judged {
+function refuse(result: RegisterWatchResult): DraftOutcome {
   return { kind: "refused", result };
 }
 
-function watchFrom(draft: WatchDraft, { callId }: DraftedCall, endpoint: EndpointSummary | null): Watch {
+function watchFrom(draft: WatchDraft, { callId }: LockedCall, endpoint: EndpointSummary | null): Watch {
   return {
     id: draft.id,
     accountId: draft.accountId,
@@ -184,8 +185,8 @@ async function insertWatches(tx: Transaction, watches: readonly Watch[]): Promis
 }
 
 /** Only of what cannot be said from memory: the first watch of a call just made, on an endpoint in use, is as it was drafted. */
-async function readViews(tx: Transaction, judged: readonly Judged[]): Promise<ReadonlyMap<string, WatchView>> {
-  const ids = judged.flatMap((one) =>
+async function readViews(tx: Transaction, outcomes: readonly DraftOutcome[]): Promise<ReadonlyMap<string, WatchView>> {
+  const ids = outcomes.flatMap((one) =>
     one.kind === "existing" ? [one.watchId] : one.kind === "made" && !isPlain(one) ? [one.watch.id] : [],
   );
   if (ids.length === 0) return new Map();
@@ -193,14 +194,14 @@ async function readViews(tx: Transaction, judged: readonly Judged[]): Promise<Re
   return new Map(rows.map((row) => [text(row, "id"), watchViewOf(row)]));
 }
 
-function isPlain({ call, endpoint }: Made): boolean {
+function isPlain({ call, endpoint }: NewWatch): boolean {
   return call.isNew && endpoint?.state !== "disabled";
 }
 
 function answerOf(
-  one: Judged,
-  telling: Telling,
-  jobs: ReadonlyMap<Moment, readonly SendJob[]>,
+  one: DraftOutcome,
+  transitionEvents: TransitionEvents,
+  jobs: ReadonlyMap<TransitionContext, readonly SendJob[]>,
   views: ReadonlyMap<string, WatchView>,
 ): RegisterWatchResult {
   if (one.kind === "refused") return one.result;
@@ -210,13 +211,13 @@ function answerOf(
     return view;
   };
   if (one.kind === "existing") return { kind: "existing", view: viewOf(one.watchId) };
-  const { watch, call, endpoint, showsGeneratedSecret, moment, notices } = one;
+  const { watch, call, endpoint, showsGeneratedSecret, context, notices } = one;
   return {
     kind: "created",
     view: isPlain(one) ? { watch, call: call.status, endpoint, pendingDeliveries: 0 } : viewOf(watch.id),
     showsGeneratedSecret,
-    call: call.isOthers ? null : gatherWatchedCall(call, telling.watchesOf(call.callId)),
+    call: call.isOthers ? null : gatherWatchedCall(call, transitionEvents.watchesOf(call.callId)),
     notices,
-    jobs: moment === null ? [] : (jobs.get(moment) ?? []),
+    jobs: context === null ? [] : (jobs.get(context) ?? []),
   };
 }

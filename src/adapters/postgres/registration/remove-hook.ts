@@ -1,4 +1,4 @@
-import { isStillWanted } from "../../../domain/events/event-filter.ts";
+import { isStillSubscribed } from "../../../domain/events/event-filter.ts";
 import type { EventType } from "../../../domain/events/event.ts";
 import type { RegistrationStore, RemovedHook } from "../../../ports/stores/registration-store.ts";
 import type { Row, Transaction } from "../connection/database.ts";
@@ -7,7 +7,7 @@ import { lockEndpoints } from "../deliveries/due-bounds.ts";
 import { replaceLanes } from "../deliveries/lanes.ts";
 import { filterOf, flag, text, textOrNull } from "../../sql/rows.ts";
 
-const owedTo = `from deliveries d join events e on e.position = d.event_position
+const pendingFor = `from deliveries d join events e on e.position = d.event_position
   where d.endpoint_id = $1 and d.status = 'pending' and e.type <> 'endpoint.test'`;
 
 /** What the hook alone asked for is canceled; what a watch or another hook with its URL asked for too is still owed. */
@@ -17,7 +17,7 @@ export async function removeHook(tx: Transaction, request: Parameters<Registrati
   if (known === undefined) return { endpointId: null, canceledLeased: [] };
   const endpointId = text(known, "endpoint_id");
   const [, deleted, , others, owed] = await Promise.all([
-    tx.run(`select 1 from watches where id = any(array(select d.watch_id ${owedTo})) order by id for no key update`, endpointId),
+    tx.run(`select 1 from watches where id = any(array(select d.watch_id ${pendingFor})) order by id for no key update`, endpointId),
     tx.run("delete from hooks where id = $1", hookId),
     lockEndpoints(tx, [endpointId]),
     tx.all("select events from hooks where endpoint_id = $1", endpointId),
@@ -45,5 +45,5 @@ export async function removeHook(tx: Transaction, request: Parameters<Registrati
 
 function isWanted(delivery: Row, otherFilters: readonly (readonly string[] | null)[]): boolean {
   const event = { type: text(delivery, "type") as EventType, terminal: flag(delivery, "terminal") };
-  return isStillWanted(event, flag(delivery, "to_watch") ? { events: filterOf(delivery) } : null, otherFilters);
+  return isStillSubscribed(event, flag(delivery, "to_watch") ? { events: filterOf(delivery) } : null, otherFilters);
 }

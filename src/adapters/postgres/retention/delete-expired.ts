@@ -10,7 +10,7 @@ import { deleteUnwatchedCalls } from "../calls/watched-call.ts";
 type Retention = Parameters<RetentionStore["deleteExpired"]>[0];
 
 const abandoned = `from endpoints p where p.state = 'disabled'`;
-const owedSince = `from deliveries d where d.endpoint_id = p.id and d.status = 'pending' and d.created_at < $1 and d.lease_token is null`;
+const pendingSince = `from deliveries d where d.endpoint_id = p.id and d.status = 'pending' and d.created_at < $1 and d.lease_token is null`;
 const endedWatches = `from watches w where w.ended_at < $1
   and (select 1 from deliveries d where d.watch_id = w.id and (d.status = 'pending' or d.next_attempt_at is not null or d.lease_token is not null) limit 1) is null`;
 const unwatchedEvents = `from events e where e.watch_id is null and e.created_at < $1
@@ -35,7 +35,7 @@ export async function deleteExpired(db: Database, request: Retention): Promise<{
   const after = lookedAt.get(db) ?? "";
   const due = await db.get(
     `select exists (select 1 from count_changes) as counts,
-       exists (select 1 ${abandoned} and exists (select 1 ${owedSince})) or exists (select 1 ${endedWatches})
+       exists (select 1 ${abandoned} and exists (select 1 ${pendingSince})) or exists (select 1 ${endedWatches})
          or exists (select 1 ${unwatchedEvents}) or exists (select 1 from stored_answers where expires_at <= $3) as rows, page.*
      from ${pageOfEndpoints}`,
     request.beforeMs,
@@ -45,7 +45,7 @@ export async function deleteExpired(db: Database, request: Retention): Promise<{
   if (due?.["counts"] === true) await foldCounts(db);
   if (due?.["rows"] !== true) return summaryOf([await deleteEndpoints(db, request, due)], request);
   const counts: number[] = [];
-  for (const part of [giveUpDisabled, deleteWatches, deleteUnwatchedEvents, deleteStoredAnswers])
+  for (const part of [expireDisabled, deleteWatches, deleteUnwatchedEvents, deleteStoredAnswers])
     counts.push(await db.transaction((tx) => part(tx, request)));
   // With their watches gone more of them are unused.
   counts.push(await deleteEndpoints(db, request, await db.get(`select page.* from ${pageOfEndpoints}`, request.beforeMs, after)));
@@ -57,9 +57,9 @@ function summaryOf(counts: readonly number[], { limit }: Retention): { readonly 
 }
 
 /** What a disabled endpoint was owed for the whole time is given up, so that its watches can go. */
-async function giveUpDisabled(tx: Transaction, { beforeMs, nowMs, limit }: Retention): Promise<number> {
+async function expireDisabled(tx: Transaction, { beforeMs, nowMs, limit }: Retention): Promise<number> {
   const found = await tx.all(
-    `select owed.id, p.id as endpoint_id ${abandoned.replace("where", `cross join lateral (select d.id ${owedSince} limit $2) owed where`)} limit $2`,
+    `select owed.id, p.id as endpoint_id ${abandoned.replace("where", `cross join lateral (select d.id ${pendingSince} limit $2) owed where`)} limit $2`,
     beforeMs,
     limit,
   );

@@ -1,7 +1,7 @@
 import type { RingbackEvent } from "../../../domain/events/event.ts";
 import { newId } from "../../../domain/ids.ts";
 import { recipientsOf } from "../../../domain/events/operational-events.ts";
-import type { OperationalNews } from "../../../domain/events/operational-events.ts";
+import type { OperationalEventDraft } from "../../../domain/events/operational-events.ts";
 import type { Notice } from "../../../ports/stores/call-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
 import { filterOf, text } from "../../sql/rows.ts";
@@ -11,7 +11,7 @@ import { insertEvent } from "../deliveries/event-rows.ts";
 export type Published = { readonly jobs: readonly SendJob[]; readonly notices: readonly Notice[] };
 
 /** One event for an account's hooks that name the type; nothing when none does. */
-export function publishOperational(db: Database, news: OperationalNews): Published {
+export function publishOperational(db: Database, news: OperationalEventDraft): Published {
   const { type, accountId, nowMs, data } = news;
   const hooks = db
     .all("select endpoint_id, events from hooks where account_id = ?", accountId)

@@ -1,17 +1,17 @@
 import type { Attempt } from "../../../domain/deliveries/attempt.ts";
-import { decideAfterAttempt, isUneventful } from "../../../domain/deliveries/delivery-decision.ts";
+import { decideAfterAttempt, changesOnlyDelivery } from "../../../domain/deliveries/delivery-decision.ts";
 import type { AttemptResult } from "../../../domain/deliveries/delivery-decision.ts";
-import { isEndpointNews } from "../../../domain/deliveries/endpoint.ts";
+import { hasEndpointChanged } from "../../../domain/deliveries/endpoint.ts";
 import type { EventType } from "../../../domain/events/event.ts";
-import { newsAfterAttempt } from "../../../domain/events/operational-events.ts";
+import { operationalEventsAfter } from "../../../domain/events/operational-events.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
 import type { Database, Row } from "../connection/database.ts";
 import { raiseHostDue, refreshDue } from "../deliveries/due-bounds.ts";
 import { retireEndpoint } from "./retire-endpoint.ts";
-import type { Retired } from "./retire-endpoint.ts";
+import type { RetireResult } from "./retire-endpoint.ts";
 import { replaceLane, supersede } from "../deliveries/lanes.ts";
 import { publishOperational } from "./operational-events.ts";
-import { deliveryOf, endpointOf, integer, integerOrNull, standingOf, text, textOrNull } from "../../sql/rows.ts";
+import { deliveryOf, endpointOf, integer, integerOrNull, endpointStateOf, text, textOrNull } from "../../sql/rows.ts";
 
 /** Attempt, delivery, lane, endpoint and host in one transaction, by what `decideAfterAttempt` says of the rows as they stand. */
 export function recordAttempt(db: Database, record: AttemptRecord): AttemptRecorded {
@@ -21,14 +21,14 @@ export function recordAttempt(db: Database, record: AttemptRecord): AttemptRecor
   );
   if (row === undefined || row["lease_token"] !== record.leaseToken) return { kind: "fenced" };
   const endpointRow = readEndpoint(db, text(row, "endpoint_id"));
-  const standing = standingOf(endpointRow);
+  const standing = endpointStateOf(endpointRow);
   const result = decide(db, record, row, standing);
   writeAttempt(db, record.deliveryId, result.attempt);
   writeDelivery(db, row, result);
   writeEndpoint(db, endpointRow, result);
   writeHost(db, endpointRow, result);
   const laneGoesOn = settleLane(db, row, result, endpointOf(endpointRow).late, record.nowMs);
-  const retired: Retired =
+  const retired: RetireResult =
     result.endpointChange === "disabled_gone"
       ? retireEndpoint(db, text(row, "endpoint_id"), record.nowMs)
       : { unwatchedCallIds: [], notices: [] };
@@ -37,7 +37,7 @@ export function recordAttempt(db: Database, record: AttemptRecord): AttemptRecor
     endpointId: text(row, "endpoint_id"),
     eventType: text(row, "event_type") as EventType,
   };
-  const published = newsAfterAttempt(about, result, record.nowMs).map((news) => publishOperational(db, news));
+  const published = operationalEventsAfter(about, result, record.nowMs).map((news) => publishOperational(db, news));
   return {
     kind: "recorded",
     attempt: result.attempt,
@@ -62,7 +62,7 @@ function readEndpoint(db: Database, endpointId: string): Row {
   return row;
 }
 
-type Standing = ReturnType<typeof standingOf>;
+type Standing = ReturnType<typeof endpointStateOf>;
 
 function decide(db: Database, record: AttemptRecord, row: Row, standing: Standing): AttemptResult {
   const { outcome, startedAtMs, durationMs, mode, nowMs, jitter } = record;
@@ -113,7 +113,7 @@ function writeDelivery(db: Database, row: Row, { delivery }: AttemptResult): voi
 }
 
 function writeEndpoint(db: Database, before: Row, { endpoint }: AttemptResult): void {
-  if (!isEndpointNews(endpointOf(before), endpoint)) return;
+  if (!hasEndpointChanged(endpointOf(before), endpoint)) return;
   const { health } = endpoint;
   db.run(
     `update endpoints set state = ?, reason = ?, since = ?, consecutive_failures = ?, failing_since = ?, last_success_at = ?, paused_until = ?,
@@ -161,7 +161,7 @@ function settleLane(db: Database, row: Row, { delivery, attempt }: AttemptResult
  * bound, so they stand as they are. It is what happens to most deliveries, and spares them four statements.
  */
 function boundsStand(endpointRow: Row, standing: Standing, result: AttemptResult): boolean {
-  if (isUneventful(standing, result)) return true;
+  if (changesOnlyDelivery(standing, result)) return true;
   return (
     result.delivery.status === "delivered" &&
     result.endpointChange === "none" &&

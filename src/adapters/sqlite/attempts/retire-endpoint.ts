@@ -4,10 +4,10 @@ import { cancelPending } from "../deliveries/event-rows.ts";
 import { integer, text } from "../../sql/rows.ts";
 import { readWatchedCall } from "../calls/watched-call.ts";
 
-export type Retired = { readonly unwatchedCallIds: readonly string[]; readonly notices: readonly Notice[] };
+export type RetireResult = { readonly unwatchedCallIds: readonly string[]; readonly notices: readonly Notice[] };
 
 /** The receiver wants no more (410): its watches end, its hooks go, nothing is owed to it. */
-export function retireEndpoint(db: Database, endpointId: string, nowMs: number): Retired {
+export function retireEndpoint(db: Database, endpointId: string, nowMs: number): RetireResult {
   const watches = db.all("select id, account_id, call_id, sequence from watches where endpoint_id = ? and status = 'active'", endpointId);
   db.run(
     "update watches set status = 'canceled', end_reason = 'gone', ended_at = ? where endpoint_id = ? and status = 'active'",

@@ -1,8 +1,8 @@
-import { planCommit, planTelling, watchesAfter } from "../../../domain/calls/transition.ts";
+import { planCommit, planNotifications, watchesAfter } from "../../../domain/calls/transition.ts";
 import type { CallCommit, CallCommitResult, Notice } from "../../../ports/stores/call-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
 import type { Database } from "../connection/database.ts";
-import { callStatusOf, gatherWatchedCall, integer, standingCallOf } from "../../sql/rows.ts";
+import { callStatusOf, gatherWatchedCall, integer, callRowOf } from "../../sql/rows.ts";
 import { activeWatches, hooksOf, writePlanned } from "./transition-events.ts";
 import { readWatchedCall } from "./watched-call.ts";
 
@@ -11,16 +11,16 @@ export function commitCall(db: Database, commit: CallCommit): CallCommitResult {
   const { callId, expectedVersion, nowMs } = commit;
   const row = db.get("select * from calls where id = ?", callId);
   if (row === undefined || integer(row, "version") !== expectedVersion) return { kind: "stale", call: readWatchedCall(db, callId) };
-  const { tellings, call, transition } = planCommit(commit, {
+  const { steps, call, transition } = planCommit(commit, {
     call: { ...callStatusOf(row), lastGoodPollAtMs: commit.lastGoodPollAtMs },
     transition: integer(row, "transitions"),
   });
   const jobs: SendJob[] = [];
   const notices: Notice[] = [];
   let watches = activeWatches(db, callId);
-  for (const telling of tellings) {
-    const planned = planTelling(telling.change, { ...telling, watches, hooks: hooksOf(db, callId, watches), nowMs });
-    const written = writePlanned(db, planned, { callId, transition: telling.transition, nowMs });
+  for (const step of steps) {
+    const planned = planNotifications(step.change, { ...step, watches, hooks: hooksOf(db, callId, watches), nowMs });
+    const written = writePlanned(db, planned, { callId, transition: step.transition, nowMs });
     watches = watchesAfter(watches, planned);
     jobs.push(...written.jobs);
     notices.push(...written.notices);
@@ -36,5 +36,5 @@ export function commitCall(db: Database, commit: CallCommit): CallCommitResult {
     expectedVersion + 1,
     callId,
   );
-  return { kind: "committed", call: gatherWatchedCall(standingCallOf(row, call, expectedVersion + 1), watches), notices, jobs };
+  return { kind: "committed", call: gatherWatchedCall(callRowOf(row, call, expectedVersion + 1), watches), notices, jobs };
 }

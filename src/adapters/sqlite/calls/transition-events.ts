@@ -1,4 +1,4 @@
-import type { PlannedEvent, TellableHook, TellableWatch } from "../../../domain/calls/transition.ts";
+import type { PlannedEvent, SubscriberHook, SubscriberWatch } from "../../../domain/calls/transition.ts";
 import type { Watch } from "../../../domain/calls/watch.ts";
 import type { Notice } from "../../../ports/stores/call-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
@@ -18,7 +18,7 @@ export function activeWatches(db: Database, callId: string): readonly Watch[] {
 }
 
 /** The hooks of every account that has one of these watches. */
-export function hooksOf(db: Database, callId: string, watches: readonly TellableWatch[]): readonly TellableHook[] {
+export function hooksOf(db: Database, callId: string, watches: readonly SubscriberWatch[]): readonly SubscriberHook[] {
   const accounts = new Set(watches.map((watch) => watch.accountId));
   return [...accounts].flatMap((accountId) =>
     db
@@ -33,7 +33,7 @@ export function hooksOf(db: Database, callId: string, watches: readonly Tellable
         accountId: text(row, "account_id"),
         endpointId: text(row, "endpoint_id"),
         events: filterOf(row),
-        toldTransition: integer(row, "transition"),
+        notifiedTransition: integer(row, "transition"),
       })),
   );
 }
@@ -42,7 +42,7 @@ export function hooksOf(db: Database, callId: string, watches: readonly Tellable
 export function writePlanned(
   db: Database,
   planned: readonly PlannedEvent[],
-  moment: { readonly callId: string; readonly transition: number; readonly nowMs: number },
+  context: { readonly callId: string; readonly transition: number; readonly nowMs: number },
 ): { readonly notices: readonly Notice[]; readonly jobs: readonly SendJob[] } {
   const jobs: SendJob[] = [];
   const notices: Notice[] = [];
@@ -55,7 +55,7 @@ export function writePlanned(
         sequence,
         watchStatus,
         plan.endReason,
-        moment.nowMs,
+        context.nowMs,
         watchId,
       );
     jobs.push(
@@ -63,15 +63,15 @@ export function writePlanned(
         db,
         { event, watchId, callSid: event.data.callSid, sequence, terminal: plan.terminal },
         plan.endpointIds,
-        moment.nowMs,
+        context.nowMs,
       ),
     );
     for (const hookId of plan.hookIds)
       db.run(
         "insert into hook_progress (call_id, hook_id, transition) values (?1, ?2, ?3) on conflict (call_id, hook_id) do update set transition = ?3",
-        moment.callId,
+        context.callId,
         hookId,
-        moment.transition,
+        context.transition,
       );
     notices.push({ accountId: event.accountId, watchId, sequence, eventType: event.type });
   }

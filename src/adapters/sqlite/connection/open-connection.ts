@@ -2,7 +2,7 @@ import { messageOf } from "../../error-message.ts";
 import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { StartRefused } from "../../../domain/errors.ts";
+import { StartupError } from "../../../domain/errors.ts";
 import { migrate, pendingMigrations } from "../migrate.ts";
 import { isServerRunning, takeServerLock } from "./server-lock.ts";
 
@@ -29,7 +29,7 @@ const busyTimeoutMs = { server: 5000, beside: 30_000 };
 
 /**
  * Opens the database, and makes it where there is none: folder, lock of a server, durability set and asserted, schema.
- * Everything that cannot work until somebody changes something is a `StartRefused` of one line.
+ * Everything that cannot work until somebody changes something is a `StartupError` of one line.
  */
 export function openConnection(path: string, role: ConnectionRole = "server"): OpenConnection {
   const inMemory = path === ":memory:";
@@ -47,9 +47,9 @@ export function openConnection(path: string, role: ConnectionRole = "server"): O
     return { connection, lock, migrations };
   } catch (error) {
     lock?.close();
-    throw error instanceof StartRefused
+    throw error instanceof StartupError
       ? error
-      : new StartRefused(`the database ${path} cannot be used: ${messageOf(error)}`, { cause: error });
+      : new StartupError(`the database ${path} cannot be used: ${messageOf(error)}`, { cause: error });
   }
 }
 
@@ -60,7 +60,7 @@ function makeFolderOf(path: string): void {
     makeFolder(folder);
     accessSync(folder, constants.W_OK | constants.X_OK);
   } catch (error) {
-    throw new StartRefused(`the data folder ${folder} cannot be written: ${messageOf(error)}`, { cause: error });
+    throw new StartupError(`the data folder ${folder} cannot be written: ${messageOf(error)}`, { cause: error });
   }
 }
 
@@ -87,7 +87,7 @@ function makeFolder(folder: string): void {
 function refuseUnderOlderServer(connection: DatabaseSync, path: string): void {
   const { applied, pending } = pendingMigrations(connection);
   if (applied > 0 && pending > 0 && isServerRunning(path))
-    throw new StartRefused(
+    throw new StartupError(
       `the server on ${path} is of an older version: stop it (if it is only just starting, wait for it) and try again`,
     );
 }
@@ -99,5 +99,5 @@ function configure(connection: DatabaseSync, inMemory: boolean): void {
   const synchronous = connection.prepare("pragma synchronous").get()?.["synchronous"];
   const journalMode = connection.prepare("pragma journal_mode").get()?.["journal_mode"];
   if (synchronous !== 2 || (!inMemory && journalMode !== "wal"))
-    throw new StartRefused(`the database cannot be made durable (journal_mode ${String(journalMode)}, synchronous ${String(synchronous)})`);
+    throw new StartupError(`the database cannot be made durable (journal_mode ${String(journalMode)}, synchronous ${String(synchronous)})`);
 }

@@ -2,7 +2,7 @@ import { messageOf } from "../../error-message.ts";
 import { existsSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { StartRefused } from "../../../domain/errors.ts";
+import { StartupError } from "../../../domain/errors.ts";
 
 /** SQLITE_BUSY. */
 const busyCode = 5;
@@ -25,7 +25,7 @@ export function takeServerLock(path: string): DatabaseSync {
     const line = isBusy(error)
       ? `another server is using the database ${path}: stop it first`
       : `the lock ${lockPath} cannot be taken: ${messageOf(error)}`;
-    throw new StartRefused(line, { cause: error });
+    throw new StartupError(line, { cause: error });
   }
 }
 

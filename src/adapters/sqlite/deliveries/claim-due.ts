@@ -1,7 +1,7 @@
 import type { ClaimRequest, ClaimResult } from "../../../ports/stores/delivery-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
 import type { Database, Row } from "../connection/database.ts";
-import { claimByHand } from "./manual-retries.ts";
+import { claimMarkedRetries } from "./manual-retries.ts";
 import { boundOf, raiseHostDue, refreshDue } from "./due-bounds.ts";
 import { leaseJob } from "./send-jobs.ts";
 import { integer, integerOrNull, text } from "../../sql/rows.ts";
@@ -18,7 +18,7 @@ import { integer, integerOrNull, text } from "../../sql/rows.ts";
  * to the thread and back included; 64 of 100,000 endpoints of a host that came due together 6 ms, 0.1 ms a job.
  */
 export function claimDue(db: Database, request: ClaimRequest): ClaimResult {
-  const byHand = claimByHand(db, request.limit, request.nowMs);
+  const byHand = claimMarkedRetries(db, request.limit, request.nowMs);
   const claim = new Claim(db, { ...request, limit: request.limit - byHand.length });
   const waiting = [...claim.dueHosts(false), ...claim.dueHosts(true)].toSorted((a, b) => integer(a, "due_at") - integer(b, "due_at"));
   const jobs = waiting.flatMap((host) => claim.ofHost(host));
@@ -29,9 +29,9 @@ export function claimDue(db: Database, request: ClaimRequest): ClaimResult {
 class Claim {
   readonly #db: Database;
   readonly #nowMs: number;
-  readonly #defaultRoom: number;
-  readonly #endpointRoom: ReadonlyMap<string, number>;
-  readonly #hostRoom: Map<string, number>;
+  readonly #defaultCapacity: number;
+  readonly #endpointCapacity: ReadonlyMap<string, number>;
+  readonly #hostCapacity: Map<string, number>;
   /** Something was said to be due and was not; it is no longer. */
   metLowBound = false;
   #left: number;
@@ -41,9 +41,9 @@ class Claim {
   constructor(db: Database, request: ClaimRequest) {
     this.#db = db;
     this.#nowMs = request.nowMs;
-    this.#defaultRoom = request.defaultRoom;
-    this.#endpointRoom = new Map(request.roomByEndpoint);
-    this.#hostRoom = new Map(request.roomByHost);
+    this.#defaultCapacity = request.defaultCapacity;
+    this.#endpointCapacity = new Map(request.capacityByEndpoint);
+    this.#hostCapacity = new Map(request.capacityByHost);
     this.#left = request.limit;
     this.#failingLeft = Math.min(request.failingLimit, request.limit);
   }
@@ -57,7 +57,7 @@ class Claim {
       `select id, account_id, origin, consecutive_pauses, ${bound} as due_at, ${Number(failing)} as failing from hosts
        where ${bound} <= ?1 and (paused_until is null or paused_until <= ?1) order by ${bound} limit ?2`,
       this.#nowMs,
-      limit + this.#hostRoom.size + this.#endpointRoom.size,
+      limit + this.#hostCapacity.size + this.#endpointCapacity.size,
     );
   }
 
@@ -66,21 +66,25 @@ class Claim {
     const failing = host["failing"] === 1;
     const hostKey = `${text(host, "account_id")} ${text(host, "origin")}`;
     const probing = integer(host, "consecutive_pauses") > 0;
-    let room = Math.min(this.#hostRoom.get(hostKey) ?? this.#defaultRoom, this.#left, failing ? this.#failingLeft : this.#left);
-    if (probing) room = Math.min(room, this.#hasLease(hostId) ? 0 : 1);
-    if (room <= 0) return [];
+    let available = Math.min(
+      this.#hostCapacity.get(hostKey) ?? this.#defaultCapacity,
+      this.#left,
+      failing ? this.#failingLeft : this.#left,
+    );
+    if (probing) available = Math.min(available, this.#hasLease(hostId) ? 0 : 1);
+    if (available <= 0) return [];
     const jobs: SendJob[] = [];
-    const endpoints = this.#dueEndpoints(hostId, failing, room + this.#endpointRoom.size);
+    const endpoints = this.#dueEndpoints(hostId, failing, available + this.#endpointCapacity.size);
     if (endpoints.length === 0) this.metLowBound = true;
     for (const endpoint of endpoints) {
-      if (jobs.length >= room) break;
-      jobs.push(...this.#ofEndpoint(endpoint, room - jobs.length));
+      if (jobs.length >= available) break;
+      jobs.push(...this.#ofEndpoint(endpoint, available - jobs.length));
     }
     this.#left -= jobs.length;
     if (failing) this.#failingLeft -= jobs.length;
     // Its other class of endpoints shares the room, and a probe goes alone.
-    const roomAfter = probing && jobs.length > 0 ? 0 : (this.#hostRoom.get(hostKey) ?? this.#defaultRoom) - jobs.length;
-    this.#hostRoom.set(hostKey, roomAfter);
+    const capacityAfter = probing && jobs.length > 0 ? 0 : (this.#hostCapacity.get(hostKey) ?? this.#defaultCapacity) - jobs.length;
+    this.#hostCapacity.set(hostKey, capacityAfter);
     raiseHostDue(this.#db, hostId, failing);
     return jobs;
   }
@@ -97,20 +101,20 @@ class Claim {
     );
   }
 
-  #ofEndpoint(endpoint: Row, hostRoom: number): readonly SendJob[] {
+  #ofEndpoint(endpoint: Row, hostCapacity: number): readonly SendJob[] {
     const endpointId = text(endpoint, "id");
-    let room = Math.min(hostRoom, this.#endpointRoom.get(endpointId) ?? this.#defaultRoom);
+    let available = Math.min(hostCapacity, this.#endpointCapacity.get(endpointId) ?? this.#defaultCapacity);
     if (integer(endpoint, "consecutive_pauses") > 0)
-      room = Math.min(
-        room,
+      available = Math.min(
+        available,
         this.#db.get("select 1 from deliveries where endpoint_id = ? and lease_token is not null limit 1", endpointId) ? 0 : 1,
       );
-    if (room <= 0) return [];
+    if (available <= 0) return [];
     const due = this.#db.all(
       `select id from deliveries where endpoint_id = ? and status = 'pending' and lease_token is null and due_at <= ? order by due_at, rowid limit ?`,
       endpointId,
       this.#nowMs,
-      room,
+      available,
     );
     if (due.length === 0) this.metLowBound = true;
     const jobs = due.map((row) => leaseJob(this.#db, text(row, "id"), "scheduled", this.#nowMs));

@@ -26,7 +26,7 @@ export function replaceLane(db: Database, watchId: string, endpointId: string): 
  * Owes these deliveries of one endpoint from now on, with a fresh schedule each and in the order of their lanes. There
  * may be all that a month of being disabled has left: who is alone in its lane costs no statement of its own.
  */
-export function oweAnew(db: Database, endpointId: string, deliveries: readonly Row[], nowMs: number): void {
+export function requeue(db: Database, endpointId: string, deliveries: readonly Row[], nowMs: number): void {
   db.run(
     `update deliveries set status = 'pending', steps_spent = 0, next_attempt_at = ?1, due_at = ?1, first_attempt_at = null, first_failed_at = null,
        settled_at = null where id in (select value from json_each(?2))`,

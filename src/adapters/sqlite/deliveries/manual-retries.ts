@@ -9,12 +9,12 @@ import { text } from "../../sql/rows.ts";
  */
 
 /** From now on one attempt is owed, if the delivery is settled; one that is pending is owed its schedule anyhow. */
-export function oweByHand(db: Database, deliveryId: string, nowMs: number): void {
+export function markForManualRetry(db: Database, deliveryId: string, nowMs: number): void {
   db.run("update deliveries set next_attempt_at = ? where id = ? and status <> 'pending'", nowMs, deliveryId);
 }
 
 /** Leases those that nobody has leased; what can be sent no more is owed no more. */
-export function claimByHand(db: Database, limit: number, nowMs: number): readonly SendJob[] {
+export function claimMarkedRetries(db: Database, limit: number, nowMs: number): readonly SendJob[] {
   if (limit <= 0) return [];
   const rows = db.all(
     `select d.id, p.state = 'disabled' or w.deleted_at is not null as is_over

@@ -1,6 +1,6 @@
 import type { DeliveryStore } from "../../../ports/stores/delivery-store.ts";
 import type { Database } from "../connection/database.ts";
-import { oweAnew } from "./lanes.ts";
+import { requeue } from "./lanes.ts";
 
 /** What is pending, delivered or on the wire is not touched, so asking twice recovers nothing twice. */
 export function recover(db: Database, request: Parameters<DeliveryStore["recover"]>[0]): Awaited<ReturnType<DeliveryStore["recover"]>> {
@@ -17,6 +17,6 @@ export function recover(db: Database, request: Parameters<DeliveryStore["recover
     sinceMs,
     untilMs,
   );
-  oweAnew(db, endpointId, rows, nowMs);
+  requeue(db, endpointId, rows, nowMs);
   return { kind: "recovered", count: rows.length };
 }

@@ -1,9 +1,9 @@
-import type { StoreFigures } from "../../../ports/stores/service-store.ts";
+import type { StoreStats } from "../../../ports/stores/service-store.ts";
 import type { Database } from "../connection/database.ts";
 import { integer, integerOrNull, text } from "../../sql/rows.ts";
 
 /** Everything here is kept as it changes: a scrape reads a few rows. */
-export function readFigures(db: Database): StoreFigures {
+export function readStats(db: Database): StoreStats {
   const watches = db.get(
     `select total(active) as active, total(completed) as completed, total(ended) as ended, total(canceled) as canceled from account_usage`,
   );

@@ -10,7 +10,7 @@ export type TableRow = Readonly<Record<string, SQLOutputValue>>;
 
 /**
  * Every table of an embedded database, row by row, while no server can change it: its lock is held. Opening does what a
- * server's start does: the schema is brought up to date, and what the last one had leased is due. Throws `StartRefused`
+ * server's start does: the schema is brought up to date, and what the last one had leased is due. Throws `StartupError`
  * for what a server could not open either.
  */
 export class TableReader implements Disposable {

@@ -1,7 +1,7 @@
 import type { EndpointSummary } from "../../../ports/stores/read-store.ts";
 import type { EndpointConflict, EndpointDraft, QuotaExceeded } from "../../../ports/stores/registration-store.ts";
 import type { Database, Row } from "../connection/database.ts";
-import { oweAnew } from "../deliveries/lanes.ts";
+import { requeue } from "../deliveries/lanes.ts";
 import { text, textOrNull } from "../../sql/rows.ts";
 import { insertSecret } from "./secrets.ts";
 import { usageOf } from "./quota-usage.ts";
@@ -50,7 +50,7 @@ export function enableIfDisabled(db: Database, endpointId: string, nowMs: number
     "select id, watch_id from deliveries where endpoint_id = ? and status = 'pending' and next_attempt_at is not null",
     endpointId,
   );
-  oweAnew(db, endpointId, owed, nowMs);
+  requeue(db, endpointId, owed, nowMs);
 }
 
 function differences(db: Database, existing: Row, draft: EndpointDraft): EndpointConflict["fields"] {

@@ -1,6 +1,6 @@
 import type { CallStatus } from "../../../domain/calls/call.ts";
-import { decideRepeat, isKnown } from "../../../domain/calls/registration.ts";
-import { planFirstTelling } from "../../../domain/calls/transition.ts";
+import { decideRepeat, isStatusCurrent } from "../../../domain/calls/registration.ts";
+import { planInitialEvents } from "../../../domain/calls/transition.ts";
 import type { Watch } from "../../../domain/calls/watch.ts";
 import type { WatchedCall } from "../../../ports/stores/call-store.ts";
 import type { EndpointSummary } from "../../../ports/stores/read-store.ts";
@@ -43,7 +43,7 @@ function registerWatch(db: Database, draft: WatchDraft): RegisterWatchResult {
   const endpoint = named?.summary ?? null;
   if (endpoint?.state === "disabled") enableIfDisabled(db, endpoint.id, nowMs);
 
-  const callId = known === undefined ? makeCall(db, draft) : reviveCall(db, known, draft);
+  const callId = known === undefined ? makeCall(db, draft) : restoreCall(db, known, draft);
   db.run(
     `insert into watches (id, account_id, call_id, endpoint_id, events, metadata, status, created_at, expires_at) values (?, ?, ?, ?, ?, ?, 'active', ?, ?)`,
     draft.id,
@@ -57,7 +57,7 @@ function registerWatch(db: Database, draft: WatchDraft): RegisterWatchResult {
   );
   const showsGeneratedSecret = named?.showsGeneratedSecret ?? false;
   if (known === undefined && endpoint?.state !== "disabled") return { kind: "created", showsGeneratedSecret, ...firstOf(draft, endpoint) };
-  const told = tellIfKnown(db, callId, draft);
+  const told = planFirstEvent(db, callId, draft);
   return { kind: "created", view: readView(db, draft.id), showsGeneratedSecret, call: readWatchedCall(db, callId), ...told };
 }
 
@@ -115,13 +115,13 @@ function firstOf(draft: WatchDraft, endpoint: EndpointSummary | null): Pick<Crea
     createdAtMs: nowMs,
     youngestWatchAtMs: nowMs,
     earliestDeadlineAtMs: expiresAtMs,
-    untold: false,
+    needsFirstEvent: false,
   };
   return { view: { watch, call: status, endpoint, pendingDeliveries: 0 }, call, notices: [], jobs: [] };
 }
 
 /** A call whose life begins anew forgets its status; hooks are told its transitions again, for their numbers go on. */
-function reviveCall(db: Database, known: Row, draft: WatchDraft): string {
+function restoreCall(db: Database, known: Row, draft: WatchDraft): string {
   const callId = text(known, "id");
   if (draft.restartsEndedCall && db.get("select 1 from watches where call_id = ? and status = 'active' limit 1", callId) === undefined)
     db.run(
@@ -132,14 +132,14 @@ function reviveCall(db: Database, known: Row, draft: WatchDraft): string {
 }
 
 /** In the transaction of the registration, so that no transition can fall between what was told and what will be. */
-function tellIfKnown(db: Database, callId: string, draft: WatchDraft): ReturnType<typeof writePlanned> {
+function planFirstEvent(db: Database, callId: string, draft: WatchDraft): ReturnType<typeof writePlanned> {
   const row = db.get("select * from calls where id = ?", callId);
   if (row === undefined) throw new Error(`no call ${callId}`);
   const call = callStatusOf(row);
-  if (!isKnown(call, draft.polledAtMs, draft.nowMs)) return { notices: [], jobs: [] };
+  if (!isStatusCurrent(call, draft.polledAtMs, draft.nowMs)) return { notices: [], jobs: [] };
   const watches = activeWatches(db, callId);
   const moment = { callId, transition: integer(row, "transitions"), nowMs: draft.nowMs };
-  const planned = planFirstTelling({ call, watches, hooks: hooksOf(db, callId, watches), ...moment });
+  const planned = planInitialEvents({ call, watches, hooks: hooksOf(db, callId, watches), ...moment });
   return writePlanned(db, planned, moment);
 }
 

@@ -1,4 +1,4 @@
-import { isStillWanted } from "../../../domain/events/event-filter.ts";
+import { isStillSubscribed } from "../../../domain/events/event-filter.ts";
 import type { EventType } from "../../../domain/events/event.ts";
 import type { RegistrationStore, RemovedHook } from "../../../ports/stores/registration-store.ts";
 import type { Database, Row } from "../connection/database.ts";
@@ -37,5 +37,5 @@ export function removeHook(db: Database, request: Parameters<RegistrationStore["
 
 function isWanted(delivery: Row, otherFilters: readonly (readonly string[] | null)[]): boolean {
   const event = { type: text(delivery, "type") as EventType, terminal: flag(delivery, "terminal") };
-  return isStillWanted(event, flag(delivery, "to_watch") ? { events: filterOf(delivery) } : null, otherFilters);
+  return isStillSubscribed(event, flag(delivery, "to_watch") ? { events: filterOf(delivery) } : null, otherFilters);
 }

@@ -12,7 +12,7 @@ type Retention = Parameters<RetentionStore["deleteExpired"]>[0];
  */
 export function deleteExpired(db: Database, request: Retention): { readonly deleted: number; readonly more: boolean } {
   const counts = [
-    giveUpDisabled(db, request),
+    expireDisabled(db, request),
     deleteWatches(db, request),
     deleteUnwatchedEvents(db, request),
     deleteEndpoints(db, request),
@@ -22,7 +22,7 @@ export function deleteExpired(db: Database, request: Retention): { readonly dele
 }
 
 /** What a disabled endpoint was owed for the whole time is given up, so that its watches can go. */
-function giveUpDisabled(db: Database, { beforeMs, nowMs, limit }: Retention): number {
+function expireDisabled(db: Database, { beforeMs, nowMs, limit }: Retention): number {
   return db.run(
     `update deliveries set status = 'expired', settled_at = ?1, next_attempt_at = null, due_at = null where rowid in (
        select d.rowid from deliveries d indexed by deliveries_old join endpoints p on p.id = d.endpoint_id

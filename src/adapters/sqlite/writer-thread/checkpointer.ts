@@ -36,7 +36,7 @@ export class Checkpointer {
   }
 
   /** Something was committed. */
-  noteCommit(): void {
+  onCommit(): void {
     if (this.#isRunning) this.#hasMore = true;
     else if (!this.#isClosing) this.#timer ??= setTimeout(() => this.#start(), everyMs).unref();
   }
@@ -60,7 +60,7 @@ export class Checkpointer {
   #receive(message: FromCheckpointWorker): void {
     this.#isRunning = false;
     if (message.kind === "failed" && isFatalCode(message.code)) this.#fatal.resolve(new Error(message.message));
-    if (this.#hasMore) this.noteCommit();
+    if (this.#hasMore) this.onCommit();
   }
 
   #send(message: ToCheckpointWorker): void {

@@ -1,9 +1,9 @@
 import { Worker } from "node:worker_threads";
-import { CursorInvalid, RingbackError, StartRefused, StoreOverloaded, StoreUnavailable } from "../../../domain/errors.ts";
+import { CursorInvalidError, RingbackError, StartupError, StoreOverloadedError, StoreUnavailableError } from "../../../domain/errors.ts";
 import type { Clock } from "../../../ports/clock.ts";
 import type { AnswerDraft } from "../../../ports/stores/idempotency-store.ts";
 import { systemClock } from "../../clock.ts";
-import type { Answer, ClaimedResult, Drafted, Request } from "./group.ts";
+import type { Answer, ClaimedResult, DraftResult, Request } from "./group.ts";
 import type { ConnectionRole } from "../connection/open-connection.ts";
 import type { FromWorker, ToWorker, WorkerOptions } from "./worker.ts";
 
@@ -12,7 +12,7 @@ export type GroupQueueOptions = Pick<WorkerOptions, "path" | "policy"> & {
   readonly clock?: Pick<Clock, "nowMs">;
   /** How long the commit of each group that wrote took. */
   readonly onCommitted?: (durationMs: number) => void;
-  /** Operations waiting at most; beyond it they are refused with `StoreOverloaded`. */
+  /** Operations waiting at most; beyond it they are refused with `StoreOverloadedError`. */
   readonly queueLimit?: number;
 };
 
@@ -48,7 +48,7 @@ export class GroupQueue {
   #state: "open" | "closing" | "closed" | "broken" = "open";
   /** Whether the next group begins as soon as none is running; else everybody who waits is patient. */
   #isDue = false;
-  #patience: NodeJS.Timeout | null = null;
+  #lingerTimer: NodeJS.Timeout | null = null;
 
   constructor(options: GroupQueueOptions, role: ConnectionRole) {
     const workerData: WorkerOptions = { path: options.path, policy: options.policy, role, nowMs: (options.clock ?? systemClock).nowMs() };
@@ -65,19 +65,19 @@ export class GroupQueue {
     });
   }
 
-  /** `patienceMs`: how long it may wait for a group that somebody else begins. */
+  /** `lingerMs`: how long it may wait for a group that somebody else begins. */
   run(
     request: Request,
-    { draftAnswer = null, patienceMs = 0 }: { readonly draftAnswer?: DraftAnswer | null; readonly patienceMs?: number } = {},
+    { draftAnswer = null, lingerMs = 0 }: { readonly draftAnswer?: DraftAnswer | null; readonly lingerMs?: number } = {},
   ): Promise<unknown> {
-    if (this.#state !== "open") return Promise.reject(new StoreUnavailable("the store is closed"));
-    if (this.#waiting.length >= this.#queueLimit) return Promise.reject(new StoreOverloaded());
+    if (this.#state !== "open") return Promise.reject(new StoreUnavailableError("the store is closed"));
+    if (this.#waiting.length >= this.#queueLimit) return Promise.reject(new StoreOverloadedError());
     return new Promise((resolve, reject) => {
       this.#waiting.push({ request, draftAnswer, resolve, reject });
-      if (patienceMs > 0) this.#patience ??= setTimeout(() => this.#fallDue(), patienceMs);
+      if (lingerMs > 0) this.#lingerTimer ??= setTimeout(() => this.#fallDue(), lingerMs);
       // The rest of this turn of the loop joins the group.
       else if (!this.#isDue) setImmediate(() => this.#post());
-      this.#isDue ||= patienceMs === 0;
+      this.#isDue ||= lingerMs === 0;
     });
   }
 
@@ -91,7 +91,7 @@ export class GroupQueue {
   }
 
   #fallDue(): void {
-    this.#patience = null;
+    this.#lingerTimer = null;
     this.#isDue = true;
     this.#post();
   }
@@ -106,13 +106,13 @@ export class GroupQueue {
     this.#running = this.#waiting.splice(0, this.#nextGroupSize());
     // Who found no room in it has waited long enough.
     this.#isDue = this.#waiting.length > 0;
-    if (!this.#isDue) this.#endPatience();
+    if (!this.#isDue) this.#endLinger();
     this.#send({ kind: "group", requests: this.#running.map((waiting) => waiting.request) });
   }
 
-  #endPatience(): void {
-    if (this.#patience !== null) clearTimeout(this.#patience);
-    this.#patience = null;
+  #endLinger(): void {
+    if (this.#lingerTimer !== null) clearTimeout(this.#lingerTimer);
+    this.#lingerTimer = null;
   }
 
   /** A batch of a thousand registrations is a group of its own: others wait for one at most, not for all that came before. */
@@ -137,7 +137,7 @@ export class GroupQueue {
         return;
       case "refused":
         this.#state = "closed";
-        this.#opened.reject(new StartRefused(message.message));
+        this.#opened.reject(new StartupError(message.message));
         return;
       case "draft":
         this.#send({ kind: "drafted", drafted: message.results.map((result) => this.#draft(result)) });
@@ -161,7 +161,7 @@ export class GroupQueue {
     }
   }
 
-  #draft({ index, value }: ClaimedResult): Drafted {
+  #draft({ index, value }: ClaimedResult): DraftResult {
     try {
       return { kind: "draft", draft: this.#running[index]?.draftAnswer?.(value) ?? null };
     } catch (error) {
@@ -172,12 +172,12 @@ export class GroupQueue {
   #break(error: Error): void {
     if (this.#state === "broken" || this.#state === "closed") return;
     this.#state = "broken";
-    const unavailable = new StoreUnavailable(`the database failed: ${error.message}`, { cause: error });
+    const unavailable = new StoreUnavailableError(`the database failed: ${error.message}`, { cause: error });
     for (const waiting of [...this.#running, ...this.#waiting]) waiting.reject(unavailable);
     this.#running = [];
     this.#waiting = [];
-    this.#endPatience();
-    this.#opened.reject(new StartRefused(`the database cannot be used: ${error.message}`));
+    this.#endLinger();
+    this.#opened.reject(new StartupError(`the database cannot be used: ${error.message}`));
     this.#fatal.resolve(unavailable);
     void this.#worker.terminate();
   }
@@ -186,7 +186,7 @@ export class GroupQueue {
 function settle(waiting: Waiting, answer: Answer | undefined): void {
   if (answer === undefined) waiting.reject(new Error("the database thread answered less than it was asked"));
   else if (answer.ok) waiting.resolve(answer.value);
-  else if (answer.code === "cursor-invalid") waiting.reject(new CursorInvalid());
-  else if (answer.code === "store-unavailable") waiting.reject(new StoreUnavailable(answer.message));
+  else if (answer.code === "cursor-invalid") waiting.reject(new CursorInvalidError());
+  else if (answer.code === "store-unavailable") waiting.reject(new StoreUnavailableError(answer.message));
   else waiting.reject(answer.code === "bug" ? new Error(answer.message) : new RingbackError(answer.code, answer.message));
 }

@@ -20,7 +20,7 @@ export type GroupResult =
 export type ClaimedValue = { readonly kind: "ran" } | { readonly kind: "running" } | StoredAnswer;
 /** The result of a claimed operation, by its place in the group. */
 export type ClaimedResult = { readonly index: number; readonly value: unknown };
-export type Drafted =
+export type DraftResult =
   | { readonly kind: "draft"; readonly draft: AnswerDraft | null }
   /** The operation must not stand. */
   | { readonly kind: "failed"; readonly message: string };
@@ -37,7 +37,7 @@ const busy: Answer = { ok: false, code: "store-unavailable", message: "another p
 export async function runGroup(
   db: Database,
   requests: readonly Request[],
-  draftAnswers: (results: readonly ClaimedResult[]) => Promise<readonly Drafted[]>,
+  draftAnswers: (results: readonly ClaimedResult[]) => Promise<readonly DraftResult[]>,
 ): Promise<GroupResult> {
   const { connection } = db;
   const writes = !requests.every((request) => isRead(request.name));
@@ -93,7 +93,7 @@ class ClaimedOperations {
   }
 
   /** Writes the drafts, in the order of `results`; those that failed are returned and nothing is written. */
-  store(requests: readonly Request[], drafted: readonly Drafted[]): readonly { readonly index: number; readonly message: string }[] {
+  store(requests: readonly Request[], drafted: readonly DraftResult[]): readonly { readonly index: number; readonly message: string }[] {
     const drafts = this.results.map(({ index }, place) => ({ index, claim: requests[index]?.claim, drafted: drafted[place] }));
     const failures = drafts.flatMap(({ index, drafted }) =>
       drafted?.kind === "draft" ? [] : [{ index, message: drafted?.message ?? "no answer was drafted" }],

@@ -2,10 +2,10 @@ import { parentPort, workerData } from "node:worker_threads";
 import type { DeliveryPolicy } from "../../../domain/deliveries/retry-policy.ts";
 import { Database } from "../connection/database.ts";
 import { runGroup } from "./group.ts";
-import type { ClaimedResult, Drafted, GroupResult, Request } from "./group.ts";
+import type { ClaimedResult, DraftResult, GroupResult, Request } from "./group.ts";
 import { openConnection } from "../connection/open-connection.ts";
 import type { ConnectionRole } from "../connection/open-connection.ts";
-import { noteServerKeys } from "../keys/note-server-keys.ts";
+import { setServerKeys } from "../keys/note-server-keys.ts";
 import { clearLeases } from "../deliveries/due-bounds.ts";
 
 export type WorkerOptions = {
@@ -18,7 +18,7 @@ export type WorkerOptions = {
 /** `drafted` answers a `draft`; no other group comes before the one that asked is answered. */
 export type ToWorker =
   | { readonly kind: "group"; readonly requests: readonly Request[] }
-  | { readonly kind: "drafted"; readonly drafted: readonly Drafted[] }
+  | { readonly kind: "drafted"; readonly drafted: readonly DraftResult[] }
   | { readonly kind: "close" };
 export type FromWorker =
   | { readonly kind: "ready"; readonly migrations: number }
@@ -36,9 +36,9 @@ function serve(port: NonNullable<typeof parentPort>, options: WorkerOptions): vo
     const { connection, lock, migrations } = openConnection(options.path, options.role);
     const db = new Database(connection, options.policy);
     if (options.role === "server") clearLastServer(db, options.nowMs);
-    let drafting: ((drafted: readonly Drafted[]) => void) | null = null;
+    let drafting: ((drafted: readonly DraftResult[]) => void) | null = null;
     const draftAnswers = (results: readonly ClaimedResult[]) =>
-      new Promise<readonly Drafted[]>((resolve) => {
+      new Promise<readonly DraftResult[]>((resolve) => {
         drafting = resolve;
         post({ kind: "draft", results });
       });
@@ -68,5 +68,5 @@ function serve(port: NonNullable<typeof parentPort>, options: WorkerOptions): vo
 /** What the server before held ends with it; which keys this one has is not known yet. */
 function clearLastServer(db: Database, nowMs: number): void {
   clearLeases(db, nowMs);
-  noteServerKeys(db, []);
+  setServerKeys(db, []);
 }

@@ -1,7 +1,7 @@
 import { html } from "hono/html";
 import type { attemptJson } from "../../schemas/json.ts";
 import type { Html } from "../dashboard-env.ts";
-import { badge, verbatim } from "../elements.ts";
+import { badge, preformatted } from "../elements.ts";
 import { timeOf } from "../time.ts";
 
 type AttemptJson = ReturnType<typeof attemptJson>;
@@ -23,7 +23,7 @@ export function attemptItem(attempt: AttemptJson, nowMs: number): Html {
       attempt.response_excerpt === null || attempt.response_excerpt === ""
         ? ""
         : html`<p class="quiet">The answer began with:</p>
-            ${verbatim(attempt.response_excerpt)}`
+            ${preformatted(attempt.response_excerpt)}`
     }
   </li>`;
 }

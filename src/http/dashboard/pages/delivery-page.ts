@@ -9,7 +9,7 @@ import { attemptJson, deliveryJson } from "../../schemas/json.ts";
 import { adviceOn } from "../hints.ts";
 import { attemptItem } from "./attempts.ts";
 import type { DashboardEnv, Html } from "../dashboard-env.ts";
-import { badge, facts, linkTo, longText, verbatim } from "../elements.ts";
+import { badge, definitionList, linkTo, longText, preformatted } from "../elements.ts";
 import { actionForm } from "../form.ts";
 import { notice, redirectWith } from "../notice.ts";
 import { page } from "../page.ts";
@@ -42,7 +42,7 @@ export function addDeliveryPages(dashboard: Hono<DashboardEnv>, { store, manualD
         ${notice(c)}
         <p class="lead">${sentence(delivery.explain, nowMs)}.</p>
         ${advice === null ? "" : html`<p>${advice}</p>`}
-        ${facts([
+        ${definitionList([
           ["Status", badge(delivery.status)],
           ["Delivery", html`<code>${delivery.id}</code>`],
           ["Event (webhook-id)", html`<code>${delivery.event_id}</code>`],
@@ -92,7 +92,7 @@ function bodySection({ event }: EventView, format: Parameters<typeof renderPaylo
       The body in the endpoint's present format, ${format}. The signature covers <code>webhook-id.webhook-timestamp.body</code>, byte for
       byte. Marks that turn the direction of writing are shown as <code>\\u</code> escapes.
     </p>
-    ${verbatim(renderPayload(event, format, publicUrl).body.replaceAll(directionMarks, escaped))}`;
+    ${preformatted(renderPayload(event, format, publicUrl).body.replaceAll(directionMarks, escaped))}`;
 }
 
 function escaped(mark: string): string {

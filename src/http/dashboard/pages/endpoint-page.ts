@@ -7,7 +7,7 @@ import { endpointJson } from "../../schemas/json.ts";
 import type { DashboardEnv, Html } from "../dashboard-env.ts";
 import { deliveryTable } from "./delivery-list.ts";
 import { endpointBadge } from "./endpoint-list.ts";
-import { facts, pathWith } from "../elements.ts";
+import { definitionList, pathWith } from "../elements.ts";
 import { actionForm } from "../form.ts";
 import { notice } from "../notice.ts";
 import { page } from "../page.ts";
@@ -57,7 +57,7 @@ export function addEndpointPage(dashboard: Hono<DashboardEnv>, { store, clock, e
 
 function endpointFacts(view: EndpointView, endpoint: ReturnType<typeof endpointJson>, nowMs: number): Html {
   const { consecutiveFailures, failingSinceMs } = view.endpoint.health;
-  return facts([
+  return definitionList([
     [
       "State",
       html`${endpointBadge(view, endpoint.state)} ${endpoint.reason === null ? "" : (reasons[endpoint.reason] ?? endpoint.reason)}`,

@@ -6,12 +6,12 @@ import { sourceJson, watchJson } from "../../schemas/json.ts";
 import { adviceOnSource } from "../hints.ts";
 import type { DashboardEnv, Html } from "../dashboard-env.ts";
 import { deliveryTable, urlsOf } from "./delivery-list.ts";
-import { badge, facts, table } from "../elements.ts";
+import { badge, definitionList, table } from "../elements.ts";
 import { endpointTable } from "./endpoint-list.ts";
 import { findForm } from "../search.ts";
 import { page } from "../page.ts";
 import { timeOf } from "../time.ts";
-import { endpointsScanned, readTrouble } from "../issues.ts";
+import { endpointsScanned, findIssues } from "../issues.ts";
 import { watchTable } from "./watch-list.ts";
 
 const watchesShown = 8;
@@ -22,7 +22,7 @@ export function addOverview(dashboard: Hono<DashboardEnv>, dependencies: HttpDep
   dashboard.get("/", async (c) => {
     const account = c.get("account");
     const [trouble, watches] = await Promise.all([
-      readTrouble(dependencies, account.id, clock.nowMs()),
+      findIssues(dependencies, account.id, clock.nowMs()),
       store.listWatches({ accountId: account.id, limit: watchesShown, cursor: null, status: null, callSid: null }),
     ]);
     const urlById = await urlsOf(store, account.id, trouble.givenUp);
@@ -32,7 +32,7 @@ export function addOverview(dashboard: Hono<DashboardEnv>, dependencies: HttpDep
       refreshable: true,
       body: html`<h1>Overview</h1>
         ${findForm()}
-        ${facts([
+        ${definitionList([
           ["Webhooks owed", trouble.owed],
           ["The oldest due", timeOf(trouble.oldestDueAt, nowMs)],
           ["Endpoints in trouble", trouble.endpoints.length + trouble.endpointsHidden],
@@ -54,7 +54,7 @@ export function addOverview(dashboard: Hono<DashboardEnv>, dependencies: HttpDep
           nowMs,
         )}
         <h2>Account</h2>
-        ${facts([
+        ${definitionList([
           ["Name", account.name],
           ["Account", html`<code>${account.id}</code>`],
           ["Public key (v1a)", html`<code>${account.publicKey}</code>`],

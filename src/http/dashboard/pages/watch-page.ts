@@ -4,7 +4,7 @@ import type { HttpDependencies } from "../../operations/dependencies.ts";
 import { notFound } from "../../operations/problem.ts";
 import { watchJson } from "../../schemas/json.ts";
 import type { DashboardEnv, Html } from "../dashboard-env.ts";
-import { badge, facts, linkTo, pager } from "../elements.ts";
+import { badge, definitionList, linkTo, pager } from "../elements.ts";
 import { actionForm } from "../form.ts";
 import { notice, redirectWith } from "../notice.ts";
 import { page } from "../page.ts";
@@ -87,13 +87,13 @@ function watchPath(id: string): string {
 function watchFacts(watch: WatchJson, nowMs: number): Html {
   const { call } = watch;
   const metadata = Object.entries(watch.metadata);
-  return facts([
+  return definitionList([
     ["Watch", html`${badge(watch.status)} ${watch.end_reason ?? ""} <code>${watch.id}</code>`],
     ["Call", call.status === null ? "no status seen yet" : html`${badge(call.status)} since ${timeOf(call.observed_at, nowMs)}`],
     ["Reason", call.reason === "" ? null : call.reason],
     ["Polled", timeOf(call.polled_at, nowMs)],
     ["Next poll", timeOf(call.next_poll_at, nowMs)],
-    ["Trouble", call.problem === null ? null : callProblems[call.problem]],
+    ["AccountIssues", call.problem === null ? null : callProblems[call.problem]],
     ["Source", watch.source],
     ["Callback URL", watch.callback_url],
     [

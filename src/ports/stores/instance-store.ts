@@ -1,12 +1,12 @@
 import type { Notice, WatchedCall } from "./call-store.ts";
-import type { SharedGate } from "./shared-source-store.ts";
+import type { GateState } from "./shared-source-store.ts";
 
 /** What an instance has of one source, as it told the others at its last heartbeat. */
 export type SourceShare = {
   /** Calls it owns. */
   readonly calls: number;
   /** Of them, those that would end by 400 or 404 but for the missing witness. */
-  readonly unwitnessed: number;
+  readonly uncorroborated: number;
   /** Polls of the last 10 s, and how many of them failed. */
   readonly recentPolls: number;
   readonly recentFailures: number;
@@ -28,7 +28,7 @@ export type Instance = {
 };
 
 /** The instances that are alive, this one with them, by token. */
-export type Alive = { readonly kind: "alive"; readonly token: number; readonly instances: readonly Instance[] };
+export type ClusterView = { readonly kind: "alive"; readonly token: number; readonly instances: readonly Instance[] };
 
 /** What one look at the database says, once a second on an idle instance. */
 export type Sweep = {
@@ -37,32 +37,32 @@ export type Sweep = {
   /** A delivery is due for somebody who has room. */
   readonly isDeliveryDue: boolean;
   /** Calls of this instance that another one registered or removed a watch of, until `loadOwnedCalls` has looked at them. */
-  readonly touchedCallIds: readonly string[];
+  readonly dirtyCallIds: readonly string[];
   /** Deliveries leased by this instance that are settled meanwhile: no attempt of theirs may start. */
   readonly settledDeliveryIds: readonly string[];
   /** Endpoints that deliveries are leased for by this instance, and that are paused or disabled meanwhile, or whose host is. */
   readonly closedEndpointIds: readonly string[];
   /** Gates of sources that changed since the sweep before. */
-  readonly gates: readonly SharedGate[];
+  readonly gates: readonly GateState[];
   /** Instances whose lease has ended; they still own what they have until they are evicted. */
   readonly expiredTokens: readonly number[];
   /** There are watched calls that no instance owns. */
-  readonly hasFreeCalls: boolean;
+  readonly hasUnownedCalls: boolean;
   /** Grows with every change of a source that the operator set. */
   readonly sourceRevisions: number;
 };
 
 /**
  * Who owns which calls. An instance is a row with a lease, judged by the database's clock; a call is owned by naming the
- * row's token. Ownership ends when the row is deleted, never before: an instance whose lease has ended and whom nobody
+ * row's token. InstanceCoordinator ends when the row is deleted, never before: an instance whose lease has ended and whom nobody
  * evicted (Postgres was away for everybody) renews it and goes on with what it holds. Once it is evicted every write of
- * its is refused with `InstanceFenced`. All methods reject with `StoreUnavailable` while the database cannot be reached.
+ * its is refused with `InstanceFencedError`. All methods reject with `StoreUnavailableError` while the database cannot be reached.
  */
-export interface OwnershipStore {
+export interface InstanceStore {
   /** A new row with a token of its own, which every write carries from now on. */
-  join(request: { readonly version: string; readonly leaseMs: number; readonly shares: Shares }): Promise<Alive>;
+  join(request: { readonly version: string; readonly leaseMs: number; readonly shares: Shares }): Promise<ClusterView>;
   /** Renews the lease and tells the others the shares. `fenced`: it was evicted. */
-  heartbeat(request: { readonly leaseMs: number; readonly shares: Shares }): Promise<Alive | { readonly kind: "fenced" }>;
+  heartbeat(request: { readonly leaseMs: number; readonly shares: Shares }): Promise<ClusterView | { readonly kind: "fenced" }>;
   /**
    * Raises published rates, one instance after the other, so that they never add up to more than the limit. Resolves
    * with what is granted, between the rate published and the one wanted.
@@ -81,7 +81,7 @@ export interface OwnershipStore {
   /** Those of the calls that this instance owns and somebody watches; it lets go of the others. They are touched no more. */
   loadOwnedCalls(callIds: readonly string[]): Promise<readonly WatchedCall[]>;
   /** How many watched calls nobody owns, by source. */
-  countFreeCalls(): Promise<Readonly<Record<string, number>>>;
+  countUnownedCalls(): Promise<Readonly<Record<string, number>>>;
   /**
    * Takes at most `limit` free calls of the source, in one batch; what another instance is taking at the moment is left to
    * it. `deadlineBeforeMs`: of those alone whose earliest deadline was before.

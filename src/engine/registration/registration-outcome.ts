@@ -1,4 +1,4 @@
-import type { BatchOutcome, FieldError, HookOutcome, Refusal, WatchOutcome } from "../../ports/use-cases/registration.ts";
+import type { FieldError, HookOutcome, Refusal, WatchOutcome } from "../../ports/use-cases/registration.ts";
 import type { EndpointConflict, QuotaExceeded, RegisterHookResult, RegisterWatchResult } from "../../ports/stores/registration-store.ts";
 
 /** What became of a watch, in the words of the API. `generatedSecret` is shown only where its endpoint was made with it. */
@@ -41,9 +41,9 @@ export function resultAt(results: readonly RegisterWatchResult[], index: number)
   return result;
 }
 
-export function onlyOf({ outcomes }: BatchOutcome): WatchOutcome {
-  const [outcome] = outcomes;
-  if (outcome === undefined) throw new Error("a batch of one has one outcome");
+/** Returns the outcome of a single registration. */
+export function onlyOf([outcome]: readonly WatchOutcome[]): WatchOutcome {
+  if (outcome === undefined) throw new Error("one registration has one outcome");
   return outcome;
 }
 

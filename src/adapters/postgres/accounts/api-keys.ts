@@ -1,5 +1,50 @@
-import type { ApiKeyDraft } from "../../../ports/stores/account-store.ts";
-import type { Queries } from "../connection/database.ts";
+import type { ApiKeyDraft, AccountStore, ApiKeyView } from "../../../ports/stores/account-store.ts";
+import { text, apiKeyOf } from "../../sql/rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
+import type { Queries } from "../connection/queries.ts";
+
+export const reads = { listKeys };
+export const writes = { createKey, ensureKey, revokeKey };
+
+async function createKey(tx: Transaction, draft: ApiKeyDraft): Promise<void> {
+  await insertKey(tx, draft);
+}
+
+/** Creates or restores a key. Revokes other keys of the same name, because a changed environment variable replaces its old value. */
+async function ensureKey(tx: Transaction, draft: ApiKeyDraft): Promise<Awaited<ReturnType<AccountStore["ensureKey"]>>> {
+  const { accountId, name, fingerprints, nowMs } = draft;
+  // Instances that start together wait for each other here.
+  await tx.get("select 1 from accounts where id = $1 for no key update", accountId);
+  const known = await tx.get("select id, account_id from api_keys where fingerprint = any($1) limit 1", fingerprints);
+  if (known !== undefined && known["account_id"] !== accountId) return { kind: "belongs_to_another", accountId: text(known, "account_id") };
+  const knownId = known === undefined ? null : text(known, "id");
+  const revoked = await tx.run(
+    "update api_keys set revoked_at = $1 where account_id = $2 and name = $3 and revoked_at is null and id is distinct from $4",
+    nowMs,
+    accountId,
+    name,
+    knownId,
+  );
+  if (revoked > 0) tx.changed.add("accounts");
+  if (knownId === null) await insertKey(tx, draft);
+  else await tx.run("update api_keys set revoked_at = null, name = $1 where id = $2", name, knownId);
+  return { kind: "ensured" };
+}
+
+async function listKeys(db: Queries, accountId: string): Promise<readonly ApiKeyView[]> {
+  const rows = await db.all("select id, name, created_at, revoked_at from api_keys where account_id = $1 order by id", accountId);
+  return rows.map(apiKeyOf);
+}
+
+/** Revokes a key. A key that was revoked before keeps its time. */
+async function revokeKey(
+  tx: Transaction,
+  { keyId, nowMs }: Parameters<AccountStore["revokeKey"]>[0],
+): Promise<Awaited<ReturnType<AccountStore["revokeKey"]>>> {
+  await tx.run("update api_keys set revoked_at = $1 where id = $2 and revoked_at is null", nowMs, keyId);
+  const row = await tx.get("select id, name, account_id, created_at, revoked_at from api_keys where id = $1", keyId);
+  return row === undefined ? null : { key: apiKeyOf(row), accountId: text(row, "account_id") };
+}
 
 export async function insertKey(db: Queries, { id, accountId, name, fingerprints, nowMs }: ApiKeyDraft): Promise<void> {
   await db.run(

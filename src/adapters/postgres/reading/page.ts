@@ -1,9 +1,9 @@
-import type { Value } from "../connection/database.ts";
+import type { Value } from "../connection/queries.ts";
 
-/** A condition of a list with the values its `?` stand for; left out of the statement where nothing was asked, so that indexes serve what was. */
+/** A condition of a list, with the values of its `?`. A condition with a `null` value is left out of the statement, so that the plan uses an index for the others. */
 export type Condition = readonly [sql: string, ...values: readonly (Value | null)[]];
 
-/** The conditions that are set, as `where` clause and values; the next value of the statement is `$n`. */
+/** Builds the `where` clause and its values from conditions; `next` is the number of the next parameter. */
 export function whereOf(conditions: readonly Condition[]): { readonly where: string; readonly values: Value[]; readonly next: number } {
   const values: Value[] = [];
   const clauses: string[] = [];
@@ -17,13 +17,14 @@ export function whereOf(conditions: readonly Condition[]): { readonly where: str
 }
 
 /**
- * A column said so that no index on it is used: for a condition that most rows meet beside one that few do. (A watch has
- * few deliveries, everybody together may have a million pending.)
+ * Writes a column so that no index on it is used, because most rows meet its condition while few meet another one. (A watch
+ * has few deliveries, but a million deliveries may be pending.)
  */
 export function unindexed(column: string): string {
   return `(${column} || '')`;
 }
 
+/** Compares a status without the use of an index. */
 export function isStatus(column: string, status: string): string {
   return `${unindexed(column)} = '${status}'`;
 }

@@ -3,6 +3,7 @@ import type { CallStatus } from "../../domain/calls/call.ts";
 import type { Delivery, DeliveryStatus } from "../../domain/deliveries/delivery.ts";
 import type { Endpoint } from "../../domain/deliveries/endpoint.ts";
 import type { RingbackEvent } from "../../domain/events/event.ts";
+import type { EventFilter, TypeSelection } from "../../domain/events/event-filter.ts";
 import type { Watch, WatchStatus } from "../../domain/calls/watch.ts";
 
 /** Page of a list. `cursor` is opaque to callers; a malformed one rejects with `CursorInvalidError`. */
@@ -47,7 +48,7 @@ export type HookView = {
   readonly id: string;
   readonly accountId: string;
   readonly url: string;
-  readonly events: readonly string[] | null;
+  readonly filter: EventFilter;
   readonly endpoint: EndpointSummary;
   readonly createdAtMs: number;
 };
@@ -59,11 +60,8 @@ export type FeedQuery = {
   readonly cursor: string | null;
   /** Lower bound of the time of recording, inclusive. */
   readonly sinceMs: number | null;
-  /** Event types, with groups resolved by the caller; `null` for all. */
-  readonly types: readonly string[] | null;
-  readonly orTerminal: boolean;
   readonly callSid: string | null;
-};
+} & TypeSelection;
 
 /** Reads for the API, each within one account: ids of other accounts are unknown. Rejects with `StoreUnavailableError`. */
 export interface ReadStore {
@@ -77,13 +75,8 @@ export interface ReadStore {
   getEvent(accountId: string, eventId: string): Promise<EventView | null>;
   /** Oldest first, in commit order: an event appears only once no earlier one can still appear. `nextCursor` is never `null`. */
   readFeed(query: FeedQuery): Promise<{ readonly data: readonly EventView[]; readonly nextCursor: string }>;
-  /** Returns the newest events of these types, for the samples of a hook. */
-  listRecentEvents(query: {
-    readonly accountId: string;
-    readonly types: readonly string[] | null;
-    readonly orTerminal: boolean;
-    readonly limit: number;
-  }): Promise<readonly RingbackEvent[]>;
+  /** Returns the newest events of the account that are selected, for the samples of a hook. */
+  listRecentEvents(query: TypeSelection & { readonly accountId: string; readonly limit: number }): Promise<readonly RingbackEvent[]>;
   /** `null` unless the account has or had a watch on the call. */
   getCall(query: {
     readonly accountId: string;

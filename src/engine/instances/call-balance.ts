@@ -6,7 +6,7 @@ import type { CallAssignment } from "../polling/call-assignment.ts";
 import type { Poller } from "../polling/poller.ts";
 import type { SharedGate } from "../sources/source-gate.ts";
 
-type BalancedGate = Pick<SharedGate, "maxPollsPerSecond" | "share" | "isScripted">;
+type BalancedGate = Pick<SharedGate, "rate" | "share" | "isScripted">;
 
 export type CallBalanceOptions = {
   readonly store: Pick<InstanceStore, "countUnownedCalls" | "claimCalls" | "loadOwnedCalls">;
@@ -129,7 +129,7 @@ function isPolledElsewhere(sourceName: string, { token, instances }: ClusterView
 
 function callCounts(name: string, gate: BalancedGate, { token, instances }: ClusterView) {
   const tokens = instances.map((instance) => instance.token);
-  const pollers = new Set(pollersOf(gate.maxPollsPerSecond, tokens));
+  const pollers = new Set(pollersOf(gate.rate.maxPollsPerSecond, tokens));
   const others = instances.filter((instance) => instance.token !== token && pollers.has(instance.token));
   return { own: gate.share().calls, others: others.map((instance) => callsOf(instance, name)), isPoller: pollers.has(token) };
 }

@@ -72,9 +72,9 @@ export class InstanceCoordinator {
     const { store, releaseDeliveries, clock, logger, version, times = leaseTimes, poller, dispatcher, waiters } = options;
     this.#options = options;
     this.heartbeatEveryMs = times.heartbeatMs;
-    const gates = () => poller.gates;
+    const gates = () => poller.sources.gates;
     this.#division = new RateDivision({ store, clock, gates, onRaised: (name) => poller.resume(name) });
-    const callsOfUnconfiguredSources = () => poller.callsOfUnconfiguredSources;
+    const callsOfUnconfiguredSources = () => poller.sources.callsOfUnconfigured;
     this.#balance = new CallBalance({
       store,
       clock,
@@ -219,7 +219,10 @@ export class InstanceCoordinator {
 
   #shares(): Shares {
     const rates = this.#division.publish();
-    const shares = [...this.#options.poller.gates].map(([name, gate]) => [name, { ...gate.share(), ratePerSecond: rates.get(name) ?? 0 }]);
+    const shares = [...this.#options.poller.sources.gates].map(([name, gate]) => [
+      name,
+      { ...gate.share(), ratePerSecond: rates.get(name) ?? 0 },
+    ]);
     return Object.fromEntries(shares) as Shares;
   }
 
@@ -268,7 +271,7 @@ export class InstanceCoordinator {
 
   #resume(): void {
     const { poller, dispatcher } = this.#options;
-    for (const name of poller.gates.keys()) poller.resume(name);
+    for (const name of poller.sources.gates.keys()) poller.resume(name);
     dispatcher.resume();
   }
 }

@@ -34,7 +34,7 @@ export class LiveStateReader implements LiveState {
   }
 
   sources(account: Account): readonly SourceHealth[] {
-    return this.#options.poller.sources().filter((health) => this.#options.sources.get(health.name)?.mayUse(account) === true);
+    return this.#options.poller.sources.health().filter((health) => this.#options.sources.get(health.name)?.mayUse(account) === true);
   }
 
   watchChanged(watchId: string, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
@@ -61,13 +61,13 @@ export class LiveStateReader implements LiveState {
 
   #degraded(): readonly string[] {
     const { poller } = this.#options;
-    const sources = poller.sources();
+    const sources = poller.sources.health();
     return [
       ...sources
         .filter(({ state }) => state === "suspended" || state === "circuit_open")
         .map(({ name, state }) => `source ${name}: ${state}`),
       ...sources.filter(({ intervalMs }) => intervalMs > degradedIntervalMs).map(({ name }) => `source ${name}: interval over 60 s`),
-      ...poller
+      ...poller.sources
         .clockSkews()
         .filter(({ skewMs }) => Math.abs(skewMs) > degradedSkewMs)
         .map(({ source }) => `clock: over 60 s from that of source ${source}`),

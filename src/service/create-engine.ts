@@ -87,14 +87,14 @@ export function createEngine(dependencies: EngineDependencies): Engine {
   const idempotency = new Idempotency({ store, secretBox, clock });
   // Every commit of polling and registration goes to all of them; the dispatcher joins the list below.
   const listeners: CommitListener[] = [waiters];
-  const mayStart = () => coordinator?.mayStart() ?? true;
+  const mayStart = () => coordinator?.membership.mayStart() ?? true;
   const sourceEvents = new SourceEventPublisher({ store, clock, logger, listeners });
   const { poller, reloader } = createPolling(dependencies, {
     listeners,
     mayStart,
     onSourceChange: (health, change) =>
-      coordinator === null ? sourceEvents.publish(health, change) : coordinator.publishSourceChange(health, change),
-    ...(shared === null ? {} : { onShared: (name, part) => coordinator?.shared(name, part) }),
+      coordinator === null ? sourceEvents.publish(health, change) : coordinator.sourceStates.queueSourceEvent(health, change),
+    ...(shared === null ? {} : { onShared: (name, part) => coordinator?.sourceStates.changed(name, part) }),
   });
   const { dispatcher, limits, manualDelivery } = createDelivery(dependencies, { poller, waiters, idempotency, mayStart });
   listeners.push(dispatcher);
@@ -115,7 +115,7 @@ export function createEngine(dependencies: EngineDependencies): Engine {
     onClockSetBack: async (deltaMs) => (coordinator?.isEldest === false ? undefined : store.moveSchedule(deltaMs)),
   });
   addLoops(supervisor, { poller, reloader, dispatcher, coordinator, cleaner });
-  const isStoreReachable = () => coordinator?.isStoreReachable ?? true;
+  const isStoreReachable = () => coordinator?.membership.isReachable ?? true;
   let isDrained = false;
   return {
     poller,
@@ -143,8 +143,8 @@ export function createEngine(dependencies: EngineDependencies): Engine {
     async start(signal) {
       await (shared === null ? reloader.refresh() : untilReachable(() => reloader.refresh(), signal));
       if (coordinator === null || shared === null) return poller.start();
-      shared.onUnavailable(() => coordinator.onStoreError());
-      shared.onFenced(() => coordinator.rejoin());
+      shared.onUnavailable(() => coordinator.orphans.onStoreError());
+      shared.onFenced(() => coordinator.membership.heartbeatNow());
       shared.listen((what) => coordinator.onSignal(what));
       await coordinator.start();
     },
@@ -243,7 +243,7 @@ function addLoops(supervisor: Supervisor, parts: Pick<Parts, "poller" | "reloade
   } else {
     // The sweep wakes the dispatcher when a delivery is due, and the reloader when sources were set.
     supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.maintain() });
-    supervisor.add({ name: "heartbeat", everyMs: coordinator.heartbeatEveryMs, tick: () => coordinator.heartbeat() });
+    supervisor.add({ name: "heartbeat", everyMs: coordinator.heartbeatEveryMs, tick: () => coordinator.membership.heartbeat() });
     supervisor.add({ name: "sweep", everyMs: coordinator.sweepEveryMs, tick: () => coordinator.sweep() });
   }
   supervisor.add({ name: "cleaner", everyMs: cleaner.tickEveryMs, tick: () => cleaner.tick() });

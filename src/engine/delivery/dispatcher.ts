@@ -24,9 +24,9 @@ export type DispatcherOptions = JobSenderOptions &
   Omit<AttemptRecorderOptions, "store" | "random"> & {
     readonly store: DeliveryStore;
     readonly limits: DeliveryLimits;
-    /** Stops polling calls that lost their last watch to a 410. */
+    /** Poller of the calls, which may lose their last watch to a 410. */
     readonly poller: Pick<Poller, "rewatch">;
-    /** Receive the attempts recorded here; the dispatcher sends the jobs of its own commits itself. */
+    /** Listeners of recorded attempts; the dispatcher itself sends the jobs of its commits. */
     readonly listeners: readonly CommitListener[];
     readonly random?: () => number;
   };

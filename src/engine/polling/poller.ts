@@ -141,7 +141,7 @@ export class Poller {
   }
 
   /** Returns the progress of a call; `null` if another process polls it. An unconfigured source reads as suspended. */
-  progress(callId: string, sourceName: string): ReturnType<LiveState["callProgress"]> {
+  callProgress(callId: string, sourceName: string): ReturnType<LiveState["callProgress"]> {
     const call = this.calls.get(callId);
     if (call === undefined) {
       const isKnown = this.sources.get(sourceName)?.isUnconfigured === false;

@@ -17,7 +17,7 @@ export type TransitionRecorderOptions = {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** Receive every transition that was committed. */
+  /** Listeners of committed transitions. */
   readonly listeners: readonly CommitListener[];
   /**
    * Whether the store may become unavailable and recover while the process lives (Postgres). Then a commit is repeated

@@ -44,7 +44,7 @@ export type RegistrarOptions = {
   readonly quotas: Quotas;
   readonly watchDeadlineMs: number;
   readonly poller: Pick<Poller, "watch" | "rewatch" | "calls" | "sources">;
-  /** Receive registrations and removals after their commit. */
+  /** Listeners of registrations and removals. */
   readonly listeners: readonly CommitListener[];
   readonly endpointListener: Pick<EndpointListener, "reopenEndpoint">;
 };

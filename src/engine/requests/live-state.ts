@@ -30,19 +30,15 @@ export class LiveStateReader implements LiveState {
   }
 
   callProgress(callId: string, sourceName: string): ReturnType<LiveState["callProgress"]> {
-    return this.#options.poller.progress(callId, sourceName);
+    return this.#options.poller.callProgress(callId, sourceName);
   }
 
   sources(account: Account): readonly SourceHealth[] {
     return this.#options.poller.sources.health().filter((health) => this.#options.sources.get(health.name)?.mayUse(account) === true);
   }
 
-  watchChanged(watchId: string, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
-    return this.#options.waiters.wait(watchId, timeoutMs, signal);
-  }
-
-  feedChanged(accountId: string, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
-    return this.#options.waiters.wait(accountId, timeoutMs, signal);
+  changed(watchOrAccountId: string, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
+    return this.#options.waiters.wait(watchOrAccountId, timeoutMs, signal);
   }
 
   async readiness(): Promise<{ readonly notReady: string | null; readonly degraded: readonly string[] }> {

@@ -380,10 +380,10 @@ describe("a source that nobody configured", () => {
     const world = createWorld();
     const callId = only(await idsOf(world, "OUT-1", `gone-${worlds}`));
     const problem = "source_suspended";
-    expect(world.poller.progress(callId, `gone-${worlds}`)).toMatchObject({ polledAtMs: null, problem });
+    expect(world.poller.callProgress(callId, `gone-${worlds}`)).toMatchObject({ polledAtMs: null, problem });
     // As where no instance has taken it.
-    expect(world.poller.progress("call_unknown", `gone-${worlds}`)).toEqual({ polledAtMs: null, nextPollAtMs: null, problem });
-    expect(world.poller.progress("call_unknown", world.source.name)).toBeNull();
+    expect(world.poller.callProgress("call_unknown", `gone-${worlds}`)).toEqual({ polledAtMs: null, nextPollAtMs: null, problem });
+    expect(world.poller.callProgress("call_unknown", world.source.name)).toBeNull();
     expect([...world.poller.sources.gates.keys()]).toEqual([world.source.name]);
     expect(world.poller.sources.callCount).toBe(0);
   });

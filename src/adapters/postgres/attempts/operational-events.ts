@@ -17,7 +17,7 @@ async function publishSourceEvent(
   tx: Transaction,
   token: number,
   event: Parameters<OperationalStore["publishSourceEvent"]>[0],
-): Promise<Awaited<ReturnType<OperationalStore["publishSourceEvent"]>>> {
+): ReturnType<OperationalStore["publishSourceEvent"]> {
   const { type, sourceName, state, reason, nowMs } = event;
   const accounts = await tx.all(
     `select a.id from accounts a where exists (select 1 from hooks h where h.account_id = a.id) and (${mayUse(sourceName)}) order by a.id`,

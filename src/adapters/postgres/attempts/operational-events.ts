@@ -30,9 +30,9 @@ async function publishSourceEvent(
     accounts.map((row) => text(row, "id")),
     { toDelete: false },
   );
-  const events = operationalEvents(drafts, hooks).filter((one) => one !== null);
+  const events = operationalEvents(drafts, hooks).filter((draft) => draft !== null);
   const jobs = await insertEvents(tx, token, events);
-  return { jobs: events.flatMap((one) => jobs.get(one) ?? []), notices: noticesOf(events) };
+  return { jobs: events.flatMap((inserted) => jobs.get(inserted) ?? []), notices: noticesOf(events) };
 }
 
 function isBuiltIn(sourceName: string): boolean {

@@ -1,3 +1,4 @@
+import { upstreamKinds } from "../adapters/polyai/kinds.ts";
 import { PolyaiSource } from "../adapters/polyai/polyai-source.ts";
 import type { Config, Secrets } from "./config.ts";
 import { sandboxSourceName } from "../domain/sources/sandbox.ts";
@@ -14,6 +15,9 @@ export type Sources = {
   readonly registrable: Map<string, RegistrableSource>;
   readonly setupOf: CreateSetup;
 };
+
+/** Names of the kinds that a source of the service can have. */
+export const sourceKinds: readonly string[] = [...upstreamKinds.map(({ name }) => name), sandboxSourceName];
 
 const backoffMinMs = 2000;
 const backoffMaxMs = 60_000;

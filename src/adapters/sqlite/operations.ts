@@ -101,7 +101,7 @@ export function isRead(operation: OperationNumber): boolean {
   return readNumbers.has(operation);
 }
 
-/** Throws for an unknown number. */
+/** Runs the operation. Throws for an unknown number. */
 export function runOperation<Args extends readonly unknown[], Result>(
   db: Database,
   operation: OperationNumber<Args, Result>,

@@ -32,7 +32,7 @@ describe("operations of the writer thread", () => {
       readonly [string, string],
       Awaited<ReturnType<OperationPort["getWatch"]>>
     > = operationNumbers.getWatch;
-    // @ts-expect-error The number of one operation has not the type of another.
+    // @ts-expect-error The number of one operation does not have the type of another.
     const other: typeof operationNumbers.getWatch = operationNumbers.recordAttempt;
     // @ts-expect-error Every function of the port has a number.
     const complete: Record<keyof OperationPort, OperationNumber> = { getWatch: numberOfRead };

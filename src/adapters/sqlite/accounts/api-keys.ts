@@ -52,7 +52,7 @@ function listKeys(db: Database, accountId: string): readonly ApiKeyView[] {
   return db.all("select id, name, created_at, revoked_at from api_keys where account_id = ? order by id", accountId).map(apiKeyOf);
 }
 
-/** Keeps the time of the first revocation. */
+/** Revokes a key. A repeat keeps the time of the first revocation. */
 function revokeKey(
   db: Database,
   { keyId, nowMs }: Parameters<AccountStore["revokeKey"]>[0],

@@ -47,7 +47,7 @@ function isBuiltIn(sourceName: string): boolean {
   return sourceName === sandboxSourceName || sourceName === defaultSourceName;
 }
 
-/** Returns the SQL condition whether account `a` may use the source. Never true for a source that does not exist (any more). */
+/** Returns the SQL condition that account `a` may use the source. Never true for a source that does not exist (any more). */
 function mayUse(sourceName: string): string {
   if (sourceName === sandboxSourceName) return "true";
   if (sourceName === defaultSourceName) return "a.uses_default_source = 1";

@@ -14,7 +14,7 @@ export function markForManualRetry(db: Database, deliveryId: string, nowMs: numb
   db.run("update deliveries set next_attempt_at = ? where id = ? and status <> 'pending'", nowMs, deliveryId);
 }
 
-/** Leases marked deliveries without a lease. Removes the mark if the endpoint is disabled or the watch deleted. */
+/** Leases the marked deliveries that are not leased. Removes the mark instead if the endpoint is disabled or the watch deleted. */
 export function claimMarkedRetries(db: Database, limit: number, nowMs: number): readonly SendJob[] {
   if (limit <= 0) return [];
   const rows = db.all(

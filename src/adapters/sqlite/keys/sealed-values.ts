@@ -41,7 +41,7 @@ function listSealed(db: Database, page: Parameters<SealedStore["listSealed"]>[0]
     .map((row) => ({ place: page.place, id: text(row, "id"), sealed: blob(row, "sealed") }));
 }
 
-/** Skips values that changed since they were read, because their new value is newer than the resealed one. */
+/** Replaces sealed values. Skips those that changed since they were read, because the resealed value is older. */
 function replaceSealed(db: Database, values: readonly ResealedValue[]): number {
   return values.reduce((count, value) => count + replace(db, value), 0);
 }

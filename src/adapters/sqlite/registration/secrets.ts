@@ -17,7 +17,7 @@ export function insertSecret(db: Database, accountId: string, secret: SecretDraf
   );
 }
 
-/** Deletes those of these secrets that neither an endpoint nor the default of an account uses. */
+/** Deletes the given secrets unless an endpoint signs with them or an account has them as its default. */
 export function deleteUnusedSecrets(db: Database, secretIds: readonly string[]): void {
   for (const secretId of secretIds)
     db.run(

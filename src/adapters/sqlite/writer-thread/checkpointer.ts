@@ -41,7 +41,7 @@ export class Checkpointer {
     else if (!this.#isClosing) this.#timer ??= setTimeout(() => this.#start(), everyMs).unref();
   }
 
-  /** May be called twice. */
+  /** Ends the thread after the checkpoint under way. May be called twice. */
   async close(): Promise<void> {
     this.#isClosing = true;
     if (this.#timer !== null) clearTimeout(this.#timer);

@@ -139,7 +139,7 @@ export class GroupQueue {
     this.#lingerTimer = null;
   }
 
-  /** Ends a group at 1,000 registrations, so that an operation waits for one large batch and not for all those before it. */
+  /** Returns how many waiting operations fit into one group. A large batch fills one, so that an operation waits for one batch, not for all before it. */
   #nextGroupSize(): number {
     let weight = 0;
     const full = this.#waiting.findIndex(({ request }) => {

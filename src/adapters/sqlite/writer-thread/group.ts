@@ -109,7 +109,7 @@ class ClaimedOperations {
   }
 }
 
-/** Throws the error of a write, which may have left half of its rows. */
+/** Runs an operation without a savepoint. Throws the error of a write, which may have left half of its rows. */
 function runBare(db: Database, request: Request, index: number, claimed: ClaimedOperations): Answer {
   if (isRead(request.operation)) return runRead(db, request);
   return { ok: true, value: runWrite(db, request, index, claimed) };

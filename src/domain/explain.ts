@@ -83,7 +83,7 @@ export type EndpointExplainInput = {
 /** One sentence: how an endpoint is doing and what it waits for. */
 export function explainEndpoint(input: EndpointExplainInput): string {
   const { endpoint, backlog, nowMs } = input;
-  const owed = backlog === 0 ? "nothing is owed" : `${count(backlog, "webhook is", "webhooks are")} owed`;
+  const owed = backlog === 0 ? "no delivery is pending" : `${count(backlog, "webhook is", "webhooks are")} owed`;
   const pause = pauseInForce(endpoint.health, { pausedUntilMs: input.hostPausedUntilMs, pausedSinceMs: null }, nowMs);
   const held = whyHeld({ state: endpoint.state, reason: endpoint.reason, pausedUntilMs: pause?.untilMs ?? null }, nowMs);
   if (held !== null) return `${owed}; nothing is sent ${held}`;

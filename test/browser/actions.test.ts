@@ -45,7 +45,7 @@ test("a delivery is tried once more", async () => {
   const visitor = await atTroubledEndpoint(account);
   await visitor.press("link", "call.other");
   account.repair();
-  expect(await visitor.press("button", "Try once more, now")).toContain("One attempt is being made now.");
+  expect(await visitor.press("button", "Retry now")).toContain("One attempt is running now.");
   await expect.poll(() => lostDelivery(account)).toMatchObject({ status: "delivered", attempt_count: 2 });
   const [first, second] = account.received;
   expect([second?.headers["webhook-id"], second?.body]).toEqual([first?.headers["webhook-id"], first?.body]);
@@ -66,7 +66,7 @@ test("an endpoint is paused and enabled", async () => {
   const visitor = await atTroubledEndpoint(account);
   expect(await visitor.press("button", "Pause")).toContain("Paused: nothing is sent until you enable it again.");
   expect(await stateOf(account)).toBe("paused");
-  expect(await visitor.press("button", "Enable")).toContain("Enabled: what is owed is sent now, in order.");
+  expect(await visitor.press("button", "Enable")).toContain("Enabled: pending deliveries are sent now, in order.");
   expect(await stateOf(account)).toBe("enabled");
 });
 
@@ -74,7 +74,7 @@ test("what was given up since yesterday is recovered", async () => {
   const account = await accountOnShow();
   const visitor = await atTroubledEndpoint(account);
   account.repair();
-  expect(await visitor.press("button", "Recover")).toContain("Owed again, with a fresh retry schedule.");
+  expect(await visitor.press("button", "Recover")).toContain("Requeued with a new retry schedule.");
   await expect.poll(() => lostDelivery(account)).toMatchObject({ status: "delivered" });
   expect(account.received).toHaveLength(2);
 });
@@ -99,6 +99,6 @@ test("a hook is removed", async () => {
   const visitor = await account.signIn();
   await visitor.press("link", "Hooks");
   await visitor.press("link", `Remove the hook ${account.hookId}`);
-  expect(await visitor.press("button", "Remove the hook")).toMatch(/The hook was removed\..*There are no hooks\./s);
+  expect(await visitor.press("button", "Remove the hook")).toMatch(/The hook was removed\..*No hooks\./s);
   expect(await account.list("/v1/hooks")).toEqual([]);
 });

@@ -16,7 +16,7 @@ test("a wrong key is said to be wrong, the right one leads to where one wanted t
 
   await visitor.open("/dashboard/hooks");
   await visitor.fill("API key", serviceKey);
-  expect(await visitor.press("button", "Sign in")).toContain("There are no hooks.");
+  expect(await visitor.press("button", "Sign in")).toContain("No hooks.");
   expect(visitor.path).toBe("/dashboard/hooks");
 });
 
@@ -65,7 +65,7 @@ test("the keyboard alone leads from the sign-in to a test webhook", async () => 
   await keyboard.type(serviceKey);
   await enter();
   // The navigation can be left out.
-  expect(await tabTo("Skip to the content")).toHaveLength(1);
+  expect(await tabTo("Skip to content")).toHaveLength(1);
   await keyboard.press("Enter");
   expect(await tabTo("Send a test webhook")).toHaveLength(1);
   account.repair();

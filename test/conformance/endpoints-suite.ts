@@ -157,7 +157,7 @@ export function endpointsSuite(backend: StoreBackend): void {
       expect((await world.hook(receiver, {})).view.endpoint.state).toBe("enabled");
     });
 
-    it("that answer 410 are disabled, their watches canceled, their hooks removed, nothing is owed", async () => {
+    it("that answer 410 are disabled, their watches canceled, their hooks removed, no delivery is pending", async () => {
       const world = await open();
       await world.hook("https://ops.example/", { events: ["endpoint.disabled"] });
       const hook = await world.hook(receiver);

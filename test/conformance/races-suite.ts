@@ -246,7 +246,7 @@ export function racesSuite(backend: StoreBackend): void {
       expect(new Set([...one.jobs, ...two.jobs].map((job) => job.deliveryId)).size).toBe(20);
     });
 
-    it("answer 200 and 410 at one endpoint: what was taken is recorded, and nothing is owed to it", async () => {
+    it("answer 200 and 410 at one endpoint: what was taken is recorded, and no delivery is pending to it", async () => {
       const world = await open();
       const other = await world.beside();
       for (let round = 0; round < rounds; round++) {
@@ -321,7 +321,7 @@ export function racesSuite(backend: StoreBackend): void {
       }
     });
 
-    it("answer 410 and tell a watch of that endpoint: nothing is owed to it", async () => {
+    it("answer 410 and tell a watch of that endpoint: no delivery is pending to it", async () => {
       const world = await open();
       const other = await world.beside();
       for (let round = 0; round < rounds; round++) {

@@ -131,7 +131,7 @@ describe("explainEndpoint", () => {
   const enabled = { state: "enabled", reason: null, sinceMs: null, health: healthy } as const;
 
   test.each<[expected: string, over: Partial<EndpointExplainInput>]>([
-    ["nothing is owed", {}],
+    ["no delivery is pending", {}],
     ["1 webhook is owed", { backlog: 1, oldestDueAtMs: nowMs }],
     ["2 webhooks are owed, the next at 2026-11-24T12:01:00.000Z", { backlog: 2, oldestDueAtMs: soonMs }],
     [
@@ -143,14 +143,14 @@ describe("explainEndpoint", () => {
       },
     ],
     [
-      "nothing is owed; the last 3 attempts failed, since 2026-11-24T12:00:00.000Z",
+      "no delivery is pending; the last 3 attempts failed, since 2026-11-24T12:00:00.000Z",
       { endpoint: { ...enabled, health: { ...healthy, consecutiveFailures: 3, failingSinceMs: nowMs } } },
     ],
     [
       "5 webhooks are owed; nothing is sent until the endpoint's pause ends at 2026-11-24T12:01:00.000Z",
       { backlog: 5, endpoint: { ...enabled, health: { ...healthy, pausedUntilMs: soonMs } } },
     ],
-    ["nothing is owed; nothing is sent until the endpoint's pause ends at 2026-11-24T12:01:00.000Z", { hostPausedUntilMs: soonMs }],
+    ["no delivery is pending; nothing is sent until the endpoint's pause ends at 2026-11-24T12:01:00.000Z", { hostPausedUntilMs: soonMs }],
     [
       "5 webhooks are owed; nothing is sent until the endpoint's pause ends at 2026-11-24T12:01:00.000Z",
       { backlog: 5, hostPausedUntilMs: nowMs + 1, endpoint: { ...enabled, health: { ...healthy, pausedUntilMs: soonMs } } },

@@ -1,9 +1,7 @@
 import type { Delivery } from "../../src/cli/receiver/receiver.ts";
 import { bodyOf } from "./instance-cluster.ts";
+import type { FaultSpan } from "./instance-cluster.ts";
 import type { ObservedPoll } from "./observed-upstream.ts";
-
-/** Something was done to these instances between the two times (wall clock). */
-export type FaultSpan = { readonly instances: readonly string[]; readonly fromMs: number; readonly toMs: number };
 
 export type ClusterRecord = {
   readonly callSids: readonly string[];

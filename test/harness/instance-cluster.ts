@@ -5,7 +5,6 @@ import type { Delivery } from "../../src/cli/receiver/receiver.ts";
 import { ServiceProcess, freePort } from "../../src/cli/demo/service-process.ts";
 import type { Scenario } from "../../src/simulator/scenarios.ts";
 import type { Simulator } from "../../src/simulator/simulator.ts";
-import type { FaultSpan } from "./cluster-audit.ts";
 import type { InstanceTwists } from "./instance-main.ts";
 import { compileCache } from "./compile-cache.ts";
 import { ObservedUpstream } from "./observed-upstream.ts";
@@ -16,6 +15,9 @@ export const apiKey = "test-key-test-key-test-key";
 export const encryptionKey = Buffer.alloc(32, 7).toString("base64");
 /** The account's own, so that a receiver can verify before anything is registered. */
 const signingSecret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
+
+/** Something was done to these instances between the two times (wall clock). */
+export type FaultSpan = { readonly instances: readonly string[]; readonly fromMs: number; readonly toMs: number };
 
 export type ClusterOptions = {
   /** By instance: the database as that one reaches it. */

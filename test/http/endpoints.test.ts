@@ -65,7 +65,7 @@ describe("an endpoint's state", () => {
       last_success_at: null,
       backlog: 0,
       oldest_due_at: null,
-      explain: "nothing is owed",
+      explain: "no delivery is pending",
       created_at: "2026-11-24T12:00:00.000Z",
     });
   });

@@ -6,13 +6,12 @@ import type {
   ClaimedRun,
   IdempotencyClaim,
 } from "../../ports/stores/idempotency-store.ts";
-import type { Transaction } from "./connection/database.ts";
-import { claimManualRetry } from "./deliveries/claim-manual-retry.ts";
-import { createTest } from "./deliveries/create-test.ts";
+import type { Transaction } from "./connection/transaction.ts";
+import { claimManualRetry, createTest } from "./deliveries/claims.ts";
 import { recover } from "./deliveries/recover.ts";
-import { registerHook } from "./registration/register-hook.ts";
+import { registerHook } from "./registration/hooks.ts";
 import { registerWatches } from "./registration/register-watches.ts";
-import { rotateSecret } from "./registration/rotate-secret.ts";
+import { rotateSecret } from "./registration/secrets.ts";
 import { insertStoredAnswer, readStoredAnswer } from "./registration/stored-answers.ts";
 
 /** Runs a claimed operation in a transaction of this instance, whose token it receives. */

@@ -1,9 +1,11 @@
 import type { Attempt, AttemptOutcome } from "../../domain/deliveries/attempt.ts";
+import { stackOf } from "../../domain/error-text.ts";
 import { isTransientStoreError } from "../../domain/errors.ts";
 import { precedes, watchIdOf } from "../../domain/events/event.ts";
-import type { Notice } from "../../ports/stores/call-store.ts";
+import type { Commit, CommitListener, EndpointListener, Removal } from "../../ports/commit-listener.ts";
 import type { DeliveryStore } from "../../ports/stores/delivery-store.ts";
 import type { SendJob } from "../../ports/stores/send-job.ts";
+import type { Poller } from "../polling/poller.ts";
 import { EarliestTimer } from "../runtime/earliest-timer.ts";
 import { AttemptRecorder } from "./attempt-recorder.ts";
 import type { AttemptRecorderOptions, RecordedAttempt } from "./attempt-recorder.ts";
@@ -15,15 +17,17 @@ import { LeaseReleaser } from "./lease-releaser.ts";
 import { JobSender } from "./job-sender.ts";
 import type { JobSenderOptions } from "./job-sender.ts";
 import { SerializedRuns } from "../runtime/serialized-runs.ts";
+import { settledWithin } from "../runtime/timed-waits.ts";
 import { RecentCancellations } from "./recent-cancellations.ts";
 
 export type DispatcherOptions = JobSenderOptions &
   Omit<AttemptRecorderOptions, "store" | "random"> & {
     readonly store: DeliveryStore;
     readonly limits: DeliveryLimits;
-    /** Calls nobody watches any more, after a 410. */
-    readonly onUnwatched: (callIds: readonly string[]) => void;
-    readonly notify: (notices: readonly Notice[]) => void;
+    /** Stops polling calls that lost their last watch to a 410. */
+    readonly poller: Pick<Poller, "rewatch">;
+    /** Receive the attempts recorded here; the dispatcher sends the jobs of its own commits itself. */
+    readonly listeners: readonly CommitListener[];
     readonly random?: () => number;
   };
 
@@ -40,7 +44,7 @@ const afterFaultMs = 60_000;
  * A crash between commit and sending, or between answer and record, leaves the delivery pending in the store: the next
  * start sends it (again) with the same id.
  */
-export class Dispatcher {
+export class Dispatcher implements CommitListener, EndpointListener {
   readonly #options: DispatcherOptions;
   readonly #recorder: AttemptRecorder;
   readonly #leases: LeaseReleaser;
@@ -76,6 +80,15 @@ export class Dispatcher {
 
   get bufferedCount(): number {
     return this.#buffered.size;
+  }
+
+  committed({ jobs }: Commit): void {
+    this.accept(jobs);
+  }
+
+  removed({ watchId, deliveryIds }: Removal): void {
+    if (watchId !== null) this.cancelWatch(watchId);
+    if (deliveryIds.length > 0) this.cancelDeliveries(deliveryIds);
   }
 
   /** Takes jobs leased by a commit just made; how many of them were sent or wait here. */
@@ -158,7 +171,7 @@ export class Dispatcher {
   wake(): void {
     this.tick().catch((error: unknown) => {
       // The loop's own tick will meet it too, and back off from it.
-      this.#options.logger.error({ error: error instanceof Error ? error.stack : String(error) }, "delivery.wake_failed");
+      this.#options.logger.error({ error: stackOf(error) }, "delivery.wake_failed");
     });
   }
 
@@ -186,9 +199,7 @@ export class Dispatcher {
     if (this.#running.size > 0 && graceMs > 0) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#idle = resolve;
-      const deadline = this.#options.clock.setTimer(graceMs, resolve);
-      await promise;
-      deadline.cancel();
+      await settledWithin(this.#options.clock, graceMs, promise);
     }
     this.#state = "stopped";
     this.#recorder.stop();
@@ -289,12 +300,12 @@ export class Dispatcher {
 
   /** What an attempt that was recorded means for the others. */
   #follow(job: SendJob, recorded: RecordedAttempt): void {
-    const { clock, notify, onUnwatched } = this.#options;
+    const { clock, poller, listeners } = this.#options;
     const { endpoint, delivery, endpointNextDueAtMs } = recorded;
     const nowMs = clock.nowMs();
     this.accept(recorded.jobs);
-    if (recorded.unwatchedCallIds.length > 0) onUnwatched(recorded.unwatchedCallIds);
-    notify(recorded.notices);
+    for (const callId of recorded.unwatchedCallIds) poller.rewatch(callId, null);
+    for (const listener of listeners) listener.committed(recorded);
     if (endpoint.state !== "enabled") this.cancelEndpoint(job.target.id);
     // While a pause runs, and after it until a 2xx, the store hands out one at a time.
     if (endpoint.health.consecutivePauses > 0 || (endpoint.hostPausedUntilMs ?? 0) > nowMs)
@@ -325,8 +336,7 @@ export class Dispatcher {
   }
 
   #report(job: SendJob, error: unknown): void {
-    const text = error instanceof Error ? error.stack : String(error);
-    this.#options.logger.error({ delivery_id: job.deliveryId, error: text }, "delivery.failed_unexpectedly");
+    this.#options.logger.error({ delivery_id: job.deliveryId, error: stackOf(error) }, "delivery.failed_unexpectedly");
   }
 }
 

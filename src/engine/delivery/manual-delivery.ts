@@ -1,27 +1,23 @@
+import { LRUCache } from "lru-cache";
 import type { Attempt } from "../../domain/deliveries/attempt.ts";
 import type { Endpoint } from "../../domain/deliveries/endpoint.ts";
 import type { Account } from "../../ports/stores/account-store.ts";
 import type { Claim, IdempotencyKeyInUse } from "../../ports/use-cases/idempotency.ts";
 import type { ManualDelivery, ManualRefusal, RecoverOutcome, RetryOutcome, TestOutcome } from "../../ports/use-cases/manual-delivery.ts";
-import type { Notice } from "../../ports/stores/call-store.ts";
 import type { Clock } from "../../ports/clock.ts";
+import type { CommitListener } from "../../ports/commit-listener.ts";
 import type { DeliveryStore } from "../../ports/stores/delivery-store.ts";
 import type { ReadStore } from "../../ports/stores/read-store.ts";
-import type { SendJob } from "../../ports/stores/send-job.ts";
 import type { Idempotency, Step } from "../requests/idempotency.ts";
+import type { Dispatcher } from "./dispatcher.ts";
 
 export type ManualSenderOptions = {
   readonly store: Pick<DeliveryStore, "claimManualRetry"> & Pick<ReadStore, "getDelivery" | "getEndpoint">;
   readonly idempotency: Pick<Idempotency, "run" | "accept" | "complete">;
   readonly clock: Clock;
-  readonly dispatcher: {
-    /** Resolves with the attempt as recorded; null: none was made. */
-    sendNow(job: SendJob): Promise<Attempt | null>;
-    /** Gives the lease of a delivery back whose job waits in memory for room. */
-    releaseBuffered(deliveryId: string): Promise<void>;
-    wake(): void;
-  };
-  readonly notify: (notices: readonly Notice[]) => void;
+  readonly dispatcher: Pick<Dispatcher, "sendNow" | "releaseBuffered" | "wake">;
+  /** Receive the events of tests. */
+  readonly listeners: readonly CommitListener[];
 };
 
 const onePerMs = 1000;
@@ -30,7 +26,7 @@ const rememberedEndpoints = 10_000;
 /** Tests, retries and recoveries asked for by people: one test or retry a second and endpoint. */
 export class ManualSender implements ManualDelivery {
   readonly #options: ManualSenderOptions;
-  readonly #lastAtMonotonicMs = new Map<string, number>();
+  readonly #lastAtMonotonicMs = new LRUCache<string, number>({ max: rememberedEndpoints });
 
   constructor(options: ManualSenderOptions) {
     this.#options = options;
@@ -59,7 +55,7 @@ export class ManualSender implements ManualDelivery {
   }
 
   async test(account: Account, endpointId: string, claim: Claim<TestOutcome> | null): Promise<TestOutcome | IdempotencyKeyInUse> {
-    const { store, idempotency, clock, dispatcher, notify } = this.#options;
+    const { store, idempotency, clock, dispatcher } = this.#options;
     const view = await store.getEndpoint(account.id, endpointId);
     if (view === null) return { kind: "unknown" };
     const limited = this.#limit(view.endpoint);
@@ -83,7 +79,7 @@ export class ManualSender implements ManualDelivery {
         break;
       case "ran":
         if (accepted.result.kind !== "claimed") return { kind: accepted.result.kind };
-        notify([{ accountId: account.id, watchId: null, sequence: null, eventType: accepted.result.job.event.type }]);
+        this.#announce(account, accepted.result.job.event.type);
         outcome = await this.#attempted(account, endpointId, await dispatcher.sendNow(accepted.result.job));
     }
     if (claim !== null && outcome.kind !== "key_taken") await idempotency.complete(claim, outcome);
@@ -129,6 +125,12 @@ export class ManualSender implements ManualDelivery {
     }
   }
 
+  /** Wakes requests that wait for events of the account; the dispatcher has the job already. */
+  #announce({ id: accountId }: Account, eventType: string): void {
+    const notices = [{ accountId, watchId: null, sequence: null, eventType }];
+    for (const listener of this.#options.listeners) listener.committed({ jobs: [], notices });
+  }
+
   /** No attempt: the endpoint was disabled in this moment, or the service is stopping. */
   async #attempted(account: Account, endpointId: string, attempt: Attempt | null): Promise<TestOutcome> {
     if (attempt !== null) return { kind: "attempted", attempt };
@@ -143,9 +145,6 @@ export class ManualSender implements ManualDelivery {
     const lastMs = this.#lastAtMonotonicMs.get(endpointId);
     if (lastMs !== undefined && nowMs - lastMs < onePerMs)
       return { kind: "rate_limited", retryAfterMs: Math.ceil(onePerMs - (nowMs - lastMs)) };
-    this.#lastAtMonotonicMs.delete(endpointId);
-    const oldest = this.#lastAtMonotonicMs.size >= rememberedEndpoints ? this.#lastAtMonotonicMs.keys().next() : null;
-    if (oldest !== null && oldest.done !== true) this.#lastAtMonotonicMs.delete(oldest.value);
     this.#lastAtMonotonicMs.set(endpointId, nowMs);
     return null;
   }

@@ -7,7 +7,7 @@ import type { PolledSource } from "../sources/polled-source.ts";
 export type CallAssignmentOptions = {
   readonly store: Pick<CallStore, "loadWatchedCalls" | "releaseCalls">;
   readonly calls: CallRegistry;
-  readonly sourceOf: (call: WatchedCall) => PolledSource;
+  readonly sourceOf: (call: WatchedCall) => PolledSource<PolledCall>;
   readonly logger: Logger;
   readonly random: () => number;
   /** Polls it as soon as the source lets it. */

@@ -34,7 +34,7 @@ export class CallRegistry {
     return this.#byId.values();
   }
 
-  add(source: PolledSource, call: WatchedCall): PolledCall {
+  add(source: PolledSource<PolledCall>, call: WatchedCall): PolledCall {
     const accountId = this.#accountIds.get(call.accountId) ?? call.accountId;
     this.#accountIds.set(accountId, accountId);
     const added = new PolledCall(source, { ...call, accountId });

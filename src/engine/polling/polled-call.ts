@@ -21,7 +21,7 @@ export class PolledCall implements WheelEntry, QueuedPoll {
   isDropped = false;
   memory: PollMemory = freshPollMemory;
   minIntervalMs = 0;
-  readonly source: PolledSource;
+  readonly source: PolledSource<PolledCall>;
   readonly callId: string;
   readonly callSid: string;
   readonly scope: string;
@@ -36,7 +36,7 @@ export class PolledCall implements WheelEntry, QueuedPoll {
   createdAtMs: number;
   needsFirstEvent: boolean;
 
-  constructor(source: PolledSource, call: WatchedCall) {
+  constructor(source: PolledSource<PolledCall>, call: WatchedCall) {
     this.source = source;
     this.callId = call.callId;
     this.callSid = call.callSid;

@@ -13,6 +13,7 @@ import { TransitionRecorder } from "./transition-recorder.ts";
 import type { TransitionRecorderOptions } from "./transition-recorder.ts";
 import type { SharedGate } from "../sources/source-gate.ts";
 import type { SourceChange } from "../sources/source-suspension.ts";
+import { settledWithin } from "../runtime/timed-waits.ts";
 
 export type PollerOptions = TransitionRecorderOptions & {
   readonly sources: readonly SourceSetup[];
@@ -40,7 +41,7 @@ const maxDeadlineWaitMs = 2 * 60 * 60 * 1000;
 export class Poller {
   readonly #options: PollerOptions;
   readonly #random: () => number;
-  readonly #sources: SourceRegistry;
+  readonly #sources: SourceRegistry<PolledCall>;
   readonly #calls: CallRegistry;
   readonly #schedule: TimingWheel<PolledCall>;
   readonly #transitions: TransitionRecorder;
@@ -56,7 +57,7 @@ export class Poller {
     this.#options = options;
     this.#random = random;
     this.#sources = new SourceRegistry(options);
-    for (const setup of sources) this.#sources.add(new PolledSource(setup, options));
+    for (const setup of sources) this.#sources.add(new PolledSource<PolledCall>(setup, options));
     this.#calls = new CallRegistry(clock);
     this.#schedule = new TimingWheel(clock, (calls) => this.#enqueue(calls));
     this.#transitions = new TransitionRecorder(options, this.#calls, random, (source, change) =>
@@ -92,7 +93,7 @@ export class Poller {
   /** One more source. Calls that named it before this process knew it are polled from now on. */
   addSource(setup: SourceSetup): void {
     const absent = this.#sources.get(setup.source.name);
-    if (absent === undefined) this.#sources.add(new PolledSource(setup, this.#options));
+    if (absent === undefined) this.#sources.add(new PolledSource<PolledCall>(setup, this.#options));
     else this.#moveTo(absent, setup);
   }
 
@@ -185,7 +186,7 @@ export class Poller {
     return this.#sources.health();
   }
 
-  clockSkews(): ReturnType<SourceRegistry["clockSkews"]> {
+  clockSkews(): ReturnType<SourceRegistry<PolledCall>["clockSkews"]> {
     return this.#sources.clockSkews();
   }
 
@@ -226,23 +227,19 @@ export class Poller {
   }
 
   async #stop(graceMs: number): Promise<void> {
-    const { clock } = this.#options;
     this.#schedule.stop();
     for (const source of this.#sources.all()) source.wakeTimer?.cancel();
     if (this.#busy > 0) {
       const { promise, resolve } = Promise.withResolvers<void>();
-      // Before anything is waited for: the last of them may end meanwhile.
       this.#idle = resolve;
-      const deadline = clock.setTimer(graceMs, resolve);
-      await this.#roster.release("idle");
-      await promise;
-      deadline.cancel();
+      // The grace begins before the release, which takes time of its own.
+      await Promise.all([settledWithin(this.#options.clock, graceMs, promise), this.#roster.release("idle")]);
     }
     this.#transitions.stop();
     await this.#roster.release("all");
   }
 
-  #moveTo(source: PolledSource, setup: SourceSetup): void {
+  #moveTo(source: PolledSource<PolledCall>, setup: SourceSetup): void {
     const calls = [...this.#calls.all()].filter((call) => call.source === source);
     source.replaceUpstream(setup, calls);
     for (const call of calls) {
@@ -258,7 +255,7 @@ export class Poller {
   }
 
   #enqueue(calls: readonly PolledCall[]): void {
-    const touched = new Set<PolledSource>();
+    const touched = new Set<PolledSource<PolledCall>>();
     for (const call of calls) {
       call.source.gate.queue.add(call);
       touched.add(call.source);
@@ -267,7 +264,7 @@ export class Poller {
   }
 
   /** Sends what may be sent now, and wakes when more may be. */
-  #pump(source: PolledSource): void {
+  #pump(source: PolledSource<PolledCall>): void {
     if (this.#stopped !== null) return;
     source.wakeTimer?.cancel();
     source.wakeTimer = null;
@@ -284,7 +281,7 @@ export class Poller {
     this.#waitsForCommits = true;
   }
 
-  async #poll(source: PolledSource, call: PolledCall): Promise<void> {
+  async #poll(source: PolledSource<PolledCall>, call: PolledCall): Promise<void> {
     const { gate } = source;
     this.#begin(call);
     let delayMs = source.setup.policy.backoffMaxMs;
@@ -333,7 +330,7 @@ export class Poller {
     this.#schedule.add(call, clock.monotonicMs() + Math.max(0, waitMs));
   }
 
-  #announceSourceChange(source: PolledSource, change: SourceChange): void {
+  #announceSourceChange(source: PolledSource<PolledCall>, change: SourceChange): void {
     if (change === "none") return;
     if (change === "vindicated") this.#reconsider(source);
     const event = change === "suspended" ? "suspended" : "resumed";
@@ -343,7 +340,7 @@ export class Poller {
   }
 
   /** What a misconfigured source denied says nothing about the calls. */
-  #reconsider(source: PolledSource): void {
+  #reconsider(source: PolledSource<PolledCall>): void {
     for (const call of this.#calls.all()) {
       if (call.source !== source || call.memory.rejection === null) continue;
       call.memory = resetRejections(call.memory);
@@ -352,7 +349,7 @@ export class Poller {
   }
 
   /** An ending by deadline waits for a poll, but not for ever. */
-  #expireUnpolled(source: PolledSource): void {
+  #expireUnpolled(source: PolledSource<PolledCall>): void {
     const nowMs = this.#options.clock.nowMs();
     for (const call of source.gate.queue.entries()) {
       if (!this.#transitions.hasCapacity) return;

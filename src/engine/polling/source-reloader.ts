@@ -1,6 +1,7 @@
 import { sandboxSourceName } from "../../domain/sources/sandbox.ts";
 import { defaultSourceName } from "../../domain/sources/source-settings.ts";
 import type { SourceSettings } from "../../domain/sources/source-settings.ts";
+import { messageOf } from "../../domain/error-text.ts";
 import { isTransientStoreError } from "../../domain/errors.ts";
 import { associatedData } from "../../domain/secrets/sealed-identity.ts";
 import type { SecretBox } from "../../ports/secret-box.ts";
@@ -8,7 +9,7 @@ import type { SourceStore, StoredSource } from "../../ports/stores/source-store.
 import type { Logger } from "../../ports/telemetry.ts";
 import type { SourceSetup } from "../sources/polled-source.ts";
 import type { Poller } from "./poller.ts";
-import type { RegistrableSource } from "../registration/registrar.ts";
+import type { RegistrableSource } from "../sources/registrable-source.ts";
 
 /** How a source that was set is polled; throws where no request can be made of it. */
 export type CreateSetup = (source: { readonly id: string; readonly name: string } & SourceSettings, credential: string) => SourceSetup;
@@ -89,8 +90,4 @@ function registrableSource({ name, accountId }: StoredSource): RegistrableSource
     replayable: () => false,
     restart: () => undefined,
   };
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -2,23 +2,23 @@ import { decideAfterPoll } from "../../domain/calls/poll-decision.ts";
 import type { PollDecision } from "../../domain/calls/poll-decision.ts";
 import type { Observation } from "../../domain/calls/call.ts";
 import { isTransientStoreError } from "../../domain/errors.ts";
-import type { CallCommit, CallCommitResult, CallStore, Notice } from "../../ports/stores/call-store.ts";
+import type { CallCommit, CallCommitResult, CallStore } from "../../ports/stores/call-store.ts";
 import type { Clock } from "../../ports/clock.ts";
-import type { SendJob } from "../../ports/stores/send-job.ts";
+import type { CommitListener } from "../../ports/commit-listener.ts";
 import type { Logger, Metrics } from "../../ports/telemetry.ts";
 import type { PolledCall } from "./polled-call.ts";
 import type { CallRegistry } from "./call-registry.ts";
 import type { PolledSource } from "../sources/polled-source.ts";
 import type { SourceChange } from "../sources/source-suspension.ts";
+import { sleep } from "../runtime/timed-waits.ts";
 
 export type TransitionRecorderOptions = {
   readonly store: CallStore;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** Webhooks of a commit, leased. */
-  readonly dispatch: (jobs: readonly SendJob[]) => void;
-  readonly notify: (notices: readonly Notice[]) => void;
+  /** Receive every transition that was committed. */
+  readonly listeners: readonly CommitListener[];
   /**
    * The store may go away and come back while the process lives: what was observed is kept until it is written, and the
    * call is polled again only then. Without it the process does not outlive its store.
@@ -41,7 +41,7 @@ export class TransitionRecorder {
   readonly #options: TransitionRecorderOptions;
   readonly #calls: CallRegistry;
   readonly #random: () => number;
-  readonly #announce: (source: PolledSource, change: SourceChange) => void;
+  readonly #announce: (source: PolledSource<PolledCall>, change: SourceChange) => void;
   #commitsInFlight = 0;
   #isStopped = false;
 
@@ -49,7 +49,7 @@ export class TransitionRecorder {
     options: TransitionRecorderOptions,
     calls: CallRegistry,
     random: () => number,
-    announce: (source: PolledSource, change: SourceChange) => void,
+    announce: (source: PolledSource<PolledCall>, change: SourceChange) => void,
   ) {
     this.#options = options;
     this.#calls = calls;
@@ -104,15 +104,14 @@ export class TransitionRecorder {
 
   /** False: the store refused or is away, and nothing has changed. */
   async #commit(call: PolledCall, finding: Finding): Promise<boolean> {
-    const { metrics, logger, dispatch, notify } = this.#options;
+    const { metrics, logger, listeners } = this.#options;
     this.#commitsInFlight += 1;
     try {
       const result = await this.#commitUntilItSticks(call, { callId: call.callId, expectedVersion: call.version, ...finding });
       if (result.call === null) this.#calls.remove(call);
       else call.merge(result.call);
       if (result.kind === "stale") return true;
-      dispatch(result.jobs);
-      notify(result.notices);
+      for (const listener of listeners) listener.committed(result);
       for (const notice of result.notices) metrics.eventCommitted(notice.eventType);
       return true;
     } catch (error) {
@@ -130,9 +129,7 @@ export class TransitionRecorder {
         return await store.commitCall(commit);
       } catch (error) {
         if (!outlivesStore || !isTransientStoreError(error) || call.isDropped || this.#isStopped) throw error;
-        const { promise, resolve } = Promise.withResolvers<void>();
-        clock.setTimer(retryMs, resolve);
-        await promise;
+        await sleep(clock, retryMs);
       }
     }
   }

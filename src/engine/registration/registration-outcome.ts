@@ -1,4 +1,4 @@
-import type { BatchOutcome, FieldError, HookOutcome, Refusal, WatchOutcome } from "../../ports/use-cases/registration.ts";
+import type { FieldError, HookOutcome, Refusal, WatchOutcome } from "../../ports/use-cases/registration.ts";
 import type { EndpointConflict, QuotaExceeded, RegisterHookResult, RegisterWatchResult } from "../../ports/stores/registration-store.ts";
 
 /** What became of a watch, in the words of the API. `generatedSecret` is shown only where its endpoint was made with it. */
@@ -12,7 +12,7 @@ export function watchOutcomeOf(generatedSecret: string | null, result: RegisterW
       return {
         kind: "conflict",
         slug: "watch-differs",
-        detail: `watch ${result.watchId} looks at this call for this URL with other ${result.fields.join(" and ")}; delete it first or leave them out`,
+        detail: `watch ${result.watchId} covers this call and URL with different ${result.fields.join(" and ")}; delete it first or leave them out`,
         watchId: result.watchId,
         endpointId: null,
       };
@@ -41,9 +41,9 @@ export function resultAt(results: readonly RegisterWatchResult[], index: number)
   return result;
 }
 
-export function onlyOf({ outcomes }: BatchOutcome): WatchOutcome {
-  const [outcome] = outcomes;
-  if (outcome === undefined) throw new Error("a batch of one has one outcome");
+/** Returns the outcome of a single registration. */
+export function onlyOf([outcome]: readonly WatchOutcome[]): WatchOutcome {
+  if (outcome === undefined) throw new Error("one registration has one outcome");
   return outcome;
 }
 
@@ -54,11 +54,15 @@ export function invalid(slug: Extract<Refusal, { kind: "invalid" }>["slug"], poi
 
 function refusalOf(result: EndpointConflict | QuotaExceeded): Refusal {
   if (result.kind === "quota_exceeded")
-    return { kind: "forbidden", slug: "quota-exceeded", detail: `the account may have ${result.limit} ${result.quota.replace("_", " ")}` };
+    return {
+      kind: "forbidden",
+      slug: "quota-exceeded",
+      detail: `the account has reached its quota of ${result.limit} ${result.quota.replace("_", " ")}`,
+    };
   return {
     kind: "conflict",
     slug: "endpoint-differs",
-    detail: `endpoint ${result.endpointId} exists with other ${result.fields.join(", ")}; leave them out to use it as it is, or PATCH it`,
+    detail: `endpoint ${result.endpointId} exists with different ${result.fields.join(", ")}; leave them out to keep it as it is, or change it (PATCH; signing_secret: rotate-secret)`,
     watchId: null,
     endpointId: result.endpointId,
   };

@@ -1,3 +1,4 @@
+import { LRUCache } from "lru-cache";
 import type { Account, AccountStore } from "../../ports/stores/account-store.ts";
 import type { Authentication } from "../../ports/use-cases/authentication.ts";
 import type { Clock } from "../../ports/clock.ts";
@@ -7,6 +8,9 @@ export type AuthenticatorOptions = {
   readonly hashApiKey: (apiKey: string) => string;
   readonly clock: Pick<Clock, "monotonicMs">;
 };
+
+/** `account` is `null` if the key is unknown or revoked. */
+type CachedAccount = { readonly account: Account | null; readonly untilMonotonicMs: number };
 
 /** Less than the 5 s in which a change must be noticed: the store is asked meanwhile. */
 const cacheMs = 4000;
@@ -21,7 +25,7 @@ const cacheEntries = 10_000;
  */
 export class Authenticator implements Authentication {
   readonly #options: AuthenticatorOptions;
-  readonly #cache = new Map<string, { readonly account: Account | null; readonly untilMonotonicMs: number }>();
+  readonly #cache = new LRUCache<string, CachedAccount>({ max: cacheEntries });
 
   constructor(options: AuthenticatorOptions) {
     this.#options = options;
@@ -38,13 +42,9 @@ export class Authenticator implements Authentication {
     return found?.account ?? null;
   }
 
-  #remember(fingerprint: string, answer: { readonly account: Account | null; readonly untilMonotonicMs: number }): void {
+  #remember(fingerprint: string, answer: CachedAccount): void {
     // A slow answer must not take the place of a younger one.
     const known = this.#cache.get(fingerprint);
-    if (known !== undefined && known.untilMonotonicMs > answer.untilMonotonicMs) return;
-    this.#cache.delete(fingerprint);
-    const oldest = this.#cache.size >= cacheEntries ? this.#cache.keys().next() : null;
-    if (oldest !== null && oldest.done !== true) this.#cache.delete(oldest.value);
-    this.#cache.set(fingerprint, answer);
+    if (known === undefined || known.untilMonotonicMs <= answer.untilMonotonicMs) this.#cache.set(fingerprint, answer);
   }
 }

@@ -4,7 +4,7 @@ import type { LiveState } from "../../ports/use-cases/live-state.ts";
 import type { StoreLifecycle } from "../../ports/stores/service-store.ts";
 import type { LongPollWaiters } from "./long-poll-waiters.ts";
 import type { Poller } from "../polling/poller.ts";
-import type { RegistrableSource } from "../registration/registrar.ts";
+import type { RegistrableSource } from "../sources/registrable-source.ts";
 import type { Supervisor } from "../runtime/supervisor.ts";
 
 export type LiveStateReaderOptions = {

@@ -1,5 +1,6 @@
 import type { Notice } from "../../ports/stores/call-store.ts";
 import type { Clock } from "../../ports/clock.ts";
+import type { Commit, CommitListener, Removal } from "../../ports/commit-listener.ts";
 
 const maxWaiters = 20_000;
 const maxAsked = 5000;
@@ -8,7 +9,7 @@ const maxAsked = 5000;
  * Wakes requests that wait for a watch's next transition or an account's next event. Bounded: a waiter too many is
  * answered at once, as if its time were over.
  */
-export class LongPollWaiters {
+export class LongPollWaiters implements CommitListener {
   readonly #clock: Clock;
   readonly #waiters = new Map<string, Set<(woken: boolean) => void>>();
   #count = 0;
@@ -25,6 +26,14 @@ export class LongPollWaiters {
   /** What somebody waits for, of one kind of id; no more than a statement takes. */
   waitedFor(prefix: string): readonly string[] {
     return [...this.#waiters.keys()].filter((key) => key.startsWith(prefix)).slice(0, maxAsked);
+  }
+
+  committed({ notices }: Commit): void {
+    this.publish(notices);
+  }
+
+  removed({ notices }: Removal): void {
+    this.publish(notices);
   }
 
   publish(notices: readonly Notice[]): void {

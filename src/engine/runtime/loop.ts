@@ -1,3 +1,4 @@
+import { stackOf } from "../../domain/error-text.ts";
 import { isTransientStoreError } from "../../domain/errors.ts";
 import type { Clock, Timer } from "../../ports/clock.ts";
 import type { Logger } from "../../ports/telemetry.ts";
@@ -72,7 +73,7 @@ export class Loop {
         logger.warn({ loop: name, error: error.message }, "loop.waits_for_store");
         return;
       }
-      logger.error({ loop: name, error: error instanceof Error ? error.stack : String(error) }, "loop.failed");
+      logger.error({ loop: name, error: stackOf(error) }, "loop.failed");
     }
   }
 

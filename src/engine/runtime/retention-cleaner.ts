@@ -2,6 +2,7 @@ import { isTransientStoreError } from "../../domain/errors.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { RetentionStore } from "../../ports/stores/service-store.ts";
 import type { Logger } from "../../ports/telemetry.ts";
+import { sleep } from "./timed-waits.ts";
 
 export type RetentionCleanerOptions = {
   readonly store: RetentionStore;
@@ -27,8 +28,7 @@ const maxPauseMs = 60_000;
 export class RetentionCleaner {
   readonly #options: RetentionCleanerOptions;
   readonly tickEveryMs = 5000;
-  #isStopped = false;
-  #endRest: (() => void) | null = null;
+  readonly #stopping = new AbortController();
   /** While the store has trouble: when it is asked again, and how long it is left alone after that. */
   #pause: { readonly untilMonotonicMs: number; readonly nextMs: number } | null = null;
 
@@ -41,12 +41,13 @@ export class RetentionCleaner {
     const startedMs = clock.monotonicMs();
     if (this.#pause !== null && startedMs < this.#pause.untilMonotonicMs) return;
     try {
-      while (!this.#isStopped && clock.monotonicMs() - startedMs < maxRoundMs) {
+      while (!this.#stopping.signal.aborted && clock.monotonicMs() - startedMs < maxRoundMs) {
         const batchStartedMs = clock.monotonicMs();
         const more = await this.#deleteBatch();
         this.#pause = null;
         if (!more) return;
-        await this.#rest(Math.max(minRestMs, (clock.monotonicMs() - batchStartedMs) * restRatio));
+        const restMs = Math.max(minRestMs, (clock.monotonicMs() - batchStartedMs) * restRatio);
+        await sleep(clock, restMs, this.#stopping.signal);
       }
     } catch (error) {
       if (!isTransientStoreError(error)) throw error;
@@ -56,8 +57,7 @@ export class RetentionCleaner {
 
   /** The round that runs ends with its batch. */
   stop(): void {
-    this.#isStopped = true;
-    this.#endRest?.();
+    this.#stopping.abort();
   }
 
   /** What is late to be deleted waits for a store that has time; said once until it had some. */
@@ -74,15 +74,5 @@ export class RetentionCleaner {
     const nowMs = clock.nowMs();
     const { more } = await store.deleteExpired({ beforeMs: Math.floor(nowMs - retentionDays * dayMs), nowMs, limit: batchSize });
     return more;
-  }
-
-  async #rest(ms: number): Promise<void> {
-    if (this.#isStopped) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#endRest = resolve;
-    const timer = this.#options.clock.setTimer(ms, resolve);
-    await promise;
-    timer.cancel();
-    this.#endRest = null;
   }
 }

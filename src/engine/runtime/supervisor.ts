@@ -1,6 +1,7 @@
 import type { Clock } from "../../ports/clock.ts";
 import type { Logger, Metrics } from "../../ports/telemetry.ts";
 import { Loop } from "./loop.ts";
+import { settledWithin } from "./timed-waits.ts";
 
 export type SupervisorOptions = {
   readonly clock: Clock;
@@ -62,11 +63,8 @@ export class Supervisor {
 
   /** No round begins any more; those that run have `graceMs`, for one that hangs must not hold up the end. */
   async stop(graceMs: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    void Promise.all([...this.#loops, this.#watch].map((loop) => loop.stop())).then(() => resolve());
-    const deadline = this.#options.clock.setTimer(graceMs, resolve);
-    await promise;
-    deadline.cancel();
+    const stopped = Promise.all([...this.#loops, this.#watch].map((loop) => loop.stop()));
+    await settledWithin(this.#options.clock, graceMs, stopped);
   }
 
   /** Loops that have not ticked for half a minute. */

@@ -1,10 +1,10 @@
 import type { Observation } from "../../domain/calls/call.ts";
 import type { PollPolicy } from "../../domain/calls/poll-decision.ts";
 import type { Source } from "../../domain/sources/source.ts";
-import type { CallSource } from "../../ports/call-source.ts";
+import type { CallSource, PollTarget } from "../../ports/call-source.ts";
 import type { Clock, Timer } from "../../ports/clock.ts";
 import type { Logger, Metrics } from "../../ports/telemetry.ts";
-import type { PolledCall } from "../polling/polled-call.ts";
+import type { QueuedPoll } from "./fair-poll-queue.ts";
 import { SourceGate } from "./source-gate.ts";
 
 /** A source with its own waits: the sandbox's are its own, the others' the operator's. */
@@ -15,6 +15,16 @@ export type SourceSetup = {
   readonly intervalMinMs: number;
   readonly intervalMaxMs: number;
 };
+
+/** What a source reads of a call that it polls. */
+export type PollableCall = QueuedPoll &
+  PollTarget & {
+    readonly callId: string;
+    readonly status: string | null;
+    readonly dueAtMonotonicMs: number;
+    /** Shortest interval that the call's age allows; 0 if the source's own applies. */
+    readonly minIntervalMs: number;
+  };
 
 /** What of a source holds for all instances. */
 export type SharedPart = "suspension" | "throttle";
@@ -27,7 +37,7 @@ export type SourceDependencies = {
 };
 
 /** One source as the poller runs it. */
-export class PolledSource {
+export class PolledSource<Call extends PollableCall> {
   /** Wakes the source when a token or a probe is due. */
   wakeTimer: Timer | null = null;
   /** Nobody configured it: it stands for what its calls name. */
@@ -37,7 +47,7 @@ export class PolledSource {
   readonly #dependencies: SourceDependencies;
   readonly #takeToken = () => this.#gate.takeToken();
   #setup: SourceSetup;
-  #gate: SourceGate<PolledCall>;
+  #gate: SourceGate<Call>;
 
   constructor(setup: SourceSetup, dependencies: SourceDependencies) {
     this.#setup = setup;
@@ -54,7 +64,7 @@ export class PolledSource {
   }
 
   /** Another one after the upstream was replaced. */
-  get gate(): SourceGate<PolledCall> {
+  get gate(): SourceGate<Call> {
     return this.#gate;
   }
 
@@ -63,7 +73,7 @@ export class PolledSource {
    * Its calls (all of them in `calls`) go over; those that were in the queue are to be scheduled anew. What was on the
    * wire ends as failed.
    */
-  replaceUpstream(setup: SourceSetup, calls: readonly PolledCall[]): void {
+  replaceUpstream(setup: SourceSetup, calls: readonly Call[]): void {
     const before = this.#gate;
     const replaced = this.#setup.callSource;
     this.#setup = setup;
@@ -81,7 +91,7 @@ export class PolledSource {
   }
 
   /** One poll of a call that the gate let through. Never rejects. */
-  async ask(call: PolledCall): Promise<Observation> {
+  async ask(call: Call): Promise<Observation> {
     const { clock, logger, metrics } = this.#dependencies;
     const { callSource } = this.#setup;
     const lagMs = clock.monotonicMs() - call.dueAtMonotonicMs;
@@ -102,7 +112,7 @@ export class PolledSource {
   }
 
   /** A source that others poll too is polled when its rate has been divided. */
-  #createGate({ source, intervalMinMs, intervalMaxMs, policy }: SourceSetup, grantPerSecond = 0): SourceGate<PolledCall> {
+  #createGate({ source, intervalMinMs, intervalMaxMs, policy }: SourceSetup, grantPerSecond = 0): SourceGate<Call> {
     const { clock, onShared } = this.#dependencies;
     const { corroborationMs } = policy;
     const sharing = onShared === undefined ? {} : { grantPerSecond, onShared: (part: SharedPart) => onShared(source.name, part) };
@@ -116,7 +126,7 @@ export class PolledSource {
   }
 }
 
-function outcomeOf(observation: Observation, call: PolledCall): string {
+function outcomeOf(observation: Observation, call: PollableCall): string {
   if (observation.kind === "status") return observation.status === call.status ? "unchanged" : "transition";
   return observation.kind === "failed" ? observation.code : observation.kind;
 }

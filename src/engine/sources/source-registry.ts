@@ -1,34 +1,34 @@
 import type { SourceHealth } from "../../domain/sources/source.ts";
 import { createUnconfiguredSource } from "./unconfigured-source.ts";
-import type { PolledSource, SourceDependencies } from "./polled-source.ts";
+import type { PollableCall, PolledSource, SourceDependencies } from "./polled-source.ts";
 
 /** Every source of this process by its name, those among them that calls name and nobody configured. */
-export class SourceRegistry {
+export class SourceRegistry<Call extends PollableCall> {
   readonly #dependencies: SourceDependencies;
-  readonly #byName = new Map<string, PolledSource>();
+  readonly #byName = new Map<string, PolledSource<Call>>();
 
   constructor(dependencies: SourceDependencies) {
     this.#dependencies = dependencies;
   }
 
-  add(source: PolledSource): void {
+  add(source: PolledSource<Call>): void {
     this.#byName.set(source.name, source);
   }
 
-  get(name: string): PolledSource | undefined {
+  get(name: string): PolledSource<Call> | undefined {
     return this.#byName.get(name);
   }
 
-  all(): IterableIterator<PolledSource> {
+  all(): IterableIterator<PolledSource<Call>> {
     return this.#byName.values();
   }
 
   /** The source that calls name. */
-  named(name: string): PolledSource {
+  named(name: string): PolledSource<Call> {
     const known = this.#byName.get(name);
     if (known !== undefined) return known;
     this.#dependencies.logger.warn({ source: name }, "poll.source_unknown");
-    const absent = createUnconfiguredSource(name, this.#dependencies);
+    const absent = createUnconfiguredSource<Call>(name, this.#dependencies);
     this.add(absent);
     return absent;
   }

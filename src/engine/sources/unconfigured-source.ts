@@ -1,12 +1,12 @@
 import { PolledSource } from "./polled-source.ts";
-import type { SourceSetup, SourceDependencies } from "./polled-source.ts";
+import type { PollableCall, SourceSetup, SourceDependencies } from "./polled-source.ts";
 
 /**
  * Stands for a source that calls name and nobody configured (any more): as if it were suspended, with no probe to end
  * that. So the deadlines of its calls are kept, and they are there when the source is.
  */
-export function createUnconfiguredSource(name: string, dependencies: SourceDependencies): PolledSource {
-  const source = new PolledSource(setupOf(name), dependencies);
+export function createUnconfiguredSource<Call extends PollableCall>(name: string, dependencies: SourceDependencies): PolledSource<Call> {
+  const source = new PolledSource<Call>(setupOf(name), dependencies);
   source.isUnconfigured = true;
   source.gate.adoptSuspension({ reason: "misconfigured", sinceMs: dependencies.clock.nowMs() });
   source.gate.setMayProbe(false);

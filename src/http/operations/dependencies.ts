@@ -10,7 +10,7 @@ import type { ReadStore } from "../../ports/stores/read-store.ts";
 import type { SecretBox } from "../../ports/secret-box.ts";
 import type { Logger, Metrics } from "../../ports/telemetry.ts";
 
-/** Per account; 0 is no limit. */
+/** Limits per account; 0 disables a limit. */
 export type ApiLimits = {
   readonly apiMaxPerSecond: number;
   readonly maxActiveWatches: number;
@@ -18,7 +18,7 @@ export type ApiLimits = {
   readonly maxHooks: number;
 };
 
-/** All the API stands on. */
+/** Everything the API depends on. */
 export type HttpDependencies = {
   readonly registration: Registration;
   readonly endpointSettings: EndpointSettings;
@@ -33,9 +33,9 @@ export type HttpDependencies = {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly limits: ApiLimits;
-  /** Of an endpoint that was given no limit of its own. */
+  /** Limit in flight of an endpoint that has none of its own. */
   readonly endpointMaxInFlight: number;
-  /** The service's own address as the operator gave it. */
+  /** Public address of the service as configured; `null` if unset. */
   readonly publicUrl: string | null;
   readonly version: string;
 };

@@ -30,13 +30,13 @@ const meSchema = z
       max_hooks: z.number().int(),
     }),
   })
-  .openapi("Me", { description: "0 is no limit.", example: meExample });
+  .openapi("Me", { description: "0 disables a limit.", example: meExample });
 
 const defaultSecretSchema = z
   .strictObject({ signing_secret: signingSecretField }, "must be an object")
   .openapi("DefaultSecret", { example: { signing_secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" } });
 
-/** Who asks, and where calls may be polled for them. */
+/** Routes of the account and its sources. */
 export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointSettings, live, limits }: HttpDependencies): void {
   addOperation(
     app,
@@ -45,7 +45,7 @@ export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointSettings, live
       path: "/v1/me",
       operationId: "getMe",
       tag,
-      summary: "Who am I",
+      summary: "Read the account of the key",
       description: "The account of the key: a connection test for no-code tools.",
       answers: { 200: { description: "The account.", schema: meSchema, example: meExample } },
     },
@@ -73,7 +73,7 @@ export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointSettings, live
       operationId: "setDefaultSecret",
       tag,
       summary: "Set the default signing secret",
-      description: "Endpoints made from now on sign with it unless they are given their own.",
+      description: "Endpoints created from now on sign with it unless they have a secret of their own.",
       body: defaultSecretSchema,
       answers: { 204: { description: "Set." } },
     },
@@ -91,7 +91,7 @@ export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointSettings, live
       operationId: "listSources",
       tag,
       summary: "List sources",
-      description: "Those the account may use, and how they are doing; never a credential.",
+      description: "Sources that the account may use, with their health; never a credential.",
       query: z.strictObject(pageQuery),
       answers: { 200: { description: "The sources.", schema: pageSchema(sourceSchema), example: pageExample(sourceExample) } },
     },

@@ -13,10 +13,10 @@ const tag = "Events";
 
 const feedSchema = z.object({
   data: z.array(eventSchema),
-  next_cursor: z.string().openapi({ description: "Where to go on; never null, after an empty page too." }),
+  next_cursor: z.string().openapi({ description: "Value of `after` for the next request; never null, also after an empty page." }),
 });
 
-/** Events one by one, and all of an account's as a feed. */
+/** Routes of events: one by one, and the feed of the account. */
 export function addEventRoutes(app: OpenAPIHono<Env>, { store, live, clock }: HttpDependencies): void {
   addOperation(
     app,
@@ -27,7 +27,7 @@ export function addEventRoutes(app: OpenAPIHono<Env>, { store, live, clock }: Ht
       tag,
       summary: "Read the feed",
       description:
-        "Oldest first, for reconciliation and for clients that nothing can reach. An event appears only when no earlier one can still appear before it, so a client that goes on from `next_cursor` misses none and sees none twice. `since` counts from when an event was recorded.",
+        "Oldest first, for reconciliation and for clients that cannot receive webhooks. An event appears only when no earlier one can still appear before it. A client that continues from `next_cursor` therefore misses no event and sees none twice, as long as it stores the cursor together with its effect, the events are within the retention time and the database was not restored from a backup. `since` compares the time at which an event was recorded.",
       query: z.strictObject({
         limit: limitQuery,
         after: cursorQuery,
@@ -60,7 +60,7 @@ export function addEventRoutes(app: OpenAPIHono<Env>, { store, live, clock }: Ht
           const page = await read(cursor);
           if (page.data.length > 0 || changed === null || !(await changed))
             return c.json({ data: page.data.map(eventJson), next_cursor: page.nextCursor });
-          // What came may not have been asked for: go on from here.
+          // The new events may not match the filter; reading continues behind them.
           cursor = page.nextCursor;
         }
       } catch (error) {
@@ -79,7 +79,7 @@ export function addEventRoutes(app: OpenAPIHono<Env>, { store, live, clock }: Ht
       operationId: "getEvent",
       tag,
       summary: "Read an event",
-      description: "As it was sent, with the states of its deliveries.",
+      description: "The event as it was sent, with the states of its deliveries.",
       params: idParam("evt", "5uVb0nCqHkq1Xw3Zt8Yd2Jr7Ls4Mf6Pg", "event"),
       answers: { 200: { description: "The event.", schema: eventSchema, example: eventExample } },
       problems: ["not-found"],

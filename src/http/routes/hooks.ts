@@ -27,10 +27,10 @@ import { hookJson } from "../schemas/json.ts";
 const tag = "Hooks";
 const urlKeys = ["url", "target_url", "targetUrl", "hookUrl"] as const;
 const hookId = idParam("hk", "01KAZB2Y8RZ5QX8V4N6T0M3C7D", "hook");
-// Unsubscribing is answered alike whatever is named: tools repeat it until it is.
+// Every DELETE is answered 204, because tools repeat it until it is.
 const anyId = z.object({ id: z.string().openapi({ param: { name: "id", in: "path" }, example: "hk_01KAZB2Y8RZ5QX8V4N6T0M3C7D" }) });
 
-// Automation tools send what they like along: unknown keys are named in the answer, not refused.
+// Automation tools send extra keys: unknown keys are named in the answer, not refused.
 const hookRequestSchema = z
   .looseObject(
     {
@@ -58,7 +58,7 @@ const sampleSchema = z
   .array(z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])))
   .openapi("FlatEvents", { example: sampleExample });
 
-/** REST hooks: told of every call of the account. */
+/** Routes of REST hooks, which cover every call of the account. */
 export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idempotency, clock }: HttpDependencies): void {
   addPostOperation(
     app,
@@ -69,10 +69,10 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idem
       tag,
       summary: "Subscribe to every call",
       description:
-        "A REST hook: told each transition once per call, however many watches look at it. The same URL and events again are answered 200 with the same id.",
+        "Subscribes a REST hook, which is sent each transition once per call, even if several watches cover the call. A repeat with the same URL and events is answered 200 with the same id.",
       body: hookRequestSchema,
       answers: {
-        200: { description: "It was there; the same hook.", schema: hookSchema, example: { ...hookExample, secret: null } },
+        200: { description: "The hook existed already.", schema: hookSchema, example: { ...hookExample, secret: null } },
         201: { description: "Subscribed.", schema: hookSchema, example: hookExample },
       },
       problems: ["quota-exceeded", "endpoint-differs", "blocked-address"],
@@ -109,8 +109,7 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idem
       operationId: "sampleHook",
       tag,
       summary: "Sample events",
-      description:
-        "A bare array in the live (flat) schema, newest first: recent events of the account, or made-up ones where there are none.",
+      description: "A bare array in the live (flat) schema, newest first: recent events of the account, or synthetic ones if it has none.",
       query: z.strictObject({ event: hookTypesQuery, limit: pageQuery.limit.default(3) }),
       answers: { 200: { description: "Events.", schema: sampleSchema, example: sampleExample } },
     },
@@ -168,9 +167,9 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idem
       operationId: "deleteHook",
       tag,
       summary: "Unsubscribe",
-      description: "Also when it is gone already. What was owed to it alone is canceled.",
+      description: "Also if the hook is gone already. Deliveries pending for this hook alone are canceled.",
       params: anyId,
-      answers: { 204: { description: "Gone." } },
+      answers: { 204: { description: "The hook is gone." } },
     },
     async (c, { params }) => {
       if (hookId.safeParse(params).success) await registration.removeHook(c.get("account"), params.id);

@@ -21,7 +21,7 @@ const operationalFacts: Readonly<Record<OperationalEventType, Partial<Operationa
 const accountId = "acc_sample";
 const watchId = "wch_01SAMPLE000000000000000000";
 
-/** Made-up events with exactly the live keys, newest first, for an account that has none of those a hook asks for. */
+/** Returns synthetic events with the live keys, newest first, for an account without matching events. */
 export function sampleEvents(filter: readonly string[] | null, nowMs: number): readonly RingbackEvent[] {
   const ofWatches = [...preferred, ...watchEventTypes.filter((type) => !preferred.includes(type))];
   const wanted = [

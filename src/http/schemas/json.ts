@@ -95,7 +95,7 @@ export function pauseOf({ endpoint, hostPausedUntilMs, hostPausedSinceMs }: Endp
   return pauseInForce(endpoint.health, { pausedUntilMs: hostPausedUntilMs, pausedSinceMs: hostPausedSinceMs }, nowMs);
 }
 
-/** `maxInFlight` holds where the endpoint was given none. */
+/** Renders an endpoint. `maxInFlight` applies if the endpoint has no limit of its own. */
 export function endpointJson(view: EndpointView, nowMs: number, maxInFlight: number): z.infer<typeof endpointSchema> {
   const { endpoint, backlog, oldestDueAtMs } = view;
   const pause = endpoint.state === "enabled" ? pauseOf(view, nowMs) : null;

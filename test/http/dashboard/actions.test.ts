@@ -78,7 +78,7 @@ describe("a test webhook", () => {
     expect(said(page)).toContain("was sent but not delivered");
     const delivery = linksOf(page.text).find((link) => link.startsWith("/dashboard/deliveries/dlv_")) ?? "";
     const told = said(await get(delivery));
-    expect(told).toMatch(/Automation tools answer 404 while a workflow is not active\. .* answered 404 .* The answer began with: as told/);
+    expect(told).toMatch(/Automation tools answer 404 while a workflow is inactive\. .* answered 404 .* The answer began with: as told/);
   });
 
   test("comes once a second", async () => {
@@ -99,7 +99,7 @@ test("an endpoint is paused and enabled, and what waited is sent", async () => {
   const { endpoint, endpointId } = await watchOf(send, target.url, null);
   expect(said(await carryOut(`${endpoint}/state`, { state: "paused" }))).toMatch(/Paused: nothing is sent .* State paused by its owner/);
   expect(jsonOf(await send("GET", `/v1/endpoints/${endpointId}`))["state"]).toBe("paused");
-  expect(said(await carryOut(`${endpoint}/state`, { state: "enabled" }))).toContain("Enabled: what is owed is sent now");
+  expect(said(await carryOut(`${endpoint}/state`, { state: "enabled" }))).toContain("Enabled: pending deliveries are sent now");
   expect(jsonOf(await send("GET", `/v1/endpoints/${endpointId}`))["state"]).toBe("enabled");
   await expect.poll(() => target.webhooks).toBeGreaterThan(0);
   for (const state of ["disabled", "", "odd"]) expect((await submit(`${endpoint}/state`, { state })).status).toBe(422);
@@ -112,7 +112,7 @@ test("a delivery is tried once more, now", async () => {
   await expect.poll(async () => (await deliveriesOf(send, endpointId)).at(-1)?.["attempt_count"]).toBe(1);
   const path = `/dashboard/deliveries/${String((await deliveriesOf(send, endpointId)).at(-1)?.["id"])}`;
   target.statusCode = 200;
-  expect(said(await carryOut(`${path}/retry`))).toContain("One attempt is being made now.");
+  expect(said(await carryOut(`${path}/retry`))).toContain("One attempt is running now.");
   await expect.poll(async () => said(await get(path))).toContain("delivered after 2 attempts.");
   expect((await submit("/dashboard/deliveries/dlv_unknown/retry")).status).toBe(404);
 });
@@ -124,9 +124,9 @@ test("what was given up in a span is owed again", async () => {
   await expect.poll(async () => (await deliveriesOf(send, endpointId)).at(-1)?.["status"]).toBe("exhausted");
   target.statusCode = 200;
   expect(said(await carryOut(`${endpoint}/recover`, { since: "2020-01-01T00:00", until: "2020-01-02T00:00" }))).toContain(
-    "there was nothing to recover",
+    "so nothing was requeued",
   );
-  expect(said(await carryOut(`${endpoint}/recover`, { since: "2020-01-01T00:00", until: "" }))).toContain("Owed again");
+  expect(said(await carryOut(`${endpoint}/recover`, { since: "2020-01-01T00:00", until: "" }))).toContain("Requeued");
   await expect.poll(async () => (await deliveriesOf(send, endpointId)).at(-1)?.["status"]).toBe("delivered");
   const wrong: readonly Record<string, string>[] = [
     {},
@@ -172,7 +172,7 @@ test("a hook is removed after a question", async () => {
   const { id } = jsonOf(await send("POST", "/v1/hooks", { url: target.url }));
   const path = `/dashboard/hooks/${String(id)}/delete`;
   expect(said(await get(path))).toContain(`Remove the hook to ${target.url}?`);
-  expect(said(await carryOut(path))).toMatch(/The hook was removed\. .* There are no hooks\./);
+  expect(said(await carryOut(path))).toMatch(/The hook was removed\. .* No hooks\./);
   expect(jsonOf(await send("GET", "/v1/hooks"))["data"]).toEqual([]);
   expect((await submit(path)).status).toBe(404);
 });

@@ -64,7 +64,7 @@ describe("a watch", () => {
     const { get } = await signIn(dashboard);
     const said = textOf((await get(`/dashboard/watches/${view.watch.id}`)).text);
     expect(said).toContain("waiting for the first poll of the call.");
-    expect(said).toContain("Nothing yet: no status of the call was seen.");
+    expect(said).toContain("No event yet: no status of the call was seen.");
   });
 
   test("that nobody is told of says why", async () => {
@@ -72,7 +72,7 @@ describe("a watch", () => {
     const { view } = await dashboard.world.watch("OUT-1", { url, events: ["terminal"] });
     await dashboard.world.see("OUT-1", "queued");
     const { get } = await signIn(dashboard);
-    expect(textOf((await get(`/dashboard/watches/${view.watch.id}`)).text)).toContain("Nobody was to be told: no filter asks for it");
+    expect(textOf((await get(`/dashboard/watches/${view.watch.id}`)).text)).toContain("No webhook was sent: no filter matches this event");
   });
 
   test("shows the newest three attempts of a delivery", async () => {
@@ -112,7 +112,7 @@ describe("an endpoint", () => {
     expect(status).toBe(200);
     const said = textOf(text);
     expect(said).toMatch(/State failing Failing 2 in a row since 2026-11-24 12:00:00 6 s ago/);
-    expect(said).toContain("Owed 2");
+    expect(said).toContain("Pending 2");
     expect(said).toContain("x-api-key (values are never shown)");
     expect(said).toContain("Pause");
     expect(linksOf(text)).toContain(`/dashboard/deliveries?endpoint_id=${endpointId}&status=exhausted`);
@@ -141,9 +141,9 @@ describe("the overview", () => {
     const { status, text } = await get("/dashboard");
     expect(status).toBe(200);
     const said = textOf(text);
-    expect(said).toMatch(/Webhooks owed 2 The oldest due 2026-11-24 12:01:00 in 54 s Endpoints in trouble 2/);
-    expect(said).toMatch(/Endpoints in trouble .*crm\.example\/hooks\/calls failing/);
-    expect(said).toMatch(/Given up last .* call\.queued failed failed for good after 1 attempt/);
+    expect(said).toMatch(/Pending webhooks 2 Oldest pending since 2026-11-24 12:01:00 in 54 s Endpoints with issues 2/);
+    expect(said).toMatch(/Endpoints with issues .*crm\.example\/hooks\/calls failing/);
+    expect(said).toMatch(/Recently failed .* call\.queued failed failed for good after 1 attempt/);
     expect(said).toMatch(/Sources .* default ok Answers\./);
     expect(linksOf(text)).toContain(`/dashboard/deliveries/${blocked.deliveryId}`);
   });
@@ -151,8 +151,8 @@ describe("the overview", () => {
   test("of a new account says that there is nothing yet", async () => {
     const { get } = await signIn(await openDashboard());
     const said = textOf((await get("/dashboard")).text);
-    expect(said).toContain("None: every endpoint looked at is enabled");
-    expect(said).toContain("There are no such watches.");
+    expect(said).toContain("None: every endpoint that was checked is enabled");
+    expect(said).toContain("No watch matches.");
   });
 });
 
@@ -292,7 +292,7 @@ describe("our own trouble", () => {
     const { get } = await signIn(dashboard);
     const answer = await get("/dashboard/hooks");
     expect(answer.status).toBe(500);
-    expect(textOf(answer.text)).toContain("The request id below finds this in the service's log.");
+    expect(textOf(answer.text)).toContain("Search the service's log for the request id below.");
     expect(answer.text).not.toContain("hunter2");
     expect(dashboard.logged.find(({ level }) => level === "error")?.fields).toMatchObject({ route: "/dashboard/hooks" });
   });

@@ -109,7 +109,7 @@ describe("the cookie", () => {
     dashboard.clock.setWall(startMs + 12 * hour);
     const answer = await get("/dashboard");
     expect(answer.status).toBe(401);
-    expect(answer.text).toContain("The session is over");
+    expect(answer.text).toContain("The session has ended");
   });
 
   test("is worth nothing 5 s after its key was revoked", async () => {
@@ -195,7 +195,7 @@ describe("wrong keys", () => {
     expect(statuses).toEqual([...Array.from({ length: 10 }, () => 401), 429, 429]);
     const refused = await post(signInPath, wrong);
     expect([refused.status, refused.headers.get("retry-after")]).toEqual([429, "60"]);
-    expect(refused.text).toContain("Too many keys were wrong");
+    expect(refused.text).toContain("Too many invalid keys");
     expect((await post(signInPath, wrong, { "x-forwarded-for": "203.0.113.9" })).status).toBe(401);
     await clock.advance(minute);
     expect((await post(signInPath, wrong)).status).toBe(401);

@@ -14,7 +14,7 @@ import { timeOf } from "../time.ts";
 const path = "/dashboard/hooks";
 const pageSize = 25;
 
-/** Who is told of every call, and how to stop that. */
+/** Pages of hooks: list and removal. */
 export function addHookPages(dashboard: Hono<DashboardEnv>, { registration, store, clock }: HttpDependencies): void {
   dashboard.get("/hooks", async (c) => {
     const { cursor } = readParameters(c, cursorOnly);
@@ -24,10 +24,10 @@ export function addHookPages(dashboard: Hono<DashboardEnv>, { registration, stor
       title: "Hooks",
       body: html`<h1>Hooks</h1>
         ${notice(c)}
-        <p class="quiet">A hook is told every transition of every call of the account.</p>
+        <p class="quiet">A hook is sent the transitions that its filter names, of every call of the account.</p>
         ${table({
           caption: "Hooks",
-          columns: ["URL", "Events", "Endpoint", "Format", "Made", "Action"],
+          columns: ["URL", "Events", "Endpoint", "Format", "Created", "Action"],
           rows: data.map((view) => {
             const hook = hookJson(view, nowMs, { secret: null, ignored: [] });
             return [
@@ -39,7 +39,7 @@ export function addHookPages(dashboard: Hono<DashboardEnv>, { registration, stor
               html`<a href="${`${path}/${encodeURIComponent(hook.id)}/delete`}" aria-label="${`Remove the hook ${hook.id}`}">Remove</a>`,
             ];
           }),
-          empty: "There are no hooks.",
+          empty: "No hooks.",
         })}
         ${pager(path, {}, { cursor, nextCursor })}`,
     });
@@ -52,11 +52,11 @@ export function addHookPages(dashboard: Hono<DashboardEnv>, { registration, stor
       title: "Remove a hook",
       body: html`<h1>Remove the hook to ${view.url}?</h1>
         <p>
-          It is told nothing more. What is owed to it alone is canceled; what a watch or another hook with the same URL asked for is still
-          sent.
+          It receives no more events. Deliveries pending for it alone are canceled; those of a watch or another hook with the same URL are
+          still sent.
         </p>
         ${actionForm(c, { action: `${path}/${encodeURIComponent(view.id)}/delete`, label: "Remove the hook", danger: true })}
-        <p><a href="${path}">Keep it</a></p>`,
+        <p><a href="${path}">Cancel</a></p>`,
     });
   });
 

@@ -9,13 +9,13 @@ export const writes = { createAccount, ensureAccount };
 function createAccount(db: Database, draft: Account, firstKey: ApiKeyDraft): Awaited<ReturnType<AccountStore["createAccount"]>> {
   const taken = accountNamed(db, draft.name);
   if (taken !== null) return { kind: "name_taken", account: taken };
-  insertIfNameIsFree(db, draft);
+  insertAccount(db, draft);
   createKey(db, firstKey);
   return { kind: "created" };
 }
 
 function ensureAccount(db: Database, draft: Account): Account {
-  insertIfNameIsFree(db, draft);
+  insertAccount(db, draft);
   const account = accountNamed(db, draft.name);
   if (account === null) throw new Error(`no account ${draft.name}`);
   return account;
@@ -40,7 +40,8 @@ function accountNamed(db: Database, name: string): Account | null {
   return row === undefined ? null : accountOf(row);
 }
 
-function insertIfNameIsFree(db: Database, draft: Account): void {
+/** Inserts the account unless its name is taken. */
+function insertAccount(db: Database, draft: Account): void {
   db.run(
     `insert into accounts (id, name, uses_default_source, sealed_signing_key, public_key, created_at) values (?, ?, ?, ?, ?, ?)
      on conflict (name) do nothing`,

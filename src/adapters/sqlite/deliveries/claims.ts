@@ -49,17 +49,17 @@ function releaseDeliveries(db: Database, ...[leases, nowMs]: Parameters<Delivery
       db.get("select id, endpoint_id, status, next_attempt_at from deliveries where id = ? and lease_token = ?", deliveryId, leaseToken),
     )
     .filter((row): row is Row => row !== undefined);
-  release(db, leased, nowMs);
+  releaseLeases(db, leased, nowMs);
 }
 
 /** Releases every lease, at the start of a server: the process that held them has ended. */
 export function clearLeases(db: Database, nowMs: number): void {
   const leased = db.all("select id, endpoint_id, status, next_attempt_at from deliveries where lease_token is not null");
-  release(db, leased, nowMs);
+  releaseLeases(db, leased, nowMs);
 }
 
 /** Releases leases: a test is canceled, because it is valid for one moment; every other delivery is due as before. */
-function release(db: Database, leased: readonly Row[], nowMs: number): void {
+function releaseLeases(db: Database, leased: readonly Row[], nowMs: number): void {
   const endpointIds = new Set<string>();
   for (const row of leased) {
     const isTest = row["status"] === "pending" && row["next_attempt_at"] === null;

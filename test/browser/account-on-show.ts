@@ -1,7 +1,7 @@
 import { expect } from "vitest";
-import { startCallbacks } from "../harness/callbacks.ts";
+import { startCallbacks } from "../harness/receivers/callbacks.ts";
 import { jsonOf, localService, serviceKey } from "../harness/local-service.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 import { Visitor } from "./visitor.ts";
 
 export const arrivedSid = "OUT-arrived";

@@ -7,7 +7,7 @@ import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import type { Delivery } from "../../src/cli/receiver/receiver.ts";
 import { AdministeredService, environmentKey, eventually } from "../harness/administered-service.ts";
 import { signingSecret } from "../harness/service-process.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 
 type Created = { readonly account_id: string; readonly key_id: string; readonly key: string };
 type Listed = { readonly data: readonly { readonly name: string; readonly state: string }[] };

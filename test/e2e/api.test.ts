@@ -2,7 +2,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import type { ReceiverOptions } from "../../src/cli/receiver/receiver.ts";
 import { jsonOf, localService } from "../harness/local-service.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 
 type Body = Record<string, unknown>;
 

@@ -3,7 +3,7 @@ import { EventEmitter, once } from "node:events";
 import { createInterface } from "node:readline";
 import { expect, onTestFinished, test } from "vitest";
 import { ServiceClient } from "../../src/cli/demo/service-client.ts";
-import { startCallbacks } from "../harness/callbacks.ts";
+import { startCallbacks } from "../harness/receivers/callbacks.ts";
 
 type Line = Readonly<Record<string, unknown>>;
 

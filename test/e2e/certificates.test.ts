@@ -5,8 +5,8 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { selfSigned } from "../harness/self-signed.ts";
-import type { Identity } from "../harness/self-signed.ts";
+import { selfSigned } from "../harness/receivers/self-signed.ts";
+import type { Identity } from "../harness/receivers/self-signed.ts";
 import { serviceProcess } from "../harness/service-process.ts";
 
 async function httpsServer(identity: Identity, body: string) {

@@ -2,7 +2,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import { FakeClock } from "../harness/fake-clock.ts";
 import { runningService } from "../harness/clocked-service.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 
 const second = 1000;
 const minute = 60 * second;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { RunningService } from "../harness/running-service.ts";
-import type { Json } from "../harness/running-service.ts";
+import { RunningService } from "../harness/service/service-world.ts";
+import type { Json } from "../harness/service/service-world.ts";
 import { second } from "../harness/store-drafts.ts";
 
 type Feed = {

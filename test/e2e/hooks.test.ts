@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { Callback } from "../harness/callbacks.ts";
-import { RunningService } from "../harness/running-service.ts";
-import type { Json } from "../harness/running-service.ts";
+import type { Callback } from "../harness/receivers/callbacks.ts";
+import { RunningService } from "../harness/service/service-world.ts";
+import type { Json } from "../harness/service/service-world.ts";
 import { second } from "../harness/store-drafts.ts";
 
 type Flat = Json & { readonly type: string; readonly watch_id: string; readonly sequence: number; readonly call_sid: string };

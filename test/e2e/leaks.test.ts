@@ -6,7 +6,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import { freePort } from "../../src/cli/demo/service-process.ts";
 import { AdministeredService, environmentKey, eventually } from "../harness/administered-service.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 
 type Created = { readonly account_id: string; readonly key_id: string; readonly key: string };
 type Registered = { readonly id: string; readonly endpoint_id: string; readonly signing_secret: string | null };

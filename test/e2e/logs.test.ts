@@ -3,7 +3,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import type { ScriptedAnswer } from "../../src/cli/receiver/receiver.ts";
 import { serviceProcess } from "../harness/service-process.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 
 const secret = "whsec_c2VjcmV0LW9mLW91cnMtc2VjcmV0LW9mLW91cnM=";
 /** What must never be in a line. */

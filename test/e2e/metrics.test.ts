@@ -4,9 +4,9 @@ import { once } from "node:events";
 import { expect, onTestFinished, test } from "vitest";
 import { freePort } from "../../src/cli/demo/service-process.ts";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
-import { scrape, valueOf } from "../harness/metrics-scrape.ts";
+import { scrape, valueOf } from "../harness/service/metrics-scrape.ts";
 import { serviceProcess, signingSecret } from "../harness/service-process.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 
 const isProven = { source: "default", state: "ok" };
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import type { Callback } from "../harness/callbacks.ts";
-import { RunningService } from "../harness/running-service.ts";
-import type { Json } from "../harness/running-service.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import type { Callback } from "../harness/receivers/callbacks.ts";
+import { RunningService } from "../harness/service/service-world.ts";
+import type { Json } from "../harness/service/service-world.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 import { hour, second } from "../harness/store-drafts.ts";
 
 const jsonOf = ({ body }: Callback) => JSON.parse(body) as Json & { readonly type: string };

@@ -1,10 +1,10 @@
 import { createPublicKey, verify } from "node:crypto";
 import { Webhook } from "standardwebhooks";
 import { describe, expect, test } from "vitest";
-import type { Callback } from "../harness/callbacks.ts";
-import { RunningService, webhookSecret } from "../harness/running-service.ts";
-import type { Json } from "../harness/running-service.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import type { Callback } from "../harness/receivers/callbacks.ts";
+import { RunningService, webhookSecret } from "../harness/service/service-world.ts";
+import type { Json } from "../harness/service/service-world.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 import { minute, second } from "../harness/store-drafts.ts";
 
 const formats = ["standard", "flat", "form", "cloudevents"] as const;

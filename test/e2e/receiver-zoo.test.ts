@@ -2,11 +2,11 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { startNameServer } from "../harness/name-server.ts";
-import { startReceiver, zoo } from "../harness/receiver-zoo.ts";
-import { RunningService } from "../harness/running-service.ts";
-import type { Json } from "../harness/running-service.ts";
-import { selfSigned } from "../harness/self-signed.ts";
+import { startNameServer } from "../harness/receivers/name-server.ts";
+import { startReceiver, zoo } from "../harness/receivers/receiver-zoo.ts";
+import { RunningService } from "../harness/service/service-world.ts";
+import type { Json } from "../harness/service/service-world.ts";
+import { selfSigned } from "../harness/receivers/self-signed.ts";
 import { startMs } from "../harness/store-drafts.ts";
 
 /*

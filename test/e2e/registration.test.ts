@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { runningService } from "../harness/clocked-service.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 
 const forEver = (status: string) => [{ atMs: 0, status }];
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { RunningService } from "../harness/running-service.ts";
-import type { ShownDelivery } from "../harness/running-service.ts";
+import { RunningService } from "../harness/service/service-world.ts";
+import type { ShownDelivery } from "../harness/service/service-world.ts";
 import { day, hour, minute, second, startMs } from "../harness/store-drafts.ts";
 
 const defaultScheduleMs = [0, 5 * second, 5 * minute, 30 * minute, 2 * hour, 5 * hour, 10 * hour, 14 * hour, 20 * hour, 24 * hour];

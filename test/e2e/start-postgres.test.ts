@@ -3,9 +3,9 @@ import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { expect, inject, onTestFinished, test, vi } from "vitest";
 import { runCommandLine } from "../../src/cli/run-command-line.ts";
-import { apiKey, encryptionKey } from "../harness/instance-cluster.ts";
-import { OwnPostgres } from "../harness/own-postgres.ts";
-import { TestPostgres } from "../harness/postgres-database.ts";
+import { apiKey, encryptionKey } from "../instances/instance-cluster.ts";
+import { OwnPostgres } from "../harness/postgres/own-postgres.ts";
+import { TestPostgres } from "../harness/postgres/postgres-database.ts";
 import { oneLine, start } from "../harness/started-process.ts";
 
 /** An environment in which a service would start if the database let it. */

@@ -4,7 +4,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import type { ScriptedAnswer } from "../../src/cli/receiver/receiver.ts";
 import { serviceProcess, signingSecret } from "../harness/service-process.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 
 const alive = () => AbortSignal.timeout(20_000);
 const queuedForEver = [{ atMs: 0, status: "queued" }];

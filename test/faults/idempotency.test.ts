@@ -28,7 +28,7 @@ test("killed between the commit and the answer: the same key is answered what wa
   const folder = await mkdtemp(join(tmpdir(), "ringback-crash-"));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   const [path, key] = [join(folder, "ringback.db"), generateEncryptionKey()];
-  const victim = spawn(process.execPath, [new URL("../harness/idempotency-victim.ts", import.meta.url).pathname, path, key]);
+  const victim = spawn(process.execPath, [new URL("./idempotency-victim.ts", import.meta.url).pathname, path, key]);
   let said = "";
   victim.stdout.on("data", (chunk: Buffer) => (said += chunk.toString()));
   const [, signal] = (await once(victim, "close")) as [number | null, NodeJS.Signals | null];

@@ -4,7 +4,7 @@ import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import type { Delivery } from "../../src/cli/receiver/receiver.ts";
 import type { ServiceProcess } from "../../src/cli/demo/service-process.ts";
 import { serviceProcess, signingSecret } from "../harness/service-process.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 
 type Webhook = {
   readonly type: string;

@@ -3,7 +3,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import type { Delivery, ScriptedAnswer } from "../../src/cli/receiver/receiver.ts";
 import { serviceProcess, signingSecret } from "../harness/service-process.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 
 type Webhook = { readonly type: string; readonly data: { readonly call_sid: string; readonly sequence: number; readonly status: string } };
 

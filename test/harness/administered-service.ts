@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { onTestFinished } from "vitest";
 import { ServiceClient } from "../../src/cli/demo/service-client.ts";
-import { compileCache } from "./compile-cache.ts";
+import { compileCache } from "./run/compile-cache.ts";
 import { ServiceProcess, freePort } from "../../src/cli/demo/service-process.ts";
 
 const root = new URL("../..", import.meta.url);

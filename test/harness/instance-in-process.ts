@@ -3,7 +3,7 @@ import { ServiceClient } from "../../src/cli/demo/service-client.ts";
 import { readConfig } from "../../src/service/config.ts";
 import { createService } from "../../src/service/create-service.ts";
 import type { Service, ServiceOverrides } from "../../src/service/create-service.ts";
-import { apiKey, encryptionKey } from "./instance-cluster.ts";
+import { apiKey, encryptionKey } from "../instances/instance-cluster.ts";
 
 export type InProcessSetup = {
   readonly databaseUrl: string;

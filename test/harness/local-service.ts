@@ -3,7 +3,7 @@ import { Agent, request } from "undici";
 import { readConfig } from "../../src/service/config.ts";
 import { createService } from "../../src/service/create-service.ts";
 import type { Service, ServiceOverrides } from "../../src/service/create-service.ts";
-import { AnswerCheck } from "./answer-check.ts";
+import { AnswerCheck } from "./service/answer-check.ts";
 
 export const serviceKey = "test-key-test-key-test-key";
 

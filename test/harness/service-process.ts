@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { ServiceProcess, freePort } from "../../src/cli/demo/service-process.ts";
-import { compileCache } from "./compile-cache.ts";
+import { compileCache } from "./run/compile-cache.ts";
 
 const apiKey = "test-key-test-key-test-key";
 /** The account's own secret, so that a receiver can verify before anything is registered. */

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { onTestFinished } from "vitest";
-import { compileCache } from "./compile-cache.ts";
+import { compileCache } from "./run/compile-cache.ts";
 
 const root = new URL("../..", import.meta.url).pathname;
 /** All that a start that was refused may write. */

@@ -4,7 +4,7 @@ import { eventually } from "../harness/administered-service.ts";
 import { FakeClock } from "../harness/fake-clock.ts";
 import { accountsService } from "../harness/accounts-service.ts";
 import type { AccountClient, Answer } from "../harness/accounts-service.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 
 type Ids = {
   readonly watch: string;

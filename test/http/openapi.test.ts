@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { openApiDocument } from "../../src/http/operations/openapi.ts";
 import { problemCatalogue } from "../../src/http/schemas/problem-catalogue.ts";
-import { AnswerCheck } from "../harness/answer-check.ts";
-import type { SeenAnswer } from "../harness/answer-check.ts";
+import { AnswerCheck } from "../harness/service/answer-check.ts";
+import type { SeenAnswer } from "../harness/service/answer-check.ts";
 import { createTestApi } from "./test-api.ts";
 
 const { app, send } = createTestApi();

@@ -3,7 +3,7 @@ import { expect } from "vitest";
 import { createSecretBox } from "../../src/adapters/sealing/secret-box.ts";
 import { createApp } from "../../src/http/app.ts";
 import { openApiDocument } from "../../src/http/operations/openapi.ts";
-import { AnswerCheck } from "../harness/answer-check.ts";
+import { AnswerCheck } from "../harness/service/answer-check.ts";
 import type { HttpDependencies } from "../../src/http/operations/dependencies.ts";
 import type { IdempotentRequest } from "../../src/ports/use-cases/idempotency.ts";
 import type { HookRequest, WatchRequest } from "../../src/ports/use-cases/registration.ts";

@@ -6,10 +6,10 @@ import { openPostgresAdministration } from "../../src/adapters/postgres/opening.
 import { runCommandLine } from "../../src/cli/run-command-line.ts";
 import { ServiceClient } from "../../src/cli/demo/service-client.ts";
 import { eventually } from "../harness/eventually.ts";
-import { encryptionKey } from "../harness/instance-cluster.ts";
+import { encryptionKey } from "./instance-cluster.ts";
 import { inProcessInstance } from "../harness/instance-in-process.ts";
-import { TestPostgres } from "../harness/postgres-database.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import { TestPostgres } from "../harness/postgres/postgres-database.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 
 type Created = { readonly account_id: string; readonly key_id: string; readonly key: string };
 type Listed = { readonly data: readonly { readonly name: string; readonly state: string; readonly reason: string | null }[] };

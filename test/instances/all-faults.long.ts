@@ -1,9 +1,9 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { auditCluster } from "../harness/cluster-audit.ts";
-import { InstanceCluster, trySignal } from "../harness/instance-cluster.ts";
-import { OwnPostgres } from "../harness/own-postgres.ts";
-import { TcpProxy } from "../harness/tcp-proxy.ts";
+import { auditCluster } from "./cluster-audit.ts";
+import { InstanceCluster, trySignal } from "./instance-cluster.ts";
+import { OwnPostgres } from "../harness/postgres/own-postgres.ts";
+import { TcpProxy } from "../harness/postgres/tcp-proxy.ts";
 
 const calls = 1000;
 const pollsPerSecond = 200;

@@ -1,8 +1,8 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { auditCluster } from "../harness/cluster-audit.ts";
-import { InstanceCluster, trySignal } from "../harness/instance-cluster.ts";
-import { OwnPostgres } from "../harness/own-postgres.ts";
+import { auditCluster } from "./cluster-audit.ts";
+import { InstanceCluster, trySignal } from "./instance-cluster.ts";
+import { OwnPostgres } from "../harness/postgres/own-postgres.ts";
 
 /** Short, so that a test can wait for a lease to end. */
 const leaseTimes = { leaseMs: 6000, heartbeatMs: 1000, marginMs: 1500, beyondAttemptMs: 1000 };

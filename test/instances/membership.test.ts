@@ -6,9 +6,9 @@ import { systemClock } from "../../src/adapters/clock.ts";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import { freePort } from "../../src/cli/demo/service-process.ts";
 import { inProcessInstance, shortLease } from "../harness/instance-in-process.ts";
-import { ObservedUpstream } from "../harness/observed-upstream.ts";
-import { TestPostgres } from "../harness/postgres-database.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import { ObservedUpstream } from "../harness/upstream/observed-upstream.ts";
+import { TestPostgres } from "../harness/postgres/postgres-database.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 import { eventually } from "../harness/eventually.ts";
 
 const queued = [{ atMs: 0, status: "queued" }];

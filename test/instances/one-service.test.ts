@@ -6,12 +6,12 @@ import type { Delivery, ScriptedAnswer } from "../../src/cli/receiver/receiver.t
 import type { ServiceClient } from "../../src/cli/demo/service-client.ts";
 import type { Simulator } from "../../src/simulator/simulator.ts";
 import { eventually } from "../harness/eventually.ts";
-import { bodyOf } from "../harness/instance-cluster.ts";
+import { bodyOf } from "./instance-cluster.ts";
 import { inProcessInstance } from "../harness/instance-in-process.ts";
-import { ObservedUpstream } from "../harness/observed-upstream.ts";
-import { TestPostgres } from "../harness/postgres-database.ts";
-import { asAdministrator } from "../harness/postgres-server.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import { ObservedUpstream } from "../harness/upstream/observed-upstream.ts";
+import { TestPostgres } from "../harness/postgres/postgres-database.ts";
+import { asAdministrator } from "../harness/postgres/postgres-server.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 
 const queued = [{ atMs: 0, status: "queued" }];
 

@@ -2,8 +2,8 @@ import pg from "pg";
 import { expect, onTestFinished, test } from "vitest";
 import { eventually } from "../harness/eventually.ts";
 import { inProcessInstance } from "../harness/instance-in-process.ts";
-import { TestPostgres } from "../harness/postgres-database.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import { TestPostgres } from "../harness/postgres/postgres-database.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 import { statusChange, StoreWorld, testPolicy } from "../harness/store-drafts.ts";
 
 test("calls and deliveries that an answer lost left to an instance without its knowledge are taken up after the trouble", async () => {

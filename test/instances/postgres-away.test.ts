@@ -1,10 +1,10 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { expect, test } from "vitest";
 import type { ServiceProcess } from "../../src/cli/demo/service-process.ts";
-import { auditCluster } from "../harness/cluster-audit.ts";
-import { InstanceCluster } from "../harness/instance-cluster.ts";
-import { OwnPostgres } from "../harness/own-postgres.ts";
-import { TcpProxy } from "../harness/tcp-proxy.ts";
+import { auditCluster } from "./cluster-audit.ts";
+import { InstanceCluster } from "./instance-cluster.ts";
+import { OwnPostgres } from "../harness/postgres/own-postgres.ts";
+import { TcpProxy } from "../harness/postgres/tcp-proxy.ts";
 
 const leaseTimes = { leaseMs: 6000, heartbeatMs: 1000, marginMs: 1500, beyondAttemptMs: 1000 };
 const short = { leaseTimes };

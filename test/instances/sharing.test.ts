@@ -15,10 +15,10 @@ import { ChangeSweeper } from "../../src/engine/instances/change-sweeper.ts";
 import { eventually } from "../harness/eventually.ts";
 import { inProcessInstance } from "../harness/instance-in-process.ts";
 import { unauthorized } from "../harness/polling.ts";
-import { TestPostgres } from "../harness/postgres-database.ts";
-import { StatementCount } from "../harness/statement-count.ts";
+import { TestPostgres } from "../harness/postgres/postgres-database.ts";
+import { StatementCount } from "../harness/postgres/statement-count.ts";
 import { testPolicy } from "../harness/store-drafts.ts";
-import { TcpProxy } from "../harness/tcp-proxy.ts";
+import { TcpProxy } from "../harness/postgres/tcp-proxy.ts";
 
 let database: TestPostgres;
 let db: Database;

@@ -2,10 +2,10 @@ import { expect, onTestFinished, test } from "vitest";
 import { freePort } from "../../src/cli/demo/service-process.ts";
 import { eventually } from "../harness/eventually.ts";
 import { inProcessInstance } from "../harness/instance-in-process.ts";
-import { scrape, valueOf } from "../harness/metrics-scrape.ts";
-import { TestPostgres } from "../harness/postgres-database.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
-import { TcpProxy } from "../harness/tcp-proxy.ts";
+import { scrape, valueOf } from "../harness/service/metrics-scrape.ts";
+import { TestPostgres } from "../harness/postgres/postgres-database.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
+import { TcpProxy } from "../harness/postgres/tcp-proxy.ts";
 
 const counted = [
   "ringback_watches",

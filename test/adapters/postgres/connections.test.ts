@@ -5,8 +5,8 @@ import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vit
 import { Database } from "../../../src/adapters/postgres/connection/database.ts";
 import { createPostgresStore } from "../../../src/adapters/postgres/store.ts";
 import { StoreOverloadedError, StoreUnavailableError } from "../../../src/domain/errors.ts";
-import { TestPostgres } from "../../harness/postgres-database.ts";
-import type { TestInstance } from "../../harness/postgres-database.ts";
+import { TestPostgres } from "../../harness/postgres/postgres-database.ts";
+import type { TestInstance } from "../../harness/postgres/postgres-database.ts";
 import { only, statusChange, StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
 
 let database: TestPostgres;

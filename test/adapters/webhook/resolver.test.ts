@@ -1,8 +1,8 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { FairSlots, SlotsFull } from "../../../src/adapters/webhook/fair-slots.ts";
 import { NameResolver } from "../../../src/adapters/webhook/resolver.ts";
-import { startNameServer } from "../../harness/name-server.ts";
-import type { Zone } from "../../harness/name-server.ts";
+import { startNameServer } from "../../harness/receivers/name-server.ts";
+import type { Zone } from "../../harness/receivers/name-server.ts";
 
 async function startResolver(zone: Zone, ttlSeconds: number) {
   const server = await startNameServer(zone, ttlSeconds);

@@ -1,6 +1,6 @@
 import type { Delivery } from "../../src/cli/receiver/receiver.ts";
 import { bodyOf } from "./instance-cluster.ts";
-import type { ObservedPoll } from "./observed-upstream.ts";
+import type { ObservedPoll } from "../harness/upstream/observed-upstream.ts";
 
 /** Something was done to these instances between the two times (wall clock). */
 export type FaultSpan = { readonly instances: readonly string[]; readonly fromMs: number; readonly toMs: number };

@@ -6,10 +6,10 @@ import { ServiceProcess, freePort } from "../../src/cli/demo/service-process.ts"
 import type { Scenario } from "../../src/simulator/scenarios.ts";
 import type { Simulator } from "../../src/simulator/simulator.ts";
 import type { FaultSpan } from "./cluster-audit.ts";
-import type { InstanceTwists } from "./instance-main.ts";
-import { compileCache } from "./compile-cache.ts";
-import { ObservedUpstream } from "./observed-upstream.ts";
-import { simulatedUpstream } from "./simulated-upstream.ts";
+import type { InstanceTwists } from "../harness/service/instance-program.ts";
+import { compileCache } from "../harness/run/compile-cache.ts";
+import { ObservedUpstream } from "../harness/upstream/observed-upstream.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 
 export const apiKey = "test-key-test-key-test-key";
 /** 32 bytes, the same for every instance. */
@@ -72,7 +72,7 @@ export class InstanceCluster {
         ...options.environment,
       };
       const twists = options.twists?.[name];
-      const program = twists === undefined ? {} : { program: ["test/harness/instance-main.ts", JSON.stringify(twists)] };
+      const program = twists === undefined ? {} : { program: ["test/harness/service/instance-program.ts", JSON.stringify(twists)] };
       const instance = new ServiceProcess(name, { port: await freePort(), key: apiKey, environment, ...program });
       onTestFinished(() => {
         // One that stands still could not obey.

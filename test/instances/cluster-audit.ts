@@ -1,5 +1,5 @@
 import type { Delivery } from "../../src/cli/receiver/receiver.ts";
-import { bodyOf } from "./instance-cluster.ts";
+import { bodyOf } from "../harness/receivers/collecting-receiver.ts";
 import type { ObservedPoll } from "../harness/upstream/observed-upstream.ts";
 
 /** Something was done to these instances between the two times (wall clock). */

@@ -5,7 +5,7 @@ import { Demo } from "./demo/demo-run.ts";
 const usage = `usage: npm run demo [-- --keep]
 Runs a simulated upstream, two services and a verifying receiver, and shows every webhook as it arrives.
   --keep   stay up afterwards, with lines to try`;
-/** The whole demo, the crash included. */
+/** Time limit of the whole demo, including the crash. */
 const deadlineMs = 38_000;
 const exitCodes = { done: 0, failed: 1, usage: 2, interrupted: 130 };
 

@@ -4,7 +4,7 @@ import { sandboxSourceName } from "../domain/sources/sandbox.ts";
 import { defaultSourceName } from "../domain/sources/source-settings.ts";
 import type { CreateSetup } from "../engine/polling/source-reloader.ts";
 import type { SourceSetup } from "../engine/sources/polled-source.ts";
-import type { RegistrableSource } from "../engine/registration/registrar.ts";
+import type { RegistrableSource } from "../engine/sources/registrable-source.ts";
 import type { Clock } from "../ports/clock.ts";
 import { SandboxSource, sandboxPolling } from "../simulator/sandbox-source.ts";
 

@@ -3,7 +3,7 @@ import { systemClock } from "../adapters/clock.ts";
 import type { OpenPostgres } from "../adapters/postgres/opening.ts";
 import { openSqliteStore } from "../adapters/sqlite/store.ts";
 import type { Config, Secrets } from "./config.ts";
-import { InstanceFencedError, StoreUnavailableError } from "../domain/errors.ts";
+import { StoreUnavailableError } from "../domain/errors.ts";
 import type { DeliveryPolicy } from "../domain/deliveries/retry-policy.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { ServiceStore, StoreStats, StoreLifecycle } from "../ports/stores/service-store.ts";
@@ -30,8 +30,6 @@ export type OpenStore = {
   readonly shared: OpenPostgres | null;
   /** Everybody's who shares it. */
   readonly clock: Clock;
-  /** What the store was asked and did not answer may have been done. Not for an instance that was evicted. */
-  onTrouble: () => void;
   close(): Promise<void>;
 };
 
@@ -41,22 +39,15 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
   const machineClock = options.clock ?? systemClock;
   if (config.database.kind === "sqlite") {
     const store = await openSqliteStore({ path: config.database.path, policy, clock: machineClock, onCommitted, recordLingerMs });
-    return { store, shared: null, clock: machineClock, onTrouble: () => undefined, close: () => store.close() };
+    return { store, shared: null, clock: machineClock, close: () => store.close() };
   }
   const { delivery } = config;
   const limits = { endpointMaxInFlight: delivery.endpointMaxInFlight, hostMaxInFlight: delivery.hostMaxInFlight };
   const connectionString = secrets.postgresUrl ?? "";
-  // Whoever has SQLite need not load what he never uses.
+  // Loaded lazily so that SQLite deployments never import `pg`.
   const { openPostgres } = await import("../adapters/postgres/opening.ts");
   const shared = await openPostgres({ connectionString, policy, limits, logger, machineClock, signal, onCommitted });
-  const opened: OpenStore = {
-    store: observed(shared.store, () => opened.onTrouble()),
-    shared: { ...shared, instances: observed(shared.instances, () => opened.onTrouble()) },
-    clock: shared.clock,
-    onTrouble: () => undefined,
-    close: () => shared.close(),
-  };
-  return opened;
+  return { store: shared.store, shared, clock: shared.clock, close: () => shared.close() };
 }
 
 /** Asks until there is an answer; rejects with the signal's reason when that ends the wait. */
@@ -76,22 +67,4 @@ export async function readStatsOf(store: Pick<StoreLifecycle, "readStats">): Pro
     if (!(error instanceof StoreUnavailableError)) throw error;
     return null;
   }
-}
-
-/** The same methods; whenever one of them is not answered somebody is told. */
-function observed<T extends object>(target: T, onTrouble: () => void): T {
-  return new Proxy(target, {
-    get(_, name) {
-      const member: unknown = Reflect.get(target, name);
-      if (typeof member !== "function") return member;
-      return (...args: readonly unknown[]) => {
-        const answer: unknown = Reflect.apply(member, target, args);
-        if (answer instanceof Promise)
-          answer.catch((error: unknown) => {
-            if (error instanceof StoreUnavailableError && !(error instanceof InstanceFencedError)) onTrouble();
-          });
-        return answer;
-      };
-    },
-  });
 }

@@ -62,8 +62,8 @@ export class Outbound implements AsyncDisposable {
       metrics: silentMetrics,
       timeoutMs: 15_000,
       maxAttempts: deliveryPolicy.scheduleMs.length,
-      onUnwatched: () => undefined,
-      notify: () => undefined,
+      poller: { rewatch: () => undefined },
+      listeners: [],
     });
   }
 

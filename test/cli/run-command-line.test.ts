@@ -150,7 +150,7 @@ test("verify says which fault a signature has, for people and for programs", asy
     run([...args, "--json"], { input: '{ "a": 1 }' }),
     run([...args.slice(0, -1), "/nonexistent"]),
   ]);
-  expect(good).toMatchObject({ code: 0, out: expect.stringContaining("the signature holds") });
+  expect(good).toMatchObject({ code: 0, out: expect.stringContaining("the signature is valid") });
   expect(bad.code).toBe(1);
   expect(JSON.parse(bad.out)).toMatchObject({ fault: "body_reserialised" });
   expect(missing).toMatchObject({ code: 1, error: expect.stringContaining("/nonexistent") });

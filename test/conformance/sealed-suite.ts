@@ -42,7 +42,7 @@ async function fill(world: OpenWorld): Promise<Readonly<Record<SealedColumn, str
   await world.store.ensureHashKey("api_keys", sealedBy(older, "hash key"));
   const claim = { id: "answer_of_a_hook", accountId: account.id, nowMs: startMs, expiresAtMs: startMs + day };
   const request = { accountId: account.id, endpointId: view.endpoint?.id ?? "", sinceMs: 0, untilMs: 0, nowMs: startMs };
-  await world.store.runClaimed(claim, "recover", request, () => ({ sealed: sealedBy(older, "answer"), deliveryId: null }));
+  await world.store.underKey(claim).recover(request, () => ({ sealed: sealedBy(older, "answer"), deliveryId: null }));
   return {
     signing_key: account.id,
     secret: secret.id,

@@ -18,7 +18,7 @@ const shared = (databaseUrl: string) => ({
 test("a server that wants a password, and a URL without one: one line, exit code 78; a command says the same", async () => {
   const postgres = await OwnPostgres.start({ authMethod: "scram-sha-256" });
   const url = `postgres://ringback@127.0.0.1:${postgres.port}/postgres`;
-  const why = "the database of DATABASE_URL wants a password, and the URL has none";
+  const why = "the database of DATABASE_URL requires a password, and the URL has none";
   expect(await runToEnd(shared(url))).toMatchObject({ code: 78, stderr: `ringback: DATABASE_URL: ${why}\n` });
   expect(await runCommand(["account", "create", "acme"], { DATABASE_URL: url })).toEqual({
     code: 1,
@@ -32,7 +32,7 @@ test.each(["require", "prefer", "verify-ca", "verify-full"])(
   async (mode) => {
     const { code, stderr } = await runToEnd(shared(`${inject("postgresUrl")}?sslmode=${mode}`));
     expect(stderr).toMatch(oneLine);
-    expect(stderr).toContain("does not speak TLS");
+    expect(stderr).toContain("does not support TLS");
     expect(code).toBe(78);
   },
 );

@@ -21,8 +21,13 @@ const draft = await world.watchDraft("OUT-1");
 const request = { accountId, method: "POST", path: "/v1/watches", key: "a", bodyHash: "hash" };
 const answer = { status: 201, contentType: "application/json", body: JSON.stringify({ id: draft.id, accountId }) };
 armed = true;
-await idempotency.run({ request, answerOf: () => answer }, "registerWatches", [draft], () => {
-  writeSync(1, answer.body);
-  return answer;
-});
+await idempotency.run(
+  { request, answerOf: () => answer },
+  (operations) => operations.registerWatches,
+  [draft],
+  () => {
+    writeSync(1, answer.body);
+    return answer;
+  },
+);
 writeSync(1, "answered");

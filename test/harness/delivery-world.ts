@@ -243,8 +243,8 @@ export class DeliveryWorld {
       metrics: silentMetrics,
       timeoutMs,
       maxAttempts: (policy.scheduleMs ?? testPolicy.scheduleMs).length,
-      onUnwatched: (callIds) => this.unwatched.push(...callIds),
-      notify: (notices) => this.notices.push(...notices),
+      poller: { rewatch: (callId) => this.unwatched.push(callId) },
+      listeners: [{ committed: ({ notices }) => this.notices.push(...notices), removed: () => undefined }],
       mayStart,
       random,
     });

@@ -4,6 +4,7 @@ import type { SourceHealth } from "../../src/domain/sources/source.ts";
 import { Poller } from "../../src/engine/polling/poller.ts";
 import type { SourceSetup } from "../../src/engine/sources/polled-source.ts";
 import type { CallSource, PollAnswer, PollTarget } from "../../src/ports/call-source.ts";
+import type { Commit, CommitListener } from "../../src/ports/commit-listener.ts";
 import type { CallCommit, CallStore, Notice } from "../../src/ports/stores/call-store.ts";
 import type { SendJob } from "../../src/ports/stores/send-job.ts";
 import type { ServiceStore } from "../../src/ports/stores/service-store.ts";
@@ -50,7 +51,7 @@ export class ScriptedSource implements CallSource {
 }
 
 /** The poller on a fake clock, a scripted upstream and a real store that can be made to fail. */
-export class PollingWorld {
+export class PollingWorld implements CommitListener {
   readonly clock = new FakeClock();
   readonly upstream = new ScriptedSource(this.clock);
   readonly commits: CallCommit[] = [];
@@ -107,6 +108,15 @@ export class PollingWorld {
 
   pollsOf(callSid: string): readonly number[] {
     return this.upstream.polls.filter((poll) => poll.callSid === callSid).map(({ atMs }) => atMs);
+  }
+
+  committed({ jobs, notices }: Commit): void {
+    this.jobs.push(...jobs);
+    this.notices.push(...notices);
+  }
+
+  removed(): void {
+    throw new Error("the poller removes no watches");
   }
 
   /** Registers as the registrar would: the commit first, then the poller. */
@@ -167,8 +177,7 @@ export class PollingWorld {
       clock: this.clock,
       logger: { ...silentLogger, error: (fields) => this.errors.push(JSON.stringify(fields)) },
       metrics: silentMetrics,
-      dispatch: (jobs) => this.jobs.push(...jobs),
-      notify: (notices) => this.notices.push(...notices),
+      listeners: [this],
       onSourceChange: ({ reason }, change) => this.sourceChanges.push(reason === null ? change : `${change}: ${reason}`),
     });
   }

@@ -1,9 +1,7 @@
 import type { Delivery } from "../../src/cli/receiver/receiver.ts";
 import { bodyOf } from "../harness/receivers/collecting-receiver.ts";
 import type { ObservedPoll } from "../harness/upstream/observed-upstream.ts";
-
-/** Something was done to these instances between the two times (wall clock). */
-export type FaultSpan = { readonly instances: readonly string[]; readonly fromMs: number; readonly toMs: number };
+import type { FaultSpan } from "./instance-cluster.ts";
 
 export type ClusterRecord = {
   readonly callSids: readonly string[];

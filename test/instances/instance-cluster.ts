@@ -4,7 +4,6 @@ import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import type { Delivery } from "../../src/cli/receiver/receiver.ts";
 import type { Scenario } from "../../src/simulator/scenarios.ts";
 import type { Simulator } from "../../src/simulator/simulator.ts";
-import type { FaultSpan } from "./cluster-audit.ts";
 import type { InstanceTwists } from "../harness/service/instance-program.ts";
 import { bodyOf } from "../harness/receivers/collecting-receiver.ts";
 import { signingSecret } from "../harness/service/environment.ts";
@@ -12,6 +11,9 @@ import { prepareService } from "../harness/service/service.ts";
 import type { ProcessService } from "../harness/service/service.ts";
 import { ObservedUpstream } from "../harness/upstream/observed-upstream.ts";
 import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
+
+/** Something was done to these instances between the two times (wall clock). */
+export type FaultSpan = { readonly instances: readonly string[]; readonly fromMs: number; readonly toMs: number };
 
 export type ClusterOptions = {
   /** By instance: the database as that one reaches it. */

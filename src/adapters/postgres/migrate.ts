@@ -1,38 +1,26 @@
 import { createHash } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
 import { StartupError } from "../../domain/errors.ts";
-import { toClientUrl } from "./connection/connection-string.ts";
-import { alignFeed } from "./reading/feed-horizon.ts";
-import pg from "pg";
+import { connectClient } from "./connection/session.ts";
+import { alignFeed } from "./reading/feed.ts";
+import type pg from "pg";
 
 const folder = new URL("./migrations/", import.meta.url);
-/** Any number of ours: who holds it migrates. */
+/** Advisory lock of migrations; an arbitrary number. */
 const lockKey = 7_464_622_225;
 
 /**
- * Brings the schema up to this program's, forward only, each migration in a transaction of its own under a lock, so that
- * several may start at once. A database that was written by a newer program, or by migrations that read differently, is
- * refused rather than guessed at. Resolves with how many of them it took.
+ * Applies the pending migrations, each in its own transaction under a lock, so that several instances may start at once.
+ * Resolves with the number of migrations applied. Rejects with `StartupError` for a database of a newer program, or of
+ * migrations with other contents.
  *
- * The rule for a migration, because instances of the version before go on running beside it: it adds (tables, indexes,
- * columns that are null or have a default) and never renames, narrows or drops what that version reads or writes; what
- * nobody needs any more is dropped by the version after. An index of a table that is written to makes its writers wait
- * while it is built: of `deliveries` and `events` seldom, and said in the release.
+ * Instances of the previous version run beside a migration, so a migration only adds (tables, indexes, columns that are
+ * null or have a default) and never renames, narrows or drops what that version reads or writes. The following version
+ * drops what is unused. Building an index blocks the writers of its table, so indexes on `deliveries` and `events` are rare
+ * and announced with the release.
  */
 export async function migrate(connectionString: string): Promise<number> {
-  const client = new pg.Client({
-    connectionString: toClientUrl(connectionString),
-    application_name: "ringback migrate",
-    connectionTimeoutMillis: 5000,
-  });
-  client.on("error", () => undefined);
-  try {
-    await client.connect();
-  } catch (error) {
-    // One that was refused halfway keeps its socket; nobody waits for the goodbye.
-    void client.end();
-    throw error;
-  }
+  const client = await connectClient(connectionString, "ringback migrate");
   try {
     const known = readdirSync(folder)
       .filter((name) => name.endsWith(".sql"))
@@ -45,7 +33,7 @@ export async function migrate(connectionString: string): Promise<number> {
   }
 }
 
-/** False: nothing is left to do. */
+/** Applies one migration and returns true, or returns false if none is pending. */
 async function applyNext(client: pg.Client, known: readonly string[]): Promise<boolean> {
   await client.query("begin");
   try {
@@ -80,7 +68,9 @@ function nextOf(applied: readonly Applied[], known: readonly string[]): number {
   for (const [index, before] of applied.entries()) {
     const name = known[index] ?? "";
     if (before.name !== name || before.checksum !== read(name).checksum)
-      throw new StartupError(`the database was made by another migration ${name} than this program's: start the version that made it`);
+      throw new StartupError(
+        `migration ${name} of the database differs from that of this program: start the version that created the database`,
+      );
   }
   return applied.length;
 }

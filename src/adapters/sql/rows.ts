@@ -10,17 +10,17 @@ import type { Account, ApiKeyView } from "../../ports/stores/account-store.ts";
 import type { WatchedCall } from "../../ports/stores/call-store.ts";
 import type { StoredSource } from "../../ports/stores/source-store.ts";
 
-/** A row as either database gives it: the columns have the same names and meanings in both. */
+/** A row of either database. Columns have the same names and meanings in both. */
 export type Row = Readonly<Record<string, unknown>>;
 
-// Both schemas keep the types of their columns; these read them as what the schema says they are.
+// Both schemas enforce the types of their columns, so these functions only assert them.
 export const text = (row: Row, column: string) => row[column] as string;
 export const textOrNull = (row: Row, column: string) => row[column] as string | null;
 export const integer = (row: Row, column: string) => row[column] as number;
 export const integerOrNull = (row: Row, column: string) => row[column] as number | null;
-/** SQLite has 0 and 1 for what is a boolean in Postgres. */
+/** Reads a boolean, which SQLite stores as 0 or 1. */
 export const flag = (row: Row, column: string) => row[column] === true || row[column] === 1;
-// A copy: `pg` hands out windows on what it received.
+// Copied, because `pg` returns views on its receive buffer.
 export const blob = (row: Row, column: string) => new Uint8Array(row[column] as Uint8Array);
 const json = <T>(row: Row, column: string) => JSON.parse(text(row, column)) as T;
 const jsonOrNull = <T>(row: Row, column: string) => (row[column] === null ? null : json<T>(row, column));
@@ -35,7 +35,7 @@ export function callStatusOf(row: Row): CallStatus {
   };
 }
 
-/** Needs the columns of watches and `source_name`, `call_sid`, `callback_url`. */
+/** Maps a row with the columns of watches and `source_name`, `call_sid`, `callback_url`. */
 export function watchOf(row: Row): Watch {
   return {
     id: text(row, "id"),
@@ -60,7 +60,7 @@ export function filterOf(row: Row): readonly string[] | null {
   return jsonOrNull(row, "events");
 }
 
-/** Needs the columns of endpoints and `origin`. */
+/** Maps a row with the columns of endpoints and `origin`. */
 export function endpointOf(row: Row): Endpoint {
   return {
     id: text(row, "id"),
@@ -93,7 +93,7 @@ function healthOf(row: Row): EndpointHealth {
   };
 }
 
-/** How an endpoint and its host stand before an attempt is judged. Needs the columns of endpoints, `origin`, and the host's as `host_…`. */
+/** Reads the state of an endpoint and its host, from the columns of endpoints, `origin`, and those of the host as `host_…`. */
 export function endpointStateOf(row: Row): { readonly endpoint: EndpointStatus; readonly host: HostHealth } {
   const { state, reason, sinceMs, health } = endpointOf(row);
   return {
@@ -106,7 +106,7 @@ export function endpointStateOf(row: Row): { readonly endpoint: EndpointStatus; 
   };
 }
 
-/** Needs the columns of events, under these aliases where they meet another table's. */
+/** Maps a row with the columns of events; `id` and `type` are selected as `event_id` and `event_type`. */
 export function eventOf(row: Row): RingbackEvent {
   return {
     id: text(row, "event_id"),
@@ -117,7 +117,7 @@ export function eventOf(row: Row): RingbackEvent {
   } as RingbackEvent;
 }
 
-/** Needs the columns of deliveries and `event_id`, `event_type`, `call_sid`. */
+/** Maps a row with the columns of deliveries and `event_id`, `event_type`, `call_sid`. */
 export function deliveryOf(row: Row): Delivery {
   return {
     id: text(row, "id"),
@@ -192,7 +192,7 @@ export function watchedCallOf(row: Row): WatchedCall {
   };
 }
 
-/** What `gatherWatchedCall` must know of a call, of which status and version may have changed since its row was read. */
+/** Returns the columns of a call for `gatherWatchedCall`, with the status and version after a change. */
 export function callRowOf(row: Row, status: CallStatus, version: number) {
   return {
     callId: text(row, "id"),
@@ -205,7 +205,7 @@ export function callRowOf(row: Row, status: CallStatus, version: number) {
   };
 }
 
-/** The same from rows at hand: a call, its status and version after a change, and its active watches, oldest first; null without any. */
+/** Builds a watched call from a call after a change and its active watches, oldest first. Returns `null` if there are no watches. */
 export function gatherWatchedCall(
   call: Pick<WatchedCall, "callId" | "sourceName" | "callSid" | "scope" | "version" | "createdAtMs"> & { readonly status: CallStatus },
   watches: readonly Pick<Watch, "accountId" | "createdAtMs" | "expiresAtMs" | "sequence">[],

@@ -59,7 +59,7 @@ import { moveSchedule } from "./deliveries/shift-schedule.ts";
 type Inside<Name extends keyof ServiceStore> = ServiceStore[Name] extends (...args: infer Args) => infer Result
   ? (db: Database, ...args: Args) => Awaited<Result>
   : never;
-type PortOperation = Exclude<keyof ServiceStore, "checkWritable" | "fatal" | "close" | "runClaimed">;
+type PortOperation = Exclude<keyof ServiceStore, "checkWritable" | "fatal" | "close" | "underKey">;
 
 /** Every operation, one file each. */
 export const operations: { [Name in PortOperation]: Inside<Name> } & { checkWritable: (db: Database) => void } = {

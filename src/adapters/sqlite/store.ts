@@ -2,10 +2,10 @@ import { statSync } from "node:fs";
 import type { DeliveryPolicy } from "../../domain/deliveries/retry-policy.ts";
 import type { AttemptRecorded } from "../../ports/stores/delivery-store.ts";
 import type { Clock } from "../../ports/clock.ts";
-import type { AnswerDraft, ClaimedRun, IdempotencyStore } from "../../ports/stores/idempotency-store.ts";
+import type { ClaimedOperation, ClaimedOperations, IdempotencyClaim } from "../../ports/stores/idempotency-store.ts";
 import type { AdministrationStore, ServiceStore } from "../../ports/stores/service-store.ts";
 import { Checkpointer } from "./writer-thread/checkpointer.ts";
-import type { ClaimedValue, Request } from "./writer-thread/group.ts";
+import type { ClaimedValue } from "./writer-thread/group.ts";
 import { GroupQueue } from "./writer-thread/group-queue.ts";
 import { operations } from "./operations.ts";
 import type { OperationName } from "./operations.ts";
@@ -46,7 +46,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Serv
   return {
     ...methods,
     recordAttempt: (record) => queue.run({ name: "recordAttempt", args: [record] }, { lingerMs }) as Promise<AttemptRecorded>,
-    runClaimed: runClaimedOn(queue),
+    underKey: (claim) => operationsUnderKey(queue, claim),
     checkWritable: () => queue.run({ name: "checkWritable", args: [] }) as Promise<void>,
     readStats: async () => ({ ...(await methods.readStats()), storeBytes: storeBytes(options.path) }),
     fatal: checkpointer === null ? queue.fatal : Promise.race([queue.fatal, checkpointer.fatal]),
@@ -58,23 +58,26 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Serv
   };
 }
 
-/** The result is the one the draft was made of, so that it crosses to this thread once. */
-function runClaimedOn(queue: GroupQueue): IdempotencyStore["runClaimed"] {
-  return async <Result>(
-    claim: NonNullable<Request["claim"]>,
-    name: OperationName,
-    request: unknown,
-    draftAnswer: (result: Result) => AnswerDraft | null,
-  ): Promise<ClaimedRun<Result>> => {
-    let drafted: { readonly result: Result } | null = null;
-    const keepDraft = (result: unknown) => {
-      drafted = { result: result as Result };
-      return draftAnswer(result as Result);
+/** Returns the claimable operations under one claim. The result of each is the one its draft was made of, so that it crosses to this thread once. */
+function operationsUnderKey(queue: GroupQueue, claim: IdempotencyClaim): ClaimedOperations {
+  const claimed =
+    <Request, Result>(name: OperationName): ClaimedOperation<Request, Result> =>
+    async (request, draftAnswer) => {
+      const results: Result[] = [];
+      const keepResult = (result: unknown) => {
+        results.push(result as Result);
+        return draftAnswer(result as Result);
+      };
+      const value = (await queue.run({ name, args: [request], claim }, { draftAnswer: keepResult })) as ClaimedValue;
+      return value.kind === "ran" ? { kind: "ran", result: results.at(-1) as Result } : value;
     };
-    const value = (await queue.run({ name, args: [request], claim }, { draftAnswer: keepDraft })) as ClaimedValue;
-    if (value.kind !== "ran") return value;
-    if (drafted === null) throw new Error("what ran was drafted");
-    return { kind: "ran", ...(drafted as { readonly result: Result }) };
+  return {
+    registerWatches: claimed("registerWatches"),
+    registerHook: claimed("registerHook"),
+    rotateSecret: claimed("rotateSecret"),
+    recover: claimed("recover"),
+    claimManualRetry: claimed("claimManualRetry"),
+    createTest: claimed("createTest"),
   };
 }
 

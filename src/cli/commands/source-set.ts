@@ -18,10 +18,10 @@ const flagOf: Readonly<Record<SourceFault["field"], string>> = {
   maxPollsPerSecond: "--max-polls-per-second",
 };
 
-/** `source set`: makes a source or changes what is named of one; a running service follows within 5 s. */
+/** `source set`: creates a source or changes the given settings of one; a running service follows within 5 s. */
 export const sourceSetCommand: Command = {
-  summary: "make a source of calls or change it; a running service follows within 5 s",
-  usage: `  <name>                        letters, digits, - and _; what is left out below stays as it is
+  summary: "create or change a source of calls; a running service follows within 5 s",
+  usage: `  <name>                        letters, digits, - and _; settings left out below keep their value
   --kind <kind>                 ${upstreamKinds.join(" or ")}; the first for a new source
   --base-url <url>              of the upstream
   --credential <text>           X-PolyAi-Auth-Token or X-API-KEY; other users of the machine may see it here, so rather:
@@ -81,9 +81,9 @@ function settled(outcome: SetSourceOutcome, name: string): Extract<SetSourceOutc
     case "invalid":
       throw new UsageError(outcome.faults.map(({ field, detail }) => `${flagOf[field]} ${detail}`).join("; "));
     case "owned_otherwise":
-      throw new Error(`source ${name} is there for ${outcome.accountId ?? "every account"}, and stays so; choose another name`);
+      throw new Error(`source ${name} belongs to ${outcome.accountId ?? "every account"}, which cannot change; choose another name`);
     case "conflict":
-      throw new Error(`source ${name} was set by somebody else at the same moment; look at it and try again`);
+      throw new Error(`source ${name} was changed concurrently; check it and retry`);
   }
 }
 

@@ -1,3 +1,4 @@
+import { stackOf } from "../../domain/error-text.ts";
 import { isTransientStoreError } from "../../domain/errors.ts";
 import type { SourceHealth } from "../../domain/sources/source.ts";
 import type { InstanceSignal, PeerNotifier } from "../../ports/peer-notifier.ts";
@@ -17,6 +18,7 @@ import type { LongPollWaiters } from "../requests/long-poll-waiters.ts";
 import { OrphanRescuer } from "./orphan-rescuer.ts";
 import type { Poller } from "../polling/poller.ts";
 import { PacedRuns } from "../runtime/paced-runs.ts";
+import { sleep } from "../runtime/timed-waits.ts";
 import { RateDivision } from "./rate-division.ts";
 import { SourceStateSync } from "./source-state-sync.ts";
 import { ChangeSweeper } from "./change-sweeper.ts";
@@ -139,7 +141,7 @@ export class InstanceCoordinator {
     await this.#membership.heartbeat();
     const deadlineMs = this.#options.clock.monotonicMs() + firstGrantWaitMs;
     while (!this.#division.hasGrants && this.#options.clock.monotonicMs() < deadlineMs) {
-      await this.#pause(200);
+      await sleep(this.#options.clock, 200);
       await this.#membership.heartbeat();
     }
     await this.#sweeper.tick();
@@ -199,7 +201,7 @@ export class InstanceCoordinator {
     if (this.#isDraining) return;
     if (what.has("watches")) this.#sweeper.onDeletion();
     if (what.has("calls") || what.has("instances")) this.#balance.checkAgain();
-    this.#word.ask();
+    this.#word.request();
     if (what.has("instances") || (what.has("rates") && this.#division.isWaiting)) this.#heartbeatConcurrently();
   }
 
@@ -257,7 +259,7 @@ export class InstanceCoordinator {
   #warn(message: string, error: unknown): void {
     const { logger } = this.#options;
     if (isTransientStoreError(error)) logger.warn({ error: error.message }, message);
-    else logger.error({ error: error instanceof Error ? error.stack : String(error) }, message);
+    else logger.error({ error: stackOf(error) }, message);
   }
 
   #loseEverything(): void {
@@ -272,9 +274,5 @@ export class InstanceCoordinator {
     const { poller, dispatcher } = this.#options;
     for (const name of poller.gates.keys()) poller.resume(name);
     dispatcher.resume();
-  }
-
-  #pause(delayMs: number): Promise<void> {
-    return new Promise((resolve) => this.#options.clock.setTimer(delayMs, resolve));
   }
 }

@@ -25,8 +25,7 @@ export async function measureHeapPerCall(calls: number): Promise<Figure> {
     clock: systemClock,
     logger: silentLogger,
     metrics: silentMetrics,
-    dispatch: () => undefined,
-    notify: () => undefined,
+    listeners: [],
     onSourceChange: () => undefined,
   });
   const before = usedHeap();

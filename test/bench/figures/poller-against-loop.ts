@@ -70,8 +70,7 @@ async function pollWhole(baseUrl: string, roundMs: number): Promise<number> {
     clock: systemClock,
     logger: silentLogger,
     metrics,
-    dispatch: () => undefined,
-    notify: () => undefined,
+    listeners: [],
     onSourceChange: () => undefined,
   });
   for (let index = 0; index < 1000; index++) poller.watch(watchedCall(index));

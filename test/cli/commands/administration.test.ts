@@ -78,7 +78,7 @@ describe("account create", () => {
       expect((await readFile(join(folder, "data", name))).includes(created.key)).toBe(false);
     const { out } = await run("account", "create", "for people");
     expect(out).toMatch(
-      /^account for people\n {2}account id {2}acc_\S+\n {2}key id {6}key_\S+\n {2}API key {5}rb_\S+\nThe key is shown this once/,
+      /^account for people\n {2}account id {2}acc_\S+\n {2}key id {6}key_\S+\n {2}API key {5}rb_\S+\nThe key is shown once/,
     );
   });
 
@@ -266,7 +266,7 @@ describe("a change of encryption keys", () => {
     });
     useKeys(newer);
     expect(await accountOf(key)).toBe("acme");
-    expect((await run("reencrypt")).out).toMatch(/^0 sealed anew with the key [0-9a-f]{16}$/);
+    expect((await run("reencrypt")).out).toMatch(/^0 values re-encrypted with the key [0-9a-f]{16}$/);
     useKeys(older);
     expect(await run("key", "create", "acme")).toMatchObject({ code: 1, error: expect.stringMatching(/sealed with the key [0-9a-f]{16}/) });
   });
@@ -316,8 +316,8 @@ describe("a change of encryption keys", () => {
     useKeys(newer, older);
     const { code, out, error } = await run("reencrypt");
     expect(code).toBe(1);
-    expect(out).toContain("2 sealed anew");
-    expect(error).toBe("ringback reencrypt: the credential of src_1 does not open and was left as it is");
+    expect(out).toContain("2 values re-encrypted");
+    expect(error).toBe("ringback reencrypt: the credential of src_1 cannot be decrypted and was left unchanged");
   });
 });
 
@@ -344,7 +344,7 @@ describe("backup", () => {
   test("says that the variable holds the key where it does", async () => {
     vi.stubEnv("RINGBACK_ENCRYPTION_KEY", randomBytes(32).toString("base64"));
     await createAccount("acme");
-    expect((await run("backup", join(folder, "copy.db"))).out).toMatch(/keep RINGBACK_ENCRYPTION_KEY \(key [0-9a-f]{16}\) apart/);
+    expect((await run("backup", join(folder, "copy.db"))).out).toMatch(/keep RINGBACK_ENCRYPTION_KEY \(key [0-9a-f]{16}\) separately/);
   });
 
   test("takes nobody's place and leaves nothing behind when it fails", async () => {

@@ -124,7 +124,7 @@ test("a database that is not empty is left as it is; so is everything while a se
   await expect(moveDatabase(move)).rejects.toBeInstanceOf(StartupError);
   await world.store.close();
   await moveDatabase(move);
-  await expect(moveDatabase(move)).rejects.toThrow("must be empty: its table accounts is not");
+  await expect(moveDatabase(move)).rejects.toThrow("must be empty, but its table accounts is not");
 });
 
 test("a database that somebody uses keeps its schema when it is named by mistake", async () => {
@@ -136,7 +136,9 @@ test("a database that somebody uses keeps its schema when it is named by mistake
   await other.query(
     "drop schema public cascade; create schema public; create table accounts (id text); insert into accounts values ('acc_1')",
   );
-  await expect(moveDatabase({ sqlitePath: path, postgresUrl: postgres.url })).rejects.toThrow("must be empty: its table accounts is not");
+  await expect(moveDatabase({ sqlitePath: path, postgresUrl: postgres.url })).rejects.toThrow(
+    "must be empty, but its table accounts is not",
+  );
   const { rows } = await other.query("select table_name from information_schema.tables where table_schema = 'public'");
   await other.end();
   expect(rows).toEqual([{ table_name: "accounts" }]);

@@ -7,7 +7,7 @@ import { StoreUnavailableError } from "../../../src/domain/errors.ts";
 import { newId } from "../../../src/domain/ids.ts";
 import { associatedData } from "../../../src/domain/secrets/sealed-identity.ts";
 import { SourceReloader } from "../../../src/engine/polling/source-reloader.ts";
-import type { RegistrableSource } from "../../../src/engine/registration/registrar.ts";
+import type { RegistrableSource } from "../../../src/engine/sources/registrable-source.ts";
 import type { ServiceStore } from "../../../src/ports/stores/service-store.ts";
 import type { SourceDraft } from "../../../src/ports/stores/source-store.ts";
 import { broken, fine, missing, PollingWorld, ScriptedSource, unauthorized } from "../../harness/polling.ts";

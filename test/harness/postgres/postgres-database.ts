@@ -2,9 +2,10 @@ import { randomUUID } from "node:crypto";
 import pg from "pg";
 import { inject } from "vitest";
 import { Database } from "../../../src/adapters/postgres/connection/database.ts";
-import type { DatabaseOptions, InstanceIdentity } from "../../../src/adapters/postgres/connection/database.ts";
+import type { DatabaseOptions } from "../../../src/adapters/postgres/connection/database.ts";
+import type { InstanceIdentity } from "../../../src/adapters/postgres/connection/queries.ts";
 import { createPostgresStore } from "../../../src/adapters/postgres/store.ts";
-import { freeLeasesOf } from "../../../src/adapters/postgres/deliveries/due-bounds.ts";
+import { releaseLeasesOf } from "../../../src/adapters/postgres/deliveries/claims.ts";
 import type { DeliveryPolicy } from "../../../src/domain/deliveries/retry-policy.ts";
 import type { ServiceStore } from "../../../src/ports/stores/service-store.ts";
 import { asAdministrator, databaseUrl } from "./postgres-server.ts";
@@ -110,7 +111,7 @@ async function join({ db, owner }: TestInstance): Promise<void> {
 async function evict(db: Database, condition: string): Promise<void> {
   await db.transaction(async (tx) => {
     const gone = await tx.all(`delete from instances where ${condition} returning token`);
-    await freeLeasesOf(
+    await releaseLeasesOf(
       tx,
       gone.map((row) => row["token"] as number),
       startMs,

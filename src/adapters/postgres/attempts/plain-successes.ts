@@ -1,27 +1,28 @@
 import { decideAfterAttempt, changesOnlyDelivery } from "../../../domain/deliveries/delivery-decision.ts";
 import type { AttemptResult } from "../../../domain/deliveries/delivery-decision.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
-import type { Row, Transaction } from "../connection/database.ts";
-import { isStatus, unindexed } from "../reading/page.ts";
+import type { Row } from "../../sql/rows.ts";
 import { deliveryOf, integerOrNull, endpointStateOf, text } from "../../sql/rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
+import { isStatus, unindexed } from "../reading/page.ts";
 
 type PlainSuccess = { readonly record: AttemptRecord; readonly result: AttemptResult; readonly hostDueAtMs: number | null };
 
 /**
- * Attempts that change nothing but their own delivery: successes of a head with nothing behind it in its lane, at an
- * endpoint and a host that were well before. They are most of all attempts, and need neither endpoint nor host locked:
- * rows that all instances use, so that these would wait for each other's commits.
+ * Attempts that change only their own delivery: successes of the only pending delivery in a lane, on a healthy endpoint and
+ * host. Most attempts are of this kind. They do not lock endpoint and host, whose rows all instances use, so instances do
+ * not wait for each other's commits.
  *
- * Nothing is lost by that. What somebody else makes of the endpoint meanwhile (a failure, a pause) may as well have
- * happened after the success, which would have changed nothing. The lane is locked by its watch, and so is the delivery
- * against who owes it anew; what belongs to no watch (a test, an operational event) is for that not among them. One that was
- * leased to nobody else and settled by nobody when it is written is settled here; the others are left to be recorded with
- * everything locked. No bound changes, for what is leased is in none (see due.ts).
+ * This is safe. A concurrent change of the endpoint (a failure, a pause) could as well have happened after the success,
+ * which changes nothing on the endpoint. The lock of the watch protects the lane, and also the delivery against a concurrent
+ * requeue; deliveries without a watch (tests, operational events) have no such lock, so they are excluded. A delivery that
+ * lost its lease or was settled before the write is skipped and recorded with all locks. No due bound changes, because
+ * leased deliveries are in no bound (see due-bounds.ts).
  */
 export class PlainSuccesses {
-  readonly #uneventful: ReadonlyMap<AttemptRecord, PlainSuccess>;
+  readonly #successes: ReadonlyMap<AttemptRecord, PlainSuccess>;
 
-  /** Locks the watches. */
+  /** Locks the watches and selects the plain successes among `records`. */
   static async load(tx: Transaction, records: readonly AttemptRecord[]): Promise<PlainSuccesses> {
     const deliveryIds = records.map(({ deliveryId }) => deliveryId);
     const [, deliveries, endpoints] = await Promise.all([
@@ -54,18 +55,18 @@ export class PlainSuccesses {
     return new PlainSuccesses(new Map(decided));
   }
 
-  private constructor(uneventful: ReadonlyMap<AttemptRecord, PlainSuccess>) {
-    this.#uneventful = uneventful;
+  private constructor(successes: ReadonlyMap<AttemptRecord, PlainSuccess>) {
+    this.#successes = successes;
   }
 
   has(record: AttemptRecord): boolean {
-    return this.#uneventful.has(record);
+    return this.#successes.has(record);
   }
 
-  /** Records them; the answers of those that were. The others were canceled or lost their lease meanwhile. */
+  /** Writes the successes and returns the results of those recorded. The others were canceled or lost their lease meanwhile. */
   async write(tx: Transaction): Promise<ReadonlyMap<AttemptRecord, AttemptRecorded>> {
-    if (this.#uneventful.size === 0) return new Map();
-    const written = [...this.#uneventful.values()];
+    if (this.#successes.size === 0) return new Map();
+    const written = [...this.#successes.values()];
     const rows = await tx.all(
       `with attempted as (
          select * from unnest($1::text[], $2::bigint[], $3::integer[], $4::integer[], $5::bigint[], $6::bigint[], $7::integer[], $8::bigint[],
@@ -92,11 +93,11 @@ export class PlainSuccesses {
       written.map(({ result }) => result.attempt.decision),
     );
     const recordedIds = new Set(rows.map((row) => text(row, "delivery_id")));
-    return new Map(written.filter(({ record }) => recordedIds.has(record.deliveryId)).map((one) => [one.record, answerOf(one)]));
+    return new Map(written.filter(({ record }) => recordedIds.has(record.deliveryId)).map((one) => [one.record, toResult(one)]));
   }
 }
 
-/** null: more than the delivery changes, or it is not this record's to settle. */
+/** Returns `null` if more than the delivery changes, or if this record may not settle it. */
 function decide(tx: Transaction, record: AttemptRecord, row: Row, endpointRow: Row): PlainSuccess | null {
   if (row["lease_token"] !== record.leaseToken || record.mode !== "scheduled") return null;
   const before = endpointStateOf(endpointRow);
@@ -107,7 +108,7 @@ function decide(tx: Transaction, record: AttemptRecord, row: Row, endpointRow: R
   return changesOnlyDelivery(before, result) ? { record, result, hostDueAtMs: integerOrNull(endpointRow, "host_due_at") } : null;
 }
 
-function answerOf({ result, hostDueAtMs }: PlainSuccess): AttemptRecorded {
+function toResult({ result, hostDueAtMs }: PlainSuccess): AttemptRecorded {
   return {
     kind: "recorded",
     attempt: result.attempt,

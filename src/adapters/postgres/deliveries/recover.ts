@@ -1,9 +1,11 @@
 import type { DeliveryStore } from "../../../ports/stores/delivery-store.ts";
-import type { Transaction } from "../connection/database.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { lockEndpoints } from "./due-bounds.ts";
 import { requeue } from "./lanes.ts";
 
-/** What is pending, delivered or on the wire is not touched, so asking twice recovers nothing twice. */
+export const writes = { recover };
+
+/** Requeues the failed deliveries of a period. Pending, delivered and in-flight ones stay as they are, so a second call recovers nothing twice. */
 export async function recover(
   tx: Transaction,
   request: Parameters<DeliveryStore["recover"]>[0],

@@ -1,8 +1,16 @@
-import type { AnswerDraft, IdempotencyClaim, StoredAnswer } from "../../../ports/stores/idempotency-store.ts";
-import type { Queries } from "../connection/database.ts";
+import type { IdempotencyClaim, StoredAnswer, AnswerDraft, IdempotencyStore } from "../../../ports/stores/idempotency-store.ts";
 import { blob, textOrNull } from "../../sql/rows.ts";
+import type { Queries } from "../connection/queries.ts";
+import type { Transaction } from "../connection/transaction.ts";
 
-/** Who has leased its delivery is alive as long as the instance's row is there. */
+export const reads = { findStoredAnswer };
+export const writes = { completeAnswer };
+
+async function findStoredAnswer(db: Queries, claim: IdempotencyClaim): Promise<StoredAnswer | null> {
+  return readStoredAnswer(db, claim);
+}
+
+/** Reads a stored answer that has not expired. Its delivery counts as leased only while the row of the leasing instance exists. */
 export async function readStoredAnswer(db: Queries, claim: IdempotencyClaim): Promise<StoredAnswer | null> {
   const row = await db.get(
     `select a.sealed, a.delivery_id, i.token from stored_answers a left join deliveries d on d.id = a.delivery_id and d.lease_token is not null
@@ -19,7 +27,7 @@ export async function readStoredAnswer(db: Queries, claim: IdempotencyClaim): Pr
   };
 }
 
-/** In place of one that no longer counts. */
+/** Inserts a stored answer, replacing an expired one with the same id. */
 export async function insertStoredAnswer(db: Queries, claim: IdempotencyClaim, { sealed, deliveryId }: AnswerDraft): Promise<void> {
   await db.run(
     `insert into stored_answers (id, account_id, sealed, delivery_id, expires_at) values ($1, $2, $3, $4, $5)
@@ -30,4 +38,9 @@ export async function insertStoredAnswer(db: Queries, claim: IdempotencyClaim, {
     deliveryId,
     claim.expiresAtMs,
   );
+}
+
+/** Stores the final answer of a test whose attempt was recorded. */
+async function completeAnswer(tx: Transaction, { id, sealed }: Parameters<IdempotencyStore["completeAnswer"]>[0]): Promise<void> {
+  await tx.run("update stored_answers set sealed = $1, delivery_id = null where id = $2 and delivery_id is not null", sealed, id);
 }

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { createTestApi, faultsOf } from "./test-api.ts";
+import { createTestApi } from "./test-api.ts";
+import { faultsOf } from "../harness/service/client.ts";
 
 const body = { call_sid: "OUT-1", callback_url: "https://receiver.example/hook" };
 
@@ -33,7 +34,7 @@ test.each([
 ])("%s is not a key", async (_name, header) => {
   const { answer, keys } = await register(header);
   expect(answer.status).toBe(422);
-  expect(await faultsOf(answer)).toEqual(["Idempotency-Key"]);
+  expect(faultsOf(answer)).toEqual(["Idempotency-Key"]);
   expect(keys).toEqual([]);
 });
 

@@ -7,8 +7,8 @@ import { Agent, request as send } from "undici";
 import { readConfig } from "../../src/service/config.ts";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import { createService } from "../../src/service/create-service.ts";
-import { AnswerCheck } from "../harness/answer-check.ts";
-import type { SeenAnswer } from "../harness/answer-check.ts";
+import { AnswerCheck } from "../harness/service/answer-check.ts";
+import type { SeenAnswer } from "../harness/service/answer-check.ts";
 import { fuzzedBytes, fuzzedRequest } from "./requests.ts";
 import type { FuzzedRequest, Known } from "./requests.ts";
 

@@ -1,6 +1,6 @@
 import { setTimeout } from "node:timers/promises";
 import { ServiceProcess, freePort } from "../../../src/cli/demo/service-process.ts";
-import { asAdministrator, databaseUrl, startEmbedded } from "../../harness/postgres-server.ts";
+import { asAdministrator, databaseUrl, startEmbedded } from "../../harness/postgres/postgres-server.ts";
 import { startChild } from "../child.ts";
 import type { Child } from "../child.ts";
 import type { Figure } from "../figure.ts";

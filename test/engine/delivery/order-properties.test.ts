@@ -5,7 +5,7 @@ import { setImmediate } from "node:timers/promises";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { DeliveryView } from "../../../src/ports/stores/read-store.ts";
-import type { CallbackAnswer } from "../../harness/callbacks.ts";
+import type { CallbackAnswer } from "../../harness/receivers/callbacks.ts";
 import { DeliveryWorld } from "../../harness/delivery-world.ts";
 import { hour, minute, second } from "../../harness/store-drafts.ts";
 

@@ -5,7 +5,7 @@ import { DeliveryLimits } from "../engine/delivery/delivery-limits.ts";
 import { Dispatcher } from "../engine/delivery/dispatcher.ts";
 import { EndpointEditor } from "../engine/registration/endpoint-settings.ts";
 import { Idempotency } from "../engine/requests/idempotency.ts";
-import type { LeaseTimes } from "../engine/instances/instance-lease.ts";
+import type { LeaseTimes } from "../engine/instances/membership.ts";
 import { LiveStateReader } from "../engine/requests/live-state.ts";
 import { ManualSender } from "../engine/delivery/manual-delivery.ts";
 import { LongPollWaiters } from "../engine/requests/long-poll-waiters.ts";

@@ -44,13 +44,13 @@ const afterFaultMs = 60_000;
  * A crash between commit and sending, or between answer and record, leaves the delivery pending in the store, and the
  * next start sends it (again) with the same id.
  *
- * | mode     | entered by                            | new jobs                            | buffered jobs                     |
- * |----------|---------------------------------------|-------------------------------------|-----------------------------------|
- * | running  | construction                          | sent, buffered or released          | sent when capacity becomes free   |
- * | held     | `mayStart` false (lease almost over)  | buffered or released; none claimed  | kept until `resume`               |
- * | draining | `stop`                                | released                            | released; exchanges finish        |
- * | stopped  | last exchange, or the grace is over   | released                            | none; exchanges are aborted and   |
- * |          |                                       |                                     | their leases released unrecorded  |
+ * | mode      | entered by                           | new jobs                           | buffered jobs                     |
+ * |-----------|--------------------------------------|------------------------------------|-----------------------------------|
+ * | running   | construction                         | sent, buffered or released         | sent when capacity becomes free   |
+ * | untrusted | `mayStart` false (lease almost over) | buffered or released; none claimed | kept until `resume`               |
+ * | draining  | `stop`                               | released                           | released; exchanges finish        |
+ * | stopped   | last exchange, or end of the grace   | released                           | none; exchanges are aborted, and  |
+ * |           |                                      |                                    | their leases released unrecorded  |
  */
 export class Dispatcher implements CommitListener, EndpointListener {
   readonly #options: DispatcherOptions;

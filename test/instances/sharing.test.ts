@@ -68,13 +68,10 @@ const suspended = () => db.get("select reason from source_gates where source_nam
 test("a look ends though word of others never does", async () => {
   const looks = new ChangeSweeper({
     store: instances,
-    waiting: { hasWaiters: false, waitedFor: () => [], publish: () => undefined },
-    onDeliveryDue: () => undefined,
-    onSettled: () => undefined,
-    onClosed: () => undefined,
+    waiters: { hasWaiters: false, waitedFor: () => [], publish: () => undefined },
+    dispatcher: { wake: () => undefined, dropFinished: () => undefined, cancelEndpoint: () => undefined },
+    poller: { watch: () => undefined, rewatch: () => undefined },
     refreshSources: () => Promise.resolve(),
-    watch: () => undefined,
-    unwatch: () => undefined,
     adopt: () => undefined,
     mayEvict: () => false,
     onEvicted: () => undefined,

@@ -1,16 +1,25 @@
-/** How long the instances of one database believe each other. */
+/** Durations of an instance's lease. */
 export type LeaseTimes = {
   readonly leaseMs: number;
   readonly heartbeatMs: number;
-  /** No work is begun in the last part of a lease. */
+  /** Last part of a lease, in which no work starts. */
   readonly marginMs: number;
-  /** A lease covers an attempt and so much more: a delivery must not be somebody else's while it is on the wire. */
+  /** Part of a lease beyond the longest attempt, so that no other instance claims a delivery that is in flight. */
   readonly beyondAttemptMs: number;
 };
 
 export const leaseTimes: LeaseTimes = { leaseMs: 25_000, heartbeatMs: 5000, marginMs: 5000, beyondAttemptMs: 10_000 };
 
-/** This instance's lease as it knows it, counted from before each renewal was sent. Time is monotonic milliseconds. */
+/**
+ * This instance's own view of its lease. Times are monotonic milliseconds.
+ *
+ *   renewal sent                        margin       over
+ *        |-------- work may start --------|-----------|
+ *        0                    leaseMs - marginMs   leaseMs
+ *
+ * The lease counts from before the renewal was sent, and the database counts from its arrival, so this instance stops
+ * before the database lets another one evict it.
+ */
 export class InstanceLease {
   readonly #times: LeaseTimes;
   #sentAtMs = -Infinity;
@@ -29,7 +38,7 @@ export class InstanceLease {
     this.#sentAtMs = -Infinity;
   }
 
-  /** Others may take it for dead: what it was granted they may have granted to somebody else. */
+  /** Whether other instances may have evicted this one and granted its shares to others. */
   isOver(nowMs: number): boolean {
     return nowMs >= this.#sentAtMs + this.#times.leaseMs;
   }
@@ -39,8 +48,8 @@ export class InstanceLease {
   }
 
   /**
-   * Renewed without a gap for so long that an instance which has not done the same is dead, and not cut off as everybody
-   * was a moment ago.
+   * Whether the lease was renewed without a gap for two heartbeats. Only then a silent instance can be taken for dead,
+   * because after an outage of the database all instances are silent at first.
    */
   isSteady(nowMs: number): boolean {
     return !this.isOver(nowMs) && nowMs - this.#steadySinceMs >= 2 * this.#times.heartbeatMs;

@@ -11,27 +11,27 @@ export type MembershipOptions = {
   readonly logger: Logger;
   readonly version: string;
   readonly times: LeaseTimes;
-  /** What to tell the others. */
+  /** Returns the shares that a heartbeat reports. */
   readonly shares: () => Shares;
-  /** The lease has run out: what was granted may be somebody else's. What is owned is kept until it is known to be lost. */
+  /** Called when the lease has run out: grants are void, while calls and jobs are kept until they are known to be lost. */
   readonly onLapsed: () => void;
-  /** Others have taken over everything: nothing held here is ours. */
+  /** Called after an eviction: other instances have taken over all calls and jobs. */
   readonly onFenced: () => void;
-  /** After each heartbeat. Resolves with how soon the next one is wanted; null: at its usual time. */
+  /** Called after each heartbeat. Resolves with the time until the next one; `null` for the regular time. */
   readonly onClusterView: (cluster: ClusterView) => Promise<number | null>;
-  /** Work may begin again after it might not. */
+  /** Called when work may start again. */
   readonly onResumed: () => void;
 };
 
 const retryMs = 1000;
 
 /**
- * This instance among the others.
+ * Membership of this instance in the group that shares a database.
  *
- * joined  -> renewed by every heartbeat; work may begin until the lease's last seconds
- * lapsed  -> the database cannot be reached for a lease: nothing begins, everything is kept. Reached again before anybody
- *            evicted us: joined, as if nothing had been
- * fenced  -> evicted: everything is dropped, and a new token is joined with at once
+ * joined  -> every heartbeat renews the lease; work may start until the margin of the lease
+ * lapsed  -> the database was unreachable for a whole lease: no work starts, all calls and jobs are kept. If the database
+ *            becomes reachable before another instance evicted this one, it is joined again as before
+ * fenced  -> evicted: all calls and jobs are discarded, and the instance joins with a new token immediately
  */
 export class Membership {
   readonly #options: MembershipOptions;
@@ -47,7 +47,7 @@ export class Membership {
     this.#lease = new InstanceLease(options.times);
   }
 
-  /** As of the last heartbeat; null before the first. */
+  /** The instances as of the last heartbeat; `null` before the first. */
   get cluster(): ClusterView | null {
     return this.#cluster;
   }
@@ -60,12 +60,12 @@ export class Membership {
     return this.#lease.mayStart(this.#options.clock.monotonicMs());
   }
 
-  /** Whether somebody who is silent may be taken for dead. */
+  /** Whether this instance may evict others whose lease has ended. */
   mayEvict(): boolean {
     return this.#lease.isSteady(this.#options.clock.monotonicMs());
   }
 
-  /** One heartbeat now; joins the one that is under way. Rejects for bugs only. */
+  /** Sends a heartbeat, or joins the one under way. Rejects only because of a bug. */
   heartbeat(): Promise<void> {
     if (this.#isStopped) return Promise.resolve();
     this.#heartbeating ??= this.#heartbeat().finally(() => {
@@ -74,13 +74,13 @@ export class Membership {
     return this.#heartbeating;
   }
 
-  /** A write was refused: what is under way may have begun before that. */
+  /** Sends a heartbeat that starts after this call, because the one under way may have started before a write was refused. */
   async heartbeatNow(): Promise<void> {
     await this.#heartbeating;
     await this.heartbeat();
   }
 
-  /** A heartbeat sooner than usual. */
+  /** Sends the next heartbeat after `delayMs`. */
   heartbeatIn(delayMs: number): void {
     this.#timer?.cancel();
     this.#timer = this.#options.clock.setTimer(delayMs, () => {
@@ -88,7 +88,7 @@ export class Membership {
     });
   }
 
-  /** No heartbeat follows; what is not given back yet is free. Never rejects. */
+  /** Sends no more heartbeats and deletes the row, which frees everything not released before. Never rejects. */
   async leave(): Promise<void> {
     this.#isStopped = true;
     this.#timer?.cancel();
@@ -98,7 +98,7 @@ export class Membership {
     try {
       await this.#options.store.leave();
     } catch (error) {
-      // Then the lease runs out.
+      // The lease runs out instead.
       this.#options.logger.warn({ error: String(error) }, "instance.leave_failed");
     }
   }
@@ -108,12 +108,12 @@ export class Membership {
     this.#timer?.cancel();
     if (this.#cluster !== null && this.#lease.isOver(clock.monotonicMs())) onLapsed();
     try {
-      const mightStart = this.mayStart();
+      const couldStart = this.mayStart();
       this.#cluster = await this.#renew();
       if (!this.#isReachable) logger.info({}, "store.reachable");
       this.#isReachable = true;
       const nextMs = await onClusterView(this.#cluster);
-      if (!mightStart) onResumed();
+      if (!couldStart) onResumed();
       if (nextMs !== null && !this.#isStopped) this.heartbeatIn(nextMs);
     } catch (error) {
       if (!isTransientStoreError(error)) throw error;

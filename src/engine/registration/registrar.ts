@@ -137,7 +137,7 @@ export class Registrar implements Registration {
     if (refusal !== null) return refusal;
     const nowMs = clock.nowMs();
     const { endpoint, generatedSecret } = this.#draftEndpoint(request, callback, "flat", nowMs);
-    const draft = { id: newId("hk", nowMs), accountId: account.id, endpoint, events: request.events, nowMs, quotas };
+    const draft = { id: newId("hk", nowMs), accountId: account.id, endpoint, filter: request.filter, nowMs, quotas };
     const run = await idempotency.run(
       claim,
       (store) => store.registerHook,
@@ -185,7 +185,7 @@ export class Registrar implements Registration {
       callSid: request.callSid,
       callId: newId("call", nowMs),
       endpoint: drafted?.endpoint ?? null,
-      events: request.events,
+      filter: request.filter,
       metadata: request.metadata,
       expiresAtMs,
       nowMs,

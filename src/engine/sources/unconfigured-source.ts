@@ -16,7 +16,7 @@ export function createUnconfiguredSource<Call extends PollableCall>(name: string
 /** Only the name and the interval are ever used; the rate never refuses a registration. */
 function standInSetup(name: string): SourceSetup {
   return {
-    source: { id: "src_absent", name, kind: "polyai-legacy", maxPollsPerSecond: 100 },
+    source: { id: "src_absent", name, kind: "unconfigured", maxPollsPerSecond: 100 },
     callSource: {
       poll: () => Promise.reject(new Error(`the source ${name} is not configured`)),
       close: () => Promise.resolve(),

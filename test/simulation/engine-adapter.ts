@@ -2,6 +2,7 @@ import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
+import { operationNumbers } from "../../src/adapters/sqlite/operations.ts";
 import { openConnection } from "../../src/adapters/sqlite/connection/open-connection.ts";
 import type { Request as StoreRequest } from "../../src/adapters/sqlite/writer-thread/group.ts";
 import type { WriterHost } from "../../src/adapters/sqlite/writer-thread/group-queue.ts";
@@ -9,7 +10,7 @@ import { newId } from "../../src/domain/ids.ts";
 import { drawBytes } from "../../src/domain/secrets/random-bytes.ts";
 import { AccountAdministration } from "../../src/engine/administration/accounts.ts";
 import type { CreatedKey } from "../../src/engine/administration/accounts.ts";
-import { leaseTimes } from "../../src/engine/instances/instance-lease.ts";
+import { leaseTimes } from "../../src/engine/instances/membership.ts";
 import { createApp } from "../../src/http/app.ts";
 import type { CallSource } from "../../src/ports/call-source.ts";
 import type { Clock } from "../../src/ports/clock.ts";
@@ -20,7 +21,7 @@ import { readConfig } from "../../src/service/config.ts";
 import { createEngine } from "../../src/service/create-engine.ts";
 import type { Engine } from "../../src/service/create-engine.ts";
 import { deliveryPolicyOf, prepareAccounts } from "../../src/service/create-service.ts";
-import { createSources } from "../../src/service/create-sources.ts";
+import { createSources, sourceKinds } from "../../src/service/create-sources.ts";
 import type { Sources } from "../../src/service/create-sources.ts";
 import { silentMetrics } from "../harness/silent-telemetry.ts";
 
@@ -42,7 +43,20 @@ export type { ServiceStore } from "../../src/ports/stores/service-store.ts";
 export type { WebhookExchange, WebhookRequest, WebhookSender } from "../../src/ports/webhook-sender.ts";
 export type { StoreStats, CreatedKey };
 export { hmacKeyOf, signWebhook } from "../../src/domain/webhooks/signature.ts";
-export type GroupRequest = StoreRequest;
+/** One operation of a group, by its name. */
+export type GroupRequest = { readonly name: string; readonly args: readonly unknown[] };
+
+const operationNames = Object.keys(operationNumbers);
+
+/** What a group does, as it can be read. */
+export function namedRequests(requests: readonly StoreRequest[]): readonly GroupRequest[] {
+  return requests.map(({ operation, args }) => ({ name: operationNames[operation] ?? "unknown", args }));
+}
+
+/** An operation that does not exist throws inside the transaction, as a bug would. */
+export function brokenRequest(request: StoreRequest): StoreRequest {
+  return { ...request, operation: operationNames.length };
+}
 
 export type ProcessOptions = {
   /** As in the environment of a real one. */
@@ -125,6 +139,7 @@ export async function startProcess(options: ProcessOptions): Promise<EngineProce
     logger,
     metrics,
     limits: config.limits,
+    sourceKinds,
     endpointMaxInFlight: config.delivery.endpointMaxInFlight,
     publicUrl: config.api.publicUrl,
     version: config.version,

@@ -1,6 +1,6 @@
 import { Database } from "./engine-adapter.ts";
 import type { DatabaseSync, FromWorker, GroupRequest, ToWorker, WriterHost, WriterThread } from "./engine-adapter.ts";
-import { serveWriter } from "./engine-adapter.ts";
+import { brokenRequest, namedRequests, serveWriter } from "./engine-adapter.ts";
 import type { Lifetime, Scheduler } from "./scheduler.ts";
 
 /** How the disk takes one group. */
@@ -121,17 +121,17 @@ export class SimulatedDisk implements WriterHost {
     const runGroup = (message: Extract<ToWorker, { kind: "group" }>, fate: GroupFate) => {
       if (database === null) return;
       database.finishCommit();
-      const { requests } = message;
+      const requests = namedRequests(message.requests);
       database.fault = fate.fault;
       database.isCommitLate = (commitsLate?.(requests) ?? null) !== null;
       beforeGroup?.(database.connection, requests);
       running = { requests, fate };
-      toWriter({ kind: "group", requests: requests.map((request, index) => (index === fate.brokenIndex ? broken(request) : request)) });
+      toWriter({ kind: "group", requests: message.requests.map((request, index) => (index === fate.brokenIndex ? brokenRequest(request) : request)) });
     };
     const thread: WriterThread = {
       postMessage: (message) => {
         if (message.kind === "group") {
-          const fate = fateOf(message.requests);
+          const fate = fateOf(namedRequests(message.requests));
           later(fate.runAfterMs, () => runGroup(message, fate));
         } else if (message.kind === "drafted") later(0, () => toWriter(message));
         else {
@@ -174,11 +174,6 @@ export class SimulatedDisk implements WriterHost {
   crash(): void {
     this.#crash();
   }
-}
-
-/** An operation that does not exist throws inside the transaction, as a bug would. */
-function broken(request: GroupRequest): GroupRequest {
-  return { ...request, name: "brokenOperation" as GroupRequest["name"] };
 }
 
 function sqliteError(message: string, errcode: number): Error {

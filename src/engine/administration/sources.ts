@@ -1,7 +1,7 @@
 import { newId } from "../../domain/ids.ts";
 import { associatedData } from "../../domain/secrets/sealed-identity.ts";
 import { defaultMaxPollsPerSecond, sourceFaults } from "../../domain/sources/source-settings.ts";
-import type { SourceFault, SourceSettings } from "../../domain/sources/source-settings.ts";
+import type { KindSettings, SourceFault, SourceSettings } from "../../domain/sources/source-settings.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { SecretBox } from "../../ports/secret-box.ts";
 import type { SourceStore, StoredSource } from "../../ports/stores/source-store.ts";
@@ -10,6 +10,8 @@ export type SourceAdministrationOptions = {
   readonly store: SourceStore;
   readonly secretBox: SecretBox;
   readonly clock: Pick<Clock, "nowMs">;
+  /** Every kind a source can have; the first is that of a new source. */
+  readonly kinds: readonly [KindSettings, ...KindSettings[]];
 };
 
 /** Fields that are left out keep their value, or get their default if the source is new. */
@@ -30,7 +32,7 @@ export type SetSourceOutcome =
 
 /** Creates or changes one source as a whole: nothing is written unless all settings are usable. */
 export async function setSource(options: SourceAdministrationOptions, change: SourceSettingsChange): Promise<SetSourceOutcome> {
-  const { store, secretBox, clock } = options;
+  const { store, secretBox, clock, kinds } = options;
   const before = (await store.listSources()).find((source) => source.name === change.name) ?? null;
   const accountId = change.accountId ?? before?.accountId ?? null;
   if (before !== null && before.accountId !== accountId) return { kind: "owned_otherwise", accountId: before.accountId };
@@ -39,8 +41,8 @@ export async function setSource(options: SourceAdministrationOptions, change: So
   const identity = associatedData("credential", id);
   const kept = before === null ? "" : secretBox.open(before.sealedCredential, identity);
   const credential = change.credential ?? kept;
-  const settings = settingsAfter(before, change);
-  const faults = sourceFaults(change.name, settings, credential).map((fault) => missingIn(fault, settings, credential));
+  const settings = settingsAfter(before, change, kinds[0].name);
+  const faults = sourceFaults(change.name, settings, credential, kinds).map((fault) => missingIn(fault, settings, credential));
   if (faults.length > 0) return { kind: "invalid", faults };
   const sealedCredential = credential === kept && before !== null ? before.sealedCredential : secretBox.seal(credential, identity);
   const draft = { id, name: change.name, accountId, sealedCredential, nowMs, ...settings };
@@ -49,8 +51,8 @@ export async function setSource(options: SourceAdministrationOptions, change: So
   return { kind: before === null ? "created" : "changed", source: result.source };
 }
 
-function settingsAfter(before: StoredSource | null, change: SourceSettingsChange): SourceSettings {
-  const kind = change.kind ?? before?.kind ?? "polyai-legacy";
+function settingsAfter(before: StoredSource | null, change: SourceSettingsChange, defaultKind: string): SourceSettings {
+  const kind = change.kind ?? before?.kind ?? defaultKind;
   // Another kind does not use the fields of the one before.
   const keeps = kind === before?.kind ? before : null;
   return {

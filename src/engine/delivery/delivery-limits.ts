@@ -1,4 +1,4 @@
-import { isAccepted } from "../../domain/deliveries/attempt.ts";
+import { classifyOutcome } from "../../domain/deliveries/response-class.ts";
 import type { AttemptOutcome } from "../../domain/deliveries/attempt.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { SendTarget } from "../../ports/stores/send-job.ts";
@@ -91,9 +91,10 @@ export class DeliveryLimits {
   }
 
   release(permit: DeliveryPermit, outcome: AttemptOutcome | null): void {
-    const result = outcome === null ? "neither" : isAccepted(outcome) ? "success" : "failure";
+    const responseClass = outcome === null ? null : classifyOutcome(outcome, null);
+    const result = responseClass === null ? "neither" : responseClass.kind === "delivered" ? "success" : "failure";
     this.#endpoints.get(permit.endpointId)?.concurrency.release(result);
-    this.#hosts.get(permit.hostKey)?.concurrency.release(result === "failure" && !isHostTrouble(outcome) ? "neither" : result);
+    this.#hosts.get(permit.hostKey)?.concurrency.release(result === "failure" && responseClass?.slowsHost !== true ? "neither" : result);
     this.#inFlight -= 1;
     if (permit.failing) this.#failing -= 1;
   }
@@ -207,13 +208,3 @@ function isFailing(target: SendTarget): boolean {
 function tokenInMs(nowMs: number, ...limits: readonly { readonly rate: TokenBucket | null }[]): number {
   return Math.max(0, ...limits.map(({ rate }) => rate?.waitMs(nowMs) ?? 0));
 }
-
-/** The host rather than the endpoint is in trouble: it is overloaded or cannot be reached. */
-function isHostTrouble(outcome: AttemptOutcome | null): boolean {
-  if (outcome === null) return false;
-  if (outcome.kind === "answered") return [429, 502, 503, 504].includes(outcome.statusCode);
-  return hostTroubles.has(outcome.code);
-}
-
-/** Of failures without an answer: timeouts, and faults of the connection from its name to its end. */
-const hostTroubles: ReadonlySet<string> = new Set(["timeout", "dns", "connect", "tls", "reset"]);

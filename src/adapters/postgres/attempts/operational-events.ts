@@ -1,6 +1,7 @@
 import { sandboxSourceName } from "../../../domain/sources/sandbox.ts";
 import { defaultSourceName } from "../../../domain/sources/source-settings.ts";
 import { newId } from "../../../domain/ids.ts";
+import type { EventFilter } from "../../../domain/events/event-filter.ts";
 import { recipientsOf } from "../../../domain/events/operational-events.ts";
 import type { OperationalEventDraft } from "../../../domain/events/operational-events.ts";
 import type { OperationalStore } from "../../../ports/stores/service-store.ts";
@@ -17,7 +18,7 @@ async function publishSourceEvent(
   tx: Transaction,
   token: number,
   event: Parameters<OperationalStore["publishSourceEvent"]>[0],
-): Promise<Awaited<ReturnType<OperationalStore["publishSourceEvent"]>>> {
+): ReturnType<OperationalStore["publishSourceEvent"]> {
   const { type, sourceName, state, reason, nowMs } = event;
   const accounts = await tx.all(
     `select a.id from accounts a where exists (select 1 from hooks h where h.account_id = a.id) and (${mayUse(sourceName)}) order by a.id`,
@@ -30,23 +31,23 @@ async function publishSourceEvent(
     accounts.map((row) => text(row, "id")),
     { toDelete: false },
   );
-  const events = operationalEvents(drafts, hooks).filter((one) => one !== null);
+  const events = operationalEvents(drafts, hooks).filter((draft) => draft !== null);
   const jobs = await insertEvents(tx, token, events);
-  return { jobs: events.flatMap((one) => jobs.get(one) ?? []), notices: noticesOf(events) };
+  return { jobs: events.flatMap((inserted) => jobs.get(inserted) ?? []), notices: noticesOf(events) };
 }
 
 function isBuiltIn(sourceName: string): boolean {
   return sourceName === sandboxSourceName || sourceName === defaultSourceName;
 }
 
-/** Returns the SQL condition whether account `a` may use the source. Never true for a source that does not exist (any more). */
+/** Returns the SQL condition that account `a` may use the source. It matches no account if the source does not exist. */
 function mayUse(sourceName: string): string {
   if (sourceName === sandboxSourceName) return "true";
   if (sourceName === defaultSourceName) return "a.uses_default_source";
   return "exists (select 1 from sources s where s.name = $1 and (s.account_id is null or s.account_id = a.id))";
 }
 
-export type AccountHook = { readonly accountId: string; readonly endpointId: string; readonly events: readonly string[] | null };
+export type AccountHook = { readonly accountId: string; readonly endpointId: string; readonly filter: EventFilter };
 
 /** Locks and reads every hook of these accounts, so that none is removed while it is notified. `toDelete` locks for a later deletion. */
 export async function lockAccountHooks(
@@ -58,14 +59,14 @@ export async function lockAccountHooks(
     `select account_id, endpoint_id, events from hooks where account_id = any($1) order by id for ${toDelete ? "update" : "key share"}`,
     accountIds,
   );
-  return rows.map((row) => ({ accountId: text(row, "account_id"), endpointId: text(row, "endpoint_id"), events: filterOf(row) }));
+  return rows.map((row) => ({ accountId: text(row, "account_id"), endpointId: text(row, "endpoint_id"), filter: filterOf(row) }));
 }
 
 /** Builds one event for each draft, sent to the locked hooks of its account that name the type; `null` if none does. */
 export function operationalEvents(drafts: readonly OperationalEventDraft[], hooks: readonly AccountHook[]): readonly (NewEvent | null)[] {
   const byAccount = Map.groupBy(hooks, ({ accountId }) => accountId);
   return drafts.map(({ type, accountId, exceptEndpointId, nowMs, data }) => {
-    const endpointIds = recipientsOf({ type, exceptEndpointId }, byAccount.get(accountId) ?? []);
+    const endpointIds = recipientsOf({ type, exceptEndpointId, data }, byAccount.get(accountId) ?? []);
     if (endpointIds.length === 0) return null;
     const event = { id: newId("evt", nowMs), accountId, timestampMs: nowMs, type, data };
     return { event, watchId: null, callSid: null, sequence: null, terminal: false, endpointIds, nowMs };

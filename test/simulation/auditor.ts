@@ -18,6 +18,8 @@ export type Violation = {
 
 /** How long the record of an attempt takes at most where the disk is well. */
 const recordMs = 2500;
+/** Other instances learn of a change within a second, and need a moment more for the way. */
+const elsewhereMs = 1100;
 /** After trouble of the disk the recorder may wait this long before it tries again. */
 const recordRetryMs = 8000;
 
@@ -36,6 +38,8 @@ export class Auditor {
   readonly #diskTroubles: { readonly fromMs: number; readonly untilMs: number }[] = [];
   readonly #exchanges: ExchangeRules;
   readonly #polls: PollRules;
+  /** Several instances share the store. */
+  isShared = false;
   /** Faults that excuse an error of our own in an answer or in the log. */
   brokenUntilMs = -1;
 
@@ -65,12 +69,15 @@ export class Auditor {
   /** From when on what came of an attempt that ended at `endedAtMs` is certainly written down, if its process lived. */
   recordedAtMs(endedAtMs: number): number {
     let atMs = endedAtMs + recordMs;
-    for (const { fromMs, untilMs } of this.#diskTroubles) if (fromMs <= atMs && untilMs >= endedAtMs) atMs = Math.max(atMs, untilMs + recordRetryMs);
+    for (const { fromMs, untilMs } of this.#diskTroubles)
+      if (fromMs <= atMs && untilMs >= endedAtMs) atMs = Math.max(atMs, untilMs + recordRetryMs);
     return atMs;
   }
 
   /** Whether the service may have forgotten it: its process ended before it was certainly written down. */
-  isUncertain({ lifetime, endedAtMs }: Pick<Exchange, "lifetime" | "endedAtMs">): boolean {
+  isUncertain({ lifetime, startedAtMs, endedAtMs }: Pick<Exchange, "lifetime" | "startedAtMs" | "endedAtMs">): boolean {
+    // What an instance did that was evicted meanwhile counts for nothing: its record is refused.
+    if (lifetime.fencedAtMs.some((atMs) => atMs >= startedAtMs && (endedAtMs === null || atMs <= this.recordedAtMs(endedAtMs)))) return true;
     if (lifetime.endedAtMs === null) return false;
     return endedAtMs === null || lifetime.endedAtMs <= this.recordedAtMs(endedAtMs);
   }
@@ -98,6 +105,17 @@ export class Auditor {
   /** A process has ended; nothing of it is on the wire any more. */
   processEnded(lifetime: Lifetime): void {
     this.#exchanges.processEnded(lifetime);
+  }
+
+  /** Others have taken over what it had. */
+  instanceFenced(lifetime: Lifetime): void {
+    this.#exchanges.processEnded(lifetime);
+  }
+
+  /** How long after an answer another instance may still act as if it had not been given; infinite just after a standstill. */
+  knownElsewhereMs({ frozenUntilMs }: Lifetime): number {
+    if (!this.isShared) return 0;
+    return frozenUntilMs >= 0 && this.scheduler.nowMs - frozenUntilMs < elsewhereMs ? Infinity : elsewhereMs;
   }
 
   get deniedPolls(): ReadonlyMap<string, string> {

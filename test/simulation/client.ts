@@ -5,7 +5,7 @@ import { accountKeys } from "./plan.ts";
 import type { Plan, PlannedUrl, Step, WatchWish } from "./plan.ts";
 import { Random } from "./random.ts";
 import type { Scheduler } from "./scheduler.ts";
-import type { ServiceLife } from "./service-life.ts";
+import type { Fleet } from "./fleet.ts";
 import type { Timeline } from "./timeline.ts";
 
 export type ClientParts = {
@@ -13,7 +13,7 @@ export type ClientParts = {
   readonly scheduler: Scheduler;
   readonly timeline: Timeline;
   readonly auditor: Auditor;
-  readonly life: ServiceLife;
+  readonly life: Fleet;
 };
 
 export type Json = Readonly<Record<string, unknown>>;
@@ -146,7 +146,9 @@ function bodyOf({ text }: ApiAnswer): Json {
 
 /** Ours to mend (5xx), too fast (429), or a request under the same key that still runs. */
 function isToBeRepeated({ status, text }: ApiAnswer): boolean {
-  return status >= 500 || (status === 429 && !text.includes("source-saturated")) || (status === 409 && text.includes("idempotency-in-progress"));
+  return (
+    status >= 500 || (status === 429 && !text.includes("source-saturated")) || (status === 409 && text.includes("idempotency-in-progress"))
+  );
 }
 
 function shortened(text: string): string {

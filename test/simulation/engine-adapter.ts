@@ -6,6 +6,10 @@ import { operationNumbers } from "../../src/adapters/sqlite/operations.ts";
 import { openConnection } from "../../src/adapters/sqlite/connection/open-connection.ts";
 import type { Request as StoreRequest } from "../../src/adapters/sqlite/writer-thread/group.ts";
 import type { WriterHost } from "../../src/adapters/sqlite/writer-thread/group-queue.ts";
+import type { OpenPostgres } from "../../src/adapters/postgres/opening.ts";
+import type { DeliveryPolicy } from "../../src/domain/deliveries/retry-policy.ts";
+import type { OpenStore } from "../../src/service/open-store.ts";
+import type { LeaseTimes } from "../../src/engine/instances/membership.ts";
 import { newId } from "../../src/domain/ids.ts";
 import { drawBytes } from "../../src/domain/secrets/random-bytes.ts";
 import { AccountAdministration } from "../../src/engine/administration/accounts.ts";
@@ -40,6 +44,14 @@ export type { Observation } from "../../src/domain/calls/call.ts";
 export type { CallSource, PollAnswer, PollTarget } from "../../src/ports/call-source.ts";
 export type { Clock, Timer } from "../../src/ports/clock.ts";
 export type { ServiceStore } from "../../src/ports/stores/service-store.ts";
+export type { Shares, Sweep } from "../../src/ports/stores/instance-store.ts";
+export type { GateState } from "../../src/ports/stores/shared-source-store.ts";
+export type { SendJob } from "../../src/ports/stores/send-job.ts";
+export type { WatchedCall } from "../../src/ports/stores/call-store.ts";
+export type { InstanceSignal } from "../../src/ports/peer-notifier.ts";
+export type { OpenStore } from "../../src/service/open-store.ts";
+export { InstanceFencedError, StoreUnavailableError } from "../../src/domain/errors.ts";
+export { raisedRate } from "../../src/domain/sources/rate-division.ts";
 export type { WebhookExchange, WebhookRequest, WebhookSender } from "../../src/ports/webhook-sender.ts";
 export type { StoreStats, CreatedKey };
 export { hmacKeyOf, signWebhook } from "../../src/domain/webhooks/signature.ts";
@@ -65,7 +77,9 @@ export type ProcessOptions = {
   readonly path: string;
   readonly clock: Clock;
   readonly random: () => number;
-  readonly host: WriterHost;
+  /** Opens what the process keeps its data in. */
+  readonly open: (database: DatabaseOptions) => Promise<OpenStore>;
+  readonly leaseTimes?: LeaseTimes;
   readonly sender: WebhookSender;
   readonly guard: AddressGuard;
   readonly upstreamOf: (sourceName: string) => CallSource;
@@ -75,6 +89,29 @@ export type ProcessOptions = {
   /** A planted bug: another store around the real one. */
   readonly aroundStore?: (store: ServiceStore) => ServiceStore;
 };
+
+export type DatabaseOptions = { readonly path: string; readonly policy: DeliveryPolicy; readonly clock: Clock };
+/** What several instances share besides the store. */
+export type SharedParts = Omit<OpenPostgres, "store" | "clock" | "close">;
+
+/** Opens the embedded store on a host, as a process has it that is alone. */
+export async function openOn(host: WriterHost, { path, policy, clock }: DatabaseOptions): Promise<OpenStore> {
+  const store = await openSqliteStore({ path, policy, clock, host, recordLingerMs: 5 });
+  return { store, shared: null, clock, close: () => store.close() };
+}
+
+/** A store that several instances share, as one of them has it. */
+export function openStoreOn(store: ServiceStore, shared: SharedParts, clock: Clock): OpenStore {
+  const close = () => Promise.resolve();
+  return { store, shared: { ...shared, store, clock, close }, clock, close };
+}
+
+/** How the deliveries of a world are retried. */
+export function policyOf(environment: Readonly<Record<string, string>>): DeliveryPolicy {
+  const read = readConfig({ ...environment, DATABASE_URL: "sqlite::memory:" });
+  if (read.kind === "invalid") throw new Error(read.faults.join("; "));
+  return deliveryPolicyOf(read.config);
+}
 
 export type ApiAnswer = { readonly status: number; readonly headers: Headers; readonly text: string };
 export type ApiRequest = {
@@ -105,28 +142,22 @@ export async function startProcess(options: ProcessOptions): Promise<EngineProce
   const read = readConfig({ ...options.environment, DATABASE_URL: `sqlite:${options.path}` });
   if (read.kind === "invalid") throw new Error(read.faults.join("; "));
   const { config, secrets } = read;
-  const realStore = await openSqliteStore({
-    path: options.path,
-    policy: deliveryPolicyOf(config),
-    clock,
-    host: options.host,
-    recordLingerMs: 5,
-  });
-  const store = options.aroundStore?.(realStore) ?? realStore;
+  const opened = await options.open({ path: options.path, policy: deliveryPolicyOf(config), clock });
+  const store = options.aroundStore?.(opened.store) ?? opened.store;
   const keyring = await prepareAccounts(store, config, secrets, clock);
   const logger = loggerTo(options.onLine);
   const metrics = { ...silentMetrics, instances: () => undefined };
   let isStopping = false;
   const engine: Engine = createEngine({
     config,
-    opened: { store, shared: null, clock, close: () => store.close() },
+    opened: { ...opened, store },
     keyring,
     sources: scripted(createSources(config, secrets, clock), options.upstreamOf),
     guard: options.guard,
     sender: options.sender,
     logger,
     metrics,
-    leaseTimes,
+    leaseTimes: options.leaseTimes ?? leaseTimes,
     random,
     isStopping: () => isStopping,
   });
@@ -171,7 +202,7 @@ export async function startProcess(options: ProcessOptions): Promise<EngineProce
       await engine.leave();
       await engine.close();
       await options.sender.close();
-      await store.close();
+      await opened.close();
     },
   };
 }

@@ -33,7 +33,7 @@ export class ExchangeRules {
     this.#checkContent(exchange, webhook, endpoint);
     this.#checkWatch(exchange, webhook);
     const isTest = facts["type"] === "endpoint.test";
-    const fault = isTest ? null : this.#faultOfScheduled(webhook, endpoint, delivery);
+    const fault = isTest ? null : this.#faultOfScheduled(exchange, webhook, endpoint, delivery);
     let isManual = isTest;
     if (fault !== null)
       if (delivery.manualUsed < delivery.manualAsked) {
@@ -51,8 +51,17 @@ export class ExchangeRules {
     const { outcome } = exchange;
     if (entry === undefined || outcome === null) return undefined;
     const { endpoint, delivery } = entry;
-    const text = outcome.kind === "answered" ? `${outcome.statusCode}${outcome.retryAfter === null ? "" : ` retry-after ${outcome.retryAfter}`}` : outcome.code;
-    this.#auditor.timeline.note(`try ${delivery.id} to ${delivery.url} ended: ${text}`, delivery.id, delivery.facts["watch_id"], delivery.url, delivery.facts["call_sid"]);
+    const text =
+      outcome.kind === "answered"
+        ? `${outcome.statusCode}${outcome.retryAfter === null ? "" : ` retry-after ${outcome.retryAfter}`}`
+        : outcome.code;
+    this.#auditor.timeline.note(
+      `try ${delivery.id} to ${delivery.url} ended: ${text}`,
+      delivery.id,
+      delivery.facts["watch_id"],
+      delivery.url,
+      delivery.facts["call_sid"],
+    );
     this.#close(exchange, endpoint);
     const nowMs = this.#auditor.scheduler.nowMs;
     if (outcome.kind !== "answered") return undefined;
@@ -117,9 +126,13 @@ export class ExchangeRules {
     if (endpoint.isSecretUnknown || endpoint.rotations > 0 || endpoint.secrets.length === 0) return;
     const signatures = (headers["webhook-signature"] ?? "").split(" ");
     const timestampSeconds = Number(headers["webhook-timestamp"]);
-    const isSignedWith = (secret: string) => signatures.includes(signWebhook({ id: webhook.id, timestampSeconds, body }, { hmac: [hmacKeyOf(secret)], ed25519: null }));
+    const isSignedWith = (secret: string) =>
+      signatures.includes(signWebhook({ id: webhook.id, timestampSeconds, body }, { hmac: [hmacKeyOf(secret)], ed25519: null }));
     const nowMs = this.#auditor.scheduler.nowMs;
-    const current = endpoint.secrets.findLast(({ fromMs }) => fromMs <= nowMs);
+    const graceMs = this.#auditor.knownElsewhereMs(exchange.lifetime);
+    const known = endpoint.secrets.filter(({ fromMs }) => fromMs <= nowMs);
+    const current = known.at(-1);
+    if (current !== undefined && nowMs < current.fromMs + graceMs && known.some(({ secret }) => isSignedWith(secret))) return;
     if (current !== undefined && !isSignedWith(current.secret))
       this.#violate("signature", "not signed with the secret of this moment", exchange, webhook);
     if (Math.abs(timestampSeconds - Math.floor(exchange.startedWallMs / 1000)) > 1)
@@ -129,20 +142,26 @@ export class ExchangeRules {
   #checkWatch(exchange: Exchange, webhook: ReadWebhook): void {
     const watch = this.#auditor.ledger.watches.get(webhook.facts["watch_id"] ?? "");
     if (watch === undefined) return;
-    if (watch.deletedAtMs !== null) this.#violate("nothing after a 204", "an attempt for a watch that was deleted", exchange, webhook);
-    if (watch.sid !== webhook.facts["call_sid"]) this.#violate("right call", "a webhook about another call than its watch's", exchange, webhook);
+    const { scheduler } = this.#auditor;
+    const graceMs = this.#auditor.knownElsewhereMs(exchange.lifetime);
+    if (watch.deletedAtMs !== null && scheduler.nowMs >= watch.deletedAtMs + graceMs)
+      this.#violate("nothing after a 204", "an attempt for a watch that was deleted", exchange, webhook);
+    if (watch.sid !== webhook.facts["call_sid"])
+      this.#violate("right call", "a webhook about another call than its watch's", exchange, webhook);
   }
 
   /** A second try while the first is on the wire, or after it was taken and written down. */
   #checkTwice(exchange: Exchange, webhook: ReadWebhook, delivery: KnownDelivery): void {
     const { exchanges } = delivery;
-    if (exchanges.some((other) => other.endedAtMs === null && !other.lifetime.isOver))
+    const isOnTheWire = (other: Exchange) => other.endedAtMs === null && !this.#auditor.isUncertain(other);
+    if (exchanges.some(isOnTheWire))
       return this.#violate("one at a time", "the same delivery is on the wire twice", exchange, webhook);
     return undefined;
   }
 
   /** What would be wrong with it if nobody asked for it by hand; null: nothing. */
   #faultOfScheduled(
+    { lifetime }: Exchange,
     webhook: ReadWebhook,
     endpoint: KnownEndpoint,
     delivery: KnownDelivery,
@@ -151,11 +170,13 @@ export class ExchangeRules {
     if (endpoint.openings > 0) return null;
     if (endpoint.goneAtMs !== null && nowMs > endpoint.goneAtMs)
       return { rule: "nothing after a 410", detail: "an attempt to an endpoint that is gone" };
-    if (endpoint.closed !== null) return { rule: "owner's pause", detail: "an attempt to an endpoint that its owner paused or disabled" };
-    const floor = this.#floorOf(endpoint, nowMs);
+    const elsewhereMs = this.#auditor.knownElsewhereMs(lifetime);
+    if (endpoint.closed !== null && nowMs >= endpoint.closed.atMs + elsewhereMs) return { rule: "owner's pause", detail: "an attempt to an endpoint that its owner paused or disabled" };
+    const floor = elsewhereMs === Infinity ? null : this.#floorOf(endpoint, nowMs);
     if (floor !== null) return { rule: "retry-after", detail: `an attempt ${floor} ms before the end of a pause` };
     const inFlight = [...endpoint.open].filter((other) => this.#open.get(other)?.isManual !== true).length;
-    if (inFlight >= endpoint.maxInFlight)
+    // The fake of the leases leaves the limits in flight to each instance.
+    if (inFlight >= endpoint.maxInFlight && !this.#auditor.isShared)
       return { rule: "in flight", detail: `${inFlight + 1} at once to an endpoint that may have ${endpoint.maxInFlight}` };
     return this.#scheduleFault(endpoint, delivery, nowMs) ?? this.#orderFault(webhook, endpoint, delivery, nowMs);
   }
@@ -195,15 +216,25 @@ export class ExchangeRules {
     for (let earlier = 1; earlier < sequence; earlier++) {
       const other = attempted.get(earlier);
       if (other === undefined) {
-        if (watch.events === null && !endpoint.hasEverBeenGone) return { rule: "order", detail: `#${sequence} leaves before #${earlier} was tried` };
+        if (watch.events === null && !endpoint.hasEverBeenGone)
+          return { rule: "order", detail: `#${sequence} leaves before #${earlier} was tried` };
         continue;
       }
-      const isSettled = other.exchanges.some((exchange) => exchange.isTaken) || other.exchanges.filter(spendsStep).length >= limits.scheduleMs.length;
+      const isSettled =
+        other.exchanges.some((exchange) => exchange.isTaken) || other.exchanges.filter(spendsStep).length >= limits.scheduleMs.length;
       const firstFailed = other.exchanges.find((exchange) => exchange.endedAtMs !== null && spendsStep(exchange));
       const failedForMs = firstFailed === undefined ? 0 : nowMs - (firstFailed.endedAtMs ?? nowMs);
       const isHeld = failedForMs + roundingMs < limits.orderHoldMs && !this.#auditor.hasClockStepSince(firstFailed?.startedAtMs ?? 0);
-      if (!isSettled && isHeld && other.exchanges.length > 0 && endpoint.renewedAtMs < ((firstFailed ?? other.exchanges[0])?.startedAtMs ?? 0))
-        return { rule: "order", detail: `#${sequence} overtakes #${earlier}, which has been failing for ${failedForMs} ms of ${limits.orderHoldMs}` };
+      if (
+        !isSettled &&
+        isHeld &&
+        other.exchanges.length > 0 &&
+        endpoint.renewedAtMs < ((firstFailed ?? other.exchanges[0])?.startedAtMs ?? 0)
+      )
+        return {
+          rule: "order",
+          detail: `#${sequence} overtakes #${earlier}, which has been failing for ${failedForMs} ms of ${limits.orderHoldMs}`,
+        };
     }
     return null;
   }

@@ -66,7 +66,8 @@ export class FinalAudit {
     for (const watch of shown) {
       const id = watch["id"] as string;
       const name = registrationName(account, watch["call_sid"] as string, watch["callback_url"] as string | null);
-      if (!ledger.watches.has(id) && !ledger.lostRegistrations.has(name)) this.#auditor.violate("lists", `a watch that nobody registered: ${JSON.stringify(watch)}`, id);
+      if (!ledger.watches.has(id) && !ledger.lostRegistrations.has(name))
+        this.#auditor.violate("lists", `a watch that nobody registered: ${JSON.stringify(watch)}`, id);
       if (watch["status"] !== "active") continue;
       if (active.has(name)) this.#auditor.violate("registration", `two active watches for ${name}`, id);
       active.add(name);
@@ -82,13 +83,15 @@ export class FinalAudit {
       this.#auditor.violate("sequence", `${events.length} events, sequence ${String(watch["sequence"])}`, id, sid);
     let previous: string | null = null;
     for (const [index, { data, type }] of events.entries()) {
-      if (data["sequence"] !== index + 1) this.#auditor.violate("sequence", `event ${index + 1} has sequence ${String(data["sequence"])}`, id, sid);
+      if (data["sequence"] !== index + 1)
+        this.#auditor.violate("sequence", `event ${index + 1} has sequence ${String(data["sequence"])}`, id, sid);
       const expected = type.startsWith("watch.") ? data["status"] : previous;
       // An ending repeats the last known status; where it is a watch's first event that status was never told.
       if (data["previous_status"] !== expected || (type.startsWith("watch.") && index > 0 && data["status"] !== previous))
         this.#auditor.violate("previous_status", `${String(data["previous_status"])} where ${String(previous)} came before`, id, sid);
       previous = data["status"] as string | null;
-      if (data["terminal"] === true && index !== events.length - 1) this.#auditor.violate("sequence", "an event after the terminal one", id, sid);
+      if (data["terminal"] === true && index !== events.length - 1)
+        this.#auditor.violate("sequence", "an event after the terminal one", id, sid);
     }
     this.#checkEnd(watch, events);
     for (const event of events) this.#checkEvent(watch, event);
@@ -163,13 +166,26 @@ export class FinalAudit {
         this.#auditor.violate("delivered means taken", `${type} is delivered, and its receiver never took it`, ...about);
       // What a deleted watch was not told it is told no more.
       const isDeleted = ledger.watches.get(delivery["watch_id"] as string)?.deleteAskedAtMs != null && status !== "pending";
-      if (!isDeleted && ["pending", "exhausted", "failed", "expired"].includes(status) && type !== "endpoint.test" && !(status === "expired" && this.#isShortRetention))
-        this.#auditor.violate("backlog drains", `${type} is ${status} though its receiver is willing: ${String(delivery["explain"])}`, ...about);
+      if (
+        !isDeleted &&
+        ["pending", "exhausted", "failed", "expired"].includes(status) &&
+        type !== "endpoint.test" &&
+        !(status === "expired" && this.#isShortRetention)
+      )
+        this.#auditor.violate(
+          "backlog drains",
+          `${type} is ${status} though its receiver is willing: ${String(delivery["explain"])}`,
+          ...about,
+        );
       if (status === "canceled" && type !== "endpoint.test") this.#checkCanceled(delivery, url);
     }
     for (const endpoint of endpoints)
       if (endpoint["backlog"] !== (backlog.get(endpoint["url"] as string) ?? 0))
-        this.#auditor.violate("lists", `backlog ${String(endpoint["backlog"])}, ${backlog.get(endpoint["url"] as string) ?? 0} are pending`, endpoint["url"] as string);
+        this.#auditor.violate(
+          "lists",
+          `backlog ${String(endpoint["backlog"])}, ${backlog.get(endpoint["url"] as string) ?? 0} are pending`,
+          endpoint["url"] as string,
+        );
   }
 
   #checkCanceled(delivery: Json, url: string): void {
@@ -188,7 +204,8 @@ export class FinalAudit {
     for (const hook of ledger.hooks.values()) {
       if (hook.account !== account) continue;
       const isGone = ledger.endpoints.get(hook.url)?.hasEverBeenGone ?? false;
-      if (hook.deletedAtMs !== null && shown.has(hook.id)) this.#auditor.violate("hooks", "a deleted hook is still listed", hook.id, hook.url);
+      if (hook.deletedAtMs !== null && shown.has(hook.id))
+        this.#auditor.violate("hooks", "a deleted hook is still listed", hook.id, hook.url);
       if (hook.deleteAskedAtMs === null && !isGone && !shown.has(hook.id))
         this.#auditor.violate("nothing answered 201 is lost", `hook ${hook.id} is gone`, hook.id, hook.url);
     }
@@ -207,8 +224,7 @@ export class FinalAudit {
         const sid = facts["call_sid"] ?? "";
         told.set(sid, (told.get(sid) ?? new Set()).add(id));
       }
-      for (const [sid, ids] of told)
-        if (ids.size > 1) this.#auditor.violate("hooks", `told the end of ${sid} ${ids.size} times`, url, sid);
+      for (const [sid, ids] of told) if (ids.size > 1) this.#auditor.violate("hooks", `told the end of ${sid} ${ids.size} times`, url, sid);
     }
   }
 
@@ -228,12 +244,15 @@ export class FinalAudit {
     const ids = events.map(({ id }) => id as string);
     const known = new Set(ids);
     const missing = eventIds.filter((id) => !known.has(id));
-    if (missing.length > 0 && !this.#isShortRetention) this.#auditor.violate("feed", `${missing.length} events of watches are not in the feed`, ...missing);
+    if (missing.length > 0 && !this.#isShortRetention)
+      this.#auditor.violate("feed", `${missing.length} events of watches are not in the feed`, ...missing);
     const read = reader.ids;
     const stillThere = read.filter((id) => known.has(id));
     const unread = ids.filter((id) => !read.includes(id));
-    if (new Set(read).size !== read.length) this.#auditor.violate("feed", "a reader was shown an event twice", ...read.filter((id, index) => read.indexOf(id) !== index));
-    if (unread.length > 0 && !this.#isShortRetention) this.#auditor.violate("feed", `a reader was never shown ${unread.length} of ${ids.length} events`, ...unread);
+    if (new Set(read).size !== read.length)
+      this.#auditor.violate("feed", "a reader was shown an event twice", ...read.filter((id, index) => read.indexOf(id) !== index));
+    if (unread.length > 0 && !this.#isShortRetention)
+      this.#auditor.violate("feed", `a reader was never shown ${unread.length} of ${ids.length} events`, ...unread);
     if (stillThere.some((id, index) => id !== ids[index])) this.#auditor.violate("feed", "a reader saw another order than the feed has");
   }
 }

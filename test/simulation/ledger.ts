@@ -136,5 +136,7 @@ export class Ledger {
 /** Whether a watch's filter lets an event through to its own URL. */
 export function isWanted(filter: readonly string[] | null, type: string, terminal: boolean): boolean {
   if (filter === null || type.startsWith("watch.")) return true;
-  return filter.some((name) => name === type || (name === "terminal" && terminal) || (name.endsWith(".*") && type.startsWith(name.slice(0, -1))));
+  return filter.some(
+    (name) => name === type || (name === "terminal" && terminal) || (name.endsWith(".*") && type.startsWith(name.slice(0, -1))),
+  );
 }

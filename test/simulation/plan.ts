@@ -26,7 +26,13 @@ export type Moment = "group" | "answer" | "send" | "send_end" | "poll";
 export type Step = { readonly id: number; readonly atMs: number } & (
   | { readonly kind: "register"; readonly account: number; readonly watch: WatchWish; readonly keyed: boolean }
   | { readonly kind: "batch"; readonly account: number; readonly watches: readonly WatchWish[]; readonly keyed: boolean }
-  | { readonly kind: "hook"; readonly account: number; readonly url: number; readonly events: readonly string[] | null; readonly keyed: boolean }
+  | {
+      readonly kind: "hook";
+      readonly account: number;
+      readonly url: number;
+      readonly events: readonly string[] | null;
+      readonly keyed: boolean;
+    }
   | { readonly kind: "delete_hook"; readonly account: number; readonly of: number }
   | { readonly kind: "delete_watch"; readonly account: number; readonly of: number; readonly purge: boolean }
   | { readonly kind: "patch"; readonly account: number; readonly url: number; readonly change: Readonly<Record<string, unknown>> }
@@ -41,9 +47,9 @@ export type Step = { readonly id: number; readonly atMs: number } & (
   | { readonly kind: "revoke_key"; readonly account: number }
   | { readonly kind: "clock"; readonly byMs: number }
   /** At once, or so long after the next of these. */
-  | { readonly kind: "crash"; readonly after: Moment | null; readonly delayMs: number; readonly downMs: number }
-  | { readonly kind: "restart"; readonly graceMs: number; readonly downMs: number }
-  | { readonly kind: "freeze"; readonly forMs: number }
+  | { readonly kind: "crash"; readonly instance: number; readonly after: Moment | null; readonly delayMs: number; readonly downMs: number }
+  | { readonly kind: "restart"; readonly instance: number; readonly graceMs: number; readonly downMs: number }
+  | { readonly kind: "freeze"; readonly instance: number; readonly forMs: number }
   | { readonly kind: "disk"; readonly fault: "busy" | "full" | "full_after" | "slow" | "broken"; readonly forMs: number }
   | { readonly kind: "upstream"; readonly trouble: UpstreamTrouble; readonly forMs: number; readonly share: number }
   | {
@@ -64,6 +70,8 @@ export type StepKind = Step["kind"];
 export type Plan = {
   readonly seed: number;
   readonly storage: "memory" | "file";
+  /** Of the service; more than one share a store, whose leases are a fake. */
+  readonly instances: number;
   readonly environment: Readonly<Record<string, string>>;
   readonly accounts: number;
   readonly urls: readonly PlannedUrl[];
@@ -95,13 +103,18 @@ export function planOf(seed: number): Plan {
     [4, 2],
     [1, 3],
   ]);
-  const storage = random.chance(0.7) ? "file" : "memory";
+  const instances = new Random(seed, "instances").weighted([
+    [8, 1],
+    [2, 2],
+    [1, 3],
+  ]);
+  const storage = random.chance(0.7) && instances === 1 ? "file" : "memory";
   const durationMs = random.int(20, 90) * 1000;
   const urls = planUrls(random, accounts);
   const calls = planCalls(random, durationMs);
-  const environment = planEnvironment(random);
-  const steps = planSteps(random, { accounts, storage, durationMs, urls, calls });
-  return { seed, storage, environment, accounts, urls, calls, steps };
+  const environment = { ...planEnvironment(random), ...(instances > 1 ? { DELIVERY_TIMEOUT_MS: "2000" } : {}) };
+  const steps = planSteps(random, { accounts, storage, instances, durationMs, urls, calls });
+  return { seed, storage, instances, environment, accounts, urls, calls, steps };
 }
 
 export function limitsOf({ environment }: Pick<Plan, "environment">): PlannedLimits {
@@ -197,7 +210,11 @@ function planCalls(random: Random, durationMs: number): readonly CallScript[] {
     const ending = random.chance(0.6)
       ? { status: "success", reason: "" }
       : { status: "failure", reason: random.pick(["busy", "no answer", "call queueing: max timeout limit exceeded"]) };
-    const phase = (status: string, maxMs: number) => ({ status, reason: random.chance(0.1) ? "waiting" : "", forMs: random.int(200, maxMs) });
+    const phase = (status: string, maxMs: number) => ({
+      status,
+      reason: random.chance(0.1) ? "waiting" : "",
+      forMs: random.int(200, maxMs),
+    });
     const phases = {
       plain: [phase("queued", 20_000), phase("calling", 30_000)],
       fast: random.chance(0.5) ? [] : [phase("queued", 1500)],
@@ -223,6 +240,7 @@ function planCalls(random: Random, durationMs: number): readonly CallScript[] {
 type Scene = {
   readonly accounts: number;
   readonly storage: Plan["storage"];
+  readonly instances: number;
   readonly durationMs: number;
   readonly urls: readonly PlannedUrl[];
   readonly calls: readonly CallScript[];
@@ -233,7 +251,7 @@ type StepBody = Step extends infer One ? (One extends Step ? Omit<One, "id" | "a
 
 function planSteps(random: Random, scene: Scene): readonly Step[] {
   const count = random.int(10, 45);
-  const weights = weightsOf(random, scene.storage);
+  const weights = weightsOf(random, scene);
   const bodies: { readonly body: StepBody; readonly atMs: number }[] = [];
   // A world begins with something to do.
   for (let account = 0; account < scene.accounts; account++)
@@ -251,10 +269,10 @@ function refersTo(random: Random, body: StepBody, id: number): StepBody {
   return "of" in body ? { ...body, of: Math.max(0, id - 1 - Math.floor(random.fraction() ** 2 * id)) } : body;
 }
 
-function weightsOf(random: Random, storage: Plan["storage"]): readonly (readonly [number, StepKind])[] {
+function weightsOf(random: Random, { storage, instances }: Scene): readonly (readonly [number, StepKind])[] {
   // Not every world has every kind of trouble: some is found only where the rest is quiet.
   const trouble = (weight: number) => (random.chance(0.6) ? weight : 0);
-  const onFile = storage === "file" ? 1 : 0;
+  const survives = storage === "file" || instances > 1 ? 1 : 0;
   return [
     [12, "register"],
     [3, "batch"],
@@ -272,9 +290,9 @@ function weightsOf(random: Random, storage: Plan["storage"]): readonly (readonly
     [trouble(1), "flood"],
     [trouble(1), "revoke_key"],
     [random.chance(0.25) ? 1 : 0, "clock"],
-    [onFile * trouble(5), "crash"],
-    [onFile * trouble(3), "restart"],
-    [trouble(1), "freeze"],
+    [survives * trouble(5), "crash"],
+    [survives * trouble(3), "restart"],
+    [trouble(instances > 1 ? 5 : 1), "freeze"],
     [trouble(2), "disk"],
     [trouble(4), "upstream"],
     [trouble(9), "receiver"],
@@ -312,7 +330,13 @@ function stepBody(random: Random, scene: Scene, kind: StepKind, account: number)
     case "batch":
       return { kind, account, watches: Array.from({ length: random.int(1, 6) }, () => wish(random, scene, account)), keyed };
     case "hook":
-      return { kind, account, url, events: random.pick([null, null, ["terminal"], ["call.*", "endpoint.disabled"], ["delivery.exhausted"]]), keyed };
+      return {
+        kind,
+        account,
+        url,
+        events: random.pick([null, null, ["terminal"], ["call.*", "endpoint.disabled"], ["delivery.exhausted"]]),
+        keyed,
+      };
     case "delete_hook":
       return { kind, account, of: 0 };
     case "delete_watch":
@@ -329,7 +353,13 @@ function stepBody(random: Random, scene: Scene, kind: StepKind, account: number)
     case "wait":
       return { kind, account, of: 0, seconds: random.int(1, 30) };
     case "read_feed":
-      return { kind, account, wait: random.chance(0.4) ? random.int(1, 20) : 0, limit: random.pick([1, 3, 50, 200]), isKilled: random.chance(0.3) };
+      return {
+        kind,
+        account,
+        wait: random.chance(0.4) ? random.int(1, 20) : 0,
+        limit: random.pick([1, 3, 50, 200]),
+        isKilled: random.chance(0.3),
+      };
     case "look":
       return { kind, account, at: random.pick(["watches", "deliveries", "endpoints", "sources", "me", "ready"] as const) };
     case "flood":
@@ -341,21 +371,22 @@ function stepBody(random: Random, scene: Scene, kind: StepKind, account: number)
     case "crash":
       return {
         kind,
+        instance: random.int(0, scene.instances - 1),
         after: random.pick([null, "group", "answer", "answer", "send", "send", "send_end", "poll"] as const),
         delayMs: random.int(0, 12),
         downMs: random.int(1000, 6000),
       };
     case "restart":
-      return { kind, graceMs: random.pick([0, 500, 5000, 20_000]), downMs: random.int(1000, 3000) };
+      return { kind, instance: random.int(0, scene.instances - 1), graceMs: random.pick([0, 500, 5000, 20_000]), downMs: random.int(1000, 3000) };
     case "freeze":
-      return { kind, forMs: random.int(1, 40) * 500 };
+      return { kind, instance: random.int(0, scene.instances - 1), forMs: random.int(1, 40) * 500 };
     case "disk":
       return {
         kind,
         fault: random.weighted([
           [4, "busy"],
-          [scene.storage === "file" ? 2 : 0, "full"],
-          [scene.storage === "file" ? 1 : 0, "full_after"],
+          [scene.storage === "file" || scene.instances > 1 ? 2 : 0, "full"],
+          [scene.storage === "file" ? 1 : scene.instances > 1 ? 3 : 0, "full_after"],
           [3, "slow"],
           [2, "broken"],
         ] as const),

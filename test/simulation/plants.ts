@@ -9,7 +9,8 @@ export type Plant = {
   /** What is different about the disk of the n-th process. */
   readonly disk?: (processNumber: number) => Partial<DiskOptions>;
   readonly aroundStore?: (store: ServiceStore) => ServiceStore;
-  readonly slowAnswers?: boolean;
+  /** Needs several instances: one that was evicted writes what it likes. */
+  readonly isFenceless?: boolean;
   /** Replaced in the text of a source file while it is loaded. */
   readonly patch?: { readonly file: string; readonly from: string; readonly to: string };
 };
@@ -25,7 +26,9 @@ export const plants: readonly Plant[] = [
   {
     name: "answer-before-fsync",
     what: "a registration is answered before its commit has reached the disk",
-    disk: () => ({ commitsLate: (requests) => (requests.some(({ name }) => name === "registerWatches" || name === "registerHook") ? lateMs : null) }),
+    disk: () => ({
+      commitsLate: (requests) => (requests.some(({ name }) => name === "registerWatches" || name === "registerHook") ? lateMs : null),
+    }),
   },
   {
     name: "retry-with-a-new-id",
@@ -104,7 +107,9 @@ export const plants: readonly Plant[] = [
           const [request] = args as readonly [{ readonly watchId?: string; readonly purge?: boolean }];
           if (name !== "removeWatch" || request.purge !== true || request.watchId === undefined) continue;
           const { watchId } = request;
-          connection.prepare("update deliveries set watch_id = null, sequence = null, due_at = next_attempt_at where watch_id = ?").run(watchId);
+          connection
+            .prepare("update deliveries set watch_id = null, sequence = null, due_at = next_attempt_at where watch_id = ?")
+            .run(watchId);
           connection.prepare("update events set watch_id = null, sequence = null where watch_id = ?").run(watchId);
         }
       },

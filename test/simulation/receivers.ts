@@ -172,7 +172,11 @@ export class Receivers {
   }
 
   #troubled({ trouble, seconds }: ReceiverEpisode, request: WebhookRequest, random: Random, latencyMs: number): Plan {
-    const broken = (code: Extract<AttemptOutcome, { kind: "failed" }>["code"], arrives: boolean, statusCode: number | null = null): Plan => ({
+    const broken = (
+      code: Extract<AttemptOutcome, { kind: "failed" }>["code"],
+      arrives: boolean,
+      statusCode: number | null = null,
+    ): Plan => ({
       latencyMs,
       arrives,
       outcome: { kind: "failed", code, detail: "broke off", statusCode, permanent: false },

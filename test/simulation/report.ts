@@ -11,7 +11,7 @@ export function describeFailure({ plan, violations, timeline }: Life): string {
   const shown = lines.length > maxLines ? [`(${lines.length - maxLines} lines before)`, ...lines.slice(-maxLines)] : lines;
   return [
     `seed ${plan.seed}: ${violation.rule}: ${violation.detail}`,
-    `world: ${plan.accounts} accounts, ${plan.calls.length} calls, ${plan.storage}, ${environmentOf(plan)}`,
+    `world: ${plan.accounts} accounts, ${plan.instances} instances, ${plan.calls.length} calls, ${plan.storage}, ${environmentOf(plan)}`,
     ...plan.steps.map((step) => `  ${stepLine(step)}`),
     "timeline:",
     ...shown.map((line) => (line.length > 300 ? `${line.slice(0, 300)}…` : line)),

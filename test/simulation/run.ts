@@ -33,9 +33,17 @@ if (values.plant === undefined) {
     process.exitCode = 2;
   }
   for (const plant of chosen) {
-    const { lived, failures } = await simulate({ ...options, plant: plant.name, keepsGoing: false, shrinks: false, write: () => undefined });
+    const { lived, failures } = await simulate({
+      ...options,
+      plant: plant.name,
+      keepsGoing: false,
+      shrinks: false,
+      write: () => undefined,
+    });
     const [found] = failures;
     if (found === undefined) process.exitCode = 1;
-    write(`| ${plant.name} | ${plant.what} | ${found === undefined ? `not found in ${lived}` : found.seed - options.from + 1} | ${found?.rule ?? ""} |`);
+    write(
+      `| ${plant.name} | ${plant.what} | ${found === undefined ? `not found in ${lived}` : found.seed - options.from + 1} | ${found?.rule ?? ""} |`,
+    );
   }
 }

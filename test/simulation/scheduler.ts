@@ -17,7 +17,10 @@ export class Lifetime {
   readonly name: string;
   /** Null while it runs. */
   endedAtMs: number | null = null;
-  frozenUntilMs = 0;
+  /** While it stands still; past it, when it last went on. */
+  frozenUntilMs = -1;
+  /** When others took over what it had, though it went on. */
+  readonly fencedAtMs: number[] = [];
   /** Timers of its clock that have neither fired nor been canceled. */
   readonly timers = new Set<object>();
 

@@ -1,5 +1,5 @@
 import type { Auditor } from "./auditor.ts";
-import { startProcess } from "./engine-adapter.ts";
+import { openOn, startProcess } from "./engine-adapter.ts";
 import type { ApiAnswer, ApiRequest, EngineProcess, ProcessOptions } from "./engine-adapter.ts";
 import type { Moment, Plan } from "./plan.ts";
 import type { Plant } from "./plants.ts";
@@ -10,8 +10,8 @@ import type { Scheduler } from "./scheduler.ts";
 import type { Timeline } from "./timeline.ts";
 import type { Upstream } from "./upstream.ts";
 import { SimulatedDisk } from "./writer-host.ts";
-import type { GroupFate } from "./writer-host.ts";
-import type { GroupRequest } from "./engine-adapter.ts";
+import type { DiskTrouble } from "./disk-trouble.ts";
+import type { LeasedStore } from "./leased-store.ts";
 
 export type ServiceLifeParts = {
   readonly plan: Plan;
@@ -22,19 +22,21 @@ export type ServiceLifeParts = {
   readonly upstream: Upstream;
   readonly receivers: Receivers;
   readonly plant: Plant | null;
+  readonly trouble: DiskTrouble;
+  /** Which of several instances it is; 0 where it is alone. */
+  readonly instance: number;
+  /** What it shares with the others; null: it has the database alone. */
+  readonly shared: LeasedStore | null;
 };
 
-type DiskFault = { readonly fault: "busy" | "full" | "full_after" | "slow" | "broken"; readonly untilMs: number };
-
-/** Operations whose failure only a loop meets. */
-const loopOperations: ReadonlySet<string> = new Set(["claimDue", "deleteExpired", "listSources"]);
+/** Shorter than a service's, so that a world has time for an eviction; the longest attempt fits into it. */
+const sharedLeaseTimes = { leaseMs: 8000, heartbeatMs: 1500, marginMs: 1500, beyondAttemptMs: 3000 };
 
 /** The service over its restarts: one process after the other on the same database, as a supervisor of processes runs it. */
 export class ServiceLife {
   readonly #parts: ServiceLifeParts;
   readonly #random: Random;
   readonly #pending = new Set<(answer: "lost") => void>();
-  #faults: DiskFault[] = [];
   #state: "down" | "starting" | "up" | "stopping" = "down";
   #process: EngineProcess | null = null;
   #lifetime = new Lifetime("none");
@@ -47,7 +49,7 @@ export class ServiceLife {
 
   constructor(parts: ServiceLifeParts) {
     this.#parts = parts;
-    this.#random = new Random(parts.plan.seed, "disk");
+    this.#random = new Random(parts.plan.seed, "service", parts.instance);
     this.#lifetime.endedAtMs = 0;
   }
 
@@ -65,20 +67,27 @@ export class ServiceLife {
   }
 
   start(): void {
-    const { plan, path, scheduler, timeline, auditor, upstream, receivers, plant } = this.#parts;
-    const lifetime = new Lifetime(`process ${++this.#starts}`);
-    const random = new Random(plan.seed, "process", this.#starts);
+    const { plan, path, scheduler, timeline, auditor, upstream, receivers, plant, trouble, instance, shared } = this.#parts;
+    const lifetime = new Lifetime(`process ${++this.#starts}${shared === null ? "" : ` of instance ${instance}`}`);
+    const random = new Random(plan.seed, "process", instance, this.#starts);
     this.#lifetime = lifetime;
     this.#state = "starting";
     timeline.note(`start of ${lifetime.name}`);
-    const disk = new SimulatedDisk({ scheduler, lifetime, fateOf: (requests) => this.#fateOf(requests), onGroup: () => this.happened("group"), ...plant?.disk?.(this.#starts) });
+    const disk = new SimulatedDisk({
+      scheduler,
+      lifetime,
+      fateOf: (requests) => trouble.fateOf(requests, false),
+      onGroup: () => this.happened("group"),
+      ...plant?.disk?.(this.#starts),
+    });
     this.#disk = disk;
     const options: ProcessOptions = {
       environment: plan.environment,
       path,
       clock: scheduler.clockOf(lifetime),
       random: () => random.fraction(),
-      host: disk,
+      open: (database) => (shared === null ? openOn(disk, database) : Promise.resolve(shared.openFor(lifetime))),
+      leaseTimes: sharedLeaseTimes,
       sender: receivers.senderFor(lifetime),
       guard: { checkUrl: () => null, checkName: () => Promise.resolve(null) },
       upstreamOf: (name) => upstream.sourceFor(name, lifetime),
@@ -88,6 +97,8 @@ export class ServiceLife {
           () => `log ${level} ${message} ${JSON.stringify(fields)}`,
           () => namesIn(fields),
         );
+        // An instance that is evicted says so; that it was is judged by what it does then.
+        if (message === "instance.fenced") return;
         if (level === "error" && scheduler.nowMs > auditor.brokenUntilMs)
           auditor.violate("no errors of its own", `${message} ${JSON.stringify(fields)}`, ...namesIn(fields));
       },
@@ -106,7 +117,7 @@ export class ServiceLife {
       (error: unknown) => {
         if (lifetime.isOver) return;
         // A disk that is full or busy refuses a start too: another one follows.
-        if (!this.#hasFault()) auditor.violate("start", error instanceof Error ? (error.stack ?? error.message) : String(error));
+        if (!trouble.isRefusing) auditor.violate("start", error instanceof Error ? (error.stack ?? error.message) : String(error));
         this.crash(2000);
       },
     );
@@ -160,18 +171,8 @@ export class ServiceLife {
     this.#lifetime.frozenUntilMs = this.#parts.scheduler.nowMs + forMs;
   }
 
-  troubleDisk(fault: DiskFault["fault"], forMs: number): void {
-    const { auditor, scheduler, timeline } = this.#parts;
-    timeline.note(`disk ${fault} for ${forMs} ms`);
-    this.#faults.push({ fault, untilMs: scheduler.nowMs + forMs });
-    auditor.noteDiskTrouble(forMs);
-    if (fault === "broken") auditor.brokenUntilMs = Math.max(auditor.brokenUntilMs, scheduler.nowMs + forMs + 1000);
-  }
-
   heal(): void {
-    this.#faults = [];
     this.#armed = [];
-    this.#lifetime.frozenUntilMs = 0;
   }
 
   /** `lost`: the process ended, or was not there, before it answered; what was asked may have been done. */
@@ -205,15 +206,11 @@ export class ServiceLife {
   }
 
   #die(error: Error): void {
-    const { auditor, timeline } = this.#parts;
+    const { auditor, timeline, trouble } = this.#parts;
     timeline.note(`${this.#lifetime.name} must end: ${error.message}`);
-    if (!this.#hasFault()) auditor.violate("no end without a cause", error.message);
-    this.#faults = this.#faults.filter(({ fault }) => fault !== "full" && fault !== "full_after");
+    if (!trouble.isRefusing) auditor.violate("no end without a cause", error.message);
+    trouble.end("full", "full_after");
     this.crash(this.#random.int(1000, 3000));
-  }
-
-  #hasFault(): boolean {
-    return this.#faults.some(({ fault }) => fault !== "slow");
   }
 
   #end(): void {
@@ -230,9 +227,9 @@ export class ServiceLife {
 
   /** After a stop nothing of the process may be under way. */
   #checkNothingLeft(lifetime: Lifetime, graceMs: number): void {
-    const { auditor } = this.#parts;
+    const { auditor, trouble } = this.#parts;
     if (lifetime.timers.size > 0) auditor.violate("nothing left", `${lifetime.timers.size} timers after a stop`);
-    const isLong = graceMs >= 5000 && this.#faults.length === 0 && lifetime.frozenUntilMs < auditor.scheduler.nowMs - graceMs;
+    const isLong = graceMs >= 5000 && trouble.isQuiet && lifetime.frozenUntilMs < auditor.scheduler.nowMs - graceMs;
     if (this.#pending.size > 0 && isLong) auditor.violate("nothing left", `${this.#pending.size} requests unanswered after a stop`);
   }
 
@@ -247,22 +244,6 @@ export class ServiceLife {
     };
     look();
     return promise;
-  }
-
-  #fateOf(requests: readonly GroupRequest[]): GroupFate {
-    const { scheduler, plant } = this.#parts;
-    const random = this.#random;
-    this.#faults = this.#faults.filter(({ untilMs }) => untilMs > scheduler.nowMs);
-    const isUnder = (fault: DiskFault["fault"], share: number) => this.#faults.some((one) => one.fault === fault) && random.chance(share);
-    const isSlow = isUnder("slow", 0.5);
-    const fault = isUnder("full_after", 1) ? "full_after" : isUnder("full", 1) ? "full" : isUnder("busy", 0.5) ? "busy" : "none";
-    const brokenIndex = isUnder("broken", 0.5) ? requests.findIndex(({ name }) => loopOperations.has(name)) : -1;
-    return {
-      runAfterMs: isSlow ? random.int(50, 1500) : random.latencyMs(2, 30),
-      answerAfterMs: isSlow ? random.int(10, 500) : random.latencyMs(plant?.slowAnswers === true ? 20 : 2, 30),
-      fault,
-      brokenIndex,
-    };
   }
 }
 

@@ -19,7 +19,7 @@ export async function shrink(plan: Plan, stillFails: StillFails, maxLives = 400)
   };
   for (let account = plan.accounts - 1; account > 0; account--) await attempt(withoutAccount(smallest, account));
   for (let size = Math.ceil(smallest.steps.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2))
-    for (let from = 0; from < smallest.steps.length; ) {
+    for (let from = 0; from < smallest.steps.length;) {
       const steps = smallest.steps.filter((_, index) => index < from || index >= from + size);
       if (!(await attempt({ ...smallest, steps }))) from += size;
     }

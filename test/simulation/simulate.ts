@@ -29,7 +29,9 @@ export async function simulate(options: SimulateOptions): Promise<SimulateResult
   let next = from;
   let lived = 0;
   let saidMs = startedMs;
-  const workers = Array.from({ length: Math.max(1, Math.min(options.workers, Math.ceil(seeds / batchSize))) }, () => startWorker({ plant, twice: options.twice ?? false }));
+  const workers = Array.from({ length: Math.max(1, Math.min(options.workers, Math.ceil(seeds / batchSize))) }, () =>
+    startWorker({ plant, twice: options.twice ?? false }),
+  );
   const giveNext = (worker: Worker): boolean => {
     const isOver = next >= from + seeds || (failures.length > 0 && !keepsGoing);
     if (isOver) return false;

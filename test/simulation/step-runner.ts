@@ -67,11 +67,13 @@ export class StepRunner {
         auditor.noteClockStep(step.byMs);
         return undefined;
       case "crash":
-        return step.after === null ? life.crash(step.downMs) : life.armCrash({ ...step, after: step.after });
+        if (step.after === null) life.instance(step.instance).crash(step.downMs);
+        else life.instance(step.instance).armCrash({ ...step, after: step.after });
+        return undefined;
       case "restart":
-        return life.stop(step.graceMs, step.downMs);
+        return life.instance(step.instance).stop(step.graceMs, step.downMs);
       case "freeze":
-        return life.freeze(step.forMs);
+        return life.instance(step.instance).freeze(step.forMs);
       case "disk":
         return life.troubleDisk(step.fault, step.forMs);
       case "upstream":
@@ -90,7 +92,10 @@ export class StepRunner {
     const { plan, scheduler } = this.#parts;
     const body = bodyOfWatch(plan, step.watch, scheduler.wallMs);
     await this.#naming(step.account, [step.watch], async (onLost) => {
-      const answer = await this.#client(step).send({ method: "POST", path: "/v1/watches", body, idempotencyKey: idempotencyKeyOf(step) }, onLost);
+      const answer = await this.#client(step).send(
+        { method: "POST", path: "/v1/watches", body, idempotencyKey: idempotencyKeyOf(step) },
+        onLost,
+      );
       if (answer !== null) this.#noteWatch(step, step.watch, answer.status, answer.body);
     });
   }
@@ -99,7 +104,10 @@ export class StepRunner {
     const { plan, scheduler, auditor } = this.#parts;
     const body = { watches: step.watches.map((wish) => bodyOfWatch(plan, wish, scheduler.wallMs)) };
     await this.#naming(step.account, step.watches, async (onLost) => {
-      const answer = await this.#client(step).send({ method: "POST", path: "/v1/watches/batch", body, idempotencyKey: idempotencyKeyOf(step) }, onLost);
+      const answer = await this.#client(step).send(
+        { method: "POST", path: "/v1/watches/batch", body, idempotencyKey: idempotencyKeyOf(step) },
+        onLost,
+      );
       if (answer === null) return;
       if (answer.status !== 200) return this.#unexpected(step, answer);
       const results = answer.body["results"] as readonly Json[];
@@ -115,10 +123,18 @@ export class StepRunner {
     const { plan, auditor } = this.#parts;
     const url = plan.urls[step.url];
     if (url === undefined) return;
-    const body = { url: url.url, ...(step.events === null ? {} : { events: step.events }), ...(url.format === null ? {} : { format: url.format }), ...(url.secret === null ? {} : { signing_secret: url.secret }) };
+    const body = {
+      url: url.url,
+      ...(step.events === null ? {} : { events: step.events }),
+      ...(url.format === null ? {} : { format: url.format }),
+      ...(url.secret === null ? {} : { signing_secret: url.secret }),
+    };
     const wish = { call: 0, url: step.url, events: step.events, metadata: {}, expiresInMs: null };
     await this.#naming(step.account, [wish], async (onLost) => {
-      const answer = await this.#client(step).send({ method: "POST", path: "/v1/hooks", body, idempotencyKey: idempotencyKeyOf(step) }, onLost);
+      const answer = await this.#client(step).send(
+        { method: "POST", path: "/v1/hooks", body, idempotencyKey: idempotencyKeyOf(step) },
+        onLost,
+      );
       if (answer === null) return;
       if (answer.status === 403 || answer.status === 409) return;
       if (answer.status !== 200 && answer.status !== 201) return this.#unexpected(step, answer);
@@ -126,7 +142,14 @@ export class StepRunner {
       this.#noteEndpoint(this.#client(step).endpointOf(url), answer.body["endpoint_id"], answer.body["secret"]);
       this.#madeBy(step).hookIds.push(id);
       if (!auditor.ledger.hooks.has(id))
-        auditor.ledger.hooks.set(id, { id, account: step.account, url: url.url, events: step.events, deleteAskedAtMs: null, deletedAtMs: null });
+        auditor.ledger.hooks.set(id, {
+          id,
+          account: step.account,
+          url: url.url,
+          events: step.events,
+          deleteAskedAtMs: null,
+          deletedAtMs: null,
+        });
     });
   }
 
@@ -194,7 +217,8 @@ export class StepRunner {
       idempotencyKey: idempotencyKeyOf(step),
     });
     endpoint.rotations -= 1;
-    if (answer?.status === 200) endpoint.secrets.push({ secret: answer.body["signing_secret"] as string, fromMs: scheduler.nowMs, untilMs: null });
+    if (answer?.status === 200)
+      endpoint.secrets.push({ secret: answer.body["signing_secret"] as string, fromMs: scheduler.nowMs, untilMs: null });
     else endpoint.isSecretUnknown = true;
     if (answer !== null && answer.status !== 200 && !this.#isShortRetention()) this.#unexpected(step, answer, endpoint.url);
   }
@@ -208,7 +232,11 @@ export class StepRunner {
     const url = auditor.ledger.endpointById(delivery["endpoint_id"] as string)?.url;
     const eventId = delivery["event_id"] as string;
     if (url === undefined || delivery["event_type"] === "endpoint.test") return;
-    const known = auditor.ledger.delivery(eventId, url, auditor.ledger.factsById.get(eventId) ?? { watch_id: String(delivery["watch_id"] ?? "") });
+    const known = auditor.ledger.delivery(
+      eventId,
+      url,
+      auditor.ledger.factsById.get(eventId) ?? { watch_id: String(delivery["watch_id"] ?? "") },
+    );
     const onTry = () => {
       known.manualAsked += 1;
     };
@@ -237,7 +265,12 @@ export class StepRunner {
     const url = plan.urls[step.url];
     const endpoint = url === undefined ? null : this.#client(step).endpointOf(url);
     if (endpoint?.id == null) return;
-    const answer = await this.#client(step).send({ method: "POST", path: `/v1/endpoints/${endpoint.id}/test`, body: {}, idempotencyKey: idempotencyKeyOf(step) });
+    const answer = await this.#client(step).send({
+      method: "POST",
+      path: `/v1/endpoints/${endpoint.id}/test`,
+      body: {},
+      idempotencyKey: idempotencyKeyOf(step),
+    });
     if (answer !== null && ![200, 409].includes(answer.status) && !this.#isShortRetention()) this.#unexpected(step, answer, endpoint.url);
   }
 
@@ -262,7 +295,8 @@ export class StepRunner {
       Array.from({ length: step.count }, () => life.ask({ method: "GET", path: "/v1/me", key: client.key })),
     );
     for (const answer of answers)
-      if (answer !== "lost" && ![200, 429, 503].includes(answer.status)) this.#unexpected(step, { status: answer.status, body: {}, text: answer.text });
+      if (answer !== "lost" && ![200, 429, 503].includes(answer.status))
+        this.#unexpected(step, { status: answer.status, body: {}, text: answer.text });
   }
 
   async #revokeKey(step: Of<"revoke_key">): Promise<void> {
@@ -293,9 +327,16 @@ export class StepRunner {
       return planned === undefined || client === undefined ? [] : [client.endpointOf(planned)];
     });
     const onLost = () => {
-      for (const wish of wishes) auditor.ledger.lostRegistrations.add(registrationName(account, plan.calls[wish.call]?.sid, wish.url === null ? null : plan.urls[wish.url]?.url));
+      for (const wish of wishes)
+        auditor.ledger.lostRegistrations.add(
+          registrationName(account, plan.calls[wish.call]?.sid, wish.url === null ? null : plan.urls[wish.url]?.url),
+        );
     };
-    await this.#opening(endpoints, endpoints.some(({ mayBeDisabled }) => mayBeDisabled), () => ask(onLost));
+    await this.#opening(
+      endpoints,
+      endpoints.some(({ mayBeDisabled }) => mayBeDisabled),
+      () => ask(onLost),
+    );
   }
 
   /** While it runs nothing is known of whether these are open; `enables`: pauses may be forgotten by it. */

@@ -25,7 +25,10 @@ export function factsOfEvent({ type, data }: Readonly<Record<string, unknown>>):
 
 /** Facts that two formats tell alike: `timestamp` is not in all of them and equals `observed_at`. */
 export function isSame(a: Facts, b: Facts): boolean {
-  const keys = (facts: Facts) => Object.keys(facts).filter((key) => key !== "timestamp").toSorted();
+  const keys = (facts: Facts) =>
+    Object.keys(facts)
+      .filter((key) => key !== "timestamp")
+      .toSorted();
   const [left, right] = [keys(a), keys(b)];
   return left.length === right.length && left.every((key, index) => key === right[index] && a[key] === b[key]);
 }
@@ -45,5 +48,9 @@ function flatten(value: object): Record<string, string> {
 }
 
 function textOf(value: unknown): string {
-  return value === null || value === undefined ? "" : typeof value === "object" ? JSON.stringify(value) : String(value as string | number | boolean);
+  return value === null || value === undefined
+    ? ""
+    : typeof value === "object"
+      ? JSON.stringify(value)
+      : String(value as string | number | boolean);
 }

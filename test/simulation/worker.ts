@@ -10,7 +10,14 @@ export type WorkerTask = {
 };
 export type ToSimulationWorker = { readonly seeds: readonly number[] } | { readonly shrink: number } | "end";
 export type FromSimulationWorker =
-  | { readonly kind: "lived"; readonly seed: number; readonly rule: string | null; readonly detail: string; readonly steps: number; readonly virtualMs: number }
+  | {
+      readonly kind: "lived";
+      readonly seed: number;
+      readonly rule: string | null;
+      readonly detail: string;
+      readonly steps: number;
+      readonly virtualMs: number;
+    }
   | { readonly kind: "batch_done" }
   | { readonly kind: "shrunk"; readonly seed: number; readonly report: string; readonly plan: Plan };
 

@@ -12,7 +12,7 @@ import { Random } from "./random.ts";
 import { Receivers } from "./receivers.ts";
 import { Scheduler } from "./scheduler.ts";
 import { reseedCrypto } from "./seeded-crypto.ts";
-import { ServiceLife } from "./service-life.ts";
+import { Fleet } from "./fleet.ts";
 import { StepRunner, registrationName } from "./step-runner.ts";
 import { Timeline } from "./timeline.ts";
 import { Upstream } from "./upstream.ts";
@@ -50,7 +50,7 @@ class World {
   readonly #auditor: Auditor;
   readonly #upstream: Upstream;
   readonly #receivers: Receivers;
-  readonly #life: ServiceLife;
+  readonly #life: Fleet;
   readonly #clients: readonly Client[];
   readonly #readers: readonly FeedReader[];
   readonly #runner: StepRunner;
@@ -77,7 +77,8 @@ class World {
         life.happened("send_end");
       },
     });
-    const life: ServiceLife = new ServiceLife({ plan, path, scheduler, timeline, auditor, upstream, receivers, plant });
+    auditor.isShared = plan.instances > 1;
+    const life: Fleet = new Fleet({ plan, path, scheduler, timeline, auditor, upstream, receivers, plant });
     const parts = { plan, scheduler, timeline, auditor, life };
     this.#plan = plan;
     this.#scheduler = scheduler;
@@ -93,7 +94,6 @@ class World {
 
   async run(): Promise<Life> {
     let isOver = false;
-    this.#life.start();
     this.#direct().then(
       () => {
         isOver = true;
@@ -114,6 +114,7 @@ class World {
 
   /** The order of a life; everything in it waits for virtual time. */
   async #direct(): Promise<void> {
+    await this.#life.start();
     await this.#makeAccounts();
     for (const step of this.#plan.steps) {
       this.#openSteps += 1;
@@ -131,7 +132,7 @@ class World {
     await this.#until(() => Promise.resolve(this.#openSteps === 0), 300_000, "a request is never answered");
     for (const client of this.#clients) await this.#drain(client);
     await this.#audit();
-    await this.#life.stop(5000, null);
+    await this.#life.stop(5000);
   }
 
   async #makeAccounts(): Promise<void> {
@@ -189,7 +190,11 @@ class World {
     const path = `/v1/endpoints/${String(id)}`;
     if (known !== undefined) known.openings += 1;
     await client.send({ method: "PATCH", path, body: { state: "enabled" } });
-    await client.send({ method: "POST", path: `${path}/recover`, body: { since: "2020-01-01T00:00:00.000Z", until: "2040-01-01T00:00:00.000Z" } });
+    await client.send({
+      method: "POST",
+      path: `${path}/recover`,
+      body: { since: "2020-01-01T00:00:00.000Z", until: "2040-01-01T00:00:00.000Z" },
+    });
     if (known === undefined) return;
     known.openings -= 1;
     known.closed = null;

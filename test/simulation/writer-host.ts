@@ -82,6 +82,7 @@ class SimulatedDatabase extends Database {
 export class SimulatedDisk implements WriterHost {
   readonly #options: DiskOptions;
   #crash: () => void = () => undefined;
+  #connection: DatabaseSync | null = null;
 
   constructor(options: DiskOptions) {
     this.#options = options;
@@ -126,7 +127,10 @@ export class SimulatedDisk implements WriterHost {
       database.isCommitLate = (commitsLate?.(requests) ?? null) !== null;
       beforeGroup?.(database.connection, requests);
       running = { requests, fate };
-      toWriter({ kind: "group", requests: message.requests.map((request, index) => (index === fate.brokenIndex ? brokenRequest(request) : request)) });
+      toWriter({
+        kind: "group",
+        requests: message.requests.map((request, index) => (index === fate.brokenIndex ? brokenRequest(request) : request)),
+      });
     };
     const thread: WriterThread = {
       postMessage: (message) => {
@@ -161,6 +165,7 @@ export class SimulatedDisk implements WriterHost {
     };
     serveWriter(port, options, (connection, policy) => {
       onOpened?.(connection);
+      this.#connection = connection;
       database = new SimulatedDatabase(connection, policy);
       return database;
     });
@@ -169,6 +174,11 @@ export class SimulatedDisk implements WriterHost {
       if (!isClosed) toWriter({ kind: "close" });
     };
     return thread;
+  }
+
+  /** Null until it is open. */
+  get connection(): DatabaseSync | null {
+    return this.#connection;
   }
 
   crash(): void {

@@ -45,6 +45,16 @@ export const plants: readonly Plant[] = [
     }),
   },
   {
+    name: "lease-without-its-token",
+    what: "an instance that was evicted still records its attempts: the lease's token is not asked for",
+    isFenceless: true,
+    patch: {
+      file: "src/adapters/sqlite/attempts/record-attempt.ts",
+      from: 'row["lease_token"] !== record.leaseToken',
+      to: "false",
+    },
+  },
+  {
     name: "order-lost-after-a-restart",
     what: "a start makes every pending delivery due, whatever stands before it in its lane",
     disk: (processNumber) => ({

@@ -76,7 +76,12 @@ export class Scheduler {
 
   /** Runs the next task and all that follows from it in promises; false: there is none at or before `untilMs`, where time stands then. */
   async step(untilMs: number): Promise<boolean> {
-    const task = this.#take(untilMs);
+    let task = this.#take(untilMs);
+    if (task === null) {
+      // What was begun before the first task may not have come to its first wait yet.
+      await setImmediate();
+      task = this.#take(untilMs);
+    }
     if (task === null) {
       this.#nowMs = Math.max(this.#nowMs, untilMs);
       return false;

@@ -40,6 +40,10 @@ export class Auditor {
   readonly #polls: PollRules;
   /** Several instances share the store. */
   isShared = false;
+  /** By how much the wall clock was set back without anybody there to notice. */
+  unnoticedBackMs = 0;
+  /** When an instance last gave up what it had. */
+  lastLeftAtMs = -Infinity;
   /** Faults that excuse an error of our own in an answer or in the log. */
   brokenUntilMs = -1;
 
@@ -109,6 +113,7 @@ export class Auditor {
 
   /** Others have taken over what it had. */
   instanceFenced(lifetime: Lifetime): void {
+    this.lastLeftAtMs = this.scheduler.nowMs;
     this.#exchanges.processEnded(lifetime);
   }
 

@@ -70,7 +70,7 @@ export class ExchangeRules {
     if (statusCode === 410 && delivery.facts["type"] !== "endpoint.test") {
       endpoint.hasEverBeenGone = true;
       endpoint.mayBeDisabled = true;
-      if (endpoint.openings === 0) endpoint.goneAtMs = this.#auditor.recordedAtMs(nowMs);
+      if (endpoint.openings === 0) endpoint.gone = { sinceMs: this.#auditor.recordedAtMs(nowMs), exchange };
     }
     const isPaused = endpoint.floors.some(({ untilMs }) => untilMs > nowMs);
     const asksToWait = statusCode === 429 || statusCode === 502 || statusCode === 503 || statusCode === 504;
@@ -168,7 +168,7 @@ export class ExchangeRules {
   ): { readonly rule: string; readonly detail: string } | null {
     const nowMs = this.#auditor.scheduler.nowMs;
     if (endpoint.openings > 0) return null;
-    if (endpoint.goneAtMs !== null && nowMs > endpoint.goneAtMs)
+    if (endpoint.gone !== null && nowMs > endpoint.gone.sinceMs && !this.#auditor.isUncertain(endpoint.gone.exchange))
       return { rule: "nothing after a 410", detail: "an attempt to an endpoint that is gone" };
     const elsewhereMs = this.#auditor.knownElsewhereMs(lifetime);
     if (endpoint.closed !== null && nowMs >= endpoint.closed.atMs + elsewhereMs) return { rule: "owner's pause", detail: "an attempt to an endpoint that its owner paused or disabled" };

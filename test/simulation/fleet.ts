@@ -48,6 +48,15 @@ export class Fleet {
     return this.#up.length > 0;
   }
 
+  get areAllUp(): boolean {
+    return this.#up.length === this.#instances.length;
+  }
+
+  /** How many processes there have been, and how often one stood still. */
+  get starts(): number {
+    return this.#instances.reduce((sum, { starts }) => sum + starts, 0);
+  }
+
   /** Asks one of those that are up. */
   ask(request: ApiRequest): Promise<ApiAnswer | "lost"> {
     const up = this.#up;

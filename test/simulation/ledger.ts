@@ -39,7 +39,7 @@ export type KnownEndpoint = {
   /** It may have been disabled, by its owner, by a 410 or by failures. */
   mayBeDisabled: boolean;
   /** It answered 410, and nothing was asked since that may enable it. */
-  goneAtMs: number | null;
+  gone: { readonly sinceMs: number; readonly exchange: Exchange } | null;
   hasEverBeenGone: boolean;
   /** Requests under way that may enable it or begin its schedules anew. */
   openings: number;
@@ -92,7 +92,7 @@ export class Ledger {
         isSecretUnknown: false,
         closed: null,
         mayBeDisabled: false,
-        goneAtMs: null,
+        gone: null,
         hasEverBeenGone: false,
         openings: 0,
         rotations: 0,

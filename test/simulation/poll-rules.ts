@@ -14,6 +14,7 @@ type SourceSeen = {
 
 const minFloorMs = 1000;
 const probeMs = 5000;
+const handOverMs = 2500;
 
 /** What the upstream may expect of its poller. */
 export class PollRules {
@@ -62,7 +63,8 @@ export class PollRules {
   #followSuspension(source: SourceSeen, poll: PollSeen, nowMs: number): void {
     const { observation, lifetime } = poll;
     const isRefused = observation?.kind === "unauthorized" && observation.statusCode === 401;
-    const current = source.suspended?.lifetime === lifetime ? source.suspended : null;
+    const isOwn = source.suspended?.lifetime === lifetime || this.#auditor.isShared;
+    const current = isOwn ? source.suspended : null;
     if (current === null) {
       if (isRefused) source.suspended = { lifetime, sinceMs: nowMs, lastAtMs: nowMs, isProbing: false };
       return;
@@ -81,6 +83,8 @@ export class PollRules {
     source.atMs = nowMs;
     if (source.tokens < -1e-6) {
       source.tokens = 0;
+      // What an instance used in its last second its successor does not know of: a known weakness, at most one second long.
+      if (this.#auditor.isShared && nowMs - this.#auditor.lastLeftAtMs < handOverMs) return;
       this.#auditor.violate("source rate", `more than ${rate} polls a second`, poll.sid);
     }
   }

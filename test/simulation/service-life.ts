@@ -42,6 +42,7 @@ export class ServiceLife {
   #lifetime = new Lifetime("none");
   #disk: SimulatedDisk | null = null;
   #starts = 0;
+  #standstills = 0;
   #isEnding = false;
   #armed: { readonly after: Moment; readonly delayMs: number; readonly downMs: number }[] = [];
   /** Ends the wait for a stop that a crash came before. */
@@ -61,9 +62,9 @@ export class ServiceLife {
     return this.#state === "up";
   }
 
-  /** Requests that nobody has answered. */
-  get pendingRequests(): number {
-    return this.#pending.size;
+  /** How many processes there have been, and how often one stood still. */
+  get starts(): number {
+    return this.#starts + this.#standstills;
   }
 
   start(): void {
@@ -168,6 +169,7 @@ export class ServiceLife {
 
   freeze(forMs: number): void {
     this.#parts.timeline.note(`${this.#lifetime.name} stands still for ${forMs} ms`);
+    this.#standstills += 1;
     this.#lifetime.frozenUntilMs = this.#parts.scheduler.nowMs + forMs;
   }
 

@@ -15,6 +15,8 @@ export type StepRunnerParts = ClientParts & {
 
 type Of<Kind extends Step["kind"]> = Extract<Step, { kind: Kind }>;
 
+/** The service looks at the clock every second, and must write down what it makes of it. */
+const noticedAfterMs = 6000;
 /** A key that was revoked is refused everywhere after this. */
 const revokedAfterMs = 5000;
 
@@ -65,6 +67,7 @@ export class StepRunner {
         timeline.note(`the wall clock is set by ${step.byMs} ms`);
         scheduler.wallOffsetMs += step.byMs;
         auditor.noteClockStep(step.byMs);
+        if (step.byMs < 0) void this.#watchClock(-step.byMs);
         return undefined;
       case "crash":
         if (step.after === null) life.instance(step.instance).crash(step.downMs);
@@ -86,6 +89,15 @@ export class StepRunner {
         return receivers.trouble({ ...step, where });
       }
     }
+  }
+
+  /** A clock that is set back while nobody runs who could notice is mended by its owner, in the end. */
+  async #watchClock(backMs: number): Promise<void> {
+    const { life, auditor, clients } = this.#parts;
+    const starts = life.starts;
+    const wasUp = life.areAllUp;
+    await clients[0]?.sleep(noticedAfterMs);
+    if (!wasUp || life.starts !== starts || !life.areAllUp) auditor.unnoticedBackMs += backMs;
   }
 
   async #register(step: Of<"register">): Promise<void> {
@@ -346,7 +358,7 @@ export class StepRunner {
     const result = await ask();
     for (const endpoint of endpoints) {
       endpoint.openings -= 1;
-      endpoint.goneAtMs = null;
+      endpoint.gone = null;
       if (enables || endpoint.closed?.state === "disabled") {
         endpoint.closed = null;
         endpoint.floors = [];

@@ -150,6 +150,11 @@ class World {
     this.#receivers.heal();
     this.#upstream.heal();
     this.#life.heal();
+    const { unnoticedBackMs } = this.#auditor;
+    if (unnoticedBackMs === 0) return;
+    this.#timeline.note(`the wall clock is put right by ${unnoticedBackMs} ms`);
+    this.#scheduler.wallOffsetMs += unnoticedBackMs;
+    this.#auditor.noteClockStep(unnoticedBackMs);
   }
 
   /** Enables and recovers what its owner has, and waits until nothing is owed and no watch is active. */
@@ -198,7 +203,7 @@ class World {
     if (known === undefined) return;
     known.openings -= 1;
     known.closed = null;
-    known.goneAtMs = null;
+    known.gone = null;
     known.floors = [];
     known.renewedAtMs = this.#scheduler.nowMs;
   }

@@ -37,9 +37,7 @@ export class CallRegistry {
   add(source: PolledSource<PolledCall>, call: WatchedCall): PolledCall {
     const accountId = this.#accountIds.get(call.accountId) ?? call.accountId;
     this.#accountIds.set(accountId, accountId);
-    // A time ahead of now was written before the clock was set back: its wait begins now instead of ending never.
-    const youngestWatchAtMs = Math.min(call.youngestWatchAtMs, this.#clock.nowMs());
-    const added = new PolledCall(source, { ...call, accountId, youngestWatchAtMs });
+    const added = new PolledCall(source, { ...call, accountId });
     this.#byId.set(call.callId, added);
     this.#bySid.set(sidKey(source.name, call.scope, call.callSid), added);
     added.minIntervalMs = added.ageIntervalMs(this.#clock.nowMs());

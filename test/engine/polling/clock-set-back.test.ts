@@ -18,3 +18,18 @@ test("a watch whose registration lies ahead of a clock that was set back still e
   await world.advance(minute);
   expect(world.told).toContain("1 watch.not_found");
 });
+
+test("another registration of the call does not bring the time ahead back", async () => {
+  const store = await openSqliteStore({ path: ":memory:", policy: testPolicy });
+  onTestFinished(() => store.close());
+  const world = new PollingWorld(store);
+  world.upstream.answer = (callSid) => (callSid === "OUT-known" ? fine("queued") : missing);
+  await world.watch("OUT-known");
+  await world.watch("OUT-unknown");
+  world.clock.setWall(world.clock.nowMs() - hour);
+  await world.restart();
+  await world.advance(5 * second);
+  await world.watch("OUT-unknown", { url: "https://another.example/" });
+  await world.advance(minute);
+  expect(world.told.filter((told) => told === "1 watch.not_found")).toHaveLength(2);
+});

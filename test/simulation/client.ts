@@ -48,7 +48,8 @@ export class Client {
   /** null: no answer came, whatever was tried. `onLost`: an answer was lost, what was asked may have been done. */
   async send(asked: Asked, onLost: () => void = () => undefined): Promise<Answered | null> {
     const { life, auditor, timeline } = this.#parts;
-    const headers = asked.idempotencyKey == null ? {} : { "idempotency-key": asked.idempotencyKey };
+    const { idempotencyKey = null } = asked;
+    const headers = idempotencyKey === null ? {} : { "idempotency-key": idempotencyKey };
     for (let tries = 0; tries < maxTries; tries++) {
       await this.sleep(this.#random.latencyMs(5, 60));
       if (!life.isUp) {
@@ -112,7 +113,7 @@ export class Client {
 
   /** An answer under a key is the same for good, byte for byte. */
   #checkKeyed({ idempotencyKey, path }: Asked, { status, text }: ApiAnswer): void {
-    if (idempotencyKey == null || status < 200 || status > 299) return;
+    if ((idempotencyKey ?? null) === null || status < 200 || status > 299) return;
     const { auditor } = this.#parts;
     const name = `${this.account} ${path} ${idempotencyKey}`;
     const before = auditor.ledger.keyedAnswers.get(name);
@@ -130,8 +131,8 @@ export function bodyOfWatch(plan: Plan, wish: WatchWish, nowMs: number): Json {
     callback_url: url?.url ?? null,
     ...(events === null ? {} : { events }),
     ...(Object.keys(metadata).length === 0 ? {} : { metadata }),
-    ...(url?.format == null ? {} : { format: url.format }),
-    ...(url?.secret == null ? {} : { signing_secret: url.secret }),
+    ...(url === null || url === undefined || url.format === null ? {} : { format: url.format }),
+    ...(url === null || url === undefined || url.secret === null ? {} : { signing_secret: url.secret }),
     ...(expiresInMs === null ? {} : { expires_at: new Date(nowMs + expiresInMs).toISOString() }),
   };
 }

@@ -56,7 +56,15 @@ export class DiskTrouble {
     const random = this.#random;
     const isUnder = (fault: DiskFault, share: number) => this.has(fault) && random.chance(share);
     const isSlow = isUnder("slow", 0.5);
-    const refusal = isShared ? "none" : isUnder("full_after", 1) ? "full_after" : isUnder("full", 1) ? "full" : isUnder("busy", 0.5) ? "busy" : "none";
+    const refusal = isShared
+      ? "none"
+      : isUnder("full_after", 1)
+        ? "full_after"
+        : isUnder("full", 1)
+          ? "full"
+          : isUnder("busy", 0.5)
+            ? "busy"
+            : "none";
     return {
       runAfterMs: isSlow ? random.int(50, 1500) : random.latencyMs(2, 30),
       answerAfterMs: isSlow ? random.int(10, 500) : random.latencyMs(2, 30),

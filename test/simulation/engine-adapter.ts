@@ -100,10 +100,11 @@ export async function openOn(host: WriterHost, { path, policy, clock }: Database
   return { store, shared: null, clock, close: () => store.close() };
 }
 
+const closeNothing = () => Promise.resolve();
+
 /** A store that several instances share, as one of them has it. */
 export function openStoreOn(store: ServiceStore, shared: SharedParts, clock: Clock): OpenStore {
-  const close = () => Promise.resolve();
-  return { store, shared: { ...shared, store, clock, close }, clock, close };
+  return { store, shared: { ...shared, store, clock, close: closeNothing }, clock, close: closeNothing };
 }
 
 /** How the deliveries of a world are retried. */

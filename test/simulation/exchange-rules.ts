@@ -1,4 +1,4 @@
-import type { Auditor } from "./auditor.ts";
+import type { Evidence } from "./evidence.ts";
 import { hmacKeyOf, signWebhook } from "./engine-adapter.ts";
 import { isWanted } from "./ledger.ts";
 import type { KnownDelivery, KnownEndpoint } from "./ledger.ts";
@@ -14,15 +14,15 @@ const roundingMs = 2;
 
 /** What a receiver may expect of each try, and of all of them together. */
 export class ExchangeRules {
-  readonly #auditor: Auditor;
+  readonly #evidence: Evidence;
   readonly #open = new Map<Exchange, { readonly endpoint: KnownEndpoint; readonly delivery: KnownDelivery; readonly isManual: boolean }>();
 
-  constructor(auditor: Auditor) {
-    this.#auditor = auditor;
+  constructor(evidence: Evidence) {
+    this.#evidence = evidence;
   }
 
   started(exchange: Exchange): void {
-    const { ledger, timeline } = this.#auditor;
+    const { ledger, timeline } = this.#evidence;
     const { request } = exchange;
     const webhook = readWebhook(request);
     const { facts } = webhook;
@@ -55,7 +55,7 @@ export class ExchangeRules {
       outcome.kind === "answered"
         ? `${outcome.statusCode}${outcome.retryAfter === null ? "" : ` retry-after ${outcome.retryAfter}`}`
         : outcome.code;
-    this.#auditor.timeline.note(
+    this.#evidence.timeline.note(
       `try ${delivery.id} to ${delivery.url} ended: ${text}`,
       delivery.id,
       delivery.facts["watch_id"],
@@ -63,14 +63,14 @@ export class ExchangeRules {
       delivery.facts["call_sid"],
     );
     this.#close(exchange, endpoint);
-    const nowMs = this.#auditor.scheduler.nowMs;
+    const nowMs = this.#evidence.scheduler.nowMs;
     if (outcome.kind !== "answered") return undefined;
     const { statusCode } = outcome;
     if (exchange.isTaken) endpoint.lastTakenAtMs = nowMs;
     if (statusCode === 410 && delivery.facts["type"] !== "endpoint.test") {
       endpoint.hasEverBeenGone = true;
       endpoint.mayBeDisabled = true;
-      if (endpoint.openings === 0) endpoint.gone = { sinceMs: this.#auditor.recordedAtMs(nowMs), exchange };
+      if (endpoint.openings === 0) endpoint.gone = { sinceMs: this.#evidence.recordedAtMs(nowMs), exchange };
     }
     const isPaused = endpoint.floors.some(({ untilMs }) => untilMs > nowMs);
     const asksToWait = statusCode === 429 || statusCode === 502 || statusCode === 503 || statusCode === 504;
@@ -78,7 +78,7 @@ export class ExchangeRules {
     if (asksToWait && (exchange.retryAfterMs !== null || !isPaused))
       endpoint.floors.push({
         untilMs: nowMs + (exchange.retryAfterMs ?? minPauseMs),
-        sinceMs: this.#auditor.recordedAtMs(nowMs),
+        sinceMs: this.#evidence.recordedAtMs(nowMs),
         exchange,
       });
     return undefined;
@@ -91,13 +91,13 @@ export class ExchangeRules {
         // What was asked for by hand is kept over a crash: it may be made again.
         delivery.manualUsed = 0;
       }
-    for (const delivery of this.#auditor.ledger.deliveries.values()) delivery.manualUsed = 0;
+    for (const delivery of this.#evidence.ledger.deliveries.values()) delivery.manualUsed = 0;
   }
 
   /** Pauses lie in the store as wall times. */
   followClock(byMs: number): void {
     if (byMs <= 0) return;
-    for (const endpoint of this.#auditor.ledger.endpoints.values())
+    for (const endpoint of this.#evidence.ledger.endpoints.values())
       endpoint.floors = endpoint.floors.map((floor) => ({ ...floor, untilMs: floor.untilMs - byMs }));
   }
 
@@ -107,7 +107,7 @@ export class ExchangeRules {
   }
 
   #checkContent(exchange: Exchange, webhook: ReadWebhook, endpoint: KnownEndpoint): void {
-    const { ledger } = this.#auditor;
+    const { ledger } = this.#evidence;
     const { request } = exchange;
     const before = ledger.factsById.get(webhook.id);
     if (before === undefined) ledger.factsById.set(webhook.id, webhook.facts);
@@ -128,8 +128,8 @@ export class ExchangeRules {
     const timestampSeconds = Number(headers["webhook-timestamp"]);
     const isSignedWith = (secret: string) =>
       signatures.includes(signWebhook({ id: webhook.id, timestampSeconds, body }, { hmac: [hmacKeyOf(secret)], ed25519: null }));
-    const nowMs = this.#auditor.scheduler.nowMs;
-    const graceMs = this.#auditor.knownElsewhereMs(exchange.lifetime);
+    const nowMs = this.#evidence.scheduler.nowMs;
+    const graceMs = this.#evidence.knownElsewhereMs(exchange.lifetime);
     const known = endpoint.secrets.filter(({ fromMs }) => fromMs <= nowMs);
     const current = known.at(-1);
     if (current !== undefined && nowMs < current.fromMs + graceMs && known.some(({ secret }) => isSignedWith(secret))) return;
@@ -140,10 +140,10 @@ export class ExchangeRules {
   }
 
   #checkWatch(exchange: Exchange, webhook: ReadWebhook): void {
-    const watch = this.#auditor.ledger.watches.get(webhook.facts["watch_id"] ?? "");
+    const watch = this.#evidence.ledger.watches.get(webhook.facts["watch_id"] ?? "");
     if (watch === undefined) return;
-    const { scheduler } = this.#auditor;
-    const graceMs = this.#auditor.knownElsewhereMs(exchange.lifetime);
+    const { scheduler } = this.#evidence;
+    const graceMs = this.#evidence.knownElsewhereMs(exchange.lifetime);
     if (watch.deletedAtMs !== null && scheduler.nowMs >= watch.deletedAtMs + graceMs)
       this.#violate("nothing after a 204", "an attempt for a watch that was deleted", exchange, webhook);
     if (watch.sid !== webhook.facts["call_sid"])
@@ -153,9 +153,8 @@ export class ExchangeRules {
   /** A second try while the first is on the wire, or after it was taken and written down. */
   #checkTwice(exchange: Exchange, webhook: ReadWebhook, delivery: KnownDelivery): void {
     const { exchanges } = delivery;
-    const isOnTheWire = (other: Exchange) => other.endedAtMs === null && !this.#auditor.isUncertain(other);
-    if (exchanges.some(isOnTheWire))
-      return this.#violate("one at a time", "the same delivery is on the wire twice", exchange, webhook);
+    const isOnTheWire = (other: Exchange) => other.endedAtMs === null && !this.#evidence.isUncertain(other);
+    if (exchanges.some(isOnTheWire)) return this.#violate("one at a time", "the same delivery is on the wire twice", exchange, webhook);
     return undefined;
   }
 
@@ -166,40 +165,41 @@ export class ExchangeRules {
     endpoint: KnownEndpoint,
     delivery: KnownDelivery,
   ): { readonly rule: string; readonly detail: string } | null {
-    const nowMs = this.#auditor.scheduler.nowMs;
+    const nowMs = this.#evidence.scheduler.nowMs;
     if (endpoint.openings > 0) return null;
-    if (endpoint.gone !== null && nowMs > endpoint.gone.sinceMs && !this.#auditor.isUncertain(endpoint.gone.exchange))
+    if (endpoint.gone !== null && nowMs > endpoint.gone.sinceMs && !this.#evidence.isUncertain(endpoint.gone.exchange))
       return { rule: "nothing after a 410", detail: "an attempt to an endpoint that is gone" };
-    const elsewhereMs = this.#auditor.knownElsewhereMs(lifetime);
-    if (endpoint.closed !== null && nowMs >= endpoint.closed.atMs + elsewhereMs) return { rule: "owner's pause", detail: "an attempt to an endpoint that its owner paused or disabled" };
+    const elsewhereMs = this.#evidence.knownElsewhereMs(lifetime);
+    if (endpoint.closed !== null && nowMs >= endpoint.closed.atMs + elsewhereMs)
+      return { rule: "owner's pause", detail: "an attempt to an endpoint that its owner paused or disabled" };
     const floor = elsewhereMs === Infinity ? null : this.#floorOf(endpoint, nowMs);
     if (floor !== null) return { rule: "retry-after", detail: `an attempt ${floor} ms before the end of a pause` };
     const inFlight = [...endpoint.open].filter((other) => this.#open.get(other)?.isManual !== true).length;
     // The fake of the leases leaves the limits in flight to each instance.
-    if (inFlight >= endpoint.maxInFlight && !this.#auditor.isShared)
+    if (inFlight >= endpoint.maxInFlight && !this.#evidence.isShared)
       return { rule: "in flight", detail: `${inFlight + 1} at once to an endpoint that may have ${endpoint.maxInFlight}` };
     return this.#scheduleFault(endpoint, delivery, nowMs) ?? this.#orderFault(webhook, endpoint, delivery, nowMs);
   }
 
   #floorOf(endpoint: KnownEndpoint, nowMs: number): number | null {
-    endpoint.floors = endpoint.floors.filter(({ untilMs, exchange }) => untilMs > nowMs && !this.#auditor.isUncertain(exchange));
+    endpoint.floors = endpoint.floors.filter(({ untilMs, exchange }) => untilMs > nowMs && !this.#evidence.isUncertain(exchange));
     for (const { untilMs, sinceMs } of endpoint.floors) if (nowMs > sinceMs && nowMs < untilMs - roundingMs) return untilMs - nowMs;
     return null;
   }
 
   /** Attempts that count since the schedule began, and the wait between two. */
   #scheduleFault(endpoint: KnownEndpoint, { exchanges, manualAsked }: KnownDelivery, nowMs: number) {
-    const { scheduleMs } = this.#auditor.limits;
+    const { scheduleMs } = this.#evidence.limits;
     const since = exchanges.filter((other) => other.startedAtMs > endpoint.renewedAtMs);
     const last = since.at(-1);
-    if (last === undefined || last.endedAtMs === null || this.#auditor.isUncertain(last)) return null;
-    if (last.isTaken && isAnswered2xx(last) && nowMs > this.#auditor.recordedAtMs(last.endedAtMs))
+    if (last === undefined || last.endedAtMs === null || this.#evidence.isUncertain(last)) return null;
+    if (last.isTaken && isAnswered2xx(last) && nowMs > this.#evidence.recordedAtMs(last.endedAtMs))
       return { rule: "delivered once", detail: "another attempt after a 2xx that was written down" };
-    const spent = since.filter((other) => spendsStep(other) && !this.#auditor.isUncertain(other)).length - manualAsked;
+    const spent = since.filter((other) => spendsStep(other) && !this.#evidence.isUncertain(other)).length - manualAsked;
     if (spent >= scheduleMs.length) return { rule: "schedule", detail: `more than ${scheduleMs.length} attempts` };
     if (!spendsStep(last) || spent < 1 || manualAsked > 0) return null;
     // Brought forward by a 2xx, or measured with a clock that was set meanwhile.
-    if (endpoint.lastTakenAtMs >= last.startedAtMs || this.#auditor.hasClockStepSince(last.startedAtMs)) return null;
+    if (endpoint.lastTakenAtMs >= last.startedAtMs || this.#evidence.hasClockStepSince(last.startedAtMs)) return null;
     const waitedMs = nowMs - last.endedAtMs;
     const delayMs = scheduleMs[spent] ?? 0;
     if (waitedMs + roundingMs < delayMs) return { rule: "schedule", detail: `attempt after ${waitedMs} ms, ${delayMs} ms is the least` };
@@ -208,7 +208,7 @@ export class ExchangeRules {
 
   /** Events of one watch leave for one endpoint in their sequence, unless an earlier one is settled or has failed for the hold. */
   #orderFault({ facts }: ReadWebhook, endpoint: KnownEndpoint, delivery: KnownDelivery, nowMs: number) {
-    const { ledger, limits } = this.#auditor;
+    const { ledger, limits } = this.#evidence;
     const watch = ledger.watches.get(facts["watch_id"] ?? "");
     const sequence = Number(facts["sequence"]);
     if (watch === undefined || watch.url !== endpoint.url || delivery.exchanges.length > 0) return null;
@@ -224,7 +224,7 @@ export class ExchangeRules {
         other.exchanges.some((exchange) => exchange.isTaken) || other.exchanges.filter(spendsStep).length >= limits.scheduleMs.length;
       const firstFailed = other.exchanges.find((exchange) => exchange.endedAtMs !== null && spendsStep(exchange));
       const failedForMs = firstFailed === undefined ? 0 : nowMs - (firstFailed.endedAtMs ?? nowMs);
-      const isHeld = failedForMs + roundingMs < limits.orderHoldMs && !this.#auditor.hasClockStepSince(firstFailed?.startedAtMs ?? 0);
+      const isHeld = failedForMs + roundingMs < limits.orderHoldMs && !this.#evidence.hasClockStepSince(firstFailed?.startedAtMs ?? 0);
       if (
         !isSettled &&
         isHeld &&
@@ -240,7 +240,7 @@ export class ExchangeRules {
   }
 
   #violate(rule: string, detail: string, exchange: Exchange, webhook: ReadWebhook): void {
-    this.#auditor.violate(rule, detail, ...namesOf(exchange, webhook));
+    this.#evidence.violate(rule, detail, ...namesOf(exchange, webhook));
   }
 }
 

@@ -118,7 +118,7 @@ export class FinalAudit {
       case "ended": {
         const reason = String(watch["end_reason"]);
         if (last?.type !== `watch.${reason}` || last.data["terminal"] !== true) return violate(`ended as ${reason} without its event`);
-        const denied = this.#auditor.deniedPolls.has(sid);
+        const denied = this.#auditor.rejectedPolls.has(sid);
         if (reason !== "expired" && !denied) violate(`ended as ${reason} though the upstream denied nothing`);
         if (reason === "lost" && limits.maxPollsPerSecond === 0) violate("lost");
         return undefined;
@@ -165,7 +165,7 @@ export class FinalAudit {
       if (status === "delivered" && !exchanges.some(({ isTaken }) => isTaken))
         this.#auditor.violate("delivered means taken", `${type} is delivered, and its receiver never took it`, ...about);
       // What a deleted watch was not told it is told no more.
-      const isDeleted = ledger.watches.get(delivery["watch_id"] as string)?.deleteAskedAtMs != null && status !== "pending";
+      const isDeleted = (ledger.watches.get(delivery["watch_id"] as string)?.deleteAskedAtMs ?? null) !== null && status !== "pending";
       if (
         !isDeleted &&
         ["pending", "exhausted", "failed", "expired"].includes(status) &&

@@ -1,5 +1,16 @@
 import { InstanceFencedError, StoreUnavailableError, openStoreOn, raisedRate } from "./engine-adapter.ts";
-import type { DatabaseSync, GateState, InstanceSignal, OpenStore, ServiceStore, SharedParts, Shares, SendJob, Sweep, WatchedCall } from "./engine-adapter.ts";
+import type {
+  DatabaseSync,
+  GateState,
+  InstanceSignal,
+  OpenStore,
+  ServiceStore,
+  SharedParts,
+  Shares,
+  SendJob,
+  Sweep,
+  WatchedCall,
+} from "./engine-adapter.ts";
 import type { Random } from "./random.ts";
 import type { Lifetime, Scheduler } from "./scheduler.ts";
 
@@ -42,7 +53,15 @@ const signalsLost = 0.1;
 /** Writes that only the instance that holds a lease may make. */
 const fenced: ReadonlySet<string> = new Set(["claimDue", "recordAttempt", "claimManualRetry", "createTest", "publishSourceEvent"]);
 /** Writes that any registered instance may make: after an eviction it joins again and repeats them. */
-const registered: ReadonlySet<string> = new Set(["registerWatches", "registerHook", "removeWatch", "removeHook", "patchEndpoint", "recover", "rotateSecret"]);
+const registered: ReadonlySet<string> = new Set([
+  "registerWatches",
+  "registerHook",
+  "removeWatch",
+  "removeHook",
+  "patchEndpoint",
+  "recover",
+  "rotateSecret",
+]);
 
 /**
  * Several instances on one store, with a FAKE of the leases alone: calls, deliveries and everything else are the rows of the
@@ -57,7 +76,12 @@ export class LeasedStore {
   readonly #owners = new Map<string, number>();
   readonly #leases = new Map<number, { readonly token: number; readonly deliveryId: string }>();
   readonly #gates = new Map<string, GateState>();
-  readonly #notices: { readonly accountId: string; readonly watchId: string | null; readonly sequence: number | null; readonly eventType: string }[] = [];
+  readonly #notices: {
+    readonly accountId: string;
+    readonly watchId: string | null;
+    readonly sequence: number | null;
+    readonly eventType: string;
+  }[] = [];
   #lastToken = 0;
   #gateVersion = 0;
 
@@ -91,7 +115,10 @@ export class LeasedStore {
 
   #storeOf(seat: Seat): ServiceStore {
     const real = this.#realStore;
-    const operation = (name: string) => (...args: readonly unknown[]) => this.#ask(seat, name, () => this.#run(seat, name, real, args));
+    const operation =
+      (name: string) =>
+      (...args: readonly unknown[]) =>
+        this.#ask(seat, name, () => this.#run(seat, name, real, args));
     return new Proxy(real, {
       get: (target, name: string) => {
         if (name === "fatal") return new Promise(() => undefined);
@@ -99,8 +126,10 @@ export class LeasedStore {
         if (name === "underKey")
           return (claim: Parameters<ServiceStore["underKey"]>[0]) =>
             new Proxy(target.underKey(claim), {
-              get: (claimed, operationName: string) =>
-                (...args: readonly unknown[]) => this.#ask(seat, operationName, () => this.#runClaimed(seat, operationName, claimed, args)),
+              get:
+                (claimed, operationName: string) =>
+                (...args: readonly unknown[]) =>
+                  this.#ask(seat, operationName, () => this.#runClaimed(seat, operationName, claimed, args)),
             });
         return typeof Reflect.get(target, name) === "function" ? operation(name) : Reflect.get(target, name);
       },
@@ -138,7 +167,9 @@ export class LeasedStore {
   }
 
   async #runClaimed(seat: Seat, name: string, claimed: object, args: readonly unknown[]): Promise<unknown> {
-    const operation = Reflect.get(claimed, name) as (...values: readonly unknown[]) => Promise<{ readonly kind: string; readonly result?: unknown }>;
+    const operation = Reflect.get(claimed, name) as (
+      ...values: readonly unknown[]
+    ) => Promise<{ readonly kind: string; readonly result?: unknown }>;
     const run = await operation(...args);
     return run.kind === "ran" ? { ...run, result: this.#after(seat, name, run.result) } : run;
   }
@@ -152,7 +183,12 @@ export class LeasedStore {
   #after(seat: Seat, name: string, result: unknown): unknown {
     switch (name) {
       case "commitCall": {
-        const { kind, call, jobs = [], notices = [] } = result as { kind: string; call: WatchedCall | null; jobs?: readonly SendJob[]; notices?: readonly Notice[] };
+        const {
+          kind,
+          call,
+          jobs = [],
+          notices = [],
+        } = result as { kind: string; call: WatchedCall | null; jobs?: readonly SendJob[]; notices?: readonly Notice[] };
         this.#lease(seat, jobs, notices);
         void kind;
         void call;
@@ -170,7 +206,12 @@ export class LeasedStore {
       case "loadWatchedCalls":
         return (result as readonly WatchedCall[]).filter(({ callId }) => this.#owners.get(callId) === seat.token);
       default: {
-        const { jobs = [], job, notices = [], unwatchedCallIds = [] } = (result ?? {}) as {
+        const {
+          jobs = [],
+          job,
+          notices = [],
+          unwatchedCallIds = [],
+        } = (result ?? {}) as {
           jobs?: readonly SendJob[];
           job?: SendJob;
           notices?: readonly Notice[];
@@ -186,7 +227,7 @@ export class LeasedStore {
   #afterRegistration(seat: Seat, one: Registered): Registered {
     if (one.kind !== "created") return one;
     this.#lease(seat, one.jobs ?? [], one.notices ?? []);
-    return one.call == null ? one : { ...one, call: this.#callFor(seat, one.call.callId, one.call) };
+    return one.call === null || one.call === undefined ? one : { ...one, call: this.#callFor(seat, one.call.callId, one.call) };
   }
 
   /** The call if it is this instance's, or nobody's so far; another's owner reads it again. */
@@ -261,13 +302,20 @@ export class LeasedStore {
           const notices = this.#notices.slice(from, from + limit);
           return { notices, position: String(from + notices.length), more: notices.length === limit };
         }),
-      listEnded: (watchIds) => ask(() => this.#select("select value as id from json_each(?) where value not in (select id from watches where status = 'active')", JSON.stringify(watchIds))),
+      listEnded: (watchIds) =>
+        ask(() =>
+          this.#select(
+            "select value as id from json_each(?) where value not in (select id from watches where status = 'active')",
+            JSON.stringify(watchIds),
+          ),
+        ),
       loadOwnedCalls: (callIds) =>
         ask(async () => {
           const member = seat.token === null ? undefined : this.#members.get(seat.token);
           for (const callId of callIds) member?.dirty.delete(callId);
           const calls = (await this.#watchedCalls()).filter(({ callId }) => callIds.includes(callId));
-          for (const callId of callIds) if (this.#owners.get(callId) === seat.token && !calls.some((call) => call.callId === callId)) this.#owners.delete(callId);
+          for (const callId of callIds)
+            if (this.#owners.get(callId) === seat.token && !calls.some((call) => call.callId === callId)) this.#owners.delete(callId);
           return calls.filter(({ callId }) => this.#owners.get(callId) === seat.token);
         }),
       countUnownedCalls: () =>
@@ -349,21 +397,28 @@ export class LeasedStore {
   async #sweep(seat: Seat): Promise<Sweep> {
     const member = seat.token === null ? undefined : this.#members.get(seat.token);
     const own = JSON.stringify([...this.#leases].filter(([, { token }]) => token === seat.token).map(([leaseToken]) => leaseToken));
-    const gates = [...this.#gates.values()].filter((gate) => Math.max(gate.suspensionVersion, gate.throttleVersion) > (member?.gateVersion ?? 0));
+    const gates = [...this.#gates.values()].filter(
+      (gate) => Math.max(gate.suspensionVersion, gate.throttleVersion) > (member?.gateVersion ?? 0),
+    );
     if (member !== undefined) member.gateVersion = this.#gateVersion;
     return {
       feedPosition: String(this.#notices.length),
       // It is looked for at every sweep: what a claim costs is nothing here.
       isDeliveryDue: true,
       dirtyCallIds: [...(member?.dirty ?? [])],
-      settledDeliveryIds: this.#select("select id from deliveries where lease_token in (select value from json_each(?)) and status <> 'pending'", own),
+      settledDeliveryIds: this.#select(
+        "select id from deliveries where lease_token in (select value from json_each(?)) and status <> 'pending'",
+        own,
+      ),
       closedEndpointIds: this.#select(
         `select distinct d.endpoint_id as id from deliveries d join endpoints p on p.id = d.endpoint_id
          where d.lease_token in (select value from json_each(?)) and p.state <> 'enabled'`,
         own,
       ),
       gates,
-      expiredTokens: [...this.#members].filter(([token, { leaseUntilMs }]) => token !== seat.token && leaseUntilMs < this.#nowMs).map(([token]) => token),
+      expiredTokens: [...this.#members]
+        .filter(([token, { leaseUntilMs }]) => token !== seat.token && leaseUntilMs < this.#nowMs)
+        .map(([token]) => token),
       hasUnownedCalls: (await this.#unowned()).length > 0,
       sourceRevisions: 0,
     };
@@ -402,7 +457,8 @@ export class LeasedStore {
   #signal(from: Seat, what: InstanceSignal): void {
     const { scheduler, random } = this.#parts;
     for (const [token, { lifetime, onSignal }] of this.#members)
-      if (token !== from.token && !random.chance(signalsLost)) scheduler.schedule(random.latencyMs(3, 50), () => onSignal(new Set([what])), lifetime);
+      if (token !== from.token && !random.chance(signalsLost))
+        scheduler.schedule(random.latencyMs(3, 50), () => onSignal(new Set([what])), lifetime);
   }
 
   #travel(seat: Seat): Promise<void> {
@@ -446,7 +502,12 @@ export class LeasedStore {
 }
 
 type Notice = { readonly accountId: string; readonly watchId: string | null; readonly sequence: number | null; readonly eventType: string };
-type Registered = { readonly kind: string; readonly call?: WatchedCall | null; readonly jobs?: readonly SendJob[]; readonly notices?: readonly Notice[] };
+type Registered = {
+  readonly kind: string;
+  readonly call?: WatchedCall | null;
+  readonly jobs?: readonly SendJob[];
+  readonly notices?: readonly Notice[];
+};
 
 function freshGate(sourceName: string): GateState {
   return { sourceName, suspension: null, suspensionVersion: 0, throttledUntilMs: null, rateFactor: 1, throttleVersion: 0 };

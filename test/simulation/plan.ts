@@ -377,7 +377,12 @@ function stepBody(random: Random, scene: Scene, kind: StepKind, account: number)
         downMs: random.int(1000, 6000),
       };
     case "restart":
-      return { kind, instance: random.int(0, scene.instances - 1), graceMs: random.pick([0, 500, 5000, 20_000]), downMs: random.int(1000, 3000) };
+      return {
+        kind,
+        instance: random.int(0, scene.instances - 1),
+        graceMs: random.pick([0, 500, 5000, 20_000]),
+        downMs: random.int(1000, 3000),
+      };
     case "freeze":
       return { kind, instance: random.int(0, scene.instances - 1), forMs: random.int(1, 40) * 500 };
     case "disk":

@@ -1,4 +1,4 @@
-import type { Auditor } from "./auditor.ts";
+import type { Evidence } from "./evidence.ts";
 import type { PollSeen } from "./upstream.ts";
 import type { Lifetime } from "./scheduler.ts";
 
@@ -18,27 +18,27 @@ const handOverMs = 2500;
 
 /** What the upstream may expect of its poller. */
 export class PollRules {
-  readonly #auditor: Auditor;
+  readonly #evidence: Evidence;
   readonly #sources = new Map<string, SourceSeen>();
   /** By SID: what it was last denied with (404 or 400), for those whose watches ended so. */
-  readonly denied = new Map<string, string>();
+  readonly rejected = new Map<string, string>();
 
-  constructor(auditor: Auditor) {
-    this.#auditor = auditor;
+  constructor(evidence: Evidence) {
+    this.#evidence = evidence;
   }
 
   arrived(poll: PollSeen): void {
-    const { timeline, scheduler } = this.#auditor;
+    const { timeline, scheduler } = this.#evidence;
     timeline.note(`poll ${poll.sid}`, poll.sid);
     const source = this.#sourceOf(poll.source);
     const nowMs = scheduler.nowMs;
     this.#take(source, poll, nowMs);
     if (source.floor !== null && source.floor.lifetime === poll.lifetime && nowMs < source.floor.untilMs)
-      this.#auditor.violate("source floor", `polled ${source.floor.untilMs - nowMs} ms before the end of a 429's pause`, poll.sid);
+      this.#evidence.violate("source floor", `polled ${source.floor.untilMs - nowMs} ms before the end of a 429's pause`, poll.sid);
     const { suspended } = source;
     if (suspended === null || suspended.lifetime !== poll.lifetime) return;
     if (suspended.isProbing || nowMs < suspended.lastAtMs + probeMs)
-      this.#auditor.violate("suspended source", "polled though it refuses us, with no 5 s between two probes", poll.sid);
+      this.#evidence.violate("suspended source", "polled though it refuses us, with no 5 s between two probes", poll.sid);
     suspended.isProbing = true;
   }
 
@@ -46,10 +46,10 @@ export class PollRules {
     const { observation } = poll;
     if (observation === null) return;
     const text = observation.kind === "status" ? `${observation.status} ${observation.reason}`.trim() : observation.kind;
-    this.#auditor.timeline.note(`poll ${poll.sid} answered ${text}`, poll.sid);
+    this.#evidence.timeline.note(`poll ${poll.sid} answered ${text}`, poll.sid);
     const source = this.#sourceOf(poll.source);
-    const nowMs = this.#auditor.scheduler.nowMs;
-    if (observation.kind === "not_found" || observation.kind === "rejected") this.denied.set(poll.sid, observation.kind);
+    const nowMs = this.#evidence.scheduler.nowMs;
+    if (observation.kind === "not_found" || observation.kind === "rejected") this.rejected.set(poll.sid, observation.kind);
     if (observation.kind === "rate_limited") {
       const untilMs = nowMs + (observation.retryAfterMs ?? minFloorMs);
       const before = source.floor?.lifetime === poll.lifetime ? source.floor.untilMs : 0;
@@ -63,7 +63,7 @@ export class PollRules {
   #followSuspension(source: SourceSeen, poll: PollSeen, nowMs: number): void {
     const { observation, lifetime } = poll;
     const isRefused = observation?.kind === "unauthorized" && observation.statusCode === 401;
-    const isOwn = source.suspended?.lifetime === lifetime || this.#auditor.isShared;
+    const isOwn = source.suspended?.lifetime === lifetime || this.#evidence.isShared;
     const current = isOwn ? source.suspended : null;
     if (current === null) {
       if (isRefused) source.suspended = { lifetime, sinceMs: nowMs, lastAtMs: nowMs, isProbing: false };
@@ -78,21 +78,21 @@ export class PollRules {
   }
 
   #take(source: SourceSeen, poll: PollSeen, nowMs: number): void {
-    const { maxPollsPerSecond: rate } = this.#auditor.limits;
+    const { maxPollsPerSecond: rate } = this.#evidence.limits;
     source.tokens = Math.min(rate, source.tokens + ((nowMs - source.atMs) / 1000) * rate) - 1;
     source.atMs = nowMs;
     if (source.tokens < -1e-6) {
       source.tokens = 0;
       // What an instance used in its last second its successor does not know of: a known weakness, at most one second long.
-      if (this.#auditor.isShared && nowMs - this.#auditor.lastLeftAtMs < handOverMs) return;
-      this.#auditor.violate("source rate", `more than ${rate} polls a second`, poll.sid);
+      if (this.#evidence.isShared && nowMs - this.#evidence.lastLeftAtMs < handOverMs) return;
+      this.#evidence.violate("source rate", `more than ${rate} polls a second`, poll.sid);
     }
   }
 
   #sourceOf(name: string): SourceSeen {
     let source = this.#sources.get(name);
     if (source === undefined) {
-      source = { tokens: this.#auditor.limits.maxPollsPerSecond, atMs: 0, floor: null, suspended: null };
+      source = { tokens: this.#evidence.limits.maxPollsPerSecond, atMs: 0, floor: null, suspended: null };
       this.#sources.set(name, source);
     }
     return source;

@@ -47,7 +47,7 @@ export class Random {
     return Math.min(maxMs, Math.round(-Math.log(1 - this.fraction()) * typicalMs));
   }
 
-  fill(bytes: Uint8Array): void {
+  drawInto(bytes: Uint8Array): void {
     for (let index = 0; index < bytes.length; index++) bytes[index] = this.#next() & 0xff;
   }
 

@@ -7,8 +7,8 @@ let random = new Random("crypto");
 /** PKCS #8 of an ed25519 key in DER, but for its 32 bytes (RFC 8410). */
 const ed25519Prefix = Buffer.from("302e020100300506032b657004220420", "hex");
 
-function fill<Bytes extends NodeJS.ArrayBufferView>(bytes: Bytes): Bytes {
-  random.fill(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+function drawInto<Bytes extends NodeJS.ArrayBufferView>(bytes: Bytes): Bytes {
+  random.drawInto(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
   return bytes;
 }
 
@@ -17,7 +17,7 @@ function fill<Bytes extends NodeJS.ArrayBufferView>(bytes: Bytes): Bytes {
  * Hashes, signatures and ciphers stay the real ones.
  */
 export function seedCrypto(): void {
-  const randomBytes = (count: number) => fill(Buffer.alloc(count));
+  const randomBytes = (count: number) => drawInto(Buffer.alloc(count));
   const randomUUID = () => {
     const hex = randomBytes(16).toString("hex");
     return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20)}`;
@@ -27,7 +27,7 @@ export function seedCrypto(): void {
     const privateKey = crypto.createPrivateKey({ key: Buffer.concat([ed25519Prefix, randomBytes(32)]), format: "der", type: "pkcs8" });
     return { privateKey, publicKey: crypto.createPublicKey(privateKey) };
   };
-  Object.assign(crypto, { randomFillSync: fill, randomBytes, randomUUID, generateKeyPairSync });
+  Object.assign(crypto, { randomFillSync: drawInto, randomBytes, randomUUID, generateKeyPairSync });
   syncBuiltinESMExports();
 }
 

@@ -199,7 +199,7 @@ export class StepRunner {
     const { plan, scheduler } = this.#parts;
     const url = plan.urls[step.url];
     const endpoint = url === undefined ? null : this.#client(step).endpointOf(url);
-    if (endpoint?.id == null) return;
+    if (endpoint === null || endpoint.id === null) return;
     const { state, max_in_flight: maxInFlight } = step.change as { state?: "enabled" | "paused" | "disabled"; max_in_flight?: number };
     const before = endpoint.maxInFlight;
     if (maxInFlight !== undefined) endpoint.maxInFlight = Math.max(before, maxInFlight);
@@ -219,7 +219,7 @@ export class StepRunner {
     const { plan, scheduler } = this.#parts;
     const url = plan.urls[step.url];
     const endpoint = url === undefined ? null : this.#client(step).endpointOf(url);
-    if (endpoint?.id == null) return;
+    if (endpoint === null || endpoint.id === null) return;
     if (endpoint.rotations > 0) endpoint.isSecretUnknown = true;
     endpoint.rotations += 1;
     const answer = await this.#client(step).send({
@@ -260,7 +260,7 @@ export class StepRunner {
     const { plan } = this.#parts;
     const url = plan.urls[step.url];
     const endpoint = url === undefined ? null : this.#client(step).endpointOf(url);
-    if (endpoint?.id == null) return;
+    if (endpoint === null || endpoint.id === null) return;
     const answer = await this.#opening([endpoint], false, () =>
       this.#client(step).send({
         method: "POST",
@@ -276,7 +276,7 @@ export class StepRunner {
     const { plan } = this.#parts;
     const url = plan.urls[step.url];
     const endpoint = url === undefined ? null : this.#client(step).endpointOf(url);
-    if (endpoint?.id == null) return;
+    if (endpoint === null || endpoint.id === null) return;
     const answer = await this.#client(step).send({
       method: "POST",
       path: `/v1/endpoints/${endpoint.id}/test`,

@@ -1,5 +1,5 @@
 import { Auditor } from "./auditor.ts";
-import type { Violation } from "./auditor.ts";
+import type { Violation } from "./evidence.ts";
 import { Client } from "./client.ts";
 import type { Answered, Json } from "./client.ts";
 import { forgetLastLife, newDatabaseFile } from "./engine-adapter.ts";
@@ -55,6 +55,7 @@ class World {
   readonly #readers: readonly FeedReader[];
   readonly #runner: StepRunner;
   #openSteps = 0;
+  #isOver = false;
 
   constructor(plan: Plan, path: string, plant: Plant | null) {
     const scheduler = new Scheduler(new Random(plan.seed, "scheduler"), wallStartMs);
@@ -93,17 +94,16 @@ class World {
   }
 
   async run(): Promise<Life> {
-    let isOver = false;
     this.#direct().then(
       () => {
-        isOver = true;
+        this.#isOver = true;
       },
       (error: unknown) => {
         this.#auditor.violate("simulation", error instanceof Error ? (error.stack ?? error.message) : String(error));
       },
     );
     const { violations } = this.#auditor;
-    while (!isOver && violations.length === 0) {
+    while (!this.#isOver && violations.length === 0) {
       const ran = await this.#scheduler.step(Number.MAX_SAFE_INTEGER - 1);
       if (!ran) this.#auditor.violate("simulation", "nothing happens any more");
       if (this.#scheduler.steps > maxTasks) this.#auditor.violate("simulation", `${maxTasks} tasks have run and there is no end`);

@@ -33,6 +33,7 @@ export type DiskOptions = {
   readonly onOpened?: (connection: DatabaseSync) => void;
 };
 
+const ignore = (): void => undefined;
 const sqliteBusy = 5;
 const sqliteFull = 13;
 
@@ -81,7 +82,7 @@ class SimulatedDatabase extends Database {
  */
 export class SimulatedDisk implements WriterHost {
   readonly #options: DiskOptions;
-  #crash: () => void = () => undefined;
+  #crash: () => void = ignore;
   #connection: DatabaseSync | null = null;
 
   constructor(options: DiskOptions) {
@@ -98,9 +99,9 @@ export class SimulatedDisk implements WriterHost {
 
   startThread(options: Parameters<WriterHost["startThread"]>[0]): WriterThread {
     const { scheduler, lifetime, fateOf, onGroup, onOpened, beforeGroup, afterGroup, commitsLate } = this.#options;
-    let toWriter: (message: ToWorker) => void = () => undefined;
-    let toQueue: (message: FromWorker) => void = () => undefined;
-    let exited: () => void = () => undefined;
+    let toWriter: (message: ToWorker) => void = ignore;
+    let toQueue: (message: FromWorker) => void = ignore;
+    let exited: () => void = ignore;
     let database: SimulatedDatabase | null = null;
     let running: { readonly requests: readonly GroupRequest[]; readonly fate: GroupFate } | null = null;
     const later = (delayMs: number, run: () => void) => scheduler.schedule(delayMs, run, lifetime);
@@ -170,7 +171,7 @@ export class SimulatedDisk implements WriterHost {
       return database;
     });
     this.#crash = () => {
-      toQueue = () => undefined;
+      toQueue = ignore;
       if (!isClosed) toWriter({ kind: "close" });
     };
     return thread;

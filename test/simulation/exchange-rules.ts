@@ -258,7 +258,7 @@ function isAnswered2xx({ outcome }: Exchange): boolean {
 }
 
 /** A failed attempt that is no deferral. */
-export function spendsStep({ outcome, retryAfterMs }: Exchange): boolean {
+function spendsStep({ outcome, retryAfterMs }: Exchange): boolean {
   if (outcome === null) return false;
   if (outcome.kind === "failed") return true;
   const { statusCode } = outcome;

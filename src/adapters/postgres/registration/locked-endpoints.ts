@@ -1,5 +1,7 @@
+import { checkQuota } from "../../../domain/quotas.ts";
+import type { QuotaExceeded, Quotas } from "../../../domain/quotas.ts";
 import type { EndpointSummary } from "../../../ports/stores/read-store.ts";
-import type { EndpointConflict, EndpointDraft, QuotaExceeded } from "../../../ports/stores/registration-store.ts";
+import type { EndpointConflict, EndpointDraft } from "../../../ports/stores/registration-store.ts";
 import type { Row } from "../../sql/rows.ts";
 import { integerOrNull, text, textOrNull } from "../../sql/rows.ts";
 import { summaryOf } from "../../sql/view-rows.ts";
@@ -74,7 +76,7 @@ export class LockedEndpoints {
   }
 
   /** Returns the endpoint for a draft. A conflict or an exceeded quota writes nothing. */
-  name({ accountId, draft }: Named, maxEndpoints: number, nowMs: number): NamedEndpoint {
+  name({ accountId, draft }: Named, quotas: Quotas, nowMs: number): NamedEndpoint {
     const existing = this.#existing.get(keyOf(accountId, draft.url));
     if (existing !== undefined) {
       const fields = differences(existing.row, draft);
@@ -82,7 +84,8 @@ export class LockedEndpoints {
       return { kind: "endpoint", summary: existing.summary, showsGeneratedSecret: false };
     }
     const count = this.#endpointCounts.get(accountId) ?? 0;
-    if (maxEndpoints > 0 && count >= maxEndpoints) return { kind: "quota_exceeded", quota: "endpoints", limit: maxEndpoints };
+    const exceeded = checkQuota(quotas, "maxEndpoints", count);
+    if (exceeded !== null) return exceeded;
     this.#endpointCounts.set(accountId, count + 1);
     return { kind: "endpoint", ...this.#create(accountId, draft, nowMs) };
   }

@@ -1,3 +1,4 @@
+import { checkQuota } from "../../../domain/quotas.ts";
 import { decideRepeat, isStatusCurrent } from "../../../domain/calls/registration.ts";
 import { planInitialEvents } from "../../../domain/calls/transition.ts";
 import type { Watch } from "../../../domain/calls/watch.ts";
@@ -93,9 +94,9 @@ class RegistrationBatch {
     const repeat = decideRepeat(known === undefined ? null : this.#calls.findNewestWatch(known, draft), draft, nowMs);
     if (repeat.kind === "differs") return refuse({ kind: "watch_differs", watchId: repeat.watchId, fields: repeat.fields });
     const active = this.#activeWatches.get(accountId) ?? 0;
-    if (repeat.kind === "new" && quotas.maxActiveWatches > 0 && active >= quotas.maxActiveWatches)
-      return refuse({ kind: "quota_exceeded", quota: "active_watches", limit: quotas.maxActiveWatches });
-    const named = draft.endpoint === null ? null : this.#endpoints.name({ accountId, draft: draft.endpoint }, quotas.maxEndpoints, nowMs);
+    const exceeded = repeat.kind === "new" ? checkQuota(quotas, "maxActiveWatches", active) : null;
+    if (exceeded !== null) return refuse(exceeded);
+    const named = draft.endpoint === null ? null : this.#endpoints.name({ accountId, draft: draft.endpoint }, quotas, nowMs);
     if (named !== null && named.kind !== "endpoint") return refuse(named);
     if (repeat.kind === "existing") return { kind: "existing", watchId: repeat.watchId };
     if (named?.summary.state === "disabled") this.#enabled.set(named.summary.id, nowMs);

@@ -1,5 +1,7 @@
+import { checkQuota } from "../../../domain/quotas.ts";
+import type { QuotaExceeded, Quotas } from "../../../domain/quotas.ts";
 import type { EndpointSummary } from "../../../ports/stores/read-store.ts";
-import type { EndpointConflict, EndpointDraft, QuotaExceeded } from "../../../ports/stores/registration-store.ts";
+import type { EndpointConflict, EndpointDraft } from "../../../ports/stores/registration-store.ts";
 import type { Database, Row } from "../connection/database.ts";
 import { requeue } from "../deliveries/lanes.ts";
 import { text, textOrNull } from "../../sql/rows.ts";
@@ -14,15 +16,15 @@ export type NamedEndpoint =
   | QuotaExceeded;
 
 /** The endpoint of a draft's URL: the one there if nothing given disagrees with it, else a new one. Nothing is written for a conflict. */
-export function nameEndpoint(db: Database, accountId: string, draft: EndpointDraft, maxEndpoints: number, nowMs: number): NamedEndpoint {
+export function nameEndpoint(db: Database, accountId: string, draft: EndpointDraft, quotas: Quotas, nowMs: number): NamedEndpoint {
   const existing = readNamed(db, accountId, draft.url);
   if (existing !== undefined) {
     const fields = differences(db, existing, draft);
     if (fields.length > 0) return { kind: "endpoint_differs", endpointId: text(existing, "id"), fields };
     return { kind: "endpoint", summary: summaryOf(existing, text(existing, "id")), showsGeneratedSecret: false };
   }
-  if (maxEndpoints > 0 && usageOf(db, accountId).endpoints >= maxEndpoints)
-    return { kind: "quota_exceeded", quota: "endpoints", limit: maxEndpoints };
+  const exceeded = quotas.maxEndpoints === 0 ? null : checkQuota(quotas, "maxEndpoints", usageOf(db, accountId).endpoints);
+  if (exceeded !== null) return exceeded;
   const showsGeneratedSecret = makeEndpoint(db, accountId, draft, nowMs);
   const made = readNamed(db, accountId, draft.url);
   if (made === undefined) throw new Error(`no endpoint ${draft.id}`);

@@ -1,3 +1,4 @@
+import { checkQuota } from "../../../domain/quotas.ts";
 import { filterToRow, sameFilter } from "../../../domain/events/event-filter.ts";
 import type { HookDraft, RegisterHookResult } from "../../../ports/stores/registration-store.ts";
 import type { Database } from "../connection/database.ts";
@@ -17,9 +18,10 @@ export function registerHook(db: Database, draft: HookDraft): RegisterHookResult
     .find((row) => sameFilter(filterOf(row), draft.filter));
   if (same === undefined && quotas.maxHooks > 0) {
     const count = db.get("select count(*) as n from hooks where account_id = ?", accountId)?.["n"] as number;
-    if (count >= quotas.maxHooks) return { kind: "quota_exceeded", quota: "hooks", limit: quotas.maxHooks };
+    const exceeded = checkQuota(quotas, "maxHooks", count);
+    if (exceeded !== null) return exceeded;
   }
-  const named = nameEndpoint(db, accountId, draft.endpoint, quotas.maxEndpoints, nowMs);
+  const named = nameEndpoint(db, accountId, draft.endpoint, quotas, nowMs);
   if (named.kind !== "endpoint") return named;
   if (same !== undefined) return { kind: "existing", view: readHook(db, text(same, "id")) };
   if (named.summary.state === "disabled") enableIfDisabled(db, named.summary.id, nowMs);

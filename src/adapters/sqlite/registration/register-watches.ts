@@ -1,3 +1,4 @@
+import { checkQuota } from "../../../domain/quotas.ts";
 import type { CallStatus } from "../../../domain/calls/call.ts";
 import { decideRepeat, isStatusCurrent } from "../../../domain/calls/registration.ts";
 import { planInitialEvents } from "../../../domain/calls/transition.ts";
@@ -35,10 +36,11 @@ function registerWatch(db: Database, draft: WatchDraft): RegisterWatchResult {
   );
   const repeat = decideRepeat(known === undefined ? null : newestLike(db, text(known, "id"), draft), draft, nowMs);
   if (repeat.kind === "differs") return { kind: "watch_differs", watchId: repeat.watchId, fields: repeat.fields };
-  const { maxActiveWatches, maxEndpoints } = draft.quotas;
-  if (repeat.kind === "new" && maxActiveWatches > 0 && usageOf(db, accountId).activeWatches >= maxActiveWatches)
-    return { kind: "quota_exceeded", quota: "active_watches", limit: maxActiveWatches };
-  const named: NamedEndpoint | null = draft.endpoint === null ? null : nameEndpoint(db, accountId, draft.endpoint, maxEndpoints, nowMs);
+  const { quotas } = draft;
+  const counts = repeat.kind === "new" && quotas.maxActiveWatches > 0;
+  const exceeded = counts ? checkQuota(quotas, "maxActiveWatches", usageOf(db, accountId).activeWatches) : null;
+  if (exceeded !== null) return exceeded;
+  const named: NamedEndpoint | null = draft.endpoint === null ? null : nameEndpoint(db, accountId, draft.endpoint, quotas, nowMs);
   if (named !== null && named.kind !== "endpoint") return named;
   if (repeat.kind === "existing") return { kind: "existing", view: readView(db, repeat.watchId) };
   const endpoint = named?.summary ?? null;

@@ -209,7 +209,7 @@ function readHostRateLimits(env: EnvironmentReader): ReadonlyMap<string, number>
     const rate = Number(match?.[2]);
     if (match?.[1] === undefined || !(rate > 0))
       env.fault("HOST_RATE_LIMITS", "must be host=webhooks per second, comma-separated, as in hooks.zapier.com=25");
-    else limits.set(match[1].toLowerCase(), rate);
+    else limits.set(match[1].toLowerCase().replace(/\.$/, ""), rate);
   }
   return limits;
 }

@@ -84,6 +84,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   const sender = createWebhookSender(guard, { connectTimeoutMs: config.delivery.timeoutMs });
   stack.defer(() => sender.close());
   const sources = createSources(config, secrets, clock);
+  stack.defer(() => sources.close());
   let stopping = false;
   const engine: Engine = createEngine({
     config,

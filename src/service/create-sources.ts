@@ -1,3 +1,4 @@
+import { UpstreamNames } from "../adapters/http-client/upstream-names.ts";
 import { upstreamKinds } from "../adapters/polyai/kinds.ts";
 import { PolyaiSource } from "../adapters/polyai/polyai-source.ts";
 import type { Config, Secrets } from "./config.ts";
@@ -14,6 +15,8 @@ export type Sources = {
   /** Those that are set while the service runs join it. */
   readonly registrable: Map<string, RegistrableSource>;
   readonly setupOf: CreateSetup;
+  /** Ends the look-ups of upstream names. */
+  close(): void;
 };
 
 /** Names of the kinds that a source of the service can have. */
@@ -27,7 +30,8 @@ const tenMinutesMs = 10 * 60 * 1000;
 /** The sources every start has: the operator's `default`, if there is one, and the sandbox. `setupOf` makes the others. */
 export function createSources(config: Config, secrets: Secrets, clock: Clock): Sources {
   const sandbox = new SandboxSource({ clock });
-  const setupOf = setupsWith(config, clock);
+  const names = new UpstreamNames({ servers: config.callbacks.dnsServers });
+  const setupOf = setupsWith(config, clock, names);
   const setups: SourceSetup[] = [sandboxSetup(sandbox)];
   const registrable: RegistrableSource[] = [
     {
@@ -48,14 +52,14 @@ export function createSources(config: Config, secrets: Secrets, clock: Clock): S
       restart: () => undefined,
     });
   }
-  return { setups, registrable: new Map(registrable.map((source) => [source.name, source])), setupOf };
+  return { setups, registrable: new Map(registrable.map((source) => [source.name, source])), setupOf, close: () => names.close() };
 }
 
 /** Intervals and waits are the same for all of the operator's sources. */
-function setupsWith({ polling }: Config, clock: Clock): CreateSetup {
+function setupsWith({ polling }: Config, clock: Clock, names: UpstreamNames): CreateSetup {
   return ({ id, name, kind, baseUrl, agentId, environment, maxPollsPerSecond }, credential) => ({
     source: { id, name, kind, maxPollsPerSecond },
-    callSource: new PolyaiSource({ kind, baseUrl, agentId, environment, credential }, clock),
+    callSource: new PolyaiSource({ kind, baseUrl, agentId, environment, credential }, clock, names),
     intervalMinMs: polling.intervalMinMs,
     intervalMaxMs: polling.intervalMaxMs,
     policy: {

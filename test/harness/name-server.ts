@@ -3,22 +3,33 @@ import { once } from "node:events";
 import { isIPv4 } from "node:net";
 import { onTestFinished } from "vitest";
 
-/** The addresses of a name at its n-th question (A and AAAA count apart, from 1); null: no such name; "silence": no answer. */
-export type Zone = (name: string, questionNumber: number) => readonly string[] | null | "silence";
+type Answer = readonly string[] | null | "silence" | "servfail";
+
+/**
+ * What the server says of a name's A or AAAA records at the n-th question for them (from 1): addresses, of which those of
+ * the type are sent; `null` for no such name; nothing at all; or one of these after some milliseconds.
+ */
+export type Zone = (
+  name: string,
+  questionNumber: number,
+  type: "A" | "AAAA",
+) => Answer | { readonly afterMs: number; readonly answer: Answer };
 
 export type NameServer = {
   /** As `DNS_SERVERS` takes it. */
   readonly address: string;
   /** The names asked for A records, in order. */
   readonly asked: readonly string[];
+  /** No question is answered or counted any more. */
+  readonly close: () => void;
 };
 
 const typeA = 1;
-const typeAaaa = 28;
 
 /** A name server on loopback (RFC 1035) that says what the test says. Ends with the test. */
-export async function startNameServer(zone: Zone, ttlSeconds = 0): Promise<NameServer> {
+export async function startNameServer(zone: Zone, ttlSeconds = 0, host = "127.0.0.1"): Promise<NameServer> {
   const socket = createSocket("udp4");
+  let isClosed = false;
   const asked: string[] = [];
   const counts = new Map<string, number>();
   socket.on("message", (query, peer) => {
@@ -34,20 +45,28 @@ export async function startNameServer(zone: Zone, ttlSeconds = 0): Promise<NameS
     const number = (counts.get(`${name} ${type}`) ?? 0) + 1;
     counts.set(`${name} ${type}`, number);
     if (type === typeA) asked.push(name);
-    const found = zone(name, number);
-    if (found === "silence") return;
-    const records = (found ?? []).filter((address) => isIPv4(address) === (type === typeA) && (type === typeA || type === typeAaaa));
+    const said = zone(name, number, type === typeA ? "A" : "AAAA");
+    const { afterMs, answer } = typeof said === "object" && said !== null && "answer" in said ? said : { afterMs: 0, answer: said };
+    if (answer === "silence") return;
+    const records = (typeof answer === "object" ? (answer ?? []) : []).filter((address) => isIPv4(address) === (type === typeA));
     const head = Buffer.alloc(12);
     query.copy(head, 0, 0, 2);
-    head.writeUInt16BE(found === null ? 0x8183 : 0x8180, 2);
+    head.writeUInt16BE(answer === null ? 0x8183 : answer === "servfail" ? 0x8182 : 0x8180, 2);
     head.writeUInt16BE(1, 4);
     head.writeUInt16BE(records.length, 6);
-    socket.send(Buffer.concat([head, question, ...records.map((address) => record(address, type, ttlSeconds))]), peer.port, peer.address);
+    const reply = Buffer.concat([head, question, ...records.map((address) => record(address, type, ttlSeconds))]);
+    const send = () => !isClosed && socket.send(reply, peer.port, peer.address);
+    if (afterMs === 0) send();
+    else setTimeout(send, afterMs);
   });
-  socket.bind(0, "127.0.0.1");
+  socket.bind(0, host);
   await once(socket, "listening");
-  onTestFinished(() => void socket.close());
-  return { address: `127.0.0.1:${socket.address().port}`, asked };
+  const close = () => {
+    if (!isClosed) socket.close();
+    isClosed = true;
+  };
+  onTestFinished(close);
+  return { address: `${host}:${socket.address().port}`, asked, close };
 }
 
 function record(address: string, type: number, ttlSeconds: number): Buffer {

@@ -215,7 +215,7 @@ test("the service goes on with an embedded database that was moved", async () =>
   await before.service.stop();
   expect(await run("migrate", "--from", `sqlite:${folder}/none.db`)).toMatchObject({
     code: 1,
-    error: expect.stringContaining("there is no database") as string,
+    error: expect.stringContaining("does not exist") as string,
   });
   expect(await run("migrate", "--to", database.url)).toMatchObject({ code: 2 });
   expect(await run("migrate", "--from", embedded, "--to", embedded)).toMatchObject({ code: 2 });

@@ -1,3 +1,4 @@
+import { DnsFailure } from "./dns-failure.ts";
 import type { Observation, PollFailureCode } from "../../domain/calls/call.ts";
 
 export type PollFailure = Extract<Observation, { kind: "failed" }>;
@@ -18,7 +19,7 @@ export function connectionFailureOf(error: unknown): PollFailure {
 function failureCodeOf(error: unknown, code: string): PollFailureCode {
   if (timeouts.has(code)) return "timeout";
   if (resets.has(code)) return "reset";
-  if ((error as { syscall?: unknown }).syscall === "getaddrinfo") return "dns";
+  if (error instanceof DnsFailure) return "dns";
   if (tls.test(code)) return "tls";
   if (code === "UND_ERR_HEADERS_OVERFLOW") return "too_large";
   return code === notHttp ? "not_json" : "connect";

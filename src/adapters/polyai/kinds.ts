@@ -1,4 +1,5 @@
 import { StartupError } from "../../domain/errors.ts";
+import { dropTrailingDot } from "../../domain/webhooks/http-url.ts";
 import type { UpstreamKind } from "../../ports/upstream-kind.ts";
 import { agentsKind } from "./agents.ts";
 import { legacyKind } from "./legacy.ts";
@@ -20,7 +21,10 @@ export type PolyaiConfig = {
 };
 
 export type StatusRequest = Pick<UpstreamKind, "statusOf"> & {
+  /** Without a dot at the end of the host name. */
   readonly origin: string;
+  /** The host as it is written: a name with a dot at its end is absolute, and no search domain is added to it. */
+  readonly lookupName: string;
   readonly headers: Readonly<Record<string, string>>;
   /** With the query, if there is one. */
   pathOf(callSid: string): string;
@@ -39,10 +43,13 @@ export function statusRequestOf(config: PolyaiConfig, kinds: readonly UpstreamKi
   const base = URL.parse(config.baseUrl.trim());
   if (base === null || !["http:", "https:"].includes(base.protocol)) throw new StartupError("the source's base URL is not an http(s) URL");
   if (!headerValue.test(config.credential)) throw new StartupError("the source's credential is empty or does not fit into a header");
+  const lookupName = base.hostname;
+  dropTrailingDot(base);
   const prefix = base.pathname.replace(/\/+$/, "");
   const settings = { agentId: config.agentId ?? null, environment: config.environment ?? null };
   return {
     origin: base.origin,
+    lookupName,
     headers: { accept: "application/json", "user-agent": "Ringback", [kind.credentialHeader.toLowerCase()]: config.credential },
     pathOf: (callSid) => prefix + kind.statusPath(settings, callSid),
     statusOf: (body) => kind.statusOf(body),

@@ -11,11 +11,11 @@ import { ReuseAwareClient } from "../http-client/reuse-aware-client.ts";
 import { StatusExchange } from "../http-client/status-exchange.ts";
 import type { AnswerHeaders } from "./parse.ts";
 import type { ExchangeEnd } from "../http-client/status-exchange.ts";
+import { upstreamConnector } from "../http-client/upstream-connector.ts";
+import { UpstreamNames } from "../http-client/upstream-names.ts";
 import pRetry from "p-retry";
 
 const pollTimeoutMs = 10_000;
-/** Less than a poll has, so that a host that swallows packets does not keep its sockets busy for polls long over. */
-const connectTimeoutMs = 5000;
 /** Longer than the interval of a lone call, shorter than the idle time of the usual load balancers. */
 const keepAliveTimeoutMs = 30_000;
 
@@ -24,21 +24,26 @@ export class PolyaiSource implements CallSource {
   readonly #clock: Clock;
   readonly #request: StatusRequest;
   readonly #pool: Pool;
+  readonly #ownNames: UpstreamNames | null;
   readonly #deadlines: DeadlineQueue;
   #lastDate: { readonly text: AnswerHeaders[string]; readonly atMs: number | null } = { text: undefined, atMs: null };
 
-  /** Throws `StartupError` for a config no request can be made of. */
-  constructor(config: PolyaiConfig, clock: Clock) {
+  /**
+   * Throws `StartupError` for a config no request can be made of. `names` stays open when the source is closed; without it the
+   * source resolves names by itself, through the system's name servers.
+   */
+  constructor(config: PolyaiConfig, clock: Clock, names: UpstreamNames | null = null) {
     this.#clock = clock;
+    const upstreamNames = names ?? new UpstreamNames({ servers: [] });
+    this.#ownNames = names === null ? upstreamNames : null;
     this.#request = statusRequestOf(config);
     this.#deadlines = new DeadlineQueue(clock, pollTimeoutMs);
+    const connect = upstreamConnector(upstreamNames, this.#request.lookupName);
     this.#pool = new Pool(this.#request.origin, {
       connections: config.maxConnections ?? 128,
       pipelining: 1,
       allowH2: false,
-      connectTimeout: connectTimeoutMs,
-      // Node's own default is what an environment variable says.
-      connect: { rejectUnauthorized: true },
+      connect,
       keepAliveTimeout: keepAliveTimeoutMs,
       // The deadline covers head and body.
       headersTimeout: 0,
@@ -62,6 +67,7 @@ export class PolyaiSource implements CallSource {
 
   async close(): Promise<void> {
     await this.#pool.destroy();
+    this.#ownNames?.close();
   }
 
   /** Hundreds of answers in a row have the same date: it has whole seconds. */

@@ -1,10 +1,10 @@
 import { isIP } from "node:net";
 import { networkInterfaces } from "node:os";
-import { isHostName, isPublicAddress, parseAllowList } from "../../domain/webhooks/address.ts";
+import { isHostName, isPublicAddress, parseAllowList, translateNat64 } from "../../domain/webhooks/address.ts";
 import type { AllowList } from "../../domain/webhooks/address.ts";
 import type { AddressGuard } from "../../ports/webhook-sender.ts";
-import { NameResolver } from "./resolver.ts";
-import type { ResolvedAddress } from "./resolver.ts";
+import { NameResolver } from "../http-client/name-resolver.ts";
+import type { ResolvedAddress } from "../http-client/name-resolver.ts";
 
 export type AddressGuardConfig = {
   /** Exact host names, addresses and CIDRs. */
@@ -53,8 +53,8 @@ export class WebhookAddressGuard implements AddressGuard {
     this.#config = config;
     this.#allowList = parsed.allowList;
     const publicUrl = config.publicUrl === null ? null : new URL(config.publicUrl);
-    this.#publicUrl = publicUrl === null ? null : { host: hostOf(publicUrl.hostname), port: portOf(publicUrl) };
-    this.resolver = new NameResolver(config.dnsServers);
+    this.#publicUrl = publicUrl === null ? null : { host: translateNat64(hostOf(publicUrl.hostname)), port: portOf(publicUrl) };
+    this.resolver = new NameResolver({ servers: config.dnsServers });
   }
 
   checkUrl(url: URL): { readonly reason: string } | null {
@@ -86,7 +86,7 @@ export class WebhookAddressGuard implements AddressGuard {
 
   /** Why a host as it is written may not be dialled; null: it may, as far as can be said without its addresses. */
   refusalOfHost(hostname: string, port: number): string | null {
-    const host = hostOf(hostname);
+    const host = translateNat64(hostOf(hostname));
     if (isIP(host) !== 0)
       return this.#refusalOfPublicUrl(host, port, this.#allowList.hasAddress(host)) ?? this.refusalOfAddress(host, port, false);
     const allowed = this.#allowList.hasHost(host);
@@ -132,7 +132,7 @@ export class WebhookAddressGuard implements AddressGuard {
   }
 
   #isOwnSocket(address: string, port: number): boolean {
-    return this.#config.ownPorts().includes(port) && isOwnAddress(address);
+    return this.#config.ownPorts().includes(port) && isOwnAddress(translateNat64(address));
   }
 
   #refusalOfPort(port: number): string | null {

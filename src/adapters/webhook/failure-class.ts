@@ -1,7 +1,7 @@
 import { errors } from "undici";
 import type { AttemptOutcome } from "../../domain/deliveries/attempt.ts";
 import { BlockedAddress } from "./address-guard.ts";
-import { DnsFailure } from "./resolver.ts";
+import { DnsFailure } from "../http-client/dns-failure.ts";
 
 type Failure = Extract<AttemptOutcome, { kind: "failed" }>;
 

@@ -50,6 +50,10 @@ describe("the host as it is written", () => {
     },
   );
 
+  test.each(["a.example..", "a.example.%2e", ".", "..", "a..example", ".a.example", "receiver.lan.."])("%s has an empty label", (host) => {
+    expect(guardOf({ allow: ["receiver.lan"] }).checkUrl(new URL(`https://${host}/`))).toEqual({ reason: expect.any(String) });
+  });
+
   test("http only where it is configured, and no other scheme", () => {
     const guard = guardOf({ allowHttp: true, ports: [443, 80] });
     expect(reasonFor(guard, "http://example.com/")).toBeNull();
@@ -73,6 +77,7 @@ describe("this service's own address", () => {
 
   test("a public URL that is an address", () => {
     expect(reasonFor(guardOf({ publicUrl: "http://1.1.1.1:8080", ports: [443, 8080] }), "https://1.1.1.1:8080/")).toBe(own);
+    expect(reasonFor(guardOf({ publicUrl: "http://1.1.1.1:8080", ports: [443, 8080] }), "https://[64:ff9b::101:101]:8080/")).toBe(own);
     expect(reasonFor(guardOf({ publicUrl: "https://[2606:4700::1]/" }), "https://[2606:4700:0::1]/")).toBe(own);
   });
 
@@ -84,7 +89,16 @@ describe("this service's own address", () => {
       allow: ["127.0.0.0/8", "::1", "0.0.0.0", ...(address === undefined ? [] : [address.address])],
       ownPorts: () => [8080, 9091],
     });
-    for (const host of ["127.0.0.1", "127.9.9.9", "2130706433", "[::1]", "0.0.0.0", ...(address === undefined ? [] : [address.address])]) {
+    for (const host of [
+      "127.0.0.1",
+      "127.9.9.9",
+      "2130706433",
+      "[::1]",
+      "0.0.0.0",
+      "[64:ff9b::7f00:1]",
+      "[64:ff9b::127.9.9.9]",
+      ...(address === undefined ? [] : [address.address]),
+    ]) {
       expect(reasonFor(guard, `https://${host}:8080/`)).toBe(own);
       expect(reasonFor(guard, `https://${host}:9091/`)).toBe(own);
       expect(reasonFor(guard, `https://${host}:9000/`)).toBeNull();
@@ -161,6 +175,8 @@ describe("at the moment of connecting", () => {
     ["a public IPv4 and a forbidden IPv6 address", ["1.1.1.1", "::1"]],
     ["a forbidden IPv4 and a public IPv6 address", ["2606:4700::1", "10.0.0.1"]],
     ["a mapped address", ["::ffff:127.0.0.1"]],
+    ["a private address behind NAT64 beside a public one", ["1.1.1.1", "64:ff9b::a00:1"]],
+    ["a public address behind a NAT64 prefix of local use", ["1.1.1.1", "64:ff9b:1::101:101"]],
     ["the metadata service", ["169.254.169.254"]],
   ])("%s refuses the name, this time", async (_, answer) => {
     const receiver = await startReceiver(zoo.wellBehaved);
@@ -168,6 +184,23 @@ describe("at the moment of connecting", () => {
     const guard = guardOf({ allowHttp: true, ports: [receiver.port], dnsServers: [server.address] });
     expect(await send(startSender(guard), `http://rebind.example.com:${receiver.port}/`)).toMatchObject({ ...blocked, permanent: false });
     expect(receiver.connectionCount()).toBe(0);
+  });
+
+  test.each([
+    ["beside the A record", ["127.0.0.1", "64:ff9b::7f00:1"]],
+    ["beside another A record", ["127.0.0.1", "64:ff9b::7f00:9"]],
+  ])("an AAAA record that DNS64 made, %s, is judged by its IPv4 address", async (_, answer) => {
+    const receiver = await startReceiver(zoo.wellBehaved);
+    const server = await startNameServer(() => answer);
+    const guard = guardOf({ allow: ["127.0.0.0/8"], allowHttp: true, ports: [receiver.port], dnsServers: [server.address] });
+    expect(await send(startSender(guard), `http://only-ipv4.example.com:${receiver.port}/`)).toMatchObject({ statusCode: 200 });
+  });
+
+  test("an AAAA record that DNS64 made, alone, may be dialled: it fails for want of a route, not of leave", async () => {
+    const server = await startNameServer(() => ["64:ff9b::101:101"]);
+    const guard = guardOf({ dnsServers: [server.address] });
+    expect(await guard.checkName(new URL("https://only-ipv4.example.com/"))).toBeNull();
+    expect(guard.refusalOfAddresses("only-ipv4.example.com", 443, [{ address: "64:ff9b::101:101", family: 6 }])).toBeNull();
   });
 
   test("a name that was public at registration and is not when it is dialled", async () => {

@@ -1,17 +1,24 @@
 import type { ApiKeyDraft, AccountStore, ApiKeyView } from "../../../ports/stores/account-store.ts";
-import { text, apiKeyOf } from "../../sql/rows.ts";
+import { accountOf, apiKeyOf, text } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import type { Queries } from "../connection/queries.ts";
 
-export const reads = { listKeys };
+export const reads = { findAccountByKey, listKeys };
 export const writes = { createKey, ensureKey, revokeKey };
 
-async function createKey(tx: Transaction, draft: ApiKeyDraft): Promise<void> {
-  await insertKey(tx, draft);
+export async function createKey(tx: Transaction, { id, accountId, name, fingerprints, nowMs }: ApiKeyDraft): Promise<void> {
+  await tx.run(
+    "insert into api_keys (id, account_id, name, fingerprint, created_at) values ($1, $2, $3, $4, $5)",
+    id,
+    accountId,
+    name,
+    fingerprints[0] ?? "",
+    nowMs,
+  );
 }
 
 /** Creates or restores a key. Revokes other keys of the same name, because a changed environment variable replaces its old value. */
-async function ensureKey(tx: Transaction, draft: ApiKeyDraft): Promise<Awaited<ReturnType<AccountStore["ensureKey"]>>> {
+async function ensureKey(tx: Transaction, draft: ApiKeyDraft): ReturnType<AccountStore["ensureKey"]> {
   const { accountId, name, fingerprints, nowMs } = draft;
   // Instances that start together wait for each other here.
   await tx.get("select 1 from accounts where id = $1 for no key update", accountId);
@@ -26,7 +33,7 @@ async function ensureKey(tx: Transaction, draft: ApiKeyDraft): Promise<Awaited<R
     knownId,
   );
   if (revoked > 0) tx.changed.add("accounts");
-  if (knownId === null) await insertKey(tx, draft);
+  if (knownId === null) await createKey(tx, draft);
   else await tx.run("update api_keys set revoked_at = null, name = $1 where id = $2", name, knownId);
   return { kind: "ensured" };
 }
@@ -40,19 +47,18 @@ async function listKeys(db: Queries, accountId: string): Promise<readonly ApiKey
 async function revokeKey(
   tx: Transaction,
   { keyId, nowMs }: Parameters<AccountStore["revokeKey"]>[0],
-): Promise<Awaited<ReturnType<AccountStore["revokeKey"]>>> {
+): ReturnType<AccountStore["revokeKey"]> {
   await tx.run("update api_keys set revoked_at = $1 where id = $2 and revoked_at is null", nowMs, keyId);
   const row = await tx.get("select id, name, account_id, created_at, revoked_at from api_keys where id = $1", keyId);
   return row === undefined ? null : { key: apiKeyOf(row), accountId: text(row, "account_id") };
 }
 
-export async function insertKey(db: Queries, { id, accountId, name, fingerprints, nowMs }: ApiKeyDraft): Promise<void> {
-  await db.run(
-    "insert into api_keys (id, account_id, name, fingerprint, created_at) values ($1, $2, $3, $4, $5)",
-    id,
-    accountId,
-    name,
-    fingerprints[0] ?? "",
-    nowMs,
+/** Finds the account of a key. If several keys match, the first of the fingerprints decides. */
+async function findAccountByKey(db: Queries, fingerprints: readonly string[]): ReturnType<AccountStore["findAccountByKey"]> {
+  const row = await db.get(
+    `select a.*, k.id as key_id from api_keys k join accounts a on a.id = k.account_id
+     where k.fingerprint = any($1) and k.revoked_at is null order by array_position($1, k.fingerprint) limit 1`,
+    fingerprints,
   );
+  return row === undefined ? null : { account: accountOf(row), keyId: text(row, "key_id") };
 }

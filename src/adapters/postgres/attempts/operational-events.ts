@@ -18,7 +18,7 @@ async function publishSourceEvent(
   tx: Transaction,
   token: number,
   event: Parameters<OperationalStore["publishSourceEvent"]>[0],
-): Promise<Awaited<ReturnType<OperationalStore["publishSourceEvent"]>>> {
+): ReturnType<OperationalStore["publishSourceEvent"]> {
   const { type, sourceName, state, reason, nowMs } = event;
   const accounts = await tx.all(
     `select a.id from accounts a where exists (select 1 from hooks h where h.account_id = a.id) and (${mayUse(sourceName)}) order by a.id`,
@@ -31,16 +31,16 @@ async function publishSourceEvent(
     accounts.map((row) => text(row, "id")),
     { toDelete: false },
   );
-  const events = operationalEvents(drafts, hooks).filter((one) => one !== null);
+  const events = operationalEvents(drafts, hooks).filter((draft) => draft !== null);
   const jobs = await insertEvents(tx, token, events);
-  return { jobs: events.flatMap((one) => jobs.get(one) ?? []), notices: noticesOf(events) };
+  return { jobs: events.flatMap((inserted) => jobs.get(inserted) ?? []), notices: noticesOf(events) };
 }
 
 function isBuiltIn(sourceName: string): boolean {
   return sourceName === sandboxSourceName || sourceName === defaultSourceName;
 }
 
-/** Returns the SQL condition whether account `a` may use the source. Never true for a source that does not exist (any more). */
+/** Returns the SQL condition that account `a` may use the source. It matches no account if the source does not exist. */
 function mayUse(sourceName: string): string {
   if (sourceName === sandboxSourceName) return "true";
   if (sourceName === defaultSourceName) return "a.uses_default_source";

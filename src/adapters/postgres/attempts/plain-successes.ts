@@ -49,8 +49,8 @@ export class PlainSuccesses {
     const decided = records.flatMap((record) => {
       const delivery = deliveryById.get(record.deliveryId);
       const endpoint = delivery === undefined ? undefined : endpointById.get(text(delivery, "endpoint_id"));
-      const one = delivery === undefined || endpoint === undefined ? null : decide(tx, record, delivery, endpoint);
-      return one === null ? [] : [[record, one] as const];
+      const success = delivery === undefined || endpoint === undefined ? null : decide(tx, record, delivery, endpoint);
+      return success === null ? [] : [[record, success] as const];
     });
     return new PlainSuccesses(new Map(decided));
   }
@@ -93,7 +93,9 @@ export class PlainSuccesses {
       written.map(({ result }) => result.attempt.decision),
     );
     const recordedIds = new Set(rows.map((row) => text(row, "delivery_id")));
-    return new Map(written.filter(({ record }) => recordedIds.has(record.deliveryId)).map((one) => [one.record, toResult(one)]));
+    return new Map(
+      written.filter(({ record }) => recordedIds.has(record.deliveryId)).map((success) => [success.record, toResult(success)]),
+    );
   }
 }
 

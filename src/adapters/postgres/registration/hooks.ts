@@ -54,9 +54,9 @@ const pendingFor = `from deliveries d join events e on e.position = d.event_posi
 /** Deletes a hook and cancels the deliveries that only this hook asked for. Deliveries that a watch or another hook on its URL also asked for stay pending. */
 async function removeHook(tx: Transaction, request: Parameters<RegistrationStore["removeHook"]>[0]): Promise<RemovedHook> {
   const { hookId, accountId, nowMs } = request;
-  const known = await tx.get("select endpoint_id from hooks where id = $1 and account_id = $2", hookId, accountId);
-  if (known === undefined) return { endpointId: null, canceledLeased: [] };
-  const endpointId = text(known, "endpoint_id");
+  const hook = await tx.get("select endpoint_id from hooks where id = $1 and account_id = $2", hookId, accountId);
+  if (hook === undefined) return { endpointId: null, canceledLeased: [] };
+  const endpointId = text(hook, "endpoint_id");
   const [, deleted, , others, pending] = await Promise.all([
     tx.run(`select 1 from watches where id = any(array(select d.watch_id ${pendingFor})) order by id for no key update`, endpointId),
     tx.run("delete from hooks where id = $1", hookId),

@@ -60,7 +60,7 @@ export async function registerWatches(
   const outcomes = drafts.map((draft) => batch.decide(draft));
   const jobs = await batch.write(tx, token);
   const views = await readViews(tx, outcomes);
-  return outcomes.map((one) => toResult(one, transitionEvents, jobs, views));
+  return outcomes.map((outcome) => toResult(outcome, transitionEvents, jobs, views));
 }
 
 class RegistrationBatch {
@@ -90,8 +90,8 @@ class RegistrationBatch {
   decide(draft: WatchDraft): DraftOutcome {
     const { accountId, nowMs, quotas } = draft;
     if (draft.endpoint === null && !this.#withHooks.has(accountId)) return refuse({ kind: "callback_required" });
-    const known = this.#calls.find(draft);
-    const repeat = decideRepeat(known === undefined ? null : this.#calls.findNewestWatch(known, draft), draft, nowMs);
+    const existingCall = this.#calls.find(draft);
+    const repeat = decideRepeat(existingCall === undefined ? null : this.#calls.findNewestWatch(existingCall, draft), draft, nowMs);
     if (repeat.kind === "differs") return refuse({ kind: "watch_differs", watchId: repeat.watchId, fields: repeat.fields });
     const active = this.#activeWatches.get(accountId) ?? 0;
     const exceeded = repeat.kind === "new" ? checkQuota(quotas, "maxActiveWatches", active) : null;
@@ -102,15 +102,19 @@ class RegistrationBatch {
     if (named?.summary.state === "disabled") this.#enabled.set(named.summary.id, nowMs);
     return {
       kind: "created",
-      ...this.#create(draft, known, named?.summary ?? null),
+      ...this.#create(draft, existingCall, named?.summary ?? null),
       showsGeneratedSecret: named?.showsGeneratedSecret ?? false,
     };
   }
 
-  #create(draft: WatchDraft, known: LockedCall | undefined, endpoint: EndpointSummary | null): Omit<NewWatch, "showsGeneratedSecret"> {
+  #create(
+    draft: WatchDraft,
+    existingCall: LockedCall | undefined,
+    endpoint: EndpointSummary | null,
+  ): Omit<NewWatch, "showsGeneratedSecret"> {
     const { accountId, nowMs } = draft;
-    const call = known ?? this.#calls.make(draft);
-    if (draft.restartsEndedCall && known !== undefined && this.#transitionEvents.watchesOf(call.callId).length === 0)
+    const call = existingCall ?? this.#calls.make(draft);
+    if (draft.restartsEndedCall && existingCall !== undefined && this.#transitionEvents.watchesOf(call.callId).length === 0)
       this.#calls.restore(call);
     const watch = watchFrom(draft, call, endpoint);
     this.#created.push(watch);
@@ -188,8 +192,8 @@ async function insertWatches(tx: Transaction, watches: readonly Watch[]): Promis
 
 /** Reads the views that are not known from memory. The first watch of a new call on an endpoint that is not disabled is still as drafted. */
 async function readViews(tx: Transaction, outcomes: readonly DraftOutcome[]): Promise<ReadonlyMap<string, WatchView>> {
-  const ids = outcomes.flatMap((one) =>
-    one.kind === "existing" ? [one.watchId] : one.kind === "created" && !isAsDrafted(one) ? [one.watch.id] : [],
+  const ids = outcomes.flatMap((outcome) =>
+    outcome.kind === "existing" ? [outcome.watchId] : outcome.kind === "created" && !isAsDrafted(outcome) ? [outcome.watch.id] : [],
   );
   if (ids.length === 0) return new Map();
   const rows = await tx.all(`${watchSelect} where w.id = any($1)`, [...new Set(ids)]);
@@ -201,22 +205,22 @@ function isAsDrafted({ call, endpoint }: NewWatch): boolean {
 }
 
 function toResult(
-  one: DraftOutcome,
+  outcome: DraftOutcome,
   transitionEvents: TransitionEvents,
   jobs: ReadonlyMap<TransitionContext, readonly SendJob[]>,
   views: ReadonlyMap<string, WatchView>,
 ): RegisterWatchResult {
-  if (one.kind === "refused") return one.result;
+  if (outcome.kind === "refused") return outcome.result;
   const viewOf = (watchId: string) => {
     const view = views.get(watchId);
     if (view === undefined) throw new Error(`no watch ${watchId}`);
     return view;
   };
-  if (one.kind === "existing") return { kind: "existing", view: viewOf(one.watchId) };
-  const { watch, call, endpoint, showsGeneratedSecret, context, notices } = one;
+  if (outcome.kind === "existing") return { kind: "existing", view: viewOf(outcome.watchId) };
+  const { watch, call, endpoint, showsGeneratedSecret, context, notices } = outcome;
   return {
     kind: "created",
-    view: isAsDrafted(one) ? { watch, call: call.status, endpoint, pendingDeliveries: 0 } : viewOf(watch.id),
+    view: isAsDrafted(outcome) ? { watch, call: call.status, endpoint, pendingDeliveries: 0 } : viewOf(watch.id),
     showsGeneratedSecret,
     call: call.isPolledByPeer ? null : gatherWatchedCall(call, transitionEvents.watchesOf(call.callId)),
     notices,

@@ -1,4 +1,4 @@
-import { messageOf } from "../../error-message.ts";
+import { messageOf } from "../../../domain/error-text.ts";
 import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";

@@ -1,4 +1,4 @@
-import { messageOf } from "../../error-message.ts";
+import { messageOf } from "../../../domain/error-text.ts";
 import { existsSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";

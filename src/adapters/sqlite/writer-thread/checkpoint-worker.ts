@@ -1,6 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
 import { parentPort, workerData } from "node:worker_threads";
-import { messageOf } from "../../error-message.ts";
+import { messageOf } from "../../../domain/error-text.ts";
 import { resultCodeOf } from "../connection/result-code.ts";
 
 export type CheckpointWorkerOptions = { readonly path: string };

@@ -54,10 +54,10 @@ export type QuotaExceeded = { readonly kind: "quota_exceeded"; readonly quota: Q
 /** Every limit with its name. */
 export const accountLimitEntries = Object.entries(accountLimits) as readonly [keyof AccountLimits, AccountLimit][];
 
-/** Checks whether an account that already has `used` things may have one more; `null` if it may. */
-export function checkQuota(quotas: Quotas, quota: QuotaName, used: number): QuotaExceeded | null {
+/** Checks whether an account may have one more than `count` returns; `null` if it may. Without a limit nothing is counted. */
+export function checkQuota(quotas: Quotas, quota: QuotaName, count: () => number): QuotaExceeded | null {
   const limit = quotas[quota];
-  return limit > 0 && used >= limit ? { kind: "quota_exceeded", quota, limit } : null;
+  return limit > 0 && count() >= limit ? { kind: "quota_exceeded", quota, limit } : null;
 }
 
 /** Returns what is wrong, in words. */

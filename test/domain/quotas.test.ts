@@ -14,7 +14,7 @@ describe("checkQuota", () => {
     ["maxHooks", 1_000_000, false],
   ])("%s with %i used", (quota, used, exceeded) => {
     const expected = exceeded ? { kind: "quota_exceeded", quota, limit: quotas[quota] } : null;
-    expect(checkQuota(quotas, quota, used)).toEqual(expected);
+    expect(checkQuota(quotas, quota, () => used)).toEqual(expected);
   });
 
   test("an exceeded quota in words", () => {

@@ -6,9 +6,9 @@ import { StartupError } from "../../domain/errors.ts";
 const folder = new URL("./migrations/", import.meta.url);
 
 /**
- * Brings the schema up to this program's, forward only and in one transaction, and says how many migrations were missing.
- * A database that was written by a newer program, or by migrations that read differently, is refused rather than guessed
- * at. Several may do this at once: who gets the write lock later finds it done.
+ * Migrates the schema to this program's version, forward only and in one transaction. Returns the number of applied
+ * migrations. Throws `StartupError` for a database of a newer program or of migrations with another text. Safe to run in
+ * several processes at once: all but the first to get the write lock find nothing pending.
  */
 export function migrate(db: DatabaseSync): number {
   if (pendingMigrations(db).pending === 0) return 0;
@@ -28,21 +28,21 @@ export function migrate(db: DatabaseSync): number {
   }
 }
 
-/** How many migrations the database has and lacks; both 0 applied and all pending for an empty one. */
+/** Counts the migrations that the database has and lacks. An empty database has none and lacks all. */
 export function pendingMigrations(db: DatabaseSync): { readonly applied: number; readonly pending: number } {
-  const isThere = db.prepare("select 1 from sqlite_schema where name = 'schema_migrations'").get() !== undefined;
-  const applied = isThere ? db.prepare("select number, name, checksum from schema_migrations order by number").all() : [];
+  const exists = db.prepare("select 1 from sqlite_schema where name = 'schema_migrations'").get() !== undefined;
+  const applied = exists ? db.prepare("select number, name, checksum from schema_migrations order by number").all() : [];
   const known = readMigrations();
   const newest = applied.at(-1);
   if (applied.length > known.length)
     throw new StartupError(
       `the database is newer than this program (it has migration ${String(newest?.["name"])}): start the newer version`,
     );
-  for (const [index, before] of applied.entries()) {
+  for (const [index, row] of applied.entries()) {
     const migration = known[index];
-    if (before["name"] !== migration?.name || before["checksum"] !== migration?.checksum)
+    if (row["name"] !== migration?.name || row["checksum"] !== migration?.checksum)
       throw new StartupError(
-        `the database was made by another migration ${String(migration?.name)} than this program's: start the version that made it`,
+        `migration ${String(migration?.name)} of the database differs from this program's: start the version that applied it`,
       );
   }
   return { applied: applied.length, pending: known.length - applied.length };

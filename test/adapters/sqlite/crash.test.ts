@@ -81,7 +81,7 @@ describe("a server that dies", () => {
   it("by a disk that takes no more answers nobody it cannot keep", async () => {
     const { ids, code, errors } = await runVictim("900", () => undefined);
     expect(code).toBe(1);
-    expect(errors).toContain("StoreUnavailable: the database failed");
+    expect(errors).toContain("StoreUnavailableError: the database failed");
     expect(ids.length).toBeGreaterThan(0);
     const world = await openAgain();
     const { id: accountId } = await world.account();

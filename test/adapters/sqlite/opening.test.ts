@@ -95,7 +95,7 @@ describe("opening an SQLite database", () => {
   it("refuses a database whose migrations read differently", async () => {
     await (await openAt(path)).close();
     edit("update schema_migrations set checksum = 'another'");
-    expect(await refusalOf(path)).toContain("another migration 0001-initial.sql");
+    expect(await refusalOf(path)).toContain("migration 0001-initial.sql of the database differs");
   });
 
   it("refuses what is no database", async () => {

@@ -2,7 +2,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
 import { Database } from "../../../src/adapters/sqlite/connection/database.ts";
 import { openConnection } from "../../../src/adapters/sqlite/connection/open-connection.ts";
-import { operations } from "../../../src/adapters/sqlite/operations.ts";
+import { bindOperations, runOperation } from "../../../src/adapters/sqlite/operations.ts";
 import type { ServiceStore } from "../../../src/ports/stores/service-store.ts";
 import { StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
 import { live } from "../../harness/store-life.ts";
@@ -28,12 +28,7 @@ function openTraced() {
     return prepare(...args);
   };
   const db = new Database(connection, testPolicy);
-  const store = Object.fromEntries(
-    Object.entries(operations).map(([name, operation]) => [
-      name,
-      async (...args: readonly unknown[]) => (operation as (db: Database, ...args: readonly unknown[]) => unknown)(db, ...args),
-    ]),
-  ) as unknown as ServiceStore;
+  const store = bindOperations(async (operation, args) => runOperation(db, operation, args)) as ServiceStore;
   const planOf = (sql: string) =>
     prepare(`explain query plan ${sql}`)
       .all()

@@ -351,7 +351,7 @@ describe("backup", () => {
     await createAccount("acme");
     const file = join(folder, "mine");
     await writeFile(file, "mine");
-    expect(await run("backup", file)).toMatchObject({ code: 1, out: "", error: expect.stringContaining("is there already") });
+    expect(await run("backup", file)).toMatchObject({ code: 1, out: "", error: expect.stringContaining("already exists") });
     expect(await readFile(file, "utf8")).toBe("mine");
     expect((await run("backup", join(folder, "nowhere", "copy.db"))).code).toBe(1);
     await writeFile(databasePath, "this is no database any more. ".repeat(100));

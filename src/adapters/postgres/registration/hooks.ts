@@ -22,7 +22,7 @@ export async function registerHook(tx: Transaction, draft: HookDraft): Promise<R
     accountId,
   );
   const same = hooks.find((row) => row["url"] === draft.endpoint.url && sameFilter(filterOf(row), draft.filter));
-  const exceeded = same === undefined ? checkQuota(quotas, "maxHooks", hooks.length) : null;
+  const exceeded = same === undefined ? checkQuota(quotas, "maxHooks", () => hooks.length) : null;
   if (exceeded !== null) return exceeded;
   const naming = { accountId, draft: draft.endpoint };
   const endpoints = await LockedEndpoints.load(tx, accounts, [naming], usage);

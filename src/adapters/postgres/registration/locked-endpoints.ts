@@ -84,7 +84,7 @@ export class LockedEndpoints {
       return { kind: "endpoint", summary: existing.summary, showsGeneratedSecret: false };
     }
     const count = this.#endpointCounts.get(accountId) ?? 0;
-    const exceeded = checkQuota(quotas, "maxEndpoints", count);
+    const exceeded = checkQuota(quotas, "maxEndpoints", () => count);
     if (exceeded !== null) return exceeded;
     this.#endpointCounts.set(accountId, count + 1);
     return { kind: "endpoint", ...this.#create(accountId, draft, nowMs) };

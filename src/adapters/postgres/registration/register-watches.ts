@@ -94,7 +94,7 @@ class RegistrationBatch {
     const repeat = decideRepeat(existingCall === undefined ? null : this.#calls.findNewestWatch(existingCall, draft), draft, nowMs);
     if (repeat.kind === "differs") return refuse({ kind: "watch_differs", watchId: repeat.watchId, fields: repeat.fields });
     const active = this.#activeWatches.get(accountId) ?? 0;
-    const exceeded = repeat.kind === "new" ? checkQuota(quotas, "maxActiveWatches", active) : null;
+    const exceeded = repeat.kind === "new" ? checkQuota(quotas, "maxActiveWatches", () => active) : null;
     if (exceeded !== null) return refuse(exceeded);
     const named = draft.endpoint === null ? null : this.#endpoints.name({ accountId, draft: draft.endpoint }, quotas, nowMs);
     if (named !== null && named.kind !== "endpoint") return refuse(named);

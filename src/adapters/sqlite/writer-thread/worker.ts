@@ -5,17 +5,17 @@ import { runGroup } from "./group.ts";
 import type { ClaimedResult, DraftResult, GroupResult, Request } from "./group.ts";
 import { openConnection } from "../connection/open-connection.ts";
 import type { ConnectionRole } from "../connection/open-connection.ts";
-import { setServerKeys } from "../keys/note-server-keys.ts";
-import { clearLeases } from "../deliveries/due-bounds.ts";
+import { setServerKeys } from "../keys/server-keys.ts";
+import { clearLeases } from "../deliveries/claims.ts";
 
 export type WorkerOptions = {
   readonly path: string;
   readonly policy: DeliveryPolicy | null;
   readonly role: ConnectionRole;
-  /** When it is opened. */
+  /** Time of the opening. */
   readonly nowMs: number;
 };
-/** `drafted` answers a `draft`; no other group comes before the one that asked is answered. */
+/** Message to the writer thread. `drafted` answers a `draft`; no group follows before the one with the `draft` is answered. */
 export type ToWorker =
   | { readonly kind: "group"; readonly requests: readonly Request[] }
   | { readonly kind: "drafted"; readonly drafted: readonly DraftResult[] }
@@ -23,7 +23,7 @@ export type ToWorker =
 export type FromWorker =
   | { readonly kind: "ready"; readonly migrations: number }
   | { readonly kind: "refused"; readonly message: string }
-  /** The transaction is open: what is to be stored with these results? */
+  /** Requests the answers to store with these results, while the transaction is open. */
   | { readonly kind: "draft"; readonly results: readonly ClaimedResult[] }
   | GroupResult
   | { readonly kind: "closed" };
@@ -65,7 +65,7 @@ function serve(port: NonNullable<typeof parentPort>, options: WorkerOptions): vo
   }
 }
 
-/** What the server before held ends with it; which keys this one has is not known yet. */
+/** Clears the leases and the key ids of the last server. This server sets its own key ids once it has opened its keyring. */
 function clearLastServer(db: Database, nowMs: number): void {
   clearLeases(db, nowMs);
   setServerKeys(db, []);

@@ -1,12 +1,15 @@
-import type { SourceDraft, SourceStore } from "../../../ports/stores/source-store.ts";
-import type { Database } from "../connection/database.ts";
+import type { SourceDraft, SourceStore, StoredSource } from "../../../ports/stores/source-store.ts";
 import { sourceOf } from "../../sql/rows.ts";
+import type { Database } from "../connection/database.ts";
 
-export function setSource(
-  db: Database,
-  draft: SourceDraft,
-  expectedRevision: number | null,
-): Awaited<ReturnType<SourceStore["setSource"]>> {
+export const reads = { listSources };
+export const writes = { setSource };
+
+function listSources(db: Database): readonly StoredSource[] {
+  return db.all("select * from sources order by name").map(sourceOf);
+}
+
+function setSource(db: Database, draft: SourceDraft, expectedRevision: number | null): Awaited<ReturnType<SourceStore["setSource"]>> {
   const written = expectedRevision === null ? insert(db, draft) : update(db, draft, expectedRevision);
   const row = db.get("select * from sources where id = ?", draft.id);
   return written === 0 || row === undefined ? { kind: "conflict" } : { kind: "set", source: sourceOf(row) };

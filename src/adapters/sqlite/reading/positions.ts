@@ -1,15 +1,15 @@
 import type { TypeSelection } from "../../../domain/events/event-filter.ts";
+import { integer } from "../../sql/rows.ts";
 import type { Database } from "../connection/database.ts";
 import { whereOf } from "./page.ts";
 import type { Condition } from "./page.ts";
-import { integer } from "../../sql/rows.ts";
 
-/** Positions and times grow together, but for a clock that is set back: by so much they may disagree. */
+/** Tolerance between the order of positions and the order of times, which disagree after the clock was set back. */
 const clockSlackMs = 3_600_000;
 
 /**
- * A position before which no event was recorded at or after `sinceMs`: found by bisection over the positions, so that
- * events need no index on their time.
+ * Returns a position before which no event was recorded at or after `sinceMs`. Bisects the positions, so that events need
+ * no index on their time.
  */
 export function firstPositionAt(db: Database, sinceMs: number): number {
   const edge = (order: "asc" | "desc") => db.get(`select position from events order by position ${order} limit 1`);
@@ -32,7 +32,7 @@ export type PositionQuery = {
   readonly limit: number;
 } & TypeSelection;
 
-/** The first positions that match. Each type is looked up by itself: a rare one must not cost a walk over all the others. */
+/** Finds the first `limit` positions that match. Looks up each type by itself, so that a rare type never scans the others. */
 export function findPositions(db: Database, { conditions, types, orTerminal, order, limit }: PositionQuery): readonly number[] {
   const find = (extra: readonly Condition[]) => {
     const { where, values } = whereOf([...conditions, ...extra]);

@@ -1,9 +1,11 @@
 import type { StoreStats } from "../../../ports/stores/service-store.ts";
-import type { Database } from "../connection/database.ts";
 import { integer, integerOrNull, text } from "../../sql/rows.ts";
+import type { Database } from "../connection/database.ts";
 
-/** Everything here is kept as it changes: a scrape reads a few rows. */
-export function readStats(db: Database): StoreStats {
+export const reads = { readStats };
+
+/** Reads only what every write keeps up to date, so that a scrape reads a few rows. `storeBytes` is 0 until the main thread sets it. */
+function readStats(db: Database): StoreStats {
   const watches = db.get(
     `select total(active) as active, total(completed) as completed, total(ended) as ended, total(canceled) as canceled from account_usage`,
   );

@@ -1,12 +1,19 @@
 import type { HookView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
+import { decodeIdCursor, pageOf } from "../../sql/cursor.ts";
+import { text } from "../../sql/rows.ts";
+import { hookViewOf } from "../../sql/view-rows.ts";
 import type { Database } from "../connection/database.ts";
 import { whereOf } from "./page.ts";
-import { text } from "../../sql/rows.ts";
 import { hookSelect } from "./selects.ts";
-import { hookViewOf } from "../../sql/view-rows.ts";
-import { decodeIdCursor, pageOf } from "../../sql/cursor.ts";
 
-export function listHooks(db: Database, query: Parameters<ReadStore["listHooks"]>[0]): Page<HookView> {
+export const reads = { getHook, listHooks };
+
+function getHook(db: Database, accountId: string, hookId: string): HookView | null {
+  const row = db.get(`${hookSelect} where k.id = ? and k.account_id = ?`, hookId, accountId);
+  return row === undefined ? null : hookViewOf(row);
+}
+
+function listHooks(db: Database, query: Parameters<ReadStore["listHooks"]>[0]): Page<HookView> {
   const { where, values } = whereOf([
     ["k.account_id = ?", query.accountId],
     ["k.id < ?", query.cursor === null ? null : decodeIdCursor(query.cursor)],

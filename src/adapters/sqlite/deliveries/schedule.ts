@@ -1,7 +1,9 @@
 import type { Database } from "../connection/database.ts";
 
-/** Everything that waits, waits so much less: the clock that set its time was ahead by as much. */
-export function moveSchedule(db: Database, deltaMs: number): void {
+export const writes = { moveSchedule };
+
+/** Moves every due time back by `deltaMs`, the amount by which the clock was ahead. */
+function moveSchedule(db: Database, deltaMs: number): void {
   db.run(
     `update deliveries set next_attempt_at = next_attempt_at - ?1, due_at = due_at - ?1, first_attempt_at = first_attempt_at - ?1,
        first_failed_at = first_failed_at - ?1 where status = 'pending'`,

@@ -1,5 +1,5 @@
 import { checkQuota } from "../../../domain/quotas.ts";
-import { decideRepeat, isStatusCurrent } from "../../../domain/calls/registration.ts";
+import { decideRepeat, isStatusCurrent, newWatch } from "../../../domain/calls/registration.ts";
 import { planInitialEvents } from "../../../domain/calls/transition.ts";
 import type { Watch } from "../../../domain/calls/watch.ts";
 import { filterToRow } from "../../../domain/events/event-filter.ts";
@@ -116,7 +116,7 @@ class RegistrationBatch {
     const call = existingCall ?? this.#calls.make(draft);
     if (draft.restartsEndedCall && existingCall !== undefined && this.#transitionEvents.watchesOf(call.callId).length === 0)
       this.#calls.restore(call);
-    const watch = watchFrom(draft, call, endpoint);
+    const watch = newWatch(draft, call.callId, endpoint === null ? null : { id: endpoint.id, url: draft.endpoint?.url ?? "" });
     this.#created.push(watch);
     this.#calls.addWatch(watch);
     this.#transitionEvents.add(watch);
@@ -150,26 +150,6 @@ class RegistrationBatch {
 
 function refuse(result: RegisterWatchResult): DraftOutcome {
   return { kind: "refused", result };
-}
-
-function watchFrom(draft: WatchDraft, { callId }: LockedCall, endpoint: EndpointSummary | null): Watch {
-  return {
-    id: draft.id,
-    accountId: draft.accountId,
-    sourceName: draft.sourceName,
-    callId,
-    callSid: draft.callSid,
-    endpointId: endpoint?.id ?? null,
-    callbackUrl: draft.endpoint?.url ?? null,
-    status: "active",
-    endReason: null,
-    filter: draft.filter,
-    metadata: draft.metadata,
-    sequence: 0,
-    createdAtMs: draft.nowMs,
-    expiresAtMs: draft.expiresAtMs,
-    endedAtMs: null,
-  };
 }
 
 async function insertWatches(tx: Transaction, watches: readonly Watch[]): Promise<void> {

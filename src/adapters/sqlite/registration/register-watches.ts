@@ -1,8 +1,7 @@
 import { checkQuota } from "../../../domain/quotas.ts";
 import type { CallStatus } from "../../../domain/calls/call.ts";
-import { decideRepeat, isStatusCurrent } from "../../../domain/calls/registration.ts";
+import { decideRepeat, isStatusCurrent, newWatch } from "../../../domain/calls/registration.ts";
 import { planInitialEvents } from "../../../domain/calls/transition.ts";
-import type { Watch } from "../../../domain/calls/watch.ts";
 import { filterToRow } from "../../../domain/events/event-filter.ts";
 import type { WatchedCall } from "../../../ports/stores/call-store.ts";
 import type { EndpointSummary, WatchView } from "../../../ports/stores/read-store.ts";
@@ -89,25 +88,9 @@ function insertCall(db: Database, draft: WatchDraft): string {
 
 /** Returns the result for the first watch of a new call without reading its rows back, which would cost a third of a batch. Most drafts of a batch are such. */
 function firstWatchOf(draft: WatchDraft, endpoint: EndpointSummary | null): Pick<Created, "view" | "call" | "notices" | "jobs"> {
-  const { id, accountId, sourceName, scope, callSid, callId, filter, metadata, expiresAtMs, nowMs } = draft;
+  const { accountId, sourceName, scope, callSid, callId, expiresAtMs, nowMs } = draft;
   const status: CallStatus = { status: null, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs: null };
-  const watch: Watch = {
-    id,
-    accountId,
-    sourceName,
-    callId,
-    callSid,
-    endpointId: endpoint?.id ?? null,
-    callbackUrl: draft.endpoint?.url ?? null,
-    status: "active",
-    endReason: null,
-    filter,
-    metadata,
-    sequence: 0,
-    createdAtMs: nowMs,
-    expiresAtMs,
-    endedAtMs: null,
-  };
+  const watch = newWatch(draft, callId, endpoint === null ? null : { id: endpoint.id, url: draft.endpoint?.url ?? "" });
   const call: WatchedCall = {
     callId,
     sourceName,

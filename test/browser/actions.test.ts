@@ -91,7 +91,7 @@ test("a watch is deleted, and erased when that is ticked", async () => {
   await visitor.press("link", "Delete this watch");
   await visitor.page.click("#purge");
   expect(await visitor.press("button", "Delete the watch")).toContain("The watch was erased with its events.");
-  expect((await account.send("GET", `/v1/watches/${account.givenUp.id}`)).status).toBe(404);
+  expect((await account.client.get(`/v1/watches/${account.givenUp.id}`)).status).toBe(404);
 });
 
 test("a hook is removed", async () => {
@@ -100,5 +100,5 @@ test("a hook is removed", async () => {
   await visitor.press("link", "Hooks");
   await visitor.press("link", `Remove the hook ${account.hookId}`);
   expect(await visitor.press("button", "Remove the hook")).toMatch(/The hook was removed\..*No hooks\./s);
-  expect(await account.list("/v1/hooks")).toEqual([]);
+  expect(await account.client.list("/v1/hooks")).toEqual([]);
 });

@@ -2,8 +2,9 @@ import { EventEmitter, once } from "node:events";
 import { expect, onTestFinished, test } from "vitest";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import type { ScriptedAnswer } from "../../src/cli/receiver/receiver.ts";
-import { serviceProcess } from "../harness/service-process.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import { fastPolling } from "../harness/service/environment.ts";
+import { startService } from "../harness/service/service.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 
 const secret = "whsec_c2VjcmV0LW9mLW91cnMtc2VjcmV0LW9mLW91cnM=";
 /** What must never be in a line. */
@@ -30,15 +31,20 @@ test(
     const simulator = await simulatedUpstream({ authToken: "upstream-token" });
     const receiver = await startReceiver({ answers: ({ path }) => answers[path.split(/[/?]/)[2] ?? ""] ?? 204 });
     onTestFinished(() => receiver.close());
-    const service = await serviceProcess({
-      upstreamUrl: simulator.url,
-      environment: { LOG_LEVEL: "trace", RETRY_SCHEDULE: "0s,100ms", DELIVERY_TIMEOUT_MS: "500" },
+    const service = await startService({
+      as: "process",
+      environment: {
+        ...simulator.environment("polyai-legacy"),
+        ...fastPolling,
+        LOG_LEVEL: "trace",
+        RETRY_SCHEDULE: "0s,100ms",
+        DELIVERY_TIMEOUT_MS: "500",
+      },
       onOutput: (text) => {
         output += text;
         outputs.emit("output");
       },
     });
-    await service.start(AbortSignal.timeout(20_000));
     const faults = [
       { kind: "not_json", body: "answer-of-theirs", times: 1 },
       { kind: "status", statusCode: 500, body: "answer-of-theirs", times: 1 },
@@ -71,7 +77,7 @@ test(
     const endpoints = () => new Set(attempted().map((line) => line["endpoint_id"]));
     // One host: what its 429 holds back comes when the pause is over.
     while (endpoints().size < urls.length) await once(outputs, "output", { signal: AbortSignal.timeout(60_000) });
-    expect(await service.terminate()).toBe(0);
+    expect(await service.stop()).toBe(0);
 
     const lines = output.trimEnd().split("\n");
     for (const line of lines) expect(() => JSON.parse(line) as unknown, line).not.toThrow();

@@ -1,19 +1,19 @@
 import { expect, onTestFinished, test } from "vitest";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import { FakeClock } from "../harness/fake-clock.ts";
-import { jsonOf, localService } from "../harness/local-service.ts";
+import { startService } from "../harness/service/service.ts";
 
 /** An endpoint that was told one event. The clock stands still: what is asked is asked in the same second. */
 async function endpointOfOneWatch() {
   const receiver = await startReceiver();
   onTestFinished(() => receiver.close());
   const clock = new FakeClock(Date.now());
-  const { send } = await localService({}, { clock });
+  const { send } = (await startService({ clock })).client;
   const body = { call_sid: "OUT-sandbox-slow-a", source: "sandbox", callback_url: receiver.url };
-  const watch = jsonOf(await send("POST", "/v1/watches", body));
+  const watch = (await send("POST", "/v1/watches", body)).body;
   await clock.advance(1000);
   const deliveries = async () =>
-    jsonOf(await send("GET", `/v1/deliveries?watch_id=${String(watch["id"])}`))["data"] as { id: string; status: string }[];
+    (await send("GET", `/v1/deliveries?watch_id=${String(watch["id"])}`)).body["data"] as { id: string; status: string }[];
   await expect.poll(async () => (await deliveries())[0]?.status).toBe("delivered");
   const [delivery] = await deliveries();
   const paths = {

@@ -1,10 +1,10 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
-import { inProcessInstance } from "../harness/instance-in-process.ts";
-import { TestPostgres } from "../harness/postgres-database.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
-import { StatementCount } from "../harness/statement-count.ts";
-import { TcpProxy } from "../harness/tcp-proxy.ts";
+import { startInstance } from "./instance.ts";
+import { TestPostgres } from "../harness/postgres/postgres-database.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
+import { StatementCount } from "../harness/postgres/statement-count.ts";
+import { TcpProxy } from "../harness/postgres/tcp-proxy.ts";
 
 test("an idle instance asks Postgres less than twice a second, with calls that do not change and others beside it", async () => {
   const database = await TestPostgres.create();
@@ -20,7 +20,7 @@ test("an idle instance asks Postgres less than twice a second, with calls that d
     counts.push(count);
     const databaseUrl = `postgres://${username}:${password}@127.0.0.1:${wire.port}${pathname}`;
     // The lease of every day: it is what the heartbeats cost.
-    instances.push(await inProcessInstance({ databaseUrl, upstreamUrl: simulator.url, overrides: {} }));
+    instances.push(await startInstance({ databaseUrl, upstreamUrl: simulator.url, overrides: {} }));
   }
   const [first] = instances;
   await first?.client.post("/v1/hooks", { url: "http://127.0.0.1:9/none", events: ["call.failure"] });

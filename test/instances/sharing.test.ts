@@ -12,13 +12,13 @@ import { SourceStateSync } from "../../src/engine/instances/source-state-sync.ts
 import { SourceGate } from "../../src/engine/sources/source-gate.ts";
 import type { QueuedPoll } from "../../src/engine/sources/fair-poll-queue.ts";
 import { ChangeSweeper } from "../../src/engine/instances/change-sweeper.ts";
-import { eventually } from "../harness/eventually.ts";
-import { inProcessInstance } from "../harness/instance-in-process.ts";
+import { eventually } from "../harness/service/eventually.ts";
+import { startInstance } from "./instance.ts";
 import { unauthorized } from "../harness/polling.ts";
-import { TestPostgres } from "../harness/postgres-database.ts";
-import { StatementCount } from "../harness/statement-count.ts";
+import { TestPostgres } from "../harness/postgres/postgres-database.ts";
+import { StatementCount } from "../harness/postgres/statement-count.ts";
 import { testPolicy } from "../harness/store-drafts.ts";
-import { TcpProxy } from "../harness/tcp-proxy.ts";
+import { TcpProxy } from "../harness/postgres/tcp-proxy.ts";
 
 let database: TestPostgres;
 let db: Database;
@@ -68,13 +68,10 @@ const suspended = () => db.get("select reason from source_gates where source_nam
 test("a look ends though word of others never does", async () => {
   const looks = new ChangeSweeper({
     store: instances,
-    waiting: { hasWaiters: false, waitedFor: () => [], publish: () => undefined },
-    onDeliveryDue: () => undefined,
-    onSettled: () => undefined,
-    onClosed: () => undefined,
+    waiters: { hasWaiters: false, waitedFor: () => [], publish: () => undefined },
+    dispatcher: { wake: () => undefined, dropFinished: () => undefined, cancelEndpoint: () => undefined },
+    poller: { watch: () => undefined, rewatch: () => undefined },
     refreshSources: () => Promise.resolve(),
-    watch: () => undefined,
-    unwatch: () => undefined,
     adopt: () => undefined,
     mayEvict: () => false,
     onEvicted: () => undefined,
@@ -121,7 +118,7 @@ test("a start that is refused behind joining leaves nothing to be waited for", a
   const taken = createServer().listen(0, "127.0.0.1");
   await once(taken, "listening");
   const { port } = taken.address() as AddressInfo;
-  const starting = inProcessInstance({
+  const starting = startInstance({
     databaseUrl: database.url,
     upstreamUrl: "http://127.0.0.1:9",
     environment: { METRICS_PORT: String(port) },
@@ -137,7 +134,7 @@ test("word of others that never ends is a look each pause, not one look after an
   const wire = await TcpProxy.start({ host: hostname, port: Number(port) });
   wire.tap = count.tap;
   const databaseUrl = `postgres://${username}:${password}@127.0.0.1:${wire.port}${pathname}`;
-  await inProcessInstance({ databaseUrl, upstreamUrl: "http://127.0.0.1:9" });
+  await startInstance({ databaseUrl, upstreamUrl: "http://127.0.0.1:9" });
   // A sweep reads the clock with everything else it reads.
   const looks = () => [...count.byText].find(([text]) => text.startsWith("select (extract(epoch"))?.[1] ?? 0;
   const before = looks();

@@ -3,7 +3,7 @@ import { Pool } from "undici";
 import { onTestFinished } from "vitest";
 import type { Simulator } from "../../src/simulator/simulator.ts";
 import { FakeClock } from "../harness/fake-clock.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 
 const legacyPath = (callSid: string) => `/v1/outbound-calling/${callSid}/status`;
 const agentsPath = (callSid: string, query = "?environment=live") =>

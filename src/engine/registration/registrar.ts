@@ -43,8 +43,8 @@ export type RegistrarOptions = {
   readonly sources: ReadonlyMap<string, RegistrableSource>;
   readonly quotas: Quotas;
   readonly watchDeadlineMs: number;
-  readonly poller: Pick<Poller, "watch" | "rewatch" | "lastGoodPollAtMs" | "isPolled" | "isSaturated">;
-  /** Receive registrations and removals after their commit. */
+  readonly poller: Pick<Poller, "watch" | "rewatch" | "calls" | "sources">;
+  /** Listeners of registrations and removals. */
   readonly listeners: readonly CommitListener[];
   readonly endpointListener: Pick<EndpointListener, "reopenEndpoint">;
 };
@@ -189,7 +189,7 @@ export class Registrar implements Registration {
       metadata: request.metadata,
       expiresAtMs,
       nowMs,
-      polledAtMs: poller.lastGoodPollAtMs(source.name, scope, request.callSid),
+      polledAtMs: poller.calls.find(source.name, scope, request.callSid)?.lastGoodPollAtMs ?? null,
       restartsEndedCall: source.replayable(scope, request.callSid),
       quotas,
     };
@@ -201,8 +201,8 @@ export class Registrar implements Registration {
     const { poller } = this.#options;
     const added = newCalls.get(sourceName) ?? new Set();
     const call = `${scope} ${callSid}`;
-    if (added.has(call) || poller.isPolled(sourceName, scope, callSid)) return false;
-    const isSaturated = poller.isSaturated(sourceName, added.size + 1);
+    if (added.has(call) || poller.calls.find(sourceName, scope, callSid) !== undefined) return false;
+    const isSaturated = poller.sources.isSaturated(sourceName, added.size + 1);
     if (!isSaturated) newCalls.set(sourceName, added.add(call));
     return isSaturated;
   }

@@ -9,8 +9,8 @@ import { createPostgresStore } from "../../../src/adapters/postgres/store.ts";
 import { deadOwners } from "../../../src/adapters/postgres/calls/unowned-calls.ts";
 import { InstanceFencedError } from "../../../src/domain/errors.ts";
 import type { SourceShare } from "../../../src/ports/stores/instance-store.ts";
-import { eventually } from "../../harness/eventually.ts";
-import { TestPostgres } from "../../harness/postgres-database.ts";
+import { eventually } from "../../harness/service/eventually.ts";
+import { TestPostgres } from "../../harness/postgres/postgres-database.ts";
 import { answered, minute, startMs, statusChange, StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
 
 let database: TestPostgres;

@@ -10,7 +10,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import { StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
 
-const victimPath = new URL("../../harness/crash-victim.ts", import.meta.url).pathname;
+const victimPath = new URL("./crash-victim.ts", import.meta.url).pathname;
 let folder: string;
 let path: string;
 let victim: ChildProcess | null = null;

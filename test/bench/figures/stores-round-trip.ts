@@ -7,7 +7,7 @@ import { createPostgresStore } from "../../../src/adapters/postgres/store.ts";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import type { WatchedCall } from "../../../src/ports/stores/call-store.ts";
 import type { ServiceStore } from "../../../src/ports/stores/service-store.ts";
-import { startEmbedded } from "../../harness/postgres-server.ts";
+import { startEmbedded } from "../../harness/postgres/postgres-server.ts";
 import { StoreWorld, ok, startMs, statusChange, testPolicy } from "../../harness/store-drafts.ts";
 import type { Figure } from "../figure.ts";
 

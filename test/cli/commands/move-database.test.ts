@@ -7,7 +7,7 @@ import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import { runCommandLine } from "../../../src/cli/run-command-line.ts";
 import { moveDatabase } from "../../../src/cli/commands/move-database.ts";
 import { StartupError } from "../../../src/domain/errors.ts";
-import { TestPostgres } from "../../harness/postgres-database.ts";
+import { TestPostgres } from "../../harness/postgres/postgres-database.ts";
 import { answered, ok, StoreWorld, startMs, testPolicy } from "../../harness/store-drafts.ts";
 
 async function databases(): Promise<{ readonly path: string; readonly postgres: TestPostgres }> {

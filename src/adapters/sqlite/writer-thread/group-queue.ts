@@ -1,3 +1,4 @@
+import { stackOf } from "../../../domain/error-text.ts";
 import { Worker } from "node:worker_threads";
 import { CursorInvalidError, RingbackError, StartupError, StoreOverloadedError, StoreUnavailableError } from "../../../domain/errors.ts";
 import type { Clock } from "../../../ports/clock.ts";
@@ -189,7 +190,7 @@ export class GroupQueue {
     try {
       return { kind: "draft", draft: this.#running[index]?.draftAnswer?.(value) ?? null };
     } catch (error) {
-      return { kind: "failed", message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+      return { kind: "failed", message: stackOf(error) };
     }
   }
 

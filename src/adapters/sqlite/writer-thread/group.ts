@@ -1,3 +1,4 @@
+import { messageOf, stackOf } from "../../../domain/error-text.ts";
 import type { DatabaseSync } from "node:sqlite";
 import { RingbackError } from "../../../domain/errors.ts";
 import type { AnswerDraft, IdempotencyClaim, StoredAnswer } from "../../../ports/stores/idempotency-store.ts";
@@ -73,7 +74,7 @@ export async function runGroup(
   } catch (error) {
     if (connection.isTransaction) rollback(connection);
     if (resultCodeOf(error) === busyCode) return { kind: "answers", answers: requests.map(() => busy), commitMs: null };
-    return { kind: "fatal", message: error instanceof Error ? error.message : String(error) };
+    return { kind: "fatal", message: messageOf(error) };
   }
 }
 
@@ -150,7 +151,7 @@ function failure(error: unknown): Answer {
   return {
     ok: false,
     code: error instanceof RingbackError ? error.code : "bug",
-    message: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    message: stackOf(error),
   };
 }
 

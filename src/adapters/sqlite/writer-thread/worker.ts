@@ -1,3 +1,4 @@
+import { messageOf } from "../../../domain/error-text.ts";
 import { parentPort, workerData } from "node:worker_threads";
 import type { DeliveryPolicy } from "../../../domain/deliveries/retry-policy.ts";
 import { Database } from "../connection/database.ts";
@@ -60,7 +61,7 @@ function serve(port: NonNullable<typeof parentPort>, options: WorkerOptions): vo
     });
     post({ kind: "ready", migrations });
   } catch (error) {
-    post({ kind: "refused", message: error instanceof Error ? error.message : String(error) });
+    post({ kind: "refused", message: messageOf(error) });
     port.close();
   }
 }

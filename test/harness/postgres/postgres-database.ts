@@ -1,15 +1,15 @@
 import { randomUUID } from "node:crypto";
 import pg from "pg";
 import { inject } from "vitest";
-import { Database } from "../../src/adapters/postgres/connection/database.ts";
-import type { DatabaseOptions } from "../../src/adapters/postgres/connection/database.ts";
-import type { InstanceIdentity } from "../../src/adapters/postgres/connection/queries.ts";
-import { createPostgresStore } from "../../src/adapters/postgres/store.ts";
-import { releaseLeasesOf } from "../../src/adapters/postgres/deliveries/claims.ts";
-import type { DeliveryPolicy } from "../../src/domain/deliveries/retry-policy.ts";
-import type { ServiceStore } from "../../src/ports/stores/service-store.ts";
+import { Database } from "../../../src/adapters/postgres/connection/database.ts";
+import type { DatabaseOptions } from "../../../src/adapters/postgres/connection/database.ts";
+import type { InstanceIdentity } from "../../../src/adapters/postgres/connection/queries.ts";
+import { createPostgresStore } from "../../../src/adapters/postgres/store.ts";
+import { releaseLeasesOf } from "../../../src/adapters/postgres/deliveries/claims.ts";
+import type { DeliveryPolicy } from "../../../src/domain/deliveries/retry-policy.ts";
+import type { ServiceStore } from "../../../src/ports/stores/service-store.ts";
 import { asAdministrator, databaseUrl } from "./postgres-server.ts";
-import { startMs } from "./store-drafts.ts";
+import { startMs } from "../store-drafts.ts";
 
 /** A database of its own, cloned from the migrated template, for one test. */
 export class TestPostgres {

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { saysWhenToRetry } from "../../src/http/schemas/problem-catalogue.ts";
-import type { ProblemSlug } from "../../src/http/schemas/problem-catalogue.ts";
+import { saysWhenToRetry } from "../../../src/http/schemas/problem-catalogue.ts";
+import type { ProblemSlug } from "../../../src/http/schemas/problem-catalogue.ts";
 
 export type Json = { readonly [key: string]: Json } & { readonly type?: unknown };
 type Media = { readonly schema: Json; readonly example?: unknown; readonly examples?: Readonly<Record<string, { readonly $ref: string }>> };

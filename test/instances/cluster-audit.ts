@@ -1,7 +1,7 @@
 import type { Delivery } from "../../src/cli/receiver/receiver.ts";
-import { bodyOf } from "./instance-cluster.ts";
+import { bodyOf } from "../harness/receivers/collecting-receiver.ts";
+import type { ObservedPoll } from "../harness/upstream/observed-upstream.ts";
 import type { FaultSpan } from "./instance-cluster.ts";
-import type { ObservedPoll } from "./observed-upstream.ts";
 
 export type ClusterRecord = {
   readonly callSids: readonly string[];

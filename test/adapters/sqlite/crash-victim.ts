@@ -1,5 +1,5 @@
-import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
-import { StoreWorld, testPolicy } from "./store-drafts.ts";
+import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
+import { StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
 
 /*
  * A server that is killed: `crash-victim.ts <database>` registers one watch after the other without an end and prints

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import pg from "pg";
-import { migrate } from "../../src/adapters/postgres/migrate.ts";
+import { migrate } from "../../../src/adapters/postgres/migrate.ts";
 
 declare module "vitest" {
   interface ProvidedContext {

@@ -1,18 +1,16 @@
 import { EventEmitter, once } from "node:events";
 import { setImmediate } from "node:timers/promises";
-import { Agent, request } from "undici";
-import { expect, onTestFinished } from "vitest";
-import { readConfig } from "../../src/service/config.ts";
-import { createService } from "../../src/service/create-service.ts";
-import type { Service } from "../../src/service/create-service.ts";
-import type { Logger } from "../../src/ports/telemetry.ts";
-import { startCallbacks } from "./callbacks.ts";
-import type { Callback, CallbackAnswer, Callbacks } from "./callbacks.ts";
-import { FakeClock } from "./fake-clock.ts";
-import { startMs } from "./store-drafts.ts";
-
-export type Json = Readonly<Record<string, unknown>>;
-export type ApiAnswer = { readonly status: number; readonly headers: Readonly<Record<string, unknown>>; readonly body: Json };
+import { expect } from "vitest";
+import type { Logger } from "../../../src/ports/telemetry.ts";
+import { FakeClock } from "../fake-clock.ts";
+import { startCallbacks } from "../receivers/callbacks.ts";
+import type { Callback, CallbackAnswer, Callbacks } from "../receivers/callbacks.ts";
+import { startMs } from "../store-drafts.ts";
+import type { Client, Json } from "./client.ts";
+import { signingSecret } from "./environment.ts";
+import type { Environment } from "./environment.ts";
+import { startService } from "./service.ts";
+import type { DatabaseChoice, InProcessService } from "./service.ts";
 
 /** A delivery as `GET /v1/deliveries/{id}` shows it. */
 export type ShownDelivery = {
@@ -36,84 +34,73 @@ export type ShownDelivery = {
   }[];
 };
 
-export type AttemptLine = Readonly<Record<string, unknown>> & { readonly decision: string; readonly delivery_id: string };
+type LogLine = { readonly level: string; readonly message: string; readonly fields: Json };
 
-const apiKey = "key-of-the-tests-key-of-the-tests";
-export const webhookSecret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
+type AttemptLine = Readonly<Record<string, unknown>> & { readonly decision: string; readonly delivery_id: string };
+
+type WorldOptions = {
+  readonly random?: () => number;
+  /** Stands still until the test moves it. */
+  readonly clock?: FakeClock;
+  readonly database?: DatabaseChoice;
+};
+
+const stepMs = 100;
+const mostLooks = 600;
 
 /**
- * The whole service in this process, on a database in memory and a fake clock, asked over its own API. Its calls are the
- * sandbox's: `queued` at once, `calling` after 3 s (`slow`: 7 s), the end after 9 s (12 s). Ends with the test.
+ * The whole service in this process, on a fake clock and in memory, used over its own API. Calls of the sandbox are
+ * `queued` at once, `calling` after 3 s (`slow`: 7 s) and over after 9 s (12 s). Ends with the test.
  */
-export class RunningService {
+export class ServiceWorld {
   readonly clock: FakeClock;
-  readonly attempts: AttemptLine[] = [];
-  readonly lines: { readonly level: string; readonly message: string; readonly fields: Json }[] = [];
-  readonly #arrivals = new EventEmitter();
-  readonly #agent = new Agent();
+  readonly client: Client;
+  readonly attempts: AttemptLine[];
+  readonly lines: readonly LogLine[];
+  readonly service: InProcessService;
+  readonly #arrivals: EventEmitter;
   readonly #callbacks: Callbacks[] = [];
-  #service: Service | null = null;
   #calls = 0;
 
-  private constructor(wallMs: number) {
-    this.clock = new FakeClock(wallMs);
+  static async start(environment: Environment = {}, options: WorldOptions = {}): Promise<ServiceWorld> {
+    const { random = () => 0, clock = new FakeClock(startMs), database = "sqlite-memory" } = options;
+    const log = new ServiceLog();
+    const service = await startService({
+      database,
+      environment: {
+        RINGBACK_ENCRYPTION_KEY: Buffer.alloc(32, 9).toString("base64"),
+        API_MAX_PER_SECOND: "0",
+        SHUTDOWN_GRACE_MS: "0",
+        ...environment,
+      },
+      clock,
+      random,
+      logger: log.logger,
+    });
+    return new ServiceWorld(service, clock, log);
   }
 
-  /** `wallMs`: what the clock says at the start; the time of day for what compares it with its own. */
-  static async start(
-    environment: Readonly<Record<string, string>> = {},
-    { random = () => 0, wallMs = startMs }: { readonly random?: () => number; readonly wallMs?: number } = {},
-  ): Promise<RunningService> {
-    const running = new RunningService(wallMs);
-    const read = readConfig({
-      DATABASE_URL: "sqlite::memory:",
-      HOST: "127.0.0.1",
-      PORT: "0",
-      METRICS_PORT: "0",
-      RINGBACK_API_KEY: apiKey,
-      RINGBACK_ENCRYPTION_KEY: Buffer.alloc(32, 9).toString("base64"),
-      CALLBACK_ALLOW: "127.0.0.1/32",
-      CALLBACK_ALLOW_HTTP: "true",
-      API_MAX_PER_SECOND: "0",
-      SHUTDOWN_GRACE_MS: "0",
-      ...environment,
-    });
-    if (read.kind === "invalid") throw new Error(read.faults.join("\n"));
-    const service = await createService(read.config, read.secrets, { clock: running.clock, random, logger: running.#logger() });
-    running.#service = service;
-    onTestFinished(() => running.stop());
-    return running;
+  private constructor(service: InProcessService, clock: FakeClock, log: ServiceLog) {
+    this.service = service;
+    this.client = service.client;
+    this.clock = clock;
+    this.lines = log.lines;
+    this.attempts = log.attempts;
+    this.#arrivals = log.arrivals;
   }
 
   /** As a SIGTERM does; also at the end of the test. */
-  async stop(): Promise<void> {
-    await this.#service?.stop();
-    await this.#agent.destroy();
-  }
-
-  async api(
-    method: "GET" | "POST" | "PATCH" | "DELETE" | "PUT",
-    path: string,
-    body?: Json,
-    headers: Readonly<Record<string, string>> = {},
-  ) {
-    const answer = await request(`http://127.0.0.1:${this.#service?.apiPort}${path}`, {
-      method,
-      headers: { authorization: `Bearer ${apiKey}`, ...(body === undefined ? {} : { "content-type": "application/json" }), ...headers },
-      body: body === undefined ? null : JSON.stringify(body),
-      dispatcher: this.#agent,
-    });
-    const text = await answer.body.text();
-    return { status: answer.statusCode, headers: answer.headers, body: (text === "" ? {} : JSON.parse(text)) as Json } as ApiAnswer;
+  stop(): Promise<void> {
+    return this.service.stop();
   }
 
   async get<T = Json>(path: string): Promise<T> {
-    const { status, body } = await this.api("GET", path);
+    const { status, body } = await this.client.get(path);
     expect(status).toBe(200);
     return body as T;
   }
 
-  /** A callback server; `quiet` does not wait for what it has not answered. */
+  /** A callback server. `quiet` does not wait for requests that it has not answered. */
   async receive(
     answer?: (callback: Callback) => CallbackAnswer | Promise<CallbackAnswer>,
     behaviour: Parameters<typeof startCallbacks>[1] = {},
@@ -126,11 +113,11 @@ export class RunningService {
   /** Watches a new sandbox call that is `queued` already; by default one webhook is owed for it, and no more to come. */
   async watch(callbackUrl: string | null, wish: Json & { readonly scenario?: string } = {}): Promise<Json> {
     const { scenario = "slow", ...rest } = wish;
-    const { status, body } = await this.api("POST", "/v1/watches", {
+    const { status, body } = await this.client.post("/v1/watches", {
       call_sid: `OUT-sandbox-${scenario}-${++this.#calls}`,
       source: "sandbox",
       events: ["call.queued"],
-      ...(callbackUrl === null ? {} : { callback_url: callbackUrl, signing_secret: webhookSecret }),
+      ...(callbackUrl === null ? {} : { callback_url: callbackUrl, signing_secret: signingSecret }),
       ...rest,
     });
     expect(body["type"]).toBeUndefined();
@@ -200,13 +187,40 @@ export class RunningService {
     await this.quiet();
   }
 
-  #logger(): Logger {
+  /** Lets time pass in small steps; after each the store has answered everything that it was asked. */
+  async advance(ms: number): Promise<void> {
+    for (let passedMs = 0; passedMs < ms; passedMs += stepMs) {
+      await this.clock.advance(Math.min(stepMs, ms - passedMs));
+      // The store answers in the order it is asked.
+      await this.client.get("/readyz");
+    }
+  }
+
+  /** Lets time pass until it is so; rejects if it is not within `limitMs` of the service's time. */
+  async until(isSo: () => boolean | Promise<boolean>, limitMs = 60_000): Promise<void> {
+    const betweenMs = Math.max(stepMs, limitMs / mostLooks);
+    for (let passedMs = 0; !(await isSo()); passedMs += betweenMs) {
+      if (passedMs >= limitMs) throw new Error(`not so after ${limitMs} ms: ${isSo.toString()}`);
+      await this.clock.advance(betweenMs);
+      await this.client.get("/readyz");
+    }
+  }
+}
+
+/** Keeps what the service logs. */
+class ServiceLog {
+  readonly lines: LogLine[] = [];
+  readonly attempts: AttemptLine[] = [];
+  readonly arrivals = new EventEmitter();
+  readonly logger: Logger;
+
+  constructor() {
     const log = (level: string) => (fields: Json, message: string) => {
       this.lines.push({ level, message, fields });
       if (message !== "delivery.attempted") return;
       this.attempts.push(fields as AttemptLine);
-      this.#arrivals.emit("attempt");
+      this.arrivals.emit("attempt");
     };
-    return { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") };
+    this.logger = { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") };
   }
 }

@@ -1,7 +1,7 @@
-import { systemClock } from "../../src/adapters/clock.ts";
-import { readConfig } from "../../src/service/config.ts";
-import type { LeaseTimes } from "../../src/engine/instances/instance-lease.ts";
-import { createService } from "../../src/service/create-service.ts";
+import { systemClock } from "../../../src/adapters/clock.ts";
+import { readConfig } from "../../../src/service/config.ts";
+import type { LeaseTimes } from "../../../src/engine/instances/membership.ts";
+import { createService } from "../../../src/service/create-service.ts";
 
 /** What tests set that nobody else may: a wall clock that is wrong, and leases short enough to wait for their end. */
 export type InstanceTwists = { readonly clockOffMs?: number; readonly leaseTimes?: LeaseTimes };

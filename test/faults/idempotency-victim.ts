@@ -3,7 +3,7 @@ import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
 import { createSecretBox, parseEncryptionKeys } from "../../src/adapters/sealing/secret-box.ts";
 import { systemClock } from "../../src/adapters/clock.ts";
 import { Idempotency } from "../../src/engine/requests/idempotency.ts";
-import { StoreWorld, testPolicy } from "./store-drafts.ts";
+import { StoreWorld, testPolicy } from "../harness/store-drafts.ts";
 
 /*
  * A server that dies between the commit and the answer: `idempotency-victim.ts <database> <encryption key>` registers a

@@ -2,19 +2,15 @@ import { EventEmitter, once } from "node:events";
 import { onTestFinished } from "vitest";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import type { Delivery } from "../../src/cli/receiver/receiver.ts";
-import { ServiceProcess, freePort } from "../../src/cli/demo/service-process.ts";
 import type { Scenario } from "../../src/simulator/scenarios.ts";
 import type { Simulator } from "../../src/simulator/simulator.ts";
-import type { InstanceTwists } from "./instance-main.ts";
-import { compileCache } from "./compile-cache.ts";
-import { ObservedUpstream } from "./observed-upstream.ts";
-import { simulatedUpstream } from "./simulated-upstream.ts";
-
-export const apiKey = "test-key-test-key-test-key";
-/** 32 bytes, the same for every instance. */
-export const encryptionKey = Buffer.alloc(32, 7).toString("base64");
-/** The account's own, so that a receiver can verify before anything is registered. */
-const signingSecret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
+import type { InstanceTwists } from "../harness/service/instance-program.ts";
+import { bodyOf } from "../harness/receivers/collecting-receiver.ts";
+import { signingSecret } from "../harness/service/environment.ts";
+import { prepareService } from "../harness/service/service.ts";
+import type { ProcessService } from "../harness/service/service.ts";
+import { ObservedUpstream } from "../harness/upstream/observed-upstream.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 
 /** Something was done to these instances between the two times (wall clock). */
 export type FaultSpan = { readonly instances: readonly string[]; readonly fromMs: number; readonly toMs: number };
@@ -38,7 +34,7 @@ const stepTimeoutMs = 180_000;
 export class InstanceCluster {
   readonly simulator: Simulator;
   readonly upstream: ObservedUpstream;
-  readonly instances: ReadonlyMap<string, ServiceProcess>;
+  readonly instances: ReadonlyMap<string, ProcessService>;
   readonly deliveries: Delivery[];
   readonly faults: FaultSpan[] = [];
   readonly callSids: string[] = [];
@@ -47,7 +43,7 @@ export class InstanceCluster {
 
   static async start(options: ClusterOptions): Promise<InstanceCluster> {
     const cluster = await InstanceCluster.prepare(options);
-    await Promise.all([...cluster.instances.values()].map((instance) => instance.start(AbortSignal.timeout(60_000))));
+    await Promise.all([...cluster.instances.values()].map((instance) => instance.start()));
     return cluster;
   }
 
@@ -55,33 +51,20 @@ export class InstanceCluster {
   static async prepare(options: ClusterOptions): Promise<InstanceCluster> {
     const simulator = await simulatedUpstream({ pollLogSize: 1 });
     const upstream = new ObservedUpstream(simulator);
-    const instances = new Map<string, ServiceProcess>();
-    for (const [name, databaseUrl] of Object.entries(options.databaseUrls)) {
+    const instances = new Map<string, ProcessService>();
+    for (const [name, url] of Object.entries(options.databaseUrls)) {
+      const twists = options.twists?.[name];
+      const program = twists === undefined ? {} : { program: ["test/harness/service/instance-program.ts", JSON.stringify(twists)] };
       const environment = {
-        ...compileCache,
-        DATABASE_URL: databaseUrl,
-        RINGBACK_ENCRYPTION_KEY: encryptionKey,
-        METRICS_PORT: "0",
         POLYAI_BASE_URL: await upstream.urlFor(name),
         POLYAI_AUTH_TOKEN: "any",
         POLYAI_MAX_POLLS_PER_SECOND: String(options.pollsPerSecond),
         POLL_INTERVAL_MIN_MS: "1000",
         POLL_INTERVAL_MAX_MS: "5000",
-        CALLBACK_ALLOW: "127.0.0.1/32",
-        CALLBACK_ALLOW_HTTP: "true",
-        LOG_LEVEL: "warn",
         RETRY_SCHEDULE: "0s,500ms,1s,2s,4s,8s",
         ...options.environment,
       };
-      const twists = options.twists?.[name];
-      const program = twists === undefined ? {} : { program: ["test/harness/instance-main.ts", JSON.stringify(twists)] };
-      const instance = new ServiceProcess(name, { port: await freePort(), key: apiKey, environment, ...program });
-      onTestFinished(() => {
-        // One that stands still could not obey.
-        if (instance.pid > 0) trySignal(instance.pid, "SIGCONT");
-        return instance[Symbol.asyncDispose]();
-      });
-      instances.set(name, instance);
+      instances.set(name, await prepareService({ as: "process", name, database: { url }, environment, ...program }));
     }
     // What was accepted; a webhook that is refused has to come again.
     const deliveries: Delivery[] = [];
@@ -104,7 +87,7 @@ export class InstanceCluster {
   private constructor(parts: {
     readonly simulator: Simulator;
     readonly upstream: ObservedUpstream;
-    readonly instances: ReadonlyMap<string, ServiceProcess>;
+    readonly instances: ReadonlyMap<string, ProcessService>;
     readonly deliveries: Delivery[];
     readonly arrivals: EventEmitter;
     readonly receiverUrl: string;
@@ -117,7 +100,7 @@ export class InstanceCluster {
     this.#receiverUrl = parts.receiverUrl;
   }
 
-  instance(name: string): ServiceProcess {
+  instance(name: string): ProcessService {
     const instance = this.instances.get(name);
     if (instance === undefined) throw new Error(`no instance ${name}`);
     return instance;
@@ -139,7 +122,7 @@ export class InstanceCluster {
       const answer = await via.client.post("/v1/watches/batch", { watches });
       const results = (answer.body["results"] ?? []) as readonly { readonly status: number }[];
       if (results.length !== sids.length || !results.every(({ status }) => status === 201))
-        throw new Error(`not accepted: ${answer.statusCode} ${JSON.stringify(answer.body).slice(0, 300)}`);
+        throw new Error(`not accepted: ${answer.status} ${JSON.stringify(answer.body).slice(0, 300)}`);
       this.callSids.push(...sids);
     }
   }
@@ -168,26 +151,6 @@ export class InstanceCluster {
   progress(): string {
     return `${this.endedCount} of ${this.callSids.length} calls ended, ${this.deliveries.length} webhooks, ${this.upstream.polls.length} polls`;
   }
-}
-
-export function trySignal(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal);
-  } catch {
-    // It has ended.
-  }
-}
-
-type Body = { readonly type: string; readonly data: { readonly call_sid: string; readonly sequence: number; readonly status: string } };
-const bodies = new WeakMap<Delivery, Body>();
-
-export function bodyOf(delivery: Delivery): Body {
-  let body = bodies.get(delivery);
-  if (body === undefined) {
-    body = JSON.parse(delivery.body.toString()) as Body;
-    bodies.set(delivery, body);
-  }
-  return body;
 }
 
 const typeOf = (delivery: Delivery) => bodyOf(delivery).type;

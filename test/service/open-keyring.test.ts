@@ -31,9 +31,9 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-const keyring = (given: string | null) => openKeyring(store, { encryptionKeys: given, databasePath });
+const keyring = (encryptionKeys: string | null) => openKeyring(store, { encryptionKeys: given, databasePath });
 
-async function refusalOf(given: string | null): Promise<string> {
+async function refusalOf(encryptionKeys: string | null): Promise<string> {
   const error: unknown = await keyring(given).catch((refused: unknown) => refused);
   expect(error).toBeInstanceOf(StartupError);
   const { message } = error as Error;
@@ -43,7 +43,7 @@ async function refusalOf(given: string | null): Promise<string> {
 }
 
 /** Everything with the first key, but one value with the first one of `given`, where a service would put it. */
-async function sealAt(place: SealedColumn, given: string): Promise<void> {
+async function sealAt(place: SealedColumn, encryptionKeys: string): Promise<void> {
   const { secretBox } = await keyring(given);
   const owner = place === "signing_key" ? await keyring(given) : await keyring(first);
   const administration = new AccountAdministration({ store, clock: { nowMs: () => startMs }, ...owner });
@@ -119,7 +119,7 @@ describe("the hashes of API keys", () => {
     const after = await keyring(`${second},${first}`);
     expect(after.hashApiKey("rb_key")).toBe(before.hashApiKey("rb_key"));
     const other = await openSqliteStore({ path: ":memory:", policy: testPolicy });
-    expect((await openKeyring(other, { given: first, databasePath: ":memory:" })).hashApiKey("rb_key")).not.toBe(
+    expect((await openKeyring(other, { encryptionKeys: first, databasePath: ":memory:" })).hashApiKey("rb_key")).not.toBe(
       before.hashApiKey("rb_key"),
     );
     await other.close();

@@ -22,7 +22,7 @@ beforeEach(async () => {
 });
 afterEach(() => store.close());
 
-const keyringOf = (...keys: readonly string[]) => openKeyring(store, { given: keys.join(","), databasePath: ":memory:" });
+const keyringOf = (...keys: readonly string[]) => openKeyring(store, { encryptionKeys: keys.join(","), databasePath: ":memory:" });
 
 /** An account with everything that is sealed, made with the older key. */
 async function fill() {
@@ -136,7 +136,7 @@ describe("a rotation", () => {
     };
     expect(await reencrypt({ store: beside, secretBox })).toMatchObject({ resealed: { headers: 0 }, remainingKeyIds: [] });
     const given = { ...endpointOf(secretBox), headers };
-    expect((await new StoreWorld(store).register("OUT-2", { accountId: created.accountId, endpoint: given })).kind).toBe("created");
+    expect((await new StoreWorld(store).register("OUT-2", { accountId: created.accountId, endpoint: encryptionKeys })).kind).toBe("created");
   });
 
   test("names what does not open and goes on with the rest", async () => {

@@ -1,4 +1,5 @@
 import type { AttemptOutcome } from "../domain/deliveries/attempt.ts";
+import type { NotStarted } from "./not-started.ts";
 
 export type WebhookRequest = {
   /** As the WHATWG parser wrote it, without fragment. */
@@ -13,7 +14,8 @@ export type WebhookRequest = {
 };
 
 export type WebhookExchange = {
-  readonly outcome: AttemptOutcome;
+  /** `not_started`: no attempt was made. */
+  readonly outcome: AttemptOutcome | NotStarted;
   readonly durationMs: number;
 };
 

@@ -3,6 +3,7 @@ import { stackOf } from "../../domain/error-text.ts";
 import { isTransientStoreError } from "../../domain/errors.ts";
 import { precedes, watchIdOf } from "../../domain/events/event.ts";
 import type { Commit, CommitListener, EndpointListener, Removal } from "../../ports/commit-listener.ts";
+import type { NotStarted } from "../../ports/not-started.ts";
 import type { DeliveryStore } from "../../ports/stores/delivery-store.ts";
 import type { SendJob } from "../../ports/stores/send-job.ts";
 import type { Poller } from "../polling/poller.ts";
@@ -16,6 +17,7 @@ import { startLimit } from "./adaptive-concurrency.ts";
 import { LeaseReleaser } from "./lease-releaser.ts";
 import { JobSender } from "./job-sender.ts";
 import type { JobSenderOptions } from "./job-sender.ts";
+import { LocalTrouble, notStartedRetryMs } from "../runtime/local-trouble.ts";
 import { SerializedRuns } from "../runtime/serialized-runs.ts";
 import { settledWithin } from "../runtime/timed-waits.ts";
 import { RecentCancellations } from "./recent-cancellations.ts";
@@ -28,6 +30,8 @@ export type DispatcherOptions = JobSenderOptions &
     readonly poller: Pick<Poller, "rewatch">;
     /** Receive the attempts recorded here; the dispatcher sends the jobs of its own commits itself. */
     readonly listeners: readonly CommitListener[];
+    /** Shared with the poller, so that trouble of both is logged once. */
+    readonly localTrouble?: LocalTrouble;
     readonly random?: () => number;
   };
 
@@ -57,6 +61,9 @@ export class Dispatcher implements CommitListener, EndpointListener {
   readonly #running = new Set<SendJob>();
   /** Something due was given back for want of room: whoever makes room looks for it. */
   #hasPendingInStore = false;
+  /** Until then nothing is claimed but by the tick: what was claimed could not be started, and so could not the next. */
+  #starvedUntilMonotonicMs = -Infinity;
+  readonly #localTrouble: LocalTrouble;
   #state: "running" | "draining" | "stopped" = "running";
   #stopping: Promise<void> | null = null;
   #idle: (() => void) | null = null;
@@ -69,6 +76,7 @@ export class Dispatcher implements CommitListener, EndpointListener {
     this.#cancellations = new RecentCancellations(options.clock);
     this.#buffered = new JobBuffer(options.limits);
     this.#outgoing = new JobSender(options);
+    this.#localTrouble = options.localTrouble ?? new LocalTrouble(options);
   }
 
   /** How often `tick` wants to be called at least: it heals whatever a wake-up missed. */
@@ -238,7 +246,7 @@ export class Dispatcher implements CommitListener, EndpointListener {
       capacityByEndpoint: capacity.byEndpoint,
       capacityByHost: capacity.byHost,
     });
-    if (this.accept(jobs) > 0) this.wake();
+    if (this.accept(jobs) > 0 && !this.#isStarved) this.wake();
     if (nextDueAtMs !== null) this.#alarm.setWithin(nextDueAtMs - clock.nowMs());
   }
 
@@ -278,9 +286,13 @@ export class Dispatcher implements CommitListener, EndpointListener {
     try {
       const startedAtMs = this.#options.clock.nowMs();
       const exchange = await this.#outgoing.send(job, startedAtMs);
-      outcome = exchange?.outcome ?? null;
       if (exchange === null) await this.#leases.release([job]);
-      else if (this.#state !== "stopped") recorded = await this.#recorder.record(job, { startedAtMs, ...exchange });
+      else if (exchange.outcome.kind === "not_started") this.#postpone(job, exchange.outcome);
+      else {
+        const finished = { startedAtMs, durationMs: exchange.durationMs, outcome: exchange.outcome };
+        outcome = finished.outcome;
+        if (this.#state !== "stopped") recorded = await this.#recorder.record(job, finished);
+      }
     } catch (error) {
       this.#report(job, error);
       this.#leases.releaseLater(job, isTransientStoreError(error) ? afterStoreErrorMs : afterFaultMs);
@@ -296,6 +308,18 @@ export class Dispatcher implements CommitListener, EndpointListener {
     this.#useCapacity(permit, wasFull || recorded === null);
     if (this.#running.size === 0) this.#idle?.();
     return recorded?.attempt ?? null;
+  }
+
+  /** No attempt was made, for want of something here: the delivery is as it was, and due again in a second. */
+  #postpone(job: SendJob, trouble: NotStarted): void {
+    this.#starvedUntilMonotonicMs = this.#options.clock.monotonicMs() + notStartedRetryMs;
+    this.#localTrouble.report(trouble);
+    this.#leases.releaseLater(job, notStartedRetryMs);
+    this.#alarm.setWithin(notStartedRetryMs);
+  }
+
+  get #isStarved(): boolean {
+    return this.#options.clock.monotonicMs() < this.#starvedUntilMonotonicMs;
   }
 
   /** What an attempt that was recorded means for the others. */
@@ -318,7 +342,7 @@ export class Dispatcher implements CommitListener, EndpointListener {
   /** An exchange has ended: whoever waits for its endpoint or host may go at once; if everything was full, the next round sends whoever waits at all. */
   #useCapacity({ hostKey }: DeliveryPermit, wasFull: boolean): void {
     const started = this.#sendBuffered(hostKey);
-    if (started || wasFull || this.#hasPendingInStore) this.wake();
+    if (!this.#isStarved && (started || wasFull || this.#hasPendingInStore)) this.wake();
   }
 
   /** Whether any of those that wait, for this host or (null) for any, could be sent. */

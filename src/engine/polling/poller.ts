@@ -13,6 +13,7 @@ import { TransitionRecorder } from "./transition-recorder.ts";
 import type { TransitionRecorderOptions } from "./transition-recorder.ts";
 import type { SharedGate } from "../sources/source-gate.ts";
 import type { SourceChange } from "../sources/source-suspension.ts";
+import { LocalTrouble, notStartedRetryMs } from "../runtime/local-trouble.ts";
 import { settledWithin } from "../runtime/timed-waits.ts";
 
 export type PollerOptions = TransitionRecorderOptions & {
@@ -23,6 +24,8 @@ export type PollerOptions = TransitionRecorderOptions & {
   readonly onShared?: (sourceName: string, part: SharedPart) => void;
   /** Whether this instance may begin work now; what waits is looked at again with the next tick. */
   readonly mayStart?: () => boolean;
+  /** Shared with what sends webhooks, so that trouble of both is logged once. */
+  readonly localTrouble?: LocalTrouble;
   /** 0 to 1. */
   readonly random?: () => number;
 };
@@ -52,7 +55,8 @@ export class Poller {
   #idle: (() => void) | null = null;
   #stopped: Promise<void> | null = null;
 
-  constructor(options: PollerOptions) {
+  constructor(given: PollerOptions) {
+    const options = { localTrouble: new LocalTrouble(given), ...given };
     const { clock, sources, random = Math.random } = options;
     this.#options = options;
     this.#random = random;
@@ -287,7 +291,14 @@ export class Poller {
     let delayMs = source.setup.policy.backoffMaxMs;
     try {
       const observation = await source.ask(call);
-      if (gate === source.gate) {
+      if (gate !== source.gate) {
+        // The upstream was replaced meanwhile, and this answer is the old one's.
+        delayMs = 0;
+      } else if (observation.kind === "not_started") {
+        gate.recordNotStarted(call);
+        // Nothing is sent for what else is due before the next tick: it would fail as well.
+        delayMs = notStartedRetryMs;
+      } else {
         const change = gate.record(call, observation);
         this.#announceSourceChange(source, change);
         call.isFirstPoll = false;
@@ -296,9 +307,6 @@ export class Poller {
         // While a wake is set, nothing waits for the room that this answer made.
         if (source.wakeTimer === null || change !== "none") this.#pump(source);
         delayMs = await concluded;
-      } else {
-        // The upstream was replaced meanwhile, and this answer is the old one's.
-        delayMs = 0;
       }
     } catch (error) {
       this.#options.logger.error({ source: source.name, call_id: call.callId, error: String(error) }, "poll.failed_unexpectedly");

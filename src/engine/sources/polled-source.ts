@@ -3,9 +3,11 @@ import type { PollPolicy } from "../../domain/calls/poll-decision.ts";
 import type { Source } from "../../domain/sources/source.ts";
 import type { CallSource, PollTarget } from "../../ports/call-source.ts";
 import type { Clock, Timer } from "../../ports/clock.ts";
+import type { NotStarted } from "../../ports/not-started.ts";
 import type { Logger, Metrics } from "../../ports/telemetry.ts";
 import type { QueuedPoll } from "./fair-poll-queue.ts";
 import { SourceGate } from "./source-gate.ts";
+import type { LocalTrouble } from "../runtime/local-trouble.ts";
 
 /** A source with its own waits: the sandbox's are its own, the others' the operator's. */
 export type SourceSetup = {
@@ -34,6 +36,7 @@ export type SourceDependencies = {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly onShared?: (sourceName: string, part: SharedPart) => void;
+  readonly localTrouble?: LocalTrouble;
 };
 
 /** One source as the poller runs it. */
@@ -91,13 +94,17 @@ export class PolledSource<Call extends PollableCall> {
   }
 
   /** One poll of a call that the gate let through. Never rejects. */
-  async ask(call: Call): Promise<Observation> {
+  async ask(call: Call): Promise<Observation | NotStarted> {
     const { clock, logger, metrics } = this.#dependencies;
     const { callSource } = this.#setup;
     const lagMs = clock.monotonicMs() - call.dueAtMonotonicMs;
     try {
       const { observation, upstreamDateMs } = await callSource.poll(call, this.#takeToken);
       if (callSource !== this.#setup.callSource) return observation;
+      if (observation.kind === "not_started") {
+        this.#dependencies.localTrouble?.report(observation);
+        return observation;
+      }
       if (upstreamDateMs !== null) this.#recordClockSkew(upstreamDateMs);
       metrics.pollFinished(outcomeOf(observation, call), lagMs);
       return observation;

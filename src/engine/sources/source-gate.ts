@@ -186,6 +186,13 @@ export class SourceGate<Entry extends QueuedPoll> {
     }
   }
 
+  /** An entry taken was not asked for, for want of something here: nothing is known that was not known before. */
+  recordNotStarted(entry: Entry): void {
+    const wasProbe = this.#suspension.record(entry);
+    this.#inFlight -= 1;
+    if (wasProbe) this.#suspension.repeatProbe(this.#options.clock.monotonicMs());
+  }
+
   /** A call would end by 400 or 404 with nobody to vouch for the source. Ten such calls say that the source is wrong, not they. */
   recordUncorroboratedFailure(entry: Entry): SourceChange {
     this.#uncorroborated.add(entry);

@@ -5,6 +5,7 @@ export type SourceChange = "none" | "suspended" | "resumed" | "vindicated";
 
 const probeMinMs = 5000;
 const probeMaxMs = 60_000;
+const probeNotStartedMs = 1000;
 
 /** Why nobody is polled at a source, and the one probe at a time that may end it. Time is monotonic milliseconds. */
 export class SourceSuspension<Entry> {
@@ -71,6 +72,11 @@ export class SourceSuspension<Entry> {
     if (this.#probe !== entry) return false;
     this.#probe = null;
     return true;
+  }
+
+  /** The probe was not sent; the next one comes soon, because the source has said nothing. */
+  repeatProbe(nowMs: number): void {
+    this.#probeAtMs = nowMs + probeNotStartedMs;
   }
 
   postponeProbe(nowMs: number): void {

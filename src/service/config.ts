@@ -2,8 +2,16 @@ import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { parseAllowList } from "../domain/webhooks/address.ts";
 import { parseSchedule } from "../domain/deliveries/retry-policy.ts";
-import { credentialFault, defaultMaxPollsPerSecond, pollsPerSecondRange, upstreamKinds } from "../domain/sources/source-settings.ts";
+import {
+  credentialFault,
+  defaultMaxPollsPerSecond,
+  kindFieldNames,
+  kindFields,
+  pollsPerSecondRange,
+} from "../domain/sources/source-settings.ts";
 import type { SourceSettings } from "../domain/sources/source-settings.ts";
+import { upstreamKinds } from "../adapters/polyai/kinds.ts";
+import type { UpstreamKind } from "../ports/upstream-kind.ts";
 import { EnvironmentReader } from "./environment-reader.ts";
 
 /** What the operator set, checked and typed. Secrets are apart, so that a config can be logged. */
@@ -170,24 +178,30 @@ export function parseDatabaseUrl(url: string): Pick<StoreConfig, "database" | "p
   return null;
 }
 
-/** All of a kind's variables or none of them: half a source would start and never poll. */
-function readSource(env: EnvironmentReader): { source: SourceSettings | null; credential: string | null } {
-  const kind = env.choice("POLYAI_KIND", upstreamKinds, "polyai-legacy");
+/** Reads the source `default`: all variables of its kind or none of any, because half a source would start and never poll. */
+export function readSource(
+  env: EnvironmentReader,
+  kinds: readonly [UpstreamKind, ...UpstreamKind[]] = upstreamKinds,
+): { source: SourceSettings | null; credential: string | null } {
+  const names = kinds.map(({ name }) => name);
+  const kindName = env.choice("POLYAI_KIND", names, kinds[0].name);
+  const kind = kinds.find(({ name }) => name === kindName) ?? kinds[0];
   const { min, max } = pollsPerSecondRange;
   const maxPollsPerSecond = env.number("POLYAI_MAX_POLLS_PER_SECOND", defaultMaxPollsPerSecond, min, max);
-  const names = ["POLYAI_BASE_URL", "POLYAI_AUTH_TOKEN", "POLYAI_API_KEY", "POLYAI_AGENT_ID", "POLYAI_ENVIRONMENT"];
-  if (names.every((name) => env.text(name) === null)) return { source: null, credential: null };
-  const credentialName = kind === "polyai-legacy" ? "POLYAI_AUTH_TOKEN" : "POLYAI_API_KEY";
-  const required = kind === "polyai-legacy" ? ["POLYAI_BASE_URL", credentialName] : names.filter((name) => name !== "POLYAI_AUTH_TOKEN");
+  const fieldVariables = kindFieldNames.map((field) => kindFields[field].variable);
+  const variables = ["POLYAI_BASE_URL", ...kinds.map(({ credentialVariable }) => credentialVariable), ...fieldVariables];
+  if (variables.every((name) => env.text(name) === null)) return { source: null, credential: null };
+  const { credentialVariable } = kind;
+  const required = ["POLYAI_BASE_URL", credentialVariable, ...kind.fields.map((field) => kindFields[field].variable)];
   for (const name of required)
     if (env.text(name) === null)
-      env.fault(name, `is missing: ${kind} needs ${required.join(", ")} (or none of them, for no default source)`);
-  const credential = env.text(credentialName);
+      env.fault(name, `is missing: ${kind.name} needs ${required.join(", ")} (or none of them, for no default source)`);
+  const credential = env.text(credentialVariable);
   const fault = credential === null ? null : credentialFault(credential);
-  if (fault !== null) env.fault(credentialName, fault);
+  if (fault !== null) env.fault(credentialVariable, fault);
   const baseUrl = env.httpUrl("POLYAI_BASE_URL") ?? "";
-  const agentId = env.text("POLYAI_AGENT_ID");
-  return { source: { kind, baseUrl, agentId, environment: env.text("POLYAI_ENVIRONMENT"), maxPollsPerSecond }, credential };
+  const [agentId, environment] = [env.text(kindFields.agentId.variable), env.text(kindFields.environment.variable)];
+  return { source: { kind: kind.name, baseUrl, agentId, environment, maxPollsPerSecond }, credential };
 }
 
 function readSchedule(env: EnvironmentReader): readonly number[] {

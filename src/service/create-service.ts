@@ -22,7 +22,7 @@ import { openStore, readStatsOf, untilReachable } from "./open-store.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { ServiceStore } from "../ports/stores/service-store.ts";
 import type { Logger } from "../ports/telemetry.ts";
-import { createSources } from "./create-sources.ts";
+import { createSources, sourceKinds } from "./create-sources.ts";
 
 /** A running service. */
 export type Service = AsyncDisposable & {
@@ -119,6 +119,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     logger,
     metrics,
     limits: config.limits,
+    sourceKinds,
     endpointMaxInFlight: config.delivery.endpointMaxInFlight,
     publicUrl: config.api.publicUrl,
     version: config.version,

@@ -1,4 +1,5 @@
 import { UpstreamNames } from "../adapters/http-client/upstream-names.ts";
+import { upstreamKinds } from "../adapters/polyai/kinds.ts";
 import { PolyaiSource } from "../adapters/polyai/polyai-source.ts";
 import type { Config, Secrets } from "./config.ts";
 import { sandboxSourceName } from "../domain/sources/sandbox.ts";
@@ -17,6 +18,9 @@ export type Sources = {
   /** Ends the look-ups of upstream names. */
   close(): void;
 };
+
+/** Names of the kinds that a source of the service can have. */
+export const sourceKinds: readonly string[] = [...upstreamKinds.map(({ name }) => name), sandboxSourceName];
 
 const backoffMinMs = 2000;
 const backoffMaxMs = 60_000;

@@ -1,3 +1,4 @@
+import { unfiltered } from "../../src/domain/events/event-filter.ts";
 import { systemClock } from "../../src/adapters/clock.ts";
 import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
 import { WebhookAddressGuard } from "../../src/adapters/webhook/address-guard.ts";
@@ -142,7 +143,7 @@ export class Outbound implements AsyncDisposable {
         givenSecret: null,
         generatedSecret: draftSecret(this.#secretBox, generateSecret(), nowMs),
       },
-      events: null,
+      filter: unfiltered,
       metadata: {},
       expiresAtMs: nowMs + dayMs,
       nowMs,

@@ -13,7 +13,11 @@ export function hooksSuite(backend: StoreBackend): void {
       const world = await open();
       const { view, showsGeneratedSecret } = await world.hook(hookUrl, { events: ["terminal", "call.queued"] });
       expect(showsGeneratedSecret).toBe(true);
-      expect(view).toMatchObject({ url: hookUrl, events: ["terminal", "call.queued"], endpoint: { format: "flat", state: "enabled" } });
+      expect(view).toMatchObject({
+        url: hookUrl,
+        filter: { names: ["terminal", "call.queued"] },
+        endpoint: { format: "flat", state: "enabled" },
+      });
       const again = expectKind(await world.registerHook(hookUrl, { events: ["call.queued", "terminal"] }), "existing");
       expect(again.view.id).toBe(view.id);
       const other = await world.hook(hookUrl, { events: ["terminal"] });

@@ -22,7 +22,7 @@ export function registrationSuite(backend: StoreBackend): void {
           endReason: null,
           sequence: 0,
           metadata: { lead: "7" },
-          events: ["terminal"],
+          filter: { names: ["terminal"] },
         },
         call: { status: null, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs: null },
         endpoint: { state: "enabled", format: "standard", pausedUntilMs: null },

@@ -10,7 +10,7 @@ describe("POST /v1/hooks", () => {
     const { send, hookRequests } = createTestApi();
     const response = await send("POST", "/v1/hooks", { [urlKey]: url });
     expect(response.status).toBe(201);
-    expect(hookRequests).toEqual([{ url, urlKey, events: null, format: null, headers: null, signingSecret: null }]);
+    expect(hookRequests).toEqual([{ url, urlKey, filter: { names: null }, format: null, headers: null, signingSecret: null }]);
   });
 
   test("the hook has every key", async () => {
@@ -47,7 +47,7 @@ describe("POST /v1/hooks", () => {
     const { send, hookRequests } = createTestApi();
     const response = await send("POST", "/v1/hooks", { url, ...over });
     expect(((await response.json()) as { ignored: unknown }).ignored).toEqual(ignored);
-    expect(hookRequests[0]).toMatchObject({ url, events });
+    expect(hookRequests[0]).toMatchObject({ url, filter: { names: events } });
   });
 
   test.each<[object, readonly string[]]>([

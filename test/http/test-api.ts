@@ -16,7 +16,7 @@ export type Logged = { readonly level: string; readonly message: string; readonl
 
 const created = (request: WatchRequest) => ({
   kind: "created" as const,
-  view: watchView({ callSid: request.callSid, callbackUrl: request.callbackUrl, events: request.events, metadata: request.metadata }),
+  view: watchView({ callSid: request.callSid, callbackUrl: request.callbackUrl, filter: request.filter, metadata: request.metadata }),
   signingSecret: null,
 });
 const one =
@@ -72,7 +72,7 @@ export function createTestApi(parts: Parts = {}) {
       removeWatch: async (_account: unknown, watchId: string) => watchId === "wch_1",
       async registerHook(_account: unknown, request: HookRequest) {
         hookRequests.push(request);
-        return { kind: "created" as const, view: hookView({ url: request.url, events: request.events }), secret: null };
+        return { kind: "created" as const, view: hookView({ url: request.url, filter: request.filter }), secret: null };
       },
       removeHook: async () => {},
     },
@@ -130,6 +130,7 @@ export function createTestApi(parts: Parts = {}) {
     clock,
     logger: { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") },
     metrics: { httpAnswered: (route: string, status: number) => void answered.push({ route, status }) },
+    sourceKinds: ["polyai-legacy", "polyai-agents", "sandbox"],
     limits: { apiMaxPerSecond: 0, maxActiveWatches: 200_000, maxEndpoints: 50_000, maxHooks: 100 },
     endpointMaxInFlight: 32,
     publicUrl: null,

@@ -19,7 +19,7 @@ describe("POST /v1/watches", () => {
         {
           callSid: "OUT-1",
           callbackUrl,
-          events: null,
+          filter: { names: null },
           metadata: {},
           format: null,
           headers: null,
@@ -48,7 +48,7 @@ describe("POST /v1/watches", () => {
     expect(watchRequests[0]?.[0]).toEqual({
       callSid: "OUT-sandbox-success-1",
       callbackUrl,
-      events: ["terminal", "call.queued"],
+      filter: { names: ["terminal", "call.queued"] },
       metadata: { lead_id: "00Q5g000" },
       format: "cloudevents",
       headers: { Authorization: "Bearer x" },

@@ -59,7 +59,7 @@ export class PolyaiSource implements CallSource {
     const end = await asked.finally(() => this.#deadlines.finish(deadline));
     const nowMs = this.#clock.nowMs();
     return {
-      observation: observationOf(end, nowMs),
+      observation: observationOf(end, this.#request, nowMs),
       upstreamDateMs: end.head === null ? null : this.#dateOf(end.head.headers, nowMs),
       durationMs: this.#clock.monotonicMs() - startedMonotonicMs,
     };
@@ -103,6 +103,6 @@ export class PolyaiSource implements CallSource {
 }
 
 /** A head that is no 200 has said it all, however the rest ended. */
-function observationOf({ head, body, failure }: ExchangeEnd, nowMs: number): Observation {
-  return (head === null ? null : observeHead(head, nowMs)) ?? failure ?? observeBody(body);
+function observationOf({ head, body, failure }: ExchangeEnd, { statusOf }: StatusRequest, nowMs: number): Observation {
+  return (head === null ? null : observeHead(head, nowMs)) ?? failure ?? observeBody(body, statusOf);
 }

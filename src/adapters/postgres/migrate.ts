@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
 import { StartupError } from "../../domain/errors.ts";
-import { toClientUrl } from "./connection/connection-string.ts";
+import { connectClient } from "./connection/session.ts";
 import { alignFeed } from "./reading/feed.ts";
-import pg from "pg";
+import type pg from "pg";
 
 const folder = new URL("./migrations/", import.meta.url);
 /** Advisory lock of migrations; an arbitrary number. */
@@ -20,19 +20,7 @@ const lockKey = 7_464_622_225;
  * and announced with the release.
  */
 export async function migrate(connectionString: string): Promise<number> {
-  const client = new pg.Client({
-    connectionString: toClientUrl(connectionString),
-    application_name: "ringback migrate",
-    connectionTimeoutMillis: 5000,
-  });
-  client.on("error", () => undefined);
-  try {
-    await client.connect();
-  } catch (error) {
-    // A client whose connection was refused halfway keeps its socket; `end` may not answer, so it is not awaited.
-    void client.end();
-    throw error;
-  }
+  const client = await connectClient(connectionString, "ringback migrate");
   try {
     const known = readdirSync(folder)
       .filter((name) => name.endsWith(".sql"))

@@ -1,5 +1,4 @@
 import type { ServiceStore } from "../../ports/stores/service-store.ts";
-import type { Database } from "./connection/database.ts";
 import type { Queries } from "./connection/queries.ts";
 import type { Transaction } from "./connection/transaction.ts";
 import * as accounts from "./accounts/accounts.ts";
@@ -8,7 +7,8 @@ import * as sources from "./accounts/sources.ts";
 import * as operationalEvents from "./attempts/operational-events.ts";
 import * as unownedCalls from "./calls/unowned-calls.ts";
 import * as watchedCalls from "./calls/watched-calls.ts";
-import * as writability from "./connection/check-writable.ts";
+import * as database from "./connection/database.ts";
+import type { Database } from "./connection/database.ts";
 import * as dueClaims from "./deliveries/claim-due.ts";
 import * as claims from "./deliveries/claims.ts";
 import * as recovery from "./deliveries/recover.ts";
@@ -62,7 +62,7 @@ const writes = {
   ...accounts.writes,
   ...apiKeys.writes,
   ...sources.writes,
-  ...writability.writes,
+  ...database.writes,
   ...claims.writes,
   ...recovery.writes,
   ...schedule.writes,

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { InstanceFencedError, StoreUnavailableError } from "../../domain/errors.ts";
 import type { CallCommit, CallCommitResult } from "../../ports/stores/call-store.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../ports/stores/delivery-store.ts";
@@ -102,22 +103,15 @@ async function withRegisteredInstance<T>(
     return await db.ownerTransaction(work, deadlineMs);
   } catch (error) {
     if (!(error instanceof InstanceFencedError)) throw error;
-    await within(db.rejoin(), deadlineMs);
+    await rejoin(db, deadlineMs);
     return db.ownerTransaction(work, deadlineMs);
   }
 }
 
-async function within(promise: Promise<void>, deadlineMs: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new StoreUnavailableError("joining again after an eviction took too long")),
-      Math.max(1, deadlineMs - performance.now()),
-    );
+async function rejoin(db: Database, deadlineMs: number): Promise<void> {
+  const timer = new AbortController();
+  const expiry = sleep(Math.max(1, deadlineMs - performance.now()), null, { signal: timer.signal }).then(() => {
+    throw new StoreUnavailableError("joining again after an eviction took too long");
   });
-  try {
-    await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  await Promise.race([db.rejoin(), expiry]).finally(() => timer.abort());
 }

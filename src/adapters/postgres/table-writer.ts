@@ -1,6 +1,6 @@
 import type { SQLOutputValue } from "node:sqlite";
-import { toClientUrl } from "./connection/connection-string.ts";
-import pg from "pg";
+import { connectClient } from "./connection/session.ts";
+import type pg from "pg";
 
 /** A column of a table, from the catalogue of the server. */
 type Column = { readonly name: string; readonly type: string; readonly isNullable: boolean; readonly isIdentity: boolean };
@@ -22,9 +22,7 @@ export class TableWriter implements AsyncDisposable {
   readonly #foreignKeys: readonly ForeignKey[];
 
   static async open(connectionString: string): Promise<TableWriter> {
-    const client = new pg.Client({ connectionString: toClientUrl(connectionString), application_name: "ringback move" });
-    client.on("error", () => undefined);
-    await client.connect();
+    const client = await connectClient(connectionString, "ringback move");
     try {
       await client.query("begin");
       return new TableWriter(client, await readColumns(client), await readForeignKeys(client));

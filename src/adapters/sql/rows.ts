@@ -4,7 +4,8 @@ import type { Delivery, DeliveryStatus } from "../../domain/deliveries/delivery.
 import type { EndpointStatus, HostHealth } from "../../domain/deliveries/delivery-decision.ts";
 import type { Endpoint, EndpointHealth } from "../../domain/deliveries/endpoint.ts";
 import type { RingbackEvent } from "../../domain/events/event.ts";
-import type { UpstreamKind } from "../../domain/sources/source-settings.ts";
+import { filterFromRow, isStillSubscribed } from "../../domain/events/event-filter.ts";
+import type { EventFilter } from "../../domain/events/event-filter.ts";
 import type { Watch } from "../../domain/calls/watch.ts";
 import type { Account, ApiKeyView } from "../../ports/stores/account-store.ts";
 import type { WatchedCall } from "../../ports/stores/call-store.ts";
@@ -23,7 +24,6 @@ export const flag = (row: Row, column: string) => row[column] === true || row[co
 // Copied, because `pg` returns views on its receive buffer.
 export const blob = (row: Row, column: string) => new Uint8Array(row[column] as Uint8Array);
 const json = <T>(row: Row, column: string) => JSON.parse(text(row, column)) as T;
-const jsonOrNull = <T>(row: Row, column: string) => (row[column] === null ? null : json<T>(row, column));
 
 export function callStatusOf(row: Row): CallStatus {
   return {
@@ -47,7 +47,7 @@ export function watchOf(row: Row): Watch {
     callbackUrl: textOrNull(row, "callback_url"),
     status: text(row, "status") as Watch["status"],
     endReason: textOrNull(row, "end_reason") as Watch["endReason"],
-    events: jsonOrNull(row, "events"),
+    filter: filterOf(row),
     metadata: json(row, "metadata"),
     sequence: integer(row, "sequence"),
     createdAtMs: integer(row, "created_at"),
@@ -56,8 +56,14 @@ export function watchOf(row: Row): Watch {
   };
 }
 
-export function filterOf(row: Row): readonly string[] | null {
-  return jsonOrNull(row, "events");
+/** Needs `events` of watches or hooks. */
+export function filterOf(row: Row): EventFilter {
+  return filterFromRow(textOrNull(row, "events"));
+}
+
+/** Whether a pending delivery has a subscriber left. Needs what `eventOf` reads, `to_watch`, and `events` of its watch. */
+export function isSubscribedRow(row: Row, hookFilters: readonly EventFilter[]): boolean {
+  return isStillSubscribed(eventOf(row), flag(row, "to_watch") ? filterOf(row) : null, hookFilters);
 }
 
 /** Maps a row with the columns of endpoints and `origin`. */
@@ -143,7 +149,7 @@ export function sourceOf(row: Row): StoredSource {
     id: text(row, "id"),
     name: text(row, "name"),
     accountId: textOrNull(row, "account_id"),
-    kind: text(row, "kind") as UpstreamKind,
+    kind: text(row, "kind"),
     baseUrl: text(row, "base_url"),
     sealedCredential: blob(row, "sealed_credential"),
     agentId: textOrNull(row, "agent_id"),

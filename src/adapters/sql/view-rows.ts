@@ -44,7 +44,7 @@ export function hookViewOf(row: Row): HookView {
     id: text(row, "id"),
     accountId: text(row, "account_id"),
     url: text(row, "callback_url"),
-    events: filterOf(row),
+    filter: filterOf(row),
     endpoint: summaryOf(row, text(row, "endpoint_id")),
     createdAtMs: integer(row, "created_at"),
   };

@@ -12,13 +12,14 @@ export const openApiCommand: Command = {
     const result = readConfig({});
     if (result.kind === "invalid") throw new UsageError(result.faults.join("; "));
     // Loaded lazily, so that other commands start without the API.
-    const [{ createApp }, { openApiDocument }] = await Promise.all([
+    const [{ createApp }, { openApiDocument }, { sourceKinds }] = await Promise.all([
       import("../../http/app.ts"),
       import("../../http/operations/openapi.ts"),
+      import("../../service/create-sources.ts"),
     ]);
     const { version, limits } = result.config;
     // The routes are only registered, never called, so they need no dependencies.
-    const app = createApp({ version, limits } as HttpDependencies);
+    const app = createApp({ version, limits, sourceKinds } as HttpDependencies);
     terminal.out(JSON.stringify(openApiDocument(app, version), null, 2));
     return 0;
   },

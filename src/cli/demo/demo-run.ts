@@ -53,7 +53,7 @@ export class Demo implements AsyncDisposable {
         answers: (delivery) => this.#answer(delivery),
       }),
     );
-    await Promise.all((["polyai-legacy", "polyai-agents"] as const).map((kind) => this.#startService(kind, simulator, signal)));
+    await Promise.all([...new Set(demoCalls.map(({ upstream }) => upstream))].map((kind) => this.#startService(kind, simulator, signal)));
     this.#addresses = { simulator: simulator.url, receiver: receiver.url };
     this.#out(`simulated upstream  ${simulator.url}`);
     for (const service of this.#services.values()) this.#out(`service             ${service.url}  (${service.name})`);

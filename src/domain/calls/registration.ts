@@ -1,3 +1,4 @@
+import { sameFilter } from "../events/event-filter.ts";
 import type { CallStatus } from "./call.ts";
 import { replayableForMs } from "./watch.ts";
 import type { Watch } from "./watch.ts";
@@ -5,8 +6,8 @@ import type { Watch } from "./watch.ts";
 /** How long a poll's answer counts as known: within it a new watch is told without another poll. */
 const knownForMs = 60_000;
 
-type Existing = Pick<Watch, "id" | "status" | "events" | "metadata" | "endedAtMs">;
-type WantedWatch = Pick<Watch, "events" | "metadata">;
+type Existing = Pick<Watch, "id" | "status" | "filter" | "metadata" | "endedAtMs">;
+type WantedWatch = Pick<Watch, "filter" | "metadata">;
 
 export type RepeatDecision =
   | { readonly kind: "new" }
@@ -22,7 +23,7 @@ export function decideRepeat(existing: Existing | null, wanted: WantedWatch, now
   const reusable = existing.status === "active" || (existing.status === "completed" && nowMs - (existing.endedAtMs ?? 0) < replayableForMs);
   if (!reusable) return { kind: "new" };
   const fields: ("events" | "metadata")[] = [];
-  if (!sameFilter(existing.events, wanted.events)) fields.push("events");
+  if (!sameFilter(existing.filter, wanted.filter)) fields.push("events");
   if (!sameMetadata(existing.metadata, wanted.metadata)) fields.push("metadata");
   return fields.length === 0 ? { kind: "existing", watchId: existing.id } : { kind: "differs", watchId: existing.id, fields };
 }
@@ -36,13 +37,6 @@ export function isStatusCurrent(call: CallStatus, polledAtMs: number | null, now
   // A time far ahead was written before the clock was set back, and says nothing.
   const isRecent = (atMs: number | null) => atMs !== null && Math.abs(nowMs - atMs) <= knownForMs;
   return call.terminal || isRecent(polledAtMs) || isRecent(call.lastGoodPollAtMs);
-}
-
-/** A filter is a set: order and repetition say nothing. */
-export function sameFilter(a: readonly string[] | null, b: readonly string[] | null): boolean {
-  if (a === null || b === null) return a === b;
-  const [left, right] = [new Set(a), new Set(b)];
-  return left.size === right.size && [...left].every((name) => right.has(name));
 }
 
 function sameMetadata(a: Readonly<Record<string, string>>, b: Readonly<Record<string, string>>): boolean {

@@ -1,6 +1,7 @@
 import type { CallChange, CallStatus } from "./call.ts";
 import type { RingbackEvent, WatchEventType } from "../events/event.ts";
 import { hookMatches, watchMatches } from "../events/event-filter.ts";
+import type { EventFilter } from "../events/event-filter.ts";
 import { eventTypeOf } from "./call-status.ts";
 import { eventId } from "../ids.ts";
 import type { Watch } from "./watch.ts";
@@ -11,7 +12,7 @@ export const maxEventsPerWatch = 50;
 /** What a watch must know of itself to take an event. */
 export type SubscriberWatch = Pick<
   Watch,
-  "id" | "accountId" | "callSid" | "sourceName" | "endpointId" | "events" | "metadata" | "sequence" | "expiresAtMs"
+  "id" | "accountId" | "callSid" | "sourceName" | "endpointId" | "filter" | "metadata" | "sequence" | "expiresAtMs"
 >;
 
 /** A hook of an account that has a watch on the call. `notifiedTransition`: the last transition of this call it was sent. */
@@ -19,7 +20,7 @@ export type SubscriberHook = {
   readonly id: string;
   readonly accountId: string;
   readonly endpointId: string;
-  readonly events: readonly string[] | null;
+  readonly filter: EventFilter;
   readonly notifiedTransition: number;
 };
 
@@ -201,13 +202,13 @@ function planAll(
     accountsSeen.add(watch.accountId);
     const facts = factsOf(watch);
     if (!isNotified(watch) || (!facts.terminal && watch.sequence >= maxEventsPerWatch)) continue;
+    const event = eventOf(watch, facts);
     const hooks = oldest
       ? input.hooks.filter(
-          (hook) => hook.accountId === watch.accountId && hook.notifiedTransition < input.transition && hookMatches(hook.events, facts),
+          (hook) => hook.accountId === watch.accountId && hook.notifiedTransition < input.transition && hookMatches(hook.filter, event),
         )
       : [];
-    const own = watch.endpointId !== null && watchMatches(watch.events, facts) ? [watch.endpointId] : [];
-    const event = eventOf(watch, facts);
+    const own = watch.endpointId !== null && watchMatches(watch.filter, event) ? [watch.endpointId] : [];
     planned.push({
       watchId: watch.id,
       event,

@@ -1,3 +1,4 @@
+import type { EventFilter } from "../events/event-filter.ts";
 import type { CallEndReason } from "./call.ts";
 
 export const watchStatuses = ["active", "completed", "ended", "canceled"] as const;
@@ -15,8 +16,7 @@ export type Watch = {
   readonly callbackUrl: string | null;
   readonly status: WatchStatus;
   readonly endReason: WatchEndReason | null;
-  /** Type names or the groups `call.*`, `watch.*`, `terminal`; null is all. */
-  readonly events: readonly string[] | null;
+  readonly filter: EventFilter;
   readonly metadata: Readonly<Record<string, string>>;
   /** The sequence of its last event; 0 before the first. */
   readonly sequence: number;

@@ -26,11 +26,6 @@ export type AttemptOutcome =
       readonly permanent: boolean;
     };
 
-/** 200 to 299, with the whole answer: the receiver has taken it (Standard Webhooks 1.0.0). */
-export function isAccepted(outcome: AttemptOutcome): boolean {
-  return outcome.kind === "answered" && outcome.statusCode >= 200 && outcome.statusCode <= 299;
-}
-
 /** One HTTP try, numbered from 1 within its delivery. */
 export type Attempt = {
   readonly number: number;

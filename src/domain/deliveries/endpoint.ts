@@ -1,3 +1,6 @@
+import { pauseReasons } from "./response-class.ts";
+import type { PauseReason } from "./response-class.ts";
+
 export const payloadFormats = ["standard", "flat", "form", "cloudevents"] as const;
 export type PayloadFormat = (typeof payloadFormats)[number];
 export type SignatureScheme = "v1" | "v1a";
@@ -5,7 +8,9 @@ export type SignatureScheme = "v1" | "v1a";
 export type LatePolicy = "send" | "drop";
 /** As stored. `paused` is the client's own (PATCH); a pause by 429 or 5xx is `pausedUntilMs` on an enabled endpoint or its host. */
 export type EndpointState = "enabled" | "paused" | "disabled";
-export type EndpointReason = "client" | "gone" | "failing" | "rate_limited" | "unavailable";
+/** Why an endpoint is not enabled: its owner's wish, a 410, nothing but failures, or the reason of a running pause. */
+export const endpointReasons = ["client", "gone", "failing", ...pauseReasons] as const;
+export type EndpointReason = (typeof endpointReasons)[number];
 
 /** How an endpoint has been doing; input and output of `decideAfterAttempt`. */
 export type EndpointHealth = {
@@ -18,7 +23,7 @@ export type EndpointHealth = {
   readonly pausedSinceMs: number | null;
   /** Pauses in a row; they double those without a `Retry-After`, and while above 0 one delivery at a time goes. 0 after a 2xx. */
   readonly consecutivePauses: number;
-  readonly pauseReason: "rate_limited" | "unavailable" | null;
+  readonly pauseReason: PauseReason | null;
 };
 
 /** (account, URL): where webhooks go. Secrets and header values are not here. */

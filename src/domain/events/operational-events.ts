@@ -1,6 +1,7 @@
 import type { AttemptResult } from "../deliveries/delivery-decision.ts";
 import type { EventType, OperationalEventData, OperationalEventType } from "./event.ts";
-import { hookMatches } from "./event-filter.ts";
+import { hookMatches, hookNamesOperational } from "./event-filter.ts";
+import type { EventFilter } from "./event-filter.ts";
 
 /** Something an account's hooks may hear of. */
 export type OperationalEventDraft = {
@@ -35,17 +36,15 @@ export function operationalEventsAfter(
 }
 
 /** Whether a hook may be told what `operationalEventsAfter` finds. */
-export function subscribesToAttempts(events: readonly string[] | null): boolean {
-  return (["delivery.exhausted", "endpoint.disabled"] as const).some((type) => hookMatches(events, { type, terminal: false }));
+export function subscribesToAttempts(filter: EventFilter): boolean {
+  return (["delivery.exhausted", "endpoint.disabled"] as const).some((type) => hookNamesOperational(filter, type));
 }
 
 /** The endpoints of those of the account's hooks that name the type, each once. */
 export function recipientsOf(
-  { type, exceptEndpointId }: Pick<OperationalEventDraft, "type" | "exceptEndpointId">,
-  hooks: readonly { readonly endpointId: string; readonly events: readonly string[] | null }[],
+  { type, exceptEndpointId, data }: Pick<OperationalEventDraft, "type" | "exceptEndpointId" | "data">,
+  hooks: readonly { readonly endpointId: string; readonly filter: EventFilter }[],
 ): readonly string[] {
-  const wanting = hooks.filter(
-    ({ endpointId, events }) => endpointId !== exceptEndpointId && hookMatches(events, { type, terminal: false }),
-  );
+  const wanting = hooks.filter(({ endpointId, filter }) => endpointId !== exceptEndpointId && hookMatches(filter, { type, data }));
   return [...new Set(wanting.map(({ endpointId }) => endpointId))];
 }

@@ -1,11 +1,9 @@
-/** Where calls are polled. `sandbox` is scripted inside the service; the others are the two telephony APIs of PolyAI. */
-export type SourceKind = "polyai-legacy" | "polyai-agents" | "sandbox";
-
 /** A source as the operator configured it. The credential is held by the adapter, never here. */
 export type Source = {
   readonly id: string;
   readonly name: string;
-  readonly kind: SourceKind;
+  /** Name of an upstream's kind, or `sandbox` for the source that is scripted inside the service. */
+  readonly kind: string;
   /** Polls a second, over all instances. */
   readonly maxPollsPerSecond: number;
 };
@@ -16,7 +14,7 @@ export type SourceStateName = "ok" | "unproven" | "slowed" | "suspended" | "circ
 /** What is known of a source; shown by the API, in metrics and in `/readyz`. */
 export type SourceHealth = {
   readonly name: string;
-  readonly kind: SourceKind;
+  readonly kind: string;
   readonly state: SourceStateName;
   /** Why it is not `ok`: `unauthorized`, `forbidden`, `misconfigured`, `rate_limited`, `interval`, `upstream_errors`; null when `ok`. */
   readonly reason: string | null;

@@ -14,7 +14,7 @@ export type AttemptRecorderOptions = {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** Attempts of the schedule, for the log. */
+  /** Number of attempts in the schedule, for the log. */
   readonly maxAttempts: number;
   readonly random: () => number;
 };
@@ -25,7 +25,7 @@ export type RecordedAttempt = Extract<AttemptRecorded, { kind: "recorded" }>;
 const retryMinMs = 100;
 const retryMaxMs = 5000;
 
-/** Writes down what came of an exchange, and tells the log and the metrics. */
+/** Records the outcome of an exchange in the store, the log and the metrics. */
 export class AttemptRecorder {
   readonly #options: AttemptRecorderOptions;
   readonly #stopping = new AbortController();
@@ -35,13 +35,13 @@ export class AttemptRecorder {
   }
 
   /**
-   * What a receiver answered must not be forgotten while the process lives: the store is asked again until it takes it.
-   * null: the lease was lost (then somebody else's attempt counts) or the process stops.
+   * Records an attempt, and repeats that while the store is unavailable, because an answer must not be lost while the
+   * process lives. `null` if the lease was lost (then the attempt of its next holder counts) or the process stops.
    */
   async record(job: SendJob, exchange: FinishedExchange): Promise<RecordedAttempt | null> {
     for (let retryMs = retryMinMs; !this.#stopping.signal.aborted; retryMs = Math.min(retryMs * 2, retryMaxMs)) {
       try {
-        const recorded = await this.#options.store.recordAttempt(this.#recordOf(job, exchange));
+        const recorded = await this.#options.store.recordAttempt(this.#toRecord(job, exchange));
         if (recorded.kind === "fenced") return null;
         this.#log(job, recorded);
         this.#count(job, recorded, exchange.outcome);
@@ -54,12 +54,12 @@ export class AttemptRecorder {
     return null;
   }
 
-  /** Asks no more: what is not recorded by now will be sent again. */
+  /** Gives up attempts that are not recorded yet; their webhooks are sent again after the next start. */
   stop(): void {
     this.#stopping.abort();
   }
 
-  #recordOf(job: SendJob, exchange: FinishedExchange) {
+  #toRecord(job: SendJob, exchange: FinishedExchange) {
     const { clock, random } = this.#options;
     const { deliveryId, leaseToken, attemptNumber, mode } = job;
     return { deliveryId, leaseToken, attemptNumber, mode, nowMs: clock.nowMs(), jitter: random(), ...exchange };

@@ -20,10 +20,10 @@ export type ManualSenderOptions = {
   readonly listeners: readonly CommitListener[];
 };
 
-const onePerMs = 1000;
+const minSpacingMs = 1000;
 const rememberedEndpoints = 10_000;
 
-/** Tests, retries and recoveries asked for by people: one test or retry a second and endpoint. */
+/** Tests, retries and recoveries on request; at most one test or retry per second and endpoint. */
 export class ManualSender implements ManualDelivery {
   readonly #options: ManualSenderOptions;
   readonly #lastAtMonotonicMs = new LRUCache<string, number>({ max: rememberedEndpoints });
@@ -39,7 +39,7 @@ export class ManualSender implements ManualDelivery {
     const { endpoint } = found.view;
     const limited = this.#limit(endpoint);
     if (limited !== null) return limited;
-    // One that waits for room is not on the wire: it can be had.
+    // A delivery that waits in the buffer is not in flight, so its lease can be released.
     if (found.view.leased) await dispatcher.releaseBuffered(deliveryId);
     const request = { accountId: account.id, deliveryId, nowMs: clock.nowMs() };
     const run = await idempotency.run(
@@ -80,7 +80,7 @@ export class ManualSender implements ManualDelivery {
       case "ran":
         if (accepted.result.kind !== "claimed") return { kind: accepted.result.kind };
         this.#announce(account, accepted.result.job.event.type);
-        outcome = await this.#attempted(account, endpointId, await dispatcher.sendNow(accepted.result.job));
+        outcome = await this.#testOutcome(account, endpointId, await dispatcher.sendNow(accepted.result.job));
     }
     if (claim !== null && outcome.kind !== "key_taken") await idempotency.complete(claim, outcome);
     return outcome;
@@ -105,7 +105,7 @@ export class ManualSender implements ManualDelivery {
     return run.outcome;
   }
 
-  /** The test that a key was given for, after a crash: its recorded attempt, else that attempt is made now, under the same id. */
+  /** Completes a test that an earlier request with the same key accepted: returns its attempt, or makes it under the same id. */
   async #resumeTest(account: Account, endpointId: string, deliveryId: string): Promise<TestOutcome | IdempotencyKeyInUse> {
     const { store, clock, dispatcher } = this.#options;
     const found = await store.getDelivery(account.id, deliveryId);
@@ -114,7 +114,7 @@ export class ManualSender implements ManualDelivery {
     const claimed = await store.claimManualRetry({ accountId: account.id, deliveryId, nowMs: clock.nowMs() });
     switch (claimed.kind) {
       case "claimed":
-        return this.#attempted(account, endpointId, await dispatcher.sendNow(claimed.job));
+        return this.#testOutcome(account, endpointId, await dispatcher.sendNow(claimed.job));
       case "in_flight":
         return { kind: "key_taken", by: "running" };
       case "endpoint_disabled":
@@ -131,20 +131,20 @@ export class ManualSender implements ManualDelivery {
     for (const listener of this.#options.listeners) listener.committed({ jobs: [], notices });
   }
 
-  /** No attempt: the endpoint was disabled in this moment, or the service is stopping. */
-  async #attempted(account: Account, endpointId: string, attempt: Attempt | null): Promise<TestOutcome> {
+  /** Without an attempt, the endpoint was disabled meanwhile or the service is stopping. */
+  async #testOutcome(account: Account, endpointId: string, attempt: Attempt | null): Promise<TestOutcome> {
     if (attempt !== null) return { kind: "attempted", attempt };
     const view = await this.#options.store.getEndpoint(account.id, endpointId);
     return { kind: view?.endpoint.state === "disabled" ? "endpoint_disabled" : "interrupted" };
   }
 
-  /** A disabled endpoint is sent nothing, which is said at once and as often as it is asked. */
+  /** Returns a refusal if the last attempt was too recent. Disabled endpoints are refused without a limit, elsewhere. */
   #limit({ id: endpointId, state }: Pick<Endpoint, "id" | "state">): Extract<ManualRefusal, { kind: "rate_limited" }> | null {
     if (state === "disabled") return null;
     const nowMs = this.#options.clock.monotonicMs();
     const lastMs = this.#lastAtMonotonicMs.get(endpointId);
-    if (lastMs !== undefined && nowMs - lastMs < onePerMs)
-      return { kind: "rate_limited", retryAfterMs: Math.ceil(onePerMs - (nowMs - lastMs)) };
+    if (lastMs !== undefined && nowMs - lastMs < minSpacingMs)
+      return { kind: "rate_limited", retryAfterMs: Math.ceil(minSpacingMs - (nowMs - lastMs)) };
     this.#lastAtMonotonicMs.set(endpointId, nowMs);
     return null;
   }

@@ -8,10 +8,10 @@ import type { AccountStore } from "../../ports/stores/account-store.ts";
 import type { SecretBox } from "../../ports/secret-box.ts";
 import type { SealedSecret, SendJob, SendTarget } from "../../ports/stores/send-job.ts";
 
-/** What goes over the wire, its deadline apart. */
+/** A signed request, without its deadline. */
 export type ComposedWebhook =
   | { readonly kind: "webhook"; readonly url: string; readonly headers: Readonly<Record<string, string>>; readonly body: string }
-  /** The configured keys do not open the endpoint's secrets or headers. */
+  /** The configured encryption keys do not open the endpoint's secrets or headers. */
   | { readonly kind: "unreadable"; readonly detail: string };
 
 export type WebhookComposerOptions = {
@@ -23,7 +23,7 @@ export type WebhookComposerOptions = {
 
 const cacheEntries = 10_000;
 
-/** From a job to a signed request. Opened secrets are kept as key objects, bounded, by the id they are sealed with. */
+/** Composes signed requests from jobs. Caches opened secrets as key objects, by the id of their associated data. */
 export class WebhookComposer {
   readonly #options: WebhookComposerOptions;
   readonly #userAgent: string;
@@ -35,7 +35,7 @@ export class WebhookComposer {
     this.#userAgent = `Ringback/${options.version}`;
   }
 
-  /** Rejects when the store cannot be asked for the account's key. `nowMs`: wall time. */
+  /** Signs a job (Standard Webhooks); `nowMs` is wall time. Rejects if the account's key cannot be read from the store. */
   async compose(job: SendJob, nowMs: number): Promise<ComposedWebhook> {
     try {
       return await this.#compose(job, nowMs);

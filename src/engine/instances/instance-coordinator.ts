@@ -201,7 +201,7 @@ export class InstanceCoordinator {
     if (this.#isDraining) return;
     if (what.has("watches")) this.#sweeper.onDeletion();
     if (what.has("calls") || what.has("instances")) this.#balance.checkAgain();
-    this.#word.ask();
+    this.#word.request();
     if (what.has("instances") || (what.has("rates") && this.#division.isWaiting)) this.#heartbeatConcurrently();
   }
 

@@ -11,7 +11,7 @@ import type { SourceSetup } from "../sources/polled-source.ts";
 import type { Poller } from "./poller.ts";
 import type { RegistrableSource } from "../sources/registrable-source.ts";
 
-/** How a source that was set is polled; throws where no request can be made of it. */
+/** Creates the setup of a stored source; throws if no request can be built from its settings. */
 export type CreateSetup = (source: { readonly id: string; readonly name: string } & SourceSettings, credential: string) => SourceSetup;
 
 export type SourceReloaderOptions = {
@@ -20,31 +20,30 @@ export type SourceReloaderOptions = {
   readonly logger: Logger;
   readonly setupOf: CreateSetup;
   readonly poller: Pick<Poller, "addSource" | "replaceUpstream" | "setSourceRate">;
-  /** By name; sources that are found are added to it, those of the environment are there already. */
+  /** By name; contains the sources of the environment, and receives those of the store. */
   readonly registrable: Map<string, RegistrableSource>;
 };
 
-type Known = { readonly revision: number; /** null: it could not be used as it was. */ readonly used: Used | null };
+type Known = { readonly revision: number; /** `null` if the settings could not be used. */ readonly used: Used | null };
 type Used = { readonly upstream: string; readonly maxPollsPerSecond: number };
 
 const builtIn: ReadonlySet<string> = new Set([defaultSourceName, sandboxSourceName]);
 
 /**
- * Follows the sources that the operator sets while the service runs: new ones may be used, changed ones are polled
- * another way from the next poll on. One that cannot be used (its credential does not open) is logged and leaves what
- * was there before as it is.
+ * Follows the sources that the operator sets while the service runs: adds new ones and applies changes from the next
+ * poll on. A source that cannot be used (its credential does not open) is logged and keeps its previous settings.
  */
 export class SourceReloader {
   readonly #options: SourceReloaderOptions;
   readonly #known = new Map<string, Known>();
-  /** A change is noticed within 5 s. */
+  /** Short enough that a change applies within 5 s. */
   readonly tickEveryMs = 2000;
 
   constructor(options: SourceReloaderOptions) {
     this.#options = options;
   }
 
-  /** Everything that changed since the last time. Rejects while the store cannot be read. */
+  /** Applies every change since the last call. Rejects while the store is unavailable. */
   async refresh(): Promise<void> {
     for (const source of await this.#options.store.listSources()) {
       const known = this.#known.get(source.id);
@@ -53,7 +52,7 @@ export class SourceReloader {
     }
   }
 
-  /** The same, but a store that is away for a while is waited for. */
+  /** Like `refresh`, but leaves an unavailable store to the next tick. */
   async tick(): Promise<void> {
     try {
       await this.refresh();

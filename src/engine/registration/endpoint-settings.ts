@@ -18,7 +18,7 @@ export type EndpointEditorOptions = {
   readonly endpointListener: EndpointListener;
 };
 
-/** Changes to endpoints by their owner. Secrets are sealed here, so that the store never sees one. */
+/** Changes endpoints on request of their account. Seals secrets, so that the store never receives one in the clear. */
 export class EndpointEditor implements EndpointSettings {
   readonly #options: EndpointEditorOptions;
 

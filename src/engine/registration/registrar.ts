@@ -58,13 +58,13 @@ type ParsedRequest = { readonly request: WatchRequest; readonly callback: Callba
 type EndpointRequest = Pick<WatchRequest, "format" | "headers" | "signingSecret">;
 type Draft<T> = { readonly kind: "draft"; readonly draft: T } | Refusal;
 type DraftedEndpoint = { readonly endpoint: EndpointDraft; readonly generatedSecret: string };
-/** The calls a batch adds to each source. */
+/** Calls that a batch adds, by source. */
 type NewCalls = Map<string, Set<string>>;
 type DraftedWatch = { readonly watch: WatchDraft; readonly generatedSecret: string | null };
 
 /**
- * Turns requests into drafts, lets the store judge and commit them, and only then tells the poller and the dispatcher.
- * A crash before the commit leaves nothing; after it, the start finds the watch on disk.
+ * Turns requests into drafts, which the store checks and commits, and only then passes them to the poller and the
+ * listeners. A crash before the commit leaves nothing; after it, the next start loads the watch from the store.
  */
 export class Registrar implements Registration {
   readonly #options: RegistrarOptions;
@@ -137,7 +137,7 @@ export class Registrar implements Registration {
     if (refusal !== null) return refusal;
     const nowMs = clock.nowMs();
     const { endpoint, generatedSecret } = this.#draftEndpoint(request, callback, "flat", nowMs);
-    const draft = { id: newId("hk", nowMs), accountId: account.id, endpoint, events: request.events, nowMs, quotas };
+    const draft = { id: newId("hk", nowMs), accountId: account.id, endpoint, filter: request.filter, nowMs, quotas };
     const run = await idempotency.run(
       claim,
       (store) => store.registerHook,
@@ -185,7 +185,7 @@ export class Registrar implements Registration {
       callSid: request.callSid,
       callId: newId("call", nowMs),
       endpoint: drafted?.endpoint ?? null,
-      events: request.events,
+      filter: request.filter,
       metadata: request.metadata,
       expiresAtMs,
       nowMs,
@@ -196,7 +196,7 @@ export class Registrar implements Registration {
     return { kind: "draft", draft: { watch, generatedSecret: drafted?.generatedSecret ?? null } };
   }
 
-  /** Another watch of a call that is polled, or that the same batch adds, stretches nobody's interval. */
+  /** Whether the source cannot take the call. A call that is polled already, or added by the same batch, is no load. */
   #isSaturated(sourceName: string, scope: string, callSid: string, newCalls: NewCalls): boolean {
     const { poller } = this.#options;
     const added = newCalls.get(sourceName) ?? new Set();
@@ -263,7 +263,7 @@ export class Registrar implements Registration {
   }
 }
 
-/** Header values as they lie on disk; `identity` is the endpoint's own. Sorted and in lower case, so that equal headers have equal fingerprints. */
+/** Seals the custom headers of an endpoint; sorted and in lower case, so that equal headers have equal fingerprints. */
 export function sealHeaders(
   secretBox: SecretBox,
   endpointId: string,
@@ -280,7 +280,7 @@ export function sealHeaders(
   };
 }
 
-/** A signing secret with an identity of its own, so that one row may serve many endpoints. */
+/** Drafts a signing secret with an id of its own, so that one row can serve many endpoints. */
 export function draftSecret(secretBox: SecretBox, secret: string, nowMs: number): SecretDraft {
   const id = newId("sec", nowMs);
   return { id, sealed: secretBox.seal(secret, associatedData("secret", id)), fingerprints: secretBox.fingerprints(secret) };

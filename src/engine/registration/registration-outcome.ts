@@ -1,7 +1,7 @@
 import type { FieldError, HookOutcome, Refusal, WatchOutcome } from "../../ports/use-cases/registration.ts";
 import type { EndpointConflict, QuotaExceeded, RegisterHookResult, RegisterWatchResult } from "../../ports/stores/registration-store.ts";
 
-/** What became of a watch, in the words of the API. `generatedSecret` is shown only where its endpoint was made with it. */
+/** Translates the store's result for a watch. `generatedSecret` is shown only if the endpoint was created with it. */
 export function watchOutcomeOf(generatedSecret: string | null, result: RegisterWatchResult): WatchOutcome {
   switch (result.kind) {
     case "created":
@@ -17,7 +17,7 @@ export function watchOutcomeOf(generatedSecret: string | null, result: RegisterW
         endpointId: null,
       };
     case "callback_required":
-      return invalid("invalid-request", "/callback_url", "is required: the account has no hook that would be told instead");
+      return invalid("invalid-request", "/callback_url", "is required, because the account has no hook");
     default:
       return refusalOf(result);
   }
@@ -34,7 +34,7 @@ export function hookOutcomeOf(generatedSecret: string, result: RegisterHookResul
   }
 }
 
-/** The store answers every draft, in order. */
+/** Returns the result of one draft; the store answers every draft, in order. */
 export function resultAt(results: readonly RegisterWatchResult[], index: number): RegisterWatchResult {
   const result = results[index];
   if (result === undefined) throw new Error("the store answers every draft");

@@ -12,16 +12,15 @@ export type AuthenticatorOptions = {
 /** `account` is `null` if the key is unknown or revoked. */
 type CachedAccount = { readonly account: Account | null; readonly untilMonotonicMs: number };
 
-/** Less than the 5 s in which a change must be noticed: the store is asked meanwhile. */
+/** Less than the 5 s within which a change must apply, because the query of the store takes time too. */
 const cacheMs = 4000;
 const cacheEntries = 10_000;
 
 /**
- * Finds the account of an API key by its keyed hash; neither the cache nor the store ever holds a key. There is no
- * comparison whose time could tell anything: what is looked up is a hash whose bits nobody can choose who does not have
- * the hash key, so how far a lookup got says nothing of the API key. An answer is remembered for some seconds, counted
- * from before the store was asked, which is how late a revocation or a new key may be noticed; unknown keys are
- * remembered too, in the same bounded map.
+ * Finds the account of an API key by the key's keyed hash; neither the cache nor the store ever holds a key. Lookups leak
+ * nothing through their timing, because an attacker without the hash key cannot choose the bits of the hash. Answers,
+ * also those for unknown keys, are cached for `cacheMs` from before the query: that long a revocation or a new key may
+ * take to apply.
  */
 export class Authenticator implements Authentication {
   readonly #options: AuthenticatorOptions;
@@ -43,7 +42,7 @@ export class Authenticator implements Authentication {
   }
 
   #remember(fingerprint: string, answer: CachedAccount): void {
-    // A slow answer must not take the place of a younger one.
+    // A slow answer must not replace a newer one.
     const known = this.#cache.get(fingerprint);
     if (known === undefined || known.untilMonotonicMs <= answer.untilMonotonicMs) this.#cache.set(fingerprint, answer);
   }

@@ -14,14 +14,14 @@ export type LiveStateReaderOptions = {
   readonly store: Pick<StoreLifecycle, "checkWritable">;
   readonly sources: ReadonlyMap<string, RegistrableSource>;
   readonly isStopping: () => boolean;
-  /** False while a database that others share cannot be reached: nobody need ask it to know. */
+  /** False while a shared database is known to be unreachable, so that readiness need not query it. */
   readonly isStoreReachable?: () => boolean;
 };
 
 const degradedIntervalMs = 60_000;
 const degradedSkewMs = 60_000;
 
-/** What only memory knows, for the API. */
+/** Reads state that exists only in memory, for the API. */
 export class LiveStateReader implements LiveState {
   readonly #options: LiveStateReaderOptions;
 

@@ -7,9 +7,10 @@ import type { NotStarted } from "../../ports/not-started.ts";
 import type { Logger, Metrics } from "../../ports/telemetry.ts";
 import type { QueuedPoll } from "./fair-poll-queue.ts";
 import { SourceGate } from "./source-gate.ts";
+import type { SharedPart } from "./source-gate.ts";
 import type { LocalTrouble } from "../runtime/local-trouble.ts";
 
-/** A source with its own waits: the sandbox's are its own, the others' the operator's. */
+/** Everything that is needed to poll a source. */
 export type SourceSetup = {
   readonly source: Source;
   readonly callSource: CallSource;
@@ -18,7 +19,7 @@ export type SourceSetup = {
   readonly intervalMaxMs: number;
 };
 
-/** What a source reads of a call that it polls. */
+/** Fields of a call that its source reads. */
 export type PollableCall = QueuedPoll &
   PollTarget & {
     readonly callId: string;
@@ -28,24 +29,25 @@ export type PollableCall = QueuedPoll &
     readonly minIntervalMs: number;
   };
 
-/** What of a source holds for all instances. */
-export type SharedPart = "suspension" | "throttle";
-
 export type SourceDependencies = {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /**
+   * Called when a gate changed shared state. If it is set, sources are polled within a grant, which is 0 until the rate has
+   * been divided.
+   */
   readonly onShared?: (sourceName: string, part: SharedPart) => void;
   readonly localTrouble?: LocalTrouble;
 };
 
-/** One source as the poller runs it. */
+/** One source with its gate and its connection to the upstream. */
 export class PolledSource<Call extends PollableCall> {
-  /** Wakes the source when a token or a probe is due. */
+  /** Pending wake-up for the next token of the rate or the next probe. */
   wakeTimer: Timer | null = null;
-  /** Nobody configured it: it stands for what its calls name. */
+  /** Whether this is a stand-in for a source that is not configured. */
   isUnconfigured = false;
-  /** Our clock less the upstream's; null before its first `Date`. */
+  /** Own clock minus the upstream's; `null` before the first `Date` header. */
   clockSkewMs: number | null = null;
   readonly #dependencies: SourceDependencies;
   readonly #takeToken = () => this.#gate.takeToken();
@@ -66,35 +68,34 @@ export class PolledSource<Call extends PollableCall> {
     return this.#setup;
   }
 
-  /** Another one after the upstream was replaced. */
+  /** Replaced together with the upstream. */
   get gate(): SourceGate<Call> {
     return this.#gate;
   }
 
   /**
-   * Another upstream, or another way into it, from the next poll on: nothing that was learnt about the one before holds.
-   * Its calls (all of them in `calls`) go over; those that were in the queue are to be scheduled anew. What was on the
-   * wire ends as failed.
+   * Replaces the upstream or its credential from the next poll on, and forgets the health of the old one. `calls` are all
+   * calls of the source; the caller schedules those again that were queued. Polls in flight end as failed.
    */
   replaceUpstream(setup: SourceSetup, calls: readonly Call[]): void {
-    const before = this.#gate;
-    const replaced = this.#setup.callSource;
+    const oldGate = this.#gate;
+    const oldSource = this.#setup.callSource;
     this.#setup = setup;
-    this.#gate = this.#createGate(setup, before.grantPerSecond);
-    if (!this.isUnconfigured) this.#gate.setMayProbe(before.mayProbe);
+    this.#gate = this.#createGate(setup, oldGate.grantPerSecond);
+    if (!this.isUnconfigured) this.#gate.setMayProbe(oldGate.mayProbe);
     this.isUnconfigured = false;
     this.clockSkewMs = null;
     for (const call of calls) {
-      before.queue.remove(call);
+      oldGate.queue.remove(call);
       this.#gate.changeLoad(call.minIntervalMs, 1);
     }
-    replaced.close().catch((error: unknown) => {
+    oldSource.close().catch((error: unknown) => {
       this.#dependencies.logger.warn({ source: this.name, error: String(error) }, "source.close_failed");
     });
   }
 
-  /** One poll of a call that the gate let through. Never rejects. */
-  async ask(call: Call): Promise<Observation | NotStarted> {
+  /** Polls a call that the gate admitted. Never rejects. */
+  async poll(call: Call): Promise<Observation | NotStarted> {
     const { clock, logger, metrics } = this.#dependencies;
     const { callSource } = this.#setup;
     const lagMs = clock.monotonicMs() - call.dueAtMonotonicMs;
@@ -110,7 +111,7 @@ export class PolledSource<Call extends PollableCall> {
       return observation;
     } catch (error) {
       logger.error({ source: this.name, call_id: call.callId, error: String(error) }, "poll.failed_unexpectedly");
-      return { kind: "failed", code: "connect", detail: "not asked" };
+      return { kind: "failed", code: "connect", detail: "not polled" };
     }
   }
 
@@ -118,7 +119,6 @@ export class PolledSource<Call extends PollableCall> {
     await this.#setup.callSource.close();
   }
 
-  /** A source that others poll too is polled when its rate has been divided. */
   #createGate({ source, intervalMinMs, intervalMaxMs, policy }: SourceSetup, grantPerSecond = 0): SourceGate<Call> {
     const { clock, onShared } = this.#dependencies;
     const { corroborationMs } = policy;
@@ -127,7 +127,7 @@ export class PolledSource<Call extends PollableCall> {
   }
 
   #recordClockSkew(upstreamDateMs: number): void {
-    // The header has whole seconds: half of one is the best guess.
+    // The header has whole seconds; half a second is the expected error.
     this.clockSkewMs = this.#dependencies.clock.nowMs() - upstreamDateMs - 500;
     this.#dependencies.metrics.clockSkew(this.name, this.clockSkewMs);
   }

@@ -2,7 +2,7 @@ import type { SourceHealth } from "../../domain/sources/source.ts";
 import { createUnconfiguredSource } from "./unconfigured-source.ts";
 import type { PollableCall, PolledSource, SourceDependencies } from "./polled-source.ts";
 
-/** Every source of this process by its name, those among them that calls name and nobody configured. */
+/** All sources of this process by name, including stand-ins for unconfigured ones. */
 export class SourceRegistry<Call extends PollableCall> {
   readonly #dependencies: SourceDependencies;
   readonly #byName = new Map<string, PolledSource<Call>>();
@@ -23,21 +23,21 @@ export class SourceRegistry<Call extends PollableCall> {
     return this.#byName.values();
   }
 
-  /** The source that calls name. */
+  /** Returns the source of this name, or adds a stand-in if it is not configured. */
   named(name: string): PolledSource<Call> {
     const known = this.#byName.get(name);
     if (known !== undefined) return known;
     this.#dependencies.logger.warn({ source: name }, "poll.source_unknown");
-    const absent = createUnconfiguredSource<Call>(name, this.#dependencies);
-    this.add(absent);
-    return absent;
+    const standIn = createUnconfiguredSource<Call>(name, this.#dependencies);
+    this.add(standIn);
+    return standIn;
   }
 
   health(): readonly SourceHealth[] {
     return [...this.#byName.values()].map((source) => source.gate.health());
   }
 
-  /** Our clock less each upstream's, where known. */
+  /** Returns the own clock minus the upstream's for each source where it is known. */
   clockSkews(): readonly { readonly source: string; readonly skewMs: number }[] {
     return [...this.#byName.values()].flatMap((source) =>
       source.clockSkewMs === null ? [] : [{ source: source.name, skewMs: source.clockSkewMs }],

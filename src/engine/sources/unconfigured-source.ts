@@ -2,21 +2,21 @@ import { PolledSource } from "./polled-source.ts";
 import type { PollableCall, SourceSetup, SourceDependencies } from "./polled-source.ts";
 
 /**
- * Stands for a source that calls name and nobody configured (any more): as if it were suspended, with no probe to end
- * that. So the deadlines of its calls are kept, and they are there when the source is.
+ * Creates the stand-in (null object) for a source that calls name and that is not configured: a suspended source without
+ * probes. Its calls keep their deadlines, and are polled once the source is configured.
  */
 export function createUnconfiguredSource<Call extends PollableCall>(name: string, dependencies: SourceDependencies): PolledSource<Call> {
-  const source = new PolledSource<Call>(setupOf(name), dependencies);
+  const source = new PolledSource<Call>(standInSetup(name), dependencies);
   source.isUnconfigured = true;
   source.gate.adoptSuspension({ reason: "misconfigured", sinceMs: dependencies.clock.nowMs() });
   source.gate.setMayProbe(false);
   return source;
 }
 
-/** Nothing of it is ever used but the name and the interval, in which its calls queue up; its rate refuses no registration. */
-function setupOf(name: string): SourceSetup {
+/** Only the name and the interval are ever used; the rate never refuses a registration. */
+function standInSetup(name: string): SourceSetup {
   return {
-    source: { id: "src_absent", name, kind: "polyai-legacy", maxPollsPerSecond: 100 },
+    source: { id: "src_absent", name, kind: "unconfigured", maxPollsPerSecond: 100 },
     callSource: {
       poll: () => Promise.reject(new Error(`the source ${name} is not configured`)),
       close: () => Promise.resolve(),

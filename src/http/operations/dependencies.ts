@@ -33,6 +33,8 @@ export type HttpDependencies = {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly limits: ApiLimits;
+  /** Names of the kinds that a source can have, the sandbox's too. */
+  readonly sourceKinds: readonly string[];
   /** Limit in flight of an endpoint that has none of its own. */
   readonly endpointMaxInFlight: number;
   /** Public address of the service as configured; `null` if unset. */

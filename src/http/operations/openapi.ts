@@ -1,5 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
+import { describeConsequences } from "../../domain/deliveries/response-class.ts";
 import type { Env } from "./dependencies.ts";
 import { addOperation } from "./operation.ts";
 import { registerSharedParts } from "./operation-document.ts";
@@ -36,10 +37,8 @@ const webhook = {
   security: [],
   responses: {
     "2XX": { description: "Delivered." },
-    "4XX": {
-      description: "410: the endpoint is disabled. 429: nothing is sent until `Retry-After`. Any other: retried by the schedule.",
-    },
-    "5XX": { description: "Retried by the schedule; after 502, 503 and 504 the endpoint also pauses." },
+    "4XX": { description: describeConsequences(400, 499) },
+    "5XX": { description: describeConsequences(500, 599) },
   },
 };
 

@@ -4,7 +4,7 @@ import { CursorInvalidError } from "../../domain/errors.ts";
 import type { Env, HttpDependencies } from "../operations/dependencies.ts";
 import { addOperation } from "../operations/operation.ts";
 import { pageQuery, signingSecretField } from "../schemas/fields.ts";
-import { pageExample, pageSchema, sourceExample, sourceSchema } from "../schemas/answers.ts";
+import { pageExample, pageSchema, sourceExample, sourceSchemaOf } from "../schemas/answers.ts";
 import { sourceJson } from "../schemas/json.ts";
 
 const tag = "Account";
@@ -37,7 +37,7 @@ const defaultSecretSchema = z
   .openapi("DefaultSecret", { example: { signing_secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" } });
 
 /** Routes of the account and its sources. */
-export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointSettings, live, limits }: HttpDependencies): void {
+export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointSettings, live, limits, sourceKinds }: HttpDependencies): void {
   addOperation(
     app,
     {
@@ -93,7 +93,9 @@ export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointSettings, live
       summary: "List sources",
       description: "Sources that the account may use, with their health; never a credential.",
       query: z.strictObject(pageQuery),
-      answers: { 200: { description: "The sources.", schema: pageSchema(sourceSchema), example: pageExample(sourceExample) } },
+      answers: {
+        200: { description: "The sources.", schema: pageSchema(sourceSchemaOf(sourceKinds)), example: pageExample(sourceExample) },
+      },
     },
     (c, { query }) => {
       const sources = live.sources(c.get("account"));

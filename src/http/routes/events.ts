@@ -1,11 +1,12 @@
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
-import { selectTypes } from "../../domain/events/event-filter.ts";
+import { feedFilterQuery } from "../schemas/event-filter.ts";
+import { selectTypes, unfiltered } from "../../domain/events/event-filter.ts";
 import type { Env, HttpDependencies } from "../operations/dependencies.ts";
 import { addOperation } from "../operations/operation.ts";
 import { notFound, unprocessable } from "../operations/problem.ts";
 import { CursorInvalidError } from "../../domain/errors.ts";
-import { callSidField, cursorQuery, feedTypesQuery, idParam, limitQuery, timeField, waitQuery } from "../schemas/fields.ts";
+import { callSidField, cursorQuery, idParam, limitQuery, timeField, waitQuery } from "../schemas/fields.ts";
 import { eventExample, eventSchema } from "../schemas/answers.ts";
 import { eventJson } from "../schemas/json.ts";
 
@@ -32,7 +33,7 @@ export function addEventRoutes(app: OpenAPIHono<Env>, { store, live, clock }: Ht
         limit: limitQuery,
         after: cursorQuery,
         since: timeField.optional(),
-        type: feedTypesQuery,
+        type: feedFilterQuery,
         call_sid: callSidField.optional(),
         wait: waitQuery,
       }),
@@ -41,15 +42,14 @@ export function addEventRoutes(app: OpenAPIHono<Env>, { store, live, clock }: Ht
     async (c, { query }) => {
       const accountId = c.get("account").id;
       const abort = new AbortController();
-      const { types, orTerminal } = selectTypes(query.type ?? null);
+      const selection = selectTypes(query.type ?? unfiltered);
       const read = (cursor: string | null) =>
         store.readFeed({
           accountId,
           limit: query.limit,
           cursor,
           sinceMs: query.since ?? null,
-          types,
-          orTerminal,
+          ...selection,
           callSid: query.call_sid ?? null,
         });
       const deadlineMs = clock.monotonicMs() + query.wait * 1000;

@@ -1,6 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
-import { selectTypes } from "../../domain/events/event-filter.ts";
+import { filterByNames, selectTypes, unfiltered } from "../../domain/events/event-filter.ts";
 import { flatPayload } from "../../domain/events/payload.ts";
 import type { Env, HttpDependencies } from "../operations/dependencies.ts";
 import type { HookOutcome } from "../../ports/use-cases/registration.ts";
@@ -10,17 +10,8 @@ import type { Post } from "../operations/post-operation.ts";
 import { notFound } from "../operations/problem.ts";
 import { refusalError } from "../operations/refusal.ts";
 import { sampleEvents } from "./sample-events.ts";
-import {
-  formatField,
-  headersField,
-  hookEventField,
-  hookEventsField,
-  hookTypesQuery,
-  idParam,
-  pageQuery,
-  signingSecretField,
-  urlField,
-} from "../schemas/fields.ts";
+import { hookFilterFields, hookFilterOf, hookFilterQuery } from "../schemas/event-filter.ts";
+import { formatField, headersField, idParam, pageQuery, signingSecretField, urlField } from "../schemas/fields.ts";
 import { hookExample, hookSchema, pageExample, pageSchema } from "../schemas/answers.ts";
 import { hookJson } from "../schemas/json.ts";
 
@@ -38,8 +29,7 @@ const hookRequestSchema = z
       target_url: urlField.optional(),
       targetUrl: urlField.optional(),
       hookUrl: urlField.optional(),
-      events: hookEventsField.optional(),
-      event: hookEventField.optional(),
+      ...hookFilterFields,
       format: formatField.optional(),
       headers: headersField.optional(),
       signing_secret: signingSecretField.optional(),
@@ -51,7 +41,7 @@ const hookRequestSchema = z
     example: { url: "https://hooks.zapier.com/hooks/standard/1/abc/", events: ["terminal"] },
   });
 
-const sampleExample = sampleEvents(["call.failure"], Date.UTC(2026, 10, 24, 12)).map(flatPayload);
+const sampleExample = sampleEvents(filterByNames(["call.failure"]), Date.UTC(2026, 10, 24, 12)).map(flatPayload);
 const knownHookExample = { ...hookExample, secret: null, ignored: [] };
 
 const sampleSchema = z
@@ -80,15 +70,16 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idem
     (c, { body }): Post<HookOutcome> => {
       const urlKey = urlKeys.find((key) => body[key] !== undefined);
       if (urlKey === undefined) throw invalidBody("/url", "is required (also read as target_url, targetUrl or hookUrl)");
+      const { filter, keys } = hookFilterOf(body);
       const request = {
         url: body[urlKey] ?? "",
         urlKey,
-        events: (body.events === undefined ? body.event : body.events) ?? null,
+        filter,
         format: body.format ?? null,
         headers: (body.headers ?? null) as Readonly<Record<string, string>> | null,
         signingSecret: body.signing_secret ?? null,
       };
-      const read = new Set([urlKey, body.events === undefined ? "event" : "events", "format", "headers", "signing_secret"]);
+      const read = new Set([urlKey, ...keys, "format", "headers", "signing_secret"]);
       const ignored = Object.keys(body).filter((key) => !read.has(key));
       return {
         act: (claim) => registration.registerHook(c.get("account"), request, claim),
@@ -110,13 +101,13 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idem
       tag,
       summary: "Sample events",
       description: "A bare array in the live (flat) schema, newest first: recent events of the account, or synthetic ones if it has none.",
-      query: z.strictObject({ event: hookTypesQuery, limit: pageQuery.limit.default(3) }),
+      query: z.strictObject({ event: hookFilterQuery, limit: pageQuery.limit.default(3) }),
       answers: { 200: { description: "Events.", schema: sampleSchema, example: sampleExample } },
     },
     async (c, { query }) => {
-      const { types, orTerminal } = selectTypes(query.event ?? null);
-      const recent = await store.listRecentEvents({ accountId: c.get("account").id, types, orTerminal, limit: query.limit });
-      const events = recent.length > 0 ? recent : sampleEvents(query.event ?? null, clock.nowMs()).slice(0, query.limit);
+      const filter = query.event ?? unfiltered;
+      const recent = await store.listRecentEvents({ accountId: c.get("account").id, ...selectTypes(filter), limit: query.limit });
+      const events = recent.length > 0 ? recent : sampleEvents(filter, clock.nowMs()).slice(0, query.limit);
       return c.json(events.map(flatPayload));
     },
   );

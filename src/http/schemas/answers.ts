@@ -1,7 +1,9 @@
 import { watchStatuses } from "../../domain/calls/watch.ts";
 import { deliveryStatuses } from "../../domain/deliveries/delivery.ts";
-import { payloadFormats } from "../../domain/deliveries/endpoint.ts";
+import { endpointReasons, payloadFormats } from "../../domain/deliveries/endpoint.ts";
+import { listPausingStatuses } from "../../domain/deliveries/response-class.ts";
 import { z } from "@hono/zod-openapi";
+import { filterAnswerFields } from "./event-filter.ts";
 import { eventTypes, timeOrNull, timeSchema } from "./parts.ts";
 import { eventDataExample, eventDataSchema, operationalDataSchema } from "./webhook.ts";
 
@@ -60,7 +62,7 @@ export const watchSchema = z
       next_poll_at: timeOrNull,
       problem: z.enum(["source_suspended", "source_slowed", "upstream_errors", "not_found_yet"]).nullable(),
     }),
-    events: z.array(z.string()).nullable(),
+    ...filterAnswerFields,
     metadata: z.record(z.string(), z.string()),
     format: format.nullable(),
     sequence: z.number().int().openapi({ description: "Sequence of the last event; 0 before the first." }),
@@ -198,10 +200,12 @@ export const endpointSchema = z
     max_in_flight: z.number().int().openapi({ description: "Limit of the endpoint, or that of the service if none was set." }),
     max_per_second: z.number().nullable(),
     state: endpointState.openapi({ description: "`paused` also while a pause after 429 or 5xx runs, its own or its host's." }),
-    reason: z.enum(["client", "gone", "failing", "rate_limited", "unavailable", "host_paused"]).nullable().openapi({
-      description:
-        "Why the endpoint is not enabled: a client's PATCH, a 410, or only failures; or why it pauses: a 429, a 502 to 504, or its host.",
-    }),
+    reason: z
+      .enum([...endpointReasons, "host_paused"])
+      .nullable()
+      .openapi({
+        description: `Why the endpoint is not enabled: a client's PATCH, a 410, or only failures; or why it pauses: ${listPausingStatuses("rate_limited")}, ${listPausingStatuses("unavailable")}, or its host.`,
+      }),
     since: timeOrNull.openapi({ description: "Since when the endpoint has this state; null if it is enabled." }),
     paused_until: timeOrNull,
     last_success_at: timeOrNull,
@@ -231,7 +235,7 @@ export const hookSchema = z
     id: z.string(),
     secret: z.string().nullable().openapi({ description: shownOnce }),
     url: z.string(),
-    events: z.array(z.string()).nullable(),
+    ...filterAnswerFields,
     format,
     endpoint_id: z.string(),
     endpoint_state: endpointState,
@@ -252,19 +256,21 @@ export const sourceExample = {
   interval_ms: 2000,
 };
 
-export const sourceSchema = z
-  .object({
-    name: z.string(),
-    kind: z.enum(["polyai-legacy", "polyai-agents", "sandbox"]),
-    state: z.enum(["ok", "unproven", "slowed", "suspended", "circuit_open"]),
-    reason: z.string().nullable(),
-    since: timeOrNull,
-    last_good_poll_at: timeOrNull,
-    interval_ms: z.number().int(),
-  })
-  .openapi("Source", {
-    example: sourceExample,
-  });
+/** Schema of a source. `kinds` are the names of all kinds there are. */
+export const sourceSchemaOf = (kinds: readonly string[]) =>
+  z
+    .object({
+      name: z.string(),
+      kind: z.enum(kinds as [string, ...string[]]),
+      state: z.enum(["ok", "unproven", "slowed", "suspended", "circuit_open"]),
+      reason: z.string().nullable(),
+      since: timeOrNull,
+      last_good_poll_at: timeOrNull,
+      interval_ms: z.number().int(),
+    })
+    .openapi("Source", {
+      example: sourceExample,
+    });
 
 export const callExample = {
   call_sid: "OUT-550e8400-e29b-41d4-a716-446655440000",

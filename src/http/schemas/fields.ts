@@ -2,7 +2,6 @@ import { payloadFormats } from "../../domain/deliveries/endpoint.ts";
 import { z } from "@hono/zod-openapi";
 import { callSidPattern } from "../../domain/calls/call.ts";
 import { findHeaderFaults } from "../../domain/webhooks/custom-headers.ts";
-import { hookFilterNames, watchFilterNames } from "../../domain/events/event-filter.ts";
 import { isSigningSecret } from "../../domain/webhooks/signature.ts";
 import { unknownDetail } from "./problem-catalogue.ts";
 
@@ -96,39 +95,6 @@ export const headersField = withoutProto
     example: { "x-api-key": "s3cret" },
   });
 
-const nameOf = (names: readonly string[]) => z.enum(names as readonly [string, ...string[]], `must be one of ${names.join(", ")}`);
-
-const filterOf = (names: readonly string[]) =>
-  z
-    .array(nameOf(names), "must be a list of event types or groups")
-    .min(1, "must name at least one type, or be null for all")
-    .max(100, "must name at most 100 types");
-
-export const watchEventsField = filterOf(watchFilterNames)
-  .nullable()
-  .openapi({
-    description: "List of types or groups (`call.*`, `watch.*`, `terminal`); null means all. The four `watch.*` endings pass every filter.",
-    example: ["terminal"],
-  });
-
-export const hookEventsField = filterOf(hookFilterNames)
-  .nullable()
-  .openapi({
-    description: "List of types or groups; null means every event of a call or watch. Operational types must be named.",
-    example: ["terminal"],
-  });
-
-/** `hookEventsField` as automation tools send it: one name or a list. */
-export const hookEventField = z
-  .unknown()
-  .transform((value, context): readonly string[] | null => {
-    const result = typeof value === "string" ? nameOf(hookFilterNames).safeParse(value) : hookEventsField.safeParse(value);
-    if (result.success) return typeof result.data === "string" ? [result.data] : result.data;
-    for (const { path, message } of result.error.issues) context.addIssue({ code: "custom", path: [...path], message });
-    return z.NEVER;
-  })
-  .openapi({ type: ["string", "array", "null"], items: { type: "string" }, description: "Read as `events`: one type or a list." });
-
 export const formatField = z.enum(payloadFormats, "must be standard, flat, form or cloudevents");
 
 export const signingSecretField = text().refine(isSigningSecret, "must be whsec_ and base64 of 24 to 64 bytes").openapi({
@@ -192,16 +158,3 @@ export const waitQuery = wholeNumber(0, 30).default(0).openapi({
 });
 export const sequenceQuery = wholeNumber(0, 999_999_999).optional().openapi({ type: "integer", minimum: 0 });
 export const pageQuery = { limit: limitQuery, cursor: cursorQuery };
-
-/** List of names in one parameter, separated by commas. */
-const namesQuery = (names: readonly string[]) =>
-  z
-    .string()
-    .transform((list) => list.split(","))
-    .pipe(filterOf(names))
-    .optional()
-    .openapi({ type: "string", description: "Types or groups, separated by commas.", example: "terminal" });
-
-export const hookTypesQuery = namesQuery(hookFilterNames);
-/** Types that the feed can filter by. The feed also has test events, which a hook cannot name. */
-export const feedTypesQuery = namesQuery([...hookFilterNames, "endpoint.test"]);

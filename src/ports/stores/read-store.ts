@@ -3,6 +3,7 @@ import type { CallStatus } from "../../domain/calls/call.ts";
 import type { Delivery, DeliveryStatus } from "../../domain/deliveries/delivery.ts";
 import type { Endpoint } from "../../domain/deliveries/endpoint.ts";
 import type { RingbackEvent } from "../../domain/events/event.ts";
+import type { EventFilter, TypeSelection } from "../../domain/events/event-filter.ts";
 import type { Watch, WatchStatus } from "../../domain/calls/watch.ts";
 
 /** A page of a list. `cursor` is opaque to everybody but the store; a malformed one rejects with `CursorInvalidError`. */
@@ -47,7 +48,7 @@ export type HookView = {
   readonly id: string;
   readonly accountId: string;
   readonly url: string;
-  readonly events: readonly string[] | null;
+  readonly filter: EventFilter;
   readonly endpoint: EndpointSummary;
   readonly createdAtMs: number;
 };
@@ -59,11 +60,8 @@ export type FeedQuery = {
   readonly cursor: string | null;
   /** Events recorded at or after it. */
   readonly sinceMs: number | null;
-  /** Type names (groups are resolved by the caller); null is all. */
-  readonly types: readonly string[] | null;
-  readonly orTerminal: boolean;
   readonly callSid: string | null;
-};
+} & TypeSelection;
 
 /** What the API reads. Everything belongs to one account and every method says which; an id of another account is as unknown as any. */
 export interface ReadStore {
@@ -77,13 +75,8 @@ export interface ReadStore {
   getEvent(accountId: string, eventId: string): Promise<EventView | null>;
   /** Oldest first, in commit order: an event appears only when no earlier one can still appear before it. `nextCursor` is never null. */
   readFeed(query: FeedQuery): Promise<{ readonly data: readonly EventView[]; readonly nextCursor: string }>;
-  /** The newest events of the account whose type is in `types`; for a hook's sample. */
-  listRecentEvents(query: {
-    readonly accountId: string;
-    readonly types: readonly string[] | null;
-    readonly orTerminal: boolean;
-    readonly limit: number;
-  }): Promise<readonly RingbackEvent[]>;
+  /** The newest events of the account that are selected; for a hook's sample. */
+  listRecentEvents(query: TypeSelection & { readonly accountId: string; readonly limit: number }): Promise<readonly RingbackEvent[]>;
   /** null unless the account has or had a watch on it. */
   getCall(query: {
     readonly accountId: string;

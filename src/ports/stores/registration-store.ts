@@ -1,4 +1,5 @@
 import type { LatePolicy, PayloadFormat } from "../../domain/deliveries/endpoint.ts";
+import type { EventFilter } from "../../domain/events/event-filter.ts";
 import type { Notice, WatchedCall } from "./call-store.ts";
 import type { HookView, WatchView } from "./read-store.ts";
 import type { SendJob } from "./send-job.ts";
@@ -33,7 +34,7 @@ export type WatchDraft = {
   /** The id the call gets if it is new. */
   readonly callId: string;
   readonly endpoint: EndpointDraft | null;
-  readonly events: readonly string[] | null;
+  readonly filter: EventFilter;
   readonly metadata: Readonly<Record<string, string>>;
   readonly expiresAtMs: number;
   readonly nowMs: number;
@@ -77,7 +78,7 @@ export type HookDraft = {
   readonly id: string;
   readonly accountId: string;
   readonly endpoint: EndpointDraft;
-  readonly events: readonly string[] | null;
+  readonly filter: EventFilter;
   readonly nowMs: number;
   readonly quotas: Quotas;
 };

@@ -1,4 +1,5 @@
 import type { PayloadFormat } from "../../domain/deliveries/endpoint.ts";
+import type { EventFilter } from "../../domain/events/event-filter.ts";
 import type { Account } from "../stores/account-store.ts";
 import type { HookView, WatchView } from "../stores/read-store.ts";
 import type { Claim, IdempotencyKeyInUse } from "./idempotency.ts";
@@ -10,7 +11,7 @@ export type FieldError = { readonly pointer: string; readonly detail: string };
 export type WatchRequest = {
   readonly callSid: string;
   readonly callbackUrl: string | null;
-  readonly events: readonly string[] | null;
+  readonly filter: EventFilter;
   readonly metadata: Readonly<Record<string, string>>;
   readonly format: PayloadFormat | null;
   readonly headers: Readonly<Record<string, string>> | null;
@@ -46,7 +47,7 @@ export type HookRequest = {
   readonly url: string;
   /** Where the URL stood in the body, for pointers: `url`, `target_url`, `targetUrl` or `hookUrl`. */
   readonly urlKey: string;
-  readonly events: readonly string[] | null;
+  readonly filter: EventFilter;
   readonly format: PayloadFormat | null;
   readonly headers: Readonly<Record<string, string>> | null;
   readonly signingSecret: string | null;

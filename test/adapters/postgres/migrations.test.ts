@@ -42,6 +42,6 @@ describe("migrations", () => {
   it("reject a database with other migrations", async () => {
     await migrate(url);
     await run("update schema_migrations set checksum = 'x' where number = 1");
-    await expect(migrate(url)).rejects.toThrow("another migration 0001-initial.sql");
+    await expect(migrate(url)).rejects.toThrow("migration 0001-initial.sql of the database differs");
   });
 });

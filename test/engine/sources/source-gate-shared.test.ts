@@ -99,7 +99,7 @@ describe("a suspension", () => {
 
   test.each([
     ["forbidden", "resumed"],
-    ["misconfigured", "vindicated"],
+    ["misconfigured", "corroborated"],
     ["upstream_errors", "none"],
   ] as const)("%s that ended elsewhere has ended here", (reason, change) => {
     const world = new SharedGateWorld();
@@ -126,7 +126,7 @@ describe("a suspension", () => {
     expect(world.gate.adoptSuspension({ reason: "upstream_errors", sinceMs: 2 })).toBe("none");
     expect(world.state).toBe("circuit_open: upstream_errors");
     world.gate.adoptSuspension({ reason: "misconfigured", sinceMs: 3 });
-    expect(world.gate.adoptSuspension({ reason: "forbidden", sinceMs: 4 })).toBe("vindicated");
+    expect(world.gate.adoptSuspension({ reason: "forbidden", sinceMs: 4 })).toBe("corroborated");
   });
 });
 

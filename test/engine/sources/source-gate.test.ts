@@ -316,7 +316,7 @@ describe("a source that denies everything", () => {
     expect(changes).toEqual([...Array.from({ length: 9 }, () => "none"), "suspended"]);
     expect(world.state).toBe("suspended: misconfigured");
     expect(await world.probe(missing)).toEqual([5000, "none"]);
-    expect(await world.probe(fine)).toEqual([10_000, "vindicated"]);
+    expect(await world.probe(fine)).toEqual([10_000, "corroborated"]);
     expect(world.state).toBe("ok");
     expect(calls.slice(0, 9).map((call) => world.gate.recordUncorroboratedFailure(call))).not.toContain("suspended");
   });
@@ -338,7 +338,7 @@ describe("a source that denies everything", () => {
     world.queue(onTheWire);
     world.takeAll();
     for (let count = 0; count < 10; count++) world.gate.recordUncorroboratedFailure(first());
-    expect(world.gate.record(onTheWire, fine)).toBe("vindicated");
+    expect(world.gate.record(onTheWire, fine)).toBe("corroborated");
   });
 });
 

@@ -1,10 +1,10 @@
 import type { Account, AccountStore, ApiKeyDraft } from "../../../ports/stores/account-store.ts";
-import { accountOf, text } from "../../sql/rows.ts";
+import { accountOf } from "../../sql/rows.ts";
 import type { Queries } from "../connection/queries.ts";
 import type { Transaction } from "../connection/transaction.ts";
-import { insertKey } from "./api-keys.ts";
+import { createKey } from "./api-keys.ts";
 
-export const reads = { findAccount, findAccountByKey, findOldestAccount, getAccount };
+export const reads = { findAccount, findOldestAccount, getAccount };
 export const writes = { createAccount, ensureAccount };
 
 /** Inserts an account and returns true, or returns false if the name exists. Waits for a concurrent insert of the same name. */
@@ -38,7 +38,7 @@ async function createAccount(
     if (account === null) throw new Error(`account ${draft.name} does not exist`);
     return { kind: "name_taken", account };
   }
-  await insertKey(tx, firstKey);
+  await createKey(tx, firstKey);
   return { kind: "created" };
 }
 
@@ -61,17 +61,4 @@ async function getAccount(db: Queries, accountId: string): Promise<Account | nul
 async function findOldestAccount(db: Queries): Promise<Account | null> {
   const row = await db.get("select * from accounts order by id limit 1");
   return row === undefined ? null : accountOf(row);
-}
-
-/** Finds the account of a key. If several keys match, the first of the fingerprints decides. */
-async function findAccountByKey(
-  db: Queries,
-  fingerprints: readonly string[],
-): Promise<Awaited<ReturnType<AccountStore["findAccountByKey"]>>> {
-  const row = await db.get(
-    `select a.*, k.id as key_id from api_keys k join accounts a on a.id = k.account_id
-     where k.fingerprint = any($1) and k.revoked_at is null order by array_position($1, k.fingerprint) limit 1`,
-    fingerprints,
-  );
-  return row === undefined ? null : { account: accountOf(row), keyId: text(row, "key_id") };
 }

@@ -1,13 +1,20 @@
 import type { ApiKeyDraft, AccountStore, ApiKeyView } from "../../../ports/stores/account-store.ts";
-import { text, apiKeyOf } from "../../sql/rows.ts";
+import { accountOf, apiKeyOf, text } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import type { Queries } from "../connection/queries.ts";
 
-export const reads = { listKeys };
+export const reads = { findAccountByKey, listKeys };
 export const writes = { createKey, ensureKey, revokeKey };
 
-async function createKey(tx: Transaction, draft: ApiKeyDraft): Promise<void> {
-  await insertKey(tx, draft);
+export async function createKey(tx: Transaction, { id, accountId, name, fingerprints, nowMs }: ApiKeyDraft): Promise<void> {
+  await tx.run(
+    "insert into api_keys (id, account_id, name, fingerprint, created_at) values ($1, $2, $3, $4, $5)",
+    id,
+    accountId,
+    name,
+    fingerprints[0] ?? "",
+    nowMs,
+  );
 }
 
 /** Creates or restores a key. Revokes other keys of the same name, because a changed environment variable replaces its old value. */
@@ -26,7 +33,7 @@ async function ensureKey(tx: Transaction, draft: ApiKeyDraft): Promise<Awaited<R
     knownId,
   );
   if (revoked > 0) tx.changed.add("accounts");
-  if (knownId === null) await insertKey(tx, draft);
+  if (knownId === null) await createKey(tx, draft);
   else await tx.run("update api_keys set revoked_at = null, name = $1 where id = $2", name, knownId);
   return { kind: "ensured" };
 }
@@ -46,13 +53,15 @@ async function revokeKey(
   return row === undefined ? null : { key: apiKeyOf(row), accountId: text(row, "account_id") };
 }
 
-export async function insertKey(db: Queries, { id, accountId, name, fingerprints, nowMs }: ApiKeyDraft): Promise<void> {
-  await db.run(
-    "insert into api_keys (id, account_id, name, fingerprint, created_at) values ($1, $2, $3, $4, $5)",
-    id,
-    accountId,
-    name,
-    fingerprints[0] ?? "",
-    nowMs,
+/** Finds the account of a key. If several keys match, the first of the fingerprints decides. */
+async function findAccountByKey(
+  db: Queries,
+  fingerprints: readonly string[],
+): Promise<Awaited<ReturnType<AccountStore["findAccountByKey"]>>> {
+  const row = await db.get(
+    `select a.*, k.id as key_id from api_keys k join accounts a on a.id = k.account_id
+     where k.fingerprint = any($1) and k.revoked_at is null order by array_position($1, k.fingerprint) limit 1`,
+    fingerprints,
   );
+  return row === undefined ? null : { account: accountOf(row), keyId: text(row, "key_id") };
 }

@@ -1,4 +1,4 @@
-import { isAccepted } from "../../../domain/deliveries/attempt.ts";
+import { disablesEndpoint, isAccepted } from "../../../domain/deliveries/response-class.ts";
 import { subscribesToAttempts } from "../../../domain/events/operational-events.ts";
 import type { AttemptRecord } from "../../../ports/stores/delivery-store.ts";
 import { integer, text } from "../../sql/rows.ts";
@@ -26,7 +26,7 @@ const none: Consequences = { token: null, hooks: [], endpointIds: [] };
 export async function lockConsequences(tx: Transaction, records: readonly AttemptRecord[]): Promise<Consequences> {
   const failed = records.filter(({ outcome }) => !isAccepted(outcome));
   if (failed.length === 0) return none;
-  const gone = failed.filter(({ outcome }) => outcome.kind === "answered" && outcome.statusCode === 410);
+  const gone = failed.filter(({ outcome }) => disablesEndpoint(outcome));
   const known = await tx.all(
     "select id, account_id, endpoint_id from deliveries where id = any($1)",
     failed.map(({ deliveryId }) => deliveryId),
@@ -43,7 +43,7 @@ export async function lockConsequences(tx: Transaction, records: readonly Attemp
     ),
     lockAccountHooks(tx, [...accountIds], { toDelete: goneEndpointIds.size > 0 }),
   ]);
-  const subscribers = hooks.filter(({ events }) => subscribesToAttempts(events));
+  const subscribers = hooks.filter(({ filter }) => subscribesToAttempts(filter));
   return {
     token: instance === undefined ? null : integer(instance, "token"),
     hooks: subscribers,

@@ -1,6 +1,7 @@
 import { sandboxSourceName } from "../../../domain/sources/sandbox.ts";
 import { defaultSourceName } from "../../../domain/sources/source-settings.ts";
 import { newId } from "../../../domain/ids.ts";
+import type { EventFilter } from "../../../domain/events/event-filter.ts";
 import { recipientsOf } from "../../../domain/events/operational-events.ts";
 import type { OperationalEventDraft } from "../../../domain/events/operational-events.ts";
 import type { OperationalStore } from "../../../ports/stores/service-store.ts";
@@ -46,7 +47,7 @@ function mayUse(sourceName: string): string {
   return "exists (select 1 from sources s where s.name = $1 and (s.account_id is null or s.account_id = a.id))";
 }
 
-export type AccountHook = { readonly accountId: string; readonly endpointId: string; readonly events: readonly string[] | null };
+export type AccountHook = { readonly accountId: string; readonly endpointId: string; readonly filter: EventFilter };
 
 /** Locks and reads every hook of these accounts, so that none is removed while it is notified. `toDelete` locks for a later deletion. */
 export async function lockAccountHooks(
@@ -58,14 +59,14 @@ export async function lockAccountHooks(
     `select account_id, endpoint_id, events from hooks where account_id = any($1) order by id for ${toDelete ? "update" : "key share"}`,
     accountIds,
   );
-  return rows.map((row) => ({ accountId: text(row, "account_id"), endpointId: text(row, "endpoint_id"), events: filterOf(row) }));
+  return rows.map((row) => ({ accountId: text(row, "account_id"), endpointId: text(row, "endpoint_id"), filter: filterOf(row) }));
 }
 
 /** Builds one event for each draft, sent to the locked hooks of its account that name the type; `null` if none does. */
 export function operationalEvents(drafts: readonly OperationalEventDraft[], hooks: readonly AccountHook[]): readonly (NewEvent | null)[] {
   const byAccount = Map.groupBy(hooks, ({ accountId }) => accountId);
   return drafts.map(({ type, accountId, exceptEndpointId, nowMs, data }) => {
-    const endpointIds = recipientsOf({ type, exceptEndpointId }, byAccount.get(accountId) ?? []);
+    const endpointIds = recipientsOf({ type, exceptEndpointId, data }, byAccount.get(accountId) ?? []);
     if (endpointIds.length === 0) return null;
     const event = { id: newId("evt", nowMs), accountId, timestampMs: nowMs, type, data };
     return { event, watchId: null, callSid: null, sequence: null, terminal: false, endpointIds, nowMs };

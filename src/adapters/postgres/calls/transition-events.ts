@@ -58,7 +58,7 @@ export class TransitionEvents {
         id: text(row, "id"),
         accountId: text(row, "account_id"),
         endpointId: text(row, "endpoint_id"),
-        events: filterOf(row),
+        filter: filterOf(row),
         notifiedTransition: notified.get(`${callId} ${text(row, "id")}`) ?? 0,
       }));
     return new TransitionEvents(

@@ -9,6 +9,8 @@ import { breakOf, createPool, statementOf, timeoutBy } from "./session.ts";
 import { Transaction } from "./transaction.ts";
 import type pg from "pg";
 
+export const writes = { checkWritable };
+
 export type DatabaseOptions = {
   /** `postgres://…`, in any form that `pg` accepts. */
   readonly connectionString: string;
@@ -182,4 +184,9 @@ export class Database implements Queries {
       throw new StoreUnavailableError(`the database cannot be reached: ${messageOf(error)}`, { cause: error });
     }
   }
+}
+
+/** Runs an update that changes no row; a replica or a read-only server rejects it. */
+async function checkWritable(tx: Transaction): Promise<void> {
+  await tx.run("update schema_migrations set name = name where number = 0");
 }

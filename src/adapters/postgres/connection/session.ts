@@ -55,6 +55,25 @@ export function createPool(connectionString: string, max: number): pg.Pool {
   return pool;
 }
 
+/** Opens a connection outside the pool. Later errors of the connection are ignored, because its statements reject as well. */
+export async function connectClient(connectionString: string, applicationName: string): Promise<pg.Client> {
+  const client = new pg.Client({
+    connectionString: toClientUrl(connectionString),
+    application_name: applicationName,
+    connectionTimeoutMillis: connectTimeoutMs,
+    keepAlive: true,
+  });
+  client.on("error", () => undefined);
+  try {
+    await client.connect();
+    return client;
+  } catch (error) {
+    // A client whose connection was refused halfway keeps its socket; `end` may not answer, so it is not awaited.
+    client.end().catch(() => undefined);
+    throw error;
+  }
+}
+
 /** Returns the error by which the session broke while no statement was running; `null` if there is none. */
 export function breakOf(client: pg.ClientBase): Error | null {
   return breaks.get(client) ?? null;

@@ -1,10 +1,10 @@
 import type { InstanceSignal, PeerNotifier } from "../../../ports/peer-notifier.ts";
 import type { Logger } from "../../../ports/telemetry.ts";
 import { waitAtMost } from "../../wait-at-most.ts";
-import { toClientUrl } from "../connection/connection-string.ts";
+import { connectClient } from "../connection/session.ts";
 import type { Database } from "../connection/database.ts";
 import pRetry from "p-retry";
-import pg from "pg";
+import type pg from "pg";
 
 export type NotificationsOptions = {
   readonly connectionString: string;
@@ -18,7 +18,6 @@ const channel = "ringback";
 /** Signals within this time are sent as one message. */
 const lingerMs = 10;
 const reconnect = { retries: Infinity, minTimeout: 500, maxTimeout: 15_000, randomize: true } as const;
-const connectTimeoutMs = 5000;
 const closeWithinMs = 1000;
 
 /**
@@ -88,19 +87,11 @@ export class Notifications implements PeerNotifier {
 
   /** Resolves once the connection listens; `ended` resolves when the connection is lost. */
   async #connect(): Promise<{ readonly ended: Promise<void> }> {
-    const { connectionString } = this.#options;
-    const client = new pg.Client({
-      connectionString: toClientUrl(connectionString),
-      application_name: "ringback listen",
-      keepAlive: true,
-      connectionTimeoutMillis: connectTimeoutMs,
-    });
+    const client = await connectClient(this.#options.connectionString, "ringback listen");
     const { promise: ended, resolve } = Promise.withResolvers<void>();
-    client.on("error", () => undefined);
     client.on("end", resolve);
     client.on("notification", ({ payload }) => this.#receive(payload ?? ""));
     try {
-      await client.connect();
       await client.query(`listen ${channel}`);
     } catch (error) {
       await client.end().catch(() => undefined);

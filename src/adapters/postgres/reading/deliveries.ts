@@ -1,11 +1,10 @@
 import type { Attempt } from "../../../domain/deliveries/attempt.ts";
 import type { DeliveryView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
-import { attemptOf, text } from "../../sql/rows.ts";
+import { attemptOf } from "../../sql/rows.ts";
 import { deliveryViewOf } from "../../sql/view-rows.ts";
-import { decodeIdCursor, pageOf } from "../../sql/cursor.ts";
 import type { Queries } from "../connection/queries.ts";
-import { readDeliveryView, deliverySelect } from "./selects.ts";
-import { unindexed, whereOf } from "./page.ts";
+import { listByIds, unindexed } from "./page.ts";
+import { deliverySelect, readDeliveryView } from "./selects.ts";
 
 export const reads = { getDelivery, listDeliveries };
 
@@ -20,25 +19,17 @@ async function getDelivery(
   return { view, attempts: attempts.map(attemptOf) };
 }
 
-const plain = (column: string) => column;
+const indexed = (column: string) => column;
 
 async function listDeliveries(db: Queries, query: Parameters<ReadStore["listDeliveries"]>[0]): Promise<Page<DeliveryView>> {
   // A watch has few deliveries and an endpoint has fewer than its account, so the narrowest condition alone uses an index.
-  const [ofAccount, ofEndpoint] = [
-    query.endpointId === null && query.watchId === null ? plain : unindexed,
-    query.watchId === null ? plain : unindexed,
-  ];
-  const { where, values, next } = whereOf([
+  const ofEndpoint = query.watchId === null ? indexed : unindexed;
+  const ofAccount = query.endpointId === null ? ofEndpoint : unindexed;
+  const conditions = [
     [`${ofAccount("d.account_id")} = ?`, query.accountId],
-    [`${ofEndpoint("d.id")} < ?`, query.cursor === null ? null : decodeIdCursor(query.cursor)],
     [`${ofEndpoint("d.endpoint_id")} = ?`, query.endpointId],
     ["d.watch_id = ?", query.watchId],
     [`${ofAccount("d.status")} = ?`, query.status],
-  ]);
-  const rows = await db.all(
-    `${deliverySelect} where ${where} order by ${ofEndpoint("d.id")} desc limit $${next}`,
-    ...values,
-    query.limit + 1,
-  );
-  return pageOf(rows, query, (row) => text(row, "id"), deliveryViewOf);
+  ] as const;
+  return listByIds(db, deliverySelect, ofEndpoint("d.id"), conditions, query, deliveryViewOf);
 }

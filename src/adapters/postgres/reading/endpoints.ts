@@ -1,10 +1,8 @@
 import type { EndpointView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
 import { endpointViewOf } from "../../sql/view-rows.ts";
-import { text } from "../../sql/rows.ts";
-import { decodeIdCursor, pageOf } from "../../sql/cursor.ts";
 import type { Queries } from "../connection/queries.ts";
+import { listByIds } from "./page.ts";
 import { endpointSelect } from "./selects.ts";
-import { whereOf } from "./page.ts";
 
 export const reads = { getEndpoint, listEndpoints };
 
@@ -13,11 +11,6 @@ async function getEndpoint(db: Queries, accountId: string, endpointId: string): 
   return row === undefined ? null : endpointViewOf(row);
 }
 
-async function listEndpoints(db: Queries, query: Parameters<ReadStore["listEndpoints"]>[0]): Promise<Page<EndpointView>> {
-  const { where, values, next } = whereOf([
-    ["p.account_id = ?", query.accountId],
-    ["p.id < ?", query.cursor === null ? null : decodeIdCursor(query.cursor)],
-  ]);
-  const rows = await db.all(`${endpointSelect} where ${where} order by p.id desc limit $${next}`, ...values, query.limit + 1);
-  return pageOf(rows, query, (row) => text(row, "id"), endpointViewOf);
+function listEndpoints(db: Queries, query: Parameters<ReadStore["listEndpoints"]>[0]): Promise<Page<EndpointView>> {
+  return listByIds(db, endpointSelect, "p.id", [["p.account_id = ?", query.accountId]], query, endpointViewOf);
 }

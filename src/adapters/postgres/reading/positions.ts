@@ -1,3 +1,4 @@
+import type { TypeSelection } from "../../../domain/events/event-filter.ts";
 import type { Row } from "../../sql/rows.ts";
 import { integer } from "../../sql/rows.ts";
 import type { Queries } from "../connection/queries.ts";
@@ -34,12 +35,9 @@ export type EventQuery = {
   readonly conditions: readonly Condition[];
   /** Whether few events meet the conditions: these are found first and then sorted. Otherwise the index of the order is followed. */
   readonly few: boolean;
-  /** Type names; `null` matches all types. */
-  readonly types: readonly string[] | null;
-  readonly orTerminal: boolean;
   readonly order: "asc" | "desc";
   readonly limit: number;
-};
+} & TypeSelection;
 
 /**
  * Finds the first matching events in the order of the feed. Searches for each type separately, so that a rare type does not

@@ -1,9 +1,6 @@
-import { sameFilter } from "../../../domain/calls/registration.ts";
-import { isStillSubscribed } from "../../../domain/events/event-filter.ts";
-import type { EventType } from "../../../domain/events/event.ts";
+import { filterToRow, sameFilter } from "../../../domain/events/event-filter.ts";
 import type { HookDraft, RegisterHookResult, RegistrationStore, RemovedHook } from "../../../ports/stores/registration-store.ts";
-import { filterOf, text, flag, textOrNull } from "../../sql/rows.ts";
-import type { Row } from "../../sql/rows.ts";
+import { filterOf, isSubscribedRow, text, textOrNull } from "../../sql/rows.ts";
 import { hookViewOf } from "../../sql/view-rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { hookSelect } from "../reading/selects.ts";
@@ -23,7 +20,7 @@ export async function registerHook(tx: Transaction, draft: HookDraft): Promise<R
     "select k.id, k.events, p.url from hooks k join endpoints p on p.id = k.endpoint_id where k.account_id = $1 order by k.id",
     accountId,
   );
-  const same = hooks.find((row) => row["url"] === draft.endpoint.url && sameFilter(filterOf(row), draft.events));
+  const same = hooks.find((row) => row["url"] === draft.endpoint.url && sameFilter(filterOf(row), draft.filter));
   if (same === undefined && quotas.maxHooks > 0 && hooks.length >= quotas.maxHooks)
     return { kind: "quota_exceeded", quota: "hooks", limit: quotas.maxHooks };
   const naming = { accountId, draft: draft.endpoint };
@@ -38,7 +35,7 @@ export async function registerHook(tx: Transaction, draft: HookDraft): Promise<R
     draft.id,
     accountId,
     named.summary.id,
-    draft.events === null ? null : JSON.stringify(draft.events),
+    filterToRow(draft.filter),
     nowMs,
   );
   return { kind: "created", view: await readHook(tx, draft.id), showsGeneratedSecret: named.showsGeneratedSecret };
@@ -65,7 +62,7 @@ async function removeHook(tx: Transaction, request: Parameters<RegistrationStore
     lockEndpoints(tx, [endpointId]),
     tx.all("select events from hooks where endpoint_id = $1", endpointId),
     tx.all(
-      `select d.id, d.watch_id, d.lease_token, e.type, e.terminal, w.endpoint_id = d.endpoint_id as to_watch, w.events
+      `select d.id, d.watch_id, d.lease_token, e.account_id, e.id as event_id, e.type as event_type, e.timestamp, e.data, w.endpoint_id = d.endpoint_id as to_watch, w.events
        from deliveries d join events e on e.position = d.event_position left join watches w on w.id = d.watch_id
        where d.endpoint_id = $1 and d.status = 'pending' and e.type <> 'endpoint.test'`,
       endpointId,
@@ -73,7 +70,7 @@ async function removeHook(tx: Transaction, request: Parameters<RegistrationStore
   ]);
   if (deleted === 0) return { endpointId: null, canceledLeased: [] };
   const otherFilters = others.map(filterOf);
-  const unwanted = pending.filter((delivery) => !isWanted(delivery, otherFilters));
+  const unwanted = pending.filter((delivery) => !isSubscribedRow(delivery, otherFilters));
   await cancelPending(
     tx,
     "id",
@@ -84,9 +81,4 @@ async function removeHook(tx: Transaction, request: Parameters<RegistrationStore
   const watchIds = new Set(unwanted.map((row) => textOrNull(row, "watch_id")).filter((id) => id !== null));
   await replaceLanes(tx, [...watchIds], [endpointId]);
   return { endpointId, canceledLeased: unwanted.filter((row) => row["lease_token"] !== null).map((row) => text(row, "id")) };
-}
-
-function isWanted(delivery: Row, otherFilters: readonly (readonly string[] | null)[]): boolean {
-  const event = { type: text(delivery, "type") as EventType, terminal: flag(delivery, "terminal") };
-  return isStillSubscribed(event, flag(delivery, "to_watch") ? { events: filterOf(delivery) } : null, otherFilters);
 }

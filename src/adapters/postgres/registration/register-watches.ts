@@ -1,6 +1,7 @@
 import { decideRepeat, isStatusCurrent } from "../../../domain/calls/registration.ts";
 import { planInitialEvents } from "../../../domain/calls/transition.ts";
 import type { Watch } from "../../../domain/calls/watch.ts";
+import { filterToRow } from "../../../domain/events/event-filter.ts";
 import type { Notice } from "../../../ports/stores/call-store.ts";
 import type { EndpointSummary, WatchView } from "../../../ports/stores/read-store.ts";
 import type { RegisterWatchResult, WatchDraft } from "../../../ports/stores/registration-store.ts";
@@ -157,7 +158,7 @@ function watchFrom(draft: WatchDraft, { callId }: LockedCall, endpoint: Endpoint
     callbackUrl: draft.endpoint?.url ?? null,
     status: "active",
     endReason: null,
-    events: draft.events,
+    filter: draft.filter,
     metadata: draft.metadata,
     sequence: 0,
     createdAtMs: draft.nowMs,
@@ -177,7 +178,7 @@ async function insertWatches(tx: Transaction, watches: readonly Watch[]): Promis
     watches.map(({ accountId }) => accountId),
     watches.map(({ callId }) => callId),
     watches.map(({ endpointId }) => endpointId),
-    watches.map(({ events }) => (events === null ? null : JSON.stringify(events))),
+    watches.map(({ filter }) => filterToRow(filter)),
     watches.map(({ metadata }) => JSON.stringify(metadata)),
     watches.map(({ createdAtMs }) => createdAtMs),
     watches.map(({ expiresAtMs }) => expiresAtMs),

@@ -15,7 +15,7 @@ export function publishOperational(db: Database, news: OperationalEventDraft): P
   const { type, accountId, nowMs, data } = news;
   const hooks = db
     .all("select endpoint_id, events from hooks where account_id = ?", accountId)
-    .map((row) => ({ endpointId: text(row, "endpoint_id"), events: filterOf(row) }));
+    .map((row) => ({ endpointId: text(row, "endpoint_id"), filter: filterOf(row) }));
   const endpointIds = recipientsOf(news, hooks);
   if (endpointIds.length === 0) return { jobs: [], notices: [] };
   const event: RingbackEvent = { id: newId("evt", nowMs), accountId, timestampMs: nowMs, type, data };

@@ -32,7 +32,7 @@ export function hooksOf(db: Database, callId: string, watches: readonly Subscrib
         id: text(row, "id"),
         accountId: text(row, "account_id"),
         endpointId: text(row, "endpoint_id"),
-        events: filterOf(row),
+        filter: filterOf(row),
         notifiedTransition: integer(row, "transition"),
       })),
   );

@@ -1,3 +1,4 @@
+import type { TypeSelection } from "../../../domain/events/event-filter.ts";
 import type { Database } from "../connection/database.ts";
 import { whereOf } from "./page.ts";
 import type { Condition } from "./page.ts";
@@ -27,12 +28,9 @@ export function firstPositionAt(db: Database, sinceMs: number): number {
 
 export type PositionQuery = {
   readonly conditions: readonly Condition[];
-  /** Type names; null is all. */
-  readonly types: readonly string[] | null;
-  readonly orTerminal: boolean;
   readonly order: "asc" | "desc";
   readonly limit: number;
-};
+} & TypeSelection;
 
 /** The first positions that match. Each type is looked up by itself: a rare one must not cost a walk over all the others. */
 export function findPositions(db: Database, { conditions, types, orTerminal, order, limit }: PositionQuery): readonly number[] {

@@ -1,4 +1,4 @@
-import { sameFilter } from "../../../domain/calls/registration.ts";
+import { filterToRow, sameFilter } from "../../../domain/events/event-filter.ts";
 import type { HookDraft, RegisterHookResult } from "../../../ports/stores/registration-store.ts";
 import type { Database } from "../connection/database.ts";
 import { enableIfDisabled, nameEndpoint } from "./endpoint-rows.ts";
@@ -14,7 +14,7 @@ export function registerHook(db: Database, draft: HookDraft): RegisterHookResult
       accountId,
       draft.endpoint.url,
     )
-    .find((row) => sameFilter(filterOf(row), draft.events));
+    .find((row) => sameFilter(filterOf(row), draft.filter));
   if (same === undefined && quotas.maxHooks > 0) {
     const count = db.get("select count(*) as n from hooks where account_id = ?", accountId)?.["n"] as number;
     if (count >= quotas.maxHooks) return { kind: "quota_exceeded", quota: "hooks", limit: quotas.maxHooks };
@@ -28,7 +28,7 @@ export function registerHook(db: Database, draft: HookDraft): RegisterHookResult
     draft.id,
     accountId,
     named.summary.id,
-    draft.events === null ? null : JSON.stringify(draft.events),
+    filterToRow(draft.filter),
     nowMs,
   );
   return { kind: "created", view: readHook(db, draft.id), showsGeneratedSecret: named.showsGeneratedSecret };

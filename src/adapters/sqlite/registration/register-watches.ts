@@ -2,6 +2,7 @@ import type { CallStatus } from "../../../domain/calls/call.ts";
 import { decideRepeat, isStatusCurrent } from "../../../domain/calls/registration.ts";
 import { planInitialEvents } from "../../../domain/calls/transition.ts";
 import type { Watch } from "../../../domain/calls/watch.ts";
+import { filterToRow } from "../../../domain/events/event-filter.ts";
 import type { WatchedCall } from "../../../ports/stores/call-store.ts";
 import type { EndpointSummary } from "../../../ports/stores/read-store.ts";
 import type { RegisterWatchResult, WatchDraft } from "../../../ports/stores/registration-store.ts";
@@ -50,7 +51,7 @@ function registerWatch(db: Database, draft: WatchDraft): RegisterWatchResult {
     accountId,
     callId,
     endpoint?.id ?? null,
-    draft.events === null ? null : JSON.stringify(draft.events),
+    filterToRow(draft.filter),
     JSON.stringify(draft.metadata),
     nowMs,
     draft.expiresAtMs,
@@ -85,7 +86,7 @@ function makeCall(db: Database, draft: WatchDraft): string {
 
 /** The first watch of a call just made, as the rows would say it: batches are mostly those, and reading each back costs a third of them. */
 function firstOf(draft: WatchDraft, endpoint: EndpointSummary | null): Pick<Created, "view" | "call" | "notices" | "jobs"> {
-  const { id, accountId, sourceName, scope, callSid, callId, events, metadata, expiresAtMs, nowMs } = draft;
+  const { id, accountId, sourceName, scope, callSid, callId, filter, metadata, expiresAtMs, nowMs } = draft;
   const status: CallStatus = { status: null, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs: null };
   const watch: Watch = {
     id,
@@ -97,7 +98,7 @@ function firstOf(draft: WatchDraft, endpoint: EndpointSummary | null): Pick<Crea
     callbackUrl: draft.endpoint?.url ?? null,
     status: "active",
     endReason: null,
-    events,
+    filter,
     metadata,
     sequence: 0,
     createdAtMs: nowMs,

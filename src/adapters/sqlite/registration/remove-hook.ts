@@ -1,9 +1,7 @@
-import { isStillSubscribed } from "../../../domain/events/event-filter.ts";
-import type { EventType } from "../../../domain/events/event.ts";
 import type { RegistrationStore, RemovedHook } from "../../../ports/stores/registration-store.ts";
-import type { Database, Row } from "../connection/database.ts";
+import type { Database } from "../connection/database.ts";
 import { replaceLane } from "../deliveries/lanes.ts";
-import { filterOf, flag, text, textOrNull } from "../../sql/rows.ts";
+import { filterOf, isSubscribedRow, text, textOrNull } from "../../sql/rows.ts";
 
 /** What the hook alone asked for is canceled; what a watch or another hook with its URL asked for too is still owed. */
 export function removeHook(db: Database, request: Parameters<RegistrationStore["removeHook"]>[0]): RemovedHook {
@@ -12,7 +10,7 @@ export function removeHook(db: Database, request: Parameters<RegistrationStore["
   const endpointId = text(row, "endpoint_id");
   const otherFilters = db.all("select events from hooks where endpoint_id = ?", endpointId).map(filterOf);
   const owed = db.all(
-    `select d.id, d.watch_id, d.lease_token, e.type, e.terminal, w.endpoint_id = d.endpoint_id as to_watch, w.events
+    `select d.id, d.watch_id, d.lease_token, e.account_id, e.id as event_id, e.type as event_type, e.timestamp, e.data, w.endpoint_id = d.endpoint_id as to_watch, w.events
      from deliveries d join events e on e.position = d.event_position left join watches w on w.id = d.watch_id
      where d.endpoint_id = ? and d.status = 'pending' and e.type <> 'endpoint.test'`,
     endpointId,
@@ -20,7 +18,7 @@ export function removeHook(db: Database, request: Parameters<RegistrationStore["
   const lanes = new Set<string>();
   const canceledLeased: string[] = [];
   for (const delivery of owed) {
-    if (isWanted(delivery, otherFilters)) continue;
+    if (isSubscribedRow(delivery, otherFilters)) continue;
     if (delivery["lease_token"] !== null) canceledLeased.push(text(delivery, "id"));
     db.run(
       "update deliveries set status = 'canceled', settled_at = ?, next_attempt_at = null, due_at = null where id = ?",
@@ -33,9 +31,4 @@ export function removeHook(db: Database, request: Parameters<RegistrationStore["
   // What waited behind a canceled one waits no more.
   for (const watchId of lanes) replaceLane(db, watchId, endpointId);
   return { endpointId, canceledLeased };
-}
-
-function isWanted(delivery: Row, otherFilters: readonly (readonly string[] | null)[]): boolean {
-  const event = { type: text(delivery, "type") as EventType, terminal: flag(delivery, "terminal") };
-  return isStillSubscribed(event, flag(delivery, "to_watch") ? { events: filterOf(delivery) } : null, otherFilters);
 }

@@ -1,5 +1,7 @@
 import type { Context, Hono } from "hono";
 import { html } from "hono/html";
+import type { EndpointReason } from "../../../domain/deliveries/endpoint.ts";
+import { listPausingStatuses } from "../../../domain/deliveries/response-class.ts";
 import type { EndpointView } from "../../../ports/stores/read-store.ts";
 import type { HttpDependencies } from "../../operations/dependencies.ts";
 import { notFound } from "../../operations/problem.ts";
@@ -16,13 +18,13 @@ import { sentence, timeOf } from "../time.ts";
 const deliveriesShown = 10;
 const dayMs = 86_400_000;
 
-const reasons: Readonly<Record<string, string>> = {
+const reasons: Readonly<Record<EndpointReason | "host_paused", string>> = {
   client: "by its owner",
   gone: "it answered 410",
   failing: "nothing but failures for days",
-  rate_limited: "it answered 429",
-  unavailable: "it answered 502, 503 or 504",
-  host_paused: "another endpoint on the same host answered 429, 502, 503 or 504",
+  rate_limited: `it answered ${listPausingStatuses("rate_limited")}`,
+  unavailable: `it answered ${listPausingStatuses("unavailable")}`,
+  host_paused: `another endpoint on the same host answered ${listPausingStatuses("host")}`,
 };
 
 /** Page of an endpoint: health, pending deliveries, actions. */
@@ -58,10 +60,7 @@ export function addEndpointPage(dashboard: Hono<DashboardEnv>, { store, clock, e
 function endpointFacts(view: EndpointView, endpoint: ReturnType<typeof endpointJson>, nowMs: number): Html {
   const { consecutiveFailures, failingSinceMs } = view.endpoint.health;
   return definitionList([
-    [
-      "State",
-      html`${endpointBadge(view, endpoint.state)} ${endpoint.reason === null ? "" : (reasons[endpoint.reason] ?? endpoint.reason)}`,
-    ],
+    ["State", html`${endpointBadge(view, endpoint.state)} ${endpoint.reason === null ? "" : reasons[endpoint.reason]}`],
     ["Since", timeOf(endpoint.since, nowMs)],
     ["Paused until", timeOf(endpoint.paused_until, nowMs)],
     [

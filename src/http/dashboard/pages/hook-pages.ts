@@ -1,5 +1,6 @@
 import type { Hono } from "hono";
 import { html } from "hono/html";
+import { describeFilter } from "../../../domain/events/event-filter.ts";
 import type { HttpDependencies } from "../../operations/dependencies.ts";
 import { notFound } from "../../operations/problem.ts";
 import { hookJson } from "../../schemas/json.ts";
@@ -32,7 +33,7 @@ export function addHookPages(dashboard: Hono<DashboardEnv>, { registration, stor
             const hook = hookJson(view, nowMs, { secret: null, ignored: [] });
             return [
               html`${longText(hook.url)}<br /><code class="quiet">${hook.id}</code>`,
-              hook.events === null ? "every event about a call or watch" : hook.events.join(", "),
+              describeFilter(hook) ?? "every event about a call or watch",
               html`${badge(hook.endpoint_state)} ${linkTo("endpoints", hook.endpoint_id, "endpoint")}`,
               hook.format,
               timeOf(hook.created_at, nowMs),

@@ -1,5 +1,6 @@
 import type { Context, Hono } from "hono";
 import { html } from "hono/html";
+import { describeFilter } from "../../../domain/events/event-filter.ts";
 import type { HttpDependencies } from "../../operations/dependencies.ts";
 import { notFound } from "../../operations/problem.ts";
 import { watchJson } from "../../schemas/json.ts";
@@ -100,7 +101,7 @@ function watchFacts(watch: WatchJson, nowMs: number): Html {
         ? "none: the account's hooks receive the events"
         : html`${linkTo("endpoints", watch.endpoint_id)} ${badge(watch.endpoint_state ?? "")} format ${watch.format}`,
     ],
-    ["Events", watch.events === null ? "all" : watch.events.join(", ")],
+    ["Events", describeFilter(watch) ?? "all"],
     ["Metadata", metadata.length === 0 ? null : html`${metadata.map(([key, value]) => html`<div><code>${key}</code> ${value}</div>`)}`],
     ["Registered", timeOf(watch.created_at, nowMs)],
     watch.ended_at === null ? ["Watched until", timeOf(watch.expires_at, nowMs)] : ["Ended", timeOf(watch.ended_at, nowMs)],

@@ -30,6 +30,9 @@ export interface WebhookSender {
 export interface AddressGuard {
   /** Syntax, port, name and literal address; no network. null: fine. */
   checkUrl(url: URL): { readonly reason: string } | null;
-  /** Resolves a name that is new to the process within 1 s and refuses only a forbidden answer. null: fine, or no answer. */
-  checkName(url: URL): Promise<{ readonly reason: string } | null>;
+  /**
+   * Resolves a name that is new to the process within 1 s and refuses only a forbidden answer; `null` if it is fine or no
+   * answer came. The look-up takes the account's turn, so that one with slow name servers holds up no other.
+   */
+  checkName(url: URL, accountId?: string): Promise<{ readonly reason: string } | null>;
 }

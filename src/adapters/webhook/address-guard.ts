@@ -63,14 +63,14 @@ export class WebhookAddressGuard implements AddressGuard {
     return reason === null ? null : { reason };
   }
 
-  async checkName(url: URL): Promise<{ readonly reason: string } | null> {
+  async checkName(url: URL, accountId?: string): Promise<{ readonly reason: string } | null> {
     const host = hostOf(url.hostname);
     if (isIP(host) !== 0 || this.#checkedNames.has(host)) return null;
     const deadline = Promise.withResolvers<null>();
     const timer = setTimeout(() => deadline.resolve(null), registrationBudgetMs);
     try {
       // A missing answer refuses nothing and is not waited for a second time, because delivery asks again.
-      const addresses = await Promise.race([this.resolve(host).catch(() => null), deadline.promise]);
+      const addresses = await Promise.race([this.resolve(host, accountId).catch(() => null), deadline.promise]);
       const reason = addresses === null ? null : this.refusalOfAddresses(host, portOf(url), addresses);
       if (reason !== null) return { reason };
       if (this.#checkedNames.size >= knownNames) this.#checkedNames.clear();

@@ -337,7 +337,10 @@ describe("backup", () => {
     expect((await readdir(folder)).toSorted()).toEqual(["copy.db", "data"]);
     const restored = await openSqliteAdministration(file);
     open.push(restored.store);
-    const { hashApiKey } = await openKeyring(restored.store, { encryptionKeys: (await readFile(keyPath, "utf8")).trim(), databasePath: file });
+    const { hashApiKey } = await openKeyring(restored.store, {
+      encryptionKeys: (await readFile(keyPath, "utf8")).trim(),
+      databasePath: file,
+    });
     expect((await restored.store.findAccountByKey([hashApiKey(key)]))?.account.name).toBe("acme");
   });
 

@@ -136,7 +136,7 @@ describe("a rotation", () => {
     };
     expect(await reencrypt({ store: beside, secretBox })).toMatchObject({ resealed: { headers: 0 }, remainingKeyIds: [] });
     const given = { ...endpointOf(secretBox), headers };
-    expect((await new StoreWorld(store).register("OUT-2", { accountId: created.accountId, endpoint: encryptionKeys })).kind).toBe("created");
+    expect((await new StoreWorld(store).register("OUT-2", { accountId: created.accountId, endpoint: given })).kind).toBe("created");
   });
 
   test("names what does not open and goes on with the rest", async () => {

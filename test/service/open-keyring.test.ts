@@ -31,7 +31,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-const keyring = (given: string | null) => openKeyring(store, { given, databasePath });
+const keyring = (given: string | null) => openKeyring(store, { encryptionKeys: given, databasePath });
 
 async function refusalOf(given: string | null): Promise<string> {
   const error: unknown = await keyring(given).catch((refused: unknown) => refused);
@@ -105,7 +105,7 @@ describe("the key of the data folder", () => {
   test("made by several at the same moment is one", async () => {
     const others = await Promise.all([1, 2, 3].map(() => openSqliteAdministration(databasePath)));
     const keyrings = await Promise.all(
-      [store, ...others.map((other) => other.store)].map((at) => openKeyring(at, { given: null, databasePath })),
+      [store, ...others.map((other) => other.store)].map((at) => openKeyring(at, { encryptionKeys: null, databasePath })),
     );
     expect(new Set(keyrings.map(({ secretBox }) => secretBox.keyIds[0])).size).toBe(1);
     expect(new Set(keyrings.map(({ hashApiKey }) => hashApiKey("rb_key"))).size).toBe(1);
@@ -119,7 +119,7 @@ describe("the hashes of API keys", () => {
     const after = await keyring(`${second},${first}`);
     expect(after.hashApiKey("rb_key")).toBe(before.hashApiKey("rb_key"));
     const other = await openSqliteStore({ path: ":memory:", policy: testPolicy });
-    expect((await openKeyring(other, { given: first, databasePath: ":memory:" })).hashApiKey("rb_key")).not.toBe(
+    expect((await openKeyring(other, { encryptionKeys: first, databasePath: ":memory:" })).hashApiKey("rb_key")).not.toBe(
       before.hashApiKey("rb_key"),
     );
     await other.close();

@@ -17,6 +17,7 @@ import type { WatchedCall } from "../../src/ports/stores/call-store.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../src/ports/stores/delivery-store.ts";
 import type { SecretBox } from "../../src/ports/secret-box.ts";
 import type { ServiceStore } from "../../src/ports/stores/service-store.ts";
+import { apiKey } from "../harness/service/environment.ts";
 import { silentLogger, silentMetrics } from "../harness/silent-telemetry.ts";
 import { deliveryPolicy } from "./quiet.ts";
 
@@ -73,7 +74,7 @@ export class Outbound implements AsyncDisposable {
     const store = await openSqliteStore({ path, policy: deliveryPolicy, recordLingerMs });
     const keyring = await openKeyring(store, { encryptionKeys: null, databasePath: path });
     const administration = new AccountAdministration({ store, clock: systemClock, ...keyring });
-    const account = await administration.ensureDefaultAccount(options.apiKey ?? "bench-key-bench-key-bench-key");
+    const account = await administration.ensureDefaultAccount(options.apiKey ?? apiKey);
     return new Outbound(store, keyring.secretBox, account, options.sends ?? true);
   }
 

@@ -1,6 +1,6 @@
 import { request } from "undici";
+import { apiKey } from "../harness/service/environment.ts";
 
-export const apiKey = "bench-key-bench-key-bench-key";
 const endpoints = 100;
 
 export type WatchBatch = {

@@ -10,13 +10,13 @@ import { selfSigned } from "../harness/receivers/self-signed.ts";
 import { startMs } from "../harness/store-drafts.ts";
 
 /*
- * One test for each row of what a receiver can answer: what the delivery shows, what becomes of the endpoint, and what
- * is sent to it afterwards.
+ * One test for each class of answers of a receiver: what the delivery shows, the state of the endpoint, and what is sent
+ * to it afterwards. The tables of the domain hold the single codes, the tests of the sender the single faults.
  */
 
 const at = (ms: number) => new Date(startMs + ms).toISOString();
 
-/** A second webhook owed to the same endpoint while it is in this state: true when it is sent at once. */
+/** Makes a second webhook for the same endpoint in its present state; true if it is sent at once. */
 async function sendsAtOnce(service: ServiceWorld, url: string): Promise<boolean> {
   const { id } = await service.watch(url);
   await service.quiet();
@@ -24,7 +24,7 @@ async function sendsAtOnce(service: ServiceWorld, url: string): Promise<boolean>
 }
 
 describe("2xx", () => {
-  test.each([200, 201, 202, 204, 299])("%i is delivered", async (status) => {
+  test.each([200, 204])("%i is delivered", async (status) => {
     const service = await ServiceWorld.start();
     const receiver = await service.receive(() => ({ status, body: status === 204 ? "" : "thanks" }));
     const delivery = await service.firstAttempt(receiver.url());
@@ -49,7 +49,7 @@ describe("2xx", () => {
   });
 });
 
-test("410: the endpoint is disabled at once, its watches are canceled, its hooks removed, what was owed canceled", async () => {
+test("410: the endpoint is disabled at once, its watches and pending webhooks are canceled, its hooks removed", async () => {
   const service = await ServiceWorld.start();
   const held = Promise.withResolvers<void>();
   const receiver = await service.receive(async () => {
@@ -160,9 +160,7 @@ test("503 with Retry-After is deferred", async () => {
 });
 
 test.each([
-  [502, null, 5000],
   [503, null, 5000],
-  [504, null, 5000],
   [502, "60", 60_000],
   [504, "2", 2000],
 ])("%i with Retry-After %s is a failed attempt, and the endpoint pauses for %i ms", async (status, retryAfter, pauseMs) => {
@@ -181,7 +179,7 @@ test.each([
   expect((await service.deliveriesOf("")).map((shown) => shown.status)).toEqual(["delivered", "delivered"]);
 });
 
-test.each([301, 302, 303, 307, 308, 304])("%i is a failed attempt and never followed", async (status) => {
+test.each([302, 304])("%i is a failed attempt and never followed", async (status) => {
   const service = await ServiceWorld.start();
   const target = await service.receive();
   const receiver = await service.receive(() => ({ status, headers: { location: target.url() } }));
@@ -193,7 +191,7 @@ test.each([301, 302, 303, 307, 308, 304])("%i is a failed attempt and never foll
   expect([receiver.received.length, target.received.length]).toEqual([2, 0]);
 });
 
-test.each([400, 401, 403, 404, 409, 418, 422, 500, 501, 505, 599])("%i is a failed attempt, and nobody pauses", async (status) => {
+test.each([404, 500])("%i is a failed attempt, and the endpoint does not pause", async (status) => {
   const service = await ServiceWorld.start();
   const receiver = await service.receive(({ number }) => (number === 1 ? { status, body: "no" } : 200));
   const delivery = await service.firstAttempt(receiver.url());
@@ -211,21 +209,9 @@ test.each([400, 401, 403, 404, 409, 418, 422, 500, 501, 505, 599])("%i is a fail
 describe("no complete answer", () => {
   test.each<[animal: keyof typeof zoo, code: string, statusCode: number | null]>([
     ["silent", "timeout", null],
-    ["slowHead", "timeout", null],
-    ["interimForEver", "timeout", null],
     ["drippingBody", "timeout", 200],
-    ["closesBeforeAnswer", "reset", null],
-    ["resetsBeforeAnswer", "reset", null],
-    ["closesAtOnce", "reset", null],
-    ["brokenHead", "reset", null],
     ["brokenBody", "reset", 200],
-    ["brokenChunks", "reset", 200],
-    ["switches", "protocol", null],
-    ["hugeHead", "protocol", null],
-    ["endlessHead", "protocol", null],
     ["garbage", "protocol", null],
-    ["wrongProtocol", "protocol", null],
-    ["twoLengths", "protocol", null],
   ])("%s: %s, retried on the schedule", async (animal, code, statusCode) => {
     const service = await ServiceWorld.start({ DELIVERY_TIMEOUT_MS: "300" });
     const receiver = await startReceiver(zoo[animal]);
@@ -241,14 +227,14 @@ describe("no complete answer", () => {
     expect(await service.delivery(delivery.id)).toMatchObject({ status: "pending", attempt_count: 2 });
   });
 
-  test("nobody listens: connect", async () => {
+  test("a port without a listener: connect", async () => {
     const service = await ServiceWorld.start();
-    // Port 1 of loopback: nothing of a test's ever listens there.
+    // Port 1 of loopback: no test listens there.
     const delivery = await service.firstAttempt("http://127.0.0.1:1/hook");
     expect(delivery.attempts).toMatchObject([{ status_code: null, error: { code: "connect" }, decision: "retry" }]);
   });
 
-  test("a certificate nobody trusts: tls", async () => {
+  test("an untrusted certificate: tls", async () => {
     const service = await ServiceWorld.start();
     const receiver = await startReceiver({ ...zoo.wellBehaved, tls: selfSigned("crm.example.com") });
     const delivery = await service.firstAttempt(`https://127.0.0.1:${receiver.port}/hook`);
@@ -267,7 +253,7 @@ describe("no complete answer", () => {
 
 describe("an address the guard refuses", () => {
   test("written as it is: failed for good, and nothing is connected", async () => {
-    // Allowed when it was registered; the operator has thought better of it since.
+    // Allowed when it was registered, and not any more.
     const folder = await mkdtemp(join(tmpdir(), "ringback-zoo-"));
     onTestFinished(() => rm(folder, { recursive: true, force: true }));
     const database = { DATABASE_URL: `sqlite:${join(folder, "ringback.db")}` };
@@ -287,7 +273,7 @@ describe("an address the guard refuses", () => {
 
   test("by a name: a failed attempt, retried, and nothing is connected", async () => {
     const receiver = await startReceiver(zoo.wellBehaved);
-    // At the registration nobody answers; later the name points at this machine.
+    // The name does not resolve at the registration; later it points at this machine.
     const server = await startNameServer((_name, questionNumber) => (questionNumber === 1 ? null : ["127.0.0.1"]));
     const service = await ServiceWorld.start({ DNS_SERVERS: server.address, CALLBACK_ALLOW: "", CALLBACK_PORTS: String(receiver.port) });
     const delivery = await service.firstAttempt(`http://crm.example.com:${receiver.port}/hook`);
@@ -314,26 +300,10 @@ describe("a connection that is used again and reset before the first byte of an 
 
 describe("Retry-After", () => {
   const inTwoMinutes = new Date(startMs + 120_000).toUTCString();
-  const anHourAgo = new Date(startMs - 3_600_000).toUTCString();
   test.each([
     ["30", 30_000],
-    [" 30 ", 30_000],
-    ["1", 1000],
-    ["0", 5000],
-    ["-30", 5000],
-    ["+30", 5000],
-    ["1.5", 5000],
-    ["30s", 5000],
     ["soon", 5000],
-    ["", 5000],
-    ["86400", 86_400_000],
-    ["86401", 86_400_000],
-    ["9999999999", 86_400_000],
-    ["99999999999", 5000],
     [inTwoMinutes, 120_000],
-    [anHourAgo, 5000],
-    ["Fri, 31 Dec 9999 23:59:59 GMT", 86_400_000],
-    ["2026-11-24T13:00:00Z", 5000],
   ])("%j pauses for %i ms, and jitter never makes that shorter", async (value, pauseMs) => {
     const service = await ServiceWorld.start({}, { random: () => 0 });
     const receiver = await service.receive(({ number }) => (number === 1 ? { status: 429, headers: { "retry-after": value } } : 200));

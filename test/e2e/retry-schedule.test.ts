@@ -280,27 +280,6 @@ describe("a retry by hand", () => {
     expect(await retry(service, delivered.id)).toBe(202);
     expect(await service.delivery(delivered.id)).toMatchObject({ status: "delivered", attempt_count: 2, settled_at: delivered.settled_at });
   });
-
-  test("is 409 for a deleted watch and a disabled endpoint, 404 for one unknown, and one a second and endpoint", async () => {
-    const service = await ServiceWorld.start();
-    const receiver = await service.receive(() => 500);
-    const ofDeleted = await service.firstAttempt(receiver.url());
-    const ofDisabled = await service.firstAttempt(receiver.url());
-    expect(await retry(service, "dlv_unknown")).toBe(404);
-    expect((await service.client.post(`/v1/deliveries/${ofDisabled.id}/retry`)).status).toBe(202);
-    await service.quiet();
-    const limited = await service.client.post(`/v1/deliveries/${ofDeleted.id}/retry`);
-    expect([limited.status, limited.headers["retry-after"]]).toEqual([429, "1"]);
-    await service.clock.advance(second);
-    expect((await service.client.delete(`/v1/watches/${ofDeleted.watch_id ?? ""}`)).status).toBe(204);
-    const deleted = await service.client.post(`/v1/deliveries/${ofDeleted.id}/retry`);
-    expect([deleted.status, deleted.body["type"]]).toEqual([409, "urn:ringback:problem:watch-deleted"]);
-    await service.clock.advance(second);
-    await service.client.patch(`/v1/endpoints/${ofDisabled.endpoint_id}`, { state: "disabled" });
-    const disabled = await service.client.post(`/v1/deliveries/${ofDisabled.id}/retry`);
-    expect([disabled.status, disabled.body["type"]]).toEqual([409, "urn:ringback:problem:endpoint-disabled"]);
-    expect(receiver.received).toHaveLength(3);
-  });
 });
 
 describe("a test", () => {

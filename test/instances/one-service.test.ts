@@ -2,6 +2,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
 import type { Client } from "../harness/service/client.ts";
 import type { Simulator } from "../../src/simulator/simulator.ts";
+import { signingSecret } from "../harness/service/environment.ts";
 import { eventually } from "../harness/service/eventually.ts";
 import { startInstance } from "./instance.ts";
 import { bodyOf, collectingReceiver } from "../harness/receivers/collecting-receiver.ts";
@@ -33,7 +34,7 @@ async function twoInstances(environment: Readonly<Record<string, string>> = {}):
 }
 
 async function register(client: Client, callSid: string, callbackUrl: string): Promise<string> {
-  const answer = await client.post("/v1/watches", { call_sid: callSid, callback_url: callbackUrl });
+  const answer = await client.post("/v1/watches", { call_sid: callSid, callback_url: callbackUrl, signing_secret: signingSecret });
   expect(answer.status).toBe(201);
   return String(answer.body["id"]);
 }
@@ -124,7 +125,7 @@ test("a watch deleted on one instance starts no attempt on another after a secon
   const { simulator, a, b } = await twoInstances();
   const receiver = await collectingReceiver(() => ({ statusCode: 204, delayMs: 2500 }));
   const sids = Array.from({ length: 12 }, () => simulator.trigger({ scenario: queued }));
-  const watches = sids.map((callSid) => ({ call_sid: callSid, callback_url: `${receiver.url}/slow` }));
+  const watches = sids.map((callSid) => ({ call_sid: callSid, callback_url: `${receiver.url}/slow`, signing_secret: signingSecret }));
   const answer = await a.post("/v1/watches/batch", { watches });
   const ids = (answer.body["results"] as readonly { watch: { id: string } }[]).map(({ watch }) => watch.id);
   await receiver.until(() => receiver.deliveries.length === 4);
@@ -138,9 +139,15 @@ test("a watch deleted on one instance starts no attempt on another after a secon
 test("a source that refuses one instance is suspended for all, one probes, the hooks hear of it once, and all go on", async () => {
   const { simulator, upstream, a, b } = await twoInstances();
   const receiver = await collectingReceiver();
-  await a.post("/v1/hooks", { url: `${receiver.url}/operations`, events: ["source.suspended", "source.resumed"] });
+  await a.post("/v1/hooks", {
+    url: `${receiver.url}/operations`,
+    events: ["source.suspended", "source.resumed"],
+    signing_secret: signingSecret,
+  });
   const sids = Array.from({ length: 20 }, () => simulator.trigger({ scenario: queued }));
-  await a.post("/v1/watches/batch", { watches: sids.map((callSid) => ({ call_sid: callSid, callback_url: `${receiver.url}/calls` })) });
+  await a.post("/v1/watches/batch", {
+    watches: sids.map((callSid) => ({ call_sid: callSid, callback_url: `${receiver.url}/calls`, signing_secret: signingSecret })),
+  });
   const ofCalls = () => receiver.deliveries.filter(({ path }) => path === "/calls").length;
   await receiver.until(() => ofCalls() === 20);
   await eventually(
@@ -178,7 +185,9 @@ test("a 429 to one slows all: nobody polls before Retry-After has passed", async
   const { simulator, upstream, a, b } = await twoInstances();
   const receiver = await collectingReceiver();
   const sids = Array.from({ length: 20 }, () => simulator.trigger({ scenario: queued }));
-  await a.post("/v1/watches/batch", { watches: sids.map((callSid) => ({ call_sid: callSid, callback_url: `${receiver.url}/calls` })) });
+  await a.post("/v1/watches/batch", {
+    watches: sids.map((callSid) => ({ call_sid: callSid, callback_url: `${receiver.url}/calls`, signing_secret: signingSecret })),
+  });
   await eventually(
     async () => new Set(upstream.polls.slice(-30).map(({ instance }) => instance)).size,
     (instances) => instances === 2,

@@ -4,6 +4,7 @@ import { newId } from "../../domain/ids.ts";
 import { associatedData } from "../../domain/secrets/sealed-identity.ts";
 import { generateSecret } from "../../domain/webhooks/signature.ts";
 import { maxDeadlineMs } from "../../domain/calls/watch.ts";
+import type { Quotas } from "../../domain/quotas.ts";
 import type { PayloadFormat } from "../../domain/deliveries/endpoint.ts";
 import type { Account } from "../../ports/stores/account-store.ts";
 import type { Claim, IdempotencyKeyInUse } from "../../ports/use-cases/idempotency.ts";
@@ -20,7 +21,6 @@ import type { Clock } from "../../ports/clock.ts";
 import type { CommitListener, EndpointListener, Removal } from "../../ports/commit-listener.ts";
 import type {
   EndpointDraft,
-  Quotas,
   RegisterWatchResult,
   RegistrationStore,
   SecretDraft,

@@ -38,7 +38,7 @@ export async function measureDeadEndpoint(owed: number, roundMs: number): Promis
     };
   } finally {
     await outbound[Symbol.asyncDispose]();
-    await sink.stop();
+    await sink[Symbol.asyncDispose]();
     await rm(folder, { recursive: true, force: true });
   }
 }

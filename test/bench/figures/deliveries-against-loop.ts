@@ -44,7 +44,7 @@ export async function measureDeliveries(roundMs: number): Promise<Figure> {
     };
   } finally {
     await outbound[Symbol.asyncDispose]();
-    await sink.stop();
+    await sink[Symbol.asyncDispose]();
     await rm(folder, { recursive: true, force: true });
   }
 }

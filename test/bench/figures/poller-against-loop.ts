@@ -27,7 +27,7 @@ export async function measurePollerAgainstLoop(roundMs: number): Promise<Figure>
     last = { bare, whole };
     ratios.push(whole / bare);
   }
-  await upstream.stop();
+  await upstream[Symbol.asyncDispose]();
   const ratio = ratios.toSorted((a, b) => a - b)[Math.floor(rounds / 2)] ?? 0;
   return {
     name: "polls/s, whole poller against a bare loop",

@@ -1,11 +1,14 @@
 import { setTimeout } from "node:timers/promises";
-import { ServiceProcess, freePort } from "../../../src/cli/demo/service-process.ts";
+import type { ServiceProcess } from "../../../src/cli/demo/service-process.ts";
 import { asAdministrator, databaseUrl, startEmbedded } from "../../harness/postgres/postgres-server.ts";
+import { encryptionKey } from "../../harness/service/environment.ts";
+import type { Environment } from "../../harness/service/environment.ts";
+import { benchService } from "../bench-service.ts";
 import { startChild } from "../child.ts";
 import type { Child } from "../child.ts";
 import type { Figure } from "../figure.ts";
 import { cpuSeconds } from "../processor-time.ts";
-import { apiKey, watchBatch } from "../watch-batch.ts";
+import { watchBatch } from "../watch-batch.ts";
 
 const webhooksPerCall = 3;
 const batchSize = 50;
@@ -16,7 +19,6 @@ const pollIntervalMs = 100;
 const lookEveryMs = 5;
 /** Nothing new for so long: what is missing will not come. */
 const stallMs = 30_000;
-const encryptionKey = Buffer.alloc(32, 7).toString("base64");
 
 export type TwoInstancesLoad = {
   readonly calls: number;
@@ -81,12 +83,9 @@ async function onFreshDatabase(serverUrl: string, database: string, run: (url: s
 async function measure(url: string, instanceCount: number, { calls, warmUpCalls }: TwoInstancesLoad): Promise<Measured> {
   await using started = new AsyncDisposableStack();
   const [upstream, sink] = await Promise.all([startChild("./upstream.ts"), startChild("./sink.ts")]);
-  for (const end of [upstream, sink]) started.defer(() => end.stop());
+  for (const end of [upstream, sink]) started.use(end);
   const instances: ServiceProcess[] = [];
-  for (let index = 0; index < instanceCount; index++) {
-    const environment = environmentOf(url, upstream.port);
-    instances.push(started.use(new ServiceProcess(`bench ${index}`, { port: await freePort(), key: apiKey, environment })));
-  }
+  for (let index = 0; index < instanceCount; index++) instances.push(started.use(await benchService(environmentOf(url, upstream.port))));
   await Promise.all(instances.map((instance) => instance.start(AbortSignal.timeout(60_000))));
   await watchAll(instances, sink, { from: 0, to: warmUpCalls });
   const startedAtMs = performance.timeOrigin + performance.now();
@@ -97,19 +96,13 @@ async function measure(url: string, instanceCount: number, { calls, warmUpCalls 
   return { perSecond: (webhooks / (endedAtMs - startedAtMs)) * 1000, cpuMsPerWebhook };
 }
 
-function environmentOf(url: string, upstreamPort: number): Readonly<Record<string, string>> {
+function environmentOf(url: string, upstreamPort: number): Environment {
   return {
     DATABASE_URL: url,
     RINGBACK_ENCRYPTION_KEY: encryptionKey,
-    METRICS_PORT: "0",
     POLYAI_BASE_URL: `http://127.0.0.1:${upstreamPort}/walking`,
-    POLYAI_AUTH_TOKEN: "bench",
     POLYAI_MAX_POLLS_PER_SECOND: "100000",
     POLL_INTERVAL_MIN_MS: String(pollIntervalMs),
-    CALLBACK_ALLOW: "127.0.0.0/8",
-    CALLBACK_ALLOW_HTTP: "true",
-    API_MAX_PER_SECOND: "0",
-    LOG_LEVEL: "warn",
   };
 }
 

@@ -64,12 +64,14 @@ export const problemOf = ({ body }: Answer): Problem => body as unknown as Probl
 export const faultsOf = (answer: Answer): readonly (string | undefined)[] =>
   (problemOf(answer).errors ?? []).map(({ pointer, parameter }) => pointer ?? parameter);
 
-let check: AnswerCheck | null = null;
+/** By the document's text: most services of a run serve the same. */
+const checks = new Map<string, AnswerCheck>();
 
 /** Returns a client over HTTP. Every answer is compared with the service's OpenAPI document. Its connections end with the test. */
 export function clientOf(url: string, key = apiKey): Client {
   const agent = new Agent({ pipelining: 1 });
   onTestFinished(() => agent.destroy());
+  let check: AnswerCheck | null = null;
   return clientOn(async (method, path, body, headers = {}) => {
     const raw = body === undefined || typeof body === "string" || body instanceof Uint8Array ? (body ?? null) : JSON.stringify(body);
     const { statusCode, ...answer } = await request(new URL(path, url), {
@@ -92,6 +94,9 @@ export function clientOf(url: string, key = apiKey): Client {
 async function checkOf(url: string, agent: Agent): Promise<AnswerCheck | null> {
   const answer = await request(new URL("/openapi.json", url), { dispatcher: agent }).catch(() => null);
   if (answer === null) return null;
-  const document = await answer.body.json();
-  return answer.statusCode === 200 ? new AnswerCheck(document) : null;
+  const document = await answer.body.text();
+  if (answer.statusCode !== 200) return null;
+  const check = checks.get(document) ?? new AnswerCheck(JSON.parse(document));
+  checks.set(document, check);
+  return check;
 }

@@ -31,10 +31,10 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-const keyring = (given: string | null) => openKeyring(store, { encryptionKeys: given, databasePath });
+const keyring = (encryptionKeys: string | null) => openKeyring(store, { encryptionKeys, databasePath });
 
-async function refusalOf(given: string | null): Promise<string> {
-  const error: unknown = await keyring(given).catch((refused: unknown) => refused);
+async function refusalOf(encryptionKeys: string | null): Promise<string> {
+  const error: unknown = await keyring(encryptionKeys).catch((refused: unknown) => refused);
   expect(error).toBeInstanceOf(StartupError);
   const { message } = error as Error;
   expect(message).not.toMatch(/\n/);
@@ -42,10 +42,10 @@ async function refusalOf(given: string | null): Promise<string> {
   return message;
 }
 
-/** Everything with the first key, but one value with the first one of `given`, where a service would put it. */
-async function sealAt(place: SealedColumn, given: string): Promise<void> {
-  const { secretBox } = await keyring(given);
-  const owner = place === "signing_key" ? await keyring(given) : await keyring(first);
+/** Everything with the first key, but one value with the first one of `encryptionKeys`, where a service would put it. */
+async function sealAt(place: SealedColumn, encryptionKeys: string): Promise<void> {
+  const { secretBox } = await keyring(encryptionKeys);
+  const owner = place === "signing_key" ? await keyring(encryptionKeys) : await keyring(first);
   const administration = new AccountAdministration({ store, clock: { nowMs: () => startMs }, ...owner });
   const created = await administration.createAccount("acme", false);
   if (created.kind !== "created") throw new Error("it is new");

@@ -51,10 +51,10 @@ async function administer(): Promise<AdministrationStore> {
 }
 
 /** Stands for a service: the lock, the leases, the keys it was started with. */
-async function serve(given: string | null = null): Promise<ServiceStore> {
+async function serve(encryptionKeys: string | null = null): Promise<ServiceStore> {
   const store = await openSqliteStore({ path: databasePath, policy: testPolicy });
   open.push(store);
-  const { secretBox } = await openKeyring(store, { encryptionKeys: given, databasePath });
+  const { secretBox } = await openKeyring(store, { encryptionKeys, databasePath });
   await store.setServerKeys(secretBox.keyIds);
   return store;
 }
@@ -82,7 +82,7 @@ describe("account create", () => {
     );
   });
 
-  test("gives the source default to whom it is to be given, and to the account default", async () => {
+  test("gives the source default to whom it is to be encryptionKeys, and to the account default", async () => {
     await createAccount("acme");
     await createAccount("beta", "--default-source");
     await createAccount("default");

@@ -69,7 +69,7 @@ export class Outbound implements AsyncDisposable {
     });
   }
 
-  /** `path`: a file, so that a commit waits for the disk as it does in the service. Without `sends` everything stays owed. */
+  /** `path`: a file, so that a commit waits for the disk as it does in the service. Without `sends` everything stays pending. */
   static async open(path: string, options: { readonly sends?: boolean; readonly apiKey?: string } = {}): Promise<Outbound> {
     const store = await openSqliteStore({ path, policy: deliveryPolicy, recordLingerMs });
     const keyring = await openKeyring(store, { given: null, databasePath: path });

@@ -125,8 +125,8 @@ describe("keys", () => {
   });
 
   test.each([
-    ["key", "create", "nobody"],
-    ["key", "list", "nobody"],
+    ["key", "create", "unknown"],
+    ["key", "list", "unknown"],
     ["key", "revoke", "key_unknown"],
   ])("%s %s %s fails with one line", async (...args) => {
     await createAccount("acme");
@@ -200,7 +200,7 @@ describe("sources", () => {
       ["shared", "--account", "acme"],
     ])
       expect(await run("source", "set", ...args)).toMatchObject({ code: 1, error: expect.stringContaining("choose another name") });
-    expect(await run("source", "set", "other", ...legacy, "--account", "nobody")).toMatchObject({ code: 1 });
+    expect(await run("source", "set", "other", ...legacy, "--account", "unknown")).toMatchObject({ code: 1 });
   });
 
   test("are listed with that of the environment, never with a credential", async () => {
@@ -292,7 +292,7 @@ describe("a change of encryption keys", () => {
     const service = await openSqliteStore({ path: databasePath, policy: testPolicy });
     open.push(service);
     const created = createAccount("beta");
-    // Whoever asks before has to ask again.
+    // A command that starts before has to be repeated.
     const keyring = await openKeyring(service, { given: newer, databasePath });
     await service.setServerKeys(keyring.secretBox.keyIds);
     expect(await accountOf((await created).key)).toBe("beta");
@@ -347,7 +347,7 @@ describe("backup", () => {
     expect((await run("backup", join(folder, "copy.db"))).out).toMatch(/keep RINGBACK_ENCRYPTION_KEY \(key [0-9a-f]{16}\) separately/);
   });
 
-  test("takes nobody's place and leaves nothing behind when it fails", async () => {
+  test("overwrites no file and leaves none behind if it fails", async () => {
     await createAccount("acme");
     const file = join(folder, "mine");
     await writeFile(file, "mine");

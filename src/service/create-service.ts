@@ -9,8 +9,8 @@ import type { Config, Secrets } from "./config.ts";
 import { StartupError } from "../domain/errors.ts";
 import type { DeliveryPolicy } from "../domain/deliveries/retry-policy.ts";
 import { AccountAdministration } from "../engine/administration/accounts.ts";
-import { leaseTimes } from "../engine/instances/instance-lease.ts";
-import type { LeaseTimes } from "../engine/instances/instance-lease.ts";
+import { leaseTimes } from "../engine/instances/membership.ts";
+import type { LeaseTimes } from "../engine/instances/membership.ts";
 import { createApp } from "../http/app.ts";
 import { createMetricsApp } from "../http/routes/metrics.ts";
 import { listen } from "../http/server/server.ts";
@@ -73,7 +73,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   const metrics = createMetrics(config.version, async () => ({
     // A scrape does not wait for a database that does not answer heartbeats.
     store: engine.isStoreReachable() ? await readStatsOf(store) : null,
-    oldestDuePollMs: engine.poller.oldestDueMs(),
+    oldestDuePollMs: engine.poller.sources.oldestDueMs(),
     nowMs: clock.nowMs(),
   }));
   const prepare = () => prepareAccounts(store, config, secrets, clock);
@@ -130,7 +130,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   ownPorts.push(...[api, metricsServer].filter((server): server is Listening => server !== null).map((server) => server.port));
   supervisor.start();
   logger.info(
-    { version: config.version, port: api.port, metrics_port: metricsServer?.port ?? null, watched_calls: engine.poller.watchedCount },
+    { version: config.version, port: api.port, metrics_port: metricsServer?.port ?? null, watched_calls: engine.poller.sources.callCount },
     "service.started",
   );
 

@@ -128,7 +128,7 @@ export function registrationSuite(backend: StoreBackend): void {
       for (const sid of ["OUT-1", "OUT-2", "OUT-1", "OUT-3"]) drafts.push(await world.watchDraft(sid, { quotas }));
       const results = await world.store.registerWatches(drafts);
       expect(results.map(({ kind }) => kind)).toEqual(["created", "created", "existing", "quota_exceeded"]);
-      expect(results[3]).toEqual({ kind: "quota_exceeded", quota: "active_watches", limit: 2 });
+      expect(results[3]).toEqual({ kind: "quota_exceeded", quota: "maxActiveWatches", limit: 2 });
       const first = expectKind(results[0] ?? { kind: "callback_required" }, "created");
       await world.store.removeWatch({
         accountId: (await world.account()).id,
@@ -141,13 +141,13 @@ export function registrationSuite(backend: StoreBackend): void {
       await world.watch("OUT-4", { quotas: free, url: "https://other.example/" });
       expect(await world.register("OUT-5", { quotas: free, url: "https://third.example/" })).toMatchObject({
         kind: "quota_exceeded",
-        quota: "endpoints",
+        quota: "maxEndpoints",
       });
       await world.watch("OUT-5", { quotas: free });
       await world.hook("https://other.example/", { quotas });
       expect(await world.registerHook("https://other.example/", { quotas, events: ["terminal"] })).toMatchObject({
         kind: "quota_exceeded",
-        quota: "hooks",
+        quota: "maxHooks",
         limit: 1,
       });
       expect(await world.registerHook("https://other.example/", { quotas })).toMatchObject({ kind: "existing" });

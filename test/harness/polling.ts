@@ -97,7 +97,7 @@ export class PollingWorld implements CommitListener {
   }
 
   get source(): SourceHealth {
-    const [health] = this.poller.sources();
+    const [health] = this.poller.sources.health();
     if (health === undefined) throw new Error("there is one source");
     return health;
   }
@@ -124,7 +124,7 @@ export class PollingWorld implements CommitListener {
     const { source } = this.#setup;
     const account = await this.#registrations.account(accountName);
     this.#registrations.nowMs = this.clock.nowMs();
-    const polledAtMs = this.poller.lastGoodPollAtMs(source.name, "", callSid);
+    const polledAtMs = this.poller.calls.find(source.name, "", callSid)?.lastGoodPollAtMs ?? null;
     const created = await this.#registrations.watch(callSid, { accountId: account.id, sourceName: source.name, polledAtMs, ...wish });
     this.notices.push(...created.notices);
     if (created.call !== null) this.poller.watch(created.call);

@@ -19,7 +19,7 @@ function quietFeed(matchesAfter: number) {
       },
     },
     live: {
-      feedChanged: (_accountId, timeoutMs, signal) => {
+      changed: (_accountId, timeoutMs, signal) => {
         signals.push(signal);
         return new Promise((resolve) => {
           wake = resolve;

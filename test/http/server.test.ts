@@ -34,7 +34,7 @@ function waitingApi() {
   const api = createTestApi({
     store: { getWatch: async () => watchView() },
     live: {
-      watchChanged: (_watchId, _timeoutMs, signal) => {
+      changed: (_watchId, _timeoutMs, signal) => {
         signals.push(signal);
         subscribed.resolve(signal);
         signal.addEventListener("abort", () => changed.resolve(false));

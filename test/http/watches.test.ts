@@ -253,7 +253,7 @@ function waiting(first: Parameters<typeof watchView>[0] = {}) {
   const api = createTestApi({
     store: { getWatch: async (_accountId, id) => (id === "wch_1" ? watchView({ ...first, sequence }) : null) },
     live: {
-      watchChanged: (_watchId, timeoutMs, signal) => {
+      changed: (_watchId, timeoutMs, signal) => {
         waits.push({ timeoutMs, signal });
         signal.addEventListener("abort", () => changed.resolve(false));
         return changed.promise;
@@ -309,7 +309,7 @@ describe("GET /v1/watches/{id}?wait=", () => {
     let reads = 0;
     const { send } = createTestApi({
       store: { getWatch: async () => (reads++ === 0 ? watchView() : null) },
-      live: { watchChanged: async () => true },
+      live: { changed: async () => true },
     });
     expect((await send("GET", "/v1/watches/wch_1?wait=5")).status).toBe(404);
   });

@@ -2,23 +2,17 @@ import { callsToClaim, callsToRelease } from "../../domain/calls/call-balance.ts
 import { pollersOf } from "../../domain/sources/rate-division.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { ClusterView, Instance, InstanceStore } from "../../ports/stores/instance-store.ts";
-import type { CallAssignment } from "../polling/call-assignment.ts";
 import type { Poller } from "../polling/poller.ts";
 import type { SharedGate } from "../sources/source-gate.ts";
 
-type BalancedGate = Pick<SharedGate, "maxPollsPerSecond" | "share" | "isScripted">;
+type BalancedGate = Pick<SharedGate, "rate" | "share" | "isScripted">;
 
 export type CallBalanceOptions = {
   readonly store: Pick<InstanceStore, "countUnownedCalls" | "claimCalls" | "loadOwnedCalls">;
   readonly clock: Clock;
   /** Interval at which the other instances report their calls. */
   readonly heartbeatMs: number;
-  readonly assignment: Pick<CallAssignment, "adopt" | "releaseCalls">;
-  readonly poller: Pick<Poller, "watch">;
-  /** Returns the current gates by source. */
-  readonly gates: () => ReadonlyMap<string, BalancedGate>;
-  /** Returns the number of calls kept here of unconfigured sources, by source name. */
-  readonly callsOfUnconfiguredSources: () => ReadonlyMap<string, number>;
+  readonly poller: Pick<Poller, "watch" | "assignment" | "sources">;
 };
 
 const claimBatch = 1000;
@@ -48,11 +42,11 @@ export class CallBalance {
 
   /** Releases surplus calls after a heartbeat. */
   async releaseSurplus(cluster: ClusterView): Promise<void> {
-    const { gates, callsOfUnconfiguredSources, clock, heartbeatMs } = this.#options;
+    const { poller, clock, heartbeatMs } = this.#options;
     this.#cluster = cluster;
-    for (const [name, count] of callsOfUnconfiguredSources())
+    for (const [name, count] of poller.sources.callsOfUnconfigured)
       if (count > 0 && isPolledElsewhere(name, cluster)) await this.#release(name, count);
-    for (const [name, gate] of gates()) {
+    for (const [name, gate] of poller.sources.gates) {
       // A scripted call exists only in this process, so another one would start its script again.
       if (gate.isScripted) continue;
       const { own, others, isPoller } = callCounts(name, gate, cluster);
@@ -66,22 +60,24 @@ export class CallBalance {
   }
 
   async #release(sourceName: string, count: number): Promise<void> {
-    const { assignment, store, poller } = this.#options;
-    const ids = await assignment.releaseCalls(sourceName, count);
+    const { store, poller } = this.#options;
+    const ids = await poller.assignment.releaseCalls(sourceName, count);
     // Calls that were registered here meanwhile belong to the instance that the store names.
     if (ids.length > 0) for (const call of await store.loadOwnedCalls(ids)) poller.watch(call);
   }
 
   /** Adopts unowned calls that a sweep found; resolves with their number. */
   async claim(): Promise<number> {
-    const { store, gates, clock } = this.#options;
+    const { store, poller, clock } = this.#options;
     const cluster = this.#cluster;
     if (cluster === null || clock.monotonicMs() < this.#checkAgainAtMonotonicMs) return 0;
     let claimed = 0;
     const counts = await store.countUnownedCalls();
-    claimed += await this.#adoptAbandoned(Object.keys(counts).filter((name) => !gates().has(name) && !isPolledElsewhere(name, cluster)));
+    claimed += await this.#adoptAbandoned(
+      Object.keys(counts).filter((name) => !poller.sources.gates.has(name) && !isPolledElsewhere(name, cluster)),
+    );
     for (const [name, unowned] of Object.entries(counts)) {
-      const gate = gates().get(name);
+      const gate = poller.sources.gates.get(name);
       if (gate === undefined) continue;
       const { own, others, isPoller } = callCounts(name, gate, cluster);
       if (!isPoller) continue;
@@ -109,13 +105,13 @@ export class CallBalance {
 
   /** Adopts at most `count` unowned calls; with `deadlineBeforeMs`, only those whose earliest deadline was before. */
   async #adopt(sourceName: string, count: number, deadlineBeforeMs: number | null = null): Promise<number> {
-    const { store, assignment } = this.#options;
+    const { store, poller } = this.#options;
     let adopted = 0;
     const most = Math.min(count, maxAdoptedPerSweep);
     while (adopted < most) {
       const calls = await store.claimCalls({ sourceName, limit: Math.min(claimBatch, most - adopted), deadlineBeforeMs });
       if (calls.length === 0) break;
-      assignment.adopt(calls);
+      poller.assignment.adopt(calls);
       adopted += calls.length;
     }
     return adopted;
@@ -129,7 +125,7 @@ function isPolledElsewhere(sourceName: string, { token, instances }: ClusterView
 
 function callCounts(name: string, gate: BalancedGate, { token, instances }: ClusterView) {
   const tokens = instances.map((instance) => instance.token);
-  const pollers = new Set(pollersOf(gate.maxPollsPerSecond, tokens));
+  const pollers = new Set(pollersOf(gate.rate.maxPollsPerSecond, tokens));
   const others = instances.filter((instance) => instance.token !== token && pollers.has(instance.token));
   return { own: gate.share().calls, others: others.map((instance) => callsOf(instance, name)), isPoller: pollers.has(token) };
 }

@@ -11,9 +11,8 @@ import type { Logger } from "../../ports/telemetry.ts";
 import { CallBalance } from "./call-balance.ts";
 import type { DeliveryLimits } from "../delivery/delivery-limits.ts";
 import type { Dispatcher } from "../delivery/dispatcher.ts";
-import { leaseTimes } from "./instance-lease.ts";
-import type { LeaseTimes } from "./instance-lease.ts";
-import { Membership } from "./membership.ts";
+import { leaseTimes, Membership } from "./membership.ts";
+import type { LeaseTimes } from "./membership.ts";
 import type { LongPollWaiters } from "../requests/long-poll-waiters.ts";
 import { OrphanRescuer } from "./orphan-rescuer.ts";
 import type { Poller } from "../polling/poller.ts";
@@ -30,7 +29,7 @@ export type InstanceCoordinatorOptions = {
   readonly logger: Logger;
   /** Called with the number of instances that are alive, including this one. */
   readonly onInstances: (count: number) => void;
-  /** Seals with a key that the other instances have too. */
+  /** Secret box, which must seal with a key that the other instances have too. */
   readonly secretBox: Pick<KeyedSecretBox, "sealFor">;
   readonly version: string;
   readonly times?: LeaseTimes;
@@ -57,13 +56,13 @@ const signalPauseMs = 50;
  */
 export class InstanceCoordinator {
   readonly #options: InstanceCoordinatorOptions;
-  readonly #membership: Membership;
+  readonly membership: Membership;
   readonly #division: RateDivision;
   readonly #balance: CallBalance;
-  readonly #sourceStates: SourceStateSync;
+  readonly sourceStates: SourceStateSync;
   readonly #sweeper: ChangeSweeper;
   readonly #signaledSweeps: PacedRuns;
-  readonly #orphans: OrphanRescuer;
+  readonly orphans: OrphanRescuer;
   readonly heartbeatEveryMs: number;
   #isDraining = false;
   #isMaintaining = false;
@@ -72,32 +71,16 @@ export class InstanceCoordinator {
     const { store, releaseDeliveries, clock, logger, version, times = leaseTimes, poller, dispatcher, waiters } = options;
     this.#options = options;
     this.heartbeatEveryMs = times.heartbeatMs;
-    const gates = () => poller.gates;
+    const gates = () => poller.sources.gates;
     this.#division = new RateDivision({ store, clock, gates, onRaised: (name) => poller.resume(name) });
-    const callsOfUnconfiguredSources = () => poller.callsOfUnconfiguredSources;
-    this.#balance = new CallBalance({
-      store,
-      clock,
-      heartbeatMs: times.heartbeatMs,
-      assignment: poller.assignment,
-      poller,
-      gates,
-      callsOfUnconfiguredSources,
-    });
-    this.#sourceStates = new SourceStateSync({
+    this.#balance = new CallBalance({ store, clock, heartbeatMs: times.heartbeatMs, poller });
+    this.sourceStates = new SourceStateSync({
       store,
       gates,
       onAdopted: (name, change) => poller.resume(name, change),
       onSourceChange: options.onSourceChange,
     });
-    this.#orphans = new OrphanRescuer({
-      store,
-      releaseDeliveries,
-      clock,
-      logger,
-      adoptMissing: () => poller.assignment.adoptMissing(),
-      activeLeases: () => dispatcher.leaseTokens(),
-    });
+    this.orphans = new OrphanRescuer({ store, releaseDeliveries, clock, logger, poller, dispatcher });
     this.#sweeper = new ChangeSweeper({
       store,
       poller,
@@ -108,17 +91,17 @@ export class InstanceCoordinator {
         // A heartbeat divides changed rates and those of new sources.
         this.#heartbeatConcurrently();
       },
-      adopt: (rows) => this.#sourceStates.adopt(rows),
-      mayEvict: () => this.#membership.mayEvict(),
+      adopt: (rows) => this.sourceStates.adopt(rows),
+      mayEvict: () => this.membership.mayEvict(),
       onEvicted: () => this.#balance.checkAgain(),
-      claimUnowned: () => (this.mayStart() ? this.#balance.claim() : Promise.resolve(0)),
+      claimUnowned: () => (this.membership.mayStart() ? this.#balance.claim() : Promise.resolve(0)),
     });
     this.#signaledSweeps = new PacedRuns({
       clock,
       pauseMs: signalPauseMs,
       run: () => this.#sweeper.sweepAgain().catch((error: unknown) => this.#warn("instance.sweep_failed", error)),
     });
-    this.#membership = new Membership({
+    this.membership = new Membership({
       store,
       clock,
       logger,
@@ -134,33 +117,19 @@ export class InstanceCoordinator {
 
   /** Joins, and waits a few seconds for a share of the sources' rates. Rejects with `StoreUnavailableError`. */
   async start(): Promise<void> {
-    await this.#membership.heartbeat();
+    await this.membership.heartbeat();
     const deadlineMs = this.#options.clock.monotonicMs() + firstGrantWaitMs;
     while (!this.#division.hasGrants && this.#options.clock.monotonicMs() < deadlineMs) {
       await sleep(this.#options.clock, 200);
-      await this.#membership.heartbeat();
+      await this.membership.heartbeat();
     }
     await this.#sweeper.tick();
   }
 
-  /** Whether the lease lasts long enough to start work. */
-  mayStart(): boolean {
-    return this.#membership.mayStart();
-  }
-
-  /** False from a failed heartbeat until the next successful one. */
-  get isStoreReachable(): boolean {
-    return this.#membership.isReachable;
-  }
-
   /** Whether this is the oldest instance, which does the work that is done once for all. */
   get isEldest(): boolean {
-    const cluster = this.#membership.cluster;
+    const cluster = this.membership.cluster;
     return cluster !== null && cluster.instances[0]?.token === cluster.token;
-  }
-
-  heartbeat(): Promise<void> {
-    return this.#membership.heartbeat();
   }
 
   get sweepEveryMs(): number {
@@ -169,27 +138,7 @@ export class InstanceCoordinator {
 
   async sweep(): Promise<void> {
     await this.#sweeper.tick();
-    await this.#sourceStates.publish();
-  }
-
-  /** Joins again after a write was refused because this instance was evicted. */
-  rejoin(): Promise<void> {
-    return this.#membership.heartbeatNow();
-  }
-
-  /** Called when the store did not answer an operation. */
-  onStoreError(): void {
-    this.#orphans.onStoreError();
-  }
-
-  /** Called when a gate changed shared state. */
-  shared(sourceName: string, part: "suspension" | "throttle"): void {
-    this.#sourceStates.changed(sourceName, part);
-  }
-
-  /** Publishes a change to the hooks, from the first instance that observed it. */
-  publishSourceChange(health: SourceHealth, change: "suspended" | "resumed"): void {
-    this.#sourceStates.queueSourceEvent(health, change);
+    await this.sourceStates.publish();
   }
 
   /** Handles a signal of another instance. */
@@ -202,24 +151,27 @@ export class InstanceCoordinator {
   }
 
   #heartbeatConcurrently(): void {
-    this.#membership.heartbeat().catch((error: unknown) => this.#warn("instance.heartbeat_failed", error));
+    this.membership.heartbeat().catch((error: unknown) => this.#warn("instance.heartbeat_failed", error));
   }
 
   /** Prepares for a stop: claims nothing more, and keeps the lease until `stop`. */
   drain(): void {
     this.#isDraining = true;
     this.#signaledSweeps.close();
-    this.#membership.heartbeatIn(0);
+    this.membership.heartbeatIn(0);
   }
 
   /** Leaves the group after poller and dispatcher have stopped, which frees everything left. Never rejects. */
   stop(): Promise<void> {
-    return this.#membership.leave();
+    return this.membership.leave();
   }
 
   #shares(): Shares {
     const rates = this.#division.publish();
-    const shares = [...this.#options.poller.gates].map(([name, gate]) => [name, { ...gate.share(), ratePerSecond: rates.get(name) ?? 0 }]);
+    const shares = [...this.#options.poller.sources.gates].map(([name, gate]) => [
+      name,
+      { ...gate.share(), ratePerSecond: rates.get(name) ?? 0 },
+    ]);
     return Object.fromEntries(shares) as Shares;
   }
 
@@ -230,7 +182,7 @@ export class InstanceCoordinator {
     limits.setInstances(cluster.instances.length);
     // The heartbeat loop has stopped or is about to, so the heartbeat schedules the next one.
     if (this.#isDraining) return this.heartbeatEveryMs;
-    this.#sourceStates.applyShares(cluster);
+    this.sourceStates.applyShares(cluster);
     if (this.#division.hasReleased) peerNotifier.signal("rates");
     const nextMs = await this.#division.divide(cluster);
     this.#maintain(cluster);
@@ -243,7 +195,7 @@ export class InstanceCoordinator {
     this.#isMaintaining = true;
     const round = async (): Promise<void> => {
       await this.#balance.releaseSurplus(cluster);
-      await this.#orphans.check();
+      await this.orphans.check();
     };
     round()
       .catch((error: unknown) => this.#warn("instance.balance_failed", error))
@@ -268,7 +220,7 @@ export class InstanceCoordinator {
 
   #resume(): void {
     const { poller, dispatcher } = this.#options;
-    for (const name of poller.gates.keys()) poller.resume(name);
+    for (const name of poller.sources.gates.keys()) poller.resume(name);
     dispatcher.resume();
   }
 }

@@ -2,15 +2,16 @@ import type { Clock } from "../../ports/clock.ts";
 import type { DeliveryStore } from "../../ports/stores/delivery-store.ts";
 import type { InstanceStore } from "../../ports/stores/instance-store.ts";
 import type { Logger } from "../../ports/telemetry.ts";
+import type { Dispatcher } from "../delivery/dispatcher.ts";
+import type { Poller } from "../polling/poller.ts";
 
 export type OrphanRescuerOptions = {
   readonly store: Pick<InstanceStore, "listLeases">;
   readonly releaseDeliveries: DeliveryStore["releaseDeliveries"];
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Adopts owned calls that are not in memory; resolves with their number. */
-  readonly adoptMissing: () => Promise<number>;
-  readonly activeLeases: () => ReadonlySet<number>;
+  readonly poller: Pick<Poller, "assignment">;
+  readonly dispatcher: Pick<Dispatcher, "leaseTokens">;
 };
 
 /** Longer than the deadline of any store operation, so that those under way at the error have ended. */
@@ -39,12 +40,12 @@ export class OrphanRescuer {
 
   /** Called after heartbeats: checks once immediately, and once when all operations under way at the error have ended. */
   async check(): Promise<void> {
-    const { clock, logger, releaseDeliveries, adoptMissing } = this.#options;
+    const { clock, logger, releaseDeliveries, poller } = this.#options;
     const errorAtMs = this.#errorAtMonotonicMs;
     if (errorAtMs === null) return;
     const haveOperationsEnded = clock.monotonicMs() - errorAtMs >= operationsEndAfterMs;
     if (this.#unknownLeases !== null && !haveOperationsEnded) return;
-    const calls = await adoptMissing();
+    const calls = await poller.assignment.adoptMissing();
     const unknown = await this.#listUnknown();
     const orphans = unknown.filter(({ leaseToken }) => this.#unknownLeases?.has(leaseToken) === true);
     this.#unknownLeases = new Set(unknown.map(({ leaseToken }) => leaseToken));
@@ -56,7 +57,7 @@ export class OrphanRescuer {
 
   async #listUnknown() {
     const leases = await this.#options.store.listLeases();
-    const held = this.#options.activeLeases();
+    const held = this.#options.dispatcher.leaseTokens();
     return leases.filter(({ leaseToken }) => !held.has(leaseToken));
   }
 }

@@ -7,7 +7,7 @@ export type RateDivisionOptions = {
   readonly store: Pick<InstanceStore, "raiseRates">;
   readonly clock: Clock;
   /** Returns the current gates by source. */
-  readonly gates: () => ReadonlyMap<string, Pick<SharedGate, "maxPollsPerSecond" | "setGrant">>;
+  readonly gates: () => ReadonlyMap<string, Pick<SharedGate, "rate">>;
   /** Called when the grant of a source was raised. */
   readonly onRaised: (sourceName: string) => void;
 };
@@ -42,7 +42,7 @@ export class RateDivision {
   reset(): void {
     this.#hasGrants = false;
     this.#grants.clear();
-    for (const gate of this.#options.gates().values()) gate.setGrant(0);
+    for (const gate of this.#options.gates().values()) gate.rate.setGrant(0);
   }
 
   /** Whether this instance has a grant of every source that it is to poll. */
@@ -79,7 +79,8 @@ export class RateDivision {
   async divide({ token, instances }: ClusterView): Promise<number | null> {
     const { store } = this.#options;
     const wanted: Record<string, { wantedPerSecond: number; limitPerSecond: number }> = {};
-    for (const [name, { maxPollsPerSecond }] of this.#options.gates()) {
+    for (const [name, gate] of this.#options.gates()) {
+      const { maxPollsPerSecond } = gate.rate;
       const grant = this.#grantOf(name);
       const participants = instances.map((instance) => ({ token: instance.token, calls: instance.shares[name]?.calls ?? 0 }));
       const wantedPerSecond = shareRate(maxPollsPerSecond, participants).get(token) ?? 0;
@@ -99,7 +100,7 @@ export class RateDivision {
 
   #apply(name: string, rate: number): void {
     const grant = this.#grantOf(name);
-    this.#options.gates().get(name)?.setGrant(rate);
+    this.#options.gates().get(name)?.rate.setGrant(rate);
     if (rate === grant.effective) return;
     // A share that was lowered and raised again before it was published stays as it was.
     if (rate > grant.effective) grant.lowered = [];

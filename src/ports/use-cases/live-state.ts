@@ -12,12 +12,10 @@ export interface LiveState {
   /** Returns the sources that the account may use. */
   sources(account: Account): readonly SourceHealth[];
   /**
-   * Resolves true at the watch's next transition or its end, false after `timeoutMs`, at an abort or when the service stops.
-   * Callers subscribe before they read the watch, so that they miss no transition.
+   * Resolves true at the next event of a watch or of an account, or at the end of the watch; false after `timeoutMs`, at an
+   * abort or when the service stops. Callers subscribe before they read, so that they miss no event.
    */
-  watchChanged(watchId: string, timeoutMs: number, signal: AbortSignal): Promise<boolean>;
-  /** Does the same for any event of the account. */
-  feedChanged(accountId: string, timeoutMs: number, signal: AbortSignal): Promise<boolean>;
+  changed(watchOrAccountId: string, timeoutMs: number, signal: AbortSignal): Promise<boolean>;
   /** `notReady` is the reason why registrations cannot be accepted, `null` if they can; `degraded` lists upstream problems. */
   readiness(): Promise<{ readonly notReady: string | null; readonly degraded: readonly string[] }>;
 }

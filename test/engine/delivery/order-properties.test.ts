@@ -106,7 +106,7 @@ test("order, drops and losses, through random failures, deferrals, crashes and r
             const watchId = watches[taken.call] ?? "";
             await world.settle();
             await world.store.removeWatch({ accountId, watchId, purge: false, nowMs: world.clock.nowMs() });
-            world.dispatcher.cancelWatch(watchId);
+            world.dispatcher.removed({ watchId, deliveryIds: [], notices: [] });
             if (!removedAtMs.has(watchId)) removedAtMs.set(watchId, arrivals.length);
             break;
           }

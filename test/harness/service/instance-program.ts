@@ -1,6 +1,6 @@
 import { systemClock } from "../../../src/adapters/clock.ts";
 import { readConfig } from "../../../src/service/config.ts";
-import type { LeaseTimes } from "../../../src/engine/instances/instance-lease.ts";
+import type { LeaseTimes } from "../../../src/engine/instances/membership.ts";
 import { createService } from "../../../src/service/create-service.ts";
 
 /** Settings for tests alone: a wrong wall clock, and leases short enough to wait for their end. */

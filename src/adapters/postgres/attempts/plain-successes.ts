@@ -1,3 +1,4 @@
+import { recordedOf } from "../../sql/attempt-recorded.ts";
 import { decideAfterAttempt, changesOnlyDelivery } from "../../../domain/deliveries/delivery-decision.ts";
 import type { AttemptResult } from "../../../domain/deliveries/delivery-decision.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
@@ -94,7 +95,9 @@ export class PlainSuccesses {
     );
     const recordedIds = new Set(rows.map((row) => text(row, "delivery_id")));
     return new Map(
-      written.filter(({ record }) => recordedIds.has(record.deliveryId)).map((success) => [success.record, toResult(success)]),
+      written
+        .filter(({ record }) => recordedIds.has(record.deliveryId))
+        .map((success) => [success.record, recordedOf(success.result, { endpointNextDueAtMs: success.hostDueAtMs })]),
     );
   }
 }
@@ -108,18 +111,4 @@ function decide(tx: Transaction, record: AttemptRecord, row: Row, endpointRow: R
   const attempt = { number: delivery.attemptCount + 1, startedAtMs, durationMs, outcome, mode };
   const result = decideAfterAttempt({ delivery, attempt, ...before, isTest: false }, tx.policy, { nowMs, jitter });
   return changesOnlyDelivery(before, result) ? { record, result, hostDueAtMs: integerOrNull(endpointRow, "host_due_at") } : null;
-}
-
-function toResult({ result, hostDueAtMs }: PlainSuccess): AttemptRecorded {
-  return {
-    kind: "recorded",
-    attempt: result.attempt,
-    delivery: result.delivery,
-    endpoint: { state: result.endpoint.state, health: result.endpoint.health, hostPausedUntilMs: result.host.pausedUntilMs },
-    endpointChange: "none",
-    jobs: [],
-    endpointNextDueAtMs: hostDueAtMs,
-    unwatchedCallIds: [],
-    notices: [],
-  };
 }

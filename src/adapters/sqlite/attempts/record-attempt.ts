@@ -1,7 +1,9 @@
+import { recordedOf } from "../../sql/attempt-recorded.ts";
 import type { Attempt } from "../../../domain/deliveries/attempt.ts";
 import { changesOnlyDelivery, decideAfterAttempt } from "../../../domain/deliveries/delivery-decision.ts";
 import type { AttemptResult } from "../../../domain/deliveries/delivery-decision.ts";
 import { hasEndpointChanged } from "../../../domain/deliveries/endpoint.ts";
+import { dueAfterAttempt } from "../../../domain/deliveries/lane.ts";
 import type { EventType } from "../../../domain/events/event.ts";
 import { operationalEventsAfter } from "../../../domain/events/operational-events.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
@@ -40,18 +42,13 @@ function recordAttempt(db: Database, record: AttemptRecord): AttemptRecorded {
     eventType: text(row, "event_type") as EventType,
   };
   const published = operationalEventsAfter(about, result, record.nowMs).map((draft) => publishOperationalEvent(db, draft));
-  return {
-    kind: "recorded",
-    attempt: result.attempt,
-    delivery: result.delivery,
-    endpoint: { state: result.endpoint.state, health: result.endpoint.health, hostPausedUntilMs: result.host.pausedUntilMs },
-    endpointChange: result.endpointChange,
+  return recordedOf(result, {
     jobs: published.flatMap(({ jobs }) => jobs),
     endpointNextDueAtMs:
       !laneHasMore && areBoundsCurrent(endpointRow, state, result) ? hostDueAt(endpointRow) : refreshBounds(db, endpointRow),
     unwatchedCallIds: retired.unwatchedCallIds,
     notices: [...retired.notices, ...published.flatMap(({ notices }) => notices)],
-  };
+  });
 }
 
 function readEndpoint(db: Database, endpointId: string): Row {
@@ -98,9 +95,6 @@ function writeAttempt(db: Database, deliveryId: string, attempt: Attempt): void 
 }
 
 function writeDelivery(db: Database, row: Row, { delivery }: AttemptResult): void {
-  const isInLane = row["sequence"] !== null;
-  // In a lane the due time is decided with those of the other deliveries.
-  const pendingDueAtMs = isInLane ? integerOrNull(row, "due_at") : delivery.nextAttemptAtMs;
   db.run(
     `update deliveries set status = ?, attempt_count = ?, steps_spent = ?, next_attempt_at = ?, due_at = ?, first_attempt_at = ?, first_failed_at = ?,
        settled_at = ?, lease_token = null where id = ?`,
@@ -108,7 +102,7 @@ function writeDelivery(db: Database, row: Row, { delivery }: AttemptResult): voi
     delivery.attemptCount,
     delivery.stepsSpent,
     delivery.nextAttemptAtMs,
-    delivery.status === "pending" ? pendingDueAtMs : null,
+    dueAfterAttempt(delivery, { isInLane: row["sequence"] !== null, dueAtMs: integerOrNull(row, "due_at") }),
     delivery.firstAttemptAtMs,
     delivery.firstFailedAtMs,
     delivery.settledAtMs,

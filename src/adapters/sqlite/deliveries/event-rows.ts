@@ -1,3 +1,4 @@
+import { mayLeaseNow } from "../../../domain/deliveries/endpoint.ts";
 import { newId } from "../../../domain/ids.ts";
 import type { RingbackEvent } from "../../../domain/events/event.ts";
 import type { SendJob, SendTarget } from "../../../ports/stores/send-job.ts";
@@ -72,10 +73,10 @@ function waitsInLane(db: Database, watchId: string, endpointId: string): boolean
   );
 }
 
-/** Returns the endpoint if it is enabled and has had no pause since its last success; `null` otherwise. After a pause a claim sends a single delivery first. */
+/** Returns the endpoint if a new delivery to it may be leased now; `null` otherwise. */
 function openTarget(db: Database, endpointId: string, nowMs: number): SendTarget | null {
   const target = readTarget(db, endpointId, nowMs);
-  return target.state === "enabled" && target.health.consecutivePauses === 0 && target.hostConsecutivePauses === 0 ? target : null;
+  return mayLeaseNow(target) ? target : null;
 }
 
 /** Cancels the pending deliveries of an endpoint or a watch. An attempt in flight keeps its lease until it is recorded. */

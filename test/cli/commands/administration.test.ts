@@ -4,9 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { openSqliteAdministration, openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
-import { runCommandLine } from "../../../src/cli/run-command-line.ts";
 import { openKeyring } from "../../../src/service/open-keyring.ts";
 import type { AdministrationStore, ServiceStore } from "../../../src/ports/stores/service-store.ts";
+import { runCommand } from "../../harness/service/service.ts";
+import type { CreatedKey } from "../../harness/service/service.ts";
 import { testPolicy } from "../../harness/store-drafts.ts";
 
 let folder: string;
@@ -24,15 +25,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-async function run(...args: readonly string[]) {
-  const [out, error]: [string[], string[]] = [[], []];
-  const terminal = {
-    out: (line: string) => out.push(line),
-    error: (line: string) => error.push(line),
-    signal: new AbortController().signal,
-  };
-  return { code: await runCommandLine(args, terminal), out: out.join("\n"), error: error.join("\n") };
-}
+const run = (...args: readonly string[]) => runCommand(args);
 
 /** What a command that succeeds prints for programs. */
 async function json<T = Readonly<Record<string, unknown>>>(...args: readonly string[]): Promise<T> {
@@ -41,8 +34,7 @@ async function json<T = Readonly<Record<string, unknown>>>(...args: readonly str
   return JSON.parse(out) as T;
 }
 
-type Created = { readonly account_id: string; readonly key_id: string; readonly key: string };
-const createAccount = (...args: readonly string[]) => json<Created>("account", "create", ...args);
+const createAccount = (...args: readonly string[]) => json<CreatedKey>("account", "create", ...args);
 
 async function administer(): Promise<AdministrationStore> {
   const { store } = await openSqliteAdministration(databasePath);
@@ -106,7 +98,7 @@ describe("account create", () => {
 describe("keys", () => {
   test("are made, listed by their ids and revoked", async () => {
     const first = await createAccount("acme");
-    const [byName, byId] = [await json<Created>("key", "create", "acme"), await json<Created>("key", "create", first.account_id)];
+    const [byName, byId] = [await json<CreatedKey>("key", "create", "acme"), await json<CreatedKey>("key", "create", first.account_id)];
     expect([byName.account_id, byId.account_id]).toEqual([first.account_id, first.account_id]);
     for (const { key } of [first, byName, byId]) expect(await accountOf(key)).toBe("acme");
     const revoked = await json("key", "revoke", byName.key_id);

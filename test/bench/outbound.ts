@@ -72,7 +72,7 @@ export class Outbound implements AsyncDisposable {
   /** `path`: a file, so that a commit waits for the disk as it does in the service. Without `sends` everything stays pending. */
   static async open(path: string, options: { readonly sends?: boolean; readonly apiKey?: string } = {}): Promise<Outbound> {
     const store = await openSqliteStore({ path, policy: testPolicy, recordLingerMs });
-    const keyring = await openKeyring(store, { given: null, databasePath: path });
+    const keyring = await openKeyring(store, { encryptionKeys: null, databasePath: path });
     const administration = new AccountAdministration({ store, clock: systemClock, ...keyring });
     const account = await administration.ensureDefaultAccount(options.apiKey ?? apiKey);
     return new Outbound(store, keyring.secretBox, account, options.sends ?? true);

@@ -43,17 +43,17 @@ async function administer(): Promise<AdministrationStore> {
 }
 
 /** Stands for a service: the lock, the leases, the keys it was started with. */
-async function serve(given: string | null = null): Promise<ServiceStore> {
+async function serve(encryptionKeys: string | null = null): Promise<ServiceStore> {
   const store = await openSqliteStore({ path: databasePath, policy: testPolicy });
   open.push(store);
-  const { secretBox } = await openKeyring(store, { given, databasePath });
+  const { secretBox } = await openKeyring(store, { encryptionKeys, databasePath });
   await store.setServerKeys(secretBox.keyIds);
   return store;
 }
 
 async function accountOf(key: string): Promise<string | null> {
   const store = await administer();
-  const { hashApiKey } = await openKeyring(store, { given: process.env["RINGBACK_ENCRYPTION_KEY"] ?? null, databasePath });
+  const { hashApiKey } = await openKeyring(store, { encryptionKeys: process.env["RINGBACK_ENCRYPTION_KEY"] ?? null, databasePath });
   return (await store.findAccountByKey([hashApiKey(key)]))?.account.name ?? null;
 }
 
@@ -74,7 +74,7 @@ describe("account create", () => {
     );
   });
 
-  test("gives the source default to whom it is to be given, and to the account default", async () => {
+  test("gives the source default to whom it is to be encryptionKeys, and to the account default", async () => {
     await createAccount("acme");
     await createAccount("beta", "--default-source");
     await createAccount("default");
@@ -217,7 +217,7 @@ describe("sources", () => {
     await json("source", "set", "crm", "--base-url", "https://api.example", "--credential-env", "MY_TOKEN");
     expect(await run("source", "set", "crm", "--credential-env", "NO_SUCH_TOKEN")).toMatchObject({ code: 2 });
     const store = await administer();
-    const { secretBox } = await openKeyring(store, { given: null, databasePath });
+    const { secretBox } = await openKeyring(store, { encryptionKeys: null, databasePath });
     const [source] = await store.listSources();
     expect(secretBox.open(source?.sealedCredential ?? new Uint8Array(), `${source?.id}:credential`)).toBe("very-secret");
   });
@@ -285,7 +285,7 @@ describe("a change of encryption keys", () => {
     open.push(service);
     const created = createAccount("beta");
     // A command that starts before has to be repeated.
-    const keyring = await openKeyring(service, { given: newer, databasePath });
+    const keyring = await openKeyring(service, { encryptionKeys: newer, databasePath });
     await service.setServerKeys(keyring.secretBox.keyIds);
     expect(await accountOf((await created).key)).toBe("beta");
   });
@@ -294,7 +294,7 @@ describe("a change of encryption keys", () => {
     useKeys(older);
     await createAccount("acme");
     const store = await administer();
-    const { secretBox } = await openKeyring(store, { given: older, databasePath });
+    const { secretBox } = await openKeyring(store, { encryptionKeys: older, databasePath });
     const sealedCredential = secretBox.seal("token", "another row");
     const source = {
       id: "src_1",
@@ -329,7 +329,10 @@ describe("backup", () => {
     expect((await readdir(folder)).toSorted()).toEqual(["copy.db", "data"]);
     const restored = await openSqliteAdministration(file);
     open.push(restored.store);
-    const { hashApiKey } = await openKeyring(restored.store, { given: (await readFile(keyPath, "utf8")).trim(), databasePath: file });
+    const { hashApiKey } = await openKeyring(restored.store, {
+      encryptionKeys: (await readFile(keyPath, "utf8")).trim(),
+      databasePath: file,
+    });
     expect((await restored.store.findAccountByKey([hashApiKey(key)]))?.account.name).toBe("acme");
   });
 

@@ -139,7 +139,7 @@ export class DeliveryWorld {
     return jobs;
   }
 
-  /** One watch for each URL, each told once; in the order given. */
+  /** Makes a watch with one pending webhook for each URL, in the order given. */
   async oweEach(urls: readonly string[], prefix = "OUT-owed"): Promise<void> {
     for (const [index, url] of urls.entries()) {
       await this.watch(`${prefix}-${index}`, { url });

@@ -92,7 +92,7 @@ describe("encryption keys that do not fit the database are noticed at the start"
 });
 
 describe("the key of the data folder", () => {
-  test("is made once, readable by nobody else, and found again", async () => {
+  test("is made once, readable by its owner alone, and found again", async () => {
     const made = await keyring(null);
     const path = join(folder, "encryption.key");
     expect((await stat(path)).mode & 0o777).toBe(0o600);

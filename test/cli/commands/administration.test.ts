@@ -4,9 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { openSqliteAdministration, openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
-import { runCommandLine } from "../../../src/cli/run-command-line.ts";
 import { openKeyring } from "../../../src/service/open-keyring.ts";
 import type { AdministrationStore, ServiceStore } from "../../../src/ports/stores/service-store.ts";
+import { runCommand } from "../../harness/service/service.ts";
+import type { CreatedKey } from "../../harness/service/service.ts";
 import { testPolicy } from "../../harness/store-drafts.ts";
 
 let folder: string;
@@ -24,15 +25,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-async function run(...args: readonly string[]) {
-  const [out, error]: [string[], string[]] = [[], []];
-  const terminal = {
-    out: (line: string) => out.push(line),
-    error: (line: string) => error.push(line),
-    signal: new AbortController().signal,
-  };
-  return { code: await runCommandLine(args, terminal), out: out.join("\n"), error: error.join("\n") };
-}
+const run = (...args: readonly string[]) => runCommand(args);
 
 /** What a command that succeeds prints for programs. */
 async function json<T = Readonly<Record<string, unknown>>>(...args: readonly string[]): Promise<T> {
@@ -41,8 +34,7 @@ async function json<T = Readonly<Record<string, unknown>>>(...args: readonly str
   return JSON.parse(out) as T;
 }
 
-type Created = { readonly account_id: string; readonly key_id: string; readonly key: string };
-const createAccount = (...args: readonly string[]) => json<Created>("account", "create", ...args);
+const createAccount = (...args: readonly string[]) => json<CreatedKey>("account", "create", ...args);
 
 async function administer(): Promise<AdministrationStore> {
   const { store } = await openSqliteAdministration(databasePath);
@@ -106,7 +98,7 @@ describe("account create", () => {
 describe("keys", () => {
   test("are made, listed by their ids and revoked", async () => {
     const first = await createAccount("acme");
-    const [byName, byId] = [await json<Created>("key", "create", "acme"), await json<Created>("key", "create", first.account_id)];
+    const [byName, byId] = [await json<CreatedKey>("key", "create", "acme"), await json<CreatedKey>("key", "create", first.account_id)];
     expect([byName.account_id, byId.account_id]).toEqual([first.account_id, first.account_id]);
     for (const { key } of [first, byName, byId]) expect(await accountOf(key)).toBe("acme");
     const revoked = await json("key", "revoke", byName.key_id);
@@ -125,8 +117,8 @@ describe("keys", () => {
   });
 
   test.each([
-    ["key", "create", "nobody"],
-    ["key", "list", "nobody"],
+    ["key", "create", "unknown"],
+    ["key", "list", "unknown"],
     ["key", "revoke", "key_unknown"],
   ])("%s %s %s fails with one line", async (...args) => {
     await createAccount("acme");
@@ -200,7 +192,7 @@ describe("sources", () => {
       ["shared", "--account", "acme"],
     ])
       expect(await run("source", "set", ...args)).toMatchObject({ code: 1, error: expect.stringContaining("choose another name") });
-    expect(await run("source", "set", "other", ...legacy, "--account", "nobody")).toMatchObject({ code: 1 });
+    expect(await run("source", "set", "other", ...legacy, "--account", "unknown")).toMatchObject({ code: 1 });
   });
 
   test("are listed with that of the environment, never with a credential", async () => {
@@ -292,7 +284,7 @@ describe("a change of encryption keys", () => {
     const service = await openSqliteStore({ path: databasePath, policy: testPolicy });
     open.push(service);
     const created = createAccount("beta");
-    // Whoever asks before has to ask again.
+    // A command that starts before has to be repeated.
     const keyring = await openKeyring(service, { encryptionKeys: newer, databasePath });
     await service.setServerKeys(keyring.secretBox.keyIds);
     expect(await accountOf((await created).key)).toBe("beta");
@@ -350,7 +342,7 @@ describe("backup", () => {
     expect((await run("backup", join(folder, "copy.db"))).out).toMatch(/keep RINGBACK_ENCRYPTION_KEY \(key [0-9a-f]{16}\) separately/);
   });
 
-  test("takes nobody's place and leaves nothing behind when it fails", async () => {
+  test("overwrites no file and leaves none behind if it fails", async () => {
     await createAccount("acme");
     const file = join(folder, "mine");
     await writeFile(file, "mine");

@@ -175,7 +175,7 @@ export function registrationSuite(backend: StoreBackend): void {
     });
 
     describe("a call that is known", () => {
-      it("tells the end at once and completes the watch", async () => {
+      it("sends the end at once and completes the watch", async () => {
         const world = await open();
         await world.watch("OUT-1");
         await world.see("OUT-1", "success", "answered");
@@ -200,14 +200,14 @@ export function registrationSuite(backend: StoreBackend): void {
         expect(late.notices).toMatchObject([{ watchId: late.view.watch.id, sequence: 1, eventType: "call.success" }]);
       });
 
-      it("tells a status polled within the last minute at once", async () => {
+      it("sends a status polled within the last minute at once", async () => {
         const world = await open();
         await world.watch("OUT-1");
         await world.see("OUT-1", "calling");
         world.pass(minute);
-        const told = await world.watch("OUT-1", { url: "https://late.example/", polledAtMs: world.nowMs - minute });
-        expect(typesOf(told.jobs)).toEqual(["call.calling"]);
-        expect(told.call).toMatchObject({ needsFirstEvent: false });
+        const late = await world.watch("OUT-1", { url: "https://late.example/", polledAtMs: world.nowMs - minute });
+        expect(typesOf(late.jobs)).toEqual(["call.calling"]);
+        expect(late.call).toMatchObject({ needsFirstEvent: false });
       });
 
       it("leaves an older status to the next good poll", async () => {
@@ -238,7 +238,7 @@ export function registrationSuite(backend: StoreBackend): void {
         expect(typesOf((await world.see("OUT-1", "success")).jobs)).toEqual(["call.success"]);
       });
 
-      it("begins a scripted call's life anew with the first watch after its end", async () => {
+      it("starts a scripted call again with the first watch after its end", async () => {
         const world = await open();
         const { id: scope } = await world.account();
         const wish = { sourceName: "sandbox", scope, restartsEndedCall: true };

@@ -6,7 +6,7 @@ import { hour, second } from "../harness/store-drafts.ts";
 
 const watchIdOf = ({ body }: Callback) => (JSON.parse(body) as { readonly data: { readonly watch_id: string } }).data.watch_id;
 
-/** A receiver that answers 200 once it is told to, and everything that comes then at once. */
+/** A receiver that answers 200 once `answer` was called, and later requests at once. */
 async function heldReceiver(service: ServiceWorld) {
   const held = Promise.withResolvers<void>();
   const receiver = await service.receive(async () => {
@@ -94,7 +94,7 @@ describe("PATCH of an endpoint's state", () => {
     expect([...sequences.values()]).toEqual(watches.map(() => [1, 2]));
   });
 
-  test("disabled, then only paused, then enabled: what it was owed begins anew, and its failures are forgotten", async () => {
+  test("disabled, then paused, then enabled: its pending webhooks start a new schedule, and its failures are reset", async () => {
     const service = await ServiceWorld.start({
       RETRY_SCHEDULE: ["0s", ...Array<string>(11).fill("1h")].join(","),
       ENDPOINT_DISABLE_AFTER_MS: String(9 * hour),

@@ -65,7 +65,7 @@ export async function startReceiver(behaviour: Behaviour): Promise<RawReceiver> 
     socket.on("error", () => undefined);
     socket.on("close", () => {
       open.delete(socket);
-      if (open.size === 0) for (const tell of idle.splice(0)) tell();
+      if (open.size === 0) for (const resolve of idle.splice(0)) resolve();
     });
   });
   server.on("tlsClientError", () => undefined);

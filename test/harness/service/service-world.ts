@@ -110,7 +110,7 @@ export class ServiceWorld {
     return callbacks;
   }
 
-  /** Watches a new sandbox call that is `queued` already; by default one webhook is owed for it, and no more to come. */
+  /** Watches a new sandbox call that is `queued` already; by default it makes one webhook and no more. */
   async watch(callbackUrl: string | null, wish: Json & { readonly scenario?: string } = {}): Promise<Json> {
     const { scenario = "slow", ...rest } = wish;
     const { status, body } = await this.client.post("/v1/watches", {
@@ -134,7 +134,7 @@ export class ServiceWorld {
     return this.deliveryOf(String(id));
   }
 
-  /** Resolves once so many attempts were recorded in all. */
+  /** Resolves once this number of attempts was recorded in all. */
   async attempted(count: number): Promise<void> {
     while (this.attempts.length < count) await once(this.#arrivals, "attempt");
   }
@@ -143,7 +143,7 @@ export class ServiceWorld {
     return this.get<ShownDelivery>(`/v1/deliveries/${id}`);
   }
 
-  /** What a watch is owed, oldest first, without attempts. */
+  /** Deliveries that match a query, oldest first, without attempts. */
   async deliveriesOf(query: string): Promise<readonly Omit<ShownDelivery, "attempts">[]> {
     const { data } = await this.get<{ data: readonly ShownDelivery[] }>(`/v1/deliveries?limit=200&${query}`);
     return data.toReversed();

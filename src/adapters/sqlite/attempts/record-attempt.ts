@@ -1,3 +1,4 @@
+import { attemptColumns, namesOf, stateColumns } from "../../sql/delivery-columns.ts";
 import { recordedOf } from "../../sql/attempt-recorded.ts";
 import type { Attempt } from "../../../domain/deliveries/attempt.ts";
 import { changesOnlyDelivery, decideAfterAttempt } from "../../../domain/deliveries/delivery-decision.ts";
@@ -78,36 +79,17 @@ function decide(db: Database, record: AttemptRecord, row: Row, state: EndpointSt
   );
 }
 
+const insertAttempt = `insert into attempts (delivery_id, ${namesOf(attemptColumns)}) values (?, ${attemptColumns.map(() => "?").join(", ")})`;
+
 function writeAttempt(db: Database, deliveryId: string, attempt: Attempt): void {
-  db.run(
-    `insert into attempts (delivery_id, number, started_at, duration_ms, status_code, error_code, error_detail, response_excerpt, decision)
-     values (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    deliveryId,
-    attempt.number,
-    attempt.startedAtMs,
-    Math.round(attempt.durationMs),
-    attempt.statusCode,
-    attempt.error?.code ?? null,
-    attempt.error?.detail ?? null,
-    attempt.responseExcerpt,
-    attempt.decision,
-  );
+  db.run(insertAttempt, deliveryId, ...attemptColumns.map((column) => column.valueOf(attempt)));
 }
 
+const updateDelivery = `update deliveries set ${stateColumns.map(({ name }) => `${name} = ?`).join(", ")}, due_at = ?, lease_token = null where id = ?`;
+
 function writeDelivery(db: Database, row: Row, { delivery }: AttemptResult): void {
-  db.run(
-    `update deliveries set status = ?, attempt_count = ?, steps_spent = ?, next_attempt_at = ?, due_at = ?, first_attempt_at = ?, first_failed_at = ?,
-       settled_at = ?, lease_token = null where id = ?`,
-    delivery.status,
-    delivery.attemptCount,
-    delivery.stepsSpent,
-    delivery.nextAttemptAtMs,
-    dueAfterAttempt(delivery, { isInLane: row["sequence"] !== null, dueAtMs: integerOrNull(row, "due_at") }),
-    delivery.firstAttemptAtMs,
-    delivery.firstFailedAtMs,
-    delivery.settledAtMs,
-    delivery.id,
-  );
+  const dueAtMs = dueAfterAttempt(delivery, { isInLane: row["sequence"] !== null, dueAtMs: integerOrNull(row, "due_at") });
+  db.run(updateDelivery, ...stateColumns.map((column) => column.valueOf(delivery)), dueAtMs, delivery.id);
 }
 
 function writeEndpoint(db: Database, before: Row, { endpoint }: AttemptResult): void {

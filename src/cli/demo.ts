@@ -1,3 +1,4 @@
+import { messageOf } from "../domain/error-text.ts";
 import { parseArgs } from "node:util";
 import { untilAborted } from "./command.ts";
 import { Demo } from "./demo/demo-run.ts";
@@ -23,7 +24,7 @@ async function runDemo(keep: boolean): Promise<number> {
   } catch (error) {
     if (ending.signal.aborted) return exitCodes.interrupted;
     const late = error instanceof Error && error.name === "AbortError";
-    out(late ? `\nnot done after ${deadlineMs / 1000} s:` : `\n${error instanceof Error ? error.message : String(error)}`);
+    out(late ? `\nnot done after ${deadlineMs / 1000} s:` : `\n${messageOf(error)}`);
     if (late) for (const fault of demo.faults()) out(`  ${fault}`);
     return exitCodes.failed;
   }

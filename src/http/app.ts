@@ -1,3 +1,4 @@
+import { stackOf } from "../domain/error-text.ts";
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { routePath } from "hono/route";
@@ -65,7 +66,7 @@ export function createApp(dependencies: HttpDependencies): OpenAPIHono<Env> {
     if (error instanceof PageProblemError) return problemPage(c, error.problem);
     const problem = problemOf(error);
     if (problem !== null) return answerProblem(c, problem);
-    logger.error({ request_id: c.get("requestId"), route: templateOf(c), error: error.stack ?? String(error) }, "http.failed");
+    logger.error({ request_id: c.get("requestId"), route: templateOf(c), error: stackOf(error) }, "http.failed");
     return answerProblem(c, { slug: "internal", detail: "the service has a fault; the request id finds it in the logs" });
   });
   return app;

@@ -12,15 +12,17 @@ import {
 import type { SourceSettings } from "../domain/sources/source-settings.ts";
 import { upstreamKinds } from "../adapters/polyai/kinds.ts";
 import type { UpstreamKind } from "../ports/upstream-kind.ts";
+import { mapAccountLimits } from "../domain/quotas.ts";
+import type { AccountLimits } from "../domain/quotas.ts";
 import { EnvironmentReader } from "./environment-reader.ts";
 
-/** What the operator set, checked and typed. Secrets are apart, so that a config can be logged. */
+/** Checked settings of the operator, without secrets so that they can be logged. */
 export type Config = {
   readonly version: string;
   readonly database: { readonly kind: "sqlite"; readonly path: string } | { readonly kind: "postgres" };
   readonly api: { readonly port: number; readonly host: string; readonly publicUrl: string | null };
   readonly metrics: { readonly port: number; readonly host: string };
-  /** The source `default`; null: none was given. */
+  /** The source `default`; `null` if it is not configured. */
   readonly source: SourceSettings | null;
   readonly polling: {
     readonly intervalMinMs: number;
@@ -35,7 +37,7 @@ export type Config = {
     readonly maxInFlight: number;
     readonly endpointMaxInFlight: number;
     readonly hostMaxInFlight: number;
-    /** Host name to webhooks a second, over all accounts. */
+    /** Webhooks per second by host name, over all accounts. */
     readonly hostRateLimits: ReadonlyMap<string, number>;
     readonly orderHoldMs: number;
     readonly disableAfterMs: number;
@@ -46,31 +48,25 @@ export type Config = {
     readonly ports: readonly number[];
     readonly dnsServers: readonly string[];
   };
-  /** Per account; 0 is no limit. */
-  readonly limits: {
-    readonly apiMaxPerSecond: number;
-    readonly maxActiveWatches: number;
-    readonly maxEndpoints: number;
-    readonly maxHooks: number;
-  };
+  readonly limits: AccountLimits;
   readonly retentionDays: number;
   readonly logLevel: string;
   readonly shutdownGraceMs: number;
 };
 
-/** Never logged, never part of an error. */
+/** Secrets of the operator; never logged and never part of an error. */
 export type Secrets = {
   readonly apiKey: string | null;
-  /** As given: base64 keys, comma-separated; null: one is made in the data folder. */
+  /** Base64 keys, comma-separated; `null` to keep a generated key in the data folder. */
   readonly encryptionKeys: string | null;
-  /** `postgres://…`, which may hold a password; null with SQLite. */
+  /** `postgres://…`, which may contain a password; `null` with SQLite. */
   readonly postgresUrl: string | null;
   readonly upstreamCredential: string | null;
 };
 
 export type ConfigResult =
   | { readonly kind: "config"; readonly config: Config; readonly secrets: Secrets }
-  /** One line each, naming the variable and what to do; never its value where it may be a secret. */
+  /** One line per fault, with the variable and what to do, but without a value that may be secret. */
   | { readonly kind: "invalid"; readonly faults: readonly string[] };
 
 const dayMs = 24 * 60 * 60 * 1000;
@@ -116,12 +112,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       ports: readPorts(env, allowHttp ? [443, 80] : [443]),
       dnsServers: readDnsServers(env),
     },
-    limits: {
-      apiMaxPerSecond: env.integer("API_MAX_PER_SECOND", 1000, 0, 1_000_000),
-      maxActiveWatches: env.integer("ACCOUNT_MAX_ACTIVE_WATCHES", 200_000, 0, 100_000_000),
-      maxEndpoints: env.integer("ACCOUNT_MAX_ENDPOINTS", 50_000, 0, 100_000_000),
-      maxHooks: env.integer("ACCOUNT_MAX_HOOKS", 100, 0, 1_000_000),
-    },
+    limits: mapAccountLimits(({ variable, defaultLimit, maxLimit }) => env.integer(variable, defaultLimit, 0, maxLimit)),
     retentionDays: env.number("RETENTION_DAYS", 30, 0, 3650),
     logLevel: env.choice("LOG_LEVEL", logLevels, "info"),
     shutdownGraceMs: env.integer("SHUTDOWN_GRACE_MS", 20_000, 0, 600_000),
@@ -136,14 +127,14 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   return env.faults.length > 0 ? { kind: "invalid", faults: env.faults } : { kind: "config", config, secrets };
 }
 
-/** Where the data is and what opens it: all that administration needs of the environment. */
+/** Settings for opening the store, which is all that administration needs. */
 export type StoreConfig = {
   readonly database: Config["database"];
   readonly postgresUrl: string | null;
   readonly encryptionKeys: string | null;
 };
 
-/** Reads these alone, so that a command works in an environment that no service would start in. */
+/** Reads the store settings only, so that commands work in an environment in which the service would not start. */
 export function readStoreConfig(
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): { readonly kind: "config"; readonly config: StoreConfig } | { readonly kind: "invalid"; readonly faults: readonly string[] } {
@@ -152,7 +143,7 @@ export function readStoreConfig(
   return env.faults.length > 0 ? { kind: "invalid", faults: env.faults } : { kind: "config", config };
 }
 
-/** One variable by itself, which others at fault are no reason not to read; null when unset or empty. */
+/** Reads one variable, regardless of faults in others; `null` if it is unset or empty. */
 export function readVariable(name: string, environment: Readonly<Record<string, string | undefined>> = process.env): string | null {
   return new EnvironmentReader(environment).text(name);
 }
@@ -169,9 +160,9 @@ function readDatabase(env: EnvironmentReader): { readonly database: Config["data
   return parsed ?? { database: { kind: "sqlite", path: "" }, postgresUrl: null };
 }
 
-/** A database as `DATABASE_URL` names it; null for what is none. */
+/** Parses a `DATABASE_URL`; `null` if it is invalid. */
 export function parseDatabaseUrl(url: string): Pick<StoreConfig, "database" | "postgresUrl"> | null {
-  // `sqlite://data/x.db` would be a host to some and a path to others.
+  // `sqlite://data/x.db` is refused, because `data` could be a host or a folder.
   const path = /^sqlite:(?:\/\/(?=\/(?!\/)))?((?!\/\/).+)$/.exec(url)?.[1];
   if (path !== undefined) return { database: { kind: "sqlite", path }, postgresUrl: null };
   if (/^postgres(?:ql)?:\/\/./.test(url) && URL.canParse(url)) return { database: { kind: "postgres" }, postgresUrl: url };

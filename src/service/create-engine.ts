@@ -5,7 +5,7 @@ import { DeliveryLimits } from "../engine/delivery/delivery-limits.ts";
 import { Dispatcher } from "../engine/delivery/dispatcher.ts";
 import { EndpointEditor } from "../engine/registration/endpoint-settings.ts";
 import { Idempotency } from "../engine/requests/idempotency.ts";
-import type { LeaseTimes } from "../engine/instances/instance-lease.ts";
+import type { LeaseTimes } from "../engine/instances/membership.ts";
 import { LiveStateReader } from "../engine/requests/live-state.ts";
 import { ManualSender } from "../engine/delivery/manual-delivery.ts";
 import { LongPollWaiters } from "../engine/requests/long-poll-waiters.ts";
@@ -65,6 +65,20 @@ export type Engine = {
   close(): Promise<void>;
 };
 
+/** Parts of the engine, as its functions create and pass them on. */
+type Parts = {
+  readonly waiters: LongPollWaiters;
+  readonly idempotency: Idempotency;
+  readonly sourceEvents: SourceEventPublisher;
+  readonly poller: Poller;
+  readonly reloader: SourceReloader;
+  readonly dispatcher: Dispatcher;
+  readonly limits: DeliveryLimits;
+  readonly manualDelivery: ManualSender;
+  readonly coordinator: InstanceCoordinator | null;
+  readonly cleaner: RetentionCleaner;
+};
+
 /** Creates the engine on an open store: polling, then delivery, then, on a shared database, the place among the instances. */
 export function createEngine(dependencies: EngineDependencies): Engine {
   const { config, opened, keyring, sources, guard, logger, metrics, isStopping } = dependencies;
@@ -74,7 +88,7 @@ export function createEngine(dependencies: EngineDependencies): Engine {
   const idempotency = new Idempotency({ store, secretBox, clock });
   // Every commit of polling and registration goes to all of them; the dispatcher joins the list below.
   const listeners: CommitListener[] = [waiters];
-  const mayStart = () => coordinator?.mayStart() ?? true;
+  const mayStart = () => coordinator?.membership.mayStart() ?? true;
   const localTrouble = new LocalTrouble({ clock, logger });
   const sourceEvents = new SourceEventPublisher({ store, clock, logger, listeners });
   const { poller, reloader } = createPolling(dependencies, {
@@ -82,8 +96,8 @@ export function createEngine(dependencies: EngineDependencies): Engine {
     mayStart,
     localTrouble,
     onSourceChange: (health, change) =>
-      coordinator === null ? sourceEvents.publish(health, change) : coordinator.publishSourceChange(health, change),
-    ...(shared === null ? {} : { onShared: (name, part) => coordinator?.shared(name, part) }),
+      coordinator === null ? sourceEvents.publish(health, change) : coordinator.sourceStates.queueSourceEvent(health, change),
+    ...(shared === null ? {} : { onShared: (name, part) => coordinator?.sourceStates.changed(name, part) }),
   });
   const { dispatcher, limits, manualDelivery } = createDelivery(dependencies, { poller, waiters, idempotency, mayStart, localTrouble });
   listeners.push(dispatcher);
@@ -104,7 +118,7 @@ export function createEngine(dependencies: EngineDependencies): Engine {
     onClockSetBack: async (deltaMs) => (coordinator?.isEldest === false ? undefined : store.moveSchedule(deltaMs)),
   });
   addLoops(supervisor, { poller, reloader, dispatcher, coordinator, cleaner });
-  const isStoreReachable = () => coordinator?.isStoreReachable ?? true;
+  const isStoreReachable = () => coordinator?.membership.isReachable ?? true;
   let isDrained = false;
   return {
     poller,
@@ -132,8 +146,8 @@ export function createEngine(dependencies: EngineDependencies): Engine {
     async start(signal) {
       await (shared === null ? reloader.refresh() : untilReachable(() => reloader.refresh(), signal));
       if (coordinator === null || shared === null) return poller.start();
-      shared.onUnavailable(() => coordinator.onStoreError());
-      shared.onFenced(() => coordinator.rejoin());
+      shared.onUnavailable(() => coordinator.orphans.onStoreError());
+      shared.onFenced(() => coordinator.membership.heartbeatNow());
       shared.listen((what) => coordinator.onSignal(what));
       await coordinator.start();
     },
@@ -154,7 +168,7 @@ export function createEngine(dependencies: EngineDependencies): Engine {
         await Promise.all([poller.stop(0), dispatcher.stop(0)]);
         await coordinator?.stop();
       }
-      await poller.closeSources();
+      await poller.sources.close();
     },
   };
 }
@@ -163,7 +177,7 @@ export function createEngine(dependencies: EngineDependencies): Engine {
 function createPolling(
   { opened: { store, shared, clock }, keyring: { secretBox }, sources, logger, metrics, random }: EngineDependencies,
   options: Pick<PollerOptions, "listeners" | "mayStart" | "localTrouble" | "onSourceChange" | "onShared">,
-): { readonly poller: Poller; readonly reloader: SourceReloader } {
+): Pick<Parts, "poller" | "reloader"> {
   const outlivesStore = shared !== null;
   const poller = new Poller({ sources: sources.setups, store, clock, logger, metrics, random, outlivesStore, ...options });
   return { poller, reloader: new SourceReloader({ store, secretBox, logger, poller, ...sources }) };
@@ -172,14 +186,8 @@ function createPolling(
 /** Creates the dispatcher, which sends webhooks, and the operations that send one on request. */
 function createDelivery(
   { config, opened: { store, clock }, keyring: { secretBox }, sender, logger, metrics, random }: EngineDependencies,
-  options: {
-    readonly poller: Poller;
-    readonly waiters: LongPollWaiters;
-    readonly idempotency: Idempotency;
-    readonly mayStart: () => boolean;
-    readonly localTrouble: LocalTrouble;
-  },
-): { readonly dispatcher: Dispatcher; readonly limits: DeliveryLimits; readonly manualDelivery: ManualSender } {
+  options: Pick<Parts, "poller" | "waiters" | "idempotency"> & { readonly mayStart: () => boolean; readonly localTrouble: LocalTrouble },
+): Pick<Parts, "dispatcher" | "limits" | "manualDelivery"> {
   const { poller, waiters, idempotency, mayStart, localTrouble } = options;
   const { delivery, api, version } = config;
   const limits = new DeliveryLimits({ clock, ...delivery });
@@ -207,14 +215,7 @@ function createDelivery(
 /** Creates the coordinator of this instance on a shared database; `null` if the process has the store alone. */
 function createInstances(
   { config, opened: { store, shared, clock }, keyring: { secretBox }, logger, metrics, leaseTimes }: EngineDependencies,
-  options: {
-    readonly poller: Poller;
-    readonly reloader: SourceReloader;
-    readonly dispatcher: Dispatcher;
-    readonly limits: DeliveryLimits;
-    readonly waiters: LongPollWaiters;
-    readonly sourceEvents: SourceEventPublisher;
-  },
+  options: Pick<Parts, "poller" | "reloader" | "dispatcher" | "limits" | "waiters" | "sourceEvents">,
 ): InstanceCoordinator | null {
   if (shared === null) return null;
   const { poller, reloader, dispatcher, limits, waiters, sourceEvents } = options;
@@ -237,16 +238,7 @@ function createInstances(
   });
 }
 
-function addLoops(
-  supervisor: Supervisor,
-  parts: {
-    readonly poller: Poller;
-    readonly reloader: SourceReloader;
-    readonly dispatcher: Dispatcher;
-    readonly coordinator: InstanceCoordinator | null;
-    readonly cleaner: RetentionCleaner;
-  },
-): void {
+function addLoops(supervisor: Supervisor, parts: Pick<Parts, "poller" | "reloader" | "dispatcher" | "coordinator" | "cleaner">): void {
   const { poller, reloader, dispatcher, coordinator, cleaner } = parts;
   supervisor.add({ name: "poller", everyMs: poller.tickEveryMs, tick: () => poller.tick() });
   if (coordinator === null) {
@@ -255,7 +247,7 @@ function addLoops(
   } else {
     // The sweep wakes the dispatcher when a delivery is due, and the reloader when sources were set.
     supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.maintain() });
-    supervisor.add({ name: "heartbeat", everyMs: coordinator.heartbeatEveryMs, tick: () => coordinator.heartbeat() });
+    supervisor.add({ name: "heartbeat", everyMs: coordinator.heartbeatEveryMs, tick: () => coordinator.membership.heartbeat() });
     supervisor.add({ name: "sweep", everyMs: coordinator.sweepEveryMs, tick: () => coordinator.sweep() });
   }
   supervisor.add({ name: "cleaner", everyMs: cleaner.tickEveryMs, tick: () => cleaner.tick() });

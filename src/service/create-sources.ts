@@ -12,7 +12,7 @@ import { SandboxSource, sandboxPolling } from "../simulator/sandbox-source.ts";
 
 export type Sources = {
   readonly setups: readonly SourceSetup[];
-  /** Those that are set while the service runs join it. */
+  /** Sources by name; those that are set at runtime are added here. */
   readonly registrable: Map<string, RegistrableSource>;
   readonly setupOf: CreateSetup;
   /** Ends the look-ups of upstream names. */
@@ -27,7 +27,7 @@ const backoffMaxMs = 60_000;
 const statusRetentionMs = 2 * 60 * 60 * 1000;
 const tenMinutesMs = 10 * 60 * 1000;
 
-/** The sources every start has: the operator's `default`, if there is one, and the sandbox. `setupOf` makes the others. */
+/** Creates the sources of every start: `default`, if it is configured, and the sandbox. `setupOf` creates those set at runtime. */
 export function createSources(config: Config, secrets: Secrets, clock: Clock): Sources {
   const sandbox = new SandboxSource({ clock });
   const names = new UpstreamNames({ servers: config.callbacks.dnsServers });
@@ -55,7 +55,7 @@ export function createSources(config: Config, secrets: Secrets, clock: Clock): S
   return { setups, registrable: new Map(registrable.map((source) => [source.name, source])), setupOf, close: () => names.close() };
 }
 
-/** Intervals and waits are the same for all of the operator's sources. */
+/** Intervals and waits are the same for all sources except the sandbox. */
 function setupsWith({ polling }: Config, clock: Clock, names: UpstreamNames): CreateSetup {
   return ({ id, name, kind, baseUrl, agentId, environment, maxPollsPerSecond }, credential) => ({
     source: { id, name, kind, maxPollsPerSecond },

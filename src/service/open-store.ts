@@ -9,7 +9,7 @@ import type { Clock } from "../ports/clock.ts";
 import type { ServiceStore, StoreStats, StoreLifecycle } from "../ports/stores/service-store.ts";
 import type { Logger } from "../ports/telemetry.ts";
 
-/** About the time between two commits of a service at work. */
+/** Time for which a record waits for others to share its commit; about the time between two commits under load. */
 export const recordLingerMs = 5;
 
 export type OpenStoreOptions = {
@@ -17,23 +17,23 @@ export type OpenStoreOptions = {
   readonly secrets: Secrets;
   readonly policy: DeliveryPolicy;
   readonly logger: Logger;
-  /** In place of the machine's. */
+  /** Replaces the machine's clock unless `null`. */
   readonly clock: Clock | null;
-  /** Ends the wait for a database that is away. */
+  /** Ends the wait for an unavailable database. */
   readonly signal: AbortSignal;
   readonly onCommitted: (durationMs: number) => void;
 };
 
 export type OpenStore = {
   readonly store: ServiceStore;
-  /** Where several instances share it, what else there is; null: this process has it alone. */
+  /** Coordination with the other instances on a shared database; `null` if this process has the store alone. */
   readonly shared: OpenPostgres | null;
-  /** Everybody's who shares it. */
+  /** Clock of all instances that share the store. */
   readonly clock: Clock;
   close(): Promise<void>;
 };
 
-/** The database of `DATABASE_URL`. Rejects with `StartupError`, or with the signal's reason. */
+/** Opens the database of `DATABASE_URL`. Rejects with `StartupError`, or with the signal's reason. */
 export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
   const { config, secrets, policy, logger, signal, onCommitted } = options;
   const machineClock = options.clock ?? systemClock;
@@ -50,7 +50,7 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
   return { store: shared.store, shared, clock: shared.clock, close: () => shared.close() };
 }
 
-/** Asks until there is an answer; rejects with the signal's reason when that ends the wait. */
+/** Repeats `work` while the store is unavailable; rejects with the signal's reason if that ends the wait. */
 export function untilReachable<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
   return pRetry(work, { retries: Infinity, minTimeout: 500, maxTimeout: 5000, randomize: true, signal, shouldRetry: isUnreachable });
 }
@@ -59,7 +59,7 @@ function isUnreachable({ error }: { readonly error: Error }): boolean {
   return error instanceof StoreUnavailableError;
 }
 
-/** What a scrape reads of the store; null: it cannot be reached. */
+/** Reads the gauges of a scrape; `null` if the store is unavailable. */
 export async function readStatsOf(store: Pick<StoreLifecycle, "readStats">): Promise<StoreStats | null> {
   try {
     return await store.readStats();

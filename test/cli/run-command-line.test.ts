@@ -12,7 +12,7 @@ import { Webhook } from "standardwebhooks";
 import { request } from "undici";
 import { expect, onTestFinished, test } from "vitest";
 import { runCommandLine } from "../../src/cli/run-command-line.ts";
-import { compileCache } from "../harness/compile-cache.ts";
+import { compileCache } from "../harness/run/compile-cache.ts";
 import { generateSecret } from "../../src/domain/webhooks/signature.ts";
 
 const root = new URL("../..", import.meta.url);

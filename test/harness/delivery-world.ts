@@ -18,8 +18,8 @@ import type { ServiceStore } from "../../src/ports/stores/service-store.ts";
 import type { Logger, Metrics } from "../../src/ports/telemetry.ts";
 import type { NotStarted } from "../../src/ports/not-started.ts";
 import type { WebhookRequest, WebhookSender } from "../../src/ports/webhook-sender.ts";
-import { startCallbacks } from "./callbacks.ts";
-import type { Callback, CallbackAnswer, Callbacks } from "./callbacks.ts";
+import { startCallbacks } from "./receivers/callbacks.ts";
+import type { Callback, CallbackAnswer, Callbacks } from "./receivers/callbacks.ts";
 import { FakeClock } from "./fake-clock.ts";
 import { StoreWorld, testPolicy } from "./store-drafts.ts";
 import type { WatchWish } from "./store-drafts.ts";
@@ -139,7 +139,7 @@ export class DeliveryWorld {
     return jobs;
   }
 
-  /** One watch for each URL, each told once; in the order given. */
+  /** Makes a watch with one pending webhook for each URL, in the order given. */
   async oweEach(urls: readonly string[], prefix = "OUT-owed"): Promise<void> {
     for (const [index, url] of urls.entries()) {
       await this.watch(`${prefix}-${index}`, { url });

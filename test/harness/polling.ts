@@ -1,5 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 import type { Observation } from "../../src/domain/calls/call.ts";
+import type { PollPolicy } from "../../src/domain/calls/poll-decision.ts";
 import type { SourceHealth } from "../../src/domain/sources/source.ts";
 import { Poller } from "../../src/engine/polling/poller.ts";
 import type { SourceSetup } from "../../src/engine/sources/polled-source.ts";
@@ -20,6 +21,17 @@ export const broken: Observation = { kind: "failed", code: "server_error", detai
 export const unauthorized: Observation = { kind: "unauthorized", statusCode: 401 };
 
 export const notStarted: NotStarted = { kind: "not_started", code: "EMFILE" };
+
+/** The defaults of the service. */
+export const pollPolicy: PollPolicy = {
+  notFoundGraceMs: 30_000,
+  lostAfterMs: 300_000,
+  statusRetentionMs: 7_200_000,
+  backoffMinMs: 2000,
+  backoffMaxMs: 60_000,
+  corroborationMs: 600_000,
+  uncorroboratedEndMs: 600_000,
+};
 
 type Script = (callSid: string) => Observation | NotStarted | Promise<Observation | NotStarted>;
 
@@ -81,15 +93,7 @@ export class PollingWorld implements CommitListener {
       callSource: this.upstream,
       intervalMinMs: 2000,
       intervalMaxMs: 5000,
-      policy: {
-        notFoundGraceMs: 30_000,
-        lostAfterMs: 300_000,
-        statusRetentionMs: 7_200_000,
-        backoffMinMs: 2000,
-        backoffMaxMs: 60_000,
-        corroborationMs: 600_000,
-        uncorroboratedEndMs: 600_000,
-      },
+      policy: pollPolicy,
     };
     this.poller = this.#createPoller();
     this.#tickEachSecond();
@@ -101,7 +105,7 @@ export class PollingWorld implements CommitListener {
   }
 
   get source(): SourceHealth {
-    const [health] = this.poller.sources();
+    const [health] = this.poller.sources.health();
     if (health === undefined) throw new Error("there is one source");
     return health;
   }
@@ -128,7 +132,7 @@ export class PollingWorld implements CommitListener {
     const { source } = this.#setup;
     const account = await this.#registrations.account(accountName);
     this.#registrations.nowMs = this.clock.nowMs();
-    const polledAtMs = this.poller.lastGoodPollAtMs(source.name, "", callSid);
+    const polledAtMs = this.poller.calls.find(source.name, "", callSid)?.lastGoodPollAtMs ?? null;
     const created = await this.#registrations.watch(callSid, { accountId: account.id, sourceName: source.name, polledAtMs, ...wish });
     this.notices.push(...created.notices);
     if (created.call !== null) this.poller.watch(created.call);

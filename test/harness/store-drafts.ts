@@ -155,10 +155,10 @@ export class StoreWorld {
     });
   }
 
-  /** The call as the last registration or commit told it. */
+  /** The call as the last registration or commit returned it. */
   call(callSid: string): WatchedCall {
     const call = this.#calls.get(callSid);
-    if (call === undefined) throw new Error(`nobody watches ${callSid}`);
+    if (call === undefined) throw new Error(`${callSid} is not watched`);
     return call;
   }
 

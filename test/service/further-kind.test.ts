@@ -35,7 +35,7 @@ test("a further kind is read from the environment", () => {
   readSource(half, kinds);
   expect(half.faults).toEqual(
     ["POLYAI_BASE_URL", "POLYAI_ENVIRONMENT"].map(
-      (name) => `${name} is missing: acme needs POLYAI_BASE_URL, ACME_KEY, POLYAI_ENVIRONMENT (or none of them, for no default source)`,
+      (name) => `${name}: is missing: acme needs POLYAI_BASE_URL, ACME_KEY, POLYAI_ENVIRONMENT (or none of them, for no default source)`,
     ),
   );
 });

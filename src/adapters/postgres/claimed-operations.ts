@@ -12,7 +12,7 @@ import { recover } from "./deliveries/recover.ts";
 import { registerHook } from "./registration/hooks.ts";
 import { registerWatches } from "./registration/register-watches.ts";
 import { rotateSecret } from "./registration/secrets.ts";
-import { insertStoredAnswer, readStoredAnswer } from "./registration/stored-answers.ts";
+import { findStoredAnswer, insertStoredAnswer } from "./registration/stored-answers.ts";
 
 /** Runs a claimed operation in a transaction of this instance, whose token it receives. */
 export type RunClaimed = <Result>(work: (tx: Transaction, token: number) => Promise<ClaimedRun<Result>>) => Promise<ClaimedRun<Result>>;
@@ -47,7 +47,7 @@ async function runOnce<Result>(
 ): Promise<ClaimedRun<Result>> {
   const lock = await tx.get("select pg_try_advisory_xact_lock($1::bigint) as taken", lockKeyOf(claim));
   if (lock?.["taken"] !== true) return { kind: "running" };
-  const stored = await readStoredAnswer(tx, claim);
+  const stored = await findStoredAnswer(tx, claim);
   if (stored !== null) return stored;
   const result = await operation();
   const draft = draftAnswer(result);

@@ -1,12 +1,12 @@
 import { StartupError, StoreUnavailableError } from "../../domain/errors.ts";
 import type { DeliveryPolicy } from "../../domain/deliveries/retry-policy.ts";
+import { messageOf } from "../../domain/error-text.ts";
 import type { InstanceSignal, PeerNotifier } from "../../ports/peer-notifier.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { InstanceStore } from "../../ports/stores/instance-store.ts";
 import type { AdministrationStore, ServiceStore } from "../../ports/stores/service-store.ts";
 import type { SharedSourceStore } from "../../ports/stores/shared-source-store.ts";
 import type { Logger } from "../../ports/telemetry.ts";
-import { messageOf } from "../error-message.ts";
 import { waitAtMost } from "../wait-at-most.ts";
 import { DatabaseClock } from "./connection/database-clock.ts";
 import { Database } from "./connection/database.ts";

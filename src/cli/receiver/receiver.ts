@@ -1,3 +1,4 @@
+import { messageOf } from "../../domain/error-text.ts";
 import { EventEmitter, on } from "node:events";
 import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
@@ -138,7 +139,7 @@ export class Receiver implements AsyncDisposable {
         webhook.verify(body, headers, { jsonParse: false });
         return { kind: "verified" };
       } catch (error) {
-        detail = error instanceof Error ? error.message : String(error);
+        detail = messageOf(error);
       }
     }
     return detail === null ? { kind: "unchecked" } : { kind: "refused", detail };

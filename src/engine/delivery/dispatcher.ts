@@ -1,7 +1,7 @@
 import type { Attempt, AttemptOutcome } from "../../domain/deliveries/attempt.ts";
 import { stackOf } from "../../domain/error-text.ts";
 import { isTransientStoreError } from "../../domain/errors.ts";
-import { precedes, watchIdOf } from "../../domain/events/event.ts";
+import { precedes } from "../../domain/events/event.ts";
 import type { Commit, CommitListener, EndpointListener, Removal } from "../../ports/commit-listener.ts";
 import type { NotStarted } from "../../ports/not-started.ts";
 import type { DeliveryStore } from "../../ports/stores/delivery-store.ts";
@@ -26,9 +26,9 @@ export type DispatcherOptions = JobSenderOptions &
   Omit<AttemptRecorderOptions, "store" | "random"> & {
     readonly store: DeliveryStore;
     readonly limits: DeliveryLimits;
-    /** Stops polling calls that lost their last watch to a 410. */
+    /** Poller of the calls, which may lose their last watch to a 410. */
     readonly poller: Pick<Poller, "rewatch">;
-    /** Receive the attempts recorded here; the dispatcher sends the jobs of its own commits itself. */
+    /** Listeners of recorded attempts; the dispatcher itself sends the jobs of its commits. */
     readonly listeners: readonly CommitListener[];
     /** Shared with the poller, so that trouble of both is logged once. */
     readonly localTrouble?: LocalTrouble;
@@ -48,13 +48,13 @@ const afterFaultMs = 60_000;
  * A crash between commit and sending, or between answer and record, leaves the delivery pending in the store, and the
  * next start sends it (again) with the same id.
  *
- * | mode     | entered by                            | new jobs                            | buffered jobs                     |
- * |----------|---------------------------------------|-------------------------------------|-----------------------------------|
- * | running  | construction                          | sent, buffered or released          | sent when capacity becomes free   |
- * | held     | `mayStart` false (lease almost over)  | buffered or released; none claimed  | kept until `resume`               |
- * | draining | `stop`                                | released                            | released; exchanges finish        |
- * | stopped  | last exchange, or the grace is over   | released                            | none; exchanges are aborted and   |
- * |          |                                       |                                     | their leases released unrecorded  |
+ * | mode      | entered by                           | new jobs                           | buffered jobs                     |
+ * |-----------|--------------------------------------|------------------------------------|-----------------------------------|
+ * | running   | construction                         | sent, buffered or released         | sent when capacity becomes free   |
+ * | untrusted | `mayStart` false (lease almost over) | buffered or released; none claimed | kept until `resume`               |
+ * | draining  | `stop`                               | released                           | released; exchanges finish        |
+ * | stopped   | last exchange, or end of the grace   | released                           | none; exchanges are aborted, and  |
+ * |           |                                      |                                    | their leases released unrecorded  |
  */
 export class Dispatcher implements CommitListener, EndpointListener {
   readonly #options: DispatcherOptions;
@@ -103,8 +103,10 @@ export class Dispatcher implements CommitListener, EndpointListener {
   }
 
   removed({ watchId, deliveryIds }: Removal): void {
-    if (watchId !== null) this.cancelWatch(watchId);
-    if (deliveryIds.length > 0) this.cancelDeliveries(deliveryIds);
+    if (watchId !== null) this.#cancellations.removeWatch(watchId);
+    // Their leases may still be on their way here.
+    for (const deliveryId of deliveryIds) this.#cancellations.cancelDelivery(deliveryId);
+    this.#releaseWhere((job) => !this.#cancellations.mayStart(job));
   }
 
   /** Takes leased jobs and returns the number of those that were sent or buffered; the others are released. */
@@ -131,12 +133,6 @@ export class Dispatcher implements CommitListener, EndpointListener {
     await this.#leases.release(this.#buffered.takeWhere((buffered) => buffered.deliveryId === deliveryId));
   }
 
-  /** Starts no more attempts for this watch. */
-  cancelWatch(watchId: string): void {
-    this.#cancellations.removeWatch(watchId);
-    this.#releaseWhere((job) => watchIdOf(job.event) === watchId);
-  }
-
   /** Releases the jobs of this endpoint that are not in flight; those that are still pending are claimed again. */
   cancelEndpoint(endpointId: string): void {
     this.#releaseWhere((job) => job.target.id === endpointId && job.mode === "scheduled", endpointId);
@@ -157,12 +153,6 @@ export class Dispatcher implements CommitListener, EndpointListener {
   /** Starts attempts again for an endpoint that a registration named, which enables a disabled endpoint. */
   reopenEndpoint(endpointId: string): void {
     if (this.#cancellations.reopenEndpoint(endpointId)) this.wake();
-  }
-
-  /** Starts no more scheduled attempts of canceled deliveries, even if their leases are still on their way here. */
-  cancelDeliveries(deliveryIds: readonly string[]): void {
-    for (const deliveryId of deliveryIds) this.#cancellations.cancelDelivery(deliveryId);
-    this.#releaseWhere((job) => !this.#cancellations.mayStart(job));
   }
 
   /** Starts no more scheduled attempts of deliveries that another instance settled. */

@@ -16,7 +16,7 @@ export type ManualSenderOptions = {
   readonly idempotency: Pick<Idempotency, "run" | "accept" | "complete">;
   readonly clock: Clock;
   readonly dispatcher: Pick<Dispatcher, "sendNow" | "releaseBuffered" | "wake">;
-  /** Receive the events of tests. */
+  /** Listeners of test events. */
   readonly listeners: readonly CommitListener[];
 };
 

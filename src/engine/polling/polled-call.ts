@@ -98,7 +98,7 @@ export class PolledCall implements WheelEntry, QueuedPoll {
 
   /** Regular time between polls. */
   get intervalMs(): number {
-    return Math.max(this.source.gate.intervalMs, this.minIntervalMs);
+    return Math.max(this.source.gate.rate.intervalMs, this.minIntervalMs);
   }
 
   /** Returns the shortest interval that the call's age allows; 0 if the source's own applies. */

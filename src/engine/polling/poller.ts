@@ -11,7 +11,7 @@ import { SourceRegistry } from "../sources/source-registry.ts";
 import { TimingWheel } from "./timing-wheel.ts";
 import { TransitionRecorder } from "./transition-recorder.ts";
 import type { TransitionRecorderOptions } from "./transition-recorder.ts";
-import type { SharedGate, SharedPart } from "../sources/source-gate.ts";
+import type { SharedPart } from "../sources/source-gate.ts";
 import type { SourceChange } from "../sources/source-suspension.ts";
 import { LocalTrouble, notStartedRetryMs } from "../runtime/local-trouble.ts";
 import { settledWithin } from "../runtime/timed-waits.ts";
@@ -44,11 +44,12 @@ const maxDeadlineWaitMs = 2 * 60 * 60 * 1000;
 export class Poller {
   readonly #options: PollerOptions;
   readonly #random: () => number;
-  readonly #sources: SourceRegistry<PolledCall>;
-  readonly #calls: CallRegistry;
+  readonly sources: SourceRegistry<PolledCall>;
+  readonly calls: CallRegistry;
   readonly #wheel: TimingWheel<PolledCall>;
   readonly #transitions: TransitionRecorder;
-  readonly #assignment: CallAssignment;
+  /** Assignment of calls, for the start and for moves between instances. */
+  readonly assignment: CallAssignment;
   /** Number of calls with a poll or commit under way. */
   #busyCalls = 0;
   #waitsForCommits = false;
@@ -60,15 +61,20 @@ export class Poller {
     const { clock, sources, random = Math.random } = options;
     this.#options = options;
     this.#random = random;
-    this.#sources = new SourceRegistry(options);
-    for (const setup of sources) this.#sources.add(new PolledSource<PolledCall>(setup, options));
-    this.#calls = new CallRegistry(clock);
+    this.sources = new SourceRegistry(options);
+    for (const setup of sources) this.sources.add(new PolledSource<PolledCall>(setup, options));
+    this.calls = new CallRegistry(clock);
     this.#wheel = new TimingWheel(clock, (calls) => this.#enqueue(calls));
-    this.#transitions = new TransitionRecorder(options, this.#calls, random, (source, change) => this.#publishSourceChange(source, change));
-    this.#assignment = new CallAssignment({
+    this.#transitions = new TransitionRecorder({
       ...options,
-      calls: this.#calls,
-      sourceOf: ({ sourceName }) => this.#sources.named(sourceName),
+      calls: this.calls,
+      random,
+      onGateChange: (source, change) => this.#publishSourceChange(source, change),
+    });
+    this.assignment = new CallAssignment({
+      ...options,
+      calls: this.calls,
+      sourceOf: ({ sourceName }) => this.sources.named(sourceName),
       random,
       pollNow: (call) => this.#pollNow(call),
       schedule: (call, delayMs) => this.#scheduleNext(call, delayMs),
@@ -82,20 +88,15 @@ export class Poller {
   /** Longest time between calls of `tick`. */
   readonly tickEveryMs = 1000;
 
-  /** Number of calls that are polled here, those of unconfigured sources excluded. */
-  get watchedCount(): number {
-    return [...this.gates.values()].reduce((sum, gate) => sum + gate.share().calls, 0);
-  }
-
   /** Loads the calls that the store assigns to this process; each is polled within its interval. */
   start(): Promise<void> {
-    return this.#assignment.adoptAll();
+    return this.assignment.adoptAll();
   }
 
   /** Adds a source, and starts polling the calls that named it before. */
   addSource(setup: SourceSetup): void {
-    const standIn = this.#sources.get(setup.source.name);
-    if (standIn === undefined) this.#sources.add(new PolledSource<PolledCall>(setup, this.#options));
+    const standIn = this.sources.get(setup.source.name);
+    if (standIn === undefined) this.sources.add(new PolledSource<PolledCall>(setup, this.#options));
     else this.#moveTo(standIn, setup);
   }
 
@@ -104,7 +105,7 @@ export class Poller {
    * flight do not count and are repeated immediately.
    */
   replaceUpstream(setup: SourceSetup): void {
-    const source = this.#sources.get(setup.source.name);
+    const source = this.sources.get(setup.source.name);
     if (source === undefined) return;
     const { state } = source.gate.health();
     const wasClosed = source.gate.suspension !== null;
@@ -115,16 +116,16 @@ export class Poller {
   }
 
   setSourceRate(sourceName: string, maxPollsPerSecond: number): void {
-    const source = this.#sources.get(sourceName);
+    const source = this.sources.get(sourceName);
     if (source === undefined) return;
-    source.gate.setMaxPollsPerSecond(maxPollsPerSecond);
+    source.gate.rate.setMaxPollsPerSecond(maxPollsPerSecond);
     this.#pump(source);
   }
 
   /** After a registration's commit: polls the call immediately if it is new or has an initial event pending. */
   watch(call: WatchedCall): void {
-    this.#calls.followWallClock();
-    const known = this.#assignment.watch(call);
+    this.calls.followWallClock();
+    const known = this.assignment.watch(call);
     if (known === null || known.isBusy || known.isQueued) return;
     if (known.needsFirstEvent || known.status === null) this.#pollNow(known);
     else this.#scheduleNext(known, known.dueAtMonotonicMs - this.#options.clock.monotonicMs());
@@ -132,51 +133,22 @@ export class Poller {
 
   /** Applies the state of a call after a watch was removed; `null` if no watch is left. */
   rewatch(callId: string, call: WatchedCall | null): void {
-    this.#assignment.rewatch(callId, call);
-  }
-
-  /** Assignment of calls, for moves between instances. */
-  get assignment(): Pick<CallAssignment, "adopt" | "adoptMissing" | "releaseCalls" | "drop"> {
-    return this.#assignment;
-  }
-
-  /** Gates of the configured sources by name. */
-  get gates(): ReadonlyMap<string, SharedGate> {
-    return new Map([...this.#sources.all()].filter(({ isUnconfigured }) => !isUnconfigured).map(({ name, gate }) => [name, gate]));
-  }
-
-  /** Number of calls kept here of each unconfigured source. */
-  get callsOfUnconfiguredSources(): ReadonlyMap<string, number> {
-    return new Map(
-      [...this.#sources.all()].filter(({ isUnconfigured }) => isUnconfigured).map(({ name, gate }) => [name, gate.share().calls]),
-    );
+    this.assignment.rewatch(callId, call);
   }
 
   /** Polls calls of the source that wait, after the rate was raised or the state of another instance was adopted. */
   resume(sourceName: string, change: SourceChange = "none"): void {
-    const source = this.#sources.get(sourceName);
+    const source = this.sources.get(sourceName);
     if (source === undefined) return;
     if (change === "corroborated") this.#resetRejections(source);
     this.#pump(source);
   }
 
-  lastGoodPollAtMs(sourceName: string, scope: string, callSid: string): number | null {
-    return this.#calls.find(sourceName, scope, callSid)?.lastGoodPollAtMs ?? null;
-  }
-
-  isPolled(sourceName: string, scope: string, callSid: string): boolean {
-    return this.#calls.find(sourceName, scope, callSid) !== undefined;
-  }
-
-  isSaturated(sourceName: string, additional: number): boolean {
-    return this.#sources.get(sourceName)?.gate.isSaturatedBy(additional) ?? false;
-  }
-
   /** Returns the progress of a call; `null` if another process polls it. An unconfigured source reads as suspended. */
-  progress(callId: string, sourceName: string): ReturnType<LiveState["callProgress"]> {
-    const call = this.#calls.get(callId);
+  callProgress(callId: string, sourceName: string): ReturnType<LiveState["callProgress"]> {
+    const call = this.calls.get(callId);
     if (call === undefined) {
-      const isKnown = this.#sources.get(sourceName)?.isUnconfigured === false;
+      const isKnown = this.sources.get(sourceName)?.isUnconfigured === false;
       return isKnown ? null : { polledAtMs: null, nextPollAtMs: null, problem: "source_suspended" };
     }
     const { clock } = this.#options;
@@ -184,35 +156,13 @@ export class Poller {
     return { polledAtMs: call.lastGoodPollAtMs, nextPollAtMs, problem: call.problem };
   }
 
-  sources(): readonly SourceHealth[] {
-    return this.#sources.health();
-  }
-
-  clockSkews(): ReturnType<SourceRegistry<PolledCall>["clockSkews"]> {
-    return this.#sources.clockSkews();
-  }
-
-  /** Releases the sockets of all sources; after `stop`. */
-  async closeSources(): Promise<void> {
-    await this.#sources.close();
-  }
-
-  /** Returns how long the oldest due poll has been due. */
-  oldestDueMs(): number {
-    const nowMs = this.#options.clock.monotonicMs();
-    let oldestMs = 0;
-    for (const { gate } of this.#sources.all())
-      for (const call of gate.queue.heads()) oldestMs = Math.max(oldestMs, nowMs - call.dueAtMonotonicMs);
-    return oldestMs;
-  }
-
   /** Lets rates recover, ends calls that cannot be polled at their deadlines, sets gauges, and repairs missed wake-ups. */
   tick(): void {
     if (this.#stopped !== null) return;
     const { metrics } = this.#options;
-    this.#calls.followWallClock();
+    this.calls.followWallClock();
     this.#wheel.tick();
-    for (const source of this.#sources.all()) {
+    for (const source of this.sources.all()) {
       source.gate.tick();
       const health = source.gate.health();
       metrics.sourceState(source.name, health.state);
@@ -230,19 +180,19 @@ export class Poller {
 
   async #stop(graceMs: number): Promise<void> {
     this.#wheel.stop();
-    for (const source of this.#sources.all()) source.wakeTimer?.cancel();
+    for (const source of this.sources.all()) source.wakeTimer?.cancel();
     if (this.#busyCalls > 0) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#onIdle = resolve;
       // The grace begins before the release, which takes time of its own.
-      await Promise.all([settledWithin(this.#options.clock, graceMs, promise), this.#assignment.release("idle")]);
+      await Promise.all([settledWithin(this.#options.clock, graceMs, promise), this.assignment.release("idle")]);
     }
     this.#transitions.stop();
-    await this.#assignment.release("all");
+    await this.assignment.release("all");
   }
 
   #moveTo(source: PolledSource<PolledCall>, setup: SourceSetup): void {
-    const calls = [...this.#calls.all()].filter((call) => call.source === source);
+    const calls = [...this.calls.all()].filter((call) => call.source === source);
     source.replaceUpstream(setup, calls);
     for (const call of calls) {
       call.memory = freshPollMemory;
@@ -324,7 +274,7 @@ export class Poller {
     if (this.#busyCalls === 0) this.#onIdle?.();
     if (!this.#waitsForCommits || !this.#transitions.hasCapacity) return;
     this.#waitsForCommits = false;
-    for (const source of this.#sources.all()) this.#pump(source);
+    for (const source of this.sources.all()) this.#pump(source);
   }
 
   /** Schedules the next poll, at the deadline at the latest, because a watch ends with a last poll. */
@@ -347,7 +297,7 @@ export class Poller {
 
   /** Discards the rejections that calls received from a misconfigured source. */
   #resetRejections(source: PolledSource<PolledCall>): void {
-    for (const call of this.#calls.all()) {
+    for (const call of this.calls.all()) {
       if (call.source !== source || call.memory.rejection === null) continue;
       call.memory = resetRejections(call.memory);
       if (!call.isBusy && !call.isQueued) this.#scheduleNext(call, this.#random() * call.intervalMs);

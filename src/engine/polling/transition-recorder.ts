@@ -17,13 +17,19 @@ export type TransitionRecorderOptions = {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** Receive every transition that was committed. */
+  /** Listeners of committed transitions. */
   readonly listeners: readonly CommitListener[];
   /**
    * Whether the store may become unavailable and recover while the process lives (Postgres). Then a commit is repeated
    * until it succeeds, and the call is not polled before. With SQLite a broken store ends the process.
    */
   readonly outlivesStore?: boolean;
+};
+
+type RecorderOptions = TransitionRecorderOptions & {
+  readonly calls: CallRegistry;
+  readonly random: () => number;
+  readonly onGateChange: (source: PolledSource<PolledCall>, change: SourceChange) => void;
 };
 
 type Outcome = Omit<CallCommit, "callId" | "expectedVersion">;
@@ -38,23 +44,12 @@ const commitRetryMaxMs = 2000;
  * only after the commit. Commits in flight are bounded, so that polls wait for a slow store.
  */
 export class TransitionRecorder {
-  readonly #options: TransitionRecorderOptions;
-  readonly #calls: CallRegistry;
-  readonly #random: () => number;
-  readonly #onSourceChange: (source: PolledSource<PolledCall>, change: SourceChange) => void;
+  readonly #options: RecorderOptions;
   #commitsInFlight = 0;
   #isStopped = false;
 
-  constructor(
-    options: TransitionRecorderOptions,
-    calls: CallRegistry,
-    random: () => number,
-    onSourceChange: (source: PolledSource<PolledCall>, change: SourceChange) => void,
-  ) {
+  constructor(options: RecorderOptions) {
     this.#options = options;
-    this.#calls = calls;
-    this.#random = random;
-    this.#onSourceChange = onSourceChange;
   }
 
   /** Gives up commits that have not succeeded; the next owner of the call observes the transition again. */
@@ -69,7 +64,7 @@ export class TransitionRecorder {
   /** Decides on an observation and commits what it changes. Resolves with the time until the next poll, in milliseconds. */
   async record(call: PolledCall, observation: Observation): Promise<number> {
     if (call.isDropped) return 0;
-    this.#calls.followWallClock();
+    this.#options.calls.followWallClock();
     const nowMs = this.#options.clock.nowMs();
     const decision = this.#decide(call, observation, nowMs);
     const { lastGoodPollAtMs, confirmed } = decision;
@@ -78,7 +73,7 @@ export class TransitionRecorder {
     if (changes.length > 0 || (confirmed && call.needsFirstEvent)) {
       const isCommitted = await this.#commit(call, { nowMs, lastGoodPollAtMs, confirmed, changes });
       // Nothing was written, so memory stays as it is and the next poll observes the same.
-      if (!isCommitted) return call.intervalMs * (1 + this.#random());
+      if (!isCommitted) return call.intervalMs * (1 + this.#options.random());
     }
     call.memory = decision.memory;
     call.lastGoodPollAtMs = lastGoodPollAtMs;
@@ -93,9 +88,9 @@ export class TransitionRecorder {
   #decide(call: PolledCall, observation: Observation, nowMs: number): PollDecision {
     const { gate, setup, name } = call.source;
     const { callStatus: status, memory, youngestWatchAtMs, earliestDeadlineAtMs } = call;
-    const context = { nowMs, corroboratedAtMs: gate.lastGoodPollAtMs, jitter: this.#random() };
+    const context = { nowMs, corroboratedAtMs: gate.lastGoodPollAtMs, jitter: this.#options.random() };
     const decision = decideAfterPoll({ status, memory, youngestWatchAtMs, earliestDeadlineAtMs }, observation, context, setup.policy);
-    if (decision.endsUncorroborated) this.#onSourceChange(call.source, gate.recordUncorroboratedFailure(call));
+    if (decision.endsUncorroborated) this.#options.onGateChange(call.source, gate.recordUncorroboratedFailure(call));
     else gate.clearUncorroborated(call);
     if (decision.isRegression)
       this.#options.logger.warn({ source: name, call_id: call.callId, from: call.status }, "call.status_went_backwards");
@@ -108,7 +103,7 @@ export class TransitionRecorder {
     this.#commitsInFlight += 1;
     try {
       const result = await this.#commitWithRetries(call, { callId: call.callId, expectedVersion: call.version, ...outcome });
-      if (result.call === null) this.#calls.remove(call);
+      if (result.call === null) this.#options.calls.remove(call);
       else call.merge(result.call);
       if (result.kind === "stale") return true;
       for (const listener of listeners) listener.committed(result);
@@ -135,11 +130,11 @@ export class TransitionRecorder {
   }
 
   #delayAfter(call: PolledCall, { next }: PollDecision): number {
-    this.#calls.updateAge(call);
+    this.#options.calls.updateAge(call);
     const { gate, setup } = call.source;
     // The jitter spreads calls that were registered together; its mean is the interval.
-    if (next.kind !== "delay") return call.intervalMs * (0.9 + 0.2 * this.#random());
+    if (next.kind !== "delay") return call.intervalMs * (0.9 + 0.2 * this.#options.random());
     // A failing call must not be polled more often than the stretched interval of the others.
-    return gate.intervalMs > setup.intervalMinMs ? Math.max(next.delayMs, gate.intervalMs) : next.delayMs;
+    return gate.rate.intervalMs > setup.intervalMinMs ? Math.max(next.delayMs, gate.rate.intervalMs) : next.delayMs;
   }
 }

@@ -4,6 +4,7 @@ import { newId } from "../../domain/ids.ts";
 import { associatedData } from "../../domain/secrets/sealed-identity.ts";
 import { generateSecret } from "../../domain/webhooks/signature.ts";
 import { maxDeadlineMs } from "../../domain/calls/watch.ts";
+import type { Quotas } from "../../domain/quotas.ts";
 import type { PayloadFormat } from "../../domain/deliveries/endpoint.ts";
 import type { Account } from "../../ports/stores/account-store.ts";
 import type { Claim, IdempotencyKeyInUse } from "../../ports/use-cases/idempotency.ts";
@@ -20,7 +21,6 @@ import type { Clock } from "../../ports/clock.ts";
 import type { CommitListener, EndpointListener, Removal } from "../../ports/commit-listener.ts";
 import type {
   EndpointDraft,
-  Quotas,
   RegisterWatchResult,
   RegistrationStore,
   SecretDraft,
@@ -43,8 +43,8 @@ export type RegistrarOptions = {
   readonly sources: ReadonlyMap<string, RegistrableSource>;
   readonly quotas: Quotas;
   readonly watchDeadlineMs: number;
-  readonly poller: Pick<Poller, "watch" | "rewatch" | "lastGoodPollAtMs" | "isPolled" | "isSaturated">;
-  /** Receive registrations and removals after their commit. */
+  readonly poller: Pick<Poller, "watch" | "rewatch" | "calls" | "sources">;
+  /** Listeners of registrations and removals. */
   readonly listeners: readonly CommitListener[];
   readonly endpointListener: Pick<EndpointListener, "reopenEndpoint">;
 };
@@ -189,7 +189,7 @@ export class Registrar implements Registration {
       metadata: request.metadata,
       expiresAtMs,
       nowMs,
-      polledAtMs: poller.lastGoodPollAtMs(source.name, scope, request.callSid),
+      polledAtMs: poller.calls.find(source.name, scope, request.callSid)?.lastGoodPollAtMs ?? null,
       restartsEndedCall: source.replayable(scope, request.callSid),
       quotas,
     };
@@ -201,8 +201,8 @@ export class Registrar implements Registration {
     const { poller } = this.#options;
     const added = newCalls.get(sourceName) ?? new Set();
     const call = `${scope} ${callSid}`;
-    if (added.has(call) || poller.isPolled(sourceName, scope, callSid)) return false;
-    const isSaturated = poller.isSaturated(sourceName, added.size + 1);
+    if (added.has(call) || poller.calls.find(sourceName, scope, callSid) !== undefined) return false;
+    const isSaturated = poller.sources.isSaturated(sourceName, added.size + 1);
     if (!isSaturated) newCalls.set(sourceName, added.add(call));
     return isSaturated;
   }

@@ -9,9 +9,6 @@ export type AuthenticatorOptions = {
   readonly clock: Pick<Clock, "monotonicMs">;
 };
 
-/** `account` is `null` if the key is unknown or revoked. */
-type CachedAccount = { readonly account: Account | null; readonly untilMonotonicMs: number };
-
 /** Less than the 5 s within which a change must apply, because the query of the store takes time too. */
 const cacheMs = 4000;
 const cacheEntries = 10_000;
@@ -24,7 +21,8 @@ const cacheEntries = 10_000;
  */
 export class Authenticator implements Authentication {
   readonly #options: AuthenticatorOptions;
-  readonly #cache = new LRUCache<string, CachedAccount>({ max: cacheEntries });
+  /** Accounts by the hash of a key; `account` is `null` if the key is unknown or revoked. */
+  readonly #cache = new LRUCache<string, { readonly account: Account | null; readonly untilMonotonicMs: number }>({ max: cacheEntries });
 
   constructor(options: AuthenticatorOptions) {
     this.#options = options;
@@ -37,13 +35,11 @@ export class Authenticator implements Authentication {
     const cached = this.#cache.get(fingerprint);
     if (cached !== undefined && cached.untilMonotonicMs > nowMonotonicMs) return cached.account;
     const found = await store.findAccountByKey([fingerprint]);
-    this.#remember(fingerprint, { account: found?.account ?? null, untilMonotonicMs: nowMonotonicMs + cacheMs });
-    return found?.account ?? null;
-  }
-
-  #remember(fingerprint: string, answer: CachedAccount): void {
+    const account = found?.account ?? null;
+    const untilMonotonicMs = nowMonotonicMs + cacheMs;
     // A slow answer must not replace a newer one.
-    const known = this.#cache.get(fingerprint);
-    if (known === undefined || known.untilMonotonicMs <= answer.untilMonotonicMs) this.#cache.set(fingerprint, answer);
+    const newest = this.#cache.get(fingerprint);
+    if (newest === undefined || newest.untilMonotonicMs <= untilMonotonicMs) this.#cache.set(fingerprint, { account, untilMonotonicMs });
+    return account;
   }
 }

@@ -30,19 +30,15 @@ export class LiveStateReader implements LiveState {
   }
 
   callProgress(callId: string, sourceName: string): ReturnType<LiveState["callProgress"]> {
-    return this.#options.poller.progress(callId, sourceName);
+    return this.#options.poller.callProgress(callId, sourceName);
   }
 
   sources(account: Account): readonly SourceHealth[] {
-    return this.#options.poller.sources().filter((health) => this.#options.sources.get(health.name)?.mayUse(account) === true);
+    return this.#options.poller.sources.health().filter((health) => this.#options.sources.get(health.name)?.mayUse(account) === true);
   }
 
-  watchChanged(watchId: string, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
-    return this.#options.waiters.wait(watchId, timeoutMs, signal);
-  }
-
-  feedChanged(accountId: string, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
-    return this.#options.waiters.wait(accountId, timeoutMs, signal);
+  changed(watchOrAccountId: string, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
+    return this.#options.waiters.wait(watchOrAccountId, timeoutMs, signal);
   }
 
   async readiness(): Promise<{ readonly notReady: string | null; readonly degraded: readonly string[] }> {
@@ -61,13 +57,13 @@ export class LiveStateReader implements LiveState {
 
   #degraded(): readonly string[] {
     const { poller } = this.#options;
-    const sources = poller.sources();
+    const sources = poller.sources.health();
     return [
       ...sources
         .filter(({ state }) => state === "suspended" || state === "circuit_open")
         .map(({ name, state }) => `source ${name}: ${state}`),
       ...sources.filter(({ intervalMs }) => intervalMs > degradedIntervalMs).map(({ name }) => `source ${name}: interval over 60 s`),
-      ...poller
+      ...poller.sources
         .clockSkews()
         .filter(({ skewMs }) => Math.abs(skewMs) > degradedSkewMs)
         .map(({ source }) => `clock: over 60 s from that of source ${source}`),

@@ -81,13 +81,13 @@ export class PolledSource<Call extends PollableCall> {
     const oldGate = this.#gate;
     const oldSource = this.#setup.callSource;
     this.#setup = setup;
-    this.#gate = this.#createGate(setup, oldGate.grantPerSecond);
+    this.#gate = this.#createGate(setup, oldGate.rate.grantPerSecond);
     if (!this.isUnconfigured) this.#gate.setMayProbe(oldGate.mayProbe);
     this.isUnconfigured = false;
     this.clockSkewMs = null;
     for (const call of calls) {
       oldGate.queue.remove(call);
-      this.#gate.changeLoad(call.minIntervalMs, 1);
+      this.#gate.rate.changeLoad(call.minIntervalMs, 1);
     }
     oldSource.close().catch((error: unknown) => {
       this.#dependencies.logger.warn({ source: this.name, error: String(error) }, "source.close_failed");

@@ -57,9 +57,10 @@ const answeredCodes: ReadonlySet<PollFailureCode> = new Set<PollFailureCode>(["r
  */
 export class SourceGate<Entry extends QueuedPoll> {
   readonly queue = new FairPollQueue<Entry>();
+  /** Rate, load and interval; callers use it directly. */
+  readonly rate: PollRate;
   readonly #options: SourceGateOptions;
   readonly #maxInFlight: number;
-  readonly #rate: PollRate;
   readonly #circuit = new CircuitBreaker();
   readonly #suspension = new SourceSuspension<Entry>();
   readonly #uncorroborated = new Set<Entry>();
@@ -72,17 +73,8 @@ export class SourceGate<Entry extends QueuedPoll> {
   constructor(options: SourceGateOptions) {
     this.#options = options;
     this.#maxInFlight = options.maxInFlight ?? maxInFlightDefault;
-    this.#rate = new PollRate({ maxPollsPerSecond: options.source.maxPollsPerSecond, intervalMinMs: options.intervalMinMs });
-    if (options.grantPerSecond !== undefined) this.#rate.setGrant(options.grantPerSecond);
-  }
-
-  /** Rate of the source over all instances. */
-  get maxPollsPerSecond(): number {
-    return this.#rate.maxPollsPerSecond;
-  }
-
-  get grantPerSecond(): number {
-    return this.#rate.grantPerSecond;
+    this.rate = new PollRate({ maxPollsPerSecond: options.source.maxPollsPerSecond, intervalMinMs: options.intervalMinMs });
+    if (options.grantPerSecond !== undefined) this.rate.setGrant(options.grantPerSecond);
   }
 
   /** Whether the calls exist only in this process (sandbox). */
@@ -99,7 +91,7 @@ export class SourceGate<Entry extends QueuedPoll> {
 
   /** Whether only probes, or no polls at all, may start. */
   get isClosed(): boolean {
-    return this.#suspension.reason !== null || this.#rate.isThrottled(this.#options.clock.monotonicMs());
+    return this.#suspension.reason !== null || this.rate.isThrottled(this.#options.clock.monotonicMs());
   }
 
   get isMisconfigured(): boolean {
@@ -111,51 +103,31 @@ export class SourceGate<Entry extends QueuedPoll> {
     return this.#suspension.reason === "unauthorized" || this.#suspension.reason === "forbidden";
   }
 
-  /** Current poll interval: the shortest one, stretched evenly if the rate does not allow it. */
-  get intervalMs(): number {
-    return this.#rate.intervalMs;
-  }
-
-  /** Whether `additional` more calls would stretch the interval past half an hour. */
-  isSaturatedBy(additional: number): boolean {
-    return this.#rate.isSaturatedBy(additional);
-  }
-
-  /** Changes the rate limit without resetting the source's health. */
-  setMaxPollsPerSecond(maxPollsPerSecond: number): void {
-    this.#rate.setMaxPollsPerSecond(maxPollsPerSecond);
-  }
-
-  /** Adds a call to the load or removes it; `minIntervalMs` is 0 if the source's own interval applies. */
-  changeLoad(minIntervalMs: number, delta: 1 | -1): void {
-    this.#rate.changeLoad(minIntervalMs, delta);
-  }
-
   /** Takes the next call to poll; `null` if none may be polled now. The caller passes every taken entry to `record` once. */
   next(): Entry | null {
     const nowMs = this.#options.clock.monotonicMs();
-    if (this.#inFlight >= this.#maxInFlight || this.#rate.waitMs(nowMs) > 0) return null;
+    if (this.#inFlight >= this.#maxInFlight || this.rate.waitMs(nowMs) > 0) return null;
     const entry = this.#suspension.reason === null ? this.#nextOpen(nowMs) : this.#nextProbe(nowMs);
     if (entry === null) return null;
     this.#inFlight += 1;
-    this.#rate.record(nowMs, entry.isFirstPoll);
+    this.rate.record(nowMs, entry.isFirstPoll);
     return entry;
   }
 
   /** Takes a token of the rate for the immediate second try inside a poll. */
   takeToken(): boolean {
     const nowMs = this.#options.clock.monotonicMs();
-    if (this.isClosed || this.#rate.waitMs(nowMs) > 0) return false;
-    this.#rate.record(nowMs, false);
+    if (this.isClosed || this.rate.waitMs(nowMs) > 0) return false;
+    this.rate.record(nowMs, false);
     return true;
   }
 
   /** Time until `next` may return an entry; `null` if it cannot before a poll ends or an entry is added. */
   get waitMs(): number | null {
-    if (this.queue.size === 0 || this.#inFlight >= this.#maxInFlight || this.#rate.grantPerSecond === 0) return null;
+    if (this.queue.size === 0 || this.#inFlight >= this.#maxInFlight || this.rate.grantPerSecond === 0) return null;
     if (this.#suspension.isProbing || (this.#suspension.reason !== null && !this.#suspension.mayProbe)) return null;
     const nowMs = this.#options.clock.monotonicMs();
-    return Math.max(coalesceMs, this.#suspension.probeWaitMs(nowMs), this.#rate.waitMs(nowMs));
+    return Math.max(coalesceMs, this.#suspension.probeWaitMs(nowMs), this.rate.waitMs(nowMs));
   }
 
   /** Applies the answer of a poll; called once for every entry that `next` returned. */
@@ -169,7 +141,7 @@ export class SourceGate<Entry extends QueuedPoll> {
         return this.#suspend(observation.statusCode === 401 ? "unauthorized" : "forbidden", nowMs);
       case "rate_limited":
         if (wasProbe) this.#suspension.postponeProbe(nowMs);
-        this.#rate.limit(observation.retryAfterMs, nowMs);
+        this.rate.limit(observation.retryAfterMs, nowMs);
         this.#options.onShared?.("throttle");
         return "none";
       case "failed":
@@ -179,7 +151,7 @@ export class SourceGate<Entry extends QueuedPoll> {
         return "none";
       case "status":
         this.#lastGoodMonotonicMs = nowMs;
-        this.#rate.recordSuccess();
+        this.rate.recordSuccess();
         this.#uncorroborated.clear();
         this.#circuit.record(false, nowMs);
         return wasProbe || this.isMisconfigured ? this.#resume(nowMs) : "none";
@@ -216,12 +188,7 @@ export class SourceGate<Entry extends QueuedPoll> {
 
   /** Lets a throttled rate recover; called about once a second. */
   tick(): void {
-    this.#rate.tick(this.#options.clock.monotonicMs());
-  }
-
-  /** Sets the polls per second of this instance, at most the source's rate; 0 allows none. */
-  setGrant(ratePerSecond: number): void {
-    this.#rate.setGrant(ratePerSecond);
+    this.rate.tick(this.#options.clock.monotonicMs());
   }
 
   /** Returns the state of the source here that the next heartbeat reports. */
@@ -229,13 +196,13 @@ export class SourceGate<Entry extends QueuedPoll> {
     const { polls, failures } = this.#circuit.counts(this.#options.clock.monotonicMs());
     const { lastGoodPollAtMs } = this;
     const uncorroborated = this.#uncorroborated.size;
-    return { calls: this.#rate.calls, uncorroborated, recentPolls: polls, recentFailures: failures, lastGoodPollAtMs };
+    return { calls: this.rate.calls, uncorroborated, recentPolls: polls, recentFailures: failures, lastGoodPollAtMs };
   }
 
   /** Applies the state of the source at all other instances, as of a heartbeat. */
   applyRemoteShares(remote: GateShare): SourceChange {
     const nowMs = this.#options.clock.monotonicMs();
-    this.#rate.applyRemoteCalls(remote.calls);
+    this.rate.applyRemoteCalls(remote.calls);
     this.#remoteUncorroborated = remote.uncorroborated;
     if (remote.lastGoodPollAtMs !== null) {
       const goodMonotonicMs = nowMs - (this.#options.clock.nowMs() - remote.lastGoodPollAtMs);
@@ -265,7 +232,7 @@ export class SourceGate<Entry extends QueuedPoll> {
   /** Throttle after a 429: wall time until which no poll starts (may be past), and the fraction of the rate allowed then. */
   get throttle(): { readonly untilMs: number; readonly factor: number } {
     const { clock } = this.#options;
-    const { untilMs, factor } = this.#rate.throttle;
+    const { untilMs, factor } = this.rate.throttle;
     return { untilMs: Math.round(clock.nowMs() + untilMs - clock.monotonicMs()), factor };
   }
 
@@ -286,7 +253,7 @@ export class SourceGate<Entry extends QueuedPoll> {
   adoptThrottle({ untilMs, factor }: { readonly untilMs: number; readonly factor: number }): void {
     const { clock } = this.#options;
     const nowMs = clock.monotonicMs();
-    this.#rate.adoptThrottle(nowMs + untilMs - clock.nowMs(), factor, nowMs);
+    this.rate.adoptThrottle(nowMs + untilMs - clock.nowMs(), factor, nowMs);
   }
 
   health(): SourceHealth {
@@ -296,7 +263,7 @@ export class SourceGate<Entry extends QueuedPoll> {
       this.#lastState = state;
       this.#stateSinceMs = clock.nowMs();
     }
-    const intervalMs = Math.round(this.#rate.shownIntervalMs);
+    const intervalMs = Math.round(this.rate.shownIntervalMs);
     return {
       name: source.name,
       kind: source.kind,
@@ -312,8 +279,8 @@ export class SourceGate<Entry extends QueuedPoll> {
     const nowMs = this.#options.clock.monotonicMs();
     const { reason } = this.#suspension;
     if (reason !== null) return { state: reason === "upstream_errors" ? "circuit_open" : "suspended", reason };
-    if (this.#rate.throttle.factor < 1 || this.#rate.isThrottled(nowMs)) return { state: "slowed", reason: "rate_limited" };
-    if (this.#rate.shownIntervalMs > this.#options.intervalMaxMs) return { state: "slowed", reason: "interval" };
+    if (this.rate.throttle.factor < 1 || this.rate.isThrottled(nowMs)) return { state: "slowed", reason: "rate_limited" };
+    if (this.rate.shownIntervalMs > this.#options.intervalMaxMs) return { state: "slowed", reason: "interval" };
     return nowMs - this.#lastGoodMonotonicMs > this.#options.corroborationMs
       ? { state: "unproven", reason: null }
       : { state: "ok", reason: null };
@@ -321,7 +288,7 @@ export class SourceGate<Entry extends QueuedPoll> {
 
   #nextOpen(nowMs: number): Entry | null {
     const { queue } = this;
-    const firstsMayGo = queue.repeatCount === 0 || this.#rate.mayPollFirst(nowMs);
+    const firstsMayGo = queue.repeatCount === 0 || this.rate.mayPollFirst(nowMs);
     return (firstsMayGo ? queue.nextFirst() : null) ?? queue.nextRepeat();
   }
 
@@ -347,14 +314,5 @@ export class SourceGate<Entry extends QueuedPoll> {
 /** Part of a gate that the coordination of instances uses. */
 export type SharedGate = Pick<
   SourceGate<QueuedPoll>,
-  | "maxPollsPerSecond"
-  | "isScripted"
-  | "setGrant"
-  | "share"
-  | "applyRemoteShares"
-  | "setMayProbe"
-  | "suspension"
-  | "throttle"
-  | "adoptSuspension"
-  | "adoptThrottle"
+  "rate" | "isScripted" | "share" | "applyRemoteShares" | "setMayProbe" | "suspension" | "throttle" | "adoptSuspension" | "adoptThrottle"
 >;

@@ -56,7 +56,7 @@ export function addEventRoutes(app: OpenAPIHono<Env>, { store, live, clock }: Ht
       try {
         for (let cursor = query.after ?? null; ;) {
           const leftMs = deadlineMs - clock.monotonicMs();
-          const changed = leftMs <= 0 ? null : live.feedChanged(accountId, leftMs, AbortSignal.any([c.req.raw.signal, abort.signal]));
+          const changed = leftMs <= 0 ? null : live.changed(accountId, leftMs, AbortSignal.any([c.req.raw.signal, abort.signal]));
           const page = await read(cursor);
           if (page.data.length > 0 || changed === null || !(await changed))
             return c.json({ data: page.data.map(eventJson), next_cursor: page.nextCursor });

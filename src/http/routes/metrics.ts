@@ -1,3 +1,4 @@
+import { stackOf } from "../../domain/error-text.ts";
 import { Hono } from "hono";
 import type { Logger } from "../../ports/telemetry.ts";
 import type { Env } from "../operations/dependencies.ts";
@@ -25,7 +26,7 @@ export function createMetricsApp(
   app.notFound((c) => problemResponse(c, { slug: "not-found", detail: "this port serves only /metrics" }));
   app.onError((error, c) => {
     const problem = problemOf(error);
-    if (problem === null) logger.error({ request_id: c.get("requestId"), error: error.stack ?? String(error) }, "metrics.failed");
+    if (problem === null) logger.error({ request_id: c.get("requestId"), error: stackOf(error) }, "metrics.failed");
     return problemResponse(c, problem ?? { slug: "internal", detail: "the service has a fault; the request id finds it in the logs" });
   });
   return app;

@@ -179,7 +179,7 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
         for (let waits = 0; waits < 2; waits++) {
           const leftMs = deadlineMs - clock.monotonicMs();
           // The subscription comes before the read, so that no transition is missed between them.
-          const changed = leftMs <= 0 ? null : live.watchChanged(params.id, leftMs, signal);
+          const changed = leftMs <= 0 ? null : live.changed(params.id, leftMs, signal);
           view = await store.getWatch(accountId, params.id);
           if (changed === null || isNext()) break;
           seen = view?.watch.sequence;

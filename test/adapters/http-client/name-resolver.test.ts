@@ -6,8 +6,8 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { NameResolver } from "../../../src/adapters/http-client/name-resolver.ts";
 import type { NameServersOptions } from "../../../src/adapters/http-client/name-servers.ts";
 import { SystemFile } from "../../../src/adapters/http-client/system-file.ts";
-import { startNameServer } from "../../harness/name-server.ts";
-import type { Zone } from "../../harness/name-server.ts";
+import { startNameServer } from "../../harness/receivers/name-server.ts";
+import type { Zone } from "../../harness/receivers/name-server.ts";
 
 function resolverOf(options: NameServersOptions): NameResolver {
   const resolver = new NameResolver(options);

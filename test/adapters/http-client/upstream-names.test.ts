@@ -5,8 +5,8 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { NameResolver } from "../../../src/adapters/http-client/name-resolver.ts";
 import { SystemFile } from "../../../src/adapters/http-client/system-file.ts";
 import { UpstreamNames } from "../../../src/adapters/http-client/upstream-names.ts";
-import { startNameServer } from "../../harness/name-server.ts";
-import type { Zone } from "../../harness/name-server.ts";
+import { startNameServer } from "../../harness/receivers/name-server.ts";
+import type { Zone } from "../../harness/receivers/name-server.ts";
 
 async function startNames(zone: Zone, hosts: string, resolvConf = "") {
   const folder = mkdtempSync(join(tmpdir(), "names-"));

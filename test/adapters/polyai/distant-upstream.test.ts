@@ -3,8 +3,8 @@ import { systemClock } from "../../../src/adapters/clock.ts";
 import { UpstreamNames } from "../../../src/adapters/http-client/upstream-names.ts";
 import { PolyaiSource } from "../../../src/adapters/polyai/polyai-source.ts";
 import { startDistantServer } from "../../harness/distant-server.ts";
-import { startNameServer } from "../../harness/name-server.ts";
-import type { Zone } from "../../harness/name-server.ts";
+import { startNameServer } from "../../harness/receivers/name-server.ts";
+import type { Zone } from "../../harness/receivers/name-server.ts";
 
 const target = { callSid: "OUT-1", scope: "" };
 const never = () => false;

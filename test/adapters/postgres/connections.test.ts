@@ -6,8 +6,8 @@ import { Database } from "../../../src/adapters/postgres/connection/database.ts"
 import type { Queries } from "../../../src/adapters/postgres/connection/queries.ts";
 import { createPostgresStore } from "../../../src/adapters/postgres/store.ts";
 import { InstanceFencedError, StoreOverloadedError, StoreUnavailableError } from "../../../src/domain/errors.ts";
-import { TestPostgres } from "../../harness/postgres-database.ts";
-import type { TestInstance } from "../../harness/postgres-database.ts";
+import { TestPostgres } from "../../harness/postgres/postgres-database.ts";
+import type { TestInstance } from "../../harness/postgres/postgres-database.ts";
 import { only, statusChange, StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
 
 let database: TestPostgres;

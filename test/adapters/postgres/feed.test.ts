@@ -3,8 +3,8 @@ import pg from "pg";
 import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import { migrate } from "../../../src/adapters/postgres/migrate.ts";
 import { feedOrder } from "../../../src/adapters/postgres/reading/feed.ts";
-import { TestPostgres } from "../../harness/postgres-database.ts";
-import type { TestInstance } from "../../harness/postgres-database.ts";
+import { TestPostgres } from "../../harness/postgres/postgres-database.ts";
+import type { TestInstance } from "../../harness/postgres/postgres-database.ts";
 import { only, StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
 
 const writers = 4;

@@ -1,7 +1,7 @@
 import pg from "pg";
 import { expect, onTestFinished, test } from "vitest";
-import { eventually } from "../../harness/eventually.ts";
-import { TestPostgres } from "../../harness/postgres-database.ts";
+import { eventually } from "../../harness/service/eventually.ts";
+import { TestPostgres } from "../../harness/postgres/postgres-database.ts";
 import { answered, StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
 
 /** Ids in the common lock order. */

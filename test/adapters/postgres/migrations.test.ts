@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import { migrate } from "../../../src/adapters/postgres/migrate.ts";
-import { asAdministrator, databaseUrl } from "../../harness/postgres-server.ts";
+import { asAdministrator, databaseUrl } from "../../harness/postgres/postgres-server.ts";
 
 let name: string;
 let url: string;

@@ -1,8 +1,8 @@
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { planSettings } from "../../../src/adapters/postgres/connection/session.ts";
-import { TestPostgres } from "../../harness/postgres-database.ts";
-import type { TestInstance } from "../../harness/postgres-database.ts";
+import { TestPostgres } from "../../harness/postgres/postgres-database.ts";
+import type { TestInstance } from "../../harness/postgres/postgres-database.ts";
 import { StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
 import { live } from "../../harness/store-life.ts";
 

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
-import type { TestInstance } from "../../harness/postgres-database.ts";
-import { TestPostgres } from "../../harness/postgres-database.ts";
+import type { TestInstance } from "../../harness/postgres/postgres-database.ts";
+import { TestPostgres } from "../../harness/postgres/postgres-database.ts";
 import { answered, day, minute, ok, second, startMs, statusChange, StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
 import type { WatchedCall } from "../../../src/ports/stores/call-store.ts";
 import type { SendJob } from "../../../src/ports/stores/send-job.ts";

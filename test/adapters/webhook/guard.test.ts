@@ -4,9 +4,9 @@ import { WebhookAddressGuard } from "../../../src/adapters/webhook/address-guard
 import type { AddressGuardConfig } from "../../../src/adapters/webhook/address-guard.ts";
 import { createWebhookSender } from "../../../src/adapters/webhook/sender.ts";
 import type { WebhookSender } from "../../../src/ports/webhook-sender.ts";
-import { publicHosts, refusedHosts } from "../../harness/address-table.ts";
-import { startNameServer } from "../../harness/name-server.ts";
-import { startReceiver, zoo } from "../../harness/receiver-zoo.ts";
+import { publicHosts, refusedHosts } from "./address-table.ts";
+import { startNameServer } from "../../harness/receivers/name-server.ts";
+import { startReceiver, zoo } from "../../harness/receivers/receiver-zoo.ts";
 
 function guardOf(given: Partial<AddressGuardConfig> = {}): WebhookAddressGuard {
   return new WebhookAddressGuard({

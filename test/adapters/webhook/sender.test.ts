@@ -8,9 +8,9 @@ import { WebhookAddressGuard } from "../../../src/adapters/webhook/address-guard
 import type { AddressGuardConfig } from "../../../src/adapters/webhook/address-guard.ts";
 import { createWebhookSender } from "../../../src/adapters/webhook/sender.ts";
 import type { WebhookSender } from "../../../src/ports/webhook-sender.ts";
-import { startNameServer } from "../../harness/name-server.ts";
-import { ok, startReceiver, zoo } from "../../harness/receiver-zoo.ts";
-import { selfSigned } from "../../harness/self-signed.ts";
+import { startNameServer } from "../../harness/receivers/name-server.ts";
+import { ok, startReceiver, zoo } from "../../harness/receivers/receiver-zoo.ts";
+import { selfSigned } from "../../harness/receivers/self-signed.ts";
 
 function startSender(
   given: Partial<AddressGuardConfig> & { readonly connectTimeoutMs?: number; readonly maxOrigins?: number } = {},

@@ -28,11 +28,7 @@ async function accountNamed(db: Queries, name: string): Promise<Account | null> 
   return row === undefined ? null : accountOf(row);
 }
 
-async function createAccount(
-  tx: Transaction,
-  draft: Account,
-  firstKey: ApiKeyDraft,
-): Promise<Awaited<ReturnType<AccountStore["createAccount"]>>> {
+async function createAccount(tx: Transaction, draft: Account, firstKey: ApiKeyDraft): ReturnType<AccountStore["createAccount"]> {
   if (!(await insertAccount(tx, draft))) {
     const account = await accountNamed(tx, draft.name);
     if (account === null) throw new Error(`account ${draft.name} does not exist`);

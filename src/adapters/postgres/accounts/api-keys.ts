@@ -18,7 +18,7 @@ export async function createKey(tx: Transaction, { id, accountId, name, fingerpr
 }
 
 /** Creates or restores a key. Revokes other keys of the same name, because a changed environment variable replaces its old value. */
-async function ensureKey(tx: Transaction, draft: ApiKeyDraft): Promise<Awaited<ReturnType<AccountStore["ensureKey"]>>> {
+async function ensureKey(tx: Transaction, draft: ApiKeyDraft): ReturnType<AccountStore["ensureKey"]> {
   const { accountId, name, fingerprints, nowMs } = draft;
   // Instances that start together wait for each other here.
   await tx.get("select 1 from accounts where id = $1 for no key update", accountId);
@@ -47,17 +47,14 @@ async function listKeys(db: Queries, accountId: string): Promise<readonly ApiKey
 async function revokeKey(
   tx: Transaction,
   { keyId, nowMs }: Parameters<AccountStore["revokeKey"]>[0],
-): Promise<Awaited<ReturnType<AccountStore["revokeKey"]>>> {
+): ReturnType<AccountStore["revokeKey"]> {
   await tx.run("update api_keys set revoked_at = $1 where id = $2 and revoked_at is null", nowMs, keyId);
   const row = await tx.get("select id, name, account_id, created_at, revoked_at from api_keys where id = $1", keyId);
   return row === undefined ? null : { key: apiKeyOf(row), accountId: text(row, "account_id") };
 }
 
 /** Finds the account of a key. If several keys match, the first of the fingerprints decides. */
-async function findAccountByKey(
-  db: Queries,
-  fingerprints: readonly string[],
-): Promise<Awaited<ReturnType<AccountStore["findAccountByKey"]>>> {
+async function findAccountByKey(db: Queries, fingerprints: readonly string[]): ReturnType<AccountStore["findAccountByKey"]> {
   const row = await db.get(
     `select a.*, k.id as key_id from api_keys k join accounts a on a.id = k.account_id
      where k.fingerprint = any($1) and k.revoked_at is null order by array_position($1, k.fingerprint) limit 1`,

@@ -11,11 +11,7 @@ async function listSources(db: Queries): Promise<readonly StoredSource[]> {
   return (await db.all("select * from sources order by name")).map(sourceOf);
 }
 
-async function setSource(
-  tx: Transaction,
-  draft: SourceDraft,
-  expectedRevision: number | null,
-): Promise<Awaited<ReturnType<SourceStore["setSource"]>>> {
+async function setSource(tx: Transaction, draft: SourceDraft, expectedRevision: number | null): ReturnType<SourceStore["setSource"]> {
   const row = expectedRevision === null ? await insert(tx, draft) : await update(tx, draft, expectedRevision);
   if (row === undefined) return { kind: "conflict" };
   tx.changed.add("sources");

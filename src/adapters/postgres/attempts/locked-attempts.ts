@@ -1,5 +1,5 @@
 import type { Attempt } from "../../../domain/deliveries/attempt.ts";
-import { supersededBy } from "../../../domain/deliveries/lane.ts";
+import { dueAfterAttempt, supersededBy } from "../../../domain/deliveries/lane.ts";
 import { hasEndpointChanged } from "../../../domain/deliveries/endpoint.ts";
 import type { LatePolicy } from "../../../domain/deliveries/endpoint.ts";
 import { decideAfterAttempt } from "../../../domain/deliveries/delivery-decision.ts";
@@ -158,9 +158,7 @@ export class LockedAttempts {
   }
 
   #applyResult(delivery: DeliveryWork, { delivery: state }: AttemptResult): void {
-    const isPendingWithoutLane = state.status === "pending" && delivery.row["sequence"] === null;
-    // The due time of a delivery in a lane is computed with the rest of the lane.
-    delivery.dueAtMs = isPendingWithoutLane ? state.nextAttemptAtMs : state.status === "pending" ? delivery.dueAtMs : null;
+    delivery.dueAtMs = dueAfterAttempt(state, { isInLane: delivery.row["sequence"] !== null, dueAtMs: delivery.dueAtMs });
     delivery.state = state;
     delivery.leaseToken = null;
     delivery.leaseOwner = null;

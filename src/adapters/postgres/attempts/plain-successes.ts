@@ -1,3 +1,4 @@
+import { recordedOf } from "../../sql/attempt-recorded.ts";
 import { decideAfterAttempt, changesOnlyDelivery } from "../../../domain/deliveries/delivery-decision.ts";
 import type { AttemptResult } from "../../../domain/deliveries/delivery-decision.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
@@ -49,8 +50,8 @@ export class PlainSuccesses {
     const decided = records.flatMap((record) => {
       const delivery = deliveryById.get(record.deliveryId);
       const endpoint = delivery === undefined ? undefined : endpointById.get(text(delivery, "endpoint_id"));
-      const one = delivery === undefined || endpoint === undefined ? null : decide(tx, record, delivery, endpoint);
-      return one === null ? [] : [[record, one] as const];
+      const success = delivery === undefined || endpoint === undefined ? null : decide(tx, record, delivery, endpoint);
+      return success === null ? [] : [[record, success] as const];
     });
     return new PlainSuccesses(new Map(decided));
   }
@@ -93,7 +94,11 @@ export class PlainSuccesses {
       written.map(({ result }) => result.attempt.decision),
     );
     const recordedIds = new Set(rows.map((row) => text(row, "delivery_id")));
-    return new Map(written.filter(({ record }) => recordedIds.has(record.deliveryId)).map((one) => [one.record, toResult(one)]));
+    return new Map(
+      written
+        .filter(({ record }) => recordedIds.has(record.deliveryId))
+        .map((success) => [success.record, recordedOf(success.result, { endpointNextDueAtMs: success.hostDueAtMs })]),
+    );
   }
 }
 
@@ -106,18 +111,4 @@ function decide(tx: Transaction, record: AttemptRecord, row: Row, endpointRow: R
   const attempt = { number: delivery.attemptCount + 1, startedAtMs, durationMs, outcome, mode };
   const result = decideAfterAttempt({ delivery, attempt, ...before, isTest: false }, tx.policy, { nowMs, jitter });
   return changesOnlyDelivery(before, result) ? { record, result, hostDueAtMs: integerOrNull(endpointRow, "host_due_at") } : null;
-}
-
-function toResult({ result, hostDueAtMs }: PlainSuccess): AttemptRecorded {
-  return {
-    kind: "recorded",
-    attempt: result.attempt,
-    delivery: result.delivery,
-    endpoint: { state: result.endpoint.state, health: result.endpoint.health, hostPausedUntilMs: result.host.pausedUntilMs },
-    endpointChange: "none",
-    jobs: [],
-    endpointNextDueAtMs: hostDueAtMs,
-    unwatchedCallIds: [],
-    notices: [],
-  };
 }

@@ -1,3 +1,4 @@
+import { recordedOf } from "../../sql/attempt-recorded.ts";
 import type { EventType } from "../../../domain/events/event.ts";
 import { operationalEventsAfter } from "../../../domain/events/operational-events.ts";
 import type { OperationalEventDraft } from "../../../domain/events/operational-events.ts";
@@ -30,10 +31,10 @@ export async function recordAttempts(tx: Transaction, records: readonly AttemptR
   const consequences = await lockConsequences(tx, records);
   const plainSuccesses = await PlainSuccesses.load(tx, records);
   const results = new Map<AttemptRecord, AttemptRecorded>();
-  const recordAll = async (some: readonly AttemptRecord[]): Promise<void> => {
-    if (some.length === 0) return;
-    for (const [index, result] of (await recordWithLocks(tx, some, consequences)).entries())
-      results.set(some[index] as AttemptRecord, result);
+  const recordAll = async (batch: readonly AttemptRecord[]): Promise<void> => {
+    if (batch.length === 0) return;
+    for (const [index, result] of (await recordWithLocks(tx, batch, consequences)).entries())
+      results.set(batch[index] as AttemptRecord, result);
   };
   await recordAll(records.filter((record) => !plainSuccesses.has(record)));
   for (const [record, result] of await plainSuccesses.write(tx)) results.set(record, result);
@@ -66,23 +67,18 @@ async function recordWithLocks(
   if ([...bounds.values()].some((dueAtMs) => dueAtMs !== null && dueAtMs <= nowMs)) tx.changed.add("deliveries");
   let taken = 0;
   return records.map((_, index) => {
-    const one = decided[index] ?? null;
-    const own = published.events.slice(taken, (taken += drafts[index]?.length ?? 0));
-    if (one === null) return { kind: "fenced" };
-    const { result, hostId } = one;
+    const decision = decided[index] ?? null;
+    const ownEvents = published.events.slice(taken, (taken += drafts[index]?.length ?? 0));
+    if (decision === null) return { kind: "fenced" };
+    const { result, hostId } = decision;
     const { unwatchedCallIds, notices } =
-      result.endpointChange === "disabled_gone" ? (retired.get(text(one.row, "endpoint_id")) ?? nothingRetired) : nothingRetired;
-    return {
-      kind: "recorded",
-      attempt: result.attempt,
-      delivery: result.delivery,
-      endpoint: { state: result.endpoint.state, health: result.endpoint.health, hostPausedUntilMs: result.host.pausedUntilMs },
-      endpointChange: result.endpointChange,
-      jobs: own.flatMap((event: NewEvent | null) => (event === null ? [] : (published.jobs.get(event) ?? []))),
+      result.endpointChange === "disabled_gone" ? (retired.get(text(decision.row, "endpoint_id")) ?? nothingRetired) : nothingRetired;
+    return recordedOf(result, {
+      jobs: ownEvents.flatMap((event: NewEvent | null) => (event === null ? [] : (published.jobs.get(event) ?? []))),
       endpointNextDueAtMs: bounds.get(hostId) ?? null,
       unwatchedCallIds,
-      notices: [...notices, ...noticesOf(own)],
-    };
+      notices: [...notices, ...noticesOf(ownEvents)],
+    });
   });
 }
 
@@ -110,14 +106,14 @@ async function retire(
   decided: readonly (DecidedAttempt | null)[],
 ): Promise<ReadonlyMap<string, RetireResult>> {
   const gone = new Map<string, number>();
-  for (const [index, one] of decided.entries())
-    if (one?.result.endpointChange === "disabled_gone") gone.set(text(one.row, "endpoint_id"), records[index]?.nowMs ?? 0);
+  for (const [index, decision] of decided.entries())
+    if (decision?.result.endpointChange === "disabled_gone") gone.set(text(decision.row, "endpoint_id"), records[index]?.nowMs ?? 0);
   return gone.size === 0 ? new Map() : retireEndpoints(tx, [...gone.keys()], Math.max(...gone.values()));
 }
 
-function draftsOf(one: DecidedAttempt | null, nowMs: number): readonly OperationalEventDraft[] {
-  if (one === null) return [];
-  const { row, result } = one;
+function draftsOf(decision: DecidedAttempt | null, nowMs: number): readonly OperationalEventDraft[] {
+  if (decision === null) return [];
+  const { row, result } = decision;
   const about = {
     accountId: text(row, "account_id"),
     endpointId: text(row, "endpoint_id"),

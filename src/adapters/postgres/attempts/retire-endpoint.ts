@@ -39,11 +39,11 @@ export async function retireEndpoints(
   ]);
   const callIds = [...new Set(watches.map((row) => text(row, "call_id")))];
   tx.changed.add("watches").add("calls");
-  const [, left] = await Promise.all([
+  const [, watched] = await Promise.all([
     settleWatching(tx, tx.token, callIds),
     tx.all("select id from calls where id = any($1) and watched", callIds),
   ]);
-  const stillWatched = new Set(left.map((row) => text(row, "id")));
+  const stillWatched = new Set(watched.map((row) => text(row, "id")));
   const byEndpoint = Map.groupBy(watches, (row) => text(row, "endpoint_id"));
   return new Map(
     endpointIds.map((endpointId) => {

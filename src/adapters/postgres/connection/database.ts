@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { DeliveryPolicy } from "../../../domain/deliveries/retry-policy.ts";
 import { InstanceFencedError, StoreOverloadedError, StoreUnavailableError } from "../../../domain/errors.ts";
-import { messageOf } from "../../error-message.ts";
+import { messageOf } from "../../../domain/error-text.ts";
 import type { Row } from "../../sql/rows.ts";
 import { afterLastTry, isConnectionError, isTransient, toStoreError } from "./failures.ts";
 import type { ChangeKind, InFlightLimits, InstanceIdentity, Queries, Value } from "./queries.ts";

@@ -1,5 +1,5 @@
 import { RingbackError, StoreUnavailableError, StartupError } from "../../../domain/errors.ts";
-import { messageOf } from "../../error-message.ts";
+import { messageOf } from "../../../domain/error-text.ts";
 import pg from "pg";
 
 /** Thrown inside a transaction to repeat it, because another transaction changed what it had read. */

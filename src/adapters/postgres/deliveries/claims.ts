@@ -22,10 +22,10 @@ export async function claimManualRetry(
   request: Parameters<DeliveryStore["claimManualRetry"]>[0],
 ): Promise<ClaimManualRetryResult> {
   const { accountId, deliveryId, nowMs } = request;
-  const known = await tx.get("select endpoint_id from deliveries where id = $1 and account_id = $2", deliveryId, accountId);
-  if (known === undefined) return { kind: "unknown" };
+  const delivery = await tx.get("select endpoint_id from deliveries where id = $1 and account_id = $2", deliveryId, accountId);
+  if (delivery === undefined) return { kind: "unknown" };
   const [, row] = await Promise.all([
-    lockEndpoints(tx, [text(known, "endpoint_id")]),
+    lockEndpoints(tx, [text(delivery, "endpoint_id")]),
     tx.get(
       `select i.token, p.state as endpoint_state, w.deleted_at from deliveries d join endpoints p on p.id = d.endpoint_id
        left join watches w on w.id = d.watch_id left join instances i on d.lease_token is not null and i.token = d.lease_owner where d.id = $1`,

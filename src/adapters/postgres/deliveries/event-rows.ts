@@ -1,3 +1,4 @@
+import { mayLeaseNow } from "../../../domain/deliveries/endpoint.ts";
 import { newId } from "../../../domain/ids.ts";
 import type { RingbackEvent } from "../../../domain/events/event.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
@@ -62,7 +63,7 @@ export async function insertEvents(
       delivery.isHead &&
       delivery.dueAtMs !== null &&
       delivery.dueAtMs <= newEvent.nowMs &&
-      isOpen(targets, delivery) &&
+      mayLeaseNow(targets.at(endpointId, newEvent.nowMs)) &&
       (inFlight?.take(endpointId) ?? true);
   }
   const [tokens] = await Promise.all([insertRows(tx, token, events, deliveries), lowerBounds(tx, deliveries)]);
@@ -99,12 +100,6 @@ function appendToLanes(deliveries: readonly NewDelivery[], lanes: Map<string, La
     });
     delivery.dueAtMs = dueTimes(lane, orderHoldMs).at(-1) ?? null;
   }
-}
-
-/** Returns whether the endpoint accepts several deliveries at once. After a pause a single one goes first, which only a claim ensures. */
-function isOpen(targets: Targets, { endpointId, newEvent }: NewDelivery): boolean {
-  const { state, health, hostConsecutivePauses } = targets.at(endpointId, newEvent.nowMs);
-  return state === "enabled" && health.consecutivePauses === 0 && hostConsecutivePauses === 0;
 }
 
 async function insertRows(

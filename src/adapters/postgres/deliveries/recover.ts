@@ -6,10 +6,7 @@ import { requeue } from "./lanes.ts";
 export const writes = { recover };
 
 /** Requeues the failed deliveries of a period. Pending, delivered and in-flight ones stay as they are, so a second call recovers nothing twice. */
-export async function recover(
-  tx: Transaction,
-  request: Parameters<DeliveryStore["recover"]>[0],
-): Promise<Awaited<ReturnType<DeliveryStore["recover"]>>> {
+export async function recover(tx: Transaction, request: Parameters<DeliveryStore["recover"]>[0]): ReturnType<DeliveryStore["recover"]> {
   const { accountId, endpointId, sinceMs, untilMs, nowMs } = request;
   const from = `from deliveries d join events e on e.position = d.event_position
     where d.endpoint_id = $1 and d.status in ('exhausted', 'failed', 'expired') and d.lease_token is null

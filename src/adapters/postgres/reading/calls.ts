@@ -4,7 +4,7 @@ import type { Queries } from "../connection/queries.ts";
 
 export const reads = { getCall };
 
-async function getCall(db: Queries, query: Parameters<ReadStore["getCall"]>[0]): Promise<Awaited<ReturnType<ReadStore["getCall"]>>> {
+async function getCall(db: Queries, query: Parameters<ReadStore["getCall"]>[0]): ReturnType<ReadStore["getCall"]> {
   const row = await db.get(
     `select c.* from calls c where c.source_name = $1 and c.call_sid = $2 and c.scope in ('', $3)
        and exists (select 1 from watches w where w.call_id = c.id and w.account_id = $3)`,

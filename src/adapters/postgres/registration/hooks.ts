@@ -1,3 +1,4 @@
+import { checkQuota } from "../../../domain/quotas.ts";
 import { filterToRow, sameFilter } from "../../../domain/events/event-filter.ts";
 import type { HookDraft, RegisterHookResult, RegistrationStore, RemovedHook } from "../../../ports/stores/registration-store.ts";
 import { filterOf, isSubscribedRow, text, textOrNull } from "../../sql/rows.ts";
@@ -21,11 +22,11 @@ export async function registerHook(tx: Transaction, draft: HookDraft): Promise<R
     accountId,
   );
   const same = hooks.find((row) => row["url"] === draft.endpoint.url && sameFilter(filterOf(row), draft.filter));
-  if (same === undefined && quotas.maxHooks > 0 && hooks.length >= quotas.maxHooks)
-    return { kind: "quota_exceeded", quota: "hooks", limit: quotas.maxHooks };
+  const exceeded = same === undefined ? checkQuota(quotas, "maxHooks", () => hooks.length) : null;
+  if (exceeded !== null) return exceeded;
   const naming = { accountId, draft: draft.endpoint };
   const endpoints = await LockedEndpoints.load(tx, accounts, [naming], usage);
-  const named = endpoints.name(naming, quotas.maxEndpoints, nowMs);
+  const named = endpoints.name(naming, quotas, nowMs);
   if (named.kind !== "endpoint") return named;
   await endpoints.write(tx);
   if (same !== undefined) return { kind: "existing", view: await readHook(tx, text(same, "id")) };
@@ -53,9 +54,9 @@ const pendingFor = `from deliveries d join events e on e.position = d.event_posi
 /** Deletes a hook and cancels the deliveries that only this hook asked for. Deliveries that a watch or another hook on its URL also asked for stay pending. */
 async function removeHook(tx: Transaction, request: Parameters<RegistrationStore["removeHook"]>[0]): Promise<RemovedHook> {
   const { hookId, accountId, nowMs } = request;
-  const known = await tx.get("select endpoint_id from hooks where id = $1 and account_id = $2", hookId, accountId);
-  if (known === undefined) return { endpointId: null, canceledLeased: [] };
-  const endpointId = text(known, "endpoint_id");
+  const hook = await tx.get("select endpoint_id from hooks where id = $1 and account_id = $2", hookId, accountId);
+  if (hook === undefined) return { endpointId: null, canceledLeased: [] };
+  const endpointId = text(hook, "endpoint_id");
   const [, deleted, , others, pending] = await Promise.all([
     tx.run(`select 1 from watches where id = any(array(select d.watch_id ${pendingFor})) order by id for no key update`, endpointId),
     tx.run("delete from hooks where id = $1", hookId),

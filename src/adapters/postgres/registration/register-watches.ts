@@ -1,4 +1,5 @@
-import { decideRepeat, isStatusCurrent } from "../../../domain/calls/registration.ts";
+import { checkQuota } from "../../../domain/quotas.ts";
+import { decideRepeat, isStatusCurrent, newWatch } from "../../../domain/calls/registration.ts";
 import { planInitialEvents } from "../../../domain/calls/transition.ts";
 import type { Watch } from "../../../domain/calls/watch.ts";
 import { filterToRow } from "../../../domain/events/event-filter.ts";
@@ -59,7 +60,7 @@ export async function registerWatches(
   const outcomes = drafts.map((draft) => batch.decide(draft));
   const jobs = await batch.write(tx, token);
   const views = await readViews(tx, outcomes);
-  return outcomes.map((one) => toResult(one, transitionEvents, jobs, views));
+  return outcomes.map((outcome) => toResult(outcome, transitionEvents, jobs, views));
 }
 
 class RegistrationBatch {
@@ -89,29 +90,33 @@ class RegistrationBatch {
   decide(draft: WatchDraft): DraftOutcome {
     const { accountId, nowMs, quotas } = draft;
     if (draft.endpoint === null && !this.#withHooks.has(accountId)) return refuse({ kind: "callback_required" });
-    const known = this.#calls.find(draft);
-    const repeat = decideRepeat(known === undefined ? null : this.#calls.findNewestWatch(known, draft), draft, nowMs);
+    const existingCall = this.#calls.find(draft);
+    const repeat = decideRepeat(existingCall === undefined ? null : this.#calls.findNewestWatch(existingCall, draft), draft, nowMs);
     if (repeat.kind === "differs") return refuse({ kind: "watch_differs", watchId: repeat.watchId, fields: repeat.fields });
     const active = this.#activeWatches.get(accountId) ?? 0;
-    if (repeat.kind === "new" && quotas.maxActiveWatches > 0 && active >= quotas.maxActiveWatches)
-      return refuse({ kind: "quota_exceeded", quota: "active_watches", limit: quotas.maxActiveWatches });
-    const named = draft.endpoint === null ? null : this.#endpoints.name({ accountId, draft: draft.endpoint }, quotas.maxEndpoints, nowMs);
+    const exceeded = repeat.kind === "new" ? checkQuota(quotas, "maxActiveWatches", () => active) : null;
+    if (exceeded !== null) return refuse(exceeded);
+    const named = draft.endpoint === null ? null : this.#endpoints.name({ accountId, draft: draft.endpoint }, quotas, nowMs);
     if (named !== null && named.kind !== "endpoint") return refuse(named);
     if (repeat.kind === "existing") return { kind: "existing", watchId: repeat.watchId };
     if (named?.summary.state === "disabled") this.#enabled.set(named.summary.id, nowMs);
     return {
       kind: "created",
-      ...this.#create(draft, known, named?.summary ?? null),
+      ...this.#create(draft, existingCall, named?.summary ?? null),
       showsGeneratedSecret: named?.showsGeneratedSecret ?? false,
     };
   }
 
-  #create(draft: WatchDraft, known: LockedCall | undefined, endpoint: EndpointSummary | null): Omit<NewWatch, "showsGeneratedSecret"> {
+  #create(
+    draft: WatchDraft,
+    existingCall: LockedCall | undefined,
+    endpoint: EndpointSummary | null,
+  ): Omit<NewWatch, "showsGeneratedSecret"> {
     const { accountId, nowMs } = draft;
-    const call = known ?? this.#calls.make(draft);
-    if (draft.restartsEndedCall && known !== undefined && this.#transitionEvents.watchesOf(call.callId).length === 0)
+    const call = existingCall ?? this.#calls.make(draft);
+    if (draft.restartsEndedCall && existingCall !== undefined && this.#transitionEvents.watchesOf(call.callId).length === 0)
       this.#calls.restore(call);
-    const watch = watchFrom(draft, call, endpoint);
+    const watch = newWatch(draft, call.callId, endpoint === null ? null : { id: endpoint.id, url: draft.endpoint?.url ?? "" });
     this.#created.push(watch);
     this.#calls.addWatch(watch);
     this.#transitionEvents.add(watch);
@@ -147,26 +152,6 @@ function refuse(result: RegisterWatchResult): DraftOutcome {
   return { kind: "refused", result };
 }
 
-function watchFrom(draft: WatchDraft, { callId }: LockedCall, endpoint: EndpointSummary | null): Watch {
-  return {
-    id: draft.id,
-    accountId: draft.accountId,
-    sourceName: draft.sourceName,
-    callId,
-    callSid: draft.callSid,
-    endpointId: endpoint?.id ?? null,
-    callbackUrl: draft.endpoint?.url ?? null,
-    status: "active",
-    endReason: null,
-    filter: draft.filter,
-    metadata: draft.metadata,
-    sequence: 0,
-    createdAtMs: draft.nowMs,
-    expiresAtMs: draft.expiresAtMs,
-    endedAtMs: null,
-  };
-}
-
 async function insertWatches(tx: Transaction, watches: readonly Watch[]): Promise<void> {
   if (watches.length === 0) return;
   await tx.run(
@@ -187,8 +172,8 @@ async function insertWatches(tx: Transaction, watches: readonly Watch[]): Promis
 
 /** Reads the views that are not known from memory. The first watch of a new call on an endpoint that is not disabled is still as drafted. */
 async function readViews(tx: Transaction, outcomes: readonly DraftOutcome[]): Promise<ReadonlyMap<string, WatchView>> {
-  const ids = outcomes.flatMap((one) =>
-    one.kind === "existing" ? [one.watchId] : one.kind === "created" && !isAsDrafted(one) ? [one.watch.id] : [],
+  const ids = outcomes.flatMap((outcome) =>
+    outcome.kind === "existing" ? [outcome.watchId] : outcome.kind === "created" && !isAsDrafted(outcome) ? [outcome.watch.id] : [],
   );
   if (ids.length === 0) return new Map();
   const rows = await tx.all(`${watchSelect} where w.id = any($1)`, [...new Set(ids)]);
@@ -200,22 +185,22 @@ function isAsDrafted({ call, endpoint }: NewWatch): boolean {
 }
 
 function toResult(
-  one: DraftOutcome,
+  outcome: DraftOutcome,
   transitionEvents: TransitionEvents,
   jobs: ReadonlyMap<TransitionContext, readonly SendJob[]>,
   views: ReadonlyMap<string, WatchView>,
 ): RegisterWatchResult {
-  if (one.kind === "refused") return one.result;
+  if (outcome.kind === "refused") return outcome.result;
   const viewOf = (watchId: string) => {
     const view = views.get(watchId);
     if (view === undefined) throw new Error(`no watch ${watchId}`);
     return view;
   };
-  if (one.kind === "existing") return { kind: "existing", view: viewOf(one.watchId) };
-  const { watch, call, endpoint, showsGeneratedSecret, context, notices } = one;
+  if (outcome.kind === "existing") return { kind: "existing", view: viewOf(outcome.watchId) };
+  const { watch, call, endpoint, showsGeneratedSecret, context, notices } = outcome;
   return {
     kind: "created",
-    view: isAsDrafted(one) ? { watch, call: call.status, endpoint, pendingDeliveries: 0 } : viewOf(watch.id),
+    view: isAsDrafted(outcome) ? { watch, call: call.status, endpoint, pendingDeliveries: 0 } : viewOf(watch.id),
     showsGeneratedSecret,
     call: call.isPolledByPeer ? null : gatherWatchedCall(call, transitionEvents.watchesOf(call.callId)),
     notices,

@@ -10,8 +10,8 @@ export const writes = { rotateSecret, setDefaultSecret };
 /** Adds a new current secret; the previous one signs until `previousValidUntilMs`. Returns false if the account has no such endpoint. */
 export async function rotateSecret(tx: Transaction, request: Parameters<EndpointStore["rotateSecret"]>[0]): Promise<boolean> {
   const { accountId, endpointId, secret, previousValidUntilMs, nowMs } = request;
-  const known = await tx.get("select 1 from endpoints where id = $1 and account_id = $2 for no key update", endpointId, accountId);
-  if (known === undefined) return false;
+  const endpoint = await tx.get("select 1 from endpoints where id = $1 and account_id = $2 for no key update", endpointId, accountId);
+  if (endpoint === undefined) return false;
   const expired = await tx.all(
     "delete from endpoint_secrets where endpoint_id = $1 and valid_until <= $2 returning secret_id",
     endpointId,

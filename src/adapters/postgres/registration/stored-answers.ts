@@ -1,4 +1,4 @@
-import type { IdempotencyClaim, StoredAnswer, AnswerDraft, IdempotencyStore } from "../../../ports/stores/idempotency-store.ts";
+import type { AnswerDraft, IdempotencyClaim, IdempotencyStore, StoredAnswer } from "../../../ports/stores/idempotency-store.ts";
 import { blob, textOrNull } from "../../sql/rows.ts";
 import type { Queries } from "../connection/queries.ts";
 import type { Transaction } from "../connection/transaction.ts";
@@ -6,12 +6,8 @@ import type { Transaction } from "../connection/transaction.ts";
 export const reads = { findStoredAnswer };
 export const writes = { completeAnswer };
 
-async function findStoredAnswer(db: Queries, claim: IdempotencyClaim): Promise<StoredAnswer | null> {
-  return readStoredAnswer(db, claim);
-}
-
-/** Reads a stored answer that has not expired. Its delivery counts as leased only while the row of the leasing instance exists. */
-export async function readStoredAnswer(db: Queries, claim: IdempotencyClaim): Promise<StoredAnswer | null> {
+/** Finds a stored answer that has not expired. Its delivery counts as leased only while the row of the leasing instance exists. */
+export async function findStoredAnswer(db: Queries, claim: IdempotencyClaim): Promise<StoredAnswer | null> {
   const row = await db.get(
     `select a.sealed, a.delivery_id, i.token from stored_answers a left join deliveries d on d.id = a.delivery_id and d.lease_token is not null
      left join instances i on i.token = d.lease_owner where a.id = $1 and a.expires_at > $2`,

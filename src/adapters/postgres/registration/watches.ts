@@ -10,9 +10,9 @@ export const writes = { removeWatch };
 /** Cancels or purges a watch and its pending deliveries. A watch that has ended keeps its status. */
 async function removeWatch(tx: Transaction, request: Parameters<RegistrationStore["removeWatch"]>[0]): Promise<RemoveWatchResult> {
   const { accountId, watchId, nowMs } = request;
-  const known = await tx.get("select call_id from watches where id = $1 and account_id = $2", watchId, accountId);
-  if (known === undefined) return { kind: "unknown" };
-  const callId = text(known, "call_id");
+  const watch = await tx.get("select call_id from watches where id = $1 and account_id = $2", watchId, accountId);
+  if (watch === undefined) return { kind: "unknown" };
+  const callId = text(watch, "call_id");
   const [, row, pending] = await Promise.all([
     tx.run("select 1 from calls where id = $1 for update", callId),
     tx.get("select status, sequence from watches where id = $1 for update", watchId),

@@ -1,10 +1,11 @@
+import { mayLeaseNow } from "../../../domain/deliveries/endpoint.ts";
 import { newId } from "../../../domain/ids.ts";
 import type { RingbackEvent } from "../../../domain/events/event.ts";
 import type { SendJob, SendTarget } from "../../../ports/stores/send-job.ts";
 import type { Database } from "../connection/database.ts";
 import { lowerDue } from "./due-bounds.ts";
+import { refreshLane } from "./lanes.ts";
 import { readTarget } from "./send-jobs.ts";
-import { replaceLane } from "./lanes.ts";
 
 export type NewEvent = {
   readonly event: RingbackEvent;
@@ -14,7 +15,7 @@ export type NewEvent = {
   readonly terminal: boolean;
 };
 
-/** Writes an event with one delivery for each endpoint, in the caller's transaction. Heads that may go now are leased and returned. */
+/** Inserts an event with one delivery for each endpoint. Leases and returns the deliveries that may start now. */
 export function insertEvent(
   db: Database,
   { event, watchId, callSid, sequence, terminal }: NewEvent,
@@ -59,7 +60,7 @@ export function insertEvent(
     );
     if (target !== null && leaseToken !== null)
       return [{ deliveryId, leaseToken, attemptNumber: 1, stepsSpent: 0, event, target, createdAtMs: nowMs, mode: "scheduled" }];
-    if (!head) replaceLane(db, watchId, endpointId);
+    if (!head) refreshLane(db, watchId, endpointId);
     else lowerDue(db, endpointId, nextAttemptAtMs);
     return [];
   });
@@ -72,13 +73,13 @@ function waitsInLane(db: Database, watchId: string, endpointId: string): boolean
   );
 }
 
-/** The endpoint, if it takes webhooks without a pause behind it: after one a single delivery goes first, and claims see to that. */
+/** Returns the endpoint if a new delivery to it may be leased now; `null` otherwise. */
 function openTarget(db: Database, endpointId: string, nowMs: number): SendTarget | null {
   const target = readTarget(db, endpointId, nowMs);
-  return target.state === "enabled" && target.health.consecutivePauses === 0 && target.hostConsecutivePauses === 0 ? target : null;
+  return mayLeaseNow(target) ? target : null;
 }
 
-/** Cancels what an endpoint or a watch is owed. What is on the wire keeps its lease until it is recorded. */
+/** Cancels the pending deliveries of an endpoint or a watch. An attempt in flight keeps its lease until it is recorded. */
 export function cancelPending(db: Database, column: "endpoint_id" | "watch_id", id: string, nowMs: number): void {
   db.run(
     `update deliveries set status = 'canceled', settled_at = ?, next_attempt_at = null, due_at = null where ${column} = ? and status = 'pending'`,

@@ -5,8 +5,8 @@ import { expect, onTestFinished, test } from "vitest";
 import { systemClock } from "../../../src/adapters/clock.ts";
 import { UpstreamNames } from "../../../src/adapters/http-client/upstream-names.ts";
 import { PolyaiSource } from "../../../src/adapters/polyai/polyai-source.ts";
-import { exhaustDescriptors } from "../../harness/descriptors.ts";
-import { startNameServer } from "../../harness/name-server.ts";
+import { exhaustDescriptors } from "../../harness/run/descriptors.ts";
+import { startNameServer } from "../../harness/receivers/name-server.ts";
 
 const target = { callSid: "OUT-1", scope: "" };
 const never = () => false;

@@ -5,9 +5,9 @@ import type { AddressGuardConfig } from "../../../src/adapters/webhook/address-g
 import { createWebhookSender } from "../../../src/adapters/webhook/sender.ts";
 import type { WebhookSenderOptions } from "../../../src/adapters/webhook/sender.ts";
 import type { WebhookSender } from "../../../src/ports/webhook-sender.ts";
-import { exhaustDescriptors } from "../../harness/descriptors.ts";
-import { startNameServer } from "../../harness/name-server.ts";
-import { startReceiver, zoo } from "../../harness/receiver-zoo.ts";
+import { exhaustDescriptors } from "../../harness/run/descriptors.ts";
+import { startNameServer } from "../../harness/receivers/name-server.ts";
+import { startReceiver, zoo } from "../../harness/receivers/receiver-zoo.ts";
 
 function startSender(config: Partial<AddressGuardConfig> = {}, options: Partial<WebhookSenderOptions> = {}): WebhookSender {
   const guard = new WebhookAddressGuard({

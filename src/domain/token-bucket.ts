@@ -20,6 +20,12 @@ export class TokenBucket {
     this.#tokens = Math.min(this.#tokens, this.#capacity);
   }
 
+  /** Returns the number of tokens, which may be a fraction. */
+  available(nowMs: number): number {
+    this.#fill(nowMs);
+    return this.#tokens;
+  }
+
   take(nowMs: number): boolean {
     this.#fill(nowMs);
     if (this.#tokens < 1) return false;

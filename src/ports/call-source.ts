@@ -1,10 +1,12 @@
 import type { Observation } from "../domain/calls/call.ts";
+import type { NotStarted } from "./not-started.ts";
 
 /** Call to poll. `scope` is "" for shared sources, and the account's id where calls belong to an account (sandbox). */
 export type PollTarget = { readonly callSid: string; readonly scope: string };
 
 export type PollAnswer = {
-  readonly observation: Observation;
+  /** `not_started` if the upstream was not asked. */
+  readonly observation: Observation | NotStarted;
   /** The upstream's `Date` header in epoch milliseconds, for the clock-skew metric; `null` without one. */
   readonly upstreamDateMs: number | null;
   readonly durationMs: number;

@@ -1,4 +1,5 @@
 import type { AttemptOutcome } from "../domain/deliveries/attempt.ts";
+import type { NotStarted } from "./not-started.ts";
 
 export type WebhookRequest = {
   /** As serialised by the WHATWG URL parser, without fragment. */
@@ -13,7 +14,8 @@ export type WebhookRequest = {
 };
 
 export type WebhookExchange = {
-  readonly outcome: AttemptOutcome;
+  /** `not_started`: no attempt was made. */
+  readonly outcome: AttemptOutcome | NotStarted;
   readonly durationMs: number;
 };
 
@@ -29,6 +31,9 @@ export interface WebhookSender {
 export interface AddressGuard {
   /** Checks port, name and literal address without the network; `null` if they are allowed. */
   checkUrl(url: URL): { readonly reason: string } | null;
-  /** Resolves a name that is new to the process, within 1 s; `null` unless an address is forbidden (also without an answer). */
-  checkName(url: URL): Promise<{ readonly reason: string } | null>;
+  /**
+   * Resolves a name that is new to the process, within 1 s; `null` unless an address is forbidden (also without an answer).
+   * The look-up takes the account's turn, so that slow name servers of one account delay no other.
+   */
+  checkName(url: URL, accountId?: string): Promise<{ readonly reason: string } | null>;
 }

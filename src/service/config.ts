@@ -12,6 +12,8 @@ import {
 import type { SourceSettings } from "../domain/sources/source-settings.ts";
 import { upstreamKinds } from "../adapters/polyai/kinds.ts";
 import type { UpstreamKind } from "../ports/upstream-kind.ts";
+import { mapAccountLimits } from "../domain/quotas.ts";
+import type { AccountLimits } from "../domain/quotas.ts";
 import { EnvironmentReader } from "./environment-reader.ts";
 
 /** Checked settings of the operator, without secrets so that they can be logged. */
@@ -46,13 +48,7 @@ export type Config = {
     readonly ports: readonly number[];
     readonly dnsServers: readonly string[];
   };
-  /** Limits per account; 0 disables a limit. */
-  readonly limits: {
-    readonly apiMaxPerSecond: number;
-    readonly maxActiveWatches: number;
-    readonly maxEndpoints: number;
-    readonly maxHooks: number;
-  };
+  readonly limits: AccountLimits;
   readonly retentionDays: number;
   readonly logLevel: string;
   readonly shutdownGraceMs: number;
@@ -116,12 +112,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       ports: readPorts(env, allowHttp ? [443, 80] : [443]),
       dnsServers: readDnsServers(env),
     },
-    limits: {
-      apiMaxPerSecond: env.integer("API_MAX_PER_SECOND", 1000, 0, 1_000_000),
-      maxActiveWatches: env.integer("ACCOUNT_MAX_ACTIVE_WATCHES", 200_000, 0, 100_000_000),
-      maxEndpoints: env.integer("ACCOUNT_MAX_ENDPOINTS", 50_000, 0, 100_000_000),
-      maxHooks: env.integer("ACCOUNT_MAX_HOOKS", 100, 0, 1_000_000),
-    },
+    limits: mapAccountLimits(({ variable, defaultLimit, maxLimit }) => env.integer(variable, defaultLimit, 0, maxLimit)),
     retentionDays: env.number("RETENTION_DAYS", 30, 0, 3650),
     logLevel: env.choice("LOG_LEVEL", logLevels, "info"),
     shutdownGraceMs: env.integer("SHUTDOWN_GRACE_MS", 20_000, 0, 600_000),

@@ -15,6 +15,7 @@ import type { PollerOptions } from "../engine/polling/poller.ts";
 import { Registrar } from "../engine/registration/registrar.ts";
 import { SourceEventPublisher } from "../engine/polling/source-event-publisher.ts";
 import { SourceReloader } from "../engine/polling/source-reloader.ts";
+import { LocalTrouble } from "../engine/runtime/local-trouble.ts";
 import { Supervisor } from "../engine/runtime/supervisor.ts";
 import { WebhookComposer } from "../engine/delivery/webhook-composer.ts";
 import type { CommitListener } from "../ports/commit-listener.ts";
@@ -88,15 +89,17 @@ export function createEngine(dependencies: EngineDependencies): Engine {
   // Every commit of polling and registration goes to all of them; the dispatcher joins the list below.
   const listeners: CommitListener[] = [waiters];
   const mayStart = () => coordinator?.membership.mayStart() ?? true;
+  const localTrouble = new LocalTrouble({ clock, logger });
   const sourceEvents = new SourceEventPublisher({ store, clock, logger, listeners });
   const { poller, reloader } = createPolling(dependencies, {
     listeners,
     mayStart,
+    localTrouble,
     onSourceChange: (health, change) =>
       coordinator === null ? sourceEvents.publish(health, change) : coordinator.sourceStates.queueSourceEvent(health, change),
     ...(shared === null ? {} : { onShared: (name, part) => coordinator?.sourceStates.changed(name, part) }),
   });
-  const { dispatcher, limits, manualDelivery } = createDelivery(dependencies, { poller, waiters, idempotency, mayStart });
+  const { dispatcher, limits, manualDelivery } = createDelivery(dependencies, { poller, waiters, idempotency, mayStart, localTrouble });
   listeners.push(dispatcher);
   const coordinator: InstanceCoordinator | null = createInstances(dependencies, {
     poller,
@@ -173,7 +176,7 @@ export function createEngine(dependencies: EngineDependencies): Engine {
 /** Creates the poller, which starts all transitions, and the reloader of its sources. */
 function createPolling(
   { opened: { store, shared, clock }, keyring: { secretBox }, sources, logger, metrics, random }: EngineDependencies,
-  options: Pick<PollerOptions, "listeners" | "mayStart" | "onSourceChange" | "onShared">,
+  options: Pick<PollerOptions, "listeners" | "mayStart" | "localTrouble" | "onSourceChange" | "onShared">,
 ): Pick<Parts, "poller" | "reloader"> {
   const outlivesStore = shared !== null;
   const poller = new Poller({ sources: sources.setups, store, clock, logger, metrics, random, outlivesStore, ...options });
@@ -183,9 +186,9 @@ function createPolling(
 /** Creates the dispatcher, which sends webhooks, and the operations that send one on request. */
 function createDelivery(
   { config, opened: { store, clock }, keyring: { secretBox }, sender, logger, metrics, random }: EngineDependencies,
-  options: Pick<Parts, "poller" | "waiters" | "idempotency"> & { readonly mayStart: () => boolean },
+  options: Pick<Parts, "poller" | "waiters" | "idempotency"> & { readonly mayStart: () => boolean; readonly localTrouble: LocalTrouble },
 ): Pick<Parts, "dispatcher" | "limits" | "manualDelivery"> {
-  const { poller, waiters, idempotency, mayStart } = options;
+  const { poller, waiters, idempotency, mayStart, localTrouble } = options;
   const { delivery, api, version } = config;
   const limits = new DeliveryLimits({ clock, ...delivery });
   // The dispatcher has the jobs of its own commits already.
@@ -203,6 +206,7 @@ function createDelivery(
     poller,
     listeners,
     mayStart,
+    localTrouble,
     random,
   });
   return { dispatcher, limits, manualDelivery: new ManualSender({ store, idempotency, clock, dispatcher, listeners }) };

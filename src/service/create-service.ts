@@ -168,7 +168,7 @@ export async function prepareAccounts(store: ServiceStore, config: Config, secre
   if (secrets.apiKey === null && (await store.findOldestAccount()) === null)
     throw new StartupError("there is no account: set RINGBACK_API_KEY, or make one with `npm run ringback -- account create <name>`");
   const databasePath = config.database.kind === "sqlite" ? config.database.path : null;
-  const keyring = await openKeyring(store, { given: secrets.encryptionKeys, databasePath });
+  const keyring = await openKeyring(store, { encryptionKeys: secrets.encryptionKeys, databasePath });
   await store.setServerKeys(keyring.secretBox.keyIds);
   if (secrets.apiKey !== null) await new AccountAdministration({ store, clock, ...keyring }).ensureDefaultAccount(secrets.apiKey);
   return keyring;

@@ -24,10 +24,10 @@ export type Keyring = {
  */
 export async function openKeyring(
   store: Pick<SealedStore, "readKeyIds" | "ensureHashKey">,
-  { given, databasePath }: { readonly given: string | null; readonly databasePath: string | null },
+  { encryptionKeys, databasePath }: { readonly encryptionKeys: string | null; readonly databasePath: string | null },
 ): Promise<Keyring> {
   const keyIdsInUse = await store.readKeyIds();
-  const { keys, origin } = loadEncryptionKeys(given, databasePath, keyIdsInUse);
+  const { keys, origin } = loadEncryptionKeys(encryptionKeys, databasePath, keyIdsInUse);
   const secretBox = createSecretBox(keys);
   const missing = keyIdsInUse.filter((keyId) => !secretBox.keyIds.includes(keyId));
   if (missing.length > 0)

@@ -10,7 +10,7 @@ export const arrivedSid = "OUT-arrived";
 /** As long as one can be, with no place to break it. */
 export const givenUpSid = `OUT-given_up_${"0".repeat(119)}`;
 
-/** What somebody may say who wants a page to do something else; the last mark turns round what follows. */
+/** Texts that try to change a page; the last mark reverses the text behind it. */
 export const hostileWords = `"><script>alert(1)</script><img src=x onerror=alert(1)>' onmouseover='alert(1)' &lt;b&gt; \u2066\u202e`;
 
 /**
@@ -18,7 +18,7 @@ export const hostileWords = `"><script>alert(1)</script><img src=x onerror=alert
  * and at a hook, and one whose only webhook was given up. `words` is what strangers say wherever they are shown: as a
  * call's status and reason, as metadata, in a URL, in a receiver's answer.
  */
-export async function accountOnShow(words = "as told") {
+export async function accountOnShow(words = "as given") {
   const upstream = await simulatedUpstream();
   const failing = { status: 500 };
   const [good, bad] = [await startCallbacks(), await startCallbacks(() => ({ status: failing.status, body: words }))];

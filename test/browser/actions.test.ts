@@ -15,22 +15,22 @@ async function atTroubledEndpoint(account: Account): Promise<Visitor> {
 const stateOf = async ({ read, givenUp }: Account) => (await read(`/v1/endpoints/${givenUp.endpointId}`))["state"];
 const lostDelivery = ({ read, givenUp }: Account) => read(`/v1/deliveries/${givenUp.deliveryId}`);
 
-test("clicks lead from the start page to whatever was registered, to its delivery, and to an event by its id", async () => {
+test("clicks lead from the start page to a watch, to its delivery, and to an event by its id", async () => {
   const account = await accountOnShow();
   const visitor = await account.signIn();
   const overview = await visitor.text();
-  for (const told of [arrivedSid, givenUpSid, "failing"]) expect(overview).toContain(told);
+  for (const text of [arrivedSid, givenUpSid, "failing"]) expect(overview).toContain(text);
   const watch = await visitor.press("link", givenUpSid);
-  for (const told of ["call.other", "Reason: as told", "said as told", "answered 500"]) expect(watch).toContain(told);
+  for (const text of ["call.other", "Reason: as given", "said as given", "answered 500"]) expect(watch).toContain(text);
   const delivery = await visitor.press("link", "details");
-  expect(delivery).toMatch(/Given up after 1 attempt.*Attempt 1\s.*answered 500\s.*The answer began with:\s+as told/s);
+  expect(delivery).toMatch(/Given up after 1 attempt.*Attempt 1\s.*answered 500\s.*The answer began with:\s+as given/s);
   expect(visitor.path).toBe(`/dashboard/deliveries/${account.givenUp.deliveryId}`);
   expect(await visitor.press("link", "Endpoints")).toContain("the last attempt failed");
   expect(await visitor.press("link", "Hooks")).toContain(account.hookId);
 
   await visitor.press("link", "Overview");
   await visitor.fill("Call SID, webhook-id or any other id", String(account.received[0]?.headers["webhook-id"]));
-  expect(await visitor.press("button", "Find")).toContain("Reason: as told");
+  expect(await visitor.press("button", "Find")).toContain("Reason: as given");
   expect(visitor.path).toBe(`/dashboard/watches/${account.givenUp.id}`);
 
   await visitor.press("link", "Watches");

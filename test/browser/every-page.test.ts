@@ -22,7 +22,7 @@ async function crawl(visitor: Visitor, from: string, look: (path: string) => Pro
   return paths;
 }
 
-test("every page there is fits screens, eyes and tools, and asks nothing of another host, whatever strangers wrote", async () => {
+test("every page fits screens and reading aids and loads nothing from another host, with hostile texts too", async () => {
   const account = await accountOnShow(hostileWords);
   const visitor = await account.signIn();
   const done = new Set<string>();

@@ -41,7 +41,7 @@ test("after the sign-out neither Back nor an address shows anything of the accou
     await visitor.page.goBack();
     expect(visitor.path).toBe(path);
     expect(await visitor.text()).toContain("Sign in with an API key of your account.");
-    for (const told of [arrivedSid, givenUpSid, account.givenUp.endpointId]) expect(await visitor.page.content()).not.toContain(told);
+    for (const text of [arrivedSid, givenUpSid, account.givenUp.endpointId]) expect(await visitor.page.content()).not.toContain(text);
   }
   expect(await visitor.open(`/dashboard/deliveries/${account.givenUp.deliveryId}`)).toBe(401);
 });

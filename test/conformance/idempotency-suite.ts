@@ -52,7 +52,7 @@ export function idempotencySuite(backend: StoreBackend): void {
       expect((await registerUnder(world, "b", "OUT-2")).run.kind).toBe("ran");
     });
 
-    it("count until they expire, then the work is done and stored anew", async () => {
+    it("count until they expire, then the work is done and stored again", async () => {
       const world = await open();
       const first = await registerUnder(world, "a", "OUT-1");
       world.pass(24 * hour - 1);
@@ -76,7 +76,7 @@ export function idempotencySuite(backend: StoreBackend): void {
       expect(await world.store.findStoredAnswer(await claimOf(world, "a"))).toMatchObject({ sealed: sealedOf("nothing was asked") });
     });
 
-    it("undo the work of an answer that cannot be drafted, and of nobody else", async () => {
+    it("undo the work of an answer that cannot be drafted, and no other", async () => {
       const world = await open();
       const outcomes = await Promise.allSettled([
         registerUnder(world, "a", "OUT-1"),
@@ -178,7 +178,7 @@ export function idempotencySuite(backend: StoreBackend): void {
       expect(await world.store.findStoredAnswer(young)).not.toBeNull();
     });
 
-    it("are there after a restart; a test whose attempt was lost is leased by nobody", async () => {
+    it("are there after a restart; a test whose attempt was lost is not leased", async () => {
       if (!backend.durable) return;
       const world = await open();
       const { draft } = await registerUnder(world, "a", "OUT-1");

@@ -97,7 +97,7 @@ test("waiting for a watch and for the feed ends with the transition", async () =
   const [ended, feed, filtered] = await waiting;
   expect(ended).toMatchObject({ status: "completed", sequence: 2, call: { status: "success", reason: "hung up", terminal: true } });
   for (const page of [feed, filtered]) expect((page["data"] as Body[]).map(({ type }) => type)).toEqual(["call.success"]);
-  // An ended watch is answered at once, whatever is asked.
+  // An ended watch is answered at once.
   expect(await get(`${path}?wait=30&sequence=9`)).toMatchObject({ sequence: 2 });
   const since = String((feed["data"] as Body[])[0]?.["timestamp"]);
   expect(((await get(`/v1/events?since=${encodeURIComponent(since)}`))["data"] as Body[]).map(({ type }) => type)).toEqual([
@@ -105,7 +105,7 @@ test("waiting for a watch and for the feed ends with the transition", async () =
   ]);
 });
 
-test("a page goes on where it ended, whatever is added meanwhile", async () => {
+test("a page goes on where it ended, even if items are added meanwhile", async () => {
   const { get, send, url } = await world();
   const register = (n: number) =>
     send("POST", "/v1/watches", {
@@ -129,7 +129,7 @@ test("a page goes on where it ended, whatever is added meanwhile", async () => {
   }
 });
 
-test("a watch is deleted once and again, and purged with what was told", async () => {
+test("a watch is deleted twice, and purged with its events", async () => {
   const { get, send, list, heldCall, url } = await world();
   const { callSid } = heldCall();
   const watch = (await send("POST", "/v1/watches", { call_sid: callSid, callback_url: url })).body;

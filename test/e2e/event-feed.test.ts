@@ -11,16 +11,16 @@ type Feed = {
 const feed = (service: ServiceWorld, query: string) => service.get<Feed>(`/v1/events?${query}`);
 
 describe("a client that goes on from next_cursor", () => {
-  test("sees every event once and in order while calls are registered and told at the same time", async () => {
+  test("sees every event once and in order while calls are registered and committed at the same time", async () => {
     const service = await ServiceWorld.start();
     const receiver = await service.receive();
     await service.client.post("/v1/hooks", { url: receiver.url() });
     // Another client only ever waits: it is woken, for its thirty seconds never pass here.
-    const told: string[] = [];
+    const waited: string[] = [];
     const waiter = (async () => {
-      for (let after = ""; told.length < 12 * 10 * 3;) {
+      for (let after = ""; waited.length < 12 * 10 * 3;) {
         const page = await feed(service, `wait=30&limit=200${after}`);
-        told.push(...page.data.map(({ id }) => id));
+        waited.push(...page.data.map(({ id }) => id));
         after = `&after=${page.next_cursor}`;
       }
     })();
@@ -50,7 +50,7 @@ describe("a client that goes on from next_cursor", () => {
     }
     expect(all).toEqual(seen);
     await waiter;
-    expect(told).toEqual(seen);
+    expect(waited).toEqual(seen);
     const first = await service.get<Json>(`/v1/events/${seen[0] ?? ""}`);
     expect(first["id"]).toBe(seen[0]);
   });

@@ -7,7 +7,7 @@ import { second } from "../harness/store-drafts.ts";
 type Flat = Json & { readonly type: string; readonly watch_id: string; readonly sequence: number; readonly call_sid: string };
 
 const flatOf = ({ body }: Callback) => JSON.parse(body) as Flat;
-const toldTo = (callbacks: readonly Callback[]) => callbacks.map((callback) => `${flatOf(callback).sequence} ${flatOf(callback).type}`);
+const typesOf = (callbacks: readonly Callback[]) => callbacks.map((callback) => `${flatOf(callback).sequence} ${flatOf(callback).type}`);
 
 const keysOf = (event: object) => Object.keys(event).toSorted();
 
@@ -19,7 +19,7 @@ async function hook(service: ServiceWorld, body: Json): Promise<Json> {
 
 describe("subscribing", () => {
   test.each(["url", "target_url", "targetUrl", "hookUrl"])(
-    "with %s, and again: the same hook, in whatever order its events come",
+    "with %s, and again with its events in another order: the same hook",
     async (key) => {
       const service = await ServiceWorld.start();
       const receiver = await service.receive();
@@ -53,7 +53,7 @@ describe("subscribing", () => {
   });
 });
 
-describe("a hook is told", () => {
+describe("a hook is sent", () => {
   test("each transition once per call, through the oldest watch, however many there are", async () => {
     const service = await ServiceWorld.start();
     const [toHook, toWatch] = [await service.receive(), await service.receive()];
@@ -63,7 +63,7 @@ describe("a hook is told", () => {
     await service.watch(toWatch.url("/a"), { call_sid: callSid, events: null });
     await service.watch(toWatch.url("/b"), { call_sid: callSid, events: null });
     await service.pass(12 * second);
-    expect(toldTo(toHook.received)).toEqual(["1 call.queued", "2 call.calling", "3 call.success"]);
+    expect(typesOf(toHook.received)).toEqual(["1 call.queued", "2 call.calling", "3 call.success"]);
     expect(new Set(toHook.received.map((callback) => flatOf(callback).watch_id))).toEqual(new Set([oldest["id"]]));
     expect(toWatch.received).toHaveLength(6);
   });
@@ -82,7 +82,7 @@ describe("a hook is told", () => {
     expect(toHook.received.map((callback) => [flatOf(callback).type, flatOf(callback).watch_id, flatOf(callback).sequence])).toEqual([
       ["call.queued", oldest["id"], 1],
       ["call.calling", oldest["id"], 2],
-      // The one that took over was told `calling` as its first.
+      // `calling` was the first event of the watch that took over.
       ["call.success", next["id"], 2],
     ]);
     expect(last["id"]).not.toBe(next["id"]);
@@ -99,7 +99,7 @@ describe("a hook is told", () => {
   });
 });
 
-describe("what was owed to a deleted hook alone is canceled", () => {
+describe("deliveries of a deleted hook alone are canceled", () => {
   test("and what its watch of the same URL or another hook asked for is still sent", async () => {
     const service = await ServiceWorld.start();
     let status = 500;
@@ -160,7 +160,7 @@ test("410 removes the hook; subscribing again makes a new one and enables the en
   expect(again).toMatchObject({ endpoint_id: first["endpoint_id"], endpoint_state: "enabled", secret: null });
   await service.watch(null, { events: null });
   await service.attempted(2);
-  expect(toldTo(receiver.received)).toEqual(["1 call.queued", "1 call.queued"]);
+  expect(typesOf(receiver.received)).toEqual(["1 call.queued", "1 call.queued"]);
 });
 
 describe("the sample has exactly the keys of what is sent", () => {
@@ -202,5 +202,5 @@ test("late events are dropped for a hook's own endpoint, never the terminal one"
     ["call.success", "delivered"],
   ]);
   await service.leap(3600 * second);
-  expect(toldTo(receiver.received)).toEqual(["1 call.queued", "2 call.calling", "3 call.success"]);
+  expect(typesOf(receiver.received)).toEqual(["1 call.queued", "2 call.calling", "3 call.success"]);
 });

@@ -73,8 +73,8 @@ describe("an operational event goes to the hooks that name it", () => {
     simulator.clearFaults();
     for (let seconds = 0; naming.received.filter(({ path }) => path === "/hook").length < 2 && seconds < 120; seconds++)
       await service.pass(second);
-    const told = naming.received.filter(({ path }) => path === "/hook").map((callback) => jsonOf(callback));
-    expect(told).toMatchObject([
+    const received = naming.received.filter(({ path }) => path === "/hook").map((callback) => jsonOf(callback));
+    expect(received).toMatchObject([
       { type: "source.suspended", data: { source: "default", state: "suspended", endpoint_id: null, delivery_id: null } },
       { type: "source.resumed", data: { source: "default", state: "ok", reason: null } },
     ]);

@@ -65,7 +65,7 @@ describe("the default schedule", () => {
     },
   );
 
-  test("exhausted is kept, and replayable by hand and by recovery", async () => {
+  test("an exhausted delivery is kept, and can be retried and recovered", async () => {
     const service = await ServiceWorld.start({ RETRY_SCHEDULE: "0s,1s" });
     let status = 500;
     const receiver = await service.receive(() => status);
@@ -102,7 +102,7 @@ describe("deferrals and the schedule's span", () => {
     const late = await service.delivery(id);
     expect(late).toMatchObject({ status: "exhausted", attempt_count: 2 });
     expect(decisionsOf(late)).toEqual(["deferred", "exhausted"]);
-    // Recovery starts the span anew.
+    // Recovery starts a new span.
     await service.leap(hour);
     expect((await recover(service, late.endpoint_id)).body).toEqual({ recovered: 1 });
     expect(await service.delivery(id)).toMatchObject({ status: "delivered", attempt_count: 3 });
@@ -116,7 +116,7 @@ describe("an endpoint with nothing but failures", () => {
     ENDPOINT_DISABLE_AFTER_MS: String(9 * hour),
   };
 
-  test("is disabled when at least ten of them span the time; what is owed is kept and sent in order when it is enabled", async () => {
+  test("is disabled when at least ten of them span the time; its pending webhooks are sent in order when it is enabled", async () => {
     const service = await ServiceWorld.start(environment);
     let status = 500;
     const receiver = await service.receive(() => status);
@@ -147,7 +147,7 @@ describe("an endpoint with nothing but failures", () => {
   test.each([
     ["a watch", (service: ServiceWorld, url: string) => service.watch(url, { signing_secret: undefined, events: ["call.success"] })],
     ["a hook", (service: ServiceWorld, url: string) => service.client.post("/v1/hooks", { url, events: ["watch.lost"] })],
-  ])("is enabled by %s that names it anew, with a whole schedule before what it is owed", async (_, name) => {
+  ])("is enabled by %s that names it again, and its pending webhooks start a new schedule", async (_, name) => {
     const service = await ServiceWorld.start(environment);
     const receiver = await service.receive(({ number }) => (number <= 11 ? 500 : 200));
     const { id, endpoint_id } = await service.firstAttempt(receiver.url());
@@ -177,7 +177,7 @@ describe("an endpoint with nothing but failures", () => {
   });
 });
 
-test("what a disabled endpoint was owed for the whole retention time is expired, and recovery owes it again", async () => {
+test("a delivery pending at a disabled endpoint expires after the retention time, and recovery requeues it", async () => {
   const service = await ServiceWorld.start({ RETENTION_DAYS: "1" });
   const receiver = await service.receive();
   const { endpoint_id: endpointId, id: watchId } = await service.watch(receiver.url(), { events: ["call.calling"], scenario: "slow" });
@@ -200,7 +200,7 @@ test("what a disabled endpoint was owed for the whole retention time is expired,
 });
 
 describe("recover", () => {
-  test("owes each again once, and touches nothing that is owed, delivered or on the wire", async () => {
+  test("requeues each exhausted delivery once, and none that is pending, delivered or on the wire", async () => {
     const service = await ServiceWorld.start({ RETRY_SCHEDULE: "0s" });
     const held = Promise.withResolvers<void>();
     const receiver = await service.receive(async ({ number }) => {
@@ -211,7 +211,7 @@ describe("recover", () => {
     const exhausted = await service.firstAttempt(receiver.url());
     const other = await service.firstAttempt(receiver.url());
     expect([exhausted.status, other.status]).toEqual(["exhausted", "exhausted"]);
-    // One of them is tried by hand at the moment, a third is new and waits for its turn.
+    // One of them has a manual attempt on the wire, a third is new and waits for its turn.
     expect((await service.client.post(`/v1/deliveries/${other.id}/retry`)).status).toBe(202);
     await receiver.arrived(3);
     await service.watch(receiver.url());
@@ -230,7 +230,7 @@ describe("recover", () => {
     expect(receiver.received).toHaveLength(5);
   });
 
-  test("takes the span it is given, and knows no endpoint of somebody else's", async () => {
+  test("uses the given span, and finds no unknown endpoint", async () => {
     const service = await ServiceWorld.start({ RETRY_SCHEDULE: "0s" });
     const receiver = await service.receive(() => 500);
     const { endpoint_id } = await service.firstAttempt(receiver.url());
@@ -245,7 +245,7 @@ describe("recover", () => {
   });
 });
 
-describe("a retry by hand", () => {
+describe("a manual retry", () => {
   test("goes ahead of the schedule; failure leaves that as it was, success settles", async () => {
     const service = await ServiceWorld.start();
     const receiver = await service.receive(({ number }) => (number === 3 ? 200 : 500));
@@ -288,28 +288,28 @@ describe("a test", () => {
     const service = await ServiceWorld.start(environment);
     let status = 500;
     const receiver = await service.receive(() => status);
-    const owed = await service.firstAttempt(receiver.url());
+    const pending = await service.firstAttempt(receiver.url());
     for (let n = 0; n < 20; n++)
-      expect((await testEndpoint(service, owed.endpoint_id)).body).toMatchObject({
+      expect((await testEndpoint(service, pending.endpoint_id)).body).toMatchObject({
         number: 1,
         status_code: 500,
         error: { code: "status" },
         decision: "failed",
       });
-    expect(await service.endpoint(owed.endpoint_id)).toMatchObject({ state: "enabled" });
+    expect(await service.endpoint(pending.endpoint_id)).toMatchObject({ state: "enabled" });
     status = 410;
-    expect((await testEndpoint(service, owed.endpoint_id)).body).toMatchObject({ status_code: 410, decision: "failed" });
-    expect(await service.endpoint(owed.endpoint_id)).toMatchObject({ state: "enabled", last_success_at: null });
+    expect((await testEndpoint(service, pending.endpoint_id)).body).toMatchObject({ status_code: 410, decision: "failed" });
+    expect(await service.endpoint(pending.endpoint_id)).toMatchObject({ state: "enabled", last_success_at: null });
     // A test that succeeds ends no run of failures either: the tenth disables.
     status = 500;
     for (let n = 0; n < 8; n++) await service.leap(hour);
     status = 200;
-    expect((await testEndpoint(service, owed.endpoint_id)).body).toMatchObject({ status_code: 200, decision: "delivered" });
+    expect((await testEndpoint(service, pending.endpoint_id)).body).toMatchObject({ status_code: 200, decision: "delivered" });
     status = 500;
-    expect(await service.endpoint(owed.endpoint_id)).toMatchObject({ state: "enabled" });
+    expect(await service.endpoint(pending.endpoint_id)).toMatchObject({ state: "enabled" });
     await service.leap(hour);
-    expect(await service.endpoint(owed.endpoint_id)).toMatchObject({ state: "disabled", reason: "failing" });
-    expect((await testEndpoint(service, owed.endpoint_id)).status).toBe(409);
+    expect(await service.endpoint(pending.endpoint_id)).toMatchObject({ state: "disabled", reason: "failing" });
+    expect((await testEndpoint(service, pending.endpoint_id)).status).toBe(409);
     // Each was one attempt of a delivery of its own, with nothing after it.
     const tests = (await service.deliveriesOf("")).filter(({ event_type }) => event_type === "endpoint.test");
     expect(tests).toHaveLength(22);

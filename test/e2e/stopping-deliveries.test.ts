@@ -6,7 +6,7 @@ import { hour, second } from "../harness/store-drafts.ts";
 
 const watchIdOf = ({ body }: Callback) => (JSON.parse(body) as { readonly data: { readonly watch_id: string } }).data.watch_id;
 
-/** A receiver that answers 200 once it is told to, and everything that comes then at once. */
+/** A receiver that answers 200 once `answer` was called, and later requests at once. */
 async function heldReceiver(service: ServiceWorld) {
   const held = Promise.withResolvers<void>();
   const receiver = await service.receive(async () => {
@@ -94,7 +94,7 @@ describe("PATCH of an endpoint's state", () => {
     expect([...sequences.values()]).toEqual(watches.map(() => [1, 2]));
   });
 
-  test("disabled, then only paused, then enabled: what it was owed begins anew, and its failures are forgotten", async () => {
+  test("disabled, then paused, then enabled: its pending webhooks start a new schedule, and its failures are reset", async () => {
     const service = await ServiceWorld.start({
       RETRY_SCHEDULE: ["0s", ...Array<string>(11).fill("1h")].join(","),
       ENDPOINT_DISABLE_AFTER_MS: String(9 * hour),
@@ -110,5 +110,16 @@ describe("PATCH of an endpoint's state", () => {
     expect(await service.endpoint(endpoint_id)).toMatchObject({ state: "enabled" });
     await service.leap(hour);
     expect(await service.delivery(id)).toMatchObject({ status: "delivered", attempt_count: 12 });
+  });
+
+  test.each(["disabled, and its URL named again", "disabled, then paused"])("%s: it takes manual attempts at once", async (how) => {
+    const service = await ServiceWorld.start();
+    const receiver = await service.receive();
+    const { endpoint_id } = await service.watch(receiver.url(), { events: ["terminal"] });
+    const endpoint = `/v1/endpoints/${String(endpoint_id)}`;
+    await service.client.patch(endpoint, { state: "disabled" });
+    if (how.endsWith("paused")) await service.client.patch(endpoint, { state: "paused" });
+    else await service.watch(receiver.url(), { events: ["terminal"], signing_secret: undefined });
+    expect(await service.client.post(`${endpoint}/test`)).toMatchObject({ status: 200, body: { decision: "delivered" } });
   });
 });

@@ -16,6 +16,7 @@ import type { DeliveryView } from "../../src/ports/stores/read-store.ts";
 import type { SendJob } from "../../src/ports/stores/send-job.ts";
 import type { ServiceStore } from "../../src/ports/stores/service-store.ts";
 import type { Logger, Metrics } from "../../src/ports/telemetry.ts";
+import type { NotStarted } from "../../src/ports/not-started.ts";
 import type { WebhookRequest, WebhookSender } from "../../src/ports/webhook-sender.ts";
 import { startCallbacks } from "./receivers/callbacks.ts";
 import type { Callback, CallbackAnswer, Callbacks } from "./receivers/callbacks.ts";
@@ -72,6 +73,8 @@ export class DeliveryWorld {
   readonly notices: Notice[] = [];
   readonly unwatched: string[] = [];
   readonly sent: WebhookRequest[] = [];
+  /** What this process lacks for sending; `null`: nothing. */
+  lacking: NotStarted["code"] | null = null;
   /** Called before every operation of the store; what it throws is the operation's answer, what it returns is waited for. */
   beforeStore: (operation: string) => Promise<void> | void = () => undefined;
   store: ServiceStore;
@@ -136,7 +139,7 @@ export class DeliveryWorld {
     return jobs;
   }
 
-  /** One watch for each URL, each told once; in the order given. */
+  /** Makes a watch with one pending webhook for each URL, in the order given. */
   async oweEach(urls: readonly string[], prefix = "OUT-owed"): Promise<void> {
     for (const [index, url] of urls.entries()) {
       await this.watch(`${prefix}-${index}`, { url });
@@ -264,6 +267,7 @@ export class DeliveryWorld {
     return {
       send: (request) => {
         this.sent.push(request);
+        if (this.lacking !== null) return Promise.resolve({ outcome: { kind: "not_started", code: this.lacking }, durationMs: 1 });
         return sender.send(request);
       },
       close: () => sender.close(),

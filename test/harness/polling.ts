@@ -1,9 +1,11 @@
 import { setImmediate } from "node:timers/promises";
 import type { Observation } from "../../src/domain/calls/call.ts";
+import type { PollPolicy } from "../../src/domain/calls/poll-decision.ts";
 import type { SourceHealth } from "../../src/domain/sources/source.ts";
 import { Poller } from "../../src/engine/polling/poller.ts";
 import type { SourceSetup } from "../../src/engine/sources/polled-source.ts";
 import type { CallSource, PollAnswer, PollTarget } from "../../src/ports/call-source.ts";
+import type { NotStarted } from "../../src/ports/not-started.ts";
 import type { Commit, CommitListener } from "../../src/ports/commit-listener.ts";
 import type { CallCommit, CallStore, Notice } from "../../src/ports/stores/call-store.ts";
 import type { SendJob } from "../../src/ports/stores/send-job.ts";
@@ -18,9 +20,22 @@ export const missing: Observation = { kind: "not_found" };
 export const broken: Observation = { kind: "failed", code: "server_error", detail: "HTTP 500" };
 export const unauthorized: Observation = { kind: "unauthorized", statusCode: 401 };
 
-type Script = (callSid: string) => Observation | Promise<Observation>;
+export const notStarted: NotStarted = { kind: "not_started", code: "EMFILE" };
 
-/** The upstream, scripted: what it answers, and what it was asked when. */
+/** The defaults of the service. */
+export const pollPolicy: PollPolicy = {
+  notFoundGraceMs: 30_000,
+  lostAfterMs: 300_000,
+  statusRetentionMs: 7_200_000,
+  backoffMinMs: 2000,
+  backoffMaxMs: 60_000,
+  corroborationMs: 600_000,
+  uncorroboratedEndMs: 600_000,
+};
+
+type Script = (callSid: string) => Observation | NotStarted | Promise<Observation | NotStarted>;
+
+/** An upstream that answers by a script and keeps its polls with their times. */
 export class ScriptedSource implements CallSource {
   answer: Script = () => fine("queued");
   polls: { readonly callSid: string; readonly atMs: number }[] = [];
@@ -59,6 +74,7 @@ export class PollingWorld implements CommitListener {
   readonly jobs: SendJob[] = [];
   readonly sourceChanges: string[] = [];
   readonly errors: string[] = [];
+  readonly warnings: string[] = [];
   /** Every commit is refused with it. */
   storeFailure: Error | null = null;
   /** Every commit waits for it before it reaches the store. */
@@ -77,15 +93,7 @@ export class PollingWorld implements CommitListener {
       callSource: this.upstream,
       intervalMinMs: 2000,
       intervalMaxMs: 5000,
-      policy: {
-        notFoundGraceMs: 30_000,
-        lostAfterMs: 300_000,
-        statusRetentionMs: 7_200_000,
-        backoffMinMs: 2000,
-        backoffMaxMs: 60_000,
-        corroborationMs: 600_000,
-        uncorroboratedEndMs: 600_000,
-      },
+      policy: pollPolicy,
     };
     this.poller = this.#createPoller();
     this.#tickEachSecond();
@@ -175,7 +183,11 @@ export class PollingWorld implements CommitListener {
       sources: [this.#setup],
       store: this.#observedStore(),
       clock: this.clock,
-      logger: { ...silentLogger, error: (fields) => this.errors.push(JSON.stringify(fields)) },
+      logger: {
+        ...silentLogger,
+        warn: (_fields, message) => this.warnings.push(message),
+        error: (fields) => this.errors.push(JSON.stringify(fields)),
+      },
       metrics: silentMetrics,
       listeners: [this],
       onSourceChange: ({ reason }, change) => this.sourceChanges.push(reason === null ? change : `${change}: ${reason}`),

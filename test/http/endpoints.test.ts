@@ -177,7 +177,7 @@ describe("POST …/rotate-secret", () => {
   });
 });
 
-describe("by hand", () => {
+describe("manual attempts", () => {
   const both = ["retry", "test"] as const;
   test.each<[ManualRefusal, number, string, readonly ("retry" | "test")[]]>([
     [{ kind: "unknown" }, 404, "not-found", both],

@@ -258,7 +258,7 @@ describe("query parameters", () => {
     expect(faultsOf(response)).toEqual([parameter]);
   });
 
-  test("a cursor nobody made is the parameter's fault", async () => {
+  test("an invalid cursor is an error of its parameter", async () => {
     const { send } = createTestApi({ store: { listWatches: refuse, readFeed: refuse } });
     expect(faultsOf(await send("GET", "/v1/watches?cursor=x"))).toEqual(["cursor"]);
     expect(faultsOf(await send("GET", "/v1/events?after=x"))).toEqual(["after"]);

@@ -209,7 +209,7 @@ describe("POST /v1/watches/batch", () => {
     expect(watchRequests.map((requests) => requests.map(({ callSid }) => callSid))).toEqual([["OUT-1", "OUT-2", "OUT-3"]]);
   });
 
-  test("refusals and what was there before are told apart", async () => {
+  test("refusals and existing watches have statuses of their own", async () => {
     const { send } = createTestApi({
       registration: { registerBatch: async (_account, requests) => ({ kind: "batch", outcomes: outcomes(requests) }) },
     });
@@ -281,7 +281,7 @@ describe("GET /v1/watches/{id}?wait=", () => {
   test.each([
     ["the watch is past the sequence", { sequence: 3 }, "wait=30&sequence=2"],
     ["the watch has ended", { sequence: 3, status: "completed" as const }, "wait=30"],
-    ["nobody wants to wait", { sequence: 3 }, "wait=0"],
+    ["wait is 0", { sequence: 3 }, "wait=0"],
   ])("is answered at once when %s, and leaves no waiter", async (_name, first, query) => {
     const { send, waits } = waiting(first);
     expect(sequenceOf(await send("GET", `/v1/watches/wch_1?${query}`))).toBe(3);
@@ -358,14 +358,14 @@ describe("the rest", () => {
     });
   });
 
-  test("what is known of the polling is told while the watch is active", async () => {
+  test("the state of the polling is shown while the watch is active", async () => {
     const progress = { polledAtMs: startMs + 1, nextPollAtMs: startMs + 2000, problem: "source_slowed" as const };
-    const told = { polled_at: "2026-11-24T12:00:00.001Z", next_poll_at: "2026-11-24T12:00:02.000Z", problem: "source_slowed" };
+    const polling = { polled_at: "2026-11-24T12:00:00.001Z", next_poll_at: "2026-11-24T12:00:02.000Z", problem: "source_slowed" };
     const of = async (status: "active" | "completed") => {
       const { send } = createTestApi({ store: { getWatch: async () => watchView({ status }) }, live: { callProgress: () => progress } });
       return ((await send("GET", "/v1/watches/wch_1")).body as { call: object }).call;
     };
-    expect(await of("active")).toMatchObject(told);
+    expect(await of("active")).toMatchObject(polling);
     expect(await of("completed")).toMatchObject({ next_poll_at: null, problem: null });
   });
 });

@@ -179,7 +179,7 @@ test("the service goes on with an embedded database that was moved", async () =>
   const embedded = `sqlite:${path}`;
   const before = await startInstance({ databaseUrl: embedded, upstreamUrl: simulator.url });
   const sids = Array.from({ length: 5 }, () => simulator.trigger({ scenario: [...queued, { atMs: 8000, status: "success" }] }));
-  const watches = sids.map((callSid) => ({ call_sid: callSid, callback_url: "http://127.0.0.1:9/owed" }));
+  const watches = sids.map((callSid) => ({ call_sid: callSid, callback_url: "http://127.0.0.1:9/pending" }));
   const batch = await before.client.post("/v1/watches/batch", { watches });
   expect(batch.status).toBe(200);
   await before.client.post("/v1/hooks", { url: "http://127.0.0.1:9/hook" });

@@ -20,7 +20,7 @@ export function auditCluster(record: ClusterRecord): readonly string[] {
   return [...auditEvents(record), ...auditRepetitions(record), ...auditObservations(record), ...auditPolls(record), ...auditRate(record)];
 }
 
-/** Every call's end was told, its sequences have no gap and came in order, and every webhook verified. */
+/** Checks that the end of every call arrived, that sequences are complete and in order, and that every webhook verified. */
 function auditEvents({ callSids, deliveries }: ClusterRecord): readonly string[] {
   const bySid = Map.groupBy(deliveries, (delivery) => bodyOf(delivery).data.call_sid);
   const unverified = deliveries.filter(({ verification }) => verification.kind !== "verified").length;
@@ -30,13 +30,14 @@ function auditEvents({ callSids, deliveries }: ClusterRecord): readonly string[]
       const first = firstArrivals(bySid.get(callSid) ?? []);
       const sequences = first.map((delivery) => bodyOf(delivery).data.sequence);
       const last = first.at(-1);
-      if (last === undefined || bodyOf(last).type !== "call.success") return [`${callSid}: its end was not told (${sequences.join(",")})`];
-      return sequences.every((sequence, index) => sequence === index + 1) ? [] : [`${callSid}: told ${sequences.join(",")}`];
+      if (last === undefined || bodyOf(last).type !== "call.success")
+        return [`${callSid}: its end did not arrive (${sequences.join(",")})`];
+      return sequences.every((sequence, index) => sequence === index + 1) ? [] : [`${callSid}: received ${sequences.join(",")}`];
     }),
   ];
 }
 
-/** What came twice is the same webhook, and left about when something was done to somebody. */
+/** Checks that a webhook came twice only with the same id, and only if it left during a fault. */
 function auditRepetitions({ deliveries, faults }: ClusterRecord): readonly string[] {
   const byEvent = Map.groupBy(deliveries, (delivery) => `${bodyOf(delivery).data.call_sid} ${bodyOf(delivery).data.sequence}`);
   return [...byEvent].flatMap(([event, times]) => {
@@ -48,17 +49,17 @@ function auditRepetitions({ deliveries, faults }: ClusterRecord): readonly strin
   });
 }
 
-/** What an instance that was left alone was answered is told. */
+/** Checks that every status which an undisturbed instance polled arrived. */
 function auditObservations({ deliveries, polls, faults }: ClusterRecord): readonly string[] {
-  const told = new Set(deliveries.map((delivery) => `${bodyOf(delivery).data.call_sid} ${bodyOf(delivery).data.status}`));
+  const arrived = new Set(deliveries.map((delivery) => `${bodyOf(delivery).data.call_sid} ${bodyOf(delivery).data.status}`));
   const missing = new Map<string, string>();
   for (const { callSid, status, instance, endedAtMs } of polls) {
-    if (status === null || endedAtMs === null || told.has(`${callSid} ${status}`)) continue;
+    if (status === null || endedAtMs === null || arrived.has(`${callSid} ${status}`)) continue;
     const excused = faults.some(
       ({ instances, fromMs, toMs }) => instances.includes(instance) && endedAtMs >= fromMs - 500 && endedAtMs <= toMs + 500,
     );
     if (!excused)
-      missing.set(`${callSid} ${status}`, `${callSid}: ${instance} saw "${status}" at ${timeOf(endedAtMs)}, and it was not told`);
+      missing.set(`${callSid} ${status}`, `${callSid}: ${instance} saw "${status}" at ${timeOf(endedAtMs)}, and it did not arrive`);
   }
   return [...missing.values()];
 }
@@ -73,7 +74,7 @@ function auditPolls({ polls, faults }: ClusterRecord): readonly string[] {
       const before = ofCall[index - 1];
       if (before === undefined || before.instance === poll.instance) continue;
       changes += 1;
-      // The answer to somebody who was killed or stands still is nobody's.
+      // An answer to a killed or frozen instance does not count.
       if (before.endedAtMs !== null && before.endedAtMs > poll.startedAtMs)
         problems.push(`${callSid}: polled by ${before.instance} and ${poll.instance} at ${timeOf(poll.startedAtMs)}`);
     }

@@ -20,7 +20,7 @@ function scenarioOf(index: number) {
 
 test("300 calls on three instances, of which one is killed, one stopped and one frozen past its lease, each to come back", async () => {
   // Setup: three processes on one database, calls that change state all the while. Timeline: c is killed and started
-  // again; b is told to stop and started again; a stands still until others have taken over, and wakes.
+  // again; b is stopped and started again; a is frozen until others have taken over, and thawed.
   // What this proves: every event arrives, in order and without a gap; what comes twice left about when something was
   // done, with the same id; no call is polled by two at once; the source's rate holds in total.
   const postgres = await OwnPostgres.start();

@@ -16,21 +16,21 @@ import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 export type FaultSpan = { readonly instances: readonly string[]; readonly fromMs: number; readonly toMs: number };
 
 export type ClusterOptions = {
-  /** By instance: the database as that one reaches it. */
+  /** Database URL by the name of the instance. */
   readonly databaseUrls: Readonly<Record<string, string>>;
   readonly pollsPerSecond: number;
   readonly twists?: Readonly<Record<string, InstanceTwists>>;
   readonly environment?: Readonly<Record<string, string>>;
-  /** How long the receiver takes to answer: so long a webhook is on the wire. */
+  /** Time that the receiver takes to answer, which is how long a webhook is on the wire. */
   readonly receiverDelayMs?: number;
-  /** Of so many webhooks one is refused the first time. */
+  /** One of this number of webhooks is refused the first time. */
   readonly refusesOneOf?: number;
 };
 
 const registerAtOnce = 100;
 const stepTimeoutMs = 180_000;
 
-/** Several instances as processes of their own on one database, an upstream that sees who polls, a receiver that keeps everything. */
+/** Several instances as processes on one database, an upstream that notes the polls of each, a receiver that keeps every webhook. */
 export class InstanceCluster {
   readonly simulator: Simulator;
   readonly upstream: ObservedUpstream;
@@ -106,7 +106,7 @@ export class InstanceCluster {
     return instance;
   }
 
-  /** Triggers so many calls and watches them, batch by batch, through the instances in turn. */
+  /** Triggers `count` calls and watches them, batch by batch, through the instances in turn. */
   async watch(count: number, scenarioOf: (index: number) => Scenario): Promise<void> {
     const names = [...this.instances.keys()];
     for (let from = 0; from < count; from += registerAtOnce) {

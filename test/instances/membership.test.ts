@@ -64,7 +64,7 @@ test("a newcomer is given its share of the calls and of the rate, and what it ha
   );
 });
 
-test("an instance whose own clock is an hour ahead tells, dates and repeats as the others do", async () => {
+test("an instance whose clock is an hour ahead sends, dates and retries as the others do", async () => {
   // Setup: b's machine is an hour ahead. What this proves: due times, dates and leases go by the database's clock.
   const database = await TestPostgres.create();
   onTestFinished(() => database.dispose());

@@ -11,7 +11,7 @@ const short = { leaseTimes: shortLease };
 const pollsPerSecond = 100;
 const environment = { DELIVERY_TIMEOUT_MS: "4000", SHUTDOWN_GRACE_MS: "5000" };
 
-/** What a client is told, and how long it waited for it. */
+/** The answer to a client, and how long it waited for it. */
 async function ask(instance: ProcessService, path: string, body?: Readonly<Record<string, unknown>>) {
   const startedMs = performance.now();
   const answer = await (body === undefined ? instance.client.get(path) : instance.client.post(path, body));
@@ -30,10 +30,10 @@ function scenarioOf(index: number) {
   ];
 }
 
-test("Postgres stops for longer than a lease: 503 meanwhile, no process ends, and what was seen is told afterwards", async () => {
+test("Postgres stops for longer than a lease: 503 meanwhile, no process ends, and what was polled is sent afterwards", async () => {
   // Timeline: calls change state; the server is stopped at once, as by a crash, for twice a lease and started again.
-  // What this proves: requests fail quickly; what was polled meanwhile is not forgotten; nobody loses what it owned,
-  // for nobody was there to take it; attempts on the wire are recorded later or made again with the same id.
+  // What this proves: requests fail quickly; what was polled meanwhile is not forgotten; no instance loses what it owned,
+  // because none could take it; attempts on the wire are recorded later or made again with the same id.
   const postgres = await OwnPostgres.start();
   const url = postgres.urlBy(postgres.port);
   const cluster = await InstanceCluster.start({
@@ -72,7 +72,7 @@ test("Postgres stops for longer than a lease: 503 meanwhile, no process ends, an
 
 test("one instance is cut off from Postgres without noticing: others take over, and it is refused when it is back", async () => {
   // Timeline: the wire between c and the server stalls for twice a lease, then moves again.
-  // What this proves: c begins nothing any more before its lease is over, its requests fail within 10 s, and it joins anew.
+  // What this proves: c begins nothing any more before its lease is over, its requests fail within 10 s, and it joins again.
   const postgres = await OwnPostgres.start();
   const wire = await TcpProxy.start({ host: "127.0.0.1", port: postgres.port });
   const cluster = await InstanceCluster.start({

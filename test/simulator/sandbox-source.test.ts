@@ -102,6 +102,7 @@ test.each([
   let endReason: CallEndReason | null = null;
   while (endReason === null && clock.nowMs() - startedAtMs < 60_000) {
     const { observation } = await source.poll({ callSid, scope: "acc_1" });
+    if (observation.kind === "not_started") throw new Error("the sandbox needs nothing to be asked");
     const nowMs = clock.nowMs();
     const status: CallStatus = { status: known, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs };
     const decision = decideAfterPoll(

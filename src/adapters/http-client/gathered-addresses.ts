@@ -25,8 +25,10 @@ export function gatherAddresses(questions: readonly Promise<readonly AddressReco
   const answers: (Answer | null)[] = questions.map(() => null);
   const endAtMs = performance.now() + limitMs;
   const recordsNow = () => answers.flatMap((answer) => answer?.records ?? []);
+  let isOver = false;
   const end = () => {
     clearTimeout(timer);
+    isOver = true;
     const records = recordsNow();
     if (records.length > 0) resolve(records);
     else reject(failureOf(answers));
@@ -34,10 +36,11 @@ export function gatherAddresses(questions: readonly Promise<readonly AddressReco
   let timer = setTimeout(end, limitMs);
   const note = (index: number, answer: Answer) => {
     answers[index] = answer;
+    if (isOver) return;
     clearTimeout(timer);
     if (!answers.includes(null)) return end();
     const waitMs = recordsNow().length > 0 ? afterAddressesMs : afterNothingMs;
-    timer = setTimeout(end, Math.min(waitMs, endAtMs - performance.now()));
+    timer = setTimeout(end, Math.max(0, Math.min(waitMs, endAtMs - performance.now())));
   };
   const noted = questions.map((question, index) =>
     question.then(

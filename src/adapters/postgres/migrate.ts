@@ -1,6 +1,5 @@
-import { createHash } from "node:crypto";
-import { readFileSync, readdirSync } from "node:fs";
-import { StartupError } from "../../domain/errors.ts";
+import { pendingMigrations, readMigrations } from "../sql/migrations.ts";
+import type { Migration } from "../sql/migrations.ts";
 import { connectClient } from "./connection/session.ts";
 import { alignFeed } from "./reading/feed.ts";
 import type pg from "pg";
@@ -22,9 +21,7 @@ const lockKey = 7_464_622_225;
 export async function migrate(connectionString: string): Promise<number> {
   const client = await connectClient(connectionString, "ringback migrate");
   try {
-    const known = readdirSync(folder)
-      .filter((name) => name.endsWith(".sql"))
-      .toSorted();
+    const known = readMigrations(folder);
     let applied = 0;
     while (await applyNext(client, known)) applied += 1;
     return applied;
@@ -34,48 +31,31 @@ export async function migrate(connectionString: string): Promise<number> {
 }
 
 /** Applies one migration and returns true, or returns false if none is pending. */
-async function applyNext(client: pg.Client, known: readonly string[]): Promise<boolean> {
+async function applyNext(client: pg.Client, known: readonly Migration[]): Promise<boolean> {
   await client.query("begin");
   try {
     await client.query("select pg_advisory_xact_lock($1)", [lockKey]);
     await client.query(
       "create table if not exists schema_migrations (number integer primary key, name text not null, checksum text not null)",
     );
-    const applied = (await client.query<Applied>("select name, checksum from schema_migrations order by number")).rows;
-    const number = nextOf(applied, known);
-    const name = known[number];
-    if (name === undefined) await client.query(alignFeed);
+    const { rows: applied } = await client.query<{ name: string; checksum: string }>(
+      "select name, checksum from schema_migrations order by number",
+    );
+    const [next] = pendingMigrations(applied, known);
+    if (next === undefined) await client.query(alignFeed);
     else {
-      const { sql, checksum } = read(name);
+      const { name, sql, checksum } = next;
       await client.query(sql);
-      await client.query("insert into schema_migrations (number, name, checksum) values ($1, $2, $3)", [number + 1, name, checksum]);
+      await client.query("insert into schema_migrations (number, name, checksum) values ($1, $2, $3)", [
+        applied.length + 1,
+        name,
+        checksum,
+      ]);
     }
     await client.query("commit");
-    return name !== undefined;
+    return next !== undefined;
   } catch (error) {
     await client.query("rollback").catch(() => undefined);
     throw error;
   }
-}
-
-type Applied = { readonly name: string; readonly checksum: string };
-
-function nextOf(applied: readonly Applied[], known: readonly string[]): number {
-  if (applied.length > known.length)
-    throw new StartupError(
-      `the database is newer than this program (it has migration ${applied.at(-1)?.name ?? ""}): start the newer version`,
-    );
-  for (const [index, before] of applied.entries()) {
-    const name = known[index] ?? "";
-    if (before.name !== name || before.checksum !== read(name).checksum)
-      throw new StartupError(
-        `migration ${name} of the database differs from that of this program: start the version that created the database`,
-      );
-  }
-  return applied.length;
-}
-
-function read(name: string): { readonly sql: string; readonly checksum: string } {
-  const sql = readFileSync(new URL(name, folder), "utf8");
-  return { sql, checksum: createHash("sha256").update(sql).digest("hex") };
 }

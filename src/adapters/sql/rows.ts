@@ -1,6 +1,7 @@
+import { deliveryStateOf } from "./delivery-columns.ts";
 import type { Attempt } from "../../domain/deliveries/attempt.ts";
 import type { CallStatus } from "../../domain/calls/call.ts";
-import type { Delivery, DeliveryStatus } from "../../domain/deliveries/delivery.ts";
+import type { Delivery } from "../../domain/deliveries/delivery.ts";
 import type { EndpointStatus, HostHealth } from "../../domain/deliveries/delivery-decision.ts";
 import type { Endpoint, EndpointHealth } from "../../domain/deliveries/endpoint.ts";
 import type { RingbackEvent } from "../../domain/events/event.ts";
@@ -126,20 +127,13 @@ export function eventOf(row: Row): RingbackEvent {
 /** Maps a row with the columns of deliveries and `event_id`, `event_type`, `call_sid`. */
 export function deliveryOf(row: Row): Delivery {
   return {
-    id: text(row, "id"),
+    ...deliveryStateOf(row),
     accountId: text(row, "account_id"),
     eventId: text(row, "event_id"),
     eventType: text(row, "event_type"),
     watchId: textOrNull(row, "watch_id"),
     callSid: textOrNull(row, "call_sid"),
     endpointId: text(row, "endpoint_id"),
-    status: text(row, "status") as DeliveryStatus,
-    attemptCount: integer(row, "attempt_count"),
-    stepsSpent: integer(row, "steps_spent"),
-    nextAttemptAtMs: integerOrNull(row, "next_attempt_at"),
-    firstAttemptAtMs: integerOrNull(row, "first_attempt_at"),
-    firstFailedAtMs: integerOrNull(row, "first_failed_at"),
-    settledAtMs: integerOrNull(row, "settled_at"),
     createdAtMs: integer(row, "created_at"),
   };
 }

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { basename, dirname, join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { Database } from "./connection/database.ts";
-import { pendingMigrations } from "./migrate.ts";
+import { readPending } from "./migrate.ts";
 import { readKeyIds } from "./keys/sealed-values.ts";
 
 /** Finished backup. `keyIds` are the encryption keys that open the sealed values of the copy; empty for a schema older than this program's. */
@@ -39,7 +39,7 @@ function copy(path: string, temporaryPath: string): readonly string[] {
   const connection = new DatabaseSync(path, { timeout: busyTimeoutMs });
   try {
     connection.prepare("vacuum into ?").run(temporaryPath);
-    return pendingMigrations(connection).pending === 0 ? readKeyIds(new Database(connection, null)) : [];
+    return readPending(connection).pending.length === 0 ? readKeyIds(new Database(connection, null)) : [];
   } finally {
     connection.close();
   }

@@ -31,7 +31,7 @@ export class Administration implements AsyncDisposable {
   /** Keys that match the database. */
   keyring(): Promise<Keyring> {
     const { database, encryptionKeys } = this.config;
-    return openKeyring(this.store, { given: encryptionKeys, databasePath: database.kind === "sqlite" ? database.path : null });
+    return openKeyring(this.store, { encryptionKeys, databasePath: database.kind === "sqlite" ? database.path : null });
   }
 
   /** Keys for a command that seals values: a running service must have the first one. */

@@ -39,6 +39,32 @@ export function isStatusCurrent(call: CallStatus, polledAtMs: number | null, now
   return call.terminal || isRecent(polledAtMs) || isRecent(call.lastGoodPollAtMs);
 }
 
+type WatchWish = Pick<Watch, "id" | "accountId" | "sourceName" | "callSid" | "filter" | "metadata" | "expiresAtMs"> & {
+  readonly nowMs: number;
+};
+
+/** Returns a new watch. `endpoint` is `null` if it has no callback URL. */
+export function newWatch(wish: WatchWish, callId: string, endpoint: { readonly id: string; readonly url: string } | null): Watch {
+  const { id, accountId, sourceName, callSid, filter, metadata, expiresAtMs, nowMs } = wish;
+  return {
+    id,
+    accountId,
+    sourceName,
+    callId,
+    callSid,
+    endpointId: endpoint?.id ?? null,
+    callbackUrl: endpoint?.url ?? null,
+    status: "active",
+    endReason: null,
+    filter,
+    metadata,
+    sequence: 0,
+    createdAtMs: nowMs,
+    expiresAtMs,
+    endedAtMs: null,
+  };
+}
+
 function sameMetadata(a: Readonly<Record<string, string>>, b: Readonly<Record<string, string>>): boolean {
   const keys = Object.keys(a);
   return keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && a[key] === b[key]);

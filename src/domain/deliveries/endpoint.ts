@@ -67,6 +67,18 @@ export function effectiveState(
   return state === "enabled" && pausedUntilMs !== null && pausedUntilMs > nowMs ? "paused" : state;
 }
 
+/**
+ * Whether new deliveries may be leased in the transaction that creates them: the endpoint is enabled and neither it nor its
+ * host has paused since the last success. After a pause a single delivery goes first, which only a claim ensures.
+ */
+export function mayLeaseNow(target: {
+  readonly state: EndpointState;
+  readonly health: Pick<EndpointHealth, "consecutivePauses">;
+  readonly hostConsecutivePauses: number;
+}): boolean {
+  return target.state === "enabled" && target.health.consecutivePauses === 0 && target.hostConsecutivePauses === 0;
+}
+
 /** To what `last_success_at` is precise: an endpoint that goes on doing well is written once in so long. */
 const lastSuccessPrecisionMs = 1000;
 

@@ -1,3 +1,4 @@
+import type { DeliveryState } from "./delivery.ts";
 import type { LatePolicy } from "./endpoint.ts";
 
 /**
@@ -41,4 +42,16 @@ export function decideLane(entries: readonly LaneEntry[], orderHoldMs: number): 
 export function supersededBy(entries: readonly LaneEntry[], deliveredSequence: number, late: LatePolicy): readonly string[] {
   if (late === "send") return [];
   return entries.filter((entry) => entry.sequence < deliveredSequence && !entry.terminal).map((entry) => entry.deliveryId);
+}
+
+/**
+ * Returns when a delivery is due after an attempt; `null` if it is settled. The due time of a delivery in a lane depends on
+ * the others, so it stays (`dueAtMs`) until the lane is decided.
+ */
+export function dueAfterAttempt(
+  { status, nextAttemptAtMs }: Pick<DeliveryState, "status" | "nextAttemptAtMs">,
+  { isInLane, dueAtMs }: { readonly isInLane: boolean; readonly dueAtMs: number | null },
+): number | null {
+  if (status !== "pending") return null;
+  return isInLane ? dueAtMs : nextAttemptAtMs;
 }

@@ -3,6 +3,7 @@ import { stackOf } from "../../domain/error-text.ts";
 import { isTransientStoreError } from "../../domain/errors.ts";
 import { precedes } from "../../domain/events/event.ts";
 import type { Commit, CommitListener, EndpointListener, Removal } from "../../ports/commit-listener.ts";
+import type { NotStarted } from "../../ports/not-started.ts";
 import type { DeliveryStore } from "../../ports/stores/delivery-store.ts";
 import type { SendJob } from "../../ports/stores/send-job.ts";
 import type { Poller } from "../polling/poller.ts";
@@ -16,6 +17,7 @@ import { startLimit } from "./adaptive-concurrency.ts";
 import { LeaseReleaser } from "./lease-releaser.ts";
 import { JobSender } from "./job-sender.ts";
 import type { JobSenderOptions } from "./job-sender.ts";
+import { LocalTrouble, notStartedRetryMs } from "../runtime/local-trouble.ts";
 import { SerializedRuns } from "../runtime/serialized-runs.ts";
 import { settledWithin } from "../runtime/timed-waits.ts";
 import { RecentCancellations } from "./recent-cancellations.ts";
@@ -28,6 +30,8 @@ export type DispatcherOptions = JobSenderOptions &
     readonly poller: Pick<Poller, "rewatch">;
     /** Listeners of recorded attempts; the dispatcher itself sends the jobs of its commits. */
     readonly listeners: readonly CommitListener[];
+    /** Shared with the poller, so that trouble of both is logged once. */
+    readonly localTrouble?: LocalTrouble;
     readonly random?: () => number;
   };
 
@@ -65,6 +69,9 @@ export class Dispatcher implements CommitListener, EndpointListener {
   readonly #running = new Set<SendJob>();
   /** Whether due jobs were released for lack of capacity; then an exchange that ends triggers a claim. */
   #hasPendingInStore = false;
+  /** Until then only the tick claims: what was claimed last could not be started, and so could not the next. */
+  #starvedUntilMonotonicMs = -Infinity;
+  readonly #localTrouble: LocalTrouble;
   #state: "running" | "draining" | "stopped" = "running";
   #stopping: Promise<void> | null = null;
   #onIdle: (() => void) | null = null;
@@ -77,6 +84,7 @@ export class Dispatcher implements CommitListener, EndpointListener {
     this.#cancellations = new RecentCancellations(options.clock);
     this.#buffered = new JobBuffer(options.limits);
     this.#sender = new JobSender(options);
+    this.#localTrouble = options.localTrouble ?? new LocalTrouble(options);
   }
 
   /** Longest time between calls of `tick`, which repairs missed wake-ups. */
@@ -245,7 +253,7 @@ export class Dispatcher implements CommitListener, EndpointListener {
       capacityByEndpoint: capacity.byEndpoint,
       capacityByHost: capacity.byHost,
     });
-    if (this.accept(jobs) > 0) this.wake();
+    if (this.accept(jobs) > 0 && !this.#isStarved) this.wake();
     if (nextDueAtMs !== null) this.#claimTimer.setWithin(nextDueAtMs - clock.nowMs());
   }
 
@@ -285,9 +293,13 @@ export class Dispatcher implements CommitListener, EndpointListener {
     try {
       const startedAtMs = this.#options.clock.nowMs();
       const exchange = await this.#sender.send(job, startedAtMs);
-      outcome = exchange?.outcome ?? null;
       if (exchange === null) await this.#leases.release([job]);
-      else if (this.#state !== "stopped") recorded = await this.#recorder.record(job, { startedAtMs, ...exchange });
+      else if (exchange.outcome.kind === "not_started") this.#postpone(job, exchange.outcome);
+      else {
+        const finished = { startedAtMs, durationMs: exchange.durationMs, outcome: exchange.outcome };
+        outcome = finished.outcome;
+        if (this.#state !== "stopped") recorded = await this.#recorder.record(job, finished);
+      }
     } catch (error) {
       this.#report(job, error);
       this.#leases.releaseLater(job, isTransientStoreError(error) ? afterStoreErrorMs : afterFaultMs);
@@ -303,6 +315,18 @@ export class Dispatcher implements CommitListener, EndpointListener {
     this.#fillCapacity(permit, wasFull || recorded === null);
     if (this.#running.size === 0) this.#onIdle?.();
     return recorded?.attempt ?? null;
+  }
+
+  /** Leaves the delivery as it is, because no attempt was made; it is due again in a second. */
+  #postpone(job: SendJob, trouble: NotStarted): void {
+    this.#starvedUntilMonotonicMs = this.#options.clock.monotonicMs() + notStartedRetryMs;
+    this.#localTrouble.report(trouble);
+    this.#leases.releaseLater(job, notStartedRetryMs);
+    this.#claimTimer.setWithin(notStartedRetryMs);
+  }
+
+  get #isStarved(): boolean {
+    return this.#options.clock.monotonicMs() < this.#starvedUntilMonotonicMs;
   }
 
   /** Applies the consequences of a recorded attempt to the other jobs. */
@@ -325,7 +349,7 @@ export class Dispatcher implements CommitListener, EndpointListener {
   /** Sends buffered jobs of the host whose exchange ended; if all capacity was used, the next claim sends those of all hosts. */
   #fillCapacity({ hostKey }: DeliveryPermit, wasFull: boolean): void {
     const started = this.#sendBuffered(hostKey);
-    if (started || wasFull || this.#hasPendingInStore) this.wake();
+    if (!this.#isStarved && (started || wasFull || this.#hasPendingInStore)) this.wake();
   }
 
   /** Sends buffered jobs of one host, or of all if `hostKey` is `null`. Returns whether it sent any. */

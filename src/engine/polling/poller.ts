@@ -13,6 +13,7 @@ import { TransitionRecorder } from "./transition-recorder.ts";
 import type { TransitionRecorderOptions } from "./transition-recorder.ts";
 import type { SharedPart } from "../sources/source-gate.ts";
 import type { SourceChange } from "../sources/source-suspension.ts";
+import { LocalTrouble, notStartedRetryMs } from "../runtime/local-trouble.ts";
 import { settledWithin } from "../runtime/timed-waits.ts";
 
 export type PollerOptions = TransitionRecorderOptions & {
@@ -23,6 +24,8 @@ export type PollerOptions = TransitionRecorderOptions & {
   readonly onShared?: (sourceName: string, part: SharedPart) => void;
   /** Whether this instance may start work now; the next tick asks again. */
   readonly mayStart?: () => boolean;
+  /** Shared with what sends webhooks, so that trouble of both is logged once. */
+  readonly localTrouble?: LocalTrouble;
   /** 0 to 1. */
   readonly random?: () => number;
 };
@@ -53,7 +56,8 @@ export class Poller {
   #onIdle: (() => void) | null = null;
   #stopped: Promise<void> | null = null;
 
-  constructor(options: PollerOptions) {
+  constructor(given: PollerOptions) {
+    const options = { localTrouble: new LocalTrouble(given), ...given };
     const { clock, sources, random = Math.random } = options;
     this.#options = options;
     this.#random = random;
@@ -235,7 +239,14 @@ export class Poller {
     let delayMs = source.setup.policy.backoffMaxMs;
     try {
       const observation = await source.poll(call);
-      if (gate === source.gate) {
+      if (gate !== source.gate) {
+        // The answer came from an upstream that was replaced meanwhile.
+        delayMs = 0;
+      } else if (observation.kind === "not_started") {
+        gate.recordNotStarted(call);
+        // What else is due waits for the next tick, because it could not be sent either.
+        delayMs = notStartedRetryMs;
+      } else {
         const change = gate.record(call, observation);
         this.#publishSourceChange(source, change);
         call.isFirstPoll = false;
@@ -244,9 +255,6 @@ export class Poller {
         // While a wake-up is pending, no poll waits for the capacity that this answer released.
         if (source.wakeTimer === null || change !== "none") this.#pump(source);
         delayMs = await recorded;
-      } else {
-        // The answer came from an upstream that was replaced meanwhile.
-        delayMs = 0;
       }
     } catch (error) {
       this.#options.logger.error({ source: source.name, call_id: call.callId, error: String(error) }, "poll.failed_unexpectedly");

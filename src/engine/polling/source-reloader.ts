@@ -24,8 +24,8 @@ export type SourceReloaderOptions = {
   readonly registrable: Map<string, RegistrableSource>;
 };
 
-type Known = { readonly revision: number; /** `null` if the settings could not be used. */ readonly used: Used | null };
-type Used = { readonly upstream: string; readonly maxPollsPerSecond: number };
+type KnownSource = { readonly revision: number; /** `null` if the settings could not be used. */ readonly applied: AppliedSettings | null };
+type AppliedSettings = { readonly upstream: string; readonly maxPollsPerSecond: number };
 
 const builtIn: ReadonlySet<string> = new Set([defaultSourceName, sandboxSourceName]);
 
@@ -35,7 +35,7 @@ const builtIn: ReadonlySet<string> = new Set([defaultSourceName, sandboxSourceNa
  */
 export class SourceReloader {
   readonly #options: SourceReloaderOptions;
-  readonly #known = new Map<string, Known>();
+  readonly #known = new Map<string, KnownSource>();
   /** Short enough that a change applies within 5 s. */
   readonly tickEveryMs = 2000;
 
@@ -48,7 +48,7 @@ export class SourceReloader {
     for (const source of await this.#options.store.listSources()) {
       const known = this.#known.get(source.id);
       if (known?.revision === source.revision || builtIn.has(source.name)) continue;
-      this.#known.set(source.id, { revision: source.revision, used: this.#use(source, known?.used ?? null) });
+      this.#known.set(source.id, { revision: source.revision, applied: this.#apply(source, known?.applied ?? null) });
     }
   }
 
@@ -62,18 +62,18 @@ export class SourceReloader {
     }
   }
 
-  #use(source: StoredSource, before: Used | null): Used | null {
+  #apply(source: StoredSource, before: AppliedSettings | null): AppliedSettings | null {
     const { poller, logger, registrable, setupOf, secretBox } = this.#options;
     const { id, name, kind, baseUrl, agentId, environment, maxPollsPerSecond } = source;
     try {
       const credential = secretBox.open(source.sealedCredential, associatedData("credential", id));
-      const used = { upstream: JSON.stringify([kind, baseUrl, agentId, environment, credential]), maxPollsPerSecond };
+      const applied = { upstream: JSON.stringify([kind, baseUrl, agentId, environment, credential]), maxPollsPerSecond };
       if (before === null) poller.addSource(setupOf(source, credential));
-      else if (before.upstream !== used.upstream) poller.replaceUpstream(setupOf(source, credential));
+      else if (before.upstream !== applied.upstream) poller.replaceUpstream(setupOf(source, credential));
       if (before !== null && before.maxPollsPerSecond !== maxPollsPerSecond) poller.setSourceRate(name, maxPollsPerSecond);
       registrable.set(name, registrableSource(source));
       logger.info({ source: name, kind, revision: source.revision }, before === null ? "source.added" : "source.changed");
-      return used;
+      return applied;
     } catch (error) {
       logger.error({ source: name, revision: source.revision, error: messageOf(error) }, "source.unusable");
       return before;

@@ -4,6 +4,7 @@ import { newId } from "../../domain/ids.ts";
 import { associatedData } from "../../domain/secrets/sealed-identity.ts";
 import { generateSecret } from "../../domain/webhooks/signature.ts";
 import { maxDeadlineMs } from "../../domain/calls/watch.ts";
+import type { Quotas } from "../../domain/quotas.ts";
 import type { PayloadFormat } from "../../domain/deliveries/endpoint.ts";
 import type { Account } from "../../ports/stores/account-store.ts";
 import type { Claim, IdempotencyKeyInUse } from "../../ports/use-cases/idempotency.ts";
@@ -20,7 +21,6 @@ import type { Clock } from "../../ports/clock.ts";
 import type { CommitListener, EndpointListener, Removal } from "../../ports/commit-listener.ts";
 import type {
   EndpointDraft,
-  Quotas,
   RegisterWatchResult,
   RegistrationStore,
   SecretDraft,
@@ -79,7 +79,7 @@ export class Registrar implements Registration {
     claim: Claim<WatchOutcome> | null,
   ): Promise<WatchOutcome | IdempotencyKeyInUse> {
     const parsed = this.#parseRequest(request);
-    const refusal = await this.#checkName(parsed.callback, "/callback_url");
+    const refusal = await this.#checkName(account, parsed.callback, "/callback_url");
     return refusal ?? this.#register(account, [parsed], claim, onlyOf);
   }
 
@@ -133,7 +133,7 @@ export class Registrar implements Registration {
     const pointer = `/${request.urlKey}`;
     const callback = this.#parseCallback(request.url, pointer);
     if (callback.kind !== "url") return callback;
-    const refusal = await this.#checkName(callback, pointer);
+    const refusal = await this.#checkName(account, callback, pointer);
     if (refusal !== null) return refusal;
     const nowMs = clock.nowMs();
     const { endpoint, generatedSecret } = this.#draftEndpoint(request, callback, "flat", nowMs);
@@ -256,9 +256,9 @@ export class Registrar implements Registration {
   }
 
   /** Refuses a name that is new to the process and resolves to a forbidden address, before anything is written. */
-  async #checkName(callback: CallbackUrl | Refusal | null, pointer: string): Promise<Refusal | null> {
+  async #checkName(account: Account, callback: CallbackUrl | Refusal | null, pointer: string): Promise<Refusal | null> {
     if (callback?.kind !== "url") return null;
-    const blocked = await this.#options.guard.checkName(new URL(callback.url));
+    const blocked = await this.#options.guard.checkName(new URL(callback.url), account.id);
     return blocked === null ? null : invalid("blocked-address", pointer, blocked.reason);
   }
 }

@@ -1,5 +1,7 @@
+import { describeQuota } from "../../domain/quotas.ts";
+import type { QuotaExceeded } from "../../domain/quotas.ts";
 import type { FieldError, HookOutcome, Refusal, WatchOutcome } from "../../ports/use-cases/registration.ts";
-import type { EndpointConflict, QuotaExceeded, RegisterHookResult, RegisterWatchResult } from "../../ports/stores/registration-store.ts";
+import type { EndpointConflict, RegisterHookResult, RegisterWatchResult } from "../../ports/stores/registration-store.ts";
 
 /** Translates the store's result for a watch. `generatedSecret` is shown only if the endpoint was created with it. */
 export function watchOutcomeOf(generatedSecret: string | null, result: RegisterWatchResult): WatchOutcome {
@@ -57,7 +59,7 @@ function refusalOf(result: EndpointConflict | QuotaExceeded): Refusal {
     return {
       kind: "forbidden",
       slug: "quota-exceeded",
-      detail: `the account has reached its quota of ${result.limit} ${result.quota.replace("_", " ")}`,
+      detail: describeQuota(result),
     };
   return {
     kind: "conflict",

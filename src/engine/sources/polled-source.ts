@@ -3,10 +3,12 @@ import type { PollPolicy } from "../../domain/calls/poll-decision.ts";
 import type { Source } from "../../domain/sources/source.ts";
 import type { CallSource, PollTarget } from "../../ports/call-source.ts";
 import type { Clock, Timer } from "../../ports/clock.ts";
+import type { NotStarted } from "../../ports/not-started.ts";
 import type { Logger, Metrics } from "../../ports/telemetry.ts";
 import type { QueuedPoll } from "./fair-poll-queue.ts";
 import { SourceGate } from "./source-gate.ts";
 import type { SharedPart } from "./source-gate.ts";
+import type { LocalTrouble } from "../runtime/local-trouble.ts";
 
 /** Everything that is needed to poll a source. */
 export type SourceSetup = {
@@ -36,6 +38,7 @@ export type SourceDependencies = {
    * been divided.
    */
   readonly onShared?: (sourceName: string, part: SharedPart) => void;
+  readonly localTrouble?: LocalTrouble;
 };
 
 /** One source with its gate and its connection to the upstream. */
@@ -92,13 +95,17 @@ export class PolledSource<Call extends PollableCall> {
   }
 
   /** Polls a call that the gate admitted. Never rejects. */
-  async poll(call: Call): Promise<Observation> {
+  async poll(call: Call): Promise<Observation | NotStarted> {
     const { clock, logger, metrics } = this.#dependencies;
     const { callSource } = this.#setup;
     const lagMs = clock.monotonicMs() - call.dueAtMonotonicMs;
     try {
       const { observation, upstreamDateMs } = await callSource.poll(call, this.#takeToken);
       if (callSource !== this.#setup.callSource) return observation;
+      if (observation.kind === "not_started") {
+        this.#dependencies.localTrouble?.report(observation);
+        return observation;
+      }
       if (upstreamDateMs !== null) this.#recordClockSkew(upstreamDateMs);
       metrics.pollFinished(outcomeOf(observation, call), lagMs);
       return observation;

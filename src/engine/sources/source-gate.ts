@@ -165,6 +165,13 @@ export class SourceGate<Entry extends QueuedPoll> {
     }
   }
 
+  /** Takes back an entry whose poll could not be started by this process. What is known of the source stays. */
+  recordNotStarted(entry: Entry): void {
+    const wasProbe = this.#suspension.record(entry);
+    this.#inFlight -= 1;
+    if (wasProbe) this.#suspension.repeatProbe(this.#options.clock.monotonicMs());
+  }
+
   /**
    * Counts a call about to end with 400 or 404 while no other call of the source succeeds. After ten, the source is
    * treated as misconfigured.

@@ -8,6 +8,7 @@ export type SourceChange = "none" | "suspended" | "resumed" | "corroborated";
 
 const probeMinMs = 5000;
 const probeMaxMs = 60_000;
+const probeNotStartedMs = 1000;
 
 /** Suspension of a source, and the probe (one at a time) that may end it. Times are monotonic milliseconds. */
 export class SourceSuspension<Entry> {
@@ -74,6 +75,11 @@ export class SourceSuspension<Entry> {
     if (this.#probe !== entry) return false;
     this.#probe = null;
     return true;
+  }
+
+  /** The probe was not sent; the next one comes soon, because the source has said nothing. */
+  repeatProbe(nowMs: number): void {
+    this.#probeAtMs = nowMs + probeNotStartedMs;
   }
 
   postponeProbe(nowMs: number): void {

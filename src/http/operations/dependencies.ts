@@ -1,3 +1,4 @@
+import type { AccountLimits } from "../../domain/quotas.ts";
 import type { Account } from "../../ports/stores/account-store.ts";
 import type { Authentication } from "../../ports/use-cases/authentication.ts";
 import type { EndpointSettings } from "../../ports/use-cases/endpoint-settings.ts";
@@ -9,14 +10,6 @@ import type { Clock } from "../../ports/clock.ts";
 import type { ReadStore } from "../../ports/stores/read-store.ts";
 import type { SecretBox } from "../../ports/secret-box.ts";
 import type { Logger, Metrics } from "../../ports/telemetry.ts";
-
-/** Limits per account; 0 disables a limit. */
-export type ApiLimits = {
-  readonly apiMaxPerSecond: number;
-  readonly maxActiveWatches: number;
-  readonly maxEndpoints: number;
-  readonly maxHooks: number;
-};
 
 /** Everything the API depends on. */
 export type HttpDependencies = {
@@ -32,7 +25,7 @@ export type HttpDependencies = {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  readonly limits: ApiLimits;
+  readonly limits: AccountLimits;
   /** Names of the kinds that a source can have, the sandbox's too. */
   readonly sourceKinds: readonly string[];
   /** Limit in flight of an endpoint that has none of its own. */

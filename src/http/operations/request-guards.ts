@@ -1,3 +1,4 @@
+import { TokenBucket } from "../../domain/token-bucket.ts";
 import { randomUUID } from "node:crypto";
 import type { Context, MiddlewareHandler } from "hono";
 import type { Account } from "../../ports/stores/account-store.ts";
@@ -45,21 +46,19 @@ export function authenticate({ authentication }: HttpDependencies): MiddlewareHa
 /** Limits requests by a token bucket per account; sets the fields of draft-ietf-httpapi-ratelimit-headers. */
 export function limitRate({ clock, limits }: HttpDependencies): MiddlewareHandler {
   const perSecond = limits.apiMaxPerSecond;
-  const buckets = new Map<string, { tokens: number; filledAtMs: number }>();
+  const buckets = new Map<string, TokenBucket>();
   return async (c, next) => {
     if (perSecond === 0) return next();
     const { id } = c.get("account") as Account;
     const nowMs = clock.monotonicMs();
-    const bucket = buckets.get(id) ?? { tokens: perSecond, filledAtMs: nowMs };
+    const bucket = buckets.get(id) ?? new TokenBucket(perSecond, nowMs);
     buckets.set(id, bucket);
-    bucket.tokens = Math.min(perSecond, bucket.tokens + ((nowMs - bucket.filledAtMs) / 1000) * perSecond);
-    bucket.filledAtMs = nowMs;
     const policy = {
       "ratelimit-policy": `"default";q=${perSecond};w=1`,
-      ratelimit: `"default";r=${Math.max(0, Math.floor(bucket.tokens - 1))};t=1`,
+      ratelimit: `"default";r=${Math.max(0, Math.floor(bucket.available(nowMs) - 1))};t=1`,
     };
-    if (bucket.tokens < 1) throw tooMany("rate-limited", `rate limit exceeded: ${perSecond} requests per second per account`, 1000, policy);
-    bucket.tokens -= 1;
+    if (!bucket.take(nowMs))
+      throw tooMany("rate-limited", `rate limit exceeded: ${perSecond} requests per second per account`, 1000, policy);
     await next();
     for (const [name, value] of Object.entries(policy)) c.res.headers.set(name, value);
     return undefined;

@@ -1,5 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
+import { accountLimitEntries } from "../../domain/quotas.ts";
+import type { AccountLimit, AccountLimits } from "../../domain/quotas.ts";
 import { CursorInvalidError } from "../../domain/errors.ts";
 import type { Env, HttpDependencies } from "../operations/dependencies.ts";
 import { addOperation } from "../operations/operation.ts";
@@ -13,7 +15,7 @@ const meExample = {
   id: "acc_01KAZB2Y8RZ5QX8V4N6T0M3C7D",
   name: "default",
   public_key: "whpk_5vJ3u0o4rJ7hYb6v8Ez1m2cT9qXw0aLk3nPdRfGsHiI=",
-  limits: { api_max_per_second: 1000, max_active_watches: 200_000, max_endpoints: 50_000, max_hooks: 100 },
+  limits: limitsBy(({ defaultLimit }) => defaultLimit),
 };
 
 const meSchema = z
@@ -23,12 +25,7 @@ const meSchema = z
     public_key: z
       .string()
       .openapi({ description: "ed25519, for `v1a` signatures.", example: "whpk_5vJ3u0o4rJ7hYb6v8Ez1m2cT9qXw0aLk3nPdRfGsHiI=" }),
-    limits: z.object({
-      api_max_per_second: z.number().int(),
-      max_active_watches: z.number().int(),
-      max_endpoints: z.number().int(),
-      max_hooks: z.number().int(),
-    }),
+    limits: z.object(limitsBy(() => z.number().int())),
   })
   .openapi("Me", { description: "0 disables a limit.", example: meExample });
 
@@ -55,12 +52,7 @@ export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointSettings, live
         id,
         name,
         public_key: publicKey,
-        limits: {
-          api_max_per_second: limits.apiMaxPerSecond,
-          max_active_watches: limits.maxActiveWatches,
-          max_endpoints: limits.maxEndpoints,
-          max_hooks: limits.maxHooks,
-        },
+        limits: limitsBy((_, name) => limits[name]),
       });
     },
   );
@@ -107,6 +99,11 @@ export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointSettings, live
       return c.json({ data: page.map(sourceJson), next_cursor: next });
     },
   );
+}
+
+/** Returns one value for each limit of an account, under the limit's key in the API. */
+function limitsBy<T>(valueOf: (limit: AccountLimit, name: keyof AccountLimits) => T): Readonly<Record<string, T>> {
+  return Object.fromEntries(accountLimitEntries.map(([name, limit]) => [limit.key, valueOf(limit, name)]));
 }
 
 function cursorOf(sourceName: string): string {

@@ -1,3 +1,4 @@
+import { describeQuota } from "../../domain/quotas.ts";
 type ProblemKind = {
   readonly status: number;
   readonly title: string;
@@ -43,7 +44,7 @@ export const problemCatalogue = {
     status: 403,
     title: "Quota exceeded",
     meaning: "The account has reached a quota.",
-    example: { detail: "the account has reached its quota of 200000 active watches" },
+    example: { detail: describeQuota({ kind: "quota_exceeded", quota: "maxActiveWatches", limit: 200_000 }) },
   },
   "not-found": {
     status: 404,

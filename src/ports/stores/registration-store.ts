@@ -1,5 +1,6 @@
 import type { LatePolicy, PayloadFormat } from "../../domain/deliveries/endpoint.ts";
 import type { EventFilter } from "../../domain/events/event-filter.ts";
+import type { QuotaExceeded, Quotas } from "../../domain/quotas.ts";
 import type { Notice, WatchedCall } from "./call-store.ts";
 import type { HookView, WatchView } from "./read-store.ts";
 import type { SendJob } from "./send-job.ts";
@@ -20,9 +21,6 @@ export type EndpointDraft = {
   readonly givenSecret: SecretDraft | null;
   readonly generatedSecret: SecretDraft;
 };
-
-/** Limits per account; 0 disables a limit. */
-export type Quotas = { readonly maxActiveWatches: number; readonly maxEndpoints: number; readonly maxHooks: number };
 
 export type WatchDraft = {
   readonly id: string;
@@ -49,11 +47,6 @@ export type EndpointConflict = {
   readonly kind: "endpoint_differs";
   readonly endpointId: string;
   readonly fields: readonly ("format" | "headers" | "signing_secret")[];
-};
-export type QuotaExceeded = {
-  readonly kind: "quota_exceeded";
-  readonly quota: "active_watches" | "endpoints" | "hooks";
-  readonly limit: number;
 };
 
 export type RegisterWatchResult =

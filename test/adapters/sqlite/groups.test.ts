@@ -115,7 +115,7 @@ describe("the record of an attempt", () => {
     expect(commits).toHaveLength(1);
   });
 
-  it("waits for nobody longer than its patience", async () => {
+  it("waits no longer than its linger time", async () => {
     const { world, job, commits } = await watchedWorld(1);
     expect((await world.record(job, ok)).delivery.status).toBe("delivered");
     expect(commits).toHaveLength(1);

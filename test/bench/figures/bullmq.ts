@@ -27,7 +27,7 @@ export type BullmqLoad = {
 type Measured = { readonly perSecond: number; readonly cpuMsPerWebhook: number };
 
 /**
- * So many calls polled at the same interval from the same upstream, where a tenth of the polls is a transition, with one
+ * Calls polled at the same interval from the same upstream, where a tenth of the polls is a transition, with one
  * signed webhook for each into the same sink: by BullMQ (`bullmq-service.ts` says how) and by this service, one after the
  * other. The interval asks for more polls than either can do: what is compared is the rate each reaches at most, and what
  * a webhook costs there with the ten polls behind it.

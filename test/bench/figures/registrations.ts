@@ -7,7 +7,7 @@ import { benchDatabase, benchService } from "../bench-service.ts";
 const concurrency = 128;
 const rounds = 3;
 const batchSize = 1000;
-/** So many batches are under way at once. */
+/** Batches under way at once. */
 const batches = 4;
 
 /** Registrations a second with a durable commit each, against an empty POST route of the same server; and in batches. */

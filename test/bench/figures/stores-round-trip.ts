@@ -16,7 +16,7 @@ const statuses = ["queued", "calling", "success"];
 
 /**
  * What the store alone makes of a transition and its webhook: commitCall, then recordAttempt, with 64 under way at any
- * time. Both in turn, so many times; the middle ratio counts.
+ * time. Both are measured in turn, `rounds` times; the middle ratio counts.
  */
 export async function measureStoresRoundTrip(calls: number, rounds: number): Promise<Figure> {
   const measured = [];

@@ -12,12 +12,12 @@ import { watchBatch } from "../watch-batch.ts";
 
 const webhooksPerCall = 3;
 const batchSize = 50;
-/** So many webhooks are owed at any time: enough that nobody is idle, and no more than one instance may hold in memory. */
-const owedAtOnce = 900;
+/** Webhooks pending at any time: enough to keep every instance busy, and no more than one instance holds in memory. */
+const pendingAtOnce = 900;
 const hosts = 20;
 const pollIntervalMs = 100;
 const lookEveryMs = 5;
-/** Nothing new for so long: what is missing will not come. */
+/** The measurement fails if no webhook arrives for this time. */
 const stallMs = 30_000;
 
 export type TwoInstancesLoad = {
@@ -35,7 +35,7 @@ type Measured = { readonly perSecond: number; readonly cpuMsPerWebhook: number }
  * from the first registration to the last webhook. A new batch comes as soon as enough webhooks of those before it have
  * arrived, and nothing waits to be polled (the interval is a tenth of a second, the rate no limit): so the processors are
  * what limits it, and what two instances spend on each other (twice the transactions with half as much in each, claims,
- * notifications, sweeps) shows as a lower rate. One and two in turn, so many times, each on a fresh database; the middle
+ * notifications, sweeps) shows as a lower rate. One and two in turn, `rounds` times, each on a fresh database; the middle
  * ratio counts.
  *
  * A webhook that does not arrive is an error, not a slower rate.
@@ -117,7 +117,7 @@ async function watchAll(
     const { distinct, lastAtMs } = (await sink.ask("arrived")) as { distinct: number; lastAtMs: number };
     if (distinct === to * webhooksPerCall) return lastAtMs;
     const via = instances[(next / batchSize) % instances.length];
-    if (via !== undefined && next < to && next * webhooksPerCall - distinct < owedAtOnce) {
+    if (via !== undefined && next < to && next * webhooksPerCall - distinct < pendingAtOnce) {
       await watchBatch(via.url, { from: next, size: batchSize, sinkPort: sink.port, hosts });
       next += batchSize;
     } else {

@@ -14,7 +14,7 @@ const transitionShare = 0.1;
 const minIntervalMs = 2000;
 
 /**
- * The running service with so many calls polled every 2 to 5 s, a tenth of the polls a transition with one webhook. It is
+ * The running service with calls polled every 2 to 5 s, a tenth of the polls a transition with one webhook. It is
  * measured once the webhooks of the first polls, all calls at once, are out: `warmUpMs` at most.
  */
 export async function measureWatchedCalls(calls: number, warmUpMs: number, measureMs: number): Promise<readonly Figure[]> {

@@ -20,7 +20,7 @@ async function databases(): Promise<{ readonly path: string; readonly postgres: 
   return { path: join(folder, "ringback.db"), postgres };
 }
 
-/** What of a world can be told without knowing where it is kept. */
+/** Everything of a world that does not depend on its database. */
 async function read(world: StoreWorld) {
   const { store } = world;
   const account = await store.findOldestAccount();
@@ -41,7 +41,7 @@ async function read(world: StoreWorld) {
   };
 }
 
-test("everything of an embedded database is there on Postgres, and what was owed is sent by it", async () => {
+test("everything of an embedded database is moved to Postgres, which sends the pending webhooks", async () => {
   const { path, postgres } = await databases();
   const world = new StoreWorld(await openSqliteStore({ path, policy: testPolicy }));
   const account = await world.account();
@@ -86,8 +86,8 @@ test("everything of an embedded database is there on Postgres, and what was owed
   ]);
 
   there.nowMs = startMs + 3_600_000;
-  const owed = before.deliveries.data.filter(({ delivery }) => delivery.status === "pending");
-  expect(owed.length).toBeGreaterThan(0);
+  const pending = before.deliveries.data.filter(({ delivery }) => delivery.status === "pending");
+  expect(pending.length).toBeGreaterThan(0);
   expect((await there.claim({ defaultCapacity: 100 })).jobs.length).toBeGreaterThan(0);
   await there.watch("OUT-3", { url: "https://three.example/" });
   await there.see("OUT-3", "queued");
@@ -127,7 +127,7 @@ test("a database that is not empty is left as it is; so is everything while a se
   await expect(moveDatabase(move)).rejects.toThrow("must be empty, but its table accounts is not");
 });
 
-test("a database that somebody uses keeps its schema when it is named by mistake", async () => {
+test("a database in use keeps its schema if it is named by mistake", async () => {
   const { path, postgres } = await databases();
   await (await openSqliteStore({ path, policy: testPolicy })).close();
   const other = new pg.Client(postgres.url);

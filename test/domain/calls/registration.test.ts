@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { CallStatus } from "../../../src/domain/calls/call.ts";
-import { decideRepeat, isStatusCurrent } from "../../../src/domain/calls/registration.ts";
+import { decideRepeat, isStatusCurrent, newWatch } from "../../../src/domain/calls/registration.ts";
 import { filterByNames, unfiltered } from "../../../src/domain/events/event-filter.ts";
 import { replayableForMs } from "../../../src/domain/calls/watch.ts";
 import type { WatchEndReason, WatchStatus } from "../../../src/domain/calls/watch.ts";
@@ -79,4 +79,22 @@ describe("isStatusCurrent", () => {
   ])("%s", (_, call, polledAtMs, known) => {
     expect(isStatusCurrent(call, polledAtMs, nowMs)).toBe(known);
   });
+});
+
+test("a new watch is active, without events, and without an endpoint if it has no URL", () => {
+  const wish = {
+    id: "wch_1",
+    accountId: "acc_1",
+    sourceName: "default",
+    callSid: "OUT-1",
+    filter: unfiltered,
+    metadata: { lead: "1" },
+    expiresAtMs: nowMs + 1,
+    nowMs,
+  };
+  const watch = newWatch(wish, "call_1", { id: "ep_1", url: "https://a.example/" });
+  const fresh = { status: "active", endReason: null, sequence: 0, createdAtMs: nowMs, endedAtMs: null, callId: "call_1" };
+  const { nowMs: _, ...same } = wish;
+  expect(watch).toEqual({ ...same, ...fresh, endpointId: "ep_1", callbackUrl: "https://a.example/" });
+  expect(newWatch(wish, "call_1", null)).toMatchObject({ endpointId: null, callbackUrl: null });
 });

@@ -29,7 +29,7 @@ export class TcpProxy {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  /** Nothing moves in either direction, and nobody is told. */
+  /** Stops both directions without closing a connection. */
   stall(): void {
     this.#state = "stalled";
     for (const socket of this.#sockets) socket.pause();

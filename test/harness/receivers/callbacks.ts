@@ -28,17 +28,17 @@ export type Callbacks = {
   /** Received and not answered yet. */
   readonly unanswered: number;
   readonly mostUnanswered: number;
-  /** Resolves once so many came in all. */
+  /** Resolves once this number was received in all. */
   arrived(count: number): Promise<void>;
 };
 
-/** Where webhooks go in tests: answers each as the test says, at once or when its promise resolves. Ends with the test. */
+/** Starts a callback server that answers each webhook as `answer` decides, at once or when its promise resolves. Ends with the test. */
 export async function startCallbacks(
   answer: (callback: Callback) => CallbackAnswer | Promise<CallbackAnswer> = () => 200,
   behaviour: Omit<Behaviour, "answer"> = {},
 ): Promise<Callbacks> {
   const received: Callback[] = [];
-  const waiting: { readonly count: number; readonly tell: () => void }[] = [];
+  const waiting: { readonly count: number; readonly resolve: () => void }[] = [];
   let unanswered = 0;
   let mostUnanswered = 0;
   const receiver = await startReceiver({
@@ -48,7 +48,7 @@ export async function startCallbacks(
       received.push(callback);
       unanswered += 1;
       mostUnanswered = Math.max(mostUnanswered, unanswered);
-      for (const { count, tell } of waiting) if (received.length >= count) tell();
+      for (const { count, resolve } of waiting) if (received.length >= count) resolve();
       void Promise.resolve(answer(callback)).then((answered) => {
         unanswered -= 1;
         if (answered === "reset") socket.resetAndDestroy();
@@ -70,7 +70,7 @@ export async function startCallbacks(
     async arrived(count) {
       if (received.length >= count) return;
       const { promise, resolve } = Promise.withResolvers<void>();
-      waiting.push({ count, tell: resolve });
+      waiting.push({ count, resolve });
       await promise;
     },
   };

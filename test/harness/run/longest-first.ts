@@ -1,17 +1,28 @@
 import { BaseSequencer } from "vitest/node";
 import type { TestSpecification } from "vitest/node";
 
-/** Rooms whose files take long, the longest first. Those of `instances` mostly wait: for leases to end, for processes to start. */
-const longRooms = ["/test/instances/", "/test/conformance/", "/test/faults/", "/test/e2e/"];
+/** Files that mostly wait, for leases to end and processes to start. The first takes longest. */
+const waiting = ["/test/instances/postgres-away", "/test/instances/"];
+/** Folders of long files that compute, the longest first. */
+const computing = ["/test/conformance/", "/test/faults/", "/test/e2e/"];
 
-/** The order of test files: what waits begins first and runs beside what computes, and no long one is left for the end. */
+/** Orders test files so that waiting ones run beside computing ones, and no long one is left for the end. */
 export class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    return files.toSorted((a, b) => rankOf(a) - rankOf(b));
+    const waits = ({ moduleId }: TestSpecification) => waiting.some((name) => moduleId.includes(name));
+    const beside = files.filter((file) => !waits(file)).toSorted(by(computing));
+    // Two computing files take about as long as one that waits.
+    return files
+      .filter(waits)
+      .toSorted(by(waiting))
+      .flatMap((file) => [file, ...beside.splice(0, 2)])
+      .concat(beside);
   }
 }
 
-function rankOf({ moduleId }: TestSpecification): number {
-  const room = longRooms.findIndex((name) => moduleId.includes(name));
-  return room === -1 ? longRooms.length : room;
+const by = (names: readonly string[]) => (a: TestSpecification, b: TestSpecification) => rankOf(a, names) - rankOf(b, names);
+
+function rankOf({ moduleId }: TestSpecification, names: readonly string[]): number {
+  const rank = names.findIndex((name) => moduleId.includes(name));
+  return rank === -1 ? names.length : rank;
 }

@@ -3,7 +3,7 @@ import { readConfig } from "../../../src/service/config.ts";
 import type { LeaseTimes } from "../../../src/engine/instances/membership.ts";
 import { createService } from "../../../src/service/create-service.ts";
 
-/** What tests set that nobody else may: a wall clock that is wrong, and leases short enough to wait for their end. */
+/** Settings for tests alone: a wrong wall clock, and leases short enough to wait for their end. */
 export type InstanceTwists = { readonly clockOffMs?: number; readonly leaseTimes?: LeaseTimes };
 
 const { clockOffMs = 0, leaseTimes } = JSON.parse(process.argv[2] ?? "{}") as InstanceTwists;

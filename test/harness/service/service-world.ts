@@ -110,7 +110,7 @@ export class ServiceWorld {
     return callbacks;
   }
 
-  /** Watches a new sandbox call that is `queued` already; by default one webhook is owed for it, and no more to come. */
+  /** Watches a new sandbox call that is `queued` already; by default it makes one webhook and no more. */
   async watch(callbackUrl: string | null, wish: Json & { readonly scenario?: string } = {}): Promise<Json> {
     const { scenario = "slow", ...rest } = wish;
     const { status, body } = await this.client.post("/v1/watches", {
@@ -134,7 +134,7 @@ export class ServiceWorld {
     return this.deliveryOf(String(id));
   }
 
-  /** Resolves once so many attempts were recorded in all. */
+  /** Resolves once this number of attempts was recorded in all. */
   async attempted(count: number): Promise<void> {
     while (this.attempts.length < count) await once(this.#arrivals, "attempt");
   }
@@ -143,7 +143,7 @@ export class ServiceWorld {
     return this.get<ShownDelivery>(`/v1/deliveries/${id}`);
   }
 
-  /** What a watch is owed, oldest first, without attempts. */
+  /** Deliveries that match a query, oldest first, without attempts. */
   async deliveriesOf(query: string): Promise<readonly Omit<ShownDelivery, "attempts">[]> {
     const { data } = await this.get<{ data: readonly ShownDelivery[] }>(`/v1/deliveries?limit=200&${query}`);
     return data.toReversed();
@@ -160,7 +160,7 @@ export class ServiceWorld {
     return this.get(`/v1/endpoints/${id}`);
   }
 
-  /** Until nothing is on the wire but what callback servers have not answered. The store answers in the order it is asked. */
+  /** Waits until nothing is on the wire but requests that callback servers have not answered. The store answers in order. */
   async quiet(): Promise<void> {
     for (let quietTurns = 0; quietTurns < 3;) {
       for (let turn = 0; turn < 3; turn++) await setImmediate();
@@ -171,7 +171,7 @@ export class ServiceWorld {
     }
   }
 
-  /** Second by second, as a running machine sees it. */
+  /** Lets time pass second by second, as on a running machine. */
   async pass(ms: number): Promise<void> {
     await this.quiet();
     for (let leftMs = ms; leftMs > 0; leftMs -= 1000) {
@@ -180,18 +180,18 @@ export class ServiceWorld {
     }
   }
 
-  /** At once, as a machine that was asleep sees it. */
+  /** Lets time pass at once, as on a machine that slept. */
   async leap(ms: number): Promise<void> {
     await this.quiet();
     await this.clock.leap(ms);
     await this.quiet();
   }
 
-  /** Lets time pass in small steps; after each the store has answered everything that it was asked. */
+  /** Lets time pass in small steps; after each the store has answered all its requests. */
   async advance(ms: number): Promise<void> {
     for (let passedMs = 0; passedMs < ms; passedMs += stepMs) {
       await this.clock.advance(Math.min(stepMs, ms - passedMs));
-      // The store answers in the order it is asked.
+      // The store answers in order.
       await this.client.get("/readyz");
     }
   }

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { onTestFinished, vi } from "vitest";
+import { onTestFinished } from "vitest";
 import { ServiceProcess, freePort } from "../../../src/cli/demo/service-process.ts";
 import { runCommandLine } from "../../../src/cli/run-command-line.ts";
 import type { Service, ServiceOverrides } from "../../../src/service/create-service.ts";
@@ -210,7 +210,7 @@ export async function temporaryFolder(): Promise<string> {
   return folder;
 }
 
-/** Runs a command in this process with these variables; returns its exit code and lines. */
+/** Runs a command in this process, with these variables besides those that are set; returns its exit code and output. One at a time. */
 export async function runCommand(args: readonly string[], environment: Environment = {}) {
   const [out, error]: [string[], string[]] = [[], []];
   const terminal = {
@@ -218,10 +218,13 @@ export async function runCommand(args: readonly string[], environment: Environme
     error: (line: string) => error.push(line),
     signal: new AbortController().signal,
   };
-  for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
+  const before = { ...process.env };
+  Object.assign(process.env, environment);
   try {
     return { code: await runCommandLine(args, terminal), out: out.join("\n"), error: error.join("\n") };
   } finally {
-    vi.unstubAllEnvs();
+    for (const name of Object.keys(environment))
+      if (before[name] === undefined) delete process.env[name];
+      else process.env[name] = before[name];
   }
 }

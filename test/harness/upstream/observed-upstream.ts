@@ -7,18 +7,18 @@ import { onTestFinished } from "vitest";
 import type { Simulator } from "../../../src/simulator/simulator.ts";
 
 export type ObservedPoll = {
-  /** Whose poll it was. */
+  /** Instance that polled. */
   readonly instance: string;
   readonly callSid: string;
   /** Wall time, epoch milliseconds, as the request came in. */
   readonly startedAtMs: number;
-  /** When the answer was handed over; null: the asker was gone by then. */
+  /** When the answer was handed over; `null` if the instance was gone by then. */
   endedAtMs: number | null;
-  /** As told; null for anything but a 200. */
+  /** Status in the answer; `null` unless it was a 200. */
   status: string | null;
 };
 
-/** A way to the simulator for each instance, so that it can be told who polled what, and when. */
+/** Forwards the polls of each instance to the simulator and notes which instance polled which call when. */
 export class ObservedUpstream {
   readonly polls: ObservedPoll[] = [];
   readonly #pool: Pool;

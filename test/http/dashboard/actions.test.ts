@@ -15,7 +15,7 @@ async function receiver(statusCode: number) {
   const server = createServer((request, response) => {
     request.resume();
     state.webhooks += 1;
-    response.writeHead(state.statusCode).end("as told");
+    response.writeHead(state.statusCode).end("as given");
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   onTestFinished(() => {
@@ -25,7 +25,7 @@ async function receiver(statusCode: number) {
   return Object.assign(state, { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook` });
 }
 
-/** The whole service, with somebody signed in. */
+/** The whole service, with a session. */
 async function signedIn(environment: Readonly<Record<string, string>> = {}) {
   const { send } = (await startService({ environment: { RETRY_SCHEDULE: "0s,1h,1h", ...environment } })).client;
   const begun = await send("POST", "/dashboard/sign-in", new URLSearchParams({ api_key: apiKey }).toString(), {
@@ -78,8 +78,8 @@ describe("a test webhook", () => {
     const page = await carryOut(`${endpoint}/test`);
     expect(said(page)).toContain("was sent but not delivered");
     const delivery = linksOf(page.text).find((link) => link.startsWith("/dashboard/deliveries/dlv_")) ?? "";
-    const told = said(await get(delivery));
-    expect(told).toMatch(/Automation tools answer 404 while a workflow is inactive\. .* answered 404 .* The answer began with: as told/);
+    const shown = said(await get(delivery));
+    expect(shown).toMatch(/Automation tools answer 404 while a workflow is inactive\. .* answered 404 .* The answer began with: as given/);
   });
 
   test("comes once a second", async () => {
@@ -118,7 +118,7 @@ test("a delivery is tried once more, now", async () => {
   expect((await submit("/dashboard/deliveries/dlv_unknown/retry")).status).toBe(404);
 });
 
-test("what was given up in a span is owed again", async () => {
+test("exhausted deliveries of a span are requeued", async () => {
   const target = await receiver(500);
   const { send, carryOut, submit } = await signedIn({ RETRY_SCHEDULE: "0s" });
   const { endpoint, endpointId } = await watchOf(send, target.url, null);

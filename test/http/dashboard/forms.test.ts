@@ -6,11 +6,11 @@ const posts = createTestApi()
   .app.routes.filter(({ method, path }) => method === "POST" && path.startsWith("/dashboard"))
   .map(({ path }) => path.replace(":id", "x_1"));
 
-/** Whatever comes of it, no action was taken for another site. */
+/** Requests that another site may cause: none of them may act. */
 const foreign: readonly (readonly [string, Record<string, string>])[] = [
   ["from another site", { "sec-fetch-site": "cross-site" }],
   ["from another name of the same site", { "sec-fetch-site": "same-site" }],
-  ["typed by nobody", { "sec-fetch-site": "none" }],
+  ["without a page that sent it", { "sec-fetch-site": "none" }],
   ["from another site, which looks like ours in Origin", { "sec-fetch-site": "cross-site", origin: "http://localhost" }],
   ["from an old browser on another site", { origin: "https://elsewhere.example" }],
   ["from another port", { origin: "http://localhost:81" }],
@@ -104,7 +104,7 @@ describe("every answer", () => {
     expect(answer.headers["x-request-id"]).toMatch(/./);
   });
 
-  test("tells its own host where it comes from where nothing else would tell us", async () => {
+  test("sends a referrer to its own host where the browser sends no other origin", async () => {
     const { ask } = await openDashboard({ publicUrl: "http://10.0.0.5:8080" as never });
     expect((await ask("/dashboard", { headers: { host: "10.0.0.5:8080" } })).headers["referrer-policy"]).toBe("same-origin");
     expect((await ask("/dashboard", { headers: { host: "localhost:8080" } })).headers["referrer-policy"]).toBe("no-referrer");

@@ -58,7 +58,7 @@ describe("a watch", () => {
     );
   });
 
-  test("without anything to tell says so", async () => {
+  test("without events says so", async () => {
     const dashboard = await openDashboard();
     const { view } = await dashboard.world.watch("OUT-1", { url });
     const { get } = await signIn(dashboard);
@@ -67,7 +67,7 @@ describe("a watch", () => {
     expect(said).toContain("No event yet: no status of the call was seen.");
   });
 
-  test("that nobody is told of says why", async () => {
+  test("without deliveries says why", async () => {
     const dashboard = await openDashboard();
     const { view } = await dashboard.world.watch("OUT-1", { url, events: ["terminal"] });
     await dashboard.world.see("OUT-1", "queued");
@@ -106,7 +106,7 @@ describe("a delivery", () => {
 });
 
 describe("an endpoint", () => {
-  test("shows its health, what it owes and the names of its headers, no value", async () => {
+  test("shows its health, its pending webhooks and the names of its headers, no value", async () => {
     const { get, endpointId } = await failingDashboard();
     const { status, text } = await get(`/dashboard/endpoints/${endpointId}`);
     expect(status).toBe(200);
@@ -132,7 +132,7 @@ describe("an endpoint", () => {
 });
 
 describe("the overview", () => {
-  test("names the sources, the endpoints in trouble, what is owed and what was given up", async () => {
+  test("lists sources, endpoints with issues, pending and failed webhooks", async () => {
     const { get, world, clock } = await failingDashboard();
     await world.watch("OUT-2", { url: "https://blocked.example/" });
     const blocked = only((await world.see("OUT-2", "queued")).jobs);

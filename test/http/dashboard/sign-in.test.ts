@@ -201,7 +201,7 @@ describe("wrong keys", () => {
     expect((await post(signInPath, wrong)).status).toBe(401);
   });
 
-  test("of somebody else behind the same proxy keep nobody out who has the right one", async () => {
+  test("of another client behind the same proxy do not keep out a client with the right one", async () => {
     const { post } = await openDashboard();
     for (let index = 0; index < 30; index++) await post(signInPath, wrong);
     expect((await post(signInPath, { api_key: key })).status).toBe(303);

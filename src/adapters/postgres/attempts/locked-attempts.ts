@@ -1,5 +1,8 @@
+import { adapt, attemptColumns, namesOf, stateColumns } from "../../sql/delivery-columns.ts";
+import type { Column } from "../../sql/delivery-columns.ts";
+import { arraysOf, unnest, unnestAs } from "../connection/unnest.ts";
 import type { Attempt } from "../../../domain/deliveries/attempt.ts";
-import { supersededBy } from "../../../domain/deliveries/lane.ts";
+import { dueAfterAttempt, supersededBy } from "../../../domain/deliveries/lane.ts";
 import { hasEndpointChanged } from "../../../domain/deliveries/endpoint.ts";
 import type { LatePolicy } from "../../../domain/deliveries/endpoint.ts";
 import { decideAfterAttempt } from "../../../domain/deliveries/delivery-decision.ts";
@@ -158,9 +161,7 @@ export class LockedAttempts {
   }
 
   #applyResult(delivery: DeliveryWork, { delivery: state }: AttemptResult): void {
-    const isPendingWithoutLane = state.status === "pending" && delivery.row["sequence"] === null;
-    // The due time of a delivery in a lane is computed with the rest of the lane.
-    delivery.dueAtMs = isPendingWithoutLane ? state.nextAttemptAtMs : state.status === "pending" ? delivery.dueAtMs : null;
+    delivery.dueAtMs = dueAfterAttempt(state, { isInLane: delivery.row["sequence"] !== null, dueAtMs: delivery.dueAtMs });
     delivery.state = state;
     delivery.leaseToken = null;
     delivery.leaseOwner = null;
@@ -255,43 +256,28 @@ function entriesOf(lane: readonly DeliveryWork[]) {
   }));
 }
 
-async function writeAttempts(
-  tx: Transaction,
-  attempts: readonly { readonly deliveryId: string; readonly attempt: Attempt }[],
-): Promise<void> {
-  await tx.run(
-    `insert into attempts (delivery_id, number, started_at, duration_ms, status_code, error_code, error_detail, response_excerpt, decision)
-     select * from unnest($1::text[], $2::integer[], $3::bigint[], $4::integer[], $5::integer[], $6::text[], $7::text[], $8::text[], $9::text[])`,
-    attempts.map(({ deliveryId }) => deliveryId),
-    attempts.map(({ attempt }) => attempt.number),
-    attempts.map(({ attempt }) => attempt.startedAtMs),
-    attempts.map(({ attempt }) => Math.round(attempt.durationMs)),
-    attempts.map(({ attempt }) => attempt.statusCode),
-    attempts.map(({ attempt }) => attempt.error?.code ?? null),
-    attempts.map(({ attempt }) => attempt.error?.detail ?? null),
-    attempts.map(({ attempt }) => attempt.responseExcerpt),
-    attempts.map(({ attempt }) => attempt.decision),
-  );
+type WrittenAttempt = { readonly deliveryId: string; readonly attempt: Attempt };
+
+const writtenAttemptColumns: readonly Column<WrittenAttempt>[] = [
+  { name: "delivery_id", type: "text", valueOf: ({ deliveryId }) => deliveryId },
+  ...attemptColumns.map((column) => adapt(column, ({ attempt }: WrittenAttempt) => attempt)),
+];
+const insertAttempts = `insert into attempts (${namesOf(writtenAttemptColumns)}) select * from ${unnest(writtenAttemptColumns)}`;
+
+async function writeAttempts(tx: Transaction, attempts: readonly WrittenAttempt[]): Promise<void> {
+  await tx.run(insertAttempts, ...arraysOf(writtenAttemptColumns, attempts));
 }
 
+const changedColumns: readonly Column<DeliveryWork>[] = [
+  ...stateColumns.map((column) => adapt(column, ({ state }: DeliveryWork) => state)),
+  { name: "due_at", type: "bigint", valueOf: ({ dueAtMs }) => dueAtMs },
+  { name: "lease_owner", type: "bigint", valueOf: ({ leaseOwner }) => leaseOwner },
+  { name: "lease_token", type: "bigint", valueOf: ({ leaseToken }) => leaseToken },
+];
+const writtenColumns: readonly Column<DeliveryWork>[] = [{ name: "id", type: "text", valueOf: ({ state }) => state.id }, ...changedColumns];
+const updateDeliveries = `update deliveries d set ${changedColumns.map(({ name }) => `${name} = u.${name}`).join(", ")}
+  from ${unnestAs("u", writtenColumns)} where d.id = u.id`;
+
 async function writeDeliveries(tx: Transaction, deliveries: readonly DeliveryWork[]): Promise<void> {
-  await tx.run(
-    `update deliveries d set status = u.status, attempt_count = u.attempt_count, steps_spent = u.steps_spent, next_attempt_at = u.next_attempt_at,
-       due_at = u.due_at, first_attempt_at = u.first_attempt_at, first_failed_at = u.first_failed_at, settled_at = u.settled_at,
-       lease_owner = u.lease_owner, lease_token = u.lease_token
-     from unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[],
-       $11::bigint[]) as u(id, status, attempt_count, steps_spent, next_attempt_at, due_at, first_attempt_at, first_failed_at, settled_at, lease_owner,
-       lease_token) where d.id = u.id`,
-    deliveries.map(({ state }) => state.id),
-    deliveries.map(({ state }) => state.status),
-    deliveries.map(({ state }) => state.attemptCount),
-    deliveries.map(({ state }) => state.stepsSpent),
-    deliveries.map(({ state }) => state.nextAttemptAtMs),
-    deliveries.map(({ dueAtMs }) => dueAtMs),
-    deliveries.map(({ state }) => state.firstAttemptAtMs),
-    deliveries.map(({ state }) => state.firstFailedAtMs),
-    deliveries.map(({ state }) => state.settledAtMs),
-    deliveries.map(({ leaseOwner }) => leaseOwner),
-    deliveries.map(({ leaseToken }) => leaseToken),
-  );
+  await tx.run(updateDeliveries, ...arraysOf(writtenColumns, deliveries));
 }

@@ -1,5 +1,4 @@
-import { sandboxSourceName } from "../../../domain/sources/sandbox.ts";
-import { defaultSourceName } from "../../../domain/sources/source-settings.ts";
+import { mayUseSource } from "../../sql/source-access.ts";
 import { newId } from "../../../domain/ids.ts";
 import type { EventFilter } from "../../../domain/events/event-filter.ts";
 import { recipientsOf } from "../../../domain/events/operational-events.ts";
@@ -20,9 +19,10 @@ async function publishSourceEvent(
   event: Parameters<OperationalStore["publishSourceEvent"]>[0],
 ): ReturnType<OperationalStore["publishSourceEvent"]> {
   const { type, sourceName, state, reason, nowMs } = event;
+  const { condition, values } = mayUseSource(sourceName, "$1");
   const accounts = await tx.all(
-    `select a.id from accounts a where exists (select 1 from hooks h where h.account_id = a.id) and (${mayUse(sourceName)}) order by a.id`,
-    ...(isBuiltIn(sourceName) ? [] : [sourceName]),
+    `select a.id from accounts a where exists (select 1 from hooks h where h.account_id = a.id) and (${condition}) order by a.id`,
+    ...values,
   );
   const data = { endpointId: null, deliveryId: null, source: sourceName, state, reason, observedAtMs: nowMs };
   const drafts = accounts.map((row) => ({ type, accountId: text(row, "id"), exceptEndpointId: null, nowMs, data }));
@@ -34,17 +34,6 @@ async function publishSourceEvent(
   const events = operationalEvents(drafts, hooks).filter((draft) => draft !== null);
   const jobs = await insertEvents(tx, token, events);
   return { jobs: events.flatMap((inserted) => jobs.get(inserted) ?? []), notices: noticesOf(events) };
-}
-
-function isBuiltIn(sourceName: string): boolean {
-  return sourceName === sandboxSourceName || sourceName === defaultSourceName;
-}
-
-/** Returns the SQL condition that account `a` may use the source. It matches no account if the source does not exist. */
-function mayUse(sourceName: string): string {
-  if (sourceName === sandboxSourceName) return "true";
-  if (sourceName === defaultSourceName) return "a.uses_default_source";
-  return "exists (select 1 from sources s where s.name = $1 and (s.account_id is null or s.account_id = a.id))";
 }
 
 export type AccountHook = { readonly accountId: string; readonly endpointId: string; readonly filter: EventFilter };

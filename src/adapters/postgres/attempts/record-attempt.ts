@@ -1,3 +1,4 @@
+import { recordedOf } from "../../sql/attempt-recorded.ts";
 import type { EventType } from "../../../domain/events/event.ts";
 import { operationalEventsAfter } from "../../../domain/events/operational-events.ts";
 import type { OperationalEventDraft } from "../../../domain/events/operational-events.ts";
@@ -72,17 +73,12 @@ async function recordWithLocks(
     const { result, hostId } = decision;
     const { unwatchedCallIds, notices } =
       result.endpointChange === "disabled_gone" ? (retired.get(text(decision.row, "endpoint_id")) ?? nothingRetired) : nothingRetired;
-    return {
-      kind: "recorded",
-      attempt: result.attempt,
-      delivery: result.delivery,
-      endpoint: { state: result.endpoint.state, health: result.endpoint.health, hostPausedUntilMs: result.host.pausedUntilMs },
-      endpointChange: result.endpointChange,
+    return recordedOf(result, {
       jobs: ownEvents.flatMap((event: NewEvent | null) => (event === null ? [] : (published.jobs.get(event) ?? []))),
       endpointNextDueAtMs: bounds.get(hostId) ?? null,
       unwatchedCallIds,
       notices: [...notices, ...noticesOf(ownEvents)],
-    };
+    });
   });
 }
 

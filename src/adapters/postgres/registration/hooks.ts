@@ -1,3 +1,4 @@
+import { checkQuota } from "../../../domain/quotas.ts";
 import { filterToRow, sameFilter } from "../../../domain/events/event-filter.ts";
 import type { HookDraft, RegisterHookResult, RegistrationStore, RemovedHook } from "../../../ports/stores/registration-store.ts";
 import { filterOf, isSubscribedRow, text, textOrNull } from "../../sql/rows.ts";
@@ -21,11 +22,11 @@ export async function registerHook(tx: Transaction, draft: HookDraft): Promise<R
     accountId,
   );
   const same = hooks.find((row) => row["url"] === draft.endpoint.url && sameFilter(filterOf(row), draft.filter));
-  if (same === undefined && quotas.maxHooks > 0 && hooks.length >= quotas.maxHooks)
-    return { kind: "quota_exceeded", quota: "hooks", limit: quotas.maxHooks };
+  const exceeded = same === undefined ? checkQuota(quotas, "maxHooks", () => hooks.length) : null;
+  if (exceeded !== null) return exceeded;
   const naming = { accountId, draft: draft.endpoint };
   const endpoints = await LockedEndpoints.load(tx, accounts, [naming], usage);
-  const named = endpoints.name(naming, quotas.maxEndpoints, nowMs);
+  const named = endpoints.name(naming, quotas, nowMs);
   if (named.kind !== "endpoint") return named;
   await endpoints.write(tx);
   if (same !== undefined) return { kind: "existing", view: await readHook(tx, text(same, "id")) };

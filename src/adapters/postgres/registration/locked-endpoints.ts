@@ -1,5 +1,8 @@
+import { chooseSecret, findDifferences } from "../../../domain/deliveries/endpoint-registration.ts";
+import { checkQuota } from "../../../domain/quotas.ts";
+import type { QuotaExceeded, Quotas } from "../../../domain/quotas.ts";
 import type { EndpointSummary } from "../../../ports/stores/read-store.ts";
-import type { EndpointConflict, EndpointDraft, QuotaExceeded } from "../../../ports/stores/registration-store.ts";
+import type { EndpointConflict, EndpointDraft } from "../../../ports/stores/registration-store.ts";
 import type { Row } from "../../sql/rows.ts";
 import { integerOrNull, text, textOrNull } from "../../sql/rows.ts";
 import { summaryOf } from "../../sql/view-rows.ts";
@@ -74,15 +77,23 @@ export class LockedEndpoints {
   }
 
   /** Returns the endpoint for a draft. A conflict or an exceeded quota writes nothing. */
-  name({ accountId, draft }: Named, maxEndpoints: number, nowMs: number): NamedEndpoint {
+  name({ accountId, draft }: Named, quotas: Quotas, nowMs: number): NamedEndpoint {
     const existing = this.#existing.get(keyOf(accountId, draft.url));
     if (existing !== undefined) {
-      const fields = differences(existing.row, draft);
+      const fields = findDifferences(
+        {
+          format: text(existing.row, "p_format"),
+          headersFingerprint: textOrNull(existing.row, "headers_fingerprint"),
+          secretFingerprint: textOrNull(existing.row, "secret_fingerprint"),
+        },
+        draft,
+      );
       if (fields.length > 0) return { kind: "endpoint_differs", endpointId: existing.summary.id, fields };
       return { kind: "endpoint", summary: existing.summary, showsGeneratedSecret: false };
     }
     const count = this.#endpointCounts.get(accountId) ?? 0;
-    if (maxEndpoints > 0 && count >= maxEndpoints) return { kind: "quota_exceeded", quota: "endpoints", limit: maxEndpoints };
+    const exceeded = checkQuota(quotas, "maxEndpoints", () => count);
+    if (exceeded !== null) return exceeded;
     this.#endpointCounts.set(accountId, count + 1);
     return { kind: "endpoint", ...this.#create(accountId, draft, nowMs) };
   }
@@ -93,9 +104,8 @@ export class LockedEndpoints {
     draft: EndpointDraft,
     nowMs: number,
   ): { readonly summary: EndpointSummary; readonly showsGeneratedSecret: boolean } {
-    const defaultSecretId = this.#defaultSecrets.get(accountId) ?? null;
-    const secret = draft.givenSecret ?? (defaultSecretId === null ? draft.generatedSecret : null);
-    this.#created.push({ accountId, draft, secret, secretId: secret?.id ?? defaultSecretId ?? "", nowMs });
+    const { secret, secretId, isGenerated } = chooseSecret(draft, this.#defaultSecrets.get(accountId) ?? null);
+    this.#created.push({ accountId, draft, secret, secretId, nowMs });
     const format = draft.format ?? draft.defaultFormat;
     const pausedUntilMs = this.#hostPauses.get(keyOf(accountId, draft.origin)) ?? null;
     const summary: EndpointSummary = { id: draft.id, state: "enabled", reason: null, format, pausedUntilMs };
@@ -107,27 +117,12 @@ export class LockedEndpoints {
       secret_fingerprint: secret?.fingerprints[0] ?? null,
     };
     this.#existing.set(keyOf(accountId, draft.url), { row, summary });
-    return { summary, showsGeneratedSecret: secret === draft.generatedSecret };
+    return { summary, showsGeneratedSecret: isGenerated };
   }
 
   async write(tx: Transaction): Promise<void> {
     await insertEndpoints(tx, this.#created);
   }
-}
-
-function differences(existing: Row, draft: EndpointDraft): EndpointConflict["fields"] {
-  const fields: EndpointConflict["fields"][number][] = [];
-  if (draft.format !== null && draft.format !== existing["p_format"]) fields.push("format");
-  if (draft.headers !== null) {
-    const fingerprint = textOrNull(existing, "headers_fingerprint");
-    const same = fingerprint === null ? draft.headers.names.length === 0 : draft.headers.fingerprints.includes(fingerprint);
-    if (!same) fields.push("headers");
-  }
-  if (draft.givenSecret !== null) {
-    const current = textOrNull(existing, "secret_fingerprint");
-    if (current === null || !draft.givenSecret.fingerprints.includes(current)) fields.push("signing_secret");
-  }
-  return fields;
 }
 
 export type Usage = { readonly activeWatches: number; readonly endpoints: number };

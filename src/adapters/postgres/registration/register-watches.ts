@@ -1,4 +1,5 @@
-import { decideRepeat, isStatusCurrent } from "../../../domain/calls/registration.ts";
+import { checkQuota } from "../../../domain/quotas.ts";
+import { decideRepeat, isStatusCurrent, newWatch } from "../../../domain/calls/registration.ts";
 import { planInitialEvents } from "../../../domain/calls/transition.ts";
 import type { Watch } from "../../../domain/calls/watch.ts";
 import { filterToRow } from "../../../domain/events/event-filter.ts";
@@ -93,9 +94,9 @@ class RegistrationBatch {
     const repeat = decideRepeat(existingCall === undefined ? null : this.#calls.findNewestWatch(existingCall, draft), draft, nowMs);
     if (repeat.kind === "differs") return refuse({ kind: "watch_differs", watchId: repeat.watchId, fields: repeat.fields });
     const active = this.#activeWatches.get(accountId) ?? 0;
-    if (repeat.kind === "new" && quotas.maxActiveWatches > 0 && active >= quotas.maxActiveWatches)
-      return refuse({ kind: "quota_exceeded", quota: "active_watches", limit: quotas.maxActiveWatches });
-    const named = draft.endpoint === null ? null : this.#endpoints.name({ accountId, draft: draft.endpoint }, quotas.maxEndpoints, nowMs);
+    const exceeded = repeat.kind === "new" ? checkQuota(quotas, "maxActiveWatches", () => active) : null;
+    if (exceeded !== null) return refuse(exceeded);
+    const named = draft.endpoint === null ? null : this.#endpoints.name({ accountId, draft: draft.endpoint }, quotas, nowMs);
     if (named !== null && named.kind !== "endpoint") return refuse(named);
     if (repeat.kind === "existing") return { kind: "existing", watchId: repeat.watchId };
     if (named?.summary.state === "disabled") this.#enabled.set(named.summary.id, nowMs);
@@ -115,7 +116,7 @@ class RegistrationBatch {
     const call = existingCall ?? this.#calls.make(draft);
     if (draft.restartsEndedCall && existingCall !== undefined && this.#transitionEvents.watchesOf(call.callId).length === 0)
       this.#calls.restore(call);
-    const watch = watchFrom(draft, call, endpoint);
+    const watch = newWatch(draft, call.callId, endpoint === null ? null : { id: endpoint.id, url: draft.endpoint?.url ?? "" });
     this.#created.push(watch);
     this.#calls.addWatch(watch);
     this.#transitionEvents.add(watch);
@@ -149,26 +150,6 @@ class RegistrationBatch {
 
 function refuse(result: RegisterWatchResult): DraftOutcome {
   return { kind: "refused", result };
-}
-
-function watchFrom(draft: WatchDraft, { callId }: LockedCall, endpoint: EndpointSummary | null): Watch {
-  return {
-    id: draft.id,
-    accountId: draft.accountId,
-    sourceName: draft.sourceName,
-    callId,
-    callSid: draft.callSid,
-    endpointId: endpoint?.id ?? null,
-    callbackUrl: draft.endpoint?.url ?? null,
-    status: "active",
-    endReason: null,
-    filter: draft.filter,
-    metadata: draft.metadata,
-    sequence: 0,
-    createdAtMs: draft.nowMs,
-    expiresAtMs: draft.expiresAtMs,
-    endedAtMs: null,
-  };
 }
 
 async function insertWatches(tx: Transaction, watches: readonly Watch[]): Promise<void> {

@@ -2,12 +2,11 @@ import type { RingbackEvent } from "../../../domain/events/event.ts";
 import { recipientsOf } from "../../../domain/events/operational-events.ts";
 import type { OperationalEventDraft } from "../../../domain/events/operational-events.ts";
 import { newId } from "../../../domain/ids.ts";
-import { sandboxSourceName } from "../../../domain/sources/sandbox.ts";
-import { defaultSourceName } from "../../../domain/sources/source-settings.ts";
 import type { Notice } from "../../../ports/stores/call-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
 import type { OperationalStore } from "../../../ports/stores/service-store.ts";
 import { filterOf, text } from "../../sql/rows.ts";
+import { mayUseSource } from "../../sql/source-access.ts";
 import type { Database } from "../connection/database.ts";
 import { insertEvent } from "../deliveries/event-rows.ts";
 
@@ -32,24 +31,14 @@ export function publishOperationalEvent(db: Database, draft: OperationalEventDra
 
 function publishSourceEvent(db: Database, event: Parameters<OperationalStore["publishSourceEvent"]>[0]): PublishedEvents {
   const { type, sourceName, state, reason, nowMs } = event;
+  const { condition, values } = mayUseSource(sourceName, "?1");
   const accounts = db.all(
-    `select a.id from accounts a where exists (select 1 from hooks h where h.account_id = a.id) and (${mayUse(sourceName)})`,
-    ...(isBuiltIn(sourceName) ? [] : [sourceName]),
+    `select a.id from accounts a where exists (select 1 from hooks h where h.account_id = a.id) and (${condition})`,
+    ...values,
   );
   const data = { endpointId: null, deliveryId: null, source: sourceName, state, reason, observedAtMs: nowMs };
   const published = accounts.map((row) =>
     publishOperationalEvent(db, { type, accountId: text(row, "id"), exceptEndpointId: null, nowMs, data }),
   );
   return { jobs: published.flatMap(({ jobs }) => jobs), notices: published.flatMap(({ notices }) => notices) };
-}
-
-function isBuiltIn(sourceName: string): boolean {
-  return sourceName === sandboxSourceName || sourceName === defaultSourceName;
-}
-
-/** Returns the SQL condition that account `a` may use the source. Never true for a source that does not exist (any more). */
-function mayUse(sourceName: string): string {
-  if (sourceName === sandboxSourceName) return "true";
-  if (sourceName === defaultSourceName) return "a.uses_default_source = 1";
-  return "exists (select 1 from sources s where s.name = ?1 and (s.account_id is null or s.account_id = a.id))";
 }

@@ -1,7 +1,10 @@
+import { attemptColumns, namesOf, stateColumns } from "../../sql/delivery-columns.ts";
+import { recordedOf } from "../../sql/attempt-recorded.ts";
 import type { Attempt } from "../../../domain/deliveries/attempt.ts";
 import { changesOnlyDelivery, decideAfterAttempt } from "../../../domain/deliveries/delivery-decision.ts";
 import type { AttemptResult } from "../../../domain/deliveries/delivery-decision.ts";
 import { hasEndpointChanged } from "../../../domain/deliveries/endpoint.ts";
+import { dueAfterAttempt } from "../../../domain/deliveries/lane.ts";
 import type { EventType } from "../../../domain/events/event.ts";
 import { operationalEventsAfter } from "../../../domain/events/operational-events.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
@@ -40,18 +43,13 @@ function recordAttempt(db: Database, record: AttemptRecord): AttemptRecorded {
     eventType: text(row, "event_type") as EventType,
   };
   const published = operationalEventsAfter(about, result, record.nowMs).map((draft) => publishOperationalEvent(db, draft));
-  return {
-    kind: "recorded",
-    attempt: result.attempt,
-    delivery: result.delivery,
-    endpoint: { state: result.endpoint.state, health: result.endpoint.health, hostPausedUntilMs: result.host.pausedUntilMs },
-    endpointChange: result.endpointChange,
+  return recordedOf(result, {
     jobs: published.flatMap(({ jobs }) => jobs),
     endpointNextDueAtMs:
       !laneHasMore && areBoundsCurrent(endpointRow, state, result) ? hostDueAt(endpointRow) : refreshBounds(db, endpointRow),
     unwatchedCallIds: retired.unwatchedCallIds,
     notices: [...retired.notices, ...published.flatMap(({ notices }) => notices)],
-  };
+  });
 }
 
 function readEndpoint(db: Database, endpointId: string): Row {
@@ -81,39 +79,17 @@ function decide(db: Database, record: AttemptRecord, row: Row, state: EndpointSt
   );
 }
 
+const insertAttempt = `insert into attempts (delivery_id, ${namesOf(attemptColumns)}) values (?, ${attemptColumns.map(() => "?").join(", ")})`;
+
 function writeAttempt(db: Database, deliveryId: string, attempt: Attempt): void {
-  db.run(
-    `insert into attempts (delivery_id, number, started_at, duration_ms, status_code, error_code, error_detail, response_excerpt, decision)
-     values (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    deliveryId,
-    attempt.number,
-    attempt.startedAtMs,
-    Math.round(attempt.durationMs),
-    attempt.statusCode,
-    attempt.error?.code ?? null,
-    attempt.error?.detail ?? null,
-    attempt.responseExcerpt,
-    attempt.decision,
-  );
+  db.run(insertAttempt, deliveryId, ...attemptColumns.map((column) => column.valueOf(attempt)));
 }
 
+const updateDelivery = `update deliveries set ${stateColumns.map(({ name }) => `${name} = ?`).join(", ")}, due_at = ?, lease_token = null where id = ?`;
+
 function writeDelivery(db: Database, row: Row, { delivery }: AttemptResult): void {
-  const isInLane = row["sequence"] !== null;
-  // In a lane the due time is decided with those of the other deliveries.
-  const pendingDueAtMs = isInLane ? integerOrNull(row, "due_at") : delivery.nextAttemptAtMs;
-  db.run(
-    `update deliveries set status = ?, attempt_count = ?, steps_spent = ?, next_attempt_at = ?, due_at = ?, first_attempt_at = ?, first_failed_at = ?,
-       settled_at = ?, lease_token = null where id = ?`,
-    delivery.status,
-    delivery.attemptCount,
-    delivery.stepsSpent,
-    delivery.nextAttemptAtMs,
-    delivery.status === "pending" ? pendingDueAtMs : null,
-    delivery.firstAttemptAtMs,
-    delivery.firstFailedAtMs,
-    delivery.settledAtMs,
-    delivery.id,
-  );
+  const dueAtMs = dueAfterAttempt(delivery, { isInLane: row["sequence"] !== null, dueAtMs: integerOrNull(row, "due_at") });
+  db.run(updateDelivery, ...stateColumns.map((column) => column.valueOf(delivery)), dueAtMs, delivery.id);
 }
 
 function writeEndpoint(db: Database, before: Row, { endpoint }: AttemptResult): void {

@@ -1,9 +1,9 @@
-import { messageOf } from "../../../domain/error-text.ts";
 import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { StartupError } from "../../../domain/errors.ts";
-import { migrate, pendingMigrations } from "../migrate.ts";
+import { messageOf } from "../../../domain/error-text.ts";
+import { migrate, readPending } from "../migrate.ts";
 import { isServerRunning, takeServerLock } from "./server-lock.ts";
 
 /**
@@ -86,8 +86,8 @@ function createFolder(folder: string): void {
 
 /** Refuses to change the schema under a running server that knows only the previous one. */
 function refuseUnderOlderServer(connection: DatabaseSync, path: string): void {
-  const { applied, pending } = pendingMigrations(connection);
-  if (applied > 0 && pending > 0 && isServerRunning(path))
+  const { applied, pending } = readPending(connection);
+  if (applied > 0 && pending.length > 0 && isServerRunning(path))
     throw new StartupError(
       `the server on ${path} is of an older version: stop it (if it is only just starting, wait for it) and try again`,
     );

@@ -1,8 +1,8 @@
-import { messageOf } from "../../../domain/error-text.ts";
 import { existsSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { StartupError } from "../../../domain/errors.ts";
+import { messageOf } from "../../../domain/error-text.ts";
 import { busyCode, resultCodeOf } from "./result-code.ts";
 
 /** Longer than `isServerRunning` holds the lock, and too short to wait for another server to stop. */

@@ -1,3 +1,5 @@
+import { namesOf, newDeliveryColumns } from "../../sql/delivery-columns.ts";
+import { mayLeaseNow } from "../../../domain/deliveries/endpoint.ts";
 import { newId } from "../../../domain/ids.ts";
 import type { RingbackEvent } from "../../../domain/events/event.ts";
 import type { SendJob, SendTarget } from "../../../ports/stores/send-job.ts";
@@ -13,6 +15,9 @@ export type NewEvent = {
   readonly sequence: number | null;
   readonly terminal: boolean;
 };
+
+const insertDelivery = `insert into deliveries (event_position, status, lease_token, ${namesOf(newDeliveryColumns)})
+  values (?, 'pending', ?, ${newDeliveryColumns.map(() => "?").join(", ")})`;
 
 /** Inserts an event with one delivery for each endpoint. Leases and returns the deliveries that may start now. */
 export function insertEvent(
@@ -41,22 +46,18 @@ export function insertEvent(
     const head = watchId === null || !waitsInLane(db, watchId, endpointId);
     const target = head && nextAttemptAtMs <= nowMs ? openTarget(db, endpointId, nowMs) : null;
     const leaseToken = target === null ? null : db.nextLeaseToken();
-    db.run(
-      `insert into deliveries (id, account_id, event_position, endpoint_id, watch_id, sequence, terminal, status, next_attempt_at, due_at, lease_token,
-         created_at)
-       values (?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?)`,
-      deliveryId,
-      event.accountId,
-      position,
+    const delivery = {
+      id: deliveryId,
+      accountId: event.accountId,
       endpointId,
       watchId,
       sequence,
       terminal,
       nextAttemptAtMs,
-      head ? nextAttemptAtMs : null,
-      leaseToken,
-      nowMs,
-    );
+      dueAtMs: head ? nextAttemptAtMs : null,
+      createdAtMs: nowMs,
+    };
+    db.run(insertDelivery, position, leaseToken, ...newDeliveryColumns.map((column) => column.valueOf(delivery)));
     if (target !== null && leaseToken !== null)
       return [{ deliveryId, leaseToken, attemptNumber: 1, stepsSpent: 0, event, target, createdAtMs: nowMs, mode: "scheduled" }];
     if (!head) refreshLane(db, watchId, endpointId);
@@ -72,10 +73,10 @@ function waitsInLane(db: Database, watchId: string, endpointId: string): boolean
   );
 }
 
-/** Returns the endpoint if it is enabled and has had no pause since its last success; `null` otherwise. After a pause a claim sends a single delivery first. */
+/** Returns the endpoint if a new delivery to it may be leased now; `null` otherwise. */
 function openTarget(db: Database, endpointId: string, nowMs: number): SendTarget | null {
   const target = readTarget(db, endpointId, nowMs);
-  return target.state === "enabled" && target.health.consecutivePauses === 0 && target.hostConsecutivePauses === 0 ? target : null;
+  return mayLeaseNow(target) ? target : null;
 }
 
 /** Cancels the pending deliveries of an endpoint or a watch. An attempt in flight keeps its lease until it is recorded. */

@@ -1,6 +1,9 @@
+import { chooseSecret, findDifferences } from "../../../domain/deliveries/endpoint-registration.ts";
+import { checkQuota } from "../../../domain/quotas.ts";
+import type { QuotaExceeded, Quotas } from "../../../domain/quotas.ts";
 import type { EndpointStore } from "../../../ports/stores/endpoint-store.ts";
 import type { EndpointSummary, EndpointView } from "../../../ports/stores/read-store.ts";
-import type { EndpointConflict, EndpointDraft, QuotaExceeded } from "../../../ports/stores/registration-store.ts";
+import type { EndpointConflict, EndpointDraft } from "../../../ports/stores/registration-store.ts";
 import { patchedColumns } from "../../sql/patched-columns.ts";
 import { text, textOrNull } from "../../sql/rows.ts";
 import { summaryOf } from "../../sql/view-rows.ts";
@@ -19,21 +22,22 @@ export type EnsuredEndpoint =
   | QuotaExceeded;
 
 /** Returns the endpoint with the draft's URL, creating it if there is none. Writes nothing if an existing endpoint differs from the draft. */
-export function ensureEndpoint(
-  db: Database,
-  accountId: string,
-  draft: EndpointDraft,
-  maxEndpoints: number,
-  nowMs: number,
-): EnsuredEndpoint {
+export function ensureEndpoint(db: Database, accountId: string, draft: EndpointDraft, quotas: Quotas, nowMs: number): EnsuredEndpoint {
   const existing = findByUrl(db, accountId, draft.url);
   if (existing !== undefined) {
-    const fields = differences(db, existing, draft);
+    const fields = findDifferences(
+      {
+        format: text(existing, "p_format"),
+        headersFingerprint: textOrNull(existing, "headers_fingerprint"),
+        secretFingerprint: draft.givenSecret === null ? null : readSecretFingerprint(db, text(existing, "id")),
+      },
+      draft,
+    );
     if (fields.length > 0) return { kind: "endpoint_differs", endpointId: text(existing, "id"), fields };
     return { kind: "endpoint", summary: summaryOf(existing, text(existing, "id")), showsGeneratedSecret: false };
   }
-  if (maxEndpoints > 0 && readUsage(db, accountId).endpoints >= maxEndpoints)
-    return { kind: "quota_exceeded", quota: "endpoints", limit: maxEndpoints };
+  const exceeded = checkQuota(quotas, "maxEndpoints", () => readUsage(db, accountId).endpoints);
+  if (exceeded !== null) return exceeded;
   const showsGeneratedSecret = createEndpoint(db, accountId, draft, nowMs);
   const created = findByUrl(db, accountId, draft.url);
   if (created === undefined) throw new Error(`no endpoint ${draft.id}`);
@@ -87,22 +91,12 @@ function findByUrl(db: Database, accountId: string, url: string): Row | undefine
   return db.get(sql, accountId, url);
 }
 
-function differences(db: Database, existing: Row, draft: EndpointDraft): EndpointConflict["fields"] {
-  const fields: EndpointConflict["fields"][number][] = [];
-  if (draft.format !== null && draft.format !== existing["p_format"]) fields.push("format");
-  if (draft.headers !== null) {
-    const fingerprint = textOrNull(existing, "headers_fingerprint");
-    const same = fingerprint === null ? draft.headers.names.length === 0 : draft.headers.fingerprints.includes(fingerprint);
-    if (!same) fields.push("headers");
-  }
-  if (draft.givenSecret !== null) {
-    const current = db.get(
-      "select s.fingerprint from endpoint_secrets x join secrets s on s.id = x.secret_id where x.endpoint_id = ? and x.valid_until is null",
-      text(existing, "id"),
-    );
-    if (current === undefined || !draft.givenSecret.fingerprints.includes(text(current, "fingerprint"))) fields.push("signing_secret");
-  }
-  return fields;
+function readSecretFingerprint(db: Database, endpointId: string): string | null {
+  const row = db.get(
+    "select s.fingerprint from endpoint_secrets x join secrets s on s.id = x.secret_id where x.endpoint_id = ? and x.valid_until is null",
+    endpointId,
+  );
+  return row === undefined ? null : text(row, "fingerprint");
 }
 
 /** Returns whether the endpoint has the generated secret, rather than the client's or the account's default. */
@@ -126,8 +120,8 @@ function createEndpoint(db: Database, accountId: string, draft: EndpointDraft, n
   );
   const account = db.get("select default_secret_id from accounts where id = ?", accountId);
   const defaultSecretId = account === undefined ? null : textOrNull(account, "default_secret_id");
-  const newSecret = draft.givenSecret ?? (defaultSecretId === null ? draft.generatedSecret : null);
-  if (newSecret !== null) insertSecret(db, accountId, newSecret, nowMs);
-  db.run("insert into endpoint_secrets (endpoint_id, secret_id) values (?, ?)", draft.id, newSecret?.id ?? defaultSecretId);
-  return newSecret === draft.generatedSecret;
+  const { secret, secretId, isGenerated } = chooseSecret(draft, defaultSecretId);
+  if (secret !== null) insertSecret(db, accountId, secret, nowMs);
+  db.run("insert into endpoint_secrets (endpoint_id, secret_id) values (?, ?)", draft.id, secretId);
+  return isGenerated;
 }

@@ -1,7 +1,8 @@
 import { filterToRow, sameFilter } from "../../../domain/events/event-filter.ts";
+import { checkQuota } from "../../../domain/quotas.ts";
 import type { HookView } from "../../../ports/stores/read-store.ts";
 import type { HookDraft, RegisterHookResult, RegistrationStore, RemovedHook } from "../../../ports/stores/registration-store.ts";
-import { filterOf, isSubscribedRow, text, textOrNull } from "../../sql/rows.ts";
+import { filterOf, integer, isSubscribedRow, text, textOrNull } from "../../sql/rows.ts";
 import { hookViewOf } from "../../sql/view-rows.ts";
 import type { Database } from "../connection/database.ts";
 import { refreshLane } from "../deliveries/lanes.ts";
@@ -19,11 +20,9 @@ function registerHook(db: Database, draft: HookDraft): RegisterHookResult {
       draft.endpoint.url,
     )
     .find((row) => sameFilter(filterOf(row), draft.filter));
-  if (same === undefined && quotas.maxHooks > 0) {
-    const count = db.get("select count(*) as n from hooks where account_id = ?", accountId)?.["n"] as number;
-    if (count >= quotas.maxHooks) return { kind: "quota_exceeded", quota: "hooks", limit: quotas.maxHooks };
-  }
-  const ensured = ensureEndpoint(db, accountId, draft.endpoint, quotas.maxEndpoints, nowMs);
+  const exceeded = same === undefined ? checkQuota(quotas, "maxHooks", () => countHooks(db, accountId)) : null;
+  if (exceeded !== null) return exceeded;
+  const ensured = ensureEndpoint(db, accountId, draft.endpoint, quotas, nowMs);
   if (ensured.kind !== "endpoint") return ensured;
   if (same !== undefined) return { kind: "existing", view: readHook(db, text(same, "id")) };
   if (ensured.summary.state === "disabled") enableIfDisabled(db, ensured.summary.id, nowMs);
@@ -36,6 +35,11 @@ function registerHook(db: Database, draft: HookDraft): RegisterHookResult {
     nowMs,
   );
   return { kind: "created", view: readHook(db, draft.id), showsGeneratedSecret: ensured.showsGeneratedSecret };
+}
+
+function countHooks(db: Database, accountId: string): number {
+  const row = db.get("select count(*) as n from hooks where account_id = ?", accountId);
+  return row === undefined ? 0 : integer(row, "n");
 }
 
 function readHook(db: Database, hookId: string): HookView {

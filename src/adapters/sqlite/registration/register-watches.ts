@@ -1,7 +1,7 @@
+import { checkQuota } from "../../../domain/quotas.ts";
 import type { CallStatus } from "../../../domain/calls/call.ts";
-import { decideRepeat, isStatusCurrent } from "../../../domain/calls/registration.ts";
+import { decideRepeat, isStatusCurrent, newWatch } from "../../../domain/calls/registration.ts";
 import { planInitialEvents } from "../../../domain/calls/transition.ts";
-import type { Watch } from "../../../domain/calls/watch.ts";
 import { filterToRow } from "../../../domain/events/event-filter.ts";
 import type { WatchedCall } from "../../../ports/stores/call-store.ts";
 import type { EndpointSummary, WatchView } from "../../../ports/stores/read-store.ts";
@@ -36,11 +36,10 @@ function registerWatch(db: Database, draft: WatchDraft): RegisterWatchResult {
   );
   const repeat = decideRepeat(known === undefined ? null : findNewestSame(db, text(known, "id"), draft), draft, nowMs);
   if (repeat.kind === "differs") return { kind: "watch_differs", watchId: repeat.watchId, fields: repeat.fields };
-  const { maxActiveWatches, maxEndpoints } = draft.quotas;
-  if (repeat.kind === "new" && maxActiveWatches > 0 && readUsage(db, accountId).activeWatches >= maxActiveWatches)
-    return { kind: "quota_exceeded", quota: "active_watches", limit: maxActiveWatches };
-  const ensured: EnsuredEndpoint | null =
-    draft.endpoint === null ? null : ensureEndpoint(db, accountId, draft.endpoint, maxEndpoints, nowMs);
+  const { quotas } = draft;
+  const exceeded = repeat.kind === "new" ? checkQuota(quotas, "maxActiveWatches", () => readUsage(db, accountId).activeWatches) : null;
+  if (exceeded !== null) return exceeded;
+  const ensured: EnsuredEndpoint | null = draft.endpoint === null ? null : ensureEndpoint(db, accountId, draft.endpoint, quotas, nowMs);
   if (ensured !== null && ensured.kind !== "endpoint") return ensured;
   if (repeat.kind === "existing") return { kind: "existing", view: readWatch(db, repeat.watchId) };
   const endpoint = ensured?.summary ?? null;
@@ -89,25 +88,9 @@ function insertCall(db: Database, draft: WatchDraft): string {
 
 /** Returns the result for the first watch of a new call without reading its rows back, which would cost a third of a batch. Most drafts of a batch are such. */
 function firstWatchOf(draft: WatchDraft, endpoint: EndpointSummary | null): Pick<Created, "view" | "call" | "notices" | "jobs"> {
-  const { id, accountId, sourceName, scope, callSid, callId, filter, metadata, expiresAtMs, nowMs } = draft;
+  const { accountId, sourceName, scope, callSid, callId, expiresAtMs, nowMs } = draft;
   const status: CallStatus = { status: null, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs: null };
-  const watch: Watch = {
-    id,
-    accountId,
-    sourceName,
-    callId,
-    callSid,
-    endpointId: endpoint?.id ?? null,
-    callbackUrl: draft.endpoint?.url ?? null,
-    status: "active",
-    endReason: null,
-    filter,
-    metadata,
-    sequence: 0,
-    createdAtMs: nowMs,
-    expiresAtMs,
-    endedAtMs: null,
-  };
+  const watch = newWatch(draft, callId, endpoint === null ? null : { id: endpoint.id, url: draft.endpoint?.url ?? "" });
   const call: WatchedCall = {
     callId,
     sourceName,

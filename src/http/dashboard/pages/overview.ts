@@ -1,5 +1,6 @@
 import type { Hono } from "hono";
 import { html } from "hono/html";
+import { accountLimitEntries } from "../../../domain/quotas.ts";
 import type { SourceHealth } from "../../../domain/sources/source.ts";
 import type { HttpDependencies } from "../../operations/dependencies.ts";
 import { sourceJson, watchJson } from "../../schemas/json.ts";
@@ -58,10 +59,7 @@ export function addOverview(dashboard: Hono<DashboardEnv>, dependencies: HttpDep
           ["Name", account.name],
           ["Account", html`<code>${account.id}</code>`],
           ["Public key (v1a)", html`<code>${account.publicKey}</code>`],
-          ["Maximum requests per second", limitText(limits.apiMaxPerSecond)],
-          ["Maximum active watches", limitText(limits.maxActiveWatches)],
-          ["Maximum endpoints", limitText(limits.maxEndpoints)],
-          ["Maximum hooks", limitText(limits.maxHooks)],
+          ...accountLimitEntries.map(([name, { unit }]): [string, string] => [`Maximum ${unit}`, limitText(limits[name])]),
         ])}`,
     });
   });

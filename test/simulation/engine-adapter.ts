@@ -40,6 +40,7 @@ export type { FromWorker, ToWorker } from "../../src/adapters/sqlite/writer-thre
 export type { WriterHost, WriterThread } from "../../src/adapters/sqlite/writer-thread/group-queue.ts";
 export type { DatabaseSync } from "node:sqlite";
 export type { AttemptOutcome } from "../../src/domain/deliveries/attempt.ts";
+export type { NotStarted } from "../../src/ports/not-started.ts";
 export type { Observation } from "../../src/domain/calls/call.ts";
 export type { CallSource, PollAnswer, PollTarget } from "../../src/ports/call-source.ts";
 export type { Clock, Timer } from "../../src/ports/clock.ts";

@@ -64,6 +64,8 @@ export class ExchangeRules {
     );
     this.#close(exchange, endpoint);
     const nowMs = this.#evidence.scheduler.nowMs;
+    // No attempt at all: what comes next is the same attempt.
+    if (outcome.kind === "not_started") delivery.exchanges.splice(delivery.exchanges.indexOf(exchange), 1);
     if (outcome.kind !== "answered") return undefined;
     const { statusCode } = outcome;
     if (exchange.isTaken) endpoint.lastTakenAtMs = nowMs;
@@ -260,7 +262,7 @@ function isAnswered2xx({ outcome }: Exchange): boolean {
 /** A failed attempt that is no deferral. */
 function spendsStep({ outcome, retryAfterMs }: Exchange): boolean {
   if (outcome === null) return false;
-  if (outcome.kind === "failed") return true;
+  if (outcome.kind !== "answered") return outcome.kind === "failed";
   const { statusCode } = outcome;
   if (statusCode >= 200 && statusCode <= 299) return false;
   return statusCode !== 429 && statusCode !== 410 && !(statusCode === 503 && retryAfterMs !== null);

@@ -104,7 +104,7 @@ export function planOf(seed: number): Plan {
     [1, 3],
   ]);
   const instances = new Random(seed, "instances").weighted([
-    [8, 1],
+    [12, 1],
     [2, 2],
     [1, 3],
   ]);
@@ -411,6 +411,7 @@ function stepBody(random: Random, scene: Scene, kind: StepKind, account: number)
           "rate_limited",
           "rate_limited_for",
           "slow",
+          "not_started",
         ] as const),
         forMs: random.int(1, 40) * 500,
         share: random.pick([1, 0.5, 0.2]),
@@ -442,6 +443,7 @@ function stepBody(random: Random, scene: Scene, kind: StepKind, account: number)
           [1, "blocked"],
           [3, "slow"],
           [1, "odd_retry_after"],
+          [1, "not_started"],
         ] as const),
         forMs: random.int(1, 80) * 500,
         share: random.pick([1, 1, 0.5, 0.2]),

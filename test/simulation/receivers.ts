@@ -1,4 +1,4 @@
-import type { AttemptOutcome, WebhookExchange, WebhookRequest, WebhookSender } from "./engine-adapter.ts";
+import type { AttemptOutcome, NotStarted, WebhookExchange, WebhookRequest, WebhookSender } from "./engine-adapter.ts";
 import { Random } from "./random.ts";
 import type { Lifetime, Scheduler } from "./scheduler.ts";
 
@@ -24,7 +24,9 @@ export type ReceiverTrouble =
   | "tls"
   | "blocked"
   | "slow"
-  | "odd_retry_after";
+  | "odd_retry_after"
+  /** Trouble of our own: nothing leaves the process, and nothing is spent. */
+  | "not_started";
 
 export type ReceiverEpisode = {
   /** A URL, or the beginning of one: a host. */
@@ -47,7 +49,7 @@ export type Exchange = {
   hasArrived: boolean;
   /** When the sender heard what came of it; null: never, for the process is gone. */
   endedAtMs: number | null;
-  outcome: AttemptOutcome | null;
+  outcome: AttemptOutcome | NotStarted | null;
   /** The receiver took it: it sent the whole of a 2xx, whoever heard it. */
   isTaken: boolean;
   /** How long the receiver asks to wait; null: it does not. */
@@ -57,7 +59,7 @@ export type Exchange = {
 type Plan = {
   readonly latencyMs: number;
   readonly arrives: boolean;
-  readonly outcome: AttemptOutcome;
+  readonly outcome: AttemptOutcome | NotStarted;
   readonly isTaken: boolean;
   readonly retryAfterMs: number | null;
 };
@@ -136,7 +138,7 @@ export class Receivers {
     const planned = this.#plan(request, random);
     // Beyond the deadline of the whole exchange the sender cuts it, whatever the receiver does.
     const isCut = planned.latencyMs >= request.timeoutMs;
-    const outcome: AttemptOutcome = isCut
+    const outcome: AttemptOutcome | NotStarted = isCut
       ? { kind: "failed", code: "timeout", detail: `no complete answer within ${request.timeoutMs} ms`, statusCode: null, permanent: false }
       : planned.outcome;
     const endAfterMs = Math.min(planned.latencyMs, request.timeoutMs);
@@ -217,6 +219,8 @@ export class Receivers {
         return answered(latencyMs, 503, String(seconds), seconds * 1000);
       case "bad_gateway":
         return answered(latencyMs, random.pick([502, 504]));
+      case "not_started":
+        return { ...broken("reset", false), latencyMs: 1, outcome: { kind: "not_started", code: "EMFILE" } };
       case "dns":
         return broken("dns", false);
       case "connect":

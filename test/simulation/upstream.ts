@@ -1,4 +1,4 @@
-import type { CallSource, Observation, PollAnswer, PollTarget } from "./engine-adapter.ts";
+import type { CallSource, NotStarted, Observation, PollAnswer, PollTarget } from "./engine-adapter.ts";
 import { Random } from "./random.ts";
 import type { Lifetime, Scheduler } from "./scheduler.ts";
 
@@ -26,7 +26,8 @@ export type UpstreamTrouble =
   | "forbidden"
   | "rate_limited"
   | "rate_limited_for"
-  | "slow";
+  | "slow"
+  | "not_started";
 
 type Episode = { readonly source: string; readonly trouble: UpstreamTrouble; readonly untilMs: number; readonly share: number };
 
@@ -36,7 +37,7 @@ export type PollSeen = {
   readonly lifetime: Lifetime;
   readonly arrivedAtMs: number;
   answeredAtMs: number | null;
-  observation: Observation | null;
+  observation: Observation | NotStarted | null;
 };
 
 const pollTimeoutMs = 10_000;
@@ -149,8 +150,10 @@ export class Upstream {
     return null;
   }
 
-  #observe(source: string, sid: string, trouble: UpstreamTrouble | null, random: Random): Observation {
+  #observe(source: string, sid: string, trouble: UpstreamTrouble | null, random: Random): Observation | NotStarted {
     switch (trouble) {
+      case "not_started":
+        return { kind: "not_started", code: "EMFILE" };
       case "server_error":
         return { kind: "failed", code: "server_error", detail: "answered 500" };
       case "timeout":
@@ -204,6 +207,6 @@ export class Upstream {
   }
 }
 
-function answerOf(observation: Observation, durationMs: number): PollAnswer {
+function answerOf(observation: Observation | NotStarted, durationMs: number): PollAnswer {
   return { observation, upstreamDateMs: null, durationMs };
 }

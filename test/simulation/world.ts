@@ -30,6 +30,8 @@ const wallStartMs = Date.UTC(2026, 10, 24, 12);
 const maxTasks = 200_000;
 const drainLimitMs = 12 * 60_000;
 const lookEveryMs = 5000;
+/** So long after a step of the clock it is known whether somebody noticed. */
+const clockNoticedMs = 7000;
 
 /** Lives a whole plan: its steps, then a world that is well again, in which all that is owed must arrive; then the last look. */
 export async function live(plan: Plan, plant: Plant | null = null): Promise<Life> {
@@ -127,7 +129,9 @@ class World {
         );
       });
     }
-    await this.#sleep((this.#plan.steps.at(-1)?.atMs ?? 0) - this.#scheduler.nowMs + 1000);
+    const lastMs = this.#plan.steps.at(-1)?.atMs ?? 0;
+    const clockMs = this.#plan.steps.findLast(({ kind }) => kind === "clock")?.atMs ?? 0;
+    await this.#sleep(Math.max(lastMs + 1000, clockMs + clockNoticedMs) - this.#scheduler.nowMs);
     this.#heal();
     await this.#until(() => Promise.resolve(this.#openSteps === 0), 300_000, "a request is never answered");
     for (const client of this.#clients) await this.#drain(client);

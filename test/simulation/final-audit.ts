@@ -3,7 +3,7 @@ import type { Client, Json } from "./client.ts";
 import { wantsEvent } from "./exchange-rules.ts";
 import type { FeedReader } from "./feed-reader.ts";
 import type { KnownWatch } from "./ledger.ts";
-import { registrationName } from "./step-runner.ts";
+import { registrationName } from "./client-knowledge.ts";
 import type { Upstream } from "./upstream.ts";
 import { factsOfEvent, isSame } from "./webhook-facts.ts";
 

@@ -1,54 +1,11 @@
-import { InstanceFencedError, StoreUnavailableError, openStoreOn, raisedRate } from "./engine-adapter.ts";
-import type {
-  DatabaseSync,
-  GateState,
-  InstanceSignal,
-  OpenStore,
-  ServiceStore,
-  SharedParts,
-  Shares,
-  SendJob,
-  Sweep,
-  WatchedCall,
-} from "./engine-adapter.ts";
-import type { Random } from "./random.ts";
-import type { Lifetime, Scheduler } from "./scheduler.ts";
-
-export type LeasedStoreParts = {
-  readonly scheduler: Scheduler;
-  readonly random: Random;
-  /** Opens the one store below. */
-  readonly open: () => Promise<ServiceStore>;
-  readonly connection: () => DatabaseSync | null;
-  /** How the way to the database is at the moment. */
-  readonly trouble: () => "none" | "away" | "answers_lost";
-  /** Called when an instance was evicted. */
-  readonly onEvicted: (lifetime: Lifetime) => void;
-  /** A planted bug: an instance that was evicted writes what it likes. */
-  readonly isFenceless: boolean;
-};
-
-type Member = {
-  readonly lifetime: Lifetime;
-  leaseUntilMs: number;
-  shares: Shares;
-  gateVersion: number;
-  readonly dirty: Set<string>;
-  readonly onSignal: (what: ReadonlySet<InstanceSignal>) => void;
-};
-
-/** One instance's connection. */
-type Seat = {
-  readonly lifetime: Lifetime;
-  token: number | null;
-  rejoin: (() => Promise<void>) | null;
-  rejoining: Promise<void> | null;
-  onUnavailable: () => void;
-  onSignal: (what: ReadonlySet<InstanceSignal>) => void;
-};
+import { InstanceFencedError, StoreUnavailableError, openStoreOn } from "./engine-adapter.ts";
+import type { OpenStore, ServiceStore, SharedParts, SendJob, WatchedCall } from "./engine-adapter.ts";
+import { LeaseTables } from "./lease-tables.ts";
+import type { LeasedStoreParts, Notice, Seat } from "./lease-tables.ts";
+import { createInstances } from "./leased-instances.ts";
+import type { Lifetime } from "./scheduler.ts";
 
 const unavailableAfterMs = 500;
-const signalsLost = 0.1;
 
 /** Writes that only the instance that holds a lease may make. */
 const fenced: ReadonlySet<string> = new Set(["claimDue", "recordAttempt", "claimManualRetry", "createTest", "publishSourceEvent"]);
@@ -71,26 +28,14 @@ const registered: ReadonlySet<string> = new Set([
  */
 export class LeasedStore {
   readonly #parts: LeasedStoreParts;
-  #store: ServiceStore | null = null;
-  readonly #members = new Map<number, Member>();
-  readonly #owners = new Map<string, number>();
-  readonly #leases = new Map<number, { readonly token: number; readonly deliveryId: string }>();
-  readonly #gates = new Map<string, GateState>();
-  readonly #notices: {
-    readonly accountId: string;
-    readonly watchId: string | null;
-    readonly sequence: number | null;
-    readonly eventType: string;
-  }[] = [];
-  #lastToken = 0;
-  #gateVersion = 0;
-
+  readonly #tables: LeaseTables;
   constructor(parts: LeasedStoreParts) {
     this.#parts = parts;
+    this.#tables = new LeaseTables(parts);
   }
 
   async start(): Promise<void> {
-    this.#store = await this.#parts.open();
+    this.#tables.store = await this.#parts.open();
   }
 
   /** The store as one process has it. */
@@ -98,8 +43,8 @@ export class LeasedStore {
     const seat: Seat = { lifetime, token: null, rejoin: null, rejoining: null, onUnavailable: () => undefined, onSignal: () => undefined };
     const store = this.#storeOf(seat);
     const shared: SharedParts = {
-      instances: this.#instancesOf(seat),
-      peerNotifier: { signal: (what) => this.#signal(seat, what) },
+      instances: createInstances(this.#tables, seat, (work) => this.#ask(seat, "instances", () => Promise.resolve(work()))),
+      peerNotifier: { signal: (what) => this.#tables.signal(seat, what) },
       listen: (onSignal) => {
         seat.onSignal = onSignal;
       },
@@ -114,7 +59,7 @@ export class LeasedStore {
   }
 
   #storeOf(seat: Seat): ServiceStore {
-    const real = this.#realStore;
+    const real = this.#tables.realStore;
     const operation =
       (name: string) =>
       (...args: readonly unknown[]) =>
@@ -155,13 +100,13 @@ export class LeasedStore {
 
   #isFenced(seat: Seat, name: string): boolean {
     if (this.#parts.isFenceless || !(fenced.has(name) || registered.has(name)) || seat.rejoin === null) return false;
-    return seat.token === null || !this.#members.has(seat.token);
+    return seat.token === null || !this.#tables.members.has(seat.token);
   }
 
   async #run(seat: Seat, name: string, real: ServiceStore, args: readonly unknown[]): Promise<unknown> {
     const [first] = args as readonly [{ readonly callId?: string }];
     if (name === "commitCall" && !this.#mayCommit(seat, first.callId ?? "")) return { kind: "stale", call: null };
-    if (name === "releaseCalls") this.#releaseCalls(seat, args[0] as readonly { readonly callId: string }[]);
+    if (name === "releaseCalls") this.#tables.releaseCalls(seat, args[0] as readonly { readonly callId: string }[]);
     const operation = Reflect.get(real, name) as (...values: readonly unknown[]) => Promise<unknown>;
     return this.#after(seat, name, await operation(...args));
   }
@@ -176,7 +121,7 @@ export class LeasedStore {
 
   #mayCommit(seat: Seat, callId: string): boolean {
     if (this.#parts.isFenceless) return true;
-    return seat.token !== null && this.#members.has(seat.token) && this.#owners.get(callId) === seat.token;
+    return seat.token !== null && this.#tables.members.has(seat.token) && this.#tables.owners.get(callId) === seat.token;
   }
 
   /** What the tables of Postgres would say after it, and what of the result is this instance's. */
@@ -189,7 +134,7 @@ export class LeasedStore {
           jobs = [],
           notices = [],
         } = result as { kind: string; call: WatchedCall | null; jobs?: readonly SendJob[]; notices?: readonly Notice[] };
-        this.#lease(seat, jobs, notices);
+        this.#tables.lease(seat, jobs, notices);
         void kind;
         void call;
         return result;
@@ -199,12 +144,12 @@ export class LeasedStore {
       case "removeWatch": {
         const removed = result as { kind: string; callId?: string; call?: WatchedCall | null; notices?: readonly Notice[] };
         if (removed.kind !== "removed" || removed.callId === undefined) return result;
-        this.#lease(seat, [], removed.notices ?? []);
-        this.#signal(seat, "watches");
-        return { ...removed, call: this.#callFor(seat, removed.callId, removed.call ?? null) };
+        this.#tables.lease(seat, [], removed.notices ?? []);
+        this.#tables.signal(seat, "watches");
+        return { ...removed, call: this.#tables.callFor(seat, removed.callId, removed.call ?? null) };
       }
       case "loadWatchedCalls":
-        return (result as readonly WatchedCall[]).filter(({ callId }) => this.#owners.get(callId) === seat.token);
+        return (result as readonly WatchedCall[]).filter(({ callId }) => this.#tables.owners.get(callId) === seat.token);
       default: {
         const {
           jobs = [],
@@ -217,8 +162,8 @@ export class LeasedStore {
           notices?: readonly Notice[];
           unwatchedCallIds?: readonly string[];
         };
-        if (Array.isArray(jobs)) this.#lease(seat, job === undefined ? jobs : [...jobs, job], notices);
-        for (const callId of unwatchedCallIds) this.#callFor(seat, callId, null);
+        if (Array.isArray(jobs)) this.#tables.lease(seat, job === undefined ? jobs : [...jobs, job], notices);
+        for (const callId of unwatchedCallIds) this.#tables.callFor(seat, callId, null);
         return result;
       }
     }
@@ -226,219 +171,8 @@ export class LeasedStore {
 
   #afterRegistration(seat: Seat, one: Registered): Registered {
     if (one.kind !== "created") return one;
-    this.#lease(seat, one.jobs ?? [], one.notices ?? []);
-    return one.call === null || one.call === undefined ? one : { ...one, call: this.#callFor(seat, one.call.callId, one.call) };
-  }
-
-  /** The call if it is this instance's, or nobody's so far; another's owner reads it again. */
-  #callFor(seat: Seat, callId: string, call: WatchedCall | null): WatchedCall | null {
-    const owner = this.#owners.get(callId);
-    const member = owner === undefined || owner === seat.token ? undefined : this.#members.get(owner);
-    if (member !== undefined) {
-      member.dirty.add(callId);
-      this.#signal(seat, "calls");
-      return null;
-    }
-    if (call !== null && seat.token !== null) this.#owners.set(callId, seat.token);
-    return call;
-  }
-
-  #lease(seat: Seat, jobs: readonly SendJob[], notices: readonly Notice[]): void {
-    const token = seat.token ?? -1;
-    for (const { leaseToken, deliveryId } of jobs) this.#leases.set(leaseToken, { token, deliveryId });
-    this.#notices.push(...notices);
-    if (notices.length > 0) this.#signal(seat, "events");
-    // It was evicted between the commit and its answer: what it was leased is free again.
-    if (jobs.length > 0 && !this.#members.has(token) && !this.#parts.isFenceless) void this.#releaseLeasesOf(token);
-  }
-
-  #releaseCalls(seat: Seat, calls: readonly { readonly callId: string }[]): void {
-    for (const { callId } of calls) if (this.#owners.get(callId) === seat.token) this.#owners.delete(callId);
-    this.#signal(seat, "calls");
-  }
-
-  #instancesOf(seat: Seat): SharedParts["instances"] {
-    const ask = <T>(work: () => T | Promise<T>) => this.#ask(seat, "instances", () => Promise.resolve(work()));
-    const view = (token: number) => ({
-      kind: "alive" as const,
-      token,
-      instances: [...this.#members]
-        .filter(([other, { leaseUntilMs }]) => other === token || leaseUntilMs > this.#nowMs)
-        .map(([other, { shares }]) => ({ token: other, shares, keyIds: [] })),
-    });
-    return {
-      join: ({ leaseMs, shares }) =>
-        ask(() => {
-          const token = ++this.#lastToken;
-          seat.token = token;
-          if ([...this.#members.values()].every(({ leaseUntilMs }) => leaseUntilMs <= this.#nowMs)) this.#gates.clear();
-          this.#members.set(token, {
-            lifetime: seat.lifetime,
-            leaseUntilMs: this.#nowMs + leaseMs,
-            shares,
-            gateVersion: 0,
-            dirty: new Set(),
-            onSignal: (what) => seat.onSignal(what),
-          });
-          this.#signal(seat, "instances");
-          return view(token);
-        }),
-      heartbeat: ({ leaseMs, shares }) =>
-        ask(() => {
-          const member = seat.token === null ? undefined : this.#members.get(seat.token);
-          if (member === undefined || seat.token === null) {
-            seat.token = null;
-            return { kind: "fenced" as const };
-          }
-          member.leaseUntilMs = this.#nowMs + leaseMs;
-          member.shares = shares;
-          return view(seat.token);
-        }),
-      raiseRates: (wanted) => ask(() => this.#raiseRates(seat, wanted)),
-      sweep: () => ask(() => this.#sweep(seat)),
-      listNotices: ({ position, limit }) =>
-        ask(() => {
-          const from = Number(position);
-          const notices = this.#notices.slice(from, from + limit);
-          return { notices, position: String(from + notices.length), more: notices.length === limit };
-        }),
-      listEnded: (watchIds) =>
-        ask(() =>
-          this.#select(
-            "select value as id from json_each(?) where value not in (select id from watches where status = 'active')",
-            JSON.stringify(watchIds),
-          ),
-        ),
-      loadOwnedCalls: (callIds) =>
-        ask(async () => {
-          const member = seat.token === null ? undefined : this.#members.get(seat.token);
-          for (const callId of callIds) member?.dirty.delete(callId);
-          const calls = (await this.#watchedCalls()).filter(({ callId }) => callIds.includes(callId));
-          for (const callId of callIds)
-            if (this.#owners.get(callId) === seat.token && !calls.some((call) => call.callId === callId)) this.#owners.delete(callId);
-          return calls.filter(({ callId }) => this.#owners.get(callId) === seat.token);
-        }),
-      countUnownedCalls: () =>
-        ask(async () => {
-          const counts: Record<string, number> = {};
-          for (const { sourceName } of await this.#unowned()) counts[sourceName] = (counts[sourceName] ?? 0) + 1;
-          return counts;
-        }),
-      claimCalls: ({ sourceName, limit, deadlineBeforeMs }) =>
-        ask(async () => {
-          const { token } = seat;
-          if (token === null || !this.#members.has(token)) throw new InstanceFencedError();
-          const free = (await this.#unowned()).filter(
-            (call) => call.sourceName === sourceName && (deadlineBeforeMs === null || call.earliestDeadlineAtMs < deadlineBeforeMs),
-          );
-          const claimed = free.filter(({ callId }) => this.#isUnowned(callId)).slice(0, limit);
-          for (const { callId } of claimed) this.#owners.set(callId, token);
-          return claimed;
-        }),
-      listLeases: () =>
-        ask(() => {
-          const standing = new Set(this.#leaseTokens("select lease_token as id from deliveries where lease_token is not null"));
-          return [...this.#leases].flatMap(([leaseToken, { token, deliveryId }]) =>
-            token === seat.token && standing.has(leaseToken) ? [{ deliveryId, leaseToken }] : [],
-          );
-        }),
-      evict: (tokens) =>
-        ask(async () => {
-          const gone = tokens.filter((token) => (this.#members.get(token)?.leaseUntilMs ?? Infinity) <= this.#nowMs);
-          for (const token of gone) await this.#remove(token);
-          for (const what of ["calls", "deliveries", "instances"] as const) if (gone.length > 0) this.#signal(seat, what);
-          return gone.length;
-        }),
-      leave: () =>
-        ask(async () => {
-          if (seat.token !== null) await this.#remove(seat.token);
-          for (const what of ["calls", "deliveries", "instances"] as const) this.#signal(seat, what);
-          seat.token = null;
-        }),
-      changeSuspension: ({ sourceName, suspension, expectedVersion }) =>
-        ask(() => {
-          const gate = this.#gates.get(sourceName);
-          if ((gate?.suspensionVersion ?? 0) !== expectedVersion && gate !== undefined) return { kind: "superseded" as const, gate };
-          const changed = { ...(gate ?? freshGate(sourceName)), suspension, suspensionVersion: ++this.#gateVersion };
-          this.#gates.set(sourceName, changed);
-          this.#signal(seat, "sources");
-          return { kind: "changed" as const, gate: changed };
-        }),
-      throttle: ({ sourceName, throttledUntilMs, rateFactor }) =>
-        ask(() => {
-          const gate = this.#gates.get(sourceName) ?? freshGate(sourceName);
-          const changed = {
-            ...gate,
-            throttledUntilMs: Math.max(gate.throttledUntilMs ?? 0, throttledUntilMs),
-            rateFactor,
-            throttleVersion: ++this.#gateVersion,
-          };
-          this.#gates.set(sourceName, changed);
-          this.#signal(seat, "sources");
-          return changed;
-        }),
-    };
-  }
-
-  #raiseRates(seat: Seat, wanted: Parameters<SharedParts["instances"]["raiseRates"]>[0]): Readonly<Record<string, number>> {
-    const member = seat.token === null ? undefined : this.#members.get(seat.token);
-    if (member === undefined) throw new InstanceFencedError();
-    const others = [...this.#members.values()].filter((other) => other !== member && other.leaseUntilMs > this.#nowMs);
-    const granted = Object.entries(wanted).map(([name, { wantedPerSecond, limitPerSecond }]) => {
-      const othersPerSecond = others.reduce((sum, { shares }) => sum + (shares[name]?.ratePerSecond ?? 0), 0);
-      const publishedPerSecond = member.shares[name]?.ratePerSecond ?? 0;
-      return [name, raisedRate({ limitPerSecond, wantedPerSecond, publishedPerSecond, othersPerSecond })] as const;
-    });
-    const raised = granted.map(([name, ratePerSecond]) => [name, { ...member.shares[name], ratePerSecond }]);
-    member.shares = { ...member.shares, ...(Object.fromEntries(raised) as Shares) };
-    return Object.fromEntries(granted);
-  }
-
-  async #sweep(seat: Seat): Promise<Sweep> {
-    const member = seat.token === null ? undefined : this.#members.get(seat.token);
-    const own = JSON.stringify([...this.#leases].filter(([, { token }]) => token === seat.token).map(([leaseToken]) => leaseToken));
-    const gates = [...this.#gates.values()].filter(
-      (gate) => Math.max(gate.suspensionVersion, gate.throttleVersion) > (member?.gateVersion ?? 0),
-    );
-    if (member !== undefined) member.gateVersion = this.#gateVersion;
-    return {
-      feedPosition: String(this.#notices.length),
-      // It is looked for at every sweep: what a claim costs is nothing here.
-      isDeliveryDue: true,
-      dirtyCallIds: [...(member?.dirty ?? [])],
-      settledDeliveryIds: this.#select(
-        "select id from deliveries where lease_token in (select value from json_each(?)) and status <> 'pending'",
-        own,
-      ),
-      closedEndpointIds: this.#select(
-        `select distinct d.endpoint_id as id from deliveries d join endpoints p on p.id = d.endpoint_id
-         where d.lease_token in (select value from json_each(?)) and p.state <> 'enabled'`,
-        own,
-      ),
-      gates,
-      expiredTokens: [...this.#members]
-        .filter(([token, { leaseUntilMs }]) => token !== seat.token && leaseUntilMs < this.#nowMs)
-        .map(([token]) => token),
-      hasUnownedCalls: (await this.#unowned()).length > 0,
-      sourceRevisions: 0,
-    };
-  }
-
-  async #remove(token: number): Promise<void> {
-    const member = this.#members.get(token);
-    this.#members.delete(token);
-    for (const [callId, owner] of this.#owners) if (owner === token) this.#owners.delete(callId);
-    if (member !== undefined) this.#parts.onEvicted(member.lifetime);
-    await this.#releaseLeasesOf(token);
-  }
-
-  async #releaseLeasesOf(token: number): Promise<void> {
-    const leases = [...this.#leases].filter(([, lease]) => lease.token === token);
-    for (const [leaseToken] of leases) this.#leases.delete(leaseToken);
-    await this.#realStore.releaseDeliveries(
-      leases.map(([leaseToken, { deliveryId }]) => ({ deliveryId, leaseToken })),
-      this.#parts.scheduler.wallMs,
-    );
+    this.#tables.lease(seat, one.jobs ?? [], one.notices ?? []);
+    return one.call === null || one.call === undefined ? one : { ...one, call: this.#tables.callFor(seat, one.call.callId, one.call) };
   }
 
   #rejoin(seat: Seat): Promise<void> {
@@ -454,13 +188,6 @@ export class LeasedStore {
     throw new StoreUnavailableError("the database is away");
   }
 
-  #signal(from: Seat, what: InstanceSignal): void {
-    const { scheduler, random } = this.#parts;
-    for (const [token, { lifetime, onSignal }] of this.#members)
-      if (token !== from.token && !random.chance(signalsLost))
-        scheduler.schedule(random.latencyMs(3, 50), () => onSignal(new Set([what])), lifetime);
-  }
-
   #travel(seat: Seat): Promise<void> {
     return this.#wait(seat, this.#parts.random.latencyMs(1, 40));
   }
@@ -468,47 +195,11 @@ export class LeasedStore {
   #wait({ lifetime }: Seat, ms: number): Promise<void> {
     return new Promise((resolve) => void this.#parts.scheduler.schedule(ms, resolve, lifetime));
   }
-
-  #watchedCalls(): Promise<readonly WatchedCall[]> {
-    return this.#realStore.loadWatchedCalls({ afterCallId: null, limit: 100_000 });
-  }
-
-  async #unowned(): Promise<readonly WatchedCall[]> {
-    return (await this.#watchedCalls()).filter(({ callId }) => this.#isUnowned(callId));
-  }
-
-  #isUnowned(callId: string): boolean {
-    const owner = this.#owners.get(callId);
-    return owner === undefined || !this.#members.has(owner);
-  }
-
-  #select(sql: string, value: string): readonly string[] {
-    const rows = this.#parts.connection()?.prepare(sql).all(value) ?? [];
-    return rows.map(({ id }) => id as string);
-  }
-
-  #leaseTokens(sql: string): readonly number[] {
-    return (this.#parts.connection()?.prepare(sql).all() ?? []).map(({ id }) => id as number);
-  }
-
-  get #realStore(): ServiceStore {
-    if (this.#store === null) throw new Error("the store is not open yet");
-    return this.#store;
-  }
-
-  get #nowMs(): number {
-    return this.#parts.scheduler.nowMs;
-  }
 }
 
-type Notice = { readonly accountId: string; readonly watchId: string | null; readonly sequence: number | null; readonly eventType: string };
 type Registered = {
   readonly kind: string;
   readonly call?: WatchedCall | null;
   readonly jobs?: readonly SendJob[];
   readonly notices?: readonly Notice[];
 };
-
-function freshGate(sourceName: string): GateState {
-  return { sourceName, suspension: null, suspensionVersion: 0, throttledUntilMs: null, rateFactor: 1, throttleVersion: 0 };
-}

@@ -1,19 +1,17 @@
 import { bodyOfWatch, idempotencyKeyOf } from "./client.ts";
-import type { Answered, Client, ClientParts, Json } from "./client.ts";
+import type { Json } from "./client.ts";
+import { ClientKnowledge } from "./client-knowledge.ts";
+import type { KnowledgeParts, Of } from "./client-knowledge.ts";
 import type { FeedReader } from "./feed-reader.ts";
-import type { KnownEndpoint } from "./ledger.ts";
-import type { Step, WatchWish } from "./plan.ts";
+import type { Step } from "./plan.ts";
 import type { Receivers } from "./receivers.ts";
 import type { Upstream } from "./upstream.ts";
 
-export type StepRunnerParts = ClientParts & {
-  readonly clients: readonly Client[];
+export type StepRunnerParts = KnowledgeParts & {
   readonly readers: readonly FeedReader[];
   readonly upstream: Upstream;
   readonly receivers: Receivers;
 };
-
-type Of<Kind extends Step["kind"]> = Extract<Step, { kind: Kind }>;
 
 /** The service looks at the clock every second, and must write down what it makes of it. */
 const noticedAfterMs = 6000;
@@ -23,11 +21,11 @@ const revokedAfterMs = 5000;
 /** Carries the steps of a plan out, and tells the auditor what its clients were answered. */
 export class StepRunner {
   readonly #parts: StepRunnerParts;
-  /** What a step made: the ids of watches and hooks. */
-  readonly #made = new Map<number, { readonly watchIds: string[]; readonly hookIds: string[] }>();
+  readonly #knowledge: ClientKnowledge;
 
   constructor(parts: StepRunnerParts) {
     this.#parts = parts;
+    this.#knowledge = new ClientKnowledge(parts);
   }
 
   async run(step: Step): Promise<void> {
@@ -103,30 +101,29 @@ export class StepRunner {
   async #register(step: Of<"register">): Promise<void> {
     const { plan, scheduler } = this.#parts;
     const body = bodyOfWatch(plan, step.watch, scheduler.wallMs);
-    await this.#naming(step.account, [step.watch], async (onLost) => {
-      const answer = await this.#client(step).send(
-        { method: "POST", path: "/v1/watches", body, idempotencyKey: idempotencyKeyOf(step) },
-        onLost,
-      );
-      if (answer !== null) this.#noteWatch(step, step.watch, answer.status, answer.body);
+    await this.#knowledge.naming(step.account, [step.watch], async (onLost) => {
+      const answer = await this.#knowledge
+        .client(step)
+        .send({ method: "POST", path: "/v1/watches", body, idempotencyKey: idempotencyKeyOf(step) }, onLost);
+      if (answer !== null) this.#knowledge.noteWatch(step, step.watch, answer.status, answer.body);
     });
   }
 
   async #batch(step: Of<"batch">): Promise<void> {
     const { plan, scheduler, auditor } = this.#parts;
     const body = { watches: step.watches.map((wish) => bodyOfWatch(plan, wish, scheduler.wallMs)) };
-    await this.#naming(step.account, step.watches, async (onLost) => {
-      const answer = await this.#client(step).send(
-        { method: "POST", path: "/v1/watches/batch", body, idempotencyKey: idempotencyKeyOf(step) },
-        onLost,
-      );
+    await this.#knowledge.naming(step.account, step.watches, async (onLost) => {
+      const answer = await this.#knowledge
+        .client(step)
+        .send({ method: "POST", path: "/v1/watches/batch", body, idempotencyKey: idempotencyKeyOf(step) }, onLost);
       if (answer === null) return;
-      if (answer.status !== 200) return this.#unexpected(step, answer);
+      if (answer.status !== 200) return this.#knowledge.unexpected(step, answer);
       const results = answer.body["results"] as readonly Json[];
       if (results.length !== step.watches.length) auditor.violate("batch", `${results.length} results for ${step.watches.length} items`);
       for (const [index, wish] of step.watches.entries()) {
         const result = results[index];
-        if (result !== undefined) this.#noteWatch(step, wish, result["status"] as number, (result["watch"] ?? result["problem"]) as Json);
+        if (result !== undefined)
+          this.#knowledge.noteWatch(step, wish, result["status"] as number, (result["watch"] ?? result["problem"]) as Json);
       }
     });
   }
@@ -142,17 +139,16 @@ export class StepRunner {
       ...(url.secret === null ? {} : { signing_secret: url.secret }),
     };
     const wish = { call: 0, url: step.url, events: step.events, metadata: {}, expiresInMs: null };
-    await this.#naming(step.account, [wish], async (onLost) => {
-      const answer = await this.#client(step).send(
-        { method: "POST", path: "/v1/hooks", body, idempotencyKey: idempotencyKeyOf(step) },
-        onLost,
-      );
+    await this.#knowledge.naming(step.account, [wish], async (onLost) => {
+      const answer = await this.#knowledge
+        .client(step)
+        .send({ method: "POST", path: "/v1/hooks", body, idempotencyKey: idempotencyKeyOf(step) }, onLost);
       if (answer === null) return;
       if (answer.status === 403 || answer.status === 409) return;
-      if (answer.status !== 200 && answer.status !== 201) return this.#unexpected(step, answer);
+      if (answer.status !== 200 && answer.status !== 201) return this.#knowledge.unexpected(step, answer);
       const id = answer.body["id"] as string;
-      this.#noteEndpoint(this.#client(step).endpointOf(url), answer.body["endpoint_id"], answer.body["secret"]);
-      this.#madeBy(step).hookIds.push(id);
+      this.#knowledge.noteEndpoint(this.#knowledge.client(step).endpointOf(url), answer.body["endpoint_id"], answer.body["secret"]);
+      this.#knowledge.madeBy(step).hookIds.push(id);
       if (!auditor.ledger.hooks.has(id))
         auditor.ledger.hooks.set(id, {
           id,
@@ -167,49 +163,52 @@ export class StepRunner {
 
   async #deleteHook(step: Of<"delete_hook">): Promise<void> {
     const { auditor, scheduler } = this.#parts;
-    for (const id of this.#made.get(step.of)?.hookIds ?? []) {
+    for (const id of this.#knowledge.made.get(step.of)?.hookIds ?? []) {
       const hook = auditor.ledger.hooks.get(id);
       if (hook === undefined || hook.account !== step.account) continue;
       hook.deleteAskedAtMs ??= scheduler.nowMs;
-      const answer = await this.#client(step).send({ method: "DELETE", path: `/v1/hooks/${id}` });
+      const answer = await this.#knowledge.client(step).send({ method: "DELETE", path: `/v1/hooks/${id}` });
       if (answer === null) continue;
       if (answer.status === 204) hook.deletedAtMs ??= scheduler.nowMs;
-      else this.#unexpected(step, answer);
+      else this.#knowledge.unexpected(step, answer);
     }
   }
 
   async #deleteWatch(step: Of<"delete_watch">): Promise<void> {
     const { auditor, scheduler } = this.#parts;
     const { watches } = auditor.ledger;
-    for (const id of this.#made.get(step.of)?.watchIds ?? []) {
+    for (const id of this.#knowledge.made.get(step.of)?.watchIds ?? []) {
       const watch = watches.get(id);
       if (watch === undefined || watch.account !== step.account) continue;
       const wasPurgeAsked = watch.isPurgeAsked;
       watch.deleteAskedAtMs ??= scheduler.nowMs;
       watch.isPurgeAsked ||= step.purge;
-      const answer = await this.#client(step).send({ method: "DELETE", path: `/v1/watches/${id}${step.purge ? "?purge=true" : ""}` });
+      const answer = await this.#knowledge
+        .client(step)
+        .send({ method: "DELETE", path: `/v1/watches/${id}${step.purge ? "?purge=true" : ""}` });
       if (answer === null) continue;
-      const mayBeGone = wasPurgeAsked || step.purge || this.#isShortRetention();
+      const mayBeGone = wasPurgeAsked || step.purge || this.#knowledge.isShortRetention();
       if (answer.status === 204 || (answer.status === 404 && mayBeGone)) watch.deletedAtMs ??= scheduler.nowMs;
-      else this.#unexpected(step, answer, id);
+      else this.#knowledge.unexpected(step, answer, id);
     }
   }
 
   async #patch(step: Of<"patch">): Promise<void> {
     const { plan, scheduler } = this.#parts;
     const url = plan.urls[step.url];
-    const endpoint = url === undefined ? null : this.#client(step).endpointOf(url);
+    const endpoint = url === undefined ? null : this.#knowledge.client(step).endpointOf(url);
     if (endpoint === null || endpoint.id === null) return;
     const { state, max_in_flight: maxInFlight } = step.change as { state?: "enabled" | "paused" | "disabled"; max_in_flight?: number };
     const before = endpoint.maxInFlight;
     if (maxInFlight !== undefined) endpoint.maxInFlight = Math.max(before, maxInFlight);
     if (state === "disabled") endpoint.mayBeDisabled = true;
     // Leaving `disabled`, also for a pause, begins schedules anew.
-    const answer = await this.#opening([endpoint], state !== undefined, () =>
-      this.#client(step).send({ method: "PATCH", path: `/v1/endpoints/${endpoint.id}`, body: step.change }),
+    const answer = await this.#knowledge.opening([endpoint], state !== undefined, () =>
+      this.#knowledge.client(step).send({ method: "PATCH", path: `/v1/endpoints/${endpoint.id}`, body: step.change }),
     );
     if (answer === null) return;
-    if (answer.status !== 200) return this.#isShortRetention() ? undefined : this.#unexpected(step, answer, endpoint.url);
+    if (answer.status !== 200)
+      return this.#knowledge.isShortRetention() ? undefined : this.#knowledge.unexpected(step, answer, endpoint.url);
     if (maxInFlight !== undefined && endpoint.openings === 0) endpoint.maxInFlight = maxInFlight;
     if ((state === "paused" || state === "disabled") && endpoint.openings === 0) endpoint.closed = { state, atMs: scheduler.nowMs };
     return undefined;
@@ -218,11 +217,11 @@ export class StepRunner {
   async #rotate(step: Of<"rotate">): Promise<void> {
     const { plan, scheduler } = this.#parts;
     const url = plan.urls[step.url];
-    const endpoint = url === undefined ? null : this.#client(step).endpointOf(url);
+    const endpoint = url === undefined ? null : this.#knowledge.client(step).endpointOf(url);
     if (endpoint === null || endpoint.id === null) return;
     if (endpoint.rotations > 0) endpoint.isSecretUnknown = true;
     endpoint.rotations += 1;
-    const answer = await this.#client(step).send({
+    const answer = await this.#knowledge.client(step).send({
       method: "POST",
       path: `/v1/endpoints/${endpoint.id}/rotate-secret`,
       body: { grace_seconds: step.graceSeconds },
@@ -232,12 +231,13 @@ export class StepRunner {
     if (answer?.status === 200)
       endpoint.secrets.push({ secret: answer.body["signing_secret"] as string, fromMs: scheduler.nowMs, untilMs: null });
     else endpoint.isSecretUnknown = true;
-    if (answer !== null && answer.status !== 200 && !this.#isShortRetention()) this.#unexpected(step, answer, endpoint.url);
+    if (answer !== null && answer.status !== 200 && !this.#knowledge.isShortRetention())
+      this.#knowledge.unexpected(step, answer, endpoint.url);
   }
 
   async #retry(step: Of<"retry">): Promise<void> {
     const { auditor } = this.#parts;
-    const client = this.#client(step);
+    const client = this.#knowledge.client(step);
     const deliveries = await client.list(`/v1/deliveries?status=${step.status}`);
     const delivery = deliveries[Math.floor(step.pick * deliveries.length)];
     if (delivery === undefined) return;
@@ -253,67 +253,70 @@ export class StepRunner {
       known.manualAsked += 1;
     };
     const answer = await client.send({ method: "POST", path: `/v1/deliveries/${String(delivery["id"])}/retry`, body: {}, onTry });
-    if (answer !== null && ![202, 404, 409].includes(answer.status)) this.#unexpected(step, answer);
+    if (answer !== null && ![202, 404, 409].includes(answer.status)) this.#knowledge.unexpected(step, answer);
   }
 
   async #recover(step: Of<"recover">): Promise<void> {
     const { plan } = this.#parts;
     const url = plan.urls[step.url];
-    const endpoint = url === undefined ? null : this.#client(step).endpointOf(url);
+    const endpoint = url === undefined ? null : this.#knowledge.client(step).endpointOf(url);
     if (endpoint === null || endpoint.id === null) return;
-    const answer = await this.#opening([endpoint], false, () =>
-      this.#client(step).send({
+    const answer = await this.#knowledge.opening([endpoint], false, () =>
+      this.#knowledge.client(step).send({
         method: "POST",
         path: `/v1/endpoints/${endpoint.id}/recover`,
         body: { since: "2020-01-01T00:00:00.000Z", until: "2040-01-01T00:00:00.000Z" },
         idempotencyKey: idempotencyKeyOf(step),
       }),
     );
-    if (answer !== null && ![202, 409].includes(answer.status) && !this.#isShortRetention()) this.#unexpected(step, answer, endpoint.url);
+    if (answer !== null && ![202, 409].includes(answer.status) && !this.#knowledge.isShortRetention())
+      this.#knowledge.unexpected(step, answer, endpoint.url);
   }
 
   async #test(step: Of<"test">): Promise<void> {
     const { plan } = this.#parts;
     const url = plan.urls[step.url];
-    const endpoint = url === undefined ? null : this.#client(step).endpointOf(url);
+    const endpoint = url === undefined ? null : this.#knowledge.client(step).endpointOf(url);
     if (endpoint === null || endpoint.id === null) return;
-    const answer = await this.#client(step).send({
+    const answer = await this.#knowledge.client(step).send({
       method: "POST",
       path: `/v1/endpoints/${endpoint.id}/test`,
       body: {},
       idempotencyKey: idempotencyKeyOf(step),
     });
-    if (answer !== null && ![200, 409].includes(answer.status) && !this.#isShortRetention()) this.#unexpected(step, answer, endpoint.url);
+    if (answer !== null && ![200, 409].includes(answer.status) && !this.#knowledge.isShortRetention())
+      this.#knowledge.unexpected(step, answer, endpoint.url);
   }
 
   async #wait(step: Of<"wait">): Promise<void> {
-    const id = this.#made.get(step.of)?.watchIds[0];
+    const id = this.#knowledge.made.get(step.of)?.watchIds[0];
     const watch = id === undefined ? undefined : this.#parts.auditor.ledger.watches.get(id);
     if (id === undefined || watch === undefined || watch.account !== step.account) return;
-    const answer = await this.#client(step).send({ method: "GET", path: `/v1/watches/${id}?wait=${step.seconds}` });
-    if (answer !== null && answer.status !== 200 && !watch.isPurgeAsked && !this.#isShortRetention()) this.#unexpected(step, answer, id);
+    const answer = await this.#knowledge.client(step).send({ method: "GET", path: `/v1/watches/${id}?wait=${step.seconds}` });
+    if (answer !== null && answer.status !== 200 && !watch.isPurgeAsked && !this.#knowledge.isShortRetention())
+      this.#knowledge.unexpected(step, answer, id);
   }
 
   async #look(step: Of<"look">): Promise<void> {
     const path = step.at === "ready" ? "/readyz" : `/v1/${step.at}`;
-    const answer = await this.#client(step).send({ method: "GET", path });
-    if (answer !== null && answer.status !== 200) this.#unexpected(step, answer);
+    const answer = await this.#knowledge.client(step).send({ method: "GET", path });
+    if (answer !== null && answer.status !== 200) this.#knowledge.unexpected(step, answer);
   }
 
   async #flood(step: Of<"flood">): Promise<void> {
     const { life } = this.#parts;
-    const client = this.#client(step);
+    const client = this.#knowledge.client(step);
     const answers = await Promise.all(
       Array.from({ length: step.count }, () => life.ask({ method: "GET", path: "/v1/me", key: client.key })),
     );
     for (const answer of answers)
       if (answer !== "lost" && ![200, 429, 503].includes(answer.status))
-        this.#unexpected(step, { status: answer.status, body: {}, text: answer.text });
+        this.#knowledge.unexpected(step, { status: answer.status, body: {}, text: answer.text });
   }
 
   async #revokeKey(step: Of<"revoke_key">): Promise<void> {
     const { life, auditor } = this.#parts;
-    const client = this.#client(step);
+    const client = this.#knowledge.client(step);
     const me = await client.send({ method: "GET", path: "/v1/me" });
     if (me?.status !== 200) return;
     const created = await life.operate((operator) => operator.createKey(me.body["id"] as string));
@@ -329,114 +332,4 @@ export class StepRunner {
     await client.sleep(revokedAfterMs + 50);
     if ((await use()) === 200) auditor.violate("keys", "a key that was revoked 5 s ago is taken");
   }
-
-  /** Requests that name URLs may enable their endpoints. */
-  async #naming(account: number, wishes: readonly WatchWish[], ask: (onLost: () => void) => Promise<void>): Promise<void> {
-    const { plan, auditor } = this.#parts;
-    const client = this.#parts.clients[account];
-    const endpoints = wishes.flatMap(({ url }) => {
-      const planned = url === null ? undefined : plan.urls[url];
-      return planned === undefined || client === undefined ? [] : [client.endpointOf(planned)];
-    });
-    const onLost = () => {
-      for (const wish of wishes)
-        auditor.ledger.lostRegistrations.add(
-          registrationName(account, plan.calls[wish.call]?.sid, wish.url === null ? null : plan.urls[wish.url]?.url),
-        );
-    };
-    await this.#opening(
-      endpoints,
-      endpoints.some(({ mayBeDisabled }) => mayBeDisabled),
-      () => ask(onLost),
-    );
-  }
-
-  /** While it runs nothing is known of whether these are open; `enables`: pauses may be forgotten by it. */
-  async #opening<T>(endpoints: readonly KnownEndpoint[], enables: boolean, ask: () => Promise<T>): Promise<T> {
-    const { scheduler } = this.#parts;
-    for (const endpoint of endpoints) endpoint.openings += 1;
-    const result = await ask();
-    for (const endpoint of endpoints) {
-      endpoint.openings -= 1;
-      endpoint.gone = null;
-      if (enables || endpoint.closed?.state === "disabled") {
-        endpoint.closed = null;
-        endpoint.floors = [];
-      }
-      endpoint.renewedAtMs = scheduler.nowMs;
-    }
-    return result;
-  }
-
-  #noteWatch(step: Of<"register" | "batch">, wish: WatchWish, status: number, body: Json): void {
-    const { plan, auditor } = this.#parts;
-    const url = wish.url === null ? undefined : plan.urls[wish.url];
-    const sid = plan.calls[wish.call]?.sid ?? "";
-    if (status !== 200 && status !== 201) return this.#judgeRefusal(step, status, body);
-    const id = body["id"] as string;
-    if (body["call_sid"] !== sid || body["callback_url"] !== (url?.url ?? null))
-      auditor.violate("registration", `${JSON.stringify(body)} answers a registration of ${sid} for ${url?.url}`, id);
-    if (url !== undefined) this.#noteEndpoint(this.#client(step).endpointOf(url), body["endpoint_id"], body["signing_secret"]);
-    this.#madeBy(step).watchIds.push(id);
-    if (!auditor.ledger.watches.has(id))
-      auditor.ledger.watches.set(id, {
-        id,
-        account: step.account,
-        sid,
-        url: url?.url ?? null,
-        events: wish.events,
-        deleteAskedAtMs: null,
-        deletedAtMs: null,
-        isPurgeAsked: false,
-      });
-    return undefined;
-  }
-
-  #noteEndpoint(endpoint: KnownEndpoint, id: unknown, secret: unknown): void {
-    const { scheduler, auditor } = this.#parts;
-    if (typeof id === "string" && endpoint.id !== id) {
-      if (endpoint.id !== null && !this.#isShortRetention()) auditor.violate("endpoints", `${endpoint.url} has two of them`, endpoint.url);
-      endpoint.id = id;
-    }
-    if (typeof secret === "string") endpoint.secrets.push({ secret, fromMs: scheduler.nowMs, untilMs: null });
-    else if (endpoint.secrets.length === 0) endpoint.isSecretUnknown = true;
-  }
-
-  /** Refusals that a plan may lead to; everything else is our fault. */
-  #judgeRefusal(step: Of<"register" | "batch">, status: number, body: Json): void {
-    const type = String(body["type"]).replace("urn:ringback:problem:", "");
-    const expected = ["watch-differs", "endpoint-differs", "quota-exceeded", "source-saturated"];
-    const errors = body["errors"] as readonly Json[] | undefined;
-    const isBadTime = errors?.some(({ pointer }) => pointer === "/expires_at" || pointer === "/callback_url") ?? false;
-    if (expected.includes(type) || (status === 422 && isBadTime)) return;
-    this.#unexpected(step, { status, body, text: JSON.stringify(body) });
-  }
-
-  #isShortRetention(): boolean {
-    return this.#parts.auditor.limits.retentionMs < 86_400_000;
-  }
-
-  #unexpected(step: Step, { status, text }: Answered, ...about: readonly string[]): void {
-    this.#parts.auditor.violate("answer", `${step.kind} was answered ${status} ${text}`, ...about);
-  }
-
-  #client({ account }: { readonly account: number }): Client {
-    const client = this.#parts.clients[account];
-    if (client === undefined) throw new Error(`no account ${account}`);
-    return client;
-  }
-
-  #madeBy(step: Step) {
-    let made = this.#made.get(step.id);
-    if (made === undefined) {
-      made = { watchIds: [], hookIds: [] };
-      this.#made.set(step.id, made);
-    }
-    return made;
-  }
-}
-
-/** Names a registration, whichever request it came with. */
-export function registrationName(account: number, sid: string | undefined, url: string | null | undefined): string {
-  return `${account} ${sid ?? ""} ${url ?? ""}`;
 }

@@ -31,7 +31,7 @@ async function serve(port: NonNullable<typeof parentPort>, { plant: plantName, t
   Error.stackTraceLimit = 0;
   seedCrypto();
   if (plant !== null) installPatch(plant);
-  const { planOf } = await import("./plan.ts");
+  const { planOf } = await import("./plan-world.ts");
   const { live } = await import("./world.ts");
   const { shrink } = await import("./shrink.ts");
   const { describeFailure } = await import("./report.ts");

@@ -13,7 +13,8 @@ import { Receivers } from "./receivers.ts";
 import { Scheduler } from "./scheduler.ts";
 import { reseedCrypto } from "./seeded-crypto.ts";
 import { Fleet } from "./fleet.ts";
-import { StepRunner, registrationName } from "./step-runner.ts";
+import { registrationName } from "./client-knowledge.ts";
+import { StepRunner } from "./step-runner.ts";
 import { Timeline } from "./timeline.ts";
 import { Upstream } from "./upstream.ts";
 

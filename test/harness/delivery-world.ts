@@ -134,13 +134,13 @@ export class DeliveryWorld {
     this.#registrationsNow();
     const { jobs } = await this.registrations.see(callSid, status);
     this.dispatcher.accept(jobs);
-    // What a host with a pause behind it is owed is left to claims: in the service the loop's next round finds it.
+    // Deliveries to a host that has paused are left to claims: in the service the next round of the loop finds them.
     if (jobs.length === 0) this.dispatcher.wake();
     return jobs;
   }
 
   /** Makes a watch with one pending webhook for each URL, in the order given. */
-  async oweEach(urls: readonly string[], prefix = "OUT-owed"): Promise<void> {
+  async oweEach(urls: readonly string[], prefix = "OUT-pending"): Promise<void> {
     for (const [index, url] of urls.entries()) {
       await this.watch(`${prefix}-${index}`, { url });
       await this.see(`${prefix}-${index}`, "queued");

@@ -140,7 +140,7 @@ export class DeliveryWorld {
   }
 
   /** Makes a watch with one pending webhook for each URL, in the order given. */
-  async oweEach(urls: readonly string[], prefix = "OUT-pending"): Promise<void> {
+  async oweEach(urls: readonly string[], prefix = "OUT-owed"): Promise<void> {
     for (const [index, url] of urls.entries()) {
       await this.watch(`${prefix}-${index}`, { url });
       await this.see(`${prefix}-${index}`, "queued");

@@ -1,4 +1,6 @@
 import { DnsFailure } from "./dns-failure.ts";
+import { localFailureCodeOf } from "./local-failure.ts";
+import type { NotStarted } from "../../ports/not-started.ts";
 import type { Observation, PollFailureCode } from "../../domain/calls/call.ts";
 
 export type PollFailure = Extract<Observation, { kind: "failed" }>;
@@ -11,7 +13,9 @@ const tls = /^(?:ERR_TLS|ERR_SSL|CERT_|CRL_|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED|EP
 const notHttp = "not HTTP";
 
 /** The class of a network failure. The detail is the error's code: a message may hold what was sent. */
-export function connectionFailureOf(error: unknown): PollFailure {
+export function connectionFailureOf(error: unknown): PollFailure | NotStarted {
+  const localCode = localFailureCodeOf(error);
+  if (localCode !== null) return { kind: "not_started", code: localCode };
   const detail = errorCodeOf(error);
   return { kind: "failed", code: failureCodeOf(error, detail), detail };
 }

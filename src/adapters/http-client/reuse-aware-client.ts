@@ -1,28 +1,64 @@
 import { Client } from "undici";
-import type { Dispatcher } from "undici";
+import type { Dispatcher, buildConnector } from "undici";
+import { ConnectionLife, maxConnectionAgeMs } from "./connection-life.ts";
+import { Dialling } from "./dialler.ts";
 
-/** A request that wants to know, when it goes out, whether its connection has carried one before. */
+export type ReuseAwareClientOptions = Omit<Client.Options, "connect"> & {
+  readonly connect: buildConnector.connector;
+  readonly maxConnectionAgeMs?: number;
+};
+
+/** The connection that a request goes out on. */
+export type ClaimedConnection = {
+  /** Whether it has carried a request before. */
+  readonly isReused: boolean;
+  /** Lets go of it after this answer. */
+  readonly endAfterAnswer: () => void;
+};
+
+/** A request that learns on which connection it goes out. */
 export abstract class ReuseAwareHandler {
   /** Set by the client that dispatches it; to be called once, from `onRequestStart`. */
-  claimConnection: () => { readonly isReused: boolean } = () => ({ isReused: false });
+  claimConnection: () => ClaimedConnection = () => ({ isReused: false, endAfterAnswer: () => undefined });
+  /** Set by the client that dispatches it: what a request without a connection waits for. */
+  dialStage: () => Dialling["stage"] | null = () => null;
 }
 
 /**
- * undici does not tell a request which connection it got, and a socket's byte counts do not tell an earlier answer from
- * the beginning of this one. With one request at a time a client has one connection, so it can count.
+ * undici does not say which connection a request got, and a socket's byte counts do not tell an earlier answer from the
+ * beginning of this one. With one request at a time a client has one connection, so it can count, and end it between two
+ * requests.
  */
 export class ReuseAwareClient extends Client {
   #requests = 0;
+  #life: ConnectionLife | null = null;
+  #dialling: unknown = null;
 
-  constructor(origin: URL, options: Client.Options) {
-    super(origin, options);
-    this.on("connect", () => {
-      this.#requests = 0;
-    });
+  constructor(origin: URL, { connect, maxConnectionAgeMs: maxAgeMs = maxConnectionAgeMs, ...options }: ReuseAwareClientOptions) {
+    const observedConnect: buildConnector.connector = (target, callback) => {
+      this.#dialling = connect(target, (...[error, socket]) => {
+        this.#dialling = null;
+        if (error !== null) return callback(error, null);
+        this.#requests = 0;
+        this.#life = new ConnectionLife(socket, maxAgeMs, () => this.stats.size === 0);
+        return callback(null, socket);
+      });
+    };
+    super(origin, { ...options, connect: observedConnect });
+    // Emitted after each answer, before the next request is taken: with one request at a time the client is full.
+    this.on("drain", () => this.#life?.onIdle());
   }
 
   override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
-    if (handler instanceof ReuseAwareHandler) handler.claimConnection = () => ({ isReused: this.#requests++ > 0 });
+    if (handler instanceof ReuseAwareHandler) {
+      handler.claimConnection = () => this.#claim();
+      handler.dialStage = () => (this.#dialling instanceof Dialling ? this.#dialling.stage : null);
+    }
     return super.dispatch(options, handler);
+  }
+
+  #claim(): ClaimedConnection {
+    const life = this.#life;
+    return { isReused: this.#requests++ > 0, endAfterAnswer: () => life?.endAfterAnswer() };
   }
 }

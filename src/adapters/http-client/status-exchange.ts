@@ -1,16 +1,19 @@
 import type { Dispatcher } from "undici";
 import { connectionFailureOf } from "./connection-failure.ts";
+import { DnsFailure } from "./dns-failure.ts";
 import type { PollFailure } from "./connection-failure.ts";
+import type { NotStarted } from "../../ports/not-started.ts";
 import { answerMaxBytes } from "../polyai/parse.ts";
 import type { AnswerHead } from "../polyai/parse.ts";
 import { ReuseAwareHandler } from "./reuse-aware-client.ts";
+import type { ClaimedConnection } from "./reuse-aware-client.ts";
 
 /** How a request ended: a whole answer (`failure` null), or as much of one as came before the failure. */
 export type ExchangeEnd = {
   readonly head: AnswerHead | null;
   /** "" unless the answer was a 200: nobody reads another. */
   readonly body: string;
-  readonly failure: PollFailure | null;
+  readonly failure: PollFailure | NotStarted | null;
   /** A connection that had served before broke without a byte of an answer: most likely it had been closed while idle. */
   readonly isStaleConnection: boolean;
 };
@@ -22,7 +25,7 @@ export class StatusExchange extends ReuseAwareHandler implements Dispatcher.Disp
   readonly ended: Promise<ExchangeEnd>;
   readonly #end: (end: ExchangeEnd) => void;
   #controller: Dispatcher.DispatchController | null = null;
-  #isReused = false;
+  #connection: ClaimedConnection | null = null;
   #hasAnswerBegun = false;
   #head: AnswerHead | null = null;
   #chunks: Buffer[] = [];
@@ -36,8 +39,15 @@ export class StatusExchange extends ReuseAwareHandler implements Dispatcher.Disp
     this.#end = resolve;
   }
 
+  /** Ends it because its `timeoutMs` have passed. */
+  timeOut(timeoutMs: number): void {
+    const isLookingUp = this.#controller === null && this.dialStage() === "name";
+    if (isLookingUp) this.cut(connectionFailureOf(new DnsFailure("ETIMEOUT")));
+    else this.cut({ kind: "failed", code: "timeout", detail: `no complete answer within ${timeoutMs} ms` });
+  }
+
   /** Ends it now and lets go of its connection; without effect once it has ended. */
-  cut(failure: PollFailure): void {
+  cut(failure: PollFailure | NotStarted): void {
     this.#finish(failure);
     this.#controller?.abort(over);
   }
@@ -46,7 +56,7 @@ export class StatusExchange extends ReuseAwareHandler implements Dispatcher.Disp
     this.#controller = controller;
     // Its time ran out while it waited for a connection.
     if (this.#isOver) controller.abort(over);
-    else this.#isReused = this.claimConnection().isReused;
+    else this.#connection = this.claimConnection();
   }
 
   onResponseStarted(): void {
@@ -56,6 +66,7 @@ export class StatusExchange extends ReuseAwareHandler implements Dispatcher.Disp
   onResponseStart(_controller: Dispatcher.DispatchController, statusCode: number, headers: AnswerHead["headers"]): void {
     // 1xx are interim: the answer is still to come (RFC 9110 §15.2).
     if (statusCode >= 200) this.#head = { statusCode, headers };
+    if (statusCode >= 500) this.#connection?.endAfterAnswer();
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -72,7 +83,7 @@ export class StatusExchange extends ReuseAwareHandler implements Dispatcher.Disp
     this.#finish(connectionFailureOf(error));
   }
 
-  #finish(failure: PollFailure | null): void {
+  #finish(failure: PollFailure | NotStarted | null): void {
     if (this.#isOver) return;
     this.#isOver = true;
     const [first] = this.#chunks;
@@ -83,7 +94,8 @@ export class StatusExchange extends ReuseAwareHandler implements Dispatcher.Disp
       head: this.#head,
       body,
       failure,
-      isStaleConnection: failure?.code === "reset" && this.#isReused && !this.#hasAnswerBegun,
+      isStaleConnection:
+        failure?.kind === "failed" && failure.code === "reset" && this.#connection?.isReused === true && !this.#hasAnswerBegun,
     });
   }
 }

@@ -1,5 +1,5 @@
 import { Pool } from "undici";
-import type { Observation } from "../../domain/calls/call.ts";
+import type { Client } from "undici";
 import type { Clock } from "../../ports/clock.ts";
 import type { CallSource, PollAnswer, PollTarget } from "../../ports/call-source.ts";
 import { DeadlineQueue } from "../http-client/deadline-queue.ts";
@@ -39,16 +39,18 @@ export class PolyaiSource implements CallSource {
     this.#request = statusRequestOf(config);
     this.#deadlines = new DeadlineQueue(clock, pollTimeoutMs);
     const connect = upstreamConnector(upstreamNames, this.#request.lookupName);
+    const age = config.maxConnectionAgeMs === undefined ? {} : { maxConnectionAgeMs: config.maxConnectionAgeMs };
     this.#pool = new Pool(this.#request.origin, {
       connections: config.maxConnections ?? 128,
       pipelining: 1,
       allowH2: false,
       connect,
       keepAliveTimeout: keepAliveTimeoutMs,
+      keepAliveMaxTimeout: keepAliveTimeoutMs,
       // The deadline covers head and body.
       headersTimeout: 0,
       bodyTimeout: 0,
-      factory: (origin, options) => new ReuseAwareClient(origin, options),
+      factory: (origin, options) => new ReuseAwareClient(origin, { ...(options as Client.Options), connect, ...age }),
     });
   }
 
@@ -96,13 +98,13 @@ export class PolyaiSource implements CallSource {
 
   #ask(path: string, deadline: Deadline): Promise<ExchangeEnd> {
     const exchange = new StatusExchange();
-    deadline.onOver = () => exchange.cut({ kind: "failed", code: "timeout", detail: `no complete answer within ${pollTimeoutMs} ms` });
+    deadline.onOver = () => exchange.timeOut(pollTimeoutMs);
     this.#pool.dispatch({ path, method: "GET", headers: this.#request.headers }, exchange);
     return exchange.ended;
   }
 }
 
 /** A head that is no 200 has said it all, however the rest ended. */
-function observationOf({ head, body, failure }: ExchangeEnd, { statusOf }: StatusRequest, nowMs: number): Observation {
+function observationOf({ head, body, failure }: ExchangeEnd, { statusOf }: StatusRequest, nowMs: number): PollAnswer["observation"] {
   return (head === null ? null : observeHead(head, nowMs)) ?? failure ?? observeBody(body, statusOf);
 }

@@ -1,13 +1,16 @@
 import type { Dispatcher } from "undici";
 import type { AttemptOutcome } from "../../domain/deliveries/attempt.ts";
+import type { NotStarted } from "../../ports/not-started.ts";
 import { ReuseAwareHandler } from "../http-client/reuse-aware-client.ts";
-import { failureOf } from "./failure-class.ts";
+import type { ClaimedConnection } from "../http-client/reuse-aware-client.ts";
+import { DnsFailure } from "../http-client/dns-failure.ts";
+import { failureOf, timeoutFailure } from "./failure-class.ts";
 
 const maxAnswerBytes = 64 * 1024;
 const excerptBytes = 1024;
 
 export type ExchangeEnd = {
-  readonly outcome: AttemptOutcome;
+  readonly outcome: AttemptOutcome | NotStarted;
   /** A connection that had served before broke without a byte of an answer: most likely it had been closed while idle. */
   readonly isStaleConnection: boolean;
 };
@@ -22,7 +25,7 @@ export class Exchange extends ReuseAwareHandler implements Dispatcher.DispatchHa
   readonly ended: Promise<ExchangeEnd>;
   readonly #end: (end: ExchangeEnd) => void;
   #controller: Dispatcher.DispatchController | null = null;
-  #isReused = false;
+  #connection: ClaimedConnection | null = null;
   #hasAnswerBegun = false;
   #statusCode: number | null = null;
   #retryAfter: string | null = null;
@@ -37,13 +40,14 @@ export class Exchange extends ReuseAwareHandler implements Dispatcher.DispatchHa
     this.#end = resolve;
   }
 
-  /** Of the answer whose body is still to come. */
-  get statusCode(): number | null {
-    return this.#statusCode;
+  /** Ends it because its `timeoutMs` have passed. */
+  timeOut(timeoutMs: number): void {
+    const isLookingUp = this.#controller === null && this.dialStage() === "name";
+    this.cut(isLookingUp ? failureOf(new DnsFailure("ETIMEOUT"), null) : timeoutFailure(timeoutMs, this.#statusCode));
   }
 
   /** Ends it with this outcome and lets go of the connection; without effect once it has ended. */
-  cut(outcome: AttemptOutcome): void {
+  cut(outcome: AttemptOutcome | NotStarted): void {
     this.#finish(outcome);
     this.#controller?.abort(over);
   }
@@ -52,7 +56,7 @@ export class Exchange extends ReuseAwareHandler implements Dispatcher.DispatchHa
     this.#controller = controller;
     // Its time ran out while it waited for a connection.
     if (this.#isOver) controller.abort(over);
-    else this.#isReused = this.claimConnection().isReused;
+    else this.#connection = this.claimConnection();
   }
 
   onResponseStarted(): void {
@@ -67,6 +71,7 @@ export class Exchange extends ReuseAwareHandler implements Dispatcher.DispatchHa
     // 1xx are interim: the answer is still to come (RFC 9110 §15.2).
     if (statusCode < 200) return;
     this.#statusCode = statusCode;
+    if (statusCode >= 500) this.#connection?.endAfterAnswer();
     const retryAfter = headers["retry-after"];
     this.#retryAfter = (Array.isArray(retryAfter) ? retryAfter[0] : retryAfter) ?? null;
   }
@@ -90,11 +95,11 @@ export class Exchange extends ReuseAwareHandler implements Dispatcher.DispatchHa
     return { kind: "answered", statusCode: this.#statusCode, retryAfter: this.#retryAfter, excerpt: textOf(Buffer.concat(this.#excerpt)) };
   }
 
-  #finish(outcome: AttemptOutcome): void {
+  #finish(outcome: AttemptOutcome | NotStarted): void {
     if (this.#isOver) return;
     this.#isOver = true;
     const broke = outcome.kind === "failed" && outcome.code === "reset";
-    this.#end({ outcome, isStaleConnection: broke && this.#isReused && !this.#hasAnswerBegun });
+    this.#end({ outcome, isStaleConnection: broke && this.#connection?.isReused === true && !this.#hasAnswerBegun });
   }
 }
 

@@ -1,5 +1,7 @@
 import { errors } from "undici";
 import type { AttemptOutcome } from "../../domain/deliveries/attempt.ts";
+import type { NotStarted } from "../../ports/not-started.ts";
+import { localFailureCodeOf } from "../http-client/local-failure.ts";
 import { BlockedAddress } from "./address-guard.ts";
 import { DnsFailure } from "../http-client/dns-failure.ts";
 
@@ -17,22 +19,14 @@ const resets = new Set([
   "UND_ERR_RES_CONTENT_LENGTH_MISMATCH",
   "HPE_INVALID_EOF_STATE",
 ]);
-const connects = new Set([
-  "ECONNREFUSED",
-  "EHOSTUNREACH",
-  "ENETUNREACH",
-  "EADDRNOTAVAIL",
-  "EHOSTDOWN",
-  "ENETDOWN",
-  "EACCES",
-  "EPERM",
-  "EINVAL",
-]);
+const connects = new Set(["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "EHOSTDOWN", "ENETDOWN", "EACCES", "EPERM", "EINVAL"]);
 const tlsCode =
   /^(?:ERR_TLS|ERR_SSL|ERR_OSSL|CERT_|CRL_|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED|EPROTO|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH|ERROR_IN_|OUT_OF_MEM)/;
 
 /** Which of the closed set of classes an error of the network belongs to. The detail names the error's code and never what was sent or came. */
-export function failureOf(error: unknown, statusCode: number | null): Failure {
+export function failureOf(error: unknown, statusCode: number | null): Failure | NotStarted {
+  const localCode = localFailureCodeOf(error);
+  if (localCode !== null && statusCode === null) return { kind: "not_started", code: localCode };
   if (error instanceof BlockedAddress) return failure("blocked_address", error.message, statusCode, error.permanent);
   if (error instanceof DnsFailure) return failure("dns", error.message, statusCode);
   const code = codeOf(error);

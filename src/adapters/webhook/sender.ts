@@ -1,9 +1,8 @@
-import type { AttemptOutcome } from "../../domain/deliveries/attempt.ts";
 import type { WebhookExchange, WebhookRequest, WebhookSender } from "../../ports/webhook-sender.ts";
 import type { WebhookAddressGuard } from "./address-guard.ts";
 import { Exchange } from "./exchange.ts";
 import type { ExchangeEnd } from "./exchange.ts";
-import { closedFailure, failureOf, timeoutFailure } from "./failure-class.ts";
+import { closedFailure, failureOf } from "./failure-class.ts";
 import { GuardedDialler } from "./guarded-connector.ts";
 import { OriginPools } from "./origin-pools.ts";
 import type { Lease } from "./origin-pools.ts";
@@ -18,6 +17,8 @@ export type WebhookSenderOptions = {
   /** The longest that connecting and TLS may take; no exchange's timeout should be shorter, or a socket outlives it. */
   readonly connectTimeoutMs: number;
   readonly maxOrigins?: number;
+  /** Longest use of a connection; 50 s. */
+  readonly maxConnectionAgeMs?: number;
 };
 
 /**
@@ -26,7 +27,7 @@ export type WebhookSenderOptions = {
  */
 export function createWebhookSender(guard: WebhookAddressGuard, options: WebhookSenderOptions): WebhookSender {
   const dialler = new GuardedDialler(guard, options.connectTimeoutMs);
-  const pools = new OriginPools((origin) => dialler.connectorFor(origin), options.maxOrigins ?? defaultMaxOrigins);
+  const pools = new OriginPools((origin) => dialler.connectorFor(origin), { maxOrigins: defaultMaxOrigins, ...options });
   const running = new Set<Running>();
   let sweep: NodeJS.Timeout | null = null;
   let closed = false;
@@ -34,8 +35,7 @@ export function createWebhookSender(guard: WebhookAddressGuard, options: Webhook
 
   const cutOverdue = () => {
     const nowMs = performance.now();
-    for (const { exchange, deadlineMonotonicMs, timeoutMs } of running)
-      if (deadlineMonotonicMs <= nowMs) exchange.cut(timeoutFailure(timeoutMs, exchange.statusCode));
+    for (const { exchange, deadlineMonotonicMs, timeoutMs } of running) if (deadlineMonotonicMs <= nowMs) exchange.timeOut(timeoutMs);
   };
 
   const run = async (lease: Lease, url: URL, request: WebhookRequest, deadlineMonotonicMs: number): Promise<ExchangeEnd> => {
@@ -60,7 +60,7 @@ export function createWebhookSender(guard: WebhookAddressGuard, options: Webhook
     }
   };
 
-  const exchangeOnce = async (request: WebhookRequest, startedMs: number): Promise<AttemptOutcome> => {
+  const exchangeOnce = async (request: WebhookRequest, startedMs: number): Promise<WebhookExchange["outcome"]> => {
     const deadlineMonotonicMs = startedMs + request.timeoutMs;
     const url = new URL(request.url);
     const first = await run(pools.lease(url.origin), url, request, deadlineMonotonicMs);

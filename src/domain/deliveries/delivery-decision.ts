@@ -8,10 +8,10 @@ import { parseRetryAfter } from "./retry-after.ts";
 import { delayBeforeStep, scheduleSpanMs } from "./retry-policy.ts";
 import type { DeliveryPolicy } from "./retry-policy.ts";
 
-/** The pause that holds for everything an account sends to one origin. */
+/** Pause of everything that an account sends to one origin. */
 export type HostHealth = {
   readonly pausedUntilMs: number | null;
-  /** When the pause that ends at `pausedUntilMs` began; null without one. */
+  /** Time when the pause that ends at `pausedUntilMs` began; `null` if there is none. */
   readonly pausedSinceMs: number | null;
   readonly consecutivePauses: number;
 };
@@ -24,7 +24,7 @@ export type EndpointStatus = {
 };
 
 export type AttemptInput = {
-  /** As it stands now: it may have been settled while the attempt was on the wire. */
+  /** Current state; it may have been settled while the attempt was in flight. */
   readonly delivery: DeliveryState;
   readonly attempt: {
     readonly number: number;
@@ -35,7 +35,7 @@ export type AttemptInput = {
   };
   readonly endpoint: EndpointStatus;
   readonly host: HostHealth;
-  /** `endpoint.test`: counts neither for nor against disabling. */
+  /** Whether the event is an `endpoint.test`, which never counts for or against disabling. */
   readonly isTest: boolean;
 };
 
@@ -48,8 +48,8 @@ export type AttemptResult = {
 };
 
 /**
- * What follows from one attempt: the delivery's next state, the endpoint's and its host's health. By the Standard
- * Webhooks specification 1.0.0 (2xx only, 410, 429, 502/504, Retry-After, no redirects).
+ * Decides what follows from one attempt: the next states of the delivery, the endpoint and its host (contract, section 3;
+ * Standard Webhooks specification 1.0.0). The meaning of the answer itself is in response-class.ts.
  */
 export function decideAfterAttempt(
   input: AttemptInput,
@@ -83,7 +83,7 @@ export function decideAfterAttempt(
   };
 }
 
-/** Whether an attempt settled its delivery and made nothing else of its endpoint and host that is worth writing down. */
+/** Whether an attempt settled its delivery and changed nothing of its endpoint and host that must be written. */
 export function changesOnlyDelivery(
   before: Pick<AttemptInput, "endpoint" | "host">,
   { attempt, delivery, endpoint, host, endpointChange }: AttemptResult,
@@ -98,7 +98,7 @@ export function changesOnlyDelivery(
   );
 }
 
-/** A 410 met by an endpoint that is disabled for another reason still ends its watches and hooks. */
+/** A 410 of an endpoint that is disabled for another reason still ends its watches and hooks. */
 function changeOf(before: EndpointStatus, after: EndpointStatus): AttemptResult["endpointChange"] {
   if (after.state !== "disabled" || (before.state === "disabled" && before.reason === after.reason)) return "none";
   return after.reason === "gone" ? "disabled_gone" : "disabled_failing";
@@ -185,7 +185,7 @@ function deliveryAfter(
   const manual = input.attempt.mode === "manual";
   const pending = input.delivery.status === "pending";
   const firstAttemptAtMs = input.delivery.firstAttemptAtMs ?? (pending && !manual ? startedAtMs : null);
-  // Of what is settled at most an attempt by hand is owed, and this is it.
+  // A settled delivery can have only a manual attempt pending, and this is that attempt.
   const nextAttemptAtMs = pending ? input.delivery.nextAttemptAtMs : null;
   const counted: DeliveryState = { ...input.delivery, attemptCount: input.delivery.attemptCount + 1, firstAttemptAtMs, nextAttemptAtMs };
   const settle = (status: DeliveryState["status"]): DeliveryState => ({ ...counted, status, nextAttemptAtMs: null, settledAtMs: nowMs });
@@ -195,17 +195,17 @@ function deliveryAfter(
     return { delivery: pending ? settle(decision) : counted, decision };
   }
   if (responseClass.kind === "delivered") {
-    // A success by hand settles what the schedule had given up; what was canceled or superseded stays so.
+    // A manual success delivers what was exhausted, failed or expired. Canceled and superseded deliveries keep their status.
     const settles = pending || (manual && ["exhausted", "failed", "expired"].includes(counted.status));
     return { delivery: settles ? settle("delivered") : counted, decision: "delivered" };
   }
   if (responseClass.kind === "gone") return { delivery: pending ? settle("failed") : counted, decision: "gone" };
-  // Nothing follows for what is settled; a failure by hand leaves the schedule as it was.
+  // A failure changes neither a settled delivery nor, if it is manual, the schedule.
   if (!pending) return { delivery: counted, decision: "failed" };
   if (manual) return { delivery: counted, decision: responseClass.kind === "deferred" ? "deferred" : "retry" };
   if (responseClass.kind === "refused") return { delivery: settle("failed"), decision: "failed" };
   if (responseClass.kind === "deferred") {
-    // Judged by when the attempt was made: a pause may end after the schedule's span, and one attempt still follows it.
+    // The start of the attempt counts, because a pause may end after the schedule's span and is still followed by an attempt.
     const late = startedAtMs - (firstAttemptAtMs ?? startedAtMs) > scheduleSpanMs(policy);
     if (late) return { delivery: settle("exhausted"), decision: "exhausted" };
     return { delivery: { ...counted, nextAttemptAtMs: pauseEndsAtMs }, decision: "deferred" };

@@ -51,9 +51,9 @@ const refusalAdvice =
   "The receiver refuses the request. Set the `headers` that its check needs, verify that it uses this endpoint's secret, or look for a firewall that blocks POSTs.";
 
 /**
- * What a status code means; the first row that applies counts, and the last applies to every status. The contract's section
- * 3, which follows the Standard Webhooks specification 1.0.0: 2xx alone is accepted, 410, 429, 502, 504 and `Retry-After`
- * are obeyed, redirects are not followed.
+ * Meaning of each status code, as section 3 of the contract states it after the Standard Webhooks specification 1.0.0: only a
+ * 2xx is accepted, redirects are not followed, and 410, 429, 502, 504 and `Retry-After` are obeyed. The first row that
+ * applies counts; `anyOtherStatus` if none does.
  */
 const statusRows: readonly StatusRow[] = [
   { ...failed, statuses: [200, 299], kind: "delivered", errorCode: null, consequence: "delivered", advice: null },
@@ -123,7 +123,7 @@ const anyOtherStatus: ResponseClass = {
 
 type FailureCode = Extract<AttemptOutcome, { kind: "failed" }>["code"];
 
-/** What an exchange without a complete answer means. */
+/** Meaning of an exchange without a complete answer. */
 const failureClasses: Readonly<Record<FailureCode, ResponseClass>> = {
   timeout: {
     ...failed,

@@ -180,7 +180,9 @@ function endReasonOf(
     return lost ? "lost" : null;
   }
   if (rejection.kind === "rejected") return rejection.count >= 2 ? "rejected" : null;
-  return nowMs - youngestWatchAtMs >= policy.notFoundGraceMs ? "not_found" : null;
+  // A time ahead of now was written before the clock was set back: the grace counts from the first 404 in a row instead.
+  const graceFromMs = youngestWatchAtMs > nowMs ? rejection.sinceMs : youngestWatchAtMs;
+  return nowMs - graceFromMs >= policy.notFoundGraceMs ? "not_found" : null;
 }
 
 /** Returns a delay with full jitter: a random part of a cap that doubles with every failure. */

@@ -7,14 +7,14 @@ const rfc850Date = /^(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day, (\d{2})-([A-Z][
 const asctimeDate = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) ([A-Z][a-z]{2}) ([ \d]\d) (\d{2}):(\d{2}):(\d{2}) (\d{4})$/;
 
 /**
- * How long a `Retry-After` asks to wait, in milliseconds, capped at 24 h; null where it says nothing usable.
- * RFC 9110 §10.2.3: delay-seconds (here 1 to 10 digits) or an HTTP-date. The past, zero, negative, fractional and
- * unreadable values count as absent: the other side does not get to shorten a wait, only to lengthen it.
+ * Returns how long a `Retry-After` asks to wait, in milliseconds, capped at 24 h; `null` if it has no usable value.
+ * RFC 9110 §10.2.3: delay-seconds (here 1 to 9 digits) or an HTTP-date. The past, zero, and negative, fractional, larger
+ * (an epoch) and unreadable values count as absent, because the other side may lengthen a wait but not shorten it.
  */
 export function parseRetryAfter(value: string | null | undefined, nowMs: number): number | null {
   if (value === null || value === undefined || value.length > 64) return null;
   const text = value.replaceAll(/^[ \t]+|[ \t]+$/g, "");
-  if (/^\d{1,10}$/.test(text)) return capped(Number(text) * 1000);
+  if (/^\d{1,9}$/.test(text)) return capped(Number(text) * 1000);
   const atMs = parseHttpDate(text, nowMs);
   return atMs === null ? null : capped(atMs - nowMs);
 }

@@ -15,7 +15,7 @@ export type OperationalEventDraft = {
 
 /** What an attempt comes to besides its delivery. News about a delivery of news would never end, so there is none. */
 export function operationalEventsAfter(
-  about: { readonly accountId: string; readonly endpointId: string; readonly eventType: EventType },
+  about: { readonly accountId: string; readonly endpointId: string; readonly eventType: EventType; readonly hookIds: readonly string[] },
   result: AttemptResult,
   nowMs: number,
 ): readonly OperationalEventDraft[] {
@@ -25,11 +25,27 @@ export function operationalEventsAfter(
   const news: OperationalEventDraft[] = [];
   if (result.attempt.decision === "exhausted") {
     const reason = result.attempt.error?.code ?? null;
-    const data = { endpointId, deliveryId: result.delivery.id, source: null, state: "exhausted", reason, observedAtMs: nowMs };
+    const data = {
+      endpointId,
+      deliveryId: result.delivery.id,
+      hookIds: null,
+      source: null,
+      state: "exhausted",
+      reason,
+      observedAtMs: nowMs,
+    };
     news.push({ type: "delivery.exhausted", ...told, data });
   }
   if (result.endpointChange !== "none") {
-    const data = { endpointId, deliveryId: null, source: null, state: "disabled", reason: result.endpoint.reason, observedAtMs: nowMs };
+    const data = {
+      endpointId,
+      deliveryId: null,
+      hookIds: about.hookIds,
+      source: null,
+      state: "disabled",
+      reason: result.endpoint.reason,
+      observedAtMs: nowMs,
+    };
     news.push({ type: "endpoint.disabled", ...told, data });
   }
   return news;

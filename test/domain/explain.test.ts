@@ -150,7 +150,10 @@ describe("explainEndpoint", () => {
       "5 webhooks are pending; nothing is sent until the endpoint's pause ends at 2026-11-24T12:01:00.000Z",
       { backlog: 5, endpoint: { ...enabled, health: { ...healthy, pausedUntilMs: soonMs } } },
     ],
-    ["no delivery is pending; nothing is sent until the endpoint's pause ends at 2026-11-24T12:01:00.000Z", { hostPausedUntilMs: soonMs }],
+    [
+      "no delivery is pending; nothing is sent until the endpoint's host's pause ends at 2026-11-24T12:01:00.000Z",
+      { hostPausedUntilMs: soonMs },
+    ],
     [
       "5 webhooks are pending; nothing is sent until the endpoint's pause ends at 2026-11-24T12:01:00.000Z",
       { backlog: 5, hostPausedUntilMs: nowMs + 1, endpoint: { ...enabled, health: { ...healthy, pausedUntilMs: soonMs } } },

@@ -51,9 +51,9 @@ export function pauseInForce(
   { pausedUntilMs, pausedSinceMs, pauseReason }: EndpointHealth,
   host: { readonly pausedUntilMs: number | null; readonly pausedSinceMs: number | null },
   nowMs: number,
-): { readonly untilMs: number; readonly sinceMs: number | null; readonly reason: EndpointHealth["pauseReason"] | "host_paused" } | null {
+): { readonly untilMs: number; readonly sinceMs: number | null; readonly reason: EndpointHealth["pauseReason"] | "host" } | null {
   const own = { untilMs: pausedUntilMs ?? 0, sinceMs: pausedSinceMs, reason: pauseReason };
-  const ofHost = { untilMs: host.pausedUntilMs ?? 0, sinceMs: host.pausedSinceMs, reason: "host_paused" as const };
+  const ofHost = { untilMs: host.pausedUntilMs ?? 0, sinceMs: host.pausedSinceMs, reason: "host" as const };
   const running = [own, ofHost].filter(({ untilMs }) => untilMs > nowMs);
   const [first] = running;
   return first === undefined ? null : { ...first, untilMs: Math.max(...running.map(({ untilMs }) => untilMs)) };

@@ -4,11 +4,18 @@ import type { Attempt, AttemptErrorCode, AttemptOutcome } from "./attempt.ts";
 export const pauseReasons = ["rate_limited", "unavailable"] as const;
 export type PauseReason = (typeof pauseReasons)[number];
 
+/** Time within which the same answer of two endpoints pauses their host. */
+export const spreadWithinMs = 60_000;
+
 export type Pause = {
-  /** `both` is the endpoint and everything that its account sends to the same host. */
-  readonly scope: "endpoint" | "host" | "both";
+  /**
+   * - `host`: everything that the account sends to the same host (scheme, host, port); `both`: endpoint and host.
+   * - `spreading`: the endpoint, and its host as well if that has a rate limit of its own or if another endpoint of it gave
+   *   the same answer within `spreadWithinMs`.
+   */
+  readonly scope: "endpoint" | "host" | "both" | "spreading";
   readonly reason: PauseReason;
-  /** Shortest pause in milliseconds, even if `Retry-After` is shorter. 0 leaves the length to `Retry-After` and the retry policy. */
+  /** Shortest pause in milliseconds, beside those of `Retry-After` and the retry policy; the longest of them counts. */
   readonly minMs: number;
 };
 
@@ -70,7 +77,7 @@ const statusRows: readonly StatusRow[] = [
     ...failed,
     statuses: [429, 429],
     kind: "deferred",
-    pause: { scope: "both", reason: "rate_limited", minMs: 0 },
+    pause: { scope: "spreading", reason: "rate_limited", minMs: 0 },
     slowsHost: true,
     consequence: "nothing is sent until `Retry-After`",
     advice: "The receiver asks for fewer webhooks, so the endpoint pauses. Set `max_per_second` of the endpoint to stay below its limit.",

@@ -184,5 +184,6 @@ export function deliveryPolicyOf({ delivery }: Config): DeliveryPolicy {
     disableMinAttempts: 10,
     pauseMinMs: 5000,
     pauseMaxMs: 300_000,
+    rateLimitedHosts: [...delivery.hostRateLimits.keys()],
   };
 }

@@ -45,7 +45,7 @@ export class Client {
     return new Promise((resolve) => void this.#parts.scheduler.schedule(ms, resolve));
   }
 
-  /** null: no answer came, whatever was tried. `onLost`: an answer was lost, what was asked may have been done. */
+  /** Sends a request until it is answered; `null` if every try was lost. Calls `onLost` for each lost answer, after which the request may have taken effect. */
   async send(asked: Asked, onLost: () => void = () => undefined): Promise<Answered | null> {
     const { life, auditor, timeline } = this.#parts;
     const { idempotencyKey = null } = asked;
@@ -105,7 +105,7 @@ export class Client {
   endpointOf(url: PlannedUrl): KnownEndpoint {
     const { auditor } = this.#parts;
     const endpoint = auditor.ledger.endpoint(url.account, url.url, auditor.limits.endpointMaxInFlight);
-    // After retention an endpoint is made anew, with another secret.
+    // After its retention an endpoint is created again, with another secret.
     if (auditor.limits.retentionMs < 86_400_000) endpoint.isSecretUnknown = true;
     if (url.secret !== null && endpoint.secrets.length === 0) endpoint.secrets.push({ secret: url.secret, fromMs: -1, untilMs: null });
     return endpoint;
@@ -127,7 +127,7 @@ export function bodyOfWatch(plan: Plan, wish: WatchWish, nowMs: number): Json {
   const url = wish.url === null ? null : plan.urls[wish.url];
   const { events, metadata, expiresInMs } = wish;
   return {
-    call_sid: call?.sid ?? "OUT-nobody",
+    call_sid: call?.sid ?? "OUT-none",
     callback_url: url?.url ?? null,
     ...(events === null ? {} : { events }),
     ...(Object.keys(metadata).length === 0 ? {} : { metadata }),

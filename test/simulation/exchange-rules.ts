@@ -94,7 +94,7 @@ export class ExchangeRules {
     for (const [exchange, { endpoint, delivery }] of this.#open)
       if (exchange.lifetime === lifetime) {
         this.#close(exchange, endpoint);
-        // What was asked for by hand is kept over a crash: it may be made again.
+        // A manual retry survives a crash, so its attempt may be made again.
         delivery.manualUsed = 0;
       }
     for (const delivery of this.#evidence.ledger.deliveries.values()) delivery.manualUsed = 0;
@@ -167,7 +167,7 @@ export class ExchangeRules {
     return undefined;
   }
 
-  /** What would be wrong with it if nobody asked for it by hand; null: nothing. */
+  /** Returns the broken rule if the attempt is a scheduled one; `null` if it breaks none. */
   #faultOfScheduled(
     { lifetime }: Exchange,
     webhook: ReadWebhook,

@@ -49,7 +49,7 @@ export class FinalAudit {
     return this.#auditor.limits.retentionMs < 86_400_000;
   }
 
-  /** Nothing that was answered 201 is lost, and nothing is there that nobody asked for. */
+  /** Checks that every registration answered 201 is listed, and that every listed watch was requested. */
   #checkKnown(shown: readonly Json[]): void {
     const { ledger } = this.#auditor;
     const { account } = this.#parts.client;
@@ -67,7 +67,7 @@ export class FinalAudit {
       const id = watch["id"] as string;
       const name = registrationName(account, watch["call_sid"] as string, watch["callback_url"] as string | null);
       if (!ledger.watches.has(id) && !ledger.lostRegistrations.has(name))
-        this.#auditor.violate("lists", `a watch that nobody registered: ${JSON.stringify(watch)}`, id);
+        this.#auditor.violate("lists", `a watch without a registration: ${JSON.stringify(watch)}`, id);
       if (watch["status"] !== "active") continue;
       if (active.has(name)) this.#auditor.violate("registration", `two active watches for ${name}`, id);
       active.add(name);
@@ -88,7 +88,7 @@ export class FinalAudit {
       if (data["sequence"] !== index + 1)
         this.#auditor.violate("sequence", `event ${index + 1} has sequence ${String(data["sequence"])}`, id, sid);
       const expected = type.startsWith("watch.") ? data["status"] : previous;
-      // An ending repeats the last known status; where it is a watch's first event that status was never told.
+      // An ending repeats the last known status; as the first event of a watch it has no predecessor.
       if (data["previous_status"] !== expected || (type.startsWith("watch.") && index > 0 && data["status"] !== previous))
         this.#auditor.violate("previous_status", `${String(data["previous_status"])} where ${String(previous)} came before`, id, sid);
       previous = data["status"] as string | null;
@@ -106,7 +106,7 @@ export class FinalAudit {
     const id = watch["id"] as string;
     const sid = watch["call_sid"] as string;
     const last = events.at(-1);
-    const violate = (detail: string) => this.#auditor.violate("every call's end is told", detail, id, sid);
+    const violate = (detail: string) => this.#auditor.violate("terminal event", detail, id, sid);
     switch (watch["status"]) {
       case "active":
         return violate(`the watch is still active: ${String(watch["explain"])}`);
@@ -114,7 +114,9 @@ export class FinalAudit {
         const ending = upstream.endingOf("default", sid);
         if (last?.data["terminal"] !== true) return violate("completed without a terminal event");
         if (ending === null || last.data["status"] !== ending.status || last.data["reason"] !== ending.reason)
-          violate(`told ${String(last.data["status"])} (${String(last.data["reason"])}), the call ended as ${JSON.stringify(ending)}`);
+          violate(
+            `the event says ${String(last.data["status"])} (${String(last.data["reason"])}), the call ended as ${JSON.stringify(ending)}`,
+          );
         return undefined;
       }
       case "ended": {
@@ -130,7 +132,7 @@ export class FinalAudit {
         const url = watch["callback_url"] as string | null;
         const isGone = watch["end_reason"] === "gone";
         if (isGone ? !(ledger.endpoints.get(url ?? "")?.hasEverBeenGone ?? false) : known !== undefined && known.deleteAskedAtMs === null)
-          violate(`canceled (${String(watch["end_reason"])}) though nobody asked for it`);
+          violate(`canceled (${String(watch["end_reason"])}) without a request`);
         return undefined;
       }
     }
@@ -166,7 +168,7 @@ export class FinalAudit {
       if (status === "pending") backlog.set(url, (backlog.get(url) ?? 0) + 1);
       if (status === "delivered" && !exchanges.some(({ isTaken }) => isTaken))
         this.#auditor.violate("delivered means taken", `${type} is delivered, and its receiver never took it`, ...about);
-      // What a deleted watch was not told it is told no more.
+      // Deliveries of a deleted watch are not sent any more.
       const isDeleted = (ledger.watches.get(delivery["watch_id"] as string)?.deleteAskedAtMs ?? null) !== null && status !== "pending";
       if (
         !isDeleted &&
@@ -196,7 +198,7 @@ export class FinalAudit {
     const isHook = [...ledger.hooks.values()].some((hook) => hook.url === url && hook.deleteAskedAtMs !== null);
     const isGone = ledger.endpoints.get(url)?.hasEverBeenGone ?? false;
     if (watch?.deleteAskedAtMs === null && !isHook && !isGone)
-      this.#auditor.violate("nothing lost", `a ${String(delivery["event_type"])} was canceled though nobody asked for it`, watch.id, url);
+      this.#auditor.violate("nothing lost", `a ${String(delivery["event_type"])} was canceled without a request`, watch.id, url);
   }
 
   async #checkHooks(): Promise<void> {
@@ -214,19 +216,20 @@ export class FinalAudit {
     this.#checkToldOnce();
   }
 
-  /** A hook is told each end of a call once, however many watches look at it. */
+  /** Checks that a hook receives the terminal event of a call once, regardless of the number of watches. */
   #checkToldOnce(): void {
     const { ledger } = this.#auditor;
     const { account } = this.#parts.client;
     const named = new Set([...ledger.watches.values()].map(({ url }) => url));
     for (const { url } of [...ledger.hooks.values()].filter((hook) => hook.account === account && !named.has(hook.url))) {
-      const told = new Map<string, Set<string>>();
+      const received = new Map<string, Set<string>>();
       for (const { id, facts, url: to } of ledger.deliveries.values()) {
         if (to !== url || !["call.success", "call.failure"].includes(facts["type"] ?? "")) continue;
         const sid = facts["call_sid"] ?? "";
-        told.set(sid, (told.get(sid) ?? new Set()).add(id));
+        received.set(sid, (received.get(sid) ?? new Set()).add(id));
       }
-      for (const [sid, ids] of told) if (ids.size > 1) this.#auditor.violate("hooks", `told the end of ${sid} ${ids.size} times`, url, sid);
+      for (const [sid, ids] of received)
+        if (ids.size > 1) this.#auditor.violate("hooks", `received the end of ${sid} ${ids.size} times`, url, sid);
     }
   }
 

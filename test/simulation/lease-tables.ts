@@ -65,7 +65,7 @@ export class LeaseTables {
     this.#parts = parts;
   }
 
-  /** The call if it is this instance's, or nobody's so far; another's owner reads it again. */
+  /** Returns the call if this instance owns it or adopts it now; otherwise marks it as dirty for its owner. */
   callFor(seat: Seat, callId: string, call: WatchedCall | null): WatchedCall | null {
     const owner = this.owners.get(callId);
     const member = owner === undefined || owner === seat.token ? undefined : this.members.get(owner);
@@ -78,7 +78,7 @@ export class LeaseTables {
     return call;
   }
 
-  /** Whose these are from now on, and what waiting requests learn. */
+  /** Records the owner of leased jobs, and the notices that other instances read. */
   lease(seat: Seat, jobs: readonly SendJob[], notices: readonly Notice[]): void {
     const token = seat.token ?? -1;
     for (const { leaseToken, deliveryId } of jobs) this.leases.set(leaseToken, { token, deliveryId });
@@ -93,7 +93,7 @@ export class LeaseTables {
     this.signal(seat, "calls");
   }
 
-  /** An instance is gone: what it had is free. */
+  /** Deletes an instance, which frees its calls and leases. */
   async remove(token: number): Promise<void> {
     const member = this.members.get(token);
     this.members.delete(token);
@@ -111,7 +111,7 @@ export class LeaseTables {
     );
   }
 
-  /** To the others; some are lost. */
+  /** Signals the other instances; some signals are lost. */
   signal(from: Seat, what: InstanceSignal): void {
     const { scheduler, random } = this.#parts;
     for (const [token, { lifetime, onSignal }] of this.members)

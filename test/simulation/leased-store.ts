@@ -81,7 +81,7 @@ export class LeasedStore {
     });
   }
 
-  /** The way there and back, on which a process may freeze or die; what was sent is done whatever became of its sender. */
+  /** Travels to the database and back. A process may freeze or end on the way, but a request that arrived takes effect. */
   async #ask<T>(seat: Seat, name: string, work: () => Promise<T>): Promise<T> {
     const { trouble } = this.#parts;
     await this.#travel(seat);

@@ -41,11 +41,11 @@ export type KnownEndpoint = {
   /** It answered 410, and nothing was asked since that may enable it. */
   gone: { readonly sinceMs: number; readonly exchange: Exchange } | null;
   hasEverBeenGone: boolean;
-  /** Requests under way that may enable it or begin its schedules anew. */
+  /** Number of requests in flight that may enable the endpoint or restart its schedules. */
   openings: number;
   /** Rotations under way. */
   rotations: number;
-  /** When schedules may have begun anew: recovery, enabling. */
+  /** Time at which a recovery or an enabling may have restarted its schedules. */
   renewedAtMs: number;
   /** It asked to be left alone: not before then, known to the service from `sinceMs` on. */
   floors: { untilMs: number; readonly sinceMs: number; readonly exchange: Exchange }[];
@@ -78,7 +78,7 @@ export class Ledger {
   readonly deliveries = new Map<string, KnownDelivery>();
   readonly factsById = new Map<string, Facts>();
   readonly bodies = new Map<string, string>();
-  /** Registrations whose answer was lost at least once: what they made may be known to nobody. */
+  /** Registrations with a lost answer, whose watches no client may know. */
   readonly lostRegistrations = new Set<string>();
   /** What an `Idempotency-Key` was answered. */
   readonly keyedAnswers = new Map<string, string>();

@@ -58,7 +58,7 @@ function weightsOf(random: Random, { storage, instances }: Scene): readonly (rea
     [2, "look"],
     [trouble(1), "flood"],
     [trouble(1), "revoke_key"],
-    // The clock of a shared database is its server's, which nobody sets back: what instances told each other in its time would lie.
+    // The clock of a shared database is its server's. Setting it is not simulated, because gates are stored in its time.
     [random.chance(0.25) && instances === 1 ? 1 : 0, "clock"],
     [survives * trouble(5), "crash"],
     [survives * trouble(3), "restart"],

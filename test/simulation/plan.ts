@@ -21,7 +21,7 @@ export type WatchWish = {
 /** Where a crash is likely to hurt: a group was run, an answer left, a webhook went out or was answered, a poll was answered. */
 export type Moment = "group" | "answer" | "send" | "send_end" | "poll";
 
-/** What somebody or something does. `of` names the step whose watch or hook is meant. */
+/** One thing that happens. `of` is the id of the step whose watch or hook is meant. */
 export type Step = { readonly id: number; readonly atMs: number } & (
   | { readonly kind: "register"; readonly account: number; readonly watch: WatchWish; readonly keyed: boolean }
   | { readonly kind: "batch"; readonly account: number; readonly watches: readonly WatchWish[]; readonly keyed: boolean }

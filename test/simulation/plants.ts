@@ -56,7 +56,7 @@ export const plants: readonly Plant[] = [
   },
   {
     name: "order-lost-after-a-restart",
-    what: "a start makes every pending delivery due, whatever stands before it in its lane",
+    what: "a start makes every pending delivery due, regardless of earlier ones in its lane",
     disk: (processNumber) => ({
       onOpened: (connection) => {
         if (processNumber === 1) return;
@@ -110,7 +110,7 @@ export const plants: readonly Plant[] = [
   },
   {
     name: "purge-leaves-a-delivery",
-    what: "a purge erases the watch and leaves what was owed to it",
+    what: "a purge erases the watch and leaves its pending deliveries",
     disk: () => ({
       beforeGroup: (connection, requests) => {
         for (const { name, args } of requests) {

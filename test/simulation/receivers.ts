@@ -50,9 +50,9 @@ export type Exchange = {
   /** When the sender heard what came of it; null: never, for the process is gone. */
   endedAtMs: number | null;
   outcome: AttemptOutcome | NotStarted | null;
-  /** Its process stopped and broke it off: nobody wrote down what came of it. */
+  /** Whether a stopping process aborted it, so that its outcome was not recorded. */
   isAborted: boolean;
-  /** The receiver took it: it sent the whole of a 2xx, whoever heard it. */
+  /** Whether the receiver sent a complete 2xx, even if the sender did not receive it. */
   isTaken: boolean;
   /** How long the receiver asks to wait; null: it does not. */
   retryAfterMs: number | null;
@@ -145,7 +145,7 @@ export class Receivers {
     open.set(settle, exchange);
     this.#onStart(exchange);
     const planned = this.#plan(request, random);
-    // Beyond the deadline of the whole exchange the sender cuts it, whatever the receiver does.
+    // The sender aborts at the deadline of the whole exchange.
     const isCut = planned.latencyMs >= request.timeoutMs;
     const outcome: AttemptOutcome | NotStarted = isCut
       ? { kind: "failed", code: "timeout", detail: `no complete answer within ${request.timeoutMs} ms`, statusCode: null, permanent: false }

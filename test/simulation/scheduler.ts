@@ -35,7 +35,7 @@ export class Lifetime {
 
 /**
  * Virtual time and the seeded choice of what runs next. Nothing else drives a simulated world: timers, answers of the
- * store and of the network, steps of clients are tasks here. Whatever a task sets off by promises ends before the next.
+ * store and of the network, steps of clients are tasks here. Promises that a task starts are settled before the next task.
  */
 export class Scheduler {
   readonly #random: Random;

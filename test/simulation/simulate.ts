@@ -7,7 +7,7 @@ export type SimulateOptions = {
   readonly workers: number;
   /** A bug of plants.ts; null: the service as it is. */
   readonly plant: string | null;
-  /** Lives all seeds whatever fails. */
+  /** Whether to continue after a failure. */
   readonly keepsGoing: boolean;
   readonly shrinks: boolean;
   /** Lives each seed twice and compares the two. */

@@ -18,7 +18,7 @@ const noticedAfterMs = 6000;
 /** A key that was revoked is refused everywhere after this. */
 const revokedAfterMs = 5000;
 
-/** Carries the steps of a plan out, and tells the auditor what its clients were answered. */
+/** Runs the steps of a plan, and reports the answers to the auditor. */
 export class StepRunner {
   readonly #parts: StepRunnerParts;
   readonly #knowledge: ClientKnowledge;
@@ -89,7 +89,7 @@ export class StepRunner {
     }
   }
 
-  /** A clock that is set back while nobody runs who could notice is mended by its owner, in the end. */
+  /** Notes a clock set back while no process noticed it; the operator corrects the clock at the end. */
   async #watchClock(backMs: number): Promise<void> {
     const { life, auditor, clients } = this.#parts;
     const starts = life.starts;
@@ -214,7 +214,7 @@ export class StepRunner {
       endpoint.format = null;
       endpoint.formatChanges += 1;
     }
-    // Leaving `disabled`, also for a pause, begins schedules anew.
+    // An endpoint that leaves `disabled`, also for a pause, restarts its schedules.
     const answer = await this.#knowledge.opening([endpoint], state !== undefined, () =>
       this.#knowledge.client(step).send({ method: "PATCH", path: `/v1/endpoints/${endpoint.id}`, body: step.change }),
     );

@@ -1,6 +1,6 @@
 /** One thing that happened, and what it was about: ids, URLs, SIDs. */
 type TimelineEntry = { readonly atMs: number; readonly text: string | (() => string); readonly about: Names };
-/** `null` and undefined name nobody; a function is asked only if the line is shown. */
+/** Names that a line is about; `null` and undefined are ignored. A function is called only if the line is shown. */
 type Names = readonly (string | null | undefined)[] | (() => readonly string[]);
 
 const idPattern = /\b(acc|call|key|src|wch|plc|hk|ep|evt|dlv|att|sec|ptl|aud)_[0-9A-Za-z]+/g;

@@ -81,7 +81,7 @@ export class Upstream {
     this.#healedAtMs = this.#scheduler.nowMs;
   }
 
-  /** How the call ended, if anybody was ever told its status; null: it has not, or was never there. */
+  /** Returns how the call ended; `null` if it has not ended or never existed. */
   endingOf(source: string, sid: string): CallScript["ending"] {
     const call = this.#calls.get(`${source} ${sid}`);
     return call === undefined || call.isRejected || this.#phaseAt(call, this.#scheduler.nowMs) !== "ended" ? null : call.ending;

@@ -1,6 +1,6 @@
 import type { WebhookRequest } from "./engine-adapter.ts";
 
-/** What a webhook or an event says, whatever its format: every value as text, null as "". */
+/** Content of a webhook or an event in any format: every value as text, null as "". */
 export type Facts = Readonly<Record<string, string>>;
 
 export type ReadWebhook = { readonly id: string; readonly format: string; readonly facts: Facts };
@@ -23,7 +23,7 @@ export function factsOfEvent({ type, data }: Readonly<Record<string, unknown>>):
   return { type: String(type), ...flatten(data as object) };
 }
 
-/** Facts that two formats tell alike: `timestamp` is not in all of them and equals `observed_at`. */
+/** Compares facts across formats, without `timestamp`, which some formats omit because it equals `observed_at`. */
 export function isSame(a: Facts, b: Facts): boolean {
   const keys = (facts: Facts) =>
     Object.keys(facts)

@@ -31,10 +31,10 @@ const wallStartMs = Date.UTC(2026, 10, 24, 12);
 const maxTasks = 200_000;
 const drainLimitMs = 12 * 60_000;
 const lookEveryMs = 5000;
-/** So long after a step of the clock it is known whether somebody noticed. */
+/** Time after a step of the clock until it is known whether a process noticed. */
 const clockNoticedMs = 7000;
 
-/** Lives a whole plan: its steps, then a world that is well again, in which all that is owed must arrive; then the last look. */
+/** Runs a whole plan: its steps, then a world without faults in which every pending delivery must arrive, then the final audit. */
 export async function live(plan: Plan, plant: Plant | null = null): Promise<Life> {
   forgetLastLife();
   reseedCrypto(plan.seed);
@@ -162,7 +162,7 @@ class World {
     this.#auditor.noteClockStep(unnoticedBackMs);
   }
 
-  /** Enables and recovers what its owner has, and waits until nothing is owed and no watch is active. */
+  /** Enables and recovers all endpoints of an account, and waits until no delivery is pending and no watch is active. */
   async #drain(client: Client): Promise<void> {
     // Its good polls vouch for those that end by 404.
     const sid = `OUT-witness-${client.account}`;

@@ -14,7 +14,7 @@ export type GroupFate = {
    * - `full_after`: the commit fails though the group is on disk, as after a lost fsync.
    */
   readonly fault: "none" | "busy" | "full" | "full_after";
-  /** The operation that throws what nobody foresaw; -1: none. */
+  /** Index of the operation that throws an unexpected error; -1 if none. */
   readonly brokenIndex: number;
 };
 

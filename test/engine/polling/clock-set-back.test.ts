@@ -31,5 +31,5 @@ test("another registration of the call does not bring the time ahead back", asyn
   await world.advance(5 * second);
   await world.watch("OUT-unknown", { url: "https://another.example/" });
   await world.advance(minute);
-  expect(world.told.filter((told) => told === "1 watch.not_found")).toHaveLength(2);
+  expect(world.told.filter((text) => text === "1 watch.not_found")).toHaveLength(2);
 });

@@ -1,6 +1,8 @@
 import { z } from "zod";
 import { reasonMaxBytes } from "../../domain/calls/call.ts";
 import type { Observation, PollFailureCode } from "../../domain/calls/call.ts";
+import { headerOf } from "../http-client/answer-head.ts";
+import type { AnswerHead, AnswerHeaders } from "../http-client/answer-head.ts";
 import { parseHttpDate, parseRetryAfter } from "../../domain/deliveries/retry-after.ts";
 
 /** The most of an answer's body that is read. */
@@ -8,11 +10,6 @@ export const answerMaxBytes = 64 * 1024;
 
 /** A longer status is none: it is no word any API has for a call, and would not fit into a webhook. */
 const statusMaxLength = 128;
-
-/** Header names in lower case; a header sent more than once has all its values. */
-export type AnswerHeaders = Readonly<Record<string, string | readonly string[] | undefined>>;
-
-export type AnswerHead = { readonly statusCode: number; readonly headers: AnswerHeaders };
 
 /**
  * Both kinds answer alike but for the case of the status. Unknown keys are none of our business, and a reason that is no
@@ -57,11 +54,6 @@ export function observeBody(body: string): Observation {
 export function upstreamDateOf(headers: AnswerHeaders, nowMs: number): number | null {
   const date = headerOf(headers, "date");
   return date === null ? null : parseHttpDate(date, nowMs);
-}
-
-function headerOf(headers: AnswerHeaders, name: string): string | null {
-  const value = headers[name];
-  return (typeof value === "object" ? value[0] : value) ?? null;
 }
 
 function failureCodeOf(statusCode: number): PollFailureCode {

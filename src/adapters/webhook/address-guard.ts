@@ -22,6 +22,7 @@ export type AddressGuardConfig = {
 
 /** Nothing was connected. `permanent`: the host itself is refused, whatever its name servers say next time. */
 export class BlockedAddress extends Error {
+  readonly failureCode = "blocked_address";
   readonly permanent: boolean;
   constructor(reason: string, permanent: boolean) {
     super(reason);

@@ -44,18 +44,19 @@ export class GuardedDialler {
       const refusal = this.#guard.refusalOfProtocol(protocol) ?? this.#guard.refusalOfHost(hostname, port);
       if (refusal !== null) {
         callback(new BlockedAddress(`the URL ${refusal}`, true), null);
-        return;
+        return undefined;
       }
       const dialling = dial(options, (...[error, socket]) => {
         this.#dialling.delete(dialling);
         if (error !== null) return callback(error, null);
         const peer = this.#refusalOfPeer(hostname, port, socket);
-        if (peer === null) return callback(null, tolerateContinue(socket));
+        if (peer === null) return callback(null, socket);
         socket.destroy();
         return callback(new BlockedAddress(`the URL ${peer}`, false), null);
       });
       this.#dialling.add(dialling);
       dialling.once("close", () => this.#dialling.delete(dialling));
+      return dialling;
     };
   }
 
@@ -97,24 +98,4 @@ export class GuardedDialler {
     if (isIP(hostname.replace(/^\[|\]$/g, "")) !== 0) return this.#guard.refusalOfAddress(address, port, false);
     return this.#guard.refusalOfAddresses(hostname, port, [{ address, family: isIP(address) === 6 ? 6 : 4 }]);
   }
-}
-
-const unaskedContinue = Buffer.from("HTTP/1.1 100");
-
-/**
- * A client must take an interim 100 it has not asked for (RFC 9110 §15.2), but undici breaks such a connection off, while it
- * takes every other interim answer. So the first 100 after a request is read as a 102.
- */
-function tolerateContinue(socket: Socket): Socket {
-  const read = socket.read.bind(socket);
-  let requestBytes = -1;
-  socket.read = (size) => {
-    const chunk: unknown = read(size);
-    if (chunk instanceof Buffer && socket.bytesWritten !== requestBytes) {
-      requestBytes = socket.bytesWritten;
-      if (unaskedContinue.equals(chunk.subarray(0, unaskedContinue.length))) chunk.write("2", unaskedContinue.length - 1);
-    }
-    return chunk;
-  };
-  return socket;
 }

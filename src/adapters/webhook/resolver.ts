@@ -4,7 +4,8 @@ import { FairSlots, SlotsFull } from "./fair-slots.ts";
 export type ResolvedAddress = { readonly address: string; readonly family: 4 | 6 };
 
 /** A name that has no address, or whose servers do not say. `code` is the name server's (`ENOTFOUND`, `ETIMEOUT`, …). */
-export class DnsFailure extends Error {
+class DnsFailure extends Error {
+  readonly failureCode = "dns";
   readonly code: string;
   constructor(code: string, options?: ErrorOptions) {
     super(`the name does not resolve (${code})`, options);

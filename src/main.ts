@@ -13,7 +13,7 @@ function end(exitCode: number, lines: readonly string[]): never {
 const result = readConfig();
 if (result.kind === "invalid") end(exitRefused, result.faults);
 
-// From the first moment: a signal during the start is obeyed when the start is over, or while it waits for the database.
+// Installed before the start: a signal during the start applies at its end, or while it waits for the database.
 const stopRequested = Promise.withResolvers<null>();
 const stopping = new AbortController();
 const requestStop = (): void => {
@@ -31,7 +31,7 @@ try {
 } catch (error) {
   if (error === stopping.signal.reason) process.exit(0);
   if (error instanceof StartupError) end(exitRefused, [error.message]);
-  // The database broke while the service started.
+  // The store broke during the start.
   if (error instanceof StoreUnavailableError) end(exitBroken, [error.message]);
   throw error;
 }

@@ -18,7 +18,7 @@ afterEach(() => rm(folder, { recursive: true }));
 async function run(
   test: string,
   environment: Record<string, string>,
-  setUp = "test/harness/postgres-server.ts",
+  setUp = "test/harness/postgres/postgres-server.ts",
 ): Promise<{ readonly code: unknown; readonly said: string }> {
   await writeFile(join(folder, "one.test.mjs"), `import { expect, it } from "vitest";\nit("is run", () => ${test});\n`);
   const config = `export default { test: { root: ${JSON.stringify(folder)}, include: ["one.test.mjs"], globalSetup: [${JSON.stringify(

@@ -1,6 +1,6 @@
 import type { Clock } from "../ports/clock.ts";
 
-/** The machine's clocks. Timers do not keep the process alive: what must finish is waited for. */
+/** The machine's clocks. Timers do not keep the process alive; work that must finish is awaited. */
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
   monotonicMs: () => performance.now(),

@@ -1,15 +1,8 @@
-/** Waits for it, but not longer: a server that does not answer any more does not answer a good-bye either. Never rejects. */
-export async function waitAtMost(patienceMs: number, work: Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, patienceMs);
-  });
-  await Promise.race([
-    late,
-    work.then(
-      () => undefined,
-      () => undefined,
-    ),
-  ]);
-  clearTimeout(timer);
+import { setTimeout as sleep } from "node:timers/promises";
+
+/** Waits for `work` for at most `timeoutMs`. Used at shutdown, where an unresponsive server would block it. Never rejects. */
+export async function waitAtMost(timeoutMs: number, work: Promise<unknown>): Promise<void> {
+  const timer = new AbortController();
+  await Promise.race([work, sleep(timeoutMs, null, { signal: timer.signal })]).catch(() => undefined);
+  timer.abort();
 }

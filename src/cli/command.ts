@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 import type { ParseArgsOptionsConfig } from "node:util";
 
-/** Where a command writes and what ends it. */
+/** Output of a command and the signal that ends it. */
 export type Terminal = {
   readonly out: (line: string) => void;
   readonly error: (line: string) => void;
@@ -11,18 +11,18 @@ export type Terminal = {
 
 export type Command = {
   readonly summary: string;
-  /** Arguments and flags, one line each, as `--help` shows them. */
+  /** Arguments and flags for `--help`, one line each. */
   readonly usage: string;
-  /** Resolves with the exit code: 0 done, 1 failed. Rejects with `UsageError` when it was called wrongly. */
+  /** Resolves with the exit code: 0 done, 1 failed. Rejects with `UsageError` for wrong usage. */
   run(args: readonly string[], terminal: Terminal): Promise<0 | 1>;
 };
 
-/** The command line was wrong: one line and exit code 2. */
+/** Wrong usage of the command line: one line and exit code 2. */
 export class UsageError extends Error {}
 
 type Values<T extends ParseArgsOptionsConfig> = ReturnType<typeof parseArgs<{ options: T; allowPositionals: true }>>["values"];
 
-/** Flags and exactly as many positional arguments as `positionals` names. `--json` is always among the flags. */
+/** Parses flags and exactly the positional arguments that `positionals` names. `--json` is always a flag. */
 export function readArguments<const T extends ParseArgsOptionsConfig>(
   args: readonly string[],
   options: T,
@@ -37,7 +37,7 @@ export function readArguments<const T extends ParseArgsOptionsConfig>(
   return { values, json: values.json === true, positionals: parsed.positionals };
 }
 
-/** A port from the command line; 0 is any free one. */
+/** Parses a port; 0 picks a free one. */
 export function readPort(text: string | undefined, name: string, fallback?: number): number {
   if (text === undefined && fallback !== undefined) return fallback;
   if (text === undefined || !/^\d{1,5}$/.test(text) || Number(text) > 65535)
@@ -45,14 +45,14 @@ export function readPort(text: string | undefined, name: string, fallback?: numb
   return Number(text);
 }
 
-/** Everything that is piped in. */
+/** Reads standard input to its end. */
 export async function readStandardInput(): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of process.stdin as AsyncIterable<Buffer>) chunks.push(chunk);
   return Buffer.concat(chunks);
 }
 
-/** Resolves when the command is to end. */
+/** Resolves when the signal aborts. */
 export function untilAborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();
   return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));

@@ -1,3 +1,4 @@
+import { messageOf } from "../domain/error-text.ts";
 import { parseArgs } from "node:util";
 import { untilAborted } from "./command.ts";
 import { Demo } from "./demo/demo-run.ts";
@@ -5,7 +6,7 @@ import { Demo } from "./demo/demo-run.ts";
 const usage = `usage: npm run demo [-- --keep]
 Runs a simulated upstream, two services and a verifying receiver, and shows every webhook as it arrives.
   --keep   stay up afterwards, with lines to try`;
-/** The whole demo, the crash included. */
+/** Time limit of the whole demo, including the crash. */
 const deadlineMs = 38_000;
 const exitCodes = { done: 0, failed: 1, usage: 2, interrupted: 130 };
 
@@ -23,7 +24,7 @@ async function runDemo(keep: boolean): Promise<number> {
   } catch (error) {
     if (ending.signal.aborted) return exitCodes.interrupted;
     const late = error instanceof Error && error.name === "AbortError";
-    out(late ? `\nnot done after ${deadlineMs / 1000} s:` : `\n${error instanceof Error ? error.message : String(error)}`);
+    out(late ? `\nnot done after ${deadlineMs / 1000} s:` : `\n${messageOf(error)}`);
     if (late) for (const fault of demo.faults()) out(`  ${fault}`);
     return exitCodes.failed;
   }

@@ -16,7 +16,7 @@ import { sourceSetCommand } from "./commands/source-set.ts";
 import { verifyCommand } from "./commands/verify.ts";
 import { watchCommand } from "./commands/watch.ts";
 
-/** By what is typed: one word, or two where several things can be done to one kind of thing. */
+/** Commands by their name: one word, or two for the commands of one kind of resource. */
 const commands: Readonly<Record<string, Command>> = {
   serve: serveCommand,
   migrate: migrateCommand,
@@ -37,7 +37,7 @@ const commands: Readonly<Record<string, Command>> = {
 
 const exitCodes = { failed: 1, usage: 2 };
 
-/** Runs one command and resolves with the exit code: 0 done, 1 failed, 2 called wrongly. */
+/** Runs one command and resolves with the exit code: 0 done, 1 failed, 2 wrong usage. */
 export async function runCommandLine(args: readonly string[], terminal: Terminal): Promise<number> {
   const [first, second] = args;
   if (first === undefined || first === "help" || isHelp(first)) {
@@ -68,7 +68,7 @@ function isHelp(argument: string): boolean {
   return argument === "--help" || argument === "-h";
 }
 
-/** The first word alone may stand for several commands. */
+/** Explains an unknown command; the first word may be the start of several commands. */
 function explainUnknown(first: string, second: string | undefined, terminal: Terminal): number {
   const group = Object.fromEntries(Object.entries(commands).filter(([name]) => name.startsWith(`${first} `)));
   if (Object.keys(group).length === 0) terminal.error(`ringback: no command ${JSON.stringify(first)}; see --help`);
@@ -82,7 +82,7 @@ function explainUnknown(first: string, second: string | undefined, terminal: Ter
   return exitCodes.usage;
 }
 
-/** An attempt to reach several addresses fails with an empty message and the reasons inside. */
+/** Message of an error. A failed connection to several addresses has an empty message and its reasons inside. */
 function messageOf(error: unknown): string {
   if (error instanceof AggregateError && error.message === "") return error.errors.map(messageOf).join("; ");
   return error instanceof Error ? error.message : String(error);
@@ -90,5 +90,5 @@ function messageOf(error: unknown): string {
 
 function overview(listed: typeof commands): string {
   const lines = Object.entries(listed).map(([name, command]) => `  ${name.padEnd(15)} ${command.summary}`);
-  return `usage: npm run ringback -- <command> [flags]\n\n${lines.join("\n")}\n\n<command> --help says more. Exit codes: 0 done, 1 failed, 2 called wrongly.`;
+  return `usage: npm run ringback -- <command> [flags]\n\n${lines.join("\n")}\n\nSee <command> --help for details. Exit codes: 0 done, 1 failed, 2 wrong usage.`;
 }

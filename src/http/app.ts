@@ -1,3 +1,4 @@
+import { stackOf } from "../domain/error-text.ts";
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { routePath } from "hono/route";
@@ -19,7 +20,7 @@ import type { Problem } from "./operations/problem.ts";
 import { authenticate, limitRate, notCached, requestId } from "./operations/request-guards.ts";
 import { addWatchRoutes } from "./routes/watches.ts";
 
-/** The whole API. Errors are rendered here, once. */
+/** Creates the app with all routes. Errors are rendered only here. */
 export function createApp(dependencies: HttpDependencies): OpenAPIHono<Env> {
   const { clock, logger, metrics } = dependencies;
   const app = new OpenAPIHono<Env>({ strict: true });
@@ -56,29 +57,29 @@ export function createApp(dependencies: HttpDependencies): OpenAPIHono<Env> {
   app.notFound((c) => {
     const allowed = allowedMethods(app, c.req.path);
     if (allowed.length === 0)
-      return answerProblem(c, { slug: "not-found", detail: "there is nothing at this path; GET /openapi.json lists what there is" });
+      return answerProblem(c, { slug: "not-found", detail: "this path does not exist; GET /openapi.json lists all paths" });
     const allow = allowed.join(", ");
-    const detail = `${c.req.method} is not allowed here; ${allow} is`;
+    const detail = `${c.req.method} is not allowed here; use ${allow}`;
     return answerProblem(c, { slug: "method-not-allowed", detail, headers: { allow } });
   });
   app.onError((error, c) => {
     if (error instanceof PageProblemError) return problemPage(c, error.problem);
     const problem = problemOf(error);
     if (problem !== null) return answerProblem(c, problem);
-    logger.error({ request_id: c.get("requestId"), route: templateOf(c), error: error.stack ?? String(error) }, "http.failed");
-    return answerProblem(c, { slug: "internal", detail: "this is our fault; the request id says where to look" });
+    logger.error({ request_id: c.get("requestId"), route: templateOf(c), error: stackOf(error) }, "http.failed");
+    return answerProblem(c, { slug: "internal", detail: "the service has a fault; the request id finds it in the logs" });
   });
   return app;
 }
 
-/** People get a page, programs a problem document. */
+/** Answers a problem: a page under the dashboard, else a problem document. */
 function answerProblem(c: Context<Env>, problem: Problem): Response | Promise<Response> {
   return isDashboardPath(c.req.path) ? problemPage(c, problem) : problemResponse(c, problem);
 }
 
-/** The path of the route that answers, without anything of the request's own. */
+/** Path pattern of the route that answers, without values of the request. */
 function templateOf(c: Context): string {
-  // The handler is added after the middleware, so it is the last that matched.
+  // The handler is added after the middleware, so it is the last match.
   const template = routePath(c, -1);
   return template.endsWith("*") ? "unknown" : template;
 }

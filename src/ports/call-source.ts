@@ -1,22 +1,25 @@
 import type { Observation } from "../domain/calls/call.ts";
+import type { NotStarted } from "./not-started.ts";
 
-/** Which call to ask for. `scope` is "" for shared sources and the account's id where calls belong to an account (sandbox). */
+/** Call to poll. `scope` is "" for shared sources, and the account's id where calls belong to an account (sandbox). */
 export type PollTarget = { readonly callSid: string; readonly scope: string };
 
 export type PollAnswer = {
-  readonly observation: Observation;
-  /** The upstream's `Date` header as epoch ms, for the clock-skew metric; null without one. */
+  /** `not_started` if the upstream was not asked. */
+  readonly observation: Observation | NotStarted;
+  /** The upstream's `Date` header in epoch milliseconds, for the clock-skew metric; `null` without one. */
   readonly upstreamDateMs: number | null;
   readonly durationMs: number;
 };
 
-/** One upstream. Asks once and reports; it decides nothing and never throws for what the upstream does. */
+/** One upstream. Reports each answer or failure as an observation, without deciding what it means. */
 export interface CallSource {
   /**
-   * One status request, at most 10 s. After a reset of a reused connection before any answer it asks a second time at
-   * once, if `takeToken` grants it one (a token of the source's rate); every other repetition is the poller's.
+   * Sends one status request, for at most 10 s; resolves also if the upstream fails. A reused connection that is reset
+   * before any answer is retried once and immediately, if `takeToken` grants a token of the source's rate (RFC 9110,
+   * section 9.2.2). All other retries are the poller's.
    */
   poll(target: PollTarget, takeToken: () => boolean): Promise<PollAnswer>;
-  /** Releases sockets and timers; polls under way end as `failed`. */
+  /** Releases sockets and timers; polls in flight end as `failed`. */
   close(): Promise<void>;
 }

@@ -1,17 +1,17 @@
-/** A handle of a timer; `cancel` may be called any number of times. */
+/** Handle of a timer; `cancel` may be called more than once. */
 export interface Timer {
   cancel(): void;
 }
 
 /**
- * Time as the engine sees it. Durations, timeouts and leases are measured on `monotonicMs`; `nowMs` is what is stored and
- * shown. The two drift apart when somebody sets the clock, which must neither lose nor storm.
+ * Source of time. Durations, timeouts and leases use `monotonicMs`; `nowMs` is stored and shown. The two drift apart when
+ * the wall clock is set, which must neither lose work nor cause a burst of it.
  */
 export interface Clock {
-  /** Wall time, epoch milliseconds. */
+  /** Wall time in epoch milliseconds. */
   nowMs(): number;
-  /** Milliseconds since some fixed instant; never goes back. May have a fraction. */
+  /** Milliseconds since a fixed instant, possibly with a fraction; never decreases. */
   monotonicMs(): number;
-  /** Calls `fire` once after `delayMs` (0 or less: as soon as possible). Does not keep the process alive. */
+  /** Calls `fire` once after `delayMs`; 0 or less means as soon as possible. Does not keep the process alive. */
   setTimer(delayMs: number, fire: () => void): Timer;
 }

@@ -1,7 +1,7 @@
-/** What others are told so that they look at once; whatever is lost here the next sweep finds. */
+/** What changed, so that other instances sweep immediately; a lost signal is repaired by their next regular sweep. */
 export type InstanceSignal = "events" | "deliveries" | "calls" | "watches" | "sources" | "rates" | "instances";
 
-/** A word to the other instances, sent after a commit. Does nothing while this one is alone. */
+/** Signals the other instances after a commit. Does nothing while this instance is alone. */
 export interface PeerNotifier {
   signal(what: InstanceSignal): void;
 }

@@ -1,22 +1,22 @@
 /**
- * Seals what must not lie on disk in the clear. `identity` names the row a secret belongs to (its id): a sealed value
- * copied to another row does not open.
+ * Seals values that must not be stored in the clear (AES-256-GCM). `identity` is the associated data, which names the row
+ * of a value: a sealed value that is copied to another row does not open.
  */
 export interface SecretBox {
   seal(plaintext: string, identity: string): Uint8Array;
-  /** Throws `secret-unreadable` when the value was sealed with an unknown key, for another row, or was changed. */
+  /** Throws `RingbackError` with code `secret-unreadable` if the value was sealed with an unknown key or for another row, or was changed. */
   open(sealed: Uint8Array, identity: string): string;
-  /** Keyed hashes of a value, the sealing key's first: for equality without opening ("given and different"). They go with their key. */
+  /** Returns keyed hashes of a value, that of the sealing key first, to compare values without opening them. */
   fingerprints(plaintext: string): readonly string[];
 }
 
-/** A box with what a rotation of its keys asks about. */
+/** Secret box whose keys can be rotated. */
 export interface KeyedSecretBox extends SecretBox {
-  /** Of every key it has, 16 lower-case hex digits; the first one seals, unless `sealFor` says otherwise. */
+  /** Id of every key, 16 lower-case hex digits; the first key seals unless `sealFor` selects another. */
   readonly keyIds: readonly [string, ...string[]];
   /**
-   * From now on the first of its keys seals that all of these others have too, for they must open what is sealed here;
-   * its first where they have none in common. `others`: the key ids of each.
+   * Seals with the first key that all other instances have too, so that they can open the values; with the first key if
+   * there is none. `others` holds the key ids of each instance.
    */
   sealFor(others: readonly (readonly string[])[]): void;
 }

@@ -1,4 +1,4 @@
-/** Structured log lines; fields never hold a key, secret, header value, metadata, body, query string or callback path. */
+/** Structured log. Fields never contain a key, secret, header value, metadata, body, query string or callback path. */
 export interface Logger {
   debug(fields: Readonly<Record<string, unknown>>, message: string): void;
   info(fields: Readonly<Record<string, unknown>>, message: string): void;
@@ -6,20 +6,20 @@ export interface Logger {
   error(fields: Readonly<Record<string, unknown>>, message: string): void;
 }
 
-/** What the engine counts; labels are closed sets (no SID, URL, id or account). Durations in milliseconds. */
+/** Metrics of the engine. Labels are closed sets (no SID, URL, id or account); durations are in milliseconds. */
 export interface Metrics {
-  /** `lagMs`: due to sent. `outcome`: `unchanged`, `transition`, `not_found`, `rejected`, `unauthorized`, `rate_limited` or a failure code. */
+  /** `lagMs` is the time from due to sent; `outcome` is `unchanged`, `transition`, `not_found`, `rejected`, `unauthorized`, `rate_limited` or a failure code. */
   pollFinished(outcome: string, lagMs: number): void;
   pollInterval(source: string, intervalMs: number): void;
   sourceState(source: string, state: string): void;
   eventCommitted(type: string): void;
   attemptFinished(outcome: string): void;
-  /** Observed to 2xx. */
+  /** `latencyMs` is the time from the observation to the 2xx. */
   delivered(latencyMs: number): void;
   endpointDisabled(reason: string): void;
   addressBlocked(): void;
   committed(durationMs: number): void;
-  /** Our clock less the upstream's. */
+  /** `skewMs` is the own clock minus the upstream's. */
   clockSkew(source: string, skewMs: number): void;
   wallClockStepped(): void;
   httpAnswered(route: string, status: number, durationMs: number): void;

@@ -1,33 +1,39 @@
 import type { AttemptOutcome } from "../domain/deliveries/attempt.ts";
+import type { NotStarted } from "./not-started.ts";
 
 export type WebhookRequest = {
-  /** As the WHATWG parser wrote it, without fragment. */
+  /** As serialised by the WHATWG URL parser, without fragment. */
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** Sent byte for byte as UTF-8: the signature covers it. */
+  /** Sent byte for byte as UTF-8, because the signature covers it. */
   readonly body: string;
-  /** For the whole exchange: connect, TLS, head and body. */
+  /** Deadline of the whole exchange: connect, TLS, head and body. */
   readonly timeoutMs: number;
-  /** On whose behalf: one account's slow name servers hold up nobody else. */
+  /** Account of the webhook, so that its slow name servers delay no other account. */
   readonly accountId?: string;
 };
 
 export type WebhookExchange = {
-  readonly outcome: AttemptOutcome;
+  /** `not_started`: no attempt was made. */
+  readonly outcome: AttemptOutcome | NotStarted;
   readonly durationMs: number;
 };
 
-/** Sends one webhook. Never throws for what a receiver or the network does, never follows a redirect, reads at most 64 KiB of the answer. */
+/** Sends webhooks. Never follows a redirect and reads at most 64 KiB of the answer. */
 export interface WebhookSender {
+  /** Resolves with the outcome, also if the receiver or the network fails. */
   send(request: WebhookRequest): Promise<WebhookExchange>;
-  /** Aborts what is on the wire and releases every socket and timer. */
+  /** Aborts exchanges in flight and releases every socket and timer. */
   close(): Promise<void>;
 }
 
-/** The place where the address guard sits: what may be dialled, at registration and at connect time. */
+/** Guard against server-side request forgery: decides which addresses may be dialled, at registration and at connect time. */
 export interface AddressGuard {
-  /** Syntax, port, name and literal address; no network. null: fine. */
+  /** Checks port, name and literal address without the network; `null` if they are allowed. */
   checkUrl(url: URL): { readonly reason: string } | null;
-  /** Resolves a name that is new to the process within 1 s and refuses only a forbidden answer. null: fine, or no answer. */
-  checkName(url: URL): Promise<{ readonly reason: string } | null>;
+  /**
+   * Resolves a name that is new to the process, within 1 s; `null` unless an address is forbidden (also without an answer).
+   * The look-up takes the account's turn, so that slow name servers of one account delay no other.
+   */
+  checkName(url: URL, accountId?: string): Promise<{ readonly reason: string } | null>;
 }

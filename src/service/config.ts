@@ -2,17 +2,27 @@ import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { parseAllowList } from "../domain/webhooks/address.ts";
 import { parseSchedule } from "../domain/deliveries/retry-policy.ts";
-import { credentialFault, defaultMaxPollsPerSecond, pollsPerSecondRange, upstreamKinds } from "../domain/sources/source-settings.ts";
+import {
+  credentialFault,
+  defaultMaxPollsPerSecond,
+  kindFieldNames,
+  kindFields,
+  pollsPerSecondRange,
+} from "../domain/sources/source-settings.ts";
 import type { SourceSettings } from "../domain/sources/source-settings.ts";
+import { upstreamKinds } from "../adapters/polyai/kinds.ts";
+import type { UpstreamKind } from "../ports/upstream-kind.ts";
+import { mapAccountLimits } from "../domain/quotas.ts";
+import type { AccountLimits } from "../domain/quotas.ts";
 import { EnvironmentReader } from "./environment-reader.ts";
 
-/** What the operator set, checked and typed. Secrets are apart, so that a config can be logged. */
+/** Checked settings of the operator, without secrets so that they can be logged. */
 export type Config = {
   readonly version: string;
   readonly database: { readonly kind: "sqlite"; readonly path: string } | { readonly kind: "postgres" };
   readonly api: { readonly port: number; readonly host: string; readonly publicUrl: string | null };
   readonly metrics: { readonly port: number; readonly host: string };
-  /** The source `default`; null: none was given. */
+  /** The source `default`; `null` if it is not configured. */
   readonly source: SourceSettings | null;
   readonly polling: {
     readonly intervalMinMs: number;
@@ -27,7 +37,7 @@ export type Config = {
     readonly maxInFlight: number;
     readonly endpointMaxInFlight: number;
     readonly hostMaxInFlight: number;
-    /** Host name to webhooks a second, over all accounts. */
+    /** Webhooks per second by host name, over all accounts. */
     readonly hostRateLimits: ReadonlyMap<string, number>;
     readonly orderHoldMs: number;
     readonly disableAfterMs: number;
@@ -38,31 +48,25 @@ export type Config = {
     readonly ports: readonly number[];
     readonly dnsServers: readonly string[];
   };
-  /** Per account; 0 is no limit. */
-  readonly limits: {
-    readonly apiMaxPerSecond: number;
-    readonly maxActiveWatches: number;
-    readonly maxEndpoints: number;
-    readonly maxHooks: number;
-  };
+  readonly limits: AccountLimits;
   readonly retentionDays: number;
   readonly logLevel: string;
   readonly shutdownGraceMs: number;
 };
 
-/** Never logged, never part of an error. */
+/** Secrets of the operator; never logged and never part of an error. */
 export type Secrets = {
   readonly apiKey: string | null;
-  /** As given: base64 keys, comma-separated; null: one is made in the data folder. */
+  /** Base64 keys, comma-separated; `null` to keep a generated key in the data folder. */
   readonly encryptionKeys: string | null;
-  /** `postgres://…`, which may hold a password; null with SQLite. */
+  /** `postgres://…`, which may contain a password; `null` with SQLite. */
   readonly postgresUrl: string | null;
   readonly upstreamCredential: string | null;
 };
 
 export type ConfigResult =
   | { readonly kind: "config"; readonly config: Config; readonly secrets: Secrets }
-  /** One line each, naming the variable and what to do; never its value where it may be a secret. */
+  /** One line per fault, with the variable and what to do, but without a value that may be secret. */
   | { readonly kind: "invalid"; readonly faults: readonly string[] };
 
 const dayMs = 24 * 60 * 60 * 1000;
@@ -108,12 +112,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       ports: readPorts(env, allowHttp ? [443, 80] : [443]),
       dnsServers: readDnsServers(env),
     },
-    limits: {
-      apiMaxPerSecond: env.integer("API_MAX_PER_SECOND", 1000, 0, 1_000_000),
-      maxActiveWatches: env.integer("ACCOUNT_MAX_ACTIVE_WATCHES", 200_000, 0, 100_000_000),
-      maxEndpoints: env.integer("ACCOUNT_MAX_ENDPOINTS", 50_000, 0, 100_000_000),
-      maxHooks: env.integer("ACCOUNT_MAX_HOOKS", 100, 0, 1_000_000),
-    },
+    limits: mapAccountLimits(({ variable, defaultLimit, maxLimit }) => env.integer(variable, defaultLimit, 0, maxLimit)),
     retentionDays: env.number("RETENTION_DAYS", 30, 0, 3650),
     logLevel: env.choice("LOG_LEVEL", logLevels, "info"),
     shutdownGraceMs: env.integer("SHUTDOWN_GRACE_MS", 20_000, 0, 600_000),
@@ -128,14 +127,14 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   return env.faults.length > 0 ? { kind: "invalid", faults: env.faults } : { kind: "config", config, secrets };
 }
 
-/** Where the data is and what opens it: all that administration needs of the environment. */
+/** Settings for opening the store, which is all that administration needs. */
 export type StoreConfig = {
   readonly database: Config["database"];
   readonly postgresUrl: string | null;
   readonly encryptionKeys: string | null;
 };
 
-/** Reads these alone, so that a command works in an environment that no service would start in. */
+/** Reads the store settings only, so that commands work in an environment in which the service would not start. */
 export function readStoreConfig(
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): { readonly kind: "config"; readonly config: StoreConfig } | { readonly kind: "invalid"; readonly faults: readonly string[] } {
@@ -144,7 +143,7 @@ export function readStoreConfig(
   return env.faults.length > 0 ? { kind: "invalid", faults: env.faults } : { kind: "config", config };
 }
 
-/** One variable by itself, which others at fault are no reason not to read; null when unset or empty. */
+/** Reads one variable, regardless of faults in others; `null` if it is unset or empty. */
 export function readVariable(name: string, environment: Readonly<Record<string, string | undefined>> = process.env): string | null {
   return new EnvironmentReader(environment).text(name);
 }
@@ -161,33 +160,39 @@ function readDatabase(env: EnvironmentReader): { readonly database: Config["data
   return parsed ?? { database: { kind: "sqlite", path: "" }, postgresUrl: null };
 }
 
-/** A database as `DATABASE_URL` names it; null for what is none. */
+/** Parses a `DATABASE_URL`; `null` if it is invalid. */
 export function parseDatabaseUrl(url: string): Pick<StoreConfig, "database" | "postgresUrl"> | null {
-  // `sqlite://data/x.db` would be a host to some and a path to others.
+  // `sqlite://data/x.db` is refused, because `data` could be a host or a folder.
   const path = /^sqlite:(?:\/\/(?=\/(?!\/)))?((?!\/\/).+)$/.exec(url)?.[1];
   if (path !== undefined) return { database: { kind: "sqlite", path }, postgresUrl: null };
   if (/^postgres(?:ql)?:\/\/./.test(url) && URL.canParse(url)) return { database: { kind: "postgres" }, postgresUrl: url };
   return null;
 }
 
-/** All of a kind's variables or none of them: half a source would start and never poll. */
-function readSource(env: EnvironmentReader): { source: SourceSettings | null; credential: string | null } {
-  const kind = env.choice("POLYAI_KIND", upstreamKinds, "polyai-legacy");
+/** Reads the source `default`: all variables of its kind or none of any, because half a source would start and never poll. */
+export function readSource(
+  env: EnvironmentReader,
+  kinds: readonly [UpstreamKind, ...UpstreamKind[]] = upstreamKinds,
+): { source: SourceSettings | null; credential: string | null } {
+  const names = kinds.map(({ name }) => name);
+  const kindName = env.choice("POLYAI_KIND", names, kinds[0].name);
+  const kind = kinds.find(({ name }) => name === kindName) ?? kinds[0];
   const { min, max } = pollsPerSecondRange;
   const maxPollsPerSecond = env.number("POLYAI_MAX_POLLS_PER_SECOND", defaultMaxPollsPerSecond, min, max);
-  const names = ["POLYAI_BASE_URL", "POLYAI_AUTH_TOKEN", "POLYAI_API_KEY", "POLYAI_AGENT_ID", "POLYAI_ENVIRONMENT"];
-  if (names.every((name) => env.text(name) === null)) return { source: null, credential: null };
-  const credentialName = kind === "polyai-legacy" ? "POLYAI_AUTH_TOKEN" : "POLYAI_API_KEY";
-  const required = kind === "polyai-legacy" ? ["POLYAI_BASE_URL", credentialName] : names.filter((name) => name !== "POLYAI_AUTH_TOKEN");
+  const fieldVariables = kindFieldNames.map((field) => kindFields[field].variable);
+  const variables = ["POLYAI_BASE_URL", ...kinds.map(({ credentialVariable }) => credentialVariable), ...fieldVariables];
+  if (variables.every((name) => env.text(name) === null)) return { source: null, credential: null };
+  const { credentialVariable } = kind;
+  const required = ["POLYAI_BASE_URL", credentialVariable, ...kind.fields.map((field) => kindFields[field].variable)];
   for (const name of required)
     if (env.text(name) === null)
-      env.fault(name, `is missing: ${kind} needs ${required.join(", ")} (or none of them, for no default source)`);
-  const credential = env.text(credentialName);
+      env.fault(name, `is missing: ${kind.name} needs ${required.join(", ")} (or none of them, for no default source)`);
+  const credential = env.text(credentialVariable);
   const fault = credential === null ? null : credentialFault(credential);
-  if (fault !== null) env.fault(credentialName, fault);
+  if (fault !== null) env.fault(credentialVariable, fault);
   const baseUrl = env.httpUrl("POLYAI_BASE_URL") ?? "";
-  const agentId = env.text("POLYAI_AGENT_ID");
-  return { source: { kind, baseUrl, agentId, environment: env.text("POLYAI_ENVIRONMENT"), maxPollsPerSecond }, credential };
+  const [agentId, environment] = [env.text(kindFields.agentId.variable), env.text(kindFields.environment.variable)];
+  return { source: { kind: kind.name, baseUrl, agentId, environment, maxPollsPerSecond }, credential };
 }
 
 function readSchedule(env: EnvironmentReader): readonly number[] {
@@ -204,7 +209,7 @@ function readHostRateLimits(env: EnvironmentReader): ReadonlyMap<string, number>
     const rate = Number(match?.[2]);
     if (match?.[1] === undefined || !(rate > 0))
       env.fault("HOST_RATE_LIMITS", "must be host=webhooks per second, comma-separated, as in hooks.zapier.com=25");
-    else limits.set(match[1].toLowerCase(), rate);
+    else limits.set(match[1].toLowerCase().replace(/\.$/, ""), rate);
   }
   return limits;
 }

@@ -1,21 +1,24 @@
 import type { Config } from "./config.ts";
-import type { SourceHealth } from "../domain/sources/source.ts";
 import { Authenticator } from "../engine/requests/authentication.ts";
 import { RetentionCleaner } from "../engine/runtime/retention-cleaner.ts";
 import { DeliveryLimits } from "../engine/delivery/delivery-limits.ts";
 import { Dispatcher } from "../engine/delivery/dispatcher.ts";
 import { EndpointEditor } from "../engine/registration/endpoint-settings.ts";
 import { Idempotency } from "../engine/requests/idempotency.ts";
-import type { LeaseTimes } from "../engine/instances/instance-lease.ts";
+import type { LeaseTimes } from "../engine/instances/membership.ts";
 import { LiveStateReader } from "../engine/requests/live-state.ts";
 import { ManualSender } from "../engine/delivery/manual-delivery.ts";
 import { LongPollWaiters } from "../engine/requests/long-poll-waiters.ts";
 import { InstanceCoordinator } from "../engine/instances/instance-coordinator.ts";
 import { Poller } from "../engine/polling/poller.ts";
+import type { PollerOptions } from "../engine/polling/poller.ts";
 import { Registrar } from "../engine/registration/registrar.ts";
+import { SourceEventPublisher } from "../engine/polling/source-event-publisher.ts";
 import { SourceReloader } from "../engine/polling/source-reloader.ts";
+import { LocalTrouble } from "../engine/runtime/local-trouble.ts";
 import { Supervisor } from "../engine/runtime/supervisor.ts";
 import { WebhookComposer } from "../engine/delivery/webhook-composer.ts";
+import type { CommitListener } from "../ports/commit-listener.ts";
 import type { Keyring } from "./open-keyring.ts";
 import { untilReachable } from "./open-store.ts";
 import type { OpenStore } from "./open-store.ts";
@@ -37,7 +40,7 @@ export type EngineDependencies = {
   readonly isStopping: () => boolean;
 };
 
-/** What runs behind the API. */
+/** Everything that runs behind the API. */
 export type Engine = {
   readonly poller: Poller;
   readonly supervisor: Supervisor;
@@ -47,165 +50,104 @@ export type Engine = {
   readonly live: LiveStateReader;
   readonly authentication: Authenticator;
   readonly idempotency: Idempotency;
-  /** False while a database that others share does not answer the heartbeats. */
+  /** False from a heartbeat that a shared database did not answer until one that it answers. */
   isStoreReachable(): boolean;
-  /** Takes up what is to be done, and joins the other instances. The loops are the supervisor's to start. Rejects with the signal's reason. */
+  /**
+   * Loads sources and calls, and joins the other instances; the supervisor starts the loops afterwards. Rejects with the
+   * signal's reason.
+   */
   start(signal: AbortSignal): Promise<void>;
-  /** Whoever waits is answered, polls and webhooks finish, each has the whole grace; then everything is given back. */
+  /** Answers waiting requests, and lets polls and webhooks finish side by side within `graceMs`; then releases every lease. */
   drain(graceMs: number): Promise<void>;
-  /** Gives up the place among the instances; after `drain`. */
+  /** Leaves the group of instances; after `drain`. */
   leave(): Promise<void>;
-  /** Releases what holds sockets or timers, also of an engine that never started. */
+  /** Releases sockets and timers, also of an engine that never started. */
   close(): Promise<void>;
 };
 
-const saturatedRetryMs = 60_000;
+/** Parts of the engine, as its functions create and pass them on. */
+type Parts = {
+  readonly waiters: LongPollWaiters;
+  readonly idempotency: Idempotency;
+  readonly sourceEvents: SourceEventPublisher;
+  readonly poller: Poller;
+  readonly reloader: SourceReloader;
+  readonly dispatcher: Dispatcher;
+  readonly limits: DeliveryLimits;
+  readonly manualDelivery: ManualSender;
+  readonly coordinator: InstanceCoordinator | null;
+  readonly cleaner: RetentionCleaner;
+};
 
-/** Puts the engine together on an open store; where others share it, with what this instance has among them. */
-export function createEngine(parts: EngineDependencies): Engine {
-  const { config, opened, keyring, sources, guard, sender, logger, metrics, random, isStopping } = parts;
+/** Creates the engine on an open store: polling, then delivery, then, on a shared database, the place among the instances. */
+export function createEngine(dependencies: EngineDependencies): Engine {
+  const { config, opened, keyring, sources, guard, logger, metrics, isStopping } = dependencies;
   const { store, shared, clock } = opened;
   const { secretBox, hashApiKey } = keyring;
   const waiters = new LongPollWaiters(clock);
-  const { delivery } = config;
-  const limits = new DeliveryLimits({ clock, ...delivery });
-  const composer = new WebhookComposer({ secretBox, accounts: store, publicUrl: config.api.publicUrl, version: config.version });
-  const mayStart = () => coordinator?.mayStart() ?? true;
-  const sharing = shared === null ? {} : { mayStart };
-  const dispatcher: Dispatcher = new Dispatcher({
-    store,
-    sender,
-    composer,
-    limits,
-    clock,
-    logger,
-    metrics,
-    timeoutMs: delivery.timeoutMs,
-    maxAttempts: delivery.scheduleMs.length,
-    onUnwatched: (callIds) => {
-      for (const callId of callIds) poller.rewatch(callId, null);
-    },
-    notify: (notices) => waiters.publish(notices),
-    ...sharing,
-    random,
-  });
-  const poller: Poller = new Poller({
-    sources: sources.setups,
-    store,
-    clock,
-    logger,
-    metrics,
-    random,
-    dispatch: (jobs) => dispatcher.accept(jobs),
-    notify: (notices) => waiters.publish(notices),
+  const idempotency = new Idempotency({ store, secretBox, clock });
+  // Every commit of polling and registration goes to all of them; the dispatcher joins the list below.
+  const listeners: CommitListener[] = [waiters];
+  const mayStart = () => coordinator?.membership.mayStart() ?? true;
+  const localTrouble = new LocalTrouble({ clock, logger });
+  const sourceEvents = new SourceEventPublisher({ store, clock, logger, listeners });
+  const { poller, reloader } = createPolling(dependencies, {
+    listeners,
+    mayStart,
+    localTrouble,
     onSourceChange: (health, change) =>
-      coordinator === null ? notifyHooks(health, change) : coordinator.publishSourceChange(health, change),
-    ...sharing,
-    ...(shared === null ? {} : { outlivesStore: true, onShared: (name, part) => coordinator?.shared(name, part) }),
+      coordinator === null ? sourceEvents.publish(health, change) : coordinator.sourceStates.queueSourceEvent(health, change),
+    ...(shared === null ? {} : { onShared: (name, part) => coordinator?.sourceStates.changed(name, part) }),
   });
-  const notifyHooks = ({ name, state, reason }: SourceHealth, change: "suspended" | "resumed"): void => {
-    const event = { type: `source.${change}` as const, sourceName: name, state, reason, nowMs: clock.nowMs() };
-    store.publishSourceEvent(event).then(
-      ({ jobs, notices }) => {
-        dispatcher.accept(jobs);
-        waiters.publish(notices);
-      },
-      (error: unknown) => logger.warn({ source: name, error: String(error) }, "source.event_failed"),
-    );
-  };
-  const coordinator: InstanceCoordinator | null =
-    shared === null
-      ? null
-      : new InstanceCoordinator({
-          store: shared.instances,
-          releaseDeliveries: (leases, nowMs) => store.releaseDeliveries(leases, nowMs),
-          clock,
-          logger,
-          version: config.version,
-          times: parts.leaseTimes,
-          poller,
-          dispatcher,
-          limits,
-          waiters,
-          refreshSources: () => reloader.refresh(),
-          peerNotifier: shared.peerNotifier,
-          onInstances: (count) => metrics.instances(count),
-          secretBox,
-          onSourceChange: notifyHooks,
-        });
-
-  const reloader = new SourceReloader({ store, secretBox, logger, poller, ...sources });
-
+  const { dispatcher, limits, manualDelivery } = createDelivery(dependencies, { poller, waiters, idempotency, mayStart, localTrouble });
+  listeners.push(dispatcher);
+  const coordinator: InstanceCoordinator | null = createInstances(dependencies, {
+    poller,
+    reloader,
+    dispatcher,
+    limits,
+    waiters,
+    sourceEvents,
+  });
+  const cleaner = new RetentionCleaner({ store, clock, logger, retentionDays: config.retentionDays });
   const supervisor = new Supervisor({
     clock,
     logger,
     metrics,
-    // It is the database's clock where several see it: one of them acts.
+    // Instances that share a database share its clock: one of them acts.
     onClockSetBack: async (deltaMs) => (coordinator?.isEldest === false ? undefined : store.moveSchedule(deltaMs)),
   });
-  const cleaner = new RetentionCleaner({ store, clock, logger, retentionDays: config.retentionDays });
-  supervisor.add({ name: "poller", everyMs: poller.tickEveryMs, tick: () => poller.tick() });
-  if (coordinator === null) {
-    supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.tick() });
-    supervisor.add({ name: "sources", everyMs: reloader.tickEveryMs, tick: () => reloader.tick() });
-  } else {
-    // The sweep says when a delivery is due, and when sources were set.
-    supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.maintain() });
-    supervisor.add({ name: "heartbeat", everyMs: coordinator.heartbeatEveryMs, tick: () => coordinator.heartbeat() });
-    supervisor.add({ name: "sweep", everyMs: coordinator.sweepEveryMs, tick: () => coordinator.sweep() });
-  }
-  supervisor.add({ name: "cleaner", everyMs: cleaner.tickEveryMs, tick: () => cleaner.tick() });
-
-  const isStoreReachable = () => coordinator?.isStoreReachable ?? true;
-  const live = new LiveStateReader({
-    poller,
-    waiters,
-    supervisor,
-    store,
-    sources: sources.registrable,
-    isStopping,
-    isStoreReachable,
-  });
-  const idempotency = new Idempotency({ store, secretBox, clock });
-  const registration = new Registrar({
-    store,
-    idempotency,
-    secretBox,
-    guard,
-    allowHttp: config.callbacks.allowHttp,
-    clock,
-    sources: sources.registrable,
-    quotas: config.limits,
-    watchDeadlineMs: config.polling.watchDeadlineMs,
-    consumers: {
-      watch: (call) => poller.watch(call),
-      rewatch: (callId, call) => poller.rewatch(callId, call),
-      lastGoodPollAtMs: (name, scope, callSid) => poller.lastGoodPollAtMs(name, scope, callSid),
-      isPolled: (name, scope, callSid) => poller.isPolled(name, scope, callSid),
-      saturation: (name, additional) => (poller.isSaturated(name, additional) ? saturatedRetryMs : null),
-      dispatch: (jobs) => dispatcher.accept(jobs),
-      notify: (notices) => waiters.publish(notices),
-      cancelWatch: (watchId) => dispatcher.cancelWatch(watchId),
-      cancelDeliveries: (deliveryIds) => dispatcher.cancelDeliveries(deliveryIds),
-      reopenEndpoint: (endpointId) => dispatcher.reopenEndpoint(endpointId),
-    },
-  });
+  addLoops(supervisor, { poller, reloader, dispatcher, coordinator, cleaner });
+  const isStoreReachable = () => coordinator?.membership.isReachable ?? true;
   let isDrained = false;
   return {
     poller,
     supervisor,
-    registration,
-    endpointSettings: new EndpointEditor({ store, idempotency, secretBox, clock, consumers: dispatcher }),
-    manualDelivery: new ManualSender({ store, idempotency, clock, dispatcher, notify: (notices) => waiters.publish(notices) }),
-    live,
+    registration: new Registrar({
+      store,
+      idempotency,
+      secretBox,
+      guard,
+      allowHttp: config.callbacks.allowHttp,
+      clock,
+      sources: sources.registrable,
+      quotas: config.limits,
+      watchDeadlineMs: config.polling.watchDeadlineMs,
+      poller,
+      listeners,
+      endpointListener: dispatcher,
+    }),
+    endpointSettings: new EndpointEditor({ store, idempotency, secretBox, clock, endpointListener: dispatcher }),
+    manualDelivery,
+    live: new LiveStateReader({ poller, waiters, supervisor, store, sources: sources.registrable, isStopping, isStoreReachable }),
     authentication: new Authenticator({ store, hashApiKey, clock }),
     idempotency,
     isStoreReachable,
     async start(signal) {
       await (shared === null ? reloader.refresh() : untilReachable(() => reloader.refresh(), signal));
       if (coordinator === null || shared === null) return poller.start();
-      opened.onTrouble = () => coordinator.onStoreError();
-      shared.onFenced(() => coordinator.rejoin());
+      shared.onUnavailable(() => coordinator.orphans.onStoreError());
+      shared.onFenced(() => coordinator.membership.heartbeatNow());
       shared.listen((what) => coordinator.onSignal(what));
       await coordinator.start();
     },
@@ -221,12 +163,92 @@ export function createEngine(parts: EngineDependencies): Engine {
     },
     async close() {
       waiters.stop();
-      // A start that was refused behind it: nothing goes out any more, and its place among the others is free at once.
+      // The start was refused: nothing is sent any more, and its place among the instances is free at once.
       if (!isDrained) {
         await Promise.all([poller.stop(0), dispatcher.stop(0)]);
         await coordinator?.stop();
       }
-      await poller.closeSources();
+      await poller.sources.close();
     },
   };
+}
+
+/** Creates the poller, which starts all transitions, and the reloader of its sources. */
+function createPolling(
+  { opened: { store, shared, clock }, keyring: { secretBox }, sources, logger, metrics, random }: EngineDependencies,
+  options: Pick<PollerOptions, "listeners" | "mayStart" | "localTrouble" | "onSourceChange" | "onShared">,
+): Pick<Parts, "poller" | "reloader"> {
+  const outlivesStore = shared !== null;
+  const poller = new Poller({ sources: sources.setups, store, clock, logger, metrics, random, outlivesStore, ...options });
+  return { poller, reloader: new SourceReloader({ store, secretBox, logger, poller, ...sources }) };
+}
+
+/** Creates the dispatcher, which sends webhooks, and the operations that send one on request. */
+function createDelivery(
+  { config, opened: { store, clock }, keyring: { secretBox }, sender, logger, metrics, random }: EngineDependencies,
+  options: Pick<Parts, "poller" | "waiters" | "idempotency"> & { readonly mayStart: () => boolean; readonly localTrouble: LocalTrouble },
+): Pick<Parts, "dispatcher" | "limits" | "manualDelivery"> {
+  const { poller, waiters, idempotency, mayStart, localTrouble } = options;
+  const { delivery, api, version } = config;
+  const limits = new DeliveryLimits({ clock, ...delivery });
+  // The dispatcher has the jobs of its own commits already.
+  const listeners = [waiters];
+  const dispatcher = new Dispatcher({
+    store,
+    sender,
+    composer: new WebhookComposer({ secretBox, accounts: store, publicUrl: api.publicUrl, version }),
+    limits,
+    clock,
+    logger,
+    metrics,
+    timeoutMs: delivery.timeoutMs,
+    maxAttempts: delivery.scheduleMs.length,
+    poller,
+    listeners,
+    mayStart,
+    localTrouble,
+    random,
+  });
+  return { dispatcher, limits, manualDelivery: new ManualSender({ store, idempotency, clock, dispatcher, listeners }) };
+}
+
+/** Creates the coordinator of this instance on a shared database; `null` if the process has the store alone. */
+function createInstances(
+  { config, opened: { store, shared, clock }, keyring: { secretBox }, logger, metrics, leaseTimes }: EngineDependencies,
+  options: Pick<Parts, "poller" | "reloader" | "dispatcher" | "limits" | "waiters" | "sourceEvents">,
+): InstanceCoordinator | null {
+  if (shared === null) return null;
+  const { poller, reloader, dispatcher, limits, waiters, sourceEvents } = options;
+  return new InstanceCoordinator({
+    store: shared.instances,
+    releaseDeliveries: (leases, nowMs) => store.releaseDeliveries(leases, nowMs),
+    clock,
+    logger,
+    version: config.version,
+    times: leaseTimes,
+    poller,
+    dispatcher,
+    limits,
+    waiters,
+    refreshSources: () => reloader.refresh(),
+    peerNotifier: shared.peerNotifier,
+    onInstances: (count) => metrics.instances(count),
+    secretBox,
+    onSourceChange: (health, change) => sourceEvents.publish(health, change),
+  });
+}
+
+function addLoops(supervisor: Supervisor, parts: Pick<Parts, "poller" | "reloader" | "dispatcher" | "coordinator" | "cleaner">): void {
+  const { poller, reloader, dispatcher, coordinator, cleaner } = parts;
+  supervisor.add({ name: "poller", everyMs: poller.tickEveryMs, tick: () => poller.tick() });
+  if (coordinator === null) {
+    supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.tick() });
+    supervisor.add({ name: "sources", everyMs: reloader.tickEveryMs, tick: () => reloader.tick() });
+  } else {
+    // The sweep wakes the dispatcher when a delivery is due, and the reloader when sources were set.
+    supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.maintain() });
+    supervisor.add({ name: "heartbeat", everyMs: coordinator.heartbeatEveryMs, tick: () => coordinator.membership.heartbeat() });
+    supervisor.add({ name: "sweep", everyMs: coordinator.sweepEveryMs, tick: () => coordinator.sweep() });
+  }
+  supervisor.add({ name: "cleaner", everyMs: cleaner.tickEveryMs, tick: () => cleaner.tick() });
 }

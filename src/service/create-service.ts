@@ -9,8 +9,8 @@ import type { Config, Secrets } from "./config.ts";
 import { StartupError } from "../domain/errors.ts";
 import type { DeliveryPolicy } from "../domain/deliveries/retry-policy.ts";
 import { AccountAdministration } from "../engine/administration/accounts.ts";
-import { leaseTimes } from "../engine/instances/instance-lease.ts";
-import type { LeaseTimes } from "../engine/instances/instance-lease.ts";
+import { leaseTimes } from "../engine/instances/membership.ts";
+import type { LeaseTimes } from "../engine/instances/membership.ts";
 import { createApp } from "../http/app.ts";
 import { createMetricsApp } from "../http/routes/metrics.ts";
 import { listen } from "../http/server/server.ts";
@@ -22,34 +22,34 @@ import { openStore, readStatsOf, untilReachable } from "./open-store.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { ServiceStore } from "../ports/stores/service-store.ts";
 import type { Logger } from "../ports/telemetry.ts";
-import { createSources } from "./create-sources.ts";
+import { createSources, sourceKinds } from "./create-sources.ts";
 
-/** A running service. */
+/** A running service; disposing stops it. */
 export type Service = AsyncDisposable & {
   readonly apiPort: number;
-  /** null when it is turned off. */
+  /** `null` if the metrics server is disabled. */
   readonly metricsPort: number | null;
-  /** Resolves when the process must end: the store is broken, or a loop is dead. */
+  /** Resolves when the process must end, because the store is broken or a loop is dead. */
   readonly fatal: Promise<Error>;
-  /** Drains within the grace, gives leases back, closes. May be called twice. */
+  /** Drains within the grace, releases leases and closes. May be called twice. */
   stop(): Promise<void>;
 };
 
-/** What tests put in place of the machine's. */
+/** Replacements for tests. */
 export type ServiceOverrides = {
   readonly clock?: Clock;
   readonly random?: () => number;
   readonly logger?: Logger;
   readonly leaseTimes?: LeaseTimes;
-  /** Ends the wait for a database that is away; then `createService` rejects with its reason. */
+  /** Ends the wait for an unavailable database; then `createService` rejects with its reason. */
   readonly signal?: AbortSignal;
 };
 
-/** Of the grace, kept for what comes after the last answer: giving leases back and closing the store. */
+/** Share of the grace that is reserved for releasing leases and closing the store. */
 const closingShareOfGrace = 0.1;
 const maxClosingMs = 1000;
 
-/** Puts the parts together and starts them; rejects with `StartupError` when something must be changed first. */
+/** Creates the service and starts it. Rejects with `StartupError` if the operator must change something first. */
 export async function createService(config: Config, secrets: Secrets, overrides: ServiceOverrides = {}): Promise<Service> {
   await using stack = new AsyncDisposableStack();
   const random = overrides.random ?? Math.random;
@@ -61,7 +61,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   const attemptMaxMs = times.leaseMs - times.beyondAttemptMs;
   if (isShared && config.delivery.timeoutMs > attemptMaxMs)
     throw new StartupError(`DELIVERY_TIMEOUT_MS: must be at most ${attemptMaxMs} with Postgres, within the lease of an instance`);
-  // A database that others share is waited for; meanwhile the process says that it lives.
+  // The start waits for a shared database; meanwhile the health check answers.
   let answer: (request: Request) => Response | Promise<Response> = answerWaiting;
   const waiting = isShared ? await setBy("PORT, HOST", listen({ fetch: (request) => answer(request) }, config.api)) : null;
   stack.defer(() => waiting?.close(0));
@@ -71,9 +71,9 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   const { store, shared, clock } = opened;
   stack.defer(() => opened.close());
   const metrics = createMetrics(config.version, async () => ({
-    // Whoever waits for heartbeats to be answered need not wait for this too.
+    // A scrape does not wait for a database that does not answer heartbeats.
     store: engine.isStoreReachable() ? await readStatsOf(store) : null,
-    oldestDuePollMs: engine.poller.oldestDueMs(),
+    oldestDuePollMs: engine.poller.sources.oldestDueMs(),
     nowMs: clock.nowMs(),
   }));
   const prepare = () => prepareAccounts(store, config, secrets, clock);
@@ -84,6 +84,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   const sender = createWebhookSender(guard, { connectTimeoutMs: config.delivery.timeoutMs });
   stack.defer(() => sender.close());
   const sources = createSources(config, secrets, clock);
+  stack.defer(() => sources.close());
   let stopping = false;
   const engine: Engine = createEngine({
     config,
@@ -99,7 +100,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     isStopping: () => stopping,
   });
   stack.defer(() => engine.close());
-  // Before others make room for this instance: a start that is refused time and again must not move their calls about.
+  // Before the engine joins the instances, so that repeated refused starts do not move calls between the others.
   const metricsApp = createMetricsApp(() => metrics.render(), logger);
   const metricsServer = config.metrics.port === 0 ? null : await setBy("METRICS_PORT, METRICS_HOST", listen(metricsApp, config.metrics));
   stack.defer(() => metricsServer?.close(0));
@@ -118,6 +119,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     logger,
     metrics,
     limits: config.limits,
+    sourceKinds,
     endpointMaxInFlight: config.delivery.endpointMaxInFlight,
     publicUrl: config.api.publicUrl,
     version: config.version,
@@ -128,19 +130,19 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   ownPorts.push(...[api, metricsServer].filter((server): server is Listening => server !== null).map((server) => server.port));
   supervisor.start();
   logger.info(
-    { version: config.version, port: api.port, metrics_port: metricsServer?.port ?? null, watched_calls: engine.poller.watchedCount },
+    { version: config.version, port: api.port, metrics_port: metricsServer?.port ?? null, watched_calls: engine.poller.sources.callCount },
     "service.started",
   );
 
   const resources = stack.move();
   let stopped: Promise<void> | null = null;
-  // Requests, rounds, polls and webhooks finish side by side: each has the whole grace.
+  // Requests, loops, polls and webhooks finish side by side within the whole grace.
   const stop = async (): Promise<void> => {
     stopping = true;
     const endsAtMs = clock.monotonicMs() + config.shutdownGraceMs;
     const graceMs = config.shutdownGraceMs - Math.min(config.shutdownGraceMs * closingShareOfGrace, maxClosingMs);
     await Promise.all([engine.drain(graceMs), api.close(graceMs)]);
-    // A database that does not answer takes nothing back: then the lease runs out.
+    // If the database does not answer, the lease runs out instead.
     await waitAtMost(endsAtMs - clock.monotonicMs(), engine.leave());
     await resources.disposeAsync();
     logger.info({}, "service.stopped");
@@ -154,19 +156,19 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   };
 }
 
-/** A refusal names the variables that can be set to something else. */
+/** Prefixes a `StartupError` with the variables that can be changed. */
 function setBy<T>(names: string, starting: Promise<T>): Promise<T> {
   return starting.catch((error: unknown) => {
     throw error instanceof StartupError ? new StartupError(`${names}: ${error.message}`, { cause: error }) : error;
   });
 }
 
-/** The keys, checked against the database, and the account of the environment's API key; refuses a start without any account. */
+/** Loads the keys and creates the account of `RINGBACK_API_KEY`. Rejects with `StartupError` if there is no account at all. */
 async function prepareAccounts(store: ServiceStore, config: Config, secrets: Secrets, clock: Clock): Promise<Keyring> {
   if (secrets.apiKey === null && (await store.findOldestAccount()) === null)
     throw new StartupError("there is no account: set RINGBACK_API_KEY, or make one with `npm run ringback -- account create <name>`");
   const databasePath = config.database.kind === "sqlite" ? config.database.path : null;
-  const keyring = await openKeyring(store, { given: secrets.encryptionKeys, databasePath });
+  const keyring = await openKeyring(store, { encryptionKeys: secrets.encryptionKeys, databasePath });
   await store.setServerKeys(keyring.secretBox.keyIds);
   if (secrets.apiKey !== null) await new AccountAdministration({ store, clock, ...keyring }).ensureDefaultAccount(secrets.apiKey);
   return keyring;

@@ -1,29 +1,37 @@
+import { UpstreamNames } from "../adapters/http-client/upstream-names.ts";
+import { upstreamKinds } from "../adapters/polyai/kinds.ts";
 import { PolyaiSource } from "../adapters/polyai/polyai-source.ts";
 import type { Config, Secrets } from "./config.ts";
 import { sandboxSourceName } from "../domain/sources/sandbox.ts";
 import { defaultSourceName } from "../domain/sources/source-settings.ts";
 import type { CreateSetup } from "../engine/polling/source-reloader.ts";
 import type { SourceSetup } from "../engine/sources/polled-source.ts";
-import type { RegistrableSource } from "../engine/registration/registrar.ts";
+import type { RegistrableSource } from "../engine/sources/registrable-source.ts";
 import type { Clock } from "../ports/clock.ts";
 import { SandboxSource, sandboxPolling } from "../simulator/sandbox-source.ts";
 
 export type Sources = {
   readonly setups: readonly SourceSetup[];
-  /** Those that are set while the service runs join it. */
+  /** Sources by name; those that are set at runtime are added here. */
   readonly registrable: Map<string, RegistrableSource>;
   readonly setupOf: CreateSetup;
+  /** Ends the look-ups of upstream names. */
+  close(): void;
 };
+
+/** Names of the kinds that a source of the service can have. */
+export const sourceKinds: readonly string[] = [...upstreamKinds.map(({ name }) => name), sandboxSourceName];
 
 const backoffMinMs = 2000;
 const backoffMaxMs = 60_000;
 const statusRetentionMs = 2 * 60 * 60 * 1000;
 const tenMinutesMs = 10 * 60 * 1000;
 
-/** The sources every start has: the operator's `default`, if there is one, and the sandbox. `setupOf` makes the others. */
+/** Creates the sources of every start: `default`, if it is configured, and the sandbox. `setupOf` creates those set at runtime. */
 export function createSources(config: Config, secrets: Secrets, clock: Clock): Sources {
   const sandbox = new SandboxSource({ clock });
-  const setupOf = setupsWith(config, clock);
+  const names = new UpstreamNames({ servers: config.callbacks.dnsServers });
+  const setupOf = setupsWith(config, clock, names);
   const setups: SourceSetup[] = [sandboxSetup(sandbox)];
   const registrable: RegistrableSource[] = [
     {
@@ -44,14 +52,14 @@ export function createSources(config: Config, secrets: Secrets, clock: Clock): S
       restart: () => undefined,
     });
   }
-  return { setups, registrable: new Map(registrable.map((source) => [source.name, source])), setupOf };
+  return { setups, registrable: new Map(registrable.map((source) => [source.name, source])), setupOf, close: () => names.close() };
 }
 
-/** Intervals and waits are the same for all of the operator's sources. */
-function setupsWith({ polling }: Config, clock: Clock): CreateSetup {
+/** Intervals and waits are the same for all sources except the sandbox. */
+function setupsWith({ polling }: Config, clock: Clock, names: UpstreamNames): CreateSetup {
   return ({ id, name, kind, baseUrl, agentId, environment, maxPollsPerSecond }, credential) => ({
     source: { id, name, kind, maxPollsPerSecond },
-    callSource: new PolyaiSource({ kind, baseUrl, agentId, environment, credential }, clock),
+    callSource: new PolyaiSource({ kind, baseUrl, agentId, environment, credential }, clock, names),
     intervalMinMs: polling.intervalMinMs,
     intervalMaxMs: polling.intervalMaxMs,
     policy: {

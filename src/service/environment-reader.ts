@@ -1,6 +1,6 @@
 import { httpUrlFault } from "../domain/webhooks/http-url.ts";
 
-/** Typed reads of environment variables; faults are collected, one line each, and never hold a value. */
+/** Reads typed environment variables. Collects faults, one line each, which never contain a value. */
 export class EnvironmentReader {
   readonly faults: string[] = [];
   readonly #environment: Readonly<Record<string, string | undefined>>;
@@ -13,13 +13,13 @@ export class EnvironmentReader {
     this.faults.push(`${name}: ${detail}`);
   }
 
-  /** Trimmed; null when unset or empty. */
+  /** Reads a trimmed text; `null` if it is unset or empty. */
   text(name: string): string | null {
     const value = this.#environment[name]?.trim();
     return value === undefined || value === "" ? null : value;
   }
 
-  /** Comma-separated, trimmed, without empty entries. */
+  /** Reads a comma-separated list, trimmed and without empty entries; `null` if it is unset or empty. */
   list(name: string): readonly string[] | null {
     const entries = this.text(name)
       ?.split(",")
@@ -48,7 +48,7 @@ export class EnvironmentReader {
     return choice ?? fallback;
   }
 
-  /** An absolute http or https URL without credentials, query or fragment. */
+  /** Reads an absolute http or https URL without credentials, query or fragment; `null` if it is unset or empty. */
   httpUrl(name: string): string | null {
     const value = this.text(name);
     if (value === null) return null;

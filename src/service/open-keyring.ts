@@ -7,28 +7,27 @@ import { loadEncryptionKeys } from "../adapters/sealing/encryption-key-file.ts";
 import type { KeyedSecretBox } from "../ports/secret-box.ts";
 import type { SealedStore } from "../ports/stores/sealed-store.ts";
 
-/** The keys a process works with, which fit the database. */
+/** Keys of this process, which were checked against the database. */
 export type Keyring = {
   readonly secretBox: KeyedSecretBox;
   readonly hashApiKey: (apiKey: string) => string;
-  /** The variable or the file the encryption keys come from. */
+  /** The variable or file of the encryption keys. */
   readonly origin: string;
 };
 
 /**
- * Gets the encryption keys and checks that every one the database was sealed with is among them: what does not open must
- * be noticed now and not at a delivery. Throws `StartupError` naming the key that is missing.
+ * Loads the encryption keys and checks that they include every key that seals values in the database, so that a missing
+ * key is found at the start and not at a delivery. Rejects with `StartupError`, which names the missing key.
  *
- * API keys are hashed with a key of their own, made once, sealed like everything else and kept through every rotation:
- * nobody knows the API keys any more, so they could not be hashed anew when an encryption key is retired, and clients
- * need no new ones because of it.
+ * API keys are hashed with a separate key, which is created once, sealed like other values and kept through all rotations:
+ * the API keys are not stored and so cannot be hashed again when an encryption key is retired.
  */
 export async function openKeyring(
   store: Pick<SealedStore, "readKeyIds" | "ensureHashKey">,
-  { given, databasePath }: { readonly given: string | null; readonly databasePath: string | null },
+  { encryptionKeys, databasePath }: { readonly encryptionKeys: string | null; readonly databasePath: string | null },
 ): Promise<Keyring> {
   const keyIdsInUse = await store.readKeyIds();
-  const { keys, origin } = loadEncryptionKeys(given, databasePath, keyIdsInUse);
+  const { keys, origin } = loadEncryptionKeys(encryptionKeys, databasePath, keyIdsInUse);
   const secretBox = createSecretBox(keys);
   const missing = keyIdsInUse.filter((keyId) => !secretBox.keyIds.includes(keyId));
   if (missing.length > 0)

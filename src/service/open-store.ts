@@ -3,13 +3,13 @@ import { systemClock } from "../adapters/clock.ts";
 import type { OpenPostgres } from "../adapters/postgres/opening.ts";
 import { openSqliteStore } from "../adapters/sqlite/store.ts";
 import type { Config, Secrets } from "./config.ts";
-import { InstanceFencedError, StoreUnavailableError } from "../domain/errors.ts";
+import { StoreUnavailableError } from "../domain/errors.ts";
 import type { DeliveryPolicy } from "../domain/deliveries/retry-policy.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { ServiceStore, StoreStats, StoreLifecycle } from "../ports/stores/service-store.ts";
 import type { Logger } from "../ports/telemetry.ts";
 
-/** About the time between two commits of a service at work. */
+/** Time for which a record waits for others to share its commit; about the time between two commits under load. */
 export const recordLingerMs = 5;
 
 export type OpenStoreOptions = {
@@ -17,49 +17,40 @@ export type OpenStoreOptions = {
   readonly secrets: Secrets;
   readonly policy: DeliveryPolicy;
   readonly logger: Logger;
-  /** In place of the machine's. */
+  /** Replaces the machine's clock unless `null`. */
   readonly clock: Clock | null;
-  /** Ends the wait for a database that is away. */
+  /** Ends the wait for an unavailable database. */
   readonly signal: AbortSignal;
   readonly onCommitted: (durationMs: number) => void;
 };
 
 export type OpenStore = {
   readonly store: ServiceStore;
-  /** Where several instances share it, what else there is; null: this process has it alone. */
+  /** Coordination with the other instances on a shared database; `null` if this process has the store alone. */
   readonly shared: OpenPostgres | null;
-  /** Everybody's who shares it. */
+  /** Clock of all instances that share the store. */
   readonly clock: Clock;
-  /** What the store was asked and did not answer may have been done. Not for an instance that was evicted. */
-  onTrouble: () => void;
   close(): Promise<void>;
 };
 
-/** The database of `DATABASE_URL`. Rejects with `StartupError`, or with the signal's reason. */
+/** Opens the database of `DATABASE_URL`. Rejects with `StartupError`, or with the signal's reason. */
 export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
   const { config, secrets, policy, logger, signal, onCommitted } = options;
   const machineClock = options.clock ?? systemClock;
   if (config.database.kind === "sqlite") {
     const store = await openSqliteStore({ path: config.database.path, policy, clock: machineClock, onCommitted, recordLingerMs });
-    return { store, shared: null, clock: machineClock, onTrouble: () => undefined, close: () => store.close() };
+    return { store, shared: null, clock: machineClock, close: () => store.close() };
   }
   const { delivery } = config;
   const limits = { endpointMaxInFlight: delivery.endpointMaxInFlight, hostMaxInFlight: delivery.hostMaxInFlight };
   const connectionString = secrets.postgresUrl ?? "";
-  // Whoever has SQLite need not load what he never uses.
+  // Loaded lazily so that SQLite deployments never import `pg`.
   const { openPostgres } = await import("../adapters/postgres/opening.ts");
   const shared = await openPostgres({ connectionString, policy, limits, logger, machineClock, signal, onCommitted });
-  const opened: OpenStore = {
-    store: observed(shared.store, () => opened.onTrouble()),
-    shared: { ...shared, instances: observed(shared.instances, () => opened.onTrouble()) },
-    clock: shared.clock,
-    onTrouble: () => undefined,
-    close: () => shared.close(),
-  };
-  return opened;
+  return { store: shared.store, shared, clock: shared.clock, close: () => shared.close() };
 }
 
-/** Asks until there is an answer; rejects with the signal's reason when that ends the wait. */
+/** Repeats `work` while the store is unavailable; rejects with the signal's reason if that ends the wait. */
 export function untilReachable<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
   return pRetry(work, { retries: Infinity, minTimeout: 500, maxTimeout: 5000, randomize: true, signal, shouldRetry: isUnreachable });
 }
@@ -68,7 +59,7 @@ function isUnreachable({ error }: { readonly error: Error }): boolean {
   return error instanceof StoreUnavailableError;
 }
 
-/** What a scrape reads of the store; null: it cannot be reached. */
+/** Reads the gauges of a scrape; `null` if the store is unavailable. */
 export async function readStatsOf(store: Pick<StoreLifecycle, "readStats">): Promise<StoreStats | null> {
   try {
     return await store.readStats();
@@ -76,22 +67,4 @@ export async function readStatsOf(store: Pick<StoreLifecycle, "readStats">): Pro
     if (!(error instanceof StoreUnavailableError)) throw error;
     return null;
   }
-}
-
-/** The same methods; whenever one of them is not answered somebody is told. */
-function observed<T extends object>(target: T, onTrouble: () => void): T {
-  return new Proxy(target, {
-    get(_, name) {
-      const member: unknown = Reflect.get(target, name);
-      if (typeof member !== "function") return member;
-      return (...args: readonly unknown[]) => {
-        const answer: unknown = Reflect.apply(member, target, args);
-        if (answer instanceof Promise)
-          answer.catch((error: unknown) => {
-            if (error instanceof StoreUnavailableError && !(error instanceof InstanceFencedError)) onTrouble();
-          });
-        return answer;
-      };
-    },
-  });
 }

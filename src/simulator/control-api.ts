@@ -8,7 +8,7 @@ import type { CallScript } from "./scripted-calls.ts";
 
 const callPath = /^\/simulator\/calls\/([^/?]+)$/;
 
-/** What the routes under `/simulator` change and read. */
+/** State that the routes under `/simulator` read and change. */
 export interface SimulatorControls {
   /** Starts a call; returns its SID. */
   trigger(script: CallScript, callSid?: string): string;
@@ -21,7 +21,7 @@ export interface SimulatorControls {
   pollCount(callSid: string): number;
 }
 
-/** The routes under `/simulator`, by which scripts in any language say what the upstream is to do. */
+/** Answers the routes under `/simulator`, with which scripts in any language control the upstream. */
 export async function answerControl(simulator: SimulatorControls, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const route = `${request.method ?? ""} ${request.url ?? ""}`;
   const callSid = callPath.exec(request.url ?? "")?.[1];

@@ -43,7 +43,7 @@ const call = z
   })
   .refine(({ scenario, timeline }) => scenario === undefined || timeline === undefined, "either scenario or timeline");
 
-// Left open: what the real triggers take besides is of no interest here.
+// Loose objects: other keys of the real triggers are ignored.
 const trigger = z.object({
   to_number: z.string().optional(),
   toNumber: z.string().optional(),
@@ -52,7 +52,7 @@ const trigger = z.object({
 
 export type Parsed<T> = { readonly kind: "parsed"; readonly value: T } | { readonly kind: "invalid"; readonly detail: string };
 
-/** `POST /simulator/calls`. */
+/** Body of `POST /simulator/calls`. */
 export function parseCallRequest(body: unknown): Parsed<{ readonly callSid: string | null; readonly script: CallScript }> {
   return parse(call, body, ({ call_sid, scenario, timeline, faults, verbatim }) => {
     const phases = timeline?.map(({ at_ms, status, reason }) => ({ atMs: at_ms, status, ...(reason === undefined ? {} : { reason }) }));
@@ -61,17 +61,17 @@ export function parseCallRequest(body: unknown): Parsed<{ readonly callSid: stri
   });
 }
 
-/** `POST /simulator/faults`: one fault of the whole upstream. */
+/** Body of `POST /simulator/faults`: a fault of the whole upstream. */
 export function parseFaultRequest(body: unknown): Parsed<Fault> {
   return parse(fault, body, faultOf);
 }
 
-/** `PUT /simulator/rate`. */
+/** Body of `PUT /simulator/rate`. */
 export function parseRateRequest(body: unknown): Parsed<number | null> {
   return parse(z.strictObject({ per_second: z.number().positive().nullable() }), body, ({ per_second }) => per_second);
 }
 
-/** Either API's own trigger. `metadata.scenario` names the life of the call. */
+/** Body of the trigger of either API. `metadata.scenario` names the life of the call. */
 export function parseTriggerRequest(body: unknown): Parsed<CallScript> {
   return parse(
     trigger.refine(({ to_number, toNumber }) => /^\+?[\d ()-]{3,32}$/.test(to_number ?? toNumber ?? ""), "no phone number"),

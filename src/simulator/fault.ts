@@ -1,11 +1,11 @@
 import type { ServerResponse } from "node:http";
 import type { Clock } from "../ports/clock.ts";
 
-/** What the upstream does instead of answering as it should. */
+/** Fault: behaviour of the upstream instead of its regular answer. */
 export type FaultKind =
-  /** The usual answer, held back by `delayMs`. */
+  /** The regular answer, delayed by `delayMs`. */
   | { readonly kind: "slow" }
-  /** An error with the API's own body, or with `body`. `retryAfter` is sent as it is; `retryAfterDateMs` as the HTTP-date that far ahead. */
+  /** An error with the API's own body or `body`. `retryAfter` is sent verbatim, `retryAfterDateMs` as the HTTP-date that far ahead. */
   | {
       readonly kind: "status";
       readonly statusCode: number;
@@ -14,25 +14,25 @@ export type FaultKind =
       readonly body?: string;
     }
   | { readonly kind: "redirect"; readonly location: string }
-  /** The connection is reset before any answer. */
+  /** Resets the connection before any answer. */
   | { readonly kind: "reset" }
-  /** No answer, ever; the connection stays open. */
+  /** Never answers; the connection stays open. */
   | { readonly kind: "hang" }
-  /** 200 with a body that is no JSON. */
+  /** 200 with a body that is not JSON. */
   | { readonly kind: "not_json"; readonly body?: string }
-  /** 200 with JSON of `bytes`, most of it in a key nobody knows. */
+  /** 200 with JSON of `bytes`, most of it in an unknown key. */
   | { readonly kind: "huge"; readonly bytes: number }
-  /** The usual answer, one byte every `everyMs`. */
+  /** The regular answer, one byte every `everyMs`. */
   | { readonly kind: "drip"; readonly everyMs: number }
-  /** The head and half of the body, then the connection is reset. */
+  /** The head and half of the body, then a reset. */
   | { readonly kind: "truncate" };
 
-/** `times`: how many polls it spoils; left out, all until it is cleared. */
+/** Fault with `times`, the number of polls it affects; without it, all polls until it is cleared. */
 export type Fault = FaultKind & { readonly delayMs?: number; readonly times?: number };
 
 export type Answer = { readonly statusCode: number; readonly headers: Readonly<Record<string, string>>; readonly body: string };
 
-/** Faults in the order given; each spoils its share of polls before the next has its turn. */
+/** Queue of faults; each affects its number of polls before the next one applies. */
 export class FaultQueue {
   readonly #entries: { readonly fault: Fault; left: number }[] = [];
 
@@ -44,7 +44,7 @@ export class FaultQueue {
     this.#entries.length = 0;
   }
 
-  /** The fault for this poll; null when there is none (left). */
+  /** Returns the fault for this poll; `null` if there is none. */
   take(): Fault | null {
     const entry = this.#entries[0];
     if (entry === undefined) return null;
@@ -53,7 +53,7 @@ export class FaultQueue {
   }
 }
 
-/** The status code that goes out; null where no whole answer does. */
+/** Returns the status code that is sent; `null` if no complete answer is. */
 export function faultStatus(fault: Fault, usual: Answer): number | null {
   switch (fault.kind) {
     case "status":
@@ -73,7 +73,7 @@ export function faultStatus(fault: Fault, usual: Answer): number | null {
   }
 }
 
-/** The answer a fault makes of the usual one; null where the fault is in how it is sent. */
+/** Returns the answer that replaces the regular one; `null` if the fault only affects its transmission. */
 function faultAnswer(fault: Fault, usual: Answer, errorAnswer: (statusCode: number) => Answer, nowMs: number): Answer | null {
   switch (fault.kind) {
     case "status": {
@@ -99,7 +99,7 @@ function faultAnswer(fault: Fault, usual: Answer, errorAnswer: (statusCode: numb
   }
 }
 
-/** Sends what a fault makes of an answer; its timers end with the connection. */
+/** Sends an answer with the fault applied; its timers end with the connection. */
 export function injectFault(
   response: ServerResponse,
   fault: Fault,

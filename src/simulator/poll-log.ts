@@ -1,17 +1,17 @@
 import type { UpstreamKind } from "./upstream-api.ts";
 
-/** One status request as the upstream saw it. `statusCode` null: it got no whole answer (reset, hang, truncated). */
+/** Status request as the upstream saw it. `statusCode` is `null` if the answer was incomplete (reset, hang, truncated). */
 export type PollRecord = {
   readonly callSid: string;
   readonly kind: UpstreamKind;
-  /** Wall time, epoch milliseconds. */
+  /** Wall time in epoch milliseconds. */
   readonly atMs: number;
   readonly statusCode: number | null;
 };
 
 type Waiter = { readonly callSid: string; readonly count: number; readonly resolve: () => void };
 
-/** The last `capacity` polls, the count of all of them by call, and a way to wait for one. */
+/** Log of the last `capacity` polls, with the count per call and a way to wait for a poll. */
 export class PollLog {
   readonly #ring: PollRecord[] = [];
   readonly #capacity: number;

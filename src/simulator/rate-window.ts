@@ -1,4 +1,4 @@
-/** At most `perSecond` in any one second window, windows end to end. */
+/** Limits requests to `perSecond` in each window of one second; windows follow each other. */
 export class RateWindow {
   readonly #perSecond: number;
   #startedAtMs = Number.NEGATIVE_INFINITY;
@@ -8,7 +8,7 @@ export class RateWindow {
     this.#perSecond = perSecond;
   }
 
-  /** Whether one more is within the limit. `nowMs` is monotonic. */
+  /** Whether one more request is within the limit. `nowMs` is monotonic. */
   admits(nowMs: number): boolean {
     if (nowMs - this.#startedAtMs >= 1000) {
       this.#startedAtMs = nowMs;

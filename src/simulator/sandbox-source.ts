@@ -7,8 +7,8 @@ import { endOf, scenarios, statusAt } from "./scenarios.ts";
 import type { Scenario } from "./scenarios.ts";
 
 /**
- * The sandbox's own waits, short enough for `lost` and `not-found` to end within about 10 s. An ending needs no witness:
- * the scripts cannot be misconfigured (`uncorroboratedEndMs` 0).
+ * Waits of the sandbox, short enough that `lost` and `not-found` end within about 10 s. An ending needs no corroboration,
+ * because the scripts cannot be misconfigured (`uncorroboratedEndMs` is 0).
  */
 export const sandboxPolling = {
   intervalMinMs: 500,
@@ -23,18 +23,18 @@ export const sandboxPolling = {
   uncorroboratedEndMs: 0,
 } as const satisfies PollPolicy & Readonly<Record<string, number>>;
 
-/** After this a life is over whatever its scenario, and may make room for others. */
+/** Maximum age of a life of any scenario, after which it may be evicted. */
 const forgottenAfterMs = 10 * 60 * 1000;
 const defaultMaxLives = 100_000;
 
 /**
- * The source that needs neither a phone call nor a PolyAI account. A call's life begins with the first poll and is known
- * to this process alone: after a restart of the process it begins anew.
+ * Source that needs neither a phone call nor a PolyAI account. A call's life begins with its first poll and exists only in
+ * this process, so it begins again after a restart.
  */
 export class SandboxSource implements CallSource {
   readonly #clock: Clock;
   readonly #maxLives: number;
-  /** Start by scope and SID; by the order of starting, so the first is the oldest. */
+  /** Start times by scope and SID, in order of starting: the first one is the oldest. */
   readonly #startedAtMs = new Map<string, number>();
 
   constructor(options: { readonly clock: Clock; readonly maxLives?: number }) {
@@ -42,7 +42,7 @@ export class SandboxSource implements CallSource {
     this.#maxLives = options.maxLives ?? defaultMaxLives;
   }
 
-  /** Its life has ended, seen or not, or it is none of those this process knows. */
+  /** Whether the life has ended, or this process does not have the call. */
   isOver(scope: string, callSid: string): boolean {
     const parsed = parseSandboxSid(callSid);
     const startedAtMs = this.#startedAtMs.get(keyOf(scope, callSid));
@@ -50,7 +50,7 @@ export class SandboxSource implements CallSource {
     return this.#clock.monotonicMs() - startedAtMs >= lifeOf(scenarios[parsed.scenario]);
   }
 
-  /** The call's next poll is the first of a new life. */
+  /** Makes the next poll of the call the first one of a new life. */
   restart(scope: string, callSid: string): void {
     this.#startedAtMs.delete(keyOf(scope, callSid));
   }
@@ -90,7 +90,7 @@ export class SandboxSource implements CallSource {
   }
 }
 
-/** How long a life lasts; one without an end is over when it counts as lost. */
+/** Length of a life; one without an end lasts until it counts as lost. */
 function lifeOf(scenario: Scenario): number {
   return endOf(scenario) ?? (scenario.at(-1)?.atMs ?? 0) + sandboxPolling.lostAfterMs;
 }

@@ -1,32 +1,32 @@
 import type { SandboxScenario } from "../domain/sources/sandbox.ts";
 
-/** What a call says from `atMs` after its start on. `status` null: the upstream does not know it (404); `reason` null: no such key in the answer. */
+/** Phase of a call, from `atMs` after its start. `status` `null`: the upstream answers 404; `reason` `null`: the answer lacks the key. */
 export type Phase = { readonly atMs: number; readonly status: string | null; readonly reason?: string | null };
 
-/** A call's scripted life: phases by rising `atMs`. Before the first one the upstream does not know the call. */
+/** Scripted life of a call: phases by rising `atMs`. Before the first one the upstream answers 404. */
 export type Scenario = readonly Phase[];
 
-/** The phase a call is in; null before the first. */
+/** Returns the phase of a call; `null` before the first. */
 export function phaseAt(scenario: Scenario, elapsedMs: number): Phase | null {
   return scenario.findLast((phase) => phase.atMs <= elapsedMs) ?? null;
 }
 
-/** The status a call has, or null while the upstream does not know it. */
+/** Returns the status of a call; `null` while the upstream does not know it. */
 export function statusAt(scenario: Scenario, elapsedMs: number): { readonly status: string; readonly reason: string } | null {
   const phase = phaseAt(scenario, elapsedMs);
   return phase === null || phase.status === null ? null : { status: phase.status, reason: phase.reason ?? "" };
 }
 
-/** When the call ends, in milliseconds after its start; null for a life without an end. */
+/** Returns when the call ends, in milliseconds after its start; `null` for a life without an end. */
 export function endOf(scenario: Scenario): number | null {
   const end = scenario.find((phase) => phase.status !== null && /^(?:success|failure)$/i.test(phase.status));
   return end?.atMs ?? null;
 }
 
-/** The reason PolyAI's documentation gives as its example. */
+/** Example reason of PolyAI's documentation. */
 const queueingTimeout = "call queueing: max timeout limit exceeded";
 
-/** Lives of about 10 s; these are what the source `sandbox` plays. */
+/** Lives of about 10 s, played by the source `sandbox`. */
 const sandboxLives: Readonly<Record<SandboxScenario, Scenario>> = {
   success: [
     { atMs: 0, status: "queued" },
@@ -38,7 +38,7 @@ const sandboxLives: Readonly<Record<SandboxScenario, Scenario>> = {
     { atMs: 3_000, status: "calling" },
     { atMs: 8_000, status: "failure", reason: queueingTimeout },
   ],
-  // Known and then forgotten: no end is ever seen.
+  // The upstream knows the call and then forgets it, so its end is never seen.
   lost: [
     { atMs: 0, status: "queued" },
     { atMs: 2_000, status: "calling" },
@@ -52,11 +52,11 @@ const sandboxLives: Readonly<Record<SandboxScenario, Scenario>> = {
   "not-found": [],
 };
 
-/** Every life that has a name. The rest of what an upstream can do to a bridge is here and not in the sandbox. */
+/** All named lives: those of the sandbox and further behaviour of an upstream. */
 export const scenarios = {
   ...sandboxLives,
   instant: [{ atMs: 0, status: "success" }],
-  // The status may be asked for before the trigger has landed.
+  // The status may be polled before the trigger has taken effect.
   late: [
     { atMs: 3_000, status: "queued" },
     { atMs: 5_000, status: "calling" },
@@ -79,7 +79,7 @@ export const scenarios = {
 
 export type ScenarioName = keyof typeof scenarios;
 
-/** Narrows a name from outside. */
+/** Whether a string names a scenario. */
 export function isScenarioName(name: string): name is ScenarioName {
   return Object.hasOwn(scenarios, name);
 }

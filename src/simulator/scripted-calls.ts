@@ -3,7 +3,7 @@ import type { Fault } from "./fault.ts";
 import { endOf, isScenarioName, phaseAt, scenarios } from "./scenarios.ts";
 import type { Phase, Scenario, ScenarioName } from "./scenarios.ts";
 
-/** How one call lives. `verbatim`: statuses are sent as written instead of in the API's own case. */
+/** Script of a call. `verbatim`: statuses are sent as written instead of in the API's case. */
 export type CallScript = {
   readonly scenario?: Scenario | ScenarioName;
   readonly faults?: readonly Fault[];
@@ -17,7 +17,7 @@ export type ScriptedCall = {
   readonly verbatim: boolean;
 };
 
-/** The calls the simulated upstream knows. Past `maxCalls` the oldest is forgotten. Times are monotonic milliseconds. */
+/** Calls of the simulated upstream. Beyond `maxCalls` the oldest is evicted. Times are monotonic milliseconds. */
 export class ScriptedCalls {
   readonly #calls = new Map<string, ScriptedCall>();
   readonly #retentionMs: number;
@@ -28,7 +28,7 @@ export class ScriptedCalls {
     this.#maxCalls = options.maxCalls;
   }
 
-  /** The call begins (again) now. */
+  /** Starts or restarts the call now. */
   start(callSid: string, script: CallScript, nowMs: number): void {
     const { scenario = "success", faults = [], verbatim = false } = script;
     const queue = faults.length === 0 ? null : new FaultQueue();
@@ -44,7 +44,7 @@ export class ScriptedCalls {
     return this.#calls.get(callSid) ?? null;
   }
 
-  /** The phase a call is in; null when it is unknown (yet, or past the retention of its status). */
+  /** Returns the phase of a call; `null` if it is unknown, not yet started, or past its retention. */
   phaseOf(call: ScriptedCall, nowMs: number): Phase | null {
     const elapsedMs = nowMs - call.startedAtMs;
     const endMs = endOf(call.scenario);

@@ -19,20 +19,20 @@ import { matchUpstream } from "./upstream-api.ts";
 import type { UpstreamApi, UpstreamKind, UpstreamRequest } from "./upstream-api.ts";
 
 export type SimulatorOptions = {
-  /** 0 (the default): any free one. */
+  /** Port; 0 (the default) picks a free one. */
   readonly port?: number;
   readonly host?: string;
-  /** Lives, delays and the times of polls; the machine's own without one. */
+  /** Clock of lives, delays and poll times; the machine's by default. */
   readonly clock?: Clock;
-  /** What `X-PolyAi-Auth-Token` must be; null takes anything. */
+  /** Required value of `X-PolyAi-Auth-Token`; `null` accepts any. */
   readonly authToken?: string | null;
-  /** What `X-API-KEY` must be; null takes anything. */
+  /** Required value of `X-API-KEY`; `null` accepts any. */
   readonly apiKey?: string | null;
-  /** The life that begins with the first poll of a SID nobody triggered; null (the default): 404. */
+  /** Life that begins with the first poll of a SID that was not triggered; `null` (the default) answers 404. */
   readonly adopt?: Scenario | ScenarioName | null;
-  /** How long a status is kept after the call ended; 2 h as documented. */
+  /** Time that a status is kept after the call ended; 2 h as documented. */
   readonly retentionMs?: number;
-  /** How many polls `polls` remembers. */
+  /** Number of polls that `polls` keeps. */
   readonly pollLogSize?: number;
   readonly maxCalls?: number;
 };
@@ -48,14 +48,14 @@ const machineClock: Clock = {
   },
 };
 
-/** Starts the upstream: the status and trigger routes of both APIs, and its controls under `/simulator`. */
+/** Starts the upstream: status and trigger routes of both APIs, and its controls under `/simulator`. */
 export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
   const simulator = new Simulator(options);
   await simulator.listen();
   return simulator;
 }
 
-/** A simulated upstream. Both APIs see the same calls. */
+/** Simulated upstream. Both APIs share the same calls. */
 export class Simulator implements AsyncDisposable {
   readonly #options: SimulatorOptions;
   readonly #clock: Clock;
@@ -71,7 +71,7 @@ export class Simulator implements AsyncDisposable {
     const maxCalls = options.maxCalls ?? 1_000_000;
     this.#log = new PollLog({ capacity: options.pollLogSize ?? 10_000, maxCalls });
     this.#calls = new ScriptedCalls({ retentionMs: options.retentionMs ?? 7_200_000, maxCalls });
-    // Longer than any poll interval: who polls decides when an idle connection ends.
+    // Longer than any poll interval, so that the poller decides when an idle connection ends.
     this.#server = createServer({ keepAliveTimeout: 75_000 }, (request, response) => this.#answer(request, response));
   }
 
@@ -94,33 +94,33 @@ export class Simulator implements AsyncDisposable {
     return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;
   }
 
-  /** What a call does from now on; its life starts (anew) with this. */
+  /** Sets the script of a call; its life starts now. */
   script(callSid: string, script: CallScript): void {
     this.#calls.start(callSid, script, this.#clock.monotonicMs());
   }
 
-  /** Makes a call and returns its SID. */
+  /** Creates a call and returns its SID. */
   trigger(script: CallScript = {}, callSid = `OUT-${randomUUID()}`): string {
     this.script(callSid, script);
     return callSid;
   }
 
-  /** Spoils polls of every call, before the calls' own faults. */
+  /** Adds a fault that affects polls of every call, before the calls' own faults. */
   fault(fault: Fault): void {
     this.#faults.add(fault);
   }
 
-  /** Ends the faults of the whole upstream; those of single calls stay. */
+  /** Clears the faults of the whole upstream; those of single calls stay. */
   clearFaults(): void {
     this.#faults.clear();
   }
 
-  /** More than this many polls within a second are answered 429; null: no limit. */
+  /** Answers 429 to polls beyond this rate per second; `null` removes the limit. */
   limitRate(perSecond: number | null, retryAfter: string | null = null): void {
     this.#rate = perSecond === null ? null : { window: new RateWindow(perSecond), retryAfter };
   }
 
-  /** The last polls, oldest first. */
+  /** Last polls, oldest first. */
   get polls(): readonly PollRecord[] {
     return this.#log.list();
   }
@@ -138,7 +138,7 @@ export class Simulator implements AsyncDisposable {
     return this.#log.reached(callSid, count);
   }
 
-  /** What a poll would be told now, faults aside; null: 404. */
+  /** Returns what a poll would be answered now, without faults; `null` is a 404. */
   statusOf(callSid: string): { readonly status: string; readonly reason: string | null; readonly verbatim: boolean } | null {
     const call = this.#calls.get(callSid);
     const phase = call === null ? null : this.#calls.phaseOf(call, this.#clock.monotonicMs());
@@ -146,7 +146,7 @@ export class Simulator implements AsyncDisposable {
     return { status: phase.status, reason: phase.reason === undefined ? "" : phase.reason, verbatim: call.verbatim };
   }
 
-  /** The environment variables that point a service at this upstream. */
+  /** Environment variables that point a service at this upstream. */
   environment(kind: UpstreamKind): Readonly<Record<string, string>> {
     const common = { POLYAI_KIND: kind, POLYAI_BASE_URL: this.url };
     if (kind === "polyai-legacy") return { ...common, POLYAI_AUTH_TOKEN: this.#options.authToken ?? "any" };
@@ -154,7 +154,7 @@ export class Simulator implements AsyncDisposable {
     return { ...common, ...agent, POLYAI_API_KEY: this.#options.apiKey ?? "any" };
   }
 
-  /** Breaks every connection off. */
+  /** Closes every connection. */
   close(): Promise<void> {
     return new Promise((resolve) => {
       this.#server.close(() => resolve());
@@ -183,7 +183,7 @@ export class Simulator implements AsyncDisposable {
     this.#log.record({ callSid, kind: api.kind, atMs: this.#clock.nowMs(), statusCode });
   }
 
-  /** In the order of the real thing: who asks, how often, whether it can be a call at all, which call. */
+  /** Answers in the order of the real API: credential, rate, form of the SID, call. */
   #statusAnswer({ api, callSid, wellFormed }: StatusRequest, request: IncomingMessage): Answer {
     if (!this.#authorized(api, request)) return api.errorAnswer(401);
     const limited = this.#limited(api);

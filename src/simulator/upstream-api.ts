@@ -10,7 +10,7 @@ export type UpstreamRequest =
 
 export type UpstreamApi = {
   readonly kind: UpstreamKind;
-  /** In lower case, as node hands headers out. */
+  /** Header name in lower case, as Node provides it. */
   readonly credentialHeader: string;
   statusAnswer(callSid: string, status: string, reason: string | null, verbatim: boolean): Answer;
   triggerAnswer(callSid: string): Answer;
@@ -65,7 +65,7 @@ const agents: UpstreamApi = {
   },
 };
 
-/** Which API a request is for; null for any other path. Not `wellFormed`: the API answers 400 before it looks for the call. */
+/** Matches a request to an API; `null` for any other path. If `wellFormed` is false, the API answers 400 before it looks for the call. */
 export function matchUpstream(method: string, url: string): UpstreamRequest | null {
   if (method === "POST") {
     if (url === "/v1/outbound-calling") return { kind: "trigger", api: legacy };

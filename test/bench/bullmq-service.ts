@@ -4,8 +4,8 @@ import { Pool } from "undici";
 import { generateSecret, hmacKeyOf, signWebhook } from "../../src/domain/webhooks/signature.ts";
 
 /*
- * The same job as somebody who knows BullMQ would build it: a job scheduler for each call that polls it, the status it had
- * last in a hash, and for a transition a job of its own that is tried again until the receiver takes it. A webhook is owed
+ * The same job as an expert of BullMQ would build it: a job scheduler for each call that polls it, the status it had
+ * last in a hash, and for a transition a job of its own that is tried again until the receiver takes it. A webhook is pending
  * (with an id that says which transition it is) before the hash says that it was seen, so that a crash loses none and
  * makes none twice. Jobs that are done are gone at once; failed deliveries stay.
  *
@@ -16,7 +16,7 @@ type PollJob = { readonly callSid: string; readonly hook: string };
 type Delivery = { readonly id: string; readonly hook: string; readonly body: string };
 
 const pollConcurrency = 100;
-/** A worker takes jobs one by one until it has so many, and begins with none before: more of them would only wait longer. */
+/** A worker takes jobs one by one up to this number and starts none before: more of them would only wait longer. */
 const deliveryConcurrency = 20;
 const schedulersAtOnce = 500;
 const endpoints = 100;

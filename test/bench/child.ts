@@ -1,10 +1,10 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 
-/** A helper process of the benchmark with a port to talk to; it ends with `stop`. */
-export type Child = { readonly pid: number; readonly port: number; ask(question: string): Promise<unknown>; stop(): Promise<void> };
+/** A process beside the measured one, with a port to talk to; it ends when it is disposed of. */
+export type Child = AsyncDisposable & { readonly pid: number; readonly port: number; ask(question: string): Promise<unknown> };
 
-/** Starts a module as a process of its own, so that its work is not counted as ours. */
+/** Starts a module as a process of its own, so that its work is not measured. */
 export async function startChild(module: string, parameters: readonly string[] = []): Promise<Child> {
   const child = fork(new URL(module, import.meta.url), parameters, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
   const [{ port }] = (await once(child, "message")) as [{ port: number }];
@@ -16,7 +16,7 @@ export async function startChild(module: string, parameters: readonly string[] =
       const [answer] = (await once(child, "message")) as [unknown];
       return answer;
     },
-    async stop() {
+    async [Symbol.asyncDispose]() {
       const gone = once(child, "exit");
       child.kill("SIGTERM");
       await gone;

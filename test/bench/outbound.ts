@@ -1,3 +1,4 @@
+import { unfiltered } from "../../src/domain/events/event-filter.ts";
 import { systemClock } from "../../src/adapters/clock.ts";
 import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
 import { WebhookAddressGuard } from "../../src/adapters/webhook/address-guard.ts";
@@ -16,8 +17,9 @@ import type { WatchedCall } from "../../src/ports/stores/call-store.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../src/ports/stores/delivery-store.ts";
 import type { SecretBox } from "../../src/ports/secret-box.ts";
 import type { ServiceStore } from "../../src/ports/stores/service-store.ts";
+import { apiKey } from "../harness/service/environment.ts";
 import { silentLogger, silentMetrics } from "../harness/silent-telemetry.ts";
-import { deliveryPolicy } from "./quiet.ts";
+import { testPolicy } from "../harness/store-drafts.ts";
 
 const batchSize = 1000;
 const dayMs = 86_400_000;
@@ -61,18 +63,18 @@ export class Outbound implements AsyncDisposable {
       logger: silentLogger,
       metrics: silentMetrics,
       timeoutMs: 15_000,
-      maxAttempts: deliveryPolicy.scheduleMs.length,
-      onUnwatched: () => undefined,
-      notify: () => undefined,
+      maxAttempts: testPolicy.scheduleMs.length,
+      poller: { rewatch: () => undefined },
+      listeners: [],
     });
   }
 
-  /** `path`: a file, so that a commit waits for the disk as it does in the service. Without `sends` everything stays owed. */
+  /** `path`: a file, so that a commit waits for the disk as it does in the service. Without `sends` everything stays pending. */
   static async open(path: string, options: { readonly sends?: boolean; readonly apiKey?: string } = {}): Promise<Outbound> {
-    const store = await openSqliteStore({ path, policy: deliveryPolicy, recordLingerMs });
-    const keyring = await openKeyring(store, { given: null, databasePath: path });
+    const store = await openSqliteStore({ path, policy: testPolicy, recordLingerMs });
+    const keyring = await openKeyring(store, { encryptionKeys: null, databasePath: path });
     const administration = new AccountAdministration({ store, clock: systemClock, ...keyring });
-    const account = await administration.ensureDefaultAccount(options.apiKey ?? "bench-key-bench-key-bench-key");
+    const account = await administration.ensureDefaultAccount(options.apiKey ?? apiKey);
     return new Outbound(store, keyring.secretBox, account, options.sends ?? true);
   }
 
@@ -142,7 +144,7 @@ export class Outbound implements AsyncDisposable {
         givenSecret: null,
         generatedSecret: draftSecret(this.#secretBox, generateSecret(), nowMs),
       },
-      events: null,
+      filter: unfiltered,
       metadata: {},
       expiresAtMs: nowMs + dayMs,
       nowMs,

@@ -1,17 +1,17 @@
 import { request } from "undici";
+import { apiKey } from "../harness/service/environment.ts";
 
-export const apiKey = "bench-key-bench-key-bench-key";
 const endpoints = 100;
 
 export type WatchBatch = {
   readonly from: number;
   readonly size: number;
   readonly sinkPort: number;
-  /** The endpoints are on so many hosts, all of them loopback addresses of the sink; 1 if left out. */
+  /** Number of hosts of the endpoints, all of them loopback addresses of the sink; 1 if left out. */
   readonly hosts?: number;
 };
 
-/** Registers so many calls, `OUT-bench-<from>` and those after it, in one request; their webhooks go to the sink. */
+/** Registers `size` calls, from `OUT-bench-<from>` on, in one request; their webhooks go to the sink. */
 export async function watchBatch(serviceUrl: string, { from, size, sinkPort, hosts = 1 }: WatchBatch): Promise<void> {
   const watches = Array.from({ length: size }, (_, offset) => {
     const index = from + offset;

@@ -15,22 +15,22 @@ async function atTroubledEndpoint(account: Account): Promise<Visitor> {
 const stateOf = async ({ read, givenUp }: Account) => (await read(`/v1/endpoints/${givenUp.endpointId}`))["state"];
 const lostDelivery = ({ read, givenUp }: Account) => read(`/v1/deliveries/${givenUp.deliveryId}`);
 
-test("clicks lead from the start page to whatever was registered, to its delivery, and to an event by its id", async () => {
+test("clicks lead from the start page to a watch, to its delivery, and to an event by its id", async () => {
   const account = await accountOnShow();
   const visitor = await account.signIn();
   const overview = await visitor.text();
-  for (const told of [arrivedSid, givenUpSid, "failing"]) expect(overview).toContain(told);
+  for (const text of [arrivedSid, givenUpSid, "failing"]) expect(overview).toContain(text);
   const watch = await visitor.press("link", givenUpSid);
-  for (const told of ["call.other", "Reason: as told", "said as told", "answered 500"]) expect(watch).toContain(told);
+  for (const text of ["call.other", "Reason: as given", "said as given", "answered 500"]) expect(watch).toContain(text);
   const delivery = await visitor.press("link", "details");
-  expect(delivery).toMatch(/Given up after 1 attempt.*Attempt 1\s.*answered 500\s.*The answer began with:\s+as told/s);
+  expect(delivery).toMatch(/Given up after 1 attempt.*Attempt 1\s.*answered 500\s.*The answer began with:\s+as given/s);
   expect(visitor.path).toBe(`/dashboard/deliveries/${account.givenUp.deliveryId}`);
   expect(await visitor.press("link", "Endpoints")).toContain("the last attempt failed");
   expect(await visitor.press("link", "Hooks")).toContain(account.hookId);
 
   await visitor.press("link", "Overview");
   await visitor.fill("Call SID, webhook-id or any other id", String(account.received[0]?.headers["webhook-id"]));
-  expect(await visitor.press("button", "Find")).toContain("Reason: as told");
+  expect(await visitor.press("button", "Find")).toContain("Reason: as given");
   expect(visitor.path).toBe(`/dashboard/watches/${account.givenUp.id}`);
 
   await visitor.press("link", "Watches");
@@ -45,7 +45,7 @@ test("a delivery is tried once more", async () => {
   const visitor = await atTroubledEndpoint(account);
   await visitor.press("link", "call.other");
   account.repair();
-  expect(await visitor.press("button", "Try once more, now")).toContain("One attempt is being made now.");
+  expect(await visitor.press("button", "Retry now")).toContain("One attempt is running now.");
   await expect.poll(() => lostDelivery(account)).toMatchObject({ status: "delivered", attempt_count: 2 });
   const [first, second] = account.received;
   expect([second?.headers["webhook-id"], second?.body]).toEqual([first?.headers["webhook-id"], first?.body]);
@@ -66,7 +66,7 @@ test("an endpoint is paused and enabled", async () => {
   const visitor = await atTroubledEndpoint(account);
   expect(await visitor.press("button", "Pause")).toContain("Paused: nothing is sent until you enable it again.");
   expect(await stateOf(account)).toBe("paused");
-  expect(await visitor.press("button", "Enable")).toContain("Enabled: what is owed is sent now, in order.");
+  expect(await visitor.press("button", "Enable")).toContain("Enabled: pending deliveries are sent now, in order.");
   expect(await stateOf(account)).toBe("enabled");
 });
 
@@ -74,7 +74,7 @@ test("what was given up since yesterday is recovered", async () => {
   const account = await accountOnShow();
   const visitor = await atTroubledEndpoint(account);
   account.repair();
-  expect(await visitor.press("button", "Recover")).toContain("Owed again, with a fresh retry schedule.");
+  expect(await visitor.press("button", "Recover")).toContain("Requeued with a new retry schedule.");
   await expect.poll(() => lostDelivery(account)).toMatchObject({ status: "delivered" });
   expect(account.received).toHaveLength(2);
 });
@@ -91,7 +91,7 @@ test("a watch is deleted, and erased when that is ticked", async () => {
   await visitor.press("link", "Delete this watch");
   await visitor.page.click("#purge");
   expect(await visitor.press("button", "Delete the watch")).toContain("The watch was erased with its events.");
-  expect((await account.send("GET", `/v1/watches/${account.givenUp.id}`)).status).toBe(404);
+  expect((await account.client.get(`/v1/watches/${account.givenUp.id}`)).status).toBe(404);
 });
 
 test("a hook is removed", async () => {
@@ -99,6 +99,6 @@ test("a hook is removed", async () => {
   const visitor = await account.signIn();
   await visitor.press("link", "Hooks");
   await visitor.press("link", `Remove the hook ${account.hookId}`);
-  expect(await visitor.press("button", "Remove the hook")).toMatch(/The hook was removed\..*There are no hooks\./s);
-  expect(await account.list("/v1/hooks")).toEqual([]);
+  expect(await visitor.press("button", "Remove the hook")).toMatch(/The hook was removed\..*No hooks\./s);
+  expect(await account.client.list("/v1/hooks")).toEqual([]);
 });

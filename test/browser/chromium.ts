@@ -13,7 +13,7 @@ const names = ["chromium", "chromium-browser", "google-chrome"];
 
 /**
  * One Chromium for all files; each visitor has a profile of its own in it. It knows no host but this machine, so that
- * nothing of a page reaches another one whatever the page wants. Without a Chromium the run fails: nothing was tested.
+ * no page can reach another one. Without a Chromium the run fails: nothing was tested.
  */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   const isRoot = process.getuid?.() === 0;

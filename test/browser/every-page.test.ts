@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { localService } from "../harness/local-service.ts";
+import { startService } from "../harness/service/service.ts";
 import { accountOnShow, hostileWords } from "./account-on-show.ts";
 import { complaintsOf } from "./page-inspection.ts";
 import { Visitor } from "./visitor.ts";
@@ -22,7 +22,7 @@ async function crawl(visitor: Visitor, from: string, look: (path: string) => Pro
   return paths;
 }
 
-test("every page there is fits screens, eyes and tools, and asks nothing of another host, whatever strangers wrote", async () => {
+test("every page fits screens and reading aids and loads nothing from another host, with hostile texts too", async () => {
   const account = await accountOnShow(hostileWords);
   const visitor = await account.signIn();
   const done = new Set<string>();
@@ -102,14 +102,14 @@ test("what is wrong with a page would be noticed", async () => {
 });
 
 test("the API's page shows every operation of its document, and loads nothing", async () => {
-  const { url, send } = await localService();
+  const { url, client } = await startService();
   const visitor = await Visitor.arrive(url);
   const paths = await crawl(visitor, "/docs", async (path) => {
     if (path === "/docs") expect(await complaintsOf(visitor)).toEqual([]);
   });
   expect(paths).toEqual(["/docs", "/openapi.json"]);
   await visitor.open("/docs");
-  const { paths: items } = JSON.parse((await send("GET", "/openapi.json")).text) as { readonly paths: Readonly<Record<string, object>> };
+  const { paths: items } = JSON.parse((await client.get("/openapi.json")).text) as { readonly paths: Readonly<Record<string, object>> };
   const operations = Object.entries(items).flatMap(([path, item]) => Object.keys(item).map((method) => `${method.toUpperCase()} ${path}`));
   const shown = await visitor.evaluate<readonly string[]>(
     `[...document.querySelectorAll("article > strong")].map(({ innerText }) => innerText)`,

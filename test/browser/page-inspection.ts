@@ -48,7 +48,7 @@ const turnedWords = `(() => {
   return turned;
 })()`;
 
-/** What is wrong with the page the visitor is on, for people with whatever screen, eyes and tools; and the faults so far. */
+/** Lists what is wrong with the current page on any screen and with any reading aid, and the faults so far. */
 export async function complaintsOf(visitor: Visitor): Promise<readonly string[]> {
   const { page } = visitor;
   const complaints: string[] = [];

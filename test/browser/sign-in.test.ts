@@ -1,11 +1,12 @@
 import { expect, test } from "vitest";
-import { localService, serviceKey } from "../harness/local-service.ts";
+import { apiKey } from "../harness/service/environment.ts";
+import { startService } from "../harness/service/service.ts";
 import { accountOnShow, arrivedSid, givenUpSid } from "./account-on-show.ts";
 import { complaintsOf } from "./page-inspection.ts";
 import { Visitor } from "./visitor.ts";
 
 test("a wrong key is said to be wrong, the right one leads to where one wanted to go", async () => {
-  const { url } = await localService();
+  const { url } = await startService();
   const visitor = await Visitor.arrive(url);
   expect(await visitor.open("/dashboard/hooks")).toBe(401);
   expect(await complaintsOf(visitor)).toEqual(["401 GET /dashboard/hooks"]);
@@ -15,18 +16,18 @@ test("a wrong key is said to be wrong, the right one leads to where one wanted t
   expect(await complaintsOf(visitor)).toEqual(["401 POST /dashboard/sign-in"]);
 
   await visitor.open("/dashboard/hooks");
-  await visitor.fill("API key", serviceKey);
-  expect(await visitor.press("button", "Sign in")).toContain("There are no hooks.");
+  await visitor.fill("API key", apiKey);
+  expect(await visitor.press("button", "Sign in")).toContain("No hooks.");
   expect(visitor.path).toBe("/dashboard/hooks");
 });
 
 test("the session's cookie is out of reach of scripts and other sites", async () => {
-  const { url } = await localService();
-  const visitor = await Visitor.signedIn(url, serviceKey);
+  const { url } = await startService();
+  const visitor = await Visitor.signedIn(url, apiKey);
   const cookies = await visitor.page.browserContext().cookies();
   expect(cookies).toMatchObject([{ name: "ringback_session", httpOnly: true, sameSite: "Strict", path: "/dashboard" }]);
   expect(await visitor.evaluate("document.cookie")).toBe("");
-  expect(cookies[0]?.value).not.toContain(serviceKey);
+  expect(cookies[0]?.value).not.toContain(apiKey);
 });
 
 test("after the sign-out neither Back nor an address shows anything of the account", async () => {
@@ -40,7 +41,7 @@ test("after the sign-out neither Back nor an address shows anything of the accou
     await visitor.page.goBack();
     expect(visitor.path).toBe(path);
     expect(await visitor.text()).toContain("Sign in with an API key of your account.");
-    for (const told of [arrivedSid, givenUpSid, account.givenUp.endpointId]) expect(await visitor.page.content()).not.toContain(told);
+    for (const text of [arrivedSid, givenUpSid, account.givenUp.endpointId]) expect(await visitor.page.content()).not.toContain(text);
   }
   expect(await visitor.open(`/dashboard/deliveries/${account.givenUp.deliveryId}`)).toBe(401);
 });
@@ -62,10 +63,10 @@ test("the keyboard alone leads from the sign-in to a test webhook", async () => 
   const enter = () => Promise.all([visitor.page.waitForNavigation(), keyboard.press("Enter")]);
   await visitor.open(`/dashboard/endpoints/${account.givenUp.endpointId}`);
   expect(await tabTo("api_key")).toEqual(["api_key"]);
-  await keyboard.type(serviceKey);
+  await keyboard.type(apiKey);
   await enter();
   // The navigation can be left out.
-  expect(await tabTo("Skip to the content")).toHaveLength(1);
+  expect(await tabTo("Skip to content")).toHaveLength(1);
   await keyboard.press("Enter");
   expect(await tabTo("Send a test webhook")).toHaveLength(1);
   account.repair();

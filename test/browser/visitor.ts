@@ -2,11 +2,11 @@ import { connect } from "puppeteer-core";
 import type { Page } from "puppeteer-core";
 import { expect, inject, onTestFinished } from "vitest";
 
-/** Somebody at a browser of their own, without cookies at first. It is closed with the test. */
+/** A browser of its own, without cookies at first. It is closed with the test. */
 export class Visitor {
   readonly page: Page;
   /**
-   * What went wrong since the start: whatever the browser complains of, requests to another host, answers that are no
+   * Faults since the start: everything the browser complains of, requests to another host, answers that are no
    * success, dialogs (hostile text opens one).
    */
   readonly faults: string[] = [];

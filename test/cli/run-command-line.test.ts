@@ -12,7 +12,7 @@ import { Webhook } from "standardwebhooks";
 import { request } from "undici";
 import { expect, onTestFinished, test } from "vitest";
 import { runCommandLine } from "../../src/cli/run-command-line.ts";
-import { compileCache } from "../harness/compile-cache.ts";
+import { compileCache } from "../harness/run/compile-cache.ts";
 import { generateSecret } from "../../src/domain/webhooks/signature.ts";
 
 const root = new URL("../..", import.meta.url);
@@ -150,7 +150,7 @@ test("verify says which fault a signature has, for people and for programs", asy
     run([...args, "--json"], { input: '{ "a": 1 }' }),
     run([...args.slice(0, -1), "/nonexistent"]),
   ]);
-  expect(good).toMatchObject({ code: 0, out: expect.stringContaining("the signature holds") });
+  expect(good).toMatchObject({ code: 0, out: expect.stringContaining("the signature is valid") });
   expect(bad.code).toBe(1);
   expect(JSON.parse(bad.out)).toMatchObject({ fault: "body_reserialised" });
   expect(missing).toMatchObject({ code: 1, error: expect.stringContaining("/nonexistent") });

@@ -7,13 +7,13 @@ import type { StoreBackend } from "./store-backend.ts";
 const receiver = "https://receiver.example/hook";
 const broken = { kind: "failed", code: "connect", detail: "refused", statusCode: null, permanent: false } as const;
 
-let owedCalls = 0;
+let dueCalls = 0;
 
-/** One watch on each URL, all told at once, all given back: so many deliveries are due. */
-export async function owe(world: OpenWorld, urls: readonly string[]) {
+/** Makes a watch with one delivery for each URL; all are due and not leased. */
+export async function makeDue(world: OpenWorld, urls: readonly string[]) {
   const jobs = [];
   for (const url of urls) {
-    const callSid = `OUT-owed-${++owedCalls}`;
+    const callSid = `OUT-due-${++dueCalls}`;
     await world.watch(callSid, { url });
     jobs.push(...(await world.see(callSid, "queued")).jobs);
   }
@@ -53,7 +53,7 @@ export function deliveriesSuite(backend: StoreBackend): void {
 
     it("given back are due as they were; a lease is good once", async () => {
       const world = await open();
-      const job = only(await owe(world, [receiver]));
+      const job = only(await makeDue(world, [receiver]));
       const again = only((await world.claim()).jobs);
       expect(again).toMatchObject({ deliveryId: job.deliveryId, attemptNumber: 1 });
       expect(again.leaseToken).not.toBe(job.leaseToken);
@@ -66,7 +66,7 @@ export function deliveriesSuite(backend: StoreBackend): void {
 
     it("are claimed by one of two who ask at the same moment", async () => {
       const world = await open();
-      await owe(
+      await makeDue(
         world,
         Array.from({ length: 6 }, (_, n) => `https://r${n}.example/`),
       );
@@ -77,7 +77,7 @@ export function deliveriesSuite(backend: StoreBackend): void {
 
     it("that succeed are settled with their attempt", async () => {
       const world = await open();
-      const [job] = await owe(world, [receiver])
+      const [job] = await makeDue(world, [receiver])
         .then(() => world.claim())
         .then(({ jobs }) => jobs);
       if (job === undefined) throw new Error("nothing is due");
@@ -97,7 +97,7 @@ export function deliveriesSuite(backend: StoreBackend): void {
 
     it("that fail come back on the schedule, and are exhausted at its end", async () => {
       const world = await open();
-      const job = only(await owe(world, [receiver]));
+      const job = only(await makeDue(world, [receiver]));
       for (const [step, delayMs] of testPolicy.scheduleMs.entries()) {
         world.pass(delayMs - 1);
         if (step > 0) expect((await world.claim()).jobs).toEqual([]);
@@ -116,7 +116,7 @@ export function deliveriesSuite(backend: StoreBackend): void {
     describe("claims", () => {
       it("keep to the room of endpoint, host and all", async () => {
         const world = await open();
-        await owe(world, [
+        await makeDue(world, [
           ...Array.from({ length: 9 }, () => receiver),
           ...Array.from({ length: 5 }, (_, n) => `https://once.example/${n}`),
           "https://other.example/",
@@ -140,20 +140,20 @@ export function deliveriesSuite(backend: StoreBackend): void {
 
       it("take the oldest due first", async () => {
         const world = await open();
-        await owe(world, ["https://a.example/"]);
+        await makeDue(world, ["https://a.example/"]);
         world.pass(second);
         await world.watch("OUT-b", { url: "https://b.example/" });
         await world.release((await world.see("OUT-b", "queued")).jobs);
         expect(only((await world.claim({ limit: 1 })).jobs).target.url).toBe("https://a.example/");
       });
 
-      it("take so many of failing endpoints at most, and those never hide the others", async () => {
+      it("take at most `failingLimit` of failing endpoints, and those never hide the others", async () => {
         const world = await open();
         const dead = Array.from({ length: 12 }, (_, n) => `https://dead${n % 6}.example/${n}`);
-        await owe(world, dead);
+        await makeDue(world, dead);
         for (const job of (await world.claim()).jobs) await world.record(job, answered(500));
         world.pass(minute);
-        await owe(world, ["https://alive.example/", "https://dead0.example/alive"]);
+        await makeDue(world, ["https://alive.example/", "https://dead0.example/alive"]);
         const none = await world.claim({ limit: 3, failingLimit: 0 });
         expect(none.jobs.map((job) => job.target.url).toSorted()).toEqual(["https://alive.example/", "https://dead0.example/alive"]);
         const some = await world.claim({ limit: 50, failingLimit: 5 });
@@ -165,7 +165,7 @@ export function deliveriesSuite(backend: StoreBackend): void {
     it("behind what was removed meanwhile are found by who asks again while something is said to be due", async () => {
       const world = await open();
       const { id: accountId } = await world.account();
-      const first = only(await owe(world, ["https://once.example/first"]));
+      const first = only(await makeDue(world, ["https://once.example/first"]));
       await world.record(only((await world.claim()).jobs), answered(503, "60"));
       // Due before the other, and gone before the pause of their host is over.
       const watches: string[] = [];
@@ -189,7 +189,7 @@ export function deliveriesSuite(backend: StoreBackend): void {
       it("hold for every endpoint of the account's host, one delivery goes first, a 2xx opens the rest", async () => {
         const world = await open();
         const other = await world.account("other");
-        await owe(world, ["https://once.example/1", "https://once.example/2", "https://once.example/3", "https://else.example/"]);
+        await makeDue(world, ["https://once.example/1", "https://once.example/2", "https://once.example/3", "https://else.example/"]);
         await world.watch("OUT-theirs", { accountId: other.id, url: "https://once.example/theirs" });
         const first = only((await world.claim({ limit: 1 })).jobs);
         const recorded = await world.record(first, answered(429, "10"));
@@ -214,7 +214,7 @@ export function deliveriesSuite(backend: StoreBackend): void {
 
       it("double while they continue without a Retry-After", async () => {
         const world = await open();
-        await owe(world, [receiver]);
+        await makeDue(world, [receiver]);
         for (const pauseMs of [5 * second, 10 * second, 20 * second]) {
           const { endpoint } = await world.record(only((await world.claim()).jobs), answered(429));
           expect(endpoint.hostPausedUntilMs).toBe(world.nowMs + pauseMs);
@@ -225,7 +225,7 @@ export function deliveriesSuite(backend: StoreBackend): void {
       it("survive a restart", async () => {
         if (!backend.durable) return;
         const world = await open();
-        await owe(world, [receiver]);
+        await makeDue(world, [receiver]);
         await world.record(only((await world.claim()).jobs), answered(429, "60"));
         await world.restart();
         expect(await world.claim()).toEqual({ jobs: [], nextDueAtMs: startMs + minute });
@@ -234,7 +234,7 @@ export function deliveriesSuite(backend: StoreBackend): void {
 
     it("are due so much earlier when the clock was set back", async () => {
       const world = await open();
-      const job = only(await owe(world, [receiver]));
+      const job = only(await makeDue(world, [receiver]));
       await world.record(only((await world.claim()).jobs), answered(503, "3600"));
       await world.store.moveSchedule(day);
       world.nowMs = startMs + hour - day - 1;

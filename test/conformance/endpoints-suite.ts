@@ -101,7 +101,7 @@ export function endpointsSuite(backend: StoreBackend): void {
       expect(await world.store.recover({ accountId, endpointId, sinceMs: 0, untilMs: 1, nowMs: 1 })).toEqual({ kind: "endpoint_disabled" });
     });
 
-    it("given up keep what they are owed, and send it in order when enabled again", async () => {
+    it("disabled by failures keep their pending deliveries, and send them in order when enabled again", async () => {
       const world = await open(impatient);
       const { view } = await world.watch("OUT-1");
       await world.hook("https://ops.example/", { events: ["endpoint.disabled"] });
@@ -128,7 +128,7 @@ export function endpointsSuite(backend: StoreBackend): void {
       expect(typesOf(await world.drain())).toEqual(["call.calling"]);
     });
 
-    it("disabled and then only paused leave their failures behind, and are owed anew", async () => {
+    it("disabled and then paused lose their failures, and their deliveries start a new schedule", async () => {
       const world = await open(impatient);
       const { view } = await world.watch("OUT-1");
       await disable(world, "OUT-1");
@@ -157,7 +157,7 @@ export function endpointsSuite(backend: StoreBackend): void {
       expect((await world.hook(receiver, {})).view.endpoint.state).toBe("enabled");
     });
 
-    it("that answer 410 are disabled, their watches canceled, their hooks removed, nothing is owed", async () => {
+    it("that answer 410 are disabled, their watches canceled, their hooks removed, no delivery is pending", async () => {
       const world = await open();
       await world.hook("https://ops.example/", { events: ["endpoint.disabled"] });
       const hook = await world.hook(receiver);
@@ -199,12 +199,12 @@ export function endpointsSuite(backend: StoreBackend): void {
       await world.hook(receiver, { events: ["delivery.exhausted", "endpoint.disabled"] });
       await world.watch("OUT-1", { url: receiver });
       const exhausted = await world.record(only((await world.see("OUT-1", "queued")).jobs), broken);
-      const told = only(exhausted.jobs);
-      expect(told).toMatchObject({
+      const job = only(exhausted.jobs);
+      expect(job).toMatchObject({
         target: { url: "https://ops.example/" },
         event: { type: "delivery.exhausted", data: { state: "exhausted", reason: "status" } },
       });
-      expect(await world.record(told, broken)).toMatchObject({ delivery: { status: "exhausted" }, jobs: [] });
+      expect(await world.record(job, broken)).toMatchObject({ delivery: { status: "exhausted" }, jobs: [] });
       expect(await world.record(only((await world.see("OUT-1", "calling")).jobs), answered(410))).toMatchObject({
         jobs: [{ event: { type: "endpoint.disabled" } }],
       });

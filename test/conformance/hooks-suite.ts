@@ -13,7 +13,11 @@ export function hooksSuite(backend: StoreBackend): void {
       const world = await open();
       const { view, showsGeneratedSecret } = await world.hook(hookUrl, { events: ["terminal", "call.queued"] });
       expect(showsGeneratedSecret).toBe(true);
-      expect(view).toMatchObject({ url: hookUrl, events: ["terminal", "call.queued"], endpoint: { format: "flat", state: "enabled" } });
+      expect(view).toMatchObject({
+        url: hookUrl,
+        filter: { names: ["terminal", "call.queued"] },
+        endpoint: { format: "flat", state: "enabled" },
+      });
       const again = expectKind(await world.registerHook(hookUrl, { events: ["call.queued", "terminal"] }), "existing");
       expect(again.view.id).toBe(view.id);
       const other = await world.hook(hookUrl, { events: ["terminal"] });
@@ -36,7 +40,7 @@ export function hooksSuite(backend: StoreBackend): void {
       ]);
       await world.drain();
       for (const job of queued.jobs) await world.record(job);
-      // With the oldest gone the next takes over, with its own sequence, and nothing is told twice.
+      // With the oldest gone the next takes over, with its own sequence, and no event is sent twice.
       await world.store.removeWatch({
         accountId: oldest.view.watch.accountId,
         watchId: oldest.view.watch.id,
@@ -66,7 +70,7 @@ export function hooksSuite(backend: StoreBackend): void {
       expect(again.jobs.map((job) => job.target.url)).toEqual(["https://second.example/"]);
     });
 
-    it("are told what is known when they came too late for it", async () => {
+    it("are sent the last status if they came after it", async () => {
       const world = await open();
       const first = await world.watch("OUT-1");
       await world.see("OUT-1", "calling");
@@ -135,7 +139,7 @@ export function hooksSuite(backend: StoreBackend): void {
       expect(last.jobs.map((job) => job.target.url)).toEqual(["https://b.example/", hookUrl]);
     });
 
-    it("removed: what was owed to it alone is canceled", async () => {
+    it("removed: deliveries for it alone are canceled", async () => {
       const world = await open();
       const { view } = await world.hook(hookUrl, { events: null });
       const watch = await world.watch("OUT-1", { url: hookUrl, events: ["terminal"] });
@@ -167,7 +171,7 @@ export function hooksSuite(backend: StoreBackend): void {
       expect(removed.canceledLeased).toEqual([job.deliveryId]);
     });
 
-    it("removed: what another hook with the URL wants is still owed", async () => {
+    it("removed: deliveries for another hook with the URL stay pending", async () => {
       const world = await open();
       const { view } = await world.hook(hookUrl, { events: ["call.queued"] });
       await world.hook(hookUrl, { events: ["call.*"] });

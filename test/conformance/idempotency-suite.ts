@@ -29,7 +29,7 @@ async function registerUnder(
   draftOf: (results: Results, draft: WatchDraft) => AnswerDraft | null = (_results, draft) => answer(draft.id),
 ): Promise<{ readonly draft: WatchDraft; readonly run: ClaimedRun<Results> }> {
   const draft = await world.watchDraft(callSid);
-  const run = await world.store.runClaimed(await claimOf(world, id), "registerWatches", [draft], (results) => draftOf(results, draft));
+  const run = await world.store.underKey(await claimOf(world, id)).registerWatches([draft], (results) => draftOf(results, draft));
   return { draft, run };
 }
 
@@ -52,7 +52,7 @@ export function idempotencySuite(backend: StoreBackend): void {
       expect((await registerUnder(world, "b", "OUT-2")).run.kind).toBe("ran");
     });
 
-    it("count until they expire, then the work is done and stored anew", async () => {
+    it("count until they expire, then the work is done and stored again", async () => {
       const world = await open();
       const first = await registerUnder(world, "a", "OUT-1");
       world.pass(24 * hour - 1);
@@ -71,12 +71,12 @@ export function idempotencySuite(backend: StoreBackend): void {
       expect(run.kind).toBe("ran");
       expect(await world.store.findStoredAnswer(await claimOf(world, "a"))).toBeNull();
       expect(await watchIds(world)).toHaveLength(1);
-      const empty = await world.store.runClaimed(await claimOf(world, "a"), "registerWatches", [], () => answer("nothing was asked"));
+      const empty = await world.store.underKey(await claimOf(world, "a")).registerWatches([], () => answer("nothing was asked"));
       expect(empty).toEqual({ kind: "ran", result: [] });
       expect(await world.store.findStoredAnswer(await claimOf(world, "a"))).toMatchObject({ sealed: sealedOf("nothing was asked") });
     });
 
-    it("undo the work of an answer that cannot be drafted, and of nobody else", async () => {
+    it("undo the work of an answer that cannot be drafted, and no other", async () => {
       const world = await open();
       const outcomes = await Promise.allSettled([
         registerUnder(world, "a", "OUT-1"),
@@ -98,7 +98,7 @@ export function idempotencySuite(backend: StoreBackend): void {
       const world = await open();
       const { view } = await world.watch("OUT-1");
       const twin = { ...(await world.watchDraft("OUT-2")), id: view.watch.id };
-      const failing = world.store.runClaimed(await claimOf(world, "a"), "registerWatches", [twin], () => answer("never"));
+      const failing = world.store.underKey(await claimOf(world, "a")).registerWatches([twin], () => answer("never"));
       await expect(failing).rejects.toThrow();
       expect(await world.store.findStoredAnswer(await claimOf(world, "a"))).toBeNull();
       expect((await registerUnder(world, "a", "OUT-2")).run.kind).toBe("ran");
@@ -135,15 +135,14 @@ export function idempotencySuite(backend: StoreBackend): void {
       const endpointId = view.endpoint?.id ?? "";
       const span = { accountId, endpointId, sinceMs: 0, untilMs: world.nowMs, nowMs: world.nowMs };
       const job = only((await world.see("OUT-1", "queued")).jobs);
-      const held = await world.store.runClaimed(
-        await claimOf(world, "retry"),
-        "claimManualRetry",
-        { accountId, deliveryId: job.deliveryId, nowMs: world.nowMs },
-        (result) => (result.kind === "in_flight" ? answer("in flight") : null),
-      );
+      const held = await world.store
+        .underKey(await claimOf(world, "retry"))
+        .claimManualRetry({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs }, (result) =>
+          result.kind === "in_flight" ? answer("in flight") : null,
+        );
       expect(held).toEqual({ kind: "ran", result: { kind: "in_flight" } });
       await world.record(job);
-      const recovered = await world.store.runClaimed(await claimOf(world, "recover"), "recover", span, () => answer("0"));
+      const recovered = await world.store.underKey(await claimOf(world, "recover")).recover(span, () => answer("0"));
       expect(recovered).toEqual({ kind: "ran", result: { kind: "recovered", count: 0 } });
       expect(await world.store.findStoredAnswer(await claimOf(world, "retry"))).toMatchObject({ sealed: sealedOf("in flight") });
     });
@@ -154,9 +153,9 @@ export function idempotencySuite(backend: StoreBackend): void {
       const { accountId } = view.watch;
       const request = { accountId, endpointId: view.endpoint?.id ?? "", nowMs: world.nowMs };
       const accept = async () =>
-        world.store.runClaimed(await claimOf(world, "test"), "createTest", request, (result) =>
-          answer("accepted", expectKind(result, "claimed").job.deliveryId),
-        );
+        world.store
+          .underKey(await claimOf(world, "test"))
+          .createTest(request, (result) => answer("accepted", expectKind(result, "claimed").job.deliveryId));
       const { job } = expectKind(expectKind(await accept(), "ran").result, "claimed");
       const accepted = { kind: "stored", sealed: sealedOf("accepted"), delivery: { id: job.deliveryId, leased: true } };
       expect(await accept()).toEqual(accepted);
@@ -171,7 +170,7 @@ export function idempotencySuite(backend: StoreBackend): void {
       const world = await open();
       for (let n = 0; n < 5; n++) await registerUnder(world, `key ${n}`, `OUT-${n}`);
       const young = await claimOf(world, "young", world.pass(hour));
-      await world.store.runClaimed(young, "registerWatches", [], () => answer("young"));
+      await world.store.underKey(young).registerWatches([], () => answer("young"));
       const clean = (nowMs: number) => world.store.deleteExpired({ beforeMs: startMs, nowMs, limit: 3 });
       expect(await clean(startMs + 24 * hour - 1)).toEqual({ deleted: 0, more: false });
       expect(await clean(startMs + 24 * hour)).toEqual({ deleted: 3, more: true });
@@ -179,16 +178,16 @@ export function idempotencySuite(backend: StoreBackend): void {
       expect(await world.store.findStoredAnswer(young)).not.toBeNull();
     });
 
-    it("are there after a restart; a test whose attempt was lost is leased by nobody", async () => {
+    it("are there after a restart; a test whose attempt was lost is not leased", async () => {
       if (!backend.durable) return;
       const world = await open();
       const { draft } = await registerUnder(world, "a", "OUT-1");
       const { accountId } = draft;
       const { data } = await world.store.listEndpoints({ accountId, limit: 1, cursor: null });
       const request = { accountId, endpointId: only(data).endpoint.id, nowMs: world.nowMs };
-      await world.store.runClaimed(await claimOf(world, "test"), "createTest", request, (result) =>
-        answer("accepted", expectKind(result, "claimed").job.deliveryId),
-      );
+      await world.store
+        .underKey(await claimOf(world, "test"))
+        .createTest(request, (result) => answer("accepted", expectKind(result, "claimed").job.deliveryId));
       await world.restart();
       expect(await world.store.findStoredAnswer(await claimOf(world, "a"))).toMatchObject({ sealed: sealedOf(draft.id) });
       const stored = await world.store.findStoredAnswer(await claimOf(world, "test"));

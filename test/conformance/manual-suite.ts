@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { answered, expectKind, hour, minute, only, startMs } from "../harness/store-drafts.ts";
-import { owe } from "./deliveries-suite.ts";
+import { makeDue } from "./deliveries-suite.ts";
 import { worlds } from "./store-backend.ts";
 import type { StoreBackend } from "./store-backend.ts";
 
@@ -8,12 +8,12 @@ const receiver = "https://receiver.example/hook";
 const broken = { kind: "failed", code: "connect", detail: "refused", statusCode: null, permanent: false } as const;
 
 export function manualSuite(backend: StoreBackend): void {
-  describe("deliveries by hand", () => {
+  describe("manual deliveries", () => {
     const open = worlds(backend);
 
     it("one attempt now, ahead of schedule, pause and order; failure leaves the schedule", async () => {
       const world = await open();
-      const job = only(await owe(world, [receiver]));
+      const job = only(await makeDue(world, [receiver]));
       const { id: accountId } = await world.account();
       await world.record(only((await world.claim()).jobs), answered(503, "600"));
       const claimed = await world.store.claimManualRetry({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs });
@@ -35,7 +35,7 @@ export function manualSuite(backend: StoreBackend): void {
 
     it("settles what was given up", async () => {
       const world = await open({ scheduleMs: [0] });
-      const job = only(await owe(world, [receiver]));
+      const job = only(await makeDue(world, [receiver]));
       const { id: accountId } = await world.account();
       expect((await world.record(only((await world.claim()).jobs), broken)).delivery.status).toBe("exhausted");
       const manual = expectKind(
@@ -54,7 +54,7 @@ export function manualSuite(backend: StoreBackend): void {
       const isRestart = how === "its server is gone";
       if (isRestart && !backend.durable) return;
       const world = await open({ scheduleMs: [0] });
-      const job = only(await owe(world, [receiver]));
+      const job = only(await makeDue(world, [receiver]));
       const { id: accountId } = await world.account();
       await world.record(only((await world.claim()).jobs), broken);
       const retry = { accountId, deliveryId: job.deliveryId, nowMs: world.nowMs };
@@ -74,8 +74,8 @@ export function manualSuite(backend: StoreBackend): void {
 
     it("a retry of what may be sent no more is given up", async () => {
       const world = await open({ scheduleMs: [0] });
-      const [first, second] = await owe(world, [receiver, "https://other.example/"]);
-      if (first === undefined || second === undefined) throw new Error("two are owed");
+      const [first, second] = await makeDue(world, [receiver, "https://other.example/"]);
+      if (first === undefined || second === undefined) throw new Error("expected two jobs");
       const { id: accountId } = await world.account();
       for (const job of (await world.claim()).jobs) await world.record(job, broken);
       for (const { deliveryId } of [first, second]) {

@@ -1,5 +1,5 @@
 import { afterAll } from "vitest";
-import { TestPostgres } from "../harness/postgres-database.ts";
+import { TestPostgres } from "../harness/postgres/postgres-database.ts";
 import { storeSuite } from "./store-suite.ts";
 
 const free: TestPostgres[] = [];

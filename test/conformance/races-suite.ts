@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { SendJob } from "../../src/ports/stores/send-job.ts";
 import { answered, minute, noQuotas, only, second, statusChange, typesOf } from "../harness/store-drafts.ts";
-import { owe } from "./deliveries-suite.ts";
+import { makeDue } from "./deliveries-suite.ts";
 import { worlds } from "./store-backend.ts";
 import type { OpenWorld, StoreBackend } from "./store-backend.ts";
 
@@ -19,13 +19,13 @@ async function after<T>(turns: number, run: () => Promise<T>): Promise<T> {
   return run();
 }
 
-let toldCalls = 0;
+let leasedCalls = 0;
 
-/** One watch on each URL, each told once: the jobs, leased. */
-async function tell(world: OpenWorld, urls: readonly string[]): Promise<readonly SendJob[]> {
+/** Makes a watch with one event for each URL; returns the jobs, leased. */
+async function leaseEach(world: OpenWorld, urls: readonly string[]): Promise<readonly SendJob[]> {
   const jobs: SendJob[] = [];
   for (const url of urls) {
-    const callSid = `OUT-told-${++toldCalls}`;
+    const callSid = `OUT-leased-${++leasedCalls}`;
     await world.watch(callSid, { url });
     jobs.push(...(await world.see(callSid, "queued")).jobs);
   }
@@ -40,22 +40,22 @@ export function racesSuite(backend: StoreBackend): void {
     it("claim: what is due goes to one of them", async () => {
       const world = await open();
       const other = await world.beside();
-      const owed = await owe(
+      const due = await makeDue(
         world,
         Array.from({ length: 40 }, (_, n) => `https://r${n % 10}.example/${n}`),
       );
       const claimed: string[] = [];
-      while (claimed.length < owed.length) {
+      while (claimed.length < due.length) {
         const results = await Promise.all([world.claim({ limit: 5 }), other.claim({ limit: 5 }), world.claim({ limit: 5 })]);
         const jobs = results.flatMap((result) => result.jobs);
         expect(jobs.length).toBeGreaterThan(0);
         claimed.push(...jobs.map((job) => job.deliveryId));
       }
-      expect(new Set(claimed).size).toBe(owed.length);
-      expect(claimed).toHaveLength(owed.length);
+      expect(new Set(claimed).size).toBe(due.length);
+      expect(claimed).toHaveLength(due.length);
     });
 
-    it("register the same watch: it is made once, both are told the same", async () => {
+    it("register the same watch: it is made once, both get the same", async () => {
       const world = await open();
       const other = await world.beside();
       for (let round = 0; round < rounds; round++) {
@@ -120,7 +120,7 @@ export function racesSuite(backend: StoreBackend): void {
       }
     });
 
-    it("end a call and watch it: the end is told once, whoever was first", async () => {
+    it("end a call and watch it: the end is sent once, in either order", async () => {
       const world = await open();
       const other = await world.beside();
       for (let round = 0; round < rounds * 3; round++) {
@@ -136,8 +136,8 @@ export function racesSuite(backend: StoreBackend): void {
         expect(committed).toMatchObject({ kind: "committed", call: null });
         const { accountId, id: watchId } = registered.view.watch;
         expect((await world.store.getWatch(accountId, watchId))?.watch).toMatchObject({ status: "completed", sequence: 1 });
-        const told = [...(committed.kind === "committed" ? committed.jobs : []), ...registered.jobs];
-        expect(told.filter((job) => job.target.url === url)).toHaveLength(1);
+        const jobs = [...(committed.kind === "committed" ? committed.jobs : []), ...registered.jobs];
+        expect(jobs.filter((job) => job.target.url === url)).toHaveLength(1);
       }
     });
 
@@ -159,7 +159,7 @@ export function racesSuite(backend: StoreBackend): void {
       }
     });
 
-    it("remove a watch and tell it: nothing is sent once the removal is answered", async () => {
+    it("remove a watch and notify it: nothing is sent once the removal is answered", async () => {
       const world = await open();
       const other = await world.beside();
       for (let round = 0; round < rounds * 2; round++) {
@@ -182,7 +182,7 @@ export function racesSuite(backend: StoreBackend): void {
       }
     });
 
-    it("purge a watch and tell it: nothing of it is left", async () => {
+    it("purge a watch and notify it: nothing of it is left", async () => {
       const world = await open();
       const other = await world.beside();
       for (let round = 0; round < rounds; round++) {
@@ -201,7 +201,7 @@ export function racesSuite(backend: StoreBackend): void {
       expect([deliveriesByStatus["pending"], watchesByStatus["active"]]).toEqual([0, 0]);
     });
 
-    it("remove a hook and tell it: what it was owed alone is canceled", async () => {
+    it("remove a hook and notify it: deliveries for it alone are canceled", async () => {
       const world = await open();
       const other = await world.beside();
       for (let round = 0; round < rounds; round++) {
@@ -246,12 +246,12 @@ export function racesSuite(backend: StoreBackend): void {
       expect(new Set([...one.jobs, ...two.jobs].map((job) => job.deliveryId)).size).toBe(20);
     });
 
-    it("answer 200 and 410 at one endpoint: what was taken is recorded, and nothing is owed to it", async () => {
+    it("answer 200 and 410 at one endpoint: what was taken is recorded, and no delivery is pending to it", async () => {
       const world = await open();
       const other = await world.beside();
       for (let round = 0; round < rounds; round++) {
-        const [first, taken, gone] = await tell(world, Array<string>(3).fill(`https://both${round}.example/`));
-        if (first === undefined || taken === undefined || gone === undefined) throw new Error("three are owed");
+        const [first, taken, gone] = await leaseEach(world, Array<string>(3).fill(`https://both${round}.example/`));
+        if (first === undefined || taken === undefined || gone === undefined) throw new Error("expected three jobs");
         // From now on a success says nothing new of the endpoint.
         await world.record(first);
         const [recorded] = await both(
@@ -271,13 +271,13 @@ export function racesSuite(backend: StoreBackend): void {
       }
     });
 
-    it("answer 200 and 429 at one host: the pause stands, whoever was first", async () => {
+    it("answer 200 and 429 at one host: the pause stays, in either order", async () => {
       const world = await open();
       const other = await world.beside();
       for (let round = 0; round < rounds; round++) {
         const host = `https://pausing${round}.example`;
-        const [first, taken, slowed] = await tell(world, [`${host}/a`, `${host}/a`, `${host}/b`]);
-        if (first === undefined || taken === undefined || slowed === undefined) throw new Error("three are owed");
+        const [first, taken, slowed] = await leaseEach(world, [`${host}/a`, `${host}/a`, `${host}/b`]);
+        if (first === undefined || taken === undefined || slowed === undefined) throw new Error("expected three jobs");
         await world.record(first);
         const [recorded] = await both(
           () => world.record(taken),
@@ -290,7 +290,7 @@ export function racesSuite(backend: StoreBackend): void {
       }
     });
 
-    it("answer 200 to what belongs to no watch and enable its endpoint: it is delivered, and not owed again", async () => {
+    it("answer 200 to what belongs to no watch and enable its endpoint: it is delivered, and not requeued", async () => {
       const world = await open();
       const other = await world.beside();
       const { id: accountId } = await world.account();
@@ -321,7 +321,7 @@ export function racesSuite(backend: StoreBackend): void {
       }
     });
 
-    it("answer 410 and tell a watch of that endpoint: nothing is owed to it", async () => {
+    it("answer 410 and notify a watch of that endpoint: no delivery is pending to it", async () => {
       const world = await open();
       const other = await world.beside();
       for (let round = 0; round < rounds; round++) {

@@ -56,7 +56,7 @@ export function readingSuite(backend: StoreBackend): void {
       const { view } = await world.watch("OUT-1");
       const { jobs } = await world.see("OUT-1", "queued");
       const [job] = jobs;
-      if (job === undefined) throw new Error("two are owed");
+      if (job === undefined) throw new Error("expected two jobs");
       await world.record(job, answered(500));
       const { accountId } = view.watch;
       const event = await world.store.getEvent(accountId, job.event.id);

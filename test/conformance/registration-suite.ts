@@ -22,7 +22,7 @@ export function registrationSuite(backend: StoreBackend): void {
           endReason: null,
           sequence: 0,
           metadata: { lead: "7" },
-          events: ["terminal"],
+          filter: { names: ["terminal"] },
         },
         call: { status: null, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs: null },
         endpoint: { state: "enabled", format: "standard", pausedUntilMs: null },
@@ -128,7 +128,7 @@ export function registrationSuite(backend: StoreBackend): void {
       for (const sid of ["OUT-1", "OUT-2", "OUT-1", "OUT-3"]) drafts.push(await world.watchDraft(sid, { quotas }));
       const results = await world.store.registerWatches(drafts);
       expect(results.map(({ kind }) => kind)).toEqual(["created", "created", "existing", "quota_exceeded"]);
-      expect(results[3]).toEqual({ kind: "quota_exceeded", quota: "active_watches", limit: 2 });
+      expect(results[3]).toEqual({ kind: "quota_exceeded", quota: "maxActiveWatches", limit: 2 });
       const first = expectKind(results[0] ?? { kind: "callback_required" }, "created");
       await world.store.removeWatch({
         accountId: (await world.account()).id,
@@ -141,13 +141,13 @@ export function registrationSuite(backend: StoreBackend): void {
       await world.watch("OUT-4", { quotas: free, url: "https://other.example/" });
       expect(await world.register("OUT-5", { quotas: free, url: "https://third.example/" })).toMatchObject({
         kind: "quota_exceeded",
-        quota: "endpoints",
+        quota: "maxEndpoints",
       });
       await world.watch("OUT-5", { quotas: free });
       await world.hook("https://other.example/", { quotas });
       expect(await world.registerHook("https://other.example/", { quotas, events: ["terminal"] })).toMatchObject({
         kind: "quota_exceeded",
-        quota: "hooks",
+        quota: "maxHooks",
         limit: 1,
       });
       expect(await world.registerHook("https://other.example/", { quotas })).toMatchObject({ kind: "existing" });
@@ -175,7 +175,7 @@ export function registrationSuite(backend: StoreBackend): void {
     });
 
     describe("a call that is known", () => {
-      it("tells the end at once and completes the watch", async () => {
+      it("sends the end at once and completes the watch", async () => {
         const world = await open();
         await world.watch("OUT-1");
         await world.see("OUT-1", "success", "answered");
@@ -200,14 +200,14 @@ export function registrationSuite(backend: StoreBackend): void {
         expect(late.notices).toMatchObject([{ watchId: late.view.watch.id, sequence: 1, eventType: "call.success" }]);
       });
 
-      it("tells a status polled within the last minute at once", async () => {
+      it("sends a status polled within the last minute at once", async () => {
         const world = await open();
         await world.watch("OUT-1");
         await world.see("OUT-1", "calling");
         world.pass(minute);
-        const told = await world.watch("OUT-1", { url: "https://late.example/", polledAtMs: world.nowMs - minute });
-        expect(typesOf(told.jobs)).toEqual(["call.calling"]);
-        expect(told.call).toMatchObject({ needsFirstEvent: false });
+        const late = await world.watch("OUT-1", { url: "https://late.example/", polledAtMs: world.nowMs - minute });
+        expect(typesOf(late.jobs)).toEqual(["call.calling"]);
+        expect(late.call).toMatchObject({ needsFirstEvent: false });
       });
 
       it("leaves an older status to the next good poll", async () => {
@@ -238,7 +238,7 @@ export function registrationSuite(backend: StoreBackend): void {
         expect(typesOf((await world.see("OUT-1", "success")).jobs)).toEqual(["call.success"]);
       });
 
-      it("begins a scripted call's life anew with the first watch after its end", async () => {
+      it("starts a scripted call again with the first watch after its end", async () => {
         const world = await open();
         const { id: scope } = await world.account();
         const wish = { sourceName: "sandbox", scope, restartsEndedCall: true };

@@ -7,7 +7,7 @@ export function removalSuite(backend: StoreBackend): void {
   describe("removed watches", () => {
     const open = worlds(backend);
 
-    it("cancels an active watch and what it is owed, and keeps its events", async () => {
+    it("cancels an active watch and its pending deliveries, and keeps its events", async () => {
       const world = await open();
       const { view } = await world.watch("OUT-1");
       const job = only((await world.see("OUT-1", "queued")).jobs);
@@ -42,7 +42,7 @@ export function removalSuite(backend: StoreBackend): void {
       });
     });
 
-    it("erases a purged watch with everything told for it; an attempt on the wire is forgotten", async () => {
+    it("erases a purged watch with its events; an attempt on the wire is not recorded", async () => {
       const world = await open();
       const { view } = await world.watch("OUT-1");
       const job = only((await world.see("OUT-1", "queued")).jobs);

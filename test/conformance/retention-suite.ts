@@ -18,7 +18,7 @@ export function retentionSuite(backend: StoreBackend): void {
   describe("retention", () => {
     const open = worlds(backend);
 
-    it("deletes an ended watch with all that was told, its call and what only they used", async () => {
+    it("deletes an ended watch with its events, its call and what only they used", async () => {
       const world = await open();
       const { view } = await world.watch("OUT-1");
       const { accountId, id: watchId, endpointId } = view.watch;
@@ -42,16 +42,16 @@ export function retentionSuite(backend: StoreBackend): void {
       await world.watch("OUT-1", { url: "https://due.example/", expiresAtMs: world.nowMs + 1 });
       const hook = await world.hook("https://hooks.example/", { events: ["watch.lost"] });
       world.pass(minute);
-      const owed = only((await world.commit("OUT-1", [{ kind: "expire" }], { confirmed: false })).jobs);
-      await world.record(owed, answered(500));
+      const job = only((await world.commit("OUT-1", [{ kind: "expire" }], { confirmed: false })).jobs);
+      await world.record(job, answered(500));
       world.pass(31 * day);
       expect(await clean(world)).toBe(0);
       expect(await world.store.getWatch(view.watch.accountId, view.watch.id)).not.toBeNull();
       expect(await world.store.getEndpoint(hook.view.accountId, hook.view.endpoint.id)).not.toBeNull();
-      expect((await world.deliveryOf(owed)).view.delivery.status).toBe("pending");
+      expect((await world.deliveryOf(job)).view.delivery.status).toBe("pending");
     });
 
-    it("keeps what somebody wants sent once more, until it was", async () => {
+    it("keeps a delivery with a pending manual attempt until that was made", async () => {
       const world = await open();
       const { view } = await world.watch("OUT-1");
       const { accountId } = view.watch;
@@ -68,7 +68,7 @@ export function retentionSuite(backend: StoreBackend): void {
       expect(await clean(world)).toBeGreaterThan(0);
     });
 
-    it("gives up what a disabled endpoint was owed for the whole time; recovering owes it again", async () => {
+    it("expires what was pending at a disabled endpoint for the whole time; recovery requeues it", async () => {
       const world = await open();
       const { view } = await world.watch("OUT-1", { expiresAtMs: world.nowMs + 90 * day });
       const { accountId } = view.watch;

@@ -42,7 +42,7 @@ async function fill(world: OpenWorld): Promise<Readonly<Record<SealedColumn, str
   await world.store.ensureHashKey("api_keys", sealedBy(older, "hash key"));
   const claim = { id: "answer_of_a_hook", accountId: account.id, nowMs: startMs, expiresAtMs: startMs + day };
   const request = { accountId: account.id, endpointId: view.endpoint?.id ?? "", sinceMs: 0, untilMs: 0, nowMs: startMs };
-  await world.store.runClaimed(claim, "recover", request, () => ({ sealed: sealedBy(older, "answer"), deliveryId: null }));
+  await world.store.underKey(claim).recover(request, () => ({ sealed: sealedBy(older, "answer"), deliveryId: null }));
   return {
     signing_key: account.id,
     secret: secret.id,
@@ -53,7 +53,7 @@ async function fill(world: OpenWorld): Promise<Readonly<Record<SealedColumn, str
   };
 }
 
-/** Which of the two are in use, whatever else the world has sealed. */
+/** Returns which of the two are in use; other keys of the world do not count. */
 async function keysOf(world: OpenWorld): Promise<readonly string[]> {
   const keyIds = await world.store.readKeyIds();
   return [older, newer].filter((keyId) => keyIds.includes(keyId));
@@ -153,9 +153,9 @@ export function sealedSuite(backend: StoreBackend): void {
       expect(keys).toContainEqual(kept[0]);
     });
 
-    it("tell which running server cannot open them", async () => {
+    it("name the running server that cannot open them", async () => {
       const world = await open();
-      // A database in memory is nobody else's.
+      // A database in memory has one server.
       const count = backend.durable ? 1 : 0;
       expect(await world.store.findServersWithoutKey(older)).toEqual({ lacking: 0, starting: count });
       await world.store.setServerKeys([newer, older]);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { InstanceFencedError } from "../../src/domain/errors.ts";
 import { answered, expectKind, ok, only, second, statusChange, typesOf } from "../harness/store-drafts.ts";
-import { owe } from "./deliveries-suite.ts";
+import { makeDue } from "./deliveries-suite.ts";
 import type { Beside, OpenWorld } from "./store-backend.ts";
 import { worlds } from "./store-backend.ts";
 import type { StoreBackend } from "./store-backend.ts";
@@ -26,7 +26,7 @@ export function severalServersSuite(backend: StoreBackend): void {
       await world.release([first]);
       const [held] = (await world.claim({ limit: 1 })).jobs;
       if (held === undefined) throw new Error("one is due");
-      // Owed, and not leased: the place is taken by another instance.
+      // Pending, and not leased: another instance has the only permit.
       await passCalls(world, other);
       for (let n = 1; n < 10; n++) expect((await other.see(`OUT-${n}`, "queued")).jobs).toEqual([]);
       expect((await other.claim()).jobs).toEqual([]);
@@ -39,7 +39,7 @@ export function severalServersSuite(backend: StoreBackend): void {
     it("send one delivery after a pause, in total", async () => {
       const world = await open();
       const other = await world.beside();
-      await owe(world, [receiver, "https://receiver.example/2", "https://receiver.example/3"]);
+      await makeDue(world, [receiver, "https://receiver.example/2", "https://receiver.example/3"]);
       await world.record(only((await world.claim({ limit: 1 })).jobs), answered(429, "10"));
       world.pass(10 * second);
       other.pass(10 * second);
@@ -97,10 +97,10 @@ export function severalServersSuite(backend: StoreBackend): void {
         dead.store.claimManualRetry({ accountId: job.event.accountId, deliveryId: job.deliveryId, nowMs: world.nowMs }),
       ).rejects.toThrow(InstanceFencedError);
       expect((await world.store.getWatch(view.watch.accountId, view.watch.id))?.watch).toMatchObject({ status: "active", sequence: 1 });
-      // Its call is free: whoever registers a watch of it polls it.
+      // Its call has no owner: the instance that registers a watch of it polls it.
       const late = await world.watch("OUT-1", { url: "https://late.example/" });
       expect(late.call).toMatchObject({ version: 2 });
-      for (const owed of [again, only(late.jobs)]) await world.record(owed);
+      for (const job of [again, only(late.jobs)]) await world.record(job);
       expect(typesOf((await world.see("OUT-1", "success")).jobs)).toHaveLength(2);
     });
 

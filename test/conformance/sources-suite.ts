@@ -20,7 +20,7 @@ const draftOf = (name: string, given: Partial<SourceDraft> = {}): SourceDraft =>
 });
 
 /** Who was sent an operational event of a source, by the URLs of the hooks. */
-async function told(world: OpenWorld, sourceName: string): Promise<readonly string[]> {
+async function accountsNotified(world: OpenWorld, sourceName: string): Promise<readonly string[]> {
   const event = { type: "source.suspended", sourceName, state: "suspended", reason: "unauthorized", nowMs: world.nowMs } as const;
   const { jobs } = await world.store.publishSourceEvent(event);
   return jobs.map((job) => job.target.url).toSorted();
@@ -60,7 +60,7 @@ export function sourcesSuite(backend: StoreBackend): void {
       expect(await world.store.listSources()).toMatchObject([{ revision: 2, baseUrl: draft.baseUrl }]);
     });
 
-    it("have a name and an owner that nobody takes from them", async () => {
+    it("have a name and an owner that other accounts cannot take", async () => {
       const world = await open();
       const { id: accountId } = await world.account();
       const draft = draftOf("shared");
@@ -72,7 +72,7 @@ export function sourcesSuite(backend: StoreBackend): void {
       expect(await world.store.listSources()).toMatchObject([{ name: "shared", accountId: null, revision: 1 }]);
     });
 
-    it("tell of themselves those who may use them, and nobody else", async () => {
+    it("notify the accounts that may use them, and no other", async () => {
       const world = await open();
       const [mine, other] = [await world.account(), await world.account("other")];
       const plain = { ...mine, id: newId("acc", startMs), name: "plain", usesDefaultSource: false };
@@ -84,11 +84,11 @@ export function sourcesSuite(backend: StoreBackend): void {
       await world.store.setSource(draftOf("shared"), null);
       await world.store.setSource(draftOf("own", { accountId: other.id }), null);
       const [ofDefault, ofOther, ofPlain] = ["https://default.example/", "https://other.example/", "https://plain.example/"];
-      expect(await told(world, "default")).toEqual([ofDefault, ofOther]);
-      expect(await told(world, "shared")).toEqual([ofDefault, ofOther, ofPlain]);
-      expect(await told(world, "sandbox")).toEqual([ofDefault, ofOther, ofPlain]);
-      expect(await told(world, "own")).toEqual([ofOther]);
-      expect(await told(world, "unheard-of")).toEqual([]);
+      expect(await accountsNotified(world, "default")).toEqual([ofDefault, ofOther]);
+      expect(await accountsNotified(world, "shared")).toEqual([ofDefault, ofOther, ofPlain]);
+      expect(await accountsNotified(world, "sandbox")).toEqual([ofDefault, ofOther, ofPlain]);
+      expect(await accountsNotified(world, "own")).toEqual([ofOther]);
+      expect(await accountsNotified(world, "unheard-of")).toEqual([]);
     });
   });
 }

@@ -8,11 +8,11 @@ export function transitionsSuite(backend: StoreBackend): void {
   describe("transitions", () => {
     const open = worlds(backend);
 
-    it("tells every active watch, each in its own sequence", async () => {
+    it("notifies every active watch, each with its own sequence", async () => {
       const world = await open();
       const first = await world.watch("OUT-1", { metadata: { lead: "7" } });
       await world.see("OUT-1", "queued", "waiting");
-      // Polled too long ago to be told from.
+      // Polled too long ago to be used.
       world.pass(2 * minute);
       const second = await world.watch("OUT-1", { url: "https://second.example/" });
       world.pass(2000);
@@ -116,7 +116,7 @@ export function transitionsSuite(backend: StoreBackend): void {
       expect((await world.store.getWatch(short.view.watch.accountId, short.view.watch.id))?.watch.endReason).toBe("expired");
     });
 
-    it("tells who expires the status of the last poll first", async () => {
+    it("sends an expiring watch the status of the last poll first", async () => {
       const world = await open();
       await world.watch("OUT-1");
       await world.see("OUT-1", "calling");
@@ -145,7 +145,7 @@ export function transitionsSuite(backend: StoreBackend): void {
       expect(events?.data.map(({ deliveries }) => deliveries.length)).toEqual([0, 0, 1]);
     });
 
-    it("tells a watch that went back and forth only the end", async () => {
+    it("sends a watch with too many transitions only the end", async () => {
       const world = await open();
       const { view } = await world.watch("OUT-1");
       for (let n = 0; n < maxEventsPerWatch + 3; n++) await world.see("OUT-1", n % 2 === 0 ? "calling" : "queued");
@@ -162,7 +162,7 @@ export function transitionsSuite(backend: StoreBackend): void {
     });
 
     describe("and registrations of the same call at the same moment", () => {
-      it("registration first: the end is told by the commit", async () => {
+      it("registration first: the commit makes the last event", async () => {
         const world = await open();
         await world.watch("OUT-1");
         const draft = await world.watchDraft("OUT-1", { url: "https://racer.example/" });
@@ -173,7 +173,7 @@ export function transitionsSuite(backend: StoreBackend): void {
         expect((await world.store.getWatch(draft.accountId, draft.id))?.watch).toMatchObject({ status: "completed", sequence: 1 });
       });
 
-      it("commit first: the end is told by the registration", async () => {
+      it("commit first: the registration makes the last event", async () => {
         const world = await open();
         await world.watch("OUT-1");
         const draft = await world.watchDraft("OUT-1", { url: "https://racer.example/" });

@@ -1,8 +1,9 @@
 import { expect, onTestFinished, test } from "vitest";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import type { ReceiverOptions } from "../../src/cli/receiver/receiver.ts";
-import { jsonOf, localService } from "../harness/local-service.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import { fastPolling } from "../harness/service/environment.ts";
+import { startService } from "../harness/service/service.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 
 type Body = Record<string, unknown>;
 
@@ -11,21 +12,15 @@ async function world(options: ReceiverOptions = {}) {
   const receiver = await startReceiver(options);
   onTestFinished(() => receiver.close());
   const simulator = await simulatedUpstream();
-  const { send } = await localService({
-    POLYAI_BASE_URL: simulator.url,
-    POLYAI_AUTH_TOKEN: "token",
-    POLL_INTERVAL_MIN_MS: "50",
-    POLL_INTERVAL_MAX_MS: "500",
-    POLYAI_MAX_POLLS_PER_SECOND: "1000",
-  });
-  const get = async (path: string) => jsonOf(await send("GET", path));
-  const list = async (path: string) => (await get(path))["data"] as Body[];
-  /** A call that is queued until it is told to go on. */
+  const { client } = await startService({ environment: { ...simulator.environment("polyai-legacy"), ...fastPolling } });
+  const { send } = client;
+  const get = async (path: string) => (await send("GET", path)).body;
+  /** A call that is queued until `end`. */
   const heldCall = () => {
     const callSid = simulator.trigger({ scenario: [{ atMs: 0, status: "queued" }] });
     return { callSid, end: () => simulator.trigger({ scenario: [{ atMs: 0, status: "success", reason: "hung up" }] }, callSid) };
   };
-  return { send, get, list, heldCall, url: receiver.url };
+  return { send, get, list: client.list<Body>, heldCall, url: receiver.url };
 }
 
 const keysOf = (body: unknown) => Object.keys(body as object).toSorted();
@@ -34,11 +29,11 @@ const keys = (names: string) => names.split(/[,\s]+/).toSorted();
 test("every shape has its keys, all of them always there", async () => {
   const { send, get, list, heldCall, url } = await world();
   const { callSid } = heldCall();
-  const hook = jsonOf(await send("POST", "/v1/hooks", { target_url: `${url}/hook`, event: "call.queued", zap: 1 }));
+  const hook = (await send("POST", "/v1/hooks", { target_url: `${url}/hook`, event: "call.queued", zap: 1 })).body;
   expect(keysOf(hook)).toEqual(keys("id, secret, url, events, format, endpoint_id, endpoint_state, created_at, ignored"));
   expect(hook).toMatchObject({ events: ["call.queued"], format: "flat", endpoint_state: "enabled", ignored: ["zap"] });
 
-  const made = jsonOf(await send("POST", "/v1/watches", { call_sid: callSid, callback_url: `${url}/a` }));
+  const made = (await send("POST", "/v1/watches", { call_sid: callSid, callback_url: `${url}/a` })).body;
   const watchKeys =
     "id call_sid callback_url endpoint_id endpoint_state source status end_reason call events metadata format sequence explain created_at expires_at ended_at signing_secret";
   expect(keysOf(made)).toEqual(keys(watchKeys));
@@ -46,7 +41,7 @@ test("every shape has its keys, all of them always there", async () => {
   expect(keysOf(seen)).toEqual(keys(watchKeys));
   expect(keysOf(seen["call"])).toEqual(keys("status reason terminal observed_at polled_at next_poll_at problem"));
   expect(seen).toMatchObject({ sequence: 1, call: { status: "queued", terminal: false, problem: null } });
-  const bare = jsonOf(await send("POST", "/v1/watches", { call_sid: callSid }));
+  const bare = (await send("POST", "/v1/watches", { call_sid: callSid })).body;
   expect(bare).toMatchObject({ callback_url: null, endpoint_id: null, endpoint_state: null, format: null, signing_secret: null });
 
   const [event] = await list(`/v1/watches/${String(made["id"])}/events`);
@@ -68,7 +63,7 @@ test("every shape has its keys, all of them always there", async () => {
   for (const listed of await list("/v1/deliveries")) expect(keysOf(listed)).toEqual(keys(deliveryKeys));
   const attemptKeys = "number started_at duration_ms status_code error response_excerpt decision";
   expect((delivery["attempts"] as Body[]).map(keysOf)).toEqual([keys(attemptKeys)]);
-  expect(keysOf(jsonOf(await send("POST", `/v1/endpoints/${String(made["endpoint_id"])}/test`)))).toEqual(keys(attemptKeys));
+  expect(keysOf((await send("POST", `/v1/endpoints/${String(made["endpoint_id"])}/test`)).body)).toEqual(keys(attemptKeys));
 
   const endpointKeys =
     "id url format headers signatures late max_in_flight max_per_second state reason since paused_until last_success_at backlog oldest_due_at explain created_at";
@@ -85,7 +80,7 @@ test("every shape has its keys, all of them always there", async () => {
 test("waiting for a watch and for the feed ends with the transition", async () => {
   const { get, send, heldCall, url } = await world();
   const { callSid, end } = heldCall();
-  const watch = jsonOf(await send("POST", "/v1/watches", { call_sid: callSid, callback_url: url }));
+  const watch = (await send("POST", "/v1/watches", { call_sid: callSid, callback_url: url })).body;
   const path = `/v1/watches/${String(watch["id"])}`;
   await get(`${path}?wait=30&sequence=0`);
   const first = await get("/v1/events");
@@ -102,7 +97,7 @@ test("waiting for a watch and for the feed ends with the transition", async () =
   const [ended, feed, filtered] = await waiting;
   expect(ended).toMatchObject({ status: "completed", sequence: 2, call: { status: "success", reason: "hung up", terminal: true } });
   for (const page of [feed, filtered]) expect((page["data"] as Body[]).map(({ type }) => type)).toEqual(["call.success"]);
-  // An ended watch is answered at once, whatever is asked.
+  // An ended watch is answered at once.
   expect(await get(`${path}?wait=30&sequence=9`)).toMatchObject({ sequence: 2 });
   const since = String((feed["data"] as Body[])[0]?.["timestamp"]);
   expect(((await get(`/v1/events?since=${encodeURIComponent(since)}`))["data"] as Body[]).map(({ type }) => type)).toEqual([
@@ -110,7 +105,7 @@ test("waiting for a watch and for the feed ends with the transition", async () =
   ]);
 });
 
-test("a page goes on where it ended, whatever is added meanwhile", async () => {
+test("a page goes on where it ended, even if items are added meanwhile", async () => {
   const { get, send, url } = await world();
   const register = (n: number) =>
     send("POST", "/v1/watches", {
@@ -134,10 +129,10 @@ test("a page goes on where it ended, whatever is added meanwhile", async () => {
   }
 });
 
-test("a watch is deleted once and again, and purged with what was told", async () => {
+test("a watch is deleted twice, and purged with its events", async () => {
   const { get, send, list, heldCall, url } = await world();
   const { callSid } = heldCall();
-  const watch = jsonOf(await send("POST", "/v1/watches", { call_sid: callSid, callback_url: url }));
+  const watch = (await send("POST", "/v1/watches", { call_sid: callSid, callback_url: url })).body;
   const path = `/v1/watches/${String(watch["id"])}`;
   await get(`${path}?wait=30&sequence=0`);
   const waiting = get(`${path}?wait=30`);
@@ -153,9 +148,9 @@ test("a watch is deleted once and again, and purged with what was told", async (
 test("while a 429 is obeyed its endpoint reads paused, why, since when and until when", async () => {
   const { get, send, url } = await world({ answers: () => ({ statusCode: 429, headers: { "retry-after": "3600" } }) });
   const body = { call_sid: "OUT-sandbox-slow-1", source: "sandbox", callback_url: url, events: ["terminal"] };
-  const watch = jsonOf(await send("POST", "/v1/watches", body));
+  const watch = (await send("POST", "/v1/watches", body)).body;
   const path = `/v1/endpoints/${String(watch["endpoint_id"])}`;
-  const attempt = jsonOf(await send("POST", `${path}/test`));
+  const attempt = (await send("POST", `${path}/test`)).body;
   const paused = await get(path);
   expect(paused).toMatchObject({ state: "paused", reason: "rate_limited" });
   const [startedAt, since, until] = [attempt["started_at"], paused["since"], paused["paused_until"]].map((time) =>

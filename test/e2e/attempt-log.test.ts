@@ -1,63 +1,30 @@
-import { spawn } from "node:child_process";
-import { EventEmitter, once } from "node:events";
-import { createInterface } from "node:readline";
-import { expect, onTestFinished, test } from "vitest";
-import { ServiceClient } from "../../src/cli/demo/service-client.ts";
-import { startCallbacks } from "../harness/callbacks.ts";
+import { expect, test } from "vitest";
+import { startCallbacks } from "../harness/receivers/callbacks.ts";
+import { eventually } from "../harness/service/eventually.ts";
+import { apiKey } from "../harness/service/environment.ts";
+import { startService } from "../harness/service/service.ts";
 
 type Line = Readonly<Record<string, unknown>>;
 
-const root = new URL("../..", import.meta.url).pathname;
-const apiKey = "log-key-log-key-log-key-log-key";
 const secrets = {
-  path: "path-nobody-may-read",
+  path: "path-that-stays-secret",
   query: "token-in-the-query",
   header: "value-of-the-header",
-  metadata: "what-only-the-crm-knows",
+  metadata: "metadata-of-the-crm",
   signing: "whsec_c2VjcmV0LW9mLXRoZS1sb2ctdGVzdC1vbmx5",
-  answer: "what-the-receiver-said",
+  answer: "answer-of-the-receiver",
 };
-
-/** The real process with its real log on standard output. */
-async function startLogged(environment: Readonly<Record<string, string>>) {
-  const child = spawn(process.execPath, ["--import", "./src/runtime-check.mjs", "src/main.ts"], {
-    cwd: root,
-    env: { PORT: "0", METRICS_PORT: "0", HOST: "127.0.0.1", DATABASE_URL: "sqlite::memory:", RINGBACK_API_KEY: apiKey, ...environment },
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const lines: Line[] = [];
-  const written: string[] = [];
-  const arrivals = new EventEmitter();
-  createInterface(child.stdout).on("line", (line) => {
-    written.push(line);
-    lines.push(JSON.parse(line) as Line);
-    arrivals.emit("line");
-  });
-  const until = async (isDone: () => boolean): Promise<void> => {
-    while (!isDone()) await once(arrivals, "line");
-  };
-  const named = (message: string) => lines.filter(({ msg }) => msg === message);
-  onTestFinished(async () => {
-    const gone = once(child, "exit");
-    child.kill("SIGTERM");
-    await gone;
-  });
-  await until(() => named("service.started").length > 0);
-  const client = new ServiceClient(new URL(`http://127.0.0.1:${String(named("service.started")[0]?.["port"])}`), apiKey);
-  onTestFinished(() => client[Symbol.asyncDispose]());
-  return { client, named, until, written };
-}
 
 test("one line for every attempt: ids, host, attempt of how many, code or error, duration, decision, next attempt; and nothing secret", async () => {
   const receiver = await startCallbacks(({ number }) =>
     number === 1 ? { status: 500, body: secrets.answer } : number === 2 ? "broken head" : 200,
   );
-  const service = await startLogged({
-    LOG_LEVEL: "debug",
-    RETRY_SCHEDULE: "0s,50ms,50ms",
-    CALLBACK_ALLOW: "127.0.0.1/32",
-    CALLBACK_ALLOW_HTTP: "true",
-  });
+  const service = await startService({ as: "process", environment: { LOG_LEVEL: "debug", RETRY_SCHEDULE: "0s,50ms,50ms" } });
+  const written = () => service.output.split("\n").slice(0, -1);
+  const attempted = async () =>
+    written()
+      .map((line) => JSON.parse(line) as Line)
+      .filter(({ msg }) => msg === "delivery.attempted");
   const { body: watch } = await service.client.post("/v1/watches", {
     call_sid: "OUT-sandbox-slow-logged",
     source: "sandbox",
@@ -67,11 +34,10 @@ test("one line for every attempt: ids, host, attempt of how many, code or error,
     metadata: { note: secrets.metadata },
     signing_secret: secrets.signing,
   });
-  await service.until(() => service.named("delivery.attempted").length === 3);
+  const attempts = await eventually(attempted, ({ length }) => length === 3);
 
   const { body: list } = await service.client.get(`/v1/deliveries?watch_id=${String(watch["id"])}`);
   const [delivery] = list["data"] as readonly Line[];
-  const attempts = service.named("delivery.attempted");
   for (const [index, line] of attempts.entries())
     expect(line).toEqual({
       level: 30,
@@ -96,5 +62,5 @@ test("one line for every attempt: ids, host, attempt of how many, code or error,
     });
   expect(receiver.received).toHaveLength(3);
   for (const secret of [...Object.values(secrets), secrets.signing.replace("whsec_", ""), apiKey])
-    for (const line of service.written) expect(line).not.toContain(secret);
+    for (const line of written()) expect(line).not.toContain(secret);
 });

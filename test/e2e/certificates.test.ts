@@ -1,13 +1,13 @@
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { selfSigned } from "../harness/self-signed.ts";
-import type { Identity } from "../harness/self-signed.ts";
-import { serviceProcess } from "../harness/service-process.ts";
+import { selfSigned } from "../harness/receivers/self-signed.ts";
+import type { Identity } from "../harness/receivers/self-signed.ts";
+import { fastPolling } from "../harness/service/environment.ts";
+import { startService, temporaryFolder } from "../harness/service/service.ts";
 
 async function httpsServer(identity: Identity, body: string) {
   let requests = 0;
@@ -28,11 +28,17 @@ async function watching(environment: (identity: Identity) => Promise<Readonly<Re
   const identity = selfSigned("localhost");
   const upstream = await httpsServer(identity, '{"status":"queued"}');
   const receiver = await httpsServer(identity, "");
-  const service = await serviceProcess({
-    upstreamUrl: upstream.url,
-    environment: { CALLBACK_ALLOW: "localhost", RETRY_SCHEDULE: "0s", ...(await environment(identity)) },
+  const service = await startService({
+    as: "process",
+    environment: {
+      POLYAI_BASE_URL: upstream.url,
+      POLYAI_AUTH_TOKEN: "any",
+      ...fastPolling,
+      CALLBACK_ALLOW: "localhost",
+      RETRY_SCHEDULE: "0s",
+      ...(await environment(identity)),
+    },
   });
-  await service.start(AbortSignal.timeout(20_000));
   await service.client.post("/v1/watches", { call_sid: "OUT-1", callback_url: `${receiver.url}/upstream` });
   await service.client.post("/v1/watches", { call_sid: "OUT-sandbox-success", source: "sandbox", callback_url: receiver.url });
   return { upstream, receiver, service };
@@ -58,9 +64,7 @@ test("certificate checks cannot be turned off, of neither the upstream nor a rec
 
 test("a private authority is trusted by NODE_EXTRA_CA_CERTS", async () => {
   const { upstream, receiver, service } = await watching(async ({ cert }) => {
-    const folder = await mkdtemp(join(tmpdir(), "ringback-ca-"));
-    onTestFinished(() => rm(folder, { recursive: true, force: true }));
-    const path = join(folder, "authority.pem");
+    const path = join(await temporaryFolder(), "authority.pem");
     await writeFile(path, cert);
     return { NODE_EXTRA_CA_CERTS: path };
   });

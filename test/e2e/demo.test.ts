@@ -34,13 +34,13 @@ async function startDemo(...flags: string[]) {
   return { child, lines, exited, seen, addresses, leftovers };
 }
 
-async function expectNobodyListens(addresses: readonly string[]): Promise<void> {
+async function expectNoListener(addresses: readonly string[]): Promise<void> {
   expect(addresses.length).toBeGreaterThanOrEqual(4);
   for (const url of addresses) await expect(request(url)).rejects.toThrow();
 }
 
 // Setup: simulated upstream, two services as processes of their own, a receiver with the official verifier.
-// Timeline: five calls; one receiver refuses twice; a service is killed with SIGKILL while it owes a webhook, and started again.
+// Timeline: five calls; one receiver refuses twice; a service is killed with SIGKILL while a webhook is pending, and started again.
 // What this proves: every webhook arrives, verified and without a gap, and the demo leaves nothing behind.
 test("the demo ends by itself with everything delivered", { timeout: 60_000 }, async () => {
   const startedAtMs = performance.now();
@@ -53,7 +53,7 @@ test("the demo ends by itself with everything delivered", { timeout: 60_000 }, a
   expect(performance.now() - startedAtMs).toBeLessThan(40_000);
   expect(demo.lines.filter((line) => line.includes("SIGKILL")).length).toBeGreaterThan(0);
   expect(await demo.leftovers()).toEqual([]);
-  await expectNobodyListens(demo.addresses());
+  await expectNoListener(demo.addresses());
 });
 
 test("interrupted, it cleans up behind itself", { timeout: 60_000 }, async () => {
@@ -62,7 +62,7 @@ test("interrupted, it cleans up behind itself", { timeout: 60_000 }, async () =>
   demo.child.kill("SIGINT");
   expect(await demo.exited).toEqual([130, null]);
   expect(await demo.leftovers()).toEqual([]);
-  await expectNobodyListens(demo.addresses());
+  await expectNoListener(demo.addresses());
 });
 
 test("an unknown flag is a usage error", async () => {

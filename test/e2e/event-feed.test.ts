@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { RunningService } from "../harness/running-service.ts";
-import type { Json } from "../harness/running-service.ts";
+import { ServiceWorld } from "../harness/service/service-world.ts";
+import type { Json } from "../harness/service/client.ts";
 import { second } from "../harness/store-drafts.ts";
 
 type Feed = {
@@ -8,19 +8,19 @@ type Feed = {
   readonly next_cursor: string;
 };
 
-const feed = (service: RunningService, query: string) => service.get<Feed>(`/v1/events?${query}`);
+const feed = (service: ServiceWorld, query: string) => service.get<Feed>(`/v1/events?${query}`);
 
 describe("a client that goes on from next_cursor", () => {
-  test("sees every event once and in order while calls are registered and told at the same time", async () => {
-    const service = await RunningService.start();
+  test("sees every event once and in order while calls are registered and committed at the same time", async () => {
+    const service = await ServiceWorld.start();
     const receiver = await service.receive();
-    await service.api("POST", "/v1/hooks", { url: receiver.url() });
+    await service.client.post("/v1/hooks", { url: receiver.url() });
     // Another client only ever waits: it is woken, for its thirty seconds never pass here.
-    const told: string[] = [];
+    const waited: string[] = [];
     const waiter = (async () => {
-      for (let after = ""; told.length < 12 * 10 * 3;) {
+      for (let after = ""; waited.length < 12 * 10 * 3;) {
         const page = await feed(service, `wait=30&limit=200${after}`);
-        told.push(...page.data.map(({ id }) => id));
+        waited.push(...page.data.map(({ id }) => id));
         after = `&after=${page.next_cursor}`;
       }
     })();
@@ -50,7 +50,7 @@ describe("a client that goes on from next_cursor", () => {
     }
     expect(all).toEqual(seen);
     await waiter;
-    expect(told).toEqual(seen);
+    expect(waited).toEqual(seen);
     const first = await service.get<Json>(`/v1/events/${seen[0] ?? ""}`);
     expect(first["id"]).toBe(seen[0]);
   });
@@ -58,7 +58,7 @@ describe("a client that goes on from next_cursor", () => {
 
 describe("wait", () => {
   test("is answered by the next event, once it is there", async () => {
-    const service = await RunningService.start();
+    const service = await ServiceWorld.start();
     const receiver = await service.receive();
     const { next_cursor: start } = await feed(service, "");
     const waiting = feed(service, `after=${start}&wait=30`);
@@ -69,7 +69,7 @@ describe("wait", () => {
   });
 
   test("goes on when what came was not asked for, and ends empty with the time, saying where to go on", async () => {
-    const service = await RunningService.start();
+    const service = await ServiceWorld.start();
     const receiver = await service.receive();
     const { next_cursor: start } = await feed(service, "");
     const waiting = feed(service, `after=${start}&wait=20&type=watch.*`);
@@ -82,15 +82,15 @@ describe("wait", () => {
   });
 
   test("is answered by a test event, and by what is about the service itself", async () => {
-    const service = await RunningService.start({ RETRY_SCHEDULE: "0s" });
+    const service = await ServiceWorld.start({ RETRY_SCHEDULE: "0s" });
     const [broken, operations] = [await service.receive(() => 500), await service.receive()];
-    await service.api("POST", "/v1/hooks", { url: operations.url(), events: ["delivery.exhausted"] });
+    await service.client.post("/v1/hooks", { url: operations.url(), events: ["delivery.exhausted"] });
     const watch = await service.watch(operations.url("/other"));
     await service.attempted(1);
     const { next_cursor: start } = await feed(service, "");
     const forTest = feed(service, `after=${start}&wait=30&type=endpoint.test`);
     const forExhausted = feed(service, `after=${start}&wait=30&type=delivery.exhausted`);
-    await service.api("POST", `/v1/endpoints/${String(watch["endpoint_id"])}/test`);
+    await service.client.post(`/v1/endpoints/${String(watch["endpoint_id"])}/test`);
     expect((await forTest).data.map(({ type }) => type)).toEqual(["endpoint.test"]);
     await service.watch(broken.url());
     expect((await forExhausted).data.map(({ type }) => type)).toEqual(["delivery.exhausted"]);

@@ -1,27 +1,27 @@
 import { describe, expect, test } from "vitest";
-import type { Callback } from "../harness/callbacks.ts";
-import { RunningService } from "../harness/running-service.ts";
-import type { Json } from "../harness/running-service.ts";
+import type { Callback } from "../harness/receivers/callbacks.ts";
+import { ServiceWorld } from "../harness/service/service-world.ts";
+import type { Json } from "../harness/service/client.ts";
 import { second } from "../harness/store-drafts.ts";
 
 type Flat = Json & { readonly type: string; readonly watch_id: string; readonly sequence: number; readonly call_sid: string };
 
 const flatOf = ({ body }: Callback) => JSON.parse(body) as Flat;
-const toldTo = (callbacks: readonly Callback[]) => callbacks.map((callback) => `${flatOf(callback).sequence} ${flatOf(callback).type}`);
+const typesOf = (callbacks: readonly Callback[]) => callbacks.map((callback) => `${flatOf(callback).sequence} ${flatOf(callback).type}`);
 
 const keysOf = (event: object) => Object.keys(event).toSorted();
 
-async function hook(service: RunningService, body: Json): Promise<Json> {
-  const answer = await service.api("POST", "/v1/hooks", body);
+async function hook(service: ServiceWorld, body: Json): Promise<Json> {
+  const answer = await service.client.post("/v1/hooks", body);
   expect([answer.status, answer.body["type"]]).toEqual([201, undefined]);
   return answer.body;
 }
 
 describe("subscribing", () => {
   test.each(["url", "target_url", "targetUrl", "hookUrl"])(
-    "with %s, and again: the same hook, in whatever order its events come",
+    "with %s, and again with its events in another order: the same hook",
     async (key) => {
-      const service = await RunningService.start();
+      const service = await ServiceWorld.start();
       const receiver = await service.receive();
       const made = await hook(service, { [key]: receiver.url(), events: ["terminal", "call.queued"], zap_id: 7 });
       expect(made).toMatchObject({
@@ -32,7 +32,7 @@ describe("subscribing", () => {
         ignored: ["zap_id"],
         secret: expect.stringMatching(/^whsec_/) as string,
       });
-      const again = await service.api("POST", "/v1/hooks", { hookUrl: receiver.url(), event: ["call.queued", "terminal"] });
+      const again = await service.client.post("/v1/hooks", { hookUrl: receiver.url(), event: ["call.queued", "terminal"] });
       expect([again.status, again.body["id"], again.body["secret"], again.body["ignored"]]).toEqual([200, made["id"], null, []]);
       const other = await hook(service, { url: receiver.url(), event: "call.failure" });
       expect(other).toMatchObject({ secret: null, events: ["call.failure"], endpoint_id: made["endpoint_id"] });
@@ -44,18 +44,18 @@ describe("subscribing", () => {
   );
 
   test("and unsubscribing is 204 for any id, also when it is gone already", async () => {
-    const service = await RunningService.start();
+    const service = await ServiceWorld.start();
     const receiver = await service.receive();
     const { id } = await hook(service, { url: receiver.url() });
     for (const gone of [id, id, "hk_never", "no id at all"])
-      expect((await service.api("DELETE", `/v1/hooks/${encodeURIComponent(String(gone))}`)).status).toBe(204);
-    expect((await service.api("GET", `/v1/hooks/${String(id)}`)).status).toBe(404);
+      expect((await service.client.delete(`/v1/hooks/${encodeURIComponent(String(gone))}`)).status).toBe(204);
+    expect((await service.client.get(`/v1/hooks/${String(id)}`)).status).toBe(404);
   });
 });
 
-describe("a hook is told", () => {
+describe("a hook is sent", () => {
   test("each transition once per call, through the oldest watch, however many there are", async () => {
-    const service = await RunningService.start();
+    const service = await ServiceWorld.start();
     const [toHook, toWatch] = [await service.receive(), await service.receive()];
     await hook(service, { url: toHook.url() });
     const callSid = "OUT-sandbox-success-many";
@@ -63,13 +63,13 @@ describe("a hook is told", () => {
     await service.watch(toWatch.url("/a"), { call_sid: callSid, events: null });
     await service.watch(toWatch.url("/b"), { call_sid: callSid, events: null });
     await service.pass(12 * second);
-    expect(toldTo(toHook.received)).toEqual(["1 call.queued", "2 call.calling", "3 call.success"]);
+    expect(typesOf(toHook.received)).toEqual(["1 call.queued", "2 call.calling", "3 call.success"]);
     expect(new Set(toHook.received.map((callback) => flatOf(callback).watch_id))).toEqual(new Set([oldest["id"]]));
     expect(toWatch.received).toHaveLength(6);
   });
 
   test("by the next oldest when the oldest is deleted, with its own id and sequence, and nothing twice", async () => {
-    const service = await RunningService.start();
+    const service = await ServiceWorld.start();
     const [toHook, toWatch] = [await service.receive(), await service.receive()];
     await hook(service, { url: toHook.url() });
     const callSid = "OUT-sandbox-slow-takeover";
@@ -77,19 +77,19 @@ describe("a hook is told", () => {
     await service.pass(8 * second);
     const next = await service.watch(toWatch.url(), { call_sid: callSid, events: null });
     const last = await service.watch(toWatch.url("/last"), { call_sid: callSid, events: null });
-    expect((await service.api("DELETE", `/v1/watches/${String(oldest["id"])}`)).status).toBe(204);
+    expect((await service.client.delete(`/v1/watches/${String(oldest["id"])}`)).status).toBe(204);
     await service.pass(6 * second);
     expect(toHook.received.map((callback) => [flatOf(callback).type, flatOf(callback).watch_id, flatOf(callback).sequence])).toEqual([
       ["call.queued", oldest["id"], 1],
       ["call.calling", oldest["id"], 2],
-      // The one that took over was told `calling` as its first.
+      // `calling` was the first event of the watch that took over.
       ["call.success", next["id"], 2],
     ]);
     expect(last["id"]).not.toBe(next["id"]);
   });
 
   test("with a watch of the same URL: one event, one delivery", async () => {
-    const service = await RunningService.start();
+    const service = await ServiceWorld.start();
     const receiver = await service.receive();
     const { endpoint_id } = await hook(service, { url: receiver.url(), format: "standard" });
     const watch = await service.watch(receiver.url(), { events: null, signing_secret: undefined });
@@ -99,9 +99,9 @@ describe("a hook is told", () => {
   });
 });
 
-describe("what was owed to a deleted hook alone is canceled", () => {
+describe("deliveries of a deleted hook alone are canceled", () => {
   test("and what its watch of the same URL or another hook asked for is still sent", async () => {
-    const service = await RunningService.start();
+    const service = await ServiceWorld.start();
     let status = 500;
     const receiver = await service.receive(() => status);
     const mine = await hook(service, { url: receiver.url(), events: ["call.queued"] });
@@ -109,7 +109,7 @@ describe("what was owed to a deleted hook alone is canceled", () => {
     const alone = await service.watch(null, { scenario: "slow", events: null });
     const shared = await service.watch(receiver.url(), { scenario: "slow", events: ["call.queued"], signing_secret: undefined });
     await service.pass(8 * second);
-    expect((await service.api("DELETE", `/v1/hooks/${String(mine["id"])}`)).status).toBe(204);
+    expect((await service.client.delete(`/v1/hooks/${String(mine["id"])}`)).status).toBe(204);
     status = 200;
     const before = receiver.received.length;
     await service.leap(3600 * second);
@@ -127,7 +127,7 @@ describe("what was owed to a deleted hook alone is canceled", () => {
   });
 
   test("also while it waits in memory for a place", async () => {
-    const service = await RunningService.start({ ENDPOINT_MAX_IN_FLIGHT: "1" });
+    const service = await ServiceWorld.start({ ENDPOINT_MAX_IN_FLIGHT: "1" });
     const held = Promise.withResolvers<void>();
     const receiver = await service.receive(async () => {
       await held.promise;
@@ -136,7 +136,7 @@ describe("what was owed to a deleted hook alone is canceled", () => {
     const { id } = await hook(service, { url: receiver.url(), events: ["call.queued"] });
     for (let n = 0; n < 4; n++) await service.watch(null, { events: null });
     await receiver.arrived(1);
-    expect((await service.api("DELETE", `/v1/hooks/${String(id)}`)).status).toBe(204);
+    expect((await service.client.delete(`/v1/hooks/${String(id)}`)).status).toBe(204);
     held.resolve();
     await service.attempted(1);
     await service.pass(2 * second);
@@ -147,30 +147,30 @@ describe("what was owed to a deleted hook alone is canceled", () => {
 });
 
 test("410 removes the hook; subscribing again makes a new one and enables the endpoint", async () => {
-  const service = await RunningService.start();
+  const service = await ServiceWorld.start();
   const receiver = await service.receive(({ number }) => (number === 1 ? 410 : 200));
   const first = await hook(service, { url: receiver.url() });
   await service.watch(null, { events: null });
   await service.attempted(1);
   await service.quiet();
-  expect((await service.api("GET", `/v1/hooks/${String(first["id"])}`)).status).toBe(404);
+  expect((await service.client.get(`/v1/hooks/${String(first["id"])}`)).status).toBe(404);
   expect(await service.endpoint(String(first["endpoint_id"]))).toMatchObject({ state: "disabled", reason: "gone" });
   const again = await hook(service, { url: receiver.url() });
   expect(again["id"]).not.toBe(first["id"]);
   expect(again).toMatchObject({ endpoint_id: first["endpoint_id"], endpoint_state: "enabled", secret: null });
   await service.watch(null, { events: null });
   await service.attempted(2);
-  expect(toldTo(receiver.received)).toEqual(["1 call.queued", "1 call.queued"]);
+  expect(typesOf(receiver.received)).toEqual(["1 call.queued", "1 call.queued"]);
 });
 
 describe("the sample has exactly the keys of what is sent", () => {
   const metadata = { lead_id: "00Q5g000" };
 
   test("made up where there is nothing, recent where there is, newest first", async () => {
-    const service = await RunningService.start();
+    const service = await ServiceWorld.start();
     const receiver = await service.receive();
     await hook(service, { url: receiver.url() });
-    const sample = async (query = "") => (await service.api("GET", `/v1/hooks/sample${query}`)).body as unknown as readonly Flat[];
+    const sample = async (query = "") => (await service.client.get(`/v1/hooks/sample${query}`)).body as unknown as readonly Flat[];
     const madeUp = await sample();
     expect(madeUp).toHaveLength(3);
     await service.watch(null, { scenario: "failure", events: null, metadata });
@@ -189,7 +189,7 @@ describe("the sample has exactly the keys of what is sent", () => {
 });
 
 test("late events are dropped for a hook's own endpoint, never the terminal one", async () => {
-  const service = await RunningService.start({ RETRY_SCHEDULE: "0s,1h,1h", ORDER_HOLD_MS: "1000" });
+  const service = await ServiceWorld.start({ RETRY_SCHEDULE: "0s,1h,1h", ORDER_HOLD_MS: "1000" });
   const receiver = await service.receive(({ number }) => (number === 1 ? 500 : 200));
   const { endpoint_id } = await hook(service, { url: receiver.url() });
   expect(await service.endpoint(String(endpoint_id))).toMatchObject({ late: "drop" });
@@ -202,5 +202,5 @@ test("late events are dropped for a hook's own endpoint, never the terminal one"
     ["call.success", "delivered"],
   ]);
   await service.leap(3600 * second);
-  expect(toldTo(receiver.received)).toEqual(["1 call.queued", "2 call.calling", "3 call.success"]);
+  expect(typesOf(receiver.received)).toEqual(["1 call.queued", "2 call.calling", "3 call.success"]);
 });

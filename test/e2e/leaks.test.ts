@@ -1,19 +1,21 @@
 import { randomBytes } from "node:crypto";
 import { readFile, readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { request } from "undici";
 import { expect, onTestFinished, test } from "vitest";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import { freePort } from "../../src/cli/demo/service-process.ts";
-import { AdministeredService, environmentKey, eventually } from "../harness/administered-service.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import { apiKey, fastPolling } from "../harness/service/environment.ts";
+import { eventually } from "../harness/service/eventually.ts";
+import { startService } from "../harness/service/service.ts";
+import type { CreatedKey } from "../harness/service/service.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 
-type Created = { readonly account_id: string; readonly key_id: string; readonly key: string };
 type Registered = { readonly id: string; readonly endpoint_id: string; readonly signing_secret: string | null };
 
 const signingSecret = (name: string) => `whsec_${Buffer.from(`signing secret ${name} `.padEnd(30, "x")).toString("base64")}`;
 
-/** Every way in which a secret might lie somewhere. */
+/** Every way in which a secret might be stored. */
 function spellings(secret: string): readonly Buffer[] {
   const bare = secret.replace(/^(?:whsec_|rb_)/, "");
   const decoded = secret.startsWith("whsec_") ? [Buffer.from(bare, "base64")] : [];
@@ -42,25 +44,28 @@ test("no secret lies in the clear on disk, in logs or in metrics, nor do these h
   });
   onTestFinished(() => receiver.close());
   const metricsPort = await freePort();
-  const service = await AdministeredService.create({
-    RINGBACK_ENCRYPTION_KEY: encryptionKeys.join(","),
-    LOG_LEVEL: "trace",
-    METRICS_PORT: String(metricsPort),
-    RETRY_SCHEDULE: "0s,100ms,100ms",
-    POLYAI_BASE_URL: upstream.url,
-    POLYAI_AUTH_TOKEN: "upstream-token-of-environment",
+  const service = await startService({
+    as: "process",
+    environment: {
+      ...fastPolling,
+      RINGBACK_ENCRYPTION_KEY: encryptionKeys.join(","),
+      LOG_LEVEL: "trace",
+      METRICS_PORT: String(metricsPort),
+      RETRY_SCHEDULE: "0s,100ms,100ms",
+      POLYAI_BASE_URL: upstream.url,
+      POLYAI_AUTH_TOKEN: "upstream-token-of-environment",
+    },
   });
-  await service.start();
-  const acme = await service.command<Created>(["account", "create", "acme", "--default-source"]);
-  const second = await service.command<Created>(["key", "create", "acme"]);
+  const acme = await service.createAccount("acme", "--default-source");
+  const second = await service.command<CreatedKey>(["key", "create", "acme"]);
   await service.command(["source", "set", "crm", "--base-url", other.url, "--credential", "upstream-token-wrong"]);
-  const client = service.client(acme.key);
+  const { client } = acme;
   const sources = async () => JSON.stringify((await client.get("/v1/sources")).body);
   await eventually(sources, (listed) => listed.includes('"crm"'));
   await service.command(["source", "set", "crm", "--credential-env", "TOKEN"], { TOKEN: "upstream-token-of-source" });
   await eventually(async () => service.output.includes("source.changed"), Boolean);
   const secrets: Record<string, string> = {
-    "environment key": environmentKey,
+    "environment key": apiKey,
     "first key": acme.key,
     "second key": second.key,
     "unknown key": "unknown-key-unknown-key-unknown",
@@ -100,9 +105,9 @@ test("no secret lies in the clear on disk, in logs or in metrics, nor do these h
     const body = { call_sid: callSid, callback_url: callbackUrl, metadata: { lead: "metadata-value" }, ...given };
     const answer = await eventually(
       () => client.post("/v1/watches", body),
-      ({ statusCode }) => statusCode !== 422,
+      ({ status }) => status !== 422,
     );
-    expect({ place, statusCode: answer.statusCode }).toEqual({ place, statusCode: 201 });
+    expect({ place, status: answer.status }).toEqual({ place, status: 201 });
     const registered = answer.body as Registered;
     if (registered.signing_secret !== null) secrets[`generated for ${place}`] = registered.signing_secret;
     return registered;
@@ -114,8 +119,7 @@ test("no secret lies in the clear on disk, in logs or in metrics, nor do these h
     headers: { "x-gate": "header-value-one" },
   };
   expect(
-    (await client.post("/v1/hooks", { ...hook, events: ["call.*", "delivery.exhausted", "endpoint.disabled", "source.suspended"] }))
-      .statusCode,
+    (await client.post("/v1/hooks", { ...hook, events: ["call.*", "delivery.exhausted", "endpoint.disabled", "source.suspended"] })).status,
   ).toBe(201);
   const fine = await register("fine", { signing_secret: secrets["own secret"], headers: { authorization: "header-value-two" } });
   await register("generated");
@@ -126,23 +130,15 @@ test("no secret lies in the clear on disk, in logs or in metrics, nor do these h
   await register("refused", { callback_url: "http://127.0.0.1:1/confidential-path?q=confidential-query" });
   await register("unknown", { callback_url: "http://no-such-host.example/confidential-path?q=confidential-query" }).catch(() => null);
 
-  const put = (path: string, method: "PUT" | "PATCH", body: unknown, headers = {}) =>
-    request(new URL(path, service.url), {
-      method,
-      headers: { authorization: `Bearer ${acme.key}`, "content-type": "application/json", ...headers },
-      body: typeof body === "string" ? body : JSON.stringify(body),
-    }).then(async (answer) => {
-      await answer.body.dump();
-      return answer.statusCode;
-    });
-  expect(await put("/v1/me/signing-secret", "PUT", { signing_secret: secrets["default secret"] })).toBe(204);
+  expect((await client.put("/v1/me/signing-secret", { signing_secret: secrets["default secret"] })).status).toBe(204);
   expect(
-    await put(`/v1/endpoints/${fine.endpoint_id}`, "PATCH", { headers: { "x-gate": "header-value-one" }, signatures: ["v1", "v1a"] }),
+    (await client.patch(`/v1/endpoints/${fine.endpoint_id}`, { headers: { "x-gate": "header-value-one" }, signatures: ["v1", "v1a"] }))
+      .status,
   ).toBe(200);
   const rotated = await client.post(`/v1/endpoints/${fine.endpoint_id}/rotate-secret`, {
     signing_secret: secrets["rotated secret"] ?? "",
   });
-  expect(rotated.statusCode).toBe(200);
+  expect(rotated.status).toBe(200);
   const made = await client.post(`/v1/endpoints/${fine.endpoint_id}/rotate-secret`, {});
   secrets["secret made by a rotation"] = String(made.body["signing_secret"]);
   await client.post(`/v1/endpoints/${fine.endpoint_id}/test`, {});
@@ -153,21 +149,21 @@ test("no secret lies in the clear on disk, in logs or in metrics, nor do these h
     callback_url: "https://10.0.0.1/confidential-path?q=confidential-query",
     headers: { host: "header-value-refused" },
   };
-  expect((await client.post("/v1/watches", { ...refused, signing_secret: secrets["secret of a refused request"] })).statusCode).toBe(422);
+  expect((await client.post("/v1/watches", { ...refused, signing_secret: secrets["secret of a refused request"] })).status).toBe(422);
   const conflict = { call_sid: sids[0] ?? "", callback_url: `${receiver.url}/confidential-path/fine?q=confidential-query` };
-  expect((await client.post("/v1/watches", { ...conflict, headers: { "x-gate": "header-value-refused" } })).statusCode).toBe(409);
-  expect(await put("/v1/me/signing-secret", "PUT", '{"signing_secret": body-that-is-not-json')).toBe(400);
-  expect((await client.get("/v1/watches?own-query-value=own-query-value")).statusCode).toBe(422);
-  expect((await client.get("/v1/events?call_sid=OUT-own-query-value")).statusCode).toBe(200);
-  expect((await client.get("/unknown/confidential-path?q=own-query-value")).statusCode).toBe(404);
-  expect((await service.client("unknown-key-unknown-key-unknown").get("/v1/me?q=own-query-value")).statusCode).toBe(401);
+  expect((await client.post("/v1/watches", { ...conflict, headers: { "x-gate": "header-value-refused" } })).status).toBe(409);
+  expect((await client.put("/v1/me/signing-secret", '{"signing_secret": body-that-is-not-json')).status).toBe(400);
+  expect((await client.get("/v1/watches?own-query-value=own-query-value")).status).toBe(422);
+  expect((await client.get("/v1/events?call_sid=OUT-own-query-value")).status).toBe(200);
+  expect((await client.get("/unknown/confidential-path?q=own-query-value")).status).toBe(404);
+  expect((await service.clientOf("unknown-key-unknown-key-unknown").get("/v1/me?q=own-query-value")).status).toBe(401);
 
   const deliveries = async () => (await client.get("/v1/deliveries?limit=200")).body["data"] as readonly { status: string }[];
   await eventually(deliveries, (all) => all.length > 15 && all.every(({ status }) => status !== "pending"));
   const metrics = await (await request(`http://127.0.0.1:${metricsPort}/metrics`)).body.text();
   const files = async () => {
-    const names = await readdir(service.folder);
-    return Promise.all(names.map(async (name) => [name, await readFile(join(service.folder, name))] as const));
+    const names = await readdir(dirname(service.databasePath));
+    return Promise.all(names.map(async (name) => [name, await readFile(join(dirname(service.databasePath), name))] as const));
   };
   const whileRunning = await files();
   await service.command(["key", "revoke", second.key_id]);

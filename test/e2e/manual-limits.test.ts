@@ -1,19 +1,19 @@
 import { expect, onTestFinished, test } from "vitest";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import { FakeClock } from "../harness/fake-clock.ts";
-import { jsonOf, localService } from "../harness/local-service.ts";
+import { startService } from "../harness/service/service.ts";
 
-/** An endpoint that was told one event. The clock stands still: what is asked is asked in the same second. */
+/** An endpoint with one delivered event. The clock does not move, so all requests are in the same second. */
 async function endpointOfOneWatch() {
   const receiver = await startReceiver();
   onTestFinished(() => receiver.close());
   const clock = new FakeClock(Date.now());
-  const { send } = await localService({}, { clock });
+  const { send } = (await startService({ clock })).client;
   const body = { call_sid: "OUT-sandbox-slow-a", source: "sandbox", callback_url: receiver.url };
-  const watch = jsonOf(await send("POST", "/v1/watches", body));
+  const watch = (await send("POST", "/v1/watches", body)).body;
   await clock.advance(1000);
   const deliveries = async () =>
-    jsonOf(await send("GET", `/v1/deliveries?watch_id=${String(watch["id"])}`))["data"] as { id: string; status: string }[];
+    (await send("GET", `/v1/deliveries?watch_id=${String(watch["id"])}`)).body["data"] as { id: string; status: string }[];
   await expect.poll(async () => (await deliveries())[0]?.status).toBe("delivered");
   const [delivery] = await deliveries();
   const paths = {
@@ -25,7 +25,7 @@ async function endpointOfOneWatch() {
   return { send, clock, paths };
 }
 
-test("one of test and retry a second and endpoint", async () => {
+test("one test or retry per second and endpoint", async () => {
   const { send, clock, paths } = await endpointOfOneWatch();
   expect((await send("POST", paths.test)).status).toBe(200);
   for (const path of [paths.test, paths.retry]) {
@@ -37,7 +37,7 @@ test("one of test and retry a second and endpoint", async () => {
   expect((await send("POST", paths.test)).status).toBe(429);
 });
 
-test("what is refused spends nothing, and is refused as often as it is asked", async () => {
+test("a refused request does not count, and is refused as often as it is sent", async () => {
   const { send, paths } = await endpointOfOneWatch();
   await send("PATCH", paths.endpoint, { state: "disabled" });
   for (const path of [paths.test, paths.retry, paths.test]) expect((await send("POST", path)).status).toBe(409);

@@ -4,9 +4,10 @@ import { once } from "node:events";
 import { expect, onTestFinished, test } from "vitest";
 import { freePort } from "../../src/cli/demo/service-process.ts";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
-import { scrape, valueOf } from "../harness/metrics-scrape.ts";
-import { serviceProcess, signingSecret } from "../harness/service-process.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import { scrape, valueOf } from "../harness/service/metrics-scrape.ts";
+import { fastPolling, signingSecret } from "../harness/service/environment.ts";
+import { startService } from "../harness/service/service.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 
 const isProven = { source: "default", state: "ok" };
 
@@ -46,8 +47,10 @@ test("every promised metric is there, with its labels, and says what happened", 
   });
   onTestFinished(() => receiver.close());
   const metricsPort = await freePort();
-  const service = await serviceProcess({ upstreamUrl: simulator.url, environment: { METRICS_PORT: String(metricsPort) } });
-  await service.start(AbortSignal.timeout(20_000));
+  const service = await startService({
+    as: "process",
+    environment: { ...simulator.environment("polyai-legacy"), ...fastPolling, METRICS_PORT: String(metricsPort) },
+  });
   const scenario = [
     { atMs: 0, status: "queued" },
     { atMs: 500, status: "success" },
@@ -106,13 +109,13 @@ test("an upstream whose clock is two minutes away makes the service degraded, an
   onTestFinished(() => upstream.close() && upstream.closeAllConnections());
   const { port } = upstream.address() as AddressInfo;
   const metricsPort = await freePort();
-  const environment = { METRICS_PORT: String(metricsPort) };
-  const service = await serviceProcess({ upstreamUrl: `http://127.0.0.1:${port}`, environment });
-  await service.start(AbortSignal.timeout(20_000));
+  const upstreamOf = { POLYAI_BASE_URL: `http://127.0.0.1:${port}`, POLYAI_AUTH_TOKEN: "any" };
+  const environment = { ...upstreamOf, ...fastPolling, METRICS_PORT: String(metricsPort) };
+  const service = await startService({ as: "process", environment });
   const { body } = await service.client.post("/v1/watches", { call_sid: "OUT-1", callback_url: "http://127.0.0.1:9/" });
   await service.client.get(`/v1/watches/${String(body["id"])}?wait=10&sequence=0`);
   expect(await service.client.get("/readyz")).toMatchObject({
-    statusCode: 200,
+    status: 200,
     body: { ready: true, degraded: ["clock: over 60 s from that of source default"] },
   });
   const skew = (await scrape(metricsPort)).find(({ name }) => name === "ringback_clock_skew_seconds");

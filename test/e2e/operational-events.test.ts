@@ -1,14 +1,14 @@
 import { describe, expect, test } from "vitest";
-import type { Callback } from "../harness/callbacks.ts";
-import { RunningService } from "../harness/running-service.ts";
-import type { Json } from "../harness/running-service.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import type { Callback } from "../harness/receivers/callbacks.ts";
+import { ServiceWorld } from "../harness/service/service-world.ts";
+import type { Json } from "../harness/service/client.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 import { hour, second } from "../harness/store-drafts.ts";
 
 const jsonOf = ({ body }: Callback) => JSON.parse(body) as Json & { readonly type: string };
 
-async function hook(service: RunningService, url: string, events: readonly string[] | null, format = "standard"): Promise<Json> {
-  const answer = await service.api("POST", "/v1/hooks", { url, format, ...(events === null ? {} : { events }) });
+async function hook(service: ServiceWorld, url: string, events: readonly string[] | null, format = "standard"): Promise<Json> {
+  const answer = await service.client.post("/v1/hooks", { url, format, ...(events === null ? {} : { events }) });
   expect([answer.status, answer.body["type"]]).toEqual([201, undefined]);
   return answer.body;
 }
@@ -17,7 +17,7 @@ const operational = ["endpoint.disabled", "delivery.exhausted", "source.suspende
 
 describe("an operational event goes to the hooks that name it", () => {
   test("delivery.exhausted", async () => {
-    const service = await RunningService.start({ RETRY_SCHEDULE: "0s,1s" });
+    const service = await ServiceWorld.start({ RETRY_SCHEDULE: "0s,1s" });
     const broken = await service.receive(() => 500);
     const [naming, others] = [await service.receive(), await service.receive()];
     const delivery = await service.firstAttempt(broken.url());
@@ -46,7 +46,7 @@ describe("an operational event goes to the hooks that name it", () => {
   });
 
   test("endpoint.disabled, for a 410 and for nothing but failures", async () => {
-    const service = await RunningService.start({
+    const service = await ServiceWorld.start({
       RETRY_SCHEDULE: ["0s", ...Array<string>(11).fill("1h")].join(","),
       ENDPOINT_DISABLE_AFTER_MS: String(9 * hour),
     });
@@ -65,16 +65,16 @@ describe("an operational event goes to the hooks that name it", () => {
   test("source.suspended and source.resumed", async () => {
     const simulator = await simulatedUpstream();
     simulator.fault({ kind: "status", statusCode: 401 });
-    const service = await RunningService.start({ POLYAI_BASE_URL: simulator.url, POLYAI_AUTH_TOKEN: "token" });
+    const service = await ServiceWorld.start({ POLYAI_BASE_URL: simulator.url, POLYAI_AUTH_TOKEN: "token" });
     const naming = await service.receive();
     await hook(service, naming.url(), ["source.suspended", "source.resumed"]);
-    await service.api("POST", "/v1/watches", { call_sid: simulator.trigger(), callback_url: naming.url("/calls") });
+    await service.client.post("/v1/watches", { call_sid: simulator.trigger(), callback_url: naming.url("/calls") });
     await naming.arrived(1);
     simulator.clearFaults();
     for (let seconds = 0; naming.received.filter(({ path }) => path === "/hook").length < 2 && seconds < 120; seconds++)
       await service.pass(second);
-    const told = naming.received.filter(({ path }) => path === "/hook").map((callback) => jsonOf(callback));
-    expect(told).toMatchObject([
+    const received = naming.received.filter(({ path }) => path === "/hook").map((callback) => jsonOf(callback));
+    expect(received).toMatchObject([
       { type: "source.suspended", data: { source: "default", state: "suspended", endpoint_id: null, delivery_id: null } },
       { type: "source.resumed", data: { source: "default", state: "ok", reason: null } },
     ]);
@@ -83,7 +83,7 @@ describe("an operational event goes to the hooks that name it", () => {
 
 describe("operational events end somewhere", () => {
   test("never to the endpoint they are about, and the trouble of one of them makes no other", async () => {
-    const service = await RunningService.start({ RETRY_SCHEDULE: "0s", ENDPOINT_DISABLE_AFTER_MS: "0" });
+    const service = await ServiceWorld.start({ RETRY_SCHEDULE: "0s", ENDPOINT_DISABLE_AFTER_MS: "0" });
     const receivers = await Promise.all([service.receive(() => 500), service.receive(() => 500), service.receive(() => 410)]);
     const hooks = [];
     for (const { url } of receivers) hooks.push(await hook(service, url(), [...operational, "call.queued"]));
@@ -108,11 +108,11 @@ describe("operational events end somewhere", () => {
   });
 
   test("a failed test makes none", async () => {
-    const service = await RunningService.start({ RETRY_SCHEDULE: "0s" });
+    const service = await ServiceWorld.start({ RETRY_SCHEDULE: "0s" });
     const [broken, naming] = [await service.receive(() => 500), await service.receive()];
     await hook(service, naming.url(), operational);
     const { endpoint_id } = await hook(service, broken.url(), ["watch.lost"]);
-    expect((await service.api("POST", `/v1/endpoints/${String(endpoint_id)}/test`)).body).toMatchObject({ decision: "failed" });
+    expect((await service.client.post(`/v1/endpoints/${String(endpoint_id)}/test`)).body).toMatchObject({ decision: "failed" });
     await service.pass(second);
     expect(naming.received).toEqual([]);
   });

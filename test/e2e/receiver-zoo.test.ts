@@ -2,30 +2,30 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { startNameServer } from "../harness/name-server.ts";
-import { startReceiver, zoo } from "../harness/receiver-zoo.ts";
-import { RunningService } from "../harness/running-service.ts";
-import type { Json } from "../harness/running-service.ts";
-import { selfSigned } from "../harness/self-signed.ts";
+import { startNameServer } from "../harness/receivers/name-server.ts";
+import { startReceiver, zoo } from "../harness/receivers/receiver-zoo.ts";
+import { ServiceWorld } from "../harness/service/service-world.ts";
+import type { Json } from "../harness/service/client.ts";
+import { selfSigned } from "../harness/receivers/self-signed.ts";
 import { startMs } from "../harness/store-drafts.ts";
 
 /*
- * One test for each row of what a receiver can answer: what the delivery shows, what becomes of the endpoint, and what
- * is sent to it afterwards.
+ * One test for each class of answers of a receiver: what the delivery shows, the state of the endpoint, and what is sent
+ * to it afterwards. The tables of the domain hold the single codes, the tests of the sender the single faults.
  */
 
 const at = (ms: number) => new Date(startMs + ms).toISOString();
 
-/** A second webhook owed to the same endpoint while it is in this state: true when it is sent at once. */
-async function sendsAtOnce(service: RunningService, url: string): Promise<boolean> {
+/** Makes a second webhook for the same endpoint in its present state; true if it is sent at once. */
+async function sendsAtOnce(service: ServiceWorld, url: string): Promise<boolean> {
   const { id } = await service.watch(url);
   await service.quiet();
   return (await service.deliveryOf(String(id))).attempt_count > 0;
 }
 
 describe("2xx", () => {
-  test.each([200, 201, 202, 204, 299])("%i is delivered", async (status) => {
-    const service = await RunningService.start();
+  test.each([200, 204])("%i is delivered", async (status) => {
+    const service = await ServiceWorld.start();
     const receiver = await service.receive(() => ({ status, body: status === 204 ? "" : "thanks" }));
     const delivery = await service.firstAttempt(receiver.url());
     expect(delivery).toMatchObject({
@@ -41,7 +41,7 @@ describe("2xx", () => {
   });
 
   test("of which more than 64 KiB come is delivered, and its excerpt is 1 KiB", async () => {
-    const service = await RunningService.start();
+    const service = await ServiceWorld.start();
     const receiver = await startReceiver(zoo.endlessBody);
     const delivery = await service.firstAttempt(receiver.url);
     expect(delivery).toMatchObject({ status: "delivered", attempts: [{ status_code: 200, response_excerpt: "x".repeat(1024) }] });
@@ -49,14 +49,14 @@ describe("2xx", () => {
   });
 });
 
-test("410: the endpoint is disabled at once, its watches are canceled, its hooks removed, what was owed canceled", async () => {
-  const service = await RunningService.start();
+test("410: the endpoint is disabled at once, its watches and pending webhooks are canceled, its hooks removed", async () => {
+  const service = await ServiceWorld.start();
   const held = Promise.withResolvers<void>();
   const receiver = await service.receive(async () => {
     await held.promise;
     return 410;
   });
-  const hook = await service.api("POST", "/v1/hooks", { url: receiver.url(), events: ["watch.lost"], format: "standard" });
+  const hook = await service.client.post("/v1/hooks", { url: receiver.url(), events: ["watch.lost"], format: "standard" });
   const watches = [];
   for (let n = 0; n < 2; n++) watches.push(await service.watch(receiver.url(), { signing_secret: undefined, events: null }));
   // The first event of each is on the wire, the second waits behind it.
@@ -77,7 +77,7 @@ test("410: the endpoint is disabled at once, its watches are canceled, its hooks
     expect((await service.delivery(id)).attempts).toMatchObject([{ status_code: 410, error: { code: "gone" }, decision: "gone" }]);
   for (const watch of watches)
     expect(await service.get(`/v1/watches/${String(watch["id"])}`)).toMatchObject({ status: "canceled", end_reason: "gone" });
-  expect((await service.api("GET", `/v1/hooks/${String(hook.body["id"])}`)).status).toBe(404);
+  expect((await service.client.get(`/v1/hooks/${String(hook.body["id"])}`)).status).toBe(404);
   expect(await service.endpoint(String(hook.body["endpoint_id"]))).toMatchObject({ state: "disabled", reason: "gone", backlog: 0 });
   await service.pass(60_000);
   expect(receiver.received).toHaveLength(2);
@@ -85,7 +85,7 @@ test("410: the endpoint is disabled at once, its watches are canceled, its hooks
 
 describe("429", () => {
   test("is deferred: no step is spent, the endpoint pauses for 5 s doubling to 5 min, one goes first, a 2xx opens the rest", async () => {
-    const service = await RunningService.start({}, { random: () => 1 });
+    const service = await ServiceWorld.start({}, { random: () => 1 });
     let status = 429;
     const receiver = await service.receive(() => status);
     const delivery = await service.firstAttempt(receiver.url());
@@ -127,7 +127,7 @@ describe("429", () => {
   });
 
   test("with Retry-After: the pause is as long as that", async () => {
-    const service = await RunningService.start({}, { random: () => 1 });
+    const service = await ServiceWorld.start({}, { random: () => 1 });
     const receiver = await service.receive(({ number }) => (number === 1 ? { status: 429, headers: { "retry-after": "90" } } : 200));
     const delivery = await service.firstAttempt(receiver.url());
     expect(delivery).toMatchObject({
@@ -141,7 +141,7 @@ describe("429", () => {
   });
 
   test("pauses no other host", async () => {
-    const service = await RunningService.start();
+    const service = await ServiceWorld.start();
     const receiver = await service.receive(() => 429);
     const elsewhere = await service.receive();
     await service.firstAttempt(receiver.url());
@@ -150,7 +150,7 @@ describe("429", () => {
 });
 
 test("503 with Retry-After is deferred", async () => {
-  const service = await RunningService.start();
+  const service = await ServiceWorld.start();
   const receiver = await service.receive(({ number }) => (number === 1 ? { status: 503, headers: { "retry-after": "30" } } : 200));
   const delivery = await service.firstAttempt(receiver.url());
   expect(delivery).toMatchObject({ next_attempt_at: at(30_000), attempts: [{ status_code: 503, decision: "deferred" }] });
@@ -160,13 +160,11 @@ test("503 with Retry-After is deferred", async () => {
 });
 
 test.each([
-  [502, null, 5000],
   [503, null, 5000],
-  [504, null, 5000],
   [502, "60", 60_000],
   [504, "2", 2000],
 ])("%i with Retry-After %s is a failed attempt, and the endpoint pauses for %i ms", async (status, retryAfter, pauseMs) => {
-  const service = await RunningService.start();
+  const service = await ServiceWorld.start();
   const headers: Readonly<Record<string, string>> = retryAfter === null ? {} : { "retry-after": retryAfter };
   const receiver = await service.receive(({ number }) => (number === 1 ? { status, headers } : 200));
   const delivery = await service.firstAttempt(receiver.url());
@@ -181,8 +179,8 @@ test.each([
   expect((await service.deliveriesOf("")).map((shown) => shown.status)).toEqual(["delivered", "delivered"]);
 });
 
-test.each([301, 302, 303, 307, 308, 304])("%i is a failed attempt and never followed", async (status) => {
-  const service = await RunningService.start();
+test.each([302, 304])("%i is a failed attempt and never followed", async (status) => {
+  const service = await ServiceWorld.start();
   const target = await service.receive();
   const receiver = await service.receive(() => ({ status, headers: { location: target.url() } }));
   const delivery = await service.firstAttempt(receiver.url());
@@ -193,8 +191,8 @@ test.each([301, 302, 303, 307, 308, 304])("%i is a failed attempt and never foll
   expect([receiver.received.length, target.received.length]).toEqual([2, 0]);
 });
 
-test.each([400, 401, 403, 404, 409, 418, 422, 500, 501, 505, 599])("%i is a failed attempt, and nobody pauses", async (status) => {
-  const service = await RunningService.start();
+test.each([404, 500])("%i is a failed attempt, and the endpoint does not pause", async (status) => {
+  const service = await ServiceWorld.start();
   const receiver = await service.receive(({ number }) => (number === 1 ? { status, body: "no" } : 200));
   const delivery = await service.firstAttempt(receiver.url());
   expect(delivery).toMatchObject({
@@ -211,23 +209,11 @@ test.each([400, 401, 403, 404, 409, 418, 422, 500, 501, 505, 599])("%i is a fail
 describe("no complete answer", () => {
   test.each<[animal: keyof typeof zoo, code: string, statusCode: number | null]>([
     ["silent", "timeout", null],
-    ["slowHead", "timeout", null],
-    ["interimForEver", "timeout", null],
     ["drippingBody", "timeout", 200],
-    ["closesBeforeAnswer", "reset", null],
-    ["resetsBeforeAnswer", "reset", null],
-    ["closesAtOnce", "reset", null],
-    ["brokenHead", "reset", null],
     ["brokenBody", "reset", 200],
-    ["brokenChunks", "reset", 200],
-    ["switches", "protocol", null],
-    ["hugeHead", "protocol", null],
-    ["endlessHead", "protocol", null],
     ["garbage", "protocol", null],
-    ["wrongProtocol", "protocol", null],
-    ["twoLengths", "protocol", null],
   ])("%s: %s, retried on the schedule", async (animal, code, statusCode) => {
-    const service = await RunningService.start({ DELIVERY_TIMEOUT_MS: "300" });
+    const service = await ServiceWorld.start({ DELIVERY_TIMEOUT_MS: "300" });
     const receiver = await startReceiver(zoo[animal]);
     const delivery = await service.firstAttempt(receiver.url);
     expect(delivery).toMatchObject({
@@ -241,15 +227,15 @@ describe("no complete answer", () => {
     expect(await service.delivery(delivery.id)).toMatchObject({ status: "pending", attempt_count: 2 });
   });
 
-  test("nobody listens: connect", async () => {
-    const service = await RunningService.start();
-    // Port 1 of loopback: nothing of a test's ever listens there.
+  test("a port without a listener: connect", async () => {
+    const service = await ServiceWorld.start();
+    // Port 1 of loopback: no test listens there.
     const delivery = await service.firstAttempt("http://127.0.0.1:1/hook");
     expect(delivery.attempts).toMatchObject([{ status_code: null, error: { code: "connect" }, decision: "retry" }]);
   });
 
-  test("a certificate nobody trusts: tls", async () => {
-    const service = await RunningService.start();
+  test("an untrusted certificate: tls", async () => {
+    const service = await ServiceWorld.start();
     const receiver = await startReceiver({ ...zoo.wellBehaved, tls: selfSigned("crm.example.com") });
     const delivery = await service.firstAttempt(`https://127.0.0.1:${receiver.port}/hook`);
     expect(delivery.attempts).toMatchObject([{ error: { code: "tls" }, decision: "retry" }]);
@@ -258,7 +244,7 @@ describe("no complete answer", () => {
 
   test("a name that does not resolve: dns", async () => {
     const server = await startNameServer(() => null);
-    const service = await RunningService.start({ DNS_SERVERS: server.address });
+    const service = await ServiceWorld.start({ DNS_SERVERS: server.address });
     const delivery = await service.firstAttempt("https://crm.example.com/hook");
     expect(delivery).toMatchObject({ status: "pending", next_attempt_at: at(5000) });
     expect(delivery.attempts).toMatchObject([{ error: { code: "dns" }, decision: "retry" }]);
@@ -267,15 +253,15 @@ describe("no complete answer", () => {
 
 describe("an address the guard refuses", () => {
   test("written as it is: failed for good, and nothing is connected", async () => {
-    // Allowed when it was registered; the operator has thought better of it since.
+    // Allowed when it was registered, and not any more.
     const folder = await mkdtemp(join(tmpdir(), "ringback-zoo-"));
     onTestFinished(() => rm(folder, { recursive: true, force: true }));
     const database = { DATABASE_URL: `sqlite:${join(folder, "ringback.db")}` };
     const receiver = await startReceiver({ answer: ({ socket }) => socket.end("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n") });
-    const before = await RunningService.start(database);
+    const before = await ServiceWorld.start(database);
     const { id } = await before.firstAttempt(receiver.url);
     await before.stop();
-    const service = await RunningService.start({ ...database, CALLBACK_ALLOW: "" });
+    const service = await ServiceWorld.start({ ...database, CALLBACK_ALLOW: "" });
     await service.leap(5000);
     expect(await service.delivery(id)).toMatchObject({
       status: "failed",
@@ -287,9 +273,9 @@ describe("an address the guard refuses", () => {
 
   test("by a name: a failed attempt, retried, and nothing is connected", async () => {
     const receiver = await startReceiver(zoo.wellBehaved);
-    // At the registration nobody answers; later the name points at this machine.
+    // The name does not resolve at the registration; later it points at this machine.
     const server = await startNameServer((_name, questionNumber) => (questionNumber === 1 ? null : ["127.0.0.1"]));
-    const service = await RunningService.start({ DNS_SERVERS: server.address, CALLBACK_ALLOW: "", CALLBACK_PORTS: String(receiver.port) });
+    const service = await ServiceWorld.start({ DNS_SERVERS: server.address, CALLBACK_ALLOW: "", CALLBACK_PORTS: String(receiver.port) });
     const delivery = await service.firstAttempt(`http://crm.example.com:${receiver.port}/hook`);
     expect(delivery).toMatchObject({ status: "pending", next_attempt_at: at(5000) });
     expect(delivery.attempts).toMatchObject([{ status_code: null, error: { code: "blocked_address" }, decision: "retry" }]);
@@ -301,7 +287,7 @@ describe("an address the guard refuses", () => {
 
 describe("a connection that is used again and reset before the first byte of an answer", () => {
   test("is followed at once by a fresh one, without spending a step", async () => {
-    const service = await RunningService.start();
+    const service = await ServiceWorld.start();
     const receiver = await startReceiver({
       answer: ({ socket, number }) =>
         number === 1 ? socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n") : socket.resetAndDestroy(),
@@ -314,28 +300,12 @@ describe("a connection that is used again and reset before the first byte of an 
 
 describe("Retry-After", () => {
   const inTwoMinutes = new Date(startMs + 120_000).toUTCString();
-  const anHourAgo = new Date(startMs - 3_600_000).toUTCString();
   test.each([
     ["30", 30_000],
-    [" 30 ", 30_000],
-    ["1", 1000],
-    ["0", 5000],
-    ["-30", 5000],
-    ["+30", 5000],
-    ["1.5", 5000],
-    ["30s", 5000],
     ["soon", 5000],
-    ["", 5000],
-    ["86400", 86_400_000],
-    ["86401", 86_400_000],
-    ["9999999999", 86_400_000],
-    ["99999999999", 5000],
     [inTwoMinutes, 120_000],
-    [anHourAgo, 5000],
-    ["Fri, 31 Dec 9999 23:59:59 GMT", 86_400_000],
-    ["2026-11-24T13:00:00Z", 5000],
   ])("%j pauses for %i ms, and jitter never makes that shorter", async (value, pauseMs) => {
-    const service = await RunningService.start({}, { random: () => 0 });
+    const service = await ServiceWorld.start({}, { random: () => 0 });
     const receiver = await service.receive(({ number }) => (number === 1 ? { status: 429, headers: { "retry-after": value } } : 200));
     const delivery = await service.firstAttempt(receiver.url());
     expect(delivery.next_attempt_at).toBe(at(pauseMs));
@@ -346,13 +316,13 @@ describe("Retry-After", () => {
   });
 
   test("of the first of several is what counts", async () => {
-    const service = await RunningService.start();
+    const service = await ServiceWorld.start();
     const receiver = await startReceiver(zoo.busy);
     expect((await service.firstAttempt(receiver.url)).next_attempt_at).toBe(at(17_000));
   });
 
   test("on a failed attempt is a floor below which neither step nor jitter goes", async () => {
-    const service = await RunningService.start({}, { random: () => 1 });
+    const service = await ServiceWorld.start({}, { random: () => 1 });
     const receiver = await service.receive(() => ({ status: 504, headers: { "retry-after": "3" } }));
     // 5 s and 20 % are later than 3 s.
     expect((await service.firstAttempt(receiver.url())).next_attempt_at).toBe(at(6000));

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { RunningService } from "../harness/running-service.ts";
-import type { ShownDelivery } from "../harness/running-service.ts";
+import { ServiceWorld } from "../harness/service/service-world.ts";
+import type { ShownDelivery } from "../harness/service/service-world.ts";
 import { day, hour, minute, second, startMs } from "../harness/store-drafts.ts";
 
 const defaultScheduleMs = [0, 5 * second, 5 * minute, 30 * minute, 2 * hour, 5 * hour, 10 * hour, 14 * hour, 20 * hour, 24 * hour];
@@ -9,22 +9,22 @@ const decisionsOf = ({ attempts }: ShownDelivery) => attempts.map(({ decision })
 
 const busy = (seconds: number) => ({ status: 429, headers: { "retry-after": String(seconds) } });
 
-async function retry(service: RunningService, deliveryId: string): Promise<number> {
-  const { status } = await service.api("POST", `/v1/deliveries/${deliveryId}/retry`);
+async function retry(service: ServiceWorld, deliveryId: string): Promise<number> {
+  const { status } = await service.client.post(`/v1/deliveries/${deliveryId}/retry`);
   await service.quiet();
   // One a second and endpoint.
   await service.clock.advance(second);
   return status;
 }
 
-async function testEndpoint(service: RunningService, endpointId: string) {
-  const answer = await service.api("POST", `/v1/endpoints/${endpointId}/test`);
+async function testEndpoint(service: ServiceWorld, endpointId: string) {
+  const answer = await service.client.post(`/v1/endpoints/${endpointId}/test`);
   await service.clock.advance(second);
   return answer;
 }
 
-async function recover(service: RunningService, endpointId: string) {
-  const answer = await service.api("POST", `/v1/endpoints/${endpointId}/recover`, { since: at(-day) });
+async function recover(service: ServiceWorld, endpointId: string) {
+  const answer = await service.client.post(`/v1/endpoints/${endpointId}/recover`, { since: at(-day) });
   await service.quiet();
   return answer;
 }
@@ -33,7 +33,7 @@ describe("the default schedule", () => {
   test.each([0, 0.5, 1])(
     "is ten attempts in about 75 h, each delay longer by %d of 20 % and never shorter, then exhausted",
     async (jitter) => {
-      const service = await RunningService.start({}, { random: () => jitter });
+      const service = await ServiceWorld.start({}, { random: () => jitter });
       const receiver = await service.receive(() => 500);
       const { id } = await service.firstAttempt(receiver.url());
       let atMs = 0;
@@ -65,8 +65,8 @@ describe("the default schedule", () => {
     },
   );
 
-  test("exhausted is kept, and replayable by hand and by recovery", async () => {
-    const service = await RunningService.start({ RETRY_SCHEDULE: "0s,1s" });
+  test("an exhausted delivery is kept, and can be retried and recovered", async () => {
+    const service = await ServiceWorld.start({ RETRY_SCHEDULE: "0s,1s" });
     let status = 500;
     const receiver = await service.receive(() => status);
     const first = await service.firstAttempt(receiver.url());
@@ -84,7 +84,7 @@ describe("the default schedule", () => {
 describe("deferrals and the schedule's span", () => {
   const schedule = { RETRY_SCHEDULE: "0s,10s,20s" };
   test("spend no step, and one later than the sum of the delays after the first attempt exhausts", async () => {
-    const service = await RunningService.start(schedule);
+    const service = await ServiceWorld.start(schedule);
     const receiver = await service.receive(() => busy(10));
     const { id } = await service.firstAttempt(receiver.url());
     for (let n = 0; n < 4; n++) await service.leap(10 * second);
@@ -95,14 +95,14 @@ describe("deferrals and the schedule's span", () => {
   });
 
   test("a pause that ends later than that is still followed by one attempt", async () => {
-    const service = await RunningService.start(schedule);
+    const service = await ServiceWorld.start(schedule);
     const receiver = await service.receive(({ number }) => (number < 3 ? busy(hour / second) : 200));
     const { id } = await service.firstAttempt(receiver.url());
     await service.leap(hour);
     const late = await service.delivery(id);
     expect(late).toMatchObject({ status: "exhausted", attempt_count: 2 });
     expect(decisionsOf(late)).toEqual(["deferred", "exhausted"]);
-    // Recovery starts the span anew.
+    // Recovery starts a new span.
     await service.leap(hour);
     expect((await recover(service, late.endpoint_id)).body).toEqual({ recovered: 1 });
     expect(await service.delivery(id)).toMatchObject({ status: "delivered", attempt_count: 3 });
@@ -116,8 +116,8 @@ describe("an endpoint with nothing but failures", () => {
     ENDPOINT_DISABLE_AFTER_MS: String(9 * hour),
   };
 
-  test("is disabled when at least ten of them span the time; what is owed is kept and sent in order when it is enabled", async () => {
-    const service = await RunningService.start(environment);
+  test("is disabled when at least ten of them span the time; its pending webhooks are sent in order when it is enabled", async () => {
+    const service = await ServiceWorld.start(environment);
     let status = 500;
     const receiver = await service.receive(() => status);
     const { id } = await service.watch(receiver.url(), { events: null });
@@ -134,7 +134,7 @@ describe("an endpoint with nothing but failures", () => {
     expect((await service.deliveriesOf(`watch_id=${String(id)}`)).map((shown) => shown.status)).toEqual(Array(3).fill("pending"));
 
     status = 200;
-    expect((await service.api("PATCH", `/v1/endpoints/${endpointId}`, { state: "enabled" })).status).toBe(200);
+    expect((await service.client.patch(`/v1/endpoints/${endpointId}`, { state: "enabled" })).status).toBe(200);
     await service.quiet();
     expect(receiver.received.slice(sent).map(({ body }) => (JSON.parse(body) as { type: string }).type)).toEqual([
       "call.queued",
@@ -145,10 +145,10 @@ describe("an endpoint with nothing but failures", () => {
   });
 
   test.each([
-    ["a watch", (service: RunningService, url: string) => service.watch(url, { signing_secret: undefined, events: ["call.success"] })],
-    ["a hook", (service: RunningService, url: string) => service.api("POST", "/v1/hooks", { url, events: ["watch.lost"] })],
-  ])("is enabled by %s that names it anew, with a whole schedule before what it is owed", async (_, name) => {
-    const service = await RunningService.start(environment);
+    ["a watch", (service: ServiceWorld, url: string) => service.watch(url, { signing_secret: undefined, events: ["call.success"] })],
+    ["a hook", (service: ServiceWorld, url: string) => service.client.post("/v1/hooks", { url, events: ["watch.lost"] })],
+  ])("is enabled by %s that names it again, and its pending webhooks start a new schedule", async (_, name) => {
+    const service = await ServiceWorld.start(environment);
     const receiver = await service.receive(({ number }) => (number <= 11 ? 500 : 200));
     const { id, endpoint_id } = await service.firstAttempt(receiver.url());
     for (let n = 0; n < 9; n++) await service.leap(hour);
@@ -163,7 +163,7 @@ describe("an endpoint with nothing but failures", () => {
   });
 
   test("stays enabled with a success among them, and deferrals are no failures", async () => {
-    const service = await RunningService.start(environment);
+    const service = await ServiceWorld.start(environment);
     const receiver = await service.receive(({ number }) => {
       if (number === 5) return 200;
       return number > 8 && number < 30 ? { status: 429, headers: { "retry-after": "3600" } } : 500;
@@ -177,11 +177,11 @@ describe("an endpoint with nothing but failures", () => {
   });
 });
 
-test("what a disabled endpoint was owed for the whole retention time is expired, and recovery owes it again", async () => {
-  const service = await RunningService.start({ RETENTION_DAYS: "1" });
+test("a delivery pending at a disabled endpoint expires after the retention time, and recovery requeues it", async () => {
+  const service = await ServiceWorld.start({ RETENTION_DAYS: "1" });
   const receiver = await service.receive();
   const { endpoint_id: endpointId, id: watchId } = await service.watch(receiver.url(), { events: ["call.calling"], scenario: "slow" });
-  expect((await service.api("PATCH", `/v1/endpoints/${String(endpointId)}`, { state: "disabled" })).body).toMatchObject({
+  expect((await service.client.patch(`/v1/endpoints/${String(endpointId)}`, { state: "disabled" })).body).toMatchObject({
     state: "disabled",
     reason: "client",
   });
@@ -192,7 +192,7 @@ test("what a disabled endpoint was owed for the whole retention time is expired,
   await service.pass(20 * second);
   expect(await service.delivery(id)).toMatchObject({ status: "expired", attempt_count: 0, next_attempt_at: null });
   expect((await recover(service, String(endpointId))).status).toBe(409);
-  await service.api("PATCH", `/v1/endpoints/${String(endpointId)}`, { state: "enabled" });
+  await service.client.patch(`/v1/endpoints/${String(endpointId)}`, { state: "enabled" });
   await service.quiet();
   expect(receiver.received).toEqual([]);
   expect((await recover(service, String(endpointId))).body).toEqual({ recovered: 1 });
@@ -200,8 +200,8 @@ test("what a disabled endpoint was owed for the whole retention time is expired,
 });
 
 describe("recover", () => {
-  test("owes each again once, and touches nothing that is owed, delivered or on the wire", async () => {
-    const service = await RunningService.start({ RETRY_SCHEDULE: "0s" });
+  test("requeues each exhausted delivery once, and none that is pending, delivered or on the wire", async () => {
+    const service = await ServiceWorld.start({ RETRY_SCHEDULE: "0s" });
     const held = Promise.withResolvers<void>();
     const receiver = await service.receive(async ({ number }) => {
       if (number <= 2) return 500;
@@ -211,8 +211,8 @@ describe("recover", () => {
     const exhausted = await service.firstAttempt(receiver.url());
     const other = await service.firstAttempt(receiver.url());
     expect([exhausted.status, other.status]).toEqual(["exhausted", "exhausted"]);
-    // One of them is tried by hand at the moment, a third is new and waits for its turn.
-    expect((await service.api("POST", `/v1/deliveries/${other.id}/retry`)).status).toBe(202);
+    // One of them has a manual attempt on the wire, a third is new and waits for its turn.
+    expect((await service.client.post(`/v1/deliveries/${other.id}/retry`)).status).toBe(202);
     await receiver.arrived(3);
     await service.watch(receiver.url());
     expect((await recover(service, exhausted.endpoint_id)).body).toEqual({ recovered: 1 });
@@ -230,24 +230,24 @@ describe("recover", () => {
     expect(receiver.received).toHaveLength(5);
   });
 
-  test("takes the span it is given, and knows no endpoint of somebody else's", async () => {
-    const service = await RunningService.start({ RETRY_SCHEDULE: "0s" });
+  test("uses the given span, and finds no unknown endpoint", async () => {
+    const service = await ServiceWorld.start({ RETRY_SCHEDULE: "0s" });
     const receiver = await service.receive(() => 500);
     const { endpoint_id } = await service.firstAttempt(receiver.url());
     const span = async (since: string, until?: string) =>
-      (await service.api("POST", `/v1/endpoints/${endpoint_id}/recover`, until === undefined ? { since } : { since, until })).body;
+      (await service.client.post(`/v1/endpoints/${endpoint_id}/recover`, until === undefined ? { since } : { since, until })).body;
     expect(await span(at(1))).toMatchObject({ status: 422 });
     await service.clock.advance(minute);
     expect(await span(at(1))).toEqual({ recovered: 0 });
     expect(await span(at(-minute), at(-1))).toEqual({ recovered: 0 });
     expect(await span(at(0), at(0))).toEqual({ recovered: 1 });
-    expect((await service.api("POST", "/v1/endpoints/ep_unknown/recover", { since: at(0) })).status).toBe(404);
+    expect((await service.client.post("/v1/endpoints/ep_unknown/recover", { since: at(0) })).status).toBe(404);
   });
 });
 
-describe("a retry by hand", () => {
+describe("a manual retry", () => {
   test("goes ahead of the schedule; failure leaves that as it was, success settles", async () => {
-    const service = await RunningService.start();
+    const service = await ServiceWorld.start();
     const receiver = await service.receive(({ number }) => (number === 3 ? 200 : 500));
     const first = await service.firstAttempt(receiver.url());
     expect(first.next_attempt_at).toBe(at(5 * second));
@@ -262,7 +262,7 @@ describe("a retry by hand", () => {
   });
 
   test("goes ahead of a pause, and of the events before it", async () => {
-    const service = await RunningService.start();
+    const service = await ServiceWorld.start();
     const receiver = await service.receive(({ number }) => (number === 1 ? busy(60) : 200));
     const { id } = await service.watch(receiver.url(), { events: null, scenario: "success" });
     await service.pass(4 * second);
@@ -274,63 +274,42 @@ describe("a retry by hand", () => {
   });
 
   test("of what was delivered is sent again and changes nothing", async () => {
-    const service = await RunningService.start();
+    const service = await ServiceWorld.start();
     const receiver = await service.receive();
     const delivered = await service.firstAttempt(receiver.url());
     expect(await retry(service, delivered.id)).toBe(202);
     expect(await service.delivery(delivered.id)).toMatchObject({ status: "delivered", attempt_count: 2, settled_at: delivered.settled_at });
-  });
-
-  test("is 409 for a deleted watch and a disabled endpoint, 404 for one unknown, and one a second and endpoint", async () => {
-    const service = await RunningService.start();
-    const receiver = await service.receive(() => 500);
-    const ofDeleted = await service.firstAttempt(receiver.url());
-    const ofDisabled = await service.firstAttempt(receiver.url());
-    expect(await retry(service, "dlv_unknown")).toBe(404);
-    expect((await service.api("POST", `/v1/deliveries/${ofDisabled.id}/retry`)).status).toBe(202);
-    await service.quiet();
-    const limited = await service.api("POST", `/v1/deliveries/${ofDeleted.id}/retry`);
-    expect([limited.status, limited.headers["retry-after"]]).toEqual([429, "1"]);
-    await service.clock.advance(second);
-    expect((await service.api("DELETE", `/v1/watches/${ofDeleted.watch_id ?? ""}`)).status).toBe(204);
-    const deleted = await service.api("POST", `/v1/deliveries/${ofDeleted.id}/retry`);
-    expect([deleted.status, deleted.body["type"]]).toEqual([409, "urn:ringback:problem:watch-deleted"]);
-    await service.clock.advance(second);
-    await service.api("PATCH", `/v1/endpoints/${ofDisabled.endpoint_id}`, { state: "disabled" });
-    const disabled = await service.api("POST", `/v1/deliveries/${ofDisabled.id}/retry`);
-    expect([disabled.status, disabled.body["type"]]).toEqual([409, "urn:ringback:problem:endpoint-disabled"]);
-    expect(receiver.received).toHaveLength(3);
   });
 });
 
 describe("a test", () => {
   const environment = { RETRY_SCHEDULE: "0s,1h,1h,1h,1h,1h,1h,1h,1h,1h,1h,1h", ENDPOINT_DISABLE_AFTER_MS: "0" };
   test("is answered with its attempt, once, and never counts for or against disabling", async () => {
-    const service = await RunningService.start(environment);
+    const service = await ServiceWorld.start(environment);
     let status = 500;
     const receiver = await service.receive(() => status);
-    const owed = await service.firstAttempt(receiver.url());
+    const pending = await service.firstAttempt(receiver.url());
     for (let n = 0; n < 20; n++)
-      expect((await testEndpoint(service, owed.endpoint_id)).body).toMatchObject({
+      expect((await testEndpoint(service, pending.endpoint_id)).body).toMatchObject({
         number: 1,
         status_code: 500,
         error: { code: "status" },
         decision: "failed",
       });
-    expect(await service.endpoint(owed.endpoint_id)).toMatchObject({ state: "enabled" });
+    expect(await service.endpoint(pending.endpoint_id)).toMatchObject({ state: "enabled" });
     status = 410;
-    expect((await testEndpoint(service, owed.endpoint_id)).body).toMatchObject({ status_code: 410, decision: "failed" });
-    expect(await service.endpoint(owed.endpoint_id)).toMatchObject({ state: "enabled", last_success_at: null });
+    expect((await testEndpoint(service, pending.endpoint_id)).body).toMatchObject({ status_code: 410, decision: "failed" });
+    expect(await service.endpoint(pending.endpoint_id)).toMatchObject({ state: "enabled", last_success_at: null });
     // A test that succeeds ends no run of failures either: the tenth disables.
     status = 500;
     for (let n = 0; n < 8; n++) await service.leap(hour);
     status = 200;
-    expect((await testEndpoint(service, owed.endpoint_id)).body).toMatchObject({ status_code: 200, decision: "delivered" });
+    expect((await testEndpoint(service, pending.endpoint_id)).body).toMatchObject({ status_code: 200, decision: "delivered" });
     status = 500;
-    expect(await service.endpoint(owed.endpoint_id)).toMatchObject({ state: "enabled" });
+    expect(await service.endpoint(pending.endpoint_id)).toMatchObject({ state: "enabled" });
     await service.leap(hour);
-    expect(await service.endpoint(owed.endpoint_id)).toMatchObject({ state: "disabled", reason: "failing" });
-    expect((await testEndpoint(service, owed.endpoint_id)).status).toBe(409);
+    expect(await service.endpoint(pending.endpoint_id)).toMatchObject({ state: "disabled", reason: "failing" });
+    expect((await testEndpoint(service, pending.endpoint_id)).status).toBe(409);
     // Each was one attempt of a delivery of its own, with nothing after it.
     const tests = (await service.deliveriesOf("")).filter(({ event_type }) => event_type === "endpoint.test");
     expect(tests).toHaveLength(22);

@@ -7,8 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { oneLine, start } from "../harness/started-process.ts";
-import type { Ended } from "../harness/started-process.ts";
+import { oneLine, runToEnd } from "../harness/service/ended-service.ts";
+import type { Ended } from "../harness/service/ended-service.ts";
 
 const run = promisify(execFile);
 const root = new URL("../..", import.meta.url).pathname;
@@ -21,12 +21,12 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 test("a wrong variable is one line on stderr and exit code 78", async () => {
-  const { code, stderr } = await start({ PORT: "many", RINGBACK_API_KEY: key });
+  const { code, stderr } = await runToEnd({ PORT: "many", RINGBACK_API_KEY: key });
   expect({ code, stderr }).toEqual({ code: 78, stderr: "ringback: PORT: must be a whole number from 0 to 65535\n" });
 });
 
 test("neither a key nor an account: 78, naming both ways out", async () => {
-  const { code, stderr } = await start({ DATABASE_URL: "sqlite::memory:" });
+  const { code, stderr } = await runToEnd({ DATABASE_URL: "sqlite::memory:" });
   expect(code).toBe(78);
   expect(stderr).toMatch(oneLine);
   expect(stderr).toContain("RINGBACK_API_KEY");
@@ -39,7 +39,7 @@ test.each([
 ])("%s is one line and exit code 78", async (name, prepare) => {
   const path = join(folder, `${name.replaceAll(" ", "-")}.db`);
   await prepare(path);
-  const { code, stderr } = await start({ DATABASE_URL: `sqlite:${path}`, RINGBACK_API_KEY: key });
+  const { code, stderr } = await runToEnd({ DATABASE_URL: `sqlite:${path}`, RINGBACK_API_KEY: key });
   expect(stderr).toMatch(oneLine);
   expect(stderr).toMatch(/^ringback: DATABASE_URL: /);
   expect(code).toBe(78);
@@ -48,11 +48,11 @@ test.each([
 test.each([
   ["PORT", "PORT, HOST"],
   ["METRICS_PORT", "METRICS_PORT, METRICS_HOST"],
-])("a %s somebody else listens on is one line that names it, and exit code 78", async (name, named) => {
+])("a %s that another server listens on is one line that names it, and exit code 78", async (name, named) => {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
-  const { code, stderr } = await start({ DATABASE_URL: "sqlite::memory:", RINGBACK_API_KEY: key, [name]: String(port) });
+  const { code, stderr } = await runToEnd({ DATABASE_URL: "sqlite::memory:", RINGBACK_API_KEY: key, [name]: String(port) });
   server.close();
   expect({ code, stderr }).toEqual({ code: 78, stderr: `ringback: ${named}: cannot listen on 127.0.0.1:${port}: EADDRINUSE\n` });
 });
@@ -60,11 +60,13 @@ test.each([
 test("a wrong encryption key for the database is one line and exit code 78, naming the key's id", async () => {
   const path = join(folder, "keyed", "ringback.db");
   const environment = { DATABASE_URL: `sqlite:${path}`, RINGBACK_API_KEY: key };
-  const first = await start(environment, (text, stop) => text.includes("service.started") && stop("SIGTERM"));
+  const first = await runToEnd(environment, {
+    onOutput: (text, stop) => text.includes("service.started") && stop("SIGTERM"),
+  });
   expect(first.code).toBe(0);
   expect((await stat(join(folder, "keyed", "encryption.key"))).mode & 0o777).toBe(0o600);
   const other = Buffer.alloc(32, 7).toString("base64");
-  const { code, stderr } = await start({ ...environment, RINGBACK_ENCRYPTION_KEY: other });
+  const { code, stderr } = await runToEnd({ ...environment, RINGBACK_ENCRYPTION_KEY: other });
   expect(stderr).toMatch(oneLine);
   expect(stderr).toMatch(/key [0-9a-f]{16}/);
   expect(stderr).not.toContain(other);
@@ -72,20 +74,27 @@ test("a wrong encryption key for the database is one line and exit code 78, nami
 });
 
 test("SIGTERM ends it with exit code 0, a second one changes nothing", async () => {
-  const { code, stderr } = await start({ DATABASE_URL: "sqlite::memory:", RINGBACK_API_KEY: key }, (text, stop) => {
-    if (!text.includes("service.started") || text.includes("service.stopped")) return;
-    stop("SIGTERM");
-    stop("SIGTERM");
-  });
+  const { code, stderr } = await runToEnd(
+    { DATABASE_URL: "sqlite::memory:", RINGBACK_API_KEY: key },
+    {
+      onOutput: (text, stop) => {
+        if (!text.includes("service.started") || text.includes("service.stopped")) return;
+        stop("SIGTERM");
+        stop("SIGTERM");
+      },
+    },
+  );
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
 });
 
 test("a second server on the same database file is refused", async () => {
   const environment = { DATABASE_URL: `sqlite:${join(folder, "shared", "ringback.db")}`, RINGBACK_API_KEY: key };
   let second: Promise<Ended> | null = null;
-  const first = await start(environment, (text, stop) => {
-    if (!text.includes("service.started")) return;
-    second ??= start(environment).finally(() => stop("SIGTERM"));
+  const first = await runToEnd(environment, {
+    onOutput: (text, stop) => {
+      if (!text.includes("service.started")) return;
+      second ??= runToEnd(environment).finally(() => stop("SIGTERM"));
+    },
   });
   expect(first.code).toBe(0);
   const refused = await (second as Promise<Ended> | null);

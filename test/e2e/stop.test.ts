@@ -1,33 +1,26 @@
 import { once } from "node:events";
 import { createConnection } from "node:net";
-import { expect, onTestFinished, test } from "vitest";
-import { startReceiver } from "../../src/cli/receiver/receiver.ts";
+import { expect, test } from "vitest";
 import type { ScriptedAnswer } from "../../src/cli/receiver/receiver.ts";
-import { serviceProcess, signingSecret } from "../harness/service-process.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import { collectingReceiver } from "../harness/receivers/collecting-receiver.ts";
+import { fastPolling, signingSecret } from "../harness/service/environment.ts";
+import { startService } from "../harness/service/service.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 
-const alive = () => AbortSignal.timeout(20_000);
 const queuedForEver = [{ atMs: 0, status: "queued" }];
 
-/** A service that has a webhook on the wire, which the receiver answers so. */
+/** A service with a webhook on the wire, and what the receiver answers to it. */
 async function withWebhookOnTheWire(answer: ScriptedAnswer, graceMs: number) {
   const simulator = await simulatedUpstream();
-  const service = await serviceProcess({ upstreamUrl: simulator.url, environment: { SHUTDOWN_GRACE_MS: String(graceMs) } });
-  const arrived = Promise.withResolvers<void>();
-  let arrivals = 0;
-  const receiver = await startReceiver({
-    secrets: [signingSecret],
-    answers: [answer],
-    onDelivery: () => {
-      arrivals += 1;
-      arrived.resolve();
-    },
+  const service = await startService({
+    as: "process",
+    environment: { ...simulator.environment("polyai-legacy"), ...fastPolling, SHUTDOWN_GRACE_MS: String(graceMs) },
   });
-  onTestFinished(() => receiver.close());
-  await service.start(alive());
+  let answered = 0;
+  const receiver = await collectingReceiver(() => (answered++ === 0 ? answer : null));
   const callSid = simulator.trigger({ scenario: queuedForEver });
   await service.client.post("/v1/watches", { call_sid: callSid, callback_url: receiver.url, signing_secret: signingSecret });
-  await arrived.promise;
+  await receiver.until(() => receiver.deliveries.length > 0);
   const deliveries = async () => {
     const { body } = await service.client.get("/v1/deliveries");
     return (body["data"] as readonly { status: string; attempt_count: number }[]).map((delivery) => [
@@ -35,14 +28,14 @@ async function withWebhookOnTheWire(answer: ScriptedAnswer, graceMs: number) {
       delivery.attempt_count,
     ]);
   };
-  return { simulator, service, callSid, deliveries, arrivals: () => arrivals };
+  return { simulator, service, callSid, deliveries, arrivals: () => receiver.deliveries.length };
 }
 
 test("SIGTERM lets a webhook on the wire finish within the grace, and it is not sent again", async () => {
-  // Setup: the receiver takes two thirds of the grace. What this proves: the grace is everybody's, not cut into shares.
+  // Setup: the receiver takes two thirds of the grace. What this proves: the grace is shared, not cut into parts.
   const { service, deliveries, arrivals } = await withWebhookOnTheWire({ statusCode: 204, delayMs: 4000 }, 6000);
-  expect(await service.terminate()).toBe(0);
-  await service.start(alive());
+  expect(await service.stop()).toBe(0);
+  await service.start();
   expect(await deliveries()).toEqual([["delivered", 1]]);
   expect(arrivals()).toBe(1);
 });
@@ -52,8 +45,8 @@ test("what is on the wire when the grace is over is no attempt, and is sent by t
   const { simulator, service, callSid, deliveries, arrivals } = await withWebhookOnTheWire("hang", 1000);
   simulator.fault({ kind: "hang" });
   await simulator.polled(callSid, simulator.pollCount(callSid) + 1);
-  expect(await service.terminate()).toBe(0);
-  await service.start(alive());
+  expect(await service.stop()).toBe(0);
+  await service.start();
   while ((await deliveries())[0]?.[0] !== "delivered") await once(AbortSignal.timeout(20), "abort");
   expect(await deliveries()).toEqual([["delivered", 1]]);
   expect(arrivals()).toBe(2);
@@ -67,10 +60,10 @@ test("from SIGTERM on no connection is accepted, a waiting request is answered, 
   const waiting = service.client.get(`/v1/watches/${watch?.id}?wait=30&sequence=${watch?.sequence}`);
   // On a connection made later: once it is answered, the one before it has been read.
   await service.client.get("/healthz");
-  const stopped = service.terminate();
+  const stopped = service.stop();
   while (await isAccepted(Number(new URL(service.url).port)));
-  expect(await Promise.all([stopped, service.terminate()])).toEqual([0, 0]);
-  expect(await waiting).toMatchObject({ statusCode: 200, body: { id: watch?.id } });
+  expect(await Promise.all([stopped, service.stop()])).toEqual([0, 0]);
+  expect(await waiting).toMatchObject({ status: 200, body: { id: watch?.id } });
 });
 
 async function isAccepted(port: number): Promise<boolean> {

@@ -4,11 +4,10 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { Agent, request as send } from "undici";
-import { readConfig } from "../../src/service/config.ts";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
-import { createService } from "../../src/service/create-service.ts";
-import { AnswerCheck } from "../harness/answer-check.ts";
-import type { SeenAnswer } from "../harness/answer-check.ts";
+import { AnswerCheck } from "../harness/service/answer-check.ts";
+import type { SeenAnswer } from "../harness/service/answer-check.ts";
+import { apiKey, openService } from "../harness/service/environment.ts";
 import { fuzzedBytes, fuzzedRequest } from "./requests.ts";
 import type { FuzzedRequest, Known } from "./requests.ts";
 
@@ -25,7 +24,6 @@ export type FuzzReport = {
   readonly heapBytes: { readonly early: number; readonly late: number };
 };
 
-const apiKey = "fuzz-key-fuzz-key-fuzz-key";
 const requestsPerRound = 250;
 const rawPerRound = 25;
 const patienceMs = 20_000;
@@ -37,19 +35,7 @@ const keptIds = 400;
  */
 export async function fuzz({ requests, seed, onProgress }: FuzzOptions): Promise<FuzzReport> {
   await using receiver = await startReceiver({ answers: ({ path }) => Number(path.slice(1)) || null });
-  const config = readConfig({
-    DATABASE_URL: "sqlite::memory:",
-    RINGBACK_API_KEY: apiKey,
-    HOST: "127.0.0.1",
-    PORT: "0",
-    METRICS_PORT: "0",
-    CALLBACK_ALLOW: "127.0.0.1/32",
-    CALLBACK_ALLOW_HTTP: "true",
-    API_MAX_PER_SECOND: "0",
-    LOG_LEVEL: "silent",
-  });
-  if (config.kind === "invalid") throw new Error(config.faults.join("\n"));
-  await using service = await createService(config.config, config.secrets);
+  await using service = await openService({ API_MAX_PER_SECOND: "0" });
   await using stack = new AsyncDisposableStack();
   const agent = stack.adopt(new Agent(), (agent) => agent.destroy());
   const url = `http://127.0.0.1:${service.apiPort}`;

@@ -16,9 +16,10 @@ import type { DeliveryView } from "../../src/ports/stores/read-store.ts";
 import type { SendJob } from "../../src/ports/stores/send-job.ts";
 import type { ServiceStore } from "../../src/ports/stores/service-store.ts";
 import type { Logger, Metrics } from "../../src/ports/telemetry.ts";
+import type { NotStarted } from "../../src/ports/not-started.ts";
 import type { WebhookRequest, WebhookSender } from "../../src/ports/webhook-sender.ts";
-import { startCallbacks } from "./callbacks.ts";
-import type { Callback, CallbackAnswer, Callbacks } from "./callbacks.ts";
+import { startCallbacks } from "./receivers/callbacks.ts";
+import type { Callback, CallbackAnswer, Callbacks } from "./receivers/callbacks.ts";
 import { FakeClock } from "./fake-clock.ts";
 import { StoreWorld, testPolicy } from "./store-drafts.ts";
 import type { WatchWish } from "./store-drafts.ts";
@@ -72,6 +73,8 @@ export class DeliveryWorld {
   readonly notices: Notice[] = [];
   readonly unwatched: string[] = [];
   readonly sent: WebhookRequest[] = [];
+  /** What this process lacks for sending; `null`: nothing. */
+  lacking: NotStarted["code"] | null = null;
   /** Called before every operation of the store; what it throws is the operation's answer, what it returns is waited for. */
   beforeStore: (operation: string) => Promise<void> | void = () => undefined;
   store: ServiceStore;
@@ -131,12 +134,12 @@ export class DeliveryWorld {
     this.#registrationsNow();
     const { jobs } = await this.registrations.see(callSid, status);
     this.dispatcher.accept(jobs);
-    // What a host with a pause behind it is owed is left to claims: in the service the loop's next round finds it.
+    // Deliveries to a host that has paused are left to claims: in the service the next round of the loop finds them.
     if (jobs.length === 0) this.dispatcher.wake();
     return jobs;
   }
 
-  /** One watch for each URL, each told once; in the order given. */
+  /** Makes a watch with one pending webhook for each URL, in the order given. */
   async oweEach(urls: readonly string[], prefix = "OUT-owed"): Promise<void> {
     for (const [index, url] of urls.entries()) {
       await this.watch(`${prefix}-${index}`, { url });
@@ -243,8 +246,8 @@ export class DeliveryWorld {
       metrics: silentMetrics,
       timeoutMs,
       maxAttempts: (policy.scheduleMs ?? testPolicy.scheduleMs).length,
-      onUnwatched: (callIds) => this.unwatched.push(...callIds),
-      notify: (notices) => this.notices.push(...notices),
+      poller: { rewatch: (callId) => this.unwatched.push(callId) },
+      listeners: [{ committed: ({ notices }) => this.notices.push(...notices), removed: () => undefined }],
       mayStart,
       random,
     });
@@ -264,6 +267,7 @@ export class DeliveryWorld {
     return {
       send: (request) => {
         this.sent.push(request);
+        if (this.lacking !== null) return Promise.resolve({ outcome: { kind: "not_started", code: this.lacking }, durationMs: 1 });
         return sender.send(request);
       },
       close: () => sender.close(),

@@ -3,7 +3,7 @@ import type { Clock, Timer } from "../../src/ports/clock.ts";
 
 type Pending = { readonly atMs: number; readonly order: number; readonly fire: () => void };
 
-/** A clock that stands still until it is told to go on. `settleTurns` turns of the loop run after every timer. */
+/** A clock that only the test moves. `settleTurns` turns of the loop run after every timer. */
 export class FakeClock implements Clock {
   #wallMs: number;
   #monotonicMs = 0;
@@ -34,7 +34,7 @@ export class FakeClock implements Clock {
     return this.#timers.size;
   }
 
-  /** Somebody sets the wall clock; monotonic time does not notice. */
+  /** Sets the wall clock without moving monotonic time. */
   setWall(wallMs: number): void {
     this.#wallMs = wallMs;
   }
@@ -53,7 +53,7 @@ export class FakeClock implements Clock {
     await this.settle();
   }
 
-  /** The whole process stands still: time passes, and no timer fires before it goes on. */
+  /** Lets time pass without a timer, as if the process was frozen. */
   standStill(ms: number): void {
     this.#passTo(this.#monotonicMs + ms);
   }

@@ -1,9 +1,12 @@
 import { setImmediate } from "node:timers/promises";
 import type { Observation } from "../../src/domain/calls/call.ts";
+import type { PollPolicy } from "../../src/domain/calls/poll-decision.ts";
 import type { SourceHealth } from "../../src/domain/sources/source.ts";
 import { Poller } from "../../src/engine/polling/poller.ts";
 import type { SourceSetup } from "../../src/engine/sources/polled-source.ts";
 import type { CallSource, PollAnswer, PollTarget } from "../../src/ports/call-source.ts";
+import type { NotStarted } from "../../src/ports/not-started.ts";
+import type { Commit, CommitListener } from "../../src/ports/commit-listener.ts";
 import type { CallCommit, CallStore, Notice } from "../../src/ports/stores/call-store.ts";
 import type { SendJob } from "../../src/ports/stores/send-job.ts";
 import type { ServiceStore } from "../../src/ports/stores/service-store.ts";
@@ -17,9 +20,22 @@ export const missing: Observation = { kind: "not_found" };
 export const broken: Observation = { kind: "failed", code: "server_error", detail: "HTTP 500" };
 export const unauthorized: Observation = { kind: "unauthorized", statusCode: 401 };
 
-type Script = (callSid: string) => Observation | Promise<Observation>;
+export const notStarted: NotStarted = { kind: "not_started", code: "EMFILE" };
 
-/** The upstream, scripted: what it answers, and what it was asked when. */
+/** The defaults of the service. */
+export const pollPolicy: PollPolicy = {
+  notFoundGraceMs: 30_000,
+  lostAfterMs: 300_000,
+  statusRetentionMs: 7_200_000,
+  backoffMinMs: 2000,
+  backoffMaxMs: 60_000,
+  corroborationMs: 600_000,
+  uncorroboratedEndMs: 600_000,
+};
+
+type Script = (callSid: string) => Observation | NotStarted | Promise<Observation | NotStarted>;
+
+/** An upstream that answers by a script and keeps its polls with their times. */
 export class ScriptedSource implements CallSource {
   answer: Script = () => fine("queued");
   polls: { readonly callSid: string; readonly atMs: number }[] = [];
@@ -50,7 +66,7 @@ export class ScriptedSource implements CallSource {
 }
 
 /** The poller on a fake clock, a scripted upstream and a real store that can be made to fail. */
-export class PollingWorld {
+export class PollingWorld implements CommitListener {
   readonly clock = new FakeClock();
   readonly upstream = new ScriptedSource(this.clock);
   readonly commits: CallCommit[] = [];
@@ -58,6 +74,7 @@ export class PollingWorld {
   readonly jobs: SendJob[] = [];
   readonly sourceChanges: string[] = [];
   readonly errors: string[] = [];
+  readonly warnings: string[] = [];
   /** Every commit is refused with it. */
   storeFailure: Error | null = null;
   /** Every commit waits for it before it reaches the store. */
@@ -76,15 +93,7 @@ export class PollingWorld {
       callSource: this.upstream,
       intervalMinMs: 2000,
       intervalMaxMs: 5000,
-      policy: {
-        notFoundGraceMs: 30_000,
-        lostAfterMs: 300_000,
-        statusRetentionMs: 7_200_000,
-        backoffMinMs: 2000,
-        backoffMaxMs: 60_000,
-        corroborationMs: 600_000,
-        uncorroboratedEndMs: 600_000,
-      },
+      policy: pollPolicy,
     };
     this.poller = this.#createPoller();
     this.#tickEachSecond();
@@ -96,7 +105,7 @@ export class PollingWorld {
   }
 
   get source(): SourceHealth {
-    const [health] = this.poller.sources();
+    const [health] = this.poller.sources.health();
     if (health === undefined) throw new Error("there is one source");
     return health;
   }
@@ -109,12 +118,21 @@ export class PollingWorld {
     return this.upstream.polls.filter((poll) => poll.callSid === callSid).map(({ atMs }) => atMs);
   }
 
+  committed({ jobs, notices }: Commit): void {
+    this.jobs.push(...jobs);
+    this.notices.push(...notices);
+  }
+
+  removed(): void {
+    throw new Error("the poller removes no watches");
+  }
+
   /** Registers as the registrar would: the commit first, then the poller. */
   async watch(callSid: string, { accountName = "default", ...wish }: WatchWish & { readonly accountName?: string } = {}): Promise<string> {
     const { source } = this.#setup;
     const account = await this.#registrations.account(accountName);
     this.#registrations.nowMs = this.clock.nowMs();
-    const polledAtMs = this.poller.lastGoodPollAtMs(source.name, "", callSid);
+    const polledAtMs = this.poller.calls.find(source.name, "", callSid)?.lastGoodPollAtMs ?? null;
     const created = await this.#registrations.watch(callSid, { accountId: account.id, sourceName: source.name, polledAtMs, ...wish });
     this.notices.push(...created.notices);
     if (created.call !== null) this.poller.watch(created.call);
@@ -165,10 +183,13 @@ export class PollingWorld {
       sources: [this.#setup],
       store: this.#observedStore(),
       clock: this.clock,
-      logger: { ...silentLogger, error: (fields) => this.errors.push(JSON.stringify(fields)) },
+      logger: {
+        ...silentLogger,
+        warn: (_fields, message) => this.warnings.push(message),
+        error: (fields) => this.errors.push(JSON.stringify(fields)),
+      },
       metrics: silentMetrics,
-      dispatch: (jobs) => this.jobs.push(...jobs),
-      notify: (notices) => this.notices.push(...notices),
+      listeners: [this],
       onSourceChange: ({ reason }, change) => this.sourceChanges.push(reason === null ? change : `${change}: ${reason}`),
     });
   }

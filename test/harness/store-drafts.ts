@@ -1,3 +1,4 @@
+import { filterByNames } from "../../src/domain/events/event-filter.ts";
 import { newId } from "../../src/domain/ids.ts";
 import type { AttemptOutcome } from "../../src/domain/deliveries/attempt.ts";
 import type { CallChange } from "../../src/domain/calls/call.ts";
@@ -71,12 +72,12 @@ type Created = Extract<RegisterWatchResult, { kind: "created" }>;
 type CreatedHook = Extract<RegisterHookResult, { kind: "created" }>;
 type Committed = Extract<CallCommitResult, { kind: "committed" }>;
 type Recorded = Extract<AttemptRecorded, { kind: "recorded" }>;
-export type WatchWish = Partial<Omit<WatchDraft, "endpoint">> & {
-  readonly url?: string | null;
-  readonly endpoint?: Partial<EndpointDraft>;
-};
+/** `events`: the names of the filter, as the API spells it. */
+type Wish = { readonly endpoint?: Partial<EndpointDraft>; readonly events?: readonly string[] | null };
+export type WatchWish = Partial<Omit<WatchDraft, "endpoint">> & Wish & { readonly url?: string | null };
+export type HookWish = Partial<Omit<HookDraft, "endpoint">> & Wish;
 
-/** A store with a clock that the test moves, and short ways to say what happens to it. */
+/** A store with a time that the test moves, and short calls for what happens to it. */
 export class StoreWorld {
   store: ServiceStore;
   nowMs = startMs;
@@ -107,7 +108,7 @@ export class StoreWorld {
   }
 
   async watchDraft(callSid: string, wish: WatchWish = {}): Promise<WatchDraft> {
-    const { url = "https://receiver.example/hook", endpoint, ...rest } = wish;
+    const { url = "https://receiver.example/hook", endpoint, events = null, ...rest } = wish;
     return {
       id: newId("wch", this.nowMs),
       accountId: wish.accountId ?? (await this.account()).id,
@@ -116,7 +117,7 @@ export class StoreWorld {
       callSid,
       callId: newId("call", this.nowMs),
       endpoint: url === null ? null : endpointDraft(url, endpoint),
-      events: null,
+      filter: filterByNames(events),
       metadata: {},
       expiresAtMs: this.nowMs + day,
       nowMs: this.nowMs,
@@ -138,32 +139,26 @@ export class StoreWorld {
     return expectKind(await this.register(callSid, wish), "created");
   }
 
-  async hook(
-    url: string,
-    wish: Partial<Omit<HookDraft, "endpoint">> & { readonly endpoint?: Partial<EndpointDraft> } = {},
-  ): Promise<CreatedHook> {
+  async hook(url: string, wish: HookWish = {}): Promise<CreatedHook> {
     return expectKind(await this.registerHook(url, wish), "created");
   }
 
-  async registerHook(
-    url: string,
-    { endpoint, ...wish }: Partial<Omit<HookDraft, "endpoint">> & { readonly endpoint?: Partial<EndpointDraft> } = {},
-  ): Promise<RegisterHookResult> {
+  async registerHook(url: string, { endpoint, events = null, ...wish }: HookWish = {}): Promise<RegisterHookResult> {
     return this.store.registerHook({
       id: newId("hk", this.nowMs),
       accountId: (await this.account()).id,
       endpoint: endpointDraft(url, { defaultFormat: "flat", late: "drop", ...endpoint }),
-      events: null,
+      filter: filterByNames(events),
       nowMs: this.nowMs,
       quotas: noQuotas,
       ...wish,
     });
   }
 
-  /** The call as the last registration or commit told it. */
+  /** The call as the last registration or commit returned it. */
   call(callSid: string): WatchedCall {
     const call = this.#calls.get(callSid);
-    if (call === undefined) throw new Error(`nobody watches ${callSid}`);
+    if (call === undefined) throw new Error(`${callSid} is not watched`);
     return call;
   }
 

@@ -2,14 +2,15 @@ import { describe, expect, test } from "vitest";
 import type { EndpointChange } from "../../src/ports/use-cases/endpoint-settings.ts";
 import type { ManualRefusal } from "../../src/ports/use-cases/manual-delivery.ts";
 import { healthy, startMs } from "../harness/deliveries.ts";
-import { createTestApi, faultsOf, problemOf } from "./test-api.ts";
+import { createTestApi } from "./test-api.ts";
+import { faultsOf, problemOf } from "../harness/service/client.ts";
 import { deliveryView, endpointView } from "./views.ts";
 
 const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 const stateOf = async (view: ReturnType<typeof endpointView>) => {
   const { send } = createTestApi({ store: { getEndpoint: async () => view } });
-  const { state, reason, since, paused_until } = (await (await send("GET", "/v1/endpoints/ep_1")).json()) as Record<string, unknown>;
+  const { state, reason, since, paused_until } = (await send("GET", "/v1/endpoints/ep_1")).body as Record<string, unknown>;
   return [state, reason, since, paused_until];
 };
 const at = (ms: number) => new Date(startMs + ms).toISOString();
@@ -49,7 +50,7 @@ describe("an endpoint's state", () => {
 
   test("all keys are there and no secret", async () => {
     const { send } = createTestApi();
-    expect(await (await send("GET", "/v1/endpoints/ep_1")).json()).toEqual({
+    expect((await send("GET", "/v1/endpoints/ep_1")).body).toEqual({
       id: "ep_1",
       url: "https://crm.example.com/hooks/calls",
       format: "standard",
@@ -65,7 +66,7 @@ describe("an endpoint's state", () => {
       last_success_at: null,
       backlog: 0,
       oldest_due_at: null,
-      explain: "nothing is owed",
+      explain: "no delivery is pending",
       created_at: "2026-11-24T12:00:00.000Z",
     });
   });
@@ -73,7 +74,7 @@ describe("an endpoint's state", () => {
 
 test("its own limit in flight is shown where it has one", async () => {
   const { send } = createTestApi({ store: { getEndpoint: async () => endpointView({ maxInFlight: 7 }) } });
-  expect(await (await send("GET", "/v1/endpoints/ep_1")).json()).toMatchObject({ max_in_flight: 7 });
+  expect((await send("GET", "/v1/endpoints/ep_1")).body).toMatchObject({ max_in_flight: 7 });
 });
 
 describe("PATCH /v1/endpoints/{id}", () => {
@@ -125,7 +126,7 @@ describe("PATCH /v1/endpoints/{id}", () => {
     const { send } = createTestApi();
     const response = await send("PATCH", "/v1/endpoints/ep_1", body);
     expect(response.status).toBe(422);
-    expect(await faultsOf(response)).toEqual(pointers);
+    expect(faultsOf(response)).toEqual(pointers);
   });
 
   test("of an unknown one is 404", async () => {
@@ -135,7 +136,7 @@ describe("PATCH /v1/endpoints/{id}", () => {
 
   test("infinity is no rate", async () => {
     const { send } = createTestApi();
-    expect(await faultsOf(await send("PATCH", "/v1/endpoints/ep_1", '{"max_per_second":1e400}'))).toEqual(["/max_per_second"]);
+    expect(faultsOf(await send("PATCH", "/v1/endpoints/ep_1", '{"max_per_second":1e400}'))).toEqual(["/max_per_second"]);
   });
 });
 
@@ -160,7 +161,7 @@ describe("POST …/rotate-secret", () => {
     });
     const response = await send("POST", "/v1/endpoints/ep_1/rotate-secret", body);
     expect(response.status).toBe(200);
-    expect(await response.json()).toEqual({ signing_secret: secret, previous_valid_until: "2026-11-25T12:00:00.000Z" });
+    expect(response.body).toEqual({ signing_secret: secret, previous_valid_until: "2026-11-25T12:00:00.000Z" });
     expect(asked).toEqual([request]);
   });
 
@@ -172,11 +173,11 @@ describe("POST …/rotate-secret", () => {
     [{ grace: 5 }, "/grace"],
   ])("%j is 422", async (body, pointer) => {
     const { send } = createTestApi();
-    expect(await faultsOf(await send("POST", "/v1/endpoints/ep_1/rotate-secret", body))).toEqual([pointer]);
+    expect(faultsOf(await send("POST", "/v1/endpoints/ep_1/rotate-secret", body))).toEqual([pointer]);
   });
 });
 
-describe("by hand", () => {
+describe("manual attempts", () => {
   const both = ["retry", "test"] as const;
   test.each<[ManualRefusal, number, string, readonly ("retry" | "test")[]]>([
     [{ kind: "unknown" }, 404, "not-found", both],
@@ -190,8 +191,8 @@ describe("by hand", () => {
       const { send } = createTestApi({ manualDelivery: { [method]: async () => refusal } });
       const response = await send("POST", method === "test" ? "/v1/endpoints/ep_1/test" : "/v1/deliveries/dlv_1/retry");
       expect(response.status).toBe(status);
-      expect(response.headers.get("retry-after")).toBe(status === 429 || status === 503 ? "1" : null);
-      expect(await problemOf(response)).toMatchObject({ type: `urn:ringback:problem:${slug}` });
+      expect(response.headers["retry-after"]).toBe(status === 429 || status === 503 ? "1" : undefined);
+      expect(problemOf(response)).toMatchObject({ type: `urn:ringback:problem:${slug}` });
     }
   });
 
@@ -199,7 +200,7 @@ describe("by hand", () => {
     const { send } = createTestApi();
     const response = await send("POST", "/v1/deliveries/dlv_1/retry");
     expect(response.status).toBe(202);
-    expect(await response.json()).toEqual({
+    expect(response.body).toEqual({
       id: "dlv_1",
       event_id: "evt_1",
       event_type: "call.failure",
@@ -219,7 +220,7 @@ describe("by hand", () => {
     const { send } = createTestApi();
     const response = await send("POST", "/v1/endpoints/ep_1/test");
     expect(response.status).toBe(200);
-    expect(await response.json()).toEqual({
+    expect(response.body).toEqual({
       number: 1,
       started_at: "2026-11-24T12:00:00.000Z",
       duration_ms: 48,
@@ -232,8 +233,8 @@ describe("by hand", () => {
 
   test("a delivery asked for alone has its attempts", async () => {
     const { send } = createTestApi();
-    expect(await (await send("GET", "/v1/deliveries/dlv_1")).json()).toMatchObject({ id: "dlv_1", attempts: [{ number: 1 }] });
-    const { data } = (await (await send("GET", "/v1/deliveries")).json()) as { data: object[] };
+    expect((await send("GET", "/v1/deliveries/dlv_1")).body).toMatchObject({ id: "dlv_1", attempts: [{ number: 1 }] });
+    const { data } = (await send("GET", "/v1/deliveries")).body as { data: object[] };
     expect(data.map((delivery) => "attempts" in delivery)).toEqual([false]);
   });
 
@@ -264,7 +265,7 @@ describe("POST …/recover", () => {
       },
     });
     const response = await send("POST", "/v1/endpoints/ep_1/recover", { since: "2026-11-24T11:00:00Z" });
-    expect([response.status, await response.json()]).toEqual([202, { recovered: 3 }]);
+    expect([response.status, response.body]).toEqual([202, { recovered: 3 }]);
     expect(spans).toEqual([{ sinceMs: startMs - 3_600_000, untilMs: startMs }]);
   });
 
@@ -275,7 +276,7 @@ describe("POST …/recover", () => {
     [{ since: "2026-11-24T11:00:00Z", status: "failed" }, "/status"],
   ])("%j is 422", async (body, pointer) => {
     const { send } = createTestApi();
-    expect(await faultsOf(await send("POST", "/v1/endpoints/ep_1/recover", body))).toEqual([pointer]);
+    expect(faultsOf(await send("POST", "/v1/endpoints/ep_1/recover", body))).toEqual([pointer]);
   });
 
   test("a disabled endpoint is 409", async () => {
@@ -287,7 +288,7 @@ describe("POST …/recover", () => {
 describe("the account", () => {
   test("is who the key belongs to, with its limits", async () => {
     const { send } = createTestApi();
-    expect(await (await send("GET", "/v1/me")).json()).toEqual({
+    expect((await send("GET", "/v1/me")).body).toEqual({
       id: "acc_1",
       name: "default",
       public_key: "whpk_5vJ3u0o4rJ7hYb6v8Ez1m2cT9qXw0aLk3nPdRfGsHiI=",
@@ -298,16 +299,16 @@ describe("the account", () => {
   test("its default secret is set with 204", async () => {
     const { send } = createTestApi();
     expect((await send("PUT", "/v1/me/signing-secret", { signing_secret: secret })).status).toBe(204);
-    expect(await faultsOf(await send("PUT", "/v1/me/signing-secret", {}))).toEqual(["/signing_secret"]);
+    expect(faultsOf(await send("PUT", "/v1/me/signing-secret", {}))).toEqual(["/signing_secret"]);
   });
 
   test("its sources come in pages like everything", async () => {
     const { send } = createTestApi();
-    const first = (await (await send("GET", "/v1/sources?limit=1")).json()) as { data: object[]; next_cursor: string };
+    const first = (await send("GET", "/v1/sources?limit=1")).body as { data: object[]; next_cursor: string };
     expect(first.data).toEqual([
       { name: "default", kind: "polyai-legacy", state: "ok", reason: null, since: null, last_good_poll_at: null, interval_ms: 2000 },
     ]);
     const rest = await send("GET", `/v1/sources?cursor=${first.next_cursor}`);
-    expect(await rest.json()).toMatchObject({ data: [{ name: "sandbox" }], next_cursor: null });
+    expect(rest.body).toMatchObject({ data: [{ name: "sandbox" }], next_cursor: null });
   });
 });

@@ -19,7 +19,7 @@ function quietFeed(matchesAfter: number) {
       },
     },
     live: {
-      feedChanged: (_accountId, timeoutMs, signal) => {
+      changed: (_accountId, timeoutMs, signal) => {
         signals.push(signal);
         return new Promise((resolve) => {
           wake = resolve;
@@ -45,7 +45,7 @@ describe("the feed", () => {
     });
     await send("GET", "/v1/events?after=5&since=2026-11-24T12:00:00Z&type=watch.*,terminal,call.success&call_sid=OUT-1&limit=3");
     const response = await send("GET", "/v1/events?type=endpoint.test");
-    expect(await response.json()).toEqual({ data: [], next_cursor: "9" });
+    expect(response.body).toEqual({ data: [], next_cursor: "9" });
     expect(asked).toEqual([
       {
         accountId: "acc_1",
@@ -67,7 +67,7 @@ describe("the feed", () => {
     publish();
     await expect.poll(() => cursors.length).toBe(2);
     publish();
-    expect(await (await answer).json()).toMatchObject({ data: [{ id: "evt_1" }], next_cursor: "3" });
+    expect((await answer).body).toMatchObject({ data: [{ id: "evt_1" }], next_cursor: "3" });
     expect(cursors).toEqual([null, "1", "2"]);
     expect(signals.every(({ aborted }) => aborted)).toBe(true);
   });
@@ -77,19 +77,19 @@ describe("the feed", () => {
     const answer = send("GET", "/v1/events?wait=2&after=7");
     await expect.poll(() => cursors.length).toBe(1);
     await clock.advance(2000);
-    expect(await (await answer).json()).toEqual({ data: [], next_cursor: "1" });
+    expect((await answer).body).toEqual({ data: [], next_cursor: "1" });
   });
 
   test("what is there is answered at once and leaves no waiter", async () => {
     const { send, signals } = quietFeed(0);
-    expect(await (await send("GET", "/v1/events?wait=30")).json()).toMatchObject({ data: [{ id: "evt_1" }] });
+    expect((await send("GET", "/v1/events?wait=30")).body).toMatchObject({ data: [{ id: "evt_1" }] });
     expect(signals.map(({ aborted }) => aborted)).toEqual([true]);
   });
 
   test("a client that goes away releases its waiter", async () => {
-    const { app, signals } = quietFeed(Number.POSITIVE_INFINITY);
+    const { request, signals } = quietFeed(Number.POSITIVE_INFINITY);
     const client = new AbortController();
-    const answer = app.request("/v1/events?wait=30", { headers: { "x-api-key": apiKey }, signal: client.signal });
+    const answer = request("/v1/events?wait=30", { headers: { "x-api-key": apiKey }, signal: client.signal });
     await expect.poll(() => signals.length).toBe(1);
     await settle();
     client.abort();
@@ -100,7 +100,7 @@ describe("the feed", () => {
 
 test("an event is as it was sent, with its deliveries", async () => {
   const { send } = createTestApi();
-  expect(await (await send("GET", "/v1/events/evt_1")).json()).toEqual({
+  expect((await send("GET", "/v1/events/evt_1")).body).toEqual({
     id: "evt_1",
     type: "call.failure",
     timestamp: "2026-11-23T12:00:03.120Z",
@@ -123,7 +123,7 @@ test("an event is as it was sent, with its deliveries", async () => {
 
 test("a call is its last known status", async () => {
   const { send } = createTestApi();
-  expect(await (await send("GET", "/v1/calls/OUT-1")).json()).toEqual({
+  expect((await send("GET", "/v1/calls/OUT-1")).body).toEqual({
     call_sid: "OUT-1",
     source: "default",
     status: null,

@@ -1,45 +1,45 @@
 import { describe, expect, test } from "vitest";
 import { FakeClock } from "../harness/fake-clock.ts";
-import { accountsService } from "../harness/accounts-service.ts";
-import type { AccountClient, Answer } from "../harness/accounts-service.ts";
+import type { Answer, Client } from "../harness/service/client.ts";
+import { startService } from "../harness/service/service.ts";
 
 const source = { POLYAI_BASE_URL: "http://127.0.0.1:1", POLYAI_AUTH_TOKEN: "token" };
 const quotaExceeded = { type: "urn:ringback:problem:quota-exceeded", status: 403 };
 
-const watch = (client: AccountClient, n: number | string, url = "http://127.0.0.1:9/hook"): Promise<Answer> =>
+const watch = (client: Client, n: number | string, url = "http://127.0.0.1:9/hook"): Promise<Answer> =>
   client.send("POST", "/v1/watches", { call_sid: `OUT-${n}`, callback_url: url });
 
-const hook = (client: AccountClient, path: string): Promise<Answer> =>
-  client.send("POST", "/v1/hooks", { url: `http://127.0.0.1:9/${path}` });
+const hook = (client: Client, path: string): Promise<Answer> => client.send("POST", "/v1/hooks", { url: `http://127.0.0.1:9/${path}` });
 
 /** The sources an account may use. */
-async function namesFor(client: AccountClient): Promise<readonly string[]> {
+async function namesFor(client: Client): Promise<readonly string[]> {
   const { body } = await client.send("GET", "/v1/sources");
   return (body as { data: { name: string }[] }).data.map(({ name }) => name);
 }
 
-/** Nothing is polled or sent while the clock stands. */
+/** Nothing is polled or sent, because the clock does not move. */
 async function twoAccounts(environment: Readonly<Record<string, string>>) {
   const clock = new FakeClock();
-  const { createAccount } = await accountsService({ ...source, ...environment }, { clock });
-  return { clock, acme: await createAccount("acme"), beta: await createAccount("beta") };
+  const service = await startService({ database: "sqlite-file", environment: { ...source, ...environment }, clock });
+  const [acme, beta] = [await service.createAccount("acme", "--default-source"), await service.createAccount("beta", "--default-source")];
+  return { clock, acme: acme.client, acmeKey: acme.key, beta: beta.client };
 }
 
 describe("the rate of an account", () => {
-  test("is its own: who asks too often is told when to come back, and nobody else notices", async () => {
+  test("is its own: an account above it gets 429 and Retry-After, other accounts are not affected", async () => {
     const { clock, acme, beta } = await twoAccounts({ API_MAX_PER_SECOND: "3" });
     const answers = [];
     for (let n = 0; n < 5; n++) answers.push(await acme.send("GET", "/v1/me"));
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 429, 429]);
-    expect(answers.map(({ headers }) => headers.get("ratelimit"))).toEqual([
+    expect(answers.map(({ headers }) => headers["ratelimit"])).toEqual([
       '"default";r=2;t=1',
       '"default";r=1;t=1',
       '"default";r=0;t=1',
       '"default";r=0;t=1',
       '"default";r=0;t=1',
     ]);
-    for (const { headers } of answers) expect(headers.get("ratelimit-policy")).toBe('"default";q=3;w=1');
-    expect(answers.map(({ headers }) => headers.get("retry-after"))).toEqual([null, null, null, "1", "1"]);
+    for (const { headers } of answers) expect(headers["ratelimit-policy"]).toBe('"default";q=3;w=1');
+    expect(answers.map(({ headers }) => headers["retry-after"])).toEqual([undefined, undefined, undefined, "1", "1"]);
     expect(answers[4]?.body).toMatchObject({ type: "urn:ringback:problem:rate-limited", status: 429 });
     expect((await beta.send("GET", "/v1/me")).status).toBe(200);
     await clock.advance(1000);
@@ -47,12 +47,12 @@ describe("the rate of an account", () => {
     expect((await acme.send("GET", "/v1/me")).status).toBe(429);
   });
 
-  test("counts every request alike, refused ones of other kinds too, and all keys of an account together", async () => {
-    const { acme } = await twoAccounts({ API_MAX_PER_SECOND: "3" });
+  test("counts every request, refused ones too, and all keys of an account together", async () => {
+    const { acme, acmeKey } = await twoAccounts({ API_MAX_PER_SECOND: "3" });
     const statuses = [
       (await acme.send("GET", "/v1/watches/wch_unknown")).status,
       (await acme.send("POST", "/v1/watches", { call_sid: 1 })).status,
-      (await acme.send("GET", "/v1/me", undefined, { authorization: "", "x-api-key": acme.key })).status,
+      (await acme.send("GET", "/v1/me", undefined, { authorization: "", "x-api-key": acmeKey })).status,
       (await acme.send("GET", "/v1/me")).status,
     ];
     expect(statuses).toEqual([404, 422, 200, 429]);
@@ -101,21 +101,22 @@ describe("the quotas of an account", () => {
     expect((await hook(acme, "two")).status).toBe(201);
   });
 
-  test("0 is no limit, and the account is told which it has", async () => {
+  test("0 is no limit, and GET /v1/me shows the limits", async () => {
     const none = { API_MAX_PER_SECOND: "0", ACCOUNT_MAX_ACTIVE_WATCHES: "0", ACCOUNT_MAX_ENDPOINTS: "0", ACCOUNT_MAX_HOOKS: "0" };
     const { acme } = await twoAccounts(none);
     expect((await acme.send("GET", "/v1/me")).body).toMatchObject({
       limits: { api_max_per_second: 0, max_active_watches: 0, max_endpoints: 0, max_hooks: 0 },
     });
     for (let n = 0; n < 10; n++) expect((await watch(acme, n, `http://127.0.0.1:9/${n}`)).status).toBe(201);
-    expect((await acme.send("GET", "/v1/me")).headers.get("ratelimit")).toBeNull();
+    expect((await acme.send("GET", "/v1/me")).headers["ratelimit"]).toBeUndefined();
   });
 });
 
 describe("a source", () => {
-  test("is used by whom it is for: default by accounts made for it, sandbox by all", async () => {
-    const { createAccount } = await accountsService(source, { clock: new FakeClock() });
-    const [acme, plain] = [await createAccount("acme"), await createAccount("plain", { usesDefaultSource: false })];
+  test("is used by the accounts that it is for: default by those made for it, sandbox by all", async () => {
+    const service = await startService({ database: "sqlite-file", environment: source, clock: new FakeClock() });
+    const { client: acme } = await service.createAccount("acme", "--default-source");
+    const { client: plain } = await service.createAccount("plain");
     expect([await namesFor(acme), await namesFor(plain)]).toEqual([["default", "sandbox"], ["sandbox"]]);
     expect((await watch(acme, 1, "http://127.0.0.1:9/")).status).toBe(201);
     expect(await watch(plain, 1, "http://127.0.0.1:9/")).toMatchObject({

@@ -1,17 +1,16 @@
 import { describe, expect, test } from "vitest";
 import { openApiDocument } from "../../src/http/operations/openapi.ts";
 import { problemCatalogue } from "../../src/http/schemas/problem-catalogue.ts";
-import { AnswerCheck } from "../harness/answer-check.ts";
-import type { SeenAnswer } from "../harness/answer-check.ts";
+import { AnswerCheck } from "../harness/service/answer-check.ts";
+import type { SeenAnswer } from "../harness/service/answer-check.ts";
+import type { Answer } from "../harness/service/client.ts";
 import { createTestApi } from "./test-api.ts";
 
-const { app, send } = createTestApi();
+const { app, request, send } = createTestApi();
 const check = new AnswerCheck(openApiDocument(app, "0.1.0"));
 const { document } = check;
 
-async function seen(method: string, target: string, response: Response): Promise<SeenAnswer> {
-  return { method, target, status: response.status, headers: Object.fromEntries(response.headers), text: await response.text() };
-}
+const seen = (method: string, target: string, answer: Answer): SeenAnswer => ({ method, target, ...answer });
 
 describe("answers are what the document says", () => {
   const watch = { call_sid: "OUT-1", callback_url: "https://a.example/", metadata: { a: "b" } };
@@ -51,11 +50,11 @@ describe("answers are what the document says", () => {
     const response = await send(method.toUpperCase(), path, body);
     expect(response.status).toBe(status);
     expect(document.paths[template]?.[method]?.responses[status]).toBeDefined();
-    expect(check.faultsOf(await seen(method.toUpperCase(), path, response))).toEqual([]);
+    expect(check.faultsOf(seen(method.toUpperCase(), path, response))).toEqual([]);
   });
 
   test("and what is not would be noticed", async () => {
-    const me = await seen("GET", "/v1/me", await send("GET", "/v1/me"));
+    const me = seen("GET", "/v1/me", await send("GET", "/v1/me"));
     const withBody = (change: object) => ({ ...me, text: JSON.stringify({ ...(JSON.parse(me.text) as object), ...change }) });
     expect(check.faultsOf(me)).toEqual([]);
     expect(check.faultsOf(withBody({ extra: 1 }))).not.toEqual([]);
@@ -63,7 +62,7 @@ describe("answers are what the document says", () => {
     expect(check.faultsOf({ ...me, status: 201 })).toEqual(["GET getMe 201 is not documented"]);
     expect(check.faultsOf({ ...me, headers: { ...me.headers, "content-type": "text/plain" } })).not.toEqual([]);
     expect(check.faultsOf({ ...me, headers: { ...me.headers, "x-request-id": undefined } })).not.toEqual([]);
-    const unknown = await seen("GET", "/v1/watches/wch_2", await send("GET", "/v1/watches/wch_2"));
+    const unknown = seen("GET", "/v1/watches/wch_2", await send("GET", "/v1/watches/wch_2"));
     expect(check.faultsOf({ ...unknown, text: unknown.text.replace("not-found", "lost-found") })).toEqual([
       "GET getWatch 404 does not document lost-found",
     ]);
@@ -121,30 +120,30 @@ describe("the document", () => {
   });
 
   test("it is served as it is made, with the webhooks we send", async () => {
-    const response = await app.request("/openapi.json");
-    expect(response.headers.get("content-type")).toBe("application/json");
-    expect(await response.json()).toEqual(document);
+    const response = await request("/openapi.json");
+    expect(response.headers["content-type"]).toBe("application/json");
+    expect(response.body).toEqual(document);
     expect(Object.keys(document.webhooks)).toEqual(["event", "operational-event"]);
   });
 });
 
 describe("the page", () => {
   test("names every operation, loads nothing and runs nothing", async () => {
-    const response = await app.request("/docs");
-    expect(response.headers.get("content-type")).toMatch(/^text\/html/);
-    const policy = response.headers.get("content-security-policy") ?? "";
+    const response = await request("/docs");
+    expect(response.headers["content-type"]).toMatch(/^text\/html/);
+    const policy = response.headers["content-security-policy"] ?? "";
     expect(policy).toMatch(/^default-src 'none'; style-src 'sha256-[A-Za-z0-9+/=]+';/);
     expect(policy).not.toContain("unsafe");
-    const page = await response.text();
+    const page = response.text;
     for (const [path, item] of Object.entries(document.paths))
       for (const method of Object.keys(item)) expect(page).toContain(`${method.toUpperCase()} ${path}`);
     expect(page).not.toMatch(/<(script|img|link|iframe|object|embed|base|form)|\ssrc=|url\(|@import|href="(?!\/openapi\.json")/i);
   });
 
   test("its style sheet is the one its policy lets in", async () => {
-    const response = await app.request("/docs");
-    const style = /<style>(.*?)<\/style>/s.exec(await response.text())?.[1] ?? "";
+    const response = await request("/docs");
+    const style = /<style>(.*?)<\/style>/s.exec(response.text)?.[1] ?? "";
     const digest = Buffer.from(await crypto.subtle.digest("SHA-256", Buffer.from(style))).toString("base64");
-    expect(response.headers.get("content-security-policy")).toContain(`'sha256-${digest}'`);
+    expect(response.headers["content-security-policy"]).toContain(`'sha256-${digest}'`);
   });
 });

@@ -9,7 +9,7 @@ import { createMetricsApp } from "../../src/http/routes/metrics.ts";
 import { listen } from "../../src/http/server/server.ts";
 import type { Listening, ServerLimits } from "../../src/http/server/server.ts";
 import { apiKey, createTestApi } from "./test-api.ts";
-import type { ProblemBody } from "./test-api.ts";
+import type { Problem } from "../harness/service/client.ts";
 import { watchView } from "./views.ts";
 import { answerWaiting } from "../../src/http/server/starting-app.ts";
 
@@ -34,7 +34,7 @@ function waitingApi() {
   const api = createTestApi({
     store: { getWatch: async () => watchView() },
     live: {
-      watchChanged: (_watchId, _timeoutMs, signal) => {
+      changed: (_watchId, _timeoutMs, signal) => {
         signals.push(signal);
         subscribed.resolve(signal);
         signal.addEventListener("abort", () => changed.resolve(false));
@@ -79,7 +79,7 @@ describe("what cannot be read", () => {
     const answer = await readAll(socket);
     expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
     expect(answer).toMatch(/\r\nx-request-id: \S+\r\n/i);
-    const body = JSON.parse(answer.slice(answer.indexOf("\r\n\r\n") + 4)) as ProblemBody;
+    const body = JSON.parse(answer.slice(answer.indexOf("\r\n\r\n") + 4)) as Problem;
     expect(answer).toContain(`\r\nx-request-id: ${body.request_id}\r\n`);
     expect(answer).toMatch(/\r\ncontent-type: application\/problem\+json\r\n/);
     expect(body).toMatchObject({ status, type: expect.stringMatching(/^urn:ringback:problem:[a-z-]+$/) });
@@ -99,7 +99,7 @@ describe("what cannot be read", () => {
 
   test("the client's own request id is answered while the database is waited for", async () => {
     const answer = answerWaiting(new Request("http://a/v1/me", { headers: { "x-request-id": "job-7" } }));
-    expect([answer.status, answer.headers.get("x-request-id"), ((await answer.json()) as ProblemBody).request_id]).toEqual([
+    expect([answer.status, answer.headers.get("x-request-id"), ((await answer.json()) as Problem).request_id]).toEqual([
       503,
       "job-7",
       "job-7",

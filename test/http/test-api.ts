@@ -3,7 +3,9 @@ import { expect } from "vitest";
 import { createSecretBox } from "../../src/adapters/sealing/secret-box.ts";
 import { createApp } from "../../src/http/app.ts";
 import { openApiDocument } from "../../src/http/operations/openapi.ts";
-import { AnswerCheck } from "../harness/answer-check.ts";
+import { AnswerCheck } from "../harness/service/answer-check.ts";
+import { answerOf, clientOn } from "../harness/service/client.ts";
+import type { Answer } from "../harness/service/client.ts";
 import type { HttpDependencies } from "../../src/http/operations/dependencies.ts";
 import type { IdempotentRequest } from "../../src/ports/use-cases/idempotency.ts";
 import type { HookRequest, WatchRequest } from "../../src/ports/use-cases/registration.ts";
@@ -16,7 +18,7 @@ export type Logged = { readonly level: string; readonly message: string; readonl
 
 const created = (request: WatchRequest) => ({
   kind: "created" as const,
-  view: watchView({ callSid: request.callSid, callbackUrl: request.callbackUrl, events: request.events, metadata: request.metadata }),
+  view: watchView({ callSid: request.callSid, callbackUrl: request.callbackUrl, filter: request.filter, metadata: request.metadata }),
   signingSecret: null,
 });
 const one =
@@ -72,7 +74,7 @@ export function createTestApi(parts: Parts = {}) {
       removeWatch: async (_account: unknown, watchId: string) => watchId === "wch_1",
       async registerHook(_account: unknown, request: HookRequest) {
         hookRequests.push(request);
-        return { kind: "created" as const, view: hookView({ url: request.url, events: request.events }), secret: null };
+        return { kind: "created" as const, view: hookView({ url: request.url, filter: request.filter }), secret: null };
       },
       removeHook: async () => {},
     },
@@ -104,8 +106,7 @@ export function createTestApi(parts: Parts = {}) {
           lastGoodPollAtMs: null,
           intervalMs: 2000,
         })),
-      watchChanged: async () => false,
-      feedChanged: async () => false,
+      changed: async () => false,
       readiness: async () => ({ notReady: null, degraded: [] }),
     },
     idempotency: { take: async (request: IdempotentRequest) => ({ kind: "held" as const, request, [Symbol.dispose]: () => {} }) },
@@ -130,6 +131,7 @@ export function createTestApi(parts: Parts = {}) {
     clock,
     logger: { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") },
     metrics: { httpAnswered: (route: string, status: number) => void answered.push({ route, status }) },
+    sourceKinds: ["polyai-legacy", "polyai-agents", "sandbox"],
     limits: { apiMaxPerSecond: 0, maxActiveWatches: 200_000, maxEndpoints: 50_000, maxHooks: 100 },
     endpointMaxInFlight: 32,
     publicUrl: null,
@@ -144,31 +146,21 @@ export function createTestApi(parts: Parts = {}) {
   ) as unknown as HttpDependencies;
   const app = checked(createApp(dependencies));
 
-  /** With the key; a `body` that is no string is sent as JSON. */
-  const send = async (method: string, path: string, body?: unknown, headers: Readonly<Record<string, string>> = {}): Promise<Response> =>
-    app.request(path, {
+  /** As `fetch`, for requests that `send` does not make: without a key, with a stream, with a signal. */
+  const request = async (path: string, init?: RequestInit): Promise<Answer> => {
+    const response = await app.request(path, init);
+    return answerOf({ status: response.status, headers: Object.fromEntries(response.headers), text: await response.text() });
+  };
+  const client = clientOn((method, path, body, headers = {}) =>
+    request(path, {
       method,
-      headers: { authorization: `Bearer ${apiKey}`, ...(body === undefined ? {} : { "content-type": "application/json" }), ...headers },
+      headers: {
+        authorization: `Bearer ${apiKey}`,
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+        ...headers,
+      } as Record<string, string>,
       ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
-    });
-  return { app, clock, send, watchRequests, hookRequests, logged, answered };
-}
-
-export type ProblemBody = {
-  readonly type: string;
-  readonly status: number;
-  readonly detail: string;
-  readonly request_id: string;
-  readonly errors?: readonly { readonly pointer?: string; readonly parameter?: string; readonly detail: string }[];
-  readonly [extension: string]: unknown;
-};
-
-export async function problemOf(response: Response): Promise<ProblemBody> {
-  return (await response.json()) as ProblemBody;
-}
-
-/** Where the faults of a 422 are: pointers into the body, or names of parameters. */
-export async function faultsOf(response: Response): Promise<readonly (string | undefined)[]> {
-  const { errors = [] } = await problemOf(response);
-  return errors.map(({ pointer, parameter }) => pointer ?? parameter);
+    }),
+  );
+  return { app, clock, request, ...client, watchRequests, hookRequests, logged, answered };
 }

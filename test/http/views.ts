@@ -1,5 +1,6 @@
 import { callEvent } from "../harness/events.ts";
 import { healthy, startMs } from "../harness/deliveries.ts";
+import { filterByNames } from "../../src/domain/events/event-filter.ts";
 import type { Attempt } from "../../src/domain/deliveries/attempt.ts";
 import type { Delivery } from "../../src/domain/deliveries/delivery.ts";
 import type { Endpoint } from "../../src/domain/deliveries/endpoint.ts";
@@ -18,7 +19,13 @@ export const account: Account = {
 
 const endpointSummary: EndpointSummary = { id: "ep_1", state: "enabled", reason: null, format: "standard", pausedUntilMs: null };
 
-export function watchView(watch: Partial<Watch> = {}, over: Partial<Omit<WatchView, "watch">> = {}): WatchView {
+/** The names of a filter, as the API spells it. */
+type WithNames = { readonly events?: readonly string[] | null };
+
+export function watchView(
+  { events = null, ...watch }: Partial<Watch> & WithNames = {},
+  over: Partial<Omit<WatchView, "watch">> = {},
+): WatchView {
   return {
     call: { status: null, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs: null },
     endpoint: endpointSummary,
@@ -34,7 +41,7 @@ export function watchView(watch: Partial<Watch> = {}, over: Partial<Omit<WatchVi
       callbackUrl: "https://crm.example.com/hooks/calls",
       status: "active",
       endReason: null,
-      events: null,
+      filter: filterByNames(events),
       metadata: {},
       sequence: 0,
       createdAtMs: startMs,
@@ -115,12 +122,12 @@ export function endpointView(endpoint: Partial<Endpoint> = {}, over: Partial<Omi
   };
 }
 
-export function hookView(hook: Partial<HookView> = {}): HookView {
+export function hookView({ events = null, ...hook }: Partial<HookView> & WithNames = {}): HookView {
   return {
     id: "hk_1",
     accountId: account.id,
     url: "https://hooks.zapier.com/hooks/standard/1/abc/",
-    events: null,
+    filter: filterByNames(events),
     endpoint: { ...endpointSummary, format: "flat" },
     createdAtMs: startMs,
     ...hook,

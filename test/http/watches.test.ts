@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest";
 import type { WatchOutcome, WatchRequest } from "../../src/ports/use-cases/registration.ts";
 import { startMs } from "../harness/deliveries.ts";
-import { createTestApi, faultsOf, problemOf } from "./test-api.ts";
+import type { Answer } from "../harness/service/client.ts";
+import { createTestApi } from "./test-api.ts";
+import { faultsOf, problemOf } from "../harness/service/client.ts";
 import { watchView } from "./views.ts";
 
 const callbackUrl = "https://crm.example.com/hooks/calls";
@@ -19,7 +21,7 @@ describe("POST /v1/watches", () => {
         {
           callSid: "OUT-1",
           callbackUrl,
-          events: null,
+          filter: { names: null },
           metadata: {},
           format: null,
           headers: null,
@@ -48,7 +50,7 @@ describe("POST /v1/watches", () => {
     expect(watchRequests[0]?.[0]).toEqual({
       callSid: "OUT-sandbox-success-1",
       callbackUrl,
-      events: ["terminal", "call.queued"],
+      filter: { names: ["terminal", "call.queued"] },
       metadata: { lead_id: "00Q5g000" },
       format: "cloudevents",
       headers: { Authorization: "Bearer x" },
@@ -61,7 +63,7 @@ describe("POST /v1/watches", () => {
   test("the watch has every key, times in milliseconds, and the secret that was made", async () => {
     const view = watchView({ events: ["terminal"], metadata: { lead_id: "1" }, expiresAtMs: startMs + 1 });
     const { send } = createTestApi({ registration: { registerWatch: async () => ({ kind: "created", view, signingSecret: secret }) } });
-    expect(await (await send("POST", "/v1/watches", minimal)).json()).toEqual({
+    expect((await send("POST", "/v1/watches", minimal)).body).toEqual({
       id: "wch_1",
       call_sid: "OUT-1",
       callback_url: callbackUrl,
@@ -88,7 +90,7 @@ describe("POST /v1/watches", () => {
     const { send } = createTestApi({ registration: { registerWatch: async () => existing } });
     const response = await send("POST", "/v1/watches", minimal);
     expect(response.status).toBe(200);
-    expect(await response.json()).toMatchObject({ id: "wch_1", signing_secret: null });
+    expect(response.body).toMatchObject({ id: "wch_1", signing_secret: null });
   });
 
   test.each<[string, object, readonly string[]]>([
@@ -135,7 +137,7 @@ describe("POST /v1/watches", () => {
     const { send, watchRequests } = createTestApi();
     const response = await send("POST", "/v1/watches", { ...minimal, ...over });
     expect(response.status).toBe(422);
-    expect(await faultsOf(response)).toEqual(pointers);
+    expect(faultsOf(response)).toEqual(pointers);
     expect(watchRequests).toEqual([]);
   });
 
@@ -146,14 +148,14 @@ describe("POST /v1/watches", () => {
 
   test("what is missing is said to be missing", async () => {
     const { send } = createTestApi();
-    const { errors } = await problemOf(await send("POST", "/v1/watches", {}));
+    const { errors } = problemOf(await send("POST", "/v1/watches", {}));
     expect(errors).toEqual([{ pointer: "/call_sid", detail: "is required" }]);
   });
 
   test("no fault repeats a secret", async () => {
     const { send } = createTestApi();
     const over = { signing_secret: "whsec_hunter2", headers: { "x-key": "hunter2\n" }, metadata: { a: 1, b: "hunter2" } };
-    expect(await (await send("POST", "/v1/watches", { ...minimal, ...over })).text()).not.toContain("hunter2");
+    expect((await send("POST", "/v1/watches", { ...minimal, ...over })).text).not.toContain("hunter2");
   });
 
   const conflict = { kind: "conflict", detail: "it differs", watchId: null, endpointId: null } as const;
@@ -172,8 +174,8 @@ describe("POST /v1/watches", () => {
     const { send } = createTestApi({ registration: { registerWatch: async () => refusal } });
     const response = await send("POST", "/v1/watches", minimal);
     expect(response.status).toBe(status);
-    expect(response.headers.get("retry-after")).toBe(refusal.kind === "later" ? "60" : null);
-    expect(await problemOf(response)).toMatchObject({ type: `urn:ringback:problem:${refusal.slug}`, status, ...body });
+    expect(response.headers["retry-after"]).toBe(refusal.kind === "later" ? "60" : undefined);
+    expect(problemOf(response)).toMatchObject({ type: `urn:ringback:problem:${refusal.slug}`, status, ...body });
   });
 });
 
@@ -197,7 +199,7 @@ describe("POST /v1/watches/batch", () => {
     ];
     const response = await send("POST", "/v1/watches/batch", { watches });
     expect(response.status).toBe(200);
-    const { results } = (await response.json()) as {
+    const { results } = response.body as {
       results: { status: number; watch?: { call_sid: string }; problem?: { errors: object[] } }[];
     };
     expect(results.map(({ status }) => status)).toEqual([201, 422, 201, 422, 422, 422, 201]);
@@ -207,12 +209,12 @@ describe("POST /v1/watches/batch", () => {
     expect(watchRequests.map((requests) => requests.map(({ callSid }) => callSid))).toEqual([["OUT-1", "OUT-2", "OUT-3"]]);
   });
 
-  test("refusals and what was there before are told apart", async () => {
+  test("refusals and existing watches have statuses of their own", async () => {
     const { send } = createTestApi({
       registration: { registerBatch: async (_account, requests) => ({ kind: "batch", outcomes: outcomes(requests) }) },
     });
     const watches = ["OUT-1", "OUT-2", "OUT-3"].map((callSid) => ({ ...minimal, call_sid: callSid }));
-    const { results } = (await (await send("POST", "/v1/watches/batch", { watches })).json()) as { results: { status: number }[] };
+    const { results } = (await send("POST", "/v1/watches/batch", { watches })).body as { results: { status: number }[] };
     expect(results).toMatchObject([
       { status: 201 },
       { status: 403, problem: { type: "urn:ringback:problem:quota-exceeded" } },
@@ -231,14 +233,14 @@ describe("POST /v1/watches/batch", () => {
     const { send } = createTestApi();
     const response = await send("POST", "/v1/watches/batch", body);
     expect(response.status).toBe(422);
-    expect(await faultsOf(response)).toEqual(pointers);
+    expect(faultsOf(response)).toEqual(pointers);
   });
 
   test("only bad ones register nothing and are 200 all the same", async () => {
     const { send, watchRequests } = createTestApi();
     const response = await send("POST", "/v1/watches/batch", { watches: [1, 2] });
     expect(response.status).toBe(200);
-    expect(await response.json()).toMatchObject({ results: [{ status: 422 }, { status: 422 }] });
+    expect(response.body).toMatchObject({ results: [{ status: 422 }, { status: 422 }] });
     expect(watchRequests.flat()).toEqual([]);
   });
 });
@@ -251,7 +253,7 @@ function waiting(first: Parameters<typeof watchView>[0] = {}) {
   const api = createTestApi({
     store: { getWatch: async (_accountId, id) => (id === "wch_1" ? watchView({ ...first, sequence }) : null) },
     live: {
-      watchChanged: (_watchId, timeoutMs, signal) => {
+      changed: (_watchId, timeoutMs, signal) => {
         waits.push({ timeoutMs, signal });
         signal.addEventListener("abort", () => changed.resolve(false));
         return changed.promise;
@@ -264,7 +266,7 @@ function waiting(first: Parameters<typeof watchView>[0] = {}) {
   };
   return { ...api, change, waits };
 }
-const sequenceOf = async (response: Response) => ((await response.json()) as { sequence: number }).sequence;
+const sequenceOf = ({ body }: Answer) => body["sequence"];
 
 describe("GET /v1/watches/{id}?wait=", () => {
   test("holds the answer until the next transition", async () => {
@@ -272,17 +274,17 @@ describe("GET /v1/watches/{id}?wait=", () => {
     const answer = send("GET", "/v1/watches/wch_1?wait=30&sequence=2");
     await Promise.race([answer, new Promise((resolve) => setImmediate(resolve))]);
     change();
-    expect(await sequenceOf(await answer)).toBe(3);
+    expect(sequenceOf(await answer)).toBe(3);
     expect(waits.map(({ timeoutMs }) => timeoutMs)).toEqual([30_000]);
   });
 
   test.each([
     ["the watch is past the sequence", { sequence: 3 }, "wait=30&sequence=2"],
     ["the watch has ended", { sequence: 3, status: "completed" as const }, "wait=30"],
-    ["nobody wants to wait", { sequence: 3 }, "wait=0"],
+    ["wait is 0", { sequence: 3 }, "wait=0"],
   ])("is answered at once when %s, and leaves no waiter", async (_name, first, query) => {
     const { send, waits } = waiting(first);
-    expect(await sequenceOf(await send("GET", `/v1/watches/wch_1?${query}`))).toBe(3);
+    expect(sequenceOf(await send("GET", `/v1/watches/wch_1?${query}`))).toBe(3);
     expect(waits.every(({ signal }) => signal.aborted)).toBe(true);
   });
 
@@ -293,10 +295,10 @@ describe("GET /v1/watches/{id}?wait=", () => {
   });
 
   test("a client that goes away releases its waiter", async () => {
-    const { app, waits } = waiting();
+    const { request, waits } = waiting();
     const client = new AbortController();
     const headers = { "x-api-key": "rb_0123456789abcdef01234567" };
-    const answer = app.request("/v1/watches/wch_1?wait=30", { headers, signal: client.signal });
+    const answer = request("/v1/watches/wch_1?wait=30", { headers, signal: client.signal });
     await expect.poll(() => waits.length).toBe(1);
     client.abort();
     await answer;
@@ -307,7 +309,7 @@ describe("GET /v1/watches/{id}?wait=", () => {
     let reads = 0;
     const { send } = createTestApi({
       store: { getWatch: async () => (reads++ === 0 ? watchView() : null) },
-      live: { watchChanged: async () => true },
+      live: { changed: async () => true },
     });
     expect((await send("GET", "/v1/watches/wch_1?wait=5")).status).toBe(404);
   });
@@ -325,7 +327,7 @@ describe("the rest", () => {
       },
     });
     const response = await send("GET", "/v1/watches?limit=7&cursor=abc&status=ended&call_sid=OUT-1");
-    expect(await response.json()).toMatchObject({ data: [{ id: "wch_1" }], next_cursor: "more" });
+    expect(response.body).toMatchObject({ data: [{ id: "wch_1" }], next_cursor: "more" });
     await send("GET", "/v1/watches");
     expect(asked).toEqual([
       { accountId: "acc_1", limit: 7, cursor: "abc", status: "ended", callSid: "OUT-1" },
@@ -341,14 +343,14 @@ describe("the rest", () => {
     const purged: boolean[] = [];
     const { send } = createTestApi({ registration: { removeWatch: async (_account, _id, value) => purged.push(value) > 0 } });
     const response = await send("DELETE", `/v1/watches/wch_1${query}`);
-    expect([response.status, await response.text()]).toEqual([204, ""]);
+    expect([response.status, response.text]).toEqual([204, ""]);
     expect(purged).toEqual([purge]);
   });
 
   test("a watch without a callback has no endpoint", async () => {
     const view = watchView({ callbackUrl: null, endpointId: null }, { endpoint: null });
     const { send } = createTestApi({ store: { getWatch: async () => view } });
-    expect(await (await send("GET", "/v1/watches/wch_1")).json()).toMatchObject({
+    expect((await send("GET", "/v1/watches/wch_1")).body).toMatchObject({
       callback_url: null,
       endpoint_id: null,
       endpoint_state: null,
@@ -356,14 +358,14 @@ describe("the rest", () => {
     });
   });
 
-  test("what is known of the polling is told while the watch is active", async () => {
+  test("the state of the polling is shown while the watch is active", async () => {
     const progress = { polledAtMs: startMs + 1, nextPollAtMs: startMs + 2000, problem: "source_slowed" as const };
-    const told = { polled_at: "2026-11-24T12:00:00.001Z", next_poll_at: "2026-11-24T12:00:02.000Z", problem: "source_slowed" };
+    const polling = { polled_at: "2026-11-24T12:00:00.001Z", next_poll_at: "2026-11-24T12:00:02.000Z", problem: "source_slowed" };
     const of = async (status: "active" | "completed") => {
       const { send } = createTestApi({ store: { getWatch: async () => watchView({ status }) }, live: { callProgress: () => progress } });
-      return ((await (await send("GET", "/v1/watches/wch_1")).json()) as { call: object }).call;
+      return ((await send("GET", "/v1/watches/wch_1")).body as { call: object }).call;
     };
-    expect(await of("active")).toMatchObject(told);
+    expect(await of("active")).toMatchObject(polling);
     expect(await of("completed")).toMatchObject({ next_poll_at: null, problem: null });
   });
 });

@@ -1,41 +1,29 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
+import { afterEach, beforeEach, expect, test } from "vitest";
 import { openPostgresAdministration } from "../../src/adapters/postgres/opening.ts";
-import { runCommandLine } from "../../src/cli/run-command-line.ts";
-import { ServiceClient } from "../../src/cli/demo/service-client.ts";
-import { eventually } from "../harness/eventually.ts";
-import { encryptionKey } from "../harness/instance-cluster.ts";
-import { inProcessInstance } from "../harness/instance-in-process.ts";
-import { TestPostgres } from "../harness/postgres-database.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import { eventually } from "../harness/service/eventually.ts";
+import type { Client } from "../harness/service/client.ts";
+import { encryptionKey } from "../harness/service/environment.ts";
+import type { Environment } from "../harness/service/environment.ts";
+import { runCommand, temporaryFolder } from "../harness/service/service.ts";
+import type { CreatedKey } from "../harness/service/service.ts";
+import { startInstance } from "./instance.ts";
+import { TestPostgres } from "../harness/postgres/postgres-database.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 
-type Created = { readonly account_id: string; readonly key_id: string; readonly key: string };
-type Listed = { readonly data: readonly { readonly name: string; readonly state: string; readonly reason: string | null }[] };
+type Source = { readonly name: string; readonly state: string };
 
 const queued = [{ atMs: 0, status: "queued" }];
 
 let database: TestPostgres;
+let environment: Environment;
 beforeEach(async () => {
   database = await TestPostgres.create();
-  vi.stubEnv("DATABASE_URL", database.url);
-  vi.stubEnv("RINGBACK_ENCRYPTION_KEY", encryptionKey);
+  environment = { DATABASE_URL: database.url, RINGBACK_ENCRYPTION_KEY: encryptionKey };
 });
-afterEach(async () => {
-  vi.unstubAllEnvs();
-  await database.dispose();
-});
+afterEach(() => database.dispose());
 
-async function run(...args: readonly string[]) {
-  const [out, error]: [string[], string[]] = [[], []];
-  const terminal = {
-    out: (line: string) => out.push(line),
-    error: (line: string) => error.push(line),
-    signal: new AbortController().signal,
-  };
-  return { code: await runCommandLine(args, terminal), out: out.join("\n"), error: error.join("\n") };
-}
+const run = (...args: readonly string[]) => runCommand(args, environment);
 
 async function json<T = Readonly<Record<string, unknown>>>(...args: readonly string[]): Promise<T> {
   const { code, out, error } = await run(...args, "--json");
@@ -43,17 +31,11 @@ async function json<T = Readonly<Record<string, unknown>>>(...args: readonly str
   return JSON.parse(out) as T;
 }
 
-function client(port: number, key: string): ServiceClient {
-  const made = new ServiceClient(new URL(`http://127.0.0.1:${port}`), key);
-  onTestFinished(() => made[Symbol.asyncDispose]());
-  return made;
-}
+const sourcesOf = (asked: Client) => asked.list<Source>("/v1/sources");
 
-const sourcesOf = async (asked: ServiceClient) => ((await asked.get("/v1/sources")).body as unknown as Listed).data;
+const stateOf = async (asked: Client) => (await sourcesOf(asked)).find(({ name }) => name === "crm")?.state ?? "none";
 
-const stateOf = async (asked: ServiceClient) => (await sourcesOf(asked)).find(({ name }) => name === "crm")?.state ?? "none";
-
-async function feed(asked: ServiceClient, after: string | null) {
+async function feed(asked: Client, after: string | null) {
   const { body } = await asked.get(`/v1/events?limit=200${after === null ? "" : `&after=${after}`}`);
   return body as unknown as { readonly data: readonly { readonly type: string }[]; readonly next_cursor: string };
 }
@@ -69,13 +51,13 @@ async function keyIdsInUse(): Promise<readonly string[]> {
 
 /** Both instances, and for each a client of an account that the command line makes. */
 async function twoInstances(upstreamUrl: string) {
-  const acme = await json<Created>("account", "create", "acme");
+  const acme = await json<CreatedKey>("account", "create", "acme");
   const instances = [];
-  for (let n = 0; n < 2; n++) instances.push(await inProcessInstance({ databaseUrl: database.url, upstreamUrl }));
-  return { acme, clients: instances.map(({ service }) => client(service.apiPort, acme.key)) };
+  for (let n = 0; n < 2; n++) instances.push(await startInstance({ databaseUrl: database.url, upstreamUrl }));
+  return { acme, clients: instances.map((instance) => instance.clientOf(acme.key)) };
 }
 
-test("what the command line makes of accounts, keys and sources every running instance follows", async () => {
+test("every running instance follows accounts, keys and sources that the command line changes", async () => {
   expect(await json("migrate")).toEqual({ database: "postgres", migrations: 0 });
   expect(await run("backup", "copy.db")).toMatchObject({
     code: 1,
@@ -102,12 +84,12 @@ test("what the command line makes of accounts, keys and sources every running in
     (statuses) => statuses.every((status) => status === "queued"),
   );
 
-  const second = await json<Created>("key", "create", "acme");
+  const second = await json<CreatedKey>("key", "create", "acme");
   await json("key", "revoke", acme.key_id);
   for (const each of clients)
     await eventually(
       () => each.get("/v1/me"),
-      ({ statusCode }) => statusCode === 401,
+      ({ status }) => status === 401,
     );
   expect(await json<readonly Readonly<Record<string, unknown>>[]>("key", "list", "acme")).toMatchObject([
     { key_id: acme.key_id },
@@ -115,7 +97,7 @@ test("what the command line makes of accounts, keys and sources every running in
   ]);
 }, 60_000);
 
-test("a source that was refused goes on everywhere with its new credential", async () => {
+test("a suspended source resumes on every instance with its new credential", async () => {
   const simulator = await simulatedUpstream({ authToken: "right" });
   const { clients } = await twoInstances(simulator.url);
   await json("source", "set", "crm", "--base-url", simulator.url, "--credential", "wrong");
@@ -143,20 +125,20 @@ test("a source that was refused goes on everywhere with its new credential", asy
   );
 }, 60_000);
 
-test("nothing is sealed with a key that a running instance does not have, and everything anew with one that all have", async () => {
+test("nothing is sealed with a key that a running instance does not have, everything is resealed with one that all have", async () => {
   const simulator = await simulatedUpstream();
   await json("account", "create", "acme");
   const newer = Buffer.alloc(32, 9).toString("base64");
-  const instance = await inProcessInstance({ databaseUrl: database.url, upstreamUrl: simulator.url });
-  vi.stubEnv("RINGBACK_ENCRYPTION_KEY", `${newer},${encryptionKey}`);
+  const instance = await startInstance({ databaseUrl: database.url, upstreamUrl: simulator.url });
+  environment = { ...environment, RINGBACK_ENCRYPTION_KEY: `${newer},${encryptionKey}` };
   expect(await run("reencrypt")).toMatchObject({ code: 1, error: expect.stringContaining("does not have the key") as string });
-  await instance.service.stop();
+  await instance.stop();
   const both = { RINGBACK_ENCRYPTION_KEY: `${newer},${encryptionKey}` };
-  const rotated = await inProcessInstance({ databaseUrl: database.url, upstreamUrl: simulator.url, environment: both });
+  const rotated = await startInstance({ databaseUrl: database.url, upstreamUrl: simulator.url, environment: both });
   expect(await json("reencrypt")).toMatchObject({ unreadable: [], remaining_key_ids: [] });
-  expect((await rotated.client.get("/v1/me")).statusCode).toBe(200);
-  await rotated.service.stop();
-  vi.stubEnv("RINGBACK_ENCRYPTION_KEY", newer);
+  expect((await rotated.client.get("/v1/me")).status).toBe(200);
+  await rotated.stop();
+  environment = { ...environment, RINGBACK_ENCRYPTION_KEY: newer };
   expect((await run("key", "list", "acme")).code).toBe(0);
 }, 60_000);
 
@@ -164,11 +146,10 @@ test("instances that get a new key one after the other seal with it once all of 
   const simulator = await simulatedUpstream();
   await json("account", "create", "acme");
   const newer = Buffer.alloc(32, 9).toString("base64");
-  const start = (environment: Readonly<Record<string, string>>) =>
-    inProcessInstance({ databaseUrl: database.url, upstreamUrl: simulator.url, environment });
+  const start = (given: Environment) => startInstance({ databaseUrl: database.url, upstreamUrl: simulator.url, environment: given });
   const both = { RINGBACK_ENCRYPTION_KEY: `${newer},${encryptionKey}` };
   let endpoints = 0;
-  const register = async (asked: ServiceClient) => {
+  const register = async (asked: Client) => {
     const n = ++endpoints;
     const callSid = simulator.trigger({ scenario: queued });
     const watch = {
@@ -176,14 +157,14 @@ test("instances that get a new key one after the other seal with it once all of 
       callback_url: `http://127.0.0.1:9/${n}`,
       signing_secret: `whsec_${Buffer.alloc(24, n).toString("base64")}`,
     };
-    expect((await asked.post("/v1/watches", watch)).statusCode).toBe(201);
+    expect((await asked.post("/v1/watches", watch)).status).toBe(201);
     return keyIdsInUse();
   };
   const old = await start({});
   const first = await start(both);
   const before = await keyIdsInUse();
   expect(await register(first.client)).toEqual(before);
-  await old.service.stop();
+  await old.stop();
   const second = await start(both);
   await eventually(
     () => register(second.client),
@@ -192,16 +173,15 @@ test("instances that get a new key one after the other seal with it once all of 
 }, 60_000);
 
 test("the service goes on with an embedded database that was moved", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "ringback-moved-"));
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const folder = await temporaryFolder();
   const simulator = await simulatedUpstream();
   const path = join(folder, "ringback.db");
   const embedded = `sqlite:${path}`;
-  const before = await inProcessInstance({ databaseUrl: embedded, upstreamUrl: simulator.url });
+  const before = await startInstance({ databaseUrl: embedded, upstreamUrl: simulator.url });
   const sids = Array.from({ length: 5 }, () => simulator.trigger({ scenario: [...queued, { atMs: 8000, status: "success" }] }));
-  const watches = sids.map((callSid) => ({ call_sid: callSid, callback_url: "http://127.0.0.1:9/owed" }));
+  const watches = sids.map((callSid) => ({ call_sid: callSid, callback_url: "http://127.0.0.1:9/pending" }));
   const batch = await before.client.post("/v1/watches/batch", { watches });
-  expect(batch.statusCode).toBe(200);
+  expect(batch.status).toBe(200);
   await before.client.post("/v1/hooks", { url: "http://127.0.0.1:9/hook" });
   const seen = await eventually(
     () => feed(before.client, null),
@@ -212,10 +192,10 @@ test("the service goes on with an embedded database that was moved", async () =>
     code: 1,
     error: expect.stringContaining("another server is using") as string,
   });
-  await before.service.stop();
+  await before.stop();
   expect(await run("migrate", "--from", `sqlite:${folder}/none.db`)).toMatchObject({
     code: 1,
-    error: expect.stringContaining("there is no database") as string,
+    error: expect.stringContaining("does not exist") as string,
   });
   expect(await run("migrate", "--to", database.url)).toMatchObject({ code: 2 });
   expect(await run("migrate", "--from", embedded, "--to", embedded)).toMatchObject({ code: 2 });
@@ -230,7 +210,7 @@ test("the service goes on with an embedded database that was moved", async () =>
     error: expect.stringContaining("must be empty") as string,
   });
 
-  const after = await inProcessInstance({ databaseUrl: database.url, upstreamUrl: simulator.url });
+  const after = await startInstance({ databaseUrl: database.url, upstreamUrl: simulator.url });
   expect((await after.client.get("/v1/me")).body).toEqual((await embeddedMe(folder, simulator.url)).body);
   const rest = await eventually(
     () => feed(after.client, seen.next_cursor),
@@ -241,8 +221,8 @@ test("the service goes on with an embedded database that was moved", async () =>
 
 /** The embedded database is as it was: a service runs on it. */
 async function embeddedMe(folder: string, upstreamUrl: string) {
-  const again = await inProcessInstance({ databaseUrl: `sqlite:${join(folder, "ringback.db")}`, upstreamUrl });
+  const again = await startInstance({ databaseUrl: `sqlite:${join(folder, "ringback.db")}`, upstreamUrl });
   const me = await again.client.get("/v1/me");
-  await again.service.stop();
+  await again.stop();
   return me;
 }

@@ -1,16 +1,15 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { auditCluster } from "../harness/cluster-audit.ts";
-import { InstanceCluster, trySignal } from "../harness/instance-cluster.ts";
-import { OwnPostgres } from "../harness/own-postgres.ts";
-import { TcpProxy } from "../harness/tcp-proxy.ts";
+import { auditCluster } from "./cluster-audit.ts";
+import { InstanceCluster } from "./instance-cluster.ts";
+import { OwnPostgres } from "../harness/postgres/own-postgres.ts";
+import { TcpProxy } from "../harness/postgres/tcp-proxy.ts";
 
 const calls = 1000;
 const pollsPerSecond = 200;
 /** Longer than a lease. */
 const longMs = 35_000;
 const hourMs = 3_600_000;
-const started = () => AbortSignal.timeout(60_000);
 
 /** Calls that go through their states spread over six minutes, the same ones in every run. */
 function scenarioOf(index: number) {
@@ -45,19 +44,19 @@ test("1,000 calls on three instances through every fault, with the leases of eve
   await wait(15_000);
 
   await cluster.fault(["a"], () => a.kill());
-  await a.start(started());
+  await a.start();
   say("a killed and started");
   await wait(longMs);
 
-  expect(await b.terminate()).toBe(0);
-  await b.start(started());
+  expect(await b.stop()).toBe(0);
+  await b.start();
   say("b stopped and started");
   await wait(10_000);
 
   await cluster.fault(["c"], async () => {
-    trySignal(c.pid, "SIGSTOP");
+    c.signal("SIGSTOP");
     await wait(longMs + 5000);
-    trySignal(c.pid, "SIGCONT");
+    c.signal("SIGCONT");
     await wait(5000);
   });
   say("c stood still and woke");
@@ -94,7 +93,7 @@ test("1,000 calls on three instances through every fault, with the leases of eve
   });
   await wait(longMs);
   say("b and c killed");
-  await Promise.all([b.start(started()), c.start(started())]);
+  await Promise.all([b.start(), c.start()]);
 
   await cluster.fault([], async () => {
     await postgres.stop();

@@ -5,11 +5,11 @@ import { expect, onTestFinished, test } from "vitest";
 import { systemClock } from "../../src/adapters/clock.ts";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import { freePort } from "../../src/cli/demo/service-process.ts";
-import { inProcessInstance, shortLease } from "../harness/instance-in-process.ts";
-import { ObservedUpstream } from "../harness/observed-upstream.ts";
-import { TestPostgres } from "../harness/postgres-database.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
-import { eventually } from "../harness/eventually.ts";
+import { shortLease, startInstance } from "./instance.ts";
+import { ObservedUpstream } from "../harness/upstream/observed-upstream.ts";
+import { TestPostgres } from "../harness/postgres/postgres-database.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
+import { eventually } from "../harness/service/eventually.ts";
 
 const queued = [{ atMs: 0, status: "queued" }];
 const hourMs = 3_600_000;
@@ -26,7 +26,7 @@ test("a newcomer is given its share of the calls and of the rate, and what it ha
   const upstream = new ObservedUpstream(simulator);
   const metricsPort = await freePort();
   const environment = { POLYAI_MAX_POLLS_PER_SECOND: "64", METRICS_PORT: String(metricsPort) };
-  const a = await inProcessInstance({ databaseUrl: database.url, upstreamUrl: await upstream.urlFor("a"), environment });
+  const a = await startInstance({ databaseUrl: database.url, upstreamUrl: await upstream.urlFor("a"), environment });
   await a.client.post("/v1/hooks", { url: "http://127.0.0.1:9/none", events: ["call.failure"] });
   const sids = Array.from({ length: 60 }, () => simulator.trigger({ scenario: queued }));
   await a.client.post("/v1/watches/batch", { watches: sids.map((callSid) => ({ call_sid: callSid })) });
@@ -36,7 +36,7 @@ test("a newcomer is given its share of the calls and of the rate, and what it ha
   );
   expect(await instancesOf(metricsPort)).toBe(1);
 
-  const b = await inProcessInstance({
+  const b = await startInstance({
     databaseUrl: database.url,
     upstreamUrl: await upstream.urlFor("b"),
     environment: { POLYAI_MAX_POLLS_PER_SECOND: "64" },
@@ -51,7 +51,7 @@ test("a newcomer is given its share of the calls and of the rate, and what it ha
   );
   expect(await instancesOf(metricsPort)).toBe(2);
 
-  await b.service.stop();
+  await b.stop();
   const stopped = upstream.polls.length;
   await eventually(
     async () => new Set(upstream.polls.slice(stopped).map(({ callSid }) => callSid)).size,
@@ -64,7 +64,7 @@ test("a newcomer is given its share of the calls and of the rate, and what it ha
   );
 });
 
-test("an instance whose own clock is an hour ahead tells, dates and repeats as the others do", async () => {
+test("an instance whose clock is an hour ahead sends, dates and retries as the others do", async () => {
   // Setup: b's machine is an hour ahead. What this proves: due times, dates and leases go by the database's clock.
   const database = await TestPostgres.create();
   onTestFinished(() => database.dispose());
@@ -82,8 +82,8 @@ test("an instance whose own clock is an hour ahead tells, dates and repeats as t
   onTestFinished(() => receiver.close());
   const setup = { databaseUrl: database.url, upstreamUrl: simulator.url, environment: { RETRY_SCHEDULE: "0s,1s,2h" } };
   const ahead = { ...systemClock, nowMs: () => Date.now() + hourMs };
-  const b = await inProcessInstance({ ...setup, overrides: { leaseTimes: shortLease, clock: ahead } });
-  const a = await inProcessInstance(setup);
+  const b = await startInstance({ ...setup, overrides: { leaseTimes: shortLease, clock: ahead } });
+  const a = await startInstance(setup);
   for (const [name, { client }] of Object.entries({ a, b, late: b })) {
     const callSid = simulator.trigger({ scenario: queued });
     const answer = await client.post("/v1/watches", { call_sid: callSid, callback_url: `${receiver.url}/${name}` });
@@ -96,8 +96,8 @@ test("an instance whose own clock is an hour ahead tells, dates and repeats as t
     expect(Math.abs(signedAtMs - Date.now())).toBeLessThan(60_000);
   }
   // Nor does it take the difference for a clock that was set back, when it is there alone, and what waits for being late.
-  await Promise.all([a.service.stop(), b.service.stop()]);
-  const alone = await inProcessInstance({ ...setup, overrides: { leaseTimes: shortLease, clock: ahead } });
+  await Promise.all([a.stop(), b.stop()]);
+  const alone = await startInstance({ ...setup, overrides: { leaseTimes: shortLease, clock: ahead } });
   await wait(2500);
   const waiting = await alone.client.get("/v1/deliveries?status=pending");
   const [late] = waiting.body["data"] as readonly { readonly next_attempt_at: string }[];

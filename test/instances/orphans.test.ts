@@ -1,19 +1,19 @@
 import pg from "pg";
 import { expect, onTestFinished, test } from "vitest";
-import { eventually } from "../harness/eventually.ts";
-import { inProcessInstance } from "../harness/instance-in-process.ts";
-import { TestPostgres } from "../harness/postgres-database.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import { eventually } from "../harness/service/eventually.ts";
+import { startInstance } from "./instance.ts";
+import { TestPostgres } from "../harness/postgres/postgres-database.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 import { statusChange, StoreWorld, testPolicy } from "../harness/store-drafts.ts";
 
 test("calls and deliveries that an answer lost left to an instance without its knowledge are taken up after the trouble", async () => {
   // Setup: the rows are as a commit leaves them whose answer never came: a call and a delivery are this instance's, and
-  // it knows of neither. Timeline: the database does not answer for some seconds, then it does.
-  // What this proves: nothing stays behind that nobody else would take while the instance lives.
+  // it has neither in memory. Timeline: the database does not answer for some seconds, then it does.
+  // What this proves: nothing stays behind that other instances would not take while this one lives.
   const database = await TestPostgres.create();
   const simulator = await simulatedUpstream();
   onTestFinished(() => database.dispose());
-  const { client } = await inProcessInstance({ databaseUrl: database.url, upstreamUrl: simulator.url });
+  const { client } = await startInstance({ databaseUrl: database.url, upstreamUrl: simulator.url });
   const token = await tokenOf(database);
   const other = await database.openBeside(testPolicy);
   onTestFinished(() => other.store.close());
@@ -31,30 +31,30 @@ test("calls and deliveries that an answer lost left to an instance without its k
   onTestFinished(() => blocker.end());
   await blocker.query("begin; lock table calls in access exclusive mode");
   await eventually(
-    async () => (await client.get("/v1/watches?limit=1")).statusCode,
-    (statusCode) => statusCode === 503,
+    async () => (await client.get("/v1/watches?limit=1")).status,
+    (status) => status === 503,
   );
   await blocker.query("commit");
 
   await simulator.polled(callSid);
-  // Its secret is none that this service could sign with: the attempt is what tells.
+  // The service cannot sign with its secret, so the attempt fails, but it is recorded.
   const [job] = jobs;
   await eventually(
     async () => (await client.get(`/v1/deliveries/${job?.deliveryId}`)).body["attempt_count"],
     (attempts) => attempts === 1,
-    300,
+    30_000,
   );
 }, 60_000);
 
 test("watches of a source that no instance has any more expire", async () => {
   // Setup: a watch whose source is taken out of the environment, and whose deadline passed more than two hours ago.
-  // Timeline: the instance that polled it stops, one that knows nothing of the source starts.
-  // What this proves: a call that nobody claims to poll it is claimed all the same, to end; and polled on, for another
-  // watch of it, by whoever has the source again.
+  // Timeline: the instance that polled it stops, one without the source starts.
+  // What this proves: a call whose source no instance has is claimed all the same, to end it; an instance that gets the
+  // source goes on polling it for another watch.
   const database = await TestPostgres.create();
   const simulator = await simulatedUpstream();
   onTestFinished(() => database.dispose());
-  const before = await inProcessInstance({ databaseUrl: database.url, upstreamUrl: simulator.url });
+  const before = await startInstance({ databaseUrl: database.url, upstreamUrl: simulator.url });
   const callSid = simulator.trigger({ scenario: [{ atMs: 0, status: "queued" }] });
   const { body } = await before.client.post("/v1/watches", { call_sid: callSid, callback_url: "http://127.0.0.1:9/none" });
   const later = await before.client.post("/v1/watches", {
@@ -62,34 +62,34 @@ test("watches of a source that no instance has any more expire", async () => {
     callback_url: "http://127.0.0.1:9/later",
     expires_at: new Date(Date.now() + 6 * 24 * 60 * 60 * 1000).toISOString(),
   });
-  expect(later.statusCode).toBe(201);
+  expect(later.status).toBe(201);
   await simulator.polled(callSid);
-  await before.service.stop();
+  await before.stop();
   const administrator = new pg.Client({ connectionString: database.url });
   await administrator.connect();
   await administrator.query("update watches set expires_at = expires_at - $1::bigint", [(24 + 3) * 60 * 60 * 1000]);
   await administrator.end();
 
   const nothing = { POLYAI_BASE_URL: "", POLYAI_AUTH_TOKEN: "" };
-  const { client } = await inProcessInstance({ databaseUrl: database.url, upstreamUrl: simulator.url, environment: nothing });
+  const { client } = await startInstance({ databaseUrl: database.url, upstreamUrl: simulator.url, environment: nothing });
   const path = `/v1/watches/${String(body["id"])}`;
   const ended = await eventually(
     async () => (await client.get(path)).body,
     ({ status }) => status !== "active",
-    300,
+    30_000,
   );
   expect(ended).toMatchObject({ status: "ended", end_reason: "expired" });
   const events = (await client.get(`${path}/events`)).body["data"] as readonly { readonly type: string }[];
   expect(events.map(({ type }) => type)).toEqual(["call.queued", "watch.expired"]);
 
-  // Who has the source again polls what is still watched.
+  // An instance with the source polls what is still watched.
   simulator.script(callSid, { scenario: [{ atMs: 0, status: "calling" }] });
-  await inProcessInstance({ databaseUrl: database.url, upstreamUrl: simulator.url });
+  await startInstance({ databaseUrl: database.url, upstreamUrl: simulator.url });
   const laterPath = `/v1/watches/${String(later.body["id"])}`;
   await eventually(
     async () => (await client.get(laterPath)).body["call"] as { readonly status: string },
     ({ status }) => status === "calling",
-    300,
+    30_000,
   );
 }, 60_000);
 

@@ -1,24 +1,24 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { expect, test } from "vitest";
-import type { ServiceProcess } from "../../src/cli/demo/service-process.ts";
-import { auditCluster } from "../harness/cluster-audit.ts";
-import { InstanceCluster } from "../harness/instance-cluster.ts";
-import { OwnPostgres } from "../harness/own-postgres.ts";
-import { TcpProxy } from "../harness/tcp-proxy.ts";
+import type { ProcessService } from "../harness/service/service.ts";
+import { auditCluster } from "./cluster-audit.ts";
+import { shortLease } from "./instance.ts";
+import { InstanceCluster } from "./instance-cluster.ts";
+import { OwnPostgres } from "../harness/postgres/own-postgres.ts";
+import { TcpProxy } from "../harness/postgres/tcp-proxy.ts";
 
-const leaseTimes = { leaseMs: 6000, heartbeatMs: 1000, marginMs: 1500, beyondAttemptMs: 1000 };
-const short = { leaseTimes };
+const short = { leaseTimes: shortLease };
 const pollsPerSecond = 100;
 const environment = { DELIVERY_TIMEOUT_MS: "4000", SHUTDOWN_GRACE_MS: "5000" };
 
-/** What a client is told, and how long it waited for it. */
-async function ask(instance: ServiceProcess, path: string, body?: Readonly<Record<string, unknown>>) {
+/** The answer to a client, and how long it waited for it. */
+async function ask(instance: ProcessService, path: string, body?: Readonly<Record<string, unknown>>) {
   const startedMs = performance.now();
   const answer = await (body === undefined ? instance.client.get(path) : instance.client.post(path, body));
-  return { statusCode: answer.statusCode, type: answer.body["type"], waitedMs: performance.now() - startedMs };
+  return { status: answer.status, type: answer.body["type"], waitedMs: performance.now() - startedMs };
 }
 
-const unavailable = { statusCode: 503, type: "urn:ringback:problem:store-unavailable" };
+const unavailable = { status: 503, type: "urn:ringback:problem:store-unavailable" };
 const someWatch = { call_sid: "OUT-1", callback_url: "http://127.0.0.1:9/x" };
 
 function scenarioOf(index: number) {
@@ -30,10 +30,10 @@ function scenarioOf(index: number) {
   ];
 }
 
-test("Postgres stops for longer than a lease: 503 meanwhile, no process ends, and what was seen is told afterwards", async () => {
+test("Postgres stops for longer than a lease: 503 meanwhile, no process ends, and what was polled is sent afterwards", async () => {
   // Timeline: calls change state; the server is stopped at once, as by a crash, for twice a lease and started again.
-  // What this proves: requests fail quickly; what was polled meanwhile is not forgotten; nobody loses what it owned,
-  // for nobody was there to take it; attempts on the wire are recorded later or made again with the same id.
+  // What this proves: requests fail quickly; what was polled meanwhile is not forgotten; no instance loses what it owned,
+  // because none could take it; attempts on the wire are recorded later or made again with the same id.
   const postgres = await OwnPostgres.start();
   const url = postgres.urlBy(postgres.port);
   const cluster = await InstanceCluster.start({
@@ -50,7 +50,7 @@ test("Postgres stops for longer than a lease: 503 meanwhile, no process ends, an
   await cluster.fault([], async () => {
     await postgres.stopAtOnce();
     const polls = cluster.upstream.polls.length;
-    await wait(leaseTimes.leaseMs);
+    await wait(shortLease.leaseMs);
     expect(cluster.upstream.polls.length).toBeGreaterThan(polls + 50);
     const answers = await Promise.all([
       ask(a, "/v1/watches", someWatch),
@@ -58,21 +58,21 @@ test("Postgres stops for longer than a lease: 503 meanwhile, no process ends, an
       ask(a, "/readyz"),
       ask(a, "/healthz"),
     ]);
-    expect(answers).toMatchObject([unavailable, unavailable, { statusCode: 503 }, { statusCode: 200 }]);
+    expect(answers).toMatchObject([unavailable, unavailable, { status: 503 }, { status: 200 }]);
     for (const { waitedMs } of answers) expect(waitedMs).toBeLessThan(10_000);
-    await wait(leaseTimes.leaseMs);
+    await wait(shortLease.leaseMs);
     await postgres.startAgain();
     await cluster.until(() => cluster.deliveries.length > 180, "everything resumes");
   });
   await cluster.until(() => cluster.endedCount === 100, "all calls end");
   expect(auditCluster({ ...cluster, polls: cluster.upstream.polls, pollsPerSecond })).toEqual([]);
-  for (const instance of cluster.instances.values()) expect(instance.log).not.toContain("instance.fenced");
-  expect((await ask(a, "/readyz")).statusCode).toBe(200);
+  for (const instance of cluster.instances.values()) expect(instance.output).not.toContain("instance.fenced");
+  expect((await ask(a, "/readyz")).status).toBe(200);
 }, 180_000);
 
 test("one instance is cut off from Postgres without noticing: others take over, and it is refused when it is back", async () => {
   // Timeline: the wire between c and the server stalls for twice a lease, then moves again.
-  // What this proves: c begins nothing any more before its lease is over, its requests fail within 10 s, and it joins anew.
+  // What this proves: c begins nothing any more before its lease is over, its requests fail within 10 s, and it joins again.
   const postgres = await OwnPostgres.start();
   const wire = await TcpProxy.start({ host: "127.0.0.1", port: postgres.port });
   const cluster = await InstanceCluster.start({
@@ -92,22 +92,22 @@ test("one instance is cut off from Postgres without noticing: others take over, 
     const answer = await ask(c, "/v1/watches", someWatch);
     expect(answer).toMatchObject(unavailable);
     expect(answer.waitedMs).toBeLessThan(10_000);
-    await wait(2 * leaseTimes.leaseMs - (Date.now() - stalledAtMs));
+    await wait(2 * shortLease.leaseMs - (Date.now() - stalledAtMs));
     const late = cluster.upstream.polls.filter(
-      ({ instance, startedAtMs }) => instance === "c" && startedAtMs > stalledAtMs + leaseTimes.leaseMs - leaseTimes.marginMs,
+      ({ instance, startedAtMs }) => instance === "c" && startedAtMs > stalledAtMs + shortLease.leaseMs - shortLease.marginMs,
     );
     expect(late).toEqual([]);
-    expect((await ask(c, "/healthz")).statusCode).toBe(200);
+    expect((await ask(c, "/healthz")).status).toBe(200);
     wire.mend();
     await cluster.until(() => cluster.endedCount >= 80, "others go on");
   });
   await cluster.until(() => cluster.endedCount === 150, "all calls end");
   expect(auditCluster({ ...cluster, polls: cluster.upstream.polls, pollsPerSecond })).toEqual([]);
-  expect(c.log).toContain("instance.fenced");
+  expect(c.output).toContain("instance.fenced");
 
   wire.stall();
   const stoppedAtMs = Date.now();
-  expect(await c.terminate()).toBe(0);
+  expect(await c.stop()).toBe(0);
   expect(Date.now() - stoppedAtMs).toBeLessThan(20_000);
 }, 180_000);
 
@@ -118,24 +118,24 @@ test("a start while Postgres is away waits for it, says so, and obeys SIGTERM", 
   const { instances } = await InstanceCluster.prepare({ databaseUrls: { a: url, b: url }, pollsPerSecond, environment });
   const [a, b] = [...instances.values()];
   if (a === undefined || b === undefined) throw new Error("there are two");
-  const started = [a, b].map((instance) => instance.start(AbortSignal.timeout(60_000)));
+  const started = [a, b].map((instance) => instance.start());
   for (const start of started) start.catch(() => undefined);
   await answering(a);
-  expect(await ask(a, "/healthz")).toMatchObject({ statusCode: 200 });
-  expect(await ask(a, "/readyz")).toMatchObject({ statusCode: 503, type: "urn:ringback:problem:not-ready" });
+  expect(await ask(a, "/healthz")).toMatchObject({ status: 200 });
+  expect(await ask(a, "/readyz")).toMatchObject({ status: 503, type: "urn:ringback:problem:not-ready" });
   expect(await ask(a, "/v1/watches", someWatch)).toMatchObject(unavailable);
   await answering(b);
-  expect(await b.terminate()).toBe(0);
+  expect(await b.stop()).toBe(0);
 
   await postgres.startAgain();
   await started[0];
-  expect((await ask(a, "/v1/sources")).statusCode).toBe(200);
+  expect((await ask(a, "/v1/sources")).status).toBe(200);
 }, 90_000);
 
-async function answering(instance: ServiceProcess): Promise<void> {
+async function answering(instance: ProcessService): Promise<void> {
   for (let tries = 0; tries < 200; tries++) {
     if ((await instance.client.get("/healthz").catch(() => null)) !== null) return;
     await wait(50);
   }
-  throw new Error(`${instance.name} does not answer`);
+  throw new Error(`${instance.url} does not answer`);
 }

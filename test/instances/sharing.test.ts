@@ -12,13 +12,13 @@ import { SourceStateSync } from "../../src/engine/instances/source-state-sync.ts
 import { SourceGate } from "../../src/engine/sources/source-gate.ts";
 import type { QueuedPoll } from "../../src/engine/sources/fair-poll-queue.ts";
 import { ChangeSweeper } from "../../src/engine/instances/change-sweeper.ts";
-import { eventually } from "../harness/eventually.ts";
-import { inProcessInstance } from "../harness/instance-in-process.ts";
+import { eventually } from "../harness/service/eventually.ts";
+import { startInstance } from "./instance.ts";
 import { unauthorized } from "../harness/polling.ts";
-import { TestPostgres } from "../harness/postgres-database.ts";
-import { StatementCount } from "../harness/statement-count.ts";
+import { TestPostgres } from "../harness/postgres/postgres-database.ts";
+import { StatementCount } from "../harness/postgres/statement-count.ts";
 import { testPolicy } from "../harness/store-drafts.ts";
-import { TcpProxy } from "../harness/tcp-proxy.ts";
+import { TcpProxy } from "../harness/postgres/tcp-proxy.ts";
 
 let database: TestPostgres;
 let db: Database;
@@ -37,7 +37,7 @@ afterEach(async () => {
 
 /** A source's gate on this machine's clock, and what it and its peers agree on. */
 class SourceWorld {
-  readonly told: string[] = [];
+  readonly published: string[] = [];
   readonly gate: SourceGate<QueuedPoll>;
   readonly shared: SourceStateSync;
 
@@ -49,7 +49,7 @@ class SourceWorld {
       store: createSharedSourceStore(db, () => undefined),
       gates: () => new Map([["default", this.gate]]),
       onAdopted: () => undefined,
-      onSourceChange: (_health, change) => this.told.push(change),
+      onSourceChange: (_health, change) => this.published.push(change),
     });
   }
 
@@ -65,16 +65,13 @@ class SourceWorld {
 
 const suspended = () => db.get("select reason from source_gates where source_name = 'default'");
 
-test("a look ends though word of others never does", async () => {
+test("a sweep ends although notifications of others do not", async () => {
   const looks = new ChangeSweeper({
     store: instances,
-    waiting: { hasWaiters: false, waitedFor: () => [], publish: () => undefined },
-    onDeliveryDue: () => undefined,
-    onSettled: () => undefined,
-    onClosed: () => undefined,
+    waiters: { hasWaiters: false, waitedFor: () => [], publish: () => undefined },
+    dispatcher: { wake: () => undefined, dropFinished: () => undefined, cancelEndpoint: () => undefined },
+    poller: { watch: () => undefined, rewatch: () => undefined },
     refreshSources: () => Promise.resolve(),
-    watch: () => undefined,
-    unwatch: () => undefined,
     adopt: () => undefined,
     mayEvict: () => false,
     onEvicted: () => undefined,
@@ -90,19 +87,19 @@ test("a look ends though word of others never does", async () => {
   expect(seen).toBe("ended");
 });
 
-test("a suspension is written though everything known of the source was deleted meanwhile", async () => {
+test("a suspension is written even if the row of the source was deleted meanwhile", async () => {
   const world = new SourceWorld();
   const row = { sourceName: "default", suspension: null, throttledUntilMs: null, rateFactor: 1, throttleVersion: 0 };
   world.shared.adopt([{ ...row, suspensionVersion: 7 }]);
-  // Nobody was alive, so the row began anew, with a throttle.
+  // No instance was alive, so the row was made again, with a throttle.
   await db.run("insert into source_gates (source_name, throttled_until, throttle_version) values ('default', 1, 1)");
   world.suspend();
   await world.shared.publish();
   expect(await suspended()).toEqual({ reason: "unauthorized" });
-  expect(world.told).toEqual(["suspended"]);
+  expect(world.published).toEqual(["suspended"]);
 });
 
-test("a suspension whose writing was not answered is told to the hooks all the same", async () => {
+test("a suspension whose write was not answered is published to the hooks all the same", async () => {
   const world = new SourceWorld();
   const writing = createSharedSourceStore(db, () => undefined);
   world.suspend();
@@ -114,14 +111,14 @@ test("a suspension whose writing was not answered is told to the hooks all the s
     () => instances.sweep(),
     ({ gates }) => gates.length > 0,
   ).then(({ gates }) => world.shared.adopt(gates));
-  expect(world.told).toEqual(["suspended"]);
+  expect(world.published).toEqual(["suspended"]);
 });
 
-test("a start that is refused behind joining leaves nothing to be waited for", async () => {
+test("a start that is refused after joining leaves no lease behind", async () => {
   const taken = createServer().listen(0, "127.0.0.1");
   await once(taken, "listening");
   const { port } = taken.address() as AddressInfo;
-  const starting = inProcessInstance({
+  const starting = startInstance({
     databaseUrl: database.url,
     upstreamUrl: "http://127.0.0.1:9",
     environment: { METRICS_PORT: String(port) },
@@ -131,13 +128,13 @@ test("a start that is refused behind joining leaves nothing to be waited for", a
   expect(await db.get("select count(*) as n from instances where token <> $1", db.owner.token)).toEqual({ n: 0 });
 });
 
-test("word of others that never ends is a look each pause, not one look after another", async () => {
+test("endless notifications of others cause one sweep per pause, not one after another", async () => {
   const { hostname, port, pathname, username, password } = new URL(database.url);
   const count = new StatementCount();
   const wire = await TcpProxy.start({ host: hostname, port: Number(port) });
   wire.tap = count.tap;
   const databaseUrl = `postgres://${username}:${password}@127.0.0.1:${wire.port}${pathname}`;
-  await inProcessInstance({ databaseUrl, upstreamUrl: "http://127.0.0.1:9" });
+  await startInstance({ databaseUrl, upstreamUrl: "http://127.0.0.1:9" });
   // A sweep reads the clock with everything else it reads.
   const looks = () => [...count.byText].find(([text]) => text.startsWith("select (extract(epoch"))?.[1] ?? 0;
   const before = looks();

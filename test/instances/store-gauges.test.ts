@@ -1,11 +1,11 @@
 import { expect, onTestFinished, test } from "vitest";
 import { freePort } from "../../src/cli/demo/service-process.ts";
-import { eventually } from "../harness/eventually.ts";
-import { inProcessInstance } from "../harness/instance-in-process.ts";
-import { scrape, valueOf } from "../harness/metrics-scrape.ts";
-import { TestPostgres } from "../harness/postgres-database.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
-import { TcpProxy } from "../harness/tcp-proxy.ts";
+import { eventually } from "../harness/service/eventually.ts";
+import { startInstance } from "./instance.ts";
+import { scrape, valueOf } from "../harness/service/metrics-scrape.ts";
+import { TestPostgres } from "../harness/postgres/postgres-database.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
+import { TcpProxy } from "../harness/postgres/tcp-proxy.ts";
 
 const counted = [
   "ringback_watches",
@@ -23,7 +23,7 @@ test("while Postgres is away a scrape says so and has nothing that was counted t
   url.port = String(wire.port);
   const metricsPort = await freePort();
   const { url: upstreamUrl } = await simulatedUpstream();
-  await inProcessInstance({ databaseUrl: url.href, upstreamUrl, environment: { METRICS_PORT: String(metricsPort) } });
+  await startInstance({ databaseUrl: url.href, upstreamUrl, environment: { METRICS_PORT: String(metricsPort) } });
   const scrapeUntil = (reachable: number) =>
     eventually(
       () => scrape(metricsPort),

@@ -7,7 +7,7 @@ export default defineConfig({
     include: ["test/instances/**/*.long.ts"],
     testTimeout: 20_000,
     hookTimeout: 30_000,
-    globalSetup: ["test/harness/postgres-server.ts"],
+    globalSetup: ["test/harness/postgres/postgres-server.ts"],
     pool: "forks",
     teardownTimeout: 10_000,
     disableConsoleIntercept: true,

@@ -98,7 +98,7 @@ test.each([
   expect(faults[0]).not.toMatch(/\n|hunter2|too-short|with a space/);
 });
 
-test("every fault is told at once", () => {
+test("all faults are reported at once", () => {
   expect(faultsOf({ PORT: "x", LOG_LEVEL: "y", POLYAI_BASE_URL: "z" })).toHaveLength(4);
 });
 

@@ -31,10 +31,10 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-const keyring = (given: string | null) => openKeyring(store, { given, databasePath });
+const keyring = (encryptionKeys: string | null) => openKeyring(store, { encryptionKeys, databasePath });
 
-async function refusalOf(given: string | null): Promise<string> {
-  const error: unknown = await keyring(given).catch((refused: unknown) => refused);
+async function refusalOf(encryptionKeys: string | null): Promise<string> {
+  const error: unknown = await keyring(encryptionKeys).catch((refused: unknown) => refused);
   expect(error).toBeInstanceOf(StartupError);
   const { message } = error as Error;
   expect(message).not.toMatch(/\n/);
@@ -42,10 +42,10 @@ async function refusalOf(given: string | null): Promise<string> {
   return message;
 }
 
-/** Everything with the first key, but one value with the first one of `given`, where a service would put it. */
-async function sealAt(place: SealedColumn, given: string): Promise<void> {
-  const { secretBox } = await keyring(given);
-  const owner = place === "signing_key" ? await keyring(given) : await keyring(first);
+/** Everything with the first key, but one value with the first one of `encryptionKeys`, where a service would put it. */
+async function sealAt(place: SealedColumn, encryptionKeys: string): Promise<void> {
+  const { secretBox } = await keyring(encryptionKeys);
+  const owner = place === "signing_key" ? await keyring(encryptionKeys) : await keyring(first);
   const administration = new AccountAdministration({ store, clock: { nowMs: () => startMs }, ...owner });
   const created = await administration.createAccount("acme", false);
   if (created.kind !== "created") throw new Error("it is new");
@@ -92,7 +92,7 @@ describe("encryption keys that do not fit the database are noticed at the start"
 });
 
 describe("the key of the data folder", () => {
-  test("is made once, readable by nobody else, and found again", async () => {
+  test("is made once, readable by its owner alone, and found again", async () => {
     const made = await keyring(null);
     const path = join(folder, "encryption.key");
     expect((await stat(path)).mode & 0o777).toBe(0o600);
@@ -105,7 +105,7 @@ describe("the key of the data folder", () => {
   test("made by several at the same moment is one", async () => {
     const others = await Promise.all([1, 2, 3].map(() => openSqliteAdministration(databasePath)));
     const keyrings = await Promise.all(
-      [store, ...others.map((other) => other.store)].map((at) => openKeyring(at, { given: null, databasePath })),
+      [store, ...others.map((other) => other.store)].map((at) => openKeyring(at, { encryptionKeys: null, databasePath })),
     );
     expect(new Set(keyrings.map(({ secretBox }) => secretBox.keyIds[0])).size).toBe(1);
     expect(new Set(keyrings.map(({ hashApiKey }) => hashApiKey("rb_key"))).size).toBe(1);
@@ -119,7 +119,7 @@ describe("the hashes of API keys", () => {
     const after = await keyring(`${second},${first}`);
     expect(after.hashApiKey("rb_key")).toBe(before.hashApiKey("rb_key"));
     const other = await openSqliteStore({ path: ":memory:", policy: testPolicy });
-    expect((await openKeyring(other, { given: first, databasePath: ":memory:" })).hashApiKey("rb_key")).not.toBe(
+    expect((await openKeyring(other, { encryptionKeys: first, databasePath: ":memory:" })).hashApiKey("rb_key")).not.toBe(
       before.hashApiKey("rb_key"),
     );
     await other.close();

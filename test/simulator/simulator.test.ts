@@ -3,7 +3,7 @@ import { Pool } from "undici";
 import { onTestFinished } from "vitest";
 import type { Simulator } from "../../src/simulator/simulator.ts";
 import { FakeClock } from "../harness/fake-clock.ts";
-import { simulatedUpstream } from "../harness/simulated-upstream.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 
 const legacyPath = (callSid: string) => `/v1/outbound-calling/${callSid}/status`;
 const agentsPath = (callSid: string, query = "?environment=live") =>
@@ -28,7 +28,7 @@ async function upstream(options: Parameters<typeof simulatedUpstream>[0] = {}) {
   return { clock, simulator, get: client(simulator) };
 }
 
-test("both APIs tell a call's life, each in its own shape", async () => {
+test("both APIs show a call's states, each in its own shape", async () => {
   const { clock, simulator, get } = await upstream();
   simulator.script("OUT-1", { scenario: "failure" });
   expect((await get(legacyPath("OUT-1"))).json).toEqual({ status: "queued", reason: "" });
@@ -89,7 +89,7 @@ test("verbatim statuses and a missing reason go out as written", async () => {
 
 test("an unknown SID is adopted where that is asked for", async () => {
   const { get } = await upstream({ adopt: "instant" });
-  expect((await get(legacyPath("OUT-nobody-triggered"))).json).toEqual({ status: "success", reason: "" });
+  expect((await get(legacyPath("OUT-not-triggered"))).json).toEqual({ status: "success", reason: "" });
 });
 
 test("faults of a call come in the order given, and then it answers", async () => {
@@ -200,7 +200,7 @@ test("both triggers make a call whose life the metadata may name", async () => {
   expect(agents.json).toMatchObject({ callSid: expect.stringMatching(/^OUT-/), status: "QUEUED" });
   await clock.advance(3_000);
   expect((await get(agentsPath((agents.json as { callSid: string }).callSid))).json).toMatchObject({ status: "CALLING" });
-  expect((await get("/v1/outbound-calling", token, "POST", { to_number: "nobody" })).status).toBe(400);
+  expect((await get("/v1/outbound-calling", token, "POST", { to_number: "none" })).status).toBe(400);
 });
 
 test("everything can be scripted over HTTP", async () => {

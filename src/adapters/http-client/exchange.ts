@@ -1,9 +1,11 @@
 import type { Dispatcher } from "undici";
+import type { NotStarted } from "../../ports/not-started.ts";
 import type { AnswerHead } from "./answer-head.ts";
 import { AnswerReader } from "./answer-reader.ts";
 import type { AnswerLimits } from "./answer-reader.ts";
 import { ConnectFailure, networkFailureOf, protocolFailure, timeoutFailure } from "./network-failure.ts";
 import type { NetworkFailure } from "./network-failure.ts";
+import { localFailureCodeOf } from "./local-failure.ts";
 import { ReuseAwareHandler } from "./reuse-aware-client.ts";
 
 /** An answer whose status came, as far as it came. */
@@ -17,12 +19,12 @@ export type Answer = AnswerHead & {
 };
 
 /**
- * How an exchange ended. `failure` is `null` if the answer is whole or cut, or has a status other than 2xx, which counts
+ * How an exchange ended. `failure` is `not_started` if this machine was at fault and nothing was sent, and `null` if the answer is whole or cut, or has a status other than 2xx, which counts
  * whatever became of the rest. Beside a failure an answer is `null` unless the head of a 2xx was whole.
  */
 export type ExchangeEnd = { readonly staleness: Staleness } & (
   | { readonly answer: Answer; readonly failure: null }
-  | { readonly answer: Answer | null; readonly failure: NetworkFailure }
+  | { readonly answer: Answer | null; readonly failure: NetworkFailure | NotStarted }
 );
 
 /**
@@ -60,7 +62,7 @@ export class Exchange extends ReuseAwareHandler implements Dispatcher.DispatchHa
 
   /** Ends it because its `timeoutMs` have passed. */
   timeOut(timeoutMs: number): void {
-    const stage = this.#controller !== null ? "answer" : this.link?.isInHandshake === true ? "handshake" : "connecting";
+    const stage = this.#controller === null ? (this.link?.dialStage ?? "address") : "answer";
     this.cut(timeoutFailure(timeoutMs, stage));
   }
 
@@ -82,13 +84,16 @@ export class Exchange extends ReuseAwareHandler implements Dispatcher.DispatchHa
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
+    const localCode = this.#controller === null ? localFailureCodeOf(error) : null;
+    if (localCode !== null) return this.#finish({ kind: "not_started", code: localCode }, "none");
     const failure = networkFailureOf(error);
     const isUnanswered = failure.code === "reset" && !this.#reader.hasBegun;
     if (isUnanswered && this.#controller === null && !(error instanceof ConnectFailure)) this.#finish(failure, "not_sent");
     else this.#finish(failure, isUnanswered && this.#isReused ? "no_answer" : "none");
+    return undefined;
   }
 
-  #finish(failure: NetworkFailure, staleness: Staleness): void {
+  #finish(failure: NetworkFailure | NotStarted, staleness: Staleness): void {
     if (this.#isOver) return;
     this.#isOver = true;
     const { statusCode, headers, body, codings, isCut, isHeadWhole, isWhole, fault } = this.#reader;

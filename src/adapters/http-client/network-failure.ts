@@ -1,11 +1,26 @@
+import { DnsFailure } from "./dns-failure.ts";
+
 /** Classes of what can go wrong between a request and its whole answer. */
 export type NetworkFailureCode = "timeout" | "connect" | "reset" | "tls" | "dns" | "protocol" | "blocked_address";
 
 /** The detail never quotes what was sent or what came. `permanent` only for an address that is refused as it is written. */
-export type NetworkFailure = { readonly code: NetworkFailureCode; readonly detail: string; readonly permanent: boolean };
+export type NetworkFailure = {
+  readonly kind: "failed";
+  readonly code: NetworkFailureCode;
+  readonly detail: string;
+  readonly permanent: boolean;
+};
 
-/** An error that knows its class: a refused address, or a name without one. */
-type ClassifiedError = Error & { readonly failureCode: NetworkFailureCode; readonly permanent?: boolean };
+/** Nothing was connected, because the address is refused. `permanent`: the host itself is, whatever its name servers answer next time. */
+export class BlockedAddress extends Error {
+  readonly permanent: boolean;
+
+  constructor(reason: string, permanent: boolean) {
+    super(reason);
+    this.name = "BlockedAddress";
+    this.permanent = permanent;
+  }
+}
 
 /** No connection was made; `cause` says why. `isTls`: it was to be one with TLS. */
 export class ConnectFailure extends Error {
@@ -36,12 +51,10 @@ export function networkFailureOf(error: unknown): NetworkFailure {
   const isConnecting = error instanceof ConnectFailure;
   const first = firstErrorOf(isConnecting ? error.cause : error);
   if (first instanceof UnaskedAnswer) return failure("protocol", first.message);
-  const { failureCode, message, permanent } = first as Partial<ClassifiedError>;
-  if (failureCode !== undefined) return failure(failureCode, message ?? failureCode, permanent);
-  const { syscall } = first as { readonly syscall?: unknown };
+  if (first instanceof BlockedAddress) return failure("blocked_address", first.message, first.permanent);
+  if (first instanceof DnsFailure) return failure("dns", first.message);
   const code = codeOf(first);
   if (timeouts.has(code)) return failure("timeout", `no answer in time (${code})`);
-  if (syscall === "getaddrinfo") return failure("dns", `the name does not resolve (${code})`);
   if (tls.test(code)) return failure("tls", `no trusted TLS connection (${code})`);
   if (resets.has(code) && isConnecting && error.isTls)
     return failure("tls", `the connection was closed during the TLS handshake (${code})`);
@@ -54,9 +67,10 @@ export function protocolFailure(reason: string): NetworkFailure {
   return failure("protocol", `the answer is not HTTP as it should be: ${reason}`);
 }
 
-/** The time of an exchange ran out at this stage. */
-export function timeoutFailure(timeoutMs: number, stage: "connecting" | "handshake" | "answer"): NetworkFailure {
-  const missing = { connecting: "no connection", handshake: "no end of the TLS handshake", answer: "no complete answer" }[stage];
+/** Returns the failure of an exchange whose time ran out at `stage`. A look-up that ran out is a failure of the name servers. */
+export function timeoutFailure(timeoutMs: number, stage: "name" | "address" | "handshake" | "answer"): NetworkFailure {
+  if (stage === "name") return networkFailureOf(new DnsFailure("ETIMEOUT"));
+  const missing = { address: "no connection", handshake: "no end of the TLS handshake", answer: "no complete answer" }[stage];
   return failure("timeout", `${missing} within ${timeoutMs} ms`);
 }
 
@@ -66,7 +80,7 @@ export function closedFailure(): NetworkFailure {
 }
 
 function failure(code: NetworkFailureCode, detail: string, permanent = false): NetworkFailure {
-  return { code, detail, permanent };
+  return { kind: "failed", code, detail, permanent };
 }
 
 /** An attempt at several addresses fails with all their errors: the first speaks for them. */

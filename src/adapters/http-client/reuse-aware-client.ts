@@ -1,11 +1,14 @@
-import { Socket } from "node:net";
 import { Client } from "undici";
 import type { Dispatcher, buildConnector } from "undici";
 import type { AnswerReader } from "./answer-reader.ts";
-import { HttpConnection } from "./http-connection.ts";
+import { Dialling } from "./dialler.ts";
+import { HttpConnection, maxConnectionAgeMs } from "./http-connection.ts";
 import { ConnectFailure } from "./network-failure.ts";
 
-export type ReuseAwareClientOptions = Omit<Client.Options, "connect"> & { readonly connect: buildConnector.connector };
+export type ReuseAwareClientOptions = Omit<Client.Options, "connect"> & {
+  readonly connect: buildConnector.connector;
+  readonly maxConnectionAgeMs?: number;
+};
 
 /** A handler that reads its answer itself, from the connection that its request went out on. */
 export abstract class ReuseAwareHandler {
@@ -20,8 +23,8 @@ export abstract class ReuseAwareHandler {
 export class ReuseAwareClient extends Client {
   readonly #link: ClientLink;
 
-  constructor(origin: URL, { connect, ...options }: ReuseAwareClientOptions) {
-    const link = new ClientLink(connect, origin.protocol === "https:");
+  constructor(origin: URL, { connect, maxConnectionAgeMs: maxAgeMs = maxConnectionAgeMs, ...options }: ReuseAwareClientOptions) {
+    const link = new ClientLink(connect, { isTls: origin.protocol === "https:", maxAgeMs });
     super(origin, { ...options, connect: link.connect });
     this.#link = link;
   }
@@ -35,25 +38,24 @@ export class ReuseAwareClient extends Client {
 /** The connection of a client, or the attempt at one. */
 export class ClientLink {
   readonly connect: buildConnector.connector;
-  #dialled: Socket | null = null;
+  #dialling: unknown = null;
   #connection: HttpConnection | null = null;
 
-  constructor(connect: buildConnector.connector, isTls: boolean) {
-    this.connect = (options, callback) => {
+  constructor(connect: buildConnector.connector, { isTls, maxAgeMs }: { readonly isTls: boolean; readonly maxAgeMs: number }) {
+    this.connect = (target, callback) => {
       this.#connection = null;
-      const dialled: unknown = connect(options, (...[error, socket]) => {
+      this.#dialling = connect(target, (...[error, socket]) => {
+        this.#dialling = null;
         if (error !== null) return callback(new ConnectFailure(error, isTls), null);
-        this.#connection = new HttpConnection(socket);
+        this.#connection = new HttpConnection(socket, maxAgeMs);
         return callback(null, socket);
       });
-      this.#dialled = isTls && dialled instanceof Socket ? dialled : null;
-      return dialled;
     };
   }
 
-  /** Whether the other side is connected and the TLS handshake with it has not ended. */
-  get isInHandshake(): boolean {
-    return this.#connection === null && this.#dialled?.connecting === false;
+  /** What a request without a connection waits for; `null` if nothing is being dialled. */
+  get dialStage(): Dialling["stage"] | null {
+    return this.#dialling instanceof Dialling ? this.#dialling.stage : null;
   }
 
   /** To be called once, when the request is about to be written: `reader` reads its answer. */

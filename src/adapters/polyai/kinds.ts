@@ -1,20 +1,32 @@
 import { StartupError } from "../../domain/errors.ts";
+import { dropTrailingDot } from "../../domain/webhooks/http-url.ts";
+import type { UpstreamKind } from "../../ports/upstream-kind.ts";
+import { agentsKind } from "./agents.ts";
+import { legacyKind } from "./legacy.ts";
 
-/** Where and as whom one PolyAI source is asked. */
+/** Every kind of upstream that a source can have. The first is the default. A further kind is one file and one entry. */
+export const upstreamKinds: readonly [UpstreamKind, ...UpstreamKind[]] = [legacyKind, agentsKind];
+
+/** Address, credential and settings of one source. */
 export type PolyaiConfig = {
-  readonly kind: "polyai-legacy" | "polyai-agents";
+  /** Name of one of the kinds. */
+  readonly kind: string;
   /** Free text: it is given per project. http or https; may have a path, and a slash at its end. */
   readonly baseUrl: string;
   readonly credential: string;
-  /** `polyai-agents` alone. */
   readonly agentId?: string | null;
   readonly environment?: string | null;
-  /** Sockets, each with one request at a time; 128. */
+  /** Number of sockets, each with one request at a time; 128 if left out. */
   readonly maxConnections?: number;
+  /** Longest use of a socket; 50 s. */
+  readonly maxConnectionAgeMs?: number;
 };
 
-export type StatusRequest = {
+export type StatusRequest = Pick<UpstreamKind, "statusOf"> & {
+  /** Without a dot at the end of the host name. */
   readonly origin: string;
+  /** The host as it is written: a name with a dot at its end is absolute, and no search domain is added to it. */
+  readonly lookupName: string;
   readonly headers: Readonly<Record<string, string>>;
   /** With the query, if there is one. */
   pathOf(callSid: string): string;
@@ -24,31 +36,24 @@ export type StatusRequest = {
 const headerValue = /^[\x20-\x7e]+$/;
 
 /**
- * The request for a call's status, by kind; a further kind is a further case here. Throws `StartupError` for a base URL
- * or a credential no request can be made of, and repeats neither.
+ * Returns the request for a call's status. Throws `StartupError` for an unknown kind, and for a base URL or a credential
+ * that cannot be sent; it repeats neither.
  */
-export function statusRequestOf(config: PolyaiConfig): StatusRequest {
+export function statusRequestOf(config: PolyaiConfig, kinds: readonly UpstreamKind[] = upstreamKinds): StatusRequest {
+  const kind = kinds.find(({ name }) => name === config.kind);
+  if (kind === undefined) throw new StartupError(`the source's kind ${JSON.stringify(config.kind)} is not known`);
   const base = URL.parse(config.baseUrl.trim());
   if (base === null || !["http:", "https:"].includes(base.protocol)) throw new StartupError("the source's base URL is not an http(s) URL");
   if (!headerValue.test(config.credential)) throw new StartupError("the source's credential is empty or does not fit into a header");
-  const { origin } = base;
+  const lookupName = base.hostname;
+  dropTrailingDot(base);
   const prefix = base.pathname.replace(/\/+$/, "");
-  const accept = { accept: "application/json", "user-agent": "Ringback" };
-  switch (config.kind) {
-    case "polyai-legacy":
-      return {
-        origin,
-        headers: { ...accept, "x-polyai-auth-token": config.credential },
-        pathOf: (callSid) => `${prefix}/v1/outbound-calling/${encodeURIComponent(callSid)}/status`,
-      };
-    case "polyai-agents": {
-      const calls = `${prefix}/v1/agents/${encodeURIComponent(config.agentId ?? "")}/telephony/outbound-calls`;
-      const query = `environment=${encodeURIComponent(config.environment ?? "")}`;
-      return {
-        origin,
-        headers: { ...accept, "x-api-key": config.credential },
-        pathOf: (callSid) => `${calls}/${encodeURIComponent(callSid)}/status?${query}`,
-      };
-    }
-  }
+  const settings = { agentId: config.agentId ?? null, environment: config.environment ?? null };
+  return {
+    origin: base.origin,
+    lookupName,
+    headers: { accept: "application/json", "user-agent": "Ringback", [kind.credentialHeader.toLowerCase()]: config.credential },
+    pathOf: (callSid) => prefix + kind.statusPath(settings, callSid),
+    statusOf: (body) => kind.statusOf(body),
+  };
 }

@@ -1,9 +1,10 @@
 import { z } from "zod";
 import { reasonMaxBytes } from "../../domain/calls/call.ts";
 import type { Observation, PollFailureCode } from "../../domain/calls/call.ts";
+import { parseHttpDate, parseRetryAfter } from "../../domain/deliveries/retry-after.ts";
 import { headerOf } from "../http-client/answer-head.ts";
 import type { AnswerHead, AnswerHeaders } from "../http-client/answer-head.ts";
-import { parseHttpDate, parseRetryAfter } from "../../domain/deliveries/retry-after.ts";
+import type { UpstreamKind, UpstreamStatus } from "../../ports/upstream-kind.ts";
 
 /** The most of an answer's body that is read. */
 export const answerMaxBytes = 64 * 1024;
@@ -11,15 +12,18 @@ export const answerMaxBytes = 64 * 1024;
 /** A longer status is none: it is no word any API has for a call, and would not fit into a webhook. */
 const statusMaxLength = 128;
 
-/**
- * Both kinds answer alike but for the case of the status. Unknown keys are none of our business, and a reason that is no
- * text must not hide a status that ends the call.
- */
+/** Unknown keys are ignored, and a reason that is no text must not hide a status that ends the call. */
 const statusBody = z.looseObject({ status: z.string(), reason: z.string().catch("") });
+
+/** Reads `{"status", "reason"}`, the body of both APIs of PolyAI; `null` if it has no status. */
+export function readStatus(body: unknown): UpstreamStatus | null {
+  const parsed = statusBody.safeParse(body);
+  return parsed.success ? parsed.data : null;
+}
 
 /** What an answer says of the call, whatever its kind, head and body are. Nothing an upstream sends makes it throw. */
 export function observeAnswer(head: AnswerHead, body: string, nowMs: number): Observation {
-  return observeHead(head, nowMs) ?? observeBody(body);
+  return observeHead(head, nowMs) ?? observeBody(body, readStatus);
 }
 
 /** What the head alone says: everything, unless it is a 200 (null), whatever becomes of the body. */
@@ -41,13 +45,13 @@ export function observeHead({ statusCode, headers }: AnswerHead, nowMs: number):
   }
 }
 
-/** What the body of a 200 says. */
-export function observeBody(body: string): Observation {
-  const parsed = statusBody.safeParse(parseJson(body));
-  if (!parsed.success) return failed("not_json", "answered 200 without a status in JSON");
-  const status = storable(parsed.data.status).trim().toLowerCase();
+/** Returns the observation of a 200's body, which `statusOf` reads. */
+export function observeBody(body: string, statusOf: UpstreamKind["statusOf"]): Observation {
+  const read = statusOf(parseJson(body));
+  if (read === null) return failed("not_json", "answered 200 without a status in JSON");
+  const status = storable(read.status).trim().toLowerCase();
   if (status === "" || status.length > statusMaxLength) return failed("not_json", "answered 200 with a status that is none");
-  return { kind: "status", status, reason: cutReason(storable(parsed.data.reason)) };
+  return { kind: "status", status, reason: cutReason(storable(read.reason)) };
 }
 
 /** The upstream's `Date`, epoch ms; null without a readable one. */

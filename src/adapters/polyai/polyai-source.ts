@@ -1,24 +1,24 @@
-import { Pool, buildConnector } from "undici";
+import { Pool } from "undici";
 import type { Dispatcher } from "undici";
-import type { Observation, PollFailureCode } from "../../domain/calls/call.ts";
-import type { Clock } from "../../ports/clock.ts";
+import type { PollFailureCode } from "../../domain/calls/call.ts";
 import type { CallSource, PollAnswer, PollTarget } from "../../ports/call-source.ts";
+import type { Clock } from "../../ports/clock.ts";
 import { headerOf } from "../http-client/answer-head.ts";
 import type { AnswerHeaders } from "../http-client/answer-head.ts";
+import { decodeBody } from "../http-client/content-coding.ts";
 import { DeadlineQueue } from "../http-client/deadline-queue.ts";
 import type { Deadline } from "../http-client/deadline-queue.ts";
-import { decodeBody } from "../http-client/content-coding.ts";
 import { Exchange } from "../http-client/exchange.ts";
 import type { ExchangeEnd } from "../http-client/exchange.ts";
 import type { NetworkFailureCode } from "../http-client/network-failure.ts";
 import { ReuseAwareClient } from "../http-client/reuse-aware-client.ts";
+import { upstreamConnector } from "../http-client/upstream-connector.ts";
+import { UpstreamNames } from "../http-client/upstream-names.ts";
 import { statusRequestOf } from "./kinds.ts";
 import type { PolyaiConfig, StatusRequest } from "./kinds.ts";
 import { answerMaxBytes, observeBody, observeHead, upstreamDateOf } from "./parse.ts";
 
 const pollTimeoutMs = 10_000;
-/** Less than a poll has, so that a host that swallows packets does not keep its sockets busy for polls long over. */
-const connectTimeoutMs = 5000;
 /** Longer than the interval of a lone call, shorter than the idle time of the usual load balancers. */
 const keepAliveTimeoutMs = 30_000;
 
@@ -26,6 +26,7 @@ const connectionOptions = {
   pipelining: 1,
   allowH2: false,
   keepAliveTimeout: keepAliveTimeoutMs,
+  keepAliveMaxTimeout: keepAliveTimeoutMs,
   // The deadline covers head and body.
   headersTimeout: 0,
   bodyTimeout: 0,
@@ -51,19 +52,25 @@ export class PolyaiSource implements CallSource {
   readonly #makeClient: () => ReuseAwareClient;
   /** The connections of second tries. */
   readonly #fresh = new Set<ReuseAwareClient>();
+  readonly #ownNames: UpstreamNames | null;
   readonly #deadlines: DeadlineQueue;
   #lastDate: { readonly text: string | null; readonly atMs: number | null } = { text: null, atMs: null };
 
-  /** Throws `StartupError` for a config no request can be made of. */
-  constructor(config: PolyaiConfig, clock: Clock) {
+  /**
+   * Throws `StartupError` for a config no request can be made of. `names` stays open when the source is closed; without it the
+   * source resolves names by itself, through the system's name servers.
+   */
+  constructor(config: PolyaiConfig, clock: Clock, names: UpstreamNames | null = null) {
     this.#clock = clock;
+    const upstreamNames = names ?? new UpstreamNames({ servers: [] });
+    this.#ownNames = names === null ? upstreamNames : null;
     this.#request = statusRequestOf(config);
     this.#headers = { ...this.#request.headers, "accept-encoding": "identity" };
     this.#deadlines = new DeadlineQueue(clock, pollTimeoutMs);
-    // Node's own default for certificates is what an environment variable says.
-    const connect = buildConnector({ timeout: connectTimeoutMs, allowH2: false, rejectUnauthorized: true });
-    const { origin } = this.#request;
-    this.#makeClient = () => new ReuseAwareClient(new URL(origin), { ...connectionOptions, connect });
+    const { origin, lookupName } = this.#request;
+    const connect = upstreamConnector(upstreamNames, lookupName);
+    const age = config.maxConnectionAgeMs === undefined ? {} : { maxConnectionAgeMs: config.maxConnectionAgeMs };
+    this.#makeClient = () => new ReuseAwareClient(new URL(origin), { ...connectionOptions, connect, ...age });
     this.#pool = new Pool(origin, {
       ...connectionOptions,
       connections: config.maxConnections ?? 128,
@@ -80,11 +87,12 @@ export class PolyaiSource implements CallSource {
     const nowMs = this.#clock.nowMs();
     const durationMs = this.#clock.monotonicMs() - startedMonotonicMs;
     const upstreamDateMs = end.answer === null ? null : this.#dateOf(end.answer.headers, nowMs);
-    return { observation: await observationOf(end, nowMs), upstreamDateMs, durationMs };
+    return { observation: await observationOf(end, this.#request, nowMs), upstreamDateMs, durationMs };
   }
 
   async close(): Promise<void> {
     await Promise.all([this.#pool, ...this.#fresh].map((dispatcher) => dispatcher.destroy()));
+    this.#ownNames?.close();
   }
 
   /** Hundreds of answers in a row have the same date: it has whole seconds. */
@@ -119,12 +127,17 @@ export class PolyaiSource implements CallSource {
 }
 
 /** A status other than 200 has said it all, however the rest ended. */
-async function observationOf({ answer, failure }: ExchangeEnd, nowMs: number): Promise<Observation> {
+async function observationOf(
+  { answer, failure }: ExchangeEnd,
+  { statusOf }: StatusRequest,
+  nowMs: number,
+): Promise<PollAnswer["observation"]> {
   const observation = answer === null ? null : observeHead(answer, nowMs);
   if (observation !== null) return observation;
+  if (failure?.kind === "not_started") return failure;
   if (failure !== null) return { kind: "failed", code: pollFailureCodes[failure.code], detail: failure.detail };
   const { body, codings, isCut } = answer;
   const decoded = codings.length === 0 || isCut ? { bytes: body, isCut } : await decodeBody(body, codings, answerMaxBytes);
-  if (!decoded.isCut) return observeBody(decoded.bytes.toString());
+  if (!decoded.isCut) return observeBody(decoded.bytes.toString(), statusOf);
   return { kind: "failed", code: "too_large", detail: `answered more than ${answerMaxBytes} bytes` };
 }

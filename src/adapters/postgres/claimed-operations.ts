@@ -1,64 +1,61 @@
 import { createHash } from "node:crypto";
 import type {
   AnswerDraft,
-  ClaimableOperation,
-  ClaimableRequest,
-  ClaimableResult,
+  ClaimedOperation,
+  ClaimedOperations,
   ClaimedRun,
   IdempotencyClaim,
 } from "../../ports/stores/idempotency-store.ts";
-import type { Transaction } from "./connection/database.ts";
-import { claimManualRetry } from "./deliveries/claim-manual-retry.ts";
-import { createTest } from "./deliveries/create-test.ts";
+import type { Transaction } from "./connection/transaction.ts";
+import { claimManualRetry, createTest } from "./deliveries/claims.ts";
 import { recover } from "./deliveries/recover.ts";
-import { registerHook } from "./registration/register-hook.ts";
+import { registerHook } from "./registration/hooks.ts";
 import { registerWatches } from "./registration/register-watches.ts";
-import { rotateSecret } from "./registration/rotate-secret.ts";
-import { insertStoredAnswer, readStoredAnswer } from "./registration/stored-answers.ts";
+import { rotateSecret } from "./registration/secrets.ts";
+import { findStoredAnswer, insertStoredAnswer } from "./registration/stored-answers.ts";
 
-const operations: {
-  readonly [Name in ClaimableOperation]: (
-    tx: Transaction,
-    token: number,
-    request: ClaimableRequest<Name>,
-  ) => Promise<ClaimableResult<Name>>;
-} = {
-  registerWatches,
-  registerHook: (tx, _token, request) => registerHook(tx, request),
-  rotateSecret: (tx, _token, request) => rotateSecret(tx, request),
-  recover: (tx, _token, request) => recover(tx, request),
-  claimManualRetry,
-  createTest,
-};
+/** Runs a claimed operation in a transaction of this instance, whose token it receives. */
+export type RunClaimed = <Result>(work: (tx: Transaction, token: number) => Promise<ClaimedRun<Result>>) => Promise<ClaimedRun<Result>>;
 
-/** One use of a key: an operation, and what its answer is made by. */
-export type Claimed<Name extends ClaimableOperation = ClaimableOperation> = {
-  readonly claim: IdempotencyClaim;
-  readonly name: Name;
-  readonly request: ClaimableRequest<Name>;
-  readonly draftAnswer: (result: ClaimableResult<Name>) => AnswerDraft | null;
-};
+/** Returns the claimable operations under one claim, each as the work of one transaction. */
+export function operationsUnderKey(claim: IdempotencyClaim, run: RunClaimed): ClaimedOperations {
+  const claimed =
+    <Request, Result>(
+      operation: (tx: Transaction, token: number, request: Request) => Promise<Result>,
+    ): ClaimedOperation<Request, Result> =>
+    (request, draftAnswer) =>
+      run((tx, token) => runOnce(tx, claim, () => operation(tx, token, request), draftAnswer));
+  return {
+    registerWatches: claimed(registerWatches),
+    registerHook: claimed((tx, _token, request) => registerHook(tx, request)),
+    rotateSecret: claimed((tx, _token, request) => rotateSecret(tx, request)),
+    recover: claimed((tx, _token, request) => recover(tx, request)),
+    claimManualRetry: claimed(claimManualRetry),
+    createTest: claimed(createTest),
+  };
+}
 
 /**
- * Work and answer in the one transaction. The lock is taken before the answer is looked for, so that a commit just made is
- * seen; it ends with the transaction, on a lost connection too.
+ * Runs the operation and stores its answer in one transaction. The lock is taken before the lookup, so that the lookup
+ * sees a commit just made; it ends with the transaction, also on a lost connection.
  */
-export async function runClaimedOperation<Name extends ClaimableOperation>(
+async function runOnce<Result>(
   tx: Transaction,
-  token: number,
-  { claim, name, request, draftAnswer }: Claimed<Name>,
-): Promise<ClaimedRun<ClaimableResult<Name>>> {
+  claim: IdempotencyClaim,
+  operation: () => Promise<Result>,
+  draftAnswer: (result: Result) => AnswerDraft | null,
+): Promise<ClaimedRun<Result>> {
   const lock = await tx.get("select pg_try_advisory_xact_lock($1::bigint) as taken", lockKeyOf(claim));
   if (lock?.["taken"] !== true) return { kind: "running" };
-  const stored = await readStoredAnswer(tx, claim);
+  const stored = await findStoredAnswer(tx, claim);
   if (stored !== null) return stored;
-  const result = await operations[name](tx, token, request);
+  const result = await operation();
   const draft = draftAnswer(result);
   if (draft !== null) await insertStoredAnswer(tx, claim, draft);
   return { kind: "ran", result };
 }
 
-/** 64 bits of the claim's id; two that share them are `running` to each other for as long as one of them takes. */
+/** Returns 64 bits of the claim's id. Two claims that share them are `running` to each other while one of them runs. */
 function lockKeyOf({ id }: IdempotencyClaim): string {
   return createHash("sha256").update(id).digest().readBigInt64BE().toString();
 }

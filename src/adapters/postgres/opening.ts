@@ -1,21 +1,21 @@
-import { messageOf } from "../error-message.ts";
 import { StartupError, StoreUnavailableError } from "../../domain/errors.ts";
 import type { DeliveryPolicy } from "../../domain/deliveries/retry-policy.ts";
+import { messageOf } from "../../domain/error-text.ts";
 import type { InstanceSignal, PeerNotifier } from "../../ports/peer-notifier.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { InstanceStore } from "../../ports/stores/instance-store.ts";
 import type { AdministrationStore, ServiceStore } from "../../ports/stores/service-store.ts";
 import type { SharedSourceStore } from "../../ports/stores/shared-source-store.ts";
 import type { Logger } from "../../ports/telemetry.ts";
+import { waitAtMost } from "../wait-at-most.ts";
 import { DatabaseClock } from "./connection/database-clock.ts";
 import { Database } from "./connection/database.ts";
-import type { ChangeKind, InFlightLimits } from "./connection/database.ts";
+import type { ChangeKind, InFlightLimits } from "./connection/queries.ts";
 import { Instances } from "./instances/instance-rows.ts";
 import { migrate } from "./migrate.ts";
 import { Notifications } from "./instances/notifications.ts";
 import { bindOperations } from "./operations.ts";
-import { refusalOf } from "./connection/refusal.ts";
-import { waitAtMost } from "../wait-at-most.ts";
+import { toStartupError } from "./connection/failures.ts";
 import { createSharedSourceStore } from "./instances/source-gates.ts";
 import { createPostgresStore } from "./store.ts";
 import pRetry, { AbortError } from "p-retry";
@@ -26,23 +26,26 @@ export type PostgresOptions = {
   readonly limits: InFlightLimits;
   readonly logger: Logger;
   readonly machineClock: Clock;
-  /** Ends the wait for a database that is away. */
+  /** Ends the wait for a database that cannot be reached. */
   readonly signal: AbortSignal;
+  /** Called after each transaction with the duration of its commit. */
   readonly onCommitted: (durationMs: number) => void;
 };
 
-/** What a process has of a database that several share. */
+/** A database shared by several instances, as one process uses it. */
 export type OpenPostgres = {
   readonly store: ServiceStore;
   readonly instances: InstanceStore & SharedSourceStore;
-  /** Its wall clock is the database's. */
+  /** A clock whose wall time is the database's. */
   readonly clock: Clock;
   readonly peerNotifier: PeerNotifier;
-  /** Listens for other instances from now on. */
+  /** Starts to listen for signals of other instances. */
   listen(onSignal: (what: ReadonlySet<InstanceSignal>) => void): void;
-  /** How an evicted instance joins anew. */
+  /** Sets the function by which an evicted instance joins again. */
   onFenced(rejoin: () => Promise<void>): void;
-  /** Sends what was announced, and lets go of the database. */
+  /** Calls `listener` once for each statement or transaction that failed with `StoreUnavailableError`. */
+  onUnavailable(listener: () => void): void;
+  /** Sends pending signals and closes all connections. */
   close(): Promise<void>;
 };
 
@@ -59,8 +62,8 @@ const signalOf: Readonly<Record<ChangeKind, InstanceSignal | null>> = {
 };
 
 /**
- * Migrates and opens. A server that cannot be reached is waited for; rejects with `StartupError` for what somebody must
- * change first, with the signal's reason when that ends the wait.
+ * Migrates and opens the database. Waits while the server cannot be reached, and rejects with the signal's reason if that ends
+ * the wait. Rejects with `StartupError` if waiting does not help.
  */
 export async function openPostgres(options: PostgresOptions): Promise<OpenPostgres> {
   const { connectionString, logger, signal } = options;
@@ -69,8 +72,8 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenPostgr
     try {
       await migrate(connectionString);
     } catch (error) {
-      const refusal = refusalOf(error);
-      if (refusal !== null) throw new AbortError(refusal);
+      const startupError = toStartupError(error);
+      if (startupError !== null) throw new AbortError(startupError);
       if (!isWaiting) logger.warn({ error: messageOf(error) }, "store.unreachable");
       isWaiting = true;
       throw new StoreUnavailableError(messageOf(error), { cause: error });
@@ -79,7 +82,7 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenPostgr
   await pRetry(prepare, { ...retry, signal });
   const opened = assemble(options);
   try {
-    // Before anybody looks at the clock: the machine's may be wrong.
+    // Read before the clock is used, because the machine's own clock may be wrong.
     await pRetry(() => opened.readTime(), { ...retry, signal, shouldRetry: ({ error }) => error instanceof StoreUnavailableError });
     return opened;
   } catch (error) {
@@ -89,16 +92,18 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenPostgr
 }
 
 /**
- * The same database for administration, beside instances that may be running on it: no lease, no row of its own. A server
- * that cannot be reached is not waited for. `migrations`: how many it took to bring the schema up to date.
+ * Opens the database for administration, beside running instances and without a row in `instances`. Does not wait for a
+ * server that cannot be reached: rejects with `StartupError`. `migrations` is the number of migrations applied.
  */
 export async function openPostgresAdministration(
   connectionString: string,
 ): Promise<{ readonly store: AdministrationStore; readonly migrations: number }> {
   const migrations = await migrate(connectionString).catch((error: unknown) => {
-    throw refusalOf(error) ?? new StartupError(`the database of DATABASE_URL cannot be reached: ${messageOf(error)}`, { cause: error });
+    throw (
+      toStartupError(error) ?? new StartupError(`the database of DATABASE_URL cannot be reached: ${messageOf(error)}`, { cause: error })
+    );
   });
-  // It knows nobody, so everybody is told.
+  // Administration does not know whether instances are running, so it always signals.
   const owner = { token: null, hasPeers: true };
   const onChanged = (kinds: ReadonlySet<ChangeKind>) => notifyAllPeers(peerNotifier, kinds);
   const db = new Database({ connectionString, policy: null, owner, poolSize: 2, onChanged });
@@ -120,6 +125,7 @@ function notifyAllPeers(peerNotifier: PeerNotifier, kinds: ReadonlySet<ChangeKin
 function assemble(options: PostgresOptions): OpenPostgres & { readTime(): Promise<void> } {
   const { connectionString, policy, limits, logger, machineClock, onCommitted } = options;
   const owner = { token: null as number | null, hasPeers: false, rejoin: undefined as (() => Promise<void>) | undefined };
+  let onUnavailable: (() => void) | null = null;
   let receive: ((what: ReadonlySet<InstanceSignal>) => void) | null = null;
   const db = new Database({
     connectionString,
@@ -127,6 +133,7 @@ function assemble(options: PostgresOptions): OpenPostgres & { readTime(): Promis
     owner: owner as Database["owner"],
     limits,
     onCommitted,
+    onUnavailable: () => onUnavailable?.(),
     onChanged: (kinds) => notifyAllPeers(peerNotifier, kinds),
   });
   const peerNotifier = new Notifications({ connectionString, db, onSignal: (what) => receive?.(what) });
@@ -140,7 +147,7 @@ function assemble(options: PostgresOptions): OpenPostgres & { readTime(): Promis
     async readTime() {
       const sentAtMonotonicMs = clock.monotonicMs();
       const row = await db.get("select (extract(epoch from clock_timestamp()) * 1000)::double precision as now_ms");
-      clock.note(row?.["now_ms"] as number, sentAtMonotonicMs);
+      clock.recordDatabaseTime(row?.["now_ms"] as number, sentAtMonotonicMs);
     },
     clock,
     peerNotifier,
@@ -150,6 +157,9 @@ function assemble(options: PostgresOptions): OpenPostgres & { readTime(): Promis
     },
     onFenced(rejoin) {
       owner.rejoin = rejoin;
+    },
+    onUnavailable(listener) {
+      onUnavailable = listener;
     },
     async close() {
       await peerNotifier.close();

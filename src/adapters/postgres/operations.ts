@@ -1,150 +1,119 @@
 import type { ServiceStore } from "../../ports/stores/service-store.ts";
-import type { Database, Queries, Transaction } from "./connection/database.ts";
-import { claimDue } from "./deliveries/claim-due.ts";
-import { claimManualRetry } from "./deliveries/claim-manual-retry.ts";
-import { completeAnswer } from "./registration/complete-answer.ts";
-import { findServersWithoutKey } from "./keys/find-servers-without-key.ts";
-import { createAccount } from "./accounts/create-account.ts";
-import { createKey } from "./accounts/create-key.ts";
-import { createTest } from "./deliveries/create-test.ts";
-import { deleteExpired } from "./retention/delete-expired.ts";
-import { ensureAccount } from "./accounts/ensure-account.ts";
-import { ensureHashKey } from "./keys/ensure-hash-key.ts";
-import { ensureKey } from "./accounts/ensure-key.ts";
-import { findAccountByKey } from "./accounts/find-account-by-key.ts";
-import { findAccount } from "./accounts/find-account.ts";
-import { findOldestAccount } from "./accounts/find-oldest-account.ts";
-import { findStoredAnswer } from "./registration/find-stored-answer.ts";
-import { getAccount } from "./accounts/get-account.ts";
-import { getCall } from "./reading/get-call.ts";
-import { getDelivery } from "./reading/get-delivery.ts";
-import { getEndpoint } from "./reading/get-endpoint.ts";
-import { getEvent } from "./reading/get-event.ts";
-import { getHook } from "./reading/get-hook.ts";
-import { getWatch } from "./reading/get-watch.ts";
-import { listDeliveries } from "./reading/list-deliveries.ts";
-import { listEndpoints } from "./reading/list-endpoints.ts";
-import { listHooks } from "./reading/list-hooks.ts";
-import { listKeys } from "./accounts/list-keys.ts";
-import { listRecentEvents } from "./reading/list-recent-events.ts";
-import { listSealed } from "./keys/list-sealed.ts";
-import { listSources } from "./accounts/list-sources.ts";
-import { listWatchEvents } from "./reading/list-watch-events.ts";
-import { listWatches } from "./reading/list-watches.ts";
-import { loadWatchedCalls } from "./calls/load-watched-calls.ts";
-import { setServerKeys } from "./keys/note-server-keys.ts";
-import { patchEndpoint } from "./registration/patch-endpoint.ts";
-import { checkWritable } from "./connection/probe-write.ts";
-import { publishSourceEvent } from "./attempts/publish-source-event.ts";
-import { readFeed } from "./reading/read-feed.ts";
-import { readStats } from "./reading/read-figures.ts";
-import { readKeyIds } from "./keys/read-key-ids.ts";
-import { recover } from "./deliveries/recover.ts";
-import { registerHook } from "./registration/register-hook.ts";
-import { releaseCalls } from "./calls/release-calls.ts";
-import { releaseDeliveries } from "./deliveries/release-deliveries.ts";
-import { removeHook } from "./registration/remove-hook.ts";
-import { removeWatch } from "./registration/remove-watch.ts";
-import { replaceSealed } from "./keys/replace-sealed.ts";
-import { revokeKey } from "./accounts/revoke-key.ts";
-import { rotateSecret } from "./registration/rotate-secret.ts";
-import { setDefaultSecret } from "./registration/set-default-secret.ts";
-import { setSource } from "./accounts/set-source.ts";
-import { moveSchedule } from "./deliveries/shift-schedule.ts";
+import type { Queries } from "./connection/queries.ts";
+import type { Transaction } from "./connection/transaction.ts";
+import * as accounts from "./accounts/accounts.ts";
+import * as apiKeys from "./accounts/api-keys.ts";
+import * as sources from "./accounts/sources.ts";
+import * as operationalEvents from "./attempts/operational-events.ts";
+import * as unownedCalls from "./calls/unowned-calls.ts";
+import * as watchedCalls from "./calls/watched-calls.ts";
+import * as database from "./connection/database.ts";
+import type { Database } from "./connection/database.ts";
+import * as dueClaims from "./deliveries/claim-due.ts";
+import * as claims from "./deliveries/claims.ts";
+import * as recovery from "./deliveries/recover.ts";
+import * as schedule from "./deliveries/schedule.ts";
+import * as sealedValues from "./keys/sealed-values.ts";
+import * as serverKeys from "./keys/server-keys.ts";
+import * as callReading from "./reading/calls.ts";
+import * as deliveryReading from "./reading/deliveries.ts";
+import * as endpointReading from "./reading/endpoints.ts";
+import * as eventReading from "./reading/events.ts";
+import * as feed from "./reading/feed.ts";
+import * as hookReading from "./reading/hooks.ts";
+import * as stats from "./reading/stats.ts";
+import * as watchReading from "./reading/watches.ts";
+import * as endpointRegistration from "./registration/endpoints.ts";
+import * as hookRegistration from "./registration/hooks.ts";
+import * as secrets from "./registration/secrets.ts";
+import * as storedAnswers from "./registration/stored-answers.ts";
+import * as watchRegistration from "./registration/watches.ts";
+import * as retention from "./retention/delete-expired.ts";
 
-type Port = Omit<ServiceStore, "fatal" | "close" | "commitCall" | "recordAttempt" | "registerWatches" | "runClaimed">;
-type ArgsOf<Name extends keyof Port> = Parameters<Port[Name]>;
-type AnswerOf<Name extends keyof Port> = ReturnType<Port[Name]>;
+/** The methods of the port that are one operation each; the store batches the others. */
+type SingleOperations = Omit<ServiceStore, "fatal" | "close" | "commitCall" | "recordAttempt" | "registerWatches" | "underKey">;
 
-/** Statements on any connection; they see what is committed. */
+/** Operations that take a scope (a connection, a transaction) before the arguments of the port's methods. */
+type Operations<Scope extends readonly unknown[]> = {
+  readonly [Name in keyof SingleOperations]?: (
+    ...args: [...Scope, ...Parameters<SingleOperations[Name]>]
+  ) => ReturnType<SingleOperations[Name]>;
+};
+
+/** Statements on any connection; they read committed data. */
 const reads = {
-  findServersWithoutKey,
-  findAccount,
-  findAccountByKey,
-  findOldestAccount,
-  findStoredAnswer,
-  getAccount,
-  getCall,
-  getDelivery,
-  getEndpoint,
-  getEvent,
-  getHook,
-  getWatch,
-  listDeliveries,
-  listEndpoints,
-  listHooks,
-  listKeys,
-  listRecentEvents,
-  listSealed,
-  listSources,
-  listWatchEvents,
-  listWatches,
-  readStats,
-  readKeyIds,
-} satisfies Partial<{ [Name in keyof Port]: (db: Queries, ...args: ArgsOf<Name>) => AnswerOf<Name> }>;
+  ...accounts.reads,
+  ...apiKeys.reads,
+  ...sources.reads,
+  ...sealedValues.reads,
+  ...serverKeys.reads,
+  ...callReading.reads,
+  ...deliveryReading.reads,
+  ...endpointReading.reads,
+  ...eventReading.reads,
+  ...hookReading.reads,
+  ...stats.reads,
+  ...watchReading.reads,
+  ...storedAnswers.reads,
+} satisfies Operations<[Queries]>;
 
-/** A transaction each, by anybody. */
+/** One transaction each; the instance need not be registered. */
 const writes = {
-  checkWritable: checkWritable,
-  completeAnswer,
-  createAccount,
-  createKey,
-  ensureAccount,
-  ensureHashKey,
-  ensureKey,
-  patchEndpoint,
-  recover,
-  registerHook,
-  releaseDeliveries,
-  removeHook,
-  removeWatch,
-  replaceSealed,
-  revokeKey,
-  rotateSecret,
-  setDefaultSecret,
-  setSource,
-  moveSchedule,
-} satisfies Partial<{ [Name in keyof Port]: (tx: Transaction, ...args: ArgsOf<Name>) => AnswerOf<Name> }>;
+  ...accounts.writes,
+  ...apiKeys.writes,
+  ...sources.writes,
+  ...database.writes,
+  ...claims.writes,
+  ...recovery.writes,
+  ...schedule.writes,
+  ...sealedValues.writes,
+  ...endpointRegistration.writes,
+  ...hookRegistration.writes,
+  ...secrets.writes,
+  ...storedAnswers.writes,
+  ...watchRegistration.writes,
+} satisfies Operations<[Transaction]>;
 
-/** A transaction each, that only an instance which is there may make. */
+/** One transaction each, which only a registered instance may commit. */
 const ownerWrites = {
-  claimManualRetry,
-  createTest,
-  publishSourceEvent,
-  releaseCalls,
-} satisfies Partial<{ [Name in keyof Port]: (tx: Transaction, token: number, ...args: ArgsOf<Name>) => AnswerOf<Name> }>;
+  ...operationalEvents.ownerWrites,
+  ...unownedCalls.ownerWrites,
+  ...claims.ownerWrites,
+} satisfies Operations<[Transaction, number]>;
 
-/** As many statements and transactions as they need. */
-const others = { claimDue, deleteExpired, loadWatchedCalls, setServerKeys, readFeed } satisfies Partial<{
-  [Name in keyof Port]: (db: Database, ...args: ArgsOf<Name>) => AnswerOf<Name>;
-}>;
+/** Operations of several statements or transactions. */
+const composites = {
+  ...watchedCalls.composites,
+  ...dueClaims.composites,
+  ...serverKeys.composites,
+  ...feed.composites,
+  ...retention.composites,
+} satisfies Operations<[Database]>;
 
-type Method<Scope extends readonly unknown[]> = (...args: readonly [...Scope, ...unknown[]]) => Promise<unknown>;
-
-/** The methods of the port that are one operation each; the hot ones are batched by the store. */
-export function bindOperations(db: Database): Port {
-  const methods: { readonly [Name in keyof Port]: unknown } = {
-    ...reads,
-    ...writes,
-    ...ownerWrites,
-    ...others,
-    ...bind<[Queries]>(reads, (run) => run(db)),
-    ...bind<[Transaction]>(writes, (run) => db.transaction(run)),
-    ...bind<[Transaction, number]>(ownerWrites, (run) => db.ownerTransaction(run)),
-    ...bind<[Database]>(others, (run) => run(db)),
+/** Binds every operation to what it runs on. */
+export function bindOperations(db: Database): SingleOperations {
+  return {
+    ...bind<[Queries], typeof reads>(reads, (run) => run(db)),
+    ...bind<[Transaction], typeof writes>(writes, (run) => db.transaction(run)),
+    ...bind<[Transaction, number], typeof ownerWrites>(ownerWrites, (run) => db.ownerTransaction(run)),
+    ...bind<[Database], typeof composites>(composites, (run) => run(db)),
   };
-  return methods as Port;
 }
 
-/** Each operation with what it runs on. */
-function bind<Scope extends readonly unknown[]>(
-  operations: object,
+/** The same operations without their scope. */
+type Bound<Scope extends readonly unknown[], Unbound> = {
+  readonly [Name in keyof Unbound]: Unbound[Name] extends (...args: [...Scope, ...infer Args]) => infer Result
+    ? (...args: Args) => Result
+    : never;
+};
+
+function bind<Scope extends readonly unknown[], Unbound extends Readonly<Record<string, (...args: never) => Promise<unknown>>>>(
+  operations: Unbound,
   within: (run: (...scope: Scope) => Promise<unknown>) => Promise<unknown>,
-): Record<string, unknown> {
-  return Object.fromEntries(
-    (Object.entries(operations) as [string, Method<Scope>][]).map(([name, operation]) => [
-      name,
-      (...args: readonly unknown[]) => within((...scope) => operation(...scope, ...args)),
-    ]),
-  );
+): Bound<Scope, Unbound> {
+  const bound = Object.entries(operations).map(([name, operation]) => {
+    const run = operation as (...args: readonly unknown[]) => Promise<unknown>;
+    return [name, (...args: readonly unknown[]) => within((...scope) => run(...scope, ...args))];
+  });
+  return Object.fromEntries(bound) as Bound<Scope, Unbound>;
 }

@@ -1,13 +1,15 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { InstanceFencedError, StoreUnavailableError } from "../../domain/errors.ts";
 import type { CallCommit, CallCommitResult } from "../../ports/stores/call-store.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../ports/stores/delivery-store.ts";
-import type { ClaimableResult, ClaimedRun, IdempotencyStore } from "../../ports/stores/idempotency-store.ts";
+import type { ClaimedRun } from "../../ports/stores/idempotency-store.ts";
 import type { RegisterWatchResult, WatchDraft } from "../../ports/stores/registration-store.ts";
 import type { ServiceStore } from "../../ports/stores/service-store.ts";
 import { BatchQueue } from "./connection/batch-queue.ts";
-import { runClaimedOperation } from "./claimed-operations.ts";
-import type { Claimed } from "./claimed-operations.ts";
-import type { Database, Transaction } from "./connection/database.ts";
+import { operationsUnderKey } from "./claimed-operations.ts";
+import type { RunClaimed } from "./claimed-operations.ts";
+import type { Database } from "./connection/database.ts";
+import type { Transaction } from "./connection/transaction.ts";
 import { bindOperations } from "./operations.ts";
 import { commitCalls } from "./calls/commit-call.ts";
 import { recordAttempts } from "./attempts/record-attempt.ts";
@@ -15,13 +17,13 @@ import { registerWatches } from "./registration/register-watches.ts";
 
 const defaultQueueLimit = 10_000;
 const batchLimit = 500;
-/** Under keys, at a time: those of one account wait for each other, and must leave connections to the rest of the service. */
+/** Maximum number of concurrent operations with an idempotency key. Those of one account wait for each other, so they must leave connections to the rest of the service. */
 const claimedLimit = 4;
 
 /**
- * The store of an instance, on a database that is migrated. `fatal` never resolves: a server that goes away is waited for,
- * and everything asked meanwhile rejects with `StoreUnavailableError` within 10 s. `queueLimit`: operations of a hot kind waiting
- * at most; beyond it they are refused with `StoreOverloadedError`.
+ * Creates the store of an instance on a migrated database. While the server cannot be reached, operations reject with
+ * `StoreUnavailableError` within 10 s; `fatal` never resolves. `queueLimit` is the maximum number of waiting operations of
+ * each batched kind; further ones reject with `StoreOverloadedError`.
  */
 export function createPostgresStore(db: Database, queueLimit = defaultQueueLimit): ServiceStore {
   const commits = new BatchQueue<CallCommit, CallCommitResult>({
@@ -41,8 +43,8 @@ export function createPostgresStore(db: Database, queueLimit = defaultQueueLimit
     batchLimit: 1000,
     queueLimit,
   });
-  const claimed = new BatchQueue<Claimed, PromiseSettledResult<ClaimedRun<unknown>>>({
-    run: (items, deadlineMs) => Promise.allSettled(items.map((item) => runClaimed(db, item, deadlineMs))),
+  const claimed = new BatchQueue<ClaimedWork, PromiseSettledResult<ClaimedRun<unknown>>>({
+    run: (items, deadlineMs) => Promise.allSettled(items.map((work) => withRegisteredInstance(db, deadlineMs, work))),
     batchLimit: claimedLimit,
     queueLimit,
   });
@@ -54,13 +56,13 @@ export function createPostgresStore(db: Database, queueLimit = defaultQueueLimit
         return await commits.push(commit);
       } catch (error) {
         if (!(error instanceof InstanceFencedError)) throw error;
-        // Whoever took this instance for dead has its calls.
+        // This instance was evicted, so another instance owns its calls.
         return { kind: "stale", call: null };
       }
     },
     recordAttempt: (record) => attempts.push(record),
     registerWatches: (drafts) => registrations.push(drafts),
-    runClaimed: runClaimedIn(claimed),
+    underKey: (claim) => operationsUnderKey(claim, runClaimedIn(claimed)),
     fatal: Promise.withResolvers<Error>().promise,
     close: () =>
       (closing ??= (async () => {
@@ -81,19 +83,17 @@ async function registerAll(
   return requests.map(({ length }) => results.slice(from, (from += length)));
 }
 
-function runClaimedIn(queue: BatchQueue<Claimed, PromiseSettledResult<ClaimedRun<unknown>>>): IdempotencyStore["runClaimed"] {
-  return async (claim, name, request, draftAnswer) => {
-    const settled = await queue.push({ claim, name, request, draftAnswer } as unknown as Claimed);
+type ClaimedWork = (tx: Transaction, token: number) => Promise<ClaimedRun<unknown>>;
+
+function runClaimedIn(queue: BatchQueue<ClaimedWork, PromiseSettledResult<ClaimedRun<unknown>>>): RunClaimed {
+  return async <Result>(work: (tx: Transaction, token: number) => Promise<ClaimedRun<Result>>) => {
+    const settled = await queue.push(work);
     if (settled.status === "rejected") throw settled.reason;
-    return settled.value as ClaimedRun<ClaimableResult<typeof name>>;
+    return settled.value as ClaimedRun<Result>;
   };
 }
 
-function runClaimed(db: Database, claimed: Claimed, deadlineMs: number): Promise<ClaimedRun<unknown>> {
-  return withRegisteredInstance(db, deadlineMs, (tx, token) => runClaimedOperation(tx, token, claimed));
-}
-
-/** For what needs no more than some instance to own what comes of it: evicted, this one joins anew and goes on. */
+/** Runs a transaction that any registered instance may commit. If this instance was evicted, it joins again and repeats the transaction. */
 async function withRegisteredInstance<T>(
   db: Database,
   deadlineMs: number,
@@ -103,22 +103,15 @@ async function withRegisteredInstance<T>(
     return await db.ownerTransaction(work, deadlineMs);
   } catch (error) {
     if (!(error instanceof InstanceFencedError)) throw error;
-    await within(db.rejoin(), deadlineMs);
+    await rejoin(db, deadlineMs);
     return db.ownerTransaction(work, deadlineMs);
   }
 }
 
-async function within(promise: Promise<void>, deadlineMs: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new StoreUnavailableError("joining again takes too long")),
-      Math.max(1, deadlineMs - performance.now()),
-    );
+async function rejoin(db: Database, deadlineMs: number): Promise<void> {
+  const timer = new AbortController();
+  const expiry = sleep(Math.max(1, deadlineMs - performance.now()), null, { signal: timer.signal }).then(() => {
+    throw new StoreUnavailableError("joining again after an eviction took too long");
   });
-  try {
-    await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  await Promise.race([db.rejoin(), expiry]).finally(() => timer.abort());
 }

@@ -1,20 +1,20 @@
 import type { SQLOutputValue } from "node:sqlite";
-import { toClientUrl } from "./connection/connection-string.ts";
-import pg from "pg";
+import { connectClient } from "./connection/session.ts";
+import type pg from "pg";
 
-/** What a table takes, by the catalogue of the server. */
+/** A column of a table, from the catalogue of the server. */
 type Column = { readonly name: string; readonly type: string; readonly isNullable: boolean; readonly isIdentity: boolean };
 type ForeignKey = { readonly table: string; readonly column: string; readonly target: string };
 
-/** A table to fill, and columns of it that can only be set when other tables are filled. */
+/** A table to fill, and its columns that can be set only after other tables are filled. */
 export type FillStep = { readonly table: string; readonly deferredColumns: readonly string[] };
 
-/** A table that knows its primary key is one column. */
+/** The primary key of every table that has deferred columns. */
 const keyColumn = "id";
 
 /**
- * Fills a migrated, empty database from another one's rows, in one transaction. Columns are matched by name; what the
- * other one does not have keeps its default.
+ * Fills a migrated, empty database with the rows of another database, in one transaction. Columns are matched by name;
+ * columns that the other database does not have keep their defaults.
  */
 export class TableWriter implements AsyncDisposable {
   readonly #client: pg.Client;
@@ -22,9 +22,7 @@ export class TableWriter implements AsyncDisposable {
   readonly #foreignKeys: readonly ForeignKey[];
 
   static async open(connectionString: string): Promise<TableWriter> {
-    const client = new pg.Client({ connectionString: toClientUrl(connectionString), application_name: "ringback move" });
-    client.on("error", () => undefined);
-    await client.connect();
+    const client = await connectClient(connectionString, "ringback move");
     try {
       await client.query("begin");
       return new TableWriter(client, await readColumns(client), await readForeignKeys(client));
@@ -49,7 +47,7 @@ export class TableWriter implements AsyncDisposable {
     return Number(rows[0]?.n);
   }
 
-  /** The tables in an order in which each refers only to those before it; where there is none, by columns set afterwards. */
+  /** Orders tables so that each refers only to earlier ones. Where this is impossible, nullable columns are deferred. */
   order(tables: readonly string[]): readonly FillStep[] {
     const steps: FillStep[] = [];
     const left = new Set(tables);
@@ -72,7 +70,7 @@ export class TableWriter implements AsyncDisposable {
     );
   }
 
-  /** Sets columns that were left out when the row was inserted. */
+  /** Sets deferred columns of inserted rows. */
   async update(table: string, columns: readonly string[], rows: readonly Readonly<Record<string, SQLOutputValue>>[]): Promise<void> {
     const types = this.#typesOf(table);
     const set = columns.map((column) => `"${column}" = given."${column}"`).join(", ");
@@ -82,7 +80,7 @@ export class TableWriter implements AsyncDisposable {
     );
   }
 
-  /** What the other database had no columns for, and where numbering goes on. */
+  /** Sets columns that the other database does not have, and the next values of identity columns. */
   async finish(): Promise<void> {
     await this.#client.query(
       "update calls c set watched = exists (select 1 from watches w where w.call_id = c.id and w.status = 'active')",
@@ -101,7 +99,7 @@ export class TableWriter implements AsyncDisposable {
     await this.#client.query("analyze");
   }
 
-  /** What is not committed is gone. */
+  /** Closes the connection; uncommitted rows are rolled back. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#client.end();
   }
@@ -147,7 +145,7 @@ async function readForeignKeys(client: pg.Client): Promise<readonly ForeignKey[]
   return rows;
 }
 
-/** Values as the server reads them from JSON. Postgres has no text with a NUL. */
+/** Maps a row to JSON values as Postgres reads them. Replaces NUL characters, which Postgres does not store. */
 function jsonOf(
   row: Readonly<Record<string, SQLOutputValue>>,
   columns: readonly string[],

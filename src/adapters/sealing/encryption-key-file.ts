@@ -5,52 +5,53 @@ import { generateEncryptionKey, parseEncryptionKeys } from "./secret-box.ts";
 import { StartupError } from "../../domain/errors.ts";
 
 const fileName = "encryption.key";
-const variable = "RINGBACK_ENCRYPTION_KEY";
+const variableName = "RINGBACK_ENCRYPTION_KEY";
 
 export type EncryptionKeys = {
   /** The first seals, all open. */
   readonly keys: readonly Buffer[];
-  /** The variable or the file they come from, for people. */
+  /** The variable or file that the keys come from, for messages. */
   readonly origin: string;
 };
 
 /**
- * The operator's keys, or the one of the data folder, made where there is none and nothing was sealed yet (mode 600, on
- * disk before anything is sealed with it). A database in memory has a key in memory. `keyIdsInUse`: what the database
- * was sealed with. `databasePath` null: no file, so only given keys count.
+ * Loads the operator's keys (`given`) or the key file of the data folder. Creates the file (mode 600, synced to disk) if it
+ * does not exist and `keyIdsInUse`, the ids of the keys that sealed values of the database use, is empty. A database in memory
+ * gets a key in memory. `databasePath` is `null` for a database without a file, which requires given keys. Throws
+ * `StartupError` if the keys are missing or invalid.
  */
 export function loadEncryptionKeys(given: string | null, databasePath: string | null, keyIdsInUse: readonly string[]): EncryptionKeys {
-  if (given !== null) return parsed(variable, given);
-  if (databasePath === null) throw new StartupError(`${variable}: is required with Postgres (openssl rand -base64 32 makes one)`);
-  if (databasePath === ":memory:") return parsed("a key in memory", generateEncryptionKey());
+  if (given !== null) return parseFrom(variableName, given);
+  if (databasePath === null) throw new StartupError(`${variableName}: is required with Postgres (openssl rand -base64 32 makes one)`);
+  if (databasePath === ":memory:") return parseFrom("a key in memory", generateEncryptionKey());
   const path = keyPathOf(databasePath);
   const [keyId] = keyIdsInUse;
-  const text = read(path);
-  if (text !== null) return parsed(path, text);
-  // Another key would open nothing, and lie in the place of the one that is missed.
+  const text = readIfExists(path);
+  if (text !== null) return parseFrom(path, text);
+  // A new key could not open the sealed values and would occupy the place of the missing key.
   if (keyId !== undefined)
     throw new StartupError(
-      `the encryption key ${keyId}, which the database was sealed with, is absent: put it into ${variable} or ${path}`,
+      `the encryption key ${keyId}, which the database was sealed with, is absent: put it into ${variableName} or ${path}`,
     );
-  return parsed(path, make(path));
+  return parseFrom(path, create(path));
 }
 
-/** Where the keys of a database come from, for people: the variable or the file. */
+/** Returns the variable or the file that the keys of a database come from, for messages. */
 export function encryptionKeyOrigin(given: string | null, databasePath: string): string {
-  return given === null ? keyPathOf(databasePath) : variable;
+  return given === null ? keyPathOf(databasePath) : variableName;
 }
 
 function keyPathOf(databasePath: string): string {
   return join(dirname(resolve(databasePath)), fileName);
 }
 
-function parsed(origin: string, text: string): EncryptionKeys {
+function parseFrom(origin: string, text: string): EncryptionKeys {
   const result = parseEncryptionKeys(text);
   if (result.kind === "invalid") throw new StartupError(`${origin}: ${result.detail}`);
   return { keys: result.keys, origin };
 }
 
-function read(path: string): string | null {
+function readIfExists(path: string): string | null {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
@@ -59,8 +60,8 @@ function read(path: string): string | null {
   }
 }
 
-/** Whole or not at all: when somebody else makes one at the same moment, the one that was first is both's. */
-function make(path: string): string {
+/** Creates the key file atomically. If two processes do so at the same time, both use the file that was first. */
+function create(path: string): string {
   const temporaryPath = `${path}.${randomUUID()}`;
   try {
     write(temporaryPath, `${generateEncryptionKey()}\n`);
@@ -81,7 +82,7 @@ function write(path: string, text: string): void {
   closeSync(file);
 }
 
-/** A link, unlike a rename, takes nobody's place. */
+/** Links the file into place: unlike a rename, a link does not replace an existing file. */
 function putInPlace(temporaryPath: string, path: string): void {
   try {
     linkSync(temporaryPath, path);

@@ -16,27 +16,30 @@ export type ParsedKeys =
   | { readonly kind: "keys"; readonly keys: readonly Buffer[] }
   | { readonly kind: "invalid"; readonly detail: string };
 
-// 32 bytes of standard base64; Node's own decoder takes anything and leaves out what it does not know.
+// 32 bytes of standard base64. Node's own decoder ignores characters that are not base64.
 const base64Key = /^[A-Za-z0-9+/]{43}=?$/;
 
 /**
- * Reads base64 keys of 32 bytes, comma-separated: the first seals, all open. The fault says which one is wrong by its
- * place, never by its value.
+ * Parses comma-separated base64 keys of 32 bytes: the first seals, all open. `detail` names an invalid key by its position,
+ * never by its value.
  */
 export function parseEncryptionKeys(text: string): ParsedKeys {
   const parts = text.split(",").map((part) => part.trim());
-  const wrong = parts.findIndex((part) => !base64Key.test(part));
-  if (wrong >= 0)
-    return { kind: "invalid", detail: `key ${wrong + 1} of ${parts.length} is not base64 of 32 bytes (openssl rand -base64 32 makes one)` };
+  const invalidAt = parts.findIndex((part) => !base64Key.test(part));
+  if (invalidAt >= 0)
+    return {
+      kind: "invalid",
+      detail: `key ${invalidAt + 1} of ${parts.length} is not base64 of 32 bytes (openssl rand -base64 32 makes one)`,
+    };
   return { kind: "keys", keys: parts.map((part) => Buffer.from(part, "base64")) };
 }
 
-/** A new key as it goes into a file or a variable. */
+/** Generates a key in the form of the key file and the variable. */
 export function generateEncryptionKey(): string {
   return randomBytes(keyBytes).toString("base64");
 }
 
-/** Names a key without telling anything about it. */
+/** Returns the id of a key, which reveals nothing about the key. */
 function encryptionKeyId(key: Buffer): string {
   return createHash("sha256")
     .update("ringback key id")
@@ -46,8 +49,9 @@ function encryptionKeyId(key: Buffer): string {
 }
 
 /**
- * AES-256-GCM. A sealed value is key id (8 bytes), nonce (12), tag (16), ciphertext; the row's identity is associated
- * data, so that a value copied to another row does not open. The first key seals (see `sealFor`), all of them open.
+ * Creates a secret box with AES-256-GCM (NIST SP 800-38D). A sealed value is key id (8 bytes), nonce (12), tag (16) and
+ * ciphertext. The identity of the row is associated data, so that a value copied to another row does not open. The first key
+ * seals (see `sealFor`), all keys open. `open` throws `RingbackError` with code `secret-unreadable`.
  */
 export function createSecretBox(keys: readonly Buffer[]): KeyedSecretBox {
   const boxKeys = keys.map(boxKeyOf);
@@ -93,7 +97,7 @@ export function createSecretBox(keys: readonly Buffer[]): KeyedSecretBox {
 
 function boxKeyOf(key: Buffer): BoxKey {
   const id = encryptionKeyId(key);
-  // Keys for different uses are derived, so that neither use tells anything about the other.
+  // Separate keys are derived for each use (HKDF, RFC 5869), so that one use reveals nothing about the other.
   const derive = (use: string) => createSecretKey(Buffer.from(hkdfSync("sha256", key, "", `ringback ${use}`, keyBytes)));
   return { id, idBytes: Buffer.from(id, "hex"), cipherKey: derive("seal"), fingerprintKey: derive("fingerprint") };
 }

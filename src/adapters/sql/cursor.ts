@@ -5,7 +5,7 @@ const integerCursor = /^\d{1,15}$/;
 const pairCursor = /^(?:\d{1,15}\.)?\d{1,15}$/;
 const idCursor = /^[a-z]{2,5}_[A-Za-z0-9]{1,40}$/;
 
-/** Cursors are the key of the last row, so that inserts move nothing. Opaque to clients, checked when they come back. */
+/** Encodes the key of the last row as a cursor, so that inserts do not shift pages. Cursors are opaque to clients and checked on return. */
 export function encodeCursor(key: string | number): string {
   return Buffer.from(String(key)).toString("base64url");
 }
@@ -18,13 +18,16 @@ export function decodeNumberCursor(cursor: string): number {
   return Number(decode(cursor, integerCursor));
 }
 
-/** Two numbers, the more significant first; one alone is the less significant: so the embedded store says it, and what was moved from it has 0 before. */
+/**
+ * Decodes two numbers, the more significant first. A single number is the less significant one: SQLite issues such cursors, and
+ * events moved from SQLite have 0 as the more significant number.
+ */
 export function decodePairCursor(cursor: string): readonly [number, number] {
   const [minor = 0, major = 0] = decode(cursor, pairCursor).split(".").map(Number).toReversed();
   return [major, minor];
 }
 
-/** A page from one row more than asked for, which says whether there is a next. */
+/** Builds a page from at most `limit + 1` rows; the extra row shows that there is a next page. */
 export function pageOf<R, T>(rows: readonly R[], request: PageRequest, keyOf: (row: R) => string | number, map: (row: R) => T): Page<T> {
   const shown = rows.slice(0, request.limit);
   const last = shown.at(-1);

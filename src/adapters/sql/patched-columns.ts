@@ -2,7 +2,7 @@ import type { EndpointStore } from "../../ports/stores/endpoint-store.ts";
 
 type Patch = Parameters<EndpointStore["patchEndpoint"]>[0]["patch"];
 
-/** The columns of `endpoints` that a patch sets, all but its state; what it does not name stays. */
+/** Returns the columns of `endpoints` that a patch sets, except its state. Columns that the patch omits stay unchanged. */
 export function patchedColumns(patch: Patch): readonly (readonly [column: string, value: string | number | Uint8Array | null])[] {
   const columns: [string, string | number | Uint8Array | null][] = [];
   if (patch.format !== undefined) columns.push(["format", patch.format]);

@@ -1,29 +1,30 @@
+import { deliveryStateOf } from "./delivery-columns.ts";
 import type { Attempt } from "../../domain/deliveries/attempt.ts";
 import type { CallStatus } from "../../domain/calls/call.ts";
-import type { Delivery, DeliveryStatus } from "../../domain/deliveries/delivery.ts";
+import type { Delivery } from "../../domain/deliveries/delivery.ts";
 import type { EndpointStatus, HostHealth } from "../../domain/deliveries/delivery-decision.ts";
 import type { Endpoint, EndpointHealth } from "../../domain/deliveries/endpoint.ts";
 import type { RingbackEvent } from "../../domain/events/event.ts";
-import type { UpstreamKind } from "../../domain/sources/source-settings.ts";
+import { filterFromRow, isStillSubscribed } from "../../domain/events/event-filter.ts";
+import type { EventFilter } from "../../domain/events/event-filter.ts";
 import type { Watch } from "../../domain/calls/watch.ts";
 import type { Account, ApiKeyView } from "../../ports/stores/account-store.ts";
 import type { WatchedCall } from "../../ports/stores/call-store.ts";
 import type { StoredSource } from "../../ports/stores/source-store.ts";
 
-/** A row as either database gives it: the columns have the same names and meanings in both. */
+/** A row of either database. Columns have the same names and meanings in both. */
 export type Row = Readonly<Record<string, unknown>>;
 
-// Both schemas keep the types of their columns; these read them as what the schema says they are.
+// Both schemas enforce the types of their columns, so these functions only assert them.
 export const text = (row: Row, column: string) => row[column] as string;
 export const textOrNull = (row: Row, column: string) => row[column] as string | null;
 export const integer = (row: Row, column: string) => row[column] as number;
 export const integerOrNull = (row: Row, column: string) => row[column] as number | null;
-/** SQLite has 0 and 1 for what is a boolean in Postgres. */
+/** Reads a boolean, which SQLite stores as 0 or 1. */
 export const flag = (row: Row, column: string) => row[column] === true || row[column] === 1;
-// A copy: `pg` hands out windows on what it received.
+// Copied, because `pg` returns views on its receive buffer.
 export const blob = (row: Row, column: string) => new Uint8Array(row[column] as Uint8Array);
 const json = <T>(row: Row, column: string) => JSON.parse(text(row, column)) as T;
-const jsonOrNull = <T>(row: Row, column: string) => (row[column] === null ? null : json<T>(row, column));
 
 export function callStatusOf(row: Row): CallStatus {
   return {
@@ -35,7 +36,7 @@ export function callStatusOf(row: Row): CallStatus {
   };
 }
 
-/** Needs the columns of watches and `source_name`, `call_sid`, `callback_url`. */
+/** Maps a row with the columns of watches and `source_name`, `call_sid`, `callback_url`. */
 export function watchOf(row: Row): Watch {
   return {
     id: text(row, "id"),
@@ -47,7 +48,7 @@ export function watchOf(row: Row): Watch {
     callbackUrl: textOrNull(row, "callback_url"),
     status: text(row, "status") as Watch["status"],
     endReason: textOrNull(row, "end_reason") as Watch["endReason"],
-    events: jsonOrNull(row, "events"),
+    filter: filterOf(row),
     metadata: json(row, "metadata"),
     sequence: integer(row, "sequence"),
     createdAtMs: integer(row, "created_at"),
@@ -56,11 +57,17 @@ export function watchOf(row: Row): Watch {
   };
 }
 
-export function filterOf(row: Row): readonly string[] | null {
-  return jsonOrNull(row, "events");
+/** Needs `events` of watches or hooks. */
+export function filterOf(row: Row): EventFilter {
+  return filterFromRow(textOrNull(row, "events"));
 }
 
-/** Needs the columns of endpoints and `origin`. */
+/** Whether a pending delivery has a subscriber left. Needs what `eventOf` reads, `to_watch`, and `events` of its watch. */
+export function isSubscribedRow(row: Row, hookFilters: readonly EventFilter[]): boolean {
+  return isStillSubscribed(eventOf(row), flag(row, "to_watch") ? filterOf(row) : null, hookFilters);
+}
+
+/** Maps a row with the columns of endpoints and `origin`. */
 export function endpointOf(row: Row): Endpoint {
   return {
     id: text(row, "id"),
@@ -93,7 +100,7 @@ function healthOf(row: Row): EndpointHealth {
   };
 }
 
-/** How an endpoint and its host stand before an attempt is judged. Needs the columns of endpoints, `origin`, and the host's as `host_…`. */
+/** Reads the state of an endpoint and its host, from the columns of endpoints, `origin`, and those of the host as `host_…`. */
 export function endpointStateOf(row: Row): { readonly endpoint: EndpointStatus; readonly host: HostHealth } {
   const { state, reason, sinceMs, health } = endpointOf(row);
   return {
@@ -106,7 +113,7 @@ export function endpointStateOf(row: Row): { readonly endpoint: EndpointStatus; 
   };
 }
 
-/** Needs the columns of events, under these aliases where they meet another table's. */
+/** Maps a row with the columns of events; `id` and `type` are selected as `event_id` and `event_type`. */
 export function eventOf(row: Row): RingbackEvent {
   return {
     id: text(row, "event_id"),
@@ -117,23 +124,16 @@ export function eventOf(row: Row): RingbackEvent {
   } as RingbackEvent;
 }
 
-/** Needs the columns of deliveries and `event_id`, `event_type`, `call_sid`. */
+/** Maps a row with the columns of deliveries and `event_id`, `event_type`, `call_sid`. */
 export function deliveryOf(row: Row): Delivery {
   return {
-    id: text(row, "id"),
+    ...deliveryStateOf(row),
     accountId: text(row, "account_id"),
     eventId: text(row, "event_id"),
     eventType: text(row, "event_type"),
     watchId: textOrNull(row, "watch_id"),
     callSid: textOrNull(row, "call_sid"),
     endpointId: text(row, "endpoint_id"),
-    status: text(row, "status") as DeliveryStatus,
-    attemptCount: integer(row, "attempt_count"),
-    stepsSpent: integer(row, "steps_spent"),
-    nextAttemptAtMs: integerOrNull(row, "next_attempt_at"),
-    firstAttemptAtMs: integerOrNull(row, "first_attempt_at"),
-    firstFailedAtMs: integerOrNull(row, "first_failed_at"),
-    settledAtMs: integerOrNull(row, "settled_at"),
     createdAtMs: integer(row, "created_at"),
   };
 }
@@ -143,7 +143,7 @@ export function sourceOf(row: Row): StoredSource {
     id: text(row, "id"),
     name: text(row, "name"),
     accountId: textOrNull(row, "account_id"),
-    kind: text(row, "kind") as UpstreamKind,
+    kind: text(row, "kind"),
     baseUrl: text(row, "base_url"),
     sealedCredential: blob(row, "sealed_credential"),
     agentId: textOrNull(row, "agent_id"),
@@ -192,7 +192,7 @@ export function watchedCallOf(row: Row): WatchedCall {
   };
 }
 
-/** What `gatherWatchedCall` must know of a call, of which status and version may have changed since its row was read. */
+/** Returns the columns of a call for `gatherWatchedCall`, with the status and version after a change. */
 export function callRowOf(row: Row, status: CallStatus, version: number) {
   return {
     callId: text(row, "id"),
@@ -205,7 +205,7 @@ export function callRowOf(row: Row, status: CallStatus, version: number) {
   };
 }
 
-/** The same from rows at hand: a call, its status and version after a change, and its active watches, oldest first; null without any. */
+/** Builds a watched call from a call after a change and its active watches, oldest first. Returns `null` if there are no watches. */
 export function gatherWatchedCall(
   call: Pick<WatchedCall, "callId" | "sourceName" | "callSid" | "scope" | "version" | "createdAtMs"> & { readonly status: CallStatus },
   watches: readonly Pick<Watch, "accountId" | "createdAtMs" | "expiresAtMs" | "sequence">[],

@@ -1,15 +1,15 @@
 import type { SealedColumn } from "../../domain/secrets/sealed-identity.ts";
 
-type ColumnPlace = {
+type ColumnLocation = {
   readonly table: string;
   readonly id: string;
   readonly column: string;
-  /** The keyed hash of the same value; it holds as long as the key does, so both are written together. */
+  /** Column with a keyed hash of the same value. Both depend on the key, so they are written together. `null` if there is none. */
   readonly fingerprint: string | null;
 };
 
-/** Every column with sealed values. A new one belongs here, with an index as the others have (`…_by_key`), or a rotation forgets it. */
-export const sealedColumns: Readonly<Record<SealedColumn, ColumnPlace>> = {
+/** All columns with sealed values. A key rotation finds only columns listed here, each with an index `…_by_key`. */
+export const sealedColumns: Readonly<Record<SealedColumn, ColumnLocation>> = {
   signing_key: { table: "accounts", id: "id", column: "sealed_signing_key", fingerprint: null },
   secret: { table: "secrets", id: "id", column: "sealed", fingerprint: "fingerprint" },
   headers: { table: "endpoints", id: "id", column: "sealed_headers", fingerprint: "headers_fingerprint" },
@@ -18,7 +18,7 @@ export const sealedColumns: Readonly<Record<SealedColumn, ColumnPlace>> = {
   answer: { table: "stored_answers", id: "id", column: "sealed", fingerprint: null },
 };
 
-/** The id of the key a value is sealed with, as the indexes have it. */
+/** Returns the SQL expression for the id of the key that sealed a value, as used by the indexes. */
 export function keyIdOf(column: string): string {
   return `substr(${column}, 1, 8)`;
 }

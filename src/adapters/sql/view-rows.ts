@@ -2,7 +2,7 @@ import type { DeliveryView, EndpointSummary, EndpointView, EventView, HookView, 
 import { callStatusOf, deliveryOf, endpointOf, eventOf, filterOf, integer, integerOrNull, text, textOrNull, watchOf } from "./rows.ts";
 import type { Row } from "./rows.ts";
 
-// The rows that either database's `tables/views.ts` selects, under the same aliases, as the port's views.
+// Maps the rows that `reading/selects.ts` of either database selects, under the same aliases, to the views of the port.
 
 export function watchViewOf(row: Row): WatchView {
   return {
@@ -44,7 +44,7 @@ export function hookViewOf(row: Row): HookView {
     id: text(row, "id"),
     accountId: text(row, "account_id"),
     url: text(row, "callback_url"),
-    events: filterOf(row),
+    filter: filterOf(row),
     endpoint: summaryOf(row, text(row, "endpoint_id")),
     createdAtMs: integer(row, "created_at"),
   };

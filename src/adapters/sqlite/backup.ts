@@ -3,26 +3,26 @@ import { randomUUID } from "node:crypto";
 import { basename, dirname, join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { Database } from "./connection/database.ts";
-import { pendingMigrations } from "./migrate.ts";
-import { readKeyIds } from "./keys/read-key-ids.ts";
+import { readPending } from "./migrate.ts";
+import { readKeyIds } from "./keys/sealed-values.ts";
 
-/** `keyIds`: the encryption keys without which nothing sealed in the copy opens; empty for a schema older than this program's. */
+/** Finished backup. `keyIds` are the encryption keys that open the sealed values of the copy; empty for a schema older than this program's. */
 export type Backup = { readonly bytes: number; readonly keyIds: readonly string[] };
 
 const busyTimeoutMs = 30_000;
 
 /**
- * A consistent copy as one file, readable by its owner alone, also while a server writes: VACUUM INTO reads one snapshot
- * (the backup API starts over at every foreign write). It has its name only when it is whole and on disk; broken off, a
- * file `.<name>.<random>` is left at most. Throws when the target is there already.
+ * Copies the database into one file, readable by its owner alone, also while a server writes. VACUUM INTO reads one
+ * snapshot, whereas the backup API starts over at every foreign write. The file gets its name once it is complete and on
+ * disk; an interrupted backup leaves at most a file `.<name>.<random>`. Throws if the target exists.
  */
 export function backupDatabase(path: string, target: string): Backup {
   if (!existsSync(path)) throw new Error(`there is no database ${path}`);
-  if (existsSync(target)) throw new Error(`${target} is there already`);
+  if (existsSync(target)) throw new Error(`${target} already exists`);
   const folder = dirname(resolve(target));
   const temporaryPath = join(folder, `.${basename(target)}.${randomUUID()}`);
   try {
-    // SQLite takes an empty file as it is, with its mode.
+    // SQLite writes into an empty file and keeps its mode.
     closeSync(openSync(temporaryPath, "wx", 0o600));
     const keyIds = copy(path, temporaryPath);
     sync(temporaryPath);
@@ -39,7 +39,7 @@ function copy(path: string, temporaryPath: string): readonly string[] {
   const connection = new DatabaseSync(path, { timeout: busyTimeoutMs });
   try {
     connection.prepare("vacuum into ?").run(temporaryPath);
-    return pendingMigrations(connection).pending === 0 ? readKeyIds(new Database(connection, null)) : [];
+    return readPending(connection).pending.length === 0 ? readKeyIds(new Database(connection, null)) : [];
   } finally {
     connection.close();
   }

@@ -1,155 +1,122 @@
 import type { ServiceStore } from "../../ports/stores/service-store.ts";
+import * as accounts from "./accounts/accounts.ts";
+import * as apiKeys from "./accounts/api-keys.ts";
+import * as sources from "./accounts/sources.ts";
+import * as operationalEvents from "./attempts/operational-events.ts";
+import * as recordAttempt from "./attempts/record-attempt.ts";
+import * as commitCall from "./calls/commit-call.ts";
+import * as watchedCalls from "./calls/watched-calls.ts";
+import * as database from "./connection/database.ts";
 import type { Database } from "./connection/database.ts";
-import { claimDue } from "./deliveries/claim-due.ts";
-import { claimManualRetry } from "./deliveries/claim-manual-retry.ts";
-import { commitCall } from "./calls/commit-call.ts";
-import { completeAnswer } from "./registration/complete-answer.ts";
-import { createAccount } from "./accounts/create-account.ts";
-import { createKey } from "./accounts/create-key.ts";
-import { createTest } from "./deliveries/create-test.ts";
-import { deleteExpired } from "./retention/delete-expired.ts";
-import { ensureAccount } from "./accounts/ensure-account.ts";
-import { ensureHashKey } from "./keys/ensure-hash-key.ts";
-import { ensureKey } from "./accounts/ensure-key.ts";
-import { findAccount } from "./accounts/find-account.ts";
-import { findAccountByKey } from "./accounts/find-account-by-key.ts";
-import { findOldestAccount } from "./accounts/find-oldest-account.ts";
-import { findStoredAnswer } from "./registration/find-stored-answer.ts";
-import { findServersWithoutKey } from "./keys/find-servers-without-key.ts";
-import { getAccount } from "./accounts/get-account.ts";
-import { getCall } from "./reading/get-call.ts";
-import { getDelivery } from "./reading/get-delivery.ts";
-import { getEndpoint } from "./reading/get-endpoint.ts";
-import { getEvent } from "./reading/get-event.ts";
-import { getHook } from "./reading/get-hook.ts";
-import { getWatch } from "./reading/get-watch.ts";
-import { listDeliveries } from "./reading/list-deliveries.ts";
-import { listEndpoints } from "./reading/list-endpoints.ts";
-import { listHooks } from "./reading/list-hooks.ts";
-import { listKeys } from "./accounts/list-keys.ts";
-import { listRecentEvents } from "./reading/list-recent-events.ts";
-import { listSealed } from "./keys/list-sealed.ts";
-import { listSources } from "./accounts/list-sources.ts";
-import { listWatchEvents } from "./reading/list-watch-events.ts";
-import { listWatches } from "./reading/list-watches.ts";
-import { loadWatchedCalls } from "./calls/load-watched-calls.ts";
-import { setServerKeys } from "./keys/note-server-keys.ts";
-import { patchEndpoint } from "./registration/patch-endpoint.ts";
-import { checkWritable } from "./connection/probe-write.ts";
-import { publishSourceEvent } from "./attempts/publish-source-event.ts";
-import { readFeed } from "./reading/read-feed.ts";
-import { readStats } from "./reading/read-figures.ts";
-import { readKeyIds } from "./keys/read-key-ids.ts";
-import { recordAttempt } from "./attempts/record-attempt.ts";
-import { recover } from "./deliveries/recover.ts";
-import { registerHook } from "./registration/register-hook.ts";
-import { registerWatches } from "./registration/register-watches.ts";
-import { releaseCalls } from "./calls/release-calls.ts";
-import { releaseDeliveries } from "./deliveries/release-deliveries.ts";
-import { removeHook } from "./registration/remove-hook.ts";
-import { removeWatch } from "./registration/remove-watch.ts";
-import { replaceSealed } from "./keys/replace-sealed.ts";
-import { revokeKey } from "./accounts/revoke-key.ts";
-import { rotateSecret } from "./registration/rotate-secret.ts";
-import { setDefaultSecret } from "./registration/set-default-secret.ts";
-import { setSource } from "./accounts/set-source.ts";
-import { moveSchedule } from "./deliveries/shift-schedule.ts";
+import * as claimDue from "./deliveries/claim-due.ts";
+import * as claims from "./deliveries/claims.ts";
+import * as recover from "./deliveries/recover.ts";
+import * as schedule from "./deliveries/schedule.ts";
+import * as sealedValues from "./keys/sealed-values.ts";
+import * as serverKeys from "./keys/server-keys.ts";
+import * as calls from "./reading/calls.ts";
+import * as deliveries from "./reading/deliveries.ts";
+import * as endpoints from "./reading/endpoints.ts";
+import * as events from "./reading/events.ts";
+import * as hooks from "./reading/hooks.ts";
+import * as stats from "./reading/stats.ts";
+import * as watches from "./reading/watches.ts";
+import * as endpointRegistration from "./registration/endpoints.ts";
+import * as hookRegistration from "./registration/hooks.ts";
+import * as watchRegistration from "./registration/register-watches.ts";
+import * as secrets from "./registration/secrets.ts";
+import * as storedAnswers from "./registration/stored-answers.ts";
+import * as watchRemoval from "./registration/watches.ts";
+import * as retention from "./retention/delete-expired.ts";
 
-/** What an operation of the store's port looks like inside the worker: the same arguments, no promise. */
-type Inside<Name extends keyof ServiceStore> = ServiceStore[Name] extends (...args: infer Args) => infer Result
+/** The functions of the port that are one operation of the writer thread each. */
+export type OperationPort = Omit<ServiceStore, "fatal" | "close" | "underKey">;
+
+/** An operation inside the writer thread: the arguments of its function of the port, and its result without the promise. */
+type OnDatabase<PortFunction> = PortFunction extends (...args: infer Args) => infer Result
   ? (db: Database, ...args: Args) => Awaited<Result>
   : never;
-type PortOperation = Exclude<keyof ServiceStore, "checkWritable" | "fatal" | "close" | "runClaimed">;
+type Operations = { readonly [Name in keyof OperationPort]: OnDatabase<OperationPort[Name]> };
 
-/** Every operation, one file each. */
-export const operations: { [Name in PortOperation]: Inside<Name> } & { checkWritable: (db: Database) => void } = {
-  claimDue,
-  claimManualRetry,
-  commitCall,
-  completeAnswer,
-  createAccount,
-  createKey,
-  createTest,
-  deleteExpired,
-  ensureAccount,
-  ensureHashKey,
-  ensureKey,
-  findAccount,
-  findAccountByKey,
-  findOldestAccount,
-  findStoredAnswer,
-  findServersWithoutKey,
-  getAccount,
-  getCall,
-  getDelivery,
-  getEndpoint,
-  getEvent,
-  getHook,
-  getWatch,
-  listDeliveries,
-  listEndpoints,
-  listHooks,
-  listKeys,
-  listRecentEvents,
-  listSealed,
-  listSources,
-  listWatchEvents,
-  listWatches,
-  loadWatchedCalls,
-  setServerKeys,
-  patchEndpoint,
-  checkWritable,
-  publishSourceEvent,
-  readFeed,
-  readStats,
-  readKeyIds,
-  recordAttempt,
-  recover,
-  registerHook,
-  registerWatches,
-  releaseCalls,
-  releaseDeliveries,
-  removeHook,
-  removeWatch,
-  replaceSealed,
-  revokeKey,
-  rotateSecret,
-  setDefaultSecret,
-  setSource,
-  moveSchedule,
+/** Number of an operation on the wire. `types` exists for the compiler alone. */
+export type OperationNumber<Args extends readonly unknown[] = readonly unknown[], Result = unknown> = number & {
+  readonly types?: { readonly args: Args; readonly result: Result };
+};
+type NumberOf<PortFunction> = PortFunction extends (...args: infer Args) => infer Result ? OperationNumber<Args, Awaited<Result>> : never;
+
+/** Operations that write nothing. They need no savepoint, and a group of them needs no write lock. */
+const reads = {
+  ...accounts.reads,
+  ...apiKeys.reads,
+  ...calls.reads,
+  ...deliveries.reads,
+  ...endpoints.reads,
+  ...events.reads,
+  ...hooks.reads,
+  ...sealedValues.reads,
+  ...serverKeys.reads,
+  ...sources.reads,
+  ...stats.reads,
+  ...storedAnswers.reads,
+  ...watchedCalls.reads,
+  ...watches.reads,
+} satisfies Partial<Operations>;
+
+const writes = {
+  ...accounts.writes,
+  ...apiKeys.writes,
+  ...claimDue.writes,
+  ...claims.writes,
+  ...commitCall.writes,
+  ...database.writes,
+  ...endpointRegistration.writes,
+  ...hookRegistration.writes,
+  ...operationalEvents.writes,
+  ...recordAttempt.writes,
+  ...recover.writes,
+  ...retention.writes,
+  ...schedule.writes,
+  ...sealedValues.writes,
+  ...secrets.writes,
+  ...serverKeys.writes,
+  ...sources.writes,
+  ...storedAnswers.writes,
+  ...watchRegistration.writes,
+  ...watchRemoval.writes,
+  ...watchedCalls.writes,
+} satisfies Partial<Operations>;
+
+// The compiler checks that every function of the port is here.
+const operations: Operations = { ...reads, ...writes };
+const byNumber = Object.values(operations) as readonly ((db: Database, ...args: readonly unknown[]) => unknown)[];
+const readNumbers: ReadonlySet<number> = new Set(Object.keys(operations).flatMap((name, number) => (name in reads ? [number] : [])));
+
+/** Number of each operation: its place in the table. Both threads load the same table, so they agree on the numbers. */
+export const operationNumbers = Object.fromEntries(Object.keys(operations).map((name, number) => [name, number])) as {
+  readonly [Name in keyof OperationPort]: NumberOf<OperationPort[Name]>;
 };
 
-export type OperationName = keyof typeof operations;
+/** Returns whether the operation writes nothing; false for an unknown number. */
+export function isRead(operation: OperationNumber): boolean {
+  return readNumbers.has(operation);
+}
 
-const reads: ReadonlySet<OperationName> = new Set<OperationName>([
-  "findAccount",
-  "findAccountByKey",
-  "findStoredAnswer",
-  "findOldestAccount",
-  "findServersWithoutKey",
-  "getAccount",
-  "getCall",
-  "getDelivery",
-  "getEndpoint",
-  "getEvent",
-  "getHook",
-  "getWatch",
-  "listDeliveries",
-  "listEndpoints",
-  "listHooks",
-  "listKeys",
-  "listRecentEvents",
-  "listSealed",
-  "listSources",
-  "listWatchEvents",
-  "listWatches",
-  "loadWatchedCalls",
-  "readFeed",
-  "readStats",
-  "readKeyIds",
-]);
+/** Runs the operation. Throws for an unknown number. */
+export function runOperation<Args extends readonly unknown[], Result>(
+  db: Database,
+  operation: OperationNumber<Args, Result>,
+  args: Args,
+): Result {
+  const run = byNumber[operation];
+  if (run === undefined) throw new Error(`the writer thread has no operation ${operation}`);
+  return run(db, ...args) as Result;
+}
 
-/** Writes nothing: needs no savepoint, and a group of such no write lock. */
-export function isRead(name: OperationName): boolean {
-  return reads.has(name);
+/** Returns the functions of the port; each passes the number of its operation and its arguments to `run`. */
+export function bindOperations(
+  run: <Args extends readonly unknown[], Result>(operation: OperationNumber<Args, Result>, args: Args) => Promise<Result>,
+): OperationPort {
+  return Object.fromEntries(
+    Object.entries<OperationNumber>(operationNumbers).map(([name, number]) => [name, (...args: readonly unknown[]) => run(number, args)]),
+  ) as OperationPort;
 }

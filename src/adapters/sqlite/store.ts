@@ -1,36 +1,32 @@
 import { statSync } from "node:fs";
 import type { DeliveryPolicy } from "../../domain/deliveries/retry-policy.ts";
-import type { AttemptRecorded } from "../../ports/stores/delivery-store.ts";
 import type { Clock } from "../../ports/clock.ts";
-import type { AnswerDraft, ClaimedRun, IdempotencyStore } from "../../ports/stores/idempotency-store.ts";
+import type { ClaimedOperations, IdempotencyClaim } from "../../ports/stores/idempotency-store.ts";
 import type { AdministrationStore, ServiceStore } from "../../ports/stores/service-store.ts";
+import { bindOperations, operationNumbers } from "./operations.ts";
 import { Checkpointer } from "./writer-thread/checkpointer.ts";
-import type { ClaimedValue, Request } from "./writer-thread/group.ts";
 import { GroupQueue } from "./writer-thread/group-queue.ts";
-import { operations } from "./operations.ts";
-import type { OperationName } from "./operations.ts";
 
 export type SqliteStoreOptions = {
-  /** A file, or `:memory:`. */
+  /** Path of a file, or `:memory:`. */
   readonly path: string;
   readonly policy: DeliveryPolicy;
-  /** In place of the machine's. */
+  /** Replaces the machine's clock. */
   readonly clock?: Pick<Clock, "nowMs">;
-  /** How long the commit of each group that wrote took. */
+  /** Receives the duration of the commit of each group that wrote. */
   readonly onCommitted?: (durationMs: number) => void;
-  /** Operations waiting at most; beyond it they are refused with `StoreOverloadedError`. */
+  /** Maximum number of waiting operations; more are rejected with `StoreOverloadedError`. */
   readonly queueLimit?: number;
   /**
-   * How long the record of an attempt waits at most for somebody else's commit to share, when none is under way: nobody
-   * but the next webhook of its lane waits for it, and a commit of its own would keep a transition waiting.
+   * Maximum wait of an attempt's record for a commit that another operation starts. Only the next webhook of its lane waits
+   * for the record, whereas a commit of its own would delay a transition.
    */
   readonly recordLingerMs?: number;
 };
 
 /**
- * Opens the embedded store: a worker thread owns the connection that everything goes through, so that a slow disk never
- * stalls the loop; another one makes the checkpoints. Rejects with `StartupError` (one line) for a database that cannot be
- * used.
+ * Opens the embedded store. A worker thread owns the only connection, so that a slow disk never stalls the event loop;
+ * another thread makes the checkpoints. Rejects with `StartupError` (one line) for a database that cannot be used.
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<ServiceStore> {
   let checkpointer: Checkpointer | null = null;
@@ -41,16 +37,15 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Serv
   const queue = new GroupQueue({ ...options, onCommitted }, "server");
   await queue.opened;
   if (options.path !== ":memory:") checkpointer = new Checkpointer(options.path);
-  const methods = methodsOf(queue);
+  const functions = bindOperations((operation, args) => queue.run(operation, args));
   const lingerMs = options.recordLingerMs ?? 0;
   return {
-    ...methods,
-    recordAttempt: (record) => queue.run({ name: "recordAttempt", args: [record] }, { lingerMs }) as Promise<AttemptRecorded>,
-    runClaimed: runClaimedOn(queue),
-    checkWritable: () => queue.run({ name: "checkWritable", args: [] }) as Promise<void>,
-    readStats: async () => ({ ...(await methods.readStats()), storeBytes: storeBytes(options.path) }),
+    ...functions,
+    recordAttempt: (record) => queue.run(operationNumbers.recordAttempt, [record], { lingerMs }),
+    underKey: (claim) => operationsUnderKey(queue, claim),
+    readStats: async () => ({ ...(await functions.readStats()), storeBytes: storeBytes(options.path) }),
     fatal: checkpointer === null ? queue.fatal : Promise.race([queue.fatal, checkpointer.fatal]),
-    // The connection that closes last copies what is left.
+    // The connection that closes last copies the rest of the log.
     close: async () => {
       await queue.close();
       await checkpointer?.close();
@@ -58,42 +53,28 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Serv
   };
 }
 
-/** The result is the one the draft was made of, so that it crosses to this thread once. */
-function runClaimedOn(queue: GroupQueue): IdempotencyStore["runClaimed"] {
-  return async <Result>(
-    claim: NonNullable<Request["claim"]>,
-    name: OperationName,
-    request: unknown,
-    draftAnswer: (result: Result) => AnswerDraft | null,
-  ): Promise<ClaimedRun<Result>> => {
-    let drafted: { readonly result: Result } | null = null;
-    const keepDraft = (result: unknown) => {
-      drafted = { result: result as Result };
-      return draftAnswer(result as Result);
-    };
-    const value = (await queue.run({ name, args: [request], claim }, { draftAnswer: keepDraft })) as ClaimedValue;
-    if (value.kind !== "ran") return value;
-    if (drafted === null) throw new Error("what ran was drafted");
-    return { kind: "ran", ...(drafted as { readonly result: Result }) };
+function operationsUnderKey(queue: GroupQueue, claim: IdempotencyClaim): ClaimedOperations {
+  return {
+    registerWatches: (drafts, draftAnswer) => queue.runClaimed(operationNumbers.registerWatches, drafts, claim, draftAnswer),
+    registerHook: (draft, draftAnswer) => queue.runClaimed(operationNumbers.registerHook, draft, claim, draftAnswer),
+    rotateSecret: (rotation, draftAnswer) => queue.runClaimed(operationNumbers.rotateSecret, rotation, claim, draftAnswer),
+    recover: (request, draftAnswer) => queue.runClaimed(operationNumbers.recover, request, claim, draftAnswer),
+    claimManualRetry: (request, draftAnswer) => queue.runClaimed(operationNumbers.claimManualRetry, request, claim, draftAnswer),
+    createTest: (request, draftAnswer) => queue.runClaimed(operationNumbers.createTest, request, claim, draftAnswer),
   };
 }
 
 /**
- * Opens the same database for administration, also while a server runs on it; makes it where there is none.
- * `migrations`: how many it took to bring the schema up to date. Rejects as `openSqliteStore` does.
+ * Opens the same database for administration, also while a server runs on it, and creates it if there is none. `migrations`
+ * is the number of applied migrations. Rejects as `openSqliteStore` does.
  */
 export async function openSqliteAdministration(
   path: string,
 ): Promise<{ readonly store: AdministrationStore; readonly migrations: number }> {
   const queue = new GroupQueue({ path, policy: null }, "beside");
   const migrations = await queue.opened;
-  return { store: { ...methodsOf(queue), close: () => queue.close() }, migrations };
-}
-
-function methodsOf(queue: GroupQueue): Pick<ServiceStore, Exclude<OperationName, "checkWritable">> {
-  return Object.fromEntries(
-    (Object.keys(operations) as OperationName[]).map((name) => [name, (...args: readonly unknown[]) => queue.run({ name, args })]),
-  ) as unknown as Pick<ServiceStore, Exclude<OperationName, "checkWritable">>;
+  const functions = bindOperations((operation, args) => queue.run(operation, args));
+  return { store: { ...functions, close: () => queue.close() }, migrations };
 }
 
 function storeBytes(path: string): number {

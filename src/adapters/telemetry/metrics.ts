@@ -5,15 +5,15 @@ import type { StoreStats } from "../../ports/stores/service-store.ts";
 import type { Metrics } from "../../ports/telemetry.ts";
 
 export type PrometheusMetrics = Metrics & {
-  /** So many share the database, this one with them. */
+  /** Sets the number of instances that share the database, including this one. */
   instances(count: number): void;
-  /** The exposition text; reads the store's figures anew each time. */
+  /** Returns the metrics in the Prometheus text format. Reads the stats of the store on each call. */
   render(): Promise<{ readonly contentType: string; readonly body: string }>;
 };
 
-/** What is read at each scrape rather than counted as it happens. */
+/** Values read at each scrape, not counted as events happen. */
 export type ScrapedStats = {
-  /** null: the store cannot be reached. */
+  /** `null` if the store cannot be reached. */
   readonly store: StoreStats | null;
   readonly oldestDuePollMs: number;
   readonly nowMs: number;
@@ -22,7 +22,7 @@ export type ScrapedStats = {
 const fastBuckets = [0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const slowBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 36_000, 86_400, 345_600];
 
-/** Metric names follow the Prometheus naming practice: base units, `_total` on counters, labels from closed sets. */
+/** Creates the metrics. Names follow the Prometheus naming practice: base units, `_total` on counters, labels from closed sets. */
 export function createMetrics(version: string, scrape: () => Promise<ScrapedStats>): PrometheusMetrics {
   const registers = [new Registry()];
   const [registry] = registers as [Registry];
@@ -60,7 +60,7 @@ export function createMetrics(version: string, scrape: () => Promise<ScrapedStat
 
   buildInfo.set({ version }, 1);
   let instanceCount = 1;
-  /** What the store says of itself; while it says nothing these are absent, for what it said last may hold no more. */
+  /** Sets the gauges of the store. Removes them while the store cannot be reached, because the last values may be outdated. */
   const showStore = (store: StoreStats | null, nowMs: number): void => {
     storeReachable.set(store === null ? 0 : 1);
     if (store === null) {

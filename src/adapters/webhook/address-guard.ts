@@ -1,10 +1,10 @@
 import { isIP } from "node:net";
 import { networkInterfaces } from "node:os";
-import { isHostName, isPublicAddress, parseAllowList } from "../../domain/webhooks/address.ts";
+import { isHostName, isPublicAddress, parseAllowList, translateNat64 } from "../../domain/webhooks/address.ts";
 import type { AllowList } from "../../domain/webhooks/address.ts";
 import type { AddressGuard } from "../../ports/webhook-sender.ts";
-import { NameResolver } from "./resolver.ts";
-import type { ResolvedAddress } from "./resolver.ts";
+import { NameResolver } from "../http-client/name-resolver.ts";
+import type { ResolvedAddress } from "../http-client/name-resolver.ts";
 
 export type AddressGuardConfig = {
   /** Exact host names, addresses and CIDRs. */
@@ -12,24 +12,13 @@ export type AddressGuardConfig = {
   readonly allowHttp: boolean;
   /** Ports of hosts and addresses that are not themselves allowed. */
   readonly ports: readonly number[];
-  /** Addresses with an optional port; none: the system's. */
+  /** Addresses with an optional port; empty: the system's. */
   readonly dnsServers: readonly string[];
-  /** Where the service is reached from outside; refused. */
+  /** The address of this service for others, which is refused. */
   readonly publicUrl: string | null;
-  /** Where this process itself listens; asked at each check, for a port may be chosen at the start. */
+  /** The ports this process listens on. Read at each check, because they may be chosen at the start. */
   readonly ownPorts: () => readonly number[];
 };
-
-/** Nothing was connected. `permanent`: the host itself is refused, whatever its name servers say next time. */
-export class BlockedAddress extends Error {
-  readonly failureCode = "blocked_address";
-  readonly permanent: boolean;
-  constructor(reason: string, permanent: boolean) {
-    super(reason);
-    this.name = "BlockedAddress";
-    this.permanent = permanent;
-  }
-}
 
 const internalName = /(?:^|\.)(?:localhost|local|internal|flycast)$/;
 const ownAddress = "is this service's own address";
@@ -37,9 +26,10 @@ const registrationBudgetMs = 1000;
 const knownNames = 10_000;
 
 /**
- * What may be dialled. Three checks, all of them here: the host as it is written (a literal address never reaches a
- * lookup), every address a name resolves to (one that is forbidden refuses the name), and the peer of the connected
- * socket. What was checked is what is dialled, so that a name cannot answer differently a moment later.
+ * Decides which addresses may be dialled, by three checks: the host as it is written (a literal address never reaches a
+ * look-up), every address that a name resolves to (one forbidden address refuses the name), and the peer of the connected
+ * socket. The address that was checked is the address that is dialled, so that a second answer of the name servers cannot
+ * replace it. An address behind the NAT64 prefix is judged as its IPv4 address.
  */
 export class WebhookAddressGuard implements AddressGuard {
   readonly resolver: NameResolver;
@@ -54,8 +44,8 @@ export class WebhookAddressGuard implements AddressGuard {
     this.#config = config;
     this.#allowList = parsed.allowList;
     const publicUrl = config.publicUrl === null ? null : new URL(config.publicUrl);
-    this.#publicUrl = publicUrl === null ? null : { host: hostOf(publicUrl.hostname), port: portOf(publicUrl) };
-    this.resolver = new NameResolver(config.dnsServers);
+    this.#publicUrl = publicUrl === null ? null : { host: translateNat64(hostOf(publicUrl.hostname)), port: portOf(publicUrl) };
+    this.resolver = new NameResolver({ servers: config.dnsServers });
   }
 
   checkUrl(url: URL): { readonly reason: string } | null {
@@ -63,14 +53,14 @@ export class WebhookAddressGuard implements AddressGuard {
     return reason === null ? null : { reason };
   }
 
-  async checkName(url: URL): Promise<{ readonly reason: string } | null> {
+  async checkName(url: URL, accountId?: string): Promise<{ readonly reason: string } | null> {
     const host = hostOf(url.hostname);
     if (isIP(host) !== 0 || this.#checkedNames.has(host)) return null;
     const deadline = Promise.withResolvers<null>();
     const timer = setTimeout(() => deadline.resolve(null), registrationBudgetMs);
     try {
-      // No answer says nothing, and nobody waits for it twice: delivery asks again.
-      const addresses = await Promise.race([this.resolve(host).catch(() => null), deadline.promise]);
+      // A missing answer refuses nothing and is not waited for a second time, because delivery asks again.
+      const addresses = await Promise.race([this.resolve(host, accountId).catch(() => null), deadline.promise]);
       const reason = addresses === null ? null : this.refusalOfAddresses(host, portOf(url), addresses);
       if (reason !== null) return { reason };
       if (this.#checkedNames.size >= knownNames) this.#checkedNames.clear();
@@ -85,9 +75,9 @@ export class WebhookAddressGuard implements AddressGuard {
     return protocol === "https:" || (protocol === "http:" && this.#config.allowHttp) ? null : "is not https";
   }
 
-  /** Why a host as it is written may not be dialled; null: it may, as far as can be said without its addresses. */
+  /** Why a host as it is written may not be dialled; `null` if it may, as far as is known without its addresses. */
   refusalOfHost(hostname: string, port: number): string | null {
-    const host = hostOf(hostname);
+    const host = translateNat64(hostOf(hostname));
     if (isIP(host) !== 0)
       return this.#refusalOfPublicUrl(host, port, this.#allowList.hasAddress(host)) ?? this.refusalOfAddress(host, port, false);
     const allowed = this.#allowList.hasHost(host);
@@ -99,7 +89,7 @@ export class WebhookAddressGuard implements AddressGuard {
     return this.#refusalOfPort(port);
   }
 
-  /** `named`: the address came from a name, which an allowed address does not free from the port rule. */
+  /** Why an address may not be dialled; `null` if it may. `named`: a name led to it, so that the port rule holds for an allowed address too. */
   refusalOfAddress(address: string, port: number, named: boolean): string | null {
     if (this.#isOwnSocket(address, port)) return ownAddress;
     const allowed = this.#allowList.hasAddress(address);
@@ -107,7 +97,7 @@ export class WebhookAddressGuard implements AddressGuard {
     return allowed && !named ? null : this.#refusalOfPort(port);
   }
 
-  /** One forbidden address refuses the name. A host that is allowed by name may resolve anywhere. */
+  /** Why the addresses of a name refuse it: one forbidden address is enough. A host that is allowed by name may resolve anywhere. */
   refusalOfAddresses(hostname: string, port: number, addresses: readonly ResolvedAddress[]): string | null {
     const byName = this.#allowList.hasHost(hostOf(hostname));
     for (const { address } of addresses) {
@@ -118,13 +108,13 @@ export class WebhookAddressGuard implements AddressGuard {
     return null;
   }
 
-  /** The addresses of a name; rejects with `DnsFailure`. `group`: on whose behalf. */
+  /** The addresses of a name; rejects with `DnsFailure`. `group`: whose turn the look-up takes. */
   resolve(hostname: string, group: string = hostname): Promise<readonly ResolvedAddress[]> {
     const host = hostOf(hostname);
     return this.#allowList.hasHost(host) ? this.resolver.resolveBySystem(host) : this.resolver.resolve(host, group);
   }
 
-  /** An allowed host may be this service's as well: then only the port that the service answers on is refused. */
+  /** An allowed host may be this service's as well: then only the ports on which the service answers are refused. */
   #refusalOfPublicUrl(host: string, port: number, allowed: boolean): string | null {
     const own = this.#publicUrl;
     return own !== null && own.host === host && (!allowed || own.port === port || this.#config.ownPorts().includes(port))
@@ -133,7 +123,7 @@ export class WebhookAddressGuard implements AddressGuard {
   }
 
   #isOwnSocket(address: string, port: number): boolean {
-    return this.#config.ownPorts().includes(port) && isOwnAddress(address);
+    return this.#config.ownPorts().includes(port) && isOwnAddress(translateNat64(address));
   }
 
   #refusalOfPort(port: number): string | null {
@@ -141,7 +131,7 @@ export class WebhookAddressGuard implements AddressGuard {
   }
 }
 
-/** Without brackets, one trailing dot or capitals. */
+/** The host without brackets, a dot at its end, or capitals. */
 function hostOf(hostname: string): string {
   return hostname
     .replace(/^\[|\]$/g, "")
@@ -153,7 +143,7 @@ function portOf(url: URL): number {
   return url.port === "" ? (url.protocol === "https:" ? 443 : 80) : Number(url.port);
 }
 
-/** Loopback, the unspecified addresses (which reach it too) and those of this machine's interfaces. */
+/** Whether it is a loopback address, an unspecified one (which reaches loopback too) or one of this machine's interfaces. */
 function isOwnAddress(address: string): boolean {
   if (address.startsWith("127.") || address === "0.0.0.0" || address === "::1" || address === "::") return true;
   return Object.values(networkInterfaces()).some((entries) => entries?.some((entry) => entry.address === address) === true);

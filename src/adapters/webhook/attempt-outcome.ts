@@ -1,4 +1,5 @@
 import type { AttemptOutcome } from "../../domain/deliveries/attempt.ts";
+import type { NotStarted } from "../../ports/not-started.ts";
 import { headerOf } from "../http-client/answer-head.ts";
 import type { AnswerLimits } from "../http-client/answer-reader.ts";
 import { decodeBody } from "../http-client/content-coding.ts";
@@ -10,8 +11,9 @@ const excerptMaxBytes = 1024;
 export const webhookAnswerLimits: AnswerLimits = { bodyMaxBytes: 64 * 1024, keepBytes: 4 * excerptMaxBytes };
 
 /** Returns what an exchange came to for the delivery. */
-export async function attemptOutcomeOf({ answer, failure }: ExchangeEnd): Promise<AttemptOutcome> {
-  if (failure !== null) return { kind: "failed", ...failure, statusCode: answer?.statusCode ?? null };
+export async function attemptOutcomeOf({ answer, failure }: ExchangeEnd): Promise<AttemptOutcome | NotStarted> {
+  if (failure?.kind === "not_started") return failure;
+  if (failure !== null) return { ...failure, statusCode: answer?.statusCode ?? null };
   const { statusCode, headers } = answer;
   return { kind: "answered", statusCode, retryAfter: headerOf(headers, "retry-after"), excerpt: await excerptOf(answer) };
 }

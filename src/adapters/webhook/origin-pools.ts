@@ -1,31 +1,36 @@
 import { Pool } from "undici";
 import type { Dispatcher, buildConnector } from "undici";
+import { maxConnectionAgeMs } from "../http-client/http-connection.ts";
 import { ReuseAwareClient } from "../http-client/reuse-aware-client.ts";
 
-/** As many as one account has on the wire to a host unless configured otherwise: beyond them every webhook pays for a handshake. */
+/** The default of `HOST_MAX_IN_FLIGHT`: beyond it every webhook to the host pays for a handshake. */
 const connectionsPerOrigin = 64;
 const idleMs = 60_000;
 
 type Entry = { readonly pool: Pool; readonly connect: buildConnector.connector; running: number; usedAtMonotonicMs: number };
 
-/** Somewhere to dispatch to, until `release`. */
+/** A dispatcher for one exchange, until `release`. */
 export type Lease = { readonly dispatcher: Dispatcher; release(): void };
 
+export type OriginPoolsOptions = { readonly maxOrigins: number; readonly maxConnectionAgeMs?: number };
+
 /**
- * One pool for each origin, a bounded number however many hosts strangers name: the one idle longest makes room. While none
- * is idle, or all connections of an origin are taken, an exchange gets a connection of its own: its time is the receiver's,
- * so it never waits in a queue of ours. The caller bounds how many are on the wire.
+ * One pool for each origin, a bounded number however many hosts the callback URLs name: a new pool evicts the one that was
+ * idle longest. While none is idle, or all connections of an origin are in use, an exchange gets a connection of its own:
+ * its time belongs to the receiver, so it never waits in a queue of this process. The caller bounds the exchanges on the wire.
  */
 export class OriginPools {
   readonly #connectorFor: (origin: URL) => buildConnector.connector;
   readonly #maxOrigins: number;
-  /** The one used last is at the end. */
+  readonly #maxConnectionAgeMs: number;
+  /** Ordered by last use, the latest at the end. */
   readonly #entries = new Map<string, Entry>();
   readonly #single = new Set<Dispatcher>();
 
-  constructor(connectorFor: (origin: URL) => buildConnector.connector, maxOrigins: number) {
+  constructor(connectorFor: (origin: URL) => buildConnector.connector, options: OriginPoolsOptions) {
     this.#connectorFor = connectorFor;
-    this.#maxOrigins = maxOrigins;
+    this.#maxOrigins = options.maxOrigins;
+    this.#maxConnectionAgeMs = options.maxConnectionAgeMs ?? maxConnectionAgeMs;
   }
 
   get originCount(): number {
@@ -47,13 +52,10 @@ export class OriginPools {
     };
   }
 
-  /** A connection that nobody used before, closed at its release. */
+  /** A new connection, which is closed at its release. */
   leaseFresh(origin: string): Lease {
     const url = new URL(origin);
-    const client = new ReuseAwareClient(url, {
-      connect: this.#entries.get(origin)?.connect ?? this.#connectorFor(url),
-      ...connectionOptions,
-    });
+    const client = this.#createClient(url, this.#entries.get(origin)?.connect ?? this.#connectorFor(url), connectionOptions);
     this.#single.add(client);
     return {
       dispatcher: client,
@@ -64,7 +66,7 @@ export class OriginPools {
     };
   }
 
-  /** Closes the pools that nobody used for a minute. */
+  /** Closes the pools that were not used for a minute. */
   closeIdle(nowMonotonicMs = performance.now()): void {
     for (const [origin, entry] of this.#entries)
       if (entry.running === 0 && nowMonotonicMs - entry.usedAtMonotonicMs > idleMs) this.#close(origin, entry);
@@ -77,14 +79,18 @@ export class OriginPools {
     await Promise.all(dispatchers.map((dispatcher) => dispatcher.destroy()));
   }
 
-  /** null: there are as many as may be, and all are in use. */
+  #createClient(origin: URL, connect: buildConnector.connector, options: typeof connectionOptions): ReuseAwareClient {
+    return new ReuseAwareClient(origin, { ...options, connect, maxConnectionAgeMs: this.#maxConnectionAgeMs });
+  }
+
+  /** `null` if the maximum of pools exists and all are in use. */
   #open(origin: string): Entry | null {
     if (this.#entries.size >= this.#maxOrigins && !this.#evictIdleLongest()) return null;
     const url = new URL(origin);
     const connect = this.#connectorFor(url);
     const pool = new Pool(url, {
       connections: connectionsPerOrigin,
-      factory: (poolOrigin, options) => new ReuseAwareClient(poolOrigin, { ...(options as typeof connectionOptions), connect }),
+      factory: (poolOrigin, options) => this.#createClient(poolOrigin, connect, options as typeof connectionOptions),
       connect,
       ...connectionOptions,
     });
@@ -111,7 +117,7 @@ const connectionOptions = {
   pipelining: 1,
   keepAliveTimeout: 4000,
   keepAliveMaxTimeout: 30_000,
-  // The sender has one deadline for the whole exchange.
+  // The sender enforces one deadline for the whole exchange.
   headersTimeout: 0,
   bodyTimeout: 0,
   maxHeaderSize: 16_384,

@@ -19,6 +19,8 @@ export type WebhookSenderOptions = {
   /** The longest that connecting and TLS may take; no exchange's timeout should be shorter, or a socket outlives it. */
   readonly connectTimeoutMs: number;
   readonly maxOrigins?: number;
+  /** Longest use of a connection; 50 s. */
+  readonly maxConnectionAgeMs?: number;
 };
 
 /**
@@ -27,7 +29,7 @@ export type WebhookSenderOptions = {
  */
 export function createWebhookSender(guard: WebhookAddressGuard, options: WebhookSenderOptions): WebhookSender {
   const dialler = new GuardedDialler(guard, options.connectTimeoutMs);
-  const pools = new OriginPools((origin) => dialler.connectorFor(origin), options.maxOrigins ?? defaultMaxOrigins);
+  const pools = new OriginPools((origin) => dialler.connectorFor(origin), { maxOrigins: defaultMaxOrigins, ...options });
   const running = new Set<Running>();
   let sweep: NodeJS.Timeout | null = null;
   let closed = false;

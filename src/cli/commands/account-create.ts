@@ -3,10 +3,10 @@ import { openAdministration } from "./administration.ts";
 import { readArguments, UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
 
-/** `account create`: a tenant with its first API key. */
+/** `account create`: creates an account with its first API key. */
 export const accountCreateCommand: Command = {
-  summary: "make an account and print its first API key, once",
-  usage: `  <name>               what it is called; no other account has the name
+  summary: "create an account and print its first API key, once",
+  usage: `  <name>               name of the account, unique
   --default-source     it may use the source default, the one of the environment`,
   async run(args, terminal) {
     const { values, json, positionals } = readArguments(args, { "default-source": { type: "boolean" } }, ["<name>"]);
@@ -18,7 +18,7 @@ export const accountCreateCommand: Command = {
     const accounts = new AccountAdministration({ store, clock, ...(await administration.sealingKeyring()) });
     const result = await accounts.createAccount(name, values["default-source"] === true);
     if (result.kind === "name_taken")
-      throw new Error(`there is an account ${name} already, ${result.account.id}; key create makes another key for it`);
+      throw new Error(`account ${name} exists already (${result.account.id}); use key create for another key`);
     terminal.out(json ? JSON.stringify(createdKeyJson(result)) : `account ${name}\n${describeCreatedKey(result)}`);
     return 0;
   },
@@ -26,11 +26,11 @@ export const accountCreateCommand: Command = {
 
 type Shown = { readonly accountId: string; readonly keyId: string; readonly key: string };
 
-/** The only time that a key is shown. */
+/** Formats a new key; this is the only time it is shown. */
 export function createdKeyJson({ accountId, keyId, key }: Shown) {
   return { account_id: accountId, key_id: keyId, key };
 }
 
 export function describeCreatedKey({ accountId, keyId, key }: Shown): string {
-  return `  account id  ${accountId}\n  key id      ${keyId}\n  API key     ${key}\nThe key is shown this once: nobody can read it again.`;
+  return `  account id  ${accountId}\n  key id      ${keyId}\n  API key     ${key}\nThe key is shown once and cannot be read again.`;
 }

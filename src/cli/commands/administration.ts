@@ -14,12 +14,12 @@ import type { AdministrationStore } from "../../ports/stores/service-store.ts";
 const startingServerMs = 10_000;
 const askAgainMs = 200;
 
-/** The database of the environment, opened beside a service that may be running on it. */
+/** Database of the environment, opened beside a service that may run on it. */
 export class Administration implements AsyncDisposable {
   readonly config: StoreConfig;
   readonly store: AdministrationStore;
   readonly clock = systemClock;
-  /** How many migrations it took to open it. */
+  /** Number of migrations that were applied when it was opened. */
   readonly migrations: number;
 
   constructor(config: StoreConfig, opened: { readonly store: AdministrationStore; readonly migrations: number }) {
@@ -28,24 +28,24 @@ export class Administration implements AsyncDisposable {
     this.migrations = opened.migrations;
   }
 
-  /** The keys, which fit the database. */
+  /** Keys that match the database. */
   keyring(): Promise<Keyring> {
     const { database, encryptionKeys } = this.config;
-    return openKeyring(this.store, { given: encryptionKeys, databasePath: database.kind === "sqlite" ? database.path : null });
+    return openKeyring(this.store, { encryptionKeys, databasePath: database.kind === "sqlite" ? database.path : null });
   }
 
-  /** The same for who is going to seal something: a service that runs must have the key it is sealed with. */
+  /** Keys for a command that seals values: a running service must have the first one. */
   async sealingKeyring(): Promise<Keyring> {
     const keyring = await this.keyring();
     const [keyId] = keyring.secretBox.keyIds;
     if (await this.#isLackedByServer(keyId))
       throw new StartupError(
-        `the running service does not have the key ${keyId}, the first in ${keyring.origin}, and could not open what is sealed with it: start it with that key first`,
+        `the running service does not have the key ${keyId}, the first in ${keyring.origin}, and could not decrypt new values: start it with that key first`,
       );
     return keyring;
   }
 
-  /** A service that is just starting is given some time to say which keys it has. */
+  /** Waits for a starting service to report its keys. */
   async #isLackedByServer(keyId: string): Promise<boolean> {
     const deadlineMs = this.clock.monotonicMs() + startingServerMs;
     for (;;) {
@@ -61,10 +61,10 @@ export class Administration implements AsyncDisposable {
     return new AccountAdministration({ store: this.store, clock: this.clock, ...(await this.keyring()) });
   }
 
-  /** By id or name; throws where there is none. */
+  /** Finds an account by id or name; throws if there is none. */
   async account(idOrName: string): Promise<Account> {
     const account = await this.store.findAccount(idOrName);
-    if (account === null) throw new Error(`there is no account ${JSON.stringify(idOrName)}`);
+    if (account === null) throw new Error(`no account ${JSON.stringify(idOrName)}`);
     return account;
   }
 
@@ -73,7 +73,7 @@ export class Administration implements AsyncDisposable {
   }
 }
 
-/** Opens what `DATABASE_URL` names, and makes it where there is none. Throws one line where that cannot work. */
+/** Opens the database of `DATABASE_URL` and creates it if it does not exist. Throws a one-line error if it cannot be used. */
 export async function openAdministration(): Promise<Administration> {
   const config = readDatabaseConfig();
   const { database, postgresUrl } = config;
@@ -81,7 +81,7 @@ export async function openAdministration(): Promise<Administration> {
   return new Administration(config, await opening);
 }
 
-/** What the environment says of the database; throws where it says nothing that a command could work on. */
+/** Reads the database settings of the environment; throws if they are invalid. */
 export function readDatabaseConfig(): StoreConfig {
   const read = readStoreConfig();
   if (read.kind === "invalid") throw new Error(read.faults.join("; "));

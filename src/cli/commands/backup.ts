@@ -4,10 +4,10 @@ import { readDatabaseConfig } from "./administration.ts";
 import { readArguments } from "../command.ts";
 import type { Command } from "../command.ts";
 
-/** `backup`: the database as one file. The encryption key is kept apart, or the copy would be as good as in the clear. */
+/** `backup`: copies the database into one file, without the encryption key, because a copy with its key is as good as plain text. */
 export const backupCommand: Command = {
   summary: "copy the database into a new file, also while the service runs; without the encryption key",
-  usage: `  <file>               must not be there yet
+  usage: `  <file>               must not exist yet
 To restore: stop the service, put the file in the place of the database (and no -wal or -shm file beside it), start it
 with the same encryption key.`,
   async run(args, terminal) {
@@ -20,7 +20,7 @@ with the same encryption key.`,
     if (json) terminal.out(JSON.stringify({ file, bytes, encryption_key: { origin, key_ids: keyIds } }));
     else
       terminal.out(
-        `${file}: ${bytes} bytes\nThe encryption key is not in it: keep ${origin}${keyIds.length === 0 ? "" : ` (key ${keyIds.join(", ")})`} apart. Without it no secret in the copy opens.`,
+        `${file}: ${bytes} bytes\nThe file does not contain the encryption key: keep ${origin}${keyIds.length === 0 ? "" : ` (key ${keyIds.join(", ")})`} separately. Without it no secret in the copy can be decrypted.`,
       );
     return 0;
   },

@@ -3,10 +3,10 @@ import { openAdministration } from "./administration.ts";
 import { readArguments } from "../command.ts";
 import type { Command } from "../command.ts";
 
-/** `key create`: one more API key, for a change of keys or another client. */
+/** `key create`: creates another API key, for a rotation or another client. */
 export const keyCreateCommand: Command = {
-  summary: "make another API key for an account and print it, once",
-  usage: "  <account>            its id or name",
+  summary: "create another API key for an account and print it, once",
+  usage: "  <account>            id or name",
   async run(args, terminal) {
     const { json, positionals } = readArguments(args, {}, ["<account>"]);
     await using administration = await openAdministration();

@@ -3,10 +3,10 @@ import { openAdministration } from "./administration.ts";
 import { readArguments } from "../command.ts";
 import type { Command } from "../command.ts";
 
-/** `key list`: which keys an account has and had; never the keys. */
+/** `key list`: lists the ids of an account's keys, revoked ones included; never the keys. */
 export const keyListCommand: Command = {
   summary: "list the ids of an account's API keys, never the keys",
-  usage: "  <account>            its id or name",
+  usage: "  <account>            id or name",
   async run(args, terminal) {
     const { json, positionals } = readArguments(args, {}, ["<account>"]);
     await using administration = await openAdministration();

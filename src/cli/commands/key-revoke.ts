@@ -4,7 +4,7 @@ import { openAdministration } from "./administration.ts";
 import { readArguments } from "../command.ts";
 import type { Command } from "../command.ts";
 
-/** `key revoke`: from then on nobody is let in with it. */
+/** `key revoke`: revokes an API key. */
 export const keyRevokeCommand: Command = {
   summary: "revoke an API key; a running service refuses it within 5 s",
   usage: "  <key id>             key_…, as key list shows it",
@@ -14,14 +14,15 @@ export const keyRevokeCommand: Command = {
     await using administration = await openAdministration();
     const { store, clock } = administration;
     const revoked = await store.revokeKey({ keyId, nowMs: clock.nowMs() });
-    if (revoked === null) throw new Error(`there is no key ${JSON.stringify(keyId)}; key list <account> shows their ids`);
+    if (revoked === null) throw new Error(`no key ${JSON.stringify(keyId)}; key list <account> shows the ids`);
     const { key, accountId } = revoked;
     const revokedAt = isoTime(key.revokedAtMs);
-    if (isEnvironmentKey(key)) terminal.error("it is the key of RINGBACK_API_KEY: the next start with that variable makes it valid again");
+    if (isEnvironmentKey(key))
+      terminal.error("this is the key of RINGBACK_API_KEY: the next start with that variable makes it valid again");
     terminal.out(
       json
         ? JSON.stringify({ account_id: accountId, key_id: key.id, revoked_at: revokedAt })
-        : `key ${key.id} of account ${accountId} is revoked since ${revokedAt}`,
+        : `key ${key.id} of account ${accountId} was revoked at ${revokedAt}`,
     );
     return 0;
   },

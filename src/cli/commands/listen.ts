@@ -5,10 +5,10 @@ import { startReceiver } from "../receiver/receiver.ts";
 import type { Delivery } from "../receiver/receiver.ts";
 import { describeDelivery, readWebhook } from "../receiver/received-webhook.ts";
 
-/** `listen`: shows every webhook that arrives and whether its signature holds. */
+/** `listen`: prints every received webhook and whether its signature is valid. */
 export const listenCommand: Command = {
   summary: "receive webhooks, verify and print them",
-  usage: `  --port <port>       where to listen (0: any free one)
+  usage: `  --port <port>       port to listen on (0 picks a free one)
   --host <address>    127.0.0.1 unless given
   --secret <whsec_…>  signing secret; may be given several times. Without one nothing is verified
   --status <code>     what to answer; 204 unless given, 401 where the signature does not hold`,

@@ -5,11 +5,11 @@ import { UsageError, readArguments } from "../command.ts";
 import type { Command, Terminal } from "../command.ts";
 import { moveDatabase } from "./move-database.ts";
 
-/** `migrate`: brings the schema up to date, as every start does by itself; or moves everything into another database. */
+/** `migrate`: migrates the schema, as every start does, or moves all data into another database. */
 export const migrateCommand: Command = {
   summary: "bring the database of DATABASE_URL up to date, or move an embedded one to Postgres",
-  usage: `  --from sqlite:<path>  move this database, which no server runs on; it stays as it is
-  --to postgres://…     into this one, which must be empty; DATABASE_URL when left out
+  usage: `  --from sqlite:<path>  database to move; no server may run on it, and it is not changed
+  --to postgres://…     empty target database; DATABASE_URL if left out
 Without them the schema is brought up to date; serve does the same at its start.`,
   async run(args, terminal) {
     const { values, json } = readArguments(args, { from: { type: "string" }, to: { type: "string" } });
@@ -17,9 +17,9 @@ Without them the schema is brought up to date; serve does the same at its start.
     if (values.to !== undefined) throw new UsageError("--to needs --from");
     await using administration = await openAdministration();
     const { migrations, config } = administration;
-    // A URL may hold a password.
+    // The URL may contain a password.
     const name = config.database.kind === "sqlite" ? config.database.path : "postgres";
-    const said = migrations === 0 ? "is up to date" : `is up to date now, ${migrations} migrations later`;
+    const said = migrations === 0 ? "is up to date" : `is up to date after ${migrations} migrations`;
     terminal.out(json ? JSON.stringify({ database: name, migrations }) : `${name} ${said}`);
     return 0;
   },
@@ -39,7 +39,7 @@ async function move({ from, to, json }: MoveRequest, terminal: Terminal): Promis
   if (json) terminal.out(JSON.stringify({ rows, tables: moved, encryption_key: { origin } }));
   else
     terminal.out(
-      `${rows} rows of ${moved.length} tables moved\nThe encryption key is not in them: start the service with the one of ${origin} in RINGBACK_ENCRYPTION_KEY.`,
+      `${rows} rows of ${moved.length} tables moved\nThe encryption key was not moved: start the service with RINGBACK_ENCRYPTION_KEY set to the key in ${origin}.`,
     );
   return 0;
 }

@@ -9,22 +9,22 @@ export type Move = { readonly sqlitePath: string; readonly postgresUrl: string }
 export type MovedTable = { readonly table: string; readonly rows: number };
 
 const pageSize = 1000;
-/** What belongs to a server and its files rather than to what it serves. */
+/** Tables that belong to a server and its files, which are not moved. */
 const notMoved = new Set(["schema_migrations", "instances", "server_keys"]);
-/** SQLite needs no order of the feed besides the positions. */
+/** Columns of Postgres that SQLite lacks: its positions order the feed by themselves. */
 const feedOrderOfMoved = 0;
 
 /**
- * Moves an embedded database into an empty one of Postgres: `migrate --from sqlite:… --to postgres://…`. All of it or
- * nothing is there afterwards, counted table by table; the embedded one stays as it is. What is sealed stays sealed: the
- * Postgres service needs the same encryption keys. Positions of events are kept, so cursors of the feed go on. Rejects
- * with `StartupError` while a server runs on the embedded database, and for a target that is not empty.
+ * Moves an embedded database into an empty Postgres database: `migrate --from sqlite:… --to postgres://…`. Either all rows
+ * arrive, counted table by table, or none; the embedded database is not changed. Sealed values stay sealed, so the Postgres
+ * service needs the same encryption keys. Positions of events are kept, so cursors of the feed stay valid. Rejects with
+ * `StartupError` while a server runs on the embedded database, and if the target is not empty.
  */
 export async function moveDatabase({ sqlitePath, postgresUrl }: Move): Promise<readonly MovedTable[]> {
-  if (!existsSync(sqlitePath)) throw new Error(`there is no database ${sqlitePath}`);
+  if (!existsSync(sqlitePath)) throw new Error(`database ${sqlitePath} does not exist`);
   using reader = new TableReader(sqlitePath);
   const source = reader.tables();
-  // Before its schema is touched: a service of an older version may run on what was named by mistake.
+  // Checked before the schema is migrated: an older service may run on a target that was named by mistake.
   {
     await using before = await TableWriter.open(postgresUrl);
     await refuseUnlessEmpty(before, source.keys());
@@ -52,22 +52,22 @@ export async function moveDatabase({ sqlitePath, postgresUrl }: Move): Promise<r
   const moved: MovedTable[] = [];
   for (const { table } of steps) {
     const [rows, written] = [reader.count(table), await writer.count(table)];
-    if (rows !== written) throw new Error(`${written} of ${rows} rows of ${table} arrived: nothing was moved`);
+    if (rows !== written) throw new Error(`${written} of ${rows} rows of ${table} arrived, so nothing was moved`);
     moved.push({ table, rows });
   }
   await writer.commit();
   return moved;
 }
 
-/** Resolves with those of the tables that are there and are to be filled. */
+/** Resolves with the tables of the target that are to be filled. */
 async function refuseUnlessEmpty(writer: TableWriter, tables: Iterable<string>): Promise<readonly string[]> {
   const shared = [...tables].filter((table) => writer.columnsOf(table) !== null && !notMoved.has(table));
   for (const table of shared)
-    if ((await writer.count(table)) > 0) throw new StartupError(`the database moved to must be empty: its table ${table} is not`);
+    if ((await writer.count(table)) > 0) throw new StartupError(`the target database must be empty, but its table ${table} is not`);
   return shared;
 }
 
-/** A lease is the process's that took it: nobody has one in the new database. */
+/** Leases belong to a process, so they are cleared in the new database. */
 function columnsToMove(source: readonly string[] = [], target: readonly string[] | null = []): readonly string[] {
   return source.filter((column) => column !== "lease_token" && target?.includes(column) === true);
 }

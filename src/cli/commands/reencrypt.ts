@@ -4,9 +4,9 @@ import { openAdministration } from "./administration.ts";
 import { readArguments } from "../command.ts";
 import type { Command, Terminal } from "../command.ts";
 
-/** `reencrypt`: the second step of a change of keys, between starting the service with both and with the new one alone. */
+/** `reencrypt`: second step of a key rotation, after the service was started with both keys and before it runs with the new key alone. */
 export const reencryptCommand: Command = {
-  summary: "seal every secret anew with the first key of RINGBACK_ENCRYPTION_KEY",
+  summary: "re-encrypt every secret with the first key of RINGBACK_ENCRYPTION_KEY",
   usage: `  no flags of its own; a service may run meanwhile, started with the same keys
 To change the key: 1. start the service with RINGBACK_ENCRYPTION_KEY=<new>,<old>  2. reencrypt with the same
 3. start it with <new> alone. API keys stay valid.`,
@@ -19,7 +19,7 @@ To change the key: 1. start the service with RINGBACK_ENCRYPTION_KEY=<new>,<old>
     const [keyId] = secretBox.keyIds;
     const { resealed, unreadable, remainingKeyIds } = result;
     if (json) terminal.out(JSON.stringify({ key_id: keyId, total, resealed, unreadable, remaining_key_ids: remainingKeyIds }));
-    else terminal.out(`${total} sealed anew with the key ${keyId}${total === 0 ? "" : `: ${describeCounts(resealed)}`}`);
+    else terminal.out(`${total} values re-encrypted with the key ${keyId}${total === 0 ? "" : `: ${describeCounts(resealed)}`}`);
     const isDone = unreadable.length === 0 && remainingKeyIds.length === 0;
     if (!isDone) complain(result, terminal);
     return isDone ? 0 : 1;
@@ -35,9 +35,11 @@ function describeCounts(resealed: ReencryptionResult["resealed"]): string {
 
 function complain({ unreadable, remainingKeyIds }: ReencryptionResult, { error, signal }: Terminal): void {
   for (const { place, id } of unreadable)
-    error(`ringback reencrypt: the ${place.replace("_", " ")} of ${id} does not open and was left as it is`);
+    error(`ringback reencrypt: the ${place.replace("_", " ")} of ${id} cannot be decrypted and was left unchanged`);
   const keys = remainingKeyIds.join(", ");
-  if (signal.aborted) error(`ringback reencrypt: broken off; something is sealed with ${keys} still`);
+  if (signal.aborted) error(`ringback reencrypt: interrupted; some values are still encrypted with ${keys}`);
   else if (unreadable.length === 0)
-    error(`ringback reencrypt: a service seals with ${keys}: start it with the new key first in its list, then do this again`);
+    error(
+      `ringback reencrypt: a service still encrypts with ${keys}: start it with the new key first in its list, then run this command again`,
+    );
 }

@@ -1,7 +1,7 @@
 import { readArguments, untilAborted } from "../command.ts";
 import type { Command } from "../command.ts";
 
-/** `serve`: the service itself. `main.ts` reads the environment, answers the signals and ends the process. */
+/** `serve`: runs the service. `main.ts` reads the environment, handles signals and ends the process. */
 export const serveCommand: Command = {
   summary: "run the service, configured by the environment (as npm start does)",
   usage: "  no flags of its own",

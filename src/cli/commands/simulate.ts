@@ -3,14 +3,14 @@ import { startSimulator } from "../../simulator/simulator.ts";
 import { readArguments, readPort, untilAborted, UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
 
-/** `simulate`: the upstream without a phone. */
+/** `simulate`: runs a simulated upstream. */
 export const simulateCommand: Command = {
   summary: "run a simulated upstream, both PolyAI telephony APIs",
-  usage: `  --port <port>        where to listen (0: any free one)
+  usage: `  --port <port>        port to listen on (0 picks a free one)
   --host <address>     127.0.0.1 unless given
   --auth-token <text>  what X-PolyAi-Auth-Token must be; anything unless given
   --api-key <text>     what X-API-KEY must be; anything unless given
-  --adopt <scenario>   a SID nobody triggered begins this life instead of being unknown
+  --adopt <scenario>   life of a SID that was not triggered, instead of 404
 Scenarios: ${Object.keys(scenarios).join(", ")}`,
   async run(args, terminal) {
     const { values, json } = readArguments(args, {

@@ -5,7 +5,7 @@ import { readArguments } from "../command.ts";
 import type { Command } from "../command.ts";
 import { describeSource, sourceJson } from "./source-json.ts";
 
-/** `source list`: where calls are polled; never a credential. */
+/** `source list`: lists the sources, without credentials. */
 export const sourceListCommand: Command = {
   summary: "list the sources of calls, never a credential",
   usage: `  no flags of its own
@@ -22,7 +22,7 @@ The source default is listed as this command's environment has it; a running ser
     );
     const all = [...ofEnvironment(), ...set];
     if (json) terminal.out(JSON.stringify(all.map(({ shown }) => shown)));
-    else if (all.length === 0) terminal.out("no source is set; the source sandbox is always there");
+    else if (all.length === 0) terminal.out("no sources set; the source sandbox always exists");
     else for (const { line } of all) terminal.out(line);
     return 0;
   },

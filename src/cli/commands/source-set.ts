@@ -1,6 +1,7 @@
 import { readVariable } from "../../service/config.ts";
-import { upstreamKinds } from "../../domain/sources/source-settings.ts";
-import type { SourceFault, UpstreamKind } from "../../domain/sources/source-settings.ts";
+import { upstreamKinds } from "../../adapters/polyai/kinds.ts";
+import { kindFields, kindsWith } from "../../domain/sources/source-settings.ts";
+import type { SourceFault } from "../../domain/sources/source-settings.ts";
 import { setSource } from "../../engine/administration/sources.ts";
 import type { SetSourceOutcome, SourceSettingsChange } from "../../engine/administration/sources.ts";
 import { openAdministration } from "./administration.ts";
@@ -8,27 +9,28 @@ import { readArguments, readStandardInput, UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
 import { describeSource, sourceJson } from "./source-json.ts";
 
+const kindNames = upstreamKinds.map(({ name }) => name);
 const flagOf: Readonly<Record<SourceFault["field"], string>> = {
   name: "<name>",
   kind: "--kind",
   baseUrl: "--base-url",
   credential: "the credential",
-  agentId: "--agent-id",
-  environment: "--environment",
+  agentId: kindFields.agentId.flag,
+  environment: kindFields.environment.flag,
   maxPollsPerSecond: "--max-polls-per-second",
 };
 
-/** `source set`: makes a source or changes what is named of one; a running service follows within 5 s. */
+/** `source set`: creates a source or changes the given settings of one; a running service follows within 5 s. */
 export const sourceSetCommand: Command = {
-  summary: "make a source of calls or change it; a running service follows within 5 s",
-  usage: `  <name>                        letters, digits, - and _; what is left out below stays as it is
-  --kind <kind>                 ${upstreamKinds.join(" or ")}; the first for a new source
+  summary: "create or change a source of calls; a running service follows within 5 s",
+  usage: `  <name>                        letters, digits, - and _; settings left out below keep their value
+  --kind <kind>                 ${kindNames.join(" or ")}; the first for a new source
   --base-url <url>              of the upstream
-  --credential <text>           X-PolyAi-Auth-Token or X-API-KEY; other users of the machine may see it here, so rather:
+  --credential <text>           ${upstreamKinds.map(({ credentialHeader }) => credentialHeader).join(" or ")}; other users of the machine may see it here, so rather:
   --credential-env <variable>   read it from an environment variable
   --credential-stdin            read it from standard input
-  --agent-id <text>             ${upstreamKinds[1]} alone
-  --environment <text>          ${upstreamKinds[1]} alone
+  --agent-id <text>             ${kindsWith("agentId", upstreamKinds)} alone
+  --environment <text>          ${kindsWith("environment", upstreamKinds)} alone
   --max-polls-per-second <n>    over all instances; 200 for a new source
   --account <account>           the only one that may use it, by id or name; everybody unless given`,
   async run(args, terminal) {
@@ -65,7 +67,7 @@ export const sourceSetCommand: Command = {
     const { store, clock } = administration;
     const { secretBox } = await administration.sealingKeyring();
     const { kind: done, source } = settled(
-      await setSource({ store, clock, secretBox }, { ...(change as Omit<SourceSettingsChange, "name">), name }),
+      await setSource({ store, clock, secretBox, kinds: upstreamKinds }, { ...(change as Omit<SourceSettingsChange, "name">), name }),
       name,
     );
     terminal.out(json ? JSON.stringify({ ...sourceJson(source), created: done === "created" }) : `${done}: ${describeSource(source)}`);
@@ -81,9 +83,9 @@ function settled(outcome: SetSourceOutcome, name: string): Extract<SetSourceOutc
     case "invalid":
       throw new UsageError(outcome.faults.map(({ field, detail }) => `${flagOf[field]} ${detail}`).join("; "));
     case "owned_otherwise":
-      throw new Error(`source ${name} is there for ${outcome.accountId ?? "every account"}, and stays so; choose another name`);
+      throw new Error(`source ${name} belongs to ${outcome.accountId ?? "every account"}, which cannot change; choose another name`);
     case "conflict":
-      throw new Error(`source ${name} was set by somebody else at the same moment; look at it and try again`);
+      throw new Error(`source ${name} was changed concurrently; check it and retry`);
   }
 }
 
@@ -102,10 +104,9 @@ async function readCredential(values: {
   return value;
 }
 
-function readKind(text: string): UpstreamKind {
-  const kind = upstreamKinds.find((known) => known === text);
-  if (kind === undefined) throw new UsageError(`--kind must be ${upstreamKinds.join(" or ")}`);
-  return kind;
+function readKind(text: string): string {
+  if (!kindNames.includes(text)) throw new UsageError(`--kind must be ${kindNames.join(" or ")}`);
+  return text;
 }
 
 function readNumber(text: string): number {

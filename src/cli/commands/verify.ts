@@ -3,9 +3,9 @@ import { readArguments, readStandardInput, UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
 import { findSignatureFault } from "../receiver/signature-fault.ts";
 
-/** `verify`: which fault a signature has. */
+/** `verify`: finds the fault of a signature. */
 export const verifyCommand: Command = {
-  summary: "say why a webhook's signature does not hold",
+  summary: "find out why a webhook's signature is invalid",
   usage: `  --secret <whsec_…>   the endpoint's signing secret
   --id <text>          header webhook-id
   --timestamp <text>   header webhook-timestamp

@@ -4,9 +4,9 @@ import type { Command } from "../command.ts";
 import { ServiceClient } from "../demo/service-client.ts";
 import type { JsonObject } from "../demo/service-client.ts";
 
-/** `watch`: registers a watch with a running service. */
+/** `watch`: registers a watch at a running service. */
 export const watchCommand: Command = {
-  summary: "watch a call: have a running service tell a URL what becomes of it",
+  summary: "watch a call: have a running service notify a URL of its changes",
   usage: `  <sid>                the call, OUT-…
   --to <url>           where the webhooks go; left out, the account's hooks alone
   --url <url>          the service; http://127.0.0.1:<PORT> unless given
@@ -73,7 +73,7 @@ function describeProblem(statusCode: number, problem: JsonObject): string {
   const errors = Array.isArray(problem["errors"]) ? (problem["errors"] as readonly JsonObject[]) : [];
   const lines = errors.map((error) => `  ${String(error["pointer"] ?? error["parameter"])}: ${String(error["detail"])}`);
   return [
-    `${statusCode} ${String(problem["title"] ?? "")}: ${String(problem["detail"] ?? "no answer of a ringback service")}`,
+    `${statusCode} ${String(problem["title"] ?? "")}: ${String(problem["detail"] ?? "not an answer of a ringback service")}`,
     ...lines,
   ].join("\n");
 }

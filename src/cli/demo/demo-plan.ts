@@ -3,9 +3,9 @@ import type { UpstreamKind } from "../../simulator/upstream-api.ts";
 import { readWebhook } from "../receiver/received-webhook.ts";
 import type { Delivery } from "../receiver/receiver.ts";
 
-/** One call of the demo and exactly what its receiver must have been told in the end. */
+/** Call of the demo, with the exact events that its receiver must get. */
 export type DemoCall = {
-  /** Also the path of its callback URL. */
+  /** Name of the call and path of its callback URL. */
   readonly name: string;
   readonly story: string;
   readonly upstream: UpstreamKind;
@@ -28,7 +28,7 @@ function life(callingMs: number, endMs: number, end: "success" | "failure"): Sce
 const toSuccess = ["call.queued", "call.calling", "call.success"];
 const toFailure = ["call.queued", "call.calling", "call.failure"];
 
-/** Every phase lasts 2 s or more, several polls, so that which transitions are seen does not depend on the machine. */
+/** Each phase lasts at least 2 s, which is several polls, so that the observed transitions do not depend on the machine. */
 export const demoCalls: readonly DemoCall[] = [
   {
     name: "success",
@@ -48,7 +48,7 @@ export const demoCalls: readonly DemoCall[] = [
   },
   {
     name: "flaky",
-    story: "a call whose receiver answers 500 twice before it takes the first webhook",
+    story: "a call whose receiver answers 500 twice before it accepts the first webhook",
     upstream: "polyai-legacy",
     scenario: life(2_000, 5_000, "success"),
     expected: toSuccess,
@@ -64,7 +64,7 @@ export const demoCalls: readonly DemoCall[] = [
   },
   {
     name: "crash",
-    story: "a call whose service is killed (SIGKILL) with a webhook owed, and started again",
+    story: "a call whose service is killed (SIGKILL) with a webhook pending, and restarted",
     upstream: "polyai-legacy",
     scenario: life(3_000, 11_000, "success"),
     expected: toSuccess,
@@ -72,9 +72,9 @@ export const demoCalls: readonly DemoCall[] = [
   },
 ];
 
-/** What arrived, and what that means against the plan. */
+/** Record of received webhooks, compared with the plan. */
 export class DemoRecord {
-  /** What was taken (answered 2xx), by call and webhook id. */
+  /** Accepted webhooks (answered 2xx), by call and webhook id. */
   readonly #takenByCall = new Map<string, Map<string, Delivery>>();
   readonly #faults: string[] = [];
   attempts = 0;
@@ -82,14 +82,14 @@ export class DemoRecord {
   add(delivery: Delivery, taken: boolean): void {
     this.attempts++;
     const name = delivery.path.slice(1);
-    if (!demoCalls.some((call) => call.name === name)) this.#faults.push(`a webhook came to ${delivery.path}, which nobody registered`);
-    if (delivery.verification.kind !== "verified") this.#faults.push(`${name}: a webhook whose signature does not hold`);
+    if (!demoCalls.some((call) => call.name === name)) this.#faults.push(`a webhook arrived at ${delivery.path}, which is not registered`);
+    if (delivery.verification.kind !== "verified") this.#faults.push(`${name}: a webhook with an invalid signature`);
     if (!taken) return;
     const webhooks = this.#takenByCall.get(name) ?? new Map<string, Delivery>();
     this.#takenByCall.set(name, webhooks.set(delivery.webhookId, delivery));
   }
 
-  /** Whether as many webhooks as expected were taken for each of these calls. */
+  /** Whether the expected number of webhooks was accepted for each of these calls. */
   isComplete(calls: readonly DemoCall[] = demoCalls): boolean {
     return calls.every((call) => (this.#takenByCall.get(call.name)?.size ?? 0) >= call.expected.length);
   }
@@ -98,17 +98,19 @@ export class DemoRecord {
     return [...this.#takenByCall.values()].reduce((sum, webhooks) => sum + webhooks.size, 0);
   }
 
-  /** Everything that differs from the plan; empty when the demo kept its promise. */
+  /** Differences from the plan; empty if the demo succeeded. */
   faults(): readonly string[] {
     return [...this.#faults, ...demoCalls.flatMap((call) => this.#faultsOf(call))];
   }
 
   #faultsOf(call: DemoCall): readonly string[] {
     const webhooks = [...(this.#takenByCall.get(call.name)?.values() ?? [])].map((delivery) => readWebhook(delivery));
-    const told = webhooks.map((webhook) => `#${webhook?.sequence ?? "?"} ${webhook?.type ?? "?"}`).toSorted();
+    const received = webhooks.map((webhook) => `#${webhook?.sequence ?? "?"} ${webhook?.type ?? "?"}`).toSorted();
     const expected = call.expected.map((type, index) => `#${index + 1} ${type}`);
     const faults =
-      told.join() === expected.join() ? [] : [`${call.name}: expected ${expected.join(", ")}; was told ${told.join(", ") || "nothing"}`];
+      received.join() === expected.join()
+        ? []
+        : [`${call.name}: expected ${expected.join(", ")}; received ${received.join(", ") || "nothing"}`];
     const end = webhooks.find((webhook) => webhook?.terminal === true);
     return end && end.reason !== (call.reason || null)
       ? [...faults, `${call.name}: the reason of its end is ${JSON.stringify(end.reason)}`]

@@ -15,11 +15,11 @@ import { startReceiver } from "../receiver/receiver.ts";
 import type { Delivery, Receiver, ScriptedAnswer } from "../receiver/receiver.ts";
 import { freePort, ServiceProcess } from "./service-process.ts";
 
-/** How long it listens on for what should not come. */
+/** Time after the last expected webhook in which no further one may arrive. */
 const afterwardsMs = 500;
 const refusals = 2;
 
-/** Simulated upstream, service and verifying receiver, with everything they hold released on every way out. */
+/** Simulated upstream, service and verifying receiver; disposing releases everything they hold. */
 export class Demo implements AsyncDisposable {
   readonly #out: (line: string) => void;
   readonly #key = randomBytes(24).toString("base64url");
@@ -29,7 +29,7 @@ export class Demo implements AsyncDisposable {
   readonly #services = new Map<UpstreamKind, ServiceProcess>();
   readonly #held = new AsyncDisposableStack();
   readonly #folder: string;
-  #owed = false;
+  #isPending = false;
   #killed = false;
   #addresses: { readonly simulator: string; readonly receiver: string } | null = null;
 
@@ -43,7 +43,7 @@ export class Demo implements AsyncDisposable {
     return new Demo(await mkdtemp(join(tmpdir(), "ringback-demo-")), out);
   }
 
-  /** Resolves with what went wrong; nothing when every webhook came as planned. */
+  /** Resolves with the differences from the plan; empty if every webhook arrived as planned. */
   async run(signal: AbortSignal): Promise<readonly string[]> {
     const startedAtMs = performance.now();
     const simulator = this.#held.use(await startSimulator({ authToken: "demo-token", apiKey: "demo-key" }));
@@ -53,7 +53,7 @@ export class Demo implements AsyncDisposable {
         answers: (delivery) => this.#answer(delivery),
       }),
     );
-    await Promise.all((["polyai-legacy", "polyai-agents"] as const).map((kind) => this.#startService(kind, simulator, signal)));
+    await Promise.all([...new Set(demoCalls.map(({ upstream }) => upstream))].map((kind) => this.#startService(kind, simulator, signal)));
     this.#addresses = { simulator: simulator.url, receiver: receiver.url };
     this.#out(`simulated upstream  ${simulator.url}`);
     for (const service of this.#services.values()) this.#out(`service             ${service.url}  (${service.name})`);
@@ -71,7 +71,7 @@ export class Demo implements AsyncDisposable {
     return faults;
   }
 
-  /** Where everything is, and lines to try. */
+  /** Addresses of all parts, and commands to try. */
   instructions(): string {
     const { simulator, receiver } = this.#addresses ?? { simulator: "", receiver: "" };
     const { url } = this.#service("polyai-legacy");
@@ -81,22 +81,22 @@ export class Demo implements AsyncDisposable {
       `curl -s ${url}/v1/watches ${auth} ${json} -d '{"call_sid":"${callSid}","source":"${source}","callback_url":"${receiver}/mine","signing_secret":"${this.#secret}"}'`;
     return [
       "",
-      "still running; Ctrl-C ends it. To try:",
+      "still running; Ctrl-C ends it. Commands to try:",
       `  a scripted call   ${watch("OUT-sandbox-success-1", "sandbox")}`,
-      `  call somebody     curl -s ${simulator}/v1/outbound-calling -H 'x-polyai-auth-token: demo-token' -d '{"to_number":"+14155550100"}'`,
+      `  place a call      curl -s ${simulator}/v1/outbound-calling -H 'x-polyai-auth-token: demo-token' -d '{"to_number":"+14155550100"}'`,
       `  and watch it      ${watch("OUT-<from the line above>", "default")}`,
-      `  what is watched   curl -s ${url}/v1/watches ${auth}`,
+      `  list watches      curl -s ${url}/v1/watches ${auth}`,
       `  upstream trouble  curl -s ${simulator}/simulator/faults -d '{"kind":"status","status_code":503,"times":20}'`,
       `  in a browser      ${url}/docs`,
     ].join("\n");
   }
 
-  /** What is missing so far; for a demo that ran out of time. */
+  /** Webhooks that are still missing, for a demo that ran out of time. */
   faults(): readonly string[] {
     return this.#record.faults();
   }
 
-  /** The last resort when the process ends without unwinding. */
+  /** Kills child processes if the process exits without unwinding. */
   killNow(): void {
     for (const service of this.#services.values()) service.killNow();
     rmSync(this.#folder, { recursive: true, force: true });
@@ -142,14 +142,14 @@ export class Demo implements AsyncDisposable {
     this.#out("");
   }
 
-  /** Kills the service when the crash call's second webhook was refused, so is owed, and the other calls are through. */
+  /** Kills the service once the second webhook of the crash call was refused, so is pending, and the other calls are done. */
   async #crash(signal: AbortSignal): Promise<void> {
     const others = demoCalls.filter((call) => call.name !== "crash");
-    await this.#until(() => this.#owed && this.#record.isComplete(others), signal);
+    await this.#until(() => this.#isPending && this.#record.isComplete(others), signal);
     const service = this.#service("polyai-legacy");
     await service.kill();
     this.#killed = true;
-    this.#out("              --- service killed with SIGKILL while it owes a webhook; starting it again ---");
+    this.#out("              --- service killed with SIGKILL with a webhook pending; starting it again ---");
     await service.start(signal);
   }
 
@@ -158,7 +158,7 @@ export class Demo implements AsyncDisposable {
     const refusedForFlaky = delivery.path === "/flaky" && type === "call.queued" && delivery.attempt <= refusals;
     const refusedForCrash = delivery.path === "/crash" && type === "call.calling" && !this.#killed;
     const taken = delivery.verification.kind === "verified" && !refusedForFlaky && !refusedForCrash;
-    if (refusedForCrash) this.#owed = true;
+    if (refusedForCrash) this.#isPending = true;
     this.#record.add(delivery, taken);
     const statusCode = taken ? 204 : delivery.verification.kind === "verified" ? 500 : 401;
     this.#out(`${describeDelivery(delivery)}${taken ? "" : `  <- answered ${statusCode}`}`);

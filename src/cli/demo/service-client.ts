@@ -4,13 +4,13 @@ export type JsonObject = Readonly<Record<string, unknown>>;
 
 export type ServiceAnswer = {
   readonly statusCode: number;
-  /** An empty object where the answer is not one. */
+  /** Body of the answer; an empty object if it is not a JSON object. */
   readonly body: JsonObject;
 };
 
 const timeoutMs = 15_000;
 
-/** A running service as a client sees it. Rejects when it cannot be reached. */
+/** HTTP client of a running service. Rejects if the service is unreachable. */
 export class ServiceClient implements AsyncDisposable {
   readonly #url: URL;
   readonly #key: string;

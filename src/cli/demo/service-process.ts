@@ -11,7 +11,7 @@ const startDeadlineMs = 20_000;
 const stopDeadlineMs = 5_000;
 const keptLogBytes = 8_192;
 
-/** A port that is free at the moment. */
+/** Returns a port that is currently free. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -21,7 +21,7 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** The service as a process of its own, so that it can be killed as processes are. */
+/** Runs the service as a separate process, so that it can be killed. */
 export class ServiceProcess implements AsyncDisposable {
   readonly name: string;
   readonly url: string;
@@ -32,16 +32,16 @@ export class ServiceProcess implements AsyncDisposable {
   #child: ChildProcess | null = null;
   #log = "";
 
-  /** The environment is all the process gets: nothing is inherited. It may have an API key of its own, or an empty one. */
+  /** `environment` is the whole environment of the process; nothing is inherited. It may set an API key, or an empty one. */
   constructor(
     name: string,
     options: {
       readonly port: number;
       readonly key: string;
       readonly environment: Readonly<Record<string, string>>;
-      /** Sees everything it writes. */
+      /** Called with everything that the process writes. */
       readonly onOutput?: (text: string) => void;
-      /** In place of `src/main.ts`: a program that ends up as the same service, and its arguments. */
+      /** Program that runs the service, with its arguments; `src/main.ts` by default. */
       readonly program?: readonly string[];
     },
   ) {
@@ -53,17 +53,17 @@ export class ServiceProcess implements AsyncDisposable {
     this.#program = options.program ?? ["src/main.ts"];
   }
 
-  /** Of the process started last; 0 before the first. */
+  /** Process id of the last start; 0 before the first. */
   get pid(): number {
     return this.#child?.pid ?? 0;
   }
 
-  /** The end of what it wrote. */
+  /** Last part of the output. */
   get log(): string {
     return this.#log;
   }
 
-  /** Starts it and resolves when it is ready. Rejects, with the end of its log, when it ends or is not ready in time. */
+  /** Starts the process and resolves when it is ready. Rejects with the end of its log if it exits or is not ready in time. */
   async start(signal: AbortSignal): Promise<void> {
     const child = spawn(process.execPath, ["--import", "./src/runtime-check.mjs", ...this.#program], {
       cwd: root,
@@ -80,19 +80,19 @@ export class ServiceProcess implements AsyncDisposable {
     }
   }
 
-  /** SIGKILL, as the kernel or a power cut would: nothing is finished or handed back. Resolves when the process is gone. */
+  /** Sends SIGKILL, like a power cut: nothing is finished or released. Resolves when the process is gone. */
   async kill(): Promise<void> {
     const gone = this.#exited();
     this.killNow();
     await gone;
   }
 
-  /** The same without waiting, for the last moment of the parent. */
+  /** Sends SIGKILL without waiting, for the exit of the parent. */
   killNow(): void {
     this.#child?.kill("SIGKILL");
   }
 
-  /** SIGTERM; resolves with the exit code once it has ended by itself. */
+  /** Sends SIGTERM; resolves with the exit code once the process has ended. */
   async terminate(): Promise<number | null> {
     const gone = this.#exited();
     this.#child?.kill("SIGTERM");
@@ -100,7 +100,7 @@ export class ServiceProcess implements AsyncDisposable {
     return this.#child?.exitCode ?? null;
   }
 
-  /** SIGTERM, and SIGKILL when that takes too long. */
+  /** Sends SIGTERM, then SIGKILL if the process does not end in time. */
   async [Symbol.asyncDispose](): Promise<void> {
     const gone = this.#exited();
     this.#child?.kill("SIGTERM");

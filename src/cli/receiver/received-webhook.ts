@@ -1,6 +1,6 @@
 import type { Delivery } from "./receiver.ts";
 
-/** The facts of a webhook in any of the formats; null where it does not say. */
+/** Facts of a webhook in any format; `null` if the format lacks one. */
 export type ReceivedWebhook = {
   readonly type: string;
   readonly callSid: string | null;
@@ -12,7 +12,7 @@ export type ReceivedWebhook = {
   readonly terminal: boolean;
 };
 
-/** Reads a delivery's body: `standard`, `flat` and `cloudevents` are JSON, `form` is urlencoded. null when it is none of them. */
+/** Parses a webhook: `standard`, `flat` and `cloudevents` are JSON, `form` is urlencoded. Returns `null` for anything else. */
 export function readWebhook(delivery: Delivery): ReceivedWebhook | null {
   const { headers } = delivery;
   const fields = parseFields(delivery.body.toString("utf8"), headers["content-type"] ?? "");
@@ -34,12 +34,12 @@ export function readWebhook(delivery: Delivery): ReceivedWebhook | null {
   };
 }
 
-/** One line for people: when, whether the signature holds, what happened to which call. */
+/** Formats a webhook in one line: time, signature, call and transition. */
 export function describeDelivery(delivery: Delivery): string {
   const webhook = readWebhook(delivery);
   const time = new Date(delivery.receivedAtMs).toISOString().slice(11, 23);
   const again = delivery.attempt > 1 ? ` (attempt ${delivery.attempt})` : "";
-  const facts = webhook === null ? `${delivery.body.length} bytes that are no webhook of ours` : describeWebhook(webhook);
+  const facts = webhook === null ? `${delivery.body.length} bytes that are not a webhook of Ringback` : describeWebhook(webhook);
   return `${time}  ${describeVerification(delivery)}  ${facts}${again}`;
 }
 
@@ -76,13 +76,13 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Numbers as text, so that the `form` format reads like the others; empty is null there. */
+/** Reads a value as text, so that `form` reads like the other formats; empty is `null` there. */
 function text(value: unknown): string | null {
   if (typeof value === "number") return String(value);
   return typeof value === "string" && value !== "" ? value : null;
 }
 
-/** What an upstream says goes to a terminal: no control characters. */
+/** Removes control characters from text of the upstream, because it is written to a terminal. */
 function printable(value: string): string {
   return value.replace(/\p{Cc}/gu, "?");
 }

@@ -1,46 +1,47 @@
+import { messageOf } from "../../domain/error-text.ts";
 import { EventEmitter, on } from "node:events";
 import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Webhook } from "standardwebhooks";
 
-/** What the receiver does with one webhook; a number is that status with an empty body. */
+/** Scripted answer to a webhook; a number is that status with an empty body. */
 export type ScriptedAnswer =
   | number
   | { readonly statusCode: number; readonly headers?: Readonly<Record<string, string>>; readonly body?: string; readonly delayMs?: number }
-  /** The connection is reset instead of an answer. */
+  /** Resets the connection instead of answering. */
   | "reset"
-  /** No answer, ever. */
+  /** Never answers. */
   | "hang";
 
 export type Verification =
   | { readonly kind: "verified" }
-  /** `detail` is what the official library says. */
+  /** `detail` is the message of the official library. */
   | { readonly kind: "refused"; readonly detail: string }
-  /** The receiver knows no secret. */
+  /** The receiver has no secret. */
   | { readonly kind: "unchecked" };
 
 export type Delivery = {
-  /** Wall time, epoch milliseconds. */
+  /** Wall time in epoch milliseconds. */
   readonly receivedAtMs: number;
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** As it came, byte for byte. */
+  /** Body as received, byte for byte. */
   readonly body: Buffer;
-  /** `webhook-id`; "" without one. */
+  /** Value of `webhook-id`; "" if absent. */
   readonly webhookId: string;
-  /** How often this webhook came to this path so far, this time included. */
+  /** Number of times this webhook has arrived at this path, including this one. */
   readonly attempt: number;
   readonly verification: Verification;
 };
 
 export type ReceiverOptions = {
-  /** 0 (the default): any free one. */
+  /** Port; 0 (the default) picks a free one. */
   readonly port?: number;
   readonly host?: string;
-  /** `whsec_…`; one of them must fit. */
+  /** Secrets (`whsec_…`), one of which must match. */
   readonly secrets?: readonly string[];
-  /** Answers in the order of arrival, or one for each delivery; null, or when they are used up: 204 if verified or unchecked, else 401. */
+  /** Answers in order of arrival, or a function per webhook. `null`, and a list that is used up, answer 204 if verified or unchecked, else 401. */
   readonly answers?: readonly ScriptedAnswer[] | ((delivery: Delivery) => ScriptedAnswer | null);
   /** Called before the answer is sent. */
   readonly onDelivery?: (delivery: Delivery) => void;
@@ -64,7 +65,7 @@ export class Receiver implements AsyncDisposable {
   readonly #attemptsById = new Map<string, number>();
   #scripted = 0;
 
-  /** Throws when a secret is none. */
+  /** Throws if a secret is malformed. */
   constructor(options: ReceiverOptions) {
     this.#options = options;
     this.#webhooks = (options.secrets ?? []).map((secret) => new Webhook(secret));
@@ -92,7 +93,7 @@ export class Receiver implements AsyncDisposable {
     return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;
   }
 
-  /** The deliveries from this call on, until the receiver is closed. What is not read is kept: leave the loop to stop. */
+  /** Yields webhooks from this call on, until the receiver is closed. Unread ones are buffered until the loop is left. */
   deliveries(): AsyncGenerator<Delivery, void, undefined> {
     const arrivals = on(this.#arrivals, "delivery", { close: ["close"] }) as AsyncIterable<[Delivery]>;
     return (async function* () {
@@ -100,7 +101,7 @@ export class Receiver implements AsyncDisposable {
     })();
   }
 
-  /** Breaks every connection off and ends the iterators. */
+  /** Closes every connection and ends the iterators. */
   close(): Promise<void> {
     this.#arrivals.emit("close");
     return new Promise((resolve) => {
@@ -134,11 +135,11 @@ export class Receiver implements AsyncDisposable {
     let detail: string | null = null;
     for (const webhook of this.#webhooks) {
       try {
-        // Not every format is JSON, so the library is kept from parsing.
+        // Not every format is JSON, so the library must not parse the body.
         webhook.verify(body, headers, { jsonParse: false });
         return { kind: "verified" };
       } catch (error) {
-        detail = error instanceof Error ? error.message : String(error);
+        detail = messageOf(error);
       }
     }
     return detail === null ? { kind: "unchecked" } : { kind: "refused", detail };
@@ -171,7 +172,7 @@ function answer(response: ServerResponse, scripted: ScriptedAnswer): void {
   response.once("close", () => clearTimeout(timer));
 }
 
-/** null when it is longer than any webhook. */
+/** Reads a body; `null` if it is longer than any webhook. */
 async function readBody(request: IncomingMessage): Promise<Buffer | null> {
   const chunks: Buffer[] = [];
   let length = 0;

@@ -1,6 +1,6 @@
 import { Webhook } from "standardwebhooks";
 
-/** Standard Webhooks 1.0.0: how far a timestamp may be from the receiver's clock. */
+/** Tolerated distance of a timestamp from the receiver's clock (Standard Webhooks 1.0.0). */
 const toleranceSeconds = 300;
 const sha256Bytes = 32;
 
@@ -21,17 +21,17 @@ export type Diagnosis = { readonly fault: SignatureFault; readonly detail: strin
 export type SignedWebhook = {
   readonly secret: string;
   readonly id: string;
-  /** The header as it came. */
+  /** The header as received. */
   readonly timestamp: string;
   readonly signature: string;
   readonly body: Buffer;
 };
 
-const holds = "the signature holds: a verifier that refuses it has other bytes, or a key that is not the decoded base64 behind whsec_";
+const holds = "the signature is valid: a verifier that refuses it has other bytes, or a key that is not the decoded base64 behind whsec_";
 
 type Change = { readonly detail: string; readonly apply: (body: string) => string | null };
 
-/** What happens to a body on its way to a verifier, undone. Ours are JSON without white space, in this order of keys. */
+/** Reversals of changes that a body suffers on its way to a verifier. Bodies are JSON without white space, in this order of keys. */
 const undoings: readonly Change[] = [
   { detail: "a line end was added", apply: (body) => body.replace(/\r?\n$/, "") },
   { detail: "white space or a byte order mark was added around it", apply: (body) => body.trim() },
@@ -61,37 +61,38 @@ const keyOrder = [
   "metadata",
 ];
 
-/** Why a signature does not hold: the first cause that explains it, as far as that can be known. `nowMs` is the receiver's clock. */
+/** Finds the first cause that explains why a signature does not match. `nowMs` is the receiver's clock. */
 export function findSignatureFault(webhook: SignedWebhook, nowMs: number): Diagnosis {
   const { id, timestamp, signature, body } = webhook;
   if (id === "" || timestamp === "" || signature === "")
-    return { fault: "missing_header", detail: "webhook-id, webhook-timestamp and webhook-signature must all be there" };
+    return { fault: "missing_header", detail: "webhook-id, webhook-timestamp and webhook-signature are all required" };
   const verifier = verifierOf(webhook.secret);
   if (verifier === null)
-    return { fault: "secret_malformed", detail: "the secret is not whsec_ and base64: was it cut, or decoded already?" };
+    return { fault: "secret_malformed", detail: "the secret is not whsec_ and base64; it may be truncated or already decoded" };
   const candidates = signature.split(" ").filter((part) => part.startsWith("v1,"));
   if (candidates.length === 0)
-    return { fault: "signature_malformed", detail: "no v1 signature in it: expected v1,<base64>, as in the header" };
+    return { fault: "signature_malformed", detail: "no v1 signature found: expected v1,<base64>, as in the header" };
   if (!/^\d{1,10}$/.test(timestamp)) return misreadTimestamp(timestamp);
   const signs = (text: string) => candidates.includes(verifier.sign(id, new Date(Number(timestamp) * 1000), text));
   const text = body.toString("utf8");
   if (signs(text)) return judgeClock(Number(timestamp), nowMs);
   const cut = candidates.find((candidate) => Buffer.from(candidate.slice(3), "base64").length < sha256Bytes);
   if (cut !== undefined)
-    return { fault: "signature_truncated", detail: `a v1 signature is 44 characters of base64, this one has ${cut.length - 3}` };
+    return { fault: "signature_truncated", detail: `a v1 signature has 44 characters of base64, this one has ${cut.length - 3}` };
   for (const { detail, apply } of undoings) {
     const original = apply(text);
     if (original !== null && original !== text && signs(original))
       return {
         fault: "body_reserialised",
-        detail: `the body is not the one that was sent: ${detail}. Verify the raw bytes before parsing`,
+        detail: `the body differs from the one that was sent: ${detail}. Verify the raw bytes before parsing`,
       };
   }
   if (isCutShort(text))
-    return { fault: "body_truncated", detail: `the body ends in the middle after ${body.length} bytes: it was cut on the way` };
+    return { fault: "body_truncated", detail: `the body ends in the middle after ${body.length} bytes: it was truncated on the way` };
   return {
     fault: "wrong_secret",
-    detail: "the body looks whole, so the secret is another endpoint's or an older one (or webhook-id or webhook-timestamp was changed)",
+    detail:
+      "the body looks complete, so the secret belongs to another endpoint or is outdated (or webhook-id or webhook-timestamp was changed)",
   };
 }
 
@@ -99,7 +100,7 @@ function judgeClock(timestampSeconds: number, nowMs: number): Diagnosis {
   const ageSeconds = Math.floor(nowMs / 1000) - timestampSeconds;
   if (Math.abs(ageSeconds) <= toleranceSeconds) return { fault: "none", detail: holds };
   const direction = ageSeconds > 0 ? "old" : "in the future";
-  const detail = `the signature holds, but the timestamp is ${Math.abs(ageSeconds)} s ${direction} (at most ${toleranceSeconds}): `;
+  const detail = `the signature is valid, but the timestamp is ${Math.abs(ageSeconds)} s ${direction} (at most ${toleranceSeconds}): `;
   return { fault: "clock", detail: `${detail}${ageSeconds > 0 ? "an old webhook, or this clock is fast" : "this clock is slow"}` };
 }
 
@@ -131,7 +132,7 @@ function unquoted(body: string): string | null {
   return typeof parsed === "string" ? parsed : null;
 }
 
-/** Our keys in our order, then the others (metadata) as they are. */
+/** Sorts known keys in the order of the service; other keys (metadata) keep their order. */
 function inOrder(value: unknown): unknown {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
   const entries = Object.entries(value).toSorted(([a], [b]) => rankOf(a) - rankOf(b));

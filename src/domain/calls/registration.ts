@@ -1,12 +1,13 @@
+import { sameFilter } from "../events/event-filter.ts";
 import type { CallStatus } from "./call.ts";
 import { replayableForMs } from "./watch.ts";
 import type { Watch } from "./watch.ts";
 
-/** How long a poll's answer counts as known: within it a new watch is told without another poll. */
-const knownForMs = 60_000;
+/** Age up to which a polled status is current, so that a new watch is notified of it without another poll. */
+const currentForMs = 60_000;
 
-type Existing = Pick<Watch, "id" | "status" | "events" | "metadata" | "endedAtMs">;
-type WantedWatch = Pick<Watch, "events" | "metadata">;
+type Existing = Pick<Watch, "id" | "status" | "filter" | "metadata" | "endedAtMs">;
+type WantedWatch = Pick<Watch, "filter" | "metadata">;
 
 export type RepeatDecision =
   | { readonly kind: "new" }
@@ -14,35 +15,54 @@ export type RepeatDecision =
   | { readonly kind: "differs"; readonly watchId: string; readonly fields: readonly ("events" | "metadata")[] };
 
 /**
- * Whether a registration repeats one that is there: the newest watch of the same call and URL, if it is active or was
- * completed within 24 h. After any other end a repeat makes a new watch.
+ * Decides whether a registration repeats `existing`, the newest watch of the same call and URL. It does while that watch is
+ * active, and for 24 h after it completed. After any other end a registration creates a new watch.
  */
 export function decideRepeat(existing: Existing | null, wanted: WantedWatch, nowMs: number): RepeatDecision {
   if (existing === null) return { kind: "new" };
   const reusable = existing.status === "active" || (existing.status === "completed" && nowMs - (existing.endedAtMs ?? 0) < replayableForMs);
   if (!reusable) return { kind: "new" };
   const fields: ("events" | "metadata")[] = [];
-  if (!sameFilter(existing.events, wanted.events)) fields.push("events");
+  if (!sameFilter(existing.filter, wanted.filter)) fields.push("events");
   if (!sameMetadata(existing.metadata, wanted.metadata)) fields.push("metadata");
   return fields.length === 0 ? { kind: "existing", watchId: existing.id } : { kind: "differs", watchId: existing.id, fields };
 }
 
 /**
- * Whether a new watch is told the call's status in the very transaction that makes it. `polledAtMs`: the last good poll
- * by whoever polls it, which may be later than the one that was written down.
+ * Whether a new watch is notified of the call's status in the transaction that creates it. `polledAtMs` is the time of the
+ * last good poll in the poller's memory, which may be later than the stored one; `null` if the poller knows none.
  */
 export function isStatusCurrent(call: CallStatus, polledAtMs: number | null, nowMs: number): boolean {
   if (call.status === null) return false;
-  // A time far ahead was written before the clock was set back, and says nothing.
-  const isRecent = (atMs: number | null) => atMs !== null && Math.abs(nowMs - atMs) <= knownForMs;
+  // A time far in the future was stored before the clock was set back, so it is ignored.
+  const isRecent = (atMs: number | null) => atMs !== null && Math.abs(nowMs - atMs) <= currentForMs;
   return call.terminal || isRecent(polledAtMs) || isRecent(call.lastGoodPollAtMs);
 }
 
-/** A filter is a set: order and repetition say nothing. */
-export function sameFilter(a: readonly string[] | null, b: readonly string[] | null): boolean {
-  if (a === null || b === null) return a === b;
-  const [left, right] = [new Set(a), new Set(b)];
-  return left.size === right.size && [...left].every((name) => right.has(name));
+type WatchWish = Pick<Watch, "id" | "accountId" | "sourceName" | "callSid" | "filter" | "metadata" | "expiresAtMs"> & {
+  readonly nowMs: number;
+};
+
+/** Returns a new watch. `endpoint` is `null` if it has no callback URL. */
+export function newWatch(wish: WatchWish, callId: string, endpoint: { readonly id: string; readonly url: string } | null): Watch {
+  const { id, accountId, sourceName, callSid, filter, metadata, expiresAtMs, nowMs } = wish;
+  return {
+    id,
+    accountId,
+    sourceName,
+    callId,
+    callSid,
+    endpointId: endpoint?.id ?? null,
+    callbackUrl: endpoint?.url ?? null,
+    status: "active",
+    endReason: null,
+    filter,
+    metadata,
+    sequence: 0,
+    createdAtMs: nowMs,
+    expiresAtMs,
+    endedAtMs: null,
+  };
 }
 
 function sameMetadata(a: Readonly<Record<string, string>>, b: Readonly<Record<string, string>>): boolean {

@@ -1,16 +1,17 @@
-import { isAccepted } from "./attempt.ts";
 import type { Attempt, AttemptDecision, AttemptOutcome } from "./attempt.ts";
 import type { DeliveryState } from "./delivery.ts";
 import { hasEndpointChanged } from "./endpoint.ts";
 import type { EndpointHealth, EndpointReason, EndpointState } from "./endpoint.ts";
+import { classifyOutcome } from "./response-class.ts";
+import type { ResponseClass } from "./response-class.ts";
 import { parseRetryAfter } from "./retry-after.ts";
 import { delayBeforeStep, scheduleSpanMs } from "./retry-policy.ts";
 import type { DeliveryPolicy } from "./retry-policy.ts";
 
-/** The pause that holds for everything an account sends to one origin. */
+/** Pause of everything that an account sends to one origin. */
 export type HostHealth = {
   readonly pausedUntilMs: number | null;
-  /** When the pause that ends at `pausedUntilMs` began; null without one. */
+  /** Time when the pause that ends at `pausedUntilMs` began; `null` if there is none. */
   readonly pausedSinceMs: number | null;
   readonly consecutivePauses: number;
 };
@@ -23,7 +24,7 @@ export type EndpointStatus = {
 };
 
 export type AttemptInput = {
-  /** As it stands now: it may have been settled while the attempt was on the wire. */
+  /** Current state; it may have been settled while the attempt was in flight. */
   readonly delivery: DeliveryState;
   readonly attempt: {
     readonly number: number;
@@ -34,7 +35,7 @@ export type AttemptInput = {
   };
   readonly endpoint: EndpointStatus;
   readonly host: HostHealth;
-  /** `endpoint.test`: counts neither for nor against disabling. */
+  /** Whether the event is an `endpoint.test`, which never counts for or against disabling. */
   readonly isTest: boolean;
 };
 
@@ -46,17 +47,9 @@ export type AttemptResult = {
   readonly endpointChange: "none" | "disabled_gone" | "disabled_failing";
 };
 
-/** What an outcome means before it meets the delivery's schedule. */
-type ResponseClass = {
-  readonly kind: "delivered" | "gone" | "deferred" | "failed" | "refused";
-  readonly error: Attempt["error"];
-  /** Whether endpoint and host pause, and for how long if the receiver said so. */
-  readonly pause: { readonly retryAfterMs: number | null; readonly reason: "rate_limited" | "unavailable" } | null;
-};
-
 /**
- * What follows from one attempt: the delivery's next state, the endpoint's and its host's health. By the Standard
- * Webhooks specification 1.0.0 (2xx only, 410, 429, 502/504, Retry-After, no redirects).
+ * Decides what follows from one attempt: the next states of the delivery, the endpoint and its host (contract, section 3;
+ * Standard Webhooks specification 1.0.0). The meaning of the answer itself is in response-class.ts.
  */
 export function decideAfterAttempt(
   input: AttemptInput,
@@ -64,9 +57,13 @@ export function decideAfterAttempt(
   moment: { readonly nowMs: number; readonly jitter: number },
 ): AttemptResult {
   const { nowMs } = moment;
-  const responseClass = classify(input.attempt.outcome, nowMs);
-  const host = { ...input.host, ...pausedAfter(input.host, responseClass, policy, nowMs) };
-  const endpoint = endpointAfter(input, responseClass, policy, nowMs);
+  const { outcome } = input.attempt;
+  const retryAfterMs = outcome.kind === "answered" ? parseRetryAfter(outcome.retryAfter, nowMs) : null;
+  const responseClass = classifyOutcome(outcome, retryAfterMs);
+  const pausedUntil = (scope: "endpoint" | "host", before: HostHealth) =>
+    pausedAfter(before, responseClass, { scope, retryAfterMs, nowMs }, policy);
+  const host = { ...input.host, ...pausedUntil("host", input.host) };
+  const endpoint = endpointAfter(input, responseClass, pausedUntil("endpoint", input.endpoint.health), policy, nowMs);
   const pauseEndsAtMs = responseClass.pause === null ? 0 : Math.max(host.pausedUntilMs ?? 0, endpoint.health.pausedUntilMs ?? 0);
   const { delivery, decision } = deliveryAfter(input, responseClass, policy, moment, pauseEndsAtMs);
   return {
@@ -74,9 +71,9 @@ export function decideAfterAttempt(
       number: input.attempt.number,
       startedAtMs: input.attempt.startedAtMs,
       durationMs: input.attempt.durationMs,
-      statusCode: input.attempt.outcome.statusCode,
-      error: responseClass.error,
-      responseExcerpt: input.attempt.outcome.kind === "answered" ? input.attempt.outcome.excerpt : null,
+      statusCode: outcome.statusCode,
+      error: errorOf(outcome, responseClass, retryAfterMs),
+      responseExcerpt: outcome.kind === "answered" ? outcome.excerpt : null,
       decision,
     },
     delivery,
@@ -86,7 +83,7 @@ export function decideAfterAttempt(
   };
 }
 
-/** Whether an attempt settled its delivery and made nothing else of its endpoint and host that is worth writing down. */
+/** Whether an attempt settled its delivery and changed nothing of its endpoint and host that must be written. */
 export function changesOnlyDelivery(
   before: Pick<AttemptInput, "endpoint" | "host">,
   { attempt, delivery, endpoint, host, endpointChange }: AttemptResult,
@@ -101,53 +98,60 @@ export function changesOnlyDelivery(
   );
 }
 
-/** A 410 met by an endpoint that is disabled for another reason still ends its watches and hooks. */
+/** A 410 of an endpoint that is disabled for another reason still ends its watches and hooks. */
 function changeOf(before: EndpointStatus, after: EndpointStatus): AttemptResult["endpointChange"] {
   if (after.state !== "disabled" || (before.state === "disabled" && before.reason === after.reason)) return "none";
   return after.reason === "gone" ? "disabled_gone" : "disabled_failing";
 }
 
-function classify(outcome: AttemptOutcome, nowMs: number): ResponseClass {
-  if (outcome.kind === "failed")
-    return { kind: outcome.permanent ? "refused" : "failed", error: { code: outcome.code, detail: outcome.detail }, pause: null };
-  const { statusCode } = outcome;
-  const retryAfterMs = parseRetryAfter(outcome.retryAfter, nowMs);
+function errorOf(outcome: AttemptOutcome, { errorCode, detail }: ResponseClass, retryAfterMs: number | null): Attempt["error"] {
+  if (errorCode === null) return null;
+  if (outcome.kind === "failed") return { code: errorCode, detail: outcome.detail };
   const asks = retryAfterMs === null ? "" : ` and asks to wait ${Math.ceil(retryAfterMs / 1000)} s`;
-  const error = { code: "status", detail: `answered ${statusCode}${asks}` } as const;
-  if (isAccepted(outcome)) return { kind: "delivered", error: null, pause: null };
-  if (statusCode === 410) return { kind: "gone", error: { code: "gone", detail: "answered 410: wants no more webhooks" }, pause: null };
-  if (statusCode === 429) return { kind: "deferred", error, pause: { retryAfterMs, reason: "rate_limited" } };
-  if (statusCode === 503 && retryAfterMs !== null) return { kind: "deferred", error, pause: { retryAfterMs, reason: "unavailable" } };
-  if (statusCode >= 502 && statusCode <= 504) return { kind: "failed", error, pause: { retryAfterMs, reason: "unavailable" } };
-  if (statusCode >= 300 && statusCode <= 399)
-    return {
-      kind: "failed",
-      error: { code: "redirect", detail: `answered ${statusCode}: redirects are never followed; register the final URL` },
-      pause: null,
-    };
-  return { kind: "failed", error, pause: null };
+  return { code: errorCode, detail: `answered ${outcome.statusCode}${detail === null ? asks : `: ${detail}`}` };
 }
 
 /**
- * A pause that runs was met by attempts that were on the wire when it began: they may make it longer, but neither
- * double it nor end it.
+ * Returns the pause of the endpoint or its host after an attempt. Attempts that were on the wire when a pause began can
+ * make it longer, but neither double it nor end it.
  */
-function pausedAfter(before: HostHealth, responseClass: ResponseClass, policy: DeliveryPolicy, nowMs: number): HostHealth {
+function pausedAfter(
+  before: HostHealth,
+  responseClass: ResponseClass,
+  moment: { readonly scope: "endpoint" | "host"; readonly retryAfterMs: number | null; readonly nowMs: number },
+  policy: DeliveryPolicy,
+): HostHealth {
+  const { scope, retryAfterMs, nowMs } = moment;
   const running = before.pausedUntilMs !== null && before.pausedUntilMs > nowMs;
-  if (responseClass.pause === null) {
+  const pause = pauseOf(responseClass, scope);
+  if (pause === null) {
     if (responseClass.kind !== "delivered" || running) return before;
     return { pausedUntilMs: null, pausedSinceMs: null, consecutivePauses: 0 };
   }
-  const { retryAfterMs } = responseClass.pause;
-  if (running) return { ...before, pausedUntilMs: Math.max(before.pausedUntilMs ?? 0, nowMs + (retryAfterMs ?? 0)) };
-  const pauseMs = retryAfterMs ?? Math.min(policy.pauseMinMs * 2 ** Math.min(before.consecutivePauses, 30), policy.pauseMaxMs);
+  if (running) {
+    const untilMs = nowMs + Math.max(retryAfterMs ?? 0, pause.minMs);
+    return { ...before, pausedUntilMs: Math.max(before.pausedUntilMs ?? 0, untilMs) };
+  }
+  const usualMs = Math.min(policy.pauseMinMs * 2 ** Math.min(before.consecutivePauses, 30), policy.pauseMaxMs);
+  const pauseMs = Math.max(retryAfterMs ?? usualMs, pause.minMs);
   return { pausedUntilMs: nowMs + pauseMs, pausedSinceMs: nowMs, consecutivePauses: before.consecutivePauses + 1 };
 }
 
-function endpointAfter(input: AttemptInput, responseClass: ResponseClass, policy: DeliveryPolicy, nowMs: number): EndpointStatus {
+function pauseOf({ pause }: ResponseClass, scope: "endpoint" | "host"): ResponseClass["pause"] {
+  return pause?.scope === scope || pause?.scope === "both" ? pause : null;
+}
+
+/** `paused` is the endpoint's own pause after the attempt. */
+function endpointAfter(
+  input: AttemptInput,
+  responseClass: ResponseClass,
+  paused: HostHealth,
+  policy: DeliveryPolicy,
+  nowMs: number,
+): EndpointStatus {
   const { endpoint, isTest } = input;
-  const paused = pausedAfter(endpoint.health, responseClass, policy, nowMs);
-  const pauseReason = paused.pausedUntilMs === null ? null : (responseClass.pause?.reason ?? endpoint.health.pauseReason);
+  const pause = pauseOf(responseClass, "endpoint");
+  const pauseReason = paused.pausedUntilMs === null ? null : (pause?.reason ?? endpoint.health.pauseReason);
   const health: EndpointHealth = { ...endpoint.health, ...paused, pauseReason };
   if (isTest) return { ...endpoint, health };
   switch (responseClass.kind) {
@@ -181,7 +185,7 @@ function deliveryAfter(
   const manual = input.attempt.mode === "manual";
   const pending = input.delivery.status === "pending";
   const firstAttemptAtMs = input.delivery.firstAttemptAtMs ?? (pending && !manual ? startedAtMs : null);
-  // Of what is settled at most an attempt by hand is owed, and this is it.
+  // A settled delivery can have only a manual attempt pending, and this is that attempt.
   const nextAttemptAtMs = pending ? input.delivery.nextAttemptAtMs : null;
   const counted: DeliveryState = { ...input.delivery, attemptCount: input.delivery.attemptCount + 1, firstAttemptAtMs, nextAttemptAtMs };
   const settle = (status: DeliveryState["status"]): DeliveryState => ({ ...counted, status, nextAttemptAtMs: null, settledAtMs: nowMs });
@@ -191,17 +195,17 @@ function deliveryAfter(
     return { delivery: pending ? settle(decision) : counted, decision };
   }
   if (responseClass.kind === "delivered") {
-    // A success by hand settles what the schedule had given up; what was canceled or superseded stays so.
+    // A manual success delivers what was exhausted, failed or expired. Canceled and superseded deliveries keep their status.
     const settles = pending || (manual && ["exhausted", "failed", "expired"].includes(counted.status));
     return { delivery: settles ? settle("delivered") : counted, decision: "delivered" };
   }
   if (responseClass.kind === "gone") return { delivery: pending ? settle("failed") : counted, decision: "gone" };
-  // Nothing follows for what is settled; a failure by hand leaves the schedule as it was.
+  // A failure changes neither a settled delivery nor, if it is manual, the schedule.
   if (!pending) return { delivery: counted, decision: "failed" };
   if (manual) return { delivery: counted, decision: responseClass.kind === "deferred" ? "deferred" : "retry" };
   if (responseClass.kind === "refused") return { delivery: settle("failed"), decision: "failed" };
   if (responseClass.kind === "deferred") {
-    // Judged by when the attempt was made: a pause may end after the schedule's span, and one attempt still follows it.
+    // The start of the attempt counts, because a pause may end after the schedule's span and is still followed by an attempt.
     const late = startedAtMs - (firstAttemptAtMs ?? startedAtMs) > scheduleSpanMs(policy);
     if (late) return { delivery: settle("exhausted"), decision: "exhausted" };
     return { delivery: { ...counted, nextAttemptAtMs: pauseEndsAtMs }, decision: "deferred" };

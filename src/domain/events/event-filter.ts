@@ -1,51 +1,100 @@
 import { eventGroups, operationalEventTypes, watchEventTypes } from "./event.ts";
-import type { EventType } from "./event.ts";
+import type { EventType, RingbackEvent } from "./event.ts";
 
-/** Every name the `events` of a watch or hook may hold; the operational ones only make sense for hooks. */
+/** Every name that the `events` of a watch may hold: types and groups. */
 export const watchFilterNames: readonly string[] = [...watchEventTypes, ...eventGroups];
+/** Every name that the `events` of a hook may hold: operational types too. */
 export const hookFilterNames: readonly string[] = [...watchFilterNames, ...operationalEventTypes];
 
-type Filtered = { readonly type: EventType; readonly terminal: boolean | null };
+/**
+ * The events that a watch or hook asks for. A plain object, because filters pass between threads (structured clone). Only
+ * the functions below look inside, so that another dimension changes this file, the API's schema and the stored text.
+ */
+export type EventFilter = {
+  /** Type names or the groups `call.*`, `watch.*`, `terminal`; `null` if the filter names none. */
+  readonly names: readonly string[] | null;
+};
+
+type FilteredEvent = Pick<RingbackEvent, "type" | "data">;
+
+/** The filter of a watch or hook that was registered without one. */
+export const unfiltered: EventFilter = { names: null };
 
 const operational: ReadonlySet<string> = new Set(operationalEventTypes);
 
-/** A watch's filter; null is all. Its four `watch.*` endings pass every filter: they say that what was asked for will never come. */
-export function watchMatches(filter: readonly string[] | null, event: Filtered): boolean {
-  return filter === null || event.type.startsWith("watch.") || filter.some((name) => names(name, event));
+/** Returns the filter of the API's `events`. `null` asks for every event (of hooks: about a call or watch). */
+export function filterByNames(names: readonly string[] | null): EventFilter {
+  return names === null ? unfiltered : { names };
 }
 
-/** A hook gets exactly what its filter names; null is every event about a call or watch. Operational events must be named. */
-export function hookMatches(filter: readonly string[] | null, event: Filtered): boolean {
+/** Whether a watch is sent an event. Its four `watch.*` endings pass every filter: the events it asks for will never come. */
+export function watchMatches(filter: EventFilter, event: FilteredEvent): boolean {
+  return filter.names === null || event.type.startsWith("watch.") || filter.names.some((name) => includesEvent(name, event));
+}
+
+/** Whether a hook is sent an event: exactly those that its filter names. Without names it gets every event about a call or watch. */
+export function hookMatches(filter: EventFilter, event: FilteredEvent): boolean {
   if (event.type === "endpoint.test") return false;
-  if (filter === null) return !operational.has(event.type);
-  return filter.some((name) => names(name, event));
+  if (filter.names === null) return !operational.has(event.type);
+  return filter.names.some((name) => includesEvent(name, event));
 }
 
-/** Whether what an endpoint is owed is asked for by its watch (null: of another endpoint, or none) or by a hook that is left. */
-export function isStillSubscribed(
-  event: Filtered,
-  watch: { readonly events: readonly string[] | null } | null,
-  hookFilters: readonly (readonly string[] | null)[],
-): boolean {
-  return (watch !== null && watchMatches(watch.events, event)) || hookFilters.some((filter) => hookMatches(filter, event));
+/** Whether a hook may be sent operational events of this type. */
+export function hookNamesOperational(filter: EventFilter, type: EventType): boolean {
+  return operational.has(type) && filter.names?.includes(type) === true;
 }
 
-/** What a list of names asks a query for: events of one of `types` (null: of any), or with `orTerminal` any terminal one. */
+/**
+ * Whether a pending event still has a subscriber at its endpoint. `watchFilter` is `null` if its watch names another
+ * endpoint or none; `hookFilters` belong to the remaining hooks of the endpoint.
+ */
+export function isStillSubscribed(event: FilteredEvent, watchFilter: EventFilter | null, hookFilters: readonly EventFilter[]): boolean {
+  return (watchFilter !== null && watchMatches(watchFilter, event)) || hookFilters.some((filter) => hookMatches(filter, event));
+}
+
+/** Whether two filters ask for the same by name. Names are a set: their order and repetition do not count. */
+export function sameFilter(a: EventFilter, b: EventFilter): boolean {
+  if (a.names === null || b.names === null) return a.names === b.names;
+  const [left, right] = [new Set(a.names), new Set(b.names)];
+  return left.size === right.size && [...left].every((name) => right.has(name));
+}
+
+/** Returns a filter as it is stored: JSON text; `null` if it is `unfiltered`. */
+export function filterToRow({ names }: EventFilter): string | null {
+  return names === null ? null : JSON.stringify(names);
+}
+
+/** Reads what `filterToRow` wrote. */
+export function filterFromRow(text: string | null): EventFilter {
+  return text === null ? unfiltered : { names: JSON.parse(text) as readonly string[] };
+}
+
+/** Returns a filter as the API shows it. */
+export function filterToJson({ names }: EventFilter): { events: string[] | null } {
+  return { events: names === null ? null : [...names] };
+}
+
+/** Returns a filter in words for a page, from the answer that shows it; `null` if it lets every event pass. */
+export function describeFilter({ events: names }: ReturnType<typeof filterToJson>): string | null {
+  return names === null ? null : names.join(", ");
+}
+
+/** Condition of a query for events: `types` (`null`: any type), or with `orTerminal` any terminal event. */
 export type TypeSelection = { readonly types: readonly string[] | null; readonly orTerminal: boolean };
 
-/** Groups become their members; `terminal` is a property of the event, not a set of types. */
-export function selectTypes(filter: readonly string[] | null): TypeSelection {
-  if (filter === null) return { types: null, orTerminal: false };
-  const types = filter.flatMap((name) => {
+/** Returns the types that a filter names. Groups become their members; `terminal` is a property of events, not a set of types. */
+export function selectTypes({ names }: EventFilter): TypeSelection {
+  if (names === null) return { types: null, orTerminal: false };
+  const types = names.flatMap((name) => {
     if (name === "terminal") return [];
     if (name === "call.*" || name === "watch.*") return watchEventTypes.filter((type) => type.startsWith(name.slice(0, -1)));
     return [name];
   });
-  return { types: [...new Set(types)], orTerminal: filter.includes("terminal") };
+  return { types: [...new Set(types)], orTerminal: names.includes("terminal") };
 }
 
-function names(name: string, event: Filtered): boolean {
-  if (name === "terminal") return event.terminal === true;
-  if (name === "call.*" || name === "watch.*") return event.type.startsWith(name.slice(0, -1));
-  return name === event.type;
+function includesEvent(name: string, { type, data }: FilteredEvent): boolean {
+  if (name === "terminal") return "terminal" in data && data.terminal === true;
+  if (name === "call.*" || name === "watch.*") return type.startsWith(name.slice(0, -1));
+  return name === type;
 }

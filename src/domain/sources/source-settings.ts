@@ -1,23 +1,35 @@
 import { httpUrlFault } from "../webhooks/http-url.ts";
 import { sandboxSourceName } from "./sandbox.ts";
 
-/** The source of the environment; the accounts made for it may use it. */
+/** The source of the environment; the accounts created for it may use it. */
 export const defaultSourceName = "default";
 
-export const upstreamKinds = ["polyai-legacy", "polyai-agents"] as const;
-export type UpstreamKind = (typeof upstreamKinds)[number];
+/** Settings that only some kinds have: their environment variable for the source `default`, and their flag of `source set`. */
+export const kindFields = {
+  agentId: { variable: "POLYAI_AGENT_ID", flag: "--agent-id" },
+  environment: { variable: "POLYAI_ENVIRONMENT", flag: "--environment" },
+} as const;
+export type KindField = keyof typeof kindFields;
+export const kindFieldNames = Object.keys(kindFields) as readonly KindField[];
 
-/** Where a source polls and how fast; its credential is apart. */
+/** A kind of upstream, as far as the settings of its sources go. */
+export type KindSettings = {
+  /** Stored with every source of the kind, and shown by the API. */
+  readonly name: string;
+  /** Fields that a source of this kind needs, besides base URL, credential and rate. */
+  readonly fields: readonly KindField[];
+};
+
+/** Address and rate of a source; its credential is apart. */
 export type SourceSettings = {
-  readonly kind: UpstreamKind;
+  /** Name of a kind. */
+  readonly kind: string;
   /** http or https, without credentials, query or fragment. */
   readonly baseUrl: string;
-  /** `polyai-agents` alone, and needed there. */
-  readonly agentId: string | null;
-  readonly environment: string | null;
-  /** Over all instances. */
+  /** Number of polls a second, over all instances. */
   readonly maxPollsPerSecond: number;
-};
+  /** `null` if the kind has no such field. */
+} & Readonly<Record<KindField, string | null>>;
 
 export type SourceFault = { readonly field: "name" | "credential" | keyof SourceSettings; readonly detail: string };
 
@@ -27,35 +39,51 @@ export const defaultMaxPollsPerSecond = 200;
 const namePattern = /^[A-Za-z0-9_-]{1,64}$/;
 const visibleAscii = /^[\x21-\x7e]+$/;
 
-/** A name stands in URLs (`ce-source`), metrics and events, so it is plain; those of the sources that are no rows are taken. */
+/** A name is part of URLs (`ce-source`), metrics and events, so it is plain. The names of built-in sources are taken. */
 function sourceNameFault(name: string): string | null {
   if (!namePattern.test(name)) return "must be 1 to 64 letters, digits, - or _";
   if (name === defaultSourceName) return "is the source of the environment (POLYAI_BASE_URL and its companions); choose another name";
   return name === sandboxSourceName ? "is the built-in source; choose another name" : null;
 }
 
-/** What a credential must be to fit into a header; never repeats it. */
+/** Returns why a credential does not fit into a header; `null` if it does. Never repeats it. */
 export function credentialFault(credential: string): string | null {
   return visibleAscii.test(credential) ? null : "must be visible ASCII characters without spaces";
 }
 
-/** Everything that is wrong with the settings of a source, as a whole. */
-export function sourceFaults(name: string, settings: SourceSettings, credential: string): readonly SourceFault[] {
+/** Returns every fault of a source's settings; empty if it can be used. `kinds` are all kinds there are. */
+export function sourceFaults(
+  name: string,
+  settings: SourceSettings,
+  credential: string,
+  kinds: readonly KindSettings[],
+): readonly SourceFault[] {
   const faults: SourceFault[] = [];
   const check = (field: SourceFault["field"], detail: string | null) => {
     if (detail !== null) faults.push({ field, detail });
   };
   check("name", sourceNameFault(name));
+  check("kind", kinds.some((kind) => kind.name === settings.kind) ? null : `must be ${kinds.map((kind) => kind.name).join(" or ")}`);
   check("baseUrl", httpUrlFault(settings.baseUrl));
   check("credential", credentialFault(credential));
-  for (const field of ["agentId", "environment"] as const) check(field, agentFieldFault(settings.kind, settings[field]));
+  for (const field of kindFieldNames) check(field, kindFieldFault(field, settings, kinds));
   const { min, max } = pollsPerSecondRange;
   const { maxPollsPerSecond } = settings;
   check("maxPollsPerSecond", maxPollsPerSecond >= min && maxPollsPerSecond <= max ? null : `must be a number from ${min} to ${max}`);
   return faults;
 }
 
-function agentFieldFault(kind: UpstreamKind, value: string | null): string | null {
-  if (kind === "polyai-legacy") return value === null ? null : "is for polyai-agents alone";
-  return value === null || value === "" ? "is missing: polyai-agents needs it" : null;
+/** Lists the kinds that have a field, as in "polyai-agents". */
+export function kindsWith(field: KindField, kinds: readonly KindSettings[]): string {
+  return kinds
+    .filter(({ fields }) => fields.includes(field))
+    .map(({ name }) => name)
+    .join(" or ");
+}
+
+function kindFieldFault(field: KindField, settings: SourceSettings, kinds: readonly KindSettings[]): string | null {
+  const value = settings[field];
+  const isNeeded = kinds.some(({ name, fields }) => name === settings.kind && fields.includes(field));
+  if (!isNeeded) return value === null ? null : `is for ${kindsWith(field, kinds)} alone`;
+  return value === null || value === "" ? `is missing: ${settings.kind} needs it` : null;
 }

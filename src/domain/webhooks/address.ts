@@ -26,14 +26,14 @@ const refusedIpv4 = [
 ];
 
 /**
- * Global unicast is all that is public in IPv6: outside it lie loopback, unique-local, link-local, multicast and the mapped,
- * compatible and NAT64 embeddings of IPv4. Inside it, these are not public: Teredo and 6to4 carry IPv4 addresses that nobody
- * has judged, the others are for protocols and documents.
+ * Global unicast is the only public range of IPv6: loopback, unique-local, link-local, multicast and the mapped and
+ * compatible embeddings of IPv4 lie outside it. The ranges in `refusedIpv6` lie inside it and are not public: Teredo and
+ * 6to4 embed IPv4 addresses that no check has seen, the others are for protocols and documentation.
  */
 const globalUnicast = ["2000::/3"];
 const refusedIpv6 = ["2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20"];
 
-/** Loopback (which the unspecified addresses reach too), link-local and metadata: opened only by an entry that lies wholly inside one of them. */
+/** Loopback (which the unspecified addresses reach too), link-local and metadata. An entry opens one of them only if it lies wholly inside it. */
 const guardedRanges = [
   "0.0.0.0/8",
   "127.0.0.0/8",
@@ -50,12 +50,12 @@ const guardedRanges = [
   "fd20:ce::254/128",
 ];
 
-/** Where IPv4 hides inside IPv6: such an address is never opened, for an entry says nothing about the way through the tunnel. */
+/** Ranges of IPv6 that embed IPv4. No entry opens such an address, because an entry says nothing about the way through the tunnel. */
 const embeddings = ["::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16"];
 
 type Family = "ipv4" | "ipv6";
 
-/** Ranges of both families, kept apart: a `BlockList` of both takes an IPv4 address for a mapped one and matches it against `::/0`. */
+/** Ranges of both families in separate lists: one `BlockList` for both reads an IPv4 address as a mapped one and matches it against `::/0`. */
 class AddressRanges {
   readonly #lists = { ipv4: new BlockList(), ipv6: new BlockList() };
 
@@ -82,17 +82,34 @@ const guarded = new AddressRanges(guardedRanges);
 const embedded = new AddressRanges(embeddings);
 /** ISATAP (RFC 5214 §6.1): the lower half is 0000:5efe or 0200:5efe and an IPv4 address. The upper half may be any. */
 const isatap = new AddressRanges(["::5efe:0:0/96", "::200:5efe:0:0/96"]);
+const nat64 = new AddressRanges(["64:ff9b::/96"]);
 
-/** Whether an address (as the WHATWG parser or a name server writes it, without brackets) is public unicast. Allow what is public, refuse the rest. */
-export function isPublicAddress(address: string): boolean {
-  if (isIPv4(address)) return !refused.has(address);
-  return isPlainIpv6(address) && globalIpv6.has(address) && !refused.has(address) && !hidesIpv4(address);
+/**
+ * Returns the IPv4 address that a NAT64 gateway dials for an address in the well-known prefix 64:ff9b::/96 (RFC 6052
+ * §2.1), and any other text unchanged. DNS64 resolvers put such addresses beside or in place of A records (RFC 6147).
+ * Prefixes of local use (RFC 8215) stay as they are: their layout is the network's secret.
+ */
+export function translateNat64(address: string): string {
+  if (!isPlainIpv6(address) || !nat64.has(address)) return address;
+  const [high = 0, low = 0] = groupsOf(address).slice(6);
+  return [high >> 8, high & 0xff, low >> 8, low & 0xff].join(".");
 }
 
-/** What the operator lets through: exact host names, addresses and CIDRs. */
+/**
+ * Returns whether an address (as the WHATWG parser or a name server writes it, without brackets) is public unicast: lists
+ * what is public, refuses the rest. A NAT64 address is what its IPv4 address is.
+ */
+export function isPublicAddress(address: string): boolean {
+  const target = translateNat64(address);
+  if (isIPv4(target)) return !refused.has(target);
+  return isPlainIpv6(target) && globalIpv6.has(target) && !refused.has(target) && !embedsIpv4(target);
+}
+
+/** Hosts and addresses that the operator allows: exact host names, addresses and CIDRs. */
 export type AllowList = {
   /** `hostname` in lower case, without a trailing dot. */
   hasHost(hostname: string): boolean;
+  /** A NAT64 address is in the list if its IPv4 address is. */
   hasAddress(address: string): boolean;
 };
 
@@ -102,15 +119,15 @@ export type ParsedAllowList =
 
 const hostName = /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*$/;
 
-/** Whether this could be asked of a name server; in lower case, without a trailing dot. */
+/** Returns whether a name server can be asked for `text`, which is in lower case and without a trailing dot. */
 export function isHostName(text: string): boolean {
   return hostName.test(text);
 }
 
 /**
- * Reads the operator's entries. An address opens itself, a CIDR what lies in it; but loopback, link-local and metadata
- * ranges are opened only by an entry that lies wholly inside them, so that 0.0.0.0/0 opens none of them. IPv4 inside IPv6
- * cannot be opened.
+ * Reads the operator's entries. An address opens itself, a CIDR opens what lies in it. An entry opens loopback, link-local
+ * and metadata ranges only if it lies wholly inside them, so that 0.0.0.0/0 opens none of them. No entry opens IPv4 inside
+ * IPv6; an IPv4 entry opens its NAT64 addresses too.
  */
 export function parseAllowList(entries: readonly string[]): ParsedAllowList {
   const hosts = new Set<string>();
@@ -134,8 +151,9 @@ export function parseAllowList(entries: readonly string[]): ParsedAllowList {
     allowList: {
       hasHost: (hostname) => hosts.has(hostname),
       hasAddress(address) {
-        if (!isIPv4(address) && (!isPlainIpv6(address) || (hidesIpv4(address) && !guarded.has(address)))) return false;
-        return openGuarded.has(address) || (!guarded.has(address) && open.has(address));
+        const target = translateNat64(address);
+        if (!isIPv4(target) && (!isPlainIpv6(target) || (embedsIpv4(target) && !guarded.has(target)))) return false;
+        return openGuarded.has(target) || (!guarded.has(target) && open.has(target));
       },
     },
   };
@@ -157,14 +175,14 @@ function parseEntry(entry: string): Entry {
   const bits = isIPv4(address) ? 32 : 128;
   const prefix = slash < 0 ? bits : /^\d{1,3}$/.test(text.slice(slash + 1)) ? Number(text.slice(slash + 1)) : Number.NaN;
   if (!(prefix <= bits)) return invalid(`has a prefix that is not 0 to ${bits}`);
-  if (bits === 128 && prefix >= 96 && hidesIpv4(address) && !guarded.has(address))
-    return invalid("is an IPv4 address inside an IPv6 one, which is never dialled; write the IPv4 address");
+  if (bits === 128 && prefix >= 96 && embedsIpv4(address) && !guarded.has(address))
+    return invalid("is an IPv4 address inside an IPv6 one; write the IPv4 address");
   return { kind: "range", address, prefix };
 }
 
 function parseHost(entry: string): Entry {
   const host = domainToASCII(entry).replace(/\.$/, "");
-  // What a URL would read as an IPv4 address would never be met as a name.
+  // A URL parser reads these as IPv4 addresses, so that no host name could ever match them.
   if (entry.includes("/") || !isHostName(host) || /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/.test(entry.toLowerCase().replace(/\.$/, "")))
     return invalid("is neither a host name, an address in its usual spelling nor a CIDR");
   return { kind: "host", host };
@@ -178,18 +196,19 @@ function liesInside({ address, prefix }: Range, range: string): boolean {
   return prefix >= Number(range.split("/")[1]) && new AddressRanges([range]).has(address);
 }
 
-function hidesIpv4(address: string): boolean {
-  return isIPv6(address) && (embedded.has(address) || isatap.has(`::${lowerHalfOf(address)}`));
+function embedsIpv4(address: string): boolean {
+  if (!isIPv6(address)) return false;
+  const lowerHalf = groupsOf(address).slice(4);
+  return embedded.has(address) || isatap.has(`::${lowerHalf.map((group) => group.toString(16)).join(":")}`);
 }
 
-/** The last four groups, as text. */
-function lowerHalfOf(address: string): string {
-  const groups = new URL(`http://[${address}]`).hostname.slice(1, -1);
-  const [head = "", tail] = groups.split("::");
+/** Returns the eight groups of an IPv6 address. */
+function groupsOf(address: string): readonly number[] {
+  const [head = "", tail] = new URL(`http://[${address}]`).hostname.slice(1, -1).split("::");
   const headGroups = head === "" ? [] : head.split(":");
   const tailGroups = tail === undefined || tail === "" ? [] : tail.split(":");
-  const gap = tail === undefined ? 0 : 8 - headGroups.length - tailGroups.length;
-  return [...headGroups, ...Array<string>(gap).fill("0"), ...tailGroups].slice(4).join(":");
+  const gap = Array<string>(8 - headGroups.length - tailGroups.length).fill("0");
+  return [...headGroups, ...gap, ...tailGroups].map((group) => Number.parseInt(group, 16));
 }
 
 function isPlainIpv6(address: string): boolean {

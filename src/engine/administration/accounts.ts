@@ -14,15 +14,15 @@ export type AccountAdministrationOptions = {
   readonly clock: Pick<Clock, "nowMs">;
 };
 
-/** A key as it is shown this once: what is stored of it does not tell it. */
+/** A new key, shown once: the store holds only its hash. */
 export type CreatedKey = { readonly accountId: string; readonly keyId: string; readonly key: string };
 
 /** The account of `RINGBACK_API_KEY`. */
 const defaultAccountName = "default";
 const environmentKeyName = "environment";
-const madeKeyName = "command line";
+const createdKeyName = "command line";
 
-/** Accounts and API keys, as the operator makes and revokes them. */
+/** Creates accounts and API keys for the operator. */
 export class AccountAdministration {
   readonly #options: AccountAdministrationOptions;
 
@@ -30,7 +30,7 @@ export class AccountAdministration {
     this.#options = options;
   }
 
-  /** With an ed25519 key of its own and a first API key. The account `default` may use the source `default` whatever is asked for. */
+  /** Creates an account with an ed25519 key and a first API key. The account `default` may always use the source `default`. */
   async createAccount(
     name: string,
     usesDefaultSource: boolean,
@@ -48,8 +48,8 @@ export class AccountAdministration {
   }
 
   /**
-   * The account `default` with the key of the environment, which replaces the one it had before. Throws `StartupError`
-   * when the key is another account's.
+   * Creates the account `default` unless it exists, and replaces its key of the environment. Rejects with `StartupError` if
+   * the key belongs to another account.
    */
   async ensureDefaultAccount(apiKey: string): Promise<Account> {
     const { store, hashApiKey, clock } = this.#options;
@@ -79,17 +79,17 @@ export class AccountAdministration {
     const nowMs = clock.nowMs();
     const keyId = newId("key", nowMs);
     const key = generateApiKey();
-    const draft = { id: keyId, accountId, name: madeKeyName, fingerprints: [hashApiKey(key)], nowMs };
+    const draft = { id: keyId, accountId, name: createdKeyName, fingerprints: [hashApiKey(key)], nowMs };
     return { draft, created: { accountId, keyId, key } };
   }
 }
 
-/** Whether a key is that of `RINGBACK_API_KEY`, which a start makes valid again. */
+/** Whether a key is that of `RINGBACK_API_KEY`, which the next start makes valid again. */
 export function isEnvironmentKey({ name }: { readonly name: string }): boolean {
   return name === environmentKeyName;
 }
 
-/** What an account may be called; null: fine. Its id must not be mistaken for a name. */
+/** Returns what is wrong with the name of an account, or `null`. A name must not look like an account id. */
 export function accountNameFault(name: string): string | null {
   if (!/^[^\p{C}]{1,100}$/u.test(name) || name.trim() !== name)
     return "must be 1 to 100 characters without control characters or space around";

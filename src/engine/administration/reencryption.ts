@@ -7,17 +7,17 @@ import type { ResealedValue, SealedStore, SealedValue } from "../../ports/stores
 export type ReencryptionOptions = {
   readonly store: SealedStore;
   readonly secretBox: KeyedSecretBox;
-  /** Looked at between batches. */
+  /** Checked between batches. */
   readonly signal?: AbortSignal;
   readonly batchSize?: number;
 };
 
 export type ReencryptionResult = {
-  /** How many were sealed anew, by their place. */
+  /** Number of resealed values by column. */
   readonly resealed: Readonly<Record<SealedColumn, number>>;
-  /** What does not open: changed, or copied from another row. It stays as it is. */
+  /** Values that do not open because they were changed or copied from another row; they stay as they are. */
   readonly unreadable: readonly { readonly place: SealedColumn; readonly id: string }[];
-  /** Keys other than the first that something is still sealed with: by it, or by a service that has another first key. */
+  /** Ids of other keys that still seal values, for example those of a running service whose first key is another one. */
   readonly remainingKeyIds: readonly string[];
 };
 
@@ -25,9 +25,9 @@ const places: readonly SealedColumn[] = ["hash_key", "signing_key", "secret", "h
 const hashedPlaces: ReadonlySet<SealedColumn> = new Set(["secret", "headers"]);
 
 /**
- * Seals everything with the first key, in small batches, each a transaction of its own: a service goes on beside it, and
- * what it writes meanwhile stands. May be broken off and run again. The hashes that tell whether a secret or header was
- * "given and different" are made anew with it; those of API keys hold for ever (see the keyring).
+ * Seals all values with the first key, in small batches of one transaction each, beside a running service, whose writes
+ * are kept. May be aborted and run again. Recomputes the hashes by which secrets and headers are compared; those of API
+ * keys never change (see the keyring).
  */
 export async function reencrypt({ store, secretBox, signal, batchSize = 200 }: ReencryptionOptions): Promise<ReencryptionResult> {
   const [firstKeyId] = secretBox.keyIds;
@@ -43,9 +43,9 @@ export async function reencrypt({ store, secretBox, signal, batchSize = 200 }: R
         const last = page.at(-1);
         if (last === undefined) break;
         const values = page.flatMap((value) => {
-          const anew = reseal(secretBox, value);
-          if (anew === null) unreadable.push({ place, id: value.id });
-          return anew ?? [];
+          const resealedValue = reseal(secretBox, value);
+          if (resealedValue === null) unreadable.push({ place, id: value.id });
+          return resealedValue ?? [];
         });
         resealed[place] += await store.replaceSealed(values);
         afterId = last.id;
@@ -54,7 +54,7 @@ export async function reencrypt({ store, secretBox, signal, batchSize = 200 }: R
   return { resealed, unreadable, remainingKeyIds: await otherKeyIds() };
 }
 
-/** null: it does not open. */
+/** Reseals one value; `null` if it does not open. */
 function reseal(secretBox: KeyedSecretBox, value: SealedValue): ResealedValue | null {
   const identity = associatedData(value.place, value.id);
   try {

@@ -1,7 +1,7 @@
 import { newId } from "../../domain/ids.ts";
 import { associatedData } from "../../domain/secrets/sealed-identity.ts";
 import { defaultMaxPollsPerSecond, sourceFaults } from "../../domain/sources/source-settings.ts";
-import type { SourceFault, SourceSettings } from "../../domain/sources/source-settings.ts";
+import type { KindSettings, SourceFault, SourceSettings } from "../../domain/sources/source-settings.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { SecretBox } from "../../ports/secret-box.ts";
 import type { SourceStore, StoredSource } from "../../ports/stores/source-store.ts";
@@ -10,12 +10,14 @@ export type SourceAdministrationOptions = {
   readonly store: SourceStore;
   readonly secretBox: SecretBox;
   readonly clock: Pick<Clock, "nowMs">;
+  /** Every kind a source can have; the first is that of a new source. */
+  readonly kinds: readonly [KindSettings, ...KindSettings[]];
 };
 
-/** What is left out stays as it is, or gets its default where the source is new. */
+/** Fields that are left out keep their value, or get their default if the source is new. */
 export type SourceSettingsChange = Partial<SourceSettings> & {
   readonly name: string;
-  /** The only account that may use it; left out: everybody, or whoever might before. */
+  /** The only account that may use the source; if left out, it stays as it is, and a new source is open to all accounts. */
   readonly accountId?: string;
   readonly credential?: string;
 };
@@ -23,14 +25,14 @@ export type SourceSettingsChange = Partial<SourceSettings> & {
 export type SetSourceOutcome =
   | { readonly kind: "created" | "changed"; readonly source: StoredSource }
   | { readonly kind: "invalid"; readonly faults: readonly SourceFault[] }
-  /** It is there for somebody else, null: for everybody. Whose calls would go on being polled with whose credential? */
+  /** The source belongs to another account (`null`: to all), whose calls must not be polled with this credential. */
   | { readonly kind: "owned_otherwise"; readonly accountId: string | null }
-  /** Somebody else set it at the same moment. */
+  /** Another command set the source at the same time. */
   | { readonly kind: "conflict" };
 
-/** Makes or changes one source as a whole: nothing is written unless all of it can be used. */
+/** Creates or changes one source as a whole: nothing is written unless all settings are usable. */
 export async function setSource(options: SourceAdministrationOptions, change: SourceSettingsChange): Promise<SetSourceOutcome> {
-  const { store, secretBox, clock } = options;
+  const { store, secretBox, clock, kinds } = options;
   const before = (await store.listSources()).find((source) => source.name === change.name) ?? null;
   const accountId = change.accountId ?? before?.accountId ?? null;
   if (before !== null && before.accountId !== accountId) return { kind: "owned_otherwise", accountId: before.accountId };
@@ -39,8 +41,8 @@ export async function setSource(options: SourceAdministrationOptions, change: So
   const identity = associatedData("credential", id);
   const kept = before === null ? "" : secretBox.open(before.sealedCredential, identity);
   const credential = change.credential ?? kept;
-  const settings = settingsAfter(before, change);
-  const faults = sourceFaults(change.name, settings, credential).map((fault) => missingIn(fault, settings, credential));
+  const settings = settingsAfter(before, change, kinds[0].name);
+  const faults = sourceFaults(change.name, settings, credential, kinds).map((fault) => missingIn(fault, settings, credential));
   if (faults.length > 0) return { kind: "invalid", faults };
   const sealedCredential = credential === kept && before !== null ? before.sealedCredential : secretBox.seal(credential, identity);
   const draft = { id, name: change.name, accountId, sealedCredential, nowMs, ...settings };
@@ -49,9 +51,9 @@ export async function setSource(options: SourceAdministrationOptions, change: So
   return { kind: before === null ? "created" : "changed", source: result.source };
 }
 
-function settingsAfter(before: StoredSource | null, change: SourceSettingsChange): SourceSettings {
-  const kind = change.kind ?? before?.kind ?? "polyai-legacy";
-  // The other kind has no use for what the one before needed.
+function settingsAfter(before: StoredSource | null, change: SourceSettingsChange, defaultKind: string): SourceSettings {
+  const kind = change.kind ?? before?.kind ?? defaultKind;
+  // Another kind does not use the fields of the one before.
   const keeps = kind === before?.kind ? before : null;
   return {
     kind,
@@ -62,7 +64,7 @@ function settingsAfter(before: StoredSource | null, change: SourceSettingsChange
   };
 }
 
-/** What was not given at all is missing rather than wrong. */
+/** Replaces the fault of a field that is empty: it is missing rather than wrong. */
 function missingIn(fault: SourceFault, { baseUrl }: SourceSettings, credential: string): SourceFault {
   const isMissing = (fault.field === "baseUrl" && baseUrl === "") || (fault.field === "credential" && credential === "");
   return isMissing ? { field: fault.field, detail: "is missing: a new source needs it" } : fault;

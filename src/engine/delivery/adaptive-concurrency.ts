@@ -1,13 +1,13 @@
-/** What an endpoint or host nobody has heard of yet is given. */
+/** Limit of an endpoint or host without history. */
 export const startLimit = 4;
 
-/** How many exchanges with one receiver run at once: slow start, one more for every success, half at a failure. */
+/** Concurrency limit of one receiver: slow start, plus one for every success, half after a failure (AIMD). */
 export class AdaptiveConcurrency {
   #max: number;
   #limit: number;
   #inFlight = 0;
 
-  /** `failures`: how many in a row are known of already; each of them has halved it. */
+  /** `failures`: number of consecutive failures so far; each halves the initial limit. */
   constructor(max: number, failures = 0) {
     this.#max = max;
     this.#limit = Math.max(1, Math.min(startLimit >> Math.min(failures, 31), max));
@@ -29,7 +29,7 @@ export class AdaptiveConcurrency {
     return this.#inFlight === 0;
   }
 
-  /** What is on the wire above a lower maximum ends by itself. */
+  /** Exchanges in flight beyond a lower maximum finish. */
   setMax(max: number): void {
     this.#max = max;
     this.#limit = Math.min(this.#limit, max);

@@ -1,10 +1,12 @@
 import type { AttemptOutcome } from "../../domain/deliveries/attempt.ts";
 import { isTransientStoreError } from "../../domain/errors.ts";
+import { watchIdOf } from "../../domain/events/event.ts";
+import { isoTime } from "../../domain/events/payload.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { AttemptRecorded, DeliveryStore } from "../../ports/stores/delivery-store.ts";
 import type { SendJob } from "../../ports/stores/send-job.ts";
 import type { Logger, Metrics } from "../../ports/telemetry.ts";
-import { logAttempt } from "./attempt-log.ts";
+import { sleep } from "../runtime/timed-waits.ts";
 import { hostNameOf } from "./delivery-limits.ts";
 
 export type AttemptRecorderOptions = {
@@ -12,7 +14,7 @@ export type AttemptRecorderOptions = {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** Attempts of the schedule, for the log. */
+  /** Number of attempts in the schedule, for the log. */
   readonly maxAttempts: number;
   readonly random: () => number;
 };
@@ -23,58 +25,73 @@ export type RecordedAttempt = Extract<AttemptRecorded, { kind: "recorded" }>;
 const retryMinMs = 100;
 const retryMaxMs = 5000;
 
-/** Writes down what came of an exchange, and tells the log and the metrics. */
+/** Records the outcome of an exchange in the store, the log and the metrics. */
 export class AttemptRecorder {
   readonly #options: AttemptRecorderOptions;
-  readonly #stopped = Promise.withResolvers<null>();
-  #isStopped = false;
+  readonly #stopping = new AbortController();
 
   constructor(options: AttemptRecorderOptions) {
     this.#options = options;
   }
 
   /**
-   * What a receiver answered must not be forgotten while the process lives: the store is asked again until it takes it.
-   * null: the lease was lost (then somebody else's attempt counts) or the process stops.
+   * Records an attempt, and repeats that while the store is unavailable, because an answer must not be lost while the
+   * process lives. `null` if the lease was lost (then the attempt of its next holder counts) or the process stops.
    */
   async record(job: SendJob, exchange: FinishedExchange): Promise<RecordedAttempt | null> {
-    for (let retryMs = retryMinMs; !this.#isStopped; retryMs = Math.min(retryMs * 2, retryMaxMs)) {
+    for (let retryMs = retryMinMs; !this.#stopping.signal.aborted; retryMs = Math.min(retryMs * 2, retryMaxMs)) {
       try {
-        const recorded = await this.#options.store.recordAttempt(this.#recordOf(job, exchange));
+        const recorded = await this.#options.store.recordAttempt(this.#toRecord(job, exchange));
         if (recorded.kind === "fenced") return null;
-        this.#tell(job, recorded, exchange.outcome);
+        this.#log(job, recorded);
+        this.#count(job, recorded, exchange.outcome);
         return recorded;
       } catch (error) {
         if (!isTransientStoreError(error)) throw error;
-        await this.#wait(retryMs);
+        await sleep(this.#options.clock, retryMs, this.#stopping.signal);
       }
     }
     return null;
   }
 
-  /** Asks no more: what is not recorded by now will be sent again. */
+  /** Gives up attempts that are not recorded yet; their webhooks are sent again after the next start. */
   stop(): void {
-    this.#isStopped = true;
-    this.#stopped.resolve(null);
+    this.#stopping.abort();
   }
 
-  #recordOf(job: SendJob, exchange: FinishedExchange) {
+  #toRecord(job: SendJob, exchange: FinishedExchange) {
     const { clock, random } = this.#options;
     const { deliveryId, leaseToken, attemptNumber, mode } = job;
     return { deliveryId, leaseToken, attemptNumber, mode, nowMs: clock.nowMs(), jitter: random(), ...exchange };
   }
 
-  async #wait(ms: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<null>();
-    const timer = this.#options.clock.setTimer(ms, () => resolve(null));
-    await Promise.race([promise, this.#stopped.promise]);
-    timer.cancel();
+  /** Logs one line with everything an operator needs; neither path, query nor anything that a receiver sent. */
+  #log({ deliveryId, event, target, mode }: SendJob, { attempt, delivery }: RecordedAttempt): void {
+    this.#options.logger.info(
+      {
+        delivery_id: deliveryId,
+        event_id: event.id,
+        event_type: event.type,
+        watch_id: watchIdOf(event),
+        account_id: event.accountId,
+        endpoint_id: target.id,
+        host: hostNameOf(target),
+        attempt: attempt.number,
+        of: this.#options.maxAttempts,
+        mode,
+        status_code: attempt.statusCode,
+        error_code: attempt.error?.code ?? null,
+        duration_ms: Math.round(attempt.durationMs),
+        decision: attempt.decision,
+        delivery_status: delivery.status,
+        next_attempt_at: isoTime(delivery.nextAttemptAtMs),
+      },
+      "delivery.attempted",
+    );
   }
 
-  #tell(job: SendJob, recorded: RecordedAttempt, outcome: AttemptOutcome): void {
-    const { logger, metrics, clock, maxAttempts } = this.#options;
-    const { attempt, delivery, endpointChange } = recorded;
-    logAttempt(logger, { job, attempt, delivery, host: hostNameOf(job.target), maxAttempts });
+  #count(job: SendJob, { attempt, endpointChange }: RecordedAttempt, outcome: AttemptOutcome): void {
+    const { metrics, clock } = this.#options;
     metrics.attemptFinished(attempt.decision);
     if (attempt.decision === "delivered") metrics.delivered(clock.nowMs() - (job.event.data.observedAtMs ?? job.createdAtMs));
     if (endpointChange !== "none") metrics.endpointDisabled(endpointChange === "disabled_gone" ? "gone" : "failing");

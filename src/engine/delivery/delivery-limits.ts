@@ -1,4 +1,4 @@
-import { isAccepted } from "../../domain/deliveries/attempt.ts";
+import { classifyOutcome } from "../../domain/deliveries/response-class.ts";
 import type { AttemptOutcome } from "../../domain/deliveries/attempt.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { SendTarget } from "../../ports/stores/send-job.ts";
@@ -10,39 +10,39 @@ export type DeliveryLimitsOptions = {
   readonly maxInFlight: number;
   readonly endpointMaxInFlight: number;
   readonly hostMaxInFlight: number;
-  /** Host name to webhooks a second, over all accounts. */
+  /** Webhooks per second by host name, over all accounts. */
   readonly hostRateLimits: ReadonlyMap<string, number>;
 };
 
-type Gate = { readonly limit: AdaptiveConcurrency; buffered: number; usedAtMonotonicMs: number };
-type EndpointGate = Gate & { rate: TokenBucket | null; failing: boolean };
-type HostGate = Gate & { readonly rate: TokenBucket | null };
+type Limits = { readonly concurrency: AdaptiveConcurrency; buffered: number; usedAtMonotonicMs: number };
+type EndpointLimits = Limits & { rate: TokenBucket | null; failing: boolean };
+type HostLimits = Limits & { readonly rate: TokenBucket | null };
 
-/** What is allowed in at one moment, for a claim. */
+/** Number of jobs that a claim may take. */
 export type DeliveryCapacity = {
   readonly total: number;
   readonly failing: number;
   readonly byEndpoint: readonly (readonly [endpointId: string, available: number])[];
   readonly byHost: readonly (readonly [hostKey: string, available: number])[];
-  /** When a rate that has run out gives its next token; null: none has. */
+  /** Time until the next token of an exhausted rate; `null` if no rate is exhausted. */
   readonly nextTokenInMs: number | null;
 };
 
-/** An exchange that was let in; give it to `leave`. */
+/** Permission for one exchange, to be passed to `release`. */
 export type DeliveryPermit = { readonly endpointId: string; readonly hostKey: string; readonly failing: boolean };
 
-/** Gates forget whom they have not seen for so long; whoever comes back starts as its failures say. */
+/** Limits of idle endpoints are dropped after this time, and rebuilt from the endpoint's failures when it is used again. */
 const evictAfterMs = 60_000;
 
 /**
- * Limits in flight and rates, in memory: per endpoint, per (account, origin), for failing endpoints together (half of
- * all) and for everything. Pauses are the store's, which does not hand out what is paused. As many as may run may also
- * wait in memory, so that the next are at hand; a failing endpoint's do not, and what waits takes nobody's place.
+ * Limits on exchanges in flight and their rates: per endpoint, per (account, origin), for all failing endpoints together
+ * (half of the total) and in total. Pauses are enforced by the store, which does not hand out paused deliveries. A receiver
+ * may have as many jobs buffered in memory as in flight, unless it is failing; buffered jobs occupy no slot in flight.
  */
 export class DeliveryLimits {
   readonly #options: DeliveryLimitsOptions;
-  readonly #endpoints = new Map<string, EndpointGate>();
-  readonly #hosts = new Map<string, HostGate>();
+  readonly #endpoints = new Map<string, EndpointLimits>();
+  readonly #hosts = new Map<string, HostLimits>();
   readonly #hostRates: ReadonlyMap<string, TokenBucket>;
   #inFlight = 0;
   #failing = 0;
@@ -59,12 +59,12 @@ export class DeliveryLimits {
     return this.#inFlight;
   }
 
-  /** No exchange with anybody may start; for failing endpoints: none with any of those. */
+  /** Whether no exchange may start; with `failing`, none with a failing endpoint. */
   isFull(failing: boolean): boolean {
     return this.#inFlight >= this.#options.maxInFlight || (failing && this.#failing >= this.#maxFailing);
   }
 
-  /** So many instances send: each may have its part of every rate. */
+  /** Sets the number of instances, among which every rate is divided. */
   setInstances(count: number): void {
     if (count === this.#instances) return;
     this.#instances = count;
@@ -72,49 +72,51 @@ export class DeliveryLimits {
     for (const [host, rate] of this.#hostRates) rate.setRate((this.#options.hostRateLimits.get(host) ?? Infinity) / count, nowMs);
   }
 
-  /** Lets an exchange start if every limit allows it. `manual` ones are counted but never refused. */
+  /** Admits an exchange if every limit allows it. Manual ones count but are never refused. */
   acquire(target: SendTarget, mode: "scheduled" | "manual"): DeliveryPermit | null {
     const endpoint = this.#endpointOf(target);
     const host = this.#hostOf(target);
     const nowMs = this.#options.clock.monotonicMs();
     const failing = isFailing(target);
     if (mode === "scheduled") {
-      const full = this.isFull(failing) || endpoint.limit.available === 0 || host.limit.available === 0;
+      const full = this.isFull(failing) || endpoint.concurrency.available === 0 || host.concurrency.available === 0;
       if (full || tokenInMs(nowMs, endpoint, host) > 0) return null;
     }
     for (const { rate } of [endpoint, host]) rate?.take(nowMs);
-    endpoint.limit.acquire();
-    host.limit.acquire();
+    endpoint.concurrency.acquire();
+    host.concurrency.acquire();
     this.#inFlight += 1;
     if (failing) this.#failing += 1;
     return { endpointId: target.id, hostKey: hostKeyOf(target), failing };
   }
 
   release(permit: DeliveryPermit, outcome: AttemptOutcome | null): void {
-    const result = outcome === null ? "neither" : isAccepted(outcome) ? "success" : "failure";
-    this.#endpoints.get(permit.endpointId)?.limit.release(result);
-    this.#hosts.get(permit.hostKey)?.limit.release(result === "failure" && !isHostTrouble(outcome) ? "neither" : result);
+    const responseClass = outcome === null ? null : classifyOutcome(outcome, null);
+    const result = responseClass === null ? "neither" : responseClass.kind === "delivered" ? "success" : "failure";
+    this.#endpoints.get(permit.endpointId)?.concurrency.release(result);
+    this.#hosts.get(permit.hostKey)?.concurrency.release(result === "failure" && responseClass?.slowsHost !== true ? "neither" : result);
     this.#inFlight -= 1;
     if (permit.failing) this.#failing -= 1;
   }
 
-  /** Lets a job that found no room wait in memory; false: as many wait as may. */
+  /** Reserves a place in the job buffer; false if the buffer is full for this endpoint or host. */
   reserveBuffer(target: SendTarget): boolean {
     const endpoint = this.#endpointOf(target);
     const host = this.#hostOf(target);
     if (this.#bufferCapacity(endpoint) === 0 || this.#bufferCapacity(host) === 0) return false;
-    for (const gate of [endpoint, host]) gate.buffered += 1;
+    for (const limits of [endpoint, host]) limits.buffered += 1;
     this.#buffered += 1;
     return true;
   }
 
-  /** It waits no more. */
+  /** Frees a place in the job buffer. */
   freeBuffer(target: SendTarget): void {
-    for (const gate of [this.#endpoints.get(target.id), this.#hosts.get(hostKeyOf(target))]) if (gate !== undefined) gate.buffered -= 1;
+    for (const limits of [this.#endpoints.get(target.id), this.#hosts.get(hostKeyOf(target))])
+      if (limits !== undefined) limits.buffered -= 1;
     this.#buffered -= 1;
   }
 
-  /** How long until the rates of endpoint and host both have a token; 0: now. */
+  /** Returns the time until the rates of endpoint and host both have a token; 0 if they have one now. */
   tokenInMs(target: SendTarget): number {
     return tokenInMs(this.#options.clock.monotonicMs(), this.#endpointOf(target), this.#hostOf(target));
   }
@@ -123,14 +125,14 @@ export class DeliveryLimits {
     const nowMs = this.#options.clock.monotonicMs();
     this.#evictIdle(nowMs);
     let nextTokenInMs: number | null = null;
-    const availableIn = (gate: EndpointGate | HostGate): number => {
-      const waitMs = tokenInMs(nowMs, gate);
-      if (waitMs === 0) return gate.limit.available + this.#bufferCapacity(gate);
+    const availableIn = (limits: EndpointLimits | HostLimits): number => {
+      const waitMs = tokenInMs(nowMs, limits);
+      if (waitMs === 0) return limits.concurrency.available + this.#bufferCapacity(limits);
       nextTokenInMs = Math.min(nextTokenInMs ?? Infinity, waitMs);
       return 0;
     };
-    const byEndpoint = [...this.#endpoints].map(([endpointId, gate]): [string, number] => [endpointId, availableIn(gate)]);
-    const byHost = [...this.#hosts].map(([hostKey, gate]): [string, number] => [hostKey, availableIn(gate)]);
+    const byEndpoint = [...this.#endpoints].map(([endpointId, limits]): [string, number] => [endpointId, availableIn(limits)]);
+    const byHost = [...this.#hosts].map(([hostKey, limits]): [string, number] => [hostKey, availableIn(limits)]);
     const total = Math.max(0, this.#options.maxInFlight - this.#inFlight);
     return { total, failing: Math.max(0, Math.min(total, this.#maxFailing - this.#failing)), byEndpoint, byHost, nextTokenInMs };
   }
@@ -139,53 +141,53 @@ export class DeliveryLimits {
     return Math.floor(this.#options.maxInFlight / 2);
   }
 
-  #bufferCapacity(gate: EndpointGate | HostGate): number {
-    if ("failing" in gate && gate.failing) return 0;
-    return Math.max(0, Math.min(this.#options.maxInFlight - this.#buffered, gate.limit.limit - gate.buffered));
+  #bufferCapacity(limits: EndpointLimits | HostLimits): number {
+    if ("failing" in limits && limits.failing) return 0;
+    return Math.max(0, Math.min(this.#options.maxInFlight - this.#buffered, limits.concurrency.limit - limits.buffered));
   }
 
-  #endpointOf(target: SendTarget): EndpointGate {
+  #endpointOf(target: SendTarget): EndpointLimits {
     const nowMs = this.#options.clock.monotonicMs();
     const maxInFlight = Math.min(target.maxInFlight ?? this.#options.endpointMaxInFlight, this.#options.maxInFlight);
-    let gate = this.#endpoints.get(target.id);
-    if (gate === undefined) {
-      const limit = new AdaptiveConcurrency(maxInFlight, target.health.consecutiveFailures);
-      gate = { limit, rate: null, buffered: 0, failing: false, usedAtMonotonicMs: nowMs };
-      this.#endpoints.set(target.id, gate);
+    let limits = this.#endpoints.get(target.id);
+    if (limits === undefined) {
+      const concurrency = new AdaptiveConcurrency(maxInFlight, target.health.consecutiveFailures);
+      limits = { concurrency, rate: null, buffered: 0, failing: false, usedAtMonotonicMs: nowMs };
+      this.#endpoints.set(target.id, limits);
     }
-    gate.usedAtMonotonicMs = nowMs;
-    gate.failing = isFailing(target);
-    gate.limit.setMax(maxInFlight);
+    limits.usedAtMonotonicMs = nowMs;
+    limits.failing = isFailing(target);
+    limits.concurrency.setMax(maxInFlight);
     const ratePerSecond = target.maxPerSecond === null ? null : target.maxPerSecond / this.#instances;
-    if (ratePerSecond === null) gate.rate = null;
-    else if (gate.rate === null) gate.rate = new TokenBucket(ratePerSecond, nowMs);
-    else if (gate.rate.ratePerSecond !== ratePerSecond) gate.rate.setRate(ratePerSecond, nowMs);
-    return gate;
+    if (ratePerSecond === null) limits.rate = null;
+    else if (limits.rate === null) limits.rate = new TokenBucket(ratePerSecond, nowMs);
+    else if (limits.rate.ratePerSecond !== ratePerSecond) limits.rate.setRate(ratePerSecond, nowMs);
+    return limits;
   }
 
-  #hostOf(target: SendTarget): HostGate {
+  #hostOf(target: SendTarget): HostLimits {
     const hostKey = hostKeyOf(target);
-    let gate = this.#hosts.get(hostKey);
-    if (gate === undefined) {
-      const limit = new AdaptiveConcurrency(this.#options.hostMaxInFlight);
-      gate = { limit, rate: this.#hostRates.get(hostNameOf(target)) ?? null, buffered: 0, usedAtMonotonicMs: 0 };
-      this.#hosts.set(hostKey, gate);
+    let limits = this.#hosts.get(hostKey);
+    if (limits === undefined) {
+      const concurrency = new AdaptiveConcurrency(this.#options.hostMaxInFlight);
+      limits = { concurrency, rate: this.#hostRates.get(hostNameOf(target)) ?? null, buffered: 0, usedAtMonotonicMs: 0 };
+      this.#hosts.set(hostKey, limits);
     }
-    gate.usedAtMonotonicMs = this.#options.clock.monotonicMs();
-    return gate;
+    limits.usedAtMonotonicMs = this.#options.clock.monotonicMs();
+    return limits;
   }
 
-  /** Callback URLs are often used once: what is idle is dropped. */
+  /** Drops idle limits, because callback URLs are often used once. */
   #evictIdle(nowMs: number): void {
-    for (const limits of [this.#endpoints, this.#hosts] as readonly Map<string, EndpointGate | HostGate>[])
-      for (const [key, gate] of limits)
-        if (gate.limit.isIdle && gate.buffered === 0 && this.#mayEvict(gate, limits.size, nowMs)) limits.delete(key);
+    for (const byKey of [this.#endpoints, this.#hosts] as readonly Map<string, EndpointLimits | HostLimits>[])
+      for (const [key, limits] of byKey)
+        if (limits.concurrency.isIdle && limits.buffered === 0 && this.#mayEvict(limits, byKey.size, nowMs)) byKey.delete(key);
   }
 
-  /** A crowd of strangers is forgotten at once: they are as good as new. One whose rate has run out is not. */
-  #mayEvict(gate: EndpointGate | HostGate, count: number, nowMs: number): boolean {
-    const learntNothing = gate.limit.limit <= startLimit + 1 && tokenInMs(nowMs, gate) === 0;
-    return nowMs - gate.usedAtMonotonicMs > evictAfterMs || (count > 2 * this.#options.maxInFlight && learntNothing);
+  /** Whether to drop an idle limit: after a while, or early if there are many and it holds no more than a new one would. */
+  #mayEvict(limits: EndpointLimits | HostLimits, count: number, nowMs: number): boolean {
+    const isAsNew = limits.concurrency.limit <= startLimit + 1 && tokenInMs(nowMs, limits) === 0;
+    return nowMs - limits.usedAtMonotonicMs > evictAfterMs || (count > 2 * this.#options.maxInFlight && isAsNew);
   }
 }
 
@@ -194,7 +196,7 @@ export function hostKeyOf(target: Pick<SendTarget, "accountId" | "origin">): str
   return `${target.accountId} ${target.origin}`;
 }
 
-/** The host alone, as it may be logged. */
+/** Returns the host name without port, as logs may contain it. */
 export function hostNameOf({ origin }: Pick<SendTarget, "origin">): string {
   return origin.slice(origin.indexOf("//") + 2).replace(/:\d+$/, "");
 }
@@ -206,13 +208,3 @@ function isFailing(target: SendTarget): boolean {
 function tokenInMs(nowMs: number, ...limits: readonly { readonly rate: TokenBucket | null }[]): number {
   return Math.max(0, ...limits.map(({ rate }) => rate?.waitMs(nowMs) ?? 0));
 }
-
-/** The host rather than the endpoint is in trouble: it is overloaded or cannot be reached. */
-function isHostTrouble(outcome: AttemptOutcome | null): boolean {
-  if (outcome === null) return false;
-  if (outcome.kind === "answered") return [429, 502, 503, 504].includes(outcome.statusCode);
-  return hostTroubles.has(outcome.code);
-}
-
-/** Of failures without an answer: timeouts, and faults of the connection from its name to its end. */
-const hostTroubles: ReadonlySet<string> = new Set(["timeout", "dns", "connect", "tls", "reset"]);

@@ -2,7 +2,7 @@ import type { SendJob } from "../../ports/stores/send-job.ts";
 import type { DeliveryLimits } from "./delivery-limits.ts";
 import { hostKeyOf } from "./delivery-limits.ts";
 
-/** Leased jobs that wait in memory for room: by endpoint in the order they came, the endpoints of a host in turn. */
+/** Leased jobs that wait in memory for capacity: in order of arrival per endpoint, with the endpoints of a host in turn. */
 export class JobBuffer {
   readonly #limits: DeliveryLimits;
   readonly #byEndpoint = new Map<string, Set<SendJob>>();
@@ -21,7 +21,7 @@ export class JobBuffer {
     return this.#byEndpoint.get(endpointId)?.size ?? 0;
   }
 
-  /** False: as many wait as may. */
+  /** Buffers a job; false if the buffer is full for its endpoint or host. */
   add(job: SendJob): boolean {
     if (!this.#limits.reserveBuffer(job.target)) return false;
     const { id } = job.target;
@@ -33,7 +33,10 @@ export class JobBuffer {
     return true;
   }
 
-  /** Gives those that wait to `start`, for one host or (null) all, until it takes no more or everything is full; whether it took any. */
+  /**
+   * Passes buffered jobs of one host, or of all if `hostKey` is `null`, to `start` until it accepts no more or `isFull`.
+   * Returns whether it accepted any.
+   */
   start(hostKey: string | null, isFull: () => boolean, start: (job: SendJob) => boolean): boolean {
     let startedAny = false;
     for (let started = true; started;) {
@@ -52,7 +55,7 @@ export class JobBuffer {
     for (const jobs of this.#byEndpoint.values()) yield* jobs;
   }
 
-  /** Takes out every job that matches; with an `endpointId`, of those of this endpoint. */
+  /** Removes and returns every job that matches, limited to one endpoint unless `endpointId` is `null`. */
   takeWhere(matches: (job: SendJob) => boolean, endpointId: string | null = null): readonly SendJob[] {
     const sets = endpointId === null ? [...this.#byEndpoint.values()] : [this.#byEndpoint.get(endpointId) ?? new Set<SendJob>()];
     const taken = sets.flatMap((jobs) => [...jobs].filter(matches));
@@ -70,7 +73,7 @@ export class JobBuffer {
     return heads;
   }
 
-  /** With it the turn of its endpoint is over. */
+  /** Removes a job and ends the turn of its endpoint. */
   #remove(job: SendJob): void {
     const { id } = job.target;
     const jobs = this.#byEndpoint.get(id);

@@ -6,11 +6,11 @@ export type JobSenderOptions = {
   readonly composer: WebhookComposer;
   readonly sender: WebhookSender;
   readonly timeoutMs: number;
-  /** Whether this instance may begin work now; `Dispatcher.resume` says when it may again. */
+  /** Whether this instance may start work now; `Dispatcher.resume` is called when it may again. */
   readonly mayStart?: () => boolean;
 };
 
-/** A job's way to the wire: it is signed, for which a key may have to be read, and sent unless it was dropped meanwhile. */
+/** Signs jobs, for which a key may have to be read from the store, and sends those that were not dropped meanwhile. */
 export class JobSender {
   readonly #options: JobSenderOptions;
   readonly #signing = new Set<SendJob>();
@@ -19,7 +19,10 @@ export class JobSender {
     this.#options = options;
   }
 
-  /** null: it was dropped and nothing was sent. Rejects when the store cannot be asked for the key. `startedAtMs`: wall time. */
+  /**
+   * Sends a job; `null` if it was dropped before. `startedAtMs` is wall time. Rejects if the key cannot be read from the
+   * store.
+   */
   async send(job: SendJob, startedAtMs: number): Promise<WebhookExchange | null> {
     const { composer, sender, timeoutMs, mayStart } = this.#options;
     this.#signing.add(job);
@@ -30,7 +33,7 @@ export class JobSender {
       this.#signing.delete(job);
       throw error;
     }
-    // A process that was frozen while it signed must not send what others have taken over.
+    // A process that was suspended while it signed must not send a job that another instance has taken over.
     if (!this.#signing.delete(job) || mayStart?.() === false) return null;
     if (webhook.kind === "unreadable") {
       const { detail } = webhook;
@@ -40,7 +43,7 @@ export class JobSender {
     return sender.send({ url, headers, body, timeoutMs, accountId: job.target.accountId });
   }
 
-  /** What matches and is not on the wire never gets there. */
+  /** Drops every matching job that is not in flight yet. */
   drop(matches: (job: SendJob) => boolean): void {
     for (const job of this.#signing) if (matches(job)) this.#signing.delete(job);
   }

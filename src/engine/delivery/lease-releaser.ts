@@ -9,48 +9,47 @@ export type LeaseReleaserOptions = {
   readonly logger: Logger;
 };
 
-/** Whoever commits meanwhile waits for so many at most. */
+/** Bounds the time for which a release delays other commits. */
 const releaseBatchSize = 100;
 
 type Lease = Pick<SendJob, "deliveryId" | "leaseToken">;
-type Kept = { readonly lease: Lease; readonly fromMonotonicMs: number };
+type Deferred = { readonly lease: Lease; readonly fromMonotonicMs: number };
 
 /**
- * Gives leases back to the store, which owes nobody a delivery that somebody holds. What it will not take at the moment
- * is kept until it does; a lease of a process that ends is the store's to free.
+ * Releases the leases of jobs that were not sent, so that they can be claimed again. Leases that the store does not
+ * accept are deferred and retried; the store itself frees the leases of a process that dies.
  */
 export class LeaseReleaser {
   readonly #options: LeaseReleaserOptions;
-  #kept: readonly Kept[] = [];
-  readonly #gathered: Lease[] = [];
-  /** What takes those gathered; null when nobody gave anything since the last call went out. */
+  #deferred: readonly Deferred[] = [];
+  readonly #queued: Lease[] = [];
+  /** Release of the queued leases; `null` if none are queued. */
   #next: Promise<void> | null = null;
-  /** The last call to the store. */
-  #taking: Promise<void> = Promise.resolve();
+  /** The last release that was started or is to start. */
+  #last: Promise<void> = Promise.resolve();
 
   constructor(options: LeaseReleaserOptions) {
     this.#options = options;
   }
 
   /**
-   * Resolves when the store has taken them, or would not: then `retry` asks again. Never rejects. What is given while the
-   * store takes others goes with the next call: a burst that finds no room is given piece by piece.
+   * Resolves when the store has released the leases, or has refused: then `retry` tries again. Never rejects. Leases that
+   * arrive during a release share the next one, because a burst of jobs is refused one by one.
    */
   async release(jobs: readonly Lease[]): Promise<void> {
     if (jobs.length === 0) return;
-    for (const { deliveryId, leaseToken } of jobs) this.#gathered.push({ deliveryId, leaseToken });
+    for (const { deliveryId, leaseToken } of jobs) this.#queued.push({ deliveryId, leaseToken });
     if (this.#next === null) {
-      this.#next = this.#taking.then(() => this.#releaseGathered());
-      this.#taking = this.#next;
+      this.#next = this.#last.then(() => this.#releaseQueued());
+      this.#last = this.#next;
     }
     await this.#next;
   }
 
-  async #releaseGathered(): Promise<void> {
-    const gathered = this.#gathered.splice(0);
+  async #releaseQueued(): Promise<void> {
+    const leases = this.#queued.splice(0);
     this.#next = null;
-    for (let from = 0; from < gathered.length; from += releaseBatchSize)
-      await this.#releaseAll(gathered.slice(from, from + releaseBatchSize));
+    for (let from = 0; from < leases.length; from += releaseBatchSize) await this.#releaseAll(leases.slice(from, from + releaseBatchSize));
   }
 
   async #releaseAll(leases: readonly Lease[]): Promise<void> {
@@ -60,24 +59,24 @@ export class LeaseReleaser {
     } catch (error) {
       logger.warn({ deliveries: leases.length, error: String(error) }, "delivery.release_failed");
       const fromMonotonicMs = clock.monotonicMs();
-      this.#kept = [...this.#kept, ...leases.map((lease) => ({ lease, fromMonotonicMs }))];
+      this.#deferred = [...this.#deferred, ...leases.map((lease) => ({ lease, fromMonotonicMs }))];
     }
   }
 
-  /** By the first `retry` after this time: what went wrong with it must not become a storm. */
+  /** Releases a lease by the first `retry` after `delayMs`, so that a job that fails is not repeated in a storm. */
   releaseLater(job: Lease, delayMs: number): void {
     const { deliveryId, leaseToken } = job;
     const fromMonotonicMs = this.#options.clock.monotonicMs() + delayMs;
-    this.#kept = [...this.#kept, { lease: { deliveryId, leaseToken }, fromMonotonicMs }];
+    this.#deferred = [...this.#deferred, { lease: { deliveryId, leaseToken }, fromMonotonicMs }];
   }
 
-  /** Gives what was kept and may go; with `all`, everything. True: there was something. */
+  /** Releases deferred leases whose time has come, or with `all` every one. Returns whether there were any. */
   async retry({ all }: { readonly all: boolean } = { all: false }): Promise<boolean> {
-    if (all) await this.#taking;
+    if (all) await this.#last;
     const nowMs = this.#options.clock.monotonicMs();
-    const due = this.#kept.filter(({ fromMonotonicMs }) => all || fromMonotonicMs <= nowMs);
+    const due = this.#deferred.filter(({ fromMonotonicMs }) => all || fromMonotonicMs <= nowMs);
     if (due.length === 0) return false;
-    this.#kept = this.#kept.filter((kept) => !due.includes(kept));
+    this.#deferred = this.#deferred.filter((deferred) => !due.includes(deferred));
     await this.release(due.map(({ lease }) => lease));
     return true;
   }

@@ -1,36 +1,32 @@
+import { LRUCache } from "lru-cache";
 import type { Attempt } from "../../domain/deliveries/attempt.ts";
 import type { Endpoint } from "../../domain/deliveries/endpoint.ts";
 import type { Account } from "../../ports/stores/account-store.ts";
 import type { Claim, IdempotencyKeyInUse } from "../../ports/use-cases/idempotency.ts";
 import type { ManualDelivery, ManualRefusal, RecoverOutcome, RetryOutcome, TestOutcome } from "../../ports/use-cases/manual-delivery.ts";
-import type { Notice } from "../../ports/stores/call-store.ts";
 import type { Clock } from "../../ports/clock.ts";
+import type { CommitListener } from "../../ports/commit-listener.ts";
 import type { DeliveryStore } from "../../ports/stores/delivery-store.ts";
 import type { ReadStore } from "../../ports/stores/read-store.ts";
-import type { SendJob } from "../../ports/stores/send-job.ts";
-import type { Idempotency } from "../requests/idempotency.ts";
+import type { Idempotency, Step } from "../requests/idempotency.ts";
+import type { Dispatcher } from "./dispatcher.ts";
 
 export type ManualSenderOptions = {
   readonly store: Pick<DeliveryStore, "claimManualRetry"> & Pick<ReadStore, "getDelivery" | "getEndpoint">;
   readonly idempotency: Pick<Idempotency, "run" | "accept" | "complete">;
   readonly clock: Clock;
-  readonly dispatcher: {
-    /** Resolves with the attempt as recorded; null: none was made. */
-    sendNow(job: SendJob): Promise<Attempt | null>;
-    /** Gives the lease of a delivery back whose job waits in memory for room. */
-    releaseBuffered(deliveryId: string): Promise<void>;
-    wake(): void;
-  };
-  readonly notify: (notices: readonly Notice[]) => void;
+  readonly dispatcher: Pick<Dispatcher, "sendNow" | "releaseBuffered" | "wake">;
+  /** Listeners of test events. */
+  readonly listeners: readonly CommitListener[];
 };
 
-const onePerMs = 1000;
+const minSpacingMs = 1000;
 const rememberedEndpoints = 10_000;
 
-/** Tests, retries and recoveries asked for by people: one test or retry a second and endpoint. */
+/** Tests, retries and recoveries on request; at most one test or retry per second and endpoint. */
 export class ManualSender implements ManualDelivery {
   readonly #options: ManualSenderOptions;
-  readonly #lastAtMonotonicMs = new Map<string, number>();
+  readonly #lastAtMonotonicMs = new LRUCache<string, number>({ max: rememberedEndpoints });
 
   constructor(options: ManualSenderOptions) {
     this.#options = options;
@@ -43,11 +39,14 @@ export class ManualSender implements ManualDelivery {
     const { endpoint } = found.view;
     const limited = this.#limit(endpoint);
     if (limited !== null) return limited;
-    // One that waits for room is not on the wire: it can be had.
+    // A delivery that waits in the buffer is not in flight, so its lease can be released.
     if (found.view.leased) await dispatcher.releaseBuffered(deliveryId);
     const request = { accountId: account.id, deliveryId, nowMs: clock.nowMs() };
-    const run = await idempotency.run(claim, "claimManualRetry", request, (result): RetryOutcome =>
-      result.kind === "claimed" ? { kind: "accepted", view: result.view } : { kind: result.kind },
+    const run = await idempotency.run(
+      claim,
+      (store) => store.claimManualRetry,
+      request,
+      (result): RetryOutcome => (result.kind === "claimed" ? { kind: "accepted", view: result.view } : { kind: result.kind }),
     );
     if (run.kind === "key_taken") return run;
     if (run.result.kind === "claimed") void dispatcher.sendNow(run.result.job);
@@ -56,16 +55,20 @@ export class ManualSender implements ManualDelivery {
   }
 
   async test(account: Account, endpointId: string, claim: Claim<TestOutcome> | null): Promise<TestOutcome | IdempotencyKeyInUse> {
-    const { store, idempotency, clock, dispatcher, notify } = this.#options;
+    const { store, idempotency, clock, dispatcher } = this.#options;
     const view = await store.getEndpoint(account.id, endpointId);
     if (view === null) return { kind: "unknown" };
     const limited = this.#limit(view.endpoint);
     if (limited !== null) return limited;
     const request = { accountId: account.id, endpointId, nowMs: clock.nowMs() };
-    const accepted = await idempotency.accept<"createTest", TestOutcome>(claim, "createTest", request, (result) =>
-      result.kind === "claimed"
-        ? { kind: "accepted", deliveryId: result.job.deliveryId }
-        : { kind: "answered", outcome: { kind: result.kind } },
+    const accepted = await idempotency.accept(
+      claim,
+      (store) => store.createTest,
+      request,
+      (result): Step<TestOutcome> =>
+        result.kind === "claimed"
+          ? { kind: "accepted", deliveryId: result.job.deliveryId }
+          : { kind: "answered", outcome: { kind: result.kind } },
     );
     let outcome: TestOutcome | IdempotencyKeyInUse;
     switch (accepted.kind) {
@@ -76,8 +79,8 @@ export class ManualSender implements ManualDelivery {
         break;
       case "ran":
         if (accepted.result.kind !== "claimed") return { kind: accepted.result.kind };
-        notify([{ accountId: account.id, watchId: null, sequence: null, eventType: accepted.result.job.event.type }]);
-        outcome = await this.#attempted(account, endpointId, await dispatcher.sendNow(accepted.result.job));
+        this.#announce(account, accepted.result.job.event.type);
+        outcome = await this.#testOutcome(account, endpointId, await dispatcher.sendNow(accepted.result.job));
     }
     if (claim !== null && outcome.kind !== "key_taken") await idempotency.complete(claim, outcome);
     return outcome;
@@ -91,13 +94,18 @@ export class ManualSender implements ManualDelivery {
   ): Promise<RecoverOutcome | IdempotencyKeyInUse> {
     const { idempotency, clock, dispatcher } = this.#options;
     const request = { accountId: account.id, endpointId, nowMs: clock.nowMs(), ...span };
-    const run = await idempotency.run(claim, "recover", request, (result): RecoverOutcome => result);
+    const run = await idempotency.run(
+      claim,
+      (store) => store.recover,
+      request,
+      (result): RecoverOutcome => result,
+    );
     if (run.kind === "key_taken") return run;
     if (run.outcome.kind === "recovered") dispatcher.wake();
     return run.outcome;
   }
 
-  /** The test that a key was given for, after a crash: its recorded attempt, else that attempt is made now, under the same id. */
+  /** Completes a test that an earlier request with the same key accepted: returns its attempt, or makes it under the same id. */
   async #resumeTest(account: Account, endpointId: string, deliveryId: string): Promise<TestOutcome | IdempotencyKeyInUse> {
     const { store, clock, dispatcher } = this.#options;
     const found = await store.getDelivery(account.id, deliveryId);
@@ -106,7 +114,7 @@ export class ManualSender implements ManualDelivery {
     const claimed = await store.claimManualRetry({ accountId: account.id, deliveryId, nowMs: clock.nowMs() });
     switch (claimed.kind) {
       case "claimed":
-        return this.#attempted(account, endpointId, await dispatcher.sendNow(claimed.job));
+        return this.#testOutcome(account, endpointId, await dispatcher.sendNow(claimed.job));
       case "in_flight":
         return { kind: "key_taken", by: "running" };
       case "endpoint_disabled":
@@ -117,23 +125,26 @@ export class ManualSender implements ManualDelivery {
     }
   }
 
-  /** No attempt: the endpoint was disabled in this moment, or the service is stopping. */
-  async #attempted(account: Account, endpointId: string, attempt: Attempt | null): Promise<TestOutcome> {
+  /** Wakes requests that wait for events of the account; the dispatcher has the job already. */
+  #announce({ id: accountId }: Account, eventType: string): void {
+    const notices = [{ accountId, watchId: null, sequence: null, eventType }];
+    for (const listener of this.#options.listeners) listener.committed({ jobs: [], notices });
+  }
+
+  /** Without an attempt, the endpoint was disabled meanwhile or the service is stopping. */
+  async #testOutcome(account: Account, endpointId: string, attempt: Attempt | null): Promise<TestOutcome> {
     if (attempt !== null) return { kind: "attempted", attempt };
     const view = await this.#options.store.getEndpoint(account.id, endpointId);
     return { kind: view?.endpoint.state === "disabled" ? "endpoint_disabled" : "interrupted" };
   }
 
-  /** A disabled endpoint is sent nothing, which is said at once and as often as it is asked. */
+  /** Returns a refusal if the last attempt was too recent. Disabled endpoints are refused without a limit, elsewhere. */
   #limit({ id: endpointId, state }: Pick<Endpoint, "id" | "state">): Extract<ManualRefusal, { kind: "rate_limited" }> | null {
     if (state === "disabled") return null;
     const nowMs = this.#options.clock.monotonicMs();
     const lastMs = this.#lastAtMonotonicMs.get(endpointId);
-    if (lastMs !== undefined && nowMs - lastMs < onePerMs)
-      return { kind: "rate_limited", retryAfterMs: Math.ceil(onePerMs - (nowMs - lastMs)) };
-    this.#lastAtMonotonicMs.delete(endpointId);
-    const oldest = this.#lastAtMonotonicMs.size >= rememberedEndpoints ? this.#lastAtMonotonicMs.keys().next() : null;
-    if (oldest !== null && oldest.done !== true) this.#lastAtMonotonicMs.delete(oldest.value);
+    if (lastMs !== undefined && nowMs - lastMs < minSpacingMs)
+      return { kind: "rate_limited", retryAfterMs: Math.ceil(minSpacingMs - (nowMs - lastMs)) };
     this.#lastAtMonotonicMs.set(endpointId, nowMs);
     return null;
   }

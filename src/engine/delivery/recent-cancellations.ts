@@ -2,14 +2,14 @@ import { watchIdOf } from "../../domain/events/event.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { SendJob } from "../../ports/stores/send-job.ts";
 
-/** A job leased before a watch or hook was removed may still be on its way for so long, with a store that is slow to answer. */
-const removedMs = 60_000;
-/** The same for an endpoint that was paused or disabled, whose deliveries are still owed: longer would hold up who enables it. */
-const closedMs = 2000;
+/** Time for which a job that was leased before a removal may still arrive from a slow store. */
+const removalTombstoneMs = 60_000;
+/** The same for a paused or disabled endpoint; short, because its deliveries are pending again once it is enabled. */
+const closureTombstoneMs = 2000;
 
 /**
- * What must not start though it was leased: it was, before the watch or hook was removed or the endpoint paused or disabled.
- * The store hands out no more of it, so each is remembered for as long only as a lease may be on its way.
+ * Tombstones of removed watches, canceled deliveries and closed endpoints: their jobs must not start, even if they were
+ * leased before. The store hands out no more of them, so a tombstone lives only as long as a lease may be on its way here.
  */
 export class RecentCancellations {
   readonly #removedWatches: Tombstones;
@@ -18,10 +18,10 @@ export class RecentCancellations {
   readonly #disabledEndpoints: Tombstones;
 
   constructor(clock: Clock) {
-    this.#removedWatches = new Tombstones(clock, removedMs);
-    this.#canceledDeliveries = new Tombstones(clock, removedMs);
-    this.#pausedEndpoints = new Tombstones(clock, closedMs);
-    this.#disabledEndpoints = new Tombstones(clock, closedMs);
+    this.#removedWatches = new Tombstones(clock, removalTombstoneMs);
+    this.#canceledDeliveries = new Tombstones(clock, removalTombstoneMs);
+    this.#pausedEndpoints = new Tombstones(clock, closureTombstoneMs);
+    this.#disabledEndpoints = new Tombstones(clock, closureTombstoneMs);
   }
 
   removeWatch(watchId: string): void {
@@ -33,7 +33,7 @@ export class RecentCancellations {
   }
 
   closeEndpoint(endpointId: string, state: "paused" | "disabled"): void {
-    // Disabled and then paused, it takes attempts by hand again.
+    // An endpoint that was disabled and is now paused accepts manual attempts again.
     if (state === "paused") this.#disabledEndpoints.forget(endpointId);
     (state === "paused" ? this.#pausedEndpoints : this.#disabledEndpoints).add(endpointId);
   }
@@ -42,12 +42,12 @@ export class RecentCancellations {
     for (const tombstones of [this.#pausedEndpoints, this.#disabledEndpoints]) tombstones.forget(endpointId);
   }
 
-  /** It is not disabled any more, but may be paused; whether it was barred. */
+  /** Forgets that the endpoint was disabled, but not that it is paused. Returns whether there was a tombstone. */
   reopenEndpoint(endpointId: string): boolean {
     return this.#disabledEndpoints.forget(endpointId);
   }
 
-  /** By hand one may go to a paused endpoint. */
+  /** Whether the job may start; a paused endpoint still accepts manual ones. */
   mayStart(job: SendJob): boolean {
     const { id } = job.target;
     if (this.#disabledEndpoints.has(id) || this.#removedWatches.has(watchIdOf(job.event) ?? "")) return false;

@@ -1,16 +1,17 @@
 import type { KeyObject } from "node:crypto";
+import { LRUCache } from "lru-cache";
 import { RingbackError } from "../../domain/errors.ts";
 import { renderPayload } from "../../domain/events/payload.ts";
 import { associatedData } from "../../domain/secrets/sealed-identity.ts";
 import { hmacKeyOf, signWebhook, signingKeyOf } from "../../domain/webhooks/signature.ts";
 import type { AccountStore } from "../../ports/stores/account-store.ts";
 import type { SecretBox } from "../../ports/secret-box.ts";
-import type { SendJob, SendTarget } from "../../ports/stores/send-job.ts";
+import type { SealedSecret, SendJob, SendTarget } from "../../ports/stores/send-job.ts";
 
-/** What goes over the wire, its deadline apart. */
+/** A signed request, without its deadline. */
 export type ComposedWebhook =
   | { readonly kind: "webhook"; readonly url: string; readonly headers: Readonly<Record<string, string>>; readonly body: string }
-  /** The configured keys do not open the endpoint's secrets or headers. */
+  /** The configured encryption keys do not open the endpoint's secrets or headers. */
   | { readonly kind: "unreadable"; readonly detail: string };
 
 export type WebhookComposerOptions = {
@@ -22,19 +23,19 @@ export type WebhookComposerOptions = {
 
 const cacheEntries = 10_000;
 
-/** From a job to a signed request. Opened secrets are kept as key objects, bounded, by the id they are sealed with. */
+/** Composes signed requests from jobs. Caches opened secrets as key objects, by the id of their associated data. */
 export class WebhookComposer {
   readonly #options: WebhookComposerOptions;
   readonly #userAgent: string;
-  readonly #hmacKeys = new Map<string, KeyObject>();
-  readonly #signingKeys = new Map<string, KeyObject>();
+  readonly #hmacKeys = new LRUCache<string, KeyObject>({ max: cacheEntries });
+  readonly #signingKeys = new LRUCache<string, KeyObject>({ max: cacheEntries });
 
   constructor(options: WebhookComposerOptions) {
     this.#options = options;
     this.#userAgent = `Ringback/${options.version}`;
   }
 
-  /** Rejects when the store cannot be asked for the account's key. `nowMs`: wall time. */
+  /** Signs a job (Standard Webhooks); `nowMs` is wall time. Rejects if the account's key cannot be read from the store. */
   async compose(job: SendJob, nowMs: number): Promise<ComposedWebhook> {
     try {
       return await this.#compose(job, nowMs);
@@ -67,9 +68,15 @@ export class WebhookComposer {
 
   #hmacKeysOf(target: SendTarget, nowMs: number): readonly KeyObject[] {
     const valid = target.secrets.filter((secret) => secret.validUntilMs === null || secret.validUntilMs > nowMs);
-    return valid.map(({ id, sealed }) =>
-      remember(this.#hmacKeys, id, () => hmacKeyOf(this.#options.secretBox.open(sealed, associatedData("secret", id)))),
-    );
+    return valid.map((secret) => this.#hmacKey(secret));
+  }
+
+  #hmacKey({ id, sealed }: SealedSecret): KeyObject {
+    const known = this.#hmacKeys.get(id);
+    if (known !== undefined) return known;
+    const key = hmacKeyOf(this.#options.secretBox.open(sealed, associatedData("secret", id)));
+    this.#hmacKeys.set(id, key);
+    return key;
   }
 
   async #signingKey(accountId: string): Promise<KeyObject> {
@@ -78,22 +85,13 @@ export class WebhookComposer {
     const account = await this.#options.accounts.getAccount(accountId);
     if (account === null) throw new Error(`no account ${accountId}`);
     const pem = this.#options.secretBox.open(account.sealedSigningKey, associatedData("signing_key", accountId));
-    return remember(this.#signingKeys, accountId, () => signingKeyOf(pem));
+    const key = signingKeyOf(pem);
+    this.#signingKeys.set(accountId, key);
+    return key;
   }
 
   #customHeaders(target: SendTarget): Readonly<Record<string, string>> {
     if (target.sealedHeaders === null) return {};
     return JSON.parse(this.#options.secretBox.open(target.sealedHeaders, associatedData("headers", target.id))) as Record<string, string>;
   }
-}
-
-function remember(cache: Map<string, KeyObject>, id: string, make: () => KeyObject): KeyObject {
-  let key = cache.get(id);
-  if (key === undefined) {
-    key = make();
-    const oldest = cache.size >= cacheEntries ? cache.keys().next() : null;
-    if (oldest !== null && oldest.done !== true) cache.delete(oldest.value);
-    cache.set(id, key);
-  }
-  return key;
 }

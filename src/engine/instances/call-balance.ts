@@ -1,125 +1,120 @@
 import { callsToClaim, callsToRelease } from "../../domain/calls/call-balance.ts";
 import { pollersOf } from "../../domain/sources/rate-division.ts";
-import type { WatchedCall } from "../../ports/stores/call-store.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { ClusterView, Instance, InstanceStore } from "../../ports/stores/instance-store.ts";
-import type { CallAssignment } from "../polling/call-assignment.ts";
+import type { Poller } from "../polling/poller.ts";
 import type { SharedGate } from "../sources/source-gate.ts";
 
-type Gate = Pick<SharedGate, "maxPollsPerSecond" | "share" | "isScripted">;
+type BalancedGate = Pick<SharedGate, "rate" | "share" | "isScripted">;
 
 export type CallBalanceOptions = {
   readonly store: Pick<InstanceStore, "countUnownedCalls" | "claimCalls" | "loadOwnedCalls">;
   readonly clock: Clock;
-  /** How often the others tell what they have. */
+  /** Interval at which the other instances report their calls. */
   readonly heartbeatMs: number;
-  readonly assignment: Pick<CallAssignment, "adopt" | "releaseCalls">;
-  /** As after a registration. */
-  readonly watch: (call: WatchedCall) => void;
-  /** By source, as they are now. */
-  readonly gates: () => ReadonlyMap<string, Gate>;
-  /** Calls kept here of sources that are not configured here, by the source's name. */
-  readonly callsOfUnconfiguredSources: () => ReadonlyMap<string, number>;
+  readonly poller: Pick<Poller, "watch" | "assignment" | "sources">;
 };
 
 const claimBatch = 1000;
-/** Then others have their turn, and the sweep its other duties. */
-const claimAtOnce = 5000;
-/** Of what is still free at the second look nobody takes its share: whoever sees it takes so many. */
+/** Most calls that one sweep adopts of a source, so that other instances and other work have their turn. */
+const maxAdoptedPerSweep = 5000;
+/** Calls adopted beyond the fair share if they are still unowned at the second check. */
 const leftoverBatch = 100;
-/** Free calls that are not for this instance (another one is about to take them, or their source is unknown here) are not counted again before. */
+/** Time until unowned calls that this instance does not adopt are counted again. */
 const checkAgainMs = 5000;
-/** Nobody polls a call of a source that nobody has: so long after its deadline whoever sees it takes it, for it to end. */
+/** Time after its deadline at which any instance adopts a call of a source that no instance has, so that it ends. */
 const abandonedAfterMs = 60 * 60 * 1000;
-/** Such calls are looked for so often. */
-const abandonedEveryMs = 60_000;
+/** Interval between checks for such calls. */
+const checkAbandonedEveryMs = 60_000;
 
-/** Each instance polls its fair share of each source's calls: it gives back what it has beyond, and takes what is free. */
+/** Balance of calls: each instance releases calls beyond its fair share of each source, and adopts unowned ones up to it. */
 export class CallBalance {
   readonly #options: CallBalanceOptions;
   #cluster: ClusterView | null = null;
-  #sawFree = false;
-  readonly #shedAtMonotonicMs = new Map<string, number>();
+  #sawUnowned = false;
+  readonly #releasedAtMonotonicMs = new Map<string, number>();
   #checkAgainAtMonotonicMs = -Infinity;
-  #lookForAbandonedAtMonotonicMs = -Infinity;
+  #checkAbandonedAtMonotonicMs = -Infinity;
 
   constructor(options: CallBalanceOptions) {
     this.#options = options;
   }
 
-  /** After a heartbeat: surplus goes. */
+  /** Releases surplus calls after a heartbeat. */
   async releaseSurplus(cluster: ClusterView): Promise<void> {
-    const { gates, callsOfUnconfiguredSources, clock, heartbeatMs } = this.#options;
+    const { poller, clock, heartbeatMs } = this.#options;
     this.#cluster = cluster;
-    for (const [name, count] of callsOfUnconfiguredSources())
+    for (const [name, count] of poller.sources.callsOfUnconfigured)
       if (count > 0 && isPolledElsewhere(name, cluster)) await this.#release(name, count);
-    for (const [name, gate] of gates()) {
-      // The script of a call is the process's that polls it: elsewhere its life would begin anew.
+    for (const [name, gate] of poller.sources.gates) {
+      // A scripted call exists only in this process, so another one would start its script again.
       if (gate.isScripted) continue;
-      const { own, others, isPoller } = standingOf(name, gate, cluster);
+      const { own, others, isPoller } = callCounts(name, gate, cluster);
       const count = isPoller ? callsToRelease({ own, others }) : own;
-      // What was given before is not among what the others have told yet.
-      const isEarly = clock.monotonicMs() < (this.#shedAtMonotonicMs.get(name) ?? -Infinity) + 2 * heartbeatMs;
+      // The other instances have not reported the calls of the last release yet.
+      const isEarly = clock.monotonicMs() < (this.#releasedAtMonotonicMs.get(name) ?? -Infinity) + 2 * heartbeatMs;
       if (count === 0 || isEarly) continue;
-      this.#shedAtMonotonicMs.set(name, clock.monotonicMs());
+      this.#releasedAtMonotonicMs.set(name, clock.monotonicMs());
       await this.#release(name, count);
     }
   }
 
   async #release(sourceName: string, count: number): Promise<void> {
-    const { assignment, store, watch } = this.#options;
-    const ids = await assignment.releaseCalls(sourceName, count);
-    // Registered here while they were on their way: whoever of us the store names goes on.
-    if (ids.length > 0) for (const call of await store.loadOwnedCalls(ids)) watch(call);
+    const { store, poller } = this.#options;
+    const ids = await poller.assignment.releaseCalls(sourceName, count);
+    // Calls that were registered here meanwhile belong to the instance that the store names.
+    if (ids.length > 0) for (const call of await store.loadOwnedCalls(ids)) poller.watch(call);
   }
 
-  /** The sweep saw calls that nobody owns. Resolves with how many were taken. */
+  /** Adopts unowned calls that a sweep found; resolves with their number. */
   async claim(): Promise<number> {
-    const { store, gates, clock } = this.#options;
+    const { store, poller, clock } = this.#options;
     const cluster = this.#cluster;
     if (cluster === null || clock.monotonicMs() < this.#checkAgainAtMonotonicMs) return 0;
     let claimed = 0;
     const counts = await store.countUnownedCalls();
-    claimed += await this.#takeAbandoned(Object.keys(counts).filter((name) => !gates().has(name) && !isPolledElsewhere(name, cluster)));
-    for (const [name, free] of Object.entries(counts)) {
-      const gate = gates().get(name);
+    claimed += await this.#adoptAbandoned(
+      Object.keys(counts).filter((name) => !poller.sources.gates.has(name) && !isPolledElsewhere(name, cluster)),
+    );
+    for (const [name, unowned] of Object.entries(counts)) {
+      const gate = poller.sources.gates.get(name);
       if (gate === undefined) continue;
-      const { own, others, isPoller } = standingOf(name, gate, cluster);
+      const { own, others, isPoller } = callCounts(name, gate, cluster);
       if (!isPoller) continue;
-      const fair = callsToClaim({ own, others, free });
-      claimed += await this.#adopt(name, fair > 0 || !this.#sawFree ? fair : Math.min(free, leftoverBatch));
+      const fair = callsToClaim({ own, others, free: unowned });
+      claimed += await this.#adopt(name, fair > 0 || !this.#sawUnowned ? fair : Math.min(unowned, leftoverBatch));
     }
-    if (claimed === 0 && this.#sawFree) this.#checkAgainAtMonotonicMs = clock.monotonicMs() + checkAgainMs;
-    this.#sawFree = claimed === 0;
+    if (claimed === 0 && this.#sawUnowned) this.#checkAgainAtMonotonicMs = clock.monotonicMs() + checkAgainMs;
+    this.#sawUnowned = claimed === 0;
     return claimed;
   }
 
-  /** Something was given back or somebody was evicted: look at once. */
+  /** Counts unowned calls again with the next sweep, because an instance released some or was evicted. */
   checkAgain(): void {
     this.#checkAgainAtMonotonicMs = -Infinity;
   }
 
-  async #takeAbandoned(sourceNames: readonly string[]): Promise<number> {
+  async #adoptAbandoned(sourceNames: readonly string[]): Promise<number> {
     const { clock } = this.#options;
-    if (sourceNames.length === 0 || clock.monotonicMs() < this.#lookForAbandonedAtMonotonicMs) return 0;
-    this.#lookForAbandonedAtMonotonicMs = clock.monotonicMs() + abandonedEveryMs;
-    let taken = 0;
-    for (const name of sourceNames) taken += await this.#adopt(name, claimAtOnce, clock.nowMs() - abandonedAfterMs);
-    return taken;
+    if (sourceNames.length === 0 || clock.monotonicMs() < this.#checkAbandonedAtMonotonicMs) return 0;
+    this.#checkAbandonedAtMonotonicMs = clock.monotonicMs() + checkAbandonedEveryMs;
+    let adopted = 0;
+    for (const name of sourceNames) adopted += await this.#adopt(name, maxAdoptedPerSweep, clock.nowMs() - abandonedAfterMs);
+    return adopted;
   }
 
-  /** With `deadlineBeforeMs`: of those alone whose earliest deadline was before. */
+  /** Adopts at most `count` unowned calls; with `deadlineBeforeMs`, only those whose earliest deadline was before. */
   async #adopt(sourceName: string, count: number, deadlineBeforeMs: number | null = null): Promise<number> {
-    const { store, assignment } = this.#options;
-    let taken = 0;
-    const most = Math.min(count, claimAtOnce);
-    while (taken < most) {
-      const calls = await store.claimCalls({ sourceName, limit: Math.min(claimBatch, most - taken), deadlineBeforeMs });
+    const { store, poller } = this.#options;
+    let adopted = 0;
+    const most = Math.min(count, maxAdoptedPerSweep);
+    while (adopted < most) {
+      const calls = await store.claimCalls({ sourceName, limit: Math.min(claimBatch, most - adopted), deadlineBeforeMs });
       if (calls.length === 0) break;
-      assignment.adopt(calls);
-      taken += calls.length;
+      poller.assignment.adopt(calls);
+      adopted += calls.length;
     }
-    return taken;
+    return adopted;
   }
 }
 
@@ -128,9 +123,9 @@ function isPolledElsewhere(sourceName: string, { token, instances }: ClusterView
   return instances.some((instance) => instance.token !== token && instance.shares[sourceName] !== undefined);
 }
 
-function standingOf(name: string, gate: Gate, { token, instances }: ClusterView) {
+function callCounts(name: string, gate: BalancedGate, { token, instances }: ClusterView) {
   const tokens = instances.map((instance) => instance.token);
-  const pollers = new Set(pollersOf(gate.maxPollsPerSecond, tokens));
+  const pollers = new Set(pollersOf(gate.rate.maxPollsPerSecond, tokens));
   const others = instances.filter((instance) => instance.token !== token && pollers.has(instance.token));
   return { own: gate.share().calls, others: others.map((instance) => callsOf(instance, name)), isPoller: pollers.has(token) };
 }

@@ -2,8 +2,18 @@ import { isTransientStoreError } from "../../domain/errors.ts";
 import type { Clock, Timer } from "../../ports/clock.ts";
 import type { ClusterView, InstanceStore, Shares } from "../../ports/stores/instance-store.ts";
 import type { Logger } from "../../ports/telemetry.ts";
-import { InstanceLease } from "./instance-lease.ts";
-import type { LeaseTimes } from "./instance-lease.ts";
+
+/** Durations of an instance's lease. */
+export type LeaseTimes = {
+  readonly leaseMs: number;
+  readonly heartbeatMs: number;
+  /** Last part of a lease, in which no work starts. */
+  readonly marginMs: number;
+  /** Part of a lease beyond the longest attempt, so that no other instance claims a delivery that is in flight. */
+  readonly beyondAttemptMs: number;
+};
+
+export const leaseTimes: LeaseTimes = { leaseMs: 25_000, heartbeatMs: 5000, marginMs: 5000, beyondAttemptMs: 10_000 };
 
 export type MembershipOptions = {
   readonly store: Pick<InstanceStore, "join" | "heartbeat" | "leave">;
@@ -11,27 +21,27 @@ export type MembershipOptions = {
   readonly logger: Logger;
   readonly version: string;
   readonly times: LeaseTimes;
-  /** What to tell the others. */
+  /** Returns the shares that a heartbeat reports. */
   readonly shares: () => Shares;
-  /** The lease has run out: what was granted may be somebody else's. What is owned is kept until it is known to be lost. */
+  /** Called when the lease has run out: grants are void, while calls and jobs are kept until they are known to be lost. */
   readonly onLapsed: () => void;
-  /** Others have taken over everything: nothing held here is ours. */
+  /** Called after an eviction: other instances have taken over all calls and jobs. */
   readonly onFenced: () => void;
-  /** After each heartbeat. Resolves with how soon the next one is wanted; null: at its usual time. */
+  /** Called after each heartbeat. Resolves with the time until the next one; `null` for the regular time. */
   readonly onClusterView: (cluster: ClusterView) => Promise<number | null>;
-  /** Work may begin again after it might not. */
+  /** Called when work may start again. */
   readonly onResumed: () => void;
 };
 
 const retryMs = 1000;
 
 /**
- * This instance among the others.
+ * Membership of this instance in the group that shares a database.
  *
- * joined  -> renewed by every heartbeat; work may begin until the lease's last seconds
- * lapsed  -> the database cannot be reached for a lease: nothing begins, everything is kept. Reached again before anybody
- *            evicted us: joined, as if nothing had been
- * fenced  -> evicted: everything is dropped, and a new token is joined with at once
+ * joined  -> every heartbeat renews the lease; work may start until the margin of the lease
+ * lapsed  -> the database was unreachable for a whole lease: no work starts, all calls and jobs are kept. If the database
+ *            becomes reachable before another instance evicted this one, it is joined again as before
+ * fenced  -> evicted: all calls and jobs are discarded, and the instance joins with a new token immediately
  */
 export class Membership {
   readonly #options: MembershipOptions;
@@ -47,7 +57,7 @@ export class Membership {
     this.#lease = new InstanceLease(options.times);
   }
 
-  /** As of the last heartbeat; null before the first. */
+  /** The instances as of the last heartbeat; `null` before the first. */
   get cluster(): ClusterView | null {
     return this.#cluster;
   }
@@ -60,12 +70,12 @@ export class Membership {
     return this.#lease.mayStart(this.#options.clock.monotonicMs());
   }
 
-  /** Whether somebody who is silent may be taken for dead. */
+  /** Whether this instance may evict others whose lease has ended. */
   mayEvict(): boolean {
     return this.#lease.isSteady(this.#options.clock.monotonicMs());
   }
 
-  /** One heartbeat now; joins the one that is under way. Rejects for bugs only. */
+  /** Sends a heartbeat, or joins the one under way. Rejects only because of a bug. */
   heartbeat(): Promise<void> {
     if (this.#isStopped) return Promise.resolve();
     this.#heartbeating ??= this.#heartbeat().finally(() => {
@@ -74,13 +84,13 @@ export class Membership {
     return this.#heartbeating;
   }
 
-  /** A write was refused: what is under way may have begun before that. */
+  /** Sends a heartbeat that starts after this call, because the one under way may have started before a write was refused. */
   async heartbeatNow(): Promise<void> {
     await this.#heartbeating;
     await this.heartbeat();
   }
 
-  /** A heartbeat sooner than usual. */
+  /** Sends the next heartbeat after `delayMs`. */
   heartbeatIn(delayMs: number): void {
     this.#timer?.cancel();
     this.#timer = this.#options.clock.setTimer(delayMs, () => {
@@ -88,7 +98,7 @@ export class Membership {
     });
   }
 
-  /** No heartbeat follows; what is not given back yet is free. Never rejects. */
+  /** Sends no more heartbeats and deletes the row, which frees everything not released before. Never rejects. */
   async leave(): Promise<void> {
     this.#isStopped = true;
     this.#timer?.cancel();
@@ -98,7 +108,7 @@ export class Membership {
     try {
       await this.#options.store.leave();
     } catch (error) {
-      // Then the lease runs out.
+      // The lease runs out instead.
       this.#options.logger.warn({ error: String(error) }, "instance.leave_failed");
     }
   }
@@ -108,12 +118,12 @@ export class Membership {
     this.#timer?.cancel();
     if (this.#cluster !== null && this.#lease.isOver(clock.monotonicMs())) onLapsed();
     try {
-      const mightStart = this.mayStart();
+      const couldStart = this.mayStart();
       this.#cluster = await this.#renew();
       if (!this.#isReachable) logger.info({}, "store.reachable");
       this.#isReachable = true;
       const nextMs = await onClusterView(this.#cluster);
-      if (!mightStart) onResumed();
+      if (!couldStart) onResumed();
       if (nextMs !== null && !this.#isStopped) this.heartbeatIn(nextMs);
     } catch (error) {
       if (!isTransientStoreError(error)) throw error;
@@ -147,5 +157,51 @@ export class Membership {
     this.#lease.renew(sentAtMs);
     logger.info({ instance: cluster.token, instances: cluster.instances.length }, "instance.joined");
     return cluster;
+  }
+}
+
+/**
+ * This instance's own view of its lease. Times are monotonic milliseconds.
+ *
+ *   renewal sent                        margin       over
+ *        |-------- work may start --------|-----------|
+ *        0                    leaseMs - marginMs   leaseMs
+ *
+ * The lease counts from before the renewal was sent, and the database counts from its arrival, so this instance stops
+ * before the database lets another one evict it.
+ */
+class InstanceLease {
+  readonly #times: LeaseTimes;
+  #sentAtMs = -Infinity;
+  #steadySinceMs = Infinity;
+
+  constructor(times: LeaseTimes) {
+    this.#times = times;
+  }
+
+  renew(sentAtMs: number): void {
+    if (sentAtMs - this.#sentAtMs > 2 * this.#times.heartbeatMs) this.#steadySinceMs = sentAtMs;
+    this.#sentAtMs = sentAtMs;
+  }
+
+  end(): void {
+    this.#sentAtMs = -Infinity;
+  }
+
+  /** Whether other instances may have evicted this one and granted its shares to others. */
+  isOver(nowMs: number): boolean {
+    return nowMs >= this.#sentAtMs + this.#times.leaseMs;
+  }
+
+  mayStart(nowMs: number): boolean {
+    return nowMs < this.#sentAtMs + this.#times.leaseMs - this.#times.marginMs;
+  }
+
+  /**
+   * Whether the lease was renewed without a gap for two heartbeats. Only then a silent instance can be taken for dead,
+   * because after an outage of the database all instances are silent at first.
+   */
+  isSteady(nowMs: number): boolean {
+    return !this.isOver(nowMs) && nowMs - this.#steadySinceMs >= 2 * this.#times.heartbeatMs;
   }
 }

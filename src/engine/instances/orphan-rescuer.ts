@@ -2,61 +2,62 @@ import type { Clock } from "../../ports/clock.ts";
 import type { DeliveryStore } from "../../ports/stores/delivery-store.ts";
 import type { InstanceStore } from "../../ports/stores/instance-store.ts";
 import type { Logger } from "../../ports/telemetry.ts";
+import type { Dispatcher } from "../delivery/dispatcher.ts";
+import type { Poller } from "../polling/poller.ts";
 
 export type OrphanRescuerOptions = {
   readonly store: Pick<InstanceStore, "listLeases">;
   readonly releaseDeliveries: DeliveryStore["releaseDeliveries"];
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Takes up owned calls that are not in memory; resolves with how many. */
-  readonly adoptMissing: () => Promise<number>;
-  readonly activeLeases: () => ReadonlySet<number>;
+  readonly poller: Pick<Poller, "assignment">;
+  readonly dispatcher: Pick<Dispatcher, "leaseTokens">;
 };
 
-/** Longer than any question to the store is waited for: what was under way by then has been answered or given up. */
-const settledAfterMs = 12_000;
+/** Longer than the deadline of any store operation, so that those under way at the error have ended. */
+const operationsEndAfterMs = 12_000;
 
 /**
- * A commit whose answer was lost may have given this instance calls and deliveries that it does not know of, and that
- * nobody else takes while it lives. After such trouble the store is asked what it has of us: missing calls are taken up,
- * leases that nobody here holds are given back.
+ * Rescues calls and deliveries that the store assigned to this instance in a commit whose answer was lost: no other
+ * instance takes them while this one lives. After an error of the store it adopts owned calls that are not in memory, and
+ * releases leases that the process does not hold.
  */
 export class OrphanRescuer {
   readonly #options: OrphanRescuerOptions;
-  /** null: there was no trouble since the last look. */
-  #troubledAtMonotonicMs: number | null = null;
+  /** Time of the last error of the store; `null` if none is to be checked. */
+  #errorAtMonotonicMs: number | null = null;
   #unknownLeases: ReadonlySet<number> | null = null;
 
   constructor(options: OrphanRescuerOptions) {
     this.#options = options;
   }
 
-  /** The store did not answer: what it was asked may have been done. */
+  /** Called when the store did not answer an operation, which may have been committed. */
   onStoreError(): void {
-    this.#troubledAtMonotonicMs = this.#options.clock.monotonicMs();
+    this.#errorAtMonotonicMs = this.#options.clock.monotonicMs();
     this.#unknownLeases = null;
   }
 
-  /** After a heartbeat: looks once at once, and once when everything that was under way is settled. */
-  async look(): Promise<void> {
-    const { clock, logger, releaseDeliveries, adoptMissing } = this.#options;
-    const troubledAtMs = this.#troubledAtMonotonicMs;
-    if (troubledAtMs === null) return;
-    const isSettled = clock.monotonicMs() - troubledAtMs >= settledAfterMs;
-    if (this.#unknownLeases !== null && !isSettled) return;
-    const calls = await adoptMissing();
+  /** Called after heartbeats: checks once immediately, and once when all operations under way at the error have ended. */
+  async check(): Promise<void> {
+    const { clock, logger, releaseDeliveries, poller } = this.#options;
+    const errorAtMs = this.#errorAtMonotonicMs;
+    if (errorAtMs === null) return;
+    const haveOperationsEnded = clock.monotonicMs() - errorAtMs >= operationsEndAfterMs;
+    if (this.#unknownLeases !== null && !haveOperationsEnded) return;
+    const calls = await poller.assignment.adoptMissing();
     const unknown = await this.#listUnknown();
     const orphans = unknown.filter(({ leaseToken }) => this.#unknownLeases?.has(leaseToken) === true);
     this.#unknownLeases = new Set(unknown.map(({ leaseToken }) => leaseToken));
     if (orphans.length > 0) await releaseDeliveries(orphans, clock.nowMs());
     if (calls + orphans.length > 0) logger.warn({ calls, deliveries: orphans.length }, "instance.orphans_taken_up");
-    // Trouble in the meantime is another look's.
-    if (isSettled && this.#troubledAtMonotonicMs === troubledAtMs) this.#troubledAtMonotonicMs = null;
+    // A new error meanwhile is left to the next check.
+    if (haveOperationsEnded && this.#errorAtMonotonicMs === errorAtMs) this.#errorAtMonotonicMs = null;
   }
 
   async #listUnknown() {
     const leases = await this.#options.store.listLeases();
-    const held = this.#options.activeLeases();
+    const held = this.#options.dispatcher.leaseTokens();
     return leases.filter(({ leaseToken }) => !held.has(leaseToken));
   }
 }

@@ -6,26 +6,26 @@ import type { SharedGate } from "../sources/source-gate.ts";
 export type RateDivisionOptions = {
   readonly store: Pick<InstanceStore, "raiseRates">;
   readonly clock: Clock;
-  /** By source, as they are now. */
-  readonly gates: () => ReadonlyMap<string, Pick<SharedGate, "maxPollsPerSecond" | "setGrant">>;
-  /** There is more of the source's rate than before. */
+  /** Returns the current gates by source. */
+  readonly gates: () => ReadonlyMap<string, Pick<SharedGate, "rate">>;
+  /** Called when the grant of a source was raised. */
   readonly onRaised: (sourceName: string) => void;
 };
 
 type Grant = {
   effective: number;
   published: number;
-  /** Lower ones that are in effect since then and not published yet, the latest last. */
+  /** Lower rates in effect since `atMonotonicMs` and not published yet, the latest last. */
   lowered: { readonly rate: number; readonly atMonotonicMs: number }[];
 };
 
-/** Polls sent just before a rate was lowered still count in their second; only then others may have what was given up. */
+/** Time from lowering a rate to publishing it, because polls sent just before still count in their second. */
 const settleMs = 1100;
 
 /**
- * This instance's part of each source's rate. A lower one is in effect at once and published a second later; a higher one
- * is published, and in effect, only as far as the others' published rates leave room. So what is in effect everywhere
- * never adds up to more than the rate.
+ * Division of each source's rate: the share of this instance. A lower share is in effect immediately and published a
+ * second later; a higher one is published, and in effect, only as far as the published shares of the others allow. So the
+ * shares in effect never add up to more than the rate.
  */
 export class RateDivision {
   readonly #options: RateDivisionOptions;
@@ -38,29 +38,29 @@ export class RateDivision {
     this.#options = options;
   }
 
-  /** Nothing is granted: the instance has just joined, or others may have taken it for dead. */
+  /** Voids all grants, because the instance has just joined, or may have been evicted. */
   reset(): void {
     this.#hasGrants = false;
     this.#grants.clear();
-    for (const gate of this.#options.gates().values()) gate.setGrant(0);
+    for (const gate of this.#options.gates().values()) gate.rate.setGrant(0);
   }
 
-  /** Every source may be polled here, or is polled by others alone. */
+  /** Whether this instance has a grant of every source that it is to poll. */
   get hasGrants(): boolean {
     return this.#hasGrants;
   }
 
-  /** Others are to give something up first. */
+  /** Whether other instances must lower their share first. */
   get isWaiting(): boolean {
     return this.#isWaiting;
   }
 
-  /** The last heartbeat told that something was given up. */
+  /** Whether the last heartbeat published a lower share. */
   get hasReleased(): boolean {
     return this.#hasReleased;
   }
 
-  /** What the next heartbeat says, by source. */
+  /** Returns the shares that the next heartbeat reports, by source. */
   publish(): ReadonlyMap<string, number> {
     const nowMs = this.#options.clock.monotonicMs();
     this.#hasReleased = false;
@@ -73,16 +73,17 @@ export class RateDivision {
   }
 
   /**
-   * After a heartbeat. Resolves with how soon another one is wanted: something was lowered and is to be published, or
-   * others are to lower first; null: all is as it should be.
+   * Divides the rates after a heartbeat. Resolves with the time until the next heartbeat, if a lower share is to be
+   * published or other instances must lower theirs first; otherwise `null`.
    */
   async divide({ token, instances }: ClusterView): Promise<number | null> {
     const { store } = this.#options;
     const wanted: Record<string, { wantedPerSecond: number; limitPerSecond: number }> = {};
-    for (const [name, { maxPollsPerSecond }] of this.#options.gates()) {
+    for (const [name, gate] of this.#options.gates()) {
+      const { maxPollsPerSecond } = gate.rate;
       const grant = this.#grantOf(name);
-      const claimants = instances.map((instance) => ({ token: instance.token, calls: instance.shares[name]?.calls ?? 0 }));
-      const wantedPerSecond = shareRate(maxPollsPerSecond, claimants).get(token) ?? 0;
+      const participants = instances.map((instance) => ({ token: instance.token, calls: instance.shares[name]?.calls ?? 0 }));
+      const wantedPerSecond = shareRate(maxPollsPerSecond, participants).get(token) ?? 0;
       if (wantedPerSecond > grant.published) wanted[name] = { wantedPerSecond, limitPerSecond: maxPollsPerSecond };
       else this.#apply(name, wantedPerSecond);
     }
@@ -99,9 +100,9 @@ export class RateDivision {
 
   #apply(name: string, rate: number): void {
     const grant = this.#grantOf(name);
-    this.#options.gates().get(name)?.setGrant(rate);
+    this.#options.gates().get(name)?.rate.setGrant(rate);
     if (rate === grant.effective) return;
-    // What was to be given up may be used again: then it is not published as given up.
+    // A share that was lowered and raised again before it was published stays as it was.
     if (rate > grant.effective) grant.lowered = [];
     if (rate < grant.published) grant.lowered.push({ rate, atMonotonicMs: this.#options.clock.monotonicMs() });
     if (rate > grant.effective) this.#options.onRaised(name);

@@ -2,23 +2,22 @@ import { isTransientStoreError } from "../../domain/errors.ts";
 import type { SourceHealth } from "../../domain/sources/source.ts";
 import type { ClusterView, SourceShare } from "../../ports/stores/instance-store.ts";
 import type { GateState, SharedSourceStore, SharedSuspension } from "../../ports/stores/shared-source-store.ts";
-import type { GateShare, SharedGate } from "../sources/source-gate.ts";
+import type { GateShare, SharedGate, SharedPart } from "../sources/source-gate.ts";
 import type { SourceChange } from "../sources/source-suspension.ts";
 
 export type SourceStateSyncOptions = {
   readonly store: SharedSourceStore;
-  /** By source, as they are now. */
+  /** Returns the current gates by source. */
   readonly gates: () => ReadonlyMap<string, SharedGate>;
-  /** What another instance found was adopted: whoever waits may go, or is judged anew. */
+  /** Called after the state of another instance was adopted. */
   readonly onAdopted: (sourceName: string, change: SourceChange) => void;
-  /** This instance was the first to see it: it tells the hooks. */
+  /** Called if this instance was the first to observe a change, so that it publishes the event to the hooks. */
   readonly onSourceChange: (health: SourceHealth, change: "suspended" | "resumed") => void;
 };
 
-type Part = "suspension" | "throttle";
 type State = {
-  readonly unpublished: Set<Part>;
-  /** To be told once the suspension is written. */
+  readonly unpublished: Set<SharedPart>;
+  /** Event to publish once the suspension is written. */
   event: { readonly health: SourceHealth; readonly change: "suspended" | "resumed" } | null;
   suspensionVersion: number;
   throttleVersion: number;
@@ -26,14 +25,15 @@ type State = {
   wasFirst: boolean;
 };
 
-/** What is still untold then is told with a later sweep. */
-const triesAtOnce = 3;
+/** Tries to write a change before it is left to the next sweep. */
+const maxTries = 3;
 
-const nobody: GateShare = { calls: 0, uncorroborated: 0, recentPolls: 0, recentFailures: 0, lastGoodPollAtMs: null };
+const noShare: GateShare = { calls: 0, uncorroborated: 0, recentPolls: 0, recentFailures: 0, lastGoodPollAtMs: null };
 
 /**
- * Suspension, circuit and throttle of a source hold for all instances. Whoever sees one first writes it; who comes too
- * late adopts what stands there instead. What cannot be written now (the store is away) is written with a later sweep.
+ * Synchronises suspension, circuit and throttle of sources between instances. The first instance to observe a change
+ * writes it; an instance that is too late adopts the stored state instead. A change that cannot be written because the
+ * store is unavailable is written with a later sweep.
  */
 export class SourceStateSync {
   readonly #options: SourceStateSyncOptions;
@@ -44,19 +44,19 @@ export class SourceStateSync {
     this.#options = options;
   }
 
-  /** The gate learnt something. */
-  changed(sourceName: string, part: Part): void {
+  /** Writes a part of a gate that changed here. */
+  changed(sourceName: string, part: SharedPart): void {
     this.#stateOf(sourceName).unpublished.add(part);
-    // What the same answer brought besides is part of it.
+    // Other changes by the same answer are written together with it.
     queueMicrotask(() => void this.publish().catch(() => undefined));
   }
 
-  /** The hooks are to hear of it if nobody was faster. */
+  /** Publishes a change to the hooks if this instance turns out to be the first to observe it. */
   queueSourceEvent(health: SourceHealth, change: "suspended" | "resumed"): void {
     this.#stateOf(health.name).event = { health, change };
   }
 
-  /** Writes what is not written yet, as far as the store can be reached. Rejects for bugs only. */
+  /** Writes all changes that are not written yet, unless the store is unavailable. Rejects only because of a bug. */
   publish(): Promise<void> {
     this.#publishing ??= this.#publishAll().finally(() => {
       this.#publishing = null;
@@ -64,19 +64,19 @@ export class SourceStateSync {
     return this.#publishing;
   }
 
-  /** Gates as others wrote them. */
+  /** Adopts gate states that other instances wrote. */
   adopt(rows: readonly GateState[]): void {
     for (const row of rows) this.#adopt(row);
   }
 
-  /** After a heartbeat: what the others have of each source, and who probes it. */
-  note({ token, instances }: ClusterView): void {
+  /** Applies the shares of the other instances after a heartbeat, and elects the instance that probes each source. */
+  applyShares({ token, instances }: ClusterView): void {
     for (const [name, gate] of this.#options.gates()) {
-      gate.applyRemoteShares(together(instances.filter((other) => other.token !== token).map(({ shares }) => shares[name])));
+      gate.applyRemoteShares(sumShares(instances.filter((other) => other.token !== token).map(({ shares }) => shares[name])));
       const state = this.#stateOf(name);
       const first = instances.find(({ shares }) => (shares[name]?.calls ?? 0) > 0);
       const isFirst = instances.length === 1 || first?.token === token;
-      // At the second heartbeat in a row the one that probed before has heard of it.
+      // One heartbeat later, so that the instance that probed before has stopped.
       gate.setMayProbe(instances.length === 1 || (isFirst && state.wasFirst));
       state.wasFirst = isFirst;
     }
@@ -85,7 +85,7 @@ export class SourceStateSync {
   async #publishAll(): Promise<void> {
     for (const [name, state] of this.#states) {
       try {
-        for (let tries = 0; state.unpublished.size > 0 && tries < triesAtOnce; tries++) await this.#publish(name, state);
+        for (let tries = 0; state.unpublished.size > 0 && tries < maxTries; tries++) await this.#publish(name, state);
       } catch (error) {
         if (!isTransientStoreError(error)) throw error;
       }
@@ -100,14 +100,14 @@ export class SourceStateSync {
       const { suspension } = gate;
       const written = await store.changeSuspension({ sourceName, suspension, expectedVersion: state.suspensionVersion });
       if (written.kind === "superseded") {
-        // The row began anew while nobody was alive: nobody has found anything since.
+        // The row was created again while no instance was alive, so no other change was written since.
         if (written.gate.suspensionVersion < state.suspensionVersion) state.suspensionVersion = written.gate.suspensionVersion;
         return this.#adopt(written.gate);
       }
       state.suspensionVersion = written.gate.suspensionVersion;
       const { event } = state;
       state.event = null;
-      // It may have changed again while this was written.
+      // The suspension may have changed again during the write.
       if (gate.suspension === suspension) state.unpublished.delete("suspension");
       if (event !== null) onSourceChange(event.health, event.change);
     }
@@ -134,7 +134,7 @@ export class SourceStateSync {
     const { event } = state;
     state.event = null;
     state.unpublished.delete("suspension");
-    // What was found here stands there: it was written, and only the answer was lost. Else somebody was faster, who tells it.
+    // An equal suspension was written by this instance, whose answer was lost; otherwise another instance publishes it.
     if (event !== null && isSame(row.suspension, gate.suspension)) onSourceChange(event.health, event.change);
     onAdopted(row.sourceName, gate.adoptSuspension(row.suspension));
   }
@@ -153,7 +153,7 @@ function isSame(one: SharedSuspension | null, other: SharedSuspension | null): b
   return one?.reason === other?.reason && one?.sinceMs === other?.sinceMs;
 }
 
-function together(shares: readonly (SourceShare | undefined)[]): GateShare {
+function sumShares(shares: readonly (SourceShare | undefined)[]): GateShare {
   return shares.reduce<GateShare>(
     (sum, share) =>
       share === undefined
@@ -166,6 +166,6 @@ function together(shares: readonly (SourceShare | undefined)[]): GateShare {
             lastGoodPollAtMs:
               share.lastGoodPollAtMs === null ? sum.lastGoodPollAtMs : Math.max(share.lastGoodPollAtMs, sum.lastGoodPollAtMs ?? 0),
           },
-    nobody,
+    noShare,
   );
 }

@@ -7,44 +7,47 @@ import type { PolledSource } from "../sources/polled-source.ts";
 export type CallAssignmentOptions = {
   readonly store: Pick<CallStore, "loadWatchedCalls" | "releaseCalls">;
   readonly calls: CallRegistry;
-  readonly sourceOf: (call: WatchedCall) => PolledSource;
+  readonly sourceOf: (call: WatchedCall) => PolledSource<PolledCall>;
   readonly logger: Logger;
   readonly random: () => number;
-  /** Polls it as soon as the source lets it. */
+  /** Polls the call as soon as its source allows. */
   readonly pollNow: (call: PolledCall) => void;
   readonly schedule: (call: PolledCall, delayMs: number) => void;
-  /** It waits for nothing any more. */
+  /** Removes the call from the timing wheel and from its source's queue. */
   readonly unschedule: (call: PolledCall) => void;
 };
 
 const pageSize = 1000;
 
-/** Which calls are polled here: those of the start, those registered since, and those that change hands between instances. */
+/** Assignment of calls to this instance: at its start, by registrations, and by moves between instances. */
 export class CallAssignment {
   readonly #options: CallAssignmentOptions;
-  /** On their way to another instance, and whether somebody registered them here meanwhile. */
+  /** Calls whose release is under way; `isWanted` if they were registered here meanwhile. */
   readonly #leaving = new Map<PolledCall, { isWanted: boolean }>();
 
   constructor(options: CallAssignmentOptions) {
     this.#options = options;
   }
 
-  /** Takes up the calls of the store that are this process's to poll. */
+  /** Loads all calls that the store assigns to this process. */
   async adoptAll(): Promise<void> {
     const added: PolledCall[] = [];
     for await (const page of this.#pages()) added.push(...this.#addMissing(page));
-    // Only now is the load known, and with it the interval to spread them over.
+    // The interval to spread them over follows from the whole load.
     for (const call of added) this.#spread(call);
   }
 
-  /** The same for what was missed: an answer of the store that got lost left calls behind that nobody polls. */
+  /** Adopts assigned calls that are not in memory because an answer of the store was lost; returns their number. */
   async adoptMissing(): Promise<number> {
-    let taken = 0;
-    for await (const page of this.#pages()) taken += this.adopt(page);
-    return taken;
+    let adopted = 0;
+    for await (const page of this.#pages()) adopted += this.adopt(page);
+    return adopted;
   }
 
-  /** Calls that are this instance's from now on; each is polled within its interval, what was never seen at once. */
+  /**
+   * Adopts calls that were assigned to this instance, and returns the number of new ones. Each is polled within its
+   * interval; calls without a known status, or with an initial event pending, are polled immediately.
+   */
   adopt(calls: readonly WatchedCall[]): number {
     const added = this.#addMissing(calls);
     for (const call of added)
@@ -53,7 +56,7 @@ export class CallAssignment {
     return added.length;
   }
 
-  /** After a registration's commit: a call not polled so far is polled at once. Returns it when it was known before. */
+  /** After a registration's commit: polls a new call immediately. Returns the call if it was in memory before, else `null`. */
   watch(call: WatchedCall): PolledCall | null {
     const { calls, pollNow } = this.#options;
     const known = calls.get(call.callId);
@@ -67,7 +70,7 @@ export class CallAssignment {
     return known;
   }
 
-  /** What is left to watch of a call; null: nothing. */
+  /** Applies the state of a call after a watch was removed; `null` if no watch is left. */
   rewatch(callId: string, call: WatchedCall | null): void {
     const known = this.#options.calls.get(callId);
     if (known === undefined) return;
@@ -76,22 +79,22 @@ export class CallAssignment {
   }
 
   /**
-   * Gives `count` calls of the source to whoever takes them, calm ones first, none that a poll or a commit is under way
-   * for. What the store did not take back stays. Resolves with the ids of those that were registered here meanwhile:
-   * whether they are ours again only the store knows.
+   * Releases `count` idle calls of the source to other instances, steady ones first. Calls stay here if the store does not
+   * accept their release. Returns the ids of those that were registered here meanwhile, which the store may have assigned
+   * to this instance again.
    */
   async releaseCalls(sourceName: string, count: number): Promise<readonly string[]> {
     const { store, calls, schedule, random } = this.#options;
-    const given = this.#pick(sourceName, count);
-    for (const call of given) {
+    const releasing = this.#pick(sourceName, count);
+    for (const call of releasing) {
       this.#leaving.set(call, { isWanted: false });
       call.isBusy = true;
       this.#options.unschedule(call);
     }
     const wanted: string[] = [];
-    for (let index = 0; index < given.length; index += pageSize) {
-      const page = given.slice(index, index + pageSize);
-      const isReleased = await store.releaseCalls(page.map(releaseOf)).then(
+    for (let index = 0; index < releasing.length; index += pageSize) {
+      const page = releasing.slice(index, index + pageSize);
+      const isReleased = await store.releaseCalls(page.map(toRelease)).then(
         () => true,
         () => false,
       );
@@ -107,8 +110,8 @@ export class CallAssignment {
   }
 
   /**
-   * Gives them back at a stop: those that no poll or commit is under way for, or all. Never rejects: who takes them up
-   * next knows their last good poll from their last transition.
+   * Releases calls at a stop: those without a poll or commit under way, or all. Never rejects, because the next owner can
+   * derive the last good poll from the last transition.
    */
   async release(which: "idle" | "all"): Promise<void> {
     const { store, calls, logger } = this.#options;
@@ -116,7 +119,7 @@ export class CallAssignment {
     try {
       for (let index = 0; index < leaving.length; index += pageSize) {
         const page = leaving.slice(index, index + pageSize);
-        await store.releaseCalls(page.map(releaseOf));
+        await store.releaseCalls(page.map(toRelease));
         for (const call of page) this.#forget(call);
       }
     } catch (error) {
@@ -124,7 +127,7 @@ export class CallAssignment {
     }
   }
 
-  /** None of them is ours any more. */
+  /** Forgets all calls after the instance lost them. */
   drop(): void {
     for (const call of this.#options.calls.all()) this.#forget(call);
   }
@@ -157,20 +160,20 @@ export class CallAssignment {
     this.#options.calls.remove(call);
   }
 
-  /** What is remembered of a call's denials is lost with it, so those go last. */
+  /** Picks steady calls first, because a release loses the streak of rejections of a call. */
   #pick(sourceName: string, count: number): readonly PolledCall[] {
-    const calm: PolledCall[] = [];
+    const steady: PolledCall[] = [];
     const others: PolledCall[] = [];
     for (const call of this.#options.calls.all()) {
-      if (calm.length >= count) break;
+      if (steady.length >= count) break;
       if (call.source.name !== sourceName || call.isBusy) continue;
-      if (call.memory.rejection === null && !call.isFirstPoll && !call.needsFirstEvent) calm.push(call);
+      if (call.memory.rejection === null && !call.isFirstPoll && !call.needsFirstEvent) steady.push(call);
       else others.push(call);
     }
-    return [...calm, ...others].slice(0, count);
+    return [...steady, ...others].slice(0, count);
   }
 }
 
-function releaseOf({ callId, lastGoodPollAtMs }: PolledCall) {
+function toRelease({ callId, lastGoodPollAtMs }: PolledCall) {
   return { callId, lastGoodPollAtMs };
 }

@@ -3,18 +3,18 @@ import type { Clock } from "../../ports/clock.ts";
 import { PolledCall } from "./polled-call.ts";
 import type { PolledSource } from "../sources/polled-source.ts";
 
-/** A wall clock that differs by more than this was set. */
+/** Smallest difference between wall and monotonic clock that counts as a step of the wall clock. */
 const wallStepMs = 1000;
 
-/** Every watched call of this process, found by its id and by what a registration knows of it. Each counts in its source's load. */
+/** All watched calls of this process, by id and by (source, scope, call SID). Each counts in the load of its source. */
 export class CallRegistry {
   readonly #clock: Clock;
   readonly #byId = new Map<string, PolledCall>();
   readonly #bySid = new Map<string, PolledCall>();
-  /** One string an account, however many rows named it. */
+  /** One string instance per account id, which saves the memory of one per call. */
   readonly #accountIds = new Map<string, string>();
 
-  /** Wall less monotonic time. */
+  /** Wall time minus monotonic time. */
   #wallOffsetMs: number;
 
   constructor(clock: Clock) {
@@ -34,23 +34,23 @@ export class CallRegistry {
     return this.#byId.values();
   }
 
-  add(source: PolledSource, call: WatchedCall): PolledCall {
+  add(source: PolledSource<PolledCall>, call: WatchedCall): PolledCall {
     const accountId = this.#accountIds.get(call.accountId) ?? call.accountId;
     this.#accountIds.set(accountId, accountId);
     const added = new PolledCall(source, { ...call, accountId });
     this.#byId.set(call.callId, added);
     this.#bySid.set(sidKey(source.name, call.scope, call.callSid), added);
     added.minIntervalMs = added.ageIntervalMs(this.#clock.nowMs());
-    source.gate.changeLoad(added.minIntervalMs, 1);
+    source.gate.rate.changeLoad(added.minIntervalMs, 1);
     return added;
   }
 
-  /** An older call asks for a longer interval. */
+  /** Adapts the load to the call's age: older calls are polled less often. */
   updateAge(call: PolledCall): void {
     const minIntervalMs = call.ageIntervalMs(this.#clock.nowMs());
     if (minIntervalMs === call.minIntervalMs) return;
-    call.source.gate.changeLoad(call.minIntervalMs, -1);
-    call.source.gate.changeLoad(minIntervalMs, 1);
+    call.source.gate.rate.changeLoad(call.minIntervalMs, -1);
+    call.source.gate.rate.changeLoad(minIntervalMs, 1);
     call.minIntervalMs = minIntervalMs;
   }
 
@@ -60,12 +60,12 @@ export class CallRegistry {
     call.isDropped = true;
     gate.queue.remove(call);
     gate.clearUncorroborated(call);
-    gate.changeLoad(call.minIntervalMs, -1);
+    gate.rate.changeLoad(call.minIntervalMs, -1);
     this.#byId.delete(call.callId);
     this.#bySid.delete(sidKey(name, call.scope, call.callSid));
   }
 
-  /** Where somebody set the wall clock, what is counted from a wall time goes on from where it was. */
+  /** Shifts all wall times in memory after the wall clock was set, so that elapsed times stay as they are. */
   followWallClock(): void {
     const offsetMs = this.#clock.nowMs() - this.#clock.monotonicMs();
     const steppedMs = Math.round(offsetMs - this.#wallOffsetMs);

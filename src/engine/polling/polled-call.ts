@@ -7,8 +7,8 @@ import type { WheelEntry } from "./timing-wheel.ts";
 import type { PolledSource } from "../sources/polled-source.ts";
 
 /**
- * One watched call in memory. A hundred thousand of these are held, so there is nothing in it that need not be: no
- * timer, no promise, no closure while it waits.
+ * One watched call in memory. A process holds a hundred thousand of them, so a waiting call has no timer, promise or
+ * closure of its own.
  */
 export class PolledCall implements WheelEntry, QueuedPoll {
   dueAtMonotonicMs = 0;
@@ -16,12 +16,12 @@ export class PolledCall implements WheelEntry, QueuedPoll {
   wheelIndex = -1;
   isFirstPoll = true;
   isQueued = false;
-  /** A poll or a commit of it is under way. */
+  /** Whether a poll or commit of the call is under way. */
   isBusy = false;
   isDropped = false;
   memory: PollMemory = freshPollMemory;
   minIntervalMs = 0;
-  readonly source: PolledSource;
+  readonly source: PolledSource<PolledCall>;
   readonly callId: string;
   readonly callSid: string;
   readonly scope: string;
@@ -36,7 +36,7 @@ export class PolledCall implements WheelEntry, QueuedPoll {
   createdAtMs: number;
   needsFirstEvent: boolean;
 
-  constructor(source: PolledSource, call: WatchedCall) {
+  constructor(source: PolledSource<PolledCall>, call: WatchedCall) {
     this.source = source;
     this.callId = call.callId;
     this.callSid = call.callSid;
@@ -53,11 +53,11 @@ export class PolledCall implements WheelEntry, QueuedPoll {
     this.needsFirstEvent = call.needsFirstEvent;
   }
 
-  /** Takes over how things stand in the store. */
+  /** Takes over the state in the store. */
   merge(call: WatchedCall): void {
     this.accountId = call.accountId;
     this.version = call.version;
-    // Kept while it is the same status: it may have followed the wall clock.
+    // Kept while the status is the same, because it may have been shifted with the wall clock.
     if (call.status.status !== this.status) this.observedAtMs = call.status.observedAtMs;
     this.status = call.status.status;
     this.reason = call.status.reason;
@@ -76,12 +76,12 @@ export class PolledCall implements WheelEntry, QueuedPoll {
     };
   }
 
-  /** What a registration read may arrive after what a later commit said. */
+  /** Merges unless a later commit was merged before: the answer to a registration may arrive late. */
   mergeNewer(call: WatchedCall): void {
     if (call.version >= this.version) this.merge(call);
   }
 
-  /** The wall clock was set: what has lasted so long has still lasted so long. Deadlines are wall times and stay. */
+  /** Shifts times after a step of the wall clock, so that elapsed times stay; deadlines are wall times and do not move. */
   shiftTimes(steppedMs: number): void {
     const { rejection, uncorroboratedSinceMs } = this.memory;
     if (this.observedAtMs !== null) this.observedAtMs += steppedMs;
@@ -96,12 +96,12 @@ export class PolledCall implements WheelEntry, QueuedPoll {
     };
   }
 
-  /** How long to wait between polls when nothing is out of the ordinary. */
+  /** Regular time between polls. */
   get intervalMs(): number {
-    return Math.max(this.source.gate.intervalMs, this.minIntervalMs);
+    return Math.max(this.source.gate.rate.intervalMs, this.minIntervalMs);
   }
 
-  /** The least interval its age asks for; 0: the source's own. */
+  /** Returns the shortest interval that the call's age allows; 0 if the source's own applies. */
   ageIntervalMs(nowMs: number): number {
     return minIntervalForAge(nowMs - Math.max(this.observedAtMs ?? this.createdAtMs, this.youngestWatchAtMs));
   }

@@ -1,6 +1,7 @@
 import { sandboxSourceName } from "../../domain/sources/sandbox.ts";
 import { defaultSourceName } from "../../domain/sources/source-settings.ts";
 import type { SourceSettings } from "../../domain/sources/source-settings.ts";
+import { messageOf } from "../../domain/error-text.ts";
 import { isTransientStoreError } from "../../domain/errors.ts";
 import { associatedData } from "../../domain/secrets/sealed-identity.ts";
 import type { SecretBox } from "../../ports/secret-box.ts";
@@ -8,9 +9,9 @@ import type { SourceStore, StoredSource } from "../../ports/stores/source-store.
 import type { Logger } from "../../ports/telemetry.ts";
 import type { SourceSetup } from "../sources/polled-source.ts";
 import type { Poller } from "./poller.ts";
-import type { RegistrableSource } from "../registration/registrar.ts";
+import type { RegistrableSource } from "../sources/registrable-source.ts";
 
-/** How a source that was set is polled; throws where no request can be made of it. */
+/** Creates the setup of a stored source; throws if no request can be built from its settings. */
 export type CreateSetup = (source: { readonly id: string; readonly name: string } & SourceSettings, credential: string) => SourceSetup;
 
 export type SourceReloaderOptions = {
@@ -19,40 +20,39 @@ export type SourceReloaderOptions = {
   readonly logger: Logger;
   readonly setupOf: CreateSetup;
   readonly poller: Pick<Poller, "addSource" | "replaceUpstream" | "setSourceRate">;
-  /** By name; sources that are found are added to it, those of the environment are there already. */
+  /** By name; contains the sources of the environment, and receives those of the store. */
   readonly registrable: Map<string, RegistrableSource>;
 };
 
-type Known = { readonly revision: number; /** null: it could not be used as it was. */ readonly used: Used | null };
-type Used = { readonly upstream: string; readonly maxPollsPerSecond: number };
+type KnownSource = { readonly revision: number; /** `null` if the settings could not be used. */ readonly applied: AppliedSettings | null };
+type AppliedSettings = { readonly upstream: string; readonly maxPollsPerSecond: number };
 
 const builtIn: ReadonlySet<string> = new Set([defaultSourceName, sandboxSourceName]);
 
 /**
- * Follows the sources that the operator sets while the service runs: new ones may be used, changed ones are polled
- * another way from the next poll on. One that cannot be used (its credential does not open) is logged and leaves what
- * was there before as it is.
+ * Follows the sources that the operator sets while the service runs: adds new ones and applies changes from the next
+ * poll on. A source that cannot be used (its credential does not open) is logged and keeps its previous settings.
  */
 export class SourceReloader {
   readonly #options: SourceReloaderOptions;
-  readonly #known = new Map<string, Known>();
-  /** A change is noticed within 5 s. */
+  readonly #known = new Map<string, KnownSource>();
+  /** Short enough that a change applies within 5 s. */
   readonly tickEveryMs = 2000;
 
   constructor(options: SourceReloaderOptions) {
     this.#options = options;
   }
 
-  /** Everything that changed since the last time. Rejects while the store cannot be read. */
+  /** Applies every change since the last call. Rejects while the store is unavailable. */
   async refresh(): Promise<void> {
     for (const source of await this.#options.store.listSources()) {
       const known = this.#known.get(source.id);
       if (known?.revision === source.revision || builtIn.has(source.name)) continue;
-      this.#known.set(source.id, { revision: source.revision, used: this.#use(source, known?.used ?? null) });
+      this.#known.set(source.id, { revision: source.revision, applied: this.#apply(source, known?.applied ?? null) });
     }
   }
 
-  /** The same, but a store that is away for a while is waited for. */
+  /** Like `refresh`, but leaves an unavailable store to the next tick. */
   async tick(): Promise<void> {
     try {
       await this.refresh();
@@ -62,18 +62,18 @@ export class SourceReloader {
     }
   }
 
-  #use(source: StoredSource, before: Used | null): Used | null {
+  #apply(source: StoredSource, before: AppliedSettings | null): AppliedSettings | null {
     const { poller, logger, registrable, setupOf, secretBox } = this.#options;
     const { id, name, kind, baseUrl, agentId, environment, maxPollsPerSecond } = source;
     try {
       const credential = secretBox.open(source.sealedCredential, associatedData("credential", id));
-      const used = { upstream: JSON.stringify([kind, baseUrl, agentId, environment, credential]), maxPollsPerSecond };
+      const applied = { upstream: JSON.stringify([kind, baseUrl, agentId, environment, credential]), maxPollsPerSecond };
       if (before === null) poller.addSource(setupOf(source, credential));
-      else if (before.upstream !== used.upstream) poller.replaceUpstream(setupOf(source, credential));
+      else if (before.upstream !== applied.upstream) poller.replaceUpstream(setupOf(source, credential));
       if (before !== null && before.maxPollsPerSecond !== maxPollsPerSecond) poller.setSourceRate(name, maxPollsPerSecond);
       registrable.set(name, registrableSource(source));
       logger.info({ source: name, kind, revision: source.revision }, before === null ? "source.added" : "source.changed");
-      return used;
+      return applied;
     } catch (error) {
       logger.error({ source: name, revision: source.revision, error: messageOf(error) }, "source.unusable");
       return before;
@@ -89,8 +89,4 @@ function registrableSource({ name, accountId }: StoredSource): RegistrableSource
     replayable: () => false,
     restart: () => undefined,
   };
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,10 +1,9 @@
 import type { Clock, Timer } from "../../ports/clock.ts";
 
-/** What can wait in the wheel; the fields are the wheel's. */
+/** Entry of a timing wheel, which owns these fields. */
 export type WheelEntry = {
-  /** On the monotonic clock. */
   dueAtMonotonicMs: number;
-  /** Where it waits; -1: nowhere. */
+  /** Slot that holds the entry; -1 if none does. */
   wheelSlot: number;
   wheelIndex: number;
 };
@@ -13,16 +12,16 @@ const slotMs = 16;
 const slots = 4096;
 
 /**
- * A hashed timing wheel with one timer: a million waiting entries cost as much as they are entries that fall due. An
- * entry further away than one turn (65 s) waits in its slot for more turns. Nothing fires early; what is due fires within
- * one slot's width (16 ms) of its time; what is due together comes in order.
+ * Hashed timing wheel with one timer, so that waiting entries cost nothing until they are due. An entry further away than
+ * one turn (65 s) stays in its slot for several turns. Entries never fire early, and at most one slot's width (16 ms)
+ * late; entries that are due together fire in order.
  */
 export class TimingWheel<Entry extends WheelEntry> {
   readonly #clock: Clock;
   readonly #onDue: (entries: readonly Entry[]) => void;
   readonly #slots: Entry[][] = Array.from({ length: slots }, () => []);
   #size = 0;
-  /** All ticks before this one have fired. */
+  /** First tick that has not fired. */
   #nextTick: number;
   #timer: Timer | null = null;
   #timerTick = 0;
@@ -37,7 +36,7 @@ export class TimingWheel<Entry extends WheelEntry> {
     return this.#size;
   }
 
-  /** Moves an entry that is waiting already. */
+  /** Adds an entry, or moves one that is waiting. */
   add(entry: Entry, dueAtMonotonicMs: number): void {
     this.remove(entry);
     entry.dueAtMonotonicMs = dueAtMonotonicMs;
@@ -64,11 +63,11 @@ export class TimingWheel<Entry extends WheelEntry> {
     this.#timer = null;
   }
 
-  /** Fires what is due, then waits for the next slot that holds something. */
+  /** Fires the due entries, then waits for the next slot that is not empty. */
   tick(): void {
     const nowTick = Math.floor(this.#clock.monotonicMs() / slotMs);
     const due: Entry[] = [];
-    // After a long sleep one turn visits every slot there is.
+    // One turn visits every slot, however long the process was suspended.
     const turns = Math.min(nowTick - this.#nextTick + 1, slots);
     for (let turn = 0; turn < turns; turn++) this.#collect((this.#nextTick + turn) % slots, nowTick, due);
     this.#nextTick = Math.max(this.#nextTick, nowTick + 1);

@@ -3,6 +3,7 @@ import type { Account, AccountStore } from "../../ports/stores/account-store.ts"
 import type { EndpointChange, EndpointSettings, RotationOutcome } from "../../ports/use-cases/endpoint-settings.ts";
 import type { Claim, IdempotencyKeyInUse } from "../../ports/use-cases/idempotency.ts";
 import type { Clock } from "../../ports/clock.ts";
+import type { EndpointListener } from "../../ports/commit-listener.ts";
 import type { EndpointStore } from "../../ports/stores/endpoint-store.ts";
 import type { EndpointView } from "../../ports/stores/read-store.ts";
 import type { SecretBox } from "../../ports/secret-box.ts";
@@ -14,18 +15,10 @@ export type EndpointEditorOptions = {
   readonly idempotency: Pick<Idempotency, "run">;
   readonly secretBox: SecretBox;
   readonly clock: Clock;
-  /** Told after the commit. */
-  readonly consumers: {
-    /** No attempt for the endpoint may start once it returns, but by hand to a paused one. */
-    closeEndpoint(endpointId: string, state: "paused" | "disabled"): void;
-    /** The endpoint is enabled: what it is owed may be due. */
-    openEndpoint(endpointId: string): void;
-    /** Another rate or limit may let something go now. */
-    wake(): void;
-  };
+  readonly endpointListener: EndpointListener;
 };
 
-/** Changes to endpoints by their owner. Secrets are sealed here, so that the store never sees one. */
+/** Changes endpoints on request of their account. Seals secrets, so that the store never receives one in the clear. */
 export class EndpointEditor implements EndpointSettings {
   readonly #options: EndpointEditorOptions;
 
@@ -34,15 +27,15 @@ export class EndpointEditor implements EndpointSettings {
   }
 
   async patch(account: Account, endpointId: string, change: EndpointChange): Promise<EndpointView | null> {
-    const { store, secretBox, clock, consumers } = this.#options;
+    const { store, secretBox, clock, endpointListener } = this.#options;
     const { headers, ...rest } = change;
     const sealed =
       headers === undefined ? {} : { headers: Object.keys(headers).length === 0 ? null : sealHeaders(secretBox, endpointId, headers) };
     const view = await store.patchEndpoint({ accountId: account.id, endpointId, patch: { ...rest, ...sealed }, nowMs: clock.nowMs() });
     if (view === null) return null;
-    if (change.state === undefined) consumers.wake();
-    else if (change.state === "enabled") consumers.openEndpoint(endpointId);
-    else consumers.closeEndpoint(endpointId, change.state);
+    if (change.state === undefined) endpointListener.wake();
+    else if (change.state === "enabled") endpointListener.openEndpoint(endpointId);
+    else endpointListener.closeEndpoint(endpointId, change.state);
     return view;
   }
 
@@ -58,8 +51,11 @@ export class EndpointEditor implements EndpointSettings {
     const previousValidUntilMs = nowMs + request.graceSeconds * 1000;
     const secret = draftSecret(secretBox, signingSecret, nowMs);
     const rotation = { accountId: account.id, endpointId, secret, previousValidUntilMs, nowMs };
-    const run = await idempotency.run(claim, "rotateSecret", rotation, (known): RotationOutcome =>
-      known ? { kind: "rotated", signingSecret, previousValidUntilMs } : { kind: "unknown" },
+    const run = await idempotency.run(
+      claim,
+      (store) => store.rotateSecret,
+      rotation,
+      (known): RotationOutcome => (known ? { kind: "rotated", signingSecret, previousValidUntilMs } : { kind: "unknown" }),
     );
     return run.kind === "key_taken" ? run : run.outcome;
   }

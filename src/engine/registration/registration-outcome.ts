@@ -1,7 +1,9 @@
-import type { BatchOutcome, FieldError, HookOutcome, Refusal, WatchOutcome } from "../../ports/use-cases/registration.ts";
-import type { EndpointConflict, QuotaExceeded, RegisterHookResult, RegisterWatchResult } from "../../ports/stores/registration-store.ts";
+import { describeQuota } from "../../domain/quotas.ts";
+import type { QuotaExceeded } from "../../domain/quotas.ts";
+import type { FieldError, HookOutcome, Refusal, WatchOutcome } from "../../ports/use-cases/registration.ts";
+import type { EndpointConflict, RegisterHookResult, RegisterWatchResult } from "../../ports/stores/registration-store.ts";
 
-/** What became of a watch, in the words of the API. `generatedSecret` is shown only where its endpoint was made with it. */
+/** Translates the store's result for a watch. `generatedSecret` is shown only if the endpoint was created with it. */
 export function watchOutcomeOf(generatedSecret: string | null, result: RegisterWatchResult): WatchOutcome {
   switch (result.kind) {
     case "created":
@@ -12,12 +14,12 @@ export function watchOutcomeOf(generatedSecret: string | null, result: RegisterW
       return {
         kind: "conflict",
         slug: "watch-differs",
-        detail: `watch ${result.watchId} looks at this call for this URL with other ${result.fields.join(" and ")}; delete it first or leave them out`,
+        detail: `watch ${result.watchId} covers this call and URL with different ${result.fields.join(" and ")}; delete it first or leave them out`,
         watchId: result.watchId,
         endpointId: null,
       };
     case "callback_required":
-      return invalid("invalid-request", "/callback_url", "is required: the account has no hook that would be told instead");
+      return invalid("invalid-request", "/callback_url", "is required, because the account has no hook");
     default:
       return refusalOf(result);
   }
@@ -34,16 +36,16 @@ export function hookOutcomeOf(generatedSecret: string, result: RegisterHookResul
   }
 }
 
-/** The store answers every draft, in order. */
+/** Returns the result of one draft; the store answers every draft, in order. */
 export function resultAt(results: readonly RegisterWatchResult[], index: number): RegisterWatchResult {
   const result = results[index];
   if (result === undefined) throw new Error("the store answers every draft");
   return result;
 }
 
-export function onlyOf({ outcomes }: BatchOutcome): WatchOutcome {
-  const [outcome] = outcomes;
-  if (outcome === undefined) throw new Error("a batch of one has one outcome");
+/** Returns the outcome of a single registration. */
+export function onlyOf([outcome]: readonly WatchOutcome[]): WatchOutcome {
+  if (outcome === undefined) throw new Error("one registration has one outcome");
   return outcome;
 }
 
@@ -54,11 +56,15 @@ export function invalid(slug: Extract<Refusal, { kind: "invalid" }>["slug"], poi
 
 function refusalOf(result: EndpointConflict | QuotaExceeded): Refusal {
   if (result.kind === "quota_exceeded")
-    return { kind: "forbidden", slug: "quota-exceeded", detail: `the account may have ${result.limit} ${result.quota.replace("_", " ")}` };
+    return {
+      kind: "forbidden",
+      slug: "quota-exceeded",
+      detail: describeQuota(result),
+    };
   return {
     kind: "conflict",
     slug: "endpoint-differs",
-    detail: `endpoint ${result.endpointId} exists with other ${result.fields.join(", ")}; leave them out to use it as it is, or PATCH it`,
+    detail: `endpoint ${result.endpointId} exists with different ${result.fields.join(", ")}; leave them out to keep it as it is, or change it (PATCH; signing_secret: rotate-secret)`,
     watchId: null,
     endpointId: result.endpointId,
   };

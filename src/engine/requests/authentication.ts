@@ -1,3 +1,4 @@
+import { LRUCache } from "lru-cache";
 import type { Account, AccountStore } from "../../ports/stores/account-store.ts";
 import type { Authentication } from "../../ports/use-cases/authentication.ts";
 import type { Clock } from "../../ports/clock.ts";
@@ -8,20 +9,20 @@ export type AuthenticatorOptions = {
   readonly clock: Pick<Clock, "monotonicMs">;
 };
 
-/** Less than the 5 s in which a change must be noticed: the store is asked meanwhile. */
+/** Less than the 5 s within which a change must apply, because the query of the store takes time too. */
 const cacheMs = 4000;
 const cacheEntries = 10_000;
 
 /**
- * Finds the account of an API key by its keyed hash; neither the cache nor the store ever holds a key. There is no
- * comparison whose time could tell anything: what is looked up is a hash whose bits nobody can choose who does not have
- * the hash key, so how far a lookup got says nothing of the API key. An answer is remembered for some seconds, counted
- * from before the store was asked, which is how late a revocation or a new key may be noticed; unknown keys are
- * remembered too, in the same bounded map.
+ * Finds the account of an API key by the key's keyed hash; neither the cache nor the store ever holds a key. Lookups leak
+ * nothing through their timing, because an attacker without the hash key cannot choose the bits of the hash. Answers,
+ * also those for unknown keys, are cached for `cacheMs` from before the query: that long a revocation or a new key may
+ * take to apply.
  */
 export class Authenticator implements Authentication {
   readonly #options: AuthenticatorOptions;
-  readonly #cache = new Map<string, { readonly account: Account | null; readonly untilMonotonicMs: number }>();
+  /** Accounts by the hash of a key; `account` is `null` if the key is unknown or revoked. */
+  readonly #cache = new LRUCache<string, { readonly account: Account | null; readonly untilMonotonicMs: number }>({ max: cacheEntries });
 
   constructor(options: AuthenticatorOptions) {
     this.#options = options;
@@ -34,17 +35,11 @@ export class Authenticator implements Authentication {
     const cached = this.#cache.get(fingerprint);
     if (cached !== undefined && cached.untilMonotonicMs > nowMonotonicMs) return cached.account;
     const found = await store.findAccountByKey([fingerprint]);
-    this.#remember(fingerprint, { account: found?.account ?? null, untilMonotonicMs: nowMonotonicMs + cacheMs });
-    return found?.account ?? null;
-  }
-
-  #remember(fingerprint: string, answer: { readonly account: Account | null; readonly untilMonotonicMs: number }): void {
-    // A slow answer must not take the place of a younger one.
-    const known = this.#cache.get(fingerprint);
-    if (known !== undefined && known.untilMonotonicMs > answer.untilMonotonicMs) return;
-    this.#cache.delete(fingerprint);
-    const oldest = this.#cache.size >= cacheEntries ? this.#cache.keys().next() : null;
-    if (oldest !== null && oldest.done !== true) this.#cache.delete(oldest.value);
-    this.#cache.set(fingerprint, answer);
+    const account = found?.account ?? null;
+    const untilMonotonicMs = nowMonotonicMs + cacheMs;
+    // A slow answer must not replace a newer one.
+    const newest = this.#cache.get(fingerprint);
+    if (newest === undefined || newest.untilMonotonicMs <= untilMonotonicMs) this.#cache.set(fingerprint, { account, untilMonotonicMs });
+    return account;
   }
 }

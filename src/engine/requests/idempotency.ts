@@ -11,10 +11,9 @@ import type {
 import type { Clock } from "../../ports/clock.ts";
 import type {
   AnswerDraft,
-  ClaimableOperation,
-  ClaimableRequest,
-  ClaimableResult,
   ClaimableStore,
+  ClaimedOperation,
+  ClaimedOperations,
   IdempotencyClaim,
   IdempotencyStore,
   StoredAnswer,
@@ -27,38 +26,43 @@ export type IdempotencyOptions = {
   readonly clock: Clock;
 };
 
-/** What lies sealed in the store; `answer` is null while a test was only accepted. */
+/** Plain text of a stored answer. `answer` is `null` while a test is accepted but not answered. */
 type Sealed = { readonly bodyHash: string; readonly answer: StorableAnswer | null };
 
-/** How far an operation got under its key: answered, or a test whose attempt will be the answer. */
+/** Progress of an operation under its key: answered, or a test whose attempt will be the answer. */
 export type Step<Outcome> =
   | { readonly kind: "answered"; readonly outcome: Outcome }
   | { readonly kind: "accepted"; readonly deliveryId: string };
 
 export type AcceptedOperation<Result, Outcome> =
   | { readonly kind: "ran"; readonly result: Result; readonly step: Step<Outcome> }
-  /** By a request before, whose attempt nobody makes now. */
+  /** An earlier request was accepted and no process makes its attempt. */
   | { readonly kind: "accepted_before"; readonly deliveryId: string }
   | IdempotencyKeyInUse;
+
+/** Selects one operation of the store, such as `(store) => store.recover`. */
+export type SelectOperation<Request, Result> = (store: ClaimedOperations) => ClaimedOperation<Request, Result>;
 
 const idempotencyTtlMs = 24 * 60 * 60 * 1000;
 
 /**
- * Carries out what a key lets through, once. Answers are sealed here, so that the store never sees one; what two requests
- * must have in common to be the same (the hash of the body) is sealed with them.
+ * Runs each operation once per idempotency key. Seals the answers, so that the store never sees one; the hash of the body,
+ * which decides whether two requests are the same, is sealed with them.
  */
 export class Idempotency implements IdempotencyKeys {
   readonly #options: IdempotencyOptions;
-  /** Claim to body hash, of the requests this process is carrying out: a courtesy to those that come twice, for what counts is the transaction. */
+  readonly #withoutKey: ClaimedOperations;
+  /** Body hash by claim id, of the requests that this process is running. Only an early answer to repeats; the transaction decides. */
   readonly #held = new Map<string, string>();
 
   constructor(options: IdempotencyOptions) {
     this.#options = options;
+    this.#withoutKey = withoutKey(options.store);
   }
 
   async take(request: IdempotentRequest): Promise<IdempotencyKeyUse | IdempotencyKeyInUse> {
     const claim = this.#claimOf(request);
-    // First, for it is answered to any number at once; who is answered between the two is found by the transaction.
+    // Looked up first, because any number of repeats may have this answer. The transaction finds an answer stored after it.
     const before = await this.#findBefore(claim, request);
     if (before !== null) return before;
     const holder = this.#held.get(claim.id);
@@ -67,47 +71,47 @@ export class Idempotency implements IdempotencyKeys {
     return { kind: "held", request, [Symbol.dispose]: () => void this.#held.delete(claim.id) };
   }
 
-  /** One operation of the store, under the claim if there is one. `outcomeOf` does nothing but compute: see `Claim`. */
-  async run<Name extends ClaimableOperation, Outcome>(
+  /** Runs one operation of the store, under the claim if there is one. `outcomeOf` only computes: see `Claim`. */
+  async run<Request, Result, Outcome>(
     claim: Claim<Outcome> | null,
-    name: Name,
-    request: ClaimableRequest<Name>,
-    outcomeOf: (result: ClaimableResult<Name>) => Outcome,
-  ): Promise<{ readonly kind: "ran"; readonly result: ClaimableResult<Name>; readonly outcome: Outcome } | IdempotencyKeyInUse> {
-    const run = await this.accept(claim, name, request, (result) => ({ kind: "answered", outcome: outcomeOf(result) }));
+    select: SelectOperation<Request, Result>,
+    request: Request,
+    outcomeOf: (result: Result) => Outcome,
+  ): Promise<{ readonly kind: "ran"; readonly result: Result; readonly outcome: Outcome } | IdempotencyKeyInUse> {
+    const run = await this.accept<Request, Result, Outcome>(claim, select, request, (result) => ({
+      kind: "answered",
+      outcome: outcomeOf(result),
+    }));
     if (run.kind === "key_taken") return run;
     if (run.kind !== "ran" || run.step.kind !== "answered") throw new Error("only a test is accepted before it is answered");
     return { kind: "ran", result: run.result, outcome: run.step.outcome };
   }
 
-  /** The same for an operation that may only be accepted. */
-  async accept<Name extends ClaimableOperation, Outcome>(
+  /** Runs an operation that may be accepted before it is answered. */
+  async accept<Request, Result, Outcome>(
     claim: Claim<Outcome> | null,
-    name: Name,
-    request: ClaimableRequest<Name>,
-    stepOf: (result: ClaimableResult<Name>) => Step<Outcome>,
-  ): Promise<AcceptedOperation<ClaimableResult<Name>, Outcome>> {
-    const { store } = this.#options;
-    if (claim === null) {
-      // One of a union of functions takes the request of all of them, as far as the compiler knows.
-      const result = (await store[name](request as never)) as ClaimableResult<Name>;
-      return { kind: "ran", result, step: stepOf(result) };
-    }
-    const storeClaim = this.#claimOf(claim.request);
+    select: SelectOperation<Request, Result>,
+    request: Request,
+    stepOf: (result: Result) => Step<Outcome>,
+  ): Promise<AcceptedOperation<Result, Outcome>> {
+    const keyed = claim === null ? null : { claim, storeClaim: this.#claimOf(claim.request) };
+    const operation = select(keyed === null ? this.#withoutKey : this.#options.store.underKey(keyed.storeClaim));
     const steps: Step<Outcome>[] = [];
-    const run = await store.runClaimed(storeClaim, name, request, (result) => {
+    const run = await operation(request, (result) => {
       const step = stepOf(result);
       steps.push(step);
-      return this.#draft(storeClaim, claim, step);
+      return keyed === null ? null : this.#draft(keyed.storeClaim, keyed.claim, step);
     });
-    if (run.kind === "running") return { kind: "key_taken", by: "running" };
-    if (run.kind === "stored") return this.#read(storeClaim, claim.request, run);
-    const step = steps.at(-1);
-    if (step === undefined) throw new Error("what ran was drafted");
-    return { kind: "ran", result: run.result, step };
+    if (run.kind === "ran") {
+      const step = steps.at(-1);
+      if (step === undefined) throw new Error("the operation ran without a draft of its answer");
+      return { kind: "ran", result: run.result, step };
+    }
+    if (keyed === null) throw new Error("an operation without a key always runs");
+    return run.kind === "running" ? { kind: "key_taken", by: "running" } : this.#read(keyed.storeClaim, keyed.claim.request, run);
   }
 
-  /** The answer of a test that was only accepted, once its attempt is recorded. */
+  /** Stores the answer of an accepted test, once its attempt is recorded. */
   async complete<Outcome>(claim: Claim<Outcome>, outcome: Outcome): Promise<void> {
     const storeClaim = this.#claimOf(claim.request);
     const draft = this.#draft(storeClaim, claim, { kind: "answered", outcome });
@@ -146,7 +150,27 @@ export class Idempotency implements IdempotencyKeys {
     const { bodyHash, answer } = JSON.parse(this.#options.secretBox.open(stored.sealed, associatedData("answer", id))) as Sealed;
     if (bodyHash !== request.bodyHash) return { kind: "key_taken", by: "other_request" };
     if (answer !== null) return { kind: "key_taken", by: "same_request", answer };
-    if (stored.delivery === null) throw new Error("what was accepted names its delivery");
+    if (stored.delivery === null) throw new Error("an accepted test has no delivery");
     return stored.delivery.leased ? { kind: "key_taken", by: "running" } : { kind: "accepted_before", deliveryId: stored.delivery.id };
   }
+}
+
+/** Returns the same operations for a request without a key. */
+function withoutKey(store: ClaimableStore): ClaimedOperations {
+  return {
+    registerWatches: plain((drafts) => store.registerWatches(drafts)),
+    registerHook: plain((draft) => store.registerHook(draft)),
+    rotateSecret: plain((rotation) => store.rotateSecret(rotation)),
+    recover: plain((request) => store.recover(request)),
+    claimManualRetry: plain((request) => store.claimManualRetry(request)),
+    createTest: plain((request) => store.createTest(request)),
+  };
+}
+
+function plain<Request, Result>(operation: (request: Request) => Promise<Result>): ClaimedOperation<Request, Result> {
+  return async (request, draftAnswer) => {
+    const result = await operation(request);
+    draftAnswer(result);
+    return { kind: "ran", result };
+  };
 }

@@ -4,7 +4,7 @@ import type { LiveState } from "../../ports/use-cases/live-state.ts";
 import type { StoreLifecycle } from "../../ports/stores/service-store.ts";
 import type { LongPollWaiters } from "./long-poll-waiters.ts";
 import type { Poller } from "../polling/poller.ts";
-import type { RegistrableSource } from "../registration/registrar.ts";
+import type { RegistrableSource } from "../sources/registrable-source.ts";
 import type { Supervisor } from "../runtime/supervisor.ts";
 
 export type LiveStateReaderOptions = {
@@ -14,14 +14,14 @@ export type LiveStateReaderOptions = {
   readonly store: Pick<StoreLifecycle, "checkWritable">;
   readonly sources: ReadonlyMap<string, RegistrableSource>;
   readonly isStopping: () => boolean;
-  /** False while a database that others share cannot be reached: nobody need ask it to know. */
+  /** False while a shared database is known to be unreachable, so that readiness need not query it. */
   readonly isStoreReachable?: () => boolean;
 };
 
 const degradedIntervalMs = 60_000;
 const degradedSkewMs = 60_000;
 
-/** What only memory knows, for the API. */
+/** Reads state that exists only in memory, for the API. */
 export class LiveStateReader implements LiveState {
   readonly #options: LiveStateReaderOptions;
 
@@ -30,19 +30,15 @@ export class LiveStateReader implements LiveState {
   }
 
   callProgress(callId: string, sourceName: string): ReturnType<LiveState["callProgress"]> {
-    return this.#options.poller.progress(callId, sourceName);
+    return this.#options.poller.callProgress(callId, sourceName);
   }
 
   sources(account: Account): readonly SourceHealth[] {
-    return this.#options.poller.sources().filter((health) => this.#options.sources.get(health.name)?.mayUse(account) === true);
+    return this.#options.poller.sources.health().filter((health) => this.#options.sources.get(health.name)?.mayUse(account) === true);
   }
 
-  watchChanged(watchId: string, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
-    return this.#options.waiters.wait(watchId, timeoutMs, signal);
-  }
-
-  feedChanged(accountId: string, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
-    return this.#options.waiters.wait(accountId, timeoutMs, signal);
+  changed(watchOrAccountId: string, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
+    return this.#options.waiters.wait(watchOrAccountId, timeoutMs, signal);
   }
 
   async readiness(): Promise<{ readonly notReady: string | null; readonly degraded: readonly string[] }> {
@@ -61,13 +57,13 @@ export class LiveStateReader implements LiveState {
 
   #degraded(): readonly string[] {
     const { poller } = this.#options;
-    const sources = poller.sources();
+    const sources = poller.sources.health();
     return [
       ...sources
         .filter(({ state }) => state === "suspended" || state === "circuit_open")
         .map(({ name, state }) => `source ${name}: ${state}`),
       ...sources.filter(({ intervalMs }) => intervalMs > degradedIntervalMs).map(({ name }) => `source ${name}: interval over 60 s`),
-      ...poller
+      ...poller.sources
         .clockSkews()
         .filter(({ skewMs }) => Math.abs(skewMs) > degradedSkewMs)
         .map(({ source }) => `clock: over 60 s from that of source ${source}`),

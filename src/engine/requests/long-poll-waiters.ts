@@ -1,14 +1,15 @@
 import type { Notice } from "../../ports/stores/call-store.ts";
 import type { Clock } from "../../ports/clock.ts";
+import type { Commit, CommitListener, Removal } from "../../ports/commit-listener.ts";
 
 const maxWaiters = 20_000;
-const maxAsked = 5000;
+const maxIdsPerQuery = 5000;
 
 /**
- * Wakes requests that wait for a watch's next transition or an account's next event. Bounded: a waiter too many is
- * answered at once, as if its time were over.
+ * Wakes requests that wait for a watch's next transition or an account's next event. Their number is bounded: a request
+ * beyond it is answered immediately, like one whose time is over.
  */
-export class LongPollWaiters {
+export class LongPollWaiters implements CommitListener {
   readonly #clock: Clock;
   readonly #waiters = new Map<string, Set<(woken: boolean) => void>>();
   #count = 0;
@@ -22,9 +23,17 @@ export class LongPollWaiters {
     return this.#count > 0;
   }
 
-  /** What somebody waits for, of one kind of id; no more than a statement takes. */
+  /** Returns the ids with this prefix that requests wait for, at most as many as one query takes. */
   waitedFor(prefix: string): readonly string[] {
-    return [...this.#waiters.keys()].filter((key) => key.startsWith(prefix)).slice(0, maxAsked);
+    return [...this.#waiters.keys()].filter((key) => key.startsWith(prefix)).slice(0, maxIdsPerQuery);
+  }
+
+  committed({ notices }: Commit): void {
+    this.publish(notices);
+  }
+
+  removed({ notices }: Removal): void {
+    this.publish(notices);
   }
 
   publish(notices: readonly Notice[]): void {
@@ -34,7 +43,7 @@ export class LongPollWaiters {
     }
   }
 
-  /** True when `key` (a watch or an account) was published, false after the time, an abort or a stop. Never rejects. */
+  /** Resolves true when `key` (the id of a watch or an account) is published, false at timeout, abort or stop. Never rejects. */
   wait(key: string, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
     if (this.#stopped || signal.aborted || this.#count >= maxWaiters) return Promise.resolve(false);
     return new Promise((resolve) => {

@@ -1,25 +1,25 @@
 import type { Clock, Timer } from "../../ports/clock.ts";
 
-/** Far below what a timer can hold (24.8 days); who is woken too early sets it again. */
+/** Far below the longest delay that a timer holds (24.8 days); a caller that fires too early sets the timer again. */
 const maxDelayMs = 60 * 60 * 1000;
 
-/** One timer for the earliest of many wishes to be woken: a hundred thousand deliveries that wait are not as many timers. */
+/** One timer for the earliest of many deadlines, so that a hundred thousand waiting deliveries need no timers of their own. */
 export class EarliestTimer {
   readonly #clock: Clock;
-  readonly #ring: () => void;
+  readonly #fire: () => void;
   #timer: { readonly atMonotonicMs: number; readonly timer: Timer } | null = null;
   #isClosed = false;
 
-  constructor(clock: Clock, ring: () => void) {
+  constructor(clock: Clock, fire: () => void) {
     this.#clock = clock;
-    this.#ring = ring;
+    this.#fire = fire;
   }
 
-  /** Rings in `delayMs` or before, once for all that was asked until then; 0 or less: now. */
+  /** Fires within `delayMs`, once for all deadlines set until then; immediately if `delayMs` is 0 or less. */
   setWithin(delayMs: number): void {
     if (this.#isClosed) return;
     if (delayMs <= 0) {
-      this.#ring();
+      this.#fire();
       return;
     }
     const cappedMs = Math.min(Math.max(1, delayMs), maxDelayMs);
@@ -28,12 +28,12 @@ export class EarliestTimer {
     this.#timer?.timer.cancel();
     const timer = this.#clock.setTimer(cappedMs, () => {
       this.#timer = null;
-      this.#ring();
+      this.#fire();
     });
     this.#timer = { atMonotonicMs, timer };
   }
 
-  /** Never rings again. */
+  /** Cancels the timer for good. */
   close(): void {
     this.#isClosed = true;
     this.#timer?.timer.cancel();

@@ -1,3 +1,4 @@
+import { stackOf } from "../../domain/error-text.ts";
 import { isTransientStoreError } from "../../domain/errors.ts";
 import type { Clock, Timer } from "../../ports/clock.ts";
 import type { Logger } from "../../ports/telemetry.ts";
@@ -5,7 +6,7 @@ import type { Logger } from "../../ports/telemetry.ts";
 export type LoopOptions = {
   readonly name: string;
   readonly everyMs: number;
-  /** One round; the next begins `everyMs` after it ended. Throwing is a bug: it is logged here, once, and backed off from. */
+  /** One round; the next starts `everyMs` after its end. A throw is a bug: the loop logs it once and backs off. */
   readonly tick: () => void | Promise<void>;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -14,8 +15,8 @@ export type LoopOptions = {
 const maxBackoffMs = 30_000;
 
 /**
- * The one skeleton of every background loop: start, tick, stop. `stop` may be called twice and resolves when no round
- * is running; a round that hangs is the supervisor's to notice.
+ * The skeleton of every background loop: start, tick, stop. `stop` may be called twice and resolves when no round is
+ * under way; the supervisor notices a round that hangs.
  */
 export class Loop {
   readonly #options: LoopOptions;
@@ -34,7 +35,7 @@ export class Loop {
     return this.#options.name;
   }
 
-  /** When a round last ended well. */
+  /** End of the last round that did not fail. */
   get lastTickMonotonicMs(): number {
     return this.#lastTickMonotonicMs;
   }
@@ -44,7 +45,7 @@ export class Loop {
     this.#wait(0);
   }
 
-  /** One round now; joins the one that runs. */
+  /** Runs one round now, or joins the one under way. */
   tick(): Promise<void> {
     this.#running ??= this.#round().finally(() => {
       this.#running = null;
@@ -67,12 +68,12 @@ export class Loop {
     } catch (error) {
       this.#failures += 1;
       if (isTransientStoreError(error)) {
-        // The loop is as well as can be: the store is waited for, or ends the process by itself.
+        // The loop itself is healthy: the store recovers, or ends the process.
         this.#lastTickMonotonicMs = clock.monotonicMs();
         logger.warn({ loop: name, error: error.message }, "loop.waits_for_store");
         return;
       }
-      logger.error({ loop: name, error: error instanceof Error ? error.stack : String(error) }, "loop.failed");
+      logger.error({ loop: name, error: stackOf(error) }, "loop.failed");
     }
   }
 

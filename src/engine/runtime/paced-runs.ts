@@ -3,47 +3,47 @@ import { EarliestTimer } from "./earliest-timer.ts";
 
 export type PacedRunsOptions = {
   readonly clock: Clock;
-  /** From the end of a run to the begin of the next. */
+  /** Time from the end of a run to the start of the next. */
   readonly pauseMs: number;
-  /** One run, which sees everything there was when it was asked for. Never rejects. */
+  /** One run; it serves every request made before it started. Never rejects. */
   readonly run: () => Promise<void>;
 };
 
 /**
- * Runs at once for who asks after quiet; for those who ask while a run is under way or soon after one, once for all of
- * them, after a pause. So work that is asked for without an end leaves room for everything else.
+ * Runs immediately when idle. Requests that arrive during or shortly after a run share one trailing run, so that endless
+ * requests leave time for other work.
  */
 export class PacedRuns {
   readonly #options: PacedRunsOptions;
-  readonly #alarm: EarliestTimer;
-  #restsUntilMonotonicMs = -Infinity;
+  readonly #timer: EarliestTimer;
+  #pausedUntilMonotonicMs = -Infinity;
   #isRunning = false;
-  #isAskedMeanwhile = false;
+  #isRequested = false;
 
   constructor(options: PacedRunsOptions) {
     this.#options = options;
-    this.#alarm = new EarliestTimer(options.clock, () => void this.#run());
+    this.#timer = new EarliestTimer(options.clock, () => void this.#run());
   }
 
-  ask(): void {
-    if (this.#isRunning) this.#isAskedMeanwhile = true;
-    else this.#alarm.setWithin(this.#restsUntilMonotonicMs - this.#options.clock.monotonicMs());
+  request(): void {
+    if (this.#isRunning) this.#isRequested = true;
+    else this.#timer.setWithin(this.#pausedUntilMonotonicMs - this.#options.clock.monotonicMs());
   }
 
-  /** Nothing runs any more but what runs now. */
+  /** Starts no more runs; one that is under way finishes. */
   close(): void {
-    this.#alarm.close();
+    this.#timer.close();
   }
 
   async #run(): Promise<void> {
     const { clock, pauseMs, run } = this.#options;
-    // An alarm that was set rings though one asked for at once has rung before it.
+    // A timer that was already set still fires, even if an immediate run came first.
     if (this.#isRunning) return;
     this.#isRunning = true;
-    this.#isAskedMeanwhile = false;
+    this.#isRequested = false;
     await run();
     this.#isRunning = false;
-    this.#restsUntilMonotonicMs = clock.monotonicMs() + pauseMs;
-    if (this.#isAskedMeanwhile) this.ask();
+    this.#pausedUntilMonotonicMs = clock.monotonicMs() + pauseMs;
+    if (this.#isRequested) this.request();
   }
 }

@@ -2,6 +2,7 @@ import { isTransientStoreError } from "../../domain/errors.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { RetentionStore } from "../../ports/stores/service-store.ts";
 import type { Logger } from "../../ports/telemetry.ts";
+import { sleep } from "./timed-waits.ts";
 
 export type RetentionCleanerOptions = {
   readonly store: RetentionStore;
@@ -12,25 +13,24 @@ export type RetentionCleanerOptions = {
 };
 
 const dayMs = 24 * 60 * 60 * 1000;
-/** A watch with three events delivered takes the embedded store 0.3 ms: a commit waits 6 ms at most. */
+/** Deleting a watch with three delivered events takes SQLite 0.3 ms, so a commit waits 6 ms at most. */
 const defaultBatchSize = 20;
-/** The store has so many times what a batch took for others before the next one: 700 watches a second are the most. */
-const restRatio = 3;
-const minRestMs = 5;
-/** A round ends so that it counts as one; the next goes on. */
+/** Pause after a batch, as a multiple of the batch's duration: at most 700 watches are deleted a second. */
+const pauseRatio = 3;
+const minPauseMs = 5;
+/** A round ends after this time, so that the supervisor sees the loop tick; the next round continues. */
 const maxRoundMs = 15_000;
-/** After a round that the store was away for; longer with each one. */
-const minPauseMs = 10_000;
-const maxPauseMs = 60_000;
+/** Delay after a round that found the store unavailable; doubles with each one. */
+const minBackoffMs = 10_000;
+const maxBackoffMs = 60_000;
 
-/** Deletes what retention is over for: small batches while there is more, with rests, so that no commit waits long for it. */
+/** Deletes data whose retention is over, in small batches with pauses, so that no commit waits long. */
 export class RetentionCleaner {
   readonly #options: RetentionCleanerOptions;
   readonly tickEveryMs = 5000;
-  #isStopped = false;
-  #endRest: (() => void) | null = null;
-  /** While the store has trouble: when it is asked again, and how long it is left alone after that. */
-  #pause: { readonly untilMonotonicMs: number; readonly nextMs: number } | null = null;
+  readonly #stopping = new AbortController();
+  /** Set while the store is unavailable: time of the next round, and the delay after that one. */
+  #backoff: { readonly untilMonotonicMs: number; readonly nextMs: number } | null = null;
 
   constructor(options: RetentionCleanerOptions) {
     this.#options = options;
@@ -39,50 +39,40 @@ export class RetentionCleaner {
   async tick(): Promise<void> {
     const { clock } = this.#options;
     const startedMs = clock.monotonicMs();
-    if (this.#pause !== null && startedMs < this.#pause.untilMonotonicMs) return;
+    if (this.#backoff !== null && startedMs < this.#backoff.untilMonotonicMs) return;
     try {
-      while (!this.#isStopped && clock.monotonicMs() - startedMs < maxRoundMs) {
+      while (!this.#stopping.signal.aborted && clock.monotonicMs() - startedMs < maxRoundMs) {
         const batchStartedMs = clock.monotonicMs();
         const more = await this.#deleteBatch();
-        this.#pause = null;
+        this.#backoff = null;
         if (!more) return;
-        await this.#rest(Math.max(minRestMs, (clock.monotonicMs() - batchStartedMs) * restRatio));
+        const pauseMs = Math.max(minPauseMs, (clock.monotonicMs() - batchStartedMs) * pauseRatio);
+        await sleep(clock, pauseMs, this.#stopping.signal);
       }
     } catch (error) {
       if (!isTransientStoreError(error)) throw error;
-      this.#leaveAlone(error);
+      this.#backOff(error);
     }
   }
 
-  /** The round that runs ends with its batch. */
+  /** Ends the round under way after its batch. */
   stop(): void {
-    this.#isStopped = true;
-    this.#endRest?.();
+    this.#stopping.abort();
   }
 
-  /** What is late to be deleted waits for a store that has time; said once until it had some. */
-  #leaveAlone(error: Error): void {
+  /** Postpones the next round; logged once until a batch succeeds. */
+  #backOff(error: Error): void {
     const { clock, logger } = this.#options;
-    if (this.#pause === null) logger.warn({ error: error.message }, "retention.failed");
-    const pauseMs = this.#pause?.nextMs ?? minPauseMs;
-    this.#pause = { untilMonotonicMs: clock.monotonicMs() + pauseMs, nextMs: Math.min(pauseMs * 2, maxPauseMs) };
+    if (this.#backoff === null) logger.warn({ error: error.message }, "retention.failed");
+    const backoffMs = this.#backoff?.nextMs ?? minBackoffMs;
+    this.#backoff = { untilMonotonicMs: clock.monotonicMs() + backoffMs, nextMs: Math.min(backoffMs * 2, maxBackoffMs) };
   }
 
-  /** Whether there is more. */
+  /** Returns whether more is to be deleted. */
   async #deleteBatch(): Promise<boolean> {
     const { store, clock, retentionDays, batchSize = defaultBatchSize } = this.#options;
     const nowMs = clock.nowMs();
     const { more } = await store.deleteExpired({ beforeMs: Math.floor(nowMs - retentionDays * dayMs), nowMs, limit: batchSize });
     return more;
-  }
-
-  async #rest(ms: number): Promise<void> {
-    if (this.#isStopped) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#endRest = resolve;
-    const timer = this.#options.clock.setTimer(ms, resolve);
-    await promise;
-    timer.cancel();
-    this.#endRest = null;
   }
 }

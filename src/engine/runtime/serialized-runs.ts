@@ -1,48 +1,48 @@
-/** Runs a round of work at a time; whoever asks while one runs is served by another after it. No wish is lost between two. */
+/** Runs `work` one at a time. Requests that arrive during a run share one run after it, so no request is lost. */
 export class SerializedRuns {
-  readonly #round: () => Promise<void>;
-  #isAsked = false;
+  readonly #work: () => Promise<void>;
+  #isRequested = false;
   #current: Promise<void> | null = null;
   #all: Promise<void> = Promise.resolve();
 
-  constructor(round: () => Promise<void>) {
-    this.#round = round;
+  constructor(work: () => Promise<void>) {
+    this.#work = work;
   }
 
   /**
-   * Asks for a round. Resolves with the end of the one that runs, not of all that are asked for: under load they do not
-   * end, and who watches a loop must see it go round. Rejects with what that one threw.
+   * Requests a run. Resolves at the end of the current run, because under load requests never end and a supervised loop
+   * must complete its rounds. Rejects with the error of that run.
    */
   run(): Promise<void> {
-    this.#isAsked = true;
+    this.#isRequested = true;
     if (this.#current === null) this.#all = this.#runAll();
     return this.#current ?? this.#all;
   }
 
-  /** Asks for a round, and resolves with the end of one that began after that. Rejects with what it or the one before it threw. */
+  /** Resolves at the end of a run that started after this call. Rejects with the error of that run or the one before it. */
   async runAgain(): Promise<void> {
     const isRunning = this.#current !== null;
     await this.run();
-    // Who waits for the round longest goes on first, and that is whoever begins the next.
+    // `#runAll` awaited the run first, so it has already started the next one.
     if (isRunning) await this.#current;
   }
 
-  /** Resolves when none runs. */
+  /** Resolves when no run is under way or requested. */
   ended(): Promise<void> {
     return this.#all;
   }
 
   async #runAll(): Promise<void> {
     try {
-      while (this.#isAsked) {
-        this.#isAsked = false;
-        this.#current = this.#round();
+      while (this.#isRequested) {
+        this.#isRequested = false;
+        this.#current = this.#work();
         await this.#current;
       }
     } catch {
-      // Whoever asked was told; who asks next begins anew.
+      // The callers of `run` received the error; the next request starts again.
     } finally {
-      // In the same turn as the last look at what was asked.
+      // In the same turn as the last check of `#isRequested`.
       this.#current = null;
     }
   }

@@ -1,52 +1,53 @@
 import type { Clock } from "../../ports/clock.ts";
 import type { Logger, Metrics } from "../../ports/telemetry.ts";
 import { Loop } from "./loop.ts";
+import { settledWithin } from "./timed-waits.ts";
 
 export type SupervisorOptions = {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** The wall clock was set back by so much: what waits must not wait for it. */
+  /** Called after the wall clock was set back by `deltaMs`, so that due times move back with it. */
   readonly onClockSetBack: (deltaMs: number) => Promise<void>;
 };
 
-const watchEveryMs = 1000;
+const checkEveryMs = 1000;
 const silentAfterMs = 30_000;
 const deadAfterMs = 60_000;
 const stepMs = 30_000;
-/** The watch itself was this late: the process stood still (stopped, frozen, starved), and no loop is to blame for that. */
-const standstillMs = 10_000;
+/** Delay of the supervisor's own check that shows that the whole process was suspended, so that no loop is at fault. */
+const suspendedMs = 10_000;
 
-/** Starts and stops the loops, notices one that has died, and watches the wall clock. */
+/** Starts and stops the loops, detects a dead one, and follows steps of the wall clock. */
 export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #loops: Loop[] = [];
-  readonly #watch: Loop;
+  readonly #checkLoop: Loop;
   readonly #fatal = Promise.withResolvers<Error>();
-  /** Wall less monotonic time: constant until somebody sets the clock. */
+  /** Wall time minus monotonic time; constant until the clock is set. */
   #offsetMs: number;
-  /** By how much what waits is still to be moved. */
-  #owedShiftMs = 0;
+  /** Sum of the steps back that due times have not followed yet. */
+  #pendingShiftMs = 0;
   #isShifting = false;
-  #lookedAtMonotonicMs: number;
-  /** Since when the process has run without a standstill. */
+  #checkedAtMonotonicMs: number;
+  /** Start of the time in which the process ran without a suspension. */
   #runningSinceMonotonicMs: number;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#offsetMs = this.#currentOffsetMs();
-    this.#lookedAtMonotonicMs = options.clock.monotonicMs();
-    this.#runningSinceMonotonicMs = this.#lookedAtMonotonicMs;
-    this.#watch = new Loop({
+    this.#checkedAtMonotonicMs = options.clock.monotonicMs();
+    this.#runningSinceMonotonicMs = this.#checkedAtMonotonicMs;
+    this.#checkLoop = new Loop({
       name: "supervisor",
-      everyMs: watchEveryMs,
+      everyMs: checkEveryMs,
       clock: options.clock,
       logger: options.logger,
-      tick: () => this.#look(),
+      tick: () => this.#check(),
     });
   }
 
-  /** Resolves when a loop has been dead for a minute: the process must end, for nobody else would notice. */
+  /** Resolves when a loop has been dead for a minute; the process must end then. */
   get fatal(): Promise<Error> {
     return this.#fatal.promise;
   }
@@ -56,39 +57,36 @@ export class Supervisor {
   }
 
   start(): void {
-    this.#lookedAtMonotonicMs = this.#options.clock.monotonicMs();
-    for (const loop of [...this.#loops, this.#watch]) loop.start();
+    this.#checkedAtMonotonicMs = this.#options.clock.monotonicMs();
+    for (const loop of [...this.#loops, this.#checkLoop]) loop.start();
   }
 
-  /** No round begins any more; those that run have `graceMs`, for one that hangs must not hold up the end. */
+  /** Starts no more rounds and waits at most `graceMs` for those under way, because one may hang. */
   async stop(graceMs: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    void Promise.all([...this.#loops, this.#watch].map((loop) => loop.stop())).then(() => resolve());
-    const deadline = this.#options.clock.setTimer(graceMs, resolve);
-    await promise;
-    deadline.cancel();
+    const stopped = Promise.all([...this.#loops, this.#checkLoop].map((loop) => loop.stop()));
+    await settledWithin(this.#options.clock, graceMs, stopped);
   }
 
-  /** Loops that have not ticked for half a minute. */
+  /** Names of the loops that have not ticked for 30 s. */
   silentLoops(): readonly string[] {
     return this.#silentFor(silentAfterMs);
   }
 
   #silentFor(ms: number): readonly string[] {
     const nowMs = this.#options.clock.monotonicMs();
-    if (nowMs - this.#lookedAtMonotonicMs > standstillMs) return [];
+    if (nowMs - this.#checkedAtMonotonicMs > suspendedMs) return [];
     const since = (loop: Loop) => Math.max(loop.lastTickMonotonicMs, this.#runningSinceMonotonicMs);
     return this.#loops.filter((loop) => nowMs - since(loop) > ms).map((loop) => loop.name);
   }
 
-  #look(): void {
+  #check(): void {
     const nowMs = this.#options.clock.monotonicMs();
-    if (nowMs - this.#lookedAtMonotonicMs > standstillMs) this.#runningSinceMonotonicMs = nowMs;
-    this.#lookedAtMonotonicMs = nowMs;
+    if (nowMs - this.#checkedAtMonotonicMs > suspendedMs) this.#runningSinceMonotonicMs = nowMs;
+    this.#checkedAtMonotonicMs = nowMs;
     const [dead] = this.#silentFor(deadAfterMs);
     if (dead !== undefined) this.#fatal.resolve(new Error(`the loop ${dead} has not ticked for ${deadAfterMs / 1000} s`));
     this.#followWallClock();
-    if (this.#owedShiftMs > 0 && !this.#isShifting) void this.#shift(this.#owedShiftMs);
+    if (this.#pendingShiftMs > 0 && !this.#isShifting) void this.#shift(this.#pendingShiftMs);
   }
 
   #followWallClock(): void {
@@ -98,15 +96,15 @@ export class Supervisor {
     this.#offsetMs = offsetMs;
     this.#options.logger.warn({ stepped_ms: steppedMs }, "clock.stepped");
     this.#options.metrics.wallClockStepped();
-    if (steppedMs < 0) this.#owedShiftMs -= steppedMs;
+    if (steppedMs < 0) this.#pendingShiftMs -= steppedMs;
   }
 
-  /** Not waited for: a store that is away must not keep the watch from looking. The next look tries again. */
+  /** Runs beside the checks, because an unavailable store must not block them; the next check tries again. */
   async #shift(deltaMs: number): Promise<void> {
     this.#isShifting = true;
     try {
       await this.#options.onClockSetBack(deltaMs);
-      this.#owedShiftMs -= deltaMs;
+      this.#pendingShiftMs -= deltaMs;
     } catch (error) {
       this.#options.logger.warn({ error: String(error) }, "clock.shift_failed");
     } finally {

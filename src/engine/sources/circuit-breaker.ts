@@ -1,24 +1,24 @@
 const windowSeconds = 10;
 const minPolls = 10;
-/** After a reset, what the other instances said of the time before is not heard: a window and a heartbeat. */
-const deafAfterResetMs = 20_000;
+/** Time after a reset in which remote counts are ignored, because they include polls before it: a window and a heartbeat. */
+const ignoreRemoteAfterResetMs = 20_000;
 
 export type PollCounts = { readonly polls: number; readonly failures: number };
 
 const noPolls: PollCounts = { polls: 0, failures: 0 };
 
 /**
- * Counts the failures of the last 10 s, second by second: more than half of at least 10 polls opens the circuit. Polls
- * of the other instances count with them, as of their last heartbeats.
+ * Circuit breaker over the polls of the last 10 s, counted by second: it trips when more than half of at least 10 polls
+ * failed. Polls of the other instances count as of their last heartbeats.
  */
 export class CircuitBreaker {
   readonly #polls = Array.from({ length: windowSeconds }, () => 0);
   readonly #failures = Array.from({ length: windowSeconds }, () => 0);
   #second = 0;
-  #others = noPolls;
-  #deafUntilMonotonicMs = -Infinity;
+  #remote = noPolls;
+  #ignoreRemoteUntilMonotonicMs = -Infinity;
 
-  /** Whether this outcome makes it trip. */
+  /** Counts a poll and returns whether the circuit trips. */
   record(failed: boolean, nowMonotonicMs: number): boolean {
     this.#advance(Math.floor(nowMonotonicMs / 1000));
     const index = this.#second % windowSeconds;
@@ -27,14 +27,14 @@ export class CircuitBreaker {
     return failed && this.#trips();
   }
 
-  /** Whether what the other instances saw makes it trip. */
+  /** Sets the counts of the other instances and returns whether the circuit trips. */
   applyRemoteShares(counts: PollCounts, nowMonotonicMs: number): boolean {
     this.#advance(Math.floor(nowMonotonicMs / 1000));
-    this.#others = nowMonotonicMs < this.#deafUntilMonotonicMs ? noPolls : counts;
+    this.#remote = nowMonotonicMs < this.#ignoreRemoteUntilMonotonicMs ? noPolls : counts;
     return this.#trips();
   }
 
-  /** Of this instance alone. */
+  /** Returns the counts of this instance. */
   counts(nowMonotonicMs: number): PollCounts {
     this.#advance(Math.floor(nowMonotonicMs / 1000));
     return { polls: sum(this.#polls), failures: sum(this.#failures) };
@@ -43,13 +43,13 @@ export class CircuitBreaker {
   reset(nowMonotonicMs: number): void {
     this.#polls.fill(0);
     this.#failures.fill(0);
-    this.#others = noPolls;
-    this.#deafUntilMonotonicMs = nowMonotonicMs + deafAfterResetMs;
+    this.#remote = noPolls;
+    this.#ignoreRemoteUntilMonotonicMs = nowMonotonicMs + ignoreRemoteAfterResetMs;
   }
 
   #trips(): boolean {
-    const polls = sum(this.#polls) + this.#others.polls;
-    return polls >= minPolls && (sum(this.#failures) + this.#others.failures) * 2 > polls;
+    const polls = sum(this.#polls) + this.#remote.polls;
+    return polls >= minPolls && (sum(this.#failures) + this.#remote.failures) * 2 > polls;
   }
 
   #advance(second: number): void {

@@ -1,19 +1,19 @@
-/** What waits for its turn at a source. */
+/** An entry of a source's poll queue. */
 export type QueuedPoll = {
   readonly accountId: string;
-  /** Never polled in this process: goes ahead of repeats. */
+  /** Whether this process has never polled the call; first polls go ahead of repeats. */
   isFirstPoll: boolean;
-  /** It was taken out before its turn (its place is skipped). */
+  /** False once the entry was taken or removed; its place in the queue is then skipped. */
   isQueued: boolean;
 };
 
 /**
- * Who is polled next: first polls and repeats apart, each with its accounts taking turns and every account's oldest due
- * first. Removal is a mark, so that it costs nothing; marked entries are passed over when their turn comes.
+ * Poll queue of one source. First polls and repeats wait separately; within each, accounts take turns and each account's
+ * calls keep their order. Removal only marks an entry, in constant time; marked entries are skipped later.
  */
 export class FairPollQueue<Entry extends QueuedPoll> {
-  readonly #firsts = new AccountTurns<Entry>();
-  readonly #repeats = new AccountTurns<Entry>();
+  readonly #firsts = new RoundRobinQueue<Entry>();
+  readonly #repeats = new RoundRobinQueue<Entry>();
 
   get size(): number {
     return this.#firsts.size + this.#repeats.size;
@@ -26,13 +26,13 @@ export class FairPollQueue<Entry extends QueuedPoll> {
   add(entry: Entry): void {
     if (entry.isQueued) return;
     entry.isQueued = true;
-    this.#turnsOf(entry).add(entry);
+    this.#queueOf(entry).add(entry);
   }
 
   remove(entry: Entry): void {
     if (!entry.isQueued) return;
     entry.isQueued = false;
-    this.#turnsOf(entry).remove(entry);
+    this.#queueOf(entry).remove(entry);
   }
 
   nextFirst(): Entry | null {
@@ -44,29 +44,29 @@ export class FairPollQueue<Entry extends QueuedPoll> {
   }
 
   *entries(): Generator<Entry> {
-    for (const turns of [this.#firsts, this.#repeats]) for (const entries of turns.byAccount()) yield* entries;
+    for (const queue of [this.#firsts, this.#repeats]) for (const entries of queue.byAccount()) yield* entries;
   }
 
-  /** Who waits longest of each account's first polls and repeats. */
+  /** Yields the oldest entry of each account's first polls and repeats. */
   *heads(): Generator<Entry> {
-    for (const turns of [this.#firsts, this.#repeats])
-      for (const entries of turns.byAccount()) {
+    for (const queue of [this.#firsts, this.#repeats])
+      for (const entries of queue.byAccount()) {
         const { value } = entries.next();
         if (value !== undefined) yield value as Entry;
       }
   }
 
-  #turnsOf({ isFirstPoll }: Entry): AccountTurns<Entry> {
+  #queueOf({ isFirstPoll }: Entry): RoundRobinQueue<Entry> {
     return isFirstPoll ? this.#firsts : this.#repeats;
   }
 }
 
-/** A queue for each account, whose turns go round: a thousand calls of one are one turn less for another. */
-class AccountTurns<Entry extends QueuedPoll> {
+/** One queue per account, served in turn, so that a thousand calls of one account delay another by one turn. */
+class RoundRobinQueue<Entry extends QueuedPoll> {
   readonly #fifoByAccount = new Map<string, Fifo<Entry>>();
-  /** How many places of an entry that was taken out are still to be passed over; one it took since stands behind them. */
-  readonly #vacated = new Map<Entry, number>();
-  /** Of those that were not taken out. */
+  /** Number of places to skip per removed entry; an entry that was added again stands behind them. */
+  readonly #skips = new Map<Entry, number>();
+  /** Number of entries, removed ones excluded. */
   size = 0;
 
   add(entry: Entry): void {
@@ -77,13 +77,13 @@ class AccountTurns<Entry extends QueuedPoll> {
   }
 
   remove(entry: Entry): void {
-    this.#vacated.set(entry, (this.#vacated.get(entry) ?? 0) + 1);
+    this.#skips.set(entry, (this.#skips.get(entry) ?? 0) + 1);
     this.size -= 1;
   }
 
   take(): Entry | null {
     for (const [accountId, fifo] of this.#fifoByAccount) {
-      // A map keeps the order of insertion: whoever was served goes to the end.
+      // A map keeps insertion order, so the served account moves to the end.
       this.#fifoByAccount.delete(accountId);
       const entry = this.#nextOf(fifo);
       if (fifo.size > 0) this.#fifoByAccount.set(accountId, fifo);
@@ -95,17 +95,17 @@ class AccountTurns<Entry extends QueuedPoll> {
   }
 
   *byAccount(): Generator<Generator<Entry>> {
-    for (const fifo of this.#fifoByAccount.values()) yield this.#standingIn(fifo);
+    for (const fifo of this.#fifoByAccount.values()) yield this.#queuedIn(fifo);
   }
 
-  *#standingIn(fifo: Fifo<Entry>): Generator<Entry> {
-    const vacated = new Map(this.#vacated);
-    for (const entry of fifo.entries()) if (!passesOver(vacated, entry) && entry.isQueued) yield entry;
+  *#queuedIn(fifo: Fifo<Entry>): Generator<Entry> {
+    const skips = new Map(this.#skips);
+    for (const entry of fifo.entries()) if (!skip(skips, entry) && entry.isQueued) yield entry;
   }
 
   #nextOf(fifo: Fifo<Entry>): Entry | null {
     for (let entry = fifo.shift(); entry !== null; entry = fifo.shift())
-      if (!passesOver(this.#vacated, entry)) {
+      if (!skip(this.#skips, entry)) {
         entry.isQueued = false;
         return entry;
       }
@@ -113,16 +113,16 @@ class AccountTurns<Entry extends QueuedPoll> {
   }
 }
 
-/** Whether this is a place that was given up; then there is one less of them. */
-function passesOver<Entry>(vacated: Map<Entry, number>, entry: Entry): boolean {
-  const count = vacated.get(entry);
+/** Returns whether the entry's next place is to be skipped, and counts that skip. */
+function skip<Entry>(skips: Map<Entry, number>, entry: Entry): boolean {
+  const count = skips.get(entry);
   if (count === undefined) return false;
-  if (count === 1) vacated.delete(entry);
-  else vacated.set(entry, count - 1);
+  if (count === 1) skips.delete(entry);
+  else skips.set(entry, count - 1);
   return true;
 }
 
-/** An array with a moving head: shifting from a long array would copy it each time. */
+/** Queue as an array with a moving head, because `Array.shift` copies long arrays. */
 class Fifo<T> {
   #items: T[] = [];
   #head = 0;

@@ -1,12 +1,12 @@
-import { SourceLoad } from "./source-load.ts";
 import { SlidingWindowLimiter } from "./sliding-window-limiter.ts";
 import { SourceThrottle } from "./source-throttle.ts";
 
 const saturatedIntervalMs = 30 * 60 * 1000;
 
 /**
- * How fast one source is polled here: within this instance's grant of its rate, less after a 429, first polls on half of
- * it while repeats are due; and the interval that follows from it. Time is monotonic milliseconds.
+ * Rate at which this instance polls one source, and the poll interval that follows from it. The rate is this instance's
+ * grant of the source's rate, lowered after a 429; first polls use half of it while repeats are due. Times are monotonic
+ * milliseconds.
  */
 export class PollRate {
   #maxPollsPerSecond: number;
@@ -16,9 +16,9 @@ export class PollRate {
   readonly #load = new SourceLoad();
   readonly #throttle = new SourceThrottle();
   #grantPerSecond: number;
-  /** No other instance has a part of the rate. */
+  /** Whether this instance has the whole rate of the source. */
   #isWhole = true;
-  #othersCalls = 0;
+  #remoteCalls = 0;
   #intervalMs: number;
 
   constructor({ maxPollsPerSecond, intervalMinMs }: { readonly maxPollsPerSecond: number; readonly intervalMinMs: number }) {
@@ -30,12 +30,12 @@ export class PollRate {
     this.#intervalMs = intervalMinMs;
   }
 
-  /** Owned here. */
+  /** Number of calls that this instance polls. */
   get calls(): number {
     return this.#load.calls;
   }
 
-  /** Of the source, over all instances. */
+  /** Rate of the source over all instances. */
   get maxPollsPerSecond(): number {
     return this.#maxPollsPerSecond;
   }
@@ -44,53 +44,53 @@ export class PollRate {
     return this.#grantPerSecond;
   }
 
-  /** The poll interval in force: the least one, stretched evenly when the rate does not allow it. */
+  /** Current poll interval: the shortest one, stretched evenly if the rate does not allow it. */
   get intervalMs(): number {
     return this.#intervalMs;
   }
 
-  /** Who polls no call of the source shows how those are polled that do. */
+  /** Poll interval to report: an instance without calls of the source reports that of the other instances. */
   get shownIntervalMs(): number {
-    if (this.calls > 0 || this.#othersCalls === 0) return this.#intervalMs;
-    return Math.max(this.#intervalMinMs, (this.#othersCalls / (this.#maxPollsPerSecond * this.#throttle.factor)) * 1000);
+    if (this.calls > 0 || this.#remoteCalls === 0) return this.#intervalMs;
+    return Math.max(this.#intervalMinMs, (this.#remoteCalls / (this.#maxPollsPerSecond * this.#throttle.factor)) * 1000);
   }
 
-  /** After a 429: held back until then (not later than now: no more), and this part of the rate. */
+  /** Throttle after a 429; a past `untilMs` means that polls may start. */
   get throttle(): { readonly untilMs: number; readonly factor: number } {
     return this.#throttle;
   }
 
-  /** Whether so many more calls, over all instances, would stretch the interval past half an hour. */
+  /** Whether `additional` more calls would stretch the interval past half an hour, counted over all instances. */
   isSaturatedBy(additional: number): boolean {
-    // Past the longest interval that an age asks for, all calls weigh the same.
-    return ((this.calls + this.#othersCalls + additional) / this.#maxPollsPerSecond) * 1000 > saturatedIntervalMs;
+    // Beyond the longest interval of any age, all calls weigh the same.
+    return ((this.calls + this.#remoteCalls + additional) / this.#maxPollsPerSecond) * 1000 > saturatedIntervalMs;
   }
 
-  /** Counts a call in or out; `minIntervalMs` 0: it is polled at the source's own interval. */
+  /** Adds a call to the load or removes it; `minIntervalMs` is 0 if the source's own interval applies. */
   changeLoad(minIntervalMs: number, delta: 1 | -1): void {
     this.#load.change(minIntervalMs, delta);
-    this.#stretch();
+    this.#updateInterval();
   }
 
   applyRemoteCalls(calls: number): void {
-    this.#othersCalls = calls;
+    this.#remoteCalls = calls;
   }
 
-  /** What this instance may poll a second; 0: nothing. At most the source's rate. */
+  /** Sets the polls per second of this instance, at most the source's rate; 0 allows none. */
   setGrant(ratePerSecond: number): void {
     this.#isWhole = false;
     this.#grantPerSecond = ratePerSecond;
     this.#apply();
   }
 
-  /** Another rate of the source from now on. A grant can only be less for it; more is for a division to say. */
+  /** Changes the source's rate. A divided grant only shrinks with it; the next division may raise it. */
   setMaxPollsPerSecond(maxPollsPerSecond: number): void {
     this.#maxPollsPerSecond = maxPollsPerSecond;
     this.#grantPerSecond = this.#isWhole ? maxPollsPerSecond : Math.min(this.#grantPerSecond, maxPollsPerSecond);
     this.#apply();
   }
 
-  /** How long until the next poll may go; 0: now; infinite without a grant. */
+  /** Returns the time until the next poll may start; 0 if it may start now, `Infinity` without a grant. */
   waitMs(nowMs: number): number {
     return Math.max(0, this.#throttle.untilMs - nowMs, this.#rate.waitMs(nowMs));
   }
@@ -108,7 +108,7 @@ export class PollRate {
     return nowMs < this.#throttle.untilMs;
   }
 
-  /** A 429; null without a usable `Retry-After`. */
+  /** Applies a 429; `retryAfterMs` is `null` if it has no usable `Retry-After`. */
   limit(retryAfterMs: number | null, nowMs: number): void {
     this.#throttle.limit(retryAfterMs, nowMs);
     this.#apply();
@@ -123,7 +123,7 @@ export class PollRate {
     this.#throttle.endStreak();
   }
 
-  /** The rate recovers a little with every call of this, about once a second. */
+  /** Lets a throttled rate recover; called about once a second. */
   tick(nowMs: number): void {
     const { factor } = this.#throttle;
     this.#throttle.recover(nowMs);
@@ -134,12 +134,48 @@ export class PollRate {
     const rate = this.#grantPerSecond * this.#throttle.factor;
     this.#rate.set(rate);
     this.#firstsRate.set(rate / 2);
-    this.#stretch();
+    this.#updateInterval();
   }
 
-  #stretch(): void {
-    // Without a grant (there will be one) as if it had the whole rate.
+  #updateInterval(): void {
+    // Until there is a grant, the interval is that of the whole rate.
     const rate = (this.#grantPerSecond || this.#maxPollsPerSecond) * this.#throttle.factor;
     this.#intervalMs = Math.max(this.#intervalMinMs, this.#load.intervalMs(rate));
+  }
+}
+
+/** Number of calls of a source by the shortest interval that their age allows (0 if the source's own applies). */
+export class SourceLoad {
+  readonly #callsByLeastMs = new Map<number, number>();
+  #calls = 0;
+
+  get calls(): number {
+    return this.#calls;
+  }
+
+  change(leastIntervalMs: number, delta: 1 | -1): void {
+    this.#calls += delta;
+    this.#callsByLeastMs.set(leastIntervalMs, (this.#callsByLeastMs.get(leastIntervalMs) ?? 0) + delta);
+  }
+
+  /**
+   * Returns the shortest interval at which all calls fit into the rate; 0 without calls. Calls whose age requires a longer
+   * interval count with that one, until the rate stretches it too.
+   */
+  intervalMs(ratePerSecond: number): number {
+    const classes = [...this.#callsByLeastMs].toSorted(([a], [b]) => a - b);
+    let slowerPerSecond = 0;
+    for (const [leastMs, calls] of classes) if (leastMs > 0) slowerPerSecond += (calls * 1000) / leastMs;
+    let calls = 0;
+    for (const [index, [leastMs, ofClass]] of classes.entries()) {
+      calls += ofClass;
+      if (leastMs > 0) slowerPerSecond -= (ofClass * 1000) / leastMs;
+      const left = ratePerSecond - slowerPerSecond;
+      const intervalMs = calls === 0 ? 0 : (calls / left) * 1000;
+      const isLast = index === classes.length - 1;
+      if (isLast) return (calls / ratePerSecond) * 1000;
+      if (left > 0 && intervalMs <= (classes[index + 1]?.[0] ?? 0)) return intervalMs;
+    }
+    return 0;
   }
 }

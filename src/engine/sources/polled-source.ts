@@ -1,13 +1,16 @@
 import type { Observation } from "../../domain/calls/call.ts";
 import type { PollPolicy } from "../../domain/calls/poll-decision.ts";
 import type { Source } from "../../domain/sources/source.ts";
-import type { CallSource } from "../../ports/call-source.ts";
+import type { CallSource, PollTarget } from "../../ports/call-source.ts";
 import type { Clock, Timer } from "../../ports/clock.ts";
+import type { NotStarted } from "../../ports/not-started.ts";
 import type { Logger, Metrics } from "../../ports/telemetry.ts";
-import type { PolledCall } from "../polling/polled-call.ts";
+import type { QueuedPoll } from "./fair-poll-queue.ts";
 import { SourceGate } from "./source-gate.ts";
+import type { SharedPart } from "./source-gate.ts";
+import type { LocalTrouble } from "../runtime/local-trouble.ts";
 
-/** A source with its own waits: the sandbox's are its own, the others' the operator's. */
+/** Everything that is needed to poll a source. */
 export type SourceSetup = {
   readonly source: Source;
   readonly callSource: CallSource;
@@ -16,28 +19,40 @@ export type SourceSetup = {
   readonly intervalMaxMs: number;
 };
 
-/** What of a source holds for all instances. */
-export type SharedPart = "suspension" | "throttle";
+/** Fields of a call that its source reads. */
+export type PollableCall = QueuedPoll &
+  PollTarget & {
+    readonly callId: string;
+    readonly status: string | null;
+    readonly dueAtMonotonicMs: number;
+    /** Shortest interval that the call's age allows; 0 if the source's own applies. */
+    readonly minIntervalMs: number;
+  };
 
 export type SourceDependencies = {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /**
+   * Called when a gate changed shared state. If it is set, sources are polled within a grant, which is 0 until the rate has
+   * been divided.
+   */
   readonly onShared?: (sourceName: string, part: SharedPart) => void;
+  readonly localTrouble?: LocalTrouble;
 };
 
-/** One source as the poller runs it. */
-export class PolledSource {
-  /** Wakes the source when a token or a probe is due. */
+/** One source with its gate and its connection to the upstream. */
+export class PolledSource<Call extends PollableCall> {
+  /** Pending wake-up for the next token of the rate or the next probe. */
   wakeTimer: Timer | null = null;
-  /** Nobody configured it: it stands for what its calls name. */
+  /** Whether this is a stand-in for a source that is not configured. */
   isUnconfigured = false;
-  /** Our clock less the upstream's; null before its first `Date`. */
+  /** Own clock minus the upstream's; `null` before the first `Date` header. */
   clockSkewMs: number | null = null;
   readonly #dependencies: SourceDependencies;
   readonly #takeToken = () => this.#gate.takeToken();
   #setup: SourceSetup;
-  #gate: SourceGate<PolledCall>;
+  #gate: SourceGate<Call>;
 
   constructor(setup: SourceSetup, dependencies: SourceDependencies) {
     this.#setup = setup;
@@ -53,47 +68,50 @@ export class PolledSource {
     return this.#setup;
   }
 
-  /** Another one after the upstream was replaced. */
-  get gate(): SourceGate<PolledCall> {
+  /** Replaced together with the upstream. */
+  get gate(): SourceGate<Call> {
     return this.#gate;
   }
 
   /**
-   * Another upstream, or another way into it, from the next poll on: nothing that was learnt about the one before holds.
-   * Its calls (all of them in `calls`) go over; those that were in the queue are to be scheduled anew. What was on the
-   * wire ends as failed.
+   * Replaces the upstream or its credential from the next poll on, and forgets the health of the old one. `calls` are all
+   * calls of the source; the caller schedules those again that were queued. Polls in flight end as failed.
    */
-  replaceUpstream(setup: SourceSetup, calls: readonly PolledCall[]): void {
-    const before = this.#gate;
-    const replaced = this.#setup.callSource;
+  replaceUpstream(setup: SourceSetup, calls: readonly Call[]): void {
+    const oldGate = this.#gate;
+    const oldSource = this.#setup.callSource;
     this.#setup = setup;
-    this.#gate = this.#createGate(setup, before.grantPerSecond);
-    if (!this.isUnconfigured) this.#gate.setMayProbe(before.mayProbe);
+    this.#gate = this.#createGate(setup, oldGate.rate.grantPerSecond);
+    if (!this.isUnconfigured) this.#gate.setMayProbe(oldGate.mayProbe);
     this.isUnconfigured = false;
     this.clockSkewMs = null;
     for (const call of calls) {
-      before.queue.remove(call);
-      this.#gate.changeLoad(call.minIntervalMs, 1);
+      oldGate.queue.remove(call);
+      this.#gate.rate.changeLoad(call.minIntervalMs, 1);
     }
-    replaced.close().catch((error: unknown) => {
+    oldSource.close().catch((error: unknown) => {
       this.#dependencies.logger.warn({ source: this.name, error: String(error) }, "source.close_failed");
     });
   }
 
-  /** One poll of a call that the gate let through. Never rejects. */
-  async ask(call: PolledCall): Promise<Observation> {
+  /** Polls a call that the gate admitted. Never rejects. */
+  async poll(call: Call): Promise<Observation | NotStarted> {
     const { clock, logger, metrics } = this.#dependencies;
     const { callSource } = this.#setup;
     const lagMs = clock.monotonicMs() - call.dueAtMonotonicMs;
     try {
       const { observation, upstreamDateMs } = await callSource.poll(call, this.#takeToken);
       if (callSource !== this.#setup.callSource) return observation;
+      if (observation.kind === "not_started") {
+        this.#dependencies.localTrouble?.report(observation);
+        return observation;
+      }
       if (upstreamDateMs !== null) this.#recordClockSkew(upstreamDateMs);
       metrics.pollFinished(outcomeOf(observation, call), lagMs);
       return observation;
     } catch (error) {
       logger.error({ source: this.name, call_id: call.callId, error: String(error) }, "poll.failed_unexpectedly");
-      return { kind: "failed", code: "connect", detail: "not asked" };
+      return { kind: "failed", code: "connect", detail: "not polled" };
     }
   }
 
@@ -101,8 +119,7 @@ export class PolledSource {
     await this.#setup.callSource.close();
   }
 
-  /** A source that others poll too is polled when its rate has been divided. */
-  #createGate({ source, intervalMinMs, intervalMaxMs, policy }: SourceSetup, grantPerSecond = 0): SourceGate<PolledCall> {
+  #createGate({ source, intervalMinMs, intervalMaxMs, policy }: SourceSetup, grantPerSecond = 0): SourceGate<Call> {
     const { clock, onShared } = this.#dependencies;
     const { corroborationMs } = policy;
     const sharing = onShared === undefined ? {} : { grantPerSecond, onShared: (part: SharedPart) => onShared(source.name, part) };
@@ -110,13 +127,13 @@ export class PolledSource {
   }
 
   #recordClockSkew(upstreamDateMs: number): void {
-    // The header has whole seconds: half of one is the best guess.
+    // The header has whole seconds; half a second is the expected error.
     this.clockSkewMs = this.#dependencies.clock.nowMs() - upstreamDateMs - 500;
     this.#dependencies.metrics.clockSkew(this.name, this.clockSkewMs);
   }
 }
 
-function outcomeOf(observation: Observation, call: PolledCall): string {
+function outcomeOf(observation: Observation, call: PollableCall): string {
   if (observation.kind === "status") return observation.status === call.status ? "unchanged" : "transition";
   return observation.kind === "failed" ? observation.code : observation.kind;
 }

@@ -1,50 +1,50 @@
-/** Longer than the rate asks for, so that what the network bunches together is still within it where it arrives. */
+/** Stretches the window, so that polls which the network bunches together still arrive within the rate. */
 const slackRatio = 1.01;
 
 /**
- * No second ever sees more than the rate (rounded up), however quiet the one before was: a poll may go when the one a
- * second's worth before it is a second old. A bucket of one second's worth would let two of them through in one second.
- * A rate below one is one poll in that many seconds. Time is monotonic milliseconds.
+ * Limits polls so that no second contains more than the rate (rounded up), however idle the second before was: with a
+ * rate of n, a poll starts when the n-th poll before it is a second old. A token bucket of n would allow 2n in one second.
+ * A rate below 1 allows one poll per 1/rate seconds. Times are monotonic milliseconds.
  */
 export class SlidingWindowLimiter {
-  /** When the latest ones were granted; at least as many as one second may hold. */
-  #grantedAtMs: Float64Array;
+  /** Ring of the times of the latest polls; holds at least one second's worth. */
+  #polledAtMs: Float64Array;
   #next = 0;
   #burst = 1;
   #spanMs = 1000;
 
   constructor(ratePerSecond: number) {
-    this.#grantedAtMs = new Float64Array(Math.max(1, Math.ceil(ratePerSecond))).fill(-Infinity);
+    this.#polledAtMs = new Float64Array(Math.max(1, Math.ceil(ratePerSecond))).fill(-Infinity);
     this.set(ratePerSecond);
   }
 
-  /** From now on; what was granted before counts as it did. 0: nothing is granted. */
+  /** Changes the rate; earlier polls still count. 0 allows none. */
   set(ratePerSecond: number): void {
     this.#burst = ratePerSecond > 0 ? Math.max(1, Math.ceil(ratePerSecond)) : 0;
-    this.#remember(this.#burst);
+    this.#reserve(this.#burst);
     this.#spanMs = (this.#burst / ratePerSecond) * 1000 * slackRatio;
   }
 
-  /** How long until the next may be granted; 0: now; infinite while the rate is 0. */
+  /** Returns the time until the next poll may start; 0 if it may start now, `Infinity` if the rate is 0. */
   waitMs(nowMs: number): number {
     if (this.#burst === 0) return Infinity;
-    const size = this.#grantedAtMs.length;
-    const earlierMs = this.#grantedAtMs[(this.#next - this.#burst + size) % size] ?? -Infinity;
+    const size = this.#polledAtMs.length;
+    const earlierMs = this.#polledAtMs[(this.#next - this.#burst + size) % size] ?? -Infinity;
     return Math.max(0, earlierMs + this.#spanMs - nowMs);
   }
 
-  /** Notes one, whether or not there was room. */
+  /** Records a poll, even beyond the rate. */
   record(nowMs: number): void {
-    this.#grantedAtMs[this.#next] = nowMs;
-    this.#next = (this.#next + 1) % this.#grantedAtMs.length;
+    this.#polledAtMs[this.#next] = nowMs;
+    this.#next = (this.#next + 1) % this.#polledAtMs.length;
   }
 
-  /** Room for so many, the latest ones kept in their order. */
-  #remember(count: number): void {
-    if (count <= this.#grantedAtMs.length) return;
-    const latest = [...this.#grantedAtMs.subarray(this.#next), ...this.#grantedAtMs.subarray(0, this.#next)];
-    this.#grantedAtMs = new Float64Array(count).fill(-Infinity);
-    this.#grantedAtMs.set(latest, count - latest.length);
+  /** Grows the ring to `count` times, keeping the latest in order. */
+  #reserve(count: number): void {
+    if (count <= this.#polledAtMs.length) return;
+    const latest = [...this.#polledAtMs.subarray(this.#next), ...this.#polledAtMs.subarray(0, this.#next)];
+    this.#polledAtMs = new Float64Array(count).fill(-Infinity);
+    this.#polledAtMs.set(latest, count - latest.length);
     this.#next = 0;
   }
 }

@@ -15,44 +15,52 @@ export type SourceGateOptions = {
   readonly clock: Clock;
   readonly intervalMinMs: number;
   readonly intervalMaxMs: number;
-  /** How long a parsed 200 counts as proof that the source is the right one. */
+  /** Time for which a parsed 200 proves that the source is configured correctly. */
   readonly corroborationMs: number;
   readonly maxInFlight?: number;
-  /** Polls a second of this instance to begin with; left out: all that the source allows. */
+  /** Initial polls per second of this instance; the source's whole rate if left out. */
   readonly grantPerSecond?: number;
-  /** Something changed here that holds for all instances. */
-  readonly onShared?: (part: "suspension" | "throttle") => void;
+  /** Called when shared state changed here. */
+  readonly onShared?: (part: SharedPart) => void;
 };
 
-/** What one instance, or all others together, have of a source. */
+/** Part of a source's state that all instances share. */
+export type SharedPart = "suspension" | "throttle";
+
+/** Load and recent polls of a source at one instance, or at all others together. */
 export type GateShare = Omit<SourceShare, "ratePerSecond">;
 
 const maxInFlightDefault = 128;
 const misconfiguredCalls = 10;
-/** What the rate holds back goes out in the same bursts as what falls due (a slot of the wheel): one by one costs twice the time. */
+/** Polls delayed by the rate start in bursts as wide as a slot of the timing wheel, because single polls cost twice the time. */
 const coalesceMs = 16;
-/** Answers that are no status, but none that says who may ask either. */
+/** Failures with an answer that does not refuse the credential. */
 const answeredCodes: ReadonlySet<PollFailureCode> = new Set<PollFailureCode>(["redirect", "not_json", "too_large", "unexpected_status"]);
 
 /**
- * Who may be polled at one source, and when.
+ * Decides which call of a source is polled next, and when.
  *
- * open          -> within the rate; first polls ahead of repeats, on half of the rate while repeats are due
- * throttled     -> after a 429: nothing until `Retry-After` (or a backoff), then a lower rate that recovers
- * suspended     -> 401/403, or ten calls that only 400/404 without a witness (`misconfigured`): one probe at a time
- * circuit open  -> too many failures: one probe at a time
+ * | mode          | entered by                        | polls allowed               | left by                              |
+ * |---------------|-----------------------------------|-----------------------------|--------------------------------------|
+ * | open          | start, or the end of another mode | within the rate (see below) | any other mode                       |
+ * | throttled     | 429                               | none                        | `Retry-After`, or a backoff          |
+ * | suspended     | 401 or 403                        | one probe at a time         | probe without 401, 403, 429 or 5xx   |
+ * | misconfigured | ten uncorroborated 400s or 404s   | one probe at a time         | any parsed 200                       |
+ * | circuit open  | more than half of the polls fail  | one probe at a time         | probe that does not fail             |
  *
- * A probe's answer that is none of 401, 403, 429 and 5xx ends a suspension by 401 or 403; an open circuit takes one that
- * is no failure at all, `misconfigured` a parsed 200.
- * Answers to polls that were on the wire when it began are no probes.
- * All of it is memory: after a restart the source is `unproven` until it answers. Where several instances poll a source,
- * each has a grant of its rate, one of them probes, and what one learns the others adopt.
+ * First polls go ahead of repeats, but use half of the rate while repeats are due. After a throttle the rate starts low
+ * and recovers in steps. A 400 or 404 is uncorroborated while no call of the source gets a parsed 200.
+ *
+ * Answers to polls that were in flight when a mode began are not probes. All state is in memory: after a restart a source
+ * is `unproven` until it answers. Where several instances poll a source, each has a grant of its rate, one of them probes,
+ * and each adopts the suspensions and throttles of the others.
  */
 export class SourceGate<Entry extends QueuedPoll> {
   readonly queue = new FairPollQueue<Entry>();
+  /** Rate, load and interval; callers use it directly. */
+  readonly rate: PollRate;
   readonly #options: SourceGateOptions;
   readonly #maxInFlight: number;
-  readonly #pace: PollRate;
   readonly #circuit = new CircuitBreaker();
   readonly #suspension = new SourceSuspension<Entry>();
   readonly #uncorroborated = new Set<Entry>();
@@ -65,93 +73,64 @@ export class SourceGate<Entry extends QueuedPoll> {
   constructor(options: SourceGateOptions) {
     this.#options = options;
     this.#maxInFlight = options.maxInFlight ?? maxInFlightDefault;
-    this.#pace = new PollRate({ maxPollsPerSecond: options.source.maxPollsPerSecond, intervalMinMs: options.intervalMinMs });
-    if (options.grantPerSecond !== undefined) this.#pace.setGrant(options.grantPerSecond);
+    this.rate = new PollRate({ maxPollsPerSecond: options.source.maxPollsPerSecond, intervalMinMs: options.intervalMinMs });
+    if (options.grantPerSecond !== undefined) this.rate.setGrant(options.grantPerSecond);
   }
 
-  /** Of the source, over all instances. */
-  get maxPollsPerSecond(): number {
-    return this.#pace.maxPollsPerSecond;
-  }
-
-  get grantPerSecond(): number {
-    return this.#pace.grantPerSecond;
-  }
-
-  /** Its calls live in this process, as those of the sandbox do. */
+  /** Whether the calls exist only in this process (sandbox). */
   get isScripted(): boolean {
     return this.#options.source.kind === "sandbox";
   }
 
-  /** As the wall clock stands now: setting it makes a witness neither older nor younger. */
+  /** Wall time of the last parsed 200, computed from the monotonic clock so that setting the wall clock does not age it. */
   get lastGoodPollAtMs(): number | null {
     const { clock } = this.#options;
     if (this.#lastGoodMonotonicMs === -Infinity) return null;
     return Math.round(clock.nowMs() - (clock.monotonicMs() - this.#lastGoodMonotonicMs));
   }
 
-  /** Nothing but probes goes out, or nothing at all. */
+  /** Whether only probes, or no polls at all, may start. */
   get isClosed(): boolean {
-    return this.#suspension.reason !== null || this.#pace.isThrottled(this.#options.clock.monotonicMs());
+    return this.#suspension.reason !== null || this.rate.isThrottled(this.#options.clock.monotonicMs());
   }
 
   get isMisconfigured(): boolean {
     return this.#suspension.reason === "misconfigured";
   }
 
-  /** Suspended by 401 or 403. */
+  /** Whether the source is suspended by 401 or 403. */
   get #isRefusal(): boolean {
     return this.#suspension.reason === "unauthorized" || this.#suspension.reason === "forbidden";
   }
 
-  /** The poll interval in force: the least one, stretched evenly when the rate does not allow it. */
-  get intervalMs(): number {
-    return this.#pace.intervalMs;
-  }
-
-  /** Whether so many more calls would stretch the interval past half an hour. */
-  isSaturatedBy(additional: number): boolean {
-    return this.#pace.isSaturatedBy(additional);
-  }
-
-  /** Another rate from now on; what is known of the source stays. */
-  setMaxPollsPerSecond(maxPollsPerSecond: number): void {
-    this.#pace.setMaxPollsPerSecond(maxPollsPerSecond);
-  }
-
-  /** Counts a call in or out of the load; `minIntervalMs` 0: it is polled at the source's own interval. */
-  changeLoad(minIntervalMs: number, delta: 1 | -1): void {
-    this.#pace.changeLoad(minIntervalMs, delta);
-  }
-
-  /** The next one to poll now; null: nobody, or not yet. Every entry taken must come back through `finished`. */
+  /** Takes the next call to poll; `null` if none may be polled now. The caller passes every taken entry to `record` once. */
   next(): Entry | null {
     const nowMs = this.#options.clock.monotonicMs();
-    if (this.#inFlight >= this.#maxInFlight || this.#pace.waitMs(nowMs) > 0) return null;
+    if (this.#inFlight >= this.#maxInFlight || this.rate.waitMs(nowMs) > 0) return null;
     const entry = this.#suspension.reason === null ? this.#nextOpen(nowMs) : this.#nextProbe(nowMs);
     if (entry === null) return null;
     this.#inFlight += 1;
-    this.#pace.record(nowMs, entry.isFirstPoll);
+    this.rate.record(nowMs, entry.isFirstPoll);
     return entry;
   }
 
-  /** For the immediate second try inside a poll. */
+  /** Takes a token of the rate for the immediate second try inside a poll. */
   takeToken(): boolean {
     const nowMs = this.#options.clock.monotonicMs();
-    if (this.isClosed || this.#pace.waitMs(nowMs) > 0) return false;
-    this.#pace.record(nowMs, false);
+    if (this.isClosed || this.rate.waitMs(nowMs) > 0) return false;
+    this.rate.record(nowMs, false);
     return true;
   }
 
-  /** How long until `take` may give something; null: not before something finishes or is added. */
+  /** Time until `next` may return an entry; `null` if it cannot before a poll ends or an entry is added. */
   get waitMs(): number | null {
-    if (this.queue.size === 0 || this.#inFlight >= this.#maxInFlight || this.#pace.grantPerSecond === 0) return null;
+    if (this.queue.size === 0 || this.#inFlight >= this.#maxInFlight || this.rate.grantPerSecond === 0) return null;
     if (this.#suspension.isProbing || (this.#suspension.reason !== null && !this.#suspension.mayProbe)) return null;
     const nowMs = this.#options.clock.monotonicMs();
-    return Math.max(coalesceMs, this.#suspension.probeWaitMs(nowMs), this.#pace.waitMs(nowMs));
+    return Math.max(coalesceMs, this.#suspension.probeWaitMs(nowMs), this.rate.waitMs(nowMs));
   }
 
-  /** Takes the answer of a poll into account; once for every entry taken. */
+  /** Applies the answer of a poll; called once for every entry that `next` returned. */
   record(entry: Entry, observation: Observation): SourceChange {
     const nowMs = this.#options.clock.monotonicMs();
     const wasProbe = this.#suspension.record(entry);
@@ -162,7 +141,7 @@ export class SourceGate<Entry extends QueuedPoll> {
         return this.#suspend(observation.statusCode === 401 ? "unauthorized" : "forbidden", nowMs);
       case "rate_limited":
         if (wasProbe) this.#suspension.postponeProbe(nowMs);
-        this.#pace.limit(observation.retryAfterMs, nowMs);
+        this.rate.limit(observation.retryAfterMs, nowMs);
         this.#options.onShared?.("throttle");
         return "none";
       case "failed":
@@ -172,7 +151,7 @@ export class SourceGate<Entry extends QueuedPoll> {
         return "none";
       case "status":
         this.#lastGoodMonotonicMs = nowMs;
-        this.#pace.recordSuccess();
+        this.rate.recordSuccess();
         this.#uncorroborated.clear();
         this.#circuit.record(false, nowMs);
         return wasProbe || this.isMisconfigured ? this.#resume(nowMs) : "none";
@@ -186,7 +165,17 @@ export class SourceGate<Entry extends QueuedPoll> {
     }
   }
 
-  /** A call would end by 400 or 404 with nobody to vouch for the source. Ten such calls say that the source is wrong, not they. */
+  /** Takes back an entry whose poll could not be started by this process. What is known of the source stays. */
+  recordNotStarted(entry: Entry): void {
+    const wasProbe = this.#suspension.record(entry);
+    this.#inFlight -= 1;
+    if (wasProbe) this.#suspension.repeatProbe(this.#options.clock.monotonicMs());
+  }
+
+  /**
+   * Counts a call about to end with 400 or 404 while no other call of the source succeeds. After ten, the source is
+   * treated as misconfigured.
+   */
   recordUncorroboratedFailure(entry: Entry): SourceChange {
     this.#uncorroborated.add(entry);
     if (this.#uncorroborated.size + this.#remoteUncorroborated < misconfiguredCalls) return "none";
@@ -197,38 +186,33 @@ export class SourceGate<Entry extends QueuedPoll> {
     this.#uncorroborated.delete(entry);
   }
 
-  /** The rate recovers a little with every call of this, about once a second. */
+  /** Lets a throttled rate recover; called about once a second. */
   tick(): void {
-    this.#pace.tick(this.#options.clock.monotonicMs());
+    this.rate.tick(this.#options.clock.monotonicMs());
   }
 
-  /** What this instance may poll a second; 0: nothing. At most the source's rate. */
-  setGrant(ratePerSecond: number): void {
-    this.#pace.setGrant(ratePerSecond);
-  }
-
-  /** What this instance tells the others of the source. */
+  /** Returns the state of the source here that the next heartbeat reports. */
   share(): GateShare {
     const { polls, failures } = this.#circuit.counts(this.#options.clock.monotonicMs());
     const { lastGoodPollAtMs } = this;
     const uncorroborated = this.#uncorroborated.size;
-    return { calls: this.#pace.calls, uncorroborated, recentPolls: polls, recentFailures: failures, lastGoodPollAtMs };
+    return { calls: this.rate.calls, uncorroborated, recentPolls: polls, recentFailures: failures, lastGoodPollAtMs };
   }
 
-  /** What the others have of it, told at a heartbeat. */
-  applyRemoteShares(others: GateShare): SourceChange {
+  /** Applies the state of the source at all other instances, as of a heartbeat. */
+  applyRemoteShares(remote: GateShare): SourceChange {
     const nowMs = this.#options.clock.monotonicMs();
-    this.#pace.applyRemoteCalls(others.calls);
-    this.#remoteUncorroborated = others.uncorroborated;
-    if (others.lastGoodPollAtMs !== null) {
-      const goodMonotonicMs = nowMs - (this.#options.clock.nowMs() - others.lastGoodPollAtMs);
-      // A witness anywhere is one everywhere.
+    this.rate.applyRemoteCalls(remote.calls);
+    this.#remoteUncorroborated = remote.uncorroborated;
+    if (remote.lastGoodPollAtMs !== null) {
+      const goodMonotonicMs = nowMs - (this.#options.clock.nowMs() - remote.lastGoodPollAtMs);
+      // A good poll of any instance corroborates the source for all.
       if (goodMonotonicMs > this.#lastGoodMonotonicMs) {
         this.#lastGoodMonotonicMs = goodMonotonicMs;
         this.#uncorroborated.clear();
       }
     }
-    const tripped = this.#circuit.applyRemoteShares({ polls: others.recentPolls, failures: others.recentFailures }, nowMs);
+    const tripped = this.#circuit.applyRemoteShares({ polls: remote.recentPolls, failures: remote.recentFailures }, nowMs);
     return tripped && this.#suspension.reason === null ? this.#suspend("upstream_errors", nowMs) : "none";
   }
 
@@ -236,7 +220,7 @@ export class SourceGate<Entry extends QueuedPoll> {
     return this.#suspension.mayProbe;
   }
 
-  /** False while another instance probes a source that nobody polls. */
+  /** Allows or forbids probes; only one instance probes a suspended source. */
   setMayProbe(mayProbe: boolean): void {
     this.#suspension.mayProbe = mayProbe;
   }
@@ -245,14 +229,14 @@ export class SourceGate<Entry extends QueuedPoll> {
     return this.#suspension.current;
   }
 
-  /** Until when (wall time, may be past) nothing goes out after a 429, and the part of the rate that is left then. */
+  /** Throttle after a 429: wall time until which no poll starts (may be past), and the fraction of the rate allowed then. */
   get throttle(): { readonly untilMs: number; readonly factor: number } {
     const { clock } = this.#options;
-    const { untilMs, factor } = this.#pace.throttle;
+    const { untilMs, factor } = this.rate.throttle;
     return { untilMs: Math.round(clock.nowMs() + untilMs - clock.monotonicMs()), factor };
   }
 
-  /** Another instance suspended or resumed the source: so it is here. */
+  /** Adopts the suspension of another instance; `null` if it resumed the source. */
   adoptSuspension(suspension: SharedSuspension | null): SourceChange {
     const nowMs = this.#options.clock.monotonicMs();
     if (suspension !== null && suspension.reason === this.#suspension.reason) {
@@ -262,14 +246,14 @@ export class SourceGate<Entry extends QueuedPoll> {
     const ended = this.#suspension.end();
     if (ended !== null) this.#circuit.reset(nowMs);
     const begun = suspension === null ? null : this.#suspension.begin(suspension, nowMs);
-    return ended === "vindicated" ? ended : (begun ?? ended ?? "none");
+    return ended === "corroborated" ? ended : (begun ?? ended ?? "none");
   }
 
-  /** Another instance got a 429. */
+  /** Adopts the throttle of another instance after a 429. */
   adoptThrottle({ untilMs, factor }: { readonly untilMs: number; readonly factor: number }): void {
     const { clock } = this.#options;
     const nowMs = clock.monotonicMs();
-    this.#pace.adoptThrottle(nowMs + untilMs - clock.nowMs(), factor, nowMs);
+    this.rate.adoptThrottle(nowMs + untilMs - clock.nowMs(), factor, nowMs);
   }
 
   health(): SourceHealth {
@@ -279,7 +263,7 @@ export class SourceGate<Entry extends QueuedPoll> {
       this.#lastState = state;
       this.#stateSinceMs = clock.nowMs();
     }
-    const intervalMs = Math.round(this.#pace.shownIntervalMs);
+    const intervalMs = Math.round(this.rate.shownIntervalMs);
     return {
       name: source.name,
       kind: source.kind,
@@ -295,8 +279,8 @@ export class SourceGate<Entry extends QueuedPoll> {
     const nowMs = this.#options.clock.monotonicMs();
     const { reason } = this.#suspension;
     if (reason !== null) return { state: reason === "upstream_errors" ? "circuit_open" : "suspended", reason };
-    if (this.#pace.throttle.factor < 1 || this.#pace.isThrottled(nowMs)) return { state: "slowed", reason: "rate_limited" };
-    if (this.#pace.shownIntervalMs > this.#options.intervalMaxMs) return { state: "slowed", reason: "interval" };
+    if (this.rate.throttle.factor < 1 || this.rate.isThrottled(nowMs)) return { state: "slowed", reason: "rate_limited" };
+    if (this.rate.shownIntervalMs > this.#options.intervalMaxMs) return { state: "slowed", reason: "interval" };
     return nowMs - this.#lastGoodMonotonicMs > this.#options.corroborationMs
       ? { state: "unproven", reason: null }
       : { state: "ok", reason: null };
@@ -304,7 +288,7 @@ export class SourceGate<Entry extends QueuedPoll> {
 
   #nextOpen(nowMs: number): Entry | null {
     const { queue } = this;
-    const firstsMayGo = queue.repeatCount === 0 || this.#pace.mayPollFirst(nowMs);
+    const firstsMayGo = queue.repeatCount === 0 || this.rate.mayPollFirst(nowMs);
     return (firstsMayGo ? queue.nextFirst() : null) ?? queue.nextRepeat();
   }
 
@@ -327,17 +311,8 @@ export class SourceGate<Entry extends QueuedPoll> {
   }
 }
 
-/** The part of it that other instances have a part in. */
+/** Part of a gate that the coordination of instances uses. */
 export type SharedGate = Pick<
   SourceGate<QueuedPoll>,
-  | "maxPollsPerSecond"
-  | "isScripted"
-  | "setGrant"
-  | "share"
-  | "applyRemoteShares"
-  | "setMayProbe"
-  | "suspension"
-  | "throttle"
-  | "adoptSuspension"
-  | "adoptThrottle"
+  "rate" | "isScripted" | "share" | "applyRemoteShares" | "setMayProbe" | "suspension" | "throttle" | "adoptSuspension" | "adoptThrottle"
 >;

@@ -1,50 +1,111 @@
 import type { SourceHealth } from "../../domain/sources/source.ts";
-import { createUnconfiguredSource } from "./unconfigured-source.ts";
-import type { PolledSource, SourceDependencies } from "./polled-source.ts";
+import { PolledSource } from "./polled-source.ts";
+import type { PollableCall, SourceDependencies, SourceSetup } from "./polled-source.ts";
+import type { SharedGate } from "./source-gate.ts";
 
-/** Every source of this process by its name, those among them that calls name and nobody configured. */
-export class SourceRegistry {
+/** All sources of this process by name, including stand-ins for unconfigured ones. */
+export class SourceRegistry<Call extends PollableCall> {
   readonly #dependencies: SourceDependencies;
-  readonly #byName = new Map<string, PolledSource>();
+  readonly #byName = new Map<string, PolledSource<Call>>();
 
   constructor(dependencies: SourceDependencies) {
     this.#dependencies = dependencies;
   }
 
-  add(source: PolledSource): void {
+  add(source: PolledSource<Call>): void {
     this.#byName.set(source.name, source);
   }
 
-  get(name: string): PolledSource | undefined {
+  get(name: string): PolledSource<Call> | undefined {
     return this.#byName.get(name);
   }
 
-  all(): IterableIterator<PolledSource> {
+  all(): IterableIterator<PolledSource<Call>> {
     return this.#byName.values();
   }
 
-  /** The source that calls name. */
-  named(name: string): PolledSource {
+  /** Returns the source of this name, or adds a stand-in if it is not configured. */
+  named(name: string): PolledSource<Call> {
     const known = this.#byName.get(name);
     if (known !== undefined) return known;
     this.#dependencies.logger.warn({ source: name }, "poll.source_unknown");
-    const absent = createUnconfiguredSource(name, this.#dependencies);
-    this.add(absent);
-    return absent;
+    const standIn = createStandIn<Call>(name, this.#dependencies);
+    this.add(standIn);
+    return standIn;
+  }
+
+  /** Gates of the configured sources by name. */
+  get gates(): ReadonlyMap<string, SharedGate> {
+    return new Map([...this.all()].filter(({ isUnconfigured }) => !isUnconfigured).map(({ name, gate }) => [name, gate]));
+  }
+
+  /** Number of calls kept here of each unconfigured source. */
+  get callsOfUnconfigured(): ReadonlyMap<string, number> {
+    return new Map([...this.all()].filter(({ isUnconfigured }) => isUnconfigured).map(({ name, gate }) => [name, gate.rate.calls]));
+  }
+
+  /** Number of calls that are polled here, those of unconfigured sources excluded. */
+  get callCount(): number {
+    return [...this.gates.values()].reduce((sum, gate) => sum + gate.rate.calls, 0);
+  }
+
+  /** Whether `additional` more calls would stretch the source's interval past half an hour. */
+  isSaturated(name: string, additional: number): boolean {
+    return this.#byName.get(name)?.gate.rate.isSaturatedBy(additional) ?? false;
+  }
+
+  /** Returns how long the oldest due poll has been due. */
+  oldestDueMs(): number {
+    const nowMs = this.#dependencies.clock.monotonicMs();
+    let oldestMs = 0;
+    for (const { gate } of this.all()) for (const call of gate.queue.heads()) oldestMs = Math.max(oldestMs, nowMs - call.dueAtMonotonicMs);
+    return oldestMs;
   }
 
   health(): readonly SourceHealth[] {
-    return [...this.#byName.values()].map((source) => source.gate.health());
+    return [...this.all()].map((source) => source.gate.health());
   }
 
-  /** Our clock less each upstream's, where known. */
+  /** Returns the own clock minus the upstream's for each source where it is known. */
   clockSkews(): readonly { readonly source: string; readonly skewMs: number }[] {
-    return [...this.#byName.values()].flatMap((source) =>
-      source.clockSkewMs === null ? [] : [{ source: source.name, skewMs: source.clockSkewMs }],
-    );
+    return [...this.all()].flatMap((source) => (source.clockSkewMs === null ? [] : [{ source: source.name, skewMs: source.clockSkewMs }]));
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#byName.values()].map((source) => source.close()));
+    await Promise.all([...this.all()].map((source) => source.close()));
   }
+}
+
+/**
+ * Creates the stand-in (null object) for a source that calls name and that is not configured: a suspended source without
+ * probes. Its calls keep their deadlines, and are polled once the source is configured.
+ */
+function createStandIn<Call extends PollableCall>(name: string, dependencies: SourceDependencies): PolledSource<Call> {
+  const source = new PolledSource<Call>(standInSetup(name), dependencies);
+  source.isUnconfigured = true;
+  source.gate.adoptSuspension({ reason: "misconfigured", sinceMs: dependencies.clock.nowMs() });
+  source.gate.setMayProbe(false);
+  return source;
+}
+
+/** Only the name and the interval are ever used; the rate never refuses a registration. */
+function standInSetup(name: string): SourceSetup {
+  return {
+    source: { id: "src_absent", name, kind: "unconfigured", maxPollsPerSecond: 100 },
+    callSource: {
+      poll: () => Promise.reject(new Error(`the source ${name} is not configured`)),
+      close: () => Promise.resolve(),
+    },
+    intervalMinMs: 2000,
+    intervalMaxMs: 2000,
+    policy: {
+      notFoundGraceMs: 0,
+      lostAfterMs: 0,
+      statusRetentionMs: 0,
+      backoffMinMs: 2000,
+      backoffMaxMs: 2000,
+      corroborationMs: 0,
+      uncorroboratedEndMs: 0,
+    },
+  };
 }

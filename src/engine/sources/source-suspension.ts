@@ -1,14 +1,18 @@
 import type { SharedSuspension } from "../../ports/stores/shared-source-store.ts";
 
-/** What an answer did to the source. `vindicated`: it goes on, and what it denied before says nothing about the calls. */
-export type SourceChange = "none" | "suspended" | "resumed" | "vindicated";
+/**
+ * Effect of an observation on a source. `corroborated`: a misconfigured source is polled again, and its earlier 400s and
+ * 404s do not count against the calls.
+ */
+export type SourceChange = "none" | "suspended" | "resumed" | "corroborated";
 
 const probeMinMs = 5000;
 const probeMaxMs = 60_000;
+const probeNotStartedMs = 1000;
 
-/** Why nobody is polled at a source, and the one probe at a time that may end it. Time is monotonic milliseconds. */
+/** Suspension of a source, and the probe (one at a time) that may end it. Times are monotonic milliseconds. */
 export class SourceSuspension<Entry> {
-  /** False while another instance probes for all. */
+  /** False while another instance probes on behalf of all. */
   mayProbe = true;
   #current: SharedSuspension | null = null;
   #probe: Entry | null = null;
@@ -23,21 +27,21 @@ export class SourceSuspension<Entry> {
     return this.#current?.reason ?? null;
   }
 
-  /** A probe is on the wire. */
+  /** Whether a probe is in flight. */
   get isProbing(): boolean {
     return this.#probe !== null;
   }
 
-  /** How long until a probe may go; 0 or less: now. */
+  /** Returns the time until the next probe; 0 or less if it may start now. */
   probeWaitMs(nowMs: number): number {
     return this.#current === null ? 0 : this.#probeAtMs - nowMs;
   }
 
-  /** null: it stands as it is. */
+  /** Begins a suspension; `null` if another one is in force and takes precedence. */
   begin(suspension: SharedSuspension, nowMs: number): SourceChange | null {
     const before = this.reason;
     const { reason } = suspension;
-    // An open circuit is no suspension that anybody was told of; every other one stands as it is.
+    // Only an open circuit, which was never published as a suspension, gives way to another reason.
     if (before !== null && (before !== "upstream_errors" || reason === "upstream_errors")) return null;
     this.#current = suspension;
     this.#probeInMs = probeMinMs;
@@ -45,18 +49,18 @@ export class SourceSuspension<Entry> {
     return reason === "upstream_errors" ? "none" : "suspended";
   }
 
-  /** The same one as others date it; what is waited for stays. */
+  /** Takes over the start time that another instance recorded for the same suspension. */
   restoreTimes(suspension: SharedSuspension): void {
     this.#current = suspension;
   }
 
-  /** null: there was none. */
+  /** Ends the suspension; `null` if there was none. */
   end(): SourceChange | null {
     const { reason } = this;
     this.#current = null;
     this.#probe = null;
     if (reason === null) return null;
-    if (reason === "misconfigured") return "vindicated";
+    if (reason === "misconfigured") return "corroborated";
     return reason === "upstream_errors" ? "none" : "resumed";
   }
 
@@ -66,11 +70,16 @@ export class SourceSuspension<Entry> {
     return this.#probe;
   }
 
-  /** Whether it was the probe; then another one may go when its time has come. */
+  /** Returns whether the entry was the probe, and if so allows the next probe. */
   record(entry: Entry): boolean {
     if (this.#probe !== entry) return false;
     this.#probe = null;
     return true;
+  }
+
+  /** The probe was not sent; the next one comes soon, because the source has said nothing. */
+  repeatProbe(nowMs: number): void {
+    this.#probeAtMs = nowMs + probeNotStartedMs;
   }
 
   postponeProbe(nowMs: number): void {

@@ -1,30 +1,33 @@
 const throttleMinMs = 1000;
 const throttleMaxMs = 60_000;
 const minRateFactor = 1 / 32;
-/** A source that answered 429 gets a sixteenth of its rate back in this time. */
+/** Time in which a throttled source regains a sixteenth of its rate. */
 const recoveryStepMs = 2000;
 
-/** What a 429 does to a source: nothing until `Retry-After` (or a backoff), then half of the rate, which recovers. Time is monotonic milliseconds. */
+/**
+ * Throttle after a 429: no poll until `Retry-After` (or a backoff), then half of the rate, which recovers. Times are
+ * monotonic milliseconds.
+ */
 export class SourceThrottle {
   #untilMs = -Infinity;
   #factor = 1;
   #changedAtMs = 0;
-  /** 429s without a good answer in between. */
+  /** Number of 429s since the last good answer. */
   #streak = 0;
 
-  /** Nothing goes out before then. */
+  /** No poll starts before this time. */
   get untilMs(): number {
     return this.#untilMs;
   }
 
-  /** The part of the rate that is left. */
+  /** Fraction of the rate that may be used. */
   get factor(): number {
     return this.#factor;
   }
 
-  /** A 429 came in; null without a usable `Retry-After`. */
+  /** Applies a 429; `retryAfterMs` is `null` if it has no usable `Retry-After`. */
   limit(retryAfterMs: number | null, nowMs: number): void {
-    // Answers to polls that were on the wire when the first 429 came say nothing new.
+    // Answers to polls that were in flight when the first 429 arrived do not lower the rate again.
     if (nowMs < this.#untilMs) {
       this.#untilMs = Math.max(this.#untilMs, nowMs + (retryAfterMs ?? 0));
       return;
@@ -35,18 +38,18 @@ export class SourceThrottle {
     this.#setFactor(Math.max(this.#factor / 2, minRateFactor), nowMs);
   }
 
-  /** Another instance got one. */
+  /** Applies the throttle of another instance. */
   adopt(untilMs: number, factor: number, nowMs: number): void {
     this.#untilMs = Math.max(this.#untilMs, untilMs);
     if (factor < this.#factor) this.#setFactor(factor, nowMs);
   }
 
-  /** A good answer: the next 429 is a first one. */
+  /** Resets the backoff after a good answer. */
   endStreak(): void {
     this.#streak = 0;
   }
 
-  /** About once a second. */
+  /** Restores a step of the rate if one is due; called about once a second. */
   recover(nowMs: number): void {
     if (this.#factor < 1 && nowMs >= this.#untilMs && nowMs - this.#changedAtMs >= recoveryStepMs)
       this.#setFactor(Math.min(1, this.#factor + 1 / 16), nowMs);

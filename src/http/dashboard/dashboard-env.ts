@@ -2,8 +2,8 @@ import type { html } from "hono/html";
 import type { Env } from "../operations/dependencies.ts";
 import type { Session } from "./session/session.ts";
 
-/** `session` is there once the guard let the request through, `form` with a POST. */
+/** Variables of a request: `session` once the guard admitted it, `form` with a POST. */
 export type DashboardEnv = { Variables: Env["Variables"] & { session: Session; form: URLSearchParams } };
 
-/** What a template makes: text and quoted attributes are escaped in it. */
+/** Result of a template, in which text and quoted attributes are escaped. */
 export type Html = ReturnType<typeof html>;

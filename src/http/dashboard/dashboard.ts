@@ -18,15 +18,16 @@ import { addWatchList } from "./pages/watch-list.ts";
 import { addWatchPages } from "./pages/watch-page.ts";
 
 /**
- * The dashboard, to be mounted at `/dashboard`: pages for people, made on the service, that work without a script.
- * Whatever strangers wrote (reasons, metadata, answers, URLs) is text on them; links lead to our own pages alone. What
- * goes wrong is thrown as in the API, or as a `PageProblemError`, and rendered as a page by the app. `limitRate` is that of the API: one budget.
+ * Creates the dashboard, to be mounted at `/dashboard`: pages rendered on the server that work without a script. Text from
+ * outside (reasons, metadata, answers, URLs) is shown as text; links lead only to the dashboard's own pages. Errors are
+ * thrown as in the API, or as a `PageProblemError`, and rendered as a page by the app. `limitRate` is the API's, so that
+ * both share one budget.
  */
 export function createDashboard(dependencies: HttpDependencies, limitRate: MiddlewareHandler): Hono<DashboardEnv> {
   const dashboard = new Hono<DashboardEnv>({ strict: true });
   const sessions = new Sessions(dependencies);
   dashboard.use(pageHeaders(dependencies.publicUrl), guard(sessions));
-  // Nobody is known yet who signs in; that has its own bound.
+  // Sign-in has no account yet and a limit of its own.
   dashboard.use((c, next) => (c.req.path === signInPath ? next() : limitRate(c, next)));
 
   addSignIn(dashboard, sessions, dependencies);

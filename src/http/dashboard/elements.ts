@@ -10,7 +10,7 @@ const toneByState: Readonly<Record<string, "good" | "bad" | "wait">> = {
   ended: "bad",
   success: "good",
   failure: "bad",
-  // Deliveries and what an attempt led to.
+  // Deliveries and decisions of attempts.
   pending: "wait",
   delivered: "good",
   exhausted: "bad",
@@ -31,13 +31,13 @@ const toneByState: Readonly<Record<string, "good" | "bad" | "wait">> = {
   circuit_open: "bad",
 };
 
-/** A state, in a word and a colour. */
+/** Renders a state as a word with a colour. */
 export function badge(state: string): Html {
   const tone = Object.hasOwn(toneByState, state) ? toneByState[state] : "off";
   return html`<span class="badge ${tone}">${state}</span>`;
 }
 
-/** What is known of one thing; facts without a value are left out. */
+/** Renders a definition list; terms without a value are left out. */
 export function definitionList(list: readonly (readonly [label: string, value: Content | null])[]): Html {
   return html`<dl>
     ${list.map(([label, value]) =>
@@ -50,16 +50,16 @@ export function definitionList(list: readonly (readonly [label: string, value: C
 }
 
 export type Table = {
-  /** What it lists, for those who do not see the page. */
+  /** Caption for screen readers. */
   readonly caption: string;
   readonly columns: readonly string[];
-  /** The first cell names its row; null: there is nothing to say. */
+  /** Cells of a row; the first one is its header, `null` is an empty cell. */
   readonly rows: readonly (readonly (Content | null)[])[];
-  /** Said where there are no rows. */
+  /** Text shown if there are no rows. */
   readonly empty: string;
 };
 
-/** On a narrow screen each row becomes a card; the roles keep it a table for those who do not see it. */
+/** Renders a table. On a narrow screen each row becomes a card; the roles keep it a table for screen readers. */
 export function table({ caption, columns, rows, empty }: Table): Html {
   if (rows.length === 0) return html`<p class="quiet">${empty}</p>`;
   return html`<table role="table" aria-label="${caption}">
@@ -85,7 +85,7 @@ function cellOf(cell: Content | null, label: string, isFirst: boolean): Html {
   return html`<td role="cell" data-label="${label}"><div>${cell}</div></td>`;
 }
 
-/** Links through the pages of a list, with the filters in force. */
+/** Renders the links between pages of a list, with its filters. */
 export function pager(
   path: string,
   filters: Readonly<Record<string, string | undefined>>,
@@ -97,34 +97,34 @@ export function pager(
   return first === null && next === null ? "" : html`<nav class="actions" aria-label="Pages">${first} ${next}</nav>`;
 }
 
-/** A path of ours with the parameters that are set. */
+/** Builds a path with the parameters that have a value. */
 export function pathWith(path: string, parameters: Readonly<Record<string, string | undefined>>): string {
   const set = Object.entries(parameters).filter((entry): entry is [string, string] => entry[1] !== undefined && entry[1] !== "");
   return set.length === 0 ? path : `${path}?${new URLSearchParams(set).toString()}`;
 }
 
-/** A text as it came, line breaks and all. */
+/** Renders text unchanged, with its line breaks. */
 export function preformatted(text: string): Html {
-  // A parser drops the first line break after the tag: let that not be one of the text's.
+  // The HTML parser drops the first line break after the tag, so one is added.
   return html`<pre>${`\n${text}`}</pre>`;
 }
 
-/** A URL or another text that has no place to break a line; never a link, for strangers wrote it. */
+/** Renders a URL or other long text that may break anywhere; never a link, because the text comes from outside. */
 export function longText(text: string): Html {
   return html`<span class="long">${text}</span>`;
 }
 
-/** A call SID in a table: it need not have a place to break either. */
+/** Renders a call SID in a table; it may break anywhere. */
 export function sidText(callSid: string): Html {
   return html`<span class="sid">${callSid}</span>`;
 }
 
-/** A link to the page of one thing, named by its id unless a text is given. */
+/** Renders a link to the page of a resource, labelled with its id unless a text is given. */
 export function linkTo(kind: "watches" | "deliveries" | "endpoints", id: string, text: Content = id): Html {
   return html`<a href="${`/dashboard/${kind}/${encodeURIComponent(id)}`}">${text}</a>`;
 }
 
-/** A choice of one of a few, or of none. */
+/** Renders a choice between a few values or none. */
 export function selectOf(name: string, choices: readonly string[], chosen: string | undefined): Html {
   return html`<select id="${name}" name="${name}">
     <option value="">any</option>

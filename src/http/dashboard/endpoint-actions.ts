@@ -6,7 +6,7 @@ import { timeField } from "../schemas/fields.ts";
 import type { DashboardEnv } from "./dashboard-env.ts";
 import { redirectWith } from "./notice.ts";
 
-/** What the forms of an endpoint's page do. */
+/** Actions of the forms on an endpoint's page. */
 export function addEndpointActions(dashboard: Hono<DashboardEnv>, dependencies: HttpDependencies): void {
   const { endpointSettings, manualDelivery, clock } = dependencies;
 
@@ -44,7 +44,7 @@ function endpointPath(id: string): string {
   return `/dashboard/endpoints/${encodeURIComponent(id)}`;
 }
 
-/** What `datetime-local` sends has no time zone: it is UTC, as its label says. */
+/** Parses a `datetime-local` value, which has no time zone, as UTC, as its label says. */
 function timeOf(parameter: string, text: string): number {
   const { data } = timeField.safeParse(text.endsWith("Z") ? text : `${text}Z`);
   if (data === undefined) throw unprocessable([{ parameter, detail: "must be a time as in 2026-11-24T12:00" }]);

@@ -6,10 +6,10 @@ import type { DashboardEnv, Html } from "./dashboard-env.ts";
 
 const formType = "application/x-www-form-urlencoded";
 
-/** The name of the field that holds a session's form token. */
+/** Name of the field that holds a session's form token. */
 const tokenField = "token";
 
-/** The fields as the browser sent them; of one that is there twice the first counts. */
+/** Reads the fields of a form; if a field is sent twice, the first one counts. */
 export async function readForm(c: Context<DashboardEnv>): Promise<URLSearchParams> {
   const bytes = await readBody(c, "form");
   if (c.req.header("content-type")?.split(";", 1)[0]?.trim().toLowerCase() !== formType)
@@ -24,7 +24,7 @@ export function formTokenOf(form: URLSearchParams): string {
   return form.get(tokenField) ?? "";
 }
 
-/** A button that does something, with the fields it needs. */
+/** Renders a button that posts an action, with the fields it needs. */
 export function actionForm(
   c: Context<DashboardEnv>,
   {

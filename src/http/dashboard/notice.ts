@@ -3,29 +3,29 @@ import { html } from "hono/html";
 import type { DashboardEnv, Html } from "./dashboard-env.ts";
 
 const texts = {
-  "retry-accepted": { isFault: false, text: "One attempt is being made now. Load the page again to see what came of it." },
+  "retry-accepted": { isFault: false, text: "One attempt is running now. Reload the page to see its result." },
   "test-delivered": { isFault: false, text: "The test webhook was delivered." },
   "test-failed": {
     isFault: true,
     text: "The test webhook was sent but not delivered. It is the newest delivery below; its page says why.",
   },
-  "endpoint-paused": { isFault: false, text: "Paused: nothing is sent until you enable it again. What is owed is kept." },
-  "endpoint-enabled": { isFault: false, text: "Enabled: what is owed is sent now, in order." },
-  recovered: { isFault: false, text: "Owed again, with a fresh retry schedule." },
-  "recovered-nothing": { isFault: true, text: "Nothing in that span was given up: there was nothing to recover." },
-  "watch-deleted": { isFault: false, text: "The watch was deleted: nothing more is sent for it." },
+  "endpoint-paused": { isFault: false, text: "Paused: nothing is sent until you enable the endpoint again. Pending deliveries are kept." },
+  "endpoint-enabled": { isFault: false, text: "Enabled: pending deliveries are sent now, in order." },
+  recovered: { isFault: false, text: "Requeued with a new retry schedule." },
+  "recovered-nothing": { isFault: true, text: "No delivery in that span has failed, so nothing was requeued." },
+  "watch-deleted": { isFault: false, text: "The watch was deleted, so nothing more is sent for it." },
   "watch-erased": { isFault: false, text: "The watch was erased with its events." },
-  "hook-removed": { isFault: false, text: "The hook was removed. What was owed to it alone is canceled." },
+  "hook-removed": { isFault: false, text: "The hook was removed. Deliveries pending for it alone are canceled." },
 } as const;
 
 export type NoticeName = keyof typeof texts;
 
-/** Sends the browser on after a form was carried out, so that loading the page again does not do it again. */
+/** Redirects the browser after a form, so that a reload does not repeat the action. */
 export function redirectWith(c: Context<DashboardEnv>, path: string, name: NoticeName): Response {
   return c.redirect(`${path}?notice=${name}`, 303);
 }
 
-/** What the form before this page came to. The address only names a text: nothing of it is shown. */
+/** Returns the result text of the previous form. The address only selects a text and is never shown itself. */
 export function notice(c: Context<DashboardEnv>): Html | "" {
   const name = c.req.query("notice") ?? "";
   if (!Object.hasOwn(texts, name)) return "";

@@ -2,7 +2,7 @@ import { problemKindOf } from "../schemas/problem-catalogue.ts";
 import { retryAfter } from "../operations/problem.ts";
 import type { Problem } from "../operations/problem.ts";
 
-/** What only people at the dashboard meet: no answer of the API, and in no document of it. */
+/** Problems of the dashboard alone; the API never answers them. */
 const pageProblemCatalogue = {
   "sign-in-needed": { status: 401, title: "Sign in" },
   "session-over": { status: 401, title: "Sign in" },
@@ -12,7 +12,7 @@ const pageProblemCatalogue = {
   "too-many-sign-ins": { status: 429, title: "Too many requests" },
 } as const satisfies Record<string, { readonly status: number; readonly title: string }>;
 
-/** A problem that is only ever rendered as a page; status and title are the slug's. */
+/** Problem that is rendered only as a page; status and title follow from the slug. */
 export type PageProblem = {
   readonly slug: keyof typeof pageProblemCatalogue;
   readonly detail: string;
@@ -29,22 +29,22 @@ export class PageProblemError extends Error {
   }
 }
 
-/** Nobody is signed in. `slug` tells whether that is somebody's mistake or how every visit begins. */
+/** Problem of a request without a session. `slug` distinguishes an invalid key from a first visit. */
 export function notSignedIn(slug: "sign-in-needed" | "session-over" | "key-unknown"): PageProblemError {
   const detail = {
     "sign-in-needed": "Sign in with an API key of your account.",
-    "session-over": "The session is over: its 12 hours have passed, or its key was revoked. Sign in again.",
+    "session-over": "The session has ended: its 12 hours have passed, or its key was revoked. Sign in again.",
     "key-unknown": "This key is not valid: it is unknown or was revoked.",
   }[slug];
   return new PageProblemError({ slug, detail, headers: { "www-authenticate": 'Bearer realm="ringback"' } });
 }
 
 export function tooManySignIns(retryAfterMs: number): PageProblemError {
-  const detail = "Too many keys were wrong, this one with them: wait a minute before you try another. A valid key is taken at once.";
+  const detail = "Too many invalid keys, including this one. Wait a minute before you try another. A valid key is always accepted.";
   return new PageProblemError({ slug: "too-many-sign-ins", detail, headers: retryAfter(retryAfterMs) });
 }
 
-/** Status and title of what a page shows, be it a problem of the dashboard or of the API. */
+/** Returns status and title of a problem of the dashboard or of the API. */
 export function shownKindOf({ slug }: PageProblem | Problem): { readonly status: number; readonly title: string } {
   return isPageSlug(slug) ? pageProblemCatalogue[slug] : problemKindOf(slug);
 }

@@ -18,7 +18,7 @@ const sections = [
 export type Page = {
   readonly title: string;
   readonly body: Html;
-  /** Offers to load itself again every few seconds. */
+  /** Whether the page offers to refresh itself every few seconds. */
   readonly refreshable?: boolean;
 };
 
@@ -31,7 +31,7 @@ const contentPolicy = [
   "frame-ancestors 'none'",
 ].join("; ");
 
-/** What every answer under `/dashboard` carries, redirects and errors too: no script, no frame, nothing kept, nothing told to others. */
+/** Headers of every answer under `/dashboard`, redirects and errors included: no script, no frame, no cache, no referrer. */
 export function pageHeaders(publicUrl: string | null): MiddlewareHandler<DashboardEnv> {
   return async (c, next) => {
     await next();
@@ -45,13 +45,13 @@ export function pageHeaders(publicUrl: string | null): MiddlewareHandler<Dashboa
   };
 }
 
-/** A page as it is answered. It stands alone: one style sheet, no script, nothing from anywhere else. */
+/** Renders a page. It has one style sheet, no script, and loads nothing from another host. */
 export function page(
   c: Context<DashboardEnv>,
   { title, body, refreshable = false }: Page,
   { status = 200, headers = {} }: { readonly status?: number; readonly headers?: Readonly<Record<string, string>> } = {},
 ): Response | Promise<Response> {
-  // Before the guard let anybody through there is none, whatever the type says.
+  // There is no session before the guard has run, although the type has one.
   const session = c.get("session") as Session | undefined;
   const refreshes = refreshable && c.req.query("refresh") === "on";
   const document = html`<!doctype html>
@@ -75,7 +75,7 @@ export function page(
 
 function navigation(c: Context<DashboardEnv>, { account }: Session): Html {
   const current = sections.findLast(({ path }) => c.req.path === path || c.req.path.startsWith(`${path}/`));
-  return html`<a class="skip" href="#main">Skip to the content</a>
+  return html`<a class="skip" href="#main">Skip to content</a>
     <header>
       <div>
         <span class="brand">Ringback</span>
@@ -98,8 +98,8 @@ function refreshLink(path: string, refreshes: boolean): Html {
   return html`<p class="quiet">
     ${
       refreshes
-        ? html`This page loads itself again every ${refreshSeconds} s. <a href="${path}">Stop that</a>`
-        : html`<a href="${`${path}?refresh=on`}">Load this page again every ${refreshSeconds} s</a>`
+        ? html`Refreshes every ${refreshSeconds} s. <a href="${path}">Stop</a>`
+        : html`<a href="${`${path}?refresh=on`}">Refresh every ${refreshSeconds} s</a>`
     }
   </p>`;
 }

@@ -4,7 +4,7 @@ import { checkParameters } from "../operations/operation.ts";
 import { callSidField, cursorQuery } from "../schemas/fields.ts";
 import type { DashboardEnv } from "./dashboard-env.ts";
 
-/** A form sends every field it has: an empty one is none. */
+/** Reads an empty field as absent, because a form sends all its fields. */
 const orBlank = <Schema extends z.ZodType>(schema: Schema) =>
   z.preprocess(
     (value) => (typeof value === "string" && value.trim() === "" ? undefined : typeof value === "string" ? value.trim() : value),
@@ -19,7 +19,7 @@ export const cursorField = orBlank(cursorQuery);
 
 export const cursorOnly = z.object({ cursor: cursorField });
 
-/** The parameters a page knows; others do no harm. Bad ones are a 422. */
+/** Parses the parameters of a page and ignores others. An invalid one is a 422. */
 export function readParameters<Schema extends z.ZodType>(c: Context<DashboardEnv>, schema: Schema): z.infer<Schema> {
   return checkParameters(c, { query: schema }).query as z.infer<Schema>;
 }

@@ -6,7 +6,7 @@ import { ProblemError } from "../operations/problem.ts";
 import type { DashboardEnv, Html } from "./dashboard-env.ts";
 import { pathWith } from "./elements.ts";
 
-/** Where a call SID or an id leads, so that what stands in a log is pasted into one field. */
+/** Finds the page of a call SID or an id, so that a value from a log can be pasted into one field. */
 export function addFind(dashboard: Hono<DashboardEnv>, { store }: HttpDependencies): void {
   dashboard.get("/find", async (c) => {
     const wanted = (c.req.query("q") ?? "").trim();
@@ -24,7 +24,8 @@ export function addFind(dashboard: Hono<DashboardEnv>, { store }: HttpDependenci
     if (delivery !== undefined) return c.redirect(`/dashboard/deliveries/${encodeURIComponent(delivery.id)}`, 303);
     throw new ProblemError({
       slug: "not-found",
-      detail: "nothing of this account is called that: a call SID begins with OUT-, an id with wch_, evt_ (a webhook-id), dlv_, ep_ or hk_",
+      detail:
+        "no resource of this account has this id: a call SID begins with OUT-, an id with wch_, evt_ (a webhook-id), dlv_, ep_ or hk_",
     });
   });
 }

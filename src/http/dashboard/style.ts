@@ -1,4 +1,4 @@
-/** The one style sheet; the policy of every page lets in nothing else. Contrast of text is at least 4.5 to 1 in both schemes. */
+/** The only style sheet that the content security policy admits. Text contrast is at least 4.5 to 1 in both schemes. */
 export const style = `
 :root{color-scheme:light dark;--bg:#f7f8fa;--card:#fff;--text:#1b2128;--quiet:#545e69;--line:#d5dae0;--link:#0a52b8;--button:#0a52b8;--on-button:#fff;
 --good:#0b5d2a;--good-bg:#dcf5e3;--bad:#9c1226;--bad-bg:#fde8ea;--wait:#6b4700;--wait-bg:#fff1c9;--off:#434c56;--off-bg:#e9ecf0}

@@ -1,7 +1,7 @@
 import { html } from "hono/html";
 import type { Html } from "./dashboard-env.ts";
 
-/** A quotation, or a time outside of one. */
+/** Matches a quotation, or a time outside of one. */
 const apart = /("(?:[^"\\]|\\.)*"|\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z)/;
 const units = [
   { name: "d", ms: 86_400_000 },
@@ -10,13 +10,13 @@ const units = [
   { name: "s", ms: 1000 },
 ];
 
-/** A span as people say it, in its largest unit: `3 min`, `0 s`. */
+/** Formats a duration in its largest unit: `3 min`, `0 s`. */
 function spanText(spanMs: number): string {
   const unit = units.find(({ ms }) => spanMs >= ms) ?? { name: "s", ms: 1000 };
   return `${Math.floor(spanMs / unit.ms)} ${unit.name}`;
 }
 
-/** A point in time (ISO 8601, as the API says it) and how far away it is. */
+/** Renders a time (ISO 8601, as in the API) and its distance from now. */
 export function timeOf(iso: string, nowMs: number): Html;
 export function timeOf(iso: string | null, nowMs: number): Html | null;
 export function timeOf(iso: string | null, nowMs: number): Html | null {
@@ -25,8 +25,8 @@ export function timeOf(iso: string | null, nowMs: number): Html | null {
 }
 
 /**
- * A sentence of the API with the times in it written as everywhere on the page. What it quotes is a stranger's: marks in
- * it that turn the direction of writing end with it.
+ * Renders a sentence of the API with its times in the format of the page. Quoted text comes from outside, so text-direction
+ * marks in it end with the quotation.
  */
 export function sentence(text: string, nowMs: number): Html {
   return html`${text.split(apart).map((part, index) => {

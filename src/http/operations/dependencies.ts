@@ -1,3 +1,4 @@
+import type { AccountLimits } from "../../domain/quotas.ts";
 import type { Account } from "../../ports/stores/account-store.ts";
 import type { Authentication } from "../../ports/use-cases/authentication.ts";
 import type { EndpointSettings } from "../../ports/use-cases/endpoint-settings.ts";
@@ -10,15 +11,7 @@ import type { ReadStore } from "../../ports/stores/read-store.ts";
 import type { SecretBox } from "../../ports/secret-box.ts";
 import type { Logger, Metrics } from "../../ports/telemetry.ts";
 
-/** Per account; 0 is no limit. */
-export type ApiLimits = {
-  readonly apiMaxPerSecond: number;
-  readonly maxActiveWatches: number;
-  readonly maxEndpoints: number;
-  readonly maxHooks: number;
-};
-
-/** All the API stands on. */
+/** Everything the API depends on. */
 export type HttpDependencies = {
   readonly registration: Registration;
   readonly endpointSettings: EndpointSettings;
@@ -32,10 +25,12 @@ export type HttpDependencies = {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  readonly limits: ApiLimits;
-  /** Of an endpoint that was given no limit of its own. */
+  readonly limits: AccountLimits;
+  /** Names of the kinds that a source can have, the sandbox's too. */
+  readonly sourceKinds: readonly string[];
+  /** Limit in flight of an endpoint that has none of its own. */
   readonly endpointMaxInFlight: number;
-  /** The service's own address as the operator gave it. */
+  /** Public address of the service as configured; `null` if unset. */
   readonly publicUrl: string | null;
   readonly version: string;
 };

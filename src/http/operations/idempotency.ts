@@ -7,7 +7,7 @@ import { ProblemError, unprocessable } from "./problem.ts";
 const idempotencyKeyName = "Idempotency-Key";
 const keySyntax = /^[\x21-\x7e]{1,255}$/;
 
-/** The request as its key names it; null: it has none. A key that is none is 422. */
+/** Returns the request with its `Idempotency-Key`; `null` if it has none. An invalid key is a 422. */
 export function idempotentRequestOf(c: Context<Env>, body: Uint8Array): IdempotentRequest | null {
   const field = c.req.header(idempotencyKeyName);
   if (field === undefined) return null;
@@ -18,14 +18,14 @@ export function idempotentRequestOf(c: Context<Env>, body: Uint8Array): Idempote
   return { accountId: c.get("account").id, method: c.req.method, path: c.req.path, key, bodyHash };
 }
 
-/** Quotes are the field's syntax (RFC 8941 strings), not part of the key: with and without them it is the same. */
+/** Removes quotes: they are syntax of the field (RFC 8941 strings), not part of the key. */
 function unquoted(field: string): string | null {
   const opens = field.startsWith('"');
   if (opens !== field.endsWith('"') || field === '"') return null;
   return opens ? field.slice(1, -1) : field;
 }
 
-/** How a request is answered whose key was used before. */
+/** Answers a request whose key was used before. */
 export function answerInUse(c: Context<Env>, taken: IdempotencyKeyInUse): Response {
   switch (taken.by) {
     case "same_request": {
@@ -37,7 +37,7 @@ export function answerInUse(c: Context<Env>, taken: IdempotencyKeyInUse): Respon
     case "running":
       throw new ProblemError({
         slug: "idempotency-in-progress",
-        detail: "a request with this Idempotency-Key is being carried out",
+        detail: "a request with this Idempotency-Key is running",
         headers: { "retry-after": "1" },
       });
   }

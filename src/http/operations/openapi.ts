@@ -1,18 +1,19 @@
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
+import { describeConsequences } from "../../domain/deliveries/response-class.ts";
 import type { Env } from "./dependencies.ts";
 import { addOperation } from "./operation.ts";
 import { registerSharedParts } from "./operation-document.ts";
 import { operationalWebhookSchema, webhookSchema } from "../schemas/webhook.ts";
 
 const tags = [
-  { name: "Watches", description: "One call each: registered, read, removed." },
-  { name: "Events", description: "What was observed, as it was sent." },
+  { name: "Watches", description: "Registrations of one call each." },
+  { name: "Events", description: "Observed transitions, as they were sent." },
   { name: "Calls", description: "The last known status of a call." },
-  { name: "Hooks", description: "REST hooks: told of every call of the account." },
-  { name: "Endpoints", description: "Where webhooks go." },
-  { name: "Deliveries", description: "What is owed to whom, and every attempt." },
-  { name: "Account", description: "Who asks, and which sources they may use." },
+  { name: "Hooks", description: "REST hooks: subscriptions to every call of the account." },
+  { name: "Endpoints", description: "URLs that receive webhooks." },
+  { name: "Deliveries", description: "Pending and settled deliveries, with every attempt." },
+  { name: "Account", description: "The account of the key and its sources." },
   { name: "Operation", description: "Health of the process." },
 ];
 
@@ -20,7 +21,8 @@ const webhookHeaders = z.object({
   "webhook-id": z.string().openapi({ description: "One per event: the same on every attempt and to every endpoint. Deduplicate by it." }),
   "webhook-timestamp": z.string().openapi({ description: "Unix seconds of this attempt." }),
   "webhook-signature": z.string().openapi({
-    description: "Standard Webhooks: `v1,<base64>` of HMAC-SHA256 over `id.timestamp.body`, one per valid secret; `v1a` where asked for.",
+    description:
+      "Standard Webhooks: `v1,<base64>` of HMAC-SHA256 over `id.timestamp.body`, one per valid secret; `v1a` if the endpoint asks for it.",
   }),
 });
 
@@ -28,29 +30,27 @@ const documentSchema = z.record(z.string(), z.unknown());
 const documentExample = { openapi: "3.1.0", info: { title: "Ringback", version: "0.1.0" }, paths: {} };
 
 const howToAnswer =
-  "Check the signature over the body as it came, answer 2xx within 15 s, and do the work afterwards. It may come more than once: `webhook-id` tells.";
+  "Verify the signature over the body as received, answer 2xx within 15 s, and do the work afterwards. A webhook may arrive more than once: compare its `webhook-id`.";
 const webhook = {
   method: "post" as const,
   tags: ["Events"],
   security: [],
   responses: {
     "2XX": { description: "Delivered." },
-    "4XX": {
-      description: "410: the endpoint is disabled. 429: nothing is sent until `Retry-After`. Any other: tried again by the schedule.",
-    },
-    "5XX": { description: "Tried again by the schedule; after 502, 503 and 504 the endpoint is given a pause." },
+    "4XX": { description: describeConsequences(400, 499) },
+    "5XX": { description: describeConsequences(500, 599) },
   },
 };
 
 const introduction = [
-  "Tells you how PolyAI outbound calls end: register a call SID and a callback URL, receive a signed webhook on every transition.",
-  "JSON in and out, in UTF-8; of a key given twice the last counts. Times are ISO 8601 in UTC with milliseconds. Unknown keys and parameters are refused (of a hook: ignored and named). Bodies have at most 1 MiB, the batch 4 MiB.",
+  "Push notifications of how PolyAI outbound calls end: register a call SID and a callback URL, receive a signed webhook on every transition.",
+  "JSON in and out, in UTF-8; if a key is given twice, the last one counts. Times are ISO 8601 in UTC with milliseconds. Unknown keys and parameters are refused; hooks ignore and name them. Bodies have at most 1 MiB, the batch 4 MiB.",
   "Every error is `application/problem+json` (RFC 9457) with a stable `type`, `urn:ringback:problem:<slug>`, and the `request_id` that is in `X-Request-Id` too. Another method on a path is 405 `method-not-allowed` with `Allow`. An id of another account, or one that cannot be one, is 404 like an unknown one.",
-  "Lists are newest first, `limit` 1 to 200; `next_cursor` goes into `cursor`, and what is added meanwhile moves nothing.",
-  "Every POST takes an `Idempotency-Key`. Every answer names itself in `X-Request-Id`: send your own to find it again.",
+  "Lists are newest first, except the feed (oldest first) and the events of a watch (by sequence). `limit` is 1 to 200; pass `next_cursor` as `cursor`. Items added meanwhile do not shift pages.",
+  "Every POST takes an `Idempotency-Key`. Every answer has an `X-Request-Id`; send your own to find it in the logs.",
 ].join("\n\n");
 
-/** OpenAPI 3.1 of everything that was added to the app, the webhooks we send included. */
+/** Builds the OpenAPI 3.1 document of all operations of the app and of the webhooks. */
 export function openApiDocument(app: OpenAPIHono<Env>, version: string) {
   return app.getOpenAPI31Document({
     openapi: "3.1.0",
@@ -66,7 +66,7 @@ export function openApiDocument(app: OpenAPIHono<Env>, version: string) {
   });
 }
 
-/** What the document needs besides the operations, and the route that serves it. */
+/** Registers the shared parts of the document and the route that serves it. */
 export function addOpenApiRoute(app: OpenAPIHono<Env>, version: string): void {
   const registry = app.openAPIRegistry;
   registry.registerComponent("securitySchemes", "bearer", { type: "http", scheme: "bearer" });
@@ -76,7 +76,7 @@ export function addOpenApiRoute(app: OpenAPIHono<Env>, version: string): void {
     path: "event",
     operationId: "receiveEvent",
     summary: "An event",
-    description: `Sent by us to your endpoint, here in the format \`standard\`. ${howToAnswer}`,
+    description: `Sent to your endpoint, here in the format \`standard\`. ${howToAnswer}`,
     request: { headers: webhookHeaders, body: { required: true, content: { "application/json": { schema: webhookSchema } } } },
   });
   registry.registerWebhook({
@@ -88,7 +88,7 @@ export function addOpenApiRoute(app: OpenAPIHono<Env>, version: string): void {
     request: { headers: webhookHeaders, body: { required: true, content: { "application/json": { schema: operationalWebhookSchema } } } },
   });
   registerSharedParts(app);
-  // Made when it is first asked for: every operation has been added by then, and none is added later.
+  // Built at the first request: every operation is registered by then.
   let text: string | null = null;
   addOperation(
     app,
@@ -99,7 +99,7 @@ export function addOpenApiRoute(app: OpenAPIHono<Env>, version: string): void {
       tag: "Operation",
       summary: "This document",
       answers: {
-        200: { description: "OpenAPI 3.1, with the webhooks that are sent.", schema: documentSchema, example: documentExample },
+        200: { description: "OpenAPI 3.1 document, including the webhooks.", schema: documentSchema, example: documentExample },
       },
       isPublic: true,
     },

@@ -3,14 +3,14 @@ import type { ProblemSlug } from "../schemas/problem-catalogue.ts";
 import type { BodyKind } from "./request-body.ts";
 
 export type Answer =
-  /** JSON where nothing else is said. */
+  /** Answer with a body; JSON unless `contentType` is given. */
   | { readonly description: string; readonly schema: z.ZodType; readonly example: unknown; readonly contentType?: string }
   | { readonly description: string };
 
-/** One operation: the schemas that validate are the ones that document. */
+/** Operation of the API. The schemas that validate are the ones that document. */
 export type Operation<Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodType> = {
   readonly method: "get" | "post" | "put" | "patch" | "delete";
-  /** With `{name}` for parameters, as OpenAPI writes it. */
+  /** Path with `{name}` for parameters, as in OpenAPI. */
   readonly path: string;
   readonly operationId: string;
   readonly tag: string;
@@ -21,9 +21,9 @@ export type Operation<Params extends z.ZodType, Query extends z.ZodType, Body ex
   readonly body?: Body;
   readonly bodyKind?: BodyKind;
   readonly answers: Readonly<Record<number, Answer>>;
-  /** Besides those every operation of its kind has. */
+  /** Problems besides those of every operation of its kind. */
   readonly problems?: readonly ProblemSlug[];
-  /** True: no API key is asked for. */
+  /** Whether the operation needs no API key. */
   readonly isPublic?: boolean;
 };
 

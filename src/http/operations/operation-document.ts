@@ -38,13 +38,13 @@ const ofThoseWithKey: readonly ProblemSlug[] = ["unauthorized", "rate-limited", 
 const ofThoseWithBody: readonly ProblemSlug[] = ["malformed-json", "unsupported-media-type"];
 const ofPosts: readonly ProblemSlug[] = ["idempotency-in-progress", "idempotency-mismatch"];
 
-/** What operations refer to: headers of answers, and an example of every problem they name. */
+/** Registers what operations refer to: response headers and an example of every problem. */
 export function registerSharedParts(app: OpenAPIHono<Env>): void {
   const registry = app.openAPIRegistry;
   for (const [name, description] of Object.entries(headers))
     registry.registerComponent("headers", name, { description, schema: { type: "string" } });
   for (const slug of Object.keys(problemCatalogue) as ProblemSlug[]) {
-    // No operation has it: it is what other methods on its path get.
+    // No operation answers it; it is the answer to other methods on a path.
     if (slug === "method-not-allowed") continue;
     const { status, title, meaning, example } = problemKindOf(slug);
     const { detail, ...members } = example;
@@ -53,7 +53,7 @@ export function registerSharedParts(app: OpenAPIHono<Env>): void {
   }
 }
 
-/** Every slug an operation may be answered with. */
+/** Lists every problem that an operation may answer. */
 function problemsOf({ method, body, isPublic, problems = [] }: Operation<z.ZodType, z.ZodType, z.ZodType>): readonly ProblemSlug[] {
   return [
     ...ofEveryOperation,
@@ -64,7 +64,7 @@ function problemsOf({ method, body, isPublic, problems = [] }: Operation<z.ZodTy
   ];
 }
 
-/** What the OpenAPI document says of an operation. */
+/** Documents an operation for OpenAPI. */
 export function documentOf(operation: Operation<z.ZodType, z.ZodType, z.ZodType>): RouteConfig {
   const { method, path, operationId, tag, summary, description, params, query, body, bodyKind, answers } = operation;
   const isPublic = operation.isPublic === true;

@@ -11,7 +11,7 @@ import { parseJson, readBody, refuseLargeBody } from "./request-body.ts";
 const nothing = z.object({});
 const noQuery = z.strictObject({});
 
-/** Adds an operation to the app and to its document. Bad input is answered before the handler runs. */
+/** Adds an operation to the app and to its OpenAPI document. Invalid input is answered before the handler runs. */
 export function addOperation<
   Params extends z.ZodType = typeof nothing,
   Query extends z.ZodType = typeof nothing,
@@ -30,7 +30,7 @@ export function addOperation<
   });
 }
 
-/** Route and document at once, so that neither is without the other. */
+/** Registers route and documentation together, so that neither exists without the other. */
 export function registerOperation<Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodType>(
   app: OpenAPIHono<Env>,
   operation: Operation<Params, Query, Body>,
@@ -40,7 +40,7 @@ export function registerOperation<Params extends z.ZodType, Query extends z.ZodT
   app.on(operation.method.toUpperCase(), operation.path.replaceAll(/\{(\w+)\}/g, ":$1"), handler);
 }
 
-/** Those of path and query as the operation's schemas read them. What the path cannot name is 404. */
+/** Parses path and query parameters by the operation's schemas. An invalid path parameter is a 404. */
 export function checkParameters(
   c: Context,
   operation: { readonly params?: z.ZodType; readonly query?: z.ZodType },
@@ -61,7 +61,7 @@ export function checkBody<Schema extends z.ZodType>(schema: Schema, value: unkno
   return check(schema, value, pointerErrors);
 }
 
-/** The value as the schema reads it; throws 422 with every fault. */
+/** Parses a value by its schema. Throws a 422 that lists every fault. */
 function check<Schema extends z.ZodType>(
   schema: Schema,
   value: unknown,
@@ -72,7 +72,7 @@ function check<Schema extends z.ZodType>(
   return result.data;
 }
 
-/** RFC 6901 pointers into the body as it was sent. */
+/** Maps schema errors to JSON pointers (RFC 6901) into the body as sent. */
 export function pointerErrors(error: z.core.$ZodError): readonly PointerError[] {
   return error.issues.flatMap((issue) => {
     if (issue.code === "unrecognized_keys")
@@ -81,7 +81,7 @@ export function pointerErrors(error: z.core.$ZodError): readonly PointerError[] 
   });
 }
 
-/** A body that cannot be what the operation needs, found after its syntax was checked. */
+/** Returns the 422 of a fault that is found after the syntax was checked. */
 export function invalidBody(pointer: string, detail: string): ProblemError {
   return unprocessable([{ pointer, detail }]);
 }
@@ -93,7 +93,7 @@ function pointerTo(path: readonly PropertyKey[]): string {
 function parameterErrors(error: z.core.$ZodError): readonly ParameterError[] {
   return error.issues.flatMap((issue) => {
     if (issue.code === "unrecognized_keys") return issue.keys.map((key) => ({ parameter: key, detail: "is not a known parameter" }));
-    // A parameter that is a list has faults deeper down; the name is what the client wrote.
+    // The path of a fault inside a list is longer; its first part is the name that the client sent.
     return [{ parameter: String(issue.path[0] ?? ""), detail: issue.message }];
   });
 }

@@ -8,16 +8,16 @@ import type { Input, Operation } from "./operation-definition.ts";
 import { ProblemError, problemAnswer } from "./problem.ts";
 import { parseJson, readBody } from "./request-body.ts";
 
-/** One POST that was read and found valid. */
+/** Valid POST request, ready to run. */
 export type Post<Outcome> = {
-  /** Does it, under the claim if the request has a key. */
+  /** Runs the request, under the claim if it has a key. */
   readonly act: (claim: Claim<Outcome> | null) => Promise<Outcome | IdempotencyKeyInUse>;
-  /** What that is answered; throws a `ProblemError` for a refusal. May be called before the work is committed: computes, and nothing else. */
+  /** Answers an outcome; throws a `ProblemError` for a refusal. May be called before the commit, so it only computes. */
   readonly answer: (outcome: Outcome) => { readonly status: number; readonly body: unknown };
 };
 type Answered = StorableAnswer & { readonly headers?: Readonly<Record<string, string>> };
 
-/** Adds an operation that may be asked for under an `Idempotency-Key`: every POST. */
+/** Adds an operation that honours `Idempotency-Key`: every POST. */
 export function addPostOperation<
   Body extends z.ZodType,
   Outcome extends { readonly kind: string },
@@ -34,7 +34,7 @@ export function addPostOperation<
     const parameters = checkParameters(c, operation);
     const bytes = await readBody(c, bodyKind);
     const request = idempotentRequestOf(c, bytes);
-    // Before anything is judged: what was right when it was asked for the first time may not be any more.
+    // The stored answer comes first: a request that was valid when first sent may be invalid now.
     const taken = request === null ? null : await idempotency.take(request);
     if (taken?.kind === "key_taken") return answerInUse(c, taken);
     using held = taken;
@@ -42,7 +42,7 @@ export function addPostOperation<
     const { act, answer } = handle(c, { ...parameters, body } as Input<z.infer<Params>, z.infer<Query>, z.infer<Body>>);
     const answerOf = (outcome: Outcome): Answered => answeredOf(c, () => answer(outcome));
     if (held === null) return send(c, answerOf((await act(null)) as Outcome));
-    // What is stored is what is sent: asked again, it might say something else.
+    // Answered once, so that the stored answer is the one that is sent.
     let stored: Answered | null = null;
     const outcome = await act({
       request: held.request,
@@ -55,7 +55,7 @@ export function addPostOperation<
   });
 }
 
-/** What came of it is kept; a refusal that may be another one tomorrow is not, and our own trouble never. */
+/** Whether an answer is stored: 2xx and 409 are, other 4xx and 5xx are not. */
 function isStorable(status: number): boolean {
   return (status >= 200 && status < 300) || status === 409;
 }

@@ -6,12 +6,12 @@ import type { ProblemSlug } from "../schemas/problem-catalogue.ts";
 export type PointerError = { readonly pointer: string; readonly detail: string };
 export type ParameterError = { readonly parameter: string; readonly detail: string };
 
-/** RFC 9457 problem details; status and title are the slug's. */
+/** Problem details (RFC 9457); status and title follow from the slug. */
 export type Problem = {
   readonly slug: ProblemSlug;
   readonly detail: string;
   readonly errors?: readonly (PointerError | ParameterError)[];
-  /** Members besides those of the RFC and `errors`. */
+  /** Extension members besides `errors`. */
   readonly extensions?: Readonly<Record<string, unknown>>;
   readonly headers?: Readonly<Record<string, string>>;
 };
@@ -29,7 +29,7 @@ export class ProblemError extends Error {
 const maxErrors = 100;
 const maxDetailLength = 500;
 
-/** `detail` as `unknownDetail` says it. */
+/** Returns the 404 with a detail made by `unknownDetail`. */
 export const notFoundProblem = (detail: string) => new ProblemError({ slug: "not-found", detail });
 export const notFound = (what: string) => notFoundProblem(unknownDetail(what));
 
@@ -45,7 +45,7 @@ export const tooMany = (
   headers: Readonly<Record<string, string>> = {},
 ) => new ProblemError({ slug, detail, headers: { ...retryAfter(retryAfterMs), ...headers } });
 
-/** Whole seconds, at least one. */
+/** Value of `Retry-After`: whole seconds, at least 1. */
 export function retryAfter(ms: number): { readonly "retry-after": string } {
   return { "retry-after": String(Math.max(1, Math.ceil(ms / 1000))) };
 }
@@ -53,11 +53,11 @@ export function retryAfter(ms: number): { readonly "retry-after": string } {
 function summaryOf(errors: readonly (PointerError | ParameterError)[]): string {
   const texts = errors.slice(0, 3).map((error) => `${"pointer" in error ? error.pointer || "the body" : error.parameter}: ${error.detail}`);
   const summary = texts.join("; ");
-  // A name in it may be as long as the client liked; `errors` has it in full.
+  // The name comes from the client and may be long; `errors` has it in full.
   return summary.length <= maxDetailLength ? summary : `${summary.slice(0, maxDetailLength).toWellFormed()}…`;
 }
 
-/** What an error means to the client; null: it is a bug of ours. */
+/** Maps an error to the problem that the client is sent; `null` if the error is a bug. */
 export function problemOf(error: unknown): Problem | null {
   if (error instanceof ProblemError) return error.problem;
   if (error instanceof CursorInvalidError) return unprocessable([{ parameter: "cursor", detail: error.message }]).problem;
@@ -70,7 +70,7 @@ export function problemOf(error: unknown): Problem | null {
   return null;
 }
 
-/** The body of a problem, as it stands in an answer or in a batch's result. */
+/** Renders the body of a problem, for an answer or for an item of a batch. */
 export function problemBody(problem: Problem, requestId: string): Record<string, unknown> {
   const { status, title } = problemKindOf(problem.slug);
   return {
@@ -84,7 +84,7 @@ export function problemBody(problem: Problem, requestId: string): Record<string,
   };
 }
 
-/** A problem as it is sent. */
+/** Renders a problem as a response. */
 export function problemAnswer(problem: Problem, requestId: string) {
   const body = JSON.stringify(problemBody(problem, requestId));
   return { status: statusOf(problem), contentType: "application/problem+json", body, headers: problem.headers ?? {} };

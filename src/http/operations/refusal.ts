@@ -1,7 +1,7 @@
 import type { Refusal } from "../../ports/use-cases/registration.ts";
 import { ProblemError, tooMany, unprocessable } from "./problem.ts";
 
-/** How a refused registration is answered. */
+/** Maps a refused registration to its problem. */
 export function refusalError(refusal: Refusal): ProblemError {
   switch (refusal.kind) {
     case "invalid":

@@ -3,19 +3,19 @@ import { ProblemError } from "./problem.ts";
 
 const maxBodyBytes = 1024 * 1024;
 const maxBatchBytes = 4 * 1024 * 1024;
-/** Of a body too large, read and thrown away: a connection closed over what was not read resets, and takes the answer along. */
+/** Bytes of an oversized body that are read and discarded. Closing a connection with unread bytes resets it, and the client loses the answer. */
 const maxDiscardedBytes = 64 * 1024 * 1024;
 const maxFormBytes = 16 * 1024;
 
-/** `optional`: no body is the same as `{}`. `batch` may be larger. */
+/** Kind of a body. `optional`: a missing body is read as `{}`. `batch`: a larger limit applies. */
 export type BodyKind = "json" | "batch" | "optional";
 
-/** The bytes as sent; more than the limit is refused before anything is made of them. */
+/** Reads the bytes as sent. Refuses a body over its limit before it is parsed. */
 export async function readBody(c: Context, kind: BodyKind | "form"): Promise<Uint8Array> {
   const maxBytes = kind === "form" ? maxFormBytes : kind === "batch" ? maxBatchBytes : maxBodyBytes;
   if (declaredBytes(c) > maxBytes) throw tooLarge(maxBytes);
   try {
-    // The parser of HTTP lets no body be longer than announced; only one that announces nothing must be counted.
+    // The HTTP parser enforces Content-Length, so only a body without one must be counted.
     if (c.req.header("content-length") !== undefined) return new Uint8Array(await c.req.arrayBuffer());
     return await readCounted(c.req.raw.body, maxBytes);
   } catch (error) {
@@ -24,7 +24,7 @@ export async function readBody(c: Context, kind: BodyKind | "form"): Promise<Uin
   }
 }
 
-/** The bytes as JSON; refused when they are of another type or not UTF-8. */
+/** Parses the bytes as JSON. Refuses another content type and text that is not UTF-8. */
 export function parseJson(c: Context, bytes: Uint8Array, kind: BodyKind): unknown {
   if (bytes.length === 0 && kind === "optional") return {};
   const type = mediaType(c);
@@ -41,7 +41,7 @@ export function parseJson(c: Context, bytes: Uint8Array, kind: BodyKind): unknow
   }
 }
 
-/** For operations that read no body: one that announces too much is refused all the same. */
+/** Refuses an oversized body of an operation that reads none. */
 export function refuseLargeBody(c: Context): void {
   if (declaredBytes(c) > maxBodyBytes) throw tooLarge(maxBodyBytes);
 }
@@ -50,7 +50,7 @@ async function readCounted(body: ReadableStream<Uint8Array> | null, maxBytes: nu
   if (body === null) return new Uint8Array();
   let chunks: Uint8Array[] = [];
   let size = 0;
-  // Not iterated: to break off would cancel the stream, and with it the connection that the answer goes out on.
+  // A reader instead of iteration: leaving a loop early would cancel the stream and close the connection of the answer.
   const reader = body.getReader();
   for (let part = await reader.read(); !part.done && size <= maxBytes + maxDiscardedBytes; part = await reader.read()) {
     size += part.value.length;
@@ -80,6 +80,6 @@ function malformed(detail: string): ProblemError {
 function tooLarge(maxBytes: number): ProblemError {
   return new ProblemError({
     slug: "payload-too-large",
-    detail: `the body may have ${maxBytes} bytes at most`,
+    detail: `the request body exceeds ${maxBytes} bytes`,
   });
 }

@@ -1,3 +1,4 @@
+import { TokenBucket } from "../../domain/token-bucket.ts";
 import { randomUUID } from "node:crypto";
 import type { Context, MiddlewareHandler } from "hono";
 import type { Account } from "../../ports/stores/account-store.ts";
@@ -6,12 +7,12 @@ import { ProblemError, tooMany } from "./problem.ts";
 
 const saneRequestId = /^[A-Za-z0-9_.-]{1,128}$/;
 
-/** The id an answer carries: the client's own if it is sane. */
+/** Returns the request id of an answer: the one from the client if it is valid, else a new one. */
 export function requestIdOf(given: string | readonly string[] | null | undefined): string {
   return typeof given === "string" && saneRequestId.test(given) ? given : randomUUID();
 }
 
-/** Every answer carries `x-request-id`. */
+/** Sets `x-request-id` on every answer. */
 export const requestId: MiddlewareHandler<Env> = async (c, next) => {
   const id = requestIdOf(c.req.header("x-request-id"));
   c.set("requestId", id);
@@ -19,14 +20,14 @@ export const requestId: MiddlewareHandler<Env> = async (c, next) => {
   c.res.headers.set("x-request-id", id);
 };
 
-/** The key of a request: Bearer or `X-API-Key`; null: there is none that could be one. */
+/** Returns the API key of a request (Bearer or `X-API-Key`); `null` if there is none of that form. */
 export function keyOf(c: Context): string | null {
   const bearer = /^Bearer +([\x21-\x7e]{1,512})$/i.exec(c.req.header("authorization") ?? "")?.[1];
   const key = bearer ?? c.req.header("x-api-key") ?? "";
   return key === "" || key.length > 512 ? null : key;
 }
 
-/** A missing, unknown and revoked key are answered alike. */
+/** Authenticates a request. Missing, unknown and revoked keys get the same 401. */
 export function authenticate({ authentication }: HttpDependencies): MiddlewareHandler<Env> {
   return async (c, next) => {
     const key = keyOf(c);
@@ -42,31 +43,29 @@ export function authenticate({ authentication }: HttpDependencies): MiddlewareHa
   };
 }
 
-/** A token bucket per account, with the fields of the ratelimit-headers draft. */
+/** Limits requests by a token bucket per account; sets the fields of draft-ietf-httpapi-ratelimit-headers. */
 export function limitRate({ clock, limits }: HttpDependencies): MiddlewareHandler {
   const perSecond = limits.apiMaxPerSecond;
-  const buckets = new Map<string, { tokens: number; filledAtMs: number }>();
+  const buckets = new Map<string, TokenBucket>();
   return async (c, next) => {
     if (perSecond === 0) return next();
     const { id } = c.get("account") as Account;
     const nowMs = clock.monotonicMs();
-    const bucket = buckets.get(id) ?? { tokens: perSecond, filledAtMs: nowMs };
+    const bucket = buckets.get(id) ?? new TokenBucket(perSecond, nowMs);
     buckets.set(id, bucket);
-    bucket.tokens = Math.min(perSecond, bucket.tokens + ((nowMs - bucket.filledAtMs) / 1000) * perSecond);
-    bucket.filledAtMs = nowMs;
     const policy = {
       "ratelimit-policy": `"default";q=${perSecond};w=1`,
-      ratelimit: `"default";r=${Math.max(0, Math.floor(bucket.tokens - 1))};t=1`,
+      ratelimit: `"default";r=${Math.max(0, Math.floor(bucket.available(nowMs) - 1))};t=1`,
     };
-    if (bucket.tokens < 1) throw tooMany("rate-limited", `the account may ask ${perSecond} times a second`, 1000, policy);
-    bucket.tokens -= 1;
+    if (!bucket.take(nowMs))
+      throw tooMany("rate-limited", `rate limit exceeded: ${perSecond} requests per second per account`, 1000, policy);
     await next();
     for (const [name, value] of Object.entries(policy)) c.res.headers.set(name, value);
     return undefined;
   };
 }
 
-/** Answers hold secrets and what changes by the second: nobody between us and the client may keep one. */
+/** Forbids caching: answers hold secrets and state that changes every second. */
 export const notCached: MiddlewareHandler<Env> = async (c, next) => {
   await next();
   c.res.headers.set("cache-control", "no-store");

@@ -1,10 +1,12 @@
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
+import { accountLimitEntries } from "../../domain/quotas.ts";
+import type { AccountLimit, AccountLimits } from "../../domain/quotas.ts";
 import { CursorInvalidError } from "../../domain/errors.ts";
 import type { Env, HttpDependencies } from "../operations/dependencies.ts";
 import { addOperation } from "../operations/operation.ts";
 import { pageQuery, signingSecretField } from "../schemas/fields.ts";
-import { pageExample, pageSchema, sourceExample, sourceSchema } from "../schemas/answers.ts";
+import { pageExample, pageSchema, sourceExample, sourceSchemaOf } from "../schemas/answers.ts";
 import { sourceJson } from "../schemas/json.ts";
 
 const tag = "Account";
@@ -13,7 +15,7 @@ const meExample = {
   id: "acc_01KAZB2Y8RZ5QX8V4N6T0M3C7D",
   name: "default",
   public_key: "whpk_5vJ3u0o4rJ7hYb6v8Ez1m2cT9qXw0aLk3nPdRfGsHiI=",
-  limits: { api_max_per_second: 1000, max_active_watches: 200_000, max_endpoints: 50_000, max_hooks: 100 },
+  limits: limitsBy(({ defaultLimit }) => defaultLimit),
 };
 
 const meSchema = z
@@ -23,21 +25,16 @@ const meSchema = z
     public_key: z
       .string()
       .openapi({ description: "ed25519, for `v1a` signatures.", example: "whpk_5vJ3u0o4rJ7hYb6v8Ez1m2cT9qXw0aLk3nPdRfGsHiI=" }),
-    limits: z.object({
-      api_max_per_second: z.number().int(),
-      max_active_watches: z.number().int(),
-      max_endpoints: z.number().int(),
-      max_hooks: z.number().int(),
-    }),
+    limits: z.object(limitsBy(() => z.number().int())),
   })
-  .openapi("Me", { description: "0 is no limit.", example: meExample });
+  .openapi("Me", { description: "0 disables a limit.", example: meExample });
 
 const defaultSecretSchema = z
   .strictObject({ signing_secret: signingSecretField }, "must be an object")
   .openapi("DefaultSecret", { example: { signing_secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" } });
 
-/** Who asks, and where calls may be polled for them. */
-export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointSettings, live, limits }: HttpDependencies): void {
+/** Routes of the account and its sources. */
+export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointSettings, live, limits, sourceKinds }: HttpDependencies): void {
   addOperation(
     app,
     {
@@ -45,7 +42,7 @@ export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointSettings, live
       path: "/v1/me",
       operationId: "getMe",
       tag,
-      summary: "Who am I",
+      summary: "Read the account of the key",
       description: "The account of the key: a connection test for no-code tools.",
       answers: { 200: { description: "The account.", schema: meSchema, example: meExample } },
     },
@@ -55,12 +52,7 @@ export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointSettings, live
         id,
         name,
         public_key: publicKey,
-        limits: {
-          api_max_per_second: limits.apiMaxPerSecond,
-          max_active_watches: limits.maxActiveWatches,
-          max_endpoints: limits.maxEndpoints,
-          max_hooks: limits.maxHooks,
-        },
+        limits: limitsBy((_, name) => limits[name]),
       });
     },
   );
@@ -73,7 +65,7 @@ export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointSettings, live
       operationId: "setDefaultSecret",
       tag,
       summary: "Set the default signing secret",
-      description: "Endpoints made from now on sign with it unless they are given their own.",
+      description: "Endpoints created from now on sign with it unless they have a secret of their own.",
       body: defaultSecretSchema,
       answers: { 204: { description: "Set." } },
     },
@@ -91,9 +83,11 @@ export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointSettings, live
       operationId: "listSources",
       tag,
       summary: "List sources",
-      description: "Those the account may use, and how they are doing; never a credential.",
+      description: "Sources that the account may use, with their health; never a credential.",
       query: z.strictObject(pageQuery),
-      answers: { 200: { description: "The sources.", schema: pageSchema(sourceSchema), example: pageExample(sourceExample) } },
+      answers: {
+        200: { description: "The sources.", schema: pageSchema(sourceSchemaOf(sourceKinds)), example: pageExample(sourceExample) },
+      },
     },
     (c, { query }) => {
       const sources = live.sources(c.get("account"));
@@ -105,6 +99,11 @@ export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointSettings, live
       return c.json({ data: page.map(sourceJson), next_cursor: next });
     },
   );
+}
+
+/** Returns one value for each limit of an account, under the limit's key in the API. */
+function limitsBy<T>(valueOf: (limit: AccountLimit, name: keyof AccountLimits) => T): Readonly<Record<string, T>> {
+  return Object.fromEntries(accountLimitEntries.map(([name, limit]) => [limit.key, valueOf(limit, name)]));
 }
 
 function cursorOf(sourceName: string): string {

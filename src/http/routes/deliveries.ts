@@ -23,7 +23,7 @@ const tag = "Deliveries";
 const deliveryId = idParam("dlv", "01KAZB2Y8RZ5QX8V4N6T0M3C7D", "delivery");
 const retriedExample = { ...deliveryExample, explain: "attempt 2 is being made" };
 
-/** What is owed to whom, and what became of it. */
+/** Routes of deliveries: read, retry. */
 export function addDeliveryRoutes(app: OpenAPIHono<Env>, { store, manualDelivery, idempotency, clock }: HttpDependencies): void {
   addOperation(
     app,
@@ -82,13 +82,13 @@ export function addDeliveryRoutes(app: OpenAPIHono<Env>, { store, manualDelivery
       path: "/v1/deliveries/{id}/retry",
       operationId: "retryDelivery",
       tag,
-      summary: "Try once more, now",
+      summary: "Retry now",
       description:
-        "One attempt ahead of schedule, pause and order. A success settles the delivery, a failure leaves its schedule as it was.",
+        "Makes one attempt ahead of schedule, pause and order. A success settles the delivery; a failure leaves its schedule unchanged.",
       params: deliveryId,
       body: noBodySchema,
       bodyKind: "optional",
-      answers: { 202: { description: "The attempt is being made.", schema: deliverySchema, example: retriedExample } },
+      answers: { 202: { description: "The attempt is accepted.", schema: deliverySchema, example: retriedExample } },
       problems: ["not-found", "endpoint-disabled", "watch-deleted", "in-flight"],
     },
     (c, { params }): Post<RetryOutcome> => ({

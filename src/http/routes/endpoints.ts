@@ -75,7 +75,7 @@ const recoveredExample = { recovered: 12 };
 const recoveredSchema = z.object({ recovered: z.number().int() }).openapi("Recovered", { example: recoveredExample });
 const testedExample = { ...attemptExample, status_code: 204, error: null, response_excerpt: "", decision: "delivered" };
 
-/** Where webhooks go: read, changed, tested, recovered. */
+/** Routes of endpoints: read, change, rotate, test, recover. */
 export function addEndpointRoutes(
   app: OpenAPIHono<Env>,
   { store, endpointSettings, manualDelivery, idempotency, clock, endpointMaxInFlight }: HttpDependencies,
@@ -108,7 +108,7 @@ export function addEndpointRoutes(
       operationId: "getEndpoint",
       tag,
       summary: "Read an endpoint",
-      description: "Its state, why and since when, its health and what it is owed; never a secret.",
+      description: "State with reason and time, health and backlog; never a secret.",
       params: endpointId,
       answers: { 200: { description: "The endpoint.", schema: endpointSchema, example: endpointExample } },
       problems: ["not-found"],
@@ -128,7 +128,7 @@ export function addEndpointRoutes(
       operationId: "patchEndpoint",
       tag,
       summary: "Change an endpoint",
-      description: "What is left out stays. `headers` replaces all of them. Enabling sends what is owed, in order.",
+      description: "Keys left out keep their value. `headers` replaces all headers. Enabling sends pending deliveries in order.",
       params: endpointId,
       body: patchSchema,
       answers: { 200: { description: "The endpoint as it is now.", schema: endpointSchema, example: endpointExample } },
@@ -149,7 +149,7 @@ export function addEndpointRoutes(
       operationId: "rotateSecret",
       tag,
       summary: "Rotate the signing secret",
-      description: "The new secret signs from now on; the one before it signs too until the grace ends. Shown once.",
+      description: "The new secret signs from now on and is shown once; the previous one signs too until the grace ends.",
       params: endpointId,
       body: rotateSchema,
       bodyKind: "optional",
@@ -178,7 +178,7 @@ export function addEndpointRoutes(
       tag,
       summary: "Send a test event",
       description:
-        "Sends `endpoint.test` now, by the same road as any delivery. Counts neither for nor against disabling. An `Idempotency-Key` covers the acceptance: the same key again sends no second test.",
+        "Sends `endpoint.test` now, on the same path as any delivery. A test never counts for or against disabling. An `Idempotency-Key` covers the acceptance: a repeat with the same key sends no second test.",
       params: endpointId,
       body: noBodySchema,
       bodyKind: "optional",
@@ -201,12 +201,12 @@ export function addEndpointRoutes(
       path: "/v1/endpoints/{id}/recover",
       operationId: "recoverEndpoint",
       tag,
-      summary: "Owe again what was given up",
+      summary: "Requeue failed deliveries",
       description:
-        "Every event recorded in the span whose delivery is `exhausted`, `failed` or `expired` is owed again, with a fresh schedule.",
+        "Every delivery of an event in the span that is `exhausted`, `failed` or `expired` becomes pending again, with a new schedule.",
       params: endpointId,
       body: recoverSchema,
-      answers: { 202: { description: "How many are owed again.", schema: recoveredSchema, example: recoveredExample } },
+      answers: { 202: { description: "Number of deliveries that are pending again.", schema: recoveredSchema, example: recoveredExample } },
       problems: ["not-found", "endpoint-disabled"],
     },
     (c, { params, body }): Post<RecoverOutcome> => {

@@ -1,11 +1,12 @@
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
-import { selectTypes } from "../../domain/events/event-filter.ts";
+import { feedFilterQuery } from "../schemas/event-filter.ts";
+import { selectTypes, unfiltered } from "../../domain/events/event-filter.ts";
 import type { Env, HttpDependencies } from "../operations/dependencies.ts";
 import { addOperation } from "../operations/operation.ts";
 import { notFound, unprocessable } from "../operations/problem.ts";
 import { CursorInvalidError } from "../../domain/errors.ts";
-import { callSidField, cursorQuery, feedTypesQuery, idParam, limitQuery, timeField, waitQuery } from "../schemas/fields.ts";
+import { callSidField, cursorQuery, idParam, limitQuery, timeField, waitQuery } from "../schemas/fields.ts";
 import { eventExample, eventSchema } from "../schemas/answers.ts";
 import { eventJson } from "../schemas/json.ts";
 
@@ -13,10 +14,10 @@ const tag = "Events";
 
 const feedSchema = z.object({
   data: z.array(eventSchema),
-  next_cursor: z.string().openapi({ description: "Where to go on; never null, after an empty page too." }),
+  next_cursor: z.string().openapi({ description: "Value of `after` for the next request; never null, also after an empty page." }),
 });
 
-/** Events one by one, and all of an account's as a feed. */
+/** Routes of events: one by one, and the feed of the account. */
 export function addEventRoutes(app: OpenAPIHono<Env>, { store, live, clock }: HttpDependencies): void {
   addOperation(
     app,
@@ -27,12 +28,12 @@ export function addEventRoutes(app: OpenAPIHono<Env>, { store, live, clock }: Ht
       tag,
       summary: "Read the feed",
       description:
-        "Oldest first, for reconciliation and for clients that nothing can reach. An event appears only when no earlier one can still appear before it, so a client that goes on from `next_cursor` misses none and sees none twice. `since` counts from when an event was recorded.",
+        "Oldest first, for reconciliation and for clients that cannot receive webhooks. An event appears only when no earlier one can still appear before it. A client that continues from `next_cursor` therefore misses no event and sees none twice, as long as it stores the cursor together with its effect, the events are within the retention time and the database was not restored from a backup. `since` compares the time at which an event was recorded.",
       query: z.strictObject({
         limit: limitQuery,
         after: cursorQuery,
         since: timeField.optional(),
-        type: feedTypesQuery,
+        type: feedFilterQuery,
         call_sid: callSidField.optional(),
         wait: waitQuery,
       }),
@@ -41,26 +42,25 @@ export function addEventRoutes(app: OpenAPIHono<Env>, { store, live, clock }: Ht
     async (c, { query }) => {
       const accountId = c.get("account").id;
       const abort = new AbortController();
-      const { types, orTerminal } = selectTypes(query.type ?? null);
+      const selection = selectTypes(query.type ?? unfiltered);
       const read = (cursor: string | null) =>
         store.readFeed({
           accountId,
           limit: query.limit,
           cursor,
           sinceMs: query.since ?? null,
-          types,
-          orTerminal,
+          ...selection,
           callSid: query.call_sid ?? null,
         });
       const deadlineMs = clock.monotonicMs() + query.wait * 1000;
       try {
         for (let cursor = query.after ?? null; ;) {
           const leftMs = deadlineMs - clock.monotonicMs();
-          const changed = leftMs <= 0 ? null : live.feedChanged(accountId, leftMs, AbortSignal.any([c.req.raw.signal, abort.signal]));
+          const changed = leftMs <= 0 ? null : live.changed(accountId, leftMs, AbortSignal.any([c.req.raw.signal, abort.signal]));
           const page = await read(cursor);
           if (page.data.length > 0 || changed === null || !(await changed))
             return c.json({ data: page.data.map(eventJson), next_cursor: page.nextCursor });
-          // What came may not have been asked for: go on from here.
+          // The new events may not match the filter; reading continues behind them.
           cursor = page.nextCursor;
         }
       } catch (error) {
@@ -79,7 +79,7 @@ export function addEventRoutes(app: OpenAPIHono<Env>, { store, live, clock }: Ht
       operationId: "getEvent",
       tag,
       summary: "Read an event",
-      description: "As it was sent, with the states of its deliveries.",
+      description: "The event as it was sent, with the states of its deliveries.",
       params: idParam("evt", "5uVb0nCqHkq1Xw3Zt8Yd2Jr7Ls4Mf6Pg", "event"),
       answers: { 200: { description: "The event.", schema: eventSchema, example: eventExample } },
       problems: ["not-found"],

@@ -9,7 +9,7 @@ const readySchema = z
   .object({ ready: z.literal(true), degraded: z.array(z.string()).openapi({ example: ["source default: suspended"] }) })
   .openapi("Readiness");
 
-/** For load balancers and people on call; no key. */
+/** Routes for load balancers and operators; without a key. */
 export function addHealthRoutes(app: OpenAPIHono<Env>, { live }: HttpDependencies): void {
   addOperation(
     app,
@@ -18,8 +18,8 @@ export function addHealthRoutes(app: OpenAPIHono<Env>, { live }: HttpDependencie
       path: "/healthz",
       operationId: "getHealth",
       tag,
-      summary: "The process answers",
-      answers: { 200: { description: "It does.", schema: z.object({ status: z.literal("ok") }), example: { status: "ok" } } },
+      summary: "Check that the process answers",
+      answers: { 200: { description: "The process answers.", schema: z.object({ status: z.literal("ok") }), example: { status: "ok" } } },
       isPublic: true,
     },
     (c) => c.json({ status: "ok" }),
@@ -32,10 +32,14 @@ export function addHealthRoutes(app: OpenAPIHono<Env>, { live }: HttpDependencie
       path: "/readyz",
       operationId: "getReadiness",
       tag,
-      summary: "Registrations can be accepted",
-      description: "503 only when this process cannot accept registrations; `detail` says why. Trouble upstream is 200 with `degraded`.",
+      summary: "Check that registrations are accepted",
+      description: "503 only when this process cannot accept registrations; `detail` says why. Upstream problems are 200 with `degraded`.",
       answers: {
-        200: { description: "They can.", schema: readySchema, example: { ready: true, degraded: ["source default: suspended"] } },
+        200: {
+          description: "Registrations are accepted.",
+          schema: readySchema,
+          example: { ready: true, degraded: ["source default: suspended"] },
+        },
       },
       problems: ["not-ready"],
       isPublic: true,

@@ -1,6 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
-import { selectTypes } from "../../domain/events/event-filter.ts";
+import { filterByNames, selectTypes, unfiltered } from "../../domain/events/event-filter.ts";
 import { flatPayload } from "../../domain/events/payload.ts";
 import type { Env, HttpDependencies } from "../operations/dependencies.ts";
 import type { HookOutcome } from "../../ports/use-cases/registration.ts";
@@ -10,27 +10,18 @@ import type { Post } from "../operations/post-operation.ts";
 import { notFound } from "../operations/problem.ts";
 import { refusalError } from "../operations/refusal.ts";
 import { sampleEvents } from "./sample-events.ts";
-import {
-  formatField,
-  headersField,
-  hookEventField,
-  hookEventsField,
-  hookTypesQuery,
-  idParam,
-  pageQuery,
-  signingSecretField,
-  urlField,
-} from "../schemas/fields.ts";
+import { hookFilterFields, hookFilterOf, hookFilterQuery } from "../schemas/event-filter.ts";
+import { formatField, headersField, idParam, pageQuery, signingSecretField, urlField } from "../schemas/fields.ts";
 import { hookExample, hookSchema, pageExample, pageSchema } from "../schemas/answers.ts";
 import { hookJson } from "../schemas/json.ts";
 
 const tag = "Hooks";
 const urlKeys = ["url", "target_url", "targetUrl", "hookUrl"] as const;
 const hookId = idParam("hk", "01KAZB2Y8RZ5QX8V4N6T0M3C7D", "hook");
-// Unsubscribing is answered alike whatever is named: tools repeat it until it is.
+// Every DELETE is answered 204, because tools repeat it until it is.
 const anyId = z.object({ id: z.string().openapi({ param: { name: "id", in: "path" }, example: "hk_01KAZB2Y8RZ5QX8V4N6T0M3C7D" }) });
 
-// Automation tools send what they like along: unknown keys are named in the answer, not refused.
+// Automation tools send extra keys: unknown keys are named in the answer, not refused.
 const hookRequestSchema = z
   .looseObject(
     {
@@ -38,8 +29,7 @@ const hookRequestSchema = z
       target_url: urlField.optional(),
       targetUrl: urlField.optional(),
       hookUrl: urlField.optional(),
-      events: hookEventsField.optional(),
-      event: hookEventField.optional(),
+      ...hookFilterFields,
       format: formatField.optional(),
       headers: headersField.optional(),
       signing_secret: signingSecretField.optional(),
@@ -51,14 +41,14 @@ const hookRequestSchema = z
     example: { url: "https://hooks.zapier.com/hooks/standard/1/abc/", events: ["terminal"] },
   });
 
-const sampleExample = sampleEvents(["call.failure"], Date.UTC(2026, 10, 24, 12)).map(flatPayload);
+const sampleExample = sampleEvents(filterByNames(["call.failure"]), Date.UTC(2026, 10, 24, 12)).map(flatPayload);
 const knownHookExample = { ...hookExample, secret: null, ignored: [] };
 
 const sampleSchema = z
   .array(z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])))
   .openapi("FlatEvents", { example: sampleExample });
 
-/** REST hooks: told of every call of the account. */
+/** Routes of REST hooks, which cover every call of the account. */
 export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idempotency, clock }: HttpDependencies): void {
   addPostOperation(
     app,
@@ -69,10 +59,10 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idem
       tag,
       summary: "Subscribe to every call",
       description:
-        "A REST hook: told each transition once per call, however many watches look at it. The same URL and events again are answered 200 with the same id.",
+        "Subscribes a REST hook, which is sent each transition once per call, even if several watches cover the call. A repeat with the same URL and events is answered 200 with the same id.",
       body: hookRequestSchema,
       answers: {
-        200: { description: "It was there; the same hook.", schema: hookSchema, example: { ...hookExample, secret: null } },
+        200: { description: "The hook existed already.", schema: hookSchema, example: { ...hookExample, secret: null } },
         201: { description: "Subscribed.", schema: hookSchema, example: hookExample },
       },
       problems: ["quota-exceeded", "endpoint-differs", "blocked-address"],
@@ -80,15 +70,16 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idem
     (c, { body }): Post<HookOutcome> => {
       const urlKey = urlKeys.find((key) => body[key] !== undefined);
       if (urlKey === undefined) throw invalidBody("/url", "is required (also read as target_url, targetUrl or hookUrl)");
+      const { filter, keys } = hookFilterOf(body);
       const request = {
         url: body[urlKey] ?? "",
         urlKey,
-        events: (body.events === undefined ? body.event : body.events) ?? null,
+        filter,
         format: body.format ?? null,
         headers: (body.headers ?? null) as Readonly<Record<string, string>> | null,
         signingSecret: body.signing_secret ?? null,
       };
-      const read = new Set([urlKey, body.events === undefined ? "event" : "events", "format", "headers", "signing_secret"]);
+      const read = new Set([urlKey, ...keys, "format", "headers", "signing_secret"]);
       const ignored = Object.keys(body).filter((key) => !read.has(key));
       return {
         act: (claim) => registration.registerHook(c.get("account"), request, claim),
@@ -109,15 +100,14 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idem
       operationId: "sampleHook",
       tag,
       summary: "Sample events",
-      description:
-        "A bare array in the live (flat) schema, newest first: recent events of the account, or made-up ones where there are none.",
-      query: z.strictObject({ event: hookTypesQuery, limit: pageQuery.limit.default(3) }),
+      description: "A bare array in the live (flat) schema, newest first: recent events of the account, or synthetic ones if it has none.",
+      query: z.strictObject({ event: hookFilterQuery, limit: pageQuery.limit.default(3) }),
       answers: { 200: { description: "Events.", schema: sampleSchema, example: sampleExample } },
     },
     async (c, { query }) => {
-      const { types, orTerminal } = selectTypes(query.event ?? null);
-      const recent = await store.listRecentEvents({ accountId: c.get("account").id, types, orTerminal, limit: query.limit });
-      const events = recent.length > 0 ? recent : sampleEvents(query.event ?? null, clock.nowMs()).slice(0, query.limit);
+      const filter = query.event ?? unfiltered;
+      const recent = await store.listRecentEvents({ accountId: c.get("account").id, ...selectTypes(filter), limit: query.limit });
+      const events = recent.length > 0 ? recent : sampleEvents(filter, clock.nowMs()).slice(0, query.limit);
       return c.json(events.map(flatPayload));
     },
   );
@@ -168,9 +158,9 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idem
       operationId: "deleteHook",
       tag,
       summary: "Unsubscribe",
-      description: "Also when it is gone already. What was owed to it alone is canceled.",
+      description: "Also if the hook is gone already. Deliveries pending for this hook alone are canceled.",
       params: anyId,
-      answers: { 204: { description: "Gone." } },
+      answers: { 204: { description: "The hook is gone." } },
     },
     async (c, { params }) => {
       if (hookId.safeParse(params).success) await registration.removeHook(c.get("account"), params.id);

@@ -1,10 +1,11 @@
+import { stackOf } from "../../domain/error-text.ts";
 import { Hono } from "hono";
 import type { Logger } from "../../ports/telemetry.ts";
 import type { Env } from "../operations/dependencies.ts";
 import { problemOf, problemResponse } from "../operations/problem.ts";
 import { requestId } from "../operations/request-guards.ts";
 
-/** `/metrics` on a port of its own, which need not be public. */
+/** App that serves `/metrics` on a port of its own, which need not be public. */
 export function createMetricsApp(
   render: () => Promise<{ readonly contentType: string; readonly body: string }>,
   logger: Pick<Logger, "error">,
@@ -18,15 +19,15 @@ export function createMetricsApp(
   app.all("/metrics", (c) =>
     problemResponse(c, {
       slug: "method-not-allowed",
-      detail: `${c.req.method} is not allowed here; GET, HEAD is`,
+      detail: `${c.req.method} is not allowed here; use GET or HEAD`,
       headers: { allow: "GET, HEAD" },
     }),
   );
-  app.notFound((c) => problemResponse(c, { slug: "not-found", detail: "there is nothing but /metrics on this port" }));
+  app.notFound((c) => problemResponse(c, { slug: "not-found", detail: "this port serves only /metrics" }));
   app.onError((error, c) => {
     const problem = problemOf(error);
-    if (problem === null) logger.error({ request_id: c.get("requestId"), error: error.stack ?? String(error) }, "metrics.failed");
-    return problemResponse(c, problem ?? { slug: "internal", detail: "this is our fault; the request id says where to look" });
+    if (problem === null) logger.error({ request_id: c.get("requestId"), error: stackOf(error) }, "metrics.failed");
+    return problemResponse(c, problem ?? { slug: "internal", detail: "the service has a fault; the request id finds it in the logs" });
   });
   return app;
 }

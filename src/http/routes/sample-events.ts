@@ -1,6 +1,7 @@
 import { operationalEventTypes, watchEventTypes } from "../../domain/events/event.ts";
 import type { OperationalEventData, OperationalEventType, RingbackEvent, WatchEventType } from "../../domain/events/event.ts";
 import { hookMatches } from "../../domain/events/event-filter.ts";
+import type { EventFilter } from "../../domain/events/event-filter.ts";
 import { eventId } from "../../domain/ids.ts";
 
 const preferred: readonly WatchEventType[] = ["call.success", "call.failure", "call.calling", "call.queued"];
@@ -21,13 +22,10 @@ const operationalFacts: Readonly<Record<OperationalEventType, Partial<Operationa
 const accountId = "acc_sample";
 const watchId = "wch_01SAMPLE000000000000000000";
 
-/** Made-up events with exactly the live keys, newest first, for an account that has none of those a hook asks for. */
-export function sampleEvents(filter: readonly string[] | null, nowMs: number): readonly RingbackEvent[] {
-  const ofWatches = [...preferred, ...watchEventTypes.filter((type) => !preferred.includes(type))];
-  const wanted = [
-    ...ofWatches.filter((type) => hookMatches(filter, { type, terminal: isEnding(type) })),
-    ...operationalEventTypes.filter((type) => hookMatches(filter, { type, terminal: null })),
-  ];
+/** Returns synthetic events with the live keys, newest first, for an account without matching events. */
+export function sampleEvents(filter: EventFilter, nowMs: number): readonly RingbackEvent[] {
+  const types = [...preferred, ...watchEventTypes.filter((type) => !preferred.includes(type)), ...operationalEventTypes];
+  const wanted = types.filter((type) => hookMatches(filter, sampleEvent(type, nowMs)));
   return wanted.map((type, index) => sampleEvent(type, nowMs - index * 60_000));
 }
 

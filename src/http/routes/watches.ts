@@ -27,7 +27,7 @@ const batchSchema = z
         .array(z.unknown(), "must be a list")
         .min(1, "must have at least one watch")
         .max(maxBatch, `must have at most ${maxBatch} watches`)
-        // Each item is checked by itself, so that a bad one is its own answer.
+        // Each item is checked alone, so that an invalid one has its own answer.
         .openapi({ type: "array", items: { $ref: "#/components/schemas/WatchRequest" } }),
     },
     "must be an object",
@@ -45,7 +45,7 @@ const batchAnswerSchema = z
   })
   .openapi("WatchBatchAnswer");
 
-/** The secret is shown once. */
+/** Renders a watch with its new secret, which is shown once. */
 const knownWatchExample = { ...watchExample, signing_secret: null };
 const batchAnswerExample = {
   results: [
@@ -54,7 +54,7 @@ const batchAnswerExample = {
   ],
 };
 
-/** Registrations: one, many, read, removed. */
+/** Routes of watches: register one or many, read, remove. */
 export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, live, idempotency, clock }: HttpDependencies): void {
   const accepted = (outcome: Extract<WatchOutcome, { view: unknown }>) => ({
     status: outcome.kind === "created" ? (201 as const) : (200 as const),
@@ -70,10 +70,10 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
       tag,
       summary: "Watch a call",
       description:
-        "Registers a call SID, with a callback URL that is told every transition. Answered only after the commit reached the disk. The same registration again is answered 200 with the same watch while that is active, or completed within 24 h.",
+        "Registers a call SID with a callback URL, which is sent every transition. Answered only after the commit reached the disk. The same registration again is answered 200 with the same watch while that is active, or completed within 24 h.",
       body: watchRequestSchema,
       answers: {
-        200: { description: "It was registered before; the same watch.", schema: watchSchema, example: knownWatchExample },
+        200: { description: "The watch existed already.", schema: watchSchema, example: knownWatchExample },
         201: { description: "Registered.", schema: watchSchema, example: watchExample },
       },
       problems: ["quota-exceeded", "watch-differs", "endpoint-differs", "no-source", "blocked-address", "source-saturated"],
@@ -100,7 +100,7 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
         "1 to 1,000 registrations. Each is judged by itself; the accepted ones are committed together. The results stand in the order sent.",
       body: batchSchema,
       bodyKind: "batch",
-      answers: { 200: { description: "A result for each.", schema: batchAnswerSchema, example: batchAnswerExample } },
+      answers: { 200: { description: "One result per item, in the order sent.", schema: batchAnswerSchema, example: batchAnswerExample } },
     },
     (c, { body }): Post<BatchOutcome> => {
       const problemResult = (problem: Problem) => ({ status: statusOf(problem), problem: problemBody(problem, c.get("requestId")) });
@@ -175,11 +175,11 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
       let view: WatchView | null = null;
       const isNext = () => view?.watch.status !== "active" || view.watch.sequence > (seen ?? view.watch.sequence);
       try {
-        // What wakes it the first time may have been read already: then it waits for the next transition.
+        // The first wake-up may be for a transition that was read already; then the request waits for the next one.
         for (let waits = 0; waits < 2; waits++) {
           const leftMs = deadlineMs - clock.monotonicMs();
-          // Subscribed before it is read, so that no transition falls between.
-          const changed = leftMs <= 0 ? null : live.watchChanged(params.id, leftMs, signal);
+          // The subscription comes before the read, so that no transition is missed between them.
+          const changed = leftMs <= 0 ? null : live.changed(params.id, leftMs, signal);
           view = await store.getWatch(accountId, params.id);
           if (changed === null || isNext()) break;
           seen = view?.watch.sequence;
@@ -203,7 +203,7 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
       operationId: "deleteWatch",
       tag,
       summary: "Stop watching",
-      description: "No attempt starts after the answer; one on the wire may still arrive. `purge=true` erases the watch with its events.",
+      description: "No attempt starts after the answer; one in flight may still arrive. `purge=true` erases the watch with its events.",
       params: watchId,
       query: z.strictObject({ purge: z.enum(["true", "false"], "must be true or false").default("false") }),
       answers: { 204: { description: "Canceled; an ended watch stays as it is." } },
@@ -224,7 +224,7 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
       operationId: "listWatchEvents",
       tag,
       summary: "List a watch's events",
-      description: "By sequence.",
+      description: "Ordered by `sequence`.",
       params: watchId,
       query: z.strictObject(pageQuery),
       answers: { 200: { description: "A page of events.", schema: pageSchema(eventSchema), example: pageExample(eventExample) } },

@@ -1,15 +1,17 @@
 import { watchStatuses } from "../../domain/calls/watch.ts";
 import { deliveryStatuses } from "../../domain/deliveries/delivery.ts";
-import { payloadFormats } from "../../domain/deliveries/endpoint.ts";
+import { endpointReasons, payloadFormats } from "../../domain/deliveries/endpoint.ts";
+import { listPausingStatuses } from "../../domain/deliveries/response-class.ts";
 import { z } from "@hono/zod-openapi";
+import { filterAnswerFields } from "./event-filter.ts";
 import { eventTypes, timeOrNull, timeSchema } from "./parts.ts";
 import { eventDataExample, eventDataSchema, operationalDataSchema } from "./webhook.ts";
 
 const endpointState = z.enum(["enabled", "paused", "disabled"]);
 const format = z.enum(payloadFormats);
 const deliveryStatus = z.enum(deliveryStatuses);
-const explain = z.string().openapi({ description: "One sentence for people: what it waits for, and until when." });
-const shownOnce = "Made for this answer and shown once; null otherwise.";
+const explain = z.string().openapi({ description: "One sentence for people that says what is pending and until when." });
+const shownOnce = "Generated for this answer and shown once; null otherwise.";
 
 const atTime = "2026-11-24T12:00:03.120Z";
 const ids = {
@@ -52,7 +54,7 @@ export const watchSchema = z
     status: z.enum(watchStatuses),
     end_reason: z.enum(["not_found", "lost", "rejected", "expired", "deleted", "gone"]).nullable(),
     call: z.object({
-      status: z.string().nullable().openapi({ description: "As the upstream says it, in lower case; null: never seen." }),
+      status: z.string().nullable().openapi({ description: "Status of the upstream in lower case; null if none was seen." }),
       reason: z.string(),
       terminal: z.boolean(),
       observed_at: timeOrNull,
@@ -60,10 +62,10 @@ export const watchSchema = z
       next_poll_at: timeOrNull,
       problem: z.enum(["source_suspended", "source_slowed", "upstream_errors", "not_found_yet"]).nullable(),
     }),
-    events: z.array(z.string()).nullable(),
+    ...filterAnswerFields,
     metadata: z.record(z.string(), z.string()),
     format: format.nullable(),
-    sequence: z.number().int().openapi({ description: "Of its last event; 0 before the first." }),
+    sequence: z.number().int().openapi({ description: "Sequence of the last event; 0 before the first." }),
     explain,
     created_at: timeSchema,
     expires_at: timeSchema,
@@ -183,7 +185,7 @@ export const endpointExample = {
   last_success_at: atTime,
   backlog: 0,
   oldest_due_at: null,
-  explain: "nothing is owed",
+  explain: "no delivery is pending",
   created_at: "2026-11-24T12:00:00.000Z",
 };
 
@@ -192,20 +194,22 @@ export const endpointSchema = z
     id: z.string(),
     url: z.string(),
     format,
-    headers: z.array(z.string()).openapi({ description: "Names; the values are never shown." }),
+    headers: z.array(z.string()).openapi({ description: "Names of the headers; values are never shown." }),
     signatures: z.array(z.enum(["v1", "v1a"])),
     late: z.enum(["send", "drop"]),
-    max_in_flight: z.number().int().openapi({ description: "The service's own limit where none was set." }),
+    max_in_flight: z.number().int().openapi({ description: "Limit of the endpoint, or that of the service if none was set." }),
     max_per_second: z.number().nullable(),
     state: endpointState.openapi({ description: "`paused` also while a pause after 429 or 5xx runs, its own or its host's." }),
-    reason: z.enum(["client", "gone", "failing", "rate_limited", "unavailable", "host_paused"]).nullable().openapi({
-      description:
-        "Why it is not enabled: its owner, a 410, nothing but failures; or a pause after a 429, after a 502 to 504, or of its host.",
-    }),
-    since: timeOrNull.openapi({ description: "Of that state; null where it is enabled." }),
+    reason: z
+      .enum([...endpointReasons, "host_paused"])
+      .nullable()
+      .openapi({
+        description: `Why the endpoint is not enabled: a client's PATCH, a 410, or only failures; or why it pauses: ${listPausingStatuses("rate_limited")}, ${listPausingStatuses("unavailable")}, or its host.`,
+      }),
+    since: timeOrNull.openapi({ description: "Since when the endpoint has this state; null if it is enabled." }),
     paused_until: timeOrNull,
     last_success_at: timeOrNull,
-    backlog: z.number().int().openapi({ description: "Deliveries owed." }),
+    backlog: z.number().int().openapi({ description: "Number of pending deliveries." }),
     oldest_due_at: timeOrNull,
     explain,
     created_at: timeSchema,
@@ -231,7 +235,7 @@ export const hookSchema = z
     id: z.string(),
     secret: z.string().nullable().openapi({ description: shownOnce }),
     url: z.string(),
-    events: z.array(z.string()).nullable(),
+    ...filterAnswerFields,
     format,
     endpoint_id: z.string(),
     endpoint_state: endpointState,
@@ -252,19 +256,21 @@ export const sourceExample = {
   interval_ms: 2000,
 };
 
-export const sourceSchema = z
-  .object({
-    name: z.string(),
-    kind: z.enum(["polyai-legacy", "polyai-agents", "sandbox"]),
-    state: z.enum(["ok", "unproven", "slowed", "suspended", "circuit_open"]),
-    reason: z.string().nullable(),
-    since: timeOrNull,
-    last_good_poll_at: timeOrNull,
-    interval_ms: z.number().int(),
-  })
-  .openapi("Source", {
-    example: sourceExample,
-  });
+/** Schema of a source. `kinds` are the names of all kinds there are. */
+export const sourceSchemaOf = (kinds: readonly string[]) =>
+  z
+    .object({
+      name: z.string(),
+      kind: z.enum(kinds as [string, ...string[]]),
+      state: z.enum(["ok", "unproven", "slowed", "suspended", "circuit_open"]),
+      reason: z.string().nullable(),
+      since: timeOrNull,
+      last_good_poll_at: timeOrNull,
+      interval_ms: z.number().int(),
+    })
+    .openapi("Source", {
+      example: sourceExample,
+    });
 
 export const callExample = {
   call_sid: "OUT-550e8400-e29b-41d4-a716-446655440000",
@@ -288,14 +294,14 @@ export const callSchema = z
     example: callExample,
   });
 
-/** A page of anything. */
+/** Page of a list. */
 export const pageSchema = <Item extends z.ZodType>(item: Item) =>
   z.object({
     data: z.array(item),
     next_cursor: z
       .string()
       .nullable()
-      .openapi({ description: "Goes into `cursor` of the next request; null: that was all.", example: null }),
+      .openapi({ description: "Value of `cursor` for the next request; null on the last page.", example: null }),
   });
 
 export const pageExample = (item: unknown) => ({ data: [item], next_cursor: null });

@@ -2,7 +2,6 @@ import { payloadFormats } from "../../domain/deliveries/endpoint.ts";
 import { z } from "@hono/zod-openapi";
 import { callSidPattern } from "../../domain/calls/call.ts";
 import { findHeaderFaults } from "../../domain/webhooks/custom-headers.ts";
-import { hookFilterNames, watchFilterNames } from "../../domain/events/event-filter.ts";
 import { isSigningSecret } from "../../domain/webhooks/signature.ts";
 import { unknownDetail } from "./problem-catalogue.ts";
 
@@ -12,18 +11,18 @@ const maxHeaders = 20;
 const metadataKey = /^[A-Za-z0-9_]{1,40}$/;
 const isoTime = /^(\d{4}-\d{2}-\d{2})T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:\d{2})$/;
 
-// Of JSON Schema 2020-12, which the types of the document's generator do not know.
+// Keywords of JSON Schema 2020-12 that the generator's types lack.
 const metadataNames = { propertyNames: { type: "string", pattern: metadataKey.source } };
 const headerNames = { propertyNames: { type: "string", pattern: "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$" } };
 
-/** Where a key is left out that must be there, that is what is wrong with it. */
+/** String field; a missing key has an error text of its own. */
 const text = () => z.string({ error: (issue) => (issue.input === undefined ? "is required" : "must be a string") });
 
 export const callSidField = text()
   .regex(callSidPattern, "must be OUT- and 1 to 128 letters, digits, _ or -")
   .openapi({ example: "OUT-550e8400-e29b-41d4-a716-446655440000" });
 
-/** A SID in the path: what is none is unknown. */
+/** SID in a path. An invalid one is answered like an unknown one. */
 export const callSidParam = z.object({
   call_sid: z
     .string()
@@ -35,7 +34,7 @@ export const urlField = z
   .string("must be a string")
   .openapi({ example: "https://crm.example.com/hooks/calls", format: "uri", maxLength: 2048 });
 
-/** A point in time as epoch milliseconds. */
+/** Point in time, parsed to epoch milliseconds. */
 export const timeField = text()
   .refine(isTime, "must be an ISO 8601 time with a time zone, as in 2026-11-24T12:00:00.000Z")
   .transform((time) => Date.parse(time))
@@ -43,11 +42,11 @@ export const timeField = text()
 
 function isTime(time: string): boolean {
   const day = isoTime.exec(time)?.[1];
-  // `Date.parse` takes the 30th of February for the 2nd of March.
+  // `Date.parse` reads the 30th of February as the 2nd of March.
   return day !== undefined && !Number.isNaN(Date.parse(time)) && new Date(day).toISOString().startsWith(day);
 }
 
-// A JSON object may have an own key `__proto__`, which a copy would lose without a word.
+// A JSON object may have an own key `__proto__`, which a copy would drop silently.
 const withoutProto = z.unknown().superRefine((value, context) => {
   if (typeof value === "object" && value !== null && Object.hasOwn(value, "__proto__"))
     context.addIssue({ code: "custom", path: ["__proto__"], message: "cannot be a key" });
@@ -92,42 +91,9 @@ export const headersField = withoutProto
     maxProperties: maxHeaders,
     writeOnly: true,
     description:
-      "Sent with every webhook; up to 20, 4 KiB together, visible ASCII. Not those that are set by the service or the connection. Answers show the names alone.",
+      "Headers sent with every webhook: up to 20, 4 KiB together, visible ASCII. Headers set by the service or the connection are refused. Answers show only names.",
     example: { "x-api-key": "s3cret" },
   });
-
-const nameOf = (names: readonly string[]) => z.enum(names as readonly [string, ...string[]], `must be one of ${names.join(", ")}`);
-
-const filterOf = (names: readonly string[]) =>
-  z
-    .array(nameOf(names), "must be a list of event types or groups")
-    .min(1, "must name at least one type, or be null for all")
-    .max(100, "must name at most 100 types");
-
-export const watchEventsField = filterOf(watchFilterNames)
-  .nullable()
-  .openapi({
-    description: "Types or groups (`call.*`, `watch.*`, `terminal`); null is all. The four `watch.*` endings pass every filter.",
-    example: ["terminal"],
-  });
-
-export const hookEventsField = filterOf(hookFilterNames)
-  .nullable()
-  .openapi({
-    description: "Types or groups; null is every event about a call or watch. Operational types must be named.",
-    example: ["terminal"],
-  });
-
-/** `hookEventsField` as automation tools spell it: one name, or a list. */
-export const hookEventField = z
-  .unknown()
-  .transform((value, context): readonly string[] | null => {
-    const result = typeof value === "string" ? nameOf(hookFilterNames).safeParse(value) : hookEventsField.safeParse(value);
-    if (result.success) return typeof result.data === "string" ? [result.data] : result.data;
-    for (const { path, message } of result.error.issues) context.addIssue({ code: "custom", path: [...path], message });
-    return z.NEVER;
-  })
-  .openapi({ type: ["string", "array", "null"], items: { type: "string" }, description: "Read as `events`: one type or a list." });
 
 export const formatField = z.enum(payloadFormats, "must be standard, flat, form or cloudevents");
 
@@ -135,12 +101,12 @@ export const signingSecretField = text().refine(isSigningSecret, "must be whsec_
   example: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
   pattern: "^whsec_[A-Za-z0-9+/]{32,86}={0,2}$",
   writeOnly: true,
-  description: "Your own secret; send the same everywhere and one secret verifies all.",
+  description: "Your own secret. If you send the same everywhere, one secret verifies all webhooks.",
 });
 
 const idSyntax = (prefix: string) => new RegExp(`^${prefix}_[0-9A-Za-z]{1,64}$`);
 
-/** An id in the path. What cannot be one is unknown like any other: the fault's message is the detail of a 404. */
+/** Id in a path. An invalid one is answered like an unknown one: the message becomes the detail of a 404. */
 export const idParam = (prefix: string, example: string, what: string) =>
   z.object({
     id: z
@@ -149,23 +115,23 @@ export const idParam = (prefix: string, example: string, what: string) =>
       .openapi({ param: { name: "id", in: "path" }, example: `${prefix}_${example}` }),
   });
 
-/** An id to filter by. */
+/** Id in a filter. */
 export const idQuery = (prefix: string, what: string) =>
   z.string().regex(idSyntax(prefix), `must be the id of ${what}, as in ${prefix}_01KAZB2Y8RZ5QX8V4N6T0M3C7D`).optional();
 
-/** The name of a source, which must be text that can be stored. */
+/** Name of a source: text that both databases can store. */
 export const sourceNameField = z
   .string("must be a string")
   .regex(/^[^\p{C}]{1,100}$/u, "must be 1 to 100 characters, none of them a control character");
 
-/** For what is asked for by its path alone. */
+/** Schema of a body that has no keys. */
 export const noBodySchema = z.strictObject({}, "must be an object");
 
-/** A whole number in a body. */
+/** Whole number in a body. */
 export const wholeField = (min: number, max: number) =>
   z.number("must be a number").int("must be a whole number").min(min, `must be at least ${min}`).max(max, `must be at most ${max}`);
 
-/** A whole number in a query. */
+/** Whole number in a query. */
 const wholeNumber = (min: number, max: number) =>
   z
     .string()
@@ -177,7 +143,7 @@ const wholeNumber = (min: number, max: number) =>
 
 export const limitQuery = wholeNumber(1, 200)
   .default(50)
-  .openapi({ type: "integer", minimum: 1, maximum: 200, default: 50, description: "How many at most." });
+  .openapi({ type: "integer", minimum: 1, maximum: 200, default: 50, description: "Maximum number of items." });
 export const cursorQuery = z
   .string()
   .min(1, "must be the next_cursor of a page before")
@@ -192,16 +158,3 @@ export const waitQuery = wholeNumber(0, 30).default(0).openapi({
 });
 export const sequenceQuery = wholeNumber(0, 999_999_999).optional().openapi({ type: "integer", minimum: 0 });
 export const pageQuery = { limit: limitQuery, cursor: cursorQuery };
-
-/** A list of names as one parameter, comma-separated. */
-const namesQuery = (names: readonly string[]) =>
-  z
-    .string()
-    .transform((list) => list.split(","))
-    .pipe(filterOf(names))
-    .optional()
-    .openapi({ type: "string", description: "Types or groups, comma-separated.", example: "terminal" });
-
-export const hookTypesQuery = namesQuery(hookFilterNames);
-/** The feed has test events too, which no filter of a hook can name. */
-export const feedTypesQuery = namesQuery([...hookFilterNames, "endpoint.test"]);

@@ -1,13 +1,14 @@
 import { effectiveState, pauseInForce } from "../../domain/deliveries/endpoint.ts";
 import type { z } from "@hono/zod-openapi";
 import type { Attempt } from "../../domain/deliveries/attempt.ts";
+import { filterToJson } from "../../domain/events/event-filter.ts";
 import type { EventType } from "../../domain/events/event.ts";
 import { explainDelivery, explainEndpoint, explainWatch } from "../../domain/explain.ts";
 import { isoTime, standardPayload } from "../../domain/events/payload.ts";
 import type { SourceHealth } from "../../domain/sources/source.ts";
 import type { LiveState } from "../../ports/use-cases/live-state.ts";
 import type { DeliveryView, EndpointView, EventView, HookView, WatchView } from "../../ports/stores/read-store.ts";
-import type { attemptSchema, deliverySchema, endpointSchema, hookSchema, sourceSchema, watchSchema } from "./answers.ts";
+import type { attemptSchema, deliverySchema, endpointSchema, hookSchema, sourceSchemaOf, watchSchema } from "./answers.ts";
 
 export function watchJson(
   view: WatchView,
@@ -35,7 +36,7 @@ export function watchJson(
       next_poll_at: isoTime(progress?.nextPollAtMs ?? null),
       problem: progress?.problem ?? null,
     },
-    events: watch.events === null ? null : [...watch.events],
+    ...filterToJson(watch.filter),
     metadata: { ...watch.metadata },
     format: endpoint?.format ?? null,
     sequence: watch.sequence,
@@ -95,7 +96,7 @@ export function pauseOf({ endpoint, hostPausedUntilMs, hostPausedSinceMs }: Endp
   return pauseInForce(endpoint.health, { pausedUntilMs: hostPausedUntilMs, pausedSinceMs: hostPausedSinceMs }, nowMs);
 }
 
-/** `maxInFlight` holds where the endpoint was given none. */
+/** Renders an endpoint. `maxInFlight` applies if the endpoint has no limit of its own. */
 export function endpointJson(view: EndpointView, nowMs: number, maxInFlight: number): z.infer<typeof endpointSchema> {
   const { endpoint, backlog, oldestDueAtMs } = view;
   const pause = endpoint.state === "enabled" ? pauseOf(view, nowMs) : null;
@@ -129,7 +130,7 @@ export function hookJson(
     id: view.id,
     secret: shown.secret,
     url: view.url,
-    events: view.events === null ? null : [...view.events],
+    ...filterToJson(view.filter),
     format: view.endpoint.format,
     endpoint_id: view.endpoint.id,
     endpoint_state: effectiveState(view.endpoint, nowMs),
@@ -138,7 +139,7 @@ export function hookJson(
   };
 }
 
-export function sourceJson(health: SourceHealth): z.infer<typeof sourceSchema> {
+export function sourceJson(health: SourceHealth): z.infer<ReturnType<typeof sourceSchemaOf>> {
   return {
     name: health.name,
     kind: health.kind,

@@ -4,5 +4,5 @@ import { operationalEventTypes, watchEventTypes } from "../../domain/events/even
 export const timeSchema = z.string().openapi({ format: "date-time", example: "2026-11-24T12:00:03.120Z" });
 export const timeOrNull = timeSchema.nullable();
 
-/** Every type an event can have. */
+/** Every type of event. */
 export const eventTypes = z.enum([...watchEventTypes, ...operationalEventTypes, "endpoint.test"]);

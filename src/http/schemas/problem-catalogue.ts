@@ -1,9 +1,10 @@
+import { describeQuota } from "../../domain/quotas.ts";
 type ProblemKind = {
   readonly status: number;
   readonly title: string;
-  /** When it is answered, for the document. */
+  /** Condition under which the problem is answered; text of the OpenAPI document. */
   readonly meaning: string;
-  /** What the document's example has besides type, title, status and request id. */
+  /** Members of the document's example besides type, title, status and request id. */
   readonly example: { readonly detail: string; readonly [member: string]: unknown };
 };
 
@@ -17,15 +18,15 @@ const keyFault = { parameter: "Idempotency-Key", detail: "was used with another 
 const unchanged = "nothing was accepted or changed; try again in a moment";
 
 /**
- * Every problem that is answered, by the slug that completes `urn:ringback:problem:`. A slug is for programs and never
- * changes its meaning; titles and details are for people.
+ * Every problem by the slug that completes `urn:ringback:problem:` (RFC 9457). Programs rely on slugs, so a slug never
+ * changes its meaning. Titles and details are for people.
  */
 export const problemCatalogue = {
   "bad-request": {
     status: 400,
     title: "Bad request",
-    meaning: "It is not HTTP that can be read.",
-    example: { detail: "this is not a request that can be read" },
+    meaning: "The request is not valid HTTP.",
+    example: { detail: "the request is not valid HTTP" },
   },
   "malformed-json": {
     status: 400,
@@ -36,26 +37,26 @@ export const problemCatalogue = {
   unauthorized: {
     status: 401,
     title: "Unauthorized",
-    meaning: "There is no API key, or it is unknown or revoked.",
+    meaning: "The API key is missing, unknown or revoked.",
     example: { detail: "send an API key as `Authorization: Bearer <key>` or `X-API-Key: <key>`" },
   },
   "quota-exceeded": {
     status: 403,
     title: "Quota exceeded",
-    meaning: "The account has as many as it may have.",
-    example: { detail: "the account may have 200000 active watches" },
+    meaning: "The account has reached a quota.",
+    example: { detail: describeQuota({ kind: "quota_exceeded", quota: "maxActiveWatches", limit: 200_000 }) },
   },
   "not-found": {
     status: 404,
     title: "Not found",
-    meaning: "There is no such thing in this account.",
+    meaning: "The account has no resource of this id.",
     example: { detail: "there is no such watch in this account" },
   },
   "method-not-allowed": {
     status: 405,
     title: "Method not allowed",
-    meaning: "The path has other methods; `Allow` lists them.",
-    example: { detail: "PUT is not allowed here; GET, HEAD, POST is" },
+    meaning: "The path does not support this method; `Allow` lists those it does.",
+    example: { detail: "PUT is not allowed here; use GET, HEAD or POST" },
   },
   "request-timeout": {
     status: 408,
@@ -66,9 +67,9 @@ export const problemCatalogue = {
   "watch-differs": {
     status: 409,
     title: "Watch differs",
-    meaning: "The watch that is there has other `events` or `metadata`; `watch_id` names it.",
+    meaning: "A watch exists with other `events` or `metadata`; `watch_id` names it.",
     example: {
-      detail: "watch wch_01KAZB2Y8RZ5QX8V4N6T0M3C7D looks at this call for this URL with other metadata; delete it first or leave them out",
+      detail: "watch wch_01KAZB2Y8RZ5QX8V4N6T0M3C7D covers this call and URL with different metadata; delete it first or leave them out",
       watch_id: "wch_01KAZB2Y8RZ5QX8V4N6T0M3C7D",
     },
   },
@@ -77,68 +78,69 @@ export const problemCatalogue = {
     title: "Endpoint differs",
     meaning: "The endpoint of this URL has another format, other headers or another secret; `endpoint_id` names it.",
     example: {
-      detail: "endpoint ep_01KAZB2Y8RZ5QX8V4N6T0M3C7D exists with other format, headers; leave them out to use it as it is, or PATCH it",
+      detail:
+        "endpoint ep_01KAZB2Y8RZ5QX8V4N6T0M3C7D exists with different format, headers; leave them out to keep it as it is, or change it (PATCH; signing_secret: rotate-secret)",
       endpoint_id: "ep_01KAZB2Y8RZ5QX8V4N6T0M3C7D",
     },
   },
   "endpoint-disabled": {
     status: 409,
     title: "Endpoint disabled",
-    meaning: "Nothing is sent to a disabled endpoint.",
+    meaning: "The endpoint is disabled, so nothing is sent to it.",
     example: { detail: "the endpoint is disabled: enable it first (PATCH state)" },
   },
   "watch-deleted": {
     status: 409,
     title: "Watch deleted",
-    meaning: "Nothing of a deleted watch is sent any more.",
-    example: { detail: "the watch was deleted: nothing of it is sent any more" },
+    meaning: "The watch was deleted, so its events are no longer sent.",
+    example: { detail: "the watch was deleted, so its events are no longer sent" },
   },
   "in-flight": {
     status: 409,
     title: "In flight",
-    meaning: "An attempt of the delivery is on the wire.",
-    example: { detail: "an attempt of it is on the wire at this moment" },
+    meaning: "An attempt of the delivery is in flight.",
+    example: { detail: "an attempt of the delivery is in flight" },
   },
   "idempotency-in-progress": {
     status: 409,
     title: "In progress",
-    meaning: "A request with this `Idempotency-Key` is being carried out; try again in a second. It is never stored.",
-    example: { detail: "a request with this Idempotency-Key is being carried out" },
+    meaning: "A request with this `Idempotency-Key` is running; try again in a second. This answer is never stored.",
+    example: { detail: "a request with this Idempotency-Key is running" },
   },
   "payload-too-large": {
     status: 413,
     title: "Payload too large",
     meaning: "The body is larger than 1 MiB (the batch: 4 MiB).",
-    example: { detail: "the body may have 1048576 bytes at most" },
+    example: { detail: "the request body exceeds 1048576 bytes" },
   },
   "unsupported-media-type": {
     status: 415,
     title: "Unsupported media type",
-    meaning: "The body is not `application/json`, or compressed.",
+    meaning: "The body is not `application/json`, or it is compressed.",
     example: { detail: "send content-type: application/json, without a content-encoding" },
   },
   "expectation-failed": {
     status: 417,
     title: "Expectation failed",
-    meaning: "`Expect` asks for something else than `100-continue`.",
-    example: { detail: "the only expectation that can be met is 100-continue" },
+    meaning: "`Expect` has a value other than `100-continue`.",
+    example: { detail: "the only supported expectation is 100-continue" },
   },
   "invalid-request": {
     status: 422,
     title: "Invalid request",
-    meaning: "Something in the request is not what it must be; `errors` says what and where.",
+    meaning: "The request has invalid values; `errors` lists each with its place.",
     example: { detail: `${callSidFault.pointer}: ${callSidFault.detail}`, errors: [callSidFault] },
   },
   "no-source": {
     status: 422,
     title: "No such source",
-    meaning: "The account may not use such a source, or there is none.",
+    meaning: "The source does not exist, or the account may not use it.",
     example: { detail: `${noSourceFault.pointer}: ${noSourceFault.detail}`, errors: [noSourceFault] },
   },
   "blocked-address": {
     status: 422,
     title: "Blocked address",
-    meaning: "Webhooks are not sent to this address.",
+    meaning: "Webhooks must not be sent to this address.",
     example: { detail: `${blockedFault.pointer}: ${blockedFault.detail}`, errors: [blockedFault] },
   },
   "idempotency-mismatch": {
@@ -150,26 +152,26 @@ export const problemCatalogue = {
   "rate-limited": {
     status: 429,
     title: "Too many requests",
-    meaning: "The account asks too often, or an endpoint is tested or retried more than once a second.",
-    example: { detail: "the account may ask 1000 times a second" },
+    meaning: "The account exceeded its rate limit, or an endpoint is tested or retried more than once a second.",
+    example: { detail: "rate limit exceeded: 1000 requests per second per account" },
   },
   "source-saturated": {
     status: 429,
     title: "Source saturated",
-    meaning: "The source watches as many calls as its rate allows.",
-    example: { detail: "source default watches as many calls as its rate allows" },
+    meaning: "The source has reached the number of calls that its rate limit can poll.",
+    example: { detail: "source default has reached the number of calls that its rate limit can poll" },
   },
   "headers-too-large": {
     status: 431,
     title: "Headers too large",
-    meaning: "The request line and headers have more than 16 KiB.",
-    example: { detail: "the request line and headers may have 16384 bytes at most" },
+    meaning: "Request line and headers exceed 16 KiB.",
+    example: { detail: "request line and headers exceed 16384 bytes" },
   },
   internal: {
     status: 500,
     title: "Internal error",
-    meaning: "A fault of ours, which the request id leads to.",
-    example: { detail: "this is our fault; the request id says where to look" },
+    meaning: "The service has a fault; the request id finds it in the logs.",
+    example: { detail: "the service has a fault; the request id finds it in the logs" },
   },
   "store-unavailable": {
     status: 503,
@@ -180,14 +182,14 @@ export const problemCatalogue = {
   "store-overloaded": {
     status: 503,
     title: "Overloaded",
-    meaning: "More is asked for at this moment than can be kept.",
+    meaning: "The service is at its capacity; try again later.",
     example: { detail: unchanged },
   },
   interrupted: {
     status: 503,
     title: "Interrupted",
-    meaning: "The attempt was accepted, but what came of it could not be recorded: the service is stopping.",
-    example: { detail: "the attempt was accepted, but what came of it could not be recorded; GET /v1/deliveries tells" },
+    meaning: "The attempt was accepted, but its result could not be recorded because the service is stopping.",
+    example: { detail: "the attempt was accepted, but its result could not be recorded; check GET /v1/deliveries" },
   },
   "not-ready": {
     status: 503,
@@ -199,7 +201,7 @@ export const problemCatalogue = {
 
 export type ProblemSlug = keyof typeof problemCatalogue;
 
-/** With a `Retry-After` field always. */
+/** Problems that always carry a `Retry-After` field. */
 const retryable: ReadonlySet<ProblemSlug> = new Set<ProblemSlug>([
   "idempotency-in-progress",
   "rate-limited",

@@ -19,11 +19,11 @@ export const problemSchema = z
     errors: z
       .array(z.object({ pointer: z.string().optional(), parameter: z.string().optional(), detail: z.string() }))
       .optional()
-      .openapi({ description: "Each with a JSON pointer into the body, or the name of a parameter." }),
-    watch_id: z.string().optional().openapi({ description: "`watch-differs`: the watch that is there." }),
-    endpoint_id: z.string().optional().openapi({ description: "`endpoint-differs`: the endpoint that is there." }),
+      .openapi({ description: "Each fault with a JSON pointer into the body or the name of a parameter." }),
+    watch_id: z.string().optional().openapi({ description: "`watch-differs`: id of the existing watch." }),
+    endpoint_id: z.string().optional().openapi({ description: "`endpoint-differs`: id of the existing endpoint." }),
     ready: z.literal(false).optional().openapi({ description: "`not-ready`." }),
-    degraded: z.array(z.string()).optional().openapi({ description: "`not-ready`: what else is wrong." }),
+    degraded: z.array(z.string()).optional().openapi({ description: "`not-ready`: other problems." }),
   })
   .openapi("Problem", {
     description: "RFC 9457 problem details. `type` is stable: `urn:ringback:problem:<slug>`.",

@@ -1,6 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import { isSandboxSid, sandboxScenarioOf, sandboxScenarios, sandboxSourceName } from "../../domain/sources/sandbox.ts";
 import type { WatchRequest } from "../../ports/use-cases/registration.ts";
+import { watchFilterFields, watchFilterOf } from "./event-filter.ts";
 import {
   callSidField,
   formatField,
@@ -10,7 +11,6 @@ import {
   sourceNameField,
   timeField,
   urlField,
-  watchEventsField,
 } from "./fields.ts";
 
 const endpointKeys = ["format", "headers", "signing_secret"] as const;
@@ -20,7 +20,7 @@ export const watchRequestSchema = z
     {
       call_sid: callSidField,
       callback_url: urlField.nullish(),
-      events: watchEventsField.optional(),
+      ...watchFilterFields,
       metadata: metadataField.optional(),
       format: formatField.optional(),
       headers: headersField.optional(),
@@ -56,7 +56,7 @@ export function watchRequestOf(body: z.infer<typeof watchRequestSchema>): WatchR
   return {
     callSid: body.call_sid,
     callbackUrl: body.callback_url ?? null,
-    events: body.events ?? null,
+    filter: watchFilterOf(body),
     metadata: (body.metadata ?? {}) as Readonly<Record<string, string>>,
     format: body.format ?? null,
     headers: (body.headers ?? null) as Readonly<Record<string, string>> | null,

@@ -16,24 +16,30 @@ export const eventDataExample = {
   metadata: { lead_id: "00Q5g000" },
 };
 
-/** `data` of every event about a watch. All keys are always there; of `endpoint.test` they are null. */
+/** `data` of every event of a watch. All keys are always present; those of `endpoint.test` are `null`. */
 export const eventDataSchema = z
   .object({
     watch_id: z.string().nullable(),
     call_sid: z.string().nullable(),
     source: z.string().nullable(),
-    status: z.string().nullable().openapi({ description: "In lower case; of a `watch.*` ending the last known one." }),
+    status: z.string().nullable().openapi({ description: "Status in lower case; the last known one in a `watch.*` ending." }),
     previous_status: z.string().nullable().openapi({ description: "null in a watch's first event." }),
     reason: z.string().nullable(),
-    terminal: z.boolean().nullable().openapi({ description: "Nothing comes after it." }),
-    sequence: z.number().int().nullable().openapi({ description: "Counts the watch's events from 1, before its filter: order by it." }),
+    terminal: z.boolean().nullable().openapi({ description: "Whether this is the last event of the watch." }),
+    sequence: z
+      .number()
+      .int()
+      .nullable()
+      .openapi({ description: "Number of the event within the watch, from 1, counted before the filter; use it for ordering." }),
     observed_at: timeOrNull,
-    observed_after: timeOrNull.openapi({ description: "The status before it was last confirmed then: it changed between the two times." }),
+    observed_after: timeOrNull.openapi({
+      description: "When the previous status was last confirmed; the change happened between the two times.",
+    }),
     metadata: z.record(z.string(), z.string()),
   })
   .openapi("EventData", { example: eventDataExample });
 
-/** `data` of the operational events; null where not meant. */
+/** `data` of the operational events; `null` where a key does not apply. */
 export const operationalDataSchema = z
   .object({
     endpoint_id: z.string().nullable(),
@@ -54,12 +60,12 @@ export const operationalDataSchema = z
     },
   });
 
-/** The body of the `standard` format. */
+/** Body of the `standard` format. */
 export const webhookSchema = z
   .object({ type: z.enum([...watchEventTypes, "endpoint.test"]), timestamp: timeSchema, data: eventDataSchema })
   .openapi("Webhook", { example: { type: "call.failure", timestamp: eventDataExample.observed_at, data: eventDataExample } });
 
-/** The same for hooks that name an operational type. */
+/** Body of an operational event, sent to hooks that name its type. */
 export const operationalWebhookSchema = z
   .object({ type: z.enum(operationalEventTypes), timestamp: timeSchema, data: operationalDataSchema })
   .openapi("OperationalWebhook");

@@ -10,30 +10,30 @@ import { problemAnswer } from "../operations/problem.ts";
 import type { Problem } from "../operations/problem.ts";
 import { requestIdOf } from "../operations/request-guards.ts";
 
-/** `bindings` tell an app who the peer is. */
+/** A Hono app. `bindings` name the peer of the request. */
 type Fetchable = { fetch(request: Request, bindings: HttpBindings | Http2Bindings): Response | Promise<Response> };
 
 export type Listening = {
-  /** As it was bound: the one chosen where 0 was asked for. */
+  /** Port as bound: the chosen one if 0 was asked for. */
   readonly port: number;
-  /** How many are open. */
+  /** Number of open connections. */
   connections(): Promise<number>;
-  /** Accepts no more, lets what runs finish within `graceMs`, then closes every connection. May be called again. */
+  /** Stops accepting, lets running requests finish within `graceMs`, then closes every connection. May be called again. */
   close(graceMs: number): Promise<void>;
 };
 
-/** What one client may cost; durations in milliseconds. */
+/** Limits on the cost of one client; durations in milliseconds. */
 export type ServerLimits = {
   readonly maxConnections: number;
-  /** For the request line and headers to arrive. */
+  /** Time in which request line and headers must arrive. */
   readonly headersTimeoutMs: number;
-  /** For the whole request to arrive: an answer may take longer (`wait`). */
+  /** Time in which the whole request must arrive; an answer may take longer (`wait`). */
   readonly requestTimeoutMs: number;
-  /** How often the two are looked at: so much later they may be noticed. */
+  /** Interval at which the two limits above are checked. */
   readonly checkEveryMs: number;
-  /** Between requests. Longer than the idle time of load balancers, which would otherwise send into a closing connection. */
+  /** Idle time between requests. Longer than that of load balancers, which would otherwise send into a closing connection. */
   readonly keepAliveTimeoutMs: number;
-  /** Nothing moves at all: a client that does not read its answer. Longer than any `wait`. */
+  /** Time without any traffic after which a connection is destroyed: its client does not read the answer. Longer than any `wait`. */
   readonly stallTimeoutMs: number;
 };
 
@@ -47,24 +47,24 @@ const defaultLimits: ServerLimits = {
 };
 const maxHeaderBytes = 16 * 1024;
 
-const badRequest: Problem = { slug: "bad-request", detail: "this is not a request that can be read" };
-const expectationFailed: Problem = { slug: "expectation-failed", detail: "the only expectation that can be met is 100-continue" };
+const badRequest: Problem = { slug: "bad-request", detail: "the request is not valid HTTP" };
+const expectationFailed: Problem = { slug: "expectation-failed", detail: "the only supported expectation is 100-continue" };
 const noTunnel: Problem = {
   slug: "method-not-allowed",
-  detail: "this is no proxy",
+  detail: "proxy requests are not supported",
   headers: { allow: "GET, HEAD, POST, PUT, PATCH, DELETE" },
 };
-const internalError: Problem = { slug: "internal", detail: "this is our fault" };
-/** Other faults the parser of HTTP finds are bad requests. */
+const internalError: Problem = { slug: "internal", detail: "the service has a fault" };
+/** Problems by error code of the HTTP parser; any other code is a bad request. */
 const unreadable: Readonly<Record<string, Problem>> = {
   HPE_HEADER_OVERFLOW: {
     slug: "headers-too-large",
-    detail: `the request line and headers may have ${maxHeaderBytes} bytes at most`,
+    detail: `request line and headers exceed ${maxHeaderBytes} bytes`,
   },
   ERR_HTTP_REQUEST_TIMEOUT: { slug: "request-timeout", detail: "the request did not arrive in time" },
 };
 
-/** Serves an app over HTTP/1.1. Rejects with `StartupError` when the port cannot be had. */
+/** Serves an app over HTTP/1.1. Rejects with `StartupError` if the port cannot be bound. */
 export function listen(
   app: Fetchable,
   { host, port }: { readonly host: string; readonly port: number },
@@ -77,18 +77,18 @@ export function listen(
     keepAliveTimeout: limits.keepAliveTimeoutMs,
     connectionsCheckingInterval: limits.checkEveryMs,
     maxHeaderSize: maxHeaderBytes,
-    // Missing ones are answered below, as everything is.
+    // A missing Host is answered below, with a problem document like every other error.
     requireHostHeader: false,
   };
   const answer = getRequestListener((request, bindings) => app.fetch(request, bindings), {
     errorHandler,
     hostname: "localhost",
-    // It would end the connection after half a second, and reset away the answer of whoever still sends; Node reads what
-    // nobody wanted until the request's time is over.
+    // The adapter would end the connection after half a second, and the reset would take the answer from a client that still
+    // sends. Node reads the rest of the body until `requestTimeout`.
     autoCleanupIncoming: false,
   });
   const server = createServer(options, (request, response) => {
-    // RFC 9112 section 3.2: with HTTP/1.1 it must be there; whoever speaks HTTP/1.0 need not know it.
+    // RFC 9112 section 3.2: HTTP/1.1 requires the Host field, HTTP/1.0 does not know it.
     if (request.headers.host === undefined && request.httpVersion !== "1.0") refuse(request, response, badRequest);
     else void answer(request, response);
   });
@@ -118,7 +118,7 @@ export function listen(
         clearTimeout(timer);
         resolve();
       });
-      // Idle connections are closed by now; one that were kept open after its answer would hold the close up until the grace is over.
+      // Idle connections are closed by now. A connection kept open after its answer would delay the close until the grace ends.
       for (const response of answering.values()) if (!response.headersSent) response.setHeader("connection", "close");
     }));
 
@@ -134,7 +134,7 @@ export function listen(
   });
 }
 
-/** An app answers its own errors: this is only for what never reaches it, such as a Host that is no host. */
+/** Answers requests that never reach an app, such as one with an invalid Host. Apps answer their own errors. */
 function errorHandler(error: unknown): Response {
   const { status, headers, body } = answerOf(error instanceof RequestError ? badRequest : internalError);
   return new Response(body, { status, headers });
@@ -156,7 +156,7 @@ function refuse(request: IncomingMessage, response: ServerResponse, problem: Pro
   response.writeHead(status, headers).end(body);
 }
 
-/** The same for a socket that has no response yet. */
+/** Answers on a socket that has no response object yet. */
 function rawAnswer(problem: Problem): string {
   const { status, headers, body } = answerOf(problem);
   const lines = Object.entries({ ...headers, connection: "close" }).map(([name, value]) => `${name}: ${value}`);

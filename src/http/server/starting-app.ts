@@ -12,7 +12,7 @@ const unavailable: Problem = {
   detail: "the service waits for its database; nothing was accepted or changed",
 };
 
-/** What is answered while the database is waited for: the process lives, and cannot do anything yet. */
+/** Answers requests while the service waits for the database: the process is alive but not ready. */
 export function answerWaiting(request: Request): Response {
   const { pathname } = new URL(request.url);
   const requestId = requestIdOf(request.headers.get("x-request-id"));

@@ -1,23 +1,23 @@
 import type { CallChange, CallStatus } from "../../domain/calls/call.ts";
 import type { SendJob } from "./send-job.ts";
 
-/** A call that is to be polled: at least one active watch looks at it. */
+/** A call that is to be polled, because it has at least one active watch. */
 export type WatchedCall = {
   readonly callId: string;
   readonly sourceName: string;
   readonly callSid: string;
-  /** "" for shared sources; the account's id where calls belong to an account. */
+  /** "" for shared sources, and the account's id where calls belong to an account (sandbox). */
   readonly scope: string;
-  /** Account of the oldest active watch: whose turn it is when accounts share a source. */
+  /** Account of the oldest active watch, for the turns of accounts that share a source. */
   readonly accountId: string;
   readonly status: CallStatus;
-  /** Grows with every committed change; a commit must name it. */
+  /** Grows with every committed change; a commit names the version that it is based on. */
   readonly version: number;
   readonly createdAtMs: number;
-  /** The not-found grace starts here. */
+  /** Start of the not-found grace. */
   readonly youngestWatchAtMs: number;
   readonly earliestDeadlineAtMs: number;
-  /** Some active watch has not been told the present status; the next good poll tells it even when nothing changed. */
+  /** Whether an active watch was not notified of the current status; the next good poll notifies it even without a change. */
   readonly needsFirstEvent: boolean;
 };
 
@@ -26,12 +26,12 @@ export type CallCommit = {
   readonly expectedVersion: number;
   readonly nowMs: number;
   readonly lastGoodPollAtMs: number | null;
-  /** Whether this commit rests on a parsed 200 of this moment: then watches that were told nothing yet are told the status. */
+  /** Whether this commit follows a parsed 200; then watches without an initial event are notified of the status. */
   readonly confirmed: boolean;
   readonly changes: readonly CallChange[];
 };
 
-/** What woke up: ids for whoever holds a `wait` request. `watchId` and `sequence` are null for events about no watch. */
+/** A committed event, for requests that wait for it. `watchId` and `sequence` are `null` for events without a watch. */
 export type Notice = {
   readonly accountId: string;
   readonly watchId: string | null;
@@ -40,22 +40,25 @@ export type Notice = {
 };
 
 export type CallCommitResult =
-  /** On disk. `jobs` are the new heads of their lanes, leased; `call` is null when nobody watches any more (or it ended). */
+  /** `jobs` are the new heads of their lanes, leased; `call` is `null` if it ended or no watch is left. */
   | {
       readonly kind: "committed";
       readonly call: WatchedCall | null;
       readonly notices: readonly Notice[];
       readonly jobs: readonly SendJob[];
     }
-  /** Somebody else changed it (or owns it): nothing was written. `call` is what stands now, null when not ours to poll. */
+  /** Another process changed or owns the call, and nothing was written. `call` is its state; `null` if not to be polled here. */
   | { readonly kind: "stale"; readonly call: WatchedCall | null };
 
-/** What the poller needs of the store. Every promise resolves after the commit reached the disk; a failed commit rejects with `StoreUnavailableError`. */
+/**
+ * Calls, for the poller. Resolved means committed; all methods reject with `StoreUnavailableError` if nothing can be
+ * committed.
+ */
 export interface CallStore {
-  /** One transition: call, events, deliveries, in one transaction, serialised with registrations of the same call. */
+  /** Commits a transition with its events and deliveries in one transaction, serialised with registrations of the call. */
   commitCall(commit: CallCommit): Promise<CallCommitResult>;
-  /** Calls with active watches, by id, for the start. */
+  /** Returns a page of the calls that this process polls, by id. */
   loadWatchedCalls(page: { readonly afterCallId: string | null; readonly limit: number }): Promise<readonly WatchedCall[]>;
-  /** Notes the last good poll of each at a stop, and gives them back. */
+  /** Stores the last good poll of each call and releases the calls. */
   releaseCalls(calls: readonly { readonly callId: string; readonly lastGoodPollAtMs: number | null }[]): Promise<void>;
 }

@@ -6,12 +6,12 @@ import type { Notice } from "./call-store.ts";
 import type { DeliveryView } from "./read-store.ts";
 import type { SendJob } from "./send-job.ts";
 
-/** What may be claimed. Rooms leave out endpoints and hosts the process knows nothing of: they have the default. */
+/** Bounds of a claim. Endpoints and hosts that are not listed have `defaultCapacity`. */
 export type ClaimRequest = {
   readonly nowMs: number;
-  /** At most so many jobs. */
+  /** Maximum number of jobs. */
   readonly limit: number;
-  /** At most so many of them for endpoints with consecutive failures. */
+  /** Maximum number of jobs for endpoints with consecutive failures. */
   readonly failingLimit: number;
   readonly defaultCapacity: number;
   readonly capacityByEndpoint: readonly (readonly [endpointId: string, available: number])[];
@@ -20,9 +20,9 @@ export type ClaimRequest = {
 };
 
 export type ClaimResult = {
-  /** Leased to this process. Fewer than `limit`, and a next time that is later than now, mean nothing else is due for anybody with room. */
+  /** Leased to this process. Fewer than `limit`, with a later `nextDueAtMs`, means that no other job with capacity is due. */
   readonly jobs: readonly SendJob[];
-  /** When the next delivery of any unpaused endpoint falls due; now: another claim may find more at once; null: never. */
+  /** Due time of the next delivery that is not paused; the time of the claim if another claim may find more; `null` if none. */
   readonly nextDueAtMs: number | null;
 };
 
@@ -35,7 +35,7 @@ export type AttemptRecord = {
   readonly durationMs: number;
   readonly outcome: AttemptOutcome;
   readonly nowMs: number;
-  /** 0 to 1, drawn by the caller: the decision is a pure function. */
+  /** 0 to 1, drawn by the caller, because the decision is a pure function. */
   readonly jitter: number;
 };
 
@@ -44,42 +44,46 @@ export type AttemptRecorded =
       readonly kind: "recorded";
       readonly attempt: Attempt;
       readonly delivery: DeliveryState;
-      /** The endpoint after it. */
+      /** State of the endpoint after the attempt. */
       readonly endpoint: { readonly state: EndpointState; readonly health: EndpointHealth; readonly hostPausedUntilMs: number | null };
-      /** Whether this attempt is what disabled the endpoint. */
+      /** Whether this attempt disabled the endpoint. */
       readonly endpointChange: AttemptResult["endpointChange"];
-      /** Operational events that came of it, leased. */
+      /** Leased deliveries of operational events that the attempt caused. */
       readonly jobs: readonly SendJob[];
-      /** Another delivery of this endpoint or its host is due now or at this time (those without room included). */
+      /** Due time of the next delivery of this endpoint or its host, with or without capacity; `null` if none. */
       readonly endpointNextDueAtMs: number | null;
-      /** Calls nobody watches any more (410 cancels watches). */
+      /** Calls without a watch left, because a 410 canceled watches. */
       readonly unwatchedCallIds: readonly string[];
-      /** Watches that ended by it, and the operational events that came of it. */
+      /** Watches that the attempt ended, and operational events that it caused. */
       readonly notices: readonly Notice[];
     }
-  /** The lease was lost or the delivery is gone: nothing but, where possible, the attempt was written. */
+  /** The lease was lost or the delivery was deleted; at most the attempt was written. */
   | { readonly kind: "fenced" };
 
-/** What the dispatcher needs of the store. */
+/** Deliveries, for the dispatcher. Resolved means committed; all methods reject with `StoreUnavailableError`. */
 export interface DeliveryStore {
-  /** Leases due deliveries, oldest due first, endpoints in turn; never one of a paused or disabled endpoint or paused host, never a blocked one of a lane. */
+  /**
+   * Leases due deliveries, oldest first, with endpoints in turn. Skips paused and disabled endpoints, paused hosts and
+   * deliveries that an earlier one of their lane blocks.
+   */
   claimDue(request: ClaimRequest): Promise<ClaimResult>;
-  /** Runs `decideAfterAttempt` on the rows as they stand and writes attempt, delivery, lane, endpoint and host in one transaction. */
+  /** Runs `decideAfterAttempt` on the current rows, and writes attempt, delivery, lane, endpoint and host in one transaction. */
   recordAttempt(record: AttemptRecord): Promise<AttemptRecorded>;
-  /** Gives leases back unspent: the deliveries are due as they were. A test ends with its lease, at `nowMs`. */
+  /** Releases leases without an attempt; the deliveries are due as before. A test ends with its lease, at `nowMs`. */
   releaseDeliveries(leases: readonly { readonly deliveryId: string; readonly leaseToken: number }[], nowMs: number): Promise<void>;
   /**
-   * Leases one for a manual attempt ahead of schedule, pause and order; `view` is the delivery as it is then. If it is
-   * settled the attempt is owed until it is recorded: should the lease end before, `claimDue` gives it out again.
+   * Leases a delivery for a manual attempt, regardless of schedule, pause and order; `view` is the delivery afterwards. The
+   * manual attempt of a settled delivery is pending until it is recorded: if the lease ends before, `claimDue` leases it
+   * again.
    */
   claimManualRetry(request: {
     readonly accountId: string;
     readonly deliveryId: string;
     readonly nowMs: number;
   }): Promise<ClaimManualRetryResult>;
-  /** Makes an `endpoint.test` event with its delivery, leased. */
+  /** Creates an `endpoint.test` event with its delivery, leased. */
   createTest(request: { readonly accountId: string; readonly endpointId: string; readonly nowMs: number }): Promise<CreateTestResult>;
-  /** Owes again what was `exhausted`, `failed` or `expired` of events recorded in the span. */
+  /** Requeues the `exhausted`, `failed` and `expired` deliveries of events recorded in the span. */
   recover(request: {
     readonly accountId: string;
     readonly endpointId: string;
@@ -89,7 +93,7 @@ export interface DeliveryStore {
   }): Promise<
     { readonly kind: "recovered"; readonly count: number } | { readonly kind: "unknown" } | { readonly kind: "endpoint_disabled" }
   >;
-  /** The wall clock was set back by `deltaMs`: what was due then is due so much earlier now. */
+  /** Moves every due time back by `deltaMs`, by which the wall clock was set back. */
   moveSchedule(deltaMs: number): Promise<void>;
 }
 
@@ -103,5 +107,5 @@ export type ClaimManualRetryResult =
   | { readonly kind: "unknown" }
   | { readonly kind: "endpoint_disabled" }
   | { readonly kind: "watch_deleted" }
-  /** It is on the wire at this moment. */
+  /** An attempt of the delivery is in flight. */
   | { readonly kind: "in_flight" };

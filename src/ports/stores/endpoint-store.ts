@@ -2,10 +2,10 @@ import type { LatePolicy, PayloadFormat, SignatureScheme } from "../../domain/de
 import type { EndpointView } from "./read-store.ts";
 import type { SecretDraft } from "./registration-store.ts";
 
-/** What a PATCH changes; left out stays. */
+/** Changes of a PATCH; fields that are left out stay. */
 export type EndpointPatch = {
   readonly format?: PayloadFormat;
-  /** Replaces all of them; null removes them. */
+  /** Replaces all custom headers; `null` removes them. */
   readonly headers?: { readonly names: readonly string[]; readonly sealed: Uint8Array; readonly fingerprints: readonly string[] } | null;
   readonly maxInFlight?: number;
   readonly maxPerSecond?: number | null;
@@ -14,15 +14,16 @@ export type EndpointPatch = {
   readonly state?: "enabled" | "paused" | "disabled";
 };
 
+/** Endpoints, for changes by their account. Resolved means committed. */
 export interface EndpointStore {
-  /** null for an unknown one. Enabling makes what is owed due again and forgets the failures. */
+  /** Changes an endpoint; `null` if it is unknown. Enabling makes pending deliveries due and resets the failures. */
   patchEndpoint(request: {
     readonly accountId: string;
     readonly endpointId: string;
     readonly patch: EndpointPatch;
     readonly nowMs: number;
   }): Promise<EndpointView | null>;
-  /** The new secret signs from now on, the ones before it until `previousValidUntilMs`. False for an unknown endpoint. */
+  /** Adds a signing secret; earlier ones sign until `previousValidUntilMs`. False if the endpoint is unknown. */
   rotateSecret(request: {
     readonly accountId: string;
     readonly endpointId: string;

@@ -1,100 +1,102 @@
 import type { Notice, WatchedCall } from "./call-store.ts";
 import type { GateState } from "./shared-source-store.ts";
 
-/** What an instance has of one source, as it told the others at its last heartbeat. */
+/** Share of one instance in a source, as of its last heartbeat. */
 export type SourceShare = {
-  /** Calls it owns. */
+  /** Number of calls that the instance owns. */
   readonly calls: number;
-  /** Of them, those that would end by 400 or 404 but for the missing witness. */
+  /** Number of those about to end with 400 or 404 while no call of the source succeeds. */
   readonly uncorroborated: number;
-  /** Polls of the last 10 s, and how many of them failed. */
+  /** Number of polls in the last 10 s, and of those that failed. */
   readonly recentPolls: number;
   readonly recentFailures: number;
-  /** The last parsed 200; null: none yet. */
+  /** Time of the last parsed 200; `null` if there was none yet. */
   readonly lastGoodPollAtMs: number | null;
-  /** Polls a second that others must reckon with: what is in effect there, or more. */
+  /** Published polls per second, at least the rate in effect there. */
   readonly ratePerSecond: number;
 };
 
-/** By the source's name. */
+/** Shares by source name. */
 export type Shares = Readonly<Record<string, SourceShare>>;
 
-/** One process of the service. Tokens grow and are never given twice: the higher one joined later. */
+/** One process of the service. Tokens are unique and grow: a higher one joined later. */
 export type Instance = {
   readonly token: number;
   readonly shares: Shares;
-  /** The encryption keys it was started with; empty: it is only just starting. */
+  /** Ids of its encryption keys; empty while it starts. */
   readonly keyIds: readonly string[];
 };
 
-/** The instances that are alive, this one with them, by token. */
+/** The live instances including this one, by token. */
 export type ClusterView = { readonly kind: "alive"; readonly token: number; readonly instances: readonly Instance[] };
 
-/** What one look at the database says, once a second on an idle instance. */
+/** Result of one sweep, which an idle instance makes once a second. */
 export type Sweep = {
-  /** Moves with every event that anybody committed and that may be read now. */
+  /** Grows with every committed event that the feed shows. */
   readonly feedPosition: string;
-  /** A delivery is due for somebody who has room. */
+  /** Whether a delivery is due for an endpoint with capacity. */
   readonly isDeliveryDue: boolean;
-  /** Calls of this instance that another one registered or removed a watch of, until `loadOwnedCalls` has looked at them. */
+  /** Calls of this instance for which another one registered or removed a watch, until `loadOwnedCalls` reads them. */
   readonly dirtyCallIds: readonly string[];
-  /** Deliveries leased by this instance that are settled meanwhile: no attempt of theirs may start. */
+  /** Deliveries leased to this instance that were settled meanwhile; their attempts must not start. */
   readonly settledDeliveryIds: readonly string[];
-  /** Endpoints that deliveries are leased for by this instance, and that are paused or disabled meanwhile, or whose host is. */
+  /** Endpoints of leased deliveries that were paused or disabled meanwhile, or whose host was paused. */
   readonly closedEndpointIds: readonly string[];
-  /** Gates of sources that changed since the sweep before. */
+  /** Gates that changed since the previous sweep. */
   readonly gates: readonly GateState[];
-  /** Instances whose lease has ended; they still own what they have until they are evicted. */
+  /** Instances whose lease has ended; they own their calls until they are evicted. */
   readonly expiredTokens: readonly number[];
-  /** There are watched calls that no instance owns. */
+  /** Whether there are watched calls that no instance owns. */
   readonly hasUnownedCalls: boolean;
-  /** Grows with every change of a source that the operator set. */
+  /** Grows with every change of a source by the operator. */
   readonly sourceRevisions: number;
 };
 
 /**
- * Who owns which calls. An instance is a row with a lease, judged by the database's clock; a call is owned by naming the
- * row's token. InstanceCoordinator ends when the row is deleted, never before: an instance whose lease has ended and whom nobody
- * evicted (Postgres was away for everybody) renews it and goes on with what it holds. Once it is evicted every write of
- * its is refused with `InstanceFencedError`. All methods reject with `StoreUnavailableError` while the database cannot be reached.
+ * Instances and their calls. An instance is a row with a lease, measured by the database's clock; a call is owned through
+ * the token of that row. Ownership ends when the row is deleted, not when the lease ends: an instance that no other one
+ * evicted (because Postgres was unavailable to all) renews its lease and keeps its calls. Every write of an evicted
+ * instance is refused with `InstanceFencedError`. All methods reject with `StoreUnavailableError` while the database is
+ * unavailable.
  */
 export interface InstanceStore {
-  /** A new row with a token of its own, which every write carries from now on. */
+  /** Creates a row with a new token, which every later write carries. */
   join(request: { readonly version: string; readonly leaseMs: number; readonly shares: Shares }): Promise<ClusterView>;
-  /** Renews the lease and tells the others the shares. `fenced`: it was evicted. */
+  /** Renews the lease and publishes the shares; `fenced` if the instance was evicted. */
   heartbeat(request: { readonly leaseMs: number; readonly shares: Shares }): Promise<ClusterView | { readonly kind: "fenced" }>;
   /**
-   * Raises published rates, one instance after the other, so that they never add up to more than the limit. Resolves
-   * with what is granted, between the rate published and the one wanted.
+   * Raises published rates, serialised over the instances, so that they never add up to more than the limit. Resolves with
+   * the granted rates, between the published and the wanted ones.
    */
   raiseRates(
     wanted: Readonly<Record<string, { readonly wantedPerSecond: number; readonly limitPerSecond: number }>>,
   ): Promise<Readonly<Record<string, number>>>;
+  /** Reads the changes that other instances made. */
   sweep(): Promise<Sweep>;
-  /** Events after `position` that others committed, at most `limit`, for `wait` requests. */
+  /** Returns at most `limit` events after `position` that other instances committed, for requests that wait. */
   listNotices(request: {
     readonly position: string;
     readonly limit: number;
   }): Promise<{ readonly notices: readonly Notice[]; readonly position: string; readonly more: boolean }>;
-  /** Those of the watches that are active no more, or gone. */
+  /** Returns those of the watches that have ended or were deleted. */
   listEnded(watchIds: readonly string[]): Promise<readonly string[]>;
-  /** Those of the calls that this instance owns and somebody watches; it lets go of the others. They are touched no more. */
+  /** Returns those of the calls that this instance owns and that have a watch, releases the others, and marks all as read. */
   loadOwnedCalls(callIds: readonly string[]): Promise<readonly WatchedCall[]>;
-  /** How many watched calls nobody owns, by source. */
+  /** Returns the number of watched calls without an owner, by source. */
   countUnownedCalls(): Promise<Readonly<Record<string, number>>>;
   /**
-   * Takes at most `limit` free calls of the source, in one batch; what another instance is taking at the moment is left to
-   * it. `deadlineBeforeMs`: of those alone whose earliest deadline was before.
+   * Claims at most `limit` unowned calls of the source, except those that another instance is claiming. With
+   * `deadlineBeforeMs`, only calls whose earliest deadline was before.
    */
   claimCalls(request: {
     readonly sourceName: string;
     readonly limit: number;
     readonly deadlineBeforeMs: number | null;
   }): Promise<readonly WatchedCall[]>;
-  /** Deliveries that the store has leased to this instance. */
+  /** Returns the deliveries that are leased to this instance. */
   listLeases(): Promise<readonly { readonly deliveryId: string; readonly leaseToken: number }[]>;
-  /** Deletes those whose lease has ended: what they had is free. Resolves with how many it was. */
+  /** Deletes instances whose lease has ended, which frees their calls; resolves with their number. */
   evict(tokens: readonly number[]): Promise<number>;
-  /** Deletes the own row. What was not given back before is free from then on. */
+  /** Deletes the row of this instance, which frees everything that was not released before. */
   leave(): Promise<void>;
 }

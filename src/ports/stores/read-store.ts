@@ -3,20 +3,21 @@ import type { CallStatus } from "../../domain/calls/call.ts";
 import type { Delivery, DeliveryStatus } from "../../domain/deliveries/delivery.ts";
 import type { Endpoint } from "../../domain/deliveries/endpoint.ts";
 import type { RingbackEvent } from "../../domain/events/event.ts";
+import type { EventFilter, TypeSelection } from "../../domain/events/event-filter.ts";
 import type { Watch, WatchStatus } from "../../domain/calls/watch.ts";
 
-/** A page of a list. `cursor` is opaque to everybody but the store; a malformed one rejects with `CursorInvalidError`. */
+/** Page of a list. `cursor` is opaque to callers; a malformed one rejects with `CursorInvalidError`. */
 export type PageRequest = { readonly limit: number; readonly cursor: string | null };
 export type Page<T> = { readonly data: readonly T[]; readonly nextCursor: string | null };
 
-/** The endpoint's pause in force: its own or its host's, whichever ends later. */
+/** `pausedUntilMs` is the end of the endpoint's own pause or its host's, the later of the two. */
 export type EndpointSummary = Pick<Endpoint, "id" | "state" | "reason" | "format"> & { readonly pausedUntilMs: number | null };
 
 export type WatchView = {
   readonly watch: Watch;
   readonly call: CallStatus;
   readonly endpoint: EndpointSummary | null;
-  /** Its deliveries not settled yet, for `explain`. */
+  /** Number of its deliveries that are not settled, for `explain`. */
   readonly pendingDeliveries: number;
 };
 
@@ -28,7 +29,7 @@ export type EventView = {
 export type DeliveryView = {
   readonly delivery: Delivery;
   readonly endpoint: EndpointSummary;
-  /** Claimable from then on; null while it waits for an earlier one of its lane (`blockedBySequence`). */
+  /** Time from which it can be claimed; `null` while an earlier delivery of its lane blocks it (`blockedBySequence`). */
   readonly dueAtMs: number | null;
   readonly blockedBySequence: number | null;
   readonly leased: boolean;
@@ -38,7 +39,7 @@ export type EndpointView = {
   readonly endpoint: Endpoint;
   readonly hostPausedUntilMs: number | null;
   readonly hostPausedSinceMs: number | null;
-  /** Deliveries owed (pending). */
+  /** Number of pending deliveries. */
   readonly backlog: number;
   readonly oldestDueAtMs: number | null;
 };
@@ -47,7 +48,7 @@ export type HookView = {
   readonly id: string;
   readonly accountId: string;
   readonly url: string;
-  readonly events: readonly string[] | null;
+  readonly filter: EventFilter;
   readonly endpoint: EndpointSummary;
   readonly createdAtMs: number;
 };
@@ -55,36 +56,28 @@ export type HookView = {
 export type FeedQuery = {
   readonly accountId: string;
   readonly limit: number;
-  /** Where to go on (excluded); null: from the oldest, or from `sinceMs`. */
+  /** Position to continue after; `null` to start at the oldest event or at `sinceMs`. */
   readonly cursor: string | null;
-  /** Events recorded at or after it. */
+  /** Lower bound of the time of recording, inclusive. */
   readonly sinceMs: number | null;
-  /** Type names (groups are resolved by the caller); null is all. */
-  readonly types: readonly string[] | null;
-  readonly orTerminal: boolean;
   readonly callSid: string | null;
-};
+} & TypeSelection;
 
-/** What the API reads. Everything belongs to one account and every method says which; an id of another account is as unknown as any. */
+/** Reads for the API, each within one account: ids of other accounts are unknown. Rejects with `StoreUnavailableError`. */
 export interface ReadStore {
   getWatch(accountId: string, watchId: string): Promise<WatchView | null>;
   /** Newest first. */
   listWatches(
     query: PageRequest & { readonly accountId: string; readonly status: WatchStatus | null; readonly callSid: string | null },
   ): Promise<Page<WatchView>>;
-  /** By sequence; null for an unknown watch. */
+  /** Ordered by sequence; `null` if the watch is unknown. */
   listWatchEvents(query: PageRequest & { readonly accountId: string; readonly watchId: string }): Promise<Page<EventView> | null>;
   getEvent(accountId: string, eventId: string): Promise<EventView | null>;
-  /** Oldest first, in commit order: an event appears only when no earlier one can still appear before it. `nextCursor` is never null. */
+  /** Oldest first, in commit order: an event appears only once no earlier one can still appear. `nextCursor` is never `null`. */
   readFeed(query: FeedQuery): Promise<{ readonly data: readonly EventView[]; readonly nextCursor: string }>;
-  /** The newest events of the account whose type is in `types`; for a hook's sample. */
-  listRecentEvents(query: {
-    readonly accountId: string;
-    readonly types: readonly string[] | null;
-    readonly orTerminal: boolean;
-    readonly limit: number;
-  }): Promise<readonly RingbackEvent[]>;
-  /** null unless the account has or had a watch on it. */
+  /** Returns the newest events of the account that are selected, for the samples of a hook. */
+  listRecentEvents(query: TypeSelection & { readonly accountId: string; readonly limit: number }): Promise<readonly RingbackEvent[]>;
+  /** `null` unless the account has or had a watch on the call. */
   getCall(query: {
     readonly accountId: string;
     readonly sourceName: string;

@@ -1,27 +1,26 @@
 import type { LatePolicy, PayloadFormat } from "../../domain/deliveries/endpoint.ts";
+import type { EventFilter } from "../../domain/events/event-filter.ts";
+import type { QuotaExceeded, Quotas } from "../../domain/quotas.ts";
 import type { Notice, WatchedCall } from "./call-store.ts";
 import type { HookView, WatchView } from "./read-store.ts";
 import type { SendJob } from "./send-job.ts";
 
 export type SecretDraft = { readonly id: string; readonly sealed: Uint8Array; readonly fingerprints: readonly string[] };
 
-/** The endpoint a registration names. It is made when the account has none for the URL; else what was given must agree with it. */
+/** Endpoint of a registration. Created unless the account has one for the URL, whose settings must match those given. */
 export type EndpointDraft = {
   readonly id: string;
   readonly url: string;
   readonly origin: string;
-  /** null: left out. */
+  /** `null` if left out. */
   readonly format: PayloadFormat | null;
   readonly defaultFormat: PayloadFormat;
   readonly late: LatePolicy;
   readonly headers: { readonly names: readonly string[]; readonly sealed: Uint8Array; readonly fingerprints: readonly string[] } | null;
-  /** The client's own secret; null: left out, then the account's default or `generatedSecret` is taken. */
+  /** Secret chosen by the client; if `null`, a new endpoint gets the account's default, or else `generatedSecret`. */
   readonly givenSecret: SecretDraft | null;
   readonly generatedSecret: SecretDraft;
 };
-
-/** 0 = no limit. */
-export type Quotas = { readonly maxActiveWatches: number; readonly maxEndpoints: number; readonly maxHooks: number };
 
 export type WatchDraft = {
   readonly id: string;
@@ -30,16 +29,16 @@ export type WatchDraft = {
   /** See `WatchedCall.scope`. */
   readonly scope: string;
   readonly callSid: string;
-  /** The id the call gets if it is new. */
+  /** Id of the call if it is new. */
   readonly callId: string;
   readonly endpoint: EndpointDraft | null;
-  readonly events: readonly string[] | null;
+  readonly filter: EventFilter;
   readonly metadata: Readonly<Record<string, string>>;
   readonly expiresAtMs: number;
   readonly nowMs: number;
-  /** The poller's last parsed 200 of this call, from memory; null when it knows none. */
+  /** Time of the last parsed 200 of this call in the poller's memory; `null` if there is none. */
   readonly polledAtMs: number | null;
-  /** Sandbox: a new watch on an ended call starts the call's life anew instead of being told the old end. */
+  /** Whether a new watch restarts an ended call (sandbox) instead of being notified of its end. */
   readonly restartsEndedCall: boolean;
   readonly quotas: Quotas;
 };
@@ -49,19 +48,14 @@ export type EndpointConflict = {
   readonly endpointId: string;
   readonly fields: readonly ("format" | "headers" | "signing_secret")[];
 };
-export type QuotaExceeded = {
-  readonly kind: "quota_exceeded";
-  readonly quota: "active_watches" | "endpoints" | "hooks";
-  readonly limit: number;
-};
 
 export type RegisterWatchResult =
   | {
       readonly kind: "created";
       readonly view: WatchView;
-      /** The endpoint was made with `generatedSecret`, which is to be shown now and never again. */
+      /** Whether the endpoint was created with `generatedSecret`, which is shown only in this answer. */
       readonly showsGeneratedSecret: boolean;
-      /** What the poller must know from now on; null when the call has ended (the watch is `completed`). */
+      /** The call to poll; `null` if it has ended (the watch is `completed`). */
       readonly call: WatchedCall | null;
       readonly notices: readonly Notice[];
       readonly jobs: readonly SendJob[];
@@ -77,7 +71,7 @@ export type HookDraft = {
   readonly id: string;
   readonly accountId: string;
   readonly endpoint: EndpointDraft;
-  readonly events: readonly string[] | null;
+  readonly filter: EventFilter;
   readonly nowMs: number;
   readonly quotas: Quotas;
 };
@@ -94,12 +88,12 @@ export type RemoveWatchResult =
 
 export type RemovedHook = { readonly endpointId: string | null; readonly canceledLeased: readonly string[] };
 
-/** What the registrar needs of the store. Each call is one transaction; resolved means on disk. */
+/** Registrations. Each method is one transaction; resolved means committed. */
 export interface RegistrationStore {
-  /** All or nothing reaches the disk together; each draft is judged by itself, in order. */
+  /** Commits all accepted drafts together; each draft has a result of its own, in order. */
   registerWatches(drafts: readonly WatchDraft[]): Promise<readonly RegisterWatchResult[]>;
   registerHook(draft: HookDraft): Promise<RegisterHookResult>;
-  /** Cancels an active watch and what is owed to it (`purge`: erases it with its events); ended ones stay as they are. */
+  /** Cancels an active watch and its pending deliveries; ended watches stay as they are. `purge` erases the watch and its events. */
   removeWatch(request: {
     readonly accountId: string;
     readonly watchId: string;
@@ -107,8 +101,8 @@ export interface RegistrationStore {
     readonly nowMs: number;
   }): Promise<RemoveWatchResult>;
   /**
-   * Removes a hook and cancels what is owed to it alone. Unknown ids are fine: then `endpointId` is null. `canceledLeased`:
-   * the deliveries among those that somebody holds a lease of; their attempts must not start any more.
+   * Removes a hook and cancels deliveries that are pending for it alone; `endpointId` is `null` if the id is unknown.
+   * `canceledLeased` are the canceled deliveries that are leased; their attempts must not start.
    */
   removeHook(request: { readonly accountId: string; readonly hookId: string; readonly nowMs: number }): Promise<RemovedHook>;
 }

@@ -2,47 +2,47 @@ import type { SealedColumn } from "../../domain/secrets/sealed-identity.ts";
 
 export type SealedValue = {
   readonly place: SealedColumn;
-  /** Of its row: the account, secret, endpoint or source, or the name of a hash key. */
+  /** Id of its account, secret, endpoint or source, or the name of a hash key. */
   readonly id: string;
   readonly sealed: Uint8Array;
 };
 
 export type ResealedValue = SealedValue & {
   readonly resealed: Uint8Array;
-  /** The keyed hash beside it, by the key it is sealed with now; null where there is none (secrets and headers have one). */
+  /** New keyed hash of the value; `null` unless it is a secret or headers. */
   readonly fingerprint: string | null;
 };
 
-/** The name under which the key of API keys' hashes is kept. */
+/** Name of the key with which API keys are hashed. */
 export type HashKeyName = "api_keys";
 
 export type ServersWithoutKey = {
-  /** Were not given the key. */
+  /** Number of servers without the key. */
   readonly lacking: number;
-  /** Are just starting: which keys they have they will say. */
+  /** Number of servers that are still starting and have not reported their keys. */
   readonly starting: number;
 };
 
 /**
- * What lies sealed in the database, by the key that sealed it. A key's id is the first 8 bytes of every value it sealed,
- * 16 lower-case hex digits here.
+ * Sealed values, by the key that sealed them. A key id is the first 8 bytes of every value that the key sealed, written as
+ * 16 lower-case hex digits.
  */
 export interface SealedStore {
-  /** Ids of every key that something was sealed with, found without walking through the rows; asked at every start. */
+  /** Returns the ids of all keys that seal values. Read at every start, so it does not scan the rows. */
   readKeyIds(): Promise<readonly string[]>;
-  /** Values in a place that a key sealed, by id. */
+  /** Returns a page of the values of a column that a key sealed, by id. */
   listSealed(page: {
     readonly place: SealedColumn;
     readonly keyId: string;
     readonly afterId: string | null;
     readonly limit: number;
   }): Promise<readonly SealedValue[]>;
-  /** Replaces those that stand as they were read, in one transaction, and says how many did. */
+  /** Replaces the values that did not change since they were read, in one transaction; returns their number. */
   replaceSealed(values: readonly ResealedValue[]): Promise<number>;
-  /** Keeps the first one that is ever given and resolves with the one kept. Sealed with identity = name + `:hash-key`. */
+  /** Stores a hash key unless there is one, and returns the stored one; sealed with the associated data `<name>:hash-key`. */
   ensureHashKey(name: HashKeyName, sealed: Uint8Array): Promise<Uint8Array>;
-  /** Says at a server's start which keys it was given. */
+  /** Reports the keys of a server at its start. */
   setServerKeys(keyIds: readonly string[]): Promise<void>;
-  /** Servers that run at this moment and cannot open what is sealed with this key, or have not said yet. */
+  /** Counts the running servers that cannot open values of this key, or have not reported their keys. */
   findServersWithoutKey(keyId: string): Promise<ServersWithoutKey>;
 }

@@ -2,25 +2,25 @@ import type { Endpoint } from "../../domain/deliveries/endpoint.ts";
 import type { RingbackEvent } from "../../domain/events/event.ts";
 
 export type SealedSecret = {
-  /** `sec_…`: the identity it was sealed with. */
+  /** `sec_…`, part of its associated data. */
   readonly id: string;
   readonly sealed: Uint8Array;
-  /** When it stops signing; null for the current one. */
+  /** Time at which it stops signing; `null` for the current secret. */
   readonly validUntilMs: number | null;
 };
 
-/** The endpoint of a job, as of the moment the job was leased: format, headers and secrets of that moment. */
+/** Endpoint of a job, with format, headers and secrets as of the lease. */
 export type SendTarget = Endpoint & {
-  /** Sealed JSON object of header name to value, identity = the endpoint's id + `:headers`; null when there are none. */
+  /** JSON object of custom headers, sealed with the associated data `<endpoint id>:headers`; `null` if there are none. */
   readonly sealedHeaders: Uint8Array | null;
-  /** Current first; those past their `validUntilMs` are not in it. */
+  /** The current secret first; without those past their `validUntilMs`. */
   readonly secrets: readonly SealedSecret[];
-  /** The pause of (account, origin), null when none runs. */
+  /** End of the pause of (account, origin); `null` if it is not paused. */
   readonly hostPausedUntilMs: number | null;
   readonly hostConsecutivePauses: number;
 };
 
-/** A delivery leased to this process, with everything needed to send it. */
+/** A delivery that is leased to this process, with everything needed to send it. */
 export type SendJob = {
   readonly deliveryId: string;
   readonly leaseToken: number;
@@ -30,6 +30,6 @@ export type SendJob = {
   readonly event: RingbackEvent;
   readonly target: SendTarget;
   readonly createdAtMs: number;
-  /** `manual`: one attempt now whatever pause, order and gates say (retry of one, test event). */
+  /** `manual` is one attempt regardless of pauses, order and limits (retry or test). */
   readonly mode: "scheduled" | "manual";
 };

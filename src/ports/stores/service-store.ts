@@ -10,9 +10,12 @@ import type { SealedStore } from "./sealed-store.ts";
 import type { SendJob } from "./send-job.ts";
 import type { SourceStore } from "./source-store.ts";
 
-/** Retention, in small batches: each call deletes at most `limit` of a kind and says whether more is to do. */
+/** Deletion of old data, in small batches. */
 export interface RetentionStore {
-  /** Deletes what ended before `beforeMs` and owes nothing, and stored answers that count no more; settles as `expired` what a disabled endpoint was owed since before then. */
+  /**
+   * Deletes at most `limit` rows of each kind: watches that ended before `beforeMs` and have no pending deliveries, and
+   * expired answers. Settles deliveries of disabled endpoints that are pending since before then as `expired`.
+   */
   deleteExpired(request: {
     readonly beforeMs: number;
     readonly nowMs: number;
@@ -20,11 +23,11 @@ export interface RetentionStore {
   }): Promise<{ readonly deleted: number; readonly more: boolean }>;
 }
 
-/** Events about the service itself, for hooks that name them. */
+/** Events about the service itself, for hooks that subscribe to them. */
 export interface OperationalStore {
   /**
-   * One event for every account that may use the source and has a hook that names the type: of `default` those made for
-   * it, of `sandbox` all, of a source that was set its account or, when it is shared, all.
+   * Publishes one event to each account that may use the source and has a hook for the type. The source `default` is open
+   * to accounts created for it, `sandbox` to all, a stored source to its account, or to all if it is shared.
    */
   publishSourceEvent(event: {
     readonly type: Extract<OperationalEventType, "source.suspended" | "source.resumed">;
@@ -35,7 +38,7 @@ export interface OperationalStore {
   }): Promise<{ readonly jobs: readonly SendJob[]; readonly notices: readonly Notice[] }>;
 }
 
-/** Gauges read when metrics are scraped. */
+/** Gauges that a scrape of the metrics reads. */
 export type StoreStats = {
   readonly watchesByStatus: Readonly<Record<string, number>>;
   readonly deliveriesByStatus: Readonly<Record<string, number>>;
@@ -43,17 +46,18 @@ export type StoreStats = {
   readonly storeBytes: number;
 };
 
+/** State of the store as a whole. */
 export interface StoreLifecycle {
-  /** Rejects with `StoreUnavailableError` while nothing can be committed. */
+  /** Resolves if a write can be committed; rejects with `StoreUnavailableError` otherwise. */
   checkWritable(): Promise<void>;
   readStats(): Promise<StoreStats>;
-  /** Resolves with the error once the store can never be used again in this process (I/O error, disk full): the process must end (exit 70). */
+  /** Resolves with the error once this process can never use the store again (I/O error, disk full) and must end (exit 70). */
   readonly fatal: Promise<Error>;
-  /** Finishes what was accepted, then closes. May be called twice. */
+  /** Finishes accepted operations, then closes. May be called twice. */
   close(): Promise<void>;
 }
 
-/** Everything a store adapter gives; consumers take the part they need. */
+/** All operations of a store adapter; consumers take the part that they need. */
 export interface ServiceStore
   extends
     CallStore,
@@ -69,5 +73,5 @@ export interface ServiceStore
     OperationalStore,
     StoreLifecycle {}
 
-/** What the command line needs, on the database of a service that may be running meanwhile. */
+/** Operations of the command line, beside a service that may be running on the same database. */
 export interface AdministrationStore extends AccountStore, SourceStore, SealedStore, Pick<StoreLifecycle, "close"> {}

@@ -1,31 +1,32 @@
-/** Why nobody polls a source, and since when (epoch ms). */
+/** Suspension of a source. */
 export type SharedSuspension = {
   readonly reason: "unauthorized" | "forbidden" | "misconfigured" | "upstream_errors";
+  /** Epoch milliseconds. */
   readonly sinceMs: number;
 };
 
-/** What holds of a source for all instances. The versions grow with each change of their part. */
+/** State of a source that all instances share. Each version grows with the changes of its part. */
 export type GateState = {
   readonly sourceName: string;
   readonly suspension: SharedSuspension | null;
   readonly suspensionVersion: number;
-  /** After a 429: nothing before then (epoch ms), and from then on this part of the rate. */
+  /** After a 429: epoch milliseconds before which no poll starts (`null` if none), and then the fraction of the rate. */
   readonly throttledUntilMs: number | null;
   readonly rateFactor: number;
   readonly throttleVersion: number;
 };
 
-/** Suspension, circuit and throttle of sources: whoever sees them first writes them, the others adopt them. */
+/** Suspension, circuit and throttle of sources: the first instance to observe a change writes it, the others adopt it. */
 export interface SharedSourceStore {
   /**
-   * Suspends or resumes, if nobody did either since `expectedVersion` (0: never). `superseded`: somebody did, and nothing
-   * was written; the gate is as it stands.
+   * Suspends or resumes (`null`) a source. `superseded` if another instance did either since `expectedVersion` (0 if never):
+   * then nothing was written, and `gate` is the stored state.
    */
   changeSuspension(request: {
     readonly sourceName: string;
     readonly suspension: SharedSuspension | null;
     readonly expectedVersion: number;
   }): Promise<{ readonly kind: "changed" | "superseded"; readonly gate: GateState }>;
-  /** The later end of a throttle wins. */
+  /** Throttles a source; of two throttles, the later end wins. */
   throttle(request: { readonly sourceName: string; readonly throttledUntilMs: number; readonly rateFactor: number }): Promise<GateState>;
 }

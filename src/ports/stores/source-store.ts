@@ -1,14 +1,14 @@
 import type { SourceSettings } from "../../domain/sources/source-settings.ts";
 
-/** A source that the operator set by the command line. Names are unique over all accounts: metrics and events say no more than the name. */
+/** A source that the operator set. Names are unique over all accounts, because metrics and events contain only the name. */
 export type StoredSource = SourceSettings & {
   readonly id: string;
   readonly name: string;
-  /** Who may use it; null: everybody. */
+  /** The account that may use it; `null` for all. */
   readonly accountId: string | null;
-  /** Sealed with identity = the source's id + `:credential`. */
+  /** Sealed with the associated data `<source id>:credential`. */
   readonly sealedCredential: Uint8Array;
-  /** Grows with every change; 1 at first. */
+  /** Starts at 1 and grows with every change. */
   readonly revision: number;
   readonly createdAtMs: number;
   readonly updatedAtMs: number;
@@ -16,12 +16,13 @@ export type StoredSource = SourceSettings & {
 
 export type SourceDraft = Omit<StoredSource, "revision" | "createdAtMs" | "updatedAtMs"> & { readonly nowMs: number };
 
+/** Sources that the operator set. */
 export interface SourceStore {
-  /** All of them, by name. A running service asks every few seconds, so this must be cheap; they are few. */
+  /** Lists all sources by name. A running service calls this every few seconds. */
   listSources(): Promise<readonly StoredSource[]>;
   /**
-   * Makes a source (`expectedRevision` null) or changes the one that was read at this revision. `conflict`: the name was
-   * taken or the source changed meanwhile, and nothing was written.
+   * Creates a source (`expectedRevision` is `null`) or changes the one that was read at this revision. `conflict` if the
+   * name is taken or the source changed meanwhile; then nothing was written.
    */
   setSource(
     draft: SourceDraft,

@@ -1,6 +1,7 @@
 import type { Account } from "../stores/account-store.ts";
 
-/** Who asks. `findByKey` resolves null for an unknown or revoked key; it is on the path of every request and caches for at most 5 s. */
+/** Authenticates requests by API key. */
 export interface Authentication {
+  /** Resolves with the account of a key; `null` if it is unknown or revoked. Answers are cached for at most 5 s. */
   findByKey(key: string): Promise<Account | null>;
 }

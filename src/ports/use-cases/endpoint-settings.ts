@@ -5,7 +5,7 @@ import type { Claim, IdempotencyKeyInUse } from "./idempotency.ts";
 
 export type EndpointChange = {
   readonly format?: PayloadFormat;
-  /** Replaces all of them; an empty object removes them. */
+  /** Replaces all custom headers; an empty object removes them. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly maxInFlight?: number;
   readonly maxPerSecond?: number | null;
@@ -18,15 +18,17 @@ export type RotationOutcome =
   | { readonly kind: "rotated"; readonly signingSecret: string; readonly previousValidUntilMs: number }
   | { readonly kind: "unknown" };
 
+/** Changes to endpoints by their account. Rejects with `StoreUnavailableError` or `StoreOverloadedError`. */
 export interface EndpointSettings {
-  /** null for an unknown endpoint. */
+  /** Changes the settings; `null` if the endpoint is unknown. Resolved means committed. */
   patch(account: Account, endpointId: string, change: EndpointChange): Promise<EndpointView | null>;
-  /** `signingSecret` null: one is made. */
+  /** Replaces the signing secret, with a generated one if `signingSecret` is `null`. The old one signs for `graceSeconds` more. */
   rotateSecret(
     account: Account,
     endpointId: string,
     request: { readonly graceSeconds: number; readonly signingSecret: string | null },
     claim: Claim<RotationOutcome> | null,
   ): Promise<RotationOutcome | IdempotencyKeyInUse>;
+  /** Sets the signing secret of endpoints that are created later without one. */
   setDefaultSecret(account: Account, signingSecret: string): Promise<void>;
 }

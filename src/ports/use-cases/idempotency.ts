@@ -1,34 +1,35 @@
-/** A request that named an `Idempotency-Key`. */
+/** A request with an `Idempotency-Key` header. */
 export type IdempotentRequest = {
   readonly accountId: string;
   readonly method: string;
   readonly path: string;
   readonly key: string;
-  /** Of the bytes as sent. */
+  /** Hash of the body as it was sent. */
   readonly bodyHash: string;
 };
 
-/** What is sent again, byte for byte. */
+/** An answer that is stored and repeated byte for byte. */
 export type StorableAnswer = { readonly status: number; readonly contentType: string; readonly body: string };
 
 /**
- * A request under a key, and what its outcome is answered. `answerOf` is called before the work is committed and perhaps
- * again if that has to be done over: it does nothing but compute. null: this outcome is not stored.
+ * A request with a key, and the answer to its outcome. `answerOf` is called before the commit, and again if the
+ * transaction is repeated, so it must only compute. It returns `null` if the outcome is not to be stored.
  */
 export type Claim<Outcome> = { readonly request: IdempotentRequest; readonly answerOf: (outcome: Outcome) => StorableAnswer | null };
 
-/** The key was used before: nothing was done. */
+/** The key was used before, and nothing was done. */
 export type IdempotencyKeyInUse = { readonly kind: "key_taken" } & (
   | { readonly by: "running" }
-  /** A request with another body. */
+  /** A request with another body used the key. */
   | { readonly by: "other_request" }
   | { readonly by: "same_request"; readonly answer: StorableAnswer }
 );
 
-/** The key belongs to this request until it is disposed of; others of this process are told that it is running. */
+/** The key, held for this request until it is disposed; other requests of this process with it are refused as running. */
 export type IdempotencyKeyUse = Disposable & { readonly kind: "held"; readonly request: IdempotentRequest };
 
+/** Idempotency keys of requests. Rejects with `StoreUnavailableError`. */
 export interface IdempotencyKeys {
-  /** Before anything of the request is judged: takes the key, or says by whom it is taken. */
+  /** Acquires the key before the request is validated, or returns its earlier use. */
   take(request: IdempotentRequest): Promise<IdempotencyKeyUse | IdempotencyKeyInUse>;
 }

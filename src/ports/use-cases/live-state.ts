@@ -2,19 +2,20 @@ import type { CallProblem } from "../../domain/calls/call.ts";
 import type { SourceHealth } from "../../domain/sources/source.ts";
 import type { Account } from "../stores/account-store.ts";
 
-/** What only memory knows. */
+/** State that exists only in the memory of this process. */
 export interface LiveState {
-  /** null when it is another process that polls the call. */
+  /** Returns the progress of a call, in epoch milliseconds; `null` if another process polls it. */
   callProgress(
     callId: string,
     sourceName: string,
   ): { readonly polledAtMs: number | null; readonly nextPollAtMs: number | null; readonly problem: CallProblem | null } | null;
-  /** The sources the account may use. */
+  /** Returns the sources that the account may use. */
   sources(account: Account): readonly SourceHealth[];
-  /** Resolves true at the watch's next transition past `sequence` (or its end), false after `timeoutMs` or when the service stops. Subscribe before reading. */
-  watchChanged(watchId: string, timeoutMs: number, signal: AbortSignal): Promise<boolean>;
-  /** The same for any event of the account. */
-  feedChanged(accountId: string, timeoutMs: number, signal: AbortSignal): Promise<boolean>;
-  /** `notReady`: why no registration can be accepted, null when they can; `degraded`: upstream trouble, for people. */
+  /**
+   * Resolves true at the next event of a watch or of an account, or at the end of the watch; false after `timeoutMs`, at an
+   * abort or when the service stops. Callers subscribe before they read, so that they miss no event.
+   */
+  changed(watchOrAccountId: string, timeoutMs: number, signal: AbortSignal): Promise<boolean>;
+  /** `notReady` is the reason why registrations cannot be accepted, `null` if they can; `degraded` lists upstream problems. */
   readiness(): Promise<{ readonly notReady: string | null; readonly degraded: readonly string[] }>;
 }

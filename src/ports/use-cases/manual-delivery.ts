@@ -23,15 +23,16 @@ export type RecoverOutcome = { readonly kind: "recovered"; readonly count: numbe
 
 export type ManualRefusal = Exclude<RetryOutcome | TestOutcome | RecoverOutcome, { kind: "accepted" | "attempted" | "recovered" }>;
 
-/** Deliveries by hand. */
+/** Attempts outside of the schedule, on request. */
 export interface ManualDelivery {
-  /** Resolves when the attempt is accepted (leased), not when it is over. */
+  /** Retries a delivery now. Resolves when the attempt is accepted (leased), not at its end. */
   retry(account: Account, deliveryId: string, claim: Claim<RetryOutcome> | null): Promise<RetryOutcome | IdempotencyKeyInUse>;
   /**
-   * Resolves with the recorded attempt. A key covers the acceptance: the same key again sends no second test, and makes
-   * the attempt of the first one if a crash came before it was recorded.
+   * Sends a test event and resolves with the recorded attempt. A key covers the acceptance: the same key sends no second
+   * test, but makes the attempt of the first one if a crash prevented its record.
    */
   test(account: Account, endpointId: string, claim: Claim<TestOutcome> | null): Promise<TestOutcome | IdempotencyKeyInUse>;
+  /** Makes failed deliveries of events in the span pending again, from `sinceMs` to `untilMs` (epoch milliseconds). */
   recover(
     account: Account,
     endpointId: string,

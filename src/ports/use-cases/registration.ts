@@ -1,16 +1,17 @@
 import type { PayloadFormat } from "../../domain/deliveries/endpoint.ts";
+import type { EventFilter } from "../../domain/events/event-filter.ts";
 import type { Account } from "../stores/account-store.ts";
 import type { HookView, WatchView } from "../stores/read-store.ts";
 import type { Claim, IdempotencyKeyInUse } from "./idempotency.ts";
 
-/** One thing wrong with a request; `pointer` is a JSON pointer into the body (the item, in a batch). */
+/** One invalid field; `pointer` is a JSON pointer (RFC 6901) into the body, or into the item of a batch. */
 export type FieldError = { readonly pointer: string; readonly detail: string };
 
-/** What a client asks for; syntax is checked already, addresses, sources and quotas are not. */
+/** Request for a watch whose syntax was checked, but not its addresses, source and quotas. */
 export type WatchRequest = {
   readonly callSid: string;
   readonly callbackUrl: string | null;
-  readonly events: readonly string[] | null;
+  readonly filter: EventFilter;
   readonly metadata: Readonly<Record<string, string>>;
   readonly format: PayloadFormat | null;
   readonly headers: Readonly<Record<string, string>> | null;
@@ -36,7 +37,7 @@ export type WatchOutcome =
   | {
       readonly kind: "created" | "existing";
       readonly view: WatchView;
-      /** Made for this answer, to be shown once. */ readonly signingSecret: string | null;
+      /** Generated secret, shown only in this answer; `null` if none was generated. */ readonly signingSecret: string | null;
     }
   | Refusal;
 
@@ -44,9 +45,9 @@ export type BatchOutcome = { readonly kind: "batch"; readonly outcomes: readonly
 
 export type HookRequest = {
   readonly url: string;
-  /** Where the URL stood in the body, for pointers: `url`, `target_url`, `targetUrl` or `hookUrl`. */
+  /** Field of the body that contained the URL, for pointers: `url`, `target_url`, `targetUrl` or `hookUrl`. */
   readonly urlKey: string;
-  readonly events: readonly string[] | null;
+  readonly filter: EventFilter;
   readonly format: PayloadFormat | null;
   readonly headers: Readonly<Record<string, string>> | null;
   readonly signingSecret: string | null;
@@ -54,17 +55,19 @@ export type HookRequest = {
 
 export type HookOutcome = { readonly kind: "created" | "existing"; readonly view: HookView; readonly secret: string | null } | Refusal;
 
-/** Registrations; resolved means on disk. Rejects with `StoreUnavailableError` or `StoreOverloadedError`, then nothing was accepted. */
+/** Registrations. Resolved means committed; rejects with `StoreUnavailableError` or `StoreOverloadedError` if nothing was accepted. */
 export interface Registration {
   registerWatch(account: Account, request: WatchRequest, claim: Claim<WatchOutcome> | null): Promise<WatchOutcome | IdempotencyKeyInUse>;
-  /** 1 to 1,000; all accepted ones are committed together; answers in the order asked. */
+  /** Registers 1 to 1,000 watches. Accepted ones are committed together; outcomes are in the order of the requests. */
   registerBatch(
     account: Account,
     requests: readonly WatchRequest[],
     claim: Claim<BatchOutcome> | null,
   ): Promise<BatchOutcome | IdempotencyKeyInUse>;
-  /** False for an unknown id. */
+  /** Removes a watch and cancels its pending deliveries; with `purge`, deletes its events too. False if the id is unknown. */
   removeWatch(account: Account, watchId: string, purge: boolean): Promise<boolean>;
+  /** Registers a hook, which receives the events of all watches of the account. */
   registerHook(account: Account, request: HookRequest, claim: Claim<HookOutcome> | null): Promise<HookOutcome | IdempotencyKeyInUse>;
+  /** Removes a hook and cancels deliveries that are pending for it alone. Unknown ids are ignored. */
   removeHook(account: Account, hookId: string): Promise<void>;
 }

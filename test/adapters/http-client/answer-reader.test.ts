@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { AnswerReader } from "../../../src/adapters/http-client/answer-reader.ts";
-import { brokenChunks, malformedRests, refusedAnswers, takenAnswers, takenAtTheEnd } from "../../harness/odd-answers.ts";
+import { brokenChunks, malformedRests, refusedAnswers, takenAnswers, takenAtTheEnd } from "../../harness/receivers/odd-answers.ts";
 
 const limits = { bodyMaxBytes: 1000, keepBytes: 1000 };
 

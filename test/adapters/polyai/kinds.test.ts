@@ -33,10 +33,19 @@ describe("the status request", () => {
     ["https://h.example/", "https://h.example", "/v1/"],
     ["https://h.example:8443/proxy/polyai", "https://h.example:8443", "/proxy/polyai/v1/"],
     [" http://h.example/a b// ", "http://h.example", "/a%20b/v1/"],
+    ["https://H.example.:8443/", "https://h.example:8443", "/v1/"],
   ])("base URL %s", (baseUrl, origin, start) => {
     const request = statusRequestOf({ ...legacy, baseUrl });
     expect(request.origin).toBe(origin);
     expect(request.pathOf("OUT-1")).toBe(`${start}outbound-calling/OUT-1/status`);
+  });
+
+  test.each([
+    ["https://api.us.poly.ai", "api.us.poly.ai"],
+    ["https://API.us.poly.ai.:8443/", "api.us.poly.ai."],
+    ["http://[::1]:80/", "[::1]"],
+  ])("the name of %s is looked up as it is written, absolute with a dot at its end", (baseUrl, lookupName) => {
+    expect(statusRequestOf({ ...legacy, baseUrl }).lookupName).toBe(lookupName);
   });
 
   test.each([

@@ -9,8 +9,8 @@ import type { PolyaiConfig } from "../../../src/adapters/polyai/kinds.ts";
 import { PolyaiSource } from "../../../src/adapters/polyai/polyai-source.ts";
 import type { Clock } from "../../../src/ports/clock.ts";
 import { FakeClock } from "../../harness/fake-clock.ts";
-import { brokenChunks, malformedRests, refusedAnswers, takenAnswers, takenAtTheEnd } from "../../harness/odd-answers.ts";
-import { simulatedUpstream } from "../../harness/simulated-upstream.ts";
+import { brokenChunks, malformedRests, refusedAnswers, takenAnswers, takenAtTheEnd } from "../../harness/receivers/odd-answers.ts";
+import { simulatedUpstream } from "../../harness/upstream/simulated-upstream.ts";
 
 const credential = "s3cr3t-token";
 const target = { callSid: "OUT-1", scope: "" };

@@ -3,10 +3,11 @@ import type { AddressInfo } from "node:net";
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { Database } from "../../../src/adapters/postgres/connection/database.ts";
+import type { Queries } from "../../../src/adapters/postgres/connection/queries.ts";
 import { createPostgresStore } from "../../../src/adapters/postgres/store.ts";
-import { StoreOverloadedError, StoreUnavailableError } from "../../../src/domain/errors.ts";
-import { TestPostgres } from "../../harness/postgres-database.ts";
-import type { TestInstance } from "../../harness/postgres-database.ts";
+import { InstanceFencedError, StoreOverloadedError, StoreUnavailableError } from "../../../src/domain/errors.ts";
+import { TestPostgres } from "../../harness/postgres/postgres-database.ts";
+import type { TestInstance } from "../../harness/postgres/postgres-database.ts";
 import { only, statusChange, StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
 
 let database: TestPostgres;
@@ -27,7 +28,7 @@ afterEach(async () => {
   await database.dispose();
 });
 
-/** The connection that waits for a lock of somebody else. */
+/** Returns the process of the connection that waits for a lock. */
 async function waitingProcess(): Promise<number> {
   for (;;) {
     const { rows } = await outside.query<{ pid: number }>(
@@ -56,7 +57,7 @@ describe("a connection that breaks in the middle of a transaction", () => {
     expect(again.kind === "committed" && only(again.jobs).event.type).toBe("call.queued");
   });
 
-  it("fails what was in its batch, and nothing after it", async () => {
+  it("fails its batch and nothing after it", async () => {
     const drafts = [];
     for (let n = 0; n < 5; n++) drafts.push(await world.watchDraft(`OUT-${n}`));
     await outside.query("begin; lock table accounts in access exclusive mode");
@@ -81,7 +82,7 @@ async function expectRefused(port: number): Promise<void> {
 }
 
 describe("a server that does not answer", () => {
-  it("refuses what it is asked, when it holds a lock for too long", async () => {
+  it("rejects an operation that waits too long for a lock", async () => {
     await world.watch("OUT-1");
     await outside.query("begin; lock table calls in access exclusive mode");
     await expect(world.see("OUT-1", "queued")).rejects.toThrow(StoreUnavailableError);
@@ -89,7 +90,7 @@ describe("a server that does not answer", () => {
     await world.see("OUT-1", "queued");
   });
 
-  it("refuses what it is asked, when nobody listens there or nobody speaks", async () => {
+  it("rejects operations if the port is closed or silent", async () => {
     const silent = createServer(() => undefined);
     await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
     onTestFinished(() => void silent.close());
@@ -98,34 +99,53 @@ describe("a server that does not answer", () => {
   });
 });
 
-describe("an instance that stands still inside a transaction", () => {
-  it("keeps nobody from what it locked, and has the transaction run again", async () => {
-    // Timeline: it locks the endpoint and sends nothing more; another one registers for the same URL; it goes on.
+const readCalls = (db: Queries) => db.get("select 1 from calls");
+
+describe("the callback of failed operations", () => {
+  it("is called once for each statement or transaction that was not answered, and not for an eviction", async () => {
+    let calls = 0;
+    const other = await database.openBeside(testPolicy, { onUnavailable: () => (calls += 1) });
+    onTestFinished(() => other.store.close());
+    await database.evict(other);
+    await expect(other.db.ownerTransaction((tx) => tx.get("select 1"))).rejects.toThrow(InstanceFencedError);
+    await other.db.get("select 1");
+    expect(calls).toBe(0);
+    await outside.query("begin; lock table calls in access exclusive mode");
+    const failed = [readCalls(other.db), other.db.transaction((tx) => Promise.all([readCalls(tx), readCalls(tx)]))];
+    await Promise.all(failed.map((operation) => expect(operation).rejects.toThrow(StoreUnavailableError)));
+    await outside.query("rollback");
+    expect(calls).toBe(2);
+  });
+});
+
+describe("an instance that is frozen inside a transaction", () => {
+  it("does not block other instances for long, and repeats the transaction", async () => {
+    // Timeline: the instance locks the endpoint and sends nothing more; another one registers for the same URL; the instance continues.
     await world.watch("OUT-1");
     const other = await database.openBeside(testPolicy);
     onTestFinished(() => other.store.close());
-    const [locked, goesOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const [locked, resume] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     let tries = 0;
     const still = instance.db.transaction(async (tx) => {
       tries += 1;
       await tx.run("select 1 from endpoints for update");
       locked.resolve();
-      await goesOn.promise;
+      await resume.promise;
       return tx.get("select count(*)::int as watches from watches");
     });
     await locked.promise;
     expect(await new StoreWorld(other.store).register("OUT-2")).toMatchObject({ kind: "created" });
-    goesOn.resolve();
+    resume.resolve();
     expect(await still).toEqual({ watches: 2 });
     expect(tries).toBe(2);
   });
 
-  it("has it run again too when it learns of the end only by what it sends next", async () => {
+  it("repeats the transaction also if the next statement is the first to fail", async () => {
     let tries = 0;
     const answer = await instance.db.transaction(async (tx) => {
       tries += 1;
       await tx.run("set local idle_in_transaction_session_timeout = 20");
-      // The loop stalls: nothing is read from the connection meanwhile.
+      // The event loop stalls, so nothing is read from the connection.
       if (tries === 1) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
       return tx.get("select 1 as one");
     });
@@ -142,7 +162,7 @@ describe("the queue of a hot operation", () => {
     ).toEqual(["taken", "taken", "taken", "refused", "refused"]);
   });
 
-  it("lets what fails fail alone", async () => {
+  it("fails a faulty item alone", async () => {
     const good = await world.watchDraft("OUT-1");
     const bad = { ...(await world.watchDraft("OUT-2", { url: "https://other.example/" })), accountId: "acc_unknown" };
     const [first, second] = await Promise.allSettled([instance.store.registerWatches([bad]), instance.store.registerWatches([good])]);
@@ -152,7 +172,7 @@ describe("the queue of a hot operation", () => {
 });
 
 describe("a connection", () => {
-  it("waits for the disk, though the database says otherwise", async () => {
+  it("commits durably although the database is set otherwise", async () => {
     const { rows } = await outside.query<{ name: string }>("select current_database() as name");
     await outside.query(`alter database ${rows[0]?.name} set synchronous_commit = off`);
     const other = await database.openBeside(testPolicy);
@@ -160,7 +180,7 @@ describe("a connection", () => {
     expect(await other.db.get("select current_setting('synchronous_commit') as value")).toEqual({ value: "on" });
   });
 
-  it("takes what no text of Postgres can hold", async () => {
+  it("accepts text with a NUL character", async () => {
     await world.watch("OUT-1");
     const { call, jobs } = await world.see("OUT-1", "queued", "a\0b");
     expect(only(jobs).event.data).toMatchObject({ reason: "a\0b" });
@@ -169,7 +189,7 @@ describe("a connection", () => {
     expect(await instance.store.getCall({ accountId, sourceName: "def\0ault", callSid: "OUT-1" })).toBeNull();
   });
 
-  it("goes on when a newer version has changed the tables under it", async () => {
+  it("keeps working after a newer version has changed the tables", async () => {
     await world.watch("OUT-1");
     await world.see("OUT-1", "queued");
     await outside.query(
@@ -180,7 +200,7 @@ describe("a connection", () => {
     expect((await world.see("OUT-1", "calling")).notices).toHaveLength(1);
   });
 
-  it("to a server that became a replica is given up", async () => {
+  it("to a server that became a replica is closed", async () => {
     await world.watch("OUT-1");
     const { rows } = await outside.query<{ name: string }>("select current_database() as name");
     await outside.query(`alter database ${rows[0]?.name} set default_transaction_read_only = on`);

@@ -2,9 +2,9 @@ import fc from "fast-check";
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import { migrate } from "../../../src/adapters/postgres/migrate.ts";
-import { feedOrder } from "../../../src/adapters/postgres/reading/feed-horizon.ts";
-import { TestPostgres } from "../../harness/postgres-database.ts";
-import type { TestInstance } from "../../harness/postgres-database.ts";
+import { feedOrder } from "../../../src/adapters/postgres/reading/feed.ts";
+import { TestPostgres } from "../../harness/postgres/postgres-database.ts";
+import type { TestInstance } from "../../harness/postgres/postgres-database.ts";
 import { only, StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
 
 const writers = 4;
@@ -15,7 +15,7 @@ let clients: pg.Client[] = [];
 
 beforeEach(async () => {
   database = await TestPostgres.create();
-  // Transactions are left open on purpose here: nobody waits for them.
+  // These tests leave transactions open on purpose, so a reader must not wait for them.
   instance = await database.openAlone(testPolicy, { feedLingerMs: 0 });
   clients = await Promise.all(
     Array.from({ length: writers }, async () => {
@@ -47,7 +47,7 @@ async function turns(n: number): Promise<void> {
 }
 
 describe("the feed while several write", () => {
-  it("skips nothing and repeats nothing, in whatever order they commit", { timeout: 60_000 }, async () => {
+  it("skips nothing and repeats nothing in any order of commits", { timeout: 60_000 }, async () => {
     let run = 0;
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 60 }), async (steps) => {
@@ -81,7 +81,7 @@ describe("the feed while several write", () => {
         for (const writer of open.keys()) await end(writer, true);
         while (seen.length < committed.length) await read(3);
         expect(seen.toSorted()).toEqual(committed.toSorted());
-        // A transaction of another test's database hides some for the moment in which its lock is taken or given back.
+        // A transaction of another test's database may hide events for a moment, while its lock is acquired or released.
         const readAll = async () =>
           (await instance.store.readFeed({ accountId, ...query, limit: 200, cursor: null })).data.map(({ event }) => event.id);
         let again = await readAll();
@@ -92,7 +92,7 @@ describe("the feed while several write", () => {
     );
   });
 
-  it("skips nothing and repeats nothing while they write at the same moment", async () => {
+  it("skips nothing and repeats nothing while they write concurrently", async () => {
     const accountId = "acc_busy";
     const committed: string[] = [];
     const write = async (client: pg.Client, writer: number) => {
@@ -132,7 +132,7 @@ describe("the feed while several write", () => {
     expect(seen.toSorted()).toEqual(committed.toSorted());
   });
 
-  it("is not held up by who writes to another database of the server", async () => {
+  it("is not delayed by transactions in another database of the server", async () => {
     const world = new StoreWorld(instance.store);
     await world.watch("OUT-1");
     const stranger = new pg.Client({ connectionString: inject("postgresUrl") });
@@ -147,7 +147,7 @@ describe("the feed while several write", () => {
     }
   });
 
-  it("waits a moment for an older transaction, so that a reader sees what was committed before", async () => {
+  it("waits for an older transaction, so that a reader sees what was committed before", async () => {
     const patient = await database.openBeside(testPolicy);
     try {
       const world = new StoreWorld(instance.store);
@@ -165,7 +165,7 @@ describe("the feed while several write", () => {
     }
   });
 
-  it("goes on after what is there when the database was restored into a server that counts from less", async () => {
+  it("continues after existing events when the database was restored into a server with smaller transaction ids", async () => {
     const world = new StoreWorld(instance.store);
     await world.watch("OUT-1");
     const before = only((await world.see("OUT-1", "queued")).jobs).event;

@@ -1,14 +1,14 @@
 import pg from "pg";
 import { expect, onTestFinished, test } from "vitest";
-import { eventually } from "../../harness/eventually.ts";
-import { TestPostgres } from "../../harness/postgres-database.ts";
+import { eventually } from "../../harness/service/eventually.ts";
+import { TestPostgres } from "../../harness/postgres/postgres-database.ts";
 import { answered, StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
 
-/** Ids in the order in which everybody locks them. */
+/** Ids in the common lock order. */
 const [hookEndpointId, watchEndpointId] = ["ep_1", "ep_2"];
 
-/** A call told to a watch and to a hook that hears of given up deliveries too; the jobs by where they go. */
-async function openTold() {
+/** Opens a call with a watch and with a hook that also subscribes to exhausted deliveries; `jobTo` finds the job to an endpoint. */
+async function openNotified() {
   const database = await TestPostgres.create();
   const instance = await database.openAlone({ ...testPolicy, scheduleMs: [0] });
   const beside = await database.openBeside(testPolicy);
@@ -33,26 +33,29 @@ async function openTold() {
 }
 
 const lock = (endpointId: string) => `select 1 from endpoints where id = '${endpointId}' for no key update`;
-type Told = Awaited<ReturnType<typeof openTold>>;
+type Notified = Awaited<ReturnType<typeof openNotified>>;
 
-test.each<[string, string, (told: Told) => readonly [first: string, second: string]]>([
+test.each<[string, string, (notified: Notified) => readonly [first: string, second: string]]>([
   ["an attempt elsewhere that locks both endpoints", watchEndpointId, () => [lock(hookEndpointId), lock(watchEndpointId)]],
   ["the removal of the hook", hookEndpointId, ({ hookId }) => [`delete from hooks where id = '${hookId}'`, lock(hookEndpointId)]],
   ["the eviction of the instance", watchEndpointId, ({ token }) => [`delete from instances where token = ${token}`, lock(watchEndpointId)]],
-])("an attempt that hooks hear of waits for %s without holding what that is about to lock", async (_name, endpointId, statementsOf) => {
-  // Timeline: somebody else has locked the first of two, the attempt is recorded and waits, somebody else locks the second.
-  const told = await openTold();
-  const { world, db, other, jobTo } = told;
-  const [first, second] = statementsOf(told);
-  await other.query("begin");
-  await other.query(first);
-  const recording = world.record(jobTo(endpointId), answered(500));
-  // Past its own look for a circle of waits: whoever closes one now is the one who finds it.
-  await eventually(
-    () => db.all("select 1 from pg_locks where waitstart < clock_timestamp() - 1.2 * current_setting('deadlock_timeout')::interval"),
-    (waiting) => waiting.length > 0,
-  );
-  await other.query(second);
-  await other.query("commit");
-  expect((await recording).delivery.status).toBe("exhausted");
-});
+])(
+  "an attempt with an event for hooks waits for %s without holding the locks that the other needs",
+  async (_name, endpointId, statementsOf) => {
+    // Timeline: another transaction locks the first of two rows, the attempt waits for it, the other transaction locks the second.
+    const notified = await openNotified();
+    const { world, db, other, jobTo } = notified;
+    const [first, second] = statementsOf(notified);
+    await other.query("begin");
+    await other.query(first);
+    const recording = world.record(jobTo(endpointId), answered(500));
+    // Wait until the deadlock check of the attempt is over: a cycle closed now is found by the other transaction.
+    await eventually(
+      () => db.all("select 1 from pg_locks where waitstart < clock_timestamp() - 1.2 * current_setting('deadlock_timeout')::interval"),
+      (waiting) => waiting.length > 0,
+    );
+    await other.query(second);
+    await other.query("commit");
+    expect((await recording).delivery.status).toBe("exhausted");
+  },
+);

@@ -1,8 +1,8 @@
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { planSettings } from "../../../src/adapters/postgres/connection/session.ts";
-import { TestPostgres } from "../../harness/postgres-database.ts";
-import type { TestInstance } from "../../harness/postgres-database.ts";
+import { TestPostgres } from "../../harness/postgres/postgres-database.ts";
+import type { TestInstance } from "../../harness/postgres/postgres-database.ts";
 import { StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
 import { live } from "../../harness/store-life.ts";
 
@@ -21,7 +21,7 @@ let client: pg.Client;
 
 beforeEach(async () => {
   database = await TestPostgres.create();
-  // One connection prepares everything, so it can say what that was.
+  // One connection prepares all statements, so it can list them.
   instance = await database.openAlone(testPolicy, { poolSize: 1 });
   client = new pg.Client({ connectionString: database.url });
   await client.connect();
@@ -43,10 +43,10 @@ async function nodesOf(sql: string): Promise<readonly Plan[]> {
   return rows.flatMap((row) => flat(row["QUERY PLAN"][0].Plan));
 }
 
-/** Tables that stay small: who goes through them loses nothing. */
+/** Tables that stay small, which a statement may scan. */
 const small = /^(accounts|instances|feed_base|counts|count_changes|schema_migrations|api_keys|sources)$/;
-/** Walks that are meant: over the leases, from the ends of the events, to the next due host, and when somebody sets the clock. */
-const meantWalks = [
+/** Intended scans: of the leases, from the ends of the events, to the next due host, and after a step of the clock. */
+const intendedScans = [
   /from \(select feed_order from events/,
   /select min\(position\) as first, max\(position\) as last from events/,
   /select min\(due_at\) from \(select min\(next_due_at\)/,
@@ -54,21 +54,21 @@ const meantWalks = [
   /= next_(due|attempt)_at - \$1/,
   // Disabled endpoints are few.
   /from endpoints p .*where p\.state = 'disabled'/,
-  // The set-up of these tests.
+  // Statements of the set-up of these tests.
   /^update calls set owner_token = \$1 where watched$/,
 ];
 
-/** What of a statement reads more of a table than what it is about. */
-async function walksOf(sql: string): Promise<readonly string[]> {
+/** Returns the parts of a plan that read more of a table than the statement is about. */
+async function scansOf(sql: string): Promise<readonly string[]> {
   const text = sql.replaceAll(/\s+/g, " ").trim();
   if (!/^(select|with|update|delete|insert)/.test(text) || /pg_prepared_statements/.test(text)) return [];
-  if (meantWalks.some((meant) => meant.test(text))) return [];
+  if (intendedScans.some((intended) => intended.test(text))) return [];
   const narrow = /(call_id|watch_id|endpoint_id|call_sid) (=|in)/.test(text.slice(text.lastIndexOf(" where ")));
   return (await nodesOf(sql))
     .filter((node) => {
       const table = node["Relation Name"] ?? "";
       const index = node["Index Name"] ?? "";
-      // Of deliveries: those that are leased, and those owed by hand, are few.
+      // Few deliveries are leased, and few have a pending manual retry.
       if (small.test(table) || /^(deliveries_leased|deliveries_by_hand|accounts_by_key)$/.test(index)) return false;
       const isScan = node["Node Type"].endsWith("Scan") && (node["Index Name"] !== undefined || node["Node Type"] === "Seq Scan");
       if (isScan && node["Index Cond"] === undefined) return true;
@@ -79,7 +79,7 @@ async function walksOf(sql: string): Promise<readonly string[]> {
 
 const account = (n: string) => `'acc_' || ${n} % 20`;
 
-/** An account that has much, with statistics that say so. */
+/** Fills accounts with many rows and updates the statistics. */
 async function fill(): Promise<void> {
   await client.query(`
     insert into accounts (id, name, uses_default_source, sealed_signing_key, public_key, created_at)
@@ -104,15 +104,15 @@ async function fill(): Promise<void> {
 
 describe("query plans", () => {
   it.each(["empty", "full"])(
-    "of %s tables: no statement walks through a table, nor through an account for what belongs to one watch, call or endpoint",
+    "of %s tables: no statement scans a table, nor an account for rows of one watch, call or endpoint",
     async (state) => {
       await live(new StoreWorld(instance.store));
       if (state === "full") await fill();
       const prepared = await statements();
       expect(prepared.length).toBeGreaterThan(100);
-      const walks = [];
-      for (const sql of prepared) walks.push(...(await walksOf(sql)));
-      expect(walks).toEqual([]);
+      const scans = [];
+      for (const sql of prepared) scans.push(...(await scansOf(sql)));
+      expect(scans).toEqual([]);
     },
   );
 });

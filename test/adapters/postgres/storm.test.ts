@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
-import type { TestInstance } from "../../harness/postgres-database.ts";
-import { TestPostgres } from "../../harness/postgres-database.ts";
+import type { TestInstance } from "../../harness/postgres/postgres-database.ts";
+import { TestPostgres } from "../../harness/postgres/postgres-database.ts";
 import { answered, day, minute, ok, second, startMs, statusChange, StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
 import type { WatchedCall } from "../../../src/ports/stores/call-store.ts";
 import type { SendJob } from "../../../src/ports/stores/send-job.ts";
@@ -14,7 +14,7 @@ afterEach(async () => {
   await database.dispose();
 });
 
-/** Numbers from 0 to 1 that are the same in every run. */
+/** Returns a generator of numbers from 0 to 1 that is the same in every run. */
 function seeded(seed: number): () => number {
   let state = seed;
   return () => {
@@ -23,7 +23,7 @@ function seeded(seed: number): () => number {
   };
 }
 
-/** One server's part: it polls what it was given, sends what it leased, and serves whatever clients ask. */
+/** One server: polls its calls, sends its leased jobs and serves requests of clients. */
 class Player {
   readonly world: StoreWorld;
   readonly #random: () => number;
@@ -52,8 +52,8 @@ class Player {
     return this.#recover();
   }
 
-  /** What is left under its hands goes back. */
-  async rest(): Promise<void> {
+  /** Releases the jobs that are left. */
+  async release(): Promise<void> {
     await this.world.release(this.#jobs.splice(0));
   }
 
@@ -134,18 +134,18 @@ class Player {
 }
 
 describe("several servers doing everything at once", () => {
-  it.each([1, 2])("leave nothing stuck, miscounted or told twice (seed %i)", { timeout: 120_000 }, async (seed) => {
+  it.each([1, 2])("leave nothing stuck, miscounted or notified twice (seed %i)", { timeout: 120_000 }, async (seed) => {
     database = await TestPostgres.create();
     const policy = { ...testPolicy, scheduleMs: [0, second, second] };
     instances = [await database.openAlone(policy), await database.openBeside(policy), await database.openBeside(policy)];
     const random = seeded(seed);
     const players = instances.map((instance, n) => new Player(instance, String(n), random));
     for (let round = 0; round < 25; round++) await Promise.all(players.flatMap((player) => Array.from({ length: 8 }, () => player.play())));
-    for (const player of players) await player.rest();
+    for (const player of players) await player.release();
 
     const [{ db, store }] = instances as [TestInstance];
     const count = async (sql: string) => (await db.get(sql))?.["n"];
-    // Every event has its place in its watch, without a gap.
+    // The events of each watch have sequences without a gap.
     expect(
       await count("select count(*) as n from watches w where w.sequence <> (select count(*) from events e where e.watch_id = w.id)"),
     ).toBe(0);
@@ -154,7 +154,7 @@ describe("several servers doing everything at once", () => {
         "select count(*) as n from (select watch_id, max(sequence) as last, count(*) as n from events group by watch_id) e where watch_id is not null and last <> n",
       ),
     ).toBe(0);
-    // Who has ended is watched no more, who is watched has an owner.
+    // A call without an active watch is not watched; a watched call has an owner.
     expect(
       await count(
         `select count(*) as n from calls c where c.watched <> exists (select 1 from watches w where w.call_id = c.id and w.status = 'active')
@@ -164,15 +164,15 @@ describe("several servers doing everything at once", () => {
     expect(
       await count("select count(*) as n from watches w join calls c on c.id = w.call_id where c.terminal and w.status = 'active'"),
     ).toBe(0);
-    // A call is gone with its last watch.
+    // A call is deleted with its last watch.
     expect(await count("select count(*) as n from calls c where not exists (select 1 from watches w where w.call_id = c.id)")).toBe(0);
-    // Counted is what there is.
-    const figures = await store.readStats();
-    for (const [status, n] of Object.entries(figures.watchesByStatus))
+    // The counts match the rows.
+    const stats = await store.readStats();
+    for (const [status, n] of Object.entries(stats.watchesByStatus))
       expect([status, await count(`select count(*) as n from watches where status = '${status}'`)]).toEqual([status, n]);
-    for (const [status, n] of Object.entries(figures.deliveriesByStatus))
+    for (const [status, n] of Object.entries(stats.deliveriesByStatus))
       expect([status, await count(`select count(*) as n from deliveries where status = '${status}'`)]).toEqual([status, n]);
-    // Nothing of what is owed is forgotten: once everybody takes webhooks again, all of it goes out, each lane in order.
+    // No pending delivery is forgotten: once all endpoints are enabled again, all are sent, in the order of their lanes.
     const world = new StoreWorld(store);
     world.nowMs = startMs + day;
     const { id: accountId } = await world.account();

@@ -7,10 +7,10 @@ import { RingbackError } from "../../../src/domain/errors.ts";
 const [older, newer, stranger] = [randomBytes(32), randomBytes(32), randomBytes(32)];
 const box = createSecretBox([newer, older]);
 const text = fc.string({ unit: "grapheme", maxLength: 300 });
-/** What a store may give back: any view of some bytes. */
+/** Returns a view on a larger buffer, as a store may return. */
 const asStored = (sealed: Uint8Array): Uint8Array => new Uint8Array([0, ...sealed, 0]).subarray(1, sealed.length + 1);
 
-/** As it stands before every fingerprint. */
+/** Returns the id of a key, which is the prefix of its fingerprints. */
 function keyIdOf(key: Buffer): string {
   return createSecretBox([key]).fingerprints("")[0]?.split(":")[0] ?? "";
 }
@@ -25,7 +25,7 @@ function fault(run: () => unknown): RingbackError {
   throw new Error("it opened");
 }
 
-describe("sealing for others", () => {
+describe("sealing for other instances", () => {
   const [olderId, newerId, strangerId] = [older, newer, stranger].map(keyIdOf) as [string, string, string];
 
   test.each([
@@ -45,7 +45,7 @@ describe("sealing for others", () => {
 });
 
 describe("sealing", () => {
-  test("what was sealed opens for the same row", () => {
+  test("a sealed value opens for the same row", () => {
     fc.assert(
       fc.property(text, text, (plaintext, identity) => {
         expect(box.open(asStored(box.seal(plaintext, identity)), identity)).toBe(plaintext);
@@ -53,7 +53,7 @@ describe("sealing", () => {
     );
   });
 
-  test("and for no other row", () => {
+  test("a sealed value does not open for another row", () => {
     fc.assert(
       fc.property(text, text, text, (plaintext, identity, other) => {
         fc.pre(identity !== other);
@@ -62,7 +62,7 @@ describe("sealing", () => {
     );
   });
 
-  test("any change of any byte, and any cut, is noticed", () => {
+  test("a change of any byte and any truncation is detected", () => {
     fc.assert(
       fc.property(text, fc.nat(), fc.integer({ min: 1, max: 255 }), (plaintext, place, change) => {
         const sealed = box.seal(plaintext, "ep_1");
@@ -74,7 +74,7 @@ describe("sealing", () => {
     );
   });
 
-  test("the same twice looks different, and nothing of it shows", () => {
+  test("equal values are sealed differently and do not show", () => {
     const plaintext = "whsec_c2VjcmV0IHNlY3JldCBzZWNyZXQ=";
     const [first, second] = [box.seal(plaintext, "ep_1"), box.seal(plaintext, "ep_1")];
     expect(Buffer.from(first).equals(second)).toBe(false);
@@ -89,7 +89,7 @@ describe("several keys", () => {
     expect(fault(() => before.open(box.seal("new", "ep_1"), "ep_1")).message).toContain(keyIdOf(newer));
   });
 
-  test("an unknown key is named by its id, and neither it nor the secret is told", () => {
+  test("an error for an unknown key names its id, not the key or the secret", () => {
     const plaintext = "a very secret value";
     const error = fault(() => box.open(createSecretBox([stranger]).seal(plaintext, "ep_1"), "ep_1"));
     expect(error.code).toBe("secret-unreadable");
@@ -98,7 +98,7 @@ describe("several keys", () => {
     expect(error.message).not.toContain(stranger.toString("base64"));
   });
 
-  test("an id is short and tells nothing of its key", () => {
+  test("an id is short and reveals nothing of its key", () => {
     expect(keyIdOf(newer)).toMatch(/^[0-9a-f]{16}$/);
     expect(newer.toString("hex")).not.toContain(keyIdOf(newer));
     expect(keyIdOf(newer)).not.toBe(keyIdOf(older));
@@ -108,7 +108,7 @@ describe("several keys", () => {
 });
 
 describe("fingerprints", () => {
-  test("equal for equal values, whatever else is configured", () => {
+  test("equal for equal values, also with other keys configured", () => {
     fc.assert(
       fc.property(text, (value) => {
         const [current, previous] = box.fingerprints(value);
@@ -130,7 +130,7 @@ describe("fingerprints", () => {
 });
 
 describe("keys as the operator writes them", () => {
-  test("what is generated is read", () => {
+  test("a generated key is parsed", () => {
     const keys = [generateEncryptionKey(), generateEncryptionKey()];
     const parsed = parseEncryptionKeys(` ${keys.join(" , ")}\n`);
     expect(parsed).toEqual({ kind: "keys", keys: keys.map((key) => Buffer.from(key, "base64")) });
@@ -146,7 +146,7 @@ describe("keys as the operator writes them", () => {
     [`!${newer.toString("base64")}`, 1, 1],
     [`${newer.toString("base64")}AAAA`, 1, 1],
     [newer.toString("base64").replace(/(.{20})/, "$1 "), 1, 1],
-  ])("%j is refused by its place, without being told", (given, place, count) => {
+  ])("%j is rejected by its position, without its value", (given, place, count) => {
     const parsed = parseEncryptionKeys(given);
     if (parsed.kind !== "invalid") throw new Error("it was taken");
     expect(parsed.detail).toMatch(new RegExp(`^key ${place} of ${count} is not base64 of 32 bytes`));

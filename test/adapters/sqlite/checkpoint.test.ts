@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
-import { eventually } from "../../harness/eventually.ts";
+import { eventually } from "../../harness/service/eventually.ts";
 import { StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
 
 test("what was committed is copied into the database file while the store goes on, and is all there after its end", async () => {

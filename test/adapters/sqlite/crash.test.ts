@@ -10,7 +10,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import { StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
 
-const victimPath = new URL("../../harness/crash-victim.ts", import.meta.url).pathname;
+const victimPath = new URL("./crash-victim.ts", import.meta.url).pathname;
 let folder: string;
 let path: string;
 let victim: ChildProcess | null = null;
@@ -64,7 +64,7 @@ describe("a server that dies", () => {
     const connection = new DatabaseSync(path, { readOnly: true });
     expect(connection.prepare("pragma integrity_check").get()).toEqual({ integrity_check: "ok" });
     expect(connection.prepare("pragma foreign_key_check").all()).toEqual([]);
-    // Nothing half: a watch that was told has its event, and an event its delivery.
+    // Nothing is half done: a watch with a status has its event, and an event its delivery.
     expect(
       connection
         .prepare("select count(*) as n from watches w where w.sequence <> (select count(*) from events e where e.watch_id = w.id)")
@@ -78,10 +78,10 @@ describe("a server that dies", () => {
     connection.close();
   });
 
-  it("by a disk that takes no more answers nobody it cannot keep", async () => {
+  it("by a disk that fails: what is not stored is not answered", async () => {
     const { ids, code, errors } = await runVictim("900", () => undefined);
     expect(code).toBe(1);
-    expect(errors).toContain("StoreUnavailable: the database failed");
+    expect(errors).toContain("StoreUnavailableError: the database failed");
     expect(ids.length).toBeGreaterThan(0);
     const world = await openAgain();
     const { id: accountId } = await world.account();
@@ -94,7 +94,7 @@ describe("a database that fails", () => {
   it("refuses everything from then on and says that it is over", async () => {
     const world = await openAgain();
     await world.watch("OUT-1");
-    // Somebody takes the table away: the closest a test comes to a broken disk within one process.
+    // Drops the table, which comes closest to a broken disk within one process.
     const connection = new DatabaseSync(path, { defensive: false });
     connection.exec(
       "pragma writable_schema = on; update sqlite_master set rootpage = 999999 where name = 'watches'; pragma schema_version = 999",

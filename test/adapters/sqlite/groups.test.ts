@@ -115,7 +115,7 @@ describe("the record of an attempt", () => {
     expect(commits).toHaveLength(1);
   });
 
-  it("waits for nobody longer than its patience", async () => {
+  it("waits no longer than its linger time", async () => {
     const { world, job, commits } = await watchedWorld(1);
     expect((await world.record(job, ok)).delivery.status).toBe("delivered");
     expect(commits).toHaveLength(1);
@@ -139,7 +139,7 @@ describe("claimed operations", () => {
     const runs = await Promise.all(
       drafts.map((watch, n) => {
         const claim = { id: `key ${n % 10}`, accountId, nowMs: world.nowMs, expiresAtMs: world.nowMs + 1 };
-        return world.store.runClaimed(claim, "registerWatches", [watch], draft(watch.id));
+        return world.store.underKey(claim).registerWatches([watch], draft(watch.id));
       }),
     );
     expect(commits).toHaveLength(1);
@@ -154,10 +154,10 @@ describe("claimed operations", () => {
     const secret = await world.watchDraft("OUT-1");
     // The second names the watch that the first made, until that is undone.
     const [undone, made] = await Promise.allSettled([
-      world.store.runClaimed(claim("a"), "registerWatches", [given], () => {
+      world.store.underKey(claim("a")).registerWatches([given], () => {
         throw new Error("no words for it");
       }),
-      world.store.runClaimed(claim("b"), "registerWatches", [secret], draft("b")),
+      world.store.underKey(claim("b")).registerWatches([secret], draft("b")),
     ]);
     expect(undone.status).toBe("rejected");
     expect(made).toMatchObject({ value: { kind: "ran", result: [{ kind: "created", view: { watch: { id: secret.id } } }] } });

@@ -36,7 +36,7 @@ async function refusalOf(at: string): Promise<string> {
   return message;
 }
 
-/** Somebody else writes to the database between two servers. */
+/** Writes to the database between two servers. */
 function edit(statement: string): void {
   const connection = new DatabaseSync(path);
   connection.exec(statement);
@@ -95,11 +95,11 @@ describe("opening an SQLite database", () => {
   it("refuses a database whose migrations read differently", async () => {
     await (await openAt(path)).close();
     edit("update schema_migrations set checksum = 'another'");
-    expect(await refusalOf(path)).toContain("another migration 0001-initial.sql");
+    expect(await refusalOf(path)).toContain("migration 0001-initial.sql of the database differs");
   });
 
   it("refuses what is no database", async () => {
-    await writeFile(path, "this is no database, whatever its name says. ".repeat(200));
+    await writeFile(path, "this file is not a database. ".repeat(200));
     expect(await refusalOf(path)).toContain(`the database ${path} cannot be used`);
   });
 

@@ -2,12 +2,12 @@ import type { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
 import { Database } from "../../../src/adapters/sqlite/connection/database.ts";
 import { openConnection } from "../../../src/adapters/sqlite/connection/open-connection.ts";
-import { operations } from "../../../src/adapters/sqlite/operations.ts";
+import { bindOperations, runOperation } from "../../../src/adapters/sqlite/operations.ts";
 import type { ServiceStore } from "../../../src/ports/stores/service-store.ts";
 import { StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
 import { live } from "../../harness/store-life.ts";
 
-/** Walks that are meant: over the leases of this process, to one end of the events, and when somebody sets the clock. */
+/** Walks that are meant: over the leases of this process, to one end of the events, and when the clock is set. */
 const meantWalks = [
   /deliveries_leased/,
   /^select position from events order by position (asc|desc) limit 1$/,
@@ -28,12 +28,7 @@ function openTraced() {
     return prepare(...args);
   };
   const db = new Database(connection, testPolicy);
-  const store = Object.fromEntries(
-    Object.entries(operations).map(([name, operation]) => [
-      name,
-      async (...args: readonly unknown[]) => (operation as (db: Database, ...args: readonly unknown[]) => unknown)(db, ...args),
-    ]),
-  ) as unknown as ServiceStore;
+  const store = bindOperations(async (operation, args) => runOperation(db, operation, args)) as ServiceStore;
   const planOf = (sql: string) =>
     prepare(`explain query plan ${sql}`)
       .all()
@@ -73,7 +68,7 @@ describe("query plans", () => {
     expect(indexOf("select id, consecutive_pauses from endpoints")).toContain(
       "INDEX endpoints_due (host_id=? AND failing=? AND next_due_at<?)",
     );
-    // Nearly empty: only what is owed by hand and leased to nobody is in it.
+    // Nearly empty: it holds only pending manual attempts that are not leased.
     expect(indexOf("select d.id, p.state = 'disabled'")).toContain("INDEX deliveries_by_hand");
     expect(indexOf("select id from deliveries where endpoint_id")).toContain(
       "INDEX deliveries_due (endpoint_id=? AND lease_token=? AND due_at<?)",

@@ -4,9 +4,9 @@ import { WebhookAddressGuard } from "../../../src/adapters/webhook/address-guard
 import type { AddressGuardConfig } from "../../../src/adapters/webhook/address-guard.ts";
 import { createWebhookSender } from "../../../src/adapters/webhook/sender.ts";
 import type { WebhookSender } from "../../../src/ports/webhook-sender.ts";
-import { publicHosts, refusedHosts } from "../../harness/address-table.ts";
-import { startNameServer } from "../../harness/name-server.ts";
-import { startReceiver, zoo } from "../../harness/receiver-zoo.ts";
+import { publicHosts, refusedHosts } from "./address-table.ts";
+import { startNameServer } from "../../harness/receivers/name-server.ts";
+import { startReceiver, zoo } from "../../harness/receivers/receiver-zoo.ts";
 
 function guardOf(given: Partial<AddressGuardConfig> = {}): WebhookAddressGuard {
   return new WebhookAddressGuard({
@@ -50,6 +50,10 @@ describe("the host as it is written", () => {
     },
   );
 
+  test.each(["a.example..", "a.example.%2e", ".", "..", "a..example", ".a.example", "receiver.lan.."])("%s has an empty label", (host) => {
+    expect(guardOf({ allow: ["receiver.lan"] }).checkUrl(new URL(`https://${host}/`))).toEqual({ reason: expect.any(String) });
+  });
+
   test("http only where it is configured, and no other scheme", () => {
     const guard = guardOf({ allowHttp: true, ports: [443, 80] });
     expect(reasonFor(guard, "http://example.com/")).toBeNull();
@@ -73,6 +77,7 @@ describe("this service's own address", () => {
 
   test("a public URL that is an address", () => {
     expect(reasonFor(guardOf({ publicUrl: "http://1.1.1.1:8080", ports: [443, 8080] }), "https://1.1.1.1:8080/")).toBe(own);
+    expect(reasonFor(guardOf({ publicUrl: "http://1.1.1.1:8080", ports: [443, 8080] }), "https://[64:ff9b::101:101]:8080/")).toBe(own);
     expect(reasonFor(guardOf({ publicUrl: "https://[2606:4700::1]/" }), "https://[2606:4700:0::1]/")).toBe(own);
   });
 
@@ -84,7 +89,16 @@ describe("this service's own address", () => {
       allow: ["127.0.0.0/8", "::1", "0.0.0.0", ...(address === undefined ? [] : [address.address])],
       ownPorts: () => [8080, 9091],
     });
-    for (const host of ["127.0.0.1", "127.9.9.9", "2130706433", "[::1]", "0.0.0.0", ...(address === undefined ? [] : [address.address])]) {
+    for (const host of [
+      "127.0.0.1",
+      "127.9.9.9",
+      "2130706433",
+      "[::1]",
+      "0.0.0.0",
+      "[64:ff9b::7f00:1]",
+      "[64:ff9b::127.9.9.9]",
+      ...(address === undefined ? [] : [address.address]),
+    ]) {
       expect(reasonFor(guard, `https://${host}:8080/`)).toBe(own);
       expect(reasonFor(guard, `https://${host}:9091/`)).toBe(own);
       expect(reasonFor(guard, `https://${host}:9000/`)).toBeNull();
@@ -161,6 +175,8 @@ describe("at the moment of connecting", () => {
     ["a public IPv4 and a forbidden IPv6 address", ["1.1.1.1", "::1"]],
     ["a forbidden IPv4 and a public IPv6 address", ["2606:4700::1", "10.0.0.1"]],
     ["a mapped address", ["::ffff:127.0.0.1"]],
+    ["a private address behind NAT64 beside a public one", ["1.1.1.1", "64:ff9b::a00:1"]],
+    ["a public address behind a NAT64 prefix of local use", ["1.1.1.1", "64:ff9b:1::101:101"]],
     ["the metadata service", ["169.254.169.254"]],
   ])("%s refuses the name, this time", async (_, answer) => {
     const receiver = await startReceiver(zoo.wellBehaved);
@@ -168,6 +184,23 @@ describe("at the moment of connecting", () => {
     const guard = guardOf({ allowHttp: true, ports: [receiver.port], dnsServers: [server.address] });
     expect(await send(startSender(guard), `http://rebind.example.com:${receiver.port}/`)).toMatchObject({ ...blocked, permanent: false });
     expect(receiver.connectionCount()).toBe(0);
+  });
+
+  test.each([
+    ["beside the A record", ["127.0.0.1", "64:ff9b::7f00:1"]],
+    ["beside another A record", ["127.0.0.1", "64:ff9b::7f00:9"]],
+  ])("an AAAA record that DNS64 made, %s, is judged by its IPv4 address", async (_, answer) => {
+    const receiver = await startReceiver(zoo.wellBehaved);
+    const server = await startNameServer(() => answer);
+    const guard = guardOf({ allow: ["127.0.0.0/8"], allowHttp: true, ports: [receiver.port], dnsServers: [server.address] });
+    expect(await send(startSender(guard), `http://only-ipv4.example.com:${receiver.port}/`)).toMatchObject({ statusCode: 200 });
+  });
+
+  test("an AAAA record that DNS64 made, alone, may be dialled: it fails for want of a route, not of leave", async () => {
+    const server = await startNameServer(() => ["64:ff9b::101:101"]);
+    const guard = guardOf({ dnsServers: [server.address] });
+    expect(await guard.checkName(new URL("https://only-ipv4.example.com/"))).toBeNull();
+    expect(guard.refusalOfAddresses("only-ipv4.example.com", 443, [{ address: "64:ff9b::101:101", family: 6 }])).toBeNull();
   });
 
   test("a name that was public at registration and is not when it is dialled", async () => {
@@ -210,7 +243,7 @@ describe("at the moment of connecting", () => {
     const server = await startNameServer(() => "silence");
     const sender = startSender(guardOf({ dnsServers: [server.address] }));
     const { outcome, durationMs } = await sender.send({ url: "https://slow.example.com/", headers: {}, body: "", timeoutMs: 150 });
-    expect(outcome).toMatchObject({ kind: "failed", code: "timeout" });
+    expect(outcome).toMatchObject({ kind: "failed", code: "dns" });
     expect(durationMs).toBeLessThan(1000);
   });
 });
@@ -243,6 +276,18 @@ describe("a name at registration", () => {
     const againMs = performance.now();
     expect(await guard.checkName(url)).toBeNull();
     expect(performance.now() - againMs).toBeLessThan(100);
+  });
+
+  test("an account that names many hosts with silent servers holds up neither its neighbours nor their deliveries", async () => {
+    const server = await startNameServer((name) => (name.endsWith("silent.example") ? "silence" : ["10.0.0.1"]));
+    const guard = guardOf({ dnsServers: [server.address] });
+    onTestFinished(() => guard.resolver.close());
+    const silent = Array.from({ length: 200 }, (_, index) => guard.checkName(new URL(`https://${index}.silent.example/`), "acc_1"));
+    const startedMs = performance.now();
+    expect(await guard.checkName(url, "acc_2")).toMatchObject({ reason: expect.any(String) });
+    expect(await guard.resolve("private.example", "acc_3")).toHaveLength(1);
+    expect(performance.now() - startedMs).toBeLessThan(500);
+    expect(await Promise.all(silent)).toEqual(silent.map(() => null));
   });
 
   test("an address needs no question", async () => {

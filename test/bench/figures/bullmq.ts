@@ -1,14 +1,11 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { ServiceProcess, freePort } from "../../../src/cli/demo/service-process.ts";
+import { benchDatabase, benchService } from "../bench-service.ts";
 import { startChild } from "../child.ts";
 import type { Child } from "../child.ts";
 import type { Figure, NotMeasured } from "../figure.ts";
 import { cpuSeconds } from "../processor-time.ts";
 import { startRedis } from "../redis-server.ts";
-import { apiKey, watchBatch } from "../watch-batch.ts";
+import { watchBatch } from "../watch-batch.ts";
 
 const name = "webhooks/s and CPU per webhook against the same job on BullMQ and Redis";
 const batchSize = 1000;
@@ -30,7 +27,7 @@ export type BullmqLoad = {
 type Measured = { readonly perSecond: number; readonly cpuMsPerWebhook: number };
 
 /**
- * So many calls polled at the same interval from the same upstream, where a tenth of the polls is a transition, with one
+ * Calls polled at the same interval from the same upstream, where a tenth of the polls is a transition, with one
  * signed webhook for each into the same sink: by BullMQ (`bullmq-service.ts` says how) and by this service, one after the
  * other. The interval asks for more polls than either can do: what is compared is the rate each reaches at most, and what
  * a webhook costs there with the ten polls behind it.
@@ -67,28 +64,22 @@ async function measureRedisSide(load: BullmqLoad): Promise<Measured | null> {
   started.defer(() => redis.stop());
   const [upstream, sink] = await startBothEnds(started);
   const service = await startChild("./bullmq-service.ts", [redis.port, upstream.port, sink.port, load.calls, load.intervalMs].map(String));
-  started.defer(() => service.stop());
+  started.use(service);
   return await measure(load, sink, [service.pid, redis.pid]);
 }
 
 async function measureOurSide(load: BullmqLoad): Promise<Measured> {
   await using started = new AsyncDisposableStack();
-  const folder = await mkdtemp(join(tmpdir(), "ringback-bench-"));
-  started.defer(() => rm(folder, { recursive: true, force: true }));
+  const database = started.use(await benchDatabase());
   const [upstream, sink] = await startBothEnds(started);
-  const environment = {
-    DATABASE_URL: `sqlite:${join(folder, "ringback.db")}`,
-    METRICS_PORT: "0",
-    POLYAI_BASE_URL: `http://127.0.0.1:${upstream.port}/moving`,
-    POLYAI_AUTH_TOKEN: "bench",
-    POLYAI_MAX_POLLS_PER_SECOND: "100000",
-    POLL_INTERVAL_MIN_MS: String(load.intervalMs),
-    CALLBACK_ALLOW: "127.0.0.0/8",
-    CALLBACK_ALLOW_HTTP: "true",
-    API_MAX_PER_SECOND: "0",
-    LOG_LEVEL: "warn",
-  };
-  const service = started.use(new ServiceProcess("bench", { port: await freePort(), key: apiKey, environment }));
+  const service = started.use(
+    await benchService({
+      DATABASE_URL: database.url,
+      POLYAI_BASE_URL: `http://127.0.0.1:${upstream.port}/moving`,
+      POLYAI_MAX_POLLS_PER_SECOND: "100000",
+      POLL_INTERVAL_MIN_MS: String(load.intervalMs),
+    }),
+  );
   await service.start(AbortSignal.timeout(30_000));
   for (let from = 0; from < load.calls; from += batchSize)
     await watchBatch(service.url, { from, size: Math.min(batchSize, load.calls - from), sinkPort: sink.port, hosts });
@@ -97,7 +88,7 @@ async function measureOurSide(load: BullmqLoad): Promise<Measured> {
 
 async function startBothEnds(started: AsyncDisposableStack): Promise<readonly [Child, Child]> {
   const ends = await Promise.all([startChild("./upstream.ts"), startChild("./sink.ts")]);
-  for (const end of ends) started.defer(() => end.stop());
+  for (const end of ends) started.use(end);
   return ends;
 }
 

@@ -12,8 +12,8 @@ const everyMs = 10;
 const eventsPerCall = 45;
 const transitionsAtOnce = 1000;
 
-/** What a dead endpoint with so many deliveries owed costs the others: their 99th percentile, commit to receiver, with it and without. */
-export async function measureDeadEndpoint(owed: number, roundMs: number): Promise<Figure> {
+/** Measures what a dead endpoint with `pending` deliveries costs the others: their 99th percentile, commit to receiver, with it and without. */
+export async function measureDeadEndpoint(pending: number, roundMs: number): Promise<Figure> {
   const folder = await mkdtemp(join(tmpdir(), "ringback-bench-"));
   const sink = await startChild("./sink.ts");
   const outbound = await Outbound.open(join(folder, "ringback.db"));
@@ -23,14 +23,14 @@ export async function measureDeadEndpoint(owed: number, roundMs: number): Promis
     await move(outbound, moving, roundMs / 2);
     await sink.ask("forget");
     const without = await latencyP99(outbound, sink, moving, roundMs);
-    const dead = await outbound.watch(owed, "dead", () => "http://127.0.0.1:9/dead");
+    const dead = await outbound.watch(pending, "dead", () => "http://127.0.0.1:9/dead");
     for (let from = 0; from < dead.length; from += transitionsAtOnce)
       await Promise.all(dead.slice(from, from + transitionsAtOnce).map((call) => outbound.see(call, "queued")));
     await sink.ask("forget");
     const beside = await latencyP99(outbound, sink, moving, roundMs);
     const ratio = beside / without;
     return {
-      name: `p99 of other endpoints beside a dead one with ${owed} owed, against without it`,
+      name: `p99 of other endpoints beside a dead one with ${pending} pending, against without it`,
       value: ratio,
       shown: `${ratio.toFixed(2)} (${beside.toFixed(1)} ms against ${without.toFixed(1)} ms)`,
       bar: "<= 1.20",
@@ -38,7 +38,7 @@ export async function measureDeadEndpoint(owed: number, roundMs: number): Promis
     };
   } finally {
     await outbound[Symbol.asyncDispose]();
-    await sink.stop();
+    await sink[Symbol.asyncDispose]();
     await rm(folder, { recursive: true, force: true });
   }
 }

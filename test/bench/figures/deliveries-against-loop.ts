@@ -12,7 +12,7 @@ import { Outbound } from "../outbound.ts";
 const concurrency = 256;
 const hosts = 8;
 const rounds = 3;
-/** A watch that went back and forth fifty times is told nothing more. */
+/** A watch gets no event after fifty transitions. */
 const eventsPerCall = 45;
 const callsPerRound = 3000;
 
@@ -44,12 +44,12 @@ export async function measureDeliveries(roundMs: number): Promise<Figure> {
     };
   } finally {
     await outbound[Symbol.asyncDispose]();
-    await sink.stop();
+    await sink[Symbol.asyncDispose]();
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-/** So many transitions under way at once: the next is committed when one was delivered and recorded. */
+/** Transitions under way at once: the next is committed when one was delivered and recorded. */
 async function deliverWhole(outbound: Outbound, sinkPort: number, roundMs: number): Promise<number> {
   const fresh = [...(await outbound.watch(callsPerRound, `deliveries-${performance.now()}`, (index) => urlOf(sinkPort, index)))];
   const underWay = new Map<string, WatchedCall>();

@@ -4,11 +4,12 @@ import { newId } from "../../../src/domain/ids.ts";
 import { Poller } from "../../../src/engine/polling/poller.ts";
 import type { Figure } from "../figure.ts";
 import { silentLogger, silentMetrics } from "../../harness/silent-telemetry.ts";
-import { deliveryPolicy, pollPolicy } from "../quiet.ts";
+import { pollPolicy } from "../../harness/polling.ts";
+import { testPolicy } from "../../harness/store-drafts.ts";
 
 /** What one watched call costs in memory while it waits for its next poll. */
 export async function measureHeapPerCall(calls: number): Promise<Figure> {
-  const store = await openSqliteStore({ path: ":memory:", policy: deliveryPolicy });
+  const store = await openSqliteStore({ path: ":memory:", policy: testPolicy });
   const never = { poll: () => new Promise<never>(() => undefined), close: () => Promise.resolve() };
   const poller = new Poller({
     // A rate that keeps all but a few of them waiting.
@@ -25,8 +26,7 @@ export async function measureHeapPerCall(calls: number): Promise<Figure> {
     clock: systemClock,
     logger: silentLogger,
     metrics: silentMetrics,
-    dispatch: () => undefined,
-    notify: () => undefined,
+    listeners: [],
     onSourceChange: () => undefined,
   });
   const before = usedHeap();

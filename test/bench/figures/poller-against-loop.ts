@@ -9,7 +9,8 @@ import type { Metrics } from "../../../src/ports/telemetry.ts";
 import { startChild } from "../child.ts";
 import type { Figure } from "../figure.ts";
 import { silentLogger, silentMetrics } from "../../harness/silent-telemetry.ts";
-import { deliveryPolicy, pollPolicy } from "../quiet.ts";
+import { pollPolicy } from "../../harness/polling.ts";
+import { testPolicy } from "../../harness/store-drafts.ts";
 
 /** As many as the poller has on the wire. */
 const concurrency = 128;
@@ -27,7 +28,7 @@ export async function measurePollerAgainstLoop(roundMs: number): Promise<Figure>
     last = { bare, whole };
     ratios.push(whole / bare);
   }
-  await upstream.stop();
+  await upstream[Symbol.asyncDispose]();
   const ratio = ratios.toSorted((a, b) => a - b)[Math.floor(rounds / 2)] ?? 0;
   return {
     name: "polls/s, whole poller against a bare loop",
@@ -56,7 +57,7 @@ async function pollBare(baseUrl: string, roundMs: number): Promise<number> {
 }
 
 async function pollWhole(baseUrl: string, roundMs: number): Promise<number> {
-  const store = await openSqliteStore({ path: ":memory:", policy: deliveryPolicy });
+  const store = await openSqliteStore({ path: ":memory:", policy: testPolicy });
   let count = 0;
   const metrics: Metrics = { ...silentMetrics, pollFinished: () => void (count += 1) };
   const callSource = new PolyaiSource(
@@ -70,8 +71,7 @@ async function pollWhole(baseUrl: string, roundMs: number): Promise<number> {
     clock: systemClock,
     logger: silentLogger,
     metrics,
-    dispatch: () => undefined,
-    notify: () => undefined,
+    listeners: [],
     onSourceChange: () => undefined,
   });
   for (let index = 0; index < 1000; index++) poller.watch(watchedCall(index));
@@ -83,7 +83,7 @@ async function pollWhole(baseUrl: string, roundMs: number): Promise<number> {
   return (polls / roundMs) * 1000;
 }
 
-/** One the upstream has nothing new to say about, so that only polling is measured. */
+/** A call whose status does not change, so that only polling is measured. */
 function watchedCall(index: number): WatchedCall {
   const nowMs = Date.now();
   const status = { status: "calling", reason: "", terminal: false, observedAtMs: nowMs, lastGoodPollAtMs: nowMs };

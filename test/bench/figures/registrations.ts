@@ -1,56 +1,32 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { Pool } from "undici";
-import { ServiceProcess, freePort } from "../../../src/cli/demo/service-process.ts";
 import { startChild } from "../child.ts";
 import type { Figure } from "../figure.ts";
+import { apiKey } from "../../harness/service/environment.ts";
+import { benchDatabase, benchService } from "../bench-service.ts";
 
-const key = "bench-key-bench-key-bench-key";
 const concurrency = 128;
 const rounds = 3;
 const batchSize = 1000;
-/** So many batches are under way at once. */
+/** Batches under way at once. */
 const batches = 4;
 
 /** Registrations a second with a durable commit each, against an empty POST route of the same server; and in batches. */
 export async function measureRegistrations(roundMs: number): Promise<readonly Figure[]> {
-  const folder = await mkdtemp(join(tmpdir(), "ringback-bench-"));
-  const empty = await startChild("./empty-route.ts");
-  const service = new ServiceProcess("bench", {
-    port: await freePort(),
-    key,
-    environment: {
-      DATABASE_URL: `sqlite:${join(folder, "ringback.db")}`,
-      METRICS_PORT: "0",
-      // Nothing is polled in earnest: what is measured is registering.
-      POLYAI_BASE_URL: "http://127.0.0.1:9",
-      POLYAI_AUTH_TOKEN: "bench",
-      POLYAI_MAX_POLLS_PER_SECOND: "1000",
-      CALLBACK_ALLOW: "127.0.0.1/32",
-      CALLBACK_ALLOW_HTTP: "true",
-      API_MAX_PER_SECOND: "0",
-      ACCOUNT_MAX_ACTIVE_WATCHES: "0",
-      LOG_LEVEL: "silent",
-    },
-  });
-  try {
-    await service.start(AbortSignal.timeout(30_000));
-    const ratios: number[] = [];
-    let last = { bare: 0, whole: 0 };
-    for (let round = 0; round < rounds; round++) {
-      const bare = await post(`http://127.0.0.1:${empty.port}`, `bare-${round}`, roundMs);
-      const whole = await post(service.url, `whole-${round}`, roundMs);
-      last = { bare, whole };
-      ratios.push(whole / bare);
-    }
-    const perSecond = await postBatches(service.url, roundMs);
-    return [single(ratios.toSorted((a, b) => a - b)[Math.floor(rounds / 2)] ?? 0, last), batch(perSecond)];
-  } finally {
-    await service[Symbol.asyncDispose]();
-    await empty.stop();
-    await rm(folder, { recursive: true, force: true });
+  await using database = await benchDatabase();
+  await using empty = await startChild("./empty-route.ts");
+  // Nothing is polled in earnest, because registrations are measured.
+  await using service = await benchService({ DATABASE_URL: database.url, POLYAI_BASE_URL: "http://127.0.0.1:9", LOG_LEVEL: "silent" });
+  await service.start(AbortSignal.timeout(30_000));
+  const ratios: number[] = [];
+  let last = { bare: 0, whole: 0 };
+  for (let round = 0; round < rounds; round++) {
+    const bare = await post(`http://127.0.0.1:${empty.port}`, `bare-${round}`, roundMs);
+    const whole = await post(service.url, `whole-${round}`, roundMs);
+    last = { bare, whole };
+    ratios.push(whole / bare);
   }
+  const perSecond = await postBatches(service.url, roundMs);
+  return [single(ratios.toSorted((a, b) => a - b)[Math.floor(rounds / 2)] ?? 0, last), batch(perSecond)];
 }
 
 function single(ratio: number, last: { readonly bare: number; readonly whole: number }): Figure {
@@ -108,7 +84,7 @@ async function send(pool: Pool, path: string, body: unknown, expected: number): 
   const answer = await pool.request({
     path,
     method: "POST",
-    headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+    headers: { authorization: `Bearer ${apiKey}`, "content-type": "application/json" },
     body: JSON.stringify(body),
   });
   await answer.body.dump();

@@ -7,7 +7,7 @@ import { createPostgresStore } from "../../../src/adapters/postgres/store.ts";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import type { WatchedCall } from "../../../src/ports/stores/call-store.ts";
 import type { ServiceStore } from "../../../src/ports/stores/service-store.ts";
-import { startEmbedded } from "../../harness/postgres-server.ts";
+import { startEmbedded } from "../../harness/postgres/postgres-server.ts";
 import { StoreWorld, ok, startMs, statusChange, testPolicy } from "../../harness/store-drafts.ts";
 import type { Figure } from "../figure.ts";
 
@@ -16,7 +16,7 @@ const statuses = ["queued", "calling", "success"];
 
 /**
  * What the store alone makes of a transition and its webhook: commitCall, then recordAttempt, with 64 under way at any
- * time. Both in turn, so many times; the middle ratio counts.
+ * time. Both are measured in turn, `rounds` times; the middle ratio counts.
  */
 export async function measureStoresRoundTrip(calls: number, rounds: number): Promise<Figure> {
   const measured = [];

@@ -1,22 +1,24 @@
 import { setTimeout } from "node:timers/promises";
-import { ServiceProcess, freePort } from "../../../src/cli/demo/service-process.ts";
-import { asAdministrator, databaseUrl, startEmbedded } from "../../harness/postgres-server.ts";
+import type { ServiceProcess } from "../../../src/cli/demo/service-process.ts";
+import { asAdministrator, databaseUrl, startEmbedded } from "../../harness/postgres/postgres-server.ts";
+import { encryptionKey } from "../../harness/service/environment.ts";
+import type { Environment } from "../../harness/service/environment.ts";
+import { benchService } from "../bench-service.ts";
 import { startChild } from "../child.ts";
 import type { Child } from "../child.ts";
 import type { Figure } from "../figure.ts";
 import { cpuSeconds } from "../processor-time.ts";
-import { apiKey, watchBatch } from "../watch-batch.ts";
+import { watchBatch } from "../watch-batch.ts";
 
 const webhooksPerCall = 3;
 const batchSize = 50;
-/** So many webhooks are owed at any time: enough that nobody is idle, and no more than one instance may hold in memory. */
-const owedAtOnce = 900;
+/** Webhooks pending at any time: enough to keep every instance busy, and no more than one instance holds in memory. */
+const pendingAtOnce = 900;
 const hosts = 20;
 const pollIntervalMs = 100;
 const lookEveryMs = 5;
-/** Nothing new for so long: what is missing will not come. */
+/** The measurement fails if no webhook arrives for this time. */
 const stallMs = 30_000;
-const encryptionKey = Buffer.alloc(32, 7).toString("base64");
 
 export type TwoInstancesLoad = {
   readonly calls: number;
@@ -33,7 +35,7 @@ type Measured = { readonly perSecond: number; readonly cpuMsPerWebhook: number }
  * from the first registration to the last webhook. A new batch comes as soon as enough webhooks of those before it have
  * arrived, and nothing waits to be polled (the interval is a tenth of a second, the rate no limit): so the processors are
  * what limits it, and what two instances spend on each other (twice the transactions with half as much in each, claims,
- * notifications, sweeps) shows as a lower rate. One and two in turn, so many times, each on a fresh database; the middle
+ * notifications, sweeps) shows as a lower rate. One and two in turn, `rounds` times, each on a fresh database; the middle
  * ratio counts.
  *
  * A webhook that does not arrive is an error, not a slower rate.
@@ -81,12 +83,9 @@ async function onFreshDatabase(serverUrl: string, database: string, run: (url: s
 async function measure(url: string, instanceCount: number, { calls, warmUpCalls }: TwoInstancesLoad): Promise<Measured> {
   await using started = new AsyncDisposableStack();
   const [upstream, sink] = await Promise.all([startChild("./upstream.ts"), startChild("./sink.ts")]);
-  for (const end of [upstream, sink]) started.defer(() => end.stop());
+  for (const end of [upstream, sink]) started.use(end);
   const instances: ServiceProcess[] = [];
-  for (let index = 0; index < instanceCount; index++) {
-    const environment = environmentOf(url, upstream.port);
-    instances.push(started.use(new ServiceProcess(`bench ${index}`, { port: await freePort(), key: apiKey, environment })));
-  }
+  for (let index = 0; index < instanceCount; index++) instances.push(started.use(await benchService(environmentOf(url, upstream.port))));
   await Promise.all(instances.map((instance) => instance.start(AbortSignal.timeout(60_000))));
   await watchAll(instances, sink, { from: 0, to: warmUpCalls });
   const startedAtMs = performance.timeOrigin + performance.now();
@@ -97,19 +96,13 @@ async function measure(url: string, instanceCount: number, { calls, warmUpCalls 
   return { perSecond: (webhooks / (endedAtMs - startedAtMs)) * 1000, cpuMsPerWebhook };
 }
 
-function environmentOf(url: string, upstreamPort: number): Readonly<Record<string, string>> {
+function environmentOf(url: string, upstreamPort: number): Environment {
   return {
     DATABASE_URL: url,
     RINGBACK_ENCRYPTION_KEY: encryptionKey,
-    METRICS_PORT: "0",
     POLYAI_BASE_URL: `http://127.0.0.1:${upstreamPort}/walking`,
-    POLYAI_AUTH_TOKEN: "bench",
     POLYAI_MAX_POLLS_PER_SECOND: "100000",
     POLL_INTERVAL_MIN_MS: String(pollIntervalMs),
-    CALLBACK_ALLOW: "127.0.0.0/8",
-    CALLBACK_ALLOW_HTTP: "true",
-    API_MAX_PER_SECOND: "0",
-    LOG_LEVEL: "warn",
   };
 }
 
@@ -124,7 +117,7 @@ async function watchAll(
     const { distinct, lastAtMs } = (await sink.ask("arrived")) as { distinct: number; lastAtMs: number };
     if (distinct === to * webhooksPerCall) return lastAtMs;
     const via = instances[(next / batchSize) % instances.length];
-    if (via !== undefined && next < to && next * webhooksPerCall - distinct < owedAtOnce) {
+    if (via !== undefined && next < to && next * webhooksPerCall - distinct < pendingAtOnce) {
       await watchBatch(via.url, { from: next, size: batchSize, sinkPort: sink.port, hosts });
       next += batchSize;
     } else {

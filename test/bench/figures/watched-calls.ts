@@ -1,14 +1,11 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { ServiceProcess, freePort } from "../../../src/cli/demo/service-process.ts";
+import { benchDatabase, benchService } from "../bench-service.ts";
 import { startChild } from "../child.ts";
 import type { Child } from "../child.ts";
 import { percentile } from "../figure.ts";
 import type { Figure } from "../figure.ts";
 import { cpuSeconds } from "../processor-time.ts";
-import { apiKey, watchBatch } from "../watch-batch.ts";
+import { watchBatch } from "../watch-batch.ts";
 
 const pollsPerSecond = 3000;
 const batchSize = 1000;
@@ -17,41 +14,27 @@ const transitionShare = 0.1;
 const minIntervalMs = 2000;
 
 /**
- * The running service with so many calls polled every 2 to 5 s, a tenth of the polls a transition with one webhook. It is
+ * The running service with calls polled every 2 to 5 s, a tenth of the polls a transition with one webhook. It is
  * measured once the webhooks of the first polls, all calls at once, are out: `warmUpMs` at most.
  */
 export async function measureWatchedCalls(calls: number, warmUpMs: number, measureMs: number): Promise<readonly Figure[]> {
-  const folder = await mkdtemp(join(tmpdir(), "ringback-bench-"));
-  const [upstream, sink] = await Promise.all([startChild("./upstream.ts"), startChild("./sink.ts")]);
-  const service = new ServiceProcess("bench", {
-    port: await freePort(),
-    key: apiKey,
-    environment: {
-      DATABASE_URL: `sqlite:${join(folder, "ringback.db")}`,
-      METRICS_PORT: "0",
-      POLYAI_BASE_URL: `http://127.0.0.1:${upstream.port}/moving`,
-      POLYAI_AUTH_TOKEN: "bench",
-      POLYAI_MAX_POLLS_PER_SECOND: String(pollsPerSecond),
-      CALLBACK_ALLOW: "127.0.0.1/32",
-      CALLBACK_ALLOW_HTTP: "true",
-      LOG_LEVEL: "warn",
-    },
+  await using database = await benchDatabase();
+  await using upstream = await startChild("./upstream.ts");
+  await using sink = await startChild("./sink.ts");
+  await using service = await benchService({
+    DATABASE_URL: database.url,
+    POLYAI_BASE_URL: `http://127.0.0.1:${upstream.port}/moving`,
+    POLYAI_MAX_POLLS_PER_SECOND: String(pollsPerSecond),
   });
-  try {
-    await service.start(AbortSignal.timeout(30_000));
-    for (let from = 0; from < calls; from += batchSize)
-      await watchBatch(service.url, { from, size: Math.min(batchSize, calls - from), sinkPort: sink.port });
-    await untilDrained(sink, calls, warmUpMs);
-    const before = await cpuSeconds(service.pid);
-    await setTimeout(measureMs);
-    const cpuShare = ((await cpuSeconds(service.pid)) - before) / (measureMs / 1000);
-    const latenciesMs = (await sink.ask("latencies")) as number[];
-    return figuresOf(calls, cpuShare, latenciesMs, measureMs);
-  } finally {
-    await service[Symbol.asyncDispose]();
-    await Promise.all([upstream.stop(), sink.stop()]);
-    await rm(folder, { recursive: true, force: true });
-  }
+  await service.start(AbortSignal.timeout(30_000));
+  for (let from = 0; from < calls; from += batchSize)
+    await watchBatch(service.url, { from, size: Math.min(batchSize, calls - from), sinkPort: sink.port });
+  await untilDrained(sink, calls, warmUpMs);
+  const before = await cpuSeconds(service.pid);
+  await setTimeout(measureMs);
+  const cpuShare = ((await cpuSeconds(service.pid)) - before) / (measureMs / 1000);
+  const latenciesMs = (await sink.ask("latencies")) as number[];
+  return figuresOf(calls, cpuShare, latenciesMs, measureMs);
 }
 
 function figuresOf(calls: number, cpuShare: number, latenciesMs: readonly number[], measureMs: number): readonly Figure[] {

@@ -4,9 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { openSqliteAdministration, openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
-import { runCommandLine } from "../../../src/cli/run-command-line.ts";
 import { openKeyring } from "../../../src/service/open-keyring.ts";
 import type { AdministrationStore, ServiceStore } from "../../../src/ports/stores/service-store.ts";
+import { runCommand } from "../../harness/service/service.ts";
+import type { CreatedKey } from "../../harness/service/service.ts";
 import { testPolicy } from "../../harness/store-drafts.ts";
 
 let folder: string;
@@ -24,15 +25,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-async function run(...args: readonly string[]) {
-  const [out, error]: [string[], string[]] = [[], []];
-  const terminal = {
-    out: (line: string) => out.push(line),
-    error: (line: string) => error.push(line),
-    signal: new AbortController().signal,
-  };
-  return { code: await runCommandLine(args, terminal), out: out.join("\n"), error: error.join("\n") };
-}
+const run = (...args: readonly string[]) => runCommand(args);
 
 /** What a command that succeeds prints for programs. */
 async function json<T = Readonly<Record<string, unknown>>>(...args: readonly string[]): Promise<T> {
@@ -41,8 +34,7 @@ async function json<T = Readonly<Record<string, unknown>>>(...args: readonly str
   return JSON.parse(out) as T;
 }
 
-type Created = { readonly account_id: string; readonly key_id: string; readonly key: string };
-const createAccount = (...args: readonly string[]) => json<Created>("account", "create", ...args);
+const createAccount = (...args: readonly string[]) => json<CreatedKey>("account", "create", ...args);
 
 async function administer(): Promise<AdministrationStore> {
   const { store } = await openSqliteAdministration(databasePath);
@@ -51,17 +43,17 @@ async function administer(): Promise<AdministrationStore> {
 }
 
 /** Stands for a service: the lock, the leases, the keys it was started with. */
-async function serve(given: string | null = null): Promise<ServiceStore> {
+async function serve(encryptionKeys: string | null = null): Promise<ServiceStore> {
   const store = await openSqliteStore({ path: databasePath, policy: testPolicy });
   open.push(store);
-  const { secretBox } = await openKeyring(store, { given, databasePath });
+  const { secretBox } = await openKeyring(store, { encryptionKeys, databasePath });
   await store.setServerKeys(secretBox.keyIds);
   return store;
 }
 
 async function accountOf(key: string): Promise<string | null> {
   const store = await administer();
-  const { hashApiKey } = await openKeyring(store, { given: process.env["RINGBACK_ENCRYPTION_KEY"] ?? null, databasePath });
+  const { hashApiKey } = await openKeyring(store, { encryptionKeys: process.env["RINGBACK_ENCRYPTION_KEY"] ?? null, databasePath });
   return (await store.findAccountByKey([hashApiKey(key)]))?.account.name ?? null;
 }
 
@@ -78,11 +70,11 @@ describe("account create", () => {
       expect((await readFile(join(folder, "data", name))).includes(created.key)).toBe(false);
     const { out } = await run("account", "create", "for people");
     expect(out).toMatch(
-      /^account for people\n {2}account id {2}acc_\S+\n {2}key id {6}key_\S+\n {2}API key {5}rb_\S+\nThe key is shown this once/,
+      /^account for people\n {2}account id {2}acc_\S+\n {2}key id {6}key_\S+\n {2}API key {5}rb_\S+\nThe key is shown once/,
     );
   });
 
-  test("gives the source default to whom it is to be given, and to the account default", async () => {
+  test("gives the source default to whom it is to be encryptionKeys, and to the account default", async () => {
     await createAccount("acme");
     await createAccount("beta", "--default-source");
     await createAccount("default");
@@ -106,7 +98,7 @@ describe("account create", () => {
 describe("keys", () => {
   test("are made, listed by their ids and revoked", async () => {
     const first = await createAccount("acme");
-    const [byName, byId] = [await json<Created>("key", "create", "acme"), await json<Created>("key", "create", first.account_id)];
+    const [byName, byId] = [await json<CreatedKey>("key", "create", "acme"), await json<CreatedKey>("key", "create", first.account_id)];
     expect([byName.account_id, byId.account_id]).toEqual([first.account_id, first.account_id]);
     for (const { key } of [first, byName, byId]) expect(await accountOf(key)).toBe("acme");
     const revoked = await json("key", "revoke", byName.key_id);
@@ -125,8 +117,8 @@ describe("keys", () => {
   });
 
   test.each([
-    ["key", "create", "nobody"],
-    ["key", "list", "nobody"],
+    ["key", "create", "unknown"],
+    ["key", "list", "unknown"],
     ["key", "revoke", "key_unknown"],
   ])("%s %s %s fails with one line", async (...args) => {
     await createAccount("acme");
@@ -200,7 +192,7 @@ describe("sources", () => {
       ["shared", "--account", "acme"],
     ])
       expect(await run("source", "set", ...args)).toMatchObject({ code: 1, error: expect.stringContaining("choose another name") });
-    expect(await run("source", "set", "other", ...legacy, "--account", "nobody")).toMatchObject({ code: 1 });
+    expect(await run("source", "set", "other", ...legacy, "--account", "unknown")).toMatchObject({ code: 1 });
   });
 
   test("are listed with that of the environment, never with a credential", async () => {
@@ -225,7 +217,7 @@ describe("sources", () => {
     await json("source", "set", "crm", "--base-url", "https://api.example", "--credential-env", "MY_TOKEN");
     expect(await run("source", "set", "crm", "--credential-env", "NO_SUCH_TOKEN")).toMatchObject({ code: 2 });
     const store = await administer();
-    const { secretBox } = await openKeyring(store, { given: null, databasePath });
+    const { secretBox } = await openKeyring(store, { encryptionKeys: null, databasePath });
     const [source] = await store.listSources();
     expect(secretBox.open(source?.sealedCredential ?? new Uint8Array(), `${source?.id}:credential`)).toBe("very-secret");
   });
@@ -266,7 +258,7 @@ describe("a change of encryption keys", () => {
     });
     useKeys(newer);
     expect(await accountOf(key)).toBe("acme");
-    expect((await run("reencrypt")).out).toMatch(/^0 sealed anew with the key [0-9a-f]{16}$/);
+    expect((await run("reencrypt")).out).toMatch(/^0 values re-encrypted with the key [0-9a-f]{16}$/);
     useKeys(older);
     expect(await run("key", "create", "acme")).toMatchObject({ code: 1, error: expect.stringMatching(/sealed with the key [0-9a-f]{16}/) });
   });
@@ -292,8 +284,8 @@ describe("a change of encryption keys", () => {
     const service = await openSqliteStore({ path: databasePath, policy: testPolicy });
     open.push(service);
     const created = createAccount("beta");
-    // Whoever asks before has to ask again.
-    const keyring = await openKeyring(service, { given: newer, databasePath });
+    // A command that starts before has to be repeated.
+    const keyring = await openKeyring(service, { encryptionKeys: newer, databasePath });
     await service.setServerKeys(keyring.secretBox.keyIds);
     expect(await accountOf((await created).key)).toBe("beta");
   });
@@ -302,7 +294,7 @@ describe("a change of encryption keys", () => {
     useKeys(older);
     await createAccount("acme");
     const store = await administer();
-    const { secretBox } = await openKeyring(store, { given: older, databasePath });
+    const { secretBox } = await openKeyring(store, { encryptionKeys: older, databasePath });
     const sealedCredential = secretBox.seal("token", "another row");
     const source = {
       id: "src_1",
@@ -316,8 +308,8 @@ describe("a change of encryption keys", () => {
     useKeys(newer, older);
     const { code, out, error } = await run("reencrypt");
     expect(code).toBe(1);
-    expect(out).toContain("2 sealed anew");
-    expect(error).toBe("ringback reencrypt: the credential of src_1 does not open and was left as it is");
+    expect(out).toContain("2 values re-encrypted");
+    expect(error).toBe("ringback reencrypt: the credential of src_1 cannot be decrypted and was left unchanged");
   });
 });
 
@@ -337,21 +329,24 @@ describe("backup", () => {
     expect((await readdir(folder)).toSorted()).toEqual(["copy.db", "data"]);
     const restored = await openSqliteAdministration(file);
     open.push(restored.store);
-    const { hashApiKey } = await openKeyring(restored.store, { given: (await readFile(keyPath, "utf8")).trim(), databasePath: file });
+    const { hashApiKey } = await openKeyring(restored.store, {
+      encryptionKeys: (await readFile(keyPath, "utf8")).trim(),
+      databasePath: file,
+    });
     expect((await restored.store.findAccountByKey([hashApiKey(key)]))?.account.name).toBe("acme");
   });
 
   test("says that the variable holds the key where it does", async () => {
     vi.stubEnv("RINGBACK_ENCRYPTION_KEY", randomBytes(32).toString("base64"));
     await createAccount("acme");
-    expect((await run("backup", join(folder, "copy.db"))).out).toMatch(/keep RINGBACK_ENCRYPTION_KEY \(key [0-9a-f]{16}\) apart/);
+    expect((await run("backup", join(folder, "copy.db"))).out).toMatch(/keep RINGBACK_ENCRYPTION_KEY \(key [0-9a-f]{16}\) separately/);
   });
 
-  test("takes nobody's place and leaves nothing behind when it fails", async () => {
+  test("overwrites no file and leaves none behind if it fails", async () => {
     await createAccount("acme");
     const file = join(folder, "mine");
     await writeFile(file, "mine");
-    expect(await run("backup", file)).toMatchObject({ code: 1, out: "", error: expect.stringContaining("is there already") });
+    expect(await run("backup", file)).toMatchObject({ code: 1, out: "", error: expect.stringContaining("already exists") });
     expect(await readFile(file, "utf8")).toBe("mine");
     expect((await run("backup", join(folder, "nowhere", "copy.db"))).code).toBe(1);
     await writeFile(databasePath, "this is no database any more. ".repeat(100));

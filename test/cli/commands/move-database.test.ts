@@ -7,7 +7,7 @@ import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import { runCommandLine } from "../../../src/cli/run-command-line.ts";
 import { moveDatabase } from "../../../src/cli/commands/move-database.ts";
 import { StartupError } from "../../../src/domain/errors.ts";
-import { TestPostgres } from "../../harness/postgres-database.ts";
+import { TestPostgres } from "../../harness/postgres/postgres-database.ts";
 import { answered, ok, StoreWorld, startMs, testPolicy } from "../../harness/store-drafts.ts";
 
 async function databases(): Promise<{ readonly path: string; readonly postgres: TestPostgres }> {
@@ -20,7 +20,7 @@ async function databases(): Promise<{ readonly path: string; readonly postgres: 
   return { path: join(folder, "ringback.db"), postgres };
 }
 
-/** What of a world can be told without knowing where it is kept. */
+/** Everything of a world that does not depend on its database. */
 async function read(world: StoreWorld) {
   const { store } = world;
   const account = await store.findOldestAccount();
@@ -41,7 +41,7 @@ async function read(world: StoreWorld) {
   };
 }
 
-test("everything of an embedded database is there on Postgres, and what was owed is sent by it", async () => {
+test("everything of an embedded database is moved to Postgres, which sends the pending webhooks", async () => {
   const { path, postgres } = await databases();
   const world = new StoreWorld(await openSqliteStore({ path, policy: testPolicy }));
   const account = await world.account();
@@ -86,8 +86,8 @@ test("everything of an embedded database is there on Postgres, and what was owed
   ]);
 
   there.nowMs = startMs + 3_600_000;
-  const owed = before.deliveries.data.filter(({ delivery }) => delivery.status === "pending");
-  expect(owed.length).toBeGreaterThan(0);
+  const pending = before.deliveries.data.filter(({ delivery }) => delivery.status === "pending");
+  expect(pending.length).toBeGreaterThan(0);
   expect((await there.claim({ defaultCapacity: 100 })).jobs.length).toBeGreaterThan(0);
   await there.watch("OUT-3", { url: "https://three.example/" });
   await there.see("OUT-3", "queued");
@@ -124,10 +124,10 @@ test("a database that is not empty is left as it is; so is everything while a se
   await expect(moveDatabase(move)).rejects.toBeInstanceOf(StartupError);
   await world.store.close();
   await moveDatabase(move);
-  await expect(moveDatabase(move)).rejects.toThrow("must be empty: its table accounts is not");
+  await expect(moveDatabase(move)).rejects.toThrow("must be empty, but its table accounts is not");
 });
 
-test("a database that somebody uses keeps its schema when it is named by mistake", async () => {
+test("a database in use keeps its schema if it is named by mistake", async () => {
   const { path, postgres } = await databases();
   await (await openSqliteStore({ path, policy: testPolicy })).close();
   const other = new pg.Client(postgres.url);
@@ -136,7 +136,9 @@ test("a database that somebody uses keeps its schema when it is named by mistake
   await other.query(
     "drop schema public cascade; create schema public; create table accounts (id text); insert into accounts values ('acc_1')",
   );
-  await expect(moveDatabase({ sqlitePath: path, postgresUrl: postgres.url })).rejects.toThrow("must be empty: its table accounts is not");
+  await expect(moveDatabase({ sqlitePath: path, postgresUrl: postgres.url })).rejects.toThrow(
+    "must be empty, but its table accounts is not",
+  );
   const { rows } = await other.query("select table_name from information_schema.tables where table_schema = 'public'");
   await other.end();
   expect(rows).toEqual([{ table_name: "accounts" }]);

@@ -44,7 +44,7 @@ test("what is missing is named", () => {
   const record = recorded((call, index) => call.name === "crash" && index === 1);
   expect(record.isComplete()).toBe(false);
   expect(record.faults()).toEqual([
-    "crash: expected #1 call.queued, #2 call.calling, #3 call.success; was told #1 call.queued, #3 call.success",
+    "crash: expected #1 call.queued, #2 call.calling, #3 call.success; received #1 call.queued, #3 call.success",
   ]);
 });
 
@@ -56,8 +56,8 @@ test("a refused webhook does not count", () => {
 
 test.each([
   ["one too many", { webhookId: "evt_other" }, /^success: expected /],
-  ["one to nowhere", { path: "/nowhere" }, /came to \/nowhere, which nobody registered/],
-  ["one that is not verified", { verification: { kind: "refused", detail: "" } }, /signature does not hold/],
+  ["one to nowhere", { path: "/nowhere" }, /arrived at \/nowhere, which is not registered/],
+  ["one that is not verified", { verification: { kind: "refused", detail: "" } }, /invalid signature/],
 ] as const)("%s is a fault", (_name, changes, fault) => {
   const record = recorded();
   record.add(deliveryOf(first, 1, changes), true);

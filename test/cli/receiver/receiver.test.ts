@@ -150,7 +150,7 @@ test("a delivery is one line, without control characters of others", async () =>
   const line = describeDelivery(seen[1]!);
   expect(line).toMatch(/^[\d:.]{12} {2}verified {4}call\.failure {4}#3 {2}OUT-1 {2}calling -> failure {2}"busy\?\[31m" \(attempt 2\)$/);
   await post("nonsense", {});
-  expect(describeDelivery(seen[2]!)).toMatch(/NOT VERIFIED \(Missing required headers\) {2}8 bytes that are no webhook of ours/);
+  expect(describeDelivery(seen[2]!)).toMatch(/NOT VERIFIED \(Missing required headers\) {2}8 bytes that are not a webhook of Ringback/);
 });
 
 test("the official library is the one that judges", () => {

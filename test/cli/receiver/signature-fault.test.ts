@@ -62,7 +62,7 @@ test.each([
   expect(findSignatureFault(received, nowMs).fault).toBe(fault);
 });
 
-test("whatever arrives, it says something and never takes a changed body for the one that was sent", () => {
+test("every input gets an explanation, and a changed body is never taken for the sent one", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary" }), (changed) => {
       const { fault } = findSignatureFault(webhook({ body: changed }), nowMs);

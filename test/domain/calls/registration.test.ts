@@ -1,14 +1,14 @@
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { CallStatus } from "../../../src/domain/calls/call.ts";
-import { decideRepeat, isStatusCurrent, sameFilter } from "../../../src/domain/calls/registration.ts";
+import { decideRepeat, isStatusCurrent, newWatch } from "../../../src/domain/calls/registration.ts";
+import { filterByNames, unfiltered } from "../../../src/domain/events/event-filter.ts";
 import { replayableForMs } from "../../../src/domain/calls/watch.ts";
 import type { WatchEndReason, WatchStatus } from "../../../src/domain/calls/watch.ts";
 
 const nowMs = Date.UTC(2026, 10, 24, 12);
 
 describe("decideRepeat", () => {
-  const wanted = { events: ["terminal"], metadata: { lead: "1" } };
+  const wanted = { filter: filterByNames(["terminal"]), metadata: { lead: "1" } };
   const active = { id: "wch_1", status: "active", endedAtMs: null, ...wanted } as const;
   const completed = { ...active, status: "completed" } as const;
 
@@ -39,17 +39,17 @@ describe("decideRepeat", () => {
   ])("after any other end (%s, %s) a repeat makes a new one, also when it differs", (status) => {
     const existing = { ...active, status, endedAtMs: nowMs - 1 };
     expect(decideRepeat(existing, wanted, nowMs)).toEqual({ kind: "new" });
-    expect(decideRepeat(existing, { events: null, metadata: {} }, nowMs)).toEqual({ kind: "new" });
+    expect(decideRepeat(existing, { filter: unfiltered, metadata: {} }, nowMs)).toEqual({ kind: "new" });
   });
 
-  test.each<[name: string, other: Partial<typeof wanted> | { events: null }, fields: string[]]>([
-    ["another filter", { events: ["call.*"] }, ["events"]],
-    ["no filter", { events: null }, ["events"]],
+  test.each<[name: string, other: Partial<typeof wanted>, fields: string[]]>([
+    ["another filter", { filter: filterByNames(["call.*"]) }, ["events"]],
+    ["no filter", { filter: unfiltered }, ["events"]],
     ["another value", { metadata: { lead: "2" } }, ["metadata"]],
     ["another key", { metadata: { deal: "1" } as never }, ["metadata"]],
     ["a key more", { metadata: { lead: "1", deal: "2" } as never }, ["metadata"]],
     ["no metadata", { metadata: {} as never }, ["metadata"]],
-    ["both", { events: ["call.*"], metadata: { lead: "2" } }, ["events", "metadata"]],
+    ["both", { filter: filterByNames(["call.*"]), metadata: { lead: "2" } }, ["events", "metadata"]],
   ])("%s differs", (_, other, fields) => {
     for (const existing of [active, { ...completed, endedAtMs: nowMs }])
       expect(decideRepeat(existing, { ...wanted, ...other }, nowMs)).toEqual({ kind: "differs", watchId: "wch_1", fields });
@@ -60,23 +60,6 @@ describe("decideRepeat", () => {
     expect(decideRepeat(existing, { ...wanted, metadata: { toString: "a" } as never }, nowMs).kind).toBe("differs");
     const own = JSON.parse('{"__proto__":"a"}') as Record<string, string>;
     expect(decideRepeat({ ...active, metadata: own }, { ...wanted, metadata: { x: "a" } }, nowMs).kind).toBe("differs");
-  });
-});
-
-describe("sameFilter", () => {
-  test("order and repetition say nothing", () => {
-    fc.assert(
-      fc.property(fc.uniqueArray(fc.string(), { minLength: 1 }), (names) => {
-        expect(sameFilter(names, [...names.toReversed(), ...names])).toBe(true);
-        expect(sameFilter(names, names.slice(1))).toBe(false);
-      }),
-    );
-  });
-
-  test("null is a filter of its own", () => {
-    expect(sameFilter(null, null)).toBe(true);
-    expect(sameFilter(null, ["call.*", "watch.*"])).toBe(false);
-    expect(sameFilter(["terminal"], null)).toBe(false);
   });
 });
 
@@ -96,4 +79,22 @@ describe("isStatusCurrent", () => {
   ])("%s", (_, call, polledAtMs, known) => {
     expect(isStatusCurrent(call, polledAtMs, nowMs)).toBe(known);
   });
+});
+
+test("a new watch is active, without events, and without an endpoint if it has no URL", () => {
+  const wish = {
+    id: "wch_1",
+    accountId: "acc_1",
+    sourceName: "default",
+    callSid: "OUT-1",
+    filter: unfiltered,
+    metadata: { lead: "1" },
+    expiresAtMs: nowMs + 1,
+    nowMs,
+  };
+  const watch = newWatch(wish, "call_1", { id: "ep_1", url: "https://a.example/" });
+  const fresh = { status: "active", endReason: null, sequence: 0, createdAtMs: nowMs, endedAtMs: null, callId: "call_1" };
+  const { nowMs: _, ...same } = wish;
+  expect(watch).toEqual({ ...same, ...fresh, endpointId: "ep_1", callbackUrl: "https://a.example/" });
+  expect(newWatch(wish, "call_1", null)).toMatchObject({ endpointId: null, callbackUrl: null });
 });

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { CallChange, CallStatus } from "../../../src/domain/calls/call.ts";
 import { maxEventsPerWatch, planChange, planCommit, planInitialEvents } from "../../../src/domain/calls/transition.ts";
+import { filterByNames, unfiltered } from "../../../src/domain/events/event-filter.ts";
 import type { PlannedEvent, SubscriberHook, SubscriberWatch, TransitionInput } from "../../../src/domain/calls/transition.ts";
 
 const nowMs = Date.UTC(2026, 10, 24, 12);
@@ -15,7 +16,7 @@ function watch(n: number, over: Partial<SubscriberWatch> = {}): SubscriberWatch 
     callSid: "OUT-1",
     sourceName: "default",
     endpointId: `ep_${n}`,
-    events: null,
+    filter: unfiltered,
     metadata: { n: String(n) },
     sequence: 0,
     expiresAtMs: nowMs + 86_400_000,
@@ -24,7 +25,7 @@ function watch(n: number, over: Partial<SubscriberWatch> = {}): SubscriberWatch 
 }
 
 function hook(n: number, over: Partial<SubscriberHook> = {}): SubscriberHook {
-  return { id: `hk_${n}`, accountId: "acc_1", endpointId: `ep_hook_${n}`, events: null, notifiedTransition: 0, ...over };
+  return { id: `hk_${n}`, accountId: "acc_1", endpointId: `ep_hook_${n}`, filter: unfiltered, notifiedTransition: 0, ...over };
 }
 
 function status(name: string, over: Partial<Extract<CallChange, { kind: "status" }>> = {}): CallChange {
@@ -115,7 +116,7 @@ describe("a status", () => {
   });
 
   test("a filter keeps it from the endpoint, never from the sequence", () => {
-    const [planned] = plan(status("calling"), { watches: [watch(1, { events: ["terminal"] })] });
+    const [planned] = plan(status("calling"), { watches: [watch(1, { filter: filterByNames(["terminal"]) })] });
     expect(planned).toMatchObject({ sequence: 1, endpointIds: [], event: { type: "call.calling" } });
   });
 
@@ -138,7 +139,7 @@ describe("a status", () => {
 
 describe("an end without a terminal status", () => {
   test.each(["not_found", "lost", "rejected"] as const)("%s ends every watch, whatever its filter", (endReason) => {
-    const watches = [watch(1, { sequence: 2, events: ["call.success"] }), watch(2)];
+    const watches = [watch(1, { sequence: 2, filter: filterByNames(["call.success"]) }), watch(2)];
     const planned = plan({ kind: "end", endReason }, { watches });
     expect(routes(planned)).toEqual([
       ["wch_1", ["ep_1"], []],
@@ -213,8 +214,10 @@ describe("hooks", () => {
   });
 
   test("their own filter counts, not the watch's", () => {
-    const hooks = [hook(1, { events: ["terminal"] }), hook(2, { events: ["call.calling"] }), hook(3, { events: ["source.suspended"] })];
-    const filtered = [watch(1, { events: ["call.success"] })];
+    const hooks = [["terminal"], ["call.calling"], ["source.suspended"]].map((names, index) =>
+      hook(index + 1, { filter: filterByNames(names) }),
+    );
+    const filtered = [watch(1, { filter: filterByNames(["call.success"]) })];
     expect(routes(plan(status("calling"), { watches: filtered, hooks }))).toEqual([["wch_1", ["ep_hook_2"], ["hk_2"]]]);
     expect(routes(plan({ kind: "end", endReason: "lost" }, { watches: filtered, hooks }))).toEqual([
       ["wch_1", ["ep_1", "ep_hook_1"], ["hk_1"]],

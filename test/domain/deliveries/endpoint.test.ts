@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { hasEndpointChanged } from "../../../src/domain/deliveries/endpoint.ts";
+import { hasEndpointChanged, mayLeaseNow } from "../../../src/domain/deliveries/endpoint.ts";
 import type { EndpointHealth } from "../../../src/domain/deliveries/endpoint.ts";
 
 const health: EndpointHealth = {
@@ -22,4 +22,14 @@ test.each([
   ["a state", { state: "disabled", reason: "gone" }, {}, true],
 ] as const)("%s is written down or not", (_name, standing, changed, isNews) => {
   expect(hasEndpointChanged(before, { ...before, ...standing, health: { ...health, ...changed } })).toBe(isNews);
+});
+
+test.each([
+  ["healthy", "enabled", 0, 0, true],
+  ["after a pause of its own", "enabled", 1, 0, false],
+  ["after a pause of its host", "enabled", 0, 1, false],
+  ["paused by its owner", "paused", 0, 0, false],
+  ["disabled", "disabled", 0, 0, false],
+] as const)("new deliveries to an endpoint that is %s are leased at once or not", (_name, state, own, ofHost, leased) => {
+  expect(mayLeaseNow({ state, health: { consecutivePauses: own }, hostConsecutivePauses: ofHost })).toBe(leased);
 });

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { decideLane, supersededBy } from "../../../src/domain/deliveries/lane.ts";
+import { decideLane, dueAfterAttempt, supersededBy } from "../../../src/domain/deliveries/lane.ts";
 import type { LaneEntry } from "../../../src/domain/deliveries/lane.ts";
 
 const holdMs = 60_000;
@@ -108,5 +108,21 @@ describe("supersededBy", () => {
   test("neither itself nor what comes later", () => {
     expect(supersededBy(owed, 1, "drop")).toEqual([]);
     expect(supersededBy(owed, 5, "drop")).toEqual(["dlv_1", "dlv_3"]);
+  });
+});
+
+describe("dueAfterAttempt", () => {
+  test("a settled delivery is never due", () => {
+    for (const isInLane of [true, false])
+      expect(dueAfterAttempt({ status: "delivered", nextAttemptAtMs: null }, { isInLane, dueAtMs: 5 })).toBeNull();
+  });
+
+  test("a pending one without a lane is due at its next attempt", () => {
+    expect(dueAfterAttempt({ status: "pending", nextAttemptAtMs: 7 }, { isInLane: false, dueAtMs: 5 })).toBe(7);
+  });
+
+  test("a pending one in a lane stays until the lane is decided", () => {
+    expect(dueAfterAttempt({ status: "pending", nextAttemptAtMs: 7 }, { isInLane: true, dueAtMs: 5 })).toBe(5);
+    expect(dueAfterAttempt({ status: "pending", nextAttemptAtMs: 7 }, { isInLane: true, dueAtMs: null })).toBeNull();
   });
 });

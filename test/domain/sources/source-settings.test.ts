@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { upstreamKinds } from "../../../src/adapters/polyai/kinds.ts";
 import { sourceFaults } from "../../../src/domain/sources/source-settings.ts";
 import type { SourceSettings } from "../../../src/domain/sources/source-settings.ts";
 
@@ -12,7 +13,7 @@ const legacy: SourceSettings = {
 const agents: SourceSettings = { ...legacy, kind: "polyai-agents", agentId: "agent", environment: "live" };
 
 const fieldsOf = (name: string, settings: SourceSettings, credential = "token") =>
-  sourceFaults(name, settings, credential).map(({ field }) => field);
+  sourceFaults(name, settings, credential, upstreamKinds).map(({ field }) => field);
 
 test.each(["a", "CRM-2_eu", "x".repeat(64), "defaults", "0"])("%s is a name", (name) => {
   expect(fieldsOf(name, legacy)).toEqual([]);
@@ -27,6 +28,7 @@ test.each<[string, SourceSettings, string, readonly string[]]>([
   ["of agents without an agent", { ...agents, agentId: null }, "key", ["agentId"]],
   ["of agents with an empty environment", { ...agents, environment: "" }, "key", ["environment"]],
   ["legacy with an agent", { ...legacy, agentId: "agent" }, "key", ["agentId"]],
+  ["of an unknown kind", { ...legacy, kind: "polyai-next" }, "key", ["kind"]],
   ["with a path", { ...legacy, baseUrl: "http://proxy.internal:8080/polyai/" }, "key", []],
   ["with a query", { ...legacy, baseUrl: "https://api.example?x=1" }, "key", ["baseUrl"]],
   ["with credentials in its URL", { ...legacy, baseUrl: "https://user:pass@api.example" }, "key", ["baseUrl"]],
@@ -47,5 +49,5 @@ test.each<[string, SourceSettings, string, readonly string[]]>([
 });
 
 test("no fault repeats a credential", () => {
-  expect(JSON.stringify(sourceFaults("crm", legacy, "very secret"))).not.toContain("very secret");
+  expect(JSON.stringify(sourceFaults("crm", legacy, "very secret", upstreamKinds))).not.toContain("very secret");
 });

@@ -59,9 +59,26 @@ describe("a public address", () => {
     );
   });
 
-  test("outside 2000::/3 there is none", () => {
+  test("behind the well-known NAT64 prefix is the IPv4 address, in every spelling", () => {
+    fc.assert(
+      fc.property(octets, (address) => {
+        const [high, low] = [groupOf(address[0], address[1]), groupOf(address[2], address[3])];
+        const isPublic = isPublicAddress(address.join("."));
+        const spellings = [`64:ff9b::${high}:${low}`, `64:FF9B:0:0:0:0:${high}:${low}`, `0064:ff9b::${address.join(".")}`];
+        for (const spelling of spellings) expect(isPublicAddress(spelling)).toBe(isPublic);
+        expect(isPublicAddress(`64:ff9b::${high}:${low}%eth0`)).toBe(false);
+        // One bit beyond the /96, and the local-use prefix (RFC 8215).
+        for (const other of [`64:ff9b::1:${high}:${low}`, `64:ff9b:1::${high}:${low}`, `64:ff9c::${high}:${low}`])
+          expect(isPublicAddress(other)).toBe(false);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  test("outside 2000::/3 and NAT64 there is none", () => {
     fc.assert(
       fc.property(fc.ipV6(), (address) => {
+        if (new URL(`http://[${address}]/`).hostname.startsWith("[64:ff9b::")) return;
         const first = Number.parseInt(new URL(`http://[${address}]/`).hostname.slice(1).split(":")[0] || "0", 16);
         if (first < 0x2000 || first > 0x3fff) expect(isPublicAddress(address)).toBe(false);
       }),
@@ -142,12 +159,21 @@ describe("the allow-list", () => {
     expect(allowing("::/0").hasAddress("fd12::1")).toBe(true);
   });
 
-  test("IPv4 inside IPv6 is never opened", () => {
+  test("an entry opens its IPv4 addresses behind the well-known NAT64 prefix as well, and nothing else does", () => {
+    const list = allowing("10.1.0.0/16", "127.0.0.1");
+    expect(["64:ff9b::a01:203", "64:ff9b::10.1.2.3", "64:ff9b::7f00:1"].every((address) => list.hasAddress(address))).toBe(true);
+    expect(["64:ff9b::a02:203", "64:ff9b::7f00:2", "64:ff9b:1::a01:203"].some((address) => list.hasAddress(address))).toBe(false);
+    const wide = allowing("::/0", "64:ff9b::/32", "::1", "64:ff9b:1::/40");
+    expect(["64:ff9b::a01:203", "64:ff9b::7f00:1"].some((address) => wide.hasAddress(address))).toBe(false);
+  });
+
+  test("IPv4 inside IPv6 is never opened in any other way", () => {
     const list = allowing("0.0.0.0/0", "::/0", "127.0.0.0/8", "2000::/3", "64:ff9b::/32", "::1");
     fc.assert(
       fc.property(octets, (address) => {
         for (const embedded of embeddingsOf(address))
-          if (address.slice(0, 3).some((octet) => octet > 0)) expect(list.hasAddress(embedded)).toBe(false);
+          if (!embedded.startsWith("64:ff9b::") && address.slice(0, 3).some((octet) => octet > 0))
+            expect(list.hasAddress(embedded)).toBe(false);
       }),
     );
   });
@@ -181,6 +207,8 @@ describe("the allow-list", () => {
     "10.0.0.256",
     "::ffff:127.0.0.1",
     "64:ff9b::/96",
+    "64:ff9b::10.0.0.1",
+    "64:ff9b::/104",
     "a b",
     "-a.example.com",
     `${"a".repeat(64)}.com`,

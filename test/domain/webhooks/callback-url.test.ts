@@ -19,11 +19,26 @@ test.each<[text: string, url: string, origin: string]>([
   ["https://a.example?to=x@y", "https://a.example/?to=x@y", "https://a.example:443"],
   ["https://bücher.example/ü", "https://xn--bcher-kva.example/%C3%BC", "https://xn--bcher-kva.example:443"],
   ["https://0x7f.1/", "https://127.0.0.1/", "https://127.0.0.1:443"],
+  ["https://a.example./hook", "https://a.example/hook", "https://a.example:443"],
+  ["https://A.Example.:8443/hook?x=1.", "https://a.example:8443/hook?x=1.", "https://a.example:8443"],
+  ["https://a.example.", "https://a.example/", "https://a.example:443"],
+  ["https://a.example%2e/", "https://a.example/", "https://a.example:443"],
+  ["https://a.example。/", "https://a.example/", "https://a.example:443"],
+  ["https://bücher.example.:443/", "https://xn--bcher-kva.example/", "https://xn--bcher-kva.example:443"],
+  ["https://127.0.0.1./", "https://127.0.0.1/", "https://127.0.0.1:443"],
+  ["https://localhost./", "https://localhost/", "https://localhost:443"],
   ["https://[2001:DB8::1]:444/", "https://[2001:db8::1]:444/", "https://[2001:db8::1]:444"],
 ])("%s is kept as the parser writes it", (text, url, origin) => {
   const { hostname } = new URL(url);
   expect(parseCallbackUrl(text, https)).toEqual({ kind: "url", url, origin, hostname, port: Number(/\d+$/.exec(origin)?.[0]) });
 });
+
+test.each(["https://a.example../", "https://a.example.%2E/", "https://./", "https://a..example/", "https://.a.example/"])(
+  "%s has an empty label: it stays, so that the address guard refuses it",
+  (text) => {
+    expect(parseCallbackUrl(text, https)).toMatchObject({ kind: "url", hostname: new URL(text).hostname });
+  },
+);
 
 test("http is for whom it was allowed", () => {
   expect(parseCallbackUrl("http://a.example/", https)).toEqual({ kind: "invalid", detail: "must begin with https://" });

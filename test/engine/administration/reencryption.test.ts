@@ -22,7 +22,7 @@ beforeEach(async () => {
 });
 afterEach(() => store.close());
 
-const keyringOf = (...keys: readonly string[]) => openKeyring(store, { given: keys.join(","), databasePath: ":memory:" });
+const keyringOf = (...keys: readonly string[]) => openKeyring(store, { encryptionKeys: keys.join(","), databasePath: ":memory:" });
 
 /** An account with everything that is sealed, made with the older key. */
 async function fill() {

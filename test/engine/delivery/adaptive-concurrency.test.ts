@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { CallbackAnswer } from "../../harness/callbacks.ts";
+import type { CallbackAnswer } from "../../harness/receivers/callbacks.ts";
 import { DeliveryWorld } from "../../harness/delivery-world.ts";
 import type { DeliverySetup } from "../../harness/delivery-world.ts";
 import { day, hour, minute, second } from "../../harness/store-drafts.ts";

@@ -134,7 +134,7 @@ describe("no attempt starts", () => {
     world.beforeStore = (operation) => (operation === "getAccount" ? reading.opened : undefined);
     await world.see("OUT-1", "queued");
     await world.store.removeWatch({ accountId: view.watch.accountId, watchId: view.watch.id, purge: false, nowMs: world.clock.nowMs() });
-    world.dispatcher.cancelWatch(view.watch.id);
+    world.dispatcher.removed({ watchId: view.watch.id, deliveryIds: [], notices: [] });
     reading.open();
     await world.settle();
     expect(receiver.received).toEqual([]);
@@ -146,7 +146,7 @@ describe("no attempt starts", () => {
     const world = await DeliveryWorld.open();
     const receiver = await world.receive();
     const { view } = await world.watch("OUT-1", { url: receiver.url() });
-    world.dispatcher.cancelWatch(view.watch.id);
+    world.dispatcher.removed({ watchId: view.watch.id, deliveryIds: [], notices: [] });
     await world.see("OUT-1", "queued");
     await world.settle();
     expect(receiver.received).toEqual([]);
@@ -161,7 +161,7 @@ describe("no attempt starts", () => {
     const job = only((await world.registrations.see("OUT-1", "queued")).jobs);
     const removed = await world.store.removeHook({ accountId: view.accountId, hookId: view.id, nowMs: world.clock.nowMs() });
     expect(removed.canceledLeased).toEqual([job.deliveryId]);
-    world.dispatcher.cancelDeliveries(removed.canceledLeased);
+    world.dispatcher.removed({ watchId: null, deliveryIds: removed.canceledLeased, notices: [] });
     world.dispatcher.accept([job]);
     await world.settle();
     expect(receiver.received).toEqual([]);
@@ -181,7 +181,7 @@ describe("no attempt starts", () => {
       deliveryId: delivery.id,
       nowMs: world.clock.nowMs(),
     });
-    world.dispatcher.cancelWatch(view.watch.id);
+    world.dispatcher.removed({ watchId: view.watch.id, deliveryIds: [], notices: [] });
     expect(await world.dispatcher.sendNow(expectKind(claimed, "claimed").job)).toBeNull();
     expect(receiver.received).toHaveLength(1);
     expect(only(await world.deliveries())).toMatchObject({ leased: false, delivery: { attemptCount: 1 } });

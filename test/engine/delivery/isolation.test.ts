@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { CallbackAnswer, Callbacks } from "../../harness/callbacks.ts";
+import type { CallbackAnswer, Callbacks } from "../../harness/receivers/callbacks.ts";
 import { DeliveryWorld } from "../../harness/delivery-world.ts";
 import { minute, second } from "../../harness/store-drafts.ts";
 

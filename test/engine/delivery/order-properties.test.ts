@@ -5,7 +5,7 @@ import { setImmediate } from "node:timers/promises";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { DeliveryView } from "../../../src/ports/stores/read-store.ts";
-import type { CallbackAnswer } from "../../harness/callbacks.ts";
+import type { CallbackAnswer } from "../../harness/receivers/callbacks.ts";
 import { DeliveryWorld } from "../../harness/delivery-world.ts";
 import { hour, minute, second } from "../../harness/store-drafts.ts";
 
@@ -106,7 +106,7 @@ test("order, drops and losses, through random failures, deferrals, crashes and r
             const watchId = watches[taken.call] ?? "";
             await world.settle();
             await world.store.removeWatch({ accountId, watchId, purge: false, nowMs: world.clock.nowMs() });
-            world.dispatcher.cancelWatch(watchId);
+            world.dispatcher.removed({ watchId, deliveryIds: [], notices: [] });
             if (!removedAtMs.has(watchId)) removedAtMs.set(watchId, arrivals.length);
             break;
           }

@@ -63,7 +63,7 @@ describe("a watched call", () => {
     expect(world.upstream.mostInFlight).toBe(1);
     expect(world.pollsOf("OUT-1").length).toBeLessThanOrEqual(7);
     expect(world.told.toSorted()).toEqual(["1 call.queued", "1 call.queued", "2 call.calling", "2 call.calling"]);
-    expect(world.poller.watchedCount).toBe(1);
+    expect(world.poller.sources.callCount).toBe(1);
   });
 
   test.each(["success", "failure"])("is never polled again after %s", async (status) => {
@@ -73,7 +73,7 @@ describe("a watched call", () => {
     await world.advance(5 * second);
     const polls = world.upstream.polls.length;
     expect(world.told).toEqual(["1 call.queued", `2 call.${status}`]);
-    expect(world.poller.watchedCount).toBe(0);
+    expect(world.poller.sources.callCount).toBe(0);
     await world.advance(5 * minute);
     expect(world.upstream.polls).toHaveLength(polls);
     expect(world.clock.timerCount).toBe(1);
@@ -100,7 +100,7 @@ describe("a watched call", () => {
     await world.removeWatch(watchId);
     await world.advance(minute);
     expect(world.upstream.polls).toHaveLength(1);
-    expect(world.poller.watchedCount).toBe(0);
+    expect(world.poller.sources.callCount).toBe(0);
   });
 
   test("tells a watch that came while its source could not be asked by the next good poll", async () => {
@@ -207,7 +207,7 @@ describe("many calls", () => {
     world.upstream.polls = [];
     const startMs = world.clock.monotonicMs();
     await world.restart();
-    expect(world.poller.watchedCount).toBe(200);
+    expect(world.poller.sources.callCount).toBe(200);
     await world.advance(6 * second);
     const times = world.upstream.polls.map(({ atMs }) => atMs - startMs);
     expect(new Set(world.upstream.polls.map(({ callSid }) => callSid)).size).toBe(200);
@@ -228,7 +228,7 @@ describe("a source in trouble", () => {
     expect(world.source.state).toBe("suspended");
     expect(world.upstream.polls.length).toBeLessThanOrEqual(5);
     expect(world.sourceChanges).toEqual(["suspended: unauthorized"]);
-    expect(world.poller.watchedCount).toBe(20);
+    expect(world.poller.sources.callCount).toBe(20);
     world.upstream.answer = () => fine("calling");
     await world.advance(90 * second);
     expect(world.sourceChanges).toEqual(["suspended: unauthorized", "resumed"]);
@@ -286,7 +286,7 @@ describe("a source in trouble", () => {
     await world.advance(30 * minute);
     expect(world.source).toMatchObject({ state: "suspended", reason: "misconfigured" });
     expect(world.told).toEqual([]);
-    expect(world.poller.watchedCount).toBe(12);
+    expect(world.poller.sources.callCount).toBe(12);
     world.upstream.answer = (callSid) => (callSid === "OUT-7" ? missing : fine("calling"));
     await world.advance(3 * minute);
     expect(world.sourceChanges).toEqual(["suspended: misconfigured", "resumed"]);
@@ -324,7 +324,7 @@ describe("the deadline", () => {
     await world.advance(2 * second);
     expect(world.told).toEqual(["1 call.queued", "2 watch.expired"]);
     expect(world.upstream.polls.at(-1)?.atMs).toBeGreaterThanOrEqual(3 * hour + 7 * second);
-    expect(world.poller.watchedCount).toBe(0);
+    expect(world.poller.sources.callCount).toBe(0);
   });
 
   test("of a poll that ends the call is the call's end", async () => {
@@ -357,7 +357,7 @@ describe("the deadline", () => {
     expect(world.told).toEqual(["1 call.queued", "1 call.queued"]);
     await world.advance(minute + 5 * second);
     expect(world.told).toEqual(["1 call.queued", "1 call.queued", "2 watch.expired"]);
-    expect(world.poller.watchedCount).toBe(1);
+    expect(world.poller.sources.callCount).toBe(1);
   });
 });
 
@@ -380,12 +380,12 @@ describe("a source that nobody configured", () => {
     const world = createWorld();
     const callId = only(await idsOf(world, "OUT-1", `gone-${worlds}`));
     const problem = "source_suspended";
-    expect(world.poller.progress(callId, `gone-${worlds}`)).toMatchObject({ polledAtMs: null, problem });
+    expect(world.poller.callProgress(callId, `gone-${worlds}`)).toMatchObject({ polledAtMs: null, problem });
     // As where no instance has taken it.
-    expect(world.poller.progress("call_unknown", `gone-${worlds}`)).toEqual({ polledAtMs: null, nextPollAtMs: null, problem });
-    expect(world.poller.progress("call_unknown", world.source.name)).toBeNull();
-    expect([...world.poller.gates.keys()]).toEqual([world.source.name]);
-    expect(world.poller.watchedCount).toBe(0);
+    expect(world.poller.callProgress("call_unknown", `gone-${worlds}`)).toEqual({ polledAtMs: null, nextPollAtMs: null, problem });
+    expect(world.poller.callProgress("call_unknown", world.source.name)).toBeNull();
+    expect([...world.poller.sources.gates.keys()]).toEqual([world.source.name]);
+    expect(world.poller.sources.callCount).toBe(0);
   });
 
   test("has its calls polled once it is there", async () => {
@@ -397,7 +397,7 @@ describe("a source that nobody configured", () => {
     await world.advance(5 * second);
     expect(world.told).toEqual(["1 call.queued", "2 watch.expired"]);
     expect(world.sourceChanges).toEqual([]);
-    expect(world.poller.sources().find((source) => source.name === name)).toMatchObject({ state: "ok" });
+    expect(world.poller.sources.health().find((source) => source.name === name)).toMatchObject({ state: "ok" });
   });
 
   test("is probed as any other once it is there", async () => {
@@ -441,7 +441,7 @@ describe("the store", () => {
     world.upstream.answer = () => fine("success");
     world.storeFailure = new StoreUnavailableError("away");
     await world.advance(10 * second);
-    expect(world.poller.watchedCount).toBe(1);
+    expect(world.poller.sources.callCount).toBe(1);
     world.storeFailure = null;
     await world.advance(10 * second);
     expect(world.told).toEqual(["1 call.queued", "2 call.success"]);

@@ -7,7 +7,7 @@ import { StoreUnavailableError } from "../../../src/domain/errors.ts";
 import { newId } from "../../../src/domain/ids.ts";
 import { associatedData } from "../../../src/domain/secrets/sealed-identity.ts";
 import { SourceReloader } from "../../../src/engine/polling/source-reloader.ts";
-import type { RegistrableSource } from "../../../src/engine/registration/registrar.ts";
+import type { RegistrableSource } from "../../../src/engine/sources/registrable-source.ts";
 import type { ServiceStore } from "../../../src/ports/stores/service-store.ts";
 import type { SourceDraft } from "../../../src/ports/stores/source-store.ts";
 import { broken, fine, missing, PollingWorld, ScriptedSource, unauthorized } from "../../harness/polling.ts";
@@ -78,7 +78,7 @@ class DirectoryWorld {
   }
 
   health(name: string) {
-    return this.polling.poller.sources().find((source) => source.name === name);
+    return this.polling.poller.sources.health().find((source) => source.name === name);
   }
 }
 
@@ -104,10 +104,10 @@ describe("a source that is set while the service runs", () => {
     const world = new DirectoryWorld();
     for (const sid of ["OUT-1", "OUT-2", "OUT-3"]) await world.polling.watch(sid, { sourceName: "late" });
     await world.polling.watch("OUT-1", { sourceName: "never" });
-    expect(world.polling.poller.watchedCount).toBe(0);
+    expect(world.polling.poller.sources.callCount).toBe(0);
     await world.set("late");
     await world.directory.refresh();
-    expect(world.polling.poller.watchedCount).toBe(3);
+    expect(world.polling.poller.sources.callCount).toBe(3);
     await world.polling.advance(5 * second);
     expect(world.polling.told).toEqual(["1 call.queued", "1 call.queued", "1 call.queued"]);
   });

@@ -34,7 +34,12 @@ const claimOf = (given: Partial<IdempotentRequest> = {}): Claim<readonly Registe
 });
 
 const registerNothing = (idempotency: Idempotency, given: Partial<IdempotentRequest> = {}) =>
-  idempotency.run(claimOf(given), "registerWatches", [], (results) => results);
+  idempotency.run(
+    claimOf(given),
+    (store) => store.registerWatches,
+    [],
+    (results) => results,
+  );
 
 describe("a key", () => {
   test("is one of its account, method and path", async () => {
@@ -73,6 +78,11 @@ describe("a key", () => {
 });
 
 test("without a key the operation runs as it is", async () => {
-  const run = await idempotencyWith().run(null, "registerWatches", [await world.watchDraft("OUT-1")], ([result]) => result?.kind);
+  const run = await idempotencyWith().run(
+    null,
+    (store) => store.registerWatches,
+    [await world.watchDraft("OUT-1")],
+    ([result]) => result?.kind,
+  );
   expect(run).toMatchObject({ kind: "ran", outcome: "created" });
 });

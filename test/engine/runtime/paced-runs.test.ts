@@ -15,17 +15,17 @@ function openPace(runMs = 0) {
 
 test("who asks after quiet is served at once", async () => {
   const { clock, begun, pace } = openPace();
-  pace.ask();
+  pace.request();
   expect(begun).toEqual([0]);
   await clock.advance(50);
-  pace.ask();
+  pace.request();
   expect(begun).toEqual([0, 50]);
 });
 
 test("word that never ends is served once a pause, and the last of it is not forgotten", async () => {
   const { clock, begun, pace } = openPace(20);
   for (let elapsedMs = 0; elapsedMs < 640; elapsedMs += 5) {
-    pace.ask();
+    pace.request();
     await clock.advance(5);
   }
   expect(begun).toEqual([0, 70, 140, 210, 280, 350, 420, 490, 560, 630]);
@@ -37,12 +37,12 @@ test("word that never ends is served once a pause, and the last of it is not for
 
 test("word that comes when a pause is over and its timer has not fired yet begins one run, not two", async () => {
   const { clock, begun, pace } = openPace(20);
-  pace.ask();
+  pace.request();
   await clock.advance(10);
-  pace.ask();
+  pace.request();
   await clock.advance(10);
   clock.standStill(60);
-  pace.ask();
+  pace.request();
   await clock.advance(10);
   expect(begun).toEqual([0, 80]);
   await clock.advance(1000);
@@ -51,11 +51,11 @@ test("word that comes when a pause is over and its timer has not fired yet begin
 
 test("closed it runs no more", async () => {
   const { clock, begun, pace } = openPace();
-  pace.ask();
-  pace.ask();
+  pace.request();
+  pace.request();
   await clock.advance(1);
   pace.close();
-  pace.ask();
+  pace.request();
   await clock.advance(1000);
   expect(begun).toEqual([0]);
 });

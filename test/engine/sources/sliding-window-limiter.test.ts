@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { SourceLoad } from "../../../src/engine/sources/source-load.ts";
+import { SourceLoad } from "../../../src/engine/sources/poll-rate.ts";
 import { SlidingWindowLimiter } from "../../../src/engine/sources/sliding-window-limiter.ts";
 
 const rate = fc.oneof(fc.integer({ min: 1, max: 50 }), fc.double({ min: 0.05, max: 20, noNaN: true }));

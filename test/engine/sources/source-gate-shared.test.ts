@@ -50,11 +50,11 @@ class SharedGateWorld {
 describe("the grant", () => {
   test("is what may go in a second; without one nothing goes and nothing is waited for", async () => {
     const world = new SharedGateWorld(20);
-    world.gate.setGrant(0);
+    world.gate.rate.setGrant(0);
     expect([world.goes(30), world.gate.waitMs, world.gate.takeToken()]).toEqual([0, null, false]);
-    world.gate.setGrant(5);
+    world.gate.rate.setGrant(5);
     expect(world.goes(0)).toBe(5);
-    world.gate.setGrant(15);
+    world.gate.rate.setGrant(15);
     expect(world.goes(0)).toBe(10);
     await world.clock.advance(1010);
     expect(world.goes(0)).toBe(15);
@@ -62,13 +62,13 @@ describe("the grant", () => {
 
   test("is what the interval is stretched to, and a 429 lowers it", () => {
     const world = new SharedGateWorld(20);
-    for (let calls = 0; calls < 20; calls++) world.gate.changeLoad(0, 1);
-    world.gate.setGrant(5);
-    expect(world.gate.intervalMs).toBe(4000);
+    for (let calls = 0; calls < 20; calls++) world.gate.rate.changeLoad(0, 1);
+    world.gate.rate.setGrant(5);
+    expect(world.gate.rate.intervalMs).toBe(4000);
     world.poll(limited);
-    expect(world.gate.intervalMs).toBe(8000);
-    world.gate.setGrant(0);
-    expect(world.gate.intervalMs).toBe(2000);
+    expect(world.gate.rate.intervalMs).toBe(8000);
+    world.gate.rate.setGrant(0);
+    expect(world.gate.rate.intervalMs).toBe(2000);
   });
 });
 
@@ -99,7 +99,7 @@ describe("a suspension", () => {
 
   test.each([
     ["forbidden", "resumed"],
-    ["misconfigured", "vindicated"],
+    ["misconfigured", "corroborated"],
     ["upstream_errors", "none"],
   ] as const)("%s that ended elsewhere has ended here", (reason, change) => {
     const world = new SharedGateWorld();
@@ -126,7 +126,7 @@ describe("a suspension", () => {
     expect(world.gate.adoptSuspension({ reason: "upstream_errors", sinceMs: 2 })).toBe("none");
     expect(world.state).toBe("circuit_open: upstream_errors");
     world.gate.adoptSuspension({ reason: "misconfigured", sinceMs: 3 });
-    expect(world.gate.adoptSuspension({ reason: "forbidden", sinceMs: 4 })).toBe("vindicated");
+    expect(world.gate.adoptSuspension({ reason: "forbidden", sinceMs: 4 })).toBe("corroborated");
   });
 });
 
@@ -185,9 +185,9 @@ describe("what the others have", () => {
   test("their calls count when the source is saturated, and show the interval to who polls none", () => {
     const world = new SharedGateWorld(1);
     world.gate.applyRemoteShares({ ...nothing, calls: 1790 });
-    expect([world.gate.isSaturatedBy(10), world.gate.isSaturatedBy(11)]).toEqual([false, true]);
+    expect([world.gate.rate.isSaturatedBy(10), world.gate.rate.isSaturatedBy(11)]).toEqual([false, true]);
     expect(world.gate.health()).toMatchObject({ state: "slowed", reason: "interval", intervalMs: 1_790_000 });
-    world.gate.changeLoad(0, 1);
+    world.gate.rate.changeLoad(0, 1);
     expect(world.gate.health()).toMatchObject({ state: "unproven", intervalMs: 2000 });
     expect(world.gate.share()).toMatchObject({ calls: 1 });
   });

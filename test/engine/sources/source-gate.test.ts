@@ -133,20 +133,20 @@ describe("the interval", () => {
   test("is stretched evenly by the load; above the operator's bound the source is slowed", () => {
     const world = new GateWorld(10);
     world.poll(fine);
-    for (let calls = 0; calls < 20; calls++) world.gate.changeLoad(0, 1);
-    expect(world.gate.intervalMs).toBe(2000);
-    for (let calls = 0; calls < 20; calls++) world.gate.changeLoad(0, 1);
-    expect([world.gate.intervalMs, world.state]).toEqual([4000, "ok"]);
-    for (let calls = 0; calls < 60; calls++) world.gate.changeLoad(0, 1);
-    expect([world.gate.intervalMs, world.state]).toEqual([10_000, "slowed: interval"]);
-    for (let calls = 0; calls < 100; calls++) world.gate.changeLoad(0, -1);
-    expect([world.gate.intervalMs, world.state]).toEqual([2000, "ok"]);
+    for (let calls = 0; calls < 20; calls++) world.gate.rate.changeLoad(0, 1);
+    expect(world.gate.rate.intervalMs).toBe(2000);
+    for (let calls = 0; calls < 20; calls++) world.gate.rate.changeLoad(0, 1);
+    expect([world.gate.rate.intervalMs, world.state]).toEqual([4000, "ok"]);
+    for (let calls = 0; calls < 60; calls++) world.gate.rate.changeLoad(0, 1);
+    expect([world.gate.rate.intervalMs, world.state]).toEqual([10_000, "slowed: interval"]);
+    for (let calls = 0; calls < 100; calls++) world.gate.rate.changeLoad(0, -1);
+    expect([world.gate.rate.intervalMs, world.state]).toEqual([2000, "ok"]);
   });
 
   test("a source is saturated when the interval would pass half an hour", () => {
     const world = new GateWorld(0.1);
-    for (let calls = 0; calls < 100; calls++) world.gate.changeLoad(calls % 2 === 0 ? 0 : 120_000, 1);
-    expect([world.gate.isSaturatedBy(80), world.gate.isSaturatedBy(81)]).toEqual([false, true]);
+    for (let calls = 0; calls < 100; calls++) world.gate.rate.changeLoad(calls % 2 === 0 ? 0 : 120_000, 1);
+    expect([world.gate.rate.isSaturatedBy(80), world.gate.rate.isSaturatedBy(81)]).toEqual([false, true]);
   });
 });
 
@@ -264,9 +264,9 @@ describe("429", () => {
 
   test("the interval stretches with the lower rate", () => {
     const world = new GateWorld(10);
-    for (let calls = 0; calls < 20; calls++) world.gate.changeLoad(0, 1);
+    for (let calls = 0; calls < 20; calls++) world.gate.rate.changeLoad(0, 1);
     world.poll(limited(1000));
-    expect(world.gate.intervalMs).toBe(4000);
+    expect(world.gate.rate.intervalMs).toBe(4000);
   });
 });
 
@@ -316,7 +316,7 @@ describe("a source that denies everything", () => {
     expect(changes).toEqual([...Array.from({ length: 9 }, () => "none"), "suspended"]);
     expect(world.state).toBe("suspended: misconfigured");
     expect(await world.probe(missing)).toEqual([5000, "none"]);
-    expect(await world.probe(fine)).toEqual([10_000, "vindicated"]);
+    expect(await world.probe(fine)).toEqual([10_000, "corroborated"]);
     expect(world.state).toBe("ok");
     expect(calls.slice(0, 9).map((call) => world.gate.recordUncorroboratedFailure(call))).not.toContain("suspended");
   });
@@ -338,7 +338,7 @@ describe("a source that denies everything", () => {
     world.queue(onTheWire);
     world.takeAll();
     for (let count = 0; count < 10; count++) world.gate.recordUncorroboratedFailure(first());
-    expect(world.gate.record(onTheWire, fine)).toBe("vindicated");
+    expect(world.gate.record(onTheWire, fine)).toBe("corroborated");
   });
 });
 

@@ -2,8 +2,9 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { jsonOf, localService, serviceKey } from "../../harness/local-service.ts";
-import type { Send, WireAnswer } from "../../harness/local-service.ts";
+import type { Answer, Send } from "../../harness/service/client.ts";
+import { apiKey } from "../../harness/service/environment.ts";
+import { startService } from "../../harness/service/service.ts";
 import { linksOf, textOf } from "./page-text.ts";
 
 const form = { "content-type": "application/x-www-form-urlencoded", "sec-fetch-site": "same-origin" };
@@ -14,7 +15,7 @@ async function receiver(statusCode: number) {
   const server = createServer((request, response) => {
     request.resume();
     state.webhooks += 1;
-    response.writeHead(state.statusCode).end("as told");
+    response.writeHead(state.statusCode).end("as given");
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   onTestFinished(() => {
@@ -24,10 +25,10 @@ async function receiver(statusCode: number) {
   return Object.assign(state, { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook` });
 }
 
-/** The whole service, with somebody signed in. */
+/** The whole service, with a session. */
 async function signedIn(environment: Readonly<Record<string, string>> = {}) {
-  const { send } = await localService({ RETRY_SCHEDULE: "0s,1h,1h", ...environment });
-  const begun = await send("POST", "/dashboard/sign-in", new URLSearchParams({ api_key: serviceKey }).toString(), {
+  const { send } = (await startService({ environment: { RETRY_SCHEDULE: "0s,1h,1h", ...environment } })).client;
+  const begun = await send("POST", "/dashboard/sign-in", new URLSearchParams({ api_key: apiKey }).toString(), {
     ...form,
     authorization: "",
   });
@@ -49,7 +50,7 @@ async function signedIn(environment: Readonly<Record<string, string>> = {}) {
 
 async function watchOf(send: Send, callbackUrl: string, events: readonly string[] | null = ["terminal"]) {
   const body = { call_sid: "OUT-sandbox-slow-1", source: "sandbox", callback_url: callbackUrl, events };
-  const { id, endpoint_id: endpointId } = jsonOf(await send("POST", "/v1/watches", body));
+  const { id, endpoint_id: endpointId } = (await send("POST", "/v1/watches", body)).body;
   return {
     watch: `/dashboard/watches/${String(id)}`,
     endpoint: `/dashboard/endpoints/${String(endpointId)}`,
@@ -58,8 +59,8 @@ async function watchOf(send: Send, callbackUrl: string, events: readonly string[
 }
 
 const deliveriesOf = async (send: Send, endpointId: string) =>
-  jsonOf(await send("GET", `/v1/deliveries?endpoint_id=${endpointId}`))["data"] as readonly Record<string, unknown>[];
-const said = ({ text }: WireAnswer) => textOf(text);
+  (await send("GET", `/v1/deliveries?endpoint_id=${endpointId}`)).body["data"] as readonly Record<string, unknown>[];
+const said = ({ text }: Answer) => textOf(text);
 
 describe("a test webhook", () => {
   test("that arrives is said to have been delivered", async () => {
@@ -77,8 +78,8 @@ describe("a test webhook", () => {
     const page = await carryOut(`${endpoint}/test`);
     expect(said(page)).toContain("was sent but not delivered");
     const delivery = linksOf(page.text).find((link) => link.startsWith("/dashboard/deliveries/dlv_")) ?? "";
-    const told = said(await get(delivery));
-    expect(told).toMatch(/Automation tools answer 404 while a workflow is not active\. .* answered 404 .* The answer began with: as told/);
+    const shown = said(await get(delivery));
+    expect(shown).toMatch(/Automation tools answer 404 while a workflow is inactive\. .* answered 404 .* The answer began with: as given/);
   });
 
   test("comes once a second", async () => {
@@ -88,7 +89,7 @@ describe("a test webhook", () => {
     const answers = await Promise.all([submit(`${endpoint}/test`), submit(`${endpoint}/test`)]);
     expect(answers.map(({ status }) => status).toSorted()).toEqual([303, 429]);
     const refused = answers.find(({ status }) => status === 429);
-    expect(said(refused as WireAnswer)).toContain("one test or retry a second and endpoint");
+    expect(said(refused as Answer)).toContain("one test or retry a second and endpoint");
     expect(linksOf(refused?.text ?? "")).toContain(endpoint);
   });
 });
@@ -98,9 +99,9 @@ test("an endpoint is paused and enabled, and what waited is sent", async () => {
   const { send, carryOut, submit } = await signedIn();
   const { endpoint, endpointId } = await watchOf(send, target.url, null);
   expect(said(await carryOut(`${endpoint}/state`, { state: "paused" }))).toMatch(/Paused: nothing is sent .* State paused by its owner/);
-  expect(jsonOf(await send("GET", `/v1/endpoints/${endpointId}`))["state"]).toBe("paused");
-  expect(said(await carryOut(`${endpoint}/state`, { state: "enabled" }))).toContain("Enabled: what is owed is sent now");
-  expect(jsonOf(await send("GET", `/v1/endpoints/${endpointId}`))["state"]).toBe("enabled");
+  expect((await send("GET", `/v1/endpoints/${endpointId}`)).body["state"]).toBe("paused");
+  expect(said(await carryOut(`${endpoint}/state`, { state: "enabled" }))).toContain("Enabled: pending deliveries are sent now");
+  expect((await send("GET", `/v1/endpoints/${endpointId}`)).body["state"]).toBe("enabled");
   await expect.poll(() => target.webhooks).toBeGreaterThan(0);
   for (const state of ["disabled", "", "odd"]) expect((await submit(`${endpoint}/state`, { state })).status).toBe(422);
 });
@@ -112,21 +113,21 @@ test("a delivery is tried once more, now", async () => {
   await expect.poll(async () => (await deliveriesOf(send, endpointId)).at(-1)?.["attempt_count"]).toBe(1);
   const path = `/dashboard/deliveries/${String((await deliveriesOf(send, endpointId)).at(-1)?.["id"])}`;
   target.statusCode = 200;
-  expect(said(await carryOut(`${path}/retry`))).toContain("One attempt is being made now.");
+  expect(said(await carryOut(`${path}/retry`))).toContain("One attempt is running now.");
   await expect.poll(async () => said(await get(path))).toContain("delivered after 2 attempts.");
   expect((await submit("/dashboard/deliveries/dlv_unknown/retry")).status).toBe(404);
 });
 
-test("what was given up in a span is owed again", async () => {
+test("exhausted deliveries of a span are requeued", async () => {
   const target = await receiver(500);
   const { send, carryOut, submit } = await signedIn({ RETRY_SCHEDULE: "0s" });
   const { endpoint, endpointId } = await watchOf(send, target.url, null);
   await expect.poll(async () => (await deliveriesOf(send, endpointId)).at(-1)?.["status"]).toBe("exhausted");
   target.statusCode = 200;
   expect(said(await carryOut(`${endpoint}/recover`, { since: "2020-01-01T00:00", until: "2020-01-02T00:00" }))).toContain(
-    "there was nothing to recover",
+    "so nothing was requeued",
   );
-  expect(said(await carryOut(`${endpoint}/recover`, { since: "2020-01-01T00:00", until: "" }))).toContain("Owed again");
+  expect(said(await carryOut(`${endpoint}/recover`, { since: "2020-01-01T00:00", until: "" }))).toContain("Requeued");
   await expect.poll(async () => (await deliveriesOf(send, endpointId)).at(-1)?.["status"]).toBe("delivered");
   const wrong: readonly Record<string, string>[] = [
     {},
@@ -143,7 +144,7 @@ test("a disabled endpoint is neither tested nor recovered", async () => {
   const target = await receiver(410);
   const { send, submit, get } = await signedIn();
   const { endpoint, endpointId } = await watchOf(send, target.url, null);
-  await expect.poll(async () => jsonOf(await send("GET", `/v1/endpoints/${endpointId}`))["state"]).toBe("disabled");
+  await expect.poll(async () => (await send("GET", `/v1/endpoints/${endpointId}`)).body["state"]).toBe("disabled");
   expect(said(await get(endpoint))).toMatch(/State disabled it answered 410/);
   for (const action of ["test", "recover"]) {
     const answer = await submit(`${endpoint}/${action}`, { since: "2020-01-01T00:00" });
@@ -169,16 +170,16 @@ test("a watch is deleted after a question, and erased only when that was asked f
 test("a hook is removed after a question", async () => {
   const target = await receiver(200);
   const { send, get, carryOut, submit } = await signedIn();
-  const { id } = jsonOf(await send("POST", "/v1/hooks", { url: target.url }));
+  const { id } = (await send("POST", "/v1/hooks", { url: target.url })).body;
   const path = `/dashboard/hooks/${String(id)}/delete`;
   expect(said(await get(path))).toContain(`Remove the hook to ${target.url}?`);
-  expect(said(await carryOut(path))).toMatch(/The hook was removed\. .* There are no hooks\./);
-  expect(jsonOf(await send("GET", "/v1/hooks"))["data"]).toEqual([]);
+  expect(said(await carryOut(path))).toMatch(/The hook was removed\. .* No hooks\./);
+  expect((await send("GET", "/v1/hooks")).body["data"]).toEqual([]);
   expect((await submit(path)).status).toBe(404);
 });
 
 test("over a socket the peer is who is bounded", async () => {
-  const { send } = await localService();
+  const { send } = (await startService()).client;
   const wrong = (forwardedFor: string) =>
     send("POST", "/dashboard/sign-in", "api_key=rb_unknown_key_0123456789", {
       ...form,

@@ -5,6 +5,7 @@ import { newId } from "../../../src/domain/ids.ts";
 import { Authenticator } from "../../../src/engine/requests/authentication.ts";
 import { FakeClock } from "../../harness/fake-clock.ts";
 import { StoreWorld, startMs, testPolicy } from "../../harness/store-drafts.ts";
+import type { Answer } from "../../harness/service/client.ts";
 import { createTestApi } from "../test-api.ts";
 
 export const key = "rb_dashboard_key_0123456789";
@@ -12,8 +13,6 @@ export const origin = "http://localhost";
 
 /** As keys stand in the store. */
 export const hashApiKey = (apiKey: string) => `hash of ${apiKey}`;
-
-type Answer = { readonly status: number; readonly headers: Headers; readonly text: string };
 
 /** The dashboard on a real store in memory and real authentication; `key` is one of the account `default`. */
 export async function openDashboard({ store, ...parts }: Parameters<typeof createTestApi>[0] = {}) {
@@ -31,7 +30,7 @@ export async function openDashboard({ store, ...parts }: Parameters<typeof creat
     nowMs: startMs,
   });
   const authentication = new Authenticator({ store: world.store, hashApiKey, clock });
-  const { app, logged } = createTestApi({
+  const { request, logged } = createTestApi({
     store: { ...world.store, ...store },
     authentication: { findByKey: (given) => authentication.findByKey(given) },
     secretBox,
@@ -39,10 +38,7 @@ export async function openDashboard({ store, ...parts }: Parameters<typeof creat
     ...parts,
   });
 
-  const ask = async (path: string, init: RequestInit = {}): Promise<Answer> => {
-    const response = await app.request(`${origin}${path}`, init);
-    return { status: response.status, headers: response.headers, text: await response.text() };
-  };
+  const ask = (path: string, init: RequestInit = {}) => request(`${origin}${path}`, init);
   /** A form as a browser sends it from a page of ours. */
   const post = (path: string, fields: Readonly<Record<string, string>>, headers: Readonly<Record<string, string>> = {}) =>
     ask(path, { method: "POST", body: new URLSearchParams(fields), headers: { "sec-fetch-site": "same-origin", ...headers } });
@@ -54,7 +50,7 @@ export type OpenDashboard = Awaited<ReturnType<typeof openDashboard>>;
 
 /** `name=value` of the session's cookie in an answer. */
 export function cookieOf({ headers }: Answer): string {
-  const [cookie = ""] = (headers.get("set-cookie") ?? "").split(";", 1);
+  const [cookie = ""] = String(headers["set-cookie"] ?? "").split(";", 1);
   if (!cookie.startsWith("ringback_session=")) throw new Error("no session was begun");
   return cookie;
 }

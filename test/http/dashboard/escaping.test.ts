@@ -28,7 +28,7 @@ const attacks = [
   "constructor",
   "__proto__",
 ];
-/** Attacks, and what else somebody may write; never empty, for what is empty is left out of a page. */
+/** Attacks and other odd texts; never empty, because a page leaves out empty texts. */
 const hostile = fc
   .oneof(
     fc.constantFrom(...attacks),
@@ -113,7 +113,7 @@ async function pagesOf({ world, ask }: OpenDashboard, strangers: Strangers): Pro
 }
 
 describe("what strangers write is text", () => {
-  test("pages are made of the same tags and attributes, whatever it says", async () => {
+  test("pages have the same tags and attributes with every text", async () => {
     const dashboard = await openDashboard();
     const expected = await pagesOf(dashboard, benign);
     for (const [title, page] of expected) {

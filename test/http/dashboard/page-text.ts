@@ -13,7 +13,7 @@ export function linksOf(page: string): readonly string[] {
   return [...page.matchAll(/ href="([^"]*)"/g)].map(([, href]) => unescaped(href ?? ""));
 }
 
-/** Tags with the names of their attributes, in order: what a page is made of, whatever it says. */
+/** Returns the tags with the names of their attributes, in order, without texts and values. */
 export function skeletonOf(page: string): readonly string[] {
   return [...page.matchAll(/<(?:"[^"]*"|[^">])*>?/g)].map(([tag]) => tag.replaceAll(/="[^"]*"/g, "="));
 }

@@ -1,32 +1,32 @@
-import { isAccepted } from "../../../domain/deliveries/attempt.ts";
+import { disablesEndpoint, isAccepted } from "../../../domain/deliveries/response-class.ts";
 import { subscribesToAttempts } from "../../../domain/events/operational-events.ts";
 import type { AttemptRecord } from "../../../ports/stores/delivery-store.ts";
-import type { Transaction } from "../connection/database.ts";
+import { integer, text } from "../../sql/rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { lockAccountHooks } from "./operational-events.ts";
 import type { AccountHook } from "./operational-events.ts";
 import { lockForRetiring } from "./retire-endpoint.ts";
-import { integer, text } from "../../sql/rows.ts";
 
-/** What attempts may lead to besides what follows for their own deliveries. */
+/** Locked rows that failed attempts may change or notify, besides their own deliveries. */
 export type Consequences = {
-  /** To whom operational events are leased; null: evicted, so to nobody, and the others send them. */
+  /** Token to which operational events are leased. `null` if this instance was evicted; other instances then send them. */
   readonly token: number | null;
-  /** Of the accounts of the deliveries: those that may be told. */
+  /** Hooks of the deliveries' accounts that subscribe to attempts. */
   readonly hooks: readonly AccountHook[];
-  /** Where those are told: to be locked with the endpoints of the attempts. */
+  /** Endpoints of those hooks, to be locked together with the endpoints of the attempts. */
   readonly endpointIds: readonly string[];
 };
 
 const none: Consequences = { token: null, hooks: [], endpointIds: [] };
 
 /**
- * Locks what a failure may end or be told to, before any endpoint is locked and in the order of everybody: the instance,
- * calls, watches, hooks. Successes have no such consequences and cost nothing here.
+ * Locks the rows that failed attempts may end or notify: the instance, calls, watches and hooks, in the common lock order
+ * and before any endpoint. Successful attempts need none of them and cost nothing here.
  */
 export async function lockConsequences(tx: Transaction, records: readonly AttemptRecord[]): Promise<Consequences> {
   const failed = records.filter(({ outcome }) => !isAccepted(outcome));
   if (failed.length === 0) return none;
-  const gone = failed.filter(({ outcome }) => outcome.kind === "answered" && outcome.statusCode === 410);
+  const gone = failed.filter(({ outcome }) => disablesEndpoint(outcome));
   const known = await tx.all(
     "select id, account_id, endpoint_id from deliveries where id = any($1)",
     failed.map(({ deliveryId }) => deliveryId),
@@ -43,10 +43,10 @@ export async function lockConsequences(tx: Transaction, records: readonly Attemp
     ),
     lockAccountHooks(tx, [...accountIds], { toDelete: goneEndpointIds.size > 0 }),
   ]);
-  const told = hooks.filter(({ events }) => subscribesToAttempts(events));
+  const subscribers = hooks.filter(({ filter }) => subscribesToAttempts(filter));
   return {
     token: instance === undefined ? null : integer(instance, "token"),
-    hooks: told,
-    endpointIds: [...new Set(told.map(({ endpointId }) => endpointId))],
+    hooks: subscribers,
+    endpointIds: [...new Set(subscribers.map(({ endpointId }) => endpointId))],
   };
 }

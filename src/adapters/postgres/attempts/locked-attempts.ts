@@ -1,16 +1,20 @@
+import { adapt, attemptColumns, namesOf, stateColumns } from "../../sql/delivery-columns.ts";
+import type { Column } from "../../sql/delivery-columns.ts";
+import { arraysOf, unnest, unnestAs } from "../connection/unnest.ts";
 import type { Attempt } from "../../../domain/deliveries/attempt.ts";
-import { supersededBy } from "../../../domain/deliveries/lane.ts";
+import { dueAfterAttempt, supersededBy } from "../../../domain/deliveries/lane.ts";
 import { hasEndpointChanged } from "../../../domain/deliveries/endpoint.ts";
+import type { LatePolicy } from "../../../domain/deliveries/endpoint.ts";
 import { decideAfterAttempt } from "../../../domain/deliveries/delivery-decision.ts";
 import type { AttemptResult, EndpointStatus, HostHealth } from "../../../domain/deliveries/delivery-decision.ts";
 import type { DeliveryState } from "../../../domain/deliveries/delivery.ts";
-import type { LatePolicy } from "../../../domain/deliveries/endpoint.ts";
 import type { DeliveryPolicy } from "../../../domain/deliveries/retry-policy.ts";
 import type { AttemptRecord } from "../../../ports/stores/delivery-store.ts";
-import type { Row, Transaction } from "../connection/database.ts";
+import type { Row } from "../../sql/rows.ts";
+import { deliveryOf, endpointOf, flag, integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { dueTimes, laneKey } from "../deliveries/lanes.ts";
 import { isStatus } from "../reading/page.ts";
-import { deliveryOf, endpointOf, flag, integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
 
 type DeliveryWork = {
   readonly row: Row;
@@ -20,17 +24,17 @@ type DeliveryWork = {
   leaseOwner: number | null;
   changed: boolean;
 };
-type EndpointWork = { readonly before: EndpointStatus; standing: EndpointStatus; readonly late: LatePolicy; readonly hostId: number };
+type EndpointWork = { readonly before: EndpointStatus; status: EndpointStatus; readonly late: LatePolicy; readonly hostId: number };
 type HostWork = { health: HostHealth; changed: boolean };
 
-/** One attempt, decided: what the answer to its record is made of. */
+/** The decision on one attempt, from which its result is built. */
 export type DecidedAttempt = { readonly row: Row; readonly hostId: number; readonly result: AttemptResult };
 
 const of = (column: string) => `select ${column} from deliveries where id = any($1)`;
 
 /**
- * Deliveries that were attempted, their lanes, endpoints and hosts, all locked: attempts are decided in memory one after the
- * other, each on what the one before left, and written at once.
+ * Attempted deliveries with their lanes, endpoints and hosts, all locked. Attempts are decided in memory one after another,
+ * each on the state that the previous one left, and written together.
  */
 export class LockedAttempts {
   readonly #policy: DeliveryPolicy;
@@ -40,7 +44,7 @@ export class LockedAttempts {
   readonly #hosts: ReadonlyMap<number, HostWork>;
   readonly #attempts: { readonly deliveryId: string; readonly attempt: Attempt }[] = [];
 
-  /** `endpointIds`: more endpoints to lock, with their hosts. */
+  /** `endpointIds` names further endpoints to lock, with their hosts. */
   static async load(tx: Transaction, deliveryIds: readonly string[], endpointIds: readonly string[]): Promise<LockedAttempts> {
     const [, endpoints, hosts, deliveries] = await Promise.all([
       tx.run(`select 1 from watches where id = any(array(${of("watch_id")})) order by id for no key update`, deliveryIds),
@@ -99,8 +103,8 @@ export class LockedAttempts {
     this.#endpoints = new Map(
       endpoints.map((row) => {
         const { state, reason, sinceMs, health, late } = endpointOf(row);
-        const standing = { state, reason, sinceMs, health };
-        return [text(row, "id"), { before: standing, standing, late, hostId: integer(row, "host_id") }];
+        const status = { state, reason, sinceMs, health };
+        return [text(row, "id"), { before: status, status, late, hostId: integer(row, "host_id") }];
       }),
     );
     this.#hosts = new Map(
@@ -126,7 +130,7 @@ export class LockedAttempts {
     return [...this.#hosts.keys()];
   }
 
-  /** null: the lease was lost, or the delivery is gone. */
+  /** Decides on one attempt. Returns `null` if the lease was lost or the delivery was deleted. */
   decide(record: AttemptRecord): DecidedAttempt | null {
     const delivery = this.#deliveries.get(record.deliveryId);
     if (delivery === undefined || delivery.leaseToken !== record.leaseToken) return null;
@@ -138,7 +142,7 @@ export class LockedAttempts {
       {
         delivery: delivery.state,
         attempt: { number: delivery.state.attemptCount + 1, startedAtMs, durationMs, outcome, mode },
-        endpoint: endpoint.standing,
+        endpoint: endpoint.status,
         host: host.health,
         isTest: delivery.row["event_type"] === "endpoint.test",
       },
@@ -146,8 +150,8 @@ export class LockedAttempts {
       { nowMs, jitter },
     );
     this.#attempts.push({ deliveryId: record.deliveryId, attempt: result.attempt });
-    this.#take(delivery, result);
-    endpoint.standing = result.endpoint;
+    this.#applyResult(delivery, result);
+    endpoint.status = result.endpoint;
     if (result.host.pausedUntilMs !== host.health.pausedUntilMs || result.host.consecutivePauses !== host.health.consecutivePauses)
       host.changed = true;
     host.health = result.host;
@@ -156,10 +160,8 @@ export class LockedAttempts {
     return { row: delivery.row, hostId: endpoint.hostId, result };
   }
 
-  #take(delivery: DeliveryWork, { delivery: state }: AttemptResult): void {
-    const stays = state.status === "pending" && delivery.row["sequence"] === null;
-    // In a lane its place is decided with the others'.
-    delivery.dueAtMs = stays ? state.nextAttemptAtMs : state.status === "pending" ? delivery.dueAtMs : null;
+  #applyResult(delivery: DeliveryWork, { delivery: state }: AttemptResult): void {
+    delivery.dueAtMs = dueAfterAttempt(state, { isInLane: delivery.row["sequence"] !== null, dueAtMs: delivery.dueAtMs });
     delivery.state = state;
     delivery.leaseToken = null;
     delivery.leaseOwner = null;
@@ -190,7 +192,7 @@ export class LockedAttempts {
     delivery.changed = true;
   }
 
-  /** Those of this batch; the rest is canceled in the database. */
+  /** Cancels the pending deliveries of this batch; those outside the batch are canceled by SQL. */
   #cancelAll(endpointId: string, nowMs: number): void {
     for (const [deliveryId, { row, state }] of this.#deliveries)
       if (row["endpoint_id"] === endpointId && state.status === "pending") this.#settle(deliveryId, "canceled", nowMs);
@@ -203,7 +205,7 @@ export class LockedAttempts {
   }
 
   async #writeEndpoints(tx: Transaction): Promise<void> {
-    const endpoints = [...this.#endpoints].filter(([, { before, standing }]) => hasEndpointChanged(before, standing));
+    const endpoints = [...this.#endpoints].filter(([, { before, status }]) => hasEndpointChanged(before, status));
     if (endpoints.length === 0) return;
     await tx.run(
       `update endpoints p set state = u.state, reason = u.reason, since = u.since, consecutive_failures = u.consecutive_failures,
@@ -214,16 +216,16 @@ export class LockedAttempts {
          pause_reason, paused_since)
        where p.id = u.id`,
       endpoints.map(([id]) => id),
-      endpoints.map(([, { standing }]) => standing.state),
-      endpoints.map(([, { standing }]) => standing.reason),
-      endpoints.map(([, { standing }]) => standing.sinceMs),
-      endpoints.map(([, { standing }]) => standing.health.consecutiveFailures),
-      endpoints.map(([, { standing }]) => standing.health.failingSinceMs),
-      endpoints.map(([, { standing }]) => standing.health.lastSuccessAtMs),
-      endpoints.map(([, { standing }]) => standing.health.pausedUntilMs),
-      endpoints.map(([, { standing }]) => standing.health.consecutivePauses),
-      endpoints.map(([, { standing }]) => standing.health.pauseReason),
-      endpoints.map(([, { standing }]) => standing.health.pausedSinceMs),
+      endpoints.map(([, { status }]) => status.state),
+      endpoints.map(([, { status }]) => status.reason),
+      endpoints.map(([, { status }]) => status.sinceMs),
+      endpoints.map(([, { status }]) => status.health.consecutiveFailures),
+      endpoints.map(([, { status }]) => status.health.failingSinceMs),
+      endpoints.map(([, { status }]) => status.health.lastSuccessAtMs),
+      endpoints.map(([, { status }]) => status.health.pausedUntilMs),
+      endpoints.map(([, { status }]) => status.health.consecutivePauses),
+      endpoints.map(([, { status }]) => status.health.pauseReason),
+      endpoints.map(([, { status }]) => status.health.pausedSinceMs),
     );
   }
 
@@ -254,43 +256,28 @@ function entriesOf(lane: readonly DeliveryWork[]) {
   }));
 }
 
-async function writeAttempts(
-  tx: Transaction,
-  attempts: readonly { readonly deliveryId: string; readonly attempt: Attempt }[],
-): Promise<void> {
-  await tx.run(
-    `insert into attempts (delivery_id, number, started_at, duration_ms, status_code, error_code, error_detail, response_excerpt, decision)
-     select * from unnest($1::text[], $2::integer[], $3::bigint[], $4::integer[], $5::integer[], $6::text[], $7::text[], $8::text[], $9::text[])`,
-    attempts.map(({ deliveryId }) => deliveryId),
-    attempts.map(({ attempt }) => attempt.number),
-    attempts.map(({ attempt }) => attempt.startedAtMs),
-    attempts.map(({ attempt }) => Math.round(attempt.durationMs)),
-    attempts.map(({ attempt }) => attempt.statusCode),
-    attempts.map(({ attempt }) => attempt.error?.code ?? null),
-    attempts.map(({ attempt }) => attempt.error?.detail ?? null),
-    attempts.map(({ attempt }) => attempt.responseExcerpt),
-    attempts.map(({ attempt }) => attempt.decision),
-  );
+type WrittenAttempt = { readonly deliveryId: string; readonly attempt: Attempt };
+
+const writtenAttemptColumns: readonly Column<WrittenAttempt>[] = [
+  { name: "delivery_id", type: "text", valueOf: ({ deliveryId }) => deliveryId },
+  ...attemptColumns.map((column) => adapt(column, ({ attempt }: WrittenAttempt) => attempt)),
+];
+const insertAttempts = `insert into attempts (${namesOf(writtenAttemptColumns)}) select * from ${unnest(writtenAttemptColumns)}`;
+
+async function writeAttempts(tx: Transaction, attempts: readonly WrittenAttempt[]): Promise<void> {
+  await tx.run(insertAttempts, ...arraysOf(writtenAttemptColumns, attempts));
 }
 
+const changedColumns: readonly Column<DeliveryWork>[] = [
+  ...stateColumns.map((column) => adapt(column, ({ state }: DeliveryWork) => state)),
+  { name: "due_at", type: "bigint", valueOf: ({ dueAtMs }) => dueAtMs },
+  { name: "lease_owner", type: "bigint", valueOf: ({ leaseOwner }) => leaseOwner },
+  { name: "lease_token", type: "bigint", valueOf: ({ leaseToken }) => leaseToken },
+];
+const writtenColumns: readonly Column<DeliveryWork>[] = [{ name: "id", type: "text", valueOf: ({ state }) => state.id }, ...changedColumns];
+const updateDeliveries = `update deliveries d set ${changedColumns.map(({ name }) => `${name} = u.${name}`).join(", ")}
+  from ${unnestAs("u", writtenColumns)} where d.id = u.id`;
+
 async function writeDeliveries(tx: Transaction, deliveries: readonly DeliveryWork[]): Promise<void> {
-  await tx.run(
-    `update deliveries d set status = u.status, attempt_count = u.attempt_count, steps_spent = u.steps_spent, next_attempt_at = u.next_attempt_at,
-       due_at = u.due_at, first_attempt_at = u.first_attempt_at, first_failed_at = u.first_failed_at, settled_at = u.settled_at,
-       lease_owner = u.lease_owner, lease_token = u.lease_token
-     from unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[],
-       $11::bigint[]) as u(id, status, attempt_count, steps_spent, next_attempt_at, due_at, first_attempt_at, first_failed_at, settled_at, lease_owner,
-       lease_token) where d.id = u.id`,
-    deliveries.map(({ state }) => state.id),
-    deliveries.map(({ state }) => state.status),
-    deliveries.map(({ state }) => state.attemptCount),
-    deliveries.map(({ state }) => state.stepsSpent),
-    deliveries.map(({ state }) => state.nextAttemptAtMs),
-    deliveries.map(({ dueAtMs }) => dueAtMs),
-    deliveries.map(({ state }) => state.firstAttemptAtMs),
-    deliveries.map(({ state }) => state.firstFailedAtMs),
-    deliveries.map(({ state }) => state.settledAtMs),
-    deliveries.map(({ leaseOwner }) => leaseOwner),
-    deliveries.map(({ leaseToken }) => leaseToken),
-  );
+  await tx.run(updateDeliveries, ...arraysOf(writtenColumns, deliveries));
 }

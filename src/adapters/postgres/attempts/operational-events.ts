@@ -1,14 +1,44 @@
+import { mayUseSource } from "../../sql/source-access.ts";
 import { newId } from "../../../domain/ids.ts";
+import type { EventFilter } from "../../../domain/events/event-filter.ts";
 import { recipientsOf } from "../../../domain/events/operational-events.ts";
 import type { OperationalEventDraft } from "../../../domain/events/operational-events.ts";
+import type { OperationalStore } from "../../../ports/stores/service-store.ts";
 import type { Notice } from "../../../ports/stores/call-store.ts";
-import type { Transaction } from "../connection/database.ts";
+import { text, filterOf } from "../../sql/rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
+import { insertEvents } from "../deliveries/event-rows.ts";
 import type { NewEvent } from "../deliveries/event-rows.ts";
-import { filterOf, text } from "../../sql/rows.ts";
 
-export type AccountHook = { readonly accountId: string; readonly endpointId: string; readonly events: readonly string[] | null };
+export const ownerWrites = { publishSourceEvent };
 
-/** Every hook of these accounts, locked: none goes while it is told. `toDelete`: some of them may be deleted. */
+/** Inserts one event about a source for every account that may use it and has a hook that names the type. */
+async function publishSourceEvent(
+  tx: Transaction,
+  token: number,
+  event: Parameters<OperationalStore["publishSourceEvent"]>[0],
+): ReturnType<OperationalStore["publishSourceEvent"]> {
+  const { type, sourceName, state, reason, nowMs } = event;
+  const { condition, values } = mayUseSource(sourceName, "$1");
+  const accounts = await tx.all(
+    `select a.id from accounts a where exists (select 1 from hooks h where h.account_id = a.id) and (${condition}) order by a.id`,
+    ...values,
+  );
+  const data = { endpointId: null, deliveryId: null, source: sourceName, state, reason, observedAtMs: nowMs };
+  const drafts = accounts.map((row) => ({ type, accountId: text(row, "id"), exceptEndpointId: null, nowMs, data }));
+  const hooks = await lockAccountHooks(
+    tx,
+    accounts.map((row) => text(row, "id")),
+    { toDelete: false },
+  );
+  const events = operationalEvents(drafts, hooks).filter((draft) => draft !== null);
+  const jobs = await insertEvents(tx, token, events);
+  return { jobs: events.flatMap((inserted) => jobs.get(inserted) ?? []), notices: noticesOf(events) };
+}
+
+export type AccountHook = { readonly accountId: string; readonly endpointId: string; readonly filter: EventFilter };
+
+/** Locks and reads every hook of these accounts, so that none is removed while it is notified. `toDelete` locks for a later deletion. */
 export async function lockAccountHooks(
   tx: Transaction,
   accountIds: readonly string[],
@@ -18,21 +48,21 @@ export async function lockAccountHooks(
     `select account_id, endpoint_id, events from hooks where account_id = any($1) order by id for ${toDelete ? "update" : "key share"}`,
     accountIds,
   );
-  return rows.map((row) => ({ accountId: text(row, "account_id"), endpointId: text(row, "endpoint_id"), events: filterOf(row) }));
+  return rows.map((row) => ({ accountId: text(row, "account_id"), endpointId: text(row, "endpoint_id"), filter: filterOf(row) }));
 }
 
-/** One event each for the (locked) hooks of its account that name the type; null where none does. */
-export function operationalEvents(news: readonly OperationalEventDraft[], hooks: readonly AccountHook[]): readonly (NewEvent | null)[] {
+/** Builds one event for each draft, sent to the locked hooks of its account that name the type; `null` if none does. */
+export function operationalEvents(drafts: readonly OperationalEventDraft[], hooks: readonly AccountHook[]): readonly (NewEvent | null)[] {
   const byAccount = Map.groupBy(hooks, ({ accountId }) => accountId);
-  return news.map(({ type, accountId, exceptEndpointId, nowMs, data }) => {
-    const endpointIds = recipientsOf({ type, exceptEndpointId }, byAccount.get(accountId) ?? []);
+  return drafts.map(({ type, accountId, exceptEndpointId, nowMs, data }) => {
+    const endpointIds = recipientsOf({ type, exceptEndpointId, data }, byAccount.get(accountId) ?? []);
     if (endpointIds.length === 0) return null;
     const event = { id: newId("evt", nowMs), accountId, timestampMs: nowMs, type, data };
     return { event, watchId: null, callSid: null, sequence: null, terminal: false, endpointIds, nowMs };
   });
 }
 
-/** For whoever waits for an event of its account. */
+/** Returns the notices that wake requests waiting for an event of the account. */
 export function noticesOf(events: readonly (NewEvent | null)[]): readonly Notice[] {
   return events
     .filter((event) => event !== null)

@@ -1,27 +1,32 @@
+import { adapt, attemptColumns, namesOf, stateColumns } from "../../sql/delivery-columns.ts";
+import type { Column } from "../../sql/delivery-columns.ts";
+import { arraysOf, unnestAs } from "../connection/unnest.ts";
+import { recordedOf } from "../../sql/attempt-recorded.ts";
 import { decideAfterAttempt, changesOnlyDelivery } from "../../../domain/deliveries/delivery-decision.ts";
 import type { AttemptResult } from "../../../domain/deliveries/delivery-decision.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
-import type { Row, Transaction } from "../connection/database.ts";
-import { isStatus, unindexed } from "../reading/page.ts";
+import type { Row } from "../../sql/rows.ts";
 import { deliveryOf, integerOrNull, endpointStateOf, text } from "../../sql/rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
+import { isStatus, unindexed } from "../reading/page.ts";
 
 type PlainSuccess = { readonly record: AttemptRecord; readonly result: AttemptResult; readonly hostDueAtMs: number | null };
 
 /**
- * Attempts that change nothing but their own delivery: successes of a head with nothing behind it in its lane, at an
- * endpoint and a host that were well before. They are most of all attempts, and need neither endpoint nor host locked:
- * rows that all instances use, so that these would wait for each other's commits.
+ * Attempts that change only their own delivery: successes of the only pending delivery in a lane, on a healthy endpoint and
+ * host. Most attempts are of this kind. They do not lock endpoint and host, whose rows all instances use, so instances do
+ * not wait for each other's commits.
  *
- * Nothing is lost by that. What somebody else makes of the endpoint meanwhile (a failure, a pause) may as well have
- * happened after the success, which would have changed nothing. The lane is locked by its watch, and so is the delivery
- * against who owes it anew; what belongs to no watch (a test, an operational event) is for that not among them. One that was
- * leased to nobody else and settled by nobody when it is written is settled here; the others are left to be recorded with
- * everything locked. No bound changes, for what is leased is in none (see due.ts).
+ * This is safe. A concurrent change of the endpoint (a failure, a pause) could as well have happened after the success,
+ * which changes nothing on the endpoint. The lock of the watch protects the lane, and also the delivery against a concurrent
+ * requeue; deliveries without a watch (tests, operational events) have no such lock, so they are excluded. A delivery that
+ * lost its lease or was settled before the write is skipped and recorded with all locks. No due bound changes, because
+ * leased deliveries are in no bound (see due-bounds.ts).
  */
 export class PlainSuccesses {
-  readonly #uneventful: ReadonlyMap<AttemptRecord, PlainSuccess>;
+  readonly #successes: ReadonlyMap<AttemptRecord, PlainSuccess>;
 
-  /** Locks the watches. */
+  /** Locks the watches and selects the plain successes among `records`. */
   static async load(tx: Transaction, records: readonly AttemptRecord[]): Promise<PlainSuccesses> {
     const deliveryIds = records.map(({ deliveryId }) => deliveryId);
     const [, deliveries, endpoints] = await Promise.all([
@@ -48,55 +53,55 @@ export class PlainSuccesses {
     const decided = records.flatMap((record) => {
       const delivery = deliveryById.get(record.deliveryId);
       const endpoint = delivery === undefined ? undefined : endpointById.get(text(delivery, "endpoint_id"));
-      const one = delivery === undefined || endpoint === undefined ? null : decide(tx, record, delivery, endpoint);
-      return one === null ? [] : [[record, one] as const];
+      const success = delivery === undefined || endpoint === undefined ? null : decide(tx, record, delivery, endpoint);
+      return success === null ? [] : [[record, success] as const];
     });
     return new PlainSuccesses(new Map(decided));
   }
 
-  private constructor(uneventful: ReadonlyMap<AttemptRecord, PlainSuccess>) {
-    this.#uneventful = uneventful;
+  private constructor(successes: ReadonlyMap<AttemptRecord, PlainSuccess>) {
+    this.#successes = successes;
   }
 
   has(record: AttemptRecord): boolean {
-    return this.#uneventful.has(record);
+    return this.#successes.has(record);
   }
 
-  /** Records them; the answers of those that were. The others were canceled or lost their lease meanwhile. */
+  /** Writes the successes and returns the results of those recorded. The others were canceled or lost their lease meanwhile. */
   async write(tx: Transaction): Promise<ReadonlyMap<AttemptRecord, AttemptRecorded>> {
-    if (this.#uneventful.size === 0) return new Map();
-    const written = [...this.#uneventful.values()];
-    const rows = await tx.all(
-      `with attempted as (
-         select * from unnest($1::text[], $2::bigint[], $3::integer[], $4::integer[], $5::bigint[], $6::bigint[], $7::integer[], $8::bigint[],
-           $9::integer[], $10::integer[], $11::text[], $12::text[])
-         as u(id, lease_token, attempt_count, steps_spent, first_attempt_at, settled_at, number, started_at, duration_ms, status_code, response_excerpt, decision)),
-       settled as (
-         update deliveries d set status = 'delivered', attempt_count = u.attempt_count, steps_spent = u.steps_spent, next_attempt_at = null, due_at = null,
-           first_attempt_at = u.first_attempt_at, settled_at = u.settled_at, lease_owner = null, lease_token = null
-         from attempted u where d.id = u.id and d.lease_token = u.lease_token and d.status = 'pending' returning d.id)
-       insert into attempts (delivery_id, number, started_at, duration_ms, status_code, response_excerpt, decision)
-       select u.id, u.number, u.started_at, u.duration_ms, u.status_code, u.response_excerpt, u.decision
-       from attempted u join settled s on s.id = u.id returning delivery_id`,
-      written.map(({ record }) => record.deliveryId),
-      written.map(({ record }) => record.leaseToken),
-      written.map(({ result }) => result.delivery.attemptCount),
-      written.map(({ result }) => result.delivery.stepsSpent),
-      written.map(({ result }) => result.delivery.firstAttemptAtMs),
-      written.map(({ result }) => result.delivery.settledAtMs),
-      written.map(({ result }) => result.attempt.number),
-      written.map(({ result }) => result.attempt.startedAtMs),
-      written.map(({ result }) => Math.round(result.attempt.durationMs)),
-      written.map(({ result }) => result.attempt.statusCode),
-      written.map(({ result }) => result.attempt.responseExcerpt),
-      written.map(({ result }) => result.attempt.decision),
-    );
+    if (this.#successes.size === 0) return new Map();
+    const written = [...this.#successes.values()];
+    const rows = await tx.all(writeSuccesses, ...arraysOf(successColumns, written));
     const recordedIds = new Set(rows.map((row) => text(row, "delivery_id")));
-    return new Map(written.filter(({ record }) => recordedIds.has(record.deliveryId)).map((one) => [one.record, answerOf(one)]));
+    return new Map(
+      written
+        .filter(({ record }) => recordedIds.has(record.deliveryId))
+        .map((success) => [success.record, recordedOf(success.result, { endpointNextDueAtMs: success.hostDueAtMs })]),
+    );
   }
 }
 
-/** null: more than the delivery changes, or it is not this record's to settle. */
+const decidedColumns = stateColumns.filter(({ onPlainSuccess }) => onPlainSuccess === "decided");
+/** A success has no error. */
+const insertedColumns = attemptColumns.filter(({ name }) => !name.startsWith("error_"));
+const successColumns: readonly Column<PlainSuccess>[] = [
+  { name: "id", type: "text", valueOf: ({ record }) => record.deliveryId },
+  { name: "lease_token", type: "bigint", valueOf: ({ record }) => record.leaseToken },
+  ...decidedColumns.map((column) => adapt(column, ({ result }: PlainSuccess) => result.delivery)),
+  ...insertedColumns.map((column) => adapt(column, ({ result }: PlainSuccess) => result.attempt)),
+];
+const assignments = stateColumns.flatMap(({ name, onPlainSuccess }) => {
+  if (onPlainSuccess === "unchanged") return [];
+  return [`${name} = ${onPlainSuccess === "decided" ? `u.${name}` : onPlainSuccess.constant}`];
+});
+const writeSuccesses = `with attempted as (select * from ${unnestAs("u", successColumns)}),
+   settled as (
+     update deliveries d set ${assignments.join(", ")}, due_at = null, lease_owner = null, lease_token = null
+     from attempted u where d.id = u.id and d.lease_token = u.lease_token and d.status = 'pending' returning d.id)
+   insert into attempts (delivery_id, ${namesOf(insertedColumns)})
+   select u.id, ${namesOf(insertedColumns, "u.")} from attempted u join settled s on s.id = u.id returning delivery_id`;
+
+/** Returns `null` if more than the delivery changes, or if this record may not settle it. */
 function decide(tx: Transaction, record: AttemptRecord, row: Row, endpointRow: Row): PlainSuccess | null {
   if (row["lease_token"] !== record.leaseToken || record.mode !== "scheduled") return null;
   const before = endpointStateOf(endpointRow);
@@ -105,18 +110,4 @@ function decide(tx: Transaction, record: AttemptRecord, row: Row, endpointRow: R
   const attempt = { number: delivery.attemptCount + 1, startedAtMs, durationMs, outcome, mode };
   const result = decideAfterAttempt({ delivery, attempt, ...before, isTest: false }, tx.policy, { nowMs, jitter });
   return changesOnlyDelivery(before, result) ? { record, result, hostDueAtMs: integerOrNull(endpointRow, "host_due_at") } : null;
-}
-
-function answerOf({ result, hostDueAtMs }: PlainSuccess): AttemptRecorded {
-  return {
-    kind: "recorded",
-    attempt: result.attempt,
-    delivery: result.delivery,
-    endpoint: { state: result.endpoint.state, health: result.endpoint.health, hostPausedUntilMs: result.host.pausedUntilMs },
-    endpointChange: "none",
-    jobs: [],
-    endpointNextDueAtMs: hostDueAtMs,
-    unwatchedCallIds: [],
-    notices: [],
-  };
 }

@@ -1,48 +1,49 @@
+import { recordedOf } from "../../sql/attempt-recorded.ts";
 import type { EventType } from "../../../domain/events/event.ts";
 import { operationalEventsAfter } from "../../../domain/events/operational-events.ts";
 import type { OperationalEventDraft } from "../../../domain/events/operational-events.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
-import type { Transaction } from "../connection/database.ts";
+import { text } from "../../sql/rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
+import { insertEvents } from "../deliveries/event-rows.ts";
+import type { NewEvent } from "../deliveries/event-rows.ts";
+import { raiseHosts, refreshEndpoints } from "../deliveries/due-bounds.ts";
 import { LockedAttempts } from "./locked-attempts.ts";
 import type { DecidedAttempt } from "./locked-attempts.ts";
 import { lockConsequences } from "./attempt-locks.ts";
 import type { Consequences } from "./attempt-locks.ts";
-import { insertEvents } from "../deliveries/event-rows.ts";
-import type { NewEvent } from "../deliveries/event-rows.ts";
-import { raiseHosts, refreshEndpoints } from "../deliveries/due-bounds.ts";
 import { noticesOf, operationalEvents } from "./operational-events.ts";
 import { retireEndpoints } from "./retire-endpoint.ts";
 import type { RetireResult } from "./retire-endpoint.ts";
 import { PlainSuccesses } from "./plain-successes.ts";
-import { text } from "../../sql/rows.ts";
 
 const nothingRetired: RetireResult = { unwatchedCallIds: [], notices: [] };
 
 /**
- * Attempts of different deliveries, together: attempt, delivery, lane, endpoint and host in one transaction, by what
- * `decideAfterAttempt` says of the rows as they stand. The number of the lease alone says whether the attempt may be
- * recorded: an answer that was on its way while the instance was evicted is still one.
+ * Records attempts of different deliveries in one transaction: attempt, delivery, lane, endpoint and host, as decided by
+ * `decideAfterAttempt` on the locked rows. Only the lease token decides whether an attempt may be recorded, so that a
+ * response that arrives after the eviction of the instance still counts.
  *
- * Those that change nothing but their delivery are written last, for they lock deliveries whose endpoint is not.
+ * Plain successes are written last, because they lock deliveries without locking their endpoints.
  */
 export async function recordAttempts(tx: Transaction, records: readonly AttemptRecord[]): Promise<readonly AttemptRecorded[]> {
   const consequences = await lockConsequences(tx, records);
-  const uneventful = await PlainSuccesses.load(tx, records);
-  const answers = new Map<AttemptRecord, AttemptRecorded>();
-  const recordAll = async (some: readonly AttemptRecord[]): Promise<void> => {
-    if (some.length === 0) return;
-    for (const [index, answer] of (await recordEventful(tx, some, consequences)).entries())
-      answers.set(some[index] as AttemptRecord, answer);
+  const plainSuccesses = await PlainSuccesses.load(tx, records);
+  const results = new Map<AttemptRecord, AttemptRecorded>();
+  const recordAll = async (batch: readonly AttemptRecord[]): Promise<void> => {
+    if (batch.length === 0) return;
+    for (const [index, result] of (await recordWithLocks(tx, batch, consequences)).entries())
+      results.set(batch[index] as AttemptRecord, result);
   };
-  await recordAll(records.filter((record) => !uneventful.has(record)));
-  for (const [record, answer] of await uneventful.write(tx)) answers.set(record, answer);
-  await recordAll(records.filter((record) => !answers.has(record)));
-  return records.map((record) => answers.get(record) ?? { kind: "fenced" });
+  await recordAll(records.filter((record) => !plainSuccesses.has(record)));
+  for (const [record, result] of await plainSuccesses.write(tx)) results.set(record, result);
+  await recordAll(records.filter((record) => !results.has(record)));
+  return records.map((record) => results.get(record) ?? { kind: "fenced" });
 }
 
-/** Operational events are told last; what they need is locked with what the attempts need, in the order of everybody. */
-async function recordEventful(
+/** Records attempts with all locks. Operational events are inserted last; their rows are locked together with those of the attempts. */
+async function recordWithLocks(
   tx: Transaction,
   records: readonly AttemptRecord[],
   consequences: Consequences,
@@ -50,11 +51,13 @@ async function recordEventful(
   const deliveryIds = records.map(({ deliveryId }) => deliveryId);
   const attempted = await LockedAttempts.load(tx, deliveryIds, consequences.endpointIds);
   const decided = records.map((record) => attempted.decide(record));
-  const news = records.map((record, index) => draftsOf(decided[index] ?? null, record.nowMs));
+  const drafts = records.map((record, index) => draftsOf(decided[index] ?? null, record.nowMs));
   const writing = Promise.all([attempted.write(tx), retire(tx, records, decided)]);
-  const allNews = news.flat();
-  // What is told may go to the same host, so its bound is taken after it; mostly there is nothing to tell, and all goes at once.
-  const told = allNews.length === 0 ? nothingTold : await writing.then(([, ended]) => tell(tx, allNews, consequences, ended));
+  const allDrafts = drafts.flat();
+  // Operational events may go to the same host, so its bound is read after them. Usually there are none, and all statements
+  // are sent together.
+  const published =
+    allDrafts.length === 0 ? nothingPublished : await writing.then(([, ended]) => publish(tx, allDrafts, consequences, ended));
   const [[, retired], , bounds] = await Promise.all([
     writing,
     refreshEndpoints(tx, attempted.endpointIds),
@@ -62,40 +65,35 @@ async function recordEventful(
   ]);
   const nowMs = Math.max(...records.map((record) => record.nowMs));
   if ([...bounds.values()].some((dueAtMs) => dueAtMs !== null && dueAtMs <= nowMs)) tx.changed.add("deliveries");
-  let made = 0;
+  let taken = 0;
   return records.map((_, index) => {
-    const one = decided[index] ?? null;
-    const own = told.events.slice(made, (made += news[index]?.length ?? 0));
-    if (one === null) return { kind: "fenced" };
-    const { result, hostId } = one;
+    const decision = decided[index] ?? null;
+    const ownEvents = published.events.slice(taken, (taken += drafts[index]?.length ?? 0));
+    if (decision === null) return { kind: "fenced" };
+    const { result, hostId } = decision;
     const { unwatchedCallIds, notices } =
-      result.endpointChange === "disabled_gone" ? (retired.get(text(one.row, "endpoint_id")) ?? nothingRetired) : nothingRetired;
-    return {
-      kind: "recorded",
-      attempt: result.attempt,
-      delivery: result.delivery,
-      endpoint: { state: result.endpoint.state, health: result.endpoint.health, hostPausedUntilMs: result.host.pausedUntilMs },
-      endpointChange: result.endpointChange,
-      jobs: own.flatMap((event: NewEvent | null) => (event === null ? [] : (told.jobs.get(event) ?? []))),
+      result.endpointChange === "disabled_gone" ? (retired.get(text(decision.row, "endpoint_id")) ?? nothingRetired) : nothingRetired;
+    return recordedOf(result, {
+      jobs: ownEvents.flatMap((event: NewEvent | null) => (event === null ? [] : (published.jobs.get(event) ?? []))),
       endpointNextDueAtMs: bounds.get(hostId) ?? null,
       unwatchedCallIds,
-      notices: [...notices, ...noticesOf(own)],
-    };
+      notices: [...notices, ...noticesOf(ownEvents)],
+    });
   });
 }
 
-type Told = { readonly events: readonly (NewEvent | null)[]; readonly jobs: ReadonlyMap<NewEvent, readonly SendJob[]> };
-const nothingTold: Told = { events: [], jobs: new Map() };
+type Published = { readonly events: readonly (NewEvent | null)[]; readonly jobs: ReadonlyMap<NewEvent, readonly SendJob[]> };
+const nothingPublished: Published = { events: [], jobs: new Map() };
 
-/** Not to endpoints that ended just now: their hooks are gone. */
-async function tell(
+/** Inserts operational events, except for endpoints that were retired by this transaction, whose hooks are deleted. */
+async function publish(
   tx: Transaction,
-  news: readonly OperationalEventDraft[],
+  drafts: readonly OperationalEventDraft[],
   { token, hooks }: Consequences,
   retired: ReadonlyMap<string, RetireResult>,
-): Promise<Told> {
+): Promise<Published> {
   const events = operationalEvents(
-    news,
+    drafts,
     hooks.filter(({ endpointId }) => !retired.has(endpointId)),
   );
   const wanted = events.filter((event) => event !== null);
@@ -108,14 +106,14 @@ async function retire(
   decided: readonly (DecidedAttempt | null)[],
 ): Promise<ReadonlyMap<string, RetireResult>> {
   const gone = new Map<string, number>();
-  for (const [index, one] of decided.entries())
-    if (one?.result.endpointChange === "disabled_gone") gone.set(text(one.row, "endpoint_id"), records[index]?.nowMs ?? 0);
+  for (const [index, decision] of decided.entries())
+    if (decision?.result.endpointChange === "disabled_gone") gone.set(text(decision.row, "endpoint_id"), records[index]?.nowMs ?? 0);
   return gone.size === 0 ? new Map() : retireEndpoints(tx, [...gone.keys()], Math.max(...gone.values()));
 }
 
-function draftsOf(one: DecidedAttempt | null, nowMs: number): readonly OperationalEventDraft[] {
-  if (one === null) return [];
-  const { row, result } = one;
+function draftsOf(decision: DecidedAttempt | null, nowMs: number): readonly OperationalEventDraft[] {
+  if (decision === null) return [];
+  const { row, result } = decision;
   const about = {
     accountId: text(row, "account_id"),
     endpointId: text(row, "endpoint_id"),

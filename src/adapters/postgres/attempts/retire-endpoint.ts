@@ -1,13 +1,13 @@
 import type { Notice } from "../../../ports/stores/call-store.ts";
-import type { Transaction } from "../connection/database.ts";
+import { integer, text } from "../../sql/rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { cancelPending } from "../deliveries/event-rows.ts";
 import { isStatus } from "../reading/page.ts";
-import { integer, text } from "../../sql/rows.ts";
-import { settleWatching } from "../calls/watched-call.ts";
+import { settleWatching } from "../calls/watched-calls.ts";
 
 export type RetireResult = { readonly unwatchedCallIds: readonly string[]; readonly notices: readonly Notice[] };
 
-/** Locks the calls and watches that go with these endpoints, and the watches of these deliveries with them: it is one order. */
+/** Locks the calls and active watches of these endpoints, together with the watches of these deliveries in one lock order. */
 export async function lockForRetiring(tx: Transaction, endpointIds: readonly string[], deliveryIds: readonly string[]): Promise<void> {
   const watches = `watches where endpoint_id = any($1) and ${isStatus("status", "active")}`;
   await Promise.all([
@@ -21,7 +21,7 @@ export async function lockForRetiring(tx: Transaction, endpointIds: readonly str
   ]);
 }
 
-/** Receivers that want no more (410): their watches end, their hooks go, nothing is owed to them. By endpoint. */
+/** Retires endpoints that answered 410: ends their watches, deletes their hooks and cancels their deliveries. Returns the result by endpoint id. */
 export async function retireEndpoints(
   tx: Transaction,
   endpointIds: readonly string[],
@@ -39,11 +39,11 @@ export async function retireEndpoints(
   ]);
   const callIds = [...new Set(watches.map((row) => text(row, "call_id")))];
   tx.changed.add("watches").add("calls");
-  const [, left] = await Promise.all([
+  const [, watched] = await Promise.all([
     settleWatching(tx, tx.token, callIds),
     tx.all("select id from calls where id = any($1) and watched", callIds),
   ]);
-  const stillWatched = new Set(left.map((row) => text(row, "id")));
+  const stillWatched = new Set(watched.map((row) => text(row, "id")));
   const byEndpoint = Map.groupBy(watches, (row) => text(row, "endpoint_id"));
   return new Map(
     endpointIds.map((endpointId) => {

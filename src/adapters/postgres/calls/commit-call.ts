@@ -1,12 +1,13 @@
 import type { CallStatus } from "../../../domain/calls/call.ts";
 import { planCommit, planNotifications } from "../../../domain/calls/transition.ts";
 import type { CallCommit, CallCommitResult, Notice } from "../../../ports/stores/call-store.ts";
-import type { Row, Transaction } from "../connection/database.ts";
+import type { Row } from "../../sql/rows.ts";
 import { callStatusOf, gatherWatchedCall, integer, callRowOf, text } from "../../sql/rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { TransitionEvents } from "./transition-events.ts";
 import type { TransitionContext } from "./transition-events.ts";
 
-type Written = {
+type WrittenCall = {
   readonly row: Row;
   readonly call: CallStatus;
   readonly version: number;
@@ -16,8 +17,8 @@ type Written = {
 };
 
 /**
- * Transitions of different calls, together: calls, events, deliveries in one transaction. Each is decided by its own call's
- * row as it stands under its lock; the version and the owner say whether the writer knew the call.
+ * Commits transitions of different calls with their events and deliveries in one transaction. Each decision uses the locked
+ * row of its call; a commit is stale if the version or the owner of the row differs from what the caller expects.
  */
 export async function commitCalls(tx: Transaction, token: number, commits: readonly CallCommit[]): Promise<readonly CallCommitResult[]> {
   const callIds = commits.map(({ callId }) => callId);
@@ -42,7 +43,8 @@ export async function commitCalls(tx: Transaction, token: number, commits: reado
   ]);
   return commits.map((commit, index) => {
     const done = written[index];
-    if (done === null || done === undefined) return { kind: "stale", call: standing(transitionEvents, calls.get(commit.callId), token) };
+    if (done === null || done === undefined)
+      return { kind: "stale", call: currentCallOf(transitionEvents, calls.get(commit.callId), token) };
     return {
       kind: "committed",
       call: gather(transitionEvents, done.row, done.call, done.version),
@@ -52,7 +54,7 @@ export async function commitCalls(tx: Transaction, token: number, commits: reado
   });
 }
 
-function plan(transitionEvents: TransitionEvents, row: Row, commit: CallCommit): Written {
+function plan(transitionEvents: TransitionEvents, row: Row, commit: CallCommit): WrittenCall {
   const { callId, nowMs } = commit;
   const { steps, call, transition } = planCommit(commit, {
     call: { ...callStatusOf(row), lastGoodPollAtMs: commit.lastGoodPollAtMs },
@@ -68,8 +70,11 @@ function plan(transitionEvents: TransitionEvents, row: Row, commit: CallCommit):
   return { row, call, version: commit.expectedVersion + 1, transition, notices, contexts };
 }
 
-/** Whoever nobody watches any more is polled no more, and owned by nobody. What others did to its watches is in the answer. */
-async function writeCalls(tx: Transaction, transitionEvents: TransitionEvents, written: readonly Written[]): Promise<void> {
+/**
+ * Writes the calls. A call without active watches loses its owner and is not polled any more. The result of a commit includes
+ * the changes of other instances to its watches, so touched_at is cleared.
+ */
+async function writeCalls(tx: Transaction, transitionEvents: TransitionEvents, written: readonly WrittenCall[]): Promise<void> {
   if (written.length === 0) return;
   await tx.run(
     `update calls c set status = u.status, reason = u.reason, terminal = u.terminal, observed_at = u.observed_at, last_good_poll_at = u.last_good_poll_at,
@@ -88,11 +93,10 @@ async function writeCalls(tx: Transaction, transitionEvents: TransitionEvents, w
   );
 }
 
-/** The call as it stands for a writer who knew it otherwise; null when it is not this instance's to poll. */
-function standing(transitionEvents: TransitionEvents, row: Row | undefined, token: number) {
-  return row === undefined || row["owner_token"] !== token
-    ? null
-    : gather(transitionEvents, row, callStatusOf(row), integer(row, "version"));
+/** Returns the current state of a call whose commit was stale; `null` if this instance does not own the call. */
+function currentCallOf(transitionEvents: TransitionEvents, row: Row | undefined, token: number) {
+  if (row === undefined || row["owner_token"] !== token) return null;
+  return gather(transitionEvents, row, callStatusOf(row), integer(row, "version"));
 }
 
 function gather(transitionEvents: TransitionEvents, row: Row, status: CallStatus, version: number) {

@@ -3,18 +3,18 @@ import type { PlannedEvent, SubscriberHook, TransitionInput } from "../../../dom
 import type { Watch } from "../../../domain/calls/watch.ts";
 import type { Notice } from "../../../ports/stores/call-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
-import type { Transaction } from "../connection/database.ts";
+import { filterOf, integer, text, watchOf } from "../../sql/rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { insertEvents } from "../deliveries/event-rows.ts";
 import type { NewEvent } from "../deliveries/event-rows.ts";
-import { filterOf, integer, text, watchOf } from "../../sql/rows.ts";
 
 export type TransitionContext = { readonly callId: string; readonly transition: number; readonly nowMs: number };
 type Planned = { readonly plan: PlannedEvent; readonly context: TransitionContext };
 
 /**
- * What calls tell their watches and hooks, planned in memory for a whole batch and written at once. The calls are locked;
- * the active watches of theirs and the hooks of those watches' accounts are locked here, so that no registration, removal
- * or other transition comes between what was read and what is written.
+ * Events of calls for their watches and hooks, planned in memory for a whole batch and written together. The caller has
+ * locked the calls. `load` locks their active watches and the hooks of those watches' accounts, so that no registration,
+ * removal or other transition changes them between the read and the write.
  */
 export class TransitionEvents {
   readonly #watches: Map<string, readonly Watch[]>;
@@ -26,7 +26,7 @@ export class TransitionEvents {
     this.#hooks = hooks;
   }
 
-  /** `accountIds`: whose hooks may be told as well, though the account has no watch on these calls yet. */
+  /** `accountIds` names further accounts whose hooks may be notified although they have no watch on these calls yet. */
   static async load(tx: Transaction, callIds: readonly string[], accountIds: readonly string[] = []): Promise<TransitionEvents> {
     if (callIds.length === 0) return new TransitionEvents(new Map(), new Map());
     const [watches, hooks] = await Promise.all([
@@ -52,14 +52,14 @@ export class TransitionEvents {
             callIds,
             hooks.map((row) => text(row, "id")),
           );
-    const told = new Map(progress.map((row) => [`${text(row, "call_id")} ${text(row, "hook_id")}`, integer(row, "transition")]));
+    const notified = new Map(progress.map((row) => [`${text(row, "call_id")} ${text(row, "hook_id")}`, integer(row, "transition")]));
     const hooksOf = (callId: string) =>
       hooks.map((row) => ({
         id: text(row, "id"),
         accountId: text(row, "account_id"),
         endpointId: text(row, "endpoint_id"),
-        events: filterOf(row),
-        notifiedTransition: told.get(`${callId} ${text(row, "id")}`) ?? 0,
+        filter: filterOf(row),
+        notifiedTransition: notified.get(`${callId} ${text(row, "id")}`) ?? 0,
       }));
     return new TransitionEvents(
       Map.groupBy(watches.map(watchOf), ({ callId }) => callId),
@@ -67,17 +67,17 @@ export class TransitionEvents {
     );
   }
 
-  /** The active watches of a call as they stand after what was planned, oldest first. */
+  /** Returns the active watches of a call after the planned events, oldest first. */
   watchesOf(callId: string): readonly Watch[] {
     return this.#watches.get(callId) ?? [];
   }
 
-  /** A watch that the transaction makes: the youngest. */
+  /** Adds a watch that this transaction creates, as the youngest of its call. */
   add(watch: Watch): void {
     this.#watches.set(watch.callId, [...this.watchesOf(watch.callId), watch]);
   }
 
-  /** Plans on the state that earlier plans left. */
+  /** Plans events on the state that earlier plans left. */
   planEvents(
     context: TransitionContext,
     call: TransitionInput["call"],
@@ -91,26 +91,26 @@ export class TransitionEvents {
     if (planned.length === 0) return [];
     this.#planned.push(...planned.map((plan) => ({ plan, context })));
     this.#watches.set(callId, watchesAfter(watches, planned));
-    const told = new Set(planned.flatMap(({ hookIds }) => hookIds));
-    if (told.size > 0)
+    const notified = new Set(planned.flatMap(({ hookIds }) => hookIds));
+    if (notified.size > 0)
       this.#hooks.set(
         callId,
-        (this.#hooks.get(callId) ?? []).map((hook) => (told.has(hook.id) ? { ...hook, notifiedTransition: transition } : hook)),
+        (this.#hooks.get(callId) ?? []).map((hook) => (notified.has(hook.id) ? { ...hook, notifiedTransition: transition } : hook)),
       );
     return planned.map(({ event, watchId, sequence }) => ({ accountId: event.accountId, watchId, sequence, eventType: event.type }));
   }
 
-  /** Writes everything planned; the jobs by the moment they were planned at. */
+  /** Writes all planned events and returns the leased jobs by context. */
   async write(tx: Transaction, token: number | null): Promise<ReadonlyMap<TransitionContext, readonly SendJob[]>> {
     if (this.#planned.length === 0) return new Map();
     const events = this.#planned.map(newEventOf);
     const [jobs] = await Promise.all([insertEvents(tx, token, events), this.#writeWatches(tx), this.#writeHookProgress(tx)]);
     const byContext = new Map<TransitionContext, SendJob[]>();
     for (const [index, { context }] of this.#planned.entries()) {
-      const told = events[index];
-      const made = told === undefined ? undefined : jobs.get(told);
-      if (made === undefined) continue;
-      byContext.set(context, [...(byContext.get(context) ?? []), ...made]);
+      const event = events[index];
+      const leased = event === undefined ? undefined : jobs.get(event);
+      if (leased === undefined) continue;
+      byContext.set(context, [...(byContext.get(context) ?? []), ...leased]);
     }
     return byContext;
   }

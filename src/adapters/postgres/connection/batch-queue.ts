@@ -1,15 +1,15 @@
 import { InstanceFencedError, StoreOverloadedError, StoreUnavailableError } from "../../../domain/errors.ts";
 
 export type BatchQueueOptions<In, Out> = {
-  /** All of them together; the answers in the same order. Rejects by `deadlineMs` (monotonic) at the latest. */
+  /** Runs a batch and returns the results in the same order. Must settle by `deadlineMs` (monotonic). */
   readonly run: (items: readonly In[], deadlineMs: number) => Promise<readonly Out[]>;
-  /** What an item counts for; 1 if left out. */
+  /** Weight of an item; 1 if omitted. */
   readonly weightOf?: (item: In) => number;
-  /** Items of which two must not be in one batch have the same key. */
+  /** Key of an item; a batch has at most one item of each key. */
   readonly keyOf?: (item: In) => string;
-  /** Weight of a batch at most, but for a single item that is heavier. */
+  /** Maximum weight of a batch; a single heavier item is a batch by itself. */
   readonly batchLimit: number;
-  /** Items waiting at most; beyond it they are refused with `StoreOverloadedError`. */
+  /** Maximum number of waiting items; further ones are rejected with `StoreOverloadedError`. */
   readonly queueLimit: number;
 };
 
@@ -20,13 +20,13 @@ type Waiting<In, Out> = {
   readonly reject: (error: unknown) => void;
 };
 
-/** Who waits longer is refused: a request has 10 s, and the batch needs its share of them. */
+/** Items that wait longer are rejected: a request has 10 s, and the batch needs a part of them. */
 const waitLimitMs = 5000;
 const answerWithinMs = 9000;
 
 /**
- * Group commit: while one batch is under way the next one gathers. Items are taken in the order they came. A batch that
- * fails for a reason of its own (no trouble of the database) is run again item by item, so that what fails fails alone.
+ * Group commit: items that arrive while a batch is running form the next batch, in the order of arrival. If a batch fails
+ * although the database is available, its items are run one by one, so that a faulty item fails alone.
  */
 export class BatchQueue<In, Out> {
   readonly #options: BatchQueueOptions<In, Out>;
@@ -43,12 +43,12 @@ export class BatchQueue<In, Out> {
     if (this.#waiting.length >= this.#options.queueLimit) return Promise.reject(new StoreOverloadedError());
     return new Promise((resolve, reject) => {
       this.#waiting.push({ item, sinceMs: performance.now(), resolve, reject });
-      // The rest of this turn of the loop joins the batch.
+      // Items pushed in the same turn of the event loop join the batch.
       if (this.#running === null) setImmediate(() => this.#start());
     });
   }
 
-  /** Resolves when everything accepted is answered. */
+  /** Rejects new items and resolves when all accepted ones are settled. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#start();
@@ -59,7 +59,7 @@ export class BatchQueue<In, Out> {
     if (this.#running !== null || this.#waiting.length === 0) return;
     this.#running = this.#runAll().finally(() => {
       this.#running = null;
-      // Whoever came after the last look.
+      // Items may have arrived after the last check.
       this.#start();
     });
   }
@@ -103,11 +103,11 @@ export class BatchQueue<In, Out> {
   async #runBatch(batch: readonly Waiting<In, Out>[]): Promise<void> {
     const deadlineMs = Math.min(...batch.map(({ sinceMs }) => sinceMs)) + answerWithinMs;
     try {
-      const answers = await this.#options.run(
+      const results = await this.#options.run(
         batch.map(({ item }) => item),
         deadlineMs,
       );
-      for (const [index, { resolve }] of batch.entries()) resolve(answers[index] as Out);
+      for (const [index, { resolve }] of batch.entries()) resolve(results[index] as Out);
     } catch (error) {
       if (batch.length === 1 || error instanceof StoreUnavailableError || error instanceof InstanceFencedError)
         for (const { reject } of batch) reject(error);

@@ -1,8 +1,8 @@
 const aliasOfVerifyFull = /(?<=[?&]sslmode=)(?:prefer|require|verify-ca)(?=&|#|$)/g;
 
 /**
- * The same URL as `pg` is to have it: it treats these modes as `verify-full` and says so in many lines on stderr, beside
- * the log, unless that is what it is given. With `uselibpqcompat` they mean something else, and stay.
+ * Replaces sslmode values that `pg` treats as `verify-full` by `verify-full` itself, because `pg` prints a long warning to
+ * stderr for the others. With `uselibpqcompat` the values have their libpq meaning and stay.
  */
 export function toClientUrl(url: string): string {
   const queryAt = url.indexOf("?");

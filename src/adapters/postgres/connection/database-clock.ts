@@ -1,13 +1,13 @@
 import type { Clock, Timer } from "../../../ports/clock.ts";
 
 /**
- * The database's wall clock, so that all instances agree on what is due: the offset to the machine's monotonic clock is
- * measured with every statement that tells the time there. An answer proves it to half of its round trip; the offset
- * moves no further than it is proven wrong, so a slow answer makes it no worse.
+ * The database's wall clock, so that all instances agree on due times. Measures the offset to the machine's monotonic clock
+ * with every statement that returns the database's time. Each answer bounds the offset within its round trip, and the offset
+ * moves only as far as these bounds require, so that a slow answer cannot make it worse.
  */
 export class DatabaseClock implements Clock {
   readonly #machine: Clock;
-  /** Database time less monotonic time. */
+  /** Database time minus monotonic time. */
   #offsetMs: number;
 
   constructor(machine: Clock) {
@@ -27,8 +27,8 @@ export class DatabaseClock implements Clock {
     return this.#machine.setTimer(delayMs, fire);
   }
 
-  /** A statement sent then, and answered now, saw this time (epoch ms) there. */
-  note(databaseMs: number, sentAtMonotonicMs: number): void {
+  /** Records the database time (epoch ms) that a statement returned; the statement was sent at `sentAtMonotonicMs` and has just been answered. */
+  recordDatabaseTime(databaseMs: number, sentAtMonotonicMs: number): void {
     const latestMs = databaseMs - sentAtMonotonicMs;
     const earliestMs = databaseMs - this.#machine.monotonicMs();
     this.#offsetMs = Math.min(Math.max(this.#offsetMs, earliestMs), latestMs);

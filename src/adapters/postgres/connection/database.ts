@@ -1,66 +1,47 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { InstanceFencedError, StoreOverloadedError, StoreUnavailableError } from "../../../domain/errors.ts";
 import type { DeliveryPolicy } from "../../../domain/deliveries/retry-policy.ts";
-import { messageOf } from "../../error-message.ts";
+import { InstanceFencedError, StoreOverloadedError, StoreUnavailableError } from "../../../domain/errors.ts";
+import { messageOf } from "../../../domain/error-text.ts";
+import type { Row } from "../../sql/rows.ts";
 import { afterLastTry, isConnectionError, isTransient, toStoreError } from "./failures.ts";
+import type { ChangeKind, InFlightLimits, InstanceIdentity, Queries, Value } from "./queries.ts";
 import { breakOf, createPool, statementOf, timeoutBy } from "./session.ts";
+import { Transaction } from "./transaction.ts";
 import type pg from "pg";
 
-/** A row as `pg` gives it; bigint columns come as numbers (none of ours leaves the safe integers). */
-export type Row = Record<string, unknown>;
-export type Value = string | number | boolean | Uint8Array | null | readonly (string | number | boolean | Uint8Array | null)[];
-
-/** Who this process is to the other instances; set by whoever keeps the instance's lease. */
-export type InstanceIdentity = {
-  /** The fencing token; null before it joined and after it left: then nothing that needs ownership is written. */
-  token: number | null;
-  /** Another instance is alive, as of the last heartbeat: then limits are counted over all of them. */
-  hasPeers: boolean;
-  /** Of the encryption keys it was started with: they go with its row. */
-  keyIds?: readonly string[];
-  /** Called when a write was refused because the instance was evicted; resolves once there is a new token. */
-  rejoin?: () => Promise<void>;
-};
-
-/** What a committed transaction changed that other instances may wait for. */
-export type ChangeKind = "events" | "deliveries" | "calls" | "watches" | "accounts" | "sources";
-
-export type InFlightLimits = { readonly endpointMaxInFlight: number; readonly hostMaxInFlight: number };
+export const writes = { checkWritable };
 
 export type DatabaseOptions = {
-  /** `postgres://…`, everything `pg` understands. */
+  /** `postgres://…`, in any form that `pg` accepts. */
   readonly connectionString: string;
-  /** null: for administration, which sends nothing. */
+  /** `null` for administration, which sends nothing. */
   readonly policy: DeliveryPolicy | null;
   readonly owner: InstanceIdentity;
-  /** Places in flight over all instances, where an endpoint has no limit of its own. */
+  /** Limits in flight for endpoints without a limit of their own, and for hosts. */
   readonly limits?: InFlightLimits;
-  /** Connections at most. */
+  /** Maximum number of connections. */
   readonly poolSize?: number;
-  /** How long a reader of the feed waits for older transactions to end, so that it sees what was committed before it asked. */
+  /** Time for which a reader of the feed waits for older transactions to end, so that it returns all events committed before its request. */
   readonly feedLingerMs?: number;
-  /** After the commit of a transaction that changed something of these kinds. */
+  /** Called after the commit of a transaction that changed data of these kinds. */
   readonly onChanged?: (kinds: ReadonlySet<ChangeKind>) => void;
-  /** How long the commit of each transaction took. */
+  /** Called after each transaction with the duration of its commit. */
   readonly onCommitted?: (durationMs: number) => void;
+  /**
+   * Called once for each statement or transaction that failed with `StoreUnavailableError`: a commit whose answer was lost
+   * may have taken place. Not called for `InstanceFencedError`, after which nothing was written.
+   */
+  readonly onUnavailable?: () => void;
 };
 
-/** Statements, on one connection or on any. Named by their text, so that each connection parses each once. */
-export interface Queries {
-  all(sql: string, ...values: readonly Value[]): Promise<Row[]>;
-  get(sql: string, ...values: readonly Value[]): Promise<Row | undefined>;
-  /** The number of rows changed. */
-  run(sql: string, ...values: readonly Value[]): Promise<number>;
-}
-
-/** Everything the store is asked is answered, one way or the other, before a request's 10 s are over. */
+/** Every operation settles within this time, so that a request can still be answered within its 10 s. */
 const answerWithinMs = 9000;
 const maxTries = 5;
 const retryMinMs = 5;
-/** Requests that wait for a connection, at most. */
+/** Maximum number of operations that wait for a connection. */
 const waitingLimit = 10_000;
 
-/** The pool: bounded, every wait with a deadline, every connection durable. */
+/** The connection pool: bounded, with a deadline for every wait and durable commits on every connection. */
 export class Database implements Queries {
   readonly #policy: DeliveryPolicy | null;
   readonly owner: InstanceIdentity;
@@ -69,6 +50,7 @@ export class Database implements Queries {
   readonly #pool: pg.Pool;
   readonly #onChanged: (kinds: ReadonlySet<ChangeKind>) => void;
   readonly #onCommitted: (durationMs: number) => void;
+  readonly #onUnavailable: () => void;
   #closed: Promise<void> | null = null;
   #rejoining: Promise<void> | null = null;
 
@@ -79,6 +61,7 @@ export class Database implements Queries {
     this.feedLingerMs = options.feedLingerMs ?? 1000;
     this.#onChanged = options.onChanged ?? (() => undefined);
     this.#onCommitted = options.onCommitted ?? (() => undefined);
+    this.#onUnavailable = options.onUnavailable ?? (() => undefined);
     this.#pool = createPool(options.connectionString, options.poolSize ?? 10);
   }
 
@@ -100,20 +83,20 @@ export class Database implements Queries {
   }
 
   /**
-   * One transaction (read committed). What fails for a passing reason is run again, so `work` must change nothing but
-   * the database. Rejects with `StoreUnavailableError` when the server cannot be reached or did not answer in time; whether a
-   * commit whose answer was lost took place is then unknown, as with every database.
+   * Runs one transaction (read committed). Repeats `work` after a transient failure, so `work` must change nothing but the
+   * database. Rejects with `StoreUnavailableError` if the server cannot be reached or does not answer by `deadlineMs`
+   * (monotonic); whether a commit whose answer was lost took place is then unknown.
    */
   async transaction<T>(work: (tx: Transaction) => Promise<T>, deadlineMs = performance.now() + answerWithinMs): Promise<T> {
-    return this.#untilItSticks(() => this.#transactOnce(work, deadlineMs), deadlineMs);
+    return this.#answer(() => this.#transactOnce(work, deadlineMs), deadlineMs);
   }
 
-  /** A transaction of this instance: rejects with `InstanceFencedError` and writes nothing when it was evicted. */
+  /** Runs a transaction of this instance. Rejects with `InstanceFencedError` and writes nothing if the instance was evicted. */
   async ownerTransaction<T>(work: (tx: Transaction, token: number) => Promise<T>, deadlineMs?: number): Promise<T> {
     return this.transaction(async (tx) => {
       const { token } = this.owner;
       if (token === null) throw new InstanceFencedError();
-      // Sent together: what was written without a lease is rolled back.
+      // Sent together; a failed fence rolls back the writes of `work`.
       const [, value] = await Promise.all([tx.fence(token), work(tx, token)]);
       return value;
     }, deadlineMs).catch((error: unknown) => {
@@ -122,7 +105,7 @@ export class Database implements Queries {
     });
   }
 
-  /** Gets this instance a new token; whoever asks meanwhile waits for the same. */
+  /** Obtains a new token for this instance. Concurrent calls share one run. */
   rejoin(): Promise<void> {
     if (this.owner.rejoin === undefined) return Promise.reject(new InstanceFencedError());
     this.#rejoining ??= this.owner.rejoin().finally(() => {
@@ -131,14 +114,14 @@ export class Database implements Queries {
     return this.#rejoining;
   }
 
-  /** Lets what runs finish, then closes every connection. May be called twice. */
+  /** Waits for running operations, then closes every connection. May be called twice. */
   close(): Promise<void> {
     return (this.#closed ??= this.#pool.end());
   }
 
   #single(sql: string, values: readonly Value[]): Promise<pg.QueryResult<Row>> {
     const deadlineMs = performance.now() + answerWithinMs;
-    return this.#untilItSticks(async () => {
+    return this.#answer(async () => {
       const client = await this.#connect();
       try {
         const result = await client.query<Row>({ ...statementOf(sql, values), ...timeoutBy(deadlineMs) });
@@ -151,7 +134,16 @@ export class Database implements Queries {
     }, deadlineMs);
   }
 
-  async #untilItSticks<T>(run: () => Promise<T>, deadlineMs: number): Promise<T> {
+  async #answer<T>(run: () => Promise<T>, deadlineMs: number): Promise<T> {
+    try {
+      return await this.#runWithRetries(run, deadlineMs);
+    } catch (error) {
+      if (error instanceof StoreUnavailableError && !(error instanceof InstanceFencedError)) this.#onUnavailable();
+      throw error;
+    }
+  }
+
+  async #runWithRetries<T>(run: () => Promise<T>, deadlineMs: number): Promise<T> {
     for (let tries = 1; ; tries++) {
       try {
         return await run();
@@ -194,94 +186,7 @@ export class Database implements Queries {
   }
 }
 
-/** One transaction on one connection. Statements that do not need each other's answers may be sent together. */
-export class Transaction implements Queries {
-  /** Kinds of changes, announced once committed. */
-  readonly changed = new Set<ChangeKind>();
-  /** How long the commit took. */
-  commitMs = 0;
-  /** Why the first statement that failed did; of those sent behind it, the server only says that they came too late. */
-  failure: unknown;
-  #over = false;
-  readonly #client: pg.PoolClient;
-  readonly #database: Pick<Database, "policy" | "limits" | "owner">;
-  readonly #deadlineMs: number;
-
-  constructor(client: pg.PoolClient, database: Pick<Database, "policy" | "limits" | "owner">, deadlineMs: number) {
-    this.#client = client;
-    this.#database = database;
-    this.#deadlineMs = deadlineMs;
-  }
-
-  get policy(): DeliveryPolicy {
-    return this.#database.policy;
-  }
-
-  get limits(): InFlightLimits {
-    return this.#database.limits;
-  }
-
-  get hasPeers(): boolean {
-    return this.#database.owner.hasPeers;
-  }
-
-  /** This instance's, without a look whether it is still there: for what is written at its own risk. */
-  get token(): number | null {
-    return this.#database.owner.token;
-  }
-
-  async all(sql: string, ...values: readonly Value[]): Promise<Row[]> {
-    return (await this.#query(statementOf(sql, values))).rows;
-  }
-
-  async get(sql: string, ...values: readonly Value[]): Promise<Row | undefined> {
-    return (await this.#query(statementOf(sql, values))).rows[0];
-  }
-
-  async run(sql: string, ...values: readonly Value[]): Promise<number> {
-    return (await this.#query(statementOf(sql, values))).rowCount ?? 0;
-  }
-
-  /**
-   * The row of this instance stays until the transaction ends: whoever evicts it waits for that. Throws `InstanceFencedError`
-   * when the row is gone, for then somebody else may own what this instance owned.
-   */
-  async fence(token: number): Promise<void> {
-    if ((await this.get("select 1 from instances where token = $1 for key share", token)) === undefined) throw new InstanceFencedError();
-  }
-
-  async begin(): Promise<void> {
-    await this.#query({ text: "begin" });
-  }
-
-  async commit(): Promise<void> {
-    const startedMs = performance.now();
-    const committed = this.#query({ text: "commit" });
-    this.#over = true;
-    // A transaction in which a statement failed is rolled back by it.
-    if ((await committed).command !== "COMMIT") throw this.failure ?? new Error("the transaction was not committed");
-    this.commitMs = performance.now() - startedMs;
-  }
-
-  /** False: the connection is of no use any more. */
-  async rollback(): Promise<boolean> {
-    // What goes on beside the part that failed must not reach whoever has the connection next.
-    this.#over = true;
-    try {
-      await this.#client.query({ text: "rollback", ...timeoutBy(this.#deadlineMs) });
-      return true;
-    } catch {
-      return false;
-    }
-  }
-
-  async #query(statement: pg.QueryConfig): Promise<pg.QueryResult<Row>> {
-    if (this.#over) throw new StoreUnavailableError("the transaction is over");
-    try {
-      return await this.#client.query<Row>({ ...statement, ...timeoutBy(this.#deadlineMs) });
-    } catch (error) {
-      this.failure ??= error;
-      throw error;
-    }
-  }
+/** Runs an update that changes no row; a replica or a read-only server rejects it. */
+async function checkWritable(tx: Transaction): Promise<void> {
+  await tx.run("update schema_migrations set name = name where number = 0");
 }

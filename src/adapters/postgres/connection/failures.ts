@@ -1,60 +1,83 @@
-import { messageOf } from "../../error-message.ts";
-import { RingbackError, StoreUnavailableError } from "../../../domain/errors.ts";
+import { RingbackError, StoreUnavailableError, StartupError } from "../../../domain/errors.ts";
+import { messageOf } from "../../../domain/error-text.ts";
 import pg from "pg";
 
-/** Thrown inside a transaction: what it read was overtaken by another one; it is rolled back and run again. */
+/** Thrown inside a transaction to repeat it, because another transaction changed what it had read. */
 export class TransactionOvertakenError extends RingbackError {
   constructor() {
-    super("transaction-overtaken", "another transaction was faster too often");
+    super("transaction-overtaken", "other transactions changed the same rows on every attempt");
   }
 }
 
 /**
- * Deadlock and serialization failure; a plan whose tables a newer version has changed, which a new connection makes anew;
- * and a session ended because it stood still inside its transaction, which can therefore not have been committed.
+ * SQLSTATEs of deadlocks and serialization failures; of a cached plan whose tables a newer version has changed, which a new
+ * connection plans again; and of a session that was ended while idle in a transaction, which therefore was not committed.
  */
 const conflicts = new Set(["40P01", "40001", "0A000", "25P03"]);
-/** A unique value that somebody made, a row referred to that somebody deleted a moment ago: the next try sees it. Or a bug. */
+/** SQLSTATEs of a unique or foreign key violated by a concurrent transaction, whose change the next try reads. If the violation persists, it is a bug. */
 const overtakings = new Set(["23505", "23503"]);
-/** Connections of no more use: going away, broken, to a server that became a replica, or with plans that hold no more. */
+/** SQLSTATEs after which a connection is discarded: closing, broken, to a server that became a replica, or with outdated plans. */
 const brokenStates = /^(?:08|57P|25006|25P03|0A000)/;
-/** Passing trouble of the server: cannot connect now, timeouts, shutting down, out of disk, memory or connections, a replica. */
+/** SQLSTATEs of temporary failures of the server: connection refused, timeout, shutdown, out of disk, memory or connections, replica. */
 const unavailableStates = /^(?:08|53|57|58|55P03|25006|25P0[123]|F0|XX)/;
 
-/** Worth another try at once. */
+/** Returns whether an immediate retry may succeed. */
 export function isTransient(error: unknown): boolean {
   const state = sqlStateOf(error) ?? "";
   return error instanceof TransactionOvertakenError || conflicts.has(state) || overtakings.has(state);
 }
 
-/** What a transient error comes to when no try helped. */
+/** Maps a transient error after the last try. */
 export function afterLastTry(error: unknown): unknown {
   return overtakings.has(sqlStateOf(error) ?? "") ? error : new StoreUnavailableError(messageOf(error), { cause: error });
 }
 
-/** Whether the connection must not be used again. */
+/** Returns whether the connection must not be used again. */
 export function isConnectionError(error: unknown): boolean {
   if (error instanceof RingbackError) return false;
   const state = sqlStateOf(error);
   return state === null ? isPgClientError(error) : brokenStates.test(state);
 }
 
-/** `StoreUnavailableError` for passing trouble; transient errors, agreements broken and bugs as they are. */
+/** Maps temporary failures to `StoreUnavailableError`; returns transient errors, typed errors and bugs unchanged. */
 export function toStoreError(error: unknown): unknown {
   if (error instanceof RingbackError || isTransient(error)) return error;
   const state = sqlStateOf(error);
-  const passing = state === null ? isPgClientError(error) : unavailableStates.test(state);
-  return passing ? new StoreUnavailableError(`the database failed: ${messageOf(error)}`, { cause: error }) : error;
+  const isTemporary = state === null ? isPgClientError(error) : unavailableStates.test(state);
+  return isTemporary ? new StoreUnavailableError(`the database failed: ${messageOf(error)}`, { cause: error }) : error;
 }
 
-/** Five letters or digits: what the server answers. */
+/** Returns the SQLSTATE (five characters) of an error of the server; `null` for other errors. */
 function sqlStateOf(error: unknown): string | null {
   const code = (error as { code?: unknown } | null)?.code;
   return error instanceof pg.DatabaseError && typeof code === "string" ? code : null;
 }
 
-/** Errors of sockets and of `pg` itself, told from our own bugs. */
+/** Returns whether the error comes from a socket or from `pg` itself, not from a bug of ours. */
 function isPgClientError(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   return typeof (error as NodeJS.ErrnoException).syscall === "string" || /connection|read timeout|not queryable/i.test(error.message);
+}
+
+/** SQLSTATEs for which waiting does not help: wrong password, unknown role or database, missing privilege, or an unsuitable database. */
+const refusedStates = /^(?:28|3D|42|22|0A)/;
+/** Errors that `pg` raises itself have no code, only a message. */
+const refusedByClient: readonly (readonly [RegExp, string])[] = [
+  [/client password must be a (?:non-empty )?string/, "requires a password, and the URL has none"],
+  [
+    /server does not support SSL connections/,
+    "does not support TLS, and the URL requires it: enable TLS on the server, or set sslmode=disable",
+  ],
+];
+
+/** Maps an error to a one-line `StartupError` if the database cannot be used until an operator acts; `null` if waiting may help. */
+export function toStartupError(error: unknown): StartupError | null {
+  if (error instanceof StartupError) return error;
+  if (error instanceof pg.DatabaseError)
+    return refusedStates.test(error.code ?? "")
+      ? new StartupError(`the database of DATABASE_URL cannot be used: ${messageOf(error)}`, { cause: error })
+      : null;
+  const message = messageOf(error);
+  const reason = refusedByClient.find(([pattern]) => pattern.test(message))?.[1];
+  return reason === undefined ? null : new StartupError(`the database of DATABASE_URL ${reason}`, { cause: error });
 }

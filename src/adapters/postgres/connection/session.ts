@@ -1,19 +1,20 @@
+import type { Row } from "../../sql/rows.ts";
 import { toClientUrl } from "./connection-string.ts";
-import type { Row, Value } from "./database.ts";
+import type { Value } from "./queries.ts";
 import pg from "pg";
 
 const connectTimeoutMs = 4000;
 const statementTimeoutMs = 5000;
 const lockTimeoutMs = 4000;
 /**
- * An instance that is frozen inside a transaction keeps its locks for so long: others that wait for them still get them
- * within their lock timeout. A healthy one whose event loop stalls as long has its transaction run again.
+ * Time after which an instance that is frozen inside a transaction loses its locks, so that other instances obtain them within
+ * their lock timeout. A healthy instance whose event loop stalls for this time repeats its transaction.
  */
 const idleInTransactionTimeoutMs = 2500;
-/** Sessions that broke while no statement of theirs was under way, and why: later statements are not told. */
+/** Errors of sessions that broke while no statement was running; later statements fail without this reason. */
 const breaks = new WeakMap<object, Error>();
 
-/** Statements get their names here, process-wide: a connection may have been prepared by any transaction. */
+/** Names of statements by their text, shared by all connections. */
 const statementNames = new Map<string, string>();
 
 export function statementOf(sql: string, values: readonly Value[]): pg.QueryConfig {
@@ -25,7 +26,7 @@ export function statementOf(sql: string, values: readonly Value[]): pg.QueryConf
   return { name, text: sql, values: values.map(toSql) };
 }
 
-/** Postgres has no text with a NUL; what comes from outside may. */
+/** Replaces NUL characters, which text from outside may contain and Postgres does not store. */
 function toSql(value: Value): unknown {
   if (typeof value === "string") return value.includes("\0") ? value.replaceAll("\0", "\uFFFD") : value;
   return Array.isArray(value) ? value.map(toSql) : value;
@@ -43,26 +44,45 @@ export function createPool(connectionString: string, max: number): pg.Pool {
     types: { getTypeParser: typeParserOf },
     onConnect: prepareSession,
   });
-  // A connection that breaks while nobody uses it is dropped by the pool; whoever uses it hears of it by its statement.
+  // The pool drops an idle connection that breaks; a used one rejects its statement.
   pool.on("error", () => undefined);
   pool.on("connect", (client) =>
     client.on("error", (error) => {
-      // What the server says comes first; that the socket is closed follows.
+      // The first error is the reason that the server gives; the error of the closed socket follows.
       if (!breaks.has(client)) breaks.set(client, error);
     }),
   );
   return pool;
 }
 
-/** Why the session broke, where no statement of it was told; null while it has not. */
+/** Opens a connection outside the pool. Later errors of the connection are ignored, because its statements reject as well. */
+export async function connectClient(connectionString: string, applicationName: string): Promise<pg.Client> {
+  const client = new pg.Client({
+    connectionString: toClientUrl(connectionString),
+    application_name: applicationName,
+    connectionTimeoutMillis: connectTimeoutMs,
+    keepAlive: true,
+  });
+  client.on("error", () => undefined);
+  try {
+    await client.connect();
+    return client;
+  } catch (error) {
+    // A client whose connection was refused halfway keeps its socket; `end` may not answer, so it is not awaited.
+    client.end().catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Returns the error by which the session broke while no statement was running; `null` if there is none. */
 export function breakOf(client: pg.ClientBase): Error | null {
   return breaks.get(client) ?? null;
 }
 
 /**
- * Set by a statement, not in the startup packet: poolers refuse what they do not know there. Every statement of ours is
- * meant to go by an index and joins in the order it names its tables, whatever those held when it was planned: the plan made
- * for an empty table is kept and must do for a full one.
+ * Planner settings. They are set by a statement, because poolers reject unknown parameters in the startup packet. Every
+ * statement of the store is written to use an index and to join its tables in the order named. A plan made for an empty
+ * table is kept and must also serve a full one, so it must not depend on the statistics.
  */
 export const planSettings = `
   set plan_cache_mode = force_generic_plan;
@@ -78,22 +98,22 @@ const sessionSettings = `
   ${planSettings};
   select current_setting('synchronous_commit') as value`;
 
-/** Whatever the server's default is: an answer means that it is on disk there. */
+/** Sets up a session so that a commit is answered only when it is on the server's disk, regardless of the server's default. */
 async function prepareSession(client: pg.ClientBase): Promise<void> {
   const bounded = { query_timeout: connectTimeoutMs };
-  // Of several statements there are several results.
+  // `pg` returns an array of results for several statements.
   const results = (await client.query<Row>({ text: sessionSettings, ...bounded })) as unknown as readonly pg.QueryResult<Row>[];
   if (results.at(-1)?.rows[0]?.["value"] === "off") await client.query({ text: "set synchronous_commit = on", ...bounded });
 }
 
-/** int8, numeric and xid8 as numbers. */
+/** Type ids of int8, numeric and xid8, which are read as numbers. */
 const numberOids = new Set([20, 1700, 5069]);
 
 function typeParserOf(oid: number, format?: "text" | "binary"): (value: string) => unknown {
   return numberOids.has(oid) ? Number : (pg.types.getTypeParser(oid, format as "text") as (value: string) => unknown);
 }
 
-/** A statement that is not answered by then ends with its connection: in a pipeline nothing behind it could be. */
+/** Returns the timeout of a statement. A statement that times out ends its connection, because no later statement of the pipeline could be answered. */
 export function timeoutBy(deadlineMs: number): { readonly query_timeout: number } {
   return { query_timeout: Math.max(1, Math.ceil(deadlineMs - performance.now())) };
 }

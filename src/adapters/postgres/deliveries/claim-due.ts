@@ -1,40 +1,48 @@
 import type { ClaimRequest, ClaimResult } from "../../../ports/stores/delivery-store.ts";
-import type { Database, Queries, Row, Transaction } from "../connection/database.ts";
+import type { Row } from "../../sql/rows.ts";
+import { flag, integer, integerOrNull, text } from "../../sql/rows.ts";
+import type { Database } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { claimMarkedRetries } from "./manual-retries.ts";
 import { raiseHosts, refreshDue } from "./due-bounds.ts";
 import { InFlight } from "./in-flight-counts.ts";
 import { Targets, leaseJobs } from "./send-jobs.ts";
-import { flag, integer, integerOrNull, text } from "../../sql/rows.ts";
+
+export const composites = { claimDue };
 
 /**
- * Leases what is due: retries by hand that were left, alone if there are any, else the hosts waiting longest first, each
- * within its room. While an endpoint or host has a pause behind it (consecutive_pauses > 0) one delivery of it is out at a
- * time over all instances, until a 2xx.
+ * Claims due deliveries. Pending manual retries without a lease come first and are claimed alone; otherwise hosts are
+ * served in the order of their due times, each within its capacity. After a pause (consecutive_pauses > 0) an endpoint or
+ * host has at most one delivery in flight over all instances, until a 2xx.
  *
- * Whoever finds nothing due has asked two statements. Else one instance claims at a time: a second one that looked at the
- * same rows would wait for them, find them gone, and take what is due behind them for nothing.
+ * A claim that finds nothing due costs two statements. Otherwise instances claim one after another, because a concurrent
+ * claim of the same rows would only wait for their locks and then find them leased.
  */
-export async function claimDue(db: Database, request: ClaimRequest): Promise<ClaimResult> {
-  const byHand = await claimMarkedRetries(db, request.limit, request.nowMs);
-  // They are leased by now: whatever becomes of another transaction must not take them along.
-  return byHand.length > 0 ? { jobs: byHand, nextDueAtMs: request.nowMs } : claimScheduled(db, request);
+async function claimDue(db: Database, request: ClaimRequest): Promise<ClaimResult> {
+  const manualJobs = await claimMarkedRetries(db, request.limit, request.nowMs);
+  // These leases are committed, so a failure of a second transaction must not discard the jobs.
+  return manualJobs.length > 0 ? { jobs: manualJobs, nextDueAtMs: request.nowMs } : claimScheduled(db, request);
 }
 
 async function claimScheduled(db: Database, request: ClaimRequest): Promise<ClaimResult> {
-  const seen = await findDueHosts(db, request);
-  if (seen.hosts.length === 0 || request.limit <= 0) return { jobs: [], nextDueAtMs: seen.nextDueAtMs };
+  const unlocked = await findDueHosts(db, request);
+  if (unlocked.hosts.length === 0 || request.limit <= 0) return { jobs: [], nextDueAtMs: unlocked.nextDueAtMs };
   return db.ownerTransaction(async (tx, token) => {
     const [, due] = await Promise.all([tx.run("select pg_advisory_xact_lock($1)", claimLockKey), findDueHosts(tx, request)]);
-    return due.hosts.length === 0 ? { jobs: [], nextDueAtMs: due.nextDueAtMs } : claimOf(tx, token, request, due.hosts);
+    return due.hosts.length === 0 ? { jobs: [], nextDueAtMs: due.nextDueAtMs } : claimFrom(tx, token, request, due.hosts);
   });
 }
 
-/** Of this database; any number of ours. */
+/** Advisory lock that serializes claims; an arbitrary number. */
 const claimLockKey = 7_464_622_230;
 
 type DueHosts = { readonly hosts: readonly Row[]; readonly nextDueAtMs: number | null };
 
-/** Hosts with something due, by class, enough of them that those without room cannot hide the others; and when the next one falls due. */
+/**
+ * Finds hosts with due deliveries, healthy and failing endpoints apart, and the time at which the next host is due. Reads more
+ * hosts than the limit, so that hosts without capacity cannot hide the others.
+ */
 async function findDueHosts(db: Queries, request: ClaimRequest): Promise<DueHosts> {
   const { nowMs, limit, capacityByEndpoint, capacityByHost } = request;
   const spare = capacityByEndpoint.length + capacityByHost.length;
@@ -58,54 +66,55 @@ async function findDueHosts(db: Queries, request: ClaimRequest): Promise<DueHost
   return { hosts, nextDueAtMs: next === undefined ? null : integerOrNull(next, "due_at") };
 }
 
-async function claimOf(tx: Transaction, token: number, request: ClaimRequest, hosts: readonly Row[]): Promise<ClaimResult> {
+async function claimFrom(tx: Transaction, token: number, request: ClaimRequest, hosts: readonly Row[]): Promise<ClaimResult> {
   const endpoints = await findDueEndpoints(tx, request, hosts);
   const endpointIds = endpoints.map((row) => text(row, "id"));
   const hostIds = [...new Set(hosts.map((row) => integer(row, "id")))];
-  const [inFlight, standing, deliveries, targets] = await Promise.all([
+  const [inFlight, endpointState, deliveries, targets] = await Promise.all([
     InFlight.lock(tx, endpointIds),
     readEndpointState(tx, endpointIds),
     findDueDeliveries(tx, request, endpointIds),
     Targets.read(tx, endpointIds),
   ]);
-  const pauses = [...standing.values()].some(
+  const pauses = [...endpointState.values()].some(
     (row) => integer(row, "consecutive_pauses") > 0 || integer(row, "host_consecutive_pauses") > 0,
   );
-  const choice = new ClaimSelection(request, standing, pauses ? await readLeases(tx, hostIds) : noLeases, inFlight);
-  const chosen = hosts.flatMap((host) => choice.ofHost(host, endpoints, deliveries));
+  const selection = new ClaimSelection(request, endpointState, pauses ? await readLeases(tx, hostIds) : noLeases, inFlight);
+  const chosen = hosts.flatMap((host) => selection.ofHost(host, endpoints, deliveries));
   const [jobs, , , { nextDueAtMs }] = await Promise.all([
     leaseJobs(tx, token, chosen, "scheduled", request.nowMs, targets),
     refreshDue(tx, endpointIds),
     raiseHosts(tx, hostIds),
     findDueHosts(tx, { ...request, limit: 0 }),
   ]);
-  // What was due first is gone and the marks say so now: whoever asks again finds what stands behind it. Each time a mark rises.
-  const rooms = new Map(request.capacityByEndpoint);
-  const misled = endpointIds.some((id) => !deliveries.has(id) && (rooms.get(id) ?? request.defaultCapacity) > 0);
-  return { jobs, nextDueAtMs: jobs.length === 0 && misled ? request.nowMs : nextDueAtMs };
+  // A stale bound pointed to an endpoint without due deliveries. It is raised now, so an immediate second claim finds the
+  // hosts behind it; each such claim raises a bound, so this ends.
+  const capacities = new Map(request.capacityByEndpoint);
+  const hadStaleBound = endpointIds.some((id) => !deliveries.has(id) && (capacities.get(id) ?? request.defaultCapacity) > 0);
+  return { jobs, nextDueAtMs: jobs.length === 0 && hadStaleBound ? request.nowMs : nextDueAtMs };
 }
 
-/** Of each host as many endpoints as may have room, earliest due first. */
+/** Finds the due endpoints of each host, earliest due first, up to the host's capacity. */
 async function findDueEndpoints(tx: Transaction, request: ClaimRequest, hosts: readonly Row[]): Promise<readonly Row[]> {
-  const rooms = new Map(request.capacityByHost);
+  const capacities = new Map(request.capacityByHost);
   return tx.all(
-    `select p.id, p.host_id, p.failing from unnest($1::bigint[], $2::boolean[], $3::integer[]) with ordinality as u(host_id, failing, room, n)
+    `select p.id, p.host_id, p.failing from unnest($1::bigint[], $2::boolean[], $3::integer[]) with ordinality as u(host_id, failing, capacity, n)
      cross join lateral (
        select id, host_id, failing, next_due_at from endpoints
        where host_id = u.host_id and failing = u.failing and state = 'enabled' and next_due_at <= $4 and (paused_until is null or paused_until <= $4)
-       order by next_due_at limit u.room) p
+       order by next_due_at limit u.capacity) p
      order by u.n, p.next_due_at`,
     hosts.map((row) => integer(row, "id")),
     hosts.map((row) => flag(row, "failing")),
     hosts.map((row) => {
-      const available = Math.min(rooms.get(hostKeyOf(row)) ?? request.defaultCapacity, request.limit);
+      const available = Math.min(capacities.get(hostKeyOf(row)) ?? request.defaultCapacity, request.limit);
       return available <= 0 ? 0 : available + request.capacityByEndpoint.length;
     }),
     request.nowMs,
   );
 }
 
-/** The endpoints and their hosts as they stand under the lock. */
+/** Reads the state of endpoints and their hosts; the caller has locked them. */
 async function readEndpointState(tx: Transaction, endpointIds: readonly string[]): Promise<ReadonlyMap<string, Row>> {
   const rows = await tx.all(
     `select p.id, p.state, p.failing, p.paused_until, p.consecutive_pauses, h.paused_until as host_paused_until,
@@ -120,7 +129,7 @@ type Leases = { readonly endpoints: ReadonlySet<string>; readonly hosts: Readonl
 
 const noLeases: Leases = { endpoints: new Set(), hosts: new Set() };
 
-/** What is out at the moment, of the hosts that may send one at a time only. The leases are as many as may be in flight. */
+/** Finds endpoints and hosts with a delivery in flight, among those that may have only one. Their leases are bounded by the limits in flight. */
 async function readLeases(tx: Transaction, hostIds: readonly number[]): Promise<Leases> {
   const rows = await tx.all(
     `select distinct d.endpoint_id, p.host_id from instances i join deliveries d on d.lease_owner = i.token and d.lease_token is not null
@@ -134,21 +143,21 @@ async function readLeases(tx: Transaction, hostIds: readonly number[]): Promise<
   };
 }
 
-/** Of each endpoint as many deliveries as may have room, earliest due first. */
+/** Finds the due deliveries of each endpoint, earliest due first, up to the endpoint's capacity. */
 async function findDueDeliveries(
   tx: Transaction,
   request: ClaimRequest,
   endpointIds: readonly string[],
 ): Promise<ReadonlyMap<string, readonly string[]>> {
-  const rooms = new Map(request.capacityByEndpoint);
+  const capacities = new Map(request.capacityByEndpoint);
   const rows = await tx.all(
-    `select u.id as endpoint_id, d.id from unnest($1::text[], $2::integer[]) as u(id, room)
+    `select u.id as endpoint_id, d.id from unnest($1::text[], $2::integer[]) as u(id, capacity)
      cross join lateral (
        select id, due_at from deliveries where endpoint_id = u.id and status = 'pending' and lease_token is null and due_at is not null and due_at <= $3
-       order by due_at, id limit u.room) d
+       order by due_at, id limit u.capacity) d
      order by d.due_at, d.id`,
     endpointIds,
-    endpointIds.map((id) => Math.max(0, Math.min(rooms.get(id) ?? request.defaultCapacity, request.limit))),
+    endpointIds.map((id) => Math.max(0, Math.min(capacities.get(id) ?? request.defaultCapacity, request.limit))),
     request.nowMs,
   );
   return new Map(
@@ -159,7 +168,7 @@ async function findDueDeliveries(
   );
 }
 
-/** The room that is left while one claim goes from host to host. */
+/** Remaining capacity during one claim, which goes from host to host. */
 class ClaimSelection {
   readonly #nowMs: number;
   readonly #defaultCapacity: number;
@@ -171,14 +180,14 @@ class ClaimSelection {
   #left: number;
   #failingLeft: number;
 
-  constructor(request: ClaimRequest, standing: ReadonlyMap<string, Row>, busy: Leases, inFlight: InFlight) {
+  constructor(request: ClaimRequest, endpointState: ReadonlyMap<string, Row>, busy: Leases, inFlight: InFlight) {
     this.#nowMs = request.nowMs;
     this.#defaultCapacity = request.defaultCapacity;
     this.#endpointCapacity = new Map(request.capacityByEndpoint);
     this.#hostCapacity = new Map(request.capacityByHost);
     this.#left = request.limit;
     this.#failingLeft = Math.min(request.failingLimit, request.limit);
-    this.#endpointState = standing;
+    this.#endpointState = endpointState;
     this.#busy = busy;
     this.#inFlight = inFlight;
   }
@@ -199,7 +208,7 @@ class ClaimSelection {
     }
     this.#left -= chosen.length;
     if (failing) this.#failingLeft -= chosen.length;
-    // Its other class of endpoints shares the room, and a probe goes alone.
+    // Healthy and failing endpoints of a host share its capacity, and a probe after a pause is the only delivery.
     this.#hostCapacity.set(hostKey, probing && chosen.length > 0 ? 0 : hostCapacity - chosen.length);
     return chosen;
   }

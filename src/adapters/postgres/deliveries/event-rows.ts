@@ -1,24 +1,28 @@
+import { adapt, namesOf, newDeliveryColumns } from "../../sql/delivery-columns.ts";
+import type { Column, NewDeliveryRow } from "../../sql/delivery-columns.ts";
+import { arraysOf, unnestAs } from "../connection/unnest.ts";
+import { mayLeaseNow } from "../../../domain/deliveries/endpoint.ts";
 import { newId } from "../../../domain/ids.ts";
 import type { RingbackEvent } from "../../../domain/events/event.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
-import type { Transaction } from "../connection/database.ts";
+import { integer, text } from "../../sql/rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
+import { feedOrder } from "../reading/feed.ts";
+import { isStatus } from "../reading/page.ts";
 import { lockEndpoints, lowerDue } from "./due-bounds.ts";
-import { feedOrder } from "../reading/feed-horizon.ts";
 import { InFlight } from "./in-flight-counts.ts";
 import { Targets } from "./send-jobs.ts";
 import { dueTimes, laneKey, readLanes } from "./lanes.ts";
 import type { LaneDelivery } from "./lanes.ts";
-import { isStatus } from "../reading/page.ts";
-import { integer, text } from "../../sql/rows.ts";
 
 export type NewEvent = {
   readonly event: RingbackEvent;
-  /** Its lane's watch, locked; null: the event is about none. */
+  /** The watch of the event's lane, already locked. `null` if the event belongs to no watch. */
   readonly watchId: string | null;
   readonly callSid: string | null;
   readonly sequence: number | null;
   readonly terminal: boolean;
-  /** One delivery each. */
+  /** Endpoints that each receive one delivery. */
   readonly endpointIds: readonly string[];
   readonly nowMs: number;
 };
@@ -28,15 +32,15 @@ type NewDelivery = {
   readonly endpointId: string;
   readonly newEvent: NewEvent;
   readonly nextAttemptAtMs: number;
-  /** Nothing of its lane is before it. Only then it may be leased at once. */
+  /** Whether the delivery is the first of its lane; only then it may be leased at once. */
   isHead: boolean;
   dueAtMs: number | null;
   leased: boolean;
 };
 
 /**
- * Writes events with their deliveries. Heads of their lanes that may go now are leased to `token` (null: nothing is leased)
- * and returned with the event they belong to.
+ * Inserts events with their deliveries. Leases the heads of lanes that may be sent now to `token` and returns their jobs by
+ * event; `null` leases nothing.
  */
 export async function insertEvents(
   tx: Transaction,
@@ -50,11 +54,11 @@ export async function insertEvents(
   const followers = deliveries.filter(({ newEvent }) => newEvent.watchId !== null && (newEvent.sequence ?? 0) > 1);
   const [lanes, inFlight, targets] = await Promise.all([
     readLanes(tx, [...new Set(followers.map(({ newEvent }) => newEvent.watchId ?? ""))]),
-    // Leases count against limits of all instances, so whoever adds one while there are others holds the endpoint.
+    // Limits in flight hold over all instances, so a lease beside other instances needs the lock of the endpoint.
     tx.hasPeers && token !== null ? InFlight.lock(tx, endpointIds) : null,
     Targets.read(tx, endpointIds),
   ]);
-  place(deliveries, lanes, tx.policy.orderHoldMs);
+  appendToLanes(deliveries, lanes, tx.policy.orderHoldMs);
   for (const delivery of deliveries) {
     const { endpointId, newEvent } = delivery;
     delivery.leased =
@@ -62,10 +66,10 @@ export async function insertEvents(
       delivery.isHead &&
       delivery.dueAtMs !== null &&
       delivery.dueAtMs <= newEvent.nowMs &&
-      isOpen(targets, delivery) &&
+      mayLeaseNow(targets.at(endpointId, newEvent.nowMs)) &&
       (inFlight?.take(endpointId) ?? true);
   }
-  const [tokens] = await Promise.all([write(tx, token, events, deliveries), lowerBounds(tx, deliveries)]);
+  const [tokens] = await Promise.all([insertRows(tx, token, events, deliveries), lowerBounds(tx, deliveries)]);
   const jobs = deliveries
     .filter(({ leased }) => leased)
     .map((delivery) => ({ newEvent: delivery.newEvent, job: jobOf(delivery, targets, tokens.get(delivery.id)) }));
@@ -77,8 +81,8 @@ function newDelivery(tx: Transaction, newEvent: NewEvent, endpointId: string): N
   return { id: newId("dlv", newEvent.nowMs), endpointId, newEvent, nextAttemptAtMs, isHead: true, dueAtMs: nextAttemptAtMs, leased: false };
 }
 
-/** Each behind what waits in its lane already. */
-function place(deliveries: readonly NewDelivery[], lanes: Map<string, LaneDelivery[]>, orderHoldMs: number): void {
+/** Appends each delivery to its lane, behind the pending ones. */
+function appendToLanes(deliveries: readonly NewDelivery[], lanes: Map<string, LaneDelivery[]>, orderHoldMs: number): void {
   for (const delivery of deliveries) {
     const { watchId, sequence, terminal } = delivery.newEvent;
     if (watchId === null || sequence === null) continue;
@@ -101,34 +105,38 @@ function place(deliveries: readonly NewDelivery[], lanes: Map<string, LaneDelive
   }
 }
 
-/** Takes webhooks without a pause behind it: after one a single delivery goes first, and claims see to that. */
-function isOpen(targets: Targets, { endpointId, newEvent }: NewDelivery): boolean {
-  const { state, health, hostConsecutivePauses } = targets.at(endpointId, newEvent.nowMs);
-  return state === "enabled" && health.consecutivePauses === 0 && hostConsecutivePauses === 0;
+/** Columns of a new delivery that its event does not have, its event and its lease. */
+const boundColumns: readonly Column<NewDelivery>[] = [
+  ...newDeliveryColumns.filter(({ ofEvent }) => !ofEvent).map((column) => adapt(column, rowOf)),
+  { name: "event_id", type: "text", valueOf: ({ newEvent }) => newEvent.event.id },
+  { name: "leased", type: "boolean", valueOf: ({ leased }) => leased },
+];
+
+function rowOf({ id, endpointId, newEvent, nextAttemptAtMs, dueAtMs }: NewDelivery): NewDeliveryRow {
+  const { event, watchId, sequence, terminal, nowMs } = newEvent;
+  return { id, accountId: event.accountId, endpointId, watchId, sequence, terminal, nextAttemptAtMs, dueAtMs, createdAtMs: nowMs };
 }
 
-async function write(
+async function insertRows(
   tx: Transaction,
   token: number | null,
   events: readonly NewEvent[],
   deliveries: readonly NewDelivery[],
 ): Promise<ReadonlyMap<string, number>> {
   const rows = await tx.all(
-    `with made as (
+    `with new_events as (
        insert into events (feed_order, id, account_id, watch_id, call_sid, type, terminal, sequence, timestamp, data, created_at)
        select ${feedOrder}, u.id, u.account_id, u.watch_id, u.call_sid, u.type, u.terminal, u.sequence, u.timestamp, u.data, u.created_at
        from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[], $7::integer[], $8::bigint[], $9::text[], $10::bigint[])
          with ordinality as u(id, account_id, watch_id, call_sid, type, terminal, sequence, timestamp, data, created_at, n)
        order by u.n returning id, position, account_id, watch_id, sequence, terminal),
-     owed as (
-       insert into deliveries (id, account_id, event_position, endpoint_id, watch_id, sequence, terminal, status, next_attempt_at, due_at,
-         lease_owner, lease_token, created_at)
-       select d.id, e.account_id, e.position, d.endpoint_id, e.watch_id, e.sequence, e.terminal, 'pending', d.next_attempt_at, d.due_at,
-         case when d.leased then $11::bigint end, case when d.leased then nextval('lease_tokens') end, d.created_at
-       from unnest($12::text[], $13::text[], $14::text[], $15::bigint[], $16::bigint[], $17::boolean[], $18::bigint[])
-         as d(id, event_id, endpoint_id, next_attempt_at, due_at, leased, created_at) join made e on e.id = d.event_id
+     new_deliveries as (
+       insert into deliveries (event_position, status, lease_owner, lease_token, ${namesOf(newDeliveryColumns)})
+       select e.position, 'pending', case when d.leased then $11::bigint end, case when d.leased then nextval('lease_tokens') end,
+         ${newDeliveryColumns.map(({ name, ofEvent }) => `${ofEvent ? "e" : "d"}.${name}`).join(", ")}
+       from ${unnestAs("d", boundColumns, 12)} join new_events e on e.id = d.event_id
        returning id, lease_token)
-     select id, lease_token from owed where lease_token is not null`,
+     select id, lease_token from new_deliveries where lease_token is not null`,
     events.map(({ event }) => event.id),
     events.map(({ event }) => event.accountId),
     events.map(({ watchId }) => watchId),
@@ -140,18 +148,12 @@ async function write(
     events.map(({ event }) => JSON.stringify(event.data)),
     events.map(({ nowMs }) => nowMs),
     token,
-    deliveries.map(({ id }) => id),
-    deliveries.map(({ newEvent }) => newEvent.event.id),
-    deliveries.map(({ endpointId }) => endpointId),
-    deliveries.map(({ nextAttemptAtMs }) => nextAttemptAtMs),
-    deliveries.map(({ dueAtMs }) => dueAtMs),
-    deliveries.map(({ leased }) => leased),
-    deliveries.map(({ newEvent }) => newEvent.nowMs),
+    ...arraysOf(boundColumns, deliveries),
   );
   return new Map(rows.map((row) => [text(row, "id"), integer(row, "lease_token")]));
 }
 
-/** What is claimable and was not leased is for whoever claims next. */
+/** Lowers the due bounds for deliveries that are claimable and were not leased. */
 async function lowerBounds(tx: Transaction, deliveries: readonly NewDelivery[]): Promise<void> {
   const earliest = new Map<string, number>();
   for (const { endpointId, dueAtMs, leased } of deliveries)
@@ -176,7 +178,7 @@ function jobOf({ id, endpointId, newEvent }: NewDelivery, targets: Targets, leas
   };
 }
 
-/** Cancels what endpoints or watches are owed; the endpoints are locked. What is on the wire keeps its lease until it is recorded. */
+/** Cancels pending deliveries; their endpoints are locked. A delivery in flight keeps its lease until its attempt is recorded. */
 export async function cancelPending(
   tx: Transaction,
   column: "id" | "endpoint_id" | "watch_id",

@@ -1,21 +1,22 @@
-import type { Row, Transaction } from "../connection/database.ts";
-import { lockEndpoints } from "./due-bounds.ts";
+import type { Row } from "../../sql/rows.ts";
 import { integer, integerOrNull, text } from "../../sql/rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
+import { lockEndpoints } from "./due-bounds.ts";
 
 const ofHosts = "select host_id from endpoints where id = any($1)";
 
-type Place = { limit: number; ofOthers: number; all: number };
+type LeaseCount = { readonly limit: number; ofPeers: number; all: number };
 
 /**
- * Room at endpoints and hosts over all instances: a lease is a place in flight. What this instance may have of it is its
- * gates' own affair; where no other instance holds any it is not counted here, so that it may hold some ahead. Leases of
- * instances that are gone are no leases.
+ * Capacity of endpoints and hosts over all instances, where each lease counts as one delivery in flight. The limits apply
+ * only where other instances hold leases: an instance alone is limited by its own delivery limits and may lease ahead.
+ * Leases of evicted instances do not count.
  */
 export class InFlight {
-  readonly #endpoints = new Map<string, Place & { readonly hostId: number }>();
-  readonly #hosts = new Map<number, Place>();
+  readonly #endpoints = new Map<string, LeaseCount & { readonly hostId: number }>();
+  readonly #hosts = new Map<number, LeaseCount>();
 
-  /** Locks endpoints and hosts, so that two instances do not take the same place. */
+  /** Locks endpoints and hosts, so that two instances cannot use the same capacity. */
   static async lock(tx: Transaction, endpointIds: readonly string[]): Promise<InFlight> {
     const [endpoints, , leases] = await Promise.all([
       lockEndpoints(tx, endpointIds),
@@ -29,18 +30,18 @@ export class InFlight {
     for (const row of endpoints) {
       const hostId = integer(row, "host_id");
       const limit = integerOrNull(row, "max_in_flight") ?? tx.limits.endpointMaxInFlight;
-      this.#endpoints.set(text(row, "id"), { hostId, limit, ofOthers: 0, all: 0 });
-      this.#hosts.set(hostId, { limit: tx.limits.hostMaxInFlight, ofOthers: 0, all: 0 });
+      this.#endpoints.set(text(row, "id"), { hostId, limit, ofPeers: 0, all: 0 });
+      this.#hosts.set(hostId, { limit: tx.limits.hostMaxInFlight, ofPeers: 0, all: 0 });
     }
     for (const row of leases)
-      for (const place of [this.#endpoints.get(text(row, "endpoint_id")), this.#hosts.get(integer(row, "host_id"))]) {
-        if (place === undefined) continue;
-        place.all += integer(row, "n");
-        place.ofOthers += integer(row, "of_others");
+      for (const count of [this.#endpoints.get(text(row, "endpoint_id")), this.#hosts.get(integer(row, "host_id"))]) {
+        if (count === undefined) continue;
+        count.all += integer(row, "n");
+        count.ofPeers += integer(row, "of_peers");
       }
   }
 
-  /** False: there is no room. */
+  /** Adds a lease and returns true, or returns false if the endpoint or its host has no capacity. */
   take(endpointId: string): boolean {
     const endpoint = this.#endpoints.get(endpointId);
     const host = this.#hosts.get(endpoint?.hostId ?? 0);
@@ -51,14 +52,14 @@ export class InFlight {
   }
 }
 
-function hasCapacity({ limit, ofOthers, all }: Place): boolean {
-  return ofOthers === 0 || all < limit;
+function hasCapacity({ limit, ofPeers, all }: LeaseCount): boolean {
+  return ofPeers === 0 || all < limit;
 }
 
-/** By endpoint, of every endpoint on the same hosts. The leases are as many as may be in flight. */
+/** Counts the leases of every endpoint on the same hosts. Their number is bounded by the limits in flight. */
 function readLeases(tx: Transaction, endpointIds: readonly string[]): Promise<Row[]> {
   return tx.all(
-    `select d.endpoint_id, p.host_id, count(*) as n, count(*) filter (where d.lease_owner is distinct from $2) as of_others
+    `select d.endpoint_id, p.host_id, count(*) as n, count(*) filter (where d.lease_owner is distinct from $2) as of_peers
          from instances i join deliveries d on d.lease_owner = i.token and d.lease_token is not null join endpoints p on p.id = d.endpoint_id
          where p.host_id = any(array(${ofHosts})) group by d.endpoint_id, p.host_id`,
     endpointIds,

@@ -1,13 +1,14 @@
 import { decideLane } from "../../../domain/deliveries/lane.ts";
 import type { LaneEntry } from "../../../domain/deliveries/lane.ts";
-import type { Row, Transaction } from "../connection/database.ts";
-import { lockEndpoints, lowerDue, refreshDue } from "./due-bounds.ts";
-import { isStatus } from "../reading/page.ts";
+import type { Row } from "../../sql/rows.ts";
 import { flag, integer, integerOrNull, text } from "../../sql/rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
+import { isStatus } from "../reading/page.ts";
+import { lockEndpoints, lowerDue, refreshDue } from "./due-bounds.ts";
 
 /*
- * A lane is changed only by who has locked its watch: a transition that adds to it and an attempt that settles in it must
- * not overlook each other, or what waits would wait for ever.
+ * A lane is changed only under the lock of its watch. Otherwise a transition that appends a delivery and an attempt that
+ * settles one could miss each other's change, and the next delivery would wait forever.
  */
 
 export type LaneDelivery = LaneEntry & {
@@ -19,7 +20,7 @@ export type LaneDelivery = LaneEntry & {
 
 export const laneKey = (watchId: string, endpointId: string) => `${watchId} ${endpointId}`;
 
-/** What waits in the lanes of these (locked) watches, by `laneKey`, each in order of sequence. */
+/** Reads the pending deliveries in the lanes of these locked watches, by `laneKey`, in order of sequence. */
 export async function readLanes(tx: Transaction, watchIds: readonly string[]): Promise<Map<string, LaneDelivery[]>> {
   if (watchIds.length === 0) return new Map();
   const rows = await tx.all(
@@ -44,12 +45,12 @@ function laneDeliveryOf(row: Row): LaneDelivery {
   };
 }
 
-/** When each entry of a lane may go. */
+/** Returns the time at which each entry of a lane may be claimed; `null` while it waits for an earlier one. */
 export function dueTimes(entries: readonly LaneEntry[], orderHoldMs: number): readonly (number | null)[] {
   return decideLane(entries, orderHoldMs).map(({ dueAtMs }) => dueAtMs);
 }
 
-/** Writes down who of these lanes may go when. Their watches and endpoints are locked. */
+/** Recomputes the due times in these lanes; their watches and endpoints are locked. */
 export async function replaceLanes(tx: Transaction, watchIds: readonly string[], endpointIds: readonly string[]): Promise<void> {
   const wanted = new Set(endpointIds);
   const lanes = await readLanes(tx, watchIds);
@@ -76,8 +77,8 @@ export async function replaceLanes(tx: Transaction, watchIds: readonly string[],
 }
 
 /**
- * Owes these deliveries of one endpoint from now on, with a fresh schedule each and in the order of their lanes. Their
- * watches are locked before, the endpoint here.
+ * Requeues deliveries of one endpoint, each with a fresh schedule and in the order of its lane. The caller has locked their
+ * watches; the endpoint is locked here.
  */
 export async function requeue(tx: Transaction, endpointId: string, deliveries: readonly Row[], nowMs: number): Promise<void> {
   await lockEndpoints(tx, [endpointId]);

@@ -1,13 +1,12 @@
 import type { DeliveryStore } from "../../../ports/stores/delivery-store.ts";
-import type { Transaction } from "../connection/database.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { lockEndpoints } from "./due-bounds.ts";
 import { requeue } from "./lanes.ts";
 
-/** What is pending, delivered or on the wire is not touched, so asking twice recovers nothing twice. */
-export async function recover(
-  tx: Transaction,
-  request: Parameters<DeliveryStore["recover"]>[0],
-): Promise<Awaited<ReturnType<DeliveryStore["recover"]>>> {
+export const writes = { recover };
+
+/** Requeues the failed deliveries of a period. Pending, delivered and in-flight ones stay as they are, so a second call recovers nothing twice. */
+export async function recover(tx: Transaction, request: Parameters<DeliveryStore["recover"]>[0]): ReturnType<DeliveryStore["recover"]> {
   const { accountId, endpointId, sinceMs, untilMs, nowMs } = request;
   const from = `from deliveries d join events e on e.position = d.event_position
     where d.endpoint_id = $1 and d.status in ('exhausted', 'failed', 'expired') and d.lease_token is null

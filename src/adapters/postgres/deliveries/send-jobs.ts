@@ -1,8 +1,10 @@
 import type { SealedSecret, SendJob, SendTarget } from "../../../ports/stores/send-job.ts";
-import type { Queries, Row, Transaction } from "../connection/database.ts";
+import type { Row } from "../../sql/rows.ts";
 import { blob, endpointOf, eventOf, integer, integerOrNull, text } from "../../sql/rows.ts";
+import type { Queries } from "../connection/queries.ts";
+import type { Transaction } from "../connection/transaction.ts";
 
-/** Where jobs go: format, headers, secrets and health as they stand. Secrets differ with the moment of the job. */
+/** Endpoints as targets of jobs: format, headers, health, and the secrets that are valid at the time of a job. */
 export class Targets {
   readonly #rows: ReadonlyMap<string, Row>;
   readonly #secrets: ReadonlyMap<string, readonly SealedSecret[]>;
@@ -49,8 +51,8 @@ export class Targets {
 }
 
 /**
- * Leases deliveries (of locked endpoints) to this process and gathers everything their attempts need, as of this moment. In
- * the order given. `known`: their targets, where somebody has read them.
+ * Leases deliveries of locked endpoints to this process and returns their jobs in the order given. `known` holds the
+ * targets if the caller has read them already.
  */
 export async function leaseJobs(
   tx: Transaction,

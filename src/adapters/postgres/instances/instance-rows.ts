@@ -1,29 +1,30 @@
 import { raisedRate } from "../../../domain/sources/rate-division.ts";
 import type { ClusterView, Instance, InstanceStore, Shares, Sweep } from "../../../ports/stores/instance-store.ts";
-import type { DatabaseClock } from "../connection/database-clock.ts";
-import type { Database, Row, Transaction } from "../connection/database.ts";
-import { gateOf, gatesAfter } from "./source-gates.ts";
-import { manualRetryPending } from "../deliveries/manual-retries.ts";
-import { freeLeasesOf } from "../deliveries/due-bounds.ts";
-import { feedHorizon } from "../reading/feed-horizon.ts";
-import { decodeFeedPosition, feedPositionOf, newestInFeed } from "../reading/feed-position.ts";
-import { claimUnowned, countUnowned, deadOwners } from "../calls/free-calls.ts";
+import type { Row } from "../../sql/rows.ts";
 import { flag, integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
-import { readWatchedCalls } from "../calls/watched-call.ts";
+import type { DatabaseClock } from "../connection/database-clock.ts";
+import type { Database } from "../connection/database.ts";
+import type { Transaction } from "../connection/transaction.ts";
+import { manualRetryPending } from "../deliveries/manual-retries.ts";
+import { releaseLeasesOf } from "../deliveries/claims.ts";
+import { feedHorizon, decodeFeedPosition, feedPositionOf, newestInFeed } from "../reading/feed.ts";
+import { claimUnowned, countUnowned, deadOwners } from "../calls/unowned-calls.ts";
+import { readWatchedCalls } from "../calls/watched-calls.ts";
+import { gateOf, gatesAfter } from "./source-gates.ts";
 
 export type InstancesOptions = {
   readonly db: Database;
   readonly clock: DatabaseClock;
-  /** Instances came or went, calls became free, somebody wants a part of a rate: others should look. */
+  /** Signals other instances: instances joined or left, calls became unowned, or deliveries are due. */
   readonly notifyPeers: (what: "instances" | "calls" | "deliveries") => void;
 };
 
-/** Any number of ours: who holds it raises its rates. */
+/** Advisory lock under which an instance raises its rates; an arbitrary number. */
 const ratesLockKey = 7_464_622_226;
 
 const nowMs = "(extract(epoch from clock_timestamp()) * 1000)::double precision";
 
-/** The `instances` table and what hangs on it. The token that every write carries is that of `db.owner`. */
+/** The store of instances: their rows, calls and leases. The token of every write is `db.owner.token`. */
 export class Instances implements InstanceStore {
   readonly #options: InstancesOptions;
   #gateVersion = 0;
@@ -36,7 +37,7 @@ export class Instances implements InstanceStore {
     const { db, clock, notifyPeers } = this.#options;
     const sentAtMonotonicMs = clock.monotonicMs();
     const rows = await db.transaction(async (tx) => {
-      // What was found by instances that are gone is found again.
+      // Gate states from before all instances ended are outdated and measured again.
       await tx.run("delete from source_gates where not exists (select 1 from instances where lease_until > clock_timestamp())");
       return tx.all(
         `with me as (
@@ -55,16 +56,16 @@ export class Instances implements InstanceStore {
     const token = integer(rows.find((row) => row["now_ms"] !== null) ?? {}, "token");
     db.owner.token = token;
     this.#gateVersion = 0;
-    const alive = this.#alive(token, rows, sentAtMonotonicMs);
+    const view = this.#toClusterView(token, rows, sentAtMonotonicMs);
     notifyPeers("instances");
-    return alive;
+    return view;
   }
 
   async heartbeat({ leaseMs, shares }: Parameters<InstanceStore["heartbeat"]>[0]): ReturnType<InstanceStore["heartbeat"]> {
     const { db, clock } = this.#options;
     const token = this.#token;
     const sentAtMonotonicMs = clock.monotonicMs();
-    // One statement, so that an idle instance costs next to nothing. What it sees of the others may be a moment old.
+    // One statement, so that an idle instance costs little. Its view of the other instances may be slightly old.
     const rows = await db.all(
       `with me as (
          update instances set lease_until = clock_timestamp() + $2::integer * interval '1 millisecond', shares = $3::jsonb where token = $1
@@ -81,13 +82,13 @@ export class Instances implements InstanceStore {
       db.owner.token = null;
       return { kind: "fenced" };
     }
-    return this.#alive(token, rows, sentAtMonotonicMs);
+    return this.#toClusterView(token, rows, sentAtMonotonicMs);
   }
 
   async raiseRates(wanted: Parameters<InstanceStore["raiseRates"]>[0]): Promise<Readonly<Record<string, number>>> {
     return this.#options.db.ownerTransaction(async (tx, token) => {
       await tx.run("select pg_advisory_xact_lock($1)", ratesLockKey);
-      // A statement of its own: it sees what whoever held the lock before has committed.
+      // A statement after the lock, so that it reads what the previous holder committed.
       const rows = await tx.all("select token, shares, key_ids from instances where token = $1 or lease_until > clock_timestamp()", token);
       const instances = rows.map(instanceOf);
       const own = instances.find((instance) => instance.token === token)?.shares ?? {};
@@ -124,8 +125,8 @@ export class Instances implements InstanceStore {
       clock.nowMs(),
       this.#gateVersion,
     );
-    if (row === undefined) throw new Error("a select without a table has one row");
-    clock.note(row["now_ms"] as number, sentAtMonotonicMs);
+    if (row === undefined) throw new Error("a select without a table returned no row");
+    clock.recordDatabaseTime(row["now_ms"] as number, sentAtMonotonicMs);
     const gates = ((row["gates"] ?? []) as readonly Row[]).map(gateOf);
     for (const gate of gates) this.#gateVersion = Math.max(this.#gateVersion, gate.suspensionVersion, gate.throttleVersion);
     return {
@@ -171,7 +172,7 @@ export class Instances implements InstanceStore {
 
   async loadOwnedCalls(callIds: readonly string[]): ReturnType<InstanceStore["loadOwnedCalls"]> {
     return this.#options.db.ownerTransaction(async (tx, token) => {
-      // Behind this lock a touch is either seen by what is read now, or still to come.
+      // After this update a concurrent touch is either visible to the next statement or sets touched_at again.
       await tx.run(
         `update calls set touched_at = null, owner_token = case when watched then owner_token end
          where id = any($1) and owner_token = $2 and (touched_at is not null or not watched)`,
@@ -201,7 +202,7 @@ export class Instances implements InstanceStore {
   async evict(tokens: readonly number[]): Promise<number> {
     const { db, clock, notifyPeers } = this.#options;
     const evicted = await db.transaction(async (tx) => {
-      // Whoever is writing for it at the moment keeps its row until that is over: then the next sweep finds it again.
+      // A transaction of the instance locks its row until the commit; such a row is skipped and found by the next sweep.
       const rows = await tx.all(
         `delete from instances where token in (
            select token from instances where token = any($1) and lease_until < clock_timestamp() order by token for update skip locked)
@@ -209,7 +210,7 @@ export class Instances implements InstanceStore {
         tokens,
       );
       const gone = rows.map((row) => integer(row, "token"));
-      if (gone.length > 0) await freeLeasesOf(tx, gone, clock.nowMs());
+      if (gone.length > 0) await releaseLeasesOf(tx, gone, clock.nowMs());
       return gone;
     });
     for (const what of ["calls", "deliveries", "instances"] as const) if (evicted.length > 0) notifyPeers(what);
@@ -222,23 +223,23 @@ export class Instances implements InstanceStore {
     if (token === null) return;
     await db.transaction(async (tx) => {
       await tx.run("delete from instances where token = $1", token);
-      await freeLeasesOf(tx, [token], clock.nowMs());
+      await releaseLeasesOf(tx, [token], clock.nowMs());
     });
     db.owner.token = null;
     for (const what of ["calls", "deliveries", "instances"] as const) notifyPeers(what);
   }
 
-  /** The rows of all that are alive; the own one says what time it is there. */
-  #alive(token: number, rows: readonly Row[], sentAtMonotonicMs: number): ClusterView {
+  /** Maps the rows of all live instances. The row of this instance carries the time of the database. */
+  #toClusterView(token: number, rows: readonly Row[], sentAtMonotonicMs: number): ClusterView {
     const { db, clock } = this.#options;
-    for (const row of rows) if (row["now_ms"] !== null) clock.note(row["now_ms"] as number, sentAtMonotonicMs);
+    for (const row of rows) if (row["now_ms"] !== null) clock.recordDatabaseTime(row["now_ms"] as number, sentAtMonotonicMs);
     db.owner.hasPeers = rows.length > 1;
     return { kind: "alive", token, instances: rows.map(instanceOf).toSorted((a, b) => a.token - b.token) };
   }
 
   get #token(): number {
     const { token } = this.#options.db.owner;
-    // No row has it.
+    // No row has a negative token.
     return token ?? -1;
   }
 }

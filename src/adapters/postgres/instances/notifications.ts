@@ -1,34 +1,33 @@
 import type { InstanceSignal, PeerNotifier } from "../../../ports/peer-notifier.ts";
 import type { Logger } from "../../../ports/telemetry.ts";
-import { toClientUrl } from "../connection/connection-string.ts";
-import type { Database } from "../connection/database.ts";
 import { waitAtMost } from "../../wait-at-most.ts";
+import { connectClient } from "../connection/session.ts";
+import type { Database } from "../connection/database.ts";
 import pRetry from "p-retry";
-import pg from "pg";
+import type pg from "pg";
 
 export type NotificationsOptions = {
   readonly connectionString: string;
-  /** Sends; its owner says who this instance is, and whether anybody is there to hear it. */
+  /** Sends notifications, unless this instance has no peers. */
   readonly db: Pick<Database, "run" | "owner">;
-  /** Word from another instance. */
+  /** Called with the signals of another instance. */
   readonly onSignal: (what: ReadonlySet<InstanceSignal>) => void;
 };
 
 const channel = "ringback";
-/** What is announced together is one message. */
-const gatherMs = 10;
+/** Signals within this time are sent as one message. */
+const lingerMs = 10;
 const reconnect = { retries: Infinity, minTimeout: 500, maxTimeout: 15_000, randomize: true } as const;
-const connectTimeoutMs = 5000;
 const closeWithinMs = 1000;
 
 /**
- * LISTEN and NOTIFY between instances, on a connection of its own. It only makes them look sooner: what is lost here, or
- * cannot be heard at all (a pooler in transaction mode), the sweeps find.
+ * LISTEN and NOTIFY between instances, on a separate connection. Signals only speed up the instances: the sweeps find
+ * changes whose signal was lost or cannot be received at all (a pooler in transaction mode).
  */
 export class Notifications implements PeerNotifier {
   readonly #options: NotificationsOptions;
   readonly #closed = new AbortController();
-  readonly #waiting = new Set<InstanceSignal>();
+  readonly #pending = new Set<InstanceSignal>();
   #client: pg.Client | null = null;
   #timer: NodeJS.Timeout | null = null;
   #sending: Promise<void> = Promise.resolve();
@@ -44,11 +43,11 @@ export class Notifications implements PeerNotifier {
 
   signal(what: InstanceSignal): void {
     if (this.#closed.signal.aborted) return;
-    this.#waiting.add(what);
-    this.#timer ??= setTimeout(() => this.#send(), gatherMs);
+    this.#pending.add(what);
+    this.#timer ??= setTimeout(() => this.#send(), lingerMs);
   }
 
-  /** What was announced before has been sent, or could not be. */
+  /** Sends pending signals, if possible, and closes the connection. Takes at most twice `closeWithinMs`. */
   async close(): Promise<void> {
     if (this.#closed.signal.aborted) return;
     if (this.#timer !== null) this.#send();
@@ -61,11 +60,11 @@ export class Notifications implements PeerNotifier {
     const { db } = this.#options;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
-    const words = [...this.#waiting].join(",");
-    this.#waiting.clear();
-    // An arrival or a departure concerns those that this instance does not know of.
-    if (!db.owner.hasPeers && !words.includes("instances")) return;
-    const sent = db.run("select pg_notify($1, $2)", channel, `${db.owner.token ?? ""}:${words}`);
+    const signals = [...this.#pending].join(",");
+    this.#pending.clear();
+    // A join or leave also concerns instances that this one has not seen yet.
+    if (!db.owner.hasPeers && !signals.includes("instances")) return;
+    const sent = db.run("select pg_notify($1, $2)", channel, `${db.owner.token ?? ""}:${signals}`);
     this.#sending = sent.then(
       () => undefined,
       () => undefined,
@@ -86,21 +85,13 @@ export class Notifications implements PeerNotifier {
     }
   }
 
-  /** Resolves once it listens, with what resolves when it does no more. */
+  /** Resolves once the connection listens; `ended` resolves when the connection is lost. */
   async #connect(): Promise<{ readonly ended: Promise<void> }> {
-    const { connectionString } = this.#options;
-    const client = new pg.Client({
-      connectionString: toClientUrl(connectionString),
-      application_name: "ringback listen",
-      keepAlive: true,
-      connectionTimeoutMillis: connectTimeoutMs,
-    });
+    const client = await connectClient(this.#options.connectionString, "ringback listen");
     const { promise: ended, resolve } = Promise.withResolvers<void>();
-    client.on("error", () => undefined);
     client.on("end", resolve);
     client.on("notification", ({ payload }) => this.#receive(payload ?? ""));
     try {
-      await client.connect();
       await client.query(`listen ${channel}`);
     } catch (error) {
       await client.end().catch(() => undefined);
@@ -111,8 +102,8 @@ export class Notifications implements PeerNotifier {
   }
 
   #receive(payload: string): void {
-    const [token = "", words = ""] = payload.split(":");
+    const [token = "", signals = ""] = payload.split(":");
     if (token === String(this.#options.db.owner.token ?? "")) return;
-    this.#options.onSignal(new Set(words.split(",") as InstanceSignal[]));
+    this.#options.onSignal(new Set(signals.split(",") as InstanceSignal[]));
   }
 }

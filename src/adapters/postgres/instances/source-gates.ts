@@ -1,12 +1,13 @@
 import type { GateState, SharedSourceStore, SharedSuspension } from "../../../ports/stores/shared-source-store.ts";
-import type { Database, Row } from "../connection/database.ts";
+import type { Row } from "../../sql/rows.ts";
 import { integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
+import type { Database } from "../connection/database.ts";
 
-/** Gates changed after that version of any of their parts, as one value of a select; null when there are none. */
+/** SQL expression: gates with a part newer than `version`, as JSON; null if there are none. */
 export const gatesAfter = (version: string) =>
   `(select json_agg(g) from source_gates g where greatest(g.suspension_version, g.throttle_version) > ${version})`;
 
-/** The rows of `source_gates`. `onChanged`: after a write that others should hear of. */
+/** Creates the store of source gates. Calls `onChanged` after each write that concerns other instances. */
 export function createSharedSourceStore(db: Database, onChanged: () => void): SharedSourceStore {
   return {
     async changeSuspension({ sourceName, suspension, expectedVersion }) {
@@ -23,9 +24,9 @@ export function createSharedSourceStore(db: Database, onChanged: () => void): Sh
         onChanged();
         return { kind: "changed", gate: gateOf(changed) };
       }
-      const standing = await db.get("select * from source_gates where source_name = $1", sourceName);
-      if (standing === undefined) throw new Error(`the gate of ${sourceName} went away`);
-      return { kind: "superseded", gate: gateOf(standing) };
+      const current = await db.get("select * from source_gates where source_name = $1", sourceName);
+      if (current === undefined) throw new Error(`the gate of ${sourceName} was deleted meanwhile`);
+      return { kind: "superseded", gate: gateOf(current) };
     },
     async throttle({ sourceName, throttledUntilMs, rateFactor }) {
       const row = await db.get(
@@ -37,7 +38,7 @@ export function createSharedSourceStore(db: Database, onChanged: () => void): Sh
         throttledUntilMs,
         rateFactor,
       );
-      if (row === undefined) throw new Error("an upsert returns its row");
+      if (row === undefined) throw new Error("an upsert returned no row");
       onChanged();
       return gateOf(row);
     },

@@ -1,10 +1,11 @@
 import type { DeliveryView, EventView } from "../../../ports/stores/read-store.ts";
-import type { Queries, Row } from "../connection/database.ts";
-import { isStatus } from "./page.ts";
+import type { Row } from "../../sql/rows.ts";
 import { integer } from "../../sql/rows.ts";
 import { deliveryViewOf, eventViewOf } from "../../sql/view-rows.ts";
+import type { Queries } from "../connection/queries.ts";
+import { isStatus } from "./page.ts";
 
-/** What `summaryOf` reads; `p` is the endpoint, `h` its host. */
+/** The columns that `summaryOf` reads; `p` is the endpoint, `h` its host. */
 export const summaryColumns = `p.url as callback_url, p.state as p_state, p.reason as p_reason, p.format as p_format,
   greatest(p.paused_until, h.paused_until) as p_paused_until`;
 
@@ -40,7 +41,7 @@ export const hookSelect = `
 export const eventSelect =
   "select e.position, e.id as event_id, e.account_id, e.type as event_type, e.timestamp, e.data, e.sequence from events e";
 
-/** Events with their deliveries, in the order given. */
+/** Adds the deliveries to rows of events, in the order given. */
 export async function readEventViews(db: Queries, rows: readonly Row[]): Promise<readonly EventView[]> {
   const positions = rows.map((row) => integer(row, "position"));
   const deliveries = Map.groupBy(

@@ -1,11 +1,12 @@
 import type { CallStatus } from "../../../domain/calls/call.ts";
 import type { Watch } from "../../../domain/calls/watch.ts";
 import type { WatchDraft } from "../../../ports/stores/registration-store.ts";
-import type { Row, Transaction } from "../connection/database.ts";
-import { TransactionOvertakenError } from "../connection/failures.ts";
+import type { Row } from "../../sql/rows.ts";
 import { callStatusOf, integer, integerOrNull, text, watchOf } from "../../sql/rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
+import { TransactionOvertakenError } from "../connection/failures.ts";
 
-/** A call that drafts are about, as they find it or make it. */
+/** A call that drafts refer to, existing or created by this transaction. */
 export type LockedCall = {
   readonly callId: string;
   readonly sourceName: string;
@@ -13,18 +14,18 @@ export type LockedCall = {
   readonly callSid: string;
   readonly createdAtMs: number;
   readonly transition: number;
-  /** Made by this transaction. */
+  /** Whether this transaction creates the call. */
   readonly isNew: boolean;
-  /** An instance that is there, other than this one, polls it. */
-  readonly isOthers: boolean;
+  /** Whether another live instance polls the call. */
+  readonly isPolledByPeer: boolean;
   status: CallStatus;
   version: number;
   isRestored: boolean;
 };
 
-const nothingSeen: CallStatus = { status: null, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs: null };
+const unobserved: CallStatus = { status: null, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs: null };
 
-/** Calls that registrations name. Those that are there are locked before anything of them is read: no transition comes between. */
+/** Calls that registrations name. `load` locks existing calls before it reads their watches, so that no transition intervenes. */
 export class LockedCalls {
   readonly #calls: Map<string, LockedCall>;
   readonly #newest = new Map<string, Watch>();
@@ -49,17 +50,17 @@ export class LockedCalls {
             rows.map((row) => text(row, "id")),
             [...new Set(drafts.map(({ accountId }) => accountId))],
           );
-    return new LockedCalls(rows, await othersAmong(tx, token, rows), watches.map(watchOf));
+    return new LockedCalls(rows, await findOwningPeers(tx, token, rows), watches.map(watchOf));
   }
 
-  private constructor(rows: readonly Row[], others: ReadonlySet<number>, watches: readonly Watch[]) {
+  private constructor(rows: readonly Row[], peers: ReadonlySet<number>, watches: readonly Watch[]) {
     this.#calls = new Map(
-      rows.map((row) => [callKey(text(row, "source_name"), text(row, "scope"), text(row, "call_sid")), callOf(row, others)]),
+      rows.map((row) => [callKey(text(row, "source_name"), text(row, "scope"), text(row, "call_sid")), callOf(row, peers)]),
     );
-    for (const watch of watches) this.#newest.set(likeKey(watch.callId, watch.accountId, watch.callbackUrl), watch);
+    for (const watch of watches) this.#newest.set(watchKey(watch.callId, watch.accountId, watch.callbackUrl), watch);
   }
 
-  /** Those that were there. */
+  /** Ids of the calls that existed before this transaction. */
   get knownIds(): readonly string[] {
     return [...this.#calls.values()].filter(({ isNew }) => !isNew).map(({ callId }) => callId);
   }
@@ -77,8 +78,8 @@ export class LockedCalls {
       createdAtMs: nowMs,
       transition: 0,
       isNew: true,
-      isOthers: false,
-      status: nothingSeen,
+      isPolledByPeer: false,
+      status: unobserved,
       version: 1,
       isRestored: false,
     };
@@ -86,23 +87,26 @@ export class LockedCalls {
     return call;
   }
 
-  /** A call whose life begins anew forgets its status; hooks are told its transitions again, for their numbers go on. */
+  /** Restarts an ended call without a status. Its transition numbers continue, so that hooks are notified of new transitions. */
   restore(call: LockedCall): void {
-    call.status = nothingSeen;
+    call.status = unobserved;
     call.version += 1;
     call.isRestored = true;
   }
 
-  /** The newest watch of the account on the same call for the same URL. */
-  newestLike(call: LockedCall, { accountId, endpoint }: WatchDraft): Watch | null {
-    return this.#newest.get(likeKey(call.callId, accountId, endpoint?.url ?? null)) ?? null;
+  /** Returns the newest watch of the account on the same call for the same URL. */
+  findNewestWatch(call: LockedCall, { accountId, endpoint }: WatchDraft): Watch | null {
+    return this.#newest.get(watchKey(call.callId, accountId, endpoint?.url ?? null)) ?? null;
   }
 
-  watch(watch: Watch): void {
-    this.#newest.set(likeKey(watch.callId, watch.accountId, watch.callbackUrl), watch);
+  addWatch(watch: Watch): void {
+    this.#newest.set(watchKey(watch.callId, watch.accountId, watch.callbackUrl), watch);
   }
 
-  /** Those with an active watch more are polled from now on: by this instance, unless another one does, which is told to look. */
+  /**
+   * Writes the calls. A call with a new active watch is polled by this instance, unless another live instance polls it: then
+   * the call is marked as touched, so that its owner reads it again.
+   */
   async write(tx: Transaction, token: number, isWatched: (callId: string) => boolean, withNewWatch: ReadonlySet<string>): Promise<void> {
     const calls = [...this.#calls.values()];
     await Promise.all([
@@ -116,24 +120,24 @@ export class LockedCalls {
         calls.filter((call) => call.isRestored),
       ),
     ]);
-    const wanted = calls.filter(({ isNew, callId }) => !isNew && withNewWatch.has(callId) && isWatched(callId));
-    if (wanted.length === 0) return;
-    if (wanted.some(({ isOthers }) => isOthers)) tx.changed.add("calls");
+    const existing = calls.filter(({ isNew, callId }) => !isNew && withNewWatch.has(callId) && isWatched(callId));
+    if (existing.length === 0) return;
+    if (existing.some(({ isPolledByPeer }) => isPolledByPeer)) tx.changed.add("calls");
     await tx.run(
-      `update calls c set watched = true, owner_token = case when u.is_others then c.owner_token else $3 end,
-         touched_at = case when u.is_others then (extract(epoch from clock_timestamp()) * 1000)::bigint else c.touched_at end
-       from unnest($1::text[], $2::boolean[]) as u(id, is_others) where c.id = u.id`,
-      wanted.map(({ callId }) => callId),
-      wanted.map(({ isOthers }) => isOthers),
+      `update calls c set watched = true, owner_token = case when u.by_peer then c.owner_token else $3 end,
+         touched_at = case when u.by_peer then (extract(epoch from clock_timestamp()) * 1000)::bigint else c.touched_at end
+       from unnest($1::text[], $2::boolean[]) as u(id, by_peer) where c.id = u.id`,
+      existing.map(({ callId }) => callId),
+      existing.map(({ isPolledByPeer }) => isPolledByPeer),
       token,
     );
   }
 }
 
-/** Somebody else made one of them a moment ago: the transaction starts anew and finds it. */
+/** Inserts new calls. If another transaction has just inserted one of them, this transaction is repeated and finds it. */
 async function insertCalls(tx: Transaction, token: number, calls: readonly LockedCall[]): Promise<void> {
   if (calls.length === 0) return;
-  const made = await tx.run(
+  const inserted = await tx.run(
     `insert into calls (id, source_name, scope, call_sid, created_at, owner_token) select *, $6::bigint
      from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[]) on conflict (call_sid, source_name, scope) do nothing`,
     calls.map(({ callId }) => callId),
@@ -143,7 +147,7 @@ async function insertCalls(tx: Transaction, token: number, calls: readonly Locke
     calls.map(({ createdAtMs }) => createdAtMs),
     token,
   );
-  if (made < calls.length) throw new TransactionOvertakenError();
+  if (inserted < calls.length) throw new TransactionOvertakenError();
 }
 
 async function restoreCalls(tx: Transaction, calls: readonly LockedCall[]): Promise<void> {
@@ -156,17 +160,17 @@ async function restoreCalls(tx: Transaction, calls: readonly LockedCall[]): Prom
 }
 
 /**
- * The instances that are there and own some of these locked calls, without this one. Asked behind the locks: a statement that
- * waited for a call sees its new owner, but of other tables what was there when it began.
+ * Finds the other live instances that own some of these locked calls. This is a statement of its own after the one that
+ * locked the calls: a statement that waited for a lock reads the new owner of the call, but an old snapshot of `instances`.
  */
-async function othersAmong(tx: Transaction, token: number, calls: readonly Row[]): Promise<ReadonlySet<number>> {
+async function findOwningPeers(tx: Transaction, token: number, calls: readonly Row[]): Promise<ReadonlySet<number>> {
   const owners = new Set(calls.map((row) => integerOrNull(row, "owner_token")).filter((owner) => owner !== null && owner !== token));
   if (owners.size === 0) return new Set();
   const rows = await tx.all("select token from instances where token = any($1)", [...owners]);
   return new Set(rows.map((row) => integer(row, "token")));
 }
 
-function callOf(row: Row, others: ReadonlySet<number>): LockedCall {
+function callOf(row: Row, peers: ReadonlySet<number>): LockedCall {
   const owner = integerOrNull(row, "owner_token");
   return {
     callId: text(row, "id"),
@@ -176,7 +180,7 @@ function callOf(row: Row, others: ReadonlySet<number>): LockedCall {
     createdAtMs: integer(row, "created_at"),
     transition: integer(row, "transitions"),
     isNew: false,
-    isOthers: owner !== null && others.has(owner),
+    isPolledByPeer: owner !== null && peers.has(owner),
     status: callStatusOf(row),
     version: integer(row, "version"),
     isRestored: false,
@@ -184,4 +188,4 @@ function callOf(row: Row, others: ReadonlySet<number>): LockedCall {
 }
 
 const callKey = (sourceName: string, scope: string, callSid: string) => `${sourceName} ${scope} ${callSid}`;
-const likeKey = (callId: string, accountId: string, url: string | null) => `${callId} ${accountId} ${url ?? ""}`;
+const watchKey = (callId: string, accountId: string, url: string | null) => `${callId} ${accountId} ${url ?? ""}`;

@@ -1,12 +1,16 @@
+import { chooseSecret, findDifferences } from "../../../domain/deliveries/endpoint-registration.ts";
+import { checkQuota } from "../../../domain/quotas.ts";
+import type { QuotaExceeded, Quotas } from "../../../domain/quotas.ts";
 import type { EndpointSummary } from "../../../ports/stores/read-store.ts";
-import type { EndpointConflict, EndpointDraft, QuotaExceeded } from "../../../ports/stores/registration-store.ts";
-import type { Row, Transaction } from "../connection/database.ts";
-import { insertEndpoints } from "./endpoint-rows.ts";
-import type { NewEndpoint } from "./endpoint-rows.ts";
-import { readCounts } from "../reading/counts.ts";
+import type { EndpointConflict, EndpointDraft } from "../../../ports/stores/registration-store.ts";
+import type { Row } from "../../sql/rows.ts";
 import { integerOrNull, text, textOrNull } from "../../sql/rows.ts";
-import { summaryColumns } from "../reading/selects.ts";
 import { summaryOf } from "../../sql/view-rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
+import { readCounts } from "../reading/stats.ts";
+import { summaryColumns } from "../reading/selects.ts";
+import { insertEndpoints } from "./endpoints.ts";
+import type { NewEndpoint } from "./endpoints.ts";
 
 export type NamedEndpoint =
   | { readonly kind: "endpoint"; readonly summary: EndpointSummary; readonly showsGeneratedSecret: boolean }
@@ -19,16 +23,16 @@ type Existing = { readonly row: Row; readonly summary: EndpointSummary };
 const keyOf = (accountId: string, url: string) => `${accountId} ${url}`;
 
 /**
- * Endpoints that registrations name: the one there, if nothing given disagrees with it, else a new one. The accounts are
- * locked, so nobody else makes one meanwhile; those that are there are locked too: a 410 or a disabling that is being written
- * is seen, or waits and sees what is registered here.
+ * Endpoints that registrations name: the existing one, if it agrees with the draft, or a new one. The accounts are locked, so
+ * that no other transaction creates the same endpoint. Existing endpoints are locked as well, so that a concurrent 410 or
+ * disabling is either visible here or waits and then sees these registrations.
  */
 export class LockedEndpoints {
   readonly #existing: Map<string, Existing>;
   readonly #hostPauses: ReadonlyMap<string, number | null>;
   readonly #defaultSecrets: ReadonlyMap<string, string | null>;
   readonly #endpointCounts: Map<string, number>;
-  readonly #made: NewEndpoint[] = [];
+  readonly #created: NewEndpoint[] = [];
 
   static async load(
     tx: Transaction,
@@ -72,66 +76,58 @@ export class LockedEndpoints {
     this.#endpointCounts = new Map([...usage].map(([accountId, { endpoints: count }]) => [accountId, count]));
   }
 
-  /** Nothing is written for a conflict. */
-  name({ accountId, draft }: Named, maxEndpoints: number, nowMs: number): NamedEndpoint {
+  /** Returns the endpoint for a draft. A conflict or an exceeded quota writes nothing. */
+  name({ accountId, draft }: Named, quotas: Quotas, nowMs: number): NamedEndpoint {
     const existing = this.#existing.get(keyOf(accountId, draft.url));
     if (existing !== undefined) {
-      const fields = differences(existing.row, draft);
+      const fields = findDifferences(
+        {
+          format: text(existing.row, "p_format"),
+          headersFingerprint: textOrNull(existing.row, "headers_fingerprint"),
+          secretFingerprint: textOrNull(existing.row, "secret_fingerprint"),
+        },
+        draft,
+      );
       if (fields.length > 0) return { kind: "endpoint_differs", endpointId: existing.summary.id, fields };
       return { kind: "endpoint", summary: existing.summary, showsGeneratedSecret: false };
     }
     const count = this.#endpointCounts.get(accountId) ?? 0;
-    if (maxEndpoints > 0 && count >= maxEndpoints) return { kind: "quota_exceeded", quota: "endpoints", limit: maxEndpoints };
+    const exceeded = checkQuota(quotas, "maxEndpoints", () => count);
+    if (exceeded !== null) return exceeded;
     this.#endpointCounts.set(accountId, count + 1);
-    return { kind: "endpoint", ...this.#make(accountId, draft, nowMs) };
+    return { kind: "endpoint", ...this.#create(accountId, draft, nowMs) };
   }
 
-  /** Whether its secret is the one made for this answer: not the client's own, not the account's default. */
-  #make(
+  /** Creates an endpoint. Its generated secret is shown unless the client gave one or the account has a default. */
+  #create(
     accountId: string,
     draft: EndpointDraft,
     nowMs: number,
   ): { readonly summary: EndpointSummary; readonly showsGeneratedSecret: boolean } {
-    const defaultSecretId = this.#defaultSecrets.get(accountId) ?? null;
-    const secret = draft.givenSecret ?? (defaultSecretId === null ? draft.generatedSecret : null);
-    this.#made.push({ accountId, draft, secret, secretId: secret?.id ?? defaultSecretId ?? "", nowMs });
+    const { secret, secretId, isGenerated } = chooseSecret(draft, this.#defaultSecrets.get(accountId) ?? null);
+    this.#created.push({ accountId, draft, secret, secretId, nowMs });
     const format = draft.format ?? draft.defaultFormat;
     const pausedUntilMs = this.#hostPauses.get(keyOf(accountId, draft.origin)) ?? null;
     const summary: EndpointSummary = { id: draft.id, state: "enabled", reason: null, format, pausedUntilMs };
     const headers = draft.headers?.names.length ? draft.headers : null;
-    // What the next one that names it is compared with.
+    // Later drafts for the same URL are compared with this row.
     const row = {
       p_format: format,
       headers_fingerprint: headers?.fingerprints[0] ?? null,
       secret_fingerprint: secret?.fingerprints[0] ?? null,
     };
     this.#existing.set(keyOf(accountId, draft.url), { row, summary });
-    return { summary, showsGeneratedSecret: secret === draft.generatedSecret };
+    return { summary, showsGeneratedSecret: isGenerated };
   }
 
   async write(tx: Transaction): Promise<void> {
-    await insertEndpoints(tx, this.#made);
+    await insertEndpoints(tx, this.#created);
   }
-}
-
-function differences(existing: Row, draft: EndpointDraft): EndpointConflict["fields"] {
-  const fields: EndpointConflict["fields"][number][] = [];
-  if (draft.format !== null && draft.format !== existing["p_format"]) fields.push("format");
-  if (draft.headers !== null) {
-    const fingerprint = textOrNull(existing, "headers_fingerprint");
-    const same = fingerprint === null ? draft.headers.names.length === 0 : draft.headers.fingerprints.includes(fingerprint);
-    if (!same) fields.push("headers");
-  }
-  if (draft.givenSecret !== null) {
-    const current = textOrNull(existing, "secret_fingerprint");
-    if (current === null || !draft.givenSecret.fingerprints.includes(current)) fields.push("signing_secret");
-  }
-  return fields;
 }
 
 export type Usage = { readonly activeWatches: number; readonly endpoints: number };
 
-/** Locks accounts for a registration and reads how much of their quotas they use. */
+/** Locks accounts for a registration. With `counts`, also reads their usage of the quotas. */
 export async function lockAccounts(
   tx: Transaction,
   accountIds: readonly string[],

@@ -1,21 +1,23 @@
-import { decideRepeat, isStatusCurrent } from "../../../domain/calls/registration.ts";
+import { checkQuota } from "../../../domain/quotas.ts";
+import { decideRepeat, isStatusCurrent, newWatch } from "../../../domain/calls/registration.ts";
 import { planInitialEvents } from "../../../domain/calls/transition.ts";
 import type { Watch } from "../../../domain/calls/watch.ts";
+import { filterToRow } from "../../../domain/events/event-filter.ts";
 import type { Notice } from "../../../ports/stores/call-store.ts";
 import type { EndpointSummary, WatchView } from "../../../ports/stores/read-store.ts";
 import type { RegisterWatchResult, WatchDraft } from "../../../ports/stores/registration-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
-import type { Transaction } from "../connection/database.ts";
-import { LockedCalls } from "./locked-calls.ts";
-import type { LockedCall } from "./locked-calls.ts";
-import { enableIfDisabled } from "./endpoint-rows.ts";
-import { LockedEndpoints, lockAccounts } from "./locked-endpoints.ts";
-import type { Usage } from "./locked-endpoints.ts";
 import { gatherWatchedCall, text } from "../../sql/rows.ts";
+import { watchViewOf } from "../../sql/view-rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
 import { TransitionEvents } from "../calls/transition-events.ts";
 import type { TransitionContext } from "../calls/transition-events.ts";
 import { watchSelect } from "../reading/selects.ts";
-import { watchViewOf } from "../../sql/view-rows.ts";
+import { LockedCalls } from "./locked-calls.ts";
+import type { LockedCall } from "./locked-calls.ts";
+import { enableIfDisabled } from "./endpoints.ts";
+import { LockedEndpoints, lockAccounts } from "./locked-endpoints.ts";
+import type { Usage } from "./locked-endpoints.ts";
 
 type NewWatch = {
   readonly watch: Watch;
@@ -26,16 +28,16 @@ type NewWatch = {
   readonly notices: readonly Notice[];
 };
 
-/** What becomes of a draft: refused at once, or to be answered once everything is written. */
+/** The outcome of a draft: refused at once, or completed after everything is written. */
 type DraftOutcome =
   | { readonly kind: "refused"; readonly result: RegisterWatchResult }
   | { readonly kind: "existing"; readonly watchId: string }
-  | ({ readonly kind: "made" } & NewWatch);
+  | ({ readonly kind: "created" } & NewWatch);
 
 /**
- * Each draft by itself, in order, all in the one transaction; one that is refused has written nothing. Everything drafts
- * are about is locked and read first, they are judged in memory, and what came of it is written at once. Accounts are
- * locked, so of two instances that register the same watch at the same moment the second one finds it.
+ * Registers drafts independently and in order, in one transaction; a refused draft writes nothing. All rows that the drafts
+ * refer to are locked and read first, the drafts are decided in memory, and the results are written together. The accounts
+ * are locked, so that of two instances that register the same watch at the same time the second one finds it.
  */
 export async function registerWatches(
   tx: Transaction,
@@ -58,7 +60,7 @@ export async function registerWatches(
   const outcomes = drafts.map((draft) => batch.decide(draft));
   const jobs = await batch.write(tx, token);
   const views = await readViews(tx, outcomes);
-  return outcomes.map((one) => answerOf(one, transitionEvents, jobs, views));
+  return outcomes.map((outcome) => toResult(outcome, transitionEvents, jobs, views));
 }
 
 class RegistrationBatch {
@@ -67,8 +69,8 @@ class RegistrationBatch {
   readonly #endpoints: LockedEndpoints;
   readonly #activeWatches: Map<string, number>;
   readonly #withHooks: ReadonlySet<string>;
-  readonly #made: Watch[] = [];
-  /** Disabled endpoints that were named again, with the moment. */
+  readonly #created: Watch[] = [];
+  /** Disabled endpoints that a draft names, with the time of the registration (epoch ms). */
   readonly #enabled = new Map<string, number>();
 
   constructor(
@@ -88,31 +90,35 @@ class RegistrationBatch {
   decide(draft: WatchDraft): DraftOutcome {
     const { accountId, nowMs, quotas } = draft;
     if (draft.endpoint === null && !this.#withHooks.has(accountId)) return refuse({ kind: "callback_required" });
-    const known = this.#calls.find(draft);
-    const repeat = decideRepeat(known === undefined ? null : this.#calls.newestLike(known, draft), draft, nowMs);
+    const existingCall = this.#calls.find(draft);
+    const repeat = decideRepeat(existingCall === undefined ? null : this.#calls.findNewestWatch(existingCall, draft), draft, nowMs);
     if (repeat.kind === "differs") return refuse({ kind: "watch_differs", watchId: repeat.watchId, fields: repeat.fields });
     const active = this.#activeWatches.get(accountId) ?? 0;
-    if (repeat.kind === "new" && quotas.maxActiveWatches > 0 && active >= quotas.maxActiveWatches)
-      return refuse({ kind: "quota_exceeded", quota: "active_watches", limit: quotas.maxActiveWatches });
-    const named = draft.endpoint === null ? null : this.#endpoints.name({ accountId, draft: draft.endpoint }, quotas.maxEndpoints, nowMs);
+    const exceeded = repeat.kind === "new" ? checkQuota(quotas, "maxActiveWatches", () => active) : null;
+    if (exceeded !== null) return refuse(exceeded);
+    const named = draft.endpoint === null ? null : this.#endpoints.name({ accountId, draft: draft.endpoint }, quotas, nowMs);
     if (named !== null && named.kind !== "endpoint") return refuse(named);
     if (repeat.kind === "existing") return { kind: "existing", watchId: repeat.watchId };
     if (named?.summary.state === "disabled") this.#enabled.set(named.summary.id, nowMs);
     return {
-      kind: "made",
-      ...this.#make(draft, known, named?.summary ?? null),
+      kind: "created",
+      ...this.#create(draft, existingCall, named?.summary ?? null),
       showsGeneratedSecret: named?.showsGeneratedSecret ?? false,
     };
   }
 
-  #make(draft: WatchDraft, known: LockedCall | undefined, endpoint: EndpointSummary | null): Omit<NewWatch, "showsGeneratedSecret"> {
+  #create(
+    draft: WatchDraft,
+    existingCall: LockedCall | undefined,
+    endpoint: EndpointSummary | null,
+  ): Omit<NewWatch, "showsGeneratedSecret"> {
     const { accountId, nowMs } = draft;
-    const call = known ?? this.#calls.make(draft);
-    if (draft.restartsEndedCall && known !== undefined && this.#transitionEvents.watchesOf(call.callId).length === 0)
+    const call = existingCall ?? this.#calls.make(draft);
+    if (draft.restartsEndedCall && existingCall !== undefined && this.#transitionEvents.watchesOf(call.callId).length === 0)
       this.#calls.restore(call);
-    const watch = watchFrom(draft, call, endpoint);
-    this.#made.push(watch);
-    this.#calls.watch(watch);
+    const watch = newWatch(draft, call.callId, endpoint === null ? null : { id: endpoint.id, url: draft.endpoint?.url ?? "" });
+    this.#created.push(watch);
+    this.#calls.addWatch(watch);
     this.#transitionEvents.add(watch);
     let context: TransitionContext | null = null;
     let notices: readonly Notice[] = [];
@@ -130,12 +136,12 @@ class RegistrationBatch {
 
   async write(tx: Transaction, token: number): Promise<ReadonlyMap<TransitionContext, readonly SendJob[]>> {
     const isWatched = (callId: string) => this.#transitionEvents.watchesOf(callId).length > 0;
-    const withNewWatch = new Set(this.#made.map(({ callId }) => callId));
+    const withNewWatch = new Set(this.#created.map(({ callId }) => callId));
     for (const [endpointId, nowMs] of this.#enabled) await enableIfDisabled(tx, endpointId, nowMs);
     const [, , , jobs] = await Promise.all([
       this.#endpoints.write(tx),
       this.#calls.write(tx, token, isWatched, withNewWatch),
-      insertWatches(tx, this.#made),
+      insertWatches(tx, this.#created),
       this.#transitionEvents.write(tx, token),
     ]);
     return jobs;
@@ -144,26 +150,6 @@ class RegistrationBatch {
 
 function refuse(result: RegisterWatchResult): DraftOutcome {
   return { kind: "refused", result };
-}
-
-function watchFrom(draft: WatchDraft, { callId }: LockedCall, endpoint: EndpointSummary | null): Watch {
-  return {
-    id: draft.id,
-    accountId: draft.accountId,
-    sourceName: draft.sourceName,
-    callId,
-    callSid: draft.callSid,
-    endpointId: endpoint?.id ?? null,
-    callbackUrl: draft.endpoint?.url ?? null,
-    status: "active",
-    endReason: null,
-    events: draft.events,
-    metadata: draft.metadata,
-    sequence: 0,
-    createdAtMs: draft.nowMs,
-    expiresAtMs: draft.expiresAtMs,
-    endedAtMs: null,
-  };
 }
 
 async function insertWatches(tx: Transaction, watches: readonly Watch[]): Promise<void> {
@@ -177,46 +163,46 @@ async function insertWatches(tx: Transaction, watches: readonly Watch[]): Promis
     watches.map(({ accountId }) => accountId),
     watches.map(({ callId }) => callId),
     watches.map(({ endpointId }) => endpointId),
-    watches.map(({ events }) => (events === null ? null : JSON.stringify(events))),
+    watches.map(({ filter }) => filterToRow(filter)),
     watches.map(({ metadata }) => JSON.stringify(metadata)),
     watches.map(({ createdAtMs }) => createdAtMs),
     watches.map(({ expiresAtMs }) => expiresAtMs),
   );
 }
 
-/** Only of what cannot be said from memory: the first watch of a call just made, on an endpoint in use, is as it was drafted. */
+/** Reads the views that are not known from memory. The first watch of a new call on an endpoint that is not disabled is still as drafted. */
 async function readViews(tx: Transaction, outcomes: readonly DraftOutcome[]): Promise<ReadonlyMap<string, WatchView>> {
-  const ids = outcomes.flatMap((one) =>
-    one.kind === "existing" ? [one.watchId] : one.kind === "made" && !isPlain(one) ? [one.watch.id] : [],
+  const ids = outcomes.flatMap((outcome) =>
+    outcome.kind === "existing" ? [outcome.watchId] : outcome.kind === "created" && !isAsDrafted(outcome) ? [outcome.watch.id] : [],
   );
   if (ids.length === 0) return new Map();
   const rows = await tx.all(`${watchSelect} where w.id = any($1)`, [...new Set(ids)]);
   return new Map(rows.map((row) => [text(row, "id"), watchViewOf(row)]));
 }
 
-function isPlain({ call, endpoint }: NewWatch): boolean {
+function isAsDrafted({ call, endpoint }: NewWatch): boolean {
   return call.isNew && endpoint?.state !== "disabled";
 }
 
-function answerOf(
-  one: DraftOutcome,
+function toResult(
+  outcome: DraftOutcome,
   transitionEvents: TransitionEvents,
   jobs: ReadonlyMap<TransitionContext, readonly SendJob[]>,
   views: ReadonlyMap<string, WatchView>,
 ): RegisterWatchResult {
-  if (one.kind === "refused") return one.result;
+  if (outcome.kind === "refused") return outcome.result;
   const viewOf = (watchId: string) => {
     const view = views.get(watchId);
     if (view === undefined) throw new Error(`no watch ${watchId}`);
     return view;
   };
-  if (one.kind === "existing") return { kind: "existing", view: viewOf(one.watchId) };
-  const { watch, call, endpoint, showsGeneratedSecret, context, notices } = one;
+  if (outcome.kind === "existing") return { kind: "existing", view: viewOf(outcome.watchId) };
+  const { watch, call, endpoint, showsGeneratedSecret, context, notices } = outcome;
   return {
     kind: "created",
-    view: isPlain(one) ? { watch, call: call.status, endpoint, pendingDeliveries: 0 } : viewOf(watch.id),
+    view: isAsDrafted(outcome) ? { watch, call: call.status, endpoint, pendingDeliveries: 0 } : viewOf(watch.id),
     showsGeneratedSecret,
-    call: call.isOthers ? null : gatherWatchedCall(call, transitionEvents.watchesOf(call.callId)),
+    call: call.isPolledByPeer ? null : gatherWatchedCall(call, transitionEvents.watchesOf(call.callId)),
     notices,
     jobs: context === null ? [] : (jobs.get(context) ?? []),
   };

@@ -1,15 +1,19 @@
 import type { RetentionStore } from "../../../ports/stores/service-store.ts";
-import type { Database, Row, Transaction } from "../connection/database.ts";
-import { foldCounts } from "../reading/counts.ts";
+import type { Row } from "../../sql/rows.ts";
+import { integer, text, textOrNull } from "../../sql/rows.ts";
+import type { Database } from "../connection/database.ts";
+import type { Transaction } from "../connection/transaction.ts";
+import { foldCounts } from "../reading/stats.ts";
 import { lockEndpoints, refreshDue } from "../deliveries/due-bounds.ts";
 import { isStatus } from "../reading/page.ts";
-import { integer, text, textOrNull } from "../../sql/rows.ts";
 import { deleteUnusedSecrets } from "../registration/secrets.ts";
-import { deleteUnwatchedCalls } from "../calls/watched-call.ts";
+import { deleteUnwatchedCalls } from "../calls/watched-calls.ts";
+
+export const composites = { deleteExpired };
 
 type Retention = Parameters<RetentionStore["deleteExpired"]>[0];
 
-const abandoned = `from endpoints p where p.state = 'disabled'`;
+const disabledEndpoints = `from endpoints p where p.state = 'disabled'`;
 const pendingSince = `from deliveries d where d.endpoint_id = p.id and d.status = 'pending' and d.created_at < $1 and d.lease_token is null`;
 const endedWatches = `from watches w where w.ended_at < $1
   and (select 1 from deliveries d where d.watch_id = w.id and (d.status = 'pending' or d.next_attempt_at is not null or d.lease_token is not null) limit 1) is null`;
@@ -20,22 +24,22 @@ const isUnused = `p.created_at < $1 and coalesce(p.last_success_at, 0) < $1
   and (select 1 from hooks k where k.endpoint_id = p.id limit 1) is null
   and (select 1 from deliveries d where d.endpoint_id = p.id limit 1) is null`;
 
-/** Nothing on an endpoint says that it is in use: all are looked at in turn, so many each time, from where this process was. */
+/** Endpoints have no column for their last use, so each run checks the next page of all endpoints, from the position of this process. */
 const endpointPage = 500;
-const lookedAt = new WeakMap<Database, string>();
+const positions = new WeakMap<Database, string>();
 const pageOfEndpoints = `(select array_agg(p.id order by p.id) filter (where ${isUnused}) as unused, max(p.id) as last, count(*) as n
   from (select * from endpoints where id > $2 order by id limit ${endpointPage}) p) page`;
 
 /**
- * One small batch of what retention is over for, in an order that leaves nothing pointing at what is gone. Every part
- * finds its rows by an index on their age: the cost is that of what is deleted, never of what is kept. When nothing is,
- * it is one statement.
+ * Deletes one small batch of expired rows, in an order that leaves no dangling references. Every part finds its rows by an
+ * index on their age, so that the cost depends on the deleted rows, not on the kept ones. Costs one statement if nothing has
+ * expired.
  */
-export async function deleteExpired(db: Database, request: Retention): Promise<{ readonly deleted: number; readonly more: boolean }> {
-  const after = lookedAt.get(db) ?? "";
+async function deleteExpired(db: Database, request: Retention): Promise<{ readonly deleted: number; readonly more: boolean }> {
+  const after = positions.get(db) ?? "";
   const due = await db.get(
     `select exists (select 1 from count_changes) as counts,
-       exists (select 1 ${abandoned} and exists (select 1 ${pendingSince})) or exists (select 1 ${endedWatches})
+       exists (select 1 ${disabledEndpoints} and exists (select 1 ${pendingSince})) or exists (select 1 ${endedWatches})
          or exists (select 1 ${unwatchedEvents}) or exists (select 1 from stored_answers where expires_at <= $3) as rows, page.*
      from ${pageOfEndpoints}`,
     request.beforeMs,
@@ -47,7 +51,7 @@ export async function deleteExpired(db: Database, request: Retention): Promise<{
   const counts: number[] = [];
   for (const part of [expireDisabled, deleteWatches, deleteUnwatchedEvents, deleteStoredAnswers])
     counts.push(await db.transaction((tx) => part(tx, request)));
-  // With their watches gone more of them are unused.
+  // Deleted watches may have left more endpoints unused.
   counts.push(await deleteEndpoints(db, request, await db.get(`select page.* from ${pageOfEndpoints}`, request.beforeMs, after)));
   return summaryOf(counts, request);
 }
@@ -56,10 +60,10 @@ function summaryOf(counts: readonly number[], { limit }: Retention): { readonly 
   return { deleted: counts.reduce((sum, count) => sum + count, 0), more: counts.includes(limit) };
 }
 
-/** What a disabled endpoint was owed for the whole time is given up, so that its watches can go. */
+/** Expires deliveries that a disabled endpoint had pending for the whole retention, so that their watches can be deleted. */
 async function expireDisabled(tx: Transaction, { beforeMs, nowMs, limit }: Retention): Promise<number> {
   const found = await tx.all(
-    `select owed.id, p.id as endpoint_id ${abandoned.replace("where", `cross join lateral (select d.id ${pendingSince} limit $2) owed where`)} limit $2`,
+    `select expired.id, p.id as endpoint_id ${disabledEndpoints.replace("where", `cross join lateral (select d.id ${pendingSince} limit $2) expired where`)} limit $2`,
     beforeMs,
     limit,
   );
@@ -76,7 +80,7 @@ async function expireDisabled(tx: Transaction, { beforeMs, nowMs, limit }: Reten
   return count;
 }
 
-/** A watch with its events, and its call when it was the last one there. */
+/** Deletes watches with their events, and their calls if no other watch is left. */
 async function deleteWatches(tx: Transaction, { beforeMs, limit }: Retention): Promise<number> {
   const found = await tx.all(`select w.id, w.call_id ${endedWatches} order by w.ended_at limit $2`, beforeMs, limit);
   const callIds = [...new Set(found.map((row) => text(row, "call_id")))];
@@ -85,7 +89,7 @@ async function deleteWatches(tx: Transaction, { beforeMs, limit }: Retention): P
     tx.run("select 1 from calls where id = any($1) order by id for update", callIds),
     tx.run("select 1 from watches where id = any($1) order by id for update", ids),
   ]);
-  // What was recovered since it was found is owed again.
+  // Deliveries may have been recovered since the read above, so the deletion checks again that none is pending.
   const deleted = await tx.run(`delete from watches where id = any(array(select w.id ${endedWatches} and w.id = any($2)))`, beforeMs, ids);
   await deleteUnwatchedCalls(tx, callIds);
   return deleted;
@@ -95,17 +99,17 @@ async function deleteUnwatchedEvents(tx: Transaction, { beforeMs, limit }: Reten
   return tx.run(`delete from events where position = any(array(select e.position ${unwatchedEvents} limit $2))`, beforeMs, limit);
 }
 
-/** Endpoints of the page that nothing refers to, with the secrets and the host that only they used. */
+/** Deletes the unused endpoints of the page, with the secrets and the hosts that only they used. */
 async function deleteEndpoints(db: Database, { beforeMs, limit }: Retention, page: Row | undefined): Promise<number> {
   const unused = (page?.["unused"] ?? []) as readonly string[];
   const ids = unused.slice(0, limit);
   const isLastPage = page === undefined || integer(page, "n") < endpointPage;
-  lookedAt.set(db, (unused.length > limit ? ids.at(-1) : isLastPage ? null : textOrNull(page, "last")) ?? "");
+  positions.set(db, (unused.length > limit ? ids.at(-1) : isLastPage ? null : textOrNull(page, "last")) ?? "");
   return ids.length === 0 ? 0 : db.transaction((tx) => deleteUnused(tx, beforeMs, ids));
 }
 
 async function deleteUnused(tx: Transaction, beforeMs: number, ids: readonly string[]): Promise<number> {
-  // Whoever is about to refer to one holds it: then it is looked at again.
+  // A transaction that is about to refer to one of them holds its lock; `isUnused` is then evaluated again after the wait.
   await tx.run("select 1 from endpoints where id = any($1) order by id for update", ids);
   const secrets = await tx.all("select secret_id from endpoint_secrets where endpoint_id = any($1)", ids);
   const deleted = await tx.all(`delete from endpoints p where p.id = any($2) and ${isUnused} returning host_id`, beforeMs, ids);

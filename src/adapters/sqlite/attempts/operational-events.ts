@@ -1,26 +1,44 @@
 import type { RingbackEvent } from "../../../domain/events/event.ts";
-import { newId } from "../../../domain/ids.ts";
 import { recipientsOf } from "../../../domain/events/operational-events.ts";
 import type { OperationalEventDraft } from "../../../domain/events/operational-events.ts";
+import { newId } from "../../../domain/ids.ts";
 import type { Notice } from "../../../ports/stores/call-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
+import type { OperationalStore } from "../../../ports/stores/service-store.ts";
 import { filterOf, text } from "../../sql/rows.ts";
+import { mayUseSource } from "../../sql/source-access.ts";
 import type { Database } from "../connection/database.ts";
 import { insertEvent } from "../deliveries/event-rows.ts";
 
-export type Published = { readonly jobs: readonly SendJob[]; readonly notices: readonly Notice[] };
+export const writes = { publishSourceEvent };
 
-/** One event for an account's hooks that name the type; nothing when none does. */
-export function publishOperational(db: Database, news: OperationalEventDraft): Published {
-  const { type, accountId, nowMs, data } = news;
+export type PublishedEvents = { readonly jobs: readonly SendJob[]; readonly notices: readonly Notice[] };
+
+/** Writes one event for the account's hooks that name its type; nothing if there is none. */
+export function publishOperationalEvent(db: Database, draft: OperationalEventDraft): PublishedEvents {
+  const { type, accountId, nowMs, data } = draft;
   const hooks = db
     .all("select endpoint_id, events from hooks where account_id = ?", accountId)
-    .map((row) => ({ endpointId: text(row, "endpoint_id"), events: filterOf(row) }));
-  const endpointIds = recipientsOf(news, hooks);
+    .map((row) => ({ endpointId: text(row, "endpoint_id"), filter: filterOf(row) }));
+  const endpointIds = recipientsOf(draft, hooks);
   if (endpointIds.length === 0) return { jobs: [], notices: [] };
   const event: RingbackEvent = { id: newId("evt", nowMs), accountId, timestampMs: nowMs, type, data };
   return {
     jobs: insertEvent(db, { event, watchId: null, callSid: null, sequence: null, terminal: false }, endpointIds, nowMs),
     notices: [{ accountId, watchId: null, sequence: null, eventType: type }],
   };
+}
+
+function publishSourceEvent(db: Database, event: Parameters<OperationalStore["publishSourceEvent"]>[0]): PublishedEvents {
+  const { type, sourceName, state, reason, nowMs } = event;
+  const { condition, values } = mayUseSource(sourceName, "?1");
+  const accounts = db.all(
+    `select a.id from accounts a where exists (select 1 from hooks h where h.account_id = a.id) and (${condition})`,
+    ...values,
+  );
+  const data = { endpointId: null, deliveryId: null, source: sourceName, state, reason, observedAtMs: nowMs };
+  const published = accounts.map((row) =>
+    publishOperationalEvent(db, { type, accountId: text(row, "id"), exceptEndpointId: null, nowMs, data }),
+  );
+  return { jobs: published.flatMap(({ jobs }) => jobs), notices: published.flatMap(({ notices }) => notices) };
 }

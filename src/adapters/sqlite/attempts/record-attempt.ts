@@ -1,33 +1,38 @@
+import { attemptColumns, namesOf, stateColumns } from "../../sql/delivery-columns.ts";
+import { recordedOf } from "../../sql/attempt-recorded.ts";
 import type { Attempt } from "../../../domain/deliveries/attempt.ts";
-import { decideAfterAttempt, changesOnlyDelivery } from "../../../domain/deliveries/delivery-decision.ts";
+import { changesOnlyDelivery, decideAfterAttempt } from "../../../domain/deliveries/delivery-decision.ts";
 import type { AttemptResult } from "../../../domain/deliveries/delivery-decision.ts";
 import { hasEndpointChanged } from "../../../domain/deliveries/endpoint.ts";
+import { dueAfterAttempt } from "../../../domain/deliveries/lane.ts";
 import type { EventType } from "../../../domain/events/event.ts";
 import { operationalEventsAfter } from "../../../domain/events/operational-events.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
+import { deliveryOf, endpointOf, endpointStateOf, integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
 import type { Database, Row } from "../connection/database.ts";
 import { raiseHostDue, refreshDue } from "../deliveries/due-bounds.ts";
+import { refreshLane, supersede } from "../deliveries/lanes.ts";
+import { publishOperationalEvent } from "./operational-events.ts";
 import { retireEndpoint } from "./retire-endpoint.ts";
 import type { RetireResult } from "./retire-endpoint.ts";
-import { replaceLane, supersede } from "../deliveries/lanes.ts";
-import { publishOperational } from "./operational-events.ts";
-import { deliveryOf, endpointOf, integer, integerOrNull, endpointStateOf, text, textOrNull } from "../../sql/rows.ts";
 
-/** Attempt, delivery, lane, endpoint and host in one transaction, by what `decideAfterAttempt` says of the rows as they stand. */
-export function recordAttempt(db: Database, record: AttemptRecord): AttemptRecorded {
+export const writes = { recordAttempt };
+
+/** Writes attempt, delivery, lane, endpoint and host in one transaction, as `decideAfterAttempt` decides from the current rows. */
+function recordAttempt(db: Database, record: AttemptRecord): AttemptRecorded {
   const row = db.get(
     `select d.*, e.id as event_id, e.type as event_type, e.call_sid from deliveries d join events e on e.position = d.event_position where d.id = ?`,
     record.deliveryId,
   );
   if (row === undefined || row["lease_token"] !== record.leaseToken) return { kind: "fenced" };
   const endpointRow = readEndpoint(db, text(row, "endpoint_id"));
-  const standing = endpointStateOf(endpointRow);
-  const result = decide(db, record, row, standing);
+  const state = endpointStateOf(endpointRow);
+  const result = decide(db, record, row, state);
   writeAttempt(db, record.deliveryId, result.attempt);
   writeDelivery(db, row, result);
   writeEndpoint(db, endpointRow, result);
   writeHost(db, endpointRow, result);
-  const laneGoesOn = settleLane(db, row, result, endpointOf(endpointRow).late, record.nowMs);
+  const laneHasMore = writeLane(db, row, result, endpointOf(endpointRow).late, record.nowMs);
   const retired: RetireResult =
     result.endpointChange === "disabled_gone"
       ? retireEndpoint(db, text(row, "endpoint_id"), record.nowMs)
@@ -37,18 +42,14 @@ export function recordAttempt(db: Database, record: AttemptRecord): AttemptRecor
     endpointId: text(row, "endpoint_id"),
     eventType: text(row, "event_type") as EventType,
   };
-  const published = operationalEventsAfter(about, result, record.nowMs).map((news) => publishOperational(db, news));
-  return {
-    kind: "recorded",
-    attempt: result.attempt,
-    delivery: result.delivery,
-    endpoint: { state: result.endpoint.state, health: result.endpoint.health, hostPausedUntilMs: result.host.pausedUntilMs },
-    endpointChange: result.endpointChange,
+  const published = operationalEventsAfter(about, result, record.nowMs).map((draft) => publishOperationalEvent(db, draft));
+  return recordedOf(result, {
     jobs: published.flatMap(({ jobs }) => jobs),
-    endpointNextDueAtMs: !laneGoesOn && boundsStand(endpointRow, standing, result) ? hostDueAt(endpointRow) : nextDueAt(db, endpointRow),
+    endpointNextDueAtMs:
+      !laneHasMore && areBoundsCurrent(endpointRow, state, result) ? hostDueAt(endpointRow) : refreshBounds(db, endpointRow),
     unwatchedCallIds: retired.unwatchedCallIds,
     notices: [...retired.notices, ...published.flatMap(({ notices }) => notices)],
-  };
+  });
 }
 
 function readEndpoint(db: Database, endpointId: string): Row {
@@ -62,15 +63,15 @@ function readEndpoint(db: Database, endpointId: string): Row {
   return row;
 }
 
-type Standing = ReturnType<typeof endpointStateOf>;
+type EndpointState = ReturnType<typeof endpointStateOf>;
 
-function decide(db: Database, record: AttemptRecord, row: Row, standing: Standing): AttemptResult {
+function decide(db: Database, record: AttemptRecord, row: Row, state: EndpointState): AttemptResult {
   const { outcome, startedAtMs, durationMs, mode, nowMs, jitter } = record;
   return decideAfterAttempt(
     {
       delivery: deliveryOf(row),
       attempt: { number: integer(row, "attempt_count") + 1, startedAtMs, durationMs, outcome, mode },
-      ...standing,
+      ...state,
       isTest: row["event_type"] === "endpoint.test",
     },
     db.policy,
@@ -78,38 +79,17 @@ function decide(db: Database, record: AttemptRecord, row: Row, standing: Standin
   );
 }
 
+const insertAttempt = `insert into attempts (delivery_id, ${namesOf(attemptColumns)}) values (?, ${attemptColumns.map(() => "?").join(", ")})`;
+
 function writeAttempt(db: Database, deliveryId: string, attempt: Attempt): void {
-  db.run(
-    `insert into attempts (delivery_id, number, started_at, duration_ms, status_code, error_code, error_detail, response_excerpt, decision)
-     values (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    deliveryId,
-    attempt.number,
-    attempt.startedAtMs,
-    Math.round(attempt.durationMs),
-    attempt.statusCode,
-    attempt.error?.code ?? null,
-    attempt.error?.detail ?? null,
-    attempt.responseExcerpt,
-    attempt.decision,
-  );
+  db.run(insertAttempt, deliveryId, ...attemptColumns.map((column) => column.valueOf(attempt)));
 }
 
+const updateDelivery = `update deliveries set ${stateColumns.map(({ name }) => `${name} = ?`).join(", ")}, due_at = ?, lease_token = null where id = ?`;
+
 function writeDelivery(db: Database, row: Row, { delivery }: AttemptResult): void {
-  const stays = delivery.status === "pending" && row["sequence"] === null;
-  db.run(
-    `update deliveries set status = ?, attempt_count = ?, steps_spent = ?, next_attempt_at = ?, due_at = ?, first_attempt_at = ?, first_failed_at = ?,
-       settled_at = ?, lease_token = null where id = ?`,
-    delivery.status,
-    delivery.attemptCount,
-    delivery.stepsSpent,
-    delivery.nextAttemptAtMs,
-    // In a lane its place is decided with the others'.
-    stays ? delivery.nextAttemptAtMs : delivery.status === "pending" ? integerOrNull(row, "due_at") : null,
-    delivery.firstAttemptAtMs,
-    delivery.firstFailedAtMs,
-    delivery.settledAtMs,
-    delivery.id,
-  );
+  const dueAtMs = dueAfterAttempt(delivery, { isInLane: row["sequence"] !== null, dueAtMs: integerOrNull(row, "due_at") });
+  db.run(updateDelivery, ...stateColumns.map((column) => column.valueOf(delivery)), dueAtMs, delivery.id);
 }
 
 function writeEndpoint(db: Database, before: Row, { endpoint }: AttemptResult): void {
@@ -134,7 +114,7 @@ function writeEndpoint(db: Database, before: Row, { endpoint }: AttemptResult): 
 
 function writeHost(db: Database, before: Row, { host }: AttemptResult): void {
   if (host.pausedUntilMs === before["host_paused_until"] && host.consecutivePauses === before["host_consecutive_pauses"]) return;
-  // Nothing of it is due before the pause ends: the bounds say so, or claims would look at it in vain.
+  // Raises the bounds to the end of the pause, because a claim would find nothing due before.
   db.run(
     `update hosts set paused_until = ?1, paused_since = ?4, consecutive_pauses = ?2, next_due_at = max(next_due_at, coalesce(?1, 0)),
        failing_due_at = max(failing_due_at, coalesce(?1, 0)) where id = ?3`,
@@ -145,23 +125,23 @@ function writeHost(db: Database, before: Row, { host }: AttemptResult): void {
   );
 }
 
-/** Whether anything is left in the delivery's lane, itself included. */
-function settleLane(db: Database, row: Row, { delivery, attempt }: AttemptResult, late: "send" | "drop", nowMs: number): boolean {
+/** Returns whether the delivery's lane has a pending delivery left, itself included. */
+function writeLane(db: Database, row: Row, { delivery, attempt }: AttemptResult, late: "send" | "drop", nowMs: number): boolean {
   const watchId = textOrNull(row, "watch_id");
   const sequence = integerOrNull(row, "sequence");
   if (watchId === null || sequence === null) return false;
   const endpointId = text(row, "endpoint_id");
   if (late === "drop" && attempt.decision === "delivered" && delivery.status === "delivered")
     supersede(db, { watchId, endpointId, late }, sequence, nowMs);
-  return replaceLane(db, watchId, endpointId);
+  return refreshLane(db, watchId, endpointId);
 }
 
 /**
- * Settled, and nothing else is due at its endpoint or host, or nothing about those has changed: what was leased is in no
- * bound, so they stand as they are. It is what happens to most deliveries, and spares them four statements.
+ * Returns whether the bounds of endpoint and host are still right: the delivery is settled and was alone, or nothing of its
+ * endpoint and host changed. A leased delivery is in no bound. This holds for most deliveries and saves four statements.
  */
-function boundsStand(endpointRow: Row, standing: Standing, result: AttemptResult): boolean {
-  if (changesOnlyDelivery(standing, result)) return true;
+function areBoundsCurrent(endpointRow: Row, state: EndpointState, result: AttemptResult): boolean {
+  if (changesOnlyDelivery(state, result)) return true;
   return (
     result.delivery.status === "delivered" &&
     result.endpointChange === "none" &&
@@ -170,7 +150,7 @@ function boundsStand(endpointRow: Row, standing: Standing, result: AttemptResult
   );
 }
 
-/** The earliest of the host's bounds, as they were read. */
+/** Returns the earliest of the host's bounds, as they were read. */
 function hostDueAt(endpointRow: Row): number | null {
   return earliestOf([endpointRow["host_next_due_at"], endpointRow["host_failing_due_at"]]);
 }
@@ -180,8 +160,8 @@ function earliestOf(bounds: readonly unknown[]): number | null {
   return known.length === 0 ? null : Math.min(...known);
 }
 
-/** The bounds of endpoint and host, exact again; the answer is the host's, for a success may be what the others there waited for. */
-function nextDueAt(db: Database, endpointRow: Row): number | null {
+/** Recomputes the bounds of endpoint and host. Returns the host's, because a success may let its other endpoints start. */
+function refreshBounds(db: Database, endpointRow: Row): number | null {
   const hostId = integer(endpointRow, "host_id");
   refreshDue(db, text(endpointRow, "id"));
   for (const failing of [false, true]) raiseHostDue(db, hostId, failing);

@@ -1,12 +1,12 @@
 import type { Notice } from "../../../ports/stores/call-store.ts";
+import { integer, text } from "../../sql/rows.ts";
+import { readWatchedCall } from "../calls/watched-calls.ts";
 import type { Database } from "../connection/database.ts";
 import { cancelPending } from "../deliveries/event-rows.ts";
-import { integer, text } from "../../sql/rows.ts";
-import { readWatchedCall } from "../calls/watched-call.ts";
 
 export type RetireResult = { readonly unwatchedCallIds: readonly string[]; readonly notices: readonly Notice[] };
 
-/** The receiver wants no more (410): its watches end, its hooks go, nothing is owed to it. */
+/** Ends the endpoint after a 410: cancels its watches and pending deliveries and deletes its hooks. */
 export function retireEndpoint(db: Database, endpointId: string, nowMs: number): RetireResult {
   const watches = db.all("select id, account_id, call_id, sequence from watches where endpoint_id = ? and status = 'active'", endpointId);
   db.run(

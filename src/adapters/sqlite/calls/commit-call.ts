@@ -1,13 +1,15 @@
 import { planCommit, planNotifications, watchesAfter } from "../../../domain/calls/transition.ts";
 import type { CallCommit, CallCommitResult, Notice } from "../../../ports/stores/call-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
+import { callRowOf, callStatusOf, gatherWatchedCall, integer } from "../../sql/rows.ts";
 import type { Database } from "../connection/database.ts";
-import { callStatusOf, gatherWatchedCall, integer, callRowOf } from "../../sql/rows.ts";
-import { activeWatches, hooksOf, writePlanned } from "./transition-events.ts";
-import { readWatchedCall } from "./watched-call.ts";
+import { readActiveWatches, readHooks, writePlanned } from "./transition-events.ts";
+import { readWatchedCall } from "./watched-calls.ts";
 
-/** Call, events, deliveries: one transaction. The version tells whether the writer knew the call as it stands. */
-export function commitCall(db: Database, commit: CallCommit): CallCommitResult {
+export const writes = { commitCall };
+
+/** Writes the call with its events and deliveries in one transaction. The result is `stale` if the version changed since the caller read the call. */
+function commitCall(db: Database, commit: CallCommit): CallCommitResult {
   const { callId, expectedVersion, nowMs } = commit;
   const row = db.get("select * from calls where id = ?", callId);
   if (row === undefined || integer(row, "version") !== expectedVersion) return { kind: "stale", call: readWatchedCall(db, callId) };
@@ -17,9 +19,9 @@ export function commitCall(db: Database, commit: CallCommit): CallCommitResult {
   });
   const jobs: SendJob[] = [];
   const notices: Notice[] = [];
-  let watches = activeWatches(db, callId);
+  let watches = readActiveWatches(db, callId);
   for (const step of steps) {
-    const planned = planNotifications(step.change, { ...step, watches, hooks: hooksOf(db, callId, watches), nowMs });
+    const planned = planNotifications(step.change, { ...step, watches, hooks: readHooks(db, callId, watches), nowMs });
     const written = writePlanned(db, planned, { callId, transition: step.transition, nowMs });
     watches = watchesAfter(watches, planned);
     jobs.push(...written.jobs);

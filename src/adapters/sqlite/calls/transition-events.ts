@@ -2,12 +2,12 @@ import type { PlannedEvent, SubscriberHook, SubscriberWatch } from "../../../dom
 import type { Watch } from "../../../domain/calls/watch.ts";
 import type { Notice } from "../../../ports/stores/call-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
+import { filterOf, integer, text, watchOf } from "../../sql/rows.ts";
 import type { Database } from "../connection/database.ts";
 import { insertEvent } from "../deliveries/event-rows.ts";
-import { filterOf, integer, text, watchOf } from "../../sql/rows.ts";
 
-/** The active watches of a call, oldest first; read inside the transaction that tells them. */
-export function activeWatches(db: Database, callId: string): readonly Watch[] {
+/** Reads the active watches of a call, oldest first, in the transaction that writes their events. */
+export function readActiveWatches(db: Database, callId: string): readonly Watch[] {
   return db
     .all(
       `select w.*, c.source_name, c.call_sid, null as callback_url from watches w join calls c on c.id = w.call_id
@@ -17,8 +17,8 @@ export function activeWatches(db: Database, callId: string): readonly Watch[] {
     .map(watchOf);
 }
 
-/** The hooks of every account that has one of these watches. */
-export function hooksOf(db: Database, callId: string, watches: readonly SubscriberWatch[]): readonly SubscriberHook[] {
+/** Reads the hooks of every account that has one of these watches. */
+export function readHooks(db: Database, callId: string, watches: readonly SubscriberWatch[]): readonly SubscriberHook[] {
   const accounts = new Set(watches.map((watch) => watch.accountId));
   return [...accounts].flatMap((accountId) =>
     db
@@ -32,13 +32,13 @@ export function hooksOf(db: Database, callId: string, watches: readonly Subscrib
         id: text(row, "id"),
         accountId: text(row, "account_id"),
         endpointId: text(row, "endpoint_id"),
-        events: filterOf(row),
+        filter: filterOf(row),
         notifiedTransition: integer(row, "transition"),
       })),
   );
 }
 
-/** Writes what was planned: events with their deliveries, the watches after them, and what the hooks were told. */
+/** Writes planned events with their deliveries, the watches as they are after them, and the progress of the hooks. */
 export function writePlanned(
   db: Database,
   planned: readonly PlannedEvent[],

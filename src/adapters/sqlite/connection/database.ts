@@ -1,25 +1,27 @@
 import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from "node:sqlite";
 import type { DeliveryPolicy } from "../../../domain/deliveries/retry-policy.ts";
 
-/** A row as node:sqlite gives it. */
+/** Row as node:sqlite returns it. */
 export type Row = Record<string, SQLOutputValue>;
 export type Value = SQLInputValue | boolean;
 
-/** The connection of the worker: prepared statements by their text, and what operations need besides rows. */
+export const writes = { checkWritable };
+
+/** Connection of the writer thread: prepared statements by their text, the delivery policy and the lease tokens. */
 export class Database {
   readonly connection: DatabaseSync;
   readonly #policy: DeliveryPolicy | null;
   readonly #statements = new Map<string, StatementSync>();
   #lastLeaseToken = 0;
 
-  /** `policy` null: for administration, which sends nothing. */
+  /** `policy` is `null` for administration, which sends nothing. */
   constructor(connection: DatabaseSync, policy: DeliveryPolicy | null) {
     this.connection = connection;
     this.#policy = policy;
   }
 
   get policy(): DeliveryPolicy {
-    if (this.#policy === null) throw new Error("administration delivers nothing");
+    if (this.#policy === null) throw new Error("a connection for administration has no delivery policy");
     return this.#policy;
   }
 
@@ -35,17 +37,17 @@ export class Database {
     return this.#prepare(sql).iterate(...values.map(toSql)) as IterableIterator<Row>;
   }
 
-  /** The number of rows changed. */
+  /** Returns the number of changed rows. */
   run(sql: string, ...values: readonly Value[]): number {
     return Number(this.#prepare(sql).run(...values.map(toSql)).changes);
   }
 
-  /** For an insert whose row number matters. */
+  /** Returns the row id of the inserted row. */
   insert(sql: string, ...values: readonly Value[]): number {
     return Number(this.#prepare(sql).run(...values.map(toSql)).lastInsertRowid);
   }
 
-  /** Never given twice while the process lives; leases of a process before it are cleared at the start. */
+  /** Returns a token that is unique in this process. The start of a server clears the leases of the process before it. */
   nextLeaseToken(): number {
     this.#lastLeaseToken += 1;
     return this.#lastLeaseToken;
@@ -59,6 +61,11 @@ export class Database {
     }
     return statement;
   }
+}
+
+/** Takes and releases the write lock without writing, as a registration would take it. */
+function checkWritable(db: Database): void {
+  db.run("update schema_migrations set name = name where number = 0");
 }
 
 function toSql(value: Value): SQLInputValue {

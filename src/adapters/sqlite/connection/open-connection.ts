@@ -1,48 +1,48 @@
-import { messageOf } from "../../error-message.ts";
 import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { StartupError } from "../../../domain/errors.ts";
-import { migrate, pendingMigrations } from "../migrate.ts";
+import { messageOf } from "../../../domain/error-text.ts";
+import { migrate, readPending } from "../migrate.ts";
 import { isServerRunning, takeServerLock } from "./server-lock.ts";
 
 /**
- * `server`: the only one that leases calls and deliveries. `beside`: for administration, also while a server runs on the
- * same database.
+ * Role of a connection. Only a `server` leases calls and deliveries. `beside` is for administration, also while a server
+ * runs on the same database.
  */
 export type ConnectionRole = "server" | "beside";
 
 export type OpenConnection = {
   readonly connection: DatabaseSync;
   readonly lock: DatabaseSync | null;
-  /** How many migrations it took to bring the schema up to date. */
+  /** Number of migrations applied by opening. */
   readonly migrations: number;
 };
 
 /**
- * Checkpoints are made beside a server (see checkpointer.ts), but the log starts over only when a commit finds all of it
- * copied. Under a load that leaves no such moment the server copies the rest itself at this length: 32 MiB.
+ * Length of the write-ahead log, 32 MiB, at which the server makes a checkpoint itself. The checkpointer copies the log
+ * beside it, but the log starts over only when a commit finds all of it copied, which constant load may prevent.
  */
 const longestLogPages = 8192;
-/** A server gives way after so long; whoever stands beside a busy one waits for a gap between its commits. */
+/** Wait for the write lock. A connection beside a busy server needs a gap between its commits. */
 const busyTimeoutMs = { server: 5000, beside: 30_000 };
 
 /**
- * Opens the database, and makes it where there is none: folder, lock of a server, durability set and asserted, schema.
- * Everything that cannot work until somebody changes something is a `StartupError` of one line.
+ * Opens the database and creates it if there is none: the folder, the lock of a server, the settings for durability
+ * (asserted), the schema. Throws a `StartupError` of one line for anything that the operator must change.
  */
 export function openConnection(path: string, role: ConnectionRole = "server"): OpenConnection {
   const inMemory = path === ":memory:";
-  if (!inMemory) makeFolderOf(path);
+  if (!inMemory) ensureFolderOf(path);
   const lock = inMemory || role === "beside" ? null : takeServerLock(path);
   try {
-    if (!inMemory) makeFile(path);
+    if (!inMemory) ensureFile(path);
     const connection = new DatabaseSync(path, { timeout: busyTimeoutMs[role] });
     configure(connection, inMemory);
     if (role === "server") connection.exec(`pragma wal_autocheckpoint = ${longestLogPages}`);
     if (role === "beside") refuseUnderOlderServer(connection, path);
     const migrations = migrate(connection);
-    // A file that can only be read opens without a word.
+    // Fails for a read-only file, which opens without an error.
     connection.exec("delete from schema_migrations where number < 0");
     return { connection, lock, migrations };
   } catch (error) {
@@ -53,11 +53,11 @@ export function openConnection(path: string, role: ConnectionRole = "server"): O
   }
 }
 
-/** The folder of the database, readable by nobody else, if it is not there yet. */
-function makeFolderOf(path: string): void {
+/** Creates the folder of the database, readable by its owner alone, if it does not exist. */
+function ensureFolderOf(path: string): void {
   const folder = dirname(resolve(path));
   try {
-    makeFolder(folder);
+    createFolder(folder);
     accessSync(folder, constants.W_OK | constants.X_OK);
   } catch (error) {
     throw new StartupError(`the data folder ${folder} cannot be written: ${messageOf(error)}`, { cause: error });
@@ -65,10 +65,11 @@ function makeFolderOf(path: string): void {
 }
 
 /**
- * Where there is none; SQLite gives its companions the same mode. Metadata and addresses lie in it as they are. One that
- * is there is not touched: closing it would take the locks of a connection of this process with it (POSIX).
+ * Creates the file, readable by its owner alone because it holds metadata and addresses unencrypted. SQLite gives its
+ * companion files the same mode. An existing file is not opened, because closing it would drop the locks of another
+ * connection of this process (POSIX).
  */
-function makeFile(path: string): void {
+function ensureFile(path: string): void {
   try {
     closeSync(openSync(path, "wx", 0o600));
   } catch (error) {
@@ -76,17 +77,17 @@ function makeFile(path: string): void {
   }
 }
 
-/** With its parents. Node's own `recursive` never returns where the file system answers ENOENT for good, as in /proc. */
-function makeFolder(folder: string): void {
+/** Creates a folder with its parents. Node's own `recursive` never returns if the file system keeps answering ENOENT, as in /proc. */
+function createFolder(folder: string): void {
   const parent = dirname(folder);
-  if (!existsSync(parent) && parent !== folder) makeFolder(parent);
+  if (!existsSync(parent) && parent !== folder) createFolder(parent);
   if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 });
 }
 
-/** A schema is not changed under a server that knows the one before. */
+/** Refuses to change the schema under a running server that knows only the previous one. */
 function refuseUnderOlderServer(connection: DatabaseSync, path: string): void {
-  const { applied, pending } = pendingMigrations(connection);
-  if (applied > 0 && pending > 0 && isServerRunning(path))
+  const { applied, pending } = readPending(connection);
+  if (applied > 0 && pending.length > 0 && isServerRunning(path))
     throw new StartupError(
       `the server on ${path} is of an older version: stop it (if it is only just starting, wait for it) and try again`,
     );

@@ -1,17 +1,16 @@
-import { messageOf } from "../../error-message.ts";
 import { existsSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { StartupError } from "../../../domain/errors.ts";
+import { messageOf } from "../../../domain/error-text.ts";
+import { busyCode, resultCodeOf } from "./result-code.ts";
 
-/** SQLITE_BUSY. */
-const busyCode = 5;
-/** Longer than somebody takes to look whether a server is running, too short for anybody to wait for another server. */
+/** Longer than `isServerRunning` holds the lock, and too short to wait for another server to stop. */
 const lockTimeoutMs = 250;
 
 /**
- * A side database held exclusively for the server's life: a second server is refused at once, a kill -9 frees it, and
- * whoever only reads, administers or backs up the real database is not kept out.
+ * Holds a side database exclusively for the server's life. A second server is refused at once, a kill -9 frees the lock, and
+ * readers, administration and backups of the real database are not kept out.
  */
 export function takeServerLock(path: string): DatabaseSync {
   const lockPath = lockPathOf(path);
@@ -29,7 +28,7 @@ export function takeServerLock(path: string): DatabaseSync {
   }
 }
 
-/** Whether a server runs on the database at this moment. */
+/** Returns whether a server runs on the database at this moment. */
 export function isServerRunning(path: string): boolean {
   const lockPath = lockPathOf(path);
   if (!existsSync(lockPath)) return false;
@@ -51,5 +50,5 @@ function lockPathOf(path: string): string {
 }
 
 function isBusy(error: unknown): boolean {
-  return (error as { errcode?: unknown }).errcode === busyCode;
+  return resultCodeOf(error) === busyCode;
 }

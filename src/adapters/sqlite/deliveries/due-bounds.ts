@@ -1,21 +1,21 @@
+import { integer, integerOrNull } from "../../sql/rows.ts";
 import type { Database, Row } from "../connection/database.ts";
-import { integer, integerOrNull, text } from "../../sql/rows.ts";
 
 /*
- * Who is due is found from the top: hosts -> endpoints -> deliveries, each level with an index on the level's earliest
- * due time. So ten thousand owed to a dead endpoint, or a hundred thousand endpoints on a paused host, are one row to
- * whoever looks for work. The upper levels hold lower bounds:
+ * Due deliveries are found top-down (hosts, then endpoints, then deliveries). Each level is indexed by its earliest due
+ * time, so ten thousand pending deliveries of a dead endpoint, or a hundred thousand endpoints on a paused host, are one
+ * row to a claim. The upper levels hold lower bounds:
  *
- * - endpoints.next_due_at is never later than its earliest claimable delivery, or its own pause if that ends later;
- *   null means that it has none.
+ * - endpoints.next_due_at is never later than the endpoint's earliest claimable delivery, or its own pause if that ends
+ *   later; null if it has no claimable delivery.
  * - hosts.next_due_at is never later than that of any enabled endpoint without failures, or the host's own pause if that
- *   ends later; hosts.failing_due_at the same for enabled endpoints with failures.
+ *   ends later; hosts.failing_due_at is the same for enabled endpoints with failures.
  *
- * Whatever makes something claimable earlier lowers them in the same transaction; a bound that turns out too low is
- * raised by the claim that finds nothing there. A bound too high would be a delivery forgotten.
+ * A transaction that makes a delivery claimable earlier lowers them. A bound that is too low is raised by the claim that
+ * finds nothing under it. A bound that is too high would lose a delivery.
  */
 
-/** Something of this endpoint may be claimed from `dueAtMs` on. */
+/** Lowers the bounds of the endpoint and its host to `dueAtMs`, from which a delivery may be claimed. */
 export function lowerDue(db: Database, endpointId: string, dueAtMs: number): void {
   const row = db.get(
     `update endpoints set next_due_at = max(?1, coalesce(paused_until, 0))
@@ -27,7 +27,7 @@ export function lowerDue(db: Database, endpointId: string, dueAtMs: number): voi
   if (row !== undefined) lowerHostDue(db, row);
 }
 
-/** Sets the endpoint's bound to what its deliveries say, and lowers its host's to it: nothing is assumed of what was there. */
+/** Recomputes the endpoint's bound from its deliveries and lowers its host's to it. Returns the endpoint's bound. */
 export function refreshDue(db: Database, endpointId: string): number | null {
   const row = db.get(
     `update endpoints set next_due_at = (
@@ -41,7 +41,7 @@ export function refreshDue(db: Database, endpointId: string): number | null {
   return integerOrNull(row, "next_due_at");
 }
 
-/** Sets the host's bound for one class of its endpoints to the earliest of them. */
+/** Recomputes the host's bound for its endpoints with, or without, failures. */
 export function raiseHostDue(db: Database, hostId: number, failing: boolean): void {
   db.run(
     `update hosts set ${boundOf(failing)} = (
@@ -53,28 +53,9 @@ export function raiseHostDue(db: Database, hostId: number, failing: boolean): vo
   );
 }
 
-/** The column of the host's bound for endpoints with or without failures. */
+/** Returns the column of the host's bound for endpoints with, or without, failures. */
 export function boundOf(failing: boolean): "failing_due_at" | "next_due_at" {
   return failing ? "failing_due_at" : "next_due_at";
-}
-
-/** Gives leases back: a test is made for one moment and ends with it, everything else is due as it was. */
-export function freeLeases(db: Database, leases: readonly Row[], nowMs: number): void {
-  const endpointIds = new Set<string>();
-  for (const row of leases) {
-    const untimed = row["status"] === "pending" && row["next_attempt_at"] === null;
-    if (untimed)
-      db.run("update deliveries set lease_token = null, status = 'canceled', settled_at = ? where id = ?", nowMs, text(row, "id"));
-    else db.run("update deliveries set lease_token = null where id = ?", text(row, "id"));
-    endpointIds.add(text(row, "endpoint_id"));
-  }
-  for (const endpointId of endpointIds) refreshDue(db, endpointId);
-}
-
-/** At the start of a server: whoever held a lease is gone. */
-export function clearLeases(db: Database, nowMs: number): void {
-  const leases = db.all("select id, endpoint_id, status, next_attempt_at from deliveries where lease_token is not null");
-  freeLeases(db, leases, nowMs);
 }
 
 function lowerHostDue(db: Database, endpoint: Row): void {

@@ -1,10 +1,12 @@
+import { namesOf, newDeliveryColumns } from "../../sql/delivery-columns.ts";
+import { mayLeaseNow } from "../../../domain/deliveries/endpoint.ts";
 import { newId } from "../../../domain/ids.ts";
 import type { RingbackEvent } from "../../../domain/events/event.ts";
 import type { SendJob, SendTarget } from "../../../ports/stores/send-job.ts";
 import type { Database } from "../connection/database.ts";
 import { lowerDue } from "./due-bounds.ts";
+import { refreshLane } from "./lanes.ts";
 import { readTarget } from "./send-jobs.ts";
-import { replaceLane } from "./lanes.ts";
 
 export type NewEvent = {
   readonly event: RingbackEvent;
@@ -14,7 +16,10 @@ export type NewEvent = {
   readonly terminal: boolean;
 };
 
-/** Writes an event with one delivery for each endpoint, in the caller's transaction. Heads that may go now are leased and returned. */
+const insertDelivery = `insert into deliveries (event_position, status, lease_token, ${namesOf(newDeliveryColumns)})
+  values (?, 'pending', ?, ${newDeliveryColumns.map(() => "?").join(", ")})`;
+
+/** Inserts an event with one delivery for each endpoint. Leases and returns the deliveries that may start now. */
 export function insertEvent(
   db: Database,
   { event, watchId, callSid, sequence, terminal }: NewEvent,
@@ -41,25 +46,21 @@ export function insertEvent(
     const head = watchId === null || !waitsInLane(db, watchId, endpointId);
     const target = head && nextAttemptAtMs <= nowMs ? openTarget(db, endpointId, nowMs) : null;
     const leaseToken = target === null ? null : db.nextLeaseToken();
-    db.run(
-      `insert into deliveries (id, account_id, event_position, endpoint_id, watch_id, sequence, terminal, status, next_attempt_at, due_at, lease_token,
-         created_at)
-       values (?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?)`,
-      deliveryId,
-      event.accountId,
-      position,
+    const delivery = {
+      id: deliveryId,
+      accountId: event.accountId,
       endpointId,
       watchId,
       sequence,
       terminal,
       nextAttemptAtMs,
-      head ? nextAttemptAtMs : null,
-      leaseToken,
-      nowMs,
-    );
+      dueAtMs: head ? nextAttemptAtMs : null,
+      createdAtMs: nowMs,
+    };
+    db.run(insertDelivery, position, leaseToken, ...newDeliveryColumns.map((column) => column.valueOf(delivery)));
     if (target !== null && leaseToken !== null)
       return [{ deliveryId, leaseToken, attemptNumber: 1, stepsSpent: 0, event, target, createdAtMs: nowMs, mode: "scheduled" }];
-    if (!head) replaceLane(db, watchId, endpointId);
+    if (!head) refreshLane(db, watchId, endpointId);
     else lowerDue(db, endpointId, nextAttemptAtMs);
     return [];
   });
@@ -72,13 +73,13 @@ function waitsInLane(db: Database, watchId: string, endpointId: string): boolean
   );
 }
 
-/** The endpoint, if it takes webhooks without a pause behind it: after one a single delivery goes first, and claims see to that. */
+/** Returns the endpoint if a new delivery to it may be leased now; `null` otherwise. */
 function openTarget(db: Database, endpointId: string, nowMs: number): SendTarget | null {
   const target = readTarget(db, endpointId, nowMs);
-  return target.state === "enabled" && target.health.consecutivePauses === 0 && target.hostConsecutivePauses === 0 ? target : null;
+  return mayLeaseNow(target) ? target : null;
 }
 
-/** Cancels what an endpoint or a watch is owed. What is on the wire keeps its lease until it is recorded. */
+/** Cancels the pending deliveries of an endpoint or a watch. An attempt in flight keeps its lease until it is recorded. */
 export function cancelPending(db: Database, column: "endpoint_id" | "watch_id", id: string, nowMs: number): void {
   db.run(
     `update deliveries set status = 'canceled', settled_at = ?, next_attempt_at = null, due_at = null where ${column} = ? and status = 'pending'`,

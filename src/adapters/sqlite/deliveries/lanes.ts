@@ -1,17 +1,17 @@
 import { decideLane, supersededBy } from "../../../domain/deliveries/lane.ts";
 import type { LaneEntry } from "../../../domain/deliveries/lane.ts";
 import type { LatePolicy } from "../../../domain/deliveries/endpoint.ts";
+import { integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
 import type { Database, Row } from "../connection/database.ts";
 import { lowerDue, refreshDue } from "./due-bounds.ts";
-import { integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
 
 type PendingEntry = LaneEntry & { readonly dueAtMs: number | null; readonly leased: boolean };
 
 /**
- * Writes down who of a lane may go when. Called by every transaction that adds to a lane, settles in it or notes a first
- * failure. False: nothing is left in it.
+ * Recomputes the due times of a lane. Every transaction that adds a delivery to the lane, settles one or records a first
+ * failure in it calls this. Returns false if the lane has no pending delivery left.
  */
-export function replaceLane(db: Database, watchId: string, endpointId: string): boolean {
+export function refreshLane(db: Database, watchId: string, endpointId: string): boolean {
   const entries = readLane(db, watchId, endpointId);
   for (const [index, place] of decideLane(entries, db.policy.orderHoldMs).entries()) {
     const entry = entries[index];
@@ -23,8 +23,8 @@ export function replaceLane(db: Database, watchId: string, endpointId: string): 
 }
 
 /**
- * Owes these deliveries of one endpoint from now on, with a fresh schedule each and in the order of their lanes. There
- * may be all that a month of being disabled has left: who is alone in its lane costs no statement of its own.
+ * Makes these deliveries of one endpoint pending again, each with a new schedule and in the order of its lane. A delivery
+ * alone in its lane costs no statement of its own, because a month of being disabled may leave a great many of them.
  */
 export function requeue(db: Database, endpointId: string, deliveries: readonly Row[], nowMs: number): void {
   db.run(
@@ -40,11 +40,11 @@ export function requeue(db: Database, endpointId: string, deliveries: readonly R
     JSON.stringify([...watchIds]),
     endpointId,
   );
-  for (const row of shared) replaceLane(db, text(row, "watch_id"), endpointId);
+  for (const row of shared) refreshLane(db, text(row, "watch_id"), endpointId);
   refreshDue(db, endpointId);
 }
 
-/** Settles what a delivered event made pointless. An attempt of it on the wire keeps its lease until it is recorded. */
+/** Settles the deliveries that a delivered event made pointless. An attempt in flight keeps its lease until it is recorded. */
 export function supersede(
   db: Database,
   lane: { watchId: string; endpointId: string; late: LatePolicy },

@@ -1,19 +1,20 @@
 import type { SendJob } from "../../../ports/stores/send-job.ts";
+import { text } from "../../sql/rows.ts";
 import type { Database } from "../connection/database.ts";
 import { leaseJob } from "./send-jobs.ts";
-import { text } from "../../sql/rows.ts";
 
 /*
- * A retry by hand of a settled delivery is owed from its acceptance to the record of its attempt: its next_attempt_at says
- * so, which is null for all others that are settled. Whoever had it leased and is gone leaves it to the next claim.
+ * A manual retry of a settled delivery is pending from its acceptance to the record of its attempt. Its next_attempt_at
+ * marks it, which is null for every other settled delivery. If the process that leased it ends, the next claim leases it
+ * again.
  */
 
-/** From now on one attempt is owed, if the delivery is settled; one that is pending is owed its schedule anyhow. */
+/** Marks a settled delivery for one manual attempt. A pending delivery needs no mark, because its schedule covers it. */
 export function markForManualRetry(db: Database, deliveryId: string, nowMs: number): void {
   db.run("update deliveries set next_attempt_at = ? where id = ? and status <> 'pending'", nowMs, deliveryId);
 }
 
-/** Leases those that nobody has leased; what can be sent no more is owed no more. */
+/** Leases the marked deliveries that are not leased. Removes the mark instead if the endpoint is disabled or the watch deleted. */
 export function claimMarkedRetries(db: Database, limit: number, nowMs: number): readonly SendJob[] {
   if (limit <= 0) return [];
   const rows = db.all(

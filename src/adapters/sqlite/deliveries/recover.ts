@@ -2,8 +2,10 @@ import type { DeliveryStore } from "../../../ports/stores/delivery-store.ts";
 import type { Database } from "../connection/database.ts";
 import { requeue } from "./lanes.ts";
 
-/** What is pending, delivered or on the wire is not touched, so asking twice recovers nothing twice. */
-export function recover(db: Database, request: Parameters<DeliveryStore["recover"]>[0]): Awaited<ReturnType<DeliveryStore["recover"]>> {
+export const writes = { recover };
+
+/** Requeues failed deliveries. Skips those that are pending, delivered or in flight, so that a repeat requeues nothing again. */
+function recover(db: Database, request: Parameters<DeliveryStore["recover"]>[0]): Awaited<ReturnType<DeliveryStore["recover"]>> {
   const { accountId, endpointId, sinceMs, untilMs, nowMs } = request;
   const endpoint = db.get("select state from endpoints where id = ? and account_id = ?", endpointId, accountId);
   if (endpoint === undefined) return { kind: "unknown" };

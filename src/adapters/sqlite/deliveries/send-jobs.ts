@@ -1,8 +1,8 @@
 import type { SealedSecret, SendJob, SendTarget } from "../../../ports/stores/send-job.ts";
-import type { Database, Row } from "../connection/database.ts";
 import { blob, endpointOf, eventOf, integer, integerOrNull, text } from "../../sql/rows.ts";
+import type { Database } from "../connection/database.ts";
 
-/** Leases a delivery to this process and gathers everything its attempt needs, as of this moment. */
+/** Leases a delivery to this process and reads everything that its attempt needs. */
 export function leaseJob(db: Database, deliveryId: string, mode: SendJob["mode"], nowMs: number): SendJob {
   const leaseToken = db.nextLeaseToken();
   db.run("update deliveries set lease_token = ? where id = ?", leaseToken, deliveryId);
@@ -25,7 +25,7 @@ export function leaseJob(db: Database, deliveryId: string, mode: SendJob["mode"]
   };
 }
 
-/** Where a job goes: format, headers, secrets and health as they stand. */
+/** Reads the target of a job: its endpoint with headers, secrets and health. */
 export function readTarget(db: Database, endpointId: string, nowMs: number): SendTarget {
   const row = db.get(
     `select p.*, h.origin, h.paused_until as host_paused_until, h.consecutive_pauses as host_consecutive_pauses
@@ -36,13 +36,13 @@ export function readTarget(db: Database, endpointId: string, nowMs: number): Sen
   return {
     ...endpointOf(row),
     sealedHeaders: row["sealed_headers"] === null ? null : blob(row, "sealed_headers"),
-    secrets: validSecrets(db, endpointId, nowMs),
+    secrets: readValidSecrets(db, endpointId, nowMs),
     hostPausedUntilMs: integerOrNull(row, "host_paused_until"),
     hostConsecutivePauses: integer(row, "host_consecutive_pauses"),
   };
 }
 
-function validSecrets(db: Database, endpointId: string, nowMs: number): readonly SealedSecret[] {
+function readValidSecrets(db: Database, endpointId: string, nowMs: number): readonly SealedSecret[] {
   return db
     .all(
       `select s.id, s.sealed, x.valid_until from endpoint_secrets x join secrets s on s.id = x.secret_id
@@ -50,5 +50,5 @@ function validSecrets(db: Database, endpointId: string, nowMs: number): readonly
       endpointId,
       nowMs,
     )
-    .map((row: Row) => ({ id: text(row, "id"), sealed: blob(row, "sealed"), validUntilMs: integerOrNull(row, "valid_until") }));
+    .map((row) => ({ id: text(row, "id"), sealed: blob(row, "sealed"), validUntilMs: integerOrNull(row, "valid_until") }));
 }

@@ -1,9 +1,9 @@
 import type { Value } from "../connection/database.ts";
 
-/** A condition of a list with its value; left out of the statement where nothing was asked, so that indexes serve what was. */
+/** Condition of a list with its value. A condition whose value is `null` is left out of the statement, so that indexes serve the others. */
 export type Condition = readonly [sql: string, value: Value | null];
 
-/** The conditions that are set, as `where` clause and values. */
+/** Joins the conditions that have a value into a `where` clause and its values. */
 export function whereOf(conditions: readonly Condition[]): { readonly where: string; readonly values: readonly Value[] } {
   const set = conditions.filter((condition): condition is readonly [string, Value] => condition[1] !== null);
   return { where: set.map(([sql]) => sql).join(" and "), values: set.map(([, value]) => value) };

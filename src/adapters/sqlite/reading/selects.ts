@@ -1,9 +1,4 @@
-import type { DeliveryView, EventView } from "../../../ports/stores/read-store.ts";
-import type { Database, Row } from "../connection/database.ts";
-import { integer } from "../../sql/rows.ts";
-import { deliveryViewOf, eventViewOf } from "../../sql/view-rows.ts";
-
-/** What `summaryOf` reads; `p` is the endpoint, `h` its host. */
+/** Columns for `summaryOf`, from an endpoint `p` and its host `h`. */
 export const summaryColumns = `p.url as callback_url, p.state as p_state, p.reason as p_reason, p.format as p_format,
   nullif(max(coalesce(p.paused_until, 0), coalesce(h.paused_until, 0)), 0) as p_paused_until`;
 
@@ -21,11 +16,6 @@ export const deliverySelect = `
     end as blocked_by
   from deliveries d join events e on e.position = d.event_position join endpoints p on p.id = d.endpoint_id join hosts h on h.id = p.host_id`;
 
-export function readDeliveryView(db: Database, accountId: string, deliveryId: string): DeliveryView | null {
-  const row = db.get(`${deliverySelect} where d.id = ? and d.account_id = ?`, deliveryId, accountId);
-  return row === undefined ? null : deliveryViewOf(row);
-}
-
 export const endpointSelect = `
   select p.*, h.origin, h.paused_until as host_paused_until, h.paused_since as host_paused_since,
     (select count(*) from deliveries d where d.endpoint_id = p.id and d.status = 'pending') as backlog,
@@ -38,18 +28,3 @@ export const hookSelect = `
 
 export const eventSelect =
   "select e.position, e.id as event_id, e.account_id, e.type as event_type, e.timestamp, e.data, e.sequence from events e";
-
-/** The event at a position that was just read. */
-export function eventAt(db: Database, position: number): Row {
-  const row = db.get(`${eventSelect} where e.position = ?`, position);
-  if (row === undefined) throw new Error(`no event at ${position}`);
-  return row;
-}
-
-export function readEventView(db: Database, row: Row): EventView {
-  const deliveries = db.all(
-    "select id, endpoint_id, status, attempt_count, next_attempt_at from deliveries where event_position = ? order by id",
-    integer(row, "position"),
-  );
-  return eventViewOf(row, deliveries);
-}

@@ -3,15 +3,15 @@ import { systemClock } from "../../clock.ts";
 import { Database } from "../connection/database.ts";
 import { openConnection } from "../connection/open-connection.ts";
 import type { OpenConnection } from "../connection/open-connection.ts";
-import { clearLeases } from "../deliveries/due-bounds.ts";
+import { clearLeases } from "../deliveries/claims.ts";
 
-/** A row as node:sqlite gives it; integers that are too long for a number come as bigints. */
+/** Row as node:sqlite returns it. Integers beyond the range of a number are bigints. */
 export type TableRow = Readonly<Record<string, SQLOutputValue>>;
 
 /**
- * Every table of an embedded database, row by row, while no server can change it: its lock is held. Opening does what a
- * server's start does: the schema is brought up to date, and what the last one had leased is due. Throws `StartupError`
- * for what a server could not open either.
+ * Reads every table of an embedded database, row by row. Holds the server lock, so that no server changes the rows. Opening
+ * does what the start of a server does: it migrates the schema and clears the leases of the last server. Throws
+ * `StartupError` for a database that a server could not open either.
  */
 export class TableReader implements Disposable {
   readonly #open: OpenConnection;
@@ -21,7 +21,7 @@ export class TableReader implements Disposable {
     clearLeases(new Database(this.#open.connection, null), systemClock.nowMs());
   }
 
-  /** Column names by table. */
+  /** Returns the column names by table. */
   tables(): ReadonlyMap<string, readonly string[]> {
     const { connection } = this.#open;
     const names = connection
@@ -39,7 +39,7 @@ export class TableReader implements Disposable {
     return this.#open.connection.prepare(`select count(*) as n from "${table}"`).get()?.["n"] as number;
   }
 
-  /** In pages, so that a table need not fit into memory. */
+  /** Yields the rows in pages, so that a table need not fit into memory. */
   *pages(table: string, columns: readonly string[], pageSize: number): Generator<readonly TableRow[]> {
     const statement = this.#open.connection.prepare(`select ${columns.map((column) => `"${column}"`).join(", ")} from "${table}"`);
     let page: TableRow[] = [];

@@ -1,16 +1,18 @@
 import type { RetentionStore } from "../../../ports/stores/service-store.ts";
-import type { Database } from "../connection/database.ts";
 import { integer, text } from "../../sql/rows.ts";
+import { deleteUnwatchedCall } from "../calls/watched-calls.ts";
+import type { Database } from "../connection/database.ts";
 import { deleteUnusedSecrets } from "../registration/secrets.ts";
-import { deleteUnwatchedCall } from "../calls/watched-call.ts";
+
+export const writes = { deleteExpired };
 
 type Retention = Parameters<RetentionStore["deleteExpired"]>[0];
 
 /**
- * One small batch of what retention is over for, in an order that leaves nothing pointing at what is gone. Every part
- * finds its rows by an index on their age: the cost is that of what is deleted, never of what is kept.
+ * Deletes one small batch of expired rows, in an order that leaves no reference to a deleted row. Every part finds its rows
+ * by an index on their age, so that the cost follows the number of deleted rows, never of kept ones.
  */
-export function deleteExpired(db: Database, request: Retention): { readonly deleted: number; readonly more: boolean } {
+function deleteExpired(db: Database, request: Retention): { readonly deleted: number; readonly more: boolean } {
   const counts = [
     expireDisabled(db, request),
     deleteWatches(db, request),
@@ -21,7 +23,7 @@ export function deleteExpired(db: Database, request: Retention): { readonly dele
   return { deleted: counts.reduce((sum, count) => sum + count, 0), more: counts.includes(request.limit) };
 }
 
-/** What a disabled endpoint was owed for the whole time is given up, so that its watches can go. */
+/** Expires old pending deliveries of disabled endpoints, so that their watches can be deleted. */
 function expireDisabled(db: Database, { beforeMs, nowMs, limit }: Retention): number {
   return db.run(
     `update deliveries set status = 'expired', settled_at = ?1, next_attempt_at = null, due_at = null where rowid in (
@@ -33,7 +35,7 @@ function expireDisabled(db: Database, { beforeMs, nowMs, limit }: Retention): nu
   );
 }
 
-/** A watch with its events, and its call when it was the last one there. */
+/** Deletes watches with their events, and each call with its last watch. */
 function deleteWatches(db: Database, { beforeMs, limit }: Retention): number {
   const watches = db.all(
     `select w.id, w.call_id from watches w where w.ended_at < ?1
@@ -60,7 +62,7 @@ function deleteUnwatchedEvents(db: Database, { beforeMs, limit }: Retention): nu
   );
 }
 
-/** Endpoints nothing refers to, with the secrets and the host that only they used. */
+/** Deletes endpoints without references, with the secrets and hosts that only they used. */
 function deleteEndpoints(db: Database, { beforeMs, limit }: Retention): number {
   const endpoints = db.all(
     `select p.id, p.host_id from endpoints p where p.created_at < ?1 and coalesce(p.last_success_at, 0) < ?1

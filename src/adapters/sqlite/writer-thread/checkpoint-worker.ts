@@ -1,6 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
 import { parentPort, workerData } from "node:worker_threads";
-import { messageOf } from "../../error-message.ts";
+import { messageOf } from "../../../domain/error-text.ts";
 import { resultCodeOf } from "../connection/result-code.ts";
 
 export type CheckpointWorkerOptions = { readonly path: string };
@@ -11,7 +11,7 @@ export type FromCheckpointWorker =
 
 if (parentPort !== null) serve(parentPort, workerData as CheckpointWorkerOptions);
 
-/** A connection of its own, which copies what was committed from the log into the database file while others commit. */
+/** Copies committed pages from the log into the database file, on a connection of its own, while the writer commits. */
 function serve(port: NonNullable<typeof parentPort>, { path }: CheckpointWorkerOptions): void {
   const connection = new DatabaseSync(path);
   connection.exec("pragma synchronous = full; pragma wal_autocheckpoint = 0");

@@ -1,15 +1,15 @@
 import { Worker } from "node:worker_threads";
-import type { CheckpointWorkerOptions, FromCheckpointWorker, ToCheckpointWorker } from "./checkpoint-worker.ts";
 import { isFatalCode } from "../connection/result-code.ts";
+import type { CheckpointWorkerOptions, FromCheckpointWorker, ToCheckpointWorker } from "./checkpoint-worker.ts";
 
 const everyMs = 250;
 
 /**
- * Keeps SQLite's write-ahead log short, in a thread of its own: done by the writer, as SQLite does it by itself, every
- * thirtieth commit would copy a thousand pages and wait for the disk twice more, and transitions would wait for that.
+ * Keeps SQLite's write-ahead log short, in a thread of its own. With SQLite's automatic checkpoints every thirtieth commit
+ * of the writer would copy a thousand pages and wait for the disk twice more, and transitions would wait for it.
  */
 export class Checkpointer {
-  /** Resolves when the database file cannot be written: what was committed is in the log, but nothing can be trusted any more. */
+  /** Resolves if the database file cannot be written. Commits are in the log, but the database cannot be trusted any more. */
   readonly fatal: Promise<Error>;
   readonly #fatal = Promise.withResolvers<Error>();
   readonly #worker: Worker;
@@ -19,7 +19,7 @@ export class Checkpointer {
   #hasMore = false;
   #isClosing = false;
 
-  /** `path`: of a database that is open. */
+  /** `path` is of an open database. */
   constructor(path: string) {
     const workerData: CheckpointWorkerOptions = { path };
     this.fatal = this.#fatal.promise;
@@ -35,13 +35,13 @@ export class Checkpointer {
     this.#worker.unref();
   }
 
-  /** Something was committed. */
+  /** Schedules a checkpoint, after a commit. */
   onCommit(): void {
     if (this.#isRunning) this.#hasMore = true;
     else if (!this.#isClosing) this.#timer ??= setTimeout(() => this.#start(), everyMs).unref();
   }
 
-  /** May be called twice. */
+  /** Ends the thread after the checkpoint under way. May be called twice. */
   async close(): Promise<void> {
     this.#isClosing = true;
     if (this.#timer !== null) clearTimeout(this.#timer);

@@ -1,18 +1,20 @@
+import { stackOf } from "../../../domain/error-text.ts";
 import { Worker } from "node:worker_threads";
 import { CursorInvalidError, RingbackError, StartupError, StoreOverloadedError, StoreUnavailableError } from "../../../domain/errors.ts";
 import type { Clock } from "../../../ports/clock.ts";
-import type { AnswerDraft } from "../../../ports/stores/idempotency-store.ts";
+import type { AnswerDraft, ClaimedRun, IdempotencyClaim } from "../../../ports/stores/idempotency-store.ts";
 import { systemClock } from "../../clock.ts";
-import type { Answer, ClaimedResult, DraftResult, Request } from "./group.ts";
 import type { ConnectionRole } from "../connection/open-connection.ts";
+import type { OperationNumber } from "../operations.ts";
+import type { Answer, ClaimedResult, ClaimedValue, DraftResult, Request } from "./group.ts";
 import type { FromWorker, ToWorker, WorkerOptions } from "./worker.ts";
 
 export type GroupQueueOptions = Pick<WorkerOptions, "path" | "policy"> & {
-  /** In place of the machine's. */
+  /** Replaces the machine's clock. */
   readonly clock?: Pick<Clock, "nowMs">;
-  /** How long the commit of each group that wrote took. */
+  /** Receives the duration of the commit of each group that wrote. */
   readonly onCommitted?: (durationMs: number) => void;
-  /** Operations waiting at most; beyond it they are refused with `StoreOverloadedError`. */
+  /** Maximum number of waiting operations; more are rejected with `StoreOverloadedError`. */
   readonly queueLimit?: number;
 };
 
@@ -23,18 +25,19 @@ const closeTimeoutMs = 10_000;
 type DraftAnswer = (result: unknown) => AnswerDraft | null;
 type Waiting = {
   readonly request: Request;
-  /** Of a claimed request. */
+  /** `null` unless the request is claimed. */
   readonly draftAnswer: DraftAnswer | null;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: Error) => void;
 };
 
 /**
- * Group commit: while the worker is busy with one group the next one gathers; its answers arrive after its commit. The
- * order of calls is the order of execution. Who is patient begins no group of its own until its patience has ended.
+ * Group commit: collects the next group while the worker runs one. Answers arrive after the commit of their group.
+ * Operations run in the order of the calls. An operation with a linger time waits that long for a group before it starts
+ * one.
  */
 export class GroupQueue {
-  /** Resolves with the number of migrations it took. */
+  /** Resolves with the number of applied migrations. */
   readonly opened: Promise<number>;
   readonly fatal: Promise<Error>;
   readonly #worker: Worker;
@@ -46,7 +49,7 @@ export class GroupQueue {
   #waiting: Waiting[] = [];
   #running: readonly Waiting[] = [];
   #state: "open" | "closing" | "closed" | "broken" = "open";
-  /** Whether the next group begins as soon as none is running; else everybody who waits is patient. */
+  /** Whether the next group starts as soon as none is running. If not, every waiting operation has a linger time. */
   #isDue = false;
   #lingerTimer: NodeJS.Timeout | null = null;
 
@@ -65,17 +68,39 @@ export class GroupQueue {
     });
   }
 
-  /** `lingerMs`: how long it may wait for a group that somebody else begins. */
-  run(
+  /** Runs one operation. It waits at most `lingerMs` for a group that another operation starts. */
+  run<Args extends readonly unknown[], Result>(
+    operation: OperationNumber<Args, Result>,
+    args: Args,
+    { lingerMs = 0 }: { readonly lingerMs?: number } = {},
+  ): Promise<Result> {
+    return this.#push({ operation, args }, null, lingerMs) as Promise<Result>;
+  }
+
+  /** Runs one operation under a claim: see `ClaimedOperation`. */
+  async runClaimed<Request, Result>(
+    operation: OperationNumber<readonly [Request], Result>,
     request: Request,
-    { draftAnswer = null, lingerMs = 0 }: { readonly draftAnswer?: DraftAnswer | null; readonly lingerMs?: number } = {},
-  ): Promise<unknown> {
+    claim: IdempotencyClaim,
+    draftAnswer: (result: Result) => AnswerDraft | null,
+  ): Promise<ClaimedRun<Result>> {
+    // The result crosses to this thread once, for its draft.
+    const results: Result[] = [];
+    const keepResult = (result: unknown) => {
+      results.push(result as Result);
+      return draftAnswer(result as Result);
+    };
+    const value = (await this.#push({ operation, args: [request], claim }, keepResult, 0)) as ClaimedValue;
+    return value.kind === "ran" ? { kind: "ran", result: results.at(-1) as Result } : value;
+  }
+
+  #push(request: Request, draftAnswer: DraftAnswer | null, lingerMs: number): Promise<unknown> {
     if (this.#state !== "open") return Promise.reject(new StoreUnavailableError("the store is closed"));
     if (this.#waiting.length >= this.#queueLimit) return Promise.reject(new StoreOverloadedError());
     return new Promise((resolve, reject) => {
       this.#waiting.push({ request, draftAnswer, resolve, reject });
       if (lingerMs > 0) this.#lingerTimer ??= setTimeout(() => this.#fallDue(), lingerMs);
-      // The rest of this turn of the loop joins the group.
+      // Operations of the same turn of the event loop join the group.
       else if (!this.#isDue) setImmediate(() => this.#post());
       this.#isDue ||= lingerMs === 0;
     });
@@ -104,7 +129,7 @@ export class GroupQueue {
     }
     if (!this.#isDue && this.#state === "open") return;
     this.#running = this.#waiting.splice(0, this.#nextGroupSize());
-    // Who found no room in it has waited long enough.
+    // An operation that did not fit into the group does not linger any longer.
     this.#isDue = this.#waiting.length > 0;
     if (!this.#isDue) this.#endLinger();
     this.#send({ kind: "group", requests: this.#running.map((waiting) => waiting.request) });
@@ -115,7 +140,7 @@ export class GroupQueue {
     this.#lingerTimer = null;
   }
 
-  /** A batch of a thousand registrations is a group of its own: others wait for one at most, not for all that came before. */
+  /** Returns how many waiting operations fit into one group. A large batch fills one, so that an operation waits for one batch, not for all before it. */
   #nextGroupSize(): number {
     let weight = 0;
     const full = this.#waiting.findIndex(({ request }) => {
@@ -145,7 +170,7 @@ export class GroupQueue {
       case "answers": {
         const running = this.#running;
         this.#running = [];
-        // The next group is on its way before this one's owners go on.
+        // Starts the next group before the callers of this one continue.
         this.#post();
         if (message.commitMs !== null) this.#onCommitted(message.commitMs);
         for (const [index, waiting] of running.entries()) settle(waiting, message.answers[index]);
@@ -165,7 +190,7 @@ export class GroupQueue {
     try {
       return { kind: "draft", draft: this.#running[index]?.draftAnswer?.(value) ?? null };
     } catch (error) {
-      return { kind: "failed", message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+      return { kind: "failed", message: stackOf(error) };
     }
   }
 
@@ -184,7 +209,7 @@ export class GroupQueue {
 }
 
 function settle(waiting: Waiting, answer: Answer | undefined): void {
-  if (answer === undefined) waiting.reject(new Error("the database thread answered less than it was asked"));
+  if (answer === undefined) waiting.reject(new Error("the database thread sent too few answers"));
   else if (answer.ok) waiting.resolve(answer.value);
   else if (answer.code === "cursor-invalid") waiting.reject(new CursorInvalidError());
   else if (answer.code === "store-unavailable") waiting.reject(new StoreUnavailableError(answer.message));

@@ -1,38 +1,43 @@
+import { messageOf, stackOf } from "../../../domain/error-text.ts";
 import type { DatabaseSync } from "node:sqlite";
 import { RingbackError } from "../../../domain/errors.ts";
 import type { AnswerDraft, IdempotencyClaim, StoredAnswer } from "../../../ports/stores/idempotency-store.ts";
 import type { Database } from "../connection/database.ts";
-import { isRead, operations } from "../operations.ts";
-import type { OperationName } from "../operations.ts";
 import { busyCode, isFatalCode, resultCodeOf } from "../connection/result-code.ts";
-import { insertStoredAnswer, readStoredAnswer } from "../registration/stored-answers.ts";
+import { isRead, runOperation } from "../operations.ts";
+import type { OperationNumber } from "../operations.ts";
+import { findStoredAnswer, insertStoredAnswer } from "../registration/stored-answers.ts";
 
-export type Request = { readonly name: OperationName; readonly args: readonly unknown[]; readonly claim?: IdempotencyClaim };
+export type Request = { readonly operation: OperationNumber; readonly args: readonly unknown[]; readonly claim?: IdempotencyClaim };
 export type Answer =
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly code: string; readonly message: string };
 export type GroupResult =
-  | { readonly kind: "answers"; readonly answers: readonly Answer[]; /** null: nothing was written. */ readonly commitMs: number | null }
-  /** Nothing can be trusted any more; what was in the group is not on disk as far as anybody may say. */
+  | {
+      readonly kind: "answers";
+      readonly answers: readonly Answer[];
+      /** `null` if nothing was written. */ readonly commitMs: number | null;
+    }
+  /** The database failed, and whether the group is on disk is unknown. */
   | { readonly kind: "fatal"; readonly message: string };
 
-/** The value of a claimed operation. What ran was handed over for its draft already, and is not sent twice. */
+/** Value of a claimed operation. The result of one that ran was sent for its draft already, so it is not sent again. */
 export type ClaimedValue = { readonly kind: "ran" } | { readonly kind: "running" } | StoredAnswer;
-/** The result of a claimed operation, by its place in the group. */
+/** Result of a claimed operation, by its place in the group. */
 export type ClaimedResult = { readonly index: number; readonly value: unknown };
 export type DraftResult =
   | { readonly kind: "draft"; readonly draft: AnswerDraft | null }
-  /** The operation must not stand. */
+  /** The operation must be rolled back. */
   | { readonly kind: "failed"; readonly message: string };
 
 const busy: Answer = { ok: false, code: "store-unavailable", message: "another process is writing to the database" };
 
 /**
- * One transaction for the whole group, and what fails fails alone: nothing is answered before the commit returned, for an
- * answer means that it is on disk. Hardly ever does an operation fail, so the group runs without savepoints first (they
- * cost a seventh of it); when one did fail, all is rolled back and the group runs again with a savepoint for each. The
- * answers of claimed operations are drafted before the commit; a draft that fails has the group run again without its
- * operation, for by then others have built on it.
+ * Runs a group in one transaction, in which each operation fails alone. Resolves after the commit, because an answer means
+ * that the operation is on disk. Operations rarely fail, so the group runs without savepoints first (they cost a seventh of
+ * it). If one fails, the group is rolled back and runs again with a savepoint for each. The answers of claimed operations
+ * are drafted before the commit. If a draft fails, the group runs again without its operation, because later operations of
+ * the group may have used what it wrote.
  */
 export async function runGroup(
   db: Database,
@@ -40,7 +45,7 @@ export async function runGroup(
   draftAnswers: (results: readonly ClaimedResult[]) => Promise<readonly DraftResult[]>,
 ): Promise<GroupResult> {
   const { connection } = db;
-  const writes = !requests.every((request) => isRead(request.name));
+  const writes = !requests.every((request) => isRead(request.operation));
   const failed = new Map<number, Answer>();
   let run = runBare;
   try {
@@ -69,11 +74,11 @@ export async function runGroup(
   } catch (error) {
     if (connection.isTransaction) rollback(connection);
     if (resultCodeOf(error) === busyCode) return { kind: "answers", answers: requests.map(() => busy), commitMs: null };
-    return { kind: "fatal", message: error instanceof Error ? error.message : String(error) };
+    return { kind: "fatal", message: messageOf(error) };
   }
 }
 
-/** Those of one run of a group: the open transaction is what holds their keys. */
+/** Claimed operations of one run of a group. The open transaction holds their keys. */
 class ClaimedOperations {
   readonly #db: Database;
   readonly #ids = new Set<string>();
@@ -85,18 +90,18 @@ class ClaimedOperations {
 
   run(index: number, claim: IdempotencyClaim, operation: () => unknown): ClaimedValue {
     if (this.#ids.has(claim.id)) return { kind: "running" };
-    const stored = readStoredAnswer(this.#db, claim);
+    const stored = findStoredAnswer(this.#db, claim);
     if (stored !== null) return stored;
     this.results.push({ index, value: operation() });
     this.#ids.add(claim.id);
     return { kind: "ran" };
   }
 
-  /** Writes the drafts, in the order of `results`; those that failed are returned and nothing is written. */
+  /** Writes the drafts, given in the order of `results`. If any failed, returns the failures and writes nothing. */
   store(requests: readonly Request[], drafted: readonly DraftResult[]): readonly { readonly index: number; readonly message: string }[] {
     const drafts = this.results.map(({ index }, place) => ({ index, claim: requests[index]?.claim, drafted: drafted[place] }));
     const failures = drafts.flatMap(({ index, drafted }) =>
-      drafted?.kind === "draft" ? [] : [{ index, message: drafted?.message ?? "no answer was drafted" }],
+      drafted?.kind === "draft" ? [] : [{ index, message: drafted?.message ?? "the answer was not drafted" }],
     );
     if (failures.length > 0) return failures;
     for (const { claim, drafted } of drafts)
@@ -105,14 +110,14 @@ class ClaimedOperations {
   }
 }
 
-/** Throws what a writing operation throws: it may have left half of what it does. */
+/** Runs an operation without a savepoint. Throws the error of a write, which may have left half of its rows. */
 function runBare(db: Database, request: Request, index: number, claimed: ClaimedOperations): Answer {
-  if (isRead(request.name)) return runRead(db, request);
+  if (isRead(request.operation)) return runRead(db, request);
   return { ok: true, value: runWrite(db, request, index, claimed) };
 }
 
 function runIsolated(db: Database, request: Request, index: number, claimed: ClaimedOperations): Answer {
-  if (isRead(request.name)) return runRead(db, request);
+  if (isRead(request.operation)) return runRead(db, request);
   db.run("savepoint operation");
   try {
     const value = runWrite(db, request, index, claimed);
@@ -128,7 +133,7 @@ function runIsolated(db: Database, request: Request, index: number, claimed: Cla
 
 function runRead(db: Database, request: Request): Answer {
   try {
-    return { ok: true, value: runOperation(db, request) };
+    return { ok: true, value: runOperation(db, request.operation, request.args) };
   } catch (error) {
     return failure(error);
   }
@@ -136,11 +141,9 @@ function runRead(db: Database, request: Request): Answer {
 
 function runWrite(db: Database, request: Request, index: number, claimed: ClaimedOperations): unknown {
   const { claim } = request;
-  return claim === undefined ? runOperation(db, request) : claimed.run(index, claim, () => runOperation(db, request));
-}
-
-function runOperation(db: Database, { name, args }: Request): unknown {
-  return (operations[name] as (db: Database, ...args: readonly unknown[]) => unknown)(db, ...args);
+  return claim === undefined
+    ? runOperation(db, request.operation, request.args)
+    : claimed.run(index, claim, () => runOperation(db, request.operation, request.args));
 }
 
 function failure(error: unknown): Answer {
@@ -148,7 +151,7 @@ function failure(error: unknown): Answer {
   return {
     ok: false,
     code: error instanceof RingbackError ? error.code : "bug",
-    message: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    message: stackOf(error),
   };
 }
 
@@ -156,6 +159,6 @@ function rollback(connection: DatabaseSync): void {
   try {
     connection.exec("rollback");
   } catch {
-    // SQLite has rolled back by itself; either way nothing of the group is kept.
+    // SQLite has rolled back by itself. Either way the group is undone.
   }
 }

@@ -1,3 +1,4 @@
+import { messageOf } from "../../../domain/error-text.ts";
 import { parentPort, workerData } from "node:worker_threads";
 import type { DeliveryPolicy } from "../../../domain/deliveries/retry-policy.ts";
 import { Database } from "../connection/database.ts";
@@ -5,17 +6,17 @@ import { runGroup } from "./group.ts";
 import type { ClaimedResult, DraftResult, GroupResult, Request } from "./group.ts";
 import { openConnection } from "../connection/open-connection.ts";
 import type { ConnectionRole } from "../connection/open-connection.ts";
-import { setServerKeys } from "../keys/note-server-keys.ts";
-import { clearLeases } from "../deliveries/due-bounds.ts";
+import { setServerKeys } from "../keys/server-keys.ts";
+import { clearLeases } from "../deliveries/claims.ts";
 
 export type WorkerOptions = {
   readonly path: string;
   readonly policy: DeliveryPolicy | null;
   readonly role: ConnectionRole;
-  /** When it is opened. */
+  /** Time of the opening. */
   readonly nowMs: number;
 };
-/** `drafted` answers a `draft`; no other group comes before the one that asked is answered. */
+/** Message to the writer thread. `drafted` answers a `draft`; no group follows before the one with the `draft` is answered. */
 export type ToWorker =
   | { readonly kind: "group"; readonly requests: readonly Request[] }
   | { readonly kind: "drafted"; readonly drafted: readonly DraftResult[] }
@@ -23,7 +24,7 @@ export type ToWorker =
 export type FromWorker =
   | { readonly kind: "ready"; readonly migrations: number }
   | { readonly kind: "refused"; readonly message: string }
-  /** The transaction is open: what is to be stored with these results? */
+  /** Requests the answers to store with these results, while the transaction is open. */
   | { readonly kind: "draft"; readonly results: readonly ClaimedResult[] }
   | GroupResult
   | { readonly kind: "closed" };
@@ -60,12 +61,12 @@ function serve(port: NonNullable<typeof parentPort>, options: WorkerOptions): vo
     });
     post({ kind: "ready", migrations });
   } catch (error) {
-    post({ kind: "refused", message: error instanceof Error ? error.message : String(error) });
+    post({ kind: "refused", message: messageOf(error) });
     port.close();
   }
 }
 
-/** What the server before held ends with it; which keys this one has is not known yet. */
+/** Clears the leases and the key ids of the last server. This server sets its own key ids once it has opened its keyring. */
 function clearLastServer(db: Database, nowMs: number): void {
   clearLeases(db, nowMs);
   setServerKeys(db, []);

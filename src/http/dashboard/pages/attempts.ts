@@ -6,7 +6,7 @@ import { timeOf } from "../time.ts";
 
 type AttemptJson = ReturnType<typeof attemptJson>;
 
-/** An attempt in one line. */
+/** Renders an attempt in one line. */
 export function attemptLine(attempt: AttemptJson, nowMs: number): Html {
   return html`<div class="line">
     <span>Attempt ${attempt.number}</span> ${timeOf(attempt.started_at, nowMs)}
@@ -15,7 +15,7 @@ export function attemptLine(attempt: AttemptJson, nowMs: number): Html {
   </div>`;
 }
 
-/** An attempt with all that is known of it. */
+/** Renders an attempt in full. */
 export function attemptItem(attempt: AttemptJson, nowMs: number): Html {
   return html`<li>
     ${attemptLine(attempt, nowMs)}

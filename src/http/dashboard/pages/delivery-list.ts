@@ -15,7 +15,7 @@ const path = "/dashboard/deliveries";
 const querySchema = z.object({ status: choiceField(deliveryStatuses), endpoint_id: idField, watch_id: idField, cursor: cursorField });
 const pageSize = 25;
 
-/** What is owed to whom, newest first. */
+/** Page of deliveries, newest first. */
 export function addDeliveryList(dashboard: Hono<DashboardEnv>, { store, clock }: HttpDependencies): void {
   dashboard.get("/deliveries", async (c) => {
     const { status, endpoint_id: endpointId, watch_id: watchId, cursor } = readParameters(c, querySchema);
@@ -52,18 +52,18 @@ export function addDeliveryList(dashboard: Hono<DashboardEnv>, { store, clock }:
   });
 }
 
-/** The URLs of the endpoints that deliveries go to, by endpoint id. */
+/** Reads the URLs of the endpoints of deliveries, by endpoint id. */
 export async function urlsOf(store: ReadStore, accountId: string, views: readonly DeliveryView[]): Promise<ReadonlyMap<string, string>> {
   const ids = [...new Set(views.map(({ delivery }) => delivery.endpointId))];
   const found = await Promise.all(ids.map((id) => store.getEndpoint(accountId, id)));
   return new Map(found.filter((view) => view !== null).map(({ endpoint }) => [endpoint.id, endpoint.url]));
 }
 
-/** `urlById` null: all of them go to one endpoint, which the page is about. */
+/** Renders deliveries. `urlById` is `null` on the page of their endpoint. */
 export function deliveryTable(views: readonly DeliveryView[], urlById: ReadonlyMap<string, string> | null, nowMs: number): Html {
   return table({
     caption: "Deliveries",
-    columns: ["Event", "Status", "How it stands", "Call", "Attempts", "Made", ...(urlById === null ? [] : ["Endpoint"])],
+    columns: ["Event", "Status", "Explanation", "Call", "Attempts", "Created", ...(urlById === null ? [] : ["Endpoint"])],
     rows: views.map((view) => {
       const delivery = deliveryJson(view, nowMs);
       const { call_sid: callSid, watch_id: watchId } = delivery;
@@ -79,6 +79,6 @@ export function deliveryTable(views: readonly DeliveryView[], urlById: ReadonlyM
           : [linkTo("endpoints", delivery.endpoint_id, longText(urlById.get(delivery.endpoint_id) ?? delivery.endpoint_id))]),
       ];
     }),
-    empty: "There are no such deliveries.",
+    empty: "No delivery matches.",
   });
 }

@@ -15,13 +15,13 @@ import { notice, redirectWith } from "../notice.ts";
 import { page } from "../page.ts";
 import { sentence, timeOf } from "../time.ts";
 
-/** Deferrals are attempts without an end; the newest tell enough. */
+/** Number of attempts shown. Deferrals have no limit, so only the newest are shown. */
 const attemptsShown = 100;
 
-/** What would turn round the rest of a line that is not a stranger's alone. */
+/** Characters that change the text direction of the rest of a line. */
 const directionMarks = /[\u202a-\u202e\u2066-\u2069]/g;
 
-/** One delivery: every attempt, what it was answered and what to do about it. */
+/** Page of a delivery: attempts, answers and advice. */
 export function addDeliveryPages(dashboard: Hono<DashboardEnv>, { store, manualDelivery, clock, publicUrl }: HttpDependencies): void {
   dashboard.get("/deliveries/:id", async (c) => {
     const accountId = c.get("account").id;
@@ -53,12 +53,12 @@ export function addDeliveryPages(dashboard: Hono<DashboardEnv>, { store, manualD
           ["Endpoint", linkTo("endpoints", delivery.endpoint_id, longText(endpoint?.endpoint.url ?? delivery.endpoint_id))],
           ["Attempts", delivery.attempt_count],
           ["Next attempt", delivery.next_attempt_at === null ? null : timeOf(delivery.next_attempt_at, nowMs)],
-          ["Made", timeOf(delivery.created_at, nowMs)],
+          ["Created", timeOf(delivery.created_at, nowMs)],
           ["Settled", delivery.settled_at === null ? null : timeOf(delivery.settled_at, nowMs)],
         ])}
         <div class="actions">
-          ${actionForm(c, { action: `${deliveryPath(delivery.id)}/retry`, label: "Try once more, now" })}
-          <span class="quiet">One attempt ahead of schedule, pause and order. A failure leaves the schedule as it was.</span>
+          ${actionForm(c, { action: `${deliveryPath(delivery.id)}/retry`, label: "Retry now" })}
+          <span class="quiet">Makes one attempt ahead of schedule, pause and order. A failure leaves the schedule unchanged.</span>
         </div>
         <h2>Attempts</h2>
         ${
@@ -87,9 +87,9 @@ function deliveryPath(id: string): string {
 }
 
 function bodySection({ event }: EventView, format: Parameters<typeof renderPayload>[1], publicUrl: string | null): Html {
-  return html`<h2>What is sent</h2>
+  return html`<h2>Request body</h2>
     <p class="quiet">
-      The body in the endpoint's present format, ${format}. The signature covers <code>webhook-id.webhook-timestamp.body</code>, byte for
+      The body in the endpoint's current format, ${format}. The signature covers <code>webhook-id.webhook-timestamp.body</code>, byte for
       byte. Marks that turn the direction of writing are shown as <code>\\u</code> escapes.
     </p>
     ${preformatted(renderPayload(event, format, publicUrl).body.replaceAll(directionMarks, escaped))}`;

@@ -12,7 +12,7 @@ import { sentence, timeOf } from "../time.ts";
 const path = "/dashboard/endpoints";
 const pageSize = 25;
 
-/** Where webhooks go, newest first. */
+/** Page of endpoints, newest first. */
 export function addEndpointList(dashboard: Hono<DashboardEnv>, { store, clock, endpointMaxInFlight }: HttpDependencies): void {
   dashboard.get("/endpoints", async (c) => {
     const { cursor } = readParameters(c, cursorOnly);
@@ -20,7 +20,7 @@ export function addEndpointList(dashboard: Hono<DashboardEnv>, { store, clock, e
     return page(c, {
       title: "Endpoints",
       body: html`<h1>Endpoints</h1>
-        ${endpointTable(data, clock.nowMs(), endpointMaxInFlight, "There are no endpoints: the first watch or hook that names a URL makes one.")}
+        ${endpointTable(data, clock.nowMs(), endpointMaxInFlight, "No endpoints: the first watch or hook that names a URL creates one.")}
         ${pager(path, {}, { cursor, nextCursor })}`,
     });
   });
@@ -29,7 +29,7 @@ export function addEndpointList(dashboard: Hono<DashboardEnv>, { store, clock, e
 export function endpointTable(views: readonly EndpointView[], nowMs: number, maxInFlight: number, empty: string): Html {
   return table({
     caption: "Endpoints",
-    columns: ["URL", "State", "How it is doing", "Owed", "Oldest due", "Last success"],
+    columns: ["URL", "State", "Explanation", "Pending", "Oldest due", "Last success"],
     rows: views.map((view) => {
       const endpoint = endpointJson(view, nowMs, maxInFlight);
       return [
@@ -45,7 +45,7 @@ export function endpointTable(views: readonly EndpointView[], nowMs: number, max
   });
 }
 
-/** The state of the API, and that it is failing where that is all the state does not say. */
+/** Renders the state of the API, and "failing" if an enabled endpoint fails. */
 export function endpointBadge(view: EndpointView, state: ReturnType<typeof endpointJson>["state"]): Html {
   return badge(state === "enabled" && isFailing(view) ? "failing" : state);
 }

@@ -1,5 +1,7 @@
 import type { Context, Hono } from "hono";
 import { html } from "hono/html";
+import type { EndpointReason } from "../../../domain/deliveries/endpoint.ts";
+import { listPausingStatuses } from "../../../domain/deliveries/response-class.ts";
 import type { EndpointView } from "../../../ports/stores/read-store.ts";
 import type { HttpDependencies } from "../../operations/dependencies.ts";
 import { notFound } from "../../operations/problem.ts";
@@ -16,16 +18,16 @@ import { sentence, timeOf } from "../time.ts";
 const deliveriesShown = 10;
 const dayMs = 86_400_000;
 
-const reasons: Readonly<Record<string, string>> = {
+const reasons: Readonly<Record<EndpointReason | "host_paused", string>> = {
   client: "by its owner",
   gone: "it answered 410",
   failing: "nothing but failures for days",
-  rate_limited: "it answered 429",
-  unavailable: "it answered 502, 503 or 504",
-  host_paused: "another endpoint on the same host answered 429, 502, 503 or 504",
+  rate_limited: `it answered ${listPausingStatuses("rate_limited")}`,
+  unavailable: `it answered ${listPausingStatuses("unavailable")}`,
+  host_paused: `another endpoint on the same host answered ${listPausingStatuses("host")}`,
 };
 
-/** One endpoint: its health, what it is owed, and what can be done about it. */
+/** Page of an endpoint: health, pending deliveries, actions. */
 export function addEndpointPage(dashboard: Hono<DashboardEnv>, { store, clock, endpointMaxInFlight }: HttpDependencies): void {
   dashboard.get("/endpoints/:id", async (c) => {
     const accountId = c.get("account").id;
@@ -46,7 +48,7 @@ export function addEndpointPage(dashboard: Hono<DashboardEnv>, { store, clock, e
         <h2>Newest deliveries</h2>
         ${deliveryTable(data, null, nowMs)}
         <p>
-          <a href="${pathWith("/dashboard/deliveries", { endpoint_id: id })}">All deliveries to it</a> ·
+          <a href="${pathWith("/dashboard/deliveries", { endpoint_id: id })}">All deliveries</a> ·
           <a href="${pathWith("/dashboard/deliveries", { endpoint_id: id, status: "exhausted" })}">exhausted</a> ·
           <a href="${pathWith("/dashboard/deliveries", { endpoint_id: id, status: "failed" })}">failed</a>
         </p>
@@ -58,10 +60,7 @@ export function addEndpointPage(dashboard: Hono<DashboardEnv>, { store, clock, e
 function endpointFacts(view: EndpointView, endpoint: ReturnType<typeof endpointJson>, nowMs: number): Html {
   const { consecutiveFailures, failingSinceMs } = view.endpoint.health;
   return definitionList([
-    [
-      "State",
-      html`${endpointBadge(view, endpoint.state)} ${endpoint.reason === null ? "" : (reasons[endpoint.reason] ?? endpoint.reason)}`,
-    ],
+    ["State", html`${endpointBadge(view, endpoint.state)} ${endpoint.reason === null ? "" : reasons[endpoint.reason]}`],
     ["Since", timeOf(endpoint.since, nowMs)],
     ["Paused until", timeOf(endpoint.paused_until, nowMs)],
     [
@@ -71,16 +70,16 @@ function endpointFacts(view: EndpointView, endpoint: ReturnType<typeof endpointJ
         : html`${consecutiveFailures} in a row since ${timeOf(new Date(failingSinceMs).toISOString(), nowMs)}`,
     ],
     ["Last success", timeOf(endpoint.last_success_at, nowMs) ?? "never"],
-    ["Owed", endpoint.backlog],
+    ["Pending", endpoint.backlog],
     ["Oldest due", timeOf(endpoint.oldest_due_at, nowMs)],
     ["Format", endpoint.format],
     ["Own headers", endpoint.headers.length === 0 ? null : html`<code>${endpoint.headers.join(", ")}</code> (values are never shown)`],
     ["Signatures", endpoint.signatures.join(", ")],
-    ["Late events", endpoint.late === "drop" ? "dropped once a later one was delivered" : "sent all the same"],
-    ["Most in flight", endpoint.max_in_flight],
-    ["Most a second", endpoint.max_per_second],
+    ["Late events", endpoint.late === "drop" ? "dropped once a later one was delivered" : "still sent"],
+    ["Maximum in flight", endpoint.max_in_flight],
+    ["Maximum per second", endpoint.max_per_second],
     ["Endpoint", html`<code>${endpoint.id}</code>`],
-    ["Made", timeOf(endpoint.created_at, nowMs)],
+    ["Created", timeOf(endpoint.created_at, nowMs)],
   ]);
 }
 
@@ -91,14 +90,14 @@ function actions(c: Context<DashboardEnv>, { endpoint }: EndpointView): Html {
   return html`<div class="actions">
     ${endpoint.state === "disabled" ? "" : actionForm(c, { action: `${path}/test`, label: "Send a test webhook" })}
     ${endpoint.state === "enabled" ? change("paused", "Pause") : change("enabled", "Enable")}
-    <span class="quiet">A test waits for its answer.</span>
+    <span class="quiet">The page waits for the answer of the test.</span>
   </div>`;
 }
 
 function recoverForm(c: Context<DashboardEnv>, endpointId: string, nowMs: number): Html {
   const dayAgo = new Date(nowMs - dayMs).toISOString().slice(0, 16);
   return html`<h2>Recover</h2>
-    <p>Every event of the span whose delivery was given up (exhausted, failed or expired) is owed again, with a fresh retry schedule.</p>
+    <p>Requeues every exhausted, failed or expired delivery of an event in the span, with a new retry schedule.</p>
     ${actionForm(c, {
       action: `/dashboard/endpoints/${encodeURIComponent(endpointId)}/recover`,
       label: "Recover",
@@ -108,7 +107,7 @@ function recoverForm(c: Context<DashboardEnv>, endpointId: string, nowMs: number
           <input id="since" name="since" type="datetime-local" required value="${dayAgo}" />
         </div>
         <div>
-          <label for="until">To (UTC, empty: now)</label>
+          <label for="until">To (UTC, now if empty)</label>
           <input id="until" name="until" type="datetime-local" />
         </div>
       </div>`,

@@ -8,19 +8,19 @@ import { signInPage } from "../session/sign-in.ts";
 
 const subjectPath = /^\/dashboard\/(?:watches|deliveries|endpoints)\/[^/]+(?=\/)/;
 
-/** Whether an answer there is a page for people. */
+/** Whether a path belongs to the dashboard. */
 export function isDashboardPath(path: string): boolean {
   return path === "/dashboard" || path.startsWith("/dashboard/");
 }
 
-/** A problem as a page; who is not signed in is asked for a key. */
+/** Renders a problem as a page. A request without a session gets the sign-in page. */
 export function problemPage(c: Context, problem: PageProblem | Problem): Response | Promise<Response> {
   const { status, title } = shownKindOf(problem);
   if (status === 401) return signInPage(c, problem);
   const { detail, headers = {} } = problem;
   const errors = "errors" in problem ? (problem.errors ?? []) : [];
   const waitSeconds = headers["retry-after"];
-  // A form that was refused stood on the page of what it is about.
+  // A refused form returns to the page of its resource.
   const back = c.req.method === "POST" ? (subjectPath.exec(c.req.path)?.[0] ?? null) : null;
   return page(
     c,
@@ -36,8 +36,8 @@ export function problemPage(c: Context, problem: PageProblem | Problem): Respons
               </ul>`
         }
         ${waitSeconds === undefined ? "" : html`<p>Wait ${waitSeconds} s before you try again.</p>`}
-        <p>${back === null ? "" : html`<a href="${back}">Back</a> · `}<a href="/dashboard">To the overview</a></p>
-        ${status >= 500 ? html`<p class="quiet">The request id below finds this in the service's log.</p>` : ""}`,
+        <p>${back === null ? "" : html`<a href="${back}">Back</a> · `}<a href="/dashboard">Overview</a></p>
+        ${status >= 500 ? html`<p class="quiet">Search the service's log for the request id below.</p>` : ""}`,
     },
     { status, headers },
   );

@@ -1,5 +1,6 @@
 import type { Hono } from "hono";
 import { html } from "hono/html";
+import { describeFilter } from "../../../domain/events/event-filter.ts";
 import type { HttpDependencies } from "../../operations/dependencies.ts";
 import { notFound } from "../../operations/problem.ts";
 import { hookJson } from "../../schemas/json.ts";
@@ -14,7 +15,7 @@ import { timeOf } from "../time.ts";
 const path = "/dashboard/hooks";
 const pageSize = 25;
 
-/** Who is told of every call, and how to stop that. */
+/** Pages of hooks: list and removal. */
 export function addHookPages(dashboard: Hono<DashboardEnv>, { registration, store, clock }: HttpDependencies): void {
   dashboard.get("/hooks", async (c) => {
     const { cursor } = readParameters(c, cursorOnly);
@@ -24,22 +25,22 @@ export function addHookPages(dashboard: Hono<DashboardEnv>, { registration, stor
       title: "Hooks",
       body: html`<h1>Hooks</h1>
         ${notice(c)}
-        <p class="quiet">A hook is told every transition of every call of the account.</p>
+        <p class="quiet">A hook is sent the transitions that its filter names, of every call of the account.</p>
         ${table({
           caption: "Hooks",
-          columns: ["URL", "Events", "Endpoint", "Format", "Made", "Action"],
+          columns: ["URL", "Events", "Endpoint", "Format", "Created", "Action"],
           rows: data.map((view) => {
             const hook = hookJson(view, nowMs, { secret: null, ignored: [] });
             return [
               html`${longText(hook.url)}<br /><code class="quiet">${hook.id}</code>`,
-              hook.events === null ? "every event about a call or watch" : hook.events.join(", "),
+              describeFilter(hook) ?? "every event about a call or watch",
               html`${badge(hook.endpoint_state)} ${linkTo("endpoints", hook.endpoint_id, "endpoint")}`,
               hook.format,
               timeOf(hook.created_at, nowMs),
               html`<a href="${`${path}/${encodeURIComponent(hook.id)}/delete`}" aria-label="${`Remove the hook ${hook.id}`}">Remove</a>`,
             ];
           }),
-          empty: "There are no hooks.",
+          empty: "No hooks.",
         })}
         ${pager(path, {}, { cursor, nextCursor })}`,
     });
@@ -52,11 +53,11 @@ export function addHookPages(dashboard: Hono<DashboardEnv>, { registration, stor
       title: "Remove a hook",
       body: html`<h1>Remove the hook to ${view.url}?</h1>
         <p>
-          It is told nothing more. What is owed to it alone is canceled; what a watch or another hook with the same URL asked for is still
-          sent.
+          It receives no more events. Deliveries pending for it alone are canceled; those of a watch or another hook with the same URL are
+          still sent.
         </p>
         ${actionForm(c, { action: `${path}/${encodeURIComponent(view.id)}/delete`, label: "Remove the hook", danger: true })}
-        <p><a href="${path}">Keep it</a></p>`,
+        <p><a href="${path}">Cancel</a></p>`,
     });
   });
 

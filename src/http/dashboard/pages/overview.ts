@@ -1,5 +1,6 @@
 import type { Hono } from "hono";
 import { html } from "hono/html";
+import { accountLimitEntries } from "../../../domain/quotas.ts";
 import type { SourceHealth } from "../../../domain/sources/source.ts";
 import type { HttpDependencies } from "../../operations/dependencies.ts";
 import { sourceJson, watchJson } from "../../schemas/json.ts";
@@ -16,16 +17,16 @@ import { watchTable } from "./watch-list.ts";
 
 const watchesShown = 8;
 
-/** What an operator wants to know first: is anything wrong, and what is owed for how long. */
+/** Overview: problems of the account, pending deliveries and the age of the oldest. */
 export function addOverview(dashboard: Hono<DashboardEnv>, dependencies: HttpDependencies): void {
   const { store, live, clock, limits, endpointMaxInFlight } = dependencies;
   dashboard.get("/", async (c) => {
     const account = c.get("account");
-    const [trouble, watches] = await Promise.all([
+    const [issues, watches] = await Promise.all([
       findIssues(dependencies, account.id, clock.nowMs()),
       store.listWatches({ accountId: account.id, limit: watchesShown, cursor: null, status: null, callSid: null }),
     ]);
-    const urlById = await urlsOf(store, account.id, trouble.givenUp);
+    const urlById = await urlsOf(store, account.id, issues.failures);
     const nowMs = clock.nowMs();
     return page(c, {
       title: "Overview",
@@ -33,21 +34,21 @@ export function addOverview(dashboard: Hono<DashboardEnv>, dependencies: HttpDep
       body: html`<h1>Overview</h1>
         ${findForm()}
         ${definitionList([
-          ["Webhooks owed", trouble.owed],
-          ["The oldest due", timeOf(trouble.oldestDueAt, nowMs)],
-          ["Endpoints in trouble", trouble.endpoints.length + trouble.endpointsHidden],
+          ["Pending webhooks", issues.pendingCount],
+          ["Oldest pending since", timeOf(issues.oldestDueAt, nowMs)],
+          ["Endpoints with issues", issues.endpoints.length + issues.endpointsHidden],
         ])}
         <p class="quiet">
-          Looked at are the ${endpointsScanned} newest endpoints and those of the newest webhooks owed.
+          Based on the ${endpointsScanned} newest endpoints and those with the newest pending webhooks.
           <a href="/dashboard/endpoints">All endpoints</a>
         </p>
         <h2>Sources</h2>
         ${sourceTable(live.sources(account), nowMs)}
-        <h2>Endpoints in trouble</h2>
-        ${endpointTable(trouble.endpoints, nowMs, endpointMaxInFlight, "None: every endpoint looked at is enabled and its last attempt succeeded.")}
-        ${trouble.endpointsHidden === 0 ? "" : html`<p class="quiet">And ${trouble.endpointsHidden} more.</p>`}
-        <h2>Given up last</h2>
-        ${deliveryTable(trouble.givenUp, urlById, nowMs)}
+        <h2>Endpoints with issues</h2>
+        ${endpointTable(issues.endpoints, nowMs, endpointMaxInFlight, "None: every endpoint that was checked is enabled and its last attempt succeeded.")}
+        ${issues.endpointsHidden === 0 ? "" : html`<p class="quiet">And ${issues.endpointsHidden} more.</p>`}
+        <h2>Recently failed</h2>
+        ${deliveryTable(issues.failures, urlById, nowMs)}
         <h2>Newest watches</h2>
         ${watchTable(
           watches.data.map((view) => watchJson(view, live, nowMs)),
@@ -58,10 +59,7 @@ export function addOverview(dashboard: Hono<DashboardEnv>, dependencies: HttpDep
           ["Name", account.name],
           ["Account", html`<code>${account.id}</code>`],
           ["Public key (v1a)", html`<code>${account.publicKey}</code>`],
-          ["Most requests a second", limitText(limits.apiMaxPerSecond)],
-          ["Most active watches", limitText(limits.maxActiveWatches)],
-          ["Most endpoints", limitText(limits.maxEndpoints)],
-          ["Most hooks", limitText(limits.maxHooks)],
+          ...accountLimitEntries.map(([name, { unit }]): [string, string] => [`Maximum ${unit}`, limitText(limits[name])]),
         ])}`,
     });
   });
@@ -74,7 +72,7 @@ function limitText(limit: number): string {
 function sourceTable(sources: readonly SourceHealth[], nowMs: number): Html {
   return table({
     caption: "Sources",
-    columns: ["Source", "State", "What that means", "Last good poll", "Interval"],
+    columns: ["Source", "State", "Explanation", "Last good poll", "Interval"],
     rows: sources.map((health) => {
       const source = sourceJson(health);
       return [
@@ -85,6 +83,6 @@ function sourceTable(sources: readonly SourceHealth[], nowMs: number): Html {
         `${source.interval_ms / 1000} s`,
       ];
     }),
-    empty: "The account may use no source.",
+    empty: "The account has no source.",
   });
 }

@@ -15,7 +15,7 @@ const path = "/dashboard/watches";
 const querySchema = z.object({ status: choiceField(watchStatuses), call_sid: sidField, cursor: cursorField });
 const pageSize = 25;
 
-/** Which calls are watched, newest first. */
+/** Page of watches, newest first. */
 export function addWatchList(dashboard: Hono<DashboardEnv>, { store, live, clock }: HttpDependencies): void {
   dashboard.get("/watches", async (c) => {
     const { status, call_sid: callSid, cursor } = readParameters(c, querySchema);
@@ -54,7 +54,7 @@ export function addWatchList(dashboard: Hono<DashboardEnv>, { store, live, clock
 export function watchTable(watches: readonly ReturnType<typeof watchJson>[], nowMs: number): Html {
   return table({
     caption: "Watches",
-    columns: ["Call SID", "Watch", "Call", "How it stands", "Callback URL", "Registered"],
+    columns: ["Call SID", "Watch", "Call", "Explanation", "Callback URL", "Registered"],
     rows: watches.map((watch) => [
       linkTo("watches", watch.id, sidText(watch.call_sid)),
       badge(watch.status),
@@ -63,6 +63,6 @@ export function watchTable(watches: readonly ReturnType<typeof watchJson>[], now
       watch.callback_url === null ? "the account's hooks" : longText(watch.callback_url),
       timeOf(watch.created_at, nowMs),
     ]),
-    empty: "There are no such watches.",
+    empty: "No watch matches.",
   });
 }

@@ -1,5 +1,6 @@
 import type { Context, Hono } from "hono";
 import { html } from "hono/html";
+import { describeFilter } from "../../../domain/events/event-filter.ts";
 import type { HttpDependencies } from "../../operations/dependencies.ts";
 import { notFound } from "../../operations/problem.ts";
 import { watchJson } from "../../schemas/json.ts";
@@ -21,7 +22,7 @@ const callProblems = {
   not_found_yet: "the upstream does not know the call yet",
 } as const;
 
-/** One watch: what became of the call, and of every webhook about it. */
+/** Page of a watch: the call and every webhook about it. */
 export function addWatchPages(dashboard: Hono<DashboardEnv>, dependencies: HttpDependencies): void {
   const { registration, store, live, clock } = dependencies;
   const find = async (c: Context<DashboardEnv>, id: string): Promise<WatchJson> => {
@@ -45,7 +46,7 @@ export function addWatchPages(dashboard: Hono<DashboardEnv>, dependencies: HttpD
         <p class="lead">${sentence(watch.explain, nowMs)}.</p>
         ${watchFacts(watch, nowMs)}
         <div class="actions"><a href="${`${path}/delete`}">Delete this watch</a></div>
-        <h2>What happened</h2>
+        <h2>Events</h2>
         ${timeline(events, nowMs)} ${pager(path, {}, { cursor, nextCursor: events.nextCursor })}`,
     });
   });
@@ -56,19 +57,17 @@ export function addWatchPages(dashboard: Hono<DashboardEnv>, dependencies: HttpD
     return page(c, {
       title: `Delete ${watch.call_sid}`,
       body: html`<h1>Delete the watch of ${watch.call_sid}?</h1>
-        <p>
-          Nothing more is sent for it, and what is still owed is canceled. An attempt that is on the wire at this moment may still arrive.
-        </p>
+        <p>Nothing more is sent for it, and pending deliveries are canceled. An attempt that is in flight may still arrive.</p>
         ${actionForm(c, {
           action: `${path}/delete`,
           label: "Delete the watch",
           danger: true,
           fields: html`<div class="check">
             <input type="checkbox" id="purge" name="purge" value="true" />
-            <label for="purge">Erase it with its events, deliveries and attempts. This cannot be undone.</label>
+            <label for="purge">Erase the watch with its events, deliveries and attempts. This cannot be undone.</label>
           </div>`,
         })}
-        <p><a href="${path}">Keep it</a></p>`,
+        <p><a href="${path}">Cancel</a></p>`,
     });
   });
 
@@ -93,16 +92,16 @@ function watchFacts(watch: WatchJson, nowMs: number): Html {
     ["Reason", call.reason === "" ? null : call.reason],
     ["Polled", timeOf(call.polled_at, nowMs)],
     ["Next poll", timeOf(call.next_poll_at, nowMs)],
-    ["AccountIssues", call.problem === null ? null : callProblems[call.problem]],
+    ["Problem", call.problem === null ? null : callProblems[call.problem]],
     ["Source", watch.source],
     ["Callback URL", watch.callback_url],
     [
       "Endpoint",
       watch.endpoint_id === null
-        ? "none: the account's hooks are told"
+        ? "none: the account's hooks receive the events"
         : html`${linkTo("endpoints", watch.endpoint_id)} ${badge(watch.endpoint_state ?? "")} format ${watch.format}`,
     ],
-    ["Events", watch.events === null ? "all" : watch.events.join(", ")],
+    ["Events", describeFilter(watch) ?? "all"],
     ["Metadata", metadata.length === 0 ? null : html`${metadata.map(([key, value]) => html`<div><code>${key}</code> ${value}</div>`)}`],
     ["Registered", timeOf(watch.created_at, nowMs)],
     watch.ended_at === null ? ["Watched until", timeOf(watch.expires_at, nowMs)] : ["Ended", timeOf(watch.ended_at, nowMs)],

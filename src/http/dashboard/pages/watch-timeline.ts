@@ -10,9 +10,9 @@ import { urlsOf } from "./delivery-list.ts";
 import { badge, linkTo, longText } from "../elements.ts";
 import { sentence, timeOf } from "../time.ts";
 
-/** A watch has at most 50 events and an ending: nearly always all of them. */
+/** Number of events shown; a watch has at most 50 and an ending. */
 const eventsPerPage = 60;
-/** A page looks into so many deliveries; one beyond that has its own. */
+/** Number of deliveries whose attempts are shown; further ones have pages of their own. */
 const deliveriesInDetail = 60;
 const attemptsShown = 3;
 
@@ -20,12 +20,12 @@ type DeliveryDetail = NonNullable<Awaited<ReturnType<ReadStore["getDelivery"]>>>
 export type Timeline = {
   readonly events: readonly EventView[];
   readonly detailById: ReadonlyMap<string, DeliveryDetail>;
-  /** Of the endpoints those go to. */
+  /** URLs of the endpoints of these deliveries. */
   readonly urlById: ReadonlyMap<string, string>;
   readonly nextCursor: string | null;
 };
 
-/** A watch's events with their deliveries and the attempts of those; null: the watch is unknown. */
+/** Reads the events of a watch with their deliveries and attempts; `null` if the watch is unknown. */
 export async function readTimeline(
   store: ReadStore,
   { accountId, watchId, cursor }: { readonly accountId: string; readonly watchId: string; readonly cursor: string | null },
@@ -48,7 +48,7 @@ export async function readTimeline(
 }
 
 export function timeline({ events, ...read }: Timeline, nowMs: number): Html {
-  if (events.length === 0) return html`<p class="quiet">Nothing yet: no status of the call was seen.</p>`;
+  if (events.length === 0) return html`<p class="quiet">No event yet: no status of the call was seen.</p>`;
   return html`<ol class="cards">
     ${events.map((view) => eventItem(view, read, nowMs))}
   </ol>`;
@@ -67,7 +67,7 @@ function eventItem(
     ${event.data.reason === null || event.data.reason === "" ? "" : html`<p>Reason: ${event.data.reason}</p>`}
     ${
       deliveries.length === 0
-        ? html`<p class="quiet">Nobody was to be told: no filter asks for it, or there is neither a callback URL nor a hook.</p>`
+        ? html`<p class="quiet">No webhook was sent: no filter matches this event, or the call has no callback URL and no hook.</p>`
         : html`<ul class="cards">
             ${deliveries.map((delivery) => deliveryItem(delivery, detailById.get(delivery.id) ?? null, urlById, nowMs))}
           </ul>`
@@ -75,7 +75,7 @@ function eventItem(
   </li>`;
 }
 
-/** What only an event about a call has: its number, and since when the status before it was known. */
+/** Renders what only events of a call have: their number, and when the previous status was last confirmed. */
 function factsOf({ data }: EventView["event"]): Html | "" {
   if (!("watchId" in data)) return "";
   const happened =

@@ -1,17 +1,17 @@
-/** What a client may get wrong in one span before it is told to wait for the span's end. */
+/** Number of wrong keys that a client may send within one span before it must wait for the end of the span. */
 const maxFailures = 10;
 const spanMs = 60_000;
 const rememberedClients = 10_000;
 
 /**
- * Counts wrong keys by client. The right one is never among them and is always taken: who guesses behind the same proxy
- * must not keep the operator out, and a key is too long to be guessed however often. What is remembered is bounded:
- * beyond that the oldest client is forgotten.
+ * Counts wrong keys by client. A valid key is never counted and always accepted: a client that guesses behind the same
+ * proxy must not lock the operator out, and a key is too long to be guessed. The number of clients is bounded; beyond it
+ * the oldest one is evicted.
  */
 export class FailedSignIns {
   readonly #spans = new Map<string, { failures: number; readonly endsAtMonotonicMs: number }>();
 
-  /** Counts a wrong key. Answers how long to wait in milliseconds when there were too many; null: not yet. */
+  /** Counts a wrong key. Returns the milliseconds to wait if there were too many, else `null`. */
   note(client: string, nowMonotonicMs: number): number | null {
     const span = this.#spans.get(client);
     if (span === undefined || span.endsAtMonotonicMs <= nowMonotonicMs) {

@@ -5,8 +5,8 @@ const loopbackName = /^(?:localhost|(?:[a-z0-9-]+\.)*localhost|127(?:\.\d{1,3}){
 
 /**
  * Whether the browser reached us over plain http where that is allowed: on loopback, or at the `http://` address that the
- * operator gave as `PUBLIC_URL`. A browser keeps no `Secure` cookie there. A proxy that ends TLS says so in
- * `X-Forwarded-Proto`; who invents that header gets the stricter cookie.
+ * operator set as `PUBLIC_URL`. A browser keeps no `Secure` cookie there. A proxy that ends TLS sets
+ * `X-Forwarded-Proto`; a client that forges this header only gets the stricter cookie.
  */
 export function isPlainHttpAllowed(c: Context, publicUrl: string | null): boolean {
   if (c.req.header("x-forwarded-proto")?.toLowerCase().startsWith("https") === true) return false;
@@ -15,13 +15,13 @@ export function isPlainHttpAllowed(c: Context, publicUrl: string | null): boolea
 
 /**
  * Under `no-referrer` a browser sends `Origin: null` with a form, and over plain http beyond loopback no `Sec-Fetch-Site`
- * beside it: nothing would say where the form came from. `same-origin` tells no other host anything either.
+ * beside it, so the origin of the form would be unknown. `same-origin` sends nothing to other hosts either.
  */
 export function referrerPolicyFor(c: Context, publicUrl: string | null): "no-referrer" | "same-origin" {
   return isPlainHttpAllowed(c, publicUrl) && !isLoopback(c) ? "same-origin" : "no-referrer";
 }
 
-/** Refuses a form that a page of another site sent, or whose origin the browser does not tell. */
+/** Refuses a form from a page of another site, or one without an origin. */
 export function refuseForeignForm(c: Context): void {
   const site = c.req.header("sec-fetch-site");
   if (site === "same-origin") return;
@@ -48,7 +48,7 @@ function isPlainPublicUrl(c: Context, publicUrl: string | null): boolean {
   return url !== null && url.protocol === "http:" && url.host === hostOf(c);
 }
 
-/** Host and port as the browser asked for them, written as the URL standard does. */
+/** Returns host and port as the browser requested them, in the form of the URL standard. */
 function hostOf(c: Context): string {
   return URL.parse(`http://${c.req.header("host") ?? new URL(c.req.url).host}`)?.host ?? "";
 }

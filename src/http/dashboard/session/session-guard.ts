@@ -9,8 +9,8 @@ import type { Sessions } from "./session.ts";
 import { signInPath } from "./sign-in.ts";
 
 /**
- * Lets through who is signed in, and forms that one of our pages sent. A key in the request's headers, as the API takes
- * it, signs in by itself; a form needs the session's token all the same.
+ * Admits requests with a session, and forms that a page of the dashboard sent. An API key in the headers is a session of
+ * its own; a form needs the session's token in any case.
  */
 export function guard(sessions: Sessions): MiddlewareHandler<DashboardEnv> {
   return async (c, next) => {
@@ -33,7 +33,7 @@ export function guard(sessions: Sessions): MiddlewareHandler<DashboardEnv> {
       if (!isFormTokenOf(session, formTokenOf(form)))
         throw new PageProblemError({
           slug: "form-outdated",
-          detail: "this form belongs to another session: go back, load the page again and send it from there",
+          detail: "this form belongs to another session: go back, reload the page and send it again",
         });
       c.set("form", form);
     }

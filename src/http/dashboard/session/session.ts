@@ -6,10 +6,10 @@ import type { Account } from "../../../ports/stores/account-store.ts";
 import type { HttpDependencies } from "../../operations/dependencies.ts";
 import { isPlainHttpAllowed } from "./request-origin.ts";
 
-/** Somebody who is signed in. Forms carry `formToken`: a page of another site cannot know it. */
+/** Session of a signed-in user. Forms carry `formToken`, which a page of another site cannot read. */
 export type Session = { readonly account: Account; readonly formToken: string };
 
-/** What lies sealed in the cookie; nothing of a session is kept by the service. */
+/** Sealed content of the cookie. The service keeps no session state. */
 type SealedSession = { readonly key: string; readonly formToken: string; readonly expiresAtMs: number };
 
 const cookieName = "ringback_session";
@@ -19,9 +19,9 @@ const lifetimeMs = 12 * 60 * 60 * 1000;
 const keyMaxLength = 512;
 
 /**
- * Sessions of the dashboard. The cookie holds the API key, sealed: it is looked up on every request, so that a revoked
- * key ends its sessions as soon as it ends calls of the API. Signing out forgets the cookie; a copy of it would be good
- * until its 12 hours are over or the key is revoked.
+ * Sessions of the dashboard. The cookie holds the sealed API key, which is looked up on every request, so that a revoked
+ * key ends its sessions as soon as it ends API requests. Signing out clears the cookie; a copy of it stays valid until its
+ * 12 hours end or the key is revoked.
  */
 export class Sessions {
   readonly #dependencies: HttpDependencies;
@@ -30,7 +30,7 @@ export class Sessions {
     this.#dependencies = dependencies;
   }
 
-  /** Signs in and sets the cookie; null: the key is unknown or revoked. */
+  /** Signs in and sets the cookie. Returns `null` if the key is unknown or revoked. */
   async begin(c: Context, key: string): Promise<Session | null> {
     const { authentication, secretBox, clock, publicUrl } = this.#dependencies;
     if (key === "" || key.length > keyMaxLength) return null;
@@ -48,7 +48,7 @@ export class Sessions {
     return { account, formToken };
   }
 
-  /** The session of the request's cookie; null: there is none, or it is over. */
+  /** Returns the session of the request's cookie; `null` if there is none or it has ended. */
   async resume(c: Context): Promise<Session | null> {
     const { authentication, clock } = this.#dependencies;
     const sealed = this.#open(getCookie(c, cookieName) ?? "");
@@ -71,7 +71,7 @@ export class Sessions {
     try {
       return JSON.parse(this.#dependencies.secretBox.open(Buffer.from(cookie, "base64url"), sealIdentity)) as SealedSession;
     } catch (error) {
-      // Somebody's invention, or sealed with a key that is no more.
+      // The cookie is forged, or it was sealed with a key that was removed.
       if (error instanceof RingbackError) return null;
       throw error;
     }
@@ -83,7 +83,7 @@ export function isFormTokenOf(session: Session, token: string): boolean {
   return expected.length === given.length && timingSafeEqual(expected, given);
 }
 
-/** Whether the browser believes that it is signed in. */
+/** Whether the request has a session cookie, valid or not. */
 export function hasSessionCookie(c: Context): boolean {
   return getCookie(c, cookieName) !== undefined;
 }

@@ -14,7 +14,7 @@ export const signInPath = "/dashboard/sign-in";
 
 const targetSyntax = /^\/dashboard(?:\/[A-Za-z0-9_/-]*)?(?:\?[A-Za-z0-9_=&.%-]*)?$/;
 
-/** Sign-in and sign-out. */
+/** Routes of sign-in and sign-out. */
 export function addSignIn(dashboard: Hono<DashboardEnv>, sessions: Sessions, { clock }: HttpDependencies): void {
   const failed = new FailedSignIns();
 
@@ -33,13 +33,13 @@ export function addSignIn(dashboard: Hono<DashboardEnv>, sessions: Sessions, { c
 
   dashboard.post("/sign-out", (c) => {
     sessions.end(c);
-    // Chromium keeps whole pages for Back, whatever their `no-store`, and drops not all of them when the cookie goes.
+    // Chromium keeps whole pages for Back despite `no-store`, and does not drop all of them when the cookie is cleared.
     c.header("clear-site-data", '"cache"');
     return c.redirect("/dashboard", 303);
   });
 }
 
-/** The page that asks for a key, in place of what was asked for. */
+/** Renders the page that asks for a key, in place of the requested page. */
 export function signInPage(c: Context<DashboardEnv>, problem: PageProblem | Problem): Response | Promise<Response> {
   const asked = c.req.method === "GET" ? c.req.url.slice(new URL(c.req.url).origin.length) : "";
   const target = targetSyntax.test(asked) && c.req.path !== signInPath ? asked : "/dashboard";
@@ -71,9 +71,9 @@ export function signInPage(c: Context<DashboardEnv>, problem: PageProblem | Prob
 }
 
 /**
- * Who is trying keys: the peer, and what the nearest proxy says about whom it speaks for, so that the typing errors of one
- * are not counted for all who come through the same proxy. A client without a proxy can invent the second part; keys are
- * too long to be guessed either way.
+ * Identifies the client that tries keys: the peer, and the client named by the nearest proxy, so that the typing errors of
+ * one user do not count for all users of that proxy. A client without a proxy can forge the second part, but keys are too
+ * long to be guessed either way.
  */
 function clientOf(c: Context<DashboardEnv>): string {
   const peer = (c.env as Partial<HttpBindings> | undefined)?.incoming?.socket.remoteAddress ?? "";

@@ -1,0 +1,94 @@
+/** More wait for a slot than may, or the wait took too long. */
+export class SlotsFull extends Error {}
+
+export type SlotLimits = {
+  readonly total: number;
+  readonly perGroup: number;
+  readonly waiting: number;
+  /** How long one may wait. */
+  readonly maxWaitMs: number;
+};
+
+type Waiter = { readonly start: () => void };
+
+/**
+ * A bounded number of slots, of which one group may hold only a few, so that a group that needs many does not hold up one
+ * that needs few. Waiting groups take turns.
+ */
+export class FairSlots {
+  readonly #limits: SlotLimits;
+  readonly #taken = new Map<string, number>();
+  /** In the order of their turns. */
+  readonly #waiting = new Map<string, Set<Waiter>>();
+  #takenCount = 0;
+  #waitingCount = 0;
+
+  constructor(limits: SlotLimits) {
+    this.#limits = limits;
+  }
+
+  /** Resolves in a slot of the group with what gives it back, which may be called more than once; rejects with `SlotsFull`. */
+  async acquire(group: string): Promise<() => void> {
+    if (this.#hasCapacity(group)) this.#take(group);
+    else await this.#wait(group);
+    let isReleased = false;
+    return () => {
+      if (isReleased) return;
+      isReleased = true;
+      this.#release(group);
+    };
+  }
+
+  #hasCapacity(group: string): boolean {
+    return this.#takenCount < this.#limits.total && (this.#taken.get(group) ?? 0) < this.#limits.perGroup;
+  }
+
+  #take(group: string): void {
+    this.#takenCount += 1;
+    this.#taken.set(group, (this.#taken.get(group) ?? 0) + 1);
+  }
+
+  #wait(group: string): Promise<void> {
+    if (this.#waitingCount >= this.#limits.waiting) throw new SlotsFull("too many wait");
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const waiters = this.#waiting.get(group) ?? new Set<Waiter>();
+    this.#waiting.set(group, waiters);
+    const timer = setTimeout(() => {
+      this.#remove(group, waiters, waiter);
+      reject(new SlotsFull("the wait took too long"));
+    }, this.#limits.maxWaitMs);
+    const waiter: Waiter = {
+      start: () => {
+        clearTimeout(timer);
+        resolve();
+      },
+    };
+    waiters.add(waiter);
+    this.#waitingCount += 1;
+    return promise;
+  }
+
+  #remove(group: string, waiters: Set<Waiter>, waiter: Waiter): void {
+    waiters.delete(waiter);
+    this.#waitingCount -= 1;
+    if (waiters.size === 0) this.#waiting.delete(group);
+  }
+
+  #release(group: string): void {
+    this.#takenCount -= 1;
+    const left = (this.#taken.get(group) ?? 1) - 1;
+    if (left === 0) this.#taken.delete(group);
+    else this.#taken.set(group, left);
+    for (const [next, waiters] of this.#waiting) {
+      if (!this.#hasCapacity(next)) continue;
+      const [first] = waiters;
+      if (first === undefined) continue;
+      this.#remove(next, waiters, first);
+      // The group's next turn comes after those of all others.
+      if (this.#waiting.delete(next)) this.#waiting.set(next, waiters);
+      this.#take(next);
+      first.start();
+      return;
+    }
+  }
+}

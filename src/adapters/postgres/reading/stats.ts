@@ -1,0 +1,51 @@
+import { deliveryStatuses } from "../../../domain/deliveries/delivery.ts";
+import { watchStatuses } from "../../../domain/calls/watch.ts";
+import type { StoreStats } from "../../../ports/stores/service-store.ts";
+import { integer, integerOrNull, text } from "../../sql/rows.ts";
+import type { Queries } from "../connection/queries.ts";
+
+export const reads = { readStats };
+
+/** Reads the gauges. All of them are kept up to date by writes, so that a scrape reads a few rows. */
+async function readStats(db: Queries): Promise<StoreStats> {
+  const [counts, gauges] = await Promise.all([
+    readCounts(db, null),
+    db.get(
+      `select (select min(due_at) from (select min(next_due_at) as due_at from hosts union all select min(failing_due_at) from hosts) due) as oldest_due,
+         pg_database_size(current_database()) as bytes`,
+    ),
+  ]);
+  if (gauges === undefined) throw new Error("a select without a table returned no row");
+  const of = (prefix: string, statuses: readonly string[]) =>
+    Object.fromEntries(statuses.map((status) => [status, counts.get(`${prefix} ${status}`) ?? 0]));
+  return {
+    watchesByStatus: of("watches", watchStatuses),
+    deliveriesByStatus: of("deliveries", deliveryStatuses),
+    oldestDueDeliveryAtMs: integerOrNull(gauges, "oldest_due"),
+    storeBytes: integer(gauges, "bytes"),
+  };
+}
+
+/** Reads counts, of one account or of all. A count is the folded value plus the changes that triggers have added since. */
+export async function readCounts(db: Queries, accountId: string | null): Promise<ReadonlyMap<string, number>> {
+  const where = accountId === null ? "" : "where account_id = $1";
+  const rows = await db.all(
+    `select what, sum(n) as n from (select what, n from counts ${where} union all select what, n from count_changes ${where}) c group by what`,
+    ...(accountId === null ? [] : [accountId]),
+  );
+  return new Map(rows.map((row) => [text(row, "what"), integer(row, "n")]));
+}
+
+/** Maximum number of changes folded by one statement. */
+const foldLimit = 20_000;
+
+/** Folds changes into the counts. Concurrent calls fold different changes. */
+export async function foldCounts(db: Queries): Promise<void> {
+  await db.run(
+    `with taken as (
+       delete from count_changes where id in (select id from count_changes order by id limit $1 for update skip locked) returning account_id, what, n)
+     insert into counts (account_id, what, n) select account_id, what, sum(n) from taken group by account_id, what order by account_id, what
+     on conflict (account_id, what) do update set n = counts.n + excluded.n`,
+    foldLimit,
+  );
+}

@@ -1,0 +1,99 @@
+import type { EndpointDraft } from "../../../ports/stores/registration-store.ts";
+import type { EndpointStore } from "../../../ports/stores/endpoint-store.ts";
+import type { EndpointView } from "../../../ports/stores/read-store.ts";
+import { patchedColumns } from "../../sql/patched-columns.ts";
+import { endpointViewOf } from "../../sql/view-rows.ts";
+import type { Transaction } from "../connection/transaction.ts";
+import { requeue } from "../deliveries/lanes.ts";
+import { refreshDue } from "../deliveries/due-bounds.ts";
+import { endpointSelect } from "../reading/selects.ts";
+import { insertSecrets } from "./secrets.ts";
+
+export const writes = { patchEndpoint };
+
+/** An endpoint to insert. The caller has locked its account, so that a URL is inserted once and quotas are exact. */
+export type NewEndpoint = {
+  readonly accountId: string;
+  readonly draft: EndpointDraft;
+  /** `null` if the endpoint signs with the account's default secret. */
+  readonly secret: EndpointDraft["generatedSecret"] | null;
+  readonly secretId: string;
+  readonly nowMs: number;
+};
+
+export async function insertEndpoints(tx: Transaction, endpoints: readonly NewEndpoint[]): Promise<void> {
+  if (endpoints.length === 0) return;
+  const secrets = endpoints.flatMap(({ accountId, secret, nowMs }) => (secret === null ? [] : [{ accountId, secret, nowMs }]));
+  const headersOf = ({ draft }: NewEndpoint) => (draft.headers?.names.length ? draft.headers : null);
+  await Promise.all([
+    tx.run(
+      `insert into hosts (account_id, origin) select distinct u.account_id, u.origin from unnest($1::text[], $2::text[]) as u(account_id, origin)
+       order by u.account_id, u.origin on conflict (account_id, origin) do nothing`,
+      endpoints.map(({ accountId }) => accountId),
+      endpoints.map(({ draft }) => draft.origin),
+    ),
+    secrets.length === 0 ? null : insertSecrets(tx, secrets),
+    // The foreign key locks the host for key share, so that it is not deleted with its last endpoint meanwhile.
+    tx.run(
+      `insert into endpoints (id, account_id, url, host_id, format, header_names, sealed_headers, headers_fingerprint, signatures, late, state, created_at)
+       select u.id, u.account_id, u.url, h.id, u.format, u.header_names, u.sealed_headers, u.headers_fingerprint, '["v1"]', u.late, 'enabled', u.created_at
+       from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::text[], $9::text[], $10::bigint[])
+         as u(id, account_id, url, origin, format, header_names, sealed_headers, headers_fingerprint, late, created_at)
+       join hosts h on h.account_id = u.account_id and h.origin = u.origin`,
+      endpoints.map(({ draft }) => draft.id),
+      endpoints.map(({ accountId }) => accountId),
+      endpoints.map(({ draft }) => draft.url),
+      endpoints.map(({ draft }) => draft.origin),
+      endpoints.map(({ draft }) => draft.format ?? draft.defaultFormat),
+      endpoints.map((endpoint) => JSON.stringify(headersOf(endpoint)?.names ?? [])),
+      endpoints.map((endpoint) => headersOf(endpoint)?.sealed ?? null),
+      endpoints.map((endpoint) => headersOf(endpoint)?.fingerprints[0] ?? null),
+      endpoints.map(({ draft }) => draft.late),
+      endpoints.map(({ nowMs }) => nowMs),
+    ),
+    tx.run(
+      "insert into endpoint_secrets (endpoint_id, secret_id) select * from unnest($1::text[], $2::text[])",
+      endpoints.map(({ draft }) => draft.id),
+      endpoints.map(({ secretId }) => secretId),
+    ),
+  ]);
+}
+
+/**
+ * Enables an endpoint that was disabled, as a new registration for its URL does. Requeues its pending deliveries, so that
+ * they are sent now, in order, and with a full schedule. The caller must not hold the lock of an endpoint.
+ */
+export async function enableIfDisabled(tx: Transaction, endpointId: string, nowMs: number): Promise<void> {
+  const pendingOf = "from deliveries where endpoint_id = $1 and status = 'pending' and next_attempt_at is not null";
+  await tx.run(`select 1 from watches where id = any(array(select watch_id ${pendingOf})) order by id for no key update`, endpointId);
+  const changed = await tx.run(
+    `update endpoints set state = 'enabled', reason = null, since = null, consecutive_failures = 0, failing_since = null,
+       paused_until = null, paused_since = null, consecutive_pauses = 0, pause_reason = null
+     where id = $1 and state = 'disabled'`,
+    endpointId,
+  );
+  if (changed > 0) await requeue(tx, endpointId, await tx.all(`select id, watch_id ${pendingOf}`, endpointId), nowMs);
+}
+
+/** Changes the settings and the state of an endpoint. Returns `null` if the account has no such endpoint. */
+async function patchEndpoint(tx: Transaction, request: Parameters<EndpointStore["patchEndpoint"]>[0]): Promise<EndpointView | null> {
+  const { accountId, endpointId, patch, nowMs } = request;
+  if ((await tx.get("select 1 from endpoints where id = $1 and account_id = $2", endpointId, accountId)) === undefined) return null;
+  // Leaving `disabled` resets the failures, also if the new state is `paused`.
+  if (patch.state === "enabled" || patch.state === "paused") await enableIfDisabled(tx, endpointId, nowMs);
+  await tx.run("select 1 from endpoints where id = $1 for no key update", endpointId);
+  for (const [column, value] of patchedColumns(patch)) await tx.run(`update endpoints set ${column} = $1 where id = $2`, value, endpointId);
+  if (patch.state === "enabled") {
+    await tx.run("update endpoints set state = 'enabled', reason = null, since = null where id = $1 and state = 'paused'", endpointId);
+    await refreshDue(tx, [endpointId]);
+    tx.changed.add("deliveries");
+  } else if (patch.state !== undefined)
+    await tx.run(
+      "update endpoints set state = $1, reason = 'client', since = $2 where id = $3 and state <> $1",
+      patch.state,
+      nowMs,
+      endpointId,
+    );
+  const row = await tx.get(`${endpointSelect} where p.id = $1`, endpointId);
+  return row === undefined ? null : endpointViewOf(row);
+}

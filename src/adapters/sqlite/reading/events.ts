@@ -1,0 +1,88 @@
+import type { RingbackEvent } from "../../../domain/events/event.ts";
+import type { EventView, FeedQuery, Page, ReadStore } from "../../../ports/stores/read-store.ts";
+import { decodeNumberCursor, encodeCursor, pageOf } from "../../sql/cursor.ts";
+import { eventOf, integer } from "../../sql/rows.ts";
+import { eventViewOf } from "../../sql/view-rows.ts";
+import type { Database, Row } from "../connection/database.ts";
+import { findPositions, firstPositionAt } from "./positions.ts";
+import { eventSelect } from "./selects.ts";
+
+export const reads = { getEvent, listRecentEvents, listWatchEvents, readFeed };
+
+function getEvent(db: Database, accountId: string, eventId: string): EventView | null {
+  const row = db.get(`${eventSelect} where e.id = ? and e.account_id = ?`, eventId, accountId);
+  return row === undefined ? null : readEventView(db, row);
+}
+
+/** Lists events about calls and watches, newest first. */
+function listRecentEvents(db: Database, query: Parameters<ReadStore["listRecentEvents"]>[0]): readonly RingbackEvent[] {
+  const { accountId, types, orTerminal, limit } = query;
+  const positions = findPositions(db, {
+    conditions: [
+      ["e.account_id = ?", accountId],
+      ["e.watch_id > ?", ""],
+    ],
+    types,
+    orTerminal,
+    order: "desc",
+    limit,
+  });
+  return positions.map((position) => eventOf(eventAt(db, position)));
+}
+
+function listWatchEvents(db: Database, query: Parameters<ReadStore["listWatchEvents"]>[0]): Page<EventView> | null {
+  if (db.get("select 1 from watches where id = ? and account_id = ?", query.watchId, query.accountId) === undefined) return null;
+  const rows = db.all(
+    `${eventSelect} where e.watch_id = ? and e.sequence > ? order by e.sequence limit ?`,
+    query.watchId,
+    query.cursor === null ? 0 : decodeNumberCursor(query.cursor),
+    query.limit + 1,
+  );
+  return pageOf(
+    rows,
+    query,
+    (row) => integer(row, "sequence"),
+    (row) => readEventView(db, row),
+  );
+}
+
+/** Lists events in commit order. One writer assigns the positions, so no smaller position appears after one that can be read. */
+function readFeed(db: Database, query: FeedQuery): { readonly data: readonly EventView[]; readonly nextCursor: string } {
+  const { accountId, sinceMs, callSid, types, orTerminal, limit } = query;
+  const cursor = query.cursor === null ? 0 : decodeNumberCursor(query.cursor);
+  // A call has few events, so the + keeps the planner off the account's index.
+  const offIndex = callSid === null ? "" : "+";
+  const positions = findPositions(db, {
+    conditions: [
+      [`${offIndex}e.account_id = ?`, accountId],
+      [`${offIndex}e.position > ?`, sinceMs === null ? cursor : Math.max(cursor, firstPositionAt(db, sinceMs) - 1)],
+      ["e.created_at >= ?", sinceMs],
+      ["e.watch_id in (select w.id from calls c join watches w on w.call_id = c.id where c.call_sid = ?)", callSid],
+    ],
+    types,
+    orTerminal,
+    order: "asc",
+    limit,
+  });
+  const last = positions.at(-1);
+  const full = positions.length === limit && last !== undefined;
+  // A page that is not full has covered all events of the account. Events of other accounts must not move its cursor.
+  const newest = db.get("select position from events where account_id = ? order by position desc limit 1", accountId);
+  const nextPosition = full ? last : Math.max(cursor, newest === undefined ? 0 : integer(newest, "position"));
+  return { data: positions.map((position) => readEventView(db, eventAt(db, position))), nextCursor: encodeCursor(nextPosition) };
+}
+
+/** Reads the event at a position that was just found. */
+function eventAt(db: Database, position: number): Row {
+  const row = db.get(`${eventSelect} where e.position = ?`, position);
+  if (row === undefined) throw new Error(`no event at ${position}`);
+  return row;
+}
+
+function readEventView(db: Database, row: Row): EventView {
+  const deliveries = db.all(
+    "select id, endpoint_id, status, attempt_count, next_attempt_at from deliveries where event_position = ? order by id",
+    integer(row, "position"),
+  );
+  return eventViewOf(row, deliveries);
+}

@@ -1,0 +1,127 @@
+import { chooseSecret, findDifferences } from "../../../domain/deliveries/endpoint-registration.ts";
+import { checkQuota } from "../../../domain/quotas.ts";
+import type { QuotaExceeded, Quotas } from "../../../domain/quotas.ts";
+import type { EndpointStore } from "../../../ports/stores/endpoint-store.ts";
+import type { EndpointSummary, EndpointView } from "../../../ports/stores/read-store.ts";
+import type { EndpointConflict, EndpointDraft } from "../../../ports/stores/registration-store.ts";
+import { patchedColumns } from "../../sql/patched-columns.ts";
+import { text, textOrNull } from "../../sql/rows.ts";
+import { summaryOf } from "../../sql/view-rows.ts";
+import type { Database, Row } from "../connection/database.ts";
+import { refreshDue } from "../deliveries/due-bounds.ts";
+import { requeue } from "../deliveries/lanes.ts";
+import { getEndpoint } from "../reading/endpoints.ts";
+import { summaryColumns } from "../reading/selects.ts";
+import { insertSecret } from "./secrets.ts";
+
+export const writes = { patchEndpoint };
+
+export type EnsuredEndpoint =
+  | { readonly kind: "endpoint"; readonly summary: EndpointSummary; readonly showsGeneratedSecret: boolean }
+  | EndpointConflict
+  | QuotaExceeded;
+
+/** Returns the endpoint with the draft's URL, creating it if there is none. Writes nothing if an existing endpoint differs from the draft. */
+export function ensureEndpoint(db: Database, accountId: string, draft: EndpointDraft, quotas: Quotas, nowMs: number): EnsuredEndpoint {
+  const existing = findByUrl(db, accountId, draft.url);
+  if (existing !== undefined) {
+    const fields = findDifferences(
+      {
+        format: text(existing, "p_format"),
+        headersFingerprint: textOrNull(existing, "headers_fingerprint"),
+        secretFingerprint: draft.givenSecret === null ? null : readSecretFingerprint(db, text(existing, "id")),
+      },
+      draft,
+    );
+    if (fields.length > 0) return { kind: "endpoint_differs", endpointId: text(existing, "id"), fields };
+    return { kind: "endpoint", summary: summaryOf(existing, text(existing, "id")), showsGeneratedSecret: false };
+  }
+  const exceeded = checkQuota(quotas, "maxEndpoints", () => readUsage(db, accountId).endpoints);
+  if (exceeded !== null) return exceeded;
+  const showsGeneratedSecret = createEndpoint(db, accountId, draft, nowMs);
+  const created = findByUrl(db, accountId, draft.url);
+  if (created === undefined) throw new Error(`no endpoint ${draft.id}`);
+  return { kind: "endpoint", summary: summaryOf(created, draft.id), showsGeneratedSecret };
+}
+
+/**
+ * Enables a disabled endpoint, because its owner named it in a new registration. Its pending deliveries are requeued, so
+ * that they start now, in order, each with a whole schedule.
+ */
+export function enableIfDisabled(db: Database, endpointId: string, nowMs: number): void {
+  const changed = db.run(
+    `update endpoints set state = 'enabled', reason = null, since = null, consecutive_failures = 0, failing_since = null,
+       paused_until = null, paused_since = null, consecutive_pauses = 0, pause_reason = null
+     where id = ? and state = 'disabled'`,
+    endpointId,
+  );
+  if (changed === 0) return;
+  const pending = db.all(
+    "select id, watch_id from deliveries where endpoint_id = ? and status = 'pending' and next_attempt_at is not null",
+    endpointId,
+  );
+  requeue(db, endpointId, pending, nowMs);
+}
+
+/** Reads how much of its quotas an account uses. Triggers maintain the counts. */
+export function readUsage(db: Database, accountId: string): { readonly activeWatches: number; readonly endpoints: number } {
+  const row = db.get("select active, endpoints from account_usage where account_id = ?", accountId);
+  return { activeWatches: Number(row?.["active"] ?? 0), endpoints: Number(row?.["endpoints"] ?? 0) };
+}
+
+function patchEndpoint(db: Database, request: Parameters<EndpointStore["patchEndpoint"]>[0]): EndpointView | null {
+  const { accountId, endpointId, patch, nowMs } = request;
+  if (db.get("select 1 from endpoints where id = ? and account_id = ?", endpointId, accountId) === undefined) return null;
+  for (const [column, value] of patchedColumns(patch)) db.run(`update endpoints set ${column} = ? where id = ?`, value, endpointId);
+  // An endpoint that leaves `disabled` loses its failures, also when it is paused.
+  if (patch.state === "enabled" || patch.state === "paused") enableIfDisabled(db, endpointId, nowMs);
+  if (patch.state === "enabled") endPause(db, endpointId);
+  else if (patch.state !== undefined)
+    db.run("update endpoints set state = ?1, reason = 'client', since = ?2 where id = ?3 and state <> ?1", patch.state, nowMs, endpointId);
+  return getEndpoint(db, accountId, endpointId);
+}
+
+function endPause(db: Database, endpointId: string): void {
+  db.run("update endpoints set state = 'enabled', reason = null, since = null where id = ? and state = 'paused'", endpointId);
+  refreshDue(db, endpointId);
+}
+
+function findByUrl(db: Database, accountId: string, url: string): Row | undefined {
+  const sql = `select p.id, p.headers_fingerprint, ${summaryColumns} from endpoints p join hosts h on h.id = p.host_id where p.account_id = ? and p.url = ?`;
+  return db.get(sql, accountId, url);
+}
+
+function readSecretFingerprint(db: Database, endpointId: string): string | null {
+  const row = db.get(
+    "select s.fingerprint from endpoint_secrets x join secrets s on s.id = x.secret_id where x.endpoint_id = ? and x.valid_until is null",
+    endpointId,
+  );
+  return row === undefined ? null : text(row, "fingerprint");
+}
+
+/** Returns whether the endpoint has the generated secret, rather than the client's or the account's default. */
+function createEndpoint(db: Database, accountId: string, draft: EndpointDraft, nowMs: number): boolean {
+  db.run("insert into hosts (account_id, origin) values (?, ?) on conflict (account_id, origin) do nothing", accountId, draft.origin);
+  const headers = draft.headers?.names.length ? draft.headers : null;
+  db.run(
+    `insert into endpoints (id, account_id, url, host_id, format, header_names, sealed_headers, headers_fingerprint, signatures, late, state, created_at)
+     values (?, ?, ?, (select id from hosts where account_id = ? and origin = ?), ?, ?, ?, ?, '["v1"]', ?, 'enabled', ?)`,
+    draft.id,
+    accountId,
+    draft.url,
+    accountId,
+    draft.origin,
+    draft.format ?? draft.defaultFormat,
+    JSON.stringify(headers?.names ?? []),
+    headers?.sealed ?? null,
+    headers?.fingerprints[0] ?? null,
+    draft.late,
+    nowMs,
+  );
+  const account = db.get("select default_secret_id from accounts where id = ?", accountId);
+  const defaultSecretId = account === undefined ? null : textOrNull(account, "default_secret_id");
+  const { secret, secretId, isGenerated } = chooseSecret(draft, defaultSecretId);
+  if (secret !== null) insertSecret(db, accountId, secret, nowMs);
+  db.run("insert into endpoint_secrets (endpoint_id, secret_id) values (?, ?)", draft.id, secretId);
+  return isGenerated;
+}

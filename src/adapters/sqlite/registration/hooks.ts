@@ -1,0 +1,79 @@
+import { filterToRow, sameFilter } from "../../../domain/events/event-filter.ts";
+import { checkQuota } from "../../../domain/quotas.ts";
+import type { HookView } from "../../../ports/stores/read-store.ts";
+import type { HookDraft, RegisterHookResult, RegistrationStore, RemovedHook } from "../../../ports/stores/registration-store.ts";
+import { filterOf, integer, isSubscribedRow, text, textOrNull } from "../../sql/rows.ts";
+import { hookViewOf } from "../../sql/view-rows.ts";
+import type { Database } from "../connection/database.ts";
+import { refreshLane } from "../deliveries/lanes.ts";
+import { hookSelect } from "../reading/selects.ts";
+import { enableIfDisabled, ensureEndpoint } from "./endpoints.ts";
+
+export const writes = { registerHook, removeHook };
+
+function registerHook(db: Database, draft: HookDraft): RegisterHookResult {
+  const { accountId, nowMs, quotas } = draft;
+  const same = db
+    .all(
+      "select k.id, k.events from hooks k join endpoints p on p.id = k.endpoint_id where k.account_id = ? and p.url = ?",
+      accountId,
+      draft.endpoint.url,
+    )
+    .find((row) => sameFilter(filterOf(row), draft.filter));
+  const exceeded = same === undefined ? checkQuota(quotas, "maxHooks", () => countHooks(db, accountId)) : null;
+  if (exceeded !== null) return exceeded;
+  const ensured = ensureEndpoint(db, accountId, draft.endpoint, quotas, nowMs);
+  if (ensured.kind !== "endpoint") return ensured;
+  if (same !== undefined) return { kind: "existing", view: readHook(db, text(same, "id")) };
+  if (ensured.summary.state === "disabled") enableIfDisabled(db, ensured.summary.id, nowMs);
+  db.run(
+    "insert into hooks (id, account_id, endpoint_id, events, created_at) values (?, ?, ?, ?, ?)",
+    draft.id,
+    accountId,
+    ensured.summary.id,
+    filterToRow(draft.filter),
+    nowMs,
+  );
+  return { kind: "created", view: readHook(db, draft.id), showsGeneratedSecret: ensured.showsGeneratedSecret };
+}
+
+function countHooks(db: Database, accountId: string): number {
+  const row = db.get("select count(*) as n from hooks where account_id = ?", accountId);
+  return row === undefined ? 0 : integer(row, "n");
+}
+
+function readHook(db: Database, hookId: string): HookView {
+  const row = db.get(`${hookSelect} where k.id = ?`, hookId);
+  if (row === undefined) throw new Error(`no hook ${hookId}`);
+  return hookViewOf(row);
+}
+
+/** Cancels the pending deliveries that only this hook subscribed to. Keeps those that the watch or another hook of the endpoint subscribes to. */
+function removeHook(db: Database, request: Parameters<RegistrationStore["removeHook"]>[0]): RemovedHook {
+  const row = db.get("delete from hooks where id = ? and account_id = ? returning endpoint_id", request.hookId, request.accountId);
+  if (row === undefined) return { endpointId: null, canceledLeased: [] };
+  const endpointId = text(row, "endpoint_id");
+  const otherFilters = db.all("select events from hooks where endpoint_id = ?", endpointId).map(filterOf);
+  const pending = db.all(
+    `select d.id, d.watch_id, d.lease_token, e.account_id, e.id as event_id, e.type as event_type, e.timestamp, e.data, w.endpoint_id = d.endpoint_id as to_watch, w.events
+     from deliveries d join events e on e.position = d.event_position left join watches w on w.id = d.watch_id
+     where d.endpoint_id = ? and d.status = 'pending' and e.type <> 'endpoint.test'`,
+    endpointId,
+  );
+  const lanes = new Set<string>();
+  const canceledLeased: string[] = [];
+  for (const delivery of pending) {
+    if (isSubscribedRow(delivery, otherFilters)) continue;
+    if (delivery["lease_token"] !== null) canceledLeased.push(text(delivery, "id"));
+    db.run(
+      "update deliveries set status = 'canceled', settled_at = ?, next_attempt_at = null, due_at = null where id = ?",
+      request.nowMs,
+      text(delivery, "id"),
+    );
+    const watchId = textOrNull(delivery, "watch_id");
+    if (watchId !== null) lanes.add(watchId);
+  }
+  // A canceled delivery no longer blocks those behind it in its lane.
+  for (const watchId of lanes) refreshLane(db, watchId, endpointId);
+  return { endpointId, canceledLeased };
+}

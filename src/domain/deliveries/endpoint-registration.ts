@@ -1,0 +1,43 @@
+import type { PayloadFormat } from "./endpoint.ts";
+
+/** Settings of the endpoint that a registration names. A field is `null` if the client left it out. There is one fingerprint for each encryption key. */
+type EndpointWish = {
+  readonly format: PayloadFormat | null;
+  readonly headers: { readonly names: readonly string[]; readonly fingerprints: readonly string[] } | null;
+  readonly givenSecret: { readonly fingerprints: readonly string[] } | null;
+};
+
+/** The compared part of an existing endpoint. A fingerprint is `null` if the endpoint has no headers, or no secret. */
+type ExistingEndpoint = {
+  readonly format: string;
+  readonly headersFingerprint: string | null;
+  readonly secretFingerprint: string | null;
+};
+
+export type EndpointField = "format" | "headers" | "signing_secret";
+
+/** Returns the fields in which an existing endpoint differs from a registration. A field that was left out never differs. */
+export function findDifferences(existing: ExistingEndpoint, { format, headers, givenSecret }: EndpointWish): readonly EndpointField[] {
+  const fields: EndpointField[] = [];
+  if (format !== null && format !== existing.format) fields.push("format");
+  if (headers !== null && !hasHeaders(existing, headers)) fields.push("headers");
+  if (givenSecret !== null && !givenSecret.fingerprints.includes(existing.secretFingerprint ?? "")) fields.push("signing_secret");
+  return fields;
+}
+
+function hasHeaders({ headersFingerprint }: ExistingEndpoint, headers: NonNullable<EndpointWish["headers"]>): boolean {
+  return headersFingerprint === null ? headers.names.length === 0 : headers.fingerprints.includes(headersFingerprint);
+}
+
+/** Secret of a new endpoint. `secret` is to be stored; `null` if the account's default, which `secretId` names, is used. */
+export type SecretChoice<Secret> = { readonly secret: Secret | null; readonly secretId: string; readonly isGenerated: boolean };
+
+/** Chooses the secret of a new endpoint: the client's own, else the account's default, else the generated one. */
+export function chooseSecret<Secret extends { readonly id: string }>(
+  { givenSecret, generatedSecret }: { readonly givenSecret: Secret | null; readonly generatedSecret: Secret },
+  defaultSecretId: string | null,
+): SecretChoice<Secret> {
+  if (givenSecret !== null) return { secret: givenSecret, secretId: givenSecret.id, isGenerated: false };
+  if (defaultSecretId !== null) return { secret: null, secretId: defaultSecretId, isGenerated: false };
+  return { secret: generatedSecret, secretId: generatedSecret.id, isGenerated: true };
+}

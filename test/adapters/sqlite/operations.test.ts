@@ -1,0 +1,66 @@
+import { afterEach, describe, expect, it } from "vitest";
+import { bindOperations, isRead, operationNumbers } from "../../../src/adapters/sqlite/operations.ts";
+import type { OperationNumber, OperationPort } from "../../../src/adapters/sqlite/operations.ts";
+import { GroupQueue } from "../../../src/adapters/sqlite/writer-thread/group-queue.ts";
+import { testPolicy } from "../../harness/store-drafts.ts";
+
+const open: GroupQueue[] = [];
+afterEach(async () => {
+  for (const queue of open.splice(0)) await queue.close();
+});
+
+describe("operations of the writer thread", () => {
+  it("have one number each, which the bound function passes on", async () => {
+    const names = Object.keys(operationNumbers) as (keyof OperationPort)[];
+    expect(names.map((name) => operationNumbers[name])).toEqual(names.map((_, place) => place));
+    const passed: unknown[] = [];
+    const functions = bindOperations((operation, args) => {
+      passed.push([operation, ...args]);
+      return Promise.reject(new Error("not run"));
+    });
+    expect(Object.keys(functions)).toEqual(names);
+    await expect(functions.getWatch("acc_1", "wch_1")).rejects.toThrow("not run");
+    await expect(functions.setSource({} as Parameters<OperationPort["setSource"]>[0], 7)).rejects.toThrow("not run");
+    expect(passed).toEqual([
+      [operationNumbers.getWatch, "acc_1", "wch_1"],
+      [operationNumbers.setSource, {}, 7],
+    ]);
+  });
+
+  it("are checked by the compiler against the functions of the port", () => {
+    const numberOfRead: OperationNumber<
+      readonly [string, string],
+      Awaited<ReturnType<OperationPort["getWatch"]>>
+    > = operationNumbers.getWatch;
+    // @ts-expect-error The number of one operation does not have the type of another.
+    const other: typeof operationNumbers.getWatch = operationNumbers.recordAttempt;
+    // @ts-expect-error Every function of the port has a number.
+    const complete: Record<keyof OperationPort, OperationNumber> = { getWatch: numberOfRead };
+    expect([other, complete]).toHaveLength(2);
+  });
+
+  it("are reads where they write nothing", () => {
+    const written: readonly (keyof OperationPort)[] = ["registerWatches", "claimDue", "recordAttempt", "checkWritable", "ensureHashKey"];
+    const read: readonly (keyof OperationPort)[] = ["getWatch", "readFeed", "listSealed", "findStoredAnswer", "loadWatchedCalls"];
+    expect(written.filter((name) => isRead(operationNumbers[name]))).toEqual([]);
+    expect(read.filter((name) => !isRead(operationNumbers[name]))).toEqual([]);
+  });
+
+  it("reject an unknown number, and run the others of its group", async () => {
+    const queue = new GroupQueue({ path: ":memory:", policy: testPolicy }, "server");
+    open.push(queue);
+    await queue.opened;
+    const count = Object.keys(operationNumbers).length;
+    for (const unknown of [count, -1, 0.5, Number.NaN]) {
+      const outcomes = await Promise.allSettled([
+        queue.run(unknown as OperationNumber, []),
+        queue.run(operationNumbers.setServerKeys, [["key"]]),
+        queue.run(operationNumbers.listSources, []),
+      ]);
+      expect(outcomes.map(({ status }) => status)).toEqual(["rejected", "fulfilled", "fulfilled"]);
+      expect((outcomes[0] as PromiseRejectedResult).reason).toMatchObject({
+        message: expect.stringContaining(`the writer thread has no operation ${unknown}`),
+      });
+    }
+  });
+});

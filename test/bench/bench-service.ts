@@ -1,0 +1,29 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ServiceProcess, freePort } from "../../src/cli/demo/service-process.ts";
+import { apiKey, serviceEnvironment } from "../harness/service/environment.ts";
+import type { Environment } from "../harness/service/environment.ts";
+
+/** A service as a process of its own that is measured; its upstream and its receivers are on loopback. */
+export async function benchService(environment: Environment): Promise<ServiceProcess> {
+  const fixed = {
+    POLYAI_AUTH_TOKEN: "bench",
+    CALLBACK_ALLOW: "127.0.0.0/8",
+    API_MAX_PER_SECOND: "0",
+    ACCOUNT_MAX_ACTIVE_WATCHES: "0",
+    LOG_LEVEL: "warn",
+  };
+  return new ServiceProcess("bench", {
+    port: await freePort(),
+    key: apiKey,
+    environment: serviceEnvironment({ ...fixed, ...environment }),
+  });
+}
+
+/** A database file of a measurement; its folder is gone when it is disposed of. */
+export async function benchDatabase(): Promise<AsyncDisposable & { readonly path: string; readonly url: string }> {
+  const folder = await mkdtemp(join(tmpdir(), "ringback-bench-"));
+  const path = join(folder, "ringback.db");
+  return { path, url: `sqlite:${path}`, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
+}

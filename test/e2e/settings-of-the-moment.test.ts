@@ -4,6 +4,8 @@ import { FakeClock } from "../harness/fake-clock.ts";
 import type { CallbackAnswer } from "../harness/receivers/callbacks.ts";
 import { ServiceWorld } from "../harness/service/service-world.ts";
 
+const isLeased = ({ explain }: { readonly explain: string }) => explain.endsWith("is being made");
+
 // Set-up: an endpoint that takes one webhook at a time, and holds the first. Timeline: a second one waits in memory, leased,
 // while the endpoint's secret and format are changed. What it proves: what waited goes out with the settings of its attempt.
 test("a webhook that waited in memory is sent with the secret, format and headers of its attempt", async () => {
@@ -15,7 +17,6 @@ test("a webhook that waited in memory is sent with the secret, format and header
   await receiver.arrived(1);
   await world.watch(receiver.url());
   // Both are leased: one is on the wire, the other in memory.
-  const isLeased = ({ explain }: { readonly explain: string }) => explain.endsWith("is being made");
   while ((await world.deliveriesOf("status=pending")).filter(isLeased).length < 2);
   expect(receiver.received).toHaveLength(1);
 

@@ -82,7 +82,8 @@ export class ClientKnowledge {
     const { scheduler, auditor } = this.#parts;
     if (typeof id === "string" && endpoint.id !== id) {
       if (endpoint.id !== null && !this.isShortRetention()) auditor.violate("endpoints", `${endpoint.url} has two of them`, endpoint.url);
-      endpoint.id = id;
+      // Made anew after its retention: nothing of the one before holds.
+      Object.assign(endpoint, { id, closed: null, gone: null, floors: [], format: null });
     }
     if (typeof secret === "string") endpoint.secrets.push({ secret, fromMs: scheduler.nowMs, untilMs: null });
     else if (endpoint.secrets.length === 0) endpoint.isSecretUnknown = true;

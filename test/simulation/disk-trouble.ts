@@ -8,8 +8,10 @@ export type DiskFault = "busy" | "full" | "full_after" | "slow" | "broken";
 /** Operations whose failure only a loop meets. */
 const loopOperations: ReadonlySet<string> = new Set(["claimDue", "deleteExpired", "listSources"]);
 
+/** A stop within its grace may be expected again so long after. */
+const quietAfterMs = 5000;
 /** What was refused may come to light so long after. */
-const afterwardsMs = 5000;
+const afterwardsMs = 60_000;
 
 /** What is wrong with the disk, or with the way to a database that is shared, and what becomes of each group. */
 export class DiskTrouble {
@@ -40,7 +42,7 @@ export class DiskTrouble {
   }
 
   get isQuiet(): boolean {
-    return this.#recent.length === 0;
+    return this.#recent.every(({ untilMs }) => untilMs < this.#scheduler.nowMs - quietAfterMs);
   }
 
   has(fault: DiskFault): boolean {

@@ -68,7 +68,8 @@ export class Evidence {
   }
 
   /** Whether the service may have forgotten it: its process ended before it was certainly written down. */
-  isUncertain({ lifetime, startedAtMs, endedAtMs }: Pick<Exchange, "lifetime" | "startedAtMs" | "endedAtMs">): boolean {
+  isUncertain({ lifetime, startedAtMs, endedAtMs, isAborted }: Exchange): boolean {
+    if (isAborted) return true;
     // What an instance did that was evicted meanwhile counts for nothing: its record is refused.
     if (lifetime.fencedAtMs.some((atMs) => atMs >= startedAtMs && (endedAtMs === null || atMs <= this.recordedAtMs(endedAtMs))))
       return true;

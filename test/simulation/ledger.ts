@@ -50,6 +50,10 @@ export type KnownEndpoint = {
   /** It asked to be left alone: not before then, known to the service from `sinceMs` on. */
   floors: { untilMs: number; readonly sinceMs: number; readonly exchange: Exchange }[];
   maxInFlight: number;
+  /** What a PATCH made of it, and when it was answered; null: not known. */
+  format: { readonly name: string; readonly fromMs: number } | null;
+  /** Changes of its format under way. */
+  formatChanges: number;
   lastTakenAtMs: number;
   readonly open: Set<Exchange>;
 };
@@ -99,6 +103,8 @@ export class Ledger {
         renewedAtMs: -1,
         floors: [],
         maxInFlight,
+        format: null,
+        formatChanges: 0,
         lastTakenAtMs: -1,
         open: new Set(),
       };

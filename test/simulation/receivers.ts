@@ -50,6 +50,8 @@ export type Exchange = {
   /** When the sender heard what came of it; null: never, for the process is gone. */
   endedAtMs: number | null;
   outcome: AttemptOutcome | NotStarted | null;
+  /** Its process stopped and broke it off: nobody wrote down what came of it. */
+  isAborted: boolean;
   /** The receiver took it: it sent the whole of a 2xx, whoever heard it. */
   isTaken: boolean;
   /** How long the receiver asks to wait; null: it does not. */
@@ -96,28 +98,33 @@ export class Receivers {
 
   /** The port for one process; what is on the wire when that is gone may still arrive. */
   senderFor(lifetime: Lifetime): WebhookSender {
-    const open = new Set<(exchange: WebhookExchange) => void>();
+    const open = new Map<(exchange: WebhookExchange) => void, Exchange>();
     let isClosed = false;
     return {
       send: (request) =>
         new Promise<WebhookExchange>((resolve) => {
           if (isClosed) return resolve(failed("reset", "the sender is closed"));
-          open.add(resolve);
-          this.#send(request, lifetime, (exchange) => {
-            if (open.delete(resolve)) resolve(exchange);
-          });
+          this.#send(request, lifetime, resolve, open);
           return undefined;
         }),
       close: () => {
         isClosed = true;
-        for (const resolve of open) resolve(failed("reset", "aborted"));
+        for (const [resolve, exchange] of open) {
+          exchange.isAborted = true;
+          resolve(failed("reset", "aborted"));
+        }
         open.clear();
         return Promise.resolve();
       },
     };
   }
 
-  #send(request: WebhookRequest, lifetime: Lifetime, settle: (exchange: WebhookExchange) => void): void {
+  #send(
+    request: WebhookRequest,
+    lifetime: Lifetime,
+    settle: (exchange: WebhookExchange) => void,
+    open: Map<(exchange: WebhookExchange) => void, Exchange>,
+  ): void {
     const scheduler = this.#scheduler;
     const count = (this.#counts.get(request.url) ?? 0) + 1;
     this.#counts.set(request.url, count);
@@ -132,8 +139,10 @@ export class Receivers {
       endedAtMs: null,
       outcome: null,
       isTaken: false,
+      isAborted: false,
       retryAfterMs: null,
     };
+    open.set(settle, exchange);
     this.#onStart(exchange);
     const planned = this.#plan(request, random);
     // Beyond the deadline of the whole exchange the sender cuts it, whatever the receiver does.
@@ -153,6 +162,7 @@ export class Receivers {
     scheduler.schedule(
       endAfterMs,
       () => {
+        if (!open.delete(settle)) return;
         exchange.endedAtMs = scheduler.nowMs;
         exchange.outcome = outcome;
         exchange.retryAfterMs = isCut ? null : planned.retryAfterMs;

@@ -198,17 +198,31 @@ export class StepRunner {
     const url = plan.urls[step.url];
     const endpoint = url === undefined ? null : this.#knowledge.client(step).endpointOf(url);
     if (endpoint === null || endpoint.id === null) return;
-    const { state, max_in_flight: maxInFlight } = step.change as { state?: "enabled" | "paused" | "disabled"; max_in_flight?: number };
+    const {
+      state,
+      format,
+      max_in_flight: maxInFlight,
+    } = step.change as {
+      format?: string;
+      state?: "enabled" | "paused" | "disabled";
+      max_in_flight?: number;
+    };
     const before = endpoint.maxInFlight;
     if (maxInFlight !== undefined) endpoint.maxInFlight = Math.max(before, maxInFlight);
     if (state === "disabled") endpoint.mayBeDisabled = true;
+    if (format !== undefined) {
+      endpoint.format = null;
+      endpoint.formatChanges += 1;
+    }
     // Leaving `disabled`, also for a pause, begins schedules anew.
     const answer = await this.#knowledge.opening([endpoint], state !== undefined, () =>
       this.#knowledge.client(step).send({ method: "PATCH", path: `/v1/endpoints/${endpoint.id}`, body: step.change }),
     );
+    if (format !== undefined) endpoint.formatChanges -= 1;
     if (answer === null) return;
     if (answer.status !== 200)
       return this.#knowledge.isShortRetention() ? undefined : this.#knowledge.unexpected(step, answer, endpoint.url);
+    if (format !== undefined && endpoint.formatChanges === 0) endpoint.format = { name: format, fromMs: scheduler.nowMs };
     if (maxInFlight !== undefined && endpoint.openings === 0) endpoint.maxInFlight = maxInFlight;
     if ((state === "paused" || state === "disabled") && endpoint.openings === 0) endpoint.closed = { state, atMs: scheduler.nowMs };
     return undefined;

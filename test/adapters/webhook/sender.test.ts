@@ -114,7 +114,7 @@ describe("what a receiver does", () => {
     expect(receiver.connectionCount()).toBe(1);
   });
 
-  test("nobody listens", async () => {
+  test("a port without a listener", async () => {
     const server = createServer().listen(0, "127.0.0.1");
     await once(server, "listening");
     const { port } = server.address() as AddressInfo;
@@ -124,7 +124,7 @@ describe("what a receiver does", () => {
     expect(outcome).toMatchObject({ kind: "failed", code: "connect", detail: "no connection (ECONNREFUSED)" });
   });
 
-  test("the first of several Retry-After headers is told as it is", async () => {
+  test("the first of several Retry-After headers is returned verbatim", async () => {
     const receiver = await startReceiver(zoo.busy);
     expect((await startSender().send(requestTo(receiver.url))).outcome).toMatchObject({ retryAfter: "17" });
   });
@@ -144,7 +144,7 @@ describe("what a receiver does", () => {
 });
 
 describe("what is sent", () => {
-  test("the body byte for byte, with its length and no header nobody asked for", async () => {
+  test("the body byte for byte, with its length and no further header", async () => {
     const receiver = await startReceiver(zoo.wellBehaved);
     await startSender().send(requestTo(`${receiver.url}/a%20b?q=1&r=%2F`));
     const [request] = receiver.requests;

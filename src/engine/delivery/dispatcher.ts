@@ -150,6 +150,12 @@ export class Dispatcher implements CommitListener, EndpointListener {
     this.wake();
   }
 
+  /** Claims the jobs of this endpoint that are not in flight again, with its settings of this moment. */
+  refreshEndpoint(endpointId: string): void {
+    this.cancelEndpoint(endpointId);
+    this.wake();
+  }
+
   /** Starts attempts again for an endpoint that a registration named, which enables a disabled endpoint. */
   reopenEndpoint(endpointId: string): void {
     if (this.#cancellations.reopenEndpoint(endpointId)) this.wake();

@@ -146,7 +146,7 @@ describe("what a receiver does", () => {
   });
 });
 
-/** A receiver that writes these bytes, one character a byte, and then ends the connection if told so. */
+/** Starts a receiver that writes `raw` (latin1) and then ends the connection or keeps it open. */
 function answering(raw: string, then: "stay" | "end" = "stay") {
   const bytes = Buffer.from(raw, "latin1");
   return startReceiver({ answer: ({ socket }) => (then === "end" ? socket.end(bytes) : socket.write(bytes)) });

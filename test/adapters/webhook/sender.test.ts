@@ -117,7 +117,7 @@ describe("what a receiver does", () => {
     expect(receiver.connectionCount()).toBe(1);
   });
 
-  test("nobody listens", async () => {
+  test("a port without a listener", async () => {
     const server = createServer().listen(0, "127.0.0.1");
     await once(server, "listening");
     const { port } = server.address() as AddressInfo;
@@ -127,7 +127,7 @@ describe("what a receiver does", () => {
     expect(outcome).toMatchObject({ kind: "failed", code: "connect", detail: "no connection (ECONNREFUSED)" });
   });
 
-  test("the first of several Retry-After headers is told as it is", async () => {
+  test("the first of several Retry-After headers is returned verbatim", async () => {
     const receiver = await startReceiver(zoo.busy);
     expect((await startSender().send(requestTo(receiver.url))).outcome).toMatchObject({ retryAfter: "17" });
   });
@@ -146,7 +146,7 @@ describe("what a receiver does", () => {
   });
 });
 
-/** A receiver that writes these bytes, one character a byte, and then ends the connection if told so. */
+/** Starts a receiver that writes `raw` (latin1) and then ends the connection or keeps it open. */
 function answering(raw: string, then: "stay" | "end" = "stay") {
   const bytes = Buffer.from(raw, "latin1");
   return startReceiver({ answer: ({ socket }) => (then === "end" ? socket.end(bytes) : socket.write(bytes)) });
@@ -284,7 +284,7 @@ describe("an excerpt of a compressed answer is text", () => {
 });
 
 describe("what is sent", () => {
-  test("the body byte for byte, with its length and no header nobody asked for", async () => {
+  test("the body byte for byte, with its length and no further header", async () => {
     const receiver = await startReceiver(zoo.wellBehaved);
     await startSender().send(requestTo(`${receiver.url}/a%20b?q=1&r=%2F`));
     const [request] = receiver.requests;

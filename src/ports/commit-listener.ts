@@ -1,11 +1,11 @@
 import type { Notice } from "./stores/call-store.ts";
 import type { SendJob } from "./stores/send-job.ts";
 
-/** What a commit of this process set in motion. */
+/** Effects of a commit of this process. */
 export type Commit = {
   /** Webhooks to send, leased to this process. */
   readonly jobs: readonly SendJob[];
-  /** Events that waiting requests wake up for. */
+  /** Events that wake waiting requests. */
   readonly notices: readonly Notice[];
 };
 

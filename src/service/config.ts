@@ -169,7 +169,7 @@ export function parseDatabaseUrl(url: string): Pick<StoreConfig, "database" | "p
   return null;
 }
 
-/** Reads the source `default`: all variables of its kind or none of any, because half a source would start and never poll. */
+/** Reads the source `default`. Requires all variables of its kind or none, because an incomplete source would start and never poll. */
 export function readSource(
   env: EnvironmentReader,
   kinds: readonly [UpstreamKind, ...UpstreamKind[]] = upstreamKinds,

@@ -234,7 +234,7 @@ export function deliveriesSuite(backend: StoreBackend): void {
         expect(await world.claim()).toEqual({ jobs: [], nextDueAtMs: startMs + 30 * second });
       });
 
-      it("double while they continue, whatever Retry-After says", async () => {
+      it("double while they continue, regardless of Retry-After", async () => {
         const world = await open();
         await makeDue(world, [receiver]);
         for (const pauseMs of [5 * second, 10 * second, 20 * second]) {

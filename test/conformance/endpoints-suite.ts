@@ -209,14 +209,14 @@ export function endpointsSuite(backend: StoreBackend): void {
     });
 
     describe("whose hooks a 410 disabled", () => {
-      it("notify nobody, count in no quota and are no reason to leave a callback URL out", async () => {
+      it("receive no event, count in no quota and do not replace a callback URL", async () => {
         const { world } = await openGone(await open());
         expect(await sentTo(world, "queued")).toEqual(["https://other.example/"]);
         expect((await world.register("OUT-without", { url: null })).kind).toBe("callback_required");
         expect((await world.registerHook("https://new.example/", { quotas: { ...noQuotas, maxHooks: 1 } })).kind).toBe("created");
       });
 
-      it.each(["patch", "the same hook", "another hook", "a watch"])("come back with %s, whatever the quota says", async (how) => {
+      it.each(["patch", "the same hook", "another hook", "a watch"])("come back with %s, regardless of the quota", async (how) => {
         const { world, hook } = await openGone(await open());
         const full = { ...noQuotas, maxHooks: 1 };
         if (how === "patch")

@@ -65,7 +65,7 @@ describe("explainWatch", () => {
     expect(explain(over)).toBe(expected);
   });
 
-  test("a status is quoted, whatever it is", () => {
+  test("a status is quoted and escaped", () => {
     expect(explain({ call: { ...calling, status: 'on "hold"' } })).toContain(String.raw`leave "on \"hold\""`);
   });
 });

@@ -103,7 +103,7 @@ export async function openPostgresAdministration(
       toStartupError(error) ?? new StartupError(`the database of DATABASE_URL cannot be reached: ${messageOf(error)}`, { cause: error })
     );
   });
-  // Administration does not know whether instances are running, so it always signals.
+  // Administration cannot detect running instances, so it always signals.
   const owner = { token: null, hasPeers: true };
   const onChanged = (kinds: ReadonlySet<ChangeKind>) => notifyAllPeers(peerNotifier, kinds);
   const db = new Database({ connectionString, policy: null, owner, poolSize: 2, onChanged });

@@ -57,7 +57,7 @@ const reads = {
   ...storedAnswers.reads,
 } satisfies Operations<[Queries]>;
 
-/** One transaction each; the instance need not be registered. */
+/** Operations of one transaction each. The instance need not be registered. */
 const writes = {
   ...accounts.writes,
   ...apiKeys.writes,
@@ -74,7 +74,7 @@ const writes = {
   ...watchRegistration.writes,
 } satisfies Operations<[Transaction]>;
 
-/** One transaction each, which only a registered instance may commit. */
+/** Operations of one transaction each, which only a registered instance may commit. */
 const ownerWrites = {
   ...operationalEvents.ownerWrites,
   ...unownedCalls.ownerWrites,

@@ -8,7 +8,7 @@ export type SignatureScheme = "v1" | "v1a";
 export type LatePolicy = "send" | "drop";
 /** Stored state. A client sets `paused` by PATCH; a pause by an answer is `pausedUntilMs` of an enabled endpoint or its host. */
 export type EndpointState = "enabled" | "paused" | "disabled";
-/** Why an endpoint is not enabled: its owner's wish, a 410, nothing but failures, or the reason of a running pause. */
+/** Reasons why an endpoint is not enabled: a request of its owner, a 410, repeated failures, or the reason of a running pause. */
 export const endpointReasons = ["client", "gone", "failing", ...pauseReasons] as const;
 export type EndpointReason = (typeof endpointReasons)[number];
 

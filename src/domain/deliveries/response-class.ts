@@ -34,11 +34,11 @@ export type ResponseClass = {
   readonly pause: Pause | null;
   /** Whether it halves the number of webhooks in flight to the host: the host is overloaded or cannot be reached. */
   readonly slowsHost: boolean;
-  /** Text behind "answered <status>: " in the attempt's error; `null` if the status says it all. */
+  /** Text behind "answered <status>: " in the attempt's error; `null` if the status suffices. */
   readonly detail: string | null;
-  /** What the service does next, for the receiver's developers (OpenAPI). */
+  /** Next step of the service, as documented for the receiver's developers (OpenAPI). */
   readonly consequence: string;
-  /** What the receiver's developers can do about it; `null` if there is nothing to do. */
+  /** Advice for the receiver's developers; `null` if they need not act. */
   readonly advice: string | null;
 };
 

@@ -165,7 +165,7 @@ export class SourceGate<Entry extends QueuedPoll> {
     }
   }
 
-  /** Takes back an entry whose poll could not be started by this process. What is known of the source stays. */
+  /** Takes back an entry whose poll could not be started by this process. The health of the source stays unchanged. */
   recordNotStarted(entry: Entry): void {
     const wasProbe = this.#suspension.record(entry);
     this.#inFlight -= 1;

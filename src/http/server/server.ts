@@ -88,7 +88,7 @@ export function listen(
     autoCleanupIncoming: false,
   });
   const server = createServer(options, (request, response) => {
-    // RFC 9112 section 3.2: HTTP/1.1 requires the Host field, HTTP/1.0 does not know it.
+    // RFC 9112 section 3.2: HTTP/1.1 requires the Host field, HTTP/1.0 does not.
     if (request.headers.host === undefined && request.httpVersion !== "1.0") refuse(request, response, badRequest);
     else void answer(request, response);
   });

@@ -20,7 +20,7 @@ function failed(code: Extract<AttemptOutcome, { kind: "failed" }>["code"], perma
   return { kind: "failed", code, detail: `because of ${code}`, statusCode: null, permanent };
 }
 
-/** The fourth attempt, made at this time, of a delivery first tried at `startMs`; told to wait a day. */
+/** Returns the fourth attempt of a delivery first tried at `startMs`. It was answered 429 with a `Retry-After` of one day. */
 function tried(startedAtMs: number): AttemptInput {
   return attemptInput(answered(429, "86400"), {
     delivery: { ...fresh, attemptCount: 3, firstAttemptAtMs: startMs },
@@ -315,7 +315,7 @@ describe("a 429", () => {
     expect(decide(attemptInput(answered(429, retryAfter))).endpoint.health.pausedUntilMs).toBe(nowMs + pauseMs);
   });
 
-  test("doubles its pause whatever Retry-After says, up to 5 min", () => {
+  test("doubles its pause regardless of Retry-After, up to 5 min", () => {
     let { endpoint } = attemptInput(answered(429));
     const pausesMs: number[] = [];
     let atMs = startMs;
@@ -392,7 +392,7 @@ describe("disabling a failing endpoint", () => {
     );
   });
 
-  test("what failed stays owed on its schedule", () => {
+  test("the failed delivery stays pending on its schedule", () => {
     expect(decide(attemptInput(answered(500), failing(9, fiveDaysMs))).delivery).toMatchObject({ status: "pending", stepsSpent: 1 });
   });
 
@@ -541,7 +541,7 @@ describe("a test event", () => {
   });
 });
 
-describe("whatever is answered, whenever", () => {
+describe("after any sequence of answers", () => {
   const outcome = fc.oneof(
     fc
       .record({

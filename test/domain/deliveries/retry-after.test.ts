@@ -61,7 +61,7 @@ describe("parseRetryAfter", () => {
     expect(parseRetryAfter(undefined, nowMs)).toBeNull();
   });
 
-  test("whatever a receiver sends is either absent or between 0 and 24 h", () => {
+  test("any value of the header is either absent or between 0 and 24 h", () => {
     const hostile = fc.oneof(fc.string({ unit: "binary", maxLength: 200 }), fc.stringMatching(/^[-+. \d,:A-Za-z]{0,70}$/));
     fc.assert(
       fc.property(hostile, (value) => {

@@ -16,7 +16,7 @@ test("a watch whose registration lies ahead of a clock that was set back still e
   world.clock.setWall(world.clock.nowMs() - hour);
   await world.restart();
   await world.advance(minute);
-  expect(world.told).toContain("1 watch.not_found");
+  expect(world.notified).toContain("1 watch.not_found");
 });
 
 test("another registration of the call does not bring the time ahead back", async () => {
@@ -31,5 +31,5 @@ test("another registration of the call does not bring the time ahead back", asyn
   await world.advance(5 * second);
   await world.watch("OUT-unknown", { url: "https://another.example/" });
   await world.advance(minute);
-  expect(world.told.filter((text) => text === "1 watch.not_found")).toHaveLength(2);
+  expect(world.notified.filter((line) => line === "1 watch.not_found")).toHaveLength(2);
 });

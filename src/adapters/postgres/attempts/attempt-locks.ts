@@ -13,7 +13,7 @@ export type Consequences = {
   readonly token: number | null;
   /** All hooks of the deliveries' accounts that are not disabled. */
   readonly accountHooks: readonly AccountHook[];
-  /** Those of them that subscribe to attempts. */
+  /** Hooks among `accountHooks` that subscribe to attempts. */
   readonly hooks: readonly AccountHook[];
   /** Endpoints of those hooks, to be locked together with the endpoints of the attempts. */
   readonly endpointIds: readonly string[];

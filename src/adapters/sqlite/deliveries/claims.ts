@@ -58,7 +58,7 @@ export function clearLeases(db: Database, nowMs: number): void {
   releaseLeases(db, leased, nowMs);
 }
 
-/** Releases leases: a test is canceled, because it is valid for one moment; every other delivery is due as before. */
+/** Releases leases. Tests are canceled, because a test is never retried; every other delivery is due as before. */
 function releaseLeases(db: Database, leased: readonly Row[], nowMs: number): void {
   const endpointIds = new Set<string>();
   for (const row of leased) {

@@ -29,7 +29,7 @@ export type WriterThread = {
   terminate(): Promise<unknown>;
 };
 
-/** What a queue runs on. */
+/** Threads and timers that a queue uses. */
 export type WriterHost = {
   startThread(options: WorkerOptions): WriterThread;
   /** Calls `run` once after this turn of the event loop. */
@@ -115,7 +115,7 @@ export class GroupQueue {
     claim: IdempotencyClaim,
     draftAnswer: (result: Result) => AnswerDraft | null,
   ): Promise<ClaimedRun<Result>> {
-    // The result crosses to this thread once, for its draft.
+    // The worker sends the result only with the request for its draft, so it is kept here.
     const results: Result[] = [];
     const keepResult = (result: unknown) => {
       results.push(result as Result);

@@ -78,10 +78,13 @@ export class ExchangeRules {
       endpoint.mayBeDisabled = true;
       if (endpoint.openings === 0) endpoint.gone = { sinceMs: this.#evidence.recordedAtMs(nowMs), exchange };
     }
-    const isPaused = endpoint.floors.some(({ untilMs }) => untilMs > nowMs);
+    // How long a later pause of a series lasts is the service's to say: only the first is known to be at least 5 s.
+    const isPaused = endpoint.lastPausedAtMs > endpoint.lastTakenAtMs;
     const asksToWait = statusCode === 429 || statusCode === 502 || statusCode === 503 || statusCode === 504;
-    // One that was on the wire when a pause began makes it longer only if it says so.
-    if (asksToWait && (exchange.retryAfterMs !== null || !isPaused))
+    // An answer during a pause makes it longer only with a `Retry-After`.
+    const hasFloor = asksToWait && (exchange.retryAfterMs !== null || !isPaused);
+    if (asksToWait) endpoint.lastPausedAtMs = nowMs;
+    if (hasFloor)
       endpoint.floors.push({
         untilMs: nowMs + (exchange.retryAfterMs ?? minPauseMs),
         sinceMs: this.#evidence.recordedAtMs(nowMs),

@@ -55,6 +55,8 @@ export type KnownEndpoint = {
   /** Changes of its format under way. */
   formatChanges: number;
   lastTakenAtMs: number;
+  /** Time of its last answer that starts a pause. */
+  lastPausedAtMs: number;
   readonly open: Set<Exchange>;
 };
 
@@ -106,6 +108,7 @@ export class Ledger {
         format: null,
         formatChanges: 0,
         lastTakenAtMs: -1,
+        lastPausedAtMs: -2,
         open: new Set(),
       };
       this.endpoints.set(url, endpoint);

@@ -99,7 +99,7 @@ export class Supervisor {
     if (steppedMs < 0) this.#pendingShiftMs -= steppedMs;
   }
 
-  /** Moves the stored due times back by `deltaMs`. Nobody awaits it, so that an unavailable store does not stop the checks. The next check repeats a move that failed. */
+  /** Moves the stored due times back by `deltaMs`. No check awaits it, so that an unavailable store does not stop them. The next check repeats a move that failed. */
   async #shift(deltaMs: number): Promise<void> {
     this.#isShifting = true;
     try {

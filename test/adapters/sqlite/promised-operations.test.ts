@@ -53,6 +53,12 @@ const keyDraft = (accountId: string, given: Partial<ApiKeyDraft> = {}): ApiKeyDr
   ...given,
 });
 
+const createRequest = (name: string): Request => ({
+  operation: operationNumbers.createAccount,
+  args: [accountDraft(name), keyDraft(name, { id: `${name} key`, name: "first key", fingerprints: [`${name} key`] })],
+});
+const ensureKeyRequest = (name: string): Request => ({ operation: operationNumbers.ensureKey, args: [keyDraft(name)] });
+
 async function openWorld() {
   const commits: number[] = [];
   const onCommitted = (durationMs: number) => commits.push(durationMs);
@@ -66,12 +72,7 @@ test("an operation sends all of its statements before the next one starts", asyn
   const { connection } = openConnection(":memory:");
   onTestFinished(() => connection.close());
   const db = new RecordingDatabase(connection, testPolicy);
-  const create = (name: string): Request => ({
-    operation: operationNumbers.createAccount,
-    args: [accountDraft(name), keyDraft(name, { id: `${name} key`, name: "first key", fingerprints: [`${name} key`] })],
-  });
-  const ensureKey = (name: string): Request => ({ operation: operationNumbers.ensureKey, args: [keyDraft(name)] });
-  const requests = [create("first"), create("second"), ensureKey("second"), ensureKey("first")];
+  const requests = [createRequest("first"), createRequest("second"), ensureKeyRequest("second"), ensureKeyRequest("first")];
   const result = await runGroup(db, requests, () => Promise.resolve([]));
   expect(result).toMatchObject({
     kind: "answers",

@@ -14,6 +14,34 @@ export type EventQuery = {
   readonly limit: number;
 } & TypeSelection;
 
+/** Bound on the disorder between positions and times, which comes from clock steps and overlapping transactions. */
+const clockSlackMs = 3_600_000;
+
+/**
+ * Returns the value of `orderColumn`, up to which no event was recorded at or after `sinceMs`; 0 if there is none. Bisects
+ * the positions, so that events need no index on their time.
+ */
+export async function lastOrderBefore(db: SqlQueries, orderColumn: "position" | "feed_order", sinceMs: number): Promise<number> {
+  const edges = await db.get("select (select min(position) from events) as first, (select max(position) from events) as last");
+  if (edges === undefined || edges["first"] === null) return 0;
+  let low = integer(edges, "first");
+  let high = integer(edges, "last") + 1;
+  let order = 0;
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const row = await db.get(
+      `select position, ${orderColumn} as feed_order, created_at from events where position >= ?1 order by position limit 1`,
+      middle,
+    );
+    if (row === undefined || integer(row, "created_at") >= sinceMs - clockSlackMs) high = middle;
+    else {
+      low = integer(row, "position") + 1;
+      order = integer(row, "feed_order");
+    }
+  }
+  return order;
+}
+
 type EventReading<Db> = {
   readonly eventSelect: string;
   /** Adds the deliveries to rows of `eventSelect`, in the order given. */

@@ -1,11 +1,11 @@
-import type { EventView, FeedQuery } from "../../../ports/stores/read-store.ts";
+import type { EventView, FeedQuery, ReadStore } from "../../../ports/stores/read-store.ts";
 import { decodeNumberCursor, encodeCursor } from "../../sql/cursor.ts";
-import { eventReads } from "../../sql/reading/events.ts";
+import { eventReads, lastOrderBefore } from "../../sql/reading/events.ts";
 import { integer } from "../../sql/rows.ts";
 import { eventViewOf } from "../../sql/view-rows.ts";
 import type { Row } from "../../sql/rows.ts";
 import type { Database } from "../connection/database.ts";
-import { findPositions, firstPositionAt } from "./positions.ts";
+import { findPositions } from "./positions.ts";
 import { eventSelect } from "./selects.ts";
 
 export const reads = {
@@ -18,7 +18,7 @@ export const reads = {
 };
 
 /** Lists events in commit order. One writer assigns the positions, so no smaller position appears after one that can be read. */
-function readFeed(db: Database, query: FeedQuery): { readonly data: readonly EventView[]; readonly nextCursor: string } {
+async function readFeed(db: Database, query: FeedQuery): ReturnType<ReadStore["readFeed"]> {
   const { accountId, sinceMs, callSid, types, orTerminal, limit } = query;
   const cursor = query.cursor === null ? 0 : decodeNumberCursor(query.cursor);
   // A call has few events, so the + keeps the planner off the account's index.
@@ -26,7 +26,7 @@ function readFeed(db: Database, query: FeedQuery): { readonly data: readonly Eve
   const positions = findPositions(db, {
     conditions: [
       [`${offIndex}e.account_id = ?`, accountId],
-      [`${offIndex}e.position > ?`, sinceMs === null ? cursor : Math.max(cursor, firstPositionAt(db, sinceMs) - 1)],
+      [`${offIndex}e.position > ?`, sinceMs === null ? cursor : Math.max(cursor, await lastOrderBefore(db, "position", sinceMs))],
       ["e.created_at >= ?", sinceMs],
       ["e.watch_id in (select w.id from calls c join watches w on w.call_id = c.id where c.call_sid = ?)", callSid],
     ],

@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
 
-const lookEveryMs = 1000;
+const lookEveryMs = 100;
 
 /** A small configuration file of the system that may be written or replaced at any time. An absent one reads as empty. */
 export class SystemFile {
@@ -15,7 +15,7 @@ export class SystemFile {
     this.#monotonicMs = monotonicMs;
   }
 
-  /** Another text after every change of the file. Looks at the disk at most once a second. */
+  /** Another text after every change of the file. Looks at the disk at most ten times a second. */
   get mark(): string {
     const nowMs = this.#monotonicMs();
     if (nowMs - this.#lookedAtMs < lookEveryMs) return this.#mark;

@@ -18,6 +18,8 @@ export type PolyaiConfig = {
   readonly environment?: string | null;
   /** Number of sockets, each with one request at a time; 128 if left out. */
   readonly maxConnections?: number;
+  /** Longest use of a socket; 50 s. */
+  readonly maxConnectionAgeMs?: number;
 };
 
 export type StatusRequest = Pick<UpstreamKind, "statusOf"> & {

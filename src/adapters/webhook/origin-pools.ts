@@ -1,5 +1,6 @@
 import { Pool } from "undici";
 import type { Dispatcher, buildConnector } from "undici";
+import { maxConnectionAgeMs } from "../http-client/http-connection.ts";
 import { ReuseAwareClient } from "../http-client/reuse-aware-client.ts";
 
 /** The default of `HOST_MAX_IN_FLIGHT`: beyond it every webhook to the host pays for a handshake. */
@@ -11,6 +12,8 @@ type Entry = { readonly pool: Pool; readonly connect: buildConnector.connector; 
 /** A dispatcher for one exchange, until `release`. */
 export type Lease = { readonly dispatcher: Dispatcher; release(): void };
 
+export type OriginPoolsOptions = { readonly maxOrigins: number; readonly maxConnectionAgeMs?: number };
+
 /**
  * One pool for each origin, a bounded number however many hosts the callback URLs name: a new pool evicts the one that was
  * idle longest. While none is idle, or all connections of an origin are in use, an exchange gets a connection of its own:
@@ -19,13 +22,15 @@ export type Lease = { readonly dispatcher: Dispatcher; release(): void };
 export class OriginPools {
   readonly #connectorFor: (origin: URL) => buildConnector.connector;
   readonly #maxOrigins: number;
+  readonly #maxConnectionAgeMs: number;
   /** Ordered by last use, the latest at the end. */
   readonly #entries = new Map<string, Entry>();
   readonly #single = new Set<Dispatcher>();
 
-  constructor(connectorFor: (origin: URL) => buildConnector.connector, maxOrigins: number) {
+  constructor(connectorFor: (origin: URL) => buildConnector.connector, options: OriginPoolsOptions) {
     this.#connectorFor = connectorFor;
-    this.#maxOrigins = maxOrigins;
+    this.#maxOrigins = options.maxOrigins;
+    this.#maxConnectionAgeMs = options.maxConnectionAgeMs ?? maxConnectionAgeMs;
   }
 
   get originCount(): number {
@@ -50,10 +55,7 @@ export class OriginPools {
   /** A new connection, which is closed at its release. */
   leaseFresh(origin: string): Lease {
     const url = new URL(origin);
-    const client = new ReuseAwareClient(url, {
-      connect: this.#entries.get(origin)?.connect ?? this.#connectorFor(url),
-      ...connectionOptions,
-    });
+    const client = this.#createClient(url, this.#entries.get(origin)?.connect ?? this.#connectorFor(url), connectionOptions);
     this.#single.add(client);
     return {
       dispatcher: client,
@@ -77,6 +79,10 @@ export class OriginPools {
     await Promise.all(dispatchers.map((dispatcher) => dispatcher.destroy()));
   }
 
+  #createClient(origin: URL, connect: buildConnector.connector, options: typeof connectionOptions): ReuseAwareClient {
+    return new ReuseAwareClient(origin, { ...options, connect, maxConnectionAgeMs: this.#maxConnectionAgeMs });
+  }
+
   /** `null` if the maximum of pools exists and all are in use. */
   #open(origin: string): Entry | null {
     if (this.#entries.size >= this.#maxOrigins && !this.#evictIdleLongest()) return null;
@@ -84,7 +90,7 @@ export class OriginPools {
     const connect = this.#connectorFor(url);
     const pool = new Pool(url, {
       connections: connectionsPerOrigin,
-      factory: (poolOrigin, options) => new ReuseAwareClient(poolOrigin, { ...(options as typeof connectionOptions), connect }),
+      factory: (poolOrigin, options) => this.#createClient(poolOrigin, connect, options as typeof connectionOptions),
       connect,
       ...connectionOptions,
     });

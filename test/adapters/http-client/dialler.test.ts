@@ -4,7 +4,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { OriginDialler } from "../../../src/adapters/http-client/dialler.ts";
 import type { ResolvedAddress } from "../../../src/adapters/http-client/name-resolver.ts";
-import { startDistantServer } from "../../harness/distant-server.ts";
+import { startDistantServer } from "../../harness/receivers/distant-server.ts";
 
 const v4 = (...addresses: readonly string[]) => addresses.map((address) => ({ address, family: 4 as const }));
 

@@ -2,7 +2,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { systemClock } from "../../../src/adapters/clock.ts";
 import { UpstreamNames } from "../../../src/adapters/http-client/upstream-names.ts";
 import { PolyaiSource } from "../../../src/adapters/polyai/polyai-source.ts";
-import { startDistantServer } from "../../harness/distant-server.ts";
+import { startDistantServer } from "../../harness/receivers/distant-server.ts";
 import { startNameServer } from "../../harness/receivers/name-server.ts";
 import type { Zone } from "../../harness/receivers/name-server.ts";
 

@@ -63,8 +63,8 @@ export type AttemptResult = {
 };
 
 /**
- * Decides what follows from one attempt: the next states of the delivery, the endpoint and its host (contract, section 3;
- * Standard Webhooks specification 1.0.0). The meaning of the answer itself is in response-class.ts.
+ * Decides what follows from one attempt: the next states of the delivery, the endpoint and its host (Standard Webhooks
+ * specification 1.0.0). The meaning of the answer itself is in response-class.ts.
  */
 export function decideAfterAttempt(
   input: AttemptInput,

@@ -1,8 +1,7 @@
+import type { PayloadFormat } from "../events/payload.ts";
 import { pauseReasons } from "./response-class.ts";
 import type { PauseReason } from "./response-class.ts";
 
-export const payloadFormats = ["standard", "flat", "form", "cloudevents"] as const;
-export type PayloadFormat = (typeof payloadFormats)[number];
 export type SignatureScheme = "v1" | "v1a";
 /** Whether an undelivered earlier event is still sent after a later one of its lane was delivered. */
 export type LatePolicy = "send" | "drop";
@@ -68,8 +67,8 @@ export function effectiveState(
 }
 
 /**
- * Whether new deliveries may be leased in the transaction that creates them: the endpoint is enabled and neither it nor its
- * host has paused since the last success. After a pause a single delivery goes first, which only a claim ensures.
+ * Whether new deliveries may be leased in the transaction that creates them: the endpoint is enabled, and neither it
+ * nor its host was paused since the last success. After a pause deliveries are sent one at a time, and only a claim enforces this.
  */
 export function mayLeaseNow(target: {
   readonly state: EndpointState;

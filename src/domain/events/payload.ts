@@ -1,5 +1,8 @@
-import type { PayloadFormat } from "../deliveries/endpoint.ts";
 import type { RingbackEvent } from "./event.ts";
+
+/** Body formats of a webhook. `renderPayload` has one case for each. */
+export const payloadFormats = ["standard", "flat", "form", "cloudevents"] as const;
+export type PayloadFormat = (typeof payloadFormats)[number];
 
 /** A JSON object as it goes over the wire: snake_case keys, times as ISO 8601 UTC with milliseconds. */
 export type WireObject = Readonly<Record<string, string | number | boolean | null | readonly string[] | Readonly<Record<string, string>>>>;

@@ -107,7 +107,7 @@ export class ChangeSweeper {
   /** Wakes requests that wait here for events that other instances committed. */
   async #publishNotices(feedPosition: string): Promise<void> {
     const { store, waiters } = this.#options;
-    // Starts at the position of the previous sweep, because requests that came since may wait for events since then.
+    // Begins at the position of the previous sweep, because a request that arrived after that sweep may wait for an event committed after it.
     let position = this.#feedPosition ?? feedPosition;
     this.#feedPosition = feedPosition;
     if (!waiters.hasWaiters) return;

@@ -155,7 +155,7 @@ export class Idempotency implements IdempotencyKeys {
   }
 }
 
-/** Returns the same operations for a request without a key. */
+/** Returns the claimable operations for a request without an `Idempotency-Key`: they take no claim and store no answer. */
 function withoutKey(store: ClaimableStore): ClaimedOperations {
   return {
     registerWatches: plain((drafts) => store.registerWatches(drafts)),

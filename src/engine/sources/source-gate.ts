@@ -191,7 +191,7 @@ export class SourceGate<Entry extends QueuedPoll> {
     this.rate.tick(this.#options.clock.monotonicMs());
   }
 
-  /** Returns the state of the source here that the next heartbeat reports. */
+  /** Returns this instance's part of the source's state; the next heartbeat publishes it. */
   share(): GateShare {
     const { polls, failures } = this.#circuit.counts(this.#options.clock.monotonicMs());
     const { lastGoodPollAtMs } = this;

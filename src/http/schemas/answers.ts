@@ -1,6 +1,7 @@
 import { watchStatuses } from "../../domain/calls/watch.ts";
 import { deliveryStatuses } from "../../domain/deliveries/delivery.ts";
-import { endpointReasons, payloadFormats } from "../../domain/deliveries/endpoint.ts";
+import { endpointReasons } from "../../domain/deliveries/endpoint.ts";
+import { payloadFormats } from "../../domain/events/payload.ts";
 import { listPausingStatuses } from "../../domain/deliveries/response-class.ts";
 import { z } from "@hono/zod-openapi";
 import { filterAnswerFields } from "./event-filter.ts";
@@ -200,7 +201,7 @@ export const endpointSchema = z
     late: z.enum(["send", "drop"]),
     max_in_flight: z.number().int().openapi({ description: "Limit of the endpoint, or that of the service if none was set." }),
     max_per_second: z.number().nullable(),
-    state: endpointState.openapi({ description: "`paused` also while a pause after 429 or 5xx runs, its own or its host's." }),
+    state: endpointState.openapi({ description: "`paused` also while a pause runs, the endpoint's own or its host's." }),
     reason: z
       .enum([...endpointReasons, "host"])
       .nullable()

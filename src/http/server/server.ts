@@ -27,7 +27,7 @@ export type ServerLimits = {
   readonly maxConnections: number;
   /** Time in which request line and headers must arrive. */
   readonly headersTimeoutMs: number;
-  /** Time in which the whole request must arrive; an answer may take longer (`wait`). */
+  /** Time in which the whole request must arrive. The answer may take longer, because the query parameter `wait` delays it. */
   readonly requestTimeoutMs: number;
   /** Interval at which the two limits above are checked. */
   readonly checkEveryMs: number;

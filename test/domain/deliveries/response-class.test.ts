@@ -16,7 +16,7 @@ function broken(code: FailureCode, permanent = false): AttemptOutcome {
   return { kind: "failed", code, detail: "", statusCode: null, permanent };
 }
 
-/** The contract's table of section 3: class, error code, scope and reason of the pause, whether the host is slowed. */
+/** The expected table: class, error code, scope and reason of the pause, whether the host is slowed. */
 const rows: readonly [from: number, to: number, retryAfterMs: number | null, expected: readonly unknown[]][] = [
   [100, 199, null, ["failed", "status", null, null, false]],
   [200, 299, null, ["delivered", null, null, null, false]],

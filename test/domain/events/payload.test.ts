@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { reasonMaxBytes } from "../../../src/domain/calls/call.ts";
-import type { PayloadFormat } from "../../../src/domain/deliveries/endpoint.ts";
+import type { PayloadFormat } from "../../../src/domain/events/payload.ts";
 import { isoTime, renderPayload } from "../../../src/domain/events/payload.ts";
 import { callEvent, operationalEvent, testEvent } from "../../harness/events.ts";
 

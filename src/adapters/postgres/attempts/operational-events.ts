@@ -21,7 +21,7 @@ async function publishSourceEvent(
   const { type, sourceName, state, reason, nowMs } = event;
   const { condition, values } = mayUseSource(sourceName, "$1");
   const accounts = await tx.all(
-    `select a.id from accounts a where exists (select 1 from hooks h where h.account_id = a.id and h.disabled_at is null) and (${condition}) order by a.id`,
+    `select a.id from accounts a where exists (select 1 from hooks h where h.account_id = a.id) and (${condition}) order by a.id`,
     ...values,
   );
   const data = { endpointId: null, deliveryId: null, hookIds: null, source: sourceName, state, reason, observedAtMs: nowMs };

@@ -33,7 +33,7 @@ function publishSourceEvent(db: Database, event: Parameters<OperationalStore["pu
   const { type, sourceName, state, reason, nowMs } = event;
   const { condition, values } = mayUseSource(sourceName, "?1");
   const accounts = db.all(
-    `select a.id from accounts a where exists (select 1 from hooks h where h.account_id = a.id and h.disabled_at is null) and (${condition})`,
+    `select a.id from accounts a where exists (select 1 from hooks h where h.account_id = a.id) and (${condition})`,
     ...values,
   );
   const data = { endpointId: null, deliveryId: null, hookIds: null, source: sourceName, state, reason, observedAtMs: nowMs };

@@ -6,12 +6,11 @@ import type { EndpointSummary, EndpointView } from "../../../ports/stores/read-s
 import type { EndpointConflict, EndpointDraft } from "../../../ports/stores/registration-store.ts";
 import { patchedColumns } from "../../sql/patched-columns.ts";
 import { text, textOrNull } from "../../sql/rows.ts";
-import { summaryOf } from "../../sql/view-rows.ts";
+import { endpointViewOf, summaryOf } from "../../sql/view-rows.ts";
 import type { Database, Row } from "../connection/database.ts";
 import { refreshDue } from "../deliveries/due-bounds.ts";
 import { refreshLane, requeue } from "../deliveries/lanes.ts";
-import { getEndpoint } from "../reading/endpoints.ts";
-import { summaryColumns } from "../reading/selects.ts";
+import { endpointSelect, summaryColumns } from "../reading/selects.ts";
 import { insertSecret } from "./secrets.ts";
 
 export const writes = { patchEndpoint };
@@ -89,7 +88,8 @@ function patchEndpoint(db: Database, request: Parameters<EndpointStore["patchEnd
   }
   if (patch.state === "paused" || patch.state === "disabled")
     db.run("update endpoints set state = ?1, reason = 'client', since = ?2 where id = ?3 and state <> ?1", patch.state, nowMs, endpointId);
-  return getEndpoint(db, accountId, endpointId);
+  const row = db.get(`${endpointSelect} where p.id = ?`, endpointId);
+  return row === undefined ? null : endpointViewOf(row);
 }
 
 /**

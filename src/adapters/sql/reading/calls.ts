@@ -1,11 +1,11 @@
 import type { ReadStore } from "../../../ports/stores/read-store.ts";
-import { callStatusOf, text } from "../../sql/rows.ts";
-import type { Database } from "../connection/database.ts";
+import type { SqlQueries } from "../queries.ts";
+import { callStatusOf, text } from "../rows.ts";
 
 export const reads = { getCall };
 
-function getCall(db: Database, query: Parameters<ReadStore["getCall"]>[0]): Awaited<ReturnType<ReadStore["getCall"]>> {
-  const row = db.get(
+async function getCall(db: SqlQueries, query: Parameters<ReadStore["getCall"]>[0]): ReturnType<ReadStore["getCall"]> {
+  const row = await db.get(
     `select c.* from calls c where c.source_name = ?1 and c.call_sid = ?2 and c.scope in ('', ?3)
        and exists (select 1 from watches w where w.call_id = c.id and w.account_id = ?3)`,
     query.sourceName,

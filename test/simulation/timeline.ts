@@ -3,7 +3,7 @@ type TimelineEntry = { readonly atMs: number; readonly text: string | (() => str
 /** Names that a line is about; `null` and undefined are ignored. A function is called only if the line is shown. */
 type Names = readonly (string | null | undefined)[] | (() => readonly string[]);
 
-const idPattern = /\b(acc|call|key|src|wch|plc|hk|ep|evt|dlv|att|sec|ptl|aud)_[0-9A-Za-z]+/g;
+const idPattern = /\b(acc|key|src|wch|plc|hk|ep|evt|dlv|att|sec|ptl|aud|call(?=_[0-9A-Z]{12}))_[0-9A-Za-z]+/g;
 /** Cursors of lists hold ids. */
 const cursorPattern = /(cursor=|after=|"next_cursor":")[\w%-]+/g;
 

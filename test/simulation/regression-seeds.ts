@@ -7,5 +7,6 @@ export const regressionSeeds: readonly { readonly seed: number; readonly cause: 
     seed: 640,
     cause: "a grace whose start lay ahead of a clock that was set back before a restart (engine/polling/clock-set-back.test.ts)",
   },
+  { seed: 1851, cause: "a transition that waited for a database that was away kept its timer over a stop" },
   { seed: 937, cause: "the same, brought back by another registration of the call" },
 ];

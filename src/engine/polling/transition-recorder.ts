@@ -46,7 +46,7 @@ const commitRetryMaxMs = 2000;
 export class TransitionRecorder {
   readonly #options: RecorderOptions;
   #commitsInFlight = 0;
-  #isStopped = false;
+  readonly #stopping = new AbortController();
 
   constructor(options: RecorderOptions) {
     this.#options = options;
@@ -54,7 +54,7 @@ export class TransitionRecorder {
 
   /** Gives up commits that have not succeeded; the next owner of the call observes the transition again. */
   stop(): void {
-    this.#isStopped = true;
+    this.#stopping.abort();
   }
 
   get hasCapacity(): boolean {
@@ -123,8 +123,8 @@ export class TransitionRecorder {
       try {
         return await store.commitCall(commit);
       } catch (error) {
-        if (!outlivesStore || !isTransientStoreError(error) || call.isDropped || this.#isStopped) throw error;
-        await sleep(clock, retryMs);
+        if (!outlivesStore || !isTransientStoreError(error) || call.isDropped || this.#stopping.signal.aborted) throw error;
+        await sleep(clock, retryMs, this.#stopping.signal);
       }
     }
   }

@@ -1,4 +1,4 @@
-// Preloaded before every entry point. An older Node cannot load a `.ts` file at all, so only a plain module can say why.
+// Preloaded before every entry point. An older Node cannot load a `.ts` file at all, so only a plain module can report the reason.
 const required = 24;
 const running = Number(process.versions.node.split(".")[0]);
 if (running < required) {

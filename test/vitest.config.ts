@@ -19,7 +19,5 @@ export default defineConfig({
     globalSetup: ["test/harness/postgres/postgres-server.ts"],
     // Every SQLite store starts threads that load their modules.
     env: compileCache,
-    // A test that hides a timer or a socket keeps its worker alive: say so instead of killing it.
-    teardownTimeout: 10_000,
   },
 });

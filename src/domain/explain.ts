@@ -85,7 +85,8 @@ export function explainEndpoint(input: EndpointExplainInput): string {
   const { endpoint, backlog, nowMs } = input;
   const pending = backlog === 0 ? "no delivery is pending" : `${count(backlog, "webhook is", "webhooks are")} pending`;
   const pause = pauseInForce(endpoint.health, { pausedUntilMs: input.hostPausedUntilMs, pausedSinceMs: null }, nowMs);
-  const held = whyHeld({ state: endpoint.state, reason: endpoint.reason, pausedUntilMs: pause?.untilMs ?? null }, nowMs);
+  const pausedBy = pause?.reason === "host" ? "endpoint's host" : "endpoint";
+  const held = whyHeld({ state: endpoint.state, reason: endpoint.reason, pausedUntilMs: pause?.untilMs ?? null }, nowMs, pausedBy);
   if (held !== null) return `${pending}; nothing is sent ${held}`;
   const next = input.oldestDueAtMs !== null && input.oldestDueAtMs > nowMs ? `, the next at ${isoTime(input.oldestDueAtMs)}` : "";
   const { consecutiveFailures, failingSinceMs } = endpoint.health;
@@ -134,7 +135,7 @@ function endingOf(watch: WatchExplainInput["watch"]): string {
 }
 
 /** Returns why an endpoint is sent nothing, and until when; `null` if it is not held up. */
-function whyHeld(endpoint: Pausable | null, nowMs: number): string | null {
+function whyHeld(endpoint: Pausable | null, nowMs: number, pausedBy = "endpoint"): string | null {
   switch (endpoint?.state) {
     case "disabled":
       return `until the endpoint is enabled again (disabled ${whyDisabled(endpoint.reason)})`;
@@ -142,7 +143,7 @@ function whyHeld(endpoint: Pausable | null, nowMs: number): string | null {
       return "until the endpoint's owner ends the pause";
     case "enabled":
       if (endpoint.pausedUntilMs === null || endpoint.pausedUntilMs <= nowMs) return null;
-      return `until the endpoint's pause ends at ${isoTime(endpoint.pausedUntilMs)}`;
+      return `until the ${pausedBy}'s pause ends at ${isoTime(endpoint.pausedUntilMs)}`;
     case undefined:
       return null;
   }

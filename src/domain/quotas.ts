@@ -11,7 +11,7 @@ export type AccountLimit = {
   readonly unit: string;
 };
 
-/** Limits on the number of things that an account has. Registrations beyond one are refused as `quota-exceeded`. */
+/** Limits on the resources of an account. Registrations beyond a limit are refused as `quota-exceeded`. */
 const quotaRows = {
   maxActiveWatches: {
     variable: "ACCOUNT_MAX_ACTIVE_WATCHES",

@@ -1,11 +1,11 @@
 import type { Notice } from "./stores/call-store.ts";
 import type { SendJob } from "./stores/send-job.ts";
 
-/** What a commit of this process set in motion. */
+/** Effects of a commit of this process. */
 export type Commit = {
   /** Webhooks to send, leased to this process. */
   readonly jobs: readonly SendJob[];
-  /** Events that waiting requests wake up for. */
+  /** Events that wake waiting requests. */
   readonly notices: readonly Notice[];
 };
 
@@ -37,6 +37,6 @@ export interface EndpointListener {
   openEndpoint(endpointId: string): void;
   /** A registration named the endpoint, which enables it if it was disabled. */
   reopenEndpoint(endpointId: string): void;
-  /** A limit changed: deliveries that waited may be due. */
-  wake(): void;
+  /** Format, headers, secrets or limits of the endpoint changed: deliveries that wait in memory take them over. */
+  refreshEndpoint(endpointId: string): void;
 }

@@ -1,5 +1,6 @@
 /**
- * Nothing was sent, because this process or machine lacked something: a file descriptor, memory, a port, a place in a queue of
- * its own. That says nothing of the peer and counts as no attempt and no poll. `code` is the error's (`EMFILE`, …).
+ * Outcome of an exchange that did not begin, because this process or machine lacked a resource: a file descriptor, memory, a
+ * port, a place in a local queue. It is no evidence about the peer, and counts neither as an attempt nor as a poll. `code` is
+ * that of the error (`EMFILE`, …).
  */
 export type NotStarted = { readonly kind: "not_started"; readonly code: string };

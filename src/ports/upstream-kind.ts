@@ -12,5 +12,5 @@ export type UpstreamKind = KindSettings & {
   statusOf(body: unknown): UpstreamStatus | null;
 };
 
-/** Status and reason in the upstream's own words. `reason` is "" if the answer has none. */
+/** `status` is one of the words of `domain/calls/call-status.ts`; any other word becomes `call.other`. `reason` is "" if the answer has none. */
 export type UpstreamStatus = { readonly status: string; readonly reason: string };

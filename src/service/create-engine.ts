@@ -114,7 +114,7 @@ export function createEngine(dependencies: EngineDependencies): Engine {
     clock,
     logger,
     metrics,
-    // Instances that share a database share its clock: one of them acts.
+    // Instances that share a database share its due times, so only the eldest moves them.
     onClockSetBack: async (deltaMs) => (coordinator?.isEldest === false ? undefined : store.moveSchedule(deltaMs)),
   });
   addLoops(supervisor, { poller, reloader, dispatcher, coordinator, cleaner });

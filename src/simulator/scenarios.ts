@@ -11,7 +11,7 @@ export function phaseAt(scenario: Scenario, elapsedMs: number): Phase | null {
   return scenario.findLast((phase) => phase.atMs <= elapsedMs) ?? null;
 }
 
-/** Returns the status of a call; `null` while the upstream does not know it. */
+/** Returns the status of a call; `null` while the upstream answers 404. */
 export function statusAt(scenario: Scenario, elapsedMs: number): { readonly status: string; readonly reason: string } | null {
   const phase = phaseAt(scenario, elapsedMs);
   return phase === null || phase.status === null ? null : { status: phase.status, reason: phase.reason ?? "" };
@@ -38,7 +38,7 @@ const sandboxLives: Readonly<Record<SandboxScenario, Scenario>> = {
     { atMs: 3_000, status: "calling" },
     { atMs: 8_000, status: "failure", reason: queueingTimeout },
   ],
-  // The upstream knows the call and then forgets it, so its end is never seen.
+  // The upstream answers 404 from the fourth second on, so the end of the call is never observed.
   lost: [
     { atMs: 0, status: "queued" },
     { atMs: 2_000, status: "calling" },

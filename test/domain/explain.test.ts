@@ -65,7 +65,7 @@ describe("explainWatch", () => {
     expect(explain(over)).toBe(expected);
   });
 
-  test("a status is quoted, whatever it is", () => {
+  test("a status is quoted and escaped", () => {
     expect(explain({ call: { ...calling, status: 'on "hold"' } })).toContain(String.raw`leave "on \"hold\""`);
   });
 });
@@ -150,7 +150,10 @@ describe("explainEndpoint", () => {
       "5 webhooks are pending; nothing is sent until the endpoint's pause ends at 2026-11-24T12:01:00.000Z",
       { backlog: 5, endpoint: { ...enabled, health: { ...healthy, pausedUntilMs: soonMs } } },
     ],
-    ["no delivery is pending; nothing is sent until the endpoint's pause ends at 2026-11-24T12:01:00.000Z", { hostPausedUntilMs: soonMs }],
+    [
+      "no delivery is pending; nothing is sent until the endpoint's host's pause ends at 2026-11-24T12:01:00.000Z",
+      { hostPausedUntilMs: soonMs },
+    ],
     [
       "5 webhooks are pending; nothing is sent until the endpoint's pause ends at 2026-11-24T12:01:00.000Z",
       { backlog: 5, hostPausedUntilMs: nowMs + 1, endpoint: { ...enabled, health: { ...healthy, pausedUntilMs: soonMs } } },

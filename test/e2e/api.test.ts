@@ -66,7 +66,7 @@ test("every shape has its keys, all of them always there", async () => {
   expect(keysOf((await send("POST", `/v1/endpoints/${String(made["endpoint_id"])}/test`)).body)).toEqual(keys(attemptKeys));
 
   const endpointKeys =
-    "id url format headers signatures late max_in_flight max_per_second state reason since paused_until last_success_at backlog oldest_due_at explain created_at";
+    "id url format hooks headers signatures late max_in_flight max_per_second state reason since paused_until last_success_at backlog oldest_due_at explain created_at";
   for (const endpoint of await list("/v1/endpoints")) expect(keysOf(endpoint)).toEqual(keys(endpointKeys));
   expect(await get(`/v1/endpoints/${String(made["endpoint_id"])}`)).toMatchObject({ max_in_flight: 32, max_per_second: null, since: null });
   for (const source of await list("/v1/sources"))

@@ -31,6 +31,7 @@ describe("an operational event goes to the hooks that name it", () => {
     const data = {
       endpoint_id: delivery.endpoint_id,
       delivery_id: delivery.id,
+      hook_ids: null,
       source: null,
       state: "exhausted",
       reason: "status",

@@ -139,8 +139,8 @@ export class DeliveryWorld {
     return jobs;
   }
 
-  /** Makes a watch with one pending webhook for each URL, in the order given. */
-  async oweEach(urls: readonly string[], prefix = "OUT-owed"): Promise<void> {
+  /** Adds a watch with one pending webhook for each URL, in the given order. */
+  async addPending(urls: readonly string[], prefix = "OUT-pending"): Promise<void> {
     for (const [index, url] of urls.entries()) {
       await this.watch(`${prefix}-${index}`, { url });
       await this.see(`${prefix}-${index}`, "queued");

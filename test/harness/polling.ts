@@ -110,7 +110,8 @@ export class PollingWorld implements CommitListener {
     return health;
   }
 
-  get told(): readonly string[] {
+  /** The committed events as `sequence type`, in commit order. */
+  get notified(): readonly string[] {
     return this.notices.map(({ eventType, sequence }) => `${sequence} ${eventType}`);
   }
 

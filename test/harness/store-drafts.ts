@@ -32,6 +32,7 @@ export const testPolicy: DeliveryPolicy = {
   disableMinAttempts: 10,
   pauseMinMs: 5 * second,
   pauseMaxMs: 5 * minute,
+  rateLimitedHosts: [],
 };
 
 export const noQuotas = { maxActiveWatches: 0, maxEndpoints: 0, maxHooks: 0 };

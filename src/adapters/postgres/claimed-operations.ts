@@ -6,13 +6,14 @@ import type {
   ClaimedRun,
   IdempotencyClaim,
 } from "../../ports/stores/idempotency-store.ts";
+import { insertStoredAnswer } from "../sql/registration/stored-answers.ts";
 import type { Transaction } from "./connection/transaction.ts";
 import { claimManualRetry, createTest } from "./deliveries/claims.ts";
 import { recover } from "./deliveries/recover.ts";
 import { registerHook } from "./registration/hooks.ts";
 import { registerWatches } from "./registration/register-watches.ts";
-import { rotateSecret } from "./registration/secrets.ts";
-import { findStoredAnswer, insertStoredAnswer } from "./registration/stored-answers.ts";
+import * as secrets from "./registration/secrets.ts";
+import * as storedAnswers from "./registration/stored-answers.ts";
 
 /** Runs a claimed operation in a transaction of this instance, whose token it receives. */
 export type RunClaimed = <Result>(work: (tx: Transaction, token: number) => Promise<ClaimedRun<Result>>) => Promise<ClaimedRun<Result>>;
@@ -28,7 +29,7 @@ export function operationsUnderKey(claim: IdempotencyClaim, run: RunClaimed): Cl
   return {
     registerWatches: claimed(registerWatches),
     registerHook: claimed((tx, _token, request) => registerHook(tx, request)),
-    rotateSecret: claimed((tx, _token, request) => rotateSecret(tx, request)),
+    rotateSecret: claimed((tx, _token, request) => secrets.writes.rotateSecret(tx, request)),
     recover: claimed((tx, _token, request) => recover(tx, request)),
     claimManualRetry: claimed(claimManualRetry),
     createTest: claimed(createTest),
@@ -47,7 +48,7 @@ async function runOnce<Result>(
 ): Promise<ClaimedRun<Result>> {
   const lock = await tx.get("select pg_try_advisory_xact_lock($1::bigint) as taken", lockKeyOf(claim));
   if (lock?.["taken"] !== true) return { kind: "running" };
-  const stored = await findStoredAnswer(tx, claim);
+  const stored = await storedAnswers.reads.findStoredAnswer(tx, claim);
   if (stored !== null) return stored;
   const result = await operation();
   const draft = draftAnswer(result);

@@ -7,10 +7,11 @@ import type { InstanceStore } from "../../ports/stores/instance-store.ts";
 import type { AdministrationStore, ServiceStore } from "../../ports/stores/service-store.ts";
 import type { SharedSourceStore } from "../../ports/stores/shared-source-store.ts";
 import type { Logger } from "../../ports/telemetry.ts";
+import type { ChangeKind } from "../sql/queries.ts";
 import { waitAtMost } from "../wait-at-most.ts";
 import { DatabaseClock } from "./connection/database-clock.ts";
 import { Database } from "./connection/database.ts";
-import type { ChangeKind, InFlightLimits } from "./connection/queries.ts";
+import type { InFlightLimits } from "./connection/queries.ts";
 import { Instances } from "./instances/instance-rows.ts";
 import { migrate } from "./migrate.ts";
 import { Notifications } from "./instances/notifications.ts";
@@ -103,7 +104,7 @@ export async function openPostgresAdministration(
       toStartupError(error) ?? new StartupError(`the database of DATABASE_URL cannot be reached: ${messageOf(error)}`, { cause: error })
     );
   });
-  // Administration does not know whether instances are running, so it always signals.
+  // Administration cannot detect running instances, so it always signals.
   const owner = { token: null, hasPeers: true };
   const onChanged = (kinds: ReadonlySet<ChangeKind>) => notifyAllPeers(peerNotifier, kinds);
   const db = new Database({ connectionString, policy: null, owner, poolSize: 2, onChanged });

@@ -1,26 +1,21 @@
 import type { ServiceStore } from "../../ports/stores/service-store.ts";
+import * as shared from "../sql/operations.ts";
+import { viewReads } from "../sql/reading/views.ts";
 import type { Queries } from "./connection/queries.ts";
 import type { Transaction } from "./connection/transaction.ts";
-import * as accounts from "./accounts/accounts.ts";
-import * as apiKeys from "./accounts/api-keys.ts";
-import * as sources from "./accounts/sources.ts";
 import * as operationalEvents from "./attempts/operational-events.ts";
 import * as unownedCalls from "./calls/unowned-calls.ts";
 import * as watchedCalls from "./calls/watched-calls.ts";
-import * as database from "./connection/database.ts";
 import type { Database } from "./connection/database.ts";
 import * as dueClaims from "./deliveries/claim-due.ts";
 import * as claims from "./deliveries/claims.ts";
 import * as recovery from "./deliveries/recover.ts";
 import * as schedule from "./deliveries/schedule.ts";
-import * as sealedValues from "./keys/sealed-values.ts";
 import * as serverKeys from "./keys/server-keys.ts";
-import * as callReading from "./reading/calls.ts";
 import * as deliveryReading from "./reading/deliveries.ts";
-import * as endpointReading from "./reading/endpoints.ts";
 import * as eventReading from "./reading/events.ts";
 import * as feed from "./reading/feed.ts";
-import * as hookReading from "./reading/hooks.ts";
+import * as selects from "./reading/selects.ts";
 import * as stats from "./reading/stats.ts";
 import * as watchReading from "./reading/watches.ts";
 import * as endpointRegistration from "./registration/endpoints.ts";
@@ -42,39 +37,29 @@ type Operations<Scope extends readonly unknown[]> = {
 
 /** Statements on any connection; they read committed data. */
 const reads = {
-  ...accounts.reads,
-  ...apiKeys.reads,
-  ...sources.reads,
-  ...sealedValues.reads,
+  ...shared.reads,
   ...serverKeys.reads,
-  ...callReading.reads,
   ...deliveryReading.reads,
-  ...endpointReading.reads,
   ...eventReading.reads,
-  ...hookReading.reads,
   ...stats.reads,
   ...watchReading.reads,
+  ...viewReads(selects),
   ...storedAnswers.reads,
 } satisfies Operations<[Queries]>;
 
-/** One transaction each; the instance need not be registered. */
+/** Operations of one transaction each. The instance need not be registered. */
 const writes = {
-  ...accounts.writes,
-  ...apiKeys.writes,
-  ...sources.writes,
-  ...database.writes,
+  ...shared.writes,
   ...claims.writes,
   ...recovery.writes,
   ...schedule.writes,
-  ...sealedValues.writes,
   ...endpointRegistration.writes,
   ...hookRegistration.writes,
   ...secrets.writes,
-  ...storedAnswers.writes,
   ...watchRegistration.writes,
 } satisfies Operations<[Transaction]>;
 
-/** One transaction each, which only a registered instance may commit. */
+/** Operations of one transaction each, which only a registered instance may commit. */
 const ownerWrites = {
   ...operationalEvents.ownerWrites,
   ...unownedCalls.ownerWrites,

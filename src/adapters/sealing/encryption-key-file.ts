@@ -15,8 +15,9 @@ export type EncryptionKeys = {
 };
 
 /**
- * Loads the operator's keys (`given`) or the key file of the data folder. Creates the file (mode 600, synced to disk) if it
- * does not exist and `keyIdsInUse`, the ids of the keys that sealed values of the database use, is empty. A database in memory
+ * Loads the operator's keys (`given`) or the key file of the data folder. `keyIdsInUse` are the ids of
+ * the keys that seal values in the database. Creates the file (mode 600, synced to disk) if it is absent and `keyIdsInUse`
+ * is empty. A database in memory
  * gets a key in memory. `databasePath` is `null` for a database without a file, which requires given keys. Throws
  * `StartupError` if the keys are missing or invalid.
  */

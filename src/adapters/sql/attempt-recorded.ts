@@ -3,7 +3,7 @@ import type { AttemptRecorded } from "../../ports/stores/delivery-store.ts";
 
 type Recorded = Extract<AttemptRecorded, { kind: "recorded" }>;
 
-/** Returns the answer to a recorded attempt. `consequences` are what the transaction did besides. */
+/** Returns the answer to a recorded attempt. `consequences` are the further effects of its transaction. */
 export function recordedOf(
   { attempt, delivery, endpoint, host, endpointChange }: AttemptResult,
   consequences: Pick<Recorded, "endpointNextDueAtMs"> & Partial<Pick<Recorded, "jobs" | "unwatchedCallIds" | "notices">>,

@@ -12,7 +12,7 @@ export type Column<Source> = {
 
 type StateColumn = Omit<Column<never>, "valueOf"> & {
   /**
-   * What an attempt that only settles its delivery as delivered writes: the decided value, a constant in SQL, or nothing.
+   * Value written by an attempt that only settles its delivery as delivered: the decided one, a constant in SQL, or none.
    * The statement of those attempts binds only the decided values.
    */
   readonly onPlainSuccess: "decided" | "unchanged" | { readonly constant: string };
@@ -94,7 +94,7 @@ export function namesOf(columns: readonly { readonly name: string }[], prefix = 
   return columns.map(({ name }) => prefix + name).join(", ");
 }
 
-/** Reads a column for another source: `adapt(column, ({ state }) => state)`. */
+/** Adapts a column to rows of another type: `adapt(column, ({ state }) => state)`. */
 export function adapt<Source, Inner>(column: Column<Inner>, innerOf: (source: Source) => Inner): Column<Source> {
   return { name: column.name, type: column.type, valueOf: (source) => column.valueOf(innerOf(source)) };
 }

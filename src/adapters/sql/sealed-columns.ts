@@ -4,7 +4,7 @@ type ColumnLocation = {
   readonly table: string;
   readonly id: string;
   readonly column: string;
-  /** Column with a keyed hash of the same value. Both depend on the key, so they are written together. `null` if there is none. */
+  /** Column with the keyed hash of the sealed value; `null` if the table has none. A key rotation changes both columns, so one statement writes both. */
   readonly fingerprint: string | null;
 };
 

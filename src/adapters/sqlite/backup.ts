@@ -4,7 +4,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { Database } from "./connection/database.ts";
 import { readPending } from "./migrate.ts";
-import { readKeyIds } from "./keys/sealed-values.ts";
+import { readKeyIds } from "../sql/keys/sealed-values.ts";
 
 /** Finished backup. `keyIds` are the encryption keys that open the sealed values of the copy; empty for a schema older than this program's. */
 export type Backup = { readonly bytes: number; readonly keyIds: readonly string[] };
@@ -14,9 +14,9 @@ const busyTimeoutMs = 30_000;
 /**
  * Copies the database into one file, readable by its owner alone, also while a server writes. VACUUM INTO reads one
  * snapshot, whereas the backup API starts over at every foreign write. The file gets its name once it is complete and on
- * disk; an interrupted backup leaves at most a file `.<name>.<random>`. Throws if the target exists.
+ * disk; an interrupted backup leaves at most a file `.<name>.<random>`. Rejects if the target exists.
  */
-export function backupDatabase(path: string, target: string): Backup {
+export async function backupDatabase(path: string, target: string): Promise<Backup> {
   if (!existsSync(path)) throw new Error(`there is no database ${path}`);
   if (existsSync(target)) throw new Error(`${target} already exists`);
   const folder = dirname(resolve(target));
@@ -24,7 +24,7 @@ export function backupDatabase(path: string, target: string): Backup {
   try {
     // SQLite writes into an empty file and keeps its mode.
     closeSync(openSync(temporaryPath, "wx", 0o600));
-    const keyIds = copy(path, temporaryPath);
+    const keyIds = await copy(path, temporaryPath);
     sync(temporaryPath);
     renameSync(temporaryPath, target);
     sync(folder);
@@ -35,11 +35,11 @@ export function backupDatabase(path: string, target: string): Backup {
   }
 }
 
-function copy(path: string, temporaryPath: string): readonly string[] {
+async function copy(path: string, temporaryPath: string): Promise<readonly string[]> {
   const connection = new DatabaseSync(path, { timeout: busyTimeoutMs });
   try {
     connection.prepare("vacuum into ?").run(temporaryPath);
-    return readPending(connection).pending.length === 0 ? readKeyIds(new Database(connection, null)) : [];
+    return readPending(connection).pending.length === 0 ? await readKeyIds(new Database(connection, null)) : [];
   } finally {
     connection.close();
   }

@@ -1,24 +1,19 @@
 import type { ServiceStore } from "../../ports/stores/service-store.ts";
-import * as accounts from "./accounts/accounts.ts";
-import * as apiKeys from "./accounts/api-keys.ts";
-import * as sources from "./accounts/sources.ts";
+import { moveSchedule } from "../sql/deliveries/schedule.ts";
+import * as shared from "../sql/operations.ts";
+import { viewReads } from "../sql/reading/views.ts";
 import * as operationalEvents from "./attempts/operational-events.ts";
 import * as recordAttempt from "./attempts/record-attempt.ts";
 import * as commitCall from "./calls/commit-call.ts";
 import * as watchedCalls from "./calls/watched-calls.ts";
-import * as database from "./connection/database.ts";
 import type { Database } from "./connection/database.ts";
 import * as claimDue from "./deliveries/claim-due.ts";
 import * as claims from "./deliveries/claims.ts";
 import * as recover from "./deliveries/recover.ts";
-import * as schedule from "./deliveries/schedule.ts";
-import * as sealedValues from "./keys/sealed-values.ts";
 import * as serverKeys from "./keys/server-keys.ts";
-import * as calls from "./reading/calls.ts";
 import * as deliveries from "./reading/deliveries.ts";
-import * as endpoints from "./reading/endpoints.ts";
 import * as events from "./reading/events.ts";
-import * as hooks from "./reading/hooks.ts";
+import * as selects from "./reading/selects.ts";
 import * as stats from "./reading/stats.ts";
 import * as watches from "./reading/watches.ts";
 import * as endpointRegistration from "./registration/endpoints.ts";
@@ -32,9 +27,9 @@ import * as retention from "./retention/delete-expired.ts";
 /** The functions of the port that are one operation of the writer thread each. */
 export type OperationPort = Omit<ServiceStore, "fatal" | "close" | "underKey">;
 
-/** An operation inside the writer thread: the arguments of its function of the port, and its result without the promise. */
+/** An operation inside the writer thread: the arguments of its function of the port, and its result, at once or with a promise. */
 type OnDatabase<PortFunction> = PortFunction extends (...args: infer Args) => infer Result
-  ? (db: Database, ...args: Args) => Awaited<Result>
+  ? (db: Database, ...args: Args) => Result | Awaited<Result>
   : never;
 type Operations = { readonly [Name in keyof OperationPort]: OnDatabase<OperationPort[Name]> };
 
@@ -46,41 +41,31 @@ type NumberOf<PortFunction> = PortFunction extends (...args: infer Args) => infe
 
 /** Operations that write nothing. They need no savepoint, and a group of them needs no write lock. */
 const reads = {
-  ...accounts.reads,
-  ...apiKeys.reads,
-  ...calls.reads,
+  ...shared.reads,
   ...deliveries.reads,
-  ...endpoints.reads,
   ...events.reads,
-  ...hooks.reads,
-  ...sealedValues.reads,
   ...serverKeys.reads,
-  ...sources.reads,
   ...stats.reads,
   ...storedAnswers.reads,
   ...watchedCalls.reads,
   ...watches.reads,
+  ...viewReads(selects),
 } satisfies Partial<Operations>;
 
 const writes = {
-  ...accounts.writes,
-  ...apiKeys.writes,
+  ...shared.writes,
   ...claimDue.writes,
   ...claims.writes,
   ...commitCall.writes,
-  ...database.writes,
   ...endpointRegistration.writes,
   ...hookRegistration.writes,
   ...operationalEvents.writes,
   ...recordAttempt.writes,
   ...recover.writes,
   ...retention.writes,
-  ...schedule.writes,
-  ...sealedValues.writes,
+  moveSchedule,
   ...secrets.writes,
   ...serverKeys.writes,
-  ...sources.writes,
-  ...storedAnswers.writes,
   ...watchRegistration.writes,
   ...watchRemoval.writes,
   ...watchedCalls.writes,
@@ -101,15 +86,15 @@ export function isRead(operation: OperationNumber): boolean {
   return readNumbers.has(operation);
 }
 
-/** Runs the operation. Throws for an unknown number. */
+/** Runs the operation and returns its result, at once or with a promise. Throws for an unknown number. */
 export function runOperation<Args extends readonly unknown[], Result>(
   db: Database,
   operation: OperationNumber<Args, Result>,
   args: Args,
-): Result {
+): Result | Promise<Result> {
   const run = byNumber[operation];
   if (run === undefined) throw new Error(`the writer thread has no operation ${operation}`);
-  return run(db, ...args) as Result;
+  return run(db, ...args) as Result | Promise<Result>;
 }
 
 /** Returns the functions of the port; each passes the number of its operation and its arguments to `run`. */

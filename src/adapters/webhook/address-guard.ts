@@ -97,7 +97,7 @@ export class WebhookAddressGuard implements AddressGuard {
     return allowed && !named ? null : this.#refusalOfPort(port);
   }
 
-  /** Why the addresses of a name refuse it: one forbidden address is enough. A host that is allowed by name may resolve anywhere. */
+  /** Returns why a host name is refused; `null` if it may be dialled. One forbidden address refuses it, unless the allow list names the host. */
   refusalOfAddresses(hostname: string, port: number, addresses: readonly ResolvedAddress[]): string | null {
     const byName = this.#allowList.hasHost(hostOf(hostname));
     for (const { address } of addresses) {

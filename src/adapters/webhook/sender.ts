@@ -1,4 +1,5 @@
 import type { WebhookExchange, WebhookRequest, WebhookSender } from "../../ports/webhook-sender.ts";
+import { requestTargetOf } from "../../domain/webhooks/http-url.ts";
 import type { WebhookAddressGuard } from "./address-guard.ts";
 import { attemptOutcomeOf, webhookAnswerLimits } from "./attempt-outcome.ts";
 import { Exchange } from "../http-client/exchange.ts";
@@ -47,7 +48,7 @@ export function createWebhookSender(guard: WebhookAddressGuard, options: Webhook
     sweep ??= setInterval(cutOverdue, sweepMs);
     try {
       const { headers, body } = request;
-      const path = url.pathname + url.search;
+      const path = requestTargetOf(url);
       dialler.onBehalfOf(request.accountId, () => lease.dispatcher.dispatch({ path, method: "POST", headers, body }, exchange));
       return await exchange.ended;
     } catch (error) {

@@ -15,7 +15,7 @@ with the same encryption key.`,
     const [file = ""] = positionals;
     const { database, encryptionKeys } = readDatabaseConfig();
     if (database.kind === "postgres") throw new Error("DATABASE_URL is a Postgres database: copy it with pg_dump");
-    const { bytes, keyIds } = backupDatabase(database.path, file);
+    const { bytes, keyIds } = await backupDatabase(database.path, file);
     const origin = encryptionKeyOrigin(encryptionKeys, database.path);
     if (json) terminal.out(JSON.stringify({ file, bytes, encryption_key: { origin, key_ids: keyIds } }));
     else

@@ -142,7 +142,7 @@ export class Demo implements AsyncDisposable {
     this.#out("");
   }
 
-  /** Kills the service once the second webhook of the crash call was refused, so is pending, and the other calls are done. */
+  /** Kills the service once the second webhook of the crash call was refused (and is therefore pending) and the other calls are done. */
   async #crash(signal: AbortSignal): Promise<void> {
     const others = demoCalls.filter((call) => call.name !== "crash");
     await this.#until(() => this.#isPending && this.#record.isComplete(others), signal);

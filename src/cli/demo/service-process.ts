@@ -87,7 +87,7 @@ export class ServiceProcess implements AsyncDisposable {
     await gone;
   }
 
-  /** Sends SIGKILL without waiting, for the exit of the parent. */
+  /** Sends SIGKILL without waiting, because the parent is exiting. */
   killNow(): void {
     this.#child?.kill("SIGKILL");
   }

@@ -1,4 +1,4 @@
-/** SID of a call. A UUID behind `OUT-` is usual but not promised (contract, section 1). */
+/** SID of a call. A UUID behind `OUT-` is usual but not promised. */
 export const callSidPattern = /^OUT-[A-Za-z0-9_-]{1,128}$/;
 
 /** Longest reason that is kept, in bytes of UTF-8. */

@@ -73,7 +73,7 @@ const minDelayMs = 250;
 const hourMs = 60 * 60 * 1000;
 
 /**
- * Decides what follows from one answer of the upstream (contract, section 1). Answers about the source rather than the call
+ * Decides what follows from one answer of the upstream. Answers about the source rather than the call
  * (401, 403, 429) change nothing here, because the source gate handles them. Past the deadline every answer is the last one
  * and the due watches expire, except after 401 and 403, because the calls of a suspended source wait. A call that ended does
  * not change any more.
@@ -180,7 +180,9 @@ function endReasonOf(
     return lost ? "lost" : null;
   }
   if (rejection.kind === "rejected") return rejection.count >= 2 ? "rejected" : null;
-  return nowMs - youngestWatchAtMs >= policy.notFoundGraceMs ? "not_found" : null;
+  // A time ahead of now was written before the clock was set back: the grace counts from the first 404 in a row instead.
+  const graceFromMs = youngestWatchAtMs > nowMs ? rejection.sinceMs : youngestWatchAtMs;
+  return nowMs - graceFromMs >= policy.notFoundGraceMs ? "not_found" : null;
 }
 
 /** Returns a delay with full jitter: a random part of a cap that doubles with every failure. */

@@ -1,4 +1,4 @@
-/** Classes of failed attempts, the closed set of `error.code` (contract, section 3). */
+/** Classes of failed attempts: the closed set of `error.code`. */
 export type AttemptErrorCode =
   | "status"
   | "timeout"

@@ -2,8 +2,9 @@ import type { Attempt, AttemptDecision, AttemptOutcome } from "./attempt.ts";
 import type { DeliveryState } from "./delivery.ts";
 import { hasEndpointChanged } from "./endpoint.ts";
 import type { EndpointHealth, EndpointReason, EndpointState } from "./endpoint.ts";
-import { classifyOutcome } from "./response-class.ts";
-import type { ResponseClass } from "./response-class.ts";
+import { hostNameOf } from "../webhooks/http-url.ts";
+import { classifyOutcome, spreadWithinMs } from "./response-class.ts";
+import type { Pause, ResponseClass } from "./response-class.ts";
 import { parseRetryAfter } from "./retry-after.ts";
 import { delayBeforeStep, scheduleSpanMs } from "./retry-policy.ts";
 import type { DeliveryPolicy } from "./retry-policy.ts";
@@ -15,6 +16,17 @@ export type HostHealth = {
   readonly pausedSinceMs: number | null;
   readonly consecutivePauses: number;
 };
+
+/** Newest answers of a host that begin a spreading pause (429), as far as the next one needs them. */
+export type HostRateLimits = {
+  /** Endpoint that answered last; `null` before the first such answer. */
+  readonly endpointId: string | null;
+  readonly atMs: number | null;
+  /** Time of the newest such answer of any other endpoint of the host. */
+  readonly otherAtMs: number | null;
+};
+
+export type HostStatus = HostHealth & { readonly rateLimits: HostRateLimits };
 
 export type EndpointStatus = {
   readonly state: EndpointState;
@@ -33,8 +45,11 @@ export type AttemptInput = {
     readonly outcome: AttemptOutcome;
     readonly mode: "scheduled" | "manual";
   };
+  readonly endpointId: string;
+  /** Origin of the endpoint's URL: scheme://host:port. */
+  readonly origin: string;
   readonly endpoint: EndpointStatus;
-  readonly host: HostHealth;
+  readonly host: HostStatus;
   /** Whether the event is an `endpoint.test`, which never counts for or against disabling. */
   readonly isTest: boolean;
 };
@@ -43,13 +58,13 @@ export type AttemptResult = {
   readonly attempt: Attempt;
   readonly delivery: DeliveryState;
   readonly endpoint: EndpointStatus;
-  readonly host: HostHealth;
+  readonly host: HostStatus;
   readonly endpointChange: "none" | "disabled_gone" | "disabled_failing";
 };
 
 /**
- * Decides what follows from one attempt: the next states of the delivery, the endpoint and its host (contract, section 3;
- * Standard Webhooks specification 1.0.0). The meaning of the answer itself is in response-class.ts.
+ * Decides what follows from one attempt: the next states of the delivery, the endpoint and its host (Standard Webhooks
+ * specification 1.0.0). The meaning of the answer itself is in response-class.ts.
  */
 export function decideAfterAttempt(
   input: AttemptInput,
@@ -60,10 +75,14 @@ export function decideAfterAttempt(
   const { outcome } = input.attempt;
   const retryAfterMs = outcome.kind === "answered" ? parseRetryAfter(outcome.retryAfter, nowMs) : null;
   const responseClass = classifyOutcome(outcome, retryAfterMs);
-  const pausedUntil = (scope: "endpoint" | "host", before: HostHealth) =>
-    pausedAfter(before, responseClass, { scope, retryAfterMs, nowMs }, policy);
-  const host = { ...input.host, ...pausedUntil("host", input.host) };
-  const endpoint = endpointAfter(input, responseClass, pausedUntil("endpoint", input.endpoint.health), policy, nowMs);
+  const isDelivered = responseClass.kind === "delivered";
+  const rateLimits = rateLimitsAfter(input, responseClass, nowMs);
+  const hostPause = pausesHost(input, responseClass, rateLimits, policy, nowMs) ? responseClass.pause : null;
+  const endpointPause = responseClass.pause?.scope === "host" ? null : responseClass.pause;
+  const pausedBy = (pause: Pause | null, { pausedUntilMs, pausedSinceMs, consecutivePauses }: HostHealth) =>
+    pausedAfter({ pausedUntilMs, pausedSinceMs, consecutivePauses }, pause, { isDelivered, retryAfterMs, nowMs }, policy);
+  const host = { ...pausedBy(hostPause, input.host), rateLimits };
+  const endpoint = endpointAfter(input, responseClass, pausedBy(endpointPause, input.endpoint.health), policy, nowMs);
   const pauseEndsAtMs = responseClass.pause === null ? 0 : Math.max(host.pausedUntilMs ?? 0, endpoint.health.pausedUntilMs ?? 0);
   const { delivery, decision } = deliveryAfter(input, responseClass, policy, moment, pauseEndsAtMs);
   return {
@@ -93,8 +112,16 @@ export function changesOnlyDelivery(
     delivery.status === "delivered" &&
     endpointChange === "none" &&
     !hasEndpointChanged(before.endpoint, endpoint) &&
-    host.pausedUntilMs === before.host.pausedUntilMs &&
-    host.consecutivePauses === before.host.consecutivePauses
+    !hasHostChanged(before.host, host)
+  );
+}
+
+/** Whether an attempt changed what is stored of a host. */
+export function hasHostChanged(before: HostStatus, after: HostStatus): boolean {
+  return (
+    after.pausedUntilMs !== before.pausedUntilMs ||
+    after.consecutivePauses !== before.consecutivePauses ||
+    after.rateLimits !== before.rateLimits
   );
 }
 
@@ -117,15 +144,14 @@ function errorOf(outcome: AttemptOutcome, { errorCode, detail }: ResponseClass, 
  */
 function pausedAfter(
   before: HostHealth,
-  responseClass: ResponseClass,
-  moment: { readonly scope: "endpoint" | "host"; readonly retryAfterMs: number | null; readonly nowMs: number },
+  pause: Pause | null,
+  moment: { readonly isDelivered: boolean; readonly retryAfterMs: number | null; readonly nowMs: number },
   policy: DeliveryPolicy,
 ): HostHealth {
-  const { scope, retryAfterMs, nowMs } = moment;
+  const { isDelivered, retryAfterMs, nowMs } = moment;
   const running = before.pausedUntilMs !== null && before.pausedUntilMs > nowMs;
-  const pause = pauseOf(responseClass, scope);
   if (pause === null) {
-    if (responseClass.kind !== "delivered" || running) return before;
+    if (!isDelivered || running) return before;
     return { pausedUntilMs: null, pausedSinceMs: null, consecutivePauses: 0 };
   }
   if (running) {
@@ -133,12 +159,27 @@ function pausedAfter(
     return { ...before, pausedUntilMs: Math.max(before.pausedUntilMs ?? 0, untilMs) };
   }
   const usualMs = Math.min(policy.pauseMinMs * 2 ** Math.min(before.consecutivePauses, 30), policy.pauseMaxMs);
-  const pauseMs = Math.max(retryAfterMs ?? usualMs, pause.minMs);
+  const pauseMs = Math.max(retryAfterMs ?? 0, usualMs, pause.minMs);
   return { pausedUntilMs: nowMs + pauseMs, pausedSinceMs: nowMs, consecutivePauses: before.consecutivePauses + 1 };
 }
 
-function pauseOf({ pause }: ResponseClass, scope: "endpoint" | "host"): ResponseClass["pause"] {
-  return pause?.scope === scope || pause?.scope === "both" ? pause : null;
+/** Returns the host's record of spreading answers after this one. */
+function rateLimitsAfter({ endpointId, host }: AttemptInput, { pause }: ResponseClass, nowMs: number): HostRateLimits {
+  const before = host.rateLimits;
+  if (pause?.scope !== "spreading") return before;
+  return { endpointId, atMs: nowMs, otherAtMs: before.endpointId === endpointId ? before.otherAtMs : before.atMs };
+}
+
+function pausesHost(
+  { origin }: AttemptInput,
+  { pause }: ResponseClass,
+  { otherAtMs }: HostRateLimits,
+  policy: DeliveryPolicy,
+  nowMs: number,
+): boolean {
+  if (pause === null || pause.scope === "endpoint") return false;
+  if (pause.scope !== "spreading") return true;
+  return policy.rateLimitedHosts.includes(hostNameOf(origin)) || (otherAtMs !== null && nowMs - otherAtMs < spreadWithinMs);
 }
 
 /** `paused` is the endpoint's own pause after the attempt. */
@@ -150,8 +191,9 @@ function endpointAfter(
   nowMs: number,
 ): EndpointStatus {
   const { endpoint, isTest } = input;
-  const pause = pauseOf(responseClass, "endpoint");
-  const pauseReason = paused.pausedUntilMs === null ? null : (pause?.reason ?? endpoint.health.pauseReason);
+  const { pause } = responseClass;
+  const begins = pause !== null && pause.scope !== "host";
+  const pauseReason = paused.pausedUntilMs === null ? null : begins ? pause.reason : endpoint.health.pauseReason;
   const health: EndpointHealth = { ...endpoint.health, ...paused, pauseReason };
   if (isTest) return { ...endpoint, health };
   switch (responseClass.kind) {

@@ -1,4 +1,4 @@
-import type { PayloadFormat } from "./endpoint.ts";
+import type { PayloadFormat } from "../events/payload.ts";
 
 /** Settings of the endpoint that a registration names. A field is `null` if the client left it out. There is one fingerprint for each encryption key. */
 type EndpointWish = {

@@ -1,14 +1,13 @@
+import type { PayloadFormat } from "../events/payload.ts";
 import { pauseReasons } from "./response-class.ts";
 import type { PauseReason } from "./response-class.ts";
 
-export const payloadFormats = ["standard", "flat", "form", "cloudevents"] as const;
-export type PayloadFormat = (typeof payloadFormats)[number];
 export type SignatureScheme = "v1" | "v1a";
 /** Whether an undelivered earlier event is still sent after a later one of its lane was delivered. */
 export type LatePolicy = "send" | "drop";
 /** Stored state. A client sets `paused` by PATCH; a pause by an answer is `pausedUntilMs` of an enabled endpoint or its host. */
 export type EndpointState = "enabled" | "paused" | "disabled";
-/** Why an endpoint is not enabled: its owner's wish, a 410, nothing but failures, or the reason of a running pause. */
+/** Reasons why an endpoint is not enabled: a request of its owner, a 410, repeated failures, or the reason of a running pause. */
 export const endpointReasons = ["client", "gone", "failing", ...pauseReasons] as const;
 export type EndpointReason = (typeof endpointReasons)[number];
 
@@ -51,9 +50,9 @@ export function pauseInForce(
   { pausedUntilMs, pausedSinceMs, pauseReason }: EndpointHealth,
   host: { readonly pausedUntilMs: number | null; readonly pausedSinceMs: number | null },
   nowMs: number,
-): { readonly untilMs: number; readonly sinceMs: number | null; readonly reason: EndpointHealth["pauseReason"] | "host_paused" } | null {
+): { readonly untilMs: number; readonly sinceMs: number | null; readonly reason: EndpointHealth["pauseReason"] | "host" } | null {
   const own = { untilMs: pausedUntilMs ?? 0, sinceMs: pausedSinceMs, reason: pauseReason };
-  const ofHost = { untilMs: host.pausedUntilMs ?? 0, sinceMs: host.pausedSinceMs, reason: "host_paused" as const };
+  const ofHost = { untilMs: host.pausedUntilMs ?? 0, sinceMs: host.pausedSinceMs, reason: "host" as const };
   const running = [own, ofHost].filter(({ untilMs }) => untilMs > nowMs);
   const [first] = running;
   return first === undefined ? null : { ...first, untilMs: Math.max(...running.map(({ untilMs }) => untilMs)) };
@@ -68,8 +67,8 @@ export function effectiveState(
 }
 
 /**
- * Whether new deliveries may be leased in the transaction that creates them: the endpoint is enabled and neither it nor its
- * host has paused since the last success. After a pause a single delivery goes first, which only a claim ensures.
+ * Whether new deliveries may be leased in the transaction that creates them: the endpoint is enabled, and neither it
+ * nor its host was paused since the last success. After a pause deliveries are sent one at a time, and only a claim enforces this.
  */
 export function mayLeaseNow(target: {
   readonly state: EndpointState;

@@ -17,7 +17,7 @@ export type LanePlace = {
   readonly deliveryId: string;
   /** Earliest time of the next attempt; `null` while an earlier delivery is neither settled nor failing. */
   readonly dueAtMs: number | null;
-  /** Sequence of the first pending delivery before this one, which need not hold it up any more; `null` if there is none. */
+  /** Sequence of the earliest pending delivery before this one in the lane; `null` if there is none. This delivery may be due nevertheless, if the hold has passed. */
   readonly blockedBySequence: number | null;
 };
 

@@ -4,11 +4,18 @@ import type { Attempt, AttemptErrorCode, AttemptOutcome } from "./attempt.ts";
 export const pauseReasons = ["rate_limited", "unavailable"] as const;
 export type PauseReason = (typeof pauseReasons)[number];
 
+/** Time within which the same answer of two endpoints pauses their host. */
+export const spreadWithinMs = 60_000;
+
 export type Pause = {
-  /** `both` is the endpoint and everything that its account sends to the same host. */
-  readonly scope: "endpoint" | "host" | "both";
+  /**
+   * - `host`: everything that the account sends to the same host (scheme, host, port); `both`: endpoint and host.
+   * - `spreading`: the endpoint, and its host as well if that has a rate limit of its own or if another endpoint of it gave
+   *   the same answer within `spreadWithinMs`.
+   */
+  readonly scope: "endpoint" | "host" | "both" | "spreading";
   readonly reason: PauseReason;
-  /** Shortest pause in milliseconds, even if `Retry-After` is shorter. 0 leaves the length to `Retry-After` and the retry policy. */
+  /** Shortest pause in milliseconds, beside those of `Retry-After` and the retry policy; the longest of them counts. */
   readonly minMs: number;
 };
 
@@ -27,11 +34,11 @@ export type ResponseClass = {
   readonly pause: Pause | null;
   /** Whether it halves the number of webhooks in flight to the host: the host is overloaded or cannot be reached. */
   readonly slowsHost: boolean;
-  /** Text behind "answered <status>: " in the attempt's error; `null` if the status says it all. */
+  /** Text behind "answered <status>: " in the attempt's error; `null` if the status suffices. */
   readonly detail: string | null;
-  /** What the service does next, for the receiver's developers (OpenAPI). */
+  /** Next step of the service, as documented for the receiver's developers (OpenAPI). */
   readonly consequence: string;
-  /** What the receiver's developers can do about it; `null` if there is nothing to do. */
+  /** Advice for the receiver's developers; `null` if they need not act. */
   readonly advice: string | null;
 };
 
@@ -70,7 +77,7 @@ const statusRows: readonly StatusRow[] = [
     ...failed,
     statuses: [429, 429],
     kind: "deferred",
-    pause: { scope: "both", reason: "rate_limited", minMs: 0 },
+    pause: { scope: "spreading", reason: "rate_limited", minMs: 0 },
     slowsHost: true,
     consequence: "nothing is sent until `Retry-After`",
     advice: "The receiver asks for fewer webhooks, so the endpoint pauses. Set `max_per_second` of the endpoint to stay below its limit.",

@@ -8,13 +8,13 @@ const asctimeDate = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) ([A-Z][a-z]{2}) ([ \d]\d) 
 
 /**
  * Parses a `Retry-After` into milliseconds, at most 24 h; `null` if it is absent or unusable. RFC 9110 §10.2.3:
- * delay-seconds (here 1 to 10 digits) or an HTTP-date. Past, zero, negative, fractional and unreadable values count as
- * absent, because the other side may lengthen a wait but not shorten it.
+ * delay-seconds (here 1 to 9 digits) or an HTTP-date. Past, zero, negative, fractional, larger (an epoch) and unreadable
+ * values count as absent, because the other side may lengthen a wait but not shorten it.
  */
 export function parseRetryAfter(value: string | null | undefined, nowMs: number): number | null {
   if (value === null || value === undefined || value.length > 64) return null;
   const text = value.replaceAll(/^[ \t]+|[ \t]+$/g, "");
-  if (/^\d{1,10}$/.test(text)) return capped(Number(text) * 1000);
+  if (/^\d{1,9}$/.test(text)) return capped(Number(text) * 1000);
   const atMs = parseHttpDate(text, nowMs);
   return atMs === null ? null : capped(atMs - nowMs);
 }

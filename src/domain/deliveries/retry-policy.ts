@@ -14,6 +14,8 @@ export type DeliveryPolicy = {
   readonly pauseMinMs: number;
   /** Longest pause without `Retry-After`. */
   readonly pauseMaxMs: number;
+  /** Hosts with a configured rate (`HOST_RATE_LIMITS`): a 429 of one of their URLs pauses all of them. */
+  readonly rateLimitedHosts: readonly string[];
 };
 
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };

@@ -36,6 +36,8 @@ export type WatchEventData = {
 export type OperationalEventData = {
   readonly endpointId: string | null;
   readonly deliveryId: string | null;
+  /** Hooks of an endpoint that was disabled. */
+  readonly hookIds: readonly string[] | null;
   readonly source: string | null;
   readonly state: string | null;
   readonly reason: string | null;

@@ -15,7 +15,7 @@ export type OperationalEventDraft = {
 
 /** Returns the operational events of an attempt. Deliveries of operational events and tests cause none, so that they never chain. */
 export function operationalEventsAfter(
-  about: { readonly accountId: string; readonly endpointId: string; readonly eventType: EventType },
+  about: { readonly accountId: string; readonly endpointId: string; readonly eventType: EventType; readonly hookIds: readonly string[] },
   result: AttemptResult,
   nowMs: number,
 ): readonly OperationalEventDraft[] {
@@ -25,11 +25,27 @@ export function operationalEventsAfter(
   const drafts: OperationalEventDraft[] = [];
   if (result.attempt.decision === "exhausted") {
     const reason = result.attempt.error?.code ?? null;
-    const data = { endpointId, deliveryId: result.delivery.id, source: null, state: "exhausted", reason, observedAtMs: nowMs };
+    const data = {
+      endpointId,
+      deliveryId: result.delivery.id,
+      hookIds: null,
+      source: null,
+      state: "exhausted",
+      reason,
+      observedAtMs: nowMs,
+    };
     drafts.push({ type: "delivery.exhausted", ...common, data });
   }
   if (result.endpointChange !== "none") {
-    const data = { endpointId, deliveryId: null, source: null, state: "disabled", reason: result.endpoint.reason, observedAtMs: nowMs };
+    const data = {
+      endpointId,
+      deliveryId: null,
+      hookIds: about.hookIds,
+      source: null,
+      state: "disabled",
+      reason: result.endpoint.reason,
+      observedAtMs: nowMs,
+    };
     drafts.push({ type: "endpoint.disabled", ...common, data });
   }
   return drafts;

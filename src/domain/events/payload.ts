@@ -1,8 +1,11 @@
-import type { PayloadFormat } from "../deliveries/endpoint.ts";
 import type { RingbackEvent } from "./event.ts";
 
+/** Body formats of a webhook. `renderPayload` has one case for each. */
+export const payloadFormats = ["standard", "flat", "form", "cloudevents"] as const;
+export type PayloadFormat = (typeof payloadFormats)[number];
+
 /** A JSON object as it goes over the wire: snake_case keys, times as ISO 8601 UTC with milliseconds. */
-export type WireObject = Readonly<Record<string, string | number | boolean | null | Readonly<Record<string, string>>>>;
+export type WireObject = Readonly<Record<string, string | number | boolean | null | readonly string[] | Readonly<Record<string, string>>>>;
 
 export type Payload = { readonly body: string; readonly headers: Readonly<Record<string, string>> };
 
@@ -38,6 +41,7 @@ function eventData(event: RingbackEvent): WireObject {
   return {
     endpoint_id: data.endpointId,
     delivery_id: data.deliveryId,
+    hook_ids: data.hookIds,
     source: data.source,
     state: data.state,
     reason: data.reason,
@@ -58,9 +62,14 @@ export function flatPayload(event: RingbackEvent): Readonly<Record<string, strin
     id: event.id,
     type: event.type,
     timestamp: isoTime(event.timestampMs),
-    ...(data as Readonly<Record<string, string | number | boolean | null>>),
+    ...Object.fromEntries(Object.entries(data).map(([key, value]) => [key, flatValue(value)])),
     ...Object.fromEntries(entries.map(([key, value]) => [`metadata_${key}`, value])),
   };
+}
+
+/** Lists become text without nesting: their members, separated by commas. */
+function flatValue(value: WireObject[string]): string | number | boolean | null {
+  return Array.isArray(value) ? value.join(",") : (value as string | number | boolean | null);
 }
 
 /** Returns body and content headers of an event in an endpoint's format. `publicUrl` begins the source of CloudEvents; `null` if unset. */

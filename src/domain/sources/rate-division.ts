@@ -5,8 +5,8 @@ export type RateParticipant = { readonly token: number; readonly calls: number }
 const reserveRatio = 1 / 16;
 
 /**
- * Returns the instances that poll a source: all of them, but at most as many as it allows polls a second, in the order of
- * their joining. More instances could not keep the rate within every second.
+ * Returns the instances that poll a source, in the order of joining. Their number is at most the source's polls per second,
+ * because more instances could not keep the rate within every second.
  */
 export function pollersOf(limitPerSecond: number, tokens: readonly number[]): readonly number[] {
   return tokens.toSorted((a, b) => a - b).slice(0, Math.max(1, Math.floor(usableRate(limitPerSecond))));
@@ -37,7 +37,7 @@ export function shareRate(limitPerSecond: number, participants: readonly RatePar
   return new Map(pollers.map((token, index) => [token, grants[index] ?? 0]));
 }
 
-/** Returns the rate that an instance may use now: what it wants, as far as the others leave it; never less than it has already. */
+/** Returns the rate that an instance may use now: the wanted rate, limited to what the others leave, but at least its published rate. */
 export function raisedRate(request: {
   readonly limitPerSecond: number;
   readonly publishedPerSecond: number;

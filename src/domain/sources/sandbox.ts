@@ -1,7 +1,7 @@
 export const sandboxScenarios = ["success", "failure", "lost", "slow", "not-found"] as const;
 export type SandboxScenario = (typeof sandboxScenarios)[number];
 
-/** Name and kind of the source that is always there. */
+/** Name and kind of the built-in source that always exists. */
 export const sandboxSourceName = "sandbox";
 
 const pattern = /^OUT-sandbox-(.+)$/;

@@ -51,7 +51,7 @@ export function credentialFault(credential: string): string | null {
   return visibleAscii.test(credential) ? null : "must be visible ASCII characters without spaces";
 }
 
-/** Returns every fault of a source's settings; empty if it can be used. `kinds` are all kinds there are. */
+/** Returns every fault of a source's settings; empty if it can be used. `kinds` lists all supported kinds. */
 export function sourceFaults(
   name: string,
   settings: SourceSettings,

@@ -50,7 +50,7 @@ const guardedRanges = [
   "fd20:ce::254/128",
 ];
 
-/** Ranges of IPv6 that embed IPv4. No entry opens such an address, because an entry says nothing about the way through the tunnel. */
+/** Ranges of IPv6 that embed IPv4. No entry opens such an address, because an entry does not cover the route through the tunnel. */
 const embeddings = ["::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16"];
 
 type Family = "ipv4" | "ipv6";
@@ -96,8 +96,8 @@ export function translateNat64(address: string): string {
 }
 
 /**
- * Returns whether an address (as the WHATWG parser or a name server writes it, without brackets) is public unicast: lists
- * what is public, refuses the rest. A NAT64 address is what its IPv4 address is.
+ * Returns whether an address (as the WHATWG parser or a name server writes it, without brackets) is public unicast. Only
+ * listed IPv6 ranges are public. A NAT64 address is public if its IPv4 address is.
  */
 export function isPublicAddress(address: string): boolean {
   const target = translateNat64(address);
@@ -125,7 +125,7 @@ export function isHostName(text: string): boolean {
 }
 
 /**
- * Reads the operator's entries. An address opens itself, a CIDR opens what lies in it. An entry opens loopback, link-local
+ * Reads the operator's entries. An address opens itself, a CIDR opens its addresses. An entry opens loopback, link-local
  * and metadata ranges only if it lies wholly inside them, so that 0.0.0.0/0 opens none of them. No entry opens IPv4 inside
  * IPv6; an IPv4 entry opens its NAT64 addresses too.
  */

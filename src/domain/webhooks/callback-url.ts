@@ -7,9 +7,9 @@ const refusedCharacters = /[\s\\\p{Cc}]/u;
 export type ParsedCallbackUrl =
   | {
       readonly kind: "url";
-      /** As the WHATWG parser writes it, without a fragment and without a dot at the end of the host name. */
+      /** Serialised by the WHATWG URL parser, without a fragment and without a trailing dot of the host name. */
       readonly url: string;
-      /** scheme://host:port; the port is always there. */
+      /** scheme://host:port, always with the port. */
       readonly origin: string;
       readonly hostname: string;
       readonly port: number;

@@ -53,7 +53,7 @@ export async function setSource(options: SourceAdministrationOptions, change: So
 
 function settingsAfter(before: StoredSource | null, change: SourceSettingsChange, defaultKind: string): SourceSettings {
   const kind = change.kind ?? before?.kind ?? defaultKind;
-  // Another kind does not use the fields of the one before.
+  // The fields of the previous kind do not apply to another kind.
   const keeps = kind === before?.kind ? before : null;
   return {
     kind,

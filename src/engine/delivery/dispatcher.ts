@@ -37,13 +37,13 @@ export type DispatcherOptions = JobSenderOptions &
 
 /** Delay after which a job is retried that failed because the store was unavailable. */
 const afterStoreErrorMs = 1000;
-/** Delay after which a job is retried that failed because of a bug. */
+/** Delay before a job that failed because of a bug is retried. */
 const afterFaultMs = 60_000;
 
 /**
  * Sends webhooks. Jobs of a commit arrive leased through `accept` and are sent from memory; all others are claimed from
  * the store when they are due. Jobs without capacity wait in the buffer, as many as may be in flight, and the rest is
- * released to the store: a dead endpoint with thousands of pending deliveries is a few jobs here.
+ * released to the store: a dead endpoint with thousands of pending deliveries occupies a few jobs of memory.
  *
  * A crash between commit and sending, or between answer and record, leaves the delivery pending in the store, and the
  * next start sends it (again) with the same id.
@@ -69,7 +69,7 @@ export class Dispatcher implements CommitListener, EndpointListener {
   readonly #running = new Set<SendJob>();
   /** Whether due jobs were released for lack of capacity; then an exchange that ends triggers a claim. */
   #hasPendingInStore = false;
-  /** Until then only the tick claims: what was claimed last could not be started, and so could not the next. */
+  /** Time until which only the tick claims, because the process could not start the jobs of its last claim. */
   #starvedUntilMonotonicMs = -Infinity;
   readonly #localTrouble: LocalTrouble;
   #state: "running" | "draining" | "stopped" = "running";
@@ -147,6 +147,12 @@ export class Dispatcher implements CommitListener, EndpointListener {
   /** Starts attempts again for an endpoint that was enabled. */
   openEndpoint(endpointId: string): void {
     this.#cancellations.openEndpoint(endpointId);
+    this.wake();
+  }
+
+  /** Claims the jobs of this endpoint that are not in flight again, with its settings of this moment. */
+  refreshEndpoint(endpointId: string): void {
+    this.cancelEndpoint(endpointId);
     this.wake();
   }
 
@@ -339,8 +345,10 @@ export class Dispatcher implements CommitListener, EndpointListener {
     for (const listener of listeners) listener.committed(recorded);
     if (endpoint.state !== "enabled") this.cancelEndpoint(job.target.id);
     // During a pause, and after it until a 2xx, the store hands out one delivery at a time.
-    if (endpoint.health.consecutivePauses > 0 || (endpoint.hostPausedUntilMs ?? 0) > nowMs)
+    if ((endpoint.hostPausedUntilMs ?? 0) > nowMs)
       this.#releaseWhere((other) => hostKeyOf(other.target) === hostKeyOf(job.target) && other.mode === "scheduled");
+    else if (endpoint.health.consecutivePauses > 0)
+      this.#releaseWhere((other) => other.target.id === job.target.id && other.mode === "scheduled");
     // Earlier events of its lane may have become obsolete.
     if (delivery.status === "delivered") this.#releaseWhere((other) => isObsolete(other, job), job.target.id);
     if (endpointNextDueAtMs !== null) this.#claimTimer.setWithin(endpointNextDueAtMs - nowMs);
@@ -374,7 +382,7 @@ export class Dispatcher implements CommitListener, EndpointListener {
   }
 }
 
-/** Whether the other job is an earlier event for the same endpoint, which may not want late events. */
+/** Whether the other job is an earlier event for the same endpoint, which may have late events dropped. */
 function isObsolete(other: SendJob, delivered: SendJob): boolean {
   return other.mode === "scheduled" && other.target.id === delivered.target.id && precedes(other.event, delivered.event);
 }

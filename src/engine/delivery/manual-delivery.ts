@@ -131,7 +131,7 @@ export class ManualSender implements ManualDelivery {
     for (const listener of this.#options.listeners) listener.committed({ jobs: [], notices });
   }
 
-  /** Without an attempt, the endpoint was disabled meanwhile or the service is stopping. */
+  /** Returns the outcome of a test. `attempt` is `null` if the endpoint was disabled meanwhile or the service is stopping. */
   async #testOutcome(account: Account, endpointId: string, attempt: Attempt | null): Promise<TestOutcome> {
     if (attempt !== null) return { kind: "attempted", attempt };
     const view = await this.#options.store.getEndpoint(account.id, endpointId);

@@ -4,7 +4,7 @@ import type { SendJob } from "../../ports/stores/send-job.ts";
 
 /** Time for which a job that was leased before a removal may still arrive from a slow store. */
 const removalTombstoneMs = 60_000;
-/** The same for a paused or disabled endpoint; short, because its deliveries are pending again once it is enabled. */
+/** Time for which such a job of a paused or disabled endpoint may arrive. Short, because its deliveries are pending again once it is enabled. */
 const closureTombstoneMs = 2000;
 
 /**
@@ -42,7 +42,7 @@ export class RecentCancellations {
     for (const tombstones of [this.#pausedEndpoints, this.#disabledEndpoints]) tombstones.forget(endpointId);
   }
 
-  /** Forgets that the endpoint was disabled, but not that it is paused. Returns whether there was a tombstone. */
+  /** Removes the tombstone of a disabled endpoint, but not that of a paused one. Returns whether there was one. */
   reopenEndpoint(endpointId: string): boolean {
     return this.#disabledEndpoints.forget(endpointId);
   }

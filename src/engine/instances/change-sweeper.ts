@@ -35,7 +35,7 @@ export class ChangeSweeper {
   /** Calls that other instances changed and that are not refreshed yet. */
   readonly #dirty = new Set<string>();
 
-  /** Below a second, so that a watch deleted elsewhere starts no attempt here a second later. */
+  /** Less than a second, so that a watch deleted by another instance starts no attempt here a second later. */
   readonly tickEveryMs = 800;
 
   constructor(options: ChangeSweeperOptions) {
@@ -57,7 +57,7 @@ export class ChangeSweeper {
     this.#sweepsUntilEndCheck = 0;
   }
 
-  /** Forgets changed calls after this instance lost all calls. */
+  /** Discards the changed calls after this instance lost all calls. */
   reset(): void {
     this.#dirty.clear();
   }
@@ -107,7 +107,7 @@ export class ChangeSweeper {
   /** Wakes requests that wait here for events that other instances committed. */
   async #publishNotices(feedPosition: string): Promise<void> {
     const { store, waiters } = this.#options;
-    // Starts at the position of the previous sweep, because requests that came since may wait for events since then.
+    // Begins at the position of the previous sweep, because a request that arrived after that sweep may wait for an event committed after it.
     let position = this.#feedPosition ?? feedPosition;
     this.#feedPosition = feedPosition;
     if (!waiters.hasWaiters) return;

@@ -46,7 +46,7 @@ export type InstanceCoordinatorOptions = {
 
 /** Longer than the other instances need to lower their shares of a rate for a new one. */
 const firstGrantWaitMs = 4000;
-/** Pause between sweeps that signals of other instances request, because under load signals never end. */
+/** Pause between two sweeps that signals of other instances cause. Without it sweeps would follow each other without a gap under load. */
 const signalPauseMs = 50;
 
 /**

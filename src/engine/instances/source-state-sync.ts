@@ -25,7 +25,7 @@ type State = {
   wasFirst: boolean;
 };
 
-/** Tries to write a change before it is left to the next sweep. */
+/** Number of attempts to write a change before it is left to the next sweep. */
 const maxTries = 3;
 
 const noShare: GateShare = { calls: 0, uncorroborated: 0, recentPolls: 0, recentFailures: 0, lastGoodPollAtMs: null };

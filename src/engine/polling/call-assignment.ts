@@ -33,7 +33,7 @@ export class CallAssignment {
   async adoptAll(): Promise<void> {
     const added: PolledCall[] = [];
     for await (const page of this.#pages()) added.push(...this.#addMissing(page));
-    // The interval to spread them over follows from the whole load.
+    // The calls are spread after all of them were added, because the interval follows from the whole load.
     for (const call of added) this.#spread(call);
   }
 
@@ -127,7 +127,7 @@ export class CallAssignment {
     }
   }
 
-  /** Forgets all calls after the instance lost them. */
+  /** Discards all calls after the instance lost them. */
   drop(): void {
     for (const call of this.#options.calls.all()) this.#forget(call);
   }

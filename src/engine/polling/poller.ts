@@ -244,7 +244,7 @@ export class Poller {
         delayMs = 0;
       } else if (observation.kind === "not_started") {
         gate.recordNotStarted(call);
-        // What else is due waits for the next tick, because it could not be sent either.
+        // Other due polls wait for the next tick, because they could not be sent either.
         delayMs = notStartedRetryMs;
       } else {
         const change = gate.record(call, observation);

@@ -20,7 +20,7 @@ export type SourceReloaderOptions = {
   readonly logger: Logger;
   readonly setupOf: CreateSetup;
   readonly poller: Pick<Poller, "addSource" | "replaceUpstream" | "setSourceRate">;
-  /** By name; contains the sources of the environment, and receives those of the store. */
+  /** Sources by name: initially those of the environment. The reloader adds those of the store. */
   readonly registrable: Map<string, RegistrableSource>;
 };
 

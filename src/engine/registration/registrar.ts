@@ -5,7 +5,7 @@ import { associatedData } from "../../domain/secrets/sealed-identity.ts";
 import { generateSecret } from "../../domain/webhooks/signature.ts";
 import { maxDeadlineMs } from "../../domain/calls/watch.ts";
 import type { Quotas } from "../../domain/quotas.ts";
-import type { PayloadFormat } from "../../domain/deliveries/endpoint.ts";
+import type { PayloadFormat } from "../../domain/events/payload.ts";
 import type { Account } from "../../ports/stores/account-store.ts";
 import type { Claim, IdempotencyKeyInUse } from "../../ports/use-cases/idempotency.ts";
 import type {
@@ -145,7 +145,8 @@ export class Registrar implements Registration {
       (result) => hookOutcomeOf(generatedSecret, result),
     );
     if (run.kind === "key_taken") return run;
-    if (run.result.kind === "created") this.#options.endpointListener.reopenEndpoint(run.result.view.endpoint.id);
+    const view = run.result.kind === "created" || run.result.kind === "existing" ? run.result.view : null;
+    if (view !== null && view.endpoint.state !== "disabled") this.#options.endpointListener.reopenEndpoint(view.endpoint.id);
     return run.outcome;
   }
 

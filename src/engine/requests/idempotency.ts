@@ -46,8 +46,8 @@ export type SelectOperation<Request, Result> = (store: ClaimedOperations) => Cla
 const idempotencyTtlMs = 24 * 60 * 60 * 1000;
 
 /**
- * Runs each operation once per idempotency key. Seals the answers, so that the store never sees one; the hash of the body,
- * which decides whether two requests are the same, is sealed with them.
+ * Runs each operation once per idempotency key. Seals the answers, so that the store holds none in plain text. The hash of
+ * the body, which decides whether two requests are the same, is sealed with them.
  */
 export class Idempotency implements IdempotencyKeys {
   readonly #options: IdempotencyOptions;
@@ -155,7 +155,7 @@ export class Idempotency implements IdempotencyKeys {
   }
 }
 
-/** Returns the same operations for a request without a key. */
+/** Returns the claimable operations for a request without an `Idempotency-Key`: they take no claim and store no answer. */
 function withoutKey(store: ClaimableStore): ClaimedOperations {
   return {
     registerWatches: plain((drafts) => store.registerWatches(drafts)),

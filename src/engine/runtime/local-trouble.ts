@@ -2,9 +2,9 @@ import type { Clock } from "../../ports/clock.ts";
 import type { NotStarted } from "../../ports/not-started.ts";
 import type { Logger } from "../../ports/telemetry.ts";
 
-/** What was not started is tried again after this long. */
+/** Delay before a poll or attempt that could not be started is tried again. */
 export const notStartedRetryMs = 1000;
-/** Trouble that did not occur for this long is over; the next is logged again. */
+/** Time without trouble after which the next trouble is logged again. */
 const overAfterMs = 60_000;
 
 /** Logs what this process lacks once for each trouble, however many polls and webhooks could not be started for it. */

@@ -6,7 +6,10 @@ import type { Logger } from "../../ports/telemetry.ts";
 export type LoopOptions = {
   readonly name: string;
   readonly everyMs: number;
-  /** One round; the next starts `everyMs` after its end. A throw is a bug: the loop logs it once and backs off. */
+  /**
+   * One round. The next one starts `everyMs` after its end. A transient store error is expected and logged as a warning; any
+   * other error is a bug. The loop backs off after both.
+   */
   readonly tick: () => void | Promise<void>;
   readonly clock: Clock;
   readonly logger: Logger;

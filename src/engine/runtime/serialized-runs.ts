@@ -42,7 +42,7 @@ export class SerializedRuns {
     } catch {
       // The callers of `run` received the error; the next request starts again.
     } finally {
-      // In the same turn as the last check of `#isRequested`.
+      // Runs in the same turn as the last check of `#isRequested`, so that no request is lost in between.
       this.#current = null;
     }
   }

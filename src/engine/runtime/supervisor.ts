@@ -99,7 +99,7 @@ export class Supervisor {
     if (steppedMs < 0) this.#pendingShiftMs -= steppedMs;
   }
 
-  /** Runs beside the checks, because an unavailable store must not block them; the next check tries again. */
+  /** Moves the stored due times back by `deltaMs`. No check awaits it, so that an unavailable store does not stop them. The next check repeats a move that failed. */
   async #shift(deltaMs: number): Promise<void> {
     this.#isShifting = true;
     try {

@@ -74,8 +74,8 @@ export class PolledSource<Call extends PollableCall> {
   }
 
   /**
-   * Replaces the upstream or its credential from the next poll on, and forgets the health of the old one. `calls` are all
-   * calls of the source; the caller schedules those again that were queued. Polls in flight end as failed.
+   * Replaces the upstream or its credential from the next poll on, and discards the health of the old one. `calls` are all
+   * calls of the source. The caller reschedules the calls that were queued. Polls in flight end as failed.
    */
   replaceUpstream(setup: SourceSetup, calls: readonly Call[]): void {
     const oldGate = this.#gate;

@@ -165,7 +165,7 @@ export class SourceGate<Entry extends QueuedPoll> {
     }
   }
 
-  /** Takes back an entry whose poll could not be started by this process. What is known of the source stays. */
+  /** Takes back an entry whose poll could not be started by this process. The health of the source stays unchanged. */
   recordNotStarted(entry: Entry): void {
     const wasProbe = this.#suspension.record(entry);
     this.#inFlight -= 1;
@@ -191,7 +191,7 @@ export class SourceGate<Entry extends QueuedPoll> {
     this.rate.tick(this.#options.clock.monotonicMs());
   }
 
-  /** Returns the state of the source here that the next heartbeat reports. */
+  /** Returns this instance's part of the source's state; the next heartbeat publishes it. */
   share(): GateShare {
     const { polls, failures } = this.#circuit.counts(this.#options.clock.monotonicMs());
     const { lastGoodPollAtMs } = this;

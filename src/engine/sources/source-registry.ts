@@ -88,7 +88,7 @@ function createStandIn<Call extends PollableCall>(name: string, dependencies: So
   return source;
 }
 
-/** Only the name and the interval are ever used; the rate never refuses a registration. */
+/** Returns the setup of a stand-in. Only its name and interval are used, and its rate never refuses a registration. */
 function standInSetup(name: string): SourceSetup {
   return {
     source: { id: "src_absent", name, kind: "unconfigured", maxPollsPerSecond: 100 },

@@ -41,7 +41,7 @@ export class SourceSuspension<Entry> {
   begin(suspension: SharedSuspension, nowMs: number): SourceChange | null {
     const before = this.reason;
     const { reason } = suspension;
-    // Only an open circuit, which was never published as a suspension, gives way to another reason.
+    // Another reason replaces only an open circuit, which was never published as a suspension.
     if (before !== null && (before !== "upstream_errors" || reason === "upstream_errors")) return null;
     this.#current = suspension;
     this.#probeInMs = probeMinMs;
@@ -77,7 +77,7 @@ export class SourceSuspension<Entry> {
     return true;
   }
 
-  /** The probe was not sent; the next one comes soon, because the source has said nothing. */
+  /** Schedules the next probe soon, because the last one was not sent and the source did not answer. */
   repeatProbe(nowMs: number): void {
     this.#probeAtMs = nowMs + probeNotStartedMs;
   }

@@ -44,7 +44,7 @@ function endpointPath(id: string): string {
   return `/dashboard/endpoints/${encodeURIComponent(id)}`;
 }
 
-/** Parses a `datetime-local` value, which has no time zone, as UTC, as its label says. */
+/** Parses a `datetime-local` value, which has no time zone, as UTC, as its label states. */
 function timeOf(parameter: string, text: string): number {
   const { data } = timeField.safeParse(text.endsWith("Z") ? text : `${text}Z`);
   if (data === undefined) throw unprocessable([{ parameter, detail: "must be a time as in 2026-11-24T12:00" }]);

@@ -7,7 +7,7 @@ import { isFailing } from "./pages/endpoint-list.ts";
 /** Number of newest endpoints that are read, because an account may have more than one page can check. */
 export const endpointsScanned = 50;
 const pendingScanned = 50;
-/** More than are shown, because tests among them are left out. */
+/** Number of failed deliveries that are read. More than are shown, because tests are left out. */
 const failedScanned = 20;
 const failedShown = 5;
 const endpointsShown = 20;

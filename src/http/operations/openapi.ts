@@ -88,7 +88,7 @@ export function addOpenApiRoute(app: OpenAPIHono<Env>, version: string): void {
     request: { headers: webhookHeaders, body: { required: true, content: { "application/json": { schema: operationalWebhookSchema } } } },
   });
   registerSharedParts(app);
-  // Built at the first request: every operation is registered by then.
+  // Built at the first request, when every operation is registered.
   let text: string | null = null;
   addOperation(
     app,

@@ -44,7 +44,7 @@ export function registerSharedParts(app: OpenAPIHono<Env>): void {
   for (const [name, description] of Object.entries(headers))
     registry.registerComponent("headers", name, { description, schema: { type: "string" } });
   for (const slug of Object.keys(problemCatalogue) as ProblemSlug[]) {
-    // No operation answers it; it is the answer to other methods on a path.
+    // No operation returns this problem. It answers methods that a path does not support.
     if (slug === "method-not-allowed") continue;
     const { status, title, meaning, example } = problemKindOf(slug);
     const { detail, ...members } = example;

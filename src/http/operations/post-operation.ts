@@ -42,7 +42,7 @@ export function addPostOperation<
     const { act, answer } = handle(c, { ...parameters, body } as Input<z.infer<Params>, z.infer<Query>, z.infer<Body>>);
     const answerOf = (outcome: Outcome): Answered => answeredOf(c, () => answer(outcome));
     if (held === null) return send(c, answerOf((await act(null)) as Outcome));
-    // Answered once, so that the stored answer is the one that is sent.
+    // The answer is rendered once, so that the stored answer equals the sent one.
     let stored: Answered | null = null;
     const outcome = await act({
       request: held.request,

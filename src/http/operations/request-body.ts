@@ -50,7 +50,7 @@ async function readCounted(body: ReadableStream<Uint8Array> | null, maxBytes: nu
   if (body === null) return new Uint8Array();
   let chunks: Uint8Array[] = [];
   let size = 0;
-  // A reader instead of iteration: leaving a loop early would cancel the stream and close the connection of the answer.
+  // `for await` would cancel the stream when the loop ends early, and so close the connection that the answer needs. A reader does not.
   const reader = body.getReader();
   for (let part = await reader.read(); !part.done && size <= maxBytes + maxDiscardedBytes; part = await reader.read()) {
     size += part.value.length;

@@ -1,4 +1,4 @@
-import { payloadFormats } from "../../domain/deliveries/endpoint.ts";
+import { payloadFormats } from "../../domain/events/payload.ts";
 import { z } from "@hono/zod-openapi";
 import { callSidPattern } from "../../domain/calls/call.ts";
 import { findHeaderFaults } from "../../domain/webhooks/custom-headers.ts";
@@ -95,7 +95,7 @@ export const headersField = withoutProto
     example: { "x-api-key": "s3cret" },
   });
 
-export const formatField = z.enum(payloadFormats, "must be standard, flat, form or cloudevents");
+export const formatField = z.enum(payloadFormats, `must be ${payloadFormats.slice(0, -1).join(", ")} or ${payloadFormats.at(-1)}`);
 
 export const signingSecretField = text().refine(isSigningSecret, "must be whsec_ and base64 of 24 to 64 bytes").openapi({
   example: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",

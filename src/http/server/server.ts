@@ -27,7 +27,7 @@ export type ServerLimits = {
   readonly maxConnections: number;
   /** Time in which request line and headers must arrive. */
   readonly headersTimeoutMs: number;
-  /** Time in which the whole request must arrive; an answer may take longer (`wait`). */
+  /** Time in which the whole request must arrive. The answer may take longer, because the query parameter `wait` delays it. */
   readonly requestTimeoutMs: number;
   /** Interval at which the two limits above are checked. */
   readonly checkEveryMs: number;
@@ -88,7 +88,7 @@ export function listen(
     autoCleanupIncoming: false,
   });
   const server = createServer(options, (request, response) => {
-    // RFC 9112 section 3.2: HTTP/1.1 requires the Host field, HTTP/1.0 does not know it.
+    // RFC 9112 section 3.2: HTTP/1.1 requires the Host field, HTTP/1.0 does not.
     if (request.headers.host === undefined && request.httpVersion !== "1.0") refuse(request, response, badRequest);
     else void answer(request, response);
   });

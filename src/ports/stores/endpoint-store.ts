@@ -1,4 +1,5 @@
-import type { LatePolicy, PayloadFormat, SignatureScheme } from "../../domain/deliveries/endpoint.ts";
+import type { LatePolicy, SignatureScheme } from "../../domain/deliveries/endpoint.ts";
+import type { PayloadFormat } from "../../domain/events/payload.ts";
 import type { EndpointView } from "./read-store.ts";
 import type { SecretDraft } from "./registration-store.ts";
 

@@ -54,8 +54,8 @@ export type ClaimedRun<Result> =
 
 /**
  * Answers stored for repeated requests. The answer is committed with the work, so a repeat that finds the work finds the
- * answer too, and a crash before the commit leaves neither. Only the open transaction says "running", so no such mark
- * outlives a crash.
+ * answer too, and a crash before the commit leaves neither. An operation is `running` only while its transaction is open, so
+ * no such mark outlives a crash.
  *
  * - One writer (SQLite): the operations of a group run in one transaction, and the answers of all claimed operations are
  *   drafted before its commit. A second operation under a key of the same group is `running`; in a later group it finds

@@ -1,4 +1,5 @@
-import type { LatePolicy, PayloadFormat } from "../../domain/deliveries/endpoint.ts";
+import type { LatePolicy } from "../../domain/deliveries/endpoint.ts";
+import type { PayloadFormat } from "../../domain/events/payload.ts";
 import type { EventFilter } from "../../domain/events/event-filter.ts";
 import type { QuotaExceeded, Quotas } from "../../domain/quotas.ts";
 import type { Notice, WatchedCall } from "./call-store.ts";

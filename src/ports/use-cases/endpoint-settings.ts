@@ -1,4 +1,5 @@
-import type { LatePolicy, PayloadFormat, SignatureScheme } from "../../domain/deliveries/endpoint.ts";
+import type { LatePolicy, SignatureScheme } from "../../domain/deliveries/endpoint.ts";
+import type { PayloadFormat } from "../../domain/events/payload.ts";
 import type { Account } from "../stores/account-store.ts";
 import type { EndpointView } from "../stores/read-store.ts";
 import type { Claim, IdempotencyKeyInUse } from "./idempotency.ts";

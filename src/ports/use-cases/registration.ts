@@ -1,4 +1,4 @@
-import type { PayloadFormat } from "../../domain/deliveries/endpoint.ts";
+import type { PayloadFormat } from "../../domain/events/payload.ts";
 import type { EventFilter } from "../../domain/events/event-filter.ts";
 import type { Account } from "../stores/account-store.ts";
 import type { HookView, WatchView } from "../stores/read-store.ts";

@@ -31,7 +31,7 @@ describe("what is taken", () => {
     expect(readText(raw, true)).toMatchObject({ statusCode: 200, isWhole: true, fault: null, body: "ok", mayPersist: false });
   });
 
-  test.each([204, 304])("a %i has no body, even if its head has a length", (statusCode) => {
+  test.each([204, 304])("a %i has no body, regardless of its framing headers", (statusCode) => {
     for (const framing of ["content-length: 5", "content-length: 5, 6", "transfer-encoding: chunked"])
       expect(readText(`HTTP/1.1 ${statusCode} X\r\n${framing}\r\n\r\n`)).toMatchObject({ statusCode, isWhole: true, body: "" });
   });
@@ -182,7 +182,7 @@ describe("properties", () => {
     ...[...Object.values(refusedAnswers), ...Object.values(brokenChunks)].map(({ raw }) => raw),
   ].filter((raw) => raw.length < 2000);
 
-  test("an answer is the same in any pieces", () => {
+  test("an answer is parsed alike in any pieces", () => {
     fc.assert(
       fc.property(fc.constantFrom(...everyAnswer), fc.array(fc.nat(200)), (raw, cuts) => {
         const bytes = Buffer.from(raw, "latin1");

@@ -171,7 +171,7 @@ describe("an answer", () => {
     ["a head larger than 64 KiB", `HTTP/1.1 200 OK\r\nx: ${"y".repeat(70_000)}\r\n\r\n`, "not_json"],
     ["half a body", 'HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{"status"', "reset"],
     ["half a head", "HTTP/1.1 200 O", "reset"],
-    ["an upgrade that was not asked for", "HTTP/1.1 101 Switching\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n", "not_json"],
+    ["an unrequested upgrade", "HTTP/1.1 101 Switching\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n", "not_json"],
   ])("that is %s: a failure of its own class", async (_name, text, code) => {
     const { observation } = await pollOnce(({ socket }) => socket.end(text));
     expect(observation).toMatchObject({ kind: "failed", code });

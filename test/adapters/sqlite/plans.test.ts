@@ -7,10 +7,9 @@ import type { ServiceStore } from "../../../src/ports/stores/service-store.ts";
 import { StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
 import { live } from "../../harness/store-life.ts";
 
-/** Walks that are meant: over the leases of this process, to one end of the events, and when the clock is set. */
+/** Walks that are meant: over the leases of this process, and when the clock is set. */
 const meantWalks = [
   /deliveries_leased/,
-  /^select position from events order by position (asc|desc) limit 1$/,
   /= next_(due|attempt)_at - \?1/,
   /from (accounts|account_usage|delivery_counts)/,
   // Sources are few, and every one is asked for; so are the keys found in use.

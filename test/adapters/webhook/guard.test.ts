@@ -251,7 +251,7 @@ describe("at the moment of connecting", () => {
 describe("a name at registration", () => {
   const url = new URL("https://crm.example.com/");
 
-  test("a forbidden answer is told, every time it is asked", async () => {
+  test("a forbidden answer is reported at every check", async () => {
     const server = await startNameServer(() => ["10.0.0.1"]);
     const guard = guardOf({ dnsServers: [server.address] });
     const refusal = { reason: "has a host name that resolves to an address that is not public" };
@@ -266,7 +266,7 @@ describe("a name at registration", () => {
     expect(server.asked).toEqual(["crm.example.com"]);
   });
 
-  test("no answer within a second is left to delivery, and nobody waits for it twice", async () => {
+  test("a name without an answer within a second is left to delivery, and a second check does not wait", async () => {
     const server = await startNameServer(() => "silence");
     const guard = guardOf({ dnsServers: [server.address] });
     onTestFinished(() => guard.resolver.close());

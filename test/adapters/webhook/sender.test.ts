@@ -133,7 +133,7 @@ describe("what a receiver does", () => {
     expect(outcome).toMatchObject({ kind: "failed", code: "connect", detail: "no connection (ECONNREFUSED)" });
   });
 
-  test("the first of several Retry-After headers is reported as it is", async () => {
+  test("the first of several Retry-After headers is returned verbatim", async () => {
     const receiver = await startReceiver(zoo.busy);
     expect((await startSender().send(requestTo(receiver.url))).outcome).toMatchObject({ retryAfter: "17" });
   });
@@ -152,7 +152,7 @@ describe("what a receiver does", () => {
   });
 });
 
-/** A receiver that writes these bytes, one character a byte, and then keeps or ends the connection. */
+/** Starts a receiver that writes `raw` (latin1) and then ends the connection or keeps it open. */
 function answering(raw: string, then: "stay" | "end" = "stay") {
   const bytes = Buffer.from(raw, "latin1");
   return startReceiver({ answer: ({ socket }) => (then === "end" ? socket.end(bytes) : socket.write(bytes)) });

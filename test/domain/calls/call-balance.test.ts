@@ -22,14 +22,14 @@ describe("claiming", () => {
     ["alone, one takes everything", 0, [], 100, 100],
     ["two that start together take half each", 0, [0], 101, 51],
     ["the fair share of what a dead one had", 100, [100], 100, 50],
-    ["who has more than its share takes nothing", 100, [10], 20, 0],
+    ["an instance above its share takes nothing", 100, [10], 20, 0],
     ["nothing is free", 0, [100], 0, 0],
   ])("%s", (_, own, others, free, expected) => {
     expect(callsToClaim({ own, others, free })).toBe(expected);
   });
 });
 
-test("rounds of giving back and claiming lose no call, come to rest, and leave nobody far from its share", () => {
+test("rounds of releases and claims lose no call, converge, and leave every instance near its share", () => {
   fc.assert(
     fc.property(fc.array(fc.nat(3000), { minLength: 1, maxLength: 8 }), fc.nat(3000), (start, startFree) => {
       const owned = [...start];

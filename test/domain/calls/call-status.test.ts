@@ -9,12 +9,12 @@ test.each([
   ["on_hold", "call.other", false],
   ["constructor", "call.other", false],
   ["", "call.other", false],
-])("%s is told as %s", (status, type, terminal) => {
+])("%s becomes the event %s", (status, type, terminal) => {
   expect(eventTypeOf(status)).toBe(type);
   expect(isTerminalStatus(status)).toBe(terminal);
 });
 
-test("only from calling to queued and from an end to before it is back", () => {
+test("only calling to queued and an end to any earlier status go backwards", () => {
   const statuses = ["queued", "calling", "success", "failure", "on_hold", "__proto__", "toString"];
   const back = statuses.flatMap((from) => statuses.filter((to) => goesBackwards(from, to)).map((to) => `${from} > ${to}`));
   expect(back).toEqual(["calling > queued", "success > queued", "success > calling", "failure > queued", "failure > calling"]);

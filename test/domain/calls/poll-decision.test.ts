@@ -183,13 +183,13 @@ describe("400 for a call never seen", () => {
     expect(life.poll(rejected, second)).toMatchObject({ changes: end("rejected"), next: none });
   });
 
-  test("a 404 in between starts the count anew", () => {
+  test("a 404 in between restarts the count", () => {
     const life = new Life(neverSeen);
     for (const said of [rejected, notFound, rejected]) expect(life.poll(said, second).changes).toEqual([]);
     expect(life.poll(rejected, second).changes).toEqual(end("rejected"));
   });
 
-  test.each([failed, unauthorized, rateLimited])("$kind in between neither counts nor starts anew", (between) => {
+  test.each([failed, unauthorized, rateLimited])("$kind in between neither counts nor restarts the count", (between) => {
     const life = new Life(neverSeen);
     for (const said of [rejected, between, between]) expect(life.poll(said, second).changes).toEqual([]);
     expect(life.poll(rejected, second).changes).toEqual(end("rejected"));
@@ -228,7 +228,7 @@ describe.each([
     expect(later.poll(rejectionAt(1), 0).changes).toEqual(end("lost"));
   });
 
-  test("a good poll in between starts anew", () => {
+  test("a good poll in between restarts the count", () => {
     const life = new Life(seen("calling"));
     for (let round = 0; round < 4; round++) {
       expect(life.poll(rejectionAt(0), 2 * minute).changes).toEqual([]);
@@ -237,7 +237,7 @@ describe.each([
     }
   });
 
-  test("failures in between neither count nor start anew", () => {
+  test("failures in between neither count nor restart the count", () => {
     const life = new Life(seen("calling"));
     for (const said of [rejectionAt(0), failed, failed, failed]) expect(life.poll(said, 2 * minute).changes).toEqual([]);
     expect(life.poll(rejectionAt(1), second).changes).toEqual([]);
@@ -302,7 +302,7 @@ describe("without a witness", () => {
 });
 
 describe("a failure", () => {
-  test("backs off, doubling to a minute, and begins anew after a good poll", () => {
+  test("backs off, doubling to a minute, and starts over after a good poll", () => {
     const life = new Life(seen("calling"));
     const delays = Array.from({ length: 8 }, () => life.poll(failed).next);
     expect(delays).toEqual([2, 4, 8, 16, 32, 60, 60, 60].map((seconds) => delay(seconds * second)));
@@ -321,7 +321,7 @@ describe("a failure", () => {
     expect(life.poll(failed).next).toEqual(delay(delayMs));
   });
 
-  test("begins anew after an answer for a call not triggered yet", () => {
+  test("starts over after an answer for a call not triggered yet", () => {
     const life = new Life(neverSeen);
     for (const said of [failed, failed, notFound]) life.poll(said);
     expect(life.poll(failed).next).toEqual(delay(2 * second));

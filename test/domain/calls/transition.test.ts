@@ -43,13 +43,13 @@ function plan(change: CallChange, over: Partial<TransitionInput>): readonly Plan
   return planChange(change, { call: queued, transition: 1, watches: [watch(1)], hooks: [], nowMs, ...over });
 }
 
-/** Who is sent what: watch, endpoints and hooks of every event. */
+/** Returns watch, endpoints and hooks of every event. */
 function routes(planned: readonly PlannedEvent[]) {
   return planned.map((one) => [one.watchId, one.endpointIds, one.hookIds]);
 }
 
 describe("a status", () => {
-  test("is told with the one before it and when that was last confirmed", () => {
+  test("is notified with the status before it and the time that was last confirmed", () => {
     expect(plan(status("calling", { reason: "ringing" }), { watches: [watch(1, { sequence: 4 })] })).toEqual([
       {
         watchId: "wch_1",
@@ -82,7 +82,7 @@ describe("a status", () => {
     ]);
   });
 
-  test("a watch's first event knows no status before it", () => {
+  test("a watch's first event has no previous status", () => {
     const [first] = plan(status("calling"), {});
     expect(first?.event.data).toMatchObject({ sequence: 1, previousStatus: null, observedAfterMs: null });
   });
@@ -102,7 +102,7 @@ describe("a status", () => {
     ]);
   });
 
-  test("is told to every watch of every account, each with its own sequence and metadata", () => {
+  test("is notified to every watch of every account, each with its own sequence and metadata", () => {
     const watches = [watch(1), watch(2, { sequence: 7 }), watch(3, { accountId: "acc_2", sourceName: "shared" })];
     const planned = plan(status("calling"), { watches });
     expect(
@@ -124,7 +124,7 @@ describe("a status", () => {
     expect(plan(status("calling"), { watches: [watch(1, { endpointId: null })] })).toMatchObject([{ sequence: 1, endpointIds: [] }]);
   });
 
-  test("after 50 events a watch is told only the end", () => {
+  test("after 50 events a watch is notified of the end only", () => {
     const full = watch(1, { sequence: maxEventsPerWatch });
     expect(plan(status("calling"), { watches: [full] })).toEqual([]);
     expect(plan(status("calling"), { watches: [watch(1, { sequence: maxEventsPerWatch - 1 })] })).toHaveLength(1);
@@ -138,7 +138,7 @@ describe("a status", () => {
 });
 
 describe("an end without a terminal status", () => {
-  test.each(["not_found", "lost", "rejected"] as const)("%s ends every watch, whatever its filter", (endReason) => {
+  test.each(["not_found", "lost", "rejected"] as const)("%s ends every watch, regardless of its filter", (endReason) => {
     const watches = [watch(1, { sequence: 2, filter: filterByNames(["call.success"]) }), watch(2)];
     const planned = plan({ kind: "end", endReason }, { watches });
     expect(routes(planned)).toEqual([
@@ -148,13 +148,13 @@ describe("an end without a terminal status", () => {
     for (const one of planned) {
       expect(one).toMatchObject({ terminal: true, watchStatus: "ended", endReason });
       expect(one.event.type).toBe(`watch.${endReason}`);
-      // The last known status stands in both, also in a watch's first event.
+      // Both fields have the last known status, also in a watch's first event.
       expect(one.event.data).toMatchObject({ status: "queued", previousStatus: "queued", reason: "in line", terminal: true });
       expect(one.event.data).toMatchObject({ observedAtMs: nowMs, observedAfterMs: nowMs - 1000 });
     }
   });
 
-  test("of a call never seen says nothing of a status", () => {
+  test("of a call never seen has no status", () => {
     const [planned] = plan({ kind: "end", endReason: "not_found" }, { call: { ...unseen, lastGoodPollAtMs: 5 } });
     expect(planned?.event.data).toMatchObject({ status: null, previousStatus: null, reason: "", observedAfterMs: null });
   });
@@ -175,14 +175,14 @@ describe("a deadline", () => {
     ]);
   });
 
-  test("is told to a hook only when nothing of its account watches the call any more", () => {
+  test("is notified to a hook only if its account has no other watch of the call", () => {
     const hooks = [hook(1, { notifiedTransition: 9 }), hook(2, { accountId: "acc_2" })];
     expect(routes(plan({ kind: "expire" }, { watches: [due, later], hooks }))).toEqual([["wch_1", ["ep_1"], []]]);
     const othersWatch = [due, { ...later, accountId: "acc_2" }];
     expect(plan({ kind: "expire" }, { watches: othersWatch, hooks }).map((one) => one.endpointIds)).toEqual([["ep_1", "ep_hook_1"]]);
   });
 
-  test("of two at once, a hook is told by the older", () => {
+  test("of two watches at once notifies a hook for the older watch", () => {
     const watches = [due, { ...later, expiresAtMs: nowMs }];
     expect(plan({ kind: "expire" }, { watches, hooks: [hook(1)] }).map((one) => one.endpointIds)).toEqual([
       ["ep_1", "ep_hook_1"],
@@ -203,7 +203,7 @@ describe("hooks", () => {
     ]);
   });
 
-  test("are told no transition twice: after the oldest watch is gone, the next tells only what is new", () => {
+  test("are notified of no transition twice: after the oldest watch is gone, the next one covers new transitions only", () => {
     const rest = [watch(2)];
     expect(routes(plan(status("calling"), { watches: rest, transition: 3, hooks: [hook(1, { notifiedTransition: 3 })] }))).toEqual([
       ["wch_2", ["ep_2"], []],
@@ -229,17 +229,17 @@ describe("hooks", () => {
     expect(routes(plan(status("calling"), { hooks }))).toEqual([["wch_1", ["ep_1"], ["hk_1", "hk_2"]]]);
   });
 
-  test("take nothing of a watch that is past its 50 events, but its end", () => {
+  test("receive only the end from a watch past its 50 events", () => {
     const full = [watch(1, { sequence: maxEventsPerWatch })];
     expect(plan(status("calling"), { watches: full, hooks: [hook(1)] })).toEqual([]);
     expect(plan(status("failure"), { watches: full, hooks: [hook(1)] })).toMatchObject([{ hookIds: ["hk_1"] }]);
   });
 });
 
-describe("the first telling", () => {
+describe("the initial event", () => {
   const known: CallStatus = { ...queued, status: "calling" };
 
-  test("tells a new watch the status that is known, with the time it was observed", () => {
+  test("notifies a new watch of the known status, with the time it was observed", () => {
     const watches = [watch(1, { sequence: 2 }), watch(2)];
     const planned = planInitialEvents({ call: known, transition: 2, watches, hooks: [], nowMs });
     expect(planned).toMatchObject([
@@ -260,14 +260,14 @@ describe("the first telling", () => {
     ]);
   });
 
-  test("of a call never seen tells nothing", () => {
+  test("of a call never seen does not exist", () => {
     expect(planInitialEvents({ call: unseen, transition: 0, watches: [watch(1)], hooks: [hook(1)], nowMs })).toEqual([]);
   });
 
-  test("tells hooks by the oldest watch only, and not again what they were told", () => {
+  test("notifies hooks for the oldest watch only, and of no transition twice", () => {
     const input = { call: known, transition: 2, nowMs };
-    const toldBefore = { ...input, watches: [watch(1, { sequence: 2 }), watch(2)], hooks: [hook(1)] };
-    expect(routes(planInitialEvents(toldBefore))).toEqual([["wch_2", ["ep_2"], []]]);
+    const notifiedBefore = { ...input, watches: [watch(1, { sequence: 2 }), watch(2)], hooks: [hook(1)] };
+    expect(routes(planInitialEvents(notifiedBefore))).toEqual([["wch_2", ["ep_2"], []]]);
     const alone = { ...input, watches: [watch(2)] };
     expect(routes(planInitialEvents({ ...alone, hooks: [hook(1, { notifiedTransition: 2 })] }))).toEqual([["wch_2", ["ep_2"], []]]);
     expect(routes(planInitialEvents({ ...alone, hooks: [hook(1, { notifiedTransition: 1 })] }))).toEqual([
@@ -276,7 +276,7 @@ describe("the first telling", () => {
   });
 });
 
-describe("whatever happens to a call", () => {
+describe("after any sequence of statuses", () => {
   const changes = fc.array(fc.constantFrom("queued", "calling", "on_hold", "ringing", "success"), { maxLength: 80 });
 
   test("a watch's sequence has no gap, its ids are its own, a restored copy makes the same", () => {
@@ -287,8 +287,8 @@ describe("whatever happens to a call", () => {
           const events: PlannedEvent[] = [];
           for (const [index, name] of names.entries()) {
             if (name === known || known === "success") continue;
-            const told = watch(1, { sequence: events.length });
-            events.push(...plan(status(name), { call: { ...unseen, status: known }, transition: index + 1, watches: [told] }));
+            const current = watch(1, { sequence: events.length });
+            events.push(...plan(status(name), { call: { ...unseen, status: known }, transition: index + 1, watches: [current] }));
             known = name;
           }
           return events;
@@ -312,11 +312,11 @@ const kindsOf = (changes: readonly CallChange[], confirmed: boolean) =>
 
 describe("a commit", () => {
   test.each<[string, readonly CallChange[], boolean, readonly unknown[]]>([
-    ["of nothing new tells who was told nothing", [], true, [["first", 4, "queued"]]],
-    ["of nothing confirmed tells nobody", [], false, []],
-    ["of another status tells everybody once", [status("calling")], true, [["status", 5, "queued"]]],
+    ["without a change notifies watches that have no event yet", [], true, [["first", 4, "queued"]]],
+    ["without a confirmation notifies no watch", [], false, []],
+    ["of another status notifies every watch once", [status("calling")], true, [["status", 5, "queued"]]],
     [
-      "tells who expires with it the status first",
+      "notifies an expiring watch of the status first",
       [{ kind: "expire" }],
       true,
       [
@@ -325,10 +325,10 @@ describe("a commit", () => {
         ["first", 4, "queued"],
       ],
     ],
-    ["without a poll lets watches expire untold", [{ kind: "expire" }], false, [["expire", 4, "queued"]]],
+    ["without a poll expires watches without a status event", [{ kind: "expire" }], false, [["expire", 4, "queued"]]],
     ["ends a call as its next transition", [{ kind: "end", endReason: "lost" }], false, [["end", 5, "queued"]]],
     [
-      "sees each change from the one before",
+      "applies each change to the result of the one before",
       [status("calling"), { kind: "expire" }],
       false,
       [

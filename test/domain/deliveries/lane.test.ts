@@ -41,7 +41,7 @@ describe("decideLane", () => {
     expect(decideLane(entries, holdMs).map((place) => place.dueAtMs)).toEqual(dueAtMs);
   });
 
-  test("names the earliest that is still owed", () => {
+  test("names the earliest pending delivery", () => {
     const places = decideLane([entry(2, { firstFailedAtMs: 1 }), entry(3), entry(5)], holdMs);
     expect(places.map((place) => [place.deliveryId, place.blockedBySequence])).toEqual([
       ["dlv_2", null],
@@ -95,19 +95,19 @@ describe("decideLane", () => {
 });
 
 describe("supersededBy", () => {
-  const owed = [entry(1), entry(2, { terminal: true }), entry(3), entry(5)];
+  const pending = [entry(1), entry(2, { terminal: true }), entry(3), entry(5)];
 
   test("late: drop settles what came before, never a terminal one", () => {
-    expect(supersededBy(owed, 4, "drop")).toEqual(["dlv_1", "dlv_3"]);
+    expect(supersededBy(pending, 4, "drop")).toEqual(["dlv_1", "dlv_3"]);
   });
 
   test("late: send settles nothing", () => {
-    expect(supersededBy(owed, 4, "send")).toEqual([]);
+    expect(supersededBy(pending, 4, "send")).toEqual([]);
   });
 
   test("neither itself nor what comes later", () => {
-    expect(supersededBy(owed, 1, "drop")).toEqual([]);
-    expect(supersededBy(owed, 5, "drop")).toEqual(["dlv_1", "dlv_3"]);
+    expect(supersededBy(pending, 1, "drop")).toEqual([]);
+    expect(supersededBy(pending, 5, "drop")).toEqual(["dlv_1", "dlv_3"]);
   });
 });
 

@@ -9,11 +9,11 @@ describe("parseRetryAfter", () => {
   test.each<[value: string, expectedMs: number]>([
     ["1", 1000],
     ["120", 120_000],
-    ["0000000120", 120_000],
+    ["000000120", 120_000],
     [" \t120\t ", 120_000],
     ["86400", retryAfterMaxMs],
     ["86401", retryAfterMaxMs],
-    ["9999999999", retryAfterMaxMs],
+    ["999999999", retryAfterMaxMs],
     ["Tue, 24 Nov 2026 12:00:10 GMT", 10_000],
     ["Tuesday, 24-Nov-26 12:00:10 GMT", 10_000],
     ["Tue Nov 24 12:00:10 2026", 10_000],
@@ -31,6 +31,7 @@ describe("parseRetryAfter", () => {
     ["fractional", "1.5"],
     ["exponential", "1e3"],
     ["hexadecimal", "0x10"],
+    ["an epoch of ten digits", "1795643237"],
     ["eleven digits", "12345678901"],
     ["a unit", "5s"],
     ["two values in one", "5, 10"],
@@ -60,7 +61,7 @@ describe("parseRetryAfter", () => {
     expect(parseRetryAfter(undefined, nowMs)).toBeNull();
   });
 
-  test("whatever a receiver sends is either absent or between 0 and 24 h", () => {
+  test("any value of the header is either absent or between 0 and 24 h", () => {
     const hostile = fc.oneof(fc.string({ unit: "binary", maxLength: 200 }), fc.stringMatching(/^[-+. \d,:A-Za-z]{0,70}$/));
     fc.assert(
       fc.property(hostile, (value) => {

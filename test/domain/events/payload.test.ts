@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { reasonMaxBytes } from "../../../src/domain/calls/call.ts";
-import type { PayloadFormat } from "../../../src/domain/deliveries/endpoint.ts";
+import type { PayloadFormat } from "../../../src/domain/events/payload.ts";
 import { isoTime, renderPayload } from "../../../src/domain/events/payload.ts";
 import { callEvent, operationalEvent, testEvent } from "../../harness/events.ts";
 
@@ -43,7 +43,7 @@ describe("standard", () => {
     expect(JSON.parse(renderPayload(event, "standard", null).body)).toEqual({
       type: "endpoint.disabled",
       timestamp: time,
-      data: { endpoint_id: "ep_1", delivery_id: null, source: null, state: "disabled", reason: "gone", observed_at: time },
+      data: { endpoint_id: "ep_1", delivery_id: null, hook_ids: null, source: null, state: "disabled", reason: "gone", observed_at: time },
     });
   });
 });
@@ -118,7 +118,7 @@ describe("cloudevents", () => {
     expect(renderPayload(callEvent({ source }), "cloudevents", publicUrl).headers).toEqual({ ...headers, "ce-source": ceSource });
   });
 
-  test("an event about nothing has no subject, for an empty one is not allowed", () => {
+  test("an event without a subject omits the header, because an empty one is not allowed", () => {
     expect(renderPayload(testEvent, "cloudevents", null).headers).not.toHaveProperty("ce-subject");
   });
 
@@ -127,7 +127,7 @@ describe("cloudevents", () => {
     expect(made).toMatchObject({ "ce-subject": "ep_1", "ce-type": "ai.ringback.delivery.exhausted" });
   });
 
-  test("whatever a source is called, the header is printable and decodes to a URI of it", () => {
+  test("any source name becomes a printable header that decodes to its URI", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary" }), (source) => {
         const value = renderPayload(callEvent({ source }), "cloudevents", null).headers["ce-source"] ?? "";

@@ -87,11 +87,11 @@ test.each<[name: string, text: string, detail: string]>([
   expect(parseCallbackUrl(text, https)).toEqual({ kind: "invalid", detail: expect.stringContaining(detail) });
 });
 
-test("2,048 characters are enough for anybody", () => {
+test("2,048 characters are accepted", () => {
   expect(parseCallbackUrl(`https://a.example/${"a".repeat(2030)}`, https).kind).toBe("url");
 });
 
-describe("whatever comes in", () => {
+describe("any input", () => {
   const hostile = fc.oneof(
     fc.string({ unit: "binary" }).map((rest) => `https://${rest}`),
     fc
@@ -99,7 +99,7 @@ describe("whatever comes in", () => {
       .map((parts) => parts.join("")),
   );
 
-  test("what is taken is taken again unchanged, and its origin is where it goes", () => {
+  test("an accepted URL is accepted again unchanged, with the same origin", () => {
     fc.assert(
       fc.property(hostile, (text) => {
         const parsed = parseCallbackUrl(text, anyScheme);

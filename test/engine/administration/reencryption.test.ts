@@ -49,7 +49,7 @@ async function fill() {
 }
 
 describe("a rotation", () => {
-  test("seals everything anew with the first key, and everything works with that alone", async () => {
+  test("seals every secret with the first key, which then suffices alone", async () => {
     const { world, created, signingSecret, endpointOf, sourceId } = await fill();
     const { secretBox } = await keyringOf(newer, older);
     const result = await reencrypt({ store, secretBox });
@@ -59,7 +59,7 @@ describe("a rotation", () => {
       remainingKeyIds: [],
     });
     const after = await keyringOf(newer);
-    // The API key is found although nobody knew it to hash it anew.
+    // The API key still authenticates, although only its hash is stored.
     expect((await store.findAccountByKey([after.hashApiKey(created.key)]))?.account.id).toBe(created.accountId);
     const composer = new WebhookComposer({ secretBox: after.secretBox, accounts: store, publicUrl: null, version: "0" });
     await store.patchEndpoint({
@@ -87,7 +87,7 @@ describe("a rotation", () => {
     expect(signingSecret).toMatch(/^whsec_/);
   });
 
-  test("in small batches does as much, and a second one has nothing to do", async () => {
+  test("in small batches reseals the same secrets, and a second one changes nothing", async () => {
     const { world, created } = await fill();
     const { secretBox: before } = await keyringOf(older);
     for (let n = 0; n < 25; n++)

@@ -6,7 +6,7 @@ import { day, hour, minute, second } from "../../harness/store-drafts.ts";
 
 const times = (count: number, urlOf: (n: number) => string) => Array.from({ length: count }, (_, n) => urlOf(n));
 
-/** A receiver that answers when the test says so, whoever waits longest first. */
+/** Opens a receiver whose answers the test gives, to the oldest open request first. */
 async function openStepper(world: DeliveryWorld) {
   const waiting: ((answer: CallbackAnswer) => void)[] = [];
   const receiver = await world.receive(() => new Promise((resolve) => void waiting.push(resolve)));
@@ -22,7 +22,7 @@ async function openStepper(world: DeliveryWorld) {
 }
 
 async function openWorld(limits: DeliverySetup["limits"] = {}): Promise<DeliveryWorld> {
-  // Failures come back after the test, so that what is seen are first attempts.
+  // Retries are due after the test, so that every request is a first attempt.
   return DeliveryWorld.open({ limits, policy: { scheduleMs: [0, day, day] } });
 }
 
@@ -30,14 +30,14 @@ describe("one endpoint", () => {
   test("starts at four, grows by one a success up to the maximum, halves at every failure down to one, and grows again", async () => {
     const world = await openWorld({ endpointMaxInFlight: 9 });
     const { receiver, answer } = await openStepper(world);
-    await world.oweEach(times(80, () => receiver.url()));
+    await world.addPending(times(80, () => receiver.url()));
     await world.settle();
     expect(receiver.unanswered).toBe(4);
     for (const expected of [5, 6, 7, 8, 9, 9, 9]) {
       await answer(200);
       expect(receiver.unanswered).toBe(expected);
     }
-    // 9 -> 4 -> 2 -> 1: nothing starts until so few are left.
+    // 9 -> 4 -> 2 -> 1: no attempt starts until fewer than the limit are left.
     await answer(500, 3);
     expect(receiver.unanswered).toBe(6);
     await answer(500, 5);
@@ -50,17 +50,17 @@ describe("one endpoint", () => {
     }
   });
 
-  test("with a place free sends what waits here, though nothing else is owed to anybody", async () => {
+  test("with a free permit sends its buffered job, even if no other delivery is due", async () => {
     const world = await openWorld();
     const { receiver, answer } = await openStepper(world);
-    await world.oweEach(times(6, () => receiver.url()));
+    await world.addPending(times(6, () => receiver.url()));
     await world.settle();
     expect([receiver.unanswered, world.dispatcher.bufferedCount]).toEqual([4, 2]);
     await answer(200);
     expect([receiver.unanswered, world.dispatcher.bufferedCount]).toEqual([5, 0]);
   });
 
-  test("is sent what came first when a rate gives a token, though something newer comes at the same moment", async () => {
+  test("with a new token sends its oldest event, even if a newer one arrives at that instant", async () => {
     const world = await openWorld();
     const receiver = await world.receive();
     const { view } = await world.watch("OUT-late", { url: receiver.url() });
@@ -72,14 +72,14 @@ describe("one endpoint", () => {
     });
     // Set before the dispatcher's own timer, so that it fires before it.
     world.clock.setTimer(second, () => void world.see("OUT-late", "queued"));
-    await world.oweEach(times(3, () => receiver.url()));
+    await world.addPending(times(3, () => receiver.url()));
     await world.settle();
     await world.clock.advance(3 * second);
     const sids = receiver.received.map(({ body }) => (JSON.parse(body) as { data: { call_sid: string } }).data.call_sid);
-    expect(sids).toEqual(["OUT-owed-0", "OUT-owed-1", "OUT-owed-2", "OUT-late"]);
+    expect(sids).toEqual(["OUT-pending-0", "OUT-pending-1", "OUT-pending-2", "OUT-late"]);
   });
 
-  test("has what its owner sets at most, from now on", async () => {
+  test("obeys a new maximum at once", async () => {
     const world = await openWorld();
     const { receiver, answer } = await openStepper(world);
     const { view } = await world.watch("OUT-first", { url: receiver.url() });
@@ -91,7 +91,7 @@ describe("one endpoint", () => {
         nowMs: world.clock.nowMs(),
       });
     await patch(2);
-    await world.oweEach(times(60, () => receiver.url()));
+    await world.addPending(times(60, () => receiver.url()));
     await world.settle();
     expect(receiver.unanswered).toBe(2);
     await answer(200, 10);
@@ -102,15 +102,15 @@ describe("one endpoint", () => {
     expect(receiver.unanswered).toBe(6);
   });
 
-  test("that failed and was forgotten begins as its failures say", async () => {
+  test("that failed and was evicted starts with the limit of its failures", async () => {
     const world = await DeliveryWorld.open({ policy: { scheduleMs: [0, hour, hour] } });
     const receiver = await world.receive(({ number }) => (number <= 2 ? 500 : new Promise(() => undefined)));
-    await world.oweEach(times(2, () => receiver.url()));
+    await world.addPending(times(2, () => receiver.url()));
     await world.settle();
     await world.clock.advance(hour / 2);
     await world.tick();
     expect(world.gates.capacity().byEndpoint).toEqual([]);
-    await world.oweEach(
+    await world.addPending(
       times(5, () => receiver.url()),
       "OUT-later",
     );
@@ -124,7 +124,7 @@ describe("one host of an account", () => {
   test("starts at four over all its endpoints and grows to its own maximum", async () => {
     const world = await openWorld({ hostMaxInFlight: 6 });
     const { receiver, answer } = await openStepper(world);
-    await world.oweEach(times(60, (n) => receiver.url(`/once/${n}`)));
+    await world.addPending(times(60, (n) => receiver.url(`/once/${n}`)));
     await world.settle();
     expect(receiver.unanswered).toBe(4);
     for (const expected of [5, 6, 6, 6]) {
@@ -141,7 +141,7 @@ describe("one host of an account", () => {
   ])("%j: its limit %s", async (failure, what) => {
     const world = await openWorld();
     const { receiver, answer } = await openStepper(world);
-    await world.oweEach(times(40, (n) => receiver.url(`/once/${n}`)));
+    await world.addPending(times(40, (n) => receiver.url(`/once/${n}`)));
     await world.settle();
     await answer(200, 4);
     expect(receiver.unanswered).toBe(8);
@@ -156,7 +156,7 @@ describe("one host of an account", () => {
   test.each([429, 502, 503, 504])("%i: its limit halves, and after the pause one goes first", async (status) => {
     const world = await openWorld();
     const { receiver, answer } = await openStepper(world);
-    await world.oweEach(times(40, (n) => receiver.url(`/once/${n}`)));
+    await world.addPending(times(40, (n) => receiver.url(`/once/${n}`)));
     await world.settle();
     await answer(200, 4);
     expect(receiver.unanswered).toBe(8);
@@ -172,7 +172,7 @@ describe("one host of an account", () => {
   test("a timeout: its limit halves", async () => {
     const world = await DeliveryWorld.open({ policy: { scheduleMs: [0, day] }, timeoutMs: 300 });
     const receiver = await world.receive(({ number }) => (number <= 4 ? new Promise(() => undefined) : 200));
-    await world.oweEach(times(4, (n) => receiver.url(`/once/${n}`)));
+    await world.addPending(times(4, (n) => receiver.url(`/once/${n}`)));
     await world.idle();
     const { id: accountId } = await world.registrations.account();
     const capacity = new Map(world.gates.capacity().byHost);
@@ -184,7 +184,7 @@ describe("one host of an account", () => {
     const world = await openWorld();
     const receiver = await world.receive(({ path }) => (path === "/theirs" ? 200 : path === "/busy" ? 429 : new Promise(() => undefined)));
     const other = await world.registrations.account("other");
-    await world.oweEach(times(6, (n) => receiver.url(`/slow/${n}`)));
+    await world.addPending(times(6, (n) => receiver.url(`/slow/${n}`)));
     await world.settle();
     expect(receiver.unanswered).toBe(4);
     const theirs = async (callSid: string) => {
@@ -194,7 +194,7 @@ describe("one host of an account", () => {
     };
     await theirs("OUT-theirs-1");
     expect(receiver.received.at(-1)?.path).toBe("/theirs");
-    await world.oweEach([receiver.url("/busy")], "OUT-busy");
+    await world.addPending([receiver.url("/busy")], "OUT-busy");
     const busy = (await world.deliveries("OUT-busy-0"))[0]?.delivery.id ?? "";
     const { id: accountId } = await world.registrations.account();
     await world.dispatcher.releaseBuffered(busy);
@@ -208,18 +208,18 @@ describe("one host of an account", () => {
   });
 });
 
-describe("everybody together", () => {
-  test("failing endpoints have at most half of all, and the others the rest", async () => {
+describe("all endpoints together", () => {
+  test("failing endpoints get at most half of the permits, the others get the rest", async () => {
     const world = await openWorld({ maxInFlight: 10 });
     const dead = await Promise.all(
       Array.from({ length: 20 }, () => world.receive(({ number }) => (number === 1 ? 500 : new Promise(() => undefined)))),
     );
-    await world.oweEach(
+    await world.addPending(
       dead.map(({ url }) => url()),
       "OUT-first",
     );
     await world.settle();
-    await world.oweEach(
+    await world.addPending(
       dead.map(({ url }) => url()),
       "OUT-again",
     );
@@ -227,7 +227,7 @@ describe("everybody together", () => {
     const onDead = () => dead.reduce((sum, { unanswered }) => sum + unanswered, 0);
     expect(onDead()).toBe(5);
     const live = await Promise.all(Array.from({ length: 3 }, () => world.receive(() => new Promise(() => undefined))));
-    await world.oweEach(
+    await world.addPending(
       live.flatMap(({ url }) => times(4, () => url())),
       "OUT-live",
     );
@@ -236,13 +236,13 @@ describe("everybody together", () => {
     expect([onDead(), world.dispatcher.inFlight]).toEqual([5, 10]);
   });
 
-  test("when everything was taken, the first place that is free goes to whoever waits, at any host", async () => {
+  test("the first free permit goes to the delivery that waits longest, at any host", async () => {
     const world = await openWorld({ maxInFlight: 2 });
     const first = await openStepper(world);
     const second = await openStepper(world);
-    await world.oweEach([first.receiver.url(), first.receiver.url("/too")], "OUT-first");
+    await world.addPending([first.receiver.url(), first.receiver.url("/too")], "OUT-first");
     await world.settle();
-    await world.oweEach([second.receiver.url()], "OUT-second");
+    await world.addPending([second.receiver.url()], "OUT-second");
     await world.settle();
     expect([first.receiver.unanswered, second.receiver.unanswered]).toEqual([2, 0]);
     await first.answer(200);
@@ -277,7 +277,7 @@ describe("everybody together", () => {
       patch: { maxPerSecond: 0.1 },
       nowMs: world.clock.nowMs(),
     });
-    await world.oweEach(times(12, () => receiver.url()));
+    await world.addPending(times(12, () => receiver.url()));
     await world.settle();
     expect(receiver.received).toHaveLength(1);
     await world.clock.advance(minute);
@@ -286,7 +286,7 @@ describe("everybody together", () => {
     expect(receiver.received).toHaveLength(12);
   });
 
-  test("who is used once is forgotten, and who waits for a token is not", async () => {
+  test("an endpoint used once is evicted, one that waits for a token is kept", async () => {
     const world = await openWorld({ maxInFlight: 32 });
     const receiver = await world.receive();
     const { view } = await world.watch("OUT-first", { url: receiver.url("/slowly") });
@@ -297,7 +297,7 @@ describe("everybody together", () => {
       nowMs: world.clock.nowMs(),
     });
     await world.see("OUT-first", "queued");
-    await world.oweEach(times(500, (n) => receiver.url(`/once/${n}`)));
+    await world.addPending(times(500, (n) => receiver.url(`/once/${n}`)));
     await world.settle();
     expect(receiver.received).toHaveLength(501);
     const known = () => new Map(world.gates.capacity().byEndpoint);

@@ -17,7 +17,7 @@ async function heldBehindOne(mayStart = () => true) {
 }
 
 describe("a dispatcher among several", () => {
-  test("sends nothing that was being signed when it might not begin any more", async () => {
+  test("sends no webhook whose signing ends after attempts were forbidden", async () => {
     let looks = 0;
     let isFrozen = true;
     // It may when the job is let in, and not when the webhook is ready.
@@ -34,7 +34,7 @@ describe("a dispatcher among several", () => {
     expect(await world.deliveries()).toMatchObject([{ delivery: { status: "delivered", attemptCount: 1 } }]);
   });
 
-  test("begins what waited when it may again, without a look at the store", async () => {
+  test("starts its buffered jobs when attempts are allowed again, without a claim", async () => {
     let may = true;
     const { world, release } = await heldBehindOne(() => may);
     may = false;
@@ -50,7 +50,7 @@ describe("a dispatcher among several", () => {
     expect((await world.deliveries()).map(({ delivery }) => delivery.status)).toEqual(["delivered", "delivered"]);
   });
 
-  test("gives leases back that the store would not take, and asks it nothing when there are none", async () => {
+  test("retries refused releases, and makes no request if there are none", async () => {
     const { world, release } = await heldBehindOne();
     let isAway = true;
     const asked: string[] = [];
@@ -75,20 +75,20 @@ describe("a dispatcher among several", () => {
     expect((await world.deliveries()).map(({ delivery }) => delivery.status)).toEqual(["delivered", "delivered"]);
   });
 
-  test("forgets what it held, also what is being signed", async () => {
+  test("discards its buffered jobs, including one that is being signed", async () => {
     const { world, release } = await heldBehindOne();
     world.dispatcher.discardBuffered();
     expect(world.dispatcher.bufferedCount).toBe(0);
     release();
     await world.idle();
-    // Whoever has the lease now sends it.
+    // The instance that holds the lease now sends it.
     expect(world.sent).toHaveLength(1);
     const other = await DeliveryWorld.open();
     const receiver = await other.receive();
     await other.watch("OUT-1", { url: receiver.url("/") });
     const { jobs } = await other.registrations.see("OUT-1", "queued");
     other.beforeStore = (operation) => {
-      if (operation === "claimDue") throw new StoreUnavailableError("it is somebody else's");
+      if (operation === "claimDue") throw new StoreUnavailableError("leased by another instance");
     };
     other.dispatcher.accept(jobs);
     other.dispatcher.discardBuffered();

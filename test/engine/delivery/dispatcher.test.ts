@@ -5,7 +5,7 @@ import type { SendJob } from "../../../src/ports/stores/send-job.ts";
 import { DeliveryWorld } from "../../harness/delivery-world.ts";
 import { expectKind, hour, minute, only, second } from "../../harness/store-drafts.ts";
 
-/** Something that waits until it is let go. */
+/** Creates a promise and the function that resolves it. */
 function latch() {
   const { promise, resolve } = Promise.withResolvers<void>();
   return { opened: promise, open: resolve };
@@ -26,8 +26,8 @@ async function patch(world: DeliveryWorld, endpointId: string | null, patch: End
   await world.store.patchEndpoint({ accountId, endpointId: endpointId ?? "", patch, nowMs: world.clock.nowMs() });
 }
 
-describe("what the store hands out", () => {
-  test("goes out at once and is recorded as delivered", async () => {
+describe("a claimed delivery", () => {
+  test("is sent at once and recorded as delivered", async () => {
     const world = await DeliveryWorld.open();
     const receiver = await world.receive();
     await world.watch("OUT-1", { url: receiver.url() });
@@ -37,7 +37,7 @@ describe("what the store hands out", () => {
     expect((await world.deliveries()).map(({ delivery }) => delivery.status)).toEqual(["delivered"]);
   });
 
-  test("is sent on behalf of its account, so that one account's slow name servers hold up nobody else", async () => {
+  test("is sent on behalf of its account, so that slow name servers of one account delay no other", async () => {
     const world = await DeliveryWorld.open();
     const receiver = await world.receive();
     await world.watch("OUT-1", { url: receiver.url() });
@@ -50,7 +50,7 @@ describe("what the store hands out", () => {
   test("comes back on its schedule without a tick, by one timer for all, and none is left after the stop", async () => {
     const world = await DeliveryWorld.open({ policy: { scheduleMs: [0, 5 * second, 40 * 24 * hour] } });
     const receiver = await world.receive(() => 500);
-    await world.oweEach(urls(50, (n) => receiver.url(`/${n}`)));
+    await world.addPending(urls(50, (n) => receiver.url(`/${n}`)));
     await world.settle();
     expect(receiver.received).toHaveLength(50);
     expect(world.clock.timerCount).toBe(1);
@@ -65,12 +65,12 @@ describe("what the store hands out", () => {
 });
 
 describe("rates", () => {
-  test("what waits for an endpoint's next token goes when it is there, though nothing else happens", async () => {
+  test("a delivery that waits for its endpoint's next token is sent when the token arrives, without another wake", async () => {
     const world = await DeliveryWorld.open();
     const receiver = await world.receive();
     const { view } = await world.watch("OUT-first", { url: receiver.url() });
     await patch(world, view.watch.endpointId, { maxPerSecond: 1 });
-    await world.oweEach(urls(8, () => receiver.url()));
+    await world.addPending(urls(8, () => receiver.url()));
     await world.settle();
     expect(receiver.received).toHaveLength(1);
     for (let sent = 2; sent <= 8; sent++) {
@@ -83,7 +83,7 @@ describe("rates", () => {
 });
 
 describe("isolation", () => {
-  test("what waits in memory for dead endpoints leaves the live ones their places", async () => {
+  test("jobs buffered for dead endpoints leave permits for live ones", async () => {
     const world = await DeliveryWorld.open({ limits: { maxInFlight: 8 }, policy: { scheduleMs: [0, second, hour] } });
     // Each fails once, so that it is known to fail, and hangs from then on.
     const dead = await Promise.all(Array.from({ length: 8 }, () => world.receive(({ number }) => (number === 1 ? 500 : never()))));
@@ -94,7 +94,7 @@ describe("isolation", () => {
       await world.settle();
     }
     for (const [n, receiver] of dead.entries())
-      await world.oweEach(
+      await world.addPending(
         urls(4, () => receiver.url()),
         `OUT-dead-${n}`,
       );
@@ -113,7 +113,7 @@ describe("isolation", () => {
     const world = await DeliveryWorld.open({ limits: { maxInFlight: 8, hostMaxInFlight: 4 } });
     const slow = await world.receive(never);
     const live = await world.receive();
-    await world.oweEach(urls(60, (n) => slow.url(`/${n}`)));
+    await world.addPending(urls(60, (n) => slow.url(`/${n}`)));
     await world.settle();
     expect(slow.unanswered).toBe(4);
     await world.watch("OUT-live", { url: live.url() });
@@ -168,7 +168,7 @@ describe("no attempt starts", () => {
     expect(only(await world.deliveries())).toMatchObject({ leased: false, delivery: { status: "canceled", attemptCount: 0 } });
   });
 
-  test("by hand for a watch removed meanwhile", async () => {
+  test("of a manual retry for a watch removed meanwhile", async () => {
     const world = await DeliveryWorld.open();
     const receiver = await world.receive(() => 500);
     const { view } = await world.watch("OUT-1", { url: receiver.url() });
@@ -197,7 +197,7 @@ describe("no attempt starts", () => {
         return 200;
       });
       const { view } = await world.watch("OUT-first", { url: receiver.url() });
-      await world.oweEach(urls(10, () => receiver.url()));
+      await world.addPending(urls(10, () => receiver.url()));
       await world.settle();
       expect([receiver.unanswered, world.dispatcher.bufferedCount]).toEqual([4, 4]);
       await patch(world, view.watch.endpointId, { state });
@@ -210,11 +210,11 @@ describe("no attempt starts", () => {
       await patch(world, view.watch.endpointId, { state: "enabled" });
       world.dispatcher.openEndpoint(view.watch.endpointId ?? "");
       await world.settle();
-      expect(receiver.received.map(({ body }) => sidOf(body))).toEqual(Array.from({ length: 10 }, (_, n) => `OUT-owed-${n}`));
+      expect(receiver.received.map(({ body }) => sidOf(body))).toEqual(Array.from({ length: 10 }, (_, n) => `OUT-pending-${n}`));
     },
   );
 
-  test("to a paused endpoint for a lease that arrives after the pause, and it goes out soon after the end of the pause", async () => {
+  test("to a paused endpoint for a lease that arrives after the pause, until the pause ends", async () => {
     const world = await DeliveryWorld.open();
     const receiver = await world.receive();
     const { view } = await world.watch("OUT-1", { url: receiver.url() });
@@ -225,13 +225,13 @@ describe("no attempt starts", () => {
     await world.see("OUT-1", "queued");
     await world.settle();
     expect(receiver.received).toEqual([]);
-    // A registration may open it without a word to us: then it waits two seconds.
+    // A registration may reopen the endpoint without notifying the dispatcher. The delivery then waits two seconds.
     world.tickEachSecond();
     await world.clock.advance(2 * second);
     expect(receiver.received).toHaveLength(1);
   });
 
-  test("by hand while disabled, but one does while paused", async () => {
+  test("of a test while the endpoint is disabled, but one does while it is paused", async () => {
     const world = await DeliveryWorld.open();
     const receiver = await world.receive();
     const { view } = await world.watch("OUT-1", { url: receiver.url() });
@@ -249,7 +249,7 @@ describe("no attempt starts", () => {
     const world = await DeliveryWorld.open();
     const answers: ((status: number) => void)[] = [];
     const receiver = await world.receive(() => new Promise<number>((resolve) => void answers.push(resolve)));
-    await world.oweEach(urls(8, () => receiver.url()));
+    await world.addPending(urls(8, () => receiver.url()));
     await world.settle();
     expect([receiver.unanswered, world.dispatcher.bufferedCount]).toEqual([4, 4]);
     answers[0]?.(410);
@@ -281,8 +281,8 @@ describe("no attempt starts", () => {
       await patch(world, view.watch.endpointId, { maxInFlight: 1 });
       await world.see("OUT-1", "queued");
       await world.settle();
-      // Something else was delivered since: it is not the endpoint that fails.
-      await world.oweEach([receiver.url()]);
+      // Another event was delivered since, so the endpoint does not count as failing.
+      await world.addPending([receiver.url()]);
       await world.see("OUT-1", "calling");
       // The later one is on the wire when the earlier one's next attempt is due.
       await world.clock.advance(30 * second);
@@ -299,8 +299,8 @@ describe("no attempt starts", () => {
   );
 });
 
-describe("a retry by hand", () => {
-  test("of one that waits here for room goes at once, and its failure leaves the schedule as it was", async () => {
+describe("a manual retry", () => {
+  test("of a buffered delivery is sent at once, and its failure leaves the schedule unchanged", async () => {
     const world = await DeliveryWorld.open();
     const held = latch();
     const receiver = await world.receive(async ({ number }) => {
@@ -308,7 +308,7 @@ describe("a retry by hand", () => {
       await held.opened;
       return 200;
     });
-    await world.oweEach(urls(6, () => receiver.url()));
+    await world.addPending(urls(6, () => receiver.url()));
     await world.settle();
     expect(receiver.received).toHaveLength(4);
     const waiting = (await world.deliveries())[5]?.delivery.id ?? "";
@@ -320,7 +320,7 @@ describe("a retry by hand", () => {
     if (claimed.kind !== "claimed") throw new Error(`not claimed: ${claimed.kind}`);
     void world.dispatcher.sendNow(claimed.job);
     await world.settle();
-    expect(receiver.received.map(({ body }) => sidOf(body)).at(-1)).toBe("OUT-owed-5");
+    expect(receiver.received.map(({ body }) => sidOf(body)).at(-1)).toBe("OUT-pending-5");
     expect((await world.registrations.deliveryOf({ deliveryId: waiting })).view.delivery).toMatchObject({
       status: "pending",
       attemptCount: 1,
@@ -334,7 +334,7 @@ describe("a retry by hand", () => {
 });
 
 describe("trouble with the store", () => {
-  test("while a webhook is signed is no attempt", async () => {
+  test("while a webhook is signed spends no attempt", async () => {
     const world = await DeliveryWorld.open();
     const receiver = await world.receive();
     const { view } = await world.watch("OUT-1", { url: receiver.url() });
@@ -351,7 +351,7 @@ describe("trouble with the store", () => {
     expect(only(await world.deliveries()).delivery).toMatchObject({ status: "delivered", attemptCount: 1 });
   });
 
-  test("at the record: what the receiver answered is written once the store takes it, and nothing is sent twice", async () => {
+  test("at the record delays the record until the store is back, without a second attempt", async () => {
     const world = await DeliveryWorld.open();
     const receiver = await world.receive();
     await world.watch("OUT-1", { url: receiver.url() });
@@ -368,7 +368,7 @@ describe("trouble with the store", () => {
     expect(only(await world.deliveries()).delivery).toMatchObject({ status: "delivered", attemptCount: 1 });
   });
 
-  test("at a claim: the next tick asks again; what is a fault of ours is told to the log and ends nothing", async () => {
+  test("at a claim is retried by the next tick, and a bug is logged and stops nothing", async () => {
     const world = await DeliveryWorld.open();
     const receiver = await world.receive(({ number }) => (number === 1 ? 500 : 200));
     await world.watch("OUT-1", { url: receiver.url() });
@@ -394,10 +394,10 @@ describe("trouble with the store", () => {
 });
 
 describe("a stop", () => {
-  test("gives back what waits, what is signed and what is aborted, and is no attempt", async () => {
+  test("releases buffered, signing and aborted deliveries, and spends no attempt", async () => {
     const world = await DeliveryWorld.open();
     const receiver = await world.receive(never);
-    await world.oweEach(urls(10, () => receiver.url()));
+    await world.addPending(urls(10, () => receiver.url()));
     await world.settle();
     expect([receiver.unanswered, world.dispatcher.bufferedCount]).toEqual([4, 4]);
     await world.dispatcher.stop(0);
@@ -407,14 +407,14 @@ describe("a stop", () => {
     expect(world.clock.timerCount).toBe(0);
   });
 
-  test("lets what is on the wire finish within the grace, and whoever calls twice waits as well", async () => {
+  test("lets attempts finish within the grace, and a second call of stop waits as well", async () => {
     const world = await DeliveryWorld.open();
     const held = latch();
     const receiver = await world.receive(async () => {
       await held.opened;
       return 200;
     });
-    await world.oweEach(urls(3, () => receiver.url()));
+    await world.addPending(urls(3, () => receiver.url()));
     await world.settle();
     const stops = [world.dispatcher.stop(second), world.dispatcher.stop(second)];
     held.open();
@@ -423,17 +423,17 @@ describe("a stop", () => {
     expect(world.clock.timerCount).toBe(0);
   });
 
-  test("gives back what a claim under way brings, and what is committed later", async () => {
+  test("releases the result of a running claim and of later commits", async () => {
     const world = await DeliveryWorld.open();
     const receiver = await world.receive(() => 500);
-    await world.oweEach(urls(3, () => receiver.url()));
+    await world.addPending(urls(3, () => receiver.url()));
     await world.settle();
     world.clock.setWall(world.clock.nowMs() + minute);
     const claiming = latch();
     world.beforeStore = (operation) => (operation === "claimDue" ? claiming.opened : undefined);
     world.dispatcher.wake();
     const stopped = world.dispatcher.stop(0);
-    await world.see("OUT-owed-0", "calling");
+    await world.see("OUT-pending-0", "calling");
     claiming.open();
     await stopped;
     expect(receiver.received).toHaveLength(3);
@@ -442,7 +442,7 @@ describe("a stop", () => {
 });
 
 describe("leases", () => {
-  test("of a burst that finds no room are given back together, not one by one", async () => {
+  test("of a burst that exceeds the buffer are released together, not one by one", async () => {
     const world = await DeliveryWorld.open();
     const held = latch();
     const receiver = await world.receive(async () => {
@@ -466,7 +466,7 @@ describe("leases", () => {
     expect((await world.deliveries()).map(({ delivery }) => delivery.status)).toEqual(Array(100).fill("delivered"));
   });
 
-  test("that the store would not take back are given back as soon as it does", async () => {
+  test("that the store refused to release are released as soon as it accepts", async () => {
     const world = await DeliveryWorld.open({ limits: { endpointMaxInFlight: 1 } });
     const held = latch();
     const receiver = await world.receive(async () => {
@@ -476,7 +476,7 @@ describe("leases", () => {
     world.beforeStore = (operation) => {
       if (operation === "releaseDeliveries") throw new StoreUnavailableError("for a moment");
     };
-    await world.oweEach(urls(4, () => receiver.url()));
+    await world.addPending(urls(4, () => receiver.url()));
     await world.settle();
     world.beforeStore = () => undefined;
     held.open();
@@ -486,7 +486,7 @@ describe("leases", () => {
     expect((await world.deliveries()).map(({ delivery }) => delivery.status)).toEqual(Array(4).fill("delivered"));
   });
 
-  test("of an attempt that could not be recorded for a fault of ours are given back, and not at once", async () => {
+  test("of an attempt whose record hit a bug are released after a pause", async () => {
     const world = await DeliveryWorld.open();
     const receiver = await world.receive();
     world.beforeStore = (operation) => {

@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { DeliveryWorld } from "../../harness/delivery-world.ts";
 import { expectKind, only } from "../../harness/store-drafts.ts";
 
-/** One delivery that was given up after one attempt, and a receiver that answers with whatever `statusCode` says then. */
+/** Opens a world with one exhausted delivery and a receiver that answers with the current `statusCode`. */
 async function openGivenUp() {
   const folder = await mkdtemp(join(tmpdir(), "ringback-retry-"));
   onTestFinished(() => rm(folder, { recursive: true }));
@@ -26,7 +26,7 @@ async function openGivenUp() {
 test.each([
   [200, "delivered"],
   [500, "exhausted"],
-])("a retry that a crash came upon before its attempt is made by the next process, once (%i)", async (statusCode, status) => {
+])("a retry interrupted by a crash before its attempt is made once by the next process (%i)", async (statusCode, status) => {
   const { world, answers, receiver, accept } = await openGivenUp();
   await accept();
   answers.statusCode = statusCode;
@@ -36,7 +36,7 @@ test.each([
   expect(only(await world.deliveries())).toMatchObject({ leased: false, delivery: { status, attemptCount: 2, nextAttemptAtMs: null } });
 });
 
-test("a retry that a stop came upon is made after it, to a paused endpoint as well", async () => {
+test("a retry interrupted by a stop is made after the restart, to a paused endpoint as well", async () => {
   const { world, receiver, accept, accountId, endpointId } = await openGivenUp();
   const job = await accept();
   await world.store.patchEndpoint({ accountId, endpointId, patch: { state: "paused" }, nowMs: world.clock.nowMs() });

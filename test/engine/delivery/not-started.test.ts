@@ -4,7 +4,7 @@ import { expectKind, only } from "../../harness/store-drafts.ts";
 
 const shortages = (world: DeliveryWorld) => world.lines.filter(({ message }) => message === "connection.not_started");
 
-test("what this process has nothing to start with is no attempt: nothing is spent, and it goes out a second after", async () => {
+test("a delivery that the process lacks the resources to start spends no attempt and is sent a second later", async () => {
   const world = await DeliveryWorld.open({ policy: { scheduleMs: [0, 60_000] } });
   const receiver = await world.receive();
   world.tickEachSecond();
@@ -28,7 +28,7 @@ test("many that could not be started do not make a storm, and each trouble is lo
   const receiver = await world.receive();
   world.tickEachSecond();
   world.lacking = "EADDRNOTAVAIL";
-  await world.oweEach(Array.from({ length: 60 }, (_, index) => receiver.url(`/${index}`)));
+  await world.addPending(Array.from({ length: 60 }, (_, index) => receiver.url(`/${index}`)));
   await world.clock.advance(5000);
   expect(world.sent.length).toBeLessThanOrEqual(60 * 7);
   world.lacking = "EMFILE";
@@ -41,12 +41,12 @@ test("many that could not be started do not make a storm, and each trouble is lo
   );
   await world.clock.advance(60_000);
   world.lacking = "EMFILE";
-  await world.see("OUT-owed-0", "calling");
+  await world.see("OUT-pending-0", "calling");
   await world.clock.advance(1000);
   expect(shortages(world)).toHaveLength(3);
 });
 
-test("one more attempt asked for by a person is kept as well", async () => {
+test("a manual retry that could not be started is kept as well", async () => {
   const world = await DeliveryWorld.open({ policy: { scheduleMs: [0] } });
   const answers = { statusCode: 500 };
   const receiver = await world.receive(() => answers.statusCode);

@@ -10,9 +10,8 @@ import { DeliveryWorld } from "../../harness/delivery-world.ts";
 import { hour, minute, second } from "../../harness/store-drafts.ts";
 
 /*
- * Whatever receivers answer and whenever the process dies: the events of a watch reach an endpoint in their sequence,
- * unless the earlier one has been failing for the hold; late ones are dropped where they are to be; nothing is lost.
- * There is no tick: an attempt that is due is made because somebody remembered to wake.
+ * Invariants under all answers and at every crash: the events of a watch reach an endpoint in their sequence, unless an
+ * earlier one has been failing for the hold. Late events are dropped if the endpoint drops them. No other event is lost.
  */
 
 const orderHoldMs = minute;
@@ -88,13 +87,13 @@ test("order, drops and losses, through random failures, deferrals, crashes and r
         watches.push(view.watch.id);
       }
       const { id: accountId } = await world.registrations.account();
-      const told = Array.from({ length: calls }, () => 0);
+      const observed = Array.from({ length: calls }, () => 0);
       for (const taken of steps) {
         switch (taken.kind) {
           case "see": {
-            const status = statuses[told[taken.call] ?? 0];
+            const status = statuses[observed[taken.call] ?? 0];
             if (status === undefined || removedAtMs.has(watches[taken.call] ?? "")) break;
-            told[taken.call] = (told[taken.call] ?? 0) + 1;
+            observed[taken.call] = (observed[taken.call] ?? 0) + 1;
             await world.see(`OUT-${taken.call}`, status);
             if (taken.settles) await world.settle();
             break;
@@ -112,20 +111,20 @@ test("order, drops and losses, through random failures, deferrals, crashes and r
           }
           case "crash":
           case "restart":
-            // Somewhere between two of the many steps from a commit to a record.
+            // A random point between a commit and the record of its attempt.
             for (let turn = 0; turn < taken.turns; turn++) await setImmediate();
             await world[taken.kind]();
         }
       }
       left.length = 0;
-      // Four hours are more than any schedule here; when all is settled before, nothing would happen in the rest.
+      // Four hours exceed every schedule here. The loop ends early once every delivery is settled.
       let deliveries = await world.deliveries();
       for (let passed = 0; passed < 4 * hour && deliveries.some(isOpen); passed += 5 * minute) {
         await world.clock.advance(5 * minute);
         deliveries = await world.deliveries();
       }
 
-      expect(deliveries).toHaveLength(told.reduce((sum, count) => sum + count, 0));
+      expect(deliveries).toHaveLength(observed.reduce((sum, count) => sum + count, 0));
       const settledAt = new Map<string, number>();
       const failedAt = new Map<string, number>();
       for (const { delivery, leased } of deliveries) {
@@ -134,7 +133,7 @@ test("order, drops and losses, through random failures, deferrals, crashes and r
         const data = event?.event.data as { readonly sequence: number; readonly terminal: boolean };
         const late = watches.indexOf(delivery.watchId ?? "") % 2 === 0 ? "send" : "drop";
         const key = `${delivery.watchId} /${late} ${data.sequence}`;
-        // Every promise comes to an end, and the right one.
+        // Every delivery is settled with a status that its watch and its `late` allow.
         expect(leased).toBe(false);
         const ends = removedAtMs.has(delivery.watchId ?? "")
           ? ["delivered", "exhausted", "superseded", "canceled"]
@@ -156,7 +155,7 @@ test("order, drops and losses, through random failures, deferrals, crashes and r
           expect({ lane, sequence, earlier, mayPass }).toEqual({ lane, sequence, earlier, mayPass: true });
         }
       for (const [watchId, count] of removedAtMs) expect(arrivals.slice(count).filter(({ lane }) => lane.startsWith(watchId))).toEqual([]);
-      // One id for one event, however often it came.
+      // Every attempt of an event carries the same id.
       const ids = new Map(arrivals.map((arrival) => [`${arrival.lane} ${arrival.sequence}`, arrival.id]));
       for (const arrival of arrivals) expect(arrival.id).toBe(ids.get(`${arrival.lane} ${arrival.sequence}`));
       await world.close();

@@ -25,7 +25,7 @@ test("a poll that this process could not start is no poll: nothing is known, and
   expect(world.warnings).toEqual(["connection.not_started"]);
   world.upstream.answer = () => fine("calling");
   await world.advance(1500);
-  expect(world.told).toEqual(["1 call.calling"]);
+  expect(world.notified).toEqual(["1 call.calling"]);
 });
 
 test("a deadline that passes meanwhile waits for a poll", async () => {
@@ -33,10 +33,10 @@ test("a deadline that passes meanwhile waits for a poll", async () => {
   world.upstream.answer = () => notStarted;
   await world.watch("OUT-1", { expiresAtMs: world.clock.nowMs() + 5000 });
   await world.advance(20_000);
-  expect(world.told).toEqual([]);
+  expect(world.notified).toEqual([]);
   world.upstream.answer = () => fine("calling");
   await world.advance(1500);
-  expect(world.told).toEqual(["1 call.calling", "2 watch.expired"]);
+  expect(world.notified).toEqual(["1 call.calling", "2 watch.expired"]);
 });
 
 test("many do not open the circuit, and backing off begins with the upstream's own failures", async () => {

@@ -42,11 +42,11 @@ function mostWithin(spanMs: number, times: readonly number[]): number {
 }
 
 describe("a watched call", () => {
-  test("is polled at once, then every two seconds or so, and only what changes is written", async () => {
+  test("is polled at once, then about every two seconds, and only changes are written", async () => {
     const world = createWorld();
     await world.watch("OUT-1");
     expect(world.pollsOf("OUT-1")).toEqual([0]);
-    expect(world.told).toEqual(["1 call.queued"]);
+    expect(world.notified).toEqual(["1 call.queued"]);
     expect(world.jobs.map((job) => job.event.type)).toEqual(["call.queued"]);
     await world.advance(minute);
     expect(world.pollsOf("OUT-1").length).toBeGreaterThanOrEqual(28);
@@ -54,7 +54,7 @@ describe("a watched call", () => {
     expect(world.commits).toHaveLength(1);
   });
 
-  test("is polled once, however many watches look at it, and each is told", async () => {
+  test("is polled once for all its watches, and each is notified", async () => {
     const world = createWorld();
     await world.watch("OUT-1", { url: "https://one.example/" });
     await world.watch("OUT-1", { url: "https://two.example/" });
@@ -62,7 +62,7 @@ describe("a watched call", () => {
     await world.advance(10 * second);
     expect(world.upstream.mostInFlight).toBe(1);
     expect(world.pollsOf("OUT-1").length).toBeLessThanOrEqual(7);
-    expect(world.told.toSorted()).toEqual(["1 call.queued", "1 call.queued", "2 call.calling", "2 call.calling"]);
+    expect(world.notified.toSorted()).toEqual(["1 call.queued", "1 call.queued", "2 call.calling", "2 call.calling"]);
     expect(world.poller.sources.callCount).toBe(1);
   });
 
@@ -72,7 +72,7 @@ describe("a watched call", () => {
     world.upstream.answer = () => fine(status, "because");
     await world.advance(5 * second);
     const polls = world.upstream.polls.length;
-    expect(world.told).toEqual(["1 call.queued", `2 call.${status}`]);
+    expect(world.notified).toEqual(["1 call.queued", `2 call.${status}`]);
     expect(world.poller.sources.callCount).toBe(0);
     await world.advance(5 * minute);
     expect(world.upstream.polls).toHaveLength(polls);
@@ -94,7 +94,7 @@ describe("a watched call", () => {
     expect(world.upstream.polls.length - polls).toBeLessThanOrEqual(12);
   });
 
-  test("that nobody watches any more is not polled", async () => {
+  test("is not polled after its last watch was removed", async () => {
     const world = createWorld();
     const watchId = await world.watch("OUT-1");
     await world.removeWatch(watchId);
@@ -103,16 +103,16 @@ describe("a watched call", () => {
     expect(world.poller.sources.callCount).toBe(0);
   });
 
-  test("tells a watch that came while its source could not be asked by the next good poll", async () => {
+  test("notifies a watch added during an outage of its source with the next good poll", async () => {
     const world = createWorld();
     await world.watch("OUT-1", { url: "https://one.example/" });
     world.upstream.answer = () => broken;
     await world.advance(2 * minute);
     await world.watch("OUT-1", { url: "https://two.example/" });
-    expect(world.told).toEqual(["1 call.queued"]);
+    expect(world.notified).toEqual(["1 call.queued"]);
     world.upstream.answer = () => fine("queued");
     await world.advance(2 * minute);
-    expect(world.told).toEqual(["1 call.queued", "1 call.queued"]);
+    expect(world.notified).toEqual(["1 call.queued", "1 call.queued"]);
   });
 
   test("backs off when its polls fail, and is asked as usual when they do not", async () => {
@@ -139,7 +139,7 @@ describe("a watched call", () => {
     expect(world.upstream.mostInFlight).toBe(1);
     resolve(fine("calling"));
     await world.advance(5 * second);
-    expect(world.told).toEqual(["1 call.queued", "2 call.calling"]);
+    expect(world.notified).toEqual(["1 call.queued", "2 call.calling"]);
   });
 
   test("a poll that throws is a failed poll", async () => {
@@ -149,7 +149,7 @@ describe("a watched call", () => {
     expect(world.errors).toHaveLength(1);
     world.upstream.answer = () => fine("calling");
     await world.advance(10 * second);
-    expect(world.told).toEqual(["1 call.calling"]);
+    expect(world.notified).toEqual(["1 call.calling"]);
   });
 });
 
@@ -232,7 +232,7 @@ describe("a source in trouble", () => {
     world.upstream.answer = () => fine("calling");
     await world.advance(90 * second);
     expect(world.sourceChanges).toEqual(["suspended: unauthorized", "resumed"]);
-    expect(world.told.filter((line) => line === "2 call.calling")).toHaveLength(20);
+    expect(world.notified.filter((line) => line === "2 call.calling")).toHaveLength(20);
   });
 
   test("a new call is its next probe", async () => {
@@ -261,7 +261,7 @@ describe("a source in trouble", () => {
     world.upstream.answer = () => fine("calling");
     await world.advance(2 * minute);
     expect(world.source.state).toBe("ok");
-    expect(world.told.filter((line) => line === "2 call.calling")).toHaveLength(50);
+    expect(world.notified.filter((line) => line === "2 call.calling")).toHaveLength(50);
   });
 
   test("that answers 429 is left alone as long as it says", async () => {
@@ -276,22 +276,22 @@ describe("a source in trouble", () => {
     expect(world.source).toMatchObject({ state: "slowed", reason: "rate_limited" });
     await world.advance(50 * second);
     expect(world.source.state).toBe("ok");
-    expect(world.told.filter((line) => line === "2 call.calling")).toHaveLength(20);
+    expect(world.notified.filter((line) => line === "2 call.calling")).toHaveLength(20);
   });
 
-  test("that denies everything without a witness is misconfigured: no watch ends, and a 200 lets all be judged anew", async () => {
+  test("that denies every call is misconfigured, ends no watch, and re-evaluates every call after a 200", async () => {
     const world = createWorld();
     world.upstream.answer = () => missing;
     await watchAll(world, 12);
     await world.advance(30 * minute);
     expect(world.source).toMatchObject({ state: "suspended", reason: "misconfigured" });
-    expect(world.told).toEqual([]);
+    expect(world.notified).toEqual([]);
     expect(world.poller.sources.callCount).toBe(12);
     world.upstream.answer = (callSid) => (callSid === "OUT-7" ? missing : fine("calling"));
     await world.advance(3 * minute);
     expect(world.sourceChanges).toEqual(["suspended: misconfigured", "resumed"]);
-    expect(world.told.filter((line) => line === "1 call.calling")).toHaveLength(11);
-    expect(world.told.filter((line) => line === "1 watch.not_found")).toHaveLength(1);
+    expect(world.notified.filter((line) => line === "1 call.calling")).toHaveLength(11);
+    expect(world.notified.filter((line) => line === "1 watch.not_found")).toHaveLength(1);
   });
 
   test("that denies a few calls without a witness ends them after ten minutes", async () => {
@@ -299,9 +299,9 @@ describe("a source in trouble", () => {
     world.upstream.answer = () => missing;
     await watchAll(world, 3);
     await world.advance(10 * minute);
-    expect(world.told).toEqual([]);
+    expect(world.notified).toEqual([]);
     await world.advance(3 * minute);
-    expect(world.told).toEqual(["1 watch.not_found", "1 watch.not_found", "1 watch.not_found"]);
+    expect(world.notified).toEqual(["1 watch.not_found", "1 watch.not_found", "1 watch.not_found"]);
   });
 
   test("that vouches for itself ends an unknown call after the grace", async () => {
@@ -309,20 +309,20 @@ describe("a source in trouble", () => {
     world.upstream.answer = (callSid) => (callSid === "OUT-0" ? fine("queued") : missing);
     await watchAll(world, 2);
     await world.advance(29 * second);
-    expect(world.told).toEqual(["1 call.queued"]);
+    expect(world.notified).toEqual(["1 call.queued"]);
     await world.advance(5 * second);
-    expect(world.told).toEqual(["1 call.queued", "1 watch.not_found"]);
+    expect(world.notified).toEqual(["1 call.queued", "1 watch.not_found"]);
   });
 });
 
 describe("the deadline", () => {
-  test("is kept whatever the interval, after one more poll", async () => {
+  test("is kept at every interval, after one more poll", async () => {
     const world = createWorld();
     await world.watch("OUT-1", { expiresAtMs: world.clock.nowMs() + 3 * hour + 7 * second });
     await world.advance(3 * hour + 6 * second);
-    expect(world.told).toEqual(["1 call.queued"]);
+    expect(world.notified).toEqual(["1 call.queued"]);
     await world.advance(2 * second);
-    expect(world.told).toEqual(["1 call.queued", "2 watch.expired"]);
+    expect(world.notified).toEqual(["1 call.queued", "2 watch.expired"]);
     expect(world.upstream.polls.at(-1)?.atMs).toBeGreaterThanOrEqual(3 * hour + 7 * second);
     expect(world.poller.sources.callCount).toBe(0);
   });
@@ -332,7 +332,7 @@ describe("the deadline", () => {
     await world.watch("OUT-1", { expiresAtMs: world.clock.nowMs() + 1500 });
     world.upstream.answer = () => fine("success");
     await world.advance(3 * second);
-    expect(world.told).toEqual(["1 call.queued", "2 call.success"]);
+    expect(world.notified).toEqual(["1 call.queued", "2 call.success"]);
   });
 
   test("of one watch leaves the other's", async () => {
@@ -340,9 +340,9 @@ describe("the deadline", () => {
     await world.watch("OUT-1", { url: "https://one.example/", expiresAtMs: world.clock.nowMs() + minute });
     await world.watch("OUT-1", { url: "https://two.example/", expiresAtMs: world.clock.nowMs() + 2 * minute });
     await world.advance(minute + second);
-    expect(world.told.filter((line) => line.endsWith("watch.expired"))).toHaveLength(1);
+    expect(world.notified.filter((line) => line.endsWith("watch.expired"))).toHaveLength(1);
     await world.advance(minute + second);
-    expect(world.told.filter((line) => line.endsWith("watch.expired"))).toHaveLength(2);
+    expect(world.notified.filter((line) => line.endsWith("watch.expired"))).toHaveLength(2);
   });
 
   test.each([
@@ -354,14 +354,14 @@ describe("the deadline", () => {
     await world.watch("OUT-2");
     world.upstream.answer = () => observation;
     await world.advance(2 * hour);
-    expect(world.told).toEqual(["1 call.queued", "1 call.queued"]);
+    expect(world.notified).toEqual(["1 call.queued", "1 call.queued"]);
     await world.advance(minute + 5 * second);
-    expect(world.told).toEqual(["1 call.queued", "1 call.queued", "2 watch.expired"]);
+    expect(world.notified).toEqual(["1 call.queued", "1 call.queued", "2 watch.expired"]);
     expect(world.poller.sources.callCount).toBe(1);
   });
 });
 
-describe("a source that nobody configured", () => {
+describe("a source without configuration", () => {
   test("has its calls end two hours after their deadline", async () => {
     const world = createWorld();
     const sourceName = `gone-${worlds}`;
@@ -369,19 +369,19 @@ describe("a source that nobody configured", () => {
     await world.watch("OUT-2", { sourceName });
     await world.restart();
     await world.advance(2 * hour);
-    expect(world.told).toEqual([]);
+    expect(world.notified).toEqual([]);
     await world.advance(minute + 5 * second);
-    expect(world.told).toEqual(["1 watch.expired"]);
+    expect(world.notified).toEqual(["1 watch.expired"]);
     expect(world.upstream.polls).toEqual([]);
     expect(world.errors).toEqual([]);
   });
 
-  test("is told as one that is suspended, and asked for nothing", async () => {
+  test("is shown as suspended and not polled", async () => {
     const world = createWorld();
     const callId = only(await idsOf(world, "OUT-1", `gone-${worlds}`));
     const problem = "source_suspended";
     expect(world.poller.callProgress(callId, `gone-${worlds}`)).toMatchObject({ polledAtMs: null, problem });
-    // As where no instance has taken it.
+    // The same answer as for a call that no instance has claimed.
     expect(world.poller.callProgress("call_unknown", `gone-${worlds}`)).toEqual({ polledAtMs: null, nextPollAtMs: null, problem });
     expect(world.poller.callProgress("call_unknown", world.source.name)).toBeNull();
     expect([...world.poller.sources.gates.keys()]).toEqual([world.source.name]);
@@ -395,7 +395,7 @@ describe("a source that nobody configured", () => {
     await world.advance(hour);
     world.poller.addSource({ ...world.setup, source: { ...world.setup.source, name } });
     await world.advance(5 * second);
-    expect(world.told).toEqual(["1 call.queued", "2 watch.expired"]);
+    expect(world.notified).toEqual(["1 call.queued", "2 watch.expired"]);
     expect(world.sourceChanges).toEqual([]);
     expect(world.poller.sources.health().find((source) => source.name === name)).toMatchObject({ state: "ok" });
   });
@@ -410,7 +410,7 @@ describe("a source that nobody configured", () => {
     expect(world.sourceChanges).toEqual(["suspended: unauthorized"]);
     world.upstream.answer = () => fine("queued");
     await world.advance(minute);
-    expect(world.told).toEqual(["1 call.queued"]);
+    expect(world.notified).toEqual(["1 call.queued"]);
   });
 });
 
@@ -424,18 +424,18 @@ describe("the store", () => {
       world.upstream.answer = () => fine("calling");
       world.storeFailure = failure;
       await world.advance(20 * second);
-      expect(world.told).toEqual(["1 call.queued"]);
+      expect(world.notified).toEqual(["1 call.queued"]);
       expect(world.upstream.polls.length).toBeGreaterThan(3);
       world.storeFailure = null;
       await world.advance(10 * second);
-      expect(world.told).toEqual(["1 call.queued", "2 call.calling"]);
+      expect(world.notified).toEqual(["1 call.queued", "2 call.calling"]);
       const [change] = world.commits.at(-1)?.changes ?? [];
       // The change lies after the last poll that was remembered, before the store went away.
       expect(change).toMatchObject({ kind: "status", observedAfterMs: beforeMs });
     },
   );
 
-  test("that refuses the end of a call is told it again", async () => {
+  test("that refuses the end of a call receives it again", async () => {
     const world = createWorld();
     await world.watch("OUT-1");
     world.upstream.answer = () => fine("success");
@@ -444,10 +444,10 @@ describe("the store", () => {
     expect(world.poller.sources.callCount).toBe(1);
     world.storeFailure = null;
     await world.advance(10 * second);
-    expect(world.told).toEqual(["1 call.queued", "2 call.success"]);
+    expect(world.notified).toEqual(["1 call.queued", "2 call.success"]);
   });
 
-  test("knows better when somebody else changed the call", async () => {
+  test("wins if another instance changed the call", async () => {
     const world = createWorld();
     await world.watch("OUT-1");
     const call = await world.storedCall(world.commits[0]?.callId ?? "");
@@ -463,12 +463,12 @@ describe("the store", () => {
     });
     world.upstream.answer = () => fine("calling");
     await world.advance(30 * second);
-    // The poller's own attempt was stale; it took over what stands and had nothing to add.
+    // The poller's own commit was stale. The poller then read the stored status and had no change to add.
     expect(world.commits).toHaveLength(2);
-    expect(world.told).toEqual(["1 call.queued"]);
+    expect(world.notified).toEqual(["1 call.queued"]);
     world.upstream.answer = () => fine("success");
     await world.advance(5 * second);
-    expect(world.told).toEqual(["1 call.queued", "3 call.success"]);
+    expect(world.notified).toEqual(["1 call.queued", "3 call.success"]);
   });
 
   test("that is slow makes polls wait: a thousand commits in flight and what is on the wire is all", async () => {
@@ -489,7 +489,7 @@ describe("the store", () => {
     resolve();
     await world.settle();
     await world.advance(5 * second);
-    expect(world.told.filter((line) => line === "2 call.calling")).toHaveLength(1100);
+    expect(world.notified.filter((line) => line === "2 call.calling")).toHaveLength(1100);
   });
 });
 
@@ -507,17 +507,17 @@ describe("the wall clock", () => {
     await world.advance(10 * second);
     world.upstream.answer = (callSid) => (callSid === "OUT-0" ? fine("queued") : missing);
     await world.advance(15 * second);
-    const before = world.told;
+    const before = world.notified;
     world.clock.setWall(world.clock.nowMs() + stepMs);
     world.upstream.polls = [];
     await world.advance(4 * second);
-    expect(world.told).toEqual(before);
+    expect(world.notified).toEqual(before);
     await world.advance(56 * second);
-    expect(world.told).toEqual([...before, "1 watch.not_found"]);
+    expect(world.notified).toEqual([...before, "1 watch.not_found"]);
     expect(world.pollsOf("OUT-0").length).toBeGreaterThan(25);
     expect(world.pollsOf("OUT-0").length).toBeLessThan(35);
     await world.advance(10 * minute);
-    expect(world.told).toEqual([...before, "1 watch.not_found", "2 watch.lost"]);
+    expect(world.notified).toEqual([...before, "1 watch.not_found", "2 watch.lost"]);
   });
 });
 
@@ -539,7 +539,7 @@ describe("a stop", () => {
     expect(stopped).toBe(false);
     resolve(fine("calling"));
     await stopping;
-    expect(world.told).toEqual(["1 call.queued", "1 call.queued", "2 call.calling", "2 call.calling"]);
+    expect(world.notified).toEqual(["1 call.queued", "1 call.queued", "2 call.calling", "2 call.calling"]);
     expect((await world.storedCall(world.commits[0]?.callId ?? ""))?.status.lastGoodPollAtMs).toBe(world.clock.nowMs());
     await world.advance(minute);
     expect(world.upstream.polls).toHaveLength(polls);

@@ -92,7 +92,7 @@ describe("a source that is set while the service runs", () => {
     await world.set("own", { accountId });
     await world.directory.refresh();
     await world.polling.watch("OUT-1", { sourceName: "shared" });
-    expect(world.polling.told).toEqual(["1 call.queued"]);
+    expect(world.polling.notified).toEqual(["1 call.queued"]);
     expect(world.upstream("https://one.example").polls).toHaveLength(1);
     const other = { ...account, id: "acc_other" };
     const mayUse = (name: string, who: typeof account) => world.registrable.get(name)?.mayUse(who);
@@ -109,7 +109,7 @@ describe("a source that is set while the service runs", () => {
     await world.directory.refresh();
     expect(world.polling.poller.sources.callCount).toBe(3);
     await world.polling.advance(5 * second);
-    expect(world.polling.told).toEqual(["1 call.queued", "1 call.queued", "1 call.queued"]);
+    expect(world.polling.notified).toEqual(["1 call.queued", "1 call.queued", "1 call.queued"]);
   });
 
   test("is read once, and again when it changes", async () => {
@@ -150,7 +150,7 @@ describe("another upstream", () => {
     answers.get("OUT-2")?.(unauthorized);
     await world.polling.advance(second);
     expect(two.polls.map(({ callSid }) => callSid).toSorted()).toEqual(["OUT-1", "OUT-2"]);
-    expect(world.polling.told).toEqual(["1 call.queued", "1 call.queued", "2 call.calling", "2 call.calling"]);
+    expect(world.polling.notified).toEqual(["1 call.queued", "1 call.queued", "2 call.calling", "2 call.calling"]);
     expect(world.health("shared")?.state).toBe("ok");
     const polls = one.polls.length;
     await world.polling.advance(minute);
@@ -185,7 +185,7 @@ describe("another upstream", () => {
     await world.directory.refresh();
     await world.polling.advance(3 * second);
     expect(world.polling.sourceChanges).toEqual(["suspended: unauthorized", "resumed"]);
-    expect(world.polling.told).toEqual(["1 call.queued", "1 call.queued", "1 call.queued"]);
+    expect(world.polling.notified).toEqual(["1 call.queued", "1 call.queued", "1 call.queued"]);
   });
 
   test("neither the failures nor the denials of the old one are held against a call", async () => {
@@ -202,7 +202,7 @@ describe("another upstream", () => {
     await world.directory.refresh();
     await world.polling.advance(2 * minute);
     // Six minutes of 404 in all, but no five of this upstream's.
-    expect(world.polling.told).toEqual(["1 call.queued", "1 call.queued", "2 call.calling"]);
+    expect(world.polling.notified).toEqual(["1 call.queued", "1 call.queued", "2 call.calling"]);
     expect(two.polls.filter(({ callSid, atMs }) => callSid === "OUT-2" && atMs <= 4 * minute + 3 * second)).not.toHaveLength(0);
   });
 

@@ -20,7 +20,7 @@ function scheduleOn(clock: FakeClock) {
 }
 
 describe("the timing wheel", () => {
-  test("everything fires once, in order, never early and within a tick, whatever is moved or taken out", async () => {
+  test("every entry fires once, in order, never early and within a tick, after any moves and removals", async () => {
     const delayMs = fc.oneof(
       fc.nat(4000).map((eighths) => eighths / 8),
       fc.integer({ min: 0, max: 200_000 }),

@@ -31,7 +31,7 @@ test("a key is looked up by its hash and never given away", async () => {
   expect(JSON.stringify(asked)).not.toContain(key.slice(3));
 });
 
-test("a revocation and a new key are noticed within five seconds, and the store is not asked at every request", async () => {
+test("a revocation and a new key take effect within five seconds, without a query for every request", async () => {
   const [old, fresh] = [generateApiKey(), generateApiKey()];
   const { authentication, clock, valid, asked } = createAuthentication(old);
   for (let n = 0; n < 100; n++) await authentication.findByKey(old);
@@ -48,7 +48,7 @@ test("a revocation and a new key are noticed within five seconds, and the store 
   expect(await authentication.findByKey(fresh)).toEqual(account);
 });
 
-test("an answer counts from before it was asked for, and a slow one does not replace a younger one", async () => {
+test("an answer is dated at its request, and a slow one does not replace a newer one", async () => {
   const key = generateApiKey();
   const clock = new FakeClock();
   const answers: ((found: { account: typeof account; keyId: string } | null) => void)[] = [];
@@ -67,7 +67,7 @@ test("an answer counts from before it was asked for, and a slow one does not rep
   expect(answers).toHaveLength(2);
 });
 
-test("what is remembered is bounded, whoever tries how many keys", async () => {
+test("the cache is bounded against 10,000 guessed keys", async () => {
   const key = generateApiKey();
   const { authentication, asked } = createAuthentication(key);
   await authentication.findByKey(key);

@@ -10,7 +10,7 @@ function openAlarm() {
   return { clock, rings, alarm };
 }
 
-test("the earliest of many wishes rings, once, by one timer", async () => {
+test("the earliest of many times fires once, with one timer", async () => {
   const { clock, rings, alarm } = openAlarm();
   for (const delayMs of [500, 900, 300, 300, 700]) alarm.setWithin(delayMs);
   expect(clock.timerCount).toBe(1);
@@ -21,7 +21,7 @@ test("the earliest of many wishes rings, once, by one timer", async () => {
   expect(rings).toEqual([300, 1005]);
 });
 
-test("what is due rings at once, and what is a day off within the hour", async () => {
+test("a due time fires at once, a time one day ahead within the hour", async () => {
   const { clock, rings, alarm } = openAlarm();
   for (const delayMs of [0, -7]) alarm.setWithin(delayMs);
   expect(rings).toEqual([0, 0]);
@@ -30,7 +30,7 @@ test("what is due rings at once, and what is a day off within the hour", async (
   expect(rings).toEqual([0, 0, hour]);
 });
 
-test("closed it never rings again and holds no timer", async () => {
+test("a closed timer never fires and holds no timer", async () => {
   const { clock, rings, alarm } = openAlarm();
   alarm.setWithin(100);
   alarm.close();

@@ -13,7 +13,7 @@ function openPace(runMs = 0) {
   return { clock, begun, pace: new PacedRuns({ clock, pauseMs: 50, run }) };
 }
 
-test("who asks after quiet is served at once", async () => {
+test("a request after a quiet time runs at once", async () => {
   const { clock, begun, pace } = openPace();
   pace.request();
   expect(begun).toEqual([0]);
@@ -22,7 +22,7 @@ test("who asks after quiet is served at once", async () => {
   expect(begun).toEqual([0, 50]);
 });
 
-test("word that never ends is served once a pause, and the last of it is not forgotten", async () => {
+test("endless requests run once per pause, and the last one is not lost", async () => {
   const { clock, begun, pace } = openPace(20);
   for (let elapsedMs = 0; elapsedMs < 640; elapsedMs += 5) {
     pace.request();
@@ -35,7 +35,7 @@ test("word that never ends is served once a pause, and the last of it is not for
   expect(clock.timerCount).toBe(0);
 });
 
-test("word that comes when a pause is over and its timer has not fired yet begins one run, not two", async () => {
+test("a request between the end of a pause and its timer starts one run, not two", async () => {
   const { clock, begun, pace } = openPace(20);
   pace.request();
   await clock.advance(10);
@@ -49,7 +49,7 @@ test("word that comes when a pause is over and its timer has not fired yet begin
   expect(clock.timerCount).toBe(0);
 });
 
-test("closed it runs no more", async () => {
+test("a closed pace starts no run", async () => {
   const { clock, begun, pace } = openPace();
   pace.request();
   pace.request();

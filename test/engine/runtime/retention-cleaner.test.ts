@@ -18,7 +18,7 @@ beforeEach(async () => {
 });
 afterEach(() => world.store.close());
 
-/** So many watches whose calls ended 31 days ago. */
+/** Adds `count` watches whose calls ended 31 days ago. */
 async function withEndedWatches(count: number): Promise<void> {
   for (let n = 0; n < count; n++) {
     await world.watch(`OUT-${n}`);
@@ -29,7 +29,7 @@ async function withEndedWatches(count: number): Promise<void> {
 
 const watchesLeft = async () => (await world.store.readStats()).watchesByStatus["completed"];
 
-/** Lets time pass until the round is over; how long it took. */
+/** Advances the clock until the round is over. Returns its duration in ms. */
 async function roundOf(cleaner: RetentionCleaner): Promise<number> {
   const startedMs = clock.monotonicMs();
   const round = cleaner.tick().then(() => "over");
@@ -88,7 +88,7 @@ test("ends with its batch when the service stops", async () => {
   expect(clock.timerCount).toBe(0);
 });
 
-test("a store that is away is no failure of the loop, anything else is", async () => {
+test("an unavailable store does not fail the loop, any other error does", async () => {
   for (const [failure, outcome] of [
     [new StoreUnavailableError("away"), "fulfilled"],
     [new Error("a bug"), "rejected"],
@@ -99,7 +99,7 @@ test("a store that is away is no failure of the loop, anything else is", async (
   }
 });
 
-test("a store that is away is asked less and less, and that is said once an outage", async () => {
+test("an unavailable store is retried with growing pauses and logged once per outage", async () => {
   // Timeline: the store is away for ten minutes, answers once, and is away again.
   let isAway = true;
   let asked = 0;

@@ -2,14 +2,14 @@ import { setImmediate } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { SerializedRuns } from "../../../src/engine/runtime/serialized-runs.ts";
 
-/** SerializedRuns that end when the test says so. */
+/** Opens `SerializedRuns` whose rounds the test ends. */
 function openRounds() {
   const ends: { readonly end: () => void; readonly fail: (error: Error) => void }[] = [];
   const rounds = new SerializedRuns(() => new Promise<void>((resolve, reject) => void ends.push({ end: resolve, fail: reject })));
   return { rounds, ends };
 }
 
-test("one at a time, and one more for all who ask meanwhile", async () => {
+test("requests during a run share one further run", async () => {
   const { rounds, ends } = openRounds();
   const asked = [rounds.run(), rounds.run(), rounds.run()];
   expect(ends).toHaveLength(1);
@@ -21,7 +21,7 @@ test("one at a time, and one more for all who ask meanwhile", async () => {
   expect(ends).toHaveLength(2);
 });
 
-test("who asks hears of the end of the round that runs, though others are asked for without an end", async () => {
+test("a request resolves with the current round even if new requests never stop", async () => {
   const { rounds, ends } = openRounds();
   for (let n = 0; n < 50; n++) {
     const asked = rounds.run();
@@ -32,7 +32,7 @@ test("who asks hears of the end of the round that runs, though others are asked 
   expect(ends.length).toBeGreaterThanOrEqual(50);
 });
 
-test("a wish at the very end of a round is served", async () => {
+test("a request at the very end of a round gets a round", async () => {
   const { rounds, ends } = openRounds();
   const first = rounds.run();
   ends[0]?.end();
@@ -40,7 +40,7 @@ test("a wish at the very end of a round is served", async () => {
   expect(ends).toHaveLength(2);
 });
 
-test("what a round throws is told to who waits for it, and the next who asks begins anew", async () => {
+test("a round that throws rejects its requests, and the next request starts another", async () => {
   const { rounds, ends } = openRounds();
   const first = rounds.run();
   ends[0]?.fail(new Error("a bug"));
@@ -52,17 +52,17 @@ test("what a round throws is told to who waits for it, and the next who asks beg
   await second;
 });
 
-test("who asks anew waits for a round that began after that", async () => {
+test("runAgain resolves with a round that began after the request", async () => {
   const { rounds, ends } = openRounds();
   const first = rounds.run();
   let isOver = false;
-  const anew = rounds.runAgain().then(() => (isOver = true));
+  const later = rounds.runAgain().then(() => (isOver = true));
   ends[0]?.end();
   await first;
   await setImmediate();
   expect([ends.length, isOver]).toEqual([2, false]);
   ends[1]?.end();
-  await anew;
+  await later;
   const alone = rounds.runAgain();
   expect(ends).toHaveLength(3);
   ends[2]?.end();

@@ -29,7 +29,7 @@ function supervised(tick: () => void | Promise<void>) {
   return { clock, supervisor, setBack, refuse, steps: () => steps, broken: () => broken?.message ?? null };
 }
 
-test("a loop whose round hangs is silent after 30 s and the end of the process after 60 s", async () => {
+test("a loop whose round hangs is reported after 30 s and ends the process after 60 s", async () => {
   const { clock, supervisor, broken } = supervised(neverEnding);
   await clock.advance(29_000);
   expect(supervisor.silentLoops()).toEqual([]);
@@ -41,7 +41,7 @@ test("a loop whose round hangs is silent after 30 s and the end of the process a
   expect(broken()).toBe("the loop worker has not ticked for 60 s");
 });
 
-test("a loop whose rounds fail backs off, and is as dead as one that hangs", async () => {
+test("a loop whose rounds fail backs off and ends the process like one that hangs", async () => {
   let rounds = 0;
   const { clock, broken } = supervised(() => {
     rounds += 1;
@@ -52,8 +52,8 @@ test("a loop whose rounds fail backs off, and is as dead as one that hangs", asy
   expect(rounds).toBeLessThan(6);
 });
 
-test("a process that stood still and goes on is not dead: everybody has the time again", async () => {
-  // Setup: a stopped process, a frozen machine. What this proves: nobody is blamed for time nobody had.
+test("a process that resumes after a standstill gives every loop its full time again", async () => {
+  // Setup: a stopped process, a frozen machine. What this proves: no loop counts as hung for time in which the process did not run.
   let rounds = 0;
   const { clock, supervisor, broken } = supervised(() => void (rounds += 1));
   await clock.advance(2000);
@@ -75,7 +75,7 @@ test("a loop that hangs through a standstill is noticed a minute later", async (
   expect(broken()).not.toBeNull();
 });
 
-test("a wall clock set back moves what waits, once; one set forward is only counted", async () => {
+test("a wall clock set back shifts the due times once; one set forward is only counted", async () => {
   const { clock, setBack, steps } = supervised(() => undefined);
   await clock.advance(2000);
   clock.setWall(clock.nowMs() - 3_600_000);
@@ -89,7 +89,7 @@ test("a wall clock set back moves what waits, once; one set forward is only coun
   expect(steps()).toBe(2);
 });
 
-test("a shift the store refuses is owed until it is made", async () => {
+test("a shift that the store refuses is retried until it succeeds", async () => {
   const { clock, setBack, refuse, broken } = supervised(() => undefined);
   refuse(true);
   clock.setWall(clock.nowMs() - 3_600_000);

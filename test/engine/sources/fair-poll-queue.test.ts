@@ -19,7 +19,7 @@ function queueOf(...entries: readonly Entry[]) {
   return { queue, repeats };
 }
 
-describe("who is polled next", () => {
+describe("the fair poll queue", () => {
   test("accounts take turns, each with its oldest first", () => {
     const { repeats } = queueOf(
       repeat("a", "a1"),
@@ -39,7 +39,7 @@ describe("who is polled next", () => {
     expect(repeats()).toEqual(["b1", "a2", "b2"]);
   });
 
-  test("what is queued is queued once, and what was taken out is passed over", () => {
+  test("an entry is queued once, and a removed one is skipped", () => {
     const [a1, a2, a3] = [repeat("a", "a1"), repeat("a", "a2"), repeat("a", "a3")];
     const { queue, repeats } = queueOf(a1, a2, a3, a1);
     queue.remove(a2);
@@ -69,7 +69,7 @@ describe("who is polled next", () => {
     expect(Array.from({ length: 5 }, () => queue.nextFirst()?.name)).toEqual(["f1", "g1", "h1", "f2", "f3"]);
   });
 
-  test("who was taken out and comes again stands at the end, once, and is counted once", () => {
+  test("an entry that was removed and added again is last, once, and counted once", () => {
     const again = first("a", "f1");
     const { queue, repeats } = queueOf(again, first("a", "f2"));
     queue.remove(again);
@@ -83,7 +83,7 @@ describe("who is polled next", () => {
     expect([queue.nextFirst(), repeats(), queue.size, queue.repeatCount]).toEqual([null, ["f1"], 0, 0]);
   });
 
-  test("the heads are who waits longest of the first polls and of each account", () => {
+  test("the heads are the oldest first poll and the oldest entry of each account", () => {
     const a1 = repeat("a", "a1");
     const { queue } = queueOf(a1, repeat("a", "a2"), repeat("b", "b1"), repeat("b", "b2"), first("a", "f1"), first("a", "f2"));
     queue.remove(a1);

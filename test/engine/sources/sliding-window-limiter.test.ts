@@ -31,7 +31,7 @@ describe("a source's rate", () => {
     );
   });
 
-  test("who asks all the time gets the rate, but for a hundredth", () => {
+  test("constant requests get at least 99 % of the rate", () => {
     fc.assert(
       fc.property(rate, (perSecond) => {
         const seconds = 200;
@@ -111,7 +111,7 @@ describe("a source's rate", () => {
 });
 
 describe("a source's load", () => {
-  test("the interval is the shortest at which everybody fits into the rate", () => {
+  test("the interval is the shortest at which all calls fit into the rate", () => {
     const counts = fc.record({ young: fc.nat(5000), old: fc.nat(5000), oldest: fc.nat(5000), perSecond: fc.integer({ min: 1, max: 300 }) });
     fc.assert(
       fc.property(counts, ({ young, old, oldest, perSecond }) => {

@@ -11,16 +11,16 @@ const nothing: GateShare = { calls: 0, uncorroborated: 0, recentPolls: 0, recent
 
 const entry = (isFirstPoll = true): QueuedPoll => ({ accountId: "a", isFirstPoll, isQueued: false });
 
-/** One instance's gate, and what it has to tell the others. */
+/** Gate of one instance and the parts it published to the others. */
 class SharedGateWorld {
   readonly clock = new FakeClock(undefined, 0);
-  readonly told: string[] = [];
+  readonly published: string[] = [];
   readonly gate: SourceGate<QueuedPoll>;
 
   constructor(maxPollsPerSecond = 200) {
     const source = { id: "src_1", name: "default", kind: "polyai-legacy", maxPollsPerSecond } as const;
     const waits = { intervalMinMs: 2000, intervalMaxMs: 5000, corroborationMs: 600_000 };
-    this.gate = new SourceGate({ source, clock: this.clock, ...waits, onShared: (part) => this.told.push(part) });
+    this.gate = new SourceGate({ source, clock: this.clock, ...waits, onShared: (part) => this.published.push(part) });
   }
 
   get state(): string {
@@ -28,7 +28,7 @@ class SharedGateWorld {
     return reason === null ? state : `${state}: ${reason}`;
   }
 
-  /** How many of `count` that wait may go now. */
+  /** Number of polls that may start now if `count` more wait. */
   goes(count: number): number {
     for (let added = 0; added < count; added++) this.gate.queue.add(entry(false));
     let taken = 0;
@@ -48,7 +48,7 @@ class SharedGateWorld {
 }
 
 describe("the grant", () => {
-  test("is what may go in a second; without one nothing goes and nothing is waited for", async () => {
+  test("limits the polls of a second; without one no poll starts and no timer waits", async () => {
     const world = new SharedGateWorld(20);
     world.gate.rate.setGrant(0);
     expect([world.goes(30), world.gate.waitMs, world.gate.takeToken()]).toEqual([0, null, false]);
@@ -60,7 +60,7 @@ describe("the grant", () => {
     expect(world.goes(0)).toBe(15);
   });
 
-  test("is what the interval is stretched to, and a 429 lowers it", () => {
+  test("stretches the interval, and a 429 lowers it", () => {
     const world = new SharedGateWorld(20);
     for (let calls = 0; calls < 20; calls++) world.gate.rate.changeLoad(0, 1);
     world.gate.rate.setGrant(5);
@@ -73,16 +73,16 @@ describe("the grant", () => {
 });
 
 describe("a suspension", () => {
-  test("found here is told, as is its end", async () => {
+  test("found here is published, as is its end", async () => {
     const world = new SharedGateWorld();
     world.poll(unauthorized);
     expect(world.gate.suspension).toEqual({ reason: "unauthorized", sinceMs: world.clock.nowMs() });
     await world.clock.advance(5000);
     expect(world.poll(fine("queued"))).toBe("resumed");
-    expect([world.told, world.gate.suspension]).toEqual([["suspension", "suspension"], null]);
+    expect([world.published, world.gate.suspension]).toEqual([["suspension", "suspension"], null]);
   });
 
-  test("adopted holds here, is not told again, and is probed by whoever may", async () => {
+  test("adopted holds here, is not published again, and is probed once probing is allowed", async () => {
     const world = new SharedGateWorld();
     const sinceMs = world.clock.nowMs() - 3000;
     expect(world.gate.adoptSuspension({ reason: "forbidden", sinceMs })).toBe("suspended");
@@ -94,7 +94,7 @@ describe("a suspension", () => {
     const probe = world.gate.next() ?? entry();
     expect(world.gate.next()).toBeNull();
     expect(world.gate.record(probe, missing)).toBe("resumed");
-    expect(world.told).toEqual(["suspension"]);
+    expect(world.published).toEqual(["suspension"]);
   });
 
   test.each([
@@ -105,7 +105,7 @@ describe("a suspension", () => {
     const world = new SharedGateWorld();
     world.gate.adoptSuspension({ reason, sinceMs: 0 });
     expect(world.gate.adoptSuspension(null)).toBe(change);
-    expect([world.goes(3), world.told]).toEqual([3, []]);
+    expect([world.goes(3), world.published]).toEqual([3, []]);
   });
 
   test("found here and elsewhere at once is dated as it was written, and its next probe stays where it was", async () => {
@@ -131,10 +131,10 @@ describe("a suspension", () => {
 });
 
 describe("a throttle", () => {
-  test("found here is told with its end and what is left of the rate", () => {
+  test("found here is published with its end and the remaining share of the rate", () => {
     const world = new SharedGateWorld();
     world.poll(limited);
-    expect(world.told).toEqual(["throttle"]);
+    expect(world.published).toEqual(["throttle"]);
     expect(world.gate.throttle).toEqual({ untilMs: world.clock.nowMs() + 7000, factor: 0.5 });
   });
 
@@ -145,11 +145,11 @@ describe("a throttle", () => {
     expect([world.goes(100), world.gate.waitMs, world.state]).toEqual([0, 5000, "slowed: rate_limited"]);
     await world.clock.advance(5000);
     expect(world.goes(0)).toBe(4);
-    expect(world.told).toEqual([]);
+    expect(world.published).toEqual([]);
   });
 });
 
-describe("what the others have", () => {
+describe("the shares of other instances", () => {
   test("a witness anywhere vouches for the source, and clears what was not witnessed here", () => {
     const world = new SharedGateWorld();
     for (let calls = 0; calls < 9; calls++) world.gate.recordUncorroboratedFailure(entry());
@@ -167,13 +167,13 @@ describe("what the others have", () => {
     expect(world.state).toBe("suspended: misconfigured");
   });
 
-  test("their failures open the circuit together with ours, but not again by what they saw before it closed", async () => {
+  test("their failures open the circuit together with local ones, but failures before it closed do not open it again", async () => {
     const world = new SharedGateWorld();
     for (let polls = 0; polls < 4; polls++) world.poll(broken);
     expect(world.gate.share()).toMatchObject({ recentPolls: 4, recentFailures: 4 });
     world.gate.applyRemoteShares({ ...nothing, recentPolls: 6, recentFailures: 2 });
     expect(world.state).toBe("circuit_open: upstream_errors");
-    expect(world.told).toEqual(["suspension"]);
+    expect(world.published).toEqual(["suspension"]);
     world.gate.adoptSuspension(null);
     world.gate.applyRemoteShares({ ...nothing, recentPolls: 30, recentFailures: 30 });
     expect(world.state).toBe("unproven");
@@ -182,7 +182,7 @@ describe("what the others have", () => {
     expect(world.state).toBe("circuit_open: upstream_errors");
   });
 
-  test("their calls count when the source is saturated, and show the interval to who polls none", () => {
+  test("their calls count towards saturation and set the interval of an instance without calls", () => {
     const world = new SharedGateWorld(1);
     world.gate.applyRemoteShares({ ...nothing, calls: 1790 });
     expect([world.gate.rate.isSaturatedBy(10), world.gate.rate.isSaturatedBy(11)]).toEqual([false, true]);

@@ -118,7 +118,7 @@ describe("the rate", () => {
     expect(world.gate.next()).toBeNull();
   });
 
-  test("at most so many are on the wire at once", () => {
+  test("at most `maxInFlight` polls are on the wire at once", () => {
     const world = new GateWorld(200, { maxInFlight: 3 });
     world.queue(...Array.from({ length: 5 }, first));
     const taken = world.takeAll();

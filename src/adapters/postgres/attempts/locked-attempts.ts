@@ -5,13 +5,13 @@ import type { Attempt } from "../../../domain/deliveries/attempt.ts";
 import { dueAfterAttempt, supersededBy } from "../../../domain/deliveries/lane.ts";
 import { hasEndpointChanged } from "../../../domain/deliveries/endpoint.ts";
 import type { LatePolicy } from "../../../domain/deliveries/endpoint.ts";
-import { decideAfterAttempt } from "../../../domain/deliveries/delivery-decision.ts";
-import type { AttemptResult, EndpointStatus, HostHealth } from "../../../domain/deliveries/delivery-decision.ts";
+import { decideAfterAttempt, hasHostChanged } from "../../../domain/deliveries/delivery-decision.ts";
+import type { AttemptResult, EndpointStatus, HostStatus } from "../../../domain/deliveries/delivery-decision.ts";
 import type { DeliveryState } from "../../../domain/deliveries/delivery.ts";
 import type { DeliveryPolicy } from "../../../domain/deliveries/retry-policy.ts";
 import type { AttemptRecord } from "../../../ports/stores/delivery-store.ts";
 import type { Row } from "../../sql/rows.ts";
-import { deliveryOf, endpointOf, flag, integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
+import { deliveryOf, endpointOf, flag, hostColumns, hostStatusOf, integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { dueTimes, laneKey } from "../deliveries/lanes.ts";
 import { isStatus } from "../reading/page.ts";
@@ -25,7 +25,7 @@ type DeliveryWork = {
   changed: boolean;
 };
 type EndpointWork = { readonly before: EndpointStatus; status: EndpointStatus; readonly late: LatePolicy; readonly hostId: number };
-type HostWork = { health: HostHealth; changed: boolean };
+type HostWork = { readonly origin: string; status: HostStatus; changed: boolean };
 
 /** The decision on one attempt, from which its result is built. */
 export type DecidedAttempt = { readonly row: Row; readonly hostId: number; readonly result: AttemptResult };
@@ -54,8 +54,9 @@ export class LockedAttempts {
         endpointIds,
       ),
       tx.all(
-        `select id, paused_until, paused_since, consecutive_pauses from hosts where id = any(array(select host_id from endpoints where id = any(array(${of("endpoint_id")}) || $2::text[])))
-         order by id for no key update`,
+        `select h.id, h.origin, ${hostColumns} from hosts h
+         where h.id = any(array(select host_id from endpoints where id = any(array(${of("endpoint_id")}) || $2::text[])))
+         order by h.id for no key update`,
         deliveryIds,
         endpointIds,
       ),
@@ -108,17 +109,7 @@ export class LockedAttempts {
       }),
     );
     this.#hosts = new Map(
-      hosts.map((row) => [
-        integer(row, "id"),
-        {
-          health: {
-            pausedUntilMs: integerOrNull(row, "paused_until"),
-            pausedSinceMs: integerOrNull(row, "paused_since"),
-            consecutivePauses: integer(row, "consecutive_pauses"),
-          },
-          changed: false,
-        },
-      ]),
+      hosts.map((row) => [integer(row, "id"), { origin: text(row, "origin"), status: hostStatusOf(row), changed: false }]),
     );
   }
 
@@ -142,8 +133,10 @@ export class LockedAttempts {
       {
         delivery: delivery.state,
         attempt: { number: delivery.state.attemptCount + 1, startedAtMs, durationMs, outcome, mode },
+        endpointId: text(delivery.row, "endpoint_id"),
+        origin: host.origin,
         endpoint: endpoint.status,
-        host: host.health,
+        host: host.status,
         isTest: delivery.row["event_type"] === "endpoint.test",
       },
       this.#policy,
@@ -152,9 +145,8 @@ export class LockedAttempts {
     this.#attempts.push({ deliveryId: record.deliveryId, attempt: result.attempt });
     this.#applyResult(delivery, result);
     endpoint.status = result.endpoint;
-    if (result.host.pausedUntilMs !== host.health.pausedUntilMs || result.host.consecutivePauses !== host.health.consecutivePauses)
-      host.changed = true;
-    host.health = result.host;
+    if (hasHostChanged(host.status, result.host)) host.changed = true;
+    host.status = result.host;
     this.#settleLane(delivery, result, endpoint.late, nowMs);
     if (result.endpointChange === "disabled_gone") this.#cancelAll(text(delivery.row, "endpoint_id"), nowMs);
     return { row: delivery.row, hostId: endpoint.hostId, result };
@@ -233,13 +225,18 @@ export class LockedAttempts {
     const hosts = [...this.#hosts].filter(([, { changed }]) => changed);
     if (hosts.length === 0) return;
     await tx.run(
-      `update hosts h set paused_until = u.paused_until, paused_since = u.paused_since, consecutive_pauses = u.consecutive_pauses
-       from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::integer[]) as u(id, paused_until, paused_since, consecutive_pauses)
+      `update hosts h set paused_until = u.paused_until, paused_since = u.paused_since, consecutive_pauses = u.consecutive_pauses,
+         rate_limited_endpoint_id = u.rate_limited_endpoint_id, rate_limited_at = u.rate_limited_at, other_rate_limited_at = u.other_rate_limited_at
+       from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::integer[], $5::text[], $6::bigint[], $7::bigint[])
+         as u(id, paused_until, paused_since, consecutive_pauses, rate_limited_endpoint_id, rate_limited_at, other_rate_limited_at)
        where h.id = u.id`,
       hosts.map(([id]) => id),
-      hosts.map(([, { health }]) => health.pausedUntilMs),
-      hosts.map(([, { health }]) => health.pausedSinceMs),
-      hosts.map(([, { health }]) => health.consecutivePauses),
+      hosts.map(([, { status }]) => status.pausedUntilMs),
+      hosts.map(([, { status }]) => status.pausedSinceMs),
+      hosts.map(([, { status }]) => status.consecutivePauses),
+      hosts.map(([, { status }]) => status.rateLimits.endpointId),
+      hosts.map(([, { status }]) => status.rateLimits.atMs),
+      hosts.map(([, { status }]) => status.rateLimits.otherAtMs),
     );
   }
 }

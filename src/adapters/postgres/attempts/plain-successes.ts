@@ -6,7 +6,7 @@ import { decideAfterAttempt, changesOnlyDelivery } from "../../../domain/deliver
 import type { AttemptResult } from "../../../domain/deliveries/delivery-decision.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
 import type { Row } from "../../sql/rows.ts";
-import { deliveryOf, integerOrNull, endpointStateOf, text } from "../../sql/rows.ts";
+import { deliveryOf, endpointStateOf, hostColumns, integerOrNull, text } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { isStatus, unindexed } from "../reading/page.ts";
 
@@ -42,8 +42,7 @@ export class PlainSuccesses {
         deliveryIds,
       ),
       tx.all(
-        `select p.*, '' as origin, h.paused_until as host_paused_until, h.paused_since as host_paused_since,
-           h.consecutive_pauses as host_consecutive_pauses, least(h.next_due_at, h.failing_due_at) as host_due_at
+        `select p.*, h.origin, ${hostColumns}, least(h.next_due_at, h.failing_due_at) as host_due_at
          from endpoints p join hosts h on h.id = p.host_id where p.id = any(array(select endpoint_id from deliveries where id = any($1)))`,
         deliveryIds,
       ),

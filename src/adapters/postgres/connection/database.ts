@@ -2,14 +2,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { DeliveryPolicy } from "../../../domain/deliveries/retry-policy.ts";
 import { InstanceFencedError, StoreOverloadedError, StoreUnavailableError } from "../../../domain/errors.ts";
 import { messageOf } from "../../../domain/error-text.ts";
+import type { ChangeKind } from "../../sql/queries.ts";
 import type { Row } from "../../sql/rows.ts";
 import { afterLastTry, isConnectionError, isTransient, toStoreError } from "./failures.ts";
-import type { ChangeKind, InFlightLimits, InstanceIdentity, Queries, Value } from "./queries.ts";
+import type { InFlightLimits, InstanceIdentity, Queries, Value } from "./queries.ts";
 import { breakOf, createPool, statementOf, timeoutBy } from "./session.ts";
 import { Transaction } from "./transaction.ts";
 import type pg from "pg";
-
-export const writes = { checkWritable };
 
 export type DatabaseOptions = {
   /** `postgres://…`, in any form that `pg` accepts. */
@@ -184,9 +183,4 @@ export class Database implements Queries {
       throw new StoreUnavailableError(`the database cannot be reached: ${messageOf(error)}`, { cause: error });
     }
   }
-}
-
-/** Runs an update that changes no row; a replica or a read-only server rejects it. */
-async function checkWritable(tx: Transaction): Promise<void> {
-  await tx.run("update schema_migrations set name = name where number = 0");
 }

@@ -5,7 +5,7 @@ export type Value = string | number | boolean | Uint8Array | null | readonly (st
 
 /**
  * Statements on one connection or on any connection of the pool. Each text becomes a named statement, so that a connection
- * parses it once. bigint and numeric columns are read as numbers: all values of the schema are safe integers.
+ * parses it once; `?1` stands for `$1`. bigint and numeric columns are read as numbers: all values of the schema are safe integers.
  */
 export interface Queries {
   all(sql: string, ...values: readonly Value[]): Promise<Row[]>;
@@ -25,9 +25,6 @@ export type InstanceIdentity = {
   /** Called after a write was refused because the instance was evicted; resolves once the instance has a new token. */
   rejoin?: () => Promise<void>;
 };
-
-/** Kind of data that a committed transaction changed and that other instances may wait for. */
-export type ChangeKind = "events" | "deliveries" | "calls" | "watches" | "accounts" | "sources";
 
 /** Default limits of deliveries in flight, counted over all instances. */
 export type InFlightLimits = { readonly endpointMaxInFlight: number; readonly hostMaxInFlight: number };

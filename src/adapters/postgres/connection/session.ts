@@ -14,16 +14,16 @@ const idleInTransactionTimeoutMs = 2500;
 /** Errors of sessions that broke while no statement was running; later statements fail without this reason. */
 const breaks = new WeakMap<object, Error>();
 
-/** Names of statements by their text, shared by all connections. */
-const statementNames = new Map<string, string>();
+/** Named statements by their text, shared by all connections. */
+const statements = new Map<string, { readonly name: string; readonly text: string }>();
 
 export function statementOf(sql: string, values: readonly Value[]): pg.QueryConfig {
-  let name = statementNames.get(sql);
-  if (name === undefined) {
-    name = `s${statementNames.size}`;
-    statementNames.set(sql, name);
+  let statement = statements.get(sql);
+  if (statement === undefined) {
+    statement = { name: `s${statements.size}`, text: sql.replaceAll(/\?(?=\d)/g, "$") };
+    statements.set(sql, statement);
   }
-  return { name, text: sql, values: values.map(toSql) };
+  return { name: statement.name, text: statement.text, values: values.map(toSql) };
 }
 
 /** Replaces NUL characters, which text from outside may contain and Postgres does not store. */

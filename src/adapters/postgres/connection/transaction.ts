@@ -1,7 +1,8 @@
 import type { DeliveryPolicy } from "../../../domain/deliveries/retry-policy.ts";
 import { InstanceFencedError, StoreUnavailableError } from "../../../domain/errors.ts";
+import type { ChangeKind, SqlTransaction } from "../../sql/queries.ts";
 import type { Row } from "../../sql/rows.ts";
-import type { ChangeKind, InFlightLimits, InstanceIdentity, Queries, Value } from "./queries.ts";
+import type { InFlightLimits, InstanceIdentity, Queries, Value } from "./queries.ts";
 import { statementOf, timeoutBy } from "./session.ts";
 import type pg from "pg";
 
@@ -13,9 +14,10 @@ export type TransactionSettings = {
 };
 
 /** One transaction on one connection. Statements that do not depend on each other's results may be sent together. */
-export class Transaction implements Queries {
+export class Transaction implements Queries, SqlTransaction {
   /** Kinds of changes, published after the commit. */
   readonly changed = new Set<ChangeKind>();
+  readonly rowLock = " for no key update";
   /** Duration of the commit. */
   commitMs = 0;
   /** Error of the first statement that failed. The server rejects all later statements with a less specific error. */

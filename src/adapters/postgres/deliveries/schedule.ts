@@ -1,24 +1,11 @@
+import * as shared from "../../sql/deliveries/schedule.ts";
 import type { Transaction } from "../connection/transaction.ts";
 
 export const writes = { moveSchedule };
 
-/** Moves every due time back by `deltaMs`, the amount by which the clock was ahead. */
+/** Moves the schedule under the locks of all endpoints and hosts, taken in the order of their ids, so that no claim deadlocks with it. */
 async function moveSchedule(tx: Transaction, deltaMs: number): Promise<void> {
   await tx.run("select 1 from endpoints order by id for no key update");
-  await tx.run(
-    `update deliveries set next_attempt_at = next_attempt_at - $1, due_at = due_at - $1, first_attempt_at = first_attempt_at - $1,
-       first_failed_at = first_failed_at - $1 where status = 'pending'`,
-    deltaMs,
-  );
-  await tx.run(
-    `update endpoints set next_due_at = next_due_at - $1, paused_until = paused_until - $1, paused_since = paused_since - $1,
-       failing_since = failing_since - $1`,
-    deltaMs,
-  );
   await tx.run("select 1 from hosts order by id for no key update");
-  await tx.run(
-    `update hosts set next_due_at = next_due_at - $1, failing_due_at = failing_due_at - $1, paused_until = paused_until - $1,
-       paused_since = paused_since - $1`,
-    deltaMs,
-  );
+  await shared.moveSchedule(tx, deltaMs);
 }

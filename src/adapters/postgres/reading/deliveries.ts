@@ -1,23 +1,11 @@
-import type { Attempt } from "../../../domain/deliveries/attempt.ts";
 import type { DeliveryView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
-import { attemptOf } from "../../sql/rows.ts";
+import { listByIds } from "../../sql/reading/page.ts";
 import { deliveryViewOf } from "../../sql/view-rows.ts";
 import type { Queries } from "../connection/queries.ts";
-import { listByIds, unindexed } from "./page.ts";
-import { deliverySelect, readDeliveryView } from "./selects.ts";
+import { unindexed } from "./page.ts";
+import { deliverySelect } from "./selects.ts";
 
-export const reads = { getDelivery, listDeliveries };
-
-async function getDelivery(
-  db: Queries,
-  accountId: string,
-  deliveryId: string,
-): Promise<{ readonly view: DeliveryView; readonly attempts: readonly Attempt[] } | null> {
-  const view = await readDeliveryView(db, accountId, deliveryId);
-  if (view === null) return null;
-  const attempts = await db.all("select * from attempts where delivery_id = $1 order by number", deliveryId);
-  return { view, attempts: attempts.map(attemptOf) };
-}
+export const reads = { listDeliveries };
 
 const indexed = (column: string) => column;
 

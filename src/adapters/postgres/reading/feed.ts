@@ -3,8 +3,9 @@ import type { EventView, FeedQuery } from "../../../ports/stores/read-store.ts";
 import { integer, integerOrNull } from "../../sql/rows.ts";
 import type { Row } from "../../sql/rows.ts";
 import { decodePairCursor, encodeCursor } from "../../sql/cursor.ts";
+import { lastOrderBefore } from "../../sql/reading/events.ts";
 import type { Database } from "../connection/database.ts";
-import { findEvents, firstOrderAt } from "./positions.ts";
+import { findEvents } from "./positions.ts";
 import { unindexed } from "./page.ts";
 import { readEventViews } from "./selects.ts";
 
@@ -101,7 +102,7 @@ async function readFeed(db: Database, query: FeedQuery): Promise<{ readonly data
       [`${few ? unindexed("e.account_id") : "e.account_id"} = ?`, accountId],
       [`(e.feed_order${plus}, e.position${plus}) > (?, ?)`, cursorOrder, cursorPosition],
       [`e.feed_order${plus} < ?`, horizon],
-      [`e.feed_order${plus} >= ?`, sinceMs === null ? null : await firstOrderAt(db, sinceMs)],
+      [`e.feed_order${plus} >= ?`, sinceMs === null ? null : await lastOrderBefore(db, "feed_order", sinceMs)],
       ["e.created_at >= ?", sinceMs],
       ["e.watch_id = any(array(select w.id from calls c join watches w on w.call_id = c.id where c.call_sid = ?))", callSid],
     ],

@@ -1,55 +1,28 @@
-import type { TypeSelection } from "../../../domain/events/event-filter.ts";
+import type { EventQuery } from "../../sql/reading/events.ts";
+import { whereOf } from "../../sql/reading/page.ts";
+import type { Condition } from "../../sql/reading/page.ts";
 import type { Row } from "../../sql/rows.ts";
 import { integer } from "../../sql/rows.ts";
 import type { Queries } from "../connection/queries.ts";
-import { unindexed, whereOf } from "./page.ts";
-import type { Condition } from "./page.ts";
+import { unindexed } from "./page.ts";
 import { eventSelect } from "./selects.ts";
 
-/** Bound on the disorder between positions and times, which comes from clock steps and overlapping transactions. */
-const clockSlackMs = 3_600_000;
-
-/**
- * Finds a `feed_order` below which no event was recorded at or after `sinceMs`; 0 if there is none. Bisects the positions, so
- * that events need no index on their time.
- */
-export async function firstOrderAt(db: Queries, sinceMs: number): Promise<number> {
-  const edges = await db.get("select min(position) as first, max(position) as last from events");
-  if (edges === undefined || edges["first"] === null) return 0;
-  let low = integer(edges, "first");
-  let high = integer(edges, "last") + 1;
-  let order = 0;
-  while (low < high) {
-    const middle = Math.floor((low + high) / 2);
-    const row = await db.get("select position, feed_order, created_at from events where position >= $1 order by position limit 1", middle);
-    if (row === undefined || integer(row, "created_at") >= sinceMs - clockSlackMs) high = middle;
-    else {
-      low = integer(row, "position") + 1;
-      order = integer(row, "feed_order");
-    }
-  }
-  return order;
-}
-
-export type EventQuery = {
-  readonly conditions: readonly Condition[];
+type FeedQuery = EventQuery & {
   /** Whether few events meet the conditions: these are found first and then sorted. Otherwise the index of the order is followed. */
   readonly few: boolean;
-  readonly order: "asc" | "desc";
-  readonly limit: number;
-} & TypeSelection;
+};
 
 /**
  * Finds the first matching events in the order of the feed. Searches for each type separately, so that a rare type does not
  * cost a scan of all others.
  */
-export async function findEvents(db: Queries, { conditions, few, types, orTerminal, order, limit }: EventQuery): Promise<readonly Row[]> {
+export async function findEvents(db: Queries, { conditions, few, types, orTerminal, order, limit }: FeedQuery): Promise<readonly Row[]> {
   const find = (extra: readonly Condition[]) => {
     const plus = few ? " + 0" : "";
     const { where, values, next } = whereOf([...conditions, ...extra]);
     const select = eventSelect.replace("select ", "select e.feed_order, ");
     return db.all(
-      `${select} where ${where} order by e.feed_order${plus} ${order}, e.position${plus} ${order} limit $${next}`,
+      `${select} where ${where} order by e.feed_order${plus} ${order}, e.position${plus} ${order} limit ?${next}`,
       ...values,
       limit,
     );

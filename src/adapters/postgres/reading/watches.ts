@@ -1,15 +1,11 @@
 import type { Page, ReadStore, WatchView } from "../../../ports/stores/read-store.ts";
+import { listByIds } from "../../sql/reading/page.ts";
 import { watchViewOf } from "../../sql/view-rows.ts";
 import type { Queries } from "../connection/queries.ts";
-import { listByIds, unindexed } from "./page.ts";
+import { unindexed } from "./page.ts";
 import { watchSelect } from "./selects.ts";
 
-export const reads = { getWatch, listWatches };
-
-async function getWatch(db: Queries, accountId: string, watchId: string): Promise<WatchView | null> {
-  const row = await db.get(`${watchSelect} where w.id = $1 and w.account_id = $2`, watchId, accountId);
-  return row === undefined ? null : watchViewOf(row);
-}
+export const reads = { listWatches };
 
 async function listWatches(db: Queries, query: Parameters<ReadStore["listWatches"]>[0]): Promise<Page<WatchView>> {
   // A call has few watches, so its condition alone uses an index.

@@ -1,45 +1,9 @@
-import type { EndpointStore } from "../../../ports/stores/endpoint-store.ts";
-import type { AccountStore } from "../../../ports/stores/account-store.ts";
 import type { SecretDraft } from "../../../ports/stores/registration-store.ts";
-import { text } from "../../sql/rows.ts";
-import type { Transaction } from "../connection/transaction.ts";
+import { secretWrites } from "../../sql/registration/secrets.ts";
 import type { Queries } from "../connection/queries.ts";
+import type { Transaction } from "../connection/transaction.ts";
 
-export const writes = { rotateSecret, setDefaultSecret };
-
-/** Adds a new current secret; the previous one signs until `previousValidUntilMs`. Returns false if the account has no such endpoint. */
-export async function rotateSecret(tx: Transaction, request: Parameters<EndpointStore["rotateSecret"]>[0]): Promise<boolean> {
-  const { accountId, endpointId, secret, previousValidUntilMs, nowMs } = request;
-  const endpoint = await tx.get("select 1 from endpoints where id = $1 and account_id = $2 for no key update", endpointId, accountId);
-  if (endpoint === undefined) return false;
-  const expired = await tx.all(
-    "delete from endpoint_secrets where endpoint_id = $1 and valid_until <= $2 returning secret_id",
-    endpointId,
-    nowMs,
-  );
-  await deleteUnusedSecrets(
-    tx,
-    expired.map((row) => text(row, "secret_id")),
-  );
-  await tx.run(
-    "update endpoint_secrets set valid_until = $1 where endpoint_id = $2 and valid_until is null",
-    previousValidUntilMs,
-    endpointId,
-  );
-  await insertSecret(tx, accountId, secret, nowMs);
-  await tx.run("insert into endpoint_secrets (endpoint_id, secret_id) values ($1, $2)", endpointId, secret.id);
-  return true;
-}
-
-/** Sets the default secret of new endpoints. Existing endpoints keep the secret that they were created with. */
-async function setDefaultSecret(tx: Transaction, request: Parameters<AccountStore["setDefaultSecret"]>[0]): Promise<void> {
-  const row = await tx.get("select default_secret_id from accounts where id = $1 for no key update", request.accountId);
-  const previousId = row?.["default_secret_id"];
-  await insertSecret(tx, request.accountId, request.secret, request.nowMs);
-  await tx.run("update accounts set default_secret_id = $1 where id = $2", request.secret.id, request.accountId);
-  if (typeof previousId === "string") await deleteUnusedSecrets(tx, [previousId]);
-  tx.changed.add("accounts");
-}
+export const writes = secretWrites<Transaction>({ insertSecret, deleteUnusedSecrets });
 
 async function insertSecret(db: Queries, accountId: string, secret: SecretDraft, nowMs: number): Promise<void> {
   await insertSecrets(db, [{ accountId, secret, nowMs }]);

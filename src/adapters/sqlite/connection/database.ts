@@ -1,14 +1,14 @@
 import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from "node:sqlite";
 import type { DeliveryPolicy } from "../../../domain/deliveries/retry-policy.ts";
+import type { SqlTransaction } from "../../sql/queries.ts";
 
 /** Row as node:sqlite returns it. */
 export type Row = Record<string, SQLOutputValue>;
 export type Value = SQLInputValue | boolean;
 
-export const writes = { checkWritable };
-
 /** Connection of the writer thread: prepared statements by their text, the delivery policy and the lease tokens. */
-export class Database {
+export class Database implements SqlTransaction {
+  readonly rowLock = "";
   readonly connection: DatabaseSync;
   readonly #policy: DeliveryPolicy | null;
   readonly #statements = new Map<string, StatementSync>();
@@ -61,11 +61,6 @@ export class Database {
     }
     return statement;
   }
-}
-
-/** Takes and releases the write lock without writing, as a registration would take it. */
-function checkWritable(db: Database): void {
-  db.run("update schema_migrations set name = name where number = 0");
 }
 
 function toSql(value: Value): SQLInputValue {

@@ -84,7 +84,7 @@ function createFolder(folder: string): void {
   if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 });
 }
 
-/** Refuses to change the schema under a running server that knows only the previous one. */
+/** Refuses to change the schema under a running server that supports only the previous schema. */
 function refuseUnderOlderServer(connection: DatabaseSync, path: string): void {
   const { applied, pending } = readPending(connection);
   if (applied > 0 && pending.length > 0 && isServerRunning(path))

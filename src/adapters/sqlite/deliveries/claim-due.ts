@@ -85,7 +85,7 @@ class Claim {
     }
     this.#available -= jobs.length;
     if (failing) this.#failingAvailable -= jobs.length;
-    // The endpoints of both classes share the capacity of the host, and a probe runs alone.
+    // Healthy and failing endpoints share the capacity of their host. A host after a pause has one delivery in flight.
     const capacityAfter = probing && jobs.length > 0 ? 0 : (this.#hostCapacity.get(hostKey) ?? this.#defaultCapacity) - jobs.length;
     this.#hostCapacity.set(hostKey, capacityAfter);
     raiseHostDue(this.#db, hostId, failing);

@@ -2,8 +2,9 @@ import { endpointTestEvent } from "../../../domain/events/event.ts";
 import { newId } from "../../../domain/ids.ts";
 import type { ClaimManualRetryResult, CreateTestResult, DeliveryStore } from "../../../ports/stores/delivery-store.ts";
 import { text } from "../../sql/rows.ts";
+import { deliveryViewOf } from "../../sql/view-rows.ts";
 import type { Database, Row } from "../connection/database.ts";
-import { readDeliveryView } from "../reading/deliveries.ts";
+import { deliverySelect } from "../reading/selects.ts";
 import { refreshDue } from "./due-bounds.ts";
 import { insertEvent } from "./event-rows.ts";
 import { markForManualRetry } from "./manual-retries.ts";
@@ -25,8 +26,8 @@ function claimManualRetry(db: Database, request: Parameters<DeliveryStore["claim
   if (row["lease_token"] !== null) return { kind: "in_flight" };
   markForManualRetry(db, request.deliveryId, request.nowMs);
   const job = leaseJob(db, request.deliveryId, "manual", request.nowMs);
-  const view = readDeliveryView(db, request.accountId, request.deliveryId);
-  return view === null ? { kind: "unknown" } : { kind: "claimed", job, view };
+  const claimed = db.get(`${deliverySelect} where d.id = ?`, request.deliveryId);
+  return claimed === undefined ? { kind: "unknown" } : { kind: "claimed", job, view: deliveryViewOf(claimed) };
 }
 
 function createTest(db: Database, request: Parameters<DeliveryStore["createTest"]>[0]): CreateTestResult {
@@ -58,7 +59,7 @@ export function clearLeases(db: Database, nowMs: number): void {
   releaseLeases(db, leased, nowMs);
 }
 
-/** Releases leases: a test is canceled, because it is valid for one moment; every other delivery is due as before. */
+/** Releases leases. Tests are canceled, because a test is never retried; every other delivery is due as before. */
 function releaseLeases(db: Database, leased: readonly Row[], nowMs: number): void {
   const endpointIds = new Set<string>();
   for (const row of leased) {

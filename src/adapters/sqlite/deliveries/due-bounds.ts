@@ -27,7 +27,7 @@ export function lowerDue(db: Database, endpointId: string, dueAtMs: number): voi
   if (row !== undefined) lowerHostDue(db, row);
 }
 
-/** Recomputes the endpoint's bound from its deliveries and lowers its host's to it. Returns the endpoint's bound. */
+/** Recomputes the endpoint's bound from its deliveries and returns it. Lowers the host's bound to this time if the host's is later. */
 export function refreshDue(db: Database, endpointId: string): number | null {
   const row = db.get(
     `update endpoints set next_due_at = (

@@ -11,7 +11,7 @@ export function setServerKeys(db: Database, keyIds: readonly string[]): void {
   for (const keyId of keyIds) db.run("insert into server_keys (id) values (?) on conflict (id) do nothing", keyId);
 }
 
-/** Finds out whether the running server lacks the key. Without key ids it is still starting, because opening deletes those of the last server. */
+/** Returns whether the running server lacks the key. A server without key ids is still starting, because opening deletes the ids of the last server. */
 function findServersWithoutKey(db: Database, keyId: string): ServersWithoutKey {
   const path = db.connection.location();
   if (path === null || !isServerRunning(path)) return { lacking: 0, starting: 0 };

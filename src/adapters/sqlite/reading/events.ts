@@ -1,53 +1,24 @@
-import type { RingbackEvent } from "../../../domain/events/event.ts";
-import type { EventView, FeedQuery, Page, ReadStore } from "../../../ports/stores/read-store.ts";
-import { decodeNumberCursor, encodeCursor, pageOf } from "../../sql/cursor.ts";
-import { eventOf, integer } from "../../sql/rows.ts";
+import type { EventView, FeedQuery, ReadStore } from "../../../ports/stores/read-store.ts";
+import { decodeNumberCursor, encodeCursor } from "../../sql/cursor.ts";
+import { eventReads, lastOrderBefore } from "../../sql/reading/events.ts";
+import { integer } from "../../sql/rows.ts";
 import { eventViewOf } from "../../sql/view-rows.ts";
-import type { Database, Row } from "../connection/database.ts";
-import { findPositions, firstPositionAt } from "./positions.ts";
+import type { Row } from "../../sql/rows.ts";
+import type { Database } from "../connection/database.ts";
+import { findPositions } from "./positions.ts";
 import { eventSelect } from "./selects.ts";
 
-export const reads = { getEvent, listRecentEvents, listWatchEvents, readFeed };
-
-function getEvent(db: Database, accountId: string, eventId: string): EventView | null {
-  const row = db.get(`${eventSelect} where e.id = ? and e.account_id = ?`, eventId, accountId);
-  return row === undefined ? null : readEventView(db, row);
-}
-
-/** Lists events about calls and watches, newest first. */
-function listRecentEvents(db: Database, query: Parameters<ReadStore["listRecentEvents"]>[0]): readonly RingbackEvent[] {
-  const { accountId, types, orTerminal, limit } = query;
-  const positions = findPositions(db, {
-    conditions: [
-      ["e.account_id = ?", accountId],
-      ["e.watch_id > ?", ""],
-    ],
-    types,
-    orTerminal,
-    order: "desc",
-    limit,
-  });
-  return positions.map((position) => eventOf(eventAt(db, position)));
-}
-
-function listWatchEvents(db: Database, query: Parameters<ReadStore["listWatchEvents"]>[0]): Page<EventView> | null {
-  if (db.get("select 1 from watches where id = ? and account_id = ?", query.watchId, query.accountId) === undefined) return null;
-  const rows = db.all(
-    `${eventSelect} where e.watch_id = ? and e.sequence > ? order by e.sequence limit ?`,
-    query.watchId,
-    query.cursor === null ? 0 : decodeNumberCursor(query.cursor),
-    query.limit + 1,
-  );
-  return pageOf(
-    rows,
-    query,
-    (row) => integer(row, "sequence"),
-    (row) => readEventView(db, row),
-  );
-}
+export const reads = {
+  ...eventReads<Database>({
+    eventSelect,
+    readEventViews: (db, rows) => rows.map((row) => readEventView(db, row)),
+    findEvents: (db, query) => findPositions(db, query).map((position) => eventAt(db, position)),
+  }),
+  readFeed,
+};
 
 /** Lists events in commit order. One writer assigns the positions, so no smaller position appears after one that can be read. */
-function readFeed(db: Database, query: FeedQuery): { readonly data: readonly EventView[]; readonly nextCursor: string } {
+async function readFeed(db: Database, query: FeedQuery): ReturnType<ReadStore["readFeed"]> {
   const { accountId, sinceMs, callSid, types, orTerminal, limit } = query;
   const cursor = query.cursor === null ? 0 : decodeNumberCursor(query.cursor);
   // A call has few events, so the + keeps the planner off the account's index.
@@ -55,7 +26,7 @@ function readFeed(db: Database, query: FeedQuery): { readonly data: readonly Eve
   const positions = findPositions(db, {
     conditions: [
       [`${offIndex}e.account_id = ?`, accountId],
-      [`${offIndex}e.position > ?`, sinceMs === null ? cursor : Math.max(cursor, firstPositionAt(db, sinceMs) - 1)],
+      [`${offIndex}e.position > ?`, sinceMs === null ? cursor : Math.max(cursor, await lastOrderBefore(db, "position", sinceMs))],
       ["e.created_at >= ?", sinceMs],
       ["e.watch_id in (select w.id from calls c join watches w on w.call_id = c.id where c.call_sid = ?)", callSid],
     ],

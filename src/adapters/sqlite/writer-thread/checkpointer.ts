@@ -5,8 +5,8 @@ import type { CheckpointWorkerOptions, FromCheckpointWorker, ToCheckpointWorker 
 const everyMs = 250;
 
 /**
- * Keeps SQLite's write-ahead log short, in a thread of its own. With SQLite's automatic checkpoints every thirtieth commit
- * of the writer would copy a thousand pages and wait for the disk twice more, and transitions would wait for it.
+ * Keeps SQLite's write-ahead log short, in a thread of its own. Automatic checkpoints would run in the writer thread:
+ * every 30th commit would copy a thousand pages and wait for the disk two more times, and transitions would wait too.
  */
 export class Checkpointer {
   /** Resolves if the database file cannot be written. Commits are in the log, but the database cannot be trusted any more. */

@@ -2,11 +2,12 @@ import { messageOf, stackOf } from "../../../domain/error-text.ts";
 import type { DatabaseSync } from "node:sqlite";
 import { RingbackError } from "../../../domain/errors.ts";
 import type { AnswerDraft, IdempotencyClaim, StoredAnswer } from "../../../ports/stores/idempotency-store.ts";
+import { insertStoredAnswer } from "../../sql/registration/stored-answers.ts";
 import type { Database } from "../connection/database.ts";
 import { busyCode, isFatalCode, resultCodeOf } from "../connection/result-code.ts";
 import { isRead, runOperation } from "../operations.ts";
 import type { OperationNumber } from "../operations.ts";
-import { findStoredAnswer, insertStoredAnswer } from "../registration/stored-answers.ts";
+import * as storedAnswers from "../registration/stored-answers.ts";
 
 export type Request = { readonly operation: OperationNumber; readonly args: readonly unknown[]; readonly claim?: IdempotencyClaim };
 export type Answer =
@@ -34,7 +35,7 @@ const busy: Answer = { ok: false, code: "store-unavailable", message: "another p
 
 /**
  * Runs a group in one transaction, in which each operation fails alone. Resolves after the commit, because an answer means
- * that the operation is on disk. Operations rarely fail, so the group runs without savepoints first (they cost a seventh of
+ * that the operation is on disk. Each operation ends before the next one starts. Operations rarely fail, so the group runs without savepoints first (they cost a seventh of
  * it). If one fails, the group is rolled back and runs again with a savepoint for each. The answers of claimed operations
  * are drafted before the commit. If a draft fails, the group runs again without its operation, because later operations of
  * the group may have used what it wrote.
@@ -47,21 +48,25 @@ export async function runGroup(
   const { connection } = db;
   const writes = !requests.every((request) => isRead(request.operation));
   const failed = new Map<number, Answer>();
-  let run = runBare;
+  let run: RunRequest = runBare;
   try {
     for (;;) {
       db.run(writes ? "begin immediate" : "begin");
       const claimed = new ClaimedOperations(db);
       const answers: Answer[] = [];
       try {
-        for (const [index, request] of requests.entries()) answers.push(failed.get(index) ?? run(db, request, index, claimed));
+        for (const [index, request] of requests.entries()) {
+          const answer = failed.get(index) ?? run(db, request, index, claimed);
+          // Most operations answer at once, and waiting for each would delay the group.
+          answers.push(answer instanceof Promise ? await answer : answer);
+        }
       } catch (error) {
         if (run === runIsolated || isFatalCode(resultCodeOf(error))) throw error;
         rollback(connection);
         run = runIsolated;
         continue;
       }
-      const failures = claimed.results.length === 0 ? [] : claimed.store(requests, await draftAnswers(claimed.results));
+      const failures = claimed.results.length === 0 ? [] : await claimed.store(requests, await draftAnswers(claimed.results));
       if (failures.length > 0) {
         db.run("rollback");
         for (const { index, message } of failures) failed.set(index, { ok: false, code: "bug", message });
@@ -88,41 +93,49 @@ class ClaimedOperations {
     this.#db = db;
   }
 
-  run(index: number, claim: IdempotencyClaim, operation: () => unknown): ClaimedValue {
+  async run(index: number, claim: IdempotencyClaim, operation: () => unknown): Promise<ClaimedValue> {
     if (this.#ids.has(claim.id)) return { kind: "running" };
-    const stored = findStoredAnswer(this.#db, claim);
+    const stored = await storedAnswers.reads.findStoredAnswer(this.#db, claim);
     if (stored !== null) return stored;
-    this.results.push({ index, value: operation() });
+    this.results.push({ index, value: await operation() });
     this.#ids.add(claim.id);
     return { kind: "ran" };
   }
 
   /** Writes the drafts, given in the order of `results`. If any failed, returns the failures and writes nothing. */
-  store(requests: readonly Request[], drafted: readonly DraftResult[]): readonly { readonly index: number; readonly message: string }[] {
+  async store(
+    requests: readonly Request[],
+    drafted: readonly DraftResult[],
+  ): Promise<readonly { readonly index: number; readonly message: string }[]> {
     const drafts = this.results.map(({ index }, place) => ({ index, claim: requests[index]?.claim, drafted: drafted[place] }));
     const failures = drafts.flatMap(({ index, drafted }) =>
       drafted?.kind === "draft" ? [] : [{ index, message: drafted?.message ?? "the answer was not drafted" }],
     );
     if (failures.length > 0) return failures;
     for (const { claim, drafted } of drafts)
-      if (claim !== undefined && drafted?.kind === "draft" && drafted.draft !== null) insertStoredAnswer(this.#db, claim, drafted.draft);
+      if (claim !== undefined && drafted?.kind === "draft" && drafted.draft !== null)
+        await insertStoredAnswer(this.#db, claim, drafted.draft);
     return [];
   }
 }
 
+/** Runs a request and answers at once, or with a promise if its operation does. */
+type RunRequest = (db: Database, request: Request, index: number, claimed: ClaimedOperations) => Answer | Promise<Answer>;
+
 /** Runs an operation without a savepoint. Throws the error of a write, which may have left half of its rows. */
-function runBare(db: Database, request: Request, index: number, claimed: ClaimedOperations): Answer {
+function runBare(db: Database, request: Request, index: number, claimed: ClaimedOperations): Answer | Promise<Answer> {
   if (isRead(request.operation)) return runRead(db, request);
-  return { ok: true, value: runWrite(db, request, index, claimed) };
+  const value = runWrite(db, request, index, claimed);
+  return value instanceof Promise ? value.then(success) : success(value);
 }
 
-function runIsolated(db: Database, request: Request, index: number, claimed: ClaimedOperations): Answer {
+async function runIsolated(db: Database, request: Request, index: number, claimed: ClaimedOperations): Promise<Answer> {
   if (isRead(request.operation)) return runRead(db, request);
   db.run("savepoint operation");
   try {
-    const value = runWrite(db, request, index, claimed);
+    const value = await runWrite(db, request, index, claimed);
     db.run("release operation");
-    return { ok: true, value };
+    return success(value);
   } catch (error) {
     const answer = failure(error);
     db.run("rollback to operation");
@@ -131,9 +144,10 @@ function runIsolated(db: Database, request: Request, index: number, claimed: Cla
   }
 }
 
-function runRead(db: Database, request: Request): Answer {
+function runRead(db: Database, request: Request): Answer | Promise<Answer> {
   try {
-    return { ok: true, value: runOperation(db, request.operation, request.args) };
+    const value = runOperation(db, request.operation, request.args);
+    return value instanceof Promise ? value.then(success, failure) : success(value);
   } catch (error) {
     return failure(error);
   }
@@ -144,6 +158,10 @@ function runWrite(db: Database, request: Request, index: number, claimed: Claime
   return claim === undefined
     ? runOperation(db, request.operation, request.args)
     : claimed.run(index, claim, () => runOperation(db, request.operation, request.args));
+}
+
+function success(value: unknown): Answer {
+  return { ok: true, value };
 }
 
 function failure(error: unknown): Answer {

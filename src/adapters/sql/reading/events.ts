@@ -1,0 +1,92 @@
+import type { TypeSelection } from "../../../domain/events/event-filter.ts";
+import type { EventView, ReadStore } from "../../../ports/stores/read-store.ts";
+import { decodeNumberCursor, pageOf } from "../cursor.ts";
+import type { SqlQueries } from "../queries.ts";
+import { eventOf, integer } from "../rows.ts";
+import type { Row } from "../rows.ts";
+import type { Condition } from "./page.ts";
+
+/** A search for events. Its conditions are on the table `e`. */
+export type EventQuery = {
+  readonly conditions: readonly Condition[];
+  /** Order of the feed. */
+  readonly order: "asc" | "desc";
+  readonly limit: number;
+} & TypeSelection;
+
+/** Bound on the disorder between positions and times, which comes from clock steps and overlapping transactions. */
+const clockSlackMs = 3_600_000;
+
+/**
+ * Returns the value of `orderColumn`, up to which no event was recorded at or after `sinceMs`; 0 if there is none. Bisects
+ * the positions, so that events need no index on their time.
+ */
+export async function lastOrderBefore(db: SqlQueries, orderColumn: "position" | "feed_order", sinceMs: number): Promise<number> {
+  const edges = await db.get("select (select min(position) from events) as first, (select max(position) from events) as last");
+  if (edges === undefined || edges["first"] === null) return 0;
+  let low = integer(edges, "first");
+  let high = integer(edges, "last") + 1;
+  let order = 0;
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const row = await db.get(
+      `select position, ${orderColumn} as feed_order, created_at from events where position >= ?1 order by position limit 1`,
+      middle,
+    );
+    if (row === undefined || integer(row, "created_at") >= sinceMs - clockSlackMs) high = middle;
+    else {
+      low = integer(row, "position") + 1;
+      order = integer(row, "feed_order");
+    }
+  }
+  return order;
+}
+
+type EventReading<Db> = {
+  readonly eventSelect: string;
+  /** Adds the deliveries to rows of `eventSelect`, in the order given. */
+  readonly readEventViews: (db: Db, rows: readonly Row[]) => readonly EventView[] | Promise<readonly EventView[]>;
+  /** Finds the first rows of `eventSelect` that match. */
+  readonly findEvents: (db: Db, query: EventQuery) => readonly Row[] | Promise<readonly Row[]>;
+};
+
+/** Returns the reads of events, except the feed. */
+export function eventReads<Db extends SqlQueries>({ eventSelect, readEventViews, findEvents }: EventReading<Db>) {
+  return {
+    async getEvent(db: Db, accountId: string, eventId: string): Promise<EventView | null> {
+      const rows = await db.all(`${eventSelect} where e.id = ?1 and e.account_id = ?2`, eventId, accountId);
+      const [view] = await readEventViews(db, rows);
+      return view ?? null;
+    },
+    async listWatchEvents(db: Db, query: Parameters<ReadStore["listWatchEvents"]>[0]): ReturnType<ReadStore["listWatchEvents"]> {
+      const afterSequence = query.cursor === null ? 0 : decodeNumberCursor(query.cursor);
+      const watch = await db.get("select 1 from watches where id = ?1 and account_id = ?2", query.watchId, query.accountId);
+      if (watch === undefined) return null;
+      const rows = await db.all(
+        `${eventSelect} where e.watch_id = ?1 and e.sequence > ?2 order by e.sequence limit ?3`,
+        query.watchId,
+        afterSequence,
+        query.limit + 1,
+      );
+      const page = pageOf(
+        rows,
+        query,
+        (row) => integer(row, "sequence"),
+        (row) => row,
+      );
+      return { data: await readEventViews(db, page.data), nextCursor: page.nextCursor };
+    },
+    /** Lists events about calls and watches, newest first. */
+    async listRecentEvents(
+      db: Db,
+      { accountId, types, orTerminal, limit }: Parameters<ReadStore["listRecentEvents"]>[0],
+    ): ReturnType<ReadStore["listRecentEvents"]> {
+      const conditions = [
+        ["e.account_id = ?", accountId],
+        ["e.watch_id > ?", ""],
+      ] as const;
+      const rows = await findEvents(db, { conditions, types, orTerminal, order: "desc", limit });
+      return rows.map(eventOf);
+    },
+  };
+}

@@ -1,0 +1,40 @@
+import type { Page, PageRequest } from "../../../ports/stores/read-store.ts";
+import { decodeIdCursor, pageOf } from "../cursor.ts";
+import type { SqlQueries, SqlValue } from "../queries.ts";
+import { text } from "../rows.ts";
+import type { Row } from "../rows.ts";
+
+/** A condition of a list, with the values of its `?`. A condition with a `null` value is left out of the statement, so that the plan uses an index for the others. */
+export type Condition = readonly [sql: string, ...values: readonly (SqlValue | null)[]];
+
+/** Builds the `where` clause and its values from conditions; `next` is the number of the next parameter. */
+export function whereOf(conditions: readonly Condition[]): {
+  readonly where: string;
+  readonly values: readonly SqlValue[];
+  readonly next: number;
+} {
+  const values: SqlValue[] = [];
+  const clauses: string[] = [];
+  for (const [sql, ...given] of conditions) {
+    if (given.includes(null)) continue;
+    let index = values.length;
+    clauses.push(sql.replaceAll("?", () => `?${++index}`));
+    values.push(...given);
+  }
+  return { where: clauses.join(" and "), values, next: values.length + 1 };
+}
+
+/** Reads one page of the rows of `select` that meet the conditions, by descending `idColumn`, which the row has as `id`. */
+export async function listByIds<View>(
+  db: SqlQueries,
+  select: string,
+  idColumn: string,
+  conditions: readonly Condition[],
+  request: PageRequest,
+  toView: (row: Row) => View,
+): Promise<Page<View>> {
+  const lastId = request.cursor === null ? null : decodeIdCursor(request.cursor);
+  const { where, values, next } = whereOf([...conditions, [`${idColumn} < ?`, lastId]]);
+  const rows = await db.all(`${select} where ${where} order by ${idColumn} desc limit ?${next}`, ...values, request.limit + 1);
+  return pageOf(rows, request, (row) => text(row, "id"), toView);
+}

@@ -1,0 +1,54 @@
+import type { EndpointView, HookView, Page, ReadStore, WatchView } from "../../../ports/stores/read-store.ts";
+import type { SqlQueries } from "../queries.ts";
+import { attemptOf } from "../rows.ts";
+import type { Row } from "../rows.ts";
+import { deliveryViewOf, endpointViewOf, hookViewOf, watchViewOf } from "../view-rows.ts";
+import { listByIds } from "./page.ts";
+
+/** The selects of a database, with the columns that `view-rows.ts` reads. */
+type Selects = {
+  readonly deliverySelect: string;
+  readonly endpointSelect: string;
+  readonly hookSelect: string;
+  readonly watchSelect: string;
+};
+
+/** Returns the reads of deliveries, endpoints, hooks and watches that differ in nothing but the selects. */
+export function viewReads({ deliverySelect, endpointSelect, hookSelect, watchSelect }: Selects) {
+  return {
+    async getDelivery(db: SqlQueries, accountId: string, deliveryId: string): ReturnType<ReadStore["getDelivery"]> {
+      const view = await getView(db, deliverySelect, "d", deliveryViewOf, accountId, deliveryId);
+      if (view === null) return null;
+      const attempts = await db.all("select * from attempts where delivery_id = ?1 order by number", deliveryId);
+      return { view, attempts: attempts.map(attemptOf) };
+    },
+    getEndpoint(db: SqlQueries, accountId: string, endpointId: string): Promise<EndpointView | null> {
+      return getView(db, endpointSelect, "p", endpointViewOf, accountId, endpointId);
+    },
+    getHook(db: SqlQueries, accountId: string, hookId: string): Promise<HookView | null> {
+      return getView(db, hookSelect, "k", hookViewOf, accountId, hookId);
+    },
+    getWatch(db: SqlQueries, accountId: string, watchId: string): Promise<WatchView | null> {
+      return getView(db, watchSelect, "w", watchViewOf, accountId, watchId);
+    },
+    listEndpoints(db: SqlQueries, query: Parameters<ReadStore["listEndpoints"]>[0]): Promise<Page<EndpointView>> {
+      return listByIds(db, endpointSelect, "p.id", [["p.account_id = ?", query.accountId]], query, endpointViewOf);
+    },
+    listHooks(db: SqlQueries, query: Parameters<ReadStore["listHooks"]>[0]): Promise<Page<HookView>> {
+      return listByIds(db, hookSelect, "k.id", [["k.account_id = ?", query.accountId]], query, hookViewOf);
+    },
+  };
+}
+
+/** Reads the row of an account that has this id in `table`, the alias of a table in `select`. */
+async function getView<View>(
+  db: SqlQueries,
+  select: string,
+  table: string,
+  toView: (row: Row) => View,
+  accountId: string,
+  id: string,
+): Promise<View | null> {
+  const row = await db.get(`${select} where ${table}.id = ?1 and ${table}.account_id = ?2`, id, accountId);
+  return row === undefined ? null : toView(row);
+}

@@ -1,0 +1,147 @@
+import { expect, onTestFinished, test } from "vitest";
+import { Database } from "../../../src/adapters/sqlite/connection/database.ts";
+import type { Value } from "../../../src/adapters/sqlite/connection/database.ts";
+import { openConnection } from "../../../src/adapters/sqlite/connection/open-connection.ts";
+import { operationNumbers } from "../../../src/adapters/sqlite/operations.ts";
+import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
+import { runGroup } from "../../../src/adapters/sqlite/writer-thread/group.ts";
+import type { Request } from "../../../src/adapters/sqlite/writer-thread/group.ts";
+import type { ApiKeyDraft } from "../../../src/ports/stores/account-store.ts";
+import { StoreWorld, secretDraft, startMs, testPolicy } from "../../harness/store-drafts.ts";
+
+/** Operations that answer with a promise, because their SQL is shared with Postgres, in groups of the writer thread. */
+
+/** Records each statement by the account that its values name, or by its text if they name none. */
+class RecordingDatabase extends Database {
+  readonly log: string[] = [];
+
+  override all(sql: string, ...values: readonly Value[]) {
+    this.#record(sql, values);
+    return super.all(sql, ...values);
+  }
+
+  override get(sql: string, ...values: readonly Value[]) {
+    this.#record(sql, values);
+    return super.get(sql, ...values);
+  }
+
+  override run(sql: string, ...values: readonly Value[]) {
+    this.#record(sql, values);
+    return super.run(sql, ...values);
+  }
+
+  #record(sql: string, values: readonly Value[]): void {
+    const account = values.find((value) => value === "first" || value === "second");
+    this.log.push(account === undefined ? sql : String(account));
+  }
+}
+
+const accountDraft = (name: string) => ({
+  id: name,
+  name,
+  usesDefaultSource: true,
+  sealedSigningKey: new Uint8Array([1]),
+  publicKey: "whpk_",
+  createdAtMs: startMs,
+});
+const keyDraft = (accountId: string, given: Partial<ApiKeyDraft> = {}): ApiKeyDraft => ({
+  id: accountId,
+  accountId,
+  name: "environment",
+  fingerprints: [accountId],
+  nowMs: startMs,
+  ...given,
+});
+
+const createRequest = (name: string): Request => ({
+  operation: operationNumbers.createAccount,
+  args: [accountDraft(name), keyDraft(name, { id: `${name} key`, name: "first key", fingerprints: [`${name} key`] })],
+});
+const ensureKeyRequest = (name: string): Request => ({ operation: operationNumbers.ensureKey, args: [keyDraft(name)] });
+
+async function openWorld() {
+  const commits: number[] = [];
+  const onCommitted = (durationMs: number) => commits.push(durationMs);
+  const world = new StoreWorld(await openSqliteStore({ path: ":memory:", policy: testPolicy, onCommitted }));
+  onTestFinished(() => world.store.close());
+  const { id: accountId } = await world.account();
+  return { world, store: world.store, accountId, commits };
+}
+
+test("an operation sends all of its statements before the next one starts", async () => {
+  const { connection } = openConnection(":memory:");
+  onTestFinished(() => connection.close());
+  const db = new RecordingDatabase(connection, testPolicy);
+  const requests = [createRequest("first"), createRequest("second"), ensureKeyRequest("second"), ensureKeyRequest("first")];
+  const result = await runGroup(db, requests, () => Promise.resolve([]));
+  expect(result).toMatchObject({
+    kind: "answers",
+    answers: [
+      { value: { kind: "created" } },
+      { value: { kind: "created" } },
+      { value: { kind: "ensured" } },
+      { value: { kind: "ensured" } },
+    ],
+  });
+  const turns = db.log.filter((entry, index) => entry !== db.log[index - 1]);
+  expect(turns).toEqual(["begin immediate", "first", "second", "first", "commit"]);
+  expect(db.log.length).toBeGreaterThan(turns.length + 5);
+});
+
+test("an operation that fails after its first statement is rolled back alone", async () => {
+  const { world, store, accountId, commits } = await openWorld();
+  await store.createKey(keyDraft(accountId));
+  const watch = await world.watchDraft("OUT-1");
+  commits.length = 0;
+  const outcomes = await Promise.allSettled([
+    store.createAccount(accountDraft("before"), keyDraft("before")),
+    store.registerWatches([watch]),
+    // The account is inserted before the key, whose id is taken.
+    store.createAccount(accountDraft("broken"), keyDraft("broken", { id: accountId })),
+    store.findAccount("broken"),
+    store.createAccount(accountDraft("after"), keyDraft("after")),
+  ]);
+  expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "fulfilled", "rejected", "fulfilled", "fulfilled"]);
+  expect(outcomes[2]).toMatchObject({ reason: { message: expect.stringContaining("UNIQUE constraint failed: api_keys.id") } });
+  expect(outcomes[3]).toMatchObject({ value: null });
+  expect(commits).toHaveLength(1);
+  expect(await store.findAccount("broken")).toBeNull();
+  expect([await store.findAccount("before"), await store.findAccount("after")]).toMatchObject([{ id: "before" }, { id: "after" }]);
+  expect((await store.getWatch(accountId, watch.id))?.watch.callSid).toBe("OUT-1");
+});
+
+test("a read that fails rejects alone", async () => {
+  const { store, accountId, commits } = await openWorld();
+  commits.length = 0;
+  const list = { accountId, limit: 10 };
+  const outcomes = await Promise.allSettled([
+    store.createKey(keyDraft(accountId)),
+    store.listHooks({ ...list, cursor: "not a cursor" }),
+    store.listHooks({ ...list, cursor: null }),
+  ]);
+  expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+  expect(commits).toHaveLength(1);
+  expect(await store.listKeys(accountId)).toHaveLength(1);
+});
+
+test("a claimed operation runs once in a group, and is rolled back alone if its answer is not drafted", async () => {
+  const { world, store, accountId, commits } = await openWorld();
+  const hook = await world.hook("https://hooks.example/");
+  const secret = secretDraft("rotated");
+  const rotation = { accountId, endpointId: hook.view.endpoint.id, secret, previousValidUntilMs: startMs + 1, nowMs: startMs };
+  const rotate = (id: string, draftAnswer: () => null) =>
+    store.underKey({ id, accountId, nowMs: startMs, expiresAtMs: startMs + 1 }).rotateSecret(rotation, draftAnswer);
+  commits.length = 0;
+  const outcomes = await Promise.allSettled([
+    rotate("undrafted", () => {
+      throw new Error("no answer");
+    }),
+    store.createKey(keyDraft(accountId)),
+  ]);
+  expect(outcomes.map(({ status }) => status)).toEqual(["rejected", "fulfilled"]);
+  // The id of the secret is unique, so the first rotation has left nothing.
+  const runs = await Promise.all([rotate("twice", () => null), rotate("twice", () => null)]);
+  expect(runs).toEqual([{ kind: "ran", result: true }, { kind: "running" }]);
+  expect(commits).toHaveLength(2);
+  expect(await store.listKeys(accountId)).toHaveLength(1);
+});

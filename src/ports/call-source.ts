@@ -17,7 +17,7 @@ export interface CallSource {
   /**
    * Sends one status request, for at most 10 s; resolves also if the upstream fails. A reused connection that is reset
    * before any answer is retried once and immediately, if `takeToken` grants a token of the source's rate (RFC 9110,
-   * section 9.2.2). All other retries are the poller's.
+   * section 9.2.2). It takes no token if the request was not written. All other retries are the poller's.
    */
   poll(target: PollTarget, takeToken: () => boolean): Promise<PollAnswer>;
   /** Releases sockets and timers; polls in flight end as `failed`. */

@@ -231,6 +231,37 @@ test.each([404, 500])("%i is a failed attempt, and the endpoint does not pause",
   expect(await service.delivery(delivery.id)).toMatchObject({ status: "delivered", attempt_count: 2 });
 });
 
+/** A receiver that answers these bytes, one character a byte, and ends the connection. */
+function answering(raw: string) {
+  return startReceiver({ answer: ({ socket }) => socket.end(Buffer.from(raw, "latin1")) });
+}
+
+describe("a malformed answer", () => {
+  test("whose status is 200 is delivered", async () => {
+    const service = await ServiceWorld.start();
+    const receiver = await answering(
+      "HTTP/1.1 100 Continue\nx y: z\n\nHTTP/1.1 200\nx\u0000y: z\ntransfer-encoding: chunked\n\n2 \nok\n0\nz\n\n",
+    );
+    const delivery = await service.firstAttempt(receiver.url);
+    expect(delivery).toMatchObject({ status: "delivered", attempts: [{ status_code: 200, response_excerpt: "ok" }] });
+  });
+
+  test("whose status is 410 disables the endpoint", async () => {
+    const service = await ServiceWorld.start();
+    const receiver = await answering("HTTP/1.1 410 Gone\r\nx y: z\r\ntransfer-encoding: chunked\r\n\r\nnot chunked");
+    const delivery = await service.firstAttempt(receiver.url);
+    expect(delivery).toMatchObject({ status: "failed", attempts: [{ status_code: 410, error: { code: "gone" }, decision: "gone" }] });
+    expect(await service.endpoint(delivery.endpoint_id)).toMatchObject({ state: "disabled", reason: "gone" });
+  });
+
+  test("whose status is 429 pauses the endpoint for its Retry-After", async () => {
+    const service = await ServiceWorld.start();
+    const receiver = await answering("HTTP/1.1 429 X\r\nRetry-After : 90\r\ncontent-length: 99\r\n\r\nhalf");
+    const delivery = await service.firstAttempt(receiver.url);
+    expect(delivery).toMatchObject({ status: "pending", next_attempt_at: at(90_000), attempts: [{ decision: "deferred" }] });
+  });
+});
+
 describe("no complete answer", () => {
   test.each<[animal: keyof typeof zoo, code: string, statusCode: number | null]>([
     ["silent", "timeout", null],

@@ -1,9 +1,9 @@
-/** By name in lower case. A header that was sent more than once has all its values, in the order in which they came. */
+/** Values by name, in lower case. A header that was sent more than once has a list, in the order of arrival. */
 export type AnswerHeaders = ReadonlyMap<string, string | readonly string[]>;
 
 export type AnswerHead = { readonly statusCode: number; readonly headers: AnswerHeaders };
 
-/** `isStrict`: as the grammar of RFC 9112 section 4 has it. `persists`: HTTP/1.1, whose connections stay open unless told otherwise. */
+/** `isStrict`: it follows the grammar of RFC 9112 section 4. `persists`: connections of its version stay open by default (section 9.3). */
 export type StatusLine = { readonly statusCode: number; readonly persists: boolean; readonly isStrict: boolean };
 
 /** How the body of an answer ends (RFC 9112 section 6.3). */
@@ -13,7 +13,7 @@ export type Framing =
   | { readonly kind: "until_close" }
   | { readonly kind: "invalid"; readonly reason: string };
 
-/** A framing with what its head says beside it. `codings` are those of the transfer and then those of the content, to be undone from the last. */
+/** Framing of an answer. `codings`: codings of its content, then of its transfer (chunked aside), in the order of application. */
 export type AnswerFraming = {
   readonly framing: Framing;
   readonly codings: readonly string[];
@@ -21,11 +21,11 @@ export type AnswerFraming = {
 };
 
 const strictStatusLine = /^HTTP\/1\.([01]) (\d{3}) [\t\x20-\x7e\x80-\xff]*$/;
-// Blanks of any kind and number separate (RFC 9112 section 4). Servers behind a proxy that speaks HTTP/2 write 2.0.
+// Any number of blanks of any kind separates the parts (RFC 9112 section 4). Servers behind a proxy that speaks HTTP/2 write 2.0.
 const tolerableStatusLine = /^[\t\v\f\r ]*HTTP\/([01]\.\d|2(?:\.0)?)[\t\v\f\r ]+(\d{3})(?![^\t\v\f\r ])/i;
 const strictField = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*$/;
 
-/** Reads a line without its end, as Latin-1; `null` if it is no status line of HTTP/1.x. */
+/** Parses a line without its end, as Latin-1; `null` if it is not a status line of HTTP/1.x. */
 export function parseStatusLine(line: string): StatusLine | null {
   const strict = strictStatusLine.exec(line);
   if (strict !== null) return { statusCode: Number(strict[2]), persists: strict[1] === "1", isStrict: true };
@@ -45,7 +45,7 @@ export function isFieldLine(line: string): boolean {
   return strictField.test(line);
 }
 
-/** The field lines of one head, each read as tolerantly as RFC 9112 lets a client read it. */
+/** Fields of one head, each read as tolerantly as RFC 9112 lets a client read it. */
 export class HeaderFields {
   readonly #values = new Map<string, string | string[]>();
   #lastName: string | null = null;
@@ -60,7 +60,7 @@ export class HeaderFields {
     return this.#isStrict;
   }
 
-  /** Adds a line without its end, as Latin-1. A line that is no field is left out. */
+  /** Adds a line without its end, as Latin-1. Ignores a line that is not a field. */
   add(line: string): void {
     if (isFieldLine(line)) {
       const colon = line.indexOf(":");
@@ -68,7 +68,7 @@ export class HeaderFields {
       return;
     }
     this.#isStrict = false;
-    // Bare CR and NUL are read as blanks (RFC 9112 section 2.2, RFC 9110 section 5.5).
+    // A blank replaces each bare CR and NUL (RFC 9112 section 2.2, RFC 9110 section 5.5).
     const text = line.replace(/[\0\r]/g, " ");
     if (line.startsWith(" ") || line.startsWith("\t")) this.#fold(text.trim());
     else this.#addOdd(text);
@@ -76,18 +76,18 @@ export class HeaderFields {
 
   #addOdd(line: string): void {
     const colon = line.indexOf(":");
-    // Blanks before the colon do not belong to the name (RFC 9112 section 5.1).
+    // Blanks before the colon are not part of the name (RFC 9112 section 5.1).
     const name = line.slice(0, Math.max(colon, 0)).trim().toLowerCase();
     if (name === "") this.#lastName = null;
     else this.#append(name, line.slice(colon + 1).trim());
   }
 
-  /** A folded line goes on with the value before it (RFC 9112 section 5.2); without one it is left out (section 2.2). */
+  /** Appends a folded line to the value before it (RFC 9112 section 5.2). Ignores it behind the status line (section 2.2). */
   #fold(text: string): void {
     if (this.#lastName === null) return;
     const before = this.#values.get(this.#lastName);
-    if (typeof before === "string") this.#values.set(this.#lastName, `${before} ${text}`.trim());
-    else before?.push(`${before.pop() ?? ""} ${text}`.trim());
+    if (typeof before === "string") this.#values.set(this.#lastName, joined(before, text));
+    else before?.push(joined(before.pop() ?? "", text));
   }
 
   #append(name: string, value: string): void {
@@ -99,13 +99,19 @@ export class HeaderFields {
   }
 }
 
-/** The first value of a header; `null` without one. */
+/** Joins without copying: an answer may fold a value thousands of times. */
+function joined(before: string, text: string): string {
+  if (before === "" || text === "") return before + text;
+  return `${before} ${text}`;
+}
+
+/** Returns the first value of a header; `null` if there is none. */
 export function headerOf(headers: AnswerHeaders, name: string): string | null {
   const value = headers.get(name);
   return (typeof value === "object" ? value[0] : value) ?? null;
 }
 
-/** The members of a header that is a list (RFC 9110 section 5.6.1), in lower case and without empty ones. */
+/** Returns the members of a list header (RFC 9110 section 5.6.1) in lower case, without empty ones. */
 export function listOf(headers: AnswerHeaders, name: string): readonly string[] {
   const value = headers.get(name);
   if (value === undefined) return [];
@@ -125,7 +131,7 @@ export function framingOf(head: AnswerHead): AnswerFraming {
     return { ...lengthOf(head), codings: contentCodings, ...(headers.has("transfer-encoding") ? { isStrict: false } : {}) };
   const codings = [...contentCodings, ...transferCodings.filter((coding) => coding !== "chunked")];
   if (transferCodings.at(-1) !== "chunked") return { framing: { kind: "until_close" }, codings, isStrict: true };
-  // It overrides a Content-Length, and chunks are not to be chunked once more (sections 6.1 and 6.3).
+  // Transfer-Encoding overrides Content-Length (section 6.3), and chunks are chunked once (section 6.1).
   const isStrict = !headers.has("content-length") && transferCodings.indexOf("chunked") === transferCodings.length - 1;
   return { framing: { kind: "chunked" }, codings, isStrict };
 }
@@ -134,7 +140,7 @@ function hasNoBody(statusCode: number): boolean {
   return statusCode === 204 || statusCode === 304;
 }
 
-/** The framing without Transfer-Encoding. */
+/** Returns the framing without Transfer-Encoding. */
 function lengthOf({ statusCode, headers }: AnswerHead): { readonly framing: Framing; readonly isStrict: boolean } {
   const value = headers.get("content-length");
   if (hasNoBody(statusCode)) return { framing: { kind: "counted", bytes: 0 }, isStrict: value === undefined || statusCode === 304 };

@@ -1,33 +1,33 @@
 import { HeaderFields, framingOf, isFieldLine, listOf, mayBecomeStatusLine, parseStatusLine } from "./answer-head.ts";
 import type { AnswerHeaders, StatusLine } from "./answer-head.ts";
 
-/** The most that the head of an answer may have, its interim answers aside. */
+/** Maximal size of one head. Interim answers have heads of their own. */
 const headMaxBytes = 64 * 1024;
 
 export type AnswerLimits = {
-  /** Beyond this length of its body an answer is cut: nothing more is read. */
+  /** Maximal length of the body. The reader stops behind it: the answer is cut. */
   readonly bodyMaxBytes: number;
-  /** How much of the body is kept. */
+  /** Number of bytes of the body that are kept, from its beginning. */
   readonly keepBytes: number;
 };
 
 const carriageReturn = 0x0d;
 const chunkSize = /^[\t ]*([0-9a-f]+)[\t ]*(?:;|$)/i;
 const strictChunkSize = /^[0-9a-f]+(?:;[\t\x20-\x7e\x80-\xff]*)?$/i;
-/** A chunk size of usual length does not count against the limit of the head, which bounds the extensions and trailers too. */
+/** Length of a usual chunk line. Longer ones count against the limit of the head, so that it bounds extensions and trailers too. */
 const usualChunkLineBytes = 16;
 
 type Phase = "status_line" | "fields" | "counted" | "until_close" | "chunk_size" | "chunk" | "chunk_end" | "trailers" | "over";
 
 /**
- * Reads one answer of HTTP/1.x, interim answers before it included, as tolerantly as RFC 9112 lets a client be. An own
- * reader because neither undici nor Node's client takes what receivers send: even with `insecureHTTPParser` both refuse odd
- * bytes in header names, equal lengths sent twice and bare LF after chunks. What is odd is read, and costs the connection.
+ * Reader of one answer of HTTP/1.x and the interim answers before it, as tolerant as RFC 9112 lets a client be. No library
+ * is: undici, and Node's client even with `insecureHTTPParser`, refuse odd bytes in header names, equal lengths sent twice and
+ * bare LF after chunks. An answer that breaks the grammar is read, but its connection carries no further request.
  */
 export class AnswerReader {
   readonly #limits: AnswerLimits;
   #phase: Phase = "status_line";
-  /** The beginning of a line whose end has not come. */
+  /** Beginning of a line whose end is missing. */
   #held = "";
   #headBytes = 0;
   #hasBegun = false;
@@ -35,7 +35,7 @@ export class AnswerReader {
   #fields = new HeaderFields();
   #isHeadWhole = false;
   #codings: readonly string[] = [];
-  /** Of the counted body, or of the chunk. */
+  /** Missing bytes of the counted body, or of the chunk. */
   #remainingBytes = 0;
   #bodyBytes = 0;
   #keptBytes = 0;
@@ -49,12 +49,12 @@ export class AnswerReader {
     this.#limits = limits;
   }
 
-  /** Whether a byte has come. */
+  /** Whether a byte was read. */
   get hasBegun(): boolean {
     return this.#hasBegun;
   }
 
-  /** `null` until the status line of a final answer has come. */
+  /** Status of the final answer; `null` before its status line is complete. */
   get statusCode(): number | null {
     return this.#statusLine === null || isInterim(this.#statusLine) ? null : this.#statusLine.statusCode;
   }
@@ -63,51 +63,51 @@ export class AnswerReader {
     return this.#isHeadWhole;
   }
 
-  /** As far as they have come. */
+  /** Headers read so far. */
   get headers(): AnswerHeaders {
     return this.#fields.values;
   }
 
-  /** The content and transfer codings of the body, chunked aside, in the order in which they were applied. */
+  /** Codings of the body, chunked aside, in the order of application. */
   get codings(): readonly string[] {
     return this.#codings;
   }
 
-  /** The kept part of the body, as far as it has come. */
+  /** Kept part of the body, as far as it was read. */
   get body(): Buffer {
     const [first] = this.#kept;
     return this.#kept.length === 1 && first !== undefined ? first : Buffer.concat(this.#kept);
   }
 
-  /** Whether everything came, or as much as is read. */
+  /** Whether the answer is complete or cut. */
   get isWhole(): boolean {
     return this.#isWhole;
   }
 
-  /** Whether the body is longer than is read. */
+  /** Whether the body is longer than its limit. */
   get isCut(): boolean {
     return this.#isCut;
   }
 
-  /** Why what came cannot be read on; `null` if nothing is wrong. Quotes nothing that came. */
+  /** Reason why the answer cannot be read further; `null` if there is none. Never quotes the answer. */
   get fault(): string | null {
     return this.#fault;
   }
 
-  /** Whether nothing more is read. */
+  /** Whether the reader takes no more bytes. */
   get isOver(): boolean {
     return this.#phase === "over";
   }
 
-  /** Whether the connection may carry another request: the answer was as it should be, and neither side asked to close. */
+  /** Whether the connection may carry another request: the answer followed the grammar, and its headers keep the connection open. */
   get mayPersist(): boolean {
     return this.#phase === "over" && this.#isWhole && !this.#isCut && this.#mayPersist;
   }
 
-  /** Reads on. Bytes behind the end of the answer cost the connection. */
+  /** Reads the next bytes. With bytes behind the end of the answer the connection carries no further request. */
   feed(bytes: Buffer): void {
     this.#hasBegun = true;
-    // One character a byte, so that a position counts in both.
+    // One character per byte, so that positions are the same in both.
     let text: string | null = null;
     let at = 0;
     while (at < bytes.length && this.#phase !== "over") {
@@ -117,12 +117,12 @@ export class AnswerReader {
     if (at < bytes.length) this.#mayPersist = false;
   }
 
-  /** The other side has ended the connection in order, which is the end of a body without a length (RFC 9112 section 6.3). */
+  /** Ends the connection in order, which ends a body without a length (RFC 9112 section 6.3). */
   end(): void {
     if (this.#phase === "until_close") this.#complete();
   }
 
-  /** Returns the position behind what was read. */
+  /** Reads to the end of the line; returns the position behind it. */
   #readLine(text: string, at: number): number {
     const lineEnd = text.indexOf("\n", at);
     const next = lineEnd < 0 ? text.length : lineEnd + 1;
@@ -137,7 +137,7 @@ export class AnswerReader {
     return next;
   }
 
-  /** The line without its LF and the CR before it (RFC 9112 section 2.2), and without further CRs, which servers double. */
+  /** Returns the line without its LF and the CRs before it. One CR is usual (RFC 9112 section 2.2); some servers double it. */
   #lineOf(text: string, at: number, lineEnd: number): string {
     let line = text.slice(at, lineEnd);
     if (this.#held !== "") {
@@ -169,7 +169,7 @@ export class AnswerReader {
     const statusLine = parseStatusLine(line);
     if (statusLine === null || !statusLine.isStrict) this.#mayPersist = false;
     if (statusLine === null) {
-      // Empty lines before it are left out.
+      // Empty lines before it are ignored.
       if (line.trim() !== "") this.#failAsNoStatusLine();
     } else if (statusLine.statusCode === 101) {
       // "A server MUST NOT switch to a protocol that was not indicated by the client" (RFC 9110 section 7.8).
@@ -186,7 +186,7 @@ export class AnswerReader {
     if (!isStrict) this.#mayPersist = false;
     this.#headBytes = 0;
     if (statusLine === null || isInterim(statusLine)) {
-      // The final answer is still to come (RFC 9110 section 15.2).
+      // A final answer follows an interim one (RFC 9110 section 15.2).
       this.#statusLine = null;
       this.#fields = new HeaderFields();
       this.#phase = "status_line";
@@ -207,14 +207,14 @@ export class AnswerReader {
     else this.#expect("counted", framing.bytes);
   }
 
-  /** `bytes` more of the body are to come. */
+  /** Begins a body, or a chunk, of `bytes`. */
   #expect(phase: "counted" | "chunk", bytes: number): void {
     this.#phase = phase;
     this.#remainingBytes = bytes;
     if (bytes === 0) this.#endCount();
   }
 
-  /** Returns the position behind what was read. */
+  /** Reads a part of the body; returns the position behind it. */
   #readBody(bytes: Buffer, at: number): number {
     const part = this.#phase === "until_close" ? bytes.subarray(at) : bytes.subarray(at, at + this.#remainingBytes);
     const room = this.#limits.keepBytes - this.#keptBytes;
@@ -243,7 +243,7 @@ export class AnswerReader {
     if (digits === undefined) this.#fail("a chunk has no size");
     else if (/^0+$/.test(digits)) {
       // "A message body that uses the chunked transfer coding is incomplete if the zero-sized chunk that terminates the
-      // encoding has not been received" (RFC 9112 section 8), whatever becomes of the trailers.
+      // encoding has not been received" (RFC 9112 section 8). It was received, so that trailers decide nothing.
       this.#isWhole = true;
       this.#phase = "trailers";
     } else this.#expect("chunk", Number.parseInt(digits, 16));

@@ -3,17 +3,17 @@ import type { BrotliDecompress, Gunzip, Inflate, InflateRaw } from "node:zlib";
 
 type Decoder = Gunzip | BrotliDecompress | Inflate | InflateRaw;
 
-/** `isCut`: there is more than `bytes`. */
+/** Decoded body. `isCut`: `bytes` is the beginning of a longer one. */
 export type DecodedBody = { readonly bytes: Buffer; readonly isCut: boolean };
 
-// What was cut off is decoded as far as it came.
+// A body that broke off is decoded as far as it goes.
 const zlibOptions = { finishFlush: constants.Z_SYNC_FLUSH };
 const brotliOptions = { finishFlush: constants.BROTLI_OPERATION_FLUSH };
 
 /**
- * Undoes the codings of a body (RFC 9110 section 8.4.1), the last one first, and stops beyond `maxBytes` of each. Bytes that
- * are not in the coding they are said to be in stay as they are, and so do bytes in a coding that is unknown: servers name
- * codings that they do not apply.
+ * Undoes the codings of a body (RFC 9110 section 8.4.1), the last one first, and stops beyond `maxBytes` of each, so that a
+ * small body cannot take much memory. Leaves bytes as they are if their coding is unknown or was not applied, because servers
+ * name codings that they do not apply.
  */
 export async function decodeBody(body: Buffer, codings: readonly string[], maxBytes: number): Promise<DecodedBody> {
   let decoded: DecodedBody = { bytes: body, isCut: false };
@@ -30,7 +30,7 @@ function decoderOf(coding: string, bytes: Buffer): Decoder | null {
     case "x-gzip":
       return createGunzip(zlibOptions);
     case "deflate":
-      // "Some non-conformant implementations send the 'deflate' compressed data without the zlib wrapper."
+      // "Some non-conformant implementations send the "deflate" compressed data without the zlib wrapper" (section 8.4.1.2).
       return hasZlibHeader(bytes) ? createInflate(zlibOptions) : createInflateRaw(zlibOptions);
     case "br":
       return createBrotliDecompress(brotliOptions);
@@ -39,12 +39,12 @@ function decoderOf(coding: string, bytes: Buffer): Decoder | null {
   }
 }
 
-/** RFC 1950 section 2.2: the method is 8, and the first two bytes are a multiple of 31. */
+/** Checks the header of RFC 1950 section 2.2: the method is 8, and the first two bytes are a multiple of 31. */
 function hasZlibHeader(bytes: Buffer): boolean {
   return bytes.length >= 2 && ((bytes[0] ?? 0) & 0x0f) === 8 && bytes.readUInt16BE(0) % 31 === 0;
 }
 
-/** `null` if nothing could be decoded. */
+/** Decodes at most a little more than `maxBytes`; `null` if not even the beginning could be decoded. */
 async function decodeWith(decoder: Decoder, bytes: Buffer, maxBytes: number): Promise<DecodedBody | null> {
   const chunks: Buffer[] = [];
   let length = 0;

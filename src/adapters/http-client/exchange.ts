@@ -8,19 +8,20 @@ import type { NetworkFailure } from "./network-failure.ts";
 import { localFailureCodeOf } from "./local-failure.ts";
 import { ReuseAwareHandler } from "./reuse-aware-client.ts";
 
-/** An answer whose status came, as far as it came. */
+/** Answer with a status, as far as it was read. */
 export type Answer = AnswerHead & {
-  /** As it came: still in its codings. */
+  /** Beginning of the body, still in its codings. */
   readonly body: Buffer;
-  /** The content and transfer codings of the body, chunked aside, in the order in which they were applied. */
+  /** Codings of the body, chunked aside, in the order of application. */
   readonly codings: readonly string[];
-  /** Whether the body is longer than is read. */
+  /** Whether the body is longer than its limit. */
   readonly isCut: boolean;
 };
 
 /**
- * How an exchange ended. `failure` is `not_started` if this machine was at fault and nothing was sent, and `null` if the answer is whole or cut, or has a status other than 2xx, which counts
- * whatever became of the rest. Beside a failure an answer is `null` unless the head of a 2xx was whole.
+ * End of an exchange. `failure` is `not_started` if this machine failed and nothing was sent. It is `null` if the answer is
+ * complete or cut, or has a status other than 2xx, which counts even if the rest is missing or malformed. Beside a failure
+ * `answer` is a 2xx with a complete head, or `null`.
  */
 export type ExchangeEnd = { readonly staleness: Staleness } & (
   | { readonly answer: Answer; readonly failure: null }
@@ -28,16 +29,16 @@ export type ExchangeEnd = { readonly staleness: Staleness } & (
 );
 
 /**
- * Whether the other side can have seen nothing of the request, because its connection had most likely been closed while it
- * was idle. `not_sent`: it broke before the request was written. `no_answer`: it had carried a request before and broke
- * without a byte of an answer.
+ * Evidence that the peer saw nothing of the request, because it had closed the connection while it was idle. `not_sent`: the
+ * connection broke before the request was written. `no_answer`: it had carried a request before and broke without a byte of
+ * an answer.
  */
 export type Staleness = "none" | "not_sent" | "no_answer";
 
 const unfinished = protocolFailure("it has no end");
 const over = new Error("the exchange is over");
 
-/** One request and its answer through undici's `dispatch`. Ends exactly once; an early end releases the connection. */
+/** One request and its answer, through the `dispatch` of undici. Ends exactly once; an early end releases the connection. */
 export class Exchange extends ReuseAwareHandler implements Dispatcher.DispatchHandler {
   readonly ended: Promise<ExchangeEnd>;
   readonly #end: (end: ExchangeEnd) => void;
@@ -54,13 +55,13 @@ export class Exchange extends ReuseAwareHandler implements Dispatcher.DispatchHa
     this.#reader = new AnswerReader(limits);
   }
 
-  /** Ends it and lets go of the connection; without effect once it has ended. */
+  /** Ends the exchange and releases its connection; without effect on one that has ended. */
   cut(failure: NetworkFailure): void {
     this.#finish(failure, "none");
     this.#controller?.abort(over);
   }
 
-  /** Ends it because its `timeoutMs` have passed. */
+  /** Ends the exchange because its `timeoutMs` have passed. */
   timeOut(timeoutMs: number): void {
     const stage = this.#controller === null ? (this.link?.dialStage ?? "address") : "answer";
     this.cut(timeoutFailure(timeoutMs, stage));
@@ -68,18 +69,18 @@ export class Exchange extends ReuseAwareHandler implements Dispatcher.DispatchHa
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
-    // Its time ran out while it waited for a connection.
+    // The exchange ended while it waited for a connection.
     if (this.#isOver) controller.abort(over);
     else this.#isReused = this.link?.begin(this.#reader).isReused ?? false;
   }
 
-  /** Required by undici: its answer is ours. */
+  /** Required by undici, which only sees answers that `HttpConnection` makes. */
   onResponseStart(): void {}
 
   onResponseData(): void {}
 
   onResponseEnd(): void {
-    // The reader is over: its answer is whole, or it says what is wrong.
+    // The reader is over, so that its answer is complete or has a fault.
     this.#finish(unfinished, "none");
   }
 

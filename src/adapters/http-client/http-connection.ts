@@ -4,30 +4,31 @@ import type { AnswerReader } from "./answer-reader.ts";
 import { UnaskedAnswer } from "./network-failure.ts";
 
 /**
- * How long a connection is used at most. With an answer of the name servers that is 5 s old it lets a name that moved be
- * followed within a minute, whatever the peer says of keeping the connection.
+ * Longest use of a connection, even if the peer offers to keep it longer. Together with an answer of the name servers that is
+ * 5 s old it makes the pools follow a name that moved within a minute.
  */
 export const maxConnectionAgeMs = 50_000;
-/** Connections that were made together do not end together. */
+/** Jitter, so that connections that were made together do not end together. */
 const jitterRatio = 0.2;
 
 const staysOpen = Buffer.from("HTTP/1.1 204 No Content\r\n\r\n");
 const closes = Buffer.from("HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n");
 
 /**
- * One connection of an undici client. undici writes requests and keeps the connection, but its parser never sees what came:
- * the reader of the request under way does, and undici gets an answer of ours once that one is over, which says whether the
- * connection may be used again. Bytes that no request asked for end the connection, so that no other request takes them. So
- * do its age, for which undici has no limit, and a 5xx, behind which another peer may have the name by now.
+ * One connection of an undici client. undici writes the requests and keeps the connection, but its parser never reads the
+ * peer's bytes. The reader of the current request does. Once it is over, undici reads a short answer made here, which keeps or
+ * closes the connection. It closes after an answer that broke the grammar or had bytes behind it, so that no other request
+ * reads those bytes; after a 5xx, because the name may have moved to another peer; and at its greatest age, for which undici
+ * has no limit.
  */
 export class HttpConnection {
   #reader: AnswerReader | null = null;
   #requestCount = 0;
   #isExpired = false;
-  /** Nearly every answer has the hint of the one before. */
+  /** Answer for the last keep-alive hint. Nearly every answer of a peer has the same hint. */
   #hint: { readonly text: string | null; readonly answer: Buffer } = { text: null, answer: staysOpen };
 
-  /** `socket` must be connected and not yet be read. */
+  /** `socket`: connected, and not yet read. */
   constructor(socket: Socket, maxAgeMs: number) {
     const read = socket.read.bind(socket);
     socket.read = (size) => {
@@ -46,7 +47,7 @@ export class HttpConnection {
     socket.once("close", () => clearTimeout(timer));
   }
 
-  /** The next bytes answer a request that is about to be written. Returns whether the connection has carried one before. */
+  /** Gives `reader` the answer to the request that is written next. `isReused`: the connection has carried a request before. */
   begin(reader: AnswerReader): { readonly isReused: boolean } {
     this.#reader = reader;
     this.#requestCount += 1;
@@ -56,7 +57,7 @@ export class HttpConnection {
   #take(bytes: Buffer, socket: Socket): Buffer | null {
     const reader = this.#reader;
     if (reader === null) {
-      // undici fails the requests that wait for this connection only where there is an error.
+      // Without an error undici moves the requests that wait to another connection. A fresh one would be spoken to again.
       socket.destroy(this.#requestCount === 0 ? new UnaskedAnswer() : undefined);
       return null;
     }

@@ -1,9 +1,9 @@
 import { DnsFailure } from "./dns-failure.ts";
 
-/** Classes of what can go wrong between a request and its whole answer. */
+/** Classes of failures between a request and its complete answer. */
 export type NetworkFailureCode = "timeout" | "connect" | "reset" | "tls" | "dns" | "protocol" | "blocked_address";
 
-/** The detail never quotes what was sent or what came. `permanent` only for an address that is refused as it is written. */
+/** Failure of an exchange. `detail` never quotes the request or the answer. `permanent`: the address is refused as it is written. */
 export type NetworkFailure = {
   readonly kind: "failed";
   readonly code: NetworkFailureCode;
@@ -11,7 +11,7 @@ export type NetworkFailure = {
   readonly permanent: boolean;
 };
 
-/** Nothing was connected, because the address is refused. `permanent`: the host itself is, whatever its name servers answer next time. */
+/** Error of an address that is refused, so that nothing was connected. `permanent`: the host itself is refused, not an answer of its name servers. */
 export class BlockedAddress extends Error {
   readonly permanent: boolean;
 
@@ -22,7 +22,7 @@ export class BlockedAddress extends Error {
   }
 }
 
-/** No connection was made; `cause` says why. `isTls`: it was to be one with TLS. */
+/** Error of a connection that was not made; `cause` has the reason. `isTls`: the connection was to have TLS. */
 export class ConnectFailure extends Error {
   readonly isTls: boolean;
 
@@ -33,7 +33,7 @@ export class ConnectFailure extends Error {
   }
 }
 
-/** The other side spoke before it was asked, so that no request can have these bytes as its answer. */
+/** Error of a peer that speaks before it gets a request, so that its bytes answer none. */
 export class UnaskedAnswer extends Error {
   constructor() {
     super("bytes came before the request was sent");
@@ -46,7 +46,7 @@ const resets = new Set(["ECONNRESET", "ECONNABORTED", "EPIPE", "UND_ERR_SOCKET",
 const tls =
   /^(?:ERR_TLS|ERR_SSL|ERR_OSSL|CERT_|CRL_|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED|EPROTO|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH|ERROR_IN_|OUT_OF_MEM)/;
 
-/** Returns the class of an error of undici, the sockets or the resolver. */
+/** Returns the failure for an error of undici, a socket, the resolver or the address guard. */
 export function networkFailureOf(error: unknown): NetworkFailure {
   const isConnecting = error instanceof ConnectFailure;
   const first = firstErrorOf(isConnecting ? error.cause : error);
@@ -62,7 +62,7 @@ export function networkFailureOf(error: unknown): NetworkFailure {
   return failure("connect", `no connection (${code})`);
 }
 
-/** What came is no answer of HTTP/1.x. `reason` quotes nothing of it. */
+/** Returns the failure of an answer that is not HTTP/1.x. `reason` quotes nothing of it. */
 export function protocolFailure(reason: string): NetworkFailure {
   return failure("protocol", `the answer is not HTTP as it should be: ${reason}`);
 }
@@ -74,7 +74,7 @@ export function timeoutFailure(timeoutMs: number, stage: "name" | "address" | "h
   return failure("timeout", `${missing} within ${timeoutMs} ms`);
 }
 
-/** A shutdown is not the other side's fault; what it cut off is sent again. */
+/** Returns the failure of an exchange that a shutdown cut off. The peer is not at fault, and the request is sent again. */
 export function closedFailure(): NetworkFailure {
   return failure("reset", "the sender is closed");
 }
@@ -83,7 +83,7 @@ function failure(code: NetworkFailureCode, detail: string, permanent = false): N
   return { kind: "failed", code, detail, permanent };
 }
 
-/** An attempt at several addresses fails with all their errors: the first speaks for them. */
+/** Returns the first error of an attempt at several addresses, which fails with one error for each. */
 function firstErrorOf(error: unknown): object {
   if (error instanceof AggregateError && error.errors.length > 0) return firstErrorOf(error.errors[0]);
   return typeof error === "object" && error !== null ? error : new Error(String(error));

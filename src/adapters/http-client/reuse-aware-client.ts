@@ -10,15 +10,15 @@ export type ReuseAwareClientOptions = Omit<Client.Options, "connect"> & {
   readonly maxConnectionAgeMs?: number;
 };
 
-/** A handler that reads its answer itself, from the connection that its request went out on. */
+/** Handler that reads its answer from the connection of its request. */
 export abstract class ReuseAwareHandler {
   /** Set by the client that dispatches it. */
   link: ClientLink | null = null;
 }
 
 /**
- * A client whose handlers learn which connection they got: undici does not say it. With one request at a time a client has
- * one connection, so it knows.
+ * Client that gives its handlers their connection, which undici does not. It has one connection, because it has one request at
+ * a time.
  */
 export class ReuseAwareClient extends Client {
   readonly #link: ClientLink;
@@ -35,7 +35,7 @@ export class ReuseAwareClient extends Client {
   }
 }
 
-/** The connection of a client, or the attempt at one. */
+/** Connection of a client, or the attempt at one. */
 export class ClientLink {
   readonly connect: buildConnector.connector;
   #dialling: unknown = null;
@@ -53,12 +53,12 @@ export class ClientLink {
     };
   }
 
-  /** What a request without a connection waits for; `null` if nothing is being dialled. */
+  /** Stage of the attempt at a connection; `null` if there is none. */
   get dialStage(): Dialling["stage"] | null {
     return this.#dialling instanceof Dialling ? this.#dialling.stage : null;
   }
 
-  /** To be called once, when the request is about to be written: `reader` reads its answer. */
+  /** Gives `reader` the answer to the request that is written next. To be called once, from `onRequestStart`. */
   begin(reader: AnswerReader): { readonly isReused: boolean } {
     if (this.#connection === null) throw new Error("a request is written on a connection");
     return this.#connection.begin(reader);

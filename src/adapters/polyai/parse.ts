@@ -6,10 +6,10 @@ import { headerOf } from "../http-client/answer-head.ts";
 import type { AnswerHead, AnswerHeaders } from "../http-client/answer-head.ts";
 import type { UpstreamKind, UpstreamStatus } from "../../ports/upstream-kind.ts";
 
-/** The most of an answer's body that is read. */
+/** Maximal length of the body of an answer, before and after decoding. */
 export const answerMaxBytes = 64 * 1024;
 
-/** A longer status is none: it is no word any API has for a call, and would not fit into a webhook. */
+/** Maximal length of a status: no API has a longer word for a call, and a longer one would not fit into a webhook. */
 const statusMaxLength = 128;
 
 /** Unknown keys are ignored, and a reason that is no text must not hide a status that ends the call. */
@@ -21,12 +21,12 @@ export function readStatus(body: unknown): UpstreamStatus | null {
   return parsed.success ? parsed.data : null;
 }
 
-/** What an answer says of the call, whatever its kind, head and body are. Nothing an upstream sends makes it throw. */
+/** Returns the observation of an answer of any kind. No answer makes it throw. */
 export function observeAnswer(head: AnswerHead, body: string, nowMs: number): Observation {
   return observeHead(head, nowMs) ?? observeBody(body, readStatus);
 }
 
-/** What the head alone says: everything, unless it is a 200 (null), whatever becomes of the body. */
+/** Returns the observation of a head; `null` for a 200, whose body decides. */
 export function observeHead({ statusCode, headers }: AnswerHead, nowMs: number): Observation | null {
   switch (statusCode) {
     case 200:
@@ -54,7 +54,7 @@ export function observeBody(body: string, statusOf: UpstreamKind["statusOf"]): O
   return { kind: "status", status, reason: cutReason(storable(read.reason)) };
 }
 
-/** The upstream's `Date`, epoch ms; null without a readable one. */
+/** Returns the `Date` of an answer in epoch milliseconds; `null` if there is none that can be read. */
 export function upstreamDateOf(headers: AnswerHeaders, nowMs: number): number | null {
   const date = headerOf(headers, "date");
   return date === null ? null : parseHttpDate(date, nowMs);
@@ -69,12 +69,12 @@ function failed(code: PollFailureCode, detail: string): Observation {
   return { kind: "failed", code, detail };
 }
 
-/** No text column holds half a surrogate pair or NUL; what comes back from the store must equal what the next poll says. */
+/** Replaces half surrogate pairs and NUL, which no text column holds: a stored status must equal that of the next poll. */
 function storable(text: string): string {
   return text.toWellFormed().replaceAll("\u0000", "\ufffd");
 }
 
-/** At most 2 KiB of UTF-8, whole characters only. */
+/** Cuts a reason to at most 2 KiB of UTF-8, at a character. */
 function cutReason(reason: string): string {
   // A UTF-16 unit is three bytes at most.
   if (reason.length * 3 <= reasonMaxBytes) return reason;
@@ -87,7 +87,7 @@ function cutReason(reason: string): string {
 
 function parseJson(text: string): unknown {
   try {
-    // A byte order mark is not JSON, but not worth losing a call over (RFC 8259 §8.1).
+    // RFC 8259 section 8.1 lets a parser ignore a byte order mark.
     return JSON.parse(text.startsWith("\ufeff") ? text.slice(1) : text);
   } catch {
     return undefined;

@@ -31,7 +31,7 @@ const connectionOptions = {
   headersTimeout: 0,
   bodyTimeout: 0,
 };
-/** A poll whose answer is no HTTP is judged as one whose answer is no JSON. No address is refused to an operator's source. */
+/** Classes of polls. An answer that is not HTTP counts as one that is not JSON. No address of a source is refused. */
 const pollFailureCodes: Readonly<Record<NetworkFailureCode, PollFailureCode>> = {
   timeout: "timeout",
   connect: "connect",
@@ -43,14 +43,14 @@ const pollFailureCodes: Readonly<Record<NetworkFailureCode, PollFailureCode>> = 
 };
 const answerLimits = { bodyMaxBytes: answerMaxBytes, keepBytes: answerMaxBytes };
 
-/** One PolyAI source over one pool of HTTP/1.1 connections. A poll, its second try included, takes at most 10 s. */
+/** A source over one pool of HTTP/1.1 connections. A poll, its second try included, takes at most 10 s. */
 export class PolyaiSource implements CallSource {
   readonly #clock: Clock;
   readonly #request: StatusRequest;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #pool: Pool;
   readonly #makeClient: () => ReuseAwareClient;
-  /** The connections of second tries. */
+  /** Clients of second tries, one connection each. */
   readonly #fresh = new Set<ReuseAwareClient>();
   readonly #ownNames: UpstreamNames | null;
   readonly #deadlines: DeadlineQueue;
@@ -102,12 +102,12 @@ export class PolyaiSource implements CallSource {
     return this.#lastDate.atMs;
   }
 
-  /** The upstream has seen nothing of a request that met a connection closed while idle. One that was written costs a token more. */
+  /** Repeats a request that met a connection closed while idle. One that was written takes another token. */
   async #askTwiceAtMost(path: string, deadline: Deadline, takeToken: () => boolean): Promise<ExchangeEnd> {
     const end = await this.#ask(this.#pool, path, deadline);
     if (end.staleness === "none" || this.#pool.destroyed || deadline.isOver) return end;
     if (end.staleness === "no_answer" && !takeToken()) return end;
-    // The pool's other connections have been idle as long as this one.
+    // The other connections of the pool may have been closed with this one.
     const client = this.#makeClient();
     this.#fresh.add(client);
     try {
@@ -126,7 +126,7 @@ export class PolyaiSource implements CallSource {
   }
 }
 
-/** A status other than 200 has said it all, however the rest ended. */
+/** Returns the observation of a poll. A status other than 200 needs no more than its head. */
 async function observationOf(
   { answer, failure }: ExchangeEnd,
   { statusOf }: StatusRequest,

@@ -7,10 +7,10 @@ import type { Answer, ExchangeEnd } from "../http-client/exchange.ts";
 
 const excerptMaxBytes = 1024;
 
-/** What is kept is enough to decode an excerpt from. */
+/** Limits of an answer to a webhook. The kept bytes suffice to decode an excerpt. */
 export const webhookAnswerLimits: AnswerLimits = { bodyMaxBytes: 64 * 1024, keepBytes: 4 * excerptMaxBytes };
 
-/** Returns what an exchange came to for the delivery. */
+/** Returns the outcome of an exchange as an attempt. */
 export async function attemptOutcomeOf({ answer, failure }: ExchangeEnd): Promise<AttemptOutcome | NotStarted> {
   if (failure?.kind === "not_started") return failure;
   if (failure !== null) return { ...failure, statusCode: answer?.statusCode ?? null };
@@ -23,7 +23,7 @@ async function excerptOf({ body, codings }: Answer): Promise<string> {
   return textOf((await decodeBody(body, codings, excerptMaxBytes)).bytes.subarray(0, excerptMaxBytes));
 }
 
-/** Text that any store takes. A character cut at the end is left out; bytes that are no UTF-8 show as U+FFFD. */
+/** Returns text that every store accepts: without half a character at its end, and with U+FFFD in place of bytes that are not UTF-8. */
 function textOf(bytes: Buffer): string {
   const text = new TextDecoder().decode(bytes, { stream: true }).replaceAll("\u0000", "\ufffd");
   return Buffer.byteLength(text) <= excerptMaxBytes

@@ -120,5 +120,4 @@ const connectionOptions = {
   // The sender enforces one deadline for the whole exchange.
   headersTimeout: 0,
   bodyTimeout: 0,
-  maxHeaderSize: 16_384,
 };

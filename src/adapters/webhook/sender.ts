@@ -25,8 +25,8 @@ export type WebhookSenderOptions = {
 };
 
 /**
- * Sends webhooks over HTTP/1.1 through undici's `dispatch`. One sweep enforces every deadline (a signal per request
- * costs a third of the throughput); it runs while anything is on the wire.
+ * Creates a sender of webhooks over HTTP/1.1, through the `dispatch` of undici. One sweep enforces every deadline, because a
+ * signal per request costs a third of the throughput. It runs only while an exchange is on the wire.
  */
 export function createWebhookSender(guard: WebhookAddressGuard, options: WebhookSenderOptions): WebhookSender {
   const dialler = new GuardedDialler(guard, options.connectTimeoutMs);
@@ -68,7 +68,7 @@ export function createWebhookSender(guard: WebhookAddressGuard, options: Webhook
     const url = new URL(request.url);
     const first = await run(pools.lease(url.origin), url, request, deadlineMonotonicMs);
     if (first.staleness === "none" || closed || performance.now() >= deadlineMonotonicMs) return first;
-    // The receiver closed an idle connection at the moment it was used again: it has seen nothing of this request.
+    // The receiver closed an idle connection when it was used again, and has seen nothing of this request.
     return run(pools.leaseFresh(url.origin), url, request, deadlineMonotonicMs);
   };
 

@@ -39,6 +39,12 @@ function requestTo(url: string, timeoutMs = 5000) {
   return { url, headers: { "content-type": "application/json", "webhook-id": "evt_1", "x-Api-Key": "k" }, body, timeoutMs };
 }
 
+function trust(certificate: string): void {
+  const before = getCACertificates("default");
+  setDefaultCACertificates([...before, certificate]);
+  onTestFinished(() => setDefaultCACertificates(before));
+}
+
 /** undici gives a connection back a turn of the loop after its answer. */
 async function settledSend(sender: WebhookSender, url: string): Promise<void> {
   await sender.send(requestTo(url));
@@ -96,10 +102,10 @@ describe("what a receiver does", () => {
     ["drippingBody", 200],
   ] as const)("%s runs out of time, and its socket is released", async (animal, statusCode) => {
     const receiver = await startReceiver(zoo[animal]);
-    const { outcome, durationMs } = await startSender().send(requestTo(receiver.url, 200));
+    const { outcome, durationMs } = await startSender().send(requestTo(receiver.url, 500));
     expect(outcome).toMatchObject({ kind: "failed", code: "timeout", statusCode });
-    expect(durationMs).toBeGreaterThanOrEqual(199);
-    expect(durationMs).toBeLessThan(1000);
+    expect(durationMs).toBeGreaterThanOrEqual(499);
+    expect(durationMs).toBeLessThan(1500);
     await receiver.released();
   });
 
@@ -391,6 +397,22 @@ describe("a reset on a connection that is used again", () => {
   });
 });
 
+test.each([
+  ["http", undefined],
+  ["https", selfSigned("crm.example.com")],
+] as const)("a receiver that speaks first (%s) is no receiver of HTTP", async (scheme, tls) => {
+  if (tls !== undefined) trust(tls.cert);
+  const server = await startNameServer(() => ["127.0.0.1"]);
+  const receiver = await startReceiver({
+    greet: (socket) => socket.write("220 mail.example.com ESMTP\r\n"),
+    ...(tls === undefined ? {} : { tls }),
+  });
+  const sender = startSender({ dnsServers: [server.address], ports: [receiver.port] });
+  const { outcome } = await sender.send(requestTo(`${scheme}://crm.example.com:${receiver.port}/`));
+  expect(outcome).toMatchObject({ kind: "failed", code: "protocol" });
+  expect(receiver.connectionCount()).toBe(1);
+});
+
 test.each(["resetAndDestroy", "end", "destroy"] as const)(
   "of a thousand webhooks to a receiver that answers 200 and is gone (%s) none is a failure",
   async (leave) => {
@@ -463,10 +485,8 @@ describe("TLS", () => {
   });
 
   test("a name is dialled where the name server says, and SNI, certificate and Host are the name's", async () => {
-    const before = getCACertificates("default");
     const identity = selfSigned("crm.example.com");
-    setDefaultCACertificates([...before, identity.cert]);
-    onTestFinished(() => setDefaultCACertificates(before));
+    trust(identity.cert);
     const server = await startNameServer(() => ["127.0.0.1"]);
     const receiver = await startReceiver({ ...zoo.wellBehaved, tls: identity });
     const sender = startSender({ dnsServers: [server.address], ports: [receiver.port] });

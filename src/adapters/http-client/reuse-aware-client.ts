@@ -8,20 +8,10 @@ export type ReuseAwareClientOptions = Omit<Client.Options, "connect"> & {
   readonly maxConnectionAgeMs?: number;
 };
 
-/** The connection that a request goes out on. */
-export type ClaimedConnection = {
-  /** Whether it has carried a request before. */
-  readonly isReused: boolean;
-  /** Lets go of it after this answer. */
-  readonly endAfterAnswer: () => void;
-};
-
 /** A request that learns on which connection it goes out. */
 export abstract class ReuseAwareHandler {
-  /** Set by the client that dispatches it; to be called once, from `onRequestStart`. */
-  claimConnection: () => ClaimedConnection = () => ({ isReused: false, endAfterAnswer: () => undefined });
-  /** Set by the client that dispatches it: what a request without a connection waits for. */
-  dialStage: () => Dialling["stage"] | null = () => null;
+  /** Set by the client that dispatches it; `null` while it waits for one. */
+  client: ReuseAwareClient | null = null;
 }
 
 /**
@@ -49,16 +39,23 @@ export class ReuseAwareClient extends Client {
     this.on("drain", () => this.#life?.onIdle());
   }
 
+  /** What a request without a connection waits for; `null` if no connection is on its way. */
+  get dialStage(): Dialling["stage"] | null {
+    return this.#dialling instanceof Dialling ? this.#dialling.stage : null;
+  }
+
   override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
-    if (handler instanceof ReuseAwareHandler) {
-      handler.claimConnection = () => this.#claim();
-      handler.dialStage = () => (this.#dialling instanceof Dialling ? this.#dialling.stage : null);
-    }
+    if (handler instanceof ReuseAwareHandler) handler.client = this;
     return super.dispatch(options, handler);
   }
 
-  #claim(): ClaimedConnection {
-    const life = this.#life;
-    return { isReused: this.#requests++ > 0, endAfterAnswer: () => life?.endAfterAnswer() };
+  /** To be called once by each request, from `onRequestStart`. Returns whether its connection has carried one before. */
+  claimConnection(): boolean {
+    return this.#requests++ > 0;
+  }
+
+  /** Lets go of the connection after the answer under way. */
+  endAfterAnswer(): void {
+    this.#life?.endAfterAnswer();
   }
 }

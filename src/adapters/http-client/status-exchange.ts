@@ -6,7 +6,6 @@ import type { NotStarted } from "../../ports/not-started.ts";
 import { answerMaxBytes } from "../polyai/parse.ts";
 import type { AnswerHead } from "../polyai/parse.ts";
 import { ReuseAwareHandler } from "./reuse-aware-client.ts";
-import type { ClaimedConnection } from "./reuse-aware-client.ts";
 
 /** How a request ended: a whole answer (`failure` null), or as much of one as came before the failure. */
 export type ExchangeEnd = {
@@ -25,7 +24,7 @@ export class StatusExchange extends ReuseAwareHandler implements Dispatcher.Disp
   readonly ended: Promise<ExchangeEnd>;
   readonly #end: (end: ExchangeEnd) => void;
   #controller: Dispatcher.DispatchController | null = null;
-  #connection: ClaimedConnection | null = null;
+  #isReused = false;
   #hasAnswerBegun = false;
   #head: AnswerHead | null = null;
   #chunks: Buffer[] = [];
@@ -41,7 +40,7 @@ export class StatusExchange extends ReuseAwareHandler implements Dispatcher.Disp
 
   /** Ends it because its `timeoutMs` have passed. */
   timeOut(timeoutMs: number): void {
-    const isLookingUp = this.#controller === null && this.dialStage() === "name";
+    const isLookingUp = this.#controller === null && this.client?.dialStage === "name";
     if (isLookingUp) this.cut(connectionFailureOf(new DnsFailure("ETIMEOUT")));
     else this.cut({ kind: "failed", code: "timeout", detail: `no complete answer within ${timeoutMs} ms` });
   }
@@ -56,7 +55,7 @@ export class StatusExchange extends ReuseAwareHandler implements Dispatcher.Disp
     this.#controller = controller;
     // Its time ran out while it waited for a connection.
     if (this.#isOver) controller.abort(over);
-    else this.#connection = this.claimConnection();
+    else this.#isReused = this.client?.claimConnection() ?? false;
   }
 
   onResponseStarted(): void {
@@ -66,7 +65,7 @@ export class StatusExchange extends ReuseAwareHandler implements Dispatcher.Disp
   onResponseStart(_controller: Dispatcher.DispatchController, statusCode: number, headers: AnswerHead["headers"]): void {
     // 1xx are interim: the answer is still to come (RFC 9110 §15.2).
     if (statusCode >= 200) this.#head = { statusCode, headers };
-    if (statusCode >= 500) this.#connection?.endAfterAnswer();
+    if (statusCode >= 500) this.client?.endAfterAnswer();
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -94,8 +93,7 @@ export class StatusExchange extends ReuseAwareHandler implements Dispatcher.Disp
       head: this.#head,
       body,
       failure,
-      isStaleConnection:
-        failure?.kind === "failed" && failure.code === "reset" && this.#connection?.isReused === true && !this.#hasAnswerBegun,
+      isStaleConnection: failure?.kind === "failed" && failure.code === "reset" && this.#isReused && !this.#hasAnswerBegun,
     });
   }
 }

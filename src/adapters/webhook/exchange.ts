@@ -2,7 +2,6 @@ import type { Dispatcher } from "undici";
 import type { AttemptOutcome } from "../../domain/deliveries/attempt.ts";
 import type { NotStarted } from "../../ports/not-started.ts";
 import { ReuseAwareHandler } from "../http-client/reuse-aware-client.ts";
-import type { ClaimedConnection } from "../http-client/reuse-aware-client.ts";
 import { DnsFailure } from "../http-client/dns-failure.ts";
 import { failureOf, timeoutFailure } from "./failure-class.ts";
 
@@ -25,7 +24,7 @@ export class Exchange extends ReuseAwareHandler implements Dispatcher.DispatchHa
   readonly ended: Promise<ExchangeEnd>;
   readonly #end: (end: ExchangeEnd) => void;
   #controller: Dispatcher.DispatchController | null = null;
-  #connection: ClaimedConnection | null = null;
+  #isReused = false;
   #hasAnswerBegun = false;
   #statusCode: number | null = null;
   #retryAfter: string | null = null;
@@ -42,7 +41,7 @@ export class Exchange extends ReuseAwareHandler implements Dispatcher.DispatchHa
 
   /** Ends it because its `timeoutMs` have passed. */
   timeOut(timeoutMs: number): void {
-    const isLookingUp = this.#controller === null && this.dialStage() === "name";
+    const isLookingUp = this.#controller === null && this.client?.dialStage === "name";
     this.cut(isLookingUp ? failureOf(new DnsFailure("ETIMEOUT"), null) : timeoutFailure(timeoutMs, this.#statusCode));
   }
 
@@ -56,7 +55,7 @@ export class Exchange extends ReuseAwareHandler implements Dispatcher.DispatchHa
     this.#controller = controller;
     // Its time ran out while it waited for a connection.
     if (this.#isOver) controller.abort(over);
-    else this.#connection = this.claimConnection();
+    else this.#isReused = this.client?.claimConnection() ?? false;
   }
 
   onResponseStarted(): void {
@@ -71,7 +70,7 @@ export class Exchange extends ReuseAwareHandler implements Dispatcher.DispatchHa
     // 1xx are interim: the answer is still to come (RFC 9110 §15.2).
     if (statusCode < 200) return;
     this.#statusCode = statusCode;
-    if (statusCode >= 500) this.#connection?.endAfterAnswer();
+    if (statusCode >= 500) this.client?.endAfterAnswer();
     const retryAfter = headers["retry-after"];
     this.#retryAfter = (Array.isArray(retryAfter) ? retryAfter[0] : retryAfter) ?? null;
   }
@@ -99,7 +98,7 @@ export class Exchange extends ReuseAwareHandler implements Dispatcher.DispatchHa
     if (this.#isOver) return;
     this.#isOver = true;
     const broke = outcome.kind === "failed" && outcome.code === "reset";
-    this.#end({ outcome, isStaleConnection: broke && this.#connection?.isReused === true && !this.#hasAnswerBegun });
+    this.#end({ outcome, isStaleConnection: broke && this.#isReused && !this.#hasAnswerBegun });
   }
 }
 

@@ -11,7 +11,7 @@ export default defineConfig({
     testTimeout: 20_000,
     hookTimeout: 30_000,
     pool: "forks",
-    // A worker keeps what it has loaded for the next file: loading takes a third of the processor time of a run.
+    // A worker keeps the modules that it has loaded for the next file, which halves the processor time of short files.
     isolate: false,
     // For two cores: some of the tests always wait.
     maxWorkers: 4,
@@ -19,7 +19,5 @@ export default defineConfig({
     globalSetup: ["test/harness/postgres/postgres-server.ts"],
     // Every SQLite store starts threads that load their modules.
     env: compileCache,
-    // A test that hides a timer or a socket keeps its worker alive: say so instead of killing it.
-    teardownTimeout: 10_000,
   },
 });

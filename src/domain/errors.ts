@@ -1,4 +1,4 @@
-/** A broken agreement with a stable code; everything else that throws is a bug and is caught once, at its loop. */
+/** A failure with a stable code. Any other thrown error is a bug, which its loop catches. */
 export class RingbackError extends Error {
   readonly code: string;
   constructor(code: string, message: string, options?: ErrorOptions) {
@@ -8,7 +8,7 @@ export class RingbackError extends Error {
   }
 }
 
-/** Nothing can be read or committed at the moment; the caller answers 503 and nothing has changed. */
+/** The store cannot read or commit now, and nothing has changed. Requests are answered 503. */
 export class StoreUnavailableError extends RingbackError {
   constructor(message: string, options?: ErrorOptions) {
     super("store-unavailable", message, options);
@@ -17,17 +17,17 @@ export class StoreUnavailableError extends RingbackError {
 }
 
 /**
- * This instance was taken for dead and others go on with what it held. Nothing was written; after it has joined anew the
- * same may be asked again.
+ * This instance was evicted, and others have taken over its calls and deliveries. Nothing was written. The operation may be
+ * repeated after the instance has joined again.
  */
 export class InstanceFencedError extends StoreUnavailableError {
   constructor() {
-    super("this instance was taken for dead: others go on with what it held");
+    super("this instance was evicted: others have taken over its calls and deliveries");
     this.name = "InstanceFencedError";
   }
 }
 
-/** The queue to the store is full: try again in a second; nothing has changed. */
+/** The queue to the store is full, and nothing has changed. The operation may be repeated after a second. */
 export class StoreOverloadedError extends RingbackError {
   constructor() {
     super("store-overloaded", "the queue to the store is full");
@@ -35,12 +35,12 @@ export class StoreOverloadedError extends RingbackError {
   }
 }
 
-/** The store could not do it at the moment, and another try may succeed. */
+/** Whether an error of the store may be gone when the operation is repeated. */
 export function isTransientStoreError(error: unknown): error is StoreUnavailableError | StoreOverloadedError {
   return error instanceof StoreUnavailableError || error instanceof StoreOverloadedError;
 }
 
-/** A cursor that no list of ours made. */
+/** A cursor that does not come from the list it is used with. */
 export class CursorInvalidError extends RingbackError {
   constructor() {
     super("cursor-invalid", "the cursor was not made by this list");
@@ -48,7 +48,7 @@ export class CursorInvalidError extends RingbackError {
   }
 }
 
-/** A start that cannot succeed until somebody changes something: one line, exit code 78. */
+/** A start that fails until the operator changes something. Shown as one line, with exit code 78. */
 export class StartupError extends RingbackError {
   constructor(message: string, options?: ErrorOptions) {
     super("start-refused", message, options);

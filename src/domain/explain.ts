@@ -20,13 +20,13 @@ export type WatchExplainInput = {
   readonly nowMs: number;
 };
 
-/** One sentence: what a watch waits for, and until when. */
+/** Returns one sentence: what a watch waits for, and until when. */
 export function explainWatch(input: WatchExplainInput): string {
   const { watch, pendingDeliveries } = input;
   const about = watch.status === "active" ? explainPolling(input) : endingOf(watch);
   if (pendingDeliveries === 0) return about;
   const held = whyHeld(input.endpoint, input.nowMs);
-  return `${about}; ${count(pendingDeliveries, "webhook is", "webhooks are")} still owed${held === null ? "" : `, ${held}`}`;
+  return `${about}; ${count(pendingDeliveries, "webhook is", "webhooks are")} still pending${held === null ? "" : `, ${held}`}`;
 }
 
 export type DeliveryExplainInput = {
@@ -38,17 +38,17 @@ export type DeliveryExplainInput = {
   readonly nowMs: number;
 };
 
-/** One sentence: what a delivery waits for, and until when; or how it ended. */
+/** Returns one sentence: what a delivery waits for, and until when; or how it ended. */
 export function explainDelivery(input: DeliveryExplainInput): string {
   const { delivery, endpoint, dueAtMs, nowMs } = input;
   const attempts = count(delivery.attemptCount, "attempt", "attempts");
   if (delivery.status !== "pending" && delivery.nextAttemptAtMs !== null)
-    return `${delivery.status} after ${attempts}; one more, asked for by hand, is ${input.leased ? "being made" : "due now"}`;
+    return `${delivery.status} after ${attempts}; one manual retry is ${input.leased ? "being made" : "due now"}`;
   switch (delivery.status) {
     case "delivered":
       return `delivered after ${attempts}`;
     case "exhausted":
-      return `given up after ${attempts}: the retry schedule is used up; retry or recover sends it again`;
+      return `exhausted after ${attempts}: the retry schedule is used up; retry or recover sends it again`;
     case "failed":
       return `failed for good after ${attempts}; retry or recover sends it again`;
     case "canceled":
@@ -65,11 +65,11 @@ export function explainDelivery(input: DeliveryExplainInput): string {
   if (held !== null && (dueAtMs !== null || endpoint.state !== "enabled")) return `waits ${held}`;
   const earlier = `event ${input.blockedBySequence ?? "before it"} of the same watch, which goes first`;
   if (dueAtMs === null) return `waits for ${earlier}`;
-  // Later than its own next attempt: an earlier event is failing and holds it up a while longer.
+  // A due time after its own next attempt means that a failing earlier event still holds it up.
   if (dueAtMs > nowMs && dueAtMs > (delivery.nextAttemptAtMs ?? 0))
     return `waits for ${earlier}, but no longer than until ${isoTime(dueAtMs)}`;
   if (dueAtMs > nowMs) return `waits for attempt ${delivery.attemptCount + 1} at ${isoTime(dueAtMs)}`;
-  return "is due now and waits for a free place at its endpoint";
+  return "is due now and waits for capacity of its endpoint";
 }
 
 export type EndpointExplainInput = {
@@ -80,18 +80,19 @@ export type EndpointExplainInput = {
   readonly nowMs: number;
 };
 
-/** One sentence: how an endpoint is doing and what it waits for. */
+/** Returns one sentence: the pending deliveries and recent failures of an endpoint, and what it waits for. */
 export function explainEndpoint(input: EndpointExplainInput): string {
   const { endpoint, backlog, nowMs } = input;
-  const owed = backlog === 0 ? "no delivery is pending" : `${count(backlog, "webhook is", "webhooks are")} owed`;
+  const pending = backlog === 0 ? "no delivery is pending" : `${count(backlog, "webhook is", "webhooks are")} pending`;
   const pause = pauseInForce(endpoint.health, { pausedUntilMs: input.hostPausedUntilMs, pausedSinceMs: null }, nowMs);
-  const held = whyHeld({ state: endpoint.state, reason: endpoint.reason, pausedUntilMs: pause?.untilMs ?? null }, nowMs);
-  if (held !== null) return `${owed}; nothing is sent ${held}`;
+  const pausedBy = pause?.reason === "host" ? "endpoint's host" : "endpoint";
+  const held = whyHeld({ state: endpoint.state, reason: endpoint.reason, pausedUntilMs: pause?.untilMs ?? null }, nowMs, pausedBy);
+  if (held !== null) return `${pending}; nothing is sent ${held}`;
   const next = input.oldestDueAtMs !== null && input.oldestDueAtMs > nowMs ? `, the next at ${isoTime(input.oldestDueAtMs)}` : "";
   const { consecutiveFailures, failingSinceMs } = endpoint.health;
-  if (consecutiveFailures === 0 || failingSinceMs === null) return `${owed}${next}`;
+  if (consecutiveFailures === 0 || failingSinceMs === null) return `${pending}${next}`;
   const failed = consecutiveFailures === 1 ? "the last attempt" : `the last ${consecutiveFailures} attempts`;
-  return `${owed}${next}; ${failed} failed, since ${isoTime(failingSinceMs)}`;
+  return `${pending}${next}; ${failed} failed, since ${isoTime(failingSinceMs)}`;
 }
 
 function explainPolling({ watch, call, progress, nowMs }: WatchExplainInput): string {
@@ -100,7 +101,7 @@ function explainPolling({ watch, call, progress, nowMs }: WatchExplainInput): st
     case "source_suspended":
       return `waiting for the source, which is suspended, to answer again, then for the call to go on, ${until}`;
     case "upstream_errors":
-      return `waiting for the upstream to answer again (polled on with backoff), ${until}`;
+      return `waiting for the upstream to answer again (polled with backoff), ${until}`;
     case "not_found_yet":
       return `waiting for the upstream to know the call, ${until}`;
     case "source_slowed":
@@ -133,8 +134,8 @@ function endingOf(watch: WatchExplainInput["watch"]): string {
   }
 }
 
-/** What keeps an endpoint from being sent anything, and until when; null: nothing does. */
-function whyHeld(endpoint: Pausable | null, nowMs: number): string | null {
+/** Returns why an endpoint is sent nothing, and until when; `null` if it is not held up. */
+function whyHeld(endpoint: Pausable | null, nowMs: number, pausedBy = "endpoint"): string | null {
   switch (endpoint?.state) {
     case "disabled":
       return `until the endpoint is enabled again (disabled ${whyDisabled(endpoint.reason)})`;
@@ -142,7 +143,7 @@ function whyHeld(endpoint: Pausable | null, nowMs: number): string | null {
       return "until the endpoint's owner ends the pause";
     case "enabled":
       if (endpoint.pausedUntilMs === null || endpoint.pausedUntilMs <= nowMs) return null;
-      return `until the endpoint's pause ends at ${isoTime(endpoint.pausedUntilMs)}`;
+      return `until the ${pausedBy}'s pause ends at ${isoTime(endpoint.pausedUntilMs)}`;
     case undefined:
       return null;
   }

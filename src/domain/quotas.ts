@@ -1,13 +1,13 @@
 /** A limit of every account, set by the operator. */
 export type AccountLimit = {
-  /** Environment variable. 0 disables the limit. */
+  /** Environment variable that sets the limit. 0 disables it. */
   readonly variable: string;
   readonly defaultLimit: number;
   /** Largest value that the operator may set. */
   readonly maxLimit: number;
   /** Key in the `limits` of `GET /v1/me`. */
   readonly key: string;
-  /** What is counted, as in "the account has reached its quota of 100 hooks". */
+  /** Unit of the limit, as in "the account has reached its quota of 100 hooks". */
   readonly unit: string;
 };
 
@@ -32,7 +32,7 @@ const quotaRows = {
 
 /**
  * Every limit of an account, in the order in which they are shown: the rate of its requests, then its quotas. The
- * configuration, `GET /v1/me`, the dashboard and the operator's guide are made from these rows.
+ * configuration, `GET /v1/me`, the dashboard and the operator's guide derive from these rows.
  */
 export const accountLimits = {
   apiMaxPerSecond: {
@@ -60,7 +60,7 @@ export function checkQuota(quotas: Quotas, quota: QuotaName, count: () => number
   return limit > 0 && count() >= limit ? { kind: "quota_exceeded", quota, limit } : null;
 }
 
-/** Returns what is wrong, in words. */
+/** Returns the sentence that the API answers. */
 export function describeQuota({ quota, limit }: QuotaExceeded): string {
   return `the account has reached its quota of ${limit} ${accountLimits[quota].unit}`;
 }

@@ -1,4 +1,4 @@
-/** Grants `ratePerSecond` tokens a second, at most one second's worth (and at least one) at once. Time is monotonic milliseconds. */
+/** Token bucket of `ratePerSecond`. It holds the tokens of one second, and at least one. Times are monotonic milliseconds. */
 export class TokenBucket {
   #ratePerSecond: number;
   #tokens: number;
@@ -14,6 +14,7 @@ export class TokenBucket {
     return this.#ratePerSecond;
   }
 
+  /** Changes the rate from now on; tokens beyond the new capacity are discarded. */
   setRate(ratePerSecond: number, nowMs: number): void {
     this.#fill(nowMs);
     this.#ratePerSecond = ratePerSecond;
@@ -26,6 +27,7 @@ export class TokenBucket {
     return this.#tokens;
   }
 
+  /** Takes a token; false if there is none. */
   take(nowMs: number): boolean {
     this.#fill(nowMs);
     if (this.#tokens < 1) return false;
@@ -33,7 +35,7 @@ export class TokenBucket {
     return true;
   }
 
-  /** How long until a token is there; 0: now. */
+  /** Returns the milliseconds until a token is available; 0 if one is. */
   waitMs(nowMs: number): number {
     this.#fill(nowMs);
     return this.#tokens >= 1 ? 0 : Math.ceil(((1 - this.#tokens) / this.#ratePerSecond) * 1000);

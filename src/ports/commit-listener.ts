@@ -37,6 +37,6 @@ export interface EndpointListener {
   openEndpoint(endpointId: string): void;
   /** A registration named the endpoint, which enables it if it was disabled. */
   reopenEndpoint(endpointId: string): void;
-  /** A limit changed: deliveries that waited may be due. */
-  wake(): void;
+  /** Format, headers, secrets or limits of the endpoint changed: deliveries that wait in memory take them over. */
+  refreshEndpoint(endpointId: string): void;
 }

@@ -86,7 +86,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   const config: Config = {
     version: readVersion(),
     database,
-    api: { port: env.integer("PORT", 8080, 0, 65535), host, publicUrl: env.httpUrl("PUBLIC_URL") },
+    api: { port: env.integer("PORT", 8080, 0, 65535), host, publicUrl: asWritten(env.httpUrl("PUBLIC_URL")) },
     metrics: { port: env.integer("METRICS_PORT", 9091, 0, 65535), host: env.text("METRICS_HOST") ?? host },
     source,
     polling: {
@@ -200,6 +200,11 @@ function readSchedule(env: EnvironmentReader): readonly number[] {
   if (parsed.kind === "schedule") return parsed.scheduleMs;
   env.fault("RETRY_SCHEDULE", parsed.detail);
   return [];
+}
+
+/** Returns a URL as the URL standard writes it, so that it is kept, compared and sent in one form. */
+function asWritten(url: string | null): string | null {
+  return url === null ? null : (URL.parse(url)?.href ?? url);
 }
 
 function readHostRateLimits(env: EnvironmentReader): ReadonlyMap<string, number> {

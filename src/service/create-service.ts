@@ -164,7 +164,7 @@ function setBy<T>(names: string, starting: Promise<T>): Promise<T> {
 }
 
 /** Loads the keys and creates the account of `RINGBACK_API_KEY`. Rejects with `StartupError` if there is no account at all. */
-async function prepareAccounts(store: ServiceStore, config: Config, secrets: Secrets, clock: Clock): Promise<Keyring> {
+export async function prepareAccounts(store: ServiceStore, config: Config, secrets: Secrets, clock: Clock): Promise<Keyring> {
   if (secrets.apiKey === null && (await store.findOldestAccount()) === null)
     throw new StartupError("there is no account: set RINGBACK_API_KEY, or make one with `npm run ringback -- account create <name>`");
   const databasePath = config.database.kind === "sqlite" ? config.database.path : null;
@@ -174,7 +174,8 @@ async function prepareAccounts(store: ServiceStore, config: Config, secrets: Sec
   return keyring;
 }
 
-function deliveryPolicyOf({ delivery }: Config): DeliveryPolicy {
+/** Returns how deliveries are retried, as the operator configured it. */
+export function deliveryPolicyOf({ delivery }: Config): DeliveryPolicy {
   return {
     scheduleMs: delivery.scheduleMs,
     jitterRatio: 0.2,
@@ -183,5 +184,6 @@ function deliveryPolicyOf({ delivery }: Config): DeliveryPolicy {
     disableMinAttempts: 10,
     pauseMinMs: 5000,
     pauseMaxMs: 300_000,
+    rateLimitedHosts: [...delivery.hostRateLimits.keys()],
   };
 }

@@ -11,6 +11,5 @@ export default defineConfig({
     globalSetup: ["test/browser/chromium.ts"],
     pool: "forks",
     maxWorkers: 2,
-    teardownTimeout: 10_000,
   },
 });

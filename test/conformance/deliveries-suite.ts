@@ -192,7 +192,7 @@ export function deliveriesSuite(backend: StoreBackend): void {
         await makeDue(world, ["https://once.example/1", "https://once.example/2", "https://once.example/3", "https://else.example/"]);
         await world.watch("OUT-theirs", { accountId: other.id, url: "https://once.example/theirs" });
         const first = only((await world.claim({ limit: 1 })).jobs);
-        const recorded = await world.record(first, answered(429, "10"));
+        const recorded = await world.record(first, answered(503, "10"));
         expect(recorded).toMatchObject({
           delivery: { status: "pending", stepsSpent: 0, nextAttemptAtMs: startMs + 10 * second },
           endpoint: { hostPausedUntilMs: startMs + 10 * second },
@@ -212,11 +212,33 @@ export function deliveriesSuite(backend: StoreBackend): void {
         expect((await world.claim()).jobs).toHaveLength(3);
       });
 
-      it("double while they continue without a Retry-After", async () => {
+      it("of a 429 hold for its URL alone, and for the host once another URL of it answers so within a minute", async () => {
+        const world = await open();
+        await makeDue(world, ["https://once.example/1", "https://once.example/2", "https://once.example/3"]);
+        const [first, another] = (await world.claim({ limit: 2 })).jobs;
+        if (first === undefined || another === undefined) throw new Error("expected two jobs");
+        const alone = await world.record(first, answered(429, "30"));
+        expect(alone.endpoint).toMatchObject({ hostPausedUntilMs: null, health: { pausedUntilMs: startMs + 30 * second } });
+        world.pass(20 * second);
+        const spread = await world.record(another, answered(429));
+        expect(spread.endpoint).toMatchObject({ hostPausedUntilMs: world.nowMs + 5 * second });
+        expect(await world.claim()).toEqual({ jobs: [], nextDueAtMs: world.nowMs + 5 * second });
+        world.pass(5 * second);
+        expect((await world.claim()).jobs).toHaveLength(1);
+      });
+
+      it("of a 429 hold for the host at once if that has a rate limit of its own", async () => {
+        const world = await open({ rateLimitedHosts: ["once.example"] });
+        await makeDue(world, ["https://once.example/1", "https://once.example/2"]);
+        await world.record(only((await world.claim({ limit: 1 })).jobs), answered(429, "30"));
+        expect(await world.claim()).toEqual({ jobs: [], nextDueAtMs: startMs + 30 * second });
+      });
+
+      it("double while they continue, whatever Retry-After says", async () => {
         const world = await open();
         await makeDue(world, [receiver]);
         for (const pauseMs of [5 * second, 10 * second, 20 * second]) {
-          const { endpoint } = await world.record(only((await world.claim()).jobs), answered(429));
+          const { endpoint } = await world.record(only((await world.claim()).jobs), answered(503, "1"));
           expect(endpoint.hostPausedUntilMs).toBe(world.nowMs + pauseMs);
           world.pass(pauseMs);
         }

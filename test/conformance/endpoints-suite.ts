@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { answered, day, expectKind, hour, minute, ok, only, secretDraft, startMs, typesOf } from "../harness/store-drafts.ts";
+import { answered, day, expectKind, hour, minute, noQuotas, ok, only, secretDraft, startMs, typesOf } from "../harness/store-drafts.ts";
 import type { OpenWorld } from "./store-backend.ts";
 import { worlds } from "./store-backend.ts";
 import type { StoreBackend } from "./store-backend.ts";
@@ -13,6 +13,19 @@ async function disable(world: OpenWorld, callSid: string) {
   await world.record(only(made), broken);
   world.pass(6 * day);
   return world.record(only((await world.claim()).jobs), broken);
+}
+
+/** A hook of an endpoint that answered 410, and a watch of the same account at another URL. */
+async function openGone(world: OpenWorld) {
+  const { view } = await world.hook(receiver);
+  await world.watch("OUT-gone", { url: receiver });
+  await world.record(only((await world.see("OUT-gone", "queued")).jobs), answered(410));
+  await world.watch("OUT-other", { url: "https://other.example/" });
+  return { world, hook: view };
+}
+
+async function sentTo(world: OpenWorld, status: string): Promise<readonly string[]> {
+  return (await world.see("OUT-other", status)).jobs.map((job) => job.target.url).toSorted();
 }
 
 export function endpointsSuite(backend: StoreBackend): void {
@@ -157,7 +170,7 @@ export function endpointsSuite(backend: StoreBackend): void {
       expect((await world.hook(receiver, {})).view.endpoint.state).toBe("enabled");
     });
 
-    it("that answer 410 are disabled, their watches canceled, their hooks removed, no delivery is pending", async () => {
+    it("that answer 410 are disabled, their watches canceled, their hooks disabled, no delivery is pending", async () => {
       const world = await open();
       await world.hook("https://ops.example/", { events: ["endpoint.disabled"] });
       const hook = await world.hook(receiver);
@@ -180,17 +193,94 @@ export function endpointsSuite(backend: StoreBackend): void {
       );
       expect(gone.endpointChange).toBe("disabled_gone");
       expect(typesOf(gone.jobs)).toEqual(["endpoint.disabled"]);
-      expect(await world.store.getHook(hook.view.accountId, hook.view.id)).toBeNull();
+      expect(only(gone.jobs).event.data).toMatchObject({ hookIds: [hook.view.id] });
+      expect(await world.store.getHook(hook.view.accountId, hook.view.id)).toMatchObject({ endpoint: { state: "disabled" } });
       expect((await world.store.getWatch(mine.view.watch.accountId, mine.view.watch.id))?.watch).toMatchObject({
         status: "canceled",
         endReason: "gone",
       });
       expect(await world.store.getEndpoint(mine.view.watch.accountId, first.target.id)).toMatchObject({
         backlog: 0,
+        hookIds: [hook.view.id],
         endpoint: { state: "disabled", reason: "gone" },
       });
       expect(await world.record(second, ok)).toMatchObject({ delivery: { status: "canceled" }, endpointChange: "none" });
       expect(typesOf((await world.see("OUT-2", "calling")).jobs)).toEqual([]);
+    });
+
+    describe("whose hooks a 410 disabled", () => {
+      it("notify nobody, count in no quota and are no reason to leave a callback URL out", async () => {
+        const { world } = await openGone(await open());
+        expect(await sentTo(world, "queued")).toEqual(["https://other.example/"]);
+        expect((await world.register("OUT-without", { url: null })).kind).toBe("callback_required");
+        expect((await world.registerHook("https://new.example/", { quotas: { ...noQuotas, maxHooks: 1 } })).kind).toBe("created");
+      });
+
+      it.each(["patch", "the same hook", "another hook", "a watch"])("come back with %s, whatever the quota says", async (how) => {
+        const { world, hook } = await openGone(await open());
+        const full = { ...noQuotas, maxHooks: 1 };
+        if (how === "patch")
+          await world.store.patchEndpoint({
+            accountId: hook.accountId,
+            endpointId: hook.endpoint.id,
+            patch: { state: "enabled" },
+            nowMs: world.nowMs,
+          });
+        else if (how === "a watch") await world.watch("OUT-again", { url: receiver });
+        else {
+          const registered = await world.registerHook(receiver, {
+            quotas: full,
+            ...(how === "the same hook" ? {} : { events: ["terminal"] }),
+          });
+          expect(registered.kind).toBe(how === "the same hook" ? "existing" : "created");
+        }
+        expect(await sentTo(world, "queued")).toEqual(["https://other.example/", receiver].toSorted());
+      });
+
+      it("stay disabled while the endpoint is only paused", async () => {
+        const { world, hook } = await openGone(await open());
+        const patch = (state: "paused" | "enabled") =>
+          world.store.patchEndpoint({ accountId: hook.accountId, endpointId: hook.endpoint.id, patch: { state }, nowMs: world.nowMs });
+        await patch("paused");
+        await world.see("OUT-other", "queued");
+        await patch("enabled");
+        expect((await world.claim()).jobs.map((job) => job.target.url)).not.toContain(receiver);
+        expect(await sentTo(world, "calling")).toContain(receiver);
+      });
+
+      it("go with the endpoint after the retention", async () => {
+        const { world, hook } = await openGone(await open());
+        const clean = async () => {
+          for (let n = 0; n < 20; n++)
+            await world.store.deleteExpired({ beforeMs: world.nowMs - 30 * day, nowMs: world.nowMs, limit: 100 });
+        };
+        world.pass(30 * day);
+        await clean();
+        expect(await world.store.getHook(hook.accountId, hook.id)).not.toBeNull();
+        world.pass(1);
+        await clean();
+        expect(await world.store.getHook(hook.accountId, hook.id)).toBeNull();
+        expect(await world.store.getEndpoint(hook.accountId, hook.endpoint.id)).toBeNull();
+      });
+    });
+
+    it("lose their pause when they are enabled, and go on with one delivery", async () => {
+      const world = await open();
+      const { view } = await world.watch("OUT-1");
+      await world.watch("OUT-2");
+      const first = only((await world.see("OUT-1", "queued")).jobs);
+      const next = only((await world.see("OUT-2", "queued")).jobs);
+      for (const job of [first, next]) await world.record(job, answered(429, "3600"));
+      expect(await world.claim()).toEqual({ jobs: [], nextDueAtMs: startMs + hour });
+      const { accountId } = view.watch;
+      const endpointId = view.endpoint?.id ?? "";
+      const enabled = await world.store.patchEndpoint({ accountId, endpointId, patch: { state: "enabled" }, nowMs: world.nowMs });
+      expect(enabled?.endpoint).toMatchObject({
+        state: "enabled",
+        health: { pausedUntilMs: null, pauseReason: null, consecutivePauses: 1 },
+      });
+      await world.record(only((await world.claim()).jobs), ok);
+      expect((await world.claim()).jobs).toHaveLength(1);
     });
 
     it("make no operational events about operational events, nor to themselves", async () => {

@@ -197,6 +197,7 @@ export function hooksSuite(backend: StoreBackend): void {
       expect(only(jobs).event.data).toEqual({
         endpointId: null,
         deliveryId: null,
+        hookIds: null,
         source: "default",
         state: "suspended",
         reason: "unauthorized",

@@ -190,7 +190,7 @@ export function readingSuite(backend: StoreBackend): void {
       await world.watch("OUT-1");
       await world.record(
         only((await world.see("OUT-1", "queued")).jobs.filter((job) => job.target.url.includes("receiver"))),
-        answered(429, "60"),
+        answered(503, "60"),
       );
       const endpoints = await world.store.listEndpoints({ accountId, limit: 10, cursor: null });
       expect(endpoints.data.map(({ endpoint, backlog }) => [endpoint.url, backlog])).toEqual([

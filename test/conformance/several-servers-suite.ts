@@ -40,7 +40,7 @@ export function severalServersSuite(backend: StoreBackend): void {
       const world = await open();
       const other = await world.beside();
       await makeDue(world, [receiver, "https://receiver.example/2", "https://receiver.example/3"]);
-      await world.record(only((await world.claim({ limit: 1 })).jobs), answered(429, "10"));
+      await world.record(only((await world.claim({ limit: 1 })).jobs), answered(503, "10"));
       world.pass(10 * second);
       other.pass(10 * second);
       const [one, two] = await Promise.all([world.claim(), other.claim()]);

@@ -36,23 +36,23 @@ describe("explainWatch", () => {
     ],
     [`waiting for the call to leave "calling", ${until}`, { call: calling, progress: polled("source_slowed", nowMs) }],
     [`waiting for the upstream to know the call, ${until}`, { progress: polled("not_found_yet") }],
-    [`waiting for the upstream to answer again (polled on with backoff), ${until}`, { call: calling, progress: polled("upstream_errors") }],
+    [`waiting for the upstream to answer again (polled with backoff), ${until}`, { call: calling, progress: polled("upstream_errors") }],
     [
       `waiting for the source, which is suspended, to answer again, then for the call to go on, ${until}`,
       { progress: polled("source_suspended") },
     ],
     [
-      `waiting for the call to leave "calling", ${until}; 2 webhooks are still owed, until the endpoint is enabled again (disabled after nothing but failures)`,
+      `waiting for the call to leave "calling", ${until}; 2 webhooks are still pending, until the endpoint is enabled again (disabled after nothing but failures)`,
       { call: calling, pendingDeliveries: 2, endpoint: disabled },
     ],
     ["completed: the call has ended", { watch: { ...active, status: "completed" } }],
-    ["completed: the call has ended; 1 webhook is still owed", { watch: { ...active, status: "completed" }, pendingDeliveries: 1 }],
+    ["completed: the call has ended; 1 webhook is still pending", { watch: { ...active, status: "completed" }, pendingDeliveries: 1 }],
     [
-      "completed: the call has ended; 1 webhook is still owed, until the endpoint's pause ends at 2026-11-24T12:01:00.000Z",
+      "completed: the call has ended; 1 webhook is still pending, until the endpoint's pause ends at 2026-11-24T12:01:00.000Z",
       { watch: { ...active, status: "completed" }, pendingDeliveries: 1, endpoint: paused },
     ],
     [
-      "completed: the call has ended; 3 webhooks are still owed",
+      "completed: the call has ended; 3 webhooks are still pending",
       { watch: { ...active, status: "completed" }, pendingDeliveries: 3, endpoint: null },
     ],
     ["ended: the upstream does not know the call", { watch: { ...active, status: "ended", endReason: "not_found" } }],
@@ -78,7 +78,7 @@ describe("explainDelivery", () => {
   }
 
   test.each<[expected: string, over: Partial<DeliveryExplainInput>]>([
-    ["is due now and waits for a free place at its endpoint", {}],
+    ["is due now and waits for capacity of its endpoint", {}],
     ["attempt 1 is being made", { leased: true }],
     ["attempt 3 is being made", { leased: true, delivery: { ...pending, attemptCount: 2 }, endpoint: disabled }],
     [
@@ -86,11 +86,11 @@ describe("explainDelivery", () => {
       { delivery: { ...pending, attemptCount: 2, nextAttemptAtMs: soonMs }, dueAtMs: soonMs },
     ],
     [
-      "delivered after 1 attempt; one more, asked for by hand, is being made",
+      "delivered after 1 attempt; one manual retry is being made",
       { leased: true, delivery: { ...pending, status: "delivered", attemptCount: 1 }, dueAtMs: null },
     ],
     [
-      "exhausted after 10 attempts; one more, asked for by hand, is due now",
+      "exhausted after 10 attempts; one manual retry is due now",
       { delivery: { ...pending, status: "exhausted", attemptCount: 10 }, dueAtMs: null },
     ],
     ["waits for event 4 of the same watch, which goes first", { dueAtMs: null, blockedBySequence: 4 }],
@@ -99,13 +99,13 @@ describe("explainDelivery", () => {
       "waits for event 4 of the same watch, which goes first, but no longer than until 2026-11-24T12:01:00.000Z",
       { dueAtMs: soonMs, blockedBySequence: 4 },
     ],
-    ["is due now and waits for a free place at its endpoint", { dueAtMs: nowMs, blockedBySequence: 4 }],
+    ["is due now and waits for capacity of its endpoint", { dueAtMs: nowMs, blockedBySequence: 4 }],
     [
-      "is due now and waits for a free place at its endpoint",
+      "is due now and waits for capacity of its endpoint",
       { delivery: { ...pending, nextAttemptAtMs: nowMs - 1 }, dueAtMs: nowMs, blockedBySequence: 4 },
     ],
     ["waits until the endpoint's pause ends at 2026-11-24T12:01:00.000Z", { endpoint: paused }],
-    ["is due now and waits for a free place at its endpoint", { endpoint: { ...open, pausedUntilMs: nowMs } }],
+    ["is due now and waits for capacity of its endpoint", { endpoint: { ...open, pausedUntilMs: nowMs } }],
     ["waits until the endpoint is enabled again (disabled after nothing but failures)", { endpoint: disabled, dueAtMs: null }],
     ["waits until the endpoint is enabled again (disabled after a 410)", { endpoint: { ...disabled, reason: "gone" } }],
     ["waits until the endpoint is enabled again (disabled by its owner)", { endpoint: { ...disabled, reason: "client" } }],
@@ -117,7 +117,7 @@ describe("explainDelivery", () => {
   test.each<[status: DeliveryStatus, attemptCount: number, expected: string]>([
     ["delivered", 1, "delivered after 1 attempt"],
     ["delivered", 3, "delivered after 3 attempts"],
-    ["exhausted", 10, "given up after 10 attempts: the retry schedule is used up; retry or recover sends it again"],
+    ["exhausted", 10, "exhausted after 10 attempts: the retry schedule is used up; retry or recover sends it again"],
     ["failed", 1, "failed for good after 1 attempt; retry or recover sends it again"],
     ["canceled", 0, "canceled: its watch, hook or endpoint is gone"],
     ["superseded", 2, "superseded: a later event of the same call was delivered first"],
@@ -132,10 +132,10 @@ describe("explainEndpoint", () => {
 
   test.each<[expected: string, over: Partial<EndpointExplainInput>]>([
     ["no delivery is pending", {}],
-    ["1 webhook is owed", { backlog: 1, oldestDueAtMs: nowMs }],
-    ["2 webhooks are owed, the next at 2026-11-24T12:01:00.000Z", { backlog: 2, oldestDueAtMs: soonMs }],
+    ["1 webhook is pending", { backlog: 1, oldestDueAtMs: nowMs }],
+    ["2 webhooks are pending, the next at 2026-11-24T12:01:00.000Z", { backlog: 2, oldestDueAtMs: soonMs }],
     [
-      "1 webhook is owed, the next at 2026-11-24T12:01:00.000Z; the last attempt failed, since 2026-11-24T12:00:00.000Z",
+      "1 webhook is pending, the next at 2026-11-24T12:01:00.000Z; the last attempt failed, since 2026-11-24T12:00:00.000Z",
       {
         backlog: 1,
         oldestDueAtMs: soonMs,
@@ -147,20 +147,23 @@ describe("explainEndpoint", () => {
       { endpoint: { ...enabled, health: { ...healthy, consecutiveFailures: 3, failingSinceMs: nowMs } } },
     ],
     [
-      "5 webhooks are owed; nothing is sent until the endpoint's pause ends at 2026-11-24T12:01:00.000Z",
+      "5 webhooks are pending; nothing is sent until the endpoint's pause ends at 2026-11-24T12:01:00.000Z",
       { backlog: 5, endpoint: { ...enabled, health: { ...healthy, pausedUntilMs: soonMs } } },
     ],
-    ["no delivery is pending; nothing is sent until the endpoint's pause ends at 2026-11-24T12:01:00.000Z", { hostPausedUntilMs: soonMs }],
     [
-      "5 webhooks are owed; nothing is sent until the endpoint's pause ends at 2026-11-24T12:01:00.000Z",
+      "no delivery is pending; nothing is sent until the endpoint's host's pause ends at 2026-11-24T12:01:00.000Z",
+      { hostPausedUntilMs: soonMs },
+    ],
+    [
+      "5 webhooks are pending; nothing is sent until the endpoint's pause ends at 2026-11-24T12:01:00.000Z",
       { backlog: 5, hostPausedUntilMs: nowMs + 1, endpoint: { ...enabled, health: { ...healthy, pausedUntilMs: soonMs } } },
     ],
     [
-      "7 webhooks are owed; nothing is sent until the endpoint is enabled again (disabled after a 410)",
+      "7 webhooks are pending; nothing is sent until the endpoint is enabled again (disabled after a 410)",
       { backlog: 7, endpoint: { ...enabled, state: "disabled", reason: "gone", sinceMs: nowMs } },
     ],
     [
-      "7 webhooks are owed; nothing is sent until the endpoint's owner ends the pause",
+      "7 webhooks are pending; nothing is sent until the endpoint's owner ends the pause",
       { backlog: 7, endpoint: { ...enabled, state: "paused", reason: "client" } },
     ],
   ])("%s", (expected, over) => {

@@ -43,12 +43,13 @@ describe("subscribing", () => {
     },
   );
 
-  test("and unsubscribing is 204 for any id, also when it is gone already", async () => {
+  test("and unsubscribing is 204 for any id of a hook's shape, also when it is gone already, and 404 for anything else", async () => {
     const service = await ServiceWorld.start();
     const receiver = await service.receive();
     const { id } = await hook(service, { url: receiver.url() });
-    for (const gone of [id, id, "hk_never", "no id at all"])
-      expect((await service.client.delete(`/v1/hooks/${encodeURIComponent(String(gone))}`)).status).toBe(204);
+    for (const gone of [id, id, "hk_never"]) expect((await service.client.delete(`/v1/hooks/${String(gone)}`)).status).toBe(204);
+    for (const mistake of ["undefined", "{{bundle.id}}", "no id at all"])
+      expect((await service.client.delete(`/v1/hooks/${encodeURIComponent(mistake)}`)).status).toBe(404);
     expect((await service.client.get(`/v1/hooks/${String(id)}`)).status).toBe(404);
   });
 });
@@ -146,17 +147,21 @@ describe("deliveries of a deleted hook alone are canceled", () => {
   });
 });
 
-test("410 removes the hook; subscribing again makes a new one and enables the endpoint", async () => {
+test("410 disables the hook; subscribing again brings it back and enables the endpoint", async () => {
   const service = await ServiceWorld.start();
   const receiver = await service.receive(({ number }) => (number === 1 ? 410 : 200));
   const first = await hook(service, { url: receiver.url() });
   await service.watch(null, { events: null });
   await service.attempted(1);
   await service.quiet();
-  expect((await service.client.get(`/v1/hooks/${String(first["id"])}`)).status).toBe(404);
-  expect(await service.endpoint(String(first["endpoint_id"]))).toMatchObject({ state: "disabled", reason: "gone" });
-  const again = await hook(service, { url: receiver.url() });
-  expect(again["id"]).not.toBe(first["id"]);
+  expect(await service.get(`/v1/hooks/${String(first["id"])}`)).toMatchObject({ endpoint_state: "disabled" });
+  expect(await service.endpoint(String(first["endpoint_id"]))).toMatchObject({
+    state: "disabled",
+    reason: "gone",
+    hooks: [first["id"]],
+  });
+  const again = (await service.client.post("/v1/hooks", { url: receiver.url() })).body;
+  expect(again["id"]).toBe(first["id"]);
   expect(again).toMatchObject({ endpoint_id: first["endpoint_id"], endpoint_state: "enabled", secret: null });
   await service.watch(null, { events: null });
   await service.attempted(2);

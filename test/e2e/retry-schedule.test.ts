@@ -89,8 +89,8 @@ describe("deferrals and the schedule's span", () => {
     const { id } = await service.firstAttempt(receiver.url());
     for (let n = 0; n < 4; n++) await service.leap(10 * second);
     const shown = await service.delivery(id);
-    // At 0, 10, 20 and 30 s it is not later than 30 s.
-    expect(decisionsOf(shown)).toEqual(["deferred", "deferred", "deferred", "deferred", "exhausted"]);
+    // At 0, 10 and 20 s it is not later than 30 s; the third pause is 20 s, because pauses double whatever Retry-After says.
+    expect(decisionsOf(shown)).toEqual(["deferred", "deferred", "deferred", "exhausted"]);
     expect(shown).toMatchObject({ status: "exhausted", settled_at: at(40 * second) });
   });
 

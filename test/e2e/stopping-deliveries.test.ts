@@ -111,4 +111,15 @@ describe("PATCH of an endpoint's state", () => {
     await service.leap(hour);
     expect(await service.delivery(id)).toMatchObject({ status: "delivered", attempt_count: 12 });
   });
+
+  test.each(["disabled, and its URL named again", "disabled, then paused"])("%s: it takes manual attempts at once", async (how) => {
+    const service = await ServiceWorld.start();
+    const receiver = await service.receive();
+    const { endpoint_id } = await service.watch(receiver.url(), { events: ["terminal"] });
+    const endpoint = `/v1/endpoints/${String(endpoint_id)}`;
+    await service.client.patch(endpoint, { state: "disabled" });
+    if (how.endsWith("paused")) await service.client.patch(endpoint, { state: "paused" });
+    else await service.watch(receiver.url(), { events: ["terminal"], signing_secret: undefined });
+    expect(await service.client.post(`${endpoint}/test`)).toMatchObject({ status: 200, body: { decision: "delivered" } });
+  });
 });

@@ -15,6 +15,7 @@ export const policy: DeliveryPolicy = {
   disableMinAttempts: 10,
   pauseMinMs: 5 * secondMs,
   pauseMaxMs: 5 * minuteMs,
+  rateLimitedHosts: [],
 };
 
 export const startMs = Date.UTC(2026, 10, 24, 12);
@@ -45,6 +46,9 @@ export function answered(statusCode: number, retryAfter: string | null = null): 
   return { kind: "answered", statusCode, retryAfter, excerpt: `body of ${statusCode}` };
 }
 
+/** A host of which no endpoint has answered 429. */
+const noRateLimits = { endpointId: null, atMs: null, otherAtMs: null };
+
 /** A scheduled attempt of 100 ms that began at `startMs`, at an endpoint nothing is wrong with. */
 export function attemptInput(
   outcome: AttemptOutcome,
@@ -54,14 +58,17 @@ export function attemptInput(
     readonly endpoint?: Partial<Omit<AttemptInput["endpoint"], "health">>;
     readonly health?: Partial<EndpointHealth>;
     readonly host?: Partial<AttemptInput["host"]>;
+    readonly endpointId?: string;
     readonly isTest?: boolean;
   } = {},
 ): AttemptInput {
   return {
     delivery: { ...fresh, ...over.delivery },
     attempt: { number: 1, startedAtMs: startMs, durationMs: 100, outcome, mode: "scheduled", ...over.attempt },
+    endpointId: over.endpointId ?? "ep_1",
+    origin: "https://crm.example.com:443",
     endpoint: { state: "enabled", reason: null, sinceMs: null, ...over.endpoint, health: { ...healthy, ...over.health } },
-    host: { pausedUntilMs: null, pausedSinceMs: null, consecutivePauses: 0, ...over.host },
+    host: { pausedUntilMs: null, pausedSinceMs: null, consecutivePauses: 0, rateLimits: noRateLimits, ...over.host },
     isTest: over.isTest ?? false,
   };
 }

@@ -134,7 +134,7 @@ export class DeliveryWorld {
     this.#registrationsNow();
     const { jobs } = await this.registrations.see(callSid, status);
     this.dispatcher.accept(jobs);
-    // What a host with a pause behind it is owed is left to claims: in the service the loop's next round finds it.
+    // Deliveries to a host that has paused are left to claims: in the service the next round of the loop finds them.
     if (jobs.length === 0) this.dispatcher.wake();
     return jobs;
   }

@@ -62,6 +62,6 @@ export function operationalEvent(type: OperationalEventType, data: Partial<Opera
     accountId: "acc_1",
     timestampMs: observedAtMs,
     type,
-    data: { endpointId: null, deliveryId: null, source: null, state: null, reason: null, observedAtMs, ...data },
+    data: { endpointId: null, deliveryId: null, hookIds: null, source: null, state: null, reason: null, observedAtMs, ...data },
   };
 }

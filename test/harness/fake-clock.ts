@@ -53,7 +53,7 @@ export class FakeClock implements Clock {
     await this.settle();
   }
 
-  /** The whole process stands still: time passes, and no timer fires before it goes on. */
+  /** Lets time pass without a timer, as if the process was frozen. */
   standStill(ms: number): void {
     this.#passTo(this.#monotonicMs + ms);
   }

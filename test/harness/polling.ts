@@ -35,7 +35,7 @@ export const pollPolicy: PollPolicy = {
 
 type Script = (callSid: string) => Observation | NotStarted | Promise<Observation | NotStarted>;
 
-/** The upstream, scripted: what it answers, and what it was asked when. */
+/** An upstream that answers by a script and keeps its polls with their times. */
 export class ScriptedSource implements CallSource {
   answer: Script = () => fine("queued");
   polls: { readonly callSid: string; readonly atMs: number }[] = [];

@@ -32,6 +32,7 @@ export const testPolicy: DeliveryPolicy = {
   disableMinAttempts: 10,
   pauseMinMs: 5 * second,
   pauseMaxMs: 5 * minute,
+  rateLimitedHosts: [],
 };
 
 export const noQuotas = { maxActiveWatches: 0, maxEndpoints: 0, maxHooks: 0 };
@@ -77,7 +78,7 @@ type Wish = { readonly endpoint?: Partial<EndpointDraft>; readonly events?: read
 export type WatchWish = Partial<Omit<WatchDraft, "endpoint">> & Wish & { readonly url?: string | null };
 export type HookWish = Partial<Omit<HookDraft, "endpoint">> & Wish;
 
-/** A store with a clock that the test moves, and short ways to say what happens to it. */
+/** A store with a time that the test moves, and short calls for what happens to it. */
 export class StoreWorld {
   store: ServiceStore;
   nowMs = startMs;

@@ -1,7 +1,7 @@
 import { answered, expectKind, hour, secretDraft } from "./store-drafts.ts";
 import type { StoreWorld } from "./store-drafts.ts";
 
-/** A life in which every operation is asked for, with every filter it has. */
+/** Calls every operation of the store with every filter that it has. */
 export async function live(world: StoreWorld): Promise<void> {
   const { store } = world;
   const { id: accountId } = await world.account();

@@ -27,11 +27,11 @@ describe("an endpoint's state", () => {
     ["nothing is wrong", endpointView(), ["enabled", null, null, null]],
     ["its own pause runs", endpointView({ health: pausedTo(startMs + 1) }), ["paused", "rate_limited", at(-5000), at(1)]],
     ["its own pause is over", endpointView({ health: pausedTo(startMs) }), ["enabled", null, null, null]],
-    ["its host's pause runs", endpointView({}, hostPausedTo(startMs + 5)), ["paused", "host_paused", at(-9000), at(5)]],
+    ["its host's pause runs", endpointView({}, hostPausedTo(startMs + 5)), ["paused", "host", at(-9000), at(5)]],
     [
       "its own is over, its host's runs",
       endpointView({ health: pausedTo(startMs) }, hostPausedTo(startMs + 5)),
-      ["paused", "host_paused", at(-9000), at(5)],
+      ["paused", "host", at(-9000), at(5)],
     ],
     [
       "both run, its host's longer",
@@ -66,6 +66,7 @@ describe("an endpoint's state", () => {
       last_success_at: null,
       backlog: 0,
       oldest_due_at: null,
+      hooks: [],
       explain: "no delivery is pending",
       created_at: "2026-11-24T12:00:00.000Z",
     });

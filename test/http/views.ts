@@ -98,6 +98,7 @@ export function endpointView(endpoint: Partial<Endpoint> = {}, over: Partial<Omi
   return {
     hostPausedUntilMs: null,
     hostPausedSinceMs: null,
+    hookIds: [],
     backlog: 0,
     oldestDueAtMs: null,
     ...over,

@@ -7,8 +7,6 @@ import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 import { StatementCount } from "../harness/postgres/statement-count.ts";
 import { TcpProxy } from "../harness/postgres/tcp-proxy.ts";
 
-const mostPerSecond = 2;
-
 test("an idle instance asks Postgres less than twice a second, with calls that do not change and others beside it", async () => {
   const database = await TestPostgres.create();
   onTestFinished(() => database.dispose());
@@ -34,14 +32,14 @@ test("an idle instance asks Postgres less than twice a second, with calls that d
     await wait(spanMs);
     return counts.map(({ total }) => total / (spanMs / 1000));
   };
-  // Until the calls are shared out and the instances are at rest.
+  // Until the calls are shared out.
   await eventually(
-    () => ratesOver(3000),
-    (rates) => rates.every((rate) => rate < mostPerSecond),
+    () => ratesOver(6000),
+    (rates) => rates.every((perSecond) => perSecond < 3),
+    30_000,
   );
-  const rates = await ratesOver(12_000);
-  for (const [index, perSecond] of rates.entries()) {
-    expect(perSecond, JSON.stringify([...(counts[index]?.byText ?? [])], null, 1)).toBeLessThan(mostPerSecond);
+  for (const [index, perSecond] of (await ratesOver(12_000)).entries()) {
+    expect(perSecond, JSON.stringify([...(counts[index]?.byText ?? [])], null, 1)).toBeLessThan(2);
     expect(perSecond).toBeGreaterThan(0.5);
   }
-}, 60_000);
+}, 90_000);

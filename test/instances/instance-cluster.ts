@@ -30,7 +30,7 @@ export type ClusterOptions = {
 const registerAtOnce = 100;
 const stepTimeoutMs = 180_000;
 
-/** Several instances as processes of their own on one database, an upstream that sees who polls, a receiver that keeps everything. */
+/** Several instances as processes on one database, an upstream that notes the polls of each, a receiver that keeps every webhook. */
 export class InstanceCluster {
   readonly simulator: Simulator;
   readonly upstream: ObservedUpstream;

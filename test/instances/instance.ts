@@ -1,5 +1,6 @@
 import { startService } from "../harness/service/service.ts";
 import type { InProcessService } from "../harness/service/service.ts";
+import { encryptionKey } from "../harness/service/environment.ts";
 import type { Environment } from "../harness/service/environment.ts";
 import type { ServiceOverrides } from "../../src/service/create-service.ts";
 
@@ -24,6 +25,7 @@ export const startInstance = ({
     ...overrides,
     database: { url: databaseUrl },
     environment: {
+      RINGBACK_ENCRYPTION_KEY: encryptionKey,
       POLYAI_BASE_URL: upstreamUrl,
       POLYAI_AUTH_TOKEN: "any",
       POLL_INTERVAL_MIN_MS: "200",

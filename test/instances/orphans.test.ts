@@ -8,7 +8,7 @@ import { statusChange, StoreWorld, testPolicy } from "../harness/store-drafts.ts
 
 test("calls and deliveries that an answer lost left to an instance without its knowledge are taken up after the trouble", async () => {
   // Setup: the rows are as a commit leaves them whose answer never came: a call and a delivery are this instance's, and
-  // it knows of neither. Timeline: the database does not answer for some seconds, then it does.
+  // it has neither in memory. Timeline: the database does not answer for some seconds, then it does.
   // What this proves: nothing stays behind that other instances would not take while this one lives.
   const database = await TestPostgres.create();
   const simulator = await simulatedUpstream();
@@ -48,7 +48,7 @@ test("calls and deliveries that an answer lost left to an instance without its k
 
 test("watches of a source that no instance has any more expire", async () => {
   // Setup: a watch whose source is taken out of the environment, and whose deadline passed more than two hours ago.
-  // Timeline: the instance that polled it stops, one that knows nothing of the source starts.
+  // Timeline: the instance that polled it stops, one without the source starts.
   // What this proves: a call whose source no instance has is claimed all the same, to end it; an instance that gets the
   // source goes on polling it for another watch.
   const database = await TestPostgres.create();
@@ -82,7 +82,7 @@ test("watches of a source that no instance has any more expire", async () => {
   const events = (await client.get(`${path}/events`)).body["data"] as readonly { readonly type: string }[];
   expect(events.map(({ type }) => type)).toEqual(["call.queued", "watch.expired"]);
 
-  // Who has the source again polls what is still watched.
+  // An instance with the source polls what is still watched.
   simulator.script(callSid, { scenario: [{ atMs: 0, status: "calling" }] });
   await startInstance({ databaseUrl: database.url, upstreamUrl: simulator.url });
   const laterPath = `/v1/watches/${String(later.body["id"])}`;

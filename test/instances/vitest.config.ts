@@ -9,7 +9,6 @@ export default defineConfig({
     hookTimeout: 30_000,
     globalSetup: ["test/harness/postgres/postgres-server.ts"],
     pool: "forks",
-    teardownTimeout: 10_000,
     disableConsoleIntercept: true,
   },
 });

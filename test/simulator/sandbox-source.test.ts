@@ -40,7 +40,7 @@ test("the same SID of two accounts is two calls", async () => {
   expect(await poll("OUT-sandbox-success", "acc_1")).toBe("success");
 });
 
-test("a restarted call lives anew from its next poll on", async () => {
+test("a restarted call starts again with its next poll", async () => {
   const { clock, source, poll } = sandbox();
   await poll("OUT-sandbox-failure");
   await clock.advance(9_000);
@@ -54,7 +54,7 @@ test.each([
   ["OUT-sandbox-failure-1", 8_000],
   ["OUT-sandbox-slow", 12_000],
   ["OUT-sandbox-lost", 8_000],
-])("the life of %s is over after %i ms, whoever looks", async (callSid, lifeMs) => {
+])("%s is over after %i ms, polled or not", async (callSid, lifeMs) => {
   const { clock, source, poll } = sandbox();
   expect(source.isOver("acc_1", callSid)).toBe(true);
   await poll(callSid);
@@ -79,7 +79,7 @@ test("past the limit the oldest life is forgotten", async () => {
   expect(await poll("OUT-sandbox-success-1")).toBe("queued");
 });
 
-test("asking for a known call forgets nobody", async () => {
+test("polling a known call evicts no other", async () => {
   const { clock, poll } = sandbox(2);
   await poll("OUT-sandbox-success-1");
   await poll("OUT-sandbox-success-2");

@@ -8,7 +8,7 @@ import type { AddressRecord, NameServersOptions } from "./name-servers.ts";
 export type ResolvedAddress = { readonly address: string; readonly family: 4 | 6 };
 
 /** The time one look-up has, from its questions on. The exchanges that need it have at least twice as much. */
-export const lookUpLimitMs = 5000;
+const lookUpLimitMs = 5000;
 const slotLimits = { total: 64, perGroup: 4, waiting: 10_000, maxWaitMs: 5000 };
 /** Questions that run on though their look-up has ended. Beyond them a look-up keeps its slot until its questions end. */
 const maxStragglers = 1000;

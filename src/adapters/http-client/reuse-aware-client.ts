@@ -1,61 +1,66 @@
 import { Client } from "undici";
 import type { Dispatcher, buildConnector } from "undici";
-import { ConnectionLife, maxConnectionAgeMs } from "./connection-life.ts";
+import type { AnswerReader } from "./answer-reader.ts";
 import { Dialling } from "./dialler.ts";
+import { HttpConnection, maxConnectionAgeMs } from "./http-connection.ts";
+import { ConnectFailure } from "./network-failure.ts";
 
 export type ReuseAwareClientOptions = Omit<Client.Options, "connect"> & {
   readonly connect: buildConnector.connector;
   readonly maxConnectionAgeMs?: number;
 };
 
-/** A request that learns on which connection it goes out. */
+/** A handler that reads its answer itself, from the connection that its request went out on. */
 export abstract class ReuseAwareHandler {
-  /** Set by the client that dispatches it; `null` while it waits for one. */
-  client: ReuseAwareClient | null = null;
+  /** Set by the client that dispatches it. */
+  link: ClientLink | null = null;
 }
 
 /**
- * undici does not say which connection a request got, and a socket's byte counts do not tell an earlier answer from the
- * beginning of this one. With one request at a time a client has one connection, so it can count, and end it between two
- * requests.
+ * A client whose handlers learn which connection they got: undici does not say it. With one request at a time a client has
+ * one connection, so it knows.
  */
 export class ReuseAwareClient extends Client {
-  #requests = 0;
-  #life: ConnectionLife | null = null;
-  #dialling: unknown = null;
+  readonly #link: ClientLink;
 
   constructor(origin: URL, { connect, maxConnectionAgeMs: maxAgeMs = maxConnectionAgeMs, ...options }: ReuseAwareClientOptions) {
-    const observedConnect: buildConnector.connector = (target, callback) => {
+    const link = new ClientLink(connect, { isTls: origin.protocol === "https:", maxAgeMs });
+    super(origin, { ...options, connect: link.connect });
+    this.#link = link;
+  }
+
+  override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
+    if (handler instanceof ReuseAwareHandler) handler.link = this.#link;
+    return super.dispatch(options, handler);
+  }
+}
+
+/** The connection of a client, or the attempt at one. */
+export class ClientLink {
+  readonly connect: buildConnector.connector;
+  #dialling: unknown = null;
+  #connection: HttpConnection | null = null;
+
+  constructor(connect: buildConnector.connector, { isTls, maxAgeMs }: { readonly isTls: boolean; readonly maxAgeMs: number }) {
+    this.connect = (target, callback) => {
+      this.#connection = null;
       this.#dialling = connect(target, (...[error, socket]) => {
         this.#dialling = null;
-        if (error !== null) return callback(error, null);
-        this.#requests = 0;
-        this.#life = new ConnectionLife(socket, maxAgeMs, () => this.stats.size === 0);
+        if (error !== null) return callback(new ConnectFailure(error, isTls), null);
+        this.#connection = new HttpConnection(socket, maxAgeMs);
         return callback(null, socket);
       });
     };
-    super(origin, { ...options, connect: observedConnect });
-    // Emitted after each answer, before the next request is taken: with one request at a time the client is full.
-    this.on("drain", () => this.#life?.onIdle());
   }
 
-  /** What a request without a connection waits for; `null` if no connection is on its way. */
+  /** What a request without a connection waits for; `null` if nothing is being dialled. */
   get dialStage(): Dialling["stage"] | null {
     return this.#dialling instanceof Dialling ? this.#dialling.stage : null;
   }
 
-  override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
-    if (handler instanceof ReuseAwareHandler) handler.client = this;
-    return super.dispatch(options, handler);
-  }
-
-  /** To be called once by each request, from `onRequestStart`. Returns whether its connection has carried one before. */
-  claimConnection(): boolean {
-    return this.#requests++ > 0;
-  }
-
-  /** Lets go of the connection after the answer under way. */
-  endAfterAnswer(): void {
-    this.#life?.endAfterAnswer();
+  /** To be called once, when the request is about to be written: `reader` reads its answer. */
+  begin(reader: AnswerReader): { readonly isReused: boolean } {
+    if (this.#connection === null) throw new Error("a request is written on a connection");
+    return this.#connection.begin(reader);
   }
 }

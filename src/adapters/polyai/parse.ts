@@ -2,6 +2,8 @@ import { z } from "zod";
 import { reasonMaxBytes } from "../../domain/calls/call.ts";
 import type { Observation, PollFailureCode } from "../../domain/calls/call.ts";
 import { parseHttpDate, parseRetryAfter } from "../../domain/deliveries/retry-after.ts";
+import { headerOf } from "../http-client/answer-head.ts";
+import type { AnswerHead, AnswerHeaders } from "../http-client/answer-head.ts";
 import type { UpstreamKind, UpstreamStatus } from "../../ports/upstream-kind.ts";
 
 /** The most of an answer's body that is read. */
@@ -9,11 +11,6 @@ export const answerMaxBytes = 64 * 1024;
 
 /** A longer status is none: it is no word any API has for a call, and would not fit into a webhook. */
 const statusMaxLength = 128;
-
-/** Header names in lower case; a header sent more than once has all its values. */
-export type AnswerHeaders = Readonly<Record<string, string | readonly string[] | undefined>>;
-
-export type AnswerHead = { readonly statusCode: number; readonly headers: AnswerHeaders };
 
 /** Unknown keys are ignored, and a reason that is no text must not hide a status that ends the call. */
 const statusBody = z.looseObject({ status: z.string(), reason: z.string().catch("") });
@@ -61,11 +58,6 @@ export function observeBody(body: string, statusOf: UpstreamKind["statusOf"]): O
 export function upstreamDateOf(headers: AnswerHeaders, nowMs: number): number | null {
   const date = headerOf(headers, "date");
   return date === null ? null : parseHttpDate(date, nowMs);
-}
-
-function headerOf(headers: AnswerHeaders, name: string): string | null {
-  const value = headers[name];
-  return (typeof value === "object" ? value[0] : value) ?? null;
 }
 
 function failureCodeOf(statusCode: number): PollFailureCode {

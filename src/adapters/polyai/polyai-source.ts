@@ -1,32 +1,60 @@
 import { Pool } from "undici";
-import type { Client } from "undici";
-import type { Clock } from "../../ports/clock.ts";
+import type { Dispatcher } from "undici";
+import type { PollFailureCode } from "../../domain/calls/call.ts";
 import type { CallSource, PollAnswer, PollTarget } from "../../ports/call-source.ts";
+import type { Clock } from "../../ports/clock.ts";
+import { headerOf } from "../http-client/answer-head.ts";
+import type { AnswerHeaders } from "../http-client/answer-head.ts";
+import { decodeBody } from "../http-client/content-coding.ts";
 import { DeadlineQueue } from "../http-client/deadline-queue.ts";
 import type { Deadline } from "../http-client/deadline-queue.ts";
-import { statusRequestOf } from "./kinds.ts";
-import type { PolyaiConfig, StatusRequest } from "./kinds.ts";
-import { observeBody, observeHead, upstreamDateOf } from "./parse.ts";
+import { Exchange } from "../http-client/exchange.ts";
+import type { ExchangeEnd } from "../http-client/exchange.ts";
+import type { NetworkFailureCode } from "../http-client/network-failure.ts";
 import { ReuseAwareClient } from "../http-client/reuse-aware-client.ts";
-import { StatusExchange } from "../http-client/status-exchange.ts";
-import type { AnswerHeaders } from "./parse.ts";
-import type { ExchangeEnd } from "../http-client/status-exchange.ts";
 import { upstreamConnector } from "../http-client/upstream-connector.ts";
 import { UpstreamNames } from "../http-client/upstream-names.ts";
-import pRetry from "p-retry";
+import { statusRequestOf } from "./kinds.ts";
+import type { PolyaiConfig, StatusRequest } from "./kinds.ts";
+import { answerMaxBytes, observeBody, observeHead, upstreamDateOf } from "./parse.ts";
 
 const pollTimeoutMs = 10_000;
 /** Longer than the interval of a lone call, shorter than the idle time of the usual load balancers. */
 const keepAliveTimeoutMs = 30_000;
 
+const connectionOptions = {
+  pipelining: 1,
+  allowH2: false,
+  keepAliveTimeout: keepAliveTimeoutMs,
+  keepAliveMaxTimeout: keepAliveTimeoutMs,
+  // The deadline covers head and body.
+  headersTimeout: 0,
+  bodyTimeout: 0,
+};
+/** A poll whose answer is no HTTP is judged as one whose answer is no JSON. No address is refused to an operator's source. */
+const pollFailureCodes: Readonly<Record<NetworkFailureCode, PollFailureCode>> = {
+  timeout: "timeout",
+  connect: "connect",
+  reset: "reset",
+  tls: "tls",
+  dns: "dns",
+  protocol: "not_json",
+  blocked_address: "connect",
+};
+const answerLimits = { bodyMaxBytes: answerMaxBytes, keepBytes: answerMaxBytes };
+
 /** One PolyAI source over one pool of HTTP/1.1 connections. A poll, its second try included, takes at most 10 s. */
 export class PolyaiSource implements CallSource {
   readonly #clock: Clock;
   readonly #request: StatusRequest;
+  readonly #headers: Readonly<Record<string, string>>;
   readonly #pool: Pool;
+  readonly #makeClient: () => ReuseAwareClient;
+  /** The connections of second tries. */
+  readonly #fresh = new Set<ReuseAwareClient>();
   readonly #ownNames: UpstreamNames | null;
   readonly #deadlines: DeadlineQueue;
-  #lastDate: { readonly text: AnswerHeaders[string]; readonly atMs: number | null } = { text: undefined, atMs: null };
+  #lastDate: { readonly text: string | null; readonly atMs: number | null } = { text: null, atMs: null };
 
   /**
    * Throws `StartupError` for a config no request can be made of. `names` stays open when the source is closed; without it the
@@ -37,20 +65,17 @@ export class PolyaiSource implements CallSource {
     const upstreamNames = names ?? new UpstreamNames({ servers: [] });
     this.#ownNames = names === null ? upstreamNames : null;
     this.#request = statusRequestOf(config);
+    this.#headers = { ...this.#request.headers, "accept-encoding": "identity" };
     this.#deadlines = new DeadlineQueue(clock, pollTimeoutMs);
-    const connect = upstreamConnector(upstreamNames, this.#request.lookupName);
+    const { origin, lookupName } = this.#request;
+    const connect = upstreamConnector(upstreamNames, lookupName);
     const age = config.maxConnectionAgeMs === undefined ? {} : { maxConnectionAgeMs: config.maxConnectionAgeMs };
-    this.#pool = new Pool(this.#request.origin, {
+    this.#makeClient = () => new ReuseAwareClient(new URL(origin), { ...connectionOptions, connect, ...age });
+    this.#pool = new Pool(origin, {
+      ...connectionOptions,
       connections: config.maxConnections ?? 128,
-      pipelining: 1,
-      allowH2: false,
       connect,
-      keepAliveTimeout: keepAliveTimeoutMs,
-      keepAliveMaxTimeout: keepAliveTimeoutMs,
-      // The deadline covers head and body.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      factory: (origin, options) => new ReuseAwareClient(origin, { ...(options as Client.Options), connect, ...age }),
+      factory: this.#makeClient,
     });
   }
 
@@ -60,51 +85,59 @@ export class PolyaiSource implements CallSource {
     const asked = this.#askTwiceAtMost(this.#request.pathOf(target.callSid), deadline, takeToken);
     const end = await asked.finally(() => this.#deadlines.finish(deadline));
     const nowMs = this.#clock.nowMs();
-    return {
-      observation: observationOf(end, this.#request, nowMs),
-      upstreamDateMs: end.head === null ? null : this.#dateOf(end.head.headers, nowMs),
-      durationMs: this.#clock.monotonicMs() - startedMonotonicMs,
-    };
+    const durationMs = this.#clock.monotonicMs() - startedMonotonicMs;
+    const upstreamDateMs = end.answer === null ? null : this.#dateOf(end.answer.headers, nowMs);
+    return { observation: await observationOf(end, this.#request, nowMs), upstreamDateMs, durationMs };
   }
 
   async close(): Promise<void> {
-    await this.#pool.destroy();
+    await Promise.all([this.#pool, ...this.#fresh].map((dispatcher) => dispatcher.destroy()));
     this.#ownNames?.close();
   }
 
   /** Hundreds of answers in a row have the same date: it has whole seconds. */
   #dateOf(headers: AnswerHeaders, nowMs: number): number | null {
-    const { date } = headers;
-    if (date !== this.#lastDate.text) this.#lastDate = { text: date, atMs: upstreamDateOf(headers, nowMs) };
+    const text = headerOf(headers, "date");
+    if (text !== this.#lastDate.text) this.#lastDate = { text, atMs: upstreamDateOf(headers, nowMs) };
     return this.#lastDate.atMs;
   }
 
-  /** p-retry asks the second time alone: going through it costs every poll, and one in thousands needs it. */
+  /** The upstream has seen nothing of a request that met a connection closed while idle. One that was written costs a token more. */
   async #askTwiceAtMost(path: string, deadline: Deadline, takeToken: () => boolean): Promise<ExchangeEnd> {
-    let end = await this.#ask(path, deadline);
-    if (!end.isStaleConnection) return end;
-    const stale = new Error("the connection had been closed");
-    const askAgain = async (attempt: number) => {
-      if (attempt > 1) end = await this.#ask(path, deadline);
-      if (end.isStaleConnection) throw stale;
-      return end;
-    };
-    const shouldRetry = () => !this.#pool.destroyed && !deadline.isOver && takeToken();
-    return pRetry(askAgain, { retries: 1, minTimeout: 0, shouldRetry }).catch((error: unknown) => {
-      if (error !== stale) throw error;
-      return end;
-    });
+    const end = await this.#ask(this.#pool, path, deadline);
+    if (end.staleness === "none" || this.#pool.destroyed || deadline.isOver) return end;
+    if (end.staleness === "no_answer" && !takeToken()) return end;
+    // The pool's other connections have been idle as long as this one.
+    const client = this.#makeClient();
+    this.#fresh.add(client);
+    try {
+      return await this.#ask(client, path, deadline);
+    } finally {
+      this.#fresh.delete(client);
+      void client.destroy();
+    }
   }
 
-  #ask(path: string, deadline: Deadline): Promise<ExchangeEnd> {
-    const exchange = new StatusExchange();
+  #ask(dispatcher: Dispatcher, path: string, deadline: Deadline): Promise<ExchangeEnd> {
+    const exchange = new Exchange(answerLimits);
     deadline.onOver = () => exchange.timeOut(pollTimeoutMs);
-    this.#pool.dispatch({ path, method: "GET", headers: this.#request.headers }, exchange);
+    dispatcher.dispatch({ path, method: "GET", headers: this.#headers }, exchange);
     return exchange.ended;
   }
 }
 
-/** A head that is no 200 has said it all, however the rest ended. */
-function observationOf({ head, body, failure }: ExchangeEnd, { statusOf }: StatusRequest, nowMs: number): PollAnswer["observation"] {
-  return (head === null ? null : observeHead(head, nowMs)) ?? failure ?? observeBody(body, statusOf);
+/** A status other than 200 has said it all, however the rest ended. */
+async function observationOf(
+  { answer, failure }: ExchangeEnd,
+  { statusOf }: StatusRequest,
+  nowMs: number,
+): Promise<PollAnswer["observation"]> {
+  const observation = answer === null ? null : observeHead(answer, nowMs);
+  if (observation !== null) return observation;
+  if (failure?.kind === "not_started") return failure;
+  if (failure !== null) return { kind: "failed", code: pollFailureCodes[failure.code], detail: failure.detail };
+  const { body, codings, isCut } = answer;
+  const decoded = codings.length === 0 || isCut ? { bytes: body, isCut } : await decodeBody(body, codings, answerMaxBytes);
+  if (!decoded.isCut) return observeBody(decoded.bytes.toString(), statusOf);
+  return { kind: "failed", code: "too_large", detail: `answered more than ${answerMaxBytes} bytes` };
 }

@@ -1,7 +1,8 @@
+import { deliveryStateOf } from "./delivery-columns.ts";
 import type { Attempt } from "../../domain/deliveries/attempt.ts";
 import type { CallStatus } from "../../domain/calls/call.ts";
-import type { Delivery, DeliveryStatus } from "../../domain/deliveries/delivery.ts";
-import type { EndpointStatus, HostHealth } from "../../domain/deliveries/delivery-decision.ts";
+import type { Delivery } from "../../domain/deliveries/delivery.ts";
+import type { AttemptInput, HostStatus } from "../../domain/deliveries/delivery-decision.ts";
 import type { Endpoint, EndpointHealth } from "../../domain/deliveries/endpoint.ts";
 import type { RingbackEvent } from "../../domain/events/event.ts";
 import { filterFromRow, isStillSubscribed } from "../../domain/events/event-filter.ts";
@@ -23,7 +24,7 @@ export const integerOrNull = (row: Row, column: string) => row[column] as number
 export const flag = (row: Row, column: string) => row[column] === true || row[column] === 1;
 // Copied, because `pg` returns views on its receive buffer.
 export const blob = (row: Row, column: string) => new Uint8Array(row[column] as Uint8Array);
-const json = <T>(row: Row, column: string) => JSON.parse(text(row, column)) as T;
+export const json = <T>(row: Row, column: string) => JSON.parse(text(row, column)) as T;
 
 export function callStatusOf(row: Row): CallStatus {
   return {
@@ -99,15 +100,26 @@ function healthOf(row: Row): EndpointHealth {
   };
 }
 
-/** Reads the state of an endpoint and its host, from the columns of endpoints, `origin`, and those of the host as `host_…`. */
-export function endpointStateOf(row: Row): { readonly endpoint: EndpointStatus; readonly host: HostHealth } {
-  const { state, reason, sinceMs, health } = endpointOf(row);
+/** Reads the state of an endpoint and its host, from the columns of endpoints, `origin`, and `hostColumns`. */
+export function endpointStateOf(row: Row): Pick<AttemptInput, "endpointId" | "origin" | "endpoint" | "host"> {
+  const { id, origin, state, reason, sinceMs, health } = endpointOf(row);
+  return { endpointId: id, origin, endpoint: { state, reason, sinceMs, health }, host: hostStatusOf(row) };
+}
+
+/** Columns for `hostStatusOf`, from a host `h`. */
+export const hostColumns = `h.paused_until as host_paused_until, h.paused_since as host_paused_since,
+  h.consecutive_pauses as host_consecutive_pauses, h.rate_limited_endpoint_id as host_rate_limited_endpoint_id,
+  h.rate_limited_at as host_rate_limited_at, h.other_rate_limited_at as host_other_rate_limited_at`;
+
+export function hostStatusOf(row: Row): HostStatus {
   return {
-    endpoint: { state, reason, sinceMs, health },
-    host: {
-      pausedUntilMs: integerOrNull(row, "host_paused_until"),
-      pausedSinceMs: integerOrNull(row, "host_paused_since"),
-      consecutivePauses: integer(row, "host_consecutive_pauses"),
+    pausedUntilMs: integerOrNull(row, "host_paused_until"),
+    pausedSinceMs: integerOrNull(row, "host_paused_since"),
+    consecutivePauses: integer(row, "host_consecutive_pauses"),
+    rateLimits: {
+      endpointId: textOrNull(row, "host_rate_limited_endpoint_id"),
+      atMs: integerOrNull(row, "host_rate_limited_at"),
+      otherAtMs: integerOrNull(row, "host_other_rate_limited_at"),
     },
   };
 }
@@ -126,20 +138,13 @@ export function eventOf(row: Row): RingbackEvent {
 /** Maps a row with the columns of deliveries and `event_id`, `event_type`, `call_sid`. */
 export function deliveryOf(row: Row): Delivery {
   return {
-    id: text(row, "id"),
+    ...deliveryStateOf(row),
     accountId: text(row, "account_id"),
     eventId: text(row, "event_id"),
     eventType: text(row, "event_type"),
     watchId: textOrNull(row, "watch_id"),
     callSid: textOrNull(row, "call_sid"),
     endpointId: text(row, "endpoint_id"),
-    status: text(row, "status") as DeliveryStatus,
-    attemptCount: integer(row, "attempt_count"),
-    stepsSpent: integer(row, "steps_spent"),
-    nextAttemptAtMs: integerOrNull(row, "next_attempt_at"),
-    firstAttemptAtMs: integerOrNull(row, "first_attempt_at"),
-    firstFailedAtMs: integerOrNull(row, "first_failed_at"),
-    settledAtMs: integerOrNull(row, "settled_at"),
     createdAtMs: integer(row, "created_at"),
   };
 }

@@ -1,5 +1,17 @@
 import type { DeliveryView, EndpointSummary, EndpointView, EventView, HookView, WatchView } from "../../ports/stores/read-store.ts";
-import { callStatusOf, deliveryOf, endpointOf, eventOf, filterOf, integer, integerOrNull, text, textOrNull, watchOf } from "./rows.ts";
+import {
+  callStatusOf,
+  deliveryOf,
+  endpointOf,
+  eventOf,
+  filterOf,
+  integer,
+  integerOrNull,
+  json,
+  text,
+  textOrNull,
+  watchOf,
+} from "./rows.ts";
 import type { Row } from "./rows.ts";
 
 // Maps the rows that `reading/selects.ts` of either database selects, under the same aliases, to the views of the port.
@@ -34,6 +46,7 @@ export function endpointViewOf(row: Row): EndpointView {
     endpoint: endpointOf(row),
     hostPausedUntilMs: integerOrNull(row, "host_paused_until"),
     hostPausedSinceMs: integerOrNull(row, "host_paused_since"),
+    hookIds: json(row, "hook_ids") as readonly string[],
     backlog: integer(row, "backlog"),
     oldestDueAtMs: integerOrNull(row, "oldest_due_at"),
   };

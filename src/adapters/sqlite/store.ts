@@ -6,6 +6,7 @@ import type { AdministrationStore, ServiceStore } from "../../ports/stores/servi
 import { bindOperations, operationNumbers } from "./operations.ts";
 import { Checkpointer } from "./writer-thread/checkpointer.ts";
 import { GroupQueue } from "./writer-thread/group-queue.ts";
+import type { WriterHost } from "./writer-thread/group-queue.ts";
 
 export type SqliteStoreOptions = {
   /** Path of a file, or `:memory:`. */
@@ -22,6 +23,8 @@ export type SqliteStoreOptions = {
    * for the record, whereas a commit of its own would delay a transition.
    */
   readonly recordLingerMs?: number;
+  /** Replaces the threads and the machine's timers; then SQLite makes the checkpoints itself. */
+  readonly host?: WriterHost;
 };
 
 /**
@@ -36,7 +39,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Serv
   };
   const queue = new GroupQueue({ ...options, onCommitted }, "server");
   await queue.opened;
-  if (options.path !== ":memory:") checkpointer = new Checkpointer(options.path);
+  if (options.path !== ":memory:" && options.host === undefined) checkpointer = new Checkpointer(options.path);
   const functions = bindOperations((operation, args) => queue.run(operation, args));
   const lingerMs = options.recordLingerMs ?? 0;
   return {

@@ -20,16 +20,6 @@ export type AddressGuardConfig = {
   readonly ownPorts: () => readonly number[];
 };
 
-/** Nothing was connected. `permanent`: the host itself is refused, whatever its name servers answer next time. */
-export class BlockedAddress extends Error {
-  readonly permanent: boolean;
-  constructor(reason: string, permanent: boolean) {
-    super(reason);
-    this.name = "BlockedAddress";
-    this.permanent = permanent;
-  }
-}
-
 const internalName = /(?:^|\.)(?:localhost|local|internal|flycast)$/;
 const ownAddress = "is this service's own address";
 const registrationBudgetMs = 1000;

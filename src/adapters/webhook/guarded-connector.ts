@@ -4,7 +4,7 @@ import type { buildConnector } from "undici";
 import { OriginDialler } from "../http-client/dialler.ts";
 import type { Dialling } from "../http-client/dialler.ts";
 import type { ResolvedAddress } from "../http-client/name-resolver.ts";
-import { BlockedAddress } from "./address-guard.ts";
+import { BlockedAddress } from "../http-client/network-failure.ts";
 import type { WebhookAddressGuard } from "./address-guard.ts";
 
 /**
@@ -38,7 +38,7 @@ export class GuardedDialler {
         this.#dialling.delete(dialling);
         if (error !== null) return callback(error, null);
         const peer = this.#refusalOfPeer(hostname, port, socket);
-        if (peer === null) return callback(null, tolerateContinue(socket));
+        if (peer === null) return callback(null, socket);
         socket.destroy();
         return callback(new BlockedAddress(`the URL ${peer}`, false), null);
       });
@@ -77,24 +77,4 @@ export class GuardedDialler {
     if (isIP(hostname.replace(/^\[|\]$/g, "")) !== 0) return this.#guard.refusalOfAddress(address, port, false);
     return this.#guard.refusalOfAddresses(hostname, port, [{ address, family: isIP(address) === 6 ? 6 : 4 }]);
   }
-}
-
-const unaskedContinue = Buffer.from("HTTP/1.1 100");
-
-/**
- * A client must take an interim 100 it has not asked for (RFC 9110 §15.2), but undici breaks such a connection off, while it
- * takes every other interim answer. So the first 100 after a request is read as a 102.
- */
-function tolerateContinue(socket: Socket): Socket {
-  const read = socket.read.bind(socket);
-  let requestBytes = -1;
-  socket.read = (size) => {
-    const chunk: unknown = read(size);
-    if (chunk instanceof Buffer && socket.bytesWritten !== requestBytes) {
-      requestBytes = socket.bytesWritten;
-      if (unaskedContinue.equals(chunk.subarray(0, unaskedContinue.length))) chunk.write("2", unaskedContinue.length - 1);
-    }
-    return chunk;
-  };
-  return socket;
 }

@@ -1,6 +1,6 @@
 import { Pool } from "undici";
 import type { Dispatcher, buildConnector } from "undici";
-import { maxConnectionAgeMs } from "../http-client/connection-life.ts";
+import { maxConnectionAgeMs } from "../http-client/http-connection.ts";
 import { ReuseAwareClient } from "../http-client/reuse-aware-client.ts";
 
 /** The default of `HOST_MAX_IN_FLIGHT`: beyond it every webhook to the host pays for a handshake. */

@@ -1,8 +1,10 @@
 import type { WebhookExchange, WebhookRequest, WebhookSender } from "../../ports/webhook-sender.ts";
+import { requestTargetOf } from "../../domain/webhooks/http-url.ts";
 import type { WebhookAddressGuard } from "./address-guard.ts";
-import { Exchange } from "./exchange.ts";
-import type { ExchangeEnd } from "./exchange.ts";
-import { closedFailure, failureOf } from "./failure-class.ts";
+import { attemptOutcomeOf, webhookAnswerLimits } from "./attempt-outcome.ts";
+import { Exchange } from "../http-client/exchange.ts";
+import type { ExchangeEnd } from "../http-client/exchange.ts";
+import { closedFailure, networkFailureOf } from "../http-client/network-failure.ts";
 import { GuardedDialler } from "./guarded-connector.ts";
 import { OriginPools } from "./origin-pools.ts";
 import type { Lease } from "./origin-pools.ts";
@@ -10,6 +12,7 @@ import type { Lease } from "./origin-pools.ts";
 const sweepMs = 50;
 const closeIdleEveryMs = 5000;
 const defaultMaxOrigins = 1000;
+const closedEnd: ExchangeEnd = { answer: null, failure: closedFailure(), staleness: "none" };
 
 type Running = { readonly exchange: Exchange; readonly deadlineMonotonicMs: number; readonly timeoutMs: number };
 
@@ -39,17 +42,17 @@ export function createWebhookSender(guard: WebhookAddressGuard, options: Webhook
   };
 
   const run = async (lease: Lease, url: URL, request: WebhookRequest, deadlineMonotonicMs: number): Promise<ExchangeEnd> => {
-    const exchange = new Exchange();
+    const exchange = new Exchange(webhookAnswerLimits);
     const entry = { exchange, deadlineMonotonicMs, timeoutMs: request.timeoutMs };
     running.add(entry);
     sweep ??= setInterval(cutOverdue, sweepMs);
     try {
       const { headers, body } = request;
-      const path = url.pathname + url.search;
+      const path = requestTargetOf(url);
       dialler.onBehalfOf(request.accountId, () => lease.dispatcher.dispatch({ path, method: "POST", headers, body }, exchange));
       return await exchange.ended;
     } catch (error) {
-      return { outcome: failureOf(error, null), isStaleConnection: false };
+      return { answer: null, failure: networkFailureOf(error), staleness: "none" };
     } finally {
       running.delete(entry);
       lease.release();
@@ -60,20 +63,20 @@ export function createWebhookSender(guard: WebhookAddressGuard, options: Webhook
     }
   };
 
-  const exchangeOnce = async (request: WebhookRequest, startedMs: number): Promise<WebhookExchange["outcome"]> => {
+  const exchangeOnce = async (request: WebhookRequest, startedMs: number): Promise<ExchangeEnd> => {
     const deadlineMonotonicMs = startedMs + request.timeoutMs;
     const url = new URL(request.url);
     const first = await run(pools.lease(url.origin), url, request, deadlineMonotonicMs);
-    if (!first.isStaleConnection || closed || performance.now() >= deadlineMonotonicMs) return first.outcome;
+    if (first.staleness === "none" || closed || performance.now() >= deadlineMonotonicMs) return first;
     // The receiver closed an idle connection at the moment it was used again: it has seen nothing of this request.
-    return (await run(pools.leaseFresh(url.origin), url, request, deadlineMonotonicMs)).outcome;
+    return run(pools.leaseFresh(url.origin), url, request, deadlineMonotonicMs);
   };
 
   return {
     async send(request): Promise<WebhookExchange> {
       const startedMs = performance.now();
-      const outcome = closed ? closedFailure() : await exchangeOnce(request, startedMs);
-      return { outcome, durationMs: performance.now() - startedMs };
+      const end = closed ? closedEnd : await exchangeOnce(request, startedMs);
+      return { outcome: await attemptOutcomeOf(end), durationMs: performance.now() - startedMs };
     },
     async close() {
       closed = true;

@@ -1,19 +1,19 @@
-/** Calls of one source as the instances that poll it have them. */
+/** Number of calls of one source that this instance owns, and that each of the other instances polling it owns. */
 export type CallShares = {
   readonly own: number;
   readonly others: readonly number[];
 };
 
-/** Calls that change hands are polled anew from the start, so small differences stay. */
+/** Small differences stay, because a call that moves loses its place in the poll schedule. */
 const toleranceRatio = 1 / 20;
 
-/** How many one should give back: what it has beyond its fair share (then others have less than theirs). */
+/** Returns the number of calls to release: those beyond the fair share. Other instances then have less than theirs. */
 export function callsToRelease({ own, others }: CallShares): number {
   const fair = fairShare(own + sum(others), others.length + 1);
   return own <= fair + Math.max(1, Math.floor(fair * toleranceRatio)) ? 0 : own - fair;
 }
 
-/** How many of the free ones one should take; those nobody should take by this are taken by whoever sees them again. */
+/** Returns the number of unowned calls (`free`) to claim: up to the fair share. Calls that this leaves unowned are claimed by a later run. */
 export function callsToClaim({ own, others, free }: CallShares & { readonly free: number }): number {
   return Math.min(free, Math.max(0, fairShare(own + sum(others) + free, others.length + 1) - own));
 }

@@ -1,21 +1,21 @@
 import type { WatchEventType } from "../events/event.ts";
 
-/** The order in which a call lives through the statuses we know; a status that is not here has no place in it. */
+/** Order of the known statuses in the life of a call. Other statuses have no rank. */
 const rankByStatus: Readonly<Record<string, number>> = { queued: 0, calling: 1, success: 2, failure: 2 };
 
-/** `success` and `failure` end a call and never change. */
+/** Whether a status ends its call: `success` and `failure`, which never change. */
 export function isTerminalStatus(status: string): boolean {
   return status === "success" || status === "failure";
 }
 
-/** Whether going from one status to the other is going back; never for a status we do not know. */
+/** Whether a change of status goes backwards; false if either status is unknown. */
 export function goesBackwards(from: string, to: string): boolean {
   const fromRank = Object.hasOwn(rankByStatus, from) ? rankByStatus[from] : undefined;
   const toRank = Object.hasOwn(rankByStatus, to) ? rankByStatus[to] : undefined;
   return fromRank !== undefined && toRank !== undefined && toRank < fromRank;
 }
 
-/** The type of the event that says a call has this status (in lower case). */
+/** Returns the type of the event about a status (in lower case). */
 export function eventTypeOf(status: string): WatchEventType {
   switch (status) {
     case "queued":

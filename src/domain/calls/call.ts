@@ -1,12 +1,12 @@
-/** A SID as the upstream hands it out; a UUID behind `OUT-` is usual but not promised. */
+/** SID of a call. A UUID behind `OUT-` is usual but not promised (contract, section 1). */
 export const callSidPattern = /^OUT-[A-Za-z0-9_-]{1,128}$/;
 
-/** The longest reason kept, in UTF-8 bytes. */
+/** Longest reason that is kept, in bytes of UTF-8. */
 export const reasonMaxBytes = 2048;
 
-/** What one poll said, parsed by the source's adapter. Adapters never throw for what an upstream answers. */
+/** Result of one poll, parsed by the source's adapter. Adapters never throw because of an upstream's answer. */
 export type Observation =
-  /** A parsed 200; `status` is in lower case, `reason` is "" where missing and at most 2 KiB. */
+  /** A parsed 200. `status` is in lower case; `reason` is at most 2 KiB, "" if it is missing. */
   | { readonly kind: "status"; readonly status: string; readonly reason: string }
   /** 404. */
   | { readonly kind: "not_found" }
@@ -14,7 +14,7 @@ export type Observation =
   | { readonly kind: "rejected" }
   /** 401 or 403. */
   | { readonly kind: "unauthorized"; readonly statusCode: 401 | 403 }
-  /** 429; null when no usable `Retry-After` came with it. */
+  /** 429. `retryAfterMs` is `null` if the answer has no usable `Retry-After`. */
   | { readonly kind: "rate_limited"; readonly retryAfterMs: number | null }
   /** 5xx, timeout, reset, redirect, not JSON, any other status. */
   | { readonly kind: "failed"; readonly code: PollFailureCode; readonly detail: string };
@@ -31,27 +31,27 @@ export type PollFailureCode =
   | "too_large"
   | "unexpected_status";
 
-/** Why every watch of a call ended without a terminal status. */
+/** Reason why all watches of a call ended without a terminal status. */
 export type CallEndReason = "not_found" | "lost" | "rejected";
 
-/** What the API says about a call that is not polled as usual. */
+/** Reason why a call is not polled as usual, as the API shows it. */
 export type CallProblem = "source_suspended" | "source_slowed" | "upstream_errors" | "not_found_yet";
 
-/** The durable part of a call. `status` null: never seen. */
+/** The stored part of a call. `status` is `null` if no poll has seen the call. */
 export type CallStatus = {
   readonly status: string | null;
   readonly reason: string;
   readonly terminal: boolean;
-  /** When this status was first observed. */
+  /** Time of the first observation of this status. */
   readonly observedAtMs: number | null;
-  /** The last parsed 200. Written with a transition and at a stop, else only in memory: after a crash it is the time of the last transition. */
+  /** Time of the last parsed 200. Written only with a transition and at a stop, so that after a crash it is the time of the last transition. */
   readonly lastGoodPollAtMs: number | null;
 };
 
 /**
- * What a commit does to a call and its watches; a poll may yield several, in this order.
+ * Change of a call and its watches by a commit. A poll may yield several, in this order.
  * - `status`: another status; an event for every active watch.
- * - `reason`: the same status with another reason; noted without an event.
+ * - `reason`: the same status with another reason; stored without an event.
  * - `end`: every active watch of the call ends with a `watch.*` event.
  * - `expire`: the watches whose `expires_at` is not after the commit's time end with `watch.expired`.
  */

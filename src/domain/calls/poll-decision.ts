@@ -1,32 +1,32 @@
 import type { CallChange, CallEndReason, CallStatus, Observation } from "./call.ts";
 import { goesBackwards, isTerminalStatus } from "./call-status.ts";
 
-/** The waits of one source's polling. The sandbox has its own, everything else the operator's. */
+/** Waits of one source's polling, in milliseconds. The sandbox has its own; other sources have the operator's. */
 export type PollPolicy = {
   readonly notFoundGraceMs: number;
   readonly lostAfterMs: number;
-  /** How long the upstream keeps a status after the call ended. */
+  /** Time for which the upstream keeps a status after the call ended. */
   readonly statusRetentionMs: number;
   readonly backoffMinMs: number;
   readonly backoffMaxMs: number;
-  /** How long a parsed 200 of the source vouches for its 400s and 404s. */
+  /** Time for which a parsed 200 of the source corroborates its 400s and 404s. */
   readonly corroborationMs: number;
-  /** How long an ending without a witness is polled on; 0: endings need none. */
+  /** Time for which a call is polled further before an uncorroborated ending. 0 accepts every ending. */
   readonly uncorroboratedEndMs: number;
 };
 
 /**
- * What is remembered between polls, in memory alone: a restart begins the streaks anew, which can only make an ending
- * later. One exists for every watched call, so it is shared (`freshPollMemory`) while nothing is out of the ordinary.
+ * State between the polls of a call, in memory only. A restart resets the streaks, which can only delay an ending. Every
+ * watched call has one, so calls without failures share `freshPollMemory`.
  */
 export type PollMemory = {
-  /** Failures in a row, for the backoff. */
+  /** Number of failures in a row, for the backoff. */
   readonly failures: number;
-  /** 400s or 404s in a row. An answer that says nothing about the call (5xx, timeout, 401, 429) neither adds nor ends it. */
+  /** Streak of 400s or 404s. Answers without information about the call (5xx, timeout, 401, 429) neither extend nor end it. */
   readonly rejection: { readonly kind: "not_found" | "rejected"; readonly count: number; readonly sinceMs: number } | null;
-  /** Since when the call would have ended but for the missing witness. */
+  /** Since when the call would have ended if the ending had been corroborated; `null` if it would not. */
   readonly uncorroboratedSinceMs: number | null;
-  /** A status that would go backwards, seen once. */
+  /** A status that goes backwards and was seen once; `null` if there is none. */
   readonly backwards: string | null;
 };
 
@@ -41,45 +41,45 @@ export type PollInput = {
 
 export type PollContext = {
   readonly nowMs: number;
-  /** The last parsed 200 of the same source; null when there was none. */
+  /** Time of the last parsed 200 of the same source; `null` if there was none. */
   readonly corroboratedAtMs: number | null;
-  /** 0 to 1. */
+  /** Random number from 0 to 1. */
   readonly jitter: number;
 };
 
 export type PollDecision = {
   readonly memory: PollMemory;
-  /** When the status was last confirmed. A status not believed confirms nothing: the next event's `observed_after` is before it. */
+  /** Time when the status was last confirmed. A status that is not believed confirms nothing, so the next event's `observed_after` precedes it. */
   readonly lastGoodPollAtMs: number | null;
-  /** A parsed 200 said that the call has the status this leaves it with: what was told nothing yet may be told it. */
+  /** Whether a parsed 200 had the resulting status. Watches without an event may then be notified of it. */
   readonly confirmed: boolean;
-  /** Empty: nothing to write. */
+  /** Changes to commit; empty if nothing is to be written. */
   readonly changes: readonly CallChange[];
-  /** `none`: nobody polls this call again. */
+  /** Time of the next poll: at the source's interval, after a delay, or never. */
   readonly next: { readonly kind: "interval" } | { readonly kind: "delay"; readonly delayMs: number } | { readonly kind: "none" };
-  /** It would have ended by 400 or 404 but for the missing witness. */
+  /** Whether the call would have ended by 400 or 404 if the ending had been corroborated. */
   readonly endsUncorroborated: boolean;
-  /** A status went backwards and was believed. */
+  /** Whether a status went backwards and was believed. */
   readonly isRegression: boolean;
 };
 
 type Step = Pick<PollDecision, "memory" | "changes" | "next"> &
   Partial<Pick<PollDecision, "confirmed" | "endsUncorroborated" | "isRegression">>;
 
-const afterTheEnd: Step = { memory: freshPollMemory, changes: [], next: { kind: "none" } };
+const afterEnd: Step = { memory: freshPollMemory, changes: [], next: { kind: "none" } };
 
-/** Below this a backoff with full jitter would be no backoff. */
+/** Shortest delay of a backoff, because full jitter starts at 0. */
 const minDelayMs = 250;
 const hourMs = 60 * 60 * 1000;
 
 /**
- * What follows from one answer of the upstream. Answers about the source rather than the call (401, 403, 429) change
- * nothing here: the source gate acts on them. Past the deadline any answer is the last, and the due watches expire;
- * after 401 and 403 alone that waits, as for every call of a suspended source. A call that ended stays as it is,
- * whatever is said of it.
+ * Decides what follows from one answer of the upstream (contract, section 1). Answers about the source rather than the call
+ * (401, 403, 429) change nothing here, because the source gate handles them. Past the deadline every answer is the last one
+ * and the due watches expire, except after 401 and 403, because the calls of a suspended source wait. A call that ended does
+ * not change any more.
  */
 export function decideAfterPoll(input: PollInput, observation: Observation, context: PollContext, policy: PollPolicy): PollDecision {
-  const step = input.status.terminal ? afterTheEnd : decideStep(input, observation, context, policy);
+  const step = input.status.terminal ? afterEnd : decideStep(input, observation, context, policy);
   const decision: PollDecision = {
     lastGoodPollAtMs: step.confirmed === true ? context.nowMs : input.status.lastGoodPollAtMs,
     confirmed: false,
@@ -91,12 +91,12 @@ export function decideAfterPoll(input: PollInput, observation: Observation, cont
   return { ...decision, changes: [...decision.changes, { kind: "expire" }] };
 }
 
-/** The streaks of 400 and 404 count for nothing any more: the source was misconfigured and now answers. */
+/** Clears the streak of 400s and 404s, after a misconfigured source has answered again. */
 export function resetRejections(memory: PollMemory): PollMemory {
   return { ...memory, rejection: null, uncorroboratedSinceMs: null, failures: 0 };
 }
 
-/** A call unchanged for an hour is polled every 30 s, for six every 2 minutes; 0 is the source's own interval. */
+/** Returns the shortest interval for a call: 30 s after an hour without a change, 2 min after six hours, 0 (the source's own) before. */
 export function minIntervalForAge(unchangedMs: number): number {
   if (unchangedMs >= 6 * hourMs) return 120_000;
   return unchangedMs >= hourMs ? 30_000 : 0;
@@ -142,14 +142,14 @@ function afterRejection(input: PollInput, kind: "not_found" | "rejected", contex
   const { status: known, memory: before } = input;
   const { nowMs } = context;
   const seen = known.status !== null;
-  // Once a status was seen, 400 and 404 say the same; before, only the same answer twice in a row is a streak.
+  // Once a status was seen, 400 and 404 mean the same. Before that, only equal answers form a streak.
   const streak = before.rejection !== null && (seen || before.rejection.kind === kind) ? before.rejection : null;
   const rejection = streak !== null ? { kind, count: streak.count + 1, sinceMs: streak.sinceMs } : { kind, count: 1, sinceMs: nowMs };
   const memory: PollMemory = { ...before, rejection, backwards: null };
   const failures = before.failures + 1;
   const endReason = endReasonOf(input, rejection, nowMs, policy);
   if (endReason === null) {
-    // A call not triggered yet is looked for at the usual pace; one that vanished is given time.
+    // A call that has not started yet is polled at the usual interval; one that vanished is polled with backoff.
     if (!seen) return { memory: { ...memory, failures: 0 }, changes: [], next: { kind: "interval" } };
     return { memory: { ...memory, failures }, changes: [], next: backoff(failures, context, policy) };
   }
@@ -180,10 +180,12 @@ function endReasonOf(
     return lost ? "lost" : null;
   }
   if (rejection.kind === "rejected") return rejection.count >= 2 ? "rejected" : null;
-  return nowMs - youngestWatchAtMs >= policy.notFoundGraceMs ? "not_found" : null;
+  // A time ahead of now was written before the clock was set back: the grace counts from the first 404 in a row instead.
+  const graceFromMs = youngestWatchAtMs > nowMs ? rejection.sinceMs : youngestWatchAtMs;
+  return nowMs - graceFromMs >= policy.notFoundGraceMs ? "not_found" : null;
 }
 
-/** Full jitter: anything up to the cap, which doubles from the minimum. */
+/** Returns a delay with full jitter: a random part of a cap that doubles with every failure. */
 function backoff(failures: number, context: PollContext, policy: PollPolicy): PollDecision["next"] {
   const capMs = Math.min(policy.backoffMinMs * 2 ** Math.min(failures - 1, 20), policy.backoffMaxMs);
   return { kind: "delay", delayMs: Math.max(Math.min(minDelayMs, capMs), Math.round(context.jitter * capMs)) };

@@ -3,8 +3,8 @@ import type { CallStatus } from "./call.ts";
 import { replayableForMs } from "./watch.ts";
 import type { Watch } from "./watch.ts";
 
-/** How long a poll's answer counts as known: within it a new watch is told without another poll. */
-const knownForMs = 60_000;
+/** Age up to which a polled status is current, so that a new watch is notified of it without another poll. */
+const currentForMs = 60_000;
 
 type Existing = Pick<Watch, "id" | "status" | "filter" | "metadata" | "endedAtMs">;
 type WantedWatch = Pick<Watch, "filter" | "metadata">;
@@ -15,8 +15,8 @@ export type RepeatDecision =
   | { readonly kind: "differs"; readonly watchId: string; readonly fields: readonly ("events" | "metadata")[] };
 
 /**
- * Whether a registration repeats one that is there: the newest watch of the same call and URL, if it is active or was
- * completed within 24 h. After any other end a repeat makes a new watch.
+ * Decides whether a registration repeats `existing`, the newest watch of the same call and URL. It does while that watch is
+ * active, and for 24 h after it completed. After any other end a registration creates a new watch.
  */
 export function decideRepeat(existing: Existing | null, wanted: WantedWatch, nowMs: number): RepeatDecision {
   if (existing === null) return { kind: "new" };
@@ -29,13 +29,13 @@ export function decideRepeat(existing: Existing | null, wanted: WantedWatch, now
 }
 
 /**
- * Whether a new watch is told the call's status in the very transaction that makes it. `polledAtMs`: the last good poll
- * by whoever polls it, which may be later than the one that was written down.
+ * Whether a new watch is notified of the call's status in the transaction that creates it. `polledAtMs` is the time of the
+ * last good poll in the poller's memory, which may be later than the stored one; `null` if the poller knows none.
  */
 export function isStatusCurrent(call: CallStatus, polledAtMs: number | null, nowMs: number): boolean {
   if (call.status === null) return false;
-  // A time far ahead was written before the clock was set back, and says nothing.
-  const isRecent = (atMs: number | null) => atMs !== null && Math.abs(nowMs - atMs) <= knownForMs;
+  // A time far in the future was stored before the clock was set back, so it is ignored.
+  const isRecent = (atMs: number | null) => atMs !== null && Math.abs(nowMs - atMs) <= currentForMs;
   return call.terminal || isRecent(polledAtMs) || isRecent(call.lastGoodPollAtMs);
 }
 

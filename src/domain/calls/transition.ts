@@ -6,16 +6,16 @@ import { eventTypeOf } from "./call-status.ts";
 import { eventId } from "../ids.ts";
 import type { Watch } from "./watch.ts";
 
-/** A watch that went back and forth this often is told only how its call ends. */
+/** Number of events after which a watch receives only the terminal one. */
 export const maxEventsPerWatch = 50;
 
-/** What a watch must know of itself to take an event. */
+/** The part of a watch that planning its events needs. */
 export type SubscriberWatch = Pick<
   Watch,
   "id" | "accountId" | "callSid" | "sourceName" | "endpointId" | "filter" | "metadata" | "sequence" | "expiresAtMs"
 >;
 
-/** A hook of an account that has a watch on the call. `notifiedTransition`: the last transition of this call it was sent. */
+/** A hook of an account that has a watch on the call. `notifiedTransition` is the last transition of the call that it was sent. */
 export type SubscriberHook = {
   readonly id: string;
   readonly accountId: string;
@@ -24,7 +24,7 @@ export type SubscriberHook = {
   readonly notifiedTransition: number;
 };
 
-/** One event for one watch, where it goes, and how the watch stands after it. */
+/** One event for one watch, its recipients, and the state of the watch after it. */
 export type PlannedEvent = {
   readonly watchId: string;
   readonly event: Extract<RingbackEvent, { type: WatchEventType | "endpoint.test" }>;
@@ -32,13 +32,13 @@ export type PlannedEvent = {
   readonly sequence: number;
   readonly watchStatus: Watch["status"];
   readonly endReason: Watch["endReason"];
-  /** One delivery each. */
+  /** Endpoints that each receive one delivery. */
   readonly endpointIds: readonly string[];
-  /** Hooks that are told this transition through it. */
+  /** Hooks that this event notifies of the transition. */
   readonly hookIds: readonly string[];
 };
 
-/** The facts an event tells; `previousStatus` and `observedAfterMs` are null in a watch's first. */
+/** Facts of an event. `previousStatus` and `observedAfterMs` are `null` in a watch's first event. */
 type Facts = Pick<PlannedEvent, "watchStatus" | "endReason"> & {
   readonly type: WatchEventType;
   readonly status: string | null;
@@ -50,22 +50,22 @@ type Facts = Pick<PlannedEvent, "watchStatus" | "endReason"> & {
 };
 
 export type TransitionInput = {
-  /** The call before the change. */
+  /** State of the call before the change. */
   readonly call: CallStatus;
-  /** The number of this transition of the call, from 1; what hooks are told once. */
+  /** Number of this transition of the call, from 1. A hook is notified of each transition once. */
   readonly transition: number;
-  /** Active, oldest first. */
+  /** Active watches, oldest first. */
   readonly watches: readonly SubscriberWatch[];
   readonly hooks: readonly SubscriberHook[];
   readonly nowMs: number;
 };
 
-/** One telling of a commit: the call as it is before it and the number of its transition. `change` null: who was told nothing yet is told the status. */
+/** One step of a commit: the call before it and the number of its transition. `change` is `null` if watches without an event are notified of the current status. */
 export type CommitStep = { readonly call: CallStatus; readonly transition: number; readonly change: CallChange | null };
 
 /**
- * What a commit comes to, from the call as it stands: its tellings, in order, and the call behind them. Each telling is
- * planned (`planNotifications`) for the watches and hooks as the one before left them.
+ * Divides a commit into steps, in order, and returns the call after them. Each step is planned (`planNotifications`) for the
+ * watches and hooks as the step before left them.
  */
 export function planCommit(
   { changes, confirmed, nowMs }: { readonly changes: readonly CallChange[]; readonly confirmed: boolean; readonly nowMs: number },
@@ -74,13 +74,13 @@ export function planCommit(
   let { call, transition } = before;
   const steps: CommitStep[] = [];
   for (const change of changes) {
-    // Who expires with the poll that would have told it the status is told first.
+    // A watch that expires with a poll is first notified of the status that the poll confirmed.
     if (change.kind === "expire" && confirmed) steps.push({ call, transition, change: null });
     if (change.kind === "status" || change.kind === "end") transition += 1;
     steps.push({ call, transition, change });
     call = callAfter(call, change, nowMs);
   }
-  // Another status was told to everybody already.
+  // A change of status has notified every watch already.
   if (confirmed && !changes.some(({ kind }) => kind === "status")) steps.push({ call, transition, change: null });
   return { steps, call, transition };
 }
@@ -97,12 +97,12 @@ function callAfter(call: CallStatus, change: CallChange, nowMs: number): CallSta
   }
 }
 
-/** The events of one telling. */
+/** Plans the events of one step. */
 export function planNotifications(change: CallChange | null, input: TransitionInput): readonly PlannedEvent[] {
   return change === null ? planInitialEvents(input) : planChange(change, input);
 }
 
-/** The watches that are still active after these events, as they stand then; in the order given. */
+/** Returns the watches that are still active after these events, with their new sequences, in the given order. */
 export function watchesAfter<Subscriber extends SubscriberWatch>(
   watches: readonly Subscriber[],
   planned: readonly PlannedEvent[],
@@ -116,7 +116,7 @@ export function watchesAfter<Subscriber extends SubscriberWatch>(
   });
 }
 
-/** The events of one change of a call: who is told what, in which sequence, and where it goes. */
+/** Plans the events of one change of a call, with their sequences and recipients. */
 export function planChange(change: CallChange, input: TransitionInput): readonly PlannedEvent[] {
   const { call, watches, nowMs } = input;
   switch (change.kind) {
@@ -138,10 +138,10 @@ export function planChange(change: CallChange, input: TransitionInput): readonly
       return planAll(watches, input, () => endingFacts(`watch.${change.endReason}`, change.endReason, call, nowMs));
     case "expire": {
       const due = watches.filter((watch) => watch.expiresAtMs <= nowMs);
-      // A hook hears of an expiry only when nothing of the account looks at the call any more: it would hear the rest otherwise.
+      // A hook is notified of an expiry only if the account has no other watch on the call: otherwise it receives the later events.
       const stillWatching = new Set(watches.filter((watch) => watch.expiresAtMs > nowMs).map((watch) => watch.accountId));
       const hooks = input.hooks.filter((hook) => !stillWatching.has(hook.accountId)).map((hook) => ({ ...hook, notifiedTransition: -1 }));
-      // An expiry is no transition of the call: what hooks were told of those stays as it is.
+      // An expiry is not a transition of the call, so the progress of hooks does not change.
       return planAll(due, { ...input, hooks }, () => endingFacts("watch.expired", "expired", call, nowMs)).map((planned) => ({
         ...planned,
         hookIds: [],
@@ -150,7 +150,7 @@ export function planChange(change: CallChange, input: TransitionInput): readonly
   }
 }
 
-/** The first event of watches that were told nothing yet, from the status that is known. */
+/** Plans the first event of watches that have none, from the known status. */
 export function planInitialEvents(input: TransitionInput): readonly PlannedEvent[] {
   const { call } = input;
   const { status, observedAtMs } = call;

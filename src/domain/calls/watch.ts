@@ -5,7 +5,7 @@ export const watchStatuses = ["active", "completed", "ended", "canceled"] as con
 export type WatchStatus = (typeof watchStatuses)[number];
 export type WatchEndReason = CallEndReason | "expired" | "deleted" | "gone";
 
-/** A registration: one call SID, optionally one endpoint. Times are epoch milliseconds. */
+/** A registration for one call, optionally with an endpoint. Times are in milliseconds since the epoch. */
 export type Watch = {
   readonly id: string;
   readonly accountId: string;
@@ -18,14 +18,14 @@ export type Watch = {
   readonly endReason: WatchEndReason | null;
   readonly filter: EventFilter;
   readonly metadata: Readonly<Record<string, string>>;
-  /** The sequence of its last event; 0 before the first. */
+  /** Sequence of the last event; 0 before the first. */
   readonly sequence: number;
   readonly createdAtMs: number;
   readonly expiresAtMs: number;
   readonly endedAtMs: number | null;
 };
 
-/** How long a repeated registration finds a completed watch again instead of making a new one. */
+/** Time for which a repeated registration returns a completed watch instead of creating a new one. */
 export const replayableForMs = 24 * 60 * 60 * 1000;
-/** The furthest `expires_at` a client may ask for. */
+/** Longest time until an `expires_at` that a client may set. */
 export const maxDeadlineMs = 7 * 24 * 60 * 60 * 1000;

@@ -1,4 +1,4 @@
-/** Classes of a failed attempt; the closed set of `error.code`. */
+/** Classes of failed attempts, the closed set of `error.code` (contract, section 3). */
 export type AttemptErrorCode =
   | "status"
   | "timeout"
@@ -13,11 +13,11 @@ export type AttemptErrorCode =
 
 export type AttemptDecision = "delivered" | "retry" | "deferred" | "exhausted" | "failed" | "gone";
 
-/** What one HTTP exchange came to, as the sender saw it. Senders never throw for what a receiver does. */
+/** Result of one HTTP exchange. Senders never throw because of a receiver. */
 export type AttemptOutcome =
-  /** A complete answer within the deadline. `retryAfter` is the raw header, never trusted. `excerpt` is at most 1 KiB of the body. */
+  /** A complete answer within the deadline. `retryAfter` is the raw header, not checked yet. `excerpt` is at most 1 KiB of the body. */
   | { readonly kind: "answered"; readonly statusCode: number; readonly retryAfter: string | null; readonly excerpt: string }
-  /** No complete answer. `statusCode` where a head arrived before it broke off. `permanent` only for a literal address or name the guard refuses. */
+  /** No complete answer. `statusCode` is `null` unless a head arrived. `permanent` is set only if the guard refuses a literal address or a name. */
   | {
       readonly kind: "failed";
       readonly code: Exclude<AttemptErrorCode, "status" | "gone" | "redirect">;
@@ -26,7 +26,7 @@ export type AttemptOutcome =
       readonly permanent: boolean;
     };
 
-/** One HTTP try, numbered from 1 within its delivery. */
+/** One HTTP exchange of a delivery, numbered from 1. */
 export type Attempt = {
   readonly number: number;
   readonly startedAtMs: number;

@@ -2,19 +2,31 @@ import type { Attempt, AttemptDecision, AttemptOutcome } from "./attempt.ts";
 import type { DeliveryState } from "./delivery.ts";
 import { hasEndpointChanged } from "./endpoint.ts";
 import type { EndpointHealth, EndpointReason, EndpointState } from "./endpoint.ts";
-import { classifyOutcome } from "./response-class.ts";
-import type { ResponseClass } from "./response-class.ts";
+import { hostNameOf } from "../webhooks/http-url.ts";
+import { classifyOutcome, spreadWithinMs } from "./response-class.ts";
+import type { Pause, ResponseClass } from "./response-class.ts";
 import { parseRetryAfter } from "./retry-after.ts";
 import { delayBeforeStep, scheduleSpanMs } from "./retry-policy.ts";
 import type { DeliveryPolicy } from "./retry-policy.ts";
 
-/** The pause that holds for everything an account sends to one origin. */
+/** Pause of everything that an account sends to one origin. */
 export type HostHealth = {
   readonly pausedUntilMs: number | null;
-  /** When the pause that ends at `pausedUntilMs` began; null without one. */
+  /** Time when the pause that ends at `pausedUntilMs` began; `null` if there is none. */
   readonly pausedSinceMs: number | null;
   readonly consecutivePauses: number;
 };
+
+/** Newest answers of a host that begin a spreading pause (429), as far as the next one needs them. */
+export type HostRateLimits = {
+  /** Endpoint that answered last; `null` before the first such answer. */
+  readonly endpointId: string | null;
+  readonly atMs: number | null;
+  /** Time of the newest such answer of any other endpoint of the host. */
+  readonly otherAtMs: number | null;
+};
+
+export type HostStatus = HostHealth & { readonly rateLimits: HostRateLimits };
 
 export type EndpointStatus = {
   readonly state: EndpointState;
@@ -24,7 +36,7 @@ export type EndpointStatus = {
 };
 
 export type AttemptInput = {
-  /** As it stands now: it may have been settled while the attempt was on the wire. */
+  /** Current state; it may have been settled while the attempt was in flight. */
   readonly delivery: DeliveryState;
   readonly attempt: {
     readonly number: number;
@@ -33,9 +45,12 @@ export type AttemptInput = {
     readonly outcome: AttemptOutcome;
     readonly mode: "scheduled" | "manual";
   };
+  readonly endpointId: string;
+  /** Origin of the endpoint's URL: scheme://host:port. */
+  readonly origin: string;
   readonly endpoint: EndpointStatus;
-  readonly host: HostHealth;
-  /** `endpoint.test`: counts neither for nor against disabling. */
+  readonly host: HostStatus;
+  /** Whether the event is an `endpoint.test`, which never counts for or against disabling. */
   readonly isTest: boolean;
 };
 
@@ -43,13 +58,13 @@ export type AttemptResult = {
   readonly attempt: Attempt;
   readonly delivery: DeliveryState;
   readonly endpoint: EndpointStatus;
-  readonly host: HostHealth;
+  readonly host: HostStatus;
   readonly endpointChange: "none" | "disabled_gone" | "disabled_failing";
 };
 
 /**
- * What follows from one attempt: the delivery's next state, the endpoint's and its host's health. By the Standard
- * Webhooks specification 1.0.0 (2xx only, 410, 429, 502/504, Retry-After, no redirects).
+ * Decides what follows from one attempt: the next states of the delivery, the endpoint and its host (contract, section 3;
+ * Standard Webhooks specification 1.0.0). The meaning of the answer itself is in response-class.ts.
  */
 export function decideAfterAttempt(
   input: AttemptInput,
@@ -60,10 +75,14 @@ export function decideAfterAttempt(
   const { outcome } = input.attempt;
   const retryAfterMs = outcome.kind === "answered" ? parseRetryAfter(outcome.retryAfter, nowMs) : null;
   const responseClass = classifyOutcome(outcome, retryAfterMs);
-  const pausedUntil = (scope: "endpoint" | "host", before: HostHealth) =>
-    pausedAfter(before, responseClass, { scope, retryAfterMs, nowMs }, policy);
-  const host = { ...input.host, ...pausedUntil("host", input.host) };
-  const endpoint = endpointAfter(input, responseClass, pausedUntil("endpoint", input.endpoint.health), policy, nowMs);
+  const isDelivered = responseClass.kind === "delivered";
+  const rateLimits = rateLimitsAfter(input, responseClass, nowMs);
+  const hostPause = pausesHost(input, responseClass, rateLimits, policy, nowMs) ? responseClass.pause : null;
+  const endpointPause = responseClass.pause?.scope === "host" ? null : responseClass.pause;
+  const pausedBy = (pause: Pause | null, { pausedUntilMs, pausedSinceMs, consecutivePauses }: HostHealth) =>
+    pausedAfter({ pausedUntilMs, pausedSinceMs, consecutivePauses }, pause, { isDelivered, retryAfterMs, nowMs }, policy);
+  const host = { ...pausedBy(hostPause, input.host), rateLimits };
+  const endpoint = endpointAfter(input, responseClass, pausedBy(endpointPause, input.endpoint.health), policy, nowMs);
   const pauseEndsAtMs = responseClass.pause === null ? 0 : Math.max(host.pausedUntilMs ?? 0, endpoint.health.pausedUntilMs ?? 0);
   const { delivery, decision } = deliveryAfter(input, responseClass, policy, moment, pauseEndsAtMs);
   return {
@@ -83,7 +102,7 @@ export function decideAfterAttempt(
   };
 }
 
-/** Whether an attempt settled its delivery and made nothing else of its endpoint and host that is worth writing down. */
+/** Whether an attempt settled its delivery and changed nothing of its endpoint and host that must be written. */
 export function changesOnlyDelivery(
   before: Pick<AttemptInput, "endpoint" | "host">,
   { attempt, delivery, endpoint, host, endpointChange }: AttemptResult,
@@ -93,12 +112,20 @@ export function changesOnlyDelivery(
     delivery.status === "delivered" &&
     endpointChange === "none" &&
     !hasEndpointChanged(before.endpoint, endpoint) &&
-    host.pausedUntilMs === before.host.pausedUntilMs &&
-    host.consecutivePauses === before.host.consecutivePauses
+    !hasHostChanged(before.host, host)
   );
 }
 
-/** A 410 met by an endpoint that is disabled for another reason still ends its watches and hooks. */
+/** Whether an attempt changed what is stored of a host. */
+export function hasHostChanged(before: HostStatus, after: HostStatus): boolean {
+  return (
+    after.pausedUntilMs !== before.pausedUntilMs ||
+    after.consecutivePauses !== before.consecutivePauses ||
+    after.rateLimits !== before.rateLimits
+  );
+}
+
+/** A 410 of an endpoint that is disabled for another reason still ends its watches and hooks. */
 function changeOf(before: EndpointStatus, after: EndpointStatus): AttemptResult["endpointChange"] {
   if (after.state !== "disabled" || (before.state === "disabled" && before.reason === after.reason)) return "none";
   return after.reason === "gone" ? "disabled_gone" : "disabled_failing";
@@ -117,15 +144,14 @@ function errorOf(outcome: AttemptOutcome, { errorCode, detail }: ResponseClass, 
  */
 function pausedAfter(
   before: HostHealth,
-  responseClass: ResponseClass,
-  moment: { readonly scope: "endpoint" | "host"; readonly retryAfterMs: number | null; readonly nowMs: number },
+  pause: Pause | null,
+  moment: { readonly isDelivered: boolean; readonly retryAfterMs: number | null; readonly nowMs: number },
   policy: DeliveryPolicy,
 ): HostHealth {
-  const { scope, retryAfterMs, nowMs } = moment;
+  const { isDelivered, retryAfterMs, nowMs } = moment;
   const running = before.pausedUntilMs !== null && before.pausedUntilMs > nowMs;
-  const pause = pauseOf(responseClass, scope);
   if (pause === null) {
-    if (responseClass.kind !== "delivered" || running) return before;
+    if (!isDelivered || running) return before;
     return { pausedUntilMs: null, pausedSinceMs: null, consecutivePauses: 0 };
   }
   if (running) {
@@ -133,12 +159,27 @@ function pausedAfter(
     return { ...before, pausedUntilMs: Math.max(before.pausedUntilMs ?? 0, untilMs) };
   }
   const usualMs = Math.min(policy.pauseMinMs * 2 ** Math.min(before.consecutivePauses, 30), policy.pauseMaxMs);
-  const pauseMs = Math.max(retryAfterMs ?? usualMs, pause.minMs);
+  const pauseMs = Math.max(retryAfterMs ?? 0, usualMs, pause.minMs);
   return { pausedUntilMs: nowMs + pauseMs, pausedSinceMs: nowMs, consecutivePauses: before.consecutivePauses + 1 };
 }
 
-function pauseOf({ pause }: ResponseClass, scope: "endpoint" | "host"): ResponseClass["pause"] {
-  return pause?.scope === scope || pause?.scope === "both" ? pause : null;
+/** Returns the host's record of spreading answers after this one. */
+function rateLimitsAfter({ endpointId, host }: AttemptInput, { pause }: ResponseClass, nowMs: number): HostRateLimits {
+  const before = host.rateLimits;
+  if (pause?.scope !== "spreading") return before;
+  return { endpointId, atMs: nowMs, otherAtMs: before.endpointId === endpointId ? before.otherAtMs : before.atMs };
+}
+
+function pausesHost(
+  { origin }: AttemptInput,
+  { pause }: ResponseClass,
+  { otherAtMs }: HostRateLimits,
+  policy: DeliveryPolicy,
+  nowMs: number,
+): boolean {
+  if (pause === null || pause.scope === "endpoint") return false;
+  if (pause.scope !== "spreading") return true;
+  return policy.rateLimitedHosts.includes(hostNameOf(origin)) || (otherAtMs !== null && nowMs - otherAtMs < spreadWithinMs);
 }
 
 /** `paused` is the endpoint's own pause after the attempt. */
@@ -150,8 +191,9 @@ function endpointAfter(
   nowMs: number,
 ): EndpointStatus {
   const { endpoint, isTest } = input;
-  const pause = pauseOf(responseClass, "endpoint");
-  const pauseReason = paused.pausedUntilMs === null ? null : (pause?.reason ?? endpoint.health.pauseReason);
+  const { pause } = responseClass;
+  const begins = pause !== null && pause.scope !== "host";
+  const pauseReason = paused.pausedUntilMs === null ? null : begins ? pause.reason : endpoint.health.pauseReason;
   const health: EndpointHealth = { ...endpoint.health, ...paused, pauseReason };
   if (isTest) return { ...endpoint, health };
   switch (responseClass.kind) {
@@ -185,7 +227,7 @@ function deliveryAfter(
   const manual = input.attempt.mode === "manual";
   const pending = input.delivery.status === "pending";
   const firstAttemptAtMs = input.delivery.firstAttemptAtMs ?? (pending && !manual ? startedAtMs : null);
-  // Of what is settled at most an attempt by hand is owed, and this is it.
+  // A settled delivery can have only a manual attempt pending, and this is that attempt.
   const nextAttemptAtMs = pending ? input.delivery.nextAttemptAtMs : null;
   const counted: DeliveryState = { ...input.delivery, attemptCount: input.delivery.attemptCount + 1, firstAttemptAtMs, nextAttemptAtMs };
   const settle = (status: DeliveryState["status"]): DeliveryState => ({ ...counted, status, nextAttemptAtMs: null, settledAtMs: nowMs });
@@ -195,17 +237,17 @@ function deliveryAfter(
     return { delivery: pending ? settle(decision) : counted, decision };
   }
   if (responseClass.kind === "delivered") {
-    // A success by hand settles what the schedule had given up; what was canceled or superseded stays so.
+    // A manual success delivers what was exhausted, failed or expired. Canceled and superseded deliveries keep their status.
     const settles = pending || (manual && ["exhausted", "failed", "expired"].includes(counted.status));
     return { delivery: settles ? settle("delivered") : counted, decision: "delivered" };
   }
   if (responseClass.kind === "gone") return { delivery: pending ? settle("failed") : counted, decision: "gone" };
-  // Nothing follows for what is settled; a failure by hand leaves the schedule as it was.
+  // A failure changes neither a settled delivery nor, if it is manual, the schedule.
   if (!pending) return { delivery: counted, decision: "failed" };
   if (manual) return { delivery: counted, decision: responseClass.kind === "deferred" ? "deferred" : "retry" };
   if (responseClass.kind === "refused") return { delivery: settle("failed"), decision: "failed" };
   if (responseClass.kind === "deferred") {
-    // Judged by when the attempt was made: a pause may end after the schedule's span, and one attempt still follows it.
+    // The start of the attempt counts, because a pause may end after the schedule's span and is still followed by an attempt.
     const late = startedAtMs - (firstAttemptAtMs ?? startedAtMs) > scheduleSpanMs(policy);
     if (late) return { delivery: settle("exhausted"), decision: "exhausted" };
     return { delivery: { ...counted, nextAttemptAtMs: pauseEndsAtMs }, decision: "deferred" };

@@ -1,19 +1,19 @@
-/** One event owed to one endpoint. `pending` covers due, waiting and leased. */
+/** Statuses of a delivery: one event for one endpoint. A `pending` one is due, waiting or leased. */
 export const deliveryStatuses = ["pending", "delivered", "exhausted", "failed", "canceled", "superseded", "expired"] as const;
 export type DeliveryStatus = (typeof deliveryStatuses)[number];
 
-/** What the decisions know of a delivery. */
+/** The part of a delivery that attempts change. */
 export type DeliveryState = {
   readonly id: string;
   readonly status: DeliveryStatus;
-  /** Attempts made, deferred ones included; the next is numbered one more. */
+  /** Number of attempts made, deferred ones included. */
   readonly attemptCount: number;
-  /** Steps of the schedule spent: attempts less deferrals and manual retries. */
+  /** Number of steps of the schedule that are spent: attempts without deferrals and manual retries. */
   readonly stepsSpent: number;
-  /** Of a settled one: a retry by hand was accepted then, and its attempt is not recorded yet. */
+  /** Time of the next attempt; `null` if none follows. On a settled delivery, the time when a manual retry was accepted whose attempt is not recorded yet. */
   readonly nextAttemptAtMs: number | null;
   readonly firstAttemptAtMs: number | null;
-  /** The first failed attempt (no deferral); from here the order hold counts. */
+  /** Time of the first failed attempt, deferrals excluded. The order hold starts here. */
   readonly firstFailedAtMs: number | null;
   readonly settledAtMs: number | null;
 };

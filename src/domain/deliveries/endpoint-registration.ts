@@ -1,13 +1,13 @@
 import type { PayloadFormat } from "./endpoint.ts";
 
-/** What a registration says of its endpoint; `null` where the client left it out. Fingerprints: one for each encryption key. */
+/** Settings of the endpoint that a registration names. A field is `null` if the client left it out. There is one fingerprint for each encryption key. */
 type EndpointWish = {
   readonly format: PayloadFormat | null;
   readonly headers: { readonly names: readonly string[]; readonly fingerprints: readonly string[] } | null;
   readonly givenSecret: { readonly fingerprints: readonly string[] } | null;
 };
 
-/** What is compared of an existing endpoint; fingerprints are `null` if it has no headers, or no secret. */
+/** The compared part of an existing endpoint. A fingerprint is `null` if the endpoint has no headers, or no secret. */
 type ExistingEndpoint = {
   readonly format: string;
   readonly headersFingerprint: string | null;
@@ -16,7 +16,7 @@ type ExistingEndpoint = {
 
 export type EndpointField = "format" | "headers" | "signing_secret";
 
-/** Returns the fields in which an existing endpoint differs from a registration. What was left out never differs. */
+/** Returns the fields in which an existing endpoint differs from a registration. A field that was left out never differs. */
 export function findDifferences(existing: ExistingEndpoint, { format, headers, givenSecret }: EndpointWish): readonly EndpointField[] {
   const fields: EndpointField[] = [];
   if (format !== null && format !== existing.format) fields.push("format");

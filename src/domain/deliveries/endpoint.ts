@@ -4,34 +4,34 @@ import type { PauseReason } from "./response-class.ts";
 export const payloadFormats = ["standard", "flat", "form", "cloudevents"] as const;
 export type PayloadFormat = (typeof payloadFormats)[number];
 export type SignatureScheme = "v1" | "v1a";
-/** What happens to an undelivered earlier event once a later one of its lane was delivered. */
+/** Whether an undelivered earlier event is still sent after a later one of its lane was delivered. */
 export type LatePolicy = "send" | "drop";
-/** As stored. `paused` is the client's own (PATCH); a pause by 429 or 5xx is `pausedUntilMs` on an enabled endpoint or its host. */
+/** Stored state. A client sets `paused` by PATCH; a pause by an answer is `pausedUntilMs` of an enabled endpoint or its host. */
 export type EndpointState = "enabled" | "paused" | "disabled";
 /** Why an endpoint is not enabled: its owner's wish, a 410, nothing but failures, or the reason of a running pause. */
 export const endpointReasons = ["client", "gone", "failing", ...pauseReasons] as const;
 export type EndpointReason = (typeof endpointReasons)[number];
 
-/** How an endpoint has been doing; input and output of `decideAfterAttempt`. */
+/** Recent results of an endpoint; input and output of `decideAfterAttempt`. */
 export type EndpointHealth = {
-  /** Attempts in a row that failed; deferrals are none. 0 after a 2xx. */
+  /** Number of failed attempts in a row, deferrals excluded. 0 after a 2xx. */
   readonly consecutiveFailures: number;
   readonly failingSinceMs: number | null;
   readonly lastSuccessAtMs: number | null;
   readonly pausedUntilMs: number | null;
-  /** When the pause that ends at `pausedUntilMs` began; null without one. */
+  /** Time when the pause that ends at `pausedUntilMs` began; `null` if there is none. */
   readonly pausedSinceMs: number | null;
-  /** Pauses in a row; they double those without a `Retry-After`, and while above 0 one delivery at a time goes. 0 after a 2xx. */
+  /** Number of pauses in a row. Each doubles the next pause without `Retry-After`; above 0, one delivery at a time is sent. 0 after a 2xx. */
   readonly consecutivePauses: number;
   readonly pauseReason: PauseReason | null;
 };
 
-/** (account, URL): where webhooks go. Secrets and header values are not here. */
+/** Destination of webhooks, identified by account and URL. Does not hold secrets and header values. */
 export type Endpoint = {
   readonly id: string;
   readonly accountId: string;
   readonly url: string;
-  /** scheme://host:port, port always written; with the account it names the host gate. */
+  /** scheme://host:port, with the port always written. With the account it identifies the host's limits and pauses. */
   readonly origin: string;
   readonly format: PayloadFormat;
   readonly headerNames: readonly string[];
@@ -46,20 +46,20 @@ export type Endpoint = {
   readonly createdAtMs: number;
 };
 
-/** The pause after a 429 or 5xx that is in force, an endpoint's own or its host's; an earlier one is remembered after its end. */
+/** Returns the running pause of an endpoint or its host; `null` if none runs. An ended pause stays stored. */
 export function pauseInForce(
   { pausedUntilMs, pausedSinceMs, pauseReason }: EndpointHealth,
   host: { readonly pausedUntilMs: number | null; readonly pausedSinceMs: number | null },
   nowMs: number,
-): { readonly untilMs: number; readonly sinceMs: number | null; readonly reason: EndpointHealth["pauseReason"] | "host_paused" } | null {
+): { readonly untilMs: number; readonly sinceMs: number | null; readonly reason: EndpointHealth["pauseReason"] | "host" } | null {
   const own = { untilMs: pausedUntilMs ?? 0, sinceMs: pausedSinceMs, reason: pauseReason };
-  const ofHost = { untilMs: host.pausedUntilMs ?? 0, sinceMs: host.pausedSinceMs, reason: "host_paused" as const };
+  const ofHost = { untilMs: host.pausedUntilMs ?? 0, sinceMs: host.pausedSinceMs, reason: "host" as const };
   const running = [own, ofHost].filter(({ untilMs }) => untilMs > nowMs);
   const [first] = running;
   return first === undefined ? null : { ...first, untilMs: Math.max(...running.map(({ untilMs }) => untilMs)) };
 }
 
-/** As the API shows it: paused also while a pause by 429 or 5xx runs. `pausedUntilMs`: the later of its own and its host's. */
+/** Returns the state as the API shows it: `paused` also while a pause runs. `pausedUntilMs` is the later one of the endpoint's and its host's. */
 export function effectiveState(
   { state, pausedUntilMs }: { readonly state: EndpointState; readonly pausedUntilMs: number | null },
   nowMs: number,
@@ -79,17 +79,17 @@ export function mayLeaseNow(target: {
   return target.state === "enabled" && target.health.consecutivePauses === 0 && target.hostConsecutivePauses === 0;
 }
 
-/** To what `last_success_at` is precise: an endpoint that goes on doing well is written once in so long. */
+/** Precision of `last_success_at`: a healthy endpoint is written at most once in this time. */
 const lastSuccessPrecisionMs = 1000;
 
-type Standing = Pick<Endpoint, "state" | "reason" | "health">;
+type Comparable = Pick<Endpoint, "state" | "reason" | "health">;
 
-/** Whether what an attempt made of an endpoint is worth writing down. */
-export function hasEndpointChanged(before: Standing, after: Standing): boolean {
+/** Whether the change of an endpoint by an attempt must be written. */
+export function hasEndpointChanged(before: Comparable, after: Comparable): boolean {
   const { state, reason, health } = after;
   if (state !== before.state || reason !== before.reason) return true;
   const keys = Object.keys(health) as (keyof EndpointHealth)[];
   if (keys.some((key) => key !== "lastSuccessAtMs" && health[key] !== before.health[key])) return true;
-  const sinceNotedMs = (health.lastSuccessAtMs ?? 0) - (before.health.lastSuccessAtMs ?? 0);
-  return sinceNotedMs < 0 || sinceNotedMs >= lastSuccessPrecisionMs;
+  const sinceWrittenMs = (health.lastSuccessAtMs ?? 0) - (before.health.lastSuccessAtMs ?? 0);
+  return sinceWrittenMs < 0 || sinceWrittenMs >= lastSuccessPrecisionMs;
 }

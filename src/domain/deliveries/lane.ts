@@ -2,8 +2,8 @@ import type { DeliveryState } from "./delivery.ts";
 import type { LatePolicy } from "./endpoint.ts";
 
 /**
- * A lane is what one watch owes one endpoint: events that leave in their sequence. Its entries are the pending
- * deliveries, in order of their sequence.
+ * Pending delivery of a lane. A lane is the queue of pending deliveries of one watch to one endpoint, in the order of their
+ * sequence.
  */
 export type LaneEntry = {
   readonly deliveryId: string;
@@ -15,15 +15,15 @@ export type LaneEntry = {
 
 export type LanePlace = {
   readonly deliveryId: string;
-  /** When it may be attempted; null while an earlier one has neither been settled nor failed. */
+  /** Earliest time of the next attempt; `null` while an earlier delivery is neither settled nor failing. */
   readonly dueAtMs: number | null;
-  /** The earliest one before it that is still owed, if any; it need not be what holds it up any more. */
+  /** Sequence of the first pending delivery before this one, which need not hold it up any more; `null` if there is none. */
   readonly blockedBySequence: number | null;
 };
 
 /**
- * Who may go when. A later event waits for every earlier one until that is settled (and so no longer an entry) or has
- * been failing for the hold, counted from its first failed attempt; deferrals are no failures.
+ * Decides when each delivery of a lane may be attempted. A delivery waits for every earlier one until that is settled (and
+ * so no longer an entry) or has been failing for the hold, counted from its first failed attempt. Deferrals are not failures.
  */
 export function decideLane(entries: readonly LaneEntry[], orderHoldMs: number): readonly LanePlace[] {
   let openAtMs: number | null = 0;
@@ -38,7 +38,7 @@ export function decideLane(entries: readonly LaneEntry[], orderHoldMs: number): 
   });
 }
 
-/** What a delivered event makes pointless where late events are dropped: the earlier ones still pending, never a terminal one. */
+/** Returns the pending deliveries that a delivered event supersedes if late events are dropped: the earlier ones, except terminal ones. */
 export function supersededBy(entries: readonly LaneEntry[], deliveredSequence: number, late: LatePolicy): readonly string[] {
   if (late === "send") return [];
   return entries.filter((entry) => entry.sequence < deliveredSequence && !entry.terminal).map((entry) => entry.deliveryId);

@@ -4,11 +4,18 @@ import type { Attempt, AttemptErrorCode, AttemptOutcome } from "./attempt.ts";
 export const pauseReasons = ["rate_limited", "unavailable"] as const;
 export type PauseReason = (typeof pauseReasons)[number];
 
+/** Time within which the same answer of two endpoints pauses their host. */
+export const spreadWithinMs = 60_000;
+
 export type Pause = {
-  /** `both` is the endpoint and everything that its account sends to the same host. */
-  readonly scope: "endpoint" | "host" | "both";
+  /**
+   * - `host`: everything that the account sends to the same host (scheme, host, port); `both`: endpoint and host.
+   * - `spreading`: the endpoint, and its host as well if that has a rate limit of its own or if another endpoint of it gave
+   *   the same answer within `spreadWithinMs`.
+   */
+  readonly scope: "endpoint" | "host" | "both" | "spreading";
   readonly reason: PauseReason;
-  /** Shortest pause in milliseconds, even if `Retry-After` is shorter. 0 leaves the length to `Retry-After` and the retry policy. */
+  /** Shortest pause in milliseconds, beside those of `Retry-After` and the retry policy; the longest of them counts. */
   readonly minMs: number;
 };
 
@@ -51,9 +58,9 @@ const refusalAdvice =
   "The receiver refuses the request. Set the `headers` that its check needs, verify that it uses this endpoint's secret, or look for a firewall that blocks POSTs.";
 
 /**
- * What a status code means; the first row that applies counts, and the last applies to every status. The contract's section
- * 3, which follows the Standard Webhooks specification 1.0.0: 2xx alone is accepted, 410, 429, 502, 504 and `Retry-After`
- * are obeyed, redirects are not followed.
+ * Meaning of each status code, as section 3 of the contract states it after the Standard Webhooks specification 1.0.0: only a
+ * 2xx is accepted, redirects are not followed, and 410, 429, 502, 504 and `Retry-After` are obeyed. The first row that
+ * applies counts; `anyOtherStatus` if none does.
  */
 const statusRows: readonly StatusRow[] = [
   { ...failed, statuses: [200, 299], kind: "delivered", errorCode: null, consequence: "delivered", advice: null },
@@ -70,7 +77,7 @@ const statusRows: readonly StatusRow[] = [
     ...failed,
     statuses: [429, 429],
     kind: "deferred",
-    pause: { scope: "both", reason: "rate_limited", minMs: 0 },
+    pause: { scope: "spreading", reason: "rate_limited", minMs: 0 },
     slowsHost: true,
     consequence: "nothing is sent until `Retry-After`",
     advice: "The receiver asks for fewer webhooks, so the endpoint pauses. Set `max_per_second` of the endpoint to stay below its limit.",
@@ -123,7 +130,7 @@ const anyOtherStatus: ResponseClass = {
 
 type FailureCode = Extract<AttemptOutcome, { kind: "failed" }>["code"];
 
-/** What an exchange without a complete answer means. */
+/** Meaning of an exchange without a complete answer. */
 const failureClasses: Readonly<Record<FailureCode, ResponseClass>> = {
   timeout: {
     ...failed,

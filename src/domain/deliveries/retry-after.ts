@@ -1,4 +1,4 @@
-/** The longest wait a receiver or upstream can ask for. */
+/** Longest wait that a `Retry-After` can request. */
 export const retryAfterMaxMs = 24 * 60 * 60 * 1000;
 
 const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -7,19 +7,19 @@ const rfc850Date = /^(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day, (\d{2})-([A-Z][
 const asctimeDate = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) ([A-Z][a-z]{2}) ([ \d]\d) (\d{2}):(\d{2}):(\d{2}) (\d{4})$/;
 
 /**
- * How long a `Retry-After` asks to wait, in milliseconds, capped at 24 h; null where it says nothing usable.
- * RFC 9110 §10.2.3: delay-seconds (here 1 to 10 digits) or an HTTP-date. The past, zero, negative, fractional and
- * unreadable values count as absent: the other side does not get to shorten a wait, only to lengthen it.
+ * Parses a `Retry-After` into milliseconds, at most 24 h; `null` if it is absent or unusable. RFC 9110 §10.2.3:
+ * delay-seconds (here 1 to 9 digits) or an HTTP-date. Past, zero, negative, fractional, larger (an epoch) and unreadable
+ * values count as absent, because the other side may lengthen a wait but not shorten it.
  */
 export function parseRetryAfter(value: string | null | undefined, nowMs: number): number | null {
   if (value === null || value === undefined || value.length > 64) return null;
   const text = value.replaceAll(/^[ \t]+|[ \t]+$/g, "");
-  if (/^\d{1,10}$/.test(text)) return capped(Number(text) * 1000);
+  if (/^\d{1,9}$/.test(text)) return capped(Number(text) * 1000);
   const atMs = parseHttpDate(text, nowMs);
   return atMs === null ? null : capped(atMs - nowMs);
 }
 
-/** RFC 9110 §5.6.7: the one format to send and the two obsolete ones to accept. `nowMs` places a two-digit year. */
+/** Parses an HTTP-date in any of the three formats of RFC 9110 §5.6.7; `null` if it is unreadable. `nowMs` resolves a two-digit year. */
 export function parseHttpDate(text: string, nowMs: number): number | null {
   const fixdate = imfFixdate.exec(text);
   if (fixdate !== null) return utc(fixdate[3], fixdate[2], fixdate[1], fixdate[4], fixdate[5], fixdate[6]);
@@ -27,7 +27,7 @@ export function parseHttpDate(text: string, nowMs: number): number | null {
   if (asctime !== null) return utc(asctime[6], asctime[1], asctime[2]?.trim(), asctime[3], asctime[4], asctime[5]);
   const rfc850 = rfc850Date.exec(text);
   if (rfc850 === null) return null;
-  // Two digits that look more than 50 years ahead mean the most recent year in the past that ends in them.
+  // A two-digit year more than 50 years ahead is the most recent past year that ends in those digits.
   const horizon = new Date(nowMs);
   const lastYear = horizon.getUTCFullYear() + 50;
   horizon.setUTCFullYear(lastYear);
@@ -42,7 +42,7 @@ function utc(...[year, month, day, hour, minute, second]: readonly (string | und
   const [d, h, m, s] = [Number(day), Number(hour), Number(minute), Number(second)];
   if (!(d >= 1 && d <= 31 && h <= 23 && m <= 59 && s <= 60)) return null;
   const dayMs = Date.UTC(Number(year), monthIndex, d);
-  // A month nobody knows or a day it has not ends up in another month; a leap second is the next minute's first.
+  // An unknown month, or a day that the month does not have, yields another month. A leap second is the first of the next minute.
   return new Date(dayMs).getUTCMonth() === monthIndex ? dayMs + ((h * 60 + m) * 60 + s) * 1000 : null;
 }
 

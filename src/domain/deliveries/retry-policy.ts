@@ -1,19 +1,21 @@
-/** How deliveries are retried, ordered and given up. All of it configurable by the operator. */
+/** Retries, order and pauses of deliveries, as the operator configures them. Times are in milliseconds. */
 export type DeliveryPolicy = {
-  /** Delay before each attempt, counted from the one before; as many attempts as entries. */
+  /** Delay of each attempt after the one before. A delivery has as many attempts as this has entries. */
   readonly scheduleMs: readonly number[];
-  /** Only ever added: 0.2 makes a delay 0 to 20 % longer. */
+  /** Jitter, which only lengthens a delay: 0.2 adds 0 to 20 %. */
   readonly jitterRatio: number;
-  /** How long an earlier event of a lane may fail before a later one overtakes it. */
+  /** Time for which a failing event of a lane holds up the later ones. */
   readonly orderHoldMs: number;
-  /** An endpoint is disabled when its failures in a row span this long ... */
+  /** Shortest span of failures in a row that disables an endpoint. */
   readonly disableAfterMs: number;
-  /** ... and are at least so many. */
+  /** Smallest number of failures in a row that disables an endpoint. */
   readonly disableMinAttempts: number;
-  /** A pause nobody gave a length for: this long, doubling while pauses continue ... */
+  /** First pause without `Retry-After`. It doubles while pauses continue. */
   readonly pauseMinMs: number;
-  /** ... up to this. */
+  /** Longest pause without `Retry-After`. */
   readonly pauseMaxMs: number;
+  /** Hosts with a configured rate (`HOST_RATE_LIMITS`): a 429 of one of their URLs pauses all of them. */
+  readonly rateLimitedHosts: readonly string[];
 };
 
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
@@ -24,7 +26,7 @@ export type ParsedSchedule =
   | { readonly kind: "schedule"; readonly scheduleMs: readonly number[] }
   | { readonly kind: "invalid"; readonly detail: string };
 
-/** Reads `0s,5s,5m,…`: delays with the units ms, s, m, h, d, comma-separated, 1 to 100 of them, at most 30 days each. */
+/** Parses `0s,5s,5m,…`: 1 to 100 delays of at most 30 days with the units ms, s, m, h, d, separated by commas. */
 export function parseSchedule(text: string): ParsedSchedule {
   const steps = text.split(",").map((entry) => {
     const match = /^(\d{1,9})(ms|s|m|h|d)$/.exec(entry.trim());
@@ -35,13 +37,13 @@ export function parseSchedule(text: string): ParsedSchedule {
   return { kind: "schedule", scheduleMs: steps };
 }
 
-/** The delay before the attempt that spends step `step` (0 is the first), with jitter from 0 to 1; null when the schedule is used up. */
+/** Returns the delay before the attempt that spends step `step` (from 0); `null` if the schedule is used up. `jitter` is from 0 to 1. */
 export function delayBeforeStep(policy: DeliveryPolicy, step: number, jitter: number): number | null {
   const delayMs = policy.scheduleMs[step];
   return delayMs === undefined ? null : Math.round(delayMs * (1 + policy.jitterRatio * jitter));
 }
 
-/** The schedule's length after its first attempt, without jitter: a deferral later than this exhausts a delivery. */
+/** Returns the length of the schedule after its first attempt, without jitter. A later deferral exhausts a delivery. */
 export function scheduleSpanMs(policy: DeliveryPolicy): number {
   return policy.scheduleMs.slice(1).reduce((sum, delayMs) => sum + delayMs, 0);
 }

@@ -1,4 +1,4 @@
-/** Event types about a call or a watch; each belongs to one watch and has a sequence. */
+/** Types of events about a call or a watch. Each such event belongs to one watch and has a sequence. */
 export const watchEventTypes = [
   "call.queued",
   "call.calling",
@@ -17,7 +17,7 @@ export type WatchEventType = (typeof watchEventTypes)[number];
 export type OperationalEventType = (typeof operationalEventTypes)[number];
 export type EventType = WatchEventType | OperationalEventType | "endpoint.test";
 
-/** `data` of every event about a watch, and (all null, metadata {}) of `endpoint.test`. Keys are always there. Times are epoch ms here, ISO on the wire. */
+/** `data` of every event about a watch, and (all `null`, metadata {}) of `endpoint.test`. Times are epoch milliseconds here and ISO 8601 on the wire. */
 export type WatchEventData = {
   readonly watchId: string | null;
   readonly callSid: string | null;
@@ -32,17 +32,19 @@ export type WatchEventData = {
   readonly metadata: Readonly<Record<string, string>>;
 };
 
-/** `data` of the operational events; null where not meant. */
+/** `data` of operational events. A field is `null` if it does not apply. */
 export type OperationalEventData = {
   readonly endpointId: string | null;
   readonly deliveryId: string | null;
+  /** Hooks of an endpoint that was disabled. */
+  readonly hookIds: readonly string[] | null;
   readonly source: string | null;
   readonly state: string | null;
   readonly reason: string | null;
   readonly observedAtMs: number;
 };
 
-/** An immutable fact. `id` is the `webhook-id` on every attempt and to every endpoint. */
+/** An immutable fact. `id` is the `webhook-id` of every attempt to every endpoint. */
 export type RingbackEvent = {
   readonly id: string;
   readonly accountId: string;
@@ -52,7 +54,7 @@ export type RingbackEvent = {
   | { readonly type: OperationalEventType; readonly data: OperationalEventData }
 );
 
-/** The event of `POST /v1/endpoints/{id}/test`: every key of a watch's event, nothing known. */
+/** Returns the event of `POST /v1/endpoints/{id}/test`: every key of a watch's event, all `null`. */
 export function endpointTestEvent(id: string, accountId: string, nowMs: number): RingbackEvent {
   const data: WatchEventData = {
     watchId: null,
@@ -70,12 +72,12 @@ export function endpointTestEvent(id: string, accountId: string, nowMs: number):
   return { id, accountId, timestampMs: nowMs, type: "endpoint.test", data };
 }
 
-/** The watch an event is about; null for operational events and tests. */
+/** Returns the id of the watch that an event is about; `null` for operational events and tests. */
 export function watchIdOf({ data }: RingbackEvent): string | null {
   return "watchId" in data ? data.watchId : null;
 }
 
-/** Whether `earlier` belongs to the same watch and stands before `event` in its sequence. */
+/** Whether `earlier` belongs to the same watch as `event` and precedes it in sequence. */
 export function precedes(earlier: RingbackEvent, event: RingbackEvent): boolean {
   if (!("sequence" in earlier.data) || !("sequence" in event.data) || event.data.watchId === null) return false;
   return earlier.data.watchId === event.data.watchId && (earlier.data.sequence ?? 0) < (event.data.sequence ?? 0);

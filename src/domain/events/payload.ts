@@ -2,21 +2,21 @@ import type { PayloadFormat } from "../deliveries/endpoint.ts";
 import type { RingbackEvent } from "./event.ts";
 
 /** A JSON object as it goes over the wire: snake_case keys, times as ISO 8601 UTC with milliseconds. */
-export type WireObject = Readonly<Record<string, string | number | boolean | null | Readonly<Record<string, string>>>>;
+export type WireObject = Readonly<Record<string, string | number | boolean | null | readonly string[] | Readonly<Record<string, string>>>>;
 
 export type Payload = { readonly body: string; readonly headers: Readonly<Record<string, string>> };
 
-// JSON writes most control characters in six bytes; a reason or status full of them would make a body of more than 20 kB.
+// JSON writes most control characters in six bytes, so a reason full of them would make a body of more than 20 kB.
 const costlyControls = /(?![\b\t\n\f\r])\p{Cc}/gu;
 
-/** ISO 8601 in UTC with milliseconds; null stays null. */
+/** Formats a time as ISO 8601 in UTC with milliseconds; `null` stays `null`. */
 export function isoTime(atMs: number): string;
 export function isoTime(atMs: number | null): string | null;
 export function isoTime(atMs: number | null): string | null {
   return atMs === null ? null : new Date(atMs).toISOString();
 }
 
-/** An event's `data`. All keys are always there; those of the operational events are others. */
+/** Returns an event's `data` with all its keys. Operational events have other keys. */
 function eventData(event: RingbackEvent): WireObject {
   if ("watchId" in event.data) {
     const { data } = event;
@@ -38,6 +38,7 @@ function eventData(event: RingbackEvent): WireObject {
   return {
     endpoint_id: data.endpointId,
     delivery_id: data.deliveryId,
+    hook_ids: data.hookIds,
     source: data.source,
     state: data.state,
     reason: data.reason,
@@ -45,12 +46,12 @@ function eventData(event: RingbackEvent): WireObject {
   };
 }
 
-/** The body of the `standard` format. */
+/** Returns the body of the `standard` format. */
 export function standardPayload(event: RingbackEvent): { readonly type: string; readonly timestamp: string; readonly data: WireObject } {
   return { type: event.type, timestamp: isoTime(event.timestampMs), data: eventData(event) };
 }
 
-/** The `flat` format: one object without nesting, metadata as `metadata_<key>`. */
+/** Returns the body of the `flat` format: one object without nesting, with metadata as `metadata_<key>`. */
 export function flatPayload(event: RingbackEvent): Readonly<Record<string, string | number | boolean | null>> {
   const { metadata, ...data } = eventData(event);
   const entries = Object.entries((metadata ?? {}) as Readonly<Record<string, string>>);
@@ -58,12 +59,17 @@ export function flatPayload(event: RingbackEvent): Readonly<Record<string, strin
     id: event.id,
     type: event.type,
     timestamp: isoTime(event.timestampMs),
-    ...(data as Readonly<Record<string, string | number | boolean | null>>),
+    ...Object.fromEntries(Object.entries(data).map(([key, value]) => [key, flatValue(value)])),
     ...Object.fromEntries(entries.map(([key, value]) => [`metadata_${key}`, value])),
   };
 }
 
-/** Body and content headers of one event in an endpoint's format. `publicUrl` is where CloudEvents say they come from. */
+/** Lists become text without nesting: their members, separated by commas. */
+function flatValue(value: WireObject[string]): string | number | boolean | null {
+  return Array.isArray(value) ? value.join(",") : (value as string | number | boolean | null);
+}
+
+/** Returns body and content headers of an event in an endpoint's format. `publicUrl` begins the source of CloudEvents; `null` if unset. */
 export function renderPayload(event: RingbackEvent, format: PayloadFormat, publicUrl: string | null): Payload {
   switch (format) {
     case "standard":
@@ -82,14 +88,14 @@ export function renderPayload(event: RingbackEvent, format: PayloadFormat, publi
   }
 }
 
-/** What an upstream says, with a space for every costly control character; nothing else is changed. */
+/** Replaces costly control characters of an upstream's text by spaces. */
 function spaced(text: string | null): string | null {
   return text === null ? null : text.replaceAll(costlyControls, " ");
 }
 
 /**
- * CloudEvents 1.0, HTTP binding, binary mode (§3.1): the context goes into `ce-` headers. Without a public URL the
- * source is a relative reference, `/sources/<name>`; events about no source come from `ringback`.
+ * Returns the `ce-` headers, which hold the context in binary mode (CloudEvents 1.0, HTTP binding, §3.1). Without a public
+ * URL the source is a relative reference, `/sources/<name>`. Events without a source have the source `ringback`.
  */
 function cloudEventHeaders(event: RingbackEvent, publicUrl: string | null): Record<string, string> {
   const source = event.data.source ?? "ringback";
@@ -105,7 +111,7 @@ function cloudEventHeaders(event: RingbackEvent, publicUrl: string | null): Reco
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, ceHeaderValue(value)]));
 }
 
-/** §3.1.3.2 of the binding: space, `"`, `%` and whatever is not printable ASCII is percent-encoded, a `%` that encodes included. */
+/** Percent-encodes space, `"`, `%` and everything but printable ASCII, as §3.1.3.2 of the binding demands. A `%` that encodes is encoded again. */
 function ceHeaderValue(value: string): string {
   return value.toWellFormed().replaceAll(/[^\u0021-\u007e]|["%]/gu, (character) => {
     const bytes = [...Buffer.from(character)];

@@ -1,7 +1,7 @@
-/** Where sealed values lie: an account's ed25519 key, a signing secret, an endpoint's custom headers, an upstream credential, the key that API keys are hashed with, an answer stored under an idempotency key. */
+/** Kind of a sealed value: an account's ed25519 key, a signing secret, an endpoint's custom headers, an upstream credential, the key that hashes API keys, an answer stored for an idempotency key. */
 export type SealedColumn = "signing_key" | "secret" | "headers" | "credential" | "hash_key" | "answer";
 
-/** What a value is sealed as: made of the id of its row, so that one copied to another row or place does not open. */
+/** Returns the associated data of a sealed value, made of the id of its row, so that a copy in another row or column does not open. */
 export function associatedData(place: SealedColumn, id: string): string {
   switch (place) {
     case "signing_key":

@@ -1,21 +1,21 @@
-/** Who has a part in a source's rate: an instance and the calls it owns of the source. */
+/** An instance that polls a source, and the number of the source's calls that it owns. */
 export type RateParticipant = { readonly token: number; readonly calls: number };
 
-/** This part of the rate is left to whoever joins next, so that its first polls need not wait until others gave some up. */
+/** Part of the rate that is reserved for a joining instance, so that its first polls need not wait for others to release some. */
 const reserveRatio = 1 / 16;
 
 /**
- * The instances that poll a source: every one of them, or as many as it allows polls a second, those that joined first.
- * A rate shared by more could not be kept in every second.
+ * Returns the instances that poll a source: all of them, but at most as many as it allows polls a second, in the order of
+ * their joining. More instances could not keep the rate within every second.
  */
 export function pollersOf(limitPerSecond: number, tokens: readonly number[]): readonly number[] {
   return tokens.toSorted((a, b) => a - b).slice(0, Math.max(1, Math.floor(usableRate(limitPerSecond))));
 }
 
 /**
- * Polls a second for each of the pollers, by token: in proportion to the calls owned, where nobody counts less than the
- * fair share of them that it is about to have. Whole numbers, with what is left over for the first one: so that neither
- * they nor what each may send within one second (rounded up) add up to more than the limit does.
+ * Returns polls a second for each poller, by token, in proportion to the calls owned. A poller counts at least with the fair
+ * share of calls that it will receive. The numbers are whole, and the first poller gets the rest, so that neither they nor
+ * the polls of each within one second (rounded up) exceed the limit together.
  */
 export function shareRate(limitPerSecond: number, participants: readonly RateParticipant[]): ReadonlyMap<number, number> {
   const rate = usableRate(limitPerSecond);
@@ -27,7 +27,7 @@ export function shareRate(limitPerSecond: number, participants: readonly RatePar
   const fairCalls = sum(calls) / pollers.length;
   const weights = calls.map((owned) => Math.max(owned, fairCalls, 1));
   const whole = Math.floor(rate);
-  // Everybody has at least one a second.
+  // Every poller has at least one poll a second.
   const spare = Math.max(0, whole - pollers.length);
   const parts = weights.map((weight) => (spare * weight) / sum(weights));
   const grants = parts.map((part) => Math.min(1, whole) + Math.floor(part));
@@ -37,7 +37,7 @@ export function shareRate(limitPerSecond: number, participants: readonly RatePar
   return new Map(pollers.map((token, index) => [token, grants[index] ?? 0]));
 }
 
-/** What one may have of the rate it wants while the others have theirs; never less than it has already. */
+/** Returns the rate that an instance may use now: what it wants, as far as the others leave it; never less than it has already. */
 export function raisedRate(request: {
   readonly limitPerSecond: number;
   readonly publishedPerSecond: number;

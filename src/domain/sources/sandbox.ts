@@ -6,18 +6,18 @@ export const sandboxSourceName = "sandbox";
 
 const pattern = /^OUT-sandbox-(.+)$/;
 
-/** Whether a SID belongs to the sandbox at all, whatever its scenario. */
+/** Whether a SID belongs to the sandbox, also with an unknown scenario. */
 export function isSandboxSid(callSid: string): boolean {
   return pattern.test(callSid);
 }
 
-/** The scenario a sandbox SID names (`OUT-sandbox-<scenario>[-<anything>]`); null for an unknown one or another SID. */
+/** Returns the scenario of a sandbox SID (`OUT-sandbox-<scenario>[-<anything>]`); `null` for an unknown scenario or another SID. */
 export function sandboxScenarioOf(callSid: string): SandboxScenario | null {
   const rest = pattern.exec(callSid)?.[1];
   return sandboxScenarios.find((scenario) => rest === scenario || rest?.startsWith(`${scenario}-`)) ?? null;
 }
 
-/** What a sandbox SID asks for; null for an unknown scenario or another SID. */
+/** Parses a sandbox SID; `null` for an unknown scenario or another SID. */
 export function parseSandboxSid(callSid: string): { readonly scenario: SandboxScenario } | null {
   const scenario = sandboxScenarioOf(callSid);
   return scenario === null ? null : { scenario };

@@ -105,7 +105,7 @@ export function isPublicAddress(address: string): boolean {
   return isPlainIpv6(target) && globalIpv6.has(target) && !refused.has(target) && !embedsIpv4(target);
 }
 
-/** What the operator allows: exact host names, addresses and CIDRs. */
+/** Hosts and addresses that the operator allows: exact host names, addresses and CIDRs. */
 export type AllowList = {
   /** `hostname` in lower case, without a trailing dot. */
   hasHost(hostname: string): boolean;
@@ -202,7 +202,7 @@ function embedsIpv4(address: string): boolean {
   return embedded.has(address) || isatap.has(`::${lowerHalf.map((group) => group.toString(16)).join(":")}`);
 }
 
-/** The eight groups of an IPv6 address. */
+/** Returns the eight groups of an IPv6 address. */
 function groupsOf(address: string): readonly number[] {
   const [head = "", tail] = new URL(`http://[${address}]`).hostname.slice(1, -1).split("::");
   const headGroups = head === "" ? [] : head.split(":");

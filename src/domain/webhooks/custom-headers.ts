@@ -2,7 +2,7 @@ const maxHeaders = 20;
 const maxBytes = 4096;
 /** RFC 9110 §5.6.2: token. */
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-// RFC 9110 §5.5 without tabs and obs-text: what every receiver reads alike.
+// RFC 9110 §5.5 without tabs and obs-text, which receivers read differently.
 const visibleValue = /^[\x20-\x7e]*$/;
 const refusedNames = new Set([
   "host",
@@ -18,10 +18,10 @@ const refusedNames = new Set([
 ]);
 const refusedPrefixes = ["content-", "proxy-", "ce-", "webhook-"];
 
-/** One fault; `name` null: of the headers together. */
+/** A fault of one header; `name` is `null` if it concerns all of them together. */
 export type HeaderFault = { readonly name: string | null; readonly detail: string };
 
-/** What is wrong with the headers a client wants sent along with its webhooks; an empty list: nothing. */
+/** Returns the faults of the headers that a client adds to its webhooks; empty if there are none. */
 export function findHeaderFaults(headers: Readonly<Record<string, string>>): readonly HeaderFault[] {
   const faults: HeaderFault[] = [];
   const entries = Object.entries(headers);

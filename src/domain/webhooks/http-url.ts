@@ -7,6 +7,18 @@ export function httpUrlFault(text: string): string | null {
   return null;
 }
 
+/** Returns the host name of an origin (scheme://host:port), as it may be logged. */
+export function hostNameOf(origin: string): string {
+  return origin.slice(origin.indexOf("//") + 2).replace(/:\d+$/, "");
+}
+
+/** Returns what a request line asks for: path and query exactly as the URL is written, an empty query included. */
+export function requestTargetOf({ href, origin }: URL): string {
+  const target = href.slice(origin.length);
+  const fragment = target.indexOf("#");
+  return fragment === -1 ? target : target.slice(0, fragment);
+}
+
 /**
  * Drops the dot at the end of the URL's host name: with it the name means the same host, but TLS forbids it in the server
  * name (RFC 6066 §3), and limits that count by host would count the host twice. Empty labels stay as they are.

@@ -9,12 +9,12 @@ const maxBytes = 64;
 const maxEncodedLength = 88;
 const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/;
 
-/** A new signing secret: `whsec_` and base64 of 24 random bytes. */
+/** Returns a new signing secret: `whsec_` and base64 of 24 random bytes. */
 export function generateSecret(): string {
   return prefix + drawBytes(generatedBytes).toString("base64");
 }
 
-/** Whether a client's own secret can be used: `whsec_` and base64 of 24 to 64 bytes. */
+/** Whether a text is a usable signing secret: `whsec_` and base64 of 24 to 64 bytes. */
 export function isSigningSecret(text: string): boolean {
   if (!text.startsWith(prefix)) return false;
   const encoded = text.slice(prefix.length);
@@ -23,12 +23,12 @@ export function isSigningSecret(text: string): boolean {
   return length >= minBytes && length <= maxBytes;
 }
 
-/** The HMAC key behind a secret. A key object costs a sixth of a raw buffer at each use, so callers keep it. */
+/** Returns the HMAC key of a secret. Callers keep it, because each use of a key object costs a sixth of that of a raw buffer. */
 export function hmacKeyOf(secret: string): KeyObject {
   return createSecretKey(Buffer.from(secret.slice(prefix.length), "base64"));
 }
 
-/** An ed25519 pair for `v1a`: the private key as PKCS #8 PEM, the public one as `whpk_` and base64 of its 32 bytes. */
+/** Returns an ed25519 pair for `v1a`: the private key as PKCS #8 PEM, the public one as `whpk_` and base64 of its 32 bytes. */
 export function generateSigningKeyPair(): { readonly privateKeyPem: string; readonly publicKey: string } {
   const { privateKey, publicKey } = generateKeyPairSync("ed25519");
   const { x } = publicKey.export({ format: "jwk" });
@@ -38,14 +38,14 @@ export function generateSigningKeyPair(): { readonly privateKeyPem: string; read
   };
 }
 
-/** Reads what `generateSigningKeyPair` wrote. */
+/** Reads a private key that `generateSigningKeyPair` returned. */
 export function signingKeyOf(privateKeyPem: string): KeyObject {
   return createPrivateKey(privateKeyPem);
 }
 
 /**
- * The value of `webhook-signature`: one `v1` for every secret that is valid, then `v1a` if there is an ed25519 key.
- * Standard Webhooks 1.0.0, "Signature scheme": what is signed is `id.timestamp.body`, the body byte for byte.
+ * Returns the value of `webhook-signature`: one `v1` for every valid secret, then `v1a` if there is an ed25519 key. The
+ * signed text is `id.timestamp.body`, with the body byte for byte (Standard Webhooks 1.0.0, "Signature scheme").
  */
 export function signWebhook(
   webhook: { readonly id: string; readonly timestampSeconds: number; readonly body: string },

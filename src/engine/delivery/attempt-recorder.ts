@@ -7,7 +7,7 @@ import type { AttemptRecorded, DeliveryStore } from "../../ports/stores/delivery
 import type { SendJob } from "../../ports/stores/send-job.ts";
 import type { Logger, Metrics } from "../../ports/telemetry.ts";
 import { sleep } from "../runtime/timed-waits.ts";
-import { hostNameOf } from "./delivery-limits.ts";
+import { hostNameOf } from "../../domain/webhooks/http-url.ts";
 
 export type AttemptRecorderOptions = {
   readonly store: Pick<DeliveryStore, "recordAttempt">;
@@ -75,7 +75,7 @@ export class AttemptRecorder {
         watch_id: watchIdOf(event),
         account_id: event.accountId,
         endpoint_id: target.id,
-        host: hostNameOf(target),
+        host: hostNameOf(target.origin),
         attempt: attempt.number,
         of: this.#options.maxAttempts,
         mode,

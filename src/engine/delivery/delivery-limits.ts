@@ -1,3 +1,4 @@
+import { hostNameOf } from "../../domain/webhooks/http-url.ts";
 import { classifyOutcome } from "../../domain/deliveries/response-class.ts";
 import type { AttemptOutcome } from "../../domain/deliveries/attempt.ts";
 import type { Clock } from "../../ports/clock.ts";
@@ -170,7 +171,7 @@ export class DeliveryLimits {
     let limits = this.#hosts.get(hostKey);
     if (limits === undefined) {
       const concurrency = new AdaptiveConcurrency(this.#options.hostMaxInFlight);
-      limits = { concurrency, rate: this.#hostRates.get(hostNameOf(target)) ?? null, buffered: 0, usedAtMonotonicMs: 0 };
+      limits = { concurrency, rate: this.#hostRates.get(hostNameOf(target.origin)) ?? null, buffered: 0, usedAtMonotonicMs: 0 };
       this.#hosts.set(hostKey, limits);
     }
     limits.usedAtMonotonicMs = this.#options.clock.monotonicMs();
@@ -194,11 +195,6 @@ export class DeliveryLimits {
 /** Names the limit and the pause that an account's endpoints on one origin share. */
 export function hostKeyOf(target: Pick<SendTarget, "accountId" | "origin">): string {
   return `${target.accountId} ${target.origin}`;
-}
-
-/** Returns the host name without port, as logs may contain it. */
-export function hostNameOf({ origin }: Pick<SendTarget, "origin">): string {
-  return origin.slice(origin.indexOf("//") + 2).replace(/:\d+$/, "");
 }
 
 function isFailing(target: SendTarget): boolean {

@@ -150,6 +150,12 @@ export class Dispatcher implements CommitListener, EndpointListener {
     this.wake();
   }
 
+  /** Claims the jobs of this endpoint that are not in flight again, with its settings of this moment. */
+  refreshEndpoint(endpointId: string): void {
+    this.cancelEndpoint(endpointId);
+    this.wake();
+  }
+
   /** Starts attempts again for an endpoint that a registration named, which enables a disabled endpoint. */
   reopenEndpoint(endpointId: string): void {
     if (this.#cancellations.reopenEndpoint(endpointId)) this.wake();
@@ -339,8 +345,10 @@ export class Dispatcher implements CommitListener, EndpointListener {
     for (const listener of listeners) listener.committed(recorded);
     if (endpoint.state !== "enabled") this.cancelEndpoint(job.target.id);
     // During a pause, and after it until a 2xx, the store hands out one delivery at a time.
-    if (endpoint.health.consecutivePauses > 0 || (endpoint.hostPausedUntilMs ?? 0) > nowMs)
+    if ((endpoint.hostPausedUntilMs ?? 0) > nowMs)
       this.#releaseWhere((other) => hostKeyOf(other.target) === hostKeyOf(job.target) && other.mode === "scheduled");
+    else if (endpoint.health.consecutivePauses > 0)
+      this.#releaseWhere((other) => other.target.id === job.target.id && other.mode === "scheduled");
     // Earlier events of its lane may have become obsolete.
     if (delivery.status === "delivered") this.#releaseWhere((other) => isObsolete(other, job), job.target.id);
     if (endpointNextDueAtMs !== null) this.#claimTimer.setWithin(endpointNextDueAtMs - nowMs);

@@ -33,9 +33,9 @@ export class EndpointEditor implements EndpointSettings {
       headers === undefined ? {} : { headers: Object.keys(headers).length === 0 ? null : sealHeaders(secretBox, endpointId, headers) };
     const view = await store.patchEndpoint({ accountId: account.id, endpointId, patch: { ...rest, ...sealed }, nowMs: clock.nowMs() });
     if (view === null) return null;
-    if (change.state === undefined) endpointListener.wake();
-    else if (change.state === "enabled") endpointListener.openEndpoint(endpointId);
-    else endpointListener.closeEndpoint(endpointId, change.state);
+    endpointListener.refreshEndpoint(endpointId);
+    if (change.state === "enabled") endpointListener.openEndpoint(endpointId);
+    else if (change.state !== undefined) endpointListener.closeEndpoint(endpointId, change.state);
     return view;
   }
 
@@ -45,7 +45,7 @@ export class EndpointEditor implements EndpointSettings {
     request: { readonly graceSeconds: number; readonly signingSecret: string | null },
     claim: Claim<RotationOutcome> | null,
   ): Promise<RotationOutcome | IdempotencyKeyInUse> {
-    const { idempotency, secretBox, clock } = this.#options;
+    const { idempotency, secretBox, clock, endpointListener } = this.#options;
     const nowMs = clock.nowMs();
     const signingSecret = request.signingSecret ?? generateSecret();
     const previousValidUntilMs = nowMs + request.graceSeconds * 1000;
@@ -57,7 +57,9 @@ export class EndpointEditor implements EndpointSettings {
       rotation,
       (known): RotationOutcome => (known ? { kind: "rotated", signingSecret, previousValidUntilMs } : { kind: "unknown" }),
     );
-    return run.kind === "key_taken" ? run : run.outcome;
+    if (run.kind === "key_taken") return run;
+    endpointListener.refreshEndpoint(endpointId);
+    return run.outcome;
   }
 
   async setDefaultSecret(account: Account, signingSecret: string): Promise<void> {

@@ -145,7 +145,8 @@ export class Registrar implements Registration {
       (result) => hookOutcomeOf(generatedSecret, result),
     );
     if (run.kind === "key_taken") return run;
-    if (run.result.kind === "created") this.#options.endpointListener.reopenEndpoint(run.result.view.endpoint.id);
+    const view = run.result.kind === "created" || run.result.kind === "existing" ? run.result.view : null;
+    if (view !== null && view.endpoint.state !== "disabled") this.#options.endpointListener.reopenEndpoint(view.endpoint.id);
     return run.outcome;
   }
 

@@ -14,12 +14,18 @@ import { hookFilterFields, hookFilterOf, hookFilterQuery } from "../schemas/even
 import { formatField, headersField, idParam, pageQuery, signingSecretField, urlField } from "../schemas/fields.ts";
 import { hookExample, hookSchema, pageExample, pageSchema } from "../schemas/answers.ts";
 import { hookJson } from "../schemas/json.ts";
+import { unknownDetail } from "../schemas/problem-catalogue.ts";
 
 const tag = "Hooks";
 const urlKeys = ["url", "target_url", "targetUrl", "hookUrl"] as const;
 const hookId = idParam("hk", "01KAZB2Y8RZ5QX8V4N6T0M3C7D", "hook");
-// Every DELETE is answered 204, because tools repeat it until it is.
-const anyId = z.object({ id: z.string().openapi({ param: { name: "id", in: "path" }, example: "hk_01KAZB2Y8RZ5QX8V4N6T0M3C7D" }) });
+// An id of this shape is answered 204, because tools repeat a DELETE until it is; anything else is a mistake in a template.
+const removableId = z.object({
+  id: z
+    .string()
+    .regex(/^hk_[0-9A-Za-z]{1,64}$/, unknownDetail("hook"))
+    .openapi({ param: { name: "id", in: "path" }, example: "hk_01KAZB2Y8RZ5QX8V4N6T0M3C7D" }),
+});
 
 // Automation tools send extra keys: unknown keys are named in the answer, not refused.
 const hookRequestSchema = z
@@ -158,12 +164,13 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idem
       operationId: "deleteHook",
       tag,
       summary: "Unsubscribe",
-      description: "Also if the hook is gone already. Deliveries pending for this hook alone are canceled.",
-      params: anyId,
+      description: "204 also if the hook is gone already. Deliveries pending for this hook alone are canceled.",
+      params: removableId,
       answers: { 204: { description: "The hook is gone." } },
+      problems: ["not-found"],
     },
     async (c, { params }) => {
-      if (hookId.safeParse(params).success) await registration.removeHook(c.get("account"), params.id);
+      await registration.removeHook(c.get("account"), params.id);
       return c.body(null, 204);
     },
   );

@@ -66,7 +66,14 @@ function watchSample(type: WatchEventType, atMs: number): RingbackEvent {
 }
 
 function operationalSample(type: OperationalEventType, atMs: number): RingbackEvent {
-  const data: OperationalEventData = { endpointId: null, deliveryId: null, source: null, ...operationalFacts[type], observedAtMs: atMs };
+  const data: OperationalEventData = {
+    endpointId: null,
+    deliveryId: null,
+    hookIds: null,
+    source: null,
+    ...operationalFacts[type],
+    observedAtMs: atMs,
+  };
   return { id: eventId(watchId, 0, type, data.state, ""), accountId, timestampMs: atMs, type, data };
 }
 

@@ -185,6 +185,7 @@ export const endpointExample = {
   last_success_at: atTime,
   backlog: 0,
   oldest_due_at: null,
+  hooks: [ids.hook],
   explain: "no delivery is pending",
   created_at: "2026-11-24T12:00:00.000Z",
 };
@@ -201,7 +202,7 @@ export const endpointSchema = z
     max_per_second: z.number().nullable(),
     state: endpointState.openapi({ description: "`paused` also while a pause after 429 or 5xx runs, its own or its host's." }),
     reason: z
-      .enum([...endpointReasons, "host_paused"])
+      .enum([...endpointReasons, "host"])
       .nullable()
       .openapi({
         description: `Why the endpoint is not enabled: a client's PATCH, a 410, or only failures; or why it pauses: ${listPausingStatuses("rate_limited")}, ${listPausingStatuses("unavailable")}, or its host.`,
@@ -211,6 +212,9 @@ export const endpointSchema = z
     last_success_at: timeOrNull,
     backlog: z.number().int().openapi({ description: "Number of pending deliveries." }),
     oldest_due_at: timeOrNull,
+    hooks: z
+      .array(z.string())
+      .openapi({ description: "Hooks with this URL. A 410 disables them; they resume when the endpoint is enabled." }),
     explain,
     created_at: timeSchema,
   })

@@ -116,6 +116,7 @@ export function endpointJson(view: EndpointView, nowMs: number, maxInFlight: num
     last_success_at: isoTime(endpoint.health.lastSuccessAtMs),
     backlog,
     oldest_due_at: isoTime(oldestDueAtMs),
+    hooks: [...view.hookIds],
     explain: explainEndpoint({ endpoint, hostPausedUntilMs: view.hostPausedUntilMs, backlog, oldestDueAtMs, nowMs }),
     created_at: isoTime(endpoint.createdAtMs),
   };

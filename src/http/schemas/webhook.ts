@@ -44,6 +44,10 @@ export const operationalDataSchema = z
   .object({
     endpoint_id: z.string().nullable(),
     delivery_id: z.string().nullable(),
+    hook_ids: z
+      .array(z.string())
+      .nullable()
+      .openapi({ description: "Hooks of the endpoint that was disabled; a list separated by commas in `flat` and `form`." }),
     source: z.string().nullable(),
     state: z.string().nullable(),
     reason: z.string().nullable(),
@@ -53,6 +57,7 @@ export const operationalDataSchema = z
     example: {
       endpoint_id: null,
       delivery_id: null,
+      hook_ids: null,
       source: "default",
       state: "suspended",
       reason: "unauthorized",

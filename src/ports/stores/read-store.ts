@@ -39,6 +39,8 @@ export type EndpointView = {
   readonly endpoint: Endpoint;
   readonly hostPausedUntilMs: number | null;
   readonly hostPausedSinceMs: number | null;
+  /** Hooks with this URL, also those that a 410 disabled. */
+  readonly hookIds: readonly string[];
   /** Number of pending deliveries. */
   readonly backlog: number;
   readonly oldestDueAtMs: number | null;

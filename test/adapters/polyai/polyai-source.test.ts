@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
+import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { systemClock } from "../../../src/adapters/clock.ts";
@@ -8,6 +9,7 @@ import type { PolyaiConfig } from "../../../src/adapters/polyai/kinds.ts";
 import { PolyaiSource } from "../../../src/adapters/polyai/polyai-source.ts";
 import type { Clock } from "../../../src/ports/clock.ts";
 import { FakeClock } from "../../harness/fake-clock.ts";
+import { brokenChunks, malformedRests, refusedAnswers, takenAnswers, takenAtTheEnd } from "../../harness/receivers/odd-answers.ts";
 import { simulatedUpstream } from "../../harness/upstream/simulated-upstream.ts";
 
 const credential = "s3cr3t-token";
@@ -73,6 +75,7 @@ describe("an answer", () => {
     const [head, ...lines] = upstream.requests[0]!.text.trimEnd().split("\r\n");
     expect(head).toBe("GET /v1/outbound-calling/OUT-1/status HTTP/1.1");
     expect(lines.toSorted()).toEqual([
+      "accept-encoding: identity",
       "accept: application/json",
       "connection: keep-alive",
       `host: 127.0.0.1:${upstream.port}`,
@@ -165,10 +168,10 @@ describe("an answer", () => {
     ["another protocol", "SSH-2.0-OpenSSH_9.9\r\n", "not_json"],
     ["a status that is no number", "HTTP/1.1 abc OK\r\n\r\n", "not_json"],
     ["HTML", answer(200, "<html>"), "not_json"],
-    ["a head larger than 16 KiB", `HTTP/1.1 200 OK\r\nx: ${"y".repeat(20_000)}\r\n\r\n`, "too_large"],
+    ["a head larger than 64 KiB", `HTTP/1.1 200 OK\r\nx: ${"y".repeat(70_000)}\r\n\r\n`, "not_json"],
     ["half a body", 'HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{"status"', "reset"],
     ["half a head", "HTTP/1.1 200 O", "reset"],
-    ["an upgrade nobody asked for", "HTTP/1.1 101 Switching\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n", "reset"],
+    ["an upgrade nobody asked for", "HTTP/1.1 101 Switching\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n", "not_json"],
   ])("that is %s: a failure of its own class", async (_name, text, code) => {
     const { observation } = await pollOnce(({ socket }) => socket.end(text));
     expect(observation).toMatchObject({ kind: "failed", code });
@@ -192,6 +195,94 @@ describe("an answer", () => {
       }),
       { numRuns: 100 },
     );
+  });
+});
+
+describe("an odd answer", () => {
+  const everyTaken = Object.entries({ ...takenAnswers(calling), ...takenAtTheEnd(calling) });
+  test.each(everyTaken)("is read: %s", async (_name, raw) => {
+    const { observation } = await pollOnce(({ socket }) => socket.end(Buffer.from(raw, "latin1")));
+    expect(observation).toEqual({ kind: "status", status: "calling", reason: "" });
+  });
+
+  test.each(Object.entries({ ...refusedAnswers, ...brokenChunks }))("is refused: %s", async (_name, { raw, detail, rule }) => {
+    const { observation } = await pollOnce(({ socket }) => socket.write(Buffer.from(raw, "latin1")));
+    expect(observation, rule).toMatchObject({ kind: "failed", code: "not_json", detail: expect.stringMatching(detail) });
+  });
+
+  test.each(Object.entries(malformedRests))("whose status is followed by %s is judged by its status", async (_name, rest) => {
+    const { observation } = await pollOnce(({ socket }) =>
+      socket.end(Buffer.from(`HTTP/1.1 429 X\r\nretry-after: 7\r\n${rest}`, "latin1")),
+    );
+    expect(observation).toEqual({ kind: "rate_limited", retryAfterMs: 7000 });
+  });
+
+  test("with another behind it: the next poll does not take that one", async () => {
+    const upstream = await rawUpstream(({ socket, connection }) =>
+      socket.write(connection === 1 ? answer(200, calling) + answer(200, '{"status":"success"}') : answer(200, calling)),
+    );
+    const source = sourceOf(upstream.url, { maxConnections: 1 });
+    for (let poll = 0; poll < 3; poll++)
+      expect((await source.poll(target, unasked)).observation).toMatchObject({ kind: "status", status: "calling" });
+    expect(upstream.requests.map(({ connection }) => connection)).toEqual([1, 2, 2]);
+  });
+});
+
+const large = (bytes: number): Buffer => Buffer.from(`{"status":"success","x":"${"x".repeat(bytes - 27)}"}`);
+
+function encoded(coding: string, body: Buffer): Buffer {
+  const head = `content-type: application/json\r\ncontent-encoding: ${coding}\r\ncontent-length: ${body.length}`;
+  return Buffer.concat([Buffer.from(`HTTP/1.1 200 OK\r\n${head}\r\n\r\n`), body]);
+}
+
+describe("a compressed answer", () => {
+  test.each([
+    ["gzip", gzipSync(calling)],
+    ["GZip", gzipSync(calling)],
+    ["x-gzip", gzipSync(calling)],
+    ["deflate", deflateSync(calling)],
+    ["deflate", deflateRawSync(calling)],
+    ["br", brotliCompressSync(calling)],
+    ["br, gzip", gzipSync(brotliCompressSync(calling))],
+    ["identity", Buffer.from(calling)],
+    ["gzip", Buffer.from(calling)],
+    ["deflate", Buffer.from(calling)],
+    ["utf-8", Buffer.from(calling)],
+    ["gzip", Buffer.concat([gzipSync(calling.slice(0, 9)), gzipSync(calling.slice(9))])],
+  ])("%s is read", async (coding, body) => {
+    const { observation } = await pollOnce(({ socket }) => socket.write(encoded(coding, body)));
+    expect(observation).toEqual({ kind: "status", status: "calling", reason: "" });
+  });
+
+  test("in chunks of one byte is read", async () => {
+    const { observation } = await pollOnce(({ socket }) => {
+      socket.write("HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n");
+      for (const byte of gzipSync(calling)) socket.write(Buffer.concat([Buffer.from("1\r\n"), Buffer.of(byte), Buffer.from("\r\n")]));
+      socket.write("0\r\n\r\n");
+    });
+    expect(observation).toEqual({ kind: "status", status: "calling", reason: "" });
+  });
+
+  test.each([
+    ["gzip", gzipSync(large(64 * 1024)), "status"],
+    ["gzip", gzipSync(large(64 * 1024 + 1)), "too_large"],
+    ["br", brotliCompressSync(large(64 * 1024)), "status"],
+    ["br", brotliCompressSync(large(64 * 1024 + 1)), "too_large"],
+    ["gzip", gzipSync(Buffer.alloc(50_000_000)), "too_large"],
+    ["gzip, gzip", gzipSync(gzipSync(Buffer.alloc(50_000_000))), "too_large"],
+    ["gzip", gzipSync("<html>"), "not_json"],
+    ["gzip", gzipSync(calling).subarray(0, 20), "not_json"],
+    ["compress", Buffer.from([0x1f, 0x9d, 0x90]), "not_json"],
+  ] as const)("%s (%#) has the same limits", async (coding, body, expected) => {
+    const { observation } = await pollOnce(({ socket }) => socket.write(encoded(coding, body)));
+    expect(observation.kind === "failed" ? observation.code : observation.kind).toBe(expected);
+  });
+
+  test("an error is judged by its status", async () => {
+    const { observation } = await pollOnce(({ socket }) =>
+      socket.write("HTTP/1.1 404 X\r\ncontent-encoding: gzip\r\ncontent-length: 3\r\n\r\nno!"),
+    );
+    expect(observation).toEqual({ kind: "not_found" });
   });
 });
 
@@ -223,13 +314,19 @@ describe("no connection", () => {
     server.close();
     await once(server, "close");
     const { observation } = await sourceOf(`http://127.0.0.1:${port}`).poll(target, unasked);
-    expect(observation).toEqual({ kind: "failed", code: "connect", detail: "ECONNREFUSED" });
+    expect(observation).toEqual({ kind: "failed", code: "connect", detail: "no connection (ECONNREFUSED)" });
   });
 
   test("no TLS behind it", async () => {
     const upstream = await rawUpstream(({ socket }) => socket.end(answer(200, calling)));
     const { observation } = await sourceOf(upstream.url.replace("http:", "https:")).poll(target, unasked);
     expect(observation).toMatchObject({ kind: "failed", code: "tls" });
+  });
+
+  test.each(["end", "resetAndDestroy"] as const)("a TLS handshake that is broken off (%s)", async (breakOff) => {
+    const upstream = await rawUpstream(({ socket }) => socket[breakOff]());
+    const { observation } = await sourceOf(upstream.url.replace("http:", "https:")).poll(target, unasked);
+    expect(observation).toMatchObject({ kind: "failed", code: "tls", detail: expect.stringContaining("during the TLS handshake") });
   });
 
   test("no such name", async () => {
@@ -266,7 +363,11 @@ describe("a reset", () => {
     const source = sourceOf(upstream.url, { maxConnections: 1 });
     await source.poll(target, unasked);
     const takeToken = tokens(false);
-    expect((await source.poll(target, takeToken)).observation).toEqual({ kind: "failed", code: "reset", detail: "ECONNRESET" });
+    expect((await source.poll(target, takeToken)).observation).toEqual({
+      kind: "failed",
+      code: "reset",
+      detail: "the connection broke off (ECONNRESET)",
+    });
     expect(takeToken.state.taken).toBe(1);
     expect(upstream.requests).toHaveLength(2);
   });
@@ -311,6 +412,25 @@ describe("a reset", () => {
     expect((await source.poll(target, () => true)).observation).toMatchObject({ kind: "status" });
   });
 });
+
+test.each(["resetAndDestroy", "end", "destroy"] as const)(
+  "of a thousand polls of an upstream that answers 200 and is gone (%s) none fails",
+  async (leave) => {
+    const upstream = await rawUpstream(({ socket }) => socket.write(answer(200, calling), () => socket[leave]()));
+    const source = sourceOf(upstream.url, { maxConnections: 32 });
+    const kinds = new Map<string, number>();
+    let asked = 0;
+    const pollOn = async (): Promise<void> => {
+      while (asked++ < 1000) {
+        const { observation } = await source.poll(target, () => true);
+        const kind = observation.kind === "failed" ? observation.detail : observation.kind;
+        kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+      }
+    };
+    await Promise.all(Array.from({ length: 32 }, pollOn));
+    expect(Object.fromEntries(kinds)).toEqual({ status: 1000 });
+  },
+);
 
 describe("ten seconds", () => {
   test.each([
@@ -416,7 +536,7 @@ describe("close", () => {
     const source = sourceOf(upstream.url, {}, clock);
     await source.close();
     await source.close();
-    expect((await source.poll(target, unasked)).observation).toMatchObject({ kind: "failed", code: "connect" });
+    expect((await source.poll(target, unasked)).observation).toMatchObject({ kind: "failed", code: "reset" });
     expect(clock.timerCount).toBe(0);
   });
 });

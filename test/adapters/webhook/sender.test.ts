@@ -1,13 +1,16 @@
+import { randomBytes } from "node:crypto";
 import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { once } from "node:events";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { setDefaultCACertificates, getCACertificates } from "node:tls";
+import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from "node:zlib";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { WebhookAddressGuard } from "../../../src/adapters/webhook/address-guard.ts";
 import type { AddressGuardConfig } from "../../../src/adapters/webhook/address-guard.ts";
 import { createWebhookSender } from "../../../src/adapters/webhook/sender.ts";
 import type { WebhookSender } from "../../../src/ports/webhook-sender.ts";
+import { brokenChunks, malformedRests, refusedAnswers, takenAnswers, takenAtTheEnd } from "../../harness/receivers/odd-answers.ts";
 import { startNameServer } from "../../harness/receivers/name-server.ts";
 import { ok, startReceiver, zoo } from "../../harness/receivers/receiver-zoo.ts";
 import { selfSigned } from "../../harness/receivers/self-signed.ts";
@@ -143,6 +146,143 @@ describe("what a receiver does", () => {
   });
 });
 
+/** A receiver that writes these bytes, one character a byte, and then ends the connection if told so. */
+function answering(raw: string, then: "stay" | "end" = "stay") {
+  const bytes = Buffer.from(raw, "latin1");
+  return startReceiver({ answer: ({ socket }) => (then === "end" ? socket.end(bytes) : socket.write(bytes)) });
+}
+
+describe("an odd answer", () => {
+  test.each(Object.entries(takenAnswers("ok")))("is taken: %s", async (_name, raw) => {
+    const receiver = await answering(raw);
+    const { outcome } = await startSender().send(requestTo(receiver.url));
+    expect(outcome).toEqual({ kind: "answered", statusCode: 200, retryAfter: null, excerpt: "ok" });
+  });
+
+  test.each(Object.entries(takenAtTheEnd("ok")))("is taken at the end of the connection: %s", async (_name, raw) => {
+    const receiver = await answering(raw, "end");
+    const { outcome } = await startSender().send(requestTo(receiver.url));
+    expect(outcome).toEqual({ kind: "answered", statusCode: 200, retryAfter: null, excerpt: "ok" });
+  });
+
+  test("in pieces is taken", async () => {
+    const raw = `HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 100 Continue\r\nx: y\n\n${ok}`;
+    const receiver = await startReceiver({
+      answer: ({ socket }) => {
+        socket.setNoDelay(true);
+        const writeFrom = (at: number) => {
+          if (at < raw.length && !socket.destroyed) socket.write(raw.charAt(at), () => setImmediate(writeFrom, at + 1));
+        };
+        writeFrom(0);
+      },
+    });
+    expect((await startSender().send(requestTo(receiver.url))).outcome).toMatchObject({ kind: "answered", excerpt: "ok" });
+  });
+
+  test.each(Object.entries(refusedAnswers))("is refused: %s", async (_name, { raw, detail, rule }) => {
+    for (const then of ["stay", "end"] as const) {
+      const receiver = await answering(raw, then);
+      const { outcome } = await startSender().send(requestTo(receiver.url));
+      expect(outcome, rule).toMatchObject({ kind: "failed", code: "protocol", statusCode: null, detail: expect.stringMatching(detail) });
+      await receiver.released();
+    }
+  });
+
+  test.each(Object.entries(brokenChunks))(
+    "whose body cannot be read is a failure of its status: %s",
+    async (_name, { raw, detail, rule }) => {
+      const receiver = await answering(raw);
+      const { outcome } = await startSender().send(requestTo(receiver.url));
+      expect(outcome, rule).toMatchObject({ kind: "failed", code: "protocol", statusCode: 200, detail: expect.stringMatching(detail) });
+    },
+  );
+
+  describe.each(Object.entries(malformedRests))("whose status is followed by %s", (_name, rest) => {
+    test.each(["stay", "end"] as const)("is obeyed (%s)", async (then) => {
+      for (const statusCode of [410, 429, 503]) {
+        const receiver = await answering(`HTTP/1.1 ${statusCode} X\r\nretry-after: 17\r\n${rest}`, then);
+        const { outcome } = await startSender().send(requestTo(receiver.url, then === "stay" ? 300 : 5000));
+        expect(outcome).toMatchObject({ kind: "answered", statusCode, retryAfter: "17" });
+        await receiver.released();
+      }
+    });
+  });
+
+  test("that was malformed ends the connection, which carries nothing more", async () => {
+    const raw = "HTTP/1.1 200 OK\r\nx y: z\r\ncontent-length: 2\r\n\r\nok";
+    const receiver = await answering(raw);
+    const sender = startSender();
+    for (let i = 0; i < 3; i++) expect((await sender.send(requestTo(receiver.url))).outcome).toMatchObject({ statusCode: 200 });
+    expect(receiver.requests.map(({ number }) => number)).toEqual([1, 1, 1]);
+    await receiver.released();
+  });
+
+  test.each([
+    ["another answer", ok],
+    ["half another answer", "HTTP/1.1 200 OK\r\ncontent-le"],
+    ["an empty line", "\r\n"],
+    ["one byte", "H"],
+  ])("with %s behind it: no other webhook takes those bytes for its own", async (_name, behind) => {
+    const receiver = await startReceiver({
+      answer: ({ socket, connection }) =>
+        socket.write(connection === 1 ? `${ok}${behind}` : "HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n"),
+    });
+    const sender = startSender();
+    expect((await sender.send({ ...requestTo(receiver.url), accountId: "acc_1" })).outcome).toMatchObject({ statusCode: 200 });
+    expect((await sender.send({ ...requestTo(receiver.url), accountId: "acc_2" })).outcome).toMatchObject({ statusCode: 500 });
+    expect(receiver.connectionCount()).toBe(2);
+  });
+
+  test("with bytes behind it that come later: the idle connection ends", async () => {
+    const socket = Promise.withResolvers<Socket>();
+    const receiver = await startReceiver({
+      answer: (request) => {
+        request.socket.write(ok);
+        socket.resolve(request.socket);
+      },
+    });
+    const sender = startSender();
+    await settledSend(sender, receiver.url);
+    (await socket.promise).write(ok);
+    await receiver.released();
+    expect((await sender.send(requestTo(receiver.url))).outcome).toMatchObject({ statusCode: 200 });
+    expect(receiver.connectionCount()).toBe(2);
+  });
+});
+
+describe("an excerpt of a compressed answer is text", () => {
+  const text = `{"error":"${"naïve ".repeat(300)}"}`;
+  const start = Buffer.from(text).subarray(0, 1024).toString();
+  test.each([
+    ["gzip", gzipSync(text)],
+    ["X-GZIP", gzipSync(text)],
+    ["deflate", deflateSync(text)],
+    ["deflate", deflateRawSync(text)],
+    ["br", brotliCompressSync(text)],
+    ["identity, br, gzip", gzipSync(brotliCompressSync(text))],
+    ["gzip", Buffer.from(text)],
+    ["utf-8", Buffer.from(text)],
+    ["gzip", gzipSync(text + "x".repeat(50_000_000))],
+    ["br", brotliCompressSync(text + "x".repeat(1_000_000))],
+  ])("%s", async (coding, body) => {
+    const head = `HTTP/1.1 500 No\r\ncontent-encoding: ${coding}\r\ncontent-length: ${body.length}\r\n\r\n`;
+    const receiver = await startReceiver({ answer: ({ socket }) => socket.write(Buffer.concat([Buffer.from(head), body])) });
+    expect((await startSender().send(requestTo(receiver.url))).outcome).toMatchObject({
+      kind: "answered",
+      statusCode: 500,
+      excerpt: start,
+    });
+  });
+
+  test("also where no more than half of it came, behind a transfer coding", async () => {
+    const half = gzipSync(randomBytes(3000).toString("hex")).subarray(0, 2000);
+    const head = "HTTP/1.1 500 No\r\ntransfer-encoding: gzip, chunked\r\n\r\n7d0\r\n";
+    const receiver = await startReceiver({ answer: ({ socket }) => socket.end(Buffer.concat([Buffer.from(head), half])) });
+    const { outcome } = await startSender().send(requestTo(receiver.url));
+    expect(outcome).toMatchObject({ kind: "answered", excerpt: expect.stringMatching(/^[0-9a-f]{1024}$/) });
+  });
+});
+
 describe("what is sent", () => {
   test("the body byte for byte, with its length and no header nobody asked for", async () => {
     const receiver = await startReceiver(zoo.wellBehaved);
@@ -251,6 +391,28 @@ describe("a reset on a connection that is used again", () => {
   });
 });
 
+test.each(["resetAndDestroy", "end", "destroy"] as const)(
+  "of a thousand webhooks to a receiver that answers 200 and is gone (%s) none is a failure",
+  async (leave) => {
+    // Some connections are gone at once, others when the next request is about to be written.
+    const receiver = await startReceiver({
+      answer: ({ socket, connection }) => socket.write(ok, () => setTimeout(() => socket[leave](), connection % 3)),
+    });
+    const sender = startSender();
+    const codes = new Map<string, number>();
+    let sent = 0;
+    const sendOn = async (): Promise<void> => {
+      while (sent++ < 1000) {
+        const { outcome } = await sender.send(requestTo(receiver.url));
+        const code = outcome.kind === "answered" ? String(outcome.statusCode) : outcome.kind === "failed" ? outcome.detail : outcome.code;
+        codes.set(code, (codes.get(code) ?? 0) + 1);
+      }
+    };
+    await Promise.all(Array.from({ length: 64 }, sendOn));
+    expect(Object.fromEntries(codes)).toEqual({ 200: 1000 });
+  },
+);
+
 describe("TLS", () => {
   test("an untrusted certificate", async () => {
     const receiver = await startReceiver({ ...zoo.wellBehaved, tls: selfSigned("localhost") });
@@ -263,6 +425,30 @@ describe("TLS", () => {
     const receiver = await startReceiver({ greet: (socket) => socket.on("data", () => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n")) });
     const { outcome } = await startSender().send(requestTo(`https://127.0.0.1:${receiver.port}/hook`));
     expect(outcome).toMatchObject({ kind: "failed", code: "tls" });
+  });
+
+  test.each([
+    ["is closed", (socket: Socket) => socket.end(), /closed during the TLS handshake/],
+    ["is reset", (socket: Socket) => socket.resetAndDestroy(), /closed during the TLS handshake/],
+    ["gets an alert", (socket: Socket) => socket.write(Buffer.from("15030100020228", "hex")), /no trusted TLS connection \(ERR_SSL/],
+    ["gets plain HTTP", (socket: Socket) => socket.write(ok), /no trusted TLS connection \(ERR_SSL/],
+    ["is closed behind half a record", (socket: Socket) => socket.end(Buffer.from("160303", "hex")), /closed during the TLS handshake/],
+  ] as const)("a handshake that %s", async (_name, act, detail) => {
+    const receiver = await startReceiver({ greet: (socket) => socket.once("data", () => act(socket)) });
+    const { outcome } = await startSender().send(requestTo(`https://127.0.0.1:${receiver.port}/hook`));
+    expect(outcome).toMatchObject({ kind: "failed", code: "tls", detail: expect.stringMatching(detail) });
+  });
+
+  test("a connection that is closed before the handshake begins", async () => {
+    const receiver = await startReceiver({ greet: (socket) => socket.resetAndDestroy() });
+    const { outcome } = await startSender().send(requestTo(`https://127.0.0.1:${receiver.port}/hook`));
+    expect(outcome).toMatchObject({ kind: "failed", code: "tls" });
+  });
+
+  test("a handshake that never ends says so when its time is over", async () => {
+    const receiver = await startReceiver({ greet: () => undefined });
+    const { outcome } = await startSender().send(requestTo(`https://127.0.0.1:${receiver.port}/hook`, 300));
+    expect(outcome).toMatchObject({ kind: "failed", code: "timeout", detail: "no end of the TLS handshake within 300 ms" });
   });
 
   test("a handshake that never ends, and the sender is closed: the socket is released at once", async () => {

@@ -83,7 +83,7 @@ async function pollWhole(baseUrl: string, roundMs: number): Promise<number> {
   return (polls / roundMs) * 1000;
 }
 
-/** One the upstream has nothing new to say about, so that only polling is measured. */
+/** A call whose status does not change, so that only polling is measured. */
 function watchedCall(index: number): WatchedCall {
   const nowMs = Date.now();
   const status = { status: "calling", reason: "", terminal: false, observedAtMs: nowMs, lastGoodPollAtMs: nowMs };

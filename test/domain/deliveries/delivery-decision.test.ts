@@ -10,6 +10,7 @@ import { answered, attemptInput, fresh, healthy, policy, startMs } from "../../h
 const nowMs = startMs + 100;
 const dayMs = 86_400_000;
 const spanMs = scheduleSpanMs(policy);
+const notPaused = { pausedUntilMs: null, pausedSinceMs: null, consecutivePauses: 0 };
 
 function decide(input: AttemptInput, jitter = 0, atMs = nowMs): AttemptResult {
   return decideAfterAttempt(input, policy, { nowMs: atMs, jitter });
@@ -56,7 +57,7 @@ describe("what the receiver answers", () => {
       decision: "delivered",
     });
     expect(result.endpoint.health).toEqual({ ...healthy, lastSuccessAtMs: nowMs });
-    expect(result.host).toEqual({ pausedUntilMs: null, pausedSinceMs: null, consecutivePauses: 0 });
+    expect(result.host).toMatchObject(notPaused);
     expect(result.endpointChange).toBe("none");
   });
 
@@ -71,12 +72,14 @@ describe("what the receiver answers", () => {
   test.each<[name: string, outcome: AttemptOutcome, pauseMs: number, reason: string]>([
     ["429", answered(429), 5000, "rate_limited"],
     ["429 with Retry-After", answered(429, "120"), 120_000, "rate_limited"],
-    ["429 with a Retry-After shorter than the usual pause", answered(429, "1"), 1000, "rate_limited"],
-    ["429 with a Retry-After nobody can read", answered(429, "soon"), 5000, "rate_limited"],
+    ["429 with a Retry-After shorter than the usual pause", answered(429, "1"), 5000, "rate_limited"],
+    ["429 with an unreadable Retry-After", answered(429, "soon"), 5000, "rate_limited"],
     ["429 with Retry-After: 0", answered(429, "0"), 5000, "rate_limited"],
-    ["429 with more than a day", answered(429, "9999999999"), dayMs, "rate_limited"],
+    ["429 with more than a day", answered(429, "999999999"), dayMs, "rate_limited"],
     ["503 with Retry-After", answered(503, "120"), 120_000, "unavailable"],
+    ["429 with an epoch as Retry-After", answered(429, "1795643237"), 5000, "rate_limited"],
   ])("%s is deferred and spends no step", (_, outcome, pauseMs, reason) => {
+    const pausesHost = reason === "unavailable";
     const result = decide(attemptInput(outcome), 1);
     expect(result.delivery).toEqual({
       ...fresh,
@@ -92,7 +95,9 @@ describe("what the receiver answers", () => {
       consecutivePauses: 1,
       pauseReason: reason,
     });
-    expect(result.host).toEqual({ pausedUntilMs: nowMs + pauseMs, pausedSinceMs: nowMs, consecutivePauses: 1 });
+    expect(result.host).toMatchObject(
+      pausesHost ? { pausedUntilMs: nowMs + pauseMs, pausedSinceMs: nowMs, consecutivePauses: 1 } : notPaused,
+    );
   });
 
   test.each<[name: string, outcome: AttemptOutcome, pauseMs: number]>([
@@ -101,7 +106,7 @@ describe("what the receiver answers", () => {
     ["504", answered(504), 5000],
     ["503 with Retry-After: -1", answered(503, "-1"), 5000],
     ["502 with Retry-After", answered(502, "3600"), 3_600_000],
-    ["504 with a short Retry-After", answered(504, "2"), 2000],
+    ["504 with a short Retry-After", answered(504, "2"), 5000],
   ])("%s spends a step and pauses", (_, outcome, pauseMs) => {
     const result = decide(attemptInput(outcome));
     expect(result.delivery).toMatchObject({ status: "pending", stepsSpent: 1, firstFailedAtMs: nowMs });
@@ -109,7 +114,7 @@ describe("what the receiver answers", () => {
     expect(result.attempt.decision).toBe("retry");
     expect(result.endpoint.health).toMatchObject({ consecutiveFailures: 1, failingSinceMs: nowMs, pauseReason: "unavailable" });
     expect(result.endpoint.health.pausedUntilMs).toBe(nowMs + pauseMs);
-    expect(result.host).toEqual({ pausedUntilMs: nowMs + pauseMs, pausedSinceMs: nowMs, consecutivePauses: 1 });
+    expect(result.host).toMatchObject({ pausedUntilMs: nowMs + pauseMs, pausedSinceMs: nowMs, consecutivePauses: 1 });
   });
 
   test.each<[statusCode: number, code: AttemptErrorCode]>([
@@ -140,7 +145,7 @@ describe("what the receiver answers", () => {
     expect(result.attempt.error?.code).toBe(code);
     expect(result.attempt.error?.detail).toContain(String(statusCode));
     expect(result.endpoint.health).toEqual({ ...healthy, consecutiveFailures: 1, failingSinceMs: nowMs });
-    expect(result.host).toEqual({ pausedUntilMs: null, pausedSinceMs: null, consecutivePauses: 0 });
+    expect(result.host).toMatchObject(notPaused);
   });
 
   test.each(["timeout", "connect", "reset", "tls", "dns", "protocol", "blocked_address"] as const)("%s is a failed attempt", (code) => {
@@ -261,15 +266,77 @@ describe("deferrals and the schedule's span", () => {
   });
 });
 
+function after429(host: AttemptInput["host"], endpointId: string, atMs: number, over: Partial<typeof policy> = {}): AttemptResult {
+  return decideAfterAttempt({ ...attemptInput(answered(429), { endpointId }), host }, { ...policy, ...over }, { nowMs: atMs, jitter: 0 });
+}
+
+describe("a 429", () => {
+  const { host: freshHost } = attemptInput(answered(429));
+
+  test("pauses its endpoint alone, however often that answers so", () => {
+    let host = freshHost;
+    for (let n = 0; n < 5; n++) {
+      const result = after429(host, "ep_1", startMs + n * 10_000);
+      ({ host } = result);
+      expect(result.endpoint.health.pausedUntilMs).toBe(startMs + n * 10_000 + 5000);
+      expect(host.pausedUntilMs).toBeNull();
+    }
+  });
+
+  test.each([
+    ["within a minute", 59_999, true],
+    ["a minute later", 60_000, false],
+  ])("of another URL of the host %s decides whether the host pauses too", (_name, laterMs, pauses) => {
+    const { host } = after429(freshHost, "ep_1", startMs);
+    const atMs = startMs + laterMs;
+    expect(after429(host, "ep_2", atMs).host.pausedUntilMs).toBe(pauses ? atMs + 5000 : null);
+  });
+
+  test("counts the newest of another URL, also when the same one answered so in between", () => {
+    const first = after429(freshHost, "ep_2", startMs).host;
+    const second = after429(first, "ep_1", startMs + 70_000).host;
+    const third = after429(second, "ep_2", startMs + 80_000).host;
+    const again = { ...third, pausedUntilMs: null, pausedSinceMs: null };
+    expect(after429(again, "ep_2", startMs + 129_999).host.pausedUntilMs).not.toBeNull();
+    expect(after429(again, "ep_2", startMs + 130_000).host.pausedUntilMs).toBeNull();
+  });
+
+  test("pauses the host at once if that has a rate limit of its own", () => {
+    expect(after429(freshHost, "ep_1", startMs, { rateLimitedHosts: ["crm.example.com"] }).host.pausedUntilMs).toBe(startMs + 5000);
+    expect(after429(freshHost, "ep_1", startMs, { rateLimitedHosts: ["example.com"] }).host.pausedUntilMs).toBeNull();
+  });
+
+  test.each([
+    ["1", 5000],
+    ["5", 5000],
+    ["30", 30_000],
+    ["1795643237", 5000],
+  ])("with Retry-After %s pauses for %d ms: never less than 5 s", (retryAfter, pauseMs) => {
+    expect(decide(attemptInput(answered(429, retryAfter))).endpoint.health.pausedUntilMs).toBe(nowMs + pauseMs);
+  });
+
+  test("doubles its pause whatever Retry-After says, up to 5 min", () => {
+    let { endpoint } = attemptInput(answered(429));
+    const pausesMs: number[] = [];
+    let atMs = startMs;
+    for (let n = 0; n < 8; n++) {
+      ({ endpoint } = decideAfterAttempt({ ...attemptInput(answered(429, "1")), endpoint }, policy, { nowMs: atMs, jitter: 0 }));
+      pausesMs.push((endpoint.health.pausedUntilMs ?? 0) - atMs);
+      atMs = endpoint.health.pausedUntilMs ?? 0;
+    }
+    expect(pausesMs).toEqual([5000, 10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000]);
+  });
+});
+
 describe("pauses", () => {
   test("without Retry-After they double from 5 s to 5 min while they continue", () => {
     let { endpoint, host } = attemptInput(answered(429));
     const pausesMs: number[] = [];
     let atMs = startMs;
     for (let n = 0; n < 9; n++) {
-      const result = decideAfterAttempt({ ...attemptInput(answered(429)), endpoint, host }, policy, { nowMs: atMs, jitter: 0 });
+      const result = decideAfterAttempt({ ...attemptInput(answered(502)), endpoint, host }, policy, { nowMs: atMs, jitter: 0 });
       ({ endpoint, host } = result);
-      expect(host).toEqual({ pausedUntilMs: endpoint.health.pausedUntilMs, pausedSinceMs: atMs, consecutivePauses: n + 1 });
+      expect(host).toMatchObject({ pausedUntilMs: endpoint.health.pausedUntilMs, pausedSinceMs: atMs, consecutivePauses: n + 1 });
       pausesMs.push((host.pausedUntilMs ?? 0) - atMs);
       atMs = host.pausedUntilMs ?? 0;
     }
@@ -280,18 +347,18 @@ describe("pauses", () => {
   const over = { pausedUntilMs: nowMs, pausedSinceMs: nowMs - 1000, consecutivePauses: 2 };
   const pausedBoth = (pause: typeof running) => ({ health: { ...pause, pauseReason: "rate_limited" as const }, host: pause });
 
-  test.each<[name: string, outcome: AttemptOutcome, before: typeof running, after: AttemptInput["host"]]>([
+  test.each<[name: string, outcome: AttemptOutcome, before: typeof running, after: Omit<AttemptInput["host"], "rateLimits">]>([
     ["a 2xx after it resets everything", answered(200), over, { pausedUntilMs: null, pausedSinceMs: null, consecutivePauses: 0 }],
     ["a 2xx that was on the wire does not end it early", answered(200), running, running],
-    ["a 429 that was on the wire does not double it", answered(429), running, running],
-    ["a shorter Retry-After does not shorten it", answered(429, "10"), running, running],
-    ["a longer Retry-After makes it longer", answered(429, "90"), running, { ...running, pausedUntilMs: nowMs + 90_000 }],
+    ["a 502 that was in flight does not double it", answered(502), running, running],
+    ["a shorter Retry-After does not shorten it", answered(503, "10"), running, running],
+    ["a longer Retry-After makes it longer", answered(503, "90"), running, { ...running, pausedUntilMs: nowMs + 90_000 }],
     ["a 502 after it continues it", answered(502), over, { pausedUntilMs: nowMs + 20_000, pausedSinceMs: nowMs, consecutivePauses: 3 }],
     ["a 404 leaves it", answered(404), over, over],
     ["a timeout leaves it", failed("timeout"), running, running],
   ])("%s", (_, outcome, before, after) => {
     const result = decide(attemptInput(outcome, pausedBoth(before)));
-    expect(result.host).toEqual(after);
+    expect(result.host).toMatchObject(after);
     expect(result.endpoint.health).toMatchObject(after);
     expect(result.endpoint.health.pauseReason === null).toBe(after.pausedUntilMs === null);
   });

@@ -24,8 +24,8 @@ const rows: readonly [from: number, to: number, retryAfterMs: number | null, exp
   [400, 409, null, ["failed", "status", null, null, false]],
   [410, 410, null, ["gone", "gone", null, null, false]],
   [411, 428, null, ["failed", "status", null, null, false]],
-  [429, 429, null, ["deferred", "status", "both", "rate_limited", true]],
-  [429, 429, 1000, ["deferred", "status", "both", "rate_limited", true]],
+  [429, 429, null, ["deferred", "status", "spreading", "rate_limited", true]],
+  [429, 429, 1000, ["deferred", "status", "spreading", "rate_limited", true]],
   [430, 501, null, ["failed", "status", null, null, false]],
   [430, 501, 1000, ["failed", "status", null, null, false]],
   [502, 504, null, ["failed", "status", "both", "unavailable", true]],
@@ -67,7 +67,7 @@ describe("classifyOutcome", () => {
     for (const retryAfterMs of [null, 1000])
       for (let statusCode = 100; statusCode <= 999; statusCode += 1) {
         const { kind, pause } = classifyOutcome(answered(statusCode), retryAfterMs);
-        if (kind === "deferred") expect(pause?.scope, String(statusCode)).toMatch(/^(?:endpoint|both)$/);
+        if (kind === "deferred") expect(pause?.scope, String(statusCode)).toMatch(/^(?:endpoint|both|spreading)$/);
       }
   });
 });

@@ -43,7 +43,7 @@ describe("standard", () => {
     expect(JSON.parse(renderPayload(event, "standard", null).body)).toEqual({
       type: "endpoint.disabled",
       timestamp: time,
-      data: { endpoint_id: "ep_1", delivery_id: null, source: null, state: "disabled", reason: "gone", observed_at: time },
+      data: { endpoint_id: "ep_1", delivery_id: null, hook_ids: null, source: null, state: "disabled", reason: "gone", observed_at: time },
     });
   });
 });

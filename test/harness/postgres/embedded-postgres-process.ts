@@ -7,7 +7,7 @@ import { freePort } from "../../../src/cli/demo/service-process.ts";
 /*
  * A Postgres server that lives as long as its standard input is open, so it ends with the process that started it, however that
  * ends. A process of its own: the library ends the process it is loaded into with code 0 whenever that has nothing left
- * to do, and a run of tests that failed would say that it passed. With `--no-sync` it does not wait for the disk.
+ * to do, and a failed run of tests would pass. With `--no-sync` it does not wait for the disk.
  */
 
 // The unprivileged user it runs as must reach its folder.

@@ -72,7 +72,7 @@ export class TestPostgres {
     return instance;
   }
 
-  /** One more, which has nothing yet. All of them know that they are several. */
+  /** Opens one more instance, which owns nothing yet. Each has peers. */
   async openBeside(policy: DeliveryPolicy, given: Partial<DatabaseOptions> = {}): Promise<TestInstance> {
     const instance = this.#open(policy, given);
     await join(instance);
@@ -86,7 +86,7 @@ export class TestPostgres {
     return this.#open(policy, {});
   }
 
-  /** Takes an instance for dead, from another connection; it keeps its token and does not know. */
+  /** Evicts an instance from another connection; it keeps its token, unaware. */
   async evict({ owner, db }: TestInstance): Promise<void> {
     await evict(db, `token = ${owner.token}`);
   }

@@ -32,7 +32,7 @@ export type Callbacks = {
   arrived(count: number): Promise<void>;
 };
 
-/** Where webhooks go in tests: answers each as the test says, at once or when its promise resolves. Ends with the test. */
+/** Starts a callback server that answers each webhook as `answer` decides, at once or when its promise resolves. Ends with the test. */
 export async function startCallbacks(
   answer: (callback: Callback) => CallbackAnswer | Promise<CallbackAnswer> = () => 200,
   behaviour: Omit<Behaviour, "answer"> = {},

@@ -26,7 +26,7 @@ export type NameServer = {
 
 const typeA = 1;
 
-/** A name server on loopback (RFC 1035) that says what the test says. Ends with the test. */
+/** Starts a name server on loopback (RFC 1035) that answers from `zone`. Ends with the test. */
 export async function startNameServer(zone: Zone, ttlSeconds = 0, host = "127.0.0.1"): Promise<NameServer> {
   const socket = createSocket("udp4");
   let isClosed = false;

@@ -28,7 +28,7 @@ export type RawReceiver = {
 export type Behaviour = {
   /** At each complete request. */
   readonly answer?: (request: RawRequest) => void;
-  /** At each connection, before anything was said. */
+  /** Called for each connection, before a byte was sent. */
   readonly greet?: (socket: Socket) => void;
   readonly tls?: Identity;
   readonly port?: number;
@@ -104,7 +104,7 @@ function pour(socket: Socket, text: string): void {
   more();
 }
 
-/** Receivers that say the same to everybody, by what they do. */
+/** Receivers with one behaviour each, by its name. */
 export const zoo = {
   wellBehaved: { answer: ({ socket }) => socket.write(ok) },
   noContent: { answer: ({ socket }) => socket.write("HTTP/1.1 204 No Content\r\n\r\n") },

@@ -19,17 +19,17 @@ export type OpenApiDocument = {
   };
 };
 
-/** An answer as a client has it. Header names are in lower case. */
+/** An answer as a client gets it. Header names are in lower case. */
 export type SeenAnswer = {
   readonly method: string;
-  /** As it was asked for, query string and all. */
+  /** Path and query. */
   readonly target: string;
   readonly status: number;
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
   readonly text: string;
 };
 
-/** What clients may rely on of every answer, and what the OpenAPI document says of this one. */
+/** Compares answers with what clients may rely on of every answer, and with the OpenAPI document. */
 export class AnswerCheck {
   readonly document: OpenApiDocument;
   readonly #schemas = new Map<string, z.ZodType>();
@@ -43,7 +43,7 @@ export class AnswerCheck {
       .map((path) => ({ path, pattern: new RegExp(`^${path.replaceAll(/\{\w+\}/g, "[^/]+").replaceAll(".", "\\.")}$`) }));
   }
 
-  /** Nothing where all is well. */
+  /** Returns the faults of an answer; none if it is right. */
   faultsOf(answer: SeenAnswer): readonly string[] {
     const { method, status, headers } = answer;
     const faults = [...this.#generalFaults(answer)];

@@ -160,7 +160,7 @@ export class ServiceWorld {
     return this.get(`/v1/endpoints/${id}`);
   }
 
-  /** Until nothing is on the wire but what callback servers have not answered. The store answers in the order it is asked. */
+  /** Waits until nothing is on the wire but requests that callback servers have not answered. The store answers in order. */
   async quiet(): Promise<void> {
     for (let quietTurns = 0; quietTurns < 3;) {
       for (let turn = 0; turn < 3; turn++) await setImmediate();
@@ -171,7 +171,7 @@ export class ServiceWorld {
     }
   }
 
-  /** Second by second, as a running machine sees it. */
+  /** Lets time pass second by second, as on a running machine. */
   async pass(ms: number): Promise<void> {
     await this.quiet();
     for (let leftMs = ms; leftMs > 0; leftMs -= 1000) {
@@ -180,18 +180,18 @@ export class ServiceWorld {
     }
   }
 
-  /** At once, as a machine that was asleep sees it. */
+  /** Lets time pass at once, as on a machine that slept. */
   async leap(ms: number): Promise<void> {
     await this.quiet();
     await this.clock.leap(ms);
     await this.quiet();
   }
 
-  /** Lets time pass in small steps; after each the store has answered everything that it was asked. */
+  /** Lets time pass in small steps; after each the store has answered all its requests. */
   async advance(ms: number): Promise<void> {
     for (let passedMs = 0; passedMs < ms; passedMs += stepMs) {
       await this.clock.advance(Math.min(stepMs, ms - passedMs));
-      // The store answers in the order it is asked.
+      // The store answers in order.
       await this.client.get("/readyz");
     }
   }

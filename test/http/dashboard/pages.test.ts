@@ -43,7 +43,7 @@ describe("a watch", () => {
     const { status, text } = await get(`/dashboard/watches/${watchId}`);
     expect(status).toBe(200);
     const said = textOf(text);
-    expect(said).toContain("completed: the call has ended; 2 webhooks are still owed.");
+    expect(said).toContain("completed: the call has ended; 2 webhooks are still pending.");
     expect(said).toContain("lead_id 00Q5g000");
     expect(said).toMatch(
       /call\.queued .* Attempt 1 .* answered 401 .* Attempt 2 .* answered 500 .* The receiver failed while it handled the webhook/,

@@ -11,13 +11,15 @@ import { lockForRetiring } from "./retire-endpoint.ts";
 export type Consequences = {
   /** Token to which operational events are leased. `null` if this instance was evicted; other instances then send them. */
   readonly token: number | null;
-  /** Hooks of the deliveries' accounts that subscribe to attempts. */
+  /** All hooks of the deliveries' accounts that are not disabled. */
+  readonly accountHooks: readonly AccountHook[];
+  /** Those of them that subscribe to attempts. */
   readonly hooks: readonly AccountHook[];
   /** Endpoints of those hooks, to be locked together with the endpoints of the attempts. */
   readonly endpointIds: readonly string[];
 };
 
-const none: Consequences = { token: null, hooks: [], endpointIds: [] };
+const none: Consequences = { token: null, accountHooks: [], hooks: [], endpointIds: [] };
 
 /**
  * Locks the rows that failed attempts may end or notify: the instance, calls, watches and hooks, in the common lock order
@@ -41,11 +43,12 @@ export async function lockConsequences(tx: Transaction, records: readonly Attemp
       [...goneEndpointIds],
       records.map(({ deliveryId }) => deliveryId),
     ),
-    lockAccountHooks(tx, [...accountIds], { toDelete: goneEndpointIds.size > 0 }),
+    lockAccountHooks(tx, [...accountIds], { toChange: goneEndpointIds.size > 0 }),
   ]);
   const subscribers = hooks.filter(({ filter }) => subscribesToAttempts(filter));
   return {
     token: instance === undefined ? null : integer(instance, "token"),
+    accountHooks: hooks,
     hooks: subscribers,
     endpointIds: [...new Set(subscribers.map(({ endpointId }) => endpointId))],
   };

@@ -1,14 +1,17 @@
+import { adapt, attemptColumns, namesOf, stateColumns } from "../../sql/delivery-columns.ts";
+import type { Column } from "../../sql/delivery-columns.ts";
+import { arraysOf, unnest, unnestAs } from "../connection/unnest.ts";
 import type { Attempt } from "../../../domain/deliveries/attempt.ts";
 import { dueAfterAttempt, supersededBy } from "../../../domain/deliveries/lane.ts";
 import { hasEndpointChanged } from "../../../domain/deliveries/endpoint.ts";
 import type { LatePolicy } from "../../../domain/deliveries/endpoint.ts";
-import { decideAfterAttempt } from "../../../domain/deliveries/delivery-decision.ts";
-import type { AttemptResult, EndpointStatus, HostHealth } from "../../../domain/deliveries/delivery-decision.ts";
+import { decideAfterAttempt, hasHostChanged } from "../../../domain/deliveries/delivery-decision.ts";
+import type { AttemptResult, EndpointStatus, HostStatus } from "../../../domain/deliveries/delivery-decision.ts";
 import type { DeliveryState } from "../../../domain/deliveries/delivery.ts";
 import type { DeliveryPolicy } from "../../../domain/deliveries/retry-policy.ts";
 import type { AttemptRecord } from "../../../ports/stores/delivery-store.ts";
 import type { Row } from "../../sql/rows.ts";
-import { deliveryOf, endpointOf, flag, integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
+import { deliveryOf, endpointOf, flag, hostColumns, hostStatusOf, integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { dueTimes, laneKey } from "../deliveries/lanes.ts";
 import { isStatus } from "../reading/page.ts";
@@ -22,7 +25,7 @@ type DeliveryWork = {
   changed: boolean;
 };
 type EndpointWork = { readonly before: EndpointStatus; status: EndpointStatus; readonly late: LatePolicy; readonly hostId: number };
-type HostWork = { health: HostHealth; changed: boolean };
+type HostWork = { readonly origin: string; status: HostStatus; changed: boolean };
 
 /** The decision on one attempt, from which its result is built. */
 export type DecidedAttempt = { readonly row: Row; readonly hostId: number; readonly result: AttemptResult };
@@ -51,8 +54,9 @@ export class LockedAttempts {
         endpointIds,
       ),
       tx.all(
-        `select id, paused_until, paused_since, consecutive_pauses from hosts where id = any(array(select host_id from endpoints where id = any(array(${of("endpoint_id")}) || $2::text[])))
-         order by id for no key update`,
+        `select h.id, h.origin, ${hostColumns} from hosts h
+         where h.id = any(array(select host_id from endpoints where id = any(array(${of("endpoint_id")}) || $2::text[])))
+         order by h.id for no key update`,
         deliveryIds,
         endpointIds,
       ),
@@ -105,17 +109,7 @@ export class LockedAttempts {
       }),
     );
     this.#hosts = new Map(
-      hosts.map((row) => [
-        integer(row, "id"),
-        {
-          health: {
-            pausedUntilMs: integerOrNull(row, "paused_until"),
-            pausedSinceMs: integerOrNull(row, "paused_since"),
-            consecutivePauses: integer(row, "consecutive_pauses"),
-          },
-          changed: false,
-        },
-      ]),
+      hosts.map((row) => [integer(row, "id"), { origin: text(row, "origin"), status: hostStatusOf(row), changed: false }]),
     );
   }
 
@@ -139,8 +133,10 @@ export class LockedAttempts {
       {
         delivery: delivery.state,
         attempt: { number: delivery.state.attemptCount + 1, startedAtMs, durationMs, outcome, mode },
+        endpointId: text(delivery.row, "endpoint_id"),
+        origin: host.origin,
         endpoint: endpoint.status,
-        host: host.health,
+        host: host.status,
         isTest: delivery.row["event_type"] === "endpoint.test",
       },
       this.#policy,
@@ -149,9 +145,8 @@ export class LockedAttempts {
     this.#attempts.push({ deliveryId: record.deliveryId, attempt: result.attempt });
     this.#applyResult(delivery, result);
     endpoint.status = result.endpoint;
-    if (result.host.pausedUntilMs !== host.health.pausedUntilMs || result.host.consecutivePauses !== host.health.consecutivePauses)
-      host.changed = true;
-    host.health = result.host;
+    if (hasHostChanged(host.status, result.host)) host.changed = true;
+    host.status = result.host;
     this.#settleLane(delivery, result, endpoint.late, nowMs);
     if (result.endpointChange === "disabled_gone") this.#cancelAll(text(delivery.row, "endpoint_id"), nowMs);
     return { row: delivery.row, hostId: endpoint.hostId, result };
@@ -230,13 +225,18 @@ export class LockedAttempts {
     const hosts = [...this.#hosts].filter(([, { changed }]) => changed);
     if (hosts.length === 0) return;
     await tx.run(
-      `update hosts h set paused_until = u.paused_until, paused_since = u.paused_since, consecutive_pauses = u.consecutive_pauses
-       from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::integer[]) as u(id, paused_until, paused_since, consecutive_pauses)
+      `update hosts h set paused_until = u.paused_until, paused_since = u.paused_since, consecutive_pauses = u.consecutive_pauses,
+         rate_limited_endpoint_id = u.rate_limited_endpoint_id, rate_limited_at = u.rate_limited_at, other_rate_limited_at = u.other_rate_limited_at
+       from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::integer[], $5::text[], $6::bigint[], $7::bigint[])
+         as u(id, paused_until, paused_since, consecutive_pauses, rate_limited_endpoint_id, rate_limited_at, other_rate_limited_at)
        where h.id = u.id`,
       hosts.map(([id]) => id),
-      hosts.map(([, { health }]) => health.pausedUntilMs),
-      hosts.map(([, { health }]) => health.pausedSinceMs),
-      hosts.map(([, { health }]) => health.consecutivePauses),
+      hosts.map(([, { status }]) => status.pausedUntilMs),
+      hosts.map(([, { status }]) => status.pausedSinceMs),
+      hosts.map(([, { status }]) => status.consecutivePauses),
+      hosts.map(([, { status }]) => status.rateLimits.endpointId),
+      hosts.map(([, { status }]) => status.rateLimits.atMs),
+      hosts.map(([, { status }]) => status.rateLimits.otherAtMs),
     );
   }
 }
@@ -253,43 +253,28 @@ function entriesOf(lane: readonly DeliveryWork[]) {
   }));
 }
 
-async function writeAttempts(
-  tx: Transaction,
-  attempts: readonly { readonly deliveryId: string; readonly attempt: Attempt }[],
-): Promise<void> {
-  await tx.run(
-    `insert into attempts (delivery_id, number, started_at, duration_ms, status_code, error_code, error_detail, response_excerpt, decision)
-     select * from unnest($1::text[], $2::integer[], $3::bigint[], $4::integer[], $5::integer[], $6::text[], $7::text[], $8::text[], $9::text[])`,
-    attempts.map(({ deliveryId }) => deliveryId),
-    attempts.map(({ attempt }) => attempt.number),
-    attempts.map(({ attempt }) => attempt.startedAtMs),
-    attempts.map(({ attempt }) => Math.round(attempt.durationMs)),
-    attempts.map(({ attempt }) => attempt.statusCode),
-    attempts.map(({ attempt }) => attempt.error?.code ?? null),
-    attempts.map(({ attempt }) => attempt.error?.detail ?? null),
-    attempts.map(({ attempt }) => attempt.responseExcerpt),
-    attempts.map(({ attempt }) => attempt.decision),
-  );
+type WrittenAttempt = { readonly deliveryId: string; readonly attempt: Attempt };
+
+const writtenAttemptColumns: readonly Column<WrittenAttempt>[] = [
+  { name: "delivery_id", type: "text", valueOf: ({ deliveryId }) => deliveryId },
+  ...attemptColumns.map((column) => adapt(column, ({ attempt }: WrittenAttempt) => attempt)),
+];
+const insertAttempts = `insert into attempts (${namesOf(writtenAttemptColumns)}) select * from ${unnest(writtenAttemptColumns)}`;
+
+async function writeAttempts(tx: Transaction, attempts: readonly WrittenAttempt[]): Promise<void> {
+  await tx.run(insertAttempts, ...arraysOf(writtenAttemptColumns, attempts));
 }
 
+const changedColumns: readonly Column<DeliveryWork>[] = [
+  ...stateColumns.map((column) => adapt(column, ({ state }: DeliveryWork) => state)),
+  { name: "due_at", type: "bigint", valueOf: ({ dueAtMs }) => dueAtMs },
+  { name: "lease_owner", type: "bigint", valueOf: ({ leaseOwner }) => leaseOwner },
+  { name: "lease_token", type: "bigint", valueOf: ({ leaseToken }) => leaseToken },
+];
+const writtenColumns: readonly Column<DeliveryWork>[] = [{ name: "id", type: "text", valueOf: ({ state }) => state.id }, ...changedColumns];
+const updateDeliveries = `update deliveries d set ${changedColumns.map(({ name }) => `${name} = u.${name}`).join(", ")}
+  from ${unnestAs("u", writtenColumns)} where d.id = u.id`;
+
 async function writeDeliveries(tx: Transaction, deliveries: readonly DeliveryWork[]): Promise<void> {
-  await tx.run(
-    `update deliveries d set status = u.status, attempt_count = u.attempt_count, steps_spent = u.steps_spent, next_attempt_at = u.next_attempt_at,
-       due_at = u.due_at, first_attempt_at = u.first_attempt_at, first_failed_at = u.first_failed_at, settled_at = u.settled_at,
-       lease_owner = u.lease_owner, lease_token = u.lease_token
-     from unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[],
-       $11::bigint[]) as u(id, status, attempt_count, steps_spent, next_attempt_at, due_at, first_attempt_at, first_failed_at, settled_at, lease_owner,
-       lease_token) where d.id = u.id`,
-    deliveries.map(({ state }) => state.id),
-    deliveries.map(({ state }) => state.status),
-    deliveries.map(({ state }) => state.attemptCount),
-    deliveries.map(({ state }) => state.stepsSpent),
-    deliveries.map(({ state }) => state.nextAttemptAtMs),
-    deliveries.map(({ dueAtMs }) => dueAtMs),
-    deliveries.map(({ state }) => state.firstAttemptAtMs),
-    deliveries.map(({ state }) => state.firstFailedAtMs),
-    deliveries.map(({ state }) => state.settledAtMs),
-    deliveries.map(({ leaseOwner }) => leaseOwner),
-    deliveries.map(({ leaseToken }) => leaseToken),
-  );
+  await tx.run(updateDeliveries, ...arraysOf(writtenColumns, deliveries));
 }

@@ -21,34 +21,39 @@ async function publishSourceEvent(
   const { type, sourceName, state, reason, nowMs } = event;
   const { condition, values } = mayUseSource(sourceName, "$1");
   const accounts = await tx.all(
-    `select a.id from accounts a where exists (select 1 from hooks h where h.account_id = a.id) and (${condition}) order by a.id`,
+    `select a.id from accounts a where exists (select 1 from hooks h where h.account_id = a.id and h.disabled_at is null) and (${condition}) order by a.id`,
     ...values,
   );
-  const data = { endpointId: null, deliveryId: null, source: sourceName, state, reason, observedAtMs: nowMs };
+  const data = { endpointId: null, deliveryId: null, hookIds: null, source: sourceName, state, reason, observedAtMs: nowMs };
   const drafts = accounts.map((row) => ({ type, accountId: text(row, "id"), exceptEndpointId: null, nowMs, data }));
   const hooks = await lockAccountHooks(
     tx,
     accounts.map((row) => text(row, "id")),
-    { toDelete: false },
+    { toChange: false },
   );
   const events = operationalEvents(drafts, hooks).filter((draft) => draft !== null);
   const jobs = await insertEvents(tx, token, events);
   return { jobs: events.flatMap((inserted) => jobs.get(inserted) ?? []), notices: noticesOf(events) };
 }
 
-export type AccountHook = { readonly accountId: string; readonly endpointId: string; readonly filter: EventFilter };
+export type AccountHook = { readonly id: string; readonly accountId: string; readonly endpointId: string; readonly filter: EventFilter };
 
-/** Locks and reads every hook of these accounts, so that none is removed while it is notified. `toDelete` locks for a later deletion. */
+/** Locks and reads every hook of these accounts, so that none is removed while it is notified. `toChange` locks them for an update. */
 export async function lockAccountHooks(
   tx: Transaction,
   accountIds: readonly string[],
-  { toDelete }: { readonly toDelete: boolean },
+  { toChange }: { readonly toChange: boolean },
 ): Promise<readonly AccountHook[]> {
   const rows = await tx.all(
-    `select account_id, endpoint_id, events from hooks where account_id = any($1) order by id for ${toDelete ? "update" : "key share"}`,
+    `select id, account_id, endpoint_id, events from hooks where account_id = any($1) and disabled_at is null order by id for ${toChange ? "update" : "key share"}`,
     accountIds,
   );
-  return rows.map((row) => ({ accountId: text(row, "account_id"), endpointId: text(row, "endpoint_id"), filter: filterOf(row) }));
+  return rows.map((row) => ({
+    id: text(row, "id"),
+    accountId: text(row, "account_id"),
+    endpointId: text(row, "endpoint_id"),
+    filter: filterOf(row),
+  }));
 }
 
 /** Builds one event for each draft, sent to the locked hooks of its account that name the type; `null` if none does. */

@@ -1,9 +1,12 @@
+import { adapt, attemptColumns, namesOf, stateColumns } from "../../sql/delivery-columns.ts";
+import type { Column } from "../../sql/delivery-columns.ts";
+import { arraysOf, unnestAs } from "../connection/unnest.ts";
 import { recordedOf } from "../../sql/attempt-recorded.ts";
 import { decideAfterAttempt, changesOnlyDelivery } from "../../../domain/deliveries/delivery-decision.ts";
 import type { AttemptResult } from "../../../domain/deliveries/delivery-decision.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
 import type { Row } from "../../sql/rows.ts";
-import { deliveryOf, integerOrNull, endpointStateOf, text } from "../../sql/rows.ts";
+import { deliveryOf, endpointStateOf, hostColumns, integerOrNull, text } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { isStatus, unindexed } from "../reading/page.ts";
 
@@ -39,8 +42,7 @@ export class PlainSuccesses {
         deliveryIds,
       ),
       tx.all(
-        `select p.*, '' as origin, h.paused_until as host_paused_until, h.paused_since as host_paused_since,
-           h.consecutive_pauses as host_consecutive_pauses, least(h.next_due_at, h.failing_due_at) as host_due_at
+        `select p.*, h.origin, ${hostColumns}, least(h.next_due_at, h.failing_due_at) as host_due_at
          from endpoints p join hosts h on h.id = p.host_id where p.id = any(array(select endpoint_id from deliveries where id = any($1)))`,
         deliveryIds,
       ),
@@ -68,31 +70,7 @@ export class PlainSuccesses {
   async write(tx: Transaction): Promise<ReadonlyMap<AttemptRecord, AttemptRecorded>> {
     if (this.#successes.size === 0) return new Map();
     const written = [...this.#successes.values()];
-    const rows = await tx.all(
-      `with attempted as (
-         select * from unnest($1::text[], $2::bigint[], $3::integer[], $4::integer[], $5::bigint[], $6::bigint[], $7::integer[], $8::bigint[],
-           $9::integer[], $10::integer[], $11::text[], $12::text[])
-         as u(id, lease_token, attempt_count, steps_spent, first_attempt_at, settled_at, number, started_at, duration_ms, status_code, response_excerpt, decision)),
-       settled as (
-         update deliveries d set status = 'delivered', attempt_count = u.attempt_count, steps_spent = u.steps_spent, next_attempt_at = null, due_at = null,
-           first_attempt_at = u.first_attempt_at, settled_at = u.settled_at, lease_owner = null, lease_token = null
-         from attempted u where d.id = u.id and d.lease_token = u.lease_token and d.status = 'pending' returning d.id)
-       insert into attempts (delivery_id, number, started_at, duration_ms, status_code, response_excerpt, decision)
-       select u.id, u.number, u.started_at, u.duration_ms, u.status_code, u.response_excerpt, u.decision
-       from attempted u join settled s on s.id = u.id returning delivery_id`,
-      written.map(({ record }) => record.deliveryId),
-      written.map(({ record }) => record.leaseToken),
-      written.map(({ result }) => result.delivery.attemptCount),
-      written.map(({ result }) => result.delivery.stepsSpent),
-      written.map(({ result }) => result.delivery.firstAttemptAtMs),
-      written.map(({ result }) => result.delivery.settledAtMs),
-      written.map(({ result }) => result.attempt.number),
-      written.map(({ result }) => result.attempt.startedAtMs),
-      written.map(({ result }) => Math.round(result.attempt.durationMs)),
-      written.map(({ result }) => result.attempt.statusCode),
-      written.map(({ result }) => result.attempt.responseExcerpt),
-      written.map(({ result }) => result.attempt.decision),
-    );
+    const rows = await tx.all(writeSuccesses, ...arraysOf(successColumns, written));
     const recordedIds = new Set(rows.map((row) => text(row, "delivery_id")));
     return new Map(
       written
@@ -101,6 +79,26 @@ export class PlainSuccesses {
     );
   }
 }
+
+const decidedColumns = stateColumns.filter(({ onPlainSuccess }) => onPlainSuccess === "decided");
+/** A success has no error. */
+const insertedColumns = attemptColumns.filter(({ name }) => !name.startsWith("error_"));
+const successColumns: readonly Column<PlainSuccess>[] = [
+  { name: "id", type: "text", valueOf: ({ record }) => record.deliveryId },
+  { name: "lease_token", type: "bigint", valueOf: ({ record }) => record.leaseToken },
+  ...decidedColumns.map((column) => adapt(column, ({ result }: PlainSuccess) => result.delivery)),
+  ...insertedColumns.map((column) => adapt(column, ({ result }: PlainSuccess) => result.attempt)),
+];
+const assignments = stateColumns.flatMap(({ name, onPlainSuccess }) => {
+  if (onPlainSuccess === "unchanged") return [];
+  return [`${name} = ${onPlainSuccess === "decided" ? `u.${name}` : onPlainSuccess.constant}`];
+});
+const writeSuccesses = `with attempted as (select * from ${unnestAs("u", successColumns)}),
+   settled as (
+     update deliveries d set ${assignments.join(", ")}, due_at = null, lease_owner = null, lease_token = null
+     from attempted u where d.id = u.id and d.lease_token = u.lease_token and d.status = 'pending' returning d.id)
+   insert into attempts (delivery_id, ${namesOf(insertedColumns)})
+   select u.id, ${namesOf(insertedColumns, "u.")} from attempted u join settled s on s.id = u.id returning delivery_id`;
 
 /** Returns `null` if more than the delivery changes, or if this record may not settle it. */
 function decide(tx: Transaction, record: AttemptRecord, row: Row, endpointRow: Row): PlainSuccess | null {

@@ -51,7 +51,7 @@ async function recordWithLocks(
   const deliveryIds = records.map(({ deliveryId }) => deliveryId);
   const attempted = await LockedAttempts.load(tx, deliveryIds, consequences.endpointIds);
   const decided = records.map((record) => attempted.decide(record));
-  const drafts = records.map((record, index) => draftsOf(decided[index] ?? null, record.nowMs));
+  const drafts = records.map((record, index) => draftsOf(decided[index] ?? null, consequences, record.nowMs));
   const writing = Promise.all([attempted.write(tx), retire(tx, records, decided)]);
   const allDrafts = drafts.flat();
   // Operational events may go to the same host, so its bound is read after them. Usually there are none, and all statements
@@ -85,7 +85,7 @@ async function recordWithLocks(
 type Published = { readonly events: readonly (NewEvent | null)[]; readonly jobs: ReadonlyMap<NewEvent, readonly SendJob[]> };
 const nothingPublished: Published = { events: [], jobs: new Map() };
 
-/** Inserts operational events, except for endpoints that were retired by this transaction, whose hooks are deleted. */
+/** Inserts operational events, except for endpoints that were retired by this transaction, whose hooks are disabled. */
 async function publish(
   tx: Transaction,
   drafts: readonly OperationalEventDraft[],
@@ -111,13 +111,15 @@ async function retire(
   return gone.size === 0 ? new Map() : retireEndpoints(tx, [...gone.keys()], Math.max(...gone.values()));
 }
 
-function draftsOf(decision: DecidedAttempt | null, nowMs: number): readonly OperationalEventDraft[] {
+function draftsOf(decision: DecidedAttempt | null, { accountHooks }: Consequences, nowMs: number): readonly OperationalEventDraft[] {
   if (decision === null) return [];
   const { row, result } = decision;
+  const endpointId = text(row, "endpoint_id");
   const about = {
     accountId: text(row, "account_id"),
-    endpointId: text(row, "endpoint_id"),
+    endpointId,
     eventType: text(row, "event_type") as EventType,
+    hookIds: accountHooks.filter((hook) => hook.endpointId === endpointId).map(({ id }) => id),
   };
   return operationalEventsAfter(about, result, nowMs);
 }

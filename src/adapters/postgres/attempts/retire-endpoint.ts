@@ -21,7 +21,7 @@ export async function lockForRetiring(tx: Transaction, endpointIds: readonly str
   ]);
 }
 
-/** Retires endpoints that answered 410: ends their watches, deletes their hooks and cancels their deliveries. Returns the result by endpoint id. */
+/** Retires endpoints that answered 410: ends their watches, disables their hooks and cancels their deliveries. Returns the result by endpoint id. */
 export async function retireEndpoints(
   tx: Transaction,
   endpointIds: readonly string[],
@@ -34,7 +34,7 @@ export async function retireEndpoints(
       endpointIds,
       nowMs,
     ),
-    tx.run("delete from hooks where endpoint_id = any($1)", endpointIds),
+    tx.run("update hooks set disabled_at = $2 where endpoint_id = any($1) and disabled_at is null", endpointIds, nowMs),
     cancelPending(tx, "endpoint_id", endpointIds, nowMs),
   ]);
   const callIds = [...new Set(watches.map((row) => text(row, "call_id")))];

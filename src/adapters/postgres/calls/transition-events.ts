@@ -37,7 +37,7 @@ export class TransitionEvents {
       ),
       tx.all(
         `select h.id, h.account_id, h.endpoint_id, h.events from hooks h
-         where h.account_id = any(array(
+         where h.disabled_at is null and h.account_id = any(array(
            select w.account_id from watches w where w.call_id = any($1) and w.status = 'active' union select unnest($2::text[])))
          order by h.id for key share`,
         callIds,

@@ -1,3 +1,6 @@
+import { adapt, namesOf, newDeliveryColumns } from "../../sql/delivery-columns.ts";
+import type { Column, NewDeliveryRow } from "../../sql/delivery-columns.ts";
+import { arraysOf, unnestAs } from "../connection/unnest.ts";
 import { mayLeaseNow } from "../../../domain/deliveries/endpoint.ts";
 import { newId } from "../../../domain/ids.ts";
 import type { RingbackEvent } from "../../../domain/events/event.ts";
@@ -102,6 +105,18 @@ function appendToLanes(deliveries: readonly NewDelivery[], lanes: Map<string, La
   }
 }
 
+/** Columns of a new delivery that its event does not have, its event and its lease. */
+const boundColumns: readonly Column<NewDelivery>[] = [
+  ...newDeliveryColumns.filter(({ ofEvent }) => !ofEvent).map((column) => adapt(column, rowOf)),
+  { name: "event_id", type: "text", valueOf: ({ newEvent }) => newEvent.event.id },
+  { name: "leased", type: "boolean", valueOf: ({ leased }) => leased },
+];
+
+function rowOf({ id, endpointId, newEvent, nextAttemptAtMs, dueAtMs }: NewDelivery): NewDeliveryRow {
+  const { event, watchId, sequence, terminal, nowMs } = newEvent;
+  return { id, accountId: event.accountId, endpointId, watchId, sequence, terminal, nextAttemptAtMs, dueAtMs, createdAtMs: nowMs };
+}
+
 async function insertRows(
   tx: Transaction,
   token: number | null,
@@ -116,12 +131,10 @@ async function insertRows(
          with ordinality as u(id, account_id, watch_id, call_sid, type, terminal, sequence, timestamp, data, created_at, n)
        order by u.n returning id, position, account_id, watch_id, sequence, terminal),
      new_deliveries as (
-       insert into deliveries (id, account_id, event_position, endpoint_id, watch_id, sequence, terminal, status, next_attempt_at, due_at,
-         lease_owner, lease_token, created_at)
-       select d.id, e.account_id, e.position, d.endpoint_id, e.watch_id, e.sequence, e.terminal, 'pending', d.next_attempt_at, d.due_at,
-         case when d.leased then $11::bigint end, case when d.leased then nextval('lease_tokens') end, d.created_at
-       from unnest($12::text[], $13::text[], $14::text[], $15::bigint[], $16::bigint[], $17::boolean[], $18::bigint[])
-         as d(id, event_id, endpoint_id, next_attempt_at, due_at, leased, created_at) join new_events e on e.id = d.event_id
+       insert into deliveries (event_position, status, lease_owner, lease_token, ${namesOf(newDeliveryColumns)})
+       select e.position, 'pending', case when d.leased then $11::bigint end, case when d.leased then nextval('lease_tokens') end,
+         ${newDeliveryColumns.map(({ name, ofEvent }) => `${ofEvent ? "e" : "d"}.${name}`).join(", ")}
+       from ${unnestAs("d", boundColumns, 12)} join new_events e on e.id = d.event_id
        returning id, lease_token)
      select id, lease_token from new_deliveries where lease_token is not null`,
     events.map(({ event }) => event.id),
@@ -135,13 +148,7 @@ async function insertRows(
     events.map(({ event }) => JSON.stringify(event.data)),
     events.map(({ nowMs }) => nowMs),
     token,
-    deliveries.map(({ id }) => id),
-    deliveries.map(({ newEvent }) => newEvent.event.id),
-    deliveries.map(({ endpointId }) => endpointId),
-    deliveries.map(({ nextAttemptAtMs }) => nextAttemptAtMs),
-    deliveries.map(({ dueAtMs }) => dueAtMs),
-    deliveries.map(({ leased }) => leased),
-    deliveries.map(({ newEvent }) => newEvent.nowMs),
+    ...arraysOf(boundColumns, deliveries),
   );
   return new Map(rows.map((row) => [text(row, "id"), integer(row, "lease_token")]));
 }

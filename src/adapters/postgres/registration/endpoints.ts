@@ -2,9 +2,10 @@ import type { EndpointDraft } from "../../../ports/stores/registration-store.ts"
 import type { EndpointStore } from "../../../ports/stores/endpoint-store.ts";
 import type { EndpointView } from "../../../ports/stores/read-store.ts";
 import { patchedColumns } from "../../sql/patched-columns.ts";
+import { textOrNull } from "../../sql/rows.ts";
 import { endpointViewOf } from "../../sql/view-rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
-import { requeue } from "../deliveries/lanes.ts";
+import { replaceLanes, requeue } from "../deliveries/lanes.ts";
 import { refreshDue } from "../deliveries/due-bounds.ts";
 import { endpointSelect } from "../reading/selects.ts";
 import { insertSecrets } from "./secrets.ts";
@@ -59,13 +60,31 @@ export async function insertEndpoints(tx: Transaction, endpoints: readonly NewEn
   ]);
 }
 
+const pendingOf = "from deliveries where endpoint_id = $1 and status = 'pending' and next_attempt_at is not null";
+
 /**
- * Enables an endpoint that was disabled, as a new registration for its URL does. Requeues its pending deliveries, so that
- * they are sent now, in order, and with a full schedule. The caller must not hold the lock of an endpoint.
+ * Enables an endpoint that was disabled, and its hooks, as a new registration for its URL does. Requeues its pending
+ * deliveries, so that they are sent now, in order, and with a full schedule. The caller must not hold the lock of an endpoint.
  */
 export async function enableIfDisabled(tx: Transaction, endpointId: string, nowMs: number): Promise<void> {
-  const pendingOf = "from deliveries where endpoint_id = $1 and status = 'pending' and next_attempt_at is not null";
+  await lockPending(tx, endpointId);
+  await restoreHooks(tx, endpointId);
+  await leaveDisabled(tx, endpointId, nowMs);
+}
+
+/** Locks the watches of the endpoint's pending deliveries, so that their lanes can be changed. */
+async function lockPending(tx: Transaction, endpointId: string): Promise<void> {
   await tx.run(`select 1 from watches where id = any(array(select watch_id ${pendingOf})) order by id for no key update`, endpointId);
+}
+
+/** Enables the hooks that a 410 of their endpoint disabled. */
+async function restoreHooks(tx: Transaction, endpointId: string): Promise<void> {
+  const rows = "from hooks where endpoint_id = $1 and disabled_at is not null";
+  await tx.run(`select 1 ${rows} order by id for update`, endpointId);
+  await tx.run(`update hooks set disabled_at = null where id = any(array(select id ${rows}))`, endpointId);
+}
+
+async function leaveDisabled(tx: Transaction, endpointId: string, nowMs: number): Promise<void> {
   const changed = await tx.run(
     `update endpoints set state = 'enabled', reason = null, since = null, consecutive_failures = 0, failing_since = null,
        paused_until = null, paused_since = null, consecutive_pauses = 0, pause_reason = null
@@ -75,19 +94,43 @@ export async function enableIfDisabled(tx: Transaction, endpointId: string, nowM
   if (changed > 0) await requeue(tx, endpointId, await tx.all(`select id, watch_id ${pendingOf}`, endpointId), nowMs);
 }
 
+/**
+ * Ends the client's pause and a running pause after an answer, of a locked endpoint. Deliveries that the latter deferred are
+ * due now; one goes first, because `consecutive_pauses` stays until a 2xx. A pause of the host goes on.
+ */
+async function endPause(tx: Transaction, endpointId: string, nowMs: number): Promise<void> {
+  const deferred = await tx.all(
+    `update deliveries set next_attempt_at = $2, due_at = $2 where id = any(array(
+       select d.id from endpoints p join deliveries d on d.endpoint_id = p.id join attempts a on a.delivery_id = d.id and a.number = d.attempt_count
+       where p.id = $1 and p.paused_until > $2 and d.status = 'pending' and d.next_attempt_at > $2 and d.next_attempt_at <= p.paused_until
+         and a.decision = 'deferred')) returning watch_id`,
+    endpointId,
+    nowMs,
+  );
+  await tx.run("update endpoints set state = 'enabled', reason = null, since = null where id = $1 and state = 'paused'", endpointId);
+  await tx.run(
+    "update endpoints set paused_until = null, paused_since = null, pause_reason = null where id = $1 and paused_until > $2",
+    endpointId,
+    nowMs,
+  );
+  const watchIds = new Set(deferred.map((row) => textOrNull(row, "watch_id")).filter((id) => id !== null));
+  await replaceLanes(tx, [...watchIds], [endpointId]);
+  await refreshDue(tx, [endpointId]);
+  tx.changed.add("deliveries");
+}
+
 /** Changes the settings and the state of an endpoint. Returns `null` if the account has no such endpoint. */
 async function patchEndpoint(tx: Transaction, request: Parameters<EndpointStore["patchEndpoint"]>[0]): Promise<EndpointView | null> {
   const { accountId, endpointId, patch, nowMs } = request;
   if ((await tx.get("select 1 from endpoints where id = $1 and account_id = $2", endpointId, accountId)) === undefined) return null;
   // Leaving `disabled` resets the failures, also if the new state is `paused`.
-  if (patch.state === "enabled" || patch.state === "paused") await enableIfDisabled(tx, endpointId, nowMs);
+  if (patch.state === "enabled" || patch.state === "paused") await lockPending(tx, endpointId);
+  if (patch.state === "enabled") await restoreHooks(tx, endpointId);
+  if (patch.state === "enabled" || patch.state === "paused") await leaveDisabled(tx, endpointId, nowMs);
   await tx.run("select 1 from endpoints where id = $1 for no key update", endpointId);
   for (const [column, value] of patchedColumns(patch)) await tx.run(`update endpoints set ${column} = $1 where id = $2`, value, endpointId);
-  if (patch.state === "enabled") {
-    await tx.run("update endpoints set state = 'enabled', reason = null, since = null where id = $1 and state = 'paused'", endpointId);
-    await refreshDue(tx, [endpointId]);
-    tx.changed.add("deliveries");
-  } else if (patch.state !== undefined)
+  if (patch.state === "enabled") await endPause(tx, endpointId, nowMs);
+  else if (patch.state !== undefined)
     await tx.run(
       "update endpoints set state = $1, reason = 'client', since = $2 where id = $3 and state <> $1",
       patch.state,

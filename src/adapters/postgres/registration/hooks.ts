@@ -18,19 +18,21 @@ export async function registerHook(tx: Transaction, draft: HookDraft): Promise<R
   const { accountId, nowMs, quotas } = draft;
   const { accounts, usage } = await lockAccounts(tx, [accountId], quotas.maxEndpoints > 0);
   const hooks = await tx.all(
-    "select k.id, k.events, p.url from hooks k join endpoints p on p.id = k.endpoint_id where k.account_id = $1 order by k.id",
+    "select k.id, k.events, k.disabled_at, p.url from hooks k join endpoints p on p.id = k.endpoint_id where k.account_id = $1 order by k.id",
     accountId,
   );
   const same = hooks.find((row) => row["url"] === draft.endpoint.url && sameFilter(filterOf(row), draft.filter));
-  const exceeded = same === undefined ? checkQuota(quotas, "maxHooks", () => hooks.length) : null;
+  const exceeded =
+    same === undefined ? checkQuota(quotas, "maxHooks", () => hooks.filter((row) => row["disabled_at"] === null).length) : null;
   if (exceeded !== null) return exceeded;
   const naming = { accountId, draft: draft.endpoint };
   const endpoints = await LockedEndpoints.load(tx, accounts, [naming], usage);
   const named = endpoints.name(naming, quotas, nowMs);
   if (named.kind !== "endpoint") return named;
   await endpoints.write(tx);
+  // A repeat enables the endpoint only if a 410 disabled the hook with it.
+  if (named.summary.state === "disabled" && same?.["disabled_at"] !== null) await enableIfDisabled(tx, named.summary.id, nowMs);
   if (same !== undefined) return { kind: "existing", view: await readHook(tx, text(same, "id")) };
-  if (named.summary.state === "disabled") await enableIfDisabled(tx, named.summary.id, nowMs);
   await tx.run(
     "insert into hooks (id, account_id, endpoint_id, events, created_at) values ($1, $2, $3, $4, $5)",
     draft.id,
@@ -61,7 +63,7 @@ async function removeHook(tx: Transaction, request: Parameters<RegistrationStore
     tx.run(`select 1 from watches where id = any(array(select d.watch_id ${pendingFor})) order by id for no key update`, endpointId),
     tx.run("delete from hooks where id = $1", hookId),
     lockEndpoints(tx, [endpointId]),
-    tx.all("select events from hooks where endpoint_id = $1", endpointId),
+    tx.all("select events from hooks where endpoint_id = $1 and disabled_at is null", endpointId),
     tx.all(
       `select d.id, d.watch_id, d.lease_token, e.account_id, e.id as event_id, e.type as event_type, e.timestamp, e.data, w.endpoint_id = d.endpoint_id as to_watch, w.events
        from deliveries d join events e on e.position = d.event_position left join watches w on w.id = d.watch_id

@@ -53,7 +53,7 @@ export async function registerWatches(
     TransitionEvents.load(tx, calls.knownIds, accountIds),
     LockedEndpoints.load(tx, accounts, named, usage),
     drafts.some(({ endpoint }) => endpoint === null)
-      ? tx.all("select distinct account_id from hooks where account_id = any($1)", accountIds)
+      ? tx.all("select distinct account_id from hooks where account_id = any($1) and disabled_at is null", accountIds)
       : [],
   ]);
   const batch = new RegistrationBatch(calls, transitionEvents, endpoints, usage, new Set(withHooks.map((row) => text(row, "account_id"))));

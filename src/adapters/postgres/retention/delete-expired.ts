@@ -21,7 +21,7 @@ const unwatchedEvents = `from events e where e.watch_id is null and e.created_at
   and (select 1 from deliveries d where d.event_position = e.position and (d.status = 'pending' or d.next_attempt_at is not null or d.lease_token is not null) limit 1) is null`;
 const isUnused = `p.created_at < $1 and coalesce(p.last_success_at, 0) < $1
   and (select 1 from watches w where w.endpoint_id = p.id limit 1) is null
-  and (select 1 from hooks k where k.endpoint_id = p.id limit 1) is null
+  and (select 1 from hooks k where k.endpoint_id = p.id and (k.disabled_at is null or k.disabled_at >= $1) limit 1) is null
   and (select 1 from deliveries d where d.endpoint_id = p.id limit 1) is null`;
 
 /** Endpoints have no column for their last use, so each run checks the next page of all endpoints, from the position of this process. */
@@ -112,6 +112,7 @@ async function deleteUnused(tx: Transaction, beforeMs: number, ids: readonly str
   // A transaction that is about to refer to one of them holds its lock; `isUnused` is then evaluated again after the wait.
   await tx.run("select 1 from endpoints where id = any($1) order by id for update", ids);
   const secrets = await tx.all("select secret_id from endpoint_secrets where endpoint_id = any($1)", ids);
+  await tx.run(`delete from hooks k using endpoints p where p.id = k.endpoint_id and p.id = any($2) and ${isUnused}`, beforeMs, ids);
   const deleted = await tx.all(`delete from endpoints p where p.id = any($2) and ${isUnused} returning host_id`, beforeMs, ids);
   await deleteUnusedSecrets(
     tx,

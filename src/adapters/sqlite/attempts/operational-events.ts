@@ -18,7 +18,7 @@ export type PublishedEvents = { readonly jobs: readonly SendJob[]; readonly noti
 export function publishOperationalEvent(db: Database, draft: OperationalEventDraft): PublishedEvents {
   const { type, accountId, nowMs, data } = draft;
   const hooks = db
-    .all("select endpoint_id, events from hooks where account_id = ?", accountId)
+    .all("select endpoint_id, events from hooks where account_id = ? and disabled_at is null", accountId)
     .map((row) => ({ endpointId: text(row, "endpoint_id"), filter: filterOf(row) }));
   const endpointIds = recipientsOf(draft, hooks);
   if (endpointIds.length === 0) return { jobs: [], notices: [] };
@@ -33,10 +33,10 @@ function publishSourceEvent(db: Database, event: Parameters<OperationalStore["pu
   const { type, sourceName, state, reason, nowMs } = event;
   const { condition, values } = mayUseSource(sourceName, "?1");
   const accounts = db.all(
-    `select a.id from accounts a where exists (select 1 from hooks h where h.account_id = a.id) and (${condition})`,
+    `select a.id from accounts a where exists (select 1 from hooks h where h.account_id = a.id and h.disabled_at is null) and (${condition})`,
     ...values,
   );
-  const data = { endpointId: null, deliveryId: null, source: sourceName, state, reason, observedAtMs: nowMs };
+  const data = { endpointId: null, deliveryId: null, hookIds: null, source: sourceName, state, reason, observedAtMs: nowMs };
   const published = accounts.map((row) =>
     publishOperationalEvent(db, { type, accountId: text(row, "id"), exceptEndpointId: null, nowMs, data }),
   );

@@ -1,13 +1,14 @@
+import { attemptColumns, namesOf, stateColumns } from "../../sql/delivery-columns.ts";
 import { recordedOf } from "../../sql/attempt-recorded.ts";
 import type { Attempt } from "../../../domain/deliveries/attempt.ts";
-import { changesOnlyDelivery, decideAfterAttempt } from "../../../domain/deliveries/delivery-decision.ts";
+import { changesOnlyDelivery, decideAfterAttempt, hasHostChanged } from "../../../domain/deliveries/delivery-decision.ts";
 import type { AttemptResult } from "../../../domain/deliveries/delivery-decision.ts";
 import { hasEndpointChanged } from "../../../domain/deliveries/endpoint.ts";
 import { dueAfterAttempt } from "../../../domain/deliveries/lane.ts";
 import type { EventType } from "../../../domain/events/event.ts";
 import { operationalEventsAfter } from "../../../domain/events/operational-events.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
-import { deliveryOf, endpointOf, endpointStateOf, integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
+import { deliveryOf, endpointOf, endpointStateOf, hostColumns, integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
 import type { Database, Row } from "../connection/database.ts";
 import { raiseHostDue, refreshDue } from "../deliveries/due-bounds.ts";
 import { refreshLane, supersede } from "../deliveries/lanes.ts";
@@ -30,7 +31,7 @@ function recordAttempt(db: Database, record: AttemptRecord): AttemptRecorded {
   writeAttempt(db, record.deliveryId, result.attempt);
   writeDelivery(db, row, result);
   writeEndpoint(db, endpointRow, result);
-  writeHost(db, endpointRow, result);
+  writeHost(db, endpointRow, state, result);
   const laneHasMore = writeLane(db, row, result, endpointOf(endpointRow).late, record.nowMs);
   const retired: RetireResult =
     result.endpointChange === "disabled_gone"
@@ -40,6 +41,7 @@ function recordAttempt(db: Database, record: AttemptRecord): AttemptRecorded {
     accountId: text(row, "account_id"),
     endpointId: text(row, "endpoint_id"),
     eventType: text(row, "event_type") as EventType,
+    hookIds: result.endpointChange === "none" ? [] : readHookIds(db, text(row, "endpoint_id")),
   };
   const published = operationalEventsAfter(about, result, record.nowMs).map((draft) => publishOperationalEvent(db, draft));
   return recordedOf(result, {
@@ -53,13 +55,16 @@ function recordAttempt(db: Database, record: AttemptRecord): AttemptRecorded {
 
 function readEndpoint(db: Database, endpointId: string): Row {
   const row = db.get(
-    `select p.*, h.origin, h.paused_until as host_paused_until, h.paused_since as host_paused_since,
-       h.consecutive_pauses as host_consecutive_pauses, h.next_due_at as host_next_due_at, h.failing_due_at as host_failing_due_at
+    `select p.*, h.origin, ${hostColumns}, h.next_due_at as host_next_due_at, h.failing_due_at as host_failing_due_at
      from endpoints p join hosts h on h.id = p.host_id where p.id = ?`,
     endpointId,
   );
   if (row === undefined) throw new Error(`no endpoint ${endpointId}`);
   return row;
+}
+
+function readHookIds(db: Database, endpointId: string): readonly string[] {
+  return db.all("select id from hooks where endpoint_id = ? order by id", endpointId).map((hook) => text(hook, "id"));
 }
 
 type EndpointState = ReturnType<typeof endpointStateOf>;
@@ -78,36 +83,17 @@ function decide(db: Database, record: AttemptRecord, row: Row, state: EndpointSt
   );
 }
 
+const insertAttempt = `insert into attempts (delivery_id, ${namesOf(attemptColumns)}) values (?, ${attemptColumns.map(() => "?").join(", ")})`;
+
 function writeAttempt(db: Database, deliveryId: string, attempt: Attempt): void {
-  db.run(
-    `insert into attempts (delivery_id, number, started_at, duration_ms, status_code, error_code, error_detail, response_excerpt, decision)
-     values (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    deliveryId,
-    attempt.number,
-    attempt.startedAtMs,
-    Math.round(attempt.durationMs),
-    attempt.statusCode,
-    attempt.error?.code ?? null,
-    attempt.error?.detail ?? null,
-    attempt.responseExcerpt,
-    attempt.decision,
-  );
+  db.run(insertAttempt, deliveryId, ...attemptColumns.map((column) => column.valueOf(attempt)));
 }
 
+const updateDelivery = `update deliveries set ${stateColumns.map(({ name }) => `${name} = ?`).join(", ")}, due_at = ?, lease_token = null where id = ?`;
+
 function writeDelivery(db: Database, row: Row, { delivery }: AttemptResult): void {
-  db.run(
-    `update deliveries set status = ?, attempt_count = ?, steps_spent = ?, next_attempt_at = ?, due_at = ?, first_attempt_at = ?, first_failed_at = ?,
-       settled_at = ?, lease_token = null where id = ?`,
-    delivery.status,
-    delivery.attemptCount,
-    delivery.stepsSpent,
-    delivery.nextAttemptAtMs,
-    dueAfterAttempt(delivery, { isInLane: row["sequence"] !== null, dueAtMs: integerOrNull(row, "due_at") }),
-    delivery.firstAttemptAtMs,
-    delivery.firstFailedAtMs,
-    delivery.settledAtMs,
-    delivery.id,
-  );
+  const dueAtMs = dueAfterAttempt(delivery, { isInLane: row["sequence"] !== null, dueAtMs: integerOrNull(row, "due_at") });
+  db.run(updateDelivery, ...stateColumns.map((column) => column.valueOf(delivery)), dueAtMs, delivery.id);
 }
 
 function writeEndpoint(db: Database, before: Row, { endpoint }: AttemptResult): void {
@@ -130,16 +116,20 @@ function writeEndpoint(db: Database, before: Row, { endpoint }: AttemptResult): 
   );
 }
 
-function writeHost(db: Database, before: Row, { host }: AttemptResult): void {
-  if (host.pausedUntilMs === before["host_paused_until"] && host.consecutivePauses === before["host_consecutive_pauses"]) return;
+function writeHost(db: Database, before: Row, state: EndpointState, { host }: AttemptResult): void {
+  if (!hasHostChanged(state.host, host)) return;
   // Raises the bounds to the end of the pause, because a claim would find nothing due before.
   db.run(
-    `update hosts set paused_until = ?1, paused_since = ?4, consecutive_pauses = ?2, next_due_at = max(next_due_at, coalesce(?1, 0)),
-       failing_due_at = max(failing_due_at, coalesce(?1, 0)) where id = ?3`,
+    `update hosts set paused_until = ?1, paused_since = ?4, consecutive_pauses = ?2, rate_limited_endpoint_id = ?5, rate_limited_at = ?6,
+       other_rate_limited_at = ?7, next_due_at = max(next_due_at, coalesce(?1, 0)), failing_due_at = max(failing_due_at, coalesce(?1, 0))
+     where id = ?3`,
     host.pausedUntilMs,
     host.consecutivePauses,
     integer(before, "host_id"),
     host.pausedSinceMs,
+    host.rateLimits.endpointId,
+    host.rateLimits.atMs,
+    host.rateLimits.otherAtMs,
   );
 }
 

@@ -6,7 +6,7 @@ import { cancelPending } from "../deliveries/event-rows.ts";
 
 export type RetireResult = { readonly unwatchedCallIds: readonly string[]; readonly notices: readonly Notice[] };
 
-/** Ends the endpoint after a 410: cancels its watches and pending deliveries and deletes its hooks. */
+/** Ends the endpoint after a 410: cancels its watches and pending deliveries and disables its hooks. */
 export function retireEndpoint(db: Database, endpointId: string, nowMs: number): RetireResult {
   const watches = db.all("select id, account_id, call_id, sequence from watches where endpoint_id = ? and status = 'active'", endpointId);
   db.run(
@@ -14,7 +14,7 @@ export function retireEndpoint(db: Database, endpointId: string, nowMs: number):
     nowMs,
     endpointId,
   );
-  db.run("delete from hooks where endpoint_id = ?", endpointId);
+  db.run("update hooks set disabled_at = ? where endpoint_id = ? and disabled_at is null", nowMs, endpointId);
   cancelPending(db, "endpoint_id", endpointId, nowMs);
   const callIds = [...new Set(watches.map((row) => text(row, "call_id")))];
   return {

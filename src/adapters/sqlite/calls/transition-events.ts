@@ -24,7 +24,7 @@ export function readHooks(db: Database, callId: string, watches: readonly Subscr
     db
       .all(
         `select h.id, h.account_id, h.endpoint_id, h.events, coalesce(p.transition, 0) as transition
-         from hooks h left join hook_progress p on p.call_id = ? and p.hook_id = h.id where h.account_id = ? order by h.id`,
+         from hooks h left join hook_progress p on p.call_id = ? and p.hook_id = h.id where h.account_id = ? and h.disabled_at is null order by h.id`,
         callId,
         accountId,
       )

@@ -1,3 +1,4 @@
+import { namesOf, newDeliveryColumns } from "../../sql/delivery-columns.ts";
 import { mayLeaseNow } from "../../../domain/deliveries/endpoint.ts";
 import { newId } from "../../../domain/ids.ts";
 import type { RingbackEvent } from "../../../domain/events/event.ts";
@@ -14,6 +15,9 @@ export type NewEvent = {
   readonly sequence: number | null;
   readonly terminal: boolean;
 };
+
+const insertDelivery = `insert into deliveries (event_position, status, lease_token, ${namesOf(newDeliveryColumns)})
+  values (?, 'pending', ?, ${newDeliveryColumns.map(() => "?").join(", ")})`;
 
 /** Inserts an event with one delivery for each endpoint. Leases and returns the deliveries that may start now. */
 export function insertEvent(
@@ -42,22 +46,18 @@ export function insertEvent(
     const head = watchId === null || !waitsInLane(db, watchId, endpointId);
     const target = head && nextAttemptAtMs <= nowMs ? openTarget(db, endpointId, nowMs) : null;
     const leaseToken = target === null ? null : db.nextLeaseToken();
-    db.run(
-      `insert into deliveries (id, account_id, event_position, endpoint_id, watch_id, sequence, terminal, status, next_attempt_at, due_at, lease_token,
-         created_at)
-       values (?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?)`,
-      deliveryId,
-      event.accountId,
-      position,
+    const delivery = {
+      id: deliveryId,
+      accountId: event.accountId,
       endpointId,
       watchId,
       sequence,
       terminal,
       nextAttemptAtMs,
-      head ? nextAttemptAtMs : null,
-      leaseToken,
-      nowMs,
-    );
+      dueAtMs: head ? nextAttemptAtMs : null,
+      createdAtMs: nowMs,
+    };
+    db.run(insertDelivery, position, leaseToken, ...newDeliveryColumns.map((column) => column.valueOf(delivery)));
     if (target !== null && leaseToken !== null)
       return [{ deliveryId, leaseToken, attemptNumber: 1, stepsSpent: 0, event, target, createdAtMs: nowMs, mode: "scheduled" }];
     if (!head) refreshLane(db, watchId, endpointId);

@@ -18,6 +18,7 @@ export const deliverySelect = `
 
 export const endpointSelect = `
   select p.*, h.origin, h.paused_until as host_paused_until, h.paused_since as host_paused_since,
+    (select json_group_array(k.id) from (select id from hooks where endpoint_id = p.id order by id) k) as hook_ids,
     (select count(*) from deliveries d where d.endpoint_id = p.id and d.status = 'pending') as backlog,
     (select min(coalesce(d.due_at, d.next_attempt_at)) from deliveries d where d.endpoint_id = p.id and d.status = 'pending') as oldest_due_at
   from endpoints p join hosts h on h.id = p.host_id`;

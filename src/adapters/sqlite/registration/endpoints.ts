@@ -9,7 +9,7 @@ import { text, textOrNull } from "../../sql/rows.ts";
 import { summaryOf } from "../../sql/view-rows.ts";
 import type { Database, Row } from "../connection/database.ts";
 import { refreshDue } from "../deliveries/due-bounds.ts";
-import { requeue } from "../deliveries/lanes.ts";
+import { refreshLane, requeue } from "../deliveries/lanes.ts";
 import { getEndpoint } from "../reading/endpoints.ts";
 import { summaryColumns } from "../reading/selects.ts";
 import { insertSecret } from "./secrets.ts";
@@ -44,11 +44,19 @@ export function ensureEndpoint(db: Database, accountId: string, draft: EndpointD
   return { kind: "endpoint", summary: summaryOf(created, draft.id), showsGeneratedSecret };
 }
 
-/**
- * Enables a disabled endpoint, because its owner named it in a new registration. Its pending deliveries are requeued, so
- * that they start now, in order, each with a whole schedule.
- */
+/** Enables a disabled endpoint and its hooks, because its owner named it in a new registration. */
 export function enableIfDisabled(db: Database, endpointId: string, nowMs: number): void {
+  restoreHooks(db, endpointId);
+  leaveDisabled(db, endpointId, nowMs);
+}
+
+/** Enables the hooks that a 410 of their endpoint disabled. */
+function restoreHooks(db: Database, endpointId: string): void {
+  db.run("update hooks set disabled_at = null where endpoint_id = ? and disabled_at is not null", endpointId);
+}
+
+/** Resets a disabled endpoint. Its pending deliveries are requeued, so that they start now, in order, each with a whole schedule. */
+function leaveDisabled(db: Database, endpointId: string, nowMs: number): void {
   const changed = db.run(
     `update endpoints set state = 'enabled', reason = null, since = null, consecutive_failures = 0, failing_since = null,
        paused_until = null, paused_since = null, consecutive_pauses = 0, pause_reason = null
@@ -74,15 +82,40 @@ function patchEndpoint(db: Database, request: Parameters<EndpointStore["patchEnd
   if (db.get("select 1 from endpoints where id = ? and account_id = ?", endpointId, accountId) === undefined) return null;
   for (const [column, value] of patchedColumns(patch)) db.run(`update endpoints set ${column} = ? where id = ?`, value, endpointId);
   // An endpoint that leaves `disabled` loses its failures, also when it is paused.
-  if (patch.state === "enabled" || patch.state === "paused") enableIfDisabled(db, endpointId, nowMs);
-  if (patch.state === "enabled") endPause(db, endpointId);
-  else if (patch.state !== undefined)
+  if (patch.state === "enabled" || patch.state === "paused") leaveDisabled(db, endpointId, nowMs);
+  if (patch.state === "enabled") {
+    restoreHooks(db, endpointId);
+    endPause(db, endpointId, nowMs);
+  }
+  if (patch.state === "paused" || patch.state === "disabled")
     db.run("update endpoints set state = ?1, reason = 'client', since = ?2 where id = ?3 and state <> ?1", patch.state, nowMs, endpointId);
   return getEndpoint(db, accountId, endpointId);
 }
 
-function endPause(db: Database, endpointId: string): void {
+/**
+ * Ends the client's pause and a running pause after an answer. Deliveries that the latter deferred are due now; one goes
+ * first, because `consecutive_pauses` stays until a 2xx. A pause of the host goes on.
+ */
+function endPause(db: Database, endpointId: string, nowMs: number): void {
+  const deferred = db.all(
+    `select d.id, d.watch_id from endpoints p join deliveries d on d.endpoint_id = p.id
+       join attempts a on a.delivery_id = d.id and a.number = d.attempt_count
+     where p.id = ?1 and p.paused_until > ?2 and d.status = 'pending' and d.next_attempt_at > ?2 and d.next_attempt_at <= p.paused_until
+       and a.decision = 'deferred'`,
+    endpointId,
+    nowMs,
+  );
   db.run("update endpoints set state = 'enabled', reason = null, since = null where id = ? and state = 'paused'", endpointId);
+  db.run(
+    "update endpoints set paused_until = null, paused_since = null, pause_reason = null where id = ? and paused_until > ?",
+    endpointId,
+    nowMs,
+  );
+  for (const row of deferred) {
+    db.run("update deliveries set next_attempt_at = ?1, due_at = ?1 where id = ?2", nowMs, text(row, "id"));
+    const watchId = textOrNull(row, "watch_id");
+    if (watchId !== null) refreshLane(db, watchId, endpointId);
+  }
   refreshDue(db, endpointId);
 }
 

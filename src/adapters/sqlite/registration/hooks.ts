@@ -15,7 +15,7 @@ function registerHook(db: Database, draft: HookDraft): RegisterHookResult {
   const { accountId, nowMs, quotas } = draft;
   const same = db
     .all(
-      "select k.id, k.events from hooks k join endpoints p on p.id = k.endpoint_id where k.account_id = ? and p.url = ?",
+      "select k.id, k.events, k.disabled_at from hooks k join endpoints p on p.id = k.endpoint_id where k.account_id = ? and p.url = ?",
       accountId,
       draft.endpoint.url,
     )
@@ -24,8 +24,9 @@ function registerHook(db: Database, draft: HookDraft): RegisterHookResult {
   if (exceeded !== null) return exceeded;
   const ensured = ensureEndpoint(db, accountId, draft.endpoint, quotas, nowMs);
   if (ensured.kind !== "endpoint") return ensured;
+  // A repeat enables the endpoint only if a 410 disabled the hook with it.
+  if (ensured.summary.state === "disabled" && same?.["disabled_at"] !== null) enableIfDisabled(db, ensured.summary.id, nowMs);
   if (same !== undefined) return { kind: "existing", view: readHook(db, text(same, "id")) };
-  if (ensured.summary.state === "disabled") enableIfDisabled(db, ensured.summary.id, nowMs);
   db.run(
     "insert into hooks (id, account_id, endpoint_id, events, created_at) values (?, ?, ?, ?, ?)",
     draft.id,
@@ -38,7 +39,7 @@ function registerHook(db: Database, draft: HookDraft): RegisterHookResult {
 }
 
 function countHooks(db: Database, accountId: string): number {
-  const row = db.get("select count(*) as n from hooks where account_id = ?", accountId);
+  const row = db.get("select count(*) as n from hooks where account_id = ? and disabled_at is null", accountId);
   return row === undefined ? 0 : integer(row, "n");
 }
 
@@ -53,7 +54,7 @@ function removeHook(db: Database, request: Parameters<RegistrationStore["removeH
   const row = db.get("delete from hooks where id = ? and account_id = ? returning endpoint_id", request.hookId, request.accountId);
   if (row === undefined) return { endpointId: null, canceledLeased: [] };
   const endpointId = text(row, "endpoint_id");
-  const otherFilters = db.all("select events from hooks where endpoint_id = ?", endpointId).map(filterOf);
+  const otherFilters = db.all("select events from hooks where endpoint_id = ? and disabled_at is null", endpointId).map(filterOf);
   const pending = db.all(
     `select d.id, d.watch_id, d.lease_token, e.account_id, e.id as event_id, e.type as event_type, e.timestamp, e.data, w.endpoint_id = d.endpoint_id as to_watch, w.events
      from deliveries d join events e on e.position = d.event_position left join watches w on w.id = d.watch_id

@@ -26,7 +26,10 @@ function registerWatches(db: Database, drafts: readonly WatchDraft[]): readonly 
 
 function registerWatch(db: Database, draft: WatchDraft): RegisterWatchResult {
   const { accountId, nowMs } = draft;
-  if (draft.endpoint === null && db.get("select 1 from hooks where account_id = ? limit 1", accountId) === undefined)
+  if (
+    draft.endpoint === null &&
+    db.get("select 1 from hooks where account_id = ? and disabled_at is null limit 1", accountId) === undefined
+  )
     return { kind: "callback_required" };
   const known = db.get(
     "select * from calls where source_name = ? and scope = ? and call_sid = ?",

@@ -67,13 +67,14 @@ function deleteEndpoints(db: Database, { beforeMs, limit }: Retention): number {
   const endpoints = db.all(
     `select p.id, p.host_id from endpoints p where p.created_at < ?1 and coalesce(p.last_success_at, 0) < ?1
        and not exists (select 1 from watches w where w.endpoint_id = p.id)
-       and not exists (select 1 from hooks k where k.endpoint_id = p.id)
+       and not exists (select 1 from hooks k where k.endpoint_id = p.id and (k.disabled_at is null or k.disabled_at >= ?1))
        and not exists (select 1 from deliveries d where d.endpoint_id = p.id) limit ?2`,
     beforeMs,
     limit,
   );
   for (const row of endpoints) {
     const secrets = db.all("select secret_id from endpoint_secrets where endpoint_id = ?", text(row, "id"));
+    db.run("delete from hooks where endpoint_id = ?", text(row, "id"));
     db.run("delete from endpoints where id = ?", text(row, "id"));
     deleteUnusedSecrets(
       db,

@@ -1,13 +1,13 @@
 import { stackOf } from "../../../domain/error-text.ts";
 import { Worker } from "node:worker_threads";
 import { CursorInvalidError, RingbackError, StartupError, StoreOverloadedError, StoreUnavailableError } from "../../../domain/errors.ts";
-import type { Clock } from "../../../ports/clock.ts";
+import type { Clock, Timer } from "../../../ports/clock.ts";
 import type { AnswerDraft, ClaimedRun, IdempotencyClaim } from "../../../ports/stores/idempotency-store.ts";
 import { systemClock } from "../../clock.ts";
 import type { ConnectionRole } from "../connection/open-connection.ts";
 import type { OperationNumber } from "../operations.ts";
 import type { Answer, ClaimedResult, ClaimedValue, DraftResult, Request } from "./group.ts";
-import type { FromWorker, ToWorker, WorkerOptions } from "./worker.ts";
+import type { FromWorker, ToWorker, WorkerOptions } from "./writer.ts";
 
 export type GroupQueueOptions = Pick<WorkerOptions, "path" | "policy"> & {
   /** Replaces the machine's clock. */
@@ -16,6 +16,34 @@ export type GroupQueueOptions = Pick<WorkerOptions, "path" | "policy"> & {
   readonly onCommitted?: (durationMs: number) => void;
   /** Maximum number of waiting operations; more are rejected with `StoreOverloadedError`. */
   readonly queueLimit?: number;
+  /** Replaces the thread and the machine's timers. */
+  readonly host?: WriterHost;
+};
+
+/** The thread that owns the connection, as its queue uses it. */
+export type WriterThread = {
+  postMessage(message: ToWorker): void;
+  on(event: "message", listener: (message: FromWorker) => void): unknown;
+  on(event: "error", listener: (error: Error) => void): unknown;
+  on(event: "exit", listener: () => void): unknown;
+  terminate(): Promise<unknown>;
+};
+
+/** What a queue runs on. */
+export type WriterHost = {
+  startThread(options: WorkerOptions): WriterThread;
+  /** Calls `run` once after this turn of the event loop. */
+  nextTurn(run: () => void): void;
+  setTimer(delayMs: number, run: () => void): Timer;
+};
+
+const machine: WriterHost = {
+  startThread: (workerData) => new Worker(new URL("./worker.ts", import.meta.url), { workerData, execArgv: [] }),
+  nextTurn: (run) => void setImmediate(run),
+  setTimer: (delayMs, run) => {
+    const timer = setTimeout(run, delayMs).unref();
+    return { cancel: () => clearTimeout(timer) };
+  },
 };
 
 const defaultQueueLimit = 10_000;
@@ -40,7 +68,8 @@ export class GroupQueue {
   /** Resolves with the number of applied migrations. */
   readonly opened: Promise<number>;
   readonly fatal: Promise<Error>;
-  readonly #worker: Worker;
+  readonly #host: WriterHost;
+  readonly #worker: WriterThread;
   readonly #queueLimit: number;
   readonly #onCommitted: (durationMs: number) => void;
   readonly #closed = Promise.withResolvers<void>();
@@ -51,7 +80,8 @@ export class GroupQueue {
   #state: "open" | "closing" | "closed" | "broken" = "open";
   /** Whether the next group starts as soon as none is running. If not, every waiting operation has a linger time. */
   #isDue = false;
-  #lingerTimer: NodeJS.Timeout | null = null;
+  #lingerTimer: Timer | null = null;
+  #closeTimer: Timer | null = null;
 
   constructor(options: GroupQueueOptions, role: ConnectionRole) {
     const workerData: WorkerOptions = { path: options.path, policy: options.policy, role, nowMs: (options.clock ?? systemClock).nowMs() };
@@ -59,7 +89,8 @@ export class GroupQueue {
     this.#onCommitted = options.onCommitted ?? (() => undefined);
     this.opened = this.#opened.promise;
     this.fatal = this.#fatal.promise;
-    this.#worker = new Worker(new URL("./worker.ts", import.meta.url), { workerData, execArgv: [] });
+    this.#host = options.host ?? machine;
+    this.#worker = this.#host.startThread(workerData);
     this.#worker.on("message", (message: FromWorker) => this.#receive(message));
     this.#worker.on("error", (error) => this.#break(error));
     this.#worker.on("exit", () => {
@@ -99,9 +130,9 @@ export class GroupQueue {
     if (this.#waiting.length >= this.#queueLimit) return Promise.reject(new StoreOverloadedError());
     return new Promise((resolve, reject) => {
       this.#waiting.push({ request, draftAnswer, resolve, reject });
-      if (lingerMs > 0) this.#lingerTimer ??= setTimeout(() => this.#fallDue(), lingerMs);
+      if (lingerMs > 0) this.#lingerTimer ??= this.#host.setTimer(lingerMs, () => this.#fallDue());
       // Operations of the same turn of the event loop join the group.
-      else if (!this.#isDue) setImmediate(() => this.#post());
+      else if (!this.#isDue) this.#host.nextTurn(() => this.#post());
       this.#isDue ||= lingerMs === 0;
     });
   }
@@ -110,9 +141,10 @@ export class GroupQueue {
     if (this.#state === "open") {
       this.#state = "closing";
       if (this.#running.length === 0) this.#post();
-      setTimeout(() => void this.#worker.terminate(), closeTimeoutMs).unref();
+      this.#closeTimer = this.#host.setTimer(closeTimeoutMs, () => void this.#worker.terminate());
     }
     await this.#closed.promise;
+    this.#closeTimer?.cancel();
   }
 
   #fallDue(): void {
@@ -136,7 +168,7 @@ export class GroupQueue {
   }
 
   #endLinger(): void {
-    if (this.#lingerTimer !== null) clearTimeout(this.#lingerTimer);
+    this.#lingerTimer?.cancel();
     this.#lingerTimer = null;
   }
 

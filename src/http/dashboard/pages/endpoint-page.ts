@@ -18,13 +18,13 @@ import { sentence, timeOf } from "../time.ts";
 const deliveriesShown = 10;
 const dayMs = 86_400_000;
 
-const reasons: Readonly<Record<EndpointReason | "host_paused", string>> = {
+const reasons: Readonly<Record<EndpointReason | "host", string>> = {
   client: "by its owner",
   gone: "it answered 410",
   failing: "nothing but failures for days",
   rate_limited: `it answered ${listPausingStatuses("rate_limited")}`,
   unavailable: `it answered ${listPausingStatuses("unavailable")}`,
-  host_paused: `another endpoint on the same host answered ${listPausingStatuses("host")}`,
+  host: `another endpoint on the same host answered ${listPausingStatuses("host")}`,
 };
 
 /** Page of an endpoint: health, pending deliveries, actions. */

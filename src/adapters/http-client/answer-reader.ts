@@ -1,0 +1,286 @@
+import { HeaderFields, framingOf, isFieldLine, listOf, mayBecomeStatusLine, parseStatusLine } from "./answer-head.ts";
+import type { AnswerHeaders, StatusLine } from "./answer-head.ts";
+
+/** The most that the head of an answer may have, its interim answers aside. */
+const headMaxBytes = 64 * 1024;
+
+export type AnswerLimits = {
+  /** Beyond this length of its body an answer is cut: nothing more is read. */
+  readonly bodyMaxBytes: number;
+  /** How much of the body is kept. */
+  readonly keepBytes: number;
+};
+
+const carriageReturn = 0x0d;
+const chunkSize = /^[\t ]*([0-9a-f]+)[\t ]*(?:;|$)/i;
+const strictChunkSize = /^[0-9a-f]+(?:;[\t\x20-\x7e\x80-\xff]*)?$/i;
+/** A chunk size of usual length does not count against the limit of the head, which bounds the extensions and trailers too. */
+const usualChunkLineBytes = 16;
+
+type Phase = "status_line" | "fields" | "counted" | "until_close" | "chunk_size" | "chunk" | "chunk_end" | "trailers" | "over";
+
+/**
+ * Reads one answer of HTTP/1.x, interim answers before it included, as tolerantly as RFC 9112 lets a client be. An own
+ * reader because neither undici nor Node's client takes what receivers send: even with `insecureHTTPParser` both refuse odd
+ * bytes in header names, equal lengths sent twice and bare LF after chunks. What is odd is read, and costs the connection.
+ */
+export class AnswerReader {
+  readonly #limits: AnswerLimits;
+  #phase: Phase = "status_line";
+  /** The beginning of a line whose end has not come. */
+  #held = "";
+  #headBytes = 0;
+  #hasBegun = false;
+  #statusLine: StatusLine | null = null;
+  #fields = new HeaderFields();
+  #isHeadWhole = false;
+  #codings: readonly string[] = [];
+  /** Of the counted body, or of the chunk. */
+  #remainingBytes = 0;
+  #bodyBytes = 0;
+  #keptBytes = 0;
+  readonly #kept: Buffer[] = [];
+  #isWhole = false;
+  #isCut = false;
+  #mayPersist = true;
+  #fault: string | null = null;
+
+  constructor(limits: AnswerLimits) {
+    this.#limits = limits;
+  }
+
+  /** Whether a byte has come. */
+  get hasBegun(): boolean {
+    return this.#hasBegun;
+  }
+
+  /** `null` until the status line of a final answer has come. */
+  get statusCode(): number | null {
+    return this.#statusLine === null || isInterim(this.#statusLine) ? null : this.#statusLine.statusCode;
+  }
+
+  get isHeadWhole(): boolean {
+    return this.#isHeadWhole;
+  }
+
+  /** As far as they have come. */
+  get headers(): AnswerHeaders {
+    return this.#fields.values;
+  }
+
+  /** The content and transfer codings of the body, chunked aside, in the order in which they were applied. */
+  get codings(): readonly string[] {
+    return this.#codings;
+  }
+
+  /** The kept part of the body, as far as it has come. */
+  get body(): Buffer {
+    const [first] = this.#kept;
+    return this.#kept.length === 1 && first !== undefined ? first : Buffer.concat(this.#kept);
+  }
+
+  /** Whether everything came, or as much as is read. */
+  get isWhole(): boolean {
+    return this.#isWhole;
+  }
+
+  /** Whether the body is longer than is read. */
+  get isCut(): boolean {
+    return this.#isCut;
+  }
+
+  /** Why what came cannot be read on; `null` if nothing is wrong. Quotes nothing that came. */
+  get fault(): string | null {
+    return this.#fault;
+  }
+
+  /** Whether nothing more is read. */
+  get isOver(): boolean {
+    return this.#phase === "over";
+  }
+
+  /** Whether the connection may carry another request: the answer was as it should be, and neither side asked to close. */
+  get mayPersist(): boolean {
+    return this.#phase === "over" && this.#isWhole && !this.#isCut && this.#mayPersist;
+  }
+
+  /** Reads on. Bytes behind the end of the answer cost the connection. */
+  feed(bytes: Buffer): void {
+    this.#hasBegun = true;
+    // One character a byte, so that a position counts in both.
+    let text: string | null = null;
+    let at = 0;
+    while (at < bytes.length && this.#phase !== "over") {
+      if (this.#phase === "counted" || this.#phase === "until_close" || this.#phase === "chunk") at = this.#readBody(bytes, at);
+      else at = this.#readLine((text ??= bytes.toString("latin1")), at);
+    }
+    if (at < bytes.length) this.#mayPersist = false;
+  }
+
+  /** The other side has ended the connection in order, which is the end of a body without a length (RFC 9112 section 6.3). */
+  end(): void {
+    if (this.#phase === "until_close") this.#complete();
+  }
+
+  /** Returns the position behind what was read. */
+  #readLine(text: string, at: number): number {
+    const lineEnd = text.indexOf("\n", at);
+    const next = lineEnd < 0 ? text.length : lineEnd + 1;
+    this.#headBytes += next - at;
+    if (this.#headBytes > headMaxBytes)
+      this.#fail(this.#isHeadWhole ? "its chunk lines are too long" : `its head is larger than ${headMaxBytes} bytes`);
+    else if (lineEnd >= 0) this.#takeLine(this.#lineOf(text, at, lineEnd));
+    else {
+      this.#held += text.slice(at);
+      if (this.#phase === "status_line" && !mayBecomeStatusLine(this.#held)) this.#failAsNoStatusLine();
+    }
+    return next;
+  }
+
+  /** The line without its LF and the CR before it (RFC 9112 section 2.2), and without further CRs, which servers double. */
+  #lineOf(text: string, at: number, lineEnd: number): string {
+    let line = text.slice(at, lineEnd);
+    if (this.#held !== "") {
+      line = this.#held + line;
+      this.#held = "";
+    }
+    let end = line.length;
+    while (end > 0 && line.charCodeAt(end - 1) === carriageReturn) end -= 1;
+    if (line.length - end !== 1) this.#mayPersist = false;
+    return line.slice(0, end);
+  }
+
+  #takeLine(line: string): void {
+    switch (this.#phase) {
+      case "status_line":
+        return this.#takeStatusLine(line);
+      case "fields":
+        return line === "" ? this.#endHead() : this.#fields.add(line);
+      case "chunk_size":
+        return this.#takeChunkSize(line);
+      case "chunk_end":
+        return this.#takeChunkEnd(line);
+      default:
+        return line === "" ? this.#complete() : this.#takeTrailer(line);
+    }
+  }
+
+  #takeStatusLine(line: string): void {
+    const statusLine = parseStatusLine(line);
+    if (statusLine === null || !statusLine.isStrict) this.#mayPersist = false;
+    if (statusLine === null) {
+      // Empty lines before it are left out.
+      if (line.trim() !== "") this.#failAsNoStatusLine();
+    } else if (statusLine.statusCode === 101) {
+      // "A server MUST NOT switch to a protocol that was not indicated by the client" (RFC 9110 section 7.8).
+      this.#fail("it switches to a protocol that was not asked for");
+    } else {
+      this.#statusLine = statusLine;
+      this.#phase = "fields";
+    }
+  }
+
+  #endHead(): void {
+    const statusLine = this.#statusLine;
+    const { isStrict, values: headers } = this.#fields;
+    if (!isStrict) this.#mayPersist = false;
+    this.#headBytes = 0;
+    if (statusLine === null || isInterim(statusLine)) {
+      // The final answer is still to come (RFC 9110 section 15.2).
+      this.#statusLine = null;
+      this.#fields = new HeaderFields();
+      this.#phase = "status_line";
+      return;
+    }
+    const { framing, codings, isStrict: isFramedStrictly } = framingOf({ statusCode: statusLine.statusCode, headers });
+    if (framing.kind === "invalid") {
+      this.#statusLine = null;
+      this.#fail(framing.reason);
+      return;
+    }
+    this.#isHeadWhole = true;
+    this.#codings = codings;
+    const persists = framing.kind !== "until_close" && isKeptOpen(statusLine, headers);
+    if (!persists || !isFramedStrictly) this.#mayPersist = false;
+    if (framing.kind === "chunked") this.#phase = "chunk_size";
+    else if (framing.kind === "until_close") this.#phase = "until_close";
+    else this.#expect("counted", framing.bytes);
+  }
+
+  /** `bytes` more of the body are to come. */
+  #expect(phase: "counted" | "chunk", bytes: number): void {
+    this.#phase = phase;
+    this.#remainingBytes = bytes;
+    if (bytes === 0) this.#endCount();
+  }
+
+  /** Returns the position behind what was read. */
+  #readBody(bytes: Buffer, at: number): number {
+    const part = this.#phase === "until_close" ? bytes.subarray(at) : bytes.subarray(at, at + this.#remainingBytes);
+    const room = this.#limits.keepBytes - this.#keptBytes;
+    if (room > 0) {
+      this.#kept.push(part.length > room ? part.subarray(0, room) : part);
+      this.#keptBytes += Math.min(part.length, room);
+    }
+    this.#bodyBytes += part.length;
+    this.#remainingBytes -= part.length;
+    if (this.#bodyBytes > this.#limits.bodyMaxBytes) {
+      this.#isCut = true;
+      this.#complete();
+    } else if (this.#remainingBytes === 0 && this.#phase !== "until_close") this.#endCount();
+    return at + part.length;
+  }
+
+  #endCount(): void {
+    if (this.#phase === "chunk") this.#phase = "chunk_end";
+    else this.#complete();
+  }
+
+  #takeChunkSize(line: string): void {
+    this.#headBytes -= Math.min(line.length + 2, usualChunkLineBytes);
+    const digits = chunkSize.exec(line)?.[1];
+    if (!strictChunkSize.test(line)) this.#mayPersist = false;
+    if (digits === undefined) this.#fail("a chunk has no size");
+    else if (/^0+$/.test(digits)) {
+      // "A message body that uses the chunked transfer coding is incomplete if the zero-sized chunk that terminates the
+      // encoding has not been received" (RFC 9112 section 8), whatever becomes of the trailers.
+      this.#isWhole = true;
+      this.#phase = "trailers";
+    } else this.#expect("chunk", Number.parseInt(digits, 16));
+  }
+
+  #takeChunkEnd(line: string): void {
+    this.#headBytes -= 2;
+    if (line === "") this.#phase = "chunk_size";
+    else this.#fail("a chunk is longer than its size");
+  }
+
+  #takeTrailer(line: string): void {
+    if (!isFieldLine(line)) this.#mayPersist = false;
+  }
+
+  #complete(): void {
+    this.#isWhole = true;
+    this.#phase = "over";
+  }
+
+  #failAsNoStatusLine(): void {
+    this.#fail("it does not begin with a status line");
+  }
+
+  #fail(reason: string): void {
+    this.#fault = reason;
+    this.#mayPersist = false;
+    this.#phase = "over";
+  }
+}
+
+function isInterim({ statusCode }: StatusLine): boolean {
+  return statusCode >= 100 && statusCode < 200;
+}
+
+/** RFC 9112 section 9.3. */
+function isKeptOpen(statusLine: StatusLine, headers: AnswerHeaders): boolean {
+  const options = listOf(headers, "connection");
+  return options.includes("close") ? false : statusLine.persists || options.includes("keep-alive");
+}

@@ -1,0 +1,63 @@
+import { constants, createBrotliDecompress, createGunzip, createInflate, createInflateRaw } from "node:zlib";
+import type { BrotliDecompress, Gunzip, Inflate, InflateRaw } from "node:zlib";
+
+type Decoder = Gunzip | BrotliDecompress | Inflate | InflateRaw;
+
+/** `isCut`: there is more than `bytes`. */
+export type DecodedBody = { readonly bytes: Buffer; readonly isCut: boolean };
+
+// What was cut off is decoded as far as it came.
+const zlibOptions = { finishFlush: constants.Z_SYNC_FLUSH };
+const brotliOptions = { finishFlush: constants.BROTLI_OPERATION_FLUSH };
+
+/**
+ * Undoes the codings of a body (RFC 9110 section 8.4.1), the last one first, and stops beyond `maxBytes` of each. Bytes that
+ * are not in the coding they are said to be in stay as they are, and so do bytes in a coding that is unknown: servers name
+ * codings that they do not apply.
+ */
+export async function decodeBody(body: Buffer, codings: readonly string[], maxBytes: number): Promise<DecodedBody> {
+  let decoded: DecodedBody = { bytes: body, isCut: false };
+  for (const coding of codings.toReversed()) {
+    const decoder = decoderOf(coding, decoded.bytes);
+    if (decoder !== null) decoded = (await decodeWith(decoder, decoded.bytes, maxBytes)) ?? decoded;
+  }
+  return decoded;
+}
+
+function decoderOf(coding: string, bytes: Buffer): Decoder | null {
+  switch (coding) {
+    case "gzip":
+    case "x-gzip":
+      return createGunzip(zlibOptions);
+    case "deflate":
+      // "Some non-conformant implementations send the 'deflate' compressed data without the zlib wrapper."
+      return hasZlibHeader(bytes) ? createInflate(zlibOptions) : createInflateRaw(zlibOptions);
+    case "br":
+      return createBrotliDecompress(brotliOptions);
+    default:
+      return null;
+  }
+}
+
+/** RFC 1950 section 2.2: the method is 8, and the first two bytes are a multiple of 31. */
+function hasZlibHeader(bytes: Buffer): boolean {
+  return bytes.length >= 2 && ((bytes[0] ?? 0) & 0x0f) === 8 && bytes.readUInt16BE(0) % 31 === 0;
+}
+
+/** `null` if nothing could be decoded. */
+async function decodeWith(decoder: Decoder, bytes: Buffer, maxBytes: number): Promise<DecodedBody | null> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  try {
+    decoder.end(bytes);
+    for await (const chunk of decoder as AsyncIterable<Buffer>) {
+      chunks.push(chunk);
+      length += chunk.length;
+      // Leaving the loop destroys the decoder.
+      if (length > maxBytes) return { bytes: Buffer.concat(chunks).subarray(0, maxBytes), isCut: true };
+    }
+  } catch {
+    if (length === 0) return null;
+  }
+  return { bytes: Buffer.concat(chunks), isCut: false };
+}

@@ -1,0 +1,84 @@
+import { messageOf } from "../../../domain/error-text.ts";
+import type { DatabaseSync } from "node:sqlite";
+import type { DeliveryPolicy } from "../../../domain/deliveries/retry-policy.ts";
+import { Database } from "../connection/database.ts";
+import { runGroup } from "./group.ts";
+import type { ClaimedResult, DraftResult, GroupResult, Request } from "./group.ts";
+import { openConnection } from "../connection/open-connection.ts";
+import type { ConnectionRole } from "../connection/open-connection.ts";
+import { setServerKeys } from "../keys/server-keys.ts";
+import { clearLeases } from "../deliveries/claims.ts";
+
+export type WorkerOptions = {
+  readonly path: string;
+  readonly policy: DeliveryPolicy | null;
+  readonly role: ConnectionRole;
+  /** Time of the opening. */
+  readonly nowMs: number;
+};
+/** Message to the writer thread. `drafted` answers a `draft`; no group follows before the one with the `draft` is answered. */
+export type ToWorker =
+  | { readonly kind: "group"; readonly requests: readonly Request[] }
+  | { readonly kind: "drafted"; readonly drafted: readonly DraftResult[] }
+  | { readonly kind: "close" };
+export type FromWorker =
+  | { readonly kind: "ready"; readonly migrations: number }
+  | { readonly kind: "refused"; readonly message: string }
+  /** Requests the answers to store with these results, while the transaction is open. */
+  | { readonly kind: "draft"; readonly results: readonly ClaimedResult[] }
+  | GroupResult
+  | { readonly kind: "closed" };
+
+/** Connection of the writer to its queue. */
+export type WriterPort = {
+  postMessage(message: FromWorker): void;
+  on(event: "message", listener: (message: ToWorker) => void): unknown;
+  close(): void;
+};
+
+/** Owns the database connection and runs one group after the other until it is closed. `createDatabase` replaces `Database`. */
+export function serveWriter(
+  port: WriterPort,
+  options: WorkerOptions,
+  createDatabase: (connection: DatabaseSync, policy: DeliveryPolicy | null) => Database = (connection, policy) =>
+    new Database(connection, policy),
+): void {
+  const post = (message: FromWorker) => port.postMessage(message);
+  try {
+    const { connection, lock, migrations } = openConnection(options.path, options.role);
+    const db = createDatabase(connection, options.policy);
+    if (options.role === "server") clearLastServer(db, options.nowMs);
+    let drafting: ((drafted: readonly DraftResult[]) => void) | null = null;
+    const draftAnswers = (results: readonly ClaimedResult[]) =>
+      new Promise<readonly DraftResult[]>((resolve) => {
+        drafting = resolve;
+        post({ kind: "draft", results });
+      });
+    port.on("message", (message: ToWorker) => {
+      switch (message.kind) {
+        case "group":
+          void runGroup(db, message.requests, draftAnswers).then(post);
+          return;
+        case "drafted":
+          drafting?.(message.drafted);
+          return;
+        case "close":
+          connection.close();
+          lock?.close();
+          post({ kind: "closed" });
+          port.close();
+          return;
+      }
+    });
+    post({ kind: "ready", migrations });
+  } catch (error) {
+    post({ kind: "refused", message: messageOf(error) });
+    port.close();
+  }
+}
+
+/** Clears the leases and the key ids of the last server. This server sets its own key ids once it has opened its keyring. */
+function clearLastServer(db: Database, nowMs: number): void {
+  clearLeases(db, nowMs);
+  setServerKeys(db, []);
+}

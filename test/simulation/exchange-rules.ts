@@ -1,0 +1,269 @@
+import type { Evidence } from "./evidence.ts";
+import { hmacKeyOf, signWebhook } from "./engine-adapter.ts";
+import { isWanted } from "./ledger.ts";
+import type { KnownDelivery, KnownEndpoint } from "./ledger.ts";
+import type { Exchange } from "./receivers.ts";
+import type { Lifetime } from "./scheduler.ts";
+import { isSame, readWebhook } from "./webhook-facts.ts";
+import type { ReadWebhook } from "./webhook-facts.ts";
+
+/** The least pause after a 429 or 502 to 504 that says nothing of its length. */
+const minPauseMs = 5000;
+/** The service reads one clock and writes whole milliseconds. */
+const roundingMs = 2;
+
+/** What a receiver may expect of each try, and of all of them together. */
+export class ExchangeRules {
+  readonly #evidence: Evidence;
+  readonly #open = new Map<Exchange, { readonly endpoint: KnownEndpoint; readonly delivery: KnownDelivery; readonly isManual: boolean }>();
+
+  constructor(evidence: Evidence) {
+    this.#evidence = evidence;
+  }
+
+  started(exchange: Exchange): void {
+    const { ledger, timeline } = this.#evidence;
+    const { request } = exchange;
+    const webhook = readWebhook(request);
+    const { facts } = webhook;
+    const endpoint = ledger.endpoints.get(request.url);
+    timeline.note(`try ${webhook.id} ${facts["type"] ?? ""} #${facts["sequence"] ?? ""} to ${request.url}`, ...namesOf(exchange, webhook));
+    if (endpoint === undefined) return this.#violate("stranger", "a webhook to a URL that was never named", exchange, webhook);
+    const delivery = ledger.delivery(webhook.id, request.url, facts);
+    this.#checkContent(exchange, webhook, endpoint);
+    this.#checkWatch(exchange, webhook);
+    const isTest = facts["type"] === "endpoint.test";
+    const fault = isTest ? null : this.#faultOfScheduled(exchange, webhook, endpoint, delivery);
+    let isManual = isTest;
+    if (fault !== null)
+      if (delivery.manualUsed < delivery.manualAsked) {
+        delivery.manualUsed += 1;
+        isManual = true;
+      } else this.#violate(fault.rule, fault.detail, exchange, webhook);
+    if (!isTest) this.#checkTwice(exchange, webhook, delivery);
+    delivery.exchanges.push(exchange);
+    endpoint.open.add(exchange);
+    this.#open.set(exchange, { endpoint, delivery, isManual });
+  }
+
+  ended(exchange: Exchange): void {
+    const entry = this.#open.get(exchange);
+    const { outcome } = exchange;
+    if (entry === undefined || outcome === null) return undefined;
+    const { endpoint, delivery } = entry;
+    const text =
+      outcome.kind === "answered"
+        ? `${outcome.statusCode}${outcome.retryAfter === null ? "" : ` retry-after ${outcome.retryAfter}`}`
+        : outcome.code;
+    this.#evidence.timeline.note(
+      `try ${delivery.id} to ${delivery.url} ended: ${text}`,
+      delivery.id,
+      delivery.facts["watch_id"],
+      delivery.url,
+      delivery.facts["call_sid"],
+    );
+    this.#close(exchange, endpoint);
+    const nowMs = this.#evidence.scheduler.nowMs;
+    // No attempt at all: what comes next is the same attempt.
+    if (outcome.kind === "not_started") delivery.exchanges.splice(delivery.exchanges.indexOf(exchange), 1);
+    if (outcome.kind !== "answered") return undefined;
+    const { statusCode } = outcome;
+    if (exchange.isTaken) endpoint.lastTakenAtMs = nowMs;
+    if (statusCode === 410 && delivery.facts["type"] !== "endpoint.test") {
+      endpoint.hasEverBeenGone = true;
+      endpoint.mayBeDisabled = true;
+      if (endpoint.openings === 0) endpoint.gone = { sinceMs: this.#evidence.recordedAtMs(nowMs), exchange };
+    }
+    const isPaused = endpoint.floors.some(({ untilMs }) => untilMs > nowMs);
+    const asksToWait = statusCode === 429 || statusCode === 502 || statusCode === 503 || statusCode === 504;
+    // One that was on the wire when a pause began makes it longer only if it says so.
+    if (asksToWait && (exchange.retryAfterMs !== null || !isPaused))
+      endpoint.floors.push({
+        untilMs: nowMs + (exchange.retryAfterMs ?? minPauseMs),
+        sinceMs: this.#evidence.recordedAtMs(nowMs),
+        exchange,
+      });
+    return undefined;
+  }
+
+  processEnded(lifetime: Lifetime): void {
+    for (const [exchange, { endpoint, delivery }] of this.#open)
+      if (exchange.lifetime === lifetime) {
+        this.#close(exchange, endpoint);
+        // What was asked for by hand is kept over a crash: it may be made again.
+        delivery.manualUsed = 0;
+      }
+    for (const delivery of this.#evidence.ledger.deliveries.values()) delivery.manualUsed = 0;
+  }
+
+  /** Pauses lie in the store as wall times. */
+  followClock(byMs: number): void {
+    if (byMs <= 0) return;
+    for (const endpoint of this.#evidence.ledger.endpoints.values())
+      endpoint.floors = endpoint.floors.map((floor) => ({ ...floor, untilMs: floor.untilMs - byMs }));
+  }
+
+  #close(exchange: Exchange, endpoint: KnownEndpoint): void {
+    this.#open.delete(exchange);
+    endpoint.open.delete(exchange);
+  }
+
+  #checkContent(exchange: Exchange, webhook: ReadWebhook, endpoint: KnownEndpoint): void {
+    const { ledger } = this.#evidence;
+    const { request } = exchange;
+    const before = ledger.factsById.get(webhook.id);
+    if (before === undefined) ledger.factsById.set(webhook.id, webhook.facts);
+    else if (!isSame(before, webhook.facts))
+      this.#violate("same id, same facts", `${JSON.stringify(before)} became ${JSON.stringify(webhook.facts)}`, exchange, webhook);
+    const bodyKey = `${webhook.id} ${request.url} ${webhook.format}`;
+    const body = ledger.bodies.get(bodyKey);
+    if (body === undefined) ledger.bodies.set(bodyKey, request.body);
+    else if (body !== request.body) this.#violate("same bytes", "another body under the same id", exchange, webhook);
+    this.#checkSignature(exchange, webhook, endpoint);
+  }
+
+  /** The secret of this moment signs, and until the grace ends the one before it too. */
+  #checkSignature(exchange: Exchange, webhook: ReadWebhook, endpoint: KnownEndpoint): void {
+    const { headers, body } = exchange.request;
+    if (endpoint.isSecretUnknown || endpoint.rotations > 0 || endpoint.secrets.length === 0) return;
+    const signatures = (headers["webhook-signature"] ?? "").split(" ");
+    const timestampSeconds = Number(headers["webhook-timestamp"]);
+    const isSignedWith = (secret: string) =>
+      signatures.includes(signWebhook({ id: webhook.id, timestampSeconds, body }, { hmac: [hmacKeyOf(secret)], ed25519: null }));
+    const nowMs = this.#evidence.scheduler.nowMs;
+    const graceMs = this.#evidence.knownElsewhereMs(exchange.lifetime);
+    const known = endpoint.secrets.filter(({ fromMs }) => fromMs <= nowMs);
+    const current = known.at(-1);
+    if (current !== undefined && nowMs < current.fromMs + graceMs && known.some(({ secret }) => isSignedWith(secret))) return;
+    if (current !== undefined && !isSignedWith(current.secret))
+      this.#violate("signature", "not signed with the secret of this moment", exchange, webhook);
+    if (Math.abs(timestampSeconds - Math.floor(exchange.startedWallMs / 1000)) > 1)
+      this.#violate("signature", `a timestamp ${timestampSeconds} that is not this attempt's`, exchange, webhook);
+  }
+
+  #checkWatch(exchange: Exchange, webhook: ReadWebhook): void {
+    const watch = this.#evidence.ledger.watches.get(webhook.facts["watch_id"] ?? "");
+    if (watch === undefined) return;
+    const { scheduler } = this.#evidence;
+    const graceMs = this.#evidence.knownElsewhereMs(exchange.lifetime);
+    if (watch.deletedAtMs !== null && scheduler.nowMs >= watch.deletedAtMs + graceMs)
+      this.#violate("nothing after a 204", "an attempt for a watch that was deleted", exchange, webhook);
+    if (watch.sid !== webhook.facts["call_sid"])
+      this.#violate("right call", "a webhook about another call than its watch's", exchange, webhook);
+  }
+
+  /** A second try while the first is on the wire, or after it was taken and written down. */
+  #checkTwice(exchange: Exchange, webhook: ReadWebhook, delivery: KnownDelivery): void {
+    const { exchanges } = delivery;
+    const isOnTheWire = (other: Exchange) => other.endedAtMs === null && !this.#evidence.isUncertain(other);
+    if (exchanges.some(isOnTheWire)) return this.#violate("one at a time", "the same delivery is on the wire twice", exchange, webhook);
+    return undefined;
+  }
+
+  /** What would be wrong with it if nobody asked for it by hand; null: nothing. */
+  #faultOfScheduled(
+    { lifetime }: Exchange,
+    webhook: ReadWebhook,
+    endpoint: KnownEndpoint,
+    delivery: KnownDelivery,
+  ): { readonly rule: string; readonly detail: string } | null {
+    const nowMs = this.#evidence.scheduler.nowMs;
+    if (endpoint.openings > 0) return null;
+    if (endpoint.gone !== null && nowMs > endpoint.gone.sinceMs && !this.#evidence.isUncertain(endpoint.gone.exchange))
+      return { rule: "nothing after a 410", detail: "an attempt to an endpoint that is gone" };
+    const elsewhereMs = this.#evidence.knownElsewhereMs(lifetime);
+    if (endpoint.closed !== null && nowMs >= endpoint.closed.atMs + elsewhereMs)
+      return { rule: "owner's pause", detail: "an attempt to an endpoint that its owner paused or disabled" };
+    const floor = elsewhereMs === Infinity ? null : this.#floorOf(endpoint, nowMs);
+    if (floor !== null) return { rule: "retry-after", detail: `an attempt ${floor} ms before the end of a pause` };
+    const inFlight = [...endpoint.open].filter((other) => this.#open.get(other)?.isManual !== true).length;
+    // The fake of the leases leaves the limits in flight to each instance.
+    if (inFlight >= endpoint.maxInFlight && !this.#evidence.isShared)
+      return { rule: "in flight", detail: `${inFlight + 1} at once to an endpoint that may have ${endpoint.maxInFlight}` };
+    return this.#scheduleFault(endpoint, delivery, nowMs) ?? this.#orderFault(webhook, endpoint, delivery, nowMs);
+  }
+
+  #floorOf(endpoint: KnownEndpoint, nowMs: number): number | null {
+    endpoint.floors = endpoint.floors.filter(({ untilMs, exchange }) => untilMs > nowMs && !this.#evidence.isUncertain(exchange));
+    for (const { untilMs, sinceMs } of endpoint.floors) if (nowMs > sinceMs && nowMs < untilMs - roundingMs) return untilMs - nowMs;
+    return null;
+  }
+
+  /** Attempts that count since the schedule began, and the wait between two. */
+  #scheduleFault(endpoint: KnownEndpoint, { exchanges, manualAsked }: KnownDelivery, nowMs: number) {
+    const { scheduleMs } = this.#evidence.limits;
+    const since = exchanges.filter((other) => other.startedAtMs > endpoint.renewedAtMs);
+    const last = since.at(-1);
+    if (last === undefined || last.endedAtMs === null || this.#evidence.isUncertain(last)) return null;
+    if (last.isTaken && isAnswered2xx(last) && nowMs > this.#evidence.recordedAtMs(last.endedAtMs))
+      return { rule: "delivered once", detail: "another attempt after a 2xx that was written down" };
+    const spent = since.filter((other) => spendsStep(other) && !this.#evidence.isUncertain(other)).length - manualAsked;
+    if (spent >= scheduleMs.length) return { rule: "schedule", detail: `more than ${scheduleMs.length} attempts` };
+    if (!spendsStep(last) || spent < 1 || manualAsked > 0) return null;
+    // Brought forward by a 2xx, or measured with a clock that was set meanwhile.
+    if (endpoint.lastTakenAtMs >= last.startedAtMs || this.#evidence.hasClockStepSince(last.startedAtMs)) return null;
+    const waitedMs = nowMs - last.endedAtMs;
+    const delayMs = scheduleMs[spent] ?? 0;
+    if (waitedMs + roundingMs < delayMs) return { rule: "schedule", detail: `attempt after ${waitedMs} ms, ${delayMs} ms is the least` };
+    return null;
+  }
+
+  /** Events of one watch leave for one endpoint in their sequence, unless an earlier one is settled or has failed for the hold. */
+  #orderFault({ facts }: ReadWebhook, endpoint: KnownEndpoint, delivery: KnownDelivery, nowMs: number) {
+    const { ledger, limits } = this.#evidence;
+    const watch = ledger.watches.get(facts["watch_id"] ?? "");
+    const sequence = Number(facts["sequence"]);
+    if (watch === undefined || watch.url !== endpoint.url || delivery.exchanges.length > 0) return null;
+    const attempted = new Map(ledger.lane(watch.id, endpoint.url).map((other) => [Number(other.facts["sequence"]), other]));
+    for (let earlier = 1; earlier < sequence; earlier++) {
+      const other = attempted.get(earlier);
+      if (other === undefined) {
+        if (watch.events === null && !endpoint.hasEverBeenGone)
+          return { rule: "order", detail: `#${sequence} leaves before #${earlier} was tried` };
+        continue;
+      }
+      const isSettled =
+        other.exchanges.some((exchange) => exchange.isTaken) || other.exchanges.filter(spendsStep).length >= limits.scheduleMs.length;
+      const firstFailed = other.exchanges.find((exchange) => exchange.endedAtMs !== null && spendsStep(exchange));
+      const failedForMs = firstFailed === undefined ? 0 : nowMs - (firstFailed.endedAtMs ?? nowMs);
+      const isHeld = failedForMs + roundingMs < limits.orderHoldMs && !this.#evidence.hasClockStepSince(firstFailed?.startedAtMs ?? 0);
+      if (
+        !isSettled &&
+        isHeld &&
+        other.exchanges.length > 0 &&
+        endpoint.renewedAtMs < ((firstFailed ?? other.exchanges[0])?.startedAtMs ?? 0)
+      )
+        return {
+          rule: "order",
+          detail: `#${sequence} overtakes #${earlier}, which has been failing for ${failedForMs} ms of ${limits.orderHoldMs}`,
+        };
+    }
+    return null;
+  }
+
+  #violate(rule: string, detail: string, exchange: Exchange, webhook: ReadWebhook): void {
+    this.#evidence.violate(rule, detail, ...namesOf(exchange, webhook));
+  }
+}
+
+/** Events that a watch wants for its own URL; what hooks want is theirs to say. */
+export function wantsEvent(events: readonly string[] | null, facts: Readonly<Record<string, string>>): boolean {
+  return isWanted(events, facts["type"] ?? "", facts["terminal"] === "true");
+}
+
+function namesOf({ request }: Exchange, { id, facts }: ReadWebhook): readonly string[] {
+  return [id, facts["watch_id"] ?? "", facts["call_sid"] ?? "", request.url].filter((name) => name !== "");
+}
+
+function isAnswered2xx({ outcome }: Exchange): boolean {
+  return outcome?.kind === "answered" && outcome.statusCode >= 200 && outcome.statusCode <= 299;
+}
+
+/** A failed attempt that is no deferral. */
+function spendsStep({ outcome, retryAfterMs }: Exchange): boolean {
+  if (outcome === null) return false;
+  if (outcome.kind !== "answered") return outcome.kind === "failed";
+  const { statusCode } = outcome;
+  if (statusCode >= 200 && statusCode <= 299) return false;
+  return statusCode !== 429 && statusCode !== 410 && !(statusCode === 503 && retryAfterMs !== null);
+}

@@ -1,0 +1,152 @@
+import type { DatabaseSync, GateState, InstanceSignal, ServiceStore, Shares, SendJob, WatchedCall } from "./engine-adapter.ts";
+import type { Random } from "./random.ts";
+import type { Lifetime, Scheduler } from "./scheduler.ts";
+
+export type LeasedStoreParts = {
+  readonly scheduler: Scheduler;
+  readonly random: Random;
+  /** Opens the one store below. */
+  readonly open: () => Promise<ServiceStore>;
+  readonly connection: () => DatabaseSync | null;
+  /** How the way to the database is at the moment. */
+  readonly trouble: () => "none" | "away" | "answers_lost";
+  /** Called when an instance was evicted. */
+  readonly onEvicted: (lifetime: Lifetime) => void;
+  /** A planted bug: an instance that was evicted writes what it likes. */
+  readonly isFenceless: boolean;
+};
+
+export type Member = {
+  readonly lifetime: Lifetime;
+  leaseUntilMs: number;
+  shares: Shares;
+  gateVersion: number;
+  readonly dirty: Set<string>;
+  readonly onSignal: (what: ReadonlySet<InstanceSignal>) => void;
+};
+
+/** One instance's connection. */
+export type Seat = {
+  readonly lifetime: Lifetime;
+  token: number | null;
+  rejoin: (() => Promise<void>) | null;
+  rejoining: Promise<void> | null;
+  onUnavailable: () => void;
+  onSignal: (what: ReadonlySet<InstanceSignal>) => void;
+};
+
+const signalsLost = 0.1;
+
+export type Notice = {
+  readonly accountId: string;
+  readonly watchId: string | null;
+  readonly sequence: number | null;
+  readonly eventType: string;
+};
+
+/** What Postgres keeps in its tables of instances, ownership and leases: here it is a fake, in memory. */
+export class LeaseTables {
+  readonly #parts: LeasedStoreParts;
+  store: ServiceStore | null = null;
+  readonly members = new Map<number, Member>();
+  readonly owners = new Map<string, number>();
+  readonly leases = new Map<number, { readonly token: number; readonly deliveryId: string }>();
+  readonly gates = new Map<string, GateState>();
+  readonly notices: {
+    readonly accountId: string;
+    readonly watchId: string | null;
+    readonly sequence: number | null;
+    readonly eventType: string;
+  }[] = [];
+  lastToken = 0;
+  gateVersion = 0;
+
+  constructor(parts: LeasedStoreParts) {
+    this.#parts = parts;
+  }
+
+  /** The call if it is this instance's, or nobody's so far; another's owner reads it again. */
+  callFor(seat: Seat, callId: string, call: WatchedCall | null): WatchedCall | null {
+    const owner = this.owners.get(callId);
+    const member = owner === undefined || owner === seat.token ? undefined : this.members.get(owner);
+    if (member !== undefined) {
+      member.dirty.add(callId);
+      this.signal(seat, "calls");
+      return null;
+    }
+    if (call !== null && seat.token !== null) this.owners.set(callId, seat.token);
+    return call;
+  }
+
+  /** Whose these are from now on, and what waiting requests learn. */
+  lease(seat: Seat, jobs: readonly SendJob[], notices: readonly Notice[]): void {
+    const token = seat.token ?? -1;
+    for (const { leaseToken, deliveryId } of jobs) this.leases.set(leaseToken, { token, deliveryId });
+    this.notices.push(...notices);
+    if (notices.length > 0) this.signal(seat, "events");
+    // It was evicted between the commit and its answer: what it was leased is free again.
+    if (jobs.length > 0 && !this.members.has(token) && !this.#parts.isFenceless) void this.releaseLeasesOf(token);
+  }
+
+  releaseCalls(seat: Seat, calls: readonly { readonly callId: string }[]): void {
+    for (const { callId } of calls) if (this.owners.get(callId) === seat.token) this.owners.delete(callId);
+    this.signal(seat, "calls");
+  }
+
+  /** An instance is gone: what it had is free. */
+  async remove(token: number): Promise<void> {
+    const member = this.members.get(token);
+    this.members.delete(token);
+    for (const [callId, owner] of this.owners) if (owner === token) this.owners.delete(callId);
+    if (member !== undefined) this.#parts.onEvicted(member.lifetime);
+    await this.releaseLeasesOf(token);
+  }
+
+  async releaseLeasesOf(token: number): Promise<void> {
+    const leases = [...this.leases].filter(([, lease]) => lease.token === token);
+    for (const [leaseToken] of leases) this.leases.delete(leaseToken);
+    await this.realStore.releaseDeliveries(
+      leases.map(([leaseToken, { deliveryId }]) => ({ deliveryId, leaseToken })),
+      this.#parts.scheduler.wallMs,
+    );
+  }
+
+  /** To the others; some are lost. */
+  signal(from: Seat, what: InstanceSignal): void {
+    const { scheduler, random } = this.#parts;
+    for (const [token, { lifetime, onSignal }] of this.members)
+      if (token !== from.token && !random.chance(signalsLost))
+        scheduler.schedule(random.latencyMs(3, 50), () => onSignal(new Set([what])), lifetime);
+  }
+
+  watchedCalls(): Promise<readonly WatchedCall[]> {
+    return this.realStore.loadWatchedCalls({ afterCallId: null, limit: 100_000 });
+  }
+
+  async unowned(): Promise<readonly WatchedCall[]> {
+    return (await this.watchedCalls()).filter(({ callId }) => this.isUnowned(callId));
+  }
+
+  isUnowned(callId: string): boolean {
+    const owner = this.owners.get(callId);
+    return owner === undefined || !this.members.has(owner);
+  }
+
+  select(sql: string, value: string): readonly string[] {
+    const rows = this.#parts.connection()?.prepare(sql).all(value) ?? [];
+    return rows.map(({ id }) => id as string);
+  }
+
+  leaseTokens(sql: string): readonly number[] {
+    return (this.#parts.connection()?.prepare(sql).all() ?? []).map(({ id }) => id as number);
+  }
+
+  get realStore(): ServiceStore {
+    if (this.store === null) throw new Error("the store is not open yet");
+    return this.store;
+  }
+
+  get nowMs(): number {
+    return this.#parts.scheduler.nowMs;
+  }
+}

@@ -1,0 +1,142 @@
+import { registerHooks } from "node:module";
+import type { ServiceStore } from "./engine-adapter.ts";
+import type { DiskOptions } from "./writer-host.ts";
+
+/** A classic bug, planted on purpose: what the simulation must find. It lives here alone. */
+export type Plant = {
+  readonly name: string;
+  readonly what: string;
+  /** What is different about the disk of the n-th process. */
+  readonly disk?: (processNumber: number) => Partial<DiskOptions>;
+  readonly aroundStore?: (store: ServiceStore) => ServiceStore;
+  /** Needs several instances: one that was evicted writes what it likes. */
+  readonly isFenceless?: boolean;
+  /** Replaced in the text of a source file while it is loaded. */
+  readonly patch?: { readonly file: string; readonly from: string; readonly to: string };
+};
+
+const lateMs = 60;
+
+export const plants: readonly Plant[] = [
+  {
+    name: "send-before-commit",
+    what: "webhooks of a transition leave before its commit",
+    disk: () => ({ commitsLate: (requests) => (requests.some(({ name }) => name === "commitCall") ? lateMs : null) }),
+  },
+  {
+    name: "answer-before-fsync",
+    what: "a registration is answered before its commit has reached the disk",
+    disk: () => ({
+      commitsLate: (requests) => (requests.some(({ name }) => name === "registerWatches" || name === "registerHook") ? lateMs : null),
+    }),
+  },
+  {
+    name: "retry-with-a-new-id",
+    what: "every attempt after the first has a webhook-id of its own",
+    aroundStore: (store) => ({
+      ...store,
+      claimDue: async (request) => {
+        const claimed = await store.claimDue(request);
+        const jobs = claimed.jobs.map((job) =>
+          job.attemptNumber === 1 ? job : { ...job, event: { ...job.event, id: `${job.event.id}${job.attemptNumber}` } },
+        );
+        return { ...claimed, jobs };
+      },
+    }),
+  },
+  {
+    name: "lease-without-its-token",
+    what: "an instance that was evicted still records its attempts: the lease's token is not asked for",
+    isFenceless: true,
+    patch: {
+      file: "src/adapters/sqlite/attempts/record-attempt.ts",
+      from: 'row["lease_token"] !== record.leaseToken',
+      to: "false",
+    },
+  },
+  {
+    name: "order-lost-after-a-restart",
+    what: "a start makes every pending delivery due, whatever stands before it in its lane",
+    disk: (processNumber) => ({
+      onOpened: (connection) => {
+        if (processNumber === 1) return;
+        connection.exec("update deliveries set due_at = next_attempt_at where status = 'pending' and next_attempt_at is not null");
+        connection.exec(
+          "update endpoints set next_due_at = (select min(due_at) from deliveries d where d.endpoint_id = endpoints.id and d.status = 'pending')",
+        );
+        connection.exec("update hosts set next_due_at = (select min(next_due_at) from endpoints e where e.host_id = hosts.id)");
+      },
+    }),
+  },
+  {
+    name: "timer-dies-with-an-exception",
+    what: "a loop whose round throws is not set up again",
+    patch: {
+      file: "src/engine/runtime/loop.ts",
+      from: "void this.tick().then(() => {",
+      to: "void this.tick().then(() => { if (this.#failures > 0) return;",
+    },
+  },
+  {
+    name: "counter-not-put-back",
+    what: "the count of active watches stays raised when a registration is rolled back",
+    disk: () => ({
+      afterGroup: (connection, requests, isCommitted) => {
+        if (isCommitted || connection.isTransaction || !requests.some(({ name }) => name === "registerWatches")) return;
+        connection.exec("update account_usage set active = active + 1");
+      },
+    }),
+  },
+  {
+    name: "promise-never-settles",
+    what: "an attempt whose record the store refused waits for good",
+    patch: {
+      file: "src/engine/delivery/attempt-recorder.ts",
+      from: "await sleep(this.#options.clock, retryMs, this.#stopping.signal);",
+      to: "await new Promise(() => undefined);",
+    },
+  },
+  {
+    name: "pause-forgotten-at-a-restart",
+    what: "a start forgets the pauses that receivers asked for",
+    disk: (processNumber) => ({
+      onOpened: (connection) => {
+        if (processNumber === 1) return;
+        connection.exec("update deliveries set due_at = 0 where status = 'pending' and due_at is not null");
+        connection.exec("update endpoints set paused_until = null, next_due_at = 0 where paused_until is not null");
+        connection.exec("update hosts set paused_until = null, next_due_at = 0, failing_due_at = 0 where paused_until is not null");
+      },
+    }),
+  },
+  {
+    name: "purge-leaves-a-delivery",
+    what: "a purge erases the watch and leaves what was owed to it",
+    disk: () => ({
+      beforeGroup: (connection, requests) => {
+        for (const { name, args } of requests) {
+          const [request] = args as readonly [{ readonly watchId?: string; readonly purge?: boolean }];
+          if (name !== "removeWatch" || request.purge !== true || request.watchId === undefined) continue;
+          const { watchId } = request;
+          connection
+            .prepare("update deliveries set watch_id = null, sequence = null, due_at = next_attempt_at where watch_id = ?")
+            .run(watchId);
+          connection.prepare("update events set watch_id = null, sequence = null where watch_id = ?").run(watchId);
+        }
+      },
+    }),
+  },
+];
+
+/** Has a source file loaded with the bug in it. Throws while it is loaded where the text is not there any more. */
+export function installPatch({ name, patch }: Plant): void {
+  if (patch === undefined) return;
+  registerHooks({
+    load: (url, context, nextLoad) => {
+      const loaded = nextLoad(url, context);
+      if (!url.endsWith(`/${patch.file}`)) return loaded;
+      const text = String(loaded.source);
+      if (!text.includes(patch.from)) throw new Error(`the plant ${name} finds nothing to patch in ${patch.file}`);
+      return { ...loaded, source: text.replace(patch.from, patch.to) };
+    },
+  });
+}

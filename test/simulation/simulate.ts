@@ -1,0 +1,89 @@
+import { Worker } from "node:worker_threads";
+import type { FromSimulationWorker, ToSimulationWorker, WorkerTask } from "./worker.ts";
+
+export type SimulateOptions = {
+  readonly seeds: number;
+  readonly from: number;
+  readonly workers: number;
+  /** A bug of plants.ts; null: the service as it is. */
+  readonly plant: string | null;
+  /** Lives all seeds whatever fails. */
+  readonly keepsGoing: boolean;
+  readonly shrinks: boolean;
+  /** Lives each seed twice and compares the two. */
+  readonly twice?: boolean;
+  readonly write: (text: string) => void;
+};
+
+export type Failure = { readonly seed: number; readonly rule: string; readonly detail: string };
+export type SimulateResult = { readonly lived: number; readonly failures: readonly Failure[]; readonly seedsPerSecond: number };
+
+const batchSize = 8;
+const progressEveryMs = 5000;
+
+/** Lives a span of seeds over several threads, in order as far as their number allows, and says what came of it. */
+export async function simulate(options: SimulateOptions): Promise<SimulateResult> {
+  const { seeds, from, plant, keepsGoing, write } = options;
+  const startedMs = performance.now();
+  const failures: Failure[] = [];
+  let next = from;
+  let lived = 0;
+  let saidMs = startedMs;
+  const workers = Array.from({ length: Math.max(1, Math.min(options.workers, Math.ceil(seeds / batchSize))) }, () =>
+    startWorker({ plant, twice: options.twice ?? false }),
+  );
+  const giveNext = (worker: Worker): boolean => {
+    const isOver = next >= from + seeds || (failures.length > 0 && !keepsGoing);
+    if (isOver) return false;
+    const batch = Array.from({ length: Math.min(batchSize, from + seeds - next) }, (_, index) => next + index);
+    next += batch.length;
+    send(worker, { seeds: batch });
+    return true;
+  };
+  const rate = () => lived / Math.max(0.001, (performance.now() - startedMs) / 1000);
+  await Promise.all(
+    workers.map(
+      (worker) =>
+        new Promise<void>((resolve, reject) => {
+          worker.on("error", reject);
+          worker.on("message", (message: FromSimulationWorker) => {
+            if (message.kind === "lived") {
+              lived += 1;
+              if (message.rule !== null) {
+                failures.push({ seed: message.seed, rule: message.rule, detail: message.detail });
+                write(`seed ${message.seed}: ${message.rule}: ${message.detail.slice(0, 300)}`);
+              }
+              if (performance.now() - saidMs > progressEveryMs) {
+                saidMs = performance.now();
+                write(`${lived} of ${seeds} seeds, ${failures.length} failed, ${rate().toFixed(1)} a second`);
+              }
+            } else if (message.kind === "batch_done" && !giveNext(worker)) resolve();
+          });
+          if (!giveNext(worker)) resolve();
+        }),
+    ),
+  );
+  const result = { lived, failures: failures.toSorted((a, b) => a.seed - b.seed), seedsPerSecond: rate() };
+  const [first] = result.failures;
+  const [worker] = workers;
+  if (first !== undefined && worker !== undefined && options.shrinks) write(await shrinkIn(worker, first.seed));
+  for (const each of workers) send(each, "end");
+  return result;
+}
+
+function startWorker(workerData: WorkerTask): Worker {
+  return new Worker(new URL("./worker.ts", import.meta.url), { workerData });
+}
+
+function shrinkIn(worker: Worker, seed: number): Promise<string> {
+  return new Promise((resolve) => {
+    worker.on("message", (message: FromSimulationWorker) => {
+      if (message.kind === "shrunk") resolve(message.report);
+    });
+    send(worker, { shrink: seed });
+  });
+}
+
+function send(worker: Worker, message: ToSimulationWorker): void {
+  worker.postMessage(message);
+}

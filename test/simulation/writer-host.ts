@@ -1,0 +1,192 @@
+import { Database } from "./engine-adapter.ts";
+import type { DatabaseSync, FromWorker, GroupRequest, ToWorker, WriterHost, WriterThread } from "./engine-adapter.ts";
+import { brokenRequest, namedRequests, serveWriter } from "./engine-adapter.ts";
+import type { Lifetime, Scheduler } from "./scheduler.ts";
+
+/** How the disk takes one group. */
+export type GroupFate = {
+  /** Until the group is run, and from its commit to its answers. */
+  readonly runAfterMs: number;
+  readonly answerAfterMs: number;
+  /**
+   * - `busy`: another process holds the write lock, nothing is done.
+   * - `full`: the commit fails and nothing of the group is on disk.
+   * - `full_after`: the commit fails though the group is on disk, as after a lost fsync.
+   */
+  readonly fault: "none" | "busy" | "full" | "full_after";
+  /** The operation that throws what nobody foresaw; -1: none. */
+  readonly brokenIndex: number;
+};
+
+export type DiskOptions = {
+  readonly scheduler: Scheduler;
+  readonly lifetime: Lifetime;
+  readonly fateOf: (requests: readonly GroupRequest[]) => GroupFate;
+  /** A group was run, and its answers are on their way. */
+  readonly onGroup?: () => void;
+  /** A planted bug: answers leave before the commit, which follows so much later; null: as it should be. */
+  readonly commitsLate?: (requests: readonly GroupRequest[]) => number | null;
+  /** A planted bug: tampers with what an operation is about to find. */
+  readonly beforeGroup?: (connection: DatabaseSync, requests: readonly GroupRequest[]) => void;
+  readonly afterGroup?: (connection: DatabaseSync, requests: readonly GroupRequest[], isCommitted: boolean) => void;
+  /** Once, when the database is opened. */
+  readonly onOpened?: (connection: DatabaseSync) => void;
+};
+
+const ignore = (): void => undefined;
+const sqliteBusy = 5;
+const sqliteFull = 13;
+
+/** The connection, whose commits can be made to fail or to come late. */
+class SimulatedDatabase extends Database {
+  fault: GroupFate["fault"] = "none";
+  isCommitLate = false;
+  isCommitOpen = false;
+  hasCommitted = false;
+  #isWriting = false;
+
+  override run(sql: string, ...values: Parameters<Database["run"]> extends [string, ...infer Rest] ? Rest : never): number {
+    if (sql.startsWith("begin")) {
+      this.hasCommitted = false;
+      this.#isWriting = sql === "begin immediate";
+      if (this.fault === "busy" && this.#isWriting) throw sqliteError("database is locked", sqliteBusy);
+    }
+    if (sql === "commit") return this.#commit();
+    return super.run(sql, ...values);
+  }
+
+  finishCommit(): void {
+    if (!this.isCommitOpen) return;
+    this.isCommitOpen = false;
+    super.run("commit");
+    this.hasCommitted = true;
+  }
+
+  #commit(): number {
+    if (this.fault === "full" && this.#isWriting) throw sqliteError("database or disk is full", sqliteFull);
+    if (this.isCommitLate && this.#isWriting) {
+      this.isCommitOpen = true;
+      return 0;
+    }
+    super.run("commit");
+    this.hasCommitted = true;
+    if (this.fault === "full_after" && this.#isWriting) throw sqliteError("disk I/O error", sqliteFull);
+    return 0;
+  }
+}
+
+/**
+ * Runs the writer in this thread: the groups, savepoints and operations are the real ones, and when a group runs and when
+ * its answers arrive is decided by the scheduler. `crash` does what the end of a process does: an open transaction is
+ * rolled back, what was committed stays.
+ */
+export class SimulatedDisk implements WriterHost {
+  readonly #options: DiskOptions;
+  #crash: () => void = ignore;
+  #connection: DatabaseSync | null = null;
+
+  constructor(options: DiskOptions) {
+    this.#options = options;
+  }
+
+  nextTurn(run: () => void): void {
+    this.#options.scheduler.schedule(0, run, this.#options.lifetime);
+  }
+
+  setTimer(delayMs: number, run: () => void) {
+    return this.#options.scheduler.schedule(delayMs, run, this.#options.lifetime);
+  }
+
+  startThread(options: Parameters<WriterHost["startThread"]>[0]): WriterThread {
+    const { scheduler, lifetime, fateOf, onGroup, onOpened, beforeGroup, afterGroup, commitsLate } = this.#options;
+    let toWriter: (message: ToWorker) => void = ignore;
+    let toQueue: (message: FromWorker) => void = ignore;
+    let exited: () => void = ignore;
+    let database: SimulatedDatabase | null = null;
+    let running: { readonly requests: readonly GroupRequest[]; readonly fate: GroupFate } | null = null;
+    const later = (delayMs: number, run: () => void) => scheduler.schedule(delayMs, run, lifetime);
+
+    const post = (message: FromWorker) => {
+      if (message.kind === "closed") return toQueue(message);
+      if ((message.kind === "answers" || message.kind === "fatal") && running !== null && database !== null) {
+        const { requests, fate } = running;
+        afterGroup?.(database.connection, requests, database.hasCommitted || database.isCommitOpen);
+        const lateMs = database.isCommitOpen ? (commitsLate?.(requests) ?? 0) : 0;
+        if (database.isCommitOpen) later(fate.answerAfterMs + lateMs, () => database?.finishCommit());
+        later(fate.answerAfterMs, () => toQueue(message));
+        onGroup?.();
+        return undefined;
+      }
+      later(0, () => toQueue(message));
+      return undefined;
+    };
+    const runGroup = (message: Extract<ToWorker, { kind: "group" }>, fate: GroupFate) => {
+      if (database === null) return;
+      database.finishCommit();
+      const requests = namedRequests(message.requests);
+      database.fault = fate.fault;
+      database.isCommitLate = (commitsLate?.(requests) ?? null) !== null;
+      beforeGroup?.(database.connection, requests);
+      running = { requests, fate };
+      toWriter({
+        kind: "group",
+        requests: message.requests.map((request, index) => (index === fate.brokenIndex ? brokenRequest(request) : request)),
+      });
+    };
+    const thread: WriterThread = {
+      postMessage: (message) => {
+        if (message.kind === "group") {
+          const fate = fateOf(namedRequests(message.requests));
+          later(fate.runAfterMs, () => runGroup(message, fate));
+        } else if (message.kind === "drafted") later(0, () => toWriter(message));
+        else {
+          database?.finishCommit();
+          toWriter(message);
+        }
+      },
+      on: (event: string, listener: (argument: never) => void) => {
+        if (event === "message") toQueue = listener as typeof toQueue;
+        if (event === "exit") exited = listener as typeof exited;
+      },
+      terminate: () => {
+        this.#crash();
+        exited();
+        return Promise.resolve();
+      },
+    };
+    let isClosed = false;
+    const port = {
+      postMessage: post,
+      on: (_event: "message", listener: (message: ToWorker) => void) => {
+        toWriter = listener;
+      },
+      close: () => {
+        isClosed = true;
+      },
+    };
+    serveWriter(port, options, (connection, policy) => {
+      onOpened?.(connection);
+      this.#connection = connection;
+      database = new SimulatedDatabase(connection, policy);
+      return database;
+    });
+    this.#crash = () => {
+      toQueue = ignore;
+      if (!isClosed) toWriter({ kind: "close" });
+    };
+    return thread;
+  }
+
+  /** Null until it is open. */
+  get connection(): DatabaseSync | null {
+    return this.#connection;
+  }
+
+  crash(): void {
+    this.#crash();
+  }
+}
+
+function sqliteError(message: string, errcode: number): Error {
+  return Object.assign(new Error(message), { code: "ERR_SQLITE_ERROR", errcode });
+}

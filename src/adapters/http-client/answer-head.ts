@@ -34,13 +34,13 @@ export function parseStatusLine(line: string): StatusLine | null {
   return { statusCode: Number(tolerable[2]), persists: tolerable[1] === "1.1", isStrict: false };
 }
 
-/** Tells whether the beginning of an answer can still become a status line. */
+/** Returns whether the beginning of an answer can still become a status line. */
 export function mayBecomeStatusLine(beginning: string): boolean {
   // Long blanks are not looked through again at each byte that comes.
   return beginning.length > 64 || "HTTP/".startsWith(beginning.trimStart().slice(0, 5).toUpperCase());
 }
 
-/** Tells whether a line is a field as RFC 9110 section 5 and RFC 9112 section 5 write it. */
+/** Returns whether a line is a field as RFC 9110 section 5 and RFC 9112 section 5 write it. */
 export function isFieldLine(line: string): boolean {
   return strictField.test(line);
 }

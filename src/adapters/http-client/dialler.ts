@@ -74,7 +74,7 @@ export class Dialling {
   #socket: Socket | null = null;
   #closedBy: Error | null = null;
 
-  /** What it waits for: the name, an address that answers, or whatever comes after that (TLS). */
+  /** What the dialler waits for: the name, an address that answers, or the TLS handshake. */
   get stage(): "name" | "address" | "handshake" {
     if (this.#socket === null) return "name";
     return this.#socket.connecting ? "address" : "handshake";

@@ -10,7 +10,7 @@ const afterNothingMs = 1000;
 type Answer = { readonly records: readonly AddressRecord[]; readonly failure: DnsFailure | null };
 
 export type GatheredAddresses = {
-  /** What can be dialled now: whatever has come when the wait is over. Rejects with `DnsFailure` if that is nothing. */
+  /** Records that have arrived when the wait ends. Rejects with `DnsFailure` if there are none. */
   readonly usable: Promise<readonly AddressRecord[]>;
   /** Every record, once both questions have ended, which a server that never answers delays by many seconds. Never rejects. */
   readonly all: Promise<readonly AddressRecord[]>;

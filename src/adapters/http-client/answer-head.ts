@@ -86,8 +86,8 @@ export class HeaderFields {
   #fold(text: string): void {
     if (this.#lastName === null) return;
     const before = this.#values.get(this.#lastName);
-    if (typeof before === "string") this.#values.set(this.#lastName, `${before} ${text}`.trim());
-    else before?.push(`${before.pop() ?? ""} ${text}`.trim());
+    if (typeof before === "string") this.#values.set(this.#lastName, joined(before, text));
+    else before?.push(joined(before.pop() ?? "", text));
   }
 
   #append(name: string, value: string): void {
@@ -97,6 +97,11 @@ export class HeaderFields {
     else if (typeof before === "string") this.#values.set(name, [before, value]);
     else before.push(value);
   }
+}
+
+/** Not trimmed after each line, which would copy the whole value: a head can have 20,000 folded lines. */
+function joined(value: string, text: string): string {
+  return value === "" || text === "" ? value + text : `${value} ${text}`;
 }
 
 /** The first value of a header; `null` without one. */

@@ -1,7 +1,7 @@
 import { HeaderFields, framingOf, isFieldLine, listOf, mayBecomeStatusLine, parseStatusLine } from "./answer-head.ts";
 import type { AnswerHeaders, StatusLine } from "./answer-head.ts";
 
-/** Maximal size of one head. Interim answers have heads of their own. */
+/** Maximal size of one head, and of all interim answers together. */
 const headMaxBytes = 64 * 1024;
 
 export type AnswerLimits = {
@@ -30,6 +30,7 @@ export class AnswerReader {
   /** Beginning of a line whose end is missing. */
   #held = "";
   #headBytes = 0;
+  #interimBytes = 0;
   #hasBegun = false;
   #statusLine: StatusLine | null = null;
   #fields = new HeaderFields();
@@ -184,14 +185,9 @@ export class AnswerReader {
     const statusLine = this.#statusLine;
     const { isStrict, values: headers } = this.#fields;
     if (!isStrict) this.#mayPersist = false;
+    const headBytes = this.#headBytes;
     this.#headBytes = 0;
-    if (statusLine === null || isInterim(statusLine)) {
-      // A final answer follows an interim one (RFC 9110 section 15.2).
-      this.#statusLine = null;
-      this.#fields = new HeaderFields();
-      this.#phase = "status_line";
-      return;
-    }
+    if (statusLine === null || isInterim(statusLine)) return this.#endInterim(headBytes);
     const { framing, codings, isStrict: isFramedStrictly } = framingOf({ statusCode: statusLine.statusCode, headers });
     if (framing.kind === "invalid") {
       this.#statusLine = null;
@@ -205,6 +201,15 @@ export class AnswerReader {
     if (framing.kind === "chunked") this.#phase = "chunk_size";
     else if (framing.kind === "until_close") this.#phase = "until_close";
     else this.#expect("counted", framing.bytes);
+  }
+
+  /** A final answer follows an interim one (RFC 9110 section 15.2). Endless interim answers would keep the process busy. */
+  #endInterim(headBytes: number): void {
+    this.#statusLine = null;
+    this.#fields = new HeaderFields();
+    this.#phase = "status_line";
+    this.#interimBytes += headBytes;
+    if (this.#interimBytes > headMaxBytes) this.#fail(`its interim answers are larger than ${headMaxBytes} bytes`);
   }
 
   /** Begins a body, or a chunk, of `bytes`. */
@@ -279,8 +284,9 @@ function isInterim({ statusCode }: StatusLine): boolean {
   return statusCode >= 100 && statusCode < 200;
 }
 
-/** RFC 9112 section 9.3. */
+/** RFC 9112 section 9.3. "Transfer-Encoding in HTTP/1.0" has faulty framing, after which the connection is closed (section 6.1). */
 function isKeptOpen(statusLine: StatusLine, headers: AnswerHeaders): boolean {
+  if (!statusLine.persists && headers.has("transfer-encoding")) return false;
   const options = listOf(headers, "connection");
   return options.includes("close") ? false : statusLine.persists || options.includes("keep-alive");
 }

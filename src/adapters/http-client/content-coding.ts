@@ -10,13 +10,18 @@ export type DecodedBody = { readonly bytes: Buffer; readonly isCut: boolean };
 const zlibOptions = { finishFlush: constants.Z_SYNC_FLUSH };
 const brotliOptions = { finishFlush: constants.BROTLI_OPERATION_FLUSH };
 
+/** Each coding costs a decoder, and a head has room for thousands of codings. curl and undici undo as many. */
+const maxCodings = 5;
+
 /**
  * Undoes the codings of a body (RFC 9110 section 8.4.1), the last one first, and stops beyond `maxBytes` of each, so that a
  * small body cannot take much memory. Leaves bytes as they are if their coding is unknown or was not applied, because servers
- * name codings that they do not apply.
+ * name codings that they do not apply. A body with more than
+ * five codings stays as it is.
  */
 export async function decodeBody(body: Buffer, codings: readonly string[], maxBytes: number): Promise<DecodedBody> {
   let decoded: DecodedBody = { bytes: body, isCut: false };
+  if (codings.length > maxCodings) return decoded;
   for (const coding of codings.toReversed()) {
     const decoder = decoderOf(coding, decoded.bytes);
     if (decoder !== null) decoded = (await decodeWith(decoder, decoded.bytes, maxBytes)) ?? decoded;

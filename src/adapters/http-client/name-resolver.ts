@@ -26,7 +26,10 @@ type Cached = { readonly addresses: readonly ResolvedAddress[]; readonly untilMo
 export class NameResolver {
   readonly #nameServers: NameServers;
   readonly #cache = new Map<string, Cached>();
-  readonly #running = new Map<string, Promise<readonly ResolvedAddress[]>>();
+  /** Look-ups that the name servers are asked for, by name: any group shares them. */
+  readonly #asked = new Map<string, Promise<readonly ResolvedAddress[]>>();
+  /** Look-ups that wait for a slot, by group and name: no group waits for the turn of another. */
+  readonly #waiting = new Map<string, Promise<readonly ResolvedAddress[]>>();
   readonly #slots = new FairSlots(slotLimits);
   readonly #monotonicMs: () => number;
   #stragglers = 0;
@@ -42,14 +45,15 @@ export class NameResolver {
    */
   resolve(hostname: string, group: string = hostname): Promise<readonly ResolvedAddress[]> {
     const name = hostname.toLowerCase().replace(/\.$/, "");
-    const cached = this.#cache.get(name);
-    if (cached !== undefined && cached.untilMonotonicMs > this.#monotonicMs()) return Promise.resolve(cached.addresses);
-    let running = this.#running.get(name);
-    if (running === undefined) {
-      running = this.#lookUpInTurn(name, group).finally(() => this.#running.delete(name));
-      this.#running.set(name, running);
+    const known = this.#known(name);
+    if (known !== null) return known;
+    const turn = `${group} ${name}`;
+    let waiting = this.#waiting.get(turn);
+    if (waiting === undefined) {
+      waiting = this.#lookUpInTurn(name, group).finally(() => this.#waiting.delete(turn));
+      this.#waiting.set(turn, waiting);
     }
-    return running;
+    return waiting;
   }
 
   /** Resolves through the system's own lookup, hosts file included. */
@@ -76,7 +80,22 @@ export class NameResolver {
       // Nothing was asked: the fault is this process's queue, and not the name's.
       throw error instanceof SlotsFull ? new DnsFailure("EBUSY", { cause: error }) : error;
     });
-    return this.#lookUp(name, release);
+    // Another group may have asked meanwhile.
+    const known = this.#known(name);
+    if (known !== null) {
+      release();
+      return known;
+    }
+    const asked = this.#lookUp(name, release).finally(() => this.#asked.delete(name));
+    this.#asked.set(name, asked);
+    return asked;
+  }
+
+  /** The answer that is cached or on its way; `null` if the name servers have to be asked. */
+  #known(name: string): Promise<readonly ResolvedAddress[]> | null {
+    const cached = this.#cache.get(name);
+    if (cached !== undefined && cached.untilMonotonicMs > this.#monotonicMs()) return Promise.resolve(cached.addresses);
+    return this.#asked.get(name) ?? null;
   }
 
   /** Gives its slot up with the addresses, so that a server that swallows questions does not keep it. */

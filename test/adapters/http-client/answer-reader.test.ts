@@ -45,6 +45,22 @@ describe("what is taken", () => {
     expect(readText(`HTTP/1.1 ${text} X\r\ncontent-length: 0\r\n\r\n`)).toMatchObject({ statusCode, isWhole: true });
   });
 
+  test("interim answers of 64 KiB together are read, and no more", () => {
+    const interim = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n";
+    const count = Math.floor((64 * 1024) / interim.length);
+    const final = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    expect(readText(interim.repeat(count) + final)).toMatchObject({ statusCode: 200, isWhole: true, fault: null });
+    expect(readText(interim.repeat(count + 1) + final)).toMatchObject({
+      statusCode: null,
+      fault: "its interim answers are larger than 65536 bytes",
+    });
+  });
+
+  test("chunks of HTTP/1.0 are read, and cost the connection", () => {
+    const head = "HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ntransfer-encoding: chunked\r\n\r\n";
+    expect(readText(`${head}2\r\nok\r\n0\r\n\r\n`)).toMatchObject({ isWhole: true, body: "ok", mayPersist: false });
+  });
+
   test("the codings of content and transfer, in the order in which they were applied", () => {
     const head = "HTTP/1.1 200 OK\r\nContent-Encoding: BR , identity\r\ncontent-encoding: x-gzip\r\n";
     expect(readText(`${head}transfer-encoding: deflate, chunked\r\n\r\n`).codings).toEqual(["br", "identity", "x-gzip", "deflate"]);

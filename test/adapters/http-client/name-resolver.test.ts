@@ -75,6 +75,18 @@ describe("names", () => {
     resolver.close();
     for (const error of await Promise.all(dead)) expect(error).toMatchObject({ name: "DnsFailure" });
   });
+
+  test("a name that waits for the turn of one account is asked at once for another", async () => {
+    const { resolver, server } = await startResolver((name) => (name.endsWith("dead.example") ? "silence" : ["1.1.1.1"]), 30);
+    const dead = Array.from({ length: 20 }, (_, index) => failureOf(resolver.resolve(`${index}.dead.example`, "acc_1")));
+    const waiting = failureOf(resolver.resolve("shared.example", "acc_1"));
+    const { result, ms } = await timed(resolver.resolve("shared.example", "acc_2"));
+    expect(result).toHaveLength(1);
+    expect(ms).toBeLessThan(1000);
+    resolver.close();
+    await Promise.all([...dead, waiting]);
+    expect(server.asked.filter((name) => name === "shared.example")).toHaveLength(1);
+  });
 });
 
 describe("half an answer", () => {

@@ -284,7 +284,7 @@ function isInterim({ statusCode }: StatusLine): boolean {
   return statusCode >= 100 && statusCode < 200;
 }
 
-/** RFC 9112 section 9.3. "Transfer-Encoding in HTTP/1.0" has faulty framing, after which the connection is closed (section 6.1). */
+/** RFC 9112 section 9.3. The framing of HTTP/1.0 with Transfer-Encoding is faulty, so its connection is closed (section 6.1). */
 function isKeptOpen(statusLine: StatusLine, headers: AnswerHeaders): boolean {
   if (!statusLine.persists && headers.has("transfer-encoding")) return false;
   const options = listOf(headers, "connection");

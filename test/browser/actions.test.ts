@@ -23,7 +23,7 @@ test("clicks lead from the start page to a watch, to its delivery, and to an eve
   const watch = await visitor.press("link", givenUpSid);
   for (const text of ["call.other", "Reason: as given", "said as given", "answered 500"]) expect(watch).toContain(text);
   const delivery = await visitor.press("link", "details");
-  expect(delivery).toMatch(/Given up after 1 attempt.*Attempt 1\s.*answered 500\s.*The answer began with:\s+as given/s);
+  expect(delivery).toMatch(/Exhausted after 1 attempt.*Attempt 1\s.*answered 500\s.*The answer began with:\s+as given/s);
   expect(visitor.path).toBe(`/dashboard/deliveries/${account.givenUp.deliveryId}`);
   expect(await visitor.press("link", "Endpoints")).toContain("the last attempt failed");
   expect(await visitor.press("link", "Hooks")).toContain(account.hookId);
@@ -64,7 +64,7 @@ test("a test webhook says what became of it", async () => {
 test("an endpoint is paused and enabled", async () => {
   const account = await accountOnShow();
   const visitor = await atTroubledEndpoint(account);
-  expect(await visitor.press("button", "Pause")).toContain("Paused: nothing is sent until you enable it again.");
+  expect(await visitor.press("button", "Pause")).toContain("Paused: nothing is sent until you enable the endpoint again.");
   expect(await stateOf(account)).toBe("paused");
   expect(await visitor.press("button", "Enable")).toContain("Enabled: pending deliveries are sent now, in order.");
   expect(await stateOf(account)).toBe("enabled");
@@ -84,7 +84,7 @@ test("a watch is deleted, and erased when that is ticked", async () => {
   const visitor = await account.signIn();
   await visitor.press("link", givenUpSid);
   await visitor.press("link", "Delete this watch");
-  expect(await visitor.press("link", "Keep it")).toContain("Delete this watch");
+  expect(await visitor.press("link", "Cancel")).toContain("Delete this watch");
   await visitor.press("link", "Delete this watch");
   expect(await visitor.press("button", "Delete the watch")).toContain("The watch was deleted");
   expect(await account.read(`/v1/watches/${account.givenUp.id}`)).toMatchObject({ status: "canceled" });

@@ -3,7 +3,7 @@ import { parseCallRequest, parseFaultRequest, parseRateRequest } from "./control
 import type { Parsed } from "./control-requests.ts";
 import { sendAnswer } from "./fault.ts";
 import type { Fault } from "./fault.ts";
-import { readJson } from "./json-body.ts";
+import { readJson } from "./local-server.ts";
 import type { CallScript } from "./scripted-calls.ts";
 
 const callPath = /^\/simulator\/calls\/([^/?]+)$/;

@@ -35,10 +35,6 @@ export function answerInUse(c: Context<Env>, taken: IdempotencyKeyInUse): Respon
     case "other_request":
       throw unprocessable([{ parameter: idempotencyKeyName, detail: "was used with another body" }], "idempotency-mismatch");
     case "running":
-      throw new ProblemError({
-        slug: "idempotency-in-progress",
-        detail: "a request with this Idempotency-Key is running",
-        headers: { "retry-after": "1" },
-      });
+      throw new ProblemError({ slug: "idempotency-in-progress" });
   }
 }

@@ -7,18 +7,14 @@ export function manualError(refusal: ManualRefusal, what: "endpoint" | "delivery
     case "unknown":
       return notFound(what);
     case "endpoint_disabled":
-      return new ProblemError({ slug: "endpoint-disabled", detail: "the endpoint is disabled: enable it first (PATCH state)" });
+      return new ProblemError({ slug: "endpoint-disabled" });
     case "watch_deleted":
-      return new ProblemError({ slug: "watch-deleted", detail: "the watch was deleted, so its events are no longer sent" });
+      return new ProblemError({ slug: "watch-deleted" });
     case "in_flight":
-      return new ProblemError({ slug: "in-flight", detail: "an attempt of the delivery is in flight" });
+      return new ProblemError({ slug: "in-flight" });
     case "rate_limited":
       return tooMany("rate-limited", "one test or retry a second and endpoint", refusal.retryAfterMs);
     case "interrupted":
-      return new ProblemError({
-        slug: "interrupted",
-        detail: "the attempt was accepted, but its result could not be recorded; check GET /v1/deliveries",
-        headers: { "retry-after": "1" },
-      });
+      return new ProblemError({ slug: "interrupted" });
   }
 }

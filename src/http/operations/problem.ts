@@ -1,6 +1,6 @@
 import type { Context } from "hono";
 import { CursorInvalidError, StoreOverloadedError, isTransientStoreError } from "../../domain/errors.ts";
-import { problemKindOf, problemType, unknownDetail } from "../schemas/problem-catalogue.ts";
+import { problemCatalogue, problemType, saysWhenToRetry, unknownDetail } from "../schemas/problem-catalogue.ts";
 import type { ProblemSlug } from "../schemas/problem-catalogue.ts";
 
 export type PointerError = { readonly pointer: string; readonly detail: string };
@@ -9,10 +9,12 @@ export type ParameterError = { readonly parameter: string; readonly detail: stri
 /** Problem details (RFC 9457); status and title follow from the slug. */
 export type Problem = {
   readonly slug: ProblemSlug;
-  readonly detail: string;
+  /** The detail of its kind by default. */
+  readonly detail?: string;
   readonly errors?: readonly (PointerError | ParameterError)[];
   /** Extension members besides `errors`. */
   readonly extensions?: Readonly<Record<string, unknown>>;
+  /** Headers besides a `Retry-After` of one second, which every retryable problem has unless it names a longer one. */
   readonly headers?: Readonly<Record<string, string>>;
 };
 
@@ -61,23 +63,25 @@ function summaryOf(errors: readonly (PointerError | ParameterError)[]): string {
 export function problemOf(error: unknown): Problem | null {
   if (error instanceof ProblemError) return error.problem;
   if (error instanceof CursorInvalidError) return unprocessable([{ parameter: "cursor", detail: error.message }]).problem;
-  if (isTransientStoreError(error))
-    return {
-      slug: error instanceof StoreOverloadedError ? "store-overloaded" : "store-unavailable",
-      detail: "nothing was accepted or changed; try again in a moment",
-      headers: { "retry-after": "1" },
-    };
+  if (isTransientStoreError(error)) return { slug: error instanceof StoreOverloadedError ? "store-overloaded" : "store-unavailable" };
   return null;
+}
+
+/** Returns status, title, detail and headers of a problem, with the defaults of its kind. */
+export function completeProblem({ slug, detail, headers: given }: Problem) {
+  const kind = problemCatalogue[slug];
+  const headers: Readonly<Record<string, string>> = { ...(saysWhenToRetry(slug) ? retryAfter(1000) : {}), ...given };
+  return { status: kind.status, title: kind.title, detail: detail ?? kind.detail, headers };
 }
 
 /** Renders the body of a problem, for an answer or for an item of a batch. */
 export function problemBody(problem: Problem, requestId: string): Record<string, unknown> {
-  const { status, title } = problemKindOf(problem.slug);
+  const { status, title, detail } = completeProblem(problem);
   return {
     type: problemType(problem.slug),
     title,
     status,
-    detail: problem.detail,
+    detail,
     request_id: requestId,
     ...problem.extensions,
     ...(problem.errors === undefined ? {} : { errors: problem.errors }),
@@ -86,15 +90,12 @@ export function problemBody(problem: Problem, requestId: string): Record<string,
 
 /** Renders a problem as a response. */
 export function problemAnswer(problem: Problem, requestId: string) {
+  const { status, headers } = completeProblem(problem);
   const body = JSON.stringify(problemBody(problem, requestId));
-  return { status: statusOf(problem), contentType: "application/problem+json", body, headers: problem.headers ?? {} };
+  return { status, contentType: "application/problem+json", body, headers };
 }
 
 export function problemResponse(c: Context, problem: Problem): Response {
   const { status, contentType, body, headers } = problemAnswer(problem, c.get("requestId") as string);
   return c.body(body, status as 400, { ...headers, "content-type": contentType });
-}
-
-export function statusOf(problem: Problem): number {
-  return problemKindOf(problem.slug).status;
 }

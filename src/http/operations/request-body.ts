@@ -29,15 +29,11 @@ export function parseJson(c: Context, bytes: Uint8Array, kind: BodyKind): unknow
   if (bytes.length === 0 && kind === "optional") return {};
   const type = mediaType(c);
   if (bytes.length === 0 && (type === null || type === "application/json")) throw malformed("the body is empty, JSON is needed");
-  if (type !== "application/json" || isEncoded(c))
-    throw new ProblemError({
-      slug: "unsupported-media-type",
-      detail: "send content-type: application/json, without a content-encoding",
-    });
+  if (type !== "application/json" || isEncoded(c)) throw new ProblemError({ slug: "unsupported-media-type" });
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)) as unknown;
   } catch {
-    throw malformed("the body is not JSON in UTF-8");
+    throw new ProblemError({ slug: "malformed-json" });
   }
 }
 
@@ -78,8 +74,5 @@ function malformed(detail: string): ProblemError {
 }
 
 function tooLarge(maxBytes: number): ProblemError {
-  return new ProblemError({
-    slug: "payload-too-large",
-    detail: `the request body exceeds ${maxBytes} bytes`,
-  });
+  return new ProblemError({ slug: "payload-too-large", detail: `the request body exceeds ${maxBytes} bytes` });
 }

@@ -27,17 +27,15 @@ export function keyOf(c: Context): string | null {
   return key === "" || key.length > 512 ? null : key;
 }
 
+/** Header of every 401 (RFC 9110, section 11.6.1). */
+export const bearerChallenge = { "www-authenticate": 'Bearer realm="ringback"' };
+
 /** Authenticates a request. Missing, unknown and revoked keys get the same 401. */
 export function authenticate({ authentication }: HttpDependencies): MiddlewareHandler<Env> {
   return async (c, next) => {
     const key = keyOf(c);
     const account = key === null ? null : await authentication.findByKey(key);
-    if (account === null)
-      throw new ProblemError({
-        slug: "unauthorized",
-        detail: "send an API key as `Authorization: Bearer <key>` or `X-API-Key: <key>`",
-        headers: { "www-authenticate": 'Bearer realm="ringback"' },
-      });
+    if (account === null) throw new ProblemError({ slug: "unauthorized", headers: bearerChallenge });
     c.set("account", account);
     await next();
   };

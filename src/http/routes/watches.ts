@@ -7,7 +7,7 @@ import type { Env, HttpDependencies } from "../operations/dependencies.ts";
 import { addOperation, pointerErrors } from "../operations/operation.ts";
 import { addPostOperation } from "../operations/post-operation.ts";
 import type { Post } from "../operations/post-operation.ts";
-import { notFound, problemBody, statusOf, unprocessable } from "../operations/problem.ts";
+import { completeProblem, notFound, problemBody, unprocessable } from "../operations/problem.ts";
 import type { Problem } from "../operations/problem.ts";
 import { refusalError } from "../operations/refusal.ts";
 import { callSidField, idParam, pageQuery, sequenceQuery, waitQuery } from "../schemas/fields.ts";
@@ -50,7 +50,7 @@ const knownWatchExample = { ...watchExample, signing_secret: null };
 const batchAnswerExample = {
   results: [
     { status: 201, watch: watchExample },
-    { status: 422, problem: problemExample },
+    { status: 422, problem: problemExample("invalid-request") },
   ],
 };
 
@@ -103,7 +103,10 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
       answers: { 200: { description: "One result per item, in the order sent.", schema: batchAnswerSchema, example: batchAnswerExample } },
     },
     (c, { body }): Post<BatchOutcome> => {
-      const problemResult = (problem: Problem) => ({ status: statusOf(problem), problem: problemBody(problem, c.get("requestId")) });
+      const problemResult = (problem: Problem) => ({
+        status: completeProblem(problem).status,
+        problem: problemBody(problem, c.get("requestId")),
+      });
       const parsed = body.watches.map((item) => watchRequestSchema.safeParse(item));
       const requests = parsed.flatMap((item) => (item.success ? [watchRequestOf(item.data)] : []));
       return {

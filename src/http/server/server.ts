@@ -47,8 +47,7 @@ const defaultLimits: ServerLimits = {
 };
 const maxHeaderBytes = 16 * 1024;
 
-const badRequest: Problem = { slug: "bad-request", detail: "the request is not valid HTTP" };
-const expectationFailed: Problem = { slug: "expectation-failed", detail: "the only supported expectation is 100-continue" };
+const badRequest: Problem = { slug: "bad-request" };
 const noTunnel: Problem = {
   slug: "method-not-allowed",
   detail: "proxy requests are not supported",
@@ -57,11 +56,8 @@ const noTunnel: Problem = {
 const internalError: Problem = { slug: "internal", detail: "the service has a fault" };
 /** Problems by error code of the HTTP parser; any other code is a bad request. */
 const unreadable: Readonly<Record<string, Problem>> = {
-  HPE_HEADER_OVERFLOW: {
-    slug: "headers-too-large",
-    detail: `request line and headers exceed ${maxHeaderBytes} bytes`,
-  },
-  ERR_HTTP_REQUEST_TIMEOUT: { slug: "request-timeout", detail: "the request did not arrive in time" },
+  HPE_HEADER_OVERFLOW: { slug: "headers-too-large", detail: `request line and headers exceed ${maxHeaderBytes} bytes` },
+  ERR_HTTP_REQUEST_TIMEOUT: { slug: "request-timeout" },
 };
 
 /** Serves an app over HTTP/1.1. Rejects with `StartupError` if the port cannot be bound. */
@@ -108,7 +104,7 @@ export function listen(
     else socket.end(rawAnswer(unreadable[error.code ?? ""] ?? badRequest));
   });
 
-  server.on("checkExpectation", (request, response) => refuse(request, response, expectationFailed));
+  server.on("checkExpectation", (request, response) => refuse(request, response, { slug: "expectation-failed" }));
   server.on("connect", (_request, socket) => socket.end(rawAnswer(noTunnel)));
 
   const close = (graceMs: number): Promise<void> =>

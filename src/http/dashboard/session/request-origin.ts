@@ -1,5 +1,5 @@
 import type { Context } from "hono";
-import { PageProblemError } from "../page-error.ts";
+import { refusedForm } from "../page-error.ts";
 
 const loopbackName = /^(?:localhost|(?:[a-z0-9-]+\.)*localhost|127(?:\.\d{1,3}){3}|\[::1\])$/i;
 
@@ -27,16 +27,12 @@ export function refuseForeignForm(c: Context): void {
   if (site === "same-origin") return;
   const origin = c.req.header("origin");
   if (site === undefined && (origin === undefined || origin === "null"))
-    throw foreignForm(
+    throw refusedForm(
       "the browser does not say which page this form was on: open the dashboard over https or on localhost; at a plain http:// address only when PUBLIC_URL says the same address",
     );
   const originHost = URL.parse(origin ?? "")?.host ?? "";
   if (site !== undefined || originHost === "" || originHost !== hostOf(c))
-    throw foreignForm("this form was sent by a page of another site");
-}
-
-function foreignForm(detail: string): PageProblemError {
-  return new PageProblemError({ slug: "foreign-form", detail });
+    throw refusedForm("this form was sent by a page of another site");
 }
 
 function isLoopback(c: Context): boolean {

@@ -2,7 +2,7 @@ import type { MiddlewareHandler } from "hono";
 import { keyOf } from "../../operations/request-guards.ts";
 import { formTokenOf, readForm } from "../form.ts";
 import type { DashboardEnv } from "../dashboard-env.ts";
-import { PageProblemError, notSignedIn } from "../page-error.ts";
+import { notSignedIn, refusedForm } from "../page-error.ts";
 import { refuseForeignForm } from "./request-origin.ts";
 import { hasSessionCookie, isFormTokenOf } from "./session.ts";
 import type { Sessions } from "./session.ts";
@@ -24,17 +24,14 @@ export function guard(sessions: Sessions): MiddlewareHandler<DashboardEnv> {
     }
     const key = keyOf(c);
     const session = (await sessions.resume(c)) ?? (key === null ? null : await sessions.begin(c, key));
-    if (session === null) throw notSignedIn(key !== null ? "key-unknown" : hasSessionCookie(c) ? "session-over" : "sign-in-needed");
+    if (session === null) throw notSignedIn(key !== null ? "keyUnknown" : hasSessionCookie(c) ? "sessionOver" : "firstVisit");
     c.set("session", session);
     c.set("account", session.account);
     if (isForm) {
       refuseForeignForm(c);
       const form = await readForm(c);
       if (!isFormTokenOf(session, formTokenOf(form)))
-        throw new PageProblemError({
-          slug: "form-outdated",
-          detail: "this form belongs to another session: go back, reload the page and send it again",
-        });
+        throw refusedForm("this form belongs to another session: go back, reload the page and send it again");
       c.set("form", form);
     }
     return next();

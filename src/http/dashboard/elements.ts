@@ -119,9 +119,16 @@ export function sidText(callSid: string): Html {
   return html`<span class="sid">${callSid}</span>`;
 }
 
+type Resource = "watches" | "deliveries" | "endpoints" | "hooks";
+
+/** Returns the path of the page of a resource. */
+export function pathOf(kind: Resource, id: string): string {
+  return `/dashboard/${kind}/${encodeURIComponent(id)}`;
+}
+
 /** Renders a link to the page of a resource, labelled with its id unless a text is given. */
-export function linkTo(kind: "watches" | "deliveries" | "endpoints", id: string, text: Content = id): Html {
-  return html`<a href="${`/dashboard/${kind}/${encodeURIComponent(id)}`}">${text}</a>`;
+export function linkTo(kind: Resource, id: string, text: Content = id): Html {
+  return html`<a href="${pathOf(kind, id)}">${text}</a>`;
 }
 
 /** Renders a choice between a few values or none. */

@@ -1,9 +1,12 @@
 import type { ManualRefusal } from "../../ports/use-cases/manual-delivery.ts";
+import type { IdempotencyKeyInUse } from "../../ports/use-cases/idempotency.ts";
 import { ProblemError, notFound, tooMany } from "./problem.ts";
 
-/** Maps the refusal of a manual retry, test or recovery to its problem. */
-export function manualError(refusal: ManualRefusal, what: "endpoint" | "delivery"): ProblemError {
+/** Maps the refusal of a manual retry, test or recovery to its problem. A key in use was answered before. */
+export function manualError(refusal: ManualRefusal | IdempotencyKeyInUse, what: "endpoint" | "delivery"): ProblemError {
   switch (refusal.kind) {
+    case "key_taken":
+      throw new Error("a key in use has an answer of its own");
     case "unknown":
       return notFound(what);
     case "endpoint_disabled":

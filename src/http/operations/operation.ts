@@ -98,6 +98,11 @@ function parameterErrors(error: z.core.$ZodError): readonly ParameterError[] {
   });
 }
 
+/** Returns the part of a list query that every list has: whose list, and which page of it. */
+export function pageRequestOf(c: Context<Env>, { limit, cursor }: { readonly limit: number; readonly cursor?: string | undefined }) {
+  return { accountId: c.get("account").id, limit, cursor: cursor ?? null };
+}
+
 function readQuery(c: Context): Record<string, string> {
   const start = c.req.url.indexOf("?");
   if (start === -1) return {};

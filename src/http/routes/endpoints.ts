@@ -6,7 +6,7 @@ import type { RecoverOutcome, TestOutcome } from "../../ports/use-cases/manual-d
 import type { EndpointView } from "../../ports/stores/read-store.ts";
 import type { Env, HttpDependencies } from "../operations/dependencies.ts";
 import { manualError } from "../operations/manual-delivery-problem.ts";
-import { addOperation, invalidBody } from "../operations/operation.ts";
+import { addOperation, invalidBody, pageRequestOf } from "../operations/operation.ts";
 import { addPostOperation } from "../operations/post-operation.ts";
 import type { Post } from "../operations/post-operation.ts";
 import { notFound } from "../operations/problem.ts";
@@ -95,7 +95,7 @@ export function addEndpointRoutes(
       answers: { 200: { description: "A page of endpoints.", schema: pageSchema(endpointSchema), example: pageExample(endpointExample) } },
     },
     async (c, { query }) => {
-      const page = await store.listEndpoints({ accountId: c.get("account").id, limit: query.limit, cursor: query.cursor ?? null });
+      const page = await store.listEndpoints(pageRequestOf(c, query));
       return c.json({ data: page.data.map(shown), next_cursor: page.nextCursor });
     },
   );

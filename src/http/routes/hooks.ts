@@ -4,7 +4,7 @@ import { filterByNames, selectTypes, unfiltered } from "../../domain/events/even
 import { flatPayload } from "../../domain/events/payload.ts";
 import type { Env, HttpDependencies } from "../operations/dependencies.ts";
 import type { HookOutcome } from "../../ports/use-cases/registration.ts";
-import { addOperation, invalidBody } from "../operations/operation.ts";
+import { addOperation, invalidBody, pageRequestOf } from "../operations/operation.ts";
 import { addPostOperation } from "../operations/post-operation.ts";
 import type { Post } from "../operations/post-operation.ts";
 import { notFound } from "../operations/problem.ts";
@@ -131,7 +131,7 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idem
       answers: { 200: { description: "A page of hooks.", schema: pageSchema(hookSchema), example: pageExample(knownHookExample) } },
     },
     async (c, { query }) => {
-      const page = await store.listHooks({ accountId: c.get("account").id, limit: query.limit, cursor: query.cursor ?? null });
+      const page = await store.listHooks(pageRequestOf(c, query));
       const nowMs = clock.nowMs();
       return c.json({ data: page.data.map((view) => hookJson(view, nowMs, { secret: null, ignored: [] })), next_cursor: page.nextCursor });
     },

@@ -4,7 +4,7 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { BatchOutcome, WatchOutcome } from "../../ports/use-cases/registration.ts";
 import type { WatchView } from "../../ports/stores/read-store.ts";
 import type { Env, HttpDependencies } from "../operations/dependencies.ts";
-import { addOperation, pointerErrors } from "../operations/operation.ts";
+import { addOperation, pageRequestOf, pointerErrors } from "../operations/operation.ts";
 import { addPostOperation } from "../operations/post-operation.ts";
 import type { Post } from "../operations/post-operation.ts";
 import { completeProblem, notFound, problemBody, unprocessable } from "../operations/problem.ts";
@@ -142,13 +142,8 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
       answers: { 200: { description: "A page of watches.", schema: pageSchema(watchSchema), example: pageExample(knownWatchExample) } },
     },
     async (c, { query }) => {
-      const page = await store.listWatches({
-        accountId: c.get("account").id,
-        limit: query.limit,
-        cursor: query.cursor ?? null,
-        status: query.status ?? null,
-        callSid: query.call_sid ?? null,
-      });
+      const filter = { status: query.status ?? null, callSid: query.call_sid ?? null };
+      const page = await store.listWatches({ ...pageRequestOf(c, query), ...filter });
       const nowMs = clock.nowMs();
       return c.json({ data: page.data.map((view) => watchJson(view, live, nowMs)), next_cursor: page.nextCursor });
     },
@@ -234,12 +229,7 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
       problems: ["not-found"],
     },
     async (c, { params, query }) => {
-      const page = await store.listWatchEvents({
-        accountId: c.get("account").id,
-        watchId: params.id,
-        limit: query.limit,
-        cursor: query.cursor ?? null,
-      });
+      const page = await store.listWatchEvents({ ...pageRequestOf(c, query), watchId: params.id });
       if (page === null) throw notFound("watch");
       return c.json({ data: page.data.map(eventJson), next_cursor: page.nextCursor });
     },

@@ -73,9 +73,7 @@ export const watchSchema = z
     ended_at: timeOrNull,
     signing_secret: z.string().nullable().openapi({ description: shownOnce }),
   })
-  .openapi("Watch", {
-    example: watchExample,
-  });
+  .openapi("Watch", { example: watchExample });
 
 export const eventExample = {
   id: ids.event,
@@ -101,9 +99,7 @@ export const eventSchema = z
       }),
     ),
   })
-  .openapi("Event", {
-    example: eventExample,
-  });
+  .openapi("Event", { example: eventExample });
 
 export const attemptExample = {
   number: 1,
@@ -219,9 +215,7 @@ export const endpointSchema = z
     explain,
     created_at: timeSchema,
   })
-  .openapi("Endpoint", {
-    example: endpointExample,
-  });
+  .openapi("Endpoint", { example: endpointExample });
 
 export const hookExample = {
   id: ids.hook,
@@ -247,9 +241,7 @@ export const hookSchema = z
     created_at: timeSchema,
     ignored: z.array(z.string()).openapi({ description: "Keys of the request that were not read." }),
   })
-  .openapi("Hook", {
-    example: hookExample,
-  });
+  .openapi("Hook", { example: hookExample });
 
 export const sourceExample = {
   name: "default",
@@ -273,9 +265,7 @@ export const sourceSchemaOf = (kinds: readonly string[]) =>
       last_good_poll_at: timeOrNull,
       interval_ms: z.number().int(),
     })
-    .openapi("Source", {
-      example: sourceExample,
-    });
+    .openapi("Source", { example: sourceExample });
 
 export const callExample = {
   call_sid: "OUT-550e8400-e29b-41d4-a716-446655440000",
@@ -295,9 +285,7 @@ export const callSchema = z
     terminal: z.boolean(),
     observed_at: timeOrNull,
   })
-  .openapi("Call", {
-    example: callExample,
-  });
+  .openapi("Call", { example: callExample });
 
 /** Page of a list. */
 export const pageSchema = <Item extends z.ZodType>(item: Item) =>

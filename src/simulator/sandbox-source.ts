@@ -1,6 +1,6 @@
 import type { Observation } from "../domain/calls/call.ts";
 import type { PollPolicy } from "../domain/calls/poll-decision.ts";
-import { parseSandboxSid } from "../domain/sources/sandbox.ts";
+import { sandboxScenarioOf } from "../domain/sources/sandbox.ts";
 import type { CallSource, PollAnswer, PollTarget } from "../ports/call-source.ts";
 import type { Clock } from "../ports/clock.ts";
 import { endOf, scenarios, statusAt } from "./scenarios.ts";
@@ -44,10 +44,10 @@ export class SandboxSource implements CallSource {
 
   /** Whether the life has ended, or this process does not have the call. */
   isOver(scope: string, callSid: string): boolean {
-    const parsed = parseSandboxSid(callSid);
+    const scenario = sandboxScenarioOf(callSid);
     const startedAtMs = this.#startedAtMs.get(keyOf(scope, callSid));
-    if (parsed === null || startedAtMs === undefined) return true;
-    return this.#clock.monotonicMs() - startedAtMs >= lifeOf(scenarios[parsed.scenario]);
+    if (scenario === null || startedAtMs === undefined) return true;
+    return this.#clock.monotonicMs() - startedAtMs >= lifeOf(scenarios[scenario]);
   }
 
   /** Makes the next poll of the call the first one of a new life. */
@@ -65,11 +65,11 @@ export class SandboxSource implements CallSource {
   }
 
   #observe({ scope, callSid }: PollTarget): Observation {
-    const parsed = parseSandboxSid(callSid);
-    if (parsed === null) return { kind: "rejected" };
+    const scenario = sandboxScenarioOf(callSid);
+    if (scenario === null) return { kind: "rejected" };
     const startedAtMs = this.#startOf(keyOf(scope, callSid));
     const elapsedMs = this.#clock.monotonicMs() - startedAtMs;
-    const status = statusAt(scenarios[parsed.scenario], elapsedMs);
+    const status = statusAt(scenarios[scenario], elapsedMs);
     return status === null ? { kind: "not_found" } : { kind: "status", ...status };
   }
 

@@ -9,7 +9,7 @@ export const accountCreateCommand: Command = {
   usage: `  <name>               name of the account, unique
   --default-source     it may use the source default, the one of the environment`,
   async run(args, terminal) {
-    const { values, json, positionals } = readArguments(args, { "default-source": { type: "boolean" } }, ["<name>"]);
+    const { values, json, positionals } = readArguments(args, { switches: ["default-source"], positionals: ["<name>"] });
     const [name = ""] = positionals;
     const fault = accountNameFault(name);
     if (fault !== null) throw new UsageError(`<name> ${fault}`);

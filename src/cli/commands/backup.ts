@@ -11,7 +11,7 @@ export const backupCommand: Command = {
 To restore: stop the service, put the file in the place of the database (and no -wal or -shm file beside it), start it
 with the same encryption key.`,
   async run(args, terminal) {
-    const { json, positionals } = readArguments(args, {}, ["<file>"]);
+    const { json, positionals } = readArguments(args, { positionals: ["<file>"] });
     const [file = ""] = positionals;
     const { database, encryptionKeys } = readDatabaseConfig();
     if (database.kind === "postgres") throw new Error("DATABASE_URL is a Postgres database: copy it with pg_dump");

@@ -15,18 +15,11 @@ export const watchCommand: Command = {
   --event <type>       only this type or group; may be given several times
   --metadata <k=v>     echoed in every webhook; may be given several times`,
   async run(args, terminal) {
-    const { values, json, positionals } = readArguments(
-      args,
-      {
-        to: { type: "string" },
-        url: { type: "string" },
-        key: { type: "string" },
-        source: { type: "string" },
-        event: { type: "string", multiple: true },
-        metadata: { type: "string", multiple: true },
-      },
-      ["<sid>"],
-    );
+    const { values, json, positionals } = readArguments(args, {
+      texts: ["to", "url", "key", "source"],
+      lists: ["event", "metadata"],
+      positionals: ["<sid>"],
+    });
     const { url, key } = readService(values.url, values.key);
     await using service = new ServiceClient(url, key);
     const answer = await service.post("/v1/watches", {

@@ -1,5 +1,5 @@
 import { pauseInForce } from "./deliveries/endpoint.ts";
-import type { CallProblem, CallStatus } from "./calls/call.ts";
+import type { CallProgress, CallStatus } from "./calls/call.ts";
 import type { DeliveryState } from "./deliveries/delivery.ts";
 import type { Endpoint, EndpointReason, EndpointState } from "./deliveries/endpoint.ts";
 import { isoTime } from "./events/payload.ts";
@@ -12,11 +12,7 @@ export type WatchExplainInput = {
   readonly call: CallStatus;
   readonly endpoint: Pausable | null;
   readonly pendingDeliveries: number;
-  readonly progress: {
-    readonly polledAtMs: number | null;
-    readonly nextPollAtMs: number | null;
-    readonly problem: CallProblem | null;
-  } | null;
+  readonly progress: CallProgress | null;
   readonly nowMs: number;
 };
 

@@ -243,7 +243,7 @@ function addLoops(supervisor: Supervisor, parts: Pick<Parts, "poller" | "reloade
   supervisor.add({ name: "poller", everyMs: poller.tickEveryMs, tick: () => poller.tick() });
   if (coordinator === null) {
     supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.tick() });
-    supervisor.add({ name: "sources", everyMs: reloader.tickEveryMs, tick: () => reloader.tick() });
+    supervisor.add({ name: "sources", everyMs: reloader.tickEveryMs, tick: () => reloader.refresh() });
   } else {
     // The sweep wakes the dispatcher when a delivery is due, and the reloader when sources were set.
     supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.maintain() });

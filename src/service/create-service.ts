@@ -105,14 +105,8 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   const metricsServer = config.metrics.port === 0 ? null : await setBy("METRICS_PORT, METRICS_HOST", listen(metricsApp, config.metrics));
   stack.defer(() => metricsServer?.close(0));
   await engine.start(signal);
-  const { registration, endpointSettings, manualDelivery, live, authentication, idempotency, supervisor } = engine;
   const app = createApp({
-    registration,
-    endpointSettings,
-    manualDelivery,
-    live,
-    authentication,
-    idempotency,
+    ...engine,
     store,
     secretBox: keyring.secretBox,
     clock,
@@ -128,7 +122,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   const api = waiting ?? (await setBy("PORT, HOST", listen(app, config.api)));
   stack.defer(() => api.close(0));
   ownPorts.push(...[api, metricsServer].filter((server): server is Listening => server !== null).map((server) => server.port));
-  supervisor.start();
+  engine.supervisor.start();
   logger.info(
     { version: config.version, port: api.port, metrics_port: metricsServer?.port ?? null, watched_calls: engine.poller.sources.callCount },
     "service.started",
@@ -150,7 +144,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   return {
     apiPort: api.port,
     metricsPort: metricsServer?.port ?? null,
-    fatal: Promise.race([store.fatal, supervisor.fatal]),
+    fatal: Promise.race([store.fatal, engine.supervisor.fatal]),
     stop: () => (stopped ??= stop()),
     [Symbol.asyncDispose]: () => (stopped ??= stop()),
   };

@@ -35,9 +35,7 @@ export class ScriptedCalls {
     for (const fault of faults) queue?.add(fault);
     this.#calls.delete(callSid);
     this.#calls.set(callSid, { scenario: scenarioOf(scenario), startedAtMs: nowMs, faults: queue, verbatim });
-    if (this.#calls.size <= this.#maxCalls) return;
-    const [oldest] = this.#calls.keys();
-    if (oldest !== undefined) this.#calls.delete(oldest);
+    if (this.#calls.size > this.#maxCalls) this.#calls.delete(this.#calls.keys().next().value ?? "");
   }
 
   get(callSid: string): ScriptedCall | null {

@@ -1,4 +1,5 @@
 import { lookup } from "node:dns/promises";
+import { LRUCache } from "lru-cache";
 import { DnsFailure, dnsFailureOf } from "./dns-failure.ts";
 import { FairSlots, SlotsFull } from "./fair-slots.ts";
 import { gatherAddresses } from "./gathered-addresses.ts";
@@ -25,7 +26,7 @@ type Cached = { readonly addresses: readonly ResolvedAddress[]; readonly untilMo
  */
 export class NameResolver {
   readonly #nameServers: NameServers;
-  readonly #cache = new Map<string, Cached>();
+  readonly #cache = new LRUCache<string, Cached>({ max: cacheEntries });
   /** Look-ups that the name servers are asked for, by name: any group shares them. */
   readonly #asked = new Map<string, Promise<readonly ResolvedAddress[]>>();
   /** Look-ups that wait for a slot, by group and name: no group waits for the turn of another. */
@@ -93,7 +94,7 @@ export class NameResolver {
 
   /** The answer that is cached or on its way; `null` if the name servers have to be asked. */
   #known(name: string): Promise<readonly ResolvedAddress[]> | null {
-    const cached = this.#cache.get(name);
+    const cached = this.#cache.peek(name);
     if (cached !== undefined && cached.untilMonotonicMs > this.#monotonicMs()) return Promise.resolve(cached.addresses);
     return this.#asked.get(name) ?? null;
   }
@@ -128,9 +129,6 @@ export class NameResolver {
     const ttlSeconds = Math.min(Math.max(Math.min(...records.map((record) => record.ttlSeconds)), minTtlSeconds), maxTtlSeconds);
     const addresses = records.map(({ address, family }) => ({ address, family }));
     const cached = { addresses, untilMonotonicMs: this.#monotonicMs() + ttlSeconds * 1000 };
-    this.#cache.delete(name);
-    const oldest = this.#cache.size >= cacheEntries ? this.#cache.keys().next() : null;
-    if (oldest !== null && oldest.done !== true) this.#cache.delete(oldest.value);
     this.#cache.set(name, cached);
     return cached;
   }

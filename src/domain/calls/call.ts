@@ -37,6 +37,13 @@ export type CallEndReason = "not_found" | "lost" | "rejected";
 /** Reason why a call is not polled as usual, as the API shows it. */
 export type CallProblem = "source_suspended" | "source_slowed" | "upstream_errors" | "not_found_yet";
 
+/** Progress of a call that this process polls, in epoch milliseconds. */
+export type CallProgress = {
+  readonly polledAtMs: number | null;
+  readonly nextPollAtMs: number | null;
+  readonly problem: CallProblem | null;
+};
+
 /** The stored part of a call. `status` is `null` if no poll has seen the call. */
 export type CallStatus = {
   readonly status: string | null;

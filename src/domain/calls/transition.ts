@@ -49,6 +49,8 @@ type Facts = Pick<PlannedEvent, "watchStatus" | "endReason"> & {
   readonly observedAfterMs: number | null;
 };
 
+type SeenStatus = Pick<Facts, "reason" | "terminal" | "observedAtMs"> & { readonly status: string };
+
 export type TransitionInput = {
   /** State of the call before the change. */
   readonly call: CallStatus;
@@ -123,17 +125,10 @@ export function planChange(change: CallChange, input: TransitionInput): readonly
     case "reason":
       return [];
     case "status":
-      return planAll(watches, input, (watch) => ({
-        type: eventTypeOf(change.status),
-        status: change.status,
-        previousStatus: watch.sequence === 0 ? null : call.status,
-        reason: change.reason,
-        terminal: change.terminal,
-        observedAtMs: nowMs,
-        observedAfterMs: watch.sequence === 0 ? null : change.observedAfterMs,
-        watchStatus: change.terminal ? "completed" : "active",
-        endReason: null,
-      }));
+      return planAll(watches, input, (watch) => {
+        const seen = { ...change, observedAtMs: nowMs };
+        return watch.sequence === 0 ? statusFacts(seen, null, null) : statusFacts(seen, call.status, change.observedAfterMs);
+      });
     case "end":
       return planAll(watches, input, () => endingFacts(`watch.${change.endReason}`, change.endReason, call, nowMs));
     case "expire": {
@@ -152,41 +147,41 @@ export function planChange(change: CallChange, input: TransitionInput): readonly
 
 /** Plans the first event of watches that have none, from the known status. */
 export function planInitialEvents(input: TransitionInput): readonly PlannedEvent[] {
-  const { call } = input;
+  const { call, watches } = input;
   const { status, observedAtMs } = call;
   if (status === null || observedAtMs === null) return [];
-  const unnotified = new Set(input.watches.filter((watch) => watch.sequence === 0));
+  const facts = statusFacts({ ...call, status, observedAtMs }, null, null);
   return planAll(
-    input.watches,
+    watches,
     input,
-    () => ({
-      type: eventTypeOf(status),
-      status,
-      previousStatus: null,
-      reason: call.reason,
-      terminal: call.terminal,
-      observedAtMs,
-      observedAfterMs: null,
-      watchStatus: call.terminal ? "completed" : "active",
-      endReason: null,
-    }),
-    (watch) => unnotified.has(watch),
+    () => facts,
+    (watch) => watch.sequence === 0,
   );
+}
+
+function statusFacts(
+  { status, reason, terminal, observedAtMs }: SeenStatus,
+  previousStatus: string | null,
+  observedAfterMs: number | null,
+): Facts {
+  const watchStatus = terminal ? "completed" : "active";
+  return {
+    type: eventTypeOf(status),
+    status,
+    previousStatus,
+    reason,
+    terminal,
+    observedAtMs,
+    observedAfterMs,
+    watchStatus,
+    endReason: null,
+  };
 }
 
 function endingFacts(type: WatchEventType, endReason: NonNullable<Watch["endReason"]>, call: CallStatus, nowMs: number): Facts {
   const { status, reason, lastGoodPollAtMs } = call;
-  return {
-    type,
-    status,
-    previousStatus: status,
-    reason,
-    terminal: true,
-    observedAtMs: nowMs,
-    observedAfterMs: status === null ? null : lastGoodPollAtMs,
-    watchStatus: "ended",
-    endReason,
-  };
+  const observed = { observedAtMs: nowMs, observedAfterMs: status === null ? null : lastGoodPollAtMs };
+  return { type, status, previousStatus: status, reason, terminal: true, ...observed, watchStatus: "ended", endReason };
 }
 
 function planAll(
@@ -224,24 +219,10 @@ function planAll(
 }
 
 function eventOf(watch: SubscriberWatch, facts: Facts): PlannedEvent["event"] {
+  const { accountId, callSid, metadata } = watch;
+  const { type, status, previousStatus, reason, terminal, observedAtMs, observedAfterMs } = facts;
   const sequence = watch.sequence + 1;
-  return {
-    id: eventId(watch.id, sequence, facts.type, facts.status, facts.reason),
-    accountId: watch.accountId,
-    timestampMs: facts.observedAtMs,
-    type: facts.type,
-    data: {
-      watchId: watch.id,
-      callSid: watch.callSid,
-      source: watch.sourceName,
-      status: facts.status,
-      previousStatus: facts.previousStatus,
-      reason: facts.reason,
-      terminal: facts.terminal,
-      sequence,
-      observedAtMs: facts.observedAtMs,
-      observedAfterMs: facts.observedAfterMs,
-      metadata: watch.metadata,
-    },
-  };
+  const about = { watchId: watch.id, callSid, source: watch.sourceName, metadata };
+  const data = { ...about, status, previousStatus, reason, terminal, sequence, observedAtMs, observedAfterMs };
+  return { id: eventId(watch.id, sequence, type, status, reason), accountId, timestampMs: observedAtMs, type, data };
 }

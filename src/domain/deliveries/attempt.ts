@@ -1,17 +1,10 @@
+const networkCodes = ["timeout", "connect", "reset", "tls", "dns", "protocol"] as const;
 /** Classes of failed attempts: the closed set of `error.code`. */
-export type AttemptErrorCode =
-  | "status"
-  | "timeout"
-  | "connect"
-  | "reset"
-  | "tls"
-  | "dns"
-  | "protocol"
-  | "redirect"
-  | "blocked_address"
-  | "gone";
+export const errorCodes = ["status", ...networkCodes, "redirect", "blocked_address", "gone"] as const;
+export type AttemptErrorCode = (typeof errorCodes)[number];
 
-export type AttemptDecision = "delivered" | "retry" | "deferred" | "exhausted" | "failed" | "gone";
+export const attemptDecisions = ["delivered", "retry", "deferred", "exhausted", "failed", "gone"] as const;
+export type AttemptDecision = (typeof attemptDecisions)[number];
 
 /** Result of one HTTP exchange. Senders never throw because of a receiver. */
 export type AttemptOutcome =

@@ -1,4 +1,5 @@
 import type { AttemptResult } from "../deliveries/delivery-decision.ts";
+import { noSubject } from "./event.ts";
 import type { EventType, OperationalEventData, OperationalEventType } from "./event.ts";
 import { hookMatches, hookNamesOperational } from "./event-filter.ts";
 import type { EventFilter } from "./event-filter.ts";
@@ -25,27 +26,12 @@ export function operationalEventsAfter(
   const drafts: OperationalEventDraft[] = [];
   if (result.attempt.decision === "exhausted") {
     const reason = result.attempt.error?.code ?? null;
-    const data = {
-      endpointId,
-      deliveryId: result.delivery.id,
-      hookIds: null,
-      source: null,
-      state: "exhausted",
-      reason,
-      observedAtMs: nowMs,
-    };
+    const data = { ...noSubject, endpointId, deliveryId: result.delivery.id, state: "exhausted", reason, observedAtMs: nowMs };
     drafts.push({ type: "delivery.exhausted", ...common, data });
   }
   if (result.endpointChange !== "none") {
-    const data = {
-      endpointId,
-      deliveryId: null,
-      hookIds: about.hookIds,
-      source: null,
-      state: "disabled",
-      reason: result.endpoint.reason,
-      observedAtMs: nowMs,
-    };
+    const { reason } = result.endpoint;
+    const data = { ...noSubject, endpointId, hookIds: about.hookIds, state: "disabled", reason, observedAtMs: nowMs };
     drafts.push({ type: "endpoint.disabled", ...common, data });
   }
   return drafts;

@@ -1,6 +1,6 @@
+import type { CallProgress } from "../../domain/calls/call.ts";
 import { resetRejections, freshPollMemory } from "../../domain/calls/poll-decision.ts";
 import type { SourceHealth } from "../../domain/sources/source.ts";
-import type { LiveState } from "../../ports/use-cases/live-state.ts";
 import type { WatchedCall } from "../../ports/stores/call-store.ts";
 import { CallAssignment } from "./call-assignment.ts";
 import type { PolledCall } from "./polled-call.ts";
@@ -145,7 +145,7 @@ export class Poller {
   }
 
   /** Returns the progress of a call; `null` if another process polls it. An unconfigured source reads as suspended. */
-  callProgress(callId: string, sourceName: string): ReturnType<LiveState["callProgress"]> {
+  callProgress(callId: string, sourceName: string): CallProgress | null {
     const call = this.calls.get(callId);
     if (call === undefined) {
       const isKnown = this.sources.get(sourceName)?.isUnconfigured === false;

@@ -10,6 +10,7 @@ import type { Account } from "../../ports/stores/account-store.ts";
 import type { Claim, IdempotencyKeyInUse } from "../../ports/use-cases/idempotency.ts";
 import type {
   BatchOutcome,
+  EndpointRequest,
   HookOutcome,
   HookRequest,
   Refusal,
@@ -55,7 +56,6 @@ const saturatedRetryMs = 60_000;
 type CallbackUrl = Extract<ParsedCallbackUrl, { kind: "url" }>;
 /** A request with its callback URL parsed and checked once; `callback` is `null` if the request has none. */
 type ParsedRequest = { readonly request: WatchRequest; readonly callback: CallbackUrl | Refusal | null };
-type EndpointRequest = Pick<WatchRequest, "format" | "headers" | "signingSecret">;
 type Draft<T> = { readonly kind: "draft"; readonly draft: T } | Refusal;
 type DraftedEndpoint = { readonly endpoint: EndpointDraft; readonly generatedSecret: string };
 /** Calls that a batch adds, by source. */

@@ -1,3 +1,4 @@
+import type { CallProgress } from "../../domain/calls/call.ts";
 import type { SourceHealth } from "../../domain/sources/source.ts";
 import type { Account } from "../../ports/stores/account-store.ts";
 import type { LiveState } from "../../ports/use-cases/live-state.ts";
@@ -29,7 +30,7 @@ export class LiveStateReader implements LiveState {
     this.#options = options;
   }
 
-  callProgress(callId: string, sourceName: string): ReturnType<LiveState["callProgress"]> {
+  callProgress(callId: string, sourceName: string): CallProgress | null {
     return this.#options.poller.callProgress(callId, sourceName);
   }
 

@@ -11,7 +11,7 @@ import { notFound } from "../operations/problem.ts";
 import { refusalError } from "../operations/refusal.ts";
 import { sampleEvents } from "./sample-events.ts";
 import { hookFilterFields, hookFilterOf, hookFilterQuery } from "../schemas/event-filter.ts";
-import { formatField, headersField, idParam, pageQuery, signingSecretField, urlField } from "../schemas/fields.ts";
+import { endpointFields, endpointRequestOf, idParam, pageQuery, urlField } from "../schemas/fields.ts";
 import { hookExample, hookSchema, pageExample, pageSchema } from "../schemas/answers.ts";
 import { hookJson } from "../schemas/json.ts";
 import { unknownDetail } from "../schemas/problem-catalogue.ts";
@@ -36,9 +36,7 @@ const hookRequestSchema = z
       targetUrl: urlField.optional(),
       hookUrl: urlField.optional(),
       ...hookFilterFields,
-      format: formatField.optional(),
-      headers: headersField.optional(),
-      signing_secret: signingSecretField.optional(),
+      ...endpointFields,
     },
     "must be an object",
   )
@@ -81,11 +79,9 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idem
         url: body[urlKey] ?? "",
         urlKey,
         filter,
-        format: body.format ?? null,
-        headers: (body.headers ?? null) as Readonly<Record<string, string>> | null,
-        signingSecret: body.signing_secret ?? null,
+        ...endpointRequestOf(body),
       };
-      const read = new Set([urlKey, ...keys, "format", "headers", "signing_secret"]);
+      const read = new Set([urlKey, ...keys, ...Object.keys(endpointFields)]);
       const ignored = Object.keys(body).filter((key) => !read.has(key));
       return {
         act: (claim) => registration.registerHook(c.get("account"), request, claim),

@@ -1,4 +1,5 @@
 import { watchStatuses } from "../../domain/calls/watch.ts";
+import { attemptDecisions, errorCodes } from "../../domain/deliveries/attempt.ts";
 import { deliveryStatuses } from "../../domain/deliveries/delivery.ts";
 import { endpointReasons } from "../../domain/deliveries/endpoint.ts";
 import { payloadFormats } from "../../domain/events/payload.ts";
@@ -117,14 +118,9 @@ export const attemptSchema = z
     started_at: timeSchema,
     duration_ms: z.number().int(),
     status_code: z.number().int().nullable(),
-    error: z
-      .object({
-        code: z.enum(["status", "timeout", "connect", "reset", "tls", "dns", "protocol", "redirect", "blocked_address", "gone"]),
-        detail: z.string(),
-      })
-      .nullable(),
+    error: z.object({ code: z.enum(errorCodes), detail: z.string() }).nullable(),
     response_excerpt: z.string().nullable().openapi({ description: "The first KiB of the answer's body." }),
-    decision: z.enum(["delivered", "retry", "deferred", "exhausted", "failed", "gone"]),
+    decision: z.enum(attemptDecisions),
   })
   .openapi("Attempt", { example: attemptExample });
 

@@ -3,6 +3,7 @@ import { z } from "@hono/zod-openapi";
 import { callSidPattern } from "../../domain/calls/call.ts";
 import { findHeaderFaults } from "../../domain/webhooks/custom-headers.ts";
 import { isSigningSecret } from "../../domain/webhooks/signature.ts";
+import type { EndpointRequest } from "../../ports/use-cases/registration.ts";
 import { unknownDetail } from "./problem-catalogue.ts";
 
 const maxMetadataPairs = 16;
@@ -103,6 +104,21 @@ export const signingSecretField = text().refine(isSigningSecret, "must be whsec_
   writeOnly: true,
   description: "Your own secret. If you send the same everywhere, one secret verifies all webhooks.",
 });
+
+/** The fields of a body that set up the endpoint it names. */
+export const endpointFields = {
+  format: formatField.optional(),
+  headers: headersField.optional(),
+  signing_secret: signingSecretField.optional(),
+};
+
+export function endpointRequestOf({ format, headers, signing_secret }: z.infer<z.ZodObject<typeof endpointFields>>): EndpointRequest {
+  return {
+    format: format ?? null,
+    headers: (headers ?? null) as Readonly<Record<string, string>> | null,
+    signingSecret: signing_secret ?? null,
+  };
+}
 
 const idSyntax = (prefix: string) => new RegExp(`^${prefix}_[0-9A-Za-z]{1,64}$`);
 

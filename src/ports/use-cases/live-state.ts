@@ -1,14 +1,11 @@
-import type { CallProblem } from "../../domain/calls/call.ts";
+import type { CallProgress } from "../../domain/calls/call.ts";
 import type { SourceHealth } from "../../domain/sources/source.ts";
 import type { Account } from "../stores/account-store.ts";
 
 /** State that exists only in the memory of this process. */
 export interface LiveState {
-  /** Returns the progress of a call, in epoch milliseconds; `null` if another process polls it. */
-  callProgress(
-    callId: string,
-    sourceName: string,
-  ): { readonly polledAtMs: number | null; readonly nextPollAtMs: number | null; readonly problem: CallProblem | null } | null;
+  /** Returns the progress of a call; `null` if another process polls it. */
+  callProgress(callId: string, sourceName: string): CallProgress | null;
   /** Returns the sources that the account may use. */
   sources(account: Account): readonly SourceHealth[];
   /**

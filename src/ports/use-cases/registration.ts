@@ -7,15 +7,19 @@ import type { Claim, IdempotencyKeyInUse } from "./idempotency.ts";
 /** One invalid field; `pointer` is a JSON pointer (RFC 6901) into the body, or into the item of a batch. */
 export type FieldError = { readonly pointer: string; readonly detail: string };
 
+/** Settings of the endpoint that a registration names. A field is `null` if the client left it out. */
+export type EndpointRequest = {
+  readonly format: PayloadFormat | null;
+  readonly headers: Readonly<Record<string, string>> | null;
+  readonly signingSecret: string | null;
+};
+
 /** Request for a watch whose syntax was checked, but not its addresses, source and quotas. */
-export type WatchRequest = {
+export type WatchRequest = EndpointRequest & {
   readonly callSid: string;
   readonly callbackUrl: string | null;
   readonly filter: EventFilter;
   readonly metadata: Readonly<Record<string, string>>;
-  readonly format: PayloadFormat | null;
-  readonly headers: Readonly<Record<string, string>> | null;
-  readonly signingSecret: string | null;
   readonly sourceName: string;
   readonly expiresAtMs: number | null;
 };
@@ -43,14 +47,11 @@ export type WatchOutcome =
 
 export type BatchOutcome = { readonly kind: "batch"; readonly outcomes: readonly WatchOutcome[] };
 
-export type HookRequest = {
+export type HookRequest = EndpointRequest & {
   readonly url: string;
   /** Field of the body that contained the URL, for pointers: `url`, `target_url`, `targetUrl` or `hookUrl`. */
   readonly urlKey: string;
   readonly filter: EventFilter;
-  readonly format: PayloadFormat | null;
-  readonly headers: Readonly<Record<string, string>> | null;
-  readonly signingSecret: string | null;
 };
 
 export type HookOutcome = { readonly kind: "created" | "existing"; readonly view: HookView; readonly secret: string | null } | Refusal;

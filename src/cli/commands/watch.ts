@@ -24,10 +24,11 @@ export const watchCommand: Command = {
     await using service = new ServiceClient(url, key);
     const answer = await service.post("/v1/watches", {
       call_sid: positionals[0],
-      ...(values.to === undefined ? {} : { callback_url: values.to }),
-      ...(values.source === undefined ? {} : { source: values.source }),
-      ...(values.event === undefined ? {} : { events: values.event }),
-      ...(values.metadata === undefined ? {} : { metadata: readMetadata(values.metadata) }),
+      // JSON leaves `undefined` out, so that a missing flag is a missing key.
+      callback_url: values.to,
+      source: values.source,
+      events: values.event,
+      metadata: values.metadata && readMetadata(values.metadata),
     });
     const done = answer.statusCode === 200 || answer.statusCode === 201;
     const print = done ? terminal.out : terminal.error;

@@ -224,14 +224,8 @@ export function addEndpointRoutes(
 }
 
 function changeOf(body: z.infer<typeof patchSchema>): EndpointChange {
-  const { max_in_flight: maxInFlight, max_per_second: maxPerSecond, headers, format, signatures, late, state } = body;
-  return {
-    ...(format === undefined ? {} : { format }),
-    ...(headers === undefined ? {} : { headers: headers as Readonly<Record<string, string>> }),
-    ...(maxInFlight === undefined ? {} : { maxInFlight }),
-    ...(maxPerSecond === undefined ? {} : { maxPerSecond }),
-    ...(signatures === undefined ? {} : { signatures }),
-    ...(late === undefined ? {} : { late }),
-    ...(state === undefined ? {} : { state }),
-  };
+  const { max_in_flight: maxInFlight, max_per_second: maxPerSecond, ...same } = body;
+  const limits = { ...(maxInFlight === undefined ? {} : { maxInFlight }), ...(maxPerSecond === undefined ? {} : { maxPerSecond }) };
+  // JSON has no `undefined`, so a key that was left out is absent here too.
+  return { ...same, ...limits } as EndpointChange;
 }

@@ -181,9 +181,9 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
           view = await store.getWatch(accountId, params.id);
           if (changed === null || isNext()) break;
           seen = view?.watch.sequence;
-          const isWoken = await changed;
+          const end = await changed;
           view = await store.getWatch(accountId, params.id);
-          if (!isWoken || isNext()) break;
+          if (end !== "event" || isNext()) break;
         }
         if (view === null) throw notFound("watch");
         return c.json(watchJson(view, live, clock.nowMs()));

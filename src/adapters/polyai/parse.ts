@@ -21,11 +21,6 @@ export function readStatus(body: unknown): UpstreamStatus | null {
   return parsed.success ? parsed.data : null;
 }
 
-/** Returns the observation of an answer of any kind. No answer makes it throw. */
-export function observeAnswer(head: AnswerHead, body: string, nowMs: number): Observation {
-  return observeHead(head, nowMs) ?? observeBody(body, readStatus);
-}
-
 /** Returns the observation of a head; `null` for a 200, whose body decides. */
 export function observeHead({ statusCode, headers }: AnswerHead, nowMs: number): Observation | null {
   switch (statusCode) {

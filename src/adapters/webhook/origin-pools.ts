@@ -33,10 +33,6 @@ export class OriginPools {
     this.#maxConnectionAgeMs = options.maxConnectionAgeMs ?? maxConnectionAgeMs;
   }
 
-  get originCount(): number {
-    return this.#entries.size;
-  }
-
   lease(origin: string): Lease {
     const entry = this.#entries.get(origin) ?? this.#open(origin);
     if (entry === null || entry.running >= connectionsPerOrigin) return this.leaseFresh(origin);

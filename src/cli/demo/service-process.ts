@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { setTimeout } from "node:timers/promises";
+import { waitAtMost } from "../../adapters/wait-at-most.ts";
 import { ServiceClient } from "./service-client.ts";
 
 const root = new URL("../../..", import.meta.url);
@@ -102,11 +103,7 @@ export class ServiceProcess implements AsyncDisposable {
 
   /** Sends SIGTERM, then SIGKILL if the process does not end in time. */
   async [Symbol.asyncDispose](): Promise<void> {
-    const gone = this.#exited();
-    this.#child?.kill("SIGTERM");
-    const abort = new AbortController();
-    await Promise.race([gone, setTimeout(stopDeadlineMs, null, { signal: abort.signal }).catch(() => null)]);
-    abort.abort();
+    await waitAtMost(stopDeadlineMs, this.terminate());
     await this.kill();
     await this.client[Symbol.asyncDispose]();
   }

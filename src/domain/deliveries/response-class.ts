@@ -130,57 +130,34 @@ const anyOtherStatus: ResponseClass = {
 
 type FailureCode = Extract<AttemptOutcome, { kind: "failed" }>["code"];
 
-/** Meaning of an exchange without a complete answer. */
-const failureClasses: Readonly<Record<FailureCode, ResponseClass>> = {
-  timeout: {
-    ...failed,
-    errorCode: "timeout",
-    slowsHost: true,
-    advice: "The receiver must answer within 15 s (unless the operator set another time): answer 2xx first and do the work afterwards.",
-  },
-  connect: {
-    ...failed,
-    errorCode: "connect",
-    slowsHost: true,
-    advice: "No server answers at this address and port. Check that the receiver runs and that its firewall admits this service.",
-  },
-  reset: {
-    ...failed,
-    errorCode: "reset",
-    slowsHost: true,
-    advice: "The receiver, or a proxy in front of it, closed the connection before the answer was complete. Check their logs.",
-  },
-  tls: {
-    ...failed,
-    errorCode: "tls",
-    slowsHost: true,
-    advice:
-      "The certificate is not trusted: it may be expired, self-signed, for another name, or sent without its intermediate certificates.",
-  },
-  dns: {
-    ...failed,
-    errorCode: "dns",
-    slowsHost: true,
-    advice: "The host name does not resolve: check its spelling and its DNS records.",
-  },
-  protocol: { ...failed, errorCode: "protocol", advice: "The server's answer is not valid HTTP. Check the port." },
-  blocked_address: {
-    ...failed,
-    errorCode: "blocked_address",
-    advice: "The address is not public and therefore refused. The operator can allow it (CALLBACK_ALLOW).",
-  },
+/** Advice after an exchange without a complete answer. */
+const failureAdvice: Readonly<Record<FailureCode, string>> = {
+  timeout: "The receiver must answer within 15 s (unless the operator set another time): answer 2xx first and do the work afterwards.",
+  connect: "No server answers at this address and port. Check that the receiver runs and that its firewall admits this service.",
+  reset: "The receiver, or a proxy in front of it, closed the connection before the answer was complete. Check their logs.",
+  tls: "The certificate is not trusted: it may be expired, self-signed, for another name, or sent without its intermediate certificates.",
+  dns: "The host name does not resolve: check its spelling and its DNS records.",
+  protocol: "The server's answer is not valid HTTP. Check the port.",
+  blocked_address: "The address is not public and therefore refused. The operator can allow it (CALLBACK_ALLOW).",
 };
+
+/** Failures that show neither an overloaded host nor one that cannot be reached. */
+const sparesHost: ReadonlySet<FailureCode> = new Set<FailureCode>(["protocol", "blocked_address"]);
+
+function classifyFailure(code: FailureCode): ResponseClass {
+  return { ...failed, errorCode: code, slowsHost: !sparesHost.has(code), advice: failureAdvice[code] };
+}
 
 /** Returns the class of an outcome. `retryAfterMs` is the answer's `Retry-After`; `null` if it has no usable one. */
 export function classifyOutcome(outcome: AttemptOutcome, retryAfterMs: number | null): ResponseClass {
   if (outcome.kind === "answered") return classifyStatus(outcome.statusCode, retryAfterMs);
-  const failure = failureClasses[outcome.code];
+  const failure = classifyFailure(outcome.code);
   return outcome.permanent ? { ...failure, kind: "refused" } : failure;
 }
 
 /** Returns the class that a recorded attempt had. An attempt does not keep its `Retry-After`, so it counts as absent. */
 export function classifyAttempt({ statusCode, error }: Pick<Attempt, "statusCode" | "error">): ResponseClass {
-  if (error !== null && error.code in failureClasses) return failureClasses[error.code as FailureCode];
+  if (error !== null && error.code in failureAdvice) return classifyFailure(error.code as FailureCode);
   return classifyStatus(statusCode ?? 0, null);
 }
 

@@ -11,8 +11,6 @@ export type ParsedCallbackUrl =
       readonly url: string;
       /** scheme://host:port, always with the port. */
       readonly origin: string;
-      readonly hostname: string;
-      readonly port: number;
     }
   | { readonly kind: "invalid"; readonly detail: string };
 
@@ -31,7 +29,7 @@ export function parseCallbackUrl(text: string, options: { readonly allowHttp: bo
   dropTrailingDot(url);
   if (url.href.length > maxLength) return invalid(`must be at most ${maxLength} characters as the URL standard writes it`);
   const port = url.port === "" ? (url.protocol === "https:" ? 443 : 80) : Number(url.port);
-  return { kind: "url", url: url.href, origin: `${url.protocol}//${url.hostname}:${port}`, hostname: url.hostname, port };
+  return { kind: "url", url: url.href, origin: `${url.protocol}//${url.hostname}:${port}` };
 }
 
 function invalid(detail: string): ParsedCallbackUrl {

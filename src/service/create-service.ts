@@ -45,8 +45,8 @@ export type ServiceOverrides = {
   readonly signal?: AbortSignal;
 };
 
-/** Share of the grace that is reserved for releasing leases and closing the store. */
-const closingShareOfGrace = 0.1;
+/** Part of the grace that is reserved for releasing leases and closing the store. */
+const closingRatio = 0.1;
 const maxClosingMs = 1000;
 
 /** Creates the service and starts it. Rejects with `StartupError` if the operator must change something first. */
@@ -134,7 +134,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   const stop = async (): Promise<void> => {
     stopping = true;
     const endsAtMs = clock.monotonicMs() + config.shutdownGraceMs;
-    const graceMs = config.shutdownGraceMs - Math.min(config.shutdownGraceMs * closingShareOfGrace, maxClosingMs);
+    const graceMs = config.shutdownGraceMs - Math.min(config.shutdownGraceMs * closingRatio, maxClosingMs);
     await Promise.all([engine.drain(graceMs), api.close(graceMs)]);
     // If the database does not answer, the lease runs out instead.
     await waitAtMost(endsAtMs - clock.monotonicMs(), engine.leave());

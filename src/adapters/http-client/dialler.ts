@@ -93,8 +93,8 @@ export class Dialling {
 }
 
 function attemptTimeoutMs(count: number, limitMs: number): number {
-  const shareMs = Math.max(limitMs / Math.max(count, 1), addressAttemptMinMs);
-  return Math.floor(Math.min(addressAttemptMs, shareMs, limitMs / 2));
+  const perAddressMs = Math.max(limitMs / Math.max(count, 1), addressAttemptMinMs);
+  return Math.floor(Math.min(addressAttemptMs, perAddressMs, limitMs / 2));
 }
 
 /** Hands out what was resolved before, and nothing else. */

@@ -14,10 +14,10 @@ export function pollersOf(limitPerSecond: number, tokens: readonly number[]): re
 
 /**
  * Returns polls a second for each poller, by token, in proportion to the calls owned. A poller counts at least with the fair
- * share of calls that it will receive. The numbers are whole, and the first poller gets the rest, so that neither they nor
+ * part of the calls, which it will receive. The numbers are whole, and the first poller gets the rest, so that neither they nor
  * the polls of each within one second (rounded up) exceed the limit together.
  */
-export function shareRate(limitPerSecond: number, participants: readonly RateParticipant[]): ReadonlyMap<number, number> {
+export function divideRate(limitPerSecond: number, participants: readonly RateParticipant[]): ReadonlyMap<number, number> {
   const rate = usableRate(limitPerSecond);
   const pollers = pollersOf(
     limitPerSecond,

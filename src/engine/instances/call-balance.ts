@@ -18,7 +18,7 @@ export type CallBalanceOptions = {
 const claimBatch = 1000;
 /** Most calls that one sweep adopts of a source, so that other instances and other work have their turn. */
 const maxAdoptedPerSweep = 5000;
-/** Calls adopted beyond the fair share if they are still unowned at the second check. */
+/** Calls adopted beyond the fair part if they are still unowned at the second check. */
 const leftoverBatch = 100;
 /** Time until unowned calls that this instance does not adopt are counted again. */
 const checkAgainMs = 5000;
@@ -27,7 +27,7 @@ const abandonedAfterMs = 60 * 60 * 1000;
 /** Interval between checks for such calls. */
 const checkAbandonedEveryMs = 60_000;
 
-/** Balance of calls: each instance releases calls beyond its fair share of each source, and adopts unowned ones up to it. */
+/** Balance of calls: each instance releases calls beyond its fair part of each source, and adopts unowned ones up to it. */
 export class CallBalance {
   readonly #options: CallBalanceOptions;
   #cluster: ClusterView | null = null;

@@ -39,7 +39,7 @@ const ofThoseWithBody: readonly ProblemSlug[] = ["malformed-json", "unsupported-
 const ofPosts: readonly ProblemSlug[] = ["idempotency-in-progress", "idempotency-mismatch"];
 
 /** Registers what operations refer to: response headers and an example of every problem. */
-export function registerSharedParts(app: OpenAPIHono<Env>): void {
+export function registerComponents(app: OpenAPIHono<Env>): void {
   const registry = app.openAPIRegistry;
   for (const [name, description] of Object.entries(headers))
     registry.registerComponent("headers", name, { description, schema: { type: "string" } });

@@ -86,7 +86,7 @@ export function addDeliveryRoutes(app: OpenAPIHono<Env>, { store, manualDelivery
       problems: ["not-found", "endpoint-disabled", "watch-deleted", "in-flight"],
     },
     (c, { params }): Post<RetryOutcome> => ({
-      act: (claim) => manualDelivery.retry(c.get("account"), params.id, claim),
+      act: (keyed) => manualDelivery.retry(c.get("account"), params.id, keyed),
       answer: (outcome) => {
         if (outcome.kind !== "accepted") throw manualError(outcome, "delivery");
         return { status: 202, body: deliveryJson(outcome.view, clock.nowMs()) };

@@ -157,9 +157,9 @@ export function addEndpointRoutes(
       problems: ["not-found"],
     },
     (c, { params, body }): Post<RotationOutcome> => ({
-      act: (claim) => {
+      act: (keyed) => {
         const request = { graceSeconds: body.grace_seconds, signingSecret: body.signing_secret ?? null };
-        return endpointSettings.rotateSecret(c.get("account"), params.id, request, claim);
+        return endpointSettings.rotateSecret(c.get("account"), params.id, request, keyed);
       },
       answer: (outcome) => {
         if (outcome.kind === "unknown") throw notFound("endpoint");
@@ -186,7 +186,7 @@ export function addEndpointRoutes(
       problems: ["not-found", "endpoint-disabled", "interrupted"],
     },
     (c, { params }): Post<TestOutcome> => ({
-      act: (claim) => manualDelivery.test(c.get("account"), params.id, claim),
+      act: (keyed) => manualDelivery.test(c.get("account"), params.id, keyed),
       answer: (outcome) => {
         if (outcome.kind !== "attempted") throw manualError(outcome, "endpoint");
         return { status: 200, body: attemptJson(outcome.attempt) };
@@ -213,7 +213,7 @@ export function addEndpointRoutes(
       const untilMs = body.until ?? clock.nowMs();
       if (untilMs < body.since) throw invalidBody("/until", "must not be before since");
       return {
-        act: (claim) => manualDelivery.recover(c.get("account"), params.id, { sinceMs: body.since, untilMs }, claim),
+        act: (keyed) => manualDelivery.recover(c.get("account"), params.id, { sinceMs: body.since, untilMs }, keyed),
         answer: (outcome) => {
           if (outcome.kind !== "recovered") throw manualError(outcome, "endpoint");
           return { status: 202, body: { recovered: outcome.count } };

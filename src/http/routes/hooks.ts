@@ -84,7 +84,7 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idem
       const read = new Set([urlKey, ...keys, ...Object.keys(endpointFields)]);
       const ignored = Object.keys(body).filter((key) => !read.has(key));
       return {
-        act: (claim) => registration.registerHook(c.get("account"), request, claim),
+        act: (keyed) => registration.registerHook(c.get("account"), request, keyed),
         answer: (outcome) => {
           if (!("view" in outcome)) throw refusalError(outcome);
           const hook = hookJson(outcome.view, clock.nowMs(), { secret: outcome.secret, ignored });

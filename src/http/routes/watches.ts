@@ -79,7 +79,7 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
       problems: ["quota-exceeded", "watch-differs", "endpoint-differs", "no-source", "blocked-address", "source-saturated"],
     },
     (c, { body }): Post<WatchOutcome> => ({
-      act: (claim) => registration.registerWatch(c.get("account"), watchRequestOf(body), claim),
+      act: (keyed) => registration.registerWatch(c.get("account"), watchRequestOf(body), keyed),
       answer: (outcome) => {
         if (!("view" in outcome)) throw refusalError(outcome);
         const { status, watch } = accepted(outcome);
@@ -110,7 +110,7 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
       const parsed = body.watches.map((item) => watchRequestSchema.safeParse(item));
       const requests = parsed.flatMap((item) => (item.success ? [watchRequestOf(item.data)] : []));
       return {
-        act: (claim) => registration.registerBatch(c.get("account"), requests, claim),
+        act: (keyed) => registration.registerBatch(c.get("account"), requests, keyed),
         answer: ({ outcomes }) => {
           let next = 0;
           const results = parsed.map((item) => {

@@ -1,7 +1,7 @@
 import type { Account } from "../stores/account-store.ts";
 import type { EndpointPatch } from "../stores/endpoint-store.ts";
 import type { EndpointView } from "../stores/read-store.ts";
-import type { Claim, IdempotencyKeyInUse } from "./idempotency.ts";
+import type { KeyedRequest, IdempotencyKeyInUse } from "./idempotency.ts";
 
 /** Changes of a PATCH. `headers` replaces all custom headers; an empty object removes them. */
 export type EndpointChange = Omit<EndpointPatch, "headers"> & { readonly headers?: Readonly<Record<string, string>> };
@@ -19,7 +19,7 @@ export interface EndpointSettings {
     account: Account,
     endpointId: string,
     request: { readonly graceSeconds: number; readonly signingSecret: string | null },
-    claim: Claim<RotationOutcome> | null,
+    keyed: KeyedRequest<RotationOutcome> | null,
   ): Promise<RotationOutcome | IdempotencyKeyInUse>;
   /** Sets the signing secret of endpoints that are created later without one. */
   setDefaultSecret(account: Account, signingSecret: string): Promise<void>;

@@ -15,7 +15,7 @@ export type StorableAnswer = { readonly status: number; readonly contentType: st
  * A request with a key, and the answer to its outcome. `answerOf` is called before the commit, and again if the
  * transaction is repeated, so it must only compute. It returns `null` if the outcome is not to be stored.
  */
-export type Claim<Outcome> = { readonly request: IdempotentRequest; readonly answerOf: (outcome: Outcome) => StorableAnswer | null };
+export type KeyedRequest<Outcome> = { readonly request: IdempotentRequest; readonly answerOf: (outcome: Outcome) => StorableAnswer | null };
 
 /** The key was used before, and nothing was done. */
 export type IdempotencyKeyInUse = { readonly kind: "key_taken" } & (

@@ -2,7 +2,7 @@ import type { PayloadFormat } from "../../domain/events/payload.ts";
 import type { EventFilter } from "../../domain/events/event-filter.ts";
 import type { Account } from "../stores/account-store.ts";
 import type { HookView, WatchView } from "../stores/read-store.ts";
-import type { Claim, IdempotencyKeyInUse } from "./idempotency.ts";
+import type { KeyedRequest, IdempotencyKeyInUse } from "./idempotency.ts";
 
 /** One invalid field; `pointer` is a JSON pointer (RFC 6901) into the body, or into the item of a batch. */
 export type FieldError = { readonly pointer: string; readonly detail: string };
@@ -58,17 +58,21 @@ export type HookOutcome = { readonly kind: "created" | "existing"; readonly view
 
 /** Registrations. Resolved means committed; rejects with `StoreUnavailableError` or `StoreOverloadedError` if nothing was accepted. */
 export interface Registration {
-  registerWatch(account: Account, request: WatchRequest, claim: Claim<WatchOutcome> | null): Promise<WatchOutcome | IdempotencyKeyInUse>;
+  registerWatch(
+    account: Account,
+    request: WatchRequest,
+    keyed: KeyedRequest<WatchOutcome> | null,
+  ): Promise<WatchOutcome | IdempotencyKeyInUse>;
   /** Registers 1 to 1,000 watches. Accepted ones are committed together; outcomes are in the order of the requests. */
   registerBatch(
     account: Account,
     requests: readonly WatchRequest[],
-    claim: Claim<BatchOutcome> | null,
+    keyed: KeyedRequest<BatchOutcome> | null,
   ): Promise<BatchOutcome | IdempotencyKeyInUse>;
   /** Removes a watch and cancels its pending deliveries; with `purge`, deletes its events too. False if the id is unknown. */
   removeWatch(account: Account, watchId: string, purge: boolean): Promise<boolean>;
   /** Registers a hook, which receives the events of all watches of the account. */
-  registerHook(account: Account, request: HookRequest, claim: Claim<HookOutcome> | null): Promise<HookOutcome | IdempotencyKeyInUse>;
+  registerHook(account: Account, request: HookRequest, keyed: KeyedRequest<HookOutcome> | null): Promise<HookOutcome | IdempotencyKeyInUse>;
   /** Removes a hook and cancels deliveries that are pending for it alone. Unknown ids are ignored. */
   removeHook(account: Account, hookId: string): Promise<void>;
 }

@@ -21,15 +21,15 @@ export type OpenConnection = {
 
 /**
  * Length of the write-ahead log, 32 MiB, at which the server makes a checkpoint itself. The checkpointer copies the log
- * beside it, but the log starts over only when a commit finds all of it copied, which constant load may prevent.
+ * concurrently, but the log restarts only if a commit finds it copied completely. Constant load may prevent that.
  */
 const longestLogPages = 8192;
-/** Wait for the write lock. A connection beside a busy server needs a gap between its commits. */
+/** Time to wait for the write lock. A connection beside a busy server gets the lock only in a gap between two commits. */
 const busyTimeoutMs = { server: 5000, beside: 30_000 };
 
 /**
- * Opens the database and creates it if there is none: the folder, the lock of a server, the settings for durability
- * (asserted), the schema. Throws a `StartupError` of one line for anything that the operator must change.
+ * Opens the database, and creates folder and file if they are absent. Takes the lock of a server, sets and asserts the
+ * durability settings, and migrates the schema. Throws a `StartupError` of one line if the operator must change something.
  */
 export function openConnection(path: string, role: ConnectionRole = "server"): OpenConnection {
   const inMemory = path === ":memory:";

@@ -44,7 +44,7 @@ export function requeue(db: Database, endpointId: string, deliveries: readonly R
   refreshDue(db, endpointId);
 }
 
-/** Settles the deliveries that a delivered event made pointless. An attempt in flight keeps its lease until it is recorded. */
+/** Settles the deliveries that a delivered event supersedes. An attempt in flight keeps its lease until it is recorded. */
 export function supersede(
   db: Database,
   lane: { watchId: string; endpointId: string; late: LatePolicy },

@@ -89,7 +89,10 @@ function insertCall(db: Database, draft: WatchDraft): string {
   return draft.callId;
 }
 
-/** Returns the result for the first watch of a new call without reading its rows back, which would cost a third of a batch. Most drafts of a batch are such. */
+/**
+ * Returns the result for the first watch of a new call without reading its rows back, which would cost a third of a batch.
+ * Most drafts of a batch are first watches of new calls.
+ */
 function firstWatchOf(draft: WatchDraft, endpoint: EndpointSummary | null): Pick<Created, "view" | "call" | "notices" | "jobs"> {
   const { accountId, sourceName, scope, callSid, callId, expiresAtMs, nowMs } = draft;
   const status: CallStatus = { status: null, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs: null };
@@ -124,7 +127,10 @@ function restartIfEnded(db: Database, known: Row, draft: WatchDraft): string {
   return callId;
 }
 
-/** Writes the first events of the watches if the status of the call is current. Part of the registration, so that no transition falls between them. */
+/**
+ * Writes the first events of the watches if the status of the call is current. Runs in the transaction of the registration,
+ * so that no transition falls between the two.
+ */
 function writeFirstEvent(db: Database, callId: string, draft: WatchDraft): ReturnType<typeof writePlanned> {
   const row = db.get("select * from calls where id = ?", callId);
   if (row === undefined) throw new Error(`no call ${callId}`);

@@ -16,7 +16,7 @@ export type WorkerOptions = {
   /** Time of the opening. */
   readonly nowMs: number;
 };
-/** Message to the writer thread. `drafted` answers a `draft`; no group follows before the one with the `draft` is answered. */
+/** Message to the writer thread. `drafted` answers a `draft`; the next group follows only after the answer to the group of that `draft`. */
 export type ToWorker =
   | { readonly kind: "group"; readonly requests: readonly Request[] }
   | { readonly kind: "drafted"; readonly drafted: readonly DraftResult[] }

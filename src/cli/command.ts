@@ -17,7 +17,7 @@ export type Command = {
   run(args: readonly string[], terminal: Terminal): Promise<0 | 1>;
 };
 
-/** Wrong usage of the command line: one line and exit code 2. */
+/** Wrong usage of the command line, which is shown as one line with exit code 2. */
 export class UsageError extends Error {}
 
 /** Arguments of a command: flags with a text, flags that may be given several times, flags without a value, and positional ones. */

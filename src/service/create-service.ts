@@ -100,7 +100,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     isStopping: () => stopping,
   });
   stack.defer(() => engine.close());
-  // Before the engine joins the instances, so that repeated refused starts do not move calls between the others.
+  // The metrics port is bound before the engine joins the instances, so that repeated refused starts do not move calls between the others.
   const metricsApp = createMetricsApp(() => metrics.render(), logger);
   const metricsServer = config.metrics.port === 0 ? null : await setBy("METRICS_PORT, METRICS_HOST", listen(metricsApp, config.metrics));
   stack.defer(() => metricsServer?.close(0));

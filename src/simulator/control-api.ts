@@ -14,14 +14,14 @@ export interface SimulatorControls {
   trigger(script: CallScript, callSid?: string): string;
   fault(fault: Fault): void;
   clearFaults(): void;
-  /** Polls a second that are answered; `null` removes the limit. */
+  /** Sets the number of polls per second that are answered; `null` removes the limit. */
   limitRate(perSecond: number | null): void;
   /** `null` if the call is unknown. */
   statusOf(callSid: string): { readonly status: string; readonly reason: string | null } | null;
   pollCount(callSid: string): number;
 }
 
-/** Answers the routes under `/simulator`, with which scripts in any language control the upstream. */
+/** Answers the routes under `/simulator`, through which scripts in any language control the upstream. */
 export async function answerControl(simulator: SimulatorControls, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const route = `${request.method ?? ""} ${request.url ?? ""}`;
   const callSid = callPath.exec(request.url ?? "")?.[1];

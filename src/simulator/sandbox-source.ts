@@ -23,13 +23,13 @@ export const sandboxPolling = {
   uncorroboratedEndMs: 0,
 } as const satisfies PollPolicy & Readonly<Record<string, number>>;
 
-/** Maximum age of a life of any scenario, after which it may be evicted. */
+/** Age after which a life may be evicted. Longer than the life of any scenario. */
 const forgottenAfterMs = 10 * 60 * 1000;
 const defaultMaxLives = 100_000;
 
 /**
- * Source that needs neither a phone call nor a PolyAI account. A call's life begins with its first poll and exists only in
- * this process, so it begins again after a restart.
+ * Source that needs neither a phone call nor a PolyAI account. The life of a call begins with its first poll and exists
+ * only in this process, so that it begins again after a restart.
  */
 export class SandboxSource implements CallSource {
   readonly #clock: Clock;
@@ -42,7 +42,7 @@ export class SandboxSource implements CallSource {
     this.#maxLives = options.maxLives ?? defaultMaxLives;
   }
 
-  /** Whether the life has ended, or this process does not have the call. */
+  /** Whether the life of the call has ended or not begun in this process. */
   isOver(scope: string, callSid: string): boolean {
     const scenario = sandboxScenarioOf(callSid);
     const startedAtMs = this.#startedAtMs.get(keyOf(scope, callSid));
@@ -90,7 +90,7 @@ export class SandboxSource implements CallSource {
   }
 }
 
-/** Length of a life; one without an end lasts until it counts as lost. */
+/** Returns the length of a life. A life without an end lasts until the call counts as lost. */
 function lifeOf(scenario: Scenario): number {
   return endOf(scenario) ?? (scenario.at(-1)?.atMs ?? 0) + sandboxPolling.lostAfterMs;
 }

@@ -1,6 +1,9 @@
 import type { SandboxScenario } from "../domain/sources/sandbox.ts";
 
-/** Phase of a call, from `atMs` after its start. `status` `null`: the upstream answers 404; `reason` `null`: the answer lacks the key. */
+/**
+ * Phase of a call, which begins `atMs` after the start of the call. If `status` is `null`, the upstream answers 404. If
+ * `reason` is `null`, the answer lacks the key.
+ */
 export type Phase = { readonly atMs: number; readonly status: string | null; readonly reason?: string | null };
 
 /** Scripted life of a call: phases by rising `atMs`. Before the first one the upstream answers 404. */
@@ -50,11 +53,11 @@ const sandboxLives: Readonly<Record<SandboxScenario, Scenario>> = {
   "not-found": [],
 };
 
-/** All named lives: those of the sandbox and further behaviour of an upstream. */
+/** All named lives: those of the sandbox, and further ones that an upstream may show. */
 export const scenarios = {
   ...sandboxLives,
   instant: [{ atMs: 0, status: "success" }],
-  // The status may be polled before the trigger has taken effect.
+  // The first polls are answered 404, because the trigger has not taken effect yet.
   late: [
     { atMs: 3_000, status: "queued" },
     { atMs: 5_000, status: "calling" },

@@ -3,7 +3,7 @@ import type { Fault } from "./fault.ts";
 import { endOf, isScenarioName, phaseAt, scenarios } from "./scenarios.ts";
 import type { Phase, Scenario, ScenarioName } from "./scenarios.ts";
 
-/** Script of a call. `verbatim`: statuses are sent as written instead of in the API's case. */
+/** Script of a call. `verbatim`: statuses are sent as written, not in the case of the API. */
 export type CallScript = {
   readonly scenario?: Scenario | ScenarioName;
   readonly faults?: readonly Fault[];

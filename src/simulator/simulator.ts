@@ -24,7 +24,7 @@ export type SimulatorOptions = LocalAddress & {
   readonly authToken?: string | null;
   /** Required value of `X-API-KEY`; `null` accepts any. */
   readonly apiKey?: string | null;
-  /** Life that begins with the first poll of a SID that was not triggered; `null` (the default) answers 404. */
+  /** Life that begins with the first poll of a SID that was not triggered. If `null` (the default), such a SID is answered 404. */
   readonly adopt?: Scenario | ScenarioName | null;
   /** Time that a status is kept after the call ended; 2 h as documented. */
   readonly retentionMs?: number;
@@ -113,7 +113,7 @@ export class Simulator extends LocalServer {
     return this.#log.reached(callSid, count);
   }
 
-  /** Returns what a poll would be answered now, without faults; `null` is a 404. */
+  /** Returns the answer that a poll would get now without faults; `null` if it is a 404. */
   statusOf(callSid: string): { readonly status: string; readonly reason: string | null; readonly verbatim: boolean } | null {
     const call = this.#calls.get(callSid);
     const phase = call === null ? null : this.#calls.phaseOf(call, this.#clock.monotonicMs());
@@ -146,7 +146,7 @@ export class Simulator extends LocalServer {
     this.#log.record({ callSid, kind: api.kind, atMs: this.#clock.nowMs(), statusCode });
   }
 
-  /** Answers in the order of the real API: credential, rate, form of the SID, call. */
+  /** Returns the answer to a status request. Checks in the order of the real API: credential, rate, form of the SID, call. */
   #statusAnswer({ api, callSid, wellFormed }: StatusRequest, request: IncomingMessage): Answer {
     if (!this.#authorized(api, request)) return api.errorAnswer(401);
     const limited = this.#limited(api);

@@ -4,7 +4,10 @@ import { readDatabaseConfig } from "./administration.ts";
 import { readArguments } from "../command.ts";
 import type { Command } from "../command.ts";
 
-/** `backup`: copies the database into one file, without the encryption key, because a copy with its key is as good as plain text. */
+/**
+ * `backup`: copies the database into one file, without the encryption key, because a copy together with its key could be
+ * read like plain text.
+ */
 export const backupCommand: Command = {
   summary: "copy the database into a new file, also while the service runs; without the encryption key",
   usage: `  <file>               must not exist yet

@@ -9,9 +9,9 @@ export type Move = { readonly sqlitePath: string; readonly postgresUrl: string }
 export type MovedTable = { readonly table: string; readonly rows: number };
 
 const pageSize = 1000;
-/** Tables that belong to a server and its files, which are not moved. */
+/** Tables that are not moved, because they belong to a server and its files. */
 const notMoved = new Set(["schema_migrations", "instances", "server_keys"]);
-/** Columns of Postgres that SQLite lacks: its positions order the feed by themselves. */
+/** Value of a column that SQLite lacks, because its positions alone order the feed. */
 const feedOrderOfMoved = 0;
 
 /**
@@ -24,7 +24,7 @@ export async function moveDatabase({ sqlitePath, postgresUrl }: Move): Promise<r
   if (!existsSync(sqlitePath)) throw new Error(`database ${sqlitePath} does not exist`);
   using reader = new TableReader(sqlitePath);
   const source = reader.tables();
-  // Checked before the schema is migrated: an older service may run on a target that was named by mistake.
+  // Checked before the schema is migrated, because an older service may run on a target that was named by mistake.
   {
     await using before = await TableWriter.open(postgresUrl);
     await refuseUnlessEmpty(before, source.keys());

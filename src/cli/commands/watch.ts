@@ -24,7 +24,7 @@ export const watchCommand: Command = {
     await using service = new ServiceClient(url, key);
     const answer = await service.post("/v1/watches", {
       call_sid: positionals[0],
-      // JSON leaves `undefined` out, so that a missing flag is a missing key.
+      // JSON omits `undefined`, so that a missing flag becomes a missing key.
       callback_url: values.to,
       source: values.source,
       events: values.event,

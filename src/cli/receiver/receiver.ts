@@ -5,7 +5,7 @@ import { Webhook } from "standardwebhooks";
 import { LocalServer, readBody } from "../../simulator/local-server.ts";
 import type { LocalAddress } from "../../simulator/local-server.ts";
 
-/** Scripted answer to a webhook; a number is that status with an empty body. */
+/** Scripted answer to a webhook. A number is a status with an empty body. */
 export type ScriptedAnswer =
   | number
   | { readonly statusCode: number; readonly headers?: Readonly<Record<string, string>>; readonly body?: string; readonly delayMs?: number }
@@ -38,7 +38,10 @@ export type Delivery = {
 export type ReceiverOptions = LocalAddress & {
   /** Secrets (`whsec_…`), one of which must match. */
   readonly secrets?: readonly string[];
-  /** Answers in order of arrival, or a function per webhook. `null`, and a list that is used up, answer 204 if verified or unchecked, else 401. */
+  /**
+   * Answers in order of arrival, or a function that answers each webhook. After the end of the list, and for `null`, the
+   * answer is 204 if the webhook is verified or unchecked, else 401.
+   */
   readonly answers?: readonly ScriptedAnswer[] | ((delivery: Delivery) => ScriptedAnswer | null);
   /** Called before the answer is sent. */
   readonly onDelivery?: (delivery: Delivery) => void;
@@ -67,7 +70,7 @@ export class Receiver extends LocalServer {
     this.#webhooks = (options.secrets ?? []).map((secret) => new Webhook(secret));
   }
 
-  /** Yields webhooks from this call on, until the receiver is closed. Unread ones are buffered until the loop is left. */
+  /** Yields webhooks from this call on, until the receiver is closed. Unread webhooks are buffered until the loop ends. */
   deliveries(): AsyncGenerator<Delivery, void, undefined> {
     const arrivals = on(this.#arrivals, "delivery", { close: ["close"] }) as AsyncIterable<[Delivery]>;
     return (async function* () {

@@ -51,7 +51,10 @@ export type CallStatus = {
   readonly terminal: boolean;
   /** Time of the first observation of this status. */
   readonly observedAtMs: number | null;
-  /** Time of the last parsed 200. Written only with a transition and at a stop, so that after a crash it is the time of the last transition. */
+  /**
+   * Time of the last parsed 200. Written only with a transition and at a stop, so that after a crash this is the time of
+   * the last transition.
+   */
   readonly lastGoodPollAtMs: number | null;
 };
 

@@ -6,7 +6,7 @@ import { eventTypeOf } from "./call-status.ts";
 import { eventId } from "../ids.ts";
 import type { Watch } from "./watch.ts";
 
-/** Number of events after which a watch receives only the terminal one. */
+/** Number of events after which a watch receives only its terminal event. */
 export const maxEventsPerWatch = 50;
 
 /** The part of a watch that planning its events needs. */
@@ -15,7 +15,7 @@ export type SubscriberWatch = Pick<
   "id" | "accountId" | "callSid" | "sourceName" | "endpointId" | "filter" | "metadata" | "sequence" | "expiresAtMs"
 >;
 
-/** A hook of an account that has a watch on the call. `notifiedTransition` is the last transition of the call that it was sent. */
+/** A hook of an account that has a watch on the call. `notifiedTransition` is the last transition of the call that was sent to the hook. */
 export type SubscriberHook = {
   readonly id: string;
   readonly accountId: string;
@@ -62,12 +62,15 @@ export type TransitionInput = {
   readonly nowMs: number;
 };
 
-/** One step of a commit: the call before it and the number of its transition. `change` is `null` if watches without an event are notified of the current status. */
+/**
+ * One step of a commit: the call before the step, and the number of its transition. `change` is `null` if watches without
+ * an event are notified of the current status.
+ */
 export type CommitStep = { readonly call: CallStatus; readonly transition: number; readonly change: CallChange | null };
 
 /**
- * Divides a commit into steps, in order, and returns the call after them. Each step is planned (`planNotifications`) for the
- * watches and hooks as the step before left them.
+ * Divides a commit into steps, in order, and returns the call after them. Each step is planned (`planNotifications`) for
+ * the watches and hooks as the previous step left them.
  */
 export function planCommit(
   { changes, confirmed, nowMs }: { readonly changes: readonly CallChange[]; readonly confirmed: boolean; readonly nowMs: number },
@@ -133,7 +136,8 @@ export function planChange(change: CallChange, input: TransitionInput): readonly
       return planAll(watches, input, () => endingFacts(`watch.${change.endReason}`, change.endReason, call, nowMs));
     case "expire": {
       const due = watches.filter((watch) => watch.expiresAtMs <= nowMs);
-      // A hook is notified of an expiry only if the account has no other watch on the call: otherwise it receives the later events.
+      // A hook is notified of an expiry only if the account has no other watch on the call. Otherwise the hook will receive
+      // the later events.
       const stillWatching = new Set(watches.filter((watch) => watch.expiresAtMs > nowMs).map((watch) => watch.accountId));
       const hooks = input.hooks.filter((hook) => !stillWatching.has(hook.accountId)).map((hook) => ({ ...hook, notifiedTransition: -1 }));
       // An expiry is not a transition of the call, so the progress of hooks does not change.

@@ -10,7 +10,10 @@ export type AttemptDecision = (typeof attemptDecisions)[number];
 export type AttemptOutcome =
   /** A complete answer within the deadline. `retryAfter` is the raw header, not checked yet. `excerpt` is at most 1 KiB of the body. */
   | { readonly kind: "answered"; readonly statusCode: number; readonly retryAfter: string | null; readonly excerpt: string }
-  /** No complete answer. `statusCode` is `null` unless a head arrived. `permanent` is set only if the guard refuses a literal address or a name. */
+  /**
+   * No complete answer. `statusCode` is `null` unless a head arrived. `permanent`: the guard refuses the literal address or
+   * the name itself.
+   */
   | {
       readonly kind: "failed";
       readonly code: Exclude<AttemptErrorCode, "status" | "gone" | "redirect">;

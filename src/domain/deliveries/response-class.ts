@@ -15,7 +15,7 @@ export type Pause = {
    */
   readonly scope: "endpoint" | "host" | "both" | "spreading";
   readonly reason: PauseReason;
-  /** Shortest pause in milliseconds, beside those of `Retry-After` and the retry policy; the longest of them counts. */
+  /** Shortest pause in milliseconds. `Retry-After` or the retry policy may require a longer one. */
   readonly minMs: number;
 };
 
@@ -32,13 +32,13 @@ export type ResponseClass = {
   /** `null` if the attempt delivered. */
   readonly errorCode: AttemptErrorCode | null;
   readonly pause: Pause | null;
-  /** Whether it halves the number of webhooks in flight to the host: the host is overloaded or cannot be reached. */
+  /** Whether the answer halves the limit in flight of the host, because the host is overloaded or cannot be reached. */
   readonly slowsHost: boolean;
   /** Text behind "answered <status>: " in the attempt's error; `null` if the status suffices. */
   readonly detail: string | null;
-  /** Next step of the service, as documented for the receiver's developers (OpenAPI). */
+  /** Next step of the service, as the OpenAPI document states it for the developers of the receiver. */
   readonly consequence: string;
-  /** Advice for the receiver's developers; `null` if they need not act. */
+  /** Advice for the developers of the receiver; `null` if they need not act. */
   readonly advice: string | null;
 };
 
@@ -58,9 +58,9 @@ const refusalAdvice =
   "The receiver refuses the request. Set the `headers` that its check needs, verify that it uses this endpoint's secret, or look for a firewall that blocks POSTs.";
 
 /**
- * Meaning of each status code, as section 3 of the contract states it after the Standard Webhooks specification 1.0.0: only a
- * 2xx is accepted, redirects are not followed, and 410, 429, 502, 504 and `Retry-After` are obeyed. The first row that
- * applies counts; `anyOtherStatus` if none does.
+ * Meaning of each status code, according to the Standard Webhooks specification 1.0.0: only a 2xx is accepted, redirects
+ * are not followed, and 410, 429, 502, 504 and `Retry-After` are obeyed. The first row that applies counts.
+ * `anyOtherStatus` counts if none applies.
  */
 const statusRows: readonly StatusRow[] = [
   { ...failed, statuses: [200, 299], kind: "delivered", errorCode: null, consequence: "delivered", advice: null },
@@ -155,7 +155,7 @@ export function classifyOutcome(outcome: AttemptOutcome, retryAfterMs: number | 
   return outcome.permanent ? { ...failure, kind: "refused" } : failure;
 }
 
-/** Returns the class that a recorded attempt had. An attempt does not keep its `Retry-After`, so it counts as absent. */
+/** Returns the class that a recorded attempt had. A recorded attempt has no `Retry-After`, so the header counts as absent. */
 export function classifyAttempt({ statusCode, error }: Pick<Attempt, "statusCode" | "error">): ResponseClass {
   if (error !== null && error.code in failureAdvice) return classifyFailure(error.code as FailureCode);
   return classifyStatus(statusCode ?? 0, null);
@@ -181,7 +181,7 @@ export function describeConsequences(from: number, to: number): string {
   return [...sentences, `Any other: ${retried}.`].join(" ");
 }
 
-/** Lists the statuses that begin a pause, as in "502, 503 or 504"; those of one reason, or those that pause the whole host. */
+/** Lists the statuses that begin a pause, as in "502, 503 or 504"; either those of one reason, or those that pause the whole host. */
 export function listPausingStatuses(which: PauseReason | "host"): string {
   const rows = statusRows.filter(({ pause }) => pause !== null && (which === "host" ? pause.scope !== "endpoint" : pause.reason === which));
   const statuses = rows.flatMap(({ statuses: [from, to] }) => Array.from({ length: to - from + 1 }, (_, index) => from + index));

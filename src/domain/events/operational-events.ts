@@ -8,13 +8,16 @@ import type { EventFilter } from "./event-filter.ts";
 export type OperationalEventDraft = {
   readonly type: OperationalEventType;
   readonly accountId: string;
-  /** The endpoint that the event is about, which does not receive it; `null` if it is about no endpoint. */
+  /** Endpoint that the event is about. It does not receive the event. `null` if the event is about no endpoint. */
   readonly exceptEndpointId: string | null;
   readonly nowMs: number;
   readonly data: OperationalEventData;
 };
 
-/** Returns the operational events of an attempt. Deliveries of operational events and tests cause none, so that they never chain. */
+/**
+ * Returns the operational events of an attempt. Deliveries of operational events and of tests cause none, so that such
+ * events never chain.
+ */
 export function operationalEventsAfter(
   about: { readonly accountId: string; readonly endpointId: string; readonly eventType: EventType; readonly hookIds: readonly string[] },
   result: AttemptResult,

@@ -138,7 +138,10 @@ export class ManualSender implements ManualDelivery {
     return { kind: view?.endpoint.state === "disabled" ? "endpoint_disabled" : "interrupted" };
   }
 
-  /** Returns a refusal if the last attempt was too recent. Disabled endpoints are refused without a limit, elsewhere. */
+  /**
+   * Returns a refusal if the last attempt was too recent, else `null`. A disabled endpoint has no limit here, because it is
+   * refused elsewhere.
+   */
   #limit({ id: endpointId, state }: Pick<Endpoint, "id" | "state">): Extract<ManualRefusal, { kind: "rate_limited" }> | null {
     if (state === "disabled") return null;
     const nowMs = this.#options.clock.monotonicMs();

@@ -44,7 +44,7 @@ export type InstanceCoordinatorOptions = {
   readonly onSourceChange: (health: SourceHealth, change: "suspended" | "resumed") => void;
 };
 
-/** Longer than the other instances need to lower their grants of a rate for a new one. */
+/** Time that a new instance waits for its first grants. Longer than the other instances need to lower theirs. */
 const firstGrantWaitMs = 4000;
 /** Gap between two sweeps that signals of other instances cause. Without it sweeps would follow each other without end under load. */
 const signalGapMs = 50;

@@ -50,7 +50,7 @@ export type RegistrarOptions = {
   readonly endpointListener: Pick<EndpointListener, "reopenEndpoint">;
 };
 
-/** A registration refused by a saturated source may succeed when some of its calls have ended. */
+/** Delay of the next try after a refusal by a saturated source, because some of its calls may have ended by then. */
 const saturatedRetryMs = 60_000;
 
 type CallbackUrl = Extract<ParsedCallbackUrl, { kind: "url" }>;
@@ -63,8 +63,8 @@ type NewCalls = Map<string, Set<string>>;
 type DraftedWatch = { readonly watch: WatchDraft; readonly generatedSecret: string | null };
 
 /**
- * Turns requests into drafts, which the store checks and commits, and only then passes them to the poller and the
- * listeners. A crash before the commit leaves nothing; after it, the next start loads the watch from the store.
+ * Turns requests into drafts, which the store checks and commits. Passes them to the poller and the listeners only after
+ * the commit. A crash before the commit leaves nothing; after it, the next start loads the watch from the store.
  */
 export class Registrar implements Registration {
   readonly #options: RegistrarOptions;
@@ -201,7 +201,7 @@ export class Registrar implements Registration {
     return { kind: "draft", draft: { watch, generatedSecret: drafted?.generatedSecret ?? null } };
   }
 
-  /** Whether the source cannot take the call. A call that is polled already, or added by the same batch, is no load. */
+  /** Whether the source has no capacity for the call. A call that is polled already, or that the same batch adds, is no further load. */
   #isSaturated(sourceName: string, scope: string, callSid: string, newCalls: NewCalls): boolean {
     const { poller } = this.#options;
     const added = newCalls.get(sourceName) ?? new Set();
@@ -268,7 +268,7 @@ export class Registrar implements Registration {
   }
 }
 
-/** Seals the custom headers of an endpoint; sorted and in lower case, so that equal headers have equal fingerprints. */
+/** Seals the custom headers of an endpoint. Their names are sorted and in lower case, so that equal headers have equal fingerprints. */
 export function sealHeaders(
   secretBox: SecretBox,
   endpointId: string,

@@ -52,7 +52,7 @@ const idempotencyTtlMs = 24 * 60 * 60 * 1000;
 export class Idempotency implements IdempotencyKeys {
   readonly #options: IdempotencyOptions;
   readonly #withoutKey: ClaimedOperations;
-  /** Body hash by claim id, of the requests that this process is running. Only an early answer to repeats; the transaction decides. */
+  /** Body hashes of the requests that this process runs, by claim id. They only answer repeats early; the transaction decides. */
   readonly #held = new Map<string, string>();
 
   constructor(options: IdempotencyOptions) {
@@ -62,7 +62,8 @@ export class Idempotency implements IdempotencyKeys {
 
   async take(request: IdempotentRequest): Promise<IdempotencyKeyUse | IdempotencyKeyInUse> {
     const claim = this.#claimOf(request);
-    // Looked up first, because any number of repeats may have this answer. The transaction finds an answer stored after it.
+    // Looked up before the key is held, because any number of repeats may get this answer at the same time. The transaction
+    // finds an answer that is stored later.
     const before = await this.#findBefore(claim, request);
     if (before !== null) return before;
     const holder = this.#held.get(claim.id);

@@ -13,7 +13,10 @@ export type RetentionCleanerOptions = {
 };
 
 const dayMs = 24 * 60 * 60 * 1000;
-/** Deleting a watch with three delivered events takes SQLite 0.3 ms, so a commit waits 6 ms at most. */
+/**
+ * Number of watches in a batch. Deleting one with three delivered events takes SQLite 0.3 ms, so that a batch delays a
+ * commit by at most 6 ms.
+ */
 const defaultBatchSize = 20;
 /** Gap after a batch, as a multiple of the batch's duration: at most 700 watches are deleted a second. */
 const gapRatio = 3;

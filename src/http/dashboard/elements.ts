@@ -59,7 +59,7 @@ export type Table = {
   readonly empty: string;
 };
 
-/** Renders a table. On a narrow screen each row becomes a card; the roles keep it a table for screen readers. */
+/** Renders a table. On a narrow screen each row becomes a card; because of the roles, screen readers still read a table. */
 export function table({ caption, columns, rows, empty }: Table): Html {
   if (rows.length === 0) return html`<p class="quiet">${empty}</p>`;
   return html`<table role="table" aria-label="${caption}">
@@ -109,7 +109,7 @@ export function preformatted(text: string): Html {
   return html`<pre>${`\n${text}`}</pre>`;
 }
 
-/** Renders a URL or other long text that may break anywhere; never a link, because the text comes from outside. */
+/** Renders a URL or other long text, which may break anywhere. Never renders a link, because the text comes from outside. */
 export function longText(text: string): Html {
   return html`<span class="long">${text}</span>`;
 }

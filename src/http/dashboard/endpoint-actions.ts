@@ -39,7 +39,7 @@ export function addEndpointActions(dashboard: Hono<DashboardEnv>, dependencies: 
   });
 }
 
-/** Parses a `datetime-local` value, which has no time zone, as UTC, as its label states. */
+/** Parses a `datetime-local` value. It has no time zone and is read as UTC, as its label states. */
 function timeOf(parameter: string, text: string): number {
   const { data } = timeField.safeParse(text.endsWith("Z") ? text : `${text}Z`);
   if (data === undefined) throw unprocessable([{ parameter, detail: "must be a time as in 2026-11-24T12:00" }]);

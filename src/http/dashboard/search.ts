@@ -6,7 +6,7 @@ import { ProblemError } from "../operations/problem.ts";
 import type { DashboardEnv, Html } from "./dashboard-env.ts";
 import { pathOf, pathWith } from "./elements.ts";
 
-/** Finds the page of a call SID or an id, so that a value from a log can be pasted into one field. */
+/** Adds the search, which leads from a call SID or any id to its page, so that a value from a log can be pasted into one field. */
 export function addFind(dashboard: Hono<DashboardEnv>, { store }: HttpDependencies): void {
   dashboard.get("/find", async (c) => {
     const wanted = (c.req.query("q") ?? "").trim();

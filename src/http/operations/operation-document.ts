@@ -38,7 +38,7 @@ const ofThoseWithKey: readonly ProblemSlug[] = ["unauthorized", "rate-limited", 
 const ofThoseWithBody: readonly ProblemSlug[] = ["malformed-json", "unsupported-media-type"];
 const ofPosts: readonly ProblemSlug[] = ["idempotency-in-progress", "idempotency-mismatch"];
 
-/** Registers what operations refer to: response headers and an example of every problem. */
+/** Registers the components that operations refer to: response headers, and an example of every problem. */
 export function registerComponents(app: OpenAPIHono<Env>): void {
   const registry = app.openAPIRegistry;
   for (const [name, description] of Object.entries(headers))

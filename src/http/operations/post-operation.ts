@@ -34,7 +34,7 @@ export function addPostOperation<
     const parameters = checkParameters(c, operation);
     const bytes = await readBody(c, bodyKind);
     const request = idempotentRequestOf(c, bytes);
-    // The stored answer comes first: a request that was valid when first sent may be invalid now.
+    // The stored answer comes before the validation, because a request that was valid at first may be invalid now.
     const taken = request === null ? null : await idempotency.take(request);
     if (taken?.kind === "key_taken") return answerInUse(c, taken);
     using held = taken;

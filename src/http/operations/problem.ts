@@ -14,7 +14,7 @@ export type Problem = {
   readonly errors?: readonly (PointerError | ParameterError)[];
   /** Extension members besides `errors`. */
   readonly extensions?: Readonly<Record<string, unknown>>;
-  /** Headers besides a `Retry-After` of one second, which every retryable problem has unless it names a longer one. */
+  /** Headers of the answer. A retryable problem has a `Retry-After` of one second unless it is given here. */
   readonly headers?: Readonly<Record<string, string>>;
 };
 
@@ -47,7 +47,7 @@ export const tooMany = (
   headers: Readonly<Record<string, string>> = {},
 ) => new ProblemError({ slug, detail, headers: { ...retryAfter(retryAfterMs), ...headers } });
 
-/** Value of `Retry-After`: whole seconds, at least 1. */
+/** Returns a `Retry-After` header with whole seconds, at least 1. */
 export function retryAfter(ms: number): { readonly "retry-after": string } {
   return { "retry-after": String(Math.max(1, Math.ceil(ms / 1000))) };
 }
@@ -55,11 +55,11 @@ export function retryAfter(ms: number): { readonly "retry-after": string } {
 function summaryOf(errors: readonly (PointerError | ParameterError)[]): string {
   const texts = errors.slice(0, 3).map((error) => `${"pointer" in error ? error.pointer || "the body" : error.parameter}: ${error.detail}`);
   const summary = texts.join("; ");
-  // The name comes from the client and may be long; `errors` has it in full.
+  // The pointer comes from the client and may be long. `errors` contains it in full.
   return summary.length <= maxDetailLength ? summary : `${summary.slice(0, maxDetailLength).toWellFormed()}…`;
 }
 
-/** Maps an error to the problem that the client is sent; `null` if the error is a bug. */
+/** Maps an error to the problem that is sent to the client; `null` if the error is a bug. */
 export function problemOf(error: unknown): Problem | null {
   if (error instanceof ProblemError) return error.problem;
   if (error instanceof CursorInvalidError) return unprocessable([{ parameter: "cursor", detail: error.message }]).problem;

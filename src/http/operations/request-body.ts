@@ -3,7 +3,10 @@ import { ProblemError } from "./problem.ts";
 
 const maxBodyBytes = 1024 * 1024;
 const maxBatchBytes = 4 * 1024 * 1024;
-/** Bytes of an oversized body that are read and discarded. Closing a connection with unread bytes resets it, and the client loses the answer. */
+/**
+ * Maximum number of bytes of an oversized body that are read and discarded. Without that the connection would be reset, and
+ * the client would lose the answer.
+ */
 const maxDiscardedBytes = 64 * 1024 * 1024;
 const maxFormBytes = 16 * 1024;
 
@@ -37,7 +40,7 @@ export function parseJson(c: Context, bytes: Uint8Array, kind: BodyKind): unknow
   }
 }
 
-/** Refuses an oversized body of an operation that reads none. */
+/** Refuses an oversized body of an operation that does not read its body. */
 export function refuseLargeBody(c: Context): void {
   if (declaredBytes(c) > maxBodyBytes) throw tooLarge(maxBodyBytes);
 }
@@ -46,7 +49,7 @@ async function readCounted(body: ReadableStream<Uint8Array> | null, maxBytes: nu
   if (body === null) return new Uint8Array();
   let chunks: Uint8Array[] = [];
   let size = 0;
-  // `for await` would cancel the stream when the loop ends early, and so close the connection that the answer needs. A reader does not.
+  // A reader is used, because `for await` would cancel the stream when the loop ends early, and so close the connection before the answer.
   const reader = body.getReader();
   for (let part = await reader.read(); !part.done && size <= maxBytes + maxDiscardedBytes; part = await reader.read()) {
     size += part.value.length;

@@ -20,7 +20,7 @@ export const requestId: MiddlewareHandler<Env> = async (c, next) => {
   c.res.headers.set("x-request-id", id);
 };
 
-/** Returns the API key of a request (Bearer or `X-API-Key`); `null` if there is none of that form. */
+/** Returns the API key of a request (Bearer or `X-API-Key`); `null` if there is none. */
 export function keyOf(c: Context): string | null {
   const bearer = /^Bearer +([\x21-\x7e]{1,512})$/i.exec(c.req.header("authorization") ?? "")?.[1];
   const key = bearer ?? c.req.header("x-api-key") ?? "";
@@ -63,7 +63,7 @@ export function limitRate({ clock, limits }: HttpDependencies): MiddlewareHandle
   };
 }
 
-/** Forbids caching: answers hold secrets and state that changes every second. */
+/** Forbids caching, because answers contain secrets and state that changes every second. */
 export const notCached: MiddlewareHandler<Env> = async (c, next) => {
   await next();
   c.res.headers.set("cache-control", "no-store");

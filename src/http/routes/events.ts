@@ -60,7 +60,7 @@ export function addEventRoutes(app: OpenAPIHono<Env>, { store, live, clock }: Ht
           const page = await read(cursor);
           if (page.data.length > 0 || changed === null || (await changed) !== "event")
             return c.json({ data: page.data.map(eventJson), next_cursor: page.nextCursor });
-          // The new events may not match the filter; reading continues behind them.
+          // The new events may not match the filter, so reading continues after them.
           cursor = page.nextCursor;
         }
       } catch (error) {

@@ -19,7 +19,7 @@ import { unknownDetail } from "../schemas/problem-catalogue.ts";
 const tag = "Hooks";
 const urlKeys = ["url", "target_url", "targetUrl", "hookUrl"] as const;
 const hookId = idParam("hk", "01KAZB2Y8RZ5QX8V4N6T0M3C7D", "hook");
-// An id of this shape is answered 204, because tools repeat a DELETE until it is; anything else is a mistake in a template.
+// Any id of this shape is answered 204, because tools repeat a DELETE until they receive a 204. Another shape is a mistake in a template.
 const removableId = z.object({
   id: z
     .string()
@@ -27,7 +27,7 @@ const removableId = z.object({
     .openapi({ param: { name: "id", in: "path" }, example: "hk_01KAZB2Y8RZ5QX8V4N6T0M3C7D" }),
 });
 
-// Automation tools send extra keys: unknown keys are named in the answer, not refused.
+// Unknown keys are not refused but listed in the answer, because automation tools send extra keys.
 const hookRequestSchema = z
   .looseObject(
     {

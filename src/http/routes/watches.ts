@@ -45,7 +45,7 @@ const batchAnswerSchema = z
   })
   .openapi("WatchBatchAnswer");
 
-/** Renders a watch with its new secret, which is shown once. */
+/** Example of a watch that existed already, so that no secret is shown. */
 const knownWatchExample = { ...watchExample, signing_secret: null };
 const batchAnswerExample = {
   results: [
@@ -173,10 +173,10 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
       let view: WatchView | null = null;
       const isNext = () => view?.watch.status !== "active" || view.watch.sequence > (seen ?? view.watch.sequence);
       try {
-        // The first wake-up may be for a transition that was read already; then the request waits for the next one.
+        // The first wake-up may belong to a transition that was read already. Then the request waits once more.
         for (let waits = 0; waits < 2; waits++) {
           const leftMs = deadlineMs - clock.monotonicMs();
-          // The subscription comes before the read, so that no transition is missed between them.
+          // The subscription comes before the read, so that the request misses no transition between the two.
           const changed = leftMs <= 0 ? null : live.changed(params.id, leftMs, signal);
           view = await store.getWatch(accountId, params.id);
           if (changed === null || isNext()) break;

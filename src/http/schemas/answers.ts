@@ -249,7 +249,7 @@ export const sourceExample = {
   interval_ms: 2000,
 };
 
-/** Schema of a source. `kinds` are the names of all kinds there are. */
+/** Schema of a source. `kinds` are the names of all kinds. */
 export const sourceSchemaOf = (kinds: readonly string[]) =>
   z
     .object({

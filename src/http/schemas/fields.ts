@@ -47,7 +47,7 @@ function isTime(time: string): boolean {
   return day !== undefined && !Number.isNaN(Date.parse(time)) && new Date(day).toISOString().startsWith(day);
 }
 
-// A JSON object may have an own key `__proto__`, which a copy would drop silently.
+// Refused, because a JSON object may have an own key `__proto__`, which a copy would silently drop.
 const withoutProto = z.unknown().superRefine((value, context) => {
   if (typeof value === "object" && value !== null && Object.hasOwn(value, "__proto__"))
     context.addIssue({ code: "custom", path: ["__proto__"], message: "cannot be a key" });
@@ -105,7 +105,7 @@ export const signingSecretField = text().refine(isSigningSecret, "must be whsec_
   description: "Your own secret. If you send the same everywhere, one secret verifies all webhooks.",
 });
 
-/** The fields of a body that set up the endpoint it names. */
+/** Fields of a body that describe the endpoint of its URL. */
 export const endpointFields = {
   format: formatField.optional(),
   headers: headersField.optional(),

@@ -11,7 +11,7 @@ type ProblemKind = {
   readonly members: Readonly<Record<string, unknown>>;
 };
 
-/** Creates a kind. Its meaning is the detail as a sentence, unless it is given. */
+/** Creates a kind. The meaning is the detail as a sentence, unless another one is given. */
 const kind = (
   status: number,
   title: string,
@@ -147,7 +147,7 @@ export function problemType(slug: ProblemSlug): string {
   return `urn:ringback:problem:${slug}`;
 }
 
-/** Detail of a 404 and of a filter that cannot name anything: the same for an unknown id and one of another account. */
+/** Returns the detail of a 404. It is the same for an unknown id, an id of another account and an invalid id. */
 export function unknownDetail(what: string): string {
   return `there is no such ${what} in this account`;
 }

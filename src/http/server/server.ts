@@ -14,7 +14,7 @@ import { requestIdOf } from "../operations/request-guards.ts";
 type Fetchable = { fetch(request: Request, bindings: HttpBindings | Http2Bindings): Response | Promise<Response> };
 
 export type Listening = {
-  /** Port as bound: the chosen one if 0 was asked for. */
+  /** Port that was bound, which is a free one if 0 was requested. */
   readonly port: number;
   /** Number of open connections. */
   connections(): Promise<number>;
@@ -31,9 +31,15 @@ export type ServerLimits = {
   readonly requestTimeoutMs: number;
   /** Interval at which the two limits above are checked. */
   readonly checkEveryMs: number;
-  /** Idle time between requests. Longer than that of load balancers, which would otherwise send into a closing connection. */
+  /**
+   * Maximum idle time between requests. Longer than that of load balancers, which would otherwise send requests on a
+   * closing connection.
+   */
   readonly keepAliveTimeoutMs: number;
-  /** Time without any traffic after which a connection is destroyed: its client does not read the answer. Longer than any `wait`. */
+  /**
+   * Time without any traffic after which a connection is destroyed, because its client does not read the answer. Longer
+   * than any `wait`.
+   */
   readonly stallTimeoutMs: number;
 };
 
@@ -54,7 +60,7 @@ const noTunnel: Problem = {
   headers: { allow: "GET, HEAD, POST, PUT, PATCH, DELETE" },
 };
 const internalError: Problem = { slug: "internal", detail: "the service has a fault" };
-/** Problems by error code of the HTTP parser; any other code is a bad request. */
+/** Problems by error code of the HTTP parser. Any other code means a bad request. */
 const unreadable: Readonly<Record<string, Problem>> = {
   HPE_HEADER_OVERFLOW: { slug: "headers-too-large", detail: `request line and headers exceed ${maxHeaderBytes} bytes` },
   ERR_HTTP_REQUEST_TIMEOUT: { slug: "request-timeout" },
@@ -79,8 +85,8 @@ export function listen(
   const answer = getRequestListener((request, bindings) => app.fetch(request, bindings), {
     errorHandler,
     hostname: "localhost",
-    // The adapter would end the connection after half a second, and the reset would take the answer from a client that still
-    // sends. Node reads the rest of the body until `requestTimeout`.
+    // The adapter would close the connection after half a second, and a client that still sends would lose the answer. Node
+    // reads the rest of the body until `requestTimeout`.
     autoCleanupIncoming: false,
   });
   const server = createServer(options, (request, response) => {
@@ -114,7 +120,8 @@ export function listen(
         clearTimeout(timer);
         resolve();
       });
-      // Idle connections are closed by now. A connection kept open after its answer would delay the close until the grace ends.
+      // Idle connections are closed by now. Others are closed after their answer, because an open connection would delay
+      // the close until the grace ends.
       for (const response of answering.values()) if (!response.headersSent) response.setHeader("connection", "close");
     }));
 

@@ -19,6 +19,9 @@ export interface LiveState {
   sources(account: Account): readonly SourceHealth[];
   /** Waits for a change of a watch or of an account. Callers subscribe before they read, so that they miss no event. Never rejects. */
   changed(watchOrAccountId: string, timeoutMs: number, signal: AbortSignal): Promise<WaitEnd>;
-  /** `notReady` is the reason why registrations cannot be accepted, `null` if they can; `degraded` lists upstream problems. */
+  /**
+   * Reads whether the process is ready. `notReady` is the reason why registrations cannot be accepted, `null` if they can.
+   * `degraded` lists upstream problems.
+   */
   readiness(): Promise<{ readonly notReady: string | null; readonly degraded: readonly string[] }>;
 }

@@ -14,7 +14,7 @@ export type EndpointRequest = {
   readonly signingSecret: string | null;
 };
 
-/** Request for a watch whose syntax was checked, but not its addresses, source and quotas. */
+/** Request for a watch. Its syntax was checked, but not its addresses, source and quotas. */
 export type WatchRequest = EndpointRequest & {
   readonly callSid: string;
   readonly callbackUrl: string | null;

@@ -6,9 +6,9 @@ const spanMs = 60_000;
 const rememberedClients = 10_000;
 
 /**
- * Counts wrong keys by client. A valid key is never counted and always accepted: a client that guesses behind the same
- * proxy must not lock the operator out, and a key is too long to be guessed. The number of clients is bounded; beyond it
- * the oldest one is evicted.
+ * Counts wrong keys by client. A valid key is never counted and always accepted: a client behind the same proxy that
+ * guesses keys must not lock the operator out, and keys are too long to be guessed. The number of clients is bounded;
+ * beyond it the oldest one is evicted.
  */
 export class FailedSignIns {
   readonly #spans = new LRUCache<string, { failures: number; readonly endsAtMonotonicMs: number }>({ max: rememberedClients });

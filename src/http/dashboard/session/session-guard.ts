@@ -9,8 +9,8 @@ import type { Sessions } from "./session.ts";
 import { signInPath } from "./sign-in.ts";
 
 /**
- * Admits requests with a session, and forms that a page of the dashboard sent. An API key in the headers is a session of
- * its own; a form needs the session's token in any case.
+ * Admits requests with a session, and forms that a page of the dashboard sent. An API key in the headers counts as a
+ * session. A form needs the token of the session in any case.
  */
 export function guard(sessions: Sessions): MiddlewareHandler<DashboardEnv> {
   return async (c, next) => {

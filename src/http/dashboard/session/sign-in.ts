@@ -32,7 +32,7 @@ export function addSignIn(dashboard: Hono<DashboardEnv>, sessions: Sessions, { c
 
   dashboard.post("/sign-out", (c) => {
     sessions.end(c);
-    // Chromium keeps whole pages for Back despite `no-store`, and does not drop all of them when the cookie is cleared.
+    // Needed because Chromium keeps whole pages for its Back button despite `no-store`, also after the cookie was cleared.
     c.header("clear-site-data", '"cache"');
     return c.redirect("/dashboard", 303);
   });
@@ -72,9 +72,9 @@ export function signInPage(
 }
 
 /**
- * Identifies the client that tries keys: the peer, and the client named by the nearest proxy, so that the typing errors of
+ * Identifies a client by its peer address and by the address that the nearest proxy reports, so that the typing errors of
  * one user do not count for all users of that proxy. A client without a proxy can forge the second part, but keys are too
- * long to be guessed either way.
+ * long to be guessed anyway.
  */
 function clientOf(c: Context<DashboardEnv>): string {
   const peer = (c.env as Partial<HttpBindings> | undefined)?.incoming?.socket.remoteAddress ?? "";

@@ -15,7 +15,7 @@ import { registerWatches } from "./registration/register-watches.ts";
 import * as secrets from "./registration/secrets.ts";
 import * as storedAnswers from "./registration/stored-answers.ts";
 
-/** Runs a claimed operation in a transaction of this instance, whose token it receives. */
+/** Runs a claimed operation in a transaction of this instance, and passes it the token of the instance. */
 export type RunClaimed = <Result>(work: (tx: Transaction, token: number) => Promise<ClaimedRun<Result>>) => Promise<ClaimedRun<Result>>;
 
 /** Returns the claimable operations under one claim, each as the work of one transaction. */
@@ -37,8 +37,8 @@ export function operationsUnderKey(claim: IdempotencyClaim, run: RunClaimed): Cl
 }
 
 /**
- * Runs the operation and stores its answer in one transaction. The lock is taken before the lookup, so that the lookup
- * sees a commit just made; it ends with the transaction, also on a lost connection.
+ * Runs the operation and stores its answer in one transaction. The lock is taken before the lookup, so that the lookup sees
+ * a commit just made. The lock ends with the transaction, also on a lost connection.
  */
 async function runOnce<Result>(
   tx: Transaction,

@@ -59,7 +59,7 @@ const writes = {
   ...watchRegistration.writes,
 } satisfies Operations<[Transaction]>;
 
-/** Operations of one transaction each, which only a registered instance may commit. */
+/** Operations of one transaction each. Only a registered instance may commit them. */
 const ownerWrites = {
   ...operationalEvents.ownerWrites,
   ...unownedCalls.ownerWrites,
@@ -75,7 +75,7 @@ const composites = {
   ...retention.composites,
 } satisfies Operations<[Database]>;
 
-/** Binds every operation to what it runs on. */
+/** Binds every operation to the connection or the transaction that it runs on. */
 export function bindOperations(db: Database): SingleOperations {
   return {
     ...bind<[Queries], typeof reads>(reads, (run) => run(db)),

@@ -17,7 +17,10 @@ import { registerWatches } from "./registration/register-watches.ts";
 
 const defaultQueueLimit = 10_000;
 const batchLimit = 500;
-/** Maximum number of concurrent operations with an idempotency key. Those of one account wait for each other, so they must leave connections to the rest of the service. */
+/**
+ * Maximum number of concurrent operations with an idempotency key. Operations of one account wait for each other, so they
+ * must leave connections to the rest of the service.
+ */
 const claimedLimit = 4;
 
 /**

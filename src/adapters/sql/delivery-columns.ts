@@ -64,7 +64,7 @@ export type NewDeliveryRow = {
   readonly createdAtMs: number;
 };
 
-/** Columns of a new delivery. `ofEvent`: the event has a column of this name and value, from which Postgres copies it. */
+/** Columns of a new delivery. `ofEvent`: the event has a column of this name and value, and Postgres copies it from there. */
 export const newDeliveryColumns: readonly (Column<NewDeliveryRow> & { readonly ofEvent: boolean })[] = [
   { name: "id", type: "text", ofEvent: false, valueOf: ({ id }) => id },
   { name: "account_id", type: "text", ofEvent: true, valueOf: ({ accountId }) => accountId },

@@ -62,7 +62,7 @@ export function filterOf(row: Row): EventFilter {
   return filterFromRow(textOrNull(row, "events"));
 }
 
-/** Whether a pending delivery has a subscriber left. Needs what `eventOf` reads, `to_watch`, and `events` of its watch. */
+/** Whether a pending delivery has a subscriber left. Needs the columns that `eventOf` reads, `to_watch`, and `events` of the watch. */
 export function isSubscribedRow(row: Row, hookFilters: readonly EventFilter[]): boolean {
   return isStillSubscribed(eventOf(row), flag(row, "to_watch") ? filterOf(row) : null, hookFilters);
 }
@@ -216,7 +216,7 @@ export function callRowOf(row: Row, status: CallStatus, version: number) {
   };
 }
 
-/** Builds a watched call from a call after a change and its active watches, oldest first. Returns `null` if there are no watches. */
+/** Builds a watched call from a changed call and its active watches (oldest first). Returns `null` if there are no watches. */
 export function gatherWatchedCall(
   call: Pick<WatchedCall, "callId" | "sourceName" | "callSid" | "scope" | "version" | "createdAtMs"> & { readonly status: CallStatus },
   watches: readonly Pick<Watch, "accountId" | "createdAtMs" | "expiresAtMs" | "sequence">[],

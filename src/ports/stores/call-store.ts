@@ -11,7 +11,7 @@ export type WatchedCall = {
   /** Account of the oldest active watch, for the turns of accounts that share a source. */
   readonly accountId: string;
   readonly status: CallStatus;
-  /** Version of the call, which grows with every committed change. A commit names the version that it is based on. */
+  /** Version of the call. It grows with every committed change. A commit names the version that it is based on. */
   readonly version: number;
   readonly createdAtMs: number;
   /** Start of the not-found grace. */
@@ -47,7 +47,7 @@ export type CallCommitResult =
       readonly notices: readonly Notice[];
       readonly jobs: readonly SendJob[];
     }
-  /** Another process changed or owns the call, and nothing was written. `call` is its state; `null` if not to be polled here. */
+  /** Another process changed or owns the call, and nothing was written. `call` is its state; `null` if this process must not poll it. */
   | { readonly kind: "stale"; readonly call: WatchedCall | null };
 
 /**

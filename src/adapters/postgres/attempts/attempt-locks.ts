@@ -11,7 +11,7 @@ import { lockForRetiring } from "./retire-endpoint.ts";
 export type Consequences = {
   /** Token to which operational events are leased. `null` if this instance was evicted; other instances then send them. */
   readonly token: number | null;
-  /** All hooks of the deliveries' accounts that are not disabled. */
+  /** All hooks of the deliveries' accounts, except disabled hooks. */
   readonly accountHooks: readonly AccountHook[];
   /** Hooks among `accountHooks` that subscribe to attempts. */
   readonly hooks: readonly AccountHook[];

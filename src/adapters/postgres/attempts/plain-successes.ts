@@ -18,10 +18,10 @@ type PlainSuccess = { readonly record: AttemptRecord; readonly result: AttemptRe
  * not wait for each other's commits.
  *
  * This is safe. A concurrent change of the endpoint (a failure, a pause) could as well have happened after the success,
- * which changes nothing on the endpoint. The lock of the watch protects the lane, and also the delivery against a concurrent
- * requeue; deliveries without a watch (tests, operational events) have no such lock, so they are excluded. A delivery that
- * lost its lease or was settled before the write is skipped and recorded with all locks. No due bound changes, because
- * leased deliveries are in no bound (see due-bounds.ts).
+ * because the success changes nothing on the endpoint. The lock of the watch protects the lane, and also the delivery
+ * against a concurrent requeue; deliveries without a watch (tests, operational events) have no such lock, so they are
+ * excluded. A delivery that lost its lease or was settled before the write is skipped and recorded with all locks. No due
+ * bound changes, because leased deliveries are in no bound (see due-bounds.ts).
  */
 export class PlainSuccesses {
   readonly #successes: ReadonlyMap<AttemptRecord, PlainSuccess>;
@@ -100,7 +100,7 @@ const writeSuccesses = `with attempted as (select * from ${unnestAs("u", success
    insert into attempts (delivery_id, ${namesOf(insertedColumns)})
    select u.id, ${namesOf(insertedColumns, "u.")} from attempted u join settled s on s.id = u.id returning delivery_id`;
 
-/** Returns `null` if more than the delivery changes, or if this record may not settle it. */
+/** Decides on one attempt. Returns `null` if it changes more than the delivery, or may not settle the delivery. */
 function decide(tx: Transaction, record: AttemptRecord, row: Row, endpointRow: Row): PlainSuccess | null {
   if (row["lease_token"] !== record.leaseToken || record.mode !== "scheduled") return null;
   const before = endpointStateOf(endpointRow);

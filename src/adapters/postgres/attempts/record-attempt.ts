@@ -85,7 +85,7 @@ async function recordWithLocks(
 type Published = { readonly events: readonly (NewEvent | null)[]; readonly jobs: ReadonlyMap<NewEvent, readonly SendJob[]> };
 const nothingPublished: Published = { events: [], jobs: new Map() };
 
-/** Inserts operational events, except for endpoints that were retired by this transaction, whose hooks are disabled. */
+/** Inserts operational events, but none for endpoints that this transaction retired, because their hooks are disabled. */
 async function publish(
   tx: Transaction,
   drafts: readonly OperationalEventDraft[],

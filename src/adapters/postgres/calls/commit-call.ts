@@ -71,8 +71,8 @@ function plan(transitionEvents: TransitionEvents, row: Row, commit: CallCommit):
 }
 
 /**
- * Writes the calls. A call without active watches loses its owner and is not polled any more. The result of a commit includes
- * the changes of other instances to its watches, so touched_at is cleared.
+ * Writes the calls. A call without active watches loses its owner and is not polled any more. The result of a commit
+ * includes what other instances changed in the watches of the call, so touched_at is cleared.
  */
 async function writeCalls(tx: Transaction, transitionEvents: TransitionEvents, written: readonly WrittenCall[]): Promise<void> {
   if (written.length === 0) return;

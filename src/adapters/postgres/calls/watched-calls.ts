@@ -40,14 +40,14 @@ async function listOwnedCalls(
   return rows.map(watchedCallOf);
 }
 
-/** Deletes those of these calls that have no watch left. */
+/** Deletes the given calls that have no watch left. */
 export async function deleteUnwatchedCalls(db: Queries, callIds: readonly string[]): Promise<void> {
   await db.run("delete from calls c where c.id = any($1) and (select 1 from watches w where w.call_id = c.id limit 1) is null", callIds);
 }
 
 /**
- * Updates these locked calls after watches of theirs ended: a call without an active watch is not polled any more. A call of
- * this instance is released here. A call of another instance is marked as touched, and its owner releases it.
+ * Updates these locked calls after some of their watches ended: a call without an active watch is not polled any more. A
+ * call of this instance is released here. A call of another instance is marked as touched, and its owner releases it.
  */
 export async function settleWatching(db: Queries, token: number | null, callIds: readonly string[]): Promise<void> {
   await db.run(

@@ -2,7 +2,7 @@ import type { Column } from "../../sql/delivery-columns.ts";
 import { namesOf } from "../../sql/delivery-columns.ts";
 import type { Value } from "./queries.ts";
 
-/** Returns `unnest($n::type[], …)` for one array each column, with parameters from `$first` on. */
+/** Returns `unnest($n::type[], …)` with one array for each column and parameters from `$first` on. */
 export function unnest(columns: readonly Pick<Column<never>, "type">[], first = 1): string {
   return `unnest(${columns.map(({ type }, index) => `$${first + index}::${type}[]`).join(", ")})`;
 }

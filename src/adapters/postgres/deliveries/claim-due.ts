@@ -16,8 +16,8 @@ export const composites = { claimDue };
  * served in the order of their due times, each within its capacity. After a pause (consecutive_pauses > 0) an endpoint or
  * host has at most one delivery in flight over all instances, until a 2xx.
  *
- * A claim that finds nothing due costs two statements. Otherwise instances claim one after another, because a concurrent
- * claim of the same rows would only wait for their locks and then find them leased.
+ * A claim that finds nothing due costs two statements. Claims that find something run one after another over all instances,
+ * because a concurrent claim of the same rows would only wait for their locks and then find them leased.
  */
 async function claimDue(db: Database, request: ClaimRequest): Promise<ClaimResult> {
   const manualJobs = await claimMarkedRetries(db, request.limit, request.nowMs);
@@ -88,7 +88,7 @@ async function claimFrom(tx: Transaction, token: number, request: ClaimRequest, 
     findDueHosts(tx, { ...request, limit: 0 }),
   ]);
   // A stale bound pointed to an endpoint without due deliveries. It is raised now, so an immediate second claim finds the
-  // hosts behind it; each such claim raises a bound, so this ends.
+  // hosts behind it; each such claim raises a bound, so these claims end.
   const capacities = new Map(request.capacityByEndpoint);
   const hadStaleBound = endpointIds.some((id) => !deliveries.has(id) && (capacities.get(id) ?? request.defaultCapacity) > 0);
   return { jobs, nextDueAtMs: jobs.length === 0 && hadStaleBound ? request.nowMs : nextDueAtMs };
@@ -168,7 +168,7 @@ async function findDueDeliveries(
   );
 }
 
-/** Remaining capacity during one claim, which goes from host to host. */
+/** Remaining capacity during one claim. A claim goes from host to host. */
 class ClaimSelection {
   readonly #nowMs: number;
   readonly #defaultCapacity: number;

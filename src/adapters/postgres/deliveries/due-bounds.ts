@@ -17,7 +17,8 @@ import { isStatus } from "../reading/page.ts";
  * claim that finds nothing behind it. A bound that is too high would hide a delivery forever.
  *
  * A bound is computed only under the lock of its row, in a statement after the one that locked it: a statement reads what
- * was committed when the statement began, so one that both waits for the lock and computes would miss the other's writes.
+ * was committed when the statement began, so a statement that both waits for the lock and computes would miss what was
+ * committed while it waited.
  */
 
 /** Locks endpoints for a change, in the order of their ids. Returns `id`, `host_id` and `max_in_flight` of each. */

@@ -105,7 +105,7 @@ function appendToLanes(deliveries: readonly NewDelivery[], lanes: Map<string, La
   }
 }
 
-/** Columns of a new delivery that its event does not have, its event and its lease. */
+/** Columns to bind for a new delivery: those that its event does not have, the id of the event, and whether it is leased. */
 const boundColumns: readonly Column<NewDelivery>[] = [
   ...newDeliveryColumns.filter(({ ofEvent }) => !ofEvent).map((column) => adapt(column, rowOf)),
   { name: "event_id", type: "text", valueOf: ({ newEvent }) => newEvent.event.id },

@@ -113,7 +113,7 @@ async function readFeed(db: Database, query: FeedQuery): Promise<{ readonly data
   });
   const last = rows.at(-1);
   const isFull = rows.length === limit && last !== undefined;
-  // A page that is not full passed all events of the account. Only these move its cursor, not events of other accounts.
+  // A page that is not full has passed all events of the account. Events of other accounts must not move its cursor.
   const next = isFull ? feedKeyOf(last) : laterOf([cursorOrder, cursorPosition], feedKeyOf(await findNewest(db, accountId, horizon)));
   return { data: await readEventViews(db, rows), nextCursor: encodeCursor(next.join(".")) };
 }

@@ -1,6 +1,6 @@
 /**
- * Writes a column so that no index on it is used, because most rows meet its condition while few meet another one. (A watch
- * has few deliveries, but a million deliveries may be pending.)
+ * Writes a column so that no index on it is used. Most rows meet the condition on this column, while few meet another
+ * condition. (A watch has few deliveries, but a million deliveries may be pending.)
  */
 export function unindexed(column: string): string {
   return `(${column} || '')`;

@@ -34,7 +34,7 @@ export async function insertEndpoints(tx: Transaction, endpoints: readonly NewEn
       endpoints.map(({ draft }) => draft.origin),
     ),
     secrets.length === 0 ? null : insertSecrets(tx, secrets),
-    // The foreign key locks the host for key share, so that it is not deleted with its last endpoint meanwhile.
+    // The foreign key locks the host for key share, so that no other transaction deletes the host with its last endpoint.
     tx.run(
       `insert into endpoints (id, account_id, url, host_id, format, header_names, sealed_headers, headers_fingerprint, signatures, late, state, created_at)
        select u.id, u.account_id, u.url, h.id, u.format, u.header_names, u.sealed_headers, u.headers_fingerprint, '["v1"]', u.late, 'enabled', u.created_at
@@ -95,8 +95,8 @@ async function leaveDisabled(tx: Transaction, endpointId: string, nowMs: number)
 }
 
 /**
- * Ends the client's pause and a running pause after an answer, of a locked endpoint. Deliveries that the latter deferred are
- * due now; one goes first, because `consecutive_pauses` stays until a 2xx. A pause of the host goes on.
+ * Ends two pauses of a locked endpoint: the client's, and one that an answer began. Deliveries that an answer deferred are
+ * due now. One of them is sent first, because `consecutive_pauses` stays until a 2xx. A pause of the host goes on.
  */
 async function endPause(tx: Transaction, endpointId: string, nowMs: number): Promise<void> {
   const deferred = await tx.all(

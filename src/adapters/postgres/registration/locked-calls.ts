@@ -87,7 +87,7 @@ export class LockedCalls {
     return call;
   }
 
-  /** Restarts an ended call without a status. Its transition numbers continue, so that hooks are notified of new transitions. */
+  /** Restarts an ended call: its status is cleared. Its transition numbers continue, so that hooks are notified of new transitions. */
   restore(call: LockedCall): void {
     call.status = unobserved;
     call.version += 1;

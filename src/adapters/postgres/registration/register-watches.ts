@@ -37,7 +37,7 @@ type DraftOutcome =
 /**
  * Registers drafts independently and in order, in one transaction; a refused draft writes nothing. All rows that the drafts
  * refer to are locked and read first, the drafts are decided in memory, and the results are written together. The accounts
- * are locked, so that of two instances that register the same watch at the same time the second one finds it.
+ * are locked: if two instances register the same watch at the same time, the second one finds it.
  */
 export async function registerWatches(
   tx: Transaction,

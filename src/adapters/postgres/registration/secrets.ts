@@ -24,7 +24,7 @@ export async function insertSecrets(
   );
 }
 
-/** Deletes those of these secrets that no endpoint signs with and that are no account's default. */
+/** Deletes the given secrets unless an endpoint signs with them or an account has them as its default. */
 export async function deleteUnusedSecrets(db: Queries, secretIds: readonly string[]): Promise<void> {
   if (secretIds.length === 0) return;
   await db.run(

@@ -109,7 +109,8 @@ async function deleteEndpoints(db: Database, { beforeMs, limit }: Retention, pag
 }
 
 async function deleteUnused(tx: Transaction, beforeMs: number, ids: readonly string[]): Promise<number> {
-  // Waits for transactions that are about to refer to one of these endpoints and hold its lock. `isUnused` is evaluated after the wait.
+  // Waits for transactions that are about to refer to one of these endpoints; they hold the lock of the endpoint.
+  // `isUnused` is evaluated after the wait.
   await tx.run("select 1 from endpoints where id = any($1) order by id for update", ids);
   const secrets = await tx.all("select secret_id from endpoint_secrets where endpoint_id = any($1)", ids);
   await tx.run(`delete from hooks k using endpoints p where p.id = k.endpoint_id and p.id = any($2) and ${isUnused}`, beforeMs, ids);

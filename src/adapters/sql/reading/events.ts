@@ -14,7 +14,7 @@ export type EventQuery = {
   readonly limit: number;
 } & TypeSelection;
 
-/** Bound on the disorder between positions and times, which comes from clock steps and overlapping transactions. */
+/** Bound on the disorder between positions and times. Clock steps and overlapping transactions cause the disorder. */
 const clockSlackMs = 3_600_000;
 
 /**

@@ -7,7 +7,7 @@ import { text } from "../rows.ts";
 /** Operations on secrets that differ between the databases. Registrations and the retention use them too. */
 type SecretRows<Tx> = {
   readonly insertSecret: (tx: Tx, accountId: string, secret: SecretDraft, nowMs: number) => void | Promise<void>;
-  /** Deletes those of these secrets that no endpoint signs with and that are no account's default. */
+  /** Deletes the given secrets unless an endpoint signs with them or an account has them as its default. */
   readonly deleteUnusedSecrets: (tx: Tx, secretIds: readonly string[]) => void | Promise<void>;
 };
 

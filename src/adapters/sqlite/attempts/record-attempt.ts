@@ -146,7 +146,8 @@ function writeLane(db: Database, row: Row, { delivery, attempt }: AttemptResult,
 
 /**
  * Returns whether the bounds of endpoint and host are still right: the delivery is settled and was alone, or nothing of its
- * endpoint and host changed. A leased delivery is in no bound. This holds for most deliveries and saves four statements.
+ * endpoint and host changed. So it is for most deliveries, and four statements are saved. (A leased delivery is in no
+ * bound.)
  */
 function areBoundsCurrent(endpointRow: Row, state: EndpointState, result: AttemptResult): boolean {
   if (changesOnlyDelivery(state, result)) return true;
@@ -168,7 +169,7 @@ function earliestOf(bounds: readonly unknown[]): number | null {
   return known.length === 0 ? null : Math.min(...known);
 }
 
-/** Recomputes the bounds of endpoint and host. Returns the host's, because a success may let its other endpoints start. */
+/** Recomputes the bounds of endpoint and host. Returns the host's bound, because a success may let other endpoints of the host start. */
 function refreshBounds(db: Database, endpointRow: Row): number | null {
   const hostId = integer(endpointRow, "host_id");
   refreshDue(db, text(endpointRow, "id"));

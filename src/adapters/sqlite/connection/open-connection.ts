@@ -42,7 +42,7 @@ export function openConnection(path: string, role: ConnectionRole = "server"): O
     if (role === "server") connection.exec(`pragma wal_autocheckpoint = ${longestLogPages}`);
     if (role === "beside") refuseUnderOlderServer(connection, path);
     const migrations = migrate(connection);
-    // Fails for a read-only file, which opens without an error.
+    // A read-only file opens without an error; only this statement fails.
     connection.exec("delete from schema_migrations where number < 0");
     return { connection, lock, migrations };
   } catch (error) {

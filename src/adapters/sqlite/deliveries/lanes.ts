@@ -23,8 +23,9 @@ export function refreshLane(db: Database, watchId: string, endpointId: string): 
 }
 
 /**
- * Makes these deliveries of one endpoint pending again, each with a new schedule and in the order of its lane. A delivery
- * alone in its lane costs no statement of its own, because a month of being disabled may leave a great many of them.
+ * Makes these deliveries of one endpoint pending again, each with a new schedule and in the order of its lane. All
+ * deliveries that are alone in their lane share the same statements, because an endpoint that was disabled for a month may
+ * have a great many of them.
  */
 export function requeue(db: Database, endpointId: string, deliveries: readonly Row[], nowMs: number): void {
   db.run(

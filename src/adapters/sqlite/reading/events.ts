@@ -17,7 +17,7 @@ export const reads = {
   readFeed,
 };
 
-/** Lists events in commit order. One writer assigns the positions, so no smaller position appears after one that can be read. */
+/** Lists events in commit order. One writer assigns the positions, so they become readable in rising order. */
 async function readFeed(db: Database, query: FeedQuery): ReturnType<ReadStore["readFeed"]> {
   const { accountId, sinceMs, callSid, types, orTerminal, limit } = query;
   const cursor = query.cursor === null ? 0 : decodeNumberCursor(query.cursor);

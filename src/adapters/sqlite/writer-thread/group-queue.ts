@@ -202,7 +202,7 @@ export class GroupQueue {
       case "answers": {
         const running = this.#running;
         this.#running = [];
-        // Starts the next group before the callers of this one continue.
+        // Starts the next group before the callers of the finished one continue.
         this.#post();
         if (message.commitMs !== null) this.#onCommitted(message.commitMs);
         for (const [index, waiting] of running.entries()) settle(waiting, message.answers[index]);

@@ -17,7 +17,7 @@ export type Command = {
   run(args: readonly string[], terminal: Terminal): Promise<0 | 1>;
 };
 
-/** Wrong usage of the command line, which is shown as one line with exit code 2. */
+/** Wrong usage of the command line; shown as one line, with exit code 2. */
 export class UsageError extends Error {}
 
 /** Arguments of a command: flags with a text, flags that may be given several times, flags without a value, and positional ones. */
@@ -32,7 +32,7 @@ type Values<Text extends string, List extends string, Switch extends string> = {
   readonly [Name in Text | List | Switch]?: Name extends Text ? string : Name extends List ? readonly string[] : boolean;
 };
 
-/** Parses the given arguments and exactly the positional ones that are named. `--json` is always a flag. */
+/** Parses arguments. The positional arguments must be exactly those that are named. `--json` is always a flag. */
 export function readArguments<const Text extends string = never, const List extends string = never, const Switch extends string = never>(
   args: readonly string[],
   { texts = [], lists = [], switches = [], positionals: names = [] }: Arguments<Text, List, Switch>,

@@ -77,7 +77,7 @@ function answerProblem(c: Context<Env>, problem: Problem): Response | Promise<Re
   return isDashboardPath(c.req.path) ? problemPage(c, pageProblemOf(problem)) : problemResponse(c, problem);
 }
 
-/** Returns the path pattern of the route that answers, which contains no values of the request. */
+/** Returns the path pattern of the route that answers. The pattern contains no values of the request. */
 function templateOf(c: Context): string {
   // The handler is added after the middleware, so it is the last match.
   const template = routePath(c, -1);

@@ -35,7 +35,7 @@ export interface EndpointListener {
   closeEndpoint(endpointId: string, state: "paused" | "disabled"): void;
   /** Opens an endpoint that was enabled, because its pending deliveries may be due. */
   openEndpoint(endpointId: string): void;
-  /** Opens an endpoint that was disabled and that a registration named and thereby enabled. */
+  /** Opens a disabled endpoint that a registration enabled by naming it. */
   reopenEndpoint(endpointId: string): void;
   /** Applies changed formats, headers, secrets or limits of an endpoint to the deliveries that wait in memory. */
   refreshEndpoint(endpointId: string): void;

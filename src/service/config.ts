@@ -127,7 +127,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   return env.faults.length > 0 ? { kind: "invalid", faults: env.faults } : { kind: "config", config, secrets };
 }
 
-/** Settings for opening the store, which is all that administration needs. */
+/** Settings for opening the store. Administration needs no others. */
 export type StoreConfig = {
   readonly database: Config["database"];
   readonly postgresUrl: string | null;

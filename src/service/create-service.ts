@@ -71,7 +71,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   const { store, shared, clock } = opened;
   stack.defer(() => opened.close());
   const metrics = createMetrics(config.version, async () => ({
-    // A scrape does not wait for a database that does not answer heartbeats.
+    // While the database does not answer heartbeats, a scrape leaves out its numbers.
     store: engine.isStoreReachable() ? await readStatsOf(store) : null,
     oldestDuePollMs: engine.poller.sources.oldestDueMs(),
     nowMs: clock.nowMs(),
@@ -100,7 +100,8 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     isStopping: () => stopping,
   });
   stack.defer(() => engine.close());
-  // The metrics port is bound before the engine joins the instances, so that repeated refused starts do not move calls between the others.
+  // The metrics port is bound before the engine joins the instances: a start that is refused here, again and again, moves
+  // no calls between the other instances.
   const metricsApp = createMetricsApp(() => metrics.render(), logger);
   const metricsServer = config.metrics.port === 0 ? null : await setBy("METRICS_PORT, METRICS_HOST", listen(metricsApp, config.metrics));
   stack.defer(() => metricsServer?.close(0));

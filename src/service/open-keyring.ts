@@ -7,7 +7,7 @@ import { loadEncryptionKeys } from "../adapters/sealing/encryption-key-file.ts";
 import type { KeyedSecretBox } from "../ports/secret-box.ts";
 import type { SealedStore } from "../ports/stores/sealed-store.ts";
 
-/** Keys of this process, which were checked against the database. */
+/** Keys of this process, after their check against the database. */
 export type Keyring = {
   readonly secretBox: KeyedSecretBox;
   readonly hashApiKey: (apiKey: string) => string;

@@ -17,8 +17,8 @@ export type Framing =
   | { readonly kind: "invalid"; readonly reason: string };
 
 /**
- * Framing of an answer. `codings` are the codings of its content, then those of its transfer except chunked, in the order
- * of application.
+ * Framing of an answer. `codings` lists the codings of the content, then those of the transfer (without chunked), in the
+ * order of application.
  */
 export type AnswerFraming = {
   readonly framing: Framing;

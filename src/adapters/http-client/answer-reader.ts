@@ -15,8 +15,8 @@ const carriageReturn = 0x0d;
 const chunkSize = /^[\t ]*([0-9a-f]+)[\t ]*(?:;|$)/i;
 const strictChunkSize = /^[0-9a-f]+(?:;[\t\x20-\x7e\x80-\xff]*)?$/i;
 /**
- * Length of a usual chunk line. The excess of a longer line counts against the limit of the head, which thereby bounds
- * extensions and trailers.
+ * Length of a usual chunk line. The excess of a longer line counts against the limit of the head, so that this limit also
+ * bounds extensions and trailers.
  */
 const usualChunkLineBytes = 16;
 
@@ -40,7 +40,7 @@ export class AnswerReader {
   #fields = new HeaderFields();
   #isHeadWhole = false;
   #codings: readonly string[] = [];
-  /** Number of bytes that the counted body or the chunk still lacks. */
+  /** Number of bytes still to come of the chunk, or of a body with a length. */
   #remainingBytes = 0;
   #bodyBytes = 0;
   #keptBytes = 0;

@@ -28,8 +28,8 @@ export class FairSlots {
   }
 
   /**
-   * Acquires a slot for the group and resolves with the function that releases it, which may be called more than once.
-   * Rejects with `SlotsFull`.
+   * Acquires a slot for the group and resolves with the function that releases it. That function may be called more than
+   * once. Rejects with `SlotsFull`.
    */
   async acquire(group: string): Promise<() => void> {
     if (this.#hasCapacity(group)) this.#take(group);

@@ -4,7 +4,7 @@ import type { AddressRecord } from "./name-servers.ts";
 
 /** Time for the addresses of the other family once those of one family have arrived (Resolution Delay, RFC 8305 §3). */
 const afterAddressesMs = 50;
-/** Time for the other answer after one without addresses. Longer, because there is nothing to dial yet. */
+/** Time for the answer of the other family after an answer without addresses. Longer, because there is nothing to dial yet. */
 const afterNothingMs = 1000;
 
 type Answer = { readonly records: readonly AddressRecord[]; readonly failure: DnsFailure | null };

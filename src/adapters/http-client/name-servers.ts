@@ -20,9 +20,9 @@ const renewAfterMs = 10_000;
 const answerCodes = new Set(["ENOTFOUND", "ENODATA"]);
 
 /**
- * Asks the name servers through c-ares, which does not read the hosts file. Replaces the resolver if all questions of 10 s
- * failed, because its sockets may be bound to an address that the machine has lost, and if the configuration of the system
- * changed. Questions to the replaced resolver run on.
+ * Asks the name servers through c-ares, which does not read the hosts file. Replaces the resolver when the configuration of
+ * the system has changed. Also replaces it when all questions of 10 s have failed, because its sockets may be bound to an
+ * address that the machine has lost. Questions to the replaced resolver run on.
  */
 export class NameServers {
   readonly #options: NameServersOptions;
@@ -64,7 +64,7 @@ export class NameServers {
     }
   }
 
-  /** Counts questions as failed that were given up while the resolver still waits for their answers. */
+  /** Counts a question as failed because the caller gave it up; the resolver may still wait for its answer. */
   noteTimeout(): void {
     this.#noteFailure(this.#resolver);
   }

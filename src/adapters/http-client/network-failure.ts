@@ -15,8 +15,8 @@ export type NetworkFailure = {
 };
 
 /**
- * Error of a connection to a refused address, which was not made. `permanent`: the host itself is refused, not an address
- * that its name servers returned.
+ * Error of a connection that was not made, because its address is refused. `permanent`: the host itself is refused, not an
+ * address that its name servers returned.
  */
 export class BlockedAddress extends Error {
   readonly permanent: boolean;
@@ -89,7 +89,7 @@ function failure(code: NetworkFailureCode, detail: string, permanent = false): N
   return { kind: "failed", code, detail, permanent };
 }
 
-/** Returns the first error of an attempt at several addresses, which fails with one error for each. */
+/** Returns the first error of an attempt at several addresses. Such an attempt fails with one error for each address. */
 function firstErrorOf(error: unknown): object {
   if (error instanceof AggregateError && error.errors.length > 0) return firstErrorOf(error.errors[0]);
   return typeof error === "object" && error !== null ? error : new Error(String(error));

@@ -17,7 +17,7 @@ export abstract class ReuseAwareHandler {
 }
 
 /**
- * Client that gives each handler access to its connection, which undici does not. The client has a single connection,
+ * Client that gives each handler access to its connection; undici itself gives none. The client has a single connection,
  * because it has one request at a time.
  */
 export class ReuseAwareClient extends Client {

@@ -2,7 +2,7 @@ import { readFileSync, statSync } from "node:fs";
 
 const lookEveryMs = 100;
 
-/** Small configuration file of the system, which may be written or replaced at any time. An absent file is read as empty. */
+/** Small configuration file of the system. It may be written or replaced at any time. An absent file is read as empty. */
 export class SystemFile {
   readonly #path: string;
   readonly #monotonicMs: () => number;

@@ -39,7 +39,7 @@ export function generateEncryptionKey(): string {
   return randomBytes(keyBytes).toString("base64");
 }
 
-/** Returns the id of a key, which reveals nothing about the key. */
+/** Returns the id of a key. The id reveals nothing about the key. */
 function encryptionKeyId(key: Buffer): string {
   return createHash("sha256")
     .update("ringback key id")

@@ -14,7 +14,7 @@ export type AddressGuardConfig = {
   readonly ports: readonly number[];
   /** Addresses of name servers with an optional port. An empty list means the servers of the system. */
   readonly dnsServers: readonly string[];
-  /** Public address of this service, which is refused. `null` if it is unknown. */
+  /** Public address of this service; the guard refuses it. `null` if it is unknown. */
   readonly publicUrl: string | null;
   /** Returns the ports that this process listens on. Called at each check, because the start may choose them. */
   readonly ownPorts: () => readonly number[];

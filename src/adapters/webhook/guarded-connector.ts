@@ -14,7 +14,7 @@ import type { WebhookAddressGuard } from "./address-guard.ts";
 export class GuardedDialler {
   readonly #guard: WebhookAddressGuard;
   readonly #timeoutMs: number;
-  /** Connections that undici has not received yet, so that closing a pool does not close them. */
+  /** Connections that undici has not received yet. Closing a pool does not close these. */
   readonly #dialling = new Set<Dialling>();
   #group: string | undefined;
 

@@ -26,7 +26,7 @@ export const accountCreateCommand: Command = {
 
 type Shown = { readonly accountId: string; readonly keyId: string; readonly key: string };
 
-/** Formats a new key, which is shown only this once. */
+/** Formats a new key. It is shown only this once. */
 export function createdKeyJson({ accountId, keyId, key }: Shown) {
   return { account_id: accountId, key_id: keyId, key };
 }

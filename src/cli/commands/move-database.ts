@@ -11,7 +11,7 @@ export type MovedTable = { readonly table: string; readonly rows: number };
 const pageSize = 1000;
 /** Tables that are not moved, because they belong to a server and its files. */
 const notMoved = new Set(["schema_migrations", "instances", "server_keys"]);
-/** Value of a column that SQLite lacks, because its positions alone order the feed. */
+/** Value of a column that SQLite lacks, because in SQLite the positions alone order the feed. */
 const feedOrderOfMoved = 0;
 
 /**
@@ -59,7 +59,7 @@ export async function moveDatabase({ sqlitePath, postgresUrl }: Move): Promise<r
   return moved;
 }
 
-/** Resolves with the tables of the target that are to be filled. */
+/** Rejects unless the target is empty. Resolves with its tables that are to be filled. */
 async function refuseUnlessEmpty(writer: TableWriter, tables: Iterable<string>): Promise<readonly string[]> {
   const shared = [...tables].filter((table) => writer.columnsOf(table) !== null && !notMoved.has(table));
   for (const table of shared)

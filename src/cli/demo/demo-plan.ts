@@ -20,7 +20,7 @@ const toSuccess = ["call.queued", "call.calling", "call.success"];
 const toFailure = ["call.queued", "call.calling", "call.failure"];
 const usual = { upstream: "polyai-legacy", expected: toSuccess, reason: "" } as const;
 
-/** Each phase lasts at least 2 s, which is several polls, so that the observed transitions do not depend on the machine. */
+/** Each phase lasts at least 2 s. That is time for several polls, so that the observed transitions do not depend on the machine. */
 export const demoCalls: readonly DemoCall[] = [
   { ...usual, name: "success", story: "a call that succeeds", scenario: lifeTo("success", { callingMs: 2_000, endMs: 4_500 }) },
   {

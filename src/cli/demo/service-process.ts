@@ -33,7 +33,7 @@ export class ServiceProcess implements AsyncDisposable {
   #child: ChildProcess | null = null;
   #log = "";
 
-  /** `environment` is the whole environment of the process, which inherits nothing. It may override the API key, also with an empty one. */
+  /** `environment` is the whole environment of the process: it inherits nothing. It may override the API key, also with an empty one. */
   constructor(
     name: string,
     options: {
@@ -81,7 +81,7 @@ export class ServiceProcess implements AsyncDisposable {
     }
   }
 
-  /** Sends SIGKILL, after which the process finishes and releases nothing. Resolves when the process has ended. */
+  /** Sends SIGKILL, so that the process neither finishes nor releases anything. Resolves when the process has ended. */
   async kill(): Promise<void> {
     const gone = this.#exited();
     this.killNow();

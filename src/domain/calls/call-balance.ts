@@ -7,16 +7,13 @@ export type CallCounts = {
 /** Tolerated difference. Small differences stay, because a call that moves loses its place in the poll schedule. */
 const toleranceRatio = 1 / 20;
 
-/** Returns the number of calls to release: those beyond its fair part. Other instances then have less than theirs. */
+/** Returns how many calls this instance owns beyond its fair part, so that it can release them to other instances. */
 export function callsToRelease({ own, others }: CallCounts): number {
   const fair = fairCount(own + sum(others), others.length + 1);
   return own <= fair + Math.max(1, Math.floor(fair * toleranceRatio)) ? 0 : own - fair;
 }
 
-/**
- * Returns the number of unowned calls (`free`) to claim: up to its fair part. A later run claims the calls that this one
- * leaves unowned.
- */
+/** Returns how many of the unowned calls (`free`) this instance claims to reach its fair part. Later runs claim the rest. */
 export function callsToClaim({ own, others, free }: CallCounts & { readonly free: number }): number {
   return Math.min(free, Math.max(0, fairCount(own + sum(others) + free, others.length + 1) - own));
 }

@@ -16,15 +16,15 @@ export type PollPolicy = {
 };
 
 /**
- * State between the polls of a call, in memory only. A restart resets the streaks, which can only delay an ending. Every
- * watched call has one, so calls without failures share `freshPollMemory`.
+ * State between the polls of a call, in memory only. A restart resets the streaks; that can only delay an ending. There is
+ * a state for each watched call; calls without failures share `freshPollMemory`.
  */
 export type PollMemory = {
   /** Number of failures in a row, for the backoff. */
   readonly failures: number;
   /** Streak of 400s or 404s. Answers without information about the call (5xx, timeout, 401, 429) neither extend nor end it. */
   readonly rejection: { readonly kind: "not_found" | "rejected"; readonly count: number; readonly sinceMs: number } | null;
-  /** Time from which the call would have ended if the ending had been corroborated; `null` if it would not have ended. */
+  /** Time of the first poll after which only a missing corroboration kept the call from ending; `null` if there was none. */
   readonly uncorroboratedSinceMs: number | null;
   /** Status that goes backwards and was seen once; `null` if there is none. */
   readonly backwards: string | null;
@@ -60,7 +60,7 @@ export type PollDecision = {
   readonly changes: readonly CallChange[];
   /** Time of the next poll: at the source's interval, after a delay, or never. */
   readonly next: { readonly kind: "interval" } | { readonly kind: "delay"; readonly delayMs: number } | { readonly kind: "none" };
-  /** Whether the call would have ended by 400 or 404 if the ending had been corroborated. */
+  /** Whether only a missing corroboration keeps the call from ending by 400 or 404. */
   readonly endsUncorroborated: boolean;
   /** Whether a status went backwards and was believed. */
   readonly isRegression: boolean;

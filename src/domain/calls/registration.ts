@@ -30,7 +30,7 @@ export function decideRepeat(existing: Existing | null, wanted: WantedWatch, now
 
 /**
  * Whether a new watch is notified of the call's status in the transaction that creates it. `polledAtMs` is the time of the
- * last good poll in the poller's memory, which may be later than the stored one; `null` if the poller has none.
+ * last good poll as the poller knows it (`null` if it knows none). It may be later than the stored time.
  */
 export function isStatusCurrent(call: CallStatus, polledAtMs: number | null, nowMs: number): boolean {
   if (call.status === null) return false;

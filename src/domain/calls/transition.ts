@@ -79,7 +79,7 @@ export function planCommit(
   let { call, transition } = before;
   const steps: CommitStep[] = [];
   for (const change of changes) {
-    // A watch that expires with a poll is first notified of the status that the poll confirmed.
+    // If a watch expires with a poll, it is first notified of the status that this poll confirmed.
     if (change.kind === "expire" && confirmed) steps.push({ call, transition, change: null });
     if (change.kind === "status" || change.kind === "end") transition += 1;
     steps.push({ call, transition, change });
@@ -136,8 +136,8 @@ export function planChange(change: CallChange, input: TransitionInput): readonly
       return planAll(watches, input, () => endingFacts(`watch.${change.endReason}`, change.endReason, call, nowMs));
     case "expire": {
       const due = watches.filter((watch) => watch.expiresAtMs <= nowMs);
-      // A hook is notified of an expiry only if the account has no other watch on the call. Otherwise the hook will receive
-      // the later events.
+      // A hook is notified of an expiry only if the account has no other watch on the call. With another watch the hook
+      // will receive the later events.
       const stillWatching = new Set(watches.filter((watch) => watch.expiresAtMs > nowMs).map((watch) => watch.accountId));
       const hooks = input.hooks.filter((hook) => !stillWatching.has(hook.accountId)).map((hook) => ({ ...hook, notifiedTransition: -1 }));
       // An expiry is not a transition of the call, so the progress of hooks does not change.

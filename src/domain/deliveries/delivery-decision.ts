@@ -17,7 +17,7 @@ export type HostHealth = {
   readonly consecutivePauses: number;
 };
 
-/** Newest answers of a host that begin a spreading pause (429), as far as the next such answer needs them. */
+/** The newest spreading answers (429) of a host, as far as the decision about the next one needs them. */
 export type HostRateLimits = {
   /** Endpoint that answered last; `null` before the first such answer. */
   readonly endpointId: string | null;
@@ -50,7 +50,7 @@ export type AttemptInput = {
   readonly origin: string;
   readonly endpoint: EndpointStatus;
   readonly host: HostStatus;
-  /** Whether the event is an `endpoint.test`, which never counts for or against disabling. */
+  /** Whether the event is an `endpoint.test`. A test never counts for or against disabling. */
   readonly isTest: boolean;
 };
 
@@ -102,7 +102,7 @@ export function decideAfterAttempt(
   };
 }
 
-/** Whether an attempt settled its delivery and changed nothing of its endpoint and host that must be written. */
+/** Whether an attempt settled its delivery, and neither its endpoint nor its host must be written. */
 export function changesOnlyDelivery(
   before: Pick<AttemptInput, "endpoint" | "host">,
   { attempt, delivery, endpoint, host, endpointChange }: AttemptResult,
@@ -230,7 +230,7 @@ function deliveryAfter(
   const manual = input.attempt.mode === "manual";
   const pending = input.delivery.status === "pending";
   const firstAttemptAtMs = input.delivery.firstAttemptAtMs ?? (pending && !manual ? startedAtMs : null);
-  // A settled delivery can only have a manual attempt pending, which is this one.
+  // The only attempt that a settled delivery can have pending is a manual one: this one.
   const nextAttemptAtMs = pending ? input.delivery.nextAttemptAtMs : null;
   const counted: DeliveryState = { ...input.delivery, attemptCount: input.delivery.attemptCount + 1, firstAttemptAtMs, nextAttemptAtMs };
   const settle = (status: DeliveryState["status"]): DeliveryState => ({ ...counted, status, nextAttemptAtMs: null, settledAtMs: nowMs });
@@ -245,7 +245,7 @@ function deliveryAfter(
     return { delivery: settles ? settle("delivered") : counted, decision: "delivered" };
   }
   if (responseClass.kind === "gone") return { delivery: pending ? settle("failed") : counted, decision: "gone" };
-  // A failure changes neither a settled delivery nor, if it is manual, the schedule.
+  // A failure leaves a settled delivery as it is. A failed manual attempt leaves the schedule as it is, too.
   if (!pending) return { delivery: counted, decision: "failed" };
   if (manual) return { delivery: counted, decision: responseClass.kind === "deferred" ? "deferred" : "retry" };
   if (responseClass.kind === "refused") return { delivery: settle("failed"), decision: "failed" };

@@ -77,8 +77,8 @@ export function effectiveState(
 
 /**
  * Whether new deliveries may be leased in the transaction that creates them: the endpoint is enabled, and neither it nor
- * its host was paused since the last success. After a pause deliveries are sent one at a time, which only a claim can
- * enforce.
+ * its host was paused since the last success. After a pause deliveries are sent one at a time; only a claim can enforce
+ * that.
  */
 export function mayLeaseNow(target: {
   readonly state: EndpointState;

@@ -18,8 +18,8 @@ export type LanePlace = {
   /** Earliest time of the next attempt; `null` while an earlier delivery is neither settled nor failing. */
   readonly dueAtMs: number | null;
   /**
-   * Sequence of the earliest pending delivery before this one in the lane; `null` if there is none. Even so, this delivery
-   * is due once the hold of that one has passed.
+   * Sequence of the earliest pending delivery before this one in the lane; `null` if there is none. The earlier delivery
+   * blocks this one at most until its hold has passed.
    */
   readonly blockedBySequence: number | null;
 };

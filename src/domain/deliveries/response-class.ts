@@ -141,7 +141,7 @@ const failureAdvice: Readonly<Record<FailureCode, string>> = {
   blocked_address: "The address is not public and therefore refused. The operator can allow it (CALLBACK_ALLOW).",
 };
 
-/** Failures that show neither an overloaded host nor one that cannot be reached. */
+/** Failures that are no sign of an overloaded or unreachable host. */
 const sparesHost: ReadonlySet<FailureCode> = new Set<FailureCode>(["protocol", "blocked_address"]);
 
 function classifyFailure(code: FailureCode): ResponseClass {

@@ -2,7 +2,7 @@
 export type DeliveryPolicy = {
   /** Delay of each attempt after the one before. A delivery has as many attempts as this has entries. */
   readonly scheduleMs: readonly number[];
-  /** Jitter, which only lengthens a delay. 0.2 adds 0 to 20 %. */
+  /** Jitter. It only lengthens a delay: 0.2 adds 0 to 20 %. */
   readonly jitterRatio: number;
   /** Time for which a failing event of a lane holds up the later ones. */
   readonly orderHoldMs: number;

@@ -83,7 +83,7 @@ export function describeFilter({ events: names }: ReturnType<typeof filterToJson
   return names === null ? null : names.join(", ");
 }
 
-/** Condition of a query for events: `types` (`null`: any type), or with `orTerminal` any terminal event. */
+/** Condition of a query for events: one of `types` (any type if `null`). With `orTerminal`, terminal events match too. */
 export type TypeSelection = { readonly types: readonly string[] | null; readonly orTerminal: boolean };
 
 /** Returns the types that a filter names. Groups become their members; `terminal` is a property of events, not a set of types. */

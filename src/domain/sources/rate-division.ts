@@ -17,8 +17,8 @@ export function pollersOf(limitPerSecond: number, tokens: readonly number[]): re
 
 /**
  * Returns polls a second for each poller, by token, in proportion to the calls owned. A poller counts at least with the
- * fair part of the calls, which it will receive. The numbers are whole, and the first poller gets the rest. So neither
- * their sum exceeds the limit, nor the sum of the polls within one second (each rounded up).
+ * fair part of the calls, because it will receive that part. The numbers are whole, and the first poller gets the rest. So
+ * their sum is at most the limit, and so is the sum of the polls within one second (each rounded up).
  */
 export function divideRate(limitPerSecond: number, participants: readonly RateParticipant[]): ReadonlyMap<number, number> {
   const rate = usableRate(limitPerSecond);

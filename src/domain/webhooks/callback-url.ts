@@ -1,7 +1,7 @@
 import { dropTrailingDot } from "./http-url.ts";
 
 const maxLength = 2048;
-// White space, control characters (C0, DEL, C1) and backslashes, because each parser removes them in its own way.
+// Refused: white space, control characters (C0, DEL, C1) and backslashes. Each parser removes them in its own way.
 const refusedCharacters = /[\s\\\p{Cc}]/u;
 
 export type ParsedCallbackUrl =
@@ -23,7 +23,7 @@ export function parseCallbackUrl(text: string, options: { readonly allowHttp: bo
   if (!scheme.test(text)) return invalid(options.allowHttp ? "must begin with https:// or http://" : "must begin with https://");
   const url = URL.parse(text);
   if (url === null) return invalid("is not a URL");
-  // The text is searched instead of the parsed URL, because that drops an empty user name.
+  // The text is searched instead of the parsed URL, because the parser drops an empty user name.
   if (/^[^/]*\/\/[^/?#]*@/.test(text)) return invalid("must hold no user name or password; send credentials as `headers`");
   url.hash = "";
   dropTrailingDot(url);

@@ -25,7 +25,7 @@ export type SourceSettingsChange = Partial<SourceSettings> & {
 export type SetSourceOutcome =
   | { readonly kind: "created" | "changed"; readonly source: StoredSource }
   | { readonly kind: "invalid"; readonly faults: readonly SourceFault[] }
-  /** The source belongs to another account (`null`: to all), whose calls must not be polled with this credential. */
+  /** The source belongs to another account, or to all accounts (`null`). Their calls must not be polled with this credential. */
   | { readonly kind: "owned_otherwise"; readonly accountId: string | null }
   /** Another command set the source at the same time. */
   | { readonly kind: "conflict" };

@@ -87,7 +87,7 @@ export class Dispatcher implements CommitListener, EndpointListener {
     this.#localTrouble = options.localTrouble ?? new LocalTrouble(options);
   }
 
-  /** Longest time between calls of `tick`, which repairs missed wake-ups. */
+  /** Longest time between calls of `tick`. A tick repairs missed wake-ups. */
   readonly tickEveryMs = 1000;
 
   get inFlight(): number {
@@ -150,13 +150,13 @@ export class Dispatcher implements CommitListener, EndpointListener {
     this.wake();
   }
 
-  /** Claims the jobs of this endpoint that are not in flight once more, so that they have its current settings. */
+  /** Claims the jobs of this endpoint again, except those in flight, so that they have its current settings. */
   refreshEndpoint(endpointId: string): void {
     this.cancelEndpoint(endpointId);
     this.wake();
   }
 
-  /** Starts attempts again for a disabled endpoint that a registration named and thereby enabled. */
+  /** Starts attempts again for an endpoint that a registration enabled by naming it. */
   reopenEndpoint(endpointId: string): void {
     if (this.#cancellations.reopenEndpoint(endpointId)) this.wake();
   }
@@ -382,7 +382,7 @@ export class Dispatcher implements CommitListener, EndpointListener {
   }
 }
 
-/** Whether the other job is an earlier event for the same endpoint. An endpoint may drop late events. */
+/** Whether the other job is an earlier event for the same endpoint. The endpoint may drop such a late event. */
 function isObsolete(other: SendJob, delivered: SendJob): boolean {
   return other.mode === "scheduled" && other.target.id === delivered.target.id && precedes(other.event, delivered.event);
 }

@@ -9,7 +9,7 @@ export type LeaseReleaserOptions = {
   readonly logger: Logger;
 };
 
-/** Maximum number of leases in one release, which bounds the time for which it delays other commits. */
+/** Maximum number of leases in one release, so that a release delays other commits only briefly. */
 const releaseBatchSize = 100;
 
 type Lease = Pick<SendJob, "deliveryId" | "leaseToken">;
@@ -34,8 +34,7 @@ export class LeaseReleaser {
 
   /**
    * Releases leases. Resolves when the store has released them or has failed; then `retry` repeats the release. Never
-   * rejects. Leases that arrive during a release are released together by the next one, because a burst of jobs is refused
-   * one by one.
+   * rejects. Jobs of a burst are refused one by one, so leases that arrive during a release are gathered for the next one.
    */
   async release(jobs: readonly Lease[]): Promise<void> {
     if (jobs.length === 0) return;

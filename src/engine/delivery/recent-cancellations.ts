@@ -12,7 +12,8 @@ const closureTombstoneMs = 2000;
 
 /**
  * Tombstones of removed watches, canceled deliveries and closed endpoints: their jobs must not start, even if they were
- * leased before. The store hands out no more of them, so a tombstone lives only as long as a lease may be on its way here.
+ * leased before. The store leases no further jobs of these, so a tombstone lives only as long as a leased job may still
+ * arrive here.
  */
 export class RecentCancellations {
   readonly #removedWatches: Tombstones;

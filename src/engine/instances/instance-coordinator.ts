@@ -29,7 +29,7 @@ export type InstanceCoordinatorOptions = {
   readonly logger: Logger;
   /** Called with the number of instances that are alive, including this one. */
   readonly onInstances: (count: number) => void;
-  /** Secret box, which must seal with a key that the other instances have too. */
+  /** Secret box. It must seal with a key that the other instances have too. */
   readonly secretBox: Pick<KeyedSecretBox, "sealFor">;
   readonly version: string;
   readonly times?: LeaseTimes;
@@ -126,7 +126,7 @@ export class InstanceCoordinator {
     await this.#sweeper.tick();
   }
 
-  /** Whether this is the oldest instance, which does the work that is done once for all. */
+  /** Whether this is the oldest instance. The oldest one does the work that is needed only once for all instances. */
   get isEldest(): boolean {
     const cluster = this.membership.cluster;
     return cluster !== null && cluster.instances[0]?.token === cluster.token;
@@ -161,7 +161,7 @@ export class InstanceCoordinator {
     this.membership.heartbeatIn(0);
   }
 
-  /** Leaves the group after poller and dispatcher have stopped, which frees everything left. Never rejects. */
+  /** Leaves the group after poller and dispatcher have stopped. Leaving frees the calls and leases that are left. Never rejects. */
   stop(): Promise<void> {
     return this.membership.leave();
   }

@@ -32,7 +32,7 @@ export class OrphanRescuer {
     this.#options = options;
   }
 
-  /** Called when the store did not answer an operation, which may have been committed. */
+  /** Called when the store did not answer an operation. The operation may have been committed. */
   onStoreError(): void {
     this.#errorAtMonotonicMs = this.#options.clock.monotonicMs();
     this.#unknownLeases = null;

@@ -44,7 +44,7 @@ export class SourceStateSync {
     this.#options = options;
   }
 
-  /** Writes a part of a gate that changed here. */
+  /** Writes a part of a gate that this instance has changed. */
   changed(sourceName: string, part: SharedPart): void {
     this.#stateOf(sourceName).unpublished.add(part);
     // Other changes by the same answer are written together with it.

@@ -135,7 +135,7 @@ export class Poller {
     this.assignment.rewatch(callId, call);
   }
 
-  /** Polls calls of the source that wait, after the rate was raised or the state of another instance was adopted. */
+  /** Polls waiting calls of the source, after the rate was raised or the state of another instance was adopted. */
   resume(sourceName: string, change: SourceChange = "none"): void {
     const source = this.sources.get(sourceName);
     if (source === undefined) return;
@@ -183,7 +183,7 @@ export class Poller {
     if (this.#busyCalls > 0) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#onIdle = resolve;
-      // The grace begins before the release, which takes time of its own.
+      // The grace begins before the release, because the release takes time too.
       await Promise.all([settledWithin(this.#options.clock, graceMs, promise), this.assignment.release("idle")]);
     }
     this.#transitions.stop();
@@ -251,7 +251,7 @@ export class Poller {
         call.isFirstPoll = false;
         // The commit is on its way to the store before the next polls start.
         const recorded = this.#transitions.record(call, observation);
-        // A pending wake-up will start the polls that wait, so it need not be done here.
+        // A pending wake-up will start the polls that wait, so none need start here.
         if (source.wakeTimer === null || change !== "none") this.#pump(source);
         delayMs = await recorded;
       }

@@ -34,8 +34,8 @@ export type SourceDependencies = {
   readonly logger: Logger;
   readonly metrics: Metrics;
   /**
-   * Called when a gate changed shared state. If it is set, sources are polled within a grant, which is 0 until the rate has
-   * been divided.
+   * Called when a gate changed shared state. With this callback, sources are polled within a grant. A grant is 0 until the
+   * rate has been divided.
    */
   readonly onShared?: (sourceName: string, part: SharedPart) => void;
   readonly localTrouble?: LocalTrouble;

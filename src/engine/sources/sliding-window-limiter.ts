@@ -18,7 +18,7 @@ export class SlidingWindowLimiter {
     this.set(ratePerSecond);
   }
 
-  /** Changes the rate; earlier polls still count. 0 allows none. */
+  /** Changes the rate; earlier polls still count. With 0 no poll may start. */
   set(ratePerSecond: number): void {
     this.#burst = ratePerSecond > 0 ? Math.max(1, Math.ceil(ratePerSecond)) : 0;
     this.#reserve(this.#burst);

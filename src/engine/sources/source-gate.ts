@@ -33,8 +33,8 @@ export type GateShare = Omit<SourceShare, "ratePerSecond">;
 const maxInFlightDefault = 128;
 const misconfiguredCalls = 10;
 /**
- * Shortest wait for the rate, one slot of the timing wheel. Delayed polls then start together, because single polls cost
- * twice the time.
+ * Shortest wait for the rate, one slot of the timing wheel. Polls that wait for it start together; one by one they would
+ * cost twice the time.
  */
 const coalesceMs = 16;
 /** Failures with an answer that does not refuse the credential. */

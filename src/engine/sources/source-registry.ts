@@ -39,7 +39,7 @@ export class SourceRegistry<Call extends PollableCall> {
     return new Map([...this.all()].filter(({ isUnconfigured }) => !isUnconfigured).map(({ name, gate }) => [name, gate]));
   }
 
-  /** Number of calls kept here of each unconfigured source. */
+  /** Number of calls that are kept here, for each unconfigured source. */
   get callsOfUnconfigured(): ReadonlyMap<string, number> {
     return new Map([...this.all()].filter(({ isUnconfigured }) => isUnconfigured).map(({ name, gate }) => [name, gate.rate.calls]));
   }
@@ -77,7 +77,7 @@ export class SourceRegistry<Call extends PollableCall> {
 }
 
 /**
- * Creates the stand-in (null object) for a source that calls name and that is not configured: a suspended source without
+ * Creates the stand-in (null object) for a source that is not configured but named by calls: a suspended source without
  * probes. Its calls keep their deadlines, and are polled once the source is configured.
  */
 function createStandIn<Call extends PollableCall>(name: string, dependencies: SourceDependencies): PolledSource<Call> {

@@ -41,7 +41,7 @@ export class SourceSuspension<Entry> {
   begin(suspension: SharedSuspension, nowMs: number): SourceChange | null {
     const before = this.reason;
     const { reason } = suspension;
-    // Another reason replaces only an open circuit, which was never published as a suspension.
+    // A suspension for another reason replaces only an open circuit, because that was never published.
     if (before !== null && (before !== "upstream_errors" || reason === "upstream_errors")) return null;
     this.#current = suspension;
     this.#probeInMs = probeMinMs;

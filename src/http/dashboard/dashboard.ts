@@ -27,7 +27,7 @@ export function createDashboard(dependencies: HttpDependencies, limitRate: Middl
   const dashboard = new Hono<DashboardEnv>({ strict: true });
   const sessions = new Sessions(dependencies);
   dashboard.use(pageHeaders(dependencies.publicUrl), guard(sessions));
-  // At sign-in the account is not known yet. It has a limit of its own.
+  // The sign-in has a limit of its own, because the account is not known yet.
   dashboard.use((c, next) => (c.req.path === signInPath ? next() : limitRate(c, next)));
 
   addSignIn(dashboard, sessions, dependencies);

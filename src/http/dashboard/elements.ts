@@ -85,7 +85,7 @@ function cellOf(cell: Content | null, label: string, isFirst: boolean): Html {
   return html`<td role="cell" data-label="${label}"><div>${cell}</div></td>`;
 }
 
-/** Renders the links between pages of a list, with its filters. */
+/** Renders the links between the pages of a list. The links keep the filters of the list. */
 export function pager(
   path: string,
   filters: Readonly<Record<string, string | undefined>>,

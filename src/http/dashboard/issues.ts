@@ -16,7 +16,7 @@ const endpointsShown = 20;
 export type AccountIssues = {
   /** Endpoints that are paused, disabled or failing. */
   readonly endpoints: readonly EndpointView[];
-  /** Number of further endpoints with issues, which are not shown. */
+  /** Number of endpoints with issues that are not shown. */
   readonly endpointsHidden: number;
   /** Pending deliveries of all endpoints that were read. */
   readonly pendingCount: number;

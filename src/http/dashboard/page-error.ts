@@ -5,7 +5,7 @@ import { bearerChallenge } from "../operations/request-guards.ts";
 /** Problem as a page shows it. */
 export type PageProblem = ReturnType<typeof completeProblem> & {
   readonly errors?: Problem["errors"];
-  /** Whether this is the first visit, which is no fault. */
+  /** Whether this is the first visit. The page then shows a hint instead of an error. */
   readonly isFirstVisit?: boolean;
 };
 

@@ -44,7 +44,7 @@ export function registerComponents(app: OpenAPIHono<Env>): void {
   for (const [name, description] of Object.entries(headers))
     registry.registerComponent("headers", name, { description, schema: { type: "string" } });
   for (const slug of Object.keys(problemCatalogue) as ProblemSlug[]) {
-    // No operation returns this problem. It answers methods that a path does not support.
+    // No operation returns this problem: it is the answer to a method that the path does not support.
     if (slug === "method-not-allowed") continue;
     registry.registerComponent("examples", slug, { summary: problemCatalogue[slug].meaning, value: problemExample(slug) });
   }

@@ -68,5 +68,5 @@ const filterQuery = (names: readonly string[]) =>
     .openapi({ type: "string", description: "Types or groups, separated by commas.", example: "terminal" });
 
 export const hookFilterQuery = filterQuery(hookFilterNames);
-/** Filter of the feed. The feed also has test events, which a hook cannot name. */
+/** Filter of the feed. It may also name test events, because the feed has them; a hook may not. */
 export const feedFilterQuery = filterQuery([...hookFilterNames, "endpoint.test"]);

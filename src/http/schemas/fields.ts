@@ -47,7 +47,7 @@ function isTime(time: string): boolean {
   return day !== undefined && !Number.isNaN(Date.parse(time)) && new Date(day).toISOString().startsWith(day);
 }
 
-// Refused, because a JSON object may have an own key `__proto__`, which a copy would silently drop.
+// Refuses the key `__proto__`, because a copy of a JSON object would silently drop it.
 const withoutProto = z.unknown().superRefine((value, context) => {
   if (typeof value === "object" && value !== null && Object.hasOwn(value, "__proto__"))
     context.addIssue({ code: "custom", path: ["__proto__"], message: "cannot be a key" });

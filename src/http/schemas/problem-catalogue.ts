@@ -3,7 +3,7 @@ import { describeQuota } from "../../domain/quotas.ts";
 type ProblemKind = {
   readonly status: number;
   readonly title: string;
-  /** Detail of an answer that has none of its own, and of the document's example. */
+  /** Default detail of an answer, and the detail of the example in the OpenAPI document. */
   readonly detail: string;
   /** Condition under which the problem is answered; text of the OpenAPI document. */
   readonly meaning: string;
@@ -28,7 +28,7 @@ const kind = (
 
 type Fault = { readonly detail: string } & ({ readonly pointer: string } | { readonly parameter: string });
 
-/** Creates a kind of 422, whose detail sums up its faults. */
+/** Creates a kind of 422. Its detail sums up the faults of the request. */
 const faulty = (title: string, meaning: string, fault: Fault): ProblemKind =>
   kind(422, title, `${"pointer" in fault ? fault.pointer : fault.parameter}: ${fault.detail}`, { meaning, members: { errors: [fault] } });
 

@@ -14,7 +14,7 @@ import { requestIdOf } from "../operations/request-guards.ts";
 type Fetchable = { fetch(request: Request, bindings: HttpBindings | Http2Bindings): Response | Promise<Response> };
 
 export type Listening = {
-  /** Port that was bound, which is a free one if 0 was requested. */
+  /** Port that was bound; a free one if 0 was requested. */
   readonly port: number;
   /** Number of open connections. */
   connections(): Promise<number>;
@@ -31,10 +31,7 @@ export type ServerLimits = {
   readonly requestTimeoutMs: number;
   /** Interval at which the two limits above are checked. */
   readonly checkEveryMs: number;
-  /**
-   * Maximum idle time between requests. Longer than that of load balancers, which would otherwise send requests on a
-   * closing connection.
-   */
+  /** Maximum idle time between requests. Longer than that of load balancers, so that they send no request on a closing connection. */
   readonly keepAliveTimeoutMs: number;
   /**
    * Time without any traffic after which a connection is destroyed, because its client does not read the answer. Longer

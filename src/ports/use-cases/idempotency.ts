@@ -17,7 +17,7 @@ export type StorableAnswer = { readonly status: number; readonly contentType: st
  */
 export type KeyedRequest<Outcome> = { readonly request: IdempotentRequest; readonly answerOf: (outcome: Outcome) => StorableAnswer | null };
 
-/** Earlier use of a key, because of which nothing was done. */
+/** Earlier use of a key. Nothing was done for the request. */
 export type IdempotencyKeyInUse = { readonly kind: "key_taken" } & (
   | { readonly by: "running" }
   /** A request with another body used the key. */

@@ -28,11 +28,11 @@ export interface ManualDelivery {
   /** Retries a delivery now. Resolves when the attempt is accepted (leased), not at its end. */
   retry(account: Account, deliveryId: string, keyed: KeyedRequest<RetryOutcome> | null): Promise<RetryOutcome | IdempotencyKeyInUse>;
   /**
-   * Sends a test event and resolves with the recorded attempt. A key covers the acceptance. A repeat with the same key
-   * sends no second test, but makes the attempt of the first test if a crash prevented its record.
+   * Sends a test event and resolves with the recorded attempt. A key covers the acceptance: a repeat sends no second test,
+   * but makes the attempt of the first test if a crash prevented the record of its attempt.
    */
   test(account: Account, endpointId: string, keyed: KeyedRequest<TestOutcome> | null): Promise<TestOutcome | IdempotencyKeyInUse>;
-  /** Makes failed deliveries of events in the span pending again, from `sinceMs` to `untilMs` (epoch milliseconds). */
+  /** Makes the failed deliveries of events from `sinceMs` to `untilMs` (epoch milliseconds) pending again. */
   recover(
     account: Account,
     endpointId: string,

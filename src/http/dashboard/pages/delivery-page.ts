@@ -15,7 +15,7 @@ import { notice, redirectWith } from "../notice.ts";
 import { page } from "../page.ts";
 import { sentence, timeOf } from "../time.ts";
 
-/** Number of attempts shown. Deferrals have no limit, so only the newest are shown. */
+/** Number of attempts shown. The number of deferrals has no limit, so only the newest attempts are shown. */
 const attemptsShown = 100;
 
 /** Characters that change the text direction of the rest of a line. */

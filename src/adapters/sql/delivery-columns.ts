@@ -1,3 +1,4 @@
+import { decodeId, encodeId } from "../../domain/ids.ts";
 import type { Attempt } from "../../domain/deliveries/attempt.ts";
 import type { DeliveryState } from "../../domain/deliveries/delivery.ts";
 
@@ -43,7 +44,7 @@ export const stateColumns: readonly (Column<DeliveryState> & StateColumn)[] = st
 
 /** Reads the state of a delivery. Needs the columns of deliveries. */
 export function deliveryStateOf(row: Readonly<Record<string, unknown>>): DeliveryState {
-  const state: Record<string, unknown> = { ...emptyState, id: row["id"] };
+  const state: Record<string, unknown> = { ...emptyState, id: encodeId("dlv", row["id"] as number) };
   for (const [field, { name }] of stateEntries) state[field] = row[name];
   return state as DeliveryState;
 }
@@ -66,10 +67,10 @@ export type NewDeliveryRow = {
 
 /** Columns of a new delivery. `ofEvent`: the event has a column of this name and value, from which Postgres copies it. */
 export const newDeliveryColumns: readonly (Column<NewDeliveryRow> & { readonly ofEvent: boolean })[] = [
-  { name: "id", type: "text", ofEvent: false, valueOf: ({ id }) => id },
-  { name: "account_id", type: "text", ofEvent: true, valueOf: ({ accountId }) => accountId },
-  { name: "endpoint_id", type: "text", ofEvent: false, valueOf: ({ endpointId }) => endpointId },
-  { name: "watch_id", type: "text", ofEvent: true, valueOf: ({ watchId }) => watchId },
+  { name: "id", type: "bigint", ofEvent: false, valueOf: ({ id }) => decodeId(id) },
+  { name: "account_id", type: "bigint", ofEvent: true, valueOf: ({ accountId }) => decodeId(accountId) },
+  { name: "endpoint_id", type: "bigint", ofEvent: false, valueOf: ({ endpointId }) => decodeId(endpointId) },
+  { name: "watch_id", type: "bigint", ofEvent: true, valueOf: ({ watchId }) => (watchId === null ? null : decodeId(watchId)) },
   { name: "sequence", type: "integer", ofEvent: true, valueOf: ({ sequence }) => sequence },
   { name: "terminal", type: "boolean", ofEvent: true, valueOf: ({ terminal }) => terminal },
   { name: "next_attempt_at", type: "bigint", ofEvent: false, valueOf: ({ nextAttemptAtMs }) => nextAttemptAtMs },

@@ -1,7 +1,7 @@
 import type { Page, PageRequest } from "../../../ports/stores/read-store.ts";
-import { decodeIdCursor, pageOf } from "../cursor.ts";
+import { decodeNumberCursor, pageOf } from "../cursor.ts";
 import type { SqlQueries, SqlValue } from "../queries.ts";
-import { text } from "../rows.ts";
+import { integer } from "../rows.ts";
 import type { Row } from "../rows.ts";
 
 /** A condition of a list, with the values of its `?`. A condition with a `null` value is left out of the statement, so that the plan uses an index for the others. */
@@ -33,8 +33,8 @@ export async function listByIds<View>(
   request: PageRequest,
   toView: (row: Row) => View,
 ): Promise<Page<View>> {
-  const lastId = request.cursor === null ? null : decodeIdCursor(request.cursor);
+  const lastId = request.cursor === null ? null : decodeNumberCursor(request.cursor);
   const { where, values, next } = whereOf([...conditions, [`${idColumn} < ?`, lastId]]);
   const rows = await db.all(`${select} where ${where} order by ${idColumn} desc limit ?${next}`, ...values, request.limit + 1);
-  return pageOf(rows, request, (row) => text(row, "id"), toView);
+  return pageOf(rows, request, (row) => integer(row, "id"), toView);
 }

@@ -1,3 +1,4 @@
+import { decodeId } from "../../../domain/ids.ts";
 import type { EndpointView, HookView, Page, ReadStore, WatchView } from "../../../ports/stores/read-store.ts";
 import type { SqlQueries } from "../queries.ts";
 import { attemptOf } from "../rows.ts";
@@ -19,7 +20,7 @@ export function viewReads({ deliverySelect, endpointSelect, hookSelect, watchSel
     async getDelivery(db: SqlQueries, accountId: string, deliveryId: string): ReturnType<ReadStore["getDelivery"]> {
       const view = await getView(db, deliverySelect, "d", deliveryViewOf, accountId, deliveryId);
       if (view === null) return null;
-      const attempts = await db.all("select * from attempts where delivery_id = ?1 order by number", deliveryId);
+      const attempts = await db.all("select * from attempts where delivery_id = ?1 order by number", decodeId(deliveryId));
       return { view, attempts: attempts.map(attemptOf) };
     },
     getEndpoint(db: SqlQueries, accountId: string, endpointId: string): Promise<EndpointView | null> {
@@ -32,10 +33,10 @@ export function viewReads({ deliverySelect, endpointSelect, hookSelect, watchSel
       return getView(db, watchSelect, "w", watchViewOf, accountId, watchId);
     },
     listEndpoints(db: SqlQueries, query: Parameters<ReadStore["listEndpoints"]>[0]): Promise<Page<EndpointView>> {
-      return listByIds(db, endpointSelect, "p.id", [["p.account_id = ?", query.accountId]], query, endpointViewOf);
+      return listByIds(db, endpointSelect, "p.id", [["p.account_id = ?", decodeId(query.accountId)]], query, endpointViewOf);
     },
     listHooks(db: SqlQueries, query: Parameters<ReadStore["listHooks"]>[0]): Promise<Page<HookView>> {
-      return listByIds(db, hookSelect, "k.id", [["k.account_id = ?", query.accountId]], query, hookViewOf);
+      return listByIds(db, hookSelect, "k.id", [["k.account_id = ?", decodeId(query.accountId)]], query, hookViewOf);
     },
   };
 }
@@ -49,6 +50,6 @@ async function getView<View>(
   accountId: string,
   id: string,
 ): Promise<View | null> {
-  const row = await db.get(`${select} where ${table}.id = ?1 and ${table}.account_id = ?2`, id, accountId);
+  const row = await db.get(`${select} where ${table}.id = ?1 and ${table}.account_id = ?2`, decodeId(id), decodeId(accountId));
   return row === undefined ? null : toView(row);
 }

@@ -155,7 +155,7 @@ export function transitionsSuite(backend: StoreBackend): void {
 
     it("makes the same id for the same facts", async () => {
       const [one, two] = [await open(), await open()];
-      const id = "wch_01HZZZZZZZZZZZZZZZZZZZZZZZ";
+      const id = "wch_1kw4kg04013";
       for (const world of [one, two]) await world.watch("OUT-1", { id });
       const ids = await Promise.all([one, two].map(async (world) => only((await world.see("OUT-1", "queued")).jobs).event.id));
       expect(ids[0]).toBe(ids[1]);

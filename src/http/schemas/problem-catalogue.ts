@@ -69,8 +69,8 @@ export const problemCatalogue = {
     title: "Watch differs",
     meaning: "A watch exists with other `events` or `metadata`; `watch_id` names it.",
     example: {
-      detail: "watch wch_01KAZB2Y8RZ5QX8V4N6T0M3C7D covers this call and URL with different metadata; delete it first or leave them out",
-      watch_id: "wch_01KAZB2Y8RZ5QX8V4N6T0M3C7D",
+      detail: "watch wch_1kw4kg04000 covers this call and URL with different metadata; delete it first or leave them out",
+      watch_id: "wch_1kw4kg04000",
     },
   },
   "endpoint-differs": {
@@ -79,8 +79,8 @@ export const problemCatalogue = {
     meaning: "The endpoint of this URL has another format, other headers or another secret; `endpoint_id` names it.",
     example: {
       detail:
-        "endpoint ep_01KAZB2Y8RZ5QX8V4N6T0M3C7D exists with different format, headers; leave them out to keep it as it is, or change it (PATCH; signing_secret: rotate-secret)",
-      endpoint_id: "ep_01KAZB2Y8RZ5QX8V4N6T0M3C7D",
+        "endpoint ep_1kw4kg04000 exists with different format, headers; leave them out to keep it as it is, or change it (PATCH; signing_secret: rotate-secret)",
+      endpoint_id: "ep_1kw4kg04000",
     },
   },
   "endpoint-disabled": {

@@ -96,17 +96,17 @@ const keysOfCommand = 128;
 
 /** Keys that one command reserved. No command creates more than a few rows. */
 export class KeyBlock {
+  readonly last: number;
   #next: number;
-  readonly #end: number;
 
   constructor(first: number) {
     this.#next = first;
-    this.#end = first + keysOfCommand;
+    this.last = first + keysOfCommand - 1;
   }
 
   /** Returns the next key. Throws if the block is used up, which is a bug. */
   next(): number {
-    if (this.#next === this.#end) throw new Error(`a command creates at most ${keysOfCommand} ids`);
+    if (this.#next > this.last) throw new Error(`a command creates at most ${keysOfCommand} ids`);
     return this.#next++;
   }
 }
@@ -123,6 +123,11 @@ export function nextBlockStart(newestKey: number, nowMs: number): number {
   const offset = newestKey % slotKeys;
   const hasRoom = offset + keysOfCommand * 2 < keysPerTick;
   return hasRoom ? newestKey - (offset % keysOfCommand) + keysOfCommand : newestKey - offset + slotKeys;
+}
+
+/** Returns the least key of a time: no id made at or after `timeMs` has a smaller key. */
+export function leastKeyAt(timeMs: number): number {
+  return Math.floor(Math.max(0, timeMs - epochMs) / tickMs) * idSlots * keysPerTick;
 }
 
 let sequence: { next(nowMs: number): number } = new KeySequence(commandLineSlot + 1, -1);

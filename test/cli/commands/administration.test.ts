@@ -298,8 +298,9 @@ describe("a change of encryption keys", () => {
     const store = await administer();
     const { secretBox } = await openKeyring(store, { encryptionKeys: older, databasePath });
     const sealedCredential = secretBox.seal("token", "another row");
+    const sourceId = newId("src", 1);
     const source = {
-      id: "src_1",
+      id: sourceId,
       name: "crm",
       accountId: null,
       kind: "polyai-legacy",
@@ -311,7 +312,7 @@ describe("a change of encryption keys", () => {
     const { code, out, error } = await run("reencrypt");
     expect(code).toBe(1);
     expect(out).toContain("2 values re-encrypted");
-    expect(error).toBe("ringback reencrypt: the credential of src_1 cannot be decrypted and was left unchanged");
+    expect(error).toBe(`ringback reencrypt: the credential of ${sourceId} cannot be decrypted and was left unchanged`);
   });
 });
 

@@ -96,17 +96,17 @@ const keysOfCommand = 128;
 
 /** Keys that one command reserved. No command creates more than a few rows. */
 export class KeyBlock {
+  readonly last: number;
   #next: number;
-  readonly #end: number;
 
   constructor(first: number) {
     this.#next = first;
-    this.#end = first + keysOfCommand;
+    this.last = first + keysOfCommand - 1;
   }
 
   /** Returns the next key. Throws if the block is used up, which is a bug. */
   next(): number {
-    if (this.#next === this.#end) throw new Error(`a command creates at most ${keysOfCommand} ids`);
+    if (this.#next > this.last) throw new Error(`a command creates at most ${keysOfCommand} ids`);
     return this.#next++;
   }
 }

@@ -1,6 +1,6 @@
 import { idSlots, KeyBlock, nextBlockStart } from "../../../domain/ids.ts";
 import { integer, integerOrNull } from "../../sql/rows.ts";
-import type { Database } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
 import type { Transaction } from "../connection/transaction.ts";
 
 /** Advisory lock under which instances take their slots; an arbitrary number. */
@@ -45,14 +45,16 @@ export async function findFreeSlot(tx: Transaction): Promise<number | null> {
 
 /**
  * Reserves keys for a process that is no instance: a command, or a server before it joins. All such processes share slot 0,
- * so each reserves a block under the lock of one row.
+ * so each reserves a block: it raises the newest reserved key, unless another process raised it meanwhile.
  */
-export async function reserveKeys(db: Database): Promise<KeyBlock> {
-  return db.transaction(async (tx) => {
-    await tx.run("select newest from command_line_keys for update");
-    const row = await tx.get(`select ${newestKey} as newest, (extract(epoch from clock_timestamp()) * 1000)::bigint as now_ms`);
-    const block = new KeyBlock(nextBlockStart(integer(row ?? {}, "newest"), integer(row ?? {}, "now_ms")));
-    await tx.run("update command_line_keys set newest = $1", block.last);
-    return block;
-  });
+export async function reserveKeys(db: Queries): Promise<KeyBlock> {
+  for (;;) {
+    const row = await db.get(
+      `select newest as reserved, ${newestKey} as newest, (extract(epoch from clock_timestamp()) * 1000)::bigint as now_ms from command_line_keys`,
+    );
+    if (row === undefined) throw new Error("command_line_keys has one row");
+    const block = new KeyBlock(nextBlockStart(integer(row, "newest"), integer(row, "now_ms")));
+    const raised = await db.run("update command_line_keys set newest = $1 where newest = $2", block.last, integer(row, "reserved"));
+    if (raised > 0) return block;
+  }
 }

@@ -13,6 +13,7 @@ import * as recovery from "./deliveries/recover.ts";
 import * as schedule from "./deliveries/schedule.ts";
 import * as serverKeys from "./keys/server-keys.ts";
 import * as deliveryReading from "./reading/deliveries.ts";
+import * as endpointReading from "./reading/endpoints.ts";
 import * as eventReading from "./reading/events.ts";
 import * as feed from "./reading/feed.ts";
 import * as selects from "./reading/selects.ts";
@@ -44,6 +45,7 @@ const reads = {
   ...stats.reads,
   ...watchReading.reads,
   ...viewReads(selects),
+  ...endpointReading.reads,
   ...storedAnswers.reads,
 } satisfies Operations<[Queries]>;
 

@@ -24,6 +24,8 @@ export const textOrNull = (row: Row, column: string) => row[column] as string | 
 export const id = (row: Row, prefix: IdPrefix, column: string) => encodeId(prefix, row[column] as number);
 export const idOrNull = (row: Row, prefix: IdPrefix, column: string) =>
   row[column] === null ? null : encodeId(prefix, row[column] as number);
+/** Returns the key of an id; `null` if there is no id. */
+export const keyOrNull = (idOrNone: string | null) => (idOrNone === null ? null : decodeId(idOrNone));
 export const integer = (row: Row, column: string) => row[column] as number;
 export const integerOrNull = (row: Row, column: string) => row[column] as number | null;
 /** Reads a boolean, which SQLite stores as 0 or 1. */

@@ -1,3 +1,4 @@
+import { decodeId } from "../../../domain/ids.ts";
 import { adapt, attemptColumns, namesOf, stateColumns } from "../../sql/delivery-columns.ts";
 import type { Column } from "../../sql/delivery-columns.ts";
 import { arraysOf, unnestAs } from "../connection/unnest.ts";
@@ -6,9 +7,9 @@ import { decideAfterAttempt, changesOnlyDelivery } from "../../../domain/deliver
 import type { AttemptResult } from "../../../domain/deliveries/delivery-decision.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
 import type { Row } from "../../sql/rows.ts";
-import { deliveryOf, endpointStateOf, hostColumns, integerOrNull, text } from "../../sql/rows.ts";
+import { deliveryOf, endpointStateOf, hostColumns, integer, integerOrNull } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
-import { isStatus, unindexed } from "../reading/page.ts";
+import { isStatus, unindexedKey } from "../reading/page.ts";
 
 type PlainSuccess = { readonly record: AttemptRecord; readonly result: AttemptResult; readonly hostDueAtMs: number | null };
 
@@ -28,30 +29,30 @@ export class PlainSuccesses {
 
   /** Locks the watches and selects the plain successes among `records`. */
   static async load(tx: Transaction, records: readonly AttemptRecord[]): Promise<PlainSuccesses> {
-    const deliveryIds = records.map(({ deliveryId }) => deliveryId);
+    const deliveryKeys = records.map(({ deliveryId }) => decodeId(deliveryId));
     const [, deliveries, endpoints] = await Promise.all([
       tx.run(
         "select 1 from watches where id = any(array(select watch_id from deliveries where id = any($1))) order by id for no key update",
-        deliveryIds,
+        deliveryKeys,
       ),
       tx.all(
         `select d.*, e.id as event_id, e.type as event_type, e.call_sid from deliveries d join events e on e.position = d.event_position
-         where d.id = any($1) and ${isStatus("d.status", "pending")} and ${unindexed("d.watch_id")} is not null and (
+         where d.id = any($1) and ${isStatus("d.status", "pending")} and ${unindexedKey("d.watch_id")} is not null and (
            select 1 from deliveries o
-           where o.watch_id = d.watch_id and o.endpoint_id = d.endpoint_id and ${isStatus("o.status", "pending")} and o.id <> d.id limit 1) is null`,
-        deliveryIds,
+           where o.watch_id = d.watch_id and ${unindexedKey("o.endpoint_id")} = d.endpoint_id and o.status = 'pending' and o.id <> d.id limit 1) is null`,
+        deliveryKeys,
       ),
       tx.all(
         `select p.*, h.origin, ${hostColumns}, least(h.next_due_at, h.failing_due_at) as host_due_at
          from endpoints p join hosts h on h.id = p.host_id where p.id = any(array(select endpoint_id from deliveries where id = any($1)))`,
-        deliveryIds,
+        deliveryKeys,
       ),
     ]);
-    const deliveryById = new Map(deliveries.map((row) => [text(row, "id"), row]));
-    const endpointById = new Map(endpoints.map((row) => [text(row, "id"), row]));
+    const deliveryByKey = new Map(deliveries.map((row) => [integer(row, "id"), row]));
+    const endpointByKey = new Map(endpoints.map((row) => [integer(row, "id"), row]));
     const decided = records.flatMap((record) => {
-      const delivery = deliveryById.get(record.deliveryId);
-      const endpoint = delivery === undefined ? undefined : endpointById.get(text(delivery, "endpoint_id"));
+      const delivery = deliveryByKey.get(decodeId(record.deliveryId));
+      const endpoint = delivery === undefined ? undefined : endpointByKey.get(integer(delivery, "endpoint_id"));
       const success = delivery === undefined || endpoint === undefined ? null : decide(tx, record, delivery, endpoint);
       return success === null ? [] : [[record, success] as const];
     });
@@ -71,10 +72,10 @@ export class PlainSuccesses {
     if (this.#successes.size === 0) return new Map();
     const written = [...this.#successes.values()];
     const rows = await tx.all(writeSuccesses, ...arraysOf(successColumns, written));
-    const recordedIds = new Set(rows.map((row) => text(row, "delivery_id")));
+    const recordedKeys = new Set(rows.map((row) => integer(row, "delivery_id")));
     return new Map(
       written
-        .filter(({ record }) => recordedIds.has(record.deliveryId))
+        .filter(({ record }) => recordedKeys.has(decodeId(record.deliveryId)))
         .map((success) => [success.record, recordedOf(success.result, { endpointNextDueAtMs: success.hostDueAtMs })]),
     );
   }
@@ -84,7 +85,7 @@ const decidedColumns = stateColumns.filter(({ onPlainSuccess }) => onPlainSucces
 /** A success has no error. */
 const insertedColumns = attemptColumns.filter(({ name }) => !name.startsWith("error_"));
 const successColumns: readonly Column<PlainSuccess>[] = [
-  { name: "id", type: "text", valueOf: ({ record }) => record.deliveryId },
+  { name: "id", type: "bigint", valueOf: ({ record }) => decodeId(record.deliveryId) },
   { name: "lease_token", type: "bigint", valueOf: ({ record }) => record.leaseToken },
   ...decidedColumns.map((column) => adapt(column, ({ result }: PlainSuccess) => result.delivery)),
   ...insertedColumns.map((column) => adapt(column, ({ result }: PlainSuccess) => result.attempt)),

@@ -91,7 +91,7 @@ export class KeySequence {
 }
 
 /** Slot that all command lines share. Each command reserves a block of keys in it, under a row lock of the store. */
-export const commandLineSlot = 0;
+const commandLineSlot = 0;
 const keysOfCommand = 128;
 
 /** Keys that one command reserved. No command creates more than a few rows. */

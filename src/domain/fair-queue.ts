@@ -21,8 +21,6 @@ export class QueuedItem<Item> {
 class Flow<Item> {
   first: QueuedItem<Item> | null = null;
   last: QueuedItem<Item> | null = null;
-  /** Cost of the waiting items. */
-  cost = 0;
   /** Start tag of the first item, in virtual time. Valid while the flow is in the heap. */
   start = 0;
   /** Finish tag of the last item that was taken. */
@@ -59,8 +57,8 @@ export class FairQueue<Item> {
   /** Flows that wait for their turn. */
   readonly #turns = new IndexedHeap<Flow<Item>>(isBefore);
   #virtualTime = 0;
-  /** Upper bound of all finish tags, including those that the waiting items will have. */
-  #horizon = 0;
+  /** The latest finish tag. */
+  #lastFinish = 0;
   #order = 0;
   #size = 0;
   /** Number of flows that are neither waiting nor paused. */
@@ -84,23 +82,12 @@ export class FairQueue<Item> {
     if (flow.last === null) flow.first = queued;
     else flow.last.next = queued;
     flow.last = queued;
-    flow.cost += cost;
     this.#size += 1;
-    if (flow.isPaused) return queued;
-    if (flow.heapIndex === -1) {
+    if (!flow.isPaused && flow.heapIndex === -1) {
       this.#idleCount -= 1;
       this.#enterTurns(flow);
-    } else this.#extendHorizon(flow.start + flow.cost);
+    }
     return queued;
-  }
-
-  /**
-   * Adds an item that comes after every item which waits now, unless its flow is paused. `key` names a flow for this item
-   * alone. Items that are added later may come before it.
-   */
-  addAfterAll(key: string, item: Item, cost: number): QueuedItem<Item> {
-    this.#flowOf(key).finish = this.#horizon;
-    return this.add(key, item, cost);
   }
 
   /** Returns the item whose turn it is; `null` if none waits outside of paused flows. */
@@ -138,12 +125,10 @@ export class FairQueue<Item> {
     if (this.#size === 0) return;
     const flow = this.#flowOf(key);
     if (flow.heapIndex === -1) {
-      flow.finish = Math.max(this.#virtualTime, flow.finish) + cost;
-      this.#extendHorizon(flow.finish);
+      this.#finish(flow, Math.max(this.#virtualTime, flow.finish) + cost);
       this.#forgetIdle();
     } else {
       flow.start += cost;
-      this.#extendHorizon(flow.start + flow.cost);
       this.#turns.sink(flow);
     }
   }
@@ -182,8 +167,7 @@ export class FairQueue<Item> {
   #takeFirst(flow: Flow<Item>): Item | null {
     const { first } = flow;
     if (first === null) return null;
-    flow.finish = flow.start + first.cost;
-    this.#extendHorizon(flow.finish);
+    this.#finish(flow, flow.start + first.cost);
     this.#unlink(flow, first);
     if (flow.first === null) this.#endTurns(flow);
     else if (flow.heapIndex !== -1) {
@@ -201,7 +185,6 @@ export class FairQueue<Item> {
     if (next === null) flow.last = previous;
     else next.previous = previous;
     queued.flow = null;
-    flow.cost -= queued.cost;
     this.#size -= 1;
   }
 
@@ -218,13 +201,11 @@ export class FairQueue<Item> {
   #enterTurns(flow: Flow<Item>): void {
     flow.start = Math.max(this.#virtualTime, flow.finish);
     flow.order = ++this.#order;
-    this.#extendHorizon(flow.start + flow.cost);
     this.#turns.add(flow);
   }
 
   /** Ends the turns of a flow of which nothing waits any more. */
   #endTurns(flow: Flow<Item>): void {
-    flow.cost = 0;
     if (!flow.isPaused) {
       this.#turns.remove(flow);
       this.#idleCount += 1;
@@ -235,11 +216,11 @@ export class FairQueue<Item> {
 
   /** Advances the virtual time past every finish tag: what was taken before the queue was empty does not count later. */
   #endBusyPeriod(): void {
-    this.#virtualTime = this.#horizon;
+    this.#virtualTime = this.#lastFinish;
     if (this.#virtualTime < restartAfter) return;
     for (const flow of this.#flows.values()) flow.finish = 0;
     this.#virtualTime = 0;
-    this.#horizon = 0;
+    this.#lastFinish = 0;
   }
 
   /** Deletes the idle flows whose finish tag does not matter any more. Their number must double before the next sweep, so that a sweep is paid for by the items since the last one. */
@@ -253,8 +234,9 @@ export class FairQueue<Item> {
     this.#idleLimit = Math.max(idleFlows, 2 * this.#idleCount);
   }
 
-  #extendHorizon(finish: number): void {
-    if (finish > this.#horizon) this.#horizon = finish;
+  #finish(flow: Flow<Item>, finish: number): void {
+    flow.finish = finish;
+    if (finish > this.#lastFinish) this.#lastFinish = finish;
   }
 }
 

@@ -93,17 +93,6 @@ describe("an item", () => {
     expect(world.queue.size).toBe(0);
   });
 
-  test("after all comes after what waits, and does not hold up what is added later", () => {
-    const world = new Numbered();
-    world.addMany("a", 2, 1000);
-    world.addMany("b", 3, 1);
-    world.queue.addAfterAll("barrier", world.entry("|", 1), 1);
-    world.addMany("c", 2, 1);
-    expect(world.take(8)).toBe("abcbcba|");
-    world.queue.addAfterAll("barrier", world.entry("|", 1), 1);
-    expect(world.take(2)).toBe("|-");
-  });
-
   test("of an unknown flow is not there", () => {
     expect(new FairQueue().takeFrom("a")).toBeNull();
     expect(new FairQueue().peek()).toBeNull();

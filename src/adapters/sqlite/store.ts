@@ -17,7 +17,7 @@ export type SqliteStoreOptions = {
   readonly clock?: Pick<Clock, "nowMs">;
   /** Receives the duration of the commit of each group that wrote. */
   readonly onCommitted?: (durationMs: number) => void;
-  /** Maximum number of waiting operations; more are rejected with `StoreOverloadedError`. */
+  /** Limit for the cost of all waiting requests. An account whose requests exceed its part is rejected with `StoreOverloadedError`. */
   readonly queueLimit?: number;
   /**
    * Maximum wait of an attempt's record for a commit that another operation starts. Only the next webhook of its lane waits

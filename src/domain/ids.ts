@@ -130,16 +130,23 @@ export function leastKeyAt(timeMs: number): number {
   return Math.floor(Math.max(0, timeMs - epochMs) / tickMs) * idSlots * keysPerTick;
 }
 
-let sequence: { next(nowMs: number): number } = new KeySequence(commandLineSlot + 1, -1);
+/** Where the ids of this thread come from; `null` until a store is opened. */
+let keys: KeySequence | KeyBlock | null = null;
+/** For ids that no store has: before one is opened. */
+const keysWithoutStore = new KeySequence(commandLineSlot + 1, -1);
 
-/** Sets where the ids of this thread come from. The opening of a store calls it, before anything creates an id. */
+/**
+ * Sets where the ids of this thread come from. The opening of a store calls it, before anything creates an id. A block does
+ * not replace a sequence: if a thread has a slot, it needs no keys of the slot of command lines.
+ */
 export function useKeys(source: KeySequence | KeyBlock): void {
-  sequence = source;
+  if (source instanceof KeyBlock && keys instanceof KeySequence) return;
+  keys = source;
 }
 
 /** Returns a new id, sortable by time, within one thread in the order of the calls. It never holds a `.`, which separates the signed parts of a webhook. */
 export function newId(prefix: IdPrefix, nowMs: number): string {
-  return encodeId(prefix, sequence.next(nowMs));
+  return encodeId(prefix, (keys ?? keysWithoutStore).next(nowMs));
 }
 
 /**

@@ -10,7 +10,7 @@ export type MovedTable = { readonly table: string; readonly rows: number };
 
 const pageSize = 1000;
 /** Tables that belong to a server and its files, which are not moved. */
-const notMoved = new Set(["schema_migrations", "instances", "server_keys"]);
+const notMoved = new Set(["schema_migrations", "instances", "server_keys", "command_line_keys"]);
 /** Columns of Postgres that SQLite lacks: its positions order the feed by themselves. */
 const feedOrderOfMoved = 0;
 

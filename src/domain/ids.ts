@@ -125,6 +125,11 @@ export function nextBlockStart(newestKey: number, nowMs: number): number {
   return hasRoom ? newestKey - (offset % keysOfCommand) + keysOfCommand : newestKey - offset + slotKeys;
 }
 
+/** Returns the least key of a time: no id made at or after `timeMs` has a smaller key. */
+export function leastKeyAt(timeMs: number): number {
+  return Math.floor(Math.max(0, timeMs - epochMs) / tickMs) * idSlots * keysPerTick;
+}
+
 let sequence: { next(nowMs: number): number } = new KeySequence(commandLineSlot + 1, -1);
 
 /** Sets where the ids of this thread come from. The opening of a store calls it, before anything creates an id. */

@@ -1,4 +1,5 @@
 import { statSync } from "node:fs";
+import { KeyBlock, KeySequence, useKeys } from "../../domain/ids.ts";
 import type { DeliveryPolicy } from "../../domain/deliveries/retry-policy.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { ClaimedOperations, IdempotencyClaim } from "../../ports/stores/idempotency-store.ts";
@@ -27,6 +28,9 @@ export type SqliteStoreOptions = {
   readonly host?: WriterHost;
 };
 
+/** Slot of the ids that the main thread of a server makes. */
+const mainThreadSlot = 1;
+
 /**
  * Opens the embedded store. A worker thread owns the only connection, so that a slow disk never stalls the event loop;
  * another thread makes the checkpoints. Rejects with `StartupError` (one line) for a database that cannot be used.
@@ -38,7 +42,8 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Serv
     options.onCommitted?.(durationMs);
   };
   const queue = new GroupQueue({ ...options, onCommitted }, "server");
-  await queue.opened;
+  const { newestKey } = await queue.opened;
+  useKeys(new KeySequence(mainThreadSlot, newestKey));
   if (options.path !== ":memory:" && options.host === undefined) checkpointer = new Checkpointer(options.path);
   const functions = bindOperations((operation, args) => queue.run(operation, args));
   const lingerMs = options.recordLingerMs ?? 0;
@@ -75,7 +80,8 @@ export async function openSqliteAdministration(
   path: string,
 ): Promise<{ readonly store: AdministrationStore; readonly migrations: number }> {
   const queue = new GroupQueue({ path, policy: null }, "beside");
-  const migrations = await queue.opened;
+  const { migrations, newestKey } = await queue.opened;
+  useKeys(new KeyBlock(newestKey + 1));
   const functions = bindOperations((operation, args) => queue.run(operation, args));
   return { store: { ...functions, close: () => queue.close() }, migrations };
 }

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { openSqliteAdministration, openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
+import { encodeId } from "../../../src/domain/ids.ts";
 import { openKeyring } from "../../../src/service/open-keyring.ts";
 import type { AdministrationStore, ServiceStore } from "../../../src/ports/stores/service-store.ts";
 import { runCommand } from "../../harness/service/service.ts";
@@ -297,7 +298,7 @@ describe("a change of encryption keys", () => {
     const { secretBox } = await openKeyring(store, { encryptionKeys: older, databasePath });
     const sealedCredential = secretBox.seal("token", "another row");
     const source = {
-      id: "src_1",
+      id: encodeId("src", 1),
       name: "crm",
       accountId: null,
       kind: "polyai-legacy",
@@ -309,7 +310,7 @@ describe("a change of encryption keys", () => {
     const { code, out, error } = await run("reencrypt");
     expect(code).toBe(1);
     expect(out).toContain("2 values re-encrypted");
-    expect(error).toBe("ringback reencrypt: the credential of src_1 cannot be decrypted and was left unchanged");
+    expect(error).toBe(`ringback reencrypt: the credential of ${encodeId("src", 1)} cannot be decrypted and was left unchanged`);
   });
 });
 

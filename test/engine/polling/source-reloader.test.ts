@@ -4,7 +4,7 @@ import { createSecretBox } from "../../../src/adapters/sealing/secret-box.ts";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import type { Observation } from "../../../src/domain/calls/call.ts";
 import { StoreUnavailableError } from "../../../src/domain/errors.ts";
-import { newId } from "../../../src/domain/ids.ts";
+import { encodeId, newId } from "../../../src/domain/ids.ts";
 import { associatedData } from "../../../src/domain/secrets/sealed-identity.ts";
 import { SourceReloader } from "../../../src/engine/polling/source-reloader.ts";
 import type { RegistrableSource } from "../../../src/engine/sources/registrable-source.ts";
@@ -85,7 +85,7 @@ class DirectoryWorld {
 describe("a source that is set while the service runs", () => {
   test("is polled, and may be used by whom it is for", async () => {
     const world = new DirectoryWorld();
-    const { id: accountId } = await store.ensureAccount({ ...account, name: "acme" });
+    const { id: accountId } = await store.ensureAccount({ ...account, id: encodeId("acc", 1), name: "acme" });
     await world.directory.refresh();
     expect([...world.registrable.keys()]).toEqual([]);
     await world.set("shared");
@@ -94,10 +94,10 @@ describe("a source that is set while the service runs", () => {
     await world.polling.watch("OUT-1", { sourceName: "shared" });
     expect(world.polling.notified).toEqual(["1 call.queued"]);
     expect(world.upstream("https://one.example").polls).toHaveLength(1);
-    const other = { ...account, id: "acc_other" };
+    const [owner, other] = [1, 2].map((key) => ({ ...account, id: encodeId("acc", key) })) as [typeof account, typeof account];
     const mayUse = (name: string, who: typeof account) => world.registrable.get(name)?.mayUse(who);
-    expect([mayUse("shared", account), mayUse("shared", other)]).toEqual([true, true]);
-    expect([mayUse("own", account), mayUse("own", other)]).toEqual([true, false]);
+    expect([mayUse("shared", owner), mayUse("shared", other)]).toEqual([true, true]);
+    expect([mayUse("own", owner), mayUse("own", other)]).toEqual([true, false]);
   });
 
   test("takes up the calls that were registered before it was known", async () => {

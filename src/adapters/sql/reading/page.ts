@@ -38,3 +38,28 @@ export async function listByIds<View>(
   const rows = await db.all(`${select} where ${where} order by ${idColumn} desc limit ?${next}`, ...values, request.limit + 1);
   return pageOf(rows, request, (row) => integer(row, "id"), toView);
 }
+
+/** The rows of one owner in a table. An index begins with the owner's column and the status, and ends with the id. */
+export type StatusRanges = {
+  /** Table with its alias. */
+  readonly table: "watches w" | "deliveries d";
+  /** Condition that selects the owner. */
+  readonly owner: Condition;
+  readonly statuses: readonly string[];
+};
+
+/**
+ * Returns the condition that `idColumn` is among the newest `count` ids before `cursor` of each status. No index holds the
+ * ids of all statuses in order, so one range for each status is read.
+ */
+export function amongNewest(idColumn: string, { table, owner, statuses }: StatusRanges, cursor: string | null, count: number): Condition {
+  const lastId = cursor === null ? Number.MAX_SAFE_INTEGER : decodeNumberCursor(cursor);
+  const alias = table.slice(-1);
+  const [ownerSql, ...ownerValues] = owner;
+  const ranges = statuses.map(
+    (status) =>
+      `select id from (select ${alias}.id from ${table} where ${ownerSql} and ${alias}.status = '${status}' and ${alias}.id < ?
+         order by ${alias}.id desc limit ?) newest_${status}`,
+  );
+  return [`${idColumn} in (${ranges.join(" union all ")})`, ...statuses.flatMap(() => [...ownerValues, lastId, count])];
+}

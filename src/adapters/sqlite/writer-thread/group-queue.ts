@@ -7,7 +7,7 @@ import { systemClock } from "../../clock.ts";
 import type { ConnectionRole } from "../connection/open-connection.ts";
 import type { OperationNumber } from "../operations.ts";
 import type { Answer, ClaimedResult, ClaimedValue, DraftResult, Request } from "./group.ts";
-import type { FromWorker, ToWorker, WorkerOptions } from "./writer.ts";
+import type { FromWorker, Opened, ToWorker, WorkerOptions } from "./writer.ts";
 
 export type GroupQueueOptions = Pick<WorkerOptions, "path" | "policy"> & {
   /** Replaces the machine's clock. */
@@ -65,8 +65,7 @@ type Waiting = {
  * one.
  */
 export class GroupQueue {
-  /** Resolves with the number of applied migrations. */
-  readonly opened: Promise<number>;
+  readonly opened: Promise<Opened>;
   readonly fatal: Promise<Error>;
   readonly #host: WriterHost;
   readonly #worker: WriterThread;
@@ -74,7 +73,7 @@ export class GroupQueue {
   readonly #onCommitted: (durationMs: number) => void;
   readonly #closed = Promise.withResolvers<void>();
   readonly #fatal = Promise.withResolvers<Error>();
-  readonly #opened = Promise.withResolvers<number>();
+  readonly #opened = Promise.withResolvers<Opened>();
   #waiting: Waiting[] = [];
   #running: readonly Waiting[] = [];
   #state: "open" | "closing" | "closed" | "broken" = "open";
@@ -190,7 +189,7 @@ export class GroupQueue {
   #receive(message: FromWorker): void {
     switch (message.kind) {
       case "ready":
-        this.#opened.resolve(message.migrations);
+        this.#opened.resolve(message);
         return;
       case "refused":
         this.#state = "closed";

@@ -258,6 +258,20 @@ export function gatherWatchedCall(
   };
 }
 
+/** Reads the attempt that a delivery's row holds in place of a row of attempts; `null` if its attempts have rows. */
+export function attemptInDelivery(row: Row): Attempt | null {
+  if (row["attempt_duration_ms"] === null) return null;
+  return {
+    number: 1,
+    startedAtMs: integer(row, "first_attempt_at"),
+    durationMs: integer(row, "attempt_duration_ms"),
+    statusCode: integer(row, "attempt_status_code"),
+    error: null,
+    responseExcerpt: text(row, "attempt_response_excerpt"),
+    decision: "delivered",
+  };
+}
+
 export function attemptOf(row: Row): Attempt {
   const code = textOrNull(row, "error_code") as NonNullable<Attempt["error"]>["code"] | null;
   return {

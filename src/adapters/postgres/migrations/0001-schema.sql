@@ -306,6 +306,11 @@ create table deliveries (
   first_attempt_at bigint,
   first_failed_at bigint,
   settled_at bigint,
+  -- The first attempt of a delivery that it delivered without further effects, in place of a row of attempts. It began at
+  -- first_attempt_at. null: its attempts have rows.
+  attempt_duration_ms integer,
+  attempt_status_code integer,
+  attempt_response_excerpt text,
   -- The instance that holds the lease (a token of `instances`) and the number of the lease (`lease_tokens`): both or neither.
   lease_owner bigint,
   lease_token bigint,

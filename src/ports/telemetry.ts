@@ -22,5 +22,7 @@ export interface Metrics {
   /** `skewMs` is the own clock minus the upstream's. */
   clockSkew(source: string, skewMs: number): void;
   wallClockStepped(): void;
+  /** A counter of the store differed from the rows that it counts. */
+  counterCorrected(): void;
   httpAnswered(route: string, status: number, durationMs: number): void;
 }

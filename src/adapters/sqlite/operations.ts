@@ -23,6 +23,7 @@ import * as secrets from "./registration/secrets.ts";
 import * as storedAnswers from "./registration/stored-answers.ts";
 import * as watchRemoval from "./registration/watches.ts";
 import * as retention from "./retention/delete-expired.ts";
+import * as recount from "./retention/recount.ts";
 
 /** The functions of the port that are one operation of the writer thread each. */
 export type OperationPort = Omit<ServiceStore, "fatal" | "close" | "underKey">;
@@ -62,6 +63,7 @@ const writes = {
   ...operationalEvents.writes,
   ...recordAttempt.writes,
   ...recover.writes,
+  ...recount.writes,
   ...retention.writes,
   moveSchedule,
   ...secrets.writes,

@@ -1,5 +1,6 @@
 import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from "node:sqlite";
 import type { DeliveryPolicy } from "../../../domain/deliveries/retry-policy.ts";
+import { Counters } from "./counters.ts";
 import type { SqlTransaction } from "../../sql/queries.ts";
 
 /** Row as node:sqlite returns it. */
@@ -10,6 +11,7 @@ export type Value = SQLInputValue | boolean;
 export class Database implements SqlTransaction {
   readonly rowLock = "";
   readonly connection: DatabaseSync;
+  readonly counters = new Counters();
   readonly #policy: DeliveryPolicy | null;
   readonly #statements = new Map<string, StatementSync>();
   #lastLeaseToken = 0;
@@ -45,6 +47,20 @@ export class Database implements SqlTransaction {
   /** Returns the row id of the inserted row. */
   insert(sql: string, ...values: readonly Value[]): number {
     return Number(this.#prepare(sql).run(...values.map(toSql)).lastInsertRowid);
+  }
+
+  /** Runs statements in one transaction, which commits what they counted as well. */
+  transaction(run: () => void): void {
+    this.run("begin immediate");
+    try {
+      run();
+      this.counters.write(this);
+      this.run("commit");
+    } catch (error) {
+      this.counters.forget();
+      this.run("rollback");
+      throw error;
+    }
   }
 
   /** Returns a token that is unique in this process. The start of a server clears the leases of the process before it. */

@@ -63,6 +63,7 @@ function registerWatch(db: Database, draft: WatchDraft): RegisterWatchResult {
     nowMs,
     draft.expiresAtMs,
   );
+  db.counters.countWatches(accountKey, null, "active");
   const showsGeneratedSecret = ensured?.showsGeneratedSecret ?? false;
   if (known === undefined && endpoint?.state !== "disabled")
     return { kind: "created", showsGeneratedSecret, ...firstWatchOf(draft, endpoint) };

@@ -47,7 +47,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Serv
   const queue = new GroupQueue({ ...options, onCommitted }, "server");
   const reader = hasThreads ? new ReadQueue({ path: options.path }) : null;
   await openConnections(queue, reader);
-  if (hasThreads) checkpointer = new Checkpointer(options.path);
+  if (reader !== null) checkpointer = new Checkpointer(options.path, reader);
   const functions = bindOperations((operation, args) =>
     reader !== null && isReadersRead(operation) ? reader.run(operation, args) : queue.run(operation, args),
   );

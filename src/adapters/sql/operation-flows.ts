@@ -120,6 +120,8 @@ export const operationFlows: {
   releaseCalls: { ...instance, costOf: lengthOf },
   publishSourceEvent: instance,
   deleteExpired: { ...instance, costOf: ({ limit }) => limit },
+  // A portion takes as long as some tens of rows that are written.
+  recountPortion: { ...instance, costOf: () => 50 },
   // Operations that were requested before carry times of before the step.
   moveSchedule: { flowOf: shared(sharedFlows.schedule), costOf: () => 1000, isRefusable: false, isAfterAll: true },
   listSources: instance,

@@ -7,7 +7,7 @@ import type { SqlTransaction } from "../../sql/queries.ts";
 export type Row = Record<string, SQLOutputValue>;
 export type Value = SQLInputValue | boolean;
 
-/** Connection of the writer thread: prepared statements by their text, the delivery policy and the lease tokens. */
+/** Connection of one thread: prepared statements by their text, the delivery policy and the lease tokens. */
 export class Database implements SqlTransaction {
   readonly rowLock = "";
   readonly connection: DatabaseSync;
@@ -16,14 +16,14 @@ export class Database implements SqlTransaction {
   readonly #statements = new Map<string, StatementSync>();
   #lastLeaseToken = 0;
 
-  /** `policy` is `null` for administration, which sends nothing. */
+  /** `policy` is `null` for administration and for the reader, which send nothing. */
   constructor(connection: DatabaseSync, policy: DeliveryPolicy | null) {
     this.connection = connection;
     this.#policy = policy;
   }
 
   get policy(): DeliveryPolicy {
-    if (this.#policy === null) throw new Error("a connection for administration has no delivery policy");
+    if (this.#policy === null) throw new Error("a connection for administration or reading has no delivery policy");
     return this.#policy;
   }
 

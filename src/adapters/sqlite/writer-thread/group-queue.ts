@@ -92,6 +92,8 @@ export class GroupQueue {
   #isDue = false;
   #lingerTimer: Timer | null = null;
   #closeTimer: Timer | null = null;
+  /** Whether the connection may close. */
+  #isReleased = false;
 
   constructor(options: GroupQueueOptions, role: ConnectionRole) {
     const workerData: WorkerOptions = { path: options.path, policy: options.policy, role, nowMs: (options.clock ?? systemClock).nowMs() };
@@ -146,10 +148,16 @@ export class GroupQueue {
     });
   }
 
-  async close(): Promise<void> {
+  /** Finishes accepted operations, and closes the connection once `readers` have closed theirs. May be called twice. */
+  async close(readers: Promise<void> | null = null): Promise<void> {
     if (this.#state === "open") {
       this.#state = "closing";
+      this.#isReleased = readers === null;
       if (this.#running.length === 0) this.#post();
+      void readers?.then(() => {
+        this.#isReleased = true;
+        this.#post();
+      });
       this.#closeTimer = this.#host.setTimer(closeTimeoutMs, () => void this.#worker.terminate());
     }
     await this.#closed.promise;
@@ -165,7 +173,7 @@ export class GroupQueue {
   #post(): void {
     if (this.#running.length > 0 || this.#state === "broken" || this.#state === "closed") return;
     if (this.#waiting.size === 0) {
-      if (this.#state === "closing") this.#send({ kind: "close" });
+      if (this.#state === "closing" && this.#isReleased) this.#send({ kind: "close" });
       return;
     }
     if (!this.#isDue && this.#state === "open") return;
@@ -238,7 +246,8 @@ export class GroupQueue {
   }
 }
 
-function settle(waiting: Waiting, answer: Answer | undefined): void {
+/** Settles the promise of an operation with the answer of its thread. */
+export function settle(waiting: Pick<Waiting, "resolve" | "reject">, answer: Answer | undefined): void {
   if (answer === undefined) waiting.reject(new Error("the database thread sent too few answers"));
   else if (answer.ok) waiting.resolve(answer.value);
   else if (answer.code === "cursor-invalid") waiting.reject(new CursorInvalidError());

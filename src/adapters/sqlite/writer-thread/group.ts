@@ -164,11 +164,12 @@ function runWrite(db: Database, request: Request, index: number, claimed: Claime
     : claimed.run(index, claim, () => runOperation(db, request.operation, request.args));
 }
 
-function success(value: unknown): Answer {
+export function success(value: unknown): Answer {
   return { ok: true, value };
 }
 
-function failure(error: unknown): Answer {
+/** Returns the answer of an operation that failed. Throws the error of a failed database. */
+export function failure(error: unknown): Answer {
   if (isFatalCode(resultCodeOf(error))) throw error;
   return {
     ok: false,
@@ -177,7 +178,7 @@ function failure(error: unknown): Answer {
   };
 }
 
-function rollback(connection: DatabaseSync): void {
+export function rollback(connection: DatabaseSync): void {
   try {
     connection.exec("rollback");
   } catch {

@@ -150,8 +150,7 @@ export function newId(prefix: IdPrefix, nowMs: number): string {
 }
 
 /**
- * Returns the id of an event, which is also the `webhook-id`. It depends on the facts alone, so that a restored copy or a
- * fenced instance that sees the same transition creates the same id.
+ * Returns the id of an event, which is also the `webhook-id`. It depends on the facts alone, so that a restored copy, or a fenced instance, creates the same id for the same transition.
  */
 export function eventId(watchId: string, sequence: number, type: string, status: string | null, reason: string): string {
   const facts = JSON.stringify([watchId, sequence, type, status, reason]);

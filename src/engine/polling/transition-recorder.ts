@@ -137,7 +137,7 @@ export class TransitionRecorder {
   #delayAfter(call: PolledCall, { next }: PollDecision): number {
     this.#options.calls.updateAge(call);
     const { gate, setup } = call.source;
-    // The jitter spreads calls that were registered together; its mean is the interval.
+    // The jitter spreads calls that were registered together. The mean delay is the interval.
     if (next.kind !== "delay") return call.intervalMs * (0.9 + 0.2 * this.#options.random());
     // A failing call must not be polled more often than the stretched interval of the others.
     return gate.rate.intervalMs > setup.intervalMinMs ? Math.max(next.delayMs, gate.rate.intervalMs) : next.delayMs;

@@ -16,7 +16,7 @@ export const eventDataExample = {
   metadata: { lead_id: "00Q5g000" },
 };
 
-/** `data` of every event of a watch. All keys are always present; those of `endpoint.test` are `null`. */
+/** `data` of every event of a watch. All keys are always present. In `endpoint.test` they are `null`. */
 export const eventDataSchema = z
   .object({
     watch_id: z.string().nullable(),
@@ -39,7 +39,7 @@ export const eventDataSchema = z
   })
   .openapi("EventData", { example: eventDataExample });
 
-/** `data` of the operational events; `null` where a key does not apply. */
+/** `data` of the operational events. A key that does not apply is `null`. */
 export const operationalDataSchema = z
   .object({
     endpoint_id: z.string().nullable(),

@@ -7,10 +7,12 @@ import { StoreUnavailableError } from "../../../src/domain/errors.ts";
 import { newId } from "../../../src/domain/ids.ts";
 import { associatedData } from "../../../src/domain/secrets/sealed-identity.ts";
 import { SourceReloader } from "../../../src/engine/polling/source-reloader.ts";
+import { Loop } from "../../../src/engine/runtime/loop.ts";
 import type { RegistrableSource } from "../../../src/engine/sources/registrable-source.ts";
 import type { ServiceStore } from "../../../src/ports/stores/service-store.ts";
 import type { SourceDraft } from "../../../src/ports/stores/source-store.ts";
 import { broken, fine, missing, PollingWorld, ScriptedSource, unauthorized } from "../../harness/polling.ts";
+import { silentLogger } from "../../harness/silent-telemetry.ts";
 import { account } from "../../http/views.ts";
 import { expectKind, minute, second, testPolicy } from "../../harness/store-drafts.ts";
 
@@ -115,9 +117,9 @@ describe("a source that is set while the service runs", () => {
   test("is read once, and again when it changes", async () => {
     const world = new DirectoryWorld();
     await world.set("shared");
-    for (let n = 0; n < 3; n++) await world.directory.tick();
+    for (let n = 0; n < 3; n++) await world.directory.refresh();
     await world.set("shared", { maxPollsPerSecond: 5 });
-    for (let n = 0; n < 3; n++) await world.directory.tick();
+    for (let n = 0; n < 3; n++) await world.directory.refresh();
     expect(world.logged.map((line) => line.split(" {")[0])).toEqual(["info source.added", "info source.changed"]);
   });
 
@@ -269,11 +271,19 @@ test("a store that is away is waited for", async () => {
   const world = new DirectoryWorld();
   await world.set("shared");
   world.storeFailure = new StoreUnavailableError("away");
-  await world.directory.tick();
   await expect(world.directory.refresh()).rejects.toThrow(StoreUnavailableError);
-  world.storeFailure = new Error("a bug");
-  await expect(world.directory.tick()).rejects.toThrow("a bug");
+  const { clock } = world.polling;
+  const warn = (_: unknown, message: string) => void world.logged.push(`warn ${message}`);
+  const loop = new Loop({
+    name: "sources",
+    everyMs: 2000,
+    tick: () => world.directory.refresh(),
+    clock,
+    logger: { ...silentLogger, warn },
+  });
+  await loop.tick();
+  expect(world.logged).toEqual(["warn loop.waits_for_store"]);
   world.storeFailure = null;
-  await world.directory.tick();
+  await loop.tick();
   expect([...world.registrable.keys()]).toEqual(["shared"]);
 });

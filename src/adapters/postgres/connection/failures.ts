@@ -15,11 +15,15 @@ export class StatementTimeoutError extends StoreUnavailableError {}
 /** SQLSTATEs of a canceled statement and of a lock that was not available in time. */
 const timeouts = new Set(["57014", "55P03"]);
 /**
- * SQLSTATEs of deadlocks and serialization failures; of a cached plan whose tables a newer version has changed, which a new
- * connection plans again; and of a session that was ended while idle in a transaction, which therefore was not committed.
+ * SQLSTATEs after which a transaction is repeated: deadlock, serialization failure, a cached plan whose tables a newer
+ * version changed (a new connection makes a new plan), and a session that was ended while idle in a transaction (nothing
+ * was committed).
  */
 const conflicts = new Set(["40P01", "40001", "0A000", "25P03"]);
-/** SQLSTATEs of a unique or foreign key violated by a concurrent transaction, whose change the next try reads. If the violation persists, it is a bug. */
+/**
+ * SQLSTATEs of a unique or foreign key that a concurrent change made this transaction violate. The next try reads that
+ * change. A violation that persists is a bug.
+ */
 const overtakings = new Set(["23505", "23503"]);
 /** SQLSTATEs after which a connection is discarded: closing, broken, to a server that became a replica, or with outdated plans. */
 const brokenStates = /^(?:08|57P|25006|25P03|0A000)/;

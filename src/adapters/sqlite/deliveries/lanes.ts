@@ -48,7 +48,7 @@ export function requeue(db: Database, endpointKey: number, deliveries: readonly 
   refreshDue(db, endpointKey);
 }
 
-/** Settles the deliveries that a delivered event made pointless. An attempt in flight keeps its lease until it is recorded. */
+/** Settles the deliveries that a delivered event supersedes. An attempt in flight keeps its lease until it is recorded. */
 export function supersede(
   db: Database,
   lane: { readonly watchKey: number; readonly endpointKey: number; readonly late: LatePolicy },

@@ -25,5 +25,7 @@ export interface Metrics {
   /** Sets the clock skew of a source. `skewMs` is the time of this machine minus that of the upstream. */
   clockSkew(source: string, skewMs: number): void;
   wallClockStepped(): void;
+  /** A counter of the store differed from the rows that it counts. */
+  counterCorrected(): void;
   httpAnswered(route: string, status: number, durationMs: number): void;
 }

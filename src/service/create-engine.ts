@@ -1,5 +1,6 @@
 import type { Config } from "./config.ts";
 import { Authenticator } from "../engine/requests/authentication.ts";
+import { CounterRecount } from "../engine/runtime/counter-recount.ts";
 import { RetentionCleaner } from "../engine/runtime/retention-cleaner.ts";
 import { DeliveryLimits } from "../engine/delivery/delivery-limits.ts";
 import { Dispatcher } from "../engine/delivery/dispatcher.ts";
@@ -77,6 +78,7 @@ type Parts = {
   readonly manualDelivery: ManualSender;
   readonly coordinator: InstanceCoordinator | null;
   readonly cleaner: RetentionCleaner;
+  readonly recount: CounterRecount;
 };
 
 /** Creates the engine on an open store: polling, then delivery, then, on a shared database, the place among the instances. */
@@ -110,6 +112,7 @@ export function createEngine(dependencies: EngineDependencies): Engine {
     sourceEvents,
   });
   const cleaner = new RetentionCleaner({ store, clock, logger, retentionDays: config.retentionDays });
+  const recount = new CounterRecount({ store, clock, logger, metrics });
   const supervisor = new Supervisor({
     clock,
     logger,
@@ -117,7 +120,7 @@ export function createEngine(dependencies: EngineDependencies): Engine {
     // Instances that share a database share its due times, so only the eldest moves them.
     onClockSetBack: async (deltaMs) => (coordinator?.isEldest === false ? undefined : store.moveSchedule(deltaMs)),
   });
-  addLoops(supervisor, { poller, reloader, dispatcher, coordinator, cleaner });
+  addLoops(supervisor, { poller, reloader, dispatcher, coordinator, cleaner, recount });
   const isStoreReachable = () => coordinator?.membership.isReachable ?? true;
   let isDrained = false;
   return {
@@ -155,6 +158,7 @@ export function createEngine(dependencies: EngineDependencies): Engine {
       isDrained = true;
       waiters.stop();
       cleaner.stop();
+      recount.stop();
       coordinator?.drain();
       await Promise.all([supervisor.stop(graceMs), poller.stop(graceMs), dispatcher.stop(graceMs)]);
     },
@@ -238,8 +242,11 @@ function createInstances(
   });
 }
 
-function addLoops(supervisor: Supervisor, parts: Pick<Parts, "poller" | "reloader" | "dispatcher" | "coordinator" | "cleaner">): void {
-  const { poller, reloader, dispatcher, coordinator, cleaner } = parts;
+function addLoops(
+  supervisor: Supervisor,
+  parts: Pick<Parts, "poller" | "reloader" | "dispatcher" | "coordinator" | "cleaner" | "recount">,
+): void {
+  const { poller, reloader, dispatcher, coordinator, cleaner, recount } = parts;
   supervisor.add({ name: "poller", everyMs: poller.tickEveryMs, tick: () => poller.tick() });
   if (coordinator === null) {
     supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.tick() });
@@ -251,4 +258,5 @@ function addLoops(supervisor: Supervisor, parts: Pick<Parts, "poller" | "reloade
     supervisor.add({ name: "sweep", everyMs: coordinator.sweepEveryMs, tick: () => coordinator.sweep() });
   }
   supervisor.add({ name: "cleaner", everyMs: cleaner.tickEveryMs, tick: () => cleaner.tick() });
+  supervisor.add({ name: "recount", everyMs: recount.tickEveryMs, tick: () => recount.tick() });
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { newId } from "../../src/domain/ids.ts";
+import { encodeId, newId } from "../../src/domain/ids.ts";
 import type { Account, ApiKeyDraft } from "../../src/ports/stores/account-store.ts";
 import { hour, startMs } from "../harness/store-drafts.ts";
 import type { OpenWorld, StoreBackend } from "./store-backend.ts";
@@ -82,17 +82,18 @@ export function accountsSuite(backend: StoreBackend): void {
     it("of the environment are found under any of their fingerprints, until they are replaced", async () => {
       const world = await open();
       const account = await world.account();
-      const ensure = (id: string, fingerprints: readonly string[]) =>
-        world.store.ensureKey({ id, accountId: account.id, name: "environment", fingerprints, nowMs: world.nowMs });
-      expect(await ensure("key_1", ["one"])).toEqual({ kind: "ensured" });
-      expect(await world.store.findAccountByKey(["new one", "one"])).toEqual({ account, keyId: "key_1" });
-      await ensure("key_2", ["one again", "one"]);
-      expect(await world.store.findAccountByKey(["one"])).toMatchObject({ keyId: "key_1" });
-      await ensure("key_3", ["three"]);
+      const keyIds = [1, 2, 3, 4].map((key) => encodeId("key", key));
+      const ensure = (n: number, fingerprints: readonly string[]) =>
+        world.store.ensureKey({ id: keyIds[n - 1] ?? "", accountId: account.id, name: "environment", fingerprints, nowMs: world.nowMs });
+      expect(await ensure(1, ["one"])).toEqual({ kind: "ensured" });
+      expect(await world.store.findAccountByKey(["new one", "one"])).toEqual({ account, keyId: keyIds[0] });
+      await ensure(2, ["one again", "one"]);
+      expect(await world.store.findAccountByKey(["one"])).toMatchObject({ keyId: keyIds[0] });
+      await ensure(3, ["three"]);
       expect(await world.store.findAccountByKey(["one"])).toBeNull();
-      expect(await world.store.findAccountByKey(["three"])).toMatchObject({ keyId: "key_3" });
-      await ensure("key_4", ["one"]);
-      expect(await world.store.findAccountByKey(["one"])).toMatchObject({ keyId: "key_1" });
+      expect(await world.store.findAccountByKey(["three"])).toMatchObject({ keyId: keyIds[2] });
+      await ensure(4, ["one"]);
+      expect(await world.store.findAccountByKey(["one"])).toMatchObject({ keyId: keyIds[0] });
     });
 
     it("of the environment leave alone what another account has", async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { maxEventsPerWatch } from "../../src/domain/calls/transition.ts";
+import { encodeId } from "../../src/domain/ids.ts";
 import { day, minute, only, second, startMs, statusChange, typesOf } from "../harness/store-drafts.ts";
 import { worlds } from "./store-backend.ts";
 import type { StoreBackend } from "./store-backend.ts";
@@ -155,7 +156,7 @@ export function transitionsSuite(backend: StoreBackend): void {
 
     it("makes the same id for the same facts", async () => {
       const [one, two] = [await open(), await open()];
-      const id = "wch_01HZZZZZZZZZZZZZZZZZZZZZZZ";
+      const id = encodeId("wch", 1);
       for (const world of [one, two]) await world.watch("OUT-1", { id });
       const ids = await Promise.all([one, two].map(async (world) => only((await world.see("OUT-1", "queued")).jobs).event.id));
       expect(ids[0]).toBe(ids[1]);

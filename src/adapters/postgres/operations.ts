@@ -13,6 +13,7 @@ import * as recovery from "./deliveries/recover.ts";
 import * as schedule from "./deliveries/schedule.ts";
 import * as serverKeys from "./keys/server-keys.ts";
 import * as deliveryReading from "./reading/deliveries.ts";
+import * as endpointReading from "./reading/endpoints.ts";
 import * as eventReading from "./reading/events.ts";
 import * as feed from "./reading/feed.ts";
 import * as selects from "./reading/selects.ts";
@@ -23,6 +24,7 @@ import * as hookRegistration from "./registration/hooks.ts";
 import * as secrets from "./registration/secrets.ts";
 import * as storedAnswers from "./registration/stored-answers.ts";
 import * as watchRegistration from "./registration/watches.ts";
+import * as recount from "./retention/recount.ts";
 import * as retention from "./retention/delete-expired.ts";
 
 /** The methods of the port that are one operation each; the store batches the others. */
@@ -44,6 +46,7 @@ const reads = {
   ...stats.reads,
   ...watchReading.reads,
   ...viewReads(selects),
+  ...endpointReading.reads,
   ...storedAnswers.reads,
 } satisfies Operations<[Queries]>;
 
@@ -55,6 +58,7 @@ const writes = {
   ...schedule.writes,
   ...endpointRegistration.writes,
   ...hookRegistration.writes,
+  ...recount.writes,
   ...secrets.writes,
   ...watchRegistration.writes,
 } satisfies Operations<[Transaction]>;

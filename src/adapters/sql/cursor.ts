@@ -1,17 +1,12 @@
 import { CursorInvalidError } from "../../domain/errors.ts";
 import type { Page, PageRequest } from "../../ports/stores/read-store.ts";
 
-const integerCursor = /^\d{1,15}$/;
+const integerCursor = /^\d{1,16}$/;
 const pairCursor = /^(?:\d{1,15}\.)?\d{1,15}$/;
-const idCursor = /^[a-z]{2,5}_[A-Za-z0-9]{1,40}$/;
 
 /** Encodes the key of the last row as a cursor, so that inserts do not shift pages. Clients treat cursors as opaque. The decoder checks each cursor that a client sends. */
 export function encodeCursor(key: string | number): string {
   return Buffer.from(String(key)).toString("base64url");
-}
-
-export function decodeIdCursor(cursor: string): string {
-  return decode(cursor, idCursor);
 }
 
 export function decodeNumberCursor(cursor: string): number {

@@ -1,3 +1,4 @@
+import { decodeId, encodeId } from "../../domain/ids.ts";
 import type { Attempt } from "../../domain/deliveries/attempt.ts";
 import type { DeliveryState } from "../../domain/deliveries/delivery.ts";
 
@@ -12,8 +13,8 @@ export type Column<Source> = {
 
 type StateColumn = Omit<Column<never>, "valueOf"> & {
   /**
-   * Value written by an attempt that only settles its delivery as delivered: the decided one, a constant in SQL, or none.
-   * The statement of those attempts binds only the decided values.
+   * Value written by a first attempt that only settles its delivery as delivered: the decided one, a constant in SQL, or
+   * none. The statement of those attempts binds only the decided values.
    */
   readonly onPlainSuccess: "decided" | "unchanged" | { readonly constant: string };
 };
@@ -26,8 +27,8 @@ type StateField = Exclude<keyof DeliveryState, "id">;
  */
 const columnByField: Readonly<Record<StateField, StateColumn>> = {
   status: { name: "status", type: "text", onPlainSuccess: { constant: "'delivered'" } },
-  attemptCount: { name: "attempt_count", type: "integer", onPlainSuccess: "decided" },
-  stepsSpent: { name: "steps_spent", type: "integer", onPlainSuccess: "decided" },
+  attemptCount: { name: "attempt_count", type: "integer", onPlainSuccess: { constant: "1" } },
+  stepsSpent: { name: "steps_spent", type: "integer", onPlainSuccess: "unchanged" },
   nextAttemptAtMs: { name: "next_attempt_at", type: "bigint", onPlainSuccess: { constant: "null" } },
   firstAttemptAtMs: { name: "first_attempt_at", type: "bigint", onPlainSuccess: "decided" },
   firstFailedAtMs: { name: "first_failed_at", type: "bigint", onPlainSuccess: "unchanged" },
@@ -43,7 +44,7 @@ export const stateColumns: readonly (Column<DeliveryState> & StateColumn)[] = st
 
 /** Reads the state of a delivery. Needs the columns of deliveries. */
 export function deliveryStateOf(row: Readonly<Record<string, unknown>>): DeliveryState {
-  const state: Record<string, unknown> = { ...emptyState, id: row["id"] };
+  const state: Record<string, unknown> = { ...emptyState, id: encodeId("dlv", row["id"] as number) };
   for (const [field, { name }] of stateEntries) state[field] = row[name];
   return state as DeliveryState;
 }
@@ -66,10 +67,10 @@ export type NewDeliveryRow = {
 
 /** Columns of a new delivery. `ofEvent`: the event has a column of this name and value, and Postgres copies it from there. */
 export const newDeliveryColumns: readonly (Column<NewDeliveryRow> & { readonly ofEvent: boolean })[] = [
-  { name: "id", type: "text", ofEvent: false, valueOf: ({ id }) => id },
-  { name: "account_id", type: "text", ofEvent: true, valueOf: ({ accountId }) => accountId },
-  { name: "endpoint_id", type: "text", ofEvent: false, valueOf: ({ endpointId }) => endpointId },
-  { name: "watch_id", type: "text", ofEvent: true, valueOf: ({ watchId }) => watchId },
+  { name: "id", type: "bigint", ofEvent: false, valueOf: ({ id }) => decodeId(id) },
+  { name: "account_id", type: "bigint", ofEvent: true, valueOf: ({ accountId }) => decodeId(accountId) },
+  { name: "endpoint_id", type: "bigint", ofEvent: false, valueOf: ({ endpointId }) => decodeId(endpointId) },
+  { name: "watch_id", type: "bigint", ofEvent: true, valueOf: ({ watchId }) => (watchId === null ? null : decodeId(watchId)) },
   { name: "sequence", type: "integer", ofEvent: true, valueOf: ({ sequence }) => sequence },
   { name: "terminal", type: "boolean", ofEvent: true, valueOf: ({ terminal }) => terminal },
   { name: "next_attempt_at", type: "bigint", ofEvent: false, valueOf: ({ nextAttemptAtMs }) => nextAttemptAtMs },

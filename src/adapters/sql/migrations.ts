@@ -21,16 +21,16 @@ export function readMigrations(folder: URL): readonly Migration[] {
  * database of a newer program, or of migrations with another text.
  */
 export function pendingMigrations(applied: readonly AppliedMigration[], known: readonly Migration[]): readonly Migration[] {
+  for (const [index, { name, checksum }] of applied.slice(0, known.length).entries()) {
+    const migration = known[index];
+    if (name !== migration?.name || checksum !== migration?.checksum)
+      throw new StartupError(
+        `migration ${String(name)} of the database differs from that of this program (${String(migration?.name)}): start the version that created the database, or begin with an empty one`,
+      );
+  }
   if (applied.length > known.length)
     throw new StartupError(
       `the database is newer than this program (it has migration ${String(applied.at(-1)?.name)}): start the newer version`,
     );
-  for (const [index, { name, checksum }] of applied.entries()) {
-    const migration = known[index];
-    if (name !== migration?.name || checksum !== migration?.checksum)
-      throw new StartupError(
-        `migration ${String(migration?.name)} of the database differs from that of this program: start the version that created the database`,
-      );
-  }
   return known.slice(applied.length);
 }

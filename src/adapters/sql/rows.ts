@@ -5,6 +5,8 @@ import type { Delivery } from "../../domain/deliveries/delivery.ts";
 import type { AttemptInput, HostStatus } from "../../domain/deliveries/delivery-decision.ts";
 import type { Endpoint, EndpointHealth } from "../../domain/deliveries/endpoint.ts";
 import type { RingbackEvent } from "../../domain/events/event.ts";
+import { decodeId, encodeId } from "../../domain/ids.ts";
+import type { IdPrefix } from "../../domain/ids.ts";
 import { filterFromRow, isStillSubscribed } from "../../domain/events/event-filter.ts";
 import type { EventFilter } from "../../domain/events/event-filter.ts";
 import type { Watch } from "../../domain/calls/watch.ts";
@@ -18,6 +20,12 @@ export type Row = Readonly<Record<string, unknown>>;
 // Both schemas enforce the types of their columns, so these functions only assert them.
 export const text = (row: Row, column: string) => row[column] as string;
 export const textOrNull = (row: Row, column: string) => row[column] as string | null;
+/** Reads a key as the text of its id. */
+export const id = (row: Row, prefix: IdPrefix, column: string) => encodeId(prefix, row[column] as number);
+export const idOrNull = (row: Row, prefix: IdPrefix, column: string) =>
+  row[column] === null ? null : encodeId(prefix, row[column] as number);
+/** Returns the key of an id; `null` if there is no id. */
+export const keyOrNull = (idOrNone: string | null) => (idOrNone === null ? null : decodeId(idOrNone));
 export const integer = (row: Row, column: string) => row[column] as number;
 export const integerOrNull = (row: Row, column: string) => row[column] as number | null;
 /** Reads a boolean, which SQLite stores as 0 or 1. */
@@ -39,12 +47,12 @@ export function callStatusOf(row: Row): CallStatus {
 /** Maps a row with the columns of watches and `source_name`, `call_sid`, `callback_url`. */
 export function watchOf(row: Row): Watch {
   return {
-    id: text(row, "id"),
-    accountId: text(row, "account_id"),
+    id: id(row, "wch", "id"),
+    accountId: id(row, "acc", "account_id"),
     sourceName: text(row, "source_name"),
-    callId: text(row, "call_id"),
+    callId: id(row, "call", "call_id"),
     callSid: text(row, "call_sid"),
-    endpointId: textOrNull(row, "endpoint_id"),
+    endpointId: idOrNull(row, "ep", "endpoint_id"),
     callbackUrl: textOrNull(row, "callback_url"),
     status: text(row, "status") as Watch["status"],
     endReason: textOrNull(row, "end_reason") as Watch["endReason"],
@@ -70,8 +78,8 @@ export function isSubscribedRow(row: Row, hookFilters: readonly EventFilter[]): 
 /** Maps a row with the columns of endpoints and `origin`. */
 export function endpointOf(row: Row): Endpoint {
   return {
-    id: text(row, "id"),
-    accountId: text(row, "account_id"),
+    id: id(row, "ep", "id"),
+    accountId: id(row, "acc", "account_id"),
     url: text(row, "url"),
     origin: text(row, "origin"),
     format: text(row, "format") as Endpoint["format"],
@@ -102,8 +110,8 @@ function healthOf(row: Row): EndpointHealth {
 
 /** Reads the state of an endpoint and its host, from the columns of endpoints, `origin`, and `hostColumns`. */
 export function endpointStateOf(row: Row): Pick<AttemptInput, "endpointId" | "origin" | "endpoint" | "host"> {
-  const { id, origin, state, reason, sinceMs, health } = endpointOf(row);
-  return { endpointId: id, origin, endpoint: { state, reason, sinceMs, health }, host: hostStatusOf(row) };
+  const { id: endpointId, origin, state, reason, sinceMs, health } = endpointOf(row);
+  return { endpointId, origin, endpoint: { state, reason, sinceMs, health }, host: hostStatusOf(row) };
 }
 
 /** Columns for `hostStatusOf`, from a host `h`. */
@@ -117,7 +125,7 @@ export function hostStatusOf(row: Row): HostStatus {
     pausedSinceMs: integerOrNull(row, "host_paused_since"),
     consecutivePauses: integer(row, "host_consecutive_pauses"),
     rateLimits: {
-      endpointId: textOrNull(row, "host_rate_limited_endpoint_id"),
+      endpointId: idOrNull(row, "ep", "host_rate_limited_endpoint_id"),
       atMs: integerOrNull(row, "host_rate_limited_at"),
       otherAtMs: integerOrNull(row, "host_other_rate_limited_at"),
     },
@@ -128,7 +136,7 @@ export function hostStatusOf(row: Row): HostStatus {
 export function eventOf(row: Row): RingbackEvent {
   return {
     id: text(row, "event_id"),
-    accountId: text(row, "account_id"),
+    accountId: id(row, "acc", "account_id"),
     timestampMs: integer(row, "timestamp"),
     type: text(row, "event_type"),
     data: json(row, "data"),
@@ -139,21 +147,21 @@ export function eventOf(row: Row): RingbackEvent {
 export function deliveryOf(row: Row): Delivery {
   return {
     ...deliveryStateOf(row),
-    accountId: text(row, "account_id"),
+    accountId: id(row, "acc", "account_id"),
     eventId: text(row, "event_id"),
     eventType: text(row, "event_type"),
-    watchId: textOrNull(row, "watch_id"),
+    watchId: idOrNull(row, "wch", "watch_id"),
     callSid: textOrNull(row, "call_sid"),
-    endpointId: text(row, "endpoint_id"),
+    endpointId: id(row, "ep", "endpoint_id"),
     createdAtMs: integer(row, "created_at"),
   };
 }
 
 export function sourceOf(row: Row): StoredSource {
   return {
-    id: text(row, "id"),
+    id: id(row, "src", "id"),
     name: text(row, "name"),
-    accountId: textOrNull(row, "account_id"),
+    accountId: idOrNull(row, "acc", "account_id"),
     kind: text(row, "kind"),
     baseUrl: text(row, "base_url"),
     sealedCredential: blob(row, "sealed_credential"),
@@ -168,7 +176,7 @@ export function sourceOf(row: Row): StoredSource {
 
 export function accountOf(row: Row): Account {
   return {
-    id: text(row, "id"),
+    id: id(row, "acc", "id"),
     name: text(row, "name"),
     usesDefaultSource: flag(row, "uses_default_source"),
     sealedSigningKey: blob(row, "sealed_signing_key"),
@@ -179,21 +187,33 @@ export function accountOf(row: Row): Account {
 
 export function apiKeyOf(row: Row): ApiKeyView {
   return {
-    id: text(row, "id"),
+    id: id(row, "key", "id"),
     name: text(row, "name"),
     createdAtMs: integer(row, "created_at"),
     revokedAtMs: integerOrNull(row, "revoked_at"),
   };
 }
 
+/** Reads the scope of a call: the id of the account that it belongs to, or "" if accounts share it. */
+export function scopeOf(row: Row): string {
+  return row["scope"] === sharedScope ? "" : id(row, "acc", "scope");
+}
+
+/** Returns the value of the column `scope`. */
+export function scopeKey(scope: string): number {
+  return scope === "" ? sharedScope : decodeId(scope);
+}
+
+const sharedScope = 0;
+
 export function watchedCallOf(row: Row): WatchedCall {
   const status = callStatusOf(row);
   return {
-    callId: text(row, "id"),
+    callId: id(row, "call", "id"),
     sourceName: text(row, "source_name"),
     callSid: text(row, "call_sid"),
-    scope: text(row, "scope"),
-    accountId: text(row, "account_id"),
+    scope: scopeOf(row),
+    accountId: id(row, "acc", "account_id"),
     status,
     version: integer(row, "version"),
     createdAtMs: integer(row, "created_at"),
@@ -206,10 +226,10 @@ export function watchedCallOf(row: Row): WatchedCall {
 /** Returns the columns of a call for `gatherWatchedCall`, with the status and version after a change. */
 export function callRowOf(row: Row, status: CallStatus, version: number) {
   return {
-    callId: text(row, "id"),
+    callId: id(row, "call", "id"),
     sourceName: text(row, "source_name"),
     callSid: text(row, "call_sid"),
-    scope: text(row, "scope"),
+    scope: scopeOf(row),
     version,
     createdAtMs: integer(row, "created_at"),
     status,
@@ -235,6 +255,20 @@ export function gatherWatchedCall(
     youngestWatchAtMs: watches.reduce((youngest, watch) => Math.max(youngest, watch.createdAtMs), 0),
     earliestDeadlineAtMs: watches.reduce((earliest, watch) => Math.min(earliest, watch.expiresAtMs), Infinity),
     needsFirstEvent: call.status.status !== null && watches.some((watch) => watch.sequence === 0),
+  };
+}
+
+/** Reads the attempt that a delivery's row holds in place of a row of attempts; `null` if its attempts have rows. */
+export function attemptInDelivery(row: Row): Attempt | null {
+  if (row["attempt_duration_ms"] === null) return null;
+  return {
+    number: 1,
+    startedAtMs: integer(row, "first_attempt_at"),
+    durationMs: integer(row, "attempt_duration_ms"),
+    statusCode: integer(row, "attempt_status_code"),
+    error: null,
+    responseExcerpt: text(row, "attempt_response_excerpt"),
+    decision: "delivered",
   };
 }
 

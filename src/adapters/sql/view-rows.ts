@@ -1,10 +1,12 @@
 import type { DeliveryView, EndpointSummary, EndpointView, EventView, HookView, WatchView } from "../../ports/stores/read-store.ts";
+import { encodeId } from "../../domain/ids.ts";
 import {
   callStatusOf,
   deliveryOf,
   endpointOf,
   eventOf,
   filterOf,
+  id,
   integer,
   integerOrNull,
   json,
@@ -26,7 +28,7 @@ export function watchViewOf(row: Row): WatchView {
       observed_at: row["c_observed_at"],
       last_good_poll_at: row["c_last_good_poll_at"],
     }),
-    endpoint: row["endpoint_id"] === null ? null : summaryOf(row, text(row, "endpoint_id")),
+    endpoint: row["endpoint_id"] === null ? null : summaryOf(row, id(row, "ep", "endpoint_id")),
     pendingDeliveries: integer(row, "pending_deliveries"),
   };
 }
@@ -34,7 +36,7 @@ export function watchViewOf(row: Row): WatchView {
 export function deliveryViewOf(row: Row): DeliveryView {
   return {
     delivery: deliveryOf(row),
-    endpoint: summaryOf(row, text(row, "endpoint_id")),
+    endpoint: summaryOf(row, id(row, "ep", "endpoint_id")),
     dueAtMs: integerOrNull(row, "due_at"),
     blockedBySequence: integerOrNull(row, "blocked_by"),
     leased: row["lease_token"] !== null,
@@ -46,7 +48,7 @@ export function endpointViewOf(row: Row): EndpointView {
     endpoint: endpointOf(row),
     hostPausedUntilMs: integerOrNull(row, "host_paused_until"),
     hostPausedSinceMs: integerOrNull(row, "host_paused_since"),
-    hookIds: json(row, "hook_ids") as readonly string[],
+    hookIds: (json(row, "hook_ids") as readonly number[]).map((key) => encodeId("hk", key)),
     backlog: integer(row, "backlog"),
     oldestDueAtMs: integerOrNull(row, "oldest_due_at"),
   };
@@ -54,18 +56,18 @@ export function endpointViewOf(row: Row): EndpointView {
 
 export function hookViewOf(row: Row): HookView {
   return {
-    id: text(row, "id"),
-    accountId: text(row, "account_id"),
+    id: id(row, "hk", "id"),
+    accountId: id(row, "acc", "account_id"),
     url: text(row, "callback_url"),
     filter: filterOf(row),
-    endpoint: summaryOf(row, text(row, "endpoint_id")),
+    endpoint: summaryOf(row, id(row, "ep", "endpoint_id")),
     createdAtMs: integer(row, "created_at"),
   };
 }
 
-export function summaryOf(row: Row, id: string): EndpointSummary {
+export function summaryOf(row: Row, endpointId: string): EndpointSummary {
   return {
-    id,
+    id: endpointId,
     state: text(row, "p_state") as EndpointSummary["state"],
     reason: textOrNull(row, "p_reason") as EndpointSummary["reason"],
     format: text(row, "p_format") as EndpointSummary["format"],
@@ -77,8 +79,8 @@ export function eventViewOf(row: Row, deliveries: readonly Row[]): EventView {
   return {
     event: eventOf(row),
     deliveries: deliveries.map((delivery) => ({
-      id: text(delivery, "id"),
-      endpointId: text(delivery, "endpoint_id"),
+      id: id(delivery, "dlv", "id"),
+      endpointId: id(delivery, "ep", "endpoint_id"),
       status: text(delivery, "status") as DeliveryView["delivery"]["status"],
       attemptCount: integer(delivery, "attempt_count"),
       nextAttemptAtMs: integerOrNull(delivery, "next_attempt_at"),

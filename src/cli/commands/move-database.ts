@@ -10,7 +10,7 @@ export type MovedTable = { readonly table: string; readonly rows: number };
 
 const pageSize = 1000;
 /** Tables that are not moved, because they belong to a server and its files. */
-const notMoved = new Set(["schema_migrations", "instances", "server_keys"]);
+const notMoved = new Set(["schema_migrations", "instances", "server_keys", "command_line_keys"]);
 /** Value of a column that SQLite lacks, because in SQLite the positions alone order the feed. */
 const feedOrderOfMoved = 0;
 

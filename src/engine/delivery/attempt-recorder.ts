@@ -62,7 +62,8 @@ export class AttemptRecorder {
   #toRecord(job: SendJob, exchange: FinishedExchange) {
     const { clock, random } = this.#options;
     const { deliveryId, leaseToken, attemptNumber, mode } = job;
-    return { deliveryId, leaseToken, attemptNumber, mode, nowMs: clock.nowMs(), jitter: random(), ...exchange };
+    const { accountId } = job.event;
+    return { deliveryId, accountId, leaseToken, attemptNumber, mode, nowMs: clock.nowMs(), jitter: random(), ...exchange };
   }
 
   /** Logs one line with everything that an operator needs, but never the path, the query or content from the receiver. */

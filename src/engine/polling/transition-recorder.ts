@@ -32,7 +32,7 @@ type RecorderOptions = TransitionRecorderOptions & {
   readonly onGateChange: (source: PolledSource<PolledCall>, change: SourceChange) => void;
 };
 
-type Outcome = Omit<CallCommit, "callId" | "expectedVersion">;
+type Outcome = Omit<CallCommit, "callId" | "accountId" | "expectedVersion">;
 
 /** No poll starts beyond this number of commits in flight; polls in flight may still add theirs. */
 const maxCommitsInFlight = 1000;
@@ -102,7 +102,12 @@ export class TransitionRecorder {
     const { metrics, logger, listeners } = this.#options;
     this.#commitsInFlight += 1;
     try {
-      const result = await this.#commitWithRetries(call, { callId: call.callId, expectedVersion: call.version, ...outcome });
+      const result = await this.#commitWithRetries(call, {
+        callId: call.callId,
+        accountId: call.accountId,
+        expectedVersion: call.version,
+        ...outcome,
+      });
       if (result.call === null) this.#options.calls.remove(call);
       else call.merge(result.call);
       if (result.kind === "stale") return true;

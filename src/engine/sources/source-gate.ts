@@ -225,7 +225,7 @@ export class SourceGate<Entry extends QueuedPoll> {
 
   /** Allows or forbids probes; only one instance probes a suspended source. */
   setMayProbe(mayProbe: boolean): void {
-    this.#suspension.mayProbe = mayProbe;
+    this.#suspension.setMayProbe(mayProbe, this.#options.clock.monotonicMs());
   }
 
   get suspension(): SharedSuspension | null {

@@ -20,7 +20,7 @@ import {
 import { attemptJson, deliveryJson } from "../schemas/json.ts";
 
 const tag = "Deliveries";
-const deliveryId = idParam("dlv", "01KAZB2Y8RZ5QX8V4N6T0M3C7D", "delivery");
+const deliveryId = idParam("dlv", "1kw4kg04000", "delivery");
 const retriedExample = { ...deliveryExample, explain: "attempt 2 is being made" };
 
 /** Routes of deliveries: read, retry. */

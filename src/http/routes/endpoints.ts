@@ -25,7 +25,7 @@ import { timeSchema } from "../schemas/parts.ts";
 import { attemptJson, endpointJson } from "../schemas/json.ts";
 
 const tag = "Endpoints";
-const endpointId = idParam("ep", "01KAZB2Y8RZ5QX8V4N6T0M3C7D", "endpoint");
+const endpointId = idParam("ep", "1kw4kg04000", "endpoint");
 const maxGraceSeconds = 604_800;
 
 const patchSchema = z

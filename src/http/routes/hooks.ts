@@ -18,13 +18,13 @@ import { unknownDetail } from "../schemas/problem-catalogue.ts";
 
 const tag = "Hooks";
 const urlKeys = ["url", "target_url", "targetUrl", "hookUrl"] as const;
-const hookId = idParam("hk", "01KAZB2Y8RZ5QX8V4N6T0M3C7D", "hook");
+const hookId = idParam("hk", "1kw4kg04000", "hook");
 // Any id of this shape is answered 204, because tools repeat a DELETE until they receive a 204. Another shape is a mistake in a template.
 const removableId = z.object({
   id: z
     .string()
     .regex(/^hk_[0-9A-Za-z]{1,64}$/, unknownDetail("hook"))
-    .openapi({ param: { name: "id", in: "path" }, example: "hk_01KAZB2Y8RZ5QX8V4N6T0M3C7D" }),
+    .openapi({ param: { name: "id", in: "path" }, example: "hk_1kw4kg04000" }),
 });
 
 // Unknown keys are not refused but listed in the answer, because automation tools send extra keys.

@@ -18,7 +18,7 @@ import { watchRequestOf, watchRequestSchema } from "../schemas/watch-request.ts"
 
 const tag = "Watches";
 const maxBatch = 1000;
-const watchId = idParam("wch", "01KAZB2Y8RZ5QX8V4N6T0M3C7D", "watch");
+const watchId = idParam("wch", "1kw4kg04000", "watch");
 
 const batchSchema = z
   .strictObject(

@@ -17,11 +17,11 @@ const shownOnce = "Generated for this answer and shown once; null otherwise.";
 
 const atTime = "2026-11-24T12:00:03.120Z";
 const ids = {
-  watch: "wch_01KAZB2Y8RZ5QX8V4N6T0M3C7D",
-  hook: "hk_01KAZB2Y8RZ5QX8V4N6T0M3C7D",
-  endpoint: "ep_01KAZB2Y8RZ5QX8V4N6T0M3C7D",
+  watch: "wch_1kw4kg04000",
+  hook: "hk_1kw4kg04000",
+  endpoint: "ep_1kw4kg04000",
   event: "evt_5uVb0nCqHkq1Xw3Zt8Yd2Jr7Ls4Mf6Pg",
-  delivery: "dlv_01KAZB2Y8RZ5QX8V4N6T0M3C7D",
+  delivery: "dlv_1kw4kg04000",
 };
 
 export const watchExample = {

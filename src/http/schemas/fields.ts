@@ -133,7 +133,7 @@ export const idParam = (prefix: string, example: string, what: string) =>
 
 /** Id in a filter. */
 export const idQuery = (prefix: string, what: string) =>
-  z.string().regex(idSyntax(prefix), `must be the id of ${what}, as in ${prefix}_01KAZB2Y8RZ5QX8V4N6T0M3C7D`).optional();
+  z.string().regex(idSyntax(prefix), `must be the id of ${what}, as in ${prefix}_1kw4kg04000`).optional();
 
 /** Name of a source: text that both databases can store. */
 export const sourceNameField = z

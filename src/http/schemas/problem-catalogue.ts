@@ -32,8 +32,8 @@ type Fault = { readonly detail: string } & ({ readonly pointer: string } | { rea
 const faulty = (title: string, meaning: string, fault: Fault): ProblemKind =>
   kind(422, title, `${"pointer" in fault ? fault.pointer : fault.parameter}: ${fault.detail}`, { meaning, members: { errors: [fault] } });
 
-const watchId = "wch_01KAZB2Y8RZ5QX8V4N6T0M3C7D";
-const endpointId = "ep_01KAZB2Y8RZ5QX8V4N6T0M3C7D";
+const watchId = "wch_1kw4kg04000";
+const endpointId = "ep_1kw4kg04000";
 const unchanged = "nothing was accepted or changed; try again in a moment";
 
 /**

@@ -3,7 +3,7 @@ import { operationalEventTypes, watchEventTypes } from "../../domain/events/even
 import { timeOrNull, timeSchema } from "./parts.ts";
 
 export const eventDataExample = {
-  watch_id: "wch_01KAZB2Y8RZ5QX8V4N6T0M3C7D",
+  watch_id: "wch_1kw4kg04000",
   call_sid: "OUT-550e8400-e29b-41d4-a716-446655440000",
   source: "default",
   status: "failure",

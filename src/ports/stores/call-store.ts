@@ -23,6 +23,8 @@ export type WatchedCall = {
 
 export type CallCommit = {
   readonly callId: string;
+  /** See `WatchedCall.accountId`. The commit waits for the turn of this account. */
+  readonly accountId: string;
   readonly expectedVersion: number;
   readonly nowMs: number;
   readonly lastGoodPollAtMs: number | null;

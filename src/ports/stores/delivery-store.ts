@@ -34,6 +34,8 @@ export type ClaimResult = {
 
 export type AttemptRecord = {
   readonly deliveryId: string;
+  /** Account of the delivery. The record waits for the turn of this account. */
+  readonly accountId: string;
   readonly leaseToken: number;
   readonly attemptNumber: number;
   readonly mode: SendJob["mode"];

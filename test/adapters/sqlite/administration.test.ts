@@ -1,11 +1,12 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { openConnection } from "../../../src/adapters/sqlite/connection/open-connection.ts";
+import { knownMigrations } from "../../../src/adapters/sqlite/migrate.ts";
 import { openSqliteAdministration, openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import { StartupError } from "../../../src/domain/errors.ts";
-import { newId } from "../../../src/domain/ids.ts";
+import { decodeId, newId } from "../../../src/domain/ids.ts";
 import { StoreWorld, only, startMs, testPolicy } from "../../harness/store-drafts.ts";
 
 let folder: string;
@@ -84,12 +85,27 @@ describe("administration of an SQLite database", () => {
 
   it("does not change the schema under a server of an older version", async () => {
     await serve();
-    const connection = new DatabaseSync(path);
-    connection.exec("delete from schema_migrations where number = (select max(number) from schema_migrations)");
+    const newer = [...knownMigrations, { name: "1000-tomorrow.sql", checksum: "x", sql: "create table tomorrow (n integer) strict" }];
+    const open = () => openConnection(path, "beside", newer);
+    expect(open).toThrow(StartupError);
+    expect(open).toThrow("is of an older version");
+  });
+
+  it("reserves keys for each command line, which no other process makes", async () => {
+    const world = await serve();
+    const { view } = await world.watch("OUT-1");
+    const { connection } = openConnection(path, "beside");
+    const newest = () => connection.prepare("select newest from command_line_keys").get()?.["newest"] as number;
+    const reserved: number[] = [];
+    for (let n = 0; n < 3; n++) {
+      await administer();
+      reserved.push(newest());
+    }
+    const [first = 0, next = 0, last = 0] = reserved;
+    expect(first - 127).toBeGreaterThan(decodeId(view.watch.id));
+    expect(next - first).toBeGreaterThanOrEqual(128);
+    expect(last - next).toBeGreaterThanOrEqual(128);
     connection.close();
-    const refused: unknown = await openSqliteAdministration(path).catch((error: unknown) => error);
-    expect(refused).toBeInstanceOf(StartupError);
-    expect((refused as Error).message).toContain("is of an older version");
   });
 
   it("knows a server that runs, and the keys it was given", async () => {

@@ -3,8 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { openConnection } from "../../../src/adapters/sqlite/connection/open-connection.ts";
+import { knownMigrations } from "../../../src/adapters/sqlite/migrate.ts";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import { StartupError } from "../../../src/domain/errors.ts";
+import { decodeId, encodeId, newId } from "../../../src/domain/ids.ts";
 import type { ServiceStore } from "../../../src/ports/stores/service-store.ts";
 import { expectKind, hour, StoreWorld, startMs, testPolicy } from "../../harness/store-drafts.ts";
 
@@ -81,9 +84,9 @@ describe("opening an SQLite database", () => {
   it("lets others read and write beside the server", async () => {
     const store = await openAt(path);
     edit(
-      "insert into accounts (id, name, uses_default_source, sealed_signing_key, public_key, created_at) values ('acc_1', 'cli', 0, x'00', '', 1)",
+      "insert into accounts (id, name, uses_default_source, sealed_signing_key, public_key, created_at) values (1, 'cli', 0, x'00', '', 1)",
     );
-    expect(await store.getAccount("acc_1")).toMatchObject({ name: "cli" });
+    expect(await store.getAccount(encodeId("acc", 1))).toMatchObject({ name: "cli" });
   });
 
   it("refuses a database of a newer program", async () => {
@@ -95,7 +98,55 @@ describe("opening an SQLite database", () => {
   it("refuses a database whose migrations read differently", async () => {
     await (await openAt(path)).close();
     edit("update schema_migrations set checksum = 'another'");
-    expect(await refusalOf(path)).toContain("migration 0001-initial.sql of the database differs");
+    expect(await refusalOf(path)).toContain("migration 0001-schema.sql of the database differs");
+  });
+
+  it("refuses a database of the schema with text ids", async () => {
+    edit(
+      `create table schema_migrations (number integer primary key, name text not null, checksum text not null) strict;
+       insert into schema_migrations values (1, '0001-initial.sql', 'x'), (2, '0002-sources-and-keys.sql', 'y');
+       create table accounts (id text primary key, name text not null unique) strict;`,
+    );
+    expect(await refusalOf(path)).toBe(
+      "migration 0001-initial.sql of the database differs from that of this program (0001-schema.sql): start the version that created the database, or begin with an empty one",
+    );
+  });
+
+  it("applies what a newer program adds, once", async () => {
+    await (await openAt(path)).close();
+    const migrations = [...knownMigrations, { name: "1000-tomorrow.sql", checksum: "x", sql: "create table tomorrow (n integer) strict" }];
+    for (const applied of [1, 0]) {
+      const opened = openConnection(path, "server", migrations);
+      expect(opened.migrations).toBe(applied);
+      expect(opened.connection.prepare("select * from tomorrow").all()).toEqual([]);
+      opened.connection.close();
+      opened.lock?.close();
+    }
+  });
+
+  it("makes keys after all that the database holds, also if the clock stepped back", async () => {
+    const world = new StoreWorld(await openAt(path));
+    world.pass(hour);
+    const { view } = await world.watch("OUT-1");
+    const { jobs } = await world.see("OUT-1", "queued");
+    await world.store.close();
+    world.store = await openAt(path);
+    world.nowMs = startMs;
+    expect(decodeId(newId("wch", startMs))).toBeGreaterThan(decodeId(view.watch.id));
+    const later = await world.see("OUT-1", "calling");
+    // The second delivery of the lane waits for the first, which lost its lease with the last server.
+    expect(later.jobs).toEqual([]);
+    const { data } = await world.store.listDeliveries({
+      accountId: view.watch.accountId,
+      endpointId: null,
+      watchId: view.watch.id,
+      status: null,
+      cursor: null,
+      limit: 10,
+    });
+    const keys = data.map(({ delivery }) => decodeId(delivery.id));
+    expect(keys.at(-1)).toBe(decodeId(jobs[0]?.deliveryId ?? ""));
+    expect(keys[0]).toBeGreaterThan(keys[1] ?? Infinity);
   });
 
   it("refuses what is no database", async () => {

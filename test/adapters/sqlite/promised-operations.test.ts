@@ -5,11 +5,15 @@ import { openConnection } from "../../../src/adapters/sqlite/connection/open-con
 import { operationNumbers } from "../../../src/adapters/sqlite/operations.ts";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import { runGroup } from "../../../src/adapters/sqlite/writer-thread/group.ts";
+import { encodeId } from "../../../src/domain/ids.ts";
 import type { Request } from "../../../src/adapters/sqlite/writer-thread/group.ts";
 import type { ApiKeyDraft } from "../../../src/ports/stores/account-store.ts";
 import { StoreWorld, secretDraft, startMs, testPolicy } from "../../harness/store-drafts.ts";
 
 /** Operations that answer with a promise, because their SQL is shared with Postgres, in groups of the writer thread. */
+
+const names = ["first", "second", "before", "broken", "after"];
+const keyOf = (name: string) => 1001 + names.indexOf(name);
 
 /** Records each statement by the account that its values name, or by its text if they name none. */
 class RecordingDatabase extends Database {
@@ -31,48 +35,55 @@ class RecordingDatabase extends Database {
   }
 
   #record(sql: string, values: readonly Value[]): void {
-    const account = values.find((value) => value === "first" || value === "second");
-    this.log.push(account === undefined ? sql : String(account));
+    this.log.push(["first", "second"].find((name) => values.includes(name) || values.includes(keyOf(name))) ?? sql);
   }
 }
 
 const accountDraft = (name: string) => ({
-  id: name,
+  id: encodeId("acc", keyOf(name)),
   name,
   usesDefaultSource: true,
   sealedSigningKey: new Uint8Array([1]),
   publicKey: "whpk_",
   createdAtMs: startMs,
 });
-const keyDraft = (accountId: string, given: Partial<ApiKeyDraft> = {}): ApiKeyDraft => ({
-  id: accountId,
-  accountId,
+const keyDraft = (account: { readonly id: string; readonly name: string }, given: Partial<ApiKeyDraft> = {}): ApiKeyDraft => ({
+  id: account.id,
+  accountId: account.id,
   name: "environment",
-  fingerprints: [accountId],
+  fingerprints: [account.name],
   nowMs: startMs,
   ...given,
 });
 
-const createRequest = (name: string): Request => ({
+const createRequest = (name: string, given: Partial<ApiKeyDraft> = {}): Request => ({
   operation: operationNumbers.createAccount,
-  args: [accountDraft(name), keyDraft(name, { id: `${name} key`, name: "first key", fingerprints: [`${name} key`] })],
+  args: [
+    accountDraft(name),
+    keyDraft(accountDraft(name), { id: encodeId("key", 1), name: "first key", fingerprints: [`${name} key`], ...given }),
+  ],
 });
-const ensureKeyRequest = (name: string): Request => ({ operation: operationNumbers.ensureKey, args: [keyDraft(name)] });
+const ensureKeyRequest = (name: string): Request => ({ operation: operationNumbers.ensureKey, args: [keyDraft(accountDraft(name))] });
 
 async function openWorld() {
   const commits: number[] = [];
   const onCommitted = (durationMs: number) => commits.push(durationMs);
   const world = new StoreWorld(await openSqliteStore({ path: ":memory:", policy: testPolicy, onCommitted }));
   onTestFinished(() => world.store.close());
-  const { id: accountId } = await world.account();
-  return { world, store: world.store, accountId, commits };
+  const account = await world.account();
+  return { world, store: world.store, account, accountId: account.id, commits };
 }
 
 test("an operation sends all of its statements before the next one starts", async () => {
   const { connection } = openConnection(":memory:");
   onTestFinished(() => connection.close());
   const db = new RecordingDatabase(connection, testPolicy);
-  const requests = [createRequest("first"), createRequest("second"), ensureKeyRequest("second"), ensureKeyRequest("first")];
+  const requests = [
+    createRequest("first"),
+    createRequest("second", { id: encodeId("key", 2) }),
+    ensureKeyRequest("second"),
+    ensureKeyRequest("first"),
+  ];
   const result = await runGroup(db, requests, () => Promise.resolve([]));
   expect(result).toMatchObject({
     kind: "answers",
@@ -89,33 +100,33 @@ test("an operation sends all of its statements before the next one starts", asyn
 });
 
 test("an operation that fails after its first statement is rolled back alone", async () => {
-  const { world, store, accountId, commits } = await openWorld();
-  await store.createKey(keyDraft(accountId));
+  const { world, store, account, accountId, commits } = await openWorld();
+  await store.createKey(keyDraft(account));
   const watch = await world.watchDraft("OUT-1");
   commits.length = 0;
   const outcomes = await Promise.allSettled([
-    store.createAccount(accountDraft("before"), keyDraft("before")),
+    store.createAccount(accountDraft("before"), keyDraft(accountDraft("before"))),
     store.registerWatches([watch]),
     // The account is inserted before the key, whose id is taken.
-    store.createAccount(accountDraft("broken"), keyDraft("broken", { id: accountId })),
+    store.createAccount(accountDraft("broken"), keyDraft(accountDraft("broken"), { id: accountId })),
     store.findAccount("broken"),
-    store.createAccount(accountDraft("after"), keyDraft("after")),
+    store.createAccount(accountDraft("after"), keyDraft(accountDraft("after"))),
   ]);
   expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "fulfilled", "rejected", "fulfilled", "fulfilled"]);
   expect(outcomes[2]).toMatchObject({ reason: { message: expect.stringContaining("UNIQUE constraint failed: api_keys.id") } });
   expect(outcomes[3]).toMatchObject({ value: null });
   expect(commits).toHaveLength(1);
   expect(await store.findAccount("broken")).toBeNull();
-  expect([await store.findAccount("before"), await store.findAccount("after")]).toMatchObject([{ id: "before" }, { id: "after" }]);
+  expect([await store.findAccount("before"), await store.findAccount("after")]).toMatchObject([{ name: "before" }, { name: "after" }]);
   expect((await store.getWatch(accountId, watch.id))?.watch.callSid).toBe("OUT-1");
 });
 
 test("a read that fails rejects alone", async () => {
-  const { store, accountId, commits } = await openWorld();
+  const { store, account, accountId, commits } = await openWorld();
   commits.length = 0;
   const list = { accountId, limit: 10 };
   const outcomes = await Promise.allSettled([
-    store.createKey(keyDraft(accountId)),
+    store.createKey(keyDraft(account)),
     store.listHooks({ ...list, cursor: "not a cursor" }),
     store.listHooks({ ...list, cursor: null }),
   ]);
@@ -125,7 +136,7 @@ test("a read that fails rejects alone", async () => {
 });
 
 test("a claimed operation runs once in a group, and is rolled back alone if its answer is not drafted", async () => {
-  const { world, store, accountId, commits } = await openWorld();
+  const { world, store, account, accountId, commits } = await openWorld();
   const hook = await world.hook("https://hooks.example/");
   const secret = secretDraft("rotated");
   const rotation = { accountId, endpointId: hook.view.endpoint.id, secret, previousValidUntilMs: startMs + 1, nowMs: startMs };
@@ -136,7 +147,7 @@ test("a claimed operation runs once in a group, and is rolled back alone if its 
     rotate("undrafted", () => {
       throw new Error("no answer");
     }),
-    store.createKey(keyDraft(accountId)),
+    store.createKey(keyDraft(account)),
   ]);
   expect(outcomes.map(({ status }) => status)).toEqual(["rejected", "fulfilled"]);
   // The id of the secret is unique, so the first rotation has left nothing.

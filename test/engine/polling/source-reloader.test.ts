@@ -87,19 +87,19 @@ class DirectoryWorld {
 describe("a source that is set while the service runs", () => {
   test("is polled, and may be used by whom it is for", async () => {
     const world = new DirectoryWorld();
-    const { id: accountId } = await store.ensureAccount({ ...account, name: "acme" });
+    const acme = await store.ensureAccount({ ...account, id: newId("acc", 0), name: "acme" });
     await world.directory.refresh();
     expect([...world.registrable.keys()]).toEqual([]);
     await world.set("shared");
-    await world.set("own", { accountId });
+    await world.set("own", { accountId: acme.id });
     await world.directory.refresh();
     await world.polling.watch("OUT-1", { sourceName: "shared" });
     expect(world.polling.notified).toEqual(["1 call.queued"]);
     expect(world.upstream("https://one.example").polls).toHaveLength(1);
-    const other = { ...account, id: "acc_other" };
+    const other = { ...account, id: newId("acc", 0) };
     const mayUse = (name: string, who: typeof account) => world.registrable.get(name)?.mayUse(who);
-    expect([mayUse("shared", account), mayUse("shared", other)]).toEqual([true, true]);
-    expect([mayUse("own", account), mayUse("own", other)]).toEqual([true, false]);
+    expect([mayUse("shared", acme), mayUse("shared", other)]).toEqual([true, true]);
+    expect([mayUse("own", acme), mayUse("own", other)]).toEqual([true, false]);
   });
 
   test("takes up the calls that were registered before it was known", async () => {

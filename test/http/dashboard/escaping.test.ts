@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { newId } from "../../../src/domain/ids.ts";
 import { answered, only, startMs } from "../../harness/store-drafts.ts";
 import { hashApiKey, openDashboard, signIn } from "./dashboard-world.ts";
 import type { OpenDashboard } from "./dashboard-world.ts";
@@ -63,7 +64,7 @@ async function pagesOf({ world, ask }: OpenDashboard, strangers: Strangers): Pro
   const { id: accountId } = await world.account(`${name} ${made}`);
   const accountKey = `rb_account_key_of_number_${made}`;
   await world.store.ensureKey({
-    id: `key_${made}`,
+    id: newId("key", startMs),
     accountId,
     name: "test",
     fingerprints: [hashApiKey(accountKey)],
@@ -182,7 +183,7 @@ test("an answer that begins with a line break loses nothing of it", async () => 
   await world.record(job, { ...answered(500), excerpt: "\nfirst" } as ReturnType<typeof answered>);
   const key = "rb_another_key_0123456789";
   await world.store.ensureKey({
-    id: "key_2",
+    id: newId("key", startMs),
     accountId: account.id,
     name: "second",
     fingerprints: [hashApiKey(key)],

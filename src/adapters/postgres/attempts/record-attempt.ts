@@ -1,10 +1,11 @@
 import { recordedOf } from "../../sql/attempt-recorded.ts";
+import { decodeId } from "../../../domain/ids.ts";
 import type { EventType } from "../../../domain/events/event.ts";
 import { operationalEventsAfter } from "../../../domain/events/operational-events.ts";
 import type { OperationalEventDraft } from "../../../domain/events/operational-events.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
-import { text } from "../../sql/rows.ts";
+import { id, integer, text } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { insertEvents } from "../deliveries/event-rows.ts";
 import type { NewEvent } from "../deliveries/event-rows.ts";
@@ -16,7 +17,7 @@ import type { Consequences } from "./attempt-locks.ts";
 import { noticesOf, operationalEvents } from "./operational-events.ts";
 import { retireEndpoints } from "./retire-endpoint.ts";
 import type { RetireResult } from "./retire-endpoint.ts";
-import { PlainSuccesses } from "./plain-successes.ts";
+import { asPlainSuccess, writePlainSuccesses } from "./plain-successes.ts";
 
 const nothingRetired: RetireResult = { unwatchedCallIds: [], notices: [] };
 
@@ -25,21 +26,39 @@ const nothingRetired: RetireResult = { unwatchedCallIds: [], notices: [] };
  * `decideAfterAttempt` on the locked rows. Only the lease token decides whether an attempt may be recorded, so that a
  * response that arrives after the eviction of the instance still counts.
  *
- * Plain successes are written last, because they lock deliveries without locking their endpoints.
+ * Plain successes are written after the others, because they lock deliveries without locking their endpoints. Those that
+ * turn out to be none are recorded last, with all locks.
  */
 export async function recordAttempts(tx: Transaction, records: readonly AttemptRecord[]): Promise<readonly AttemptRecorded[]> {
   const consequences = await lockConsequences(tx, records);
-  const plainSuccesses = await PlainSuccesses.load(tx, records);
+  const successes = records.map((record) => asPlainSuccess(tx.policy, record)).filter((success) => success !== null);
+  const expected = new Set(successes.map(({ record }) => record));
   const results = new Map<AttemptRecord, AttemptRecorded>();
   const recordAll = async (batch: readonly AttemptRecord[]): Promise<void> => {
     if (batch.length === 0) return;
     for (const [index, result] of (await recordWithLocks(tx, batch, consequences)).entries())
       results.set(batch[index] as AttemptRecord, result);
   };
-  await recordAll(records.filter((record) => !plainSuccesses.has(record)));
-  for (const [record, result] of await plainSuccesses.write(tx)) results.set(record, result);
+  const others = records.filter((record) => !expected.has(record));
+  const [, alone] = await Promise.all([
+    lockWatches(
+      tx,
+      records.map(({ deliveryId }) => decodeId(deliveryId)),
+    ),
+    others.length === 0 ? writePlainSuccesses(tx, successes) : null,
+  ]);
+  await recordAll(others);
+  for (const [record, result] of alone ?? (await writePlainSuccesses(tx, successes))) results.set(record, result);
   await recordAll(records.filter((record) => !results.has(record)));
   return records.map((record) => results.get(record) ?? { kind: "fenced" });
+}
+
+/** Locks the watches of all these deliveries, which protects their lanes. */
+async function lockWatches(tx: Transaction, deliveryKeys: readonly number[]): Promise<void> {
+  await tx.run(
+    "select 1 from watches where id = any(array(select watch_id from deliveries where id = any($1))) order by id for no key update",
+    deliveryKeys,
+  );
 }
 
 /** Records attempts with all locks. Operational events are inserted last; their rows are locked together with those of the attempts. */
@@ -48,8 +67,8 @@ async function recordWithLocks(
   records: readonly AttemptRecord[],
   consequences: Consequences,
 ): Promise<readonly AttemptRecorded[]> {
-  const deliveryIds = records.map(({ deliveryId }) => deliveryId);
-  const attempted = await LockedAttempts.load(tx, deliveryIds, consequences.endpointIds);
+  const deliveryKeys = records.map(({ deliveryId }) => decodeId(deliveryId));
+  const attempted = await LockedAttempts.load(tx, deliveryKeys, consequences.endpointKeys);
   const decided = records.map((record) => attempted.decide(record));
   const drafts = records.map((record, index) => draftsOf(decided[index] ?? null, consequences, record.nowMs));
   const writing = Promise.all([attempted.write(tx), retire(tx, records, decided)]);
@@ -60,7 +79,7 @@ async function recordWithLocks(
     allDrafts.length === 0 ? nothingPublished : await writing.then(([, ended]) => publish(tx, allDrafts, consequences, ended));
   const [[, retired], , bounds] = await Promise.all([
     writing,
-    refreshEndpoints(tx, attempted.endpointIds),
+    refreshEndpoints(tx, attempted.endpointKeys),
     raiseHosts(tx, attempted.hostIds),
   ]);
   const nowMs = Math.max(...records.map((record) => record.nowMs));
@@ -72,7 +91,7 @@ async function recordWithLocks(
     if (decision === null) return { kind: "fenced" };
     const { result, hostId } = decision;
     const { unwatchedCallIds, notices } =
-      result.endpointChange === "disabled_gone" ? (retired.get(text(decision.row, "endpoint_id")) ?? nothingRetired) : nothingRetired;
+      result.endpointChange === "disabled_gone" ? (retired.get(integer(decision.row, "endpoint_id")) ?? nothingRetired) : nothingRetired;
     return recordedOf(result, {
       jobs: ownEvents.flatMap((event: NewEvent | null) => (event === null ? [] : (published.jobs.get(event) ?? []))),
       endpointNextDueAtMs: bounds.get(hostId) ?? null,
@@ -90,11 +109,11 @@ async function publish(
   tx: Transaction,
   drafts: readonly OperationalEventDraft[],
   { token, hooks }: Consequences,
-  retired: ReadonlyMap<string, RetireResult>,
+  retired: ReadonlyMap<number, RetireResult>,
 ): Promise<Published> {
   const events = operationalEvents(
     drafts,
-    hooks.filter(({ endpointId }) => !retired.has(endpointId)),
+    hooks.filter(({ endpointId }) => !retired.has(decodeId(endpointId))),
   );
   const wanted = events.filter((event) => event !== null);
   return { events, jobs: await insertEvents(tx, token, wanted) };
@@ -104,19 +123,19 @@ async function retire(
   tx: Transaction,
   records: readonly AttemptRecord[],
   decided: readonly (DecidedAttempt | null)[],
-): Promise<ReadonlyMap<string, RetireResult>> {
-  const gone = new Map<string, number>();
+): Promise<ReadonlyMap<number, RetireResult>> {
+  const gone = new Map<number, number>();
   for (const [index, decision] of decided.entries())
-    if (decision?.result.endpointChange === "disabled_gone") gone.set(text(decision.row, "endpoint_id"), records[index]?.nowMs ?? 0);
+    if (decision?.result.endpointChange === "disabled_gone") gone.set(integer(decision.row, "endpoint_id"), records[index]?.nowMs ?? 0);
   return gone.size === 0 ? new Map() : retireEndpoints(tx, [...gone.keys()], Math.max(...gone.values()));
 }
 
 function draftsOf(decision: DecidedAttempt | null, { accountHooks }: Consequences, nowMs: number): readonly OperationalEventDraft[] {
   if (decision === null) return [];
   const { row, result } = decision;
-  const endpointId = text(row, "endpoint_id");
+  const endpointId = id(row, "ep", "endpoint_id");
   const about = {
-    accountId: text(row, "account_id"),
+    accountId: id(row, "acc", "account_id"),
     endpointId,
     eventType: text(row, "event_type") as EventType,
     hookIds: accountHooks.filter((hook) => hook.endpointId === endpointId).map(({ id }) => id),

@@ -9,6 +9,11 @@ export class TransactionOvertakenError extends RingbackError {
   }
 }
 
+/** The server canceled a statement that took too long or waited too long for a lock. Its transaction wrote nothing. */
+export class StatementTimeoutError extends StoreUnavailableError {}
+
+/** SQLSTATEs of a canceled statement and of a lock that was not available in time. */
+const timeouts = new Set(["57014", "55P03"]);
 /**
  * SQLSTATEs after which a transaction is repeated: deadlock, serialization failure, a cached plan whose tables a newer
  * version changed (a new connection makes a new plan), and a session that was ended while idle in a transaction (nothing
@@ -47,6 +52,7 @@ export function isConnectionError(error: unknown): boolean {
 export function toStoreError(error: unknown): unknown {
   if (error instanceof RingbackError || isTransient(error)) return error;
   const state = sqlStateOf(error);
+  if (state !== null && timeouts.has(state)) return new StatementTimeoutError(`the database failed: ${messageOf(error)}`, { cause: error });
   const isTemporary = state === null ? isPgClientError(error) : unavailableStates.test(state);
   return isTemporary ? new StoreUnavailableError(`the database failed: ${messageOf(error)}`, { cause: error }) : error;
 }

@@ -1,3 +1,4 @@
+import { decodeId } from "../../../domain/ids.ts";
 import type { Account, AccountStore, ApiKeyDraft } from "../../../ports/stores/account-store.ts";
 import type { SqlQueries, SqlTransaction } from "../queries.ts";
 import { accountOf } from "../rows.ts";
@@ -11,7 +12,7 @@ async function insertAccount(tx: SqlTransaction, draft: Account): Promise<boolea
   const inserted = await tx.run(
     `insert into accounts (id, name, uses_default_source, sealed_signing_key, public_key, created_at) values (?1, ?2, ?3, ?4, ?5, ?6)
      on conflict (name) do nothing`,
-    draft.id,
+    decodeId(draft.id),
     draft.name,
     draft.usesDefaultSource,
     draft.sealedSigningKey,
@@ -38,7 +39,7 @@ async function findAccount(db: SqlQueries, idOrName: string): Promise<Account | 
 }
 
 async function getAccount(db: SqlQueries, accountId: string): Promise<Account | null> {
-  const row = await db.get("select * from accounts where id = ?1", accountId);
+  const row = await db.get("select * from accounts where id = ?1", decodeId(accountId));
   return row === undefined ? null : accountOf(row);
 }
 

@@ -1,3 +1,4 @@
+import { decodeId } from "../../../domain/ids.ts";
 import type { SourceDraft, SourceStore, StoredSource } from "../../../ports/stores/source-store.ts";
 import type { SqlQueries, SqlTransaction } from "../queries.ts";
 import { sourceOf } from "../rows.ts";
@@ -37,5 +38,16 @@ async function update(tx: SqlTransaction, draft: SourceDraft, expectedRevision: 
 
 function columnsOf(draft: SourceDraft) {
   const { id, name, accountId, kind, baseUrl, sealedCredential, agentId, environment, maxPollsPerSecond, nowMs } = draft;
-  return [id, name, accountId, kind, baseUrl, sealedCredential, agentId, environment, maxPollsPerSecond, nowMs] as const;
+  return [
+    decodeId(id),
+    name,
+    accountId === null ? null : decodeId(accountId),
+    kind,
+    baseUrl,
+    sealedCredential,
+    agentId,
+    environment,
+    maxPollsPerSecond,
+    nowMs,
+  ] as const;
 }

@@ -1,21 +1,37 @@
 import type { HashKeyName, ResealedValue, SealedStore, SealedValue } from "../../../ports/stores/sealed-store.ts";
+import { decodeId } from "../../../domain/ids.ts";
+import type { IdPrefix } from "../../../domain/ids.ts";
 import type { SqlQueries, SqlTransaction } from "../queries.ts";
-import { blob, text } from "../rows.ts";
+import { blob, id, text } from "../rows.ts";
 import { keyIdOf, sealedColumns } from "../sealed-columns.ts";
 
 export const reads = { listSealed, readKeyIds };
 export const writes = { ensureHashKey, replaceSealed };
 
 async function listSealed(db: SqlQueries, page: Parameters<SealedStore["listSealed"]>[0]): Promise<readonly SealedValue[]> {
-  const { table, id, column } = sealedColumns[page.place];
+  const { table, id: idColumn, prefix, column } = sealedColumns[page.place];
   const rows = await db.all(
-    `select ${id} as id, ${column} as sealed from ${table}
-     where ${column} is not null and ${keyIdOf(column)} = ?1 and ${id} > ?2 order by ${id} limit ?3`,
+    `select ${idColumn} as id, ${column} as sealed from ${table}
+     where ${column} is not null and ${keyIdOf(column)} = ?1 and ${idColumn} > ?2 order by ${idColumn} limit ?3`,
     Buffer.from(page.keyId, "hex"),
-    page.afterId ?? "",
+    page.afterId === null ? lowest(prefix) : keyIn(prefix, page.afterId),
     page.limit,
   );
-  return rows.map((row) => ({ place: page.place, id: text(row, "id"), sealed: blob(row, "sealed") }));
+  return rows.map((row) => ({
+    place: page.place,
+    id: prefix === null ? text(row, "id") : id(row, prefix, "id"),
+    sealed: blob(row, "sealed"),
+  }));
+}
+
+/** Returns the value of an id column: a key, or a text if `prefix` is `null`. */
+function keyIn(prefix: IdPrefix | null, text: string): number | string {
+  return prefix === null ? text : decodeId(text);
+}
+
+/** Returns a value below that of every row. */
+function lowest(prefix: IdPrefix | null): number | string {
+  return prefix === null ? "" : -1;
 }
 
 /** Replaces sealed values and returns their number. A value that changed since it was read stays, because the resealed value is older. */
@@ -24,11 +40,12 @@ async function replaceSealed(tx: SqlTransaction, values: readonly ResealedValue[
   return counts.reduce((sum, count) => sum + count, 0);
 }
 
-function replace(tx: SqlTransaction, { place, id, sealed, resealed, fingerprint }: ResealedValue): number | Promise<number> {
-  const { table, id: idColumn, column, fingerprint: hash } = sealedColumns[place];
+function replace(tx: SqlTransaction, { place, id: text, sealed, resealed, fingerprint }: ResealedValue): number | Promise<number> {
+  const { table, id: idColumn, prefix, column, fingerprint: hash } = sealedColumns[place];
+  const key = keyIn(prefix, text);
   const where = `where ${idColumn} = ?1 and ${column} = ?2`;
-  if (hash === null) return tx.run(`update ${table} set ${column} = ?3 ${where}`, id, sealed, resealed);
-  return tx.run(`update ${table} set ${column} = ?3, ${hash} = ?4 ${where}`, id, sealed, resealed, fingerprint);
+  if (hash === null) return tx.run(`update ${table} set ${column} = ?3 ${where}`, key, sealed, resealed);
+  return tx.run(`update ${table} set ${column} = ?3, ${hash} = ?4 ${where}`, key, sealed, resealed, fingerprint);
 }
 
 /**

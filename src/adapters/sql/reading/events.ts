@@ -1,3 +1,4 @@
+import { decodeId } from "../../../domain/ids.ts";
 import type { TypeSelection } from "../../../domain/events/event-filter.ts";
 import type { EventView, ReadStore } from "../../../ports/stores/read-store.ts";
 import { decodeNumberCursor, pageOf } from "../cursor.ts";
@@ -54,17 +55,18 @@ type EventReading<Db> = {
 export function eventReads<Db extends SqlQueries>({ eventSelect, readEventViews, findEvents }: EventReading<Db>) {
   return {
     async getEvent(db: Db, accountId: string, eventId: string): Promise<EventView | null> {
-      const rows = await db.all(`${eventSelect} where e.id = ?1 and e.account_id = ?2`, eventId, accountId);
+      const rows = await db.all(`${eventSelect} where e.id = ?1 and e.account_id = ?2`, eventId, decodeId(accountId));
       const [view] = await readEventViews(db, rows);
       return view ?? null;
     },
     async listWatchEvents(db: Db, query: Parameters<ReadStore["listWatchEvents"]>[0]): ReturnType<ReadStore["listWatchEvents"]> {
       const afterSequence = query.cursor === null ? 0 : decodeNumberCursor(query.cursor);
-      const watch = await db.get("select 1 from watches where id = ?1 and account_id = ?2", query.watchId, query.accountId);
+      const watchKey = decodeId(query.watchId);
+      const watch = await db.get("select 1 from watches where id = ?1 and account_id = ?2", watchKey, decodeId(query.accountId));
       if (watch === undefined) return null;
       const rows = await db.all(
         `${eventSelect} where e.watch_id = ?1 and e.sequence > ?2 order by e.sequence limit ?3`,
-        query.watchId,
+        watchKey,
         afterSequence,
         query.limit + 1,
       );
@@ -82,8 +84,8 @@ export function eventReads<Db extends SqlQueries>({ eventSelect, readEventViews,
       { accountId, types, orTerminal, limit }: Parameters<ReadStore["listRecentEvents"]>[0],
     ): ReturnType<ReadStore["listRecentEvents"]> {
       const conditions = [
-        ["e.account_id = ?", accountId],
-        ["e.watch_id > ?", ""],
+        ["e.account_id = ?", decodeId(accountId)],
+        ["e.watch_id > ?", 0],
       ] as const;
       const rows = await findEvents(db, { conditions, types, orTerminal, order: "desc", limit });
       return rows.map(eventOf);

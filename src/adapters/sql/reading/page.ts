@@ -1,7 +1,7 @@
 import type { Page, PageRequest } from "../../../ports/stores/read-store.ts";
-import { decodeIdCursor, pageOf } from "../cursor.ts";
+import { decodeNumberCursor, pageOf } from "../cursor.ts";
 import type { SqlQueries, SqlValue } from "../queries.ts";
-import { text } from "../rows.ts";
+import { integer } from "../rows.ts";
 import type { Row } from "../rows.ts";
 
 /** A condition of a list, with the values of its `?`. A condition with a `null` value is left out of the statement, so that the plan uses an index for the others. */
@@ -33,8 +33,33 @@ export async function listByIds<View>(
   request: PageRequest,
   toView: (row: Row) => View,
 ): Promise<Page<View>> {
-  const lastId = request.cursor === null ? null : decodeIdCursor(request.cursor);
+  const lastId = request.cursor === null ? null : decodeNumberCursor(request.cursor);
   const { where, values, next } = whereOf([...conditions, [`${idColumn} < ?`, lastId]]);
   const rows = await db.all(`${select} where ${where} order by ${idColumn} desc limit ?${next}`, ...values, request.limit + 1);
-  return pageOf(rows, request, (row) => text(row, "id"), toView);
+  return pageOf(rows, request, (row) => integer(row, "id"), toView);
+}
+
+/** The rows of one owner in a table. An index begins with the owner's column and the status, and ends with the id. */
+export type StatusRanges = {
+  /** Table with its alias. */
+  readonly table: "watches w" | "deliveries d";
+  /** Condition that selects the owner. */
+  readonly owner: Condition;
+  readonly statuses: readonly string[];
+};
+
+/**
+ * Returns the condition that `idColumn` is among the newest `count` ids before `cursor` of each status. No index holds the
+ * ids of all statuses in order, so one range for each status is read.
+ */
+export function amongNewest(idColumn: string, { table, owner, statuses }: StatusRanges, cursor: string | null, count: number): Condition {
+  const lastId = cursor === null ? Number.MAX_SAFE_INTEGER : decodeNumberCursor(cursor);
+  const alias = table.slice(-1);
+  const [ownerSql, ...ownerValues] = owner;
+  const ranges = statuses.map(
+    (status) =>
+      `select id from (select ${alias}.id from ${table} where ${ownerSql} and ${alias}.status = '${status}' and ${alias}.id < ?
+         order by ${alias}.id desc limit ?) newest_${status}`,
+  );
+  return [`${idColumn} in (${ranges.join(" union all ")})`, ...statuses.flatMap(() => [...ownerValues, lastId, count])];
 }

@@ -1,6 +1,7 @@
+import { decodeId } from "../../../domain/ids.ts";
 import type { AnswerDraft, IdempotencyClaim, IdempotencyStore, StoredAnswer } from "../../../ports/stores/idempotency-store.ts";
 import type { SqlQueries, SqlTransaction } from "../queries.ts";
-import { blob, textOrNull } from "../rows.ts";
+import { blob, idOrNull } from "../rows.ts";
 
 export const writes = { completeAnswer };
 
@@ -10,9 +11,9 @@ export async function insertStoredAnswer(tx: SqlTransaction, claim: IdempotencyC
     `insert into stored_answers (id, account_id, sealed, delivery_id, expires_at) values (?1, ?2, ?3, ?4, ?5)
      on conflict (id) do update set sealed = excluded.sealed, delivery_id = excluded.delivery_id, expires_at = excluded.expires_at`,
     claim.id,
-    claim.accountId,
+    decodeId(claim.accountId),
     sealed,
-    deliveryId,
+    deliveryId === null ? null : decodeId(deliveryId),
     claim.expiresAtMs,
   );
 }
@@ -36,7 +37,7 @@ export function answerReads(lease: string, joins: string) {
         claim.nowMs,
       );
       if (row === undefined) return null;
-      const deliveryId = textOrNull(row, "delivery_id");
+      const deliveryId = idOrNull(row, "dlv", "delivery_id");
       const delivery = deliveryId === null ? null : { id: deliveryId, leased: row["lease"] !== null };
       return { kind: "stored", sealed: blob(row, "sealed"), delivery };
     },

@@ -1,11 +1,11 @@
 import type { RingbackEvent } from "../../../domain/events/event.ts";
 import { recipientsOf } from "../../../domain/events/operational-events.ts";
 import type { OperationalEventDraft } from "../../../domain/events/operational-events.ts";
-import { newId } from "../../../domain/ids.ts";
+import { decodeId, newId } from "../../../domain/ids.ts";
 import type { Notice } from "../../../ports/stores/call-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
 import type { OperationalStore } from "../../../ports/stores/service-store.ts";
-import { filterOf, text } from "../../sql/rows.ts";
+import { filterOf, id } from "../../sql/rows.ts";
 import { mayUseSource } from "../../sql/source-access.ts";
 import type { Database } from "../connection/database.ts";
 import { insertEvent } from "../deliveries/event-rows.ts";
@@ -18,8 +18,8 @@ export type PublishedEvents = { readonly jobs: readonly SendJob[]; readonly noti
 export function publishOperationalEvent(db: Database, draft: OperationalEventDraft): PublishedEvents {
   const { type, accountId, nowMs, data } = draft;
   const hooks = db
-    .all("select endpoint_id, events from hooks where account_id = ? and disabled_at is null", accountId)
-    .map((row) => ({ endpointId: text(row, "endpoint_id"), filter: filterOf(row) }));
+    .all("select endpoint_id, events from hooks where account_id = ? and disabled_at is null", decodeId(accountId))
+    .map((row) => ({ endpointId: id(row, "ep", "endpoint_id"), filter: filterOf(row) }));
   const endpointIds = recipientsOf(draft, hooks);
   if (endpointIds.length === 0) return { jobs: [], notices: [] };
   const event: RingbackEvent = { id: newId("evt", nowMs), accountId, timestampMs: nowMs, type, data };
@@ -38,7 +38,7 @@ function publishSourceEvent(db: Database, event: Parameters<OperationalStore["pu
   );
   const data = { endpointId: null, deliveryId: null, hookIds: null, source: sourceName, state, reason, observedAtMs: nowMs };
   const published = accounts.map((row) =>
-    publishOperationalEvent(db, { type, accountId: text(row, "id"), exceptEndpointId: null, nowMs, data }),
+    publishOperationalEvent(db, { type, accountId: id(row, "acc", "id"), exceptEndpointId: null, nowMs, data }),
   );
   return { jobs: published.flatMap(({ jobs }) => jobs), notices: published.flatMap(({ notices }) => notices) };
 }

@@ -2,13 +2,15 @@ import { attemptColumns, namesOf, stateColumns } from "../../sql/delivery-column
 import { recordedOf } from "../../sql/attempt-recorded.ts";
 import type { Attempt } from "../../../domain/deliveries/attempt.ts";
 import { changesOnlyDelivery, decideAfterAttempt, hasHostChanged } from "../../../domain/deliveries/delivery-decision.ts";
+import type { DeliveryStatus } from "../../../domain/deliveries/delivery.ts";
 import type { AttemptResult } from "../../../domain/deliveries/delivery-decision.ts";
 import { hasEndpointChanged } from "../../../domain/deliveries/endpoint.ts";
 import { dueAfterAttempt } from "../../../domain/deliveries/lane.ts";
 import type { EventType } from "../../../domain/events/event.ts";
 import { operationalEventsAfter } from "../../../domain/events/operational-events.ts";
+import { decodeId } from "../../../domain/ids.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
-import { deliveryOf, endpointOf, endpointStateOf, hostColumns, integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
+import { deliveryOf, endpointOf, endpointStateOf, hostColumns, id, integer, integerOrNull, text } from "../../sql/rows.ts";
 import type { Database, Row } from "../connection/database.ts";
 import { raiseHostDue, refreshDue } from "../deliveries/due-bounds.ts";
 import { refreshLane, supersede } from "../deliveries/lanes.ts";
@@ -22,26 +24,25 @@ export const writes = { recordAttempt };
 function recordAttempt(db: Database, record: AttemptRecord): AttemptRecorded {
   const row = db.get(
     `select d.*, e.id as event_id, e.type as event_type, e.call_sid from deliveries d join events e on e.position = d.event_position where d.id = ?`,
-    record.deliveryId,
+    decodeId(record.deliveryId),
   );
   if (row === undefined || row["lease_token"] !== record.leaseToken) return { kind: "fenced" };
-  const endpointRow = readEndpoint(db, text(row, "endpoint_id"));
+  const endpointKey = integer(row, "endpoint_id");
+  const endpointRow = readEndpoint(db, endpointKey);
   const state = endpointStateOf(endpointRow);
   const result = decide(db, record, row, state);
-  writeAttempt(db, record.deliveryId, result.attempt);
+  writeAttempt(db, integer(row, "id"), result.attempt);
   writeDelivery(db, row, result);
   writeEndpoint(db, endpointRow, result);
   writeHost(db, endpointRow, state, result);
   const laneHasMore = writeLane(db, row, result, endpointOf(endpointRow).late, record.nowMs);
   const retired: RetireResult =
-    result.endpointChange === "disabled_gone"
-      ? retireEndpoint(db, text(row, "endpoint_id"), record.nowMs)
-      : { unwatchedCallIds: [], notices: [] };
+    result.endpointChange === "disabled_gone" ? retireEndpoint(db, endpointKey, record.nowMs) : { unwatchedCallIds: [], notices: [] };
   const about = {
-    accountId: text(row, "account_id"),
-    endpointId: text(row, "endpoint_id"),
+    accountId: id(row, "acc", "account_id"),
+    endpointId: id(row, "ep", "endpoint_id"),
     eventType: text(row, "event_type") as EventType,
-    hookIds: result.endpointChange === "none" ? [] : readHookIds(db, text(row, "endpoint_id")),
+    hookIds: result.endpointChange === "none" ? [] : readHookIds(db, endpointKey),
   };
   const published = operationalEventsAfter(about, result, record.nowMs).map((draft) => publishOperationalEvent(db, draft));
   return recordedOf(result, {
@@ -53,18 +54,18 @@ function recordAttempt(db: Database, record: AttemptRecord): AttemptRecorded {
   });
 }
 
-function readEndpoint(db: Database, endpointId: string): Row {
+function readEndpoint(db: Database, endpointKey: number): Row {
   const row = db.get(
     `select p.*, h.origin, ${hostColumns}, h.next_due_at as host_next_due_at, h.failing_due_at as host_failing_due_at
      from endpoints p join hosts h on h.id = p.host_id where p.id = ?`,
-    endpointId,
+    endpointKey,
   );
-  if (row === undefined) throw new Error(`no endpoint ${endpointId}`);
+  if (row === undefined) throw new Error(`no endpoint ${endpointKey}`);
   return row;
 }
 
-function readHookIds(db: Database, endpointId: string): readonly string[] {
-  return db.all("select id from hooks where endpoint_id = ? order by id", endpointId).map((hook) => text(hook, "id"));
+function readHookIds(db: Database, endpointKey: number): readonly string[] {
+  return db.all("select id from hooks where endpoint_id = ? order by id", endpointKey).map((hook) => id(hook, "hk", "id"));
 }
 
 type EndpointState = ReturnType<typeof endpointStateOf>;
@@ -85,15 +86,16 @@ function decide(db: Database, record: AttemptRecord, row: Row, state: EndpointSt
 
 const insertAttempt = `insert into attempts (delivery_id, ${namesOf(attemptColumns)}) values (?, ${attemptColumns.map(() => "?").join(", ")})`;
 
-function writeAttempt(db: Database, deliveryId: string, attempt: Attempt): void {
-  db.run(insertAttempt, deliveryId, ...attemptColumns.map((column) => column.valueOf(attempt)));
+function writeAttempt(db: Database, deliveryKey: number, attempt: Attempt): void {
+  db.run(insertAttempt, deliveryKey, ...attemptColumns.map((column) => column.valueOf(attempt)));
 }
 
 const updateDelivery = `update deliveries set ${stateColumns.map(({ name }) => `${name} = ?`).join(", ")}, due_at = ?, lease_token = null where id = ?`;
 
 function writeDelivery(db: Database, row: Row, { delivery }: AttemptResult): void {
   const dueAtMs = dueAfterAttempt(delivery, { isInLane: row["sequence"] !== null, dueAtMs: integerOrNull(row, "due_at") });
-  db.run(updateDelivery, ...stateColumns.map((column) => column.valueOf(delivery)), dueAtMs, delivery.id);
+  db.run(updateDelivery, ...stateColumns.map((column) => column.valueOf(delivery)), dueAtMs, integer(row, "id"));
+  if (row["status"] !== delivery.status) db.counters.countDeliveries(text(row, "status") as DeliveryStatus, delivery.status);
 }
 
 function writeEndpoint(db: Database, before: Row, { endpoint }: AttemptResult): void {
@@ -112,7 +114,7 @@ function writeEndpoint(db: Database, before: Row, { endpoint }: AttemptResult): 
     health.pausedSinceMs,
     health.consecutivePauses,
     health.pauseReason,
-    text(before, "id"),
+    integer(before, "id"),
   );
 }
 
@@ -127,7 +129,7 @@ function writeHost(db: Database, before: Row, state: EndpointState, { host }: At
     host.consecutivePauses,
     integer(before, "host_id"),
     host.pausedSinceMs,
-    host.rateLimits.endpointId,
+    host.rateLimits.endpointId === null ? null : decodeId(host.rateLimits.endpointId),
     host.rateLimits.atMs,
     host.rateLimits.otherAtMs,
   );
@@ -135,13 +137,13 @@ function writeHost(db: Database, before: Row, state: EndpointState, { host }: At
 
 /** Returns whether the delivery's lane has a pending delivery left, itself included. */
 function writeLane(db: Database, row: Row, { delivery, attempt }: AttemptResult, late: "send" | "drop", nowMs: number): boolean {
-  const watchId = textOrNull(row, "watch_id");
+  const watchKey = integerOrNull(row, "watch_id");
   const sequence = integerOrNull(row, "sequence");
-  if (watchId === null || sequence === null) return false;
-  const endpointId = text(row, "endpoint_id");
+  if (watchKey === null || sequence === null) return false;
+  const endpointKey = integer(row, "endpoint_id");
   if (late === "drop" && attempt.decision === "delivered" && delivery.status === "delivered")
-    supersede(db, { watchId, endpointId, late }, sequence, nowMs);
-  return refreshLane(db, watchId, endpointId);
+    supersede(db, { watchKey, endpointKey, late }, sequence, nowMs);
+  return refreshLane(db, watchKey, endpointKey);
 }
 
 /**
@@ -172,7 +174,7 @@ function earliestOf(bounds: readonly unknown[]): number | null {
 /** Recomputes the bounds of endpoint and host. Returns the host's bound, because a success may let other endpoints of the host start. */
 function refreshBounds(db: Database, endpointRow: Row): number | null {
   const hostId = integer(endpointRow, "host_id");
-  refreshDue(db, text(endpointRow, "id"));
+  refreshDue(db, integer(endpointRow, "id"));
   for (const failing of [false, true]) raiseHostDue(db, hostId, failing);
   const host = db.get("select next_due_at, failing_due_at from hosts where id = ?", hostId);
   return earliestOf([host?.["next_due_at"], host?.["failing_due_at"]]);

@@ -1,3 +1,4 @@
+import { decodeId } from "../../../domain/ids.ts";
 import { planCommit, planNotifications, watchesAfter } from "../../../domain/calls/transition.ts";
 import type { CallCommit, CallCommitResult, Notice } from "../../../ports/stores/call-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
@@ -11,18 +12,19 @@ export const writes = { commitCall };
 /** Writes the call with its events and deliveries in one transaction. The result is `stale` if the version changed since the caller read the call. */
 function commitCall(db: Database, commit: CallCommit): CallCommitResult {
   const { callId, expectedVersion, nowMs } = commit;
-  const row = db.get("select * from calls where id = ?", callId);
-  if (row === undefined || integer(row, "version") !== expectedVersion) return { kind: "stale", call: readWatchedCall(db, callId) };
+  const callKey = decodeId(callId);
+  const row = db.get("select * from calls where id = ?", callKey);
+  if (row === undefined || integer(row, "version") !== expectedVersion) return { kind: "stale", call: readWatchedCall(db, callKey) };
   const { steps, call, transition } = planCommit(commit, {
     call: { ...callStatusOf(row), lastGoodPollAtMs: commit.lastGoodPollAtMs },
     transition: integer(row, "transitions"),
   });
   const jobs: SendJob[] = [];
   const notices: Notice[] = [];
-  let watches = readActiveWatches(db, callId);
+  let watches = readActiveWatches(db, callKey);
   for (const step of steps) {
-    const planned = planNotifications(step.change, { ...step, watches, hooks: readHooks(db, callId, watches), nowMs });
-    const written = writePlanned(db, planned, { callId, transition: step.transition, nowMs });
+    const planned = planNotifications(step.change, { ...step, watches, hooks: readHooks(db, callKey, watches), nowMs });
+    const written = writePlanned(db, planned, { callKey, transition: step.transition, nowMs });
     watches = watchesAfter(watches, planned);
     jobs.push(...written.jobs);
     notices.push(...written.notices);
@@ -36,7 +38,7 @@ function commitCall(db: Database, commit: CallCommit): CallCommitResult {
     call.lastGoodPollAtMs,
     transition,
     expectedVersion + 1,
-    callId,
+    callKey,
   );
   return { kind: "committed", call: gatherWatchedCall(callRowOf(row, call, expectedVersion + 1), watches), notices, jobs };
 }

@@ -3,7 +3,7 @@ import { dirname, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { StartupError } from "../../../domain/errors.ts";
 import { messageOf } from "../../../domain/error-text.ts";
-import { migrate, readPending } from "../migrate.ts";
+import { knownMigrations, migrate, readPending } from "../migrate.ts";
 import { isServerRunning, takeServerLock } from "./server-lock.ts";
 
 /**
@@ -23,15 +23,15 @@ export type OpenConnection = {
  * Length of the write-ahead log, 32 MiB, at which the server makes a checkpoint itself. The checkpointer copies the log
  * concurrently, but the log restarts only if a commit finds it copied completely. Constant load may prevent that.
  */
-const longestLogPages = 8192;
-/** Time to wait for the write lock. A connection beside a busy server gets the lock only in a gap between two commits. */
+export const longestLogPages = 8192;
+/** Wait for the write lock. A connection beside a busy server needs a gap between its commits. */
 const busyTimeoutMs = { server: 5000, beside: 30_000 };
 
 /**
- * Opens the database, and creates folder and file if they are absent. Takes the lock of a server, sets and asserts the
- * durability settings, and migrates the schema. Throws a `StartupError` of one line if the operator must change something.
+ * Opens the database and creates it if there is none: the folder, the lock of a server, the settings for durability
+ * (asserted), the schema of `knownMigrations`. Throws a `StartupError` of one line for anything that the operator must change.
  */
-export function openConnection(path: string, role: ConnectionRole = "server"): OpenConnection {
+export function openConnection(path: string, role: ConnectionRole = "server", migrations = knownMigrations): OpenConnection {
   const inMemory = path === ":memory:";
   if (!inMemory) ensureFolderOf(path);
   const lock = inMemory || role === "beside" ? null : takeServerLock(path);
@@ -40,11 +40,11 @@ export function openConnection(path: string, role: ConnectionRole = "server"): O
     const connection = new DatabaseSync(path, { timeout: busyTimeoutMs[role] });
     configure(connection, inMemory);
     if (role === "server") connection.exec(`pragma wal_autocheckpoint = ${longestLogPages}`);
-    if (role === "beside") refuseUnderOlderServer(connection, path);
-    const migrations = migrate(connection);
+    if (role === "beside") refuseUnderOlderServer(connection, path, migrations);
+    const applied = migrate(connection, migrations);
     // A read-only file opens without an error; only this statement fails.
     connection.exec("delete from schema_migrations where number < 0");
-    return { connection, lock, migrations };
+    return { connection, lock, migrations: applied };
   } catch (error) {
     lock?.close();
     throw error instanceof StartupError
@@ -85,8 +85,8 @@ function createFolder(folder: string): void {
 }
 
 /** Refuses to change the schema under a running server that supports only the previous schema. */
-function refuseUnderOlderServer(connection: DatabaseSync, path: string): void {
-  const { applied, pending } = readPending(connection);
+function refuseUnderOlderServer(connection: DatabaseSync, path: string, migrations: typeof knownMigrations): void {
+  const { applied, pending } = readPending(connection, migrations);
   if (applied > 0 && pending.length > 0 && isServerRunning(path))
     throw new StartupError(
       `the server on ${path} is of an older version: stop it (if it is only just starting, wait for it) and try again`,

@@ -1,6 +1,6 @@
 import type { ClaimRequest, ClaimResult } from "../../../ports/stores/delivery-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
-import { integer, integerOrNull, text } from "../../sql/rows.ts";
+import { id, integer, integerOrNull, text } from "../../sql/rows.ts";
 import type { Database, Row } from "../connection/database.ts";
 import { boundOf, raiseHostDue, refreshDue } from "./due-bounds.ts";
 import { claimMarkedRetries } from "./manual-retries.ts";
@@ -67,7 +67,7 @@ class Claim {
   claimFromHost(host: Row): readonly SendJob[] {
     const hostId = integer(host, "id");
     const failing = host["failing"] === 1;
-    const hostKey = `${text(host, "account_id")} ${text(host, "origin")}`;
+    const hostKey = `${id(host, "acc", "account_id")} ${text(host, "origin")}`;
     const probing = integer(host, "consecutive_pauses") > 0;
     let available = Math.min(
       this.#hostCapacity.get(hostKey) ?? this.#defaultCapacity,
@@ -105,23 +105,23 @@ class Claim {
   }
 
   #claimFromEndpoint(endpoint: Row, hostCapacity: number): readonly SendJob[] {
-    const endpointId = text(endpoint, "id");
-    let available = Math.min(hostCapacity, this.#endpointCapacity.get(endpointId) ?? this.#defaultCapacity);
+    const endpointKey = integer(endpoint, "id");
+    let available = Math.min(hostCapacity, this.#endpointCapacity.get(id(endpoint, "ep", "id")) ?? this.#defaultCapacity);
     if (integer(endpoint, "consecutive_pauses") > 0)
       available = Math.min(
         available,
-        this.#db.get("select 1 from deliveries where endpoint_id = ? and lease_token is not null limit 1", endpointId) ? 0 : 1,
+        this.#db.get("select 1 from deliveries where endpoint_id = ? and lease_token is not null limit 1", endpointKey) ? 0 : 1,
       );
     if (available <= 0) return [];
     const due = this.#db.all(
-      `select id from deliveries where endpoint_id = ? and status = 'pending' and lease_token is null and due_at <= ? order by due_at, rowid limit ?`,
-      endpointId,
+      `select id from deliveries where endpoint_id = ? and status = 'pending' and lease_token is null and due_at <= ? order by due_at, id limit ?`,
+      endpointKey,
       this.#nowMs,
       available,
     );
     if (due.length === 0) this.foundStaleBound = true;
-    const jobs = due.map((row) => leaseJob(this.#db, text(row, "id"), "scheduled", this.#nowMs));
-    refreshDue(this.#db, endpointId);
+    const jobs = due.map((row) => leaseJob(this.#db, integer(row, "id"), "scheduled", this.#nowMs));
+    refreshDue(this.#db, endpointKey);
     return jobs;
   }
 

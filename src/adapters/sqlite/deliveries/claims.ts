@@ -1,7 +1,7 @@
 import { endpointTestEvent } from "../../../domain/events/event.ts";
-import { newId } from "../../../domain/ids.ts";
+import { decodeId, newId } from "../../../domain/ids.ts";
 import type { ClaimManualRetryResult, CreateTestResult, DeliveryStore } from "../../../ports/stores/delivery-store.ts";
-import { text } from "../../sql/rows.ts";
+import { integer } from "../../sql/rows.ts";
 import { deliveryViewOf } from "../../sql/view-rows.ts";
 import type { Database, Row } from "../connection/database.ts";
 import { deliverySelect } from "../reading/selects.ts";
@@ -14,25 +14,26 @@ export const writes = { claimManualRetry, createTest, releaseDeliveries };
 
 /** Leases a delivery ahead of schedule, pause and order, unless an attempt of it is in flight. */
 function claimManualRetry(db: Database, request: Parameters<DeliveryStore["claimManualRetry"]>[0]): ClaimManualRetryResult {
+  const deliveryKey = decodeId(request.deliveryId);
   const row = db.get(
     `select d.lease_token, p.state as endpoint_state, w.deleted_at from deliveries d join endpoints p on p.id = d.endpoint_id
      left join watches w on w.id = d.watch_id where d.id = ? and d.account_id = ?`,
-    request.deliveryId,
-    request.accountId,
+    deliveryKey,
+    decodeId(request.accountId),
   );
   if (row === undefined) return { kind: "unknown" };
   if (typeof row["deleted_at"] === "number") return { kind: "watch_deleted" };
   if (row["endpoint_state"] === "disabled") return { kind: "endpoint_disabled" };
   if (row["lease_token"] !== null) return { kind: "in_flight" };
-  markForManualRetry(db, request.deliveryId, request.nowMs);
-  const job = leaseJob(db, request.deliveryId, "manual", request.nowMs);
-  const claimed = db.get(`${deliverySelect} where d.id = ?`, request.deliveryId);
+  markForManualRetry(db, deliveryKey, request.nowMs);
+  const job = leaseJob(db, deliveryKey, "manual", request.nowMs);
+  const claimed = db.get(`${deliverySelect} where d.id = ?`, deliveryKey);
   return claimed === undefined ? { kind: "unknown" } : { kind: "claimed", job, view: deliveryViewOf(claimed) };
 }
 
 function createTest(db: Database, request: Parameters<DeliveryStore["createTest"]>[0]): CreateTestResult {
   const { accountId, endpointId, nowMs } = request;
-  const row = db.get("select state from endpoints where id = ? and account_id = ?", endpointId, accountId);
+  const row = db.get("select state from endpoints where id = ? and account_id = ?", decodeId(endpointId), decodeId(accountId));
   if (row === undefined) return { kind: "unknown" };
   if (row["state"] === "disabled") return { kind: "endpoint_disabled" };
   const event = endpointTestEvent(newId("evt", nowMs), accountId, nowMs);
@@ -40,14 +41,18 @@ function createTest(db: Database, request: Parameters<DeliveryStore["createTest"
   const delivery = db.get("select d.id from deliveries d join events e on e.position = d.event_position where e.id = ?", event.id);
   if (delivery === undefined) throw new Error("a test event has one delivery");
   // A test has a single attempt and no schedule, because it shows the endpoint's present state.
-  db.run("update deliveries set due_at = null, next_attempt_at = null where id = ?", text(delivery, "id"));
-  return { kind: "claimed", job: leaseJob(db, text(delivery, "id"), "manual", nowMs) };
+  db.run("update deliveries set due_at = null, next_attempt_at = null where id = ?", integer(delivery, "id"));
+  return { kind: "claimed", job: leaseJob(db, integer(delivery, "id"), "manual", nowMs) };
 }
 
 function releaseDeliveries(db: Database, ...[leases, nowMs]: Parameters<DeliveryStore["releaseDeliveries"]>): void {
   const leased = leases
     .map(({ deliveryId, leaseToken }) =>
-      db.get("select id, endpoint_id, status, next_attempt_at from deliveries where id = ? and lease_token = ?", deliveryId, leaseToken),
+      db.get(
+        "select id, endpoint_id, status, next_attempt_at from deliveries where id = ? and lease_token = ?",
+        decodeId(deliveryId),
+        leaseToken,
+      ),
     )
     .filter((row): row is Row => row !== undefined);
   releaseLeases(db, leased, nowMs);
@@ -61,13 +66,14 @@ export function clearLeases(db: Database, nowMs: number): void {
 
 /** Releases leases. Tests are canceled, because a test is never retried; every other delivery is due as before. */
 function releaseLeases(db: Database, leased: readonly Row[], nowMs: number): void {
-  const endpointIds = new Set<string>();
+  const endpointKeys = new Set<number>();
   for (const row of leased) {
     const isTest = row["status"] === "pending" && row["next_attempt_at"] === null;
-    if (isTest)
-      db.run("update deliveries set lease_token = null, status = 'canceled', settled_at = ? where id = ?", nowMs, text(row, "id"));
-    else db.run("update deliveries set lease_token = null where id = ?", text(row, "id"));
-    endpointIds.add(text(row, "endpoint_id"));
+    if (isTest) {
+      db.run("update deliveries set lease_token = null, status = 'canceled', settled_at = ? where id = ?", nowMs, integer(row, "id"));
+      db.counters.countDeliveries("pending", "canceled");
+    } else db.run("update deliveries set lease_token = null where id = ?", integer(row, "id"));
+    endpointKeys.add(integer(row, "endpoint_id"));
   }
-  for (const endpointId of endpointIds) refreshDue(db, endpointId);
+  for (const endpointKey of endpointKeys) refreshDue(db, endpointKey);
 }

@@ -16,25 +16,25 @@ import type { Database, Row } from "../connection/database.ts";
  */
 
 /** Lowers the bounds of the endpoint and its host to `dueAtMs`, from which a delivery may be claimed. */
-export function lowerDue(db: Database, endpointId: string, dueAtMs: number): void {
+export function lowerDue(db: Database, endpointKey: number, dueAtMs: number): void {
   const row = db.get(
     `update endpoints set next_due_at = max(?1, coalesce(paused_until, 0))
      where id = ?2 and (next_due_at is null or next_due_at > max(?1, coalesce(paused_until, 0)))
      returning host_id, failing, state, next_due_at`,
     dueAtMs,
-    endpointId,
+    endpointKey,
   );
   if (row !== undefined) lowerHostDue(db, row);
 }
 
 /** Recomputes the endpoint's bound from its deliveries and returns it. Lowers the host's bound to this time if the host's is later. */
-export function refreshDue(db: Database, endpointId: string): number | null {
+export function refreshDue(db: Database, endpointKey: number): number | null {
   const row = db.get(
     `update endpoints set next_due_at = (
        select max(min(d.due_at), coalesce(endpoints.paused_until, 0)) from deliveries d
        where d.endpoint_id = ?1 and d.status = 'pending' and d.lease_token is null and d.due_at is not null)
      where id = ?1 returning host_id, failing, state, next_due_at`,
-    endpointId,
+    endpointKey,
   );
   if (row === undefined) return null;
   lowerHostDue(db, row);

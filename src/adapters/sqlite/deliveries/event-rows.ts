@@ -1,6 +1,6 @@
 import { namesOf, newDeliveryColumns } from "../../sql/delivery-columns.ts";
 import { mayLeaseNow } from "../../../domain/deliveries/endpoint.ts";
-import { newId } from "../../../domain/ids.ts";
+import { decodeId, newId } from "../../../domain/ids.ts";
 import type { RingbackEvent } from "../../../domain/events/event.ts";
 import type { SendJob, SendTarget } from "../../../ports/stores/send-job.ts";
 import type { Database } from "../connection/database.ts";
@@ -26,12 +26,13 @@ export function insertEvent(
   endpointIds: readonly string[],
   nowMs: number,
 ): readonly SendJob[] {
+  const watchKey = watchId === null ? null : decodeId(watchId);
   const position = db.insert(
     `insert into events (id, account_id, watch_id, call_sid, type, terminal, sequence, timestamp, data, created_at)
      values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     event.id,
-    event.accountId,
-    watchId,
+    decodeId(event.accountId),
+    watchKey,
     callSid,
     event.type,
     terminal,
@@ -41,10 +42,11 @@ export function insertEvent(
     nowMs,
   );
   return endpointIds.flatMap((endpointId) => {
+    const endpointKey = decodeId(endpointId);
     const deliveryId = newId("dlv", nowMs);
     const nextAttemptAtMs = nowMs + (db.policy.scheduleMs[0] ?? 0);
-    const head = watchId === null || !waitsInLane(db, watchId, endpointId);
-    const target = head && nextAttemptAtMs <= nowMs ? openTarget(db, endpointId, nowMs) : null;
+    const head = watchKey === null || !waitsInLane(db, watchKey, endpointKey);
+    const target = head && nextAttemptAtMs <= nowMs ? openTarget(db, endpointKey, nowMs) : null;
     const leaseToken = target === null ? null : db.nextLeaseToken();
     const delivery = {
       id: deliveryId,
@@ -58,32 +60,34 @@ export function insertEvent(
       createdAtMs: nowMs,
     };
     db.run(insertDelivery, position, leaseToken, ...newDeliveryColumns.map((column) => column.valueOf(delivery)));
+    db.counters.countDeliveries(null, "pending");
     if (target !== null && leaseToken !== null)
       return [{ deliveryId, leaseToken, attemptNumber: 1, stepsSpent: 0, event, target, createdAtMs: nowMs, mode: "scheduled" }];
-    if (!head) refreshLane(db, watchId, endpointId);
-    else lowerDue(db, endpointId, nextAttemptAtMs);
+    if (!head) refreshLane(db, watchKey, endpointKey);
+    else lowerDue(db, endpointKey, nextAttemptAtMs);
     return [];
   });
 }
 
-function waitsInLane(db: Database, watchId: string, endpointId: string): boolean {
+function waitsInLane(db: Database, watchKey: number, endpointKey: number): boolean {
   return (
-    db.get("select 1 from deliveries where watch_id = ? and endpoint_id = ? and status = 'pending' limit 1", watchId, endpointId) !==
+    db.get("select 1 from deliveries where watch_id = ? and endpoint_id = ? and status = 'pending' limit 1", watchKey, endpointKey) !==
     undefined
   );
 }
 
 /** Returns the endpoint if a new delivery to it may be leased now; `null` otherwise. */
-function openTarget(db: Database, endpointId: string, nowMs: number): SendTarget | null {
-  const target = readTarget(db, endpointId, nowMs);
+function openTarget(db: Database, endpointKey: number, nowMs: number): SendTarget | null {
+  const target = readTarget(db, endpointKey, nowMs);
   return mayLeaseNow(target) ? target : null;
 }
 
 /** Cancels the pending deliveries of an endpoint or a watch. An attempt in flight keeps its lease until it is recorded. */
-export function cancelPending(db: Database, column: "endpoint_id" | "watch_id", id: string, nowMs: number): void {
-  db.run(
+export function cancelPending(db: Database, column: "endpoint_id" | "watch_id", key: number, nowMs: number): void {
+  const canceled = db.run(
     `update deliveries set status = 'canceled', settled_at = ?, next_attempt_at = null, due_at = null where ${column} = ? and status = 'pending'`,
     nowMs,
-    id,
+    key,
   );
+  db.counters.countDeliveries("pending", "canceled", canceled);
 }

@@ -1,5 +1,5 @@
 import type { SendJob } from "../../../ports/stores/send-job.ts";
-import { text } from "../../sql/rows.ts";
+import { integer } from "../../sql/rows.ts";
 import type { Database } from "../connection/database.ts";
 import { leaseJob } from "./send-jobs.ts";
 
@@ -9,8 +9,8 @@ import { leaseJob } from "./send-jobs.ts";
  */
 
 /** Marks a settled delivery for one manual attempt. A pending delivery needs no mark, because its schedule covers it. */
-export function markForManualRetry(db: Database, deliveryId: string, nowMs: number): void {
-  db.run("update deliveries set next_attempt_at = ? where id = ? and status <> 'pending'", nowMs, deliveryId);
+export function markForManualRetry(db: Database, deliveryKey: number, nowMs: number): void {
+  db.run("update deliveries set next_attempt_at = ? where id = ? and status <> 'pending'", nowMs, deliveryKey);
 }
 
 /** Leases the marked deliveries that are not leased. Removes the mark instead if the endpoint is disabled or the watch deleted. */
@@ -23,8 +23,8 @@ export function claimMarkedRetries(db: Database, limit: number, nowMs: number): 
     limit,
   );
   return rows.flatMap((row) => {
-    if (row["is_over"] !== 1) return [leaseJob(db, text(row, "id"), "manual", nowMs)];
-    db.run("update deliveries set next_attempt_at = null where id = ?", text(row, "id"));
+    if (row["is_over"] !== 1) return [leaseJob(db, integer(row, "id"), "manual", nowMs)];
+    db.run("update deliveries set next_attempt_at = null where id = ?", integer(row, "id"));
     return [];
   });
 }

@@ -1,5 +1,8 @@
+import { deliveryStatuses } from "../../../domain/deliveries/delivery.ts";
+import { decodeId } from "../../../domain/ids.ts";
 import type { DeliveryView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
-import { listByIds } from "../../sql/reading/page.ts";
+import { amongNewest, listByIds } from "../../sql/reading/page.ts";
+import type { Condition } from "../../sql/reading/page.ts";
 import { deliveryViewOf } from "../../sql/view-rows.ts";
 import type { Database } from "../connection/database.ts";
 import { deliverySelect } from "./selects.ts";
@@ -7,13 +10,26 @@ import { deliverySelect } from "./selects.ts";
 export const reads = { listDeliveries };
 
 function listDeliveries(db: Database, query: Parameters<ReadStore["listDeliveries"]>[0]): Promise<Page<DeliveryView>> {
-  // A watch or an endpoint has fewer deliveries than its account, so the + keeps the planner off the account's index.
-  const offIndex = query.watchId === null && query.endpointId === null ? "" : "+";
-  const conditions = [
-    [`${offIndex}d.account_id = ?`, query.accountId],
-    ["d.endpoint_id = ?", query.endpointId],
-    ["d.watch_id = ?", query.watchId],
-    [`${offIndex}d.status = ?`, query.status],
-  ] as const;
+  const { status, cursor, limit } = query;
+  const accountKey = decodeId(query.accountId);
+  const endpointKey = query.endpointId === null ? null : decodeId(query.endpointId);
+  if (query.watchId !== null) {
+    // A watch has few deliveries, so the + keeps the planner off the other indexes.
+    const conditions = [
+      ["d.event_position in (select e.position from events e where e.watch_id = ?)", decodeId(query.watchId)],
+      ["+d.account_id = ?", accountKey],
+      ["+d.endpoint_id = ?", endpointKey],
+      ["+d.status = ?", status],
+    ] as const;
+    return listByIds(db, deliverySelect, "+d.id", conditions, query, deliveryViewOf);
+  }
+  const owner: Condition =
+    endpointKey === null
+      ? ["d.account_id = ?", accountKey]
+      : ["d.endpoint_id = (select id from endpoints where id = ? and account_id = ?)", endpointKey, accountKey];
+  const conditions: readonly Condition[] =
+    status === null
+      ? [amongNewest("d.id", { table: "deliveries d", owner, statuses: deliveryStatuses }, cursor, limit + 1)]
+      : [owner, ["d.status = ?", status]];
   return listByIds(db, deliverySelect, "d.id", conditions, query, deliveryViewOf);
 }

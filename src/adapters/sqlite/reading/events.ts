@@ -1,3 +1,4 @@
+import { decodeId } from "../../../domain/ids.ts";
 import type { EventView, FeedQuery, ReadStore } from "../../../ports/stores/read-store.ts";
 import { decodeNumberCursor, encodeCursor } from "../../sql/cursor.ts";
 import { eventReads, lastOrderBefore } from "../../sql/reading/events.ts";
@@ -19,13 +20,14 @@ export const reads = {
 
 /** Lists events in commit order. One writer assigns the positions, so they become readable in rising order. */
 async function readFeed(db: Database, query: FeedQuery): ReturnType<ReadStore["readFeed"]> {
-  const { accountId, sinceMs, callSid, types, orTerminal, limit } = query;
+  const accountKey = decodeId(query.accountId);
+  const { sinceMs, callSid, types, orTerminal, limit } = query;
   const cursor = query.cursor === null ? 0 : decodeNumberCursor(query.cursor);
   // A call has few events, so the + keeps the planner off the account's index.
   const offIndex = callSid === null ? "" : "+";
   const positions = findPositions(db, {
     conditions: [
-      [`${offIndex}e.account_id = ?`, accountId],
+      [`${offIndex}e.account_id = ?`, accountKey],
       [`${offIndex}e.position > ?`, sinceMs === null ? cursor : Math.max(cursor, await lastOrderBefore(db, "position", sinceMs))],
       ["e.created_at >= ?", sinceMs],
       ["e.watch_id in (select w.id from calls c join watches w on w.call_id = c.id where c.call_sid = ?)", callSid],
@@ -38,7 +40,7 @@ async function readFeed(db: Database, query: FeedQuery): ReturnType<ReadStore["r
   const last = positions.at(-1);
   const full = positions.length === limit && last !== undefined;
   // A page that is not full has covered all events of the account. Events of other accounts must not move its cursor.
-  const newest = db.get("select position from events where account_id = ? order by position desc limit 1", accountId);
+  const newest = db.get("select position from events where account_id = ? order by position desc limit 1", accountKey);
   const nextPosition = full ? last : Math.max(cursor, newest === undefined ? 0 : integer(newest, "position"));
   return { data: positions.map((position) => readEventView(db, eventAt(db, position))), nextCursor: encodeCursor(nextPosition) };
 }

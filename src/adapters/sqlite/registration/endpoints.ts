@@ -1,11 +1,12 @@
 import { chooseSecret, findDifferences } from "../../../domain/deliveries/endpoint-registration.ts";
+import { decodeId, encodeId } from "../../../domain/ids.ts";
 import { checkQuota } from "../../../domain/quotas.ts";
 import type { QuotaExceeded, Quotas } from "../../../domain/quotas.ts";
 import type { EndpointStore } from "../../../ports/stores/endpoint-store.ts";
 import type { EndpointSummary, EndpointView } from "../../../ports/stores/read-store.ts";
 import type { EndpointConflict, EndpointDraft } from "../../../ports/stores/registration-store.ts";
 import { patchedColumns } from "../../sql/patched-columns.ts";
-import { text, textOrNull } from "../../sql/rows.ts";
+import { id, idOrNull, integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
 import { endpointViewOf, summaryOf } from "../../sql/view-rows.ts";
 import type { Database, Row } from "../connection/database.ts";
 import { refreshDue } from "../deliveries/due-bounds.ts";
@@ -21,74 +22,80 @@ export type EnsuredEndpoint =
   | QuotaExceeded;
 
 /** Returns the endpoint with the draft's URL, creating it if there is none. Writes nothing if an existing endpoint differs from the draft. */
-export function ensureEndpoint(db: Database, accountId: string, draft: EndpointDraft, quotas: Quotas, nowMs: number): EnsuredEndpoint {
-  const existing = findByUrl(db, accountId, draft.url);
+export function ensureEndpoint(db: Database, accountKey: number, draft: EndpointDraft, quotas: Quotas, nowMs: number): EnsuredEndpoint {
+  const existing = findByUrl(db, accountKey, draft.url);
   if (existing !== undefined) {
+    const endpointId = id(existing, "ep", "id");
     const fields = findDifferences(
       {
         format: text(existing, "p_format"),
         headersFingerprint: textOrNull(existing, "headers_fingerprint"),
-        secretFingerprint: draft.givenSecret === null ? null : readSecretFingerprint(db, text(existing, "id")),
+        secretFingerprint: draft.givenSecret === null ? null : readSecretFingerprint(db, integer(existing, "id")),
       },
       draft,
     );
-    if (fields.length > 0) return { kind: "endpoint_differs", endpointId: text(existing, "id"), fields };
-    return { kind: "endpoint", summary: summaryOf(existing, text(existing, "id")), showsGeneratedSecret: false };
+    if (fields.length > 0) return { kind: "endpoint_differs", endpointId, fields };
+    return { kind: "endpoint", summary: summaryOf(existing, endpointId), showsGeneratedSecret: false };
   }
-  const exceeded = checkQuota(quotas, "maxEndpoints", () => readUsage(db, accountId).endpoints);
+  const exceeded = checkQuota(quotas, "maxEndpoints", () => readUsage(db, accountKey).endpoints);
   if (exceeded !== null) return exceeded;
-  const showsGeneratedSecret = createEndpoint(db, accountId, draft, nowMs);
-  const created = findByUrl(db, accountId, draft.url);
+  const showsGeneratedSecret = createEndpoint(db, accountKey, draft, nowMs);
+  const created = findByUrl(db, accountKey, draft.url);
   if (created === undefined) throw new Error(`no endpoint ${draft.id}`);
   return { kind: "endpoint", summary: summaryOf(created, draft.id), showsGeneratedSecret };
 }
 
 /** Enables a disabled endpoint and its hooks, because its owner named it in a new registration. */
-export function enableIfDisabled(db: Database, endpointId: string, nowMs: number): void {
-  restoreHooks(db, endpointId);
-  leaveDisabled(db, endpointId, nowMs);
+export function enableIfDisabled(db: Database, endpointKey: number, nowMs: number): void {
+  restoreHooks(db, endpointKey);
+  leaveDisabled(db, endpointKey, nowMs);
 }
 
 /** Enables the hooks that a 410 of their endpoint disabled. */
-function restoreHooks(db: Database, endpointId: string): void {
-  db.run("update hooks set disabled_at = null where endpoint_id = ? and disabled_at is not null", endpointId);
+function restoreHooks(db: Database, endpointKey: number): void {
+  db.run("update hooks set disabled_at = null where endpoint_id = ? and disabled_at is not null", endpointKey);
 }
 
 /** Resets a disabled endpoint. Its pending deliveries are requeued, so that they start now, in order, each with a whole schedule. */
-function leaveDisabled(db: Database, endpointId: string, nowMs: number): void {
+function leaveDisabled(db: Database, endpointKey: number, nowMs: number): void {
   const changed = db.run(
     `update endpoints set state = 'enabled', reason = null, since = null, consecutive_failures = 0, failing_since = null,
        paused_until = null, paused_since = null, consecutive_pauses = 0, pause_reason = null
      where id = ? and state = 'disabled'`,
-    endpointId,
+    endpointKey,
   );
   if (changed === 0) return;
   const pending = db.all(
-    "select id, watch_id from deliveries where endpoint_id = ? and status = 'pending' and next_attempt_at is not null",
-    endpointId,
+    "select id, watch_id, status from deliveries where endpoint_id = ? and status = 'pending' and next_attempt_at is not null",
+    endpointKey,
   );
-  requeue(db, endpointId, pending, nowMs);
+  requeue(db, endpointKey, pending, nowMs);
 }
 
-/** Reads how much of its quotas an account uses. Triggers maintain the counts. */
-export function readUsage(db: Database, accountId: string): { readonly activeWatches: number; readonly endpoints: number } {
-  const row = db.get("select active, endpoints from account_usage where account_id = ?", accountId);
-  return { activeWatches: Number(row?.["active"] ?? 0), endpoints: Number(row?.["endpoints"] ?? 0) };
+/** Reads how much of its quotas an account uses, the changes of the open transaction included. */
+export function readUsage(db: Database, accountKey: number): { readonly activeWatches: number; readonly endpoints: number } {
+  const row = db.get("select active, endpoints from account_usage where account_id = ?", accountKey);
+  return {
+    activeWatches: Number(row?.["active"] ?? 0) + db.counters.usageChange(accountKey, "active"),
+    endpoints: Number(row?.["endpoints"] ?? 0) + db.counters.usageChange(accountKey, "endpoints"),
+  };
 }
 
 function patchEndpoint(db: Database, request: Parameters<EndpointStore["patchEndpoint"]>[0]): EndpointView | null {
-  const { accountId, endpointId, patch, nowMs } = request;
-  if (db.get("select 1 from endpoints where id = ? and account_id = ?", endpointId, accountId) === undefined) return null;
-  for (const [column, value] of patchedColumns(patch)) db.run(`update endpoints set ${column} = ? where id = ?`, value, endpointId);
+  const { patch, nowMs } = request;
+  const endpointKey = decodeId(request.endpointId);
+  if (db.get("select 1 from endpoints where id = ? and account_id = ?", endpointKey, decodeId(request.accountId)) === undefined)
+    return null;
+  for (const [column, value] of patchedColumns(patch)) db.run(`update endpoints set ${column} = ? where id = ?`, value, endpointKey);
   // An endpoint that leaves `disabled` loses its failures, also when it is paused.
-  if (patch.state === "enabled" || patch.state === "paused") leaveDisabled(db, endpointId, nowMs);
+  if (patch.state === "enabled" || patch.state === "paused") leaveDisabled(db, endpointKey, nowMs);
   if (patch.state === "enabled") {
-    restoreHooks(db, endpointId);
-    endPause(db, endpointId, nowMs);
+    restoreHooks(db, endpointKey);
+    endPause(db, endpointKey, nowMs);
   }
   if (patch.state === "paused" || patch.state === "disabled")
-    db.run("update endpoints set state = ?1, reason = 'client', since = ?2 where id = ?3 and state <> ?1", patch.state, nowMs, endpointId);
-  const row = db.get(`${endpointSelect} where p.id = ?`, endpointId);
+    db.run("update endpoints set state = ?1, reason = 'client', since = ?2 where id = ?3 and state <> ?1", patch.state, nowMs, endpointKey);
+  const row = db.get(`${endpointSelect} where p.id = ?`, endpointKey);
   return row === undefined ? null : endpointViewOf(row);
 }
 
@@ -96,53 +103,54 @@ function patchEndpoint(db: Database, request: Parameters<EndpointStore["patchEnd
  * Ends two pauses of the endpoint: the client's, and one that an answer began. Deliveries that an answer deferred are due
  * now. One of them is sent first, because `consecutive_pauses` stays until a 2xx. A pause of the host goes on.
  */
-function endPause(db: Database, endpointId: string, nowMs: number): void {
+function endPause(db: Database, endpointKey: number, nowMs: number): void {
   const deferred = db.all(
     `select d.id, d.watch_id from endpoints p join deliveries d on d.endpoint_id = p.id
        join attempts a on a.delivery_id = d.id and a.number = d.attempt_count
      where p.id = ?1 and p.paused_until > ?2 and d.status = 'pending' and d.next_attempt_at > ?2 and d.next_attempt_at <= p.paused_until
        and a.decision = 'deferred'`,
-    endpointId,
+    endpointKey,
     nowMs,
   );
-  db.run("update endpoints set state = 'enabled', reason = null, since = null where id = ? and state = 'paused'", endpointId);
+  db.run("update endpoints set state = 'enabled', reason = null, since = null where id = ? and state = 'paused'", endpointKey);
   db.run(
     "update endpoints set paused_until = null, paused_since = null, pause_reason = null where id = ? and paused_until > ?",
-    endpointId,
+    endpointKey,
     nowMs,
   );
   for (const row of deferred) {
-    db.run("update deliveries set next_attempt_at = ?1, due_at = ?1 where id = ?2", nowMs, text(row, "id"));
-    const watchId = textOrNull(row, "watch_id");
-    if (watchId !== null) refreshLane(db, watchId, endpointId);
+    db.run("update deliveries set next_attempt_at = ?1, due_at = ?1 where id = ?2", nowMs, integer(row, "id"));
+    const watchKey = integerOrNull(row, "watch_id");
+    if (watchKey !== null) refreshLane(db, watchKey, endpointKey);
   }
-  refreshDue(db, endpointId);
+  refreshDue(db, endpointKey);
 }
 
-function findByUrl(db: Database, accountId: string, url: string): Row | undefined {
+function findByUrl(db: Database, accountKey: number, url: string): Row | undefined {
   const sql = `select p.id, p.headers_fingerprint, ${summaryColumns} from endpoints p join hosts h on h.id = p.host_id where p.account_id = ? and p.url = ?`;
-  return db.get(sql, accountId, url);
+  return db.get(sql, accountKey, url);
 }
 
-function readSecretFingerprint(db: Database, endpointId: string): string | null {
+function readSecretFingerprint(db: Database, endpointKey: number): string | null {
   const row = db.get(
     "select s.fingerprint from endpoint_secrets x join secrets s on s.id = x.secret_id where x.endpoint_id = ? and x.valid_until is null",
-    endpointId,
+    endpointKey,
   );
   return row === undefined ? null : text(row, "fingerprint");
 }
 
 /** Returns whether the endpoint has the generated secret, rather than the client's or the account's default. */
-function createEndpoint(db: Database, accountId: string, draft: EndpointDraft, nowMs: number): boolean {
-  db.run("insert into hosts (account_id, origin) values (?, ?) on conflict (account_id, origin) do nothing", accountId, draft.origin);
+function createEndpoint(db: Database, accountKey: number, draft: EndpointDraft, nowMs: number): boolean {
+  db.run("insert into hosts (account_id, origin) values (?, ?) on conflict (account_id, origin) do nothing", accountKey, draft.origin);
+  const endpointKey = decodeId(draft.id);
   const headers = draft.headers?.names.length ? draft.headers : null;
   db.run(
     `insert into endpoints (id, account_id, url, host_id, format, header_names, sealed_headers, headers_fingerprint, signatures, late, state, created_at)
      values (?, ?, ?, (select id from hosts where account_id = ? and origin = ?), ?, ?, ?, ?, '["v1"]', ?, 'enabled', ?)`,
-    draft.id,
-    accountId,
+    endpointKey,
+    accountKey,
     draft.url,
-    accountId,
+    accountKey,
     draft.origin,
     draft.format ?? draft.defaultFormat,
     JSON.stringify(headers?.names ?? []),
@@ -151,10 +159,11 @@ function createEndpoint(db: Database, accountId: string, draft: EndpointDraft, n
     draft.late,
     nowMs,
   );
-  const account = db.get("select default_secret_id from accounts where id = ?", accountId);
-  const defaultSecretId = account === undefined ? null : textOrNull(account, "default_secret_id");
+  db.counters.countNewEndpoint(accountKey);
+  const account = db.get("select default_secret_id from accounts where id = ?", accountKey);
+  const defaultSecretId = account === undefined ? null : idOrNull(account, "sec", "default_secret_id");
   const { secret, secretId, isGenerated } = chooseSecret(draft, defaultSecretId);
-  if (secret !== null) insertSecret(db, accountId, secret, nowMs);
-  db.run("insert into endpoint_secrets (endpoint_id, secret_id) values (?, ?)", draft.id, secretId);
+  if (secret !== null) insertSecret(db, encodeId("acc", accountKey), secret, nowMs);
+  db.run("insert into endpoint_secrets (endpoint_id, secret_id) values (?, ?)", endpointKey, decodeId(secretId));
   return isGenerated;
 }

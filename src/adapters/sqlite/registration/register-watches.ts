@@ -1,3 +1,4 @@
+import { decodeId } from "../../../domain/ids.ts";
 import { checkQuota } from "../../../domain/quotas.ts";
 import type { CallStatus } from "../../../domain/calls/call.ts";
 import { decideRepeat, isStatusCurrent, newWatch } from "../../../domain/calls/registration.ts";
@@ -6,7 +7,7 @@ import { filterToRow } from "../../../domain/events/event-filter.ts";
 import type { WatchedCall } from "../../../ports/stores/call-store.ts";
 import type { EndpointSummary, WatchView } from "../../../ports/stores/read-store.ts";
 import type { RegisterWatchResult, WatchDraft } from "../../../ports/stores/registration-store.ts";
-import { callStatusOf, integer, text, watchOf } from "../../sql/rows.ts";
+import { callStatusOf, integer, scopeKey, watchOf } from "../../sql/rows.ts";
 import { watchViewOf } from "../../sql/view-rows.ts";
 import { readActiveWatches, readHooks, writePlanned } from "../calls/transition-events.ts";
 import { readWatchedCall } from "../calls/watched-calls.ts";
@@ -25,68 +26,72 @@ function registerWatches(db: Database, drafts: readonly WatchDraft[]): readonly 
 }
 
 function registerWatch(db: Database, draft: WatchDraft): RegisterWatchResult {
-  const { accountId, nowMs } = draft;
+  const { nowMs } = draft;
+  const accountKey = decodeId(draft.accountId);
   if (
     draft.endpoint === null &&
-    db.get("select 1 from hooks where account_id = ? and disabled_at is null limit 1", accountId) === undefined
+    db.get("select 1 from hooks where account_id = ? and disabled_at is null limit 1", accountKey) === undefined
   )
     return { kind: "callback_required" };
   const known = db.get(
     "select * from calls where source_name = ? and scope = ? and call_sid = ?",
     draft.sourceName,
-    draft.scope,
+    scopeKey(draft.scope),
     draft.callSid,
   );
-  const repeat = decideRepeat(known === undefined ? null : findNewestSame(db, text(known, "id"), draft), draft, nowMs);
+  const repeat = decideRepeat(known === undefined ? null : findNewestSame(db, integer(known, "id"), draft), draft, nowMs);
   if (repeat.kind === "differs") return { kind: "watch_differs", watchId: repeat.watchId, fields: repeat.fields };
   const { quotas } = draft;
-  const exceeded = repeat.kind === "new" ? checkQuota(quotas, "maxActiveWatches", () => readUsage(db, accountId).activeWatches) : null;
+  const exceeded = repeat.kind === "new" ? checkQuota(quotas, "maxActiveWatches", () => readUsage(db, accountKey).activeWatches) : null;
   if (exceeded !== null) return exceeded;
-  const ensured: EnsuredEndpoint | null = draft.endpoint === null ? null : ensureEndpoint(db, accountId, draft.endpoint, quotas, nowMs);
+  const ensured: EnsuredEndpoint | null = draft.endpoint === null ? null : ensureEndpoint(db, accountKey, draft.endpoint, quotas, nowMs);
   if (ensured !== null && ensured.kind !== "endpoint") return ensured;
-  if (repeat.kind === "existing") return { kind: "existing", view: readWatch(db, repeat.watchId) };
+  if (repeat.kind === "existing") return { kind: "existing", view: readWatch(db, decodeId(repeat.watchId)) };
   const endpoint = ensured?.summary ?? null;
-  if (endpoint?.state === "disabled") enableIfDisabled(db, endpoint.id, nowMs);
+  if (endpoint?.state === "disabled") enableIfDisabled(db, decodeId(endpoint.id), nowMs);
 
-  const callId = known === undefined ? insertCall(db, draft) : restartIfEnded(db, known, draft);
+  const watchKey = decodeId(draft.id);
+  const callKey = known === undefined ? insertCall(db, draft) : restartIfEnded(db, known, draft);
   db.run(
     `insert into watches (id, account_id, call_id, endpoint_id, events, metadata, status, created_at, expires_at) values (?, ?, ?, ?, ?, ?, 'active', ?, ?)`,
-    draft.id,
-    accountId,
-    callId,
-    endpoint?.id ?? null,
+    watchKey,
+    accountKey,
+    callKey,
+    endpoint === null ? null : decodeId(endpoint.id),
     filterToRow(draft.filter),
     JSON.stringify(draft.metadata),
     nowMs,
     draft.expiresAtMs,
   );
+  db.counters.countWatches(accountKey, null, "active");
   const showsGeneratedSecret = ensured?.showsGeneratedSecret ?? false;
   if (known === undefined && endpoint?.state !== "disabled")
     return { kind: "created", showsGeneratedSecret, ...firstWatchOf(draft, endpoint) };
-  const notified = writeFirstEvent(db, callId, draft);
-  return { kind: "created", view: readWatch(db, draft.id), showsGeneratedSecret, call: readWatchedCall(db, callId), ...notified };
+  const notified = writeFirstEvent(db, callKey, draft);
+  return { kind: "created", view: readWatch(db, watchKey), showsGeneratedSecret, call: readWatchedCall(db, callKey), ...notified };
 }
 
 /** Finds the newest watch of the account on the same call with the same URL. */
-function findNewestSame(db: Database, callId: string, draft: WatchDraft) {
+function findNewestSame(db: Database, callKey: number, draft: WatchDraft) {
   // Forces the index of the call, because an account may have more watches than the planner expects, and a call has few.
   const sql = `select w.*, c.source_name, c.call_sid, p.url as callback_url from watches w indexed by watches_by_call join calls c on c.id = w.call_id
     left join endpoints p on p.id = w.endpoint_id
     where w.call_id = ? and w.account_id = ? and p.url is ? order by w.id desc limit 1`;
-  const row = db.get(sql, callId, draft.accountId, draft.endpoint?.url ?? null);
+  const row = db.get(sql, callKey, decodeId(draft.accountId), draft.endpoint?.url ?? null);
   return row === undefined ? null : watchOf(row);
 }
 
-function insertCall(db: Database, draft: WatchDraft): string {
+function insertCall(db: Database, draft: WatchDraft): number {
+  const callKey = decodeId(draft.callId);
   db.run(
     "insert into calls (id, source_name, scope, call_sid, created_at) values (?, ?, ?, ?, ?)",
-    draft.callId,
+    callKey,
     draft.sourceName,
-    draft.scope,
+    scopeKey(draft.scope),
     draft.callSid,
     draft.nowMs,
   );
-  return draft.callId;
+  return callKey;
 }
 
 /**
@@ -117,33 +122,30 @@ function firstWatchOf(draft: WatchDraft, endpoint: EndpointSummary | null): Pick
  * Restarts an ended call, if the draft asks for it: clears its status but not the number of its transitions, so that hooks
  * are notified of the new ones.
  */
-function restartIfEnded(db: Database, known: Row, draft: WatchDraft): string {
-  const callId = text(known, "id");
-  if (draft.restartsEndedCall && db.get("select 1 from watches where call_id = ? and status = 'active' limit 1", callId) === undefined)
+function restartIfEnded(db: Database, known: Row, draft: WatchDraft): number {
+  const callKey = integer(known, "id");
+  if (draft.restartsEndedCall && db.get("select 1 from watches where call_id = ? and status = 'active' limit 1", callKey) === undefined)
     db.run(
       "update calls set status = null, reason = '', terminal = 0, observed_at = null, last_good_poll_at = null, version = version + 1 where id = ?",
-      callId,
+      callKey,
     );
-  return callId;
+  return callKey;
 }
 
-/**
- * Writes the first events of the watches if the status of the call is current. Runs in the transaction of the registration,
- * so that no transition falls between the two.
- */
-function writeFirstEvent(db: Database, callId: string, draft: WatchDraft): ReturnType<typeof writePlanned> {
-  const row = db.get("select * from calls where id = ?", callId);
-  if (row === undefined) throw new Error(`no call ${callId}`);
+/** Writes the first events of the watches if the status of the call is current. Part of the registration, so that no transition falls between them. */
+function writeFirstEvent(db: Database, callKey: number, draft: WatchDraft): ReturnType<typeof writePlanned> {
+  const row = db.get("select * from calls where id = ?", callKey);
+  if (row === undefined) throw new Error(`no call ${callKey}`);
   const call = callStatusOf(row);
   if (!isStatusCurrent(call, draft.polledAtMs, draft.nowMs)) return { notices: [], jobs: [] };
-  const watches = readActiveWatches(db, callId);
-  const context = { callId, transition: integer(row, "transitions"), nowMs: draft.nowMs };
-  const planned = planInitialEvents({ call, watches, hooks: readHooks(db, callId, watches), ...context });
+  const watches = readActiveWatches(db, callKey);
+  const context = { callKey, transition: integer(row, "transitions"), nowMs: draft.nowMs };
+  const planned = planInitialEvents({ call, watches, hooks: readHooks(db, callKey, watches), ...context });
   return writePlanned(db, planned, context);
 }
 
-function readWatch(db: Database, watchId: string): WatchView {
-  const row = db.get(`${watchSelect} where w.id = ?`, watchId);
-  if (row === undefined) throw new Error(`no watch ${watchId}`);
+function readWatch(db: Database, watchKey: number): WatchView {
+  const row = db.get(`${watchSelect} where w.id = ?`, watchKey);
+  if (row === undefined) throw new Error(`no watch ${watchKey}`);
   return watchViewOf(row);
 }

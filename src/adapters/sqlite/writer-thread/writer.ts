@@ -1,12 +1,15 @@
 import { messageOf } from "../../../domain/error-text.ts";
 import type { DatabaseSync } from "node:sqlite";
+import { KeySequence, useKeys } from "../../../domain/ids.ts";
 import type { DeliveryPolicy } from "../../../domain/deliveries/retry-policy.ts";
 import { Database } from "../connection/database.ts";
 import { runGroup } from "./group.ts";
 import type { ClaimedResult, DraftResult, GroupResult, Request } from "./group.ts";
+import { readNewestKey, reserveKeys } from "../connection/keys.ts";
 import { openConnection } from "../connection/open-connection.ts";
 import type { ConnectionRole } from "../connection/open-connection.ts";
 import { setServerKeys } from "../keys/server-keys.ts";
+import { endRecount } from "../retention/recount.ts";
 import { clearLeases } from "../deliveries/claims.ts";
 
 export type WorkerOptions = {
@@ -16,13 +19,19 @@ export type WorkerOptions = {
   /** Time of the opening. */
   readonly nowMs: number;
 };
-/** Message to the writer thread. `drafted` answers a `draft`; the next group follows only after the answer to the group of that `draft`. */
+export type Opened = {
+  /** Number of applied migrations. */
+  readonly migrations: number;
+  /** Newest key of the database. For a connection beside a server, the key before the reserved block. */
+  readonly newestKey: number;
+};
+/** Message to the writer thread. `drafted` answers a `draft`; no group follows before the one with the `draft` is answered. */
 export type ToWorker =
   | { readonly kind: "group"; readonly requests: readonly Request[] }
   | { readonly kind: "drafted"; readonly drafted: readonly DraftResult[] }
   | { readonly kind: "close" };
 export type FromWorker =
-  | { readonly kind: "ready"; readonly migrations: number }
+  | ({ readonly kind: "ready" } & Opened)
   | { readonly kind: "refused"; readonly message: string }
   /** Requests the answers to store with these results, while the transaction is open. */
   | { readonly kind: "draft"; readonly results: readonly ClaimedResult[] }
@@ -47,7 +56,7 @@ export function serveWriter(
   try {
     const { connection, lock, migrations } = openConnection(options.path, options.role);
     const db = createDatabase(connection, options.policy);
-    if (options.role === "server") clearLastServer(db, options.nowMs);
+    const newestKey = options.role === "server" ? startServer(db, options.nowMs) : reserveKeys(db, options.nowMs) - 1;
     let drafting: ((drafted: readonly DraftResult[]) => void) | null = null;
     const draftAnswers = (results: readonly ClaimedResult[]) =>
       new Promise<readonly DraftResult[]>((resolve) => {
@@ -63,6 +72,7 @@ export function serveWriter(
           drafting?.(message.drafted);
           return;
         case "close":
+          endRecount(db);
           connection.close();
           lock?.close();
           post({ kind: "closed" });
@@ -70,15 +80,26 @@ export function serveWriter(
           return;
       }
     });
-    post({ kind: "ready", migrations });
+    post({ kind: "ready", migrations, newestKey });
   } catch (error) {
     post({ kind: "refused", message: messageOf(error) });
     port.close();
   }
 }
 
-/** Clears the leases and the key ids of the last server. This server sets its own key ids once it has opened its keyring. */
-function clearLastServer(db: Database, nowMs: number): void {
-  clearLeases(db, nowMs);
-  setServerKeys(db, []);
+/** Slot of the ids that this thread makes. The main thread has `mainThreadSlot`. */
+const writerThreadSlot = 2;
+
+/**
+ * Clears the leases and the key ids of the last server; this server sets its own key ids once it has opened its keyring.
+ * Starts the ids of this thread. Returns the newest key of the database.
+ */
+function startServer(db: Database, nowMs: number): number {
+  db.transaction(() => {
+    clearLeases(db, nowMs);
+    setServerKeys(db, []);
+  });
+  const newestKey = readNewestKey(db);
+  useKeys(new KeySequence(writerThreadSlot, newestKey));
+  return newestKey;
 }

@@ -104,7 +104,7 @@ export class KeyBlock {
     this.last = first + keysOfCommand - 1;
   }
 
-  /** Returns the next key. Throws if the block is used up, which is a bug. */
+  /** Returns the next key. Throws if the block is used up, because that is a bug. */
   next(): number {
     if (this.#next > this.last) throw new Error(`a command creates at most ${keysOfCommand} ids`);
     return this.#next++;

@@ -75,7 +75,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Serv
   };
 }
 
-/** Opens the writer's connection, which migrates the database, and then the reader's. Closes both if one is refused. */
+/** Opens the connection of the writer, then that of the reader: the first one migrates the database. Closes both if one is refused. */
 async function openConnections(queue: GroupQueue, reader: ReadQueue | null): Promise<Opened> {
   try {
     const opened = await queue.opened;

@@ -29,7 +29,7 @@ export type CounterCorrection = {
   readonly counter: string;
   /** `null` if it counts the rows of all accounts. */
   readonly accountId: string | null;
-  /** Number of rows less the value of the counter, which was added to it. */
+  /** Number of rows less the value of the counter. This difference was added to the counter. */
   readonly difference: number;
 };
 

@@ -53,7 +53,7 @@ export async function recordAttempts(tx: Transaction, records: readonly AttemptR
   return records.map((record) => results.get(record) ?? { kind: "fenced" });
 }
 
-/** Locks the watches of all these deliveries, which protects their lanes. */
+/** Locks the watches of all these deliveries, to protect their lanes. */
 async function lockWatches(tx: Transaction, deliveryKeys: readonly number[]): Promise<void> {
   await tx.run(
     "select 1 from watches where id = any(array(select watch_id from deliveries where id = any($1))) order by id for no key update",

@@ -49,7 +49,7 @@ export class Database implements SqlTransaction {
     return Number(this.#prepare(sql).run(...values.map(toSql)).lastInsertRowid);
   }
 
-  /** Runs statements in one transaction, which commits what they counted as well. */
+  /** Runs statements in one transaction. Its commit includes what the statements counted. */
   transaction(run: () => void): void {
     this.run("begin immediate");
     try {

@@ -8,7 +8,7 @@ const busyTimeoutMs = 5000;
 const cacheKiB = 16_384;
 
 /**
- * Opens a second connection, which cannot write, to a database that another connection of this process has open. Throws
+ * Opens a second, read-only connection to a database that another connection of this process has open. Throws
  * `StartupError` unless the database has a write-ahead log, because reads would block commits without it.
  */
 export function openReader(path: string): DatabaseSync {

@@ -10,7 +10,7 @@ const gapMs = 1000;
 /** Time between two gaps that were of no use. */
 const gapSpacingMs = 10_000;
 
-/** Reads of this process, which can be kept from starting. */
+/** Reads of this process. The checkpointer can keep them from starting. */
 export type PausableReads = {
   /** Resolves once no read is running. None starts before `resume`. */
   pause(): Promise<void>;

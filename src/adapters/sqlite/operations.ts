@@ -107,6 +107,17 @@ const actedOn = {
 // The compiler checks that every read has a thread, and that no write has the reader's.
 const threadOfRead: Record<keyof typeof reads, ReadThread> = { ...shown, ...lookedUp, ...actedOn };
 
+/** Makes an operation whose statements are shared with Postgres empty the cache, because it writes rows that the cache may have. */
+function emptyingCache<Args extends readonly unknown[], Result>(
+  operation: (db: Database, ...args: Args) => Promise<Result>,
+): (db: Database, ...args: Args) => Promise<Result> {
+  return async (db, ...args) => {
+    const result = await operation(db, ...args);
+    db.cache.forgetAll();
+    return result;
+  };
+}
+
 const writes = {
   ...shared.writes,
   ...claimDue.writes,
@@ -119,8 +130,10 @@ const writes = {
   ...recover.writes,
   ...recount.writes,
   ...retention.writes,
-  moveSchedule,
+  moveSchedule: emptyingCache(moveSchedule),
+  replaceSealed: emptyingCache(shared.writes.replaceSealed),
   ...secrets.writes,
+  rotateSecret: emptyingCache(secrets.writes.rotateSecret),
   ...serverKeys.writes,
   ...watchRegistration.writes,
   ...watchRemoval.writes,

@@ -84,7 +84,7 @@ async function runRead(db: Database, { operation, args }: Request): Promise<Read
     db.run("commit");
     return { kind: "answer", answer: success(value) };
   } catch (error) {
-    if (db.connection.isTransaction) rollback(db.connection);
+    if (db.connection.isTransaction) rollback(db);
     const code = resultCodeOf(error);
     if (isFatalCode(code)) return { kind: "fatal", message: messageOf(error) };
     return { kind: "answer", answer: code === busyCode ? busy : failure(error) };

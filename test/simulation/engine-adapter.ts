@@ -115,7 +115,7 @@ export function policyOf(environment: Readonly<Record<string, string>>): Deliver
   return deliveryPolicyOf(read.config);
 }
 
-export type ApiAnswer = { readonly status: number; readonly headers: Headers; readonly text: string };
+export type ApiAnswer = { readonly status: number; readonly text: string };
 export type ApiRequest = {
   readonly method: string;
   readonly path: string;
@@ -136,6 +136,8 @@ export type EngineProcess = {
   };
   /** As after SIGTERM; resolves when everything is closed. `answered`: when every request has been, or their grace has ended. */
   stop(graceMs: number, answered: Promise<void>): Promise<void>;
+  /** Ends the requests that are never answered, after its world is over: what waits on a signal is kept alive by Node.js. */
+  abandon(): void;
 };
 
 /** Starts one; what it asks of the store is answered as the host decides. */
@@ -180,13 +182,23 @@ export async function startProcess(options: ProcessOptions): Promise<EngineProce
   engine.supervisor.start();
   void Promise.race([store.fatal, engine.supervisor.fatal]).then(options.onFatal);
   const accounts = new AccountAdministration({ store, clock, ...keyring });
+  const requests = new Set<AbortController>();
   return {
     request: async ({ method, path, key, body, headers = {} }) => {
       const text = body === undefined ? null : JSON.stringify(body);
       const sized = text === null ? {} : { "content-type": "application/json", "content-length": String(Buffer.byteLength(text)) };
-      const init = { method, headers: { authorization: `Bearer ${key}`, ...sized, ...headers }, ...(text === null ? {} : { body: text }) };
-      const answer = await app.fetch(new Request(`http://ringback.test${path}`, init));
-      return { status: answer.status, headers: answer.headers, text: await answer.text() };
+      const abort = new AbortController();
+      requests.add(abort);
+      const answer = await app.fetch(
+        new Request(`http://ringback.test${path}`, {
+          method,
+          headers: { authorization: `Bearer ${key}`, ...sized, ...headers },
+          signal: abort.signal,
+          ...(text === null ? {} : { body: text }),
+        }),
+      );
+      requests.delete(abort);
+      return { status: answer.status, text: await answer.text() };
     },
     operator: {
       createAccount: async (name) => {
@@ -205,6 +217,9 @@ export async function startProcess(options: ProcessOptions): Promise<EngineProce
       await engine.close();
       await options.sender.close();
       await opened.close();
+    },
+    abandon: () => {
+      for (const abort of requests) abort.abort();
     },
   };
 }

@@ -39,6 +39,7 @@ export class ServiceLife {
   readonly #pending = new Set<(answer: "lost") => void>();
   #state: "down" | "starting" | "up" | "stopping" = "down";
   #process: EngineProcess | null = null;
+  readonly #processes: EngineProcess[] = [];
   #lifetime = new Lifetime("none");
   #disk: SimulatedDisk | null = null;
   #starts = 0;
@@ -111,6 +112,7 @@ export class ServiceLife {
     startProcess(options).then(
       (process) => {
         if (lifetime.isOver) return;
+        this.#processes.push(process);
         this.#process = process;
         this.#state = "up";
         timeline.note(`${lifetime.name} is up`);
@@ -165,6 +167,7 @@ export class ServiceLife {
   abandon(): void {
     this.#isEnding = true;
     if (this.#state !== "down") this.#end();
+    for (const process of this.#processes) process.abandon();
   }
 
   freeze(forMs: number): void {
@@ -190,7 +193,10 @@ export class ServiceLife {
         resolve(answer);
         if (request.method !== "GET") this.happened("answer");
       },
-      (error: unknown) => this.#parts.auditor.violate("request", error instanceof Error ? (error.stack ?? error.message) : String(error)),
+      (error: unknown) => {
+        if (this.#pending.delete(resolve))
+          this.#parts.auditor.violate("request", error instanceof Error ? (error.stack ?? error.message) : String(error));
+      },
     );
     return promise;
   }

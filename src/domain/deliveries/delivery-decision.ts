@@ -142,8 +142,13 @@ function errorOf(outcome: AttemptOutcome, { errorCode, detail }: ResponseClass, 
 }
 
 /**
+<<<<<<< ours
  * Returns the pause of the endpoint or its host after an attempt. Attempts that were in flight when a pause began can
  * extend the pause, but neither double nor end it.
+=======
+ * Returns the pause of the endpoint or its host after an attempt. Attempts that were on the wire when a pause began can
+ * make it longer, because each such answer asks for `pauseMinMs` at least, but neither double it nor end it.
+>>>>>>> theirs
  */
 function pausedAfter(
   before: HostHealth,
@@ -158,7 +163,7 @@ function pausedAfter(
     return { pausedUntilMs: null, pausedSinceMs: null, consecutivePauses: 0 };
   }
   if (running) {
-    const untilMs = nowMs + Math.max(retryAfterMs ?? 0, pause.minMs);
+    const untilMs = nowMs + Math.max(retryAfterMs ?? 0, policy.pauseMinMs, pause.minMs);
     return { ...before, pausedUntilMs: Math.max(before.pausedUntilMs ?? 0, untilMs) };
   }
   const usualMs = Math.min(policy.pauseMinMs * 2 ** Math.min(before.consecutivePauses, 30), policy.pauseMaxMs);

@@ -39,6 +39,11 @@ export const hookSelect = `
   select k.id, k.account_id, k.events, k.created_at, k.endpoint_id, ${summaryColumns}
   from hooks k join endpoints p on p.id = k.endpoint_id join hosts h on h.id = p.host_id`;
 
+/** SQL condition: an event has this id. The index holds a hash of it. */
+export function hasEventId(column: string, id: string): string {
+  return `hashtextextended(${column}, 0) = hashtextextended(${id}, 0) and ${column} = ${id}`;
+}
+
 export const eventSelect =
   "select e.position, e.id as event_id, e.account_id, e.type as event_type, e.timestamp, e.data, e.sequence from events e";
 

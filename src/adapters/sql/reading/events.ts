@@ -45,6 +45,8 @@ export async function lastOrderBefore(db: SqlQueries, orderColumn: "position" | 
 
 type EventReading<Db> = {
   readonly eventSelect: string;
+  /** Condition on the table `e` that its id is `?1`. */
+  readonly hasId: string;
   /** Adds the deliveries to rows of `eventSelect`, in the order given. */
   readonly readEventViews: (db: Db, rows: readonly Row[]) => readonly EventView[] | Promise<readonly EventView[]>;
   /** Finds the first rows of `eventSelect` that match. */
@@ -52,10 +54,10 @@ type EventReading<Db> = {
 };
 
 /** Returns the reads of events, except the feed. */
-export function eventReads<Db extends SqlQueries>({ eventSelect, readEventViews, findEvents }: EventReading<Db>) {
+export function eventReads<Db extends SqlQueries>({ eventSelect, hasId, readEventViews, findEvents }: EventReading<Db>) {
   return {
     async getEvent(db: Db, accountId: string, eventId: string): Promise<EventView | null> {
-      const rows = await db.all(`${eventSelect} where e.id = ?1 and e.account_id = ?2`, eventId, decodeId(accountId));
+      const rows = await db.all(`${eventSelect} where ${hasId} and e.account_id = ?2`, eventId, decodeId(accountId));
       const [view] = await readEventViews(db, rows);
       return view ?? null;
     },

@@ -12,6 +12,7 @@ import { eventSelect } from "./selects.ts";
 export const reads = {
   ...eventReads<Database>({
     eventSelect,
+    hasId: "e.id = ?1",
     readEventViews: (db, rows) => rows.map((row) => readEventView(db, row)),
     findEvents: (db, query) => findPositions(db, query).map((position) => eventAt(db, position)),
   }),

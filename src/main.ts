@@ -13,7 +13,7 @@ function end(exitCode: number, lines: readonly string[]): never {
 const result = readConfig();
 if (result.kind === "invalid") end(exitRefused, result.faults);
 
-// Installed before the start: a signal during the start applies at its end, or while it waits for the database.
+// Installed before the start, so that a signal ends a wait for the database, or the service right after its start.
 const stopRequested = Promise.withResolvers<null>();
 const stopping = new AbortController();
 const requestStop = (): void => {

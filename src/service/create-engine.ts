@@ -1,5 +1,6 @@
 import type { Config } from "./config.ts";
 import { Authenticator } from "../engine/requests/authentication.ts";
+import { CounterRecount } from "../engine/runtime/counter-recount.ts";
 import { RetentionCleaner } from "../engine/runtime/retention-cleaner.ts";
 import { DeliveryLimits } from "../engine/delivery/delivery-limits.ts";
 import { Dispatcher } from "../engine/delivery/dispatcher.ts";
@@ -50,7 +51,7 @@ export type Engine = {
   readonly live: LiveStateReader;
   readonly authentication: Authenticator;
   readonly idempotency: Idempotency;
-  /** False from a heartbeat that a shared database did not answer until one that it answers. */
+  /** Whether a shared database answered the last heartbeat. Always true for a database of this process alone. */
   isStoreReachable(): boolean;
   /**
    * Loads sources and calls, and joins the other instances; the supervisor starts the loops afterwards. Rejects with the
@@ -77,6 +78,7 @@ type Parts = {
   readonly manualDelivery: ManualSender;
   readonly coordinator: InstanceCoordinator | null;
   readonly cleaner: RetentionCleaner;
+  readonly recount: CounterRecount;
 };
 
 /** Creates the engine on an open store: polling, then delivery, then, on a shared database, the place among the instances. */
@@ -86,7 +88,7 @@ export function createEngine(dependencies: EngineDependencies): Engine {
   const { secretBox, hashApiKey } = keyring;
   const waiters = new LongPollWaiters(clock);
   const idempotency = new Idempotency({ store, secretBox, clock });
-  // Every commit of polling and registration goes to all of them; the dispatcher joins the list below.
+  // Listeners of every commit of polling and registration. The dispatcher joins the list below.
   const listeners: CommitListener[] = [waiters];
   const mayStart = () => coordinator?.membership.mayStart() ?? true;
   const localTrouble = new LocalTrouble({ clock, logger });
@@ -110,6 +112,7 @@ export function createEngine(dependencies: EngineDependencies): Engine {
     sourceEvents,
   });
   const cleaner = new RetentionCleaner({ store, clock, logger, retentionDays: config.retentionDays });
+  const recount = new CounterRecount({ store, clock, logger, metrics });
   const supervisor = new Supervisor({
     clock,
     logger,
@@ -117,7 +120,7 @@ export function createEngine(dependencies: EngineDependencies): Engine {
     // Instances that share a database share its due times, so only the eldest moves them.
     onClockSetBack: async (deltaMs) => (coordinator?.isEldest === false ? undefined : store.moveSchedule(deltaMs)),
   });
-  addLoops(supervisor, { poller, reloader, dispatcher, coordinator, cleaner });
+  addLoops(supervisor, { poller, reloader, dispatcher, coordinator, cleaner, recount });
   const isStoreReachable = () => coordinator?.membership.isReachable ?? true;
   let isDrained = false;
   return {
@@ -155,6 +158,7 @@ export function createEngine(dependencies: EngineDependencies): Engine {
       isDrained = true;
       waiters.stop();
       cleaner.stop();
+      recount.stop();
       coordinator?.drain();
       await Promise.all([supervisor.stop(graceMs), poller.stop(graceMs), dispatcher.stop(graceMs)]);
     },
@@ -163,7 +167,7 @@ export function createEngine(dependencies: EngineDependencies): Engine {
     },
     async close() {
       waiters.stop();
-      // The start was refused: nothing is sent any more, and its place among the instances is free at once.
+      // The start was refused, so nothing is sent any more and the place among the instances becomes free at once.
       if (!isDrained) {
         await Promise.all([poller.stop(0), dispatcher.stop(0)]);
         await coordinator?.stop();
@@ -238,12 +242,15 @@ function createInstances(
   });
 }
 
-function addLoops(supervisor: Supervisor, parts: Pick<Parts, "poller" | "reloader" | "dispatcher" | "coordinator" | "cleaner">): void {
-  const { poller, reloader, dispatcher, coordinator, cleaner } = parts;
+function addLoops(
+  supervisor: Supervisor,
+  parts: Pick<Parts, "poller" | "reloader" | "dispatcher" | "coordinator" | "cleaner" | "recount">,
+): void {
+  const { poller, reloader, dispatcher, coordinator, cleaner, recount } = parts;
   supervisor.add({ name: "poller", everyMs: poller.tickEveryMs, tick: () => poller.tick() });
   if (coordinator === null) {
     supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.tick() });
-    supervisor.add({ name: "sources", everyMs: reloader.tickEveryMs, tick: () => reloader.tick() });
+    supervisor.add({ name: "sources", everyMs: reloader.tickEveryMs, tick: () => reloader.refresh() });
   } else {
     // The sweep wakes the dispatcher when a delivery is due, and the reloader when sources were set.
     supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.maintain() });
@@ -251,4 +258,5 @@ function addLoops(supervisor: Supervisor, parts: Pick<Parts, "poller" | "reloade
     supervisor.add({ name: "sweep", everyMs: coordinator.sweepEveryMs, tick: () => coordinator.sweep() });
   }
   supervisor.add({ name: "cleaner", everyMs: cleaner.tickEveryMs, tick: () => cleaner.tick() });
+  supervisor.add({ name: "recount", everyMs: recount.tickEveryMs, tick: () => recount.tick() });
 }

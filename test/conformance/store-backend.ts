@@ -1,6 +1,7 @@
 import { afterEach } from "vitest";
 import type { DeliveryPolicy } from "../../src/domain/deliveries/retry-policy.ts";
 import type { ServiceStore } from "../../src/ports/stores/service-store.ts";
+import { expectCountersRight } from "../harness/counters.ts";
 import { StoreWorld, testPolicy } from "../harness/store-drafts.ts";
 
 /** One database of its own. */
@@ -48,8 +49,12 @@ export function worlds(backend: StoreBackend): (policy?: Partial<DeliveryPolicy>
     const database = await backend.createDatabase();
     const world = new StoreWorld(await database.open(policy));
     cleanups.push(async () => {
-      await world.store.close();
-      await database.dispose();
+      try {
+        await expectCountersRight(world.store);
+      } finally {
+        await world.store.close();
+        await database.dispose();
+      }
     });
     const restart = async () => {
       await world.store.close();

@@ -16,5 +16,6 @@ export const silentMetrics: Metrics = {
   committed: nothing,
   clockSkew: nothing,
   wallClockStepped: nothing,
+  counterCorrected: nothing,
   httpAnswered: nothing,
 };

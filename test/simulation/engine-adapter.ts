@@ -10,7 +10,7 @@ import type { OpenPostgres } from "../../src/adapters/postgres/opening.ts";
 import type { DeliveryPolicy } from "../../src/domain/deliveries/retry-policy.ts";
 import type { OpenStore } from "../../src/service/open-store.ts";
 import type { LeaseTimes } from "../../src/engine/instances/membership.ts";
-import { newId } from "../../src/domain/ids.ts";
+import { KeySequence, useKeys } from "../../src/domain/ids.ts";
 import { drawBytes } from "../../src/domain/secrets/random-bytes.ts";
 import { AccountAdministration } from "../../src/engine/administration/accounts.ts";
 import type { CreatedKey } from "../../src/engine/administration/accounts.ts";
@@ -224,15 +224,12 @@ function loggerTo(onLine: ProcessOptions["onLine"]): Logger {
   return { debug: () => undefined, info: at("info"), warn: at("warn"), error: at("error") };
 }
 
-/** Later than every time of a world, so that its ids are counted up from one that was drawn before it. */
-let idTimeMs = 250_000_000_000_000;
-
 /**
- * What random bytes and ids of this thread carry over from the life before ends here: what is drawn from now on follows
- * from the seed, and no id draws anything.
+ * Forgets the random bytes and ids of this thread that the life before ended here with: what is drawn from now on follows
+ * from the seed.
  */
 export function forgetLastLife(): void {
-  newId("evt", ++idTimeMs);
+  useKeys(new KeySequence(1, -1));
   drawBytes(8192);
 }
 

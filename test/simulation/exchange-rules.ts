@@ -228,7 +228,7 @@ export class ExchangeRules {
     for (let earlier = 1; earlier < sequence; earlier++) {
       const other = attempted.get(earlier);
       if (other === undefined) {
-        if (watch.events === null && !endpoint.hasEverBeenGone)
+        if (watch.events === null && !endpoint.hasEverBeenGone && !this.#mayHaveExpired(endpoint, nowMs))
           return { rule: "order", detail: `#${sequence} leaves before #${earlier} was tried` };
         continue;
       }
@@ -250,6 +250,13 @@ export class ExchangeRules {
         };
     }
     return null;
+  }
+
+  /** Whether the retention may have ended for what a disabled endpoint had pending: a step of the clock ages everything. */
+  #mayHaveExpired({ mayBeDisabled }: KnownEndpoint, nowMs: number): boolean {
+    const { clockSteps, limits } = this.#evidence;
+    const steppedMs = clockSteps.reduce((sum, { byMs }) => sum + Math.max(0, byMs), 0);
+    return mayBeDisabled && nowMs + steppedMs >= limits.retentionMs;
   }
 
   #violate(rule: string, detail: string, exchange: Exchange, webhook: ReadWebhook): void {

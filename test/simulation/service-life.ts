@@ -170,7 +170,8 @@ export class ServiceLife {
   freeze(forMs: number): void {
     this.#parts.timeline.note(`${this.#lifetime.name} stands still for ${forMs} ms`);
     this.#standstills += 1;
-    this.#lifetime.frozenUntilMs = this.#parts.scheduler.nowMs + forMs;
+    // A second standstill within a longer one does not end it: what was due before waits for the end of the first.
+    this.#lifetime.frozenUntilMs = Math.max(this.#lifetime.frozenUntilMs, this.#parts.scheduler.nowMs + forMs);
   }
 
   heal(): void {

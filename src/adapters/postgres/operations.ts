@@ -24,6 +24,7 @@ import * as hookRegistration from "./registration/hooks.ts";
 import * as secrets from "./registration/secrets.ts";
 import * as storedAnswers from "./registration/stored-answers.ts";
 import * as watchRegistration from "./registration/watches.ts";
+import * as recount from "./retention/recount.ts";
 import * as retention from "./retention/delete-expired.ts";
 
 /** The methods of the port that are one operation each; the store batches the others. */
@@ -57,6 +58,7 @@ const writes = {
   ...schedule.writes,
   ...endpointRegistration.writes,
   ...hookRegistration.writes,
+  ...recount.writes,
   ...secrets.writes,
   ...watchRegistration.writes,
 } satisfies Operations<[Transaction]>;

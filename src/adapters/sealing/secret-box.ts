@@ -16,7 +16,7 @@ export type ParsedKeys =
   | { readonly kind: "keys"; readonly keys: readonly Buffer[] }
   | { readonly kind: "invalid"; readonly detail: string };
 
-// 32 bytes of standard base64. Node's own decoder ignores characters that are not base64.
+// Standard base64 of 32 bytes. Checked here, because Node's decoder ignores characters that are not base64.
 const base64Key = /^[A-Za-z0-9+/]{43}=?$/;
 
 /**

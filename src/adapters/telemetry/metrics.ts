@@ -56,6 +56,10 @@ export function createMetrics(version: string, scrape: () => Promise<ScrapedStat
   const blocked = counter("ringback_blocked_addresses_total", "Connections refused by the address guard.");
   const commits = histogram("ringback_commit_seconds", "Duration of a group commit.", fastBuckets);
   const clockSteps = counter("ringback_wall_clock_steps_total", "Steps of the wall clock over 30 s.");
+  const corrections = counter(
+    "ringback_counter_corrections_total",
+    "Counters of watches, deliveries and endpoints that differed from the rows and were corrected; each is a bug.",
+  );
   const requests = histogram("ringback_http_request_seconds", "API requests by route and status.", fastBuckets, ["route", "status"]);
 
   buildInfo.set({ version }, 1);
@@ -92,6 +96,7 @@ export function createMetrics(version: string, scrape: () => Promise<ScrapedStat
     committed: (durationMs) => commits.observe(durationMs / 1000),
     clockSkew: (source, skewMs) => clockSkew.set({ source }, skewMs / 1000),
     wallClockStepped: () => clockSteps.inc(),
+    counterCorrected: () => corrections.inc(),
     instances(count) {
       instanceCount = count;
     },

@@ -24,7 +24,7 @@ export async function moveDatabase({ sqlitePath, postgresUrl }: Move): Promise<r
   if (!existsSync(sqlitePath)) throw new Error(`database ${sqlitePath} does not exist`);
   using reader = new TableReader(sqlitePath);
   const source = reader.tables();
-  // Checked before the schema is migrated: an older service may run on a target that was named by mistake.
+  // Checked before the schema is migrated, because an older service may run on a target that was named by mistake.
   {
     await using before = await TableWriter.open(postgresUrl);
     await refuseUnlessEmpty(before, source.keys());

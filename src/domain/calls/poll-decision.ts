@@ -24,9 +24,9 @@ export type PollMemory = {
   readonly failures: number;
   /** Streak of 400s or 404s. Answers without information about the call (5xx, timeout, 401, 429) neither extend nor end it. */
   readonly rejection: { readonly kind: "not_found" | "rejected"; readonly count: number; readonly sinceMs: number } | null;
-  /** Since when the call would have ended if the ending had been corroborated; `null` if it would not. */
+  /** Time from which the call would have ended if the ending had been corroborated; `null` if it would not have ended. */
   readonly uncorroboratedSinceMs: number | null;
-  /** A status that goes backwards and was seen once; `null` if there is none. */
+  /** Status that goes backwards and was seen once; `null` if there is none. */
   readonly backwards: string | null;
 };
 
@@ -49,7 +49,10 @@ export type PollContext = {
 
 export type PollDecision = {
   readonly memory: PollMemory;
-  /** Time when the status was last confirmed. A status that is not believed confirms nothing, so the next event's `observed_after` precedes it. */
+  /**
+   * Time when the status was last confirmed. A status that is not believed does not change this time, so that the next
+   * event's `observed_after` precedes that status.
+   */
   readonly lastGoodPollAtMs: number | null;
   /** Whether a parsed 200 had the resulting status. Watches without an event may then be notified of it. */
   readonly confirmed: boolean;
@@ -68,14 +71,14 @@ type Step = Pick<PollDecision, "memory" | "changes" | "next"> &
 
 const afterEnd: Step = { memory: freshPollMemory, changes: [], next: { kind: "none" } };
 
-/** Shortest delay of a backoff, because full jitter starts at 0. */
+/** Shortest delay of a backoff. Without it full jitter could yield 0. */
 const minDelayMs = 250;
 const hourMs = 60 * 60 * 1000;
 
 /**
- * Decides what follows from one answer of the upstream. Answers about the source rather than the call
- * (401, 403, 429) change nothing here, because the source gate handles them. Past the deadline every answer is the last one
- * and the due watches expire, except after 401 and 403, because the calls of a suspended source wait. A call that ended does
+ * Decides what follows from one answer of the upstream. Answers about the source rather than the call (401, 403, 429)
+ * change nothing here, because the source gate handles them. After the deadline every answer is the last one and the due
+ * watches expire. A 401 or 403 is an exception, because the calls of a suspended source wait. A call that has ended does
  * not change any more.
  */
 export function decideAfterPoll(input: PollInput, observation: Observation, context: PollContext, policy: PollPolicy): PollDecision {
@@ -180,7 +183,7 @@ function endReasonOf(
     return lost ? "lost" : null;
   }
   if (rejection.kind === "rejected") return rejection.count >= 2 ? "rejected" : null;
-  // A time ahead of now was written before the clock was set back: the grace counts from the first 404 in a row instead.
+  // A time in the future was written before the clock was set back. The grace then counts from the first 404 of the streak.
   const graceFromMs = youngestWatchAtMs > nowMs ? rejection.sinceMs : youngestWatchAtMs;
   return nowMs - graceFromMs >= policy.notFoundGraceMs ? "not_found" : null;
 }

@@ -15,8 +15,8 @@ export type RepeatDecision =
   | { readonly kind: "differs"; readonly watchId: string; readonly fields: readonly ("events" | "metadata")[] };
 
 /**
- * Decides whether a registration repeats `existing`, the newest watch of the same call and URL. It does while that watch is
- * active, and for 24 h after it completed. After any other end a registration creates a new watch.
+ * Decides whether a registration repeats `existing`, the newest watch of the same call and URL. A registration repeats a
+ * watch that is active, or that completed within the last 24 h. After any other end it creates a new watch.
  */
 export function decideRepeat(existing: Existing | null, wanted: WantedWatch, nowMs: number): RepeatDecision {
   if (existing === null) return { kind: "new" };

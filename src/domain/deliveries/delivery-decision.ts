@@ -17,7 +17,7 @@ export type HostHealth = {
   readonly consecutivePauses: number;
 };
 
-/** Newest answers of a host that begin a spreading pause (429), as far as the next one needs them. */
+/** Newest answers of a host that begin a spreading pause (429), as far as the next such answer needs them. */
 export type HostRateLimits = {
   /** Endpoint that answered last; `null` before the first such answer. */
   readonly endpointId: string | null;
@@ -36,7 +36,7 @@ export type EndpointStatus = {
 };
 
 export type AttemptInput = {
-  /** Current state; it may have been settled while the attempt was in flight. */
+  /** Current state of the delivery, which may have been settled while the attempt was in flight. */
   readonly delivery: DeliveryState;
   readonly attempt: {
     readonly number: number;
@@ -125,7 +125,10 @@ export function hasHostChanged(before: HostStatus, after: HostStatus): boolean {
   );
 }
 
-/** A 410 of an endpoint that is disabled for another reason still ends its watches and hooks. */
+/**
+ * Returns the change of the endpoint's state. A 410 of an endpoint that is disabled for another reason still ends its
+ * watches and hooks.
+ */
 function changeOf(before: EndpointStatus, after: EndpointStatus): AttemptResult["endpointChange"] {
   if (after.state !== "disabled" || (before.state === "disabled" && before.reason === after.reason)) return "none";
   return after.reason === "gone" ? "disabled_gone" : "disabled_failing";
@@ -139,8 +142,8 @@ function errorOf(outcome: AttemptOutcome, { errorCode, detail }: ResponseClass, 
 }
 
 /**
- * Returns the pause of the endpoint or its host after an attempt. Attempts that were on the wire when a pause began can
- * make it longer, but neither double it nor end it.
+ * Returns the pause of the endpoint or its host after an attempt. Attempts that were in flight when a pause began can
+ * extend the pause, but neither double nor end it.
  */
 function pausedAfter(
   before: HostHealth,
@@ -182,7 +185,7 @@ function pausesHost(
   return policy.rateLimitedHosts.includes(hostNameOf(origin)) || (otherAtMs !== null && nowMs - otherAtMs < spreadWithinMs);
 }
 
-/** `paused` is the endpoint's own pause after the attempt. */
+/** Returns the endpoint after an attempt. `paused` is its own pause after the attempt. */
 function endpointAfter(
   input: AttemptInput,
   responseClass: ResponseClass,
@@ -227,7 +230,7 @@ function deliveryAfter(
   const manual = input.attempt.mode === "manual";
   const pending = input.delivery.status === "pending";
   const firstAttemptAtMs = input.delivery.firstAttemptAtMs ?? (pending && !manual ? startedAtMs : null);
-  // A settled delivery can have only a manual attempt pending, and this is that attempt.
+  // A settled delivery can only have a manual attempt pending, which is this one.
   const nextAttemptAtMs = pending ? input.delivery.nextAttemptAtMs : null;
   const counted: DeliveryState = { ...input.delivery, attemptCount: input.delivery.attemptCount + 1, firstAttemptAtMs, nextAttemptAtMs };
   const settle = (status: DeliveryState["status"]): DeliveryState => ({ ...counted, status, nextAttemptAtMs: null, settledAtMs: nowMs });
@@ -247,7 +250,7 @@ function deliveryAfter(
   if (manual) return { delivery: counted, decision: responseClass.kind === "deferred" ? "deferred" : "retry" };
   if (responseClass.kind === "refused") return { delivery: settle("failed"), decision: "failed" };
   if (responseClass.kind === "deferred") {
-    // The start of the attempt counts, because a pause may end after the schedule's span and is still followed by an attempt.
+    // The start of the attempt counts, because an attempt follows a pause even if the pause ends after the span of the schedule.
     const late = startedAtMs - (firstAttemptAtMs ?? startedAtMs) > scheduleSpanMs(policy);
     if (late) return { delivery: settle("exhausted"), decision: "exhausted" };
     return { delivery: { ...counted, nextAttemptAtMs: pauseEndsAtMs }, decision: "deferred" };

@@ -44,6 +44,9 @@ export type OperationalEventData = {
   readonly observedAtMs: number;
 };
 
+/** Facts of an operational event that is about no endpoint, delivery, hook or source. */
+export const noSubject = { endpointId: null, deliveryId: null, hookIds: null, source: null } as const;
+
 /** An immutable fact. `id` is the `webhook-id` of every attempt to every endpoint. */
 export type RingbackEvent = {
   readonly id: string;

@@ -84,7 +84,7 @@ export class AccountAdministration {
   }
 }
 
-/** Whether a key is that of `RINGBACK_API_KEY`, which the next start makes valid again. */
+/** Whether a key is the one of `RINGBACK_API_KEY`. The next start makes that key valid again. */
 export function isEnvironmentKey({ name }: { readonly name: string }): boolean {
   return name === environmentKeyName;
 }

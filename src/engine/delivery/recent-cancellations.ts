@@ -4,7 +4,10 @@ import type { SendJob } from "../../ports/stores/send-job.ts";
 
 /** Time for which a job that was leased before a removal may still arrive from a slow store. */
 const removalTombstoneMs = 60_000;
-/** Time for which such a job of a paused or disabled endpoint may arrive. Short, because its deliveries are pending again once it is enabled. */
+/**
+ * Time for which a job of a paused or disabled endpoint may still arrive. Short, because the deliveries of an endpoint are
+ * pending again once it is enabled.
+ */
 const closureTombstoneMs = 2000;
 
 /**

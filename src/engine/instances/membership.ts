@@ -188,7 +188,7 @@ class InstanceLease {
     this.#sentAtMs = -Infinity;
   }
 
-  /** Whether other instances may have evicted this one and granted its shares to others. */
+  /** Whether other instances may have evicted this one and granted its rates to others. */
   isOver(nowMs: number): boolean {
     return nowMs >= this.#sentAtMs + this.#times.leaseMs;
   }

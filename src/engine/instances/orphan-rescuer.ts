@@ -14,7 +14,7 @@ export type OrphanRescuerOptions = {
   readonly dispatcher: Pick<Dispatcher, "leaseTokens">;
 };
 
-/** Longer than the deadline of any store operation, so that those under way at the error have ended. */
+/** Time after an error by which all store operations under way have ended. Longer than the deadline of any operation. */
 const operationsEndAfterMs = 12_000;
 
 /**

@@ -62,7 +62,7 @@ export class PollRate {
 
   /** Whether `additional` more calls would stretch the interval past half an hour, counted over all instances. */
   isSaturatedBy(additional: number): boolean {
-    // Beyond the longest interval of any age, all calls weigh the same.
+    // At intervals longer than that of any age, all calls count the same.
     return ((this.calls + this.#remoteCalls + additional) / this.#maxPollsPerSecond) * 1000 > saturatedIntervalMs;
   }
 

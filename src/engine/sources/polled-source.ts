@@ -47,7 +47,7 @@ export class PolledSource<Call extends PollableCall> {
   wakeTimer: Timer | null = null;
   /** Whether this is a stand-in for a source that is not configured. */
   isUnconfigured = false;
-  /** Own clock minus the upstream's; `null` before the first `Date` header. */
+  /** Time of this machine minus that of the upstream; `null` before the first `Date` header. */
   clockSkewMs: number | null = null;
   readonly #dependencies: SourceDependencies;
   readonly #takeToken = () => this.#gate.takeToken();

@@ -66,7 +66,7 @@ export class SourceRegistry<Call extends PollableCall> {
     return [...this.all()].map((source) => source.gate.health());
   }
 
-  /** Returns the own clock minus the upstream's for each source where it is known. */
+  /** Returns the difference of this machine's clock from the upstream's, for each source that has sent its time. */
   clockSkews(): readonly { readonly source: string; readonly skewMs: number }[] {
     return [...this.all()].flatMap((source) => (source.clockSkewMs === null ? [] : [{ source: source.name, skewMs: source.clockSkewMs }]));
   }

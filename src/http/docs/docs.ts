@@ -124,7 +124,7 @@ function renderJson(value: unknown) {
   return html`<pre>${JSON.stringify(value, null, 2)}</pre>`;
 }
 
-/** Example of an answer: its own, else that of its schema. Problems have only a description. */
+/** Returns the example of an answer, else that of its schema. Problems have only a description. */
 function exampleOf(part: { readonly content?: Readonly<Record<string, Media>> } | undefined, schemas: Schemas): unknown {
   const media = part?.content?.["application/json"];
   return media?.example ?? schemas[media?.schema?.$ref?.split("/").at(-1) ?? ""]?.example;

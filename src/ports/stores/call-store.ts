@@ -11,7 +11,7 @@ export type WatchedCall = {
   /** Account of the oldest active watch, for the turns of accounts that share a source. */
   readonly accountId: string;
   readonly status: CallStatus;
-  /** Grows with every committed change; a commit names the version that it is based on. */
+  /** Version of the call, which grows with every committed change. A commit names the version that it is based on. */
   readonly version: number;
   readonly createdAtMs: number;
   /** Start of the not-found grace. */
@@ -23,6 +23,8 @@ export type WatchedCall = {
 
 export type CallCommit = {
   readonly callId: string;
+  /** See `WatchedCall.accountId`. The commit waits for the turn of this account. */
+  readonly accountId: string;
   readonly expectedVersion: number;
   readonly nowMs: number;
   readonly lastGoodPollAtMs: number | null;

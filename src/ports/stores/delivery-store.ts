@@ -20,14 +20,19 @@ export type ClaimRequest = {
 };
 
 export type ClaimResult = {
-  /** Leased to this process. Fewer than `limit`, with a later `nextDueAtMs`, means that no other job with capacity is due. */
+  /** Jobs leased to this process. If there are fewer than `limit` and `nextDueAtMs` is later, no other job with capacity is due. */
   readonly jobs: readonly SendJob[];
-  /** Due time of the next delivery that is not paused; the time of the claim if another claim may find more; `null` if none. */
+  /**
+   * Due time of the next delivery that is not paused. The time of the claim if another claim may find more; `null` if no
+   * delivery is pending.
+   */
   readonly nextDueAtMs: number | null;
 };
 
 export type AttemptRecord = {
   readonly deliveryId: string;
+  /** Account of the delivery. The record waits for the turn of this account. */
+  readonly accountId: string;
   readonly leaseToken: number;
   readonly attemptNumber: number;
   readonly mode: SendJob["mode"];

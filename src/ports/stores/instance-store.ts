@@ -5,9 +5,9 @@ import type { GateState } from "./shared-source-store.ts";
 export type SourceShare = {
   /** Number of calls that the instance owns. */
   readonly calls: number;
-  /** Number of those about to end with 400 or 404 while no call of the source succeeds. */
+  /** Number of these calls that are about to end with 400 or 404 while no call of the source succeeds. */
   readonly uncorroborated: number;
-  /** Number of polls in the last 10 s, and of those that failed. */
+  /** Number of polls in the last 10 s, and number of failed ones among them. */
   readonly recentPolls: number;
   readonly recentFailures: number;
   /** Time of the last parsed 200; `null` if there was none yet. */
@@ -78,9 +78,9 @@ export interface InstanceStore {
     readonly position: string;
     readonly limit: number;
   }): Promise<{ readonly notices: readonly Notice[]; readonly position: string; readonly more: boolean }>;
-  /** Returns those of the watches that have ended or were deleted. */
+  /** Returns the watches among these that have ended or were deleted. */
   listEnded(watchIds: readonly string[]): Promise<readonly string[]>;
-  /** Returns those of the calls that this instance owns and that have a watch, releases the others, and marks all as read. */
+  /** Returns the calls among these that this instance owns and that have a watch. Releases the others, and marks all as read. */
   loadOwnedCalls(callIds: readonly string[]): Promise<readonly WatchedCall[]>;
   /** Returns the number of watched calls without an owner, by source. */
   countUnownedCalls(): Promise<Readonly<Record<string, number>>>;

@@ -23,6 +23,22 @@ export interface RetentionStore {
   }): Promise<{ readonly deleted: number; readonly more: boolean }>;
 }
 
+/** A counter that differed from the rows that it counts. */
+export type CounterCorrection = {
+  /** `endpoints`, `watches <status>` or `deliveries <status>`. */
+  readonly counter: string;
+  /** `null` if it counts the rows of all accounts. */
+  readonly accountId: string | null;
+  /** Number of rows less the value of the counter, which was added to it. */
+  readonly difference: number;
+};
+
+/** Counters that writes keep up to date, for quotas and gauges. */
+export interface CounterStore {
+  /** Counts the next portion of rows. The call that counts the last corrects the counters that differ; the next begins again. */
+  recountPortion(): Promise<{ readonly done: boolean; readonly corrections: readonly CounterCorrection[] }>;
+}
+
 /** Events about the service itself, for hooks that subscribe to them. */
 export interface OperationalStore {
   /**
@@ -70,6 +86,7 @@ export interface ServiceStore
     SourceStore,
     SealedStore,
     RetentionStore,
+    CounterStore,
     OperationalStore,
     StoreLifecycle {}
 

@@ -158,7 +158,7 @@ describe("an instance that is frozen inside a transaction", () => {
 
 describe("the queue of a hot operation", () => {
   it("is bounded", async () => {
-    const store = createPostgresStore(instance.db, 3);
+    const store = createPostgresStore(instance.db, 6);
     const results = await Promise.allSettled(Array.from({ length: 5 }, () => store.registerWatches([])));
     expect(
       results.map((result) => (result.status === "fulfilled" ? "taken" : result.reason instanceof StoreOverloadedError && "refused")),

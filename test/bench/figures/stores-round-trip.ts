@@ -91,10 +91,11 @@ async function roundTripsPerSecond(store: ServiceStore, calls: number): Promise<
   return (calls * statuses.length) / ((performance.now() - startedMs) / 1000);
 }
 
-async function live(store: ServiceStore, { callId }: WatchedCall): Promise<void> {
+async function live(store: ServiceStore, { callId, accountId }: WatchedCall): Promise<void> {
   for (const [index, status] of statuses.entries()) {
     const committed = await store.commitCall({
       callId,
+      accountId,
       expectedVersion: index + 1,
       nowMs: startMs,
       lastGoodPollAtMs: startMs,
@@ -106,6 +107,7 @@ async function live(store: ServiceStore, { callId }: WatchedCall): Promise<void>
     const { deliveryId, leaseToken, attemptNumber, mode } = job;
     const attempt = {
       deliveryId,
+      accountId,
       leaseToken,
       attemptNumber,
       mode,

@@ -7,7 +7,7 @@ export function unnest(columns: readonly Pick<Column<never>, "type">[], first = 
   return `unnest(${columns.map(({ type }, index) => `$${first + index}::${type}[]`).join(", ")})`;
 }
 
-/** The same as a table: `unnest(…) as u(id, status)`. */
+/** Returns `unnest` as a table: `unnest(…) as u(id, status)`. */
 export function unnestAs(alias: string, columns: readonly Pick<Column<never>, "name" | "type">[], first = 1): string {
   return `${unnest(columns, first)} as ${alias}(${namesOf(columns)})`;
 }

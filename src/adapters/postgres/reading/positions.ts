@@ -8,7 +8,10 @@ import { unindexed } from "./page.ts";
 import { eventSelect } from "./selects.ts";
 
 type FeedQuery = EventQuery & {
-  /** Whether few events meet the conditions: these are found first and then sorted. Otherwise the index of the order is followed. */
+  /**
+   * Whether few events meet the conditions, so that they are found first and then sorted. Otherwise the search follows the
+   * index of the order.
+   */
   readonly few: boolean;
 };
 

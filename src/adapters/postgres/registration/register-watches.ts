@@ -177,7 +177,10 @@ async function insertWatches(tx: Transaction, watches: readonly Watch[]): Promis
   );
 }
 
-/** Reads the views that are not known from memory. The first watch of a new call on an endpoint that is not disabled is still as drafted. */
+/**
+ * Reads the views that are not known from memory. The first watch of a new call, on an endpoint that is not disabled,
+ * equals its draft and is not read.
+ */
 async function readViews(tx: Transaction, outcomes: readonly DraftOutcome[]): Promise<ReadonlyMap<string, WatchView>> {
   const ids = outcomes.flatMap((outcome) =>
     outcome.kind === "existing" ? [outcome.watchId] : outcome.kind === "created" && !isAsDrafted(outcome) ? [outcome.watch.id] : [],

@@ -14,7 +14,7 @@ type Selects = {
   readonly watchSelect: string;
 };
 
-/** Returns the reads of deliveries, endpoints, hooks and watches that differ in nothing but the selects. */
+/** Returns the reads of deliveries, endpoints, hooks and watches. Only their selects differ between the databases. */
 export function viewReads({ deliverySelect, endpointSelect, hookSelect, watchSelect }: Selects) {
   return {
     async getDelivery(db: SqlQueries, accountId: string, deliveryId: string): ReturnType<ReadStore["getDelivery"]> {

@@ -2,6 +2,7 @@ import { attemptColumns, namesOf, stateColumns } from "../../sql/delivery-column
 import { recordedOf } from "../../sql/attempt-recorded.ts";
 import type { Attempt } from "../../../domain/deliveries/attempt.ts";
 import { changesOnlyDelivery, decideAfterAttempt, hasHostChanged } from "../../../domain/deliveries/delivery-decision.ts";
+import type { DeliveryStatus } from "../../../domain/deliveries/delivery.ts";
 import type { AttemptResult } from "../../../domain/deliveries/delivery-decision.ts";
 import { hasEndpointChanged } from "../../../domain/deliveries/endpoint.ts";
 import { dueAfterAttempt } from "../../../domain/deliveries/lane.ts";
@@ -94,6 +95,7 @@ const updateDelivery = `update deliveries set ${stateColumns.map(({ name }) => `
 function writeDelivery(db: Database, row: Row, { delivery }: AttemptResult): void {
   const dueAtMs = dueAfterAttempt(delivery, { isInLane: row["sequence"] !== null, dueAtMs: integerOrNull(row, "due_at") });
   db.run(updateDelivery, ...stateColumns.map((column) => column.valueOf(delivery)), dueAtMs, integer(row, "id"));
+  if (row["status"] !== delivery.status) db.counters.countDeliveries(text(row, "status") as DeliveryStatus, delivery.status);
 }
 
 function writeEndpoint(db: Database, before: Row, { endpoint }: AttemptResult): void {

@@ -15,6 +15,7 @@ export function retireEndpoint(db: Database, endpointKey: number, nowMs: number)
     nowMs,
     endpointKey,
   );
+  for (const row of watches) db.counters.countWatches(integer(row, "account_id"), "active", "canceled");
   db.run("update hooks set disabled_at = ? where endpoint_id = ? and disabled_at is null", nowMs, endpointKey);
   cancelPending(db, "endpoint_id", endpointKey, nowMs);
   const callKeys = [...new Set(watches.map((row) => integer(row, "call_id")))];

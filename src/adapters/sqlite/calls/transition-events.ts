@@ -51,7 +51,7 @@ export function writePlanned(
     const { event, watchId, sequence, watchStatus } = plan;
     const watchKey = decodeId(watchId);
     if (watchStatus === "active") db.run("update watches set sequence = ? where id = ?", sequence, watchKey);
-    else
+    else {
       db.run(
         "update watches set sequence = ?, status = ?, end_reason = ?, ended_at = ? where id = ?",
         sequence,
@@ -60,6 +60,8 @@ export function writePlanned(
         context.nowMs,
         watchKey,
       );
+      db.counters.countWatches(decodeId(event.accountId), "active", watchStatus);
+    }
     jobs.push(
       ...insertEvent(
         db,

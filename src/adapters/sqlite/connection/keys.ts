@@ -27,9 +27,10 @@ export function readNewestKey(db: Database): number {
 
 /** Reserves a block of keys for one command line and returns its first key. The write lock orders command lines that run at the same time. */
 export function reserveKeys(db: Database, nowMs: number): number {
-  db.run("begin immediate");
-  const first = nextBlockStart(readNewestKey(db), nowMs);
-  db.run("update command_line_keys set newest = ?", new KeyBlock(first).last);
-  db.run("commit");
+  let first = 0;
+  db.transaction(() => {
+    first = nextBlockStart(readNewestKey(db), nowMs);
+    db.run("update command_line_keys set newest = ?", new KeyBlock(first).last);
+  });
   return first;
 }

@@ -21,9 +21,9 @@ export type OpenConnection = {
 
 /**
  * Length of the write-ahead log, 32 MiB, at which the server makes a checkpoint itself. The checkpointer copies the log
- * beside it, but the log starts over only when a commit finds all of it copied, which constant load may prevent.
+ * concurrently, but the log restarts only if a commit finds it copied completely. Constant load may prevent that.
  */
-const longestLogPages = 8192;
+export const longestLogPages = 8192;
 /** Wait for the write lock. A connection beside a busy server needs a gap between its commits. */
 const busyTimeoutMs = { server: 5000, beside: 30_000 };
 

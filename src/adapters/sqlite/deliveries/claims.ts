@@ -69,9 +69,10 @@ function releaseLeases(db: Database, leased: readonly Row[], nowMs: number): voi
   const endpointKeys = new Set<number>();
   for (const row of leased) {
     const isTest = row["status"] === "pending" && row["next_attempt_at"] === null;
-    if (isTest)
+    if (isTest) {
       db.run("update deliveries set lease_token = null, status = 'canceled', settled_at = ? where id = ?", nowMs, integer(row, "id"));
-    else db.run("update deliveries set lease_token = null where id = ?", integer(row, "id"));
+      db.counters.countDeliveries("pending", "canceled");
+    } else db.run("update deliveries set lease_token = null where id = ?", integer(row, "id"));
     endpointKeys.add(integer(row, "endpoint_id"));
   }
   for (const endpointKey of endpointKeys) refreshDue(db, endpointKey);

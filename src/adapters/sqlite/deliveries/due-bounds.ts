@@ -41,7 +41,7 @@ export function refreshDue(db: Database, endpointKey: number): number | null {
   return integerOrNull(row, "next_due_at");
 }
 
-/** Recomputes the host's bound for its endpoints with, or without, failures. */
+/** Recomputes the host's bound for its failing endpoints, or the bound for the others. */
 export function raiseHostDue(db: Database, hostId: number, failing: boolean): void {
   db.run(
     `update hosts set ${boundOf(failing)} = (
@@ -53,7 +53,7 @@ export function raiseHostDue(db: Database, hostId: number, failing: boolean): vo
   );
 }
 
-/** Returns the column of the host's bound for endpoints with, or without, failures. */
+/** Returns the column of the host's bound for failing endpoints, or for the others. */
 export function boundOf(failing: boolean): "failing_due_at" | "next_due_at" {
   return failing ? "failing_due_at" : "next_due_at";
 }

@@ -60,6 +60,7 @@ export function insertEvent(
       createdAtMs: nowMs,
     };
     db.run(insertDelivery, position, leaseToken, ...newDeliveryColumns.map((column) => column.valueOf(delivery)));
+    db.counters.countDeliveries(null, "pending");
     if (target !== null && leaseToken !== null)
       return [{ deliveryId, leaseToken, attemptNumber: 1, stepsSpent: 0, event, target, createdAtMs: nowMs, mode: "scheduled" }];
     if (!head) refreshLane(db, watchKey, endpointKey);
@@ -83,9 +84,10 @@ function openTarget(db: Database, endpointKey: number, nowMs: number): SendTarge
 
 /** Cancels the pending deliveries of an endpoint or a watch. An attempt in flight keeps its lease until it is recorded. */
 export function cancelPending(db: Database, column: "endpoint_id" | "watch_id", key: number, nowMs: number): void {
-  db.run(
+  const canceled = db.run(
     `update deliveries set status = 'canceled', settled_at = ?, next_attempt_at = null, due_at = null where ${column} = ? and status = 'pending'`,
     nowMs,
     key,
   );
+  db.counters.countDeliveries("pending", "canceled", canceled);
 }

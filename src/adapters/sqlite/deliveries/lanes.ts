@@ -1,8 +1,9 @@
 import { decodeId } from "../../../domain/ids.ts";
 import { decideLane, supersededBy } from "../../../domain/deliveries/lane.ts";
 import type { LaneEntry } from "../../../domain/deliveries/lane.ts";
+import type { DeliveryStatus } from "../../../domain/deliveries/delivery.ts";
 import type { LatePolicy } from "../../../domain/deliveries/endpoint.ts";
-import { id, integer, integerOrNull } from "../../sql/rows.ts";
+import { id, integer, integerOrNull, text } from "../../sql/rows.ts";
 import type { Database, Row } from "../connection/database.ts";
 import { lowerDue, refreshDue } from "./due-bounds.ts";
 
@@ -24,7 +25,7 @@ export function refreshLane(db: Database, watchKey: number, endpointKey: number)
 }
 
 /**
- * Makes these deliveries of one endpoint pending again, each with a new schedule and in the order of its lane. A delivery
+ * Makes these deliveries (`id`, `watch_id`, `status`) of one endpoint pending again, each with a new schedule and in the order of its lane. A delivery
  * alone in its lane costs no statement of its own, because a month of being disabled may leave a great many of them.
  */
 export function requeue(db: Database, endpointKey: number, deliveries: readonly Row[], nowMs: number): void {
@@ -34,6 +35,8 @@ export function requeue(db: Database, endpointKey: number, deliveries: readonly 
     nowMs,
     JSON.stringify(deliveries.map((row) => integer(row, "id"))),
   );
+  for (const row of deliveries)
+    if (row["status"] !== "pending") db.counters.countDeliveries(text(row, "status") as DeliveryStatus, "pending");
   const watchKeys = new Set(deliveries.map((row) => integerOrNull(row, "watch_id")));
   const shared = db.all(
     `select d.watch_id from json_each(?1) join deliveries d indexed by deliveries_in_lane on d.watch_id = json_each.value and d.endpoint_id = ?2 and d.status = 'pending'
@@ -45,19 +48,21 @@ export function requeue(db: Database, endpointKey: number, deliveries: readonly 
   refreshDue(db, endpointKey);
 }
 
-/** Settles the deliveries that a delivered event made pointless. An attempt in flight keeps its lease until it is recorded. */
+/** Settles the deliveries that a delivered event supersedes. An attempt in flight keeps its lease until it is recorded. */
 export function supersede(
   db: Database,
   lane: { readonly watchKey: number; readonly endpointKey: number; readonly late: LatePolicy },
   deliveredSequence: number,
   nowMs: number,
 ): void {
-  for (const deliveryId of supersededBy(readLane(db, lane.watchKey, lane.endpointKey), deliveredSequence, lane.late))
+  for (const deliveryId of supersededBy(readLane(db, lane.watchKey, lane.endpointKey), deliveredSequence, lane.late)) {
     db.run(
       "update deliveries set status = 'superseded', settled_at = ?, next_attempt_at = null, due_at = null where id = ?",
       nowMs,
       decodeId(deliveryId),
     );
+    db.counters.countDeliveries("pending", "superseded");
+  }
 }
 
 function readLane(db: Database, watchKey: number, endpointKey: number): readonly PendingEntry[] {

@@ -5,8 +5,8 @@ import { leaseJob } from "./send-jobs.ts";
 
 /*
  * A manual retry of a settled delivery is pending from its acceptance to the record of its attempt. Its next_attempt_at
- * marks it, which is null for every other settled delivery. If the process that leased it ends, the next claim leases it
- * again.
+ * is the mark: the column is null for every other settled delivery. If the process that leased it ends, the next claim
+ * leases it again.
  */
 
 /** Marks a settled delivery for one manual attempt. A pending delivery needs no mark, because its schedule covers it. */

@@ -13,7 +13,7 @@ function recover(db: Database, request: Parameters<DeliveryStore["recover"]>[0])
   if (endpoint === undefined) return { kind: "unknown" };
   if (endpoint["state"] === "disabled") return { kind: "endpoint_disabled" };
   const rows = db.all(
-    `select d.id, d.watch_id from deliveries d join events e on e.position = d.event_position
+    `select d.id, d.watch_id, d.status from deliveries d join events e on e.position = d.event_position
      where d.endpoint_id = ? and d.status in ('exhausted', 'failed', 'expired') and d.lease_token is null
        and e.type <> 'endpoint.test' and e.created_at >= ? and e.created_at <= ?
        and not exists (select 1 from watches w where w.id = d.watch_id and w.deleted_at is not null)`,

@@ -456,37 +456,15 @@ create index stored_answers_by_key on stored_answers (substr(sealed, 1, 8), id);
 create trigger account_created after insert on accounts begin
   insert into account_usage (account_id) values (new.id);
 end;
-create trigger endpoint_created after insert on endpoints begin
-  update account_usage set endpoints = endpoints + 1 where account_id = new.account_id;
-end;
+-- Programs count what they insert and change. Deletions are counted here, because foreign keys delete rows as well.
 create trigger endpoint_deleted after delete on endpoints begin
   update account_usage set endpoints = endpoints - 1 where account_id = old.account_id;
-end;
-create trigger watch_created after insert on watches begin
-  update account_usage set
-    active = active + (new.status = 'active'), completed = completed + (new.status = 'completed'),
-    ended = ended + (new.status = 'ended'), canceled = canceled + (new.status = 'canceled')
-  where account_id = new.account_id;
-end;
-create trigger watch_changed after update of status on watches when old.status <> new.status begin
-  update account_usage set
-    active = active + (new.status = 'active') - (old.status = 'active'),
-    completed = completed + (new.status = 'completed') - (old.status = 'completed'),
-    ended = ended + (new.status = 'ended') - (old.status = 'ended'),
-    canceled = canceled + (new.status = 'canceled') - (old.status = 'canceled')
-  where account_id = new.account_id;
 end;
 create trigger watch_deleted after delete on watches begin
   update account_usage set
     active = active - (old.status = 'active'), completed = completed - (old.status = 'completed'),
     ended = ended - (old.status = 'ended'), canceled = canceled - (old.status = 'canceled')
   where account_id = old.account_id;
-end;
-create trigger delivery_created after insert on deliveries begin
-  update delivery_counts set n = n + 1 where status = new.status;
-end;
-create trigger delivery_changed after update of status on deliveries when old.status <> new.status begin
-  update delivery_counts set n = n + iif(status = new.status, 1, -1) where status in (old.status, new.status);
 end;
 create trigger delivery_deleted after delete on deliveries begin
   update delivery_counts set n = n - 1 where status = old.status;

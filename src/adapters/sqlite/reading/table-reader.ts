@@ -18,7 +18,8 @@ export class TableReader implements Disposable {
 
   constructor(path: string) {
     this.#open = openConnection(path);
-    clearLeases(new Database(this.#open.connection, null), systemClock.nowMs());
+    const db = new Database(this.#open.connection, null);
+    db.transaction(() => clearLeases(db, systemClock.nowMs()));
   }
 
   /** Returns the column names by table. */

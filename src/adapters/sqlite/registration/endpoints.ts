@@ -66,16 +66,19 @@ function leaveDisabled(db: Database, endpointKey: number, nowMs: number): void {
   );
   if (changed === 0) return;
   const pending = db.all(
-    "select id, watch_id from deliveries where endpoint_id = ? and status = 'pending' and next_attempt_at is not null",
+    "select id, watch_id, status from deliveries where endpoint_id = ? and status = 'pending' and next_attempt_at is not null",
     endpointKey,
   );
   requeue(db, endpointKey, pending, nowMs);
 }
 
-/** Reads how much of its quotas an account uses. Triggers maintain the counts. */
+/** Reads how much of its quotas an account uses, the changes of the open transaction included. */
 export function readUsage(db: Database, accountKey: number): { readonly activeWatches: number; readonly endpoints: number } {
   const row = db.get("select active, endpoints from account_usage where account_id = ?", accountKey);
-  return { activeWatches: Number(row?.["active"] ?? 0), endpoints: Number(row?.["endpoints"] ?? 0) };
+  return {
+    activeWatches: Number(row?.["active"] ?? 0) + db.counters.usageChange(accountKey, "active"),
+    endpoints: Number(row?.["endpoints"] ?? 0) + db.counters.usageChange(accountKey, "endpoints"),
+  };
 }
 
 function patchEndpoint(db: Database, request: Parameters<EndpointStore["patchEndpoint"]>[0]): EndpointView | null {
@@ -156,6 +159,7 @@ function createEndpoint(db: Database, accountKey: number, draft: EndpointDraft, 
     draft.late,
     nowMs,
   );
+  db.counters.countNewEndpoint(accountKey);
   const account = db.get("select default_secret_id from accounts where id = ?", accountKey);
   const defaultSecretId = account === undefined ? null : idOrNull(account, "sec", "default_secret_id");
   const { secret, secretId, isGenerated } = chooseSecret(draft, defaultSecretId);

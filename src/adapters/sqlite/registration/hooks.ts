@@ -78,6 +78,7 @@ function removeHook(db: Database, request: Parameters<RegistrationStore["removeH
       request.nowMs,
       integer(delivery, "id"),
     );
+    db.counters.countDeliveries("pending", "canceled");
     const watchKey = integerOrNull(delivery, "watch_id");
     if (watchKey !== null) lanes.add(watchKey);
   }

@@ -63,6 +63,7 @@ function registerWatch(db: Database, draft: WatchDraft): RegisterWatchResult {
     nowMs,
     draft.expiresAtMs,
   );
+  db.counters.countWatches(accountKey, null, "active");
   const showsGeneratedSecret = ensured?.showsGeneratedSecret ?? false;
   if (known === undefined && endpoint?.state !== "disabled")
     return { kind: "created", showsGeneratedSecret, ...firstWatchOf(draft, endpoint) };
@@ -93,7 +94,10 @@ function insertCall(db: Database, draft: WatchDraft): number {
   return callKey;
 }
 
-/** Returns the result for the first watch of a new call without reading its rows back, which would cost a third of a batch. Most drafts of a batch are such. */
+/**
+ * Returns the result for the first watch of a new call without reading its rows back, which would cost a third of a batch.
+ * Most drafts of a batch are first watches of new calls.
+ */
 function firstWatchOf(draft: WatchDraft, endpoint: EndpointSummary | null): Pick<Created, "view" | "call" | "notices" | "jobs"> {
   const { accountId, sourceName, scope, callSid, callId, expiresAtMs, nowMs } = draft;
   const status: CallStatus = { status: null, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs: null };

@@ -22,7 +22,10 @@ function removeWatch(db: Database, request: Parameters<RegistrationStore["remove
   } else {
     cancelPending(db, "watch_id", watchKey, nowMs);
     db.run("update watches set deleted_at = ? where id = ? and deleted_at is null", nowMs, watchKey);
-    if (active) db.run("update watches set status = 'canceled', end_reason = 'deleted', ended_at = ? where id = ?", nowMs, watchKey);
+    if (active) {
+      db.run("update watches set status = 'canceled', end_reason = 'deleted', ended_at = ? where id = ?", nowMs, watchKey);
+      db.counters.countWatches(decodeId(accountId), "active", "canceled");
+    }
   }
   const notices = active ? [{ accountId, watchId, sequence: integer(row, "sequence"), eventType: "watch.canceled" }] : [];
   return { kind: "removed", callId: id(row, "call", "call_id"), call: readWatchedCall(db, callKey), notices };

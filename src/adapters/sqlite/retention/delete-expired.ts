@@ -56,6 +56,7 @@ function expireDisabled(db: Database, { beforeMs, nowMs, limit }: Retention, end
       limit - expired,
     );
   }
+  db.counters.countDeliveries("pending", "expired", expired);
   return expired;
 }
 

@@ -52,6 +52,7 @@ export async function runGroup(
   try {
     for (;;) {
       db.run(writes ? "begin immediate" : "begin");
+      db.counters.forget();
       const claimed = new ClaimedOperations(db);
       const answers: Answer[] = [];
       try {
@@ -72,6 +73,7 @@ export async function runGroup(
         for (const { index, message } of failures) failed.set(index, { ok: false, code: "bug", message });
         continue;
       }
+      db.counters.write(db);
       const startedMs = performance.now();
       db.run("commit");
       return { kind: "answers", answers, commitMs: writes ? performance.now() - startedMs : null };
@@ -132,6 +134,7 @@ function runBare(db: Database, request: Request, index: number, claimed: Claimed
 async function runIsolated(db: Database, request: Request, index: number, claimed: ClaimedOperations): Promise<Answer> {
   if (isRead(request.operation)) return runRead(db, request);
   db.run("savepoint operation");
+  const counted = db.counters.save();
   try {
     const value = await runWrite(db, request, index, claimed);
     db.run("release operation");
@@ -139,6 +142,7 @@ async function runIsolated(db: Database, request: Request, index: number, claime
   } catch (error) {
     const answer = failure(error);
     db.run("rollback to operation");
+    db.counters.restore(counted);
     db.run("release operation");
     return answer;
   }
@@ -160,11 +164,12 @@ function runWrite(db: Database, request: Request, index: number, claimed: Claime
     : claimed.run(index, claim, () => runOperation(db, request.operation, request.args));
 }
 
-function success(value: unknown): Answer {
+export function success(value: unknown): Answer {
   return { ok: true, value };
 }
 
-function failure(error: unknown): Answer {
+/** Returns the answer of an operation that failed. Throws the error of a failed database. */
+export function failure(error: unknown): Answer {
   if (isFatalCode(resultCodeOf(error))) throw error;
   return {
     ok: false,
@@ -173,7 +178,7 @@ function failure(error: unknown): Answer {
   };
 }
 
-function rollback(connection: DatabaseSync): void {
+export function rollback(connection: DatabaseSync): void {
   try {
     connection.exec("rollback");
   } catch {

@@ -9,6 +9,7 @@ import { readNewestKey, reserveKeys } from "../connection/keys.ts";
 import { openConnection } from "../connection/open-connection.ts";
 import type { ConnectionRole } from "../connection/open-connection.ts";
 import { setServerKeys } from "../keys/server-keys.ts";
+import { endRecount } from "../retention/recount.ts";
 import { clearLeases } from "../deliveries/claims.ts";
 
 export type WorkerOptions = {
@@ -71,6 +72,7 @@ export function serveWriter(
           drafting?.(message.drafted);
           return;
         case "close":
+          endRecount(db);
           connection.close();
           lock?.close();
           post({ kind: "closed" });
@@ -93,8 +95,10 @@ const writerThreadSlot = 2;
  * Starts the ids of this thread. Returns the newest key of the database.
  */
 function startServer(db: Database, nowMs: number): number {
-  clearLeases(db, nowMs);
-  setServerKeys(db, []);
+  db.transaction(() => {
+    clearLeases(db, nowMs);
+    setServerKeys(db, []);
+  });
   const newestKey = readNewestKey(db);
   useKeys(new KeySequence(writerThreadSlot, newestKey));
   return newestKey;

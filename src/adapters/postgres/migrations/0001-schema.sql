@@ -279,6 +279,8 @@ create index events_by_id on events (hashtextextended(id, 0));
 create index events_by_account on events (account_id, feed_order, position);
 -- events?type=.
 create index events_by_type on events (account_id, type, feed_order, position);
+-- events?type=terminal, hooks/sample?event=terminal.
+create index events_terminal on events (account_id, feed_order, position) where terminal;
 -- What was committed since, over all accounts, for waiting readers.
 create index events_by_feed on events (feed_order, position);
 -- Retention of events about no watch.

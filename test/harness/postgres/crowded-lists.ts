@@ -78,7 +78,7 @@ export class CrowdedLists {
         select p, e.account_id, p, case when ${watch} <= ${otherWatches} then ${otherEndpoint} when ${isOld} then ${quietEndpoint} else ${crowdedEndpoint} end, e.watch_id, e.sequence, e.terminal,
           ${status}, case when ${status} = 'pending' then ${startMs} end, case when ${status} = 'pending' and e.sequence = 1 then ${startMs} end, 1
         from generate_series(1, ${deliveries}) p join events e on e.position = p;
-      update deliveries set lease_owner = (select min(token) from instances), lease_token = id where id > ${deliveries - 500} and status = 'pending';
+      update deliveries set lease_owner = coalesce((select min(token) from instances), 1), lease_token = id where id > ${deliveries - 500} and status = 'pending';
       update feed_base set base = ${deliveries}`);
   }
 

@@ -13,6 +13,8 @@ import type { Database } from "./connection/database.ts";
 import type { Transaction } from "./connection/transaction.ts";
 import { bindOperations } from "./operations.ts";
 import { commitCalls } from "./calls/commit-call.ts";
+import { asPlainSuccess, recordPlainSuccesses } from "./attempts/plain-successes.ts";
+import type { PlainSuccess } from "./attempts/plain-successes.ts";
 import { recordAttempts } from "./attempts/record-attempt.ts";
 import { registerWatches } from "./registration/register-watches.ts";
 
@@ -44,6 +46,13 @@ export function createPostgresStore(db: Database, queueLimit = defaultQueueLimit
     batchLimit,
     queueLimit,
   });
+  const { flowOf, costOf, isRefusable } = operationFlows.recordAttempt;
+  const successes = new BatchQueue<PlainSuccess, AttemptRecorded | null>({
+    run: (items, deadlineMs) => db.transaction((tx) => recordPlainSuccesses(tx, items), deadlineMs),
+    flow: { flowOf: ({ record }) => flowOf(record), costOf: ({ record }) => costOf(record), isRefusable },
+    batchLimit,
+    queueLimit,
+  });
   const registrations = new BatchQueue<readonly WatchDraft[], readonly RegisterWatchResult[]>({
     run: (requests, deadlineMs) => registerAll(db, requests, deadlineMs),
     flow: operationFlows.registerWatches,
@@ -69,13 +78,18 @@ export function createPostgresStore(db: Database, queueLimit = defaultQueueLimit
         return { kind: "stale", call: null };
       }
     },
-    recordAttempt: (record) => attempts.push(record),
+    recordAttempt: async (record) => {
+      const success = asPlainSuccess(db.policy, record);
+      return (success === null ? null : await successes.push(success)) ?? attempts.push(record);
+    },
     registerWatches: (drafts) => registrations.push(drafts),
     underKey: (claim) => operationsUnderKey(claim, runClaimedIn(claimed, claim.accountId)),
     fatal: Promise.withResolvers<Error>().promise,
     close: () =>
       (closing ??= (async () => {
-        await Promise.all([commits.close(), attempts.close(), registrations.close(), claimed.close()]);
+        await Promise.all([commits.close(), successes.close(), registrations.close(), claimed.close()]);
+        // Successes that need locks went on to this queue.
+        await attempts.close();
         await db.close();
       })()),
   };

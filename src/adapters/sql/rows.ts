@@ -2,7 +2,7 @@ import { deliveryStateOf } from "./delivery-columns.ts";
 import type { Attempt } from "../../domain/deliveries/attempt.ts";
 import type { CallStatus } from "../../domain/calls/call.ts";
 import type { Delivery } from "../../domain/deliveries/delivery.ts";
-import type { AttemptInput, HostStatus } from "../../domain/deliveries/delivery-decision.ts";
+import type { HostStatus } from "../../domain/deliveries/delivery-decision.ts";
 import type { Endpoint, EndpointHealth } from "../../domain/deliveries/endpoint.ts";
 import type { RingbackEvent } from "../../domain/events/event.ts";
 import { decodeId, encodeId } from "../../domain/ids.ts";
@@ -106,12 +106,6 @@ function healthOf(row: Row): EndpointHealth {
     consecutivePauses: integer(row, "consecutive_pauses"),
     pauseReason: textOrNull(row, "pause_reason") as EndpointHealth["pauseReason"],
   };
-}
-
-/** Reads the state of an endpoint and its host, from the columns of endpoints, `origin`, and `hostColumns`. */
-export function endpointStateOf(row: Row): Pick<AttemptInput, "endpointId" | "origin" | "endpoint" | "host"> {
-  const { id: endpointId, origin, state, reason, sinceMs, health } = endpointOf(row);
-  return { endpointId, origin, endpoint: { state, reason, sinceMs, health }, host: hostStatusOf(row) };
 }
 
 /** Columns for `hostStatusOf`, from a host `h`. */

@@ -142,13 +142,8 @@ function errorOf(outcome: AttemptOutcome, { errorCode, detail }: ResponseClass, 
 }
 
 /**
-<<<<<<< ours
  * Returns the pause of the endpoint or its host after an attempt. Attempts that were in flight when a pause began can
- * extend the pause, but neither double nor end it.
-=======
- * Returns the pause of the endpoint or its host after an attempt. Attempts that were on the wire when a pause began can
- * make it longer, because each such answer asks for `pauseMinMs` at least, but neither double it nor end it.
->>>>>>> theirs
+ * extend the pause, because each such answer asks for at least `pauseMinMs`, but neither double nor end it.
  */
 function pausedAfter(
   before: HostHealth,

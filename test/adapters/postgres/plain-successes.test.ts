@@ -153,6 +153,26 @@ describe("a first attempt with a 2xx is recorded with all locks", () => {
   });
 });
 
+test("a success that needs the lock of its endpoint does not hold up the plain ones of its batch", async () => {
+  const [first, next] = [
+    await jobOf("OUT-1", "queued", "https://failing.example/"),
+    await jobOf("OUT-2", "queued", "https://failing.example/"),
+  ];
+  const plain = await jobOf("OUT-3");
+  await world.record(first, answered(500));
+  const other = new pg.Client({ connectionString: database.url });
+  await other.connect();
+  await other.query("begin");
+  await other.query("select 1 from endpoints where id = $1 for update", [decodeId(next.target.id)]);
+  const waiting = world.record(next);
+  expect((await world.record(plain)).delivery.status).toBe("delivered");
+  // The row of the plain success is free, so the holder of the endpoint may take it.
+  await other.query("set local lock_timeout = 1000");
+  await other.query("select 1 from deliveries for update");
+  await other.end();
+  expect((await waiting).endpoint.health.consecutiveFailures).toBe(0);
+});
+
 test("an attempt whose lease was lost is fenced, although its delivery is pending", async () => {
   const job = await jobOf("OUT-1");
   await instance.db.run("update deliveries set lease_token = lease_token + 1 where id = $1", decodeId(job.deliveryId));

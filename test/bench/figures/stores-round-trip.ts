@@ -57,7 +57,7 @@ async function measurePostgres(calls: number): Promise<number> {
     const owner = { token: null as number | null, hasPeers: false };
     const db = new Database({ connectionString: server.url, policy: testPolicy, owner });
     const row = await db.get(
-      "insert into instances (lease_until, version) values (clock_timestamp() + interval '1 hour', 'bench') returning token",
+      "insert into instances (slot, lease_until, version) values (1, clock_timestamp() + interval '1 hour', 'bench') returning token",
     );
     owner.token = row?.["token"] as number;
     const store = createPostgresStore(db);

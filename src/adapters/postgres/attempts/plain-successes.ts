@@ -26,10 +26,11 @@ export function asPlainSuccess(policy: DeliveryPolicy, record: AttemptRecord): P
 }
 
 /**
- * Writes plain successes by one statement that checks each of them; the caller has locked their watches. Returns the
- * results of the recorded ones. The others have an unhealthy endpoint or host, another pending delivery in their lane, an
- * earlier attempt or no watch, or they were canceled or lost their lease meanwhile. Most attempts are plain successes. They
- * do not lock endpoint and host, whose rows all instances use, so instances do not wait for each other's commits.
+ * Records plain successes by one statement that checks each of them. The result of a delivery is `null` if it is none: it has
+ * an unhealthy endpoint or host, another pending delivery in its lane, an earlier attempt, or no watch, was canceled meanwhile
+ * or lost its lease. Then `recordAttempts` records the attempt, in a transaction of its own: this one holds deliveries, and
+ * must not wait for endpoints. Most attempts are plain successes. They do not lock endpoint and host, whose rows all instances
+ * use, so instances do not wait for each other's commits.
  *
  * This is safe. A concurrent change of the endpoint (a failure, a pause) could as well have happened after the success,
  * because the success changes nothing on the endpoint. The lock of the watch protects the lane, and also the delivery
@@ -37,21 +38,26 @@ export function asPlainSuccess(policy: DeliveryPolicy, record: AttemptRecord): P
  * excluded. No due bound changes, because leased deliveries are in no bound (see due-bounds.ts). `last_success_at` is
  * skipped if another transaction has locked the endpoint, and written by one of the next successes.
  */
-export async function writePlainSuccesses(
+export async function recordPlainSuccesses(
   tx: Transaction,
   successes: readonly PlainSuccess[],
-): Promise<ReadonlyMap<AttemptRecord, AttemptRecorded>> {
-  if (successes.length === 0) return new Map();
+): Promise<readonly (AttemptRecorded | null)[]> {
   // Deliveries are locked in the order of their keys.
-  const ordered = successes.map((success) => ({ ...success, key: decodeId(success.record.deliveryId) })).toSorted((a, b) => a.key - b.key);
-  const rows = await tx.all(writeSuccesses, ...arraysOf(boundColumns, ordered));
+  const keyed = successes.map((success) => ({ ...success, key: decodeId(success.record.deliveryId) }));
+  const ordered = keyed.toSorted((a, b) => a.key - b.key);
+  const [, rows] = await Promise.all([
+    tx.run(
+      "select 1 from watches where id = any(array(select watch_id from deliveries where id = any($1))) order by id for no key update",
+      ordered.map(({ key }) => key),
+    ),
+    // A statement after the lock, so that it reads what a transition has put behind a delivery.
+    tx.all(writeSuccesses, ...arraysOf(boundColumns, ordered)),
+  ]);
   const recorded = new Map(rows.map((row) => [integer(row, "id"), row]));
-  return new Map(
-    ordered.flatMap(({ key, record, result }) => {
-      const row = recorded.get(key);
-      return row === undefined ? [] : [[record, recordedOf(result, { endpointNextDueAtMs: integerOrNull(row, "host_due_at") })]];
-    }),
-  );
+  return keyed.map(({ key, result }) => {
+    const row = recorded.get(key);
+    return row === undefined ? null : recordedOf(result, { endpointNextDueAtMs: integerOrNull(row, "host_due_at") });
+  });
 }
 
 const untried: Omit<DeliveryState, "id"> = {

@@ -17,56 +17,17 @@ import type { Consequences } from "./attempt-locks.ts";
 import { noticesOf, operationalEvents } from "./operational-events.ts";
 import { retireEndpoints } from "./retire-endpoint.ts";
 import type { RetireResult } from "./retire-endpoint.ts";
-import { asPlainSuccess, writePlainSuccesses } from "./plain-successes.ts";
 
 const nothingRetired: RetireResult = { unwatchedCallIds: [], notices: [] };
 
 /**
- * Records attempts of different deliveries in one transaction: attempt, delivery, lane, endpoint and host, as decided by
- * `decideAfterAttempt` on the locked rows. Only the lease token decides whether an attempt may be recorded, so that a
- * response that arrives after the eviction of the instance still counts.
- *
- * Plain successes are written after the others, because they lock deliveries without locking their endpoints. Those that
- * turn out to be none are recorded last, with all locks.
+ * Records attempts of different deliveries in one transaction, with all locks: attempt, delivery, lane, endpoint and host, as
+ * decided by `decideAfterAttempt` on the locked rows. Only the lease token decides whether an attempt may be recorded, so that
+ * a response that arrives after the eviction of the instance still counts. Operational events are inserted last; their rows
+ * are locked together with those of the attempts.
  */
 export async function recordAttempts(tx: Transaction, records: readonly AttemptRecord[]): Promise<readonly AttemptRecorded[]> {
   const consequences = await lockConsequences(tx, records);
-  const successes = records.map((record) => asPlainSuccess(tx.policy, record)).filter((success) => success !== null);
-  const expected = new Set(successes.map(({ record }) => record));
-  const results = new Map<AttemptRecord, AttemptRecorded>();
-  const recordAll = async (batch: readonly AttemptRecord[]): Promise<void> => {
-    if (batch.length === 0) return;
-    for (const [index, result] of (await recordWithLocks(tx, batch, consequences)).entries())
-      results.set(batch[index] as AttemptRecord, result);
-  };
-  const others = records.filter((record) => !expected.has(record));
-  const [, alone] = await Promise.all([
-    lockWatches(
-      tx,
-      records.map(({ deliveryId }) => decodeId(deliveryId)),
-    ),
-    others.length === 0 ? writePlainSuccesses(tx, successes) : null,
-  ]);
-  await recordAll(others);
-  for (const [record, result] of alone ?? (await writePlainSuccesses(tx, successes))) results.set(record, result);
-  await recordAll(records.filter((record) => !results.has(record)));
-  return records.map((record) => results.get(record) ?? { kind: "fenced" });
-}
-
-/** Locks the watches of all these deliveries, to protect their lanes. */
-async function lockWatches(tx: Transaction, deliveryKeys: readonly number[]): Promise<void> {
-  await tx.run(
-    "select 1 from watches where id = any(array(select watch_id from deliveries where id = any($1))) order by id for no key update",
-    deliveryKeys,
-  );
-}
-
-/** Records attempts with all locks. Operational events are inserted last; their rows are locked together with those of the attempts. */
-async function recordWithLocks(
-  tx: Transaction,
-  records: readonly AttemptRecord[],
-  consequences: Consequences,
-): Promise<readonly AttemptRecorded[]> {
   const deliveryKeys = records.map(({ deliveryId }) => decodeId(deliveryId));
   const attempted = await LockedAttempts.load(tx, deliveryKeys, consequences.endpointKeys);
   const decided = records.map((record) => attempted.decide(record));

@@ -4,7 +4,7 @@ import type { ClaimManualRetryResult, DeliveryStore, CreateTestResult } from "..
 import { integer } from "../../sql/rows.ts";
 import type { Row } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
-import { readDeliveryView } from "../reading/selects.ts";
+import { hasEventId, readDeliveryView } from "../reading/selects.ts";
 import { markForManualRetry } from "./manual-retries.ts";
 import { lockEndpoints, refreshDue } from "./due-bounds.ts";
 import { leaseJobs } from "./send-jobs.ts";
@@ -66,7 +66,7 @@ export async function createTest(
   // A test shows the current state of the endpoint, so it has one attempt and no schedule.
   const delivery = await tx.get(
     `update deliveries set due_at = null, next_attempt_at = null
-     where event_position = (select position from events where id = $1) returning id`,
+     where event_position = (select position from events where ${hasEventId("id", "$1")}) returning id`,
     event.id,
   );
   if (delivery === undefined) throw new Error("the test event has no delivery");

@@ -4,6 +4,7 @@ import type { LaneEntry } from "../../../domain/deliveries/lane.ts";
 import type { Row } from "../../sql/rows.ts";
 import { flag, integer, integerOrNull } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
+import { unindexedKey } from "../reading/page.ts";
 import { lockEndpoints, lowerDue, refreshDue } from "./due-bounds.ts";
 
 /*
@@ -25,7 +26,7 @@ export async function readLanes(tx: Transaction, watchKeys: readonly number[]): 
   if (watchKeys.length === 0) return new Map();
   const rows = await tx.all(
     `select id, watch_id, endpoint_id, sequence, terminal, next_attempt_at, first_failed_at, due_at, lease_token from deliveries
-     where watch_id = any($1) and status = 'pending' and sequence is not null order by watch_id, endpoint_id, sequence`,
+     where watch_id = any($1) and status = 'pending' and sequence is not null order by ${unindexedKey("watch_id")}, endpoint_id, sequence`,
     watchKeys,
   );
   return Map.groupBy(rows.map(laneDeliveryOf), ({ watchKey, endpointKey }) => laneKey(watchKey, endpointKey));

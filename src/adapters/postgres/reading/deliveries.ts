@@ -6,7 +6,8 @@ import { listByIds } from "../../sql/reading/page.ts";
 import type { Condition } from "../../sql/reading/page.ts";
 import { deliveryViewOf } from "../../sql/view-rows.ts";
 import type { Queries } from "../connection/queries.ts";
-import { amongNewest, unindexed, unindexedKey } from "./page.ts";
+import { amongNewest, isStatus, unindexed, unindexedKey } from "./page.ts";
+import type { FewRows, Range } from "./page.ts";
 import { deliverySelect } from "./selects.ts";
 
 export const reads = { listDeliveries };
@@ -27,8 +28,20 @@ async function listDeliveries(db: Queries, query: ListQuery): Promise<Page<Deliv
     return listByIds(db, deliverySelect, unindexedKey("d.id"), conditions, query, deliveryViewOf);
   }
   const statuses = query.status === null ? deliveryStatuses : [query.status];
-  const owner = endpointKey === null ? { account_id: accountKey } : { endpoint_id: endpointKey };
-  const ranges = statuses.map((status) => ({ table: "deliveries", columns: { ...owner, status } }) as const);
+  const ranges = endpointKey === null ? ofAccount(accountKey, statuses) : ofEndpoint(endpointKey, statuses);
   const conditions: readonly Condition[] = [[`${unindexedKey("d.account_id")} = ?`, accountKey], amongNewest("d.id", ranges, query)];
   return listByIds(db, deliverySelect, "d.id", conditions, { ...query, cursor: null }, deliveryViewOf);
+}
+
+/** The index of an account lacks what is pending and leased: those are read from the index of the leases. */
+function ofAccount(accountKey: number, statuses: readonly string[]): readonly (Range | FewRows)[] {
+  const indexed = "status <> 'pending' or lease_token is null";
+  const ranges = statuses.map((status): Range => ({ table: "deliveries", columns: { account_id: accountKey, status }, indexed }));
+  if (!statuses.includes("pending")) return ranges;
+  const leased = `lease_owner >= 0 and lease_token is not null and ${unindexedKey("account_id")} = ? and ${isStatus("status", "pending")}`;
+  return [...ranges, { table: "deliveries", few: [leased, accountKey] }];
+}
+
+function ofEndpoint(endpointKey: number, statuses: readonly string[]): readonly Range[] {
+  return statuses.map((status) => ({ table: "deliveries", columns: { endpoint_id: endpointKey, status } }));
 }

@@ -7,7 +7,7 @@ import { decodePairCursor, encodeCursor } from "../../sql/cursor.ts";
 import { lastOrderBefore } from "../../sql/reading/events.ts";
 import type { Database } from "../connection/database.ts";
 import { findEvents } from "./positions.ts";
-import { unindexedKey } from "./page.ts";
+import type { FeedKey } from "./positions.ts";
 import { readEventViews } from "./selects.ts";
 
 export const composites = { readFeed };
@@ -92,19 +92,17 @@ export function decodeFeedPosition(text: string): readonly [order: number, posit
 async function readFeed(db: Database, query: FeedQuery): Promise<{ readonly data: readonly EventView[]; readonly nextCursor: string }> {
   const { sinceMs, callSid, types, orTerminal, limit } = query;
   const accountKey = decodeId(query.accountId);
-  const [cursorOrder, cursorPosition] = query.cursor === null ? [0, 0] : decodePairCursor(query.cursor);
+  const cursor: FeedKey = query.cursor === null ? [0, 0] : decodePairCursor(query.cursor);
   // Read before the events: later commits appear only above the horizon.
   const horizon = await horizonAfterNewest(db, accountKey);
-  // A call has few events.
-  const few = callSid !== null;
-  const plus = few ? " + 0" : "";
+  const since: FeedKey = sinceMs === null ? [0, 0] : [await lastOrderBefore(db, "feed_order", sinceMs), 0];
   const rows = await findEvents(db, {
-    few,
+    accountKey,
+    after: laterOf(cursor, since),
+    before: horizon,
+    // A call has few events.
+    few: callSid !== null,
     conditions: [
-      [`${few ? unindexedKey("e.account_id") : "e.account_id"} = ?`, accountKey],
-      [`(e.feed_order${plus}, e.position${plus}) > (?, ?)`, cursorOrder, cursorPosition],
-      [`e.feed_order${plus} < ?`, horizon],
-      [`e.feed_order${plus} >= ?`, sinceMs === null ? null : await lastOrderBefore(db, "feed_order", sinceMs)],
       ["e.created_at >= ?", sinceMs],
       ["e.watch_id = any(array(select w.id from calls c join watches w on w.call_id = c.id where c.call_sid = ?))", callSid],
     ],
@@ -116,11 +114,9 @@ async function readFeed(db: Database, query: FeedQuery): Promise<{ readonly data
   const last = rows.at(-1);
   const isFull = rows.length === limit && last !== undefined;
   // A page that is not full has passed all events of the account. Events of other accounts must not move its cursor.
-  const next = isFull ? feedKeyOf(last) : laterOf([cursorOrder, cursorPosition], feedKeyOf(await findNewest(db, accountKey, horizon)));
+  const next = isFull ? feedKeyOf(last) : laterOf(cursor, feedKeyOf(await findNewest(db, accountKey, horizon)));
   return { data: await readEventViews(db, rows), nextCursor: encodeCursor(next.join(".")) };
 }
-
-type FeedKey = readonly [order: number, position: number];
 
 function feedKeyOf(row: Row | undefined): FeedKey {
   return row === undefined ? [0, 0] : [integer(row, "feed_order"), integer(row, "position")];

@@ -21,28 +21,45 @@ export function isStatus(column: string, status: string): string {
 }
 
 /** Rows of a table whose columns have these values. An index begins with the columns, in this order, and ends with the id. */
-type Range = {
+export type Range = {
   readonly table: "deliveries" | "endpoints" | "hooks" | "watches";
   readonly columns: Readonly<Record<string, string | number>>;
+  /** Condition of the index, if it holds a part of the table. */
+  readonly indexed?: string;
 };
 
+/** Rows that meet a condition and are so few that all are read and sorted. */
+export type FewRows = { readonly table: Range["table"]; readonly few: Condition };
+
 /**
- * Returns the condition that `idColumn` is among the newest ids of the page, merged from ranges of indexes. The bounds and
- * the order name all columns of the index, because the planner would rather read all ids of the table in order if it expects
+ * Returns the condition that `idColumn` is among the newest ids of the page, merged from parts. The bounds and the order of
+ * a range name all columns of its index, because the planner would rather read all ids of the table in order if it expects
  * many to match, although those of one owner may all be old.
  */
-export function amongNewest(idColumn: string, ranges: readonly Range[], { cursor, limit }: PageRequest): Condition {
+export function amongNewest(idColumn: string, parts: readonly (Range | FewRows)[], { cursor, limit }: PageRequest): Condition {
   const lastId = cursor === null ? Number.MAX_SAFE_INTEGER : decodeNumberCursor(cursor);
-  const selects = ranges.map(({ table, columns }) => {
-    const names = Object.keys(columns);
-    const places = names.map(() => "?").join(", ");
-    return `(select id from ${table} where (${[...names, "id"].join(", ")}) < (${places}, ?) and (${names.join(", ")}) >= (${places})
-      order by ${[...names, "id"].map((name) => `${name} desc`).join(", ")} limit ?)`;
+  const selects = parts.map((part) => ("few" in part ? selectFew(part) : selectRange(part)));
+  const values = parts.flatMap((part) => {
+    if ("few" in part) return [...part.few.slice(1), lastId, limit + 1];
+    const given = Object.values(part.columns);
+    return [...given, lastId, ...given, limit + 1];
   });
-  const values = ranges.flatMap(({ columns }) => [...Object.values(columns), lastId, ...Object.values(columns), limit + 1]);
   return [
     `${idColumn} = any(array(select id from (${selects.join(" union all ")}) newest order by id desc limit ?))`,
     ...values,
     limit + 1,
   ];
+}
+
+function selectRange({ table, columns, indexed = "true" }: Range): string {
+  const names = Object.keys(columns);
+  const places = names.map(() => "?").join(", ");
+  const order = [...names, "id"].map((name) => `${name} desc`).join(", ");
+  return `(select id from ${table} where (${[...names, "id"].join(", ")}) < (${places}, ?) and (${names.join(", ")}) >= (${places}) and (${indexed})
+    order by ${order} limit ?)`;
+}
+
+function selectFew({ table, few: [condition] }: FewRows): string {
+  const id = unindexedKey("id");
+  return `(select id from ${table} where ${condition} and ${id} < ? order by ${id} desc limit ?)`;
 }

@@ -31,13 +31,19 @@ export async function readDeliveryView(db: Queries, accountKey: number, delivery
 export const endpointSelect = `
   select p.*, h.origin, h.paused_until as host_paused_until, h.paused_since as host_paused_since,
     (select coalesce(json_agg(k.id order by k.id), '[]')::text from hooks k where k.endpoint_id = p.id) as hook_ids,
-    (select count(*) from deliveries d where d.endpoint_id = p.id and d.status = 'pending') as backlog,
-    (select min(coalesce(d.due_at, d.next_attempt_at)) from deliveries d where d.endpoint_id = p.id and d.status = 'pending') as oldest_due_at
-  from endpoints p join hosts h on h.id = p.host_id`;
+    pending.backlog, pending.oldest_due_at
+  from endpoints p join hosts h on h.id = p.host_id cross join lateral (
+    select count(*) as backlog, min(coalesce(d.due_at, d.next_attempt_at)) as oldest_due_at from deliveries d
+    where d.endpoint_id = p.id and d.status = 'pending') pending`;
 
 export const hookSelect = `
   select k.id, k.account_id, k.events, k.created_at, k.endpoint_id, ${summaryColumns}
   from hooks k join endpoints p on p.id = k.endpoint_id join hosts h on h.id = p.host_id`;
+
+/** SQL condition: an event has this id. The index holds a hash of it. */
+export function hasEventId(column: string, id: string): string {
+  return `hashtextextended(${column}, 0) = hashtextextended(${id}, 0) and ${column} = ${id}`;
+}
 
 export const eventSelect =
   "select e.position, e.id as event_id, e.account_id, e.type as event_type, e.timestamp, e.data, e.sequence from events e";

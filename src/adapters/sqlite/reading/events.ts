@@ -12,8 +12,12 @@ import { eventSelect } from "./selects.ts";
 export const reads = {
   ...eventReads<Database>({
     eventSelect,
+    isOne: "e.id = ?1 and e.account_id = ?2",
     readEventViews: (db, rows) => rows.map((row) => readEventView(db, row)),
-    findEvents: (db, query) => findPositions(db, query).map((position) => eventAt(db, position)),
+    findEvents: (db, { accountKey, conditions, ...query }) =>
+      findPositions(db, { ...query, conditions: [["e.account_id = ?", accountKey], ...conditions] }).map((position) =>
+        eventAt(db, position),
+      ),
   }),
   readFeed,
 };

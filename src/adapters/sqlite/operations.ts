@@ -53,6 +53,17 @@ const reads = {
   ...viewReads(selects),
 } satisfies Partial<Operations>;
 
+/** Makes an operation whose statements are shared with Postgres empty the cache, because it writes rows that the cache may have. */
+function emptyingCache<Args extends readonly unknown[], Result>(
+  operation: (db: Database, ...args: Args) => Promise<Result>,
+): (db: Database, ...args: Args) => Promise<Result> {
+  return async (db, ...args) => {
+    const result = await operation(db, ...args);
+    db.cache.forgetAll();
+    return result;
+  };
+}
+
 const writes = {
   ...shared.writes,
   ...claimDue.writes,
@@ -65,8 +76,10 @@ const writes = {
   ...recover.writes,
   ...recount.writes,
   ...retention.writes,
-  moveSchedule,
+  moveSchedule: emptyingCache(moveSchedule),
+  replaceSealed: emptyingCache(shared.writes.replaceSealed),
   ...secrets.writes,
+  rotateSecret: emptyingCache(secrets.writes.rotateSecret),
   ...serverKeys.writes,
   ...watchRegistration.writes,
   ...watchRemoval.writes,

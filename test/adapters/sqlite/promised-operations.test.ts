@@ -95,7 +95,7 @@ test("an operation sends all of its statements before the next one starts", asyn
     ],
   });
   const turns = db.log.filter((entry, index) => entry !== db.log[index - 1]);
-  expect(turns).toEqual(["begin immediate", "first", "second", "first", "commit"]);
+  expect(turns).toEqual(["begin immediate", "pragma data_version", "first", "second", "first", "commit"]);
   expect(db.log.length).toBeGreaterThan(turns.length + 5);
 });
 

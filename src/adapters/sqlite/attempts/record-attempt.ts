@@ -10,10 +10,12 @@ import type { EventType } from "../../../domain/events/event.ts";
 import { operationalEventsAfter } from "../../../domain/events/operational-events.ts";
 import { decodeId } from "../../../domain/ids.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
-import { deliveryOf, endpointOf, endpointStateOf, hostColumns, id, integer, integerOrNull, text } from "../../sql/rows.ts";
+import { deliveryOf, id, integer, integerOrNull, text } from "../../sql/rows.ts";
 import type { Database, Row } from "../connection/database.ts";
-import { raiseHostDue, refreshDue } from "../deliveries/due-bounds.ts";
+import type { CachedTarget } from "../connection/row-cache.ts";
+import { hostDueAt, raiseHostDue, refreshDue } from "../deliveries/due-bounds.ts";
 import { refreshLane, supersede } from "../deliveries/lanes.ts";
+import { readTarget } from "../deliveries/send-jobs.ts";
 import { publishOperationalEvent } from "./operational-events.ts";
 import { retireEndpoint } from "./retire-endpoint.ts";
 import type { RetireResult } from "./retire-endpoint.ts";
@@ -28,14 +30,14 @@ function recordAttempt(db: Database, record: AttemptRecord): AttemptRecorded {
   );
   if (row === undefined || row["lease_token"] !== record.leaseToken) return { kind: "fenced" };
   const endpointKey = integer(row, "endpoint_id");
-  const endpointRow = readEndpoint(db, endpointKey);
-  const state = endpointStateOf(endpointRow);
-  const result = decide(db, record, row, state);
+  const before = readTarget(db, endpointKey);
+  const result = decide(db, record, row, before);
   writeAttempt(db, integer(row, "id"), result.attempt);
   writeDelivery(db, row, result);
-  writeEndpoint(db, endpointRow, result);
-  writeHost(db, endpointRow, state, result);
-  const laneHasMore = writeLane(db, row, result, endpointOf(endpointRow).late, record.nowMs);
+  writeEndpoint(db, before, result);
+  writeHost(db, before, result);
+  const bounds = readBounds(db, before);
+  const laneHasMore = writeLane(db, row, result, before.target.late, record.nowMs);
   const retired: RetireResult =
     result.endpointChange === "disabled_gone" ? retireEndpoint(db, endpointKey, record.nowMs) : { unwatchedCallIds: [], notices: [] };
   const about = {
@@ -47,36 +49,26 @@ function recordAttempt(db: Database, record: AttemptRecord): AttemptRecorded {
   const published = operationalEventsAfter(about, result, record.nowMs).map((draft) => publishOperationalEvent(db, draft));
   return recordedOf(result, {
     jobs: published.flatMap(({ jobs }) => jobs),
-    endpointNextDueAtMs:
-      !laneHasMore && areBoundsCurrent(endpointRow, state, result) ? hostDueAt(endpointRow) : refreshBounds(db, endpointRow),
+    endpointNextDueAtMs: !laneHasMore && areBoundsCurrent(before, bounds, result) ? bounds.hostDueAtMs : refreshBounds(db, before),
     unwatchedCallIds: retired.unwatchedCallIds,
     notices: [...retired.notices, ...published.flatMap(({ notices }) => notices)],
   });
-}
-
-function readEndpoint(db: Database, endpointKey: number): Row {
-  const row = db.get(
-    `select p.*, h.origin, ${hostColumns}, h.next_due_at as host_next_due_at, h.failing_due_at as host_failing_due_at
-     from endpoints p join hosts h on h.id = p.host_id where p.id = ?`,
-    endpointKey,
-  );
-  if (row === undefined) throw new Error(`no endpoint ${endpointKey}`);
-  return row;
 }
 
 function readHookIds(db: Database, endpointKey: number): readonly string[] {
   return db.all("select id from hooks where endpoint_id = ? order by id", endpointKey).map((hook) => id(hook, "hk", "id"));
 }
 
-type EndpointState = ReturnType<typeof endpointStateOf>;
-
-function decide(db: Database, record: AttemptRecord, row: Row, state: EndpointState): AttemptResult {
+function decide(db: Database, record: AttemptRecord, row: Row, { target, endpoint, host }: CachedTarget): AttemptResult {
   const { outcome, startedAtMs, durationMs, mode, nowMs, jitter } = record;
   return decideAfterAttempt(
     {
       delivery: deliveryOf(row),
       attempt: { number: integer(row, "attempt_count") + 1, startedAtMs, durationMs, outcome, mode },
-      ...state,
+      endpointId: target.id,
+      origin: target.origin,
+      endpoint,
+      host,
       isTest: row["event_type"] === "endpoint.test",
     },
     db.policy,
@@ -98,8 +90,9 @@ function writeDelivery(db: Database, row: Row, { delivery }: AttemptResult): voi
   if (row["status"] !== delivery.status) db.counters.countDeliveries(text(row, "status") as DeliveryStatus, delivery.status);
 }
 
-function writeEndpoint(db: Database, before: Row, { endpoint }: AttemptResult): void {
-  if (!hasEndpointChanged(endpointOf(before), endpoint)) return;
+function writeEndpoint(db: Database, before: CachedTarget, { endpoint }: AttemptResult): void {
+  if (!hasEndpointChanged(before.endpoint, endpoint)) return;
+  db.cache.forgetEndpoint(before.key);
   const { health } = endpoint;
   db.run(
     `update endpoints set state = ?, reason = ?, since = ?, consecutive_failures = ?, failing_since = ?, last_success_at = ?, paused_until = ?,
@@ -114,12 +107,13 @@ function writeEndpoint(db: Database, before: Row, { endpoint }: AttemptResult): 
     health.pausedSinceMs,
     health.consecutivePauses,
     health.pauseReason,
-    integer(before, "id"),
+    before.key,
   );
 }
 
-function writeHost(db: Database, before: Row, state: EndpointState, { host }: AttemptResult): void {
-  if (!hasHostChanged(state.host, host)) return;
+function writeHost(db: Database, before: CachedTarget, { host }: AttemptResult): void {
+  if (!hasHostChanged(before.host, host)) return;
+  db.cache.forgetHost(before.hostKey);
   // Raises the bounds to the end of the pause, because a claim would find nothing due before.
   db.run(
     `update hosts set paused_until = ?1, paused_since = ?4, consecutive_pauses = ?2, rate_limited_endpoint_id = ?5, rate_limited_at = ?6,
@@ -127,7 +121,7 @@ function writeHost(db: Database, before: Row, state: EndpointState, { host }: At
      where id = ?3`,
     host.pausedUntilMs,
     host.consecutivePauses,
-    integer(before, "host_id"),
+    before.hostKey,
     host.pausedSinceMs,
     host.rateLimits.endpointId === null ? null : decodeId(host.rateLimits.endpointId),
     host.rateLimits.atMs,
@@ -150,31 +144,27 @@ function writeLane(db: Database, row: Row, { delivery, attempt }: AttemptResult,
  * Returns whether the bounds of endpoint and host are still right: the delivery is settled and was alone, or nothing of its
  * endpoint and host changed. A leased delivery is in no bound. This holds for most deliveries and saves four statements.
  */
-function areBoundsCurrent(endpointRow: Row, state: EndpointState, result: AttemptResult): boolean {
-  if (changesOnlyDelivery(state, result)) return true;
-  return (
-    result.delivery.status === "delivered" &&
-    result.endpointChange === "none" &&
-    endpointRow["next_due_at"] === null &&
-    hostDueAt(endpointRow) === null
-  );
-}
-
-/** Returns the earliest of the host's bounds, as they were read. */
-function hostDueAt(endpointRow: Row): number | null {
-  return earliestOf([endpointRow["host_next_due_at"], endpointRow["host_failing_due_at"]]);
-}
-
-function earliestOf(bounds: readonly unknown[]): number | null {
-  const known = bounds.filter((bound) => typeof bound === "number");
-  return known.length === 0 ? null : Math.min(...known);
+function areBoundsCurrent(before: CachedTarget, { nextDueAtMs, hostDueAtMs }: Bounds, result: AttemptResult): boolean {
+  if (changesOnlyDelivery(before, result)) return true;
+  return result.delivery.status === "delivered" && result.endpointChange === "none" && nextDueAtMs === null && hostDueAtMs === null;
 }
 
 /** Recomputes the bounds of endpoint and host. Returns the host's, because a success may let its other endpoints start. */
-function refreshBounds(db: Database, endpointRow: Row): number | null {
-  const hostId = integer(endpointRow, "host_id");
-  refreshDue(db, integer(endpointRow, "id"));
-  for (const failing of [false, true]) raiseHostDue(db, hostId, failing);
-  const host = db.get("select next_due_at, failing_due_at from hosts where id = ?", hostId);
-  return earliestOf([host?.["next_due_at"], host?.["failing_due_at"]]);
+function refreshBounds(db: Database, { key, hostKey }: CachedTarget): number | null {
+  refreshDue(db, key);
+  for (const failing of [false, true]) raiseHostDue(db, hostKey, failing);
+  return readBounds(db, { key, hostKey }).hostDueAtMs;
+}
+
+/** Bounds of an endpoint, and the earlier one of its host. */
+type Bounds = { readonly nextDueAtMs: number | null; readonly hostDueAtMs: number | null };
+
+function readBounds(db: Database, { key, hostKey }: Pick<CachedTarget, "key" | "hostKey">): Bounds {
+  const row = db.get(
+    `select (select next_due_at from endpoints where id = ?1) as next_due_at, ${hostDueAt} as host_due_at from hosts where id = ?2`,
+    key,
+    hostKey,
+  );
+  if (row === undefined) throw new Error(`no host ${hostKey}`);
+  return { nextDueAtMs: integerOrNull(row, "next_due_at"), hostDueAtMs: integerOrNull(row, "host_due_at") };
 }

@@ -2,9 +2,10 @@ import { decodeId } from "../../../domain/ids.ts";
 import { planCommit, planNotifications, watchesAfter } from "../../../domain/calls/transition.ts";
 import type { CallCommit, CallCommitResult, Notice } from "../../../ports/stores/call-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
-import { callRowOf, callStatusOf, gatherWatchedCall, integer } from "../../sql/rows.ts";
+import { gatherWatchedCall } from "../../sql/rows.ts";
 import type { Database } from "../connection/database.ts";
-import { readActiveWatches, readHooks, writePlanned } from "./transition-events.ts";
+import { readCallWithWatches } from "./active-watches.ts";
+import { readHooks, writePlanned } from "./transition-events.ts";
 import { readWatchedCall } from "./watched-calls.ts";
 
 export const writes = { commitCall };
@@ -13,15 +14,15 @@ export const writes = { commitCall };
 function commitCall(db: Database, commit: CallCommit): CallCommitResult {
   const { callId, expectedVersion, nowMs } = commit;
   const callKey = decodeId(callId);
-  const row = db.get("select * from calls where id = ?", callKey);
-  if (row === undefined || integer(row, "version") !== expectedVersion) return { kind: "stale", call: readWatchedCall(db, callKey) };
+  const found = readCallWithWatches(db, callKey);
+  if (found === null || found.version !== expectedVersion) return { kind: "stale", call: readWatchedCall(db, callKey) };
   const { steps, call, transition } = planCommit(commit, {
-    call: { ...callStatusOf(row), lastGoodPollAtMs: commit.lastGoodPollAtMs },
-    transition: integer(row, "transitions"),
+    call: { ...found.status, lastGoodPollAtMs: commit.lastGoodPollAtMs },
+    transition: found.transition,
   });
   const jobs: SendJob[] = [];
   const notices: Notice[] = [];
-  let watches = readActiveWatches(db, callKey);
+  let { watches } = found;
   for (const step of steps) {
     const planned = planNotifications(step.change, { ...step, watches, hooks: readHooks(db, callKey, watches), nowMs });
     const written = writePlanned(db, planned, { callKey, transition: step.transition, nowMs });
@@ -40,5 +41,10 @@ function commitCall(db: Database, commit: CallCommit): CallCommitResult {
     expectedVersion + 1,
     callKey,
   );
-  return { kind: "committed", call: gatherWatchedCall(callRowOf(row, call, expectedVersion + 1), watches), notices, jobs };
+  return {
+    kind: "committed",
+    call: gatherWatchedCall({ ...found.call, version: expectedVersion + 1, status: call }, watches),
+    notices,
+    jobs,
+  };
 }

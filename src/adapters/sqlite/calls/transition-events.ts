@@ -1,33 +1,22 @@
 import { decodeId } from "../../../domain/ids.ts";
 import type { PlannedEvent, SubscriberHook, SubscriberWatch } from "../../../domain/calls/transition.ts";
-import type { Watch } from "../../../domain/calls/watch.ts";
 import type { Notice } from "../../../ports/stores/call-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
-import { filterOf, id, integer, watchOf } from "../../sql/rows.ts";
+import { filterOf, id, integer } from "../../sql/rows.ts";
 import type { Database } from "../connection/database.ts";
 import { insertEvent } from "../deliveries/event-rows.ts";
 
-/** Reads the active watches of a call, oldest first, in the transaction that writes their events. */
-export function readActiveWatches(db: Database, callKey: number): readonly Watch[] {
-  return db
-    .all(
-      `select w.*, c.source_name, c.call_sid, null as callback_url from watches w join calls c on c.id = w.call_id
-       where w.call_id = ? and w.status = 'active' order by w.id`,
-      callKey,
-    )
-    .map(watchOf);
-}
-
 /** Reads the hooks of every account that has one of these watches. */
 export function readHooks(db: Database, callKey: number, watches: readonly SubscriberWatch[]): readonly SubscriberHook[] {
-  const accounts = new Set(watches.map((watch) => watch.accountId));
-  return [...accounts].flatMap((accountId) =>
-    db
+  const accountKeys = new Set(watches.map((watch) => decodeId(watch.accountId)));
+  return [...accountKeys].flatMap((accountKey) => {
+    if (db.cache.hasNoHooks(accountKey)) return [];
+    const hooks = db
       .all(
         `select h.id, h.account_id, h.endpoint_id, h.events, coalesce(p.transition, 0) as transition
          from hooks h left join hook_progress p on p.call_id = ? and p.hook_id = h.id where h.account_id = ? and h.disabled_at is null order by h.id`,
         callKey,
-        decodeId(accountId),
+        accountKey,
       )
       .map((row) => ({
         id: id(row, "hk", "id"),
@@ -35,8 +24,10 @@ export function readHooks(db: Database, callKey: number, watches: readonly Subsc
         endpointId: id(row, "ep", "endpoint_id"),
         filter: filterOf(row),
         notifiedTransition: integer(row, "transition"),
-      })),
-  );
+      }));
+    if (hooks.length === 0) db.cache.keepWithoutHooks(accountKey);
+    return hooks;
+  });
 }
 
 /** Writes planned events with their deliveries, the watches as they are after them, and the progress of the hooks. */

@@ -15,6 +15,9 @@ import type { Database, Row } from "../connection/database.ts";
  * finds nothing under it. A bound that is too high would lose a delivery.
  */
 
+/** The earlier bound of a host, as an expression over `hosts`; null if it has none. */
+export const hostDueAt = "min(coalesce(next_due_at, failing_due_at), coalesce(failing_due_at, next_due_at))";
+
 /** Lowers the bounds of the endpoint and its host to `dueAtMs`, from which a delivery may be claimed. */
 export function lowerDue(db: Database, endpointKey: number, dueAtMs: number): void {
   const row = db.get(
@@ -42,13 +45,13 @@ export function refreshDue(db: Database, endpointKey: number): number | null {
 }
 
 /** Recomputes the host's bound for its endpoints with, or without, failures. */
-export function raiseHostDue(db: Database, hostId: number, failing: boolean): void {
+export function raiseHostDue(db: Database, hostKey: number, failing: boolean): void {
   db.run(
     `update hosts set ${boundOf(failing)} = (
        select max(p.next_due_at, coalesce(hosts.paused_until, 0)) from endpoints p
        where p.host_id = ?1 and p.failing = ?2 and p.state = 'enabled' and p.next_due_at is not null order by p.next_due_at limit 1)
      where id = ?1`,
-    hostId,
+    hostKey,
     failing,
   );
 }

@@ -6,7 +6,7 @@ import type { SendJob, SendTarget } from "../../../ports/stores/send-job.ts";
 import type { Database } from "../connection/database.ts";
 import { lowerDue } from "./due-bounds.ts";
 import { refreshLane } from "./lanes.ts";
-import { readTarget } from "./send-jobs.ts";
+import { readTarget, sendTargetOf } from "./send-jobs.ts";
 
 export type NewEvent = {
   readonly event: RingbackEvent;
@@ -78,8 +78,8 @@ function waitsInLane(db: Database, watchKey: number, endpointKey: number): boole
 
 /** Returns the endpoint if a new delivery to it may be leased now; `null` otherwise. */
 function openTarget(db: Database, endpointKey: number, nowMs: number): SendTarget | null {
-  const target = readTarget(db, endpointKey, nowMs);
-  return mayLeaseNow(target) ? target : null;
+  const cached = readTarget(db, endpointKey);
+  return mayLeaseNow(cached.target) ? sendTargetOf(cached, nowMs) : null;
 }
 
 /** Cancels the pending deliveries of an endpoint or a watch. An attempt in flight keeps its lease until it is recorded. */

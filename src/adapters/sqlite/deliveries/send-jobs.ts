@@ -1,6 +1,7 @@
 import type { SealedSecret, SendJob, SendTarget } from "../../../ports/stores/send-job.ts";
-import { blob, endpointOf, eventOf, id, integer, integerOrNull } from "../../sql/rows.ts";
+import { blob, endpointOf, eventOf, hostColumns, hostStatusOf, id, integer, integerOrNull } from "../../sql/rows.ts";
 import type { Database } from "../connection/database.ts";
+import type { CachedTarget } from "../connection/row-cache.ts";
 
 /** Leases a delivery to this process and reads everything that its attempt needs. */
 export function leaseJob(db: Database, deliveryKey: number, mode: SendJob["mode"], nowMs: number): SendJob {
@@ -19,36 +20,53 @@ export function leaseJob(db: Database, deliveryKey: number, mode: SendJob["mode"
     attemptNumber: integer(row, "attempt_count") + 1,
     stepsSpent: integer(row, "steps_spent"),
     event: eventOf(row),
-    target: readTarget(db, integer(row, "endpoint_id"), nowMs),
+    target: sendTargetOf(readTarget(db, integer(row, "endpoint_id")), nowMs),
     createdAtMs: integer(row, "created_at"),
     mode,
   };
 }
 
-/** Reads the target of a job: its endpoint with headers, secrets and health. */
-export function readTarget(db: Database, endpointKey: number, nowMs: number): SendTarget {
+/** Returns the target of a job, with the secrets that sign at `nowMs`. */
+export function sendTargetOf({ target, secrets }: CachedTarget, nowMs: number): SendTarget {
+  return { ...target, secrets: secrets.filter(({ validUntilMs }) => validUntilMs === null || validUntilMs > nowMs) };
+}
+
+/** Reads an endpoint with its host and secrets, from the cache if it has them. */
+export function readTarget(db: Database, endpointKey: number): CachedTarget {
+  const cached = db.cache.target(endpointKey);
+  if (cached !== undefined) return cached;
   const row = db.get(
-    `select p.*, h.origin, h.paused_until as host_paused_until, h.consecutive_pauses as host_consecutive_pauses
+    `select p.*, h.origin, ${hostColumns}
      from endpoints p join hosts h on h.id = p.host_id where p.id = ?`,
     endpointKey,
   );
   if (row === undefined) throw new Error(`no endpoint ${endpointKey}`);
-  return {
-    ...endpointOf(row),
-    sealedHeaders: row["sealed_headers"] === null ? null : blob(row, "sealed_headers"),
-    secrets: readValidSecrets(db, endpointKey, nowMs),
-    hostPausedUntilMs: integerOrNull(row, "host_paused_until"),
-    hostConsecutivePauses: integer(row, "host_consecutive_pauses"),
+  const endpoint = endpointOf(row);
+  const { state, reason, sinceMs, health } = endpoint;
+  const host = hostStatusOf(row);
+  const target: CachedTarget = {
+    key: endpointKey,
+    hostKey: integer(row, "host_id"),
+    endpoint: { state, reason, sinceMs, health },
+    host,
+    target: {
+      ...endpoint,
+      sealedHeaders: row["sealed_headers"] === null ? null : blob(row, "sealed_headers"),
+      hostPausedUntilMs: host.pausedUntilMs,
+      hostConsecutivePauses: host.consecutivePauses,
+    },
+    secrets: readSecrets(db, endpointKey),
   };
+  db.cache.keepTarget(target);
+  return target;
 }
 
-function readValidSecrets(db: Database, endpointKey: number, nowMs: number): readonly SealedSecret[] {
+function readSecrets(db: Database, endpointKey: number): readonly SealedSecret[] {
   return db
     .all(
       `select s.id, s.sealed, x.valid_until from endpoint_secrets x join secrets s on s.id = x.secret_id
-       where x.endpoint_id = ? and (x.valid_until is null or x.valid_until > ?) order by x.position desc`,
+       where x.endpoint_id = ? order by x.position desc`,
       endpointKey,
-      nowMs,
     )
     .map((row) => ({ id: id(row, "sec", "id"), sealed: blob(row, "sealed"), validUntilMs: integerOrNull(row, "valid_until") }));
 }

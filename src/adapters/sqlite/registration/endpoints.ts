@@ -53,6 +53,7 @@ export function enableIfDisabled(db: Database, endpointKey: number, nowMs: numbe
 
 /** Enables the hooks that a 410 of their endpoint disabled. */
 function restoreHooks(db: Database, endpointKey: number): void {
+  db.cache.forgetHooks();
   db.run("update hooks set disabled_at = null where endpoint_id = ? and disabled_at is not null", endpointKey);
 }
 
@@ -65,6 +66,7 @@ function leaveDisabled(db: Database, endpointKey: number, nowMs: number): void {
     endpointKey,
   );
   if (changed === 0) return;
+  db.cache.forgetEndpoint(endpointKey);
   const pending = db.all(
     "select id, watch_id, status from deliveries where endpoint_id = ? and status = 'pending' and next_attempt_at is not null",
     endpointKey,
@@ -95,6 +97,7 @@ function patchEndpoint(db: Database, request: Parameters<EndpointStore["patchEnd
   }
   if (patch.state === "paused" || patch.state === "disabled")
     db.run("update endpoints set state = ?1, reason = 'client', since = ?2 where id = ?3 and state <> ?1", patch.state, nowMs, endpointKey);
+  db.cache.forgetEndpoint(endpointKey);
   const row = db.get(`${endpointSelect} where p.id = ?`, endpointKey);
   return row === undefined ? null : endpointViewOf(row);
 }

@@ -38,6 +38,7 @@ function registerHook(db: Database, draft: HookDraft): RegisterHookResult {
     filterToRow(draft.filter),
     nowMs,
   );
+  db.cache.forgetHooks();
   return { kind: "created", view: readHook(db, hookKey), showsGeneratedSecret: ensured.showsGeneratedSecret };
 }
 

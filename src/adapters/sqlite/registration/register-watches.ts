@@ -7,9 +7,10 @@ import { filterToRow } from "../../../domain/events/event-filter.ts";
 import type { WatchedCall } from "../../../ports/stores/call-store.ts";
 import type { EndpointSummary, WatchView } from "../../../ports/stores/read-store.ts";
 import type { RegisterWatchResult, WatchDraft } from "../../../ports/stores/registration-store.ts";
-import { callStatusOf, integer, scopeKey, watchOf } from "../../sql/rows.ts";
+import { integer, scopeKey, watchOf } from "../../sql/rows.ts";
 import { watchViewOf } from "../../sql/view-rows.ts";
-import { readActiveWatches, readHooks, writePlanned } from "../calls/transition-events.ts";
+import { readCallWithWatches } from "../calls/active-watches.ts";
+import { readHooks, writePlanned } from "../calls/transition-events.ts";
 import { readWatchedCall } from "../calls/watched-calls.ts";
 import type { Database, Row } from "../connection/database.ts";
 import { watchSelect } from "../reading/selects.ts";
@@ -131,12 +132,11 @@ function restartIfEnded(db: Database, known: Row, draft: WatchDraft): number {
 
 /** Writes the first events of the watches if the status of the call is current. Part of the registration, so that no transition falls between them. */
 function writeFirstEvent(db: Database, callKey: number, draft: WatchDraft): ReturnType<typeof writePlanned> {
-  const row = db.get("select * from calls where id = ?", callKey);
-  if (row === undefined) throw new Error(`no call ${callKey}`);
-  const call = callStatusOf(row);
+  const found = readCallWithWatches(db, callKey);
+  if (found === null) throw new Error(`no call ${callKey}`);
+  const { status: call, transition, watches } = found;
   if (!isStatusCurrent(call, draft.polledAtMs, draft.nowMs)) return { notices: [], jobs: [] };
-  const watches = readActiveWatches(db, callKey);
-  const context = { callKey, transition: integer(row, "transitions"), nowMs: draft.nowMs };
+  const context = { callKey, transition, nowMs: draft.nowMs };
   const planned = planInitialEvents({ call, watches, hooks: readHooks(db, callKey, watches), ...context });
   return writePlanned(db, planned, context);
 }

@@ -1,5 +1,4 @@
 import { messageOf, stackOf } from "../../../domain/error-text.ts";
-import type { DatabaseSync } from "node:sqlite";
 import { RingbackError } from "../../../domain/errors.ts";
 import type { AnswerDraft, IdempotencyClaim, StoredAnswer } from "../../../ports/stores/idempotency-store.ts";
 import { insertStoredAnswer } from "../../sql/registration/stored-answers.ts";
@@ -53,6 +52,7 @@ export async function runGroup(
     for (;;) {
       db.run(writes ? "begin immediate" : "begin");
       db.counters.forget();
+      if (writes) db.cache.noticeVersion(db.get("pragma data_version")?.["data_version"]);
       const claimed = new ClaimedOperations(db);
       const answers: Answer[] = [];
       try {
@@ -63,13 +63,13 @@ export async function runGroup(
         }
       } catch (error) {
         if (run === runIsolated || isFatalCode(resultCodeOf(error))) throw error;
-        rollback(connection);
+        rollback(db);
         run = runIsolated;
         continue;
       }
       const failures = claimed.results.length === 0 ? [] : await claimed.store(requests, await draftAnswers(claimed.results));
       if (failures.length > 0) {
-        db.run("rollback");
+        rollback(db);
         for (const { index, message } of failures) failed.set(index, { ok: false, code: "bug", message });
         continue;
       }
@@ -79,7 +79,7 @@ export async function runGroup(
       return { kind: "answers", answers, commitMs: writes ? performance.now() - startedMs : null };
     }
   } catch (error) {
-    if (connection.isTransaction) rollback(connection);
+    if (connection.isTransaction) rollback(db);
     if (resultCodeOf(error) === busyCode) return { kind: "answers", answers: requests.map(() => busy), commitMs: null };
     return { kind: "fatal", message: messageOf(error) };
   }
@@ -142,6 +142,7 @@ async function runIsolated(db: Database, request: Request, index: number, claime
   } catch (error) {
     const answer = failure(error);
     db.run("rollback to operation");
+    db.cache.forgetAll();
     db.counters.restore(counted);
     db.run("release operation");
     return answer;
@@ -177,9 +178,10 @@ function failure(error: unknown): Answer {
   };
 }
 
-function rollback(connection: DatabaseSync): void {
+function rollback(db: Database): void {
+  db.cache.forgetAll();
   try {
-    connection.exec("rollback");
+    db.connection.exec("rollback");
   } catch {
     // SQLite has rolled back by itself. Either way the group is undone.
   }

@@ -13,7 +13,8 @@ function end(exitCode: number, lines: readonly string[]): never {
 const result = readConfig();
 if (result.kind === "invalid") end(exitRefused, result.faults);
 
-// Installed before the start: a signal during the start applies at its end, or while it waits for the database.
+// Installed before the start, so that no signal is lost: one during the start ends the wait for the database, or else the
+// service right after the start.
 const stopRequested = Promise.withResolvers<null>();
 const stopping = new AbortController();
 const requestStop = (): void => {

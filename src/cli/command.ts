@@ -17,24 +17,35 @@ export type Command = {
   run(args: readonly string[], terminal: Terminal): Promise<0 | 1>;
 };
 
-/** Wrong usage of the command line: one line and exit code 2. */
+/** Wrong usage of the command line; shown as one line, with exit code 2. */
 export class UsageError extends Error {}
 
-type Values<T extends ParseArgsOptionsConfig> = ReturnType<typeof parseArgs<{ options: T; allowPositionals: true }>>["values"];
+/** Arguments of a command: flags with a text, flags that may be given several times, flags without a value, and positional ones. */
+type Arguments<Text, List, Switch> = {
+  readonly texts?: readonly Text[];
+  readonly lists?: readonly List[];
+  readonly switches?: readonly Switch[];
+  readonly positionals?: readonly string[];
+};
 
-/** Parses flags and exactly the positional arguments that `positionals` names. `--json` is always a flag. */
-export function readArguments<const T extends ParseArgsOptionsConfig>(
+type Values<Text extends string, List extends string, Switch extends string> = {
+  readonly [Name in Text | List | Switch]?: Name extends Text ? string : Name extends List ? readonly string[] : boolean;
+};
+
+/** Parses arguments. The positional arguments must be exactly those that are named. `--json` is always a flag. */
+export function readArguments<const Text extends string = never, const List extends string = never, const Switch extends string = never>(
   args: readonly string[],
-  options: T,
-  positionals: readonly string[] = [],
-): { readonly values: Values<T>; readonly json: boolean; readonly positionals: readonly string[] } {
-  const withJson = { ...options, json: { type: "boolean" } } as const;
-  const parsed = parse(args, withJson);
-  if (parsed.positionals.length < positionals.length) throw new UsageError(`missing ${positionals[parsed.positionals.length] ?? ""}`);
-  if (parsed.positionals.length > positionals.length)
-    throw new UsageError(`unexpected argument ${JSON.stringify(parsed.positionals[positionals.length])}`);
-  const values = parsed.values as Values<T> & { readonly json?: boolean };
-  return { values, json: values.json === true, positionals: parsed.positionals };
+  { texts = [], lists = [], switches = [], positionals: names = [] }: Arguments<Text, List, Switch>,
+): { readonly values: Values<Text, List, Switch>; readonly json: boolean; readonly positionals: readonly string[] } {
+  const options: ParseArgsOptionsConfig = {
+    ...Object.fromEntries(texts.map((name) => [name, { type: "string" as const }])),
+    ...Object.fromEntries(lists.map((name) => [name, { type: "string" as const, multiple: true }])),
+    ...Object.fromEntries([...switches, "json"].map((name) => [name, { type: "boolean" as const }])),
+  };
+  const { values, positionals } = parse(args, options);
+  if (positionals.length < names.length) throw new UsageError(`missing ${names[positionals.length] ?? ""}`);
+  if (positionals.length > names.length) throw new UsageError(`unexpected argument ${JSON.stringify(positionals[names.length])}`);
+  return { values: values as Values<Text, List, Switch>, json: values["json"] === true, positionals };
 }
 
 /** Parses a port; 0 picks a free one. */

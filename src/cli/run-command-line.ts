@@ -68,7 +68,7 @@ function isHelp(argument: string): boolean {
   return argument === "--help" || argument === "-h";
 }
 
-/** Explains an unknown command; the first word may be the start of several commands. */
+/** Explains an unknown command. Its first word may begin several commands, which are then listed. */
 function explainUnknown(first: string, second: string | undefined, terminal: Terminal): number {
   const group = Object.fromEntries(Object.entries(commands).filter(([name]) => name.startsWith(`${first} `)));
   if (Object.keys(group).length === 0) terminal.error(`ringback: no command ${JSON.stringify(first)}; see --help`);
@@ -82,7 +82,7 @@ function explainUnknown(first: string, second: string | undefined, terminal: Ter
   return exitCodes.usage;
 }
 
-/** Message of an error. A failed connection to several addresses has an empty message and its reasons inside. */
+/** Returns the message of an error. A failed connection to several addresses has an empty message and contains one error for each. */
 function messageOf(error: unknown): string {
   if (error instanceof AggregateError && error.message === "") return error.errors.map(messageOf).join("; ");
   return error instanceof Error ? error.message : String(error);

@@ -1,4 +1,4 @@
-/** Returns the stack of a thrown value, for logs of bugs; its text if it has none. */
+/** Returns the stack of a thrown value, for logs of bugs. A value without a stack is returned as text. */
 export function stackOf(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

@@ -1,4 +1,4 @@
-/** A failure with a stable code. Any other thrown error is a bug, which its loop catches. */
+/** A failure with a stable code. Any other thrown error is a bug; the loop that runs the code catches it. */
 export class RingbackError extends Error {
   readonly code: string;
   constructor(code: string, message: string, options?: ErrorOptions) {

@@ -1,5 +1,5 @@
 import { pauseInForce } from "./deliveries/endpoint.ts";
-import type { CallProblem, CallStatus } from "./calls/call.ts";
+import type { CallProgress, CallStatus } from "./calls/call.ts";
 import type { DeliveryState } from "./deliveries/delivery.ts";
 import type { Endpoint, EndpointReason, EndpointState } from "./deliveries/endpoint.ts";
 import { isoTime } from "./events/payload.ts";
@@ -12,15 +12,11 @@ export type WatchExplainInput = {
   readonly call: CallStatus;
   readonly endpoint: Pausable | null;
   readonly pendingDeliveries: number;
-  readonly progress: {
-    readonly polledAtMs: number | null;
-    readonly nextPollAtMs: number | null;
-    readonly problem: CallProblem | null;
-  } | null;
+  readonly progress: CallProgress | null;
   readonly nowMs: number;
 };
 
-/** Returns one sentence: what a watch waits for, and until when. */
+/** Returns one sentence that says what a watch waits for, and until when. */
 export function explainWatch(input: WatchExplainInput): string {
   const { watch, pendingDeliveries } = input;
   const about = watch.status === "active" ? explainPolling(input) : endingOf(watch);
@@ -38,7 +34,7 @@ export type DeliveryExplainInput = {
   readonly nowMs: number;
 };
 
-/** Returns one sentence: what a delivery waits for, and until when; or how it ended. */
+/** Returns one sentence that says what a delivery waits for and until when, or how it ended. */
 export function explainDelivery(input: DeliveryExplainInput): string {
   const { delivery, endpoint, dueAtMs, nowMs } = input;
   const attempts = count(delivery.attemptCount, "attempt", "attempts");
@@ -65,7 +61,7 @@ export function explainDelivery(input: DeliveryExplainInput): string {
   if (held !== null && (dueAtMs !== null || endpoint.state !== "enabled")) return `waits ${held}`;
   const earlier = `event ${input.blockedBySequence ?? "before it"} of the same watch, which goes first`;
   if (dueAtMs === null) return `waits for ${earlier}`;
-  // A due time after its own next attempt means that a failing earlier event still holds it up.
+  // A due time after the delivery's own next attempt means that a failing earlier event still blocks it.
   if (dueAtMs > nowMs && dueAtMs > (delivery.nextAttemptAtMs ?? 0))
     return `waits for ${earlier}, but no longer than until ${isoTime(dueAtMs)}`;
   if (dueAtMs > nowMs) return `waits for attempt ${delivery.attemptCount + 1} at ${isoTime(dueAtMs)}`;
@@ -80,7 +76,7 @@ export type EndpointExplainInput = {
   readonly nowMs: number;
 };
 
-/** Returns one sentence: the pending deliveries and recent failures of an endpoint, and what it waits for. */
+/** Returns one sentence about the pending deliveries and recent failures of an endpoint, and what it waits for. */
 export function explainEndpoint(input: EndpointExplainInput): string {
   const { endpoint, backlog, nowMs } = input;
   const pending = backlog === 0 ? "no delivery is pending" : `${count(backlog, "webhook is", "webhooks are")} pending`;
@@ -134,7 +130,7 @@ function endingOf(watch: WatchExplainInput["watch"]): string {
   }
 }
 
-/** Returns why an endpoint is sent nothing, and until when; `null` if it is not held up. */
+/** Returns until when nothing is sent to an endpoint; `null` if nothing prevents deliveries. */
 function whyHeld(endpoint: Pausable | null, nowMs: number, pausedBy = "endpoint"): string | null {
   switch (endpoint?.state) {
     case "disabled":

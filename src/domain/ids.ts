@@ -91,7 +91,7 @@ export class KeySequence {
 }
 
 /** Slot that all command lines share. Each command reserves a block of keys in it, under a row lock of the store. */
-export const commandLineSlot = 0;
+const commandLineSlot = 0;
 const keysOfCommand = 128;
 
 /** Keys that one command reserved. No command creates more than a few rows. */
@@ -104,7 +104,7 @@ export class KeyBlock {
     this.last = first + keysOfCommand - 1;
   }
 
-  /** Returns the next key. Throws if the block is used up, which is a bug. */
+  /** Returns the next key. Throws if the block is used up, because that is a bug. */
   next(): number {
     if (this.#next > this.last) throw new Error(`a command creates at most ${keysOfCommand} ids`);
     return this.#next++;
@@ -130,21 +130,27 @@ export function leastKeyAt(timeMs: number): number {
   return Math.floor(Math.max(0, timeMs - epochMs) / tickMs) * idSlots * keysPerTick;
 }
 
-let sequence: { next(nowMs: number): number } = new KeySequence(commandLineSlot + 1, -1);
+/** Where the ids of this thread come from; `null` until a store is opened. */
+let keys: KeySequence | KeyBlock | null = null;
+/** For ids that no store has: before one is opened. */
+const keysWithoutStore = new KeySequence(commandLineSlot + 1, -1);
 
-/** Sets where the ids of this thread come from. The opening of a store calls it, before anything creates an id. */
+/**
+ * Sets where the ids of this thread come from. The opening of a store calls it, before anything creates an id. A block does
+ * not replace a sequence: if a thread has a slot, it needs no keys of the slot of command lines.
+ */
 export function useKeys(source: KeySequence | KeyBlock): void {
-  sequence = source;
+  if (source instanceof KeyBlock && keys instanceof KeySequence) return;
+  keys = source;
 }
 
 /** Returns a new id, sortable by time, within one thread in the order of the calls. It never holds a `.`, which separates the signed parts of a webhook. */
 export function newId(prefix: IdPrefix, nowMs: number): string {
-  return encodeId(prefix, sequence.next(nowMs));
+  return encodeId(prefix, (keys ?? keysWithoutStore).next(nowMs));
 }
 
 /**
- * Returns the id of an event, which is also the `webhook-id`. It depends on the facts alone, so that a restored copy or a
- * fenced instance that sees the same transition creates the same id.
+ * Returns the id of an event, which is also the `webhook-id`. It depends on the facts alone, so that a restored copy, or a fenced instance, creates the same id for the same transition.
  */
 export function eventId(watchId: string, sequence: number, type: string, status: string | null, reason: string): string {
   const facts = JSON.stringify([watchId, sequence, type, status, reason]);

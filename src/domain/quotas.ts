@@ -54,7 +54,7 @@ export type QuotaExceeded = { readonly kind: "quota_exceeded"; readonly quota: Q
 /** Every limit with its name. */
 export const accountLimitEntries = Object.entries(accountLimits) as readonly [keyof AccountLimits, AccountLimit][];
 
-/** Checks whether an account may have one more than `count` returns; `null` if it may. Without a limit nothing is counted. */
+/** Returns the quota if one more resource than `count` returns exceeds it, else `null`. Without a limit, `count` is not called. */
 export function checkQuota(quotas: Quotas, quota: QuotaName, count: () => number): QuotaExceeded | null {
   const limit = quotas[quota];
   return limit > 0 && count() >= limit ? { kind: "quota_exceeded", quota, limit } : null;

@@ -1,4 +1,4 @@
-/** Token bucket of `ratePerSecond`. It holds the tokens of one second, and at least one. Times are monotonic milliseconds. */
+/** Token bucket of `ratePerSecond`. Its capacity is the tokens of one second, but at least one. Times are monotonic milliseconds. */
 export class TokenBucket {
   #ratePerSecond: number;
   #tokens: number;

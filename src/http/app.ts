@@ -5,7 +5,7 @@ import { routePath } from "hono/route";
 import { addAccountRoutes } from "./routes/account.ts";
 import { addCallRoutes } from "./routes/calls.ts";
 import { createDashboard } from "./dashboard/dashboard.ts";
-import { PageProblemError } from "./dashboard/page-error.ts";
+import { PageProblemError, pageProblemOf } from "./dashboard/page-error.ts";
 import { isDashboardPath, problemPage } from "./dashboard/pages/error-page.ts";
 import { addDeliveryRoutes } from "./routes/deliveries.ts";
 import type { Env, HttpDependencies } from "./operations/dependencies.ts";
@@ -67,17 +67,17 @@ export function createApp(dependencies: HttpDependencies): OpenAPIHono<Env> {
     const problem = problemOf(error);
     if (problem !== null) return answerProblem(c, problem);
     logger.error({ request_id: c.get("requestId"), route: templateOf(c), error: stackOf(error) }, "http.failed");
-    return answerProblem(c, { slug: "internal", detail: "the service has a fault; the request id finds it in the logs" });
+    return answerProblem(c, { slug: "internal" });
   });
   return app;
 }
 
 /** Answers a problem: a page under the dashboard, else a problem document. */
 function answerProblem(c: Context<Env>, problem: Problem): Response | Promise<Response> {
-  return isDashboardPath(c.req.path) ? problemPage(c, problem) : problemResponse(c, problem);
+  return isDashboardPath(c.req.path) ? problemPage(c, pageProblemOf(problem)) : problemResponse(c, problem);
 }
 
-/** Path pattern of the route that answers, without values of the request. */
+/** Returns the path pattern of the route that answers. The pattern contains no values of the request. */
 function templateOf(c: Context): string {
   // The handler is added after the middleware, so it is the last match.
   const template = routePath(c, -1);

@@ -5,7 +5,7 @@ import type { NotStarted } from "./not-started.ts";
 export type PollTarget = { readonly callSid: string; readonly scope: string };
 
 export type PollAnswer = {
-  /** `not_started` if the upstream was not asked. */
+  /** Observation of the upstream; `not_started` if no request was sent. */
   readonly observation: Observation | NotStarted;
   /** The upstream's `Date` header in epoch milliseconds, for the clock-skew metric; `null` without one. */
   readonly upstreamDateMs: number | null;
@@ -17,7 +17,7 @@ export interface CallSource {
   /**
    * Sends one status request, for at most 10 s; resolves also if the upstream fails. A reused connection that is reset
    * before any answer is retried once and immediately, if `takeToken` grants a token of the source's rate (RFC 9110,
-   * section 9.2.2). It takes no token if the request was not written. All other retries are the poller's.
+   * section 9.2.2). No token is needed if the request was not written. The poller makes all other retries.
    */
   poll(target: PollTarget, takeToken: () => boolean): Promise<PollAnswer>;
   /** Releases sockets and timers; polls in flight end as `failed`. */

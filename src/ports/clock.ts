@@ -4,8 +4,8 @@ export interface Timer {
 }
 
 /**
- * Source of time. Durations, timeouts and leases use `monotonicMs`; `nowMs` is stored and shown. The two drift apart when
- * the wall clock is set, which must neither lose work nor cause a burst of it.
+ * Source of time. Durations, timeouts and leases use `monotonicMs`; `nowMs` is stored and shown. The two diverge when the
+ * wall clock is set. That must neither lose work nor cause a burst of work.
  */
 export interface Clock {
   /** Wall time in epoch milliseconds. */

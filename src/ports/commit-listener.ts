@@ -19,24 +19,24 @@ export type Removal = {
 };
 
 /**
- * Acts on commits: the only arrow from polling and registration to the dispatcher and to waiting requests. Listeners are
- * called synchronously after the commit, in any order, and do not throw. A process that dies before the call loses
- * nothing, because the store hands out leased jobs again when their lease ends.
+ * Listener of commits, the only way from polling and registration to the dispatcher and to waiting requests. Listeners are
+ * called synchronously after the commit, in any order, and do not throw. A process that dies before the call loses nothing,
+ * because the store hands out leased jobs again when their lease ends.
  */
 export interface CommitListener {
   committed(commit: Commit): void;
-  /** No attempt for the watch or the deliveries starts once this returns. */
+  /** Handles a removal. No attempt for the watch or the deliveries starts once this returns. */
   removed(removal: Removal): void;
 }
 
-/** Acts on changes of endpoints after their commit; implemented by the dispatcher. */
+/** Listener of changes of endpoints, called after the commit. The dispatcher implements it. */
 export interface EndpointListener {
-  /** No attempt for the endpoint starts once this returns, except manual ones for a paused endpoint. */
+  /** Closes an endpoint. No attempt starts once this returns, except manual ones for a paused endpoint. */
   closeEndpoint(endpointId: string, state: "paused" | "disabled"): void;
-  /** The endpoint was enabled: its pending deliveries may be due. */
+  /** Opens an endpoint that was enabled, because its pending deliveries may be due. */
   openEndpoint(endpointId: string): void;
-  /** A registration named the endpoint, which enables it if it was disabled. */
+  /** Opens a disabled endpoint that a registration enabled by naming it. */
   reopenEndpoint(endpointId: string): void;
-  /** Format, headers, secrets or limits of the endpoint changed: deliveries that wait in memory take them over. */
+  /** Applies changed formats, headers, secrets or limits of an endpoint to the deliveries that wait in memory. */
   refreshEndpoint(endpointId: string): void;
 }

@@ -8,18 +8,21 @@ export interface Logger {
 
 /** Metrics of the engine. Labels are closed sets (no SID, URL, id or account); durations are in milliseconds. */
 export interface Metrics {
-  /** `lagMs` is the time from due to sent; `outcome` is `unchanged`, `transition`, `not_found`, `rejected`, `unauthorized`, `rate_limited` or a failure code. */
+  /**
+   * Counts a poll. `lagMs` is the time from its due time to its sending; `outcome` is `unchanged`, `transition`,
+   * `not_found`, `rejected`, `unauthorized`, `rate_limited` or a failure code.
+   */
   pollFinished(outcome: string, lagMs: number): void;
   pollInterval(source: string, intervalMs: number): void;
   sourceState(source: string, state: string): void;
   eventCommitted(type: string): void;
   attemptFinished(outcome: string): void;
-  /** `latencyMs` is the time from the observation to the 2xx. */
+  /** Counts a delivery. `latencyMs` is the time from the observation to the 2xx. */
   delivered(latencyMs: number): void;
   endpointDisabled(reason: string): void;
   addressBlocked(): void;
   committed(durationMs: number): void;
-  /** `skewMs` is the own clock minus the upstream's. */
+  /** Sets the clock skew of a source. `skewMs` is the time of this machine minus that of the upstream. */
   clockSkew(source: string, skewMs: number): void;
   wallClockStepped(): void;
   /** A counter of the store differed from the rows that it counts. */

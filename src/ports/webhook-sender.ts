@@ -2,10 +2,10 @@ import type { AttemptOutcome } from "../domain/deliveries/attempt.ts";
 import type { NotStarted } from "./not-started.ts";
 
 export type WebhookRequest = {
-  /** As serialised by the WHATWG URL parser, without fragment. */
+  /** URL as serialised by the WHATWG URL parser, without fragment. */
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** Sent byte for byte as UTF-8, because the signature covers it. */
+  /** Body. It is sent byte for byte as UTF-8, because the signature covers it. */
   readonly body: string;
   /** Deadline of the whole exchange: connect, TLS, head and body. */
   readonly timeoutMs: number;
@@ -32,8 +32,8 @@ export interface AddressGuard {
   /** Checks port, name and literal address without the network; `null` if they are allowed. */
   checkUrl(url: URL): { readonly reason: string } | null;
   /**
-   * Resolves a name that is new to the process, within 1 s; `null` unless an address is forbidden (also without an answer).
-   * The look-up takes the account's turn, so that slow name servers of one account delay no other.
+   * Resolves a name that is new to the process, within 1 s. `null` if no address is forbidden, or if no answer arrives. The
+   * look-up takes a turn of the account, so that slow name servers of one account delay no other.
    */
   checkName(url: URL, accountId?: string): Promise<{ readonly reason: string } | null>;
 }

@@ -16,7 +16,7 @@ import { mapAccountLimits } from "../domain/quotas.ts";
 import type { AccountLimits } from "../domain/quotas.ts";
 import { EnvironmentReader } from "./environment-reader.ts";
 
-/** Checked settings of the operator, without secrets so that they can be logged. */
+/** Checked settings of the operator. Contains no secrets, so that it can be logged. */
 export type Config = {
   readonly version: string;
   readonly database: { readonly kind: "sqlite"; readonly path: string } | { readonly kind: "postgres" };
@@ -127,7 +127,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   return env.faults.length > 0 ? { kind: "invalid", faults: env.faults } : { kind: "config", config, secrets };
 }
 
-/** Settings for opening the store, which is all that administration needs. */
+/** Settings for opening the store. Administration needs no others. */
 export type StoreConfig = {
   readonly database: Config["database"];
   readonly postgresUrl: string | null;
@@ -169,7 +169,10 @@ export function parseDatabaseUrl(url: string): Pick<StoreConfig, "database" | "p
   return null;
 }
 
-/** Reads the source `default`. Requires all variables of its kind or none, because an incomplete source would start and never poll. */
+/**
+ * Reads the source `default`. Requires either all variables of its kind or none, because a service with an incomplete
+ * source would start and never poll.
+ */
 export function readSource(
   env: EnvironmentReader,
   kinds: readonly [UpstreamKind, ...UpstreamKind[]] = upstreamKinds,

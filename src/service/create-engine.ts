@@ -51,7 +51,7 @@ export type Engine = {
   readonly live: LiveStateReader;
   readonly authentication: Authenticator;
   readonly idempotency: Idempotency;
-  /** False from a heartbeat that a shared database did not answer until one that it answers. */
+  /** Whether a shared database answered the last heartbeat. Always true for a database of this process alone. */
   isStoreReachable(): boolean;
   /**
    * Loads sources and calls, and joins the other instances; the supervisor starts the loops afterwards. Rejects with the
@@ -88,7 +88,7 @@ export function createEngine(dependencies: EngineDependencies): Engine {
   const { secretBox, hashApiKey } = keyring;
   const waiters = new LongPollWaiters(clock);
   const idempotency = new Idempotency({ store, secretBox, clock });
-  // Every commit of polling and registration goes to all of them; the dispatcher joins the list below.
+  // Listeners of every commit of polling and registration. The dispatcher joins the list below.
   const listeners: CommitListener[] = [waiters];
   const mayStart = () => coordinator?.membership.mayStart() ?? true;
   const localTrouble = new LocalTrouble({ clock, logger });
@@ -167,7 +167,7 @@ export function createEngine(dependencies: EngineDependencies): Engine {
     },
     async close() {
       waiters.stop();
-      // The start was refused: nothing is sent any more, and its place among the instances is free at once.
+      // The start was refused, so nothing is sent any more and the place among the instances becomes free at once.
       if (!isDrained) {
         await Promise.all([poller.stop(0), dispatcher.stop(0)]);
         await coordinator?.stop();
@@ -250,7 +250,7 @@ function addLoops(
   supervisor.add({ name: "poller", everyMs: poller.tickEveryMs, tick: () => poller.tick() });
   if (coordinator === null) {
     supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.tick() });
-    supervisor.add({ name: "sources", everyMs: reloader.tickEveryMs, tick: () => reloader.tick() });
+    supervisor.add({ name: "sources", everyMs: reloader.tickEveryMs, tick: () => reloader.refresh() });
   } else {
     // The sweep wakes the dispatcher when a delivery is due, and the reloader when sources were set.
     supervisor.add({ name: "dispatcher", everyMs: dispatcher.tickEveryMs, tick: () => dispatcher.maintain() });

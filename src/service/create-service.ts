@@ -45,8 +45,8 @@ export type ServiceOverrides = {
   readonly signal?: AbortSignal;
 };
 
-/** Share of the grace that is reserved for releasing leases and closing the store. */
-const closingShareOfGrace = 0.1;
+/** Part of the grace that is reserved for releasing leases and closing the store. */
+const closingRatio = 0.1;
 const maxClosingMs = 1000;
 
 /** Creates the service and starts it. Rejects with `StartupError` if the operator must change something first. */
@@ -71,7 +71,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   const { store, shared, clock } = opened;
   stack.defer(() => opened.close());
   const metrics = createMetrics(config.version, async () => ({
-    // A scrape does not wait for a database that does not answer heartbeats.
+    // While the database does not answer heartbeats, a scrape leaves out its numbers.
     store: engine.isStoreReachable() ? await readStatsOf(store) : null,
     oldestDuePollMs: engine.poller.sources.oldestDueMs(),
     nowMs: clock.nowMs(),
@@ -100,19 +100,14 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     isStopping: () => stopping,
   });
   stack.defer(() => engine.close());
-  // Before the engine joins the instances, so that repeated refused starts do not move calls between the others.
+  // The metrics port is bound before the engine joins the instances: a start that is refused here, again and again, moves
+  // no calls between the other instances.
   const metricsApp = createMetricsApp(() => metrics.render(), logger);
   const metricsServer = config.metrics.port === 0 ? null : await setBy("METRICS_PORT, METRICS_HOST", listen(metricsApp, config.metrics));
   stack.defer(() => metricsServer?.close(0));
   await engine.start(signal);
-  const { registration, endpointSettings, manualDelivery, live, authentication, idempotency, supervisor } = engine;
   const app = createApp({
-    registration,
-    endpointSettings,
-    manualDelivery,
-    live,
-    authentication,
-    idempotency,
+    ...engine,
     store,
     secretBox: keyring.secretBox,
     clock,
@@ -128,7 +123,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   const api = waiting ?? (await setBy("PORT, HOST", listen(app, config.api)));
   stack.defer(() => api.close(0));
   ownPorts.push(...[api, metricsServer].filter((server): server is Listening => server !== null).map((server) => server.port));
-  supervisor.start();
+  engine.supervisor.start();
   logger.info(
     { version: config.version, port: api.port, metrics_port: metricsServer?.port ?? null, watched_calls: engine.poller.sources.callCount },
     "service.started",
@@ -140,7 +135,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   const stop = async (): Promise<void> => {
     stopping = true;
     const endsAtMs = clock.monotonicMs() + config.shutdownGraceMs;
-    const graceMs = config.shutdownGraceMs - Math.min(config.shutdownGraceMs * closingShareOfGrace, maxClosingMs);
+    const graceMs = config.shutdownGraceMs - Math.min(config.shutdownGraceMs * closingRatio, maxClosingMs);
     await Promise.all([engine.drain(graceMs), api.close(graceMs)]);
     // If the database does not answer, the lease runs out instead.
     await waitAtMost(endsAtMs - clock.monotonicMs(), engine.leave());
@@ -150,7 +145,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   return {
     apiPort: api.port,
     metricsPort: metricsServer?.port ?? null,
-    fatal: Promise.race([store.fatal, supervisor.fatal]),
+    fatal: Promise.race([store.fatal, engine.supervisor.fatal]),
     stop: () => (stopped ??= stop()),
     [Symbol.asyncDispose]: () => (stopped ??= stop()),
   };

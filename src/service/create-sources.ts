@@ -27,7 +27,10 @@ const backoffMaxMs = 60_000;
 const statusRetentionMs = 2 * 60 * 60 * 1000;
 const tenMinutesMs = 10 * 60 * 1000;
 
-/** Creates the sources of every start: `default`, if it is configured, and the sandbox. `setupOf` creates those set at runtime. */
+/**
+ * Creates the sources of every start: `default` if it is configured, and the sandbox. `setupOf` creates the sources that
+ * are set at runtime.
+ */
 export function createSources(config: Config, secrets: Secrets, clock: Clock): Sources {
   const sandbox = new SandboxSource({ clock });
   const names = new UpstreamNames({ servers: config.callbacks.dnsServers });
@@ -55,7 +58,7 @@ export function createSources(config: Config, secrets: Secrets, clock: Clock): S
   return { setups, registrable: new Map(registrable.map((source) => [source.name, source])), setupOf, close: () => names.close() };
 }
 
-/** Intervals and waits are the same for all sources except the sandbox. */
+/** Returns the function that creates setups. Intervals and waits are the same for all sources except the sandbox. */
 function setupsWith({ polling }: Config, clock: Clock, names: UpstreamNames): CreateSetup {
   return ({ id, name, kind, baseUrl, agentId, environment, maxPollsPerSecond }, credential) => ({
     source: { id, name, kind, maxPollsPerSecond },

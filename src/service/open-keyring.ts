@@ -7,7 +7,7 @@ import { loadEncryptionKeys } from "../adapters/sealing/encryption-key-file.ts";
 import type { KeyedSecretBox } from "../ports/secret-box.ts";
 import type { SealedStore } from "../ports/stores/sealed-store.ts";
 
-/** Keys of this process, which were checked against the database. */
+/** Keys of this process, after their check against the database. */
 export type Keyring = {
   readonly secretBox: KeyedSecretBox;
   readonly hashApiKey: (apiKey: string) => string;
@@ -16,11 +16,11 @@ export type Keyring = {
 };
 
 /**
- * Loads the encryption keys and checks that they include every key that seals values in the database, so that a missing
- * key is found at the start and not at a delivery. Rejects with `StartupError`, which names the missing key.
+ * Loads the encryption keys and checks that they include every key that seals values in the database, so that a missing key
+ * is found at the start and not at a delivery. Rejects with `StartupError`, which names the missing key.
  *
  * API keys are hashed with a separate key, which is created once, sealed like other values and kept through all rotations:
- * the API keys are not stored and so cannot be hashed again when an encryption key is retired.
+ * API keys are not stored, so they could not be hashed again when an encryption key is retired.
  */
 export async function openKeyring(
   store: Pick<SealedStore, "readKeyIds" | "ensureHashKey">,

@@ -3,7 +3,7 @@ import { parseCallRequest, parseFaultRequest, parseRateRequest } from "./control
 import type { Parsed } from "./control-requests.ts";
 import { sendAnswer } from "./fault.ts";
 import type { Fault } from "./fault.ts";
-import { readJson } from "./json-body.ts";
+import { readJson } from "./local-server.ts";
 import type { CallScript } from "./scripted-calls.ts";
 
 const callPath = /^\/simulator\/calls\/([^/?]+)$/;
@@ -14,14 +14,14 @@ export interface SimulatorControls {
   trigger(script: CallScript, callSid?: string): string;
   fault(fault: Fault): void;
   clearFaults(): void;
-  /** Polls a second that are answered; `null` removes the limit. */
+  /** Sets the number of polls per second that are answered; `null` removes the limit. */
   limitRate(perSecond: number | null): void;
   /** `null` if the call is unknown. */
   statusOf(callSid: string): { readonly status: string; readonly reason: string | null } | null;
   pollCount(callSid: string): number;
 }
 
-/** Answers the routes under `/simulator`, with which scripts in any language control the upstream. */
+/** Answers the routes under `/simulator`, through which scripts in any language control the upstream. */
 export async function answerControl(simulator: SimulatorControls, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const route = `${request.method ?? ""} ${request.url ?? ""}`;
   const callSid = callPath.exec(request.url ?? "")?.[1];

@@ -43,7 +43,7 @@ const call = z
   })
   .refine(({ scenario, timeline }) => scenario === undefined || timeline === undefined, "either scenario or timeline");
 
-// Loose objects: other keys of the real triggers are ignored.
+// Loose objects, because other keys of the real triggers are ignored.
 const trigger = z.object({
   to_number: z.string().optional(),
   toNumber: z.string().optional(),

@@ -1,11 +1,14 @@
 import type { ServerResponse } from "node:http";
 import type { Clock } from "../ports/clock.ts";
 
-/** Fault: behaviour of the upstream instead of its regular answer. */
+/** Behaviour of the upstream that replaces its regular answer. */
 export type FaultKind =
   /** The regular answer, delayed by `delayMs`. */
   | { readonly kind: "slow" }
-  /** An error with the API's own body or `body`. `retryAfter` is sent verbatim, `retryAfterDateMs` as the HTTP-date that far ahead. */
+  /**
+   * An error with `body`, or with the API's own body. `retryAfter` is sent verbatim. `retryAfterDateMs` is sent as an
+   * HTTP-date, that number of milliseconds in the future.
+   */
   | {
       readonly kind: "status";
       readonly statusCode: number;
@@ -27,7 +30,7 @@ export type FaultKind =
   /** The head and half of the body, then a reset. */
   | { readonly kind: "truncate" };
 
-/** Fault with `times`, the number of polls it affects; without it, all polls until it is cleared. */
+/** Fault with its delay and the number of polls that it affects (`times`). Without `times` it affects all polls until it is cleared. */
 export type Fault = FaultKind & { readonly delayMs?: number; readonly times?: number };
 
 export type Answer = { readonly statusCode: number; readonly headers: Readonly<Record<string, string>>; readonly body: string };

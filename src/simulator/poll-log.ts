@@ -11,7 +11,7 @@ export type PollRecord = {
 
 type Waiter = { readonly callSid: string; readonly count: number; readonly resolve: () => void };
 
-/** Log of the last `capacity` polls, with the count per call and a way to wait for a poll. */
+/** Log of the last `capacity` polls. Counts the polls of each call and can wait for a number of them. */
 export class PollLog {
   readonly #ring: PollRecord[] = [];
   readonly #capacity: number;

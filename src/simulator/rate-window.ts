@@ -1,4 +1,4 @@
-/** Limits requests to `perSecond` in each window of one second; windows follow each other. */
+/** Limits requests to `perSecond` in each of consecutive windows of one second. */
 export class RateWindow {
   readonly #perSecond: number;
   #startedAtMs = Number.NEGATIVE_INFINITY;

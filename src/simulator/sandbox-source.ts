@@ -1,6 +1,6 @@
 import type { Observation } from "../domain/calls/call.ts";
 import type { PollPolicy } from "../domain/calls/poll-decision.ts";
-import { parseSandboxSid } from "../domain/sources/sandbox.ts";
+import { sandboxScenarioOf } from "../domain/sources/sandbox.ts";
 import type { CallSource, PollAnswer, PollTarget } from "../ports/call-source.ts";
 import type { Clock } from "../ports/clock.ts";
 import { endOf, scenarios, statusAt } from "./scenarios.ts";
@@ -23,13 +23,13 @@ export const sandboxPolling = {
   uncorroboratedEndMs: 0,
 } as const satisfies PollPolicy & Readonly<Record<string, number>>;
 
-/** Maximum age of a life of any scenario, after which it may be evicted. */
+/** Age after which a life may be evicted. Longer than the life of any scenario. */
 const forgottenAfterMs = 10 * 60 * 1000;
 const defaultMaxLives = 100_000;
 
 /**
- * Source that needs neither a phone call nor a PolyAI account. A call's life begins with its first poll and exists only in
- * this process, so it begins again after a restart.
+ * Source that needs neither a phone call nor a PolyAI account. The life of a call begins with its first poll and exists
+ * only in this process, so that it begins again after a restart.
  */
 export class SandboxSource implements CallSource {
   readonly #clock: Clock;
@@ -42,12 +42,12 @@ export class SandboxSource implements CallSource {
     this.#maxLives = options.maxLives ?? defaultMaxLives;
   }
 
-  /** Whether the life has ended, or this process does not have the call. */
+  /** Whether the life of the call has ended or not begun in this process. */
   isOver(scope: string, callSid: string): boolean {
-    const parsed = parseSandboxSid(callSid);
+    const scenario = sandboxScenarioOf(callSid);
     const startedAtMs = this.#startedAtMs.get(keyOf(scope, callSid));
-    if (parsed === null || startedAtMs === undefined) return true;
-    return this.#clock.monotonicMs() - startedAtMs >= lifeOf(scenarios[parsed.scenario]);
+    if (scenario === null || startedAtMs === undefined) return true;
+    return this.#clock.monotonicMs() - startedAtMs >= lifeOf(scenarios[scenario]);
   }
 
   /** Makes the next poll of the call the first one of a new life. */
@@ -65,11 +65,11 @@ export class SandboxSource implements CallSource {
   }
 
   #observe({ scope, callSid }: PollTarget): Observation {
-    const parsed = parseSandboxSid(callSid);
-    if (parsed === null) return { kind: "rejected" };
+    const scenario = sandboxScenarioOf(callSid);
+    if (scenario === null) return { kind: "rejected" };
     const startedAtMs = this.#startOf(keyOf(scope, callSid));
     const elapsedMs = this.#clock.monotonicMs() - startedAtMs;
-    const status = statusAt(scenarios[parsed.scenario], elapsedMs);
+    const status = statusAt(scenarios[scenario], elapsedMs);
     return status === null ? { kind: "not_found" } : { kind: "status", ...status };
   }
 
@@ -90,7 +90,7 @@ export class SandboxSource implements CallSource {
   }
 }
 
-/** Length of a life; one without an end lasts until it counts as lost. */
+/** Returns the length of a life. A life without an end lasts until the call counts as lost. */
 function lifeOf(scenario: Scenario): number {
   return endOf(scenario) ?? (scenario.at(-1)?.atMs ?? 0) + sandboxPolling.lostAfterMs;
 }

@@ -1,6 +1,9 @@
 import type { SandboxScenario } from "../domain/sources/sandbox.ts";
 
-/** Phase of a call, from `atMs` after its start. `status` `null`: the upstream answers 404; `reason` `null`: the answer lacks the key. */
+/**
+ * Phase of a call, which begins `atMs` after the start of the call. If `status` is `null`, the upstream answers 404. If
+ * `reason` is `null`, the answer lacks the key.
+ */
 export type Phase = { readonly atMs: number; readonly status: string | null; readonly reason?: string | null };
 
 /** Scripted life of a call: phases by rising `atMs`. Before the first one the upstream answers 404. */
@@ -24,39 +27,37 @@ export function endOf(scenario: Scenario): number | null {
 }
 
 /** Example reason of PolyAI's documentation. */
-const queueingTimeout = "call queueing: max timeout limit exceeded";
+export const queueingTimeout = "call queueing: max timeout limit exceeded";
+
+/** Returns a life from `queued` at its start. */
+export function lifeTo(end: "success" | "failure", { callingMs, endMs }: { readonly callingMs: number; readonly endMs: number }): Scenario {
+  const last = end === "success" ? { status: end } : { status: end, reason: queueingTimeout };
+  return [
+    { atMs: 0, status: "queued" },
+    { atMs: callingMs, status: "calling" },
+    { atMs: endMs, ...last },
+  ];
+}
 
 /** Lives of about 10 s, played by the source `sandbox`. */
 const sandboxLives: Readonly<Record<SandboxScenario, Scenario>> = {
-  success: [
-    { atMs: 0, status: "queued" },
-    { atMs: 3_000, status: "calling" },
-    { atMs: 9_000, status: "success" },
-  ],
-  failure: [
-    { atMs: 0, status: "queued" },
-    { atMs: 3_000, status: "calling" },
-    { atMs: 8_000, status: "failure", reason: queueingTimeout },
-  ],
+  success: lifeTo("success", { callingMs: 3_000, endMs: 9_000 }),
+  failure: lifeTo("failure", { callingMs: 3_000, endMs: 8_000 }),
   // The upstream answers 404 from the fourth second on, so the end of the call is never observed.
   lost: [
     { atMs: 0, status: "queued" },
     { atMs: 2_000, status: "calling" },
     { atMs: 4_000, status: null },
   ],
-  slow: [
-    { atMs: 0, status: "queued" },
-    { atMs: 7_000, status: "calling" },
-    { atMs: 12_000, status: "success" },
-  ],
+  slow: lifeTo("success", { callingMs: 7_000, endMs: 12_000 }),
   "not-found": [],
 };
 
-/** All named lives: those of the sandbox and further behaviour of an upstream. */
+/** All named lives: those of the sandbox, and further ones that an upstream may show. */
 export const scenarios = {
   ...sandboxLives,
   instant: [{ atMs: 0, status: "success" }],
-  // The status may be polled before the trigger has taken effect.
+  // The first polls are answered 404, because the trigger has not taken effect yet.
   late: [
     { atMs: 3_000, status: "queued" },
     { atMs: 5_000, status: "calling" },

@@ -3,7 +3,7 @@ import type { Fault } from "./fault.ts";
 import { endOf, isScenarioName, phaseAt, scenarios } from "./scenarios.ts";
 import type { Phase, Scenario, ScenarioName } from "./scenarios.ts";
 
-/** Script of a call. `verbatim`: statuses are sent as written instead of in the API's case. */
+/** Script of a call. `verbatim`: statuses are sent as written, not in the case of the API. */
 export type CallScript = {
   readonly scenario?: Scenario | ScenarioName;
   readonly faults?: readonly Fault[];
@@ -35,9 +35,7 @@ export class ScriptedCalls {
     for (const fault of faults) queue?.add(fault);
     this.#calls.delete(callSid);
     this.#calls.set(callSid, { scenario: scenarioOf(scenario), startedAtMs: nowMs, faults: queue, verbatim });
-    if (this.#calls.size <= this.#maxCalls) return;
-    const [oldest] = this.#calls.keys();
-    if (oldest !== undefined) this.#calls.delete(oldest);
+    if (this.#calls.size > this.#maxCalls) this.#calls.delete(this.#calls.keys().next().value ?? "");
   }
 
   get(callSid: string): ScriptedCall | null {

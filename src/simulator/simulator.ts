@@ -1,14 +1,13 @@
 import { randomUUID } from "node:crypto";
-import { createServer } from "node:http";
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { callSidPattern } from "../domain/calls/call.ts";
 import type { Clock } from "../ports/clock.ts";
 import { answerControl } from "./control-api.ts";
 import { parseTriggerRequest } from "./control-requests.ts";
 import { FaultQueue, sendAnswer, injectFault, faultStatus } from "./fault.ts";
 import type { Answer, Fault } from "./fault.ts";
-import { readJson } from "./json-body.ts";
+import { LocalServer, readJson } from "./local-server.ts";
+import type { LocalAddress } from "./local-server.ts";
 import { PollLog } from "./poll-log.ts";
 import type { PollRecord } from "./poll-log.ts";
 import { RateWindow } from "./rate-window.ts";
@@ -18,17 +17,14 @@ import type { CallScript } from "./scripted-calls.ts";
 import { matchUpstream } from "./upstream-api.ts";
 import type { UpstreamApi, UpstreamKind, UpstreamRequest } from "./upstream-api.ts";
 
-export type SimulatorOptions = {
-  /** Port; 0 (the default) picks a free one. */
-  readonly port?: number;
-  readonly host?: string;
+export type SimulatorOptions = LocalAddress & {
   /** Clock of lives, delays and poll times; the machine's by default. */
   readonly clock?: Clock;
   /** Required value of `X-PolyAi-Auth-Token`; `null` accepts any. */
   readonly authToken?: string | null;
   /** Required value of `X-API-KEY`; `null` accepts any. */
   readonly apiKey?: string | null;
-  /** Life that begins with the first poll of a SID that was not triggered; `null` (the default) answers 404. */
+  /** Life that begins with the first poll of a SID that was not triggered. If `null` (the default), such a SID is answered 404. */
   readonly adopt?: Scenario | ScenarioName | null;
   /** Time that a status is kept after the call ended; 2 h as documented. */
   readonly retentionMs?: number;
@@ -51,47 +47,26 @@ const machineClock: Clock = {
 /** Starts the upstream: status and trigger routes of both APIs, and its controls under `/simulator`. */
 export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
   const simulator = new Simulator(options);
-  await simulator.listen();
+  await simulator.listen(options);
   return simulator;
 }
 
 /** Simulated upstream. Both APIs share the same calls. */
-export class Simulator implements AsyncDisposable {
+export class Simulator extends LocalServer {
   readonly #options: SimulatorOptions;
   readonly #clock: Clock;
   readonly #calls: ScriptedCalls;
   readonly #log: PollLog;
   readonly #faults = new FaultQueue();
-  readonly #server: Server;
   #rate: { readonly window: RateWindow; readonly retryAfter: string | null } | null = null;
 
   constructor(options: SimulatorOptions) {
+    super();
     this.#options = options;
     this.#clock = options.clock ?? machineClock;
     const maxCalls = options.maxCalls ?? 1_000_000;
     this.#log = new PollLog({ capacity: options.pollLogSize ?? 10_000, maxCalls });
     this.#calls = new ScriptedCalls({ retentionMs: options.retentionMs ?? 7_200_000, maxCalls });
-    // Longer than any poll interval, so that the poller decides when an idle connection ends.
-    this.#server = createServer({ keepAliveTimeout: 75_000 }, (request, response) => this.#answer(request, response));
-  }
-
-  listen(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#server.once("error", reject);
-      this.#server.listen(this.#options.port ?? 0, this.#options.host ?? "127.0.0.1", 4096, () => {
-        this.#server.off("error", reject);
-        resolve();
-      });
-    });
-  }
-
-  get port(): number {
-    return (this.#server.address() as AddressInfo).port;
-  }
-
-  get url(): string {
-    const { address, family, port } = this.#server.address() as AddressInfo;
-    return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;
   }
 
   /** Sets the script of a call; its life starts now. */
@@ -138,7 +113,7 @@ export class Simulator implements AsyncDisposable {
     return this.#log.reached(callSid, count);
   }
 
-  /** Returns what a poll would be answered now, without faults; `null` is a 404. */
+  /** Returns the answer that a poll would get now without faults; `null` if it is a 404. */
   statusOf(callSid: string): { readonly status: string; readonly reason: string | null; readonly verbatim: boolean } | null {
     const call = this.#calls.get(callSid);
     const phase = call === null ? null : this.#calls.phaseOf(call, this.#clock.monotonicMs());
@@ -154,23 +129,11 @@ export class Simulator implements AsyncDisposable {
     return { ...common, ...agent, POLYAI_API_KEY: this.#options.apiKey ?? "any" };
   }
 
-  /** Closes every connection. */
-  close(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#server.close(() => resolve());
-      this.#server.closeAllConnections();
-    });
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
-  #answer(request: IncomingMessage, response: ServerResponse): void {
+  protected override async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const matched = matchUpstream(request.method ?? "", request.url ?? "");
     if (matched?.kind === "status") this.#answerStatus(matched, request, response);
-    else if (matched?.kind === "trigger") void this.#answerTrigger(matched.api, request, response).catch(() => response.destroy());
-    else void answerControl(this, request, response).catch(() => response.destroy());
+    else if (matched?.kind === "trigger") await this.#answerTrigger(matched.api, request, response);
+    else await answerControl(this, request, response);
   }
 
   #answerStatus(matched: StatusRequest, request: IncomingMessage, response: ServerResponse): void {
@@ -183,7 +146,7 @@ export class Simulator implements AsyncDisposable {
     this.#log.record({ callSid, kind: api.kind, atMs: this.#clock.nowMs(), statusCode });
   }
 
-  /** Answers in the order of the real API: credential, rate, form of the SID, call. */
+  /** Returns the answer to a status request. Checks in the order of the real API: credential, rate, form of the SID, call. */
   #statusAnswer({ api, callSid, wellFormed }: StatusRequest, request: IncomingMessage): Answer {
     if (!this.#authorized(api, request)) return api.errorAnswer(401);
     const limited = this.#limited(api);

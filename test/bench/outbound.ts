@@ -96,6 +96,7 @@ export class Outbound implements AsyncDisposable {
     const nowMs = Date.now();
     const result = await this.store.commitCall({
       callId: call.callId,
+      accountId: call.accountId,
       expectedVersion: call.version,
       nowMs,
       lastGoodPollAtMs: nowMs,

@@ -1,7 +1,7 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, test } from "vitest";
 import { StoreOverloadedError } from "../../src/domain/errors.ts";
-import { decodeId, encodeId, KeyBlock, KeySequence, nextBlockStart, unknownKey } from "../../src/domain/ids.ts";
+import { decodeId, encodeId, KeyBlock, KeySequence, newId, nextBlockStart, unknownKey, useKeys } from "../../src/domain/ids.ts";
 
 const startMs = Date.UTC(2026, 10, 24, 12);
 const key = fc.maxSafeNat();
@@ -108,4 +108,11 @@ describe("the block of a command", () => {
     for (let n = 0; n < 128; n += 1) block.next();
     expect(() => block.next()).toThrow("at most 128");
   });
+});
+
+test("a thread with a slot keeps it when a command opens a store beside", () => {
+  const sequence = new KeySequence(9, -1);
+  useKeys(sequence);
+  useKeys(new KeyBlock(0));
+  expect(Math.floor(decodeId(newId("wch", startMs)) / 2 ** 17) % 64).toBe(9);
 });

@@ -164,8 +164,17 @@ export class StoreWorld {
   }
 
   commitOf(callSid: string, changes: readonly CallChange[], given: Partial<CallCommit> = {}): CallCommit {
-    const { callId, version } = this.call(callSid);
-    return { callId, expectedVersion: version, nowMs: this.nowMs, lastGoodPollAtMs: this.nowMs, confirmed: true, changes, ...given };
+    const { callId, accountId, version } = this.call(callSid);
+    return {
+      callId,
+      accountId,
+      expectedVersion: version,
+      nowMs: this.nowMs,
+      lastGoodPollAtMs: this.nowMs,
+      confirmed: true,
+      changes,
+      ...given,
+    };
   }
 
   async commit(callSid: string, changes: readonly CallChange[], given: Partial<CallCommit> = {}): Promise<Committed> {
@@ -194,6 +203,7 @@ export class StoreWorld {
   async attempt(job: SendJob, outcome: AttemptOutcome = ok): Promise<AttemptRecorded> {
     return this.store.recordAttempt({
       deliveryId: job.deliveryId,
+      accountId: job.event.accountId,
       leaseToken: job.leaseToken,
       attemptNumber: job.attemptNumber,
       mode: job.mode,

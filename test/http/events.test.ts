@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { WaitEnd } from "../../src/ports/use-cases/live-state.ts";
 import type { FeedQuery } from "../../src/ports/stores/read-store.ts";
 import { startMs } from "../harness/deliveries.ts";
 import { apiKey, createTestApi } from "./test-api.ts";
@@ -10,7 +11,7 @@ const settle = () => new Promise((resolve) => setImmediate(resolve));
 function quietFeed(matchesAfter: number) {
   const cursors: (string | null)[] = [];
   const signals: AbortSignal[] = [];
-  let wake: ((woken: boolean) => void) | null = null;
+  let wake: ((end: WaitEnd) => void) | null = null;
   const api = createTestApi({
     store: {
       readFeed: async ({ cursor }) => {
@@ -23,13 +24,13 @@ function quietFeed(matchesAfter: number) {
         signals.push(signal);
         return new Promise((resolve) => {
           wake = resolve;
-          api.clock.setTimer(timeoutMs, () => resolve(false));
-          signal.addEventListener("abort", () => resolve(false));
+          api.clock.setTimer(timeoutMs, () => resolve("timeout"));
+          signal.addEventListener("abort", () => resolve("aborted"));
         });
       },
     },
   });
-  return { ...api, cursors, signals, publish: () => wake?.(true) };
+  return { ...api, cursors, signals, publish: () => wake?.("event") };
 }
 
 describe("the feed", () => {

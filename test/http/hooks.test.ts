@@ -91,26 +91,19 @@ describe("POST /v1/hooks", () => {
   });
 });
 
-test.each(["hk_1", "hk_never", "hk_01KAZB2Y8RZ5QX8V4N6T0M3C7D"])("DELETE of %s is 204, known or not", async (id) => {
+test.each(["hk_1", "hk_never", "hk_1kw4kg04000"])("DELETE of %s is 204, known or not", async (id) => {
   const { send } = createTestApi();
   expect((await send("DELETE", `/v1/hooks/${id}`)).status).toBe(204);
 });
 
-test.each([
-  "undefined",
-  "null",
-  "%7B%7Bbundle.id%7D%7D",
-  "wch_01KAZB2Y8RZ5QX8V4N6T0M3C7D",
-  "hk_",
-  "hk_%00",
-  "hk_a.b",
-  "01KAZB2Y8RZ5QX8V4N6T0M3C7D",
-  "HK_1",
-])("DELETE of what cannot be a hook's id is 404: %s", async (id) => {
-  const { send } = createTestApi();
-  const answer = await send("DELETE", `/v1/hooks/${id}`);
-  expect(answer).toMatchObject({ status: 404, body: { type: "urn:ringback:problem:not-found" } });
-});
+test.each(["undefined", "null", "%7B%7Bbundle.id%7D%7D", "wch_1kw4kg04000", "hk_", "hk_%00", "hk_a.b", "1kw4kg04000", "HK_1"])(
+  "DELETE of what cannot be a hook's id is 404: %s",
+  async (id) => {
+    const { send } = createTestApi();
+    const answer = await send("DELETE", `/v1/hooks/${id}`);
+    expect(answer).toMatchObject({ status: 404, body: { type: "urn:ringback:problem:not-found" } });
+  },
+);
 
 test("what is listed shows no secret", async () => {
   const { send } = createTestApi();

@@ -11,6 +11,7 @@ import type { Listening, ServerLimits } from "../../src/http/server/server.ts";
 import { apiKey, createTestApi } from "./test-api.ts";
 import type { Problem } from "../harness/service/client.ts";
 import { watchView } from "./views.ts";
+import type { WaitEnd } from "../../src/ports/use-cases/live-state.ts";
 import { answerWaiting } from "../../src/http/server/starting-app.ts";
 
 const host = "127.0.0.1";
@@ -28,7 +29,7 @@ afterEach(async () => {
 
 /** A watch that is waited for until `change`; `signals` are those of the waiters. */
 function waitingApi() {
-  const changed = Promise.withResolvers<boolean>();
+  const changed = Promise.withResolvers<WaitEnd>();
   const signals: AbortSignal[] = [];
   const subscribed = Promise.withResolvers<AbortSignal>();
   const api = createTestApi({
@@ -37,12 +38,12 @@ function waitingApi() {
       changed: (_watchId, _timeoutMs, signal) => {
         signals.push(signal);
         subscribed.resolve(signal);
-        signal.addEventListener("abort", () => changed.resolve(false));
+        signal.addEventListener("abort", () => changed.resolve("aborted"));
         return changed.promise;
       },
     },
   });
-  return { ...api, signals, subscribed: subscribed.promise, change: () => changed.resolve(true) };
+  return { ...api, signals, subscribed: subscribed.promise, change: () => changed.resolve("event") };
 }
 
 async function connectTo({ port }: Listening): Promise<Socket> {

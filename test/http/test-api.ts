@@ -106,7 +106,7 @@ export function createTestApi(parts: Parts = {}) {
           lastGoodPollAtMs: null,
           intervalMs: 2000,
         })),
-      changed: async () => false,
+      changed: async () => "timeout",
       readiness: async () => ({ notReady: null, degraded: [] }),
     },
     idempotency: { take: async (request: IdempotentRequest) => ({ kind: "held" as const, request, [Symbol.dispose]: () => {} }) },

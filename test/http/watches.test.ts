@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { WaitEnd } from "../../src/ports/use-cases/live-state.ts";
 import type { WatchOutcome, WatchRequest } from "../../src/ports/use-cases/registration.ts";
 import { startMs } from "../harness/deliveries.ts";
 import type { Answer } from "../harness/service/client.ts";
@@ -248,21 +249,21 @@ describe("POST /v1/watches/batch", () => {
 /** A watch that goes on by one when `change` is called. */
 function waiting(first: Parameters<typeof watchView>[0] = {}) {
   let sequence = first.sequence ?? 0;
-  const changed = Promise.withResolvers<boolean>();
+  const changed = Promise.withResolvers<WaitEnd>();
   const waits: { timeoutMs: number; signal: AbortSignal }[] = [];
   const api = createTestApi({
     store: { getWatch: async (_accountId, id) => (id === "wch_1" ? watchView({ ...first, sequence }) : null) },
     live: {
       changed: (_watchId, timeoutMs, signal) => {
         waits.push({ timeoutMs, signal });
-        signal.addEventListener("abort", () => changed.resolve(false));
+        signal.addEventListener("abort", () => changed.resolve("aborted"));
         return changed.promise;
       },
     },
   });
   const change = () => {
     sequence += 1;
-    changed.resolve(true);
+    changed.resolve("event");
   };
   return { ...api, change, waits };
 }
@@ -309,7 +310,7 @@ describe("GET /v1/watches/{id}?wait=", () => {
     let reads = 0;
     const { send } = createTestApi({
       store: { getWatch: async () => (reads++ === 0 ? watchView() : null) },
-      live: { changed: async () => true },
+      live: { changed: async () => "event" },
     });
     expect((await send("GET", "/v1/watches/wch_1?wait=5")).status).toBe(404);
   });

@@ -10,7 +10,7 @@ import type { OpenPostgres } from "../../src/adapters/postgres/opening.ts";
 import type { DeliveryPolicy } from "../../src/domain/deliveries/retry-policy.ts";
 import type { OpenStore } from "../../src/service/open-store.ts";
 import type { LeaseTimes } from "../../src/engine/instances/membership.ts";
-import { newId } from "../../src/domain/ids.ts";
+import { KeySequence, useKeys } from "../../src/domain/ids.ts";
 import { drawBytes } from "../../src/domain/secrets/random-bytes.ts";
 import { AccountAdministration } from "../../src/engine/administration/accounts.ts";
 import type { CreatedKey } from "../../src/engine/administration/accounts.ts";
@@ -115,7 +115,7 @@ export function policyOf(environment: Readonly<Record<string, string>>): Deliver
   return deliveryPolicyOf(read.config);
 }
 
-export type ApiAnswer = { readonly status: number; readonly headers: Headers; readonly text: string };
+export type ApiAnswer = { readonly status: number; readonly text: string };
 export type ApiRequest = {
   readonly method: string;
   readonly path: string;
@@ -136,6 +136,8 @@ export type EngineProcess = {
   };
   /** As after SIGTERM; resolves when everything is closed. `answered`: when every request has been, or their grace has ended. */
   stop(graceMs: number, answered: Promise<void>): Promise<void>;
+  /** Ends the requests that are never answered, after its world is over: what waits on a signal is kept alive by Node.js. */
+  abandon(): void;
 };
 
 /** Starts one; what it asks of the store is answered as the host decides. */
@@ -180,13 +182,23 @@ export async function startProcess(options: ProcessOptions): Promise<EngineProce
   engine.supervisor.start();
   void Promise.race([store.fatal, engine.supervisor.fatal]).then(options.onFatal);
   const accounts = new AccountAdministration({ store, clock, ...keyring });
+  const requests = new Set<AbortController>();
   return {
     request: async ({ method, path, key, body, headers = {} }) => {
       const text = body === undefined ? null : JSON.stringify(body);
       const sized = text === null ? {} : { "content-type": "application/json", "content-length": String(Buffer.byteLength(text)) };
-      const init = { method, headers: { authorization: `Bearer ${key}`, ...sized, ...headers }, ...(text === null ? {} : { body: text }) };
-      const answer = await app.fetch(new Request(`http://ringback.test${path}`, init));
-      return { status: answer.status, headers: answer.headers, text: await answer.text() };
+      const abort = new AbortController();
+      requests.add(abort);
+      const answer = await app.fetch(
+        new Request(`http://ringback.test${path}`, {
+          method,
+          headers: { authorization: `Bearer ${key}`, ...sized, ...headers },
+          signal: abort.signal,
+          ...(text === null ? {} : { body: text }),
+        }),
+      );
+      requests.delete(abort);
+      return { status: answer.status, text: await answer.text() };
     },
     operator: {
       createAccount: async (name) => {
@@ -206,6 +218,9 @@ export async function startProcess(options: ProcessOptions): Promise<EngineProce
       await options.sender.close();
       await opened.close();
     },
+    abandon: () => {
+      for (const abort of requests) abort.abort();
+    },
   };
 }
 
@@ -224,15 +239,12 @@ function loggerTo(onLine: ProcessOptions["onLine"]): Logger {
   return { debug: () => undefined, info: at("info"), warn: at("warn"), error: at("error") };
 }
 
-/** Later than every time of a world, so that its ids are counted up from one that was drawn before it. */
-let idTimeMs = 250_000_000_000_000;
-
 /**
- * What random bytes and ids of this thread carry over from the life before ends here: what is drawn from now on follows
- * from the seed, and no id draws anything.
+ * Forgets the random bytes and ids of this thread that the life before ended here with: what is drawn from now on follows
+ * from the seed.
  */
 export function forgetLastLife(): void {
-  newId("evt", ++idTimeMs);
+  useKeys(new KeySequence(1, -1));
   drawBytes(8192);
 }
 

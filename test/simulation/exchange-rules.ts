@@ -7,7 +7,7 @@ import type { Lifetime } from "./scheduler.ts";
 import { isSame, readWebhook } from "./webhook-facts.ts";
 import type { ReadWebhook } from "./webhook-facts.ts";
 
-/** The least pause after a 429 or 502 to 504 that says nothing of its length. */
+/** The least pause after a 429 or 502 to 504, whatever it says of its length. */
 const minPauseMs = 5000;
 /** The service reads one clock and writes whole milliseconds. */
 const roundingMs = 2;
@@ -78,15 +78,11 @@ export class ExchangeRules {
       endpoint.mayBeDisabled = true;
       if (endpoint.openings === 0) endpoint.gone = { sinceMs: this.#evidence.recordedAtMs(nowMs), exchange };
     }
-    // How long a later pause of a series lasts is the service's to say: only the first is known to be at least 5 s.
-    const isPaused = endpoint.lastPausedAtMs > endpoint.lastTakenAtMs;
+    // Every such answer begins a pause or makes the running one longer: each is known to ask for at least this much.
     const asksToWait = statusCode === 429 || statusCode === 502 || statusCode === 503 || statusCode === 504;
-    // An answer during a pause makes it longer only with a `Retry-After`.
-    const hasFloor = asksToWait && (exchange.retryAfterMs !== null || !isPaused);
-    if (asksToWait) endpoint.lastPausedAtMs = nowMs;
-    if (hasFloor)
+    if (asksToWait)
       endpoint.floors.push({
-        untilMs: nowMs + (exchange.retryAfterMs ?? minPauseMs),
+        untilMs: nowMs + Math.max(exchange.retryAfterMs ?? 0, minPauseMs),
         sinceMs: this.#evidence.recordedAtMs(nowMs),
         exchange,
       });
@@ -228,7 +224,7 @@ export class ExchangeRules {
     for (let earlier = 1; earlier < sequence; earlier++) {
       const other = attempted.get(earlier);
       if (other === undefined) {
-        if (watch.events === null && !endpoint.hasEverBeenGone)
+        if (watch.events === null && !endpoint.hasEverBeenGone && !this.#mayHaveExpired(endpoint, nowMs))
           return { rule: "order", detail: `#${sequence} leaves before #${earlier} was tried` };
         continue;
       }
@@ -250,6 +246,13 @@ export class ExchangeRules {
         };
     }
     return null;
+  }
+
+  /** Whether the retention may have ended for what a disabled endpoint had pending: a step of the clock ages everything. */
+  #mayHaveExpired({ mayBeDisabled }: KnownEndpoint, nowMs: number): boolean {
+    const { clockSteps, limits } = this.#evidence;
+    const steppedMs = clockSteps.reduce((sum, { byMs }) => sum + Math.max(0, byMs), 0);
+    return mayBeDisabled && nowMs + steppedMs >= limits.retentionMs;
   }
 
   #violate(rule: string, detail: string, exchange: Exchange, webhook: ReadWebhook): void {

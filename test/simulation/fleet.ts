@@ -22,6 +22,7 @@ export class Fleet {
   readonly #random: Random;
   readonly #instances: readonly ServiceLife[];
   readonly #shared: LeasedStore | null;
+  #closeShared: () => void = () => undefined;
 
   constructor(parts: FleetParts) {
     const { plan, scheduler, auditor } = parts;
@@ -96,6 +97,7 @@ export class Fleet {
 
   abandon(): void {
     for (const instance of this.#instances) instance.abandon();
+    this.#closeShared();
   }
 
   get #up(): readonly ServiceLife[] {
@@ -112,6 +114,7 @@ export class Fleet {
       onGroup: () => this.happened("group"),
       ...plant?.disk?.(1),
     });
+    this.#closeShared = () => disk.crash();
     const isAway = () => this.#trouble.has("busy") || this.#trouble.has("full");
     return new LeasedStore({
       scheduler,

@@ -65,17 +65,31 @@ export class LeaseTables {
     this.#parts = parts;
   }
 
-  /** Returns the call if this instance owns it or adopts it now; otherwise marks it as dirty for its owner. */
-  callFor(seat: Seat, callId: string, call: WatchedCall | null): WatchedCall | null {
+  /** After a registration: returns the call if this instance owns it or adopts it now; otherwise marks it as dirty for its owner. */
+  registeredCall(seat: Seat, call: WatchedCall): WatchedCall | null {
+    if (this.#touchOfPeer(seat, call.callId)) return null;
+    if (seat.token !== null) this.owners.set(call.callId, seat.token);
+    return call;
+  }
+
+  /**
+   * After watches of a call ended: returns the call if this instance owns it. A removal adopts nothing: a call without an owner
+   * is left to those who claim. A call without an active watch (`null`) loses its owner.
+   */
+  settledCall(seat: Seat, callId: string, call: WatchedCall | null): WatchedCall | null {
+    if (this.#touchOfPeer(seat, callId) || this.owners.get(callId) !== seat.token) return null;
+    if (call === null) this.owners.delete(callId);
+    return call;
+  }
+
+  /** Marks a call of another live instance as dirty, so that its owner reads it again; false if it has no such owner. */
+  #touchOfPeer(seat: Seat, callId: string): boolean {
     const owner = this.owners.get(callId);
     const member = owner === undefined || owner === seat.token ? undefined : this.members.get(owner);
-    if (member !== undefined) {
-      member.dirty.add(callId);
-      this.signal(seat, "calls");
-      return null;
-    }
-    if (call !== null && seat.token !== null) this.owners.set(callId, seat.token);
-    return call;
+    if (member === undefined) return false;
+    member.dirty.add(callId);
+    this.signal(seat, "calls");
+    return true;
   }
 
   /** Records the owner of leased jobs, and the notices that other instances read. */

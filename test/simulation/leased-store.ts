@@ -108,7 +108,10 @@ export class LeasedStore {
     if (name === "commitCall" && !this.#mayCommit(seat, first.callId ?? "")) return { kind: "stale", call: null };
     if (name === "releaseCalls") this.#tables.releaseCalls(seat, args[0] as readonly { readonly callId: string }[]);
     const operation = Reflect.get(real, name) as (...values: readonly unknown[]) => Promise<unknown>;
-    return this.#after(seat, name, await operation(...args));
+    const result = await operation(...args);
+    if (name === "commitCall" && (result as { readonly call: WatchedCall | null }).call === null)
+      this.#tables.settledCall(seat, first.callId ?? "", null);
+    return this.#after(seat, name, result);
   }
 
   async #runClaimed(seat: Seat, name: string, claimed: object, args: readonly unknown[]): Promise<unknown> {
@@ -128,15 +131,8 @@ export class LeasedStore {
   #after(seat: Seat, name: string, result: unknown): unknown {
     switch (name) {
       case "commitCall": {
-        const {
-          kind,
-          call,
-          jobs = [],
-          notices = [],
-        } = result as { kind: string; call: WatchedCall | null; jobs?: readonly SendJob[]; notices?: readonly Notice[] };
+        const { jobs = [], notices = [] } = result as { jobs?: readonly SendJob[]; notices?: readonly Notice[] };
         this.#tables.lease(seat, jobs, notices);
-        void kind;
-        void call;
         return result;
       }
       case "registerWatches":
@@ -146,7 +142,7 @@ export class LeasedStore {
         if (removed.kind !== "removed" || removed.callId === undefined) return result;
         this.#tables.lease(seat, [], removed.notices ?? []);
         this.#tables.signal(seat, "watches");
-        return { ...removed, call: this.#tables.callFor(seat, removed.callId, removed.call ?? null) };
+        return { ...removed, call: this.#tables.settledCall(seat, removed.callId, removed.call ?? null) };
       }
       case "loadWatchedCalls":
         return (result as readonly WatchedCall[]).filter(({ callId }) => this.#tables.owners.get(callId) === seat.token);
@@ -163,7 +159,7 @@ export class LeasedStore {
           unwatchedCallIds?: readonly string[];
         };
         if (Array.isArray(jobs)) this.#tables.lease(seat, job === undefined ? jobs : [...jobs, job], notices);
-        for (const callId of unwatchedCallIds) this.#tables.callFor(seat, callId, null);
+        for (const callId of unwatchedCallIds) this.#tables.settledCall(seat, callId, null);
         return result;
       }
     }
@@ -172,7 +168,7 @@ export class LeasedStore {
   #afterRegistration(seat: Seat, one: Registered): Registered {
     if (one.kind !== "created") return one;
     this.#tables.lease(seat, one.jobs ?? [], one.notices ?? []);
-    return one.call === null || one.call === undefined ? one : { ...one, call: this.#tables.callFor(seat, one.call.callId, one.call) };
+    return one.call === null || one.call === undefined ? one : { ...one, call: this.#tables.registeredCall(seat, one.call) };
   }
 
   #rejoin(seat: Seat): Promise<void> {

@@ -55,8 +55,6 @@ export type KnownEndpoint = {
   /** Changes of its format under way. */
   formatChanges: number;
   lastTakenAtMs: number;
-  /** Time of its last answer that starts a pause. */
-  lastPausedAtMs: number;
   readonly open: Set<Exchange>;
 };
 
@@ -108,7 +106,6 @@ export class Ledger {
         format: null,
         formatChanges: 0,
         lastTakenAtMs: -1,
-        lastPausedAtMs: -2,
         open: new Set(),
       };
       this.endpoints.set(url, endpoint);

@@ -9,7 +9,9 @@ type SourceSeen = {
   /** After a 429: nothing before then, in the process that heard it. */
   floor: { readonly untilMs: number; readonly lifetime: Lifetime } | null;
   /** After a 401: one probe at a time, 5 s apart. */
-  suspended: { readonly lifetime: Lifetime; readonly sinceMs: number; lastAtMs: number; isProbing: boolean } | null;
+  suspended: { readonly lifetime: Lifetime; readonly earlier: ReadonlySet<PollSeen>; lastAtMs: number; isProbing: boolean } | null;
+  /** Polls that arrived and have not been answered yet. */
+  readonly onTheWire: Set<PollSeen>;
 };
 
 const minFloorMs = 1000;
@@ -32,6 +34,7 @@ export class PollRules {
     timeline.note(`poll ${poll.sid}`, poll.sid);
     const source = this.#sourceOf(poll.source);
     const nowMs = scheduler.nowMs;
+    source.onTheWire.add(poll);
     this.#take(source, poll, nowMs);
     if (source.floor !== null && source.floor.lifetime === poll.lifetime && nowMs < source.floor.untilMs)
       this.#evidence.violate("source floor", `polled ${source.floor.untilMs - nowMs} ms before the end of a 429's pause`, poll.sid);
@@ -48,6 +51,7 @@ export class PollRules {
     const text = observation.kind === "status" ? `${observation.status} ${observation.reason}`.trim() : observation.kind;
     this.#evidence.timeline.note(`poll ${poll.sid} answered ${text}`, poll.sid);
     const source = this.#sourceOf(poll.source);
+    source.onTheWire.delete(poll);
     const nowMs = this.#evidence.scheduler.nowMs;
     if (observation.kind === "not_found" || observation.kind === "rejected") this.rejected.set(poll.sid, observation.kind);
     if (observation.kind === "rate_limited") {
@@ -66,11 +70,11 @@ export class PollRules {
     const isOwn = source.suspended?.lifetime === lifetime || this.#evidence.isShared;
     const current = isOwn ? source.suspended : null;
     if (current === null) {
-      if (isRefused) source.suspended = { lifetime, sinceMs: nowMs, lastAtMs: nowMs, isProbing: false };
+      if (isRefused) source.suspended = { lifetime, earlier: new Set(source.onTheWire), lastAtMs: nowMs, isProbing: false };
       return;
     }
-    // Answers to polls from before it say nothing.
-    if (poll.arrivedAtMs < current.sinceMs) return;
+    // Answers to polls from before it say nothing, also where they arrived in the same millisecond.
+    if (current.earlier.has(poll)) return;
     current.isProbing = false;
     current.lastAtMs = nowMs;
     const isStillRefused = observation?.kind === "unauthorized" || observation?.kind === "rate_limited";
@@ -92,7 +96,7 @@ export class PollRules {
   #sourceOf(name: string): SourceSeen {
     let source = this.#sources.get(name);
     if (source === undefined) {
-      source = { tokens: this.#evidence.limits.maxPollsPerSecond, atMs: 0, floor: null, suspended: null };
+      source = { tokens: this.#evidence.limits.maxPollsPerSecond, atMs: 0, floor: null, suspended: null, onTheWire: new Set() };
       this.#sources.set(name, source);
     }
     return source;

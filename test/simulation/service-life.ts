@@ -39,6 +39,7 @@ export class ServiceLife {
   readonly #pending = new Set<(answer: "lost") => void>();
   #state: "down" | "starting" | "up" | "stopping" = "down";
   #process: EngineProcess | null = null;
+  readonly #processes: EngineProcess[] = [];
   #lifetime = new Lifetime("none");
   #disk: SimulatedDisk | null = null;
   #starts = 0;
@@ -111,6 +112,7 @@ export class ServiceLife {
     startProcess(options).then(
       (process) => {
         if (lifetime.isOver) return;
+        this.#processes.push(process);
         this.#process = process;
         this.#state = "up";
         timeline.note(`${lifetime.name} is up`);
@@ -165,12 +167,14 @@ export class ServiceLife {
   abandon(): void {
     this.#isEnding = true;
     if (this.#state !== "down") this.#end();
+    for (const process of this.#processes) process.abandon();
   }
 
   freeze(forMs: number): void {
     this.#parts.timeline.note(`${this.#lifetime.name} stands still for ${forMs} ms`);
     this.#standstills += 1;
-    this.#lifetime.frozenUntilMs = this.#parts.scheduler.nowMs + forMs;
+    // A second standstill within a longer one does not end it: what was due before waits for the end of the first.
+    this.#lifetime.frozenUntilMs = Math.max(this.#lifetime.frozenUntilMs, this.#parts.scheduler.nowMs + forMs);
   }
 
   heal(): void {
@@ -189,7 +193,10 @@ export class ServiceLife {
         resolve(answer);
         if (request.method !== "GET") this.happened("answer");
       },
-      (error: unknown) => this.#parts.auditor.violate("request", error instanceof Error ? (error.stack ?? error.message) : String(error)),
+      (error: unknown) => {
+        if (this.#pending.delete(resolve))
+          this.#parts.auditor.violate("request", error instanceof Error ? (error.stack ?? error.message) : String(error));
+      },
     );
     return promise;
   }

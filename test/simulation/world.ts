@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { Auditor } from "./auditor.ts";
 import type { Violation } from "./evidence.ts";
 import { Client } from "./client.ts";
@@ -112,6 +113,8 @@ class World {
       if (this.#scheduler.steps > maxTasks) this.#auditor.violate("simulation", `${maxTasks} tasks have run and there is no end`);
     }
     this.#life.abandon();
+    // What ends by that is over before another world begins.
+    await setImmediate();
     return { plan: this.#plan, violations, timeline: this.#timeline, steps: this.#scheduler.steps, virtualMs: this.#scheduler.nowMs };
   }
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { sandboxScenarioOf, sandboxScenarios, parseSandboxSid } from "../../src/domain/sources/sandbox.ts";
+import { sandboxScenarioOf, sandboxScenarios } from "../../src/domain/sources/sandbox.ts";
 import { endOf, scenarios, statusAt } from "../../src/simulator/scenarios.ts";
 
 test.each([
@@ -51,7 +51,6 @@ test.each([
   ["OUT-550e8400", null],
 ])("the SID %s asks for %s", (callSid, scenario) => {
   expect(sandboxScenarioOf(callSid)).toBe(scenario);
-  expect(parseSandboxSid(callSid)).toEqual(scenario === null ? null : { scenario });
 });
 
 test("every sandbox scenario has a life", () => {

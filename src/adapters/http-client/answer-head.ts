@@ -1,19 +1,25 @@
-/** Values by name, in lower case. A header that was sent more than once has a list, in the order of arrival. */
+/** Values of headers by name in lower case. A header that was sent more than once has a list of values, in the order of arrival. */
 export type AnswerHeaders = ReadonlyMap<string, string | readonly string[]>;
 
 export type AnswerHead = { readonly statusCode: number; readonly headers: AnswerHeaders };
 
-/** `isStrict`: it follows the grammar of RFC 9112 section 4. `persists`: connections of its version stay open by default (section 9.3). */
+/**
+ * Status line of an answer. `isStrict`: the line follows the grammar of RFC 9112 section 4. `persists`: connections of this
+ * HTTP version stay open by default (section 9.3).
+ */
 export type StatusLine = { readonly statusCode: number; readonly persists: boolean; readonly isStrict: boolean };
 
-/** How the body of an answer ends (RFC 9112 section 6.3). */
+/** End of the body of an answer (RFC 9112 section 6.3). */
 export type Framing =
   | { readonly kind: "counted"; readonly bytes: number }
   | { readonly kind: "chunked" }
   | { readonly kind: "until_close" }
   | { readonly kind: "invalid"; readonly reason: string };
 
-/** Framing of an answer. `codings`: codings of its content, then of its transfer (chunked aside), in the order of application. */
+/**
+ * Framing of an answer. `codings` lists the codings of the content, then those of the transfer (without chunked), in the
+ * order of application.
+ */
 export type AnswerFraming = {
   readonly framing: Framing;
   readonly codings: readonly string[];
@@ -36,7 +42,7 @@ export function parseStatusLine(line: string): StatusLine | null {
 
 /** Returns whether the beginning of an answer can still become a status line. */
 export function mayBecomeStatusLine(beginning: string): boolean {
-  // Long blanks are not looked through again at each byte that comes.
+  // A longer beginning is not examined, because examining its blanks again with every byte would be slow.
   return beginning.length > 64 || "HTTP/".startsWith(beginning.trimStart().slice(0, 5).toUpperCase());
 }
 
@@ -45,7 +51,7 @@ export function isFieldLine(line: string): boolean {
   return strictField.test(line);
 }
 
-/** Fields of one head, each read as tolerantly as RFC 9112 lets a client read it. */
+/** Fields of one head. Each is read as tolerantly as RFC 9112 permits a client. */
 export class HeaderFields {
   readonly #values = new Map<string, string | string[]>();
   #lastName: string | null = null;
@@ -55,7 +61,7 @@ export class HeaderFields {
     return this.#values;
   }
 
-  /** Whether every line was a field line in the strict sense. */
+  /** Whether every line followed the grammar of a field line. */
   get isStrict(): boolean {
     return this.#isStrict;
   }
@@ -82,7 +88,10 @@ export class HeaderFields {
     else this.#append(name, line.slice(colon + 1).trim());
   }
 
-  /** Appends a folded line to the value before it (RFC 9112 section 5.2). Ignores it behind the status line (section 2.2). */
+  /**
+   * Appends a folded line to the value before it (RFC 9112 section 5.2). Ignores a folded line right after the status line
+   * (section 2.2).
+   */
   #fold(text: string): void {
     if (this.#lastName === null) return;
     const before = this.#values.get(this.#lastName);
@@ -99,7 +108,7 @@ export class HeaderFields {
   }
 }
 
-/** Joins without copying: an answer may fold a value thousands of times. */
+/** Joins two texts without copying them, because an answer may fold a value thousands of times. */
 function joined(before: string, text: string): string {
   if (before === "" || text === "") return before + text;
   return `${before} ${text}`;
@@ -131,7 +140,7 @@ export function framingOf(head: AnswerHead): AnswerFraming {
     return { ...lengthOf(head), codings: contentCodings, ...(headers.has("transfer-encoding") ? { isStrict: false } : {}) };
   const codings = [...contentCodings, ...transferCodings.filter((coding) => coding !== "chunked")];
   if (transferCodings.at(-1) !== "chunked") return { framing: { kind: "until_close" }, codings, isStrict: true };
-  // Transfer-Encoding overrides Content-Length (section 6.3), and chunks are chunked once (section 6.1).
+  // Transfer-Encoding overrides Content-Length (section 6.3), and a body is chunked only once (section 6.1).
   const isStrict = !headers.has("content-length") && transferCodings.indexOf("chunked") === transferCodings.length - 1;
   return { framing: { kind: "chunked" }, codings, isStrict };
 }

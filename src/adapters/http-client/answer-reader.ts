@@ -1,33 +1,37 @@
 import { HeaderFields, framingOf, isFieldLine, listOf, mayBecomeStatusLine, parseStatusLine } from "./answer-head.ts";
 import type { AnswerHeaders, StatusLine } from "./answer-head.ts";
 
-/** Maximal size of one head, and of all interim answers together. */
+/** Maximum size of one head, and of all interim answers together. */
 const headMaxBytes = 64 * 1024;
 
 export type AnswerLimits = {
-  /** Maximal length of the body. The reader stops behind it: the answer is cut. */
+  /** Maximum length of the body. The reader stops there, and the answer is cut. */
   readonly bodyMaxBytes: number;
-  /** Number of bytes of the body that are kept, from its beginning. */
+  /** Number of bytes that are kept from the beginning of the body. */
   readonly keepBytes: number;
 };
 
 const carriageReturn = 0x0d;
 const chunkSize = /^[\t ]*([0-9a-f]+)[\t ]*(?:;|$)/i;
 const strictChunkSize = /^[0-9a-f]+(?:;[\t\x20-\x7e\x80-\xff]*)?$/i;
-/** Length of a usual chunk line. Longer ones count against the limit of the head, so that it bounds extensions and trailers too. */
+/**
+ * Length of a usual chunk line. The excess of a longer line counts against the limit of the head, so that this limit also
+ * bounds extensions and trailers.
+ */
 const usualChunkLineBytes = 16;
 
 type Phase = "status_line" | "fields" | "counted" | "until_close" | "chunk_size" | "chunk" | "chunk_end" | "trailers" | "over";
 
 /**
- * Reader of one answer of HTTP/1.x and the interim answers before it, as tolerant as RFC 9112 lets a client be. No library
- * is: undici, and Node's client even with `insecureHTTPParser`, refuse odd bytes in header names, equal lengths sent twice and
- * bare LF after chunks. An answer that breaks the grammar is read, but its connection carries no further request.
+ * Reader of one answer of HTTP/1.x and the interim answers before it, as tolerant as RFC 9112 permits a client. No library
+ * is as tolerant: undici, and Node's client even with `insecureHTTPParser`, refuse odd bytes in header names, a length that
+ * is sent twice, and a bare LF after a chunk. An answer that breaks the grammar is read, but its connection carries no
+ * further request.
  */
 export class AnswerReader {
   readonly #limits: AnswerLimits;
   #phase: Phase = "status_line";
-  /** Beginning of a line whose end is missing. */
+  /** Beginning of a line whose end has not arrived. */
   #held = "";
   #headBytes = 0;
   #interimBytes = 0;
@@ -36,7 +40,7 @@ export class AnswerReader {
   #fields = new HeaderFields();
   #isHeadWhole = false;
   #codings: readonly string[] = [];
-  /** Missing bytes of the counted body, or of the chunk. */
+  /** Number of bytes still to come of the chunk, or of a body with a length. */
   #remainingBytes = 0;
   #bodyBytes = 0;
   #keptBytes = 0;
@@ -105,7 +109,7 @@ export class AnswerReader {
     return this.#phase === "over" && this.#isWhole && !this.#isCut && this.#mayPersist;
   }
 
-  /** Reads the next bytes. With bytes behind the end of the answer the connection carries no further request. */
+  /** Reads the next bytes. If there are bytes after the end of the answer, the connection carries no further request. */
   feed(bytes: Buffer): void {
     this.#hasBegun = true;
     // One character per byte, so that positions are the same in both.
@@ -118,12 +122,12 @@ export class AnswerReader {
     if (at < bytes.length) this.#mayPersist = false;
   }
 
-  /** Ends the connection in order, which ends a body without a length (RFC 9112 section 6.3). */
+  /** Handles an orderly end of the connection, which ends a body without a length (RFC 9112 section 6.3). */
   end(): void {
     if (this.#phase === "until_close") this.#complete();
   }
 
-  /** Reads to the end of the line; returns the position behind it. */
+  /** Reads to the end of the line and returns the next position. */
   #readLine(text: string, at: number): number {
     const lineEnd = text.indexOf("\n", at);
     const next = lineEnd < 0 ? text.length : lineEnd + 1;
@@ -203,7 +207,10 @@ export class AnswerReader {
     else this.#expect("counted", framing.bytes);
   }
 
-  /** A final answer follows an interim one (RFC 9110 section 15.2). Endless interim answers would keep the process busy. */
+  /**
+   * Prepares for the answer after an interim one (RFC 9110 section 15.2). The total size of interim answers is bounded,
+   * because an endless series would keep the process busy.
+   */
   #endInterim(headBytes: number): void {
     this.#statusLine = null;
     this.#fields = new HeaderFields();
@@ -219,7 +226,7 @@ export class AnswerReader {
     if (bytes === 0) this.#endCount();
   }
 
-  /** Reads a part of the body; returns the position behind it. */
+  /** Reads a part of the body and returns the next position. */
   #readBody(bytes: Buffer, at: number): number {
     const part = this.#phase === "until_close" ? bytes.subarray(at) : bytes.subarray(at, at + this.#remainingBytes);
     const room = this.#limits.keepBytes - this.#keptBytes;
@@ -248,7 +255,8 @@ export class AnswerReader {
     if (digits === undefined) this.#fail("a chunk has no size");
     else if (/^0+$/.test(digits)) {
       // "A message body that uses the chunked transfer coding is incomplete if the zero-sized chunk that terminates the
-      // encoding has not been received" (RFC 9112 section 8). It was received, so that trailers decide nothing.
+      // encoding has not been received" (RFC 9112 section 8). The zero-sized chunk was received, so the answer is complete
+      // even if its trailers are not.
       this.#isWhole = true;
       this.#phase = "trailers";
     } else this.#expect("chunk", Number.parseInt(digits, 16));
@@ -284,7 +292,10 @@ function isInterim({ statusCode }: StatusLine): boolean {
   return statusCode >= 100 && statusCode < 200;
 }
 
-/** RFC 9112 section 9.3. The framing of HTTP/1.0 with Transfer-Encoding is faulty, so its connection is closed (section 6.1). */
+/**
+ * Returns whether the headers keep the connection open (RFC 9112 section 9.3). HTTP/1.0 with Transfer-Encoding has a faulty
+ * framing, so that its connection is closed (section 6.1).
+ */
 function isKeptOpen(statusLine: StatusLine, headers: AnswerHeaders): boolean {
   if (!statusLine.persists && headers.has("transfer-encoding")) return false;
   const options = listOf(headers, "connection");

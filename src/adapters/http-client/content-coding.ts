@@ -6,18 +6,17 @@ type Decoder = Gunzip | BrotliDecompress | Inflate | InflateRaw;
 /** Decoded body. `isCut`: `bytes` is the beginning of a longer one. */
 export type DecodedBody = { readonly bytes: Buffer; readonly isCut: boolean };
 
-// A body that broke off is decoded as far as it goes.
+// These options decode an incomplete body as far as it goes.
 const zlibOptions = { finishFlush: constants.Z_SYNC_FLUSH };
 const brotliOptions = { finishFlush: constants.BROTLI_OPERATION_FLUSH };
 
-/** Each coding costs a decoder, and a head has room for thousands of codings. curl and undici undo as many. */
+/** Maximum number of codings that are undone, the same as in curl and undici. Each one costs a decoder, and a head can name thousands. */
 const maxCodings = 5;
 
 /**
- * Undoes the codings of a body (RFC 9110 section 8.4.1), the last one first, and stops beyond `maxBytes` of each, so that a
- * small body cannot take much memory. Leaves bytes as they are if their coding is unknown or was not applied, because servers
- * name codings that they do not apply. A body with more than
- * five codings stays as it is.
+ * Undoes the codings of a body (RFC 9110 section 8.4.1), the last one first. The output of each decoder is limited to
+ * `maxBytes`, so that a small body cannot take much memory. Bytes stay as they are if their coding is unknown, or if the
+ * server named a coding without applying it. A body with more than five codings stays as it is.
  */
 export async function decodeBody(body: Buffer, codings: readonly string[], maxBytes: number): Promise<DecodedBody> {
   let decoded: DecodedBody = { bytes: body, isCut: false };

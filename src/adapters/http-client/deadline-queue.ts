@@ -1,11 +1,11 @@
 import type { Clock, Timer } from "../../ports/clock.ts";
 
-/** The time one poll has. `onOver` is called once, when it has run out. */
+/** Deadline of one poll. `onOver` is called once, at the deadline. */
 export type Deadline = { readonly atMonotonicMs: number; isOver: boolean; onOver: (() => void) | null };
 
 /**
- * Deadlines of one length: the first in is the first due, so one timer serves all. It costs an insertion and a removal
- * a poll where a timer or an abort signal each costs a third of the polls.
+ * Queue of deadlines of one length. The oldest deadline is the next one, so one timer serves all. A poll costs an insertion
+ * and a removal; with a timer or an abort signal for each, a third fewer polls are possible.
  */
 export class DeadlineQueue {
   readonly #clock: Clock;

@@ -4,25 +4,26 @@ import { buildConnector } from "undici";
 import type { ResolvedAddress } from "./name-resolver.ts";
 
 /**
- * How long one of several addresses may take before the next is tried. Node's own 250 ms give up every peer that is a slow
- * ocean away, and then the last address decides for all (nodejs/node#54359).
+ * Time after which the next of several addresses is tried. Node's default of 250 ms gives up every address of a distant
+ * peer, and then only the last one counts (nodejs/node#54359).
  */
 const addressAttemptMs = 2500;
-/** Less than that for each of many addresses, so that more have their turn; a lost SYN is sent again after a second. */
+/** Shortest time for one of many addresses. Long enough for a lost SYN, which is sent again after a second. */
 const addressAttemptMinMs = 1000;
 
 export type DiallerOptions = {
-  /** Never called for a literal address. Rejects with `DnsFailure`. */
+  /** Resolves a host name; never called for a literal address. Rejects with `DnsFailure`. */
   readonly resolve: (hostname: string) => Promise<readonly ResolvedAddress[]>;
-  /** For a connection with its TLS handshake. The look-up before has limits of its own and takes nothing of it. */
+  /** Time limit of a connection with its TLS handshake. The look-up before it has limits of its own and does not count. */
   readonly limitMs: number;
 };
 
 type Connect = (options: buildConnector.Options, callback: buildConnector.Callback) => Socket;
 
 /**
- * Makes the connections of one origin for undici: resolves the name, then tries its addresses in turn, families alternating
- * (RFC 8305 §4). The SNI is the name's, without a dot at its end, and the origin's last TLS session is resumed.
+ * Dials the connections of one origin for undici. Resolves the name, then tries its addresses in turn, with alternating
+ * families (RFC 8305 §4). The SNI is the name without a trailing dot. Connections resume the last TLS session of the
+ * origin.
  */
 export class OriginDialler {
   readonly #options: DiallerOptions;
@@ -51,7 +52,7 @@ export class OriginDialler {
     const connect = buildConnector({
       timeout: limitMs,
       allowH2: false,
-      // Node's own default is what an environment variable says.
+      // Set explicitly, because an environment variable can change Node's default.
       rejectUnauthorized: true,
       maxCachedSessions: 0,
       ...(this.#session === undefined ? {} : { session: this.#session }),
@@ -74,13 +75,13 @@ export class Dialling {
   #socket: Socket | null = null;
   #closedBy: Error | null = null;
 
-  /** What the dialler waits for: the name, an address that answers, or the TLS handshake. */
+  /** Stage of the dialling: it waits for the name, for an address that answers, or for the TLS handshake. */
   get stage(): "name" | "address" | "handshake" {
     if (this.#socket === null) return "name";
     return this.#socket.connecting ? "address" : "handshake";
   }
 
-  /** Gives it up; its callback is called with `error`. */
+  /** Gives the connection up and calls its callback with `error`. */
   close(error: Error): void {
     this.#closedBy = error;
     this.#socket?.destroy(error);
@@ -93,15 +94,15 @@ export class Dialling {
 }
 
 function attemptTimeoutMs(count: number, limitMs: number): number {
-  const shareMs = Math.max(limitMs / Math.max(count, 1), addressAttemptMinMs);
-  return Math.floor(Math.min(addressAttemptMs, shareMs, limitMs / 2));
+  const perAddressMs = Math.max(limitMs / Math.max(count, 1), addressAttemptMinMs);
+  return Math.floor(Math.min(addressAttemptMs, perAddressMs, limitMs / 2));
 }
 
-/** Hands out what was resolved before, and nothing else. */
+/** Returns a look-up function that only returns these addresses. */
 function lookupOf(addresses: readonly ResolvedAddress[]): LookupFunction {
   return (_hostname, { all }, done) => {
     const [first] = addresses;
-    // As any look-up does, when the caller has its socket.
+    // Answers in a later turn, like any look-up, when the caller has its socket.
     if (first === undefined || all === true) process.nextTick(done, null, [...addresses]);
     else process.nextTick(done, null, first.address, first.family);
   };

@@ -1,6 +1,9 @@
 import { descriptorShortage } from "./local-failure.ts";
 
-/** A name has no address, or its servers do not answer. `code` is the resolver's (`ENOTFOUND`, `ETIMEOUT`, …) or that of local trouble. */
+/**
+ * Error of a look-up: the name has no address, or its servers do not answer. `code` is the code of the resolver
+ * (`ENOTFOUND`, `ETIMEOUT`, …) or of local trouble.
+ */
 export class DnsFailure extends Error {
   readonly code: string;
   constructor(code: string, options?: ErrorOptions) {
@@ -10,10 +13,13 @@ export class DnsFailure extends Error {
   }
 }
 
-/** Without a file descriptor c-ares reports a refused connection, and getaddrinfo an unknown name or `EAI_AGAIN`. */
+/**
+ * Codes that may hide a shortage of file descriptors: c-ares then reports a refused connection, and getaddrinfo an unknown
+ * name or `EAI_AGAIN`.
+ */
 const maskedCodes = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN"]);
 
-/** Names the failure of a look-up: by its own code, unless that hides a shortage of file descriptors. */
+/** Returns the failure of a look-up, with its own code unless that hides a shortage of file descriptors. */
 export function dnsFailureOf(error: unknown): DnsFailure {
   if (error instanceof DnsFailure) return error;
   const { code: given } = error as { code?: unknown };

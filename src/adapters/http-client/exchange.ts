@@ -19,9 +19,9 @@ export type Answer = AnswerHead & {
 };
 
 /**
- * End of an exchange. `failure` is `not_started` if this machine failed and nothing was sent. It is `null` if the answer is
- * complete or cut, or has a status other than 2xx, which counts even if the rest is missing or malformed. Beside a failure
- * `answer` is a 2xx with a complete head, or `null`.
+ * End of an exchange. `failure` is `not_started` if this machine failed and nothing was sent. `failure` is `null` if the
+ * answer is complete or cut, or if its status is not 2xx, because such a status counts even if the rest is missing or
+ * malformed. If there is a failure, `answer` is a 2xx with a complete head, or `null`.
  */
 export type ExchangeEnd = { readonly staleness: Staleness } & (
   | { readonly answer: Answer; readonly failure: null }
@@ -29,9 +29,9 @@ export type ExchangeEnd = { readonly staleness: Staleness } & (
 );
 
 /**
- * Evidence that the peer saw nothing of the request, because it had closed the connection while it was idle. `not_sent`: the
- * connection broke before the request was written. `no_answer`: it had carried a request before and broke without a byte of
- * an answer.
+ * Evidence that the peer had closed an idle connection and has not seen the request. `not_sent`: the connection broke
+ * before the request was written. `no_answer`: the connection had carried a request before, and broke before the first byte
+ * of this answer.
  */
 export type Staleness = "none" | "not_sent" | "no_answer";
 
@@ -55,7 +55,7 @@ export class Exchange extends ReuseAwareHandler implements Dispatcher.DispatchHa
     this.#reader = new AnswerReader(limits);
   }
 
-  /** Ends the exchange and releases its connection; without effect on one that has ended. */
+  /** Ends the exchange and releases its connection. Does nothing if it has ended. */
   cut(failure: NetworkFailure): void {
     this.#finish(failure, "none");
     this.#controller?.abort(over);
@@ -74,13 +74,13 @@ export class Exchange extends ReuseAwareHandler implements Dispatcher.DispatchHa
     else this.#isReused = this.link?.begin(this.#reader).isReused ?? false;
   }
 
-  /** Required by undici, which only sees answers that `HttpConnection` makes. */
+  /** Required by undici. The answer that undici sees is made by `HttpConnection`, so nothing is read from it. */
   onResponseStart(): void {}
 
   onResponseData(): void {}
 
   onResponseEnd(): void {
-    // The reader is over, so that its answer is complete or has a fault.
+    // The reader is over: its answer is complete, or has a fault that replaces this failure.
     this.#finish(unfinished, "none");
   }
 

@@ -1,4 +1,4 @@
-/** More wait for a slot than may, or the wait took too long. */
+/** Error of a wait for a slot: too many wait already, or the wait took too long. */
 export class SlotsFull extends Error {}
 
 export type SlotLimits = {
@@ -12,8 +12,8 @@ export type SlotLimits = {
 type Waiter = { readonly start: () => void };
 
 /**
- * A bounded number of slots, of which one group may hold only a few, so that a group that needs many does not hold up one
- * that needs few. Waiting groups take turns.
+ * Bounded number of slots. One group may hold only a few of them, so that a group with many requests does not delay the
+ * others. Waiting groups take turns.
  */
 export class FairSlots {
   readonly #limits: SlotLimits;
@@ -27,7 +27,10 @@ export class FairSlots {
     this.#limits = limits;
   }
 
-  /** Resolves in a slot of the group with what gives it back, which may be called more than once; rejects with `SlotsFull`. */
+  /**
+   * Acquires a slot for the group and resolves with the function that releases it. That function may be called more than
+   * once. Rejects with `SlotsFull`.
+   */
   async acquire(group: string): Promise<() => void> {
     if (this.#hasCapacity(group)) this.#take(group);
     else await this.#wait(group);

@@ -2,9 +2,9 @@ import { DnsFailure, dnsFailureOf } from "./dns-failure.ts";
 import { localFailureCodeOf } from "./local-failure.ts";
 import type { AddressRecord } from "./name-servers.ts";
 
-/** After addresses of one family have come, those of the other have this long (the Resolution Delay of RFC 8305 §3). */
+/** Time for the addresses of the other family once those of one family have arrived (Resolution Delay, RFC 8305 §3). */
 const afterAddressesMs = 50;
-/** After an answer without addresses the other has longer, because there is nothing to dial yet. */
+/** Time for the answer of the other family after an answer without addresses. Longer, because there is nothing to dial yet. */
 const afterNothingMs = 1000;
 
 type Answer = { readonly records: readonly AddressRecord[]; readonly failure: DnsFailure | null };
@@ -12,13 +12,13 @@ type Answer = { readonly records: readonly AddressRecord[]; readonly failure: Dn
 export type GatheredAddresses = {
   /** Records that have arrived when the wait ends. Rejects with `DnsFailure` if there are none. */
   readonly usable: Promise<readonly AddressRecord[]>;
-  /** Every record, once both questions have ended, which a server that never answers delays by many seconds. Never rejects. */
+  /** All records, when both questions have ended. A server that never answers delays this by many seconds. Never rejects. */
   readonly all: Promise<readonly AddressRecord[]>;
 };
 
 /**
- * Waits for the A and the AAAA records of a name, asked at the same time. A resolver that swallows one of the two questions
- * costs 50 ms if the other has an address, a second if it has none, and `limitMs` if it swallows both.
+ * Waits for the A and AAAA records of a name, which are requested at the same time. A resolver that swallows one of the two
+ * questions costs 50 ms if the other has an address, a second if it has none, and `limitMs` if it swallows both.
  */
 export function gatherAddresses(questions: readonly Promise<readonly AddressRecord[]>[], limitMs: number): GatheredAddresses {
   const { promise: usable, resolve, reject } = Promise.withResolvers<readonly AddressRecord[]>();
@@ -51,7 +51,7 @@ export function gatherAddresses(questions: readonly Promise<readonly AddressReco
   return { usable, all: Promise.all(noted).then(recordsNow) };
 }
 
-/** Of several failures the one that says most. A question without an answer has timed out. */
+/** Returns the most informative of several failures. A question without an answer has timed out. */
 function failureOf(answers: readonly (Answer | null)[]): DnsFailure {
   const failures = answers.map((answer) => (answer === null ? new DnsFailure("ETIMEOUT") : (answer.failure ?? new DnsFailure("ENODATA"))));
   return (

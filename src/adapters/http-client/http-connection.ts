@@ -4,8 +4,8 @@ import type { AnswerReader } from "./answer-reader.ts";
 import { UnaskedAnswer } from "./network-failure.ts";
 
 /**
- * Longest use of a connection, even if the peer offers to keep it longer. Together with an answer of the name servers that is
- * 5 s old it makes the pools follow a name that moved within a minute.
+ * Longest use of a connection, even if the peer offers to keep it longer. With addresses cached for 5 s, the pools follow a
+ * name to a new address within a minute.
  */
 export const maxConnectionAgeMs = 50_000;
 /** Jitter, so that connections that were made together do not end together. */
@@ -15,11 +15,11 @@ const staysOpen = Buffer.from("HTTP/1.1 204 No Content\r\n\r\n");
 const closes = Buffer.from("HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n");
 
 /**
- * One connection of an undici client. undici writes the requests and keeps the connection, but its parser never reads the
- * peer's bytes. The reader of the current request does. Once it is over, undici reads a short answer made here, which keeps or
- * closes the connection. It closes after an answer that broke the grammar or had bytes behind it, so that no other request
- * reads those bytes; after a 5xx, because the name may have moved to another peer; and at its greatest age, for which undici
- * has no limit.
+ * One connection of an undici client. undici writes the requests and keeps the connection, but the reader of the current
+ * request reads the bytes of the peer. When the reader is over, undici's parser reads a short answer that is made here and
+ * that keeps or closes the connection. The connection is closed after an answer that broke the grammar or had bytes after
+ * its end, so that no other request reads those bytes; after a 5xx, because the name may have moved to another peer; and at
+ * its maximum age, because undici has no such limit.
  */
 export class HttpConnection {
   #reader: AnswerReader | null = null;
@@ -47,7 +47,7 @@ export class HttpConnection {
     socket.once("close", () => clearTimeout(timer));
   }
 
-  /** Gives `reader` the answer to the request that is written next. `isReused`: the connection has carried a request before. */
+  /** Passes the answer of the next request to `reader`. `isReused`: the connection has carried a request before. */
   begin(reader: AnswerReader): { readonly isReused: boolean } {
     this.#reader = reader;
     this.#requestCount += 1;
@@ -57,7 +57,8 @@ export class HttpConnection {
   #take(bytes: Buffer, socket: Socket): Buffer | null {
     const reader = this.#reader;
     if (reader === null) {
-      // Without an error undici moves the requests that wait to another connection. A fresh one would be spoken to again.
+      // A used connection is closed without an error, so that undici moves waiting requests to another one. On a fresh
+      // connection the error ends the request, because the peer would speak first on every further one too.
       socket.destroy(this.#requestCount === 0 ? new UnaskedAnswer() : undefined);
       return null;
     }

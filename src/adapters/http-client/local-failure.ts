@@ -1,7 +1,7 @@
 import { closeSync, openSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 
-/** Codes of errors by which this process or machine, and no peer, ended a connection or a look-up. */
+/** Error codes of connections and look-ups that failed because of this process or machine, not because of a peer. */
 const localCodes: ReadonlySet<string> = new Set([
   "EMFILE",
   "ENFILE",
@@ -14,14 +14,14 @@ const localCodes: ReadonlySet<string> = new Set([
   "EBUSY",
 ]);
 
-/** Such an error says nothing of the peer either: another address of it may be reachable. */
+/** Error codes of an address without a route. They are no evidence about the peer, because another of its addresses may be reachable. */
 const routeCodes: ReadonlySet<string> = new Set(["ENETUNREACH", "EHOSTUNREACH", "EAFNOSUPPORT"]);
 
 type SystemError = { readonly code?: unknown; readonly cause?: unknown; readonly address?: unknown };
 
 /**
- * Returns the code of the local trouble because of which nothing left this machine: no file descriptor, no memory, no port,
- * a full queue of our own. `null` if the peer, or the way to it, had any part in the failure.
+ * Returns the code of the local trouble that kept a request on this machine: no file descriptor, memory or port, or a full
+ * local queue. `null` if the peer or the network took part in the failure.
  */
 export function localFailureCodeOf(error: unknown): string | null {
   const errors = leavesOf(error);
@@ -30,8 +30,8 @@ export function localFailureCodeOf(error: unknown): string | null {
 }
 
 /**
- * Returns `EMFILE` or `ENFILE` if this process can open no file now, else `null`. Name resolution reports that as a refused
- * connection or an unknown name.
+ * Returns `EMFILE` or `ENFILE` if this process can open no file now, else `null`. Name resolution reports such a shortage
+ * as a refused connection or an unknown name.
  */
 export function descriptorShortage(): string | null {
   try {
@@ -43,7 +43,7 @@ export function descriptorShortage(): string | null {
   }
 }
 
-/** An attempt at several addresses fails with one error for each. */
+/** Returns the innermost errors. An attempt at several addresses fails with one error for each. */
 function leavesOf(error: unknown): readonly SystemError[] {
   if (error instanceof AggregateError && error.errors.length > 0) return error.errors.flatMap(leavesOf);
   const { code, cause } = error as SystemError;
@@ -58,7 +58,7 @@ function isWithoutRoute(error: SystemError): boolean {
   return typeof error.code === "string" && (routeCodes.has(error.code) || isMissingIpv6(error));
 }
 
-/** A machine without IPv6 has no address to dial an IPv6 one from, which Linux reports as if no port were left. */
+/** Whether the error means that the machine has no IPv6: Linux then reports an IPv6 address as if no local port were free. */
 function isMissingIpv6({ code, address }: SystemError): boolean {
   return code === "EADDRNOTAVAIL" && typeof address === "string" && address.includes(":") && !hasIpv6();
 }

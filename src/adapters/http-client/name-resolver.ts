@@ -1,4 +1,5 @@
 import { lookup } from "node:dns/promises";
+import { LRUCache } from "lru-cache";
 import { DnsFailure, dnsFailureOf } from "./dns-failure.ts";
 import { FairSlots, SlotsFull } from "./fair-slots.ts";
 import { gatherAddresses } from "./gathered-addresses.ts";
@@ -7,10 +8,13 @@ import type { AddressRecord, NameServersOptions } from "./name-servers.ts";
 
 export type ResolvedAddress = { readonly address: string; readonly family: 4 | 6 };
 
-/** The time one look-up has, from its questions on. The exchanges that need it have at least twice as much. */
+/** Time limit of one look-up, from its first question. An exchange that waits for it has at least twice as long. */
 const lookUpLimitMs = 5000;
 const slotLimits = { total: 64, perGroup: 4, waiting: 10_000, maxWaitMs: 5000 };
-/** Questions that run on though their look-up has ended. Beyond them a look-up keeps its slot until its questions end. */
+/**
+ * Maximum number of look-ups that have released their slot while their questions still run. A further one keeps its slot
+ * until its questions end.
+ */
 const maxStragglers = 1000;
 const minTtlSeconds = 5;
 const maxTtlSeconds = 60;
@@ -19,16 +23,16 @@ const cacheEntries = 10_000;
 type Cached = { readonly addresses: readonly ResolvedAddress[]; readonly untilMonotonicMs: number };
 
 /**
- * Resolves names by asking the name servers itself, A and AAAA at the same time: `dns.lookup` serves two names at a time for
- * the whole process, so that a few dead domains would hold up every other, and returns nothing before both answers. Bounded,
- * cached by TTL (5 to 60 s), one look-up of a name at a time.
+ * Resolves names through the name servers, with A and AAAA questions at the same time. `dns.lookup` is not used: it serves
+ * two names at a time for the whole process, so that a few dead domains would delay all others, and it returns nothing
+ * before both answers. Look-ups are bounded, one at a time for each name, and cached by TTL (5 to 60 s).
  */
 export class NameResolver {
   readonly #nameServers: NameServers;
-  readonly #cache = new Map<string, Cached>();
-  /** Look-ups that the name servers are asked for, by name: any group shares them. */
+  readonly #cache = new LRUCache<string, Cached>({ max: cacheEntries });
+  /** Look-ups under way, by name. All groups share them. */
   readonly #asked = new Map<string, Promise<readonly ResolvedAddress[]>>();
-  /** Look-ups that wait for a slot, by group and name: no group waits for the turn of another. */
+  /** Look-ups that wait for a slot, by group and name, because each group waits for its own turn. */
   readonly #waiting = new Map<string, Promise<readonly ResolvedAddress[]>>();
   readonly #slots = new FairSlots(slotLimits);
   readonly #monotonicMs: () => number;
@@ -40,8 +44,9 @@ export class NameResolver {
   }
 
   /**
-   * The addresses of the name, taken as absolute; rejects with `DnsFailure`, within 10 s. Of a name whose A or AAAA records
-   * keep the look-up waiting, the others. `group`: on whose behalf; at most 4 of a group's look-ups run at once.
+   * Resolves with the addresses of a name, which is taken as absolute. If the A or the AAAA records do not arrive in time,
+   * resolves with the others. Rejects with `DnsFailure` within 10 s. At most 4 look-ups of one `group` run at the same
+   * time.
    */
   resolve(hostname: string, group: string = hostname): Promise<readonly ResolvedAddress[]> {
     const name = hostname.toLowerCase().replace(/\.$/, "");
@@ -70,14 +75,14 @@ export class NameResolver {
     }
   }
 
-  /** Fails what is being asked and what waits. */
+  /** Fails all look-ups that run or wait. */
   close(): void {
     this.#nameServers.close();
   }
 
   async #lookUpInTurn(name: string, group: string): Promise<readonly ResolvedAddress[]> {
     const release = await this.#slots.acquire(group).catch((error: unknown) => {
-      // Nothing was asked: the fault is this process's queue, and not the name's.
+      // No question was sent: the queue of this process is at fault, not the name.
       throw error instanceof SlotsFull ? new DnsFailure("EBUSY", { cause: error }) : error;
     });
     // Another group may have asked meanwhile.
@@ -91,14 +96,17 @@ export class NameResolver {
     return asked;
   }
 
-  /** The answer that is cached or on its way; `null` if the name servers have to be asked. */
+  /** Returns the cached answer or the look-up under way; `null` if the name servers must be asked. */
   #known(name: string): Promise<readonly ResolvedAddress[]> | null {
-    const cached = this.#cache.get(name);
+    const cached = this.#cache.peek(name);
     if (cached !== undefined && cached.untilMonotonicMs > this.#monotonicMs()) return Promise.resolve(cached.addresses);
     return this.#asked.get(name) ?? null;
   }
 
-  /** Gives its slot up with the addresses, so that a server that swallows questions does not keep it. */
+  /**
+   * Looks a name up. Releases the slot as soon as there are addresses, so that a server that swallows the other question
+   * does not occupy it.
+   */
   async #lookUp(name: string, release: () => void): Promise<readonly ResolvedAddress[]> {
     const { usable, all } = gatherAddresses([this.#nameServers.ask(name, 4), this.#nameServers.ask(name, 6)], lookUpLimitMs);
     let isRunning = true;
@@ -109,7 +117,7 @@ export class NameResolver {
       isRunning = false;
       this.#stragglers -= 1;
       release();
-      // What came late completes the answer that was used before it.
+      // Records that arrived late complete the cached answer.
       if (kept !== null && this.#cache.get(name) === kept) this.#keep(name, records);
     });
     try {
@@ -128,9 +136,6 @@ export class NameResolver {
     const ttlSeconds = Math.min(Math.max(Math.min(...records.map((record) => record.ttlSeconds)), minTtlSeconds), maxTtlSeconds);
     const addresses = records.map(({ address, family }) => ({ address, family }));
     const cached = { addresses, untilMonotonicMs: this.#monotonicMs() + ttlSeconds * 1000 };
-    this.#cache.delete(name);
-    const oldest = this.#cache.size >= cacheEntries ? this.#cache.keys().next() : null;
-    if (oldest !== null && oldest.done !== true) this.#cache.delete(oldest.value);
     this.#cache.set(name, cached);
     return cached;
   }

@@ -5,24 +5,24 @@ import { SystemFile } from "./system-file.ts";
 export type AddressRecord = { readonly address: string; readonly family: 4 | 6; readonly ttlSeconds: number };
 
 export type NameServersOptions = {
-  /** Addresses with an optional port; empty: the system's. */
+  /** Addresses of name servers with an optional port. An empty list means the servers of the system. */
   readonly servers: readonly string[];
   readonly monotonicMs?: () => number;
   /** Where the system names its servers. */
   readonly systemFile?: SystemFile;
-  /** What asks the system's servers. c-ares reads them when it is created, and never again. */
+  /** Creates a resolver of the system's servers. A resolver reads the configuration of the system only when it is created. */
   readonly createResolver?: () => Resolver;
 };
 
 const queryLimits = { timeout: 2000, tries: 2 };
 const renewAfterMs = 10_000;
-/** The server has answered: there is no such name, or it has no such record. */
+/** Codes of an answer of the server: the name does not exist, or has no such record. */
 const answerCodes = new Set(["ENOTFOUND", "ENODATA"]);
 
 /**
- * Asks the name servers through c-ares, which never reads the hosts file. The resolver is replaced when every question of
- * 10 s has failed (its sockets may be bound to an address that this machine no longer has) and when the system's
- * configuration was changed. Questions to the resolver before run on.
+ * Asks the name servers through c-ares, which does not read the hosts file. Replaces the resolver when the configuration of
+ * the system has changed. Also replaces it when all questions of 10 s have failed, because its sockets may be bound to an
+ * address that the machine has lost. Questions to the replaced resolver run on.
  */
 export class NameServers {
   readonly #options: NameServersOptions;
@@ -31,7 +31,7 @@ export class NameServers {
   readonly #running = new Map<Resolver, number>();
   #resolver: Resolver;
   #mark: string;
-  /** When the resolver last had an answer, or was created. */
+  /** Time of the resolver's last answer, or of its creation. */
   #goodAtMs: number;
   #isClosed = false;
 
@@ -44,7 +44,7 @@ export class NameServers {
     this.#resolver = this.#create();
   }
 
-  /** The A (4) or AAAA (6) records of a name, which is taken as absolute; rejects with `DnsFailure`. */
+  /** Resolves with the A (4) or AAAA (6) records of a name, which is taken as absolute. Rejects with `DnsFailure`. */
   async ask(name: string, family: 4 | 6): Promise<readonly AddressRecord[]> {
     if (this.#isClosed) throw new DnsFailure("ECANCELLED");
     this.#followSystem();
@@ -64,7 +64,7 @@ export class NameServers {
     }
   }
 
-  /** Counts questions that were given up as failed, though the resolver still waits for their answers. */
+  /** Counts a question as failed because the caller gave it up; the resolver may still wait for its answer. */
   noteTimeout(): void {
     this.#noteFailure(this.#resolver);
   }

@@ -3,7 +3,10 @@ import { DnsFailure } from "./dns-failure.ts";
 /** Classes of failures between a request and its complete answer. */
 export type NetworkFailureCode = "timeout" | "connect" | "reset" | "tls" | "dns" | "protocol" | "blocked_address";
 
-/** Failure of an exchange. `detail` never quotes the request or the answer. `permanent`: the address is refused as it is written. */
+/**
+ * Failure of an exchange. `detail` never quotes the request or the answer. `permanent`: the URL itself is refused, so a
+ * retry is pointless.
+ */
 export type NetworkFailure = {
   readonly kind: "failed";
   readonly code: NetworkFailureCode;
@@ -11,7 +14,10 @@ export type NetworkFailure = {
   readonly permanent: boolean;
 };
 
-/** Error of an address that is refused, so that nothing was connected. `permanent`: the host itself is refused, not an answer of its name servers. */
+/**
+ * Error of a connection that was not made, because its address is refused. `permanent`: the host itself is refused, not an
+ * address that its name servers returned.
+ */
 export class BlockedAddress extends Error {
   readonly permanent: boolean;
 
@@ -22,7 +28,7 @@ export class BlockedAddress extends Error {
   }
 }
 
-/** Error of a connection that was not made; `cause` has the reason. `isTls`: the connection was to have TLS. */
+/** Error of a connection that was not made; `cause` has the reason. `isTls`: the connection would have used TLS. */
 export class ConnectFailure extends Error {
   readonly isTls: boolean;
 
@@ -33,7 +39,7 @@ export class ConnectFailure extends Error {
   }
 }
 
-/** Error of a peer that speaks before it gets a request, so that its bytes answer none. */
+/** Error of a peer that sends bytes before it has received a request. */
 export class UnaskedAnswer extends Error {
   constructor() {
     super("bytes came before the request was sent");
@@ -62,12 +68,12 @@ export function networkFailureOf(error: unknown): NetworkFailure {
   return failure("connect", `no connection (${code})`);
 }
 
-/** Returns the failure of an answer that is not HTTP/1.x. `reason` quotes nothing of it. */
+/** Returns the failure of an answer that is not HTTP/1.x. `reason` never quotes the answer. */
 export function protocolFailure(reason: string): NetworkFailure {
   return failure("protocol", `the answer is not HTTP as it should be: ${reason}`);
 }
 
-/** Returns the failure of an exchange whose time ran out at `stage`. A look-up that ran out is a failure of the name servers. */
+/** Returns the failure of an exchange whose time ran out at `stage`. A look-up without an answer is a failure of the name servers. */
 export function timeoutFailure(timeoutMs: number, stage: "name" | "address" | "handshake" | "answer"): NetworkFailure {
   if (stage === "name") return networkFailureOf(new DnsFailure("ETIMEOUT"));
   const missing = { address: "no connection", handshake: "no end of the TLS handshake", answer: "no complete answer" }[stage];
@@ -83,7 +89,7 @@ function failure(code: NetworkFailureCode, detail: string, permanent = false): N
   return { kind: "failed", code, detail, permanent };
 }
 
-/** Returns the first error of an attempt at several addresses, which fails with one error for each. */
+/** Returns the first error of an attempt at several addresses. Such an attempt fails with one error for each address. */
 function firstErrorOf(error: unknown): object {
   if (error instanceof AggregateError && error.errors.length > 0) return firstErrorOf(error.errors[0]);
   return typeof error === "object" && error !== null ? error : new Error(String(error));

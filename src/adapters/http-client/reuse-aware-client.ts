@@ -17,8 +17,8 @@ export abstract class ReuseAwareHandler {
 }
 
 /**
- * Client that gives its handlers their connection, which undici does not. It has one connection, because it has one request at
- * a time.
+ * Client that gives each handler access to its connection; undici itself gives none. The client has a single connection,
+ * because it has one request at a time.
  */
 export class ReuseAwareClient extends Client {
   readonly #link: ClientLink;
@@ -58,7 +58,7 @@ export class ClientLink {
     return this.#dialling instanceof Dialling ? this.#dialling.stage : null;
   }
 
-  /** Gives `reader` the answer to the request that is written next. To be called once, from `onRequestStart`. */
+  /** Passes the answer of the next request to `reader`. To be called once, from `onRequestStart`. */
   begin(reader: AnswerReader): { readonly isReused: boolean } {
     if (this.#connection === null) throw new Error("a request is written on a connection");
     return this.#connection.begin(reader);

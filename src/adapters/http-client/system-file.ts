@@ -2,7 +2,7 @@ import { readFileSync, statSync } from "node:fs";
 
 const lookEveryMs = 100;
 
-/** A small configuration file of the system that may be written or replaced at any time. An absent one reads as empty. */
+/** Small configuration file of the system. It may be written or replaced at any time. An absent file is read as empty. */
 export class SystemFile {
   readonly #path: string;
   readonly #monotonicMs: () => number;
@@ -15,7 +15,7 @@ export class SystemFile {
     this.#monotonicMs = monotonicMs;
   }
 
-  /** Another text after every change of the file. Looks at the disk at most ten times a second. */
+  /** Text that differs after every change of the file. Reads the disk at most ten times a second. */
   get mark(): string {
     const nowMs = this.#monotonicMs();
     if (nowMs - this.#lookedAtMs < lookEveryMs) return this.#mark;
@@ -26,7 +26,7 @@ export class SystemFile {
     return mark;
   }
 
-  /** Its lines without comments (`#` or `;` and what follows), each as its words. */
+  /** Lines of the file as lists of words, without comments (from `#` or `;` on). */
   get lines(): readonly (readonly string[])[] {
     const { mark } = this;
     if (this.#text === null) this.#text = mark === "" ? "" : textOf(this.#path);

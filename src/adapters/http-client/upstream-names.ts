@@ -5,7 +5,7 @@ import type { ResolvedAddress } from "./name-resolver.ts";
 import { SystemFile } from "./system-file.ts";
 
 export type UpstreamNamesOptions = {
-  /** Name servers, as `NameResolver` takes them; empty: the system's. */
+  /** Addresses of name servers. An empty list means the servers of the system. */
   readonly servers: readonly string[];
   readonly resolver?: NameResolver;
   readonly hostsFile?: SystemFile;
@@ -18,14 +18,14 @@ const loopback: readonly ResolvedAddress[] = [
   { address: "127.0.0.1", family: 4 },
   { address: "::1", family: 6 },
 ];
-/** The server has answered, and another name of the search list may exist. */
+/** Codes of an answer after which the next name of the search list is tried. */
 const unknownCodes = new Set(["ENOTFOUND", "ENODATA", "ESERVFAIL"]);
 const maxNdots = 15;
 
 /**
- * The names of upstreams, which the operator chooses and which may be private: the hosts file first, then the name servers,
- * with the system's search list (resolv.conf(5)), as getaddrinfo has it. getaddrinfo itself waits for both A and AAAA, and
- * serves two names at a time.
+ * Resolves the names of upstreams. The operator chooses them and they may be private, so the hosts file comes first, then
+ * the name servers with the search list of the system (resolv.conf(5)), as in getaddrinfo. getaddrinfo itself is not used:
+ * it waits for both A and AAAA, and serves two names at a time.
  */
 export class UpstreamNames {
   readonly #resolver: NameResolver;
@@ -38,7 +38,7 @@ export class UpstreamNames {
     this.#resolver = options.resolver ?? new NameResolver({ servers: options.servers, systemFile: this.#systemFile });
   }
 
-  /** The addresses of a name, which is absolute if it ends in a dot; rejects with `DnsFailure`. */
+  /** Resolves with the addresses of a name, which is absolute if it ends in a dot. Rejects with `DnsFailure`. */
   async resolve(hostname: string): Promise<readonly ResolvedAddress[]> {
     const name = hostname.toLowerCase();
     const bare = name.replace(/\.$/, "");
@@ -71,7 +71,7 @@ export class UpstreamNames {
     });
   }
 
-  /** A name with at least `ndots` dots is tried as absolute first, and any other last. */
+  /** Returns the names to try. A name with at least `ndots` dots is tried as absolute first, any other name last. */
   #candidatesFor(name: string): readonly string[] {
     let search: readonly string[] = [];
     let ndots = 1;

@@ -11,7 +11,7 @@ export const upstreamKinds: readonly [UpstreamKind, ...UpstreamKind[]] = [legacy
 export type PolyaiConfig = {
   /** Name of one of the kinds. */
   readonly kind: string;
-  /** Free text: it is given per project. http or https; may have a path, and a slash at its end. */
+  /** http or https URL, which may have a path and a trailing slash. Free text, because each project has its own. */
   readonly baseUrl: string;
   readonly credential: string;
   readonly agentId?: string | null;
@@ -23,21 +23,21 @@ export type PolyaiConfig = {
 };
 
 export type StatusRequest = Pick<UpstreamKind, "statusOf"> & {
-  /** Without a dot at the end of the host name. */
+  /** Origin without a trailing dot of the host name. */
   readonly origin: string;
-  /** The host as it is written: a name with a dot at its end is absolute, and no search domain is added to it. */
+  /** Host as it is written. A trailing dot makes the name absolute, so that no search domain is added. */
   readonly lookupName: string;
   readonly headers: Readonly<Record<string, string>>;
   /** With the query, if there is one. */
   pathOf(callSid: string): string;
 };
 
-// RFC 9110 §5.5 without obs-text, which no credential has.
+// Header value of RFC 9110 §5.5, without obs-text because no credential has any.
 const headerValue = /^[\x20-\x7e]+$/;
 
 /**
- * Returns the request for a call's status. Throws `StartupError` for an unknown kind, and for a base URL or a credential
- * that cannot be sent; it repeats neither.
+ * Returns the request for a call's status. Throws `StartupError` for an unknown kind, and for a base URL or credential that
+ * cannot be sent. The error contains neither of them.
  */
 export function statusRequestOf(config: PolyaiConfig, kinds: readonly UpstreamKind[] = upstreamKinds): StatusRequest {
   const kind = kinds.find(({ name }) => name === config.kind);

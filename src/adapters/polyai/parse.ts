@@ -6,13 +6,13 @@ import { headerOf } from "../http-client/answer-head.ts";
 import type { AnswerHead, AnswerHeaders } from "../http-client/answer-head.ts";
 import type { UpstreamKind, UpstreamStatus } from "../../ports/upstream-kind.ts";
 
-/** Maximal length of the body of an answer, before and after decoding. */
+/** Maximum length of the body of an answer, before and after decoding. */
 export const answerMaxBytes = 64 * 1024;
 
-/** Maximal length of a status: no API has a longer word for a call, and a longer one would not fit into a webhook. */
+/** Maximum length of a status. No API has a longer word, and a longer one would not fit into a webhook. */
 const statusMaxLength = 128;
 
-/** Unknown keys are ignored, and a reason that is no text must not hide a status that ends the call. */
+/** Body with a status. Unknown keys are ignored, and so is a reason that is not text, because the status must count. */
 const statusBody = z.looseObject({ status: z.string(), reason: z.string().catch("") });
 
 /** Reads `{"status", "reason"}`, the body of both APIs of PolyAI; `null` if it has no status. */
@@ -21,12 +21,7 @@ export function readStatus(body: unknown): UpstreamStatus | null {
   return parsed.success ? parsed.data : null;
 }
 
-/** Returns the observation of an answer of any kind. No answer makes it throw. */
-export function observeAnswer(head: AnswerHead, body: string, nowMs: number): Observation {
-  return observeHead(head, nowMs) ?? observeBody(body, readStatus);
-}
-
-/** Returns the observation of a head; `null` for a 200, whose body decides. */
+/** Returns the observation of a head; `null` for a 200, because its body decides. */
 export function observeHead({ statusCode, headers }: AnswerHead, nowMs: number): Observation | null {
   switch (statusCode) {
     case 200:
@@ -69,7 +64,10 @@ function failed(code: PollFailureCode, detail: string): Observation {
   return { kind: "failed", code, detail };
 }
 
-/** Replaces half surrogate pairs and NUL, which no text column holds: a stored status must equal that of the next poll. */
+/**
+ * Replaces half surrogate pairs and NUL, which no text column can hold. Otherwise a stored status would differ from that of
+ * the next poll.
+ */
 function storable(text: string): string {
   return text.toWellFormed().replaceAll("\u0000", "\ufffd");
 }

@@ -31,7 +31,10 @@ const connectionOptions = {
   headersTimeout: 0,
   bodyTimeout: 0,
 };
-/** Classes of polls. An answer that is not HTTP counts as one that is not JSON. No address of a source is refused. */
+/**
+ * Classes of failed polls. An answer that is not HTTP counts as not JSON. `blocked_address` never occurs, because no
+ * address of a source is refused.
+ */
 const pollFailureCodes: Readonly<Record<NetworkFailureCode, PollFailureCode>> = {
   timeout: "timeout",
   connect: "connect",
@@ -43,7 +46,7 @@ const pollFailureCodes: Readonly<Record<NetworkFailureCode, PollFailureCode>> = 
 };
 const answerLimits = { bodyMaxBytes: answerMaxBytes, keepBytes: answerMaxBytes };
 
-/** A source over one pool of HTTP/1.1 connections. A poll, its second try included, takes at most 10 s. */
+/** Source behind one pool of HTTP/1.1 connections. A poll takes at most 10 s, its second try included. */
 export class PolyaiSource implements CallSource {
   readonly #clock: Clock;
   readonly #request: StatusRequest;
@@ -57,8 +60,8 @@ export class PolyaiSource implements CallSource {
   #lastDate: { readonly text: string | null; readonly atMs: number | null } = { text: null, atMs: null };
 
   /**
-   * Throws `StartupError` for a config no request can be made of. `names` stays open when the source is closed; without it the
-   * source resolves names by itself, through the system's name servers.
+   * Throws `StartupError` if no request can be made from the config. `names` is shared and stays open when the source is
+   * closed. If it is `null`, the source creates its own for the name servers of the system.
    */
   constructor(config: PolyaiConfig, clock: Clock, names: UpstreamNames | null = null) {
     this.#clock = clock;
@@ -95,14 +98,20 @@ export class PolyaiSource implements CallSource {
     this.#ownNames?.close();
   }
 
-  /** Hundreds of answers in a row have the same date: it has whole seconds. */
+  /**
+   * Returns the date of an answer. Parses it only if it differs from the last one, because hundreds of answers in a row
+   * have the same whole second.
+   */
   #dateOf(headers: AnswerHeaders, nowMs: number): number | null {
     const text = headerOf(headers, "date");
     if (text !== this.#lastDate.text) this.#lastDate = { text, atMs: upstreamDateOf(headers, nowMs) };
     return this.#lastDate.atMs;
   }
 
-  /** Repeats a request that met a connection closed while idle. One that was written takes another token. */
+  /**
+   * Sends a request, and sends it once more if its connection had been closed while idle. If the request was written, the
+   * repetition takes another token of the rate.
+   */
   async #askTwiceAtMost(path: string, deadline: Deadline, takeToken: () => boolean): Promise<ExchangeEnd> {
     const end = await this.#ask(this.#pool, path, deadline);
     if (end.staleness === "none" || this.#pool.destroyed || deadline.isOver) return end;
@@ -126,7 +135,7 @@ export class PolyaiSource implements CallSource {
   }
 }
 
-/** Returns the observation of a poll. A status other than 200 needs no more than its head. */
+/** Returns the observation of a poll. For a status other than 200 the head suffices. */
 async function observationOf(
   { answer, failure }: ExchangeEnd,
   { statusOf }: StatusRequest,

@@ -6,6 +6,8 @@ import type {
   ClaimedRun,
   IdempotencyClaim,
 } from "../../ports/stores/idempotency-store.ts";
+import { operationFlows } from "../sql/operation-flows.ts";
+import type { OperationFlow } from "../sql/operation-flows.ts";
 import { insertStoredAnswer } from "../sql/registration/stored-answers.ts";
 import type { Transaction } from "./connection/transaction.ts";
 import { claimManualRetry, createTest } from "./deliveries/claims.ts";
@@ -15,30 +17,34 @@ import { registerWatches } from "./registration/register-watches.ts";
 import * as secrets from "./registration/secrets.ts";
 import * as storedAnswers from "./registration/stored-answers.ts";
 
-/** Runs a claimed operation in a transaction of this instance, whose token it receives. */
-export type RunClaimed = <Result>(work: (tx: Transaction, token: number) => Promise<ClaimedRun<Result>>) => Promise<ClaimedRun<Result>>;
+/** Runs a claimed operation in a transaction of this instance, and passes it the token of the instance. `cost`: see `operationFlows`. */
+export type RunClaimed = <Result>(
+  cost: number,
+  work: (tx: Transaction, token: number) => Promise<ClaimedRun<Result>>,
+) => Promise<ClaimedRun<Result>>;
 
 /** Returns the claimable operations under one claim, each as the work of one transaction. */
 export function operationsUnderKey(claim: IdempotencyClaim, run: RunClaimed): ClaimedOperations {
   const claimed =
     <Request, Result>(
+      { costOf }: OperationFlow<[Request], Result>,
       operation: (tx: Transaction, token: number, request: Request) => Promise<Result>,
     ): ClaimedOperation<Request, Result> =>
     (request, draftAnswer) =>
-      run((tx, token) => runOnce(tx, claim, () => operation(tx, token, request), draftAnswer));
+      run(costOf(request), (tx, token) => runOnce(tx, claim, () => operation(tx, token, request), draftAnswer));
   return {
-    registerWatches: claimed(registerWatches),
-    registerHook: claimed((tx, _token, request) => registerHook(tx, request)),
-    rotateSecret: claimed((tx, _token, request) => secrets.writes.rotateSecret(tx, request)),
-    recover: claimed((tx, _token, request) => recover(tx, request)),
-    claimManualRetry: claimed(claimManualRetry),
-    createTest: claimed(createTest),
+    registerWatches: claimed(operationFlows.registerWatches, registerWatches),
+    registerHook: claimed(operationFlows.registerHook, (tx, _token, request) => registerHook(tx, request)),
+    rotateSecret: claimed(operationFlows.rotateSecret, (tx, _token, request) => secrets.writes.rotateSecret(tx, request)),
+    recover: claimed(operationFlows.recover, (tx, _token, request) => recover(tx, request)),
+    claimManualRetry: claimed(operationFlows.claimManualRetry, claimManualRetry),
+    createTest: claimed(operationFlows.createTest, createTest),
   };
 }
 
 /**
- * Runs the operation and stores its answer in one transaction. The lock is taken before the lookup, so that the lookup
- * sees a commit just made; it ends with the transaction, also on a lost connection.
+ * Runs the operation and stores its answer in one transaction. The lock is taken before the lookup, so that the lookup sees
+ * a commit just made. The lock ends with the transaction, also on a lost connection.
  */
 async function runOnce<Result>(
   tx: Transaction,

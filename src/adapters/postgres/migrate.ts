@@ -18,10 +18,9 @@ const lockKey = 7_464_622_225;
  * drops what is unused. Building an index blocks the writers of its table, so indexes on `deliveries` and `events` are rare
  * and announced with the release.
  */
-export async function migrate(connectionString: string): Promise<number> {
+export async function migrate(connectionString: string, known = readMigrations(folder)): Promise<number> {
   const client = await connectClient(connectionString, "ringback migrate");
   try {
-    const known = readMigrations(folder);
     let applied = 0;
     while (await applyNext(client, known)) applied += 1;
     return applied;

@@ -1,3 +1,4 @@
+import { useKeys } from "../../domain/ids.ts";
 import { StartupError, StoreUnavailableError } from "../../domain/errors.ts";
 import type { DeliveryPolicy } from "../../domain/deliveries/retry-policy.ts";
 import { messageOf } from "../../domain/error-text.ts";
@@ -13,6 +14,7 @@ import { DatabaseClock } from "./connection/database-clock.ts";
 import { Database } from "./connection/database.ts";
 import type { InFlightLimits } from "./connection/queries.ts";
 import { Instances } from "./instances/instance-rows.ts";
+import { reserveKeys } from "./keys/id-slots.ts";
 import { migrate } from "./migrate.ts";
 import { Notifications } from "./instances/notifications.ts";
 import { bindOperations } from "./operations.ts";
@@ -83,8 +85,8 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenPostgr
   await pRetry(prepare, { ...retry, signal });
   const opened = assemble(options);
   try {
-    // Read before the clock is used, because the machine's own clock may be wrong.
-    await pRetry(() => opened.readTime(), { ...retry, signal, shouldRetry: ({ error }) => error instanceof StoreUnavailableError });
+    // The time is read before the clock is used, because the machine's own clock may be wrong.
+    await pRetry(() => opened.prepare(), { ...retry, signal, shouldRetry: ({ error }) => error instanceof StoreUnavailableError });
     return opened;
   } catch (error) {
     await opened.close();
@@ -113,6 +115,12 @@ export async function openPostgresAdministration(
     await peerNotifier.close();
     await db.close();
   };
+  try {
+    useKeys(await reserveKeys(db));
+  } catch (error) {
+    await close();
+    throw error;
+  }
   return { store: { ...bindOperations(db), close }, migrations };
 }
 
@@ -123,7 +131,7 @@ function notifyAllPeers(peerNotifier: PeerNotifier, kinds: ReadonlySet<ChangeKin
   }
 }
 
-function assemble(options: PostgresOptions): OpenPostgres & { readTime(): Promise<void> } {
+function assemble(options: PostgresOptions): OpenPostgres & { prepare(): Promise<void> } {
   const { connectionString, policy, limits, logger, machineClock, onCommitted } = options;
   const owner = { token: null as number | null, hasPeers: false, rejoin: undefined as (() => Promise<void>) | undefined };
   let onUnavailable: (() => void) | null = null;
@@ -145,10 +153,12 @@ function assemble(options: PostgresOptions): OpenPostgres & { readTime(): Promis
   return {
     store,
     instances: Object.assign(instances, gates),
-    async readTime() {
+    async prepare() {
       const sentAtMonotonicMs = clock.monotonicMs();
       const row = await db.get("select (extract(epoch from clock_timestamp()) * 1000)::double precision as now_ms");
       clock.recordDatabaseTime(row?.["now_ms"] as number, sentAtMonotonicMs);
+      // Until the instance joins and has a slot.
+      useKeys(await reserveKeys(db));
     },
     clock,
     peerNotifier,

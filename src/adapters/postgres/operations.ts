@@ -13,6 +13,7 @@ import * as recovery from "./deliveries/recover.ts";
 import * as schedule from "./deliveries/schedule.ts";
 import * as serverKeys from "./keys/server-keys.ts";
 import * as deliveryReading from "./reading/deliveries.ts";
+import * as endpointReading from "./reading/endpoints.ts";
 import * as eventReading from "./reading/events.ts";
 import * as feed from "./reading/feed.ts";
 import * as selects from "./reading/selects.ts";
@@ -45,6 +46,7 @@ const reads = {
   ...stats.reads,
   ...watchReading.reads,
   ...viewReads(selects),
+  ...endpointReading.reads,
   ...storedAnswers.reads,
 } satisfies Operations<[Queries]>;
 
@@ -61,7 +63,7 @@ const writes = {
   ...watchRegistration.writes,
 } satisfies Operations<[Transaction]>;
 
-/** Operations of one transaction each, which only a registered instance may commit. */
+/** Operations of one transaction each. Only a registered instance may commit them. */
 const ownerWrites = {
   ...operationalEvents.ownerWrites,
   ...unownedCalls.ownerWrites,
@@ -77,7 +79,7 @@ const composites = {
   ...retention.composites,
 } satisfies Operations<[Database]>;
 
-/** Binds every operation to what it runs on. */
+/** Binds every operation to the connection or the transaction that it runs on. */
 export function bindOperations(db: Database): SingleOperations {
   return {
     ...bind<[Queries], typeof reads>(reads, (run) => run(db)),

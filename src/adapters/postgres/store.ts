@@ -6,46 +6,64 @@ import type { ClaimedRun } from "../../ports/stores/idempotency-store.ts";
 import type { RegisterWatchResult, WatchDraft } from "../../ports/stores/registration-store.ts";
 import type { ServiceStore } from "../../ports/stores/service-store.ts";
 import { BatchQueue } from "./connection/batch-queue.ts";
+import { operationFlows } from "../sql/operation-flows.ts";
 import { operationsUnderKey } from "./claimed-operations.ts";
 import type { RunClaimed } from "./claimed-operations.ts";
 import type { Database } from "./connection/database.ts";
 import type { Transaction } from "./connection/transaction.ts";
 import { bindOperations } from "./operations.ts";
 import { commitCalls } from "./calls/commit-call.ts";
+import { asPlainSuccess, recordPlainSuccesses } from "./attempts/plain-successes.ts";
+import type { PlainSuccess } from "./attempts/plain-successes.ts";
 import { recordAttempts } from "./attempts/record-attempt.ts";
 import { registerWatches } from "./registration/register-watches.ts";
 
-const defaultQueueLimit = 10_000;
+/** Some seconds of work at 10,000 rows a second. One account alone has half, which is 32 batches of 1,000. */
+const defaultQueueLimit = 64_000;
 const batchLimit = 500;
-/** Maximum number of concurrent operations with an idempotency key. Those of one account wait for each other, so they must leave connections to the rest of the service. */
+/**
+ * Maximum number of concurrent operations with an idempotency key. Operations of one account wait for each other, so they
+ * must leave connections to the rest of the service.
+ */
 const claimedLimit = 4;
 
 /**
  * Creates the store of an instance on a migrated database. While the server cannot be reached, operations reject with
- * `StoreUnavailableError` within 10 s; `fatal` never resolves. `queueLimit` is the maximum number of waiting operations of
- * each batched kind; further ones reject with `StoreOverloadedError`.
+ * `StoreUnavailableError` within 10 s; `fatal` never resolves. `queueLimit` bounds the cost of the requests of each
+ * batched kind that wait; an account whose requests exceed its part is rejected with `StoreOverloadedError`.
  */
 export function createPostgresStore(db: Database, queueLimit = defaultQueueLimit): ServiceStore {
   const commits = new BatchQueue<CallCommit, CallCommitResult>({
     run: (items, deadlineMs) => db.ownerTransaction((tx, token) => commitCalls(tx, token, items), deadlineMs),
+    flow: operationFlows.commitCall,
     keyOf: ({ callId }) => callId,
     batchLimit,
     queueLimit,
   });
   const attempts = new BatchQueue<AttemptRecord, AttemptRecorded>({
     run: (items, deadlineMs) => db.transaction((tx) => recordAttempts(tx, items), deadlineMs),
+    flow: operationFlows.recordAttempt,
+    batchLimit,
+    queueLimit,
+  });
+  const { flowOf, costOf, isRefusable } = operationFlows.recordAttempt;
+  const successes = new BatchQueue<PlainSuccess, AttemptRecorded | null>({
+    run: (items, deadlineMs) => db.transaction((tx) => recordPlainSuccesses(tx, items), deadlineMs),
+    flow: { flowOf: ({ record }) => flowOf(record), costOf: ({ record }) => costOf(record), isRefusable },
     batchLimit,
     queueLimit,
   });
   const registrations = new BatchQueue<readonly WatchDraft[], readonly RegisterWatchResult[]>({
     run: (requests, deadlineMs) => registerAll(db, requests, deadlineMs),
-    weightOf: (drafts) => drafts.length,
+    flow: operationFlows.registerWatches,
     batchLimit: 1000,
     queueLimit,
   });
   const claimed = new BatchQueue<ClaimedWork, PromiseSettledResult<ClaimedRun<unknown>>>({
-    run: (items, deadlineMs) => Promise.allSettled(items.map((work) => withRegisteredInstance(db, deadlineMs, work))),
-    batchLimit: claimedLimit,
+    run: (items, deadlineMs) => Promise.allSettled(items.map(({ work }) => withRegisteredInstance(db, deadlineMs, work))),
+    flow: { flowOf: ({ accountId }) => accountId, costOf: ({ cost }) => cost, isRefusable: true },
+    batchLimit: Infinity,
+    batchSize: claimedLimit,
     queueLimit,
   });
   let closing: Promise<void> | null = null;
@@ -60,13 +78,18 @@ export function createPostgresStore(db: Database, queueLimit = defaultQueueLimit
         return { kind: "stale", call: null };
       }
     },
-    recordAttempt: (record) => attempts.push(record),
+    recordAttempt: async (record) => {
+      const success = asPlainSuccess(db.policy, record);
+      return (success === null ? null : await successes.push(success)) ?? attempts.push(record);
+    },
     registerWatches: (drafts) => registrations.push(drafts),
-    underKey: (claim) => operationsUnderKey(claim, runClaimedIn(claimed)),
+    underKey: (claim) => operationsUnderKey(claim, runClaimedIn(claimed, claim.accountId)),
     fatal: Promise.withResolvers<Error>().promise,
     close: () =>
       (closing ??= (async () => {
-        await Promise.all([commits.close(), attempts.close(), registrations.close(), claimed.close()]);
+        await Promise.all([commits.close(), successes.close(), registrations.close(), claimed.close()]);
+        // Successes that need locks went on to this queue.
+        await attempts.close();
         await db.close();
       })()),
   };
@@ -83,11 +106,15 @@ async function registerAll(
   return requests.map(({ length }) => results.slice(from, (from += length)));
 }
 
-type ClaimedWork = (tx: Transaction, token: number) => Promise<ClaimedRun<unknown>>;
+type ClaimedWork = {
+  readonly accountId: string;
+  readonly cost: number;
+  readonly work: (tx: Transaction, token: number) => Promise<ClaimedRun<unknown>>;
+};
 
-function runClaimedIn(queue: BatchQueue<ClaimedWork, PromiseSettledResult<ClaimedRun<unknown>>>): RunClaimed {
-  return async <Result>(work: (tx: Transaction, token: number) => Promise<ClaimedRun<Result>>) => {
-    const settled = await queue.push(work);
+function runClaimedIn(queue: BatchQueue<ClaimedWork, PromiseSettledResult<ClaimedRun<unknown>>>, accountId: string): RunClaimed {
+  return async <Result>(cost: number, work: (tx: Transaction, token: number) => Promise<ClaimedRun<Result>>) => {
+    const settled = await queue.push({ accountId, cost, work });
     if (settled.status === "rejected") throw settled.reason;
     return settled.value as ClaimedRun<Result>;
   };

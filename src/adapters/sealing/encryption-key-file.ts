@@ -10,16 +10,15 @@ const variableName = "RINGBACK_ENCRYPTION_KEY";
 export type EncryptionKeys = {
   /** The first seals, all open. */
   readonly keys: readonly Buffer[];
-  /** The variable or file that the keys come from, for messages. */
+  /** Name of the variable or path of the file that the keys come from, for messages. */
   readonly origin: string;
 };
 
 /**
- * Loads the operator's keys (`given`) or the key file of the data folder. `keyIdsInUse` are the ids of
- * the keys that seal values in the database. Creates the file (mode 600, synced to disk) if it is absent and `keyIdsInUse`
- * is empty. A database in memory
- * gets a key in memory. `databasePath` is `null` for a database without a file, which requires given keys. Throws
- * `StartupError` if the keys are missing or invalid.
+ * Loads the keys of the operator (`given`) or those of the key file in the data folder. Creates the file (mode 600, synced
+ * to disk) if it is absent and no key seals values in the database yet (`keyIdsInUse` is empty). A database in memory gets
+ * a key in memory. `databasePath` is `null` for Postgres, which requires given keys. Throws `StartupError` if the keys are
+ * missing or invalid.
  */
 export function loadEncryptionKeys(given: string | null, databasePath: string | null, keyIdsInUse: readonly string[]): EncryptionKeys {
   if (given !== null) return parseFrom(variableName, given);
@@ -61,7 +60,7 @@ function readIfExists(path: string): string | null {
   }
 }
 
-/** Creates the key file atomically. If two processes do so at the same time, both use the file that was first. */
+/** Creates the key file atomically. If two processes do so at the same time, both use the file of the first one. */
 function create(path: string): string {
   const temporaryPath = `${path}.${randomUUID()}`;
   try {

@@ -16,7 +16,7 @@ export type ParsedKeys =
   | { readonly kind: "keys"; readonly keys: readonly Buffer[] }
   | { readonly kind: "invalid"; readonly detail: string };
 
-// 32 bytes of standard base64. Node's own decoder ignores characters that are not base64.
+// Standard base64 of 32 bytes. Checked here, because Node's decoder ignores characters that are not base64.
 const base64Key = /^[A-Za-z0-9+/]{43}=?$/;
 
 /**
@@ -39,7 +39,7 @@ export function generateEncryptionKey(): string {
   return randomBytes(keyBytes).toString("base64");
 }
 
-/** Returns the id of a key, which reveals nothing about the key. */
+/** Returns the id of a key. The id reveals nothing about the key. */
 function encryptionKeyId(key: Buffer): string {
   return createHash("sha256")
     .update("ringback key id")

@@ -13,8 +13,8 @@ export type Column<Source> = {
 
 type StateColumn = Omit<Column<never>, "valueOf"> & {
   /**
-   * Value written by an attempt that only settles its delivery as delivered: the decided one, a constant in SQL, or none.
-   * The statement of those attempts binds only the decided values.
+   * Value written by a first attempt that only settles its delivery as delivered: the decided one, a constant in SQL, or
+   * none. The statement of those attempts binds only the decided values.
    */
   readonly onPlainSuccess: "decided" | "unchanged" | { readonly constant: string };
 };
@@ -27,8 +27,8 @@ type StateField = Exclude<keyof DeliveryState, "id">;
  */
 const columnByField: Readonly<Record<StateField, StateColumn>> = {
   status: { name: "status", type: "text", onPlainSuccess: { constant: "'delivered'" } },
-  attemptCount: { name: "attempt_count", type: "integer", onPlainSuccess: "decided" },
-  stepsSpent: { name: "steps_spent", type: "integer", onPlainSuccess: "decided" },
+  attemptCount: { name: "attempt_count", type: "integer", onPlainSuccess: { constant: "1" } },
+  stepsSpent: { name: "steps_spent", type: "integer", onPlainSuccess: "unchanged" },
   nextAttemptAtMs: { name: "next_attempt_at", type: "bigint", onPlainSuccess: { constant: "null" } },
   firstAttemptAtMs: { name: "first_attempt_at", type: "bigint", onPlainSuccess: "decided" },
   firstFailedAtMs: { name: "first_failed_at", type: "bigint", onPlainSuccess: "unchanged" },
@@ -65,7 +65,7 @@ export type NewDeliveryRow = {
   readonly createdAtMs: number;
 };
 
-/** Columns of a new delivery. `ofEvent`: the event has a column of this name and value, from which Postgres copies it. */
+/** Columns of a new delivery. `ofEvent`: the event has a column of this name and value, and Postgres copies it from there. */
 export const newDeliveryColumns: readonly (Column<NewDeliveryRow> & { readonly ofEvent: boolean })[] = [
   { name: "id", type: "bigint", ofEvent: false, valueOf: ({ id }) => decodeId(id) },
   { name: "account_id", type: "bigint", ofEvent: true, valueOf: ({ accountId }) => decodeId(accountId) },

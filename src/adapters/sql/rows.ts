@@ -2,7 +2,7 @@ import { deliveryStateOf } from "./delivery-columns.ts";
 import type { Attempt } from "../../domain/deliveries/attempt.ts";
 import type { CallStatus } from "../../domain/calls/call.ts";
 import type { Delivery } from "../../domain/deliveries/delivery.ts";
-import type { AttemptInput, HostStatus } from "../../domain/deliveries/delivery-decision.ts";
+import type { HostStatus } from "../../domain/deliveries/delivery-decision.ts";
 import type { Endpoint, EndpointHealth } from "../../domain/deliveries/endpoint.ts";
 import type { RingbackEvent } from "../../domain/events/event.ts";
 import { decodeId, encodeId } from "../../domain/ids.ts";
@@ -24,6 +24,8 @@ export const textOrNull = (row: Row, column: string) => row[column] as string | 
 export const id = (row: Row, prefix: IdPrefix, column: string) => encodeId(prefix, row[column] as number);
 export const idOrNull = (row: Row, prefix: IdPrefix, column: string) =>
   row[column] === null ? null : encodeId(prefix, row[column] as number);
+/** Returns the key of an id; `null` if there is no id. */
+export const keyOrNull = (idOrNone: string | null) => (idOrNone === null ? null : decodeId(idOrNone));
 export const integer = (row: Row, column: string) => row[column] as number;
 export const integerOrNull = (row: Row, column: string) => row[column] as number | null;
 /** Reads a boolean, which SQLite stores as 0 or 1. */
@@ -68,7 +70,7 @@ export function filterOf(row: Row): EventFilter {
   return filterFromRow(textOrNull(row, "events"));
 }
 
-/** Whether a pending delivery has a subscriber left. Needs what `eventOf` reads, `to_watch`, and `events` of its watch. */
+/** Whether a pending delivery has a subscriber left. Needs the columns that `eventOf` reads, `to_watch`, and `events` of the watch. */
 export function isSubscribedRow(row: Row, hookFilters: readonly EventFilter[]): boolean {
   return isStillSubscribed(eventOf(row), flag(row, "to_watch") ? filterOf(row) : null, hookFilters);
 }
@@ -104,12 +106,6 @@ function healthOf(row: Row): EndpointHealth {
     consecutivePauses: integer(row, "consecutive_pauses"),
     pauseReason: textOrNull(row, "pause_reason") as EndpointHealth["pauseReason"],
   };
-}
-
-/** Reads the state of an endpoint and its host, from the columns of endpoints, `origin`, and `hostColumns`. */
-export function endpointStateOf(row: Row): Pick<AttemptInput, "endpointId" | "origin" | "endpoint" | "host"> {
-  const { id: endpointId, origin, state, reason, sinceMs, health } = endpointOf(row);
-  return { endpointId, origin, endpoint: { state, reason, sinceMs, health }, host: hostStatusOf(row) };
 }
 
 /** Columns for `hostStatusOf`, from a host `h`. */
@@ -234,7 +230,7 @@ export function callRowOf(row: Row, status: CallStatus, version: number) {
   };
 }
 
-/** Builds a watched call from a call after a change and its active watches, oldest first. Returns `null` if there are no watches. */
+/** Builds a watched call from a changed call and its active watches (oldest first). Returns `null` if there are no watches. */
 export function gatherWatchedCall(
   call: Pick<WatchedCall, "callId" | "sourceName" | "callSid" | "scope" | "version" | "createdAtMs"> & { readonly status: CallStatus },
   watches: readonly Pick<Watch, "accountId" | "createdAtMs" | "expiresAtMs" | "sequence">[],
@@ -253,6 +249,20 @@ export function gatherWatchedCall(
     youngestWatchAtMs: watches.reduce((youngest, watch) => Math.max(youngest, watch.createdAtMs), 0),
     earliestDeadlineAtMs: watches.reduce((earliest, watch) => Math.min(earliest, watch.expiresAtMs), Infinity),
     needsFirstEvent: call.status.status !== null && watches.some((watch) => watch.sequence === 0),
+  };
+}
+
+/** Reads the attempt that a delivery's row holds in place of a row of attempts; `null` if its attempts have rows. */
+export function attemptInDelivery(row: Row): Attempt | null {
+  if (row["attempt_duration_ms"] === null) return null;
+  return {
+    number: 1,
+    startedAtMs: integer(row, "first_attempt_at"),
+    durationMs: integer(row, "attempt_duration_ms"),
+    statusCode: integer(row, "attempt_status_code"),
+    error: null,
+    responseExcerpt: text(row, "attempt_response_excerpt"),
+    decision: "delivered",
   };
 }
 

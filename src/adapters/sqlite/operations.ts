@@ -25,10 +25,10 @@ import * as watchRemoval from "./registration/watches.ts";
 import * as retention from "./retention/delete-expired.ts";
 import * as recount from "./retention/recount.ts";
 
-/** The functions of the port that are one operation of the writer thread each. */
+/** The functions of the port that are one operation each, of the writer thread or the reader thread. */
 export type OperationPort = Omit<ServiceStore, "fatal" | "close" | "underKey">;
 
-/** An operation inside the writer thread: the arguments of its function of the port, and its result, at once or with a promise. */
+/** An operation inside its thread: the arguments of its function of the port, and its result, at once or with a promise. */
 type OnDatabase<PortFunction> = PortFunction extends (...args: infer Args) => infer Result
   ? (db: Database, ...args: Args) => Result | Awaited<Result>
   : never;
@@ -52,6 +52,60 @@ const reads = {
   ...watches.reads,
   ...viewReads(selects),
 } satisfies Partial<Operations>;
+
+/** Thread in which a read runs, if the database is a file. */
+type ReadThread = "reader" | "writer";
+type Placement = Partial<Record<keyof typeof reads, ReadThread>>;
+
+/**
+ * Lists, pages and gauges, which requests and scrapes show. Their cost grows with the rows that a filter skips or a view
+ * counts, so none may run between two commits. They need what is committed and nothing else.
+ */
+const shown = {
+  getCall: "reader",
+  getDelivery: "reader",
+  getEndpoint: "reader",
+  getEvent: "reader",
+  getHook: "reader",
+  getWatch: "reader",
+  listDeliveries: "reader",
+  listEndpoints: "reader",
+  listHooks: "reader",
+  listKeys: "reader",
+  listRecentEvents: "reader",
+  listWatches: "reader",
+  listWatchEvents: "reader",
+  readFeed: "reader",
+  readStats: "reader",
+} as const satisfies Placement;
+
+/**
+ * Look-ups by a key, ahead of every request and every write with an `Idempotency-Key`. Each reads a row or two, and a queue
+ * behind the lists of others would delay registrations. A stored answer is looked up again inside the group of its write,
+ * where only the writer's connection sees what the group has written.
+ */
+const lookedUp = {
+  findAccountByKey: "writer",
+  findStoredAnswer: "writer",
+  getAccount: "writer",
+} as const satisfies Placement;
+
+/**
+ * State that the engine acts on: calls and keys at the start, sources while it runs, and what the command line changes next.
+ * It must not be rejected because the queue of the lists is full, and its pages alternate with writes.
+ */
+const actedOn = {
+  findAccount: "writer",
+  findOldestAccount: "writer",
+  findServersWithoutKey: "writer",
+  listSealed: "writer",
+  listSources: "writer",
+  loadWatchedCalls: "writer",
+  readKeyIds: "writer",
+} as const satisfies Placement;
+
+// The compiler checks that every read has a thread, and that no write has the reader's.
+const threadOfRead: Record<keyof typeof reads, ReadThread> = { ...shown, ...lookedUp, ...actedOn };
 
 /** Makes an operation whose statements are shared with Postgres empty the cache, because it writes rows that the cache may have. */
 function emptyingCache<Args extends readonly unknown[], Result>(
@@ -89,16 +143,25 @@ const writes = {
 // The compiler checks that every function of the port is here.
 const operations: Operations = { ...reads, ...writes };
 const byNumber = Object.values(operations) as readonly ((db: Database, ...args: readonly unknown[]) => unknown)[];
-const readNumbers: ReadonlySet<number> = new Set(Object.keys(operations).flatMap((name, number) => (name in reads ? [number] : [])));
+const names = Object.keys(operations);
+const readNumbers: ReadonlySet<number> = new Set(names.flatMap((name, number) => (name in reads ? [number] : [])));
+const readerNumbers: ReadonlySet<number> = new Set(
+  Object.entries(threadOfRead).flatMap(([name, thread]) => (thread === "reader" ? [names.indexOf(name)] : [])),
+);
 
-/** Number of each operation: its place in the table. Both threads load the same table, so they agree on the numbers. */
-export const operationNumbers = Object.fromEntries(Object.keys(operations).map((name, number) => [name, number])) as {
+/** Number of each operation: its place in the table. All threads load the same table, so they agree on the numbers. */
+export const operationNumbers = Object.fromEntries(names.map((name, number) => [name, number])) as {
   readonly [Name in keyof OperationPort]: NumberOf<OperationPort[Name]>;
 };
 
 /** Returns whether the operation writes nothing; false for an unknown number. */
 export function isRead(operation: OperationNumber): boolean {
   return readNumbers.has(operation);
+}
+
+/** Returns whether the operation is a read of the reader thread; false for an unknown number. */
+export function isReadersRead(operation: OperationNumber): boolean {
+  return readerNumbers.has(operation);
 }
 
 /** Runs the operation and returns its result, at once or with a promise. Throws for an unknown number. */

@@ -4,10 +4,12 @@ import type { DeliveryPolicy } from "../../domain/deliveries/retry-policy.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { ClaimedOperations, IdempotencyClaim } from "../../ports/stores/idempotency-store.ts";
 import type { AdministrationStore, ServiceStore } from "../../ports/stores/service-store.ts";
-import { bindOperations, operationNumbers } from "./operations.ts";
+import { bindOperations, isReadersRead, operationNumbers } from "./operations.ts";
+import { ReadQueue } from "./reader-thread/read-queue.ts";
 import { Checkpointer } from "./writer-thread/checkpointer.ts";
 import { GroupQueue } from "./writer-thread/group-queue.ts";
 import type { WriterHost } from "./writer-thread/group-queue.ts";
+import type { Opened } from "./writer-thread/writer.ts";
 
 export type SqliteStoreOptions = {
   /** Path of a file, or `:memory:`. */
@@ -17,14 +19,17 @@ export type SqliteStoreOptions = {
   readonly clock?: Pick<Clock, "nowMs">;
   /** Receives the duration of the commit of each group that wrote. */
   readonly onCommitted?: (durationMs: number) => void;
-  /** Maximum number of waiting operations; more are rejected with `StoreOverloadedError`. */
+  /** Limit for the cost of all waiting requests. An account whose requests exceed its part is rejected with `StoreOverloadedError`. */
   readonly queueLimit?: number;
   /**
    * Maximum wait of an attempt's record for a commit that another operation starts. Only the next webhook of its lane waits
    * for the record, whereas a commit of its own would delay a transition.
    */
   readonly recordLingerMs?: number;
-  /** Replaces the threads and the machine's timers; then SQLite makes the checkpoints itself. */
+  /**
+   * Replaces the threads and the machine's timers. All reads run in the writer, so that one host decides the order of all
+   * operations, and SQLite makes the checkpoints itself.
+   */
   readonly host?: WriterHost;
 };
 
@@ -32,8 +37,10 @@ export type SqliteStoreOptions = {
 const mainThreadSlot = 1;
 
 /**
- * Opens the embedded store. A worker thread owns the only connection, so that a slow disk never stalls the event loop;
- * another thread makes the checkpoints. Rejects with `StartupError` (one line) for a database that cannot be used.
+ * Opens the embedded store. A worker thread owns the connection that writes, so that a slow disk never stalls the event loop.
+ * With a file, a second one runs the lists and pages, so that none of them delays a commit, and a third one makes the
+ * checkpoints. A database in memory has one connection, because a second one would see another database; its reads run in
+ * the writer. Rejects with `StartupError` (one line) for a database that cannot be used.
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<ServiceStore> {
   let checkpointer: Checkpointer | null = null;
@@ -41,24 +48,43 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Serv
     checkpointer?.onCommit();
     options.onCommitted?.(durationMs);
   };
+  const hasThreads = options.path !== ":memory:" && options.host === undefined;
   const queue = new GroupQueue({ ...options, onCommitted }, "server");
-  const { newestKey } = await queue.opened;
+  const reader = hasThreads ? new ReadQueue({ path: options.path }) : null;
+  const { newestKey } = await openConnections(queue, reader);
   useKeys(new KeySequence(mainThreadSlot, newestKey));
-  if (options.path !== ":memory:" && options.host === undefined) checkpointer = new Checkpointer(options.path);
-  const functions = bindOperations((operation, args) => queue.run(operation, args));
+  if (reader !== null) checkpointer = new Checkpointer(options.path, reader);
+  const functions = bindOperations((operation, args) =>
+    reader !== null && isReadersRead(operation) ? reader.run(operation, args) : queue.run(operation, args),
+  );
   const lingerMs = options.recordLingerMs ?? 0;
   return {
     ...functions,
     recordAttempt: (record) => queue.run(operationNumbers.recordAttempt, [record], { lingerMs }),
     underKey: (claim) => operationsUnderKey(queue, claim),
     readStats: async () => ({ ...(await functions.readStats()), storeBytes: storeBytes(options.path) }),
-    fatal: checkpointer === null ? queue.fatal : Promise.race([queue.fatal, checkpointer.fatal]),
-    // The connection that closes last copies the rest of the log.
+    fatal: Promise.race([queue, reader, checkpointer].flatMap((thread) => (thread === null ? [] : [thread.fatal]))),
+    // The reader closes before the lock of the server is free, so that no migration or restore finds it open. The connection
+    // that closes last copies the rest of the log.
     close: async () => {
-      await queue.close();
+      const readerClosed = reader === null ? null : reader.close();
+      await queue.close(readerClosed);
+      await readerClosed;
       await checkpointer?.close();
     },
   };
+}
+
+/** Opens the connection of the writer, then that of the reader: the first one migrates the database. Closes both if one is refused. */
+async function openConnections(queue: GroupQueue, reader: ReadQueue | null): Promise<Opened> {
+  try {
+    const opened = await queue.opened;
+    await reader?.open();
+    return opened;
+  } catch (error) {
+    if (reader !== null) await Promise.all([queue.close(), reader.close()]);
+    throw error;
+  }
 }
 
 function operationsUnderKey(queue: GroupQueue, claim: IdempotencyClaim): ClaimedOperations {

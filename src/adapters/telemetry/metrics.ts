@@ -11,7 +11,7 @@ export type PrometheusMetrics = Metrics & {
   render(): Promise<{ readonly contentType: string; readonly body: string }>;
 };
 
-/** Values read at each scrape, not counted as events happen. */
+/** Values that are read at each scrape instead of being counted as events happen. */
 export type ScrapedStats = {
   /** `null` if the store cannot be reached. */
   readonly store: StoreStats | null;

@@ -10,13 +10,13 @@ export type AddressGuardConfig = {
   /** Exact host names, addresses and CIDRs. */
   readonly allow: readonly string[];
   readonly allowHttp: boolean;
-  /** Ports of hosts and addresses that are not themselves allowed. */
+  /** Ports that are allowed for hosts and addresses without an entry of their own. */
   readonly ports: readonly number[];
-  /** Addresses with an optional port; empty: the system's. */
+  /** Addresses of name servers with an optional port. An empty list means the servers of the system. */
   readonly dnsServers: readonly string[];
-  /** The address of this service for others, which is refused. */
+  /** Public address of this service; the guard refuses it. `null` if it is unknown. */
   readonly publicUrl: string | null;
-  /** The ports this process listens on. Read at each check, because they may be chosen at the start. */
+  /** Returns the ports that this process listens on. Called at each check, because the start may choose them. */
   readonly ownPorts: () => readonly number[];
 };
 
@@ -26,10 +26,10 @@ const registrationBudgetMs = 1000;
 const knownNames = 10_000;
 
 /**
- * Decides which addresses may be dialled, by three checks: the host as it is written (a literal address never reaches a
- * look-up), every address that a name resolves to (one forbidden address refuses the name), and the peer of the connected
- * socket. The address that was checked is the address that is dialled, so that a second answer of the name servers cannot
- * replace it. An address behind the NAT64 prefix is judged as its IPv4 address.
+ * Decides which addresses may be dialled, by three checks: of the host as it is written (a literal address needs no
+ * look-up), of every address that a name resolves to (one forbidden address refuses the name), and of the peer of the
+ * connected socket. The checked address itself is dialled, so that a second answer of the name servers cannot replace it.
+ * An address with the NAT64 prefix counts as its IPv4 address.
  */
 export class WebhookAddressGuard implements AddressGuard {
   readonly resolver: NameResolver;
@@ -59,7 +59,7 @@ export class WebhookAddressGuard implements AddressGuard {
     const deadline = Promise.withResolvers<null>();
     const timer = setTimeout(() => deadline.resolve(null), registrationBudgetMs);
     try {
-      // A missing answer refuses nothing and is not waited for a second time, because delivery asks again.
+      // A name without an answer is accepted and not looked up again here, because each delivery checks it.
       const addresses = await Promise.race([this.resolve(host, accountId).catch(() => null), deadline.promise]);
       const reason = addresses === null ? null : this.refusalOfAddresses(host, portOf(url), addresses);
       if (reason !== null) return { reason };
@@ -75,7 +75,7 @@ export class WebhookAddressGuard implements AddressGuard {
     return protocol === "https:" || (protocol === "http:" && this.#config.allowHttp) ? null : "is not https";
   }
 
-  /** Why a host as it is written may not be dialled; `null` if it may, as far as is known without its addresses. */
+  /** Returns why a host is refused as it is written; `null` if it is allowed as far as known without its addresses. */
   refusalOfHost(hostname: string, port: number): string | null {
     const host = translateNat64(hostOf(hostname));
     if (isIP(host) !== 0)
@@ -89,7 +89,10 @@ export class WebhookAddressGuard implements AddressGuard {
     return this.#refusalOfPort(port);
   }
 
-  /** Why an address may not be dialled; `null` if it may. `named`: a name led to it, so that the port rule holds for an allowed address too. */
+  /**
+   * Returns why an address is refused; `null` if it is allowed. `named`: the address comes from a name, so that its port is
+   * checked even if the allow list has the address.
+   */
   refusalOfAddress(address: string, port: number, named: boolean): string | null {
     if (this.#isOwnSocket(address, port)) return ownAddress;
     const allowed = this.#allowList.hasAddress(address);
@@ -108,13 +111,16 @@ export class WebhookAddressGuard implements AddressGuard {
     return null;
   }
 
-  /** The addresses of a name; rejects with `DnsFailure`. `group`: whose turn the look-up takes. */
+  /** Resolves with the addresses of a name. Rejects with `DnsFailure`. The look-up takes a turn of `group`. */
   resolve(hostname: string, group: string = hostname): Promise<readonly ResolvedAddress[]> {
     const host = hostOf(hostname);
     return this.#allowList.hasHost(host) ? this.resolver.resolveBySystem(host) : this.resolver.resolve(host, group);
   }
 
-  /** An allowed host may be this service's as well: then only the ports on which the service answers are refused. */
+  /**
+   * Returns a refusal if the host is that of the public URL. If the allow list has the host, only the ports of this service
+   * are refused.
+   */
   #refusalOfPublicUrl(host: string, port: number, allowed: boolean): string | null {
     const own = this.#publicUrl;
     return own !== null && own.host === host && (!allowed || own.port === port || this.#config.ownPorts().includes(port))
@@ -131,7 +137,7 @@ export class WebhookAddressGuard implements AddressGuard {
   }
 }
 
-/** The host without brackets, a dot at its end, or capitals. */
+/** Returns the host in lower case, without brackets and without a trailing dot. */
 function hostOf(hostname: string): string {
   return hostname
     .replace(/^\[|\]$/g, "")

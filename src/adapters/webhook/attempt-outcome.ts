@@ -23,7 +23,7 @@ async function excerptOf({ body, codings }: Answer): Promise<string> {
   return textOf((await decodeBody(body, codings, excerptMaxBytes)).bytes.subarray(0, excerptMaxBytes));
 }
 
-/** Returns text that every store accepts: without half a character at its end, and with U+FFFD in place of bytes that are not UTF-8. */
+/** Returns text that every store accepts. Cuts half a character at the end, and replaces bytes that are not UTF-8 by U+FFFD. */
 function textOf(bytes: Buffer): string {
   const text = new TextDecoder().decode(bytes, { stream: true }).replaceAll("\u0000", "\ufffd");
   return Buffer.byteLength(text) <= excerptMaxBytes

@@ -8,13 +8,13 @@ import { BlockedAddress } from "../http-client/network-failure.ts";
 import type { WebhookAddressGuard } from "./address-guard.ts";
 
 /**
- * Dials only what the guard allows. A name is looked up, its addresses are vetted, and those are dialled. SNI and Host stay
- * the name's. Every origin has a connector of its own, which keeps the origin's TLS session.
+ * Dials only addresses that the guard allows. Looks a name up, checks its addresses and dials those. SNI and Host keep the
+ * name. Each origin has its own connector, which keeps the TLS session of the origin.
  */
 export class GuardedDialler {
   readonly #guard: WebhookAddressGuard;
   readonly #timeoutMs: number;
-  /** Connections that undici does not have yet: closing a pool does not close them. */
+  /** Connections that undici has not received yet. Closing a pool does not close these. */
   readonly #dialling = new Set<Dialling>();
   #group: string | undefined;
 
@@ -23,7 +23,7 @@ export class GuardedDialler {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** `origin`: scheme, host and port of everything that is dialled with it. */
+  /** Returns the connector of one origin (scheme, host and port). */
   connectorFor(origin: URL): buildConnector.connector {
     const { protocol, hostname } = origin;
     const port = Number(origin.port || (protocol === "https:" ? 443 : 80));
@@ -47,7 +47,7 @@ export class GuardedDialler {
     };
   }
 
-  /** Makes connections on behalf of `group` that `dispatch` begins before it returns: undici dials in the same turn. */
+  /** Runs `dispatch` and counts the look-ups that it starts for `group`. undici dials before `dispatch` returns. */
   onBehalfOf(group: string | undefined, dispatch: () => void): void {
     this.#group = group;
     try {
@@ -57,12 +57,12 @@ export class GuardedDialler {
     }
   }
 
-  /** Lets go of what is still being dialled. */
+  /** Gives up connections that are being dialled. */
   close(): void {
     for (const dialling of this.#dialling) dialling.close(new Error("the sender is closed"));
   }
 
-  /** The vetted addresses of a name. A literal address is judged as it is written, and as the peer. */
+  /** Resolves with the checked addresses of a name. A literal address is checked as it is written, and as the peer. */
   async #resolve(hostname: string, port: number): Promise<readonly ResolvedAddress[]> {
     const addresses = await this.#guard.resolve(hostname, this.#group);
     const reason = this.#guard.refusalOfAddresses(hostname, port, addresses);
@@ -72,7 +72,7 @@ export class GuardedDialler {
 
   #refusalOfPeer(hostname: string, port: number, socket: Socket): string | null {
     const address = socket.remoteAddress;
-    // Gone already: nothing will be written to it.
+    // The socket is closed already, so nothing will be written to it.
     if (address === undefined) return null;
     if (isIP(hostname.replace(/^\[|\]$/g, "")) !== 0) return this.#guard.refusalOfAddress(address, port, false);
     return this.#guard.refusalOfAddresses(hostname, port, [{ address, family: isIP(address) === 6 ? 6 : 4 }]);

@@ -3,7 +3,7 @@ import type { Dispatcher, buildConnector } from "undici";
 import { maxConnectionAgeMs } from "../http-client/http-connection.ts";
 import { ReuseAwareClient } from "../http-client/reuse-aware-client.ts";
 
-/** The default of `HOST_MAX_IN_FLIGHT`: beyond it every webhook to the host pays for a handshake. */
+/** Maximum number of pooled connections, the default of `HOST_MAX_IN_FLIGHT`. Each further webhook to the host costs a handshake. */
 const connectionsPerOrigin = 64;
 const idleMs = 60_000;
 
@@ -15,9 +15,9 @@ export type Lease = { readonly dispatcher: Dispatcher; release(): void };
 export type OriginPoolsOptions = { readonly maxOrigins: number; readonly maxConnectionAgeMs?: number };
 
 /**
- * One pool for each origin, a bounded number however many hosts the callback URLs name: a new pool evicts the one that was
- * idle longest. While none is idle, or all connections of an origin are in use, an exchange gets a connection of its own:
- * its time belongs to the receiver, so it never waits in a queue of this process. The caller bounds the exchanges on the wire.
+ * Pools of connections, one for each origin. Their number is bounded: a new pool evicts the one that was idle longest. If
+ * no pool is idle, or if all connections of an origin are in use, an exchange gets a connection of its own, because the
+ * timeout belongs to the receiver and must not pass in a local queue. The caller bounds the number of exchanges in flight.
  */
 export class OriginPools {
   readonly #connectorFor: (origin: URL) => buildConnector.connector;
@@ -31,10 +31,6 @@ export class OriginPools {
     this.#connectorFor = connectorFor;
     this.#maxOrigins = options.maxOrigins;
     this.#maxConnectionAgeMs = options.maxConnectionAgeMs ?? maxConnectionAgeMs;
-  }
-
-  get originCount(): number {
-    return this.#entries.size;
   }
 
   lease(origin: string): Lease {
@@ -52,7 +48,7 @@ export class OriginPools {
     };
   }
 
-  /** A new connection, which is closed at its release. */
+  /** Leases a new connection, which is closed at its release. */
   leaseFresh(origin: string): Lease {
     const url = new URL(origin);
     const client = this.#createClient(url, this.#entries.get(origin)?.connect ?? this.#connectorFor(url), connectionOptions);
@@ -83,7 +79,7 @@ export class OriginPools {
     return new ReuseAwareClient(origin, { ...options, connect, maxConnectionAgeMs: this.#maxConnectionAgeMs });
   }
 
-  /** `null` if the maximum of pools exists and all are in use. */
+  /** Opens a pool; `null` if the maximum number of pools is in use. */
   #open(origin: string): Entry | null {
     if (this.#entries.size >= this.#maxOrigins && !this.#evictIdleLongest()) return null;
     const url = new URL(origin);

@@ -17,7 +17,7 @@ const closedEnd: ExchangeEnd = { answer: null, failure: closedFailure(), stalene
 type Running = { readonly exchange: Exchange; readonly deadlineMonotonicMs: number; readonly timeoutMs: number };
 
 export type WebhookSenderOptions = {
-  /** The longest that connecting and TLS may take; no exchange's timeout should be shorter, or a socket outlives it. */
+  /** Time limit of a connection with its TLS handshake. At most the timeout of an exchange, so that no socket outlives its exchange. */
   readonly connectTimeoutMs: number;
   readonly maxOrigins?: number;
   /** Longest use of a connection; 50 s. */
@@ -25,8 +25,9 @@ export type WebhookSenderOptions = {
 };
 
 /**
- * Creates a sender of webhooks over HTTP/1.1, through the `dispatch` of undici. One sweep enforces every deadline, because a
- * signal per request costs a third of the throughput. It runs only while an exchange is on the wire.
+ * Creates a sender of webhooks over HTTP/1.1, through the `dispatch` of undici. One periodic sweep enforces all deadlines,
+ * because an abort signal for each request costs a third of the throughput. The sweep runs only while an exchange is in
+ * flight.
  */
 export function createWebhookSender(guard: WebhookAddressGuard, options: WebhookSenderOptions): WebhookSender {
   const dialler = new GuardedDialler(guard, options.connectTimeoutMs);
@@ -68,7 +69,7 @@ export function createWebhookSender(guard: WebhookAddressGuard, options: Webhook
     const url = new URL(request.url);
     const first = await run(pools.lease(url.origin), url, request, deadlineMonotonicMs);
     if (first.staleness === "none" || closed || performance.now() >= deadlineMonotonicMs) return first;
-    // The receiver closed an idle connection when it was used again, and has seen nothing of this request.
+    // The receiver had closed the idle connection and has not seen the request.
     return run(pools.leaseFresh(url.origin), url, request, deadlineMonotonicMs);
   };
 

@@ -9,7 +9,7 @@ export const accountCreateCommand: Command = {
   usage: `  <name>               name of the account, unique
   --default-source     it may use the source default, the one of the environment`,
   async run(args, terminal) {
-    const { values, json, positionals } = readArguments(args, { "default-source": { type: "boolean" } }, ["<name>"]);
+    const { values, json, positionals } = readArguments(args, { switches: ["default-source"], positionals: ["<name>"] });
     const [name = ""] = positionals;
     const fault = accountNameFault(name);
     if (fault !== null) throw new UsageError(`<name> ${fault}`);
@@ -26,7 +26,7 @@ export const accountCreateCommand: Command = {
 
 type Shown = { readonly accountId: string; readonly keyId: string; readonly key: string };
 
-/** Formats a new key; this is the only time it is shown. */
+/** Formats a new key. It is shown only this once. */
 export function createdKeyJson({ accountId, keyId, key }: Shown) {
   return { account_id: accountId, key_id: keyId, key };
 }

@@ -19,7 +19,7 @@ export class Administration implements AsyncDisposable {
   readonly config: StoreConfig;
   readonly store: AdministrationStore;
   readonly clock = systemClock;
-  /** Number of migrations that were applied when it was opened. */
+  /** Number of migrations that were applied when the database was opened. */
   readonly migrations: number;
 
   constructor(config: StoreConfig, opened: { readonly store: AdministrationStore; readonly migrations: number }) {
@@ -34,7 +34,7 @@ export class Administration implements AsyncDisposable {
     return openKeyring(this.store, { encryptionKeys, databasePath: database.kind === "sqlite" ? database.path : null });
   }
 
-  /** Keys for a command that seals values: a running service must have the first one. */
+  /** Returns the keys for a command that seals values. Rejects if a running service lacks the first key. */
   async sealingKeyring(): Promise<Keyring> {
     const keyring = await this.keyring();
     const [keyId] = keyring.secretBox.keyIds;
@@ -45,7 +45,7 @@ export class Administration implements AsyncDisposable {
     return keyring;
   }
 
-  /** Waits for a starting service to report its keys. */
+  /** Returns whether a running service lacks the key. Waits for a starting service to report its keys. */
   async #isLackedByServer(keyId: string): Promise<boolean> {
     const deadlineMs = this.clock.monotonicMs() + startingServerMs;
     for (;;) {

@@ -4,14 +4,17 @@ import { readDatabaseConfig } from "./administration.ts";
 import { readArguments } from "../command.ts";
 import type { Command } from "../command.ts";
 
-/** `backup`: copies the database into one file, without the encryption key, because a copy with its key is as good as plain text. */
+/**
+ * `backup`: copies the database into one file, without the encryption key, because a copy together with its key could be
+ * read like plain text.
+ */
 export const backupCommand: Command = {
   summary: "copy the database into a new file, also while the service runs; without the encryption key",
   usage: `  <file>               must not exist yet
 To restore: stop the service, put the file in the place of the database (and no -wal or -shm file beside it), start it
 with the same encryption key.`,
   async run(args, terminal) {
-    const { json, positionals } = readArguments(args, {}, ["<file>"]);
+    const { json, positionals } = readArguments(args, { positionals: ["<file>"] });
     const [file = ""] = positionals;
     const { database, encryptionKeys } = readDatabaseConfig();
     if (database.kind === "postgres") throw new Error("DATABASE_URL is a Postgres database: copy it with pg_dump");

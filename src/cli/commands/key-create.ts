@@ -8,7 +8,7 @@ export const keyCreateCommand: Command = {
   summary: "create another API key for an account and print it, once",
   usage: "  <account>            id or name",
   async run(args, terminal) {
-    const { json, positionals } = readArguments(args, {}, ["<account>"]);
+    const { json, positionals } = readArguments(args, { positionals: ["<account>"] });
     await using administration = await openAdministration();
     const account = await administration.account(positionals[0] ?? "");
     const created = await (await administration.accounts()).createKey(account.id);

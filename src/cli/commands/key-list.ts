@@ -8,7 +8,7 @@ export const keyListCommand: Command = {
   summary: "list the ids of an account's API keys, never the keys",
   usage: "  <account>            id or name",
   async run(args, terminal) {
-    const { json, positionals } = readArguments(args, {}, ["<account>"]);
+    const { json, positionals } = readArguments(args, { positionals: ["<account>"] });
     await using administration = await openAdministration();
     const account = await administration.account(positionals[0] ?? "");
     const keys = (await administration.store.listKeys(account.id)).map((key) => ({

@@ -9,7 +9,7 @@ export const keyRevokeCommand: Command = {
   summary: "revoke an API key; a running service refuses it within 5 s",
   usage: "  <key id>             key_…, as key list shows it",
   async run(args, terminal) {
-    const { json, positionals } = readArguments(args, {}, ["<key id>"]);
+    const { json, positionals } = readArguments(args, { positionals: ["<key id>"] });
     const [keyId = ""] = positionals;
     await using administration = await openAdministration();
     const { store, clock } = administration;

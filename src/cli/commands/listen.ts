@@ -13,12 +13,7 @@ export const listenCommand: Command = {
   --secret <whsec_…>  signing secret; may be given several times. Without one nothing is verified
   --status <code>     what to answer; 204 unless given, 401 where the signature does not hold`,
   async run(args, terminal) {
-    const { values, json } = readArguments(args, {
-      port: { type: "string" },
-      host: { type: "string" },
-      secret: { type: "string", multiple: true },
-      status: { type: "string" },
-    });
+    const { values, json } = readArguments(args, { texts: ["port", "host", "status"], lists: ["secret"] });
     const secrets = values.secret ?? [];
     if (!secrets.every(isSigningSecret)) throw new UsageError("--secret must be whsec_ and base64 of 24 to 64 bytes");
     const { status } = values;

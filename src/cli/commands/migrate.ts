@@ -12,7 +12,7 @@ export const migrateCommand: Command = {
   --to postgres://…     empty target database; DATABASE_URL if left out
 Without them the schema is brought up to date; serve does the same at its start.`,
   async run(args, terminal) {
-    const { values, json } = readArguments(args, { from: { type: "string" }, to: { type: "string" } });
+    const { values, json } = readArguments(args, { texts: ["from", "to"] });
     if (values.from !== undefined) return move({ from: values.from, to: values.to ?? null, json }, terminal);
     if (values.to !== undefined) throw new UsageError("--to needs --from");
     await using administration = await openAdministration();

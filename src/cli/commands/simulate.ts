@@ -13,13 +13,7 @@ export const simulateCommand: Command = {
   --adopt <scenario>   life of a SID that was not triggered, instead of 404
 Scenarios: ${Object.keys(scenarios).join(", ")}`,
   async run(args, terminal) {
-    const { values, json } = readArguments(args, {
-      port: { type: "string" },
-      host: { type: "string" },
-      "auth-token": { type: "string" },
-      "api-key": { type: "string" },
-      adopt: { type: "string" },
-    });
+    const { values, json } = readArguments(args, { texts: ["port", "host", "auth-token", "api-key", "adopt"] });
     const { adopt } = values;
     if (adopt !== undefined && !isScenarioName(adopt)) throw new UsageError(`--adopt must be one of ${Object.keys(scenarios).join(", ")}`);
     await using simulator = await startSimulator({

@@ -34,21 +34,11 @@ export const sourceSetCommand: Command = {
   --max-polls-per-second <n>    over all instances; 200 for a new source
   --account <account>           the only one that may use it, by id or name; everybody unless given`,
   async run(args, terminal) {
-    const { values, json, positionals } = readArguments(
-      args,
-      {
-        kind: { type: "string" },
-        "base-url": { type: "string" },
-        credential: { type: "string" },
-        "credential-env": { type: "string" },
-        "credential-stdin": { type: "boolean" },
-        "agent-id": { type: "string" },
-        environment: { type: "string" },
-        "max-polls-per-second": { type: "string" },
-        account: { type: "string" },
-      },
-      ["<name>"],
-    );
+    const { values, json, positionals } = readArguments(args, {
+      texts: ["kind", "base-url", "credential", "credential-env", "agent-id", "environment", "max-polls-per-second", "account"],
+      switches: ["credential-stdin"],
+      positionals: ["<name>"],
+    });
     const [name = ""] = positionals;
     const credential = await readCredential(values);
     const kind = values.kind === undefined ? undefined : readKind(values.kind);

@@ -14,14 +14,7 @@ export const verifyCommand: Command = {
   --now <seconds>      judge the clock as of this unix time instead of now
 Exit code 0 when the signature holds, 1 when it does not.`,
   async run(args, terminal) {
-    const { values, json } = readArguments(args, {
-      secret: { type: "string" },
-      id: { type: "string" },
-      timestamp: { type: "string" },
-      signature: { type: "string" },
-      "body-file": { type: "string" },
-      now: { type: "string" },
-    });
+    const { values, json } = readArguments(args, { texts: ["secret", "id", "timestamp", "signature", "body-file", "now"] });
     const { secret, id, timestamp, signature, now } = values;
     const path = values["body-file"];
     if (secret === undefined || path === undefined) throw new UsageError("--secret and --body-file are needed");

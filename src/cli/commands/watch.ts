@@ -15,26 +15,20 @@ export const watchCommand: Command = {
   --event <type>       only this type or group; may be given several times
   --metadata <k=v>     echoed in every webhook; may be given several times`,
   async run(args, terminal) {
-    const { values, json, positionals } = readArguments(
-      args,
-      {
-        to: { type: "string" },
-        url: { type: "string" },
-        key: { type: "string" },
-        source: { type: "string" },
-        event: { type: "string", multiple: true },
-        metadata: { type: "string", multiple: true },
-      },
-      ["<sid>"],
-    );
+    const { values, json, positionals } = readArguments(args, {
+      texts: ["to", "url", "key", "source"],
+      lists: ["event", "metadata"],
+      positionals: ["<sid>"],
+    });
     const { url, key } = readService(values.url, values.key);
     await using service = new ServiceClient(url, key);
     const answer = await service.post("/v1/watches", {
       call_sid: positionals[0],
-      ...(values.to === undefined ? {} : { callback_url: values.to }),
-      ...(values.source === undefined ? {} : { source: values.source }),
-      ...(values.event === undefined ? {} : { events: values.event }),
-      ...(values.metadata === undefined ? {} : { metadata: readMetadata(values.metadata) }),
+      // JSON omits `undefined`, so that a missing flag becomes a missing key.
+      callback_url: values.to,
+      source: values.source,
+      events: values.event,
+      metadata: values.metadata && readMetadata(values.metadata),
     });
     const done = answer.statusCode === 200 || answer.statusCode === 201;
     const print = done ? terminal.out : terminal.error;

@@ -1,3 +1,4 @@
+import { lifeTo, queueingTimeout } from "../../simulator/scenarios.ts";
 import type { Scenario } from "../../simulator/scenarios.ts";
 import type { UpstreamKind } from "../../simulator/upstream-api.ts";
 import { readWebhook } from "../receiver/received-webhook.ts";
@@ -15,60 +16,39 @@ export type DemoCall = {
   readonly reason: string;
 };
 
-const reason = "call queueing: max timeout limit exceeded";
-
-function life(callingMs: number, endMs: number, end: "success" | "failure"): Scenario {
-  return [
-    { atMs: 0, status: "queued" },
-    { atMs: callingMs, status: "calling" },
-    { atMs: endMs, status: end, ...(end === "failure" ? { reason } : {}) },
-  ];
-}
-
 const toSuccess = ["call.queued", "call.calling", "call.success"];
 const toFailure = ["call.queued", "call.calling", "call.failure"];
+const usual = { upstream: "polyai-legacy", expected: toSuccess, reason: "" } as const;
 
-/** Each phase lasts at least 2 s, which is several polls, so that the observed transitions do not depend on the machine. */
+/** Each phase lasts at least 2 s. That is time for several polls, so that the observed transitions do not depend on the machine. */
 export const demoCalls: readonly DemoCall[] = [
+  { ...usual, name: "success", story: "a call that succeeds", scenario: lifeTo("success", { callingMs: 2_000, endMs: 4_500 }) },
   {
-    name: "success",
-    story: "a call that succeeds",
-    upstream: "polyai-legacy",
-    scenario: life(2_000, 4_500, "success"),
-    expected: toSuccess,
-    reason: "",
-  },
-  {
+    ...usual,
     name: "failure",
     story: "a call that fails, with its reason",
-    upstream: "polyai-legacy",
-    scenario: life(2_000, 4_000, "failure"),
+    scenario: lifeTo("failure", { callingMs: 2_000, endMs: 4_000 }),
     expected: toFailure,
-    reason,
+    reason: queueingTimeout,
   },
   {
+    ...usual,
     name: "flaky",
     story: "a call whose receiver answers 500 twice before it accepts the first webhook",
-    upstream: "polyai-legacy",
-    scenario: life(2_000, 5_000, "success"),
-    expected: toSuccess,
-    reason: "",
+    scenario: lifeTo("success", { callingMs: 2_000, endMs: 5_000 }),
   },
   {
+    ...usual,
     name: "agents",
     story: "a call of the other PolyAI API, by a second service",
     upstream: "polyai-agents",
-    scenario: life(2_000, 4_500, "success"),
-    expected: toSuccess,
-    reason: "",
+    scenario: lifeTo("success", { callingMs: 2_000, endMs: 4_500 }),
   },
   {
+    ...usual,
     name: "crash",
     story: "a call whose service is killed (SIGKILL) with a webhook pending, and restarted",
-    upstream: "polyai-legacy",
-    scenario: life(3_000, 11_000, "success"),
-    expected: toSuccess,
-    reason: "",
+    scenario: lifeTo("success", { callingMs: 3_000, endMs: 11_000 }),
   },
 ];
 

@@ -19,7 +19,7 @@ import { freePort, ServiceProcess } from "./service-process.ts";
 const afterwardsMs = 500;
 const refusals = 2;
 
-/** Simulated upstream, service and verifying receiver; disposing releases everything they hold. */
+/** Simulated upstream, services and verifying receiver. Disposing stops them and deletes their folder. */
 export class Demo implements AsyncDisposable {
   readonly #out: (line: string) => void;
   readonly #key = randomBytes(24).toString("base64url");

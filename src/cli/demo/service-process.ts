@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { setTimeout } from "node:timers/promises";
+import { waitAtMost } from "../../adapters/wait-at-most.ts";
 import { ServiceClient } from "./service-client.ts";
 
 const root = new URL("../../..", import.meta.url);
@@ -32,7 +33,7 @@ export class ServiceProcess implements AsyncDisposable {
   #child: ChildProcess | null = null;
   #log = "";
 
-  /** `environment` is the whole environment of the process; nothing is inherited. It may set an API key, or an empty one. */
+  /** `environment` is the whole environment of the process: it inherits nothing. It may override the API key, also with an empty one. */
   constructor(
     name: string,
     options: {
@@ -80,7 +81,7 @@ export class ServiceProcess implements AsyncDisposable {
     }
   }
 
-  /** Sends SIGKILL, like a power cut: nothing is finished or released. Resolves when the process is gone. */
+  /** Sends SIGKILL, so that the process neither finishes nor releases anything. Resolves when the process has ended. */
   async kill(): Promise<void> {
     const gone = this.#exited();
     this.killNow();
@@ -102,11 +103,7 @@ export class ServiceProcess implements AsyncDisposable {
 
   /** Sends SIGTERM, then SIGKILL if the process does not end in time. */
   async [Symbol.asyncDispose](): Promise<void> {
-    const gone = this.#exited();
-    this.#child?.kill("SIGTERM");
-    const abort = new AbortController();
-    await Promise.race([gone, setTimeout(stopDeadlineMs, null, { signal: abort.signal }).catch(() => null)]);
-    abort.abort();
+    await waitAtMost(stopDeadlineMs, this.terminate());
     await this.kill();
     await this.client[Symbol.asyncDispose]();
   }

@@ -76,7 +76,7 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Reads a value as text, so that `form` reads like the other formats; empty is `null` there. */
+/** Reads a value as text; `null` for an empty text, because `form` writes `null` as one. */
 function text(value: unknown): string | null {
   if (typeof value === "number") return String(value);
   return typeof value === "string" && value !== "" ? value : null;

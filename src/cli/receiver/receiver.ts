@@ -1,11 +1,11 @@
 import { messageOf } from "../../domain/error-text.ts";
 import { EventEmitter, on } from "node:events";
-import { createServer } from "node:http";
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { Webhook } from "standardwebhooks";
+import { LocalServer, readBody } from "../../simulator/local-server.ts";
+import type { LocalAddress } from "../../simulator/local-server.ts";
 
-/** Scripted answer to a webhook; a number is that status with an empty body. */
+/** Scripted answer to a webhook. A number is a status with an empty body. */
 export type ScriptedAnswer =
   | number
   | { readonly statusCode: number; readonly headers?: Readonly<Record<string, string>>; readonly body?: string; readonly delayMs?: number }
@@ -35,65 +35,42 @@ export type Delivery = {
   readonly verification: Verification;
 };
 
-export type ReceiverOptions = {
-  /** Port; 0 (the default) picks a free one. */
-  readonly port?: number;
-  readonly host?: string;
+export type ReceiverOptions = LocalAddress & {
   /** Secrets (`whsec_…`), one of which must match. */
   readonly secrets?: readonly string[];
-  /** Answers in order of arrival, or a function per webhook. `null`, and a list that is used up, answer 204 if verified or unchecked, else 401. */
+  /**
+   * Answers in order of arrival, or a function that answers each webhook. After the end of the list, and for `null`, the
+   * answer is 204 if the webhook is verified or unchecked, else 401.
+   */
   readonly answers?: readonly ScriptedAnswer[] | ((delivery: Delivery) => ScriptedAnswer | null);
   /** Called before the answer is sent. */
   readonly onDelivery?: (delivery: Delivery) => void;
 };
 
-const maxBodyBytes = 1_048_576;
 const maxRememberedIds = 100_000;
 
 /** Listens for webhooks and verifies them with the official Standard Webhooks library. */
 export async function startReceiver(options: ReceiverOptions = {}): Promise<Receiver> {
   const receiver = new Receiver(options);
-  await receiver.listen();
+  await receiver.listen(options);
   return receiver;
 }
 
-export class Receiver implements AsyncDisposable {
+export class Receiver extends LocalServer {
   readonly #options: ReceiverOptions;
   readonly #webhooks: readonly Webhook[];
-  readonly #server: Server;
   readonly #arrivals = new EventEmitter();
   readonly #attemptsById = new Map<string, number>();
   #scripted = 0;
 
   /** Throws if a secret is malformed. */
   constructor(options: ReceiverOptions) {
+    super();
     this.#options = options;
     this.#webhooks = (options.secrets ?? []).map((secret) => new Webhook(secret));
-    this.#server = createServer({ keepAliveTimeout: 75_000 }, (request, response) => {
-      void this.#receive(request, response).catch(() => response.destroy());
-    });
   }
 
-  listen(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#server.once("error", reject);
-      this.#server.listen(this.#options.port ?? 0, this.#options.host ?? "127.0.0.1", 4096, () => {
-        this.#server.off("error", reject);
-        resolve();
-      });
-    });
-  }
-
-  get port(): number {
-    return (this.#server.address() as AddressInfo).port;
-  }
-
-  get url(): string {
-    const { address, family, port } = this.#server.address() as AddressInfo;
-    return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;
-  }
-
-  /** Yields webhooks from this call on, until the receiver is closed. Unread ones are buffered until the loop is left. */
+  /** Yields webhooks from this call on, until the receiver is closed. Unread webhooks are buffered until the loop ends. */
   deliveries(): AsyncGenerator<Delivery, void, undefined> {
     const arrivals = on(this.#arrivals, "delivery", { close: ["close"] }) as AsyncIterable<[Delivery]>;
     return (async function* () {
@@ -102,19 +79,12 @@ export class Receiver implements AsyncDisposable {
   }
 
   /** Closes every connection and ends the iterators. */
-  close(): Promise<void> {
+  override close(): Promise<void> {
     this.#arrivals.emit("close");
-    return new Promise((resolve) => {
-      this.#server.close(() => resolve());
-      this.#server.closeAllConnections();
-    });
+    return super.close();
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
-  async #receive(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  protected override async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const receivedAtMs = Date.now();
     const body = await readBody(request);
     if (body === null || request.method !== "POST") {
@@ -128,7 +98,7 @@ export class Receiver implements AsyncDisposable {
     const delivery = { receivedAtMs, path, headers, body, webhookId, attempt, verification: this.#verify(body, headers) };
     this.#options.onDelivery?.(delivery);
     this.#arrivals.emit("delivery", delivery);
-    answer(response, this.#answerTo(delivery));
+    send(response, this.#answerTo(delivery));
   }
 
   #verify(body: Buffer, headers: Readonly<Record<string, string>>): Verification {
@@ -159,27 +129,15 @@ export class Receiver implements AsyncDisposable {
   }
 }
 
-function answer(response: ServerResponse, scripted: ScriptedAnswer): void {
+function send(response: ServerResponse, scripted: ScriptedAnswer): void {
   if (scripted === "hang") return;
   if (scripted === "reset") {
     response.socket?.resetAndDestroy();
     return;
   }
   const { statusCode, headers = {}, body = "", delayMs = 0 } = typeof scripted === "number" ? { statusCode: scripted } : scripted;
-  const send = () => response.writeHead(statusCode, headers).end(body);
-  if (delayMs <= 0) return void send();
-  const timer = setTimeout(send, delayMs);
+  const sendNow = () => response.writeHead(statusCode, headers).end(body);
+  if (delayMs <= 0) return void sendNow();
+  const timer = setTimeout(sendNow, delayMs);
   response.once("close", () => clearTimeout(timer));
-}
-
-/** Reads a body; `null` if it is longer than any webhook. */
-async function readBody(request: IncomingMessage): Promise<Buffer | null> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > maxBodyBytes) return null;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
 }

@@ -31,7 +31,10 @@ const holds = "the signature is valid: a verifier that refuses it has other byte
 
 type Change = { readonly detail: string; readonly apply: (body: string) => string | null };
 
-/** Reversals of the changes that middleware makes to a body before it is verified. Bodies are JSON without white space, in this order of keys. */
+/**
+ * Reversals of the changes that middleware makes to a body before it is verified. The service sends JSON without white
+ * space, with its keys in the order of `keyOrder`.
+ */
 const undoings: readonly Change[] = [
   { detail: "a line end was added", apply: (body) => body.replace(/\r?\n$/, "") },
   { detail: "white space or a byte order mark was added around it", apply: (body) => body.trim() },

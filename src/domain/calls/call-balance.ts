@@ -1,24 +1,24 @@
-/** Number of calls of one source that this instance owns, and that each of the other instances polling it owns. */
-export type CallShares = {
+/** Calls of one source by owner: the number of this instance, and that of each other instance that polls the source. */
+export type CallCounts = {
   readonly own: number;
   readonly others: readonly number[];
 };
 
-/** Small differences stay, because a call that moves loses its place in the poll schedule. */
+/** Tolerated difference. Small differences stay, because a call that moves loses its place in the poll schedule. */
 const toleranceRatio = 1 / 20;
 
-/** Returns the number of calls to release: those beyond the fair share. Other instances then have less than theirs. */
-export function callsToRelease({ own, others }: CallShares): number {
-  const fair = fairShare(own + sum(others), others.length + 1);
+/** Returns how many calls this instance owns beyond its fair part, so that it can release them to other instances. */
+export function callsToRelease({ own, others }: CallCounts): number {
+  const fair = fairCount(own + sum(others), others.length + 1);
   return own <= fair + Math.max(1, Math.floor(fair * toleranceRatio)) ? 0 : own - fair;
 }
 
-/** Returns the number of unowned calls (`free`) to claim: up to the fair share. Calls that this leaves unowned are claimed by a later run. */
-export function callsToClaim({ own, others, free }: CallShares & { readonly free: number }): number {
-  return Math.min(free, Math.max(0, fairShare(own + sum(others) + free, others.length + 1) - own));
+/** Returns how many of the unowned calls (`free`) this instance claims to reach its fair part. Later runs claim the rest. */
+export function callsToClaim({ own, others, free }: CallCounts & { readonly free: number }): number {
+  return Math.min(free, Math.max(0, fairCount(own + sum(others) + free, others.length + 1) - own));
 }
 
-function fairShare(calls: number, instances: number): number {
+function fairCount(calls: number, instances: number): number {
   return Math.ceil(calls / instances);
 }
 

@@ -3,7 +3,7 @@ import type { WatchEventType } from "../events/event.ts";
 /** Order of the known statuses in the life of a call. Other statuses have no rank. */
 const rankByStatus: Readonly<Record<string, number>> = { queued: 0, calling: 1, success: 2, failure: 2 };
 
-/** Whether a status ends its call: `success` and `failure`, which never change. */
+/** Whether a status ends its call. `success` and `failure` do, and never change again. */
 export function isTerminalStatus(status: string): boolean {
   return status === "success" || status === "failure";
 }

@@ -37,6 +37,13 @@ export type CallEndReason = "not_found" | "lost" | "rejected";
 /** Reason why a call is not polled as usual, as the API shows it. */
 export type CallProblem = "source_suspended" | "source_slowed" | "upstream_errors" | "not_found_yet";
 
+/** Progress of a call that this process polls, in epoch milliseconds. */
+export type CallProgress = {
+  readonly polledAtMs: number | null;
+  readonly nextPollAtMs: number | null;
+  readonly problem: CallProblem | null;
+};
+
 /** The stored part of a call. `status` is `null` if no poll has seen the call. */
 export type CallStatus = {
   readonly status: string | null;
@@ -44,7 +51,10 @@ export type CallStatus = {
   readonly terminal: boolean;
   /** Time of the first observation of this status. */
   readonly observedAtMs: number | null;
-  /** Time of the last parsed 200. Written only with a transition and at a stop, so that after a crash it is the time of the last transition. */
+  /**
+   * Time of the last parsed 200. Written only with a transition and at a stop, so that after a crash this is the time of
+   * the last transition.
+   */
   readonly lastGoodPollAtMs: number | null;
 };
 

@@ -16,17 +16,17 @@ export type PollPolicy = {
 };
 
 /**
- * State between the polls of a call, in memory only. A restart resets the streaks, which can only delay an ending. Every
- * watched call has one, so calls without failures share `freshPollMemory`.
+ * State between the polls of a call, in memory only. A restart resets the streaks; that can only delay an ending. There is
+ * a state for each watched call; calls without failures share `freshPollMemory`.
  */
 export type PollMemory = {
   /** Number of failures in a row, for the backoff. */
   readonly failures: number;
   /** Streak of 400s or 404s. Answers without information about the call (5xx, timeout, 401, 429) neither extend nor end it. */
   readonly rejection: { readonly kind: "not_found" | "rejected"; readonly count: number; readonly sinceMs: number } | null;
-  /** Since when the call would have ended if the ending had been corroborated; `null` if it would not. */
+  /** Time of the first poll after which only a missing corroboration kept the call from ending; `null` if there was none. */
   readonly uncorroboratedSinceMs: number | null;
-  /** A status that goes backwards and was seen once; `null` if there is none. */
+  /** Status that goes backwards and was seen once; `null` if there is none. */
   readonly backwards: string | null;
 };
 
@@ -49,7 +49,10 @@ export type PollContext = {
 
 export type PollDecision = {
   readonly memory: PollMemory;
-  /** Time when the status was last confirmed. A status that is not believed confirms nothing, so the next event's `observed_after` precedes it. */
+  /**
+   * Time when the status was last confirmed. A status that is not believed does not change this time, so that the next
+   * event's `observed_after` precedes that status.
+   */
   readonly lastGoodPollAtMs: number | null;
   /** Whether a parsed 200 had the resulting status. Watches without an event may then be notified of it. */
   readonly confirmed: boolean;
@@ -57,7 +60,7 @@ export type PollDecision = {
   readonly changes: readonly CallChange[];
   /** Time of the next poll: at the source's interval, after a delay, or never. */
   readonly next: { readonly kind: "interval" } | { readonly kind: "delay"; readonly delayMs: number } | { readonly kind: "none" };
-  /** Whether the call would have ended by 400 or 404 if the ending had been corroborated. */
+  /** Whether only a missing corroboration keeps the call from ending by 400 or 404. */
   readonly endsUncorroborated: boolean;
   /** Whether a status went backwards and was believed. */
   readonly isRegression: boolean;
@@ -68,14 +71,14 @@ type Step = Pick<PollDecision, "memory" | "changes" | "next"> &
 
 const afterEnd: Step = { memory: freshPollMemory, changes: [], next: { kind: "none" } };
 
-/** Shortest delay of a backoff, because full jitter starts at 0. */
+/** Shortest delay of a backoff. Without it full jitter could yield 0. */
 const minDelayMs = 250;
 const hourMs = 60 * 60 * 1000;
 
 /**
- * Decides what follows from one answer of the upstream. Answers about the source rather than the call
- * (401, 403, 429) change nothing here, because the source gate handles them. Past the deadline every answer is the last one
- * and the due watches expire, except after 401 and 403, because the calls of a suspended source wait. A call that ended does
+ * Decides what follows from one answer of the upstream. Answers about the source rather than the call (401, 403, 429)
+ * change nothing here, because the source gate handles them. After the deadline every answer is the last one and the due
+ * watches expire. A 401 or 403 is an exception, because the calls of a suspended source wait. A call that has ended does
  * not change any more.
  */
 export function decideAfterPoll(input: PollInput, observation: Observation, context: PollContext, policy: PollPolicy): PollDecision {
@@ -180,7 +183,7 @@ function endReasonOf(
     return lost ? "lost" : null;
   }
   if (rejection.kind === "rejected") return rejection.count >= 2 ? "rejected" : null;
-  // A time ahead of now was written before the clock was set back: the grace counts from the first 404 in a row instead.
+  // A time in the future was written before the clock was set back. The grace then counts from the first 404 of the streak.
   const graceFromMs = youngestWatchAtMs > nowMs ? rejection.sinceMs : youngestWatchAtMs;
   return nowMs - graceFromMs >= policy.notFoundGraceMs ? "not_found" : null;
 }

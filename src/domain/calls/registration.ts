@@ -15,8 +15,8 @@ export type RepeatDecision =
   | { readonly kind: "differs"; readonly watchId: string; readonly fields: readonly ("events" | "metadata")[] };
 
 /**
- * Decides whether a registration repeats `existing`, the newest watch of the same call and URL. It does while that watch is
- * active, and for 24 h after it completed. After any other end a registration creates a new watch.
+ * Decides whether a registration repeats `existing`, the newest watch of the same call and URL. A registration repeats a
+ * watch that is active, or that completed within the last 24 h. After any other end it creates a new watch.
  */
 export function decideRepeat(existing: Existing | null, wanted: WantedWatch, nowMs: number): RepeatDecision {
   if (existing === null) return { kind: "new" };
@@ -30,7 +30,7 @@ export function decideRepeat(existing: Existing | null, wanted: WantedWatch, now
 
 /**
  * Whether a new watch is notified of the call's status in the transaction that creates it. `polledAtMs` is the time of the
- * last good poll in the poller's memory, which may be later than the stored one; `null` if the poller has none.
+ * last good poll as the poller knows it (`null` if it knows none). It may be later than the stored time.
  */
 export function isStatusCurrent(call: CallStatus, polledAtMs: number | null, nowMs: number): boolean {
   if (call.status === null) return false;

@@ -6,7 +6,7 @@ import { eventTypeOf } from "./call-status.ts";
 import { eventId } from "../ids.ts";
 import type { Watch } from "./watch.ts";
 
-/** Number of events after which a watch receives only the terminal one. */
+/** Number of events after which a watch receives only its terminal event. */
 export const maxEventsPerWatch = 50;
 
 /** The part of a watch that planning its events needs. */
@@ -15,7 +15,7 @@ export type SubscriberWatch = Pick<
   "id" | "accountId" | "callSid" | "sourceName" | "endpointId" | "filter" | "metadata" | "sequence" | "expiresAtMs"
 >;
 
-/** A hook of an account that has a watch on the call. `notifiedTransition` is the last transition of the call that it was sent. */
+/** A hook of an account that has a watch on the call. `notifiedTransition` is the last transition of the call that was sent to the hook. */
 export type SubscriberHook = {
   readonly id: string;
   readonly accountId: string;
@@ -49,6 +49,8 @@ type Facts = Pick<PlannedEvent, "watchStatus" | "endReason"> & {
   readonly observedAfterMs: number | null;
 };
 
+type SeenStatus = Pick<Facts, "reason" | "terminal" | "observedAtMs"> & { readonly status: string };
+
 export type TransitionInput = {
   /** State of the call before the change. */
   readonly call: CallStatus;
@@ -60,12 +62,15 @@ export type TransitionInput = {
   readonly nowMs: number;
 };
 
-/** One step of a commit: the call before it and the number of its transition. `change` is `null` if watches without an event are notified of the current status. */
+/**
+ * One step of a commit: the call before the step, and the number of its transition. `change` is `null` if watches without
+ * an event are notified of the current status.
+ */
 export type CommitStep = { readonly call: CallStatus; readonly transition: number; readonly change: CallChange | null };
 
 /**
- * Divides a commit into steps, in order, and returns the call after them. Each step is planned (`planNotifications`) for the
- * watches and hooks as the step before left them.
+ * Divides a commit into steps, in order, and returns the call after them. Each step is planned (`planNotifications`) for
+ * the watches and hooks as the previous step left them.
  */
 export function planCommit(
   { changes, confirmed, nowMs }: { readonly changes: readonly CallChange[]; readonly confirmed: boolean; readonly nowMs: number },
@@ -74,7 +79,7 @@ export function planCommit(
   let { call, transition } = before;
   const steps: CommitStep[] = [];
   for (const change of changes) {
-    // A watch that expires with a poll is first notified of the status that the poll confirmed.
+    // If a watch expires with a poll, it is first notified of the status that this poll confirmed.
     if (change.kind === "expire" && confirmed) steps.push({ call, transition, change: null });
     if (change.kind === "status" || change.kind === "end") transition += 1;
     steps.push({ call, transition, change });
@@ -123,22 +128,16 @@ export function planChange(change: CallChange, input: TransitionInput): readonly
     case "reason":
       return [];
     case "status":
-      return planAll(watches, input, (watch) => ({
-        type: eventTypeOf(change.status),
-        status: change.status,
-        previousStatus: watch.sequence === 0 ? null : call.status,
-        reason: change.reason,
-        terminal: change.terminal,
-        observedAtMs: nowMs,
-        observedAfterMs: watch.sequence === 0 ? null : change.observedAfterMs,
-        watchStatus: change.terminal ? "completed" : "active",
-        endReason: null,
-      }));
+      return planAll(watches, input, (watch) => {
+        const seen = { ...change, observedAtMs: nowMs };
+        return watch.sequence === 0 ? statusFacts(seen, null, null) : statusFacts(seen, call.status, change.observedAfterMs);
+      });
     case "end":
       return planAll(watches, input, () => endingFacts(`watch.${change.endReason}`, change.endReason, call, nowMs));
     case "expire": {
       const due = watches.filter((watch) => watch.expiresAtMs <= nowMs);
-      // A hook is notified of an expiry only if the account has no other watch on the call: otherwise it receives the later events.
+      // A hook is notified of an expiry only if the account has no other watch on the call. With another watch the hook
+      // will receive the later events.
       const stillWatching = new Set(watches.filter((watch) => watch.expiresAtMs > nowMs).map((watch) => watch.accountId));
       const hooks = input.hooks.filter((hook) => !stillWatching.has(hook.accountId)).map((hook) => ({ ...hook, notifiedTransition: -1 }));
       // An expiry is not a transition of the call, so the progress of hooks does not change.
@@ -152,41 +151,41 @@ export function planChange(change: CallChange, input: TransitionInput): readonly
 
 /** Plans the first event of watches that have none, from the known status. */
 export function planInitialEvents(input: TransitionInput): readonly PlannedEvent[] {
-  const { call } = input;
+  const { call, watches } = input;
   const { status, observedAtMs } = call;
   if (status === null || observedAtMs === null) return [];
-  const unnotified = new Set(input.watches.filter((watch) => watch.sequence === 0));
+  const facts = statusFacts({ ...call, status, observedAtMs }, null, null);
   return planAll(
-    input.watches,
+    watches,
     input,
-    () => ({
-      type: eventTypeOf(status),
-      status,
-      previousStatus: null,
-      reason: call.reason,
-      terminal: call.terminal,
-      observedAtMs,
-      observedAfterMs: null,
-      watchStatus: call.terminal ? "completed" : "active",
-      endReason: null,
-    }),
-    (watch) => unnotified.has(watch),
+    () => facts,
+    (watch) => watch.sequence === 0,
   );
+}
+
+function statusFacts(
+  { status, reason, terminal, observedAtMs }: SeenStatus,
+  previousStatus: string | null,
+  observedAfterMs: number | null,
+): Facts {
+  const watchStatus = terminal ? "completed" : "active";
+  return {
+    type: eventTypeOf(status),
+    status,
+    previousStatus,
+    reason,
+    terminal,
+    observedAtMs,
+    observedAfterMs,
+    watchStatus,
+    endReason: null,
+  };
 }
 
 function endingFacts(type: WatchEventType, endReason: NonNullable<Watch["endReason"]>, call: CallStatus, nowMs: number): Facts {
   const { status, reason, lastGoodPollAtMs } = call;
-  return {
-    type,
-    status,
-    previousStatus: status,
-    reason,
-    terminal: true,
-    observedAtMs: nowMs,
-    observedAfterMs: status === null ? null : lastGoodPollAtMs,
-    watchStatus: "ended",
-    endReason,
-  };
+  const observed = { observedAtMs: nowMs, observedAfterMs: status === null ? null : lastGoodPollAtMs };
+  return { type, status, previousStatus: status, reason, terminal: true, ...observed, watchStatus: "ended", endReason };
 }
 
 function planAll(
@@ -224,24 +223,10 @@ function planAll(
 }
 
 function eventOf(watch: SubscriberWatch, facts: Facts): PlannedEvent["event"] {
+  const { accountId, callSid, metadata } = watch;
+  const { type, status, previousStatus, reason, terminal, observedAtMs, observedAfterMs } = facts;
   const sequence = watch.sequence + 1;
-  return {
-    id: eventId(watch.id, sequence, facts.type, facts.status, facts.reason),
-    accountId: watch.accountId,
-    timestampMs: facts.observedAtMs,
-    type: facts.type,
-    data: {
-      watchId: watch.id,
-      callSid: watch.callSid,
-      source: watch.sourceName,
-      status: facts.status,
-      previousStatus: facts.previousStatus,
-      reason: facts.reason,
-      terminal: facts.terminal,
-      sequence,
-      observedAtMs: facts.observedAtMs,
-      observedAfterMs: facts.observedAfterMs,
-      metadata: watch.metadata,
-    },
-  };
+  const about = { watchId: watch.id, callSid, source: watch.sourceName, metadata };
+  const data = { ...about, status, previousStatus, reason, terminal, sequence, observedAtMs, observedAfterMs };
+  return { id: eventId(watch.id, sequence, type, status, reason), accountId, timestampMs: observedAtMs, type, data };
 }

@@ -1,23 +1,19 @@
+const networkCodes = ["timeout", "connect", "reset", "tls", "dns", "protocol"] as const;
 /** Classes of failed attempts: the closed set of `error.code`. */
-export type AttemptErrorCode =
-  | "status"
-  | "timeout"
-  | "connect"
-  | "reset"
-  | "tls"
-  | "dns"
-  | "protocol"
-  | "redirect"
-  | "blocked_address"
-  | "gone";
+export const errorCodes = ["status", ...networkCodes, "redirect", "blocked_address", "gone"] as const;
+export type AttemptErrorCode = (typeof errorCodes)[number];
 
-export type AttemptDecision = "delivered" | "retry" | "deferred" | "exhausted" | "failed" | "gone";
+export const attemptDecisions = ["delivered", "retry", "deferred", "exhausted", "failed", "gone"] as const;
+export type AttemptDecision = (typeof attemptDecisions)[number];
 
 /** Result of one HTTP exchange. Senders never throw because of a receiver. */
 export type AttemptOutcome =
   /** A complete answer within the deadline. `retryAfter` is the raw header, not checked yet. `excerpt` is at most 1 KiB of the body. */
   | { readonly kind: "answered"; readonly statusCode: number; readonly retryAfter: string | null; readonly excerpt: string }
-  /** No complete answer. `statusCode` is `null` unless a head arrived. `permanent` is set only if the guard refuses a literal address or a name. */
+  /**
+   * No complete answer. `statusCode` is `null` unless a head arrived. `permanent`: the guard refuses the literal address or
+   * the name itself.
+   */
   | {
       readonly kind: "failed";
       readonly code: Exclude<AttemptErrorCode, "status" | "gone" | "redirect">;

@@ -17,7 +17,7 @@ export type HostHealth = {
   readonly consecutivePauses: number;
 };
 
-/** Newest answers of a host that begin a spreading pause (429), as far as the next one needs them. */
+/** The newest spreading answers (429) of a host, as far as the decision about the next one needs them. */
 export type HostRateLimits = {
   /** Endpoint that answered last; `null` before the first such answer. */
   readonly endpointId: string | null;
@@ -36,7 +36,7 @@ export type EndpointStatus = {
 };
 
 export type AttemptInput = {
-  /** Current state; it may have been settled while the attempt was in flight. */
+  /** Current state of the delivery, which may have been settled while the attempt was in flight. */
   readonly delivery: DeliveryState;
   readonly attempt: {
     readonly number: number;
@@ -50,7 +50,7 @@ export type AttemptInput = {
   readonly origin: string;
   readonly endpoint: EndpointStatus;
   readonly host: HostStatus;
-  /** Whether the event is an `endpoint.test`, which never counts for or against disabling. */
+  /** Whether the event is an `endpoint.test`. A test never counts for or against disabling. */
   readonly isTest: boolean;
 };
 
@@ -102,7 +102,7 @@ export function decideAfterAttempt(
   };
 }
 
-/** Whether an attempt settled its delivery and changed nothing of its endpoint and host that must be written. */
+/** Whether an attempt settled its delivery, and neither its endpoint nor its host must be written. */
 export function changesOnlyDelivery(
   before: Pick<AttemptInput, "endpoint" | "host">,
   { attempt, delivery, endpoint, host, endpointChange }: AttemptResult,
@@ -125,7 +125,10 @@ export function hasHostChanged(before: HostStatus, after: HostStatus): boolean {
   );
 }
 
-/** A 410 of an endpoint that is disabled for another reason still ends its watches and hooks. */
+/**
+ * Returns the change of the endpoint's state. A 410 of an endpoint that is disabled for another reason still ends its
+ * watches and hooks.
+ */
 function changeOf(before: EndpointStatus, after: EndpointStatus): AttemptResult["endpointChange"] {
   if (after.state !== "disabled" || (before.state === "disabled" && before.reason === after.reason)) return "none";
   return after.reason === "gone" ? "disabled_gone" : "disabled_failing";
@@ -139,8 +142,8 @@ function errorOf(outcome: AttemptOutcome, { errorCode, detail }: ResponseClass, 
 }
 
 /**
- * Returns the pause of the endpoint or its host after an attempt. Attempts that were on the wire when a pause began can
- * make it longer, but neither double it nor end it.
+ * Returns the pause of the endpoint or its host after an attempt. Attempts that were in flight when a pause began can
+ * extend the pause, because each such answer asks for at least `pauseMinMs`, but neither double nor end it.
  */
 function pausedAfter(
   before: HostHealth,
@@ -155,7 +158,7 @@ function pausedAfter(
     return { pausedUntilMs: null, pausedSinceMs: null, consecutivePauses: 0 };
   }
   if (running) {
-    const untilMs = nowMs + Math.max(retryAfterMs ?? 0, pause.minMs);
+    const untilMs = nowMs + Math.max(retryAfterMs ?? 0, policy.pauseMinMs, pause.minMs);
     return { ...before, pausedUntilMs: Math.max(before.pausedUntilMs ?? 0, untilMs) };
   }
   const usualMs = Math.min(policy.pauseMinMs * 2 ** Math.min(before.consecutivePauses, 30), policy.pauseMaxMs);
@@ -182,7 +185,7 @@ function pausesHost(
   return policy.rateLimitedHosts.includes(hostNameOf(origin)) || (otherAtMs !== null && nowMs - otherAtMs < spreadWithinMs);
 }
 
-/** `paused` is the endpoint's own pause after the attempt. */
+/** Returns the endpoint after an attempt. `paused` is its own pause after the attempt. */
 function endpointAfter(
   input: AttemptInput,
   responseClass: ResponseClass,
@@ -227,7 +230,7 @@ function deliveryAfter(
   const manual = input.attempt.mode === "manual";
   const pending = input.delivery.status === "pending";
   const firstAttemptAtMs = input.delivery.firstAttemptAtMs ?? (pending && !manual ? startedAtMs : null);
-  // A settled delivery can have only a manual attempt pending, and this is that attempt.
+  // The only attempt that a settled delivery can have pending is a manual one: this one.
   const nextAttemptAtMs = pending ? input.delivery.nextAttemptAtMs : null;
   const counted: DeliveryState = { ...input.delivery, attemptCount: input.delivery.attemptCount + 1, firstAttemptAtMs, nextAttemptAtMs };
   const settle = (status: DeliveryState["status"]): DeliveryState => ({ ...counted, status, nextAttemptAtMs: null, settledAtMs: nowMs });
@@ -242,12 +245,12 @@ function deliveryAfter(
     return { delivery: settles ? settle("delivered") : counted, decision: "delivered" };
   }
   if (responseClass.kind === "gone") return { delivery: pending ? settle("failed") : counted, decision: "gone" };
-  // A failure changes neither a settled delivery nor, if it is manual, the schedule.
+  // A failure leaves a settled delivery as it is. A failed manual attempt leaves the schedule as it is, too.
   if (!pending) return { delivery: counted, decision: "failed" };
   if (manual) return { delivery: counted, decision: responseClass.kind === "deferred" ? "deferred" : "retry" };
   if (responseClass.kind === "refused") return { delivery: settle("failed"), decision: "failed" };
   if (responseClass.kind === "deferred") {
-    // The start of the attempt counts, because a pause may end after the schedule's span and is still followed by an attempt.
+    // The start of the attempt counts, because an attempt follows a pause even if the pause ends after the span of the schedule.
     const late = startedAtMs - (firstAttemptAtMs ?? startedAtMs) > scheduleSpanMs(policy);
     if (late) return { delivery: settle("exhausted"), decision: "exhausted" };
     return { delivery: { ...counted, nextAttemptAtMs: pauseEndsAtMs }, decision: "deferred" };

@@ -10,7 +10,10 @@ export type DeliveryState = {
   readonly attemptCount: number;
   /** Number of steps of the schedule that are spent: attempts without deferrals and manual retries. */
   readonly stepsSpent: number;
-  /** Time of the next attempt; `null` if none follows. On a settled delivery, the time when a manual retry was accepted whose attempt is not recorded yet. */
+  /**
+   * Time of the next attempt; `null` if none follows. On a settled delivery: the time when a manual retry was accepted,
+   * until its attempt is recorded.
+   */
   readonly nextAttemptAtMs: number | null;
   readonly firstAttemptAtMs: number | null;
   /** Time of the first failed attempt, deferrals excluded. The order hold starts here. */

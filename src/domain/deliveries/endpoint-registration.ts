@@ -7,7 +7,7 @@ type EndpointWish = {
   readonly givenSecret: { readonly fingerprints: readonly string[] } | null;
 };
 
-/** The compared part of an existing endpoint. A fingerprint is `null` if the endpoint has no headers, or no secret. */
+/** The compared part of an existing endpoint. A fingerprint is `null` if the endpoint has no headers or secret. */
 type ExistingEndpoint = {
   readonly format: string;
   readonly headersFingerprint: string | null;
@@ -29,7 +29,7 @@ function hasHeaders({ headersFingerprint }: ExistingEndpoint, headers: NonNullab
   return headersFingerprint === null ? headers.names.length === 0 : headers.fingerprints.includes(headersFingerprint);
 }
 
-/** Secret of a new endpoint. `secret` is to be stored; `null` if the account's default, which `secretId` names, is used. */
+/** Secret of a new endpoint. `secret` is to be stored. It is `null` if `secretId` names the default secret of the account. */
 export type SecretChoice<Secret> = { readonly secret: Secret | null; readonly secretId: string; readonly isGenerated: boolean };
 
 /** Chooses the secret of a new endpoint: the client's own, else the account's default, else the generated one. */

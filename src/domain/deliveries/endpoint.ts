@@ -3,9 +3,12 @@ import { pauseReasons } from "./response-class.ts";
 import type { PauseReason } from "./response-class.ts";
 
 export type SignatureScheme = "v1" | "v1a";
-/** Whether an undelivered earlier event is still sent after a later one of its lane was delivered. */
+/** Treatment of an undelivered event after a later one of its lane was delivered: still sent, or dropped. */
 export type LatePolicy = "send" | "drop";
-/** Stored state. A client sets `paused` by PATCH; a pause by an answer is `pausedUntilMs` of an enabled endpoint or its host. */
+/**
+ * Stored state. A client sets `paused` by PATCH. A pause after an answer is not a state: it is `pausedUntilMs` of an
+ * enabled endpoint or its host.
+ */
 export type EndpointState = "enabled" | "paused" | "disabled";
 /** Reasons why an endpoint is not enabled: a request of its owner, a 410, repeated failures, or the reason of a running pause. */
 export const endpointReasons = ["client", "gone", "failing", ...pauseReasons] as const;
@@ -20,17 +23,20 @@ export type EndpointHealth = {
   readonly pausedUntilMs: number | null;
   /** Time when the pause that ends at `pausedUntilMs` began; `null` if there is none. */
   readonly pausedSinceMs: number | null;
-  /** Number of pauses in a row. Each doubles the next pause without `Retry-After`; above 0, one delivery at a time is sent. 0 after a 2xx. */
+  /**
+   * Number of pauses in a row; 0 after a 2xx. Each doubles the next pause without `Retry-After`. While it is above 0, one
+   * delivery at a time is sent.
+   */
   readonly consecutivePauses: number;
   readonly pauseReason: PauseReason | null;
 };
 
-/** Destination of webhooks, identified by account and URL. Does not hold secrets and header values. */
+/** Destination of webhooks, identified by account and URL. Contains neither secrets nor header values. */
 export type Endpoint = {
   readonly id: string;
   readonly accountId: string;
   readonly url: string;
-  /** scheme://host:port, with the port always written. With the account it identifies the host's limits and pauses. */
+  /** scheme://host:port, with the port always written. Account and origin together identify the limits and pauses of the host. */
   readonly origin: string;
   readonly format: PayloadFormat;
   readonly headerNames: readonly string[];
@@ -58,7 +64,10 @@ export function pauseInForce(
   return first === undefined ? null : { ...first, untilMs: Math.max(...running.map(({ untilMs }) => untilMs)) };
 }
 
-/** Returns the state as the API shows it: `paused` also while a pause runs. `pausedUntilMs` is the later one of the endpoint's and its host's. */
+/**
+ * Returns the state as the API shows it: `paused` also while a pause runs. `pausedUntilMs` is the end of the endpoint's
+ * pause or its host's, the later of the two.
+ */
 export function effectiveState(
   { state, pausedUntilMs }: { readonly state: EndpointState; readonly pausedUntilMs: number | null },
   nowMs: number,
@@ -67,8 +76,9 @@ export function effectiveState(
 }
 
 /**
- * Whether new deliveries may be leased in the transaction that creates them: the endpoint is enabled, and neither it
- * nor its host was paused since the last success. After a pause deliveries are sent one at a time, and only a claim enforces this.
+ * Whether new deliveries may be leased in the transaction that creates them: the endpoint is enabled, and neither it nor
+ * its host was paused since the last success. After a pause deliveries are sent one at a time; only a claim can enforce
+ * that.
  */
 export function mayLeaseNow(target: {
   readonly state: EndpointState;

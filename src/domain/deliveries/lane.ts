@@ -17,13 +17,17 @@ export type LanePlace = {
   readonly deliveryId: string;
   /** Earliest time of the next attempt; `null` while an earlier delivery is neither settled nor failing. */
   readonly dueAtMs: number | null;
-  /** Sequence of the earliest pending delivery before this one in the lane; `null` if there is none. This delivery may be due nevertheless, if the hold has passed. */
+  /**
+   * Sequence of the earliest pending delivery before this one in the lane; `null` if there is none. The earlier delivery
+   * blocks this one at most until its hold has passed.
+   */
   readonly blockedBySequence: number | null;
 };
 
 /**
- * Decides when each delivery of a lane may be attempted. A delivery waits for every earlier one until that is settled (and
- * so no longer an entry) or has been failing for the hold, counted from its first failed attempt. Deferrals are not failures.
+ * Decides when each delivery of a lane may be attempted. A delivery waits for every earlier one, until that one is settled
+ * (then it is no entry any more) or has been failing for `orderHoldMs` since its first failed attempt. Deferrals are not
+ * failures.
  */
 export function decideLane(entries: readonly LaneEntry[], orderHoldMs: number): readonly LanePlace[] {
   let openAtMs: number | null = 0;
@@ -45,8 +49,8 @@ export function supersededBy(entries: readonly LaneEntry[], deliveredSequence: n
 }
 
 /**
- * Returns when a delivery is due after an attempt; `null` if it is settled. The due time of a delivery in a lane depends on
- * the others, so it stays (`dueAtMs`) until the lane is decided.
+ * Returns when a delivery is due after an attempt; `null` if it is settled. In a lane, the due time depends on the other
+ * deliveries, so that `dueAtMs` stays until the lane is decided.
  */
 export function dueAfterAttempt(
   { status, nextAttemptAtMs }: Pick<DeliveryState, "status" | "nextAttemptAtMs">,

@@ -15,7 +15,7 @@ export type Pause = {
    */
   readonly scope: "endpoint" | "host" | "both" | "spreading";
   readonly reason: PauseReason;
-  /** Shortest pause in milliseconds, beside those of `Retry-After` and the retry policy; the longest of them counts. */
+  /** Shortest pause in milliseconds. `Retry-After` or the retry policy may require a longer one. */
   readonly minMs: number;
 };
 
@@ -32,13 +32,13 @@ export type ResponseClass = {
   /** `null` if the attempt delivered. */
   readonly errorCode: AttemptErrorCode | null;
   readonly pause: Pause | null;
-  /** Whether it halves the number of webhooks in flight to the host: the host is overloaded or cannot be reached. */
+  /** Whether the answer halves the limit in flight of the host, because the host is overloaded or cannot be reached. */
   readonly slowsHost: boolean;
   /** Text behind "answered <status>: " in the attempt's error; `null` if the status suffices. */
   readonly detail: string | null;
-  /** Next step of the service, as documented for the receiver's developers (OpenAPI). */
+  /** Next step of the service, as the OpenAPI document states it for the developers of the receiver. */
   readonly consequence: string;
-  /** Advice for the receiver's developers; `null` if they need not act. */
+  /** Advice for the developers of the receiver; `null` if they need not act. */
   readonly advice: string | null;
 };
 
@@ -58,9 +58,9 @@ const refusalAdvice =
   "The receiver refuses the request. Set the `headers` that its check needs, verify that it uses this endpoint's secret, or look for a firewall that blocks POSTs.";
 
 /**
- * Meaning of each status code, as section 3 of the contract states it after the Standard Webhooks specification 1.0.0: only a
- * 2xx is accepted, redirects are not followed, and 410, 429, 502, 504 and `Retry-After` are obeyed. The first row that
- * applies counts; `anyOtherStatus` if none does.
+ * Meaning of each status code, according to the Standard Webhooks specification 1.0.0: only a 2xx is accepted, redirects
+ * are not followed, and 410, 429, 502, 504 and `Retry-After` are obeyed. The first row that applies counts.
+ * `anyOtherStatus` counts if none applies.
  */
 const statusRows: readonly StatusRow[] = [
   { ...failed, statuses: [200, 299], kind: "delivered", errorCode: null, consequence: "delivered", advice: null },
@@ -130,57 +130,34 @@ const anyOtherStatus: ResponseClass = {
 
 type FailureCode = Extract<AttemptOutcome, { kind: "failed" }>["code"];
 
-/** Meaning of an exchange without a complete answer. */
-const failureClasses: Readonly<Record<FailureCode, ResponseClass>> = {
-  timeout: {
-    ...failed,
-    errorCode: "timeout",
-    slowsHost: true,
-    advice: "The receiver must answer within 15 s (unless the operator set another time): answer 2xx first and do the work afterwards.",
-  },
-  connect: {
-    ...failed,
-    errorCode: "connect",
-    slowsHost: true,
-    advice: "No server answers at this address and port. Check that the receiver runs and that its firewall admits this service.",
-  },
-  reset: {
-    ...failed,
-    errorCode: "reset",
-    slowsHost: true,
-    advice: "The receiver, or a proxy in front of it, closed the connection before the answer was complete. Check their logs.",
-  },
-  tls: {
-    ...failed,
-    errorCode: "tls",
-    slowsHost: true,
-    advice:
-      "The certificate is not trusted: it may be expired, self-signed, for another name, or sent without its intermediate certificates.",
-  },
-  dns: {
-    ...failed,
-    errorCode: "dns",
-    slowsHost: true,
-    advice: "The host name does not resolve: check its spelling and its DNS records.",
-  },
-  protocol: { ...failed, errorCode: "protocol", advice: "The server's answer is not valid HTTP. Check the port." },
-  blocked_address: {
-    ...failed,
-    errorCode: "blocked_address",
-    advice: "The address is not public and therefore refused. The operator can allow it (CALLBACK_ALLOW).",
-  },
+/** Advice after an exchange without a complete answer. */
+const failureAdvice: Readonly<Record<FailureCode, string>> = {
+  timeout: "The receiver must answer within 15 s (unless the operator set another time): answer 2xx first and do the work afterwards.",
+  connect: "No server answers at this address and port. Check that the receiver runs and that its firewall admits this service.",
+  reset: "The receiver, or a proxy in front of it, closed the connection before the answer was complete. Check their logs.",
+  tls: "The certificate is not trusted: it may be expired, self-signed, for another name, or sent without its intermediate certificates.",
+  dns: "The host name does not resolve: check its spelling and its DNS records.",
+  protocol: "The server's answer is not valid HTTP. Check the port.",
+  blocked_address: "The address is not public and therefore refused. The operator can allow it (CALLBACK_ALLOW).",
 };
+
+/** Failures that are no sign of an overloaded or unreachable host. */
+const sparesHost: ReadonlySet<FailureCode> = new Set<FailureCode>(["protocol", "blocked_address"]);
+
+function classifyFailure(code: FailureCode): ResponseClass {
+  return { ...failed, errorCode: code, slowsHost: !sparesHost.has(code), advice: failureAdvice[code] };
+}
 
 /** Returns the class of an outcome. `retryAfterMs` is the answer's `Retry-After`; `null` if it has no usable one. */
 export function classifyOutcome(outcome: AttemptOutcome, retryAfterMs: number | null): ResponseClass {
   if (outcome.kind === "answered") return classifyStatus(outcome.statusCode, retryAfterMs);
-  const failure = failureClasses[outcome.code];
+  const failure = classifyFailure(outcome.code);
   return outcome.permanent ? { ...failure, kind: "refused" } : failure;
 }
 
-/** Returns the class that a recorded attempt had. An attempt does not keep its `Retry-After`, so it counts as absent. */
+/** Returns the class that a recorded attempt had. A recorded attempt has no `Retry-After`, so the header counts as absent. */
 export function classifyAttempt({ statusCode, error }: Pick<Attempt, "statusCode" | "error">): ResponseClass {
-  if (error !== null && error.code in failureClasses) return failureClasses[error.code as FailureCode];
+  if (error !== null && error.code in failureAdvice) return classifyFailure(error.code as FailureCode);
   return classifyStatus(statusCode ?? 0, null);
 }
 
@@ -204,7 +181,7 @@ export function describeConsequences(from: number, to: number): string {
   return [...sentences, `Any other: ${retried}.`].join(" ");
 }
 
-/** Lists the statuses that begin a pause, as in "502, 503 or 504"; those of one reason, or those that pause the whole host. */
+/** Lists the statuses that begin a pause, as in "502, 503 or 504"; either those of one reason, or those that pause the whole host. */
 export function listPausingStatuses(which: PauseReason | "host"): string {
   const rows = statusRows.filter(({ pause }) => pause !== null && (which === "host" ? pause.scope !== "endpoint" : pause.reason === which));
   const statuses = rows.flatMap(({ statuses: [from, to] }) => Array.from({ length: to - from + 1 }, (_, index) => from + index));

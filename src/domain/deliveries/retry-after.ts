@@ -8,8 +8,8 @@ const asctimeDate = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) ([A-Z][a-z]{2}) ([ \d]\d) 
 
 /**
  * Parses a `Retry-After` into milliseconds, at most 24 h; `null` if it is absent or unusable. RFC 9110 §10.2.3:
- * delay-seconds (here 1 to 9 digits) or an HTTP-date. Past, zero, negative, fractional, larger (an epoch) and unreadable
- * values count as absent, because the other side may lengthen a wait but not shorten it.
+ * delay-seconds (here 1 to 9 digits) or an HTTP-date. Other values count as absent: times in the past, zero, negative
+ * numbers, fractions, larger numbers (an epoch) and unreadable text. So a peer can lengthen a wait, but not shorten it.
  */
 export function parseRetryAfter(value: string | null | undefined, nowMs: number): number | null {
   if (value === null || value === undefined || value.length > 64) return null;
@@ -42,7 +42,7 @@ function utc(...[year, month, day, hour, minute, second]: readonly (string | und
   const [d, h, m, s] = [Number(day), Number(hour), Number(minute), Number(second)];
   if (!(d >= 1 && d <= 31 && h <= 23 && m <= 59 && s <= 60)) return null;
   const dayMs = Date.UTC(Number(year), monthIndex, d);
-  // An unknown month, or a day that the month does not have, yields another month. A leap second is the first of the next minute.
+  // An unknown month, or a day that the month lacks, results in another month. A leap second becomes the first second of the next minute.
   return new Date(dayMs).getUTCMonth() === monthIndex ? dayMs + ((h * 60 + m) * 60 + s) * 1000 : null;
 }
 

@@ -2,7 +2,7 @@
 export type DeliveryPolicy = {
   /** Delay of each attempt after the one before. A delivery has as many attempts as this has entries. */
   readonly scheduleMs: readonly number[];
-  /** Jitter, which only lengthens a delay: 0.2 adds 0 to 20 %. */
+  /** Jitter. It only lengthens a delay: 0.2 adds 0 to 20 %. */
   readonly jitterRatio: number;
   /** Time for which a failing event of a lane holds up the later ones. */
   readonly orderHoldMs: number;
@@ -43,7 +43,7 @@ export function delayBeforeStep(policy: DeliveryPolicy, step: number, jitter: nu
   return delayMs === undefined ? null : Math.round(delayMs * (1 + policy.jitterRatio * jitter));
 }
 
-/** Returns the length of the schedule after its first attempt, without jitter. A later deferral exhausts a delivery. */
+/** Returns the length of the schedule after its first attempt, without jitter. A deferral after this time exhausts the delivery. */
 export function scheduleSpanMs(policy: DeliveryPolicy): number {
   return policy.scheduleMs.slice(1).reduce((sum, delayMs) => sum + delayMs, 0);
 }

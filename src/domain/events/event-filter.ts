@@ -8,7 +8,8 @@ export const hookFilterNames: readonly string[] = [...watchFilterNames, ...opera
 
 /**
  * The events that a watch or hook asks for. A plain object, because filters pass between threads (structured clone). Only
- * the functions below look inside, so that another dimension changes this file, the API's schema and the stored text.
+ * the functions below read its fields, so that a further kind of filter changes only this file, the schema of the API and
+ * the stored text.
  */
 export type EventFilter = {
   /** Type names or the groups `call.*`, `watch.*`, `terminal`; `null` if the filter names none. */
@@ -22,17 +23,20 @@ export const unfiltered: EventFilter = { names: null };
 
 const operational: ReadonlySet<string> = new Set(operationalEventTypes);
 
-/** Returns the filter of the API's `events`. `null` asks for every event (of hooks: about a call or watch). */
+/** Returns the filter of the API's `events`. `null` selects every event; for hooks, every event about a call or watch. */
 export function filterByNames(names: readonly string[] | null): EventFilter {
   return names === null ? unfiltered : { names };
 }
 
-/** Whether a watch is sent an event. Its four `watch.*` endings pass every filter: the events it asks for will never come. */
+/**
+ * Whether a watch is sent an event. The four `watch.*` endings pass every filter, because the events that the filter names
+ * will never come.
+ */
 export function watchMatches(filter: EventFilter, event: FilteredEvent): boolean {
   return filter.names === null || event.type.startsWith("watch.") || filter.names.some((name) => includesEvent(name, event));
 }
 
-/** Whether a hook is sent an event: exactly those that its filter names. Without names it gets every event about a call or watch. */
+/** Whether a hook is sent an event: its filter names the event, or it names none and the event is about a call or watch. */
 export function hookMatches(filter: EventFilter, event: FilteredEvent): boolean {
   if (event.type === "endpoint.test") return false;
   if (filter.names === null) return !operational.has(event.type);
@@ -52,7 +56,7 @@ export function isStillSubscribed(event: FilteredEvent, watchFilter: EventFilter
   return (watchFilter !== null && watchMatches(watchFilter, event)) || hookFilters.some((filter) => hookMatches(filter, event));
 }
 
-/** Whether two filters ask for the same by name. Names are a set: their order and repetition do not count. */
+/** Whether two filters name the same events. Order and repetition of the names do not count. */
 export function sameFilter(a: EventFilter, b: EventFilter): boolean {
   if (a.names === null || b.names === null) return a.names === b.names;
   const [left, right] = [new Set(a.names), new Set(b.names)];
@@ -74,12 +78,12 @@ export function filterToJson({ names }: EventFilter): { events: string[] | null 
   return { events: names === null ? null : [...names] };
 }
 
-/** Returns a filter in words for a page, from the answer that shows it; `null` if it lets every event pass. */
+/** Returns the text of a filter for a page; `null` if every event passes the filter. */
 export function describeFilter({ events: names }: ReturnType<typeof filterToJson>): string | null {
   return names === null ? null : names.join(", ");
 }
 
-/** Condition of a query for events: `types` (`null`: any type), or with `orTerminal` any terminal event. */
+/** Condition of a query for events: one of `types` (any type if `null`). With `orTerminal`, terminal events match too. */
 export type TypeSelection = { readonly types: readonly string[] | null; readonly orTerminal: boolean };
 
 /** Returns the types that a filter names. Groups become their members; `terminal` is a property of events, not a set of types. */

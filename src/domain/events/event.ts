@@ -17,7 +17,10 @@ export type WatchEventType = (typeof watchEventTypes)[number];
 export type OperationalEventType = (typeof operationalEventTypes)[number];
 export type EventType = WatchEventType | OperationalEventType | "endpoint.test";
 
-/** `data` of every event about a watch, and (all `null`, metadata {}) of `endpoint.test`. Times are epoch milliseconds here and ISO 8601 on the wire. */
+/**
+ * `data` of every event about a watch. An `endpoint.test` has the same fields, all `null`, with empty metadata. Times are
+ * epoch milliseconds here and ISO 8601 on the wire.
+ */
 export type WatchEventData = {
   readonly watchId: string | null;
   readonly callSid: string | null;
@@ -43,6 +46,9 @@ export type OperationalEventData = {
   readonly reason: string | null;
   readonly observedAtMs: number;
 };
+
+/** Facts of an operational event that is about no endpoint, delivery, hook or source. */
+export const noSubject = { endpointId: null, deliveryId: null, hookIds: null, source: null } as const;
 
 /** An immutable fact. `id` is the `webhook-id` of every attempt to every endpoint. */
 export type RingbackEvent = {

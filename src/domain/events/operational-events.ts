@@ -1,4 +1,5 @@
 import type { AttemptResult } from "../deliveries/delivery-decision.ts";
+import { noSubject } from "./event.ts";
 import type { EventType, OperationalEventData, OperationalEventType } from "./event.ts";
 import { hookMatches, hookNamesOperational } from "./event-filter.ts";
 import type { EventFilter } from "./event-filter.ts";
@@ -7,13 +8,16 @@ import type { EventFilter } from "./event-filter.ts";
 export type OperationalEventDraft = {
   readonly type: OperationalEventType;
   readonly accountId: string;
-  /** The endpoint that the event is about, which does not receive it; `null` if it is about no endpoint. */
+  /** Endpoint that the event is about. It does not receive the event. `null` if the event is about no endpoint. */
   readonly exceptEndpointId: string | null;
   readonly nowMs: number;
   readonly data: OperationalEventData;
 };
 
-/** Returns the operational events of an attempt. Deliveries of operational events and tests cause none, so that they never chain. */
+/**
+ * Returns the operational events of an attempt. Deliveries of operational events and of tests cause none, so that such
+ * events never chain.
+ */
 export function operationalEventsAfter(
   about: { readonly accountId: string; readonly endpointId: string; readonly eventType: EventType; readonly hookIds: readonly string[] },
   result: AttemptResult,
@@ -25,27 +29,12 @@ export function operationalEventsAfter(
   const drafts: OperationalEventDraft[] = [];
   if (result.attempt.decision === "exhausted") {
     const reason = result.attempt.error?.code ?? null;
-    const data = {
-      endpointId,
-      deliveryId: result.delivery.id,
-      hookIds: null,
-      source: null,
-      state: "exhausted",
-      reason,
-      observedAtMs: nowMs,
-    };
+    const data = { ...noSubject, endpointId, deliveryId: result.delivery.id, state: "exhausted", reason, observedAtMs: nowMs };
     drafts.push({ type: "delivery.exhausted", ...common, data });
   }
   if (result.endpointChange !== "none") {
-    const data = {
-      endpointId,
-      deliveryId: null,
-      hookIds: about.hookIds,
-      source: null,
-      state: "disabled",
-      reason: result.endpoint.reason,
-      observedAtMs: nowMs,
-    };
+    const { reason } = result.endpoint;
+    const data = { ...noSubject, endpointId, hookIds: about.hookIds, state: "disabled", reason, observedAtMs: nowMs };
     drafts.push({ type: "endpoint.disabled", ...common, data });
   }
   return drafts;

@@ -9,7 +9,7 @@ export type WireObject = Readonly<Record<string, string | number | boolean | nul
 
 export type Payload = { readonly body: string; readonly headers: Readonly<Record<string, string>> };
 
-// JSON writes most control characters in six bytes, so a reason full of them would make a body of more than 20 kB.
+// Control characters that JSON writes in six bytes. A reason full of them would make a body of more than 20 kB.
 const costlyControls = /(?![\b\t\n\f\r])\p{Cc}/gu;
 
 /** Formats a time as ISO 8601 in UTC with milliseconds; `null` stays `null`. */
@@ -72,7 +72,10 @@ function flatValue(value: WireObject[string]): string | number | boolean | null 
   return Array.isArray(value) ? value.join(",") : (value as string | number | boolean | null);
 }
 
-/** Returns body and content headers of an event in an endpoint's format. `publicUrl` begins the source of CloudEvents; `null` if unset. */
+/**
+ * Returns body and content headers of an event in an endpoint's format. `publicUrl` is the beginning of a CloudEvents
+ * source; `null` if unset.
+ */
 export function renderPayload(event: RingbackEvent, format: PayloadFormat, publicUrl: string | null): Payload {
   switch (format) {
     case "standard":
@@ -114,7 +117,10 @@ function cloudEventHeaders(event: RingbackEvent, publicUrl: string | null): Reco
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, ceHeaderValue(value)]));
 }
 
-/** Percent-encodes space, `"`, `%` and everything but printable ASCII, as §3.1.3.2 of the binding demands. A `%` that encodes is encoded again. */
+/**
+ * Percent-encodes space, `"`, `%` and everything but printable ASCII, as §3.1.3.2 of the binding requires. The `%` of an
+ * encoded character is encoded too.
+ */
 function ceHeaderValue(value: string): string {
   return value.toWellFormed().replaceAll(/[^\u0021-\u007e]|["%]/gu, (character) => {
     const bytes = [...Buffer.from(character)];

@@ -4,7 +4,7 @@ import { randomFillSync } from "node:crypto";
 const portion = Buffer.alloc(8192);
 let usedBytes = portion.length;
 
-/** Returns `count` random bytes (at most 8,192) for keys and nonces, and wipes them from the portion they came from. */
+/** Returns `count` random bytes (at most 8,192) for keys and nonces, and erases them from the portion. */
 export function drawBytes(count: number): Buffer {
   const at = take(count);
   const drawn = Buffer.from(portion.subarray(at, at + count));

@@ -1,7 +1,7 @@
 /** Kind of a sealed value: an account's ed25519 key, a signing secret, an endpoint's custom headers, an upstream credential, the key that hashes API keys, an answer stored for an idempotency key. */
 export type SealedColumn = "signing_key" | "secret" | "headers" | "credential" | "hash_key" | "answer";
 
-/** Returns the associated data of a sealed value, made of the id of its row, so that a copy in another row or column does not open. */
+/** Returns the associated data of a sealed value. It contains the id of the row, so that a copy in another row or column does not open. */
 export function associatedData(place: SealedColumn, id: string): string {
   switch (place) {
     case "signing_key":

@@ -1,23 +1,26 @@
 /** An instance that polls a source, and the number of the source's calls that it owns. */
 export type RateParticipant = { readonly token: number; readonly calls: number };
 
-/** Part of the rate that is reserved for a joining instance, so that its first polls need not wait for others to release some. */
+/**
+ * Part of the rate that is reserved for a joining instance, so that its first polls need not wait until others release a
+ * part of theirs.
+ */
 const reserveRatio = 1 / 16;
 
 /**
  * Returns the instances that poll a source, in the order of joining. Their number is at most the source's polls per second,
- * because more instances could not keep the rate within every second.
+ * because more instances would exceed the rate within a second.
  */
 export function pollersOf(limitPerSecond: number, tokens: readonly number[]): readonly number[] {
   return tokens.toSorted((a, b) => a - b).slice(0, Math.max(1, Math.floor(usableRate(limitPerSecond))));
 }
 
 /**
- * Returns polls a second for each poller, by token, in proportion to the calls owned. A poller counts at least with the fair
- * share of calls that it will receive. The numbers are whole, and the first poller gets the rest, so that neither they nor
- * the polls of each within one second (rounded up) exceed the limit together.
+ * Returns polls a second for each poller, by token, in proportion to the calls owned. A poller counts at least with the
+ * fair part of the calls, because it will receive that part. The numbers are whole, and the first poller gets the rest. So
+ * their sum is at most the limit, and so is the sum of the polls within one second (each rounded up).
  */
-export function shareRate(limitPerSecond: number, participants: readonly RateParticipant[]): ReadonlyMap<number, number> {
+export function divideRate(limitPerSecond: number, participants: readonly RateParticipant[]): ReadonlyMap<number, number> {
   const rate = usableRate(limitPerSecond);
   const pollers = pollersOf(
     limitPerSecond,

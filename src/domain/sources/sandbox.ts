@@ -16,9 +16,3 @@ export function sandboxScenarioOf(callSid: string): SandboxScenario | null {
   const rest = pattern.exec(callSid)?.[1];
   return sandboxScenarios.find((scenario) => rest === scenario || rest?.startsWith(`${scenario}-`)) ?? null;
 }
-
-/** Parses a sandbox SID; `null` for an unknown scenario or another SID. */
-export function parseSandboxSid(callSid: string): { readonly scenario: SandboxScenario } | null {
-  const scenario = sandboxScenarioOf(callSid);
-  return scenario === null ? null : { scenario };
-}

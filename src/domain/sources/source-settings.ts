@@ -1,7 +1,7 @@
 import { httpUrlFault } from "../webhooks/http-url.ts";
 import { sandboxSourceName } from "./sandbox.ts";
 
-/** The source of the environment; the accounts created for it may use it. */
+/** Name of the source of the environment. Accounts that were created with access to it may use it. */
 export const defaultSourceName = "default";
 
 /** Settings that only some kinds have: their environment variable for the source `default`, and their flag of `source set`. */
@@ -12,9 +12,9 @@ export const kindFields = {
 export type KindField = keyof typeof kindFields;
 export const kindFieldNames = Object.keys(kindFields) as readonly KindField[];
 
-/** A kind of upstream, as far as the settings of its sources go. */
+/** A kind of upstream: the settings that its sources need. */
 export type KindSettings = {
-  /** Stored with every source of the kind, and shown by the API. */
+  /** Name of the kind, which is stored with every source and shown by the API. */
   readonly name: string;
   /** Fields that a source of this kind needs, besides base URL, credential and rate. */
   readonly fields: readonly KindField[];
@@ -39,14 +39,17 @@ export const defaultMaxPollsPerSecond = 200;
 const namePattern = /^[A-Za-z0-9_-]{1,64}$/;
 const visibleAscii = /^[\x21-\x7e]+$/;
 
-/** A name is part of URLs (`ce-source`), metrics and events, so it is plain. The names of built-in sources are taken. */
+/**
+ * Returns why a source cannot have this name; `null` if it can. Names occur in URLs (`ce-source`), metrics and events, so
+ * they consist of plain characters. The names of the built-in sources are taken.
+ */
 function sourceNameFault(name: string): string | null {
   if (!namePattern.test(name)) return "must be 1 to 64 letters, digits, - or _";
   if (name === defaultSourceName) return "is the source of the environment (POLYAI_BASE_URL and its companions); choose another name";
   return name === sandboxSourceName ? "is the built-in source; choose another name" : null;
 }
 
-/** Returns why a credential does not fit into a header; `null` if it does. Never repeats it. */
+/** Returns why a credential does not fit into a header; `null` if it does. The text never contains the credential. */
 export function credentialFault(credential: string): string | null {
   return visibleAscii.test(credential) ? null : "must be visible ASCII characters without spaces";
 }

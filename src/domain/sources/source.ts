@@ -8,7 +8,7 @@ export type Source = {
   readonly maxPollsPerSecond: number;
 };
 
-/** State of a source. `unproven`: no parsed 200 within the last 10 minutes, so that an ending by 400 or 404 is not believed at once. */
+/** State of a source. `unproven`: no parsed 200 within the last 10 minutes, so that an ending by 400 or 404 is not accepted at once. */
 export type SourceStateName = "ok" | "unproven" | "slowed" | "suspended" | "circuit_open";
 
 /** Health of a source, shown by the API, in metrics and in `/readyz`. */

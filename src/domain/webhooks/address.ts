@@ -33,7 +33,10 @@ const refusedIpv4 = [
 const globalUnicast = ["2000::/3"];
 const refusedIpv6 = ["2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20"];
 
-/** Loopback (which the unspecified addresses reach too), link-local and metadata. An entry opens one of them only if it lies wholly inside it. */
+/**
+ * Loopback (which the unspecified addresses reach too), link-local and metadata ranges. An entry of the allow list opens
+ * such a range only if the entry lies wholly inside it.
+ */
 const guardedRanges = [
   "0.0.0.0/8",
   "127.0.0.0/8",
@@ -50,12 +53,18 @@ const guardedRanges = [
   "fd20:ce::254/128",
 ];
 
-/** Ranges of IPv6 that embed IPv4. No entry opens such an address, because an entry does not cover the route through the tunnel. */
+/**
+ * Ranges of IPv6 that embed IPv4. No entry of the allow list opens such an address, because the entry does not cover the
+ * route through the tunnel.
+ */
 const embeddings = ["::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16"];
 
 type Family = "ipv4" | "ipv6";
 
-/** Ranges of both families in separate lists: one `BlockList` for both reads an IPv4 address as a mapped one and matches it against `::/0`. */
+/**
+ * Ranges of addresses, with a list for each family. A common `BlockList` would match an IPv4 address, read as a mapped one,
+ * against `::/0`.
+ */
 class AddressRanges {
   readonly #lists = { ipv4: new BlockList(), ipv6: new BlockList() };
 
@@ -85,9 +94,9 @@ const isatap = new AddressRanges(["::5efe:0:0/96", "::200:5efe:0:0/96"]);
 const nat64 = new AddressRanges(["64:ff9b::/96"]);
 
 /**
- * Returns the IPv4 address that a NAT64 gateway dials for an address in the well-known prefix 64:ff9b::/96 (RFC 6052
- * §2.1), and any other text unchanged. DNS64 resolvers put such addresses beside or in place of A records (RFC 6147).
- * Prefixes of local use (RFC 8215) stay as they are: their layout is the network's secret.
+ * Returns the IPv4 address that a NAT64 gateway dials for an address in the well-known prefix 64:ff9b::/96 (RFC 6052 §2.1),
+ * and any other text unchanged. DNS64 resolvers put such addresses beside or in place of A records (RFC 6147). Prefixes of
+ * local use (RFC 8215) stay as they are, because only the network knows their layout.
  */
 export function translateNat64(address: string): string {
   if (!isPlainIpv6(address) || !nat64.has(address)) return address;
@@ -119,7 +128,7 @@ export type ParsedAllowList =
 
 const hostName = /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*$/;
 
-/** Returns whether a name server can be asked for `text`, which is in lower case and without a trailing dot. */
+/** Returns whether `text` is a host name that a name server can resolve. `text` is in lower case, without a trailing dot. */
 export function isHostName(text: string): boolean {
   return hostName.test(text);
 }
@@ -182,7 +191,7 @@ function parseEntry(entry: string): Entry {
 
 function parseHost(entry: string): Entry {
   const host = domainToASCII(entry).replace(/\.$/, "");
-  // A URL parser reads these as IPv4 addresses, so that no host name could ever match them.
+  // A URL parser reads such names as IPv4 addresses, so that no host name can match them.
   if (entry.includes("/") || !isHostName(host) || /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/.test(entry.toLowerCase().replace(/\.$/, "")))
     return invalid("is neither a host name, an address in its usual spelling nor a CIDR");
   return { kind: "host", host };

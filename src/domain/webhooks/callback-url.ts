@@ -1,7 +1,7 @@
 import { dropTrailingDot } from "./http-url.ts";
 
 const maxLength = 2048;
-// White space, control characters (C0, DEL, C1) and backslashes: parsers clean them away, each in its own way.
+// Refused: white space, control characters (C0, DEL, C1) and backslashes. Each parser removes them in its own way.
 const refusedCharacters = /[\s\\\p{Cc}]/u;
 
 export type ParsedCallbackUrl =
@@ -11,27 +11,25 @@ export type ParsedCallbackUrl =
       readonly url: string;
       /** scheme://host:port, always with the port. */
       readonly origin: string;
-      readonly hostname: string;
-      readonly port: number;
     }
   | { readonly kind: "invalid"; readonly detail: string };
 
-/** Checks the syntax of a callback URL. Whether its host may be dialled is decided by the address guard. */
+/** Checks the syntax of a callback URL. The address guard decides whether its host may be dialled. */
 export function parseCallbackUrl(text: string, options: { readonly allowHttp: boolean }): ParsedCallbackUrl {
   if (text.length > maxLength) return invalid(`must be at most ${maxLength} characters`);
   if (refusedCharacters.test(text)) return invalid("must hold no white space, control characters or backslashes");
-  // Exactly two slashes: the parser reads a third, or none, as a slip and corrects it.
+  // Exactly two slashes are required, because the parser would silently correct any other number.
   const scheme = options.allowHttp ? /^https?:\/\/(?!\/)/i : /^https:\/\/(?!\/)/i;
   if (!scheme.test(text)) return invalid(options.allowHttp ? "must begin with https:// or http://" : "must begin with https://");
   const url = URL.parse(text);
   if (url === null) return invalid("is not a URL");
-  // The text is searched, because the parsed URL does not keep an empty user name.
+  // The text is searched instead of the parsed URL, because the parser drops an empty user name.
   if (/^[^/]*\/\/[^/?#]*@/.test(text)) return invalid("must hold no user name or password; send credentials as `headers`");
   url.hash = "";
   dropTrailingDot(url);
   if (url.href.length > maxLength) return invalid(`must be at most ${maxLength} characters as the URL standard writes it`);
   const port = url.port === "" ? (url.protocol === "https:" ? 443 : 80) : Number(url.port);
-  return { kind: "url", url: url.href, origin: `${url.protocol}//${url.hostname}:${port}`, hostname: url.hostname, port };
+  return { kind: "url", url: url.href, origin: `${url.protocol}//${url.hostname}:${port}` };
 }
 
 function invalid(detail: string): ParsedCallbackUrl {

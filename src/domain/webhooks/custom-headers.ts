@@ -2,7 +2,7 @@ const maxHeaders = 20;
 const maxBytes = 4096;
 /** RFC 9110 §5.6.2: token. */
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-// RFC 9110 §5.5 without tabs and obs-text, which receivers read differently.
+// Values of RFC 9110 §5.5 without tabs and obs-text, because receivers differ in how they read these.
 const visibleValue = /^[\x20-\x7e]*$/;
 const refusedNames = new Set([
   "host",

@@ -1,4 +1,4 @@
-/** Returns what is wrong with an address to which requests add paths; `null` if nothing is. */
+/** Returns what is wrong with a base URL, to which requests add paths; `null` if nothing is. */
 export function httpUrlFault(text: string): string | null {
   const url = URL.parse(text);
   if (url === null || !["http:", "https:"].includes(url.protocol)) return "must be an absolute http or https URL";
@@ -7,12 +7,12 @@ export function httpUrlFault(text: string): string | null {
   return null;
 }
 
-/** Returns the host name of an origin (scheme://host:port), as it may be logged. */
+/** Returns the host name of an origin (scheme://host:port). Unlike a URL it may be logged. */
 export function hostNameOf(origin: string): string {
   return origin.slice(origin.indexOf("//") + 2).replace(/:\d+$/, "");
 }
 
-/** Returns what a request line asks for: path and query exactly as the URL is written, an empty query included. */
+/** Returns the target of a request line: path and query exactly as written in the URL, an empty query included. */
 export function requestTargetOf({ href, origin }: URL): string {
   const target = href.slice(origin.length);
   const fragment = target.indexOf("#");
@@ -20,8 +20,8 @@ export function requestTargetOf({ href, origin }: URL): string {
 }
 
 /**
- * Drops the dot at the end of the URL's host name: with it the name means the same host, but TLS forbids it in the server
- * name (RFC 6066 §3), and limits that count by host would count the host twice. Empty labels stay as they are.
+ * Drops a trailing dot of the URL's host name. The name means the same host with and without the dot, but TLS forbids the
+ * dot (RFC 6066 §3), and limits by host would count the host twice. Empty labels stay as they are.
  */
 export function dropTrailingDot(url: URL): void {
   if (/[^.]\.$/.test(url.hostname)) url.hostname = url.hostname.slice(0, -1);

@@ -23,7 +23,7 @@ export function isSigningSecret(text: string): boolean {
   return length >= minBytes && length <= maxBytes;
 }
 
-/** Returns the HMAC key of a secret. Callers keep it, because each use of a key object costs a sixth of that of a raw buffer. */
+/** Returns the HMAC key of a secret. Callers keep the key, because a key object costs a sixth of the time of a raw buffer. */
 export function hmacKeyOf(secret: string): KeyObject {
   return createSecretKey(Buffer.from(secret.slice(prefix.length), "base64"));
 }

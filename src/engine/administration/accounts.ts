@@ -48,8 +48,8 @@ export class AccountAdministration {
   }
 
   /**
-   * Creates the account `default` unless it exists, and replaces its key of the environment. Rejects with `StartupError` if
-   * the key belongs to another account.
+   * Creates the account `default` unless it exists, and replaces the key that it has from the environment. Rejects with
+   * `StartupError` if the key belongs to another account.
    */
   async ensureDefaultAccount(apiKey: string): Promise<Account> {
     const { store, hashApiKey, clock } = this.#options;
@@ -84,7 +84,7 @@ export class AccountAdministration {
   }
 }
 
-/** Whether a key is that of `RINGBACK_API_KEY`, which the next start makes valid again. */
+/** Whether a key comes from `RINGBACK_API_KEY`. The next start makes such a key valid again, even after a revocation. */
 export function isEnvironmentKey({ name }: { readonly name: string }): boolean {
   return name === environmentKeyName;
 }

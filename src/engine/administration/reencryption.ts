@@ -25,9 +25,9 @@ const places: readonly SealedColumn[] = ["hash_key", "signing_key", "secret", "h
 const hashedPlaces: ReadonlySet<SealedColumn> = new Set(["secret", "headers"]);
 
 /**
- * Seals all values with the first key, in small batches of one transaction each, beside a running service, whose writes
- * are kept. May be aborted and run again. Recomputes the hashes by which secrets and headers are compared; those of API
- * keys never change (see the keyring).
+ * Seals all values with the first key, in small batches of one transaction each. A service may run at the same time, and
+ * its writes are kept. May be aborted and run again. Recomputes the hashes by which secrets and headers are compared; those
+ * of API keys never change (see the keyring).
  */
 export async function reencrypt({ store, secretBox, signal, batchSize = 200 }: ReencryptionOptions): Promise<ReencryptionResult> {
   const [firstKeyId] = secretBox.keyIds;

@@ -10,14 +10,14 @@ export type SourceAdministrationOptions = {
   readonly store: SourceStore;
   readonly secretBox: SecretBox;
   readonly clock: Pick<Clock, "nowMs">;
-  /** Every kind a source can have; the first is that of a new source. */
+  /** Every kind that a source can have. A new source gets the first one. */
   readonly kinds: readonly [KindSettings, ...KindSettings[]];
 };
 
 /** Fields that are left out keep their value, or get their default if the source is new. */
 export type SourceSettingsChange = Partial<SourceSettings> & {
   readonly name: string;
-  /** The only account that may use the source; if left out, it stays as it is, and a new source is open to all accounts. */
+  /** The only account that may use the source. If left out, an existing source keeps its account, and a new one is open to all. */
   readonly accountId?: string;
   readonly credential?: string;
 };
@@ -25,7 +25,7 @@ export type SourceSettingsChange = Partial<SourceSettings> & {
 export type SetSourceOutcome =
   | { readonly kind: "created" | "changed"; readonly source: StoredSource }
   | { readonly kind: "invalid"; readonly faults: readonly SourceFault[] }
-  /** The source belongs to another account (`null`: to all), whose calls must not be polled with this credential. */
+  /** The source belongs to another account, or to all accounts (`null`). Their calls must not be polled with this credential. */
   | { readonly kind: "owned_otherwise"; readonly accountId: string | null }
   /** Another command set the source at the same time. */
   | { readonly kind: "conflict" };
@@ -64,7 +64,7 @@ function settingsAfter(before: StoredSource | null, change: SourceSettingsChange
   };
 }
 
-/** Replaces the fault of a field that is empty: it is missing rather than wrong. */
+/** Replaces the fault of an empty field, because its value is missing rather than wrong. */
 function missingIn(fault: SourceFault, { baseUrl }: SourceSettings, credential: string): SourceFault {
   const isMissing = (fault.field === "baseUrl" && baseUrl === "") || (fault.field === "credential" && credential === "");
   return isMissing ? { field: fault.field, detail: "is missing: a new source needs it" } : fault;

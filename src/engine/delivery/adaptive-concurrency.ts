@@ -1,7 +1,7 @@
 /** Limit of an endpoint or host without history. */
 export const startLimit = 4;
 
-/** Concurrency limit of one receiver: slow start, plus one for every success, half after a failure (AIMD). */
+/** Concurrency limit of one receiver. It starts low, grows by one with each success and is halved by a failure (AIMD). */
 export class AdaptiveConcurrency {
   #max: number;
   #limit: number;
@@ -29,7 +29,7 @@ export class AdaptiveConcurrency {
     return this.#inFlight === 0;
   }
 
-  /** Exchanges in flight beyond a lower maximum finish. */
+  /** Changes the maximum. Exchanges in flight beyond a lower maximum may finish. */
   setMax(max: number): void {
     this.#max = max;
     this.#limit = Math.min(this.#limit, max);

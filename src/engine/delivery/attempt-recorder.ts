@@ -35,8 +35,8 @@ export class AttemptRecorder {
   }
 
   /**
-   * Records an attempt, and repeats that while the store is unavailable, because an answer must not be lost while the
-   * process lives. `null` if the lease was lost (then the attempt of its next holder counts) or the process stops.
+   * Records an attempt. Repeats this while the store is unavailable, so that no answer is lost while the process lives.
+   * Resolves with `null` if the lease was lost (then the attempt of its next holder counts) or the process stops.
    */
   async record(job: SendJob, exchange: FinishedExchange): Promise<RecordedAttempt | null> {
     for (let retryMs = retryMinMs; !this.#stopping.signal.aborted; retryMs = Math.min(retryMs * 2, retryMaxMs)) {
@@ -62,10 +62,11 @@ export class AttemptRecorder {
   #toRecord(job: SendJob, exchange: FinishedExchange) {
     const { clock, random } = this.#options;
     const { deliveryId, leaseToken, attemptNumber, mode } = job;
-    return { deliveryId, leaseToken, attemptNumber, mode, nowMs: clock.nowMs(), jitter: random(), ...exchange };
+    const { accountId } = job.event;
+    return { deliveryId, accountId, leaseToken, attemptNumber, mode, nowMs: clock.nowMs(), jitter: random(), ...exchange };
   }
 
-  /** Logs one line with everything an operator needs; neither path, query nor anything that a receiver sent. */
+  /** Logs one line with everything that an operator needs, but never the path, the query or content from the receiver. */
   #log({ deliveryId, event, target, mode }: SendJob, { attempt, delivery }: RecordedAttempt): void {
     this.#options.logger.info(
       {

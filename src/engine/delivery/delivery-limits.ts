@@ -60,7 +60,7 @@ export class DeliveryLimits {
     return this.#inFlight;
   }
 
-  /** Whether no exchange may start; with `failing`, none with a failing endpoint. */
+  /** Whether no exchange may start. With `failing`: whether none may start with a failing endpoint. */
   isFull(failing: boolean): boolean {
     return this.#inFlight >= this.#options.maxInFlight || (failing && this.#failing >= this.#maxFailing);
   }
@@ -73,7 +73,7 @@ export class DeliveryLimits {
     for (const [host, rate] of this.#hostRates) rate.setRate((this.#options.hostRateLimits.get(host) ?? Infinity) / count, nowMs);
   }
 
-  /** Admits an exchange if every limit allows it. Manual ones count but are never refused. */
+  /** Admits an exchange; `null` if a limit does not allow it. Manual exchanges count but are never refused. */
   acquire(target: SendTarget, mode: "scheduled" | "manual"): DeliveryPermit | null {
     const endpoint = this.#endpointOf(target);
     const host = this.#hostOf(target);
@@ -185,14 +185,14 @@ export class DeliveryLimits {
         if (limits.concurrency.isIdle && limits.buffered === 0 && this.#mayEvict(limits, byKey.size, nowMs)) byKey.delete(key);
   }
 
-  /** Whether to drop an idle limit: after a while, or early if there are many and it holds no more than a new one would. */
+  /** Whether to drop an idle limit: after some time, or at once if there are many limits and this one equals a new one. */
   #mayEvict(limits: EndpointLimits | HostLimits, count: number, nowMs: number): boolean {
     const isAsNew = limits.concurrency.limit <= startLimit + 1 && tokenInMs(nowMs, limits) === 0;
     return nowMs - limits.usedAtMonotonicMs > evictAfterMs || (count > 2 * this.#options.maxInFlight && isAsNew);
   }
 }
 
-/** Names the limit and the pause that an account's endpoints on one origin share. */
+/** Returns the key of the limit and the pause that an account's endpoints on one origin have in common. */
 export function hostKeyOf(target: Pick<SendTarget, "accountId" | "origin">): string {
   return `${target.accountId} ${target.origin}`;
 }

@@ -26,18 +26,18 @@ export type DispatcherOptions = JobSenderOptions &
   Omit<AttemptRecorderOptions, "store" | "random"> & {
     readonly store: DeliveryStore;
     readonly limits: DeliveryLimits;
-    /** Poller of the calls, which may lose their last watch to a 410. */
+    /** Poller of the calls. A 410 may end the last watch of a call. */
     readonly poller: Pick<Poller, "rewatch">;
     /** Listeners of recorded attempts; the dispatcher itself sends the jobs of its commits. */
     readonly listeners: readonly CommitListener[];
-    /** Shared with the poller, so that trouble of both is logged once. */
+    /** Log of local trouble. Shared with the poller, so that trouble of both is logged once. */
     readonly localTrouble?: LocalTrouble;
     readonly random?: () => number;
   };
 
-/** Delay after which a job is retried that failed because the store was unavailable. */
+/** Delay before the retry of a job that failed because the store was unavailable. */
 const afterStoreErrorMs = 1000;
-/** Delay before a job that failed because of a bug is retried. */
+/** Delay before the retry of a job that failed because of a bug. */
 const afterFaultMs = 60_000;
 
 /**
@@ -87,7 +87,7 @@ export class Dispatcher implements CommitListener, EndpointListener {
     this.#localTrouble = options.localTrouble ?? new LocalTrouble(options);
   }
 
-  /** Longest time between calls of `tick`, which repairs missed wake-ups. */
+  /** Longest time between calls of `tick`. A tick repairs missed wake-ups. */
   readonly tickEveryMs = 1000;
 
   get inFlight(): number {
@@ -104,7 +104,7 @@ export class Dispatcher implements CommitListener, EndpointListener {
 
   removed({ watchId, deliveryIds }: Removal): void {
     if (watchId !== null) this.#cancellations.removeWatch(watchId);
-    // Their leases may still be on their way here.
+    // Leases of these deliveries may still be on their way from the store.
     for (const deliveryId of deliveryIds) this.#cancellations.cancelDelivery(deliveryId);
     this.#releaseWhere((job) => !this.#cancellations.mayStart(job));
   }
@@ -150,13 +150,13 @@ export class Dispatcher implements CommitListener, EndpointListener {
     this.wake();
   }
 
-  /** Claims the jobs of this endpoint that are not in flight again, with its settings of this moment. */
+  /** Claims the jobs of this endpoint again, except those in flight, so that they have its current settings. */
   refreshEndpoint(endpointId: string): void {
     this.cancelEndpoint(endpointId);
     this.wake();
   }
 
-  /** Starts attempts again for an endpoint that a registration named, which enables a disabled endpoint. */
+  /** Starts attempts again for an endpoint that a registration enabled by naming it. */
   reopenEndpoint(endpointId: string): void {
     if (this.#cancellations.reopenEndpoint(endpointId)) this.wake();
   }
@@ -196,8 +196,8 @@ export class Dispatcher implements CommitListener, EndpointListener {
   }
 
   /**
-   * Like `tick` for a dispatcher that is woken when deliveries are due: sends buffered jobs and retries deferred releases.
-   * Queries the store only if there are any.
+   * Replaces `tick` for a dispatcher that is woken when deliveries are due. Sends buffered jobs and retries deferred
+   * releases. Accesses the store only if there are deferred releases.
    */
   async maintain(): Promise<void> {
     if (this.#state !== "running" || !this.#mayBegin()) return;
@@ -367,8 +367,8 @@ export class Dispatcher implements CommitListener, EndpointListener {
   }
 
   /**
-   * Releases matching jobs that are not in flight, of one endpoint unless `endpointId` is `null`, and then claims those of
-   * them that are still pending.
+   * Releases matching jobs that are not in flight (of one endpoint only, unless `endpointId` is `null`), then claims those
+   * that are still pending.
    */
   #releaseWhere(matches: (job: SendJob) => boolean, endpointId: string | null = null): void {
     this.#sender.drop(matches);
@@ -382,7 +382,7 @@ export class Dispatcher implements CommitListener, EndpointListener {
   }
 }
 
-/** Whether the other job is an earlier event for the same endpoint, which may have late events dropped. */
+/** Whether the other job is an earlier event for the same endpoint. The endpoint may drop such a late event. */
 function isObsolete(other: SendJob, delivered: SendJob): boolean {
   return other.mode === "scheduled" && other.target.id === delivered.target.id && precedes(other.event, delivered.event);
 }

@@ -10,7 +10,7 @@ export type JobSenderOptions = {
   readonly mayStart?: () => boolean;
 };
 
-/** Signs jobs, for which a key may have to be read from the store, and sends those that were not dropped meanwhile. */
+/** Signs jobs and sends those that were not dropped meanwhile. Signing may have to read a key from the store. */
 export class JobSender {
   readonly #options: JobSenderOptions;
   readonly #signing = new Set<SendJob>();

@@ -9,7 +9,7 @@ export type LeaseReleaserOptions = {
   readonly logger: Logger;
 };
 
-/** Bounds the time for which a release delays other commits. */
+/** Maximum number of leases in one release, so that a release delays other commits only briefly. */
 const releaseBatchSize = 100;
 
 type Lease = Pick<SendJob, "deliveryId" | "leaseToken">;
@@ -33,8 +33,8 @@ export class LeaseReleaser {
   }
 
   /**
-   * Resolves when the store has released the leases, or has refused: then `retry` tries again. Never rejects. Leases that
-   * arrive during a release share the next one, because a burst of jobs is refused one by one.
+   * Releases leases. Resolves when the store has released them or has failed; then `retry` repeats the release. Never
+   * rejects. Jobs of a burst are refused one by one, so leases that arrive during a release are gathered for the next one.
    */
   async release(jobs: readonly Lease[]): Promise<void> {
     if (jobs.length === 0) return;
@@ -63,14 +63,14 @@ export class LeaseReleaser {
     }
   }
 
-  /** Releases a lease by the first `retry` after `delayMs`, so that a job that fails is not repeated in a storm. */
+  /** Releases a lease with the first `retry` after `delayMs`, so that a failing job is not repeated in rapid succession. */
   releaseLater(job: Lease, delayMs: number): void {
     const { deliveryId, leaseToken } = job;
     const fromMonotonicMs = this.#options.clock.monotonicMs() + delayMs;
     this.#deferred = [...this.#deferred, { lease: { deliveryId, leaseToken }, fromMonotonicMs }];
   }
 
-  /** Releases deferred leases whose time has come, or with `all` every one. Returns whether there were any. */
+  /** Releases the deferred leases that are due, or all of them with `all`. Returns whether there were any. */
   async retry({ all }: { readonly all: boolean } = { all: false }): Promise<boolean> {
     if (all) await this.#last;
     const nowMs = this.#options.clock.monotonicMs();

@@ -2,7 +2,7 @@ import { LRUCache } from "lru-cache";
 import type { Attempt } from "../../domain/deliveries/attempt.ts";
 import type { Endpoint } from "../../domain/deliveries/endpoint.ts";
 import type { Account } from "../../ports/stores/account-store.ts";
-import type { Claim, IdempotencyKeyInUse } from "../../ports/use-cases/idempotency.ts";
+import type { KeyedRequest, IdempotencyKeyInUse } from "../../ports/use-cases/idempotency.ts";
 import type { ManualDelivery, ManualRefusal, RecoverOutcome, RetryOutcome, TestOutcome } from "../../ports/use-cases/manual-delivery.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { CommitListener } from "../../ports/commit-listener.ts";
@@ -32,7 +32,7 @@ export class ManualSender implements ManualDelivery {
     this.#options = options;
   }
 
-  async retry(account: Account, deliveryId: string, claim: Claim<RetryOutcome> | null): Promise<RetryOutcome | IdempotencyKeyInUse> {
+  async retry(account: Account, deliveryId: string, keyed: KeyedRequest<RetryOutcome> | null): Promise<RetryOutcome | IdempotencyKeyInUse> {
     const { store, idempotency, clock, dispatcher } = this.#options;
     const found = await store.getDelivery(account.id, deliveryId);
     if (found === null) return { kind: "unknown" };
@@ -43,7 +43,7 @@ export class ManualSender implements ManualDelivery {
     if (found.view.leased) await dispatcher.releaseBuffered(deliveryId);
     const request = { accountId: account.id, deliveryId, nowMs: clock.nowMs() };
     const run = await idempotency.run(
-      claim,
+      keyed,
       (store) => store.claimManualRetry,
       request,
       (result): RetryOutcome => (result.kind === "claimed" ? { kind: "accepted", view: result.view } : { kind: result.kind }),
@@ -54,7 +54,7 @@ export class ManualSender implements ManualDelivery {
     return run.outcome;
   }
 
-  async test(account: Account, endpointId: string, claim: Claim<TestOutcome> | null): Promise<TestOutcome | IdempotencyKeyInUse> {
+  async test(account: Account, endpointId: string, keyed: KeyedRequest<TestOutcome> | null): Promise<TestOutcome | IdempotencyKeyInUse> {
     const { store, idempotency, clock, dispatcher } = this.#options;
     const view = await store.getEndpoint(account.id, endpointId);
     if (view === null) return { kind: "unknown" };
@@ -62,7 +62,7 @@ export class ManualSender implements ManualDelivery {
     if (limited !== null) return limited;
     const request = { accountId: account.id, endpointId, nowMs: clock.nowMs() };
     const accepted = await idempotency.accept(
-      claim,
+      keyed,
       (store) => store.createTest,
       request,
       (result): Step<TestOutcome> =>
@@ -82,7 +82,7 @@ export class ManualSender implements ManualDelivery {
         this.#announce(account, accepted.result.job.event.type);
         outcome = await this.#testOutcome(account, endpointId, await dispatcher.sendNow(accepted.result.job));
     }
-    if (claim !== null && outcome.kind !== "key_taken") await idempotency.complete(claim, outcome);
+    if (keyed !== null && outcome.kind !== "key_taken") await idempotency.complete(keyed, outcome);
     return outcome;
   }
 
@@ -90,12 +90,12 @@ export class ManualSender implements ManualDelivery {
     account: Account,
     endpointId: string,
     span: { readonly sinceMs: number; readonly untilMs: number },
-    claim: Claim<RecoverOutcome> | null,
+    keyed: KeyedRequest<RecoverOutcome> | null,
   ): Promise<RecoverOutcome | IdempotencyKeyInUse> {
     const { idempotency, clock, dispatcher } = this.#options;
     const request = { accountId: account.id, endpointId, nowMs: clock.nowMs(), ...span };
     const run = await idempotency.run(
-      claim,
+      keyed,
       (store) => store.recover,
       request,
       (result): RecoverOutcome => result,
@@ -138,7 +138,10 @@ export class ManualSender implements ManualDelivery {
     return { kind: view?.endpoint.state === "disabled" ? "endpoint_disabled" : "interrupted" };
   }
 
-  /** Returns a refusal if the last attempt was too recent. Disabled endpoints are refused without a limit, elsewhere. */
+  /**
+   * Returns a refusal if the last attempt was too recent, else `null`. A disabled endpoint has no limit here, because it is
+   * refused elsewhere.
+   */
   #limit({ id: endpointId, state }: Pick<Endpoint, "id" | "state">): Extract<ManualRefusal, { kind: "rate_limited" }> | null {
     if (state === "disabled") return null;
     const nowMs = this.#options.clock.monotonicMs();

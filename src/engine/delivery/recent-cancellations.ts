@@ -4,12 +4,16 @@ import type { SendJob } from "../../ports/stores/send-job.ts";
 
 /** Time for which a job that was leased before a removal may still arrive from a slow store. */
 const removalTombstoneMs = 60_000;
-/** Time for which such a job of a paused or disabled endpoint may arrive. Short, because its deliveries are pending again once it is enabled. */
+/**
+ * Time for which a job of a paused or disabled endpoint may still arrive. Short, because the deliveries of an endpoint are
+ * pending again once it is enabled.
+ */
 const closureTombstoneMs = 2000;
 
 /**
  * Tombstones of removed watches, canceled deliveries and closed endpoints: their jobs must not start, even if they were
- * leased before. The store hands out no more of them, so a tombstone lives only as long as a lease may be on its way here.
+ * leased before. The store leases no further jobs of these, so a tombstone lives only as long as a leased job may still
+ * arrive here.
  */
 export class RecentCancellations {
   readonly #removedWatches: Tombstones;

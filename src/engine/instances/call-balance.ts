@@ -16,18 +16,18 @@ export type CallBalanceOptions = {
 };
 
 const claimBatch = 1000;
-/** Most calls that one sweep adopts of a source, so that other instances and other work have their turn. */
+/** Maximum number of calls of a source that one sweep adopts, so that other instances and other work have their turn. */
 const maxAdoptedPerSweep = 5000;
-/** Calls adopted beyond the fair share if they are still unowned at the second check. */
+/** Calls adopted beyond the fair part if they are still unowned at the second check. */
 const leftoverBatch = 100;
-/** Time until unowned calls that this instance does not adopt are counted again. */
+/** Time until unowned calls are counted again if this instance adopted none of them. */
 const checkAgainMs = 5000;
-/** Time after its deadline at which any instance adopts a call of a source that no instance has, so that it ends. */
+/** Time after the deadline of a call whose source no instance has. Any instance then adopts the call, so that it ends. */
 const abandonedAfterMs = 60 * 60 * 1000;
 /** Interval between checks for such calls. */
 const checkAbandonedEveryMs = 60_000;
 
-/** Balance of calls: each instance releases calls beyond its fair share of each source, and adopts unowned ones up to it. */
+/** Balance of calls: each instance releases calls beyond its fair part of each source, and adopts unowned ones up to it. */
 export class CallBalance {
   readonly #options: CallBalanceOptions;
   #cluster: ClusterView | null = null;
@@ -103,7 +103,7 @@ export class CallBalance {
     return adopted;
   }
 
-  /** Adopts at most `count` unowned calls; with `deadlineBeforeMs`, only those whose earliest deadline was before. */
+  /** Adopts at most `count` unowned calls; with `deadlineBeforeMs`, only those whose earliest deadline is before that time. */
   async #adopt(sourceName: string, count: number, deadlineBeforeMs: number | null = null): Promise<number> {
     const { store, poller } = this.#options;
     let adopted = 0;

@@ -35,7 +35,10 @@ export class ChangeSweeper {
   /** Calls that other instances changed and that are not refreshed yet. */
   readonly #dirty = new Set<string>();
 
-  /** Less than a second, so that a watch deleted by another instance starts no attempt here a second later. */
+  /**
+   * Interval between sweeps. Less than a second, so that this instance starts no attempt for a watch that another one
+   * deleted a second ago.
+   */
   readonly tickEveryMs = 800;
 
   constructor(options: ChangeSweeperOptions) {
@@ -107,7 +110,7 @@ export class ChangeSweeper {
   /** Wakes requests that wait here for events that other instances committed. */
   async #publishNotices(feedPosition: string): Promise<void> {
     const { store, waiters } = this.#options;
-    // Begins at the position of the previous sweep, because a request that arrived after that sweep may wait for an event committed after it.
+    // Begins at the position of the previous sweep, because a request that arrived since then may wait for an event committed since then.
     let position = this.#feedPosition ?? feedPosition;
     this.#feedPosition = feedPosition;
     if (!waiters.hasWaiters) return;
@@ -120,7 +123,7 @@ export class ChangeSweeper {
     await this.#publishEnds();
   }
 
-  /** Wakes requests for watches that were deleted, which emits no event; checked after a deletion and every few sweeps. */
+  /** Wakes requests for watches that were deleted, because a deletion emits no event. Checked after a deletion and every few sweeps. */
   async #publishEnds(): Promise<void> {
     const { store, waiters } = this.#options;
     this.#sweepsUntilEndCheck -= 1;

@@ -29,7 +29,7 @@ export type InstanceCoordinatorOptions = {
   readonly logger: Logger;
   /** Called with the number of instances that are alive, including this one. */
   readonly onInstances: (count: number) => void;
-  /** Secret box, which must seal with a key that the other instances have too. */
+  /** Secret box. It must seal with a key that the other instances have too. */
   readonly secretBox: Pick<KeyedSecretBox, "sealFor">;
   readonly version: string;
   readonly times?: LeaseTimes;
@@ -44,10 +44,10 @@ export type InstanceCoordinatorOptions = {
   readonly onSourceChange: (health: SourceHealth, change: "suspended" | "resumed") => void;
 };
 
-/** Longer than the other instances need to lower their shares of a rate for a new one. */
+/** Time that a new instance waits for its first grants. Longer than the other instances need to lower theirs. */
 const firstGrantWaitMs = 4000;
-/** Pause between two sweeps that signals of other instances cause. Without it sweeps would follow each other without a gap under load. */
-const signalPauseMs = 50;
+/** Gap between two sweeps that signals of other instances cause. Without it sweeps would follow each other without end under load. */
+const signalGapMs = 50;
 
 /**
  * Coordinates this instance with the others on a shared database: which calls it polls, at which rate, and which changes
@@ -98,7 +98,7 @@ export class InstanceCoordinator {
     });
     this.#signaledSweeps = new PacedRuns({
       clock,
-      pauseMs: signalPauseMs,
+      gapMs: signalGapMs,
       run: () => this.#sweeper.sweepAgain().catch((error: unknown) => this.#warn("instance.sweep_failed", error)),
     });
     this.membership = new Membership({
@@ -115,7 +115,7 @@ export class InstanceCoordinator {
     });
   }
 
-  /** Joins, and waits a few seconds for a share of the sources' rates. Rejects with `StoreUnavailableError`. */
+  /** Joins, and waits a few seconds for a grant of the sources' rates. Rejects with `StoreUnavailableError`. */
   async start(): Promise<void> {
     await this.membership.heartbeat();
     const deadlineMs = this.#options.clock.monotonicMs() + firstGrantWaitMs;
@@ -126,7 +126,7 @@ export class InstanceCoordinator {
     await this.#sweeper.tick();
   }
 
-  /** Whether this is the oldest instance, which does the work that is done once for all. */
+  /** Whether this is the oldest instance. The oldest one does the work that is needed only once for all instances. */
   get isEldest(): boolean {
     const cluster = this.membership.cluster;
     return cluster !== null && cluster.instances[0]?.token === cluster.token;
@@ -161,7 +161,7 @@ export class InstanceCoordinator {
     this.membership.heartbeatIn(0);
   }
 
-  /** Leaves the group after poller and dispatcher have stopped, which frees everything left. Never rejects. */
+  /** Leaves the group after poller and dispatcher have stopped. Leaving frees the calls and leases that are left. Never rejects. */
   stop(): Promise<void> {
     return this.membership.leave();
   }

@@ -98,7 +98,7 @@ export class Membership {
     });
   }
 
-  /** Sends no more heartbeats and deletes the row, which frees everything not released before. Never rejects. */
+  /** Sends no more heartbeats and deletes the row. That frees everything not released before. Never rejects. */
   async leave(): Promise<void> {
     this.#isStopped = true;
     this.#timer?.cancel();
@@ -188,7 +188,7 @@ class InstanceLease {
     this.#sentAtMs = -Infinity;
   }
 
-  /** Whether other instances may have evicted this one and granted its shares to others. */
+  /** Whether other instances may have evicted this one and divided its rates among themselves. */
   isOver(nowMs: number): boolean {
     return nowMs >= this.#sentAtMs + this.#times.leaseMs;
   }

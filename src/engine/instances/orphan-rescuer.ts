@@ -14,7 +14,7 @@ export type OrphanRescuerOptions = {
   readonly dispatcher: Pick<Dispatcher, "leaseTokens">;
 };
 
-/** Longer than the deadline of any store operation, so that those under way at the error have ended. */
+/** Time after an error by which all store operations under way have ended. Longer than the deadline of any operation. */
 const operationsEndAfterMs = 12_000;
 
 /**
@@ -32,7 +32,7 @@ export class OrphanRescuer {
     this.#options = options;
   }
 
-  /** Called when the store did not answer an operation, which may have been committed. */
+  /** Called when the store did not answer an operation. The operation may have been committed. */
   onStoreError(): void {
     this.#errorAtMonotonicMs = this.#options.clock.monotonicMs();
     this.#unknownLeases = null;

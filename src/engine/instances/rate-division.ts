@@ -1,4 +1,4 @@
-import { shareRate } from "../../domain/sources/rate-division.ts";
+import { divideRate } from "../../domain/sources/rate-division.ts";
 import type { ClusterView, InstanceStore } from "../../ports/stores/instance-store.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { SharedGate } from "../sources/source-gate.ts";
@@ -23,9 +23,9 @@ type Grant = {
 const settleMs = 1100;
 
 /**
- * Division of each source's rate: the share of this instance. A lower share is in effect immediately and published a
- * second later; a higher one is published, and in effect, only as far as the published shares of the others allow. So the
- * shares in effect never add up to more than the rate.
+ * Division of each source's rate: the grant of this instance. A lower grant is in effect immediately and published a
+ * second later; a higher one is published, and in effect, only as far as the published grants of the others allow. So the
+ * grants in effect never add up to more than the rate.
  */
 export class RateDivision {
   readonly #options: RateDivisionOptions;
@@ -50,17 +50,17 @@ export class RateDivision {
     return this.#hasGrants;
   }
 
-  /** Whether other instances must lower their share first. */
+  /** Whether other instances must lower their grant first. */
   get isWaiting(): boolean {
     return this.#isWaiting;
   }
 
-  /** Whether the last heartbeat published a lower share. */
+  /** Whether the last heartbeat published a lower grant. */
   get hasReleased(): boolean {
     return this.#hasReleased;
   }
 
-  /** Returns the shares that the next heartbeat reports, by source. */
+  /** Returns the grants that the next heartbeat reports, by source. */
   publish(): ReadonlyMap<string, number> {
     const nowMs = this.#options.clock.monotonicMs();
     this.#hasReleased = false;
@@ -73,7 +73,7 @@ export class RateDivision {
   }
 
   /**
-   * Divides the rates after a heartbeat. Resolves with the time until the next heartbeat, if a lower share is to be
+   * Divides the rates after a heartbeat. Resolves with the time until the next heartbeat, if a lower grant is to be
    * published or other instances must lower theirs first; otherwise `null`.
    */
   async divide({ token, instances }: ClusterView): Promise<number | null> {
@@ -83,7 +83,7 @@ export class RateDivision {
       const { maxPollsPerSecond } = gate.rate;
       const grant = this.#grantOf(name);
       const participants = instances.map((instance) => ({ token: instance.token, calls: instance.shares[name]?.calls ?? 0 }));
-      const wantedPerSecond = shareRate(maxPollsPerSecond, participants).get(token) ?? 0;
+      const wantedPerSecond = divideRate(maxPollsPerSecond, participants).get(token) ?? 0;
       if (wantedPerSecond > grant.published) wanted[name] = { wantedPerSecond, limitPerSecond: maxPollsPerSecond };
       else this.#apply(name, wantedPerSecond);
     }
@@ -102,7 +102,7 @@ export class RateDivision {
     const grant = this.#grantOf(name);
     this.#options.gates().get(name)?.rate.setGrant(rate);
     if (rate === grant.effective) return;
-    // A share that was lowered and raised again before it was published stays as it was.
+    // A grant that was lowered and raised again before it was published stays as it was.
     if (rate > grant.effective) grant.lowered = [];
     if (rate < grant.published) grant.lowered.push({ rate, atMonotonicMs: this.#options.clock.monotonicMs() });
     if (rate > grant.effective) this.#options.onRaised(name);

@@ -21,7 +21,7 @@ type State = {
   event: { readonly health: SourceHealth; readonly change: "suspended" | "resumed" } | null;
   suspensionVersion: number;
   throttleVersion: number;
-  /** Whether this instance was first in line for probes at the heartbeat before. */
+  /** Whether this instance was first in line for probes at the previous heartbeat. */
   wasFirst: boolean;
 };
 
@@ -44,7 +44,7 @@ export class SourceStateSync {
     this.#options = options;
   }
 
-  /** Writes a part of a gate that changed here. */
+  /** Writes a part of a gate that this instance has changed. */
   changed(sourceName: string, part: SharedPart): void {
     this.#stateOf(sourceName).unpublished.add(part);
     // Other changes by the same answer are written together with it.
@@ -76,7 +76,7 @@ export class SourceStateSync {
       const state = this.#stateOf(name);
       const first = instances.find(({ shares }) => (shares[name]?.calls ?? 0) > 0);
       const isFirst = instances.length === 1 || first?.token === token;
-      // One heartbeat later, so that the instance that probed before has stopped.
+      // Probes start one heartbeat later, so that the previous prober has stopped.
       gate.setMayProbe(instances.length === 1 || (isFirst && state.wasFirst));
       state.wasFirst = isFirst;
     }
@@ -134,7 +134,8 @@ export class SourceStateSync {
     const { event } = state;
     state.event = null;
     state.unpublished.delete("suspension");
-    // An equal suspension was written by this instance, whose answer was lost; otherwise another instance publishes it.
+    // An equal suspension was written by this instance, in a commit whose answer was lost. Any other one is published by
+    // the instance that wrote it.
     if (event !== null && isSame(row.suspension, gate.suspension)) onSourceChange(event.health, event.change);
     onAdopted(row.sourceName, gate.adoptSuspension(row.suspension));
   }

@@ -80,8 +80,8 @@ export class CallAssignment {
 
   /**
    * Releases `count` idle calls of the source to other instances, steady ones first. Calls stay here if the store does not
-   * accept their release. Returns the ids of those that were registered here meanwhile, which the store may have assigned
-   * to this instance again.
+   * accept their release. Returns the ids of those that were registered here meanwhile: the store may have assigned them to
+   * this instance again.
    */
   async releaseCalls(sourceName: string, count: number): Promise<readonly string[]> {
     const { store, calls, schedule, random } = this.#options;

@@ -11,7 +11,7 @@ export class CallRegistry {
   readonly #clock: Clock;
   readonly #byId = new Map<string, PolledCall>();
   readonly #bySid = new Map<string, PolledCall>();
-  /** One string instance per account id, which saves the memory of one per call. */
+  /** Account ids, so that all calls of an account use the same string in memory. */
   readonly #accountIds = new Map<string, string>();
 
   /** Wall time minus monotonic time. */

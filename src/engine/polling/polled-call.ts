@@ -57,7 +57,7 @@ export class PolledCall implements WheelEntry, QueuedPoll {
   merge(call: WatchedCall): void {
     this.accountId = call.accountId;
     this.version = call.version;
-    // Kept while the status is the same, because it may have been shifted with the wall clock.
+    // The time is kept while the status is the same, because it may have been shifted with the wall clock.
     if (call.status.status !== this.status) this.observedAtMs = call.status.observedAtMs;
     this.status = call.status.status;
     this.reason = call.status.reason;

@@ -1,6 +1,6 @@
+import type { CallProgress } from "../../domain/calls/call.ts";
 import { resetRejections, freshPollMemory } from "../../domain/calls/poll-decision.ts";
 import type { SourceHealth } from "../../domain/sources/source.ts";
-import type { LiveState } from "../../ports/use-cases/live-state.ts";
 import type { WatchedCall } from "../../ports/stores/call-store.ts";
 import { CallAssignment } from "./call-assignment.ts";
 import type { PolledCall } from "./polled-call.ts";
@@ -24,7 +24,7 @@ export type PollerOptions = TransitionRecorderOptions & {
   readonly onShared?: (sourceName: string, part: SharedPart) => void;
   /** Whether this instance may start work now; the next tick asks again. */
   readonly mayStart?: () => boolean;
-  /** Shared with what sends webhooks, so that trouble of both is logged once. */
+  /** Log of local trouble. Shared with the dispatcher, so that trouble of both is logged once. */
   readonly localTrouble?: LocalTrouble;
   /** 0 to 1. */
   readonly random?: () => number;
@@ -34,8 +34,7 @@ export type PollerOptions = TransitionRecorderOptions & {
 const maxDeadlineWaitMs = 2 * 60 * 60 * 1000;
 
 /**
- * Polls every watched call once, regardless of its number of watches. Polls change memory and only transitions change the
- * store: a poll without news writes nothing, and memory follows a transition only after its commit. If the commit fails,
+ * Polls each watched call for all of its watches together. A poll without news changes only memory. A transition changes the store first, and memory only after the commit. If the commit fails,
  * or the process dies before it, the next poll observes the transition again.
  *
  * waiting (timing wheel) -> due (source's queue) -> polled -> unchanged: waiting
@@ -136,7 +135,7 @@ export class Poller {
     this.assignment.rewatch(callId, call);
   }
 
-  /** Polls calls of the source that wait, after the rate was raised or the state of another instance was adopted. */
+  /** Polls waiting calls of the source, after the rate was raised or the state of another instance was adopted. */
   resume(sourceName: string, change: SourceChange = "none"): void {
     const source = this.sources.get(sourceName);
     if (source === undefined) return;
@@ -145,7 +144,7 @@ export class Poller {
   }
 
   /** Returns the progress of a call; `null` if another process polls it. An unconfigured source reads as suspended. */
-  callProgress(callId: string, sourceName: string): ReturnType<LiveState["callProgress"]> {
+  callProgress(callId: string, sourceName: string): CallProgress | null {
     const call = this.calls.get(callId);
     if (call === undefined) {
       const isKnown = this.sources.get(sourceName)?.isUnconfigured === false;
@@ -184,7 +183,7 @@ export class Poller {
     if (this.#busyCalls > 0) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#onIdle = resolve;
-      // The grace begins before the release, which takes time of its own.
+      // The grace begins before the release, because the release takes time too.
       await Promise.all([settledWithin(this.#options.clock, graceMs, promise), this.assignment.release("idle")]);
     }
     this.#transitions.stop();
@@ -252,7 +251,7 @@ export class Poller {
         call.isFirstPoll = false;
         // The commit is on its way to the store before the next polls start.
         const recorded = this.#transitions.record(call, observation);
-        // While a wake-up is pending, no poll waits for the capacity that this answer released.
+        // A pending wake-up will start the polls that wait, so none need start here.
         if (source.wakeTimer === null || change !== "none") this.#pump(source);
         delayMs = await recorded;
       }
@@ -277,7 +276,7 @@ export class Poller {
     for (const source of this.sources.all()) this.#pump(source);
   }
 
-  /** Schedules the next poll, at the deadline at the latest, because a watch ends with a last poll. */
+  /** Schedules the next poll, at the latest at the deadline, because a watch ends with a last poll. */
   #scheduleNext(call: PolledCall, delayMs: number): void {
     if (this.#stopped !== null || call.isDropped) return;
     const { clock } = this.#options;

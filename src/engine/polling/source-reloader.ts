@@ -2,7 +2,6 @@ import { sandboxSourceName } from "../../domain/sources/sandbox.ts";
 import { defaultSourceName } from "../../domain/sources/source-settings.ts";
 import type { SourceSettings } from "../../domain/sources/source-settings.ts";
 import { messageOf } from "../../domain/error-text.ts";
-import { isTransientStoreError } from "../../domain/errors.ts";
 import { associatedData } from "../../domain/secrets/sealed-identity.ts";
 import type { SecretBox } from "../../ports/secret-box.ts";
 import type { SourceStore, StoredSource } from "../../ports/stores/source-store.ts";
@@ -49,16 +48,6 @@ export class SourceReloader {
       const known = this.#known.get(source.id);
       if (known?.revision === source.revision || builtIn.has(source.name)) continue;
       this.#known.set(source.id, { revision: source.revision, applied: this.#apply(source, known?.applied ?? null) });
-    }
-  }
-
-  /** Like `refresh`, but leaves an unavailable store to the next tick. */
-  async tick(): Promise<void> {
-    try {
-      await this.refresh();
-    } catch (error) {
-      if (!isTransientStoreError(error)) throw error;
-      this.#options.logger.debug({ error: error.code }, "source.refresh_failed");
     }
   }
 

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from "../../ports/clock.ts";
 
-/** Entry of a timing wheel, which owns these fields. */
+/** Fields of an entry that belong to the timing wheel. */
 export type WheelEntry = {
   dueAtMonotonicMs: number;
   /** Slot that holds the entry; -1 if none does. */
@@ -67,7 +67,7 @@ export class TimingWheel<Entry extends WheelEntry> {
   tick(): void {
     const nowTick = Math.floor(this.#clock.monotonicMs() / slotMs);
     const due: Entry[] = [];
-    // One turn visits every slot, however long the process was suspended.
+    // At most one turn, which visits every slot, even after a long suspension of the process.
     const turns = Math.min(nowTick - this.#nextTick + 1, slots);
     for (let turn = 0; turn < turns; turn++) this.#collect((this.#nextTick + turn) % slots, nowTick, due);
     this.#nextTick = Math.max(this.#nextTick, nowTick + 1);

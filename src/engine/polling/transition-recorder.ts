@@ -32,7 +32,7 @@ type RecorderOptions = TransitionRecorderOptions & {
   readonly onGateChange: (source: PolledSource<PolledCall>, change: SourceChange) => void;
 };
 
-type Outcome = Omit<CallCommit, "callId" | "expectedVersion">;
+type Outcome = Omit<CallCommit, "callId" | "accountId" | "expectedVersion">;
 
 /** No poll starts beyond this number of commits in flight; polls in flight may still add theirs. */
 const maxCommitsInFlight = 1000;
@@ -102,7 +102,12 @@ export class TransitionRecorder {
     const { metrics, logger, listeners } = this.#options;
     this.#commitsInFlight += 1;
     try {
-      const result = await this.#commitWithRetries(call, { callId: call.callId, expectedVersion: call.version, ...outcome });
+      const result = await this.#commitWithRetries(call, {
+        callId: call.callId,
+        accountId: call.accountId,
+        expectedVersion: call.version,
+        ...outcome,
+      });
       if (result.call === null) this.#options.calls.remove(call);
       else call.merge(result.call);
       if (result.kind === "stale") return true;
@@ -132,7 +137,7 @@ export class TransitionRecorder {
   #delayAfter(call: PolledCall, { next }: PollDecision): number {
     this.#options.calls.updateAge(call);
     const { gate, setup } = call.source;
-    // The jitter spreads calls that were registered together; its mean is the interval.
+    // The jitter spreads calls that were registered together. The mean delay is the interval.
     if (next.kind !== "delay") return call.intervalMs * (0.9 + 0.2 * this.#options.random());
     // A failing call must not be polled more often than the stretched interval of the others.
     return gate.rate.intervalMs > setup.intervalMinMs ? Math.max(next.delayMs, gate.rate.intervalMs) : next.delayMs;

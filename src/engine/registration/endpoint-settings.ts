@@ -1,7 +1,7 @@
 import { generateSecret } from "../../domain/webhooks/signature.ts";
 import type { Account, AccountStore } from "../../ports/stores/account-store.ts";
 import type { EndpointChange, EndpointSettings, RotationOutcome } from "../../ports/use-cases/endpoint-settings.ts";
-import type { Claim, IdempotencyKeyInUse } from "../../ports/use-cases/idempotency.ts";
+import type { KeyedRequest, IdempotencyKeyInUse } from "../../ports/use-cases/idempotency.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { EndpointListener } from "../../ports/commit-listener.ts";
 import type { EndpointStore } from "../../ports/stores/endpoint-store.ts";
@@ -43,7 +43,7 @@ export class EndpointEditor implements EndpointSettings {
     account: Account,
     endpointId: string,
     request: { readonly graceSeconds: number; readonly signingSecret: string | null },
-    claim: Claim<RotationOutcome> | null,
+    keyed: KeyedRequest<RotationOutcome> | null,
   ): Promise<RotationOutcome | IdempotencyKeyInUse> {
     const { idempotency, secretBox, clock, endpointListener } = this.#options;
     const nowMs = clock.nowMs();
@@ -52,7 +52,7 @@ export class EndpointEditor implements EndpointSettings {
     const secret = draftSecret(secretBox, signingSecret, nowMs);
     const rotation = { accountId: account.id, endpointId, secret, previousValidUntilMs, nowMs };
     const run = await idempotency.run(
-      claim,
+      keyed,
       (store) => store.rotateSecret,
       rotation,
       (known): RotationOutcome => (known ? { kind: "rotated", signingSecret, previousValidUntilMs } : { kind: "unknown" }),

@@ -7,9 +7,10 @@ import { maxDeadlineMs } from "../../domain/calls/watch.ts";
 import type { Quotas } from "../../domain/quotas.ts";
 import type { PayloadFormat } from "../../domain/events/payload.ts";
 import type { Account } from "../../ports/stores/account-store.ts";
-import type { Claim, IdempotencyKeyInUse } from "../../ports/use-cases/idempotency.ts";
+import type { KeyedRequest, IdempotencyKeyInUse } from "../../ports/use-cases/idempotency.ts";
 import type {
   BatchOutcome,
+  EndpointRequest,
   HookOutcome,
   HookRequest,
   Refusal,
@@ -49,13 +50,12 @@ export type RegistrarOptions = {
   readonly endpointListener: Pick<EndpointListener, "reopenEndpoint">;
 };
 
-/** A registration refused by a saturated source may succeed when some of its calls have ended. */
+/** Delay of the next try after a refusal by a saturated source, because some of its calls may have ended by then. */
 const saturatedRetryMs = 60_000;
 
 type CallbackUrl = Extract<ParsedCallbackUrl, { kind: "url" }>;
 /** A request with its callback URL parsed and checked once; `callback` is `null` if the request has none. */
 type ParsedRequest = { readonly request: WatchRequest; readonly callback: CallbackUrl | Refusal | null };
-type EndpointRequest = Pick<WatchRequest, "format" | "headers" | "signingSecret">;
 type Draft<T> = { readonly kind: "draft"; readonly draft: T } | Refusal;
 type DraftedEndpoint = { readonly endpoint: EndpointDraft; readonly generatedSecret: string };
 /** Calls that a batch adds, by source. */
@@ -63,8 +63,8 @@ type NewCalls = Map<string, Set<string>>;
 type DraftedWatch = { readonly watch: WatchDraft; readonly generatedSecret: string | null };
 
 /**
- * Turns requests into drafts, which the store checks and commits, and only then passes them to the poller and the
- * listeners. A crash before the commit leaves nothing; after it, the next start loads the watch from the store.
+ * Turns requests into drafts, which the store checks and commits. Passes them to the poller and the listeners only after
+ * the commit. A crash before the commit leaves nothing; after it, the next start loads the watch from the store.
  */
 export class Registrar implements Registration {
   readonly #options: RegistrarOptions;
@@ -76,27 +76,27 @@ export class Registrar implements Registration {
   async registerWatch(
     account: Account,
     request: WatchRequest,
-    claim: Claim<WatchOutcome> | null,
+    keyed: KeyedRequest<WatchOutcome> | null,
   ): Promise<WatchOutcome | IdempotencyKeyInUse> {
     const parsed = this.#parseRequest(request);
     const refusal = await this.#checkName(account, parsed.callback, "/callback_url");
-    return refusal ?? this.#register(account, [parsed], claim, onlyOf);
+    return refusal ?? this.#register(account, [parsed], keyed, onlyOf);
   }
 
   async registerBatch(
     account: Account,
     requests: readonly WatchRequest[],
-    claim: Claim<BatchOutcome> | null,
+    keyed: KeyedRequest<BatchOutcome> | null,
   ): Promise<BatchOutcome | IdempotencyKeyInUse> {
     const parsed = requests.map((request) => this.#parseRequest(request));
-    return this.#register(account, parsed, claim, (outcomes) => ({ kind: "batch", outcomes }));
+    return this.#register(account, parsed, keyed, (outcomes) => ({ kind: "batch", outcomes }));
   }
 
   /** Drafts every request, commits the drafts together and acts on the watches that were created. */
   async #register<Outcome>(
     account: Account,
     requests: readonly ParsedRequest[],
-    claim: Claim<Outcome> | null,
+    keyed: KeyedRequest<Outcome> | null,
     answer: (outcomes: readonly WatchOutcome[]) => Outcome,
   ): Promise<Outcome | IdempotencyKeyInUse> {
     const nowMs = this.#options.clock.nowMs();
@@ -107,9 +107,9 @@ export class Registrar implements Registration {
       const outcomes = drafts.map((draft, index) => watchOutcomeOf(draft.generatedSecret, resultAt(results, index))).values();
       return answer(drafted.map((item) => (item.kind === "draft" ? (outcomes.next().value as WatchOutcome) : item)));
     };
-    if (drafts.length === 0 && claim === null) return outcomeOf([]);
+    if (drafts.length === 0 && keyed === null) return outcomeOf([]);
     const run = await this.#options.idempotency.run(
-      claim,
+      keyed,
       (store) => store.registerWatches,
       drafts.map(({ watch }) => watch),
       outcomeOf,
@@ -128,7 +128,11 @@ export class Registrar implements Registration {
     return true;
   }
 
-  async registerHook(account: Account, request: HookRequest, claim: Claim<HookOutcome> | null): Promise<HookOutcome | IdempotencyKeyInUse> {
+  async registerHook(
+    account: Account,
+    request: HookRequest,
+    keyed: KeyedRequest<HookOutcome> | null,
+  ): Promise<HookOutcome | IdempotencyKeyInUse> {
     const { idempotency, clock, quotas } = this.#options;
     const pointer = `/${request.urlKey}`;
     const callback = this.#parseCallback(request.url, pointer);
@@ -139,7 +143,7 @@ export class Registrar implements Registration {
     const { endpoint, generatedSecret } = this.#draftEndpoint(request, callback, "flat", nowMs);
     const draft = { id: newId("hk", nowMs), accountId: account.id, endpoint, filter: request.filter, nowMs, quotas };
     const run = await idempotency.run(
-      claim,
+      keyed,
       (store) => store.registerHook,
       draft,
       (result) => hookOutcomeOf(generatedSecret, result),
@@ -197,7 +201,7 @@ export class Registrar implements Registration {
     return { kind: "draft", draft: { watch, generatedSecret: drafted?.generatedSecret ?? null } };
   }
 
-  /** Whether the source cannot take the call. A call that is polled already, or added by the same batch, is no load. */
+  /** Whether the source has no capacity for the call. A call that is polled already, or that the same batch adds, is no further load. */
   #isSaturated(sourceName: string, scope: string, callSid: string, newCalls: NewCalls): boolean {
     const { poller } = this.#options;
     const added = newCalls.get(sourceName) ?? new Set();
@@ -264,7 +268,7 @@ export class Registrar implements Registration {
   }
 }
 
-/** Seals the custom headers of an endpoint; sorted and in lower case, so that equal headers have equal fingerprints. */
+/** Seals the custom headers of an endpoint. Their names are sorted and in lower case, so that equal headers have equal fingerprints. */
 export function sealHeaders(
   secretBox: SecretBox,
   endpointId: string,

@@ -15,9 +15,9 @@ const cacheEntries = 10_000;
 
 /**
  * Finds the account of an API key by the key's keyed hash; neither the cache nor the store ever holds a key. Lookups leak
- * nothing through their timing, because an attacker without the hash key cannot choose the bits of the hash. Answers,
- * also those for unknown keys, are cached for `cacheMs` from before the query: that long a revocation or a new key may
- * take to apply.
+ * nothing through their timing, because an attacker without the hash key cannot choose the bits of the hash. Answers, also
+ * those for unknown keys, are cached for `cacheMs`, counted from before the query. A revocation or a new key applies after
+ * this time at the latest.
  */
 export class Authenticator implements Authentication {
   readonly #options: AuthenticatorOptions;

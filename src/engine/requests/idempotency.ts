@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { associatedData } from "../../domain/secrets/sealed-identity.ts";
 import type {
-  Claim,
+  KeyedRequest,
   IdempotencyKeyInUse,
   IdempotencyKeyUse,
   IdempotencyKeys,
@@ -52,7 +52,7 @@ const idempotencyTtlMs = 24 * 60 * 60 * 1000;
 export class Idempotency implements IdempotencyKeys {
   readonly #options: IdempotencyOptions;
   readonly #withoutKey: ClaimedOperations;
-  /** Body hash by claim id, of the requests that this process is running. Only an early answer to repeats; the transaction decides. */
+  /** Body hashes of the requests that this process runs, by claim id. They only answer repeats early; the transaction decides. */
   readonly #held = new Map<string, string>();
 
   constructor(options: IdempotencyOptions) {
@@ -62,7 +62,8 @@ export class Idempotency implements IdempotencyKeys {
 
   async take(request: IdempotentRequest): Promise<IdempotencyKeyUse | IdempotencyKeyInUse> {
     const claim = this.#claimOf(request);
-    // Looked up first, because any number of repeats may have this answer. The transaction finds an answer stored after it.
+    // Looked up before the key is held, because any number of repeats may get this answer at the same time. The transaction
+    // finds an answer that is stored later.
     const before = await this.#findBefore(claim, request);
     if (before !== null) return before;
     const holder = this.#held.get(claim.id);
@@ -71,14 +72,14 @@ export class Idempotency implements IdempotencyKeys {
     return { kind: "held", request, [Symbol.dispose]: () => void this.#held.delete(claim.id) };
   }
 
-  /** Runs one operation of the store, under the claim if there is one. `outcomeOf` only computes: see `Claim`. */
+  /** Runs one operation of the store, under its key if it has one. `outcomeOf` only computes: see `KeyedRequest`. */
   async run<Request, Result, Outcome>(
-    claim: Claim<Outcome> | null,
+    keyed: KeyedRequest<Outcome> | null,
     select: SelectOperation<Request, Result>,
     request: Request,
     outcomeOf: (result: Result) => Outcome,
   ): Promise<{ readonly kind: "ran"; readonly result: Result; readonly outcome: Outcome } | IdempotencyKeyInUse> {
-    const run = await this.accept<Request, Result, Outcome>(claim, select, request, (result) => ({
+    const run = await this.accept<Request, Result, Outcome>(keyed, select, request, (result) => ({
       kind: "answered",
       outcome: outcomeOf(result),
     }));
@@ -89,33 +90,33 @@ export class Idempotency implements IdempotencyKeys {
 
   /** Runs an operation that may be accepted before it is answered. */
   async accept<Request, Result, Outcome>(
-    claim: Claim<Outcome> | null,
+    keyed: KeyedRequest<Outcome> | null,
     select: SelectOperation<Request, Result>,
     request: Request,
     stepOf: (result: Result) => Step<Outcome>,
   ): Promise<AcceptedOperation<Result, Outcome>> {
-    const keyed = claim === null ? null : { claim, storeClaim: this.#claimOf(claim.request) };
-    const operation = select(keyed === null ? this.#withoutKey : this.#options.store.underKey(keyed.storeClaim));
+    const claim = keyed === null ? null : this.#claimOf(keyed.request);
+    const operation = select(claim === null ? this.#withoutKey : this.#options.store.underKey(claim));
     const steps: Step<Outcome>[] = [];
     const run = await operation(request, (result) => {
       const step = stepOf(result);
       steps.push(step);
-      return keyed === null ? null : this.#draft(keyed.storeClaim, keyed.claim, step);
+      return keyed === null || claim === null ? null : this.#draft(claim, keyed, step);
     });
     if (run.kind === "ran") {
       const step = steps.at(-1);
       if (step === undefined) throw new Error("the operation ran without a draft of its answer");
       return { kind: "ran", result: run.result, step };
     }
-    if (keyed === null) throw new Error("an operation without a key always runs");
-    return run.kind === "running" ? { kind: "key_taken", by: "running" } : this.#read(keyed.storeClaim, keyed.claim.request, run);
+    if (keyed === null || claim === null) throw new Error("an operation without a key always runs");
+    return run.kind === "running" ? { kind: "key_taken", by: "running" } : this.#read(claim, keyed.request, run);
   }
 
   /** Stores the answer of an accepted test, once its attempt is recorded. */
-  async complete<Outcome>(claim: Claim<Outcome>, outcome: Outcome): Promise<void> {
-    const storeClaim = this.#claimOf(claim.request);
-    const draft = this.#draft(storeClaim, claim, { kind: "answered", outcome });
-    if (draft !== null) await this.#options.store.completeAnswer({ id: storeClaim.id, sealed: draft.sealed });
+  async complete<Outcome>(keyed: KeyedRequest<Outcome>, outcome: Outcome): Promise<void> {
+    const claim = this.#claimOf(keyed.request);
+    const draft = this.#draft(claim, keyed, { kind: "answered", outcome });
+    if (draft !== null) await this.#options.store.completeAnswer({ id: claim.id, sealed: draft.sealed });
   }
 
   async #findBefore(claim: IdempotencyClaim, request: IdempotentRequest): Promise<IdempotencyKeyInUse | null> {
@@ -132,7 +133,7 @@ export class Idempotency implements IdempotencyKeys {
     return { id, accountId, nowMs, expiresAtMs: nowMs + idempotencyTtlMs };
   }
 
-  #draft<Outcome>({ id }: IdempotencyClaim, { request, answerOf }: Claim<Outcome>, step: Step<Outcome>): AnswerDraft | null {
+  #draft<Outcome>({ id }: IdempotencyClaim, { request, answerOf }: KeyedRequest<Outcome>, step: Step<Outcome>): AnswerDraft | null {
     const answer = step.kind === "answered" ? answerOf(step.outcome) : null;
     if (step.kind === "answered" && answer === null) return null;
     const sealed: Sealed = { bodyHash: request.bodyHash, answer };

@@ -1,6 +1,7 @@
+import type { CallProgress } from "../../domain/calls/call.ts";
 import type { SourceHealth } from "../../domain/sources/source.ts";
 import type { Account } from "../../ports/stores/account-store.ts";
-import type { LiveState } from "../../ports/use-cases/live-state.ts";
+import type { LiveState, WaitEnd } from "../../ports/use-cases/live-state.ts";
 import type { StoreLifecycle } from "../../ports/stores/service-store.ts";
 import type { LongPollWaiters } from "./long-poll-waiters.ts";
 import type { Poller } from "../polling/poller.ts";
@@ -29,7 +30,7 @@ export class LiveStateReader implements LiveState {
     this.#options = options;
   }
 
-  callProgress(callId: string, sourceName: string): ReturnType<LiveState["callProgress"]> {
+  callProgress(callId: string, sourceName: string): CallProgress | null {
     return this.#options.poller.callProgress(callId, sourceName);
   }
 
@@ -37,7 +38,7 @@ export class LiveStateReader implements LiveState {
     return this.#options.poller.sources.health().filter((health) => this.#options.sources.get(health.name)?.mayUse(account) === true);
   }
 
-  changed(watchOrAccountId: string, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
+  changed(watchOrAccountId: string, timeoutMs: number, signal: AbortSignal): Promise<WaitEnd> {
     return this.#options.waiters.wait(watchOrAccountId, timeoutMs, signal);
   }
 

@@ -1,5 +1,6 @@
 import type { Notice } from "../../ports/stores/call-store.ts";
 import type { Clock } from "../../ports/clock.ts";
+import type { WaitEnd } from "../../ports/use-cases/live-state.ts";
 import type { Commit, CommitListener, Removal } from "../../ports/commit-listener.ts";
 
 const maxWaiters = 20_000;
@@ -11,7 +12,7 @@ const maxIdsPerQuery = 5000;
  */
 export class LongPollWaiters implements CommitListener {
   readonly #clock: Clock;
-  readonly #waiters = new Map<string, Set<(woken: boolean) => void>>();
+  readonly #waiters = new Map<string, Set<(end: WaitEnd) => void>>();
   #count = 0;
   #stopped = false;
 
@@ -43,22 +44,24 @@ export class LongPollWaiters implements CommitListener {
     }
   }
 
-  /** Resolves true when `key` (the id of a watch or an account) is published, false at timeout, abort or stop. Never rejects. */
-  wait(key: string, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
-    if (this.#stopped || signal.aborted || this.#count >= maxWaiters) return Promise.resolve(false);
+  /** Waits until `key` (the id of a watch or an account) is published. Never rejects. */
+  wait(key: string, timeoutMs: number, signal: AbortSignal): Promise<WaitEnd> {
+    if (this.#stopped) return Promise.resolve("stopping");
+    if (signal.aborted) return Promise.resolve("aborted");
+    if (this.#count >= maxWaiters) return Promise.resolve("timeout");
     return new Promise((resolve) => {
       const waiters = this.#waiters.get(key) ?? new Set();
       this.#waiters.set(key, waiters);
-      const settle = (woken: boolean) => {
+      const settle = (end: WaitEnd) => {
         if (!waiters.delete(settle)) return;
         this.#count -= 1;
         if (waiters.size === 0) this.#waiters.delete(key);
         timer.cancel();
         signal.removeEventListener("abort", abort);
-        resolve(woken);
+        resolve(end);
       };
-      const abort = () => settle(false);
-      const timer = this.#clock.setTimer(timeoutMs, abort);
+      const abort = () => settle("aborted");
+      const timer = this.#clock.setTimer(timeoutMs, () => settle("timeout"));
       signal.addEventListener("abort", abort);
       waiters.add(settle);
       this.#count += 1;
@@ -67,10 +70,10 @@ export class LongPollWaiters implements CommitListener {
 
   stop(): void {
     this.#stopped = true;
-    for (const waiters of this.#waiters.values()) for (const settle of waiters) settle(false);
+    for (const waiters of this.#waiters.values()) for (const settle of waiters) settle("stopping");
   }
 
   #wake(key: string): void {
-    for (const settle of this.#waiters.get(key) ?? []) settle(true);
+    for (const settle of this.#waiters.get(key) ?? []) settle("event");
   }
 }

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from "../../ports/clock.ts";
 
-/** Far below the longest delay that a timer holds (24.8 days); a caller that fires too early sets the timer again. */
+/** Longest delay of one timer, far below the maximum of Node (24.8 days). A caller that is woken too early sets the timer again. */
 const maxDelayMs = 60 * 60 * 1000;
 
 /** One timer for the earliest of many deadlines, so that a hundred thousand waiting deliveries need no timers of their own. */

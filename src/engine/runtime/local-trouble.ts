@@ -7,7 +7,7 @@ export const notStartedRetryMs = 1000;
 /** Time without trouble after which the next trouble is logged again. */
 const overAfterMs = 60_000;
 
-/** Logs what this process lacks once for each trouble, however many polls and webhooks could not be started for it. */
+/** Logs each kind of local trouble once, regardless of the number of polls and webhooks that could not be started. */
 export class LocalTrouble {
   readonly #clock: Clock;
   readonly #logger: Logger;

@@ -4,7 +4,7 @@ import { EarliestTimer } from "./earliest-timer.ts";
 export type PacedRunsOptions = {
   readonly clock: Clock;
   /** Time from the end of a run to the start of the next. */
-  readonly pauseMs: number;
+  readonly gapMs: number;
   /** One run; it serves every request made before it started. Never rejects. */
   readonly run: () => Promise<void>;
 };
@@ -16,7 +16,7 @@ export type PacedRunsOptions = {
 export class PacedRuns {
   readonly #options: PacedRunsOptions;
   readonly #timer: EarliestTimer;
-  #pausedUntilMonotonicMs = -Infinity;
+  #nextFromMonotonicMs = -Infinity;
   #isRunning = false;
   #isRequested = false;
 
@@ -27,7 +27,7 @@ export class PacedRuns {
 
   request(): void {
     if (this.#isRunning) this.#isRequested = true;
-    else this.#timer.setWithin(this.#pausedUntilMonotonicMs - this.#options.clock.monotonicMs());
+    else this.#timer.setWithin(this.#nextFromMonotonicMs - this.#options.clock.monotonicMs());
   }
 
   /** Starts no more runs; one that is under way finishes. */
@@ -36,14 +36,14 @@ export class PacedRuns {
   }
 
   async #run(): Promise<void> {
-    const { clock, pauseMs, run } = this.#options;
+    const { clock, gapMs, run } = this.#options;
     // A timer that was already set still fires, even if an immediate run came first.
     if (this.#isRunning) return;
     this.#isRunning = true;
     this.#isRequested = false;
     await run();
     this.#isRunning = false;
-    this.#pausedUntilMonotonicMs = clock.monotonicMs() + pauseMs;
+    this.#nextFromMonotonicMs = clock.monotonicMs() + gapMs;
     if (this.#isRequested) this.request();
   }
 }

@@ -13,18 +13,21 @@ export type RetentionCleanerOptions = {
 };
 
 const dayMs = 24 * 60 * 60 * 1000;
-/** Deleting a watch with three delivered events takes SQLite 0.3 ms, so a commit waits 6 ms at most. */
+/**
+ * Number of watches in a batch. Deleting one with three delivered events takes SQLite 0.3 ms, so that a batch delays a
+ * commit by at most 6 ms.
+ */
 const defaultBatchSize = 20;
-/** Pause after a batch, as a multiple of the batch's duration: at most 700 watches are deleted a second. */
-const pauseRatio = 3;
-const minPauseMs = 5;
+/** Gap after a batch, as a multiple of the batch's duration: at most 700 watches are deleted a second. */
+const gapRatio = 3;
+const minGapMs = 5;
 /** A round ends after this time, so that the supervisor sees the loop tick; the next round continues. */
 const maxRoundMs = 15_000;
 /** Delay after a round that found the store unavailable; doubles with each one. */
 const minBackoffMs = 10_000;
 const maxBackoffMs = 60_000;
 
-/** Deletes data whose retention is over, in small batches with pauses, so that no commit waits long. */
+/** Deletes data whose retention is over, in small batches with gaps, so that no commit waits long. */
 export class RetentionCleaner {
   readonly #options: RetentionCleanerOptions;
   readonly tickEveryMs = 5000;
@@ -46,8 +49,8 @@ export class RetentionCleaner {
         const more = await this.#deleteBatch();
         this.#backoff = null;
         if (!more) return;
-        const pauseMs = Math.max(minPauseMs, (clock.monotonicMs() - batchStartedMs) * pauseRatio);
-        await sleep(clock, pauseMs, this.#stopping.signal);
+        const gapMs = Math.max(minGapMs, (clock.monotonicMs() - batchStartedMs) * gapRatio);
+        await sleep(clock, gapMs, this.#stopping.signal);
       }
     } catch (error) {
       if (!isTransientStoreError(error)) throw error;

@@ -15,7 +15,7 @@ const checkEveryMs = 1000;
 const silentAfterMs = 30_000;
 const deadAfterMs = 60_000;
 const stepMs = 30_000;
-/** Delay of the supervisor's own check that shows that the whole process was suspended, so that no loop is at fault. */
+/** Delay of the supervisor's own check beyond which the whole process was suspended, so that no loop is at fault. */
 const suspendedMs = 10_000;
 
 /** Starts and stops the loops, detects a dead one, and follows steps of the wall clock. */
@@ -99,7 +99,10 @@ export class Supervisor {
     if (steppedMs < 0) this.#pendingShiftMs -= steppedMs;
   }
 
-  /** Moves the stored due times back by `deltaMs`. No check awaits it, so that an unavailable store does not stop them. The next check repeats a move that failed. */
+  /**
+   * Moves the stored due times back by `deltaMs`. Checks do not await the move, so that an unavailable store does not stop
+   * them. The next check repeats a move that failed.
+   */
   async #shift(deltaMs: number): Promise<void> {
     this.#isShifting = true;
     try {

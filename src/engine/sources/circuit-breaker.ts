@@ -1,6 +1,9 @@
 const windowSeconds = 10;
 const minPolls = 10;
-/** Time after a reset in which remote counts are ignored, because they include polls before it: a window and a heartbeat. */
+/**
+ * Time after a reset in which remote counts are ignored, because they include polls before the reset. As long as a window
+ * and a heartbeat.
+ */
 const ignoreRemoteAfterResetMs = 20_000;
 
 export type PollCounts = { readonly polls: number; readonly failures: number };

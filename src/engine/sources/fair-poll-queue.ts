@@ -61,10 +61,10 @@ export class FairPollQueue<Entry extends QueuedPoll> {
   }
 }
 
-/** One queue per account, served in turn, so that a thousand calls of one account delay another by one turn. */
+/** One queue per account, served in turn, so that a thousand calls of one account delay another account by one turn. */
 class RoundRobinQueue<Entry extends QueuedPoll> {
   readonly #fifoByAccount = new Map<string, Fifo<Entry>>();
-  /** Number of places to skip per removed entry; an entry that was added again is behind them. */
+  /** Number of places to skip for each removed entry. An entry that was added again stands behind these places. */
   readonly #skips = new Map<Entry, number>();
   /** Number of entries, removed ones excluded. */
   size = 0;

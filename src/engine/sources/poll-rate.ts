@@ -62,7 +62,7 @@ export class PollRate {
 
   /** Whether `additional` more calls would stretch the interval past half an hour, counted over all instances. */
   isSaturatedBy(additional: number): boolean {
-    // Beyond the longest interval of any age, all calls weigh the same.
+    // The limit is longer than the interval of any age, so the ages of the calls do not matter.
     return ((this.calls + this.#remoteCalls + additional) / this.#maxPollsPerSecond) * 1000 > saturatedIntervalMs;
   }
 
@@ -76,14 +76,14 @@ export class PollRate {
     this.#remoteCalls = calls;
   }
 
-  /** Sets the polls per second of this instance, at most the source's rate; 0 allows none. */
+  /** Sets the polls per second of this instance, at most the source's rate. With 0 no poll may start. */
   setGrant(ratePerSecond: number): void {
     this.#isWhole = false;
     this.#grantPerSecond = ratePerSecond;
     this.#apply();
   }
 
-  /** Changes the source's rate. A divided grant only shrinks with it; the next division may raise it. */
+  /** Changes the source's rate. A lower rate limits a divided grant at once; only the next division raises a grant. */
   setMaxPollsPerSecond(maxPollsPerSecond: number): void {
     this.#maxPollsPerSecond = maxPollsPerSecond;
     this.#grantPerSecond = this.#isWhole ? maxPollsPerSecond : Math.min(this.#grantPerSecond, maxPollsPerSecond);

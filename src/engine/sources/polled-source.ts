@@ -34,8 +34,8 @@ export type SourceDependencies = {
   readonly logger: Logger;
   readonly metrics: Metrics;
   /**
-   * Called when a gate changed shared state. If it is set, sources are polled within a grant, which is 0 until the rate has
-   * been divided.
+   * Called when a gate changed shared state. With this callback, sources are polled within a grant. A grant is 0 until the
+   * rate has been divided.
    */
   readonly onShared?: (sourceName: string, part: SharedPart) => void;
   readonly localTrouble?: LocalTrouble;
@@ -47,7 +47,7 @@ export class PolledSource<Call extends PollableCall> {
   wakeTimer: Timer | null = null;
   /** Whether this is a stand-in for a source that is not configured. */
   isUnconfigured = false;
-  /** Own clock minus the upstream's; `null` before the first `Date` header. */
+  /** Time of this machine minus that of the upstream; `null` before the first `Date` header. */
   clockSkewMs: number | null = null;
   readonly #dependencies: SourceDependencies;
   readonly #takeToken = () => this.#gate.takeToken();

@@ -2,9 +2,9 @@
 const slackRatio = 1.01;
 
 /**
- * Limits polls so that no second contains more than the rate (rounded up), however idle the second before was: with a
- * rate of n, a poll starts when the n-th poll before it is a second old. A token bucket of n would allow 2n in one second.
- * A rate below 1 allows one poll per 1/rate seconds. Times are monotonic milliseconds.
+ * Limits polls so that no second contains more than the rate (rounded up), even after an idle second: with a rate of n, a
+ * poll starts when the n-th poll before it is a second old. A token bucket of n would allow 2n in one second. A rate below
+ * 1 allows one poll per 1/rate seconds. Times are monotonic milliseconds.
  */
 export class SlidingWindowLimiter {
   /** Ring of the times of the latest polls; holds at least one second's worth. */
@@ -18,7 +18,7 @@ export class SlidingWindowLimiter {
     this.set(ratePerSecond);
   }
 
-  /** Changes the rate; earlier polls still count. 0 allows none. */
+  /** Changes the rate; earlier polls still count. With 0 no poll may start. */
   set(ratePerSecond: number): void {
     this.#burst = ratePerSecond > 0 ? Math.max(1, Math.ceil(ratePerSecond)) : 0;
     this.#reserve(this.#burst);

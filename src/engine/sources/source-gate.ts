@@ -32,7 +32,10 @@ export type GateShare = Omit<SourceShare, "ratePerSecond">;
 
 const maxInFlightDefault = 128;
 const misconfiguredCalls = 10;
-/** Polls delayed by the rate start in bursts as wide as a slot of the timing wheel, because single polls cost twice the time. */
+/**
+ * Shortest wait for the rate, one slot of the timing wheel. Polls that wait for it start together; one by one they would
+ * cost twice the time.
+ */
 const coalesceMs = 16;
 /** Failures with an answer that does not refuse the credential. */
 const answeredCodes: ReadonlySet<PollFailureCode> = new Set<PollFailureCode>(["redirect", "not_json", "too_large", "unexpected_status"]);
@@ -222,14 +225,14 @@ export class SourceGate<Entry extends QueuedPoll> {
 
   /** Allows or forbids probes; only one instance probes a suspended source. */
   setMayProbe(mayProbe: boolean): void {
-    this.#suspension.mayProbe = mayProbe;
+    this.#suspension.setMayProbe(mayProbe, this.#options.clock.monotonicMs());
   }
 
   get suspension(): SharedSuspension | null {
     return this.#suspension.current;
   }
 
-  /** Throttle after a 429: wall time until which no poll starts (may be past), and the fraction of the rate allowed then. */
+  /** Throttle after a 429: wall time until which no poll starts (may be past), and the fraction of the rate that is allowed afterwards. */
   get throttle(): { readonly untilMs: number; readonly factor: number } {
     const { clock } = this.#options;
     const { untilMs, factor } = this.rate.throttle;

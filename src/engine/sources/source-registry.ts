@@ -39,7 +39,7 @@ export class SourceRegistry<Call extends PollableCall> {
     return new Map([...this.all()].filter(({ isUnconfigured }) => !isUnconfigured).map(({ name, gate }) => [name, gate]));
   }
 
-  /** Number of calls kept here of each unconfigured source. */
+  /** Number of calls that are kept here, for each unconfigured source. */
   get callsOfUnconfigured(): ReadonlyMap<string, number> {
     return new Map([...this.all()].filter(({ isUnconfigured }) => isUnconfigured).map(({ name, gate }) => [name, gate.rate.calls]));
   }
@@ -66,7 +66,7 @@ export class SourceRegistry<Call extends PollableCall> {
     return [...this.all()].map((source) => source.gate.health());
   }
 
-  /** Returns the own clock minus the upstream's for each source where it is known. */
+  /** Returns the difference of this machine's clock from the upstream's, for each source that has sent its time. */
   clockSkews(): readonly { readonly source: string; readonly skewMs: number }[] {
     return [...this.all()].flatMap((source) => (source.clockSkewMs === null ? [] : [{ source: source.name, skewMs: source.clockSkewMs }]));
   }
@@ -77,7 +77,7 @@ export class SourceRegistry<Call extends PollableCall> {
 }
 
 /**
- * Creates the stand-in (null object) for a source that calls name and that is not configured: a suspended source without
+ * Creates the stand-in (null object) for a source that is not configured but named by calls: a suspended source without
  * probes. Its calls keep their deadlines, and are polled once the source is configured.
  */
 function createStandIn<Call extends PollableCall>(name: string, dependencies: SourceDependencies): PolledSource<Call> {

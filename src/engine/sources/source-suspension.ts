@@ -12,8 +12,7 @@ const probeNotStartedMs = 1000;
 
 /** Suspension of a source, and the probe (one at a time) that may end it. Times are monotonic milliseconds. */
 export class SourceSuspension<Entry> {
-  /** False while another instance probes on behalf of all. */
-  mayProbe = true;
+  #mayProbe = true;
   #current: SharedSuspension | null = null;
   #probe: Entry | null = null;
   #probeInMs = probeMinMs;
@@ -25,6 +24,11 @@ export class SourceSuspension<Entry> {
 
   get reason(): SharedSuspension["reason"] | null {
     return this.#current?.reason ?? null;
+  }
+
+  /** False while another instance probes on behalf of all. */
+  get mayProbe(): boolean {
+    return this.#mayProbe;
   }
 
   /** Whether a probe is in flight. */
@@ -41,7 +45,7 @@ export class SourceSuspension<Entry> {
   begin(suspension: SharedSuspension, nowMs: number): SourceChange | null {
     const before = this.reason;
     const { reason } = suspension;
-    // Another reason replaces only an open circuit, which was never published as a suspension.
+    // A suspension for another reason replaces only an open circuit, because that was never published.
     if (before !== null && (before !== "upstream_errors" || reason === "upstream_errors")) return null;
     this.#current = suspension;
     this.#probeInMs = probeMinMs;
@@ -64,8 +68,17 @@ export class SourceSuspension<Entry> {
     return reason === "upstream_errors" ? "none" : "resumed";
   }
 
+  /**
+   * Allows or forbids probes. The probes that another instance sent before are not known here, so the first probe after a
+   * change waits as long as the shortest time between two.
+   */
+  setMayProbe(mayProbe: boolean, nowMs: number): void {
+    if (mayProbe && !this.#mayProbe) this.#probeAtMs = Math.max(this.#probeAtMs, nowMs + probeMinMs);
+    this.#mayProbe = mayProbe;
+  }
+
   nextProbe(nowMs: number, take: () => Entry | null): Entry | null {
-    if (!this.mayProbe || this.#probe !== null || nowMs < this.#probeAtMs) return null;
+    if (!this.#mayProbe || this.#probe !== null || nowMs < this.#probeAtMs) return null;
     this.#probe = take();
     return this.#probe;
   }

@@ -18,16 +18,16 @@ import { addWatchList } from "./pages/watch-list.ts";
 import { addWatchPages } from "./pages/watch-page.ts";
 
 /**
- * Creates the dashboard, to be mounted at `/dashboard`: pages rendered on the server that work without a script. Text from
- * outside (reasons, metadata, answers, URLs) is shown as text; links lead only to the dashboard's own pages. Errors are
- * thrown as in the API, or as a `PageProblemError`, and rendered as a page by the app. `limitRate` is the API's, so that
- * both share one budget.
+ * Creates the dashboard, to be mounted at `/dashboard`. Its pages are rendered on the server and work without a script.
+ * Text from outside (reasons, metadata, answers, URLs) is shown as text; links lead only to the dashboard's own pages.
+ * Errors are thrown as in the API, or as a `PageProblemError`, and rendered as a page by the app. `limitRate` is that of
+ * the API, so that requests of both count together.
  */
 export function createDashboard(dependencies: HttpDependencies, limitRate: MiddlewareHandler): Hono<DashboardEnv> {
   const dashboard = new Hono<DashboardEnv>({ strict: true });
   const sessions = new Sessions(dependencies);
   dashboard.use(pageHeaders(dependencies.publicUrl), guard(sessions));
-  // Sign-in has no account yet and a limit of its own.
+  // The sign-in has a limit of its own, because the account is not known yet.
   dashboard.use((c, next) => (c.req.path === signInPath ? next() : limitRate(c, next)));
 
   addSignIn(dashboard, sessions, dependencies);

@@ -59,7 +59,7 @@ export type Table = {
   readonly empty: string;
 };
 
-/** Renders a table. On a narrow screen each row becomes a card; the roles keep it a table for screen readers. */
+/** Renders a table. On a narrow screen each row becomes a card; because of the roles, screen readers still read a table. */
 export function table({ caption, columns, rows, empty }: Table): Html {
   if (rows.length === 0) return html`<p class="quiet">${empty}</p>`;
   return html`<table role="table" aria-label="${caption}">
@@ -85,7 +85,7 @@ function cellOf(cell: Content | null, label: string, isFirst: boolean): Html {
   return html`<td role="cell" data-label="${label}"><div>${cell}</div></td>`;
 }
 
-/** Renders the links between pages of a list, with its filters. */
+/** Renders the links between the pages of a list. The links keep the filters of the list. */
 export function pager(
   path: string,
   filters: Readonly<Record<string, string | undefined>>,
@@ -109,7 +109,7 @@ export function preformatted(text: string): Html {
   return html`<pre>${`\n${text}`}</pre>`;
 }
 
-/** Renders a URL or other long text that may break anywhere; never a link, because the text comes from outside. */
+/** Renders a URL or other long text, which may break anywhere. Never renders a link, because the text comes from outside. */
 export function longText(text: string): Html {
   return html`<span class="long">${text}</span>`;
 }
@@ -119,9 +119,16 @@ export function sidText(callSid: string): Html {
   return html`<span class="sid">${callSid}</span>`;
 }
 
+type Resource = "watches" | "deliveries" | "endpoints" | "hooks";
+
+/** Returns the path of the page of a resource. */
+export function pathOf(kind: Resource, id: string): string {
+  return `/dashboard/${kind}/${encodeURIComponent(id)}`;
+}
+
 /** Renders a link to the page of a resource, labelled with its id unless a text is given. */
-export function linkTo(kind: "watches" | "deliveries" | "endpoints", id: string, text: Content = id): Html {
-  return html`<a href="${`/dashboard/${kind}/${encodeURIComponent(id)}`}">${text}</a>`;
+export function linkTo(kind: Resource, id: string, text: Content = id): Html {
+  return html`<a href="${pathOf(kind, id)}">${text}</a>`;
 }
 
 /** Renders a choice between a few values or none. */

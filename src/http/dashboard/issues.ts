@@ -4,19 +4,19 @@ import type { HttpDependencies } from "../operations/dependencies.ts";
 import { pauseOf } from "../schemas/json.ts";
 import { isFailing } from "./pages/endpoint-list.ts";
 
-/** Number of newest endpoints that are read, because an account may have more than one page can check. */
+/** Number of newest endpoints that are read. Bounded, because an account may have more than a page can check. */
 export const endpointsScanned = 50;
 const pendingScanned = 50;
-/** Number of failed deliveries that are read. More than are shown, because tests are left out. */
+/** Number of failed deliveries that are read. Larger than the number shown, because tests are left out. */
 const failedScanned = 20;
 const failedShown = 5;
 const endpointsShown = 20;
 
 /** Problems of an account, as far as one page can check. */
 export type AccountIssues = {
-  /** Endpoints that are not enabled, pause or fail. */
+  /** Endpoints that are paused, disabled or failing. */
   readonly endpoints: readonly EndpointView[];
-  /** Number of such endpoints that are not shown. */
+  /** Number of endpoints with issues that are not shown. */
   readonly endpointsHidden: number;
   /** Pending deliveries of all endpoints that were read. */
   readonly pendingCount: number;
@@ -25,7 +25,7 @@ export type AccountIssues = {
   readonly failures: readonly DeliveryView[];
 };
 
-/** Reads the newest endpoints and those of the newest pending deliveries, and collects their problems. */
+/** Reads the newest endpoints and the endpoints of the newest pending deliveries, and collects their problems. */
 export async function findIssues({ store }: Pick<HttpDependencies, "store">, accountId: string, nowMs: number): Promise<AccountIssues> {
   const deliveries = (status: "pending" | "exhausted" | "failed", limit: number) =>
     store.listDeliveries({ accountId, limit, cursor: null, endpointId: null, watchId: null, status });

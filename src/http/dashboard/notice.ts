@@ -25,7 +25,7 @@ export function redirectWith(c: Context<DashboardEnv>, path: string, name: Notic
   return c.redirect(`${path}?notice=${name}`, 303);
 }
 
-/** Returns the result text of the previous form. The address only selects a text and is never shown itself. */
+/** Returns the result text of the previous form. The query parameter only selects a text and is never shown itself. */
 export function notice(c: Context<DashboardEnv>): Html | "" {
   const name = c.req.query("notice") ?? "";
   if (!Object.hasOwn(texts, name)) return "";

@@ -1,54 +1,47 @@
-import { problemKindOf } from "../schemas/problem-catalogue.ts";
-import { retryAfter } from "../operations/problem.ts";
+import { completeProblem, retryAfter } from "../operations/problem.ts";
 import type { Problem } from "../operations/problem.ts";
+import { bearerChallenge } from "../operations/request-guards.ts";
 
-/** Problems of the dashboard alone; the API never answers them. */
-const pageProblemCatalogue = {
-  "sign-in-needed": { status: 401, title: "Sign in" },
-  "session-over": { status: 401, title: "Sign in" },
-  "key-unknown": { status: 401, title: "Sign in" },
-  "foreign-form": { status: 403, title: "Refused" },
-  "form-outdated": { status: 403, title: "Refused" },
-  "too-many-sign-ins": { status: 429, title: "Too many requests" },
-} as const satisfies Record<string, { readonly status: number; readonly title: string }>;
-
-/** Problem that is rendered only as a page; status and title follow from the slug. */
-export type PageProblem = {
-  readonly slug: keyof typeof pageProblemCatalogue;
-  readonly detail: string;
-  readonly headers?: Readonly<Record<string, string>>;
+/** Problem as a page shows it. */
+export type PageProblem = ReturnType<typeof completeProblem> & {
+  readonly errors?: Problem["errors"];
+  /** Whether this is the first visit. The page then shows a hint instead of an error. */
+  readonly isFirstVisit?: boolean;
 };
 
-/** Thrown by the dashboard, rendered once by the app. */
+/** Problem that the API never answers. Thrown by the dashboard, rendered once by the app. */
 export class PageProblemError extends Error {
   readonly problem: PageProblem;
   constructor(problem: PageProblem) {
-    super(problem.slug);
+    super(problem.title);
     this.name = "PageProblemError";
     this.problem = problem;
   }
 }
 
-/** Problem of a request without a session. `slug` distinguishes an invalid key from a first visit. */
-export function notSignedIn(slug: "sign-in-needed" | "session-over" | "key-unknown"): PageProblemError {
-  const detail = {
-    "sign-in-needed": "Sign in with an API key of your account.",
-    "session-over": "The session has ended: its 12 hours have passed, or its key was revoked. Sign in again.",
-    "key-unknown": "This key is not valid: it is unknown or was revoked.",
-  }[slug];
-  return new PageProblemError({ slug, detail, headers: { "www-authenticate": 'Bearer realm="ringback"' } });
+/** Returns a problem of the API as a page shows it. */
+export function pageProblemOf(problem: Problem): PageProblem {
+  return { ...completeProblem(problem), errors: problem.errors };
+}
+
+const signInTexts = {
+  firstVisit: "Sign in with an API key of your account.",
+  sessionOver: "The session has ended: its 12 hours have passed, or its key was revoked. Sign in again.",
+  keyUnknown: "This key is not valid: it is unknown or was revoked.",
+};
+
+/** Problem of a request without a session. */
+export function notSignedIn(reason: keyof typeof signInTexts): PageProblemError {
+  const isFirstVisit = reason === "firstVisit";
+  return new PageProblemError({ status: 401, title: "Sign in", detail: signInTexts[reason], headers: bearerChallenge, isFirstVisit });
 }
 
 export function tooManySignIns(retryAfterMs: number): PageProblemError {
   const detail = "Too many invalid keys, including this one. Wait a minute before you try another. A valid key is always accepted.";
-  return new PageProblemError({ slug: "too-many-sign-ins", detail, headers: retryAfter(retryAfterMs) });
+  return new PageProblemError({ status: 429, title: "Too many requests", detail, headers: retryAfter(retryAfterMs) });
 }
 
-/** Returns status and title of a problem of the dashboard or of the API. */
-export function shownKindOf({ slug }: PageProblem | Problem): { readonly status: number; readonly title: string } {
-  return isPageSlug(slug) ? pageProblemCatalogue[slug] : problemKindOf(slug);
-}
-
-function isPageSlug(slug: PageProblem["slug"] | Problem["slug"]): slug is PageProblem["slug"] {
-  return Object.hasOwn(pageProblemCatalogue, slug);
+/** Problem of a form that is not accepted. */
+export function refusedForm(detail: string): PageProblemError {
+  return new PageProblemError({ status: 403, title: "Refused", detail, headers: {} });
 }

@@ -25,8 +25,8 @@ export function timeOf(iso: string | null, nowMs: number): Html | null {
 }
 
 /**
- * Renders a sentence of the API with its times in the format of the page. Quoted text comes from outside, so text-direction
- * marks in it end with the quotation.
+ * Renders a sentence of the API with its times in the format of the page. Quoted text comes from outside, so its
+ * text-direction marks are confined to the quotation.
  */
 export function sentence(text: string, nowMs: number): Html {
   return html`${text.split(apart).map((part, index) => {

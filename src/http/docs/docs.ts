@@ -11,7 +11,7 @@ const style =
   "code,pre{background:#f2f2f2;font-size:.9em}code{padding:.1em .3em}pre{padding:.6em;overflow-x:auto}h2{margin-top:2.5rem}" +
   "article{border-top:1px solid #ddd;padding:.8rem 0}p{margin:.3rem 0}summary{cursor:pointer}dt{margin-top:.3rem}dd{margin-left:1.5rem}";
 
-// The page loads this style sheet and nothing else.
+// The policy admits the style sheet inside the page and nothing else.
 const pageHeaders = {
   "content-security-policy": `default-src 'none'; style-src 'sha256-${createHash("sha256").update(style).digest("base64")}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
   "cross-origin-opener-policy": "same-origin",
@@ -38,7 +38,7 @@ type OperationText = {
 type Listed = { readonly path: string; readonly method: string; readonly operation: OperationText };
 type Schemas = Readonly<Record<string, { readonly example?: unknown }>>;
 
-/** Renders the API reference on one page from the OpenAPI document; the page loads nothing. */
+/** Renders the API reference from the OpenAPI document, as one page that loads no other file. */
 export function addDocsPage(app: OpenAPIHono<Env>, version: string): void {
   let page: ReturnType<typeof render> | null = null;
   addOperation(
@@ -124,7 +124,7 @@ function renderJson(value: unknown) {
   return html`<pre>${JSON.stringify(value, null, 2)}</pre>`;
 }
 
-/** Example of an answer: its own, else that of its schema. Problems have only a description. */
+/** Returns the example of an answer, else that of its schema. Problems have only a description. */
 function exampleOf(part: { readonly content?: Readonly<Record<string, Media>> } | undefined, schemas: Schemas): unknown {
   const media = part?.content?.["application/json"];
   return media?.example ?? schemas[media?.schema?.$ref?.split("/").at(-1) ?? ""]?.example;

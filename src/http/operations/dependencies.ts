@@ -26,7 +26,7 @@ export type HttpDependencies = {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly limits: AccountLimits;
-  /** Names of the kinds that a source can have, the sandbox's too. */
+  /** Names of the kinds that a source can have, including the sandbox. */
   readonly sourceKinds: readonly string[];
   /** Limit in flight of an endpoint that has none of its own. */
   readonly endpointMaxInFlight: number;

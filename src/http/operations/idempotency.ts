@@ -18,7 +18,7 @@ export function idempotentRequestOf(c: Context<Env>, body: Uint8Array): Idempote
   return { accountId: c.get("account").id, method: c.req.method, path: c.req.path, key, bodyHash };
 }
 
-/** Removes quotes: they are syntax of the field (RFC 8941 strings), not part of the key. */
+/** Removes the quotes, which are syntax of the field (RFC 8941 strings) and not part of the key. */
 function unquoted(field: string): string | null {
   const opens = field.startsWith('"');
   if (opens !== field.endsWith('"') || field === '"') return null;
@@ -35,10 +35,6 @@ export function answerInUse(c: Context<Env>, taken: IdempotencyKeyInUse): Respon
     case "other_request":
       throw unprocessable([{ parameter: idempotencyKeyName, detail: "was used with another body" }], "idempotency-mismatch");
     case "running":
-      throw new ProblemError({
-        slug: "idempotency-in-progress",
-        detail: "a request with this Idempotency-Key is running",
-        headers: { "retry-after": "1" },
-      });
+      throw new ProblemError({ slug: "idempotency-in-progress" });
   }
 }

@@ -1,24 +1,23 @@
 import type { ManualRefusal } from "../../ports/use-cases/manual-delivery.ts";
+import type { IdempotencyKeyInUse } from "../../ports/use-cases/idempotency.ts";
 import { ProblemError, notFound, tooMany } from "./problem.ts";
 
-/** Maps the refusal of a manual retry, test or recovery to its problem. */
-export function manualError(refusal: ManualRefusal, what: "endpoint" | "delivery"): ProblemError {
+/** Maps the refusal of a manual retry, test or recovery to its problem. A key in use was answered before. */
+export function manualError(refusal: ManualRefusal | IdempotencyKeyInUse, what: "endpoint" | "delivery"): ProblemError {
   switch (refusal.kind) {
+    case "key_taken":
+      throw new Error("a key in use has an answer of its own");
     case "unknown":
       return notFound(what);
     case "endpoint_disabled":
-      return new ProblemError({ slug: "endpoint-disabled", detail: "the endpoint is disabled: enable it first (PATCH state)" });
+      return new ProblemError({ slug: "endpoint-disabled" });
     case "watch_deleted":
-      return new ProblemError({ slug: "watch-deleted", detail: "the watch was deleted, so its events are no longer sent" });
+      return new ProblemError({ slug: "watch-deleted" });
     case "in_flight":
-      return new ProblemError({ slug: "in-flight", detail: "an attempt of the delivery is in flight" });
+      return new ProblemError({ slug: "in-flight" });
     case "rate_limited":
       return tooMany("rate-limited", "one test or retry a second and endpoint", refusal.retryAfterMs);
     case "interrupted":
-      return new ProblemError({
-        slug: "interrupted",
-        detail: "the attempt was accepted, but its result could not be recorded; check GET /v1/deliveries",
-        headers: { "retry-after": "1" },
-      });
+      return new ProblemError({ slug: "interrupted" });
   }
 }

@@ -3,7 +3,7 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import { describeConsequences } from "../../domain/deliveries/response-class.ts";
 import type { Env } from "./dependencies.ts";
 import { addOperation } from "./operation.ts";
-import { registerSharedParts } from "./operation-document.ts";
+import { registerComponents } from "./operation-document.ts";
 import { operationalWebhookSchema, webhookSchema } from "../schemas/webhook.ts";
 
 const tags = [
@@ -87,7 +87,7 @@ export function addOpenApiRoute(app: OpenAPIHono<Env>, version: string): void {
     description: `Only for hooks that name its type; here in the format \`standard\`. ${howToAnswer}`,
     request: { headers: webhookHeaders, body: { required: true, content: { "application/json": { schema: operationalWebhookSchema } } } },
   });
-  registerSharedParts(app);
+  registerComponents(app);
   // Built at the first request, when every operation is registered.
   let text: string | null = null;
   addOperation(

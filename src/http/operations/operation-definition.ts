@@ -7,7 +7,7 @@ export type Answer =
   | { readonly description: string; readonly schema: z.ZodType; readonly example: unknown; readonly contentType?: string }
   | { readonly description: string };
 
-/** Operation of the API. The schemas that validate are the ones that document. */
+/** Operation of the API. The same schemas validate and document it. */
 export type Operation<Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodType> = {
   readonly method: "get" | "post" | "put" | "patch" | "delete";
   /** Path with `{name}` for parameters, as in OpenAPI. */
@@ -21,7 +21,7 @@ export type Operation<Params extends z.ZodType, Query extends z.ZodType, Body ex
   readonly body?: Body;
   readonly bodyKind?: BodyKind;
   readonly answers: Readonly<Record<number, Answer>>;
-  /** Problems besides those of every operation of its kind. */
+  /** Problems that other operations of this kind do not have. */
   readonly problems?: readonly ProblemSlug[];
   /** Whether the operation needs no API key. */
   readonly isPublic?: boolean;

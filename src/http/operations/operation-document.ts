@@ -2,9 +2,9 @@ import type { OpenAPIHono, RouteConfig } from "@hono/zod-openapi";
 import { z } from "@hono/zod-openapi";
 import type { Env } from "./dependencies.ts";
 import type { Answer, Operation } from "./operation-definition.ts";
-import { problemCatalogue, problemKindOf, problemType, saysWhenToRetry } from "../schemas/problem-catalogue.ts";
+import { problemCatalogue, saysWhenToRetry } from "../schemas/problem-catalogue.ts";
 import type { ProblemSlug } from "../schemas/problem-catalogue.ts";
-import { problemSchema } from "../schemas/problem.ts";
+import { problemExample, problemSchema } from "../schemas/problem.ts";
 
 const headers = {
   "X-Request-Id": "The one sent along, if it was 1 to 128 of `A-Za-z0-9_.-`, else one made here.",
@@ -38,18 +38,15 @@ const ofThoseWithKey: readonly ProblemSlug[] = ["unauthorized", "rate-limited", 
 const ofThoseWithBody: readonly ProblemSlug[] = ["malformed-json", "unsupported-media-type"];
 const ofPosts: readonly ProblemSlug[] = ["idempotency-in-progress", "idempotency-mismatch"];
 
-/** Registers what operations refer to: response headers and an example of every problem. */
-export function registerSharedParts(app: OpenAPIHono<Env>): void {
+/** Registers the components that operations refer to: response headers, and an example of every problem. */
+export function registerComponents(app: OpenAPIHono<Env>): void {
   const registry = app.openAPIRegistry;
   for (const [name, description] of Object.entries(headers))
     registry.registerComponent("headers", name, { description, schema: { type: "string" } });
   for (const slug of Object.keys(problemCatalogue) as ProblemSlug[]) {
-    // No operation returns this problem. It answers methods that a path does not support.
+    // No operation returns this problem: it is the answer to a method that the path does not support.
     if (slug === "method-not-allowed") continue;
-    const { status, title, meaning, example } = problemKindOf(slug);
-    const { detail, ...members } = example;
-    const value = { type: problemType(slug), title, status, detail, request_id: "0d9f3a52-6f0c-4f55-9f6e-0d6f5f6f3f57", ...members };
-    registry.registerComponent("examples", slug, { summary: meaning, value });
+    registry.registerComponent("examples", slug, { summary: problemCatalogue[slug].meaning, value: problemExample(slug) });
   }
 }
 
@@ -70,7 +67,7 @@ export function documentOf(operation: Operation<z.ZodType, z.ZodType, z.ZodType>
   const isPublic = operation.isPublic === true;
   const always: readonly Header[] = isPublic ? ["X-Request-Id"] : ["X-Request-Id", "RateLimit", "RateLimit-Policy"];
   const stored: readonly Header[] = method === "post" ? ["Idempotency-Replayed"] : [];
-  const byStatus = Map.groupBy(problemsOf(operation), (slug) => problemKindOf(slug).status);
+  const byStatus = Map.groupBy(problemsOf(operation), (slug) => problemCatalogue[slug].status);
   return {
     method,
     path,
@@ -106,7 +103,7 @@ function documentProblems(slugs: readonly ProblemSlug[], names: readonly Header[
   ];
   const examples = Object.fromEntries(slugs.map((slug) => [slug, { $ref: `#/components/examples/${slug}` }]));
   return {
-    description: slugs.map((slug) => `\`${slug}\`: ${problemKindOf(slug).meaning}`).join(" "),
+    description: slugs.map((slug) => `\`${slug}\`: ${problemCatalogue[slug].meaning}`).join(" "),
     headers: refer([...names, ...more]),
     content: { "application/problem+json": { schema: problemSchema, examples } },
   };

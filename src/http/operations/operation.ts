@@ -81,7 +81,7 @@ export function pointerErrors(error: z.core.$ZodError): readonly PointerError[] 
   });
 }
 
-/** Returns the 422 of a fault that is found after the syntax was checked. */
+/** Returns the 422 of a fault that is found after the check of the syntax. */
 export function invalidBody(pointer: string, detail: string): ProblemError {
   return unprocessable([{ pointer, detail }]);
 }
@@ -93,9 +93,14 @@ function pointerTo(path: readonly PropertyKey[]): string {
 function parameterErrors(error: z.core.$ZodError): readonly ParameterError[] {
   return error.issues.flatMap((issue) => {
     if (issue.code === "unrecognized_keys") return issue.keys.map((key) => ({ parameter: key, detail: "is not a known parameter" }));
-    // The path of a fault inside a list is longer; its first part is the name that the client sent.
+    // The first part of the path is the name of the parameter, also for a fault inside a list.
     return [{ parameter: String(issue.path[0] ?? ""), detail: issue.message }];
   });
+}
+
+/** Returns the part that all list queries have: the account and the page. */
+export function pageRequestOf(c: Context<Env>, { limit, cursor }: { readonly limit: number; readonly cursor?: string | undefined }) {
+  return { accountId: c.get("account").id, limit, cursor: cursor ?? null };
 }
 
 function readQuery(c: Context): Record<string, string> {

@@ -1,6 +1,6 @@
 import type { OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
-import type { Claim, IdempotencyKeyInUse, IdempotencyKeys, StorableAnswer } from "../../ports/use-cases/idempotency.ts";
+import type { KeyedRequest, IdempotencyKeyInUse, IdempotencyKeys, StorableAnswer } from "../../ports/use-cases/idempotency.ts";
 import type { Env } from "./dependencies.ts";
 import { answerInUse, idempotentRequestOf } from "./idempotency.ts";
 import { checkBody, checkParameters, registerOperation } from "./operation.ts";
@@ -10,8 +10,8 @@ import { parseJson, readBody } from "./request-body.ts";
 
 /** Valid POST request, ready to run. */
 export type Post<Outcome> = {
-  /** Runs the request, under the claim if it has a key. */
-  readonly act: (claim: Claim<Outcome> | null) => Promise<Outcome | IdempotencyKeyInUse>;
+  /** Runs the request, under its key if it has one. */
+  readonly act: (keyed: KeyedRequest<Outcome> | null) => Promise<Outcome | IdempotencyKeyInUse>;
   /** Answers an outcome; throws a `ProblemError` for a refusal. May be called before the commit, so it only computes. */
   readonly answer: (outcome: Outcome) => { readonly status: number; readonly body: unknown };
 };
@@ -34,7 +34,7 @@ export function addPostOperation<
     const parameters = checkParameters(c, operation);
     const bytes = await readBody(c, bodyKind);
     const request = idempotentRequestOf(c, bytes);
-    // The stored answer comes first: a request that was valid when first sent may be invalid now.
+    // The stored answer comes before the validation, because a request that was valid at first may be invalid now.
     const taken = request === null ? null : await idempotency.take(request);
     if (taken?.kind === "key_taken") return answerInUse(c, taken);
     using held = taken;

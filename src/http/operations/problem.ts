@@ -1,6 +1,6 @@
 import type { Context } from "hono";
 import { CursorInvalidError, StoreOverloadedError, isTransientStoreError } from "../../domain/errors.ts";
-import { problemKindOf, problemType, unknownDetail } from "../schemas/problem-catalogue.ts";
+import { problemCatalogue, problemType, saysWhenToRetry, unknownDetail } from "../schemas/problem-catalogue.ts";
 import type { ProblemSlug } from "../schemas/problem-catalogue.ts";
 
 export type PointerError = { readonly pointer: string; readonly detail: string };
@@ -9,10 +9,12 @@ export type ParameterError = { readonly parameter: string; readonly detail: stri
 /** Problem details (RFC 9457); status and title follow from the slug. */
 export type Problem = {
   readonly slug: ProblemSlug;
-  readonly detail: string;
+  /** The detail of its kind by default. */
+  readonly detail?: string;
   readonly errors?: readonly (PointerError | ParameterError)[];
   /** Extension members besides `errors`. */
   readonly extensions?: Readonly<Record<string, unknown>>;
+  /** Headers of the answer. A retryable problem has a `Retry-After` of one second unless it is given here. */
   readonly headers?: Readonly<Record<string, string>>;
 };
 
@@ -45,7 +47,7 @@ export const tooMany = (
   headers: Readonly<Record<string, string>> = {},
 ) => new ProblemError({ slug, detail, headers: { ...retryAfter(retryAfterMs), ...headers } });
 
-/** Value of `Retry-After`: whole seconds, at least 1. */
+/** Returns a `Retry-After` header with whole seconds, at least 1. */
 export function retryAfter(ms: number): { readonly "retry-after": string } {
   return { "retry-after": String(Math.max(1, Math.ceil(ms / 1000))) };
 }
@@ -53,31 +55,33 @@ export function retryAfter(ms: number): { readonly "retry-after": string } {
 function summaryOf(errors: readonly (PointerError | ParameterError)[]): string {
   const texts = errors.slice(0, 3).map((error) => `${"pointer" in error ? error.pointer || "the body" : error.parameter}: ${error.detail}`);
   const summary = texts.join("; ");
-  // The name comes from the client and may be long; `errors` has it in full.
+  // The pointer comes from the client and may be long. `errors` contains it in full.
   return summary.length <= maxDetailLength ? summary : `${summary.slice(0, maxDetailLength).toWellFormed()}…`;
 }
 
-/** Maps an error to the problem that the client is sent; `null` if the error is a bug. */
+/** Maps an error to the problem that is sent to the client; `null` if the error is a bug. */
 export function problemOf(error: unknown): Problem | null {
   if (error instanceof ProblemError) return error.problem;
   if (error instanceof CursorInvalidError) return unprocessable([{ parameter: "cursor", detail: error.message }]).problem;
-  if (isTransientStoreError(error))
-    return {
-      slug: error instanceof StoreOverloadedError ? "store-overloaded" : "store-unavailable",
-      detail: "nothing was accepted or changed; try again in a moment",
-      headers: { "retry-after": "1" },
-    };
+  if (isTransientStoreError(error)) return { slug: error instanceof StoreOverloadedError ? "store-overloaded" : "store-unavailable" };
   return null;
+}
+
+/** Returns status, title, detail and headers of a problem, with the defaults of its kind. */
+export function completeProblem({ slug, detail, headers: given }: Problem) {
+  const kind = problemCatalogue[slug];
+  const headers: Readonly<Record<string, string>> = { ...(saysWhenToRetry(slug) ? retryAfter(1000) : {}), ...given };
+  return { status: kind.status, title: kind.title, detail: detail ?? kind.detail, headers };
 }
 
 /** Renders the body of a problem, for an answer or for an item of a batch. */
 export function problemBody(problem: Problem, requestId: string): Record<string, unknown> {
-  const { status, title } = problemKindOf(problem.slug);
+  const { status, title, detail } = completeProblem(problem);
   return {
     type: problemType(problem.slug),
     title,
     status,
-    detail: problem.detail,
+    detail,
     request_id: requestId,
     ...problem.extensions,
     ...(problem.errors === undefined ? {} : { errors: problem.errors }),
@@ -86,15 +90,12 @@ export function problemBody(problem: Problem, requestId: string): Record<string,
 
 /** Renders a problem as a response. */
 export function problemAnswer(problem: Problem, requestId: string) {
+  const { status, headers } = completeProblem(problem);
   const body = JSON.stringify(problemBody(problem, requestId));
-  return { status: statusOf(problem), contentType: "application/problem+json", body, headers: problem.headers ?? {} };
+  return { status, contentType: "application/problem+json", body, headers };
 }
 
 export function problemResponse(c: Context, problem: Problem): Response {
   const { status, contentType, body, headers } = problemAnswer(problem, c.get("requestId") as string);
   return c.body(body, status as 400, { ...headers, "content-type": contentType });
-}
-
-export function statusOf(problem: Problem): number {
-  return problemKindOf(problem.slug).status;
 }

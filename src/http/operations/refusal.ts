@@ -10,10 +10,8 @@ export function refusalError(refusal: Refusal): ProblemError {
       return new ProblemError({
         slug: refusal.slug,
         detail: refusal.detail,
-        extensions: {
-          ...(refusal.watchId === null ? {} : { watch_id: refusal.watchId }),
-          ...(refusal.endpointId === null ? {} : { endpoint_id: refusal.endpointId }),
-        },
+        // JSON leaves `undefined` out.
+        extensions: { watch_id: refusal.watchId ?? undefined, endpoint_id: refusal.endpointId ?? undefined },
       });
     case "forbidden":
       return new ProblemError({ slug: refusal.slug, detail: refusal.detail });

@@ -3,7 +3,10 @@ import { ProblemError } from "./problem.ts";
 
 const maxBodyBytes = 1024 * 1024;
 const maxBatchBytes = 4 * 1024 * 1024;
-/** Bytes of an oversized body that are read and discarded. Closing a connection with unread bytes resets it, and the client loses the answer. */
+/**
+ * Maximum number of bytes of an oversized body that are read and discarded. Without that the connection would be reset, and
+ * the client would lose the answer.
+ */
 const maxDiscardedBytes = 64 * 1024 * 1024;
 const maxFormBytes = 16 * 1024;
 
@@ -29,19 +32,15 @@ export function parseJson(c: Context, bytes: Uint8Array, kind: BodyKind): unknow
   if (bytes.length === 0 && kind === "optional") return {};
   const type = mediaType(c);
   if (bytes.length === 0 && (type === null || type === "application/json")) throw malformed("the body is empty, JSON is needed");
-  if (type !== "application/json" || isEncoded(c))
-    throw new ProblemError({
-      slug: "unsupported-media-type",
-      detail: "send content-type: application/json, without a content-encoding",
-    });
+  if (type !== "application/json" || isEncoded(c)) throw new ProblemError({ slug: "unsupported-media-type" });
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)) as unknown;
   } catch {
-    throw malformed("the body is not JSON in UTF-8");
+    throw new ProblemError({ slug: "malformed-json" });
   }
 }
 
-/** Refuses an oversized body of an operation that reads none. */
+/** Refuses an oversized body of an operation that does not read its body. */
 export function refuseLargeBody(c: Context): void {
   if (declaredBytes(c) > maxBodyBytes) throw tooLarge(maxBodyBytes);
 }
@@ -50,7 +49,7 @@ async function readCounted(body: ReadableStream<Uint8Array> | null, maxBytes: nu
   if (body === null) return new Uint8Array();
   let chunks: Uint8Array[] = [];
   let size = 0;
-  // `for await` would cancel the stream when the loop ends early, and so close the connection that the answer needs. A reader does not.
+  // A reader is used, because `for await` would cancel the stream when the loop ends early, and so close the connection before the answer.
   const reader = body.getReader();
   for (let part = await reader.read(); !part.done && size <= maxBytes + maxDiscardedBytes; part = await reader.read()) {
     size += part.value.length;
@@ -78,8 +77,5 @@ function malformed(detail: string): ProblemError {
 }
 
 function tooLarge(maxBytes: number): ProblemError {
-  return new ProblemError({
-    slug: "payload-too-large",
-    detail: `the request body exceeds ${maxBytes} bytes`,
-  });
+  return new ProblemError({ slug: "payload-too-large", detail: `the request body exceeds ${maxBytes} bytes` });
 }

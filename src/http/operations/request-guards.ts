@@ -20,24 +20,22 @@ export const requestId: MiddlewareHandler<Env> = async (c, next) => {
   c.res.headers.set("x-request-id", id);
 };
 
-/** Returns the API key of a request (Bearer or `X-API-Key`); `null` if there is none of that form. */
+/** Returns the API key of a request (Bearer or `X-API-Key`); `null` if there is none. */
 export function keyOf(c: Context): string | null {
   const bearer = /^Bearer +([\x21-\x7e]{1,512})$/i.exec(c.req.header("authorization") ?? "")?.[1];
   const key = bearer ?? c.req.header("x-api-key") ?? "";
   return key === "" || key.length > 512 ? null : key;
 }
 
+/** Header of every 401 (RFC 9110, section 11.6.1). */
+export const bearerChallenge = { "www-authenticate": 'Bearer realm="ringback"' };
+
 /** Authenticates a request. Missing, unknown and revoked keys get the same 401. */
 export function authenticate({ authentication }: HttpDependencies): MiddlewareHandler<Env> {
   return async (c, next) => {
     const key = keyOf(c);
     const account = key === null ? null : await authentication.findByKey(key);
-    if (account === null)
-      throw new ProblemError({
-        slug: "unauthorized",
-        detail: "send an API key as `Authorization: Bearer <key>` or `X-API-Key: <key>`",
-        headers: { "www-authenticate": 'Bearer realm="ringback"' },
-      });
+    if (account === null) throw new ProblemError({ slug: "unauthorized", headers: bearerChallenge });
     c.set("account", account);
     await next();
   };
@@ -65,7 +63,7 @@ export function limitRate({ clock, limits }: HttpDependencies): MiddlewareHandle
   };
 }
 
-/** Forbids caching: answers hold secrets and state that changes every second. */
+/** Forbids caching, because answers contain secrets and state that changes every second. */
 export const notCached: MiddlewareHandler<Env> = async (c, next) => {
   await next();
   c.res.headers.set("cache-control", "no-store");

@@ -12,7 +12,7 @@ import { sourceJson } from "../schemas/json.ts";
 const tag = "Account";
 
 const meExample = {
-  id: "acc_01KAZB2Y8RZ5QX8V4N6T0M3C7D",
+  id: "acc_1kw4kg04000",
   name: "default",
   public_key: "whpk_5vJ3u0o4rJ7hYb6v8Ez1m2cT9qXw0aLk3nPdRfGsHiI=",
   limits: limitsBy(({ defaultLimit }) => defaultLimit),

@@ -7,7 +7,7 @@ import { notFound } from "../operations/problem.ts";
 import { callSidParam, sourceNameField } from "../schemas/fields.ts";
 import { callExample, callSchema } from "../schemas/answers.ts";
 
-/** Routes of calls: the last known status, long past the upstream's two hours. */
+/** Routes of calls. The last known status remains readable after the two hours for which the upstream keeps it. */
 export function addCallRoutes(app: OpenAPIHono<Env>, { store }: HttpDependencies): void {
   addOperation(
     app,

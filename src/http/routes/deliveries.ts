@@ -4,7 +4,7 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Env, HttpDependencies } from "../operations/dependencies.ts";
 import type { RetryOutcome } from "../../ports/use-cases/manual-delivery.ts";
 import { manualError } from "../operations/manual-delivery-problem.ts";
-import { addOperation } from "../operations/operation.ts";
+import { addOperation, pageRequestOf } from "../operations/operation.ts";
 import { addPostOperation } from "../operations/post-operation.ts";
 import type { Post } from "../operations/post-operation.ts";
 import { notFound } from "../operations/problem.ts";
@@ -20,7 +20,7 @@ import {
 import { attemptJson, deliveryJson } from "../schemas/json.ts";
 
 const tag = "Deliveries";
-const deliveryId = idParam("dlv", "01KAZB2Y8RZ5QX8V4N6T0M3C7D", "delivery");
+const deliveryId = idParam("dlv", "1kw4kg04000", "delivery");
 const retriedExample = { ...deliveryExample, explain: "attempt 2 is being made" };
 
 /** Routes of deliveries: read, retry. */
@@ -43,14 +43,8 @@ export function addDeliveryRoutes(app: OpenAPIHono<Env>, { store, manualDelivery
       answers: { 200: { description: "A page of deliveries.", schema: pageSchema(deliverySchema), example: pageExample(deliveryExample) } },
     },
     async (c, { query }) => {
-      const page = await store.listDeliveries({
-        accountId: c.get("account").id,
-        limit: query.limit,
-        cursor: query.cursor ?? null,
-        endpointId: query.endpoint_id ?? null,
-        watchId: query.watch_id ?? null,
-        status: query.status ?? null,
-      });
+      const filter = { endpointId: query.endpoint_id ?? null, watchId: query.watch_id ?? null, status: query.status ?? null };
+      const page = await store.listDeliveries({ ...pageRequestOf(c, query), ...filter });
       const nowMs = clock.nowMs();
       return c.json({ data: page.data.map((view) => deliveryJson(view, nowMs)), next_cursor: page.nextCursor });
     },
@@ -92,7 +86,7 @@ export function addDeliveryRoutes(app: OpenAPIHono<Env>, { store, manualDelivery
       problems: ["not-found", "endpoint-disabled", "watch-deleted", "in-flight"],
     },
     (c, { params }): Post<RetryOutcome> => ({
-      act: (claim) => manualDelivery.retry(c.get("account"), params.id, claim),
+      act: (keyed) => manualDelivery.retry(c.get("account"), params.id, keyed),
       answer: (outcome) => {
         if (outcome.kind !== "accepted") throw manualError(outcome, "delivery");
         return { status: 202, body: deliveryJson(outcome.view, clock.nowMs()) };

@@ -6,7 +6,7 @@ import type { RecoverOutcome, TestOutcome } from "../../ports/use-cases/manual-d
 import type { EndpointView } from "../../ports/stores/read-store.ts";
 import type { Env, HttpDependencies } from "../operations/dependencies.ts";
 import { manualError } from "../operations/manual-delivery-problem.ts";
-import { addOperation, invalidBody } from "../operations/operation.ts";
+import { addOperation, invalidBody, pageRequestOf } from "../operations/operation.ts";
 import { addPostOperation } from "../operations/post-operation.ts";
 import type { Post } from "../operations/post-operation.ts";
 import { notFound } from "../operations/problem.ts";
@@ -25,7 +25,7 @@ import { timeSchema } from "../schemas/parts.ts";
 import { attemptJson, endpointJson } from "../schemas/json.ts";
 
 const tag = "Endpoints";
-const endpointId = idParam("ep", "01KAZB2Y8RZ5QX8V4N6T0M3C7D", "endpoint");
+const endpointId = idParam("ep", "1kw4kg04000", "endpoint");
 const maxGraceSeconds = 604_800;
 
 const patchSchema = z
@@ -95,7 +95,7 @@ export function addEndpointRoutes(
       answers: { 200: { description: "A page of endpoints.", schema: pageSchema(endpointSchema), example: pageExample(endpointExample) } },
     },
     async (c, { query }) => {
-      const page = await store.listEndpoints({ accountId: c.get("account").id, limit: query.limit, cursor: query.cursor ?? null });
+      const page = await store.listEndpoints(pageRequestOf(c, query));
       return c.json({ data: page.data.map(shown), next_cursor: page.nextCursor });
     },
   );
@@ -157,9 +157,9 @@ export function addEndpointRoutes(
       problems: ["not-found"],
     },
     (c, { params, body }): Post<RotationOutcome> => ({
-      act: (claim) => {
+      act: (keyed) => {
         const request = { graceSeconds: body.grace_seconds, signingSecret: body.signing_secret ?? null };
-        return endpointSettings.rotateSecret(c.get("account"), params.id, request, claim);
+        return endpointSettings.rotateSecret(c.get("account"), params.id, request, keyed);
       },
       answer: (outcome) => {
         if (outcome.kind === "unknown") throw notFound("endpoint");
@@ -186,7 +186,7 @@ export function addEndpointRoutes(
       problems: ["not-found", "endpoint-disabled", "interrupted"],
     },
     (c, { params }): Post<TestOutcome> => ({
-      act: (claim) => manualDelivery.test(c.get("account"), params.id, claim),
+      act: (keyed) => manualDelivery.test(c.get("account"), params.id, keyed),
       answer: (outcome) => {
         if (outcome.kind !== "attempted") throw manualError(outcome, "endpoint");
         return { status: 200, body: attemptJson(outcome.attempt) };
@@ -213,7 +213,7 @@ export function addEndpointRoutes(
       const untilMs = body.until ?? clock.nowMs();
       if (untilMs < body.since) throw invalidBody("/until", "must not be before since");
       return {
-        act: (claim) => manualDelivery.recover(c.get("account"), params.id, { sinceMs: body.since, untilMs }, claim),
+        act: (keyed) => manualDelivery.recover(c.get("account"), params.id, { sinceMs: body.since, untilMs }, keyed),
         answer: (outcome) => {
           if (outcome.kind !== "recovered") throw manualError(outcome, "endpoint");
           return { status: 202, body: { recovered: outcome.count } };
@@ -224,14 +224,8 @@ export function addEndpointRoutes(
 }
 
 function changeOf(body: z.infer<typeof patchSchema>): EndpointChange {
-  const { max_in_flight: maxInFlight, max_per_second: maxPerSecond, headers, format, signatures, late, state } = body;
-  return {
-    ...(format === undefined ? {} : { format }),
-    ...(headers === undefined ? {} : { headers: headers as Readonly<Record<string, string>> }),
-    ...(maxInFlight === undefined ? {} : { maxInFlight }),
-    ...(maxPerSecond === undefined ? {} : { maxPerSecond }),
-    ...(signatures === undefined ? {} : { signatures }),
-    ...(late === undefined ? {} : { late }),
-    ...(state === undefined ? {} : { state }),
-  };
+  const { max_in_flight: maxInFlight, max_per_second: maxPerSecond, ...same } = body;
+  const limits = { ...(maxInFlight === undefined ? {} : { maxInFlight }), ...(maxPerSecond === undefined ? {} : { maxPerSecond }) };
+  // JSON has no `undefined`, so a key that was left out is absent here too.
+  return { ...same, ...limits } as EndpointChange;
 }

@@ -58,9 +58,9 @@ export function addEventRoutes(app: OpenAPIHono<Env>, { store, live, clock }: Ht
           const leftMs = deadlineMs - clock.monotonicMs();
           const changed = leftMs <= 0 ? null : live.changed(accountId, leftMs, AbortSignal.any([c.req.raw.signal, abort.signal]));
           const page = await read(cursor);
-          if (page.data.length > 0 || changed === null || !(await changed))
+          if (page.data.length > 0 || changed === null || (await changed) !== "event")
             return c.json({ data: page.data.map(eventJson), next_cursor: page.nextCursor });
-          // The new events may not match the filter; reading continues behind them.
+          // The new events may not match the filter, so reading continues after them.
           cursor = page.nextCursor;
         }
       } catch (error) {

@@ -47,12 +47,7 @@ export function addHealthRoutes(app: OpenAPIHono<Env>, { live }: HttpDependencie
     async (c) => {
       const { notReady, degraded } = await live.readiness();
       if (notReady === null) return c.json({ ready: true, degraded });
-      throw new ProblemError({
-        slug: "not-ready",
-        detail: notReady,
-        extensions: { ready: false, degraded },
-        headers: { "retry-after": "1" },
-      });
+      throw new ProblemError({ slug: "not-ready", detail: notReady, extensions: { ready: false, degraded } });
     },
   );
 }

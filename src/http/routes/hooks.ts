@@ -4,30 +4,30 @@ import { filterByNames, selectTypes, unfiltered } from "../../domain/events/even
 import { flatPayload } from "../../domain/events/payload.ts";
 import type { Env, HttpDependencies } from "../operations/dependencies.ts";
 import type { HookOutcome } from "../../ports/use-cases/registration.ts";
-import { addOperation, invalidBody } from "../operations/operation.ts";
+import { addOperation, invalidBody, pageRequestOf } from "../operations/operation.ts";
 import { addPostOperation } from "../operations/post-operation.ts";
 import type { Post } from "../operations/post-operation.ts";
 import { notFound } from "../operations/problem.ts";
 import { refusalError } from "../operations/refusal.ts";
 import { sampleEvents } from "./sample-events.ts";
 import { hookFilterFields, hookFilterOf, hookFilterQuery } from "../schemas/event-filter.ts";
-import { formatField, headersField, idParam, pageQuery, signingSecretField, urlField } from "../schemas/fields.ts";
+import { endpointFields, endpointRequestOf, idParam, pageQuery, urlField } from "../schemas/fields.ts";
 import { hookExample, hookSchema, pageExample, pageSchema } from "../schemas/answers.ts";
 import { hookJson } from "../schemas/json.ts";
 import { unknownDetail } from "../schemas/problem-catalogue.ts";
 
 const tag = "Hooks";
 const urlKeys = ["url", "target_url", "targetUrl", "hookUrl"] as const;
-const hookId = idParam("hk", "01KAZB2Y8RZ5QX8V4N6T0M3C7D", "hook");
-// An id of this shape is answered 204, because tools repeat a DELETE until it is; anything else is a mistake in a template.
+const hookId = idParam("hk", "1kw4kg04000", "hook");
+// Any id of this shape is answered 204, because tools repeat a DELETE until they receive a 204. Another shape is a mistake in a template.
 const removableId = z.object({
   id: z
     .string()
     .regex(/^hk_[0-9A-Za-z]{1,64}$/, unknownDetail("hook"))
-    .openapi({ param: { name: "id", in: "path" }, example: "hk_01KAZB2Y8RZ5QX8V4N6T0M3C7D" }),
+    .openapi({ param: { name: "id", in: "path" }, example: "hk_1kw4kg04000" }),
 });
 
-// Automation tools send extra keys: unknown keys are named in the answer, not refused.
+// Unknown keys are not refused but listed in the answer, because automation tools send extra keys.
 const hookRequestSchema = z
   .looseObject(
     {
@@ -36,9 +36,7 @@ const hookRequestSchema = z
       targetUrl: urlField.optional(),
       hookUrl: urlField.optional(),
       ...hookFilterFields,
-      format: formatField.optional(),
-      headers: headersField.optional(),
-      signing_secret: signingSecretField.optional(),
+      ...endpointFields,
     },
     "must be an object",
   )
@@ -81,14 +79,12 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idem
         url: body[urlKey] ?? "",
         urlKey,
         filter,
-        format: body.format ?? null,
-        headers: (body.headers ?? null) as Readonly<Record<string, string>> | null,
-        signingSecret: body.signing_secret ?? null,
+        ...endpointRequestOf(body),
       };
-      const read = new Set([urlKey, ...keys, "format", "headers", "signing_secret"]);
+      const read = new Set([urlKey, ...keys, ...Object.keys(endpointFields)]);
       const ignored = Object.keys(body).filter((key) => !read.has(key));
       return {
-        act: (claim) => registration.registerHook(c.get("account"), request, claim),
+        act: (keyed) => registration.registerHook(c.get("account"), request, keyed),
         answer: (outcome) => {
           if (!("view" in outcome)) throw refusalError(outcome);
           const hook = hookJson(outcome.view, clock.nowMs(), { secret: outcome.secret, ignored });
@@ -131,7 +127,7 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idem
       answers: { 200: { description: "A page of hooks.", schema: pageSchema(hookSchema), example: pageExample(knownHookExample) } },
     },
     async (c, { query }) => {
-      const page = await store.listHooks({ accountId: c.get("account").id, limit: query.limit, cursor: query.cursor ?? null });
+      const page = await store.listHooks(pageRequestOf(c, query));
       const nowMs = clock.nowMs();
       return c.json({ data: page.data.map((view) => hookJson(view, nowMs, { secret: null, ignored: [] })), next_cursor: page.nextCursor });
     },

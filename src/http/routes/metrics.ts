@@ -27,7 +27,7 @@ export function createMetricsApp(
   app.onError((error, c) => {
     const problem = problemOf(error);
     if (problem === null) logger.error({ request_id: c.get("requestId"), error: stackOf(error) }, "metrics.failed");
-    return problemResponse(c, problem ?? { slug: "internal", detail: "the service has a fault; the request id finds it in the logs" });
+    return problemResponse(c, problem ?? { slug: "internal" });
   });
   return app;
 }

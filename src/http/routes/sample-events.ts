@@ -1,4 +1,4 @@
-import { operationalEventTypes, watchEventTypes } from "../../domain/events/event.ts";
+import { noSubject, operationalEventTypes, watchEventTypes } from "../../domain/events/event.ts";
 import type { OperationalEventData, OperationalEventType, RingbackEvent, WatchEventType } from "../../domain/events/event.ts";
 import { hookMatches } from "../../domain/events/event-filter.ts";
 import type { EventFilter } from "../../domain/events/event-filter.ts";
@@ -30,15 +30,7 @@ export function sampleEvents(filter: EventFilter, nowMs: number): readonly Ringb
 }
 
 function sampleEvent(type: WatchEventType | OperationalEventType, atMs: number): RingbackEvent {
-  switch (type) {
-    case "endpoint.disabled":
-    case "delivery.exhausted":
-    case "source.suspended":
-    case "source.resumed":
-      return operationalSample(type, atMs);
-    default:
-      return watchSample(type, atMs);
-  }
+  return isOperational(type) ? operationalSample(type, atMs) : watchSample(type, atMs);
 }
 
 function watchSample(type: WatchEventType, atMs: number): RingbackEvent {
@@ -66,17 +58,14 @@ function watchSample(type: WatchEventType, atMs: number): RingbackEvent {
 }
 
 function operationalSample(type: OperationalEventType, atMs: number): RingbackEvent {
-  const data: OperationalEventData = {
-    endpointId: null,
-    deliveryId: null,
-    hookIds: null,
-    source: null,
-    ...operationalFacts[type],
-    observedAtMs: atMs,
-  };
+  const data: OperationalEventData = { ...noSubject, ...operationalFacts[type], observedAtMs: atMs };
   return { id: eventId(watchId, 0, type, data.state, ""), accountId, timestampMs: atMs, type, data };
 }
 
 function isEnding(type: WatchEventType): boolean {
   return type === "call.success" || type === "call.failure" || type.startsWith("watch.");
+}
+
+function isOperational(type: string): type is OperationalEventType {
+  return Object.hasOwn(operationalFacts, type);
 }

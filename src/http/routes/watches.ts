@@ -4,10 +4,10 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { BatchOutcome, WatchOutcome } from "../../ports/use-cases/registration.ts";
 import type { WatchView } from "../../ports/stores/read-store.ts";
 import type { Env, HttpDependencies } from "../operations/dependencies.ts";
-import { addOperation, pointerErrors } from "../operations/operation.ts";
+import { addOperation, pageRequestOf, pointerErrors } from "../operations/operation.ts";
 import { addPostOperation } from "../operations/post-operation.ts";
 import type { Post } from "../operations/post-operation.ts";
-import { notFound, problemBody, statusOf, unprocessable } from "../operations/problem.ts";
+import { completeProblem, notFound, problemBody, unprocessable } from "../operations/problem.ts";
 import type { Problem } from "../operations/problem.ts";
 import { refusalError } from "../operations/refusal.ts";
 import { callSidField, idParam, pageQuery, sequenceQuery, waitQuery } from "../schemas/fields.ts";
@@ -18,7 +18,7 @@ import { watchRequestOf, watchRequestSchema } from "../schemas/watch-request.ts"
 
 const tag = "Watches";
 const maxBatch = 1000;
-const watchId = idParam("wch", "01KAZB2Y8RZ5QX8V4N6T0M3C7D", "watch");
+const watchId = idParam("wch", "1kw4kg04000", "watch");
 
 const batchSchema = z
   .strictObject(
@@ -45,12 +45,12 @@ const batchAnswerSchema = z
   })
   .openapi("WatchBatchAnswer");
 
-/** Renders a watch with its new secret, which is shown once. */
+/** Example of a watch that existed already, so that no secret is shown. */
 const knownWatchExample = { ...watchExample, signing_secret: null };
 const batchAnswerExample = {
   results: [
     { status: 201, watch: watchExample },
-    { status: 422, problem: problemExample },
+    { status: 422, problem: problemExample("invalid-request") },
   ],
 };
 
@@ -79,7 +79,7 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
       problems: ["quota-exceeded", "watch-differs", "endpoint-differs", "no-source", "blocked-address", "source-saturated"],
     },
     (c, { body }): Post<WatchOutcome> => ({
-      act: (claim) => registration.registerWatch(c.get("account"), watchRequestOf(body), claim),
+      act: (keyed) => registration.registerWatch(c.get("account"), watchRequestOf(body), keyed),
       answer: (outcome) => {
         if (!("view" in outcome)) throw refusalError(outcome);
         const { status, watch } = accepted(outcome);
@@ -103,11 +103,14 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
       answers: { 200: { description: "One result per item, in the order sent.", schema: batchAnswerSchema, example: batchAnswerExample } },
     },
     (c, { body }): Post<BatchOutcome> => {
-      const problemResult = (problem: Problem) => ({ status: statusOf(problem), problem: problemBody(problem, c.get("requestId")) });
+      const problemResult = (problem: Problem) => ({
+        status: completeProblem(problem).status,
+        problem: problemBody(problem, c.get("requestId")),
+      });
       const parsed = body.watches.map((item) => watchRequestSchema.safeParse(item));
       const requests = parsed.flatMap((item) => (item.success ? [watchRequestOf(item.data)] : []));
       return {
-        act: (claim) => registration.registerBatch(c.get("account"), requests, claim),
+        act: (keyed) => registration.registerBatch(c.get("account"), requests, keyed),
         answer: ({ outcomes }) => {
           let next = 0;
           const results = parsed.map((item) => {
@@ -139,13 +142,8 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
       answers: { 200: { description: "A page of watches.", schema: pageSchema(watchSchema), example: pageExample(knownWatchExample) } },
     },
     async (c, { query }) => {
-      const page = await store.listWatches({
-        accountId: c.get("account").id,
-        limit: query.limit,
-        cursor: query.cursor ?? null,
-        status: query.status ?? null,
-        callSid: query.call_sid ?? null,
-      });
+      const filter = { status: query.status ?? null, callSid: query.call_sid ?? null };
+      const page = await store.listWatches({ ...pageRequestOf(c, query), ...filter });
       const nowMs = clock.nowMs();
       return c.json({ data: page.data.map((view) => watchJson(view, live, nowMs)), next_cursor: page.nextCursor });
     },
@@ -175,17 +173,17 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
       let view: WatchView | null = null;
       const isNext = () => view?.watch.status !== "active" || view.watch.sequence > (seen ?? view.watch.sequence);
       try {
-        // The first wake-up may be for a transition that was read already; then the request waits for the next one.
+        // The first wake-up may belong to a transition that was read already. Then the request waits once more.
         for (let waits = 0; waits < 2; waits++) {
           const leftMs = deadlineMs - clock.monotonicMs();
-          // The subscription comes before the read, so that no transition is missed between them.
+          // The subscription comes before the read, so that the request misses no transition between the two.
           const changed = leftMs <= 0 ? null : live.changed(params.id, leftMs, signal);
           view = await store.getWatch(accountId, params.id);
           if (changed === null || isNext()) break;
           seen = view?.watch.sequence;
-          const isWoken = await changed;
+          const end = await changed;
           view = await store.getWatch(accountId, params.id);
-          if (!isWoken || isNext()) break;
+          if (end !== "event" || isNext()) break;
         }
         if (view === null) throw notFound("watch");
         return c.json(watchJson(view, live, clock.nowMs()));
@@ -231,12 +229,7 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
       problems: ["not-found"],
     },
     async (c, { params, query }) => {
-      const page = await store.listWatchEvents({
-        accountId: c.get("account").id,
-        watchId: params.id,
-        limit: query.limit,
-        cursor: query.cursor ?? null,
-      });
+      const page = await store.listWatchEvents({ ...pageRequestOf(c, query), watchId: params.id });
       if (page === null) throw notFound("watch");
       return c.json({ data: page.data.map(eventJson), next_cursor: page.nextCursor });
     },

@@ -1,4 +1,5 @@
 import { watchStatuses } from "../../domain/calls/watch.ts";
+import { attemptDecisions, errorCodes } from "../../domain/deliveries/attempt.ts";
 import { deliveryStatuses } from "../../domain/deliveries/delivery.ts";
 import { endpointReasons } from "../../domain/deliveries/endpoint.ts";
 import { payloadFormats } from "../../domain/events/payload.ts";
@@ -16,11 +17,11 @@ const shownOnce = "Generated for this answer and shown once; null otherwise.";
 
 const atTime = "2026-11-24T12:00:03.120Z";
 const ids = {
-  watch: "wch_01KAZB2Y8RZ5QX8V4N6T0M3C7D",
-  hook: "hk_01KAZB2Y8RZ5QX8V4N6T0M3C7D",
-  endpoint: "ep_01KAZB2Y8RZ5QX8V4N6T0M3C7D",
+  watch: "wch_1kw4kg04000",
+  hook: "hk_1kw4kg04000",
+  endpoint: "ep_1kw4kg04000",
   event: "evt_5uVb0nCqHkq1Xw3Zt8Yd2Jr7Ls4Mf6Pg",
-  delivery: "dlv_01KAZB2Y8RZ5QX8V4N6T0M3C7D",
+  delivery: "dlv_1kw4kg04000",
 };
 
 export const watchExample = {
@@ -73,9 +74,7 @@ export const watchSchema = z
     ended_at: timeOrNull,
     signing_secret: z.string().nullable().openapi({ description: shownOnce }),
   })
-  .openapi("Watch", {
-    example: watchExample,
-  });
+  .openapi("Watch", { example: watchExample });
 
 export const eventExample = {
   id: ids.event,
@@ -101,9 +100,7 @@ export const eventSchema = z
       }),
     ),
   })
-  .openapi("Event", {
-    example: eventExample,
-  });
+  .openapi("Event", { example: eventExample });
 
 export const attemptExample = {
   number: 1,
@@ -121,14 +118,9 @@ export const attemptSchema = z
     started_at: timeSchema,
     duration_ms: z.number().int(),
     status_code: z.number().int().nullable(),
-    error: z
-      .object({
-        code: z.enum(["status", "timeout", "connect", "reset", "tls", "dns", "protocol", "redirect", "blocked_address", "gone"]),
-        detail: z.string(),
-      })
-      .nullable(),
+    error: z.object({ code: z.enum(errorCodes), detail: z.string() }).nullable(),
     response_excerpt: z.string().nullable().openapi({ description: "The first KiB of the answer's body." }),
-    decision: z.enum(["delivered", "retry", "deferred", "exhausted", "failed", "gone"]),
+    decision: z.enum(attemptDecisions),
   })
   .openapi("Attempt", { example: attemptExample });
 
@@ -219,9 +211,7 @@ export const endpointSchema = z
     explain,
     created_at: timeSchema,
   })
-  .openapi("Endpoint", {
-    example: endpointExample,
-  });
+  .openapi("Endpoint", { example: endpointExample });
 
 export const hookExample = {
   id: ids.hook,
@@ -247,9 +237,7 @@ export const hookSchema = z
     created_at: timeSchema,
     ignored: z.array(z.string()).openapi({ description: "Keys of the request that were not read." }),
   })
-  .openapi("Hook", {
-    example: hookExample,
-  });
+  .openapi("Hook", { example: hookExample });
 
 export const sourceExample = {
   name: "default",
@@ -261,7 +249,7 @@ export const sourceExample = {
   interval_ms: 2000,
 };
 
-/** Schema of a source. `kinds` are the names of all kinds there are. */
+/** Schema of a source. `kinds` are the names of all kinds. */
 export const sourceSchemaOf = (kinds: readonly string[]) =>
   z
     .object({
@@ -273,9 +261,7 @@ export const sourceSchemaOf = (kinds: readonly string[]) =>
       last_good_poll_at: timeOrNull,
       interval_ms: z.number().int(),
     })
-    .openapi("Source", {
-      example: sourceExample,
-    });
+    .openapi("Source", { example: sourceExample });
 
 export const callExample = {
   call_sid: "OUT-550e8400-e29b-41d4-a716-446655440000",
@@ -295,9 +281,7 @@ export const callSchema = z
     terminal: z.boolean(),
     observed_at: timeOrNull,
   })
-  .openapi("Call", {
-    example: callExample,
-  });
+  .openapi("Call", { example: callExample });
 
 /** Page of a list. */
 export const pageSchema = <Item extends z.ZodType>(item: Item) =>

@@ -24,7 +24,7 @@ const hookEventsField = listOf(hookFilterNames)
     example: ["terminal"],
   });
 
-/** `hookEventsField` as automation tools send it: one name or a list. */
+/** Filter of a hook as automation tools send it: one name or a list. */
 const hookEventField = z
   .unknown()
   .transform((value, context): readonly string[] | null => {
@@ -48,7 +48,7 @@ export function watchFilterOf(body: { readonly events?: Names }): EventFilter {
   return filterByNames(body.events ?? null);
 }
 
-/** Returns the filter of a hook's body, and the keys it was read from. `events` counts before `event`. */
+/** Returns the filter of a hook's body, and the keys that were read. `events` takes precedence over `event`. */
 export function hookFilterOf(body: { readonly events?: Names; readonly event?: Names }): {
   readonly filter: EventFilter;
   readonly keys: readonly string[];
@@ -68,5 +68,5 @@ const filterQuery = (names: readonly string[]) =>
     .openapi({ type: "string", description: "Types or groups, separated by commas.", example: "terminal" });
 
 export const hookFilterQuery = filterQuery(hookFilterNames);
-/** Filter of the feed. The feed also has test events, which a hook cannot name. */
+/** Filter of the feed. It may also name test events, because the feed has them; a hook may not. */
 export const feedFilterQuery = filterQuery([...hookFilterNames, "endpoint.test"]);

@@ -3,6 +3,7 @@ import { z } from "@hono/zod-openapi";
 import { callSidPattern } from "../../domain/calls/call.ts";
 import { findHeaderFaults } from "../../domain/webhooks/custom-headers.ts";
 import { isSigningSecret } from "../../domain/webhooks/signature.ts";
+import type { EndpointRequest } from "../../ports/use-cases/registration.ts";
 import { unknownDetail } from "./problem-catalogue.ts";
 
 const maxMetadataPairs = 16;
@@ -46,7 +47,7 @@ function isTime(time: string): boolean {
   return day !== undefined && !Number.isNaN(Date.parse(time)) && new Date(day).toISOString().startsWith(day);
 }
 
-// A JSON object may have an own key `__proto__`, which a copy would drop silently.
+// Refuses the key `__proto__`, because a copy of a JSON object would silently drop it.
 const withoutProto = z.unknown().superRefine((value, context) => {
   if (typeof value === "object" && value !== null && Object.hasOwn(value, "__proto__"))
     context.addIssue({ code: "custom", path: ["__proto__"], message: "cannot be a key" });
@@ -104,6 +105,21 @@ export const signingSecretField = text().refine(isSigningSecret, "must be whsec_
   description: "Your own secret. If you send the same everywhere, one secret verifies all webhooks.",
 });
 
+/** Fields of a body that describe the endpoint of its URL. */
+export const endpointFields = {
+  format: formatField.optional(),
+  headers: headersField.optional(),
+  signing_secret: signingSecretField.optional(),
+};
+
+export function endpointRequestOf({ format, headers, signing_secret }: z.infer<z.ZodObject<typeof endpointFields>>): EndpointRequest {
+  return {
+    format: format ?? null,
+    headers: (headers ?? null) as Readonly<Record<string, string>> | null,
+    signingSecret: signing_secret ?? null,
+  };
+}
+
 const idSyntax = (prefix: string) => new RegExp(`^${prefix}_[0-9A-Za-z]{1,64}$`);
 
 /** Id in a path. An invalid one is answered like an unknown one: the message becomes the detail of a 404. */
@@ -117,7 +133,7 @@ export const idParam = (prefix: string, example: string, what: string) =>
 
 /** Id in a filter. */
 export const idQuery = (prefix: string, what: string) =>
-  z.string().regex(idSyntax(prefix), `must be the id of ${what}, as in ${prefix}_01KAZB2Y8RZ5QX8V4N6T0M3C7D`).optional();
+  z.string().regex(idSyntax(prefix), `must be the id of ${what}, as in ${prefix}_1kw4kg04000`).optional();
 
 /** Name of a source: text that both databases can store. */
 export const sourceNameField = z

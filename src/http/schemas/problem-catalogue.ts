@@ -1,20 +1,39 @@
 import { describeQuota } from "../../domain/quotas.ts";
+
 type ProblemKind = {
   readonly status: number;
   readonly title: string;
+  /** Default detail of an answer, and the detail of the example in the OpenAPI document. */
+  readonly detail: string;
   /** Condition under which the problem is answered; text of the OpenAPI document. */
   readonly meaning: string;
-  /** Members of the document's example besides type, title, status and request id. */
-  readonly example: { readonly detail: string; readonly [member: string]: unknown };
+  /** Further members of the document's example. */
+  readonly members: Readonly<Record<string, unknown>>;
 };
 
-const callSidFault = { pointer: "/call_sid", detail: "must be OUT- and 1 to 128 letters, digits, _ or -" };
-const blockedFault = { pointer: "/callback_url", detail: "has an address that is not public" };
-const noSourceFault = {
-  pointer: "/source",
-  detail: 'there is no source "uk" for this account; GET /v1/sources lists what it may use',
-};
-const keyFault = { parameter: "Idempotency-Key", detail: "was used with another body" };
+/** Creates a kind. The meaning is the detail as a sentence, unless another one is given. */
+const kind = (
+  status: number,
+  title: string,
+  detail: string,
+  given: Partial<Pick<ProblemKind, "meaning" | "members">> = {},
+): ProblemKind => ({
+  status,
+  title,
+  detail,
+  meaning: `${detail.charAt(0).toUpperCase()}${detail.slice(1)}.`,
+  members: {},
+  ...given,
+});
+
+type Fault = { readonly detail: string } & ({ readonly pointer: string } | { readonly parameter: string });
+
+/** Creates a kind of 422. Its detail sums up the faults of the request. */
+const faulty = (title: string, meaning: string, fault: Fault): ProblemKind =>
+  kind(422, title, `${"pointer" in fault ? fault.pointer : fault.parameter}: ${fault.detail}`, { meaning, members: { errors: [fault] } });
+
+const watchId = "wch_1kw4kg04000";
+const endpointId = "ep_1kw4kg04000";
 const unchanged = "nothing was accepted or changed; try again in a moment";
 
 /**
@@ -22,182 +41,90 @@ const unchanged = "nothing was accepted or changed; try again in a moment";
  * changes its meaning. Titles and details are for people.
  */
 export const problemCatalogue = {
-  "bad-request": {
-    status: 400,
-    title: "Bad request",
-    meaning: "The request is not valid HTTP.",
-    example: { detail: "the request is not valid HTTP" },
-  },
-  "malformed-json": {
-    status: 400,
-    title: "Malformed JSON",
-    meaning: "The body is not JSON in UTF-8.",
-    example: { detail: "the body is not JSON in UTF-8" },
-  },
-  unauthorized: {
-    status: 401,
-    title: "Unauthorized",
+  "bad-request": kind(400, "Bad request", "the request is not valid HTTP"),
+  "malformed-json": kind(400, "Malformed JSON", "the body is not JSON in UTF-8"),
+  unauthorized: kind(401, "Unauthorized", "send an API key as `Authorization: Bearer <key>` or `X-API-Key: <key>`", {
     meaning: "The API key is missing, unknown or revoked.",
-    example: { detail: "send an API key as `Authorization: Bearer <key>` or `X-API-Key: <key>`" },
-  },
-  "quota-exceeded": {
-    status: 403,
-    title: "Quota exceeded",
+  }),
+  "quota-exceeded": kind(403, "Quota exceeded", describeQuota({ kind: "quota_exceeded", quota: "maxActiveWatches", limit: 200_000 }), {
     meaning: "The account has reached a quota.",
-    example: { detail: describeQuota({ kind: "quota_exceeded", quota: "maxActiveWatches", limit: 200_000 }) },
-  },
-  "not-found": {
-    status: 404,
-    title: "Not found",
-    meaning: "The account has no resource of this id.",
-    example: { detail: "there is no such watch in this account" },
-  },
-  "method-not-allowed": {
-    status: 405,
-    title: "Method not allowed",
+  }),
+  "not-found": kind(404, "Not found", unknownDetail("watch"), { meaning: "The account has no resource of this id." }),
+  "method-not-allowed": kind(405, "Method not allowed", "PUT is not allowed here; use GET, HEAD or POST", {
     meaning: "The path does not support this method; `Allow` lists those it does.",
-    example: { detail: "PUT is not allowed here; use GET, HEAD or POST" },
-  },
-  "request-timeout": {
-    status: 408,
-    title: "Request timeout",
-    meaning: "The request did not arrive in time.",
-    example: { detail: "the request did not arrive in time" },
-  },
-  "watch-differs": {
-    status: 409,
-    title: "Watch differs",
-    meaning: "A watch exists with other `events` or `metadata`; `watch_id` names it.",
-    example: {
-      detail: "watch wch_01KAZB2Y8RZ5QX8V4N6T0M3C7D covers this call and URL with different metadata; delete it first or leave them out",
-      watch_id: "wch_01KAZB2Y8RZ5QX8V4N6T0M3C7D",
+  }),
+  "request-timeout": kind(408, "Request timeout", "the request did not arrive in time"),
+  "watch-differs": kind(
+    409,
+    "Watch differs",
+    `watch ${watchId} covers this call and URL with different metadata; delete it first or leave them out`,
+    {
+      meaning: "A watch exists with other `events` or `metadata`; `watch_id` names it.",
+      members: { watch_id: watchId },
     },
-  },
-  "endpoint-differs": {
-    status: 409,
-    title: "Endpoint differs",
-    meaning: "The endpoint of this URL has another format, other headers or another secret; `endpoint_id` names it.",
-    example: {
-      detail:
-        "endpoint ep_01KAZB2Y8RZ5QX8V4N6T0M3C7D exists with different format, headers; leave them out to keep it as it is, or change it (PATCH; signing_secret: rotate-secret)",
-      endpoint_id: "ep_01KAZB2Y8RZ5QX8V4N6T0M3C7D",
+  ),
+  "endpoint-differs": kind(
+    409,
+    "Endpoint differs",
+    `endpoint ${endpointId} exists with different format, headers; leave them out to keep it as it is, or change it (PATCH; signing_secret: rotate-secret)`,
+    {
+      meaning: "The endpoint of this URL has another format, other headers or another secret; `endpoint_id` names it.",
+      members: { endpoint_id: endpointId },
     },
-  },
-  "endpoint-disabled": {
-    status: 409,
-    title: "Endpoint disabled",
+  ),
+  "endpoint-disabled": kind(409, "Endpoint disabled", "the endpoint is disabled: enable it first (PATCH state)", {
     meaning: "The endpoint is disabled, so nothing is sent to it.",
-    example: { detail: "the endpoint is disabled: enable it first (PATCH state)" },
-  },
-  "watch-deleted": {
-    status: 409,
-    title: "Watch deleted",
-    meaning: "The watch was deleted, so its events are no longer sent.",
-    example: { detail: "the watch was deleted, so its events are no longer sent" },
-  },
-  "in-flight": {
-    status: 409,
-    title: "In flight",
-    meaning: "An attempt of the delivery is in flight.",
-    example: { detail: "an attempt of the delivery is in flight" },
-  },
-  "idempotency-in-progress": {
-    status: 409,
-    title: "In progress",
+  }),
+  "watch-deleted": kind(409, "Watch deleted", "the watch was deleted, so its events are no longer sent"),
+  "in-flight": kind(409, "In flight", "an attempt of the delivery is in flight"),
+  "idempotency-in-progress": kind(409, "In progress", "a request with this Idempotency-Key is running", {
     meaning: "A request with this `Idempotency-Key` is running; try again in a second. This answer is never stored.",
-    example: { detail: "a request with this Idempotency-Key is running" },
-  },
-  "payload-too-large": {
-    status: 413,
-    title: "Payload too large",
+  }),
+  "payload-too-large": kind(413, "Payload too large", "the request body exceeds 1048576 bytes", {
     meaning: "The body is larger than 1 MiB (the batch: 4 MiB).",
-    example: { detail: "the request body exceeds 1048576 bytes" },
-  },
-  "unsupported-media-type": {
-    status: 415,
-    title: "Unsupported media type",
+  }),
+  "unsupported-media-type": kind(415, "Unsupported media type", "send content-type: application/json, without a content-encoding", {
     meaning: "The body is not `application/json`, or it is compressed.",
-    example: { detail: "send content-type: application/json, without a content-encoding" },
-  },
-  "expectation-failed": {
-    status: 417,
-    title: "Expectation failed",
+  }),
+  "expectation-failed": kind(417, "Expectation failed", "the only supported expectation is 100-continue", {
     meaning: "`Expect` has a value other than `100-continue`.",
-    example: { detail: "the only supported expectation is 100-continue" },
-  },
-  "invalid-request": {
-    status: 422,
-    title: "Invalid request",
-    meaning: "The request has invalid values; `errors` lists each with its place.",
-    example: { detail: `${callSidFault.pointer}: ${callSidFault.detail}`, errors: [callSidFault] },
-  },
-  "no-source": {
-    status: 422,
-    title: "No such source",
-    meaning: "The source does not exist, or the account may not use it.",
-    example: { detail: `${noSourceFault.pointer}: ${noSourceFault.detail}`, errors: [noSourceFault] },
-  },
-  "blocked-address": {
-    status: 422,
-    title: "Blocked address",
-    meaning: "Webhooks must not be sent to this address.",
-    example: { detail: `${blockedFault.pointer}: ${blockedFault.detail}`, errors: [blockedFault] },
-  },
-  "idempotency-mismatch": {
-    status: 422,
-    title: "Idempotency mismatch",
-    meaning: "This `Idempotency-Key` was used with another body.",
-    example: { detail: `${keyFault.parameter}: ${keyFault.detail}`, errors: [keyFault] },
-  },
-  "rate-limited": {
-    status: 429,
-    title: "Too many requests",
+  }),
+  "invalid-request": faulty("Invalid request", "The request has invalid values; `errors` lists each with its place.", {
+    pointer: "/call_sid",
+    detail: "must be OUT- and 1 to 128 letters, digits, _ or -",
+  }),
+  "no-source": faulty("No such source", "The source does not exist, or the account may not use it.", {
+    pointer: "/source",
+    detail: 'there is no source "uk" for this account; GET /v1/sources lists what it may use',
+  }),
+  "blocked-address": faulty("Blocked address", "Webhooks must not be sent to this address.", {
+    pointer: "/callback_url",
+    detail: "has an address that is not public",
+  }),
+  "idempotency-mismatch": faulty("Idempotency mismatch", "This `Idempotency-Key` was used with another body.", {
+    parameter: "Idempotency-Key",
+    detail: "was used with another body",
+  }),
+  "rate-limited": kind(429, "Too many requests", "rate limit exceeded: 1000 requests per second per account", {
     meaning: "The account exceeded its rate limit, or an endpoint is tested or retried more than once a second.",
-    example: { detail: "rate limit exceeded: 1000 requests per second per account" },
-  },
-  "source-saturated": {
-    status: 429,
-    title: "Source saturated",
+  }),
+  "source-saturated": kind(429, "Source saturated", "source default has reached the number of calls that its rate limit can poll", {
     meaning: "The source has reached the number of calls that its rate limit can poll.",
-    example: { detail: "source default has reached the number of calls that its rate limit can poll" },
-  },
-  "headers-too-large": {
-    status: 431,
-    title: "Headers too large",
+  }),
+  "headers-too-large": kind(431, "Headers too large", "request line and headers exceed 16384 bytes", {
     meaning: "Request line and headers exceed 16 KiB.",
-    example: { detail: "request line and headers exceed 16384 bytes" },
-  },
-  internal: {
-    status: 500,
-    title: "Internal error",
-    meaning: "The service has a fault; the request id finds it in the logs.",
-    example: { detail: "the service has a fault; the request id finds it in the logs" },
-  },
-  "store-unavailable": {
-    status: 503,
-    title: "Not available",
-    meaning: "The database cannot be reached, or the service is stopping.",
-    example: { detail: unchanged },
-  },
-  "store-overloaded": {
-    status: 503,
-    title: "Overloaded",
-    meaning: "The service is at its capacity; try again later.",
-    example: { detail: unchanged },
-  },
-  interrupted: {
-    status: 503,
-    title: "Interrupted",
+  }),
+  internal: kind(500, "Internal error", "the service has a fault; the request id finds it in the logs"),
+  "store-unavailable": kind(503, "Not available", unchanged, { meaning: "The database cannot be reached, or the service is stopping." }),
+  "store-overloaded": kind(503, "Overloaded", unchanged, { meaning: "The service is at its capacity; try again later." }),
+  interrupted: kind(503, "Interrupted", "the attempt was accepted, but its result could not be recorded; check GET /v1/deliveries", {
     meaning: "The attempt was accepted, but its result could not be recorded because the service is stopping.",
-    example: { detail: "the attempt was accepted, but its result could not be recorded; check GET /v1/deliveries" },
-  },
-  "not-ready": {
-    status: 503,
-    title: "Not ready",
+  }),
+  "not-ready": kind(503, "Not ready", "the store cannot be written", {
     meaning: "This process cannot accept registrations; `detail` says why.",
-    example: { detail: "the store cannot be written", ready: false, degraded: [] },
-  },
-} as const satisfies Record<string, ProblemKind>;
+    members: { ready: false, degraded: [] },
+  }),
+};
 
 export type ProblemSlug = keyof typeof problemCatalogue;
 
@@ -212,10 +139,6 @@ const retryable: ReadonlySet<ProblemSlug> = new Set<ProblemSlug>([
   "not-ready",
 ]);
 
-export function problemKindOf(slug: ProblemSlug): ProblemKind {
-  return problemCatalogue[slug];
-}
-
 export function saysWhenToRetry(slug: ProblemSlug): boolean {
   return retryable.has(slug);
 }
@@ -224,5 +147,7 @@ export function problemType(slug: ProblemSlug): string {
   return `urn:ringback:problem:${slug}`;
 }
 
-/** Detail of a 404 and of a filter that cannot name anything: the same for an unknown id and one of another account. */
-export const unknownDetail = (what: string) => `there is no such ${what} in this account`;
+/** Returns the detail of a 404. It is the same for an unknown id, an id of another account and an invalid id. */
+export function unknownDetail(what: string): string {
+  return `there is no such ${what} in this account`;
+}

@@ -1,13 +1,12 @@
 import { z } from "@hono/zod-openapi";
+import { problemCatalogue, problemType } from "./problem-catalogue.ts";
+import type { ProblemSlug } from "./problem-catalogue.ts";
 
-export const problemExample = {
-  type: "urn:ringback:problem:invalid-request",
-  title: "Invalid request",
-  status: 422,
-  detail: "/call_sid: must be OUT- and 1 to 128 letters, digits, _ or -",
-  request_id: "0d9f3a52-6f0c-4f55-9f6e-0d6f5f6f3f57",
-  errors: [{ pointer: "/call_sid", detail: "must be OUT- and 1 to 128 letters, digits, _ or -" }],
-};
+/** Returns the example of a problem, as `problemBody` renders it. */
+export function problemExample(slug: ProblemSlug): Readonly<Record<string, unknown>> {
+  const { status, title, detail, members } = problemCatalogue[slug];
+  return { type: problemType(slug), title, status, detail, request_id: "0d9f3a52-6f0c-4f55-9f6e-0d6f5f6f3f57", ...members };
+}
 
 export const problemSchema = z
   .object({
@@ -27,5 +26,5 @@ export const problemSchema = z
   })
   .openapi("Problem", {
     description: "RFC 9457 problem details. `type` is stable: `urn:ringback:problem:<slug>`.",
-    example: problemExample,
+    example: problemExample("invalid-request"),
   });

@@ -2,18 +2,7 @@ import { z } from "@hono/zod-openapi";
 import { isSandboxSid, sandboxScenarioOf, sandboxScenarios, sandboxSourceName } from "../../domain/sources/sandbox.ts";
 import type { WatchRequest } from "../../ports/use-cases/registration.ts";
 import { watchFilterFields, watchFilterOf } from "./event-filter.ts";
-import {
-  callSidField,
-  formatField,
-  headersField,
-  metadataField,
-  signingSecretField,
-  sourceNameField,
-  timeField,
-  urlField,
-} from "./fields.ts";
-
-const endpointKeys = ["format", "headers", "signing_secret"] as const;
+import { callSidField, endpointFields, endpointRequestOf, metadataField, sourceNameField, timeField, urlField } from "./fields.ts";
 
 export const watchRequestSchema = z
   .strictObject(
@@ -22,9 +11,7 @@ export const watchRequestSchema = z
       callback_url: urlField.nullish(),
       ...watchFilterFields,
       metadata: metadataField.optional(),
-      format: formatField.optional(),
-      headers: headersField.optional(),
-      signing_secret: signingSecretField.optional(),
+      ...endpointFields,
       source: sourceNameField.default("default"),
       expires_at: timeField.nullish(),
     },
@@ -32,7 +19,7 @@ export const watchRequestSchema = z
   )
   .superRefine((request, context) => {
     const fault = (key: string, message: string) => context.addIssue({ code: "custom", path: [key], message });
-    for (const key of endpointKeys)
+    for (const key of Object.keys(endpointFields) as (keyof typeof endpointFields)[])
       if (request[key] !== undefined && typeof request.callback_url !== "string")
         fault(key, "describes the endpoint of a callback_url, which is missing");
     const inSandbox = request.source === sandboxSourceName;
@@ -58,9 +45,7 @@ export function watchRequestOf(body: z.infer<typeof watchRequestSchema>): WatchR
     callbackUrl: body.callback_url ?? null,
     filter: watchFilterOf(body),
     metadata: (body.metadata ?? {}) as Readonly<Record<string, string>>,
-    format: body.format ?? null,
-    headers: (body.headers ?? null) as Readonly<Record<string, string>> | null,
-    signingSecret: body.signing_secret ?? null,
+    ...endpointRequestOf(body),
     sourceName: body.source,
     expiresAtMs: body.expires_at ?? null,
   };

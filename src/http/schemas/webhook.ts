@@ -3,7 +3,7 @@ import { operationalEventTypes, watchEventTypes } from "../../domain/events/even
 import { timeOrNull, timeSchema } from "./parts.ts";
 
 export const eventDataExample = {
-  watch_id: "wch_01KAZB2Y8RZ5QX8V4N6T0M3C7D",
+  watch_id: "wch_1kw4kg04000",
   call_sid: "OUT-550e8400-e29b-41d4-a716-446655440000",
   source: "default",
   status: "failure",
@@ -16,7 +16,7 @@ export const eventDataExample = {
   metadata: { lead_id: "00Q5g000" },
 };
 
-/** `data` of every event of a watch. All keys are always present; those of `endpoint.test` are `null`. */
+/** `data` of every event of a watch. All keys are always present. In `endpoint.test` they are `null`. */
 export const eventDataSchema = z
   .object({
     watch_id: z.string().nullable(),
@@ -39,7 +39,7 @@ export const eventDataSchema = z
   })
   .openapi("EventData", { example: eventDataExample });
 
-/** `data` of the operational events; `null` where a key does not apply. */
+/** `data` of the operational events. A key that does not apply is `null`. */
 export const operationalDataSchema = z
   .object({
     endpoint_id: z.string().nullable(),

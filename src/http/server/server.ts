@@ -14,7 +14,7 @@ import { requestIdOf } from "../operations/request-guards.ts";
 type Fetchable = { fetch(request: Request, bindings: HttpBindings | Http2Bindings): Response | Promise<Response> };
 
 export type Listening = {
-  /** Port as bound: the chosen one if 0 was asked for. */
+  /** Port that was bound; a free one if 0 was requested. */
   readonly port: number;
   /** Number of open connections. */
   connections(): Promise<number>;
@@ -31,9 +31,12 @@ export type ServerLimits = {
   readonly requestTimeoutMs: number;
   /** Interval at which the two limits above are checked. */
   readonly checkEveryMs: number;
-  /** Idle time between requests. Longer than that of load balancers, which would otherwise send into a closing connection. */
+  /** Maximum idle time between requests. Longer than that of load balancers, so that they send no request on a closing connection. */
   readonly keepAliveTimeoutMs: number;
-  /** Time without any traffic after which a connection is destroyed: its client does not read the answer. Longer than any `wait`. */
+  /**
+   * Time without any traffic after which a connection is destroyed, because its client does not read the answer. Longer
+   * than any `wait`.
+   */
   readonly stallTimeoutMs: number;
 };
 
@@ -47,21 +50,17 @@ const defaultLimits: ServerLimits = {
 };
 const maxHeaderBytes = 16 * 1024;
 
-const badRequest: Problem = { slug: "bad-request", detail: "the request is not valid HTTP" };
-const expectationFailed: Problem = { slug: "expectation-failed", detail: "the only supported expectation is 100-continue" };
+const badRequest: Problem = { slug: "bad-request" };
 const noTunnel: Problem = {
   slug: "method-not-allowed",
   detail: "proxy requests are not supported",
   headers: { allow: "GET, HEAD, POST, PUT, PATCH, DELETE" },
 };
 const internalError: Problem = { slug: "internal", detail: "the service has a fault" };
-/** Problems by error code of the HTTP parser; any other code is a bad request. */
+/** Problems by error code of the HTTP parser. Any other code means a bad request. */
 const unreadable: Readonly<Record<string, Problem>> = {
-  HPE_HEADER_OVERFLOW: {
-    slug: "headers-too-large",
-    detail: `request line and headers exceed ${maxHeaderBytes} bytes`,
-  },
-  ERR_HTTP_REQUEST_TIMEOUT: { slug: "request-timeout", detail: "the request did not arrive in time" },
+  HPE_HEADER_OVERFLOW: { slug: "headers-too-large", detail: `request line and headers exceed ${maxHeaderBytes} bytes` },
+  ERR_HTTP_REQUEST_TIMEOUT: { slug: "request-timeout" },
 };
 
 /** Serves an app over HTTP/1.1. Rejects with `StartupError` if the port cannot be bound. */
@@ -83,8 +82,8 @@ export function listen(
   const answer = getRequestListener((request, bindings) => app.fetch(request, bindings), {
     errorHandler,
     hostname: "localhost",
-    // The adapter would end the connection after half a second, and the reset would take the answer from a client that still
-    // sends. Node reads the rest of the body until `requestTimeout`.
+    // The adapter would close the connection after half a second, and a client that still sends would lose the answer. Node
+    // reads the rest of the body until `requestTimeout`.
     autoCleanupIncoming: false,
   });
   const server = createServer(options, (request, response) => {
@@ -108,7 +107,7 @@ export function listen(
     else socket.end(rawAnswer(unreadable[error.code ?? ""] ?? badRequest));
   });
 
-  server.on("checkExpectation", (request, response) => refuse(request, response, expectationFailed));
+  server.on("checkExpectation", (request, response) => refuse(request, response, { slug: "expectation-failed" }));
   server.on("connect", (_request, socket) => socket.end(rawAnswer(noTunnel)));
 
   const close = (graceMs: number): Promise<void> =>
@@ -118,7 +117,8 @@ export function listen(
         clearTimeout(timer);
         resolve();
       });
-      // Idle connections are closed by now. A connection kept open after its answer would delay the close until the grace ends.
+      // Idle connections are closed by now. Others are closed after their answer, because an open connection would delay
+      // the close until the grace ends.
       for (const response of answering.values()) if (!response.headersSent) response.setHeader("connection", "close");
     }));
 

@@ -12,7 +12,7 @@ const unavailable: Problem = {
   detail: "the service waits for its database; nothing was accepted or changed",
 };
 
-/** Answers requests while the service waits for the database: the process is alive but not ready. */
+/** Answers requests while the service waits for the database. The process is then alive but not ready. */
 export function answerWaiting(request: Request): Response {
   const { pathname } = new URL(request.url);
   const requestId = requestIdOf(request.headers.get("x-request-id"));

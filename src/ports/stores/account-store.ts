@@ -12,7 +12,7 @@ export type Account = {
   readonly createdAtMs: number;
 };
 
-/** A new API key, of which only the hash is stored. */
+/** A new API key. Only its hash is stored. */
 export type ApiKeyDraft = {
   readonly id: string;
   readonly accountId: string;

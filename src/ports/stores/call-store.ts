@@ -11,7 +11,7 @@ export type WatchedCall = {
   /** Account of the oldest active watch, for the turns of accounts that share a source. */
   readonly accountId: string;
   readonly status: CallStatus;
-  /** Grows with every committed change; a commit names the version that it is based on. */
+  /** Version of the call. It grows with every committed change. A commit names the version that it is based on. */
   readonly version: number;
   readonly createdAtMs: number;
   /** Start of the not-found grace. */
@@ -23,6 +23,8 @@ export type WatchedCall = {
 
 export type CallCommit = {
   readonly callId: string;
+  /** See `WatchedCall.accountId`. The commit waits for the turn of this account. */
+  readonly accountId: string;
   readonly expectedVersion: number;
   readonly nowMs: number;
   readonly lastGoodPollAtMs: number | null;
@@ -47,7 +49,7 @@ export type CallCommitResult =
       readonly notices: readonly Notice[];
       readonly jobs: readonly SendJob[];
     }
-  /** Another process changed or owns the call, and nothing was written. `call` is its state; `null` if not to be polled here. */
+  /** Another process changed or owns the call, and nothing was written. `call` is its state; `null` if this process must not poll it. */
   | { readonly kind: "stale"; readonly call: WatchedCall | null };
 
 /**

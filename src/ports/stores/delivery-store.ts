@@ -20,14 +20,22 @@ export type ClaimRequest = {
 };
 
 export type ClaimResult = {
-  /** Leased to this process. Fewer than `limit`, with a later `nextDueAtMs`, means that no other job with capacity is due. */
+  /**
+   * Jobs leased to this process. If there are fewer than `limit`, and `nextDueAtMs` is in the future, no other job with
+   * capacity is due.
+   */
   readonly jobs: readonly SendJob[];
-  /** Due time of the next delivery that is not paused; the time of the claim if another claim may find more; `null` if none. */
+  /**
+   * Due time of the next delivery that is not paused. The time of the claim if another claim may find more; `null` if no
+   * delivery is pending.
+   */
   readonly nextDueAtMs: number | null;
 };
 
 export type AttemptRecord = {
   readonly deliveryId: string;
+  /** Account of the delivery. The record waits for the turn of this account. */
+  readonly accountId: string;
   readonly leaseToken: number;
   readonly attemptNumber: number;
   readonly mode: SendJob["mode"];
@@ -52,7 +60,7 @@ export type AttemptRecorded =
       readonly jobs: readonly SendJob[];
       /** Due time of the next delivery of this endpoint or its host, with or without capacity; `null` if none. */
       readonly endpointNextDueAtMs: number | null;
-      /** Calls without a watch left, because a 410 canceled watches. */
+      /** Calls that have no watch left after a 410 canceled watches. */
       readonly unwatchedCallIds: readonly string[];
       /** Watches that the attempt ended, and operational events that it caused. */
       readonly notices: readonly Notice[];
@@ -93,7 +101,7 @@ export interface DeliveryStore {
   }): Promise<
     { readonly kind: "recovered"; readonly count: number } | { readonly kind: "unknown" } | { readonly kind: "endpoint_disabled" }
   >;
-  /** Moves every due time back by `deltaMs`, by which the wall clock was set back. */
+  /** Moves every due time back by `deltaMs`, after the wall clock was set back by as much. */
   moveSchedule(deltaMs: number): Promise<void>;
 }
 

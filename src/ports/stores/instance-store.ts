@@ -5,9 +5,9 @@ import type { GateState } from "./shared-source-store.ts";
 export type SourceShare = {
   /** Number of calls that the instance owns. */
   readonly calls: number;
-  /** Number of those about to end with 400 or 404 while no call of the source succeeds. */
+  /** Number of these calls that are about to end with 400 or 404 while no call of the source succeeds. */
   readonly uncorroborated: number;
-  /** Number of polls in the last 10 s, and of those that failed. */
+  /** Number of polls in the last 10 s, and number of failed ones among them. */
   readonly recentPolls: number;
   readonly recentFailures: number;
   /** Time of the last parsed 200; `null` if there was none yet. */
@@ -30,7 +30,7 @@ export type Instance = {
 /** The live instances including this one, by token. */
 export type ClusterView = { readonly kind: "alive"; readonly token: number; readonly instances: readonly Instance[] };
 
-/** Result of one sweep, which an idle instance makes once a second. */
+/** Result of one sweep. An idle instance sweeps once a second. */
 export type Sweep = {
   /** Grows with every committed event that the feed shows. */
   readonly feedPosition: string;
@@ -60,7 +60,7 @@ export type Sweep = {
  * unavailable.
  */
 export interface InstanceStore {
-  /** Creates a row with a new token, which every later write carries. */
+  /** Creates a row with a new token. Every later write carries the token. */
   join(request: { readonly version: string; readonly leaseMs: number; readonly shares: Shares }): Promise<ClusterView>;
   /** Renews the lease and publishes the shares; `fenced` if the instance was evicted. */
   heartbeat(request: { readonly leaseMs: number; readonly shares: Shares }): Promise<ClusterView | { readonly kind: "fenced" }>;
@@ -78,9 +78,9 @@ export interface InstanceStore {
     readonly position: string;
     readonly limit: number;
   }): Promise<{ readonly notices: readonly Notice[]; readonly position: string; readonly more: boolean }>;
-  /** Returns those of the watches that have ended or were deleted. */
+  /** Returns the watches among these that have ended or were deleted. */
   listEnded(watchIds: readonly string[]): Promise<readonly string[]>;
-  /** Returns those of the calls that this instance owns and that have a watch, releases the others, and marks all as read. */
+  /** Returns those of the given calls that this instance owns and that have a watch. Releases the other calls, and marks all as read. */
   loadOwnedCalls(callIds: readonly string[]): Promise<readonly WatchedCall[]>;
   /** Returns the number of watched calls without an owner, by source. */
   countUnownedCalls(): Promise<Readonly<Record<string, number>>>;
@@ -95,8 +95,8 @@ export interface InstanceStore {
   }): Promise<readonly WatchedCall[]>;
   /** Returns the deliveries that are leased to this instance. */
   listLeases(): Promise<readonly { readonly deliveryId: string; readonly leaseToken: number }[]>;
-  /** Deletes instances whose lease has ended, which frees their calls; resolves with their number. */
+  /** Deletes the instances whose lease has ended, and thereby frees their calls. Resolves with the number of instances. */
   evict(tokens: readonly number[]): Promise<number>;
-  /** Deletes the row of this instance, which frees everything that was not released before. */
+  /** Deletes the row of this instance, and thereby frees everything that was not released before. */
   leave(): Promise<void>;
 }

@@ -17,7 +17,7 @@ export type WatchView = {
   readonly watch: Watch;
   readonly call: CallStatus;
   readonly endpoint: EndpointSummary | null;
-  /** Number of its deliveries that are not settled, for `explain`. */
+  /** Number of the endpoint's deliveries that are not settled, for `explain`. */
   readonly pendingDeliveries: number;
 };
 
@@ -75,7 +75,7 @@ export interface ReadStore {
   /** Ordered by sequence; `null` if the watch is unknown. */
   listWatchEvents(query: PageRequest & { readonly accountId: string; readonly watchId: string }): Promise<Page<EventView> | null>;
   getEvent(accountId: string, eventId: string): Promise<EventView | null>;
-  /** Oldest first, in commit order: an event appears only once no earlier one can still appear. `nextCursor` is never `null`. */
+  /** Oldest first, in commit order: an event appears as soon as no earlier one can appear any more. `nextCursor` is never `null`. */
   readFeed(query: FeedQuery): Promise<{ readonly data: readonly EventView[]; readonly nextCursor: string }>;
   /** Returns the newest events of the account that are selected, for the samples of a hook. */
   listRecentEvents(query: TypeSelection & { readonly accountId: string; readonly limit: number }): Promise<readonly RingbackEvent[]>;

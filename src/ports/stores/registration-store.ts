@@ -8,7 +8,7 @@ import type { SendJob } from "./send-job.ts";
 
 export type SecretDraft = { readonly id: string; readonly sealed: Uint8Array; readonly fingerprints: readonly string[] };
 
-/** Endpoint of a registration. Created unless the account has one for the URL, whose settings must match those given. */
+/** Endpoint of a registration. If the account has an endpoint for the URL, its settings must match these; otherwise it is created. */
 export type EndpointDraft = {
   readonly id: string;
   readonly url: string;
@@ -54,7 +54,7 @@ export type RegisterWatchResult =
   | {
       readonly kind: "created";
       readonly view: WatchView;
-      /** Whether the endpoint was created with `generatedSecret`, which is shown only in this answer. */
+      /** Whether the endpoint was created with `generatedSecret`. The secret is shown only in this answer. */
       readonly showsGeneratedSecret: boolean;
       /** The call to poll; `null` if it has ended (the watch is `completed`). */
       readonly call: WatchedCall | null;

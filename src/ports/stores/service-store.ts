@@ -14,7 +14,7 @@ import type { SourceStore } from "./source-store.ts";
 export interface RetentionStore {
   /**
    * Deletes at most `limit` rows of each kind: watches that ended before `beforeMs` and have no pending deliveries, and
-   * expired answers. Settles deliveries of disabled endpoints that are pending since before then as `expired`.
+   * expired answers. Deliveries that a disabled endpoint has had pending since before `beforeMs` become `expired`.
    */
   deleteExpired(request: {
     readonly beforeMs: number;
@@ -29,7 +29,7 @@ export type CounterCorrection = {
   readonly counter: string;
   /** `null` if it counts the rows of all accounts. */
   readonly accountId: string | null;
-  /** Number of rows less the value of the counter, which was added to it. */
+  /** Number of rows less the value of the counter. This difference was added to the counter. */
   readonly difference: number;
 };
 

@@ -10,7 +10,10 @@ export type GateState = {
   readonly sourceName: string;
   readonly suspension: SharedSuspension | null;
   readonly suspensionVersion: number;
-  /** After a 429: epoch milliseconds before which no poll starts (`null` if none), and then the fraction of the rate. */
+  /**
+   * Throttle after a 429: epoch milliseconds before which no poll starts (`null` if none), and the fraction of the rate
+   * that is used afterwards.
+   */
   readonly throttledUntilMs: number | null;
   readonly rateFactor: number;
   readonly throttleVersion: number;

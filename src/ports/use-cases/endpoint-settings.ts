@@ -1,19 +1,10 @@
-import type { LatePolicy, SignatureScheme } from "../../domain/deliveries/endpoint.ts";
-import type { PayloadFormat } from "../../domain/events/payload.ts";
 import type { Account } from "../stores/account-store.ts";
+import type { EndpointPatch } from "../stores/endpoint-store.ts";
 import type { EndpointView } from "../stores/read-store.ts";
-import type { Claim, IdempotencyKeyInUse } from "./idempotency.ts";
+import type { KeyedRequest, IdempotencyKeyInUse } from "./idempotency.ts";
 
-export type EndpointChange = {
-  readonly format?: PayloadFormat;
-  /** Replaces all custom headers; an empty object removes them. */
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly maxInFlight?: number;
-  readonly maxPerSecond?: number | null;
-  readonly signatures?: readonly SignatureScheme[];
-  readonly late?: LatePolicy;
-  readonly state?: "enabled" | "paused" | "disabled";
-};
+/** Changes of a PATCH. `headers` replaces all custom headers; an empty object removes them. */
+export type EndpointChange = Omit<EndpointPatch, "headers"> & { readonly headers?: Readonly<Record<string, string>> };
 
 export type RotationOutcome =
   | { readonly kind: "rotated"; readonly signingSecret: string; readonly previousValidUntilMs: number }
@@ -28,7 +19,7 @@ export interface EndpointSettings {
     account: Account,
     endpointId: string,
     request: { readonly graceSeconds: number; readonly signingSecret: string | null },
-    claim: Claim<RotationOutcome> | null,
+    keyed: KeyedRequest<RotationOutcome> | null,
   ): Promise<RotationOutcome | IdempotencyKeyInUse>;
   /** Sets the signing secret of endpoints that are created later without one. */
   setDefaultSecret(account: Account, signingSecret: string): Promise<void>;

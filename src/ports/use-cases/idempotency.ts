@@ -12,12 +12,12 @@ export type IdempotentRequest = {
 export type StorableAnswer = { readonly status: number; readonly contentType: string; readonly body: string };
 
 /**
- * A request with a key, and the answer to its outcome. `answerOf` is called before the commit, and again if the
- * transaction is repeated, so it must only compute. It returns `null` if the outcome is not to be stored.
+ * A request with a key, and the function that renders the answer to its outcome. `answerOf` is called before the commit,
+ * and again if the transaction is repeated, so it must only compute. It returns `null` if the outcome is not to be stored.
  */
-export type Claim<Outcome> = { readonly request: IdempotentRequest; readonly answerOf: (outcome: Outcome) => StorableAnswer | null };
+export type KeyedRequest<Outcome> = { readonly request: IdempotentRequest; readonly answerOf: (outcome: Outcome) => StorableAnswer | null };
 
-/** The key was used before, and nothing was done. */
+/** Earlier use of a key. Nothing was done for the request. */
 export type IdempotencyKeyInUse = { readonly kind: "key_taken" } & (
   | { readonly by: "running" }
   /** A request with another body used the key. */
@@ -25,7 +25,7 @@ export type IdempotencyKeyInUse = { readonly kind: "key_taken" } & (
   | { readonly by: "same_request"; readonly answer: StorableAnswer }
 );
 
-/** The key, held for this request until it is disposed; other requests of this process with it are refused as running. */
+/** Key that is held for this request until it is disposed. Other requests of this process with the same key are refused as running. */
 export type IdempotencyKeyUse = Disposable & { readonly kind: "held"; readonly request: IdempotentRequest };
 
 /** Idempotency keys of requests. Rejects with `StoreUnavailableError`. */

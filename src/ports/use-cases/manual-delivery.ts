@@ -1,7 +1,7 @@
 import type { Attempt } from "../../domain/deliveries/attempt.ts";
 import type { Account } from "../stores/account-store.ts";
 import type { DeliveryView } from "../stores/read-store.ts";
-import type { Claim, IdempotencyKeyInUse } from "./idempotency.ts";
+import type { KeyedRequest, IdempotencyKeyInUse } from "./idempotency.ts";
 
 type RecoverRefusal = { readonly kind: "unknown" } | { readonly kind: "endpoint_disabled" };
 
@@ -26,17 +26,17 @@ export type ManualRefusal = Exclude<RetryOutcome | TestOutcome | RecoverOutcome,
 /** Attempts outside of the schedule, on request. */
 export interface ManualDelivery {
   /** Retries a delivery now. Resolves when the attempt is accepted (leased), not at its end. */
-  retry(account: Account, deliveryId: string, claim: Claim<RetryOutcome> | null): Promise<RetryOutcome | IdempotencyKeyInUse>;
+  retry(account: Account, deliveryId: string, keyed: KeyedRequest<RetryOutcome> | null): Promise<RetryOutcome | IdempotencyKeyInUse>;
   /**
-   * Sends a test event and resolves with the recorded attempt. A key covers the acceptance: the same key sends no second
-   * test, but makes the attempt of the first one if a crash prevented its record.
+   * Sends a test event and resolves with the recorded attempt. A key covers the acceptance: a repeat sends no second test,
+   * but makes the attempt of the first test if a crash prevented the record of its attempt.
    */
-  test(account: Account, endpointId: string, claim: Claim<TestOutcome> | null): Promise<TestOutcome | IdempotencyKeyInUse>;
-  /** Makes failed deliveries of events in the span pending again, from `sinceMs` to `untilMs` (epoch milliseconds). */
+  test(account: Account, endpointId: string, keyed: KeyedRequest<TestOutcome> | null): Promise<TestOutcome | IdempotencyKeyInUse>;
+  /** Makes the failed deliveries of events from `sinceMs` to `untilMs` (epoch milliseconds) pending again. */
   recover(
     account: Account,
     endpointId: string,
     span: { readonly sinceMs: number; readonly untilMs: number },
-    claim: Claim<RecoverOutcome> | null,
+    keyed: KeyedRequest<RecoverOutcome> | null,
   ): Promise<RecoverOutcome | IdempotencyKeyInUse>;
 }

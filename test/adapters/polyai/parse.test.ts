@@ -1,14 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { AnswerHeaders } from "../../../src/adapters/http-client/answer-head.ts";
-import { observeAnswer, upstreamDateOf } from "../../../src/adapters/polyai/parse.ts";
+import type { AnswerHead, AnswerHeaders } from "../../../src/adapters/http-client/answer-head.ts";
+import { observeBody, observeHead, readStatus, upstreamDateOf } from "../../../src/adapters/polyai/parse.ts";
 import { reasonMaxBytes } from "../../../src/domain/calls/call.ts";
 
 const nowMs = Date.UTC(2026, 10, 24, 12);
 const headersOf = (values: Readonly<Record<string, string | string[] | undefined>>): AnswerHeaders =>
   new Map(Object.entries(values).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
-const observe = (body: string) => observeAnswer({ statusCode: 200, headers: new Map() }, body, nowMs);
-const observeStatusCode = (statusCode: number, headers = {}) => observeAnswer({ statusCode, headers: headersOf(headers) }, "<html>", nowMs);
+const observeAnswer = (head: AnswerHead, body: string) => observeHead(head, nowMs) ?? observeBody(body, readStatus);
+const observe = (body: string) => observeAnswer({ statusCode: 200, headers: new Map() }, body);
+const observeStatusCode = (statusCode: number, headers = {}) => observeAnswer({ statusCode, headers: headersOf(headers) }, "<html>");
 
 describe("the body of a 200", () => {
   test.each([

@@ -5,10 +5,11 @@ import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vit
 import { Database } from "../../../src/adapters/postgres/connection/database.ts";
 import type { Queries } from "../../../src/adapters/postgres/connection/queries.ts";
 import { createPostgresStore } from "../../../src/adapters/postgres/store.ts";
+import { newId } from "../../../src/domain/ids.ts";
 import { InstanceFencedError, StoreOverloadedError, StoreUnavailableError } from "../../../src/domain/errors.ts";
 import { TestPostgres } from "../../harness/postgres/postgres-database.ts";
 import type { TestInstance } from "../../harness/postgres/postgres-database.ts";
-import { only, statusChange, StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
+import { only, startMs, statusChange, StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
 
 let database: TestPostgres;
 let instance: TestInstance;
@@ -157,7 +158,7 @@ describe("an instance that is frozen inside a transaction", () => {
 
 describe("the queue of a hot operation", () => {
   it("is bounded", async () => {
-    const store = createPostgresStore(instance.db, 3);
+    const store = createPostgresStore(instance.db, 6);
     const results = await Promise.allSettled(Array.from({ length: 5 }, () => store.registerWatches([])));
     expect(
       results.map((result) => (result.status === "fulfilled" ? "taken" : result.reason instanceof StoreOverloadedError && "refused")),
@@ -166,7 +167,7 @@ describe("the queue of a hot operation", () => {
 
   it("fails a faulty item alone", async () => {
     const good = await world.watchDraft("OUT-1");
-    const bad = { ...(await world.watchDraft("OUT-2", { url: "https://other.example/" })), accountId: "acc_unknown" };
+    const bad = { ...(await world.watchDraft("OUT-2", { url: "https://other.example/" })), accountId: newId("acc", startMs) };
     const [first, second] = await Promise.allSettled([instance.store.registerWatches([bad]), instance.store.registerWatches([good])]);
     expect(first.status).toBe("rejected");
     expect(second).toMatchObject({ status: "fulfilled", value: [{ kind: "created" }] });

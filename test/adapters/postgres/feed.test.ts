@@ -2,10 +2,11 @@ import fc from "fast-check";
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import { migrate } from "../../../src/adapters/postgres/migrate.ts";
+import { decodeId, newId } from "../../../src/domain/ids.ts";
 import { feedOrder } from "../../../src/adapters/postgres/reading/feed.ts";
 import { TestPostgres } from "../../harness/postgres/postgres-database.ts";
 import type { TestInstance } from "../../harness/postgres/postgres-database.ts";
-import { only, StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
+import { only, startMs, StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
 
 const writers = 4;
 
@@ -51,7 +52,8 @@ describe("the feed while several write", () => {
     let run = 0;
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 60 }), async (steps) => {
-        const accountId = `acc_${++run}`;
+        const accountId = newId("acc", startMs);
+        run += 1;
         const open = new Map<number, string[]>();
         const committed: string[] = [];
         const seen: string[] = [];
@@ -74,7 +76,7 @@ describe("the feed while several write", () => {
           else {
             if (!open.has(one.writer)) await clients[one.writer]?.query("begin");
             const id = `evt_${run}_${++made}`;
-            await clients[one.writer]?.query(insertEvent, [id, accountId]);
+            await clients[one.writer]?.query(insertEvent, [id, decodeId(accountId)]);
             open.set(one.writer, [...(open.get(one.writer) ?? []), id]);
           }
         }
@@ -93,14 +95,14 @@ describe("the feed while several write", () => {
   });
 
   it("skips nothing and repeats nothing while they write concurrently", async () => {
-    const accountId = "acc_busy";
+    const accountId = newId("acc", startMs);
     const committed: string[] = [];
     const write = async (client: pg.Client, writer: number) => {
       for (let round = 0; round < 60; round++) {
         const ids = Array.from({ length: 1 + (round % 3) }, (_, n) => `evt_${writer}_${round}_${n}`);
         await client.query("begin");
         for (const id of ids) {
-          await client.query(insertEvent, [id, accountId]);
+          await client.query(insertEvent, [id, decodeId(accountId)]);
           await turns((writer * 7 + round) % 5);
         }
         const commits = (writer + round) % 9 !== 0;

@@ -8,6 +8,7 @@ import { createSharedSourceStore } from "../../../src/adapters/postgres/instance
 import { createPostgresStore } from "../../../src/adapters/postgres/store.ts";
 import { deadOwners } from "../../../src/adapters/postgres/calls/unowned-calls.ts";
 import { InstanceFencedError } from "../../../src/domain/errors.ts";
+import { decodeId } from "../../../src/domain/ids.ts";
 import type { SourceShare } from "../../../src/ports/stores/instance-store.ts";
 import { eventually } from "../../harness/service/eventually.ts";
 import { TestPostgres } from "../../harness/postgres/postgres-database.ts";
@@ -255,7 +256,10 @@ describe("calls", () => {
     expect((await a.sweep()).dirtyCallIds).toEqual([callId]);
     expect(await a.instances.loadOwnedCalls([callId])).toEqual([]);
     expect((await a.sweep()).dirtyCallIds).toEqual([]);
-    expect(await a.db.get("select owner_token, watched from calls where id = $1", callId)).toEqual({ owner_token: null, watched: false });
+    expect(await a.db.get("select owner_token, watched from calls where id = $1", decodeId(callId))).toEqual({
+      owner_token: null,
+      watched: false,
+    });
     expect((await b.sweep()).hasUnownedCalls).toBe(false);
   });
 
@@ -275,11 +279,11 @@ describe("calls", () => {
     const b = await Member.join();
     const { view } = await a.world.watch("OUT-1");
     const { callId } = view.watch;
-    await a.db.run("update calls set owner_token = null where id = $1", callId);
+    await a.db.run("update calls set owner_token = null where id = $1", decodeId(callId));
     const taking = new pg.Client(database.url);
     await taking.connect();
     await taking.query("begin");
-    await taking.query("update calls set owner_token = $1 where id = $2", [a.token, callId]);
+    await taking.query("update calls set owner_token = $1 where id = $2", [a.token, decodeId(callId)]);
     const registering = b.world.register("OUT-1", { url: "https://other.example/" });
     await eventually(
       async () => a.db.get("select count(*) as n from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"),
@@ -288,7 +292,7 @@ describe("calls", () => {
     await taking.query("commit");
     await taking.end();
     expect(await registering).toMatchObject({ kind: "created", call: null });
-    expect(await a.db.get("select owner_token from calls where id = $1", callId)).toEqual({ owner_token: a.token });
+    expect(await a.db.get("select owner_token from calls where id = $1", decodeId(callId))).toEqual({ owner_token: a.token });
     expect((await a.sweep()).dirtyCallIds).toEqual([callId]);
   });
 
@@ -297,7 +301,7 @@ describe("calls", () => {
     const b = await Member.join();
     await a.db.run(
       `insert into calls (id, source_name, scope, call_sid, created_at, owner_token)
-       select 'call_' || n, 'default', '', 'OUT-' || n, 0, case when n % 2 = 0 then $1::bigint else $2::bigint end from generate_series(1, 100000) n`,
+       select n, 'default', 0, 'OUT-' || n, 0, case when n % 2 = 0 then $1::bigint else $2::bigint end from generate_series(1, 100000) n`,
       a.token,
       b.token,
     );

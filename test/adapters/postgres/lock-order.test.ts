@@ -1,11 +1,12 @@
 import pg from "pg";
 import { expect, onTestFinished, test } from "vitest";
+import { decodeId, newId } from "../../../src/domain/ids.ts";
 import { eventually } from "../../harness/service/eventually.ts";
 import { TestPostgres } from "../../harness/postgres/postgres-database.ts";
-import { answered, StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
+import { answered, startMs, StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
 
 /** Ids in the common lock order. */
-const [hookEndpointId, watchEndpointId] = ["ep_1", "ep_2"];
+const [hookEndpointId, watchEndpointId] = [newId("ep", startMs), newId("ep", startMs)];
 
 /** Opens a call with a watch and with a hook that also subscribes to exhausted deliveries; `jobTo` finds the job to an endpoint. */
 async function openNotified() {
@@ -32,12 +33,12 @@ async function openNotified() {
   return { world, db: instance.db, other, jobTo, hookId: hook.view.id, token: instance.owner.token };
 }
 
-const lock = (endpointId: string) => `select 1 from endpoints where id = '${endpointId}' for no key update`;
+const lock = (endpointId: string) => `select 1 from endpoints where id = ${decodeId(endpointId)} for no key update`;
 type Notified = Awaited<ReturnType<typeof openNotified>>;
 
 test.each<[string, string, (notified: Notified) => readonly [first: string, second: string]]>([
   ["an attempt elsewhere that locks both endpoints", watchEndpointId, () => [lock(hookEndpointId), lock(watchEndpointId)]],
-  ["the removal of the hook", hookEndpointId, ({ hookId }) => [`delete from hooks where id = '${hookId}'`, lock(hookEndpointId)]],
+  ["the removal of the hook", hookEndpointId, ({ hookId }) => [`delete from hooks where id = ${decodeId(hookId)}`, lock(hookEndpointId)]],
   ["the eviction of the instance", watchEndpointId, ({ token }) => [`delete from instances where token = ${token}`, lock(watchEndpointId)]],
 ])(
   "an attempt with an event for hooks waits for %s without holding the locks that the other needs",

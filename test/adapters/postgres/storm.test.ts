@@ -78,10 +78,18 @@ class Player {
     if (call === undefined) return;
     this.#calls.delete(call.callId);
     const next = { null: "queued", queued: "calling", calling: this.#random() < 0.5 ? "success" : "queued" }[String(call.status.status)];
-    const { callId, version: expectedVersion } = call;
+    const { callId, accountId, version: expectedVersion } = call;
     const changes = [statusChange(next ?? "failure")];
     const { nowMs } = this.world;
-    const result = await this.world.store.commitCall({ callId, expectedVersion, nowMs, lastGoodPollAtMs: nowMs, confirmed: true, changes });
+    const result = await this.world.store.commitCall({
+      callId,
+      accountId,
+      expectedVersion,
+      nowMs,
+      lastGoodPollAtMs: nowMs,
+      confirmed: true,
+      changes,
+    });
     if (result.kind === "committed") this.#jobs.push(...result.jobs);
     if (result.call !== null) this.#calls.set(callId, result.call);
   }

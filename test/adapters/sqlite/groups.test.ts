@@ -67,9 +67,9 @@ describe("group commit", () => {
   });
 
   it("refuses more than its queue holds, and takes more once that is done", async () => {
-    const world = await openWorld({ queueLimit: 3 });
+    const world = await openWorld({ queueLimit: 6 });
     const { id: accountId } = await world.account();
-    const outcomes = await Promise.allSettled(Array.from({ length: 5 }, () => world.store.getAccount(accountId)));
+    const outcomes = await Promise.allSettled(Array.from({ length: 5 }, () => world.store.getWatch(accountId, "wch_unknown")));
     expect(outcomes.map((outcome) => (outcome.status === "rejected" ? (outcome.reason as Error).name : "answered"))).toEqual([
       "answered",
       "answered",

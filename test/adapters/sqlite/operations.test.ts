@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { bindOperations, isRead, operationNumbers } from "../../../src/adapters/sqlite/operations.ts";
+import { bindOperations, isRead, isReadersRead, operationNumbers } from "../../../src/adapters/sqlite/operations.ts";
 import type { OperationNumber, OperationPort } from "../../../src/adapters/sqlite/operations.ts";
 import { GroupQueue } from "../../../src/adapters/sqlite/writer-thread/group-queue.ts";
 import { testPolicy } from "../../harness/store-drafts.ts";
@@ -44,6 +44,16 @@ describe("operations of the writer thread", () => {
     const read: readonly (keyof OperationPort)[] = ["getWatch", "readFeed", "listSealed", "findStoredAnswer", "loadWatchedCalls"];
     expect(written.filter((name) => isRead(operationNumbers[name]))).toEqual([]);
     expect(read.filter((name) => !isRead(operationNumbers[name]))).toEqual([]);
+  });
+
+  it("run in the reader if they show something, in the writer if a request or the engine depends on them", () => {
+    const names = Object.keys(operationNumbers) as (keyof OperationPort)[];
+    const ofReader = names.filter((name) => isReadersRead(operationNumbers[name]));
+    expect(ofReader.filter((name) => !isRead(operationNumbers[name]))).toEqual([]);
+    expect(ofReader).toEqual(expect.arrayContaining(["getWatch", "listWatches", "readFeed", "readStats"]));
+    const ofWriter: readonly (keyof OperationPort)[] = ["findAccountByKey", "findStoredAnswer", "loadWatchedCalls", "checkWritable"];
+    expect(ofWriter.filter((name) => ofReader.includes(name))).toEqual([]);
+    expect([names.length, -1, 0.5].some((unknown) => isReadersRead(unknown))).toBe(false);
   });
 
   it("reject an unknown number, and run the others of its group", async () => {

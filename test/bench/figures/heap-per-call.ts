@@ -37,7 +37,7 @@ export async function measureHeapPerCall(calls: number): Promise<Figure> {
       sourceName: "default",
       callSid: `OUT-550e8400-e29b-41d4-a716-${String(index).padStart(12, "0")}`,
       scope: "",
-      accountId: "acc_01KAZB2Y8RZ5QX8V4N6T0M3C7D",
+      accountId: "acc_1kw4kg04000",
       status: { status: "calling", reason: "", terminal: false, observedAtMs: nowMs, lastGoodPollAtMs: nowMs },
       version: 2,
       createdAtMs: nowMs,

@@ -57,7 +57,7 @@ async function measurePostgres(calls: number): Promise<number> {
     const owner = { token: null as number | null, hasPeers: false };
     const db = new Database({ connectionString: server.url, policy: testPolicy, owner });
     const row = await db.get(
-      "insert into instances (lease_until, version) values (clock_timestamp() + interval '1 hour', 'bench') returning token",
+      "insert into instances (slot, lease_until, version) values (1, clock_timestamp() + interval '1 hour', 'bench') returning token",
     );
     owner.token = row?.["token"] as number;
     const store = createPostgresStore(db);
@@ -91,10 +91,11 @@ async function roundTripsPerSecond(store: ServiceStore, calls: number): Promise<
   return (calls * statuses.length) / ((performance.now() - startedMs) / 1000);
 }
 
-async function live(store: ServiceStore, { callId }: WatchedCall): Promise<void> {
+async function live(store: ServiceStore, { callId, accountId }: WatchedCall): Promise<void> {
   for (const [index, status] of statuses.entries()) {
     const committed = await store.commitCall({
       callId,
+      accountId,
       expectedVersion: index + 1,
       nowMs: startMs,
       lastGoodPollAtMs: startMs,
@@ -106,6 +107,7 @@ async function live(store: ServiceStore, { callId }: WatchedCall): Promise<void>
     const { deliveryId, leaseToken, attemptNumber, mode } = job;
     const attempt = {
       deliveryId,
+      accountId,
       leaseToken,
       attemptNumber,
       mode,

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { openSqliteAdministration, openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
-import { encodeId } from "../../../src/domain/ids.ts";
+import { newId } from "../../../src/domain/ids.ts";
 import { openKeyring } from "../../../src/service/open-keyring.ts";
 import type { AdministrationStore, ServiceStore } from "../../../src/ports/stores/service-store.ts";
 import { runCommand } from "../../harness/service/service.ts";
@@ -131,8 +131,9 @@ describe("keys", () => {
     await createAccount("acme");
     const store = await administer();
     const account = await store.findAccount("acme");
-    await store.ensureKey({ id: "key_environment", accountId: account?.id ?? "", name: "environment", fingerprints: ["f"], nowMs: 1 });
-    expect(await run("key", "revoke", "key_environment")).toMatchObject({ code: 0, error: expect.stringContaining("RINGBACK_API_KEY") });
+    const keyId = newId("key", 1);
+    await store.ensureKey({ id: keyId, accountId: account?.id ?? "", name: "environment", fingerprints: ["f"], nowMs: 1 });
+    expect(await run("key", "revoke", keyId)).toMatchObject({ code: 0, error: expect.stringContaining("RINGBACK_API_KEY") });
   });
 });
 
@@ -297,8 +298,9 @@ describe("a change of encryption keys", () => {
     const store = await administer();
     const { secretBox } = await openKeyring(store, { encryptionKeys: older, databasePath });
     const sealedCredential = secretBox.seal("token", "another row");
+    const sourceId = newId("src", 1);
     const source = {
-      id: encodeId("src", 1),
+      id: sourceId,
       name: "crm",
       accountId: null,
       kind: "polyai-legacy",
@@ -310,7 +312,7 @@ describe("a change of encryption keys", () => {
     const { code, out, error } = await run("reencrypt");
     expect(code).toBe(1);
     expect(out).toContain("2 values re-encrypted");
-    expect(error).toBe(`ringback reencrypt: the credential of ${encodeId("src", 1)} cannot be decrypted and was left unchanged`);
+    expect(error).toBe(`ringback reencrypt: the credential of ${sourceId} cannot be decrypted and was left unchanged`);
   });
 });
 

@@ -7,6 +7,7 @@ import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import { runCommandLine } from "../../../src/cli/run-command-line.ts";
 import { moveDatabase } from "../../../src/cli/commands/move-database.ts";
 import { StartupError } from "../../../src/domain/errors.ts";
+import { newId } from "../../../src/domain/ids.ts";
 import { TestPostgres } from "../../harness/postgres/postgres-database.ts";
 import { answered, ok, StoreWorld, startMs, testPolicy } from "../../harness/store-drafts.ts";
 
@@ -46,7 +47,7 @@ test("everything of an embedded database is moved to Postgres, which sends the p
   const world = new StoreWorld(await openSqliteStore({ path, policy: testPolicy }));
   const account = await world.account();
   await world.store.ensureKey({
-    id: "key_1",
+    id: newId("key", startMs),
     accountId: account.id,
     name: "environment",
     fingerprints: ["fingerprint of a key"],
@@ -54,7 +55,7 @@ test("everything of an embedded database is moved to Postgres, which sends the p
   });
   await world.store.setDefaultSecret({
     accountId: account.id,
-    secret: { id: "sec_1", sealed: new Uint8Array([0, 255, 1]), fingerprints: ["f"] },
+    secret: { id: newId("sec", startMs), sealed: new Uint8Array([0, 255, 1]), fingerprints: ["f"] },
     nowMs: startMs,
   });
   await world.watch("OUT-1", { metadata: { lead: "a\0b \u2028 \u{1F600}" }, events: ["terminal"] });

@@ -344,6 +344,7 @@ describe("pauses", () => {
   });
 
   const running = { pausedUntilMs: nowMs + 60_000, pausedSinceMs: nowMs - 1000, consecutivePauses: 2 };
+  const ending = { ...running, pausedUntilMs: nowMs + 4960 };
   const over = { pausedUntilMs: nowMs, pausedSinceMs: nowMs - 1000, consecutivePauses: 2 };
   const pausedBoth = (pause: typeof running) => ({ health: { ...pause, pauseReason: "rate_limited" as const }, host: pause });
 
@@ -353,6 +354,9 @@ describe("pauses", () => {
     ["a 502 that was in flight does not double it", answered(502), running, running],
     ["a shorter Retry-After does not shorten it", answered(503, "10"), running, running],
     ["a longer Retry-After makes it longer", answered(503, "90"), running, { ...running, pausedUntilMs: nowMs + 90_000 }],
+    ["a 503 during its last 5 s makes it last 5 s from there", answered(503), ending, { ...running, pausedUntilMs: nowMs + 5000 }],
+    ["a Retry-After of 1 s then counts as 5 s", answered(503, "1"), ending, { ...running, pausedUntilMs: nowMs + 5000 }],
+    ["a 2xx then leaves it", answered(200), ending, ending],
     ["a 502 after it continues it", answered(502), over, { pausedUntilMs: nowMs + 20_000, pausedSinceMs: nowMs, consecutivePauses: 3 }],
     ["a 404 leaves it", answered(404), over, over],
     ["a timeout leaves it", failed("timeout"), running, running],

@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { pollersOf, raisedRate, shareRate } from "../../../src/domain/sources/rate-division.ts";
+import { pollersOf, raisedRate, divideRate } from "../../../src/domain/sources/rate-division.ts";
 
 const sum = (values: Iterable<number>) => [...values].reduce((total, value) => total + value, 0);
 const shares = (limit: number, ...calls: readonly number[]) => [
-  ...shareRate(
+  ...divideRate(
     limit,
     calls.map((owned, index) => ({ token: index + 1, calls: owned })),
   ).values(),
@@ -68,7 +68,7 @@ class Membership {
 
   heartbeat(member: Member): void {
     member.published = member.effective;
-    const wanted = shareRate(this.limit, this.members).get(member.token) ?? 0;
+    const wanted = divideRate(this.limit, this.members).get(member.token) ?? 0;
     if (wanted <= member.effective) member.effective = wanted;
     else {
       const othersPerSecond = sum(this.members.filter((other) => other !== member).map(({ published }) => published));
@@ -114,7 +114,7 @@ test("instances that join, leave and gain calls in any order never poll more tha
           world.heartbeat(member);
           world.check();
         }
-      const expected = shareRate(limit, world.members);
+      const expected = divideRate(limit, world.members);
       for (const { token, effective } of world.members) expect(effective).toBeCloseTo(expected.get(token) ?? 0, 6);
     }),
   );

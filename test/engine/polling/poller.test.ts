@@ -451,10 +451,11 @@ describe("the store", () => {
     const world = createWorld();
     await world.watch("OUT-1");
     const call = await world.storedCall(world.commits[0]?.callId ?? "");
-    const { callId, version } = call ?? { callId: "", version: 0 };
+    const { callId, accountId, version } = call ?? { callId: "", accountId: "", version: 0 };
     const changes = [{ kind: "status", status: "calling", reason: "", terminal: false, observedAfterMs: null }] as const;
     await world.commitBehind({
       callId,
+      accountId,
       expectedVersion: version,
       nowMs: world.clock.nowMs(),
       lastGoodPollAtMs: null,

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createSecretBox, generateEncryptionKey, parseEncryptionKeys } from "../../../src/adapters/sealing/secret-box.ts";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import { Idempotency } from "../../../src/engine/requests/idempotency.ts";
-import type { Claim, IdempotentRequest } from "../../../src/ports/use-cases/idempotency.ts";
+import type { KeyedRequest, IdempotentRequest } from "../../../src/ports/use-cases/idempotency.ts";
 import type { RegisterWatchResult } from "../../../src/ports/stores/registration-store.ts";
 import { FakeClock } from "../../harness/fake-clock.ts";
 import { StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
@@ -28,7 +28,7 @@ function idempotencyWith(keys = oneKey): Idempotency {
   });
 }
 
-const claimOf = (given: Partial<IdempotentRequest> = {}): Claim<readonly RegisterWatchResult[]> => ({
+const claimOf = (given: Partial<IdempotentRequest> = {}): KeyedRequest<readonly RegisterWatchResult[]> => ({
   request: { ...request, ...given },
   answerOf: () => answer,
 });

@@ -10,7 +10,7 @@ function openPace(runMs = 0) {
     begun.push(clock.monotonicMs());
     return new Promise<void>((resolve) => void clock.setTimer(runMs, resolve));
   };
-  return { clock, begun, pace: new PacedRuns({ clock, pauseMs: 50, run }) };
+  return { clock, begun, pace: new PacedRuns({ clock, gapMs: 50, run }) };
 }
 
 test("a request after a quiet time runs at once", async () => {

@@ -82,7 +82,7 @@ describe("a suspension", () => {
     expect([world.published, world.gate.suspension]).toEqual([["suspension", "suspension"], null]);
   });
 
-  test("adopted holds here, is not published again, and is probed once probing is allowed", async () => {
+  test("adopted holds here, is not published again, and is probed 5 s after probing is allowed", async () => {
     const world = new SharedGateWorld();
     const sinceMs = world.clock.nowMs() - 3000;
     expect(world.gate.adoptSuspension({ reason: "forbidden", sinceMs })).toBe("suspended");
@@ -91,6 +91,11 @@ describe("a suspension", () => {
     await world.clock.advance(60_000);
     expect([world.goes(3), world.gate.waitMs]).toEqual([0, null]);
     world.gate.setMayProbe(true);
+    // The instance that probed before may have done so a moment ago.
+    await world.clock.advance(4999);
+    expect(world.gate.next()).toBeNull();
+    expect(world.gate.waitMs).toBe(16);
+    await world.clock.advance(1);
     const probe = world.gate.next() ?? entry();
     expect(world.gate.next()).toBeNull();
     expect(world.gate.record(probe, missing)).toBe("resumed");

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { StoreUnavailableError } from "../../../src/domain/errors.ts";
 import type { Endpoint } from "../../../src/domain/deliveries/endpoint.ts";
+import { newId } from "../../../src/domain/ids.ts";
 import { answered, minute, only, second, secretDraft } from "../../harness/store-drafts.ts";
 import { hashApiKey, key, openDashboard, signIn } from "./dashboard-world.ts";
 import { linksOf, textOf } from "./page-text.ts";
@@ -247,7 +248,7 @@ describe("what is not there", () => {
     const other = await world.account("other");
     const otherKey = "rb_other_key_0123456789abc";
     const fingerprints = [hashApiKey(otherKey)];
-    await world.store.ensureKey({ id: "key_other", accountId: other.id, name: "test", fingerprints, nowMs: world.nowMs });
+    await world.store.ensureKey({ id: newId("key", world.nowMs), accountId: other.id, name: "test", fingerprints, nowMs: world.nowMs });
     for (const path of [`watches/${watchId}`, `watches/${watchId}/delete`, `deliveries/${deliveryId}`, `endpoints/${endpointId}`])
       expect([path, (await ask(`/dashboard/${path}`, { headers: { "x-api-key": otherKey } })).status]).toEqual([path, 404]);
     const lists = await Promise.all(

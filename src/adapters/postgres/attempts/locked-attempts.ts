@@ -1,6 +1,7 @@
 import { adapt, attemptColumns, namesOf, stateColumns } from "../../sql/delivery-columns.ts";
 import type { Column } from "../../sql/delivery-columns.ts";
 import { arraysOf, unnest, unnestAs } from "../connection/unnest.ts";
+import { decodeId } from "../../../domain/ids.ts";
 import type { Attempt } from "../../../domain/deliveries/attempt.ts";
 import { dueAfterAttempt, supersededBy } from "../../../domain/deliveries/lane.ts";
 import { hasEndpointChanged } from "../../../domain/deliveries/endpoint.ts";
@@ -11,10 +12,9 @@ import type { DeliveryState } from "../../../domain/deliveries/delivery.ts";
 import type { DeliveryPolicy } from "../../../domain/deliveries/retry-policy.ts";
 import type { AttemptRecord } from "../../../ports/stores/delivery-store.ts";
 import type { Row } from "../../sql/rows.ts";
-import { deliveryOf, endpointOf, flag, hostColumns, hostStatusOf, integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
+import { deliveryOf, endpointOf, flag, hostColumns, hostStatusOf, id, integer, integerOrNull, keyOrNull, text } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { dueTimes, laneKey } from "../deliveries/lanes.ts";
-import { isStatus } from "../reading/page.ts";
 
 type DeliveryWork = {
   readonly row: Row;
@@ -38,40 +38,40 @@ const of = (column: string) => `select ${column} from deliveries where id = any(
  */
 export class LockedAttempts {
   readonly #policy: DeliveryPolicy;
-  readonly #deliveries: ReadonlyMap<string, DeliveryWork>;
+  readonly #deliveries: ReadonlyMap<number, DeliveryWork>;
   readonly #lanes: Map<string, DeliveryWork[]>;
-  readonly #endpoints: ReadonlyMap<string, EndpointWork>;
+  readonly #endpoints: ReadonlyMap<number, EndpointWork>;
   readonly #hosts: ReadonlyMap<number, HostWork>;
-  readonly #attempts: { readonly deliveryId: string; readonly attempt: Attempt }[] = [];
+  readonly #attempts: WrittenAttempt[] = [];
 
-  /** `endpointIds` names further endpoints to lock, with their hosts. */
-  static async load(tx: Transaction, deliveryIds: readonly string[], endpointIds: readonly string[]): Promise<LockedAttempts> {
+  /** `endpointKeys` names further endpoints to lock, with their hosts. */
+  static async load(tx: Transaction, deliveryKeys: readonly number[], endpointKeys: readonly number[]): Promise<LockedAttempts> {
     const [, endpoints, hosts, deliveries] = await Promise.all([
-      tx.run(`select 1 from watches where id = any(array(${of("watch_id")})) order by id for no key update`, deliveryIds),
+      tx.run(`select 1 from watches where id = any(array(${of("watch_id")})) order by id for no key update`, deliveryKeys),
       tx.all(
-        `select p.*, '' as origin from endpoints p where p.id = any(array(${of("endpoint_id")}) || $2::text[]) order by p.id for no key update`,
-        deliveryIds,
-        endpointIds,
+        `select p.*, '' as origin from endpoints p where p.id = any(array(${of("endpoint_id")}) || $2::bigint[]) order by p.id for no key update`,
+        deliveryKeys,
+        endpointKeys,
       ),
       tx.all(
         `select h.id, h.origin, ${hostColumns} from hosts h
-         where h.id = any(array(select host_id from endpoints where id = any(array(${of("endpoint_id")}) || $2::text[])))
+         where h.id = any(array(select host_id from endpoints where id = any(array(${of("endpoint_id")}) || $2::bigint[])))
          order by h.id for no key update`,
-        deliveryIds,
-        endpointIds,
+        deliveryKeys,
+        endpointKeys,
       ),
       tx.all(
         `select d.*, e.id as event_id, e.type as event_type, e.call_sid from (
            select * from deliveries where id = any($1)
            union all
            select * from deliveries
-           where watch_id = any(array(${of("watch_id")})) and ${isStatus("status", "pending")} and id <> all($1)) d
+           where watch_id = any(array(${of("watch_id")})) and status = 'pending' and id <> all($1)) d
          join events e on e.position = d.event_position`,
-        deliveryIds,
+        deliveryKeys,
       ),
     ]);
-    const attempted = new Set(deliveries.map((row) => text(row, "endpoint_id")));
-    const own = endpoints.filter((row) => attempted.has(text(row, "id")));
+    const attempted = new Set(deliveries.map((row) => integer(row, "endpoint_id")));
+    const own = endpoints.filter((row) => attempted.has(integer(row, "id")));
     const hostIds = new Set(own.map((row) => integer(row, "host_id")));
     return new LockedAttempts(
       tx.policy,
@@ -85,7 +85,7 @@ export class LockedAttempts {
     this.#policy = policy;
     this.#deliveries = new Map(
       deliveries.map((row) => [
-        text(row, "id"),
+        integer(row, "id"),
         {
           row,
           state: deliveryOf(row),
@@ -99,13 +99,13 @@ export class LockedAttempts {
     const inLanes = [...this.#deliveries.values()].filter(({ row }) => row["watch_id"] !== null && row["sequence"] !== null);
     this.#lanes = Map.groupBy(
       inLanes.toSorted((a, b) => integer(a.row, "sequence") - integer(b.row, "sequence")),
-      ({ row }) => laneKey(text(row, "watch_id"), text(row, "endpoint_id")),
+      ({ row }) => laneKey(integer(row, "watch_id"), integer(row, "endpoint_id")),
     );
     this.#endpoints = new Map(
       endpoints.map((row) => {
         const { state, reason, sinceMs, health, late } = endpointOf(row);
         const status = { state, reason, sinceMs, health };
-        return [text(row, "id"), { before: status, status, late, hostId: integer(row, "host_id") }];
+        return [integer(row, "id"), { before: status, status, late, hostId: integer(row, "host_id") }];
       }),
     );
     this.#hosts = new Map(
@@ -113,7 +113,7 @@ export class LockedAttempts {
     );
   }
 
-  get endpointIds(): readonly string[] {
+  get endpointKeys(): readonly number[] {
     return [...this.#endpoints.keys()];
   }
 
@@ -123,9 +123,10 @@ export class LockedAttempts {
 
   /** Decides on one attempt. Returns `null` if the lease was lost or the delivery was deleted. */
   decide(record: AttemptRecord): DecidedAttempt | null {
-    const delivery = this.#deliveries.get(record.deliveryId);
+    const deliveryKey = decodeId(record.deliveryId);
+    const delivery = this.#deliveries.get(deliveryKey);
     if (delivery === undefined || delivery.leaseToken !== record.leaseToken) return null;
-    const endpoint = this.#endpoints.get(text(delivery.row, "endpoint_id"));
+    const endpoint = this.#endpoints.get(integer(delivery.row, "endpoint_id"));
     const host = this.#hosts.get(endpoint?.hostId ?? 0);
     if (endpoint === undefined || host === undefined) throw new Error(`no endpoint of ${record.deliveryId}`);
     const { outcome, startedAtMs, durationMs, mode, nowMs, jitter } = record;
@@ -133,7 +134,7 @@ export class LockedAttempts {
       {
         delivery: delivery.state,
         attempt: { number: delivery.state.attemptCount + 1, startedAtMs, durationMs, outcome, mode },
-        endpointId: text(delivery.row, "endpoint_id"),
+        endpointId: id(delivery.row, "ep", "endpoint_id"),
         origin: host.origin,
         endpoint: endpoint.status,
         host: host.status,
@@ -142,13 +143,13 @@ export class LockedAttempts {
       this.#policy,
       { nowMs, jitter },
     );
-    this.#attempts.push({ deliveryId: record.deliveryId, attempt: result.attempt });
+    this.#attempts.push({ deliveryKey, attempt: result.attempt });
     this.#applyResult(delivery, result);
     endpoint.status = result.endpoint;
     if (hasHostChanged(host.status, result.host)) host.changed = true;
     host.status = result.host;
     this.#settleLane(delivery, result, endpoint.late, nowMs);
-    if (result.endpointChange === "disabled_gone") this.#cancelAll(text(delivery.row, "endpoint_id"), nowMs);
+    if (result.endpointChange === "disabled_gone") this.#cancelAll(integer(delivery.row, "endpoint_id"), nowMs);
     return { row: delivery.row, hostId: endpoint.hostId, result };
   }
 
@@ -161,12 +162,12 @@ export class LockedAttempts {
   }
 
   #settleLane({ row, state }: DeliveryWork, { attempt }: AttemptResult, late: LatePolicy, nowMs: number): void {
-    const watchId = textOrNull(row, "watch_id");
+    const watchKey = integerOrNull(row, "watch_id");
     const sequence = integerOrNull(row, "sequence");
-    if (watchId === null || sequence === null) return;
-    const lane = this.#lanes.get(laneKey(watchId, text(row, "endpoint_id"))) ?? [];
+    if (watchKey === null || sequence === null) return;
+    const lane = this.#lanes.get(laneKey(watchKey, integer(row, "endpoint_id"))) ?? [];
     if (attempt.decision === "delivered" && state.status === "delivered")
-      for (const deliveryId of supersededBy(entriesOf(lane), sequence, late)) this.#settle(deliveryId, "superseded", nowMs);
+      for (const deliveryId of supersededBy(entriesOf(lane), sequence, late)) this.#settle(decodeId(deliveryId), "superseded", nowMs);
     const waiting = lane.filter(isWaiting);
     for (const [index, dueAtMs] of dueTimes(entriesOf(waiting), this.#policy.orderHoldMs).entries()) {
       const entry = waiting[index];
@@ -176,8 +177,8 @@ export class LockedAttempts {
     }
   }
 
-  #settle(deliveryId: string, status: "superseded" | "canceled", nowMs: number): void {
-    const delivery = this.#deliveries.get(deliveryId);
+  #settle(deliveryKey: number, status: "superseded" | "canceled", nowMs: number): void {
+    const delivery = this.#deliveries.get(deliveryKey);
     if (delivery === undefined) return;
     delivery.state = { ...delivery.state, status, settledAtMs: nowMs, nextAttemptAtMs: null };
     delivery.dueAtMs = null;
@@ -185,9 +186,9 @@ export class LockedAttempts {
   }
 
   /** Cancels the pending deliveries of this batch; those outside the batch are canceled by SQL. */
-  #cancelAll(endpointId: string, nowMs: number): void {
-    for (const [deliveryId, { row, state }] of this.#deliveries)
-      if (row["endpoint_id"] === endpointId && state.status === "pending") this.#settle(deliveryId, "canceled", nowMs);
+  #cancelAll(endpointKey: number, nowMs: number): void {
+    for (const [deliveryKey, { row, state }] of this.#deliveries)
+      if (row["endpoint_id"] === endpointKey && state.status === "pending") this.#settle(deliveryKey, "canceled", nowMs);
   }
 
   async write(tx: Transaction): Promise<void> {
@@ -203,11 +204,11 @@ export class LockedAttempts {
       `update endpoints p set state = u.state, reason = u.reason, since = u.since, consecutive_failures = u.consecutive_failures,
          failing_since = u.failing_since, last_success_at = u.last_success_at, paused_until = u.paused_until,
          paused_since = u.paused_since, consecutive_pauses = u.consecutive_pauses, pause_reason = u.pause_reason
-       from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::integer[], $6::bigint[], $7::bigint[], $8::bigint[], $9::integer[], $10::text[],
+       from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::integer[], $6::bigint[], $7::bigint[], $8::bigint[], $9::integer[], $10::text[],
          $11::bigint[]) as u(id, state, reason, since, consecutive_failures, failing_since, last_success_at, paused_until, consecutive_pauses,
          pause_reason, paused_since)
        where p.id = u.id`,
-      endpoints.map(([id]) => id),
+      endpoints.map(([endpointKey]) => endpointKey),
       endpoints.map(([, { status }]) => status.state),
       endpoints.map(([, { status }]) => status.reason),
       endpoints.map(([, { status }]) => status.sinceMs),
@@ -227,14 +228,14 @@ export class LockedAttempts {
     await tx.run(
       `update hosts h set paused_until = u.paused_until, paused_since = u.paused_since, consecutive_pauses = u.consecutive_pauses,
          rate_limited_endpoint_id = u.rate_limited_endpoint_id, rate_limited_at = u.rate_limited_at, other_rate_limited_at = u.other_rate_limited_at
-       from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::integer[], $5::text[], $6::bigint[], $7::bigint[])
+       from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::integer[], $5::bigint[], $6::bigint[], $7::bigint[])
          as u(id, paused_until, paused_since, consecutive_pauses, rate_limited_endpoint_id, rate_limited_at, other_rate_limited_at)
        where h.id = u.id`,
-      hosts.map(([id]) => id),
+      hosts.map(([hostId]) => hostId),
       hosts.map(([, { status }]) => status.pausedUntilMs),
       hosts.map(([, { status }]) => status.pausedSinceMs),
       hosts.map(([, { status }]) => status.consecutivePauses),
-      hosts.map(([, { status }]) => status.rateLimits.endpointId),
+      hosts.map(([, { status }]) => keyOrNull(status.rateLimits.endpointId)),
       hosts.map(([, { status }]) => status.rateLimits.atMs),
       hosts.map(([, { status }]) => status.rateLimits.otherAtMs),
     );
@@ -253,10 +254,10 @@ function entriesOf(lane: readonly DeliveryWork[]) {
   }));
 }
 
-type WrittenAttempt = { readonly deliveryId: string; readonly attempt: Attempt };
+type WrittenAttempt = { readonly deliveryKey: number; readonly attempt: Attempt };
 
 const writtenAttemptColumns: readonly Column<WrittenAttempt>[] = [
-  { name: "delivery_id", type: "text", valueOf: ({ deliveryId }) => deliveryId },
+  { name: "delivery_id", type: "bigint", valueOf: ({ deliveryKey }) => deliveryKey },
   ...attemptColumns.map((column) => adapt(column, ({ attempt }: WrittenAttempt) => attempt)),
 ];
 const insertAttempts = `insert into attempts (${namesOf(writtenAttemptColumns)}) select * from ${unnest(writtenAttemptColumns)}`;
@@ -271,7 +272,10 @@ const changedColumns: readonly Column<DeliveryWork>[] = [
   { name: "lease_owner", type: "bigint", valueOf: ({ leaseOwner }) => leaseOwner },
   { name: "lease_token", type: "bigint", valueOf: ({ leaseToken }) => leaseToken },
 ];
-const writtenColumns: readonly Column<DeliveryWork>[] = [{ name: "id", type: "text", valueOf: ({ state }) => state.id }, ...changedColumns];
+const writtenColumns: readonly Column<DeliveryWork>[] = [
+  { name: "id", type: "bigint", valueOf: ({ row }) => integer(row, "id") },
+  ...changedColumns,
+];
 const updateDeliveries = `update deliveries d set ${changedColumns.map(({ name }) => `${name} = u.${name}`).join(", ")}
   from ${unnestAs("u", writtenColumns)} where d.id = u.id`;
 

@@ -5,8 +5,9 @@ import { recipientsOf } from "../../../domain/events/operational-events.ts";
 import type { OperationalEventDraft } from "../../../domain/events/operational-events.ts";
 import type { OperationalStore } from "../../../ports/stores/service-store.ts";
 import type { Notice } from "../../../ports/stores/call-store.ts";
-import { text, filterOf } from "../../sql/rows.ts";
+import { filterOf, id, integer } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
+import { unindexedKey } from "../reading/page.ts";
 import { insertEvents } from "../deliveries/event-rows.ts";
 import type { NewEvent } from "../deliveries/event-rows.ts";
 
@@ -25,10 +26,10 @@ async function publishSourceEvent(
     ...values,
   );
   const data = { endpointId: null, deliveryId: null, hookIds: null, source: sourceName, state, reason, observedAtMs: nowMs };
-  const drafts = accounts.map((row) => ({ type, accountId: text(row, "id"), exceptEndpointId: null, nowMs, data }));
+  const drafts = accounts.map((row) => ({ type, accountId: id(row, "acc", "id"), exceptEndpointId: null, nowMs, data }));
   const hooks = await lockAccountHooks(
     tx,
-    accounts.map((row) => text(row, "id")),
+    accounts.map((row) => integer(row, "id")),
     { toChange: false },
   );
   const events = operationalEvents(drafts, hooks).filter((draft) => draft !== null);
@@ -41,17 +42,17 @@ export type AccountHook = { readonly id: string; readonly accountId: string; rea
 /** Locks and reads every hook of these accounts, so that none is removed while it is notified. `toChange` locks them for an update. */
 export async function lockAccountHooks(
   tx: Transaction,
-  accountIds: readonly string[],
+  accountKeys: readonly number[],
   { toChange }: { readonly toChange: boolean },
 ): Promise<readonly AccountHook[]> {
   const rows = await tx.all(
-    `select id, account_id, endpoint_id, events from hooks where account_id = any($1) and disabled_at is null order by id for ${toChange ? "update" : "key share"}`,
-    accountIds,
+    `select id, account_id, endpoint_id, events from hooks where account_id = any($1) and disabled_at is null order by ${unindexedKey("id")} for ${toChange ? "update" : "key share"}`,
+    accountKeys,
   );
   return rows.map((row) => ({
-    id: text(row, "id"),
-    accountId: text(row, "account_id"),
-    endpointId: text(row, "endpoint_id"),
+    id: id(row, "hk", "id"),
+    accountId: id(row, "acc", "account_id"),
+    endpointId: id(row, "ep", "endpoint_id"),
     filter: filterOf(row),
   }));
 }

@@ -1,10 +1,11 @@
 import { recordedOf } from "../../sql/attempt-recorded.ts";
+import { decodeId } from "../../../domain/ids.ts";
 import type { EventType } from "../../../domain/events/event.ts";
 import { operationalEventsAfter } from "../../../domain/events/operational-events.ts";
 import type { OperationalEventDraft } from "../../../domain/events/operational-events.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
-import { text } from "../../sql/rows.ts";
+import { id, integer, text } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { insertEvents } from "../deliveries/event-rows.ts";
 import type { NewEvent } from "../deliveries/event-rows.ts";
@@ -16,40 +17,19 @@ import type { Consequences } from "./attempt-locks.ts";
 import { noticesOf, operationalEvents } from "./operational-events.ts";
 import { retireEndpoints } from "./retire-endpoint.ts";
 import type { RetireResult } from "./retire-endpoint.ts";
-import { PlainSuccesses } from "./plain-successes.ts";
 
 const nothingRetired: RetireResult = { unwatchedCallIds: [], notices: [] };
 
 /**
- * Records attempts of different deliveries in one transaction: attempt, delivery, lane, endpoint and host, as decided by
- * `decideAfterAttempt` on the locked rows. Only the lease token decides whether an attempt may be recorded, so that a
- * response that arrives after the eviction of the instance still counts.
- *
- * Plain successes are written last, because they lock deliveries without locking their endpoints.
+ * Records attempts of different deliveries in one transaction, with all locks: attempt, delivery, lane, endpoint and host, as
+ * decided by `decideAfterAttempt` on the locked rows. Only the lease token decides whether an attempt may be recorded, so that
+ * a response that arrives after the eviction of the instance still counts. Operational events are inserted last; their rows
+ * are locked together with those of the attempts.
  */
 export async function recordAttempts(tx: Transaction, records: readonly AttemptRecord[]): Promise<readonly AttemptRecorded[]> {
   const consequences = await lockConsequences(tx, records);
-  const plainSuccesses = await PlainSuccesses.load(tx, records);
-  const results = new Map<AttemptRecord, AttemptRecorded>();
-  const recordAll = async (batch: readonly AttemptRecord[]): Promise<void> => {
-    if (batch.length === 0) return;
-    for (const [index, result] of (await recordWithLocks(tx, batch, consequences)).entries())
-      results.set(batch[index] as AttemptRecord, result);
-  };
-  await recordAll(records.filter((record) => !plainSuccesses.has(record)));
-  for (const [record, result] of await plainSuccesses.write(tx)) results.set(record, result);
-  await recordAll(records.filter((record) => !results.has(record)));
-  return records.map((record) => results.get(record) ?? { kind: "fenced" });
-}
-
-/** Records attempts with all locks. Operational events are inserted last; their rows are locked together with those of the attempts. */
-async function recordWithLocks(
-  tx: Transaction,
-  records: readonly AttemptRecord[],
-  consequences: Consequences,
-): Promise<readonly AttemptRecorded[]> {
-  const deliveryIds = records.map(({ deliveryId }) => deliveryId);
-  const attempted = await LockedAttempts.load(tx, deliveryIds, consequences.endpointIds);
+  const deliveryKeys = records.map(({ deliveryId }) => decodeId(deliveryId));
+  const attempted = await LockedAttempts.load(tx, deliveryKeys, consequences.endpointKeys);
   const decided = records.map((record) => attempted.decide(record));
   const drafts = records.map((record, index) => draftsOf(decided[index] ?? null, consequences, record.nowMs));
   const writing = Promise.all([attempted.write(tx), retire(tx, records, decided)]);
@@ -60,7 +40,7 @@ async function recordWithLocks(
     allDrafts.length === 0 ? nothingPublished : await writing.then(([, ended]) => publish(tx, allDrafts, consequences, ended));
   const [[, retired], , bounds] = await Promise.all([
     writing,
-    refreshEndpoints(tx, attempted.endpointIds),
+    refreshEndpoints(tx, attempted.endpointKeys),
     raiseHosts(tx, attempted.hostIds),
   ]);
   const nowMs = Math.max(...records.map((record) => record.nowMs));
@@ -72,7 +52,7 @@ async function recordWithLocks(
     if (decision === null) return { kind: "fenced" };
     const { result, hostId } = decision;
     const { unwatchedCallIds, notices } =
-      result.endpointChange === "disabled_gone" ? (retired.get(text(decision.row, "endpoint_id")) ?? nothingRetired) : nothingRetired;
+      result.endpointChange === "disabled_gone" ? (retired.get(integer(decision.row, "endpoint_id")) ?? nothingRetired) : nothingRetired;
     return recordedOf(result, {
       jobs: ownEvents.flatMap((event: NewEvent | null) => (event === null ? [] : (published.jobs.get(event) ?? []))),
       endpointNextDueAtMs: bounds.get(hostId) ?? null,
@@ -85,16 +65,16 @@ async function recordWithLocks(
 type Published = { readonly events: readonly (NewEvent | null)[]; readonly jobs: ReadonlyMap<NewEvent, readonly SendJob[]> };
 const nothingPublished: Published = { events: [], jobs: new Map() };
 
-/** Inserts operational events, except for endpoints that were retired by this transaction, whose hooks are disabled. */
+/** Inserts operational events, but none for endpoints that this transaction retired, because their hooks are disabled. */
 async function publish(
   tx: Transaction,
   drafts: readonly OperationalEventDraft[],
   { token, hooks }: Consequences,
-  retired: ReadonlyMap<string, RetireResult>,
+  retired: ReadonlyMap<number, RetireResult>,
 ): Promise<Published> {
   const events = operationalEvents(
     drafts,
-    hooks.filter(({ endpointId }) => !retired.has(endpointId)),
+    hooks.filter(({ endpointId }) => !retired.has(decodeId(endpointId))),
   );
   const wanted = events.filter((event) => event !== null);
   return { events, jobs: await insertEvents(tx, token, wanted) };
@@ -104,19 +84,19 @@ async function retire(
   tx: Transaction,
   records: readonly AttemptRecord[],
   decided: readonly (DecidedAttempt | null)[],
-): Promise<ReadonlyMap<string, RetireResult>> {
-  const gone = new Map<string, number>();
+): Promise<ReadonlyMap<number, RetireResult>> {
+  const gone = new Map<number, number>();
   for (const [index, decision] of decided.entries())
-    if (decision?.result.endpointChange === "disabled_gone") gone.set(text(decision.row, "endpoint_id"), records[index]?.nowMs ?? 0);
+    if (decision?.result.endpointChange === "disabled_gone") gone.set(integer(decision.row, "endpoint_id"), records[index]?.nowMs ?? 0);
   return gone.size === 0 ? new Map() : retireEndpoints(tx, [...gone.keys()], Math.max(...gone.values()));
 }
 
 function draftsOf(decision: DecidedAttempt | null, { accountHooks }: Consequences, nowMs: number): readonly OperationalEventDraft[] {
   if (decision === null) return [];
   const { row, result } = decision;
-  const endpointId = text(row, "endpoint_id");
+  const endpointId = id(row, "ep", "endpoint_id");
   const about = {
-    accountId: text(row, "account_id"),
+    accountId: id(row, "acc", "account_id"),
     endpointId,
     eventType: text(row, "event_type") as EventType,
     hookIds: accountHooks.filter((hook) => hook.endpointId === endpointId).map(({ id }) => id),

@@ -1,10 +1,12 @@
+import { decodeId, encodeId } from "../../../domain/ids.ts";
 import { watchesAfter } from "../../../domain/calls/transition.ts";
 import type { PlannedEvent, SubscriberHook, TransitionInput } from "../../../domain/calls/transition.ts";
 import type { Watch } from "../../../domain/calls/watch.ts";
 import type { Notice } from "../../../ports/stores/call-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
-import { filterOf, integer, text, watchOf } from "../../sql/rows.ts";
+import { filterOf, id, integer, watchOf } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
+import { unindexedKey } from "../reading/page.ts";
 import { insertEvents } from "../deliveries/event-rows.ts";
 import type { NewEvent } from "../deliveries/event-rows.ts";
 
@@ -26,22 +28,22 @@ export class TransitionEvents {
     this.#hooks = hooks;
   }
 
-  /** `accountIds` names further accounts whose hooks may be notified although they have no watch on these calls yet. */
-  static async load(tx: Transaction, callIds: readonly string[], accountIds: readonly string[] = []): Promise<TransitionEvents> {
-    if (callIds.length === 0) return new TransitionEvents(new Map(), new Map());
+  /** `accountKeys` names further accounts whose hooks may be notified although they have no watch on these calls yet. */
+  static async load(tx: Transaction, callKeys: readonly number[], accountKeys: readonly number[] = []): Promise<TransitionEvents> {
+    if (callKeys.length === 0) return new TransitionEvents(new Map(), new Map());
     const [watches, hooks] = await Promise.all([
       tx.all(
         `select w.*, c.source_name, c.call_sid, null as callback_url from watches w join calls c on c.id = w.call_id
          where w.call_id = any($1) and w.status = 'active' order by w.id for no key update of w`,
-        callIds,
+        callKeys,
       ),
       tx.all(
         `select h.id, h.account_id, h.endpoint_id, h.events from hooks h
          where h.disabled_at is null and h.account_id = any(array(
-           select w.account_id from watches w where w.call_id = any($1) and w.status = 'active' union select unnest($2::text[])))
-         order by h.id for key share`,
-        callIds,
-        accountIds,
+           select w.account_id from watches w where w.call_id = any($1) and w.status = 'active' union select unnest($2::bigint[])))
+         order by ${unindexedKey("h.id")} for key share`,
+        callKeys,
+        accountKeys,
       ),
     ]);
     const progress =
@@ -49,21 +51,21 @@ export class TransitionEvents {
         ? []
         : await tx.all(
             "select call_id, hook_id, transition from hook_progress where call_id = any($1) and hook_id = any($2)",
-            callIds,
-            hooks.map((row) => text(row, "id")),
+            callKeys,
+            hooks.map((row) => integer(row, "id")),
           );
-    const notified = new Map(progress.map((row) => [`${text(row, "call_id")} ${text(row, "hook_id")}`, integer(row, "transition")]));
-    const hooksOf = (callId: string) =>
+    const notified = new Map(progress.map((row) => [`${integer(row, "call_id")} ${integer(row, "hook_id")}`, integer(row, "transition")]));
+    const hooksOf = (callKey: number) =>
       hooks.map((row) => ({
-        id: text(row, "id"),
-        accountId: text(row, "account_id"),
-        endpointId: text(row, "endpoint_id"),
+        id: id(row, "hk", "id"),
+        accountId: id(row, "acc", "account_id"),
+        endpointId: id(row, "ep", "endpoint_id"),
         filter: filterOf(row),
-        notifiedTransition: notified.get(`${callId} ${text(row, "id")}`) ?? 0,
+        notifiedTransition: notified.get(`${callKey} ${integer(row, "id")}`) ?? 0,
       }));
     return new TransitionEvents(
       Map.groupBy(watches.map(watchOf), ({ callId }) => callId),
-      new Map(hooks.length === 0 ? [] : callIds.map((callId) => [callId, hooksOf(callId)])),
+      new Map(hooks.length === 0 ? [] : callKeys.map((callKey) => [encodeId("call", callKey), hooksOf(callKey)])),
     );
   }
 
@@ -120,8 +122,8 @@ export class TransitionEvents {
     const rows = [...last.values()];
     await tx.run(
       `update watches w set sequence = u.sequence, status = u.status, end_reason = u.end_reason, ended_at = u.ended_at
-       from unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::bigint[]) as u(id, sequence, status, end_reason, ended_at) where w.id = u.id`,
-      rows.map(({ plan }) => plan.watchId),
+       from unnest($1::bigint[], $2::integer[], $3::text[], $4::text[], $5::bigint[]) as u(id, sequence, status, end_reason, ended_at) where w.id = u.id`,
+      rows.map(({ plan }) => decodeId(plan.watchId)),
       rows.map(({ plan }) => plan.sequence),
       rows.map(({ plan }) => plan.watchStatus),
       rows.map(({ plan }) => plan.endReason),
@@ -138,10 +140,10 @@ export class TransitionEvents {
     if (last.size === 0) return;
     const rows = [...last.values()];
     await tx.run(
-      `insert into hook_progress (call_id, hook_id, transition) select * from unnest($1::text[], $2::text[], $3::integer[])
+      `insert into hook_progress (call_id, hook_id, transition) select * from unnest($1::bigint[], $2::bigint[], $3::integer[])
        on conflict (call_id, hook_id) do update set transition = excluded.transition`,
-      rows.map(({ callId }) => callId),
-      rows.map(({ hookId }) => hookId),
+      rows.map(({ callId }) => decodeId(callId)),
+      rows.map(({ hookId }) => decodeId(hookId)),
       rows.map(({ transition }) => transition),
     );
   }

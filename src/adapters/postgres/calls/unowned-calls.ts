@@ -1,3 +1,4 @@
+import { decodeId } from "../../../domain/ids.ts";
 import type { InstanceStore } from "../../../ports/stores/instance-store.ts";
 import type { CallStore } from "../../../ports/stores/call-store.ts";
 import { integer, text } from "../../sql/rows.ts";
@@ -30,7 +31,7 @@ export async function countUnowned(db: Queries): Promise<Readonly<Record<string,
 }
 
 /**
- * Assigns at most `limit` unowned calls of a source to this instance and returns their ids. Skips calls that another
+ * Assigns at most `limit` unowned calls of a source to this instance and returns their keys. Skips calls that another
  * instance is claiming at the same time. Evicted owners are handled one by one in the order of the index: with all of them
  * in one condition, or without an order, the planner scans the table, because it does not know that nearly all calls are
  * owned.
@@ -39,13 +40,13 @@ export async function claimUnowned(
   tx: Transaction,
   token: number,
   { sourceName, limit, deadlineBeforeMs }: Parameters<InstanceStore["claimCalls"]>[0],
-): Promise<readonly string[]> {
+): Promise<readonly number[]> {
   const evicted = (await tx.all(deadOwners)).map((row) => integer(row, "owner_token"));
   const deadlineCondition =
     deadlineBeforeMs === null
       ? ""
       : "and (select min(w.expires_at) from watches w where w.call_id = calls.id and w.status = 'active') < $5";
-  const claimed: string[] = [];
+  const claimed: number[] = [];
   for (const owner of [null, ...evicted]) {
     if (claimed.length >= limit) break;
     const rows = await tx.all(
@@ -59,7 +60,7 @@ export async function claimUnowned(
       limit - claimed.length,
       ...(deadlineBeforeMs === null ? [] : [deadlineBeforeMs]),
     );
-    claimed.push(...rows.map((row) => text(row, "id")));
+    claimed.push(...rows.map((row) => integer(row, "id")));
   }
   return claimed;
 }
@@ -67,14 +68,14 @@ export async function claimUnowned(
 /** Releases calls that this instance owns, so that any instance may claim them. */
 async function releaseCalls(tx: Transaction, token: number, calls: Parameters<CallStore["releaseCalls"]>[0]): Promise<void> {
   if (calls.length === 0) return;
-  const callIds = calls.map(({ callId }) => callId);
+  const callKeys = calls.map(({ callId }) => decodeId(callId));
   tx.changed.add("calls");
   await Promise.all([
-    tx.run("select 1 from calls where id = any($1) order by id for no key update", callIds),
+    tx.run("select 1 from calls where id = any($1) order by id for no key update", callKeys),
     tx.run(
       `update calls c set owner_token = null, touched_at = null, last_good_poll_at = coalesce(u.last_good_poll_at, c.last_good_poll_at)
-       from unnest($1::text[], $2::bigint[]) as u(id, last_good_poll_at) where c.id = u.id and c.owner_token = $3`,
-      callIds,
+       from unnest($1::bigint[], $2::bigint[]) as u(id, last_good_poll_at) where c.id = u.id and c.owner_token = $3`,
+      callKeys,
       calls.map(({ lastGoodPollAtMs }) => lastGoodPollAtMs),
       token,
     ),

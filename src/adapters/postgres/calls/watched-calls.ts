@@ -1,3 +1,4 @@
+import { decodeId } from "../../../domain/ids.ts";
 import type { CallStore, WatchedCall } from "../../../ports/stores/call-store.ts";
 import { watchedCallOf } from "../../sql/rows.ts";
 import type { Database } from "../connection/database.ts";
@@ -20,8 +21,8 @@ const select = `
   where w.account_id is not null`;
 
 /** Reads calls with a summary of their active watches, in the order of ids. Leaves out calls without an active watch. */
-export async function readWatchedCalls(db: Queries, callIds: readonly string[]): Promise<readonly WatchedCall[]> {
-  const rows = await db.all(`${select} and c.id = any($1) order by c.id`, callIds);
+export async function readWatchedCalls(db: Queries, callKeys: readonly number[]): Promise<readonly WatchedCall[]> {
+  const rows = await db.all(`${select} and c.id = any($1) order by c.id`, callKeys);
   return rows.map(watchedCallOf);
 }
 
@@ -34,22 +35,22 @@ async function listOwnedCalls(
   const rows = await db.all(
     `${select} and c.id = any(array(select id from calls where watched and owner_token = $1 and id > $2 order by id limit $3)) order by c.id`,
     token,
-    page.afterCallId ?? "",
+    page.afterCallId === null ? -1 : decodeId(page.afterCallId),
     page.limit,
   );
   return rows.map(watchedCallOf);
 }
 
-/** Deletes those of these calls that have no watch left. */
-export async function deleteUnwatchedCalls(db: Queries, callIds: readonly string[]): Promise<void> {
-  await db.run("delete from calls c where c.id = any($1) and (select 1 from watches w where w.call_id = c.id limit 1) is null", callIds);
+/** Deletes the given calls that have no watch left. */
+export async function deleteUnwatchedCalls(db: Queries, callKeys: readonly number[]): Promise<void> {
+  await db.run("delete from calls c where c.id = any($1) and (select 1 from watches w where w.call_id = c.id limit 1) is null", callKeys);
 }
 
 /**
- * Updates these locked calls after watches of theirs ended: a call without an active watch is not polled any more. A call of
- * this instance is released here. A call of another instance is marked as touched, and its owner releases it.
+ * Updates these locked calls after some of their watches ended: a call without an active watch is not polled any more. A
+ * call of this instance is released here. A call of another instance is marked as touched, and its owner releases it.
  */
-export async function settleWatching(db: Queries, token: number | null, callIds: readonly string[]): Promise<void> {
+export async function settleWatching(db: Queries, token: number | null, callKeys: readonly number[]): Promise<void> {
   await db.run(
     `update calls c set
        watched = c.watched and active.one is not null,
@@ -57,11 +58,11 @@ export async function settleWatching(db: Queries, token: number | null, callIds:
        touched_at = case
          when i.token is not null and c.owner_token is distinct from $2 then (extract(epoch from clock_timestamp()) * 1000)::bigint
          when i.token is not null and active.one is not null then c.touched_at end
-     from unnest($1::text[]) as changed(id)
+     from unnest($1::bigint[]) as changed(id)
      left join lateral (select 1 as one from watches w where w.call_id = changed.id and w.status = 'active' limit 1) active on true
      left join calls o on o.id = changed.id left join instances i on i.token = o.owner_token
      where c.id = changed.id`,
-    callIds,
+    callKeys,
     token,
   );
 }

@@ -1,48 +1,72 @@
+import { FairCapacity } from "../../../domain/fair-capacity.ts";
+import { FairQueue } from "../../../domain/fair-queue.ts";
 import { InstanceFencedError, StoreOverloadedError, StoreUnavailableError } from "../../../domain/errors.ts";
+import type { OperationFlow } from "../../sql/operation-flows.ts";
+import { StatementTimeoutError } from "./failures.ts";
 
 export type BatchQueueOptions<In, Out> = {
   /** Runs a batch and returns the results in the same order. Must settle by `deadlineMs` (monotonic). */
   readonly run: (items: readonly In[], deadlineMs: number) => Promise<readonly Out[]>;
-  /** Weight of an item; 1 if omitted. */
-  readonly weightOf?: (item: In) => number;
+  /** Flow and cost of an item. */
+  readonly flow: OperationFlow<readonly [In], Out>;
   /** Key of an item; a batch has at most one item of each key. */
   readonly keyOf?: (item: In) => string;
-  /** Maximum weight of a batch; a single heavier item is a batch by itself. */
+  /** Maximum cost of a batch; a single item that costs more is a batch by itself. */
   readonly batchLimit: number;
-  /** Maximum number of waiting items; further ones are rejected with `StoreOverloadedError`. */
+  /** Maximum number of items of a batch. */
+  readonly batchSize?: number;
+  /** Limit for the cost of all waiting items, if they are refusable; see `FairCapacity`. */
   readonly queueLimit: number;
 };
 
 type Waiting<In, Out> = {
   readonly item: In;
+  readonly flow: string;
+  readonly cost: number;
   readonly sinceMs: number;
   readonly resolve: (value: Out) => void;
   readonly reject: (error: unknown) => void;
 };
+type Isolated<In, Out> = { readonly flow: string; readonly items: readonly Waiting<In, Out>[] };
 
 /** Items that wait longer are rejected: a request has 10 s, and the batch needs a part of them. */
 const waitLimitMs = 5000;
 const answerWithinMs = 9000;
+/** Maximum number of items that run alone at the same time, so that they leave connections to the rest of the service. */
+const isolatedLimit = 4;
 
 /**
- * Group commit: items that arrive while a batch is running form the next batch, in the order of arrival. If a batch fails
- * although the database is available, its items are run one by one, so that a faulty item fails alone.
+ * Group commit: items that arrive while a batch is running form the next batch. Accounts take turns, weighted by cost, and
+ * an account's items keep their order. If a batch fails although the database is available, its items are run one by one,
+ * so that a faulty item fails alone.
+ *
+ * A batch that timed out wrote nothing. Its items are tried alone, those of one account one after the other, and beside
+ * the batches of other accounts, because the item that caused the timeout may time out again. An account is isolated in
+ * this way until an item of it is answered or none waits.
  */
 export class BatchQueue<In, Out> {
   readonly #options: BatchQueueOptions<In, Out>;
-  #waiting: Waiting<In, Out>[] = [];
+  readonly #capacity: FairCapacity;
+  readonly #waiting = new FairQueue<Waiting<In, Out>>();
   #running: Promise<void> | null = null;
+  /** Accounts whose items are to run alone. Their flows are paused. */
+  #isolated: readonly Isolated<In, Out>[] = [];
+  readonly #isolatedRuns = new Set<Promise<void>>();
   #closed = false;
 
   constructor(options: BatchQueueOptions<In, Out>) {
     this.#options = options;
+    this.#capacity = new FairCapacity(options.queueLimit);
   }
 
   push(item: In): Promise<Out> {
+    const { flowOf, costOf, isRefusable } = this.#options.flow;
     if (this.#closed) return Promise.reject(new StoreUnavailableError("the store is closed"));
-    if (this.#waiting.length >= this.#options.queueLimit) return Promise.reject(new StoreOverloadedError());
+    const flow = flowOf(item);
+    const cost = costOf(item);
+    if (isRefusable && !this.#capacity.tryAcquire(flow, cost)) return Promise.reject(new StoreOverloadedError());
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ item, sinceMs: performance.now(), resolve, reject });
+      this.#waiting.add(flow, { item, flow, cost, sinceMs: performance.now(), resolve, reject }, cost);
       // Items pushed in the same turn of the event loop join the batch.
       if (this.#running === null) setImmediate(() => this.#start());
     });
@@ -52,11 +76,11 @@ export class BatchQueue<In, Out> {
   async close(): Promise<void> {
     this.#closed = true;
     this.#start();
-    while (this.#running !== null) await this.#running;
+    while (this.#running !== null || this.#isolatedRuns.size > 0) await Promise.all([this.#running, ...this.#isolatedRuns]);
   }
 
   #start(): void {
-    if (this.#running !== null || this.#waiting.length === 0) return;
+    if (this.#running !== null || this.#waiting.peek() === null) return;
     this.#running = this.#runAll().finally(() => {
       this.#running = null;
       // Items may have arrived after the last check.
@@ -65,53 +89,106 @@ export class BatchQueue<In, Out> {
   }
 
   async #runAll(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const batch = this.#next();
-      if (batch.length > 0) await this.#runBatch(batch);
-    }
+    for (let batch = this.#next(); batch.length > 0; batch = this.#next()) await this.#runBatch(batch);
   }
 
   #next(): readonly Waiting<In, Out>[] {
-    const { weightOf = () => 1, keyOf, batchLimit } = this.#options;
+    const { keyOf, batchLimit, batchSize = Infinity } = this.#options;
     const nowMs = performance.now();
     const batch: Waiting<In, Out>[] = [];
-    const later: Waiting<In, Out>[] = [];
     const keys = new Set<string>();
-    let weight = 0;
-    for (const [index, waiting] of this.#waiting.entries()) {
+    let cost = 0;
+    for (let next = this.#waiting.peek(); next !== null && batch.length < batchSize; next = this.#waiting.peek()) {
+      const waiting = next.item;
       if (nowMs - waiting.sinceMs > waitLimitMs) {
-        waiting.reject(new StoreUnavailableError("the database is too slow"));
+        this.#waiting.remove(next);
+        this.#release(waiting);
+        waiting.reject(tooSlow());
         continue;
       }
       const key = keyOf?.(waiting.item);
-      if (key !== undefined && keys.has(key)) {
-        later.push(waiting);
-        continue;
-      }
-      weight += weightOf(waiting.item);
-      if (batch.length > 0 && weight > batchLimit) {
-        later.push(...this.#waiting.slice(index));
-        break;
-      }
+      cost += next.cost;
+      if (batch.length > 0 && (cost > batchLimit || (key !== undefined && keys.has(key)))) break;
       if (key !== undefined) keys.add(key);
+      this.#waiting.take();
+      this.#release(waiting);
       batch.push(waiting);
     }
-    this.#waiting = later;
     return batch;
   }
 
-  async #runBatch(batch: readonly Waiting<In, Out>[]): Promise<void> {
+  /** Returns the capacity of an item that has left the queue. */
+  #release({ flow, cost }: Waiting<In, Out>): void {
+    if (this.#options.flow.isRefusable) this.#capacity.release(flow, cost);
+  }
+
+  /** Settles the items of a batch, or isolates them. Never rejects. Returns whether the batch timed out. */
+  async #runBatch(batch: readonly Waiting<In, Out>[]): Promise<boolean> {
     const deadlineMs = Math.min(...batch.map(({ sinceMs }) => sinceMs)) + answerWithinMs;
+    const items = batch.map(({ item }) => item);
+    let results: readonly Out[];
     try {
-      const results = await this.#options.run(
-        batch.map(({ item }) => item),
-        deadlineMs,
-      );
-      for (const [index, { resolve }] of batch.entries()) resolve(results[index] as Out);
+      results = await this.#options.run(items, deadlineMs);
     } catch (error) {
-      if (batch.length === 1 || error instanceof StoreUnavailableError || error instanceof InstanceFencedError)
+      const hasTimedOut = error instanceof StatementTimeoutError;
+      if (batch.length > 1 && hasTimedOut) this.#isolate(batch);
+      else if (batch.length === 1 || error instanceof StoreUnavailableError || error instanceof InstanceFencedError)
         for (const { reject } of batch) reject(error);
       else for (const one of batch) await this.#runBatch([one]);
+      return hasTimedOut;
+    }
+    this.#answer(batch, results);
+    return false;
+  }
+
+  #answer(batch: readonly Waiting<In, Out>[], results: readonly Out[]): void {
+    for (const [index, { resolve }] of batch.entries()) resolve(results[index] as Out);
+    const { chargeWritten } = this.#options.flow;
+    if (chargeWritten !== undefined && this.#waiting.size > 0)
+      for (const result of results) chargeWritten(result, (account, cost) => this.#waiting.charge(account, cost));
+  }
+
+  #isolate(batch: readonly Waiting<In, Out>[]): void {
+    const flows = [...Map.groupBy(batch, ({ flow }) => flow)].map(([flow, items]) => ({ flow, items }));
+    for (const { flow } of flows) this.#waiting.pause(flow);
+    // An account with few items does not wait for one with many.
+    this.#isolated = [...this.#isolated, ...flows].toSorted((a, b) => a.items.length - b.items.length);
+    while (this.#isolated.length > 0 && this.#isolatedRuns.size < isolatedLimit) {
+      const run = this.#runIsolated().finally(() => this.#isolatedRuns.delete(run));
+      this.#isolatedRuns.add(run);
     }
   }
+
+  async #runIsolated(): Promise<void> {
+    for (let [next] = this.#isolated; next !== undefined; [next] = this.#isolated) {
+      this.#isolated = this.#isolated.slice(1);
+      const { flow } = next;
+      const left = [...next.items];
+      let isIsolated = true;
+      for (;;) {
+        const waiting = left.shift() ?? (isIsolated ? this.#takeFrom(flow) : null);
+        if (waiting === null) break;
+        isIsolated = await this.#runAlone(waiting);
+      }
+      this.#waiting.resume(flow);
+      this.#start();
+    }
+  }
+
+  #takeFrom(flow: string): Waiting<In, Out> | null {
+    const waiting = this.#waiting.takeFrom(flow);
+    if (waiting !== null) this.#release(waiting);
+    return waiting;
+  }
+
+  /** Returns whether the item was not answered in time. */
+  async #runAlone(waiting: Waiting<In, Out>): Promise<boolean> {
+    if (performance.now() < waiting.sinceMs + answerWithinMs) return this.#runBatch([waiting]);
+    waiting.reject(tooSlow());
+    return true;
+  }
+}
+
+function tooSlow(): StoreUnavailableError {
+  return new StoreUnavailableError("the database is too slow");
 }

@@ -28,7 +28,7 @@ export type DatabaseOptions = {
   readonly onCommitted?: (durationMs: number) => void;
   /**
    * Called once for each statement or transaction that failed with `StoreUnavailableError`: a commit whose answer was lost
-   * may have taken place. Not called for `InstanceFencedError`, after which nothing was written.
+   * may have taken place. Not called for `InstanceFencedError`, because then nothing was written.
    */
   readonly onUnavailable?: () => void;
 };

@@ -9,12 +9,21 @@ export class TransactionOvertakenError extends RingbackError {
   }
 }
 
+/** The server canceled a statement that took too long or waited too long for a lock. Its transaction wrote nothing. */
+export class StatementTimeoutError extends StoreUnavailableError {}
+
+/** SQLSTATEs of a canceled statement and of a lock that was not available in time. */
+const timeouts = new Set(["57014", "55P03"]);
 /**
- * SQLSTATEs of deadlocks and serialization failures; of a cached plan whose tables a newer version has changed, which a new
- * connection plans again; and of a session that was ended while idle in a transaction, which therefore was not committed.
+ * SQLSTATEs after which a transaction is repeated: deadlock, serialization failure, a cached plan whose tables a newer
+ * version changed (a new connection makes a new plan), and a session that was ended while idle in a transaction (nothing
+ * was committed).
  */
 const conflicts = new Set(["40P01", "40001", "0A000", "25P03"]);
-/** SQLSTATEs of a unique or foreign key violated by a concurrent transaction, whose change the next try reads. If the violation persists, it is a bug. */
+/**
+ * SQLSTATEs of a unique or foreign key that a concurrent change made this transaction violate. The next try reads that
+ * change. A violation that persists is a bug.
+ */
 const overtakings = new Set(["23505", "23503"]);
 /** SQLSTATEs after which a connection is discarded: closing, broken, to a server that became a replica, or with outdated plans. */
 const brokenStates = /^(?:08|57P|25006|25P03|0A000)/;
@@ -43,6 +52,7 @@ export function isConnectionError(error: unknown): boolean {
 export function toStoreError(error: unknown): unknown {
   if (error instanceof RingbackError || isTransient(error)) return error;
   const state = sqlStateOf(error);
+  if (state !== null && timeouts.has(state)) return new StatementTimeoutError(`the database failed: ${messageOf(error)}`, { cause: error });
   const isTemporary = state === null ? isPgClientError(error) : unavailableStates.test(state);
   return isTemporary ? new StoreUnavailableError(`the database failed: ${messageOf(error)}`, { cause: error }) : error;
 }

@@ -108,9 +108,17 @@ async function prepareSession(client: pg.ClientBase): Promise<void> {
 
 /** Type ids of int8, numeric and xid8, which are read as numbers. */
 const numberOids = new Set([20, 1700, 5069]);
+/** Type id of int8[]. */
+const numbersOid = 1016;
 
 function typeParserOf(oid: number, format?: "text" | "binary"): (value: string) => unknown {
-  return numberOids.has(oid) ? Number : (pg.types.getTypeParser(oid, format as "text") as (value: string) => unknown);
+  if (numberOids.has(oid)) return Number;
+  return oid === numbersOid ? numbersOf : (pg.types.getTypeParser(oid, format as "text") as (value: string) => unknown);
+}
+
+/** Reads an array of numbers without nulls: `{1,2}`. */
+function numbersOf(array: string): readonly number[] {
+  return array === "{}" ? [] : array.slice(1, -1).split(",").map(Number);
 }
 
 /** Returns the timeout of a statement. A statement that times out ends its connection, because no later statement of the pipeline could be answered. */

@@ -2,12 +2,12 @@ import type { Column } from "../../sql/delivery-columns.ts";
 import { namesOf } from "../../sql/delivery-columns.ts";
 import type { Value } from "./queries.ts";
 
-/** Returns `unnest($n::type[], …)` for one array each column, with parameters from `$first` on. */
+/** Returns `unnest($n::type[], …)` with one array for each column and parameters from `$first` on. */
 export function unnest(columns: readonly Pick<Column<never>, "type">[], first = 1): string {
   return `unnest(${columns.map(({ type }, index) => `$${first + index}::${type}[]`).join(", ")})`;
 }
 
-/** The same as a table: `unnest(…) as u(id, status)`. */
+/** Returns `unnest` as a table: `unnest(…) as u(id, status)`. */
 export function unnestAs(alias: string, columns: readonly Pick<Column<never>, "name" | "type">[], first = 1): string {
   return `${unnest(columns, first)} as ${alias}(${namesOf(columns)})`;
 }

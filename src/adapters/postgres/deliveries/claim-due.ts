@@ -1,6 +1,7 @@
+import { decodeId } from "../../../domain/ids.ts";
 import type { ClaimRequest, ClaimResult } from "../../../ports/stores/delivery-store.ts";
 import type { Row } from "../../sql/rows.ts";
-import { flag, integer, integerOrNull, text } from "../../sql/rows.ts";
+import { flag, id, integer, integerOrNull, text } from "../../sql/rows.ts";
 import type { Database } from "../connection/database.ts";
 import type { Queries } from "../connection/queries.ts";
 import type { Transaction } from "../connection/transaction.ts";
@@ -16,8 +17,8 @@ export const composites = { claimDue };
  * served in the order of their due times, each within its capacity. After a pause (consecutive_pauses > 0) an endpoint or
  * host has at most one delivery in flight over all instances, until a 2xx.
  *
- * A claim that finds nothing due costs two statements. Otherwise instances claim one after another, because a concurrent
- * claim of the same rows would only wait for their locks and then find them leased.
+ * A claim that finds nothing due costs two statements. Claims that find something run one after another over all instances,
+ * because a concurrent claim of the same rows would only wait for their locks and then find them leased.
  */
 async function claimDue(db: Database, request: ClaimRequest): Promise<ClaimResult> {
   const manualJobs = await claimMarkedRetries(db, request.limit, request.nowMs);
@@ -68,13 +69,13 @@ async function findDueHosts(db: Queries, request: ClaimRequest): Promise<DueHost
 
 async function claimFrom(tx: Transaction, token: number, request: ClaimRequest, hosts: readonly Row[]): Promise<ClaimResult> {
   const endpoints = await findDueEndpoints(tx, request, hosts);
-  const endpointIds = endpoints.map((row) => text(row, "id"));
+  const endpointKeys = endpoints.map((row) => integer(row, "id"));
   const hostIds = [...new Set(hosts.map((row) => integer(row, "id")))];
   const [inFlight, endpointState, deliveries, targets] = await Promise.all([
-    InFlight.lock(tx, endpointIds),
-    readEndpointState(tx, endpointIds),
-    findDueDeliveries(tx, request, endpointIds),
-    Targets.read(tx, endpointIds),
+    InFlight.lock(tx, endpointKeys),
+    readEndpointState(tx, endpointKeys),
+    findDueDeliveries(tx, request, endpointKeys),
+    Targets.read(tx, endpointKeys),
   ]);
   const pauses = [...endpointState.values()].some(
     (row) => integer(row, "consecutive_pauses") > 0 || integer(row, "host_consecutive_pauses") > 0,
@@ -83,14 +84,14 @@ async function claimFrom(tx: Transaction, token: number, request: ClaimRequest, 
   const chosen = hosts.flatMap((host) => selection.ofHost(host, endpoints, deliveries));
   const [jobs, , , { nextDueAtMs }] = await Promise.all([
     leaseJobs(tx, token, chosen, "scheduled", request.nowMs, targets),
-    refreshDue(tx, endpointIds),
+    refreshDue(tx, endpointKeys),
     raiseHosts(tx, hostIds),
     findDueHosts(tx, { ...request, limit: 0 }),
   ]);
   // A stale bound pointed to an endpoint without due deliveries. It is raised now, so an immediate second claim finds the
-  // hosts behind it; each such claim raises a bound, so this ends.
-  const capacities = new Map(request.capacityByEndpoint);
-  const hadStaleBound = endpointIds.some((id) => !deliveries.has(id) && (capacities.get(id) ?? request.defaultCapacity) > 0);
+  // hosts behind it; each such claim raises a bound, so these claims end.
+  const capacities = capacityByEndpoint(request);
+  const hadStaleBound = endpointKeys.some((key) => !deliveries.has(key) && (capacities.get(key) ?? request.defaultCapacity) > 0);
   return { jobs, nextDueAtMs: jobs.length === 0 && hadStaleBound ? request.nowMs : nextDueAtMs };
 }
 
@@ -115,17 +116,17 @@ async function findDueEndpoints(tx: Transaction, request: ClaimRequest, hosts: r
 }
 
 /** Reads the state of endpoints and their hosts; the caller has locked them. */
-async function readEndpointState(tx: Transaction, endpointIds: readonly string[]): Promise<ReadonlyMap<string, Row>> {
+async function readEndpointState(tx: Transaction, endpointKeys: readonly number[]): Promise<ReadonlyMap<number, Row>> {
   const rows = await tx.all(
     `select p.id, p.state, p.failing, p.paused_until, p.consecutive_pauses, h.paused_until as host_paused_until,
        h.consecutive_pauses as host_consecutive_pauses
      from endpoints p join hosts h on h.id = p.host_id where p.id = any($1)`,
-    endpointIds,
+    endpointKeys,
   );
-  return new Map(rows.map((row) => [text(row, "id"), row]));
+  return new Map(rows.map((row) => [integer(row, "id"), row]));
 }
 
-type Leases = { readonly endpoints: ReadonlySet<string>; readonly hosts: ReadonlySet<number> };
+type Leases = { readonly endpoints: ReadonlySet<number>; readonly hosts: ReadonlySet<number> };
 
 const noLeases: Leases = { endpoints: new Set(), hosts: new Set() };
 
@@ -138,7 +139,7 @@ async function readLeases(tx: Transaction, hostIds: readonly number[]): Promise<
     hostIds,
   );
   return {
-    endpoints: new Set(rows.map((row) => text(row, "endpoint_id"))),
+    endpoints: new Set(rows.map((row) => integer(row, "endpoint_id"))),
     hosts: new Set(rows.map((row) => integer(row, "host_id"))),
   };
 }
@@ -147,43 +148,43 @@ async function readLeases(tx: Transaction, hostIds: readonly number[]): Promise<
 async function findDueDeliveries(
   tx: Transaction,
   request: ClaimRequest,
-  endpointIds: readonly string[],
-): Promise<ReadonlyMap<string, readonly string[]>> {
-  const capacities = new Map(request.capacityByEndpoint);
+  endpointKeys: readonly number[],
+): Promise<ReadonlyMap<number, readonly number[]>> {
+  const capacities = capacityByEndpoint(request);
   const rows = await tx.all(
-    `select u.id as endpoint_id, d.id from unnest($1::text[], $2::integer[]) as u(id, capacity)
+    `select u.id as endpoint_id, d.id from unnest($1::bigint[], $2::integer[]) as u(id, capacity)
      cross join lateral (
        select id, due_at from deliveries where endpoint_id = u.id and status = 'pending' and lease_token is null and due_at is not null and due_at <= $3
        order by due_at, id limit u.capacity) d
      order by d.due_at, d.id`,
-    endpointIds,
-    endpointIds.map((id) => Math.max(0, Math.min(capacities.get(id) ?? request.defaultCapacity, request.limit))),
+    endpointKeys,
+    endpointKeys.map((key) => Math.max(0, Math.min(capacities.get(key) ?? request.defaultCapacity, request.limit))),
     request.nowMs,
   );
   return new Map(
-    [...Map.groupBy(rows, (row) => text(row, "endpoint_id"))].map(([endpointId, group]) => [
-      endpointId,
-      group.map((row) => text(row, "id")),
+    [...Map.groupBy(rows, (row) => integer(row, "endpoint_id"))].map(([endpointKey, group]) => [
+      endpointKey,
+      group.map((row) => integer(row, "id")),
     ]),
   );
 }
 
-/** Remaining capacity during one claim, which goes from host to host. */
+/** Remaining capacity during one claim. A claim goes from host to host. */
 class ClaimSelection {
   readonly #nowMs: number;
   readonly #defaultCapacity: number;
-  readonly #endpointCapacity: ReadonlyMap<string, number>;
+  readonly #endpointCapacity: ReadonlyMap<number, number>;
   readonly #hostCapacity: Map<string, number>;
-  readonly #endpointState: ReadonlyMap<string, Row>;
+  readonly #endpointState: ReadonlyMap<number, Row>;
   readonly #busy: Leases;
   readonly #inFlight: InFlight;
   #left: number;
   #failingLeft: number;
 
-  constructor(request: ClaimRequest, endpointState: ReadonlyMap<string, Row>, busy: Leases, inFlight: InFlight) {
+  constructor(request: ClaimRequest, endpointState: ReadonlyMap<number, Row>, busy: Leases, inFlight: InFlight) {
     this.#nowMs = request.nowMs;
     this.#defaultCapacity = request.defaultCapacity;
-    this.#endpointCapacity = new Map(request.capacityByEndpoint);
+    this.#endpointCapacity = capacityByEndpoint(request);
     this.#hostCapacity = new Map(request.capacityByHost);
     this.#left = request.limit;
     this.#failingLeft = Math.min(request.failingLimit, request.limit);
@@ -192,19 +193,19 @@ class ClaimSelection {
     this.#inFlight = inFlight;
   }
 
-  ofHost(host: Row, endpoints: readonly Row[], deliveries: ReadonlyMap<string, readonly string[]>): readonly string[] {
+  ofHost(host: Row, endpoints: readonly Row[], deliveries: ReadonlyMap<number, readonly number[]>): readonly number[] {
     const hostId = integer(host, "id");
     const failing = flag(host, "failing");
     const hostKey = hostKeyOf(host);
     const own = endpoints.filter((row) => row["host_id"] === hostId && row["failing"] === failing);
-    const probing = own.some((row) => integer(this.#endpointState.get(text(row, "id")) ?? host, "host_consecutive_pauses") > 0);
+    const probing = own.some((row) => integer(this.#endpointState.get(integer(row, "id")) ?? host, "host_consecutive_pauses") > 0);
     const hostCapacity = this.#hostCapacity.get(hostKey) ?? this.#defaultCapacity;
     let available = Math.min(hostCapacity, this.#left, failing ? this.#failingLeft : this.#left);
     if (probing) available = Math.min(available, this.#busy.hosts.has(hostId) ? 0 : 1);
-    const chosen: string[] = [];
+    const chosen: number[] = [];
     for (const row of own) {
       if (chosen.length >= available) break;
-      chosen.push(...this.#ofEndpoint(text(row, "id"), failing, available - chosen.length, deliveries));
+      chosen.push(...this.#ofEndpoint(integer(row, "id"), failing, available - chosen.length, deliveries));
     }
     this.#left -= chosen.length;
     if (failing) this.#failingLeft -= chosen.length;
@@ -214,17 +215,17 @@ class ClaimSelection {
   }
 
   #ofEndpoint(
-    endpointId: string,
+    endpointKey: number,
     failing: boolean,
     hostCapacity: number,
-    deliveries: ReadonlyMap<string, readonly string[]>,
-  ): readonly string[] {
-    const row = this.#endpointState.get(endpointId);
+    deliveries: ReadonlyMap<number, readonly number[]>,
+  ): readonly number[] {
+    const row = this.#endpointState.get(endpointKey);
     if (row === undefined || row["state"] !== "enabled" || row["failing"] !== failing || this.#isPaused(row)) return [];
-    let available = Math.min(hostCapacity, this.#endpointCapacity.get(endpointId) ?? this.#defaultCapacity);
-    if (integer(row, "consecutive_pauses") > 0) available = Math.min(available, this.#busy.endpoints.has(endpointId) ? 0 : 1);
+    let available = Math.min(hostCapacity, this.#endpointCapacity.get(endpointKey) ?? this.#defaultCapacity);
+    if (integer(row, "consecutive_pauses") > 0) available = Math.min(available, this.#busy.endpoints.has(endpointKey) ? 0 : 1);
     if (available <= 0) return [];
-    return (deliveries.get(endpointId) ?? []).slice(0, available).filter(() => this.#inFlight.take(endpointId));
+    return (deliveries.get(endpointKey) ?? []).slice(0, available).filter(() => this.#inFlight.take(endpointKey));
   }
 
   #isPaused(row: Row): boolean {
@@ -232,6 +233,10 @@ class ClaimSelection {
   }
 }
 
+function capacityByEndpoint(request: ClaimRequest): ReadonlyMap<number, number> {
+  return new Map(request.capacityByEndpoint.map(([endpointId, available]) => [decodeId(endpointId), available]));
+}
+
 function hostKeyOf(host: Row): string {
-  return `${text(host, "account_id")} ${text(host, "origin")}`;
+  return `${id(host, "acc", "account_id")} ${text(host, "origin")}`;
 }

@@ -17,43 +17,44 @@ import { isStatus } from "../reading/page.ts";
  * claim that finds nothing behind it. A bound that is too high would hide a delivery forever.
  *
  * A bound is computed only under the lock of its row, in a statement after the one that locked it: a statement reads what
- * was committed when the statement began, so one that both waits for the lock and computes would miss the other's writes.
+ * was committed when the statement began, so a statement that both waits for the lock and computes would miss what was
+ * committed while it waited.
  */
 
 /** Locks endpoints for a change, in the order of their ids. Returns `id`, `host_id` and `max_in_flight` of each. */
-export async function lockEndpoints(tx: Transaction, endpointIds: readonly string[]): Promise<readonly Row[]> {
-  return tx.all("select id, host_id, max_in_flight from endpoints where id = any($1) order by id for no key update", endpointIds);
+export async function lockEndpoints(tx: Transaction, endpointKeys: readonly number[]): Promise<readonly Row[]> {
+  return tx.all("select id, host_id, max_in_flight from endpoints where id = any($1) order by id for no key update", endpointKeys);
 }
 
 /** Lowers the bounds of these locked endpoints and of their hosts to the given times (epoch ms). */
-export async function lowerDue(tx: Transaction, earliest: ReadonlyMap<string, number>): Promise<void> {
+export async function lowerDue(tx: Transaction, earliest: ReadonlyMap<number, number>): Promise<void> {
   if (earliest.size === 0) return;
-  const endpointIds = [...earliest.keys()];
+  const endpointKeys = [...earliest.keys()];
   await Promise.all([
     tx.run(
-      `update endpoints p set next_due_at = greatest(u.due_at, p.paused_until) from unnest($1::text[], $2::bigint[]) as u(id, due_at)
+      `update endpoints p set next_due_at = greatest(u.due_at, p.paused_until) from unnest($1::bigint[], $2::bigint[]) as u(id, due_at)
        where p.id = u.id and (p.next_due_at is null or p.next_due_at > greatest(u.due_at, p.paused_until))`,
-      endpointIds,
+      endpointKeys,
       [...earliest.values()],
     ),
-    lowerHosts(tx, endpointIds),
+    lowerHosts(tx, endpointKeys),
   ]);
 }
 
 /** Recomputes the bounds of these locked endpoints from their deliveries and lowers the bounds of their hosts to match. */
-export async function refreshDue(tx: Transaction, endpointIds: readonly string[]): Promise<void> {
-  if (endpointIds.length === 0) return;
-  await Promise.all([refreshEndpoints(tx, endpointIds), lowerHosts(tx, endpointIds)]);
+export async function refreshDue(tx: Transaction, endpointKeys: readonly number[]): Promise<void> {
+  if (endpointKeys.length === 0) return;
+  await Promise.all([refreshEndpoints(tx, endpointKeys), lowerHosts(tx, endpointKeys)]);
 }
 
 /** Recomputes the bounds of these locked endpoints from their deliveries. */
-export async function refreshEndpoints(tx: Transaction, endpointIds: readonly string[]): Promise<void> {
+export async function refreshEndpoints(tx: Transaction, endpointKeys: readonly number[]): Promise<void> {
   await tx.run(
     `update endpoints p set next_due_at = due.at from endpoints o cross join lateral (
        select case when min(d.due_at) is not null then greatest(min(d.due_at), o.paused_until) end as at from deliveries d
        where d.endpoint_id = o.id and d.status = 'pending' and d.lease_token is null and d.due_at is not null) due
      where o.id = any($1) and p.id = o.id and p.next_due_at is distinct from due.at`,
-    endpointIds,
+    endpointKeys,
   );
 }
 
@@ -78,11 +79,11 @@ function earliestOf(host: string, failing: boolean): string {
 }
 
 /** Lowers the bounds of the hosts so that none is later than the bound of one of these endpoints. */
-async function lowerHosts(tx: Transaction, endpointIds: readonly string[]): Promise<void> {
+async function lowerHosts(tx: Transaction, endpointKeys: readonly number[]): Promise<void> {
   await Promise.all([
     tx.run(
       `select 1 from hosts where id = any(array(select host_id from endpoints where id = any($1) and next_due_at is not null)) order by id for no key update`,
-      endpointIds,
+      endpointKeys,
     ),
     tx.run(
       `update hosts h set next_due_at = least(h.next_due_at, due.healthy), failing_due_at = least(h.failing_due_at, due.failing)
@@ -93,7 +94,7 @@ async function lowerHosts(tx: Transaction, endpointIds: readonly string[]): Prom
          where p.id = any($1) and ${isStatus("p.state", "enabled")} and p.next_due_at is not null group by p.host_id) due
        where h.id = due.host_id and (due.healthy < h.next_due_at or due.failing < h.failing_due_at
          or (h.next_due_at is null and due.healthy is not null) or (h.failing_due_at is null and due.failing is not null))`,
-      endpointIds,
+      endpointKeys,
     ),
   ]);
 }

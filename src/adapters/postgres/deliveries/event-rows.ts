@@ -2,10 +2,10 @@ import { adapt, namesOf, newDeliveryColumns } from "../../sql/delivery-columns.t
 import type { Column, NewDeliveryRow } from "../../sql/delivery-columns.ts";
 import { arraysOf, unnestAs } from "../connection/unnest.ts";
 import { mayLeaseNow } from "../../../domain/deliveries/endpoint.ts";
-import { newId } from "../../../domain/ids.ts";
+import { decodeId, newId } from "../../../domain/ids.ts";
 import type { RingbackEvent } from "../../../domain/events/event.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
-import { integer, text } from "../../sql/rows.ts";
+import { integer, keyOrNull } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { feedOrder } from "../reading/feed.ts";
 import { isStatus } from "../reading/page.ts";
@@ -29,7 +29,9 @@ export type NewEvent = {
 
 type NewDelivery = {
   readonly id: string;
+  readonly key: number;
   readonly endpointId: string;
+  readonly endpointKey: number;
   readonly newEvent: NewEvent;
   readonly nextAttemptAtMs: number;
   /** Whether the delivery is the first of its lane; only then it may be leased at once. */
@@ -50,35 +52,46 @@ export async function insertEvents(
   if (events.length === 0) return new Map();
   tx.changed.add("events");
   const deliveries = events.flatMap((newEvent) => newEvent.endpointIds.map((endpointId) => newDelivery(tx, newEvent, endpointId)));
-  const endpointIds = [...new Set(deliveries.map(({ endpointId }) => endpointId))];
+  const endpointKeys = [...new Set(deliveries.map(({ endpointKey }) => endpointKey))];
   const followers = deliveries.filter(({ newEvent }) => newEvent.watchId !== null && (newEvent.sequence ?? 0) > 1);
   const [lanes, inFlight, targets] = await Promise.all([
-    readLanes(tx, [...new Set(followers.map(({ newEvent }) => newEvent.watchId ?? ""))]),
+    readLanes(tx, [...new Set(followers.map(({ newEvent }) => decodeId(newEvent.watchId ?? "")))]),
     // Limits in flight hold over all instances, so a lease beside other instances needs the lock of the endpoint.
-    tx.hasPeers && token !== null ? InFlight.lock(tx, endpointIds) : null,
-    Targets.read(tx, endpointIds),
+    tx.hasPeers && token !== null ? InFlight.lock(tx, endpointKeys) : null,
+    Targets.read(tx, endpointKeys),
   ]);
   appendToLanes(deliveries, lanes, tx.policy.orderHoldMs);
   for (const delivery of deliveries) {
-    const { endpointId, newEvent } = delivery;
+    const { endpointKey, newEvent } = delivery;
     delivery.leased =
       token !== null &&
       delivery.isHead &&
       delivery.dueAtMs !== null &&
       delivery.dueAtMs <= newEvent.nowMs &&
-      mayLeaseNow(targets.at(endpointId, newEvent.nowMs)) &&
-      (inFlight?.take(endpointId) ?? true);
+      mayLeaseNow(targets.at(endpointKey, newEvent.nowMs)) &&
+      (inFlight?.take(endpointKey) ?? true);
   }
   const [tokens] = await Promise.all([insertRows(tx, token, events, deliveries), lowerBounds(tx, deliveries)]);
   const jobs = deliveries
     .filter(({ leased }) => leased)
-    .map((delivery) => ({ newEvent: delivery.newEvent, job: jobOf(delivery, targets, tokens.get(delivery.id)) }));
+    .map((delivery) => ({ newEvent: delivery.newEvent, job: jobOf(delivery, targets, tokens.get(delivery.key)) }));
   return new Map([...Map.groupBy(jobs, ({ newEvent }) => newEvent)].map(([newEvent, group]) => [newEvent, group.map(({ job }) => job)]));
 }
 
 function newDelivery(tx: Transaction, newEvent: NewEvent, endpointId: string): NewDelivery {
   const nextAttemptAtMs = newEvent.nowMs + (tx.policy.scheduleMs[0] ?? 0);
-  return { id: newId("dlv", newEvent.nowMs), endpointId, newEvent, nextAttemptAtMs, isHead: true, dueAtMs: nextAttemptAtMs, leased: false };
+  const id = newId("dlv", newEvent.nowMs);
+  return {
+    id,
+    key: decodeId(id),
+    endpointId,
+    endpointKey: decodeId(endpointId),
+    newEvent,
+    nextAttemptAtMs,
+    isHead: true,
+    dueAtMs: nextAttemptAtMs,
+    leased: false,
+  };
 }
 
 /** Appends each delivery to its lane, behind the pending ones. */
@@ -86,14 +99,15 @@ function appendToLanes(deliveries: readonly NewDelivery[], lanes: Map<string, La
   for (const delivery of deliveries) {
     const { watchId, sequence, terminal } = delivery.newEvent;
     if (watchId === null || sequence === null) continue;
-    const key = laneKey(watchId, delivery.endpointId);
+    const watchKey = decodeId(watchId);
+    const key = laneKey(watchKey, delivery.endpointKey);
     const lane = lanes.get(key) ?? [];
     lanes.set(key, lane);
     delivery.isHead = lane.length === 0;
     lane.push({
       deliveryId: delivery.id,
-      watchId,
-      endpointId: delivery.endpointId,
+      watchKey,
+      endpointKey: delivery.endpointKey,
       sequence,
       terminal,
       nextAttemptAtMs: delivery.nextAttemptAtMs,
@@ -105,7 +119,7 @@ function appendToLanes(deliveries: readonly NewDelivery[], lanes: Map<string, La
   }
 }
 
-/** Columns of a new delivery that its event does not have, its event and its lease. */
+/** Columns to bind for a new delivery: those that its event does not have, the id of the event, and whether it is leased. */
 const boundColumns: readonly Column<NewDelivery>[] = [
   ...newDeliveryColumns.filter(({ ofEvent }) => !ofEvent).map((column) => adapt(column, rowOf)),
   { name: "event_id", type: "text", valueOf: ({ newEvent }) => newEvent.event.id },
@@ -122,12 +136,12 @@ async function insertRows(
   token: number | null,
   events: readonly NewEvent[],
   deliveries: readonly NewDelivery[],
-): Promise<ReadonlyMap<string, number>> {
+): Promise<ReadonlyMap<number, number>> {
   const rows = await tx.all(
     `with new_events as (
        insert into events (feed_order, id, account_id, watch_id, call_sid, type, terminal, sequence, timestamp, data, created_at)
        select ${feedOrder}, u.id, u.account_id, u.watch_id, u.call_sid, u.type, u.terminal, u.sequence, u.timestamp, u.data, u.created_at
-       from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[], $7::integer[], $8::bigint[], $9::text[], $10::bigint[])
+       from unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::boolean[], $7::integer[], $8::bigint[], $9::text[], $10::bigint[])
          with ordinality as u(id, account_id, watch_id, call_sid, type, terminal, sequence, timestamp, data, created_at, n)
        order by u.n returning id, position, account_id, watch_id, sequence, terminal),
      new_deliveries as (
@@ -138,8 +152,8 @@ async function insertRows(
        returning id, lease_token)
      select id, lease_token from new_deliveries where lease_token is not null`,
     events.map(({ event }) => event.id),
-    events.map(({ event }) => event.accountId),
-    events.map(({ watchId }) => watchId),
+    events.map(({ event }) => decodeId(event.accountId)),
+    events.map(({ watchId }) => keyOrNull(watchId)),
     events.map(({ callSid }) => callSid),
     events.map(({ event }) => event.type),
     events.map(({ terminal }) => terminal),
@@ -150,20 +164,20 @@ async function insertRows(
     token,
     ...arraysOf(boundColumns, deliveries),
   );
-  return new Map(rows.map((row) => [text(row, "id"), integer(row, "lease_token")]));
+  return new Map(rows.map((row) => [integer(row, "id"), integer(row, "lease_token")]));
 }
 
 /** Lowers the due bounds for deliveries that are claimable and were not leased. */
 async function lowerBounds(tx: Transaction, deliveries: readonly NewDelivery[]): Promise<void> {
-  const earliest = new Map<string, number>();
-  for (const { endpointId, dueAtMs, leased } of deliveries)
-    if (!leased && dueAtMs !== null) earliest.set(endpointId, Math.min(earliest.get(endpointId) ?? Infinity, dueAtMs));
+  const earliest = new Map<number, number>();
+  for (const { endpointKey, dueAtMs, leased } of deliveries)
+    if (!leased && dueAtMs !== null) earliest.set(endpointKey, Math.min(earliest.get(endpointKey) ?? Infinity, dueAtMs));
   if (earliest.size === 0) return;
   tx.changed.add("deliveries");
   await Promise.all([lockEndpoints(tx, [...earliest.keys()]), lowerDue(tx, earliest)]);
 }
 
-function jobOf({ id, endpointId, newEvent }: NewDelivery, targets: Targets, leaseToken: number | undefined): SendJob {
+function jobOf({ id, endpointKey, newEvent }: NewDelivery, targets: Targets, leaseToken: number | undefined): SendJob {
   if (leaseToken === undefined) throw new Error(`no lease of ${id}`);
   const { event, nowMs } = newEvent;
   return {
@@ -172,7 +186,7 @@ function jobOf({ id, endpointId, newEvent }: NewDelivery, targets: Targets, leas
     attemptNumber: 1,
     stepsSpent: 0,
     event,
-    target: targets.at(endpointId, nowMs),
+    target: targets.at(endpointKey, nowMs),
     createdAtMs: nowMs,
     mode: "scheduled",
   };
@@ -182,13 +196,13 @@ function jobOf({ id, endpointId, newEvent }: NewDelivery, targets: Targets, leas
 export async function cancelPending(
   tx: Transaction,
   column: "id" | "endpoint_id" | "watch_id",
-  ids: readonly string[],
+  keys: readonly number[],
   nowMs: number,
 ): Promise<void> {
   const canceled = await tx.run(
-    `update deliveries set status = 'canceled', settled_at = $1, next_attempt_at = null, due_at = null where ${column} = any($2) and ${isStatus("status", "pending")}`,
+    `update deliveries set status = 'canceled', settled_at = $1, next_attempt_at = null, due_at = null where ${column} = any($2) and ${column === "watch_id" ? "status = 'pending'" : isStatus("status", "pending")}`,
     nowMs,
-    ids,
+    keys,
   );
   if (canceled > 0) tx.changed.add("deliveries");
 }

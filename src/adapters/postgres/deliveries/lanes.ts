@@ -1,9 +1,10 @@
+import { decodeId, encodeId, unknownKey } from "../../../domain/ids.ts";
 import { decideLane } from "../../../domain/deliveries/lane.ts";
 import type { LaneEntry } from "../../../domain/deliveries/lane.ts";
 import type { Row } from "../../sql/rows.ts";
-import { flag, integer, integerOrNull, text } from "../../sql/rows.ts";
+import { flag, integer, integerOrNull } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
-import { isStatus } from "../reading/page.ts";
+import { unindexedKey } from "../reading/page.ts";
 import { lockEndpoints, lowerDue, refreshDue } from "./due-bounds.ts";
 
 /*
@@ -12,30 +13,30 @@ import { lockEndpoints, lowerDue, refreshDue } from "./due-bounds.ts";
  */
 
 export type LaneDelivery = LaneEntry & {
-  readonly watchId: string;
-  readonly endpointId: string;
+  readonly watchKey: number;
+  readonly endpointKey: number;
   readonly dueAtMs: number | null;
   readonly leased: boolean;
 };
 
-export const laneKey = (watchId: string, endpointId: string) => `${watchId} ${endpointId}`;
+export const laneKey = (watchKey: number, endpointKey: number) => `${watchKey} ${endpointKey}`;
 
 /** Reads the pending deliveries in the lanes of these locked watches, by `laneKey`, in order of sequence. */
-export async function readLanes(tx: Transaction, watchIds: readonly string[]): Promise<Map<string, LaneDelivery[]>> {
-  if (watchIds.length === 0) return new Map();
+export async function readLanes(tx: Transaction, watchKeys: readonly number[]): Promise<Map<string, LaneDelivery[]>> {
+  if (watchKeys.length === 0) return new Map();
   const rows = await tx.all(
     `select id, watch_id, endpoint_id, sequence, terminal, next_attempt_at, first_failed_at, due_at, lease_token from deliveries
-     where watch_id = any($1) and ${isStatus("status", "pending")} and sequence is not null order by watch_id, endpoint_id, sequence`,
-    watchIds,
+     where watch_id = any($1) and status = 'pending' and sequence is not null order by ${unindexedKey("watch_id")}, endpoint_id, sequence`,
+    watchKeys,
   );
-  return Map.groupBy(rows.map(laneDeliveryOf), ({ watchId, endpointId }) => laneKey(watchId, endpointId));
+  return Map.groupBy(rows.map(laneDeliveryOf), ({ watchKey, endpointKey }) => laneKey(watchKey, endpointKey));
 }
 
 function laneDeliveryOf(row: Row): LaneDelivery {
   return {
-    deliveryId: text(row, "id"),
-    watchId: text(row, "watch_id"),
-    endpointId: text(row, "endpoint_id"),
+    deliveryId: encodeId("dlv", integer(row, "id")),
+    watchKey: integer(row, "watch_id"),
+    endpointKey: integer(row, "endpoint_id"),
     sequence: integer(row, "sequence"),
     terminal: flag(row, "terminal"),
     nextAttemptAtMs: integerOrNull(row, "next_attempt_at") ?? 0,
@@ -51,25 +52,26 @@ export function dueTimes(entries: readonly LaneEntry[], orderHoldMs: number): re
 }
 
 /** Recomputes the due times in these lanes; their watches and endpoints are locked. */
-export async function replaceLanes(tx: Transaction, watchIds: readonly string[], endpointIds: readonly string[]): Promise<void> {
-  const wanted = new Set(endpointIds);
-  const lanes = await readLanes(tx, watchIds);
-  const changed: { readonly id: string; readonly dueAtMs: number | null }[] = [];
-  const earliest = new Map<string, number>();
+export async function replaceLanes(tx: Transaction, watchKeys: readonly number[], endpointKeys: readonly number[]): Promise<void> {
+  const wanted = new Set(endpointKeys);
+  const lanes = await readLanes(tx, watchKeys);
+  const changed: { readonly key: number; readonly dueAtMs: number | null }[] = [];
+  const earliest = new Map<number, number>();
   for (const lane of lanes.values()) {
-    if (!wanted.has(lane[0]?.endpointId ?? "")) continue;
+    if (!wanted.has(lane[0]?.endpointKey ?? unknownKey)) continue;
     for (const [index, dueAtMs] of dueTimes(lane, tx.policy.orderHoldMs).entries()) {
       const entry = lane[index];
       if (entry === undefined || entry.dueAtMs === dueAtMs) continue;
-      changed.push({ id: entry.deliveryId, dueAtMs });
-      if (dueAtMs !== null && !entry.leased) earliest.set(entry.endpointId, Math.min(earliest.get(entry.endpointId) ?? Infinity, dueAtMs));
+      changed.push({ key: decodeId(entry.deliveryId), dueAtMs });
+      if (dueAtMs !== null && !entry.leased)
+        earliest.set(entry.endpointKey, Math.min(earliest.get(entry.endpointKey) ?? Infinity, dueAtMs));
     }
   }
   if (changed.length === 0) return;
   await Promise.all([
     tx.run(
-      "update deliveries d set due_at = u.due_at from unnest($1::text[], $2::bigint[]) as u(id, due_at) where d.id = u.id",
-      changed.map(({ id }) => id),
+      "update deliveries d set due_at = u.due_at from unnest($1::bigint[], $2::bigint[]) as u(id, due_at) where d.id = u.id",
+      changed.map(({ key }) => key),
       changed.map(({ dueAtMs }) => dueAtMs),
     ),
     lowerDue(tx, earliest),
@@ -80,16 +82,16 @@ export async function replaceLanes(tx: Transaction, watchIds: readonly string[],
  * Requeues deliveries of one endpoint, each with a fresh schedule and in the order of its lane. The caller has locked their
  * watches; the endpoint is locked here.
  */
-export async function requeue(tx: Transaction, endpointId: string, deliveries: readonly Row[], nowMs: number): Promise<void> {
-  await lockEndpoints(tx, [endpointId]);
-  const watchIds = [...new Set(deliveries.map((row) => row["watch_id"]).filter((id): id is string => typeof id === "string"))];
+export async function requeue(tx: Transaction, endpointKey: number, deliveries: readonly Row[], nowMs: number): Promise<void> {
+  await lockEndpoints(tx, [endpointKey]);
+  const watchKeys = [...new Set(deliveries.map((row) => integerOrNull(row, "watch_id")).filter((key) => key !== null))];
   await tx.run(
     `update deliveries set status = 'pending', steps_spent = 0, next_attempt_at = $1, due_at = $1, first_attempt_at = null, first_failed_at = null,
        settled_at = null where id = any($2)`,
     nowMs,
-    deliveries.map((row) => text(row, "id")),
+    deliveries.map((row) => integer(row, "id")),
   );
-  await replaceLanes(tx, watchIds, [endpointId]);
-  await refreshDue(tx, [endpointId]);
+  await replaceLanes(tx, watchKeys, [endpointKey]);
+  await refreshDue(tx, [endpointKey]);
   tx.changed.add("deliveries");
 }

@@ -1,45 +1,46 @@
+import { encodeId } from "../../../domain/ids.ts";
 import type { SealedSecret, SendJob, SendTarget } from "../../../ports/stores/send-job.ts";
 import type { Row } from "../../sql/rows.ts";
-import { blob, endpointOf, eventOf, integer, integerOrNull, text } from "../../sql/rows.ts";
+import { blob, endpointOf, eventOf, id, integer, integerOrNull } from "../../sql/rows.ts";
 import type { Queries } from "../connection/queries.ts";
 import type { Transaction } from "../connection/transaction.ts";
 
 /** Endpoints as targets of jobs: format, headers, health, and the secrets that are valid at the time of a job. */
 export class Targets {
-  readonly #rows: ReadonlyMap<string, Row>;
-  readonly #secrets: ReadonlyMap<string, readonly SealedSecret[]>;
+  readonly #rows: ReadonlyMap<number, Row>;
+  readonly #secrets: ReadonlyMap<number, readonly SealedSecret[]>;
 
   private constructor(rows: readonly Row[], secrets: readonly Row[]) {
-    this.#rows = new Map(rows.map((row) => [text(row, "id"), row]));
+    this.#rows = new Map(rows.map((row) => [integer(row, "id"), row]));
     this.#secrets = new Map(
-      [...Map.groupBy(secrets, (row) => text(row, "endpoint_id"))].map(([endpointId, group]) => [
-        endpointId,
-        group.map((row) => ({ id: text(row, "id"), sealed: blob(row, "sealed"), validUntilMs: integerOrNull(row, "valid_until") })),
+      [...Map.groupBy(secrets, (row) => integer(row, "endpoint_id"))].map(([endpointKey, group]) => [
+        endpointKey,
+        group.map((row) => ({ id: id(row, "sec", "id"), sealed: blob(row, "sealed"), validUntilMs: integerOrNull(row, "valid_until") })),
       ]),
     );
   }
 
-  static async read(db: Queries, endpointIds: readonly string[]): Promise<Targets> {
-    if (endpointIds.length === 0) return new Targets([], []);
+  static async read(db: Queries, endpointKeys: readonly number[]): Promise<Targets> {
+    if (endpointKeys.length === 0) return new Targets([], []);
     const [rows, secrets] = await Promise.all([
       db.all(
         `select p.*, h.origin, h.paused_until as host_paused_until, h.consecutive_pauses as host_consecutive_pauses
          from endpoints p join hosts h on h.id = p.host_id where p.id = any($1)`,
-        endpointIds,
+        endpointKeys,
       ),
       db.all(
         `select x.endpoint_id, s.id, s.sealed, x.valid_until from endpoint_secrets x join secrets s on s.id = x.secret_id
          where x.endpoint_id = any($1) order by x.position desc`,
-        endpointIds,
+        endpointKeys,
       ),
     ]);
     return new Targets(rows, secrets);
   }
 
-  at(endpointId: string, nowMs: number): SendTarget {
-    const row = this.#rows.get(endpointId);
-    if (row === undefined) throw new Error(`no endpoint ${endpointId}`);
-    const secrets = this.#secrets.get(endpointId) ?? [];
+  at(endpointKey: number, nowMs: number): SendTarget {
+    const row = this.#rows.get(endpointKey);
+    if (row === undefined) throw new Error(`no endpoint ${encodeId("ep", endpointKey)}`);
+    const secrets = this.#secrets.get(endpointKey) ?? [];
     return {
       ...endpointOf(row),
       sealedHeaders: row["sealed_headers"] === null ? null : blob(row, "sealed_headers"),
@@ -57,29 +58,29 @@ export class Targets {
 export async function leaseJobs(
   tx: Transaction,
   token: number,
-  deliveryIds: readonly string[],
+  deliveryKeys: readonly number[],
   mode: SendJob["mode"],
   nowMs: number,
   known?: Targets,
 ): Promise<readonly SendJob[]> {
-  if (deliveryIds.length === 0) return [];
+  if (deliveryKeys.length === 0) return [];
   const [, rows] = await Promise.all([
-    tx.run("update deliveries set lease_owner = $1, lease_token = nextval('lease_tokens') where id = any($2)", token, deliveryIds),
+    tx.run("update deliveries set lease_owner = $1, lease_token = nextval('lease_tokens') where id = any($2)", token, deliveryKeys),
     tx.all(
       `select d.id, d.lease_token, d.attempt_count, d.steps_spent, d.created_at, d.endpoint_id,
               e.id as event_id, e.account_id, e.timestamp, e.type as event_type, e.data
        from deliveries d join events e on e.position = d.event_position where d.id = any($1) order by array_position($1, d.id)`,
-      deliveryIds,
+      deliveryKeys,
     ),
   ]);
-  const targets = known ?? (await Targets.read(tx, [...new Set(rows.map((row) => text(row, "endpoint_id")))]));
+  const targets = known ?? (await Targets.read(tx, [...new Set(rows.map((row) => integer(row, "endpoint_id")))]));
   return rows.map((row) => ({
-    deliveryId: text(row, "id"),
+    deliveryId: id(row, "dlv", "id"),
     leaseToken: integer(row, "lease_token"),
     attemptNumber: integer(row, "attempt_count") + 1,
     stepsSpent: integer(row, "steps_spent"),
     event: eventOf(row),
-    target: targets.at(text(row, "endpoint_id"), nowMs),
+    target: targets.at(integer(row, "endpoint_id"), nowMs),
     createdAtMs: integer(row, "created_at"),
     mode,
   }));

@@ -1,12 +1,17 @@
+import { StartupError, StoreUnavailableError } from "../../../domain/errors.ts";
+import { decodeId, encodeId, KeySequence, useKeys } from "../../../domain/ids.ts";
 import { raisedRate } from "../../../domain/sources/rate-division.ts";
+import type { IdPrefix } from "../../../domain/ids.ts";
 import type { ClusterView, Instance, InstanceStore, Shares, Sweep } from "../../../ports/stores/instance-store.ts";
 import type { Row } from "../../sql/rows.ts";
-import { flag, integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
+import { flag, id, idOrNull, integer, integerOrNull, text } from "../../sql/rows.ts";
 import type { DatabaseClock } from "../connection/database-clock.ts";
 import type { Database } from "../connection/database.ts";
 import type { Transaction } from "../connection/transaction.ts";
+import { findFreeSlot, maxInstances, newestKey } from "../keys/id-slots.ts";
 import { manualRetryPending } from "../deliveries/manual-retries.ts";
 import { releaseLeasesOf } from "../deliveries/claims.ts";
+import { isStatus } from "../reading/page.ts";
 import { feedHorizon, decodeFeedPosition, feedPositionOf, newestInFeed } from "../reading/feed.ts";
 import { claimUnowned, countUnowned, deadOwners } from "../calls/unowned-calls.ts";
 import { readWatchedCalls } from "../calls/watched-calls.ts";
@@ -28,6 +33,7 @@ const nowMs = "(extract(epoch from clock_timestamp()) * 1000)::double precision"
 export class Instances implements InstanceStore {
   readonly #options: InstancesOptions;
   #gateVersion = 0;
+  #hasJoined = false;
 
   constructor(options: InstancesOptions) {
     this.#options = options;
@@ -36,13 +42,14 @@ export class Instances implements InstanceStore {
   async join({ version, leaseMs, shares }: Parameters<InstanceStore["join"]>[0]): Promise<ClusterView> {
     const { db, clock, notifyPeers } = this.#options;
     const sentAtMonotonicMs = clock.monotonicMs();
-    const rows = await db.transaction(async (tx) => {
+    const { rows, keys } = await db.transaction(async (tx) => {
+      const slot = await this.#takeSlot(tx);
       // Gate states from before all instances ended are outdated and measured again.
       await tx.run("delete from source_gates where not exists (select 1 from instances where lease_until > clock_timestamp())");
-      return tx.all(
+      const joined = await tx.all(
         `with me as (
-           insert into instances (lease_until, version, shares, key_ids)
-           values (clock_timestamp() + $1::integer * interval '1 millisecond', $2, $3::jsonb, $4)
+           insert into instances (slot, lease_until, version, shares, key_ids)
+           values ($5, clock_timestamp() + $1::integer * interval '1 millisecond', $2, $3::jsonb, $4)
            returning token, shares, key_ids)
          select token, shares, key_ids, ${nowMs} as now_ms from me
          union all
@@ -51,8 +58,13 @@ export class Instances implements InstanceStore {
         version,
         JSON.stringify(shares),
         db.owner.keyIds ?? [],
+        slot,
       );
+      const row = await tx.get(`select ${newestKey} as newest`);
+      return { rows: joined, keys: new KeySequence(slot, integer(row ?? {}, "newest")) };
     });
+    useKeys(keys);
+    this.#hasJoined = true;
     const token = integer(rows.find((row) => row["now_ms"] !== null) ?? {}, "token");
     db.owner.token = token;
     this.#gateVersion = 0;
@@ -132,9 +144,9 @@ export class Instances implements InstanceStore {
     return {
       feedPosition: text(row, "feed_position"),
       isDeliveryDue: flag(row, "is_due"),
-      dirtyCallIds: (row["touched"] ?? []) as readonly string[],
-      settledDeliveryIds: (row["settled"] ?? []) as readonly string[],
-      closedEndpointIds: (row["closed"] ?? []) as readonly string[],
+      dirtyCallIds: idsOf("call", row["touched"]),
+      settledDeliveryIds: idsOf("dlv", row["settled"]),
+      closedEndpointIds: idsOf("ep", row["closed"]),
       gates,
       expiredTokens: (row["expired"] ?? []) as readonly number[],
       hasUnownedCalls: flag(row, "has_free"),
@@ -152,8 +164,8 @@ export class Instances implements InstanceStore {
     const last = rows.at(-1);
     return {
       notices: rows.map((row) => ({
-        accountId: text(row, "account_id"),
-        watchId: textOrNull(row, "watch_id"),
+        accountId: id(row, "acc", "account_id"),
+        watchId: idOrNull(row, "wch", "watch_id"),
         sequence: integerOrNull(row, "sequence"),
         eventType: text(row, "type"),
       })),
@@ -164,22 +176,24 @@ export class Instances implements InstanceStore {
 
   async listEnded(watchIds: readonly string[]): Promise<readonly string[]> {
     const rows = await this.#options.db.all(
-      `select u.id from unnest($1::text[]) as u(id) left join watches w on w.id = u.id where w.status is distinct from 'active'`,
-      watchIds,
+      `select id from watches where id = any($1) and ${isStatus("status", "active")}`,
+      watchIds.map(decodeId),
     );
-    return rows.map((row) => text(row, "id"));
+    const active = new Set(rows.map((row) => integer(row, "id")));
+    return watchIds.filter((watchId) => !active.has(decodeId(watchId)));
   }
 
   async loadOwnedCalls(callIds: readonly string[]): ReturnType<InstanceStore["loadOwnedCalls"]> {
+    const callKeys = callIds.map(decodeId);
     return this.#options.db.ownerTransaction(async (tx, token) => {
       // After this update a concurrent touch is either visible to the next statement or sets touched_at again.
       await tx.run(
         `update calls set touched_at = null, owner_token = case when watched then owner_token end
          where id = any($1) and owner_token = $2 and (touched_at is not null or not watched)`,
-        callIds,
+        callKeys,
         token,
       );
-      return readOwned(tx, token, callIds);
+      return readOwned(tx, token, callKeys);
     });
   }
 
@@ -196,23 +210,12 @@ export class Instances implements InstanceStore {
       "select id, lease_token from deliveries where lease_owner = $1 and lease_token is not null",
       this.#token,
     );
-    return rows.map((row) => ({ deliveryId: text(row, "id"), leaseToken: integer(row, "lease_token") }));
+    return rows.map((row) => ({ deliveryId: id(row, "dlv", "id"), leaseToken: integer(row, "lease_token") }));
   }
 
   async evict(tokens: readonly number[]): Promise<number> {
     const { db, clock, notifyPeers } = this.#options;
-    const evicted = await db.transaction(async (tx) => {
-      // A transaction of the instance locks its row until the commit; such a row is skipped and found by the next sweep.
-      const rows = await tx.all(
-        `delete from instances where token in (
-           select token from instances where token = any($1) and lease_until < clock_timestamp() order by token for update skip locked)
-         returning token`,
-        tokens,
-      );
-      const gone = rows.map((row) => integer(row, "token"));
-      if (gone.length > 0) await releaseLeasesOf(tx, gone, clock.nowMs());
-      return gone;
-    });
+    const evicted = await db.transaction((tx) => evictExpired(tx, tokens, clock.nowMs()));
     for (const what of ["calls", "deliveries", "instances"] as const) if (evicted.length > 0) notifyPeers(what);
     return evicted.length;
   }
@@ -227,6 +230,21 @@ export class Instances implements InstanceStore {
     });
     db.owner.token = null;
     for (const what of ["calls", "deliveries", "instances"] as const) notifyPeers(what);
+  }
+
+  /**
+   * Returns a free slot. If there is none, evicts the instance whose lease ended first: after many crashes no instance may
+   * have lived long enough to evict the others.
+   */
+  async #takeSlot(tx: Transaction): Promise<number> {
+    const free = await findFreeSlot(tx);
+    if (free !== null) return free;
+    const expired = await tx.all("select token from instances where lease_until < clock_timestamp() order by lease_until limit 1");
+    const tokens = expired.map((row) => integer(row, "token"));
+    const freed = (await evictExpired(tx, tokens, this.#options.clock.nowMs())).length > 0 ? await findFreeSlot(tx) : null;
+    if (freed !== null) return freed;
+    const message = `${maxInstances} instances share the database, which is the maximum: stop one of them first`;
+    throw this.#hasJoined ? new StoreUnavailableError(message) : new StartupError(message);
   }
 
   /** Maps the rows of all live instances. The row of this instance carries the time of the database. */
@@ -244,12 +262,30 @@ export class Instances implements InstanceStore {
   }
 }
 
-async function readOwned(tx: Transaction, token: number, callIds: readonly string[]) {
-  const owned = await tx.all("select id from calls where id = any($1) and owner_token = $2 and watched", callIds, token);
+/** Deletes those of the instances whose lease has ended, releases their deliveries and returns their tokens. */
+async function evictExpired(tx: Transaction, tokens: readonly number[], nowMs: number): Promise<readonly number[]> {
+  // A transaction of the instance locks its row until the commit; such a row is skipped and found by the next sweep.
+  const rows = await tx.all(
+    `delete from instances where token in (
+       select token from instances where token = any($1) and lease_until < clock_timestamp() order by token for update skip locked)
+     returning token`,
+    tokens,
+  );
+  const gone = rows.map((row) => integer(row, "token"));
+  if (gone.length > 0) await releaseLeasesOf(tx, gone, nowMs);
+  return gone;
+}
+
+async function readOwned(tx: Transaction, token: number, callKeys: readonly number[]) {
+  const owned = await tx.all("select id from calls where id = any($1) and owner_token = $2 and watched", callKeys, token);
   return readWatchedCalls(
     tx,
-    owned.map((row) => text(row, "id")),
+    owned.map((row) => integer(row, "id")),
   );
+}
+
+function idsOf(prefix: IdPrefix, keys: unknown): readonly string[] {
+  return ((keys ?? []) as readonly number[]).map((key) => encodeId(prefix, key));
 }
 
 function instanceOf(row: Row): Instance {

@@ -1,23 +1,47 @@
+import { deliveryStatuses } from "../../../domain/deliveries/delivery.ts";
+import { decodeId } from "../../../domain/ids.ts";
 import type { DeliveryView, Page, ReadStore } from "../../../ports/stores/read-store.ts";
+import { keyOrNull } from "../../sql/rows.ts";
 import { listByIds } from "../../sql/reading/page.ts";
+import type { Condition } from "../../sql/reading/page.ts";
 import { deliveryViewOf } from "../../sql/view-rows.ts";
 import type { Queries } from "../connection/queries.ts";
-import { unindexed } from "./page.ts";
+import { amongNewest, isStatus, unindexed, unindexedKey } from "./page.ts";
+import type { FewRows, Range } from "./page.ts";
 import { deliverySelect } from "./selects.ts";
 
 export const reads = { listDeliveries };
 
-const indexed = (column: string) => column;
+type ListQuery = Parameters<ReadStore["listDeliveries"]>[0];
 
-async function listDeliveries(db: Queries, query: Parameters<ReadStore["listDeliveries"]>[0]): Promise<Page<DeliveryView>> {
-  // A watch has few deliveries and an endpoint has fewer than its account, so the narrowest condition alone uses an index.
-  const ofEndpoint = query.watchId === null ? indexed : unindexed;
-  const ofAccount = query.endpointId === null ? ofEndpoint : unindexed;
-  const conditions = [
-    [`${ofAccount("d.account_id")} = ?`, query.accountId],
-    [`${ofEndpoint("d.endpoint_id")} = ?`, query.endpointId],
-    ["d.watch_id = ?", query.watchId],
-    [`${ofAccount("d.status")} = ?`, query.status],
-  ] as const;
-  return listByIds(db, deliverySelect, ofEndpoint("d.id"), conditions, query, deliveryViewOf);
+async function listDeliveries(db: Queries, query: ListQuery): Promise<Page<DeliveryView>> {
+  const accountKey = decodeId(query.accountId);
+  const endpointKey = keyOrNull(query.endpointId);
+  if (query.watchId !== null) {
+    // A watch has few deliveries, so no other condition uses an index.
+    const conditions: readonly Condition[] = [
+      [`${unindexedKey("d.account_id")} = ?`, accountKey],
+      [`${unindexedKey("d.endpoint_id")} = ?`, endpointKey],
+      ["d.event_position = any(array(select position from events where watch_id = ?))", decodeId(query.watchId)],
+      [`${unindexed("d.status")} = ?`, query.status],
+    ];
+    return listByIds(db, deliverySelect, unindexedKey("d.id"), conditions, query, deliveryViewOf);
+  }
+  const statuses = query.status === null ? deliveryStatuses : [query.status];
+  const ranges = endpointKey === null ? ofAccount(accountKey, statuses) : ofEndpoint(endpointKey, statuses);
+  const conditions: readonly Condition[] = [[`${unindexedKey("d.account_id")} = ?`, accountKey], amongNewest("d.id", ranges, query)];
+  return listByIds(db, deliverySelect, "d.id", conditions, { ...query, cursor: null }, deliveryViewOf);
+}
+
+/** The index of an account lacks what is pending and leased: those are read from the index of the leases. */
+function ofAccount(accountKey: number, statuses: readonly string[]): readonly (Range | FewRows)[] {
+  const indexed = "status <> 'pending' or lease_token is null";
+  const ranges = statuses.map((status): Range => ({ table: "deliveries", columns: { account_id: accountKey, status }, indexed }));
+  if (!statuses.includes("pending")) return ranges;
+  const leased = `lease_owner >= 0 and lease_token is not null and ${unindexedKey("account_id")} = ? and ${isStatus("status", "pending")}`;
+  return [...ranges, { table: "deliveries", few: [leased, accountKey] }];
+}
+
+function ofEndpoint(endpointKey: number, statuses: readonly string[]): readonly Range[] {
+  return statuses.map((status) => ({ table: "deliveries", columns: { endpoint_id: endpointKey, status } }));
 }

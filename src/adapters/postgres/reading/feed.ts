@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { decodeId } from "../../../domain/ids.ts";
 import type { EventView, FeedQuery } from "../../../ports/stores/read-store.ts";
 import { integer, integerOrNull } from "../../sql/rows.ts";
 import type { Row } from "../../sql/rows.ts";
@@ -6,7 +7,7 @@ import { decodePairCursor, encodeCursor } from "../../sql/cursor.ts";
 import { lastOrderBefore } from "../../sql/reading/events.ts";
 import type { Database } from "../connection/database.ts";
 import { findEvents } from "./positions.ts";
-import { unindexed } from "./page.ts";
+import type { FeedKey } from "./positions.ts";
 import { readEventViews } from "./selects.ts";
 
 export const composites = { readFeed };
@@ -56,12 +57,12 @@ const ownHorizon = `
  * transactions that hide an event usually end soon. If one stays open, returns the current horizon and a later read
  * continues from there.
  */
-async function horizonAfterNewest(db: Database, accountId: string): Promise<number> {
+async function horizonAfterNewest(db: Database, accountKey: number): Promise<number> {
   const giveUpAtMs = performance.now() + db.feedLingerMs;
   const row = await db.get(
     `select ${feedHorizon} as horizon,
        (select e.feed_order from events e where e.account_id = $1 order by e.feed_order desc, e.position desc limit 1) as newest`,
-    accountId,
+    accountKey,
   );
   if (row === undefined) throw new Error("a select without a table returned no row");
   const newest = integerOrNull(row, "newest") ?? 0;
@@ -89,20 +90,19 @@ export function decodeFeedPosition(text: string): readonly [order: number, posit
 
 /** Reads events in the order of the feed, below the horizon. The cursor is the last (feed_order, position) passed. */
 async function readFeed(db: Database, query: FeedQuery): Promise<{ readonly data: readonly EventView[]; readonly nextCursor: string }> {
-  const { accountId, sinceMs, callSid, types, orTerminal, limit } = query;
-  const [cursorOrder, cursorPosition] = query.cursor === null ? [0, 0] : decodePairCursor(query.cursor);
+  const { sinceMs, callSid, types, orTerminal, limit } = query;
+  const accountKey = decodeId(query.accountId);
+  const cursor: FeedKey = query.cursor === null ? [0, 0] : decodePairCursor(query.cursor);
   // Read before the events: later commits appear only above the horizon.
-  const horizon = await horizonAfterNewest(db, accountId);
-  // A call has few events.
-  const few = callSid !== null;
-  const plus = few ? " + 0" : "";
+  const horizon = await horizonAfterNewest(db, accountKey);
+  const since: FeedKey = sinceMs === null ? [0, 0] : [await lastOrderBefore(db, "feed_order", sinceMs), 0];
   const rows = await findEvents(db, {
-    few,
+    accountKey,
+    after: laterOf(cursor, since),
+    before: horizon,
+    // A call has few events.
+    few: callSid !== null,
     conditions: [
-      [`${few ? unindexed("e.account_id") : "e.account_id"} = ?`, accountId],
-      [`(e.feed_order${plus}, e.position${plus}) > (?, ?)`, cursorOrder, cursorPosition],
-      [`e.feed_order${plus} < ?`, horizon],
-      [`e.feed_order${plus} >= ?`, sinceMs === null ? null : await lastOrderBefore(db, "feed_order", sinceMs)],
       ["e.created_at >= ?", sinceMs],
       ["e.watch_id = any(array(select w.id from calls c join watches w on w.call_id = c.id where c.call_sid = ?))", callSid],
     ],
@@ -113,21 +113,19 @@ async function readFeed(db: Database, query: FeedQuery): Promise<{ readonly data
   });
   const last = rows.at(-1);
   const isFull = rows.length === limit && last !== undefined;
-  // A page that is not full passed all events of the account. Only these move its cursor, not events of other accounts.
-  const next = isFull ? feedKeyOf(last) : laterOf([cursorOrder, cursorPosition], feedKeyOf(await findNewest(db, accountId, horizon)));
+  // A page that is not full has passed all events of the account. Events of other accounts must not move its cursor.
+  const next = isFull ? feedKeyOf(last) : laterOf(cursor, feedKeyOf(await findNewest(db, accountKey, horizon)));
   return { data: await readEventViews(db, rows), nextCursor: encodeCursor(next.join(".")) };
 }
-
-type FeedKey = readonly [order: number, position: number];
 
 function feedKeyOf(row: Row | undefined): FeedKey {
   return row === undefined ? [0, 0] : [integer(row, "feed_order"), integer(row, "position")];
 }
 
-async function findNewest(db: Database, accountId: string, horizon: number): Promise<Row | undefined> {
+async function findNewest(db: Database, accountKey: number, horizon: number): Promise<Row | undefined> {
   return db.get(
     "select feed_order, position from events where account_id = $1 and feed_order < $2 order by feed_order desc, position desc limit 1",
-    accountId,
+    accountKey,
     horizon,
   );
 }

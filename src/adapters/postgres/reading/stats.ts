@@ -27,11 +27,11 @@ async function readStats(db: Queries): Promise<StoreStats> {
 }
 
 /** Reads counts, of one account or of all. A count is the folded value plus the changes that triggers have added since. */
-export async function readCounts(db: Queries, accountId: string | null): Promise<ReadonlyMap<string, number>> {
-  const where = accountId === null ? "" : "where account_id = $1";
+export async function readCounts(db: Queries, accountKey: number | null): Promise<ReadonlyMap<string, number>> {
+  const where = accountKey === null ? "" : "where account_id = $1";
   const rows = await db.all(
     `select what, sum(n) as n from (select what, n from counts ${where} union all select what, n from count_changes ${where}) c group by what`,
-    ...(accountId === null ? [] : [accountId]),
+    ...(accountKey === null ? [] : [accountKey]),
   );
   return new Map(rows.map((row) => [text(row, "what"), integer(row, "n")]));
 }

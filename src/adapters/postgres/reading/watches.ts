@@ -1,19 +1,27 @@
+import { watchStatuses } from "../../../domain/calls/watch.ts";
+import { decodeId } from "../../../domain/ids.ts";
 import type { Page, ReadStore, WatchView } from "../../../ports/stores/read-store.ts";
 import { listByIds } from "../../sql/reading/page.ts";
+import type { Condition } from "../../sql/reading/page.ts";
 import { watchViewOf } from "../../sql/view-rows.ts";
 import type { Queries } from "../connection/queries.ts";
-import { unindexed } from "./page.ts";
+import { amongNewest, unindexed, unindexedKey } from "./page.ts";
 import { watchSelect } from "./selects.ts";
 
 export const reads = { listWatches };
 
 async function listWatches(db: Queries, query: Parameters<ReadStore["listWatches"]>[0]): Promise<Page<WatchView>> {
-  // A call has few watches, so its condition alone uses an index.
-  const column = query.callSid === null ? (name: string) => name : unindexed;
-  const conditions = [
-    [`${column("w.account_id")} = ?`, query.accountId],
-    [`${column("w.status")} = ?`, query.status],
-    ["w.call_id = any(array(select id from calls where call_sid = ?))", query.callSid],
-  ] as const;
-  return listByIds(db, watchSelect, column("w.id"), conditions, query, watchViewOf);
+  const accountKey = decodeId(query.accountId);
+  if (query.callSid !== null) {
+    // A call has few watches, so no other condition uses an index.
+    const conditions: readonly Condition[] = [
+      [`${unindexedKey("w.account_id")} = ?`, accountKey],
+      [`${unindexed("w.status")} = ?`, query.status],
+      ["w.call_id = any(array(select id from calls where call_sid = ?))", query.callSid],
+    ];
+    return listByIds(db, watchSelect, unindexedKey("w.id"), conditions, query, watchViewOf);
+  }
+  const statuses = query.status === null ? watchStatuses : [query.status];
+  const ranges = statuses.map((status) => ({ table: "watches", columns: { account_id: accountKey, status } }) as const);
+  return listByIds(db, watchSelect, "w.id", [amongNewest("w.id", ranges, query)], { ...query, cursor: null }, watchViewOf);
 }

@@ -1,8 +1,9 @@
+import { decodeId } from "../../../domain/ids.ts";
 import type { EndpointDraft } from "../../../ports/stores/registration-store.ts";
 import type { EndpointStore } from "../../../ports/stores/endpoint-store.ts";
 import type { EndpointView } from "../../../ports/stores/read-store.ts";
 import { patchedColumns } from "../../sql/patched-columns.ts";
-import { textOrNull } from "../../sql/rows.ts";
+import { integerOrNull } from "../../sql/rows.ts";
 import { endpointViewOf } from "../../sql/view-rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { replaceLanes, requeue } from "../deliveries/lanes.ts";
@@ -28,21 +29,21 @@ export async function insertEndpoints(tx: Transaction, endpoints: readonly NewEn
   const headersOf = ({ draft }: NewEndpoint) => (draft.headers?.names.length ? draft.headers : null);
   await Promise.all([
     tx.run(
-      `insert into hosts (account_id, origin) select distinct u.account_id, u.origin from unnest($1::text[], $2::text[]) as u(account_id, origin)
+      `insert into hosts (account_id, origin) select distinct u.account_id, u.origin from unnest($1::bigint[], $2::text[]) as u(account_id, origin)
        order by u.account_id, u.origin on conflict (account_id, origin) do nothing`,
-      endpoints.map(({ accountId }) => accountId),
+      endpoints.map(({ accountId }) => decodeId(accountId)),
       endpoints.map(({ draft }) => draft.origin),
     ),
     secrets.length === 0 ? null : insertSecrets(tx, secrets),
-    // The foreign key locks the host for key share, so that it is not deleted with its last endpoint meanwhile.
+    // The foreign key locks the host for key share, so that no other transaction deletes the host with its last endpoint.
     tx.run(
       `insert into endpoints (id, account_id, url, host_id, format, header_names, sealed_headers, headers_fingerprint, signatures, late, state, created_at)
        select u.id, u.account_id, u.url, h.id, u.format, u.header_names, u.sealed_headers, u.headers_fingerprint, '["v1"]', u.late, 'enabled', u.created_at
-       from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::text[], $9::text[], $10::bigint[])
+       from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::text[], $9::text[], $10::bigint[])
          as u(id, account_id, url, origin, format, header_names, sealed_headers, headers_fingerprint, late, created_at)
        join hosts h on h.account_id = u.account_id and h.origin = u.origin`,
-      endpoints.map(({ draft }) => draft.id),
-      endpoints.map(({ accountId }) => accountId),
+      endpoints.map(({ draft }) => decodeId(draft.id)),
+      endpoints.map(({ accountId }) => decodeId(accountId)),
       endpoints.map(({ draft }) => draft.url),
       endpoints.map(({ draft }) => draft.origin),
       endpoints.map(({ draft }) => draft.format ?? draft.defaultFormat),
@@ -53,9 +54,9 @@ export async function insertEndpoints(tx: Transaction, endpoints: readonly NewEn
       endpoints.map(({ nowMs }) => nowMs),
     ),
     tx.run(
-      "insert into endpoint_secrets (endpoint_id, secret_id) select * from unnest($1::text[], $2::text[])",
-      endpoints.map(({ draft }) => draft.id),
-      endpoints.map(({ secretId }) => secretId),
+      "insert into endpoint_secrets (endpoint_id, secret_id) select * from unnest($1::bigint[], $2::bigint[])",
+      endpoints.map(({ draft }) => decodeId(draft.id)),
+      endpoints.map(({ secretId }) => decodeId(secretId)),
     ),
   ]);
 }
@@ -66,77 +67,80 @@ const pendingOf = "from deliveries where endpoint_id = $1 and status = 'pending'
  * Enables an endpoint that was disabled, and its hooks, as a new registration for its URL does. Requeues its pending
  * deliveries, so that they are sent now, in order, and with a full schedule. The caller must not hold the lock of an endpoint.
  */
-export async function enableIfDisabled(tx: Transaction, endpointId: string, nowMs: number): Promise<void> {
-  await lockPending(tx, endpointId);
-  await restoreHooks(tx, endpointId);
-  await leaveDisabled(tx, endpointId, nowMs);
+export async function enableIfDisabled(tx: Transaction, endpointKey: number, nowMs: number): Promise<void> {
+  await lockPending(tx, endpointKey);
+  await restoreHooks(tx, endpointKey);
+  await leaveDisabled(tx, endpointKey, nowMs);
 }
 
 /** Locks the watches of the endpoint's pending deliveries, so that their lanes can be changed. */
-async function lockPending(tx: Transaction, endpointId: string): Promise<void> {
-  await tx.run(`select 1 from watches where id = any(array(select watch_id ${pendingOf})) order by id for no key update`, endpointId);
+async function lockPending(tx: Transaction, endpointKey: number): Promise<void> {
+  await tx.run(`select 1 from watches where id = any(array(select watch_id ${pendingOf})) order by id for no key update`, endpointKey);
 }
 
 /** Enables the hooks that a 410 of their endpoint disabled. */
-async function restoreHooks(tx: Transaction, endpointId: string): Promise<void> {
+async function restoreHooks(tx: Transaction, endpointKey: number): Promise<void> {
   const rows = "from hooks where endpoint_id = $1 and disabled_at is not null";
-  await tx.run(`select 1 ${rows} order by id for update`, endpointId);
-  await tx.run(`update hooks set disabled_at = null where id = any(array(select id ${rows}))`, endpointId);
+  await tx.run(`select 1 ${rows} order by id for update`, endpointKey);
+  await tx.run(`update hooks set disabled_at = null where id = any(array(select id ${rows}))`, endpointKey);
 }
 
-async function leaveDisabled(tx: Transaction, endpointId: string, nowMs: number): Promise<void> {
+async function leaveDisabled(tx: Transaction, endpointKey: number, nowMs: number): Promise<void> {
   const changed = await tx.run(
     `update endpoints set state = 'enabled', reason = null, since = null, consecutive_failures = 0, failing_since = null,
        paused_until = null, paused_since = null, consecutive_pauses = 0, pause_reason = null
      where id = $1 and state = 'disabled'`,
-    endpointId,
+    endpointKey,
   );
-  if (changed > 0) await requeue(tx, endpointId, await tx.all(`select id, watch_id ${pendingOf}`, endpointId), nowMs);
+  if (changed > 0) await requeue(tx, endpointKey, await tx.all(`select id, watch_id ${pendingOf}`, endpointKey), nowMs);
 }
 
 /**
- * Ends the client's pause and a running pause after an answer, of a locked endpoint. Deliveries that the latter deferred are
- * due now; one goes first, because `consecutive_pauses` stays until a 2xx. A pause of the host goes on.
+ * Ends two pauses of a locked endpoint: the client's, and one that an answer began. Deliveries that an answer deferred are
+ * due now. One of them is sent first, because `consecutive_pauses` stays until a 2xx. A pause of the host goes on.
  */
-async function endPause(tx: Transaction, endpointId: string, nowMs: number): Promise<void> {
+async function endPause(tx: Transaction, endpointKey: number, nowMs: number): Promise<void> {
   const deferred = await tx.all(
     `update deliveries set next_attempt_at = $2, due_at = $2 where id = any(array(
        select d.id from endpoints p join deliveries d on d.endpoint_id = p.id join attempts a on a.delivery_id = d.id and a.number = d.attempt_count
        where p.id = $1 and p.paused_until > $2 and d.status = 'pending' and d.next_attempt_at > $2 and d.next_attempt_at <= p.paused_until
          and a.decision = 'deferred')) returning watch_id`,
-    endpointId,
+    endpointKey,
     nowMs,
   );
-  await tx.run("update endpoints set state = 'enabled', reason = null, since = null where id = $1 and state = 'paused'", endpointId);
+  await tx.run("update endpoints set state = 'enabled', reason = null, since = null where id = $1 and state = 'paused'", endpointKey);
   await tx.run(
     "update endpoints set paused_until = null, paused_since = null, pause_reason = null where id = $1 and paused_until > $2",
-    endpointId,
+    endpointKey,
     nowMs,
   );
-  const watchIds = new Set(deferred.map((row) => textOrNull(row, "watch_id")).filter((id) => id !== null));
-  await replaceLanes(tx, [...watchIds], [endpointId]);
-  await refreshDue(tx, [endpointId]);
+  const watchKeys = new Set(deferred.map((row) => integerOrNull(row, "watch_id")).filter((key) => key !== null));
+  await replaceLanes(tx, [...watchKeys], [endpointKey]);
+  await refreshDue(tx, [endpointKey]);
   tx.changed.add("deliveries");
 }
 
 /** Changes the settings and the state of an endpoint. Returns `null` if the account has no such endpoint. */
 async function patchEndpoint(tx: Transaction, request: Parameters<EndpointStore["patchEndpoint"]>[0]): Promise<EndpointView | null> {
-  const { accountId, endpointId, patch, nowMs } = request;
-  if ((await tx.get("select 1 from endpoints where id = $1 and account_id = $2", endpointId, accountId)) === undefined) return null;
+  const { patch, nowMs } = request;
+  const endpointKey = decodeId(request.endpointId);
+  const accountKey = decodeId(request.accountId);
+  if ((await tx.get("select 1 from endpoints where id = $1 and account_id = $2", endpointKey, accountKey)) === undefined) return null;
   // Leaving `disabled` resets the failures, also if the new state is `paused`.
-  if (patch.state === "enabled" || patch.state === "paused") await lockPending(tx, endpointId);
-  if (patch.state === "enabled") await restoreHooks(tx, endpointId);
-  if (patch.state === "enabled" || patch.state === "paused") await leaveDisabled(tx, endpointId, nowMs);
-  await tx.run("select 1 from endpoints where id = $1 for no key update", endpointId);
-  for (const [column, value] of patchedColumns(patch)) await tx.run(`update endpoints set ${column} = $1 where id = $2`, value, endpointId);
-  if (patch.state === "enabled") await endPause(tx, endpointId, nowMs);
+  if (patch.state === "enabled" || patch.state === "paused") await lockPending(tx, endpointKey);
+  if (patch.state === "enabled") await restoreHooks(tx, endpointKey);
+  if (patch.state === "enabled" || patch.state === "paused") await leaveDisabled(tx, endpointKey, nowMs);
+  await tx.run("select 1 from endpoints where id = $1 for no key update", endpointKey);
+  for (const [column, value] of patchedColumns(patch))
+    await tx.run(`update endpoints set ${column} = $1 where id = $2`, value, endpointKey);
+  if (patch.state === "enabled") await endPause(tx, endpointKey, nowMs);
   else if (patch.state !== undefined)
     await tx.run(
       "update endpoints set state = $1, reason = 'client', since = $2 where id = $3 and state <> $1",
       patch.state,
       nowMs,
-      endpointId,
+      endpointKey,
     );
-  const row = await tx.get(`${endpointSelect} where p.id = $1`, endpointId);
+  const row = await tx.get(`${endpointSelect} where p.id = $1`, endpointKey);
   return row === undefined ? null : endpointViewOf(row);
 }

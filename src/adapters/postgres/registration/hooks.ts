@@ -1,7 +1,8 @@
+import { decodeId, encodeId } from "../../../domain/ids.ts";
 import { checkQuota } from "../../../domain/quotas.ts";
 import { filterToRow, sameFilter } from "../../../domain/events/event-filter.ts";
 import type { HookDraft, RegisterHookResult, RegistrationStore, RemovedHook } from "../../../ports/stores/registration-store.ts";
-import { filterOf, isSubscribedRow, text, textOrNull } from "../../sql/rows.ts";
+import { filterOf, id, integer, integerOrNull, isSubscribedRow } from "../../sql/rows.ts";
 import { hookViewOf } from "../../sql/view-rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { hookSelect } from "../reading/selects.ts";
@@ -16,10 +17,11 @@ export const writes = { registerHook, removeHook };
 /** Registers a hook, or returns the existing one with the same URL and filter. */
 export async function registerHook(tx: Transaction, draft: HookDraft): Promise<RegisterHookResult> {
   const { accountId, nowMs, quotas } = draft;
-  const { accounts, usage } = await lockAccounts(tx, [accountId], quotas.maxEndpoints > 0);
+  const accountKey = decodeId(accountId);
+  const { accounts, usage } = await lockAccounts(tx, [accountKey], quotas.maxEndpoints > 0);
   const hooks = await tx.all(
     "select k.id, k.events, k.disabled_at, p.url from hooks k join endpoints p on p.id = k.endpoint_id where k.account_id = $1 order by k.id",
-    accountId,
+    accountKey,
   );
   const same = hooks.find((row) => row["url"] === draft.endpoint.url && sameFilter(filterOf(row), draft.filter));
   const exceeded =
@@ -31,22 +33,22 @@ export async function registerHook(tx: Transaction, draft: HookDraft): Promise<R
   if (named.kind !== "endpoint") return named;
   await endpoints.write(tx);
   // A repeat enables the endpoint only if a 410 disabled the hook with it.
-  if (named.summary.state === "disabled" && same?.["disabled_at"] !== null) await enableIfDisabled(tx, named.summary.id, nowMs);
-  if (same !== undefined) return { kind: "existing", view: await readHook(tx, text(same, "id")) };
+  if (named.summary.state === "disabled" && same?.["disabled_at"] !== null) await enableIfDisabled(tx, decodeId(named.summary.id), nowMs);
+  if (same !== undefined) return { kind: "existing", view: await readHook(tx, integer(same, "id")) };
   await tx.run(
     "insert into hooks (id, account_id, endpoint_id, events, created_at) values ($1, $2, $3, $4, $5)",
-    draft.id,
-    accountId,
-    named.summary.id,
+    decodeId(draft.id),
+    accountKey,
+    decodeId(named.summary.id),
     filterToRow(draft.filter),
     nowMs,
   );
-  return { kind: "created", view: await readHook(tx, draft.id), showsGeneratedSecret: named.showsGeneratedSecret };
+  return { kind: "created", view: await readHook(tx, decodeId(draft.id)), showsGeneratedSecret: named.showsGeneratedSecret };
 }
 
-async function readHook(tx: Transaction, hookId: string) {
-  const row = await tx.get(`${hookSelect} where k.id = $1`, hookId);
-  if (row === undefined) throw new Error(`no hook ${hookId}`);
+async function readHook(tx: Transaction, hookKey: number) {
+  const row = await tx.get(`${hookSelect} where k.id = $1`, hookKey);
+  if (row === undefined) throw new Error(`no hook ${encodeId("hk", hookKey)}`);
   return hookViewOf(row);
 }
 
@@ -55,20 +57,21 @@ const pendingFor = `from deliveries d join events e on e.position = d.event_posi
 
 /** Deletes a hook and cancels the deliveries that only this hook asked for. Deliveries that a watch or another hook on its URL also asked for stay pending. */
 async function removeHook(tx: Transaction, request: Parameters<RegistrationStore["removeHook"]>[0]): Promise<RemovedHook> {
-  const { hookId, accountId, nowMs } = request;
-  const hook = await tx.get("select endpoint_id from hooks where id = $1 and account_id = $2", hookId, accountId);
+  const { nowMs } = request;
+  const hookKey = decodeId(request.hookId);
+  const hook = await tx.get("select endpoint_id from hooks where id = $1 and account_id = $2", hookKey, decodeId(request.accountId));
   if (hook === undefined) return { endpointId: null, canceledLeased: [] };
-  const endpointId = text(hook, "endpoint_id");
+  const endpointKey = integer(hook, "endpoint_id");
   const [, deleted, , others, pending] = await Promise.all([
-    tx.run(`select 1 from watches where id = any(array(select d.watch_id ${pendingFor})) order by id for no key update`, endpointId),
-    tx.run("delete from hooks where id = $1", hookId),
-    lockEndpoints(tx, [endpointId]),
-    tx.all("select events from hooks where endpoint_id = $1 and disabled_at is null", endpointId),
+    tx.run(`select 1 from watches where id = any(array(select d.watch_id ${pendingFor})) order by id for no key update`, endpointKey),
+    tx.run("delete from hooks where id = $1", hookKey),
+    lockEndpoints(tx, [endpointKey]),
+    tx.all("select events from hooks where endpoint_id = $1 and disabled_at is null", endpointKey),
     tx.all(
       `select d.id, d.watch_id, d.lease_token, e.account_id, e.id as event_id, e.type as event_type, e.timestamp, e.data, w.endpoint_id = d.endpoint_id as to_watch, w.events
        from deliveries d join events e on e.position = d.event_position left join watches w on w.id = d.watch_id
        where d.endpoint_id = $1 and d.status = 'pending' and e.type <> 'endpoint.test'`,
-      endpointId,
+      endpointKey,
     ),
   ]);
   if (deleted === 0) return { endpointId: null, canceledLeased: [] };
@@ -77,11 +80,14 @@ async function removeHook(tx: Transaction, request: Parameters<RegistrationStore
   await cancelPending(
     tx,
     "id",
-    unwanted.map((row) => text(row, "id")),
+    unwanted.map((row) => integer(row, "id")),
     nowMs,
   );
   // Deliveries behind a canceled one in a lane are due now.
-  const watchIds = new Set(unwanted.map((row) => textOrNull(row, "watch_id")).filter((id) => id !== null));
-  await replaceLanes(tx, [...watchIds], [endpointId]);
-  return { endpointId, canceledLeased: unwanted.filter((row) => row["lease_token"] !== null).map((row) => text(row, "id")) };
+  const watchKeys = new Set(unwanted.map((row) => integerOrNull(row, "watch_id")).filter((key) => key !== null));
+  await replaceLanes(tx, [...watchKeys], [endpointKey]);
+  return {
+    endpointId: encodeId("ep", endpointKey),
+    canceledLeased: unwanted.filter((row) => row["lease_token"] !== null).map((row) => id(row, "dlv", "id")),
+  };
 }

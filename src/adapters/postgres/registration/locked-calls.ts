@@ -1,8 +1,9 @@
+import { decodeId } from "../../../domain/ids.ts";
 import type { CallStatus } from "../../../domain/calls/call.ts";
 import type { Watch } from "../../../domain/calls/watch.ts";
 import type { WatchDraft } from "../../../ports/stores/registration-store.ts";
 import type { Row } from "../../sql/rows.ts";
-import { callStatusOf, integer, integerOrNull, text, watchOf } from "../../sql/rows.ts";
+import { callStatusOf, id, integer, integerOrNull, scopeKey, scopeOf, text, watchOf } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { TransactionOvertakenError } from "../connection/failures.ts";
 
@@ -33,11 +34,11 @@ export class LockedCalls {
   static async load(tx: Transaction, token: number, drafts: readonly WatchDraft[]): Promise<LockedCalls> {
     const rows = await tx.all(
       `select c.*
-       from (select distinct * from unnest($1::text[], $2::text[], $3::text[])) as u(source_name, scope, call_sid)
+       from (select distinct * from unnest($1::text[], $2::bigint[], $3::text[])) as u(source_name, scope, call_sid)
        join calls c on c.source_name = u.source_name and c.scope = u.scope and c.call_sid = u.call_sid
        order by c.id for no key update of c`,
       drafts.map(({ sourceName }) => sourceName),
-      drafts.map(({ scope }) => scope),
+      drafts.map(({ scope }) => scopeKey(scope)),
       drafts.map(({ callSid }) => callSid),
     );
     const watches =
@@ -47,26 +48,24 @@ export class LockedCalls {
             `select distinct on (w.call_id, w.account_id, w.endpoint_id) w.*, c.source_name, c.call_sid, p.url as callback_url
              from watches w join calls c on c.id = w.call_id left join endpoints p on p.id = w.endpoint_id
              where w.call_id = any($1) and w.account_id = any($2) order by w.call_id, w.account_id, w.endpoint_id, w.id desc`,
-            rows.map((row) => text(row, "id")),
-            [...new Set(drafts.map(({ accountId }) => accountId))],
+            rows.map((row) => integer(row, "id")),
+            [...new Set(drafts.map(({ accountId }) => decodeId(accountId)))],
           );
     return new LockedCalls(rows, await findOwningPeers(tx, token, rows), watches.map(watchOf));
   }
 
   private constructor(rows: readonly Row[], peers: ReadonlySet<number>, watches: readonly Watch[]) {
-    this.#calls = new Map(
-      rows.map((row) => [callKey(text(row, "source_name"), text(row, "scope"), text(row, "call_sid")), callOf(row, peers)]),
-    );
-    for (const watch of watches) this.#newest.set(watchKey(watch.callId, watch.accountId, watch.callbackUrl), watch);
+    this.#calls = new Map(rows.map((row) => [callName(text(row, "source_name"), scopeOf(row), text(row, "call_sid")), callOf(row, peers)]));
+    for (const watch of watches) this.#newest.set(watchName(watch.callId, watch.accountId, watch.callbackUrl), watch);
   }
 
-  /** Ids of the calls that existed before this transaction. */
-  get knownIds(): readonly string[] {
-    return [...this.#calls.values()].filter(({ isNew }) => !isNew).map(({ callId }) => callId);
+  /** Keys of the calls that existed before this transaction. */
+  get knownKeys(): readonly number[] {
+    return [...this.#calls.values()].filter(({ isNew }) => !isNew).map(({ callId }) => decodeId(callId));
   }
 
   find({ sourceName, scope, callSid }: WatchDraft): LockedCall | undefined {
-    return this.#calls.get(callKey(sourceName, scope, callSid));
+    return this.#calls.get(callName(sourceName, scope, callSid));
   }
 
   make({ sourceName, scope, callSid, callId, nowMs }: WatchDraft): LockedCall {
@@ -83,11 +82,11 @@ export class LockedCalls {
       version: 1,
       isRestored: false,
     };
-    this.#calls.set(callKey(sourceName, scope, callSid), call);
+    this.#calls.set(callName(sourceName, scope, callSid), call);
     return call;
   }
 
-  /** Restarts an ended call without a status. Its transition numbers continue, so that hooks are notified of new transitions. */
+  /** Restarts an ended call: its status is cleared. Its transition numbers continue, so that hooks are notified of new transitions. */
   restore(call: LockedCall): void {
     call.status = unobserved;
     call.version += 1;
@@ -96,11 +95,11 @@ export class LockedCalls {
 
   /** Returns the newest watch of the account on the same call for the same URL. */
   findNewestWatch(call: LockedCall, { accountId, endpoint }: WatchDraft): Watch | null {
-    return this.#newest.get(watchKey(call.callId, accountId, endpoint?.url ?? null)) ?? null;
+    return this.#newest.get(watchName(call.callId, accountId, endpoint?.url ?? null)) ?? null;
   }
 
   addWatch(watch: Watch): void {
-    this.#newest.set(watchKey(watch.callId, watch.accountId, watch.callbackUrl), watch);
+    this.#newest.set(watchName(watch.callId, watch.accountId, watch.callbackUrl), watch);
   }
 
   /**
@@ -126,8 +125,8 @@ export class LockedCalls {
     await tx.run(
       `update calls c set watched = true, owner_token = case when u.by_peer then c.owner_token else $3 end,
          touched_at = case when u.by_peer then (extract(epoch from clock_timestamp()) * 1000)::bigint else c.touched_at end
-       from unnest($1::text[], $2::boolean[]) as u(id, by_peer) where c.id = u.id`,
-      existing.map(({ callId }) => callId),
+       from unnest($1::bigint[], $2::boolean[]) as u(id, by_peer) where c.id = u.id`,
+      existing.map(({ callId }) => decodeId(callId)),
       existing.map(({ isPolledByPeer }) => isPolledByPeer),
       token,
     );
@@ -139,10 +138,10 @@ async function insertCalls(tx: Transaction, token: number, calls: readonly Locke
   if (calls.length === 0) return;
   const inserted = await tx.run(
     `insert into calls (id, source_name, scope, call_sid, created_at, owner_token) select *, $6::bigint
-     from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[]) on conflict (call_sid, source_name, scope) do nothing`,
-    calls.map(({ callId }) => callId),
+     from unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::bigint[]) on conflict (call_sid, source_name, scope) do nothing`,
+    calls.map(({ callId }) => decodeId(callId)),
     calls.map(({ sourceName }) => sourceName),
-    calls.map(({ scope }) => scope),
+    calls.map(({ scope }) => scopeKey(scope)),
     calls.map(({ callSid }) => callSid),
     calls.map(({ createdAtMs }) => createdAtMs),
     token,
@@ -155,7 +154,7 @@ async function restoreCalls(tx: Transaction, calls: readonly LockedCall[]): Prom
   await tx.run(
     `update calls set status = null, reason = '', terminal = false, observed_at = null, last_good_poll_at = null, version = version + 1
      where id = any($1)`,
-    calls.map(({ callId }) => callId),
+    calls.map(({ callId }) => decodeId(callId)),
   );
 }
 
@@ -173,9 +172,9 @@ async function findOwningPeers(tx: Transaction, token: number, calls: readonly R
 function callOf(row: Row, peers: ReadonlySet<number>): LockedCall {
   const owner = integerOrNull(row, "owner_token");
   return {
-    callId: text(row, "id"),
+    callId: id(row, "call", "id"),
     sourceName: text(row, "source_name"),
-    scope: text(row, "scope"),
+    scope: scopeOf(row),
     callSid: text(row, "call_sid"),
     createdAtMs: integer(row, "created_at"),
     transition: integer(row, "transitions"),
@@ -187,5 +186,5 @@ function callOf(row: Row, peers: ReadonlySet<number>): LockedCall {
   };
 }
 
-const callKey = (sourceName: string, scope: string, callSid: string) => `${sourceName} ${scope} ${callSid}`;
-const watchKey = (callId: string, accountId: string, url: string | null) => `${callId} ${accountId} ${url ?? ""}`;
+const callName = (sourceName: string, scope: string, callSid: string) => `${sourceName} ${scope} ${callSid}`;
+const watchName = (callId: string, accountId: string, url: string | null) => `${callId} ${accountId} ${url ?? ""}`;

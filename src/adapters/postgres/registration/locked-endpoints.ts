@@ -1,10 +1,11 @@
+import { decodeId, encodeId } from "../../../domain/ids.ts";
 import { chooseSecret, findDifferences } from "../../../domain/deliveries/endpoint-registration.ts";
 import { checkQuota } from "../../../domain/quotas.ts";
 import type { QuotaExceeded, Quotas } from "../../../domain/quotas.ts";
 import type { EndpointSummary } from "../../../ports/stores/read-store.ts";
 import type { EndpointConflict, EndpointDraft } from "../../../ports/stores/registration-store.ts";
 import type { Row } from "../../sql/rows.ts";
-import { integerOrNull, text, textOrNull } from "../../sql/rows.ts";
+import { id, idOrNull, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
 import { summaryOf } from "../../sql/view-rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { readCounts } from "../reading/stats.ts";
@@ -41,21 +42,21 @@ export class LockedEndpoints {
     usage: ReadonlyMap<string, Usage>,
   ): Promise<LockedEndpoints> {
     if (named.length === 0) return new LockedEndpoints([], [], accounts, usage);
-    const accountIds = named.map(({ accountId }) => accountId);
+    const accountKeys = named.map(({ accountId }) => decodeId(accountId));
     const [endpoints, hosts] = await Promise.all([
       tx.all(
         `select p.id, p.account_id, p.headers_fingerprint, ${summaryColumns},
            (select s.fingerprint from endpoint_secrets x join secrets s on s.id = x.secret_id where x.endpoint_id = p.id and x.valid_until is null
             order by x.position desc limit 1) as secret_fingerprint
-         from (select distinct * from unnest($1::text[], $2::text[])) as u(account_id, url)
+         from (select distinct * from unnest($1::bigint[], $2::text[])) as u(account_id, url)
          join endpoints p on p.account_id = u.account_id and p.url = u.url join hosts h on h.id = p.host_id order by p.id for no key update of p`,
-        accountIds,
+        accountKeys,
         named.map(({ draft }) => draft.url),
       ),
       tx.all(
-        `select h.account_id, h.origin, h.paused_until from (select distinct * from unnest($1::text[], $2::text[])) as u(account_id, origin)
+        `select h.account_id, h.origin, h.paused_until from (select distinct * from unnest($1::bigint[], $2::text[])) as u(account_id, origin)
          join hosts h on h.account_id = u.account_id and h.origin = u.origin order by h.id for key share of h`,
-        accountIds,
+        accountKeys,
         named.map(({ draft }) => draft.origin),
       ),
     ]);
@@ -65,14 +66,14 @@ export class LockedEndpoints {
   private constructor(endpoints: readonly Row[], hosts: readonly Row[], accounts: readonly Row[], usage: ReadonlyMap<string, Usage>) {
     this.#existing = new Map(
       endpoints.map((row) => [
-        keyOf(text(row, "account_id"), text(row, "callback_url")),
-        { row, summary: summaryOf(row, text(row, "id")) },
+        keyOf(id(row, "acc", "account_id"), text(row, "callback_url")),
+        { row, summary: summaryOf(row, id(row, "ep", "id")) },
       ]),
     );
     this.#hostPauses = new Map(
-      hosts.map((row) => [keyOf(text(row, "account_id"), text(row, "origin")), integerOrNull(row, "paused_until")]),
+      hosts.map((row) => [keyOf(id(row, "acc", "account_id"), text(row, "origin")), integerOrNull(row, "paused_until")]),
     );
-    this.#defaultSecrets = new Map(accounts.map((row) => [text(row, "id"), textOrNull(row, "default_secret_id")]));
+    this.#defaultSecrets = new Map(accounts.map((row) => [id(row, "acc", "id"), idOrNull(row, "sec", "default_secret_id")]));
     this.#endpointCounts = new Map([...usage].map(([accountId, { endpoints: count }]) => [accountId, count]));
   }
 
@@ -130,18 +131,18 @@ export type Usage = { readonly activeWatches: number; readonly endpoints: number
 /** Locks accounts for a registration. With `counts`, also reads their usage of the quotas. */
 export async function lockAccounts(
   tx: Transaction,
-  accountIds: readonly string[],
+  accountKeys: readonly number[],
   counts: boolean,
 ): Promise<{ readonly accounts: readonly Row[]; readonly usage: ReadonlyMap<string, Usage> }> {
   const [accounts, ...usage] = await Promise.all([
-    tx.all("select id, default_secret_id from accounts where id = any($1) order by id for no key update", accountIds),
-    ...(counts ? accountIds.map(async (accountId) => [accountId, await readCounts(tx, accountId)] as const) : []),
+    tx.all("select id, default_secret_id from accounts where id = any($1) order by id for no key update", accountKeys),
+    ...(counts ? accountKeys.map(async (accountKey) => [accountKey, await readCounts(tx, accountKey)] as const) : []),
   ]);
   return {
     accounts,
     usage: new Map(
-      usage.map(([accountId, count]) => [
-        accountId,
+      usage.map(([accountKey, count]) => [
+        encodeId("acc", accountKey),
         { activeWatches: count.get("watches active") ?? 0, endpoints: count.get("endpoints") ?? 0 },
       ]),
     ),

@@ -1,3 +1,4 @@
+import { decodeId } from "../../../domain/ids.ts";
 import { checkQuota } from "../../../domain/quotas.ts";
 import { decideRepeat, isStatusCurrent, newWatch } from "../../../domain/calls/registration.ts";
 import { planInitialEvents } from "../../../domain/calls/transition.ts";
@@ -7,7 +8,7 @@ import type { Notice } from "../../../ports/stores/call-store.ts";
 import type { EndpointSummary, WatchView } from "../../../ports/stores/read-store.ts";
 import type { RegisterWatchResult, WatchDraft } from "../../../ports/stores/registration-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
-import { gatherWatchedCall, text } from "../../sql/rows.ts";
+import { gatherWatchedCall, id, keyOrNull } from "../../sql/rows.ts";
 import { watchViewOf } from "../../sql/view-rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { TransitionEvents } from "../calls/transition-events.ts";
@@ -37,26 +38,32 @@ type DraftOutcome =
 /**
  * Registers drafts independently and in order, in one transaction; a refused draft writes nothing. All rows that the drafts
  * refer to are locked and read first, the drafts are decided in memory, and the results are written together. The accounts
- * are locked, so that of two instances that register the same watch at the same time the second one finds it.
+ * are locked: if two instances register the same watch at the same time, the second one finds it.
  */
 export async function registerWatches(
   tx: Transaction,
   token: number,
   drafts: readonly WatchDraft[],
 ): Promise<readonly RegisterWatchResult[]> {
-  const accountIds = [...new Set(drafts.map(({ accountId }) => accountId))];
+  const accountKeys = [...new Set(drafts.map(({ accountId }) => decodeId(accountId)))];
   const counts = drafts.some(({ quotas }) => quotas.maxActiveWatches > 0 || quotas.maxEndpoints > 0);
-  const { accounts, usage } = await lockAccounts(tx, accountIds, counts);
+  const { accounts, usage } = await lockAccounts(tx, accountKeys, counts);
   const calls = await LockedCalls.load(tx, token, drafts);
   const named = drafts.flatMap(({ accountId, endpoint }) => (endpoint === null ? [] : [{ accountId, draft: endpoint }]));
   const [transitionEvents, endpoints, withHooks] = await Promise.all([
-    TransitionEvents.load(tx, calls.knownIds, accountIds),
+    TransitionEvents.load(tx, calls.knownKeys, accountKeys),
     LockedEndpoints.load(tx, accounts, named, usage),
     drafts.some(({ endpoint }) => endpoint === null)
-      ? tx.all("select distinct account_id from hooks where account_id = any($1) and disabled_at is null", accountIds)
+      ? tx.all("select distinct account_id from hooks where account_id = any($1) and disabled_at is null", accountKeys)
       : [],
   ]);
-  const batch = new RegistrationBatch(calls, transitionEvents, endpoints, usage, new Set(withHooks.map((row) => text(row, "account_id"))));
+  const batch = new RegistrationBatch(
+    calls,
+    transitionEvents,
+    endpoints,
+    usage,
+    new Set(withHooks.map((row) => id(row, "acc", "account_id"))),
+  );
   const outcomes = drafts.map((draft) => batch.decide(draft));
   const jobs = await batch.write(tx, token);
   const views = await readViews(tx, outcomes);
@@ -137,7 +144,7 @@ class RegistrationBatch {
   async write(tx: Transaction, token: number): Promise<ReadonlyMap<TransitionContext, readonly SendJob[]>> {
     const isWatched = (callId: string) => this.#transitionEvents.watchesOf(callId).length > 0;
     const withNewWatch = new Set(this.#created.map(({ callId }) => callId));
-    for (const [endpointId, nowMs] of this.#enabled) await enableIfDisabled(tx, endpointId, nowMs);
+    for (const [endpointId, nowMs] of this.#enabled) await enableIfDisabled(tx, decodeId(endpointId), nowMs);
     const [, , , jobs] = await Promise.all([
       this.#endpoints.write(tx),
       this.#calls.write(tx, token, isWatched, withNewWatch),
@@ -157,12 +164,12 @@ async function insertWatches(tx: Transaction, watches: readonly Watch[]): Promis
   await tx.run(
     `insert into watches (id, account_id, call_id, endpoint_id, events, metadata, status, created_at, expires_at)
      select u.id, u.account_id, u.call_id, u.endpoint_id, u.events, u.metadata, 'active', u.created_at, u.expires_at
-     from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[])
+     from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bigint[], $8::bigint[])
        as u(id, account_id, call_id, endpoint_id, events, metadata, created_at, expires_at)`,
-    watches.map(({ id }) => id),
-    watches.map(({ accountId }) => accountId),
-    watches.map(({ callId }) => callId),
-    watches.map(({ endpointId }) => endpointId),
+    watches.map((watch) => decodeId(watch.id)),
+    watches.map(({ accountId }) => decodeId(accountId)),
+    watches.map(({ callId }) => decodeId(callId)),
+    watches.map(({ endpointId }) => keyOrNull(endpointId)),
     watches.map(({ filter }) => filterToRow(filter)),
     watches.map(({ metadata }) => JSON.stringify(metadata)),
     watches.map(({ createdAtMs }) => createdAtMs),
@@ -170,14 +177,17 @@ async function insertWatches(tx: Transaction, watches: readonly Watch[]): Promis
   );
 }
 
-/** Reads the views that are not known from memory. The first watch of a new call on an endpoint that is not disabled is still as drafted. */
+/**
+ * Reads the views that are not known from memory. The first watch of a new call, on an endpoint that is not disabled,
+ * equals its draft and is not read.
+ */
 async function readViews(tx: Transaction, outcomes: readonly DraftOutcome[]): Promise<ReadonlyMap<string, WatchView>> {
   const ids = outcomes.flatMap((outcome) =>
     outcome.kind === "existing" ? [outcome.watchId] : outcome.kind === "created" && !isAsDrafted(outcome) ? [outcome.watch.id] : [],
   );
   if (ids.length === 0) return new Map();
-  const rows = await tx.all(`${watchSelect} where w.id = any($1)`, [...new Set(ids)]);
-  return new Map(rows.map((row) => [text(row, "id"), watchViewOf(row)]));
+  const rows = await tx.all(`${watchSelect} where w.id = any($1)`, [...new Set(ids)].map(decodeId));
+  return new Map(rows.map((row) => [id(row, "wch", "id"), watchViewOf(row)]));
 }
 
 function isAsDrafted({ call, endpoint }: NewWatch): boolean {

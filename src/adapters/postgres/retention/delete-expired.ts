@@ -1,6 +1,6 @@
 import type { RetentionStore } from "../../../ports/stores/service-store.ts";
 import type { Row } from "../../sql/rows.ts";
-import { integer, text, textOrNull } from "../../sql/rows.ts";
+import { integer, integerOrNull } from "../../sql/rows.ts";
 import type { Database } from "../connection/database.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { foldCounts } from "../reading/stats.ts";
@@ -16,7 +16,7 @@ type Retention = Parameters<RetentionStore["deleteExpired"]>[0];
 const disabledEndpoints = `from endpoints p where p.state = 'disabled'`;
 const pendingSince = `from deliveries d where d.endpoint_id = p.id and d.status = 'pending' and d.created_at < $1 and d.lease_token is null`;
 const endedWatches = `from watches w where w.ended_at < $1
-  and (select 1 from deliveries d where d.watch_id = w.id and (d.status = 'pending' or d.next_attempt_at is not null or d.lease_token is not null) limit 1) is null`;
+  and (select 1 from events e join deliveries d on d.event_position = e.position where e.watch_id = w.id and (d.status = 'pending' or d.next_attempt_at is not null or d.lease_token is not null) limit 1) is null`;
 const unwatchedEvents = `from events e where e.watch_id is null and e.created_at < $1
   and (select 1 from deliveries d where d.event_position = e.position and (d.status = 'pending' or d.next_attempt_at is not null or d.lease_token is not null) limit 1) is null`;
 const isUnused = `p.created_at < $1 and coalesce(p.last_success_at, 0) < $1
@@ -26,7 +26,7 @@ const isUnused = `p.created_at < $1 and coalesce(p.last_success_at, 0) < $1
 
 /** Endpoints have no column for their last use, so each run checks the next page of all endpoints, from the position of this process. */
 const endpointPage = 500;
-const positions = new WeakMap<Database, string>();
+const positions = new WeakMap<Database, number>();
 const pageOfEndpoints = `(select array_agg(p.id order by p.id) filter (where ${isUnused}) as unused, max(p.id) as last, count(*) as n
   from (select * from endpoints where id > $2 order by id limit ${endpointPage}) p) page`;
 
@@ -36,7 +36,7 @@ const pageOfEndpoints = `(select array_agg(p.id order by p.id) filter (where ${i
  * expired.
  */
 async function deleteExpired(db: Database, request: Retention): Promise<{ readonly deleted: number; readonly more: boolean }> {
-  const after = positions.get(db) ?? "";
+  const after = positions.get(db) ?? -1;
   const due = await db.get(
     `select exists (select 1 from count_changes) as counts,
        exists (select 1 ${disabledEndpoints} and exists (select 1 ${pendingSince})) or exists (select 1 ${endedWatches})
@@ -67,31 +67,35 @@ async function expireDisabled(tx: Transaction, { beforeMs, nowMs, limit }: Reten
     beforeMs,
     limit,
   );
-  const endpointIds = [...new Set(found.map((row) => text(row, "endpoint_id")))];
-  await lockEndpoints(tx, endpointIds);
+  const endpointKeys = [...new Set(found.map((row) => integer(row, "endpoint_id")))];
+  await lockEndpoints(tx, endpointKeys);
   const count = await tx.run(
     `update deliveries d set status = 'expired', settled_at = $1, next_attempt_at = null, due_at = null
      where d.id = any($2) and ${isStatus("d.status", "pending")} and d.lease_token is null
        and (select p.state from endpoints p where p.id = d.endpoint_id) = 'disabled'`,
     nowMs,
-    found.map((row) => text(row, "id")),
+    found.map((row) => integer(row, "id")),
   );
-  await refreshDue(tx, endpointIds);
+  await refreshDue(tx, endpointKeys);
   return count;
 }
 
 /** Deletes watches with their events, and their calls if no other watch is left. */
 async function deleteWatches(tx: Transaction, { beforeMs, limit }: Retention): Promise<number> {
   const found = await tx.all(`select w.id, w.call_id ${endedWatches} order by w.ended_at limit $2`, beforeMs, limit);
-  const callIds = [...new Set(found.map((row) => text(row, "call_id")))];
-  const ids = found.map((row) => text(row, "id"));
+  const callKeys = [...new Set(found.map((row) => integer(row, "call_id")))];
+  const watchKeys = found.map((row) => integer(row, "id"));
   await Promise.all([
-    tx.run("select 1 from calls where id = any($1) order by id for update", callIds),
-    tx.run("select 1 from watches where id = any($1) order by id for update", ids),
+    tx.run("select 1 from calls where id = any($1) order by id for update", callKeys),
+    tx.run("select 1 from watches where id = any($1) order by id for update", watchKeys),
   ]);
   // Deliveries may have been recovered since the read above, so the deletion checks again that none is pending.
-  const deleted = await tx.run(`delete from watches where id = any(array(select w.id ${endedWatches} and w.id = any($2)))`, beforeMs, ids);
-  await deleteUnwatchedCalls(tx, callIds);
+  const deleted = await tx.run(
+    `delete from watches where id = any(array(select w.id ${endedWatches} and w.id = any($2)))`,
+    beforeMs,
+    watchKeys,
+  );
+  await deleteUnwatchedCalls(tx, callKeys);
   return deleted;
 }
 
@@ -101,22 +105,27 @@ async function deleteUnwatchedEvents(tx: Transaction, { beforeMs, limit }: Reten
 
 /** Deletes the unused endpoints of the page, with the secrets and the hosts that only they used. */
 async function deleteEndpoints(db: Database, { beforeMs, limit }: Retention, page: Row | undefined): Promise<number> {
-  const unused = (page?.["unused"] ?? []) as readonly string[];
-  const ids = unused.slice(0, limit);
+  const unused = (page?.["unused"] ?? []) as readonly number[];
+  const endpointKeys = unused.slice(0, limit);
   const isLastPage = page === undefined || integer(page, "n") < endpointPage;
-  positions.set(db, (unused.length > limit ? ids.at(-1) : isLastPage ? null : textOrNull(page, "last")) ?? "");
-  return ids.length === 0 ? 0 : db.transaction((tx) => deleteUnused(tx, beforeMs, ids));
+  positions.set(db, (unused.length > limit ? endpointKeys.at(-1) : isLastPage ? null : integerOrNull(page, "last")) ?? -1);
+  return endpointKeys.length === 0 ? 0 : db.transaction((tx) => deleteUnused(tx, beforeMs, endpointKeys));
 }
 
-async function deleteUnused(tx: Transaction, beforeMs: number, ids: readonly string[]): Promise<number> {
-  // A transaction that is about to refer to one of them holds its lock; `isUnused` is then evaluated again after the wait.
-  await tx.run("select 1 from endpoints where id = any($1) order by id for update", ids);
-  const secrets = await tx.all("select secret_id from endpoint_secrets where endpoint_id = any($1)", ids);
-  await tx.run(`delete from hooks k using endpoints p where p.id = k.endpoint_id and p.id = any($2) and ${isUnused}`, beforeMs, ids);
-  const deleted = await tx.all(`delete from endpoints p where p.id = any($2) and ${isUnused} returning host_id`, beforeMs, ids);
+async function deleteUnused(tx: Transaction, beforeMs: number, endpointKeys: readonly number[]): Promise<number> {
+  // Waits for transactions that are about to refer to one of these endpoints; they hold the lock of the endpoint.
+  // `isUnused` is evaluated after the wait.
+  await tx.run("select 1 from endpoints where id = any($1) order by id for update", endpointKeys);
+  const secrets = await tx.all("select secret_id from endpoint_secrets where endpoint_id = any($1)", endpointKeys);
+  await tx.run(
+    `delete from hooks k using endpoints p where p.id = k.endpoint_id and p.id = any($2) and ${isUnused}`,
+    beforeMs,
+    endpointKeys,
+  );
+  const deleted = await tx.all(`delete from endpoints p where p.id = any($2) and ${isUnused} returning host_id`, beforeMs, endpointKeys);
   await deleteUnusedSecrets(
     tx,
-    secrets.map((row) => text(row, "secret_id")),
+    secrets.map((row) => integer(row, "secret_id")),
   );
   const hostIds = deleted.map((row) => integer(row, "host_id"));
   await tx.run("select 1 from hosts where id = any($1) order by id for update", hostIds);

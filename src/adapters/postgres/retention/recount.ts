@@ -9,8 +9,8 @@ export const writes = { recountPortion };
 const allAccounts = 0;
 
 /**
- * Compares counters and rows in one statement, so in one snapshot, which keeps no transaction waiting. The advisory lock lets
- * one instance correct a difference, because two would correct it twice.
+ * Compares counters and rows in one statement, hence in one snapshot, and keeps no transaction waiting. The advisory lock
+ * lets one instance correct a difference, because two would correct it twice.
  */
 async function recountPortion(tx: Transaction): ReturnType<CounterStore["recountPortion"]> {
   const lock = await tx.get("select pg_try_advisory_xact_lock(hashtext('ringback recount')) as taken");

@@ -18,7 +18,7 @@ export async function createKey(tx: SqlTransaction, { id, accountId, name, finge
   );
 }
 
-/** Creates or restores a key. Revokes other keys of the same name, because a changed environment variable replaces its old value. */
+/** Creates or restores a key. Revokes other keys of the same name, because a changed environment variable must replace the old key. */
 async function ensureKey(tx: SqlTransaction, draft: ApiKeyDraft): ReturnType<AccountStore["ensureKey"]> {
   const { accountId, name, fingerprints, nowMs } = draft;
   // Instances that start together wait for each other here.

@@ -24,7 +24,7 @@ export function whereOf(conditions: readonly Condition[]): {
   return { where: clauses.join(" and "), values, next: values.length + 1 };
 }
 
-/** Reads one page of the rows of `select` that meet the conditions, by descending `idColumn`, which the row has as `id`. */
+/** Reads one page of the rows of `select` that meet the conditions, by descending `idColumn`. A row has this column as `id`. */
 export async function listByIds<View>(
   db: SqlQueries,
   select: string,

@@ -1,7 +1,7 @@
 import { decodeId } from "../../../domain/ids.ts";
 import type { EndpointView, HookView, Page, ReadStore, WatchView } from "../../../ports/stores/read-store.ts";
 import type { SqlQueries } from "../queries.ts";
-import { attemptOf } from "../rows.ts";
+import { attemptInDelivery, attemptOf } from "../rows.ts";
 import type { Row } from "../rows.ts";
 import { deliveryViewOf, endpointViewOf, hookViewOf, watchViewOf } from "../view-rows.ts";
 import { listByIds } from "./page.ts";
@@ -14,14 +14,15 @@ type Selects = {
   readonly watchSelect: string;
 };
 
-/** Returns the reads of deliveries, endpoints, hooks and watches that differ in nothing but the selects. */
+/** Returns the reads of deliveries, endpoints, hooks and watches. Only their selects differ between the databases. */
 export function viewReads({ deliverySelect, endpointSelect, hookSelect, watchSelect }: Selects) {
   return {
     async getDelivery(db: SqlQueries, accountId: string, deliveryId: string): ReturnType<ReadStore["getDelivery"]> {
-      const view = await getView(db, deliverySelect, "d", deliveryViewOf, accountId, deliveryId);
-      if (view === null) return null;
-      const attempts = await db.all("select * from attempts where delivery_id = ?1 order by number", decodeId(deliveryId));
-      return { view, attempts: attempts.map(attemptOf) };
+      const row = await getRow(db, deliverySelect, "d", accountId, deliveryId);
+      if (row === undefined) return null;
+      const rows = await db.all("select * from attempts where delivery_id = ?1 order by number", decodeId(deliveryId));
+      const first = attemptInDelivery(row);
+      return { view: deliveryViewOf(row), attempts: [...(first === null ? [] : [first]), ...rows.map(attemptOf)] };
     },
     getEndpoint(db: SqlQueries, accountId: string, endpointId: string): Promise<EndpointView | null> {
       return getView(db, endpointSelect, "p", endpointViewOf, accountId, endpointId);
@@ -41,7 +42,6 @@ export function viewReads({ deliverySelect, endpointSelect, hookSelect, watchSel
   };
 }
 
-/** Reads the row of an account that has this id in `table`, the alias of a table in `select`. */
 async function getView<View>(
   db: SqlQueries,
   select: string,
@@ -50,6 +50,11 @@ async function getView<View>(
   accountId: string,
   id: string,
 ): Promise<View | null> {
-  const row = await db.get(`${select} where ${table}.id = ?1 and ${table}.account_id = ?2`, decodeId(id), decodeId(accountId));
+  const row = await getRow(db, select, table, accountId, id);
   return row === undefined ? null : toView(row);
+}
+
+/** Reads the row of an account that has this id in `table`, the alias of a table in `select`. */
+function getRow(db: SqlQueries, select: string, table: string, accountId: string, id: string): Row | undefined | Promise<Row | undefined> {
+  return db.get(`${select} where ${table}.id = ?1 and ${table}.account_id = ?2`, decodeId(id), decodeId(accountId));
 }

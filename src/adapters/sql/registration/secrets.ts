@@ -5,10 +5,10 @@ import type { SecretDraft } from "../../../ports/stores/registration-store.ts";
 import type { SqlTransaction } from "../queries.ts";
 import { integer } from "../rows.ts";
 
-/** What registrations and the retention do with secrets as well, each database in its own way. */
+/** Operations on secrets that differ between the databases. Registrations and the retention use them too. */
 type SecretRows<Tx> = {
   readonly insertSecret: (tx: Tx, accountId: string, secret: SecretDraft, nowMs: number) => void | Promise<void>;
-  /** Deletes those of these secrets that no endpoint signs with and that are no account's default. */
+  /** Deletes the given secrets unless an endpoint signs with them or an account has them as its default. */
   readonly deleteUnusedSecrets: (tx: Tx, secretKeys: readonly number[]) => void | Promise<void>;
 };
 

@@ -24,8 +24,8 @@ async function completeAnswer(tx: SqlTransaction, { id, sealed }: Parameters<Ide
 }
 
 /**
- * Returns the read that finds a stored answer that has not expired. `lease` is the SQL expression, over the delivery `d` and
- * the tables of `joins`, that is null unless a live process makes the attempt of the delivery.
+ * Returns the read that finds a stored answer that has not expired. `lease` is an SQL expression over the delivery `d` and
+ * the tables of `joins`. It is null if no live process makes the attempt of the delivery.
  */
 export function answerReads(lease: string, joins: string) {
   return {

@@ -14,7 +14,7 @@ export const writes = { publishSourceEvent };
 
 export type PublishedEvents = { readonly jobs: readonly SendJob[]; readonly notices: readonly Notice[] };
 
-/** Writes one event for the account's hooks that name its type; nothing if there is none. */
+/** Writes one event for the account's hooks that name its type. Writes nothing if there is no such hook. */
 export function publishOperationalEvent(db: Database, draft: OperationalEventDraft): PublishedEvents {
   const { type, accountId, nowMs, data } = draft;
   const hooks = db

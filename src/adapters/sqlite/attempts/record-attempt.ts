@@ -149,7 +149,7 @@ function areBoundsCurrent(before: CachedTarget, { nextDueAtMs, hostDueAtMs }: Bo
   return result.delivery.status === "delivered" && result.endpointChange === "none" && nextDueAtMs === null && hostDueAtMs === null;
 }
 
-/** Recomputes the bounds of endpoint and host. Returns the host's, because a success may let its other endpoints start. */
+/** Recomputes the bounds of endpoint and host. Returns the host's bound, because a success may let other endpoints of the host start. */
 function refreshBounds(db: Database, { key, hostKey }: CachedTarget): number | null {
   refreshDue(db, key);
   for (const failing of [false, true]) raiseHostDue(db, hostKey, failing);

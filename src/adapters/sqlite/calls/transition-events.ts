@@ -30,7 +30,7 @@ export function readHooks(db: Database, callKey: number, watches: readonly Subsc
   });
 }
 
-/** Writes planned events with their deliveries, the watches as they are after them, and the progress of the hooks. */
+/** Writes planned events with their deliveries, the watches as they are after the events, and the progress of the hooks. */
 export function writePlanned(
   db: Database,
   planned: readonly PlannedEvent[],

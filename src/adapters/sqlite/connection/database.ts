@@ -11,7 +11,7 @@ export type Value = SQLInputValue | boolean;
 /** Row as a list of its columns, in the order of the statement. Saves the properties of an object. */
 export type ArrayRow = readonly SQLOutputValue[];
 
-/** Connection of the writer thread: prepared statements by their text, the delivery policy and the lease tokens. */
+/** Connection of one thread: prepared statements by their text, the delivery policy and the lease tokens. */
 export class Database implements SqlTransaction {
   readonly rowLock = "";
   readonly connection: DatabaseSync;
@@ -22,14 +22,14 @@ export class Database implements SqlTransaction {
   readonly #arrayStatements = new Map<string, StatementSync>();
   #lastLeaseToken = 0;
 
-  /** `policy` is `null` for administration, which sends nothing. */
+  /** `policy` is `null` for administration and for the reader, which send nothing. */
   constructor(connection: DatabaseSync, policy: DeliveryPolicy | null) {
     this.connection = connection;
     this.#policy = policy;
   }
 
   get policy(): DeliveryPolicy {
-    if (this.#policy === null) throw new Error("a connection for administration has no delivery policy");
+    if (this.#policy === null) throw new Error("a connection for administration or reading has no delivery policy");
     return this.#policy;
   }
 
@@ -66,7 +66,7 @@ export class Database implements SqlTransaction {
     return Number(this.#prepare(sql).run(...toSql(values)).lastInsertRowid);
   }
 
-  /** Runs statements in one transaction, which commits what they counted as well. */
+  /** Runs statements in one transaction. Its commit includes what the statements counted. */
   transaction(run: () => void): void {
     this.run("begin immediate");
     try {

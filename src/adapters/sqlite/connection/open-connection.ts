@@ -21,9 +21,9 @@ export type OpenConnection = {
 
 /**
  * Length of the write-ahead log, 32 MiB, at which the server makes a checkpoint itself. The checkpointer copies the log
- * beside it, but the log starts over only when a commit finds all of it copied, which constant load may prevent.
+ * concurrently, but the log restarts only if a commit finds it copied completely. Constant load may prevent that.
  */
-const longestLogPages = 8192;
+export const longestLogPages = 8192;
 /** Wait for the write lock. A connection beside a busy server needs a gap between its commits. */
 const busyTimeoutMs = { server: 5000, beside: 30_000 };
 
@@ -42,7 +42,7 @@ export function openConnection(path: string, role: ConnectionRole = "server", mi
     if (role === "server") connection.exec(`pragma wal_autocheckpoint = ${longestLogPages}`);
     if (role === "beside") refuseUnderOlderServer(connection, path, migrations);
     const applied = migrate(connection, migrations);
-    // Fails for a read-only file, which opens without an error.
+    // A read-only file opens without an error; only this statement fails.
     connection.exec("delete from schema_migrations where number < 0");
     return { connection, lock, migrations: applied };
   } catch (error) {

@@ -9,8 +9,8 @@ import { busyCode, resultCodeOf } from "./result-code.ts";
 const lockTimeoutMs = 250;
 
 /**
- * Holds a side database exclusively for the server's life. A second server is refused at once, a kill -9 frees the lock, and
- * readers, administration and backups of the real database are not kept out.
+ * Holds a side database exclusively while the server runs. A second server is refused at once, and a `kill -9` frees the
+ * lock. The lock excludes no reader, administration or backup of the real database.
  */
 export function takeServerLock(path: string): DatabaseSync {
   const lockPath = lockPathOf(path);

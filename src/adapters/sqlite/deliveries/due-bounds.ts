@@ -8,11 +8,11 @@ import type { Database, Row } from "../connection/database.ts";
  *
  * - endpoints.next_due_at is never later than the endpoint's earliest claimable delivery, or its own pause if that ends
  *   later; null if it has no claimable delivery.
- * - hosts.next_due_at is never later than that of any enabled endpoint without failures, or the host's own pause if that
- *   ends later; hosts.failing_due_at is the same for enabled endpoints with failures.
+ * - hosts.next_due_at is never later than the bound of any enabled endpoint without failures, or the host's own pause if
+ *   that ends later; hosts.failing_due_at is the same bound for enabled endpoints with failures.
  *
- * A transaction that makes a delivery claimable earlier lowers them. A bound that is too low is raised by the claim that
- * finds nothing under it. A bound that is too high would lose a delivery.
+ * A transaction that makes a delivery claimable earlier also lowers the bounds. A bound that is too low is raised by the
+ * claim that finds nothing under it. A bound that is too high would lose a delivery.
  */
 
 /** The earlier bound of a host, as an expression over `hosts`; null if it has none. */
@@ -44,7 +44,7 @@ export function refreshDue(db: Database, endpointKey: number): number | null {
   return integerOrNull(row, "next_due_at");
 }
 
-/** Recomputes the host's bound for its endpoints with, or without, failures. */
+/** Recomputes one bound of the host: that of its failing endpoints, or that of its other endpoints. */
 export function raiseHostDue(db: Database, hostKey: number, failing: boolean): void {
   db.run(
     `update hosts set ${boundOf(failing)} = (
@@ -56,7 +56,7 @@ export function raiseHostDue(db: Database, hostKey: number, failing: boolean): v
   );
 }
 
-/** Returns the column of the host's bound for endpoints with, or without, failures. */
+/** Returns the column with the host's bound of its failing endpoints, or of its other endpoints. */
 export function boundOf(failing: boolean): "failing_due_at" | "next_due_at" {
   return failing ? "failing_due_at" : "next_due_at";
 }

@@ -25,8 +25,9 @@ export function refreshLane(db: Database, watchKey: number, endpointKey: number)
 }
 
 /**
- * Makes these deliveries (`id`, `watch_id`, `status`) of one endpoint pending again, each with a new schedule and in the order of its lane. A delivery
- * alone in its lane costs no statement of its own, because a month of being disabled may leave a great many of them.
+ * Makes these deliveries (`id`, `watch_id`, `status`) of one endpoint pending again, each with a new schedule and in the
+ * order of its lane. All deliveries that are alone in their lane share the same statements, because an endpoint that was
+ * disabled for a month may have a great many of them.
  */
 export function requeue(db: Database, endpointKey: number, deliveries: readonly Row[], nowMs: number): void {
   db.run(
@@ -48,7 +49,7 @@ export function requeue(db: Database, endpointKey: number, deliveries: readonly 
   refreshDue(db, endpointKey);
 }
 
-/** Settles the deliveries that a delivered event made pointless. An attempt in flight keeps its lease until it is recorded. */
+/** Settles the deliveries that a delivered event supersedes. An attempt in flight keeps its lease until it is recorded. */
 export function supersede(
   db: Database,
   lane: { readonly watchKey: number; readonly endpointKey: number; readonly late: LatePolicy },

@@ -4,9 +4,8 @@ import type { Database } from "../connection/database.ts";
 import { leaseJob } from "./send-jobs.ts";
 
 /*
- * A manual retry of a settled delivery is pending from its acceptance to the record of its attempt. Its next_attempt_at
- * marks it, which is null for every other settled delivery. If the process that leased it ends, the next claim leases it
- * again.
+ * A settled delivery with a next_attempt_at is marked: a manual retry of it was accepted, and its attempt is not recorded
+ * yet. If the process that leased the delivery ends, the next claim leases it again.
  */
 
 /** Marks a settled delivery for one manual attempt. A pending delivery needs no mark, because its schedule covers it. */

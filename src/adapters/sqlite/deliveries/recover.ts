@@ -5,7 +5,10 @@ import { requeue } from "./lanes.ts";
 
 export const writes = { recover };
 
-/** Requeues failed deliveries. Skips those that are pending, delivered or in flight, so that a repeat requeues nothing again. */
+/**
+ * Requeues the failed deliveries of a period. Leaves pending, delivered and in-flight ones alone, so that a repeat requeues
+ * none of them again.
+ */
 function recover(db: Database, request: Parameters<DeliveryStore["recover"]>[0]): Awaited<ReturnType<DeliveryStore["recover"]>> {
   const { accountId, sinceMs, untilMs, nowMs } = request;
   const endpointKey = decodeId(request.endpointId);

@@ -273,6 +273,11 @@ create table deliveries (
   first_attempt_at integer,
   first_failed_at integer,
   settled_at integer,
+  -- The first attempt of a delivery that it delivered without further effects, in place of a row of attempts. It began at
+  -- first_attempt_at. null: its attempts have rows.
+  attempt_duration_ms integer,
+  attempt_status_code integer,
+  attempt_response_excerpt text,
   lease_token integer,
   created_at integer not null
 ) strict;

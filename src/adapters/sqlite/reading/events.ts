@@ -12,13 +12,17 @@ import { eventSelect } from "./selects.ts";
 export const reads = {
   ...eventReads<Database>({
     eventSelect,
+    isOne: "e.id = ?1 and e.account_id = ?2",
     readEventViews: (db, rows) => rows.map((row) => readEventView(db, row)),
-    findEvents: (db, query) => findPositions(db, query).map((position) => eventAt(db, position)),
+    findEvents: (db, { accountKey, conditions, ...query }) =>
+      findPositions(db, { ...query, conditions: [["e.account_id = ?", accountKey], ...conditions] }).map((position) =>
+        eventAt(db, position),
+      ),
   }),
   readFeed,
 };
 
-/** Lists events in commit order. One writer assigns the positions, so no smaller position appears after one that can be read. */
+/** Lists events in commit order. One writer assigns the positions, so they become readable in rising order. */
 async function readFeed(db: Database, query: FeedQuery): ReturnType<ReadStore["readFeed"]> {
   const accountKey = decodeId(query.accountId);
   const { sinceMs, callSid, types, orTerminal, limit } = query;

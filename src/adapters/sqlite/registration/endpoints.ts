@@ -103,8 +103,8 @@ function patchEndpoint(db: Database, request: Parameters<EndpointStore["patchEnd
 }
 
 /**
- * Ends the client's pause and a running pause after an answer. Deliveries that the latter deferred are due now; one goes
- * first, because `consecutive_pauses` stays until a 2xx. A pause of the host goes on.
+ * Ends two pauses of the endpoint: the client's, and one that an answer began. Deliveries that an answer deferred are due
+ * now. One of them is sent first, because `consecutive_pauses` stays until a 2xx. A pause of the host goes on.
  */
 function endPause(db: Database, endpointKey: number, nowMs: number): void {
   const deferred = db.all(

@@ -95,7 +95,10 @@ function insertCall(db: Database, draft: WatchDraft): number {
   return callKey;
 }
 
-/** Returns the result for the first watch of a new call without reading its rows back, which would cost a third of a batch. Most drafts of a batch are such. */
+/**
+ * Returns the result for the first watch of a new call from its draft, because reading its rows back would cost a third of
+ * a batch. Most drafts of a batch are first watches of new calls.
+ */
 function firstWatchOf(draft: WatchDraft, endpoint: EndpointSummary | null): Pick<Created, "view" | "call" | "notices" | "jobs"> {
   const { accountId, sourceName, scope, callSid, callId, expiresAtMs, nowMs } = draft;
   const status: CallStatus = { status: null, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs: null };

@@ -6,7 +6,8 @@ import { resultCodeOf } from "../connection/result-code.ts";
 export type CheckpointWorkerOptions = { readonly path: string };
 export type ToCheckpointWorker = "checkpoint" | "close";
 export type FromCheckpointWorker =
-  | { readonly kind: "done" }
+  /** Length of the log, and of its beginning that is in the database file, in pages; -1 if another checkpoint was running. */
+  | { readonly kind: "done"; readonly logPages: number; readonly copiedPages: number }
   | { readonly kind: "failed"; readonly code: number | null; readonly message: string };
 
 if (parentPort !== null) serve(parentPort, workerData as CheckpointWorkerOptions);
@@ -27,8 +28,8 @@ function serve(port: NonNullable<typeof parentPort>, { path }: CheckpointWorkerO
 
 function checkpoint(connection: DatabaseSync): FromCheckpointWorker {
   try {
-    connection.exec("pragma wal_checkpoint(passive)");
-    return { kind: "done" };
+    const row = connection.prepare("pragma wal_checkpoint(passive)").get();
+    return { kind: "done", logPages: Number(row?.["log"] ?? -1), copiedPages: Number(row?.["checkpointed"] ?? -1) };
   } catch (error) {
     return { kind: "failed", code: resultCodeOf(error), message: messageOf(error) };
   }

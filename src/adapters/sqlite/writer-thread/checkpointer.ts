@@ -1,26 +1,50 @@
 import { Worker } from "node:worker_threads";
+import { longestLogPages } from "../connection/open-connection.ts";
 import { isFatalCode } from "../connection/result-code.ts";
 import type { CheckpointWorkerOptions, FromCheckpointWorker, ToCheckpointWorker } from "./checkpoint-worker.ts";
 
 const everyMs = 250;
+const everyMsWithoutReads = 10;
+/** Maximum time without reads. A backup or the command line may have a snapshot for longer, and then the gap is of no use. */
+const gapMs = 1000;
+/** Time between two gaps that were of no use. */
+const gapSpacingMs = 10_000;
+
+/** Reads of this process. The checkpointer can keep them from starting. */
+export type PausableReads = {
+  /** Resolves once no read is running. None starts before `resume`. */
+  pause(): Promise<void>;
+  resume(): void;
+};
 
 /**
  * Keeps SQLite's write-ahead log short, in a thread of its own. Automatic checkpoints would run in the writer thread:
  * every 30th commit would copy a thousand pages and wait for the disk two more times, and transitions would wait too.
+ *
+ * A checkpoint copies only what is older than every snapshot, and the log starts over only while no snapshot needs it. Reads
+ * that follow each other without a pause would let the log grow without a bound, so a log that is too long makes a gap
+ * between two reads. The gap ends when the log has started over, or when all of it is copied and no commit follows: then
+ * later snapshots do not need it, and the next commit starts it over.
  */
 export class Checkpointer {
   /** Resolves if the database file cannot be written. Commits are in the log, but the database cannot be trusted any more. */
   readonly fatal: Promise<Error>;
   readonly #fatal = Promise.withResolvers<Error>();
   readonly #worker: Worker;
+  readonly #reads: PausableReads;
   readonly #closed: Promise<void>;
   #timer: NodeJS.Timeout | null = null;
   #isRunning = false;
   #hasMore = false;
   #isClosing = false;
+  /** End of the gap between two reads; `null` if there is none, infinite while it waits for a running read. */
+  #gapEndMs: number | null = null;
+  #nextGapMs = 0;
+  #lastLogPages = 0;
 
   /** `path` is of an open database. */
-  constructor(path: string) {
+  constructor(path: string, reads: PausableReads) {
+    this.#reads = reads;
     const workerData: CheckpointWorkerOptions = { path };
     this.fatal = this.#fatal.promise;
     this.#worker = new Worker(new URL("./checkpoint-worker.ts", import.meta.url), { workerData, execArgv: [] });
@@ -38,7 +62,7 @@ export class Checkpointer {
   /** Schedules a checkpoint, after a commit. */
   onCommit(): void {
     if (this.#isRunning) this.#hasMore = true;
-    else if (!this.#isClosing) this.#timer ??= setTimeout(() => this.#start(), everyMs).unref();
+    else this.#schedule(everyMs);
   }
 
   /** Ends the thread after the checkpoint under way. May be called twice. */
@@ -48,6 +72,10 @@ export class Checkpointer {
     this.#worker.ref();
     this.#send("close");
     await this.#closed;
+  }
+
+  #schedule(delayMs: number): void {
+    if (!this.#isClosing) this.#timer ??= setTimeout(() => this.#start(), delayMs).unref();
   }
 
   #start(): void {
@@ -60,7 +88,35 @@ export class Checkpointer {
   #receive(message: FromCheckpointWorker): void {
     this.#isRunning = false;
     if (message.kind === "failed" && isFatalCode(message.code)) this.#fatal.resolve(new Error(message.message));
-    if (this.#hasMore) this.onCommit();
+    this.#followLog(message.kind === "done" ? message : { logPages: -1, copiedPages: -1 });
+    if (this.#gapEndMs !== null) this.#schedule(everyMsWithoutReads);
+    else if (this.#hasMore) this.#schedule(everyMs);
+  }
+
+  /** `logPages` is -1 if it is unknown. */
+  #followLog({ logPages, copiedPages }: { readonly logPages: number; readonly copiedPages: number }): void {
+    const nowMs = performance.now();
+    const isTooLong = logPages >= longestLogPages;
+    const isCopied = copiedPages === logPages;
+    const hasEnded = logPages >= 0 && (!isTooLong || (isCopied && logPages === this.#lastLogPages));
+    this.#lastLogPages = logPages;
+    if (this.#gapEndMs === null) {
+      if (isTooLong && !isCopied && nowMs >= this.#nextGapMs) this.#beginGap();
+    } else if (hasEnded) this.#endGap(0);
+    else if (nowMs >= this.#gapEndMs) this.#endGap(gapSpacingMs);
+  }
+
+  #beginGap(): void {
+    this.#gapEndMs = Infinity;
+    void this.#reads.pause().then(() => {
+      if (this.#gapEndMs !== null) this.#gapEndMs = performance.now() + gapMs;
+    });
+  }
+
+  #endGap(spacingMs: number): void {
+    this.#gapEndMs = null;
+    this.#nextGapMs = performance.now() + spacingMs;
+    this.#reads.resume();
   }
 
   #send(message: ToCheckpointWorker): void {

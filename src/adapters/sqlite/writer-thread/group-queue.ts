@@ -7,6 +7,7 @@ import { systemClock } from "../../clock.ts";
 import type { ConnectionRole } from "../connection/open-connection.ts";
 import type { OperationNumber } from "../operations.ts";
 import type { Answer, ClaimedResult, ClaimedValue, DraftResult, Request } from "./group.ts";
+import { WaitingOperations } from "./waiting-operations.ts";
 import type { FromWorker, Opened, ToWorker, WorkerOptions } from "./writer.ts";
 
 export type GroupQueueOptions = Pick<WorkerOptions, "path" | "policy"> & {
@@ -14,7 +15,10 @@ export type GroupQueueOptions = Pick<WorkerOptions, "path" | "policy"> & {
   readonly clock?: Pick<Clock, "nowMs">;
   /** Receives the duration of the commit of each group that wrote. */
   readonly onCommitted?: (durationMs: number) => void;
-  /** Maximum number of waiting operations; more are rejected with `StoreOverloadedError`. */
+  /**
+   * Limit for the cost of all waiting requests. An account whose requests use more than the limit leaves free is rejected with
+   * `StoreOverloadedError`; see `FairCapacity`.
+   */
   readonly queueLimit?: number;
   /** Replaces the thread and the machine's timers. */
   readonly host?: WriterHost;
@@ -46,8 +50,11 @@ const machine: WriterHost = {
   },
 };
 
-const defaultQueueLimit = 10_000;
-const groupLimit = 1000;
+/**
+ * Two to three seconds of work: the writer registers 20,000 to 30,000 watches a second, and a client waits for 10 s. One
+ * account alone has half, which is 32 batches of 1,000; seven accounts have 8 batches each.
+ */
+const defaultQueueLimit = 64_000;
 const closeTimeoutMs = 10_000;
 
 type DraftAnswer = (result: unknown) => AnswerDraft | null;
@@ -60,31 +67,37 @@ type Waiting = {
 };
 
 /**
- * Group commit: collects the next group while the worker runs one. Answers arrive after the commit of their group.
- * Operations run in the order of the calls. An operation with a linger time waits that long for a group before it starts
- * one.
+ * Group commit: collects the next group while the worker runs one. Answers arrive after the commit of their group. An
+ * operation with a linger time waits that long for a group before it starts one.
+ *
+ * Accounts take turns, weighted by cost, and an account's operations run in the order of the calls; see `operationFlows`.
+ * Operations of different flows run in any order, also within a group. Nothing may rely on such an order, because on
+ * Postgres they are concurrent: an operation that needs the effect of another is requested after the answer to it. The
+ * exception is a step of the wall clock: `moveSchedule` runs after everything that was requested before it, which carries
+ * times of before the step, and before everything that is requested later.
  */
 export class GroupQueue {
   readonly opened: Promise<Opened>;
   readonly fatal: Promise<Error>;
   readonly #host: WriterHost;
   readonly #worker: WriterThread;
-  readonly #queueLimit: number;
   readonly #onCommitted: (durationMs: number) => void;
   readonly #closed = Promise.withResolvers<void>();
   readonly #fatal = Promise.withResolvers<Error>();
   readonly #opened = Promise.withResolvers<Opened>();
-  #waiting: Waiting[] = [];
+  readonly #waiting: WaitingOperations<Waiting>;
   #running: readonly Waiting[] = [];
   #state: "open" | "closing" | "closed" | "broken" = "open";
   /** Whether the next group starts as soon as none is running. If not, every waiting operation has a linger time. */
   #isDue = false;
   #lingerTimer: Timer | null = null;
   #closeTimer: Timer | null = null;
+  /** Whether the connection may close. */
+  #isReleased = false;
 
   constructor(options: GroupQueueOptions, role: ConnectionRole) {
     const workerData: WorkerOptions = { path: options.path, policy: options.policy, role, nowMs: (options.clock ?? systemClock).nowMs() };
-    this.#queueLimit = options.queueLimit ?? defaultQueueLimit;
+    this.#waiting = new WaitingOperations(options.queueLimit ?? defaultQueueLimit);
     this.#onCommitted = options.onCommitted ?? (() => undefined);
     this.opened = this.#opened.promise;
     this.fatal = this.#fatal.promise;
@@ -126,9 +139,8 @@ export class GroupQueue {
 
   #push(request: Request, draftAnswer: DraftAnswer | null, lingerMs: number): Promise<unknown> {
     if (this.#state !== "open") return Promise.reject(new StoreUnavailableError("the store is closed"));
-    if (this.#waiting.length >= this.#queueLimit) return Promise.reject(new StoreOverloadedError());
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ request, draftAnswer, resolve, reject });
+      if (!this.#waiting.add({ request, draftAnswer, resolve, reject })) return reject(new StoreOverloadedError());
       if (lingerMs > 0) this.#lingerTimer ??= this.#host.setTimer(lingerMs, () => this.#fallDue());
       // Operations of the same turn of the event loop join the group.
       else if (!this.#isDue) this.#host.nextTurn(() => this.#post());
@@ -136,10 +148,16 @@ export class GroupQueue {
     });
   }
 
-  async close(): Promise<void> {
+  /** Finishes accepted operations, and closes the connection once `readers` have closed theirs. May be called twice. */
+  async close(readers: Promise<void> | null = null): Promise<void> {
     if (this.#state === "open") {
       this.#state = "closing";
+      this.#isReleased = readers === null;
       if (this.#running.length === 0) this.#post();
+      void readers?.then(() => {
+        this.#isReleased = true;
+        this.#post();
+      });
       this.#closeTimer = this.#host.setTimer(closeTimeoutMs, () => void this.#worker.terminate());
     }
     await this.#closed.promise;
@@ -154,14 +172,14 @@ export class GroupQueue {
 
   #post(): void {
     if (this.#running.length > 0 || this.#state === "broken" || this.#state === "closed") return;
-    if (this.#waiting.length === 0) {
-      if (this.#state === "closing") this.#send({ kind: "close" });
+    if (this.#waiting.size === 0) {
+      if (this.#state === "closing" && this.#isReleased) this.#send({ kind: "close" });
       return;
     }
     if (!this.#isDue && this.#state === "open") return;
-    this.#running = this.#waiting.splice(0, this.#nextGroupSize());
+    this.#running = this.#waiting.takeGroup();
     // An operation that did not fit into the group does not linger any longer.
-    this.#isDue = this.#waiting.length > 0;
+    this.#isDue = this.#waiting.size > 0;
     if (!this.#isDue) this.#endLinger();
     this.#send({ kind: "group", requests: this.#running.map((waiting) => waiting.request) });
   }
@@ -169,17 +187,6 @@ export class GroupQueue {
   #endLinger(): void {
     this.#lingerTimer?.cancel();
     this.#lingerTimer = null;
-  }
-
-  /** Returns how many waiting operations fit into one group. A large batch fills one, so that an operation waits for one batch, not for all before it. */
-  #nextGroupSize(): number {
-    let weight = 0;
-    const full = this.#waiting.findIndex(({ request }) => {
-      const [first] = request.args;
-      weight += Array.isArray(first) ? first.length : 1;
-      return weight > groupLimit;
-    });
-    return full === -1 ? this.#waiting.length : Math.max(1, full);
   }
 
   #send(message: ToWorker): void {
@@ -201,7 +208,8 @@ export class GroupQueue {
       case "answers": {
         const running = this.#running;
         this.#running = [];
-        // Starts the next group before the callers of this one continue.
+        for (const [index, waiting] of running.entries()) this.#waiting.charge(waiting, message.answers[index]);
+        // Starts the next group before the callers of the finished one continue.
         this.#post();
         if (message.commitMs !== null) this.#onCommitted(message.commitMs);
         for (const [index, waiting] of running.entries()) settle(waiting, message.answers[index]);
@@ -229,9 +237,8 @@ export class GroupQueue {
     if (this.#state === "broken" || this.#state === "closed") return;
     this.#state = "broken";
     const unavailable = new StoreUnavailableError(`the database failed: ${error.message}`, { cause: error });
-    for (const waiting of [...this.#running, ...this.#waiting]) waiting.reject(unavailable);
+    for (const waiting of [...this.#running, ...this.#waiting.drain()]) waiting.reject(unavailable);
     this.#running = [];
-    this.#waiting = [];
     this.#endLinger();
     this.#opened.reject(new StartupError(`the database cannot be used: ${error.message}`));
     this.#fatal.resolve(unavailable);
@@ -239,7 +246,8 @@ export class GroupQueue {
   }
 }
 
-function settle(waiting: Waiting, answer: Answer | undefined): void {
+/** Settles the promise of an operation with the answer of its thread. */
+export function settle(waiting: Pick<Waiting, "resolve" | "reject">, answer: Answer | undefined): void {
   if (answer === undefined) waiting.reject(new Error("the database thread sent too few answers"));
   else if (answer.ok) waiting.resolve(answer.value);
   else if (answer.code === "cursor-invalid") waiting.reject(new CursorInvalidError());

@@ -21,7 +21,7 @@ export type GroupResult =
   /** The database failed, and whether the group is on disk is unknown. */
   | { readonly kind: "fatal"; readonly message: string };
 
-/** Value of a claimed operation. The result of one that ran was sent for its draft already, so it is not sent again. */
+/** Value of a claimed operation. If the operation ran, its result was already sent with the request for the draft and is not sent again. */
 export type ClaimedValue = { readonly kind: "ran" } | { readonly kind: "running" } | StoredAnswer;
 /** Result of a claimed operation, by its place in the group. */
 export type ClaimedResult = { readonly index: number; readonly value: unknown };
@@ -34,10 +34,10 @@ const busy: Answer = { ok: false, code: "store-unavailable", message: "another p
 
 /**
  * Runs a group in one transaction, in which each operation fails alone. Resolves after the commit, because an answer means
- * that the operation is on disk. Each operation ends before the next one starts. Operations rarely fail, so the group runs without savepoints first (they cost a seventh of
- * it). If one fails, the group is rolled back and runs again with a savepoint for each. The answers of claimed operations
- * are drafted before the commit. If a draft fails, the group runs again without its operation, because later operations of
- * the group may have used what it wrote.
+ * that the operation is on disk. Each operation ends before the next one starts. Operations rarely fail, so the group runs
+ * without savepoints first (savepoints cost a seventh of its time). If one fails, the group is rolled back and runs again
+ * with a savepoint for each. The answers of claimed operations are drafted before the commit. If a draft fails, the group
+ * runs again without its operation, because later operations of the group may have used what it wrote.
  */
 export async function runGroup(
   db: Database,
@@ -124,7 +124,7 @@ class ClaimedOperations {
 /** Runs a request and answers at once, or with a promise if its operation does. */
 type RunRequest = (db: Database, request: Request, index: number, claimed: ClaimedOperations) => Answer | Promise<Answer>;
 
-/** Runs an operation without a savepoint. Throws the error of a write, which may have left half of its rows. */
+/** Runs an operation without a savepoint. Throws if a write fails; half of the rows of the operation may then be written. */
 function runBare(db: Database, request: Request, index: number, claimed: ClaimedOperations): Answer | Promise<Answer> {
   if (isRead(request.operation)) return runRead(db, request);
   const value = runWrite(db, request, index, claimed);
@@ -165,11 +165,12 @@ function runWrite(db: Database, request: Request, index: number, claimed: Claime
     : claimed.run(index, claim, () => runOperation(db, request.operation, request.args));
 }
 
-function success(value: unknown): Answer {
+export function success(value: unknown): Answer {
   return { ok: true, value };
 }
 
-function failure(error: unknown): Answer {
+/** Returns the answer of an operation that failed. Throws the error of a failed database. */
+export function failure(error: unknown): Answer {
   if (isFatalCode(resultCodeOf(error))) throw error;
   return {
     ok: false,
@@ -178,11 +179,11 @@ function failure(error: unknown): Answer {
   };
 }
 
-function rollback(db: Database): void {
+export function rollback(db: Database): void {
   db.cache.forgetAll();
   try {
     db.connection.exec("rollback");
   } catch {
-    // SQLite has rolled back by itself. Either way the group is undone.
+    // A rollback fails only if SQLite has rolled back by itself, so the group is undone in any case.
   }
 }

@@ -9,13 +9,13 @@ import { attemptJson, deliveryJson } from "../../schemas/json.ts";
 import { adviceOn } from "../hints.ts";
 import { attemptItem } from "./attempts.ts";
 import type { DashboardEnv, Html } from "../dashboard-env.ts";
-import { badge, definitionList, linkTo, longText, preformatted } from "../elements.ts";
+import { badge, definitionList, linkTo, longText, pathOf, preformatted } from "../elements.ts";
 import { actionForm } from "../form.ts";
 import { notice, redirectWith } from "../notice.ts";
 import { page } from "../page.ts";
 import { sentence, timeOf } from "../time.ts";
 
-/** Number of attempts shown. Deferrals have no limit, so only the newest are shown. */
+/** Number of attempts shown. The number of deferrals has no limit, so only the newest attempts are shown. */
 const attemptsShown = 100;
 
 /** Characters that change the text direction of the rest of a line. */
@@ -57,7 +57,7 @@ export function addDeliveryPages(dashboard: Hono<DashboardEnv>, { store, manualD
           ["Settled", delivery.settled_at === null ? null : timeOf(delivery.settled_at, nowMs)],
         ])}
         <div class="actions">
-          ${actionForm(c, { action: `${deliveryPath(delivery.id)}/retry`, label: "Retry now" })}
+          ${actionForm(c, { action: `${pathOf("deliveries", delivery.id)}/retry`, label: "Retry now" })}
           <span class="quiet">Makes one attempt ahead of schedule, pause and order. A failure leaves the schedule unchanged.</span>
         </div>
         <h2>Attempts</h2>
@@ -76,14 +76,9 @@ export function addDeliveryPages(dashboard: Hono<DashboardEnv>, { store, manualD
   dashboard.post("/deliveries/:id/retry", async (c) => {
     const id = c.req.param("id");
     const outcome = await manualDelivery.retry(c.get("account"), id, null);
-    if (outcome.kind === "key_taken") throw new Error("no key was given");
     if (outcome.kind !== "accepted") throw manualError(outcome, "delivery");
-    return redirectWith(c, deliveryPath(id), "retry-accepted");
+    return redirectWith(c, pathOf("deliveries", id), "retry-accepted");
   });
-}
-
-function deliveryPath(id: string): string {
-  return `/dashboard/deliveries/${encodeURIComponent(id)}`;
 }
 
 function bodySection({ event }: EventView, format: Parameters<typeof renderPayload>[1], publicUrl: string | null): Html {

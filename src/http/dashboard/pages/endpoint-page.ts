@@ -9,7 +9,7 @@ import { endpointJson } from "../../schemas/json.ts";
 import type { DashboardEnv, Html } from "../dashboard-env.ts";
 import { deliveryTable } from "./delivery-list.ts";
 import { endpointBadge } from "./endpoint-list.ts";
-import { definitionList, pathWith } from "../elements.ts";
+import { definitionList, pathOf, pathWith } from "../elements.ts";
 import { actionForm } from "../form.ts";
 import { notice } from "../notice.ts";
 import { page } from "../page.ts";
@@ -84,7 +84,7 @@ function endpointFacts(view: EndpointView, endpoint: ReturnType<typeof endpointJ
 }
 
 function actions(c: Context<DashboardEnv>, { endpoint }: EndpointView): Html {
-  const path = `/dashboard/endpoints/${encodeURIComponent(endpoint.id)}`;
+  const path = pathOf("endpoints", endpoint.id);
   const change = (state: "enabled" | "paused", label: string) =>
     actionForm(c, { action: `${path}/state`, label, fields: html`<input type="hidden" name="state" value="${state}" />` });
   return html`<div class="actions">
@@ -99,7 +99,7 @@ function recoverForm(c: Context<DashboardEnv>, endpointId: string, nowMs: number
   return html`<h2>Recover</h2>
     <p>Requeues every exhausted, failed or expired delivery of an event in the span, with a new retry schedule.</p>
     ${actionForm(c, {
-      action: `/dashboard/endpoints/${encodeURIComponent(endpointId)}/recover`,
+      action: `${pathOf("endpoints", endpointId)}/recover`,
       label: "Recover",
       fields: html`<div class="filter">
         <div>

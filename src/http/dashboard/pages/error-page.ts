@@ -1,7 +1,5 @@
 import type { Context } from "hono";
 import { html } from "hono/html";
-import type { Problem } from "../../operations/problem.ts";
-import { shownKindOf } from "../page-error.ts";
 import type { PageProblem } from "../page-error.ts";
 import { page } from "../page.ts";
 import { signInPage } from "../session/sign-in.ts";
@@ -14,11 +12,9 @@ export function isDashboardPath(path: string): boolean {
 }
 
 /** Renders a problem as a page. A request without a session gets the sign-in page. */
-export function problemPage(c: Context, problem: PageProblem | Problem): Response | Promise<Response> {
-  const { status, title } = shownKindOf(problem);
+export function problemPage(c: Context, problem: PageProblem): Response | Promise<Response> {
+  const { status, title, detail, errors = [], headers } = problem;
   if (status === 401) return signInPage(c, problem);
-  const { detail, headers = {} } = problem;
-  const errors = "errors" in problem ? (problem.errors ?? []) : [];
   const waitSeconds = headers["retry-after"];
   // A refused form returns to the page of its resource.
   const back = c.req.method === "POST" ? (subjectPath.exec(c.req.path)?.[0] ?? null) : null;

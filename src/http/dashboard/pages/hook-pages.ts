@@ -5,7 +5,7 @@ import type { HttpDependencies } from "../../operations/dependencies.ts";
 import { notFound } from "../../operations/problem.ts";
 import { hookJson } from "../../schemas/json.ts";
 import type { DashboardEnv } from "../dashboard-env.ts";
-import { badge, linkTo, longText, pager, table } from "../elements.ts";
+import { badge, linkTo, longText, pager, pathOf, table } from "../elements.ts";
 import { actionForm } from "../form.ts";
 import { notice, redirectWith } from "../notice.ts";
 import { page } from "../page.ts";
@@ -37,7 +37,7 @@ export function addHookPages(dashboard: Hono<DashboardEnv>, { registration, stor
               html`${badge(hook.endpoint_state)} ${linkTo("endpoints", hook.endpoint_id, "endpoint")}`,
               hook.format,
               timeOf(hook.created_at, nowMs),
-              html`<a href="${`${path}/${encodeURIComponent(hook.id)}/delete`}" aria-label="${`Remove the hook ${hook.id}`}">Remove</a>`,
+              html`<a href="${`${pathOf("hooks", hook.id)}/delete`}" aria-label="${`Remove the hook ${hook.id}`}">Remove</a>`,
             ];
           }),
           empty: "No hooks.",
@@ -56,7 +56,7 @@ export function addHookPages(dashboard: Hono<DashboardEnv>, { registration, stor
           It receives no more events. Deliveries pending for it alone are canceled; those of a watch or another hook with the same URL are
           still sent.
         </p>
-        ${actionForm(c, { action: `${path}/${encodeURIComponent(view.id)}/delete`, label: "Remove the hook", danger: true })}
+        ${actionForm(c, { action: `${pathOf("hooks", view.id)}/delete`, label: "Remove the hook", danger: true })}
         <p><a href="${path}">Cancel</a></p>`,
     });
   });

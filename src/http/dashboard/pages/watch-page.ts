@@ -5,7 +5,7 @@ import type { HttpDependencies } from "../../operations/dependencies.ts";
 import { notFound } from "../../operations/problem.ts";
 import { watchJson } from "../../schemas/json.ts";
 import type { DashboardEnv, Html } from "../dashboard-env.ts";
-import { badge, definitionList, linkTo, pager } from "../elements.ts";
+import { badge, definitionList, linkTo, pager, pathOf } from "../elements.ts";
 import { actionForm } from "../form.ts";
 import { notice, redirectWith } from "../notice.ts";
 import { page } from "../page.ts";
@@ -37,7 +37,7 @@ export function addWatchPages(dashboard: Hono<DashboardEnv>, dependencies: HttpD
     const events = await readTimeline(store, { accountId: c.get("account").id, watchId: watch.id, cursor: cursor ?? null });
     if (events === null) throw notFound("watch");
     const nowMs = clock.nowMs();
-    const path = watchPath(watch.id);
+    const path = pathOf("watches", watch.id);
     return page(c, {
       title: watch.call_sid,
       refreshable: true,
@@ -53,7 +53,7 @@ export function addWatchPages(dashboard: Hono<DashboardEnv>, dependencies: HttpD
 
   dashboard.get("/watches/:id/delete", async (c) => {
     const watch = await find(c, c.req.param("id"));
-    const path = watchPath(watch.id);
+    const path = pathOf("watches", watch.id);
     return page(c, {
       title: `Delete ${watch.call_sid}`,
       body: html`<h1>Delete the watch of ${watch.call_sid}?</h1>
@@ -75,12 +75,8 @@ export function addWatchPages(dashboard: Hono<DashboardEnv>, dependencies: HttpD
     const id = c.req.param("id");
     const purge = c.get("form").get("purge") === "true";
     if (!(await registration.removeWatch(c.get("account"), id, purge))) throw notFound("watch");
-    return purge ? redirectWith(c, "/dashboard/watches", "watch-erased") : redirectWith(c, watchPath(id), "watch-deleted");
+    return purge ? redirectWith(c, "/dashboard/watches", "watch-erased") : redirectWith(c, pathOf("watches", id), "watch-deleted");
   });
-}
-
-function watchPath(id: string): string {
-  return `/dashboard/watches/${encodeURIComponent(id)}`;
 }
 
 function watchFacts(watch: WatchJson, nowMs: number): Html {

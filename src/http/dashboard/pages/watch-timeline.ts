@@ -10,9 +10,9 @@ import { urlsOf } from "./delivery-list.ts";
 import { badge, linkTo, longText } from "../elements.ts";
 import { sentence, timeOf } from "../time.ts";
 
-/** Number of events shown; a watch has at most 50 and an ending. */
+/** Number of events shown on a page. A watch has at most 50 events and an ending. */
 const eventsPerPage = 60;
-/** Number of deliveries whose attempts are shown; further ones have pages of their own. */
+/** Number of deliveries whose attempts are shown. Further deliveries are shown as links. */
 const deliveriesInDetail = 60;
 const attemptsShown = 3;
 
@@ -75,7 +75,7 @@ function eventItem(
   </li>`;
 }
 
-/** Renders what only events of a call have: their number, and when the previous status was last confirmed. */
+/** Renders facts that only events of a call have: the sequence, and the time since the previous status was confirmed. */
 function factsOf({ data }: EventView["event"]): Html | "" {
   if (!("watchId" in data)) return "";
   const happened =

@@ -1,32 +1,27 @@
+import { LRUCache } from "lru-cache";
+
 /** Number of wrong keys that a client may send within one span before it must wait for the end of the span. */
 const maxFailures = 10;
 const spanMs = 60_000;
 const rememberedClients = 10_000;
 
 /**
- * Counts wrong keys by client. A valid key is never counted and always accepted: a client that guesses behind the same
- * proxy must not lock the operator out, and a key is too long to be guessed. The number of clients is bounded; beyond it
- * the oldest one is evicted.
+ * Counts wrong keys by client. A valid key is never counted and always accepted: a client behind the same proxy that
+ * guesses keys must not lock the operator out, and keys are too long to be guessed. The number of clients is bounded;
+ * beyond it the oldest one is evicted.
  */
 export class FailedSignIns {
-  readonly #spans = new Map<string, { failures: number; readonly endsAtMonotonicMs: number }>();
+  readonly #spans = new LRUCache<string, { failures: number; readonly endsAtMonotonicMs: number }>({ max: rememberedClients });
 
   /** Counts a wrong key. Returns the milliseconds to wait if there were too many, else `null`. */
   note(client: string, nowMonotonicMs: number): number | null {
-    const span = this.#spans.get(client);
+    const span = this.#spans.peek(client);
     if (span === undefined || span.endsAtMonotonicMs <= nowMonotonicMs) {
-      this.#spans.delete(client);
-      if (this.#spans.size >= rememberedClients) this.#forgetOldest();
       this.#spans.set(client, { failures: 1, endsAtMonotonicMs: nowMonotonicMs + spanMs });
       return null;
     }
     if (span.failures >= maxFailures) return span.endsAtMonotonicMs - nowMonotonicMs;
     span.failures += 1;
     return null;
-  }
-
-  #forgetOldest(): void {
-    const oldest = this.#spans.keys().next();
-    if (!oldest.done) this.#spans.delete(oldest.value);
   }
 }

@@ -1,11 +1,11 @@
 import type { Context } from "hono";
-import { PageProblemError } from "../page-error.ts";
+import { refusedForm } from "../page-error.ts";
 
 const loopbackName = /^(?:localhost|(?:[a-z0-9-]+\.)*localhost|127(?:\.\d{1,3}){3}|\[::1\])$/i;
 
 /**
- * Whether the browser reached us over plain http where that is allowed: on loopback, or at the `http://` address that the
- * operator set as `PUBLIC_URL`. A browser keeps no `Secure` cookie there. A proxy that ends TLS sets
+ * Whether the request came over plain http where that is allowed: on loopback, or at the `http://` address that the
+ * operator set as `PUBLIC_URL`. There a browser would not keep a `Secure` cookie. A proxy that ends TLS sets
  * `X-Forwarded-Proto`; a client that forges this header only gets the stricter cookie.
  */
 export function isPlainHttpAllowed(c: Context, publicUrl: string | null): boolean {
@@ -14,8 +14,9 @@ export function isPlainHttpAllowed(c: Context, publicUrl: string | null): boolea
 }
 
 /**
- * Under `no-referrer` a browser sends `Origin: null` with a form, and over plain http beyond loopback no `Sec-Fetch-Site`
- * beside it, so the origin of the form would be unknown. `same-origin` sends nothing to other hosts either.
+ * Returns the referrer policy. Under `no-referrer` a browser sends `Origin: null` with a form. Over plain http outside of
+ * loopback it sends no `Sec-Fetch-Site` either, so the origin of the form would be unknown. `same-origin` also sends
+ * nothing to other hosts.
  */
 export function referrerPolicyFor(c: Context, publicUrl: string | null): "no-referrer" | "same-origin" {
   return isPlainHttpAllowed(c, publicUrl) && !isLoopback(c) ? "same-origin" : "no-referrer";
@@ -27,16 +28,12 @@ export function refuseForeignForm(c: Context): void {
   if (site === "same-origin") return;
   const origin = c.req.header("origin");
   if (site === undefined && (origin === undefined || origin === "null"))
-    throw foreignForm(
+    throw refusedForm(
       "the browser does not say which page this form was on: open the dashboard over https or on localhost; at a plain http:// address only when PUBLIC_URL says the same address",
     );
   const originHost = URL.parse(origin ?? "")?.host ?? "";
   if (site !== undefined || originHost === "" || originHost !== hostOf(c))
-    throw foreignForm("this form was sent by a page of another site");
-}
-
-function foreignForm(detail: string): PageProblemError {
-  return new PageProblemError({ slug: "foreign-form", detail });
+    throw refusedForm("this form was sent by a page of another site");
 }
 
 function isLoopback(c: Context): boolean {
@@ -48,7 +45,7 @@ function isPlainPublicUrl(c: Context, publicUrl: string | null): boolean {
   return url !== null && url.protocol === "http:" && url.host === hostOf(c);
 }
 
-/** Returns host and port as the browser requested them, in the form of the URL standard. */
+/** Returns host and port of the request, in the form of the URL standard. */
 function hostOf(c: Context): string {
   return URL.parse(`http://${c.req.header("host") ?? new URL(c.req.url).host}`)?.host ?? "";
 }

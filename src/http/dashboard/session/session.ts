@@ -19,9 +19,9 @@ const lifetimeMs = 12 * 60 * 60 * 1000;
 const keyMaxLength = 512;
 
 /**
- * Sessions of the dashboard. The cookie holds the sealed API key, which is looked up on every request, so that a revoked
- * key ends its sessions as soon as it ends API requests. Signing out clears the cookie; a copy of it stays valid until its
- * 12 hours end or the key is revoked.
+ * Sessions of the dashboard. The cookie holds the sealed API key, which is looked up on every request, so that the
+ * revocation of a key ends its sessions and its API requests at the same time. Signing out clears the cookie; a copy of the
+ * cookie stays valid until its 12 hours end or the key is revoked.
  */
 export class Sessions {
   readonly #dependencies: HttpDependencies;

@@ -2,10 +2,9 @@ import type { Context, Hono } from "hono";
 import { html } from "hono/html";
 import type { HttpBindings } from "@hono/node-server";
 import type { HttpDependencies } from "../../operations/dependencies.ts";
-import type { Problem } from "../../operations/problem.ts";
 import { FailedSignIns } from "./failed-sign-ins.ts";
 import type { DashboardEnv } from "../dashboard-env.ts";
-import { notSignedIn, shownKindOf, tooManySignIns } from "../page-error.ts";
+import { notSignedIn, tooManySignIns } from "../page-error.ts";
 import type { PageProblem } from "../page-error.ts";
 import { page } from "../page.ts";
 import type { Sessions } from "./session.ts";
@@ -25,7 +24,7 @@ export function addSignIn(dashboard: Hono<DashboardEnv>, sessions: Sessions, { c
     const session = await sessions.begin(c, (form.get("api_key") ?? "").trim());
     if (session === null) {
       const waitMs = failed.note(clientOf(c), clock.monotonicMs());
-      throw waitMs === null ? notSignedIn("key-unknown") : tooManySignIns(waitMs);
+      throw waitMs === null ? notSignedIn("keyUnknown") : tooManySignIns(waitMs);
     }
     const target = form.get("to") ?? "";
     return c.redirect(targetSyntax.test(target) ? target : "/dashboard", 303);
@@ -33,23 +32,25 @@ export function addSignIn(dashboard: Hono<DashboardEnv>, sessions: Sessions, { c
 
   dashboard.post("/sign-out", (c) => {
     sessions.end(c);
-    // Chromium keeps whole pages for Back despite `no-store`, and does not drop all of them when the cookie is cleared.
+    // Needed because Chromium keeps whole pages for its Back button despite `no-store`, also after the cookie was cleared.
     c.header("clear-site-data", '"cache"');
     return c.redirect("/dashboard", 303);
   });
 }
 
 /** Renders the page that asks for a key, in place of the requested page. */
-export function signInPage(c: Context<DashboardEnv>, problem: PageProblem | Problem): Response | Promise<Response> {
+export function signInPage(
+  c: Context<DashboardEnv>,
+  { status, detail, headers, isFirstVisit = false }: PageProblem,
+): Response | Promise<Response> {
   const asked = c.req.method === "GET" ? c.req.url.slice(new URL(c.req.url).origin.length) : "";
   const target = targetSyntax.test(asked) && c.req.path !== signInPath ? asked : "/dashboard";
-  const isFault = problem.slug !== "sign-in-needed";
   return page(
     c,
     {
       title: "Sign in",
       body: html`<h1>Ringback</h1>
-        <p id="hint" class="${isFault ? "notice bad" : "lead"}" role="${isFault ? "alert" : "note"}">${problem.detail}</p>
+        <p id="hint" class="${isFirstVisit ? "lead" : "notice bad"}" role="${isFirstVisit ? "note" : "alert"}">${detail}</p>
         <form method="post" action="${signInPath}" class="stacked">
           <label for="api_key">API key</label>
           <input
@@ -66,14 +67,14 @@ export function signInPage(c: Context<DashboardEnv>, problem: PageProblem | Prob
         </form>
         <p class="quiet">The key stays in a sealed cookie of this browser for 12 hours and nowhere else.</p>`,
     },
-    { status: shownKindOf(problem).status, headers: problem.headers ?? {} },
+    { status, headers },
   );
 }
 
 /**
- * Identifies the client that tries keys: the peer, and the client named by the nearest proxy, so that the typing errors of
+ * Identifies a client by its peer address and by the address that the nearest proxy reports, so that the typing errors of
  * one user do not count for all users of that proxy. A client without a proxy can forge the second part, but keys are too
- * long to be guessed either way.
+ * long to be guessed anyway.
  */
 function clientOf(c: Context<DashboardEnv>): string {
   const peer = (c.env as Partial<HttpBindings> | undefined)?.incoming?.socket.remoteAddress ?? "";

@@ -136,12 +136,14 @@ let keys: KeySequence | KeyBlock | null = null;
 const keysWithoutStore = new KeySequence(commandLineSlot + 1, -1);
 
 /**
- * Sets where the ids of this thread come from. The opening of a store calls it, before anything creates an id. A block does
- * not replace a sequence: if a thread has a slot, it needs no keys of the slot of command lines.
+ * Sets where the ids of this thread come from, and returns where they came from before. The opening of a store calls it,
+ * before anything creates an id. A block does not replace a sequence: if a thread has a slot, it needs no keys of the slot of
+ * command lines. `null` forgets the slot: a command that a test runs in the process of a server has none.
  */
-export function useKeys(source: KeySequence | KeyBlock): void {
-  if (source instanceof KeyBlock && keys instanceof KeySequence) return;
-  keys = source;
+export function useKeys(source: KeySequence | KeyBlock | null): KeySequence | KeyBlock | null {
+  const before = keys;
+  if (!(source instanceof KeyBlock && keys instanceof KeySequence)) keys = source;
+  return before;
 }
 
 /** Returns a new id, sortable by time, within one thread in the order of the calls. It never holds a `.`, which separates the signed parts of a webhook. */

@@ -7,7 +7,7 @@ import type { Lifetime } from "./scheduler.ts";
 import { isSame, readWebhook } from "./webhook-facts.ts";
 import type { ReadWebhook } from "./webhook-facts.ts";
 
-/** The least pause after a 429 or 502 to 504, whatever it says of its length. */
+/** The least pause after a 429 or 502 to 504, also if the answer asks for less. */
 const minPauseMs = 5000;
 /** The service reads one clock and writes whole milliseconds. */
 const roundingMs = 2;

@@ -15,7 +15,7 @@ const reads = 5;
 type Timed = { readonly list: string; readonly ms: number };
 
 /**
- * The slowest list of the API over Postgres, in an account with so many deliveries and in one beside it: nearly all delivered
+ * The slowest list of the API over Postgres, in an account with this number of deliveries and in one beside it: nearly all delivered
  * and nearly all pending, with the plans of an empty and of an analyzed database.
  */
 export async function measureCrowdedLists(deliveries: number): Promise<Figure> {

@@ -1,3 +1,4 @@
+import { useKeys } from "../../../src/domain/ids.ts";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -220,9 +221,12 @@ export async function runCommand(args: readonly string[], environment: Environme
   };
   const before = { ...process.env };
   Object.assign(process.env, environment);
+  // A command is a process of its own, which must not make ids in the slot that a server of this process has.
+  const keys = useKeys(null);
   try {
     return { code: await runCommandLine(args, terminal), out: out.join("\n"), error: error.join("\n") };
   } finally {
+    useKeys(keys);
     for (const name of Object.keys(environment))
       if (before[name] === undefined) delete process.env[name];
       else process.env[name] = before[name];

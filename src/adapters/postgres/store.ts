@@ -13,8 +13,9 @@ import type { Database } from "./connection/database.ts";
 import type { Transaction } from "./connection/transaction.ts";
 import { bindOperations } from "./operations.ts";
 import { commitCalls } from "./calls/commit-call.ts";
-import { asPlainSuccess, recordPlainSuccesses } from "./attempts/plain-successes.ts";
-import type { PlainSuccess } from "./attempts/plain-successes.ts";
+import { asPlainSuccess } from "../sql/plain-success.ts";
+import type { PlainSuccess } from "../sql/plain-success.ts";
+import { recordPlainSuccesses } from "./attempts/plain-successes.ts";
 import { recordAttempts } from "./attempts/record-attempt.ts";
 import { registerWatches } from "./registration/register-watches.ts";
 

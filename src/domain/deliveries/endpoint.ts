@@ -99,6 +99,11 @@ export function hasEndpointChanged(before: Comparable, after: Comparable): boole
   if (state !== before.state || reason !== before.reason) return true;
   const keys = Object.keys(health) as (keyof EndpointHealth)[];
   if (keys.some((key) => key !== "lastSuccessAtMs" && health[key] !== before.health[key])) return true;
-  const sinceWrittenMs = (health.lastSuccessAtMs ?? 0) - (before.health.lastSuccessAtMs ?? 0);
+  return isLastSuccessOutdated(before.health.lastSuccessAtMs, health.lastSuccessAtMs);
+}
+
+/** Whether the stored time of the last success must be written again after one at `lastSuccessAtMs`. */
+export function isLastSuccessOutdated(storedMs: number | null, lastSuccessAtMs: number | null): boolean {
+  const sinceWrittenMs = (lastSuccessAtMs ?? 0) - (storedMs ?? 0);
   return sinceWrittenMs < 0 || sinceWrittenMs >= lastSuccessPrecisionMs;
 }

@@ -97,6 +97,13 @@ test("a pause of the endpoint, and one of its host", async () => {
   expect(await next("OUT-4")).toEqual([]);
 });
 
+test("a failure", async () => {
+  const { world, next } = await openFilled();
+  await world.watch("OUT-2");
+  await world.record(only(await next()), answered(500));
+  expect(only(await next("OUT-2")).target.health.consecutiveFailures).toBe(1);
+});
+
 test("a first hook of the account", async () => {
   const { world, next } = await openFilled();
   await world.hook("https://hooks.example/");
@@ -125,7 +132,7 @@ test("a clock that was set back", async () => {
   await world.record(only(await next()), answered(429));
   const paused = await world.watch("OUT-2");
   const pausedUntilMs = paused.view.endpoint?.pausedUntilMs ?? 0;
-  await next();
+  expect(await next("OUT-2")).toEqual([]);
   await world.store.moveSchedule(minute);
   const claimed = await world.claim({ nowMs: pausedUntilMs - minute });
   expect(only(claimed.jobs).target.health.pausedUntilMs).toBe(pausedUntilMs - minute);

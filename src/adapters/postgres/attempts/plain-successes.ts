@@ -1,29 +1,13 @@
-import { adapt, stateColumns } from "../../sql/delivery-columns.ts";
 import type { Column } from "../../sql/delivery-columns.ts";
+import { isHealthy, plainSuccessColumns, plainSuccessConstants } from "../../sql/plain-success.ts";
+import type { PlainSuccess } from "../../sql/plain-success.ts";
 import { arraysOf, unnestAs } from "../connection/unnest.ts";
 import { recordedOf } from "../../sql/attempt-recorded.ts";
-import { changesOnlyDelivery, decideAfterAttempt } from "../../../domain/deliveries/delivery-decision.ts";
-import type { AttemptInput, AttemptResult } from "../../../domain/deliveries/delivery-decision.ts";
-import type { DeliveryState } from "../../../domain/deliveries/delivery.ts";
-import type { DeliveryPolicy } from "../../../domain/deliveries/retry-policy.ts";
 import { decodeId } from "../../../domain/ids.ts";
-import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
+import type { AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
 import { integer, integerOrNull } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { isStatus, unindexedKey } from "../reading/page.ts";
-
-/** A first attempt that delivers its delivery and changes nothing else, if endpoint, host and lane are as the statement asks. */
-export type PlainSuccess = { readonly record: AttemptRecord; readonly result: AttemptResult };
-
-/** Returns the result of an attempt as a plain success; `null` if it cannot be one. */
-export function asPlainSuccess(policy: DeliveryPolicy, record: AttemptRecord): PlainSuccess | null {
-  const { deliveryId, outcome, startedAtMs, durationMs, mode, nowMs, jitter } = record;
-  if (record.attemptNumber !== 1 || mode !== "scheduled") return null;
-  const attempt = { number: 1, startedAtMs, durationMs, outcome, mode };
-  const before = healthy(nowMs);
-  const result = decideAfterAttempt({ delivery: { ...untried, id: deliveryId }, attempt, ...before }, policy, { nowMs, jitter });
-  return changesOnlyDelivery(before, result) ? { record, result } : null;
-}
 
 /**
  * Records plain successes by one statement that checks each of them. The result of a delivery is `null` if it is none: it has
@@ -60,54 +44,18 @@ export async function recordPlainSuccesses(
   });
 }
 
-const untried: Omit<DeliveryState, "id"> = {
-  status: "pending",
-  attemptCount: 0,
-  stepsSpent: 0,
-  nextAttemptAtMs: null,
-  firstAttemptAtMs: null,
-  firstFailedAtMs: null,
-  settledAtMs: null,
-};
-const noPause = { pausedUntilMs: null, pausedSinceMs: null, consecutivePauses: 0 };
-
-/** Returns the state that `isHealthy` asks for. Of a success, neither id nor origin of the endpoint matters. */
-function healthy(nowMs: number): Omit<AttemptInput, "delivery" | "attempt"> {
-  const health = { ...noPause, consecutiveFailures: 0, failingSinceMs: null, lastSuccessAtMs: nowMs, pauseReason: null };
-  return {
-    endpointId: "",
-    origin: "",
-    endpoint: { state: "enabled", reason: null, sinceMs: null, health },
-    host: { ...noPause, rateLimits: { endpointId: null, atMs: null, otherAtMs: null } },
-    isTest: false,
-  };
-}
-
-const isHealthy = `p.state = 'enabled' and p.consecutive_failures = 0 and p.failing_since is null and p.paused_until is null
-  and p.consecutive_pauses = 0 and h.paused_until is null and h.consecutive_pauses = 0`;
-
 type Keyed = PlainSuccess & { readonly key: number };
 
-const decidedColumns = stateColumns.filter(({ onPlainSuccess }) => onPlainSuccess === "decided");
-const writtenColumns: readonly Column<Keyed>[] = [
-  ...decidedColumns.map((column) => adapt(column, ({ result }: Keyed) => result.delivery)),
-  { name: "attempt_duration_ms", type: "integer", valueOf: ({ result }) => Math.round(result.attempt.durationMs) },
-  { name: "attempt_status_code", type: "integer", valueOf: ({ result }) => result.attempt.statusCode },
-  { name: "attempt_response_excerpt", type: "text", valueOf: ({ result }) => result.attempt.responseExcerpt },
-];
 const boundColumns: readonly Column<Keyed>[] = [
   { name: "id", type: "bigint", valueOf: ({ key }) => key },
   { name: "lease_token", type: "bigint", valueOf: ({ record }) => record.leaseToken },
-  ...writtenColumns,
+  ...plainSuccessColumns,
 ];
-const constants = stateColumns.flatMap(({ name, onPlainSuccess }) =>
-  typeof onPlainSuccess === "object" ? [`${name} = ${onPlainSuccess.constant}`] : [],
-);
-const assignments = [...constants, ...writtenColumns.map(({ name }) => `${name} = t.${name}`)];
+const assignments = [...plainSuccessConstants, ...plainSuccessColumns.map(({ name }) => `${name} = t.${name}`)];
 
 // Each table is reached by its key alone: what else a delivery must be is written so that no index serves it.
 const writeSuccesses = `with taken as (
-    update deliveries d set ${assignments.join(", ")}, due_at = null, lease_owner = null, lease_token = null
+    update deliveries d set ${assignments.join(", ")}, lease_owner = null
     from (
       select u.*, p.last_success_at, least(h.next_due_at, h.failing_due_at) as host_due_at from ${unnestAs("u", boundColumns)}
       cross join lateral (select watch_id, endpoint_id from deliveries where id = u.id limit 1) o

@@ -16,6 +16,7 @@ import type { CachedTarget } from "../connection/row-cache.ts";
 import { hostDueAt, raiseHostDue, refreshDue } from "../deliveries/due-bounds.ts";
 import { refreshLane, supersede } from "../deliveries/lanes.ts";
 import { readTarget } from "../deliveries/send-jobs.ts";
+import { recordPlainSuccess } from "./plain-success.ts";
 import { publishOperationalEvent } from "./operational-events.ts";
 import { retireEndpoint } from "./retire-endpoint.ts";
 import type { RetireResult } from "./retire-endpoint.ts";
@@ -24,6 +25,10 @@ export const writes = { recordAttempt };
 
 /** Writes attempt, delivery, lane, endpoint and host in one transaction, as `decideAfterAttempt` decides from the current rows. */
 function recordAttempt(db: Database, record: AttemptRecord): AttemptRecorded {
+  return recordPlainSuccess(db, record) ?? recordDecided(db, record);
+}
+
+function recordDecided(db: Database, record: AttemptRecord): AttemptRecorded {
   const row = db.get(
     `select d.*, e.id as event_id, e.type as event_type, e.call_sid from deliveries d join events e on e.position = d.event_position where d.id = ?`,
     decodeId(record.deliveryId),

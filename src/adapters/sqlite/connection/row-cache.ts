@@ -1,13 +1,12 @@
 import type { AttemptInput } from "../../../domain/deliveries/delivery-decision.ts";
-import type { SealedSecret, SendTarget } from "../../../ports/stores/send-job.ts";
+import type { SendTarget } from "../../../ports/stores/send-job.ts";
 
 /** An endpoint with its host, as attempts need them. Due bounds are not among it, because claims and waiting deliveries move them. */
 export type CachedTarget = Pick<AttemptInput, "endpoint" | "host"> & {
   readonly key: number;
   readonly hostKey: number;
-  readonly target: Omit<SendTarget, "secrets">;
-  /** The current secret first. Past ones may be among them. */
-  readonly secrets: readonly SealedSecret[];
+  /** Its secrets may have past ones among them. */
+  readonly target: SendTarget;
 };
 
 /** Size at which the cache is emptied. A target takes about 2 kB. */

@@ -27,8 +27,10 @@ export function leaseJob(db: Database, deliveryKey: number, mode: SendJob["mode"
 }
 
 /** Returns the target of a job, with the secrets that sign at `nowMs`. */
-export function sendTargetOf({ target, secrets }: CachedTarget, nowMs: number): SendTarget {
-  return { ...target, secrets: secrets.filter(({ validUntilMs }) => validUntilMs === null || validUntilMs > nowMs) };
+export function sendTargetOf({ target }: CachedTarget, nowMs: number): SendTarget {
+  const signs = ({ validUntilMs }: SealedSecret) => validUntilMs === null || validUntilMs > nowMs;
+  // The jobs of a group share one object, which the message to the main thread then holds once.
+  return target.secrets.every(signs) ? target : { ...target, secrets: target.secrets.filter(signs) };
 }
 
 /** Reads an endpoint with its host and secrets, from the cache if it has them. */
@@ -54,8 +56,8 @@ export function readTarget(db: Database, endpointKey: number): CachedTarget {
       sealedHeaders: row["sealed_headers"] === null ? null : blob(row, "sealed_headers"),
       hostPausedUntilMs: host.pausedUntilMs,
       hostConsecutivePauses: host.consecutivePauses,
+      secrets: readSecrets(db, endpointKey),
     },
-    secrets: readSecrets(db, endpointKey),
   };
   db.cache.keepTarget(target);
   return target;

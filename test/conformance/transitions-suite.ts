@@ -164,25 +164,6 @@ export function transitionsSuite(backend: StoreBackend): void {
     });
 
     describe("and registrations of the same call at the same moment", () => {
-      /** Races the two on a new call, and checks the result of the order that they had: Postgres decides it. */
-      const race = async (world: StoreWorld, callSid: string, first: "registration" | "commit") => {
-        await world.watch(callSid);
-        const draft = await world.watchDraft(callSid, { url: "https://racer.example/" });
-        const commit = world.commitOf(callSid, [statusChange("success")]);
-        const register = async () => only(await world.store.registerWatches([draft]));
-        const [registered, committed] =
-          first === "registration"
-            ? await Promise.all([register(), world.store.commitCall(commit)])
-            : await Promise.all([world.store.commitCall(commit), register()]).then(([one, other]) => [other, one] as const);
-        expect(committed).toMatchObject({ kind: "committed", call: null });
-        const { kind, view, call, jobs } = expectKind(registered, "created");
-        expect((await world.store.getWatch(draft.accountId, draft.id))?.watch).toMatchObject({ status: "completed", sequence: 1 });
-        const winner = view.watch.status === "active" ? "registration" : "commit";
-        if (winner === "registration") expect({ kind, jobs }).toEqual({ kind: "created", jobs: [] });
-        else expect({ call, watch: view.watch }).toMatchObject({ call: null, watch: { status: "completed", sequence: 1 } });
-        return winner;
-      };
-
       it.each([
         ["registration", "the commit makes the last event"],
         ["commit", "the registration makes the last event"],
@@ -219,4 +200,23 @@ export function transitionsSuite(backend: StoreBackend): void {
       });
     });
   });
+}
+
+/** Races a registration and a commit on a new call, and checks the result of the order that they had: Postgres decides it. */
+async function race(world: StoreWorld, callSid: string, first: "registration" | "commit"): Promise<"registration" | "commit"> {
+  await world.watch(callSid);
+  const draft = await world.watchDraft(callSid, { url: "https://racer.example/" });
+  const commit = world.commitOf(callSid, [statusChange("success")]);
+  const register = async () => only(await world.store.registerWatches([draft]));
+  const [registered, committed] =
+    first === "registration"
+      ? await Promise.all([register(), world.store.commitCall(commit)])
+      : await Promise.all([world.store.commitCall(commit), register()]).then(([one, other]) => [other, one] as const);
+  expect(committed).toMatchObject({ kind: "committed", call: null });
+  const { kind, view, call, jobs } = expectKind(registered, "created");
+  expect((await world.store.getWatch(draft.accountId, draft.id))?.watch).toMatchObject({ status: "completed", sequence: 1 });
+  const winner = view.watch.status === "active" ? "registration" : "commit";
+  if (winner === "registration") expect({ kind, jobs }).toEqual({ kind: "created", jobs: [] });
+  else expect({ call, watch: view.watch }).toMatchObject({ call: null, watch: { status: "completed", sequence: 1 } });
+  return winner;
 }

@@ -153,7 +153,7 @@ describe("a first attempt with a 2xx has a row and all consequences", () => {
     expect(rowsOfAttempts()).toBe(1);
   });
 
-  test("if it is not the first, whatever its number says", async () => {
+  test("if it is not the first, although its number says so", async () => {
     const job = await jobOf("OUT-1");
     await world.record(job, answered(500));
     const again = only((await world.claim({ nowMs: world.pass(5 * second) })).jobs);

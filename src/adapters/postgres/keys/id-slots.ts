@@ -1,4 +1,5 @@
 import { idSlots, KeyBlock, nextBlockStart } from "../../../domain/ids.ts";
+import { keyedTables } from "../../sql/keyed-tables.ts";
 import { integer, integerOrNull } from "../../sql/rows.ts";
 import type { Queries } from "../connection/queries.ts";
 import type { Transaction } from "../connection/transaction.ts";
@@ -8,26 +9,10 @@ const slotsLockKey = 7_464_622_231;
 /** Slot 0 is that of the command lines. */
 export const maxInstances = idSlots - 1;
 
-/** Tables whose ids are keys (see `domain/ids.ts`). */
-const tables = [
-  "accounts",
-  "api_keys",
-  "secrets",
-  "calls",
-  "endpoints",
-  "watches",
-  "hooks",
-  "deliveries",
-  "sources",
-  "placings",
-  "portal_links",
-  "audit",
-  "marks",
-];
 const newestOf = (table: string) => `(select id from ${table} order by id desc limit 1)`;
 
 /** SQL expression: the newest key that the database holds or has reserved; -1 if there is none. One step of an index for each table. */
-export const newestKey = `greatest((select newest from command_line_keys), ${tables.map(newestOf).join(", ")})`;
+export const newestKey = `greatest((select newest from command_line_keys), ${keyedTables.map(newestOf).join(", ")})`;
 
 /**
  * Returns the lowest slot that no instance has; `null` if there is none. The slot is free until the transaction ends, because

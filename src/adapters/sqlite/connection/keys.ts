@@ -1,26 +1,11 @@
 import { KeyBlock, nextBlockStart } from "../../../domain/ids.ts";
+import { keyedTables } from "../../sql/keyed-tables.ts";
 import { integer } from "../../sql/rows.ts";
 import type { Database } from "./database.ts";
 
-/** Tables whose keys `KeySequence` and `KeyBlock` make. */
-const tables = [
-  "accounts",
-  "api_keys",
-  "secrets",
-  "calls",
-  "endpoints",
-  "watches",
-  "hooks",
-  "deliveries",
-  "sources",
-  "placings",
-  "portal_links",
-  "audit",
-];
-
 /** Reads the newest key that the database holds or that a command line reserved; -1 if there is none. */
 export function readNewestKey(db: Database): number {
-  const newest = [...tables.map((table) => `select max(id) as key from ${table}`), "select newest from command_line_keys"];
+  const newest = [...keyedTables.map((table) => `select max(id) as key from ${table}`), "select newest from command_line_keys"];
   const row = db.get(`select coalesce(max(key), -1) as key from (${newest.join(" union all ")})`);
   return row === undefined ? -1 : integer(row, "key");
 }

@@ -32,6 +32,8 @@ export type PollerOptions = TransitionRecorderOptions & {
 
 /** Time after its deadline at which a watch ends even though the source cannot be polled. */
 const maxDeadlineWaitMs = 2 * 60 * 60 * 1000;
+/** Number of calls that one tick looks at for that, so that a closed source with many calls costs each tick little. */
+const deadlineWalkCalls = 5000;
 
 /**
  * Polls each watched call for all of its watches together. A poll without news changes only memory. A transition changes the store first, and memory only after the commit. If the commit fails,
@@ -52,6 +54,8 @@ export class Poller {
   /** Number of calls with a poll or commit under way. */
   #busyCalls = 0;
   #waitsForCommits = false;
+  /** Position in all calls of the search for overdue deadlines; `null` if it starts from the beginning. */
+  #deadlineWalk: Iterator<PolledCall> | null = null;
   #onIdle: (() => void) | null = null;
   #stopped: Promise<void> | null = null;
 
@@ -161,14 +165,16 @@ export class Poller {
     const { metrics } = this.#options;
     this.calls.followWallClock();
     this.#wheel.tick();
+    let isAnyClosed = false;
     for (const source of this.sources.all()) {
       source.gate.tick();
+      isAnyClosed ||= source.gate.isClosed;
       const health = source.gate.health();
       metrics.sourceState(source.name, health.state);
       metrics.pollInterval(source.name, health.intervalMs);
-      if (source.gate.isClosed) this.#expireUnpolled(source);
       this.#pump(source);
     }
+    if (isAnyClosed) this.#expireUnpolled();
   }
 
   /** Starts no more polls, waits at most `graceMs` for those in flight, and releases the calls. Never rejects. */
@@ -246,11 +252,12 @@ export class Poller {
         // Other due polls wait for the next tick, because they could not be sent either.
         delayMs = notStartedRetryMs;
       } else {
-        const change = gate.record(call, observation);
+        const counted = gate.attribute(call, observation);
+        const change = gate.record(call, counted);
         this.#publishSourceChange(source, change);
         call.isFirstPoll = false;
         // The commit is on its way to the store before the next polls start.
-        const recorded = this.#transitions.record(call, observation);
+        const recorded = this.#transitions.record(call, counted);
         // A pending wake-up will start the polls that wait, so none need start here.
         if (source.wakeTimer === null || change !== "none") this.#pump(source);
         delayMs = await recorded;
@@ -303,12 +310,18 @@ export class Poller {
     }
   }
 
-  /** Ends calls that waited too long after their deadline for a last poll. */
-  #expireUnpolled(source: PolledSource<PolledCall>): void {
+  /** Ends calls of closed sources that waited too long after their deadline for a last poll. Visits a portion of all calls. */
+  #expireUnpolled(): void {
     const nowMs = this.#options.clock.nowMs();
-    for (const call of source.gate.queue.entries()) {
-      if (!this.#transitions.hasCapacity) return;
-      if (nowMs - call.earliestDeadlineAtMs >= maxDeadlineWaitMs) void this.#expire(call, nowMs);
+    this.#deadlineWalk ??= this.calls.all();
+    for (let visited = 0; visited < deadlineWalkCalls && this.#transitions.hasCapacity; visited++) {
+      const { value: call, done } = this.#deadlineWalk.next();
+      if (call === undefined || done === true) {
+        this.#deadlineWalk = null;
+        return;
+      }
+      const isOverdue = call.isQueued && nowMs - call.earliestDeadlineAtMs >= maxDeadlineWaitMs;
+      if (isOverdue && call.source.gate.isClosed) void this.#expire(call, nowMs);
     }
   }
 

@@ -139,7 +139,8 @@ export class TransitionRecorder {
     const { gate, setup } = call.source;
     // The jitter spreads calls that were registered together. The mean delay is the interval.
     if (next.kind !== "delay") return call.intervalMs * (0.9 + 0.2 * this.#options.random());
-    // A failing call must not be polled more often than the stretched interval of the others.
-    return gate.rate.intervalMs > setup.intervalMinMs ? Math.max(next.delayMs, gate.rate.intervalMs) : next.delayMs;
+    // A failing call must not be polled more often than the stretched interval of the account's others.
+    const intervalMs = gate.rate.intervalMs(call.accountId);
+    return intervalMs > setup.intervalMinMs ? Math.max(next.delayMs, intervalMs) : next.delayMs;
   }
 }

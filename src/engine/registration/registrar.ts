@@ -170,11 +170,11 @@ export class Registrar implements Registration {
         `there is no source ${JSON.stringify(request.sourceName)} for this account; GET /v1/sources lists what it may use`,
       );
     const scope = source.scopeOf(account);
-    if (this.#isSaturated(source.name, scope, request.callSid, newCalls))
+    if (this.#isSaturated(account, source.name, scope, request.callSid, newCalls))
       return {
         kind: "later",
         slug: "source-saturated",
-        detail: `source ${source.name} has reached the number of calls that its rate limit can poll`,
+        detail: `the account has reached the number of calls on source ${source.name} that its part of the rate can poll`,
         retryAfterMs: saturatedRetryMs,
       };
     const expiresAtMs = request.expiresAtMs ?? nowMs + watchDeadlineMs;
@@ -201,13 +201,13 @@ export class Registrar implements Registration {
     return { kind: "draft", draft: { watch, generatedSecret: drafted?.generatedSecret ?? null } };
   }
 
-  /** Whether the source has no capacity for the call. A call that is polled already, or that the same batch adds, is no further load. */
-  #isSaturated(sourceName: string, scope: string, callSid: string, newCalls: NewCalls): boolean {
+  /** Whether the account's part of the source has no capacity for the call. A call that is polled already, or that the same batch adds, is no further load. */
+  #isSaturated(account: Account, sourceName: string, scope: string, callSid: string, newCalls: NewCalls): boolean {
     const { poller } = this.#options;
     const added = newCalls.get(sourceName) ?? new Set();
     const call = `${scope} ${callSid}`;
     if (added.has(call) || poller.calls.find(sourceName, scope, callSid) !== undefined) return false;
-    const isSaturated = poller.sources.isSaturated(sourceName, added.size + 1);
+    const isSaturated = poller.sources.isSaturated(sourceName, account.id, added.size + 1);
     if (!isSaturated) newCalls.set(sourceName, added.add(call));
     return isSaturated;
   }

@@ -35,7 +35,9 @@ export class LiveStateReader implements LiveState {
   }
 
   sources(account: Account): readonly SourceHealth[] {
-    return this.#options.poller.sources.health().filter((health) => this.#options.sources.get(health.name)?.mayUse(account) === true);
+    return this.#options.poller.sources
+      .healthFor(account.id)
+      .filter((health) => this.#options.sources.get(health.name)?.mayUse(account) === true);
   }
 
   changed(watchOrAccountId: string, timeoutMs: number, signal: AbortSignal): Promise<WaitEnd> {

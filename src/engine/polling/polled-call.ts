@@ -32,6 +32,7 @@ export class PolledCall implements WheelEntry, QueuedPoll {
   reason: string;
   observedAtMs: number | null;
   lastGoodPollAtMs: number | null;
+  oldestWatchAtMs: number;
   youngestWatchAtMs: number;
   earliestDeadlineAtMs: number;
   createdAtMs: number;
@@ -48,6 +49,7 @@ export class PolledCall implements WheelEntry, QueuedPoll {
     this.reason = call.status.reason;
     this.observedAtMs = call.status.observedAtMs;
     this.lastGoodPollAtMs = call.status.lastGoodPollAtMs;
+    this.oldestWatchAtMs = call.oldestWatchAtMs;
     this.youngestWatchAtMs = call.youngestWatchAtMs;
     this.earliestDeadlineAtMs = call.earliestDeadlineAtMs;
     this.createdAtMs = call.createdAtMs;
@@ -62,6 +64,7 @@ export class PolledCall implements WheelEntry, QueuedPoll {
     if (call.status.status !== this.status) this.observedAtMs = call.status.observedAtMs;
     this.status = call.status.status;
     this.reason = call.status.reason;
+    this.oldestWatchAtMs = call.oldestWatchAtMs;
     this.youngestWatchAtMs = call.youngestWatchAtMs;
     this.earliestDeadlineAtMs = call.earliestDeadlineAtMs;
     this.needsFirstEvent = call.needsFirstEvent;
@@ -92,6 +95,7 @@ export class PolledCall implements WheelEntry, QueuedPoll {
     if (this.observedAtMs !== null) this.observedAtMs += steppedMs;
     if (this.lastGoodPollAtMs !== null) this.lastGoodPollAtMs += steppedMs;
     this.createdAtMs += steppedMs;
+    this.oldestWatchAtMs += steppedMs;
     this.youngestWatchAtMs += steppedMs;
     if (rejection === null && uncorroboratedSinceMs === null) return;
     this.memory = {

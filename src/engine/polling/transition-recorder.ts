@@ -87,9 +87,10 @@ export class TransitionRecorder {
 
   #decide(call: PolledCall, observation: Observation, nowMs: number): PollDecision {
     const { gate, setup, name } = call.source;
-    const { callStatus: status, memory, youngestWatchAtMs, earliestDeadlineAtMs } = call;
+    const { callStatus: status, memory, oldestWatchAtMs, youngestWatchAtMs, earliestDeadlineAtMs } = call;
     const context = { nowMs, corroboratedAtMs: gate.lastGoodPollAtMs, jitter: this.#options.random() };
-    const decision = decideAfterPoll({ status, memory, youngestWatchAtMs, earliestDeadlineAtMs }, observation, context, setup.policy);
+    const input = { status, memory, oldestWatchAtMs, youngestWatchAtMs, earliestDeadlineAtMs };
+    const decision = decideAfterPoll(input, observation, context, setup.policy);
     if (decision.endsUncorroborated) this.#options.onGateChange(call.source, gate.recordUncorroboratedFailure(call));
     else gate.clearUncorroborated(call);
     if (decision.isRegression)

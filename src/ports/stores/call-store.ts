@@ -14,7 +14,8 @@ export type WatchedCall = {
   /** Version of the call. It grows with every committed change. A commit names the version that it is based on. */
   readonly version: number;
   readonly createdAtMs: number;
-  /** Start of the not-found grace. */
+  /** Creation of the oldest and the youngest active watch. Each watch has a not-found grace from its creation. */
+  readonly oldestWatchAtMs: number;
   readonly youngestWatchAtMs: number;
   readonly earliestDeadlineAtMs: number;
   /** Whether an active watch was not notified of the current status; the next good poll notifies it even without a change. */

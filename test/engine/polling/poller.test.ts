@@ -249,6 +249,20 @@ describe("a source in trouble", () => {
     expect(world.sourceChanges.slice(0, 2)).toEqual(["suspended: unauthorized", "resumed"]);
   });
 
+  test("new watches of another account do not extend the grace of a call that is not found", async () => {
+    const world = createWorld();
+    await world.watch("OUT-fine");
+    world.upstream.answer = (callSid) => (callSid === "OUT-fine" ? fine("queued") : missing);
+    await world.watch("OUT-1");
+    for (let index = 0; index < 3; index++) {
+      await world.advance(11 * second);
+      await world.watch("OUT-1", { accountName: "other", url: `https://other.example/${index}` });
+    }
+    expect(world.notified.filter((line) => line.endsWith("watch.not_found"))).toEqual(["1 watch.not_found"]);
+    await world.advance(40 * second);
+    expect(world.notified.filter((line) => line.endsWith("watch.not_found"))).toHaveLength(4);
+  });
+
   test("other calls go on while SIDs of another account are answered 403 or 502", async () => {
     const world = createWorld();
     const forbidden: Observation = { kind: "unauthorized", statusCode: 403 };

@@ -71,6 +71,7 @@ export class ClientKnowledge {
         sid,
         url: url?.url ?? null,
         events: wish.events,
+        askedAtMs: status === 201 ? step.atMs : 0,
         deleteAskedAtMs: null,
         deletedAtMs: null,
         isPurgeAsked: false,

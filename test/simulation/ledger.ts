@@ -8,6 +8,8 @@ export type KnownWatch = {
   readonly sid: string;
   readonly url: string | null;
   readonly events: readonly string[] | null;
+  /** Time of the first request that may have made it. */
+  readonly askedAtMs: number;
   /** When its deletion was first asked for, and answered 204; null: it was not. */
   deleteAskedAtMs: number | null;
   deletedAtMs: number | null;
@@ -19,6 +21,8 @@ export type KnownHook = {
   readonly account: number;
   readonly url: string;
   readonly events: readonly string[] | null;
+  /** Time of the first request that may have made it. */
+  readonly askedAtMs: number;
   deleteAskedAtMs: number | null;
   deletedAtMs: number | null;
 };
@@ -80,6 +84,8 @@ export class Ledger {
   readonly bodies = new Map<string, string>();
   /** Registrations with a lost answer, whose watches no client may know. */
   readonly lostRegistrations = new Set<string>();
+  /** URLs of registrations of hooks that were not answered, one for each hook that no client may know. */
+  readonly lostHooks: string[] = [];
   /** What an `Idempotency-Key` was answered. */
   readonly keyedAnswers = new Map<string, string>();
   /** By watch and URL: the deliveries of a lane that were attempted. */

@@ -140,11 +140,17 @@ export class StepRunner {
     };
     const wish = { call: 0, url: step.url, events: step.events, metadata: {}, expiresInMs: null };
     await this.#knowledge.naming(step.account, [wish], async (onLost) => {
+      let isAnyLost = false;
+      const onHookLost = () => {
+        isAnyLost = true;
+        onLost();
+      };
       const answer = await this.#knowledge
         .client(step)
-        .send({ method: "POST", path: "/v1/hooks", body, idempotencyKey: idempotencyKeyOf(step) }, onLost);
-      if (answer === null) return;
-      if (answer.status === 403 || answer.status === 409) return;
+        .send({ method: "POST", path: "/v1/hooks", body, idempotencyKey: idempotencyKeyOf(step) }, onHookLost);
+      const isRefused = answer === null || answer.status === 403 || answer.status === 409;
+      if (isRefused && isAnyLost) auditor.ledger.lostHooks.push(url.url);
+      if (isRefused) return;
       if (answer.status !== 200 && answer.status !== 201) return this.#knowledge.unexpected(step, answer);
       const id = answer.body["id"] as string;
       this.#knowledge.noteEndpoint(this.#knowledge.client(step).endpointOf(url), answer.body["endpoint_id"], answer.body["secret"]);
@@ -155,6 +161,7 @@ export class StepRunner {
           account: step.account,
           url: url.url,
           events: step.events,
+          askedAtMs: answer.status === 201 ? step.atMs : 0,
           deleteAskedAtMs: null,
           deletedAtMs: null,
         });

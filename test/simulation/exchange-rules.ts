@@ -66,8 +66,11 @@ export class ExchangeRules {
     );
     this.#close(exchange, endpoint);
     const nowMs = this.#evidence.scheduler.nowMs;
-    // No attempt at all: what comes next is the same attempt.
-    if (outcome.kind === "not_started") delivery.exchanges.splice(delivery.exchanges.indexOf(exchange), 1);
+    // No attempt at all: what comes next is the same attempt, and one on request is still on request.
+    if (outcome.kind === "not_started") {
+      delivery.exchanges.splice(delivery.exchanges.indexOf(exchange), 1);
+      if (entry.isManual) delivery.manualUsed = Math.max(0, delivery.manualUsed - 1);
+    }
     // Of a watch that is purged the attempt is erased too, and with it what the receiver asked for.
     const isPurged = this.#evidence.ledger.watches.get(delivery.facts["watch_id"] ?? "")?.isPurgeAsked ?? false;
     if (outcome.kind !== "answered" || isPurged) return undefined;

@@ -47,6 +47,8 @@ export type KnownEndpoint = {
   hasEverBeenGone: boolean;
   /** Number of requests in flight that may enable the endpoint or restart its schedules. */
   openings: number;
+  /** Number of such requests so far. */
+  openingsAsked: number;
   /** Rotations under way. */
   rotations: number;
   /** Time at which a recovery or an enabling may have restarted its schedules. */
@@ -56,8 +58,9 @@ export type KnownEndpoint = {
   maxInFlight: number;
   /** What a PATCH made of it, and when it was answered; null: not known. */
   format: { readonly name: string; readonly fromMs: number } | null;
-  /** Changes of its format under way. */
+  /** Changes of its format under way, and the number of all so far. */
   formatChanges: number;
+  formatChangesAsked: number;
   lastTakenAtMs: number;
   readonly open: Set<Exchange>;
 };
@@ -105,12 +108,14 @@ export class Ledger {
         gone: null,
         hasEverBeenGone: false,
         openings: 0,
+        openingsAsked: 0,
         rotations: 0,
         renewedAtMs: -1,
         floors: [],
         maxInFlight,
         format: null,
         formatChanges: 0,
+        formatChangesAsked: 0,
         lastTakenAtMs: -1,
         open: new Set(),
       };

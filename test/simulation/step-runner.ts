@@ -220,18 +220,22 @@ export class StepRunner {
     if (format !== undefined) {
       endpoint.format = null;
       endpoint.formatChanges += 1;
+      endpoint.formatChangesAsked += 1;
     }
+    const { formatChanges, formatChangesAsked } = endpoint;
     // An endpoint that leaves `disabled`, also for a pause, restarts its schedules.
-    const answer = await this.#knowledge.opening([endpoint], state !== undefined, () =>
+    const { result: answer, wasAlone } = await this.#knowledge.opening([endpoint], state !== undefined, () =>
       this.#knowledge.client(step).send({ method: "PATCH", path: `/v1/endpoints/${endpoint.id}`, body: step.change }),
     );
     if (format !== undefined) endpoint.formatChanges -= 1;
     if (answer === null) return;
     if (answer.status !== 200)
       return this.#knowledge.isShortRetention() ? undefined : this.#knowledge.unexpected(step, answer, endpoint.url);
-    if (format !== undefined && endpoint.formatChanges === 0) endpoint.format = { name: format, fromMs: scheduler.nowMs };
-    if (maxInFlight !== undefined && endpoint.openings === 0) endpoint.maxInFlight = maxInFlight;
-    if ((state === "paused" || state === "disabled") && endpoint.openings === 0) endpoint.closed = { state, atMs: scheduler.nowMs };
+    // Of two changes at a time the service may have taken either last.
+    const isSoleChange = formatChanges === 1 && formatChangesAsked === endpoint.formatChangesAsked;
+    if (format !== undefined) endpoint.format = isSoleChange ? { name: format, fromMs: scheduler.nowMs } : null;
+    if (maxInFlight !== undefined && wasAlone) endpoint.maxInFlight = maxInFlight;
+    if ((state === "paused" || state === "disabled") && wasAlone) endpoint.closed = { state, atMs: scheduler.nowMs };
     return undefined;
   }
 
@@ -282,7 +286,7 @@ export class StepRunner {
     const url = plan.urls[step.url];
     const endpoint = url === undefined ? null : this.#knowledge.client(step).endpointOf(url);
     if (endpoint === null || endpoint.id === null) return;
-    const answer = await this.#knowledge.opening([endpoint], false, () =>
+    const { result: answer } = await this.#knowledge.opening([endpoint], false, () =>
       this.#knowledge.client(step).send({
         method: "POST",
         path: `/v1/endpoints/${endpoint.id}/recover`,

@@ -37,6 +37,7 @@ export class ExchangeRules {
     const isTest = facts["type"] === "endpoint.test";
     const fault = isTest ? null : this.#faultOfScheduled(exchange, webhook, endpoint, delivery);
     let isManual = isTest;
+    delivery.lastTryAtMs = this.#evidence.scheduler.nowMs;
     if (fault !== null)
       if (delivery.manualUsed < delivery.manualAsked) {
         delivery.manualUsed += 1;

@@ -75,6 +75,8 @@ export type KnownDelivery = {
   /** Attempts that were asked for, and those that were taken for such. */
   manualAsked: number;
   manualUsed: number;
+  /** Time at which its last try began, also if nothing left the process. */
+  lastTryAtMs: number;
 };
 
 /** All that is known outside of the service. */
@@ -133,7 +135,7 @@ export class Ledger {
     const key = `${id} ${url}`;
     let delivery = this.deliveries.get(key);
     if (delivery === undefined) {
-      delivery = { id, url, facts, exchanges: [], manualAsked: 0, manualUsed: 0 };
+      delivery = { id, url, facts, exchanges: [], manualAsked: 0, manualUsed: 0, lastTryAtMs: -1 };
       this.deliveries.set(key, delivery);
       const watchId = facts["watch_id"] ?? "";
       if (watchId !== "") {

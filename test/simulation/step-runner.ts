@@ -3,6 +3,7 @@ import type { Json } from "./client.ts";
 import { ClientKnowledge } from "./client-knowledge.ts";
 import type { KnowledgeParts, Of } from "./client-knowledge.ts";
 import type { FeedReader } from "./feed-reader.ts";
+import { checkAcceptedRetry } from "./manual-rules.ts";
 import type { Step } from "./plan.ts";
 import type { Receivers } from "./receivers.ts";
 import type { Upstream } from "./upstream.ts";
@@ -261,8 +262,9 @@ export class StepRunner {
   }
 
   async #retry(step: Of<"retry">): Promise<void> {
-    const { auditor } = this.#parts;
+    const { auditor, scheduler, life } = this.#parts;
     const client = this.#knowledge.client(step);
+    const listedAtMs = scheduler.nowMs;
     const deliveries = await client.list(`/v1/deliveries?status=${step.status}`);
     const delivery = deliveries[Math.floor(step.pick * deliveries.length)];
     if (delivery === undefined) return;
@@ -274,11 +276,18 @@ export class StepRunner {
       url,
       auditor.ledger.factsById.get(eventId) ?? { watch_id: String(delivery["watch_id"] ?? "") },
     );
+    let askedAtMs = scheduler.nowMs;
+    let startsBefore = life.starts;
     const onTry = () => {
       known.manualAsked += 1;
+      askedAtMs = scheduler.nowMs;
+      startsBefore = life.areAllUp ? life.starts : -1;
     };
     const answer = await client.send({ method: "POST", path: `/v1/deliveries/${String(delivery["id"])}/retry`, body: {}, onTry });
     if (answer !== null && ![202, 404, 409].includes(answer.status)) this.#knowledge.unexpected(step, answer);
+    if (answer?.status !== 202) return;
+    const isSettled = answer.body["status"] !== "pending";
+    await checkAcceptedRetry({ auditor, life, client }, { delivery: known, listedAtMs, askedAtMs, startsBefore, isSettled });
   }
 
   async #recover(step: Of<"recover">): Promise<void> {

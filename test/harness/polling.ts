@@ -85,6 +85,8 @@ export class PollingWorld implements CommitListener {
   storeFailure: Error | null = null;
   /** Every commit waits for it before it reaches the store. */
   storeAnswersAfter: Promise<void> | null = null;
+  /** Every release of calls is answered after it, having reached the store before. */
+  releaseAnswersAfter: Promise<void> | null = null;
   poller: Poller;
   readonly #store: ServiceStore;
   readonly #registrations: StoreWorld;
@@ -205,7 +207,10 @@ export class PollingWorld implements CommitListener {
     const store = this.#store;
     return {
       loadWatchedCalls: (page) => store.loadWatchedCalls(page),
-      releaseCalls: (calls) => store.releaseCalls(calls),
+      releaseCalls: async (calls) => {
+        await store.releaseCalls(calls);
+        await this.releaseAnswersAfter;
+      },
       commitCall: async (commit) => {
         this.#storeCalls += 1;
         try {

@@ -140,7 +140,7 @@ export function createTestApi(parts: Parts = {}) {
   const dependencies = Object.fromEntries(
     Object.entries(defaults).map(([name, part]) => {
       const over = parts[name as keyof Parts];
-      const replaced = typeof part !== "object" || part === null || name === "clock";
+      const replaced = typeof part !== "object" || part === null || Array.isArray(part) || name === "clock";
       return [name, replaced ? (over ?? part) : { ...part, ...(over as object | undefined) }];
     }),
   ) as unknown as HttpDependencies;

@@ -22,6 +22,7 @@ test("seeds that once failed do not fail again", { timeout: 60_000 }, async () =
 
 test("a bug that is planted is found", { timeout: 120_000 }, async () => {
   const plant = plants.find(({ name }) => name === "retry-with-a-new-id");
-  const { failures } = await simulate({ ...quiet, keepsGoing: false, plant: plant?.name ?? "", from: 1, seeds: 200 });
+  const { failures, plantEffects } = await simulate({ ...quiet, keepsGoing: false, plant: plant?.name ?? "", from: 1, seeds: 200 });
   expect(failures.length).toBeGreaterThan(0);
+  expect(plantEffects).toBeGreaterThan(0);
 });

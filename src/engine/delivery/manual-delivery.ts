@@ -21,12 +21,13 @@ export type ManualSenderOptions = {
 };
 
 const minSpacingMs = 1000;
+/** Given as a size, because a cache with a number of entries allocates all of them when it is made. */
 const rememberedEndpoints = 10_000;
 
 /** Tests, retries and recoveries on request; at most one test or retry per second and endpoint. */
 export class ManualSender implements ManualDelivery {
   readonly #options: ManualSenderOptions;
-  readonly #lastAtMonotonicMs = new LRUCache<string, number>({ max: rememberedEndpoints });
+  readonly #lastAtMonotonicMs = new LRUCache<string, number>({ maxSize: rememberedEndpoints, sizeCalculation: () => 1 });
 
   constructor(options: ManualSenderOptions) {
     this.#options = options;

@@ -48,7 +48,7 @@ export type { ServiceStore } from "../../src/ports/stores/service-store.ts";
 export type { Shares, Sweep } from "../../src/ports/stores/instance-store.ts";
 export type { GateState } from "../../src/ports/stores/shared-source-store.ts";
 export type { SendJob } from "../../src/ports/stores/send-job.ts";
-export type { WatchedCall } from "../../src/ports/stores/call-store.ts";
+export type { Notice, WatchedCall } from "../../src/ports/stores/call-store.ts";
 export type { InstanceSignal } from "../../src/ports/peer-notifier.ts";
 export type { OpenStore } from "../../src/service/open-store.ts";
 export { InstanceFencedError, StoreUnavailableError } from "../../src/domain/errors.ts";

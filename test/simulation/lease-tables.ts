@@ -1,4 +1,4 @@
-import type { DatabaseSync, GateState, InstanceSignal, ServiceStore, Shares, SendJob, WatchedCall } from "./engine-adapter.ts";
+import type { DatabaseSync, GateState, InstanceSignal, Notice, ServiceStore, Shares, SendJob, WatchedCall } from "./engine-adapter.ts";
 import type { Random } from "./random.ts";
 import type { Lifetime, Scheduler } from "./scheduler.ts";
 
@@ -37,13 +37,6 @@ export type Seat = {
 
 const signalsLost = 0.1;
 
-export type Notice = {
-  readonly accountId: string;
-  readonly watchId: string | null;
-  readonly sequence: number | null;
-  readonly eventType: string;
-};
-
 /** What Postgres keeps in its tables of instances, ownership and leases: here it is a fake, in memory. */
 export class LeaseTables {
   readonly #parts: LeasedStoreParts;
@@ -52,12 +45,7 @@ export class LeaseTables {
   readonly owners = new Map<string, number>();
   readonly leases = new Map<number, { readonly token: number; readonly deliveryId: string }>();
   readonly gates = new Map<string, GateState>();
-  readonly notices: {
-    readonly accountId: string;
-    readonly watchId: string | null;
-    readonly sequence: number | null;
-    readonly eventType: string;
-  }[] = [];
+  readonly notices: Notice[] = [];
   lastToken = 0;
   gateVersion = 0;
 

@@ -1,7 +1,7 @@
 import { InstanceFencedError, StoreUnavailableError, openStoreOn } from "./engine-adapter.ts";
-import type { OpenStore, ServiceStore, SharedParts, SendJob, WatchedCall } from "./engine-adapter.ts";
+import type { Notice, OpenStore, SendJob, ServiceStore, SharedParts, WatchedCall } from "./engine-adapter.ts";
 import { LeaseTables } from "./lease-tables.ts";
-import type { LeasedStoreParts, Notice, Seat } from "./lease-tables.ts";
+import type { LeasedStoreParts, Seat } from "./lease-tables.ts";
 import { createInstances } from "./leased-instances.ts";
 import type { Lifetime } from "./scheduler.ts";
 

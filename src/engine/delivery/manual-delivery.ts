@@ -128,7 +128,7 @@ export class ManualSender implements ManualDelivery {
 
   /** Wakes requests that wait for events of the account; the dispatcher has the job already. */
   #announce({ id: accountId }: Account, eventType: string): void {
-    const notices = [{ accountId, watchId: null, sequence: null, eventType }];
+    const notices = [{ accountId, watchId: null, callSid: null, sequence: null, eventType }];
     for (const listener of this.#options.listeners) listener.committed({ jobs: [], notices });
   }
 

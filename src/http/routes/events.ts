@@ -1,10 +1,11 @@
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { feedFilterQuery } from "../schemas/event-filter.ts";
-import { selectTypes, unfiltered } from "../../domain/events/event-filter.ts";
+import { feedMatches, selectTypes, unfiltered } from "../../domain/events/event-filter.ts";
 import type { Env, HttpDependencies } from "../operations/dependencies.ts";
 import { addOperation, defineOperation } from "../operations/operation.ts";
-import { notFound, unprocessable } from "../operations/problem.ts";
+import { notFound, tooManyWaiting, unprocessable } from "../operations/problem.ts";
+import type { Notice } from "../../ports/stores/call-store.ts";
 import { CursorInvalidError } from "../../domain/errors.ts";
 import { callSidField, cursorQuery, idParam, limitQuery, timeField, waitQuery } from "../schemas/fields.ts";
 import { eventExample, eventSchema } from "../schemas/answers.ts";
@@ -34,6 +35,7 @@ const readFeed = defineOperation({
     wait: waitQuery,
   }),
   answers: { 200: { description: "A page of events.", schema: feedSchema, example: { data: [eventExample], next_cursor: "MTQy" } } },
+  problems: ["too-many-waiting"],
 });
 
 const getEvent = defineOperation({
@@ -54,6 +56,8 @@ export function addEventRoutes(app: OpenAPIHono<Env>, { store, live, clock }: Ht
     const accountId = c.get("account").id;
     const abort = new AbortController();
     const selection = selectTypes(query.type ?? unfiltered);
+    const matches = ({ eventType, callSid }: Notice) =>
+      feedMatches(selection, eventType) && (query.call_sid === undefined || query.call_sid === callSid);
     const read = (cursor: string | null) =>
       store.readFeed({
         accountId,
@@ -67,11 +71,12 @@ export function addEventRoutes(app: OpenAPIHono<Env>, { store, live, clock }: Ht
     try {
       for (let cursor = query.after ?? null; ;) {
         const leftMs = deadlineMs - clock.monotonicMs();
-        const changed = leftMs <= 0 ? null : live.changed(accountId, leftMs, AbortSignal.any([c.req.raw.signal, abort.signal]));
+        const signal = AbortSignal.any([c.req.raw.signal, abort.signal]);
+        const changed = leftMs <= 0 ? null : live.changed({ accountId, watchId: null, matches }, leftMs, signal);
         const page = await read(cursor);
-        if (page.data.length > 0 || changed === null || (await changed) !== "event")
-          return c.json({ data: page.data.map(eventJson), next_cursor: page.nextCursor });
-        // The new events may not match the filter, so reading continues after them.
+        const end = page.data.length > 0 || changed === null ? null : await changed;
+        if (end === "too_many") throw tooManyWaiting();
+        if (end !== "event") return c.json({ data: page.data.map(eventJson), next_cursor: page.nextCursor });
         cursor = page.nextCursor;
       }
     } catch (error) {

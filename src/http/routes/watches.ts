@@ -7,7 +7,7 @@ import type { Env, HttpDependencies } from "../operations/dependencies.ts";
 import { addOperation, defineOperation, pageRequestOf, pointerErrors } from "../operations/operation.ts";
 import { addPostOperation, definePostOperation } from "../operations/post-operation.ts";
 import type { Post } from "../operations/post-operation.ts";
-import { completeProblem, notFound, problemBody, unprocessable } from "../operations/problem.ts";
+import { completeProblem, notFound, problemBody, tooManyWaiting, unprocessable } from "../operations/problem.ts";
 import type { Problem } from "../operations/problem.ts";
 import { refusalError } from "../operations/refusal.ts";
 import { callSidField, idParam, pageQuery, sequenceQuery, waitQuery } from "../schemas/fields.ts";
@@ -107,7 +107,7 @@ const getWatch = defineOperation({
   params: watchId,
   query: z.strictObject({ wait: waitQuery, sequence: sequenceQuery }),
   answers: { 200: { description: "The watch.", schema: watchSchema, example: knownWatchExample } },
-  problems: ["not-found"],
+  problems: ["not-found", "too-many-waiting"],
 });
 
 const deleteWatch = defineOperation({
@@ -194,11 +194,12 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
       for (let waits = 0; waits < 2; waits++) {
         const leftMs = deadlineMs - clock.monotonicMs();
         // The subscription comes before the read, so that the request misses no transition between the two.
-        const changed = leftMs <= 0 ? null : live.changed(params.id, leftMs, signal);
+        const changed = leftMs <= 0 ? null : live.changed({ accountId, watchId: params.id }, leftMs, signal);
         view = await store.getWatch(accountId, params.id);
         if (changed === null || isNext()) break;
         seen = view?.watch.sequence;
         const end = await changed;
+        if (end === "too_many") throw tooManyWaiting();
         view = await store.getWatch(accountId, params.id);
         if (end !== "event" || isNext()) break;
       }

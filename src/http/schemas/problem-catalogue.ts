@@ -108,6 +108,15 @@ export const problemCatalogue = {
   "rate-limited": kind(429, "Too many requests", "rate limit exceeded: 1000 requests per second per account", {
     meaning: "The account exceeded its rate limit, or an endpoint is tested or retried more than once a second.",
   }),
+  "too-many-waiting": kind(
+    429,
+    "Too many waiting requests",
+    "as many requests of the account wait already as ACCOUNT_MAX_WAITING_REQUESTS allows",
+    {
+      meaning:
+        "As many requests of the account wait (`wait`) as may. Read without `wait`, or wait for one watch or feed in fewer requests.",
+    },
+  ),
   "source-saturated": kind(
     429,
     "Source saturated",

@@ -34,10 +34,14 @@ export type CallCommit = {
   readonly changes: readonly CallChange[];
 };
 
-/** A committed event, for requests that wait for it. `watchId` and `sequence` are `null` for events without a watch. */
+/**
+ * A committed event, for requests that wait for it. `watchId`, `callSid` and `sequence` are `null` for events without a watch.
+ * The end of a watch by a removal or a 410 makes no event; its notice has the type `watch.canceled`.
+ */
 export type Notice = {
   readonly accountId: string;
   readonly watchId: string | null;
+  readonly callSid: string | null;
   readonly sequence: number | null;
   readonly eventType: string;
 };

@@ -188,9 +188,12 @@ function createPolling(
   return { poller, reloader: new SourceReloader({ store, secretBox, logger, poller, ...sources }) };
 }
 
+/** Age at which the target of a webhook is read again, because another instance may have changed it. An attempt may use settings of at most a second before. */
+const sharedTargetMaxAgeMs = 500;
+
 /** Creates the dispatcher, which sends webhooks, and the operations that send one on request. */
 function createDelivery(
-  { config, opened: { store, clock }, keyring: { secretBox }, sender, logger, metrics, random }: EngineDependencies,
+  { config, opened: { store, shared, clock }, keyring: { secretBox }, sender, logger, metrics, random }: EngineDependencies,
   options: Pick<Parts, "poller" | "waiters" | "idempotency"> & { readonly mayStart: () => boolean; readonly localTrouble: LocalTrouble },
 ): Pick<Parts, "dispatcher" | "limits" | "manualDelivery"> {
   const { poller, waiters, idempotency, mayStart, localTrouble } = options;
@@ -207,6 +210,7 @@ function createDelivery(
     logger,
     metrics,
     timeoutMs: delivery.timeoutMs,
+    ...(shared === null ? {} : { targetMaxAgeMs: sharedTargetMaxAgeMs }),
     maxAttempts: delivery.scheduleMs.length,
     poller,
     listeners,

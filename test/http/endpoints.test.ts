@@ -54,6 +54,7 @@ describe("an endpoint's state", () => {
       id: "ep_1",
       url: "https://crm.example.com/hooks/calls",
       format: "standard",
+      request: null,
       headers: ["x-api-key"],
       signatures: ["v1"],
       late: "send",
@@ -213,6 +214,11 @@ describe("manual attempts", () => {
       next_attempt_at: "2026-11-24T12:00:05.000Z",
       created_at: "2026-11-24T12:00:00.000Z",
       settled_at: null,
+      last_attempt: {
+        status_code: 500,
+        error: { code: "status", detail: "the receiver answered 500" },
+        started_at: "2026-11-24T12:00:00.000Z",
+      },
       explain: "waits for attempt 2 at 2026-11-24T12:00:05.000Z",
     });
   });

@@ -11,6 +11,7 @@ import * as dueClaims from "./deliveries/claim-due.ts";
 import * as claims from "./deliveries/claims.ts";
 import * as recovery from "./deliveries/recover.ts";
 import * as schedule from "./deliveries/schedule.ts";
+import * as sendJobs from "./deliveries/send-jobs.ts";
 import * as serverKeys from "./keys/server-keys.ts";
 import * as deliveryReading from "./reading/deliveries.ts";
 import * as endpointReading from "./reading/endpoints.ts";
@@ -42,6 +43,7 @@ const reads = {
   ...shared.reads,
   ...serverKeys.reads,
   ...deliveryReading.reads,
+  ...sendJobs.reads,
   ...eventReading.reads,
   ...stats.reads,
   ...watchReading.reads,

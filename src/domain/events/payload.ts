@@ -35,6 +35,8 @@ function eventData(event: RingbackEvent): WireObject {
       observed_at: isoTime(data.observedAtMs),
       observed_after: isoTime(data.observedAfterMs),
       metadata: data.metadata,
+      // No kind of source reads any.
+      details: {},
     };
   }
   const { data } = event;
@@ -54,17 +56,23 @@ export function standardPayload(event: RingbackEvent): { readonly type: string; 
   return { type: event.type, timestamp: isoTime(event.timestampMs), data: eventData(event) };
 }
 
-/** Returns the body of the `flat` format: one object without nesting, with metadata as `metadata_<key>`. */
+/** Returns the body of the `flat` format: one object without nesting, with metadata as `metadata_<key>` and details as `details_<key>`. */
 export function flatPayload(event: RingbackEvent): Readonly<Record<string, string | number | boolean | null>> {
-  const { metadata, ...data } = eventData(event);
-  const entries = Object.entries((metadata ?? {}) as Readonly<Record<string, string>>);
+  const { metadata, details, ...data } = eventData(event);
   return {
     id: event.id,
     type: event.type,
     timestamp: isoTime(event.timestampMs),
     ...Object.fromEntries(Object.entries(data).map(([key, value]) => [key, flatValue(value)])),
-    ...Object.fromEntries(entries.map(([key, value]) => [`metadata_${key}`, value])),
+    ...prefixed("metadata", metadata),
+    ...prefixed("details", details),
   };
+}
+
+/** Returns the members of a nested object under keys without nesting. */
+function prefixed(prefix: string, values: WireObject[string] | undefined): Readonly<Record<string, string>> {
+  const entries = Object.entries((values ?? {}) as Readonly<Record<string, string>>);
+  return Object.fromEntries(entries.map(([key, value]) => [`${prefix}_${key}`, value]));
 }
 
 /** Lists become text without nesting: their members, separated by commas. */

@@ -25,6 +25,14 @@ export function addCallRoutes(app: OpenAPIHono<Env>, { store }: HttpDependencies
     const call = await store.getCall({ accountId: c.get("account").id, sourceName: query.source, callSid: params.call_sid });
     if (call === null) throw notFound("call");
     const { status, reason, terminal, observedAtMs } = call.status;
-    return c.json({ call_sid: call.callSid, source: call.sourceName, status, reason, terminal, observed_at: isoTime(observedAtMs) });
+    return c.json({
+      call_sid: call.callSid,
+      source: call.sourceName,
+      status,
+      reason,
+      terminal,
+      observed_at: isoTime(observedAtMs),
+      details: {},
+    });
   });
 }

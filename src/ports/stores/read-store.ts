@@ -33,6 +33,8 @@ export type DeliveryView = {
   readonly dueAtMs: number | null;
   readonly blockedBySequence: number | null;
   readonly leased: boolean;
+  /** The newest recorded attempt; `null` if there is none. */
+  readonly lastAttempt: Pick<Attempt, "statusCode" | "error" | "startedAtMs"> | null;
 };
 
 export type EndpointView = {

@@ -30,12 +30,14 @@ describe("standard", () => {
   test("a call's event, keys in their order", () => {
     const { body, headers } = renderPayload(callEvent(), "standard", null);
     expect(headers).toEqual(json);
-    expect(body).toBe(JSON.stringify({ type: "call.failure", timestamp: time, data: { ...data, metadata: { lead_id: "00Q5g000" } } }));
+    expect(body).toBe(
+      JSON.stringify({ type: "call.failure", timestamp: time, data: { ...data, metadata: { lead_id: "00Q5g000" }, details: {} } }),
+    );
   });
 
   test("a test event has every key, null", () => {
     const { body } = renderPayload(testEvent, "standard", null);
-    expect(JSON.parse(body)).toEqual({ type: "endpoint.test", timestamp: time, data: { ...nothing, metadata: {} } });
+    expect(JSON.parse(body)).toEqual({ type: "endpoint.test", timestamp: time, data: { ...nothing, metadata: {}, details: {} } });
   });
 
   test("an operational event has keys of its own", () => {
@@ -104,7 +106,7 @@ describe("cloudevents", () => {
   test("the context in headers, data in the body", () => {
     const payload = renderPayload(callEvent(), "cloudevents", "https://ringback.example");
     expect(payload.headers).toEqual(headers);
-    expect(payload.body).toBe(JSON.stringify({ ...data, metadata: { lead_id: "00Q5g000" } }));
+    expect(payload.body).toBe(JSON.stringify({ ...data, metadata: { lead_id: "00Q5g000" }, details: {} }));
   });
 
   test.each<[publicUrl: string | null, source: string | null, ceSource: string]>([

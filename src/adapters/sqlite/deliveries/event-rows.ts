@@ -62,7 +62,19 @@ export function insertEvent(
     db.run(insertDelivery, position, leaseToken, ...newDeliveryColumns.map((column) => column.valueOf(delivery)));
     db.counters.countDeliveries(null, "pending");
     if (target !== null && leaseToken !== null)
-      return [{ deliveryId, leaseToken, attemptNumber: 1, stepsSpent: 0, event, target, createdAtMs: nowMs, mode: "scheduled" }];
+      return [
+        {
+          deliveryId,
+          leaseToken,
+          attemptNumber: 1,
+          stepsSpent: 0,
+          event,
+          target,
+          targetAsOfMs: nowMs,
+          createdAtMs: nowMs,
+          mode: "scheduled",
+        },
+      ];
     if (!head) refreshLane(db, watchKey, endpointKey);
     else lowerDue(db, endpointKey, nextAttemptAtMs);
     return [];

@@ -1,7 +1,18 @@
+import { decodeId } from "../../../domain/ids.ts";
 import type { SealedSecret, SendJob, SendTarget } from "../../../ports/stores/send-job.ts";
 import { blob, endpointOf, eventOf, hostColumns, hostStatusOf, id, integer, integerOrNull } from "../../sql/rows.ts";
 import type { Database } from "../connection/database.ts";
 import type { CachedTarget } from "../connection/row-cache.ts";
+
+export const reads = { readTargets };
+
+function readTargets(db: Database, endpointIds: readonly string[]): readonly SendTarget[] {
+  const isKnown = (endpointKey: number) => db.get("select 1 from endpoints where id = ?", endpointKey) !== undefined;
+  return endpointIds
+    .map(decodeId)
+    .filter(isKnown)
+    .map((endpointKey) => readTarget(db, endpointKey).target);
+}
 
 /** Leases a delivery to this process and reads everything that its attempt needs. */
 export function leaseJob(db: Database, deliveryKey: number, mode: SendJob["mode"], nowMs: number): SendJob {
@@ -21,6 +32,7 @@ export function leaseJob(db: Database, deliveryKey: number, mode: SendJob["mode"
     stepsSpent: integer(row, "steps_spent"),
     event: eventOf(row),
     target: sendTargetOf(readTarget(db, integer(row, "endpoint_id")), nowMs),
+    targetAsOfMs: nowMs,
     createdAtMs: integer(row, "created_at"),
     mode,
   };

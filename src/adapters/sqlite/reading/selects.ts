@@ -10,11 +10,14 @@ export const watchSelect = `
 
 export const deliverySelect = `
   select d.*, e.id as event_id, e.type as event_type, e.call_sid, ${summaryColumns},
+    a.started_at as last_started_at, a.status_code as last_status_code,
+    a.error_code as last_error_code, a.error_detail as last_error_detail,
     case when d.status = 'pending' and d.watch_id is not null then
       (select min(o.sequence) from deliveries o
        where o.watch_id = d.watch_id and o.endpoint_id = d.endpoint_id and o.status = 'pending' and o.sequence < d.sequence)
     end as blocked_by
-  from deliveries d join events e on e.position = d.event_position join endpoints p on p.id = d.endpoint_id join hosts h on h.id = p.host_id`;
+  from deliveries d join events e on e.position = d.event_position join endpoints p on p.id = d.endpoint_id join hosts h on h.id = p.host_id
+    left join attempts a on a.delivery_id = d.id and a.number = d.attempt_count`;
 
 export const endpointSelect = `
   select p.*, h.origin, h.paused_until as host_paused_until, h.paused_since as host_paused_since,

@@ -4,6 +4,7 @@ import { wantsEvent } from "./exchange-rules.ts";
 import type { FeedReader } from "./feed-reader.ts";
 import type { KnownWatch } from "./ledger.ts";
 import { registrationName } from "./client-knowledge.ts";
+import { checkToldOnce } from "./hook-rules.ts";
 import type { Upstream } from "./upstream.ts";
 import { factsOfEvent, isSame } from "./webhook-facts.ts";
 
@@ -213,24 +214,7 @@ export class FinalAudit {
       if (hook.deleteAskedAtMs === null && !isGone && !shown.has(hook.id))
         this.#auditor.violate("nothing answered 201 is lost", `hook ${hook.id} is gone`, hook.id, hook.url);
     }
-    this.#checkToldOnce();
-  }
-
-  /** Checks that a hook receives the terminal event of a call once, regardless of the number of watches. */
-  #checkToldOnce(): void {
-    const { ledger } = this.#auditor;
-    const { account } = this.#parts.client;
-    const named = new Set([...ledger.watches.values()].map(({ url }) => url));
-    for (const { url } of [...ledger.hooks.values()].filter((hook) => hook.account === account && !named.has(hook.url))) {
-      const received = new Map<string, Set<string>>();
-      for (const { id, facts, url: to } of ledger.deliveries.values()) {
-        if (to !== url || !["call.success", "call.failure"].includes(facts["type"] ?? "")) continue;
-        const sid = facts["call_sid"] ?? "";
-        received.set(sid, (received.get(sid) ?? new Set()).add(id));
-      }
-      for (const [sid, ids] of received)
-        if (ids.size > 1) this.#auditor.violate("hooks", `received the end of ${sid} ${ids.size} times`, url, sid);
-    }
+    checkToldOnce(this.#auditor, account);
   }
 
   /** The feed is complete, in order, and the same for a reader that was killed now and then. */

@@ -35,7 +35,7 @@ if (values.plant === undefined) {
     process.exitCode = 2;
   }
   for (const plant of chosen) {
-    const { lived, failures } = await simulate({
+    const { lived, failures, plantEffects } = await simulate({
       ...options,
       plant: plant.name,
       keepsGoing: false,
@@ -44,8 +44,10 @@ if (values.plant === undefined) {
     });
     const [found] = failures;
     if (found === undefined) process.exitCode = 1;
+    // Such a plant proves nothing: the code that it changes has changed.
+    if (plantEffects === 0) write(`ERROR: the plant ${plant.name} took no effect in ${lived} seeds`);
     write(
-      `| ${plant.name} | ${plant.what} | ${found === undefined ? `not found in ${lived}` : found.seed - from + 1} | ${found?.rule ?? ""} |`,
+      `| ${plant.name} | ${plant.what} | ${found === undefined ? `not found in ${lived}` : found.seed - from + 1} | ${found?.rule ?? ""} | ${plantEffects} effects |`,
     );
   }
 }

@@ -15,7 +15,13 @@ export type SimulateOptions = {
 };
 
 export type Failure = { readonly seed: number; readonly rule: string; readonly detail: string };
-export type SimulateResult = { readonly lived: number; readonly failures: readonly Failure[]; readonly seedsPerSecond: number };
+export type SimulateResult = {
+  readonly lived: number;
+  readonly failures: readonly Failure[];
+  readonly seedsPerSecond: number;
+  /** How often the plant took effect; `null` without a plant. */
+  readonly plantEffects: number | null;
+};
 
 const maxBatchSize = 8;
 /** Batches for each thread, where there are few seeds, so that no thread is idle for long at the end. */
@@ -29,6 +35,7 @@ export async function simulate(options: SimulateOptions): Promise<SimulateResult
   const failures: Failure[] = [];
   let next = 0;
   let lived = 0;
+  let plantEffects = 0;
   let saidMs = startedMs;
   const batchSize = Math.min(maxBatchSize, Math.max(1, Math.floor(seeds.length / options.workers / minBatches)));
   const workers = Array.from({ length: Math.max(1, Math.min(options.workers, Math.ceil(seeds.length / batchSize))) }, () =>
@@ -51,6 +58,10 @@ export async function simulate(options: SimulateOptions): Promise<SimulateResult
           worker.on("message", (message: FromSimulationWorker) => {
             if (message.kind === "lived") {
               lived += 1;
+              plantEffects += message.plantEffects;
+              // A failure without an effect of the plant is the service's own.
+              if (plant !== null && message.rule !== null && message.plantEffects === 0)
+                reject(new Error(`seed ${message.seed} fails without an effect of the plant ${plant}: ${message.rule}: ${message.detail}`));
               if (message.rule !== null) {
                 failures.push({ seed: message.seed, rule: message.rule, detail: message.detail });
                 write(`seed ${message.seed}: ${message.rule}: ${message.detail.slice(0, 300)}`);
@@ -65,7 +76,8 @@ export async function simulate(options: SimulateOptions): Promise<SimulateResult
         }),
     ),
   );
-  const result = { lived, failures: failures.toSorted((a, b) => a.seed - b.seed), seedsPerSecond: rate() };
+  const sorted = failures.toSorted((a, b) => a.seed - b.seed);
+  const result = { lived, failures: sorted, seedsPerSecond: rate(), plantEffects: plant === null ? null : plantEffects };
   const [first] = result.failures;
   const [worker] = workers;
   if (first !== undefined && worker !== undefined && options.shrinks) write(await shrinkIn(worker, first.seed));

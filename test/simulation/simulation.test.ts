@@ -45,6 +45,7 @@ test("seeds that once failed do not fail again", { timeout: 60_000 }, async () =
 test("a bug that is planted is found", { timeout: 120_000 }, async () => {
   const plant = plants.find(({ name }) => name === "retry-with-a-new-id");
   const seeds = Array.from({ length: 200 }, (_, index) => index + 1);
-  const { failures } = await simulate({ ...quiet, workers: 1, keepsGoing: false, plant: plant?.name ?? "", seeds });
+  const { failures, plantEffects } = await simulate({ ...quiet, workers: 1, keepsGoing: false, plant: plant?.name ?? "", seeds });
   expect(failures.length).toBeGreaterThan(0);
+  expect(plantEffects).toBeGreaterThan(0);
 });

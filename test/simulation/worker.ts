@@ -1,6 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
 import type { Plan } from "./plan.ts";
-import { installPatch, plants } from "./plants.ts";
+import { effectsOfPlant, installPatch, plants } from "./plants.ts";
 import { seedCrypto } from "./seeded-crypto.ts";
 
 export type WorkerTask = {
@@ -17,6 +17,8 @@ export type FromSimulationWorker =
       readonly seed: number;
       readonly rule: string | null;
       readonly detail: string;
+      /** How often the plant took effect in this life; 0 without a plant. */
+      readonly plantEffects: number;
       readonly steps: number;
       readonly virtualMs: number;
     }
@@ -41,11 +43,13 @@ async function serve(port: NonNullable<typeof parentPort>, { plant: plantName, k
 
   const liveAll = async (seeds: readonly number[]) => {
     for (const seed of seeds) {
+      const effectsBefore = effectsOfPlant();
       const { violations, timeline, steps, virtualMs } = await live(planOf(seed), plant);
       const [violation] = violations;
       const difference = twice ? firstDifference(timeline.lines(), (await live(planOf(seed), plant)).timeline.lines()) : null;
       const fault = difference === null ? violation : { rule: "same seed, same run", detail: difference };
-      post({ kind: "lived", seed, rule: fault?.rule ?? null, detail: fault?.detail ?? "", steps, virtualMs });
+      const plantEffects = effectsOfPlant() - effectsBefore;
+      post({ kind: "lived", seed, rule: fault?.rule ?? null, detail: fault?.detail ?? "", plantEffects, steps, virtualMs });
       if (fault !== undefined && !keepsGoing) break;
     }
     post({ kind: "batch_done" });

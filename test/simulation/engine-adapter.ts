@@ -55,6 +55,8 @@ export { InstanceFencedError, StoreUnavailableError } from "../../src/domain/err
 export { raisedRate } from "../../src/domain/sources/rate-division.ts";
 export type { WebhookExchange, WebhookRequest, WebhookSender } from "../../src/ports/webhook-sender.ts";
 export type { StoreStats, CreatedKey };
+export { decodeId, encodeId } from "../../src/domain/ids.ts";
+export type { IdPrefix } from "../../src/domain/ids.ts";
 export { hmacKeyOf, signWebhook } from "../../src/domain/webhooks/signature.ts";
 /** One operation of a group, by its name. */
 export type GroupRequest = { readonly name: string; readonly args: readonly unknown[] };

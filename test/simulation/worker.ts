@@ -5,6 +5,8 @@ import { seedCrypto } from "./seeded-crypto.ts";
 
 export type WorkerTask = {
   readonly plant: string | null;
+  /** Whether to continue after a failure. */
+  readonly keepsGoing: boolean;
   /** Lives each seed a second time and compares every line of the two. */
   readonly twice: boolean;
 };
@@ -26,7 +28,7 @@ export type FromSimulationWorker =
 if (parentPort !== null) await serve(parentPort, workerData as WorkerTask);
 
 /** Lives seeds for the runner. What is patched and seeded here must be so before the service's code is loaded. */
-async function serve(port: NonNullable<typeof parentPort>, { plant: plantName, twice }: WorkerTask): Promise<void> {
+async function serve(port: NonNullable<typeof parentPort>, { plant: plantName, keepsGoing, twice }: WorkerTask): Promise<void> {
   const plant = plantName === null ? null : (plants.find(({ name }) => name === plantName) ?? null);
   if (plantName !== null && plant === null) throw new Error(`no plant ${plantName}`);
   // Thousands of errors are made and answered; where they came from is asked only of one that is reported.
@@ -48,6 +50,7 @@ async function serve(port: NonNullable<typeof parentPort>, { plant: plantName, t
       const fault = difference === null ? violation : { rule: "same seed, same run", detail: difference };
       const plantEffects = effectsOfPlant() - effectsBefore;
       post({ kind: "lived", seed, rule: fault?.rule ?? null, detail: fault?.detail ?? "", plantEffects, steps, virtualMs });
+      if (fault !== undefined && !keepsGoing) break;
     }
     post({ kind: "batch_done" });
   };

@@ -135,14 +135,13 @@ export const plants: readonly Plant[] = [
   },
   {
     name: "purge-leaves-a-delivery",
-    what: "a purge erases the watch and leaves its pending deliveries",
+    what: "a purge erases the watch and leaves its events with their deliveries",
     patch: {
       file: "src/adapters/sqlite/registration/watches.ts",
       from: 'db.run("delete from watches where id = ?", watchKey);',
       to: `
-        const left = "update deliveries set watch_id = null, sequence = null, due_at = next_attempt_at where watch_id = ? and status = 'pending'";
-        if (db.run(left, watchKey) > 0 && ${effect}) {
-          db.run("update events set watch_id = null, sequence = null where watch_id = ?", watchKey);
+        if (db.run("update events set watch_id = null, sequence = null where watch_id = ?", watchKey) > 0 && ${effect}) {
+          db.run("update deliveries set watch_id = null, sequence = null, due_at = next_attempt_at where watch_id = ?", watchKey);
           db.run("update endpoints set next_due_at = 0 where id in (select endpoint_id from deliveries where status = 'pending')");
         }
         db.run("delete from watches where id = ?", watchKey);`,

@@ -50,6 +50,12 @@ export class FinalAudit {
     return this.#auditor.limits.retentionMs < 86_400_000;
   }
 
+  /** Whether a watch was erased, with its events and their deliveries. */
+  #isPurged(watchId: unknown): boolean {
+    const watch = this.#auditor.ledger.watches.get(String(watchId));
+    return watch !== undefined && watch.isPurgeAsked && watch.deletedAtMs !== null;
+  }
+
   /** Checks that every registration answered 201 is listed, and that every listed watch was requested. */
   #checkKnown(shown: readonly Json[]): void {
     const { ledger } = this.#auditor;
@@ -58,7 +64,7 @@ export class FinalAudit {
     if (shownIds.size !== shown.length) this.#auditor.violate("lists", "a list of watches shows one twice");
     for (const watch of ledger.watches.values()) {
       if (watch.account !== account) continue;
-      if (watch.isPurgeAsked && watch.deletedAtMs !== null && shownIds.has(watch.id))
+      if (this.#isPurged(watch.id) && shownIds.has(watch.id))
         this.#auditor.violate("purge", "a purged watch is still listed", watch.id, watch.sid);
       if (!watch.isPurgeAsked && !this.#isShortRetention && !shownIds.has(watch.id))
         this.#auditor.violate("nothing answered 201 is lost", `watch ${watch.id} of ${watch.sid} is gone`, watch.id, watch.sid);
@@ -163,6 +169,9 @@ export class FinalAudit {
       const url = this.#urlById.get(delivery["endpoint_id"] as string) ?? "";
       const eventId = delivery["event_id"] as string;
       const about = [delivery["watch_id"] as string | null, eventId, url];
+      const watchId = delivery["watch_id"] ?? ledger.factsById.get(eventId)?.["watch_id"];
+      if (this.#isPurged(watchId))
+        this.#auditor.violate("purge", "a delivery of a purged watch is still listed", String(watchId), ...about);
       const exchanges = ledger.deliveries.get(`${eventId} ${url}`)?.exchanges ?? [];
       const type = delivery["event_type"] as string;
       const status = delivery["status"] as string;
@@ -232,6 +241,11 @@ export class FinalAudit {
     }
     const ids = events.map(({ id }) => id as string);
     const known = new Set(ids);
+    for (const event of events) {
+      const watchId = (event["data"] as Json)["watch_id"];
+      if (this.#isPurged(watchId))
+        this.#auditor.violate("purge", "the feed shows an event of a purged watch", event["id"] as string, String(watchId));
+    }
     const missing = eventIds.filter((id) => !known.has(id));
     if (missing.length > 0 && !this.#isShortRetention)
       this.#auditor.violate("feed", `${missing.length} events of watches are not in the feed`, ...missing);

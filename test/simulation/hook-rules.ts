@@ -8,7 +8,7 @@ type SentEvent = { readonly type: string; readonly terminal: boolean; readonly n
 
 /**
  * Checks that each hook of an account receives a transition of a call once, regardless of the number of watches. Hooks with one
- * URL share its deliveries, so their receiver cannot see which hook an event is for: there must be a hook for each event
+ * URL share its deliveries, so their receiver does not see which hook an event is for: there must be a hook for each event
  * that its URL receives about one transition, one event a hook. Worlds with a short retention forget calls, so a transition
  * may come back in them.
  */

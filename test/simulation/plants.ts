@@ -19,12 +19,12 @@ const lateMs = 60;
 let effects = 0;
 
 /** Counts one effect of the plant in this thread. Returns true, so that the text of a patch can say it within a condition. */
-function tookEffect(): true {
+export function plantTookEffect(): true {
   effects += 1;
   return true;
 }
 
-/** Calls `tookEffect` from the text of a patch. */
+/** Calls `plantTookEffect` from the text of a patch. */
 const effect = "globalThis.plantTookEffect()";
 
 /** Returns how often the plant has changed what the service does, in all lives of this thread. */
@@ -33,12 +33,12 @@ export function effectsOfPlant(): number {
 }
 
 function lateCommit(requests: readonly { readonly name: string }[], ...late: readonly string[]): number | null {
-  return requests.some(({ name }) => late.includes(name)) && tookEffect() ? lateMs : null;
+  return requests.some(({ name }) => late.includes(name)) && plantTookEffect() ? lateMs : null;
 }
 
 /** Executes a statement that tampers with the database; an effect if it changes a row. */
 function tamper(connection: DatabaseSync, sql: string): void {
-  if (Number(connection.prepare(sql).run().changes) > 0) tookEffect();
+  if (Number(connection.prepare(sql).run().changes) > 0) plantTookEffect();
 }
 
 export const plants: readonly Plant[] = [
@@ -60,7 +60,7 @@ export const plants: readonly Plant[] = [
       claimDue: async (request) => {
         const claimed = await store.claimDue(request);
         const jobs = claimed.jobs.map((job) =>
-          job.attemptNumber > 1 && tookEffect() ? { ...job, event: { ...job.event, id: `${job.event.id}${job.attemptNumber}` } } : job,
+          job.attemptNumber > 1 && plantTookEffect() ? { ...job, event: { ...job.event, id: `${job.event.id}${job.attemptNumber}` } } : job,
         );
         return { ...claimed, jobs };
       },
@@ -127,22 +127,21 @@ export const plants: readonly Plant[] = [
     disk: (processNumber) => ({
       onOpened: (connection) => {
         if (processNumber === 1) return;
-        connection.exec("update deliveries set due_at = 0 where status = 'pending' and due_at is not null");
+        tamper(connection, "update deliveries set due_at = 0 where status = 'pending' and due_at is not null");
         tamper(connection, "update endpoints set paused_until = null, next_due_at = 0 where paused_until is not null");
-        connection.exec("update hosts set paused_until = null, next_due_at = 0, failing_due_at = 0 where paused_until is not null");
+        tamper(connection, "update hosts set paused_until = null, next_due_at = 0, failing_due_at = 0 where paused_until is not null");
       },
     }),
   },
   {
     name: "purge-leaves-a-delivery",
-    what: "a purge erases the watch and leaves its pending deliveries",
+    what: "a purge erases the watch and leaves its events with their deliveries",
     patch: {
       file: "src/adapters/sqlite/registration/watches.ts",
       from: 'db.run("delete from watches where id = ?", watchKey);',
       to: `
-        const left = "update deliveries set watch_id = null, sequence = null, due_at = next_attempt_at where watch_id = ? and status = 'pending'";
-        if (db.run(left, watchKey) > 0 && ${effect}) {
-          db.run("update events set watch_id = null, sequence = null where watch_id = ?", watchKey);
+        if (db.run("update events set watch_id = null, sequence = null where watch_id = ?", watchKey) > 0 && ${effect}) {
+          db.run("update deliveries set watch_id = null, sequence = null, due_at = next_attempt_at where watch_id = ?", watchKey);
           db.run("update endpoints set next_due_at = 0 where id in (select endpoint_id from deliveries where status = 'pending')");
         }
         db.run("delete from watches where id = ?", watchKey);`,
@@ -173,7 +172,7 @@ export const plants: readonly Plant[] = [
 /** Has a source file loaded with the bug in it. Throws while it is loaded where the text is not there any more. */
 export function installPatch({ name, patch }: Plant): void {
   if (patch === undefined) return;
-  Object.assign(globalThis, { plantTookEffect: tookEffect });
+  Object.assign(globalThis, { plantTookEffect });
   registerHooks({
     load: (url, context, nextLoad) => {
       const loaded = nextLoad(url, context);

@@ -277,10 +277,8 @@ create table events (
 create index events_by_id on events (hashtextextended(id, 0));
 -- The feed.
 create index events_by_account on events (account_id, feed_order, position);
--- events?type=.
-create index events_by_type on events (account_id, type, feed_order, position);
--- events?type=terminal, hooks/sample?event=terminal.
-create index events_terminal on events (account_id, feed_order, position) where terminal;
+-- events?type=, events?type=terminal, hooks/sample.
+create index events_by_type on events (account_id, type, terminal, feed_order, position);
 -- What was committed since, over all accounts, for waiting readers.
 create index events_by_feed on events (feed_order, position);
 -- Retention of events about no watch.

@@ -250,8 +250,8 @@ create table events (
 ) strict;
 -- The feed.
 create index events_by_account on events (account_id, position);
--- events?type=.
-create index events_by_type on events (account_id, type, position);
+-- events?type=, events?type=terminal, hooks/sample.
+create index events_by_type on events (account_id, type, terminal, position);
 -- Retention of events about no watch.
 create index events_unwatched on events (created_at) where watch_id is null;
 

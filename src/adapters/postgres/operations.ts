@@ -58,7 +58,6 @@ const writes = {
   ...schedule.writes,
   ...endpointRegistration.writes,
   ...hookRegistration.writes,
-  ...recount.writes,
   ...secrets.writes,
   ...watchRegistration.writes,
 } satisfies Operations<[Transaction]>;
@@ -76,6 +75,7 @@ const composites = {
   ...dueClaims.composites,
   ...serverKeys.composites,
   ...feed.composites,
+  ...recount.composites,
   ...retention.composites,
 } satisfies Operations<[Database]>;
 

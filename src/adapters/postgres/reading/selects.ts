@@ -3,7 +3,7 @@ import type { Row } from "../../sql/rows.ts";
 import { integer } from "../../sql/rows.ts";
 import { deliveryViewOf, eventViewOf } from "../../sql/view-rows.ts";
 import type { Queries } from "../connection/queries.ts";
-import { unindexedKey } from "./page.ts";
+import { isStatus, unindexedKey } from "./page.ts";
 
 /** The columns that `summaryOf` reads; `p` is the endpoint, `h` its host. */
 export const summaryColumns = `p.url as callback_url, p.state as p_state, p.reason as p_reason, p.format as p_format,
@@ -28,13 +28,26 @@ export async function readDeliveryView(db: Queries, accountKey: number, delivery
   return row === undefined ? null : deliveryViewOf(row);
 }
 
+/** SQL expression: the owners of leases, evicted ones included, found by one step of the index for each. */
+const leaseOwners = `array(
+    with recursive owners (token) as (
+      select min(lease_owner) from deliveries where lease_token is not null
+      union all
+      select (select min(d.lease_owner) from deliveries d where d.lease_token is not null and d.lease_owner > o.token)
+      from owners o where o.token is not null)
+    select token from owners where token is not null)`;
+
+/** Few deliveries are leased, and the others that are pending are counted by the triggers. */
 export const endpointSelect = `
   select p.*, h.origin, h.paused_until as host_paused_until, h.paused_since as host_paused_since,
     (select coalesce(json_agg(k.id order by k.id), '[]')::text from hooks k where k.endpoint_id = p.id) as hook_ids,
-    pending.backlog, pending.oldest_due_at
+    leased.n + coalesce((select n from counts where owner_id = p.id and what = 'unleased'), 0)
+      + coalesce((select sum(n) from count_changes where owner_id = p.id and what = 'unleased'), 0) as backlog,
+    least(leased.due_at, (select d.due_at from deliveries d
+      where d.endpoint_id = p.id and d.status = 'pending' and d.lease_token is null and d.due_at is not null order by d.due_at limit 1)) as oldest_due_at
   from endpoints p join hosts h on h.id = p.host_id cross join lateral (
-    select count(*) as backlog, min(coalesce(d.due_at, d.next_attempt_at)) as oldest_due_at from deliveries d
-    where d.endpoint_id = p.id and d.status = 'pending') pending`;
+    select count(*) as n, min(coalesce(d.due_at, d.next_attempt_at)) as due_at from deliveries d
+    where d.lease_owner = any(${leaseOwners}) and d.endpoint_id = p.id and d.lease_token is not null and ${isStatus("d.status", "pending")}) leased`;
 
 export const hookSelect = `
   select k.id, k.account_id, k.events, k.created_at, k.endpoint_id, ${summaryColumns}

@@ -16,11 +16,19 @@ export const deliverySelect = `
     end as blocked_by
   from deliveries d join events e on e.position = d.event_position join endpoints p on p.id = d.endpoint_id join hosts h on h.id = p.host_id`;
 
+const leased =
+  "from deliveries d indexed by deliveries_leased where d.endpoint_id = p.id and d.lease_token is not null and d.status = 'pending'";
+
+/** Few deliveries are leased, and the others that are pending are counted by writes. */
 export const endpointSelect = `
   select p.*, h.origin, h.paused_until as host_paused_until, h.paused_since as host_paused_since,
     (select json_group_array(k.id order by k.id) from hooks k where k.endpoint_id = p.id) as hook_ids,
-    (select count(*) from deliveries d where d.endpoint_id = p.id and d.status = 'pending') as backlog,
-    (select min(coalesce(d.due_at, d.next_attempt_at)) from deliveries d where d.endpoint_id = p.id and d.status = 'pending') as oldest_due_at
+    p.unleased + (select count(*) ${leased}) as backlog,
+    (select min(at) from (
+       select min(coalesce(d.due_at, d.next_attempt_at)) as at ${leased}
+       union all
+       select min(d.due_at) from deliveries d indexed by deliveries_due
+       where d.endpoint_id = p.id and d.status = 'pending' and d.lease_token is null and d.due_at is not null)) as oldest_due_at
   from endpoints p join hosts h on h.id = p.host_id`;
 
 export const hookSelect = `

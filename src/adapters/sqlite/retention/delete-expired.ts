@@ -47,14 +47,17 @@ function expireDisabled(db: Database, { beforeMs, nowMs, limit }: Retention, end
   let expired = 0;
   for (const endpoint of endpoints) {
     if (endpoint["state"] !== "disabled" || expired === limit) continue;
-    expired += db.run(
+    const endpointKey = integer(endpoint, "id");
+    const count = db.run(
       `update deliveries set status = 'expired', settled_at = ?1, next_attempt_at = null, due_at = null where id in (
          select d.id from deliveries d where d.endpoint_id = ?2 and d.status = 'pending' and d.id < ?3 and d.lease_token is null limit ?4)`,
       nowMs,
-      integer(endpoint, "id"),
+      endpointKey,
       leastKeyAt(beforeMs),
       limit - expired,
     );
+    db.counters.countUnleased(endpointKey, -count);
+    expired += count;
   }
   db.counters.countDeliveries("pending", "expired", expired);
   return expired;

@@ -60,7 +60,6 @@ const writes = {
   ...schedule.writes,
   ...endpointRegistration.writes,
   ...hookRegistration.writes,
-  ...recount.writes,
   ...secrets.writes,
   ...watchRegistration.writes,
 } satisfies Operations<[Transaction]>;
@@ -78,6 +77,7 @@ const composites = {
   ...dueClaims.composites,
   ...serverKeys.composites,
   ...feed.composites,
+  ...recount.composites,
   ...retention.composites,
 } satisfies Operations<[Database]>;
 

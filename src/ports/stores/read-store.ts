@@ -45,6 +45,7 @@ export type EndpointView = {
   readonly hookIds: readonly string[];
   /** Number of pending deliveries. */
   readonly backlog: number;
+  /** Earliest due time of the pending deliveries that wait for no other of their lane. `null` if there is none. */
   readonly oldestDueAtMs: number | null;
 };
 

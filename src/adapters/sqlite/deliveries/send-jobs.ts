@@ -16,15 +16,16 @@ function readTargets(db: Database, endpointIds: readonly string[]): readonly Sen
 
 /** Leases a delivery to this process and reads everything that its attempt needs. */
 export function leaseJob(db: Database, deliveryKey: number, mode: SendJob["mode"], nowMs: number): SendJob {
-  const leaseToken = db.nextLeaseToken();
-  db.run("update deliveries set lease_token = ? where id = ?", leaseToken, deliveryKey);
   const row = db.get(
-    `select d.id, d.attempt_count, d.steps_spent, d.created_at, d.endpoint_id,
+    `select d.id, d.status, d.lease_token, d.attempt_count, d.steps_spent, d.created_at, d.endpoint_id,
             e.id as event_id, e.account_id, e.timestamp, e.type as event_type, e.data
      from deliveries d join events e on e.position = d.event_position where d.id = ?`,
     deliveryKey,
   );
   if (row === undefined) throw new Error(`no delivery ${deliveryKey}`);
+  const leaseToken = db.nextLeaseToken();
+  db.run("update deliveries set lease_token = ? where id = ?", leaseToken, deliveryKey);
+  if (row["status"] === "pending" && row["lease_token"] === null) db.counters.countUnleased(integer(row, "endpoint_id"), -1);
   return {
     deliveryId: id(row, "dlv", "id"),
     leaseToken,

@@ -58,12 +58,14 @@ function expireKept(db: Database, { beforeMs, nowMs, limit }: Retention, endpoin
       leastKeyAt(beforeMs),
       limit - expired,
     );
-    expired += db.run(
+    const count = db.run(
       `update deliveries set status = 'expired', settled_at = ?1, next_attempt_at = null, due_at = null
        where id in (select value from json_each(?2))`,
       nowMs,
       JSON.stringify(kept.map((row) => integer(row, "id"))),
     );
+    db.counters.countUnleased(endpointKey, -count);
+    expired += count;
     // The next delivery of a lane is due once a paused endpoint is enabled.
     for (const watchKey of new Set(kept.map((row) => integerOrNull(row, "watch_id"))))
       if (watchKey !== null) refreshLane(db, watchKey, endpointKey);

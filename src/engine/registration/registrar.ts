@@ -258,7 +258,7 @@ export class Registrar implements Registration {
     const { allowHttp, guard } = this.#options;
     const parsed = parseCallbackUrl(text, { allowHttp });
     if (parsed.kind === "invalid") return invalid("invalid-request", pointer, parsed.detail);
-    const blocked = guard.checkUrl(new URL(parsed.url));
+    const blocked = guard.checkUrl(parsed.parsed);
     return blocked === null ? parsed : invalid("blocked-address", pointer, blocked.reason);
   }
 
@@ -281,7 +281,7 @@ export class Registrar implements Registration {
   /** Refuses a name that is new to the process and resolves to a forbidden address, before anything is written. */
   async #checkName(account: Account, callback: CallbackUrl | Refusal | null, pointer: string): Promise<Refusal | null> {
     if (callback?.kind !== "url") return null;
-    const blocked = await this.#options.guard.checkName(new URL(callback.url), account.id);
+    const blocked = await this.#options.guard.checkName(callback.parsed, account.id);
     return blocked === null ? null : invalid("blocked-address", pointer, blocked.reason);
   }
 }

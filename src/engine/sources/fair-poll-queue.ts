@@ -83,9 +83,10 @@ class RoundRobinQueue<Entry extends QueuedPoll> {
 
   take(): Entry | null {
     for (const [accountId, fifo] of this.#fifoByAccount) {
-      // A map keeps insertion order, so the served account moves to the end.
-      this.#fifoByAccount.delete(accountId);
       const entry = this.#nextOf(fifo);
+      // A map keeps insertion order, so the served account moves to the end. A lone account stays, because a map that is
+      // written for every poll leaves its former tables to the old generation.
+      if (fifo.size === 0 || this.#fifoByAccount.size > 1) this.#fifoByAccount.delete(accountId);
       if (fifo.size > 0) this.#fifoByAccount.set(accountId, fifo);
       if (entry === null) continue;
       this.size -= 1;

@@ -66,6 +66,7 @@ export class SourceGate<Entry extends QueuedPoll> {
   readonly #maxInFlight: number;
   readonly #circuit = new CircuitBreaker();
   readonly #suspension = new SourceSuspension<Entry>();
+  /** Cleared through `#clearUncorroborated` alone. */
   readonly #uncorroborated = new Set<Entry>();
   #remoteUncorroborated = 0;
   #inFlight = 0;
@@ -155,7 +156,7 @@ export class SourceGate<Entry extends QueuedPoll> {
       case "status":
         this.#lastGoodMonotonicMs = nowMs;
         this.rate.recordSuccess();
-        this.#uncorroborated.clear();
+        this.#clearUncorroborated();
         this.#circuit.record(false, nowMs);
         return wasProbe || this.isMisconfigured ? this.#resume(nowMs) : "none";
       case "not_found":
@@ -212,7 +213,7 @@ export class SourceGate<Entry extends QueuedPoll> {
       // A good poll of any instance corroborates the source for all.
       if (goodMonotonicMs > this.#lastGoodMonotonicMs) {
         this.#lastGoodMonotonicMs = goodMonotonicMs;
-        this.#uncorroborated.clear();
+        this.#clearUncorroborated();
       }
     }
     const tripped = this.#circuit.applyRemoteShares({ polls: remote.recentPolls, failures: remote.recentFailures }, nowMs);
@@ -297,6 +298,11 @@ export class SourceGate<Entry extends QueuedPoll> {
 
   #nextProbe(nowMs: number): Entry | null {
     return this.#suspension.nextProbe(nowMs, () => this.queue.nextFirst() ?? this.queue.nextRepeat());
+  }
+
+  /** Does nothing if the set is empty, because `clear` makes a new table each time, and the former tables refer to it. */
+  #clearUncorroborated(): void {
+    if (this.#uncorroborated.size > 0) this.#uncorroborated.clear();
   }
 
   #suspend(reason: SharedSuspension["reason"], nowMs: number): SourceChange {

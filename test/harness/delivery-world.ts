@@ -9,7 +9,7 @@ import { DeliveryLimits } from "../../src/engine/delivery/delivery-limits.ts";
 import type { DeliveryLimitsOptions } from "../../src/engine/delivery/delivery-limits.ts";
 import { Dispatcher } from "../../src/engine/delivery/dispatcher.ts";
 import { AccountAdministration } from "../../src/engine/administration/accounts.ts";
-import { draftSecret } from "../../src/engine/registration/registrar.ts";
+import { draftSecret } from "../../src/engine/registration/sealed-drafts.ts";
 import { WebhookComposer } from "../../src/engine/delivery/webhook-composer.ts";
 import type { Notice } from "../../src/ports/stores/call-store.ts";
 import type { DeliveryView } from "../../src/ports/stores/read-store.ts";

@@ -19,17 +19,20 @@ export type Observation =
   /** 5xx, timeout, reset, redirect, not JSON, any other status. */
   | { readonly kind: "failed"; readonly code: PollFailureCode; readonly detail: string };
 
-export type PollFailureCode =
-  | "server_error"
-  | "timeout"
-  | "connect"
-  | "reset"
-  | "tls"
-  | "dns"
-  | "redirect"
-  | "not_json"
-  | "too_large"
-  | "unexpected_status";
+/** Classes of failed polls: the closed set of `code`. */
+export const pollFailures = [
+  "server_error",
+  "timeout",
+  "connect",
+  "reset",
+  "tls",
+  "dns",
+  "redirect",
+  "not_json",
+  "too_large",
+  "unexpected_status",
+] as const;
+export type PollFailureCode = (typeof pollFailures)[number];
 
 /** Watches created after `afterMs` and not after `untilMs`. */
 export type CreationSpan = { readonly afterMs: number; readonly untilMs: number };

@@ -12,11 +12,23 @@ export type Payload = { readonly body: string; readonly headers: Readonly<Record
 // Control characters that JSON writes in six bytes. A reason full of them would make a body of more than 20 kB.
 const costlyControls = /(?![\b\t\n\f\r])\p{Cc}/gu;
 
+// The times that were formatted last, because the webhooks and answers of one moment hold the same ones. The number of
+// places is a prime: a time and the deadline a whole number of days later have different places.
+const places = 61;
+const formattedAtMs = new Float64Array(places).fill(NaN);
+const formatted: string[] = Array.from({ length: places }, () => "");
+
 /** Formats a time as ISO 8601 in UTC with milliseconds; `null` stays `null`. */
 export function isoTime(atMs: number): string;
 export function isoTime(atMs: number | null): string | null;
 export function isoTime(atMs: number | null): string | null {
-  return atMs === null ? null : new Date(atMs).toISOString();
+  if (atMs === null) return null;
+  const place = Math.abs(Math.trunc(atMs) % places);
+  if (formattedAtMs[place] === atMs) return formatted[place] ?? "";
+  const text = new Date(atMs).toISOString();
+  formattedAtMs[place] = atMs;
+  formatted[place] = text;
+  return text;
 }
 
 /** Returns an event's `data` with all its keys. Operational events have other keys. */

@@ -34,8 +34,8 @@ export class CircuitBreaker {
   /** Counts a poll and returns whether the circuit trips. */
   record(poll: CountedPoll, nowMonotonicMs: number): boolean {
     this.#advance(Math.floor(nowMonotonicMs / 1000));
-    const index = this.#second % windowSeconds;
-    this.#seconds[index] = withPoll(this.#seconds[index] ?? emptySecond, poll);
+    const second = this.#seconds[this.#second % windowSeconds];
+    if (second !== undefined) count(second, poll);
     return poll.failed && this.#trips();
   }
 
@@ -79,7 +79,7 @@ export class CircuitBreaker {
 
   #advance(second: number): void {
     const passed = Math.min(second - this.#second, windowSeconds);
-    for (let step = 1; step <= passed; step++) this.#seconds[(this.#second + step) % windowSeconds] = emptySecond;
+    for (let step = 1; step <= passed; step++) this.#seconds[(this.#second + step) % windowSeconds] = newSecond();
     this.#second = Math.max(this.#second, second);
   }
 }
@@ -88,18 +88,24 @@ export class CircuitBreaker {
 type FailingAccounts = null | { readonly accountId: string } | "several";
 
 /** Polls of one second. `unanswered` failures, of calls that never answered, are in neither of the other counts. */
-type SecondOfPolls = PollCounts & { readonly unanswered: number; readonly accounts: FailingAccounts };
+type SecondOfPolls = { polls: number; failures: number; unanswered: number; accounts: FailingAccounts };
 
-const emptySecond: SecondOfPolls = { polls: 0, failures: 0, unanswered: 0, accounts: null };
-
-function noSeconds(): SecondOfPolls[] {
-  return Array.from({ length: windowSeconds }, () => emptySecond);
+function newSecond(): SecondOfPolls {
+  return { polls: 0, failures: 0, unanswered: 0, accounts: null };
 }
 
-function withPoll(second: SecondOfPolls, { failed, accountId, hasAnswered }: CountedPoll): SecondOfPolls {
-  if (!failed) return { ...second, polls: second.polls + 1 };
-  if (hasAnswered) return { ...second, polls: second.polls + 1, failures: second.failures + 1 };
-  return { ...second, unanswered: second.unanswered + 1, accounts: joined(second.accounts, { accountId }) };
+function noSeconds(): SecondOfPolls[] {
+  return Array.from({ length: windowSeconds }, newSecond);
+}
+
+function count(second: SecondOfPolls, { failed, accountId, hasAnswered }: CountedPoll): void {
+  if (failed && !hasAnswered) {
+    second.unanswered += 1;
+    second.accounts = joined(second.accounts, { accountId });
+    return;
+  }
+  second.polls += 1;
+  if (failed) second.failures += 1;
 }
 
 function joined(one: FailingAccounts, other: FailingAccounts): FailingAccounts {

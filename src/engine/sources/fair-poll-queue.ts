@@ -115,8 +115,12 @@ class RoundRobinQueue<Entry extends QueuedPoll> {
     }
   }
 
-  /** Moves the account to the end: a map keeps insertion order. */
+  /**
+   * Moves the account to the end: a map keeps insertion order. A lone account stays, because a map that is written for every
+   * poll leaves its former tables to the old generation.
+   */
   #endTurn(accountId: string, queue: AccountQueue<Entry>): void {
+    if (this.#byAccount.size === 1 && !queue.isEmpty) return;
     this.#byAccount.delete(accountId);
     if (!queue.isEmpty) this.#byAccount.set(accountId, queue);
   }

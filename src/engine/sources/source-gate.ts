@@ -39,7 +39,7 @@ const forbiddenCallMs = 10_000;
  * Shortest wait for the rate, one slot of the timing wheel. Polls that wait for it start together; one by one they would
  * cost twice the time.
  */
-const coalesceMs = 16;
+const coalesceMs = 12;
 /** Failures with an answer that does not refuse the credential. */
 const answeredCodes: ReadonlySet<PollFailureCode> = new Set<PollFailureCode>(["redirect", "not_json", "too_large", "unexpected_status"]);
 

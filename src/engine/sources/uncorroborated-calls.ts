@@ -44,6 +44,8 @@ export class UncorroboratedCalls<Entry extends QueuedPoll> {
   }
 
   clear(): void {
+    // A good poll calls this. Clearing an empty map makes a new table, and the former tables refer to it.
+    if (this.#calls.size === 0) return;
     this.#calls.clear();
     this.#unansweredByAccount.clear();
     this.#answered = 0;

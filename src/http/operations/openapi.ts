@@ -100,9 +100,11 @@ export function addOpenApiRoute(app: OpenAPIHono<Env>, version: string): void {
     request: { headers: webhookHeaders, body: { required: true, content: { "application/json": { schema: operationalWebhookSchema } } } },
   });
   registerComponents(app);
-  // Built at the first request, when every operation is registered.
-  let text: string | null = null;
+  // Built and encoded at the first request, when every operation is registered.
+  let bytes: Uint8Array<ArrayBuffer> | null = null;
   addOperation(app, getDocument, (c) =>
-    c.body((text ??= JSON.stringify(openApiDocument(app, version))), 200, { "content-type": "application/json" }),
+    c.body((bytes ??= new TextEncoder().encode(JSON.stringify(openApiDocument(app, version)))), 200, {
+      "content-type": "application/json",
+    }),
   );
 }

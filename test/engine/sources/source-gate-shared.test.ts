@@ -94,7 +94,7 @@ describe("a suspension", () => {
     // The instance that probed before may have done so a moment ago.
     await world.clock.advance(4999);
     expect(world.gate.next()).toBeNull();
-    expect(world.gate.waitMs).toBe(16);
+    expect(world.gate.waitMs).toBe(12);
     await world.clock.advance(1);
     const probe = world.gate.next() ?? entry();
     expect(world.gate.next()).toBeNull();

@@ -4,7 +4,7 @@ import { startChild } from "../child.ts";
 import type { Child } from "../child.ts";
 import { percentile } from "../figure.ts";
 import type { Figure } from "../figure.ts";
-import { cpuSeconds } from "../processor-time.ts";
+import { cpuSeconds } from "../machine/processor-time.ts";
 import { watchBatch } from "../watch-batch.ts";
 
 const pollsPerSecond = 3000;

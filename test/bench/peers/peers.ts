@@ -1,0 +1,86 @@
+import { noStore, postgresStore, redisStore, sqliteStore } from "./peer-store.ts";
+import type { PeerStore } from "./peer-store.ts";
+import { startProgram, startRingback } from "./running-peer.ts";
+import type { Load, RunningPeer } from "./running-peer.ts";
+
+/** One way to do the job. */
+export type Peer = {
+  readonly name: string;
+  /** Whether it is a queue that others maintain. */
+  readonly isQueue: boolean;
+  /** What is on disk before a webhook is sent, and after what. */
+  readonly durability: string;
+  /** Longest time in which the peer repeats, after a restart, what a killed process had under way. */
+  readonly recoveryMs: number;
+  /** Resolves with `null` if this machine lacks the store. */
+  openStore(): Promise<PeerStore | null>;
+  start(load: Load, store: string): Promise<RunningPeer>;
+};
+
+/** Nothing recovers without a store: the time covers the retries of what is sent after the restart. */
+const withoutStoreMs = 4000;
+const ringbackMs = 10_000;
+/** Jobs of a killed process are locked for 5 s in BullMQ and pg-boss here; both look for them at intervals. */
+const lockedMs = 15_000;
+
+const program = (module: string) => (load: Load, store: string) => startProgram(module, load, store);
+
+export const ringbackOnSqlite = "Ringback on SQLite";
+
+/** Returns all peers; those on Postgres share a server. */
+export function peersOn(server: { readonly url: string; readonly pid: number }): readonly Peer[] {
+  const onPostgres = { openStore: () => postgresStore(server) };
+  const nothing = { isQueue: false, durability: "none: everything is in memory", recoveryMs: withoutStoreMs, openStore: noStore };
+  return [
+    {
+      name: ringbackOnSqlite,
+      isQueue: false,
+      durability: "synced commit before the webhook",
+      recoveryMs: ringbackMs,
+      openStore: sqliteStore,
+      start: startRingback,
+    },
+    {
+      name: "Ringback on Postgres",
+      isQueue: false,
+      durability: "synced commit before the webhook",
+      recoveryMs: ringbackMs,
+      ...onPostgres,
+      start: startRingback,
+    },
+    { name: "bare loop", ...nothing, start: program("bare-loop-program.ts") },
+    { name: "naive bridge: timer and fetch per call", ...nothing, start: program("naive-bridge-program.ts") },
+    {
+      name: "BullMQ on Redis, `appendfsync always`",
+      isQueue: true,
+      durability: "append-only file synced before each answer of Redis",
+      recoveryMs: lockedMs,
+      openStore: () => redisStore("always"),
+      start: program("bullmq-program.ts"),
+    },
+    {
+      name: "BullMQ on Redis, `appendfsync everysec`",
+      isQueue: true,
+      durability: "append-only file synced once a second: a power failure loses a second",
+      recoveryMs: lockedMs,
+      openStore: () => redisStore("everysec"),
+      start: program("bullmq-program.ts"),
+    },
+    {
+      name: "pg-boss on Postgres",
+      isQueue: true,
+      durability: "synced commit before the webhook",
+      recoveryMs: lockedMs,
+      ...onPostgres,
+      start: program("pg-boss-program.ts"),
+    },
+    {
+      name: "graphile-worker on Postgres",
+      isQueue: true,
+      durability: "synced commit before the webhook; a restart unlocks the jobs of the killed process",
+      recoveryMs: ringbackMs,
+      ...onPostgres,
+      start: program("graphile-worker-program.ts"),
+    },
+  ];
+}

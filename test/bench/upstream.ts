@@ -3,15 +3,17 @@ import type { AddressInfo } from "node:net";
 
 // The status API at its cheapest. `/steady` prefixes never change; under `/moving` a tenth of the polls is a transition;
 // under `/walking` every poll is one, until the call has ended. It is asked to `freeze` (no poll is a transition until `thaw`)
-// and for what it `served`: the last status of every call under `/moving`, which had all before it.
+// and for what it `served`: the last status of every call under `/moving`, which had all before it. `polls` is their number.
 
 const transitionShare = 0.1;
 const walk = ["queued", "calling", "success"];
 const steps = new Map<string, number>();
 const steady = Buffer.from(JSON.stringify({ status: "calling", reason: "" }));
 let isFrozen = false;
+let polls = 0;
 
 const server = createServer((request, response) => {
+  polls += 1;
   const url = request.url ?? "";
   if (url.startsWith("/steady")) {
     response.writeHead(200, { "content-type": "application/json", "content-length": steady.length }).end(steady);
@@ -34,6 +36,7 @@ server.keepAliveTimeout = 60_000;
 server.listen(0, "127.0.0.1", () => process.send?.({ port: (server.address() as AddressInfo).port }));
 process.on("message", (question) => {
   if (question === "served") process.send?.(served());
+  else if (question === "polls") process.send?.(polls);
   else process.send?.((isFrozen = question === "freeze"));
 });
 process.on("SIGTERM", () => process.exit(0));

@@ -40,6 +40,12 @@ export async function treeMemoryBytes(pid: number): Promise<number> {
   return bytes.reduce((sum, ofProcess) => sum + ofProcess, 0);
 }
 
+/** Returns the resident memory of one process in bytes (RSS). */
+export async function residentBytes(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, "utf8");
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
+}
+
 /** Returns the processes that a process started, with theirs. */
 export async function descendants(pid: number): Promise<readonly number[]> {
   const text = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => "");

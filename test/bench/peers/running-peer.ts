@@ -8,7 +8,7 @@ import type { Job } from "./job.ts";
 
 const batchSize = 1000;
 const hosts = 20;
-const startLimitMs = 60_000;
+const startLimitMs = 180_000;
 
 /** The part of a job that does not depend on who does it. */
 export type Load = Omit<Job, "store" | "resumes">;

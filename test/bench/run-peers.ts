@@ -5,7 +5,7 @@ import { peersTable } from "./peers/peers-table.ts";
 
 const whole: PeersLoad = {
   rounds: 5,
-  full: { calls: 2000, intervalMs: 200, warmUpLimitMs: 60_000, settleMs: 2000, measureMs: 5000 },
+  full: { calls: 2000, intervalMs: 100, warmUpLimitMs: 60_000, settleMs: 2000, measureMs: 5000 },
   steady: { calls: 600, intervalMs: 1000, warmUpLimitMs: 60_000, settleMs: 2000, measureMs: 6000 },
   kills: { calls: 300, intervalMs: 500, kills: 10, betweenMs: 2000 },
 };

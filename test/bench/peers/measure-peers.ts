@@ -68,7 +68,7 @@ function medianLife(lives: readonly (Life | null)[]): Life | null {
 /** Holds the rows against the bars: five times better than every queue. */
 export function figuresOfPeers(rows: readonly (PeerRow | MissingPeer)[]): readonly Figure[] {
   const measured = rows.filter((row) => row.full !== null);
-  const ours = measured.find(({ peer }) => peer.name === ringbackOnSqlite);
+  const ours = measured.find(({ peer }) => peer === ringbackOnSqlite);
   if (ours === undefined) return [];
   return measured
     .filter(({ peer }) => peer.isQueue)
@@ -76,7 +76,7 @@ export function figuresOfPeers(rows: readonly (PeerRow | MissingPeer)[]): readon
       const rate = ours.full.perSecond / full.perSecond;
       const cpu = cpuMs(full) / cpuMs(ours.full);
       return {
-        name: `webhooks/s and CPU per webhook of ${ringbackOnSqlite} against ${peer.name}`,
+        name: `webhooks/s and CPU per webhook of ${ringbackOnSqlite.name} against ${peer.name}`,
         value: Math.min(rate, cpu),
         shown: `${rate.toFixed(1)} and ${cpu.toFixed(1)}`,
         bar: ">= 5 in both",

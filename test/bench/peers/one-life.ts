@@ -2,7 +2,7 @@ import { setTimeout } from "node:timers/promises";
 import { startChild } from "../child.ts";
 import type { Child } from "../child.ts";
 import { percentile } from "../figure.ts";
-import { threadTimes, treeCpuSeconds, treeMemoryBytes } from "../machine/processor-time.ts";
+import { residentBytes, threadTimes, treeCpuSeconds, treeMemoryBytes } from "../machine/processor-time.ts";
 import type { Peer } from "./peers.ts";
 import type { RunningPeer } from "./running-peer.ts";
 
@@ -27,7 +27,9 @@ export type Life = {
   readonly storeCpuMs: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
+  /** Resident memory. */
   readonly serviceMib: number;
+  /** Memory of all its processes; what they share counts once. */
   readonly storeMib: number;
 };
 
@@ -72,7 +74,7 @@ export function measureLife(peer: Peer, load: LifeLoad): Promise<Life | null> {
       storeCpuMs: perWebhookMs(before.storeSeconds, after.storeSeconds),
       p50Ms: percentile(latenciesMs, 0.5),
       p99Ms: percentile(latenciesMs, 0.99),
-      serviceMib: (await treeMemoryBytes(running.pid)) / bytesPerMib,
+      serviceMib: (await residentBytes(running.pid)) / bytesPerMib,
       storeMib: storePid === 0 ? 0 : (await treeMemoryBytes(storePid)) / bytesPerMib,
     };
   });

@@ -25,21 +25,24 @@ const lockedMs = 15_000;
 
 const program = (module: string) => (load: Load, store: string) => startProgram(module, load, store);
 
-export const ringbackOnSqlite = "Ringback on SQLite";
+const nothingStored = { isQueue: false, durability: "none: everything is in memory", recoveryMs: withoutStoreMs, openStore: noStore };
+
+export const ringbackOnSqlite: Peer = {
+  name: "Ringback on SQLite",
+  isQueue: false,
+  durability: "synced commit before the webhook",
+  recoveryMs: ringbackMs,
+  openStore: sqliteStore,
+  start: startRingback,
+};
+
+export const bareLoop: Peer = { name: "bare loop", ...nothingStored, start: program("bare-loop-program.ts") };
 
 /** Returns all peers; those on Postgres share a server. */
 export function peersOn(server: { readonly url: string; readonly pid: number }): readonly Peer[] {
   const onPostgres = { openStore: () => postgresStore(server) };
-  const nothing = { isQueue: false, durability: "none: everything is in memory", recoveryMs: withoutStoreMs, openStore: noStore };
   return [
-    {
-      name: ringbackOnSqlite,
-      isQueue: false,
-      durability: "synced commit before the webhook",
-      recoveryMs: ringbackMs,
-      openStore: sqliteStore,
-      start: startRingback,
-    },
+    ringbackOnSqlite,
     {
       name: "Ringback on Postgres",
       isQueue: false,
@@ -48,8 +51,8 @@ export function peersOn(server: { readonly url: string; readonly pid: number }):
       ...onPostgres,
       start: startRingback,
     },
-    { name: "bare loop", ...nothing, start: program("bare-loop-program.ts") },
-    { name: "naive bridge: timer and fetch per call", ...nothing, start: program("naive-bridge-program.ts") },
+    bareLoop,
+    { name: "naive bridge: timer and fetch per call", ...nothingStored, start: program("naive-bridge-program.ts") },
     {
       name: "BullMQ on Redis, `appendfsync always`",
       isQueue: true,

@@ -44,7 +44,8 @@ export async function startRingback(load: Load, databaseUrl: string): Promise<Ru
     DATABASE_URL: databaseUrl,
     ...(databaseUrl.startsWith("postgres") ? { RINGBACK_ENCRYPTION_KEY: encryptionKey } : {}),
     POLYAI_BASE_URL: `http://127.0.0.1:${load.upstreamPort}/moving`,
-    POLYAI_MAX_POLLS_PER_SECOND: "100000",
+    // The rate spreads the polls, as it does in production.
+    POLYAI_MAX_POLLS_PER_SECOND: String(Math.ceil((load.calls / load.intervalMs) * 1000)),
     POLL_INTERVAL_MIN_MS: String(load.intervalMs),
     POLL_INTERVAL_MAX_MS: String(load.intervalMs),
     RETRY_SCHEDULE: "0s,1s,2s,4s,8s,16s,32s",

@@ -12,8 +12,9 @@ const maxRssMib = 256;
 const bytesPerMib = 2 ** 20;
 
 /** Measures growing databases and prints their table. Resolves with whether every value is finite. */
-export async function runGrowth(isShort: boolean): Promise<boolean> {
-  const rounds = isShort ? 1 : 5;
+export async function runGrowth(given: { readonly isShort: boolean; readonly rounds: number }): Promise<boolean> {
+  const { isShort } = given;
+  const rounds = isShort ? 1 : given.rounds;
   const load = isShort
     ? { pollsPerSecond: 200, settleMs: 500, measureMs: 1000 }
     : { pollsPerSecond: 1000, settleMs: 3000, measureMs: 8000 };

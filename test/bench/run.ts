@@ -5,19 +5,27 @@ import { runGrowth } from "./run-growth.ts";
 import { runPeers } from "./run-peers.ts";
 
 // `npm run bench` measures the figures, `-- peers` the same job done by others, `-- growth` more calls and rows.
-// `-- --short` only shows that every figure and peer can still be measured, in a minute or two.
+// `-- --short` only shows that every figure and peer can still be measured, in a minute or two. `--rounds` and `--kills` shorten a run of peers or growth.
 
-const { values, positionals } = parseArgs({ options: { short: { type: "boolean", default: false } }, allowPositionals: true });
+const { values, positionals } = parseArgs({
+  options: {
+    short: { type: "boolean", default: false },
+    rounds: { type: "string", default: "5" },
+    kills: { type: "string", default: "10" },
+  },
+  allowPositionals: true,
+});
 const [suite = "figures"] = positionals;
-const suites = new Map<string, (isShort: boolean) => Promise<boolean>>([
-  ["figures", async (isShort) => (await runFigures(isShort)) && (!isShort || (await runPeers(true)))],
-  ["peers", runPeers],
-  ["growth", runGrowth],
+const [rounds, kills] = [Number(values.rounds), Number(values.kills)];
+const suites = new Map<string, () => Promise<boolean>>([
+  ["figures", async () => (await runFigures(values.short)) && (!values.short || (await runPeers({ isShort: true, rounds, kills })))],
+  ["peers", () => runPeers({ isShort: values.short, rounds, kills })],
+  ["growth", () => runGrowth({ isShort: values.short, rounds })],
 ]);
 const run = suites.get(suite);
 if (run === undefined) throw new Error(`"${suite}" is none of: ${[...suites.keys()].join(", ")}`);
 
 console.log(`${machineLine()}, ${new Date().toISOString().slice(0, 10)}, npm run bench -- ${process.argv.slice(2).join(" ")}`);
-const { result: areFinite, stolen } = await withStolenTime(() => run(values.short));
+const { result: areFinite, stolen } = await withStolenTime(run);
 console.log(stolen);
 process.exit(areFinite ? 0 : 1);

@@ -19,13 +19,15 @@ const server = createServer((request, response) => {
     response.writeHead(200, { "content-type": "application/json", "content-length": steady.length }).end(steady);
     return;
   }
-  let step = steps.get(url) ?? 0;
+  // The first poll of a call reads the first status: what no poll has read is no transition.
+  const known = steps.get(url);
+  let step = known ?? 0;
   let status: string;
   if (url.startsWith("/walking")) {
     status = walk[step] ?? "success";
     steps.set(url, step + 1);
   } else {
-    if (!isFrozen && Math.random() < transitionShare) step += 1;
+    if (known !== undefined && !isFrozen && Math.random() < transitionShare) step += 1;
     steps.set(url, step);
     status = movingStatus(step);
   }

@@ -23,9 +23,8 @@ const worker = {
   completeJobBatchDelay: 0,
   failJobBatchDelay: 0,
 };
-const logger = new Logger(() => (level, message) => {
-  if (level === "error") console.error(message);
-});
+/** A refused delivery is an error in its log, and expected. */
+const logger = new Logger(() => () => undefined);
 const utils = await makeWorkerUtils({ connectionString: job.store, logger });
 await utils.migrate();
 if (job.resumes) await unlockKilled();

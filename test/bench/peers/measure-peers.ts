@@ -31,19 +31,11 @@ export type MissingPeer = { readonly peer: Peer; readonly full: null };
 
 const quantities = ["perSecond", "serviceCpuMs", "mainThreadCpuMs", "storeCpuMs", "p50Ms", "p99Ms", "serviceMib", "storeMib"] as const;
 
-/** Measures all peers at the same job, in alternation, with the processes of all others stopped. */
+/** Measures all peers at the same job, in alternation, with the processes of all others stopped. Every life is logged to standard error. */
 export async function measurePeers(load: PeersLoad): Promise<readonly (PeerRow | MissingPeer)[]> {
   await using server = await startPostgres();
   const peers = peersOn(server);
-  const rounds = await alternate(
-    load.rounds,
-    new Map(
-      peers.map((peer) => [
-        peer,
-        async () => ({ full: await measureLife(peer, load.full), steady: load.steady && (await measureLife(peer, load.steady)) }),
-      ]),
-    ),
-  );
+  const rounds = await alternate(load.rounds, new Map(peers.map((peer) => [peer, () => measureRound(peer, load)])));
   const rows: (PeerRow | MissingPeer)[] = [];
   for (const [peer, lives] of rounds) {
     const full = medianLife(lives.map((life) => life.full));
@@ -53,10 +45,22 @@ export async function measurePeers(load: PeersLoad): Promise<readonly (PeerRow |
         peer,
         full,
         steady: medianLife(lives.map((life) => life.steady)),
-        losses: load.kills && (await countLosses(peer, load.kills)),
+        losses: load.kills && (await countAndLogLosses(peer, load.kills)),
       });
   }
   return rows;
+}
+
+async function measureRound(peer: Peer, { full, steady }: PeersLoad): Promise<Record<"full" | "steady", Life | null>> {
+  const lives = { full: await measureLife(peer, full), steady: steady && (await measureLife(peer, steady)) };
+  console.error(`${peer.name}: ${JSON.stringify(lives)}`);
+  return lives;
+}
+
+async function countAndLogLosses(peer: Peer, load: KillLoad): Promise<Losses | null> {
+  const losses = await countLosses(peer, load);
+  console.error(`${peer.name}: ${JSON.stringify(losses)}`);
+  return losses;
 }
 
 function medianLife(lives: readonly (Life | null)[]): Life | null {

@@ -10,7 +10,7 @@ export type Peer = {
   readonly isQueue: boolean;
   /** What is on disk before a webhook is sent, and after what. */
   readonly durability: string;
-  /** Longest time in which the peer repeats, after a restart, what a killed process had under way. */
+  /** What is missing is lost if nothing has arrived for this time after a restart. */
   readonly recoveryMs: number;
   /** Resolves with `null` if this machine lacks the store. */
   openStore(): Promise<PeerStore | null>;
@@ -18,10 +18,9 @@ export type Peer = {
 };
 
 /** Nothing recovers without a store: the time covers the retries of what is sent after the restart. */
-const withoutStoreMs = 4000;
-const ringbackMs = 10_000;
-/** Jobs of a killed process are locked for 5 s in BullMQ and pg-boss here; both look for them at intervals. */
-const lockedMs = 15_000;
+const withoutStoreMs = 8000;
+/** Several times what any of them takes, locks of 5 s included, because the time is spent only if something is missing. */
+const withStoreMs = 30_000;
 
 const program = (module: string) => (load: Load, store: string) => startProgram(module, load, store);
 
@@ -31,7 +30,7 @@ export const ringbackOnSqlite: Peer = {
   name: "Ringback on SQLite",
   isQueue: false,
   durability: "synced commit before the webhook",
-  recoveryMs: ringbackMs,
+  recoveryMs: withStoreMs,
   openStore: sqliteStore,
   start: startRingback,
 };
@@ -47,7 +46,7 @@ export function peersOn(server: { readonly url: string; readonly pid: number }):
       name: "Ringback on Postgres",
       isQueue: false,
       durability: "synced commit before the webhook",
-      recoveryMs: ringbackMs,
+      recoveryMs: withStoreMs,
       ...onPostgres,
       start: startRingback,
     },
@@ -57,7 +56,7 @@ export function peersOn(server: { readonly url: string; readonly pid: number }):
       name: "BullMQ on Redis, `appendfsync always`",
       isQueue: true,
       durability: "append-only file synced before each answer of Redis",
-      recoveryMs: lockedMs,
+      recoveryMs: withStoreMs,
       openStore: () => redisStore("always"),
       start: program("bullmq-program.ts"),
     },
@@ -65,7 +64,7 @@ export function peersOn(server: { readonly url: string; readonly pid: number }):
       name: "BullMQ on Redis, `appendfsync everysec`",
       isQueue: true,
       durability: "append-only file synced once a second: a power failure loses a second",
-      recoveryMs: lockedMs,
+      recoveryMs: withStoreMs,
       openStore: () => redisStore("everysec"),
       start: program("bullmq-program.ts"),
     },
@@ -73,7 +72,7 @@ export function peersOn(server: { readonly url: string; readonly pid: number }):
       name: "pg-boss on Postgres",
       isQueue: true,
       durability: "synced commit before the webhook",
-      recoveryMs: lockedMs,
+      recoveryMs: withStoreMs,
       ...onPostgres,
       start: program("pg-boss-program.ts"),
     },
@@ -81,7 +80,7 @@ export function peersOn(server: { readonly url: string; readonly pid: number }):
       name: "graphile-worker on Postgres",
       isQueue: true,
       durability: "synced commit before the webhook; a restart unlocks the jobs of the killed process",
-      recoveryMs: ringbackMs,
+      recoveryMs: withStoreMs,
       ...onPostgres,
       start: program("graphile-worker-program.ts"),
     },

@@ -9,6 +9,8 @@ const transitionShare = 0.1;
 const walk = ["queued", "calling", "success"];
 const steps = new Map<string, number>();
 const steady = Buffer.from(JSON.stringify({ status: "calling", reason: "" }));
+/** Calls whose first poll was a transition, so that none has read their first status. */
+const skipsQueued = new Set<string>();
 let isFrozen = false;
 let polls = 0;
 
@@ -19,15 +21,14 @@ const server = createServer((request, response) => {
     response.writeHead(200, { "content-type": "application/json", "content-length": steady.length }).end(steady);
     return;
   }
-  // The first poll of a call reads the first status: what no poll has read is no transition.
-  const known = steps.get(url);
-  let step = known ?? 0;
+  let step = steps.get(url) ?? 0;
   let status: string;
   if (url.startsWith("/walking")) {
     status = walk[step] ?? "success";
     steps.set(url, step + 1);
   } else {
-    if (known !== undefined && !isFrozen && Math.random() < transitionShare) step += 1;
+    if (!isFrozen && Math.random() < transitionShare) step += 1;
+    if (step > 0 && !steps.has(url)) skipsQueued.add(url);
     steps.set(url, step);
     status = movingStatus(step);
   }
@@ -52,6 +53,7 @@ function movingStatus(step: number): string {
 function served(): readonly string[] {
   return [...steps].flatMap(([url, last]) => {
     const callSid = url.split("/").at(-2) ?? "";
-    return Array.from({ length: last + 1 }, (_, step) => `${callSid} ${movingStatus(step)}`);
+    const first = skipsQueued.has(url) ? 1 : 0;
+    return Array.from({ length: last + 1 - first }, (_, index) => `${callSid} ${movingStatus(first + index)}`);
   });
 }

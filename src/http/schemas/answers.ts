@@ -179,11 +179,9 @@ export const deliveryWithAttemptsExample = { ...deliveryExample, attempts: [atte
 
 export const deliveryWithAttemptsSchema = deliverySchema
   .extend({
-    attempts: z
-      .array(attemptSchema)
-      .openapi({
-        description: "The newest 100 attempts, oldest first. Of a delivery with more, the first 10 and the newest 100 are kept.",
-      }),
+    attempts: z.array(attemptSchema).openapi({
+      description: "The newest 100 attempts, oldest first. Of a delivery with more, the first 10 and the newest 100 are kept.",
+    }),
   })
   .openapi("DeliveryWithAttempts", { example: deliveryWithAttemptsExample });
 

@@ -56,6 +56,8 @@ const machine: WriterHost = {
  */
 const defaultQueueLimit = 64_000;
 const closeTimeoutMs = 10_000;
+/** Number of waiting operations that start a group, although each has a linger time: they share the commit among enough. */
+const fullGroup = 24;
 
 type DraftAnswer = (result: unknown) => AnswerDraft | null;
 type Waiting = {
@@ -68,7 +70,7 @@ type Waiting = {
 
 /**
  * Group commit: collects the next group while the worker runs one. Answers arrive after the commit of their group. An
- * operation with a linger time waits that long for a group before it starts one.
+ * operation with a linger time waits that long for a group before it starts one, unless 24 operations wait.
  *
  * Accounts take turns, weighted by cost, and an account's operations run in the order of the calls; see `operationFlows`.
  * Operations of different flows run in any order, also within a group. Nothing may rely on such an order, because on
@@ -111,7 +113,7 @@ export class GroupQueue {
     });
   }
 
-  /** Runs one operation. It waits at most `lingerMs` for a group that another operation starts. */
+  /** Runs one operation. It waits at most `lingerMs` for a group that another operation starts, and not once 24 operations wait. */
   run<Args extends readonly unknown[], Result>(
     operation: OperationNumber<Args, Result>,
     args: Args,
@@ -141,10 +143,11 @@ export class GroupQueue {
     if (this.#state !== "open") return Promise.reject(new StoreUnavailableError("the store is closed"));
     return new Promise((resolve, reject) => {
       if (!this.#waiting.add({ request, draftAnswer, resolve, reject })) return reject(new StoreOverloadedError());
-      if (lingerMs > 0) this.#lingerTimer ??= this.#host.setTimer(lingerMs, () => this.#fallDue());
+      const lingers = lingerMs > 0 && this.#waiting.size < fullGroup;
+      if (lingers) this.#lingerTimer ??= this.#host.setTimer(lingerMs, () => this.#fallDue());
       // Operations of the same turn of the event loop join the group.
       else if (!this.#isDue) this.#host.nextTurn(() => this.#post());
-      this.#isDue ||= lingerMs === 0;
+      this.#isDue ||= !lingers;
     });
   }
 

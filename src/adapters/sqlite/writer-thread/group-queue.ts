@@ -5,6 +5,8 @@ import type { Clock, Timer } from "../../../ports/clock.ts";
 import type { AnswerDraft, ClaimedRun, IdempotencyClaim } from "../../../ports/stores/idempotency-store.ts";
 import { systemClock } from "../../clock.ts";
 import type { ConnectionRole } from "../connection/open-connection.ts";
+import { packToWriter, unpackFromWriter } from "../messages/writer-messages.ts";
+import type { PackedFromWriter } from "../messages/writer-messages.ts";
 import type { OperationNumber } from "../operations.ts";
 import type { Answer, ClaimedResult, ClaimedValue, DraftResult, Request } from "./group.ts";
 import { WaitingOperations } from "./waiting-operations.ts";
@@ -42,7 +44,17 @@ export type WriterHost = {
 };
 
 const machine: WriterHost = {
-  startThread: (workerData) => new Worker(new URL("./worker.ts", import.meta.url), { workerData, execArgv: [] }),
+  startThread: (workerData) => {
+    const worker = new Worker(new URL("./worker.ts", import.meta.url), { workerData, execArgv: [] });
+    return {
+      postMessage: (message) => worker.postMessage(packToWriter(message)),
+      on: (event: string, listener: (argument: never) => void) => {
+        const receive = listener as (argument: unknown) => void;
+        worker.on(event, event === "message" ? (packed: PackedFromWriter) => receive(unpackFromWriter(packed)) : receive);
+      },
+      terminate: () => worker.terminate(),
+    };
+  },
   nextTurn: (run) => void setImmediate(run),
   setTimer: (delayMs, run) => {
     const timer = setTimeout(run, delayMs).unref();

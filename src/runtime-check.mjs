@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8";
+
 // Preloaded before every entry point. An older Node cannot load a `.ts` file at all, so only a plain module can report the reason.
 const required = 24;
 const running = Number(process.versions.node.split(".")[0]);
@@ -7,3 +9,7 @@ if (running < required) {
   );
   process.exit(78);
 }
+
+// V8 allocates objects in the old generation if earlier ones of the same place survived. Those of polls survive by chance, when
+// a collection finds them in flight, and then every later poll would be garbage that only a full collection finds.
+setFlagsFromString("--no-allocation-site-pretenuring");

@@ -17,6 +17,7 @@ export default defineConfig({
     maxWorkers: 4,
     sequence: { sequencer: LongestFirst },
     globalSetup: ["test/harness/postgres/postgres-server.ts"],
+    setupFiles: ["test/harness/run/threads-of-stores.ts"],
     // Every SQLite store starts threads that load their modules.
     env: compileCache,
   },

@@ -146,6 +146,14 @@ export function useKeys(source: KeySequence | KeyBlock | null): KeySequence | Ke
   return before;
 }
 
+/**
+ * Returns where the ids of this thread come from, for comparison by identity. An id that no row has stays free only while
+ * this is unchanged: another process may get the slot, and create the same id.
+ */
+export function keysInUse(): KeySequence | KeyBlock | null {
+  return keys;
+}
+
 /** Returns a new id, sortable by time, within one thread in the order of the calls. It never holds a `.`, which separates the signed parts of a webhook. */
 export function newId(prefix: IdPrefix, nowMs: number): string {
   return encodeId(prefix, (keys ?? keysWithoutStore).next(nowMs));

@@ -31,7 +31,7 @@ const quotaRows = {
 } as const satisfies Readonly<Record<string, AccountLimit>>;
 
 /**
- * Every limit of an account, in the order in which they are shown: the rate of its requests, then its quotas. The
+ * Every limit of an account, in the order in which they are shown: the rate of its requests, its quotas, and what may wait. The
  * configuration, `GET /v1/me`, the dashboard and the operator's guide derive from these rows.
  */
 export const accountLimits = {
@@ -43,6 +43,13 @@ export const accountLimits = {
     unit: "requests per second",
   },
   ...quotaRows,
+  maxWaitingRequests: {
+    variable: "ACCOUNT_MAX_WAITING_REQUESTS",
+    defaultLimit: 1000,
+    maxLimit: 1_000_000,
+    key: "max_waiting_requests",
+    unit: "waiting requests",
+  },
 } as const satisfies Readonly<Record<string, AccountLimit>>;
 
 export type AccountLimits = Readonly<Record<keyof typeof accountLimits, number>>;

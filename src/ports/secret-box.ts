@@ -3,6 +3,8 @@
  * of a value: a sealed value that is copied to another row does not open.
  */
 export interface SecretBox {
+  /** Id of the key that `seal` uses now. */
+  readonly sealingKeyId: string;
   seal(plaintext: string, identity: string): Uint8Array;
   /** Throws `RingbackError` with code `secret-unreadable` if the value was sealed with an unknown key or for another row, or was changed. */
   open(sealed: Uint8Array, identity: string): string;

@@ -10,6 +10,7 @@ import type { LeaseTimes } from "../engine/instances/membership.ts";
 import { LiveStateReader } from "../engine/requests/live-state.ts";
 import { ManualSender } from "../engine/delivery/manual-delivery.ts";
 import { LongPollWaiters } from "../engine/requests/long-poll-waiters.ts";
+import { maxConnections } from "../http/server/server.ts";
 import { InstanceCoordinator } from "../engine/instances/instance-coordinator.ts";
 import { Poller } from "../engine/polling/poller.ts";
 import type { PollerOptions } from "../engine/polling/poller.ts";
@@ -86,7 +87,7 @@ export function createEngine(dependencies: EngineDependencies): Engine {
   const { config, opened, keyring, sources, guard, logger, metrics, isStopping } = dependencies;
   const { store, shared, clock } = opened;
   const { secretBox, hashApiKey } = keyring;
-  const waiters = new LongPollWaiters(clock);
+  const waiters = new LongPollWaiters({ clock, maxPerAccount: config.limits.maxWaitingRequests, maxInAll: maxConnections / 2 });
   const idempotency = new Idempotency({ store, secretBox, clock });
   // Listeners of every commit of polling and registration. The dispatcher joins the list below.
   const listeners: CommitListener[] = [waiters];
@@ -187,9 +188,12 @@ function createPolling(
   return { poller, reloader: new SourceReloader({ store, secretBox, logger, poller, ...sources }) };
 }
 
+/** Age at which the target of a webhook is read again, because another instance may have changed it. An attempt may use settings of at most a second before. */
+const sharedTargetMaxAgeMs = 500;
+
 /** Creates the dispatcher, which sends webhooks, and the operations that send one on request. */
 function createDelivery(
-  { config, opened: { store, clock }, keyring: { secretBox }, sender, logger, metrics, random }: EngineDependencies,
+  { config, opened: { store, shared, clock }, keyring: { secretBox }, sender, logger, metrics, random }: EngineDependencies,
   options: Pick<Parts, "poller" | "waiters" | "idempotency"> & { readonly mayStart: () => boolean; readonly localTrouble: LocalTrouble },
 ): Pick<Parts, "dispatcher" | "limits" | "manualDelivery"> {
   const { poller, waiters, idempotency, mayStart, localTrouble } = options;
@@ -206,6 +210,7 @@ function createDelivery(
     logger,
     metrics,
     timeoutMs: delivery.timeoutMs,
+    ...(shared === null ? {} : { targetMaxAgeMs: sharedTargetMaxAgeMs }),
     maxAttempts: delivery.scheduleMs.length,
     poller,
     listeners,

@@ -8,7 +8,7 @@ import { generateSecret } from "../../src/domain/webhooks/signature.ts";
 import { DeliveryLimits } from "../../src/engine/delivery/delivery-limits.ts";
 import { Dispatcher } from "../../src/engine/delivery/dispatcher.ts";
 import { AccountAdministration } from "../../src/engine/administration/accounts.ts";
-import { draftSecret } from "../../src/engine/registration/registrar.ts";
+import { draftSecret } from "../../src/engine/registration/sealed-drafts.ts";
 import { WebhookComposer } from "../../src/engine/delivery/webhook-composer.ts";
 import { openKeyring } from "../../src/service/open-keyring.ts";
 import { recordLingerMs } from "../../src/service/open-store.ts";

@@ -27,7 +27,7 @@ figures.push(...(values.short ? await measureWatchedCalls(1000, 10_000, 3000) : 
 figures.push(await measureDeliveries(values.short ? 500 : 5000));
 figures.push(...(await measureRegistrations(values.short ? 500 : 5000)));
 figures.push(await (values.short ? measureDeadEndpoint(1000, 1000) : measureDeadEndpoint(10_000, 10_000)));
-figures.push(await measureCrowdedLists(values.short ? 20_000 : 1_000_000));
+figures.push(...(await measureCrowdedLists(values.short ? 20_000 : 1_000_000)));
 figures.push(await measureRecovery(values.short ? 2000 : 100_000));
 figures.push(
   await measureTwoInstances(values.short ? { calls: 200, warmUpCalls: 100, rounds: 1 } : { calls: 2000, warmUpCalls: 1000, rounds: 3 }),

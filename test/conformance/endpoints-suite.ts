@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { answered, day, expectKind, hour, minute, noQuotas, ok, only, secretDraft, startMs, typesOf } from "../harness/store-drafts.ts";
+import { newId } from "../../src/domain/ids.ts";
 import type { OpenWorld } from "./store-backend.ts";
 import { worlds } from "./store-backend.ts";
 import type { StoreBackend } from "./store-backend.ts";
@@ -32,6 +33,36 @@ export function endpointsSuite(backend: StoreBackend): void {
   describe("endpoints", () => {
     const open = worlds(backend);
     const impatient = { disableMinAttempts: 2, scheduleMs: [0, hour, hour, hour] };
+
+    it("are read as targets with every committed change, and unknown ones are left out", async () => {
+      const world = await open();
+      const { view } = await world.watch("OUT-1");
+      const { accountId } = view.watch;
+      const endpointId = view.endpoint?.id ?? "";
+      const { view: other } = await world.watch("OUT-2", { url: "https://other.example/" });
+      const job = only((await world.see("OUT-1", "queued")).jobs);
+      expect(job.targetAsOfMs).toBe(world.nowMs);
+      const read = async (...ids: readonly string[]) =>
+        new Map((await world.store.readTargets(ids)).map((target) => [target.id, target] as const));
+      expect((await read(endpointId)).get(endpointId)).toEqual(job.target);
+
+      const headers = { names: ["x-key"], sealed: new Uint8Array([7]), fingerprints: ["f"] };
+      const patch = { format: "flat", headers, maxInFlight: 3, maxPerSecond: 0.5, signatures: ["v1", "v1a"] } as const;
+      await world.store.patchEndpoint({ accountId, endpointId, patch, nowMs: world.nowMs });
+      const rotation = { secret: secretDraft("new"), previousValidUntilMs: world.nowMs + hour };
+      await world.store.rotateSecret({ accountId, endpointId, ...rotation, nowMs: world.nowMs });
+      const targets = await read(endpointId, other.endpoint?.id ?? "", newId("ep", world.nowMs));
+      expect([...targets.keys()].toSorted()).toEqual([endpointId, other.endpoint?.id].toSorted());
+      expect(targets.get(endpointId)).toMatchObject({
+        format: "flat",
+        sealedHeaders: headers.sealed,
+        maxInFlight: 3,
+        maxPerSecond: 0.5,
+        signatures: ["v1", "v1a"],
+        secrets: [{ sealed: rotation.secret.sealed, validUntilMs: null }, { validUntilMs: world.nowMs + hour }],
+      });
+      expect(await read()).toEqual(new Map());
+    });
 
     it("are changed by what a patch names, and nothing else", async () => {
       const world = await open();

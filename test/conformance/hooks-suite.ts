@@ -97,7 +97,7 @@ export function hooksSuite(backend: StoreBackend): void {
         "https://a.example/",
         "https://c.example/",
       ]);
-      const lost = await world.commit("OUT-2", [{ kind: "end", endReason: "not_found" }], { confirmed: false });
+      const lost = await world.commit("OUT-2", [{ kind: "end", endReason: "not_found", spares: null }], { confirmed: false });
       expect(lost.jobs.map((job) => job.target.url).toSorted()).toEqual(["https://b.example/", "https://c.example/"]);
     });
 

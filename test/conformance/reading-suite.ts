@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
+import type { AttemptOutcome } from "../../src/domain/deliveries/attempt.ts";
 import { CursorInvalidError } from "../../src/domain/errors.ts";
 import type { FeedQuery } from "../../src/ports/stores/read-store.ts";
-import { answered, hour, only, startMs } from "../harness/store-drafts.ts";
+import type { SendJob } from "../../src/ports/stores/send-job.ts";
+import { answered, expectKind, hour, ok, only, startMs } from "../harness/store-drafts.ts";
 import { worlds } from "./store-backend.ts";
 import type { StoreBackend } from "./store-backend.ts";
 
@@ -79,6 +81,36 @@ export function readingSuite(backend: StoreBackend): void {
         delivery: { id: job.deliveryId, eventType: "call.queued", callSid: "OUT-1" },
         endpoint: { state: "enabled" },
       });
+    });
+
+    it("shows a delivery with its newest attempt, in lists and alone", async () => {
+      const world = await open();
+      const { id: accountId } = await world.account();
+      const seen: { job: SendJob; outcomes: readonly AttemptOutcome[] }[] = [];
+      for (const outcomes of [[], [ok], [answered(500), answered(404)], [answered(503), ok]]) {
+        const callSid = `OUT-${seen.length}`;
+        await world.watch(callSid, { url: `https://receiver.example/${seen.length}` });
+        seen.push({ job: only((await world.see(callSid, "queued")).jobs), outcomes });
+      }
+      for (const { job, outcomes } of seen) {
+        const [first, second] = outcomes;
+        if (first !== undefined) await world.record(job, first);
+        if (second === undefined) continue;
+        world.pass(hour);
+        const { deliveryId } = job;
+        const retry = await world.store.claimManualRetry({ accountId, deliveryId, nowMs: world.nowMs });
+        await world.record(expectKind(retry, "claimed").job, second);
+      }
+      const query = { accountId, endpointId: null, watchId: null, status: null, limit: 10, cursor: null };
+      const { data } = await world.store.listDeliveries(query);
+      expect(data.map(({ lastAttempt }) => lastAttempt?.statusCode ?? null)).toEqual([200, 404, 200, null]);
+      expect(data.map(({ lastAttempt }) => lastAttempt?.error?.code ?? null)).toEqual([null, "status", null, null]);
+      for (const view of data) {
+        const alone = await world.store.getDelivery(accountId, view.delivery.id);
+        expect(alone?.view.lastAttempt).toEqual(view.lastAttempt);
+        const { statusCode, error, startedAtMs } = alone?.attempts.at(-1) ?? {};
+        expect(view.lastAttempt).toEqual(statusCode === undefined ? null : { statusCode, error, startedAtMs });
+      }
     });
 
     it("pages a watch's events by sequence", async () => {

@@ -60,7 +60,7 @@ export function registrationSuite(backend: StoreBackend): void {
     it("makes a new watch after any other end", async () => {
       const world = await open();
       const first = await world.watch("OUT-1");
-      await world.commit("OUT-1", [{ kind: "end", endReason: "lost" }], { confirmed: false });
+      await world.commit("OUT-1", [{ kind: "end", endReason: "lost", spares: null }], { confirmed: false });
       expect((await world.watch("OUT-1")).view.watch.id).not.toBe(first.view.watch.id);
     });
 
@@ -231,7 +231,7 @@ export function registrationSuite(backend: StoreBackend): void {
         const world = await open();
         await world.watch("OUT-1");
         await world.see("OUT-1", "calling");
-        expect((await world.commit("OUT-1", [{ kind: "end", endReason: "lost" }], { confirmed: false })).call).toBeNull();
+        expect((await world.commit("OUT-1", [{ kind: "end", endReason: "lost", spares: null }], { confirmed: false })).call).toBeNull();
         world.pass(hour3);
         const again = await world.watch("OUT-1");
         expect(again.call).toMatchObject({ needsFirstEvent: true, status: { status: "calling" } });

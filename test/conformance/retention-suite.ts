@@ -92,6 +92,55 @@ export function retentionSuite(backend: StoreBackend): void {
       expect((await world.drain()).map((job) => job.event.type)).toEqual(["call.queued", "call.calling"]);
     });
 
+    it("expires what was pending at an endpoint that its client paused for the whole time, and what came later is sent in order", async () => {
+      const world = await open();
+      const { view } = await world.watch("OUT-1", { expiresAtMs: world.nowMs + 90 * day });
+      const { accountId } = view.watch;
+      const endpointId = view.endpoint?.id ?? "";
+      const patch = (state: "paused" | "enabled") =>
+        world.store.patchEndpoint({ accountId, endpointId, patch: { state }, nowMs: world.nowMs });
+      await patch("paused");
+      await world.see("OUT-1", "queued");
+      await world.see("OUT-1", "calling");
+      world.pass(10 * day);
+      await world.see("OUT-1", "success");
+      world.pass(20 * day);
+      expect(await clean(world)).toBe(0);
+      world.pass(hour);
+      // One portion at a time.
+      expect(await world.store.deleteExpired({ beforeMs: world.nowMs - 30 * day, nowMs: world.nowMs, limit: 1 })).toEqual({
+        deleted: 1,
+        more: true,
+      });
+      expect(await clean(world)).toBe(1);
+      const { data } = await world.store.listDeliveries({ accountId, endpointId, watchId: null, status: null, limit: 10, cursor: null });
+      expect(data.map(({ delivery }) => [delivery.eventType, delivery.status])).toEqual([
+        ["call.success", "pending"],
+        ["call.calling", "expired"],
+        ["call.queued", "expired"],
+      ]);
+      await patch("enabled");
+      expect((await world.drain()).map((job) => job.event.type)).toEqual(["call.success"]);
+    });
+
+    it("keeps what is older than the retention at an endpoint that was paused a moment ago, or pauses after a 429", async () => {
+      const world = await open({ scheduleMs: [0, 40 * day, 40 * day] });
+      const { view } = await world.watch("OUT-1", { expiresAtMs: world.nowMs + 90 * day });
+      await world.watch("OUT-2", { url: "https://limited.example/", expiresAtMs: world.nowMs + 90 * day });
+      await world.record(only((await world.see("OUT-1", "queued")).jobs), answered(500));
+      const job = only((await world.see("OUT-2", "queued")).jobs);
+      await world.record(job, answered(500));
+      world.pass(31 * day);
+      const { accountId } = view.watch;
+      const retried = { accountId, deliveryId: job.deliveryId, nowMs: world.nowMs };
+      await world.record(expectKind(await world.store.claimManualRetry(retried), "claimed").job, answered(429, "3600"));
+      const endpointId = view.endpoint?.id ?? "";
+      await world.store.patchEndpoint({ accountId, endpointId, patch: { state: "paused" }, nowMs: world.nowMs });
+      expect(await clean(world)).toBe(0);
+      world.pass(30 * day + hour);
+      expect(await clean(world)).toBe(1);
+    });
+
     it("goes in batches", async () => {
       const world = await open();
       for (let n = 0; n < 7; n++) {

@@ -97,7 +97,10 @@ export function transitionsSuite(backend: StoreBackend): void {
       if (endReason === "lost") await world.drain().then(() => world.see("OUT-1", "calling"));
       const lastGoodPollAtMs = endReason === "lost" ? world.nowMs : null;
       world.pass(minute);
-      const { jobs, call } = await world.commit("OUT-1", [{ kind: "end", endReason }], { confirmed: false, lastGoodPollAtMs });
+      const { jobs, call } = await world.commit("OUT-1", [{ kind: "end", endReason, spares: null }], {
+        confirmed: false,
+        lastGoodPollAtMs,
+      });
       const status = endReason === "lost" ? "calling" : null;
       expect(call).toBeNull();
       expect(only(jobs).event).toMatchObject({
@@ -105,6 +108,21 @@ export function transitionsSuite(backend: StoreBackend): void {
         data: { status, previousStatus: status, terminal: true, observedAfterMs: lastGoodPollAtMs },
       });
       expect((await world.store.getWatch(view.watch.accountId, view.watch.id))?.watch).toMatchObject({ status: "ended", endReason });
+    });
+
+    it("ends the watches whose grace is over, and goes on for the others", async () => {
+      const world = await open();
+      const old = await world.watch("OUT-1");
+      world.pass(20 * second);
+      const young = await world.watch("OUT-1", { url: "https://young.example/" });
+      world.pass(10 * second);
+      const spares = { afterMs: startMs, untilMs: world.nowMs };
+      const { jobs, call } = await world.commit("OUT-1", [{ kind: "end", endReason: "not_found", spares }], { confirmed: false });
+      expect(typesOf(jobs)).toEqual(["watch.not_found"]);
+      expect(call).toMatchObject({ oldestWatchAtMs: startMs + 20 * second, youngestWatchAtMs: startMs + 20 * second });
+      const statusOf = async ({ view }: typeof old) => (await world.store.getWatch(view.watch.accountId, view.watch.id))?.watch.status;
+      expect([await statusOf(old), await statusOf(young)]).toEqual(["ended", "active"]);
+      expect((await world.see("OUT-1", "queued")).notices.map((notice) => notice.watchId)).toEqual([young.view.watch.id]);
     });
 
     it("expires the watches whose time is over, and only those", async () => {

@@ -2,6 +2,11 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { once } from "node:events";
 import { expect, onTestFinished, test } from "vitest";
+import { watchStatuses } from "../../src/domain/calls/watch.ts";
+import { pollFailures } from "../../src/domain/calls/call.ts";
+import { attemptDecisions } from "../../src/domain/deliveries/attempt.ts";
+import { deliveryStatuses } from "../../src/domain/deliveries/delivery.ts";
+import { watchEventTypes } from "../../src/domain/events/event.ts";
 import { freePort } from "../../src/cli/demo/service-process.ts";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import { scrape, valueOf } from "../harness/service/metrics-scrape.ts";
@@ -33,7 +38,39 @@ const promised: Readonly<Record<string, readonly string[]>> = {
   ringback_clock_skew_seconds: ["source"],
   ringback_http_request_seconds_count: ["route", "status"],
   ringback_build_info: ["version"],
+  ringback_clock_steps_total: [],
+  ringback_counter_corrections_total: [],
+  process_cpu_seconds_total: [],
+  process_resident_memory_bytes: [],
+  nodejs_eventloop_lag_seconds: [],
+  nodejs_heap_size_used_bytes: [],
 };
+
+const zero = (values: readonly string[]) => values.map((value) => [value, 0]);
+
+test("every series whose labels are a closed set is 0 at the first scrape", async () => {
+  const metricsPort = await freePort();
+  await startService({ as: "process", environment: { METRICS_PORT: String(metricsPort) } });
+  const samples = await scrape(metricsPort);
+  const seriesOf = (name: string, label: string) =>
+    samples.filter((sample) => sample.name === name).map(({ labels, value }) => [labels[label], value]);
+  expect(seriesOf("ringback_polls_total", "outcome")).toEqual(
+    zero(["unchanged", "transition", "not_found", "rejected", "unauthorized", "rate_limited", ...pollFailures]),
+  );
+  expect(seriesOf("ringback_events_total", "type")).toEqual(zero(watchEventTypes));
+  expect(seriesOf("ringback_delivery_attempts_total", "outcome")).toEqual(zero(attemptDecisions));
+  expect(seriesOf("ringback_endpoints_disabled_total", "reason")).toEqual(zero(["gone", "failing"]));
+  expect(seriesOf("ringback_watches", "status")).toEqual(zero(watchStatuses));
+  expect(seriesOf("ringback_deliveries", "status")).toEqual(zero(deliveryStatuses));
+  for (const name of ["ringback_clock_steps_total", "ringback_counter_corrections_total", "ringback_blocked_addresses_total"])
+    expect(valueOf(samples, name), name).toBe(0);
+  for (const name of [
+    "ringback_poll_lag_seconds_count",
+    "ringback_delivery_latency_seconds_count",
+    "ringback_delivery_latency_seconds_sum",
+  ])
+    expect(valueOf(samples, name), name).toBe(0);
+});
 
 test("every promised metric is there, with its labels, and says what happened", async () => {
   // Setup: one call that is delivered twice and one whose receiver is gone.

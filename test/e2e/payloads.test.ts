@@ -86,10 +86,10 @@ describe.each(formats)("the format %s", (format) => {
       metadata_note: metadata.note,
     };
     const expected = {
-      standard: { type: "call.failure", timestamp: facts["observed_at"], data: { ...facts, metadata } },
+      standard: { type: "call.failure", timestamp: facts["observed_at"], data: { ...facts, metadata, details: {} } },
       flat,
       form: Object.fromEntries(Object.entries(flat).map(([key, value]) => [key, String(value)])),
-      cloudevents: { ...facts, metadata },
+      cloudevents: { ...facts, metadata, details: {} },
     }[format];
     const sent = format === "form" ? Object.fromEntries(new URLSearchParams(callback.body)) : (JSON.parse(callback.body) as Json);
     expect(sent).toEqual(expected);

@@ -9,7 +9,7 @@ import { DeliveryLimits } from "../../src/engine/delivery/delivery-limits.ts";
 import type { DeliveryLimitsOptions } from "../../src/engine/delivery/delivery-limits.ts";
 import { Dispatcher } from "../../src/engine/delivery/dispatcher.ts";
 import { AccountAdministration } from "../../src/engine/administration/accounts.ts";
-import { draftSecret } from "../../src/engine/registration/registrar.ts";
+import { draftSecret } from "../../src/engine/registration/sealed-drafts.ts";
 import { WebhookComposer } from "../../src/engine/delivery/webhook-composer.ts";
 import type { Notice } from "../../src/ports/stores/call-store.ts";
 import type { DeliveryView } from "../../src/ports/stores/read-store.ts";
@@ -34,6 +34,7 @@ export type DeliverySetup = {
   readonly random?: () => number;
   readonly timeoutMs?: number;
   readonly mayStart?: () => boolean;
+  readonly targetMaxAgeMs?: number;
 };
 
 export type LogLine = { readonly level: string; readonly message: string; readonly fields: Readonly<Record<string, unknown>> };
@@ -225,7 +226,7 @@ export class DeliveryWorld {
   }
 
   #createDispatcher(): [DeliveryLimits, Dispatcher] {
-    const { limits = {}, random = () => 0, timeoutMs = 15_000, policy = {}, mayStart = () => true } = this.#setup;
+    const { limits = {}, random = () => 0, timeoutMs = 15_000, policy = {}, mayStart = () => true, targetMaxAgeMs } = this.#setup;
     const gates = new DeliveryLimits({
       clock: this.clock,
       maxInFlight: 512,
@@ -249,6 +250,7 @@ export class DeliveryWorld {
       poller: { rewatch: (callId) => this.unwatched.push(callId) },
       listeners: [{ committed: ({ notices }) => this.notices.push(...notices), removed: () => undefined }],
       mayStart,
+      ...(targetMaxAgeMs === undefined ? {} : { targetMaxAgeMs }),
       random,
     });
     return [gates, dispatcher];

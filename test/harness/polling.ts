@@ -3,6 +3,7 @@ import type { Observation } from "../../src/domain/calls/call.ts";
 import type { PollPolicy } from "../../src/domain/calls/poll-decision.ts";
 import type { SourceHealth } from "../../src/domain/sources/source.ts";
 import { Poller } from "../../src/engine/polling/poller.ts";
+import type { QueuedPoll } from "../../src/engine/sources/fair-poll-queue.ts";
 import type { SourceSetup } from "../../src/engine/sources/polled-source.ts";
 import type { CallSource, PollAnswer, PollTarget } from "../../src/ports/call-source.ts";
 import type { NotStarted } from "../../src/ports/not-started.ts";
@@ -19,6 +20,11 @@ export const fine = (status: string, reason = ""): Observation => ({ kind: "stat
 export const missing: Observation = { kind: "not_found" };
 export const broken: Observation = { kind: "failed", code: "server_error", detail: "HTTP 500" };
 export const unauthorized: Observation = { kind: "unauthorized", statusCode: 401 };
+
+/** An entry of a source's queue: a repeat of account "a" that never answered, unless `given` says otherwise. */
+export function queuedPoll(given: Partial<QueuedPoll> = {}): QueuedPoll {
+  return { accountId: "a", isFirstPoll: false, hasAnswered: false, isQueued: false, queuedOrder: 0, ...given };
+}
 
 export const notStarted: NotStarted = { kind: "not_started", code: "EMFILE" };
 
@@ -79,6 +85,8 @@ export class PollingWorld implements CommitListener {
   storeFailure: Error | null = null;
   /** Every commit waits for it before it reaches the store. */
   storeAnswersAfter: Promise<void> | null = null;
+  /** Every release of calls is answered after it, having reached the store before. */
+  releaseAnswersAfter: Promise<void> | null = null;
   poller: Poller;
   readonly #store: ServiceStore;
   readonly #registrations: StoreWorld;
@@ -199,7 +207,10 @@ export class PollingWorld implements CommitListener {
     const store = this.#store;
     return {
       loadWatchedCalls: (page) => store.loadWatchedCalls(page),
-      releaseCalls: (calls) => store.releaseCalls(calls),
+      releaseCalls: async (calls) => {
+        await store.releaseCalls(calls);
+        await this.releaseAnswersAfter;
+      },
       commitCall: async (commit) => {
         this.#storeCalls += 1;
         try {

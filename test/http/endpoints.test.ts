@@ -54,6 +54,7 @@ describe("an endpoint's state", () => {
       id: "ep_1",
       url: "https://crm.example.com/hooks/calls",
       format: "standard",
+      request: null,
       headers: ["x-api-key"],
       signatures: ["v1"],
       late: "send",
@@ -213,6 +214,11 @@ describe("manual attempts", () => {
       next_attempt_at: "2026-11-24T12:00:05.000Z",
       created_at: "2026-11-24T12:00:00.000Z",
       settled_at: null,
+      last_attempt: {
+        status_code: 500,
+        error: { code: "status", detail: "the receiver answered 500" },
+        started_at: "2026-11-24T12:00:00.000Z",
+      },
       explain: "waits for attempt 2 at 2026-11-24T12:00:05.000Z",
     });
   });
@@ -293,7 +299,7 @@ describe("the account", () => {
       id: "acc_1",
       name: "default",
       public_key: "whpk_5vJ3u0o4rJ7hYb6v8Ez1m2cT9qXw0aLk3nPdRfGsHiI=",
-      limits: { api_max_per_second: 0, max_active_watches: 200_000, max_endpoints: 50_000, max_hooks: 100 },
+      limits: { api_max_per_second: 0, max_active_watches: 200_000, max_endpoints: 50_000, max_hooks: 100, max_waiting_requests: 0 },
     });
   });
 

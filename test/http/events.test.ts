@@ -117,6 +117,7 @@ test("an event is as it was sent, with its deliveries", async () => {
       observed_at: "2026-11-23T12:00:03.120Z",
       observed_after: "2026-11-23T12:00:01.100Z",
       metadata: { lead_id: "00Q5g000" },
+      details: {},
     },
     deliveries: [{ id: "dlv_1", endpoint_id: "ep_1", status: "pending", attempt_count: 1, next_attempt_at: "2026-11-24T12:00:05.000Z" }],
   });
@@ -131,5 +132,6 @@ test("a call is its last known status", async () => {
     reason: "",
     terminal: false,
     observed_at: null,
+    details: {},
   });
 });

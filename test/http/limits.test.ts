@@ -102,10 +102,16 @@ describe("the quotas of an account", () => {
   });
 
   test("0 is no limit, and GET /v1/me shows the limits", async () => {
-    const none = { API_MAX_PER_SECOND: "0", ACCOUNT_MAX_ACTIVE_WATCHES: "0", ACCOUNT_MAX_ENDPOINTS: "0", ACCOUNT_MAX_HOOKS: "0" };
+    const none = {
+      API_MAX_PER_SECOND: "0",
+      ACCOUNT_MAX_ACTIVE_WATCHES: "0",
+      ACCOUNT_MAX_ENDPOINTS: "0",
+      ACCOUNT_MAX_HOOKS: "0",
+      ACCOUNT_MAX_WAITING_REQUESTS: "0",
+    };
     const { acme } = await twoAccounts(none);
     expect((await acme.send("GET", "/v1/me")).body).toMatchObject({
-      limits: { api_max_per_second: 0, max_active_watches: 0, max_endpoints: 0, max_hooks: 0 },
+      limits: { api_max_per_second: 0, max_active_watches: 0, max_endpoints: 0, max_hooks: 0, max_waiting_requests: 0 },
     });
     for (let n = 0; n < 10; n++) expect((await watch(acme, n, `http://127.0.0.1:9/${n}`)).status).toBe(201);
     expect((await acme.send("GET", "/v1/me")).headers["ratelimit"]).toBeUndefined();

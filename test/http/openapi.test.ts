@@ -147,3 +147,12 @@ describe("the page", () => {
     expect(response.headers["content-security-policy"]).toContain(`'sha256-${digest}'`);
   });
 });
+
+test("two apps share the definitions of their routes", () => {
+  const routesOf = (each: typeof app) => each.openAPIRegistry.definitions.flatMap((item) => (item.type === "route" ? [item.route] : []));
+  const first = routesOf(app);
+  const second = routesOf(createTestApi().app);
+  expect(first.length).toBeGreaterThan(25);
+  // A schema's metadata is kept until the process ends, so definitions of each app would be a leak.
+  expect(second.filter((route) => !first.includes(route)).map(({ path }) => path)).toEqual([]);
+});

@@ -132,7 +132,7 @@ export function createTestApi(parts: Parts = {}) {
     logger: { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") },
     metrics: { httpAnswered: (route: string, status: number) => void answered.push({ route, status }) },
     sourceKinds: ["polyai-legacy", "polyai-agents", "sandbox"],
-    limits: { apiMaxPerSecond: 0, maxActiveWatches: 200_000, maxEndpoints: 50_000, maxHooks: 100 },
+    limits: { apiMaxPerSecond: 0, maxActiveWatches: 200_000, maxEndpoints: 50_000, maxHooks: 100, maxWaitingRequests: 0 },
     endpointMaxInFlight: 32,
     publicUrl: null,
     version: "0.1.0",
@@ -140,7 +140,7 @@ export function createTestApi(parts: Parts = {}) {
   const dependencies = Object.fromEntries(
     Object.entries(defaults).map(([name, part]) => {
       const over = parts[name as keyof Parts];
-      const replaced = typeof part !== "object" || part === null || name === "clock";
+      const replaced = typeof part !== "object" || part === null || Array.isArray(part) || name === "clock";
       return [name, replaced ? (over ?? part) : { ...part, ...(over as object | undefined) }];
     }),
   ) as unknown as HttpDependencies;

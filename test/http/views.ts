@@ -63,6 +63,7 @@ export function deliveryView(delivery: Partial<Delivery> = {}): DeliveryView {
     dueAtMs: startMs + 5000,
     blockedBySequence: null,
     leased: false,
+    lastAttempt: { statusCode: attempt.statusCode, error: attempt.error, startedAtMs: attempt.startedAtMs },
     delivery: {
       id: "dlv_1",
       accountId: account.id,

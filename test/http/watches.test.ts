@@ -73,10 +73,20 @@ describe("POST /v1/watches", () => {
       source: "default",
       status: "active",
       end_reason: null,
-      call: { status: null, reason: "", terminal: false, observed_at: null, polled_at: null, next_poll_at: null, problem: null },
+      call: {
+        status: null,
+        reason: "",
+        terminal: false,
+        observed_at: null,
+        polled_at: null,
+        next_poll_at: null,
+        problem: null,
+        problem_detail: null,
+      },
       events: ["terminal"],
       metadata: { lead_id: "1" },
       format: "standard",
+      request: null,
       sequence: 0,
       explain: "waiting for the first poll of the call",
       created_at: "2026-11-24T12:00:00.000Z",
@@ -367,6 +377,6 @@ describe("the rest", () => {
       return ((await send("GET", "/v1/watches/wch_1")).body as { call: object }).call;
     };
     expect(await of("active")).toMatchObject(polling);
-    expect(await of("completed")).toMatchObject({ next_poll_at: null, problem: null });
+    expect(await of("completed")).toMatchObject({ next_poll_at: null, problem: null, problem_detail: null });
   });
 });

@@ -136,6 +136,32 @@ test("a watch deleted on one instance starts no attempt on another after a secon
   expect(receiver.deliveries.length).toBe(before);
 });
 
+test.each(["", ", also if no notification arrives"])(
+  "an endpoint changed on one instance is sent the new headers by the other after a second, also by what waited there%s",
+  async (deaf) => {
+    // Setup: the endpoint answers slowly and takes two at a time, so a holds more that are leased to it.
+    const { simulator, database, a, b } = await twoInstances({ ENDPOINT_MAX_IN_FLIGHT: "2" });
+    const receiver = await collectingReceiver(() => ({ statusCode: 204, delayMs: 800 }));
+    const sids = Array.from({ length: 16 }, () => simulator.trigger({ scenario: queued }));
+    const watches = sids.map((callSid) => ({ call_sid: callSid, callback_url: `${receiver.url}/slow`, signing_secret: signingSecret }));
+    const answer = await a.post("/v1/watches/batch", { watches });
+    const [first] = answer.body["results"] as readonly { watch: { endpoint_id: string } }[];
+    await receiver.until(() => receiver.deliveries.length >= 2);
+    if (deaf !== "")
+      await asAdministrator(
+        database.url,
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'ringback listen'",
+      );
+    const patched = await b.patch(`/v1/endpoints/${String(first?.watch.endpoint_id)}`, { headers: { "x-team": "crm" } });
+    expect(patched.status).toBe(200);
+    const changedMs = Date.now();
+    await receiver.until(() => receiver.deliveries.length === 16);
+    const late = receiver.deliveries.filter(({ receivedAtMs }) => receivedAtMs > changedMs + 1000);
+    expect(late.length).toBeGreaterThan(2);
+    expect(late.filter(({ headers }) => headers["x-team"] !== "crm")).toEqual([]);
+  },
+);
+
 test("a source that refuses one instance is suspended for all, one probes, hooks are notified once, and all resume", async () => {
   const { simulator, upstream, a, b } = await twoInstances();
   const receiver = await collectingReceiver();

@@ -14,7 +14,7 @@ import type { QueuedPoll } from "../../src/engine/sources/fair-poll-queue.ts";
 import { ChangeSweeper } from "../../src/engine/instances/change-sweeper.ts";
 import { eventually } from "../harness/service/eventually.ts";
 import { startInstance } from "./instance.ts";
-import { unauthorized } from "../harness/polling.ts";
+import { queuedPoll, unauthorized } from "../harness/polling.ts";
 import { TestPostgres } from "../harness/postgres/postgres-database.ts";
 import { StatementCount } from "../harness/postgres/statement-count.ts";
 import { testPolicy } from "../harness/store-drafts.ts";
@@ -54,7 +54,7 @@ class SourceWorld {
   }
 
   suspend(): void {
-    const call: QueuedPoll = { accountId: "a", isFirstPoll: true, isQueued: false };
+    const call = queuedPoll({ isFirstPoll: true });
     this.gate.queue.add(call);
     const polled = this.gate.next();
     if (polled === null) throw new Error("may not poll");

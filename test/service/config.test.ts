@@ -26,7 +26,7 @@ test("an empty environment gives the documented defaults", () => {
         disableAfterMs: 432_000_000,
       },
       callbacks: { allow: [], allowHttp: false, ports: [443], dnsServers: [] },
-      limits: { apiMaxPerSecond: 1000, maxActiveWatches: 200_000, maxEndpoints: 50_000, maxHooks: 100 },
+      limits: { apiMaxPerSecond: 1000, maxActiveWatches: 200_000, maxEndpoints: 50_000, maxHooks: 100, maxWaitingRequests: 1000 },
       retentionDays: 30,
       logLevel: "info",
       shutdownGraceMs: 20_000,

@@ -10,7 +10,7 @@ import { newId } from "../../src/domain/ids.ts";
 import { associatedData } from "../../src/domain/secrets/sealed-identity.ts";
 import type { SealedColumn } from "../../src/domain/secrets/sealed-identity.ts";
 import { AccountAdministration } from "../../src/engine/administration/accounts.ts";
-import { draftSecret, sealHeaders } from "../../src/engine/registration/registrar.ts";
+import { draftSecret, sealHeaders } from "../../src/engine/registration/sealed-drafts.ts";
 import { openKeyring } from "../../src/service/open-keyring.ts";
 import type { ServiceStore } from "../../src/ports/stores/service-store.ts";
 import { startMs, StoreWorld, testPolicy } from "../harness/store-drafts.ts";

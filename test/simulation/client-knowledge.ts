@@ -37,11 +37,24 @@ export class ClientKnowledge {
     );
   }
 
-  /** While it runs nothing is known of whether these are open; `enables`: pauses may be forgotten by it. */
-  async opening<T>(endpoints: readonly KnownEndpoint[], enables: boolean, ask: () => Promise<T>): Promise<T> {
+  /**
+   * While it runs nothing is known of whether these are open; `enables`: pauses may be forgotten by it. `wasAlone` is false
+   * if another such request ran at some time beside it: the service may have taken the two in either order.
+   */
+  async opening<T>(
+    endpoints: readonly KnownEndpoint[],
+    enables: boolean,
+    ask: () => Promise<T>,
+  ): Promise<{ readonly result: T; readonly wasAlone: boolean }> {
     const { scheduler } = this.#parts;
-    for (const endpoint of endpoints) endpoint.openings += 1;
+    const isFirst = endpoints.every(({ openings }) => openings === 0);
+    for (const endpoint of endpoints) {
+      endpoint.openings += 1;
+      endpoint.openingsAsked += 1;
+    }
+    const askedBefore = endpoints.map(({ openingsAsked }) => openingsAsked);
     const result = await ask();
+    const wasAlone = isFirst && endpoints.every(({ openingsAsked }, index) => openingsAsked === askedBefore[index]);
     for (const endpoint of endpoints) {
       endpoint.openings -= 1;
       endpoint.gone = null;
@@ -51,7 +64,7 @@ export class ClientKnowledge {
       }
       endpoint.renewedAtMs = scheduler.nowMs;
     }
-    return result;
+    return { result, wasAlone };
   }
 
   noteWatch(step: Of<"register" | "batch">, wish: WatchWish, status: number, body: Json): void {
@@ -71,6 +84,7 @@ export class ClientKnowledge {
         sid,
         url: url?.url ?? null,
         events: wish.events,
+        askedAtMs: status === 201 ? step.atMs : 0,
         deleteAskedAtMs: null,
         deletedAtMs: null,
         isPurgeAsked: false,

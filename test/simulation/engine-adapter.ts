@@ -50,13 +50,15 @@ export type { ServiceStore } from "../../src/ports/stores/service-store.ts";
 export type { Shares, Sweep } from "../../src/ports/stores/instance-store.ts";
 export type { GateState } from "../../src/ports/stores/shared-source-store.ts";
 export type { SendJob } from "../../src/ports/stores/send-job.ts";
-export type { WatchedCall } from "../../src/ports/stores/call-store.ts";
+export type { Notice, WatchedCall } from "../../src/ports/stores/call-store.ts";
 export type { InstanceSignal } from "../../src/ports/peer-notifier.ts";
 export type { OpenStore } from "../../src/service/open-store.ts";
 export { InstanceFencedError, StoreUnavailableError } from "../../src/domain/errors.ts";
 export { raisedRate } from "../../src/domain/sources/rate-division.ts";
 export type { WebhookExchange, WebhookRequest, WebhookSender } from "../../src/ports/webhook-sender.ts";
 export type { StoreStats, CreatedKey };
+export { decodeId, encodeId } from "../../src/domain/ids.ts";
+export type { IdPrefix } from "../../src/domain/ids.ts";
 export { hmacKeyOf, signWebhook } from "../../src/domain/webhooks/signature.ts";
 /** One operation of a group, by its name. */
 export type GroupRequest = { readonly name: string; readonly args: readonly unknown[] };

@@ -1,5 +1,6 @@
 import type { Evidence } from "./evidence.ts";
 import { hmacKeyOf, signWebhook } from "./engine-adapter.ts";
+import { FailingEndpoints } from "./failing-endpoints.ts";
 import { isWanted } from "./ledger.ts";
 import type { KnownDelivery, KnownEndpoint } from "./ledger.ts";
 import type { Exchange } from "./receivers.ts";
@@ -19,8 +20,11 @@ export class ExchangeRules {
   readonly #evidence: Evidence;
   readonly #open = new Map<Exchange, { readonly endpoint: KnownEndpoint; readonly delivery: KnownDelivery; readonly isManual: boolean }>();
 
+  readonly #failing: FailingEndpoints;
+
   constructor(evidence: Evidence) {
     this.#evidence = evidence;
+    this.#failing = new FailingEndpoints(evidence);
   }
 
   started(exchange: Exchange): void {
@@ -37,6 +41,7 @@ export class ExchangeRules {
     const isTest = facts["type"] === "endpoint.test";
     const fault = isTest ? null : this.#faultOfScheduled(exchange, webhook, endpoint, delivery);
     let isManual = isTest;
+    delivery.lastTryAtMs = this.#evidence.scheduler.nowMs;
     if (fault !== null)
       if (delivery.manualUsed < delivery.manualAsked) {
         delivery.manualUsed += 1;
@@ -66,8 +71,12 @@ export class ExchangeRules {
     );
     this.#close(exchange, endpoint);
     const nowMs = this.#evidence.scheduler.nowMs;
-    // No attempt at all: what comes next is the same attempt.
-    if (outcome.kind === "not_started") delivery.exchanges.splice(delivery.exchanges.indexOf(exchange), 1);
+    // No attempt at all: what comes next is the same attempt, and one on request is still on request.
+    if (outcome.kind === "not_started") {
+      delivery.exchanges.splice(delivery.exchanges.indexOf(exchange), 1);
+      if (entry.isManual) delivery.manualUsed = Math.max(0, delivery.manualUsed - 1);
+    } else if (delivery.facts["type"] !== "endpoint.test")
+      this.#failing.ended(endpoint, exchange, isAnswered2xx(exchange) ? "delivered" : spendsStep(exchange) ? "failed" : "deferred");
     // Of a watch that is purged the attempt is erased too, and with it what the receiver asked for.
     const isPurged = this.#evidence.ledger.watches.get(delivery.facts["watch_id"] ?? "")?.isPurgeAsked ?? false;
     if (outcome.kind !== "answered" || isPurged) return undefined;

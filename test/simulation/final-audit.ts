@@ -4,6 +4,7 @@ import { wantsEvent } from "./exchange-rules.ts";
 import type { FeedReader } from "./feed-reader.ts";
 import type { KnownWatch } from "./ledger.ts";
 import { registrationName } from "./client-knowledge.ts";
+import { checkToldOnce } from "./hook-rules.ts";
 import type { Upstream } from "./upstream.ts";
 import { factsOfEvent, isSame } from "./webhook-facts.ts";
 
@@ -49,6 +50,12 @@ export class FinalAudit {
     return this.#auditor.limits.retentionMs < 86_400_000;
   }
 
+  /** Whether a watch was erased, with its events and their deliveries. */
+  #isPurged(watchId: unknown): boolean {
+    const watch = this.#auditor.ledger.watches.get(String(watchId));
+    return watch !== undefined && watch.isPurgeAsked && watch.deletedAtMs !== null;
+  }
+
   /** Checks that every registration answered 201 is listed, and that every listed watch was requested. */
   #checkKnown(shown: readonly Json[]): void {
     const { ledger } = this.#auditor;
@@ -57,7 +64,7 @@ export class FinalAudit {
     if (shownIds.size !== shown.length) this.#auditor.violate("lists", "a list of watches shows one twice");
     for (const watch of ledger.watches.values()) {
       if (watch.account !== account) continue;
-      if (watch.isPurgeAsked && watch.deletedAtMs !== null && shownIds.has(watch.id))
+      if (this.#isPurged(watch.id) && shownIds.has(watch.id))
         this.#auditor.violate("purge", "a purged watch is still listed", watch.id, watch.sid);
       if (!watch.isPurgeAsked && !this.#isShortRetention && !shownIds.has(watch.id))
         this.#auditor.violate("nothing answered 201 is lost", `watch ${watch.id} of ${watch.sid} is gone`, watch.id, watch.sid);
@@ -162,6 +169,9 @@ export class FinalAudit {
       const url = this.#urlById.get(delivery["endpoint_id"] as string) ?? "";
       const eventId = delivery["event_id"] as string;
       const about = [delivery["watch_id"] as string | null, eventId, url];
+      const watchId = delivery["watch_id"] ?? ledger.factsById.get(eventId)?.["watch_id"];
+      if (this.#isPurged(watchId))
+        this.#auditor.violate("purge", "a delivery of a purged watch is still listed", String(watchId), ...about);
       const exchanges = ledger.deliveries.get(`${eventId} ${url}`)?.exchanges ?? [];
       const type = delivery["event_type"] as string;
       const status = delivery["status"] as string;
@@ -213,24 +223,7 @@ export class FinalAudit {
       if (hook.deleteAskedAtMs === null && !isGone && !shown.has(hook.id))
         this.#auditor.violate("nothing answered 201 is lost", `hook ${hook.id} is gone`, hook.id, hook.url);
     }
-    this.#checkToldOnce();
-  }
-
-  /** Checks that a hook receives the terminal event of a call once, regardless of the number of watches. */
-  #checkToldOnce(): void {
-    const { ledger } = this.#auditor;
-    const { account } = this.#parts.client;
-    const named = new Set([...ledger.watches.values()].map(({ url }) => url));
-    for (const { url } of [...ledger.hooks.values()].filter((hook) => hook.account === account && !named.has(hook.url))) {
-      const received = new Map<string, Set<string>>();
-      for (const { id, facts, url: to } of ledger.deliveries.values()) {
-        if (to !== url || !["call.success", "call.failure"].includes(facts["type"] ?? "")) continue;
-        const sid = facts["call_sid"] ?? "";
-        received.set(sid, (received.get(sid) ?? new Set()).add(id));
-      }
-      for (const [sid, ids] of received)
-        if (ids.size > 1) this.#auditor.violate("hooks", `received the end of ${sid} ${ids.size} times`, url, sid);
-    }
+    checkToldOnce(this.#auditor, account);
   }
 
   /** The feed is complete, in order, and the same for a reader that was killed now and then. */
@@ -248,6 +241,11 @@ export class FinalAudit {
     }
     const ids = events.map(({ id }) => id as string);
     const known = new Set(ids);
+    for (const event of events) {
+      const watchId = (event["data"] as Json)["watch_id"];
+      if (this.#isPurged(watchId))
+        this.#auditor.violate("purge", "the feed shows an event of a purged watch", event["id"] as string, String(watchId));
+    }
     const missing = eventIds.filter((id) => !known.has(id));
     if (missing.length > 0 && !this.#isShortRetention)
       this.#auditor.violate("feed", `${missing.length} events of watches are not in the feed`, ...missing);

@@ -1,4 +1,16 @@
-import type { DatabaseSync, GateState, InstanceSignal, ServiceStore, Shares, SendJob, WatchedCall } from "./engine-adapter.ts";
+import type { StatementSync } from "node:sqlite";
+import { encodeId } from "./engine-adapter.ts";
+import type {
+  DatabaseSync,
+  IdPrefix,
+  GateState,
+  InstanceSignal,
+  Notice,
+  ServiceStore,
+  Shares,
+  SendJob,
+  WatchedCall,
+} from "./engine-adapter.ts";
 import type { Random } from "./random.ts";
 import type { Lifetime, Scheduler } from "./scheduler.ts";
 
@@ -37,13 +49,6 @@ export type Seat = {
 
 const signalsLost = 0.1;
 
-export type Notice = {
-  readonly accountId: string;
-  readonly watchId: string | null;
-  readonly sequence: number | null;
-  readonly eventType: string;
-};
-
 /** What Postgres keeps in its tables of instances, ownership and leases: here it is a fake, in memory. */
 export class LeaseTables {
   readonly #parts: LeasedStoreParts;
@@ -52,12 +57,11 @@ export class LeaseTables {
   readonly owners = new Map<string, number>();
   readonly leases = new Map<number, { readonly token: number; readonly deliveryId: string }>();
   readonly gates = new Map<string, GateState>();
-  readonly notices: {
-    readonly accountId: string;
-    readonly watchId: string | null;
-    readonly sequence: number | null;
-    readonly eventType: string;
-  }[] = [];
+  readonly notices: Notice[] = [];
+  #statements: { readonly connection: DatabaseSync | null; readonly bySql: Map<string, StatementSync> } = {
+    connection: null,
+    bySql: new Map(),
+  };
   lastToken = 0;
   gateVersion = 0;
 
@@ -141,18 +145,35 @@ export class LeaseTables {
     return (await this.watchedCalls()).filter(({ callId }) => this.isUnowned(callId));
   }
 
+  /** Asked at every sweep, so only for the keys of calls. */
+  hasUnowned(): boolean {
+    const rows = this.#prepared("select distinct call_id as id from watches where status = 'active'")?.all() ?? [];
+    return rows.some(({ id }) => this.isUnowned(encodeId("call", id as number)));
+  }
+
   isUnowned(callId: string): boolean {
     const owner = this.owners.get(callId);
     return owner === undefined || !this.members.has(owner);
   }
 
-  select(sql: string, value: string): readonly string[] {
-    const rows = this.#parts.connection()?.prepare(sql).all(value) ?? [];
-    return rows.map(({ id }) => id as string);
+  /** The ids of rows whose keys a statement selects as `id`. `value` is its parameter, a list of keys as JSON. */
+  select(prefix: IdPrefix, sql: string, value: readonly number[]): readonly string[] {
+    const rows = this.#prepared(sql)?.all(JSON.stringify(value)) ?? [];
+    return rows.map(({ id }) => encodeId(prefix, id as number));
   }
 
   leaseTokens(sql: string): readonly number[] {
-    return (this.#parts.connection()?.prepare(sql).all() ?? []).map(({ id }) => id as number);
+    return (this.#prepared(sql)?.all() ?? []).map(({ id }) => id as number);
+  }
+
+  /** A statement is prepared once for each connection. */
+  #prepared(sql: string): StatementSync | undefined {
+    const connection = this.#parts.connection();
+    if (connection !== this.#statements.connection) this.#statements = { connection, bySql: new Map() };
+    const { bySql } = this.#statements;
+    const statement = bySql.get(sql) ?? connection?.prepare(sql);
+    if (statement !== undefined) bySql.set(sql, statement);
+    return statement;
   }
 
   get realStore(): ServiceStore {

@@ -1,4 +1,4 @@
-import { InstanceFencedError, raisedRate } from "./engine-adapter.ts";
+import { decodeId, InstanceFencedError, raisedRate } from "./engine-adapter.ts";
 import type { GateState, SharedParts, Shares, Sweep } from "./engine-adapter.ts";
 import type { LeaseTables, Seat } from "./lease-tables.ts";
 
@@ -52,8 +52,9 @@ export function createInstances(tables: LeaseTables, seat: Seat, ask: <T>(work: 
     listEnded: (watchIds) =>
       ask(() =>
         tables.select(
+          "wch",
           "select value as id from json_each(?) where value not in (select id from watches where status = 'active')",
-          JSON.stringify(watchIds),
+          watchIds.map(decodeId),
         ),
       ),
     loadOwnedCalls: (callIds) =>
@@ -145,9 +146,9 @@ function raiseRates(
   return Object.fromEntries(granted);
 }
 
-async function sweep(tables: LeaseTables, seat: Seat): Promise<Sweep> {
+function sweep(tables: LeaseTables, seat: Seat): Sweep {
   const member = seat.token === null ? undefined : tables.members.get(seat.token);
-  const own = JSON.stringify([...tables.leases].filter(([, { token }]) => token === seat.token).map(([leaseToken]) => leaseToken));
+  const own = [...tables.leases].filter(([, { token }]) => token === seat.token).map(([leaseToken]) => leaseToken);
   const gates = [...tables.gates.values()].filter(
     (gate) => Math.max(gate.suspensionVersion, gate.throttleVersion) > (member?.gateVersion ?? 0),
   );
@@ -158,10 +159,12 @@ async function sweep(tables: LeaseTables, seat: Seat): Promise<Sweep> {
     isDeliveryDue: true,
     dirtyCallIds: [...(member?.dirty ?? [])],
     settledDeliveryIds: tables.select(
+      "dlv",
       "select id from deliveries where lease_token in (select value from json_each(?)) and status <> 'pending'",
       own,
     ),
     closedEndpointIds: tables.select(
+      "ep",
       `select distinct d.endpoint_id as id from deliveries d join endpoints p on p.id = d.endpoint_id
        where d.lease_token in (select value from json_each(?)) and p.state <> 'enabled'`,
       own,
@@ -170,7 +173,7 @@ async function sweep(tables: LeaseTables, seat: Seat): Promise<Sweep> {
     expiredTokens: [...tables.members]
       .filter(([token, { leaseUntilMs }]) => token !== seat.token && leaseUntilMs < tables.nowMs)
       .map(([token]) => token),
-    hasUnownedCalls: (await tables.unowned()).length > 0,
+    hasUnownedCalls: tables.hasUnowned(),
     sourceRevisions: 0,
   };
 }

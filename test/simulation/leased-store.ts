@@ -1,9 +1,10 @@
 import { InstanceFencedError, StoreUnavailableError, openStoreOn } from "./engine-adapter.ts";
-import type { OpenStore, ServiceStore, SharedParts, SendJob, WatchedCall } from "./engine-adapter.ts";
+import type { Notice, OpenStore, SendJob, ServiceStore, SharedParts, WatchedCall } from "./engine-adapter.ts";
 import { LeaseTables } from "./lease-tables.ts";
-import type { LeasedStoreParts, Notice, Seat } from "./lease-tables.ts";
+import type { LeasedStoreParts, Seat } from "./lease-tables.ts";
 import { createInstances } from "./leased-instances.ts";
 import type { Lifetime } from "./scheduler.ts";
+import { plantTookEffect } from "./plants.ts";
 
 const unavailableAfterMs = 500;
 
@@ -99,8 +100,9 @@ export class LeasedStore {
   }
 
   #isFenced(seat: Seat, name: string): boolean {
-    if (this.#parts.isFenceless || !(fenced.has(name) || registered.has(name)) || seat.rejoin === null) return false;
-    return seat.token === null || !this.#tables.members.has(seat.token);
+    if (!(fenced.has(name) || registered.has(name)) || seat.rejoin === null) return false;
+    const isEvicted = seat.token === null || !this.#tables.members.has(seat.token);
+    return isEvicted && !(this.#parts.isFenceless && plantTookEffect());
   }
 
   async #run(seat: Seat, name: string, real: ServiceStore, args: readonly unknown[]): Promise<unknown> {
@@ -123,8 +125,8 @@ export class LeasedStore {
   }
 
   #mayCommit(seat: Seat, callId: string): boolean {
-    if (this.#parts.isFenceless) return true;
-    return seat.token !== null && this.#tables.members.has(seat.token) && this.#tables.owners.get(callId) === seat.token;
+    const isOwner = seat.token !== null && this.#tables.members.has(seat.token) && this.#tables.owners.get(callId) === seat.token;
+    return isOwner || (this.#parts.isFenceless && plantTookEffect());
   }
 
   /** What the tables of Postgres would say after it, and what of the result is this instance's. */

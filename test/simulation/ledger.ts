@@ -8,6 +8,8 @@ export type KnownWatch = {
   readonly sid: string;
   readonly url: string | null;
   readonly events: readonly string[] | null;
+  /** Time of the first request that may have made it. */
+  readonly askedAtMs: number;
   /** When its deletion was first asked for, and answered 204; null: it was not. */
   deleteAskedAtMs: number | null;
   deletedAtMs: number | null;
@@ -19,6 +21,8 @@ export type KnownHook = {
   readonly account: number;
   readonly url: string;
   readonly events: readonly string[] | null;
+  /** Time of the first request that may have made it. */
+  readonly askedAtMs: number;
   deleteAskedAtMs: number | null;
   deletedAtMs: number | null;
 };
@@ -43,6 +47,8 @@ export type KnownEndpoint = {
   hasEverBeenGone: boolean;
   /** Number of requests in flight that may enable the endpoint or restart its schedules. */
   openings: number;
+  /** Number of such requests so far. */
+  openingsAsked: number;
   /** Rotations under way. */
   rotations: number;
   /** Time at which a recovery or an enabling may have restarted its schedules. */
@@ -52,8 +58,9 @@ export type KnownEndpoint = {
   maxInFlight: number;
   /** What a PATCH made of it, and when it was answered; null: not known. */
   format: { readonly name: string; readonly fromMs: number } | null;
-  /** Changes of its format under way. */
+  /** Changes of its format under way, and the number of all so far. */
   formatChanges: number;
+  formatChangesAsked: number;
   lastTakenAtMs: number;
   readonly open: Set<Exchange>;
 };
@@ -68,6 +75,8 @@ export type KnownDelivery = {
   /** Attempts that were asked for, and those that were taken for such. */
   manualAsked: number;
   manualUsed: number;
+  /** Time at which its last try began, also if nothing left the process. */
+  lastTryAtMs: number;
 };
 
 /** All that is known outside of the service. */
@@ -80,6 +89,8 @@ export class Ledger {
   readonly bodies = new Map<string, string>();
   /** Registrations with a lost answer, whose watches no client may know. */
   readonly lostRegistrations = new Set<string>();
+  /** URLs of registrations of hooks that were not answered, one for each hook that no client may know. */
+  readonly lostHooks: string[] = [];
   /** What an `Idempotency-Key` was answered. */
   readonly keyedAnswers = new Map<string, string>();
   /** By watch and URL: the deliveries of a lane that were attempted. */
@@ -99,12 +110,14 @@ export class Ledger {
         gone: null,
         hasEverBeenGone: false,
         openings: 0,
+        openingsAsked: 0,
         rotations: 0,
         renewedAtMs: -1,
         floors: [],
         maxInFlight,
         format: null,
         formatChanges: 0,
+        formatChangesAsked: 0,
         lastTakenAtMs: -1,
         open: new Set(),
       };
@@ -122,7 +135,7 @@ export class Ledger {
     const key = `${id} ${url}`;
     let delivery = this.deliveries.get(key);
     if (delivery === undefined) {
-      delivery = { id, url, facts, exchanges: [], manualAsked: 0, manualUsed: 0 };
+      delivery = { id, url, facts, exchanges: [], manualAsked: 0, manualUsed: 0, lastTryAtMs: -1 };
       this.deliveries.set(key, delivery);
       const watchId = facts["watch_id"] ?? "";
       if (watchId !== "") {

@@ -89,6 +89,7 @@ export type PlannedLimits = {
   readonly apiMaxPerSecond: number;
   readonly timeoutMs: number;
   readonly retentionMs: number;
+  readonly disableAfterMs: number;
 };
 
 export const accountKeys = ["simulated-key-of-account-0", "simulated-key-of-account-1", "simulated-key-of-account-2"];
@@ -110,5 +111,6 @@ export function limitsOf({ environment }: Pick<Plan, "environment">): PlannedLim
     apiMaxPerSecond: number("API_MAX_PER_SECOND"),
     timeoutMs: number("DELIVERY_TIMEOUT_MS"),
     retentionMs: number("RETENTION_DAYS") * 86_400_000,
+    disableAfterMs: number("ENDPOINT_DISABLE_AFTER_MS"),
   };
 }

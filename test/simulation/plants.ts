@@ -1,5 +1,5 @@
 import { registerHooks } from "node:module";
-import type { ServiceStore } from "./engine-adapter.ts";
+import type { DatabaseSync, ServiceStore } from "./engine-adapter.ts";
 import type { DiskOptions } from "./writer-host.ts";
 
 /** A classic bug, planted on purpose: what the simulation must find. It lives here alone. */
@@ -16,19 +16,41 @@ export type Plant = {
 };
 
 const lateMs = 60;
+let effects = 0;
+
+/** Counts one effect of the plant in this thread. Returns true, so that the text of a patch can say it within a condition. */
+export function plantTookEffect(): true {
+  effects += 1;
+  return true;
+}
+
+/** Calls `plantTookEffect` from the text of a patch. */
+const effect = "globalThis.plantTookEffect()";
+
+/** Returns how often the plant has changed what the service does, in all lives of this thread. */
+export function effectsOfPlant(): number {
+  return effects;
+}
+
+function lateCommit(requests: readonly { readonly name: string }[], ...late: readonly string[]): number | null {
+  return requests.some(({ name }) => late.includes(name)) && plantTookEffect() ? lateMs : null;
+}
+
+/** Executes a statement that tampers with the database; an effect if it changes a row. */
+function tamper(connection: DatabaseSync, sql: string): void {
+  if (Number(connection.prepare(sql).run().changes) > 0) plantTookEffect();
+}
 
 export const plants: readonly Plant[] = [
   {
     name: "send-before-commit",
     what: "webhooks of a transition leave before its commit",
-    disk: () => ({ commitsLate: (requests) => (requests.some(({ name }) => name === "commitCall") ? lateMs : null) }),
+    disk: () => ({ commitsLate: (requests) => lateCommit(requests, "commitCall") }),
   },
   {
     name: "answer-before-fsync",
     what: "a registration is answered before its commit has reached the disk",
-    disk: () => ({
-      commitsLate: (requests) => (requests.some(({ name }) => name === "registerWatches" || name === "registerHook") ? lateMs : null),
-    }),
+    disk: () => ({ commitsLate: (requests) => lateCommit(requests, "registerWatches", "registerHook") }),
   },
   {
     name: "retry-with-a-new-id",
@@ -38,7 +60,7 @@ export const plants: readonly Plant[] = [
       claimDue: async (request) => {
         const claimed = await store.claimDue(request);
         const jobs = claimed.jobs.map((job) =>
-          job.attemptNumber === 1 ? job : { ...job, event: { ...job.event, id: `${job.event.id}${job.attemptNumber}` } },
+          job.attemptNumber > 1 && plantTookEffect() ? { ...job, event: { ...job.event, id: `${job.event.id}${job.attemptNumber}` } } : job,
         );
         return { ...claimed, jobs };
       },
@@ -51,7 +73,7 @@ export const plants: readonly Plant[] = [
     patch: {
       file: "src/adapters/sqlite/attempts/record-attempt.ts",
       from: 'row["lease_token"] !== record.leaseToken',
-      to: "false",
+      to: `(row["lease_token"] !== record.leaseToken && !${effect})`,
     },
   },
   {
@@ -60,7 +82,10 @@ export const plants: readonly Plant[] = [
     disk: (processNumber) => ({
       onOpened: (connection) => {
         if (processNumber === 1) return;
-        connection.exec("update deliveries set due_at = next_attempt_at where status = 'pending' and next_attempt_at is not null");
+        tamper(
+          connection,
+          "update deliveries set due_at = next_attempt_at where status = 'pending' and due_at is not next_attempt_at and next_attempt_at is not null",
+        );
         connection.exec(
           "update endpoints set next_due_at = (select min(due_at) from deliveries d where d.endpoint_id = endpoints.id and d.status = 'pending')",
         );
@@ -74,7 +99,7 @@ export const plants: readonly Plant[] = [
     patch: {
       file: "src/engine/runtime/loop.ts",
       from: "void this.tick().then(() => {",
-      to: "void this.tick().then(() => { if (this.#failures > 0) return;",
+      to: `void this.tick().then(() => { if (this.#failures > 0 && ${effect}) return;`,
     },
   },
   {
@@ -83,7 +108,7 @@ export const plants: readonly Plant[] = [
     disk: () => ({
       afterGroup: (connection, requests, isCommitted) => {
         if (isCommitted || connection.isTransaction || !requests.some(({ name }) => name === "registerWatches")) return;
-        connection.exec("update account_usage set active = active + 1");
+        tamper(connection, "update account_usage set active = active + 1");
       },
     }),
   },
@@ -93,7 +118,7 @@ export const plants: readonly Plant[] = [
     patch: {
       file: "src/engine/delivery/attempt-recorder.ts",
       from: "await sleep(this.#options.clock, retryMs, this.#stopping.signal);",
-      to: "await new Promise(() => undefined);",
+      to: `await new Promise(() => ${effect});`,
     },
   },
   {
@@ -102,34 +127,52 @@ export const plants: readonly Plant[] = [
     disk: (processNumber) => ({
       onOpened: (connection) => {
         if (processNumber === 1) return;
-        connection.exec("update deliveries set due_at = 0 where status = 'pending' and due_at is not null");
-        connection.exec("update endpoints set paused_until = null, next_due_at = 0 where paused_until is not null");
-        connection.exec("update hosts set paused_until = null, next_due_at = 0, failing_due_at = 0 where paused_until is not null");
+        tamper(connection, "update deliveries set due_at = 0 where status = 'pending' and due_at is not null");
+        tamper(connection, "update endpoints set paused_until = null, next_due_at = 0 where paused_until is not null");
+        tamper(connection, "update hosts set paused_until = null, next_due_at = 0, failing_due_at = 0 where paused_until is not null");
       },
     }),
   },
   {
     name: "purge-leaves-a-delivery",
-    what: "a purge erases the watch and leaves its pending deliveries",
-    disk: () => ({
-      beforeGroup: (connection, requests) => {
-        for (const { name, args } of requests) {
-          const [request] = args as readonly [{ readonly watchId?: string; readonly purge?: boolean }];
-          if (name !== "removeWatch" || request.purge !== true || request.watchId === undefined) continue;
-          const { watchId } = request;
-          connection
-            .prepare("update deliveries set watch_id = null, sequence = null, due_at = next_attempt_at where watch_id = ?")
-            .run(watchId);
-          connection.prepare("update events set watch_id = null, sequence = null where watch_id = ?").run(watchId);
+    what: "a purge erases the watch and leaves its events with their deliveries",
+    patch: {
+      file: "src/adapters/sqlite/registration/watches.ts",
+      from: 'db.run("delete from watches where id = ?", watchKey);',
+      to: `
+        if (db.run("update events set watch_id = null, sequence = null where watch_id = ?", watchKey) > 0 && ${effect}) {
+          db.run("update deliveries set watch_id = null, sequence = null, due_at = next_attempt_at where watch_id = ?", watchKey);
+          db.run("update endpoints set next_due_at = 0 where id in (select endpoint_id from deliveries where status = 'pending')");
         }
-      },
-    }),
+        db.run("delete from watches where id = ?", watchKey);`,
+    },
+  },
+  {
+    name: "hook-sent-again",
+    what: "a hook is sent a call's event again through another watch",
+    patch: {
+      file: "src/domain/calls/transition.ts",
+      from: "hook.accountId === watch.accountId && hook.notifiedTransition < input.transition && hookMatches(hook.filter, event),",
+      to: `hook.accountId === watch.accountId && hookMatches(hook.filter, event) && (hook.notifiedTransition < input.transition || ${effect}),`,
+    },
+  },
+  {
+    name: "accepted-retry-forgotten",
+    what: "the retry of a pending delivery is answered 202 and forgotten",
+    patch: {
+      file: "src/engine/delivery/manual-delivery.ts",
+      from: "void dispatcher.sendNow(run.result.job);",
+      to: `void (run.result.view.delivery.status === "pending" && ${effect}
+        ? store.releaseDeliveries([run.result.job], clock.nowMs())
+        : dispatcher.sendNow(run.result.job));`,
+    },
   },
 ];
 
 /** Has a source file loaded with the bug in it. Throws while it is loaded where the text is not there any more. */
 export function installPatch({ name, patch }: Plant): void {
   if (patch === undefined) return;
+  Object.assign(globalThis, { plantTookEffect });
   registerHooks({
     load: (url, context, nextLoad) => {
       const loaded = nextLoad(url, context);

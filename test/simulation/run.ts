@@ -19,7 +19,9 @@ const { values } = parseArgs({
   },
 });
 const write = (text: string) => void process.stdout.write(`${text}\n`);
-const options = { seeds: Number(values.seeds), from: Number(values.from), workers: Number(values.workers) };
+const from = Number(values.from);
+const seeds = Array.from({ length: Number(values.seeds) }, (_, index) => from + index);
+const options = { seeds, workers: Number(values.workers) };
 
 if (values.plant === undefined) {
   const result = await simulate({ ...options, plant: null, keepsGoing: values["keep-going"], shrinks: !values["no-shrink"], write });
@@ -33,7 +35,7 @@ if (values.plant === undefined) {
     process.exitCode = 2;
   }
   for (const plant of chosen) {
-    const { lived, failures } = await simulate({
+    const { lived, failures, plantEffects } = await simulate({
       ...options,
       plant: plant.name,
       keepsGoing: false,
@@ -42,8 +44,10 @@ if (values.plant === undefined) {
     });
     const [found] = failures;
     if (found === undefined) process.exitCode = 1;
+    // Such a plant proves nothing: the code that it changes has changed.
+    if (plantEffects === 0) write(`ERROR: the plant ${plant.name} took no effect in ${lived} seeds`);
     write(
-      `| ${plant.name} | ${plant.what} | ${found === undefined ? `not found in ${lived}` : found.seed - options.from + 1} | ${found?.rule ?? ""} |`,
+      `| ${plant.name} | ${plant.what} | ${found === undefined ? `not found in ${lived}` : found.seed - from + 1} | ${found?.rule ?? ""} | ${plantEffects} effects |`,
     );
   }
 }

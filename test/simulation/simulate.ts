@@ -2,8 +2,7 @@ import { Worker } from "node:worker_threads";
 import type { FromSimulationWorker, ToSimulationWorker, WorkerTask } from "./worker.ts";
 
 export type SimulateOptions = {
-  readonly seeds: number;
-  readonly from: number;
+  readonly seeds: readonly number[];
   readonly workers: number;
   /** A bug of plants.ts; null: the service as it is. */
   readonly plant: string | null;
@@ -16,26 +15,36 @@ export type SimulateOptions = {
 };
 
 export type Failure = { readonly seed: number; readonly rule: string; readonly detail: string };
-export type SimulateResult = { readonly lived: number; readonly failures: readonly Failure[]; readonly seedsPerSecond: number };
+export type SimulateResult = {
+  readonly lived: number;
+  readonly failures: readonly Failure[];
+  readonly seedsPerSecond: number;
+  /** How often the plant took effect; `null` without a plant. */
+  readonly plantEffects: number | null;
+};
 
-const batchSize = 8;
+const maxBatchSize = 8;
+/** Batches for each thread, where there are few seeds, so that no thread is idle for long at the end. */
+const minBatches = 4;
 const progressEveryMs = 5000;
 
-/** Lives a span of seeds over several threads, in order as far as their number allows, and says what came of it. */
+/** Lives seeds over several threads, in order as far as their number allows, and says what came of it. */
 export async function simulate(options: SimulateOptions): Promise<SimulateResult> {
-  const { seeds, from, plant, keepsGoing, write } = options;
+  const { seeds, plant, keepsGoing, write } = options;
   const startedMs = performance.now();
   const failures: Failure[] = [];
-  let next = from;
+  let next = 0;
   let lived = 0;
+  let plantEffects = 0;
   let saidMs = startedMs;
-  const workers = Array.from({ length: Math.max(1, Math.min(options.workers, Math.ceil(seeds / batchSize))) }, () =>
-    startWorker({ plant, twice: options.twice ?? false }),
+  const batchSize = Math.min(maxBatchSize, Math.max(1, Math.floor(seeds.length / options.workers / minBatches)));
+  const workers = Array.from({ length: Math.max(1, Math.min(options.workers, Math.ceil(seeds.length / batchSize))) }, () =>
+    startWorker({ plant, keepsGoing, twice: options.twice ?? false }),
   );
   const giveNext = (worker: Worker): boolean => {
-    const isOver = next >= from + seeds || (failures.length > 0 && !keepsGoing);
+    const isOver = next >= seeds.length || (failures.length > 0 && !keepsGoing);
     if (isOver) return false;
-    const batch = Array.from({ length: Math.min(batchSize, from + seeds - next) }, (_, index) => next + index);
+    const batch = seeds.slice(next, next + batchSize);
     next += batch.length;
     send(worker, { seeds: batch });
     return true;
@@ -49,13 +58,17 @@ export async function simulate(options: SimulateOptions): Promise<SimulateResult
           worker.on("message", (message: FromSimulationWorker) => {
             if (message.kind === "lived") {
               lived += 1;
+              plantEffects += message.plantEffects;
+              // A failure without an effect of the plant is the service's own.
+              if (plant !== null && message.rule !== null && message.plantEffects === 0)
+                reject(new Error(`seed ${message.seed} fails without an effect of the plant ${plant}: ${message.rule}: ${message.detail}`));
               if (message.rule !== null) {
                 failures.push({ seed: message.seed, rule: message.rule, detail: message.detail });
                 write(`seed ${message.seed}: ${message.rule}: ${message.detail.slice(0, 300)}`);
               }
               if (performance.now() - saidMs > progressEveryMs) {
                 saidMs = performance.now();
-                write(`${lived} of ${seeds} seeds, ${failures.length} failed, ${rate().toFixed(1)} a second`);
+                write(`${lived} of ${seeds.length} seeds, ${failures.length} failed, ${rate().toFixed(1)} a second`);
               }
             } else if (message.kind === "batch_done" && !giveNext(worker)) resolve();
           });
@@ -63,7 +76,8 @@ export async function simulate(options: SimulateOptions): Promise<SimulateResult
         }),
     ),
   );
-  const result = { lived, failures: failures.toSorted((a, b) => a.seed - b.seed), seedsPerSecond: rate() };
+  const sorted = failures.toSorted((a, b) => a.seed - b.seed);
+  const result = { lived, failures: sorted, seedsPerSecond: rate(), plantEffects: plant === null ? null : plantEffects };
   const [first] = result.failures;
   const [worker] = workers;
   if (first !== undefined && worker !== undefined && options.shrinks) write(await shrinkIn(worker, first.seed));

@@ -11,17 +11,41 @@ async function failuresOf(options: Parameters<typeof simulate>[0]): Promise<read
   return failures.map(({ seed, rule, detail }) => `seed ${seed}: ${rule}: ${detail}`);
 }
 
+/**
+ * What each seed alone covers among the first 24, beside what it shares. Those of them that are not here cover nothing of
+ * their own. A change of the generators makes other worlds of them.
+ */
+const fixedSeeds: readonly (readonly [seed: number, covers: string])[] = [
+  [1, "a file, two accounts, a status that is in no map"],
+  [3, "two instances, receivers that reset the connection"],
+  [5, "a loop that fails on a database that is away"],
+  [8, "memory alone, no file descriptor left for an attempt"],
+  [10, "an upstream that answers too late"],
+  [11, "an upstream that resets, and one whose name does not resolve"],
+  [12, "three instances, a claim that fails on a database that is away"],
+  [15, "receivers that answer 429 and an odd Retry-After, an instance that cannot leave"],
+  [16, "an upstream and an API that answer 429"],
+  [17, "a source that is suspended and resumed, receivers whose name does not resolve, a PATCH of max_in_flight"],
+  [18, "receivers that cannot be reached"],
+  [21, "receivers that answer 404"],
+  [22, "a PATCH of late"],
+  [23, "receivers that break off in the middle of an answer"],
+];
+
 test("a fixed set of seeds keeps every promise, and each is the same run twice, byte for byte", { timeout: 120_000 }, async () => {
-  expect(await failuresOf({ ...quiet, plant: null, from: 1, seeds: 24, twice: true })).toEqual([]);
+  const seeds = fixedSeeds.map(([seed]) => seed);
+  expect(await failuresOf({ ...quiet, plant: null, seeds, twice: true })).toEqual([]);
 });
 
 test("seeds that once failed do not fail again", { timeout: 60_000 }, async () => {
-  for (const { seed, cause } of regressionSeeds)
-    expect([cause, await failuresOf({ ...quiet, workers: 1, plant: null, from: seed, seeds: 1 })]).toEqual([cause, []]);
+  const seeds = regressionSeeds.map(({ seed }) => seed);
+  expect(await failuresOf({ ...quiet, workers: 1, plant: null, seeds })).toEqual([]);
 });
 
 test("a bug that is planted is found", { timeout: 120_000 }, async () => {
   const plant = plants.find(({ name }) => name === "retry-with-a-new-id");
-  const { failures } = await simulate({ ...quiet, keepsGoing: false, plant: plant?.name ?? "", from: 1, seeds: 200 });
+  const seeds = Array.from({ length: 200 }, (_, index) => index + 1);
+  const { failures, plantEffects } = await simulate({ ...quiet, workers: 1, keepsGoing: false, plant: plant?.name ?? "", seeds });
   expect(failures.length).toBeGreaterThan(0);
+  expect(plantEffects).toBeGreaterThan(0);
 });

@@ -3,6 +3,7 @@ import type { Json } from "./client.ts";
 import { ClientKnowledge } from "./client-knowledge.ts";
 import type { KnowledgeParts, Of } from "./client-knowledge.ts";
 import type { FeedReader } from "./feed-reader.ts";
+import { checkAcceptedRetry } from "./manual-rules.ts";
 import type { Step } from "./plan.ts";
 import type { Receivers } from "./receivers.ts";
 import type { Upstream } from "./upstream.ts";
@@ -140,11 +141,17 @@ export class StepRunner {
     };
     const wish = { call: 0, url: step.url, events: step.events, metadata: {}, expiresInMs: null };
     await this.#knowledge.naming(step.account, [wish], async (onLost) => {
+      let isAnyLost = false;
+      const onHookLost = () => {
+        isAnyLost = true;
+        onLost();
+      };
       const answer = await this.#knowledge
         .client(step)
-        .send({ method: "POST", path: "/v1/hooks", body, idempotencyKey: idempotencyKeyOf(step) }, onLost);
-      if (answer === null) return;
-      if (answer.status === 403 || answer.status === 409) return;
+        .send({ method: "POST", path: "/v1/hooks", body, idempotencyKey: idempotencyKeyOf(step) }, onHookLost);
+      const isRefused = answer === null || answer.status === 403 || answer.status === 409;
+      if (isRefused && isAnyLost) auditor.ledger.lostHooks.push(url.url);
+      if (isRefused) return;
       if (answer.status !== 200 && answer.status !== 201) return this.#knowledge.unexpected(step, answer);
       const id = answer.body["id"] as string;
       this.#knowledge.noteEndpoint(this.#knowledge.client(step).endpointOf(url), answer.body["endpoint_id"], answer.body["secret"]);
@@ -155,6 +162,7 @@ export class StepRunner {
           account: step.account,
           url: url.url,
           events: step.events,
+          askedAtMs: answer.status === 201 ? step.atMs : 0,
           deleteAskedAtMs: null,
           deletedAtMs: null,
         });
@@ -213,18 +221,22 @@ export class StepRunner {
     if (format !== undefined) {
       endpoint.format = null;
       endpoint.formatChanges += 1;
+      endpoint.formatChangesAsked += 1;
     }
+    const { formatChanges, formatChangesAsked } = endpoint;
     // An endpoint that leaves `disabled`, also for a pause, restarts its schedules.
-    const answer = await this.#knowledge.opening([endpoint], state !== undefined, () =>
+    const { result: answer, wasAlone } = await this.#knowledge.opening([endpoint], state !== undefined, () =>
       this.#knowledge.client(step).send({ method: "PATCH", path: `/v1/endpoints/${endpoint.id}`, body: step.change }),
     );
     if (format !== undefined) endpoint.formatChanges -= 1;
     if (answer === null) return;
     if (answer.status !== 200)
       return this.#knowledge.isShortRetention() ? undefined : this.#knowledge.unexpected(step, answer, endpoint.url);
-    if (format !== undefined && endpoint.formatChanges === 0) endpoint.format = { name: format, fromMs: scheduler.nowMs };
-    if (maxInFlight !== undefined && endpoint.openings === 0) endpoint.maxInFlight = maxInFlight;
-    if ((state === "paused" || state === "disabled") && endpoint.openings === 0) endpoint.closed = { state, atMs: scheduler.nowMs };
+    // Of two changes at a time the service may have taken either last.
+    const isSoleChange = formatChanges === 1 && formatChangesAsked === endpoint.formatChangesAsked;
+    if (format !== undefined) endpoint.format = isSoleChange ? { name: format, fromMs: scheduler.nowMs } : null;
+    if (maxInFlight !== undefined && wasAlone) endpoint.maxInFlight = maxInFlight;
+    if ((state === "paused" || state === "disabled") && wasAlone) endpoint.closed = { state, atMs: scheduler.nowMs };
     return undefined;
   }
 
@@ -250,8 +262,9 @@ export class StepRunner {
   }
 
   async #retry(step: Of<"retry">): Promise<void> {
-    const { auditor } = this.#parts;
+    const { auditor, scheduler, life } = this.#parts;
     const client = this.#knowledge.client(step);
+    const listedAtMs = scheduler.nowMs;
     const deliveries = await client.list(`/v1/deliveries?status=${step.status}`);
     const delivery = deliveries[Math.floor(step.pick * deliveries.length)];
     if (delivery === undefined) return;
@@ -263,11 +276,18 @@ export class StepRunner {
       url,
       auditor.ledger.factsById.get(eventId) ?? { watch_id: String(delivery["watch_id"] ?? "") },
     );
+    let askedAtMs = scheduler.nowMs;
+    let startsBefore = life.starts;
     const onTry = () => {
       known.manualAsked += 1;
+      askedAtMs = scheduler.nowMs;
+      startsBefore = life.areAllUp ? life.starts : -1;
     };
     const answer = await client.send({ method: "POST", path: `/v1/deliveries/${String(delivery["id"])}/retry`, body: {}, onTry });
     if (answer !== null && ![202, 404, 409].includes(answer.status)) this.#knowledge.unexpected(step, answer);
+    if (answer?.status !== 202) return;
+    const isSettled = answer.body["status"] !== "pending";
+    await checkAcceptedRetry({ auditor, life, client }, { delivery: known, listedAtMs, askedAtMs, startsBefore, isSettled });
   }
 
   async #recover(step: Of<"recover">): Promise<void> {
@@ -275,7 +295,7 @@ export class StepRunner {
     const url = plan.urls[step.url];
     const endpoint = url === undefined ? null : this.#knowledge.client(step).endpointOf(url);
     if (endpoint === null || endpoint.id === null) return;
-    const answer = await this.#knowledge.opening([endpoint], false, () =>
+    const { result: answer } = await this.#knowledge.opening([endpoint], false, () =>
       this.#knowledge.client(step).send({
         method: "POST",
         path: `/v1/endpoints/${endpoint.id}/recover`,

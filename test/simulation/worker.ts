@@ -1,10 +1,12 @@
 import { parentPort, workerData } from "node:worker_threads";
 import type { Plan } from "./plan.ts";
-import { installPatch, plants } from "./plants.ts";
+import { effectsOfPlant, installPatch, plants } from "./plants.ts";
 import { seedCrypto } from "./seeded-crypto.ts";
 
 export type WorkerTask = {
   readonly plant: string | null;
+  /** Whether to continue after a failure. */
+  readonly keepsGoing: boolean;
   /** Lives each seed a second time and compares every line of the two. */
   readonly twice: boolean;
 };
@@ -15,6 +17,8 @@ export type FromSimulationWorker =
       readonly seed: number;
       readonly rule: string | null;
       readonly detail: string;
+      /** How often the plant took effect in this life; 0 without a plant. */
+      readonly plantEffects: number;
       readonly steps: number;
       readonly virtualMs: number;
     }
@@ -24,7 +28,7 @@ export type FromSimulationWorker =
 if (parentPort !== null) await serve(parentPort, workerData as WorkerTask);
 
 /** Lives seeds for the runner. What is patched and seeded here must be so before the service's code is loaded. */
-async function serve(port: NonNullable<typeof parentPort>, { plant: plantName, twice }: WorkerTask): Promise<void> {
+async function serve(port: NonNullable<typeof parentPort>, { plant: plantName, keepsGoing, twice }: WorkerTask): Promise<void> {
   const plant = plantName === null ? null : (plants.find(({ name }) => name === plantName) ?? null);
   if (plantName !== null && plant === null) throw new Error(`no plant ${plantName}`);
   // Thousands of errors are made and answered; where they came from is asked only of one that is reported.
@@ -39,11 +43,14 @@ async function serve(port: NonNullable<typeof parentPort>, { plant: plantName, t
 
   const liveAll = async (seeds: readonly number[]) => {
     for (const seed of seeds) {
+      const effectsBefore = effectsOfPlant();
       const { violations, timeline, steps, virtualMs } = await live(planOf(seed), plant);
       const [violation] = violations;
       const difference = twice ? firstDifference(timeline.lines(), (await live(planOf(seed), plant)).timeline.lines()) : null;
       const fault = difference === null ? violation : { rule: "same seed, same run", detail: difference };
-      post({ kind: "lived", seed, rule: fault?.rule ?? null, detail: fault?.detail ?? "", steps, virtualMs });
+      const plantEffects = effectsOfPlant() - effectsBefore;
+      post({ kind: "lived", seed, rule: fault?.rule ?? null, detail: fault?.detail ?? "", plantEffects, steps, virtualMs });
+      if (fault !== undefined && !keepsGoing) break;
     }
     post({ kind: "batch_done" });
   };

@@ -35,8 +35,7 @@ export type DiskOptions = {
   readonly onGroup?: () => void;
   /** A planted bug: answers leave before the commit, which follows so much later; null: as it should be. */
   readonly commitsLate?: (requests: readonly GroupRequest[]) => number | null;
-  /** A planted bug: tampers with what an operation is about to find. */
-  readonly beforeGroup?: (connection: DatabaseSync, requests: readonly GroupRequest[]) => void;
+  /** A planted bug: tampers with what an operation has left. */
   readonly afterGroup?: (connection: DatabaseSync, requests: readonly GroupRequest[], isCommitted: boolean) => void;
   /** Once, when the database is opened. */
   readonly onOpened?: (connection: DatabaseSync) => void;
@@ -107,7 +106,7 @@ export class SimulatedDisk implements WriterHost {
   }
 
   startThread(options: Parameters<WriterHost["startThread"]>[0]): WriterThread {
-    const { scheduler, lifetime, fateOf, onGroup, onOpened, beforeGroup, afterGroup, commitsLate } = this.#options;
+    const { scheduler, lifetime, fateOf, onGroup, onOpened, afterGroup, commitsLate } = this.#options;
     let toWriter: (message: ToWorker) => void = ignore;
     let toQueue: (message: FromWorker) => void = ignore;
     let exited: () => void = ignore;
@@ -136,7 +135,6 @@ export class SimulatedDisk implements WriterHost {
       const requests = namedRequests(message.requests);
       database.fault = fate.fault;
       database.isCommitLate = (commitsLate?.(requests) ?? null) !== null;
-      beforeGroup?.(database.connection, requests);
       running = { requests, fate };
       toWriter({
         kind: "group",

@@ -106,7 +106,7 @@ test.each([
     const nowMs = clock.nowMs();
     const status: CallStatus = { status: known, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs };
     const decision = decideAfterPoll(
-      { status, memory, youngestWatchAtMs: startedAtMs, earliestDeadlineAtMs: startedAtMs + 86_400_000 },
+      { status, memory, oldestWatchAtMs: startedAtMs, youngestWatchAtMs: startedAtMs, earliestDeadlineAtMs: startedAtMs + 86_400_000 },
       observation,
       { nowMs, corroboratedAtMs: lastGoodPollAtMs, jitter: 0.5 },
       sandboxPolling,

@@ -1,17 +1,23 @@
 import type { Clock, Timer } from "../../ports/clock.ts";
 
-/** Deadline of one poll. `onOver` is called once, at the deadline. */
+/** Deadline of one poll. `onOver` is called once, at the deadline, and is `null` after the poll. */
 export type Deadline = { readonly atMonotonicMs: number; isOver: boolean; onOver: (() => void) | null };
+type Link = Deadline & { previous: Link | null; next: Link | null };
 
 /**
  * Queue of deadlines of one length. The oldest deadline is the next one, so one timer serves all. A poll costs an insertion
  * and a removal; with a timer or an abort signal for each, a third fewer polls are possible.
+ *
+ * The queue is a linked list, and a finished deadline refers to nothing. A `Set` would leave its former tables behind, each
+ * with a pointer to the next: once one is old, everything that the later ones ever named is promoted with it, so that every
+ * finished poll reaches the old generation.
  */
 export class DeadlineQueue {
   readonly #clock: Clock;
   readonly #lengthMs: number;
-  /** In the order they fall due. */
-  readonly #running = new Set<Deadline>();
+  /** The deadline that falls due first. */
+  #first: Link | null = null;
+  #last: Link | null = null;
   #timer: Timer | null = null;
 
   constructor(clock: Clock, lengthMs: number) {
@@ -20,15 +26,18 @@ export class DeadlineQueue {
   }
 
   start(): Deadline {
-    const deadline = { atMonotonicMs: this.#clock.monotonicMs() + this.#lengthMs, isOver: false, onOver: null };
-    this.#running.add(deadline);
+    const atMonotonicMs = this.#clock.monotonicMs() + this.#lengthMs;
+    const deadline: Link = { atMonotonicMs, isOver: false, onOver: null, previous: this.#last, next: null };
+    if (this.#last === null) this.#first = deadline;
+    else this.#last.next = deadline;
+    this.#last = deadline;
     this.#timer ??= this.#clock.setTimer(this.#lengthMs, () => this.#fire());
     return deadline;
   }
 
   finish(deadline: Deadline): void {
-    this.#running.delete(deadline);
-    if (this.#running.size > 0) return;
+    this.#remove(deadline as Link);
+    if (this.#first !== null) return;
     this.#timer?.cancel();
     this.#timer = null;
   }
@@ -36,14 +45,28 @@ export class DeadlineQueue {
   #fire(): void {
     this.#timer = null;
     const nowMs = this.#clock.monotonicMs();
-    for (const deadline of this.#running) {
+    for (let deadline = this.#first; deadline !== null; deadline = this.#first) {
       if (deadline.atMonotonicMs > nowMs) {
         this.#timer = this.#clock.setTimer(deadline.atMonotonicMs - nowMs, () => this.#fire());
         return;
       }
-      this.#running.delete(deadline);
+      const { onOver } = deadline;
+      this.#remove(deadline);
       deadline.isOver = true;
-      deadline.onOver?.();
+      onOver?.();
     }
+  }
+
+  /** Removes a deadline. Does nothing if it was removed before. */
+  #remove(deadline: Link): void {
+    const { previous, next } = deadline;
+    deadline.onOver = null;
+    if (previous === null && this.#first !== deadline) return;
+    if (previous === null) this.#first = next;
+    else previous.next = next;
+    if (next === null) this.#last = previous;
+    else next.previous = previous;
+    deadline.previous = null;
+    deadline.next = null;
   }
 }

@@ -1,9 +1,12 @@
+import { FairCapacity } from "../../domain/fair-capacity.ts";
+
 /** Error of a wait for a slot: too many wait already, or the wait took too long. */
 export class SlotsFull extends Error {}
 
 export type SlotLimits = {
   readonly total: number;
   readonly perGroup: number;
+  /** How many may wait. Groups share this number, so that one group cannot exclude the others. */
   readonly waiting: number;
   /** How long one may wait. */
   readonly maxWaitMs: number;
@@ -20,11 +23,12 @@ export class FairSlots {
   readonly #taken = new Map<string, number>();
   /** In the order of their turns. */
   readonly #waiting = new Map<string, Set<Waiter>>();
+  readonly #places: FairCapacity;
   #takenCount = 0;
-  #waitingCount = 0;
 
   constructor(limits: SlotLimits) {
     this.#limits = limits;
+    this.#places = new FairCapacity(limits.waiting);
   }
 
   /**
@@ -52,7 +56,7 @@ export class FairSlots {
   }
 
   #wait(group: string): Promise<void> {
-    if (this.#waitingCount >= this.#limits.waiting) throw new SlotsFull("too many wait");
+    if (!this.#places.tryAcquire(group, 1)) throw new SlotsFull("too many wait");
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const waiters = this.#waiting.get(group) ?? new Set<Waiter>();
     this.#waiting.set(group, waiters);
@@ -67,13 +71,12 @@ export class FairSlots {
       },
     };
     waiters.add(waiter);
-    this.#waitingCount += 1;
     return promise;
   }
 
   #remove(group: string, waiters: Set<Waiter>, waiter: Waiter): void {
     waiters.delete(waiter);
-    this.#waitingCount -= 1;
+    this.#places.release(group, 1);
     if (waiters.size === 0) this.#waiting.delete(group);
   }
 

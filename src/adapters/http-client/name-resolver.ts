@@ -18,6 +18,7 @@ const slotLimits = { total: 64, perGroup: 4, waiting: 10_000, maxWaitMs: 5000 };
 const maxStragglers = 1000;
 const minTtlSeconds = 5;
 const maxTtlSeconds = 60;
+/** Given as a size, because a cache with a number of entries allocates all of them when it is made. */
 const cacheEntries = 10_000;
 
 type Cached = { readonly addresses: readonly ResolvedAddress[]; readonly untilMonotonicMs: number };
@@ -29,7 +30,7 @@ type Cached = { readonly addresses: readonly ResolvedAddress[]; readonly untilMo
  */
 export class NameResolver {
   readonly #nameServers: NameServers;
-  readonly #cache = new LRUCache<string, Cached>({ max: cacheEntries });
+  readonly #cache = new LRUCache<string, Cached>({ maxSize: cacheEntries, sizeCalculation: () => 1 });
   /** Look-ups under way, by name. All groups share them. */
   readonly #asked = new Map<string, Promise<readonly ResolvedAddress[]>>();
   /** Look-ups that wait for a slot, by group and name, because each group waits for its own turn. */

@@ -11,6 +11,7 @@ import * as dueClaims from "./deliveries/claim-due.ts";
 import * as claims from "./deliveries/claims.ts";
 import * as recovery from "./deliveries/recover.ts";
 import * as schedule from "./deliveries/schedule.ts";
+import * as sendJobs from "./deliveries/send-jobs.ts";
 import * as serverKeys from "./keys/server-keys.ts";
 import * as deliveryReading from "./reading/deliveries.ts";
 import * as endpointReading from "./reading/endpoints.ts";
@@ -42,6 +43,7 @@ const reads = {
   ...shared.reads,
   ...serverKeys.reads,
   ...deliveryReading.reads,
+  ...sendJobs.reads,
   ...eventReading.reads,
   ...stats.reads,
   ...watchReading.reads,
@@ -58,7 +60,6 @@ const writes = {
   ...schedule.writes,
   ...endpointRegistration.writes,
   ...hookRegistration.writes,
-  ...recount.writes,
   ...secrets.writes,
   ...watchRegistration.writes,
 } satisfies Operations<[Transaction]>;
@@ -76,6 +77,7 @@ const composites = {
   ...dueClaims.composites,
   ...serverKeys.composites,
   ...feed.composites,
+  ...recount.composites,
   ...retention.composites,
 } satisfies Operations<[Database]>;
 

@@ -61,6 +61,9 @@ export function createSecretBox(keys: readonly Buffer[]): KeyedSecretBox {
   const keyById = new Map(boxKeys.map((key) => [key.id, key]));
   return {
     keyIds: [first.id, ...older.map(({ id }) => id)],
+    get sealingKeyId() {
+      return sealingKey.id;
+    },
     sealFor(others) {
       sealingKey = boxKeys.find(({ id }) => others.every((keyIds) => keyIds.includes(id))) ?? first;
     },

@@ -115,6 +115,7 @@ export const operationFlows: {
   releaseDeliveries: { flowOf: shared(sharedFlows.deliveries), costOf: lengthOf, isRefusable: false },
 
   // Read before a webhook is signed.
+  readTargets: { flowOf: shared(sharedFlows.deliveries), costOf: (endpointIds) => read(endpointIds.length), isRefusable: false },
   getAccount: { ...requestOf, isRefusable: false },
   loadWatchedCalls: { ...instance, costOf: readPage },
   releaseCalls: { ...instance, costOf: lengthOf },

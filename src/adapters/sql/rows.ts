@@ -211,6 +211,7 @@ export function watchedCallOf(row: Row): WatchedCall {
     status,
     version: integer(row, "version"),
     createdAtMs: integer(row, "created_at"),
+    oldestWatchAtMs: integer(row, "oldest_watch_at"),
     youngestWatchAtMs: integer(row, "youngest_watch_at"),
     earliestDeadlineAtMs: integer(row, "earliest_deadline_at"),
     needsFirstEvent: status.status !== null && integer(row, "least_sequence") === 0,
@@ -246,6 +247,7 @@ export function gatherWatchedCall(
     status: call.status,
     version: call.version,
     createdAtMs: call.createdAtMs,
+    oldestWatchAtMs: watches.reduce((oldest, watch) => Math.min(oldest, watch.createdAtMs), Infinity),
     youngestWatchAtMs: watches.reduce((youngest, watch) => Math.max(youngest, watch.createdAtMs), 0),
     earliestDeadlineAtMs: watches.reduce((earliest, watch) => Math.min(earliest, watch.expiresAtMs), Infinity),
     needsFirstEvent: call.status.status !== null && watches.some((watch) => watch.sequence === 0),
@@ -266,14 +268,30 @@ export function attemptInDelivery(row: Row): Attempt | null {
   };
 }
 
+/** Reads the newest attempt of a delivery, with `last_started_at`, `last_status_code`, `last_error_code` and `last_error_detail`. */
+export function lastAttemptOf(row: Row): Pick<Attempt, "statusCode" | "error" | "startedAtMs"> | null {
+  const only = attemptInDelivery(row);
+  if (only !== null) return { statusCode: only.statusCode, error: only.error, startedAtMs: only.startedAtMs };
+  const startedAtMs = integerOrNull(row, "last_started_at");
+  if (startedAtMs === null) return null;
+  return {
+    statusCode: integerOrNull(row, "last_status_code"),
+    error: attemptErrorOf(textOrNull(row, "last_error_code"), textOrNull(row, "last_error_detail")),
+    startedAtMs,
+  };
+}
+
+function attemptErrorOf(code: string | null, detail: string | null): Attempt["error"] {
+  return code === null ? null : { code: code as NonNullable<Attempt["error"]>["code"], detail: detail ?? "" };
+}
+
 export function attemptOf(row: Row): Attempt {
-  const code = textOrNull(row, "error_code") as NonNullable<Attempt["error"]>["code"] | null;
   return {
     number: integer(row, "number"),
     startedAtMs: integer(row, "started_at"),
     durationMs: integer(row, "duration_ms"),
     statusCode: integerOrNull(row, "status_code"),
-    error: code === null ? null : { code, detail: textOrNull(row, "error_detail") ?? "" },
+    error: attemptErrorOf(textOrNull(row, "error_code"), textOrNull(row, "error_detail")),
     responseExcerpt: textOrNull(row, "response_excerpt"),
     decision: text(row, "decision") as Attempt["decision"],
   };

@@ -10,6 +10,7 @@ import {
   integer,
   integerOrNull,
   json,
+  lastAttemptOf,
   text,
   textOrNull,
   watchOf,
@@ -40,6 +41,7 @@ export function deliveryViewOf(row: Row): DeliveryView {
     dueAtMs: integerOrNull(row, "due_at"),
     blockedBySequence: integerOrNull(row, "blocked_by"),
     leased: row["lease_token"] !== null,
+    lastAttempt: lastAttemptOf(row),
   };
 }
 

@@ -10,6 +10,7 @@ import type { Database } from "./connection/database.ts";
 import * as claimDue from "./deliveries/claim-due.ts";
 import * as claims from "./deliveries/claims.ts";
 import * as recover from "./deliveries/recover.ts";
+import * as sendJobs from "./deliveries/send-jobs.ts";
 import * as serverKeys from "./keys/server-keys.ts";
 import * as deliveries from "./reading/deliveries.ts";
 import * as events from "./reading/events.ts";
@@ -45,6 +46,7 @@ const reads = {
   ...shared.reads,
   ...deliveries.reads,
   ...events.reads,
+  ...sendJobs.reads,
   ...serverKeys.reads,
   ...stats.reads,
   ...storedAnswers.reads,
@@ -91,7 +93,7 @@ const lookedUp = {
 } as const satisfies Placement;
 
 /**
- * State that the engine acts on: calls and keys at the start, sources while it runs, and what the command line changes next.
+ * State that the engine acts on: calls and keys at the start, sources and targets while it runs, and what the command line changes next.
  * It must not be rejected because the queue of the lists is full, and its pages alternate with writes.
  */
 const actedOn = {
@@ -102,6 +104,7 @@ const actedOn = {
   listSources: "writer",
   loadWatchedCalls: "writer",
   readKeyIds: "writer",
+  readTargets: "writer",
 } as const satisfies Placement;
 
 // The compiler checks that every read has a thread, and that no write has the reader's.

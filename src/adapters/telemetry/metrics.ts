@@ -1,8 +1,12 @@
-import { deliveryStatuses } from "../../domain/deliveries/delivery.ts";
+import { pollFailures } from "../../domain/calls/call.ts";
 import { watchStatuses } from "../../domain/calls/watch.ts";
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { attemptDecisions } from "../../domain/deliveries/attempt.ts";
+import { deliveryStatuses } from "../../domain/deliveries/delivery.ts";
+import { watchEventTypes } from "../../domain/events/event.ts";
+import { Counter, Gauge, Registry, collectDefaultMetrics } from "prom-client";
 import type { StoreStats } from "../../ports/stores/service-store.ts";
 import type { Metrics } from "../../ports/telemetry.ts";
+import { LabelledHistograms, PlainCounter, PlainHistogram } from "./plain-series.ts";
 
 export type PrometheusMetrics = Metrics & {
   /** Sets the number of instances that share the database, including this one. */
@@ -22,16 +26,30 @@ export type ScrapedStats = {
 const fastBuckets = [0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const slowBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 36_000, 86_400, 345_600];
 
+const pollOutcomes = ["unchanged", "transition", "not_found", "rejected", "unauthorized", "rate_limited", ...pollFailures];
+const disablingReasons = ["gone", "failing"];
+
+/**
+ * `process_*` and `nodejs_*`. One registry for the life of the process, made at the first scrape, because its monitors of
+ * the event loop and of collections cannot be stopped. They do not keep the process alive.
+ */
+let ofProcess: Registry | null = null;
+
+function processRegistry(): Registry {
+  if (ofProcess === null) collectDefaultMetrics({ register: (ofProcess = new Registry()) });
+  return ofProcess;
+}
+
 /** Creates the metrics. Names follow the Prometheus naming practice: base units, `_total` on counters, labels from closed sets. */
 export function createMetrics(version: string, scrape: () => Promise<ScrapedStats>): PrometheusMetrics {
   const registers = [new Registry()];
   const [registry] = registers as [Registry];
-  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
-    new Counter<L>({ name, help, labelNames, registers });
+  const counter = (name: string, help: string) => new Counter({ name, help, registers });
+  const counterBy = (label: string, values: readonly string[], name: string, help: string) =>
+    new PlainCounter(registry, { name, help, label }, values);
   const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
     new Gauge<L>({ name, help, labelNames, registers });
-  const histogram = <L extends string>(name: string, help: string, buckets: number[], labelNames: readonly L[] = []) =>
-    new Histogram<L>({ name, help, buckets, labelNames, registers });
+  const histogram = (name: string, help: string, bounds: readonly number[]) => new PlainHistogram(bounds).registerAs(registry, name, help);
 
   const watches = gauge("ringback_watches", "Watches by status.", ["status"]);
   const deliveries = gauge("ringback_deliveries", "Deliveries by status.", ["status"]);
@@ -47,20 +65,24 @@ export function createMetrics(version: string, scrape: () => Promise<ScrapedStat
   const pollInterval = gauge("ringback_poll_interval_seconds", "The poll interval in force.", ["source"]);
   const sourceState = gauge("ringback_source_state", "1 for the state a source is in, 0 for the others.", ["source", "state"]);
   const clockSkew = gauge("ringback_clock_skew_seconds", "Our clock less the upstream's, by its Date header.", ["source"]);
-  const polls = counter("ringback_polls_total", "Polls by outcome.", ["outcome"]);
+  const polls = counterBy("outcome", pollOutcomes, "ringback_polls_total", "Polls by outcome.");
   const pollLag = histogram("ringback_poll_lag_seconds", "From a poll's due time to its sending.", fastBuckets);
-  const events = counter("ringback_events_total", "Events committed, by type.", ["type"]);
-  const attempts = counter("ringback_delivery_attempts_total", "Delivery attempts by outcome.", ["outcome"]);
+  const events = counterBy("type", watchEventTypes, "ringback_events_total", "Events committed, by type.");
+  const attempts = counterBy("outcome", attemptDecisions, "ringback_delivery_attempts_total", "Delivery attempts by outcome.");
   const latency = histogram("ringback_delivery_latency_seconds", "From a transition's observation to its 2xx.", slowBuckets);
-  const disabled = counter("ringback_endpoints_disabled_total", "Endpoints disabled, by reason.", ["reason"]);
+  const disabled = counterBy("reason", disablingReasons, "ringback_endpoints_disabled_total", "Endpoints disabled, by reason.");
   const blocked = counter("ringback_blocked_addresses_total", "Connections refused by the address guard.");
   const commits = histogram("ringback_commit_seconds", "Duration of a group commit.", fastBuckets);
-  const clockSteps = counter("ringback_wall_clock_steps_total", "Steps of the wall clock over 30 s.");
+  const clockSteps = counter("ringback_clock_steps_total", "Steps of the wall clock over 30 s.");
   const corrections = counter(
     "ringback_counter_corrections_total",
     "Counters of watches, deliveries and endpoints that differed from the rows and were corrected; each is a bug.",
   );
-  const requests = histogram("ringback_http_request_seconds", "API requests by route and status.", fastBuckets, ["route", "status"]);
+  const requests = new LabelledHistograms(
+    registry,
+    { name: "ringback_http_request_seconds", help: "API requests by route and status.", labels: ["route", "status"] },
+    fastBuckets,
+  );
 
   buildInfo.set({ version }, 1);
   let instanceCount = 1;
@@ -80,18 +102,18 @@ export function createMetrics(version: string, scrape: () => Promise<ScrapedStat
   };
   return {
     pollFinished(outcome, lagMs) {
-      polls.inc({ outcome });
-      pollLag.observe(Math.max(0, lagMs) / 1000);
+      polls.inc(outcome);
+      pollLag.observe(lagMs / 1000);
     },
     pollInterval: (source, intervalMs) => pollInterval.set({ source }, intervalMs / 1000),
     sourceState(source, state) {
       for (const name of ["ok", "unproven", "slowed", "suspended", "circuit_open"])
         sourceState.set({ source, state: name }, name === state ? 1 : 0);
     },
-    eventCommitted: (type) => events.inc({ type }),
-    attemptFinished: (outcome) => attempts.inc({ outcome }),
-    delivered: (latencyMs) => latency.observe(Math.max(0, latencyMs) / 1000),
-    endpointDisabled: (reason) => disabled.inc({ reason }),
+    eventCommitted: (type) => events.inc(type),
+    attemptFinished: (outcome) => attempts.inc(outcome),
+    delivered: (latencyMs) => latency.observe(latencyMs / 1000),
+    endpointDisabled: (reason) => disabled.inc(reason),
     addressBlocked: () => blocked.inc(),
     committed: (durationMs) => commits.observe(durationMs / 1000),
     clockSkew: (source, skewMs) => clockSkew.set({ source }, skewMs / 1000),
@@ -100,12 +122,12 @@ export function createMetrics(version: string, scrape: () => Promise<ScrapedStat
     instances(count) {
       instanceCount = count;
     },
-    httpAnswered: (route, status, durationMs) => requests.observe({ route, status: String(status) }, durationMs / 1000),
+    httpAnswered: (route, status, durationMs) => requests.observe(route, String(status), durationMs / 1000),
     async render() {
       const { store, oldestDuePollMs, nowMs } = await scrape();
       showStore(store, nowMs);
       oldestDuePoll.set(oldestDuePollMs / 1000);
-      return { contentType: registry.contentType, body: await registry.metrics() };
+      return { contentType: registry.contentType, body: (await registry.metrics()) + (await processRegistry().metrics()) };
     },
   };
 }

@@ -19,17 +19,23 @@ export type Observation =
   /** 5xx, timeout, reset, redirect, not JSON, any other status. */
   | { readonly kind: "failed"; readonly code: PollFailureCode; readonly detail: string };
 
-export type PollFailureCode =
-  | "server_error"
-  | "timeout"
-  | "connect"
-  | "reset"
-  | "tls"
-  | "dns"
-  | "redirect"
-  | "not_json"
-  | "too_large"
-  | "unexpected_status";
+/** Classes of failed polls: the closed set of `code`. */
+export const pollFailures = [
+  "server_error",
+  "timeout",
+  "connect",
+  "reset",
+  "tls",
+  "dns",
+  "redirect",
+  "not_json",
+  "too_large",
+  "unexpected_status",
+] as const;
+export type PollFailureCode = (typeof pollFailures)[number];
+
+/** Watches created after `afterMs` and not after `untilMs`. */
+export type CreationSpan = { readonly afterMs: number; readonly untilMs: number };
 
 /** Reason why all watches of a call ended without a terminal status. */
 export type CallEndReason = "not_found" | "lost" | "rejected";
@@ -62,7 +68,7 @@ export type CallStatus = {
  * Change of a call and its watches by a commit. A poll may yield several, in this order.
  * - `status`: another status; an event for every active watch.
  * - `reason`: the same status with another reason; stored without an event.
- * - `end`: every active watch of the call ends with a `watch.*` event.
+ * - `end`: every active watch of the call ends with a `watch.*` event, except those created within `spares`.
  * - `expire`: the watches whose `expires_at` is not after the commit's time end with `watch.expired`.
  */
 export type CallChange =
@@ -74,5 +80,5 @@ export type CallChange =
       readonly observedAfterMs: number | null;
     }
   | { readonly kind: "reason"; readonly reason: string }
-  | { readonly kind: "end"; readonly endReason: CallEndReason }
+  | { readonly kind: "end"; readonly endReason: CallEndReason; readonly spares: CreationSpan | null }
   | { readonly kind: "expire" };

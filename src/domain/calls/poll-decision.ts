@@ -1,4 +1,4 @@
-import type { CallChange, CallEndReason, CallStatus, Observation } from "./call.ts";
+import type { CallChange, CallStatus, Observation } from "./call.ts";
 import { goesBackwards, isTerminalStatus } from "./call-status.ts";
 
 /** Waits of one source's polling, in milliseconds. The sandbox has its own; other sources have the operator's. */
@@ -35,6 +35,7 @@ export const freshPollMemory: PollMemory = { failures: 0, rejection: null, uncor
 export type PollInput = {
   readonly status: CallStatus;
   readonly memory: PollMemory;
+  readonly oldestWatchAtMs: number;
   readonly youngestWatchAtMs: number;
   readonly earliestDeadlineAtMs: number;
 };
@@ -65,6 +66,8 @@ export type PollDecision = {
   /** Whether a status went backwards and was believed. */
   readonly isRegression: boolean;
 };
+
+type CallEnd = Extract<CallChange, { readonly kind: "end" }>;
 
 type Step = Pick<PollDecision, "memory" | "changes" | "next"> &
   Partial<Pick<PollDecision, "confirmed" | "endsUncorroborated" | "isRegression">>;
@@ -150,8 +153,8 @@ function afterRejection(input: PollInput, kind: "not_found" | "rejected", contex
   const rejection = streak !== null ? { kind, count: streak.count + 1, sinceMs: streak.sinceMs } : { kind, count: 1, sinceMs: nowMs };
   const memory: PollMemory = { ...before, rejection, backwards: null };
   const failures = before.failures + 1;
-  const endReason = endReasonOf(input, rejection, nowMs, policy);
-  if (endReason === null) {
+  const end = endOf(input, rejection, nowMs, policy);
+  if (end === null) {
     // A call that has not started yet is polled at the usual interval; one that vanished is polled with backoff.
     if (!seen) return { memory: { ...memory, failures: 0 }, changes: [], next: { kind: "interval" } };
     return { memory: { ...memory, failures }, changes: [], next: backoff(failures, context, policy) };
@@ -160,7 +163,7 @@ function afterRejection(input: PollInput, kind: "not_found" | "rejected", contex
     policy.uncorroboratedEndMs === 0 || (context.corroboratedAtMs !== null && nowMs - context.corroboratedAtMs <= policy.corroborationMs);
   const uncorroboratedSinceMs = before.uncorroboratedSinceMs ?? nowMs;
   if (corroborated || nowMs - uncorroboratedSinceMs >= policy.uncorroboratedEndMs)
-    return { memory, changes: [{ kind: "end", endReason }], next: { kind: "none" }, endsUncorroborated: !corroborated };
+    return { memory, changes: [end], next: { kind: "none" }, endsUncorroborated: !corroborated };
   return {
     memory: { ...memory, failures, uncorroboratedSinceMs },
     changes: [],
@@ -169,23 +172,22 @@ function afterRejection(input: PollInput, kind: "not_found" | "rejected", contex
   };
 }
 
-function endReasonOf(
-  input: PollInput,
-  rejection: NonNullable<PollMemory["rejection"]>,
-  nowMs: number,
-  policy: PollPolicy,
-): CallEndReason | null {
-  const { status: known, youngestWatchAtMs } = input;
+function endOf(input: PollInput, rejection: NonNullable<PollMemory["rejection"]>, nowMs: number, policy: PollPolicy): CallEnd | null {
+  const { status: known, oldestWatchAtMs, youngestWatchAtMs } = input;
   if (known.status !== null) {
     const lastSeenAtMs = known.lastGoodPollAtMs ?? known.observedAtMs;
     const longGone = lastSeenAtMs !== null && nowMs - lastSeenAtMs > policy.statusRetentionMs;
     const lost = (rejection.count >= 3 && nowMs - rejection.sinceMs >= policy.lostAfterMs) || (rejection.count >= 2 && longGone);
-    return lost ? "lost" : null;
+    return lost ? { kind: "end", endReason: "lost", spares: null } : null;
   }
-  if (rejection.kind === "rejected") return rejection.count >= 2 ? "rejected" : null;
+  if (rejection.kind === "rejected") return rejection.count >= 2 ? { kind: "end", endReason: "rejected", spares: null } : null;
   // A time in the future was written before the clock was set back. The grace then counts from the first 404 of the streak.
-  const graceFromMs = youngestWatchAtMs > nowMs ? rejection.sinceMs : youngestWatchAtMs;
-  return nowMs - graceFromMs >= policy.notFoundGraceMs ? "not_found" : null;
+  const futureIsOver = nowMs - rejection.sinceMs >= policy.notFoundGraceMs;
+  const isOver = (createdAtMs: number) => (createdAtMs > nowMs ? futureIsOver : nowMs - createdAtMs >= policy.notFoundGraceMs);
+  if (!isOver(oldestWatchAtMs)) return null;
+  // Each watch has a grace of its own, so that a new watch of another account keeps no older one waiting.
+  const spares = { afterMs: nowMs - policy.notFoundGraceMs, untilMs: futureIsOver ? nowMs : Number.MAX_SAFE_INTEGER };
+  return { kind: "end", endReason: "not_found", spares: isOver(youngestWatchAtMs) ? null : spares };
 }
 
 /** Returns a delay with full jitter: a random part of a cap that doubles with every failure. */

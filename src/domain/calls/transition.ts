@@ -12,7 +12,7 @@ export const maxEventsPerWatch = 50;
 /** The part of a watch that planning its events needs. */
 export type SubscriberWatch = Pick<
   Watch,
-  "id" | "accountId" | "callSid" | "sourceName" | "endpointId" | "filter" | "metadata" | "sequence" | "expiresAtMs"
+  "id" | "accountId" | "callSid" | "sourceName" | "endpointId" | "filter" | "metadata" | "sequence" | "createdAtMs" | "expiresAtMs"
 >;
 
 /** A hook of an account that has a watch on the call. `notifiedTransition` is the last transition of the call that was sent to the hook. */
@@ -81,7 +81,7 @@ export function planCommit(
   for (const change of changes) {
     // If a watch expires with a poll, it is first notified of the status that this poll confirmed.
     if (change.kind === "expire" && confirmed) steps.push({ call, transition, change: null });
-    if (change.kind === "status" || change.kind === "end") transition += 1;
+    if (change.kind === "status" || (change.kind === "end" && change.spares === null)) transition += 1;
     steps.push({ call, transition, change });
     call = callAfter(call, change, nowMs);
   }
@@ -133,20 +133,36 @@ export function planChange(change: CallChange, input: TransitionInput): readonly
         return watch.sequence === 0 ? statusFacts(seen, null, null) : statusFacts(seen, call.status, change.observedAfterMs);
       });
     case "end":
-      return planAll(watches, input, () => endingFacts(`watch.${change.endReason}`, change.endReason, call, nowMs));
-    case "expire": {
-      const due = watches.filter((watch) => watch.expiresAtMs <= nowMs);
-      // A hook is notified of an expiry only if the account has no other watch on the call. With another watch the hook
-      // will receive the later events.
-      const stillWatching = new Set(watches.filter((watch) => watch.expiresAtMs > nowMs).map((watch) => watch.accountId));
-      const hooks = input.hooks.filter((hook) => !stillWatching.has(hook.accountId)).map((hook) => ({ ...hook, notifiedTransition: -1 }));
-      // An expiry is not a transition of the call, so the progress of hooks does not change.
-      return planAll(due, { ...input, hooks }, () => endingFacts("watch.expired", "expired", call, nowMs)).map((planned) => ({
-        ...planned,
-        hookIds: [],
-      }));
-    }
+      return planEnd(change, input);
+    case "expire":
+      return planEndOfSome(
+        input,
+        ({ expiresAtMs }) => expiresAtMs <= nowMs,
+        () => endingFacts("watch.expired", "expired", call, nowMs),
+      );
   }
+}
+
+function planEnd({ endReason, spares }: Extract<CallChange, { kind: "end" }>, input: TransitionInput): readonly PlannedEvent[] {
+  const facts = () => endingFacts(`watch.${endReason}`, endReason, input.call, input.nowMs);
+  if (spares === null) return planAll(input.watches, input, facts);
+  return planEndOfSome(input, ({ createdAtMs }) => createdAtMs <= spares.afterMs || createdAtMs > spares.untilMs, facts);
+}
+
+/**
+ * Plans the ending of those watches that `ends` selects. That is not a transition of the call, so the progress of hooks does
+ * not change. A hook is notified only if the account has no other watch on the call; with another watch it will receive the
+ * later events.
+ */
+function planEndOfSome(
+  input: TransitionInput,
+  ends: (watch: SubscriberWatch) => boolean,
+  factsOf: (watch: SubscriberWatch) => Facts,
+): readonly PlannedEvent[] {
+  const ending = input.watches.filter(ends);
+  const stillWatching = new Set(input.watches.filter((watch) => !ends(watch)).map((watch) => watch.accountId));
+  const hooks = input.hooks.filter((hook) => !stillWatching.has(hook.accountId)).map((hook) => ({ ...hook, notifiedTransition: -1 }));
+  return planAll(ending, { ...input, hooks }, factsOf).map((planned) => ({ ...planned, hookIds: [] }));
 }
 
 /** Plans the first event of watches that have none, from the known status. */

@@ -22,6 +22,7 @@ type FilteredEvent = Pick<RingbackEvent, "type" | "data">;
 export const unfiltered: EventFilter = { names: null };
 
 const operational: ReadonlySet<string> = new Set(operationalEventTypes);
+const endings: ReadonlySet<string> = new Set(["call.success", "call.failure"]);
 
 /** Returns the filter of the API's `events`. `null` selects every event; for hooks, every event about a call or watch. */
 export function filterByNames(names: readonly string[] | null): EventFilter {
@@ -95,6 +96,12 @@ export function selectTypes({ names }: EventFilter): TypeSelection {
     return [name];
   });
   return { types: [...new Set(types)], orTerminal: names.includes("terminal") };
+}
+
+/** Whether an event of this type passes a filter of the feed. */
+export function feedMatches(selection: TypeSelection, type: string): boolean {
+  const { types, orTerminal } = selection;
+  return types === null || types.includes(type) || (orTerminal && (type.startsWith("watch.") || endings.has(type)));
 }
 
 function includesEvent(name: string, { type, data }: FilteredEvent): boolean {

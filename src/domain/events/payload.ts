@@ -12,11 +12,23 @@ export type Payload = { readonly body: string; readonly headers: Readonly<Record
 // Control characters that JSON writes in six bytes. A reason full of them would make a body of more than 20 kB.
 const costlyControls = /(?![\b\t\n\f\r])\p{Cc}/gu;
 
+// The times that were formatted last, because the webhooks and answers of one moment hold the same ones. The number of
+// places is a prime: a time and the deadline a whole number of days later have different places.
+const places = 61;
+const formattedAtMs = new Float64Array(places).fill(NaN);
+const formatted: string[] = Array.from({ length: places }, () => "");
+
 /** Formats a time as ISO 8601 in UTC with milliseconds; `null` stays `null`. */
 export function isoTime(atMs: number): string;
 export function isoTime(atMs: number | null): string | null;
 export function isoTime(atMs: number | null): string | null {
-  return atMs === null ? null : new Date(atMs).toISOString();
+  if (atMs === null) return null;
+  const place = Math.abs(Math.trunc(atMs) % places);
+  if (formattedAtMs[place] === atMs) return formatted[place] ?? "";
+  const text = new Date(atMs).toISOString();
+  formattedAtMs[place] = atMs;
+  formatted[place] = text;
+  return text;
 }
 
 /** Returns an event's `data` with all its keys. Operational events have other keys. */
@@ -35,6 +47,8 @@ function eventData(event: RingbackEvent): WireObject {
       observed_at: isoTime(data.observedAtMs),
       observed_after: isoTime(data.observedAfterMs),
       metadata: data.metadata,
+      // No kind of source reads any.
+      details: {},
     };
   }
   const { data } = event;
@@ -54,17 +68,23 @@ export function standardPayload(event: RingbackEvent): { readonly type: string; 
   return { type: event.type, timestamp: isoTime(event.timestampMs), data: eventData(event) };
 }
 
-/** Returns the body of the `flat` format: one object without nesting, with metadata as `metadata_<key>`. */
+/** Returns the body of the `flat` format: one object without nesting, with metadata as `metadata_<key>` and details as `details_<key>`. */
 export function flatPayload(event: RingbackEvent): Readonly<Record<string, string | number | boolean | null>> {
-  const { metadata, ...data } = eventData(event);
-  const entries = Object.entries((metadata ?? {}) as Readonly<Record<string, string>>);
+  const { metadata, details, ...data } = eventData(event);
   return {
     id: event.id,
     type: event.type,
     timestamp: isoTime(event.timestampMs),
     ...Object.fromEntries(Object.entries(data).map(([key, value]) => [key, flatValue(value)])),
-    ...Object.fromEntries(entries.map(([key, value]) => [`metadata_${key}`, value])),
+    ...prefixed("metadata", metadata),
+    ...prefixed("details", details),
   };
+}
+
+/** Returns the members of a nested object under keys without nesting. */
+function prefixed(prefix: string, values: WireObject[string] | undefined): Readonly<Record<string, string>> {
+  const entries = Object.entries((values ?? {}) as Readonly<Record<string, string>>);
+  return Object.fromEntries(entries.map(([key, value]) => [`${prefix}_${key}`, value]));
 }
 
 /** Lists become text without nesting: their members, separated by commas. */

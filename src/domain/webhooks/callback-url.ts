@@ -11,6 +11,8 @@ export type ParsedCallbackUrl =
       readonly url: string;
       /** scheme://host:port, always with the port. */
       readonly origin: string;
+      /** The same URL, parsed, because a parse costs 2 µs. */
+      readonly parsed: URL;
     }
   | { readonly kind: "invalid"; readonly detail: string };
 
@@ -25,11 +27,12 @@ export function parseCallbackUrl(text: string, options: { readonly allowHttp: bo
   if (url === null) return invalid("is not a URL");
   // The text is searched instead of the parsed URL, because the parser drops an empty user name.
   if (/^[^/]*\/\/[^/?#]*@/.test(text)) return invalid("must hold no user name or password; send credentials as `headers`");
-  url.hash = "";
+  // An assignment parses the URL once more, and few have a fragment.
+  if (text.includes("#")) url.hash = "";
   dropTrailingDot(url);
   if (url.href.length > maxLength) return invalid(`must be at most ${maxLength} characters as the URL standard writes it`);
   const port = url.port === "" ? (url.protocol === "https:" ? 443 : 80) : Number(url.port);
-  return { kind: "url", url: url.href, origin: `${url.protocol}//${url.hostname}:${port}` };
+  return { kind: "url", url: url.href, origin: `${url.protocol}//${url.hostname}:${port}`, parsed: url };
 }
 
 function invalid(detail: string): ParsedCallbackUrl {

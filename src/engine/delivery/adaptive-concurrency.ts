@@ -6,10 +6,13 @@ export class AdaptiveConcurrency {
   #max: number;
   #limit: number;
   #inFlight = 0;
+  /** Whether the last result was a failure. */
+  #isFailing: boolean;
 
   /** `failures`: number of consecutive failures so far; each halves the initial limit. */
   constructor(max: number, failures = 0) {
     this.#max = max;
+    this.#isFailing = failures > 0;
     this.#limit = Math.max(1, Math.min(startLimit >> Math.min(failures, 31), max));
   }
 
@@ -29,8 +32,9 @@ export class AdaptiveConcurrency {
     return this.#inFlight === 0;
   }
 
-  /** Changes the maximum. Exchanges in flight beyond a lower maximum may finish. */
+  /** Changes the maximum. A receiver that was held at a lower one starts at `startLimit`. Exchanges in flight beyond a lower maximum may finish. */
   setMax(max: number): void {
+    if (this.#limit === this.#max && !this.#isFailing) this.#limit = Math.max(this.#limit, startLimit);
     this.#max = max;
     this.#limit = Math.min(this.#limit, max);
   }
@@ -41,6 +45,7 @@ export class AdaptiveConcurrency {
 
   release(result: "success" | "failure" | "neither"): void {
     this.#inFlight -= 1;
+    if (result !== "neither") this.#isFailing = result === "failure";
     if (result === "success") this.#limit = Math.min(this.#limit + 1, this.#max);
     else if (result === "failure") this.#limit = Math.max(1, Math.floor(this.#limit / 2));
   }

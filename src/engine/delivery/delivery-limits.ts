@@ -73,6 +73,11 @@ export class DeliveryLimits {
     for (const [host, rate] of this.#hostRates) rate.setRate((this.#options.hostRateLimits.get(host) ?? Infinity) / count, nowMs);
   }
 
+  /** Applies changed limits of an endpoint that is in use. */
+  update(target: SendTarget): void {
+    if (this.#endpoints.has(target.id)) this.#endpointOf(target);
+  }
+
   /** Admits an exchange; `null` if a limit does not allow it. Manual exchanges count but are never refused. */
   acquire(target: SendTarget, mode: "scheduled" | "manual"): DeliveryPermit | null {
     const endpoint = this.#endpointOf(target);

@@ -9,6 +9,8 @@ import type { SendJob } from "../../ports/stores/send-job.ts";
 import type { Poller } from "../polling/poller.ts";
 import { EarliestTimer } from "../runtime/earliest-timer.ts";
 import { AttemptRecorder } from "./attempt-recorder.ts";
+import { CurrentTargets } from "./current-targets.ts";
+import type { CurrentTargetsOptions } from "./current-targets.ts";
 import type { AttemptRecorderOptions, RecordedAttempt } from "./attempt-recorder.ts";
 import type { DeliveryLimits, DeliveryPermit } from "./delivery-limits.ts";
 import { hostKeyOf } from "./delivery-limits.ts";
@@ -23,7 +25,8 @@ import { settledWithin } from "../runtime/timed-waits.ts";
 import { RecentCancellations } from "./recent-cancellations.ts";
 
 export type DispatcherOptions = JobSenderOptions &
-  Omit<AttemptRecorderOptions, "store" | "random"> & {
+  Omit<AttemptRecorderOptions, "store" | "random"> &
+  Pick<CurrentTargetsOptions, "targetMaxAgeMs"> & {
     readonly store: DeliveryStore;
     readonly limits: DeliveryLimits;
     /** Poller of the calls. A 410 may end the last watch of a call. */
@@ -62,6 +65,7 @@ export class Dispatcher implements CommitListener, EndpointListener {
   readonly #leases: LeaseReleaser;
   readonly #claimTimer: EarliestTimer;
   readonly #cancellations: RecentCancellations;
+  readonly #targets: CurrentTargets;
   readonly #buffered: JobBuffer;
   readonly #sender: JobSender;
   readonly #claims = new SerializedRuns(() => this.#claimRound());
@@ -82,8 +86,9 @@ export class Dispatcher implements CommitListener, EndpointListener {
     this.#leases = new LeaseReleaser(options);
     this.#claimTimer = new EarliestTimer(options.clock, () => this.wake());
     this.#cancellations = new RecentCancellations(options.clock);
+    this.#targets = new CurrentTargets(options);
     this.#buffered = new JobBuffer(options.limits);
-    this.#sender = new JobSender(options);
+    this.#sender = new JobSender(options, this.#targets);
     this.#localTrouble = options.localTrouble ?? new LocalTrouble(options);
   }
 
@@ -122,7 +127,7 @@ export class Dispatcher implements CommitListener, EndpointListener {
    * lost, or the service stops.
    */
   async sendNow(job: SendJob): Promise<Attempt | null> {
-    const permit = this.#mayStart(job) ? this.#options.limits.acquire(job.target, "manual") : null;
+    const permit = this.#mayStart(job) ? this.#options.limits.acquire(this.#targets.latest(job).target, "manual") : null;
     if (permit !== null) return this.#send(job, permit);
     await this.#leases.release([job]);
     return null;
@@ -150,9 +155,10 @@ export class Dispatcher implements CommitListener, EndpointListener {
     this.wake();
   }
 
-  /** Claims the jobs of this endpoint again, except those in flight, so that they have its current settings. */
+  /** Applies changed settings of this endpoint to its jobs that are not in flight. */
   refreshEndpoint(endpointId: string): void {
-    this.cancelEndpoint(endpointId);
+    this.#targets.change(endpointId);
+    void this.#refreshBuffered();
     this.wake();
   }
 
@@ -201,6 +207,7 @@ export class Dispatcher implements CommitListener, EndpointListener {
    */
   async maintain(): Promise<void> {
     if (this.#state !== "running" || !this.#mayBegin()) return;
+    void this.#refreshBuffered();
     this.#sendBuffered(null);
     if (await this.#leases.retry()) this.wake();
   }
@@ -235,6 +242,7 @@ export class Dispatcher implements CommitListener, EndpointListener {
     if (this.#state !== "running" || !this.#mayBegin()) return;
     try {
       await this.#leases.retry();
+      void this.#refreshBuffered();
       this.#sendBuffered(null);
       await this.#claim();
     } catch (error) {
@@ -268,7 +276,8 @@ export class Dispatcher implements CommitListener, EndpointListener {
   }
 
   /** Sends or buffers a job; false if it must be released. */
-  #admit(job: SendJob): boolean {
+  #admit(leased: SendJob): boolean {
+    const job = this.#targets.latest(leased);
     if (!this.#mayStart(job)) return false;
     // A job must not overtake buffered ones of its endpoint, unless it is manual.
     const isNext = job.mode === "manual" || this.#buffered.countFor(job.target.id) === 0;
@@ -280,8 +289,9 @@ export class Dispatcher implements CommitListener, EndpointListener {
   }
 
   /** Sends a job if the limits allow; if a rate is exhausted, sets the timer for its next token. */
-  #start(job: SendJob): boolean {
+  #start(admitted: SendJob): boolean {
     const { limits } = this.#options;
+    const job = this.#targets.latest(admitted);
     const permit = limits.acquire(job.target, job.mode);
     if (permit !== null) void this.#send(job, permit);
     else {
@@ -297,12 +307,11 @@ export class Dispatcher implements CommitListener, EndpointListener {
     let outcome: AttemptOutcome | null = null;
     let recorded: RecordedAttempt | null = null;
     try {
-      const startedAtMs = this.#options.clock.nowMs();
-      const exchange = await this.#sender.send(job, startedAtMs);
+      const exchange = await this.#sender.send(job);
       if (exchange === null) await this.#leases.release([job]);
       else if (exchange.outcome.kind === "not_started") this.#postpone(job, exchange.outcome);
       else {
-        const finished = { startedAtMs, durationMs: exchange.durationMs, outcome: exchange.outcome };
+        const finished = { startedAtMs: exchange.startedAtMs, durationMs: exchange.durationMs, outcome: exchange.outcome };
         outcome = finished.outcome;
         if (this.#state !== "stopped") recorded = await this.#recorder.record(job, finished);
       }
@@ -364,6 +373,22 @@ export class Dispatcher implements CommitListener, EndpointListener {
   #sendBuffered(hostKey: string | null): boolean {
     const isFull = () => this.#state !== "running" || !this.#mayBegin() || this.#options.limits.isFull(false);
     return this.#buffered.start(hostKey, isFull, (job) => this.#start(job));
+  }
+
+  /** Reads the stale targets of buffered jobs, so that changed limits apply before the next exchange ends. Never rejects. */
+  async #refreshBuffered(): Promise<void> {
+    const { limits } = this.#options;
+    const stale = this.#buffered.heads().filter((job) => this.#targets.isStale(this.#targets.latest(job)));
+    if (stale.length === 0) return;
+    try {
+      await this.#targets.readAll(stale.map((job) => job.target.id));
+    } catch (error) {
+      // Each attempt reads its target itself.
+      if (!isTransientStoreError(error)) this.#options.logger.error({ error: stackOf(error) }, "delivery.refresh_failed");
+      return;
+    }
+    for (const job of stale) limits.update(this.#targets.latest(job).target);
+    if (this.#sendBuffered(null)) this.wake();
   }
 
   /**

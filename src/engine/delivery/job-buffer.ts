@@ -51,6 +51,11 @@ export class JobBuffer {
     return startedAny;
   }
 
+  /** Returns the first job of each endpoint. */
+  heads(): readonly SendJob[] {
+    return this.#heads(null);
+  }
+
   *all(): Generator<SendJob> {
     for (const jobs of this.#byEndpoint.values()) yield* jobs;
   }

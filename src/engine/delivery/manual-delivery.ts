@@ -21,12 +21,13 @@ export type ManualSenderOptions = {
 };
 
 const minSpacingMs = 1000;
+/** Given as a size, because a cache with a number of entries allocates all of them when it is made. */
 const rememberedEndpoints = 10_000;
 
 /** Tests, retries and recoveries on request; at most one test or retry per second and endpoint. */
 export class ManualSender implements ManualDelivery {
   readonly #options: ManualSenderOptions;
-  readonly #lastAtMonotonicMs = new LRUCache<string, number>({ max: rememberedEndpoints });
+  readonly #lastAtMonotonicMs = new LRUCache<string, number>({ maxSize: rememberedEndpoints, sizeCalculation: () => 1 });
 
   constructor(options: ManualSenderOptions) {
     this.#options = options;
@@ -127,7 +128,7 @@ export class ManualSender implements ManualDelivery {
 
   /** Wakes requests that wait for events of the account; the dispatcher has the job already. */
   #announce({ id: accountId }: Account, eventType: string): void {
-    const notices = [{ accountId, watchId: null, sequence: null, eventType }];
+    const notices = [{ accountId, watchId: null, callSid: null, sequence: null, eventType }];
     for (const listener of this.#options.listeners) listener.committed({ jobs: [], notices });
   }
 

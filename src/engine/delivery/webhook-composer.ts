@@ -21,14 +21,15 @@ export type WebhookComposerOptions = {
   readonly version: string;
 };
 
+/** Given as a size, because a cache with a number of entries allocates all of them when it is made. */
 const cacheEntries = 10_000;
 
 /** Composes signed requests from jobs. Caches opened secrets as key objects, by the id of their associated data. */
 export class WebhookComposer {
   readonly #options: WebhookComposerOptions;
   readonly #userAgent: string;
-  readonly #hmacKeys = new LRUCache<string, KeyObject>({ max: cacheEntries });
-  readonly #signingKeys = new LRUCache<string, KeyObject>({ max: cacheEntries });
+  readonly #hmacKeys = new LRUCache<string, KeyObject>({ maxSize: cacheEntries, sizeCalculation: () => 1 });
+  readonly #signingKeys = new LRUCache<string, KeyObject>({ maxSize: cacheEntries, sizeCalculation: () => 1 });
 
   constructor(options: WebhookComposerOptions) {
     this.#options = options;

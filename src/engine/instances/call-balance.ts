@@ -44,6 +44,7 @@ export class CallBalance {
   async releaseSurplus(cluster: ClusterView): Promise<void> {
     const { poller, clock, heartbeatMs } = this.#options;
     this.#cluster = cluster;
+    await this.#watchOwned(await poller.assignment.releaseAgain());
     for (const [name, count] of poller.sources.callsOfUnconfigured)
       if (count > 0 && isPolledElsewhere(name, cluster)) await this.#release(name, count);
     for (const [name, gate] of poller.sources.gates) {
@@ -60,9 +61,12 @@ export class CallBalance {
   }
 
   async #release(sourceName: string, count: number): Promise<void> {
+    await this.#watchOwned(await this.#options.poller.assignment.releaseCalls(sourceName, count));
+  }
+
+  /** Watches calls that were registered or adopted here during their release, if the store assigns them to this instance. */
+  async #watchOwned(ids: readonly string[]): Promise<void> {
     const { store, poller } = this.#options;
-    const ids = await poller.assignment.releaseCalls(sourceName, count);
-    // Calls that were registered here meanwhile belong to the instance that the store names.
     if (ids.length > 0) for (const call of await store.loadOwnedCalls(ids)) poller.watch(call);
   }
 

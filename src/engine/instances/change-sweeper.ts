@@ -131,6 +131,7 @@ export class ChangeSweeper {
     this.#sweepsUntilEndCheck = sweepsBetweenEndChecks;
     const watchIds = waiters.waitedFor("wch_");
     if (watchIds.length === 0) return;
-    for (const watchId of await store.listEnded(watchIds)) waiters.publish([{ watchId, accountId: "", sequence: 0, eventType: "" }]);
+    for (const watchId of await store.listEnded(watchIds))
+      waiters.publish([{ watchId, accountId: "", callSid: null, sequence: 0, eventType: "" }]);
   }
 }

@@ -28,7 +28,7 @@ type State = {
 /** Number of attempts to write a change before it is left to the next sweep. */
 const maxTries = 3;
 
-const noShare: GateShare = { calls: 0, uncorroborated: 0, recentPolls: 0, recentFailures: 0, lastGoodPollAtMs: null };
+const noShare: GateShare = { calls: 0, soleAccountId: null, uncorroborated: 0, recentPolls: 0, recentFailures: 0, lastGoodPollAtMs: null };
 
 /**
  * Synchronises suspension, circuit and throttle of sources between instances. The first instance to observe a change
@@ -161,6 +161,12 @@ function sumShares(shares: readonly (SourceShare | undefined)[]): GateShare {
         ? sum
         : {
             calls: sum.calls + share.calls,
+            soleAccountId:
+              sum.calls === 0
+                ? share.soleAccountId
+                : share.calls === 0 || share.soleAccountId === sum.soleAccountId
+                  ? sum.soleAccountId
+                  : null,
             uncorroborated: sum.uncorroborated + share.uncorroborated,
             recentPolls: sum.recentPolls + share.recentPolls,
             recentFailures: sum.recentFailures + share.recentFailures,

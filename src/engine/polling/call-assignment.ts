@@ -22,8 +22,10 @@ const pageSize = 1000;
 /** Assignment of calls to this instance: at its start, by registrations, and by moves between instances. */
 export class CallAssignment {
   readonly #options: CallAssignmentOptions;
-  /** Calls whose release is under way; `isWanted` if they were registered here meanwhile. */
+  /** Calls whose release is under way; `isWanted` if they were registered or adopted here meanwhile. */
   readonly #leaving = new Map<PolledCall, { isWanted: boolean }>();
+  /** Calls whose last release failed. The store may have released them all the same. */
+  #unreleased: readonly PolledCall[] = [];
 
   constructor(options: CallAssignmentOptions) {
     this.#options = options;
@@ -65,8 +67,7 @@ export class CallAssignment {
       return null;
     }
     known.mergeNewer(call);
-    const leaving = this.#leaving.get(known);
-    if (leaving !== undefined) leaving.isWanted = true;
+    this.#keep(known);
     return known;
   }
 
@@ -80,12 +81,26 @@ export class CallAssignment {
 
   /**
    * Releases `count` idle calls of the source to other instances, steady ones first. Calls stay here if the store does not
-   * accept their release. Returns the ids of those that were registered here meanwhile: the store may have assigned them to
-   * this instance again.
+   * accept their release. Returns the ids of those that were registered or adopted here meanwhile: the store may have
+   * assigned them to this instance again.
    */
-  async releaseCalls(sourceName: string, count: number): Promise<readonly string[]> {
+  releaseCalls(sourceName: string, count: number): Promise<readonly string[]> {
+    return this.#release(this.#pick(sourceName, count));
+  }
+
+  /**
+   * Repeats the releases that failed, because a call that the store released is polled by another instance as well. Returns
+   * ids as `releaseCalls` does.
+   */
+  releaseAgain(): Promise<readonly string[]> {
+    const unreleased = this.#unreleased.filter((call) => !call.isDropped);
+    // A call with a poll or commit under way follows after the next heartbeat.
+    this.#unreleased = unreleased.filter((call) => call.isBusy);
+    return this.#release(unreleased.filter((call) => !call.isBusy));
+  }
+
+  async #release(releasing: readonly PolledCall[]): Promise<readonly string[]> {
     const { store, calls, schedule, random } = this.#options;
-    const releasing = this.#pick(sourceName, count);
     for (const call of releasing) {
       this.#leaving.set(call, { isWanted: false });
       call.isBusy = true;
@@ -98,6 +113,7 @@ export class CallAssignment {
         () => true,
         () => false,
       );
+      if (!isReleased) this.#unreleased = [...this.#unreleased, ...page];
       for (const call of page) {
         if (this.#leaving.get(call)?.isWanted === true) wanted.push(call.callId);
         this.#leaving.delete(call);
@@ -107,6 +123,12 @@ export class CallAssignment {
       }
     }
     return wanted;
+  }
+
+  /** Notes that a call whose release is under way was assigned to this instance again. */
+  #keep(call: PolledCall): void {
+    const leaving = this.#leaving.get(call);
+    if (leaving !== undefined) leaving.isWanted = true;
   }
 
   /**
@@ -143,7 +165,12 @@ export class CallAssignment {
   }
 
   #addMissing(calls: readonly WatchedCall[]): readonly PolledCall[] {
-    return calls.filter(({ callId }) => this.#options.calls.get(callId) === undefined).map((call) => this.#add(call));
+    return calls.flatMap((call) => {
+      const known = this.#options.calls.get(call.callId);
+      if (known === undefined) return [this.#add(call)];
+      this.#keep(known);
+      return [];
+    });
   }
 
   #add(call: WatchedCall): PolledCall {

@@ -41,7 +41,7 @@ export class CallRegistry {
     this.#byId.set(call.callId, added);
     this.#bySid.set(sidKey(source.name, call.scope, call.callSid), added);
     added.minIntervalMs = added.ageIntervalMs(this.#clock.nowMs());
-    source.gate.rate.changeLoad(added.minIntervalMs, 1);
+    source.gate.rate.changeLoad(added.accountId, added.minIntervalMs, 1);
     return added;
   }
 
@@ -49,8 +49,8 @@ export class CallRegistry {
   updateAge(call: PolledCall): void {
     const minIntervalMs = call.ageIntervalMs(this.#clock.nowMs());
     if (minIntervalMs === call.minIntervalMs) return;
-    call.source.gate.rate.changeLoad(call.minIntervalMs, -1);
-    call.source.gate.rate.changeLoad(minIntervalMs, 1);
+    call.source.gate.rate.changeLoad(call.accountId, call.minIntervalMs, -1);
+    call.source.gate.rate.changeLoad(call.accountId, minIntervalMs, 1);
     call.minIntervalMs = minIntervalMs;
   }
 
@@ -60,7 +60,7 @@ export class CallRegistry {
     call.isDropped = true;
     gate.queue.remove(call);
     gate.clearUncorroborated(call);
-    gate.rate.changeLoad(call.minIntervalMs, -1);
+    gate.rate.changeLoad(call.accountId, call.minIntervalMs, -1);
     this.#byId.delete(call.callId);
     this.#bySid.delete(sidKey(name, call.scope, call.callSid));
   }

@@ -16,6 +16,7 @@ export class PolledCall implements WheelEntry, QueuedPoll {
   wheelIndex = -1;
   isFirstPoll = true;
   isQueued = false;
+  queuedOrder = 0;
   /** Whether a poll or commit of the call is under way. */
   isBusy = false;
   isDropped = false;
@@ -31,6 +32,7 @@ export class PolledCall implements WheelEntry, QueuedPoll {
   reason: string;
   observedAtMs: number | null;
   lastGoodPollAtMs: number | null;
+  oldestWatchAtMs: number;
   youngestWatchAtMs: number;
   earliestDeadlineAtMs: number;
   createdAtMs: number;
@@ -47,6 +49,7 @@ export class PolledCall implements WheelEntry, QueuedPoll {
     this.reason = call.status.reason;
     this.observedAtMs = call.status.observedAtMs;
     this.lastGoodPollAtMs = call.status.lastGoodPollAtMs;
+    this.oldestWatchAtMs = call.oldestWatchAtMs;
     this.youngestWatchAtMs = call.youngestWatchAtMs;
     this.earliestDeadlineAtMs = call.earliestDeadlineAtMs;
     this.createdAtMs = call.createdAtMs;
@@ -55,15 +58,20 @@ export class PolledCall implements WheelEntry, QueuedPoll {
 
   /** Takes over the state in the store. */
   merge(call: WatchedCall): void {
-    this.accountId = call.accountId;
+    this.#changeAccount(call.accountId);
     this.version = call.version;
     // The time is kept while the status is the same, because it may have been shifted with the wall clock.
     if (call.status.status !== this.status) this.observedAtMs = call.status.observedAtMs;
     this.status = call.status.status;
     this.reason = call.status.reason;
+    this.oldestWatchAtMs = call.oldestWatchAtMs;
     this.youngestWatchAtMs = call.youngestWatchAtMs;
     this.earliestDeadlineAtMs = call.earliestDeadlineAtMs;
     this.needsFirstEvent = call.needsFirstEvent;
+  }
+
+  get hasAnswered(): boolean {
+    return this.status !== null;
   }
 
   get callStatus(): CallStatus {
@@ -87,6 +95,7 @@ export class PolledCall implements WheelEntry, QueuedPoll {
     if (this.observedAtMs !== null) this.observedAtMs += steppedMs;
     if (this.lastGoodPollAtMs !== null) this.lastGoodPollAtMs += steppedMs;
     this.createdAtMs += steppedMs;
+    this.oldestWatchAtMs += steppedMs;
     this.youngestWatchAtMs += steppedMs;
     if (rejection === null && uncorroboratedSinceMs === null) return;
     this.memory = {
@@ -98,7 +107,7 @@ export class PolledCall implements WheelEntry, QueuedPoll {
 
   /** Regular time between polls. */
   get intervalMs(): number {
-    return Math.max(this.source.gate.rate.intervalMs, this.minIntervalMs);
+    return Math.max(this.source.gate.rate.intervalMs(this.accountId), this.minIntervalMs);
   }
 
   /** Returns the shortest interval that the call's age allows; 0 if the source's own applies. */
@@ -107,10 +116,19 @@ export class PolledCall implements WheelEntry, QueuedPoll {
   }
 
   get problem(): CallProblem | null {
-    const { state } = this.source.gate.health();
+    const { state } = this.source.gate.healthFor(this.accountId);
     if (state === "suspended") return "source_suspended";
     if (this.status === null && this.memory.rejection !== null) return "not_found_yet";
     if (state === "circuit_open" || this.memory.failures > 0 || this.memory.rejection !== null) return "upstream_errors";
     return state === "slowed" ? "source_slowed" : null;
+  }
+
+  #changeAccount(accountId: string): void {
+    if (accountId === this.accountId) return;
+    if (!this.isDropped) {
+      this.source.gate.rate.changeLoad(this.accountId, this.minIntervalMs, -1);
+      this.source.gate.rate.changeLoad(accountId, this.minIntervalMs, 1);
+    }
+    this.accountId = accountId;
   }
 }

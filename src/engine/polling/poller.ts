@@ -5,6 +5,7 @@ import type { WatchedCall } from "../../ports/stores/call-store.ts";
 import { CallAssignment } from "./call-assignment.ts";
 import type { PolledCall } from "./polled-call.ts";
 import { CallRegistry } from "./call-registry.ts";
+import { PollSlots } from "./poll-slots.ts";
 import { PolledSource } from "../sources/polled-source.ts";
 import type { SourceSetup } from "../sources/polled-source.ts";
 import { SourceRegistry } from "../sources/source-registry.ts";
@@ -28,10 +29,15 @@ export type PollerOptions = TransitionRecorderOptions & {
   readonly localTrouble?: LocalTrouble;
   /** 0 to 1. */
   readonly random?: () => number;
+  readonly maxPollsInFlight?: number;
 };
 
+/** Polls of all sources in flight at the same time, which bounds sockets and memory when many sources are slow. */
+const maxPollsInFlight = 2000;
 /** Time after its deadline at which a watch ends even though the source cannot be polled. */
 const maxDeadlineWaitMs = 2 * 60 * 60 * 1000;
+/** Number of calls that one tick looks at for that, so that a closed source with many calls costs each tick little. */
+const deadlineWalkCalls = 5000;
 
 /**
  * Polls each watched call for all of its watches together. A poll without news changes only memory. A transition changes the store first, and memory only after the commit. If the commit fails,
@@ -49,9 +55,12 @@ export class Poller {
   readonly #transitions: TransitionRecorder;
   /** Assignment of calls, for the start and for moves between instances. */
   readonly assignment: CallAssignment;
+  readonly #slots: PollSlots<PolledSource<PolledCall>>;
   /** Number of calls with a poll or commit under way. */
   #busyCalls = 0;
   #waitsForCommits = false;
+  /** Position in all calls of the search for overdue deadlines; `null` if it starts from the beginning. */
+  #deadlineWalk: Iterator<PolledCall> | null = null;
   #onIdle: (() => void) | null = null;
   #stopped: Promise<void> | null = null;
 
@@ -60,6 +69,7 @@ export class Poller {
     const { clock, sources, random = Math.random } = options;
     this.#options = options;
     this.#random = random;
+    this.#slots = new PollSlots(options.maxPollsInFlight ?? maxPollsInFlight);
     this.sources = new SourceRegistry(options);
     for (const setup of sources) this.sources.add(new PolledSource<PolledCall>(setup, options));
     this.calls = new CallRegistry(clock);
@@ -161,14 +171,16 @@ export class Poller {
     const { metrics } = this.#options;
     this.calls.followWallClock();
     this.#wheel.tick();
+    let isAnyClosed = false;
     for (const source of this.sources.all()) {
       source.gate.tick();
+      isAnyClosed ||= source.gate.isClosed;
       const health = source.gate.health();
       metrics.sourceState(source.name, health.state);
       metrics.pollInterval(source.name, health.intervalMs);
-      if (source.gate.isClosed) this.#expireUnpolled(source);
       this.#pump(source);
     }
+    if (isAnyClosed) this.#expireUnpolled();
   }
 
   /** Starts no more polls, waits at most `graceMs` for those in flight, and releases the calls. Never rejects. */
@@ -221,6 +233,7 @@ export class Poller {
     source.wakeTimer = null;
     if (this.#options.mayStart?.() === false) return;
     while (this.#transitions.hasCapacity) {
+      if (source.gate.queue.size > 0 && !this.#slots.mayStart(source)) return;
       const call = source.gate.next();
       if (call !== null) void this.#poll(source, call);
       else {
@@ -232,12 +245,25 @@ export class Poller {
     this.#waitsForCommits = true;
   }
 
+  /** Starts polls of a source after one of its polls ended. A source that waits for a slot goes first if it has fewer. */
+  #pumpInTurn(source: PolledSource<PolledCall>): void {
+    if (!this.#slots.hasWaiting) return this.#pump(source);
+    this.#slots.wait(source);
+    return this.#pumpWaiting();
+  }
+
+  #pumpWaiting(): void {
+    for (let next = this.#slots.nextWaiting(); next !== null; next = this.#slots.nextWaiting()) this.#pump(next);
+  }
+
   async #poll(source: PolledSource<PolledCall>, call: PolledCall): Promise<void> {
     const { gate } = source;
     this.#begin(call);
     let delayMs = source.setup.policy.backoffMaxMs;
     try {
+      this.#slots.begin(source);
       const observation = await source.poll(call);
+      this.#slots.end(source);
       if (gate !== source.gate) {
         // The answer came from an upstream that was replaced meanwhile.
         delayMs = 0;
@@ -246,13 +272,15 @@ export class Poller {
         // Other due polls wait for the next tick, because they could not be sent either.
         delayMs = notStartedRetryMs;
       } else {
-        const change = gate.record(call, observation);
+        const counted = gate.attribute(call, observation);
+        const change = gate.record(call, counted);
         this.#publishSourceChange(source, change);
         call.isFirstPoll = false;
         // The commit is on its way to the store before the next polls start.
-        const recorded = this.#transitions.record(call, observation);
+        const recorded = this.#transitions.record(call, counted);
         // A pending wake-up will start the polls that wait, so none need start here.
-        if (source.wakeTimer === null || change !== "none") this.#pump(source);
+        if (source.wakeTimer === null || change !== "none") this.#pumpInTurn(source);
+        else this.#pumpWaiting();
         delayMs = await recorded;
       }
     } catch (error) {
@@ -271,6 +299,7 @@ export class Poller {
     this.#busyCalls -= 1;
     this.#scheduleNext(call, delayMs);
     if (this.#busyCalls === 0) this.#onIdle?.();
+    this.#pumpWaiting();
     if (!this.#waitsForCommits || !this.#transitions.hasCapacity) return;
     this.#waitsForCommits = false;
     for (const source of this.sources.all()) this.#pump(source);
@@ -303,12 +332,18 @@ export class Poller {
     }
   }
 
-  /** Ends calls that waited too long after their deadline for a last poll. */
-  #expireUnpolled(source: PolledSource<PolledCall>): void {
+  /** Ends calls of closed sources that waited too long after their deadline for a last poll. Visits a portion of all calls. */
+  #expireUnpolled(): void {
     const nowMs = this.#options.clock.nowMs();
-    for (const call of source.gate.queue.entries()) {
-      if (!this.#transitions.hasCapacity) return;
-      if (nowMs - call.earliestDeadlineAtMs >= maxDeadlineWaitMs) void this.#expire(call, nowMs);
+    this.#deadlineWalk ??= this.calls.all();
+    for (let visited = 0; visited < deadlineWalkCalls && this.#transitions.hasCapacity; visited++) {
+      const { value: call, done } = this.#deadlineWalk.next();
+      if (call === undefined || done === true) {
+        this.#deadlineWalk = null;
+        return;
+      }
+      const isOverdue = call.isQueued && nowMs - call.earliestDeadlineAtMs >= maxDeadlineWaitMs;
+      if (isOverdue && call.source.gate.isClosed) void this.#expire(call, nowMs);
     }
   }
 

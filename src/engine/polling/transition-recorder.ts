@@ -87,9 +87,10 @@ export class TransitionRecorder {
 
   #decide(call: PolledCall, observation: Observation, nowMs: number): PollDecision {
     const { gate, setup, name } = call.source;
-    const { callStatus: status, memory, youngestWatchAtMs, earliestDeadlineAtMs } = call;
+    const { callStatus: status, memory, oldestWatchAtMs, youngestWatchAtMs, earliestDeadlineAtMs } = call;
     const context = { nowMs, corroboratedAtMs: gate.lastGoodPollAtMs, jitter: this.#options.random() };
-    const decision = decideAfterPoll({ status, memory, youngestWatchAtMs, earliestDeadlineAtMs }, observation, context, setup.policy);
+    const input = { status, memory, oldestWatchAtMs, youngestWatchAtMs, earliestDeadlineAtMs };
+    const decision = decideAfterPoll(input, observation, context, setup.policy);
     if (decision.endsUncorroborated) this.#options.onGateChange(call.source, gate.recordUncorroboratedFailure(call));
     else gate.clearUncorroborated(call);
     if (decision.isRegression)
@@ -139,7 +140,8 @@ export class TransitionRecorder {
     const { gate, setup } = call.source;
     // The jitter spreads calls that were registered together. The mean delay is the interval.
     if (next.kind !== "delay") return call.intervalMs * (0.9 + 0.2 * this.#options.random());
-    // A failing call must not be polled more often than the stretched interval of the others.
-    return gate.rate.intervalMs > setup.intervalMinMs ? Math.max(next.delayMs, gate.rate.intervalMs) : next.delayMs;
+    // A failing call must not be polled more often than the stretched interval of the account's others.
+    const intervalMs = gate.rate.intervalMs(call.accountId);
+    return intervalMs > setup.intervalMinMs ? Math.max(next.delayMs, intervalMs) : next.delayMs;
   }
 }

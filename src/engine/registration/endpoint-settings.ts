@@ -8,7 +8,7 @@ import type { EndpointStore } from "../../ports/stores/endpoint-store.ts";
 import type { EndpointView } from "../../ports/stores/read-store.ts";
 import type { SecretBox } from "../../ports/secret-box.ts";
 import type { Idempotency } from "../requests/idempotency.ts";
-import { draftSecret, sealHeaders } from "./registrar.ts";
+import { draftSecret, sealHeaders } from "./sealed-drafts.ts";
 
 export type EndpointEditorOptions = {
   readonly store: Pick<EndpointStore, "patchEndpoint"> & Pick<AccountStore, "setDefaultSecret">;

@@ -1,8 +1,6 @@
 import { parseCallbackUrl } from "../../domain/webhooks/callback-url.ts";
 import type { ParsedCallbackUrl } from "../../domain/webhooks/callback-url.ts";
 import { newId } from "../../domain/ids.ts";
-import { associatedData } from "../../domain/secrets/sealed-identity.ts";
-import { generateSecret } from "../../domain/webhooks/signature.ts";
 import { maxDeadlineMs } from "../../domain/calls/watch.ts";
 import type { Quotas } from "../../domain/quotas.ts";
 import type { PayloadFormat } from "../../domain/events/payload.ts";
@@ -22,9 +20,9 @@ import type { Clock } from "../../ports/clock.ts";
 import type { CommitListener, EndpointListener, Removal } from "../../ports/commit-listener.ts";
 import type {
   EndpointDraft,
+  RegisterHookResult,
   RegisterWatchResult,
   RegistrationStore,
-  SecretDraft,
   WatchDraft,
 } from "../../ports/stores/registration-store.ts";
 import type { SecretBox } from "../../ports/secret-box.ts";
@@ -33,6 +31,9 @@ import type { Poller } from "../polling/poller.ts";
 import type { Idempotency } from "../requests/idempotency.ts";
 import type { RegistrableSource } from "../sources/registrable-source.ts";
 import { hookOutcomeOf, invalid, onlyOf, resultAt, watchOutcomeOf } from "./registration-outcome.ts";
+import { draftSecret, sealHeaders } from "./sealed-drafts.ts";
+import { SpareSecrets } from "./spare-secrets.ts";
+import type { GeneratedSecret } from "./spare-secrets.ts";
 
 export type RegistrarOptions = {
   readonly store: Pick<RegistrationStore, "removeWatch" | "removeHook">;
@@ -57,10 +58,10 @@ type CallbackUrl = Extract<ParsedCallbackUrl, { kind: "url" }>;
 /** A request with its callback URL parsed and checked once; `callback` is `null` if the request has none. */
 type ParsedRequest = { readonly request: WatchRequest; readonly callback: CallbackUrl | Refusal | null };
 type Draft<T> = { readonly kind: "draft"; readonly draft: T } | Refusal;
-type DraftedEndpoint = { readonly endpoint: EndpointDraft; readonly generatedSecret: string };
+type DraftedEndpoint = { readonly endpoint: EndpointDraft; readonly generated: GeneratedSecret };
 /** Calls that a batch adds, by source. */
 type NewCalls = Map<string, Set<string>>;
-type DraftedWatch = { readonly watch: WatchDraft; readonly generatedSecret: string | null };
+type DraftedWatch = { readonly watch: WatchDraft; readonly generated: GeneratedSecret | null };
 
 /**
  * Turns requests into drafts, which the store checks and commits. Passes them to the poller and the listeners only after
@@ -68,9 +69,11 @@ type DraftedWatch = { readonly watch: WatchDraft; readonly generatedSecret: stri
  */
 export class Registrar implements Registration {
   readonly #options: RegistrarOptions;
+  readonly #spareSecrets: SpareSecrets;
 
   constructor(options: RegistrarOptions) {
     this.#options = options;
+    this.#spareSecrets = new SpareSecrets(options.secretBox);
   }
 
   async registerWatch(
@@ -104,7 +107,7 @@ export class Registrar implements Registration {
     const drafted = requests.map((request) => this.#draftWatch(account, request, newCalls, nowMs));
     const drafts = drafted.flatMap((item) => (item.kind === "draft" ? [item.draft] : []));
     const outcomeOf = (results: readonly RegisterWatchResult[]): Outcome => {
-      const outcomes = drafts.map((draft, index) => watchOutcomeOf(draft.generatedSecret, resultAt(results, index))).values();
+      const outcomes = drafts.map((draft, index) => watchOutcomeOf(draft.generated?.text ?? null, resultAt(results, index))).values();
       return answer(drafted.map((item) => (item.kind === "draft" ? (outcomes.next().value as WatchOutcome) : item)));
     };
     if (drafts.length === 0 && keyed === null) return outcomeOf([]);
@@ -115,7 +118,11 @@ export class Registrar implements Registration {
       outcomeOf,
     );
     if (run.kind === "key_taken") return run;
-    for (const [index, { watch }] of drafts.entries()) this.#publishCreation(watch, resultAt(run.result, index));
+    for (const [index, { watch, generated }] of drafts.entries()) {
+      const result = resultAt(run.result, index);
+      if (keyed === null) this.#keepUnused(generated, result);
+      this.#publishCreation(watch, result);
+    }
     return run.outcome;
   }
 
@@ -140,15 +147,16 @@ export class Registrar implements Registration {
     const refusal = await this.#checkName(account, callback, pointer);
     if (refusal !== null) return refusal;
     const nowMs = clock.nowMs();
-    const { endpoint, generatedSecret } = this.#draftEndpoint(request, callback, "flat", nowMs);
+    const { endpoint, generated } = this.#draftEndpoint(request, callback, "flat", nowMs);
     const draft = { id: newId("hk", nowMs), accountId: account.id, endpoint, filter: request.filter, nowMs, quotas };
     const run = await idempotency.run(
       keyed,
       (store) => store.registerHook,
       draft,
-      (result) => hookOutcomeOf(generatedSecret, result),
+      (result) => hookOutcomeOf(generated.text, result),
     );
     if (run.kind === "key_taken") return run;
+    if (keyed === null) this.#keepUnused(generated, run.result);
     const view = run.result.kind === "created" || run.result.kind === "existing" ? run.result.view : null;
     if (view !== null && view.endpoint.state !== "disabled") this.#options.endpointListener.reopenEndpoint(view.endpoint.id);
     return run.outcome;
@@ -170,11 +178,11 @@ export class Registrar implements Registration {
         `there is no source ${JSON.stringify(request.sourceName)} for this account; GET /v1/sources lists what it may use`,
       );
     const scope = source.scopeOf(account);
-    if (this.#isSaturated(source.name, scope, request.callSid, newCalls))
+    if (this.#isSaturated(account, source.name, scope, request.callSid, newCalls))
       return {
         kind: "later",
         slug: "source-saturated",
-        detail: `source ${source.name} has reached the number of calls that its rate limit can poll`,
+        detail: `the account has reached the number of calls on source ${source.name} that its part of the rate can poll`,
         retryAfterMs: saturatedRetryMs,
       };
     const expiresAtMs = request.expiresAtMs ?? nowMs + watchDeadlineMs;
@@ -198,16 +206,16 @@ export class Registrar implements Registration {
       restartsEndedCall: source.replayable(scope, request.callSid),
       quotas,
     };
-    return { kind: "draft", draft: { watch, generatedSecret: drafted?.generatedSecret ?? null } };
+    return { kind: "draft", draft: { watch, generated: drafted?.generated ?? null } };
   }
 
-  /** Whether the source has no capacity for the call. A call that is polled already, or that the same batch adds, is no further load. */
-  #isSaturated(sourceName: string, scope: string, callSid: string, newCalls: NewCalls): boolean {
+  /** Whether the account's part of the source has no capacity for the call. A call that is polled already, or that the same batch adds, is no further load. */
+  #isSaturated(account: Account, sourceName: string, scope: string, callSid: string, newCalls: NewCalls): boolean {
     const { poller } = this.#options;
     const added = newCalls.get(sourceName) ?? new Set();
     const call = `${scope} ${callSid}`;
     if (added.has(call) || poller.calls.find(sourceName, scope, callSid) !== undefined) return false;
-    const isSaturated = poller.sources.isSaturated(sourceName, added.size + 1);
+    const isSaturated = poller.sources.isSaturated(sourceName, account.id, added.size + 1);
     if (!isSaturated) newCalls.set(sourceName, added.add(call));
     return isSaturated;
   }
@@ -215,7 +223,7 @@ export class Registrar implements Registration {
   #draftEndpoint(request: EndpointRequest, callback: CallbackUrl, defaultFormat: PayloadFormat, nowMs: number): DraftedEndpoint {
     const { secretBox } = this.#options;
     const id = newId("ep", nowMs);
-    const generatedSecret = generateSecret();
+    const generated = this.#spareSecrets.take(nowMs);
     const endpoint: EndpointDraft = {
       id,
       url: callback.url,
@@ -225,9 +233,19 @@ export class Registrar implements Registration {
       late: defaultFormat === "flat" ? "drop" : "send",
       headers: request.headers === null ? null : sealHeaders(secretBox, id, request.headers),
       givenSecret: request.signingSecret === null ? null : draftSecret(secretBox, request.signingSecret, nowMs),
-      generatedSecret: draftSecret(secretBox, generatedSecret, nowMs),
+      generatedSecret: generated.draft,
     };
-    return { endpoint, generatedSecret };
+    return { endpoint, generated };
+  }
+
+  /**
+   * Keeps the secret of a draft for another endpoint, if it is certain that no row and no answer holds it. A result
+   * `created` without that secret is proof: the row with the id of the draft was inserted in the transaction that found the
+   * endpoint, so no earlier run of the draft was committed. Any other result, a rejection and a keyed request, whose stored
+   * answer outlives this process, are no proof.
+   */
+  #keepUnused(generated: GeneratedSecret | null, result: RegisterWatchResult | RegisterHookResult): void {
+    if (generated !== null && result.kind === "created" && !result.showsGeneratedSecret) this.#spareSecrets.keep(generated);
   }
 
   #parseRequest(request: WatchRequest): ParsedRequest {
@@ -240,7 +258,7 @@ export class Registrar implements Registration {
     const { allowHttp, guard } = this.#options;
     const parsed = parseCallbackUrl(text, { allowHttp });
     if (parsed.kind === "invalid") return invalid("invalid-request", pointer, parsed.detail);
-    const blocked = guard.checkUrl(new URL(parsed.url));
+    const blocked = guard.checkUrl(parsed.parsed);
     return blocked === null ? parsed : invalid("blocked-address", pointer, blocked.reason);
   }
 
@@ -263,30 +281,7 @@ export class Registrar implements Registration {
   /** Refuses a name that is new to the process and resolves to a forbidden address, before anything is written. */
   async #checkName(account: Account, callback: CallbackUrl | Refusal | null, pointer: string): Promise<Refusal | null> {
     if (callback?.kind !== "url") return null;
-    const blocked = await this.#options.guard.checkName(new URL(callback.url), account.id);
+    const blocked = await this.#options.guard.checkName(callback.parsed, account.id);
     return blocked === null ? null : invalid("blocked-address", pointer, blocked.reason);
   }
-}
-
-/** Seals the custom headers of an endpoint. Their names are sorted and in lower case, so that equal headers have equal fingerprints. */
-export function sealHeaders(
-  secretBox: SecretBox,
-  endpointId: string,
-  headers: Readonly<Record<string, string>>,
-): NonNullable<EndpointDraft["headers"]> {
-  const sorted = Object.entries(headers)
-    .map(([name, value]) => [name.toLowerCase(), value] as const)
-    .toSorted(([a], [b]) => (a < b ? -1 : 1));
-  const plaintext = JSON.stringify(Object.fromEntries(sorted));
-  return {
-    names: sorted.map(([name]) => name),
-    sealed: secretBox.seal(plaintext, associatedData("headers", endpointId)),
-    fingerprints: secretBox.fingerprints(plaintext),
-  };
-}
-
-/** Drafts a signing secret with an id of its own, so that one row can serve many endpoints. */
-export function draftSecret(secretBox: SecretBox, secret: string, nowMs: number): SecretDraft {
-  const id = newId("sec", nowMs);
-  return { id, sealed: secretBox.seal(secret, associatedData("secret", id)), fingerprints: secretBox.fingerprints(secret) };
 }

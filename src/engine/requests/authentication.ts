@@ -11,6 +11,7 @@ export type AuthenticatorOptions = {
 
 /** Less than the 5 s within which a change must apply, because the query of the store takes time too. */
 const cacheMs = 4000;
+/** Given as a size, because a cache with a number of entries allocates all of them when it is made. */
 const cacheEntries = 10_000;
 
 /**
@@ -22,7 +23,10 @@ const cacheEntries = 10_000;
 export class Authenticator implements Authentication {
   readonly #options: AuthenticatorOptions;
   /** Accounts by the hash of a key; `account` is `null` if the key is unknown or revoked. */
-  readonly #cache = new LRUCache<string, { readonly account: Account | null; readonly untilMonotonicMs: number }>({ max: cacheEntries });
+  readonly #cache = new LRUCache<string, { readonly account: Account | null; readonly untilMonotonicMs: number }>({
+    maxSize: cacheEntries,
+    sizeCalculation: () => 1,
+  });
 
   constructor(options: AuthenticatorOptions) {
     this.#options = options;

@@ -1,7 +1,7 @@
 import type { CallProgress } from "../../domain/calls/call.ts";
 import type { SourceHealth } from "../../domain/sources/source.ts";
 import type { Account } from "../../ports/stores/account-store.ts";
-import type { LiveState, WaitEnd } from "../../ports/use-cases/live-state.ts";
+import type { AwaitedChange, LiveState, WaitEnd } from "../../ports/use-cases/live-state.ts";
 import type { StoreLifecycle } from "../../ports/stores/service-store.ts";
 import type { LongPollWaiters } from "./long-poll-waiters.ts";
 import type { Poller } from "../polling/poller.ts";
@@ -35,11 +35,13 @@ export class LiveStateReader implements LiveState {
   }
 
   sources(account: Account): readonly SourceHealth[] {
-    return this.#options.poller.sources.health().filter((health) => this.#options.sources.get(health.name)?.mayUse(account) === true);
+    return this.#options.poller.sources
+      .healthFor(account.id)
+      .filter((health) => this.#options.sources.get(health.name)?.mayUse(account) === true);
   }
 
-  changed(watchOrAccountId: string, timeoutMs: number, signal: AbortSignal): Promise<WaitEnd> {
-    return this.#options.waiters.wait(watchOrAccountId, timeoutMs, signal);
+  changed(change: AwaitedChange, timeoutMs: number, signal: AbortSignal): Promise<WaitEnd> {
+    return this.#options.waiters.wait(change, timeoutMs, signal);
   }
 
   async readiness(): Promise<{ readonly notReady: string | null; readonly degraded: readonly string[] }> {

@@ -10,24 +10,33 @@ export type PollCounts = { readonly polls: number; readonly failures: number };
 
 const noPolls: PollCounts = { polls: 0, failures: 0 };
 
+/** A poll as the circuit counts it. */
+export type CountedPoll = { readonly failed: boolean; readonly accountId: string; readonly hasAnswered: boolean };
+
 /**
  * Circuit breaker over the polls of the last 10 s, counted by second: it trips when more than half of at least 10 polls
- * failed. Polls of the other instances count as of their last heartbeats.
+ * failed. Failures of calls that never answered count only if calls of more than one account fail so, or if no other
+ * account has calls: else they say something of those calls alone. Polls of the other instances count as of their last
+ * heartbeats.
  */
 export class CircuitBreaker {
-  readonly #polls = Array.from({ length: windowSeconds }, () => 0);
-  readonly #failures = Array.from({ length: windowSeconds }, () => 0);
+  readonly #isAlone: (accountId: string) => boolean;
+  #seconds: SecondOfPolls[] = noSeconds();
   #second = 0;
   #remote = noPolls;
   #ignoreRemoteUntilMonotonicMs = -Infinity;
 
+  /** `isAlone` returns whether no other account has calls of the source. */
+  constructor(isAlone: (accountId: string) => boolean) {
+    this.#isAlone = isAlone;
+  }
+
   /** Counts a poll and returns whether the circuit trips. */
-  record(failed: boolean, nowMonotonicMs: number): boolean {
+  record(poll: CountedPoll, nowMonotonicMs: number): boolean {
     this.#advance(Math.floor(nowMonotonicMs / 1000));
-    const index = this.#second % windowSeconds;
-    this.#polls[index] = (this.#polls[index] ?? 0) + 1;
-    if (failed) this.#failures[index] = (this.#failures[index] ?? 0) + 1;
-    return failed && this.#trips();
+    const second = this.#seconds[this.#second % windowSeconds];
+    if (second !== undefined) count(second, poll);
+    return poll.failed && this.#trips();
   }
 
   /** Sets the counts of the other instances and returns whether the circuit trips. */
@@ -40,32 +49,66 @@ export class CircuitBreaker {
   /** Returns the counts of this instance. */
   counts(nowMonotonicMs: number): PollCounts {
     this.#advance(Math.floor(nowMonotonicMs / 1000));
-    return { polls: sum(this.#polls), failures: sum(this.#failures) };
+    return this.#counted();
   }
 
   reset(nowMonotonicMs: number): void {
-    this.#polls.fill(0);
-    this.#failures.fill(0);
+    this.#seconds = noSeconds();
     this.#remote = noPolls;
     this.#ignoreRemoteUntilMonotonicMs = nowMonotonicMs + ignoreRemoteAfterResetMs;
   }
 
   #trips(): boolean {
-    const polls = sum(this.#polls) + this.#remote.polls;
-    return polls >= minPolls && (sum(this.#failures) + this.#remote.failures) * 2 > polls;
+    const { polls, failures } = this.#counted();
+    const allPolls = polls + this.#remote.polls;
+    return allPolls >= minPolls && (failures + this.#remote.failures) * 2 > allPolls;
+  }
+
+  #counted(): PollCounts {
+    let [polls, failures, unanswered] = [0, 0, 0];
+    let accounts: FailingAccounts = null;
+    for (const second of this.#seconds) {
+      polls += second.polls;
+      failures += second.failures;
+      unanswered += second.unanswered;
+      accounts = joined(accounts, second.accounts);
+    }
+    const counts = accounts === "several" || (accounts !== null && this.#isAlone(accounts.accountId));
+    return counts ? { polls: polls + unanswered, failures: failures + unanswered } : { polls, failures };
   }
 
   #advance(second: number): void {
     const passed = Math.min(second - this.#second, windowSeconds);
-    for (let step = 1; step <= passed; step++) {
-      const index = (this.#second + step) % windowSeconds;
-      this.#polls[index] = 0;
-      this.#failures[index] = 0;
-    }
+    for (let step = 1; step <= passed; step++) this.#seconds[(this.#second + step) % windowSeconds] = newSecond();
     this.#second = Math.max(this.#second, second);
   }
 }
 
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
+/** Accounts whose calls failed without ever having answered. */
+type FailingAccounts = null | { readonly accountId: string } | "several";
+
+/** Polls of one second. `unanswered` failures, of calls that never answered, are in neither of the other counts. */
+type SecondOfPolls = { polls: number; failures: number; unanswered: number; accounts: FailingAccounts };
+
+function newSecond(): SecondOfPolls {
+  return { polls: 0, failures: 0, unanswered: 0, accounts: null };
+}
+
+function noSeconds(): SecondOfPolls[] {
+  return Array.from({ length: windowSeconds }, newSecond);
+}
+
+function count(second: SecondOfPolls, { failed, accountId, hasAnswered }: CountedPoll): void {
+  if (failed && !hasAnswered) {
+    second.unanswered += 1;
+    second.accounts = joined(second.accounts, { accountId });
+    return;
+  }
+  second.polls += 1;
+  if (failed) second.failures += 1;
+}
+
+function joined(one: FailingAccounts, other: FailingAccounts): FailingAccounts {
+  if (one === null || other === null) return one ?? other;
+  return one !== "several" && other !== "several" && one.accountId === other.accountId ? one : "several";
 }

@@ -3,8 +3,12 @@ export type QueuedPoll = {
   readonly accountId: string;
   /** Whether this process has never polled the call; first polls go ahead of repeats. */
   isFirstPoll: boolean;
+  /** Whether a poll of the call was ever answered with a status; such a call is preferred as a probe. */
+  readonly hasAnswered: boolean;
   /** False once the entry was taken or removed; its place in the queue is then skipped. */
   isQueued: boolean;
+  /** Place in the order of all entries of the queue; written by the queue. */
+  queuedOrder: number;
 };
 
 /**
@@ -14,6 +18,7 @@ export type QueuedPoll = {
 export class FairPollQueue<Entry extends QueuedPoll> {
   readonly #firsts = new RoundRobinQueue<Entry>();
   readonly #repeats = new RoundRobinQueue<Entry>();
+  #order = 0;
 
   get size(): number {
     return this.#firsts.size + this.#repeats.size;
@@ -26,6 +31,7 @@ export class FairPollQueue<Entry extends QueuedPoll> {
   add(entry: Entry): void {
     if (entry.isQueued) return;
     entry.isQueued = true;
+    entry.queuedOrder = this.#order++;
     this.#queueOf(entry).add(entry);
   }
 
@@ -43,17 +49,18 @@ export class FairPollQueue<Entry extends QueuedPoll> {
     return this.#repeats.take();
   }
 
-  *entries(): Generator<Entry> {
-    for (const queue of [this.#firsts, this.#repeats]) for (const entries of queue.byAccount()) yield* entries;
+  /**
+   * Takes the entry whose answer says most about the source: of a call that has answered before, accounts in turn. A first
+   * poll only if no repeat waits, because a new call may fail for reasons of its own.
+   */
+  nextProbe(): Entry | null {
+    return this.#repeats.takeAnswered() ?? this.#firsts.takeAnswered() ?? this.#repeats.take() ?? this.#firsts.take();
   }
 
   /** Yields the oldest entry of each account's first polls and repeats. */
   *heads(): Generator<Entry> {
-    for (const queue of [this.#firsts, this.#repeats])
-      for (const entries of queue.byAccount()) {
-        const { value } = entries.next();
-        if (value !== undefined) yield value as Entry;
-      }
+    yield* this.#firsts.heads();
+    yield* this.#repeats.heads();
   }
 
   #queueOf({ isFirstPoll }: Entry): RoundRobinQueue<Entry> {
@@ -63,16 +70,16 @@ export class FairPollQueue<Entry extends QueuedPoll> {
 
 /** One queue per account, served in turn, so that a thousand calls of one account delay another account by one turn. */
 class RoundRobinQueue<Entry extends QueuedPoll> {
-  readonly #fifoByAccount = new Map<string, Fifo<Entry>>();
+  readonly #byAccount = new Map<string, AccountQueue<Entry>>();
   /** Number of places to skip for each removed entry. An entry that was added again stands behind these places. */
   readonly #skips = new Map<Entry, number>();
   /** Number of entries, removed ones excluded. */
   size = 0;
 
   add(entry: Entry): void {
-    const fifo = this.#fifoByAccount.get(entry.accountId) ?? new Fifo<Entry>();
-    if (fifo.size === 0) this.#fifoByAccount.set(entry.accountId, fifo);
-    fifo.push(entry);
+    const queue = this.#byAccount.get(entry.accountId) ?? new AccountQueue<Entry>(this.#skips);
+    if (queue.isEmpty) this.#byAccount.set(entry.accountId, queue);
+    queue.push(entry);
     this.size += 1;
   }
 
@@ -82,44 +89,95 @@ class RoundRobinQueue<Entry extends QueuedPoll> {
   }
 
   take(): Entry | null {
-    for (const [accountId, fifo] of this.#fifoByAccount) {
-      // A map keeps insertion order, so the served account moves to the end.
-      this.#fifoByAccount.delete(accountId);
-      const entry = this.#nextOf(fifo);
-      if (fifo.size > 0) this.#fifoByAccount.set(accountId, fifo);
-      if (entry === null) continue;
-      this.size -= 1;
-      return entry;
+    for (const [accountId, queue] of this.#byAccount) {
+      const entry = queue.shift();
+      this.#endTurn(accountId, queue);
+      if (entry !== null) return this.#taken(entry);
     }
     return null;
   }
 
-  *byAccount(): Generator<Generator<Entry>> {
-    for (const fifo of this.#fifoByAccount.values()) yield this.#queuedIn(fifo);
-  }
-
-  *#queuedIn(fifo: Fifo<Entry>): Generator<Entry> {
-    const skips = new Map(this.#skips);
-    for (const entry of fifo.entries()) if (!skip(skips, entry) && entry.isQueued) yield entry;
-  }
-
-  #nextOf(fifo: Fifo<Entry>): Entry | null {
-    for (let entry = fifo.shift(); entry !== null; entry = fifo.shift())
-      if (!skip(this.#skips, entry)) {
-        entry.isQueued = false;
-        return entry;
-      }
+  /** Takes an entry of a call that has answered before; `null` if there is none. Accounts without one keep their turns. */
+  takeAnswered(): Entry | null {
+    for (const [accountId, queue] of this.#byAccount) {
+      const entry = queue.shiftAnswered();
+      if (entry === null) continue;
+      this.#endTurn(accountId, queue);
+      return this.#taken(entry);
+    }
     return null;
+  }
+
+  *heads(): Generator<Entry> {
+    for (const queue of this.#byAccount.values()) {
+      const head = queue.head();
+      if (head !== null) yield head;
+    }
+  }
+
+  /**
+   * Moves the account to the end: a map keeps insertion order. A lone account stays, because a map that is written for every
+   * poll leaves its former tables to the old generation.
+   */
+  #endTurn(accountId: string, queue: AccountQueue<Entry>): void {
+    if (this.#byAccount.size === 1 && !queue.isEmpty) return;
+    this.#byAccount.delete(accountId);
+    if (!queue.isEmpty) this.#byAccount.set(accountId, queue);
+  }
+
+  #taken(entry: Entry): Entry {
+    entry.isQueued = false;
+    this.size -= 1;
+    return entry;
   }
 }
 
-/** Returns whether the entry's next place is to be skipped, and counts that skip. */
-function skip<Entry>(skips: Map<Entry, number>, entry: Entry): boolean {
-  const count = skips.get(entry);
-  if (count === undefined) return false;
-  if (count === 1) skips.delete(entry);
-  else skips.set(entry, count - 1);
-  return true;
+/** Entries of one account in their order. Those of calls that have answered before can be taken apart from the others. */
+class AccountQueue<Entry extends QueuedPoll> {
+  readonly #skips: Map<Entry, number>;
+  readonly #answered = new Fifo<Entry>();
+  readonly #others = new Fifo<Entry>();
+
+  constructor(skips: Map<Entry, number>) {
+    this.#skips = skips;
+  }
+
+  /** Whether there is no place left, skipped ones included. */
+  get isEmpty(): boolean {
+    return this.#answered.size + this.#others.size === 0;
+  }
+
+  push(entry: Entry): void {
+    (entry.hasAnswered ? this.#answered : this.#others).push(entry);
+  }
+
+  head(): Entry | null {
+    const [answered, other] = [this.#headOf(this.#answered), this.#headOf(this.#others)];
+    if (answered === null || other === null) return answered ?? other;
+    return answered.queuedOrder < other.queuedOrder ? answered : other;
+  }
+
+  shift(): Entry | null {
+    const head = this.head();
+    if (head === null) return null;
+    return (head === this.#headOf(this.#answered) ? this.#answered : this.#others).shift();
+  }
+
+  shiftAnswered(): Entry | null {
+    return this.#headOf(this.#answered) === null ? null : this.#answered.shift();
+  }
+
+  /** Returns the first entry that is not to be skipped, and drops the places before it. */
+  #headOf(fifo: Fifo<Entry>): Entry | null {
+    for (let entry = fifo.head(); entry !== null; entry = fifo.head()) {
+      const skips = this.#skips.get(entry);
+      if (skips === undefined) return entry;
+      if (skips === 1) this.#skips.delete(entry);
+      else this.#skips.set(entry, skips - 1);
+      fifo.shift();
+    }
+    return null;
+  }
 }
 
 /** Queue as an array with a moving head, because `Array.shift` copies long arrays. */
@@ -133,6 +191,10 @@ class Fifo<T> {
 
   push(item: T): void {
     this.#items.push(item);
+  }
+
+  head(): T | null {
+    return this.size === 0 ? null : (this.#items[this.#head] as T);
   }
 
   shift(): T | null {
@@ -150,9 +212,5 @@ class Fifo<T> {
   #clear(): void {
     this.#items = [];
     this.#head = 0;
-  }
-
-  *entries(): Generator<T> {
-    for (let index = this.#head; index < this.#items.length; index++) yield this.#items[index] as T;
   }
 }

@@ -1,10 +1,11 @@
+import { AccountLoads } from "./account-loads.ts";
 import { SlidingWindowLimiter } from "./sliding-window-limiter.ts";
 import { SourceThrottle } from "./source-throttle.ts";
 
 const saturatedIntervalMs = 30 * 60 * 1000;
 
 /**
- * Rate at which this instance polls one source, and the poll interval that follows from it. The rate is this instance's
+ * Rate at which this instance polls one source, and the poll intervals that follow from it. The rate is this instance's
  * grant of the source's rate, lowered after a 429; first polls use half of it while repeats are due. Times are monotonic
  * milliseconds.
  */
@@ -13,13 +14,14 @@ export class PollRate {
   readonly #intervalMinMs: number;
   readonly #rate: SlidingWindowLimiter;
   readonly #firstsRate: SlidingWindowLimiter;
-  readonly #load = new SourceLoad();
+  readonly #loads: AccountLoads;
   readonly #throttle = new SourceThrottle();
   #grantPerSecond: number;
   /** Whether this instance has the whole rate of the source. */
   #isWhole = true;
+  /** Calls that the other instances poll, and the only account that they belong to (`null` if there are several). */
   #remoteCalls = 0;
-  #intervalMs: number;
+  #remoteSoleAccountId: string | null = null;
 
   constructor({ maxPollsPerSecond, intervalMinMs }: { readonly maxPollsPerSecond: number; readonly intervalMinMs: number }) {
     this.#maxPollsPerSecond = maxPollsPerSecond;
@@ -27,12 +29,23 @@ export class PollRate {
     this.#rate = new SlidingWindowLimiter(maxPollsPerSecond);
     this.#firstsRate = new SlidingWindowLimiter(maxPollsPerSecond / 2);
     this.#grantPerSecond = maxPollsPerSecond;
-    this.#intervalMs = intervalMinMs;
+    this.#loads = new AccountLoads(maxPollsPerSecond, intervalMinMs);
   }
 
   /** Number of calls that this instance polls. */
   get calls(): number {
-    return this.#load.calls;
+    return this.#loads.calls;
+  }
+
+  /** Only account whose calls this instance polls; `null` if there is none, or more than one. */
+  get soleAccountId(): string | null {
+    return this.#loads.soleAccountId;
+  }
+
+  /** Whether no other account has calls of the source, at any instance. */
+  isAlone(accountId: string): boolean {
+    const isAloneHere = this.calls === 0 || this.soleAccountId === accountId;
+    return isAloneHere && (this.#remoteCalls === 0 || this.#remoteSoleAccountId === accountId);
   }
 
   /** Rate of the source over all instances. */
@@ -44,14 +57,14 @@ export class PollRate {
     return this.#grantPerSecond;
   }
 
-  /** Current poll interval: the shortest one, stretched evenly if the rate does not allow it. */
-  get intervalMs(): number {
-    return this.#intervalMs;
+  /** Returns the poll interval of an account's calls: the shortest one, stretched evenly if the account's part does not allow it. */
+  intervalMs(accountId: string): number {
+    return this.#loads.intervalMs(accountId);
   }
 
-  /** Poll interval to report: an instance without calls of the source reports that of the other instances. */
-  get shownIntervalMs(): number {
-    if (this.calls > 0 || this.#remoteCalls === 0) return this.#intervalMs;
+  /** Interval of the most stretched account. An instance without calls of the source reports that of the other instances. */
+  get longestIntervalMs(): number {
+    if (this.calls > 0 || this.#remoteCalls === 0) return this.#loads.longestIntervalMs;
     return Math.max(this.#intervalMinMs, (this.#remoteCalls / (this.#maxPollsPerSecond * this.#throttle.factor)) * 1000);
   }
 
@@ -60,20 +73,27 @@ export class PollRate {
     return this.#throttle;
   }
 
-  /** Whether `additional` more calls would stretch the interval past half an hour, counted over all instances. */
-  isSaturatedBy(additional: number): boolean {
+  /**
+   * Whether `additional` more calls would stretch the account's interval past half an hour, counted over all instances. The
+   * other instances are assumed to have the same mix of accounts.
+   */
+  isSaturatedBy(accountId: string, additional: number): boolean {
     // The limit is longer than the interval of any age, so the ages of the calls do not matter.
-    return ((this.calls + this.#remoteCalls + additional) / this.#maxPollsPerSecond) * 1000 > saturatedIntervalMs;
+    const scale = this.calls === 0 ? 1 : (this.calls + this.#remoteCalls) / this.calls;
+    const here = this.#loads.callsOf(accountId) * scale;
+    const elsewhere = this.calls === 0 && this.#remoteSoleAccountId === accountId ? this.#remoteCalls : 0;
+    const calls = here + elsewhere + additional;
+    return this.#loads.intervalWithMs(accountId, calls, this.#maxPollsPerSecond, scale) > saturatedIntervalMs;
   }
 
   /** Adds a call to the load or removes it; `minIntervalMs` is 0 if the source's own interval applies. */
-  changeLoad(minIntervalMs: number, delta: 1 | -1): void {
-    this.#load.change(minIntervalMs, delta);
-    this.#updateInterval();
+  changeLoad(accountId: string, minIntervalMs: number, delta: 1 | -1): void {
+    this.#loads.change(accountId, minIntervalMs, delta);
   }
 
-  applyRemoteCalls(calls: number): void {
+  applyRemoteCalls(calls: number, soleAccountId: string | null): void {
     this.#remoteCalls = calls;
+    this.#remoteSoleAccountId = soleAccountId;
   }
 
   /** Sets the polls per second of this instance, at most the source's rate. With 0 no poll may start. */
@@ -128,54 +148,14 @@ export class PollRate {
     const { factor } = this.#throttle;
     this.#throttle.recover(nowMs);
     if (this.#throttle.factor !== factor) this.#apply();
+    else this.#loads.divide();
   }
 
   #apply(): void {
     const rate = this.#grantPerSecond * this.#throttle.factor;
     this.#rate.set(rate);
     this.#firstsRate.set(rate / 2);
-    this.#updateInterval();
-  }
-
-  #updateInterval(): void {
-    // Until there is a grant, the interval is that of the whole rate.
-    const rate = (this.#grantPerSecond || this.#maxPollsPerSecond) * this.#throttle.factor;
-    this.#intervalMs = Math.max(this.#intervalMinMs, this.#load.intervalMs(rate));
-  }
-}
-
-/** Number of calls of a source by the shortest interval that their age allows (0 if the source's own applies). */
-export class SourceLoad {
-  readonly #callsByLeastMs = new Map<number, number>();
-  #calls = 0;
-
-  get calls(): number {
-    return this.#calls;
-  }
-
-  change(leastIntervalMs: number, delta: 1 | -1): void {
-    this.#calls += delta;
-    this.#callsByLeastMs.set(leastIntervalMs, (this.#callsByLeastMs.get(leastIntervalMs) ?? 0) + delta);
-  }
-
-  /**
-   * Returns the shortest interval at which all calls fit into the rate; 0 without calls. Calls whose age requires a longer
-   * interval count with that one, until the rate stretches it too.
-   */
-  intervalMs(ratePerSecond: number): number {
-    const classes = [...this.#callsByLeastMs].toSorted(([a], [b]) => a - b);
-    let slowerPerSecond = 0;
-    for (const [leastMs, calls] of classes) if (leastMs > 0) slowerPerSecond += (calls * 1000) / leastMs;
-    let calls = 0;
-    for (const [index, [leastMs, ofClass]] of classes.entries()) {
-      calls += ofClass;
-      if (leastMs > 0) slowerPerSecond -= (ofClass * 1000) / leastMs;
-      const left = ratePerSecond - slowerPerSecond;
-      const intervalMs = calls === 0 ? 0 : (calls / left) * 1000;
-      const isLast = index === classes.length - 1;
-      if (isLast) return (calls / ratePerSecond) * 1000;
-      if (left > 0 && intervalMs <= (classes[index + 1]?.[0] ?? 0)) return intervalMs;
-    }
-    return 0;
+    // Until there is a grant, the intervals are those of the whole rate.
+    this.#loads.setRate((this.#grantPerSecond || this.#maxPollsPerSecond) * this.#throttle.factor);
   }
 }

@@ -87,7 +87,7 @@ export class PolledSource<Call extends PollableCall> {
     this.clockSkewMs = null;
     for (const call of calls) {
       oldGate.queue.remove(call);
-      this.#gate.rate.changeLoad(call.minIntervalMs, 1);
+      this.#gate.rate.changeLoad(call.accountId, call.minIntervalMs, 1);
     }
     oldSource.close().catch((error: unknown) => {
       this.#dependencies.logger.warn({ source: this.name, error: String(error) }, "source.close_failed");

@@ -9,6 +9,7 @@ import { FairPollQueue } from "./fair-poll-queue.ts";
 import type { QueuedPoll } from "./fair-poll-queue.ts";
 import { SourceSuspension } from "./source-suspension.ts";
 import type { SourceChange } from "./source-suspension.ts";
+import { UncorroboratedCalls } from "./uncorroborated-calls.ts";
 
 export type SourceGateOptions = {
   readonly source: Source;
@@ -32,11 +33,13 @@ export type GateShare = Omit<SourceShare, "ratePerSecond">;
 
 const maxInFlightDefault = 128;
 const misconfiguredCalls = 10;
+/** Time for which a parsed 200 of one call proves that another one's 403 concerns that call alone. */
+const forbiddenCallMs = 10_000;
 /**
  * Shortest wait for the rate, one slot of the timing wheel. Polls that wait for it start together; one by one they would
  * cost twice the time.
  */
-const coalesceMs = 16;
+const coalesceMs = 12;
 /** Failures with an answer that does not refuse the credential. */
 const answeredCodes: ReadonlySet<PollFailureCode> = new Set<PollFailureCode>(["redirect", "not_json", "too_large", "unexpected_status"]);
 
@@ -54,6 +57,9 @@ const answeredCodes: ReadonlySet<PollFailureCode> = new Set<PollFailureCode>(["r
  * First polls go ahead of repeats, but use half of the rate while repeats are due. After a throttle the rate starts low
  * and recovers in steps. A 400 or 404 is uncorroborated while no call of the source gets a parsed 200.
  *
+ * Trouble of calls that never answered closes the source only if more than one account has it, or if no other account has
+ * calls of the source. A probe is a call that has answered before, where there is one.
+ *
  * Answers to polls that were in flight when a mode began are not probes. All state is in memory: after a restart a source
  * is `unproven` until it answers. Where several instances poll a source, each has a grant of its rate, one of them probes,
  * and each adopts the suspensions and throttles of the others.
@@ -64,12 +70,15 @@ export class SourceGate<Entry extends QueuedPoll> {
   readonly rate: PollRate;
   readonly #options: SourceGateOptions;
   readonly #maxInFlight: number;
-  readonly #circuit = new CircuitBreaker();
+  readonly #circuit: CircuitBreaker;
   readonly #suspension = new SourceSuspension<Entry>();
-  readonly #uncorroborated = new Set<Entry>();
+  readonly #uncorroborated: UncorroboratedCalls<Entry>;
   #remoteUncorroborated = 0;
   #inFlight = 0;
   #lastGoodMonotonicMs = -Infinity;
+  /** Call of the last parsed 200 here, and time of the last one by any other call. */
+  #lastGoodEntry: Entry | null = null;
+  #otherGoodMonotonicMs = -Infinity;
   #stateSinceMs: number | null = null;
   #lastState: SourceStateName = "unproven";
 
@@ -78,6 +87,9 @@ export class SourceGate<Entry extends QueuedPoll> {
     this.#maxInFlight = options.maxInFlight ?? maxInFlightDefault;
     this.rate = new PollRate({ maxPollsPerSecond: options.source.maxPollsPerSecond, intervalMinMs: options.intervalMinMs });
     if (options.grantPerSecond !== undefined) this.rate.setGrant(options.grantPerSecond);
+    const isAlone = (accountId: string) => this.rate.isAlone(accountId);
+    this.#circuit = new CircuitBreaker(isAlone);
+    this.#uncorroborated = new UncorroboratedCalls(isAlone);
   }
 
   /** Whether the calls exist only in this process (sandbox). */
@@ -133,10 +145,22 @@ export class SourceGate<Entry extends QueuedPoll> {
     return Math.max(coalesceMs, this.#suspension.probeWaitMs(nowMs), this.rate.waitMs(nowMs));
   }
 
+  /**
+   * Returns the observation as it counts. A 403 while another call of the source answers concerns its call alone, which
+   * backs off as after any other failure.
+   */
+  attribute(entry: Entry, observation: Observation): Observation {
+    if (observation.kind !== "unauthorized" || observation.statusCode !== 403 || this.#suspension.reason !== null) return observation;
+    const otherGoodMs = this.#lastGoodEntry === entry ? this.#otherGoodMonotonicMs : this.#lastGoodMonotonicMs;
+    const isOfCall = this.#options.clock.monotonicMs() - otherGoodMs <= forbiddenCallMs;
+    return isOfCall ? { kind: "failed", code: "unexpected_status", detail: "answered 403" } : observation;
+  }
+
   /** Applies the answer of a poll; called once for every entry that `next` returned. */
   record(entry: Entry, observation: Observation): SourceChange {
     const nowMs = this.#options.clock.monotonicMs();
     const wasProbe = this.#suspension.record(entry);
+    const { accountId, hasAnswered } = entry;
     this.#inFlight -= 1;
     switch (observation.kind) {
       case "unauthorized":
@@ -150,17 +174,18 @@ export class SourceGate<Entry extends QueuedPoll> {
       case "failed":
         if (wasProbe && this.#isRefusal && answeredCodes.has(observation.code)) return this.#resume(nowMs);
         if (wasProbe) this.#suspension.postponeProbe(nowMs);
-        if (this.#suspension.reason === null && this.#circuit.record(true, nowMs)) this.#suspend("upstream_errors", nowMs);
+        if (this.#suspension.reason === null && this.#circuit.record({ failed: true, accountId, hasAnswered }, nowMs))
+          this.#suspend("upstream_errors", nowMs);
         return "none";
       case "status":
-        this.#lastGoodMonotonicMs = nowMs;
+        this.#recordGood(entry, nowMs);
         this.rate.recordSuccess();
         this.#uncorroborated.clear();
-        this.#circuit.record(false, nowMs);
+        this.#circuit.record({ failed: false, accountId, hasAnswered }, nowMs);
         return wasProbe || this.isMisconfigured ? this.#resume(nowMs) : "none";
       case "not_found":
       case "rejected":
-        this.#circuit.record(false, nowMs);
+        this.#circuit.record({ failed: false, accountId, hasAnswered }, nowMs);
         if (!wasProbe) return "none";
         if (!this.isMisconfigured) return this.#resume(nowMs);
         this.#suspension.postponeProbe(nowMs);
@@ -176,12 +201,12 @@ export class SourceGate<Entry extends QueuedPoll> {
   }
 
   /**
-   * Counts a call about to end with 400 or 404 while no other call of the source succeeds. After ten, the source is
-   * treated as misconfigured.
+   * Counts a call about to end with 400 or 404 while no other call of the source succeeds. After ten that count, the source
+   * is treated as misconfigured.
    */
   recordUncorroboratedFailure(entry: Entry): SourceChange {
     this.#uncorroborated.add(entry);
-    if (this.#uncorroborated.size + this.#remoteUncorroborated < misconfiguredCalls) return "none";
+    if (this.#uncorroborated.count + this.#remoteUncorroborated < misconfiguredCalls) return "none";
     return this.#suspend("misconfigured", this.#options.clock.monotonicMs());
   }
 
@@ -198,20 +223,22 @@ export class SourceGate<Entry extends QueuedPoll> {
   share(): GateShare {
     const { polls, failures } = this.#circuit.counts(this.#options.clock.monotonicMs());
     const { lastGoodPollAtMs } = this;
-    const uncorroborated = this.#uncorroborated.size;
-    return { calls: this.rate.calls, uncorroborated, recentPolls: polls, recentFailures: failures, lastGoodPollAtMs };
+    const { calls, soleAccountId } = this.rate;
+    const uncorroborated = this.#uncorroborated.count;
+    return { calls, soleAccountId, uncorroborated, recentPolls: polls, recentFailures: failures, lastGoodPollAtMs };
   }
 
   /** Applies the state of the source at all other instances, as of a heartbeat. */
   applyRemoteShares(remote: GateShare): SourceChange {
     const nowMs = this.#options.clock.monotonicMs();
-    this.rate.applyRemoteCalls(remote.calls);
+    this.rate.applyRemoteCalls(remote.calls, remote.soleAccountId);
     this.#remoteUncorroborated = remote.uncorroborated;
     if (remote.lastGoodPollAtMs !== null) {
       const goodMonotonicMs = nowMs - (this.#options.clock.nowMs() - remote.lastGoodPollAtMs);
       // A good poll of any instance corroborates the source for all.
       if (goodMonotonicMs > this.#lastGoodMonotonicMs) {
         this.#lastGoodMonotonicMs = goodMonotonicMs;
+        this.#lastGoodEntry = null;
         this.#uncorroborated.clear();
       }
     }
@@ -259,14 +286,15 @@ export class SourceGate<Entry extends QueuedPoll> {
     this.rate.adoptThrottle(nowMs + untilMs - clock.nowMs(), factor, nowMs);
   }
 
+  /** Returns the health with the interval of the most stretched account. */
   health(): SourceHealth {
     const { source, clock } = this.#options;
-    const { state, reason } = this.#state();
+    const intervalMs = this.rate.longestIntervalMs;
+    const { state, reason } = this.#state(intervalMs);
     if (state !== this.#lastState) {
       this.#lastState = state;
       this.#stateSinceMs = clock.nowMs();
     }
-    const intervalMs = Math.round(this.rate.shownIntervalMs);
     return {
       name: source.name,
       kind: source.kind,
@@ -274,16 +302,25 @@ export class SourceGate<Entry extends QueuedPoll> {
       reason,
       sinceMs: this.#suspension.current?.sinceMs ?? this.#stateSinceMs,
       lastGoodPollAtMs: this.lastGoodPollAtMs,
-      intervalMs,
+      intervalMs: Math.round(intervalMs),
     };
   }
 
-  #state(): { state: SourceStateName; reason: string | null } {
+  /** Returns the health as one account sees it, with the interval of its own calls. */
+  healthFor(accountId: string): SourceHealth {
+    const health = this.health();
+    const intervalMs = this.rate.intervalMs(accountId);
+    const { state, reason } = this.#state(intervalMs);
+    const sinceMs = state === health.state ? health.sinceMs : null;
+    return { ...health, state, reason, sinceMs, intervalMs: Math.round(intervalMs) };
+  }
+
+  #state(intervalMs: number): { state: SourceStateName; reason: string | null } {
     const nowMs = this.#options.clock.monotonicMs();
     const { reason } = this.#suspension;
     if (reason !== null) return { state: reason === "upstream_errors" ? "circuit_open" : "suspended", reason };
     if (this.rate.throttle.factor < 1 || this.rate.isThrottled(nowMs)) return { state: "slowed", reason: "rate_limited" };
-    if (this.rate.shownIntervalMs > this.#options.intervalMaxMs) return { state: "slowed", reason: "interval" };
+    if (intervalMs > this.#options.intervalMaxMs) return { state: "slowed", reason: "interval" };
     return nowMs - this.#lastGoodMonotonicMs > this.#options.corroborationMs
       ? { state: "unproven", reason: null }
       : { state: "ok", reason: null };
@@ -296,7 +333,13 @@ export class SourceGate<Entry extends QueuedPoll> {
   }
 
   #nextProbe(nowMs: number): Entry | null {
-    return this.#suspension.nextProbe(nowMs, () => this.queue.nextFirst() ?? this.queue.nextRepeat());
+    return this.#suspension.nextProbe(nowMs, () => this.queue.nextProbe());
+  }
+
+  #recordGood(entry: Entry, nowMs: number): void {
+    if (this.#lastGoodEntry !== entry) this.#otherGoodMonotonicMs = this.#lastGoodMonotonicMs;
+    this.#lastGoodEntry = entry;
+    this.#lastGoodMonotonicMs = nowMs;
   }
 
   #suspend(reason: SharedSuspension["reason"], nowMs: number): SourceChange {

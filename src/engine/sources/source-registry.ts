@@ -49,9 +49,9 @@ export class SourceRegistry<Call extends PollableCall> {
     return [...this.gates.values()].reduce((sum, gate) => sum + gate.rate.calls, 0);
   }
 
-  /** Whether `additional` more calls would stretch the source's interval past half an hour. */
-  isSaturated(name: string, additional: number): boolean {
-    return this.#byName.get(name)?.gate.rate.isSaturatedBy(additional) ?? false;
+  /** Whether `additional` more calls would stretch the account's interval on the source past half an hour. */
+  isSaturated(name: string, accountId: string, additional: number): boolean {
+    return this.#byName.get(name)?.gate.rate.isSaturatedBy(accountId, additional) ?? false;
   }
 
   /** Returns how long the oldest due poll has been due. */
@@ -64,6 +64,11 @@ export class SourceRegistry<Call extends PollableCall> {
 
   health(): readonly SourceHealth[] {
     return [...this.all()].map((source) => source.gate.health());
+  }
+
+  /** Returns the health of all sources with the intervals of one account. */
+  healthFor(accountId: string): readonly SourceHealth[] {
+    return [...this.all()].map((source) => source.gate.healthFor(accountId));
   }
 
   /** Returns the difference of this machine's clock from the upstream's, for each source that has sent its time. */

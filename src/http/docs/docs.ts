@@ -4,7 +4,7 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import { html, raw } from "hono/html";
 import type { Env } from "../operations/dependencies.ts";
 import { openApiDocument } from "../operations/openapi.ts";
-import { addOperation } from "../operations/operation.ts";
+import { addOperation, defineOperation } from "../operations/operation.ts";
 
 const style =
   "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a}" +
@@ -38,24 +38,22 @@ type OperationText = {
 type Listed = { readonly path: string; readonly method: string; readonly operation: OperationText };
 type Schemas = Readonly<Record<string, { readonly example?: unknown }>>;
 
+const getDocs = defineOperation({
+  method: "get",
+  path: "/docs",
+  operationId: "getDocs",
+  tag: "Operation",
+  summary: "This document as a page",
+  answers: {
+    200: { description: "HTML that loads nothing.", schema: z.string(), example: "<!doctype html>…", contentType: "text/html" },
+  },
+  isPublic: true,
+});
+
 /** Renders the API reference from the OpenAPI document, as one page that loads no other file. */
 export function addDocsPage(app: OpenAPIHono<Env>, version: string): void {
   let page: ReturnType<typeof render> | null = null;
-  addOperation(
-    app,
-    {
-      method: "get",
-      path: "/docs",
-      operationId: "getDocs",
-      tag: "Operation",
-      summary: "This document as a page",
-      answers: {
-        200: { description: "HTML that loads nothing.", schema: z.string(), example: "<!doctype html>…", contentType: "text/html" },
-      },
-      isPublic: true,
-    },
-    async (c) => c.html(await (page ??= render(app, version)), 200, pageHeaders),
-  );
+  addOperation(app, getDocs, async (c) => c.html(await (page ??= render(app, version)), 200, pageHeaders));
 }
 
 function render(app: OpenAPIHono<Env>, version: string) {

@@ -2,7 +2,7 @@ import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { describeConsequences } from "../../domain/deliveries/response-class.ts";
 import type { Env } from "./dependencies.ts";
-import { addOperation } from "./operation.ts";
+import { addOperation, defineOperation } from "./operation.ts";
 import { registerComponents } from "./operation-document.ts";
 import { operationalWebhookSchema, webhookSchema } from "../schemas/webhook.ts";
 
@@ -66,6 +66,18 @@ export function openApiDocument(app: OpenAPIHono<Env>, version: string) {
   });
 }
 
+const getDocument = defineOperation({
+  method: "get",
+  path: "/openapi.json",
+  operationId: "getDocument",
+  tag: "Operation",
+  summary: "This document",
+  answers: {
+    200: { description: "OpenAPI 3.1 document, including the webhooks.", schema: documentSchema, example: documentExample },
+  },
+  isPublic: true,
+});
+
 /** Registers the shared parts of the document and the route that serves it. */
 export function addOpenApiRoute(app: OpenAPIHono<Env>, version: string): void {
   const registry = app.openAPIRegistry;
@@ -88,21 +100,11 @@ export function addOpenApiRoute(app: OpenAPIHono<Env>, version: string): void {
     request: { headers: webhookHeaders, body: { required: true, content: { "application/json": { schema: operationalWebhookSchema } } } },
   });
   registerComponents(app);
-  // Built at the first request, when every operation is registered.
-  let text: string | null = null;
-  addOperation(
-    app,
-    {
-      method: "get",
-      path: "/openapi.json",
-      operationId: "getDocument",
-      tag: "Operation",
-      summary: "This document",
-      answers: {
-        200: { description: "OpenAPI 3.1 document, including the webhooks.", schema: documentSchema, example: documentExample },
-      },
-      isPublic: true,
-    },
-    (c) => c.body((text ??= JSON.stringify(openApiDocument(app, version))), 200, { "content-type": "application/json" }),
+  // Built and encoded at the first request, when every operation is registered.
+  let bytes: Uint8Array<ArrayBuffer> | null = null;
+  addOperation(app, getDocument, (c) =>
+    c.body((bytes ??= new TextEncoder().encode(JSON.stringify(openApiDocument(app, version)))), 200, {
+      "content-type": "application/json",
+    }),
   );
 }

@@ -1,4 +1,4 @@
-import type { OpenAPIHono } from "@hono/zod-openapi";
+import type { OpenAPIHono, RouteConfig } from "@hono/zod-openapi";
 import { z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { Env } from "./dependencies.ts";
@@ -11,14 +11,27 @@ import { parseJson, readBody, refuseLargeBody } from "./request-body.ts";
 const nothing = z.object({});
 const noQuery = z.strictObject({});
 
-/** Adds an operation to the app and to its OpenAPI document. Invalid input is answered before the handler runs. */
-export function addOperation<
+/** Operation with its documentation. */
+export type DefinedOperation<Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodType> = Operation<Params, Query, Body> & {
+  readonly document: RouteConfig;
+};
+
+/**
+ * Defines an operation for all apps of the process. Called when a module is loaded, not when an app is created: the
+ * library keeps the metadata of every schema until the process ends.
+ */
+export function defineOperation<
   Params extends z.ZodType = typeof nothing,
   Query extends z.ZodType = typeof nothing,
   Body extends z.ZodType = z.ZodUndefined,
->(
+>(operation: Operation<Params, Query, Body>): DefinedOperation<Params, Query, Body> {
+  return { ...operation, document: documentOf(operation as unknown as Operation<z.ZodType, z.ZodType, z.ZodType>) };
+}
+
+/** Adds an operation to the app and to its OpenAPI document. Invalid input is answered before the handler runs. */
+export function addOperation<Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodType>(
   app: OpenAPIHono<Env>,
-  operation: Operation<Params, Query, Body>,
+  operation: DefinedOperation<Params, Query, Body>,
   handle: (c: Context<Env>, input: Input<z.infer<Params>, z.infer<Query>, z.infer<Body>>) => Promise<Response> | Response,
 ): void {
   const { bodyKind = "json" } = operation;
@@ -33,10 +46,10 @@ export function addOperation<
 /** Registers route and documentation together, so that neither exists without the other. */
 export function registerOperation<Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodType>(
   app: OpenAPIHono<Env>,
-  operation: Operation<Params, Query, Body>,
+  operation: DefinedOperation<Params, Query, Body>,
   handler: (c: Context<Env>) => Promise<Response>,
 ): void {
-  app.openAPIRegistry.registerPath(documentOf(operation as unknown as Operation<z.ZodType, z.ZodType, z.ZodType>));
+  app.openAPIRegistry.registerPath(operation.document);
   app.on(operation.method.toUpperCase(), operation.path.replaceAll(/\{(\w+)\}/g, ":$1"), handler);
 }
 

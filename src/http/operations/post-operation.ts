@@ -3,7 +3,8 @@ import type { Context } from "hono";
 import type { KeyedRequest, IdempotencyKeyInUse, IdempotencyKeys, StorableAnswer } from "../../ports/use-cases/idempotency.ts";
 import type { Env } from "./dependencies.ts";
 import { answerInUse, idempotentRequestOf } from "./idempotency.ts";
-import { checkBody, checkParameters, registerOperation } from "./operation.ts";
+import { checkBody, checkParameters, defineOperation, registerOperation } from "./operation.ts";
+import type { DefinedOperation } from "./operation.ts";
 import type { Input, Operation } from "./operation-definition.ts";
 import { ProblemError, problemAnswer } from "./problem.ts";
 import { parseJson, readBody } from "./request-body.ts";
@@ -17,20 +18,27 @@ export type Post<Outcome> = {
 };
 type Answered = StorableAnswer & { readonly headers?: Readonly<Record<string, string>> };
 
+/** Defines a POST operation for all apps of the process, as `defineOperation` does. */
+export function definePostOperation<Body extends z.ZodType, Params extends z.ZodType = z.ZodObject, Query extends z.ZodType = z.ZodObject>(
+  operation: Omit<Operation<Params, Query, Body>, "method"> & { readonly body: Body },
+): DefinedOperation<Params, Query, Body> & { readonly body: Body } {
+  return { ...defineOperation<Params, Query, Body>({ ...operation, method: "post" }), body: operation.body };
+}
+
 /** Adds an operation that honours `Idempotency-Key`: every POST. */
 export function addPostOperation<
   Body extends z.ZodType,
   Outcome extends { readonly kind: string },
-  Params extends z.ZodType = z.ZodObject,
-  Query extends z.ZodType = z.ZodObject,
+  Params extends z.ZodType,
+  Query extends z.ZodType,
 >(
   app: OpenAPIHono<Env>,
   idempotency: IdempotencyKeys,
-  operation: Omit<Operation<Params, Query, Body>, "method"> & { readonly body: Body },
+  operation: DefinedOperation<Params, Query, Body> & { readonly body: Body },
   handle: (c: Context<Env>, input: Input<z.infer<Params>, z.infer<Query>, z.infer<Body>>) => Post<Outcome>,
 ): void {
   const { bodyKind = "json" } = operation;
-  registerOperation(app, { ...operation, method: "post" }, async (c) => {
+  registerOperation(app, operation, async (c) => {
     const parameters = checkParameters(c, operation);
     const bytes = await readBody(c, bodyKind);
     const request = idempotentRequestOf(c, bytes);

@@ -40,12 +40,17 @@ export const unprocessable = (
   slug: "invalid-request" | "no-source" | "blocked-address" | "idempotency-mismatch" = "invalid-request",
 ) => new ProblemError({ slug, detail: summaryOf(errors), errors: errors.slice(0, maxErrors) });
 
+const waitingRetryMs = 5000;
+
 export const tooMany = (
   slug: "rate-limited" | "source-saturated",
   detail: string,
   retryAfterMs: number,
   headers: Readonly<Record<string, string>> = {},
 ) => new ProblemError({ slug, detail, headers: { ...retryAfter(retryAfterMs), ...headers } });
+
+/** Returns the problem of a request that would wait beyond the account's limit. */
+export const tooManyWaiting = () => new ProblemError({ slug: "too-many-waiting", headers: retryAfter(waitingRetryMs) });
 
 /** Returns a `Retry-After` header with whole seconds, at least 1. */
 export function retryAfter(ms: number): { readonly "retry-after": string } {

@@ -4,7 +4,7 @@ import { accountLimitEntries } from "../../domain/quotas.ts";
 import type { AccountLimit, AccountLimits } from "../../domain/quotas.ts";
 import { CursorInvalidError } from "../../domain/errors.ts";
 import type { Env, HttpDependencies } from "../operations/dependencies.ts";
-import { addOperation } from "../operations/operation.ts";
+import { addOperation, defineOperation } from "../operations/operation.ts";
 import { pageQuery, signingSecretField } from "../schemas/fields.ts";
 import { pageExample, pageSchema, sourceExample, sourceSchemaOf } from "../schemas/answers.ts";
 import { sourceJson } from "../schemas/json.ts";
@@ -33,72 +33,79 @@ const defaultSecretSchema = z
   .strictObject({ signing_secret: signingSecretField }, "must be an object")
   .openapi("DefaultSecret", { example: { signing_secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" } });
 
+const getMe = defineOperation({
+  method: "get",
+  path: "/v1/me",
+  operationId: "getMe",
+  tag,
+  summary: "Read the account of the key",
+  description: "The account of the key: a connection test for no-code tools.",
+  answers: { 200: { description: "The account.", schema: meSchema, example: meExample } },
+});
+
+const setDefaultSecret = defineOperation({
+  method: "put",
+  path: "/v1/me/signing-secret",
+  operationId: "setDefaultSecret",
+  tag,
+  summary: "Set the default signing secret",
+  description: "Endpoints created from now on sign with it unless they have a secret of their own.",
+  body: defaultSecretSchema,
+  answers: { 204: { description: "Set." } },
+});
+
+type Definition = ReturnType<typeof defineListSources>;
+/** Definitions by the kinds of sources they name. Only the composition has the list of kinds, so it is not known here. */
+const listSourcesByKinds = new Map<string, Definition>();
+
+function listSourcesOf(kinds: readonly string[]): Definition {
+  const key = kinds.join(" ");
+  const known = listSourcesByKinds.get(key) ?? defineListSources(kinds);
+  listSourcesByKinds.set(key, known);
+  return known;
+}
+
+function defineListSources(kinds: readonly string[]) {
+  return defineOperation({
+    method: "get",
+    path: "/v1/sources",
+    operationId: "listSources",
+    tag,
+    summary: "List sources",
+    description: "Sources that the account may use, with their health; never a credential.",
+    query: z.strictObject(pageQuery),
+    answers: {
+      200: { description: "The sources.", schema: pageSchema(sourceSchemaOf(kinds)), example: pageExample(sourceExample) },
+    },
+  });
+}
+
 /** Routes of the account and its sources. */
 export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointSettings, live, limits, sourceKinds }: HttpDependencies): void {
-  addOperation(
-    app,
-    {
-      method: "get",
-      path: "/v1/me",
-      operationId: "getMe",
-      tag,
-      summary: "Read the account of the key",
-      description: "The account of the key: a connection test for no-code tools.",
-      answers: { 200: { description: "The account.", schema: meSchema, example: meExample } },
-    },
-    (c) => {
-      const { id, name, publicKey } = c.get("account");
-      return c.json({
-        id,
-        name,
-        public_key: publicKey,
-        limits: limitsBy((_, name) => limits[name]),
-      });
-    },
-  );
+  addOperation(app, getMe, (c) => {
+    const { id, name, publicKey } = c.get("account");
+    return c.json({
+      id,
+      name,
+      public_key: publicKey,
+      limits: limitsBy((_, name) => limits[name]),
+    });
+  });
 
-  addOperation(
-    app,
-    {
-      method: "put",
-      path: "/v1/me/signing-secret",
-      operationId: "setDefaultSecret",
-      tag,
-      summary: "Set the default signing secret",
-      description: "Endpoints created from now on sign with it unless they have a secret of their own.",
-      body: defaultSecretSchema,
-      answers: { 204: { description: "Set." } },
-    },
-    async (c, { body }) => {
-      await endpointSettings.setDefaultSecret(c.get("account"), body.signing_secret);
-      return c.body(null, 204);
-    },
-  );
+  addOperation(app, setDefaultSecret, async (c, { body }) => {
+    await endpointSettings.setDefaultSecret(c.get("account"), body.signing_secret);
+    return c.body(null, 204);
+  });
 
-  addOperation(
-    app,
-    {
-      method: "get",
-      path: "/v1/sources",
-      operationId: "listSources",
-      tag,
-      summary: "List sources",
-      description: "Sources that the account may use, with their health; never a credential.",
-      query: z.strictObject(pageQuery),
-      answers: {
-        200: { description: "The sources.", schema: pageSchema(sourceSchemaOf(sourceKinds)), example: pageExample(sourceExample) },
-      },
-    },
-    (c, { query }) => {
-      const sources = live.sources(c.get("account"));
-      const start = query.cursor === undefined ? 0 : sources.findIndex(({ name }) => cursorOf(name) === query.cursor) + 1;
-      if (query.cursor !== undefined && start === 0) throw new CursorInvalidError();
-      const page = sources.slice(start, start + query.limit);
-      const last = page.at(-1);
-      const next = last === undefined || start + page.length >= sources.length ? null : cursorOf(last.name);
-      return c.json({ data: page.map(sourceJson), next_cursor: next });
-    },
-  );
+  addOperation(app, listSourcesOf(sourceKinds), (c, { query }) => {
+    const sources = live.sources(c.get("account"));
+    const start = query.cursor === undefined ? 0 : sources.findIndex(({ name }) => cursorOf(name) === query.cursor) + 1;
+    if (query.cursor !== undefined && start === 0) throw new CursorInvalidError();
+    const page = sources.slice(start, start + query.limit);
+    const last = page.at(-1);
+    const next = last === undefined || start + page.length >= sources.length ? null : cursorOf(last.name);
+    return c.json({ data: page.map(sourceJson), next_cursor: next });
+  });
 }
 
 /** Returns one value for each limit of an account, under the limit's key in the API. */

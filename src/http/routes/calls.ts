@@ -2,31 +2,37 @@ import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { isoTime } from "../../domain/events/payload.ts";
 import type { Env, HttpDependencies } from "../operations/dependencies.ts";
-import { addOperation } from "../operations/operation.ts";
+import { addOperation, defineOperation } from "../operations/operation.ts";
 import { notFound } from "../operations/problem.ts";
 import { callSidParam, sourceNameField } from "../schemas/fields.ts";
 import { callExample, callSchema } from "../schemas/answers.ts";
 
+const getCall = defineOperation({
+  method: "get",
+  path: "/v1/calls/{call_sid}",
+  operationId: "getCall",
+  tag: "Calls",
+  summary: "Read a call's last known status",
+  params: callSidParam,
+  query: z.strictObject({ source: sourceNameField.default("default") }),
+  answers: { 200: { description: "The call.", schema: callSchema, example: callExample } },
+  problems: ["not-found"],
+});
+
 /** Routes of calls. The last known status remains readable after the two hours for which the upstream keeps it. */
 export function addCallRoutes(app: OpenAPIHono<Env>, { store }: HttpDependencies): void {
-  addOperation(
-    app,
-    {
-      method: "get",
-      path: "/v1/calls/{call_sid}",
-      operationId: "getCall",
-      tag: "Calls",
-      summary: "Read a call's last known status",
-      params: callSidParam,
-      query: z.strictObject({ source: sourceNameField.default("default") }),
-      answers: { 200: { description: "The call.", schema: callSchema, example: callExample } },
-      problems: ["not-found"],
-    },
-    async (c, { params, query }) => {
-      const call = await store.getCall({ accountId: c.get("account").id, sourceName: query.source, callSid: params.call_sid });
-      if (call === null) throw notFound("call");
-      const { status, reason, terminal, observedAtMs } = call.status;
-      return c.json({ call_sid: call.callSid, source: call.sourceName, status, reason, terminal, observed_at: isoTime(observedAtMs) });
-    },
-  );
+  addOperation(app, getCall, async (c, { params, query }) => {
+    const call = await store.getCall({ accountId: c.get("account").id, sourceName: query.source, callSid: params.call_sid });
+    if (call === null) throw notFound("call");
+    const { status, reason, terminal, observedAtMs } = call.status;
+    return c.json({
+      call_sid: call.callSid,
+      source: call.sourceName,
+      status,
+      reason,
+      terminal,
+      observed_at: isoTime(observedAtMs),
+      details: {},
+    });
+  });
 }

@@ -4,8 +4,8 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Env, HttpDependencies } from "../operations/dependencies.ts";
 import type { RetryOutcome } from "../../ports/use-cases/manual-delivery.ts";
 import { manualError } from "../operations/manual-delivery-problem.ts";
-import { addOperation, pageRequestOf } from "../operations/operation.ts";
-import { addPostOperation } from "../operations/post-operation.ts";
+import { addOperation, defineOperation, pageRequestOf } from "../operations/operation.ts";
+import { addPostOperation, definePostOperation } from "../operations/post-operation.ts";
 import type { Post } from "../operations/post-operation.ts";
 import { notFound } from "../operations/problem.ts";
 import { idParam, idQuery, noBodySchema, pageQuery } from "../schemas/fields.ts";
@@ -23,74 +23,67 @@ const tag = "Deliveries";
 const deliveryId = idParam("dlv", "1kw4kg04000", "delivery");
 const retriedExample = { ...deliveryExample, explain: "attempt 2 is being made" };
 
+const listDeliveries = defineOperation({
+  method: "get",
+  path: "/v1/deliveries",
+  operationId: "listDeliveries",
+  tag,
+  summary: "List deliveries",
+  description: "Newest first.",
+  query: z.strictObject({
+    ...pageQuery,
+    endpoint_id: idQuery("ep", "an endpoint"),
+    watch_id: idQuery("wch", "a watch"),
+    status: z.enum(deliveryStatuses, `must be one of ${deliveryStatuses.join(", ")}`).optional(),
+  }),
+  answers: { 200: { description: "A page of deliveries.", schema: pageSchema(deliverySchema), example: pageExample(deliveryExample) } },
+});
+
+const getDelivery = defineOperation({
+  method: "get",
+  path: "/v1/deliveries/{id}",
+  operationId: "getDelivery",
+  tag,
+  summary: "Read a delivery with its attempts",
+  params: deliveryId,
+  answers: { 200: { description: "The delivery.", schema: deliveryWithAttemptsSchema, example: deliveryWithAttemptsExample } },
+  problems: ["not-found"],
+});
+
+const retryDelivery = definePostOperation({
+  path: "/v1/deliveries/{id}/retry",
+  operationId: "retryDelivery",
+  tag,
+  summary: "Retry now",
+  description:
+    "Makes one attempt ahead of schedule, pause and order. A success settles the delivery; a failure leaves its schedule unchanged.",
+  params: deliveryId,
+  body: noBodySchema,
+  bodyKind: "optional",
+  answers: { 202: { description: "The attempt is accepted.", schema: deliverySchema, example: retriedExample } },
+  problems: ["not-found", "endpoint-disabled", "watch-deleted", "in-flight"],
+});
+
 /** Routes of deliveries: read, retry. */
 export function addDeliveryRoutes(app: OpenAPIHono<Env>, { store, manualDelivery, idempotency, clock }: HttpDependencies): void {
-  addOperation(
-    app,
-    {
-      method: "get",
-      path: "/v1/deliveries",
-      operationId: "listDeliveries",
-      tag,
-      summary: "List deliveries",
-      description: "Newest first.",
-      query: z.strictObject({
-        ...pageQuery,
-        endpoint_id: idQuery("ep", "an endpoint"),
-        watch_id: idQuery("wch", "a watch"),
-        status: z.enum(deliveryStatuses, `must be one of ${deliveryStatuses.join(", ")}`).optional(),
-      }),
-      answers: { 200: { description: "A page of deliveries.", schema: pageSchema(deliverySchema), example: pageExample(deliveryExample) } },
-    },
-    async (c, { query }) => {
-      const filter = { endpointId: query.endpoint_id ?? null, watchId: query.watch_id ?? null, status: query.status ?? null };
-      const page = await store.listDeliveries({ ...pageRequestOf(c, query), ...filter });
-      const nowMs = clock.nowMs();
-      return c.json({ data: page.data.map((view) => deliveryJson(view, nowMs)), next_cursor: page.nextCursor });
-    },
-  );
+  addOperation(app, listDeliveries, async (c, { query }) => {
+    const filter = { endpointId: query.endpoint_id ?? null, watchId: query.watch_id ?? null, status: query.status ?? null };
+    const page = await store.listDeliveries({ ...pageRequestOf(c, query), ...filter });
+    const nowMs = clock.nowMs();
+    return c.json({ data: page.data.map((view) => deliveryJson(view, nowMs)), next_cursor: page.nextCursor });
+  });
 
-  addOperation(
-    app,
-    {
-      method: "get",
-      path: "/v1/deliveries/{id}",
-      operationId: "getDelivery",
-      tag,
-      summary: "Read a delivery with its attempts",
-      params: deliveryId,
-      answers: { 200: { description: "The delivery.", schema: deliveryWithAttemptsSchema, example: deliveryWithAttemptsExample } },
-      problems: ["not-found"],
-    },
-    async (c, { params }) => {
-      const found = await store.getDelivery(c.get("account").id, params.id);
-      if (found === null) throw notFound("delivery");
-      return c.json({ ...deliveryJson(found.view, clock.nowMs()), attempts: found.attempts.map(attemptJson) });
-    },
-  );
+  addOperation(app, getDelivery, async (c, { params }) => {
+    const found = await store.getDelivery(c.get("account").id, params.id);
+    if (found === null) throw notFound("delivery");
+    return c.json({ ...deliveryJson(found.view, clock.nowMs()), attempts: found.attempts.map(attemptJson) });
+  });
 
-  addPostOperation(
-    app,
-    idempotency,
-    {
-      path: "/v1/deliveries/{id}/retry",
-      operationId: "retryDelivery",
-      tag,
-      summary: "Retry now",
-      description:
-        "Makes one attempt ahead of schedule, pause and order. A success settles the delivery; a failure leaves its schedule unchanged.",
-      params: deliveryId,
-      body: noBodySchema,
-      bodyKind: "optional",
-      answers: { 202: { description: "The attempt is accepted.", schema: deliverySchema, example: retriedExample } },
-      problems: ["not-found", "endpoint-disabled", "watch-deleted", "in-flight"],
+  addPostOperation(app, idempotency, retryDelivery, (c, { params }): Post<RetryOutcome> => ({
+    act: (keyed) => manualDelivery.retry(c.get("account"), params.id, keyed),
+    answer: (outcome) => {
+      if (outcome.kind !== "accepted") throw manualError(outcome, "delivery");
+      return { status: 202, body: deliveryJson(outcome.view, clock.nowMs()) };
     },
-    (c, { params }): Post<RetryOutcome> => ({
-      act: (keyed) => manualDelivery.retry(c.get("account"), params.id, keyed),
-      answer: (outcome) => {
-        if (outcome.kind !== "accepted") throw manualError(outcome, "delivery");
-        return { status: 202, body: deliveryJson(outcome.view, clock.nowMs()) };
-      },
-    }),
-  );
+  }));
 }

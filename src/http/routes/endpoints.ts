@@ -6,8 +6,8 @@ import type { RecoverOutcome, TestOutcome } from "../../ports/use-cases/manual-d
 import type { EndpointView } from "../../ports/stores/read-store.ts";
 import type { Env, HttpDependencies } from "../operations/dependencies.ts";
 import { manualError } from "../operations/manual-delivery-problem.ts";
-import { addOperation, invalidBody, pageRequestOf } from "../operations/operation.ts";
-import { addPostOperation } from "../operations/post-operation.ts";
+import { addOperation, defineOperation, invalidBody, pageRequestOf } from "../operations/operation.ts";
+import { addPostOperation, definePostOperation } from "../operations/post-operation.ts";
 import type { Post } from "../operations/post-operation.ts";
 import { notFound } from "../operations/problem.ts";
 import {
@@ -75,6 +75,82 @@ const recoveredExample = { recovered: 12 };
 const recoveredSchema = z.object({ recovered: z.number().int() }).openapi("Recovered", { example: recoveredExample });
 const testedExample = { ...attemptExample, status_code: 204, error: null, response_excerpt: "", decision: "delivered" };
 
+const listEndpoints = defineOperation({
+  method: "get",
+  path: "/v1/endpoints",
+  operationId: "listEndpoints",
+  tag,
+  summary: "List endpoints",
+  description: "Newest first.",
+  query: z.strictObject(pageQuery),
+  answers: { 200: { description: "A page of endpoints.", schema: pageSchema(endpointSchema), example: pageExample(endpointExample) } },
+});
+
+const getEndpoint = defineOperation({
+  method: "get",
+  path: "/v1/endpoints/{id}",
+  operationId: "getEndpoint",
+  tag,
+  summary: "Read an endpoint",
+  description: "State with reason and time, health and backlog; never a secret.",
+  params: endpointId,
+  answers: { 200: { description: "The endpoint.", schema: endpointSchema, example: endpointExample } },
+  problems: ["not-found"],
+});
+
+const patchEndpoint = defineOperation({
+  method: "patch",
+  path: "/v1/endpoints/{id}",
+  operationId: "patchEndpoint",
+  tag,
+  summary: "Change an endpoint",
+  description: "Keys left out keep their value. `headers` replaces all headers. Enabling sends pending deliveries in order.",
+  params: endpointId,
+  body: patchSchema,
+  answers: { 200: { description: "The endpoint as it is now.", schema: endpointSchema, example: endpointExample } },
+  problems: ["not-found"],
+});
+
+const rotateSecret = definePostOperation({
+  path: "/v1/endpoints/{id}/rotate-secret",
+  operationId: "rotateSecret",
+  tag,
+  summary: "Rotate the signing secret",
+  description: "The new secret signs from now on and is shown once; the previous one signs too until the grace ends.",
+  params: endpointId,
+  body: rotateSchema,
+  bodyKind: "optional",
+  answers: { 200: { description: "The new secret.", schema: rotatedSchema, example: rotatedExample } },
+  problems: ["not-found"],
+});
+
+const testEndpoint = definePostOperation({
+  path: "/v1/endpoints/{id}/test",
+  operationId: "testEndpoint",
+  tag,
+  summary: "Send a test event",
+  description:
+    "Sends `endpoint.test` now, on the same path as any delivery. A test never counts for or against disabling. An `Idempotency-Key` covers the acceptance: a repeat with the same key sends no second test.",
+  params: endpointId,
+  body: noBodySchema,
+  bodyKind: "optional",
+  answers: { 200: { description: "The attempt.", schema: attemptSchema, example: testedExample } },
+  problems: ["not-found", "endpoint-disabled", "interrupted"],
+});
+
+const recoverEndpoint = definePostOperation({
+  path: "/v1/endpoints/{id}/recover",
+  operationId: "recoverEndpoint",
+  tag,
+  summary: "Requeue failed deliveries",
+  description:
+    "Every delivery of an event in the span that is `exhausted`, `failed` or `expired` becomes pending again, with a new schedule.",
+  params: endpointId,
+  body: recoverSchema,
+  answers: { 202: { description: "Number of deliveries that are pending again.", schema: recoveredSchema, example: recoveredExample } },
+  problems: ["not-found", "endpoint-disabled"],
+});
+
 /** Routes of endpoints: read, change, rotate, test, recover. */
 export function addEndpointRoutes(
   app: OpenAPIHono<Env>,
@@ -82,145 +158,54 @@ export function addEndpointRoutes(
 ): void {
   const shown = (view: EndpointView) => endpointJson(view, clock.nowMs(), endpointMaxInFlight);
 
-  addOperation(
-    app,
-    {
-      method: "get",
-      path: "/v1/endpoints",
-      operationId: "listEndpoints",
-      tag,
-      summary: "List endpoints",
-      description: "Newest first.",
-      query: z.strictObject(pageQuery),
-      answers: { 200: { description: "A page of endpoints.", schema: pageSchema(endpointSchema), example: pageExample(endpointExample) } },
-    },
-    async (c, { query }) => {
-      const page = await store.listEndpoints(pageRequestOf(c, query));
-      return c.json({ data: page.data.map(shown), next_cursor: page.nextCursor });
-    },
-  );
+  addOperation(app, listEndpoints, async (c, { query }) => {
+    const page = await store.listEndpoints(pageRequestOf(c, query));
+    return c.json({ data: page.data.map(shown), next_cursor: page.nextCursor });
+  });
 
-  addOperation(
-    app,
-    {
-      method: "get",
-      path: "/v1/endpoints/{id}",
-      operationId: "getEndpoint",
-      tag,
-      summary: "Read an endpoint",
-      description: "State with reason and time, health and backlog; never a secret.",
-      params: endpointId,
-      answers: { 200: { description: "The endpoint.", schema: endpointSchema, example: endpointExample } },
-      problems: ["not-found"],
-    },
-    async (c, { params }) => {
-      const view = await store.getEndpoint(c.get("account").id, params.id);
-      if (view === null) throw notFound("endpoint");
-      return c.json(shown(view));
-    },
-  );
+  addOperation(app, getEndpoint, async (c, { params }) => {
+    const view = await store.getEndpoint(c.get("account").id, params.id);
+    if (view === null) throw notFound("endpoint");
+    return c.json(shown(view));
+  });
 
-  addOperation(
-    app,
-    {
-      method: "patch",
-      path: "/v1/endpoints/{id}",
-      operationId: "patchEndpoint",
-      tag,
-      summary: "Change an endpoint",
-      description: "Keys left out keep their value. `headers` replaces all headers. Enabling sends pending deliveries in order.",
-      params: endpointId,
-      body: patchSchema,
-      answers: { 200: { description: "The endpoint as it is now.", schema: endpointSchema, example: endpointExample } },
-      problems: ["not-found"],
-    },
-    async (c, { params, body }) => {
-      const view = await endpointSettings.patch(c.get("account"), params.id, changeOf(body));
-      if (view === null) throw notFound("endpoint");
-      return c.json(shown(view));
-    },
-  );
+  addOperation(app, patchEndpoint, async (c, { params, body }) => {
+    const view = await endpointSettings.patch(c.get("account"), params.id, changeOf(body));
+    if (view === null) throw notFound("endpoint");
+    return c.json(shown(view));
+  });
 
-  addPostOperation(
-    app,
-    idempotency,
-    {
-      path: "/v1/endpoints/{id}/rotate-secret",
-      operationId: "rotateSecret",
-      tag,
-      summary: "Rotate the signing secret",
-      description: "The new secret signs from now on and is shown once; the previous one signs too until the grace ends.",
-      params: endpointId,
-      body: rotateSchema,
-      bodyKind: "optional",
-      answers: { 200: { description: "The new secret.", schema: rotatedSchema, example: rotatedExample } },
-      problems: ["not-found"],
+  addPostOperation(app, idempotency, rotateSecret, (c, { params, body }): Post<RotationOutcome> => ({
+    act: (keyed) => {
+      const request = { graceSeconds: body.grace_seconds, signingSecret: body.signing_secret ?? null };
+      return endpointSettings.rotateSecret(c.get("account"), params.id, request, keyed);
     },
-    (c, { params, body }): Post<RotationOutcome> => ({
-      act: (keyed) => {
-        const request = { graceSeconds: body.grace_seconds, signingSecret: body.signing_secret ?? null };
-        return endpointSettings.rotateSecret(c.get("account"), params.id, request, keyed);
-      },
+    answer: (outcome) => {
+      if (outcome.kind === "unknown") throw notFound("endpoint");
+      const { signingSecret, previousValidUntilMs } = outcome;
+      return { status: 200, body: { signing_secret: signingSecret, previous_valid_until: isoTime(previousValidUntilMs) } };
+    },
+  }));
+
+  addPostOperation(app, idempotency, testEndpoint, (c, { params }): Post<TestOutcome> => ({
+    act: (keyed) => manualDelivery.test(c.get("account"), params.id, keyed),
+    answer: (outcome) => {
+      if (outcome.kind !== "attempted") throw manualError(outcome, "endpoint");
+      return { status: 200, body: attemptJson(outcome.attempt) };
+    },
+  }));
+
+  addPostOperation(app, idempotency, recoverEndpoint, (c, { params, body }): Post<RecoverOutcome> => {
+    const untilMs = body.until ?? clock.nowMs();
+    if (untilMs < body.since) throw invalidBody("/until", "must not be before since");
+    return {
+      act: (keyed) => manualDelivery.recover(c.get("account"), params.id, { sinceMs: body.since, untilMs }, keyed),
       answer: (outcome) => {
-        if (outcome.kind === "unknown") throw notFound("endpoint");
-        const { signingSecret, previousValidUntilMs } = outcome;
-        return { status: 200, body: { signing_secret: signingSecret, previous_valid_until: isoTime(previousValidUntilMs) } };
+        if (outcome.kind !== "recovered") throw manualError(outcome, "endpoint");
+        return { status: 202, body: { recovered: outcome.count } };
       },
-    }),
-  );
-
-  addPostOperation(
-    app,
-    idempotency,
-    {
-      path: "/v1/endpoints/{id}/test",
-      operationId: "testEndpoint",
-      tag,
-      summary: "Send a test event",
-      description:
-        "Sends `endpoint.test` now, on the same path as any delivery. A test never counts for or against disabling. An `Idempotency-Key` covers the acceptance: a repeat with the same key sends no second test.",
-      params: endpointId,
-      body: noBodySchema,
-      bodyKind: "optional",
-      answers: { 200: { description: "The attempt.", schema: attemptSchema, example: testedExample } },
-      problems: ["not-found", "endpoint-disabled", "interrupted"],
-    },
-    (c, { params }): Post<TestOutcome> => ({
-      act: (keyed) => manualDelivery.test(c.get("account"), params.id, keyed),
-      answer: (outcome) => {
-        if (outcome.kind !== "attempted") throw manualError(outcome, "endpoint");
-        return { status: 200, body: attemptJson(outcome.attempt) };
-      },
-    }),
-  );
-
-  addPostOperation(
-    app,
-    idempotency,
-    {
-      path: "/v1/endpoints/{id}/recover",
-      operationId: "recoverEndpoint",
-      tag,
-      summary: "Requeue failed deliveries",
-      description:
-        "Every delivery of an event in the span that is `exhausted`, `failed` or `expired` becomes pending again, with a new schedule.",
-      params: endpointId,
-      body: recoverSchema,
-      answers: { 202: { description: "Number of deliveries that are pending again.", schema: recoveredSchema, example: recoveredExample } },
-      problems: ["not-found", "endpoint-disabled"],
-    },
-    (c, { params, body }): Post<RecoverOutcome> => {
-      const untilMs = body.until ?? clock.nowMs();
-      if (untilMs < body.since) throw invalidBody("/until", "must not be before since");
-      return {
-        act: (keyed) => manualDelivery.recover(c.get("account"), params.id, { sinceMs: body.since, untilMs }, keyed),
-        answer: (outcome) => {
-          if (outcome.kind !== "recovered") throw manualError(outcome, "endpoint");
-          return { status: 202, body: { recovered: outcome.count } };
-        },
-      };
-    },
-  );
+    };
+  });
 }
 
 function changeOf(body: z.infer<typeof patchSchema>): EndpointChange {

@@ -4,8 +4,8 @@ import { filterByNames, selectTypes, unfiltered } from "../../domain/events/even
 import { flatPayload } from "../../domain/events/payload.ts";
 import type { Env, HttpDependencies } from "../operations/dependencies.ts";
 import type { HookOutcome } from "../../ports/use-cases/registration.ts";
-import { addOperation, invalidBody, pageRequestOf } from "../operations/operation.ts";
-import { addPostOperation } from "../operations/post-operation.ts";
+import { addOperation, defineOperation, invalidBody, pageRequestOf } from "../operations/operation.ts";
+import { addPostOperation, definePostOperation } from "../operations/post-operation.ts";
 import type { Post } from "../operations/post-operation.ts";
 import { notFound } from "../operations/problem.ts";
 import { refusalError } from "../operations/refusal.ts";
@@ -52,122 +52,111 @@ const sampleSchema = z
   .array(z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])))
   .openapi("FlatEvents", { example: sampleExample });
 
+const createHook = definePostOperation({
+  path: "/v1/hooks",
+  operationId: "createHook",
+  tag,
+  summary: "Subscribe to every call",
+  description:
+    "Subscribes a REST hook, which is sent each transition once per call, even if several watches cover the call. A repeat with the same URL and events is answered 200 with the same id.",
+  body: hookRequestSchema,
+  answers: {
+    200: { description: "The hook existed already.", schema: hookSchema, example: { ...hookExample, secret: null } },
+    201: { description: "Subscribed.", schema: hookSchema, example: hookExample },
+  },
+  problems: ["quota-exceeded", "endpoint-differs", "blocked-address"],
+});
+
+const sampleHook = defineOperation({
+  method: "get",
+  path: "/v1/hooks/sample",
+  operationId: "sampleHook",
+  tag,
+  summary: "Sample events",
+  description: "A bare array in the live (flat) schema, newest first: recent events of the account, or synthetic ones if it has none.",
+  query: z.strictObject({ event: hookFilterQuery, limit: pageQuery.limit.default(3) }),
+  answers: { 200: { description: "Events.", schema: sampleSchema, example: sampleExample } },
+});
+
+const listHooks = defineOperation({
+  method: "get",
+  path: "/v1/hooks",
+  operationId: "listHooks",
+  tag,
+  summary: "List hooks",
+  description: "Newest first.",
+  query: z.strictObject(pageQuery),
+  answers: { 200: { description: "A page of hooks.", schema: pageSchema(hookSchema), example: pageExample(knownHookExample) } },
+});
+
+const getHook = defineOperation({
+  method: "get",
+  path: "/v1/hooks/{id}",
+  operationId: "getHook",
+  tag,
+  summary: "Read a hook",
+  params: hookId,
+  answers: { 200: { description: "The hook.", schema: hookSchema, example: knownHookExample } },
+  problems: ["not-found"],
+});
+
+const deleteHook = defineOperation({
+  method: "delete",
+  path: "/v1/hooks/{id}",
+  operationId: "deleteHook",
+  tag,
+  summary: "Unsubscribe",
+  description: "204 also if the hook is gone already. Deliveries pending for this hook alone are canceled.",
+  params: removableId,
+  answers: { 204: { description: "The hook is gone." } },
+  problems: ["not-found"],
+});
+
 /** Routes of REST hooks, which cover every call of the account. */
 export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idempotency, clock }: HttpDependencies): void {
-  addPostOperation(
-    app,
-    idempotency,
-    {
-      path: "/v1/hooks",
-      operationId: "createHook",
-      tag,
-      summary: "Subscribe to every call",
-      description:
-        "Subscribes a REST hook, which is sent each transition once per call, even if several watches cover the call. A repeat with the same URL and events is answered 200 with the same id.",
-      body: hookRequestSchema,
-      answers: {
-        200: { description: "The hook existed already.", schema: hookSchema, example: { ...hookExample, secret: null } },
-        201: { description: "Subscribed.", schema: hookSchema, example: hookExample },
+  addPostOperation(app, idempotency, createHook, (c, { body }): Post<HookOutcome> => {
+    const urlKey = urlKeys.find((key) => body[key] !== undefined);
+    if (urlKey === undefined) throw invalidBody("/url", "is required (also read as target_url, targetUrl or hookUrl)");
+    const { filter, keys } = hookFilterOf(body);
+    const request = {
+      url: body[urlKey] ?? "",
+      urlKey,
+      filter,
+      ...endpointRequestOf(body),
+    };
+    const read = new Set([urlKey, ...keys, ...Object.keys(endpointFields)]);
+    const ignored = Object.keys(body).filter((key) => !read.has(key));
+    return {
+      act: (keyed) => registration.registerHook(c.get("account"), request, keyed),
+      answer: (outcome) => {
+        if (!("view" in outcome)) throw refusalError(outcome);
+        const hook = hookJson(outcome.view, clock.nowMs(), { secret: outcome.secret, ignored });
+        return { status: outcome.kind === "created" ? 201 : 200, body: hook };
       },
-      problems: ["quota-exceeded", "endpoint-differs", "blocked-address"],
-    },
-    (c, { body }): Post<HookOutcome> => {
-      const urlKey = urlKeys.find((key) => body[key] !== undefined);
-      if (urlKey === undefined) throw invalidBody("/url", "is required (also read as target_url, targetUrl or hookUrl)");
-      const { filter, keys } = hookFilterOf(body);
-      const request = {
-        url: body[urlKey] ?? "",
-        urlKey,
-        filter,
-        ...endpointRequestOf(body),
-      };
-      const read = new Set([urlKey, ...keys, ...Object.keys(endpointFields)]);
-      const ignored = Object.keys(body).filter((key) => !read.has(key));
-      return {
-        act: (keyed) => registration.registerHook(c.get("account"), request, keyed),
-        answer: (outcome) => {
-          if (!("view" in outcome)) throw refusalError(outcome);
-          const hook = hookJson(outcome.view, clock.nowMs(), { secret: outcome.secret, ignored });
-          return { status: outcome.kind === "created" ? 201 : 200, body: hook };
-        },
-      };
-    },
-  );
+    };
+  });
 
-  addOperation(
-    app,
-    {
-      method: "get",
-      path: "/v1/hooks/sample",
-      operationId: "sampleHook",
-      tag,
-      summary: "Sample events",
-      description: "A bare array in the live (flat) schema, newest first: recent events of the account, or synthetic ones if it has none.",
-      query: z.strictObject({ event: hookFilterQuery, limit: pageQuery.limit.default(3) }),
-      answers: { 200: { description: "Events.", schema: sampleSchema, example: sampleExample } },
-    },
-    async (c, { query }) => {
-      const filter = query.event ?? unfiltered;
-      const recent = await store.listRecentEvents({ accountId: c.get("account").id, ...selectTypes(filter), limit: query.limit });
-      const events = recent.length > 0 ? recent : sampleEvents(filter, clock.nowMs()).slice(0, query.limit);
-      return c.json(events.map(flatPayload));
-    },
-  );
+  addOperation(app, sampleHook, async (c, { query }) => {
+    const filter = query.event ?? unfiltered;
+    const recent = await store.listRecentEvents({ accountId: c.get("account").id, ...selectTypes(filter), limit: query.limit });
+    const events = recent.length > 0 ? recent : sampleEvents(filter, clock.nowMs()).slice(0, query.limit);
+    return c.json(events.map(flatPayload));
+  });
 
-  addOperation(
-    app,
-    {
-      method: "get",
-      path: "/v1/hooks",
-      operationId: "listHooks",
-      tag,
-      summary: "List hooks",
-      description: "Newest first.",
-      query: z.strictObject(pageQuery),
-      answers: { 200: { description: "A page of hooks.", schema: pageSchema(hookSchema), example: pageExample(knownHookExample) } },
-    },
-    async (c, { query }) => {
-      const page = await store.listHooks(pageRequestOf(c, query));
-      const nowMs = clock.nowMs();
-      return c.json({ data: page.data.map((view) => hookJson(view, nowMs, { secret: null, ignored: [] })), next_cursor: page.nextCursor });
-    },
-  );
+  addOperation(app, listHooks, async (c, { query }) => {
+    const page = await store.listHooks(pageRequestOf(c, query));
+    const nowMs = clock.nowMs();
+    return c.json({ data: page.data.map((view) => hookJson(view, nowMs, { secret: null, ignored: [] })), next_cursor: page.nextCursor });
+  });
 
-  addOperation(
-    app,
-    {
-      method: "get",
-      path: "/v1/hooks/{id}",
-      operationId: "getHook",
-      tag,
-      summary: "Read a hook",
-      params: hookId,
-      answers: { 200: { description: "The hook.", schema: hookSchema, example: knownHookExample } },
-      problems: ["not-found"],
-    },
-    async (c, { params }) => {
-      const view = await store.getHook(c.get("account").id, params.id);
-      if (view === null) throw notFound("hook");
-      return c.json(hookJson(view, clock.nowMs(), { secret: null, ignored: [] }));
-    },
-  );
+  addOperation(app, getHook, async (c, { params }) => {
+    const view = await store.getHook(c.get("account").id, params.id);
+    if (view === null) throw notFound("hook");
+    return c.json(hookJson(view, clock.nowMs(), { secret: null, ignored: [] }));
+  });
 
-  addOperation(
-    app,
-    {
-      method: "delete",
-      path: "/v1/hooks/{id}",
-      operationId: "deleteHook",
-      tag,
-      summary: "Unsubscribe",
-      description: "204 also if the hook is gone already. Deliveries pending for this hook alone are canceled.",
-      params: removableId,
-      answers: { 204: { description: "The hook is gone." } },
-      problems: ["not-found"],
-    },
-    async (c, { params }) => {
-      await registration.removeHook(c.get("account"), params.id);
-      return c.body(null, 204);
-    },
-  );
+  addOperation(app, deleteHook, async (c, { params }) => {
+    await registration.removeHook(c.get("account"), params.id);
+    return c.body(null, 204);
+  });
 }

@@ -6,13 +6,14 @@ import { payloadFormats } from "../../domain/events/payload.ts";
 import { listPausingStatuses } from "../../domain/deliveries/response-class.ts";
 import { z } from "@hono/zod-openapi";
 import { filterAnswerFields } from "./event-filter.ts";
-import { eventTypes, timeOrNull, timeSchema } from "./parts.ts";
+import { detailsSchema, eventTypes, timeOrNull, timeSchema } from "./parts.ts";
 import { eventDataExample, eventDataSchema, operationalDataSchema } from "./webhook.ts";
 
 const endpointState = z.enum(["enabled", "paused", "disabled"]);
 const format = z.enum(payloadFormats);
 const deliveryStatus = z.enum(deliveryStatuses);
 const explain = z.string().openapi({ description: "One sentence for people that says what is pending and until when." });
+const noRequest = z.null().openapi({ description: "Template of the request; null, because no format has one." });
 const shownOnce = "Generated for this answer and shown once; null otherwise.";
 
 const atTime = "2026-11-24T12:00:03.120Z";
@@ -33,10 +34,20 @@ export const watchExample = {
   source: "default",
   status: "active",
   end_reason: null,
-  call: { status: null, reason: "", terminal: false, observed_at: null, polled_at: null, next_poll_at: null, problem: null },
+  call: {
+    status: null,
+    reason: "",
+    terminal: false,
+    observed_at: null,
+    polled_at: null,
+    next_poll_at: null,
+    problem: null,
+    problem_detail: null,
+  },
   events: ["terminal"],
   metadata: { lead_id: "00Q5g000" },
   format: "standard",
+  request: null,
   sequence: 0,
   explain: "waiting for the first poll of the call",
   created_at: "2026-11-24T12:00:00.000Z",
@@ -63,10 +74,12 @@ export const watchSchema = z
       polled_at: timeOrNull,
       next_poll_at: timeOrNull,
       problem: z.enum(["source_suspended", "source_slowed", "upstream_errors", "not_found_yet"]).nullable(),
+      problem_detail: z.string().nullable().openapi({ description: "Words of the upstream about the problem; null if there are none." }),
     }),
     ...filterAnswerFields,
     metadata: z.record(z.string(), z.string()),
     format: format.nullable(),
+    request: noRequest,
     sequence: z.number().int().openapi({ description: "Sequence of the last event; 0 before the first." }),
     explain,
     created_at: timeSchema,
@@ -136,8 +149,13 @@ export const deliveryExample = {
   next_attempt_at: "2026-11-24T12:00:08.180Z",
   created_at: atTime,
   settled_at: null,
+  last_attempt: { status_code: attemptExample.status_code, error: attemptExample.error, started_at: attemptExample.started_at },
   explain: "waits for attempt 2 at 2026-11-24T12:00:08.180Z",
 };
+
+const lastAttemptSchema = attemptSchema
+  .pick({ status_code: true, error: true, started_at: true })
+  .openapi("LastAttempt", { example: deliveryExample.last_attempt });
 
 export const deliverySchema = z
   .object({
@@ -152,6 +170,7 @@ export const deliverySchema = z
     next_attempt_at: timeOrNull,
     created_at: timeSchema,
     settled_at: timeOrNull,
+    last_attempt: lastAttemptSchema.nullable().openapi({ description: "The newest recorded attempt; null if none was made." }),
     explain,
   })
   .openapi("Delivery", { example: deliveryExample });
@@ -166,6 +185,7 @@ export const endpointExample = {
   id: ids.endpoint,
   url: "https://crm.example.com/hooks/calls",
   format: "standard",
+  request: null,
   headers: ["x-api-key"],
   signatures: ["v1"],
   late: "send",
@@ -188,6 +208,7 @@ export const endpointSchema = z
     id: z.string(),
     url: z.string(),
     format,
+    request: noRequest,
     headers: z.array(z.string()).openapi({ description: "Names of the headers; values are never shown." }),
     signatures: z.array(z.enum(["v1", "v1a"])),
     late: z.enum(["send", "drop"]),
@@ -218,7 +239,9 @@ export const hookExample = {
   secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
   url: "https://hooks.zapier.com/hooks/standard/1/abc/",
   events: ["terminal"],
+  where: null,
   format: "flat",
+  request: null,
   endpoint_id: ids.endpoint,
   endpoint_state: "enabled",
   created_at: "2026-11-24T12:00:00.000Z",
@@ -231,7 +254,9 @@ export const hookSchema = z
     secret: z.string().nullable().openapi({ description: shownOnce }),
     url: z.string(),
     ...filterAnswerFields,
+    where: z.null().openapi({ description: "Conditions of the hook; null, because it has none." }),
     format,
+    request: noRequest,
     endpoint_id: z.string(),
     endpoint_state: endpointState,
     created_at: timeSchema,
@@ -270,6 +295,7 @@ export const callExample = {
   reason: "",
   terminal: true,
   observed_at: atTime,
+  details: {},
 };
 
 export const callSchema = z
@@ -280,6 +306,7 @@ export const callSchema = z
     reason: z.string(),
     terminal: z.boolean(),
     observed_at: timeOrNull,
+    details: detailsSchema,
   })
   .openapi("Call", { example: callExample });
 

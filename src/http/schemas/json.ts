@@ -35,10 +35,12 @@ export function watchJson(
       polled_at: isoTime(progress?.polledAtMs ?? call.lastGoodPollAtMs),
       next_poll_at: isoTime(progress?.nextPollAtMs ?? null),
       problem: progress?.problem ?? null,
+      problem_detail: null,
     },
     ...filterToJson(watch.filter),
     metadata: { ...watch.metadata },
     format: endpoint?.format ?? null,
+    request: null,
     sequence: watch.sequence,
     explain: explainWatch({ watch, call, endpoint, pendingDeliveries, progress, nowMs }),
     created_at: isoTime(watch.createdAtMs),
@@ -75,7 +77,7 @@ export function attemptJson(attempt: Attempt): z.infer<typeof attemptSchema> {
 }
 
 export function deliveryJson(view: DeliveryView, nowMs: number): z.infer<typeof deliverySchema> {
-  const { delivery } = view;
+  const { delivery, lastAttempt } = view;
   return {
     id: delivery.id,
     event_id: delivery.eventId,
@@ -88,6 +90,10 @@ export function deliveryJson(view: DeliveryView, nowMs: number): z.infer<typeof 
     next_attempt_at: isoTime(delivery.nextAttemptAtMs),
     created_at: isoTime(delivery.createdAtMs),
     settled_at: isoTime(delivery.settledAtMs),
+    last_attempt:
+      lastAttempt === null
+        ? null
+        : { status_code: lastAttempt.statusCode, error: lastAttempt.error, started_at: isoTime(lastAttempt.startedAtMs) },
     explain: explainDelivery({ ...view, nowMs }),
   };
 }
@@ -104,6 +110,7 @@ export function endpointJson(view: EndpointView, nowMs: number, maxInFlight: num
     id: endpoint.id,
     url: endpoint.url,
     format: endpoint.format,
+    request: null,
     headers: [...endpoint.headerNames],
     signatures: [...endpoint.signatures],
     late: endpoint.late,
@@ -132,7 +139,9 @@ export function hookJson(
     secret: shown.secret,
     url: view.url,
     ...filterToJson(view.filter),
+    where: null,
     format: view.endpoint.format,
+    request: null,
     endpoint_id: view.endpoint.id,
     endpoint_state: effectiveState(view.endpoint, nowMs),
     created_at: isoTime(view.createdAtMs),

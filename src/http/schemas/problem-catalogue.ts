@@ -108,9 +108,24 @@ export const problemCatalogue = {
   "rate-limited": kind(429, "Too many requests", "rate limit exceeded: 1000 requests per second per account", {
     meaning: "The account exceeded its rate limit, or an endpoint is tested or retried more than once a second.",
   }),
-  "source-saturated": kind(429, "Source saturated", "source default has reached the number of calls that its rate limit can poll", {
-    meaning: "The source has reached the number of calls that its rate limit can poll.",
-  }),
+  "too-many-waiting": kind(
+    429,
+    "Too many waiting requests",
+    "as many requests of the account wait already as ACCOUNT_MAX_WAITING_REQUESTS allows",
+    {
+      meaning:
+        "As many requests of the account wait (`wait`) as may. Read without `wait`, or wait for one watch or feed in fewer requests.",
+    },
+  ),
+  "source-saturated": kind(
+    429,
+    "Source saturated",
+    "the account has reached the number of calls on source default that its part of the rate can poll",
+    {
+      meaning:
+        "The account has as many calls on the source as its part of the rate can poll: the rate belongs to the accounts in equal parts.",
+    },
+  ),
   "headers-too-large": kind(431, "Headers too large", "request line and headers exceed 16384 bytes", {
     meaning: "Request line and headers exceed 16 KiB.",
   }),

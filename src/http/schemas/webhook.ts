@@ -1,6 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import { operationalEventTypes, watchEventTypes } from "../../domain/events/event.ts";
-import { timeOrNull, timeSchema } from "./parts.ts";
+import { detailsSchema, timeOrNull, timeSchema } from "./parts.ts";
 
 export const eventDataExample = {
   watch_id: "wch_1kw4kg04000",
@@ -14,6 +14,7 @@ export const eventDataExample = {
   observed_at: "2026-11-24T12:00:03.120Z",
   observed_after: "2026-11-24T12:00:01.100Z",
   metadata: { lead_id: "00Q5g000" },
+  details: {},
 };
 
 /** `data` of every event of a watch. All keys are always present. In `endpoint.test` they are `null`. */
@@ -36,6 +37,7 @@ export const eventDataSchema = z
       description: "When the previous status was last confirmed; the change happened between the two times.",
     }),
     metadata: z.record(z.string(), z.string()),
+    details: detailsSchema,
   })
   .openapi("EventData", { example: eventDataExample });
 

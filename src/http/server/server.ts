@@ -40,8 +40,11 @@ export type ServerLimits = {
   readonly stallTimeoutMs: number;
 };
 
+/** Maximum number of connections to the API. */
+export const maxConnections = 10_000;
+
 const defaultLimits: ServerLimits = {
-  maxConnections: 10_000,
+  maxConnections,
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 30_000,
   checkEveryMs: 5000,

@@ -14,7 +14,8 @@ export type WatchedCall = {
   /** Version of the call. It grows with every committed change. A commit names the version that it is based on. */
   readonly version: number;
   readonly createdAtMs: number;
-  /** Start of the not-found grace. */
+  /** Creation of the oldest and the youngest active watch. Each watch has a not-found grace from its creation. */
+  readonly oldestWatchAtMs: number;
   readonly youngestWatchAtMs: number;
   readonly earliestDeadlineAtMs: number;
   /** Whether an active watch was not notified of the current status; the next good poll notifies it even without a change. */
@@ -33,10 +34,14 @@ export type CallCommit = {
   readonly changes: readonly CallChange[];
 };
 
-/** A committed event, for requests that wait for it. `watchId` and `sequence` are `null` for events without a watch. */
+/**
+ * A committed event, for requests that wait for it. `watchId`, `callSid` and `sequence` are `null` for events without a watch.
+ * The end of a watch by a removal or a 410 makes no event; its notice has the type `watch.canceled`.
+ */
 export type Notice = {
   readonly accountId: string;
   readonly watchId: string | null;
+  readonly callSid: string | null;
   readonly sequence: number | null;
   readonly eventType: string;
 };

@@ -4,7 +4,7 @@ import type { DeliveryState } from "../../domain/deliveries/delivery.ts";
 import type { EndpointHealth, EndpointState } from "../../domain/deliveries/endpoint.ts";
 import type { Notice } from "./call-store.ts";
 import type { DeliveryView } from "./read-store.ts";
-import type { SendJob } from "./send-job.ts";
+import type { SendJob, SendTarget } from "./send-job.ts";
 
 /** Bounds of a claim. Endpoints and hosts that are not listed have `defaultCapacity`. */
 export type ClaimRequest = {
@@ -77,6 +77,8 @@ export interface DeliveryStore {
   claimDue(request: ClaimRequest): Promise<ClaimResult>;
   /** Runs `decideAfterAttempt` on the current rows, and writes attempt, delivery, lane, endpoint and host in one transaction. */
   recordAttempt(record: AttemptRecord): Promise<AttemptRecorded>;
+  /** Reads endpoints as the targets of jobs, with every committed change. Unknown ones are left out; in any order. */
+  readTargets(endpointIds: readonly string[]): Promise<readonly SendTarget[]>;
   /** Releases leases without an attempt; the deliveries are due as before. A test ends with its lease, at `nowMs`. */
   releaseDeliveries(leases: readonly { readonly deliveryId: string; readonly leaseToken: number }[], nowMs: number): Promise<void>;
   /**

@@ -5,6 +5,8 @@ import type { GateState } from "./shared-source-store.ts";
 export type SourceShare = {
   /** Number of calls that the instance owns. */
   readonly calls: number;
+  /** The only account that these calls belong to; `null` if there are several, or no calls. */
+  readonly soleAccountId: string | null;
   /** Number of these calls that are about to end with 400 or 404 while no call of the source succeeds. */
   readonly uncorroborated: number;
   /** Number of polls in the last 10 s, and number of failed ones among them. */

@@ -33,6 +33,8 @@ export type DeliveryView = {
   readonly dueAtMs: number | null;
   readonly blockedBySequence: number | null;
   readonly leased: boolean;
+  /** The newest recorded attempt; `null` if there is none. */
+  readonly lastAttempt: Pick<Attempt, "statusCode" | "error" | "startedAtMs"> | null;
 };
 
 export type EndpointView = {
@@ -43,6 +45,7 @@ export type EndpointView = {
   readonly hookIds: readonly string[];
   /** Number of pending deliveries. */
   readonly backlog: number;
+  /** Earliest due time of the pending deliveries that wait for no other of their lane. `null` if there is none. */
   readonly oldestDueAtMs: number | null;
 };
 

@@ -9,11 +9,11 @@ export type SealedSecret = {
   readonly validUntilMs: number | null;
 };
 
-/** Endpoint of a job, with format, headers and secrets as of the lease. */
+/** Endpoint of a job, with format, headers and secrets as of the time when it was read. */
 export type SendTarget = Endpoint & {
   /** JSON object of custom headers, sealed with the associated data `<endpoint id>:headers`; `null` if there are none. */
   readonly sealedHeaders: Uint8Array | null;
-  /** The current secret first; without those past their `validUntilMs`. */
+  /** The current secret first. Those past their `validUntilMs` may be left out. */
   readonly secrets: readonly SealedSecret[];
   /** End of the pause of (account, origin); `null` if it is not paused. */
   readonly hostPausedUntilMs: number | null;
@@ -29,6 +29,8 @@ export type SendJob = {
   readonly stepsSpent: number;
   readonly event: RingbackEvent;
   readonly target: SendTarget;
+  /** Time of the request that leased the delivery. `target` was read later. */
+  readonly targetAsOfMs: number;
   readonly createdAtMs: number;
   /** `manual` is one attempt regardless of pauses, order and limits (retry or test). */
   readonly mode: "scheduled" | "manual";

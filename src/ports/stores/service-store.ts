@@ -25,9 +25,9 @@ export interface RetentionStore {
 
 /** A counter that differed from the rows that it counts. */
 export type CounterCorrection = {
-  /** `endpoints`, `watches <status>` or `deliveries <status>`. */
+  /** `endpoints`, `watches <status>`, `deliveries <status>`, or `unleased of <endpoint id>`: its pending deliveries without a lease. */
   readonly counter: string;
-  /** `null` if it counts the rows of all accounts. */
+  /** `null` if it counts the rows of all accounts or of an endpoint. */
   readonly accountId: string | null;
   /** Number of rows less the value of the counter. This difference was added to the counter. */
   readonly difference: number;

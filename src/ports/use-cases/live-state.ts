@@ -1,15 +1,26 @@
 import type { CallProgress } from "../../domain/calls/call.ts";
 import type { SourceHealth } from "../../domain/sources/source.ts";
 import type { Account } from "../stores/account-store.ts";
+import type { Notice } from "../stores/call-store.ts";
+
+/** A change that a request of an account waits for. */
+export type AwaitedChange = {
+  readonly accountId: string;
+  /** The watch that changes; `null` for any event of the account. */
+  readonly watchId: string | null;
+  /** Whether a notice ends the wait; every one does if left out. */
+  readonly matches?: (notice: Notice) => boolean;
+};
 
 /**
  * End of a wait for a change.
  * - `event`: an event of the watch or account was committed, or the watch ended.
- * - `timeout`: the time is over, or the number of waiting requests is at its limit.
+ * - `timeout`: the time is over, or too many requests of all accounts wait.
+ * - `too_many`: as many requests of the account wait as may; nothing was waited for.
  * - `aborted`: the caller gave the wait up.
  * - `stopping`: the service stops.
  */
-export type WaitEnd = "event" | "timeout" | "aborted" | "stopping";
+export type WaitEnd = "event" | "timeout" | "too_many" | "aborted" | "stopping";
 
 /** State that exists only in the memory of this process. */
 export interface LiveState {
@@ -18,7 +29,7 @@ export interface LiveState {
   /** Returns the sources that the account may use. */
   sources(account: Account): readonly SourceHealth[];
   /** Waits for a change of a watch or of an account. Callers subscribe before they read, so that they miss no event. Never rejects. */
-  changed(watchOrAccountId: string, timeoutMs: number, signal: AbortSignal): Promise<WaitEnd>;
+  changed(change: AwaitedChange, timeoutMs: number, signal: AbortSignal): Promise<WaitEnd>;
   /**
    * Reads whether the process is ready. `notReady` is the reason why registrations cannot be accepted, `null` if they can.
    * `degraded` lists upstream problems.

@@ -19,7 +19,7 @@ function startWork(slots: FairSlots) {
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 describe("slots", () => {
-  const limits = { total: 3, perGroup: 2, waiting: 4, maxWaitMs: 60_000 };
+  const limits = { total: 3, perGroup: 2, waiting: 16, maxWaitMs: 60_000 };
 
   test("no group has more than its own, none all, and groups that wait take turns", async () => {
     const { started, start, end } = startWork(new FairSlots(limits));
@@ -45,14 +45,19 @@ describe("slots", () => {
     await Promise.all([...a, ...b]);
   });
 
-  test("more than may wait are refused, and a slot is free again once, however often it is given back", async () => {
-    const slots = new FairSlots({ ...limits, total: 1, perGroup: 1, waiting: 0 });
+  test("a group that fills the places to wait excludes no other, and a full one is refused", async () => {
+    const slots = new FairSlots({ ...limits, total: 1, perGroup: 1, waiting: 8 });
     const release = await slots.acquire("a");
+    const waiting = Array.from({ length: 4 }, () => slots.acquire("a"));
     await expect(slots.acquire("a")).rejects.toBeInstanceOf(SlotsFull);
+    const other = slots.acquire("b");
     release();
-    release();
-    await slots.acquire("b");
-    await expect(slots.acquire("a")).rejects.toBeInstanceOf(SlotsFull);
+    const releaseFirst = await Promise.race(waiting);
+    releaseFirst();
+    releaseFirst();
+    const releaseOther = await other;
+    releaseOther();
+    for (const each of waiting.slice(1)) (await each)();
   });
 
   test("a wait that takes too long is refused, and its place is free for others", async () => {

@@ -1,7 +1,7 @@
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { CrowdedLists, crowdedUrl } from "../../harness/postgres/crowded-lists.ts";
-import type { Shape } from "../../harness/postgres/crowded-lists.ts";
+import { CrowdedLists, crowdedUrl } from "../../harness/crowded-lists.ts";
+import type { Shape } from "../../harness/crowded-lists.ts";
 import { TestPostgres } from "../../harness/postgres/postgres-database.ts";
 import type { TestInstance } from "../../harness/postgres/postgres-database.ts";
 import { answered, only, StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
@@ -49,7 +49,7 @@ async function readBy(run: () => Promise<unknown>): Promise<number> {
 
 /** `empty`: the plans were made when the tables were empty, and the server knows nothing of what is in them now. */
 async function crowd(shape: Shape, state: "empty" | "analyzed"): Promise<CrowdedLists> {
-  const lists = await CrowdedLists.prepare(world, client);
+  const lists = await CrowdedLists.prepare(world, { kind: "postgres", execute: (sql) => client.query(sql) });
   for (const [, read] of lists.lists()) await read();
   await live("before");
   await lists.fill(20_000, shape);

@@ -29,6 +29,7 @@ afterEach(async () => {
 const leaseMs = 60_000;
 const shareOf = (given: Partial<SourceShare> = {}): SourceShare => ({
   calls: 0,
+  soleAccountId: null,
   uncorroborated: 0,
   recentPolls: 0,
   recentFailures: 0,

@@ -49,6 +49,7 @@ test("a recount corrects what differs, though commits change rows between its po
       with recursive n(i) as (select 1 union all select i + 1 from n where i < 70000)
       select i, ${decodeId(accountId)}, 1, ${decodeId(view.endpoint?.id ?? "")}, 0, 'canceled', 1 from n;
     update delivery_counts set n = n + 69999 where status = 'canceled';
+    update endpoints set unleased = unleased + 5;
     update account_usage set active = active + 2, endpoints = endpoints - 1`);
   let portions = 1;
   for (; !(await world.store.recountPortion()).done; portions++) {
@@ -56,7 +57,8 @@ test("a recount corrects what differs, though commits change rows between its po
     if (portions === 1) await world.record(job, ok);
     if (portions === 2)
       edit(
-        "update deliveries set status = 'pending' where id = 1; update delivery_counts set n = n + iif(status = 'pending', 1, -1) where status in ('pending', 'canceled')",
+        `update deliveries set status = 'pending' where id = 1; update delivery_counts set n = n + iif(status = 'pending', 1, -1) where status in ('pending', 'canceled');
+         update endpoints set unleased = unleased + 1 where id = (select endpoint_id from deliveries where id = 1)`,
       );
   }
   expect(portions).toBeGreaterThan(3);
@@ -64,6 +66,7 @@ test("a recount corrects what differs, though commits change rows between its po
   const { watchesByStatus, deliveriesByStatus } = await world.store.readStats();
   expect(watchesByStatus).toMatchObject({ active: portions });
   expect(deliveriesByStatus).toMatchObject({ pending: 1, delivered: 1, canceled: 69_999 });
+  expect(await world.store.getEndpoint(accountId, view.endpoint?.id ?? "")).toMatchObject({ backlog: 1 });
 });
 
 test("the hourly recount logs and counts each correction", async () => {
@@ -78,7 +81,9 @@ test("the hourly recount logs and counts each correction", async () => {
     logger: { ...silentLogger, error: (fields, message) => void logged.push([message, fields]) },
     metrics: { counterCorrected: () => void (corrected += 1) },
   });
-  edit("update account_usage set active = 7; update delivery_counts set n = n - 1 where status = 'failed'");
+  edit(
+    "update account_usage set active = 7; update delivery_counts set n = n - 1 where status = 'failed'; update endpoints set unleased = 2",
+  );
   await clock.advance(hour - second);
   await recount.tick();
   expect(corrected).toBe(0);
@@ -86,8 +91,9 @@ test("the hourly recount logs and counts each correction", async () => {
   await recount.tick();
   expect(logged).toEqual([
     ["counter.corrected", { counter: "watches active", accountId: view.watch.accountId, difference: -6 }],
+    ["counter.corrected", { counter: `unleased of ${view.endpoint?.id}`, accountId: null, difference: -2 }],
     ["counter.corrected", { counter: "deliveries failed", accountId: null, difference: 1 }],
   ]);
-  expect(corrected).toBe(2);
+  expect(corrected).toBe(3);
   expect((await world.store.readStats()).watchesByStatus).toMatchObject({ active: 1 });
 });

@@ -41,6 +41,7 @@ export async function measureHeapPerCall(calls: number): Promise<Figure> {
       status: { status: "calling", reason: "", terminal: false, observedAtMs: nowMs, lastGoodPollAtMs: nowMs },
       version: 2,
       createdAtMs: nowMs,
+      oldestWatchAtMs: nowMs,
       youngestWatchAtMs: nowMs,
       earliestDeadlineAtMs: nowMs + 86_400_000,
       needsFirstEvent: false,

@@ -96,6 +96,7 @@ function watchedCall(index: number): WatchedCall {
     status,
     version: 1,
     createdAtMs: nowMs,
+    oldestWatchAtMs: nowMs,
     youngestWatchAtMs: nowMs,
     earliestDeadlineAtMs: nowMs + 3_600_000,
     needsFirstEvent: false,

@@ -68,7 +68,7 @@ function live(sequence: readonly Poll[], earliestDeadlineAtMs: number): readonly
       corroboratedAtMs: poll.corroborationAgeMs === null ? null : nowMs - poll.corroborationAgeMs,
       jitter: poll.jitter,
     };
-    const input = { status: known, memory, youngestWatchAtMs: startMs, earliestDeadlineAtMs };
+    const input = { status: known, memory, oldestWatchAtMs: startMs, youngestWatchAtMs: startMs, earliestDeadlineAtMs };
     const decision = decideAfterPoll(input, poll.observation, context, policy);
     steps.push({ ...poll, before: known, nowMs, decision, earlier: [...steps] });
     memory = decision.memory;

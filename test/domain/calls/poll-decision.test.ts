@@ -42,6 +42,7 @@ class Life {
   /** A witness is always at hand unless a test takes it away. */
   corroborationAgeMs: number | null = 0;
   deadlineAtMs = startMs + 24 * hour;
+  youngestWatchAtMs = startMs;
   jitter = 1;
   readonly policy: PollPolicy;
 
@@ -53,7 +54,13 @@ class Life {
   poll(observation: Observation, afterMs = 0): PollDecision {
     this.nowMs += afterMs;
     const decision = decideAfterPoll(
-      { status: this.known, memory: this.memory, youngestWatchAtMs: startMs, earliestDeadlineAtMs: this.deadlineAtMs },
+      {
+        status: this.known,
+        memory: this.memory,
+        oldestWatchAtMs: startMs,
+        youngestWatchAtMs: this.youngestWatchAtMs,
+        earliestDeadlineAtMs: this.deadlineAtMs,
+      },
       observation,
       {
         nowMs: this.nowMs,
@@ -75,7 +82,7 @@ class Life {
 const interval = { kind: "interval" };
 const none = { kind: "none" };
 const delay = (delayMs: number) => ({ kind: "delay", delayMs });
-const end = (endReason: string) => [{ kind: "end", endReason }];
+const end = (endReason: string) => [{ kind: "end", endReason, spares: null }];
 
 describe("a status", () => {
   test("that is the same writes nothing and is confirmed", () => {
@@ -169,6 +176,19 @@ describe("404 for a call never seen", () => {
       expect(life.poll(notFound, poll === 0 ? 0 : 3 * second)).toMatchObject({ changes: [], next: interval });
     expect(life.poll(notFound, 2999)).toMatchObject({ changes: [], next: interval });
     expect(life.poll(notFound, 1)).toMatchObject({ changes: end("not_found"), next: none, endsUncorroborated: false, confirmed: false });
+  });
+
+  test("past the grace of the oldest watch spares those that are younger, also ones that the clock put in the future", () => {
+    const life = new Life(neverSeen);
+    life.youngestWatchAtMs = startMs + 20 * second;
+    const untilMs = startMs + 30 * second;
+    const ending = life.poll(notFound, 30 * second);
+    expect(ending).toMatchObject({ changes: [{ kind: "end", endReason: "not_found", spares: { afterMs: startMs } }], next: none });
+    life.youngestWatchAtMs = untilMs + hour;
+    const [early] = life.poll(notFound, second).changes;
+    expect(early).toMatchObject({ spares: { afterMs: startMs + second, untilMs: Number.MAX_SAFE_INTEGER } });
+    const [late] = life.poll(notFound, 30 * second).changes;
+    expect(late).toEqual({ kind: "end", endReason: "not_found", spares: null });
   });
 
   test("past the grace ends it at once", () => {

@@ -19,6 +19,7 @@ function watch(n: number, over: Partial<SubscriberWatch> = {}): SubscriberWatch 
     filter: unfiltered,
     metadata: { n: String(n) },
     sequence: 0,
+    createdAtMs: nowMs - 60_000,
     expiresAtMs: nowMs + 86_400_000,
     ...over,
   };
@@ -140,7 +141,7 @@ describe("a status", () => {
 describe("an end without a terminal status", () => {
   test.each(["not_found", "lost", "rejected"] as const)("%s ends every watch, regardless of its filter", (endReason) => {
     const watches = [watch(1, { sequence: 2, filter: filterByNames(["call.success"]) }), watch(2)];
-    const planned = plan({ kind: "end", endReason }, { watches });
+    const planned = plan({ kind: "end", endReason, spares: null }, { watches });
     expect(routes(planned)).toEqual([
       ["wch_1", ["ep_1"], []],
       ["wch_2", ["ep_2"], []],
@@ -155,7 +156,7 @@ describe("an end without a terminal status", () => {
   });
 
   test("of a call never seen has no status", () => {
-    const [planned] = plan({ kind: "end", endReason: "not_found" }, { call: { ...unseen, lastGoodPollAtMs: 5 } });
+    const [planned] = plan({ kind: "end", endReason: "not_found", spares: null }, { call: { ...unseen, lastGoodPollAtMs: 5 } });
     expect(planned?.event.data).toMatchObject({ status: null, previousStatus: null, reason: "", observedAfterMs: null });
   });
 });
@@ -219,9 +220,29 @@ describe("hooks", () => {
     );
     const filtered = [watch(1, { filter: filterByNames(["call.success"]) })];
     expect(routes(plan(status("calling"), { watches: filtered, hooks }))).toEqual([["wch_1", ["ep_hook_2"], ["hk_2"]]]);
-    expect(routes(plan({ kind: "end", endReason: "lost" }, { watches: filtered, hooks }))).toEqual([
+    expect(routes(plan({ kind: "end", endReason: "lost", spares: null }, { watches: filtered, hooks }))).toEqual([
       ["wch_1", ["ep_1", "ep_hook_1"], ["hk_1"]],
     ]);
+  });
+
+  test("are notified of the end of some watches only where the account has no other watch", () => {
+    const watches = [
+      watch(1),
+      watch(2, { accountId: "acc_2" }),
+      watch(3, { createdAtMs: nowMs - 1000 }),
+      watch(4, { createdAtMs: nowMs + 9 }),
+    ];
+    const hooks = [hook(1), hook(2, { accountId: "acc_2", notifiedTransition: 9 })];
+    const spares = { afterMs: nowMs - 30_000, untilMs: nowMs };
+    const planned = plan({ kind: "end", endReason: "not_found", spares }, { watches, hooks });
+    expect(routes(planned)).toEqual([
+      ["wch_1", ["ep_1"], []],
+      ["wch_2", ["ep_2", "ep_hook_2"], []],
+      ["wch_4", ["ep_4"], []],
+    ]);
+    expect(planned.map(({ watchStatus, endReason }) => [watchStatus, endReason])).toContainEqual(["ended", "not_found"]);
+    const commit = { changes: [{ kind: "end", endReason: "not_found", spares }] as const, confirmed: false, nowMs };
+    expect(planCommit(commit, { call: unseen, transition: 4 }).transition).toBe(4);
   });
 
   test("with the watch's own URL share its delivery", () => {
@@ -326,7 +347,7 @@ describe("a commit", () => {
       ],
     ],
     ["without a poll expires watches without a status event", [{ kind: "expire" }], false, [["expire", 4, "queued"]]],
-    ["ends a call as its next transition", [{ kind: "end", endReason: "lost" }], false, [["end", 5, "queued"]]],
+    ["ends a call as its next transition", [{ kind: "end", endReason: "lost", spares: null }], false, [["end", 5, "queued"]]],
     [
       "applies each change to the result of the one before",
       [status("calling"), { kind: "expire" }],

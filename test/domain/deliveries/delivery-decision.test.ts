@@ -405,9 +405,30 @@ describe("disabling a failing endpoint", () => {
     expect(result.endpoint.health).toEqual({ ...healthy, lastSuccessAtMs: nowMs });
   });
 
-  test("a deferral neither ends nor lengthens it", () => {
-    const result = decide(attemptInput(answered(429), failing(4, 1000)));
+  // A deferral is no failure, and it delivers nothing.
+  test.each([
+    ["429", answered(429)],
+    ["429 with Retry-After", answered(429, "60")],
+    ["503 with Retry-After", answered(503, "60")],
+  ])("%s neither ends nor lengthens it", (_, deferral) => {
+    const result = decide(attemptInput(deferral, failing(4, 1000)));
     expect(result.endpoint.health).toMatchObject({ consecutiveFailures: 4, failingSinceMs: nowMs - 1000 });
+  });
+
+  test("deferrals alone disable nothing, and failures around them do", () => {
+    let { endpoint } = attemptInput(answered(429));
+    const answers = (outcome: AttemptOutcome, atMs: number) => {
+      const result = decideAfterAttempt({ ...attemptInput(outcome), endpoint }, policy, { nowMs: atMs, jitter: 0 });
+      ({ endpoint } = result);
+      return result.endpointChange;
+    };
+    for (let day = 0; day <= 20; day++) expect(answers(answered(503, "60"), startMs + day * dayMs)).toBe("none");
+    expect(endpoint.health).toMatchObject({ consecutiveFailures: 0, failingSinceMs: null });
+    for (let day = 0; day < 9; day++) {
+      expect(answers(answered(500), startMs + (30 + day) * dayMs)).toBe("none");
+      expect(answers(answered(429, "60"), startMs + (30 + day) * dayMs + 1000)).toBe("none");
+    }
+    expect(answers(answered(500), startMs + 39 * dayMs)).toBe("disabled_failing");
   });
 
   test.each<[before: AttemptInput["endpoint"]["reason"], statusCode: number, change: AttemptResult["endpointChange"]]>([

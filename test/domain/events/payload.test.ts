@@ -26,16 +26,29 @@ test("times are UTC with milliseconds", () => {
   expect(isoTime(null)).toBeNull();
 });
 
+test("a time is formatted as its Date is, whatever was formatted before", () => {
+  const near = fc.integer({ min: 1_798_761_600_000, max: 1_798_761_600_130 });
+  const deadline = near.map((atMs) => atMs + 86_400_000);
+  const time = fc.oneof(near, deadline, fc.constant(0), fc.integer({ min: -8.64e15, max: 8.64e15 }));
+  fc.assert(
+    fc.property(fc.array(time, { maxLength: 400 }), (times) => {
+      for (const atMs of times) expect(isoTime(atMs)).toBe(new Date(atMs).toISOString());
+    }),
+  );
+});
+
 describe("standard", () => {
   test("a call's event, keys in their order", () => {
     const { body, headers } = renderPayload(callEvent(), "standard", null);
     expect(headers).toEqual(json);
-    expect(body).toBe(JSON.stringify({ type: "call.failure", timestamp: time, data: { ...data, metadata: { lead_id: "00Q5g000" } } }));
+    expect(body).toBe(
+      JSON.stringify({ type: "call.failure", timestamp: time, data: { ...data, metadata: { lead_id: "00Q5g000" }, details: {} } }),
+    );
   });
 
   test("a test event has every key, null", () => {
     const { body } = renderPayload(testEvent, "standard", null);
-    expect(JSON.parse(body)).toEqual({ type: "endpoint.test", timestamp: time, data: { ...nothing, metadata: {} } });
+    expect(JSON.parse(body)).toEqual({ type: "endpoint.test", timestamp: time, data: { ...nothing, metadata: {}, details: {} } });
   });
 
   test("an operational event has keys of its own", () => {
@@ -104,7 +117,7 @@ describe("cloudevents", () => {
   test("the context in headers, data in the body", () => {
     const payload = renderPayload(callEvent(), "cloudevents", "https://ringback.example");
     expect(payload.headers).toEqual(headers);
-    expect(payload.body).toBe(JSON.stringify({ ...data, metadata: { lead_id: "00Q5g000" } }));
+    expect(payload.body).toBe(JSON.stringify({ ...data, metadata: { lead_id: "00Q5g000" }, details: {} }));
   });
 
   test.each<[publicUrl: string | null, source: string | null, ceSource: string]>([

@@ -29,7 +29,7 @@ test.each<[text: string, url: string, origin: string]>([
   ["https://localhost./", "https://localhost/", "https://localhost:443"],
   ["https://[2001:DB8::1]:444/", "https://[2001:db8::1]:444/", "https://[2001:db8::1]:444"],
 ])("%s is kept as the parser writes it", (text, url, origin) => {
-  expect(parseCallbackUrl(text, https)).toEqual({ kind: "url", url, origin });
+  expect(parseCallbackUrl(text, https)).toEqual({ kind: "url", url, origin, parsed: new URL(url) });
 });
 
 test.each(["https://a.example../", "https://a.example.%2E/", "https://./", "https://a..example/", "https://.a.example/"])(

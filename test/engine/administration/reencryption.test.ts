@@ -6,7 +6,7 @@ import { associatedData } from "../../../src/domain/secrets/sealed-identity.ts";
 import { generateSecret } from "../../../src/domain/webhooks/signature.ts";
 import { AccountAdministration } from "../../../src/engine/administration/accounts.ts";
 import { reencrypt } from "../../../src/engine/administration/reencryption.ts";
-import { draftSecret, sealHeaders } from "../../../src/engine/registration/registrar.ts";
+import { draftSecret, sealHeaders } from "../../../src/engine/registration/sealed-drafts.ts";
 import { WebhookComposer } from "../../../src/engine/delivery/webhook-composer.ts";
 import { openKeyring } from "../../../src/service/open-keyring.ts";
 import type { SecretBox } from "../../../src/ports/secret-box.ts";

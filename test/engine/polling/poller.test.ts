@@ -235,17 +235,44 @@ describe("a source in trouble", () => {
     expect(world.notified.filter((line) => line === "2 call.calling")).toHaveLength(20);
   });
 
-  test("a new call is its next probe", async () => {
+  test("its next probe is a call that has answered before, not a new one", async () => {
     const world = createWorld();
     await watchAll(world, 5);
+    await world.advance(5 * second);
     world.upstream.answer = () => unauthorized;
     await world.advance(minute + 10 * second);
     world.upstream.polls = [];
-    world.upstream.answer = (callSid) => (callSid === "OUT-new" ? fine("queued") : unauthorized);
+    world.upstream.answer = (callSid) => (callSid === "OUT-new" ? unauthorized : fine("queued"));
     await world.watch("OUT-new");
     await world.advance(minute);
-    expect(world.upstream.polls[0]?.callSid).toBe("OUT-new");
+    expect(world.upstream.polls[0]?.callSid).toMatch(/^OUT-\d$/);
     expect(world.sourceChanges.slice(0, 2)).toEqual(["suspended: unauthorized", "resumed"]);
+  });
+
+  test("new watches of another account do not extend the grace of a call that is not found", async () => {
+    const world = createWorld();
+    await world.watch("OUT-fine");
+    world.upstream.answer = (callSid) => (callSid === "OUT-fine" ? fine("queued") : missing);
+    await world.watch("OUT-1");
+    for (let index = 0; index < 3; index++) {
+      await world.advance(11 * second);
+      await world.watch("OUT-1", { accountName: "other", url: `https://other.example/${index}` });
+    }
+    expect(world.notified.filter((line) => line.endsWith("watch.not_found"))).toEqual(["1 watch.not_found"]);
+    await world.advance(40 * second);
+    expect(world.notified.filter((line) => line.endsWith("watch.not_found"))).toHaveLength(4);
+  });
+
+  test("other calls go on while SIDs of another account are answered 403 or 502", async () => {
+    const world = createWorld();
+    const forbidden: Observation = { kind: "unauthorized", statusCode: 403 };
+    world.upstream.answer = (callSid) => (callSid === "OUT-victim" ? fine("queued") : callSid.endsWith("7") ? forbidden : broken);
+    await world.watch("OUT-victim");
+    for (let index = 0; index < 40; index++) await world.watch(`OUT-bad-${index}`, { accountName: "other" });
+    await world.advance(150 * second);
+    expect(world.source.state).toBe("ok");
+    const ofVictim = world.upstream.polls.filter(({ callSid }) => callSid === "OUT-victim");
+    expect(ofVictim.length).toBeGreaterThan(60);
   });
 
   test("that fails every poll opens its circuit: one probe, not a storm", async () => {

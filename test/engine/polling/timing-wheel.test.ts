@@ -5,7 +5,7 @@ import type { WheelEntry } from "../../../src/engine/polling/timing-wheel.ts";
 import { FakeClock } from "../../harness/fake-clock.ts";
 
 type Entry = WheelEntry & { readonly name: number };
-const tickMs = 16;
+const tickMs = 12;
 
 function entry(name: number): Entry {
   return { name, dueAtMonotonicMs: 0, wheelSlot: -1, wheelIndex: -1 };

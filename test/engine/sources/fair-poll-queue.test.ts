@@ -4,12 +4,12 @@ import type { QueuedPoll } from "../../../src/engine/sources/fair-poll-queue.ts"
 
 type Entry = QueuedPoll & { readonly name: string };
 
-function repeat(accountId: string, name: string): Entry {
-  return { accountId, name, isFirstPoll: false, isQueued: false };
+function repeat(accountId: string, name: string, hasAnswered = false): Entry {
+  return { accountId, name, hasAnswered, isFirstPoll: false, isQueued: false, queuedOrder: 0 };
 }
 
 function first(accountId: string, name: string): Entry {
-  return { accountId, name, isFirstPoll: true, isQueued: false };
+  return { ...repeat(accountId, name), isFirstPoll: true };
 }
 
 function queueOf(...entries: readonly Entry[]) {
@@ -45,7 +45,6 @@ describe("the fair poll queue", () => {
     queue.remove(a2);
     queue.remove(a2);
     expect(queue.size).toBe(2);
-    expect([...queue.entries()].map(({ name }) => name)).toEqual(["a1", "a3"]);
     expect(repeats()).toEqual(["a1", "a3"]);
     expect(queue.size).toBe(0);
     expect(queue.nextRepeat()).toBeNull();
@@ -74,7 +73,7 @@ describe("the fair poll queue", () => {
     const { queue, repeats } = queueOf(again, first("a", "f2"));
     queue.remove(again);
     queue.add(again);
-    expect([...queue.entries()].map(({ name }) => name)).toEqual(["f2", "f1"]);
+    expect(queue.size).toBe(2);
     expect([...queue.heads()].map(({ name }) => name)).toEqual(["f2"]);
     expect([queue.nextFirst()?.name, queue.nextFirst()?.name]).toEqual(["f2", "f1"]);
     // Polled: a repeat from now on.
@@ -90,11 +89,39 @@ describe("the fair poll queue", () => {
     expect([...queue.heads()].map(({ name }) => name)).toEqual(["f1", "a2", "b1"]);
   });
 
+  test("a probe is a call that has answered before, accounts in turn; then any repeat, and a first poll last", () => {
+    const { queue } = queueOf(
+      first("a", "f1"),
+      ...["a1", "a2"].map((name) => repeat("a", name)),
+      repeat("b", "b1"),
+      repeat("b", "b2", true),
+      repeat("b", "b3", true),
+      repeat("c", "c1", true),
+    );
+    const probes = Array.from({ length: 8 }, () => queue.nextProbe()?.name);
+    expect(probes).toEqual(["b2", "c1", "b3", "a1", "b1", "a2", "f1", undefined]);
+  });
+
+  test("calls that have answered and calls that have not keep one order", () => {
+    const { repeats } = queueOf(repeat("a", "a1"), repeat("a", "a2", true), repeat("a", "a3"), repeat("a", "a4", true));
+    expect(repeats()).toEqual(["a1", "a2", "a3", "a4"]);
+  });
+
+  test("a call that was removed, answered and was added again is taken once", () => {
+    const before = { ...repeat("a", "a1"), hasAnswered: false };
+    const { queue } = queueOf(before, repeat("a", "a2"));
+    queue.remove(before);
+    before.hasAnswered = true;
+    queue.add(before);
+    expect([queue.nextProbe()?.name, queue.nextProbe()?.name, queue.nextProbe()].toSorted()).toEqual(["a1", "a2", null]);
+    expect(queue.size).toBe(0);
+  });
+
   test("thousands pass through in the order they came", () => {
     const names = Array.from({ length: 5000 }, (_, index) => `a${index}`);
-    const { queue, repeats } = queueOf(...names.slice(0, 3000).map((name) => repeat("a", name)));
+    const { queue, repeats } = queueOf(...names.slice(0, 3000).map((name, index) => repeat("a", name, index % 3 === 0)));
     const taken = Array.from({ length: 2000 }, () => queue.nextRepeat()?.name);
-    for (const name of names.slice(3000)) queue.add(repeat("a", name));
+    for (const [index, name] of names.slice(3000).entries()) queue.add(repeat("a", name, index % 2 === 0));
     expect([...taken, ...repeats()]).toEqual(names);
   });
 });

@@ -1,6 +1,5 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { SourceLoad } from "../../../src/engine/sources/poll-rate.ts";
 import { SlidingWindowLimiter } from "../../../src/engine/sources/sliding-window-limiter.ts";
 
 const rate = fc.oneof(fc.integer({ min: 1, max: 50 }), fc.double({ min: 0.05, max: 20, noNaN: true }));
@@ -107,33 +106,5 @@ describe("a source's rate", () => {
     expect(grantedAt(source, Array.from({ length: 200 }).fill(0) as number[])).toHaveLength(98);
     source.set(3);
     expect(source.waitMs(0)).toBeCloseTo(1010);
-  });
-});
-
-describe("a source's load", () => {
-  test("the interval is the shortest at which all calls fit into the rate", () => {
-    const counts = fc.record({ young: fc.nat(5000), old: fc.nat(5000), oldest: fc.nat(5000), perSecond: fc.integer({ min: 1, max: 300 }) });
-    fc.assert(
-      fc.property(counts, ({ young, old, oldest, perSecond }) => {
-        const load = new SourceLoad();
-        for (let count = 0; count < oldest; count++) load.change(120_000, 1);
-        for (let count = 0; count < young; count++) load.change(0, 1);
-        for (let count = 0; count < old; count++) load.change(30_000, 1);
-        const intervalMs = load.intervalMs(perSecond);
-        const demandAt = (ms: number) => (young / ms + old / Math.max(ms, 30_000) + oldest / Math.max(ms, 120_000)) * 1000;
-        if (young + old + oldest === 0) expect(intervalMs).toBe(0);
-        if (intervalMs === 0) return;
-        expect(demandAt(intervalMs)).toBeLessThanOrEqual(perSecond * 1.000_001);
-        if (young > 0 || intervalMs > 30_000) expect(demandAt(intervalMs * 0.99)).toBeGreaterThan(perSecond * 0.98);
-      }),
-      { numRuns: 50 },
-    );
-  });
-
-  test("old calls that alone are too many stretch the young ones' interval too", () => {
-    const load = new SourceLoad();
-    for (let count = 0; count < 9000; count++) load.change(30_000, 1);
-    for (let count = 0; count < 1000; count++) load.change(0, 1);
-    expect(load.intervalMs(100)).toBeCloseTo(100_000);
   });
 });

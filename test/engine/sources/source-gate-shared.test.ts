@@ -4,12 +4,12 @@ import { SourceGate } from "../../../src/engine/sources/source-gate.ts";
 import type { GateShare } from "../../../src/engine/sources/source-gate.ts";
 import type { QueuedPoll } from "../../../src/engine/sources/fair-poll-queue.ts";
 import { FakeClock } from "../../harness/fake-clock.ts";
-import { broken, fine, missing, unauthorized } from "../../harness/polling.ts";
+import { broken, fine, missing, queuedPoll, unauthorized } from "../../harness/polling.ts";
 
 const limited: Observation = { kind: "rate_limited", retryAfterMs: 7000 };
-const nothing: GateShare = { calls: 0, uncorroborated: 0, recentPolls: 0, recentFailures: 0, lastGoodPollAtMs: null };
+const nothing: GateShare = { calls: 0, soleAccountId: null, uncorroborated: 0, recentPolls: 0, recentFailures: 0, lastGoodPollAtMs: null };
 
-const entry = (isFirstPoll = true): QueuedPoll => ({ accountId: "a", isFirstPoll, isQueued: false });
+const entry = (isFirstPoll = true) => queuedPoll({ isFirstPoll });
 
 /** Gate of one instance and the parts it published to the others. */
 class SharedGateWorld {
@@ -62,13 +62,13 @@ describe("the grant", () => {
 
   test("stretches the interval, and a 429 lowers it", () => {
     const world = new SharedGateWorld(20);
-    for (let calls = 0; calls < 20; calls++) world.gate.rate.changeLoad(0, 1);
+    for (let calls = 0; calls < 20; calls++) world.gate.rate.changeLoad("a", 0, 1);
     world.gate.rate.setGrant(5);
-    expect(world.gate.rate.intervalMs).toBe(4000);
+    expect(world.gate.rate.intervalMs("a")).toBe(4000);
     world.poll(limited);
-    expect(world.gate.rate.intervalMs).toBe(8000);
+    expect(world.gate.rate.intervalMs("a")).toBe(8000);
     world.gate.rate.setGrant(0);
-    expect(world.gate.rate.intervalMs).toBe(2000);
+    expect(world.gate.rate.intervalMs("a")).toBe(2000);
   });
 });
 
@@ -94,7 +94,7 @@ describe("a suspension", () => {
     // The instance that probed before may have done so a moment ago.
     await world.clock.advance(4999);
     expect(world.gate.next()).toBeNull();
-    expect(world.gate.waitMs).toBe(16);
+    expect(world.gate.waitMs).toBe(12);
     await world.clock.advance(1);
     const probe = world.gate.next() ?? entry();
     expect(world.gate.next()).toBeNull();
@@ -187,12 +187,24 @@ describe("the shares of other instances", () => {
     expect(world.state).toBe("circuit_open: upstream_errors");
   });
 
+  test("an account that is alone here is not alone if another one has calls elsewhere", () => {
+    const world = new SharedGateWorld();
+    world.gate.rate.changeLoad("a", 0, 1);
+    expect(world.gate.share()).toMatchObject({ soleAccountId: "a" });
+    world.gate.applyRemoteShares({ ...nothing, calls: 1, soleAccountId: "b" });
+    for (let polls = 0; polls < 20; polls++) world.poll(broken);
+    for (let calls = 0; calls < 20; calls++) world.gate.recordUncorroboratedFailure(entry());
+    expect([world.state, world.gate.share()]).toMatchObject(["unproven", { recentPolls: 0, recentFailures: 0, uncorroborated: 0 }]);
+    world.gate.applyRemoteShares({ ...nothing, calls: 1, soleAccountId: "a" });
+    expect(world.gate.share()).toMatchObject({ recentPolls: 20, recentFailures: 20, uncorroborated: 20 });
+  });
+
   test("their calls count towards saturation and set the interval of an instance without calls", () => {
     const world = new SharedGateWorld(1);
-    world.gate.applyRemoteShares({ ...nothing, calls: 1790 });
-    expect([world.gate.rate.isSaturatedBy(10), world.gate.rate.isSaturatedBy(11)]).toEqual([false, true]);
+    world.gate.applyRemoteShares({ ...nothing, calls: 1790, soleAccountId: "a" });
+    expect([world.gate.rate.isSaturatedBy("a", 10), world.gate.rate.isSaturatedBy("a", 11)]).toEqual([false, true]);
     expect(world.gate.health()).toMatchObject({ state: "slowed", reason: "interval", intervalMs: 1_790_000 });
-    world.gate.rate.changeLoad(0, 1);
+    world.gate.rate.changeLoad("a", 0, 1);
     expect(world.gate.health()).toMatchObject({ state: "unproven", intervalMs: 2000 });
     expect(world.gate.share()).toMatchObject({ calls: 1 });
   });

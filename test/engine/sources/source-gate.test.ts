@@ -5,6 +5,7 @@ import { SourceGate } from "../../../src/engine/sources/source-gate.ts";
 import type { SourceGateOptions } from "../../../src/engine/sources/source-gate.ts";
 import type { QueuedPoll } from "../../../src/engine/sources/fair-poll-queue.ts";
 import { FakeClock } from "../../harness/fake-clock.ts";
+import { queuedPoll } from "../../harness/polling.ts";
 
 const fine: Observation = { kind: "status", status: "calling", reason: "" };
 const missing: Observation = { kind: "not_found" };
@@ -13,11 +14,11 @@ const unauthorized: Observation = { kind: "unauthorized", statusCode: 401 };
 const limited = (retryAfterMs: number | null = null): Observation => ({ kind: "rate_limited", retryAfterMs });
 
 function repeat(accountId = "a"): QueuedPoll {
-  return { accountId, isFirstPoll: false, isQueued: false };
+  return queuedPoll({ accountId });
 }
 
 function first(): QueuedPoll {
-  return { accountId: "a", isFirstPoll: true, isQueued: false };
+  return queuedPoll({ isFirstPoll: true });
 }
 
 class GateWorld {
@@ -133,20 +134,33 @@ describe("the interval", () => {
   test("is stretched evenly by the load; above the operator's bound the source is slowed", () => {
     const world = new GateWorld(10);
     world.poll(fine);
-    for (let calls = 0; calls < 20; calls++) world.gate.rate.changeLoad(0, 1);
-    expect(world.gate.rate.intervalMs).toBe(2000);
-    for (let calls = 0; calls < 20; calls++) world.gate.rate.changeLoad(0, 1);
-    expect([world.gate.rate.intervalMs, world.state]).toEqual([4000, "ok"]);
-    for (let calls = 0; calls < 60; calls++) world.gate.rate.changeLoad(0, 1);
-    expect([world.gate.rate.intervalMs, world.state]).toEqual([10_000, "slowed: interval"]);
-    for (let calls = 0; calls < 100; calls++) world.gate.rate.changeLoad(0, -1);
-    expect([world.gate.rate.intervalMs, world.state]).toEqual([2000, "ok"]);
+    for (let calls = 0; calls < 20; calls++) world.gate.rate.changeLoad("a", 0, 1);
+    expect(world.gate.rate.intervalMs("a")).toBe(2000);
+    for (let calls = 0; calls < 20; calls++) world.gate.rate.changeLoad("a", 0, 1);
+    expect([world.gate.rate.intervalMs("a"), world.state]).toEqual([4000, "ok"]);
+    for (let calls = 0; calls < 60; calls++) world.gate.rate.changeLoad("a", 0, 1);
+    expect([world.gate.rate.intervalMs("a"), world.state]).toEqual([10_000, "slowed: interval"]);
+    for (let calls = 0; calls < 100; calls++) world.gate.rate.changeLoad("a", 0, -1);
+    expect([world.gate.rate.intervalMs("a"), world.state]).toEqual([2000, "ok"]);
+  });
+
+  test("an account alone asks for more than its part: it is slowed and refused, the others are not", () => {
+    const world = new GateWorld(1);
+    world.poll(fine);
+    for (let calls = 0; calls < 1800; calls++) world.gate.rate.changeLoad("large", 0, 1);
+    world.gate.rate.changeLoad("small", 0, 1);
+    expect(world.gate.healthFor("small")).toMatchObject({ state: "ok", reason: null, sinceMs: null, intervalMs: 2000 });
+    expect(world.gate.healthFor("large")).toMatchObject({ state: "slowed", reason: "interval", intervalMs: 3_600_000 });
+    expect(world.gate.health()).toMatchObject({ state: "slowed", intervalMs: 3_600_000 });
+    const saturated = ["large", "small", "newcomer"].map((account) => world.gate.rate.isSaturatedBy(account, 1));
+    expect(saturated).toEqual([true, false, false]);
+    expect([world.gate.rate.isSaturatedBy("small", 899), world.gate.rate.isSaturatedBy("small", 900)]).toEqual([false, true]);
   });
 
   test("a source is saturated when the interval would pass half an hour", () => {
     const world = new GateWorld(0.1);
-    for (let calls = 0; calls < 100; calls++) world.gate.rate.changeLoad(calls % 2 === 0 ? 0 : 120_000, 1);
-    expect([world.gate.rate.isSaturatedBy(80), world.gate.rate.isSaturatedBy(81)]).toEqual([false, true]);
+    for (let calls = 0; calls < 100; calls++) world.gate.rate.changeLoad("a", calls % 2 === 0 ? 0 : 120_000, 1);
+    expect([world.gate.rate.isSaturatedBy("a", 80), world.gate.rate.isSaturatedBy("a", 81)]).toEqual([false, true]);
   });
 });
 
@@ -195,13 +209,12 @@ describe("401 and 403", () => {
     expect(await world.probe(fine)).toEqual([10_000, "resumed"]);
   });
 
-  test("a new call is the next probe when one is due", async () => {
+  test("the next probe is a call that has answered before, not a new one", async () => {
     const world = new GateWorld();
     world.poll(unauthorized);
-    world.queue(repeat(), repeat());
+    const call = queuedPoll({ hasAnswered: true });
+    world.queue(repeat(), first(), call);
     await world.clock.advance(60_000);
-    const call = first();
-    world.queue(call);
     expect(world.takeAll()).toEqual([call]);
   });
 
@@ -227,6 +240,81 @@ describe("401 and 403", () => {
     await world.probe(limited(90_000));
     world.queue(repeat());
     expect(world.gate.waitMs).toBe(90_000);
+  });
+});
+
+/** Two accounts have calls on the source. */
+function sharedWorld(): GateWorld {
+  const world = new GateWorld();
+  for (const account of ["victim", "other"]) world.gate.rate.changeLoad(account, 0, 1);
+  return world;
+}
+
+function pollAs(world: GateWorld, given: Partial<QueuedPoll>, observation: Observation): string {
+  const entry = queuedPoll(given);
+  world.queue(entry);
+  expect(world.gate.next()).toBe(entry);
+  return world.gate.record(entry, world.gate.attribute(entry, observation));
+}
+
+describe("trouble of some calls alone", () => {
+  test("a thousand SIDs of one account that fail do not open the circuit; as soon as another account fails too, they do", () => {
+    const world = sharedWorld();
+    for (let polls = 0; polls < 100; polls++) pollAs(world, { accountId: "other" }, broken);
+    expect(world.state).toBe("unproven");
+    pollAs(world, { accountId: "victim" }, broken);
+    expect(world.state).toBe("circuit_open: upstream_errors");
+  });
+
+  test("calls that answered before open it, also those of one account", () => {
+    const world = sharedWorld();
+    for (let polls = 0; polls < 10; polls++) pollAs(world, { accountId: "other", hasAnswered: true }, broken);
+    expect(world.state).toBe("circuit_open: upstream_errors");
+  });
+
+  test("ten unknown SIDs of one account are not a misconfigured source beside another account", () => {
+    const world = sharedWorld();
+    const calls = Array.from({ length: 20 }, () => queuedPoll({ accountId: "other" }));
+    expect(calls.map((call) => world.gate.recordUncorroboratedFailure(call))).not.toContain("suspended");
+    for (let answered = 0; answered < 9; answered++)
+      world.gate.recordUncorroboratedFailure(queuedPoll({ accountId: "other", hasAnswered: true }));
+    expect(world.state).toBe("unproven");
+    expect(world.gate.recordUncorroboratedFailure(queuedPoll({ accountId: "victim" }))).toBe("suspended");
+  });
+
+  test("a 403 while another call answers is that call's alone; 10 s later it suspends the source", async () => {
+    const world = sharedWorld();
+    const forbidden: Observation = { kind: "unauthorized", statusCode: 403 };
+    pollAs(world, { accountId: "victim" }, fine);
+    expect(pollAs(world, { accountId: "other" }, forbidden)).toBe("none");
+    expect(pollAs(world, { accountId: "other" }, unauthorized)).toBe("suspended");
+    const late = sharedWorld();
+    pollAs(late, { accountId: "victim" }, fine);
+    await late.clock.advance(10_001);
+    expect(pollAs(late, { accountId: "other" }, forbidden)).toBe("suspended");
+  });
+
+  test("its own 200 does not excuse a call's 403", () => {
+    const world = sharedWorld();
+    const call = queuedPoll({ hasAnswered: true });
+    for (const observation of [fine, { kind: "unauthorized", statusCode: 403 } as const]) {
+      world.queue(call);
+      expect(world.gate.next()).toBe(call);
+      world.gate.record(call, world.gate.attribute(call, observation));
+    }
+    expect(world.state).toBe("suspended: forbidden");
+  });
+
+  test("a probe's 403 resumes nothing, however soon after a 200", async () => {
+    const world = sharedWorld();
+    pollAs(world, { accountId: "victim" }, fine);
+    pollAs(world, { accountId: "other" }, unauthorized);
+    const probe = queuedPoll();
+    world.queue(probe);
+    await world.clock.advance(5000);
+    expect(world.takeAll()).toEqual([probe]);
+    expect(world.gate.record(probe, world.gate.attribute(probe, { kind: "unauthorized", statusCode: 403 }))).toBe("none");
+    expect(world.state).toBe("suspended: unauthorized");
   });
 });
 
@@ -264,9 +352,9 @@ describe("429", () => {
 
   test("the interval stretches with the lower rate", () => {
     const world = new GateWorld(10);
-    for (let calls = 0; calls < 20; calls++) world.gate.rate.changeLoad(0, 1);
+    for (let calls = 0; calls < 20; calls++) world.gate.rate.changeLoad("a", 0, 1);
     world.poll(limited(1000));
-    expect(world.gate.rate.intervalMs).toBe(4000);
+    expect(world.gate.rate.intervalMs("a")).toBe(4000);
   });
 });
 

@@ -3,8 +3,14 @@ import type { TestSpecification } from "vitest/node";
 
 /** Files that mostly wait, for leases to end and processes to start. The first takes longest. */
 const waiting = ["/test/instances/postgres-away", "/test/instances/"];
-/** Folders of long files that compute, the longest first. */
-const computing = ["/test/conformance/", "/test/faults/", "/test/e2e/"];
+/** Long files that compute and folders of such files, the longest first. */
+const computing = [
+  "/test/engine/delivery/order-properties",
+  "/test/adapters/sqlite/reader",
+  "/test/conformance/",
+  "/test/faults/",
+  "/test/e2e/",
+];
 
 /** Orders test files so that waiting ones run beside computing ones, and no long one is left for the end. */
 export class LongestFirst extends BaseSequencer {

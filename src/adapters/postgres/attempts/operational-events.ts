@@ -72,5 +72,5 @@ export function operationalEvents(drafts: readonly OperationalEventDraft[], hook
 export function noticesOf(events: readonly (NewEvent | null)[]): readonly Notice[] {
   return events
     .filter((event) => event !== null)
-    .map(({ event: { accountId, type } }) => ({ accountId, watchId: null, sequence: null, eventType: type }));
+    .map(({ event: { accountId, type } }) => ({ accountId, watchId: null, callSid: null, sequence: null, eventType: type }));
 }

@@ -57,6 +57,7 @@ export async function retireEndpoints(
           notices: ended.map((row) => ({
             accountId: id(row, "acc", "account_id"),
             watchId: id(row, "wch", "id"),
+            callSid: null,
             sequence: integer(row, "sequence"),
             eventType: "watch.canceled",
           })),

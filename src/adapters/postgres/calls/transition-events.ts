@@ -99,7 +99,13 @@ export class TransitionEvents {
         callId,
         (this.#hooks.get(callId) ?? []).map((hook) => (notified.has(hook.id) ? { ...hook, notifiedTransition: transition } : hook)),
       );
-    return planned.map(({ event, watchId, sequence }) => ({ accountId: event.accountId, watchId, sequence, eventType: event.type }));
+    return planned.map(({ event, watchId, sequence }) => ({
+      accountId: event.accountId,
+      watchId,
+      callSid: event.data.callSid,
+      sequence,
+      eventType: event.type,
+    }));
   }
 
   /** Writes all planned events and returns the leased jobs by context. */

@@ -15,7 +15,8 @@ async function loadWatchedCalls(db: Database, page: Parameters<CallStore["loadWa
 const select = `
   select c.id, c.source_name, c.scope, c.call_sid, c.status, c.reason, c.terminal, c.observed_at, c.last_good_poll_at, c.version, c.created_at, w.*
   from calls c cross join lateral (
-    select (array_agg(account_id order by id))[1] as account_id, max(created_at) as youngest_watch_at, min(expires_at) as earliest_deadline_at,
+    select (array_agg(account_id order by id))[1] as account_id, min(created_at) as oldest_watch_at,
+      max(created_at) as youngest_watch_at, min(expires_at) as earliest_deadline_at,
       min(sequence) as least_sequence
     from watches where call_id = c.id and status = 'active') w
   where w.account_id is not null`;

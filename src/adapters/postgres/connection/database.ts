@@ -6,7 +6,8 @@ import type { ChangeKind } from "../../sql/queries.ts";
 import type { Row } from "../../sql/rows.ts";
 import { afterLastTry, isConnectionError, isTransient, toStoreError } from "./failures.ts";
 import type { InFlightLimits, InstanceIdentity, Queries, Value } from "./queries.ts";
-import { breakOf, createPool, statementOf, timeoutBy } from "./session.ts";
+import { waitAtMost } from "../../wait-at-most.ts";
+import { breakOf, connectClient, createPool, statementOf, timeoutBy } from "./session.ts";
 import { Transaction } from "./transaction.ts";
 import type pg from "pg";
 
@@ -36,6 +37,8 @@ export type DatabaseOptions = {
 /** Every operation settles within this time, so that a request can still be answered within its 10 s. */
 const answerWithinMs = 9000;
 const maxTries = 5;
+/** A connection that the server does not close in this time is left to it. */
+const closeWithinMs = 1000;
 const retryMinMs = 5;
 /** Maximum number of operations that wait for a connection. */
 const waitingLimit = 10_000;
@@ -46,7 +49,9 @@ export class Database implements Queries {
   readonly owner: InstanceIdentity;
   readonly limits: InFlightLimits;
   readonly feedLingerMs: number;
+  readonly #connectionString: string;
   readonly #pool: pg.Pool;
+  readonly #beside = new Set<pg.Client>();
   readonly #onChanged: (kinds: ReadonlySet<ChangeKind>) => void;
   readonly #onCommitted: (durationMs: number) => void;
   readonly #onUnavailable: () => void;
@@ -61,6 +66,7 @@ export class Database implements Queries {
     this.#onChanged = options.onChanged ?? (() => undefined);
     this.#onCommitted = options.onCommitted ?? (() => undefined);
     this.#onUnavailable = options.onUnavailable ?? (() => undefined);
+    this.#connectionString = options.connectionString;
     this.#pool = createPool(options.connectionString, options.poolSize ?? 10);
   }
 
@@ -115,7 +121,27 @@ export class Database implements Queries {
 
   /** Waits for running operations, then closes every connection. May be called twice. */
   close(): Promise<void> {
-    return (this.#closed ??= this.#pool.end());
+    return (this.#closed ??= Promise.all([this.#pool.end(), ...[...this.#beside].map((client) => this.closeBeside(client))]).then(
+      () => undefined,
+    ));
+  }
+
+  /** Opens a connection outside the pool, for a transaction of many calls. */
+  async connectBeside(applicationName: string): Promise<pg.Client> {
+    if (this.#closed !== null) throw new StoreUnavailableError("the store is closed");
+    try {
+      const client = await connectClient(this.#connectionString, applicationName);
+      this.#beside.add(client);
+      if (this.#closed !== null) await this.closeBeside(client);
+      return client;
+    } catch (error) {
+      throw new StoreUnavailableError(`the database cannot be reached: ${messageOf(error)}`, { cause: error });
+    }
+  }
+
+  async closeBeside(client: pg.Client): Promise<void> {
+    this.#beside.delete(client);
+    await waitAtMost(closeWithinMs, client.end());
   }
 
   #single(sql: string, values: readonly Value[]): Promise<pg.QueryResult<Row>> {

@@ -62,6 +62,7 @@ export async function connectClient(connectionString: string, applicationName: s
     application_name: applicationName,
     connectionTimeoutMillis: connectTimeoutMs,
     keepAlive: true,
+    types: { getTypeParser: typeParserOf },
   });
   client.on("error", () => undefined);
   try {

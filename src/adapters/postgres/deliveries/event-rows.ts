@@ -187,6 +187,7 @@ function jobOf({ id, endpointKey, newEvent }: NewDelivery, targets: Targets, lea
     stepsSpent: 0,
     event,
     target: targets.at(endpointKey, nowMs),
+    targetAsOfMs: nowMs,
     createdAtMs: nowMs,
     mode: "scheduled",
   };

@@ -1,9 +1,11 @@
-import { encodeId } from "../../../domain/ids.ts";
+import { decodeId, encodeId } from "../../../domain/ids.ts";
 import type { SealedSecret, SendJob, SendTarget } from "../../../ports/stores/send-job.ts";
 import type { Row } from "../../sql/rows.ts";
 import { blob, endpointOf, eventOf, id, integer, integerOrNull } from "../../sql/rows.ts";
 import type { Queries } from "../connection/queries.ts";
 import type { Transaction } from "../connection/transaction.ts";
+
+export const reads = { readTargets };
 
 /** Endpoints as targets of jobs: format, headers, health, and the secrets that are valid at the time of a job. */
 export class Targets {
@@ -37,6 +39,11 @@ export class Targets {
     return new Targets(rows, secrets);
   }
 
+  /** Returns the targets of all endpoints that exist, with the secrets that are valid at `nowMs`. */
+  all(nowMs: number): readonly SendTarget[] {
+    return [...this.#rows.keys()].map((endpointKey) => this.at(endpointKey, nowMs));
+  }
+
   at(endpointKey: number, nowMs: number): SendTarget {
     const row = this.#rows.get(endpointKey);
     if (row === undefined) throw new Error(`no endpoint ${encodeId("ep", endpointKey)}`);
@@ -49,6 +56,12 @@ export class Targets {
       hostConsecutivePauses: integer(row, "host_consecutive_pauses"),
     };
   }
+}
+
+async function readTargets(db: Queries, endpointIds: readonly string[]): Promise<readonly SendTarget[]> {
+  const targets = await Targets.read(db, endpointIds.map(decodeId));
+  // Whether a secret still signs is decided when a webhook is signed.
+  return targets.all(-Infinity);
 }
 
 /**
@@ -81,6 +94,7 @@ export async function leaseJobs(
     stepsSpent: integer(row, "steps_spent"),
     event: eventOf(row),
     target: targets.at(integer(row, "endpoint_id"), nowMs),
+    targetAsOfMs: nowMs,
     createdAtMs: integer(row, "created_at"),
     mode,
   }));

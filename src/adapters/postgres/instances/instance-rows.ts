@@ -4,7 +4,7 @@ import { raisedRate } from "../../../domain/sources/rate-division.ts";
 import type { IdPrefix } from "../../../domain/ids.ts";
 import type { ClusterView, Instance, InstanceStore, Shares, Sweep } from "../../../ports/stores/instance-store.ts";
 import type { Row } from "../../sql/rows.ts";
-import { flag, id, idOrNull, integer, integerOrNull, text } from "../../sql/rows.ts";
+import { flag, id, idOrNull, integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
 import type { DatabaseClock } from "../connection/database-clock.ts";
 import type { Database } from "../connection/database.ts";
 import type { Transaction } from "../connection/transaction.ts";
@@ -156,7 +156,7 @@ export class Instances implements InstanceStore {
 
   async listNotices({ position, limit }: Parameters<InstanceStore["listNotices"]>[0]): ReturnType<InstanceStore["listNotices"]> {
     const rows = await this.#options.db.all(
-      `select feed_order, position, account_id, watch_id, sequence, type from events
+      `select feed_order, position, account_id, watch_id, call_sid, sequence, type from events
        where (feed_order, position) > ($1, $2) and feed_order < ${feedHorizon} order by feed_order, position limit $3`,
       ...decodeFeedPosition(position),
       limit,
@@ -166,6 +166,7 @@ export class Instances implements InstanceStore {
       notices: rows.map((row) => ({
         accountId: id(row, "acc", "account_id"),
         watchId: idOrNull(row, "wch", "watch_id"),
+        callSid: textOrNull(row, "call_sid"),
         sequence: integerOrNull(row, "sequence"),
         eventType: text(row, "type"),
       })),

@@ -277,10 +277,8 @@ create table events (
 create index events_by_id on events (hashtextextended(id, 0));
 -- The feed.
 create index events_by_account on events (account_id, feed_order, position);
--- events?type=.
-create index events_by_type on events (account_id, type, feed_order, position);
--- events?type=terminal, hooks/sample?event=terminal.
-create index events_terminal on events (account_id, feed_order, position) where terminal;
+-- events?type=, events?type=terminal, hooks/sample.
+create index events_by_type on events (account_id, type, terminal, feed_order, position);
 -- What was committed since, over all accounts, for waiting readers.
 create index events_by_feed on events (feed_order, position);
 -- Retention of events about no watch.
@@ -333,7 +331,7 @@ create index deliveries_by_event on deliveries (event_position);
 -- deliveries?status=, and without a filter one range for each status. A delivery that is inserted with a lease gets its first
 -- entry when it is settled.
 create index deliveries_by_status on deliveries (account_id, status, id) where status <> 'pending' or lease_token is null;
--- deliveries?endpoint_id=&status= alike; backlog of an endpoint.
+-- deliveries?endpoint_id=&status= alike.
 create index deliveries_by_endpoint on deliveries (endpoint_id, status, id);
 -- Manual retries of settled deliveries, from their acceptance to the record of their attempt.
 create index deliveries_retried on deliveries (next_attempt_at) where status <> 'pending' and next_attempt_at is not null and lease_token is null;
@@ -351,31 +349,35 @@ create table attempts (
   primary key (delivery_id, number)
 );
 
--- Counts for quotas and gauges: counting rows would cost the more the fuller an account is, and a counter that every
+-- Counts for quotas, gauges and backlogs: counting rows would cost the more the fuller an account is, and a counter that every
 -- transaction adds to would let one transaction wait for the other. So changes are only inserted, by the triggers below,
--- and folded into the counts now and then. The truth is the sum of both. Account 0 stands for all accounts together.
+-- and folded into the counts now and then. The truth is the sum of both. The owner of `watches <status>` and `endpoints` is
+-- an account, of `unleased` an endpoint, of `deliveries <status>` 0. `unleased` counts the pending deliveries without a
+-- lease, so that a delivery that is inserted with a lease and settled by its first attempt changes no backlog.
 create table counts (
-  account_id bigint not null,
+  owner_id bigint not null,
   what text not null,
   n bigint not null,
-  primary key (account_id, what)
+  primary key (owner_id, what)
 );
+-- Gauges.
+create index counts_by_what on counts (what) where what <> 'unleased';
 create table count_changes (
   id bigint generated always as identity primary key,
-  account_id bigint not null,
+  owner_id bigint not null,
   what text not null,
   n bigint not null
 );
-create index count_changes_by_account on count_changes (account_id);
+create index count_changes_by_owner on count_changes (owner_id);
 
 create function count_watches() returns trigger language plpgsql as $$
 begin
   if tg_op = 'INSERT' then
-    insert into count_changes (account_id, what, n) select account_id, 'watches ' || status, count(*) from made group by account_id, status;
+    insert into count_changes (owner_id, what, n) select account_id, 'watches ' || status, count(*) from made group by account_id, status;
   elsif tg_op = 'DELETE' then
-    insert into count_changes (account_id, what, n) select account_id, 'watches ' || status, -count(*) from gone group by account_id, status;
+    insert into count_changes (owner_id, what, n) select account_id, 'watches ' || status, -count(*) from gone group by account_id, status;
   else
-    insert into count_changes (account_id, what, n)
+    insert into count_changes (owner_id, what, n)
       select account_id, 'watches ' || status, sum(n)
       from (select account_id, status, 1 as n from made union all select account_id, status, -1 from gone) changed
       group by account_id, status having sum(n) <> 0;
@@ -389,14 +391,23 @@ create trigger watches_gone after delete on watches referencing old table as gon
 create function count_deliveries() returns trigger language plpgsql as $$
 begin
   if tg_op = 'INSERT' then
-    insert into count_changes (account_id, what, n) select 0, 'deliveries ' || status, count(*) from made group by status;
+    insert into count_changes (owner_id, what, n)
+      select 0, 'deliveries ' || status, count(*) from made group by status
+      union all select endpoint_id, 'unleased', count(*) from made where status = 'pending' and lease_token is null group by endpoint_id;
   elsif tg_op = 'DELETE' then
-    insert into count_changes (account_id, what, n) select 0, 'deliveries ' || status, -count(*) from gone group by status;
+    insert into count_changes (owner_id, what, n)
+      select 0, 'deliveries ' || status, -count(*) from gone group by status
+      union all select endpoint_id, 'unleased', -count(*) from gone where status = 'pending' and lease_token is null group by endpoint_id;
   else
-    insert into count_changes (account_id, what, n)
+    insert into count_changes (owner_id, what, n)
       select 0, 'deliveries ' || status, sum(n)
       from (select status, 1 as n from made union all select status, -1 from gone) changed
-      group by status having sum(n) <> 0;
+      group by status having sum(n) <> 0
+      union all select endpoint_id, 'unleased', sum(n)
+      from (
+        select endpoint_id, 1 as n from made where status = 'pending' and lease_token is null
+        union all select endpoint_id, -1 from gone where status = 'pending' and lease_token is null) changed
+      group by endpoint_id having sum(n) <> 0;
   end if;
   return null;
 end $$;
@@ -407,9 +418,9 @@ create trigger deliveries_gone after delete on deliveries referencing old table 
 create function count_endpoints() returns trigger language plpgsql as $$
 begin
   if tg_op = 'INSERT' then
-    insert into count_changes (account_id, what, n) select account_id, 'endpoints', count(*) from made group by account_id;
+    insert into count_changes (owner_id, what, n) select account_id, 'endpoints', count(*) from made group by account_id;
   else
-    insert into count_changes (account_id, what, n) select account_id, 'endpoints', -count(*) from gone group by account_id;
+    insert into count_changes (owner_id, what, n) select account_id, 'endpoints', -count(*) from gone group by account_id;
   end if;
   return null;
 end $$;

@@ -1,4 +1,5 @@
-import type { EventQuery } from "../../sql/reading/events.ts";
+import { typeRangesOf } from "../../sql/reading/events.ts";
+import type { EventQuery, TypeRange } from "../../sql/reading/events.ts";
 import { whereOf } from "../../sql/reading/page.ts";
 import type { Condition } from "../../sql/reading/page.ts";
 import type { Row } from "../../sql/rows.ts";
@@ -21,41 +22,42 @@ type FeedSearch = EventQuery & {
 };
 
 /**
- * Finds the first matching events in the order of the feed. Searches for each type separately, so that a rare type does not
- * cost a scan of all others.
+ * Finds the first matching events in the order of the feed, merged from the ranges of their types. Conditions that few events
+ * meet serve all types at once.
  */
 export async function findEvents(db: Queries, search: FeedSearch): Promise<readonly Row[]> {
-  const { types, orTerminal, order, limit } = search;
-  const find = (type: string | null, extra: readonly Condition[] = []) => {
-    const { bounds, columns } = search.few ? boundsOfFew(search, type) : boundsOfIndex(search, type);
-    const { where, values, next } = whereOf([...bounds, ...search.conditions, ...extra]);
+  const { order, limit, few } = search;
+  const ranges = few ? null : typeRangesOf(search);
+  const find = ({ bounds, columns }: Bounds) => {
+    const { where, values, next } = whereOf([...bounds, ...search.conditions]);
     const select = eventSelect.replace("select ", "select e.feed_order, ");
     const orderBy = columns.map((column) => `${column} ${order}`).join(", ");
     return db.all(`${select} where ${where} order by ${orderBy} limit ?${next}`, ...values, limit);
   };
-  if (types === null) return find(null);
-  const searches = types.map((type) => find(type));
-  if (orTerminal) searches.push(find(null, [["e.terminal"]]));
-  const found = new Map((await Promise.all(searches)).flat().map((row) => [integer(row, "position"), row]));
+  if (ranges === null) return find(few ? boundsOfFew(search) : boundsOfAccount(search));
+  const found = await Promise.all(ranges.map((range) => find(boundsOfType(search, range))));
   const sign = order === "asc" ? 1 : -1;
-  return [...found.values()]
+  return found
+    .flat()
     .toSorted((a, b) => sign * (integer(a, "feed_order") - integer(b, "feed_order") || integer(a, "position") - integer(b, "position")))
     .slice(0, limit);
 }
 
 type Bounds = { readonly bounds: readonly Condition[]; readonly columns: readonly string[] };
 
-function boundsOfIndex({ accountKey, after, before }: FeedSearch, type: string | null): Bounds {
-  if (type !== null)
-    return {
-      bounds: [
-        ["e.account_id = ? and e.type = ?", accountKey, type],
-        ["(e.feed_order, e.position) > (?, ?)", ...after],
-        ["e.feed_order < ?", before],
-      ],
-      columns: ["e.feed_order", "e.position"],
-    };
-  // The bounds name the account too, because those of the feed alone fit the index over all accounts as well.
+function boundsOfType({ accountKey, after, before }: FeedSearch, { type, terminal }: TypeRange): Bounds {
+  return {
+    bounds: [
+      ["e.account_id = ? and e.type = ? and e.terminal = ?", accountKey, type, terminal],
+      ["(e.feed_order, e.position) > (?, ?)", ...after],
+      ["e.feed_order < ?", before],
+    ],
+    columns: ["e.feed_order", "e.position"],
+  };
+}
+
+/** The bounds name the account too, because those of the feed alone fit the index over all accounts as well. */
+function boundsOfAccount({ accountKey, after, before }: FeedSearch): Bounds {
   return {
     bounds: [
       ["(e.account_id, e.feed_order, e.position) > (?, ?, ?)", accountKey, ...after],
@@ -65,14 +67,15 @@ function boundsOfIndex({ accountKey, after, before }: FeedSearch, type: string |
   };
 }
 
-function boundsOfFew({ accountKey, after, before }: FeedSearch, type: string | null): Bounds {
+function boundsOfFew({ accountKey, after, before, types, orTerminal }: FeedSearch): Bounds {
   const columns = [unindexedKey("e.feed_order"), unindexedKey("e.position")];
   return {
     bounds: [
       [`${unindexedKey("e.account_id")} = ?`, accountKey],
       [`(${columns.join(", ")}) > (?, ?)`, ...after],
       [`${unindexedKey("e.feed_order")} < ?`, before],
-      [`${unindexed("e.type")} = ?`, type],
+      // No type has a comma.
+      [`(${unindexed("e.type")} = any(string_to_array(?, ',')) or e.terminal and ?)`, types?.join(",") ?? null, orTerminal],
     ],
     columns,
   };

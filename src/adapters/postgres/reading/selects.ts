@@ -1,52 +1,60 @@
 import type { DeliveryView, EventView } from "../../../ports/stores/read-store.ts";
 import type { Row } from "../../sql/rows.ts";
 import { integer } from "../../sql/rows.ts";
+import { selectsWith } from "../../sql/reading/selects.ts";
 import { deliveryViewOf, eventViewOf } from "../../sql/view-rows.ts";
 import type { Queries } from "../connection/queries.ts";
-import { unindexedKey } from "./page.ts";
+import { isStatus, unindexedKey } from "./page.ts";
+
+export { eventSelect } from "../../sql/reading/selects.ts";
 
 /** The columns that `summaryOf` reads; `p` is the endpoint, `h` its host. */
 export const summaryColumns = `p.url as callback_url, p.state as p_state, p.reason as p_reason, p.format as p_format,
   greatest(p.paused_until, h.paused_until) as p_paused_until`;
 
-export const watchSelect = `
-  select w.*, c.source_name, c.call_sid, c.status as c_status, c.reason as c_reason, c.terminal as c_terminal, c.observed_at as c_observed_at,
-    c.last_good_poll_at as c_last_good_poll_at, ${summaryColumns},
-    (select count(*) from deliveries d where d.watch_id = w.id and d.status = 'pending') as pending_deliveries
-  from watches w join calls c on c.id = w.call_id left join endpoints p on p.id = w.endpoint_id left join hosts h on h.id = p.host_id`;
+export const { watchSelect, hookSelect } = selectsWith(summaryColumns);
 
 export const deliverySelect = `
   select d.*, e.id as event_id, e.type as event_type, e.call_sid, ${summaryColumns},
+    a.started_at as last_started_at, a.status_code as last_status_code,
+    a.error_code as last_error_code, a.error_detail as last_error_detail,
     case when d.status = 'pending' and d.watch_id is not null then
       (select min(o.sequence) from deliveries o
        where o.watch_id = d.watch_id and ${unindexedKey("o.endpoint_id")} = d.endpoint_id and o.status = 'pending' and o.sequence < d.sequence)
     end as blocked_by
-  from deliveries d join events e on e.position = d.event_position join endpoints p on p.id = d.endpoint_id join hosts h on h.id = p.host_id`;
+  from deliveries d join events e on e.position = d.event_position join endpoints p on p.id = d.endpoint_id join hosts h on h.id = p.host_id
+    left join lateral (select * from attempts where delivery_id = d.id and number = d.attempt_count limit 1) a on true`;
 
 export async function readDeliveryView(db: Queries, accountKey: number, deliveryKey: number): Promise<DeliveryView | null> {
   const row = await db.get(`${deliverySelect} where d.id = $1 and d.account_id = $2`, deliveryKey, accountKey);
   return row === undefined ? null : deliveryViewOf(row);
 }
 
+/** SQL expression: the owners of leases, evicted ones included, found by one step of the index for each. */
+const leaseOwners = `array(
+    with recursive owners (token) as (
+      select min(lease_owner) from deliveries where lease_token is not null
+      union all
+      select (select min(d.lease_owner) from deliveries d where d.lease_token is not null and d.lease_owner > o.token)
+      from owners o where o.token is not null)
+    select token from owners where token is not null)`;
+
+/** Few deliveries are leased, and the others that are pending are counted by the triggers. */
 export const endpointSelect = `
   select p.*, h.origin, h.paused_until as host_paused_until, h.paused_since as host_paused_since,
     (select coalesce(json_agg(k.id order by k.id), '[]')::text from hooks k where k.endpoint_id = p.id) as hook_ids,
-    pending.backlog, pending.oldest_due_at
+    leased.n + coalesce((select n from counts where owner_id = p.id and what = 'unleased'), 0)
+      + coalesce((select sum(n) from count_changes where owner_id = p.id and what = 'unleased'), 0) as backlog,
+    least(leased.due_at, (select d.due_at from deliveries d
+      where d.endpoint_id = p.id and d.status = 'pending' and d.lease_token is null and d.due_at is not null order by d.due_at limit 1)) as oldest_due_at
   from endpoints p join hosts h on h.id = p.host_id cross join lateral (
-    select count(*) as backlog, min(coalesce(d.due_at, d.next_attempt_at)) as oldest_due_at from deliveries d
-    where d.endpoint_id = p.id and d.status = 'pending') pending`;
-
-export const hookSelect = `
-  select k.id, k.account_id, k.events, k.created_at, k.endpoint_id, ${summaryColumns}
-  from hooks k join endpoints p on p.id = k.endpoint_id join hosts h on h.id = p.host_id`;
+    select count(*) as n, min(coalesce(d.due_at, d.next_attempt_at)) as due_at from deliveries d
+    where d.lease_owner = any(${leaseOwners}) and d.endpoint_id = p.id and d.lease_token is not null and ${isStatus("d.status", "pending")}) leased`;
 
 /** SQL condition: an event has this id. The index holds a hash of it. */
 export function hasEventId(column: string, id: string): string {
   return `hashtextextended(${column}, 0) = hashtextextended(${id}, 0) and ${column} = ${id}`;
 }
-
-export const eventSelect =
-  "select e.position, e.id as event_id, e.account_id, e.type as event_type, e.timestamp, e.data, e.sequence from events e";
 
 /** Adds the deliveries to rows of events, in the order given. */
 export async function readEventViews(db: Queries, rows: readonly Row[]): Promise<readonly EventView[]> {

@@ -26,9 +26,9 @@ async function readStats(db: Queries): Promise<StoreStats> {
   };
 }
 
-/** Reads counts, of one account or of all. A count is the folded value plus the changes that triggers have added since. */
+/** Reads counts, of one account or the sums over all. A count is the folded value plus the changes that triggers have added since. */
 export async function readCounts(db: Queries, accountKey: number | null): Promise<ReadonlyMap<string, number>> {
-  const where = accountKey === null ? "" : "where account_id = $1";
+  const where = accountKey === null ? "where what <> 'unleased'" : "where owner_id = $1";
   const rows = await db.all(
     `select what, sum(n) as n from (select what, n from counts ${where} union all select what, n from count_changes ${where}) c group by what`,
     ...(accountKey === null ? [] : [accountKey]),
@@ -36,16 +36,24 @@ export async function readCounts(db: Queries, accountKey: number | null): Promis
   return new Map(rows.map((row) => [text(row, "what"), integer(row, "n")]));
 }
 
-/** Maximum number of changes folded by one statement. */
+/** Maximum number of changes folded by one statement, and of statements in one call. */
 const foldLimit = 20_000;
+const maxFolds = 10;
 
-/** Folds changes into the counts. Concurrent calls fold different changes. */
+/** Folds changes into the counts. Concurrent calls fold different changes. Endpoints without a backlog keep no row. */
 export async function foldCounts(db: Queries): Promise<void> {
-  await db.run(
-    `with taken as (
-       delete from count_changes where id in (select id from count_changes order by id limit $1 for update skip locked) returning account_id, what, n)
-     insert into counts (account_id, what, n) select account_id, what, sum(n) from taken group by account_id, what order by account_id, what
-     on conflict (account_id, what) do update set n = counts.n + excluded.n`,
-    foldLimit,
-  );
+  for (let folds = 0; folds < maxFolds; folds++) {
+    const folded = await db.get(
+      `with taken as (
+         delete from count_changes where id in (select id from count_changes order by id limit $1 for update skip locked) returning owner_id, what, n),
+       summed as (
+         insert into counts (owner_id, what, n) select owner_id, what, sum(n) from taken group by owner_id, what order by owner_id, what
+         on conflict (owner_id, what) do update set n = counts.n + excluded.n returning owner_id, what, n)
+       select (select count(*) from taken) as n, array(select owner_id from summed where what = 'unleased' and n = 0) as empty`,
+      foldLimit,
+    );
+    const empty = folded?.["empty"] as readonly number[];
+    if (empty.length > 0) await db.run("delete from counts where owner_id = any($1) and what = 'unleased' and n = 0", empty);
+    if (folded?.["n"] !== foldLimit) return;
+  }
 }

@@ -49,7 +49,7 @@ async function removeWatch(tx: Transaction, request: Parameters<RegistrationStor
   if (!active) return { kind: "removed", callId, call: await ownCall(tx, callKey), notices: [] };
   tx.changed.add("calls");
   await settleWatching(tx, tx.token, [callKey]);
-  const notices = [{ accountId, watchId, sequence: integer(row, "sequence"), eventType: "watch.canceled" }];
+  const notices = [{ accountId, watchId, callSid: null, sequence: integer(row, "sequence"), eventType: "watch.canceled" }];
   return { kind: "removed", callId, call: await ownCall(tx, callKey), notices };
 }
 

@@ -5,6 +5,7 @@ import type { Database } from "../connection/database.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { foldCounts } from "../reading/stats.ts";
 import { lockEndpoints, refreshDue } from "../deliveries/due-bounds.ts";
+import { replaceLanes } from "../deliveries/lanes.ts";
 import { isStatus } from "../reading/page.ts";
 import { deleteUnusedSecrets } from "../registration/secrets.ts";
 import { deleteUnwatchedCalls } from "../calls/watched-calls.ts";
@@ -13,8 +14,8 @@ export const composites = { deleteExpired };
 
 type Retention = Parameters<RetentionStore["deleteExpired"]>[0];
 
-const disabledEndpoints = `from endpoints p where p.state = 'disabled'`;
-const pendingSince = `from deliveries d where d.endpoint_id = p.id and d.status = 'pending' and d.created_at < $1 and d.lease_token is null`;
+const isKeeping = "p.state in ('disabled', 'paused') and coalesce(p.since, 0) < $1";
+const keptSince = `from deliveries d where d.endpoint_id = p.id and d.status = 'pending' and d.created_at < $1 and d.lease_token is null`;
 const endedWatches = `from watches w where w.ended_at < $1
   and (select 1 from events e join deliveries d on d.event_position = e.position where e.watch_id = w.id and (d.status = 'pending' or d.next_attempt_at is not null or d.lease_token is not null) limit 1) is null`;
 const unwatchedEvents = `from events e where e.watch_id is null and e.created_at < $1
@@ -39,7 +40,7 @@ async function deleteExpired(db: Database, request: Retention): Promise<{ readon
   const after = positions.get(db) ?? -1;
   const due = await db.get(
     `select exists (select 1 from count_changes) as counts,
-       exists (select 1 ${disabledEndpoints} and exists (select 1 ${pendingSince})) or exists (select 1 ${endedWatches})
+       exists (select 1 from endpoints p where ${isKeeping} and exists (select 1 ${keptSince})) or exists (select 1 ${endedWatches})
          or exists (select 1 ${unwatchedEvents}) or exists (select 1 from stored_answers where expires_at <= $3) as rows, page.*
      from ${pageOfEndpoints}`,
     request.beforeMs,
@@ -49,7 +50,7 @@ async function deleteExpired(db: Database, request: Retention): Promise<{ readon
   if (due?.["counts"] === true) await foldCounts(db);
   if (due?.["rows"] !== true) return summaryOf([await deleteEndpoints(db, request, due)], request);
   const counts: number[] = [];
-  for (const part of [expireDisabled, deleteWatches, deleteUnwatchedEvents, deleteStoredAnswers])
+  for (const part of [expireKept, deleteWatches, deleteUnwatchedEvents, deleteStoredAnswers])
     counts.push(await db.transaction((tx) => part(tx, request)));
   // Deleted watches may have left more endpoints unused.
   counts.push(await deleteEndpoints(db, request, await db.get(`select page.* from ${pageOfEndpoints}`, request.beforeMs, after)));
@@ -60,22 +61,31 @@ function summaryOf(counts: readonly number[], { limit }: Retention): { readonly 
   return { deleted: counts.reduce((sum, count) => sum + count, 0), more: counts.includes(limit) };
 }
 
-/** Expires deliveries that a disabled endpoint had pending for the whole retention, so that their watches can be deleted. */
-async function expireDisabled(tx: Transaction, { beforeMs, nowMs, limit }: Retention): Promise<number> {
+/**
+ * Expires deliveries that were pending for the whole retention at an endpoint that was disabled, or paused by the client, for as
+ * long, so that their watches can be deleted.
+ */
+async function expireKept(tx: Transaction, { beforeMs, nowMs, limit }: Retention): Promise<number> {
   const found = await tx.all(
-    `select expired.id, p.id as endpoint_id ${disabledEndpoints.replace("where", `cross join lateral (select d.id ${pendingSince} limit $2) expired where`)} limit $2`,
+    `select kept.*, p.id as endpoint_id from endpoints p cross join lateral (select d.id, d.watch_id ${keptSince} limit $2) kept
+     where ${isKeeping} limit $2`,
     beforeMs,
     limit,
   );
   const endpointKeys = [...new Set(found.map((row) => integer(row, "endpoint_id")))];
+  const watchKeys = [...new Set(found.map((row) => integerOrNull(row, "watch_id")).filter((key) => key !== null))];
+  await tx.run("select 1 from watches where id = any($1) order by id for no key update", watchKeys);
   await lockEndpoints(tx, endpointKeys);
   const count = await tx.run(
-    `update deliveries d set status = 'expired', settled_at = $1, next_attempt_at = null, due_at = null
-     where d.id = any($2) and ${isStatus("d.status", "pending")} and d.lease_token is null
-       and (select p.state from endpoints p where p.id = d.endpoint_id) = 'disabled'`,
+    `update deliveries d set status = 'expired', settled_at = $2, next_attempt_at = null, due_at = null
+     where d.id = any($3) and ${isStatus("d.status", "pending")} and d.lease_token is null
+       and exists (select 1 from endpoints p where p.id = d.endpoint_id and ${isKeeping})`,
+    beforeMs,
     nowMs,
     found.map((row) => integer(row, "id")),
   );
+  // The next delivery of a lane is due once a paused endpoint is enabled.
+  await replaceLanes(tx, watchKeys, endpointKeys);
   await refreshDue(tx, endpointKeys);
   return count;
 }

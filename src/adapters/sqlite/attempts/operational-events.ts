@@ -25,7 +25,7 @@ export function publishOperationalEvent(db: Database, draft: OperationalEventDra
   const event: RingbackEvent = { id: newId("evt", nowMs), accountId, timestampMs: nowMs, type, data };
   return {
     jobs: insertEvent(db, { event, watchId: null, callSid: null, sequence: null, terminal: false }, endpointIds, nowMs),
-    notices: [{ accountId, watchId: null, sequence: null, eventType: type }],
+    notices: [{ accountId, watchId: null, callSid: null, sequence: null, eventType: type }],
   };
 }
 

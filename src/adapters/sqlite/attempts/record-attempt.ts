@@ -92,6 +92,8 @@ const updateDelivery = `update deliveries set ${stateColumns.map(({ name }) => `
 function writeDelivery(db: Database, row: Row, { delivery }: AttemptResult): void {
   const dueAtMs = dueAfterAttempt(delivery, { isInLane: row["sequence"] !== null, dueAtMs: integerOrNull(row, "due_at") });
   db.run(updateDelivery, ...stateColumns.map((column) => column.valueOf(delivery)), dueAtMs, integer(row, "id"));
+  // The lease that the attempt had is over.
+  if (delivery.status === "pending") db.counters.countUnleased(integer(row, "endpoint_id"), 1);
   if (row["status"] !== delivery.status) db.counters.countDeliveries(text(row, "status") as DeliveryStatus, delivery.status);
 }
 

@@ -24,6 +24,7 @@ export function retireEndpoint(db: Database, endpointKey: number, nowMs: number)
     notices: watches.map((row) => ({
       accountId: id(row, "acc", "account_id"),
       watchId: id(row, "wch", "id"),
+      callSid: null,
       sequence: integer(row, "sequence"),
       eventType: "watch.canceled",
     })),

@@ -68,7 +68,7 @@ export function writePlanned(
         decodeId(hookId),
         context.transition,
       );
-    notices.push({ accountId: event.accountId, watchId, sequence, eventType: event.type });
+    notices.push({ accountId: event.accountId, watchId, callSid: event.data.callSid, sequence, eventType: event.type });
   }
   return { notices, jobs };
 }

@@ -9,7 +9,8 @@ export const writes = { releaseCalls };
 // Ids sort by time, so the first watch by id is the oldest.
 const columns = `
   c.id, c.source_name, c.scope, c.call_sid, c.status, c.reason, c.terminal, c.observed_at, c.last_good_poll_at, c.version, c.created_at,
-  (select o.account_id from watches o where o.call_id = c.id and o.status = 'active' order by o.id limit 1) as account_id, max(w.created_at) as youngest_watch_at, min(w.expires_at) as earliest_deadline_at, min(w.sequence) as least_sequence`;
+  (select o.account_id from watches o where o.call_id = c.id and o.status = 'active' order by o.id limit 1) as account_id, min(w.created_at) as oldest_watch_at,
+  max(w.created_at) as youngest_watch_at, min(w.expires_at) as earliest_deadline_at, min(w.sequence) as least_sequence`;
 
 /** Reads a call together with its active watches; `null` if it has none. */
 export function readWatchedCall(db: Database, callKey: number): WatchedCall | null {

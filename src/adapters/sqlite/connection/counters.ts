@@ -8,11 +8,12 @@ export type UsageColumn = "endpoints" | WatchStatus;
 type Changes = {
   readonly usage: Map<number, Map<UsageColumn, number>>;
   readonly deliveries: Map<DeliveryStatus, number>;
+  readonly unleased: Map<number, number>;
 };
 
 /**
- * Differences that the open transaction makes to account_usage and delivery_counts. An operation that inserts rows or changes
- * their status counts them here; the transaction adds the sums once, before its commit. Deletions are counted by triggers,
+ * Differences that the open transaction makes to account_usage, delivery_counts and the backlogs of endpoints. An operation
+ * that inserts rows or changes their status or lease counts them here; the transaction adds the sums once, before its commit. Deletions are counted by triggers,
  * because foreign keys delete rows that no statement names.
  */
 export class Counters {
@@ -34,6 +35,11 @@ export class Counters {
     add(this.#changes.deliveries, to, count);
   }
 
+  /** Counts deliveries of an endpoint that become pending without a lease; a negative number are so no longer. */
+  countUnleased(endpointKey: number, difference: number): void {
+    add(this.#changes.unleased, endpointKey, difference);
+  }
+
   /** Returns what the open transaction adds to a counter of an account. */
   usageChange(accountKey: number, column: UsageColumn): number {
     return this.#changes.usage.get(accountKey)?.get(column) ?? 0;
@@ -49,12 +55,15 @@ export class Counters {
     }
     for (const [status, difference] of this.#changes.deliveries)
       if (difference !== 0) db.run("update delivery_counts set n = n + ? where status = ?", difference, status);
+    for (const [endpointKey, difference] of this.#changes.unleased)
+      if (difference !== 0) db.run("update endpoints set unleased = unleased + ? where id = ?", difference, endpointKey);
     this.forget();
   }
 
   /** Forgets the differences of a transaction that was rolled back. */
   forget(): void {
-    if (this.#changes.usage.size > 0 || this.#changes.deliveries.size > 0) this.#changes = noChanges();
+    const { usage, deliveries, unleased } = this.#changes;
+    if (usage.size > 0 || deliveries.size > 0 || unleased.size > 0) this.#changes = noChanges();
   }
 
   /** Returns the differences until now, for `restore` after a roll-back to the savepoint that follows. */
@@ -62,6 +71,7 @@ export class Counters {
     return {
       usage: new Map([...this.#changes.usage].map(([accountKey, columns]) => [accountKey, new Map(columns)])),
       deliveries: new Map(this.#changes.deliveries),
+      unleased: new Map(this.#changes.unleased),
     };
   }
 
@@ -77,7 +87,7 @@ export class Counters {
 }
 
 function noChanges(): Changes {
-  return { usage: new Map(), deliveries: new Map() };
+  return { usage: new Map(), deliveries: new Map(), unleased: new Map() };
 }
 
 function add<Key>(sums: Map<Key, number>, key: Key, difference: number): void {

@@ -72,7 +72,10 @@ function releaseLeases(db: Database, leased: readonly Row[], nowMs: number): voi
     if (isTest) {
       db.run("update deliveries set lease_token = null, status = 'canceled', settled_at = ? where id = ?", nowMs, integer(row, "id"));
       db.counters.countDeliveries("pending", "canceled");
-    } else db.run("update deliveries set lease_token = null where id = ?", integer(row, "id"));
+    } else {
+      db.run("update deliveries set lease_token = null where id = ?", integer(row, "id"));
+      if (row["status"] === "pending") db.counters.countUnleased(integer(row, "endpoint_id"), 1);
+    }
     endpointKeys.add(integer(row, "endpoint_id"));
   }
   for (const endpointKey of endpointKeys) refreshDue(db, endpointKey);

@@ -3,6 +3,7 @@ import { mayLeaseNow } from "../../../domain/deliveries/endpoint.ts";
 import { decodeId, newId } from "../../../domain/ids.ts";
 import type { RingbackEvent } from "../../../domain/events/event.ts";
 import type { SendJob, SendTarget } from "../../../ports/stores/send-job.ts";
+import { integer } from "../../sql/rows.ts";
 import type { Database } from "../connection/database.ts";
 import { lowerDue } from "./due-bounds.ts";
 import { refreshLane } from "./lanes.ts";
@@ -61,8 +62,21 @@ export function insertEvent(
     };
     db.run(insertDelivery, position, leaseToken, ...newDeliveryColumns.map((column) => column.valueOf(delivery)));
     db.counters.countDeliveries(null, "pending");
+    if (leaseToken === null) db.counters.countUnleased(endpointKey, 1);
     if (target !== null && leaseToken !== null)
-      return [{ deliveryId, leaseToken, attemptNumber: 1, stepsSpent: 0, event, target, createdAtMs: nowMs, mode: "scheduled" }];
+      return [
+        {
+          deliveryId,
+          leaseToken,
+          attemptNumber: 1,
+          stepsSpent: 0,
+          event,
+          target,
+          targetAsOfMs: nowMs,
+          createdAtMs: nowMs,
+          mode: "scheduled",
+        },
+      ];
     if (!head) refreshLane(db, watchKey, endpointKey);
     else lowerDue(db, endpointKey, nextAttemptAtMs);
     return [];
@@ -84,8 +98,14 @@ function openTarget(db: Database, endpointKey: number, nowMs: number): SendTarge
 
 /** Cancels the pending deliveries of an endpoint or a watch. An attempt in flight keeps its lease until it is recorded. */
 export function cancelPending(db: Database, column: "endpoint_id" | "watch_id", key: number, nowMs: number): void {
+  const pending = `${column} = ? and status = 'pending'`;
+  const unleased = db.all(
+    `select endpoint_id, count(*) as n from deliveries where ${pending} and lease_token is null group by endpoint_id`,
+    key,
+  );
+  for (const row of unleased) db.counters.countUnleased(integer(row, "endpoint_id"), -integer(row, "n"));
   const canceled = db.run(
-    `update deliveries set status = 'canceled', settled_at = ?, next_attempt_at = null, due_at = null where ${column} = ? and status = 'pending'`,
+    `update deliveries set status = 'canceled', settled_at = ?, next_attempt_at = null, due_at = null where ${pending}`,
     nowMs,
     key,
   );

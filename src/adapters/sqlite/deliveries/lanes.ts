@@ -36,8 +36,12 @@ export function requeue(db: Database, endpointKey: number, deliveries: readonly 
     nowMs,
     JSON.stringify(deliveries.map((row) => integer(row, "id"))),
   );
-  for (const row of deliveries)
-    if (row["status"] !== "pending") db.counters.countDeliveries(text(row, "status") as DeliveryStatus, "pending");
+  // None of the settled ones is leased.
+  for (const row of deliveries) {
+    if (row["status"] === "pending") continue;
+    db.counters.countDeliveries(text(row, "status") as DeliveryStatus, "pending");
+    db.counters.countUnleased(endpointKey, 1);
+  }
   const watchKeys = new Set(deliveries.map((row) => integerOrNull(row, "watch_id")));
   const shared = db.all(
     `select d.watch_id from json_each(?1) join deliveries d indexed by deliveries_in_lane on d.watch_id = json_each.value and d.endpoint_id = ?2 and d.status = 'pending'
@@ -56,13 +60,15 @@ export function supersede(
   deliveredSequence: number,
   nowMs: number,
 ): void {
-  for (const deliveryId of supersededBy(readLane(db, lane.watchKey, lane.endpointKey), deliveredSequence, lane.late)) {
+  const entries = readLane(db, lane.watchKey, lane.endpointKey);
+  for (const deliveryId of supersededBy(entries, deliveredSequence, lane.late)) {
     db.run(
       "update deliveries set status = 'superseded', settled_at = ?, next_attempt_at = null, due_at = null where id = ?",
       nowMs,
       decodeId(deliveryId),
     );
     db.counters.countDeliveries("pending", "superseded");
+    if (!entries.some((entry) => entry.deliveryId === deliveryId && entry.leased)) db.counters.countUnleased(lane.endpointKey, -1);
   }
 }
 

@@ -1,19 +1,31 @@
+import { decodeId } from "../../../domain/ids.ts";
 import type { SealedSecret, SendJob, SendTarget } from "../../../ports/stores/send-job.ts";
 import { blob, endpointOf, eventOf, hostColumns, hostStatusOf, id, integer, integerOrNull } from "../../sql/rows.ts";
 import type { Database } from "../connection/database.ts";
 import type { CachedTarget } from "../connection/row-cache.ts";
 
+export const reads = { readTargets };
+
+function readTargets(db: Database, endpointIds: readonly string[]): readonly SendTarget[] {
+  const isKnown = (endpointKey: number) => db.get("select 1 from endpoints where id = ?", endpointKey) !== undefined;
+  return endpointIds
+    .map(decodeId)
+    .filter(isKnown)
+    .map((endpointKey) => readTarget(db, endpointKey).target);
+}
+
 /** Leases a delivery to this process and reads everything that its attempt needs. */
 export function leaseJob(db: Database, deliveryKey: number, mode: SendJob["mode"], nowMs: number): SendJob {
-  const leaseToken = db.nextLeaseToken();
-  db.run("update deliveries set lease_token = ? where id = ?", leaseToken, deliveryKey);
   const row = db.get(
-    `select d.id, d.attempt_count, d.steps_spent, d.created_at, d.endpoint_id,
+    `select d.id, d.status, d.lease_token, d.attempt_count, d.steps_spent, d.created_at, d.endpoint_id,
             e.id as event_id, e.account_id, e.timestamp, e.type as event_type, e.data
      from deliveries d join events e on e.position = d.event_position where d.id = ?`,
     deliveryKey,
   );
   if (row === undefined) throw new Error(`no delivery ${deliveryKey}`);
+  const leaseToken = db.nextLeaseToken();
+  db.run("update deliveries set lease_token = ? where id = ?", leaseToken, deliveryKey);
+  if (row["status"] === "pending" && row["lease_token"] === null) db.counters.countUnleased(integer(row, "endpoint_id"), -1);
   return {
     deliveryId: id(row, "dlv", "id"),
     leaseToken,
@@ -21,6 +33,7 @@ export function leaseJob(db: Database, deliveryKey: number, mode: SendJob["mode"
     stepsSpent: integer(row, "steps_spent"),
     event: eventOf(row),
     target: sendTargetOf(readTarget(db, integer(row, "endpoint_id")), nowMs),
+    targetAsOfMs: nowMs,
     createdAtMs: integer(row, "created_at"),
     mode,
   };

@@ -16,6 +16,13 @@ export type Codec<T> = {
 };
 export type AnyCodec = Codec<unknown>;
 
+/** Port of a thread, as far as messages need it. */
+export type CloningPort<Received> = {
+  postMessage(message: unknown): void;
+  on(event: "message", listener: (message: Received) => void): unknown;
+  close(): void;
+};
+
 /** Takes the leaves of one value in order. `shared` has the shared objects of the whole message. */
 export class LeafReader {
   readonly #leaves: readonly unknown[];

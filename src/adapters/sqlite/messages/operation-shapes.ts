@@ -213,6 +213,7 @@ export const operationShapes: { readonly [Name in keyof OperationPort]: Operatio
       storeBytes: number,
     }),
   },
+  readTargets: { args: [s.texts], result: list(s.sendTarget) },
   recordAttempt: {
     args: [
       object<Request<"recordAttempt">>({

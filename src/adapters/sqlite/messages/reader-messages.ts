@@ -1,6 +1,7 @@
-import type { FromReader, ToReader } from "../reader-thread/reader.ts";
-import { packAnswer, packRequest, unpackAnswers, unpackRequest } from "./packing.ts";
+import type { FromReader, ReaderPort, ToReader } from "../reader-thread/reader.ts";
+import { packAnswer, packRequest, packValue, unpackAnswers, unpackRequest } from "./packing.ts";
 import type { Packed } from "./packing.ts";
+import type { CloningPort } from "./leaves.ts";
 
 /** A message to the reader thread as it crosses. */
 export type PackedToReader =
@@ -28,4 +29,14 @@ export function unpackFromReader(packed: PackedFromReader): FromReader {
   if (packed.kind !== "answer") return packed;
   const [answer] = unpackAnswers([packed.answer]);
   return { ...packed, answer: answer ?? { ok: false, code: "bug", message: "the reader thread sent no answer" } };
+}
+
+/** Returns the connection of a reader thread to its queue, over a port that clones packed messages. */
+export function packingReaderPort(port: CloningPort<PackedToReader>): ReaderPort {
+  return {
+    postMessage: (message) => port.postMessage(packFromReader(message)),
+    on: (event, listener) => port.on(event, (packed) => listener(unpackToReader(packed))),
+    close: () => port.close(),
+    packValue,
+  };
 }

@@ -1,4 +1,4 @@
-import type { CallChange, CallStatus } from "../../../domain/calls/call.ts";
+import type { CallChange, CallStatus, CreationSpan } from "../../../domain/calls/call.ts";
 import type { Watch } from "../../../domain/calls/watch.ts";
 import type { Attempt, AttemptOutcome } from "../../../domain/deliveries/attempt.ts";
 import type { Delivery, DeliveryState } from "../../../domain/deliveries/delivery.ts";
@@ -40,7 +40,7 @@ export const callStatus = object<CallStatus>({
 export const callChange = kinds<CallChange>({
   status: { status: text, reason: text, terminal: flag, observedAfterMs: numberOrNull },
   reason: { reason: text },
-  end: { endReason: word() },
+  end: { endReason: word(), spares: nullable(object<CreationSpan>({ afterMs: number, untilMs: number })) },
   expire: {},
 });
 
@@ -53,12 +53,13 @@ export const watchedCall = object<WatchedCall>({
   status: callStatus,
   version: number,
   createdAtMs: number,
+  oldestWatchAtMs: number,
   youngestWatchAtMs: number,
   earliestDeadlineAtMs: number,
   needsFirstEvent: flag,
 });
 
-const notice = object<Notice>({ accountId: text, watchId: textOrNull, sequence: numberOrNull, eventType: text });
+const notice = object<Notice>({ accountId: text, watchId: textOrNull, callSid: textOrNull, sequence: numberOrNull, eventType: text });
 export const notices = list(notice);
 
 const watchEventData = object<WatchEventData>({
@@ -124,7 +125,7 @@ const endpointFields = {
 
 const sealedSecret = object<SealedSecret>({ id: text, sealed: bytes, validUntilMs: numberOrNull });
 
-const sendTarget = shared(
+export const sendTarget = shared(
   object<SendTarget>({
     ...endpointFields,
     sealedHeaders: nullable(bytes),
@@ -141,6 +142,7 @@ export const job = object<SendJob>({
   stepsSpent: number,
   event,
   target: sendTarget,
+  targetAsOfMs: number,
   createdAtMs: number,
   mode: word(),
 });
@@ -163,12 +165,13 @@ export const attemptOutcome = kinds<AttemptOutcome>({
   failed: { code: word(), detail: text, statusCode: numberOrNull, permanent: flag },
 });
 
+const attemptError = nullable(object<NonNullable<Attempt["error"]>>({ code: word(), detail: text }));
 export const attempt = object<Attempt>({
   number,
   startedAtMs: number,
   durationMs: number,
   statusCode: numberOrNull,
-  error: nullable(object<NonNullable<Attempt["error"]>>({ code: word(), detail: text })),
+  error: attemptError,
   responseExcerpt: textOrNull,
   decision: word(),
 });
@@ -235,6 +238,9 @@ export const deliveryView = object<DeliveryView>({
   dueAtMs: numberOrNull,
   blockedBySequence: numberOrNull,
   leased: flag,
+  lastAttempt: nullable(
+    object<NonNullable<DeliveryView["lastAttempt"]>>({ statusCode: numberOrNull, error: attemptError, startedAtMs: number }),
+  ),
 });
 
 export const endpointView = object<EndpointView>({

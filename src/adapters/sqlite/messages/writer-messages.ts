@@ -1,14 +1,16 @@
-import type { FromWorker, ToWorker } from "../writer-thread/writer.ts";
+import type { FromWorker, ToWorker, WriterPort } from "../writer-thread/writer.ts";
 import {
   packAnswer,
   packDraftResults,
   packRequest,
+  packValue,
   unpackAnswers,
   unpackClaimedResults,
   unpackDraftResults,
   unpackRequest,
 } from "./packing.ts";
 import type { Packed } from "./packing.ts";
+import type { CloningPort } from "./leaves.ts";
 
 /** A message to the writer thread as it crosses. */
 export type PackedToWriter =
@@ -42,4 +44,14 @@ export function unpackFromWriter(packed: PackedFromWriter): FromWorker {
   if (packed.kind === "answers") return { kind: "answers", answers: unpackAnswers(packed.answers), commitMs: packed.commitMs };
   if (packed.kind === "draft") return { kind: "draft", results: unpackClaimedResults(packed.results) };
   return packed;
+}
+
+/** Returns the connection of a writer thread to its queue, over a port that clones packed messages. */
+export function packingWriterPort(port: CloningPort<PackedToWriter>): WriterPort {
+  return {
+    postMessage: (message) => port.postMessage(packFromWriter(message)),
+    on: (event, listener) => port.on(event, (packed) => listener(unpackToWriter(packed))),
+    close: () => port.close(),
+    packValue,
+  };
 }

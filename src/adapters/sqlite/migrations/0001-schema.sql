@@ -130,6 +130,9 @@ create table endpoints (
   consecutive_pauses integer not null default 0,
   pause_reason text,
   next_due_at integer,
+  -- Number of its pending deliveries without a lease. A delivery that is inserted with a lease and settled by its first
+  -- attempt does not change it.
+  unleased integer not null default 0,
   created_at integer not null,
   unique (account_id, url)
 ) strict;
@@ -250,8 +253,8 @@ create table events (
 ) strict;
 -- The feed.
 create index events_by_account on events (account_id, position);
--- events?type=.
-create index events_by_type on events (account_id, type, position);
+-- events?type=, events?type=terminal, hooks/sample.
+create index events_by_type on events (account_id, type, terminal, position);
 -- Retention of events about no watch.
 create index events_unwatched on events (created_at) where watch_id is null;
 
@@ -285,13 +288,13 @@ create table deliveries (
 create index deliveries_due on deliveries (endpoint_id, due_at) where status = 'pending' and lease_token is null and due_at is not null;
 -- Lanes.
 create index deliveries_in_lane on deliveries (watch_id, endpoint_id, sequence) where status = 'pending' and watch_id is not null;
--- Whether a delivery of an endpoint is in flight.
+-- Deliveries of an endpoint in flight.
 create index deliveries_leased on deliveries (endpoint_id) where lease_token is not null;
 -- Deliveries of an event; events of a watch lead to deliveries?watch_id=.
 create index deliveries_by_event on deliveries (event_position);
 -- deliveries?status=, and without a filter one range for each status; expiry of what is pending.
 create index deliveries_by_status on deliveries (account_id, status, id);
--- deliveries?endpoint_id=&status= alike; backlog of an endpoint.
+-- deliveries?endpoint_id=&status= alike.
 create index deliveries_by_endpoint on deliveries (endpoint_id, status, id);
 -- Manual retries of settled deliveries, from their acceptance to the record of their attempt.
 create index deliveries_retried on deliveries (next_attempt_at) where status <> 'pending' and next_attempt_at is not null and lease_token is null;
@@ -468,4 +471,7 @@ create trigger watch_deleted after delete on watches begin
 end;
 create trigger delivery_deleted after delete on deliveries begin
   update delivery_counts set n = n - 1 where status = old.status;
+end;
+create trigger unleased_deleted after delete on deliveries when old.status = 'pending' and old.lease_token is null begin
+  update endpoints set unleased = unleased - 1 where id = old.endpoint_id;
 end;

@@ -22,7 +22,7 @@ export type FromReader =
   | { readonly kind: "closed" };
 
 /** Connection of the reader to its queue. */
-type ReaderPort = {
+export type ReaderPort = {
   postMessage(message: FromReader): void;
   on(event: "message", listener: (message: ToReader) => void): unknown;
   close(): void;

@@ -73,7 +73,8 @@ function removeHook(db: Database, request: Parameters<RegistrationStore["removeH
   const canceledLeased: string[] = [];
   for (const delivery of pending) {
     if (isSubscribedRow(delivery, otherFilters)) continue;
-    if (delivery["lease_token"] !== null) canceledLeased.push(id(delivery, "dlv", "id"));
+    if (delivery["lease_token"] === null) db.counters.countUnleased(endpointKey, -1);
+    else canceledLeased.push(id(delivery, "dlv", "id"));
     db.run(
       "update deliveries set status = 'canceled', settled_at = ?, next_attempt_at = null, due_at = null where id = ?",
       request.nowMs,

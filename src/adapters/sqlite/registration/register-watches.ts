@@ -112,6 +112,7 @@ function firstWatchOf(draft: WatchDraft, endpoint: EndpointSummary | null): Pick
     status,
     version: 1,
     createdAtMs: nowMs,
+    oldestWatchAtMs: nowMs,
     youngestWatchAtMs: nowMs,
     earliestDeadlineAtMs: expiresAtMs,
     needsFirstEvent: false,

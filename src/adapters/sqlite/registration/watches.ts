@@ -27,6 +27,6 @@ function removeWatch(db: Database, request: Parameters<RegistrationStore["remove
       db.counters.countWatches(decodeId(accountId), "active", "canceled");
     }
   }
-  const notices = active ? [{ accountId, watchId, sequence: integer(row, "sequence"), eventType: "watch.canceled" }] : [];
+  const notices = active ? [{ accountId, watchId, callSid: null, sequence: integer(row, "sequence"), eventType: "watch.canceled" }] : [];
   return { kind: "removed", callId: id(row, "call", "call_id"), call: readWatchedCall(db, callKey), notices };
 }

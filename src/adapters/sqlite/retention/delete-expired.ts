@@ -1,9 +1,10 @@
 import { leastKeyAt } from "../../../domain/ids.ts";
 import type { RetentionStore } from "../../../ports/stores/service-store.ts";
-import { integer } from "../../sql/rows.ts";
+import { integer, integerOrNull } from "../../sql/rows.ts";
 import type { Row } from "../../sql/rows.ts";
 import { deleteUnwatchedCall } from "../calls/watched-calls.ts";
 import type { Database } from "../connection/database.ts";
+import { refreshLane } from "../deliveries/lanes.ts";
 import { deleteUnusedSecrets } from "../registration/secrets.ts";
 
 export const writes = { deleteExpired };
@@ -24,7 +25,7 @@ const positions = new WeakMap<Database, number>();
 function deleteExpired(db: Database, request: Retention): { readonly deleted: number; readonly more: boolean } {
   const endpoints = nextEndpoints(db);
   const counts = [
-    expireDisabled(db, request, endpoints),
+    expireKept(db, request, endpoints),
     deleteWatches(db, request),
     deleteUnwatchedEvents(db, request),
     deleteEndpoints(db, request, endpoints),
@@ -39,22 +40,35 @@ function deleteExpired(db: Database, request: Retention): { readonly deleted: nu
 }
 
 function nextEndpoints(db: Database): readonly Row[] {
-  return db.all("select id, state from endpoints where id > ? order by id limit ?", positions.get(db) ?? -1, endpointPage);
+  return db.all("select id, state, since from endpoints where id > ? order by id limit ?", positions.get(db) ?? -1, endpointPage);
 }
 
-/** Expires old pending deliveries of disabled endpoints, so that their watches can be deleted. */
-function expireDisabled(db: Database, { beforeMs, nowMs, limit }: Retention, endpoints: readonly Row[]): number {
+/**
+ * Expires deliveries that were pending for the whole retention at an endpoint that was disabled, or paused by the client, for as
+ * long, so that their watches can be deleted.
+ */
+function expireKept(db: Database, { beforeMs, nowMs, limit }: Retention, endpoints: readonly Row[]): number {
   let expired = 0;
   for (const endpoint of endpoints) {
-    if (endpoint["state"] !== "disabled" || expired === limit) continue;
-    expired += db.run(
-      `update deliveries set status = 'expired', settled_at = ?1, next_attempt_at = null, due_at = null where id in (
-         select d.id from deliveries d where d.endpoint_id = ?2 and d.status = 'pending' and d.id < ?3 and d.lease_token is null limit ?4)`,
-      nowMs,
-      integer(endpoint, "id"),
+    if (endpoint["state"] === "enabled" || (integerOrNull(endpoint, "since") ?? 0) >= beforeMs || expired === limit) continue;
+    const endpointKey = integer(endpoint, "id");
+    const kept = db.all(
+      "select id, watch_id from deliveries where endpoint_id = ? and status = 'pending' and id < ? and lease_token is null limit ?",
+      endpointKey,
       leastKeyAt(beforeMs),
       limit - expired,
     );
+    const count = db.run(
+      `update deliveries set status = 'expired', settled_at = ?1, next_attempt_at = null, due_at = null
+       where id in (select value from json_each(?2))`,
+      nowMs,
+      JSON.stringify(kept.map((row) => integer(row, "id"))),
+    );
+    db.counters.countUnleased(endpointKey, -count);
+    expired += count;
+    // The next delivery of a lane is due once a paused endpoint is enabled.
+    for (const watchKey of new Set(kept.map((row) => integerOrNull(row, "watch_id"))))
+      if (watchKey !== null) refreshLane(db, watchKey, endpointKey);
   }
   db.counters.countDeliveries("pending", "expired", expired);
   return expired;

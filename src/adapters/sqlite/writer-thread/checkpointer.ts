@@ -1,7 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { longestLogPages } from "../connection/open-connection.ts";
 import { isFatalCode } from "../connection/result-code.ts";
-import type { CheckpointWorkerOptions, FromCheckpointWorker, ToCheckpointWorker } from "./checkpoint-worker.ts";
+import type { CheckpointOptions, FromCheckpointWorker, ToCheckpointWorker } from "./checkpoints.ts";
 
 const everyMs = 250;
 const everyMsWithoutReads = 10;
@@ -45,7 +45,7 @@ export class Checkpointer {
   /** `path` is of an open database. */
   constructor(path: string, reads: PausableReads) {
     this.#reads = reads;
-    const workerData: CheckpointWorkerOptions = { path };
+    const workerData: CheckpointOptions = { path };
     this.fatal = this.#fatal.promise;
     this.#worker = new Worker(new URL("./checkpoint-worker.ts", import.meta.url), { workerData, execArgv: [] });
     this.#worker.on("message", (message: FromCheckpointWorker) => this.#receive(message));

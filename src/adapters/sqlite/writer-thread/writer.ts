@@ -43,8 +43,8 @@ export type WriterPort = {
   postMessage(message: FromWorker): void;
   on(event: "message", listener: (message: ToWorker) => void): unknown;
   close(): void;
-  /** Is applied to the value of each answer before the commit of its group. Without it, values are posted as they are. */
-  readonly packValue?: PackValue;
+  /** Is applied to the value of each answer before the commit of its group. */
+  readonly packValue: PackValue;
 };
 
 /** Owns the database connection and runs one group after the other until it is closed. `createDatabase` replaces `Database`. */

@@ -3,6 +3,7 @@ import { LRUCache } from "lru-cache";
 /** Number of wrong keys that a client may send within one span before it must wait for the end of the span. */
 const maxFailures = 10;
 const spanMs = 60_000;
+/** Given as a size, because a cache with a number of entries allocates all of them when it is made. */
 const rememberedClients = 10_000;
 
 /**
@@ -11,7 +12,10 @@ const rememberedClients = 10_000;
  * beyond it the oldest one is evicted.
  */
 export class FailedSignIns {
-  readonly #spans = new LRUCache<string, { failures: number; readonly endsAtMonotonicMs: number }>({ max: rememberedClients });
+  readonly #spans = new LRUCache<string, { failures: number; readonly endsAtMonotonicMs: number }>({
+    maxSize: rememberedClients,
+    sizeCalculation: () => 1,
+  });
 
   /** Counts a wrong key. Returns the milliseconds to wait if there were too many, else `null`. */
   note(client: string, nowMonotonicMs: number): number | null {

@@ -1,7 +1,8 @@
 import { deepStrictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { claim, draftResults, operationShapes } from "../../../src/adapters/sqlite/messages/operation-shapes.ts";
+import { claim, draftResults } from "../../../src/adapters/sqlite/messages/claim-shapes.ts";
+import { operationShapes } from "../../../src/adapters/sqlite/messages/operation-shapes.ts";
 import {
   packAnswer,
   packDraftResults,

@@ -5,7 +5,8 @@ import type { Answer, ClaimedResult, DraftResult, Request } from "../writer-thre
 import { codecOf } from "./codec.ts";
 import { unpackAll } from "./leaves.ts";
 import type { Codec, LeafReader, Leaves } from "./leaves.ts";
-import { claim, claimedValue, draftResults, operationShapes } from "./operation-shapes.ts";
+import { claim, claimedValue, draftResults } from "./claim-shapes.ts";
+import { operationShapes } from "./operation-shapes.ts";
 import { nullable } from "./shape.ts";
 import type { AnyShape, Shape } from "./shape.ts";
 

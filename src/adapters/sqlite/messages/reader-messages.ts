@@ -16,12 +16,12 @@ export function packToReader(message: ToReader): PackedToReader {
   return message.kind === "reads" ? { kind: "reads", requests: message.requests.map(packRequest) } : message;
 }
 
-export function unpackToReader(packed: PackedToReader): ToReader {
+function unpackToReader(packed: PackedToReader): ToReader {
   return packed.kind === "reads" ? { kind: "reads", requests: packed.requests.map(unpackRequest) } : packed;
 }
 
 /** Packs a message whose value `packValue` has packed. */
-export function packFromReader(message: FromReader): PackedFromReader {
+function packFromReader(message: FromReader): PackedFromReader {
   return message.kind === "answer" ? { ...message, answer: packAnswer(message.answer) } : message;
 }
 

@@ -81,6 +81,13 @@ test("the target of several jobs crosses once, and is one object", () => {
   expect(new Set([...(first?.jobs ?? []), ...(second?.jobs ?? [])].map(({ target }) => target)).size).toBe(1);
 });
 
+test("a span of watches without an end crosses unchanged", () => {
+  const change = { kind: "end", endReason: "not_found", spares: { afterMs: startMs, untilMs: Number.MAX_SAFE_INTEGER } };
+  const commit = { callId: "call", accountId: "acc", expectedVersion: 1, nowMs: startMs, lastGoodPollAtMs: null, confirmed: false };
+  const request = { operation: operationNumbers.commitCall, args: [{ ...commit, changes: [change, { ...change, spares: null }] }] };
+  deepStrictEqual(unpackRequest(structuredClone(packRequest(request))), request);
+});
+
 test("bytes of a pool cross without the bytes around them", () => {
   const bytes = Buffer.from("sealed");
   const packed = structuredClone(packRequest({ operation: operationNumbers.ensureHashKey, args: ["api_keys", bytes] }));

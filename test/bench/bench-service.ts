@@ -5,6 +5,9 @@ import { ServiceProcess, freePort } from "../../src/cli/demo/service-process.ts"
 import { apiKey, serviceEnvironment } from "../harness/service/environment.ts";
 import type { Environment } from "../harness/service/environment.ts";
 
+/** Many times what a start on a full database takes, because neighbours may have the processors. */
+const startDeadlineMs = 180_000;
+
 /** A service as a process of its own that is measured; its upstream and its receivers are on loopback. */
 export async function benchService(environment: Environment): Promise<ServiceProcess> {
   const fixed = {
@@ -18,6 +21,7 @@ export async function benchService(environment: Environment): Promise<ServicePro
     port: await freePort(),
     key: apiKey,
     environment: serviceEnvironment({ ...fixed, ...environment }),
+    startDeadlineMs,
   });
 }
 

@@ -1,8 +1,11 @@
 /** One measured figure beside the bar it is held against. */
 export type Figure = { readonly name: string; readonly value: number; readonly shown: string; readonly bar: string; readonly met: boolean };
 
-/** Something this machine lacks kept a figure from being measured. */
-export type NotMeasured = { readonly name: string; readonly reason: string };
+/** Prints figures with their bars. Returns whether all were measured. */
+export function printFigures(figures: readonly Figure[]): boolean {
+  for (const { name, shown, bar, met } of figures) console.log(`${met ? "met " : "MISS"}  ${name}: ${shown}; bar ${bar}`);
+  return figures.every(({ value }) => Number.isFinite(value));
+}
 
 /** The value below which `share` of the (unsorted) values lie. */
 export function percentile(values: readonly number[], share: number): number {

@@ -193,7 +193,8 @@ export function hooksSuite(backend: StoreBackend): void {
         nowMs: world.nowMs + minute,
       });
       expect(jobs.map((job) => job.target.url)).toEqual(["https://ops.example/"]);
-      expect(notices).toEqual([{ accountId: (await world.account()).id, watchId: null, sequence: null, eventType: "source.suspended" }]);
+      const notice = { watchId: null, callSid: null, sequence: null, eventType: "source.suspended" };
+      expect(notices).toEqual([{ accountId: (await world.account()).id, ...notice }]);
       expect(only(jobs).event.data).toEqual({
         endpointId: null,
         deliveryId: null,

@@ -30,16 +30,16 @@ test("every shape has its keys, all of them always there", async () => {
   const { send, get, list, heldCall, url } = await world();
   const { callSid } = heldCall();
   const hook = (await send("POST", "/v1/hooks", { target_url: `${url}/hook`, event: "call.queued", zap: 1 })).body;
-  expect(keysOf(hook)).toEqual(keys("id, secret, url, events, format, endpoint_id, endpoint_state, created_at, ignored"));
+  expect(keysOf(hook)).toEqual(keys("id, secret, url, events, where, format, request, endpoint_id, endpoint_state, created_at, ignored"));
   expect(hook).toMatchObject({ events: ["call.queued"], format: "flat", endpoint_state: "enabled", ignored: ["zap"] });
 
   const made = (await send("POST", "/v1/watches", { call_sid: callSid, callback_url: `${url}/a` })).body;
   const watchKeys =
-    "id call_sid callback_url endpoint_id endpoint_state source status end_reason call events metadata format sequence explain created_at expires_at ended_at signing_secret";
+    "id call_sid callback_url endpoint_id endpoint_state source status end_reason call events metadata format request sequence explain created_at expires_at ended_at signing_secret";
   expect(keysOf(made)).toEqual(keys(watchKeys));
   const seen = await get(`/v1/watches/${String(made["id"])}?wait=30&sequence=0`);
   expect(keysOf(seen)).toEqual(keys(watchKeys));
-  expect(keysOf(seen["call"])).toEqual(keys("status reason terminal observed_at polled_at next_poll_at problem"));
+  expect(keysOf(seen["call"])).toEqual(keys("status reason terminal observed_at polled_at next_poll_at problem problem_detail"));
   expect(seen).toMatchObject({ sequence: 1, call: { status: "queued", terminal: false, problem: null } });
   const bare = (await send("POST", "/v1/watches", { call_sid: callSid })).body;
   expect(bare).toMatchObject({ callback_url: null, endpoint_id: null, endpoint_state: null, format: null, signing_secret: null });
@@ -47,7 +47,7 @@ test("every shape has its keys, all of them always there", async () => {
   const [event] = await list(`/v1/watches/${String(made["id"])}/events`);
   expect(keysOf(event)).toEqual(keys("id type timestamp data deliveries"));
   expect(keysOf(event?.["data"])).toEqual(
-    keys("watch_id call_sid source status previous_status reason terminal sequence observed_at observed_after metadata"),
+    keys("watch_id call_sid source status previous_status reason terminal sequence observed_at observed_after metadata details"),
   );
   const deliveries = event?.["deliveries"] as Body[];
   expect(deliveries).toHaveLength(2);
@@ -55,7 +55,7 @@ test("every shape has its keys, all of them always there", async () => {
   expect(await get(`/v1/events/${String(event?.["id"])}`)).toMatchObject({ id: event?.["id"], type: "call.queued" });
 
   const deliveryKeys =
-    "id event_id event_type watch_id call_sid endpoint_id status attempt_count next_attempt_at created_at settled_at explain";
+    "id event_id event_type watch_id call_sid endpoint_id status attempt_count next_attempt_at created_at settled_at last_attempt explain";
   const path = `/v1/deliveries/${String(deliveries[0]?.["id"])}`;
   await expect.poll(async () => (await get(path))["status"]).toBe("delivered");
   const delivery = await get(path);
@@ -66,12 +66,12 @@ test("every shape has its keys, all of them always there", async () => {
   expect(keysOf((await send("POST", `/v1/endpoints/${String(made["endpoint_id"])}/test`)).body)).toEqual(keys(attemptKeys));
 
   const endpointKeys =
-    "id url format hooks headers signatures late max_in_flight max_per_second state reason since paused_until last_success_at backlog oldest_due_at explain created_at";
+    "id url format request hooks headers signatures late max_in_flight max_per_second state reason since paused_until last_success_at backlog oldest_due_at explain created_at";
   for (const endpoint of await list("/v1/endpoints")) expect(keysOf(endpoint)).toEqual(keys(endpointKeys));
   expect(await get(`/v1/endpoints/${String(made["endpoint_id"])}`)).toMatchObject({ max_in_flight: 32, max_per_second: null, since: null });
   for (const source of await list("/v1/sources"))
     expect(keysOf(source)).toEqual(keys("name kind state reason since last_good_poll_at interval_ms"));
-  expect(keysOf(await get(`/v1/calls/${callSid}`))).toEqual(keys("call_sid source status reason terminal observed_at"));
+  expect(keysOf(await get(`/v1/calls/${callSid}`))).toEqual(keys("call_sid source status reason terminal observed_at details"));
   const me = await get("/v1/me");
   expect(keysOf(me)).toEqual(keys("id name public_key limits"));
   expect(me["public_key"]).toMatch(/^whpk_/);

@@ -41,8 +41,8 @@ function withoutId(facts: Record<string, string>): Facts {
 function flatten(value: object): Record<string, string> {
   const flat: Record<string, string> = {};
   for (const [key, entry] of Object.entries(value))
-    if (key === "metadata" && typeof entry === "object" && entry !== null)
-      for (const [name, text] of Object.entries(entry as Record<string, unknown>)) flat[`metadata_${name}`] = textOf(text);
+    if ((key === "metadata" || key === "details") && typeof entry === "object" && entry !== null)
+      for (const [name, text] of Object.entries(entry as Record<string, unknown>)) flat[`${key}_${name}`] = textOf(text);
     else flat[key] = textOf(entry);
   return flat;
 }

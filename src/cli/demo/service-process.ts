@@ -8,7 +8,7 @@ import { waitAtMost } from "../../adapters/wait-at-most.ts";
 import { ServiceClient } from "./service-client.ts";
 
 const root = new URL("../../..", import.meta.url);
-const startDeadlineMs = 20_000;
+const defaultStartDeadlineMs = 20_000;
 const stopDeadlineMs = 5_000;
 const keptLogBytes = 8_192;
 
@@ -30,6 +30,7 @@ export class ServiceProcess implements AsyncDisposable {
   readonly #environment: Readonly<Record<string, string>>;
   readonly #onOutput: (text: string) => void;
   readonly #program: readonly string[];
+  readonly #startDeadlineMs: number;
   #child: ChildProcess | null = null;
   #log = "";
 
@@ -44,6 +45,8 @@ export class ServiceProcess implements AsyncDisposable {
       readonly onOutput?: (text: string) => void;
       /** Program that runs the service, with its arguments; `src/main.ts` by default. */
       readonly program?: readonly string[];
+      /** Time in which a start must become ready; 20 s by default. */
+      readonly startDeadlineMs?: number;
     },
   ) {
     this.name = name;
@@ -52,6 +55,7 @@ export class ServiceProcess implements AsyncDisposable {
     this.#environment = { RINGBACK_API_KEY: options.key, ...options.environment, PORT: String(options.port), HOST: "127.0.0.1" };
     this.#onOutput = options.onOutput ?? (() => undefined);
     this.#program = options.program ?? ["src/main.ts"];
+    this.#startDeadlineMs = options.startDeadlineMs ?? defaultStartDeadlineMs;
   }
 
   /** Process id of the last start; 0 before the first. */
@@ -73,7 +77,7 @@ export class ServiceProcess implements AsyncDisposable {
     });
     this.#child = child;
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => this.#keep(String(chunk)));
-    const deadlineMs = performance.now() + startDeadlineMs;
+    const deadlineMs = performance.now() + this.#startDeadlineMs;
     while (!(await this.#isReady())) {
       if (child.exitCode !== null || child.signalCode !== null || performance.now() > deadlineMs)
         throw new Error(`the service ${this.name} did not start:\n${this.#log}`);

@@ -73,9 +73,11 @@ export function addEventRoutes(app: OpenAPIHono<Env>, { store, live, clock }: Ht
         const leftMs = deadlineMs - clock.monotonicMs();
         const signal = AbortSignal.any([c.req.raw.signal, abort.signal]);
         const changed = leftMs <= 0 ? null : live.changed({ accountId, watchId: null, matches }, leftMs, signal);
-        const page = await read(cursor);
+        let page = await read(cursor);
         const end = page.data.length > 0 || changed === null ? null : await changed;
         if (end === "too_many") throw tooManyWaiting();
+        // Events that do not match were committed meanwhile, perhaps. The answer names the position after them.
+        if (end === "timeout") page = await read(page.nextCursor);
         if (end !== "event") return c.json({ data: page.data.map(eventJson), next_cursor: page.nextCursor });
         cursor = page.nextCursor;
       }

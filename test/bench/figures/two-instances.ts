@@ -7,7 +7,7 @@ import { benchService } from "../bench-service.ts";
 import { startChild } from "../child.ts";
 import type { Child } from "../child.ts";
 import type { Figure } from "../figure.ts";
-import { cpuSeconds } from "../processor-time.ts";
+import { cpuSeconds } from "../machine/processor-time.ts";
 import { watchBatch } from "../watch-batch.ts";
 
 const webhooksPerCall = 3;

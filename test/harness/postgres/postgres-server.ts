@@ -58,8 +58,8 @@ export async function asAdministrator(serverUrl: string, sql: string): Promise<v
   }
 }
 
-/** A server of one's own, in a process that ends with this one. */
-export async function startEmbedded({ syncs = true } = {}): Promise<{ readonly url: string; stop(): Promise<void> }> {
+/** A server of one's own, in a process that ends with this one. `pid` is that process, which started the server's. */
+export async function startEmbedded({ syncs = true } = {}): Promise<{ readonly url: string; readonly pid: number; stop(): Promise<void> }> {
   const program = new URL("./embedded-postgres-process.ts", import.meta.url).pathname;
   const child = spawn(process.execPath, syncs ? [program] : [program, "--no-sync"]);
   const exited = once(child, "exit");
@@ -70,6 +70,7 @@ export async function startEmbedded({ syncs = true } = {}): Promise<{ readonly u
   if (url === null) throw new Error(`the Postgres server of the tests does not start: ${errors}`);
   return {
     url,
+    pid: child.pid ?? 0,
     stop: async () => {
       child.stdin.end();
       await exited;

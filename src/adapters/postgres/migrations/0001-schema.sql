@@ -161,6 +161,8 @@ create index endpoints_due on endpoints (host_id, failing, next_due_at) where st
 create index endpoints_by_host on endpoints (host_id);
 -- Endpoints of an account.
 create index endpoints_by_account on endpoints (account_id, id);
+-- Expiry of what paused and disabled endpoints kept.
+create index endpoints_not_enabled on endpoints (id) where state <> 'enabled';
 
 -- Attempts per endpoint and hour, for its success rate.
 create table endpoint_hours (

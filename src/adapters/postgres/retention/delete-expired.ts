@@ -14,7 +14,7 @@ export const composites = { deleteExpired };
 
 type Retention = Parameters<RetentionStore["deleteExpired"]>[0];
 
-const isKeeping = "p.state in ('disabled', 'paused') and coalesce(p.since, 0) < $1";
+const isKeeping = "p.state <> 'enabled' and coalesce(p.since, 0) < $1";
 const keptSince = `from deliveries d where d.endpoint_id = p.id and d.status = 'pending' and d.created_at < $1 and d.lease_token is null`;
 const endedWatches = `from watches w where w.ended_at < $1
   and (select 1 from events e join deliveries d on d.event_position = e.position where e.watch_id = w.id and (d.status = 'pending' or d.next_attempt_at is not null or d.lease_token is not null) limit 1) is null`;
@@ -79,7 +79,7 @@ async function expireKept(tx: Transaction, { beforeMs, nowMs, limit }: Retention
   const count = await tx.run(
     `update deliveries d set status = 'expired', settled_at = $2, next_attempt_at = null, due_at = null
      where d.id = any($3) and ${isStatus("d.status", "pending")} and d.lease_token is null
-       and exists (select 1 from endpoints p where p.id = d.endpoint_id and ${isKeeping})`,
+       and (select ${isKeeping} from endpoints p where p.id = d.endpoint_id)`,
     beforeMs,
     nowMs,
     found.map((row) => integer(row, "id")),

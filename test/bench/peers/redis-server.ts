@@ -6,7 +6,7 @@ import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { freePort } from "../../src/cli/demo/service-process.ts";
+import { freePort } from "../../../src/cli/demo/service-process.ts";
 
 const startDeadlineMs = 10_000;
 
@@ -14,10 +14,13 @@ const startDeadlineMs = 10_000;
 export type RedisServer = { readonly pid: number; readonly port: number; stop(): Promise<void> };
 
 /**
- * Starts the `redis-server` of the PATH in a temporary folder; null where there is none. Every write is in the append-only
- * file and synced before it is answered (one sync for all that one turn of its loop took), as a commit is here.
+ * When Redis syncs its append-only file. `always`: before it answers, once for all writes of one turn of its loop, as a
+ * commit is synced here. `everysec`: once a second, so that a power failure loses up to a second of answered writes.
  */
-export async function startRedis(): Promise<RedisServer | null> {
+export type AppendFsync = "always" | "everysec";
+
+/** Starts the `redis-server` of the PATH in a temporary folder; null where there is none. */
+export async function startRedis(appendfsync: AppendFsync): Promise<RedisServer | null> {
   const port = await freePort();
   const folder = await mkdtemp(join(tmpdir(), "ringback-redis-"));
   const settings = {
@@ -25,7 +28,7 @@ export async function startRedis(): Promise<RedisServer | null> {
     bind: "127.0.0.1",
     dir: folder,
     appendonly: "yes",
-    appendfsync: "always",
+    appendfsync,
     save: "",
     "maxmemory-policy": "noeviction",
   };
